@@ -1,0 +1,56 @@
+/** HAProxy, one thread: connections reused always, splicing where it pays, active checks on, as Turnout has them. */
+import { execFileSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { findProgram, freePort } from '../process.ts'
+import { GREEN_PERCENT, type Peer, type PeerConfig, startPeer } from './peer.ts'
+
+export const haproxy: Peer = {
+  name: 'HAProxy',
+  ours: false,
+  always: false,
+  version() {
+    const program = findProgram('haproxy')
+    return program === null
+      ? null
+      : (execFileSync(program, ['-v'])
+          .toString()
+          .match(/version (\d+\.\d+\.\d+)/)?.[1] ?? '?')
+  },
+  async start(config) {
+    const port = await freePort()
+    const file = `${config.folder}/haproxy.cfg`
+    writeFileSync(file, configuration(config, port))
+    return startPeer([findProgram('haproxy')!, '-db', '-f', file], port, config.core)
+  },
+}
+
+const configuration = ({ blue, green }: PeerConfig, port: number) => `
+global
+  nbthread 1
+  maxconn 4096
+defaults
+  mode http
+  timeout connect 3s
+  timeout client 75s
+  timeout server 60s
+  timeout http-keep-alive 75s
+  option http-keep-alive
+  option splice-auto
+  http-reuse always
+  unique-id-format %[uuid]
+frontend front
+  bind 127.0.0.1:${port}
+  option forwardfor
+  http-request set-header X-Request-Id %[unique-id] unless { req.hdr(x-request-id) -m found }
+  http-request set-header X-Forwarded-Proto http
+  http-request set-header X-Forwarded-Host %[req.hdr(host)]
+  use_backend green if { req.hdr(x-internal) -m str 1 }
+  use_backend green if { rand(100) lt ${GREEN_PERCENT} }
+  default_backend blue
+backend blue
+  option httpchk GET /health
+  server a 127.0.0.1:${blue} check inter 5s
+backend green
+  option httpchk GET /health
+  server a 127.0.0.1:${green} check inter 5s
+`

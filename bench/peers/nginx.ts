@@ -1,0 +1,68 @@
+/** nginx, one worker: split_clients for the weights, a map for the header rule, keep-alive upstreams. */
+import { execFileSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { findProgram, freePort } from '../process.ts'
+import { CONNECTIONS, GREEN_PERCENT, type Peer, type PeerConfig, startPeer } from './peer.ts'
+
+export const nginx: Peer = {
+  name: 'nginx',
+  ours: false,
+  always: false,
+  version() {
+    const program = findProgram('nginx')
+    // nginx writes its version on standard error.
+    return program === null
+      ? null
+      : (execFileSync('sh', ['-c', `${program} -v 2>&1`])
+          .toString()
+          .match(/nginx\/(\S+)/)?.[1] ?? '?')
+  },
+  async start(config) {
+    const port = await freePort()
+    const file = `${config.folder}/nginx.conf`
+    writeFileSync(file, configuration(config, port))
+    return startPeer([findProgram('nginx')!, '-e', `${config.folder}/error.log`, '-c', file], port, config.core)
+  },
+}
+
+const configuration = ({ blue, green, folder }: PeerConfig, port: number) => `
+daemon off;
+worker_processes 1;
+${process.getuid?.() === 0 ? 'user root;' : ''}
+pid ${folder}/nginx.pid;
+error_log ${folder}/error.log crit;
+events { worker_connections 4096; }
+http {
+  access_log off;
+  client_body_temp_path ${folder}/body;
+  proxy_temp_path ${folder}/proxy;
+  fastcgi_temp_path ${folder}/fastcgi;
+  uwsgi_temp_path ${folder}/uwsgi;
+  scgi_temp_path ${folder}/scgi;
+  keepalive_requests 100000000;
+  keepalive_timeout 75s;
+  tcp_nodelay on;
+  client_max_body_size 0;
+  split_clients $request_id $share { ${GREEN_PERCENT}% green; * blue; }
+  map $http_x_internal $pool { 1 green; default $share; }
+  map $http_x_request_id $id { "" $request_id; default $http_x_request_id; }
+  upstream blue { server 127.0.0.1:${blue}; keepalive ${CONNECTIONS}; keepalive_requests 100000000; }
+  upstream green { server 127.0.0.1:${green}; keepalive ${CONNECTIONS}; keepalive_requests 100000000; }
+  server {
+    listen 127.0.0.1:${port} backlog=1024;
+    location / {
+      proxy_pass http://$pool;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_set_header Host $host;
+      proxy_set_header X-Request-Id $id;
+      proxy_set_header X-Forwarded-For $remote_addr;
+      proxy_set_header X-Forwarded-Proto $scheme;
+      proxy_set_header X-Forwarded-Host $http_host;
+      proxy_request_buffering off;
+      proxy_buffers 16 32k;
+      proxy_max_temp_file_size 0;
+    }
+  }
+}
+`

@@ -1,0 +1,77 @@
+/**
+ * What a peer is, and the one job that all of them are set up to do.
+ *
+ * The job: two pools, blue and green, split 95 to 5 by weight; requests with `X-Internal: 1` to green; an X-Request-Id made
+ * where none came; X-Forwarded-For, -Proto and -Host; keep-alive to the targets; no access log; one worker with one thread.
+ * A peer is configured as its own documentation would have it, with what is known to make it fast.
+ */
+import { randomUUID } from 'node:crypto'
+import { fileURLToPath } from 'node:url'
+import { type Child, freePort, startChild, waitForPort } from '../process.ts'
+
+/** Shares of the split, in percent. */
+export const GREEN_PERCENT = 5
+/** Connections that the load keeps open, and that each proxy may keep open to each pool. */
+export const CONNECTIONS = 64
+
+export interface PeerConfig {
+  /** Where the targets of each pool listen on loopback. */
+  readonly blue: number
+  readonly green: number
+  /** A folder of its own, for configuration files. */
+  readonly folder: string
+  /** Core to run on; null for no pinning. */
+  readonly core: number | null
+}
+
+export interface Running {
+  readonly pid: number
+  readonly port: number
+  stop(): Promise<void>
+}
+
+export interface Peer {
+  readonly name: string
+  /** True when failing is our fault: then the bench fails too. */
+  readonly ours: boolean
+  /** True when it is measured without `--peers`. */
+  readonly always: boolean
+  /** Version for the report, or null when the peer is not installed here. */
+  version(): string | null
+  start(config: PeerConfig): Promise<Running>
+}
+
+/** Starts a program that will listen on `port`, and waits until it does. */
+export async function startPeer(command: readonly string[], port: number, core: number | null): Promise<Running> {
+  const child: Child = startChild(command, { core })
+  try {
+    await waitForPort(port, child)
+  } catch (error) {
+    await child.stop()
+    throw error
+  }
+  return { pid: child.pid, port, stop: () => child.stop() }
+}
+
+/** Starts one of the proxies written in this folder: the file runs itself as a process with three ports as arguments. */
+export async function startScript(url: string, config: PeerConfig): Promise<Running> {
+  const port = await freePort()
+  const ports = [port, config.blue, config.green].map(String)
+  return startPeer([process.execPath, fileURLToPath(url), ...ports], port, config.core)
+}
+
+/** The ports that `startScript` gave to this process. */
+export function scriptPorts(): { port: number; blue: number; green: number } {
+  const [port, blue, green] = process.argv.slice(2).map(Number)
+  return { port, blue, green }
+}
+
+/** The choice that the proxies in this folder make: the header rule first, then the split. */
+export function pickGreen(internal: string | string[] | undefined): boolean {
+  return internal === '1' || Math.random() * 100 < GREEN_PERCENT
+}
+
+/** A request id as the proxies in this folder make it. */
+export function requestId(given: string | string[] | undefined): string {
+  return typeof given === 'string' && given !== '' ? given : randomUUID()
+}

@@ -1,0 +1,82 @@
+/**
+ * Who may call the admin API.
+ *
+ * With tokens: a bearer token whose role suffices, from anywhere. Digests are compared in constant time and every token is
+ * looked at, so neither the length of the work nor its order tells anything about a secret.
+ * Without tokens: loopback peers only. A web page in a browser on the same machine also comes from loopback, so three more
+ * things must hold: Host is a loopback name (else DNS rebinding), Origin if sent is our own, and Sec-Fetch-Site if sent
+ * does not say that another site asks. Together with JSON-only bodies no page can change anything.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto'
+import type { IncomingHttpHeaders } from 'node:http'
+import type { AdminSpec } from '../config/schema.ts'
+import { TurnoutError } from '../errors.ts'
+
+export type Role = 'viewer' | 'operator'
+
+/** What the guard looks at. */
+export interface Approach {
+  readonly headers: IncomingHttpHeaders
+  readonly remoteAddress: string | undefined
+  /** The role that the call needs. */
+  readonly needs: Role
+}
+
+/** Returns the name of the caller for the audit, or throws `unauthorized` or `forbidden`. */
+export type Guard = (approach: Approach) => string
+
+/** The actor in the audit where no tokens are configured. */
+export const LOCAL_ACTOR = 'local'
+
+const digest = (text: string): Buffer => createHash('sha256').update(text, 'utf8').digest()
+
+/** A guard for these tokens; without any it serves loopback only. */
+export function createGuard(tokens: AdminSpec['tokens']): Guard {
+  if (tokens.length === 0) return guardLoopback
+  const known = tokens.map(({ name, token, role }) => ({ name, role, digest: digest(token) }))
+  return ({ headers, needs }) => {
+    const sent = /^bearer +(\S+) *$/i.exec(headers.authorization ?? '')
+    if (sent === null) throw new TurnoutError('unauthorized')
+    const presented = digest(sent[1])
+    let caller: (typeof known)[number] | null = null
+    for (const token of known) if (timingSafeEqual(token.digest, presented)) caller = token
+    if (caller === null) throw new TurnoutError('unauthorized', 'This token is not known.')
+    if (needs === 'operator' && caller.role !== 'operator') {
+      throw new TurnoutError('forbidden', `The token ${caller.name} may only read.`)
+    }
+    return caller.name
+  }
+}
+
+function guardLoopback({ headers, remoteAddress }: Approach): string {
+  if (remoteAddress === undefined || !isLoopback(remoteAddress)) {
+    throw new TurnoutError('forbidden', 'Without tokens the admin API serves loopback only.')
+  }
+  const host = headers.host ?? ''
+  if (!isLoopback(hostnameOf(host))) {
+    throw new TurnoutError('forbidden', 'Without tokens the Host header must be a loopback address.')
+  }
+  const { origin } = headers
+  if (origin !== undefined && URL.parse(origin)?.host !== URL.parse(`http://${host}`)?.host) {
+    throw new TurnoutError('forbidden', 'Requests of other origins are refused.')
+  }
+  const site = headers['sec-fetch-site']
+  if (site === 'cross-site' || site === 'same-site') {
+    throw new TurnoutError('forbidden', 'Requests of other sites are refused.')
+  }
+  return LOCAL_ACTOR
+}
+
+/** The host of a Host header without its port; empty when it is malformed. */
+function hostnameOf(host: string): string {
+  const parts = /^(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(?::[0-9]{1,5})?$/i.exec(host)
+  return parts === null ? '' : parts[1]
+}
+
+/** Whether this name or address (bracketed or not, IPv4-mapped or not) is `localhost`, in 127.0.0.0/8, or ::1. */
+export function isLoopback(host: string): boolean {
+  const bare = host.toLowerCase().replace(/^\[(.*)\]$/, '$1')
+  if (bare === 'localhost' || bare === '::1') return true
+  const octets = /^(?:::ffff:)?127((?:\.[0-9]{1,3}){3})$/.exec(bare)
+  return octets?.[1].split('.').every((octet) => Number(octet) <= 255) ?? false
+}

@@ -1,0 +1,43 @@
+/**
+ * What the admin API is given by main: it knows the one writer, the store's history and functions, and no other room.
+ */
+import type { Logger } from 'pino'
+import type { Control } from '../change.ts'
+import type { Clock } from '../clock.ts'
+import type { Checked } from '../config/check.ts'
+import type { AdminSpec, PoolSpec, RuleSpec, ServiceSpec, Weights } from '../config/schema.ts'
+import type { Exposition } from '../metrics/exposition.ts'
+import type { TrafficWindow } from '../metrics/window.ts'
+import type { Store } from '../store/store.ts'
+import type { AdminState } from '../table/types.ts'
+import type { Explain } from './explain.ts'
+
+/** Checks of what people send (config/check.ts): the canonical value, or every fault with its pointer into the body. */
+export interface Validators {
+  service(body: unknown): Checked<ServiceSpec>
+  weights(body: unknown, pools: readonly string[]): Checked<Weights>
+  rules(body: unknown, pools: readonly string[]): Checked<readonly RuleSpec[]>
+  pool(body: unknown): Checked<PoolSpec>
+  state(body: unknown): Checked<AdminState>
+}
+
+export interface AdminDeps {
+  readonly control: Control
+  readonly store: Pick<Store, 'revisions' | 'revision'>
+  /** What `/metrics` answers. */
+  readonly exposition: Pick<Exposition, 'contentType' | 'text'>
+  /** What status shows of the traffic. */
+  readonly traffic: Pick<TrafficWindow, 'service'>
+  readonly clock: Clock
+  /** Without tokens only loopback is served. */
+  readonly tokens: AdminSpec['tokens']
+  /** `host:port`; port 0 takes a free one. */
+  readonly address: string
+  readonly explain: Explain
+  /** True once a table is committed in every worker. */
+  isReady(): boolean
+  readonly validate: Validators
+  readonly log: Logger
+  /** Version of Turnout. */
+  readonly version: string
+}

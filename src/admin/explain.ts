@@ -1,0 +1,142 @@
+/**
+ * `POST /v1/explain`: which pool and target a request would get, and why, by the very function that decides.
+ *
+ * Main runs `decide`; this file holds what is the same whoever decides: how the posted request is read (`requestView`) and how
+ * a decision is told (`explanationOf`). The path is cut out of the URL as it stands, never normalised, because that is what
+ * the data plane matches and forwards.
+ */
+import type { FastifyInstance } from 'fastify'
+import Type, { type Static } from 'typebox'
+import { TurnoutError } from '../errors.ts'
+import type { Decision, OwnCookie, RequestView } from '../table/types.ts'
+import { answers, nullable } from './schemas.ts'
+
+const ExplainBody = Type.Object(
+  {
+    method: Type.Optional(Type.String({ pattern: "^[A-Za-z!#$%&'*+.^_`|~0-9-]{1,64}$", description: 'Default GET.' })),
+    url: Type.String({
+      minLength: 1,
+      maxLength: 16_384,
+      description: 'http://host/path, or /path with a Host header.',
+    }),
+    headers: Type.Optional(Type.Record(Type.String(), Type.String(), { description: 'Header values by name.' })),
+    ip: Type.Optional(Type.String({ maxLength: 64, description: 'Client address; default 127.0.0.1.' })),
+  },
+  { additionalProperties: false },
+)
+
+const ExplanationSchema = Type.Object(
+  {
+    service: nullable(Type.String()),
+    release: nullable(Type.String()),
+    pool: nullable(Type.String()),
+    version: nullable(Type.String()),
+    target: nullable(Type.String({ description: 'URL of the target.' })),
+    reason: nullable(Type.String({ description: 'rule, pin, bucket, picker or failover.' })),
+    rule: nullable(Type.String({ description: 'Name of the rule that decided.' })),
+    visitor: nullable(Type.String({ description: 'The visitor key that was found.' })),
+    bucket: Type.Integer({ description: '0 to 9999, or -1 without a visitor.' }),
+    aimed: nullable(Type.String({ description: 'The pool that was meant before health was looked at.' })),
+    panic: Type.Boolean({ description: 'Fewer than half of the pool were eligible, so health was ignored.' }),
+    error: nullable(Type.String({ description: 'Error code when the request goes nowhere.' })),
+    setsCookie: Type.Boolean({ description: 'Whether the answer would set our cookie.' }),
+    epoch: Type.Integer(),
+    revision: Type.Integer(),
+  },
+  { additionalProperties: false },
+)
+
+/** A decision as plain data. */
+export type Explanation = Static<typeof ExplanationSchema>
+
+/** A request as posted, checked and with defaults; header names are lower-case. */
+export interface ExplainInput {
+  readonly method: string
+  /** As posted: absolute, or a path. */
+  readonly url: string
+  /** Lower-case host without port; empty when neither the URL nor a Host header gave one. */
+  readonly host: string
+  /** Path without query, not normalised. */
+  readonly path: string
+  readonly headers: ReadonlyMap<string, string>
+  readonly ip: string
+}
+
+export type Explain = (input: ExplainInput) => Promise<Explanation> | Explanation
+
+/** Registers the call. */
+export function explainRoutes(app: FastifyInstance, deps: { readonly explain: Explain }): void {
+  app.post<{ Body: Static<typeof ExplainBody> }>('/v1/explain', {
+    config: { role: 'viewer' },
+    schema: {
+      summary: 'Which pool and target a request would get, and why',
+      body: ExplainBody,
+      response: answers(ExplanationSchema),
+    },
+    handler: (request) => deps.explain(explainInput(request.body)),
+  })
+}
+
+function explainInput(body: Static<typeof ExplainBody>): ExplainInput {
+  const headers = new Map(Object.entries(body.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]))
+  const parts = /^(?:https?:\/\/([^/?#\s]+))?(\/[^?#\s]*)?(?:[?#].*)?$/i.exec(body.url)
+  if (parts === null || (parts[1] === undefined && parts[2] === undefined)) {
+    throw new TurnoutError('invalid', undefined, [{ pointer: '/url', message: 'must be http://host/path or /path' }])
+  }
+  const authority = parts[1] ?? headers.get('host') ?? ''
+  return {
+    method: body.method ?? 'GET',
+    url: body.url,
+    host: authority.replace(/:[0-9]*$/, '').toLowerCase(),
+    path: parts[2] ?? '/',
+    headers,
+    ip: body.ip ?? '127.0.0.1',
+  }
+}
+
+/** The posted request as `decide` reads it; `verify` checks the value of our own cookie of this name. */
+export function requestView(
+  input: ExplainInput,
+  verify: (name: string, value: string) => OwnCookie | null,
+): RequestView {
+  const cookie = (name: string): string | undefined => {
+    for (const pair of (input.headers.get('cookie') ?? '').split(';')) {
+      const equals = pair.indexOf('=')
+      if (equals > 0 && pair.slice(0, equals).trim() === name) return pair.slice(equals + 1).trim()
+    }
+    return undefined
+  }
+  return {
+    method: input.method,
+    host: input.host,
+    path: input.path,
+    address: input.ip,
+    header: (name) => input.headers.get(name),
+    cookie,
+    ownCookie(name) {
+      const value = cookie(name)
+      return value === undefined ? null : verify(name, value)
+    },
+  }
+}
+
+/** Tells a decision made by the table of this epoch and revision. */
+export function explanationOf(decision: Decision, table: { epoch: number; revision: number }): Explanation {
+  return {
+    service: decision.service?.name ?? null,
+    release: decision.service?.release ?? null,
+    pool: decision.pool?.name ?? null,
+    version: decision.pool?.version ?? null,
+    target: decision.target?.url ?? null,
+    reason: decision.reason,
+    rule: decision.rule,
+    visitor: decision.visitor,
+    bucket: decision.bucket,
+    aimed: decision.aimed?.name ?? null,
+    panic: decision.panic,
+    error: decision.error,
+    setsCookie: decision.setCookie !== null,
+    epoch: table.epoch,
+    revision: table.revision,
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * What happened and going back: the audit, the revisions, and restoring one.
+ */
+import type { FastifyInstance } from 'fastify'
+import Type, { type Static } from 'typebox'
+import { TurnoutError } from '../errors.ts'
+import type { RevisionEntry } from '../store/store.ts'
+import { apply } from './apply.ts'
+import type { AdminDeps } from './deps.ts'
+import { AuditAnswer, answers, ChangeAnswer, RevisionAnswer, RevisionsAnswer } from './schemas.ts'
+
+const PageQuery = Type.Object(
+  {
+    limit: Type.Integer({ default: 50, minimum: 1, maximum: 1_000, description: 'At most so many, newest first.' }),
+    before: Type.Optional(Type.Integer({ minimum: 0, description: 'Only revisions below this.' })),
+  },
+  { additionalProperties: false },
+)
+interface Paged {
+  Querystring: Static<typeof PageQuery>
+}
+interface OfRevision {
+  Params: { revision: string }
+}
+
+/** Registers the calls. */
+export function historyRoutes(app: FastifyInstance, deps: Pick<AdminDeps, 'control' | 'store'>): void {
+  const { store } = deps
+  app.get<Paged>('/v1/audit', {
+    schema: { summary: 'Who changed what', querystring: PageQuery, response: answers(AuditAnswer) },
+    handler: async ({ query }) => ({ entries: await store.revisions(query.limit, query.before) }),
+  })
+  app.get<Paged>('/v1/revisions', {
+    schema: { summary: 'Revisions that there were', querystring: PageQuery, response: answers(RevisionsAnswer) },
+    handler: async ({ query }) => {
+      const entries = await store.revisions(query.limit, query.before)
+      return {
+        revisions: entries.map(({ revision, atMs, actor, change }) => {
+          return { revision, atMs, actor, kind: change.kind, service: change.service ?? null }
+        }),
+      }
+    },
+  })
+  app.get<OfRevision>('/v1/revisions/:revision', {
+    schema: { summary: 'A revision in full', response: answers(RevisionAnswer) },
+    handler: async (request) => {
+      const { revision, atMs, actor, change, services } = await findRevision(store, request.params.revision)
+      return { revision, atMs, actor, change, services }
+    },
+  })
+  app.post<OfRevision>('/v1/revisions/:revision/restore', {
+    schema: { summary: 'Make the services as they were in a revision', response: answers(ChangeAnswer) },
+    handler: async (request, reply) => {
+      const { revision, services, status } = await findRevision(store, request.params.revision)
+      return apply(deps, request, reply, { kind: 'restore', from: revision, services, status })
+    },
+  })
+}
+
+async function findRevision(store: AdminDeps['store'], text: string): Promise<RevisionEntry> {
+  const found = /^[0-9]{1,15}$/.test(text) ? await store.revision(Number(text)) : null
+  if (found === null) throw new TurnoutError('not_found', `There is no revision ${text}, or it is no longer kept.`)
+  return found
+}

@@ -1,0 +1,50 @@
+/**
+ * Calls for machines: live, ready, metrics, and the description of the API.
+ */
+import type { FastifyInstance } from 'fastify'
+import Type from 'typebox'
+import { TurnoutError } from '../errors.ts'
+import type { AdminDeps } from './deps.ts'
+import { answers } from './schemas.ts'
+
+const LiveAnswer = Type.Object({ status: Type.Literal('live') }, { additionalProperties: false })
+const ReadyAnswer = Type.Object(
+  { status: Type.Literal('ready'), revision: Type.Integer(), epoch: Type.Integer() },
+  { additionalProperties: false },
+)
+
+/** Registers the calls. */
+export function liveRoutes(
+  app: FastifyInstance,
+  { control, isReady, exposition }: Pick<AdminDeps, 'control' | 'isReady' | 'exposition'>,
+): void {
+  app.get('/healthz', {
+    config: { isOpen: true },
+    schema: { summary: 'The process is live', response: answers(LiveAnswer) },
+    handler: (_request, reply) => {
+      reply.send({ status: 'live' })
+    },
+  })
+  app.get('/readyz', {
+    config: { isOpen: true },
+    schema: { summary: 'A table is committed in every worker', response: answers(ReadyAnswer) },
+    handler: (_request, reply) => {
+      if (!isReady()) throw new TurnoutError('not_ready')
+      const { revision, epoch } = control.snapshot()
+      reply.send({ status: 'ready', revision, epoch })
+    },
+  })
+  app.get('/metrics', {
+    schema: { summary: 'Metrics for Prometheus', response: answers(Type.String(), [200], 'text/plain') },
+    handler: async (_request, reply) => reply.type(exposition.contentType).send(await exposition.text()),
+  })
+  app.get('/openapi.json', {
+    schema: {
+      summary: 'This description',
+      response: answers(Type.Object({ openapi: Type.String() }, { additionalProperties: true })),
+    },
+    handler: (_request, reply) => {
+      reply.send(app.swagger())
+    },
+  })
+}

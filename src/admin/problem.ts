@@ -1,0 +1,101 @@
+/**
+ * Errors as RFC 9457 `application/problem+json`, for whatever was thrown.
+ *
+ * `code` is the stable part (errors.ts). An expected failure shows its message; anything else is `internal`, logged in full
+ * and shown without any detail of the inside. What fastify refuses by itself is given one of our codes, its status kept
+ * where it says more (415).
+ */
+import type { Socket } from 'node:net'
+import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import { ERRORS, type ErrorCode, type Fault, isTurnoutError } from '../errors.ts'
+
+export interface Problem {
+  readonly type: string
+  readonly title: string
+  readonly status: number
+  readonly code: ErrorCode
+  readonly detail: string
+  readonly instance: string
+  readonly errors: readonly Fault[]
+}
+
+const FASTIFY_CODES: Readonly<Record<string, ErrorCode>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: 'too_large',
+  FST_ERR_NOT_FOUND: 'not_found',
+}
+
+/** The path of a request, without its query. */
+export const pathOf = (url: string): string => url.split('?', 1)[0]
+
+/** Describes a failure; `instance` is the path that was asked for. */
+export function problem(
+  code: ErrorCode,
+  detail: string,
+  instance: string,
+  errors: readonly Fault[] = [],
+  status: number = ERRORS[code].status,
+): Problem {
+  return { type: `urn:turnout:error:${code}`, title: ERRORS[code].message, status, code, detail, instance, errors }
+}
+
+/** Describes whatever was thrown; unexpected values say nothing of themselves. */
+export function problemOf(error: unknown, instance: string): Problem {
+  if (isTurnoutError(error)) return problem(error.code, error.message, instance, error.faults)
+  const { code, statusCode, validation, message } = error as Partial<FastifyError>
+  if (validation !== undefined) return problem('invalid', ERRORS.invalid.message, instance, validation.map(faultOf))
+  if (statusCode === undefined || statusCode < 400 || statusCode > 499) {
+    return problem('internal', ERRORS.internal.message, instance)
+  }
+  if (code !== undefined && Object.hasOwn(FASTIFY_CODES, code)) {
+    return problem(FASTIFY_CODES[code], ERRORS[FASTIFY_CODES[code]].message, instance)
+  }
+  return problem('malformed', message ?? ERRORS.malformed.message, instance, [], statusCode)
+}
+
+/** The last step of a JSON pointer (RFC 6901), with its slash. */
+export const child = (key: unknown): string => '/' + String(key).replaceAll('~', '~0').replaceAll('/', '~1')
+
+type SchemaFault = NonNullable<FastifyError['validation']>[number]
+
+function faultOf({ instancePath, keyword, params, message }: SchemaFault): Fault {
+  if (keyword === 'additionalProperties') {
+    return { pointer: instancePath + child(params['additionalProperty']), message: 'is not a known key' }
+  }
+  if (keyword === 'required') {
+    return { pointer: instancePath + child(params['missingProperty']), message: 'is required' }
+  }
+  if (keyword === 'enum') return { pointer: instancePath, message: `must be one of ${listOf(params['allowedValues'])}` }
+  return { pointer: instancePath, message: message ?? 'is not valid' }
+}
+
+const listOf = (values: unknown): string => (Array.isArray(values) ? values.join(', ') : String(values))
+
+/** Answers with the problem; unexpected errors and our own failures (5xx) are logged. */
+export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const described = problemOf(error, pathOf(request.url))
+  if (described.code === 'internal') request.log.error({ err: error, url: request.url }, 'admin request failed')
+  if (described.status === 401) reply.header('www-authenticate', 'Bearer')
+  if (described.status === 503) reply.header('retry-after', '1')
+  return reply
+    .code(described.status)
+    .header('cache-control', 'no-store')
+    .type('application/problem+json')
+    .send(described)
+}
+
+/** Answers what is not HTTP, or came too slowly, before there is a request; then the connection ends. */
+export function refuseBroken(error: ConnectionError, socket: Socket): void {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy()
+    return
+  }
+  const code = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 'request_timeout' : 'bad_request'
+  const body = JSON.stringify(problem(code, ERRORS[code].message, ''))
+  const head = [
+    code === 'bad_request' ? 'HTTP/1.1 400 Bad Request' : 'HTTP/1.1 408 Request Timeout',
+    'Content-Type: application/problem+json',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    'Connection: close',
+  ]
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
+}

@@ -1,0 +1,155 @@
+/**
+ * Shapes of answers, for OpenAPI and for whoever reads the code. What people send is in config/schema.ts.
+ *
+ * Answers are written by JSON.stringify, not by these schemas, so a field can never be dropped by a schema that lags behind;
+ * a test compares the two.
+ */
+import Type, { type TProperties, type TSchema } from 'typebox'
+import { ServiceSchema } from '../config/schema.ts'
+
+const object = <P extends TProperties>(properties: P, description?: string) =>
+  Type.Object(properties, { additionalProperties: false, ...(description === undefined ? {} : { description }) })
+
+/** The schema, or null. */
+export const nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
+
+const Milliseconds = (description: string) => Type.Number({ description })
+const Count = (description: string) => Type.Integer({ minimum: 0, description })
+
+const ProblemSchema = object(
+  {
+    type: Type.String(),
+    title: Type.String(),
+    status: Type.Integer(),
+    code: Type.String({ description: 'Stable; match on this.' }),
+    detail: Type.String(),
+    instance: Type.String({ description: 'The path that was asked for.' }),
+    errors: Type.Array(object({ pointer: Type.String(), message: Type.String() })),
+  },
+  'RFC 9457',
+)
+
+const problemAnswer = {
+  description: 'A refusal or failure.',
+  content: { 'application/problem+json': { schema: ProblemSchema } },
+}
+
+/** Responses of a route: the given statuses answer `schema`, everything else is a problem. */
+export function answers(schema: TSchema, statuses: readonly number[] = [200], contentType = 'application/json') {
+  const described = { description: 'Done.', content: { [contentType]: { schema } } }
+  return { ...Object.fromEntries(statuses.map((status) => [status, described])), default: problemAnswer }
+}
+
+const changed = {
+  revision: Count('Revision of the spec after the change.'),
+  epoch: Count('Epoch of the table that every worker routes by now.'),
+  appliedInMs: Milliseconds('From the validated change to the commit in every worker.'),
+  changed: Type.Boolean({ description: 'False when everything was so already.' }),
+}
+export const WeightsAnswer = Type.Record(Type.String(), Type.Integer(), { description: 'Weight by pool.' })
+export const ChangeAnswer = object(changed)
+export const SplitChangeAnswer = object({ ...changed, service: Type.String(), split: WeightsAnswer })
+export const GroupChangeAnswer = object({
+  ...changed,
+  to: Type.Record(Type.String(), Type.String(), { description: 'Pool by service.' }),
+})
+
+const AdminStateAnswer = Type.Union(['ready', 'drain', 'standby', 'maint'].map((state) => Type.Literal(state)))
+const HealthAnswer = Type.Union(['unknown', 'healthy', 'unhealthy'].map((health) => Type.Literal(health)))
+const drainUntilMs = Milliseconds('Wall time at which the drain ends; 0 when there is none.')
+const states = {
+  admin: AdminStateAnswer,
+  drainUntilMs,
+  health: HealthAnswer,
+  ejectedUntilMs: Milliseconds('Wall time until which it is ejected; 0 when it is not.'),
+}
+
+const ServiceStatusAnswer = object({
+  release: Type.String(),
+  previous: nullable(object({ weights: WeightsAnswer, release: Type.String() }, 'What `back` returns to.')),
+  pools: Type.Record(
+    Type.String(),
+    object({ admin: AdminStateAnswer, drainUntilMs, targets: Type.Record(Type.String(), object(states)) }),
+  ),
+})
+
+const service = { name: Type.String(), spec: ServiceSchema, status: ServiceStatusAnswer }
+const position = { revision: Count('Revision of the spec.'), epoch: Count('Epoch of the table.') }
+export const ServiceAnswer = object({ ...position, ...service })
+export const ServicesAnswer = object({ ...position, services: Type.Array(object(service)) })
+
+const traffic = {
+  inFlight: Count('Requests under way.'),
+  tunnels: Count('Upgraded connections.'),
+  requests: Count('Since the target was added.'),
+  rate: Type.Number({ description: 'Requests a second within the window.' }),
+  failures: Count('Error answers of our own after the target was chosen.'),
+  failureShare: nullable(Type.Number({ description: 'Share of the requests of the window with a 5xx or no answer.' })),
+  responses: object({
+    '1xx': Count('1xx'),
+    '2xx': Count('2xx'),
+    '3xx': Count('3xx'),
+    '4xx': Count('4xx'),
+    '5xx': Count('5xx'),
+  }),
+  p50Ms: nullable(Type.Number()),
+  p90Ms: nullable(Type.Number()),
+  p99Ms: nullable(Type.Number()),
+  latencyOver: Type.Union([Type.Literal('window'), Type.Literal('start')], {
+    description: 'What the quantiles cover; `start` when the window is empty.',
+  }),
+}
+
+const TargetAnswer = object({
+  target: Type.String({ description: 'host:port' }),
+  url: Type.String(),
+  ...states,
+  ...traffic,
+})
+
+const share = object({
+  aimed: Type.Number({ description: 'Weight over the sum of the weights.' }),
+  seen: nullable(Type.Number({ description: 'Share of the requests within the window.' })),
+  seenSinceSplit: nullable(Type.Number({ description: 'Share of the requests since the split last changed.' })),
+})
+
+export const StatusAnswer = object({
+  ...position,
+  service: Type.String(),
+  release: Type.String(),
+  windowMs: Milliseconds('How far back the window reaches.'),
+  pools: Type.Array(
+    object({
+      name: Type.String(),
+      version: Type.String(),
+      weight: Count('Weight'),
+      admin: AdminStateAnswer,
+      drainUntilMs,
+      share,
+      ...traffic,
+      targets: Type.Array(TargetAnswer),
+    }),
+  ),
+})
+
+export const EventAnswer = object({
+  id: Count('Grows by one.'),
+  atMs: Milliseconds('Wall time.'),
+  type: Type.String(),
+  service: nullable(Type.String()),
+  message: Type.String(),
+  data: Type.Record(Type.String(), Type.Unknown()),
+})
+export const EventsAnswer = object({ events: Type.Array(EventAnswer) })
+
+const ChangeData = Type.Object({ kind: Type.String() }, { additionalProperties: true })
+const entry = { revision: Count('Revision'), atMs: Milliseconds('Wall time.'), actor: Type.String() }
+export const AuditAnswer = object({ entries: Type.Array(object({ ...entry, change: ChangeData })) })
+export const RevisionsAnswer = object({
+  revisions: Type.Array(object({ ...entry, kind: Type.String(), service: nullable(Type.String()) })),
+})
+export const RevisionAnswer = object({
+  ...entry,
+  change: ChangeData,
+  services: Type.Record(Type.String(), ServiceSchema),
+})

@@ -1,0 +1,195 @@
+/**
+ * The admin API: one fastify instance, its guards, its routes, its end.
+ *
+ * Life of a call: guard (auth.ts) → body as JSON only → check → handler → answer or problem (problem.ts). A route's schema is
+ * its documentation and, for small bodies and queries, its check; specs are checked by `deps.validate`, which says more.
+ * Every route needs the role `viewer` for reading (GET, HEAD) and `operator` for the rest, unless its `config` says otherwise.
+ * Nothing here carries user traffic or keeps state but event streams, and a bound stands on everything: body, time, streams.
+ */
+import swagger from '@fastify/swagger'
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest } from 'fastify'
+import { TurnoutError } from '../errors.ts'
+import { createGuard, isLoopback, type Role } from './auth.ts'
+import type { AdminDeps } from './deps.ts'
+import { eventRoutes } from './events.ts'
+import { explainRoutes } from './explain.ts'
+import { historyRoutes } from './history.ts'
+import { liveRoutes } from './live.ts'
+import { poolRoutes } from './pools.ts'
+import { refuseBroken, sendProblem } from './problem.ts'
+import { serviceRoutes } from './services.ts'
+import { statusRoutes } from './status.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Name of the caller, for the audit. */
+    actor: string
+  }
+  interface FastifyContextConfig {
+    /** Role that the call needs; by default viewer for GET and HEAD, operator for the rest. */
+    role?: Role
+    /** Answers anyone, from anywhere. */
+    isOpen?: boolean
+  }
+}
+
+const BODY_BYTES_MAX = 1024 * 1024
+/** A target in a path may be a whole URL. */
+const PATH_PARAMETER_LENGTH_MAX = 512
+const REQUEST_TIMEOUT_MS = 30_000
+const CONNECTIONS_MAX = 1_000
+/** Calls that are under way at the end get this long. */
+const CLOSE_TIMEOUT_MS = 5_000
+
+export interface Admin {
+  /** `http://host:port` with the port that was taken. */
+  readonly address: string
+  /** Ends event streams, lets calls under way finish for up to 5 s, and stops listening. */
+  close(): Promise<void>
+}
+
+/** A route as registered: its methods by URL pattern. */
+export type Routes = Map<string, Set<string>>
+
+/** Starts the admin API. Rejects with `invalid` for an address off loopback without tokens, or when it is taken. */
+export async function createAdmin(deps: AdminDeps): Promise<Admin> {
+  const { host, port } = parseAddress(deps.address)
+  if (deps.tokens.length === 0 && !isLoopback(host)) {
+    throw new TurnoutError('invalid', `Without tokens the admin API cannot listen on ${deps.address}.`)
+  }
+  const { app, end } = await buildAdmin(deps)
+  try {
+    const address = await app.listen({ host, port })
+    return { address, close: () => closeWithin(CLOSE_TIMEOUT_MS, app, end, deps.clock) }
+  } catch (error) {
+    end()
+    await app.close()
+    throw error
+  }
+}
+
+/** The instance before it listens, with the list of its routes; `end` stops what it does by itself. */
+export async function buildAdmin(deps: AdminDeps): Promise<{ app: FastifyInstance; routes: Routes; end: () => void }> {
+  const log: FastifyBaseLogger = deps.log
+  const app: FastifyInstance = Fastify({
+    loggerInstance: log,
+    disableRequestLogging: true,
+    bodyLimit: BODY_BYTES_MAX,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    routerOptions: { maxParamLength: PATH_PARAMETER_LENGTH_MAX, querystringParser: readQuery },
+    // Nothing is coerced or dropped: a wrong type or an unknown key is a fault, and all faults are told.
+    ajv: { customOptions: { coerceTypes: false, removeAdditional: false, allErrors: true } },
+    frameworkErrors: (error, request, reply) => sendProblem(error, request, reply),
+    clientErrorHandler: refuseBroken,
+  })
+  app.server.maxConnections = CONNECTIONS_MAX
+  const routes = rememberRoutes(app)
+  guardCalls(app, deps)
+  readJsonOnly(app)
+  answerProblems(app, routes)
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: { title: 'Turnout admin API', version: deps.version },
+      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
+      security: [{ token: [] }],
+    },
+  })
+  liveRoutes(app, deps)
+  serviceRoutes(app, deps)
+  poolRoutes(app, deps)
+  statusRoutes(app, deps)
+  explainRoutes(app, deps)
+  historyRoutes(app, deps)
+  const { close: end } = eventRoutes(app, deps)
+  return { app, routes, end }
+}
+
+function rememberRoutes(app: FastifyInstance): Routes {
+  const routes: Routes = new Map()
+  app.addHook('onRoute', ({ url, method }) => {
+    const methods = routes.get(url) ?? new Set()
+    for (const each of [method].flat()) methods.add(each)
+    routes.set(url, methods)
+  })
+  return routes
+}
+
+const isReading = (method: string): boolean => method === 'GET' || method === 'HEAD'
+
+function guardCalls(app: FastifyInstance, { tokens }: AdminDeps): void {
+  const guard = createGuard(tokens)
+  app.decorateRequest('actor', '')
+  app.addHook('onRequest', async (request: FastifyRequest) => {
+    const config = request.routeOptions.config ?? {}
+    if (config.isOpen === true) return
+    const needs = config.role ?? (isReading(request.method) ? 'viewer' : 'operator')
+    request.actor = guard({ headers: request.headers, remoteAddress: request.socket.remoteAddress, needs })
+  })
+}
+
+/** Bodies are JSON and nothing else; prototype keys are refused, and a call without a body needs no content type. */
+function readJsonOnly(app: FastifyInstance): void {
+  const parse = app.getDefaultJsonParser('error', 'error')
+  app.removeAllContentTypeParsers()
+  for (const contentType of ['application/json', 'application/merge-patch+json']) {
+    app.addContentTypeParser<string>(contentType, { parseAs: 'string' }, (request, body, done) => {
+      if (body === '') done(null, undefined)
+      else parse(request, body, done)
+    })
+  }
+  app.addHook('preValidation', async ({ body, routeOptions }) => {
+    if (routeOptions.schema?.body !== undefined && body === undefined) {
+      throw new TurnoutError('malformed', 'A JSON body is needed.')
+    }
+  })
+  app.setSerializerCompiler(() => (answer) => JSON.stringify(answer))
+}
+
+/** A query with whole numbers and booleans as what they look like, since its schema coerces nothing. */
+function readQuery(text: string): Record<string, unknown> {
+  const typed = (value: string): unknown => {
+    if (/^[0-9]{1,15}$/.test(value)) return Number(value)
+    return value === 'true' || value === 'false' ? value === 'true' : value
+  }
+  return Object.fromEntries([...new URLSearchParams(text)].map(([name, value]) => [name, typed(value)]))
+}
+
+function answerProblems(app: FastifyInstance, routes: Routes): void {
+  app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply))
+  app.setNotFoundHandler((request, reply) => {
+    const allowed = methodsAt(routes, request.url.split('?', 1)[0])
+    if (allowed.length === 0) return sendProblem(new TurnoutError('not_found'), request, reply)
+    reply.header('allow', allowed.join(', '))
+    return sendProblem(new TurnoutError('method_not_allowed'), request, reply)
+  })
+}
+
+function methodsAt(routes: Routes, path: string): string[] {
+  const asked = path.split('/')
+  const allowed = new Set<string>()
+  for (const [url, methods] of routes) {
+    const parts = url.split('/')
+    const fits = parts.every((part, n) => part === asked[n] || (part.startsWith(':') && Boolean(asked[n])))
+    if (fits && parts.length === asked.length) for (const method of methods) allowed.add(method)
+  }
+  return [...allowed].sort()
+}
+
+function parseAddress(address: string): { host: string; port: number } {
+  const colon = address.lastIndexOf(':')
+  const host = address.slice(0, colon).replace(/^\[(.*)\]$/, '$1')
+  return { host: host === '' ? '::' : host, port: Number(address.slice(colon + 1)) }
+}
+
+async function closeWithin(
+  timeoutMs: number,
+  app: FastifyInstance,
+  end: () => void,
+  clock: AdminDeps['clock'],
+): Promise<void> {
+  end()
+  const cancel = clock.after(timeoutMs, () => app.server.closeAllConnections())
+  await app.close()
+  cancel()
+}

@@ -1,0 +1,192 @@
+/**
+ * Calls on whole services: list, read, put, patch, delete, split, switch, back, rules.
+ */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import Type from 'typebox'
+import type { Change, ChangeResult, Snapshot } from '../change.ts'
+import { RulesBodySchema, ServiceSchema, type ServiceSpec, WeightsSchema } from '../config/schema.ts'
+import { TurnoutError } from '../errors.ts'
+import type { ServiceStatus } from '../table/types.ts'
+import { apply, checkedByHandler, checkName, findService, setETag, soundValue } from './apply.ts'
+import type { AdminDeps } from './deps.ts'
+import { child } from './problem.ts'
+import {
+  answers,
+  ChangeAnswer,
+  GroupChangeAnswer,
+  ServiceAnswer,
+  ServicesAnswer,
+  SplitChangeAnswer,
+} from './schemas.ts'
+
+interface OfService {
+  Params: { service: string }
+}
+
+/** Registers the calls. */
+export function serviceRoutes(app: FastifyInstance, deps: AdminDeps): void {
+  readRoutes(app, deps)
+  writeRoutes(app, deps)
+  splitRoutes(app, deps)
+  switchRoutes(app, deps)
+}
+
+function readRoutes(app: FastifyInstance, { control }: AdminDeps): void {
+  app.get('/v1/services', {
+    schema: { summary: 'Every service with spec and status', response: answers(ServicesAnswer) },
+    handler: (_request, reply) => {
+      const snapshot = control.snapshot()
+      const { revision, epoch } = snapshot
+      setETag(reply, revision)
+      reply.send({ revision, epoch, services: Object.keys(snapshot.services).map((name) => describe(snapshot, name)) })
+    },
+  })
+  app.get<OfService>('/v1/services/:service', {
+    schema: { summary: 'Spec, status and revision (ETag) of a service', response: answers(ServiceAnswer) },
+    handler: (request, reply) => {
+      const snapshot = control.snapshot()
+      const { revision, epoch } = snapshot
+      findService(snapshot, request.params.service)
+      setETag(reply, revision)
+      reply.send({ revision, epoch, ...describe(snapshot, request.params.service) })
+    },
+  })
+}
+
+function writeRoutes(app: FastifyInstance, deps: AdminDeps): void {
+  app.put<OfService>('/v1/services/:service', {
+    validatorCompiler: checkedByHandler,
+    schema: {
+      summary: 'Create or replace a service',
+      body: ServiceSchema,
+      response: answers(ChangeAnswer, [200, 201]),
+    },
+    handler: async (request, reply) => {
+      const { service } = request.params
+      checkName('service', service)
+      const spec = soundValue(deps.validate.service(request.body))
+      const isNew = !Object.hasOwn(deps.control.snapshot().services, service)
+      const result = await apply(deps, request, reply, { kind: 'service.put', service, spec })
+      if (isNew && result.changed) reply.code(201)
+      return result
+    },
+  })
+  app.patch<OfService & { Body: Record<string, unknown> }>('/v1/services/:service', {
+    schema: {
+      summary: 'Change parts of a service (RFC 7386 merge patch)',
+      consumes: ['application/merge-patch+json', 'application/json'],
+      body: Type.Record(Type.String(), Type.Unknown(), { description: 'null removes a key.' }),
+      response: answers(ChangeAnswer),
+    },
+    handler: (request, reply) => {
+      const { service } = request.params
+      return apply(deps, request, reply, { kind: 'service.patch', service, patch: request.body })
+    },
+  })
+  app.delete<OfService>('/v1/services/:service', {
+    schema: { summary: 'Remove a service', response: answers(ChangeAnswer) },
+    handler: (request, reply) => {
+      const { service } = request.params
+      findService(deps.control.snapshot(), service)
+      return apply(deps, request, reply, { kind: 'service.delete', service })
+    },
+  })
+}
+
+function splitRoutes(app: FastifyInstance, deps: AdminDeps): void {
+  app.put<OfService>('/v1/services/:service/split', {
+    validatorCompiler: checkedByHandler,
+    schema: {
+      summary: 'Shift weights',
+      body: Type.Object({ weights: WeightsSchema }, { additionalProperties: false }),
+      response: answers(SplitChangeAnswer),
+    },
+    handler: (request, reply) => {
+      const { service } = request.params
+      const { pools } = findService(deps.control.snapshot(), service)
+      const weights = soundValue(deps.validate.weights(weightsIn(request.body), Object.keys(pools)), '/weights')
+      return changeSplit(deps, request, reply, { kind: 'split', service, weights })
+    },
+  })
+  app.post<OfService>('/v1/services/:service/back', {
+    schema: { summary: 'Return to the split before the last change of it', response: answers(SplitChangeAnswer) },
+    handler: (request, reply) => changeSplit(deps, request, reply, { kind: 'back', service: request.params.service }),
+  })
+  app.put<OfService>('/v1/services/:service/rules', {
+    validatorCompiler: checkedByHandler,
+    schema: { summary: 'Replace the rules', body: RulesBodySchema, response: answers(ChangeAnswer) },
+    handler: (request, reply) => {
+      const { service } = request.params
+      const { pools } = findService(deps.control.snapshot(), service)
+      const rules = soundValue(deps.validate.rules(request.body, Object.keys(pools)))
+      return apply(deps, request, reply, { kind: 'rules', service, rules })
+    },
+  })
+}
+
+/** What stands at `weights`, the only key of the body. */
+function weightsIn(body: unknown): unknown {
+  const { weights, ...others } = Object(body) as Record<string, unknown>
+  const faults = Object.keys(others).map((key) => ({ pointer: child(key), message: 'is not a known key' }))
+  if (weights === undefined) faults.push({ pointer: '/weights', message: 'is required' })
+  if (faults.length > 0) throw new TurnoutError('invalid', undefined, faults)
+  return weights
+}
+
+function switchRoutes(app: FastifyInstance, deps: AdminDeps): void {
+  app.post<OfService & { Body: { to: string } }>('/v1/services/:service/switch', {
+    schema: {
+      summary: 'All to one pool, in one commit',
+      body: Type.Object({ to: Type.String({ description: 'Name of the pool.' }) }, { additionalProperties: false }),
+      response: answers(SplitChangeAnswer),
+    },
+    handler: (request, reply) => {
+      const { service } = request.params
+      return changeSplit(deps, request, reply, { kind: 'switch', to: { [service]: request.body.to } }, service)
+    },
+  })
+  app.post<{ Body: { to: Record<string, string> } }>('/v1/switch', {
+    schema: {
+      summary: 'Several services to one pool each, in one commit',
+      body: Type.Object(
+        { to: Type.Record(Type.String(), Type.String(), { minProperties: 1, description: 'Pool by service.' }) },
+        { additionalProperties: false },
+      ),
+      response: answers(GroupChangeAnswer),
+    },
+    handler: async (request, reply) => {
+      const { to } = request.body
+      const snapshot = deps.control.snapshot()
+      for (const service of Object.keys(to)) findService(snapshot, service)
+      return { ...(await apply(deps, request, reply, { kind: 'switch', to })), to }
+    },
+  })
+}
+
+/** Makes a change of the split and tells what it has become. */
+async function changeSplit(
+  deps: AdminDeps,
+  request: FastifyRequest<OfService>,
+  reply: FastifyReply,
+  change: Change,
+  service: string = request.params.service,
+): Promise<ChangeResult & { service: string; split: Record<string, number> }> {
+  findService(deps.control.snapshot(), service)
+  const result = await apply(deps, request, reply, change)
+  const now = deps.control.snapshot()
+  return { ...result, service, split: Object.hasOwn(now.services, service) ? (now.services[service].split ?? {}) : {} }
+}
+
+function describe(snapshot: Snapshot, name: string): { name: string; spec: ServiceSpec; status: object | null } {
+  const status = Object.hasOwn(snapshot.status, name) ? outside(snapshot.status[name]) : null
+  return { name, spec: snapshot.services[name], status }
+}
+
+/** The status without what only the inside knows (slots, release numbers). */
+function outside({ release, previous, pools }: ServiceStatus): object {
+  const outsidePools = Object.entries(pools).map(([name, { admin, drainUntilMs, targets }]) => {
+    const outsideTargets = Object.entries(targets).map(([url, { slot: _slot, ...states }]) => [url, states])
+    return [name, { admin, drainUntilMs, targets: Object.fromEntries(outsideTargets) }]
+  })
+  return { release, previous, pools: Object.fromEntries(outsidePools) }
+}

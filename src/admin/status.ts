@@ -1,0 +1,106 @@
+/**
+ * `GET /v1/services/{s}/status`: what each pool and target is doing, as one picture of this moment.
+ *
+ * States come from the snapshot, figures from shared memory. Rates, shares and quantiles cover the window of the last ten
+ * seconds or so; quantiles of an empty window cover everything since the target was added, and say so (`latencyOver`), so
+ * that a quiet service still shows some. A pool shows the sum over its targets.
+ */
+import type { FastifyInstance } from 'fastify'
+import type { Snapshot } from '../change.ts'
+import { FIELD } from '../metrics/layout.ts'
+import { authorityOf, histogramCount, quantileMs, sumTallies, type Tally } from '../metrics/summary.ts'
+import type { ServiceTraffic, TargetTraffic } from '../metrics/window.ts'
+import type { ServiceStatus } from '../table/types.ts'
+import { findService } from './apply.ts'
+import type { AdminDeps } from './deps.ts'
+import { answers, StatusAnswer } from './schemas.ts'
+
+/** Registers the call. */
+export function statusRoutes(app: FastifyInstance, { control, traffic }: Pick<AdminDeps, 'control' | 'traffic'>): void {
+  app.get<{ Params: { service: string } }>('/v1/services/:service/status', {
+    schema: { summary: 'States, traffic and shares of every pool and target', response: answers(StatusAnswer) },
+    handler: (request, reply) => {
+      const { service } = request.params
+      const snapshot = control.snapshot()
+      findService(snapshot, service)
+      reply.send(describe(snapshot, service, traffic.service(service)!))
+    },
+  })
+}
+
+const sumOf = <T>(items: readonly T[], of: (item: T) => number): number =>
+  items.reduce((sum, item) => sum + of(item), 0)
+
+const recentRequests = (targets: readonly TargetTraffic[]): number =>
+  sumOf(targets, ({ recent }) => recent[FIELD.requests])
+const requestsSinceSplit = (targets: readonly TargetTraffic[]): number =>
+  sumOf(targets, (target) => target.requestsSinceSplit)
+const shareOf = (part: number, whole: number): number | null => (whole === 0 ? null : part / whole)
+
+function describe(snapshot: Snapshot, service: string, { windowMs, pools: traffic }: ServiceTraffic): object {
+  const { pools, split = {} } = snapshot.services[service]
+  const status = snapshot.status[service]
+  const all = [...traffic.values()].flat()
+  const weightOf = (pool: string): number => (Object.hasOwn(split, pool) ? split[pool] : 0)
+  const weightSum = sumOf(Object.keys(pools), weightOf)
+  return {
+    revision: snapshot.revision,
+    epoch: snapshot.epoch,
+    service,
+    release: status.release,
+    windowMs,
+    pools: Object.entries(pools).map(([name, { version }]) => {
+      const targets = traffic.get(name) ?? []
+      return {
+        name,
+        version,
+        weight: weightOf(name),
+        admin: status.pools[name].admin,
+        drainUntilMs: status.pools[name].drainUntilMs,
+        share: {
+          aimed: weightSum === 0 ? 0 : weightOf(name) / weightSum,
+          seen: shareOf(recentRequests(targets), recentRequests(all)),
+          seenSinceSplit: shareOf(requestsSinceSplit(targets), requestsSinceSplit(all)),
+        },
+        ...figures(
+          sumTallies(targets.map(({ total }) => total)),
+          sumTallies(targets.map(({ recent }) => recent)),
+          windowMs,
+        ),
+        targets: targets.map((target) => describeTarget(status, name, target, windowMs)),
+      }
+    }),
+  }
+}
+
+function describeTarget(status: ServiceStatus, pool: string, target: TargetTraffic, windowMs: number): object {
+  const { url, total, recent } = target
+  const { admin, drainUntilMs, health, ejectedUntilMs } = status.pools[pool].targets[url]
+  const states = { admin, drainUntilMs, health, ejectedUntilMs }
+  return { target: authorityOf(url), url, ...states, ...figures(total, recent, windowMs) }
+}
+
+function figures(total: Tally, recent: Tally, windowMs: number): object {
+  const failed = recent[FIELD.status5xx] + recent[FIELD.failures]
+  const hasRecent = histogramCount(recent, FIELD.duration) > 0
+  const quantile = (share: number): number | null => quantileMs(hasRecent ? recent : total, FIELD.duration, share)
+  return {
+    inFlight: total[FIELD.inFlight],
+    tunnels: total[FIELD.tunnels],
+    requests: total[FIELD.requests],
+    rate: windowMs === 0 ? 0 : (recent[FIELD.requests] * 1_000) / windowMs,
+    failures: total[FIELD.failures],
+    failureShare: recent[FIELD.requests] === 0 ? null : Math.min(1, failed / recent[FIELD.requests]),
+    responses: {
+      '1xx': total[FIELD.status1xx],
+      '2xx': total[FIELD.status2xx],
+      '3xx': total[FIELD.status3xx],
+      '4xx': total[FIELD.status4xx],
+      '5xx': total[FIELD.status5xx],
+    },
+    p50Ms: quantile(0.5),
+    p90Ms: quantile(0.9),
+    p99Ms: quantile(0.99),
+    latencyOver: hasRecent ? 'window' : 'start',
+  }
+}

@@ -1,0 +1,94 @@
+/**
+ * Every change that anyone can make, as data, and the one writer as the other rooms see it. Types only: what comes of a
+ * change is in control/apply.ts, who makes it happen is control.ts.
+ */
+import type { PoolSpec, RuleSpec, ServiceSpec, Services, Weights } from './config/schema.ts'
+import type { AdminState, Health, ServiceStatus } from './table/types.ts'
+
+export type Change =
+  | { readonly kind: 'service.put'; readonly service: string; readonly spec: ServiceSpec }
+  /** RFC 7386 merge patch over the service spec. */
+  | { readonly kind: 'service.patch'; readonly service: string; readonly patch: Readonly<Record<string, unknown>> }
+  | { readonly kind: 'service.delete'; readonly service: string }
+  | { readonly kind: 'split'; readonly service: string; readonly weights: Weights }
+  /** Service → pool, all in one commit; each service takes a new release, so that its pins end. */
+  | { readonly kind: 'switch'; readonly to: Readonly<Record<string, string>> }
+  | { readonly kind: 'back'; readonly service: string }
+  | { readonly kind: 'rules'; readonly service: string; readonly rules: readonly RuleSpec[] }
+  | { readonly kind: 'pool.put'; readonly service: string; readonly pool: string; readonly spec: PoolSpec }
+  | { readonly kind: 'pool.delete'; readonly service: string; readonly pool: string }
+  | { readonly kind: 'pool.state'; readonly service: string; readonly pool: string; readonly state: AdminState }
+  | {
+      readonly kind: 'target.state'
+      readonly service: string
+      readonly pool: string
+      /** `host:port` or the whole URL. */
+      readonly target: string
+      readonly state: AdminState
+    }
+  | {
+      readonly kind: 'restore'
+      readonly from: number
+      readonly services: Services
+      readonly status: Readonly<Record<string, ServiceStatus>>
+    }
+  /** The services that result from applying what changed in the config file over the live ones. */
+  | { readonly kind: 'file'; readonly services: Services }
+
+export interface ChangeOptions {
+  /** Name for the audit: of the token, `file`, or `local` where no tokens are configured. */
+  readonly actor: string
+  /** Refuse with `stale_revision` unless this is the present revision. */
+  readonly ifMatch?: number
+}
+
+export interface ChangeResult {
+  readonly revision: number
+  readonly epoch: number
+  /** Milliseconds from the validated change to the commit in every worker. */
+  readonly appliedInMs: number
+  /** False when everything was so already; then there is no new revision. */
+  readonly changed: boolean
+}
+
+/** What probes and outlier detection report of a target; only the given axes change. */
+export interface Observation {
+  readonly service: string
+  readonly pool: string
+  /** Target URL as in the spec. */
+  readonly target: string
+  readonly health?: Health
+  readonly ejectedUntilMs?: number
+  /** For people: why, e.g. `GET /health answered 500`. */
+  readonly detail?: string
+}
+
+export interface Snapshot {
+  readonly revision: number
+  readonly epoch: number
+  readonly services: Services
+  readonly status: Readonly<Record<string, ServiceStatus>>
+}
+
+/** What happened, for people and for SSE. `id` grows by one; `data` is plain JSON. */
+export interface ControlEvent {
+  readonly id: number
+  readonly atMs: number
+  readonly type: 'change' | 'health' | 'ejection' | 'drain' | 'worker' | 'store'
+  readonly service: string | null
+  readonly message: string
+  readonly data: Readonly<Record<string, unknown>>
+}
+
+/** The one writer, as admin, health and the file loader see it. */
+export interface Control {
+  snapshot(): Snapshot
+  /** Resolves after every worker routes by the change. Rejects with a TurnoutError; then nothing has changed. */
+  change(change: Change, options: ChangeOptions): Promise<ChangeResult>
+  /** Resolves once the observations are in the tables; no new revision. */
+  observe(observations: readonly Observation[]): Promise<void>
+  /** The last events, oldest first, at most 1,000; `after` is an event id. */
+  events(after?: number): readonly ControlEvent[]
+  /** Calls the listener at every event; the returned function ends it. */
+  subscribe(listener: (event: ControlEvent) => void): () => void
+}

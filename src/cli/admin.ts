@@ -1,0 +1,118 @@
+/**
+ * The admin API as the verbs see it: a call that answers JSON or fails with a `CliFailure`, and a stream of bytes.
+ *
+ * All of it is HTTP; nothing here knows how Turnout works inside. What the API refuses becomes a `Refusal` with its faults;
+ * whatever keeps an answer from coming (refused, time-out, closed) is "out of reach", exit code 3.
+ */
+import { Agent, type Dispatcher } from 'undici'
+import { CliFailure, type CliFault, outOfReach, Refusal, usageFailure } from './failure.ts'
+
+export const ADMIN_DEFAULT = 'http://127.0.0.1:9900'
+/** A change waits for every worker, so an answer may take a while. */
+const ANSWER_MS_MAX = 60_000
+/** The event stream sends a comment every 15 s; three missed ones mean that it is gone. */
+const SILENCE_MS_MAX = 45_000
+
+export type Method = 'GET' | 'PUT' | 'POST' | 'DELETE'
+
+export interface Admin {
+  readonly url: string
+  /** Sends `body` as JSON (none when undefined) and returns the JSON of the answer. */
+  call<T>(method: Method, path: string, body?: unknown): Promise<T>
+  /** Sends a text as it is. */
+  send<T>(method: Method, path: string, text: string, contentType: string): Promise<T>
+  /** Opens a stream that goes on until `signal` aborts. */
+  stream(path: string, headers: Record<string, string>, signal: AbortSignal): Promise<AsyncIterable<Buffer>>
+  close(): Promise<void>
+}
+
+/** A path from names, each percent-encoded. */
+export function pathOf(...parts: readonly string[]): string {
+  return `/v1/${parts.map(encodeURIComponent).join('/')}`
+}
+
+/** Connects to the admin API at `--admin`, or TURNOUT_ADMIN, or 127.0.0.1:9900; TURNOUT_TOKEN says who is asking. */
+export function openAdmin(given: string | undefined, env: Readonly<Record<string, string | undefined>>): Admin {
+  const url = adminUrl(given || env['TURNOUT_ADMIN'] || ADMIN_DEFAULT)
+  const token = env['TURNOUT_TOKEN']
+  const identity: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {}
+  const agent = new Agent({
+    connect: { timeout: 5_000 },
+    headersTimeout: ANSWER_MS_MAX,
+    bodyTimeout: SILENCE_MS_MAX,
+  })
+
+  async function request(options: Omit<Dispatcher.RequestOptions, 'origin'>): Promise<Dispatcher.ResponseData> {
+    try {
+      const { headers } = options
+      return await agent.request({ ...options, origin: url, headers: { ...identity, ...(headers as object) } })
+    } catch (error) {
+      throw unreachable(url, error)
+    }
+  }
+
+  async function send<T>(method: Method, path: string, body?: string, contentType?: string): Promise<T> {
+    const headers = {
+      accept: 'application/json',
+      ...(contentType === undefined ? {} : { 'content-type': contentType }),
+    }
+    const answer = await request({ method, path, headers, body })
+    const text = await answer.body.text().catch((error: unknown) => {
+      throw unreachable(url, error)
+    })
+    return read<T>(url, answer.statusCode, text)
+  }
+
+  return {
+    url,
+    call: (method, path, body) =>
+      body === undefined ? send(method, path) : send(method, path, JSON.stringify(body), 'application/json'),
+    send,
+    async stream(path, headers, signal) {
+      const answer = await request({
+        method: 'GET',
+        path,
+        headers: { accept: 'text/event-stream', ...headers },
+        signal,
+      })
+      if (answer.statusCode !== 200) read(url, answer.statusCode, await answer.body.text())
+      return answer.body as AsyncIterable<Buffer>
+    },
+    close: () => agent.destroy(),
+  }
+}
+
+function adminUrl(text: string): string {
+  const url = URL.parse(/^[a-z]+:\/\//i.test(text) ? text : `http://${text}`)
+  if (url === null || !/^https?:$/.test(url.protocol)) throw usageFailure(`--admin must be a URL, not "${text}".`)
+  return url.origin
+}
+
+/** The JSON of an answer; a problem is thrown as what it is. */
+function read<T>(url: string, status: number, text: string): T {
+  let body: unknown
+  try {
+    body = JSON.parse(text)
+  } catch {
+    throw new CliFailure(1, `${url} answered ${status} and no JSON. Is that the admin API?`)
+  }
+  if (status < 300) return body as T
+  const { code, detail, title, errors } = (body ?? {}) as Record<string, unknown>
+  const faults = Array.isArray(errors) ? (errors as CliFault[]) : []
+  throw new Refusal(String(code ?? status), String(detail ?? title ?? `${url} answered ${status}.`), faults)
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'connection refused',
+  ECONNRESET: 'connection reset',
+  ENOTFOUND: 'no such host',
+  UND_ERR_SOCKET: 'the connection was closed',
+  UND_ERR_CONNECT_TIMEOUT: 'no connection within 5 s',
+  UND_ERR_HEADERS_TIMEOUT: 'no answer within 60 s',
+}
+
+function unreachable(url: string, error: unknown): unknown {
+  const { name, code, message } = error as Error & { code?: string }
+  if (name === 'AbortError') return error
+  return outOfReach(url, (code !== undefined && REASONS[code]) || message || String(code))
+}

@@ -1,0 +1,17 @@
+import { pathOf } from './admin.ts'
+import { type Outcome, printOutcome, splitInWords } from './outcome.ts'
+import type { Verb } from './verb.ts'
+
+/** Returns to the split before the last change of it. */
+export const back: Verb = {
+  name: 'back',
+  args: 'SERVICE',
+  summary: 'Return to the split before the last change of it',
+  argsCount: [1, 1],
+  examples: ['back shop'],
+  async run(call) {
+    const [service] = call.args
+    const outcome = await call.admin.call<Outcome>('POST', pathOf('services', service, 'back'))
+    printOutcome(call, `${service}: ${splitInWords(outcome.split ?? {})}`, outcome)
+  },
+}

@@ -1,0 +1,89 @@
+import { pathOf } from './admin.ts'
+import { columns, plain } from './columns.ts'
+import { usageFailure } from './failure.ts'
+import type { Verb } from './verb.ts'
+
+/** What the API answers, as far as it is shown (admin/explain.ts). */
+interface Explanation {
+  readonly service: string | null
+  readonly release: string | null
+  readonly pool: string | null
+  readonly version: string | null
+  readonly target: string | null
+  readonly reason: string | null
+  readonly rule: string | null
+  readonly visitor: string | null
+  readonly bucket: number
+  readonly aimed: string | null
+  readonly panic: boolean
+  readonly error: string | null
+  readonly setsCookie: boolean
+  readonly epoch: number
+}
+
+/** Tells which pool and target a request would get, and why. */
+export const explain: Verb = {
+  name: 'explain',
+  args: 'URL',
+  summary: 'Tell which pool and target a request would get, and why',
+  argsCount: [1, 1],
+  options: {
+    header: { type: 'string', short: 'H', multiple: true },
+    method: { type: 'string', short: 'X' },
+    ip: { type: 'string' },
+  },
+  optionsHelp: [
+    ["-H, --header 'NAME: VALUE'", 'A header of the request; may be repeated'],
+    ['-X, --method METHOD', 'Default GET'],
+    ['--ip ADDRESS', 'Address of the client; default 127.0.0.1'],
+  ],
+  examples: ['explain http://shop.example.com/cart', "explain http://localhost:8080/ -H 'x-internal: 1' --ip 10.0.0.7"],
+  async run(call) {
+    const [url] = call.args
+    const { header = [], method, ip } = call.options
+    const explanation = await call.admin.call<Explanation>('POST', pathOf('explain'), {
+      url: /^(https?:\/)?\//i.test(url) ? url : `http://${url}`,
+      headers: headersOf(header as readonly string[]),
+      method,
+      ip,
+    })
+    call.print(call.json ? JSON.stringify(explanation) + '\n' : inWords(explanation))
+  },
+}
+
+function headersOf(lines: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    lines.map((line) => {
+      const [, name, value] = /^([^:\s]+)\s*:\s*(.*)$/.exec(line) ?? []
+      if (name === undefined) throw usageFailure(`A header is 'name: value', not "${line}".`)
+      return [name.toLowerCase(), value.trim()]
+    }),
+  )
+}
+
+function inWords(it: Explanation): string {
+  const where = it.target === null ? `nowhere: ${it.error}` : `${it.pool} ${it.version}, ${it.target}`
+  const facts: [string, string | null][] = [
+    ['why', why(it)],
+    ['service', it.service === null ? null : `${it.service}, release ${it.release}`],
+    ['visitor', it.visitor === null ? 'no key in this request' : `${it.visitor}, bucket ${it.bucket} of 10000`],
+    ['meant for', it.aimed === null || it.aimed === it.pool ? null : it.aimed],
+    ['panic', it.panic ? 'fewer than half of the pool are eligible, so health is ignored' : null],
+    ['cookie', it.setsCookie ? 'the answer sets ours' : null],
+    ['epoch', String(it.epoch)],
+  ]
+  const rows = facts.flatMap(([name, value]) => (value === null ? [] : [[`  ${name}`, value]]))
+  return columns([{ title: plain(where) }, { title: '' }], rows).replace(/^.*\n/, `${plain(where)}\n`)
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  pin: 'the visitor is pinned to this pool',
+  bucket: 'the bucket of the visitor lies in the share of this pool',
+  picker: 'no visitor key, so the next in the sequence of the split',
+  failover: 'the pool that was meant has no eligible target',
+}
+
+function why({ reason, rule }: Explanation): string | null {
+  if (rule !== null) return `rule "${rule}"`
+  return reason === null ? null : (REASONS[reason] ?? reason)
+}

@@ -1,0 +1,59 @@
+import { pathOf } from './admin.ts'
+import { columns, timeOf } from './columns.ts'
+import { splitInWords } from './outcome.ts'
+import { type Verb, wholeNumber } from './verb.ts'
+
+interface Entry {
+  readonly revision: number
+  readonly atMs: number
+  readonly actor: string
+  readonly change: Readonly<Record<string, unknown>> & { readonly kind: string }
+}
+
+/** Shows who changed what, newest first. */
+export const history: Verb = {
+  name: 'history',
+  args: '',
+  summary: 'Show who changed what, newest first',
+  argsCount: [0, 0],
+  options: { limit: { type: 'string' }, before: { type: 'string' } },
+  optionsHelp: [
+    ['--limit N', 'At most so many; default 20'],
+    ['--before REVISION', 'Only revisions below this'],
+  ],
+  examples: ['history', 'history --limit 100 --before 420'],
+  async run(call) {
+    const { limit = '20', before } = call.options
+    const query = new URLSearchParams({ limit: String(wholeNumber(String(limit), '--limit')) })
+    if (before !== undefined) query.set('before', String(wholeNumber(String(before), '--before')))
+    const answer = await call.admin.call<{ entries: readonly Entry[] }>('GET', `${pathOf('audit')}?${query}`)
+    call.print(call.json ? JSON.stringify(answer) + '\n' : inColumns(answer.entries))
+  },
+}
+
+function inColumns(entries: readonly Entry[]): string {
+  const titles = [{ title: 'REVISION', right: true }, { title: 'TIME' }, { title: 'WHO' }, { title: 'WHAT' }]
+  const rows = entries.map(({ revision, atMs, actor, change }) => [
+    String(revision),
+    timeOf(atMs),
+    actor,
+    changeInWords(change),
+  ])
+  return columns(titles, rows)
+}
+
+/** A change in a few words; a kind that is not known here is shown with its plain values. */
+function changeInWords({ kind, ...values }: Entry['change']): string {
+  const { service, pool, target, state, weights, to } = values as Readonly<Record<string, unknown>>
+  if (kind === 'split') return `split ${service}: ${splitInWords(weights as Record<string, number>)}`
+  if (kind === 'switch') return `switch ${pairs(to)}`
+  if (kind === 'pool.state') return `${state} ${service} ${pool}`
+  if (kind === 'target.state') return `${state} ${service} ${pool} ${target}`
+  if (kind === 'restore') return `restore revision ${values['from']}`
+  return [kind, ...Object.values(values).filter((value) => typeof value === 'string')].join(' ')
+}
+
+const pairs = (record: unknown): string =>
+  Object.entries((record ?? {}) as object)
+    .map(([name, value]) => `${name} to ${value}`)
+    .join(', ')

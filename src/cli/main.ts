@@ -1,0 +1,137 @@
+/**
+ * The command line but for `serve`: find the verb, read its options, run it, turn what was thrown into an exit code.
+ *
+ * Options that every verb has may stand before or behind it. Results go to standard output, everything else to standard error, so
+ * that `--json` can be piped. Exit codes: 0 done, 1 refused or failed, 2 bad usage, 3 admin API out of reach.
+ */
+import { type ParseArgsConfig, parseArgs } from 'node:util'
+import { type Clock, systemClock } from '../clock.ts'
+import { openAdmin } from './admin.ts'
+import { apply } from './apply.ts'
+import { back } from './back.ts'
+import { plain } from './columns.ts'
+import { events } from './events.ts'
+import { explain } from './explain.ts'
+import { CliFailure, usageFailure } from './failure.ts'
+import { history } from './history.ts'
+import { restore } from './restore.ts'
+import { split } from './split.ts'
+import { stateVerbs } from './state.ts'
+import { status } from './status.ts'
+import { switchVerb } from './switch.ts'
+import { generalHelp, nearestName, SERVE, verbHelp } from './usage.ts'
+import type { Verb } from './verb.ts'
+
+/** Where a call of the command line reads and writes. */
+export interface CliIo {
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly stdout: { write(text: string): unknown }
+  readonly stderr: { write(text: string): unknown }
+  /** Ends verbs that go on; default: SIGINT. */
+  readonly signal?: AbortSignal
+  readonly clock?: Clock
+}
+
+const VERBS: readonly Verb[] = [
+  status,
+  split,
+  switchVerb,
+  back,
+  ...stateVerbs,
+  explain,
+  events,
+  history,
+  restore,
+  apply,
+]
+
+const GLOBAL_OPTIONS = {
+  admin: { type: 'string' },
+  json: { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+} satisfies ParseArgsConfig['options']
+
+/** Runs one command (without node and script in `argv`) and resolves with its exit code. */
+export async function runCli(argv: readonly string[], io: CliIo): Promise<number> {
+  try {
+    await run(argv, io)
+    return 0
+  } catch (error) {
+    if (!(error instanceof CliFailure)) throw error
+    const lines = [`turnout: ${error.message}`, ...error.lines]
+    io.stderr.write(lines.map((line) => plain(line) + '\n').join(''))
+    return error.exitCode
+  }
+}
+
+async function run(argv: readonly string[], io: CliIo): Promise<void> {
+  const { name, rest } = splitVerb(argv)
+  if (name === undefined || name === 'help') {
+    const about = VERBS.find((verb) => verb.name === rest.find((word) => !word.startsWith('-')))
+    const isAsked = name === 'help' || rest.some((word) => word === '--help' || word === '-h')
+    if (isAsked) return void io.stdout.write(about === undefined ? generalHelp(VERBS) : verbHelp(about))
+    throw usageFailure(`which verb? One of ${names().join(', ')}; see turnout --help.`)
+  }
+  const verb = VERBS.find((candidate) => candidate.name === name)
+  if (verb === undefined) throw unknownVerb(name)
+  const { values, positionals } = parse(verb, rest)
+  if (values['help'] === true) return void io.stdout.write(verbHelp(verb))
+  const [min, max] = verb.argsCount
+  if (positionals.length < min || positionals.length > max) {
+    throw usageFailure(`usage: turnout ${`${verb.name} ${verb.args}`.trim()}`)
+  }
+  await runVerb(verb, positionals, values, io)
+}
+
+type Values = Record<string, string | boolean | (string | boolean)[] | undefined>
+
+async function runVerb(verb: Verb, args: readonly string[], options: Values, io: CliIo): Promise<void> {
+  const admin = openAdmin(options['admin'] as string | undefined, io.env)
+  const ended = new AbortController()
+  const end = (): void => ended.abort()
+  if (io.signal === undefined) process.once('SIGINT', end)
+  try {
+    await verb.run({
+      args,
+      options,
+      json: options['json'] === true,
+      admin,
+      clock: io.clock ?? systemClock,
+      signal: io.signal ?? ended.signal,
+      print: (text) => void io.stdout.write(text),
+      note: (line) => void io.stderr.write(`turnout: ${line}\n`),
+    })
+  } finally {
+    process.removeListener('SIGINT', end)
+    await admin.close()
+  }
+}
+
+const names = (): string[] => [SERVE, ...VERBS].map(({ name }) => name)
+
+function unknownVerb(name: string): CliFailure {
+  const meant = nearestName(name, names())
+  const hint = meant === null ? 'See turnout --help.' : `Did you mean ${meant}?`
+  return usageFailure(`there is no verb "${name}". ${hint}`)
+}
+
+/** Takes the verb out of the arguments: the first that is neither an option nor the value of `--admin`. */
+function splitVerb(argv: readonly string[]): { name: string | undefined; rest: string[] } {
+  const rest = [...argv]
+  for (let index = 0; index < rest.length; index++) {
+    if (rest[index] === '--admin') index++
+    else if (!rest[index].startsWith('-')) return { name: rest.splice(index, 1)[0], rest }
+  }
+  return { name: undefined, rest }
+}
+
+function parse(verb: Verb, args: readonly string[]): { values: Values; positionals: readonly string[] } {
+  const options = { ...GLOBAL_OPTIONS, ...verb.options }
+  try {
+    return parseArgs({ args: [...args], options, allowPositionals: true })
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    if (!code?.startsWith('ERR_PARSE_ARGS')) throw error
+    throw usageFailure(`${message.split(/\. |\n/)[0]}. See turnout ${verb.name} --help.`)
+  }
+}

@@ -1,0 +1,29 @@
+/** How the answer to a change is shown: as JSON, or what is so now and when it began to be so. */
+import { percent, plain } from './columns.ts'
+import type { Call } from './verb.ts'
+
+/** What every change answers (change.ts). */
+export interface Outcome {
+  readonly revision: number
+  readonly epoch: number
+  readonly appliedInMs: number
+  readonly changed: boolean
+  readonly split?: Readonly<Record<string, number>>
+}
+
+/** Prints the outcome of a change; `now` says in words what is so now. */
+export function printOutcome(call: Call, now: string, outcome: Outcome): void {
+  call.print(call.json ? JSON.stringify(outcome) + '\n' : `${plain(now)} (${when(outcome)})\n`)
+}
+
+const when = ({ revision, epoch, appliedInMs, changed }: Outcome): string =>
+  changed
+    ? `revision ${revision}, epoch ${epoch}, applied in ${appliedInMs.toFixed(1)} ms`
+    : `it was so already, revision ${revision}`
+
+/** A split in words: `blue 90 %, green 10 %`; pools that get nothing are left out. */
+export function splitInWords(split: Readonly<Record<string, number>>): string {
+  const sum = Object.values(split).reduce((total, weight) => total + weight, 0)
+  const parts = Object.entries(split).filter(([, weight]) => weight > 0)
+  return parts.map(([pool, weight]) => `${pool} ${percent(weight / sum)}`).join(', ')
+}

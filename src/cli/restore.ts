@@ -1,0 +1,17 @@
+import { pathOf } from './admin.ts'
+import { type Outcome, printOutcome } from './outcome.ts'
+import { type Verb, wholeNumber } from './verb.ts'
+
+/** Makes the services as they were in a revision. */
+export const restore: Verb = {
+  name: 'restore',
+  args: 'REVISION',
+  summary: 'Make the services as they were in a revision ("history" lists them)',
+  argsCount: [1, 1],
+  examples: ['restore 41'],
+  async run(call) {
+    const revision = wholeNumber(call.args[0], 'REVISION')
+    const path = pathOf('revisions', String(revision), 'restore')
+    printOutcome(call, `as in revision ${revision}`, await call.admin.call<Outcome>('POST', path))
+  },
+}

@@ -1,0 +1,30 @@
+/** The four verbs that set the admin state of a pool, or of one target of it; each is the state's own name. */
+import type { AdminState } from '../table/types.ts'
+import { pathOf } from './admin.ts'
+import { type Outcome, printOutcome } from './outcome.ts'
+import type { Verb } from './verb.ts'
+
+const SUMMARIES: Readonly<Record<AdminState, string>> = {
+  drain: 'Give a pool or target no new visitors; those it has stay until the drain ends',
+  ready: 'Put a pool or target back into service',
+  standby: 'Probe a pool or target, but send it no traffic',
+  maint: 'Neither probe a pool or target nor send it traffic',
+}
+
+const stateVerb = (state: AdminState): Verb => ({
+  name: state,
+  args: 'SERVICE POOL [TARGET]',
+  summary: SUMMARIES[state],
+  argsCount: [2, 3],
+  examples: [`${state} shop blue`, `${state} shop blue 127.0.0.1:3001`],
+  async run(call) {
+    const [service, pool, target] = call.args
+    const of = target === undefined ? [] : ['targets', target]
+    const path = pathOf('services', service, 'pools', pool, ...of, 'state')
+    const outcome = await call.admin.call<Outcome>('PUT', path, { state })
+    printOutcome(call, `${call.args.join(' ')}: ${state}`, outcome)
+  },
+})
+
+/** `drain`, `ready`, `standby` and `maint`. */
+export const stateVerbs: readonly Verb[] = (['drain', 'ready', 'standby', 'maint'] as const).map(stateVerb)

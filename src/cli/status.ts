@@ -1,0 +1,139 @@
+/**
+ * `status`: every pool and target of one service or of all, as one table each; `--watch` redraws it each second.
+ *
+ * A watch outlives the admin API being away for a while (a restart of Turnout is just when people watch), so only its first
+ * look may fail.
+ */
+import type { AdminState, Health } from '../table/types.ts'
+import { pathOf } from './admin.ts'
+import { type Column, columns, number, percent, plain } from './columns.ts'
+import { CliFailure } from './failure.ts'
+import { pause } from './pause.ts'
+import type { Call, Verb } from './verb.ts'
+
+interface Traffic {
+  readonly inFlight: number
+  readonly tunnels: number
+  readonly rate: number
+  readonly failureShare: number | null
+  readonly p50Ms: number | null
+  readonly p90Ms: number | null
+  readonly p99Ms: number | null
+}
+
+interface TargetView extends Traffic {
+  readonly target: string
+  readonly admin: AdminState
+  readonly drainUntilMs: number
+  readonly health: Health
+  readonly ejectedUntilMs: number
+}
+
+interface PoolView extends Traffic {
+  readonly name: string
+  readonly version: string
+  readonly weight: number
+  readonly admin: AdminState
+  readonly drainUntilMs: number
+  readonly share: { readonly aimed: number; readonly seen: number | null }
+  readonly targets: readonly TargetView[]
+}
+
+/** What the API answers, as far as it is shown (admin/status.ts). */
+interface StatusView {
+  readonly revision: number
+  readonly epoch: number
+  readonly service: string
+  readonly release: string
+  readonly pools: readonly PoolView[]
+}
+
+const REDRAW_MS = 1000
+/** Cursor to the top left, and everything below it cleared. */
+const CLEAR = '\u001b[H\u001b[J'
+
+/** Shows what each pool and target is doing. */
+export const status: Verb = {
+  name: 'status',
+  args: '[SERVICE]',
+  summary: 'Show what each pool and target is doing',
+  argsCount: [0, 1],
+  options: { watch: { type: 'boolean', short: 'w' } },
+  optionsHelp: [['-w, --watch', 'Redraw each second until Ctrl-C; with --json a line each second']],
+  examples: ['status', 'status shop --watch', 'status shop --json'],
+  async run(call) {
+    let shown = await look(call)
+    if (call.options['watch'] !== true) return call.print(shown)
+    while (!call.signal.aborted) {
+      call.print(call.json ? shown : CLEAR + shown)
+      await pause(call, REDRAW_MS)
+      shown = await look(call).catch((error: unknown) => {
+        if (error instanceof CliFailure && error.exitCode === 3) return `${error.message} Trying again.\n`
+        throw error
+      })
+    }
+  },
+}
+
+async function look(call: Call): Promise<string> {
+  const { admin, args, json, clock } = call
+  const [service] = args
+  if (service !== undefined) {
+    const view = await admin.call<StatusView>('GET', pathOf('services', service, 'status'))
+    return json ? JSON.stringify(view) + '\n' : inColumns(view, clock.nowMs())
+  }
+  const { services } = await admin.call<{ services: readonly { name: string }[] }>('GET', pathOf('services'))
+  const names = services.map(({ name }) => name)
+  const views = await Promise.all(
+    names.map((name) => admin.call<StatusView>('GET', pathOf('services', name, 'status'))),
+  )
+  if (json) return JSON.stringify({ services: views }) + '\n'
+  if (views.length === 0) return 'There are no services yet.\n'
+  return views.map((view) => inColumns(view, clock.nowMs())).join('\n')
+}
+
+const TITLES: readonly Column[] = [
+  { title: 'POOL' },
+  { title: 'VERSION' },
+  { title: 'WEIGHT', right: true },
+  { title: 'SHARE', right: true },
+  { title: 'SEEN', right: true },
+  { title: 'STATE' },
+  { title: 'HEALTH' },
+  { title: 'IN FLIGHT', right: true },
+  { title: 'TUNNELS', right: true },
+  { title: 'REQ/S', right: true },
+  { title: 'FAILED', right: true },
+  { title: 'P50 MS', right: true },
+  { title: 'P90 MS', right: true },
+  { title: 'P99 MS', right: true },
+]
+
+function inColumns(view: StatusView, nowMs: number): string {
+  const rows = view.pools.flatMap((pool) => [poolRow(pool, nowMs), ...pool.targets.map((it) => targetRow(it, nowMs))])
+  const head = `${view.service}: release ${view.release}, revision ${view.revision}, epoch ${view.epoch}`
+  return `${plain(head)}\n${columns(TITLES, rows)}`
+}
+
+function poolRow(pool: PoolView, nowMs: number): string[] {
+  const { name, version, weight, share } = pool
+  const shares = [String(weight), percent(share.aimed), percent(share.seen)]
+  return [name, version, ...shares, stateOf(pool, nowMs), '', ...figures(pool)]
+}
+
+function targetRow(target: TargetView, nowMs: number): string[] {
+  const { health, ejectedUntilMs } = target
+  const ejected = ejectedUntilMs > nowMs ? `, ejected for ${secondsLeft(ejectedUntilMs, nowMs)}` : ''
+  return [`  ${target.target}`, '', '', '', '', stateOf(target, nowMs), health + ejected, ...figures(target)]
+}
+
+function stateOf({ admin, drainUntilMs }: { admin: AdminState; drainUntilMs: number }, nowMs: number): string {
+  return admin === 'drain' && drainUntilMs > nowMs ? `drain, ${secondsLeft(drainUntilMs, nowMs)} left` : admin
+}
+
+const secondsLeft = (untilMs: number, nowMs: number): string => `${Math.ceil((untilMs - nowMs) / 1000)} s`
+
+function figures({ inFlight, tunnels, rate, failureShare, p50Ms, p90Ms, p99Ms }: Traffic): string[] {
+  const counts = [String(inFlight), String(tunnels), number(rate), percent(failureShare)]
+  return [...counts, number(p50Ms), number(p90Ms), number(p99Ms)]
+}

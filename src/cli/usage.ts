@@ -1,0 +1,59 @@
+/** The help texts, made from the verbs themselves, and the verb that was probably meant. */
+import { ADMIN_DEFAULT } from './admin.ts'
+import type { Verb } from './verb.ts'
+
+type Listed = Pick<Verb, 'name' | 'args' | 'summary'>
+
+/** Not a verb of this room: it runs the proxy instead of asking a running one. Listed so that people find it. */
+export const SERVE: Listed = { name: 'serve', args: '[--config FILE] [--check]', summary: 'Run the proxy' }
+
+const GLOBAL: readonly (readonly [string, string])[] = [
+  ['--admin URL', `Where the admin API is; default TURNOUT_ADMIN, or ${ADMIN_DEFAULT}`],
+  ['--json', 'Print JSON'],
+  ['--help', 'Show this help, or that of a verb'],
+]
+
+const CODES =
+  'Exit codes: 0 done, 1 refused or failed, 2 bad usage, 3 admin API out of reach, 4 a rollout was rolled back.'
+
+const table = (rows: readonly (readonly [string, string])[]): string => {
+  const width = Math.max(...rows.map(([left]) => left.length))
+  return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`).join('\n')
+}
+
+/** Help on everything. */
+export function generalHelp(verbs: readonly Verb[]): string {
+  const rows = [SERVE, ...verbs].map(({ name, args, summary }) => [`${name} ${args}`.trim(), summary] as const)
+  const token = 'TURNOUT_TOKEN holds the token where the admin API wants one.'
+  return `Usage: turnout VERB …\n\n${table(rows)}\n\nOptions:\n${table(GLOBAL)}\n\n${token}\n${CODES}\n`
+}
+
+/** Help on one verb. */
+export function verbHelp({ name, args, summary, optionsHelp = [], examples }: Verb): string {
+  const usage = `Usage: turnout ${`${name} ${args}`.trim()}\n\n${summary}.\n`
+  return `${usage}\nOptions:\n${table([...optionsHelp, ...GLOBAL])}\n\nExamples:\n${shown(examples)}`
+}
+
+const shown = (examples: readonly string[]): string => examples.map((example) => `  turnout ${example}\n`).join('')
+
+/** The name that was probably meant, at most two edits away and less than half of the word; null when none is near. */
+export function nearestName(word: string, names: readonly string[]): string | null {
+  const near = names
+    .map((name) => ({ name, edits: name.startsWith(word) ? 0 : editsBetween(word, name) }))
+    .filter(({ edits }) => edits <= 2 && edits * 2 < word.length)
+    .sort((a, b) => a.edits - b.edits)
+  return near[0]?.name ?? null
+}
+
+/** Letters to insert, delete or replace (Levenshtein). */
+function editsBetween(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) {
+      next.push(Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1)))
+    }
+    row = next
+  }
+  return row[b.length]
+}

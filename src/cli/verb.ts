@@ -1,0 +1,42 @@
+/** What a verb is: a name, how it is called, and what it does with the admin API. One file per verb holds one of these. */
+import type { ParseArgsConfig } from 'node:util'
+import type { Clock } from '../clock.ts'
+import type { Admin } from './admin.ts'
+import { usageFailure } from './failure.ts'
+
+/** One call of a verb. */
+export interface Call {
+  /** What stands behind the verb, without options. */
+  readonly args: readonly string[]
+  readonly options: Readonly<Record<string, string | boolean | readonly (string | boolean)[] | undefined>>
+  readonly json: boolean
+  readonly admin: Admin
+  readonly clock: Clock
+  /** Aborts when the user ends a verb that goes on (`--watch`, `--follow`). */
+  readonly signal: AbortSignal
+  /** Writes to standard output as it is. */
+  readonly print: (text: string) => void
+  /** Writes a line for people to standard error. */
+  readonly note: (line: string) => void
+}
+
+export interface Verb {
+  readonly name: string
+  /** As in `turnout NAME ARGS`. */
+  readonly args: string
+  readonly summary: string
+  /** Least and most positional arguments. */
+  readonly argsCount: readonly [min: number, max: number]
+  readonly options?: NonNullable<ParseArgsConfig['options']>
+  /** A line of help per option. */
+  readonly optionsHelp?: readonly (readonly [option: string, help: string])[]
+  /** Without the leading `turnout`. */
+  readonly examples: readonly string[]
+  readonly run: (call: Call) => Promise<void>
+}
+
+/** A whole number that the user gave, or a usage failure that names it. */
+export function wholeNumber(text: string, name: string): number {
+  if (!/^[0-9]{1,15}$/.test(text)) throw usageFailure(`${name} must be a whole number, not "${text}".`)
+  return Number(text)
+}

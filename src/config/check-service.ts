@@ -1,0 +1,254 @@
+/**
+ * What the schema cannot say about one service: names that must exist, shares that must add up, addresses that must parse.
+ *
+ * It runs on values that may have schema faults elsewhere, so that people see every fault at once: each check first asks
+ * the report whether what it reads is sound, and skips what is not. So no check guards against wrong types by itself.
+ */
+import { badNetwork, badRouteHost, isToken, parseTarget } from './address.ts'
+import { durationMs } from './duration.ts'
+import { didYouMean, nearest } from './nearest.ts'
+import { child, type Finding, parentOf } from './pointer.ts'
+import type { HealthSpec, RouteSpec, RuleSpec, ServiceSpec, Weights } from './schema.ts'
+
+/** The longest delay that a timer can hold (2^31 - 1 ms). */
+const TIMER_MS_MAX = 2_147_483_647
+const PROBE_INTERVAL_MS_MIN = 100
+
+/** Collects findings, and knows which parts the schema has already refused. */
+export class Report {
+  readonly findings: Finding[] = []
+  readonly #refused: ReadonlySet<string>
+  /** Everything around something refused. */
+  readonly #around = new Set<string>()
+  /** The keys that misspelt ones were probably meant to be. */
+  readonly #meant = new Set<string>()
+
+  constructor(refused: readonly Finding[] = []) {
+    this.#refused = new Set(refused.map(({ pointer }) => pointer))
+    for (const { pointer, meant } of refused) {
+      if (meant !== undefined) this.#meant.add(child(parentOf(pointer), meant))
+      for (let at = pointer; at !== ''; ) {
+        at = parentOf(at)
+        this.#around.add(at)
+      }
+    }
+  }
+
+  add(pointer: string, message: string, more: Pick<Finding, 'about' | 'meant'> = {}): void {
+    this.findings.push({ pointer, message, ...more })
+  }
+
+  /** Whether a value is there with its type; parts of it may still be refused. */
+  present(pointer: string): boolean {
+    for (let at = pointer; !this.#refused.has(at); at = parentOf(at)) {
+      if (at === '') return true
+    }
+    return false
+  }
+
+  /** Whether a value and all its parts passed the schema. */
+  sound(pointer: string): boolean {
+    return this.present(pointer) && !this.#around.has(pointer)
+  }
+
+  /** Whether an unknown key of this map was probably meant to be one of `keys`. */
+  misspelt(map: string, keys: readonly string[]): boolean {
+    return keys.some((key) => this.#meant.has(child(map, key)))
+  }
+}
+
+/** Adds every fault of one service, at `at`. */
+export function checkService(report: Report, at: string, spec: ServiceSpec): void {
+  const poolsAt = child(at, 'pools')
+  const pools = report.present(poolsAt) ? Object.keys(spec.pools) : null
+  if (report.present(child(at, 'routes'))) {
+    spec.routes.forEach((route, index) => {
+      checkRoute(report, child(child(at, 'routes'), index), route)
+    })
+  }
+  if (pools !== null) {
+    checkTargets(report, poolsAt, spec)
+    checkSplit(report, at, spec, pools)
+    checkFailover(report, child(at, 'failover'), spec.failover, pools)
+  }
+  if (report.present(child(at, 'rules'))) checkRules(report, child(at, 'rules'), spec.rules, pools)
+  checkVisitor(report, child(at, 'visitor'), spec.visitor)
+  if (spec.health !== undefined) checkHealth(report, child(at, 'health'), spec.health)
+  if (report.sound(child(at, 'sticky')) && spec.sticky !== false) {
+    const { sameSite, secure, maxAge } = spec.sticky
+    if (sameSite === 'none' && !secure) {
+      report.add(
+        child(child(at, 'sticky'), 'sameSite'),
+        'sameSite none needs secure: true, or browsers drop the cookie',
+      )
+    }
+    checkDuration(report, child(child(at, 'sticky'), 'maxAge'), maxAge, 1_000, Number.MAX_SAFE_INTEGER)
+  }
+  checkDurations(report, child(at, 'timeouts'), spec.timeouts, 1)
+  checkDurations(report, child(at, 'drain'), spec.drain, 0)
+}
+
+/** Adds a fault for every member of a map of durations that no timer can hold. */
+export function checkDurations(report: Report, at: string, durations: Record<string, string>, msMin: number): void {
+  if (!report.present(at)) return
+  for (const [key, text] of Object.entries(durations)) checkDuration(report, child(at, key), text, msMin)
+}
+
+function checkDuration(report: Report, at: string, text: string, msMin: number, msMax = TIMER_MS_MAX): void {
+  if (!report.sound(at)) return
+  const ms = durationMs(text)
+  if (ms < msMin) report.add(at, `${text} is too short: at least ${msMin}ms`)
+  if (ms > msMax) report.add(at, `${text} is too long: at most ${Math.floor(msMax / 86_400_000)}d`)
+}
+
+function checkRoute(report: Report, at: string, route: RouteSpec): void {
+  if (!report.present(at)) return
+  const hostAt = child(at, 'host')
+  const badHost = report.sound(hostAt) ? badRouteHost(route.host) : null
+  if (badHost !== null) report.add(hostAt, badHost)
+  if (route.header !== undefined) checkFieldNames(report, child(at, 'header'), route.header, 'header')
+}
+
+function checkFieldNames(report: Report, at: string, fields: Record<string, unknown>, noun: 'header' | 'cookie'): void {
+  if (!report.present(at)) return
+  const seen = new Set<string>()
+  for (const name of Object.keys(fields)) {
+    const known = noun === 'header' ? name.toLowerCase() : name
+    if (!isToken(name)) report.add(child(at, name), `${JSON.stringify(name)} is not a ${noun} name`, { about: 'key' })
+    if (seen.has(known)) report.add(child(at, name), `the header ${known} stands here twice`, { about: 'key' })
+    seen.add(known)
+  }
+}
+
+function checkTargets(report: Report, poolsAt: string, spec: ServiceSpec): void {
+  const owners = new Map<string, string>()
+  for (const [pool, poolSpec] of Object.entries(spec.pools)) {
+    const at = child(child(poolsAt, pool), 'targets')
+    if (!report.present(at)) continue
+    for (const [index, text] of poolSpec.targets.entries()) {
+      if (!report.sound(child(at, index))) continue
+      const target = parseTarget(text)
+      if ('bad' in target) {
+        report.add(child(at, index), target.bad)
+        continue
+      }
+      const owner = owners.get(target.url)
+      if (owner === undefined) owners.set(target.url, pool)
+      else report.add(child(at, index), `target ${target.url} is already in pool ${JSON.stringify(owner)}`)
+    }
+  }
+}
+
+/** Adds a fault unless `name` is one of the pools. */
+function checkPool(report: Report, at: string, name: string, pools: readonly string[] | null, about?: 'key'): void {
+  if (pools === null || pools.includes(name) || !report.sound(at)) return
+  const meant = nearest(name, pools)
+  const instead = meant === null ? ` (pools here: ${pools.join(', ')})` : didYouMean(meant)
+  report.add(at, `unknown pool ${JSON.stringify(name)}${instead}`, { about, ...(meant === null ? {} : { meant }) })
+}
+
+function checkSplit(report: Report, at: string, spec: ServiceSpec, pools: readonly string[]): void {
+  const { split, live } = spec
+  const splitAt = child(at, 'split')
+  const liveAt = child(at, 'live')
+  if (split !== undefined && live !== undefined) report.add(liveAt, 'give either split or live, not both')
+  if (live !== undefined) checkPool(report, liveAt, live, pools)
+  if (split !== undefined) checkWeights(report, splitAt, split, pools)
+  if (split === undefined && live === undefined && pools.length > 1 && !report.misspelt(at, ['split', 'live'])) {
+    report.add(splitAt, 'missing key "split" (or "live"): with several pools it says where requests go', {
+      about: 'key',
+    })
+  }
+}
+
+/** Adds every fault of a split; unknown pools only when `pools` are given. */
+export function checkWeights(report: Report, at: string, weights: Weights, pools: readonly string[] | null): void {
+  if (!report.present(at)) return
+  for (const name of Object.keys(weights)) checkPool(report, child(at, name), name, pools, 'key')
+  if (report.sound(at) && Object.values(weights).every((weight) => weight === 0)) {
+    report.add(at, 'every weight is 0: at least one pool must get requests')
+  }
+}
+
+function checkFailover(report: Report, at: string, failover: string[] | undefined, pools: readonly string[]): void {
+  if (failover === undefined || !report.present(at)) return
+  for (const [index, name] of failover.entries()) {
+    checkPool(report, child(at, index), name, pools)
+    if (failover.indexOf(name) < index) report.add(child(at, index), `pool ${JSON.stringify(name)} stands here twice`)
+  }
+}
+
+/** Adds every fault of a list of rules; unknown pools only when `pools` are given. */
+export function checkRules(
+  report: Report,
+  at: string,
+  rules: readonly RuleSpec[],
+  pools: readonly string[] | null,
+): void {
+  const firsts = new Map<string, number>()
+  for (const [index, rule] of rules.entries()) {
+    const ruleAt = child(at, index)
+    if (!report.present(ruleAt)) continue
+    checkOutcome(report, ruleAt, rule, pools)
+    if (report.present(child(ruleAt, 'when'))) checkWhen(report, child(ruleAt, 'when'), rule.when)
+    const nameAt = child(ruleAt, 'name')
+    if (!report.sound(nameAt)) continue
+    const first = firsts.get(rule.name)
+    if (first === undefined) firsts.set(rule.name, index)
+    else report.add(nameAt, `rule ${first + 1} has the name ${JSON.stringify(rule.name)} already`)
+  }
+}
+
+function checkOutcome(report: Report, at: string, rule: RuleSpec, pools: readonly string[] | null): void {
+  const { to, deny, pin } = rule
+  if (to !== undefined && deny !== undefined) report.add(child(at, 'deny'), 'a rule has either to or deny, not both')
+  if (to === undefined && deny === undefined && !report.misspelt(at, ['to', 'deny'])) {
+    report.add(child(at, 'to'), 'missing key "to" (or "deny"): a rule names the pool that it is about', {
+      about: 'key',
+    })
+  }
+  if (to !== undefined) checkPool(report, child(at, 'to'), to, pools)
+  if (deny !== undefined) checkPool(report, child(at, 'deny'), deny, pools)
+  if (pin === true && to === undefined) report.add(child(at, 'pin'), 'only a rule with "to" can pin')
+}
+
+function checkWhen(report: Report, at: string, when: RuleSpec['when']): void {
+  if (when.header !== undefined) checkFieldNames(report, child(at, 'header'), when.header, 'header')
+  if (when.cookie !== undefined) checkFieldNames(report, child(at, 'cookie'), when.cookie, 'cookie')
+  if (when.cidr !== undefined) checkNetworks(report, child(at, 'cidr'), when.cidr)
+}
+
+/** Adds a fault for every entry that is no network. */
+export function checkNetworks(report: Report, at: string, networks: readonly string[]): void {
+  if (!report.present(at)) return
+  for (const [index, text] of networks.entries()) {
+    const bad = report.sound(child(at, index)) ? badNetwork(text) : null
+    if (bad !== null) report.add(child(at, index), bad)
+  }
+}
+
+function checkVisitor(report: Report, at: string, visitor: readonly string[]): void {
+  if (!report.present(at)) return
+  for (const [index, source] of visitor.entries()) {
+    if (!report.sound(child(at, index))) continue
+    const [from, name] = source.split(':')
+    if ((from === 'header' || from === 'cookie') && name !== undefined && !isToken(name)) {
+      report.add(child(at, index), `${JSON.stringify(name)} is not a ${from} name`)
+    }
+  }
+}
+
+function checkHealth(report: Report, at: string, health: HealthSpec): void {
+  if (!report.present(at)) return
+  checkDuration(report, child(at, 'interval'), health.interval, PROBE_INTERVAL_MS_MIN)
+  checkDuration(report, child(at, 'timeout'), health.timeout, 1)
+  const statusAt = child(at, 'status')
+  const ranges = report.sound(statusAt) ? health.status.split(',') : []
+  for (const range of ranges) {
+    const [from, to = from] = range.split('-')
+    if (Number(from) > Number(to)) report.add(statusAt, `${range} is an empty range: write ${to}-${from}`)
+  }
+  if (health.host !== undefined && report.sound(child(at, 'host')) && !/^[!-~]+$/.test(health.host)) {
+    report.add(child(at, 'host'), `${JSON.stringify(health.host)} cannot be a Host header`)
+  }
+}

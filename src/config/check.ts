@@ -1,0 +1,220 @@
+/**
+ * The checks of the whole, for the config file and for the bodies of the admin API alike: same schema, same faults.
+ *
+ * `checkServices` is what must hold of any set of services before it may become a table. The `validate…` functions take
+ * an untrusted body and answer a spec in canonical form, or every fault with its JSON pointer into that body.
+ * Canonical form: `split` names every pool and `live` is gone; hosts are lower-case, methods upper-case, and targets are
+ * `scheme://host:port`. So equal specs are equal as data, which merging and idempotent changes rely on.
+ */
+import type { TSchema } from 'typebox'
+import type { Fault } from '../errors.ts'
+import type { AdminState } from '../table/types.ts'
+import { isLoopback, parseListenAddress, parseTarget } from './address.ts'
+import { checkDurations, checkNetworks, checkRules, checkService, checkWeights, Report } from './check-service.ts'
+import { child, type Finding } from './pointer.ts'
+import {
+  PoolSchema,
+  type PoolSpec,
+  type RouteSpec,
+  type RuleSpec,
+  RulesBodySchema,
+  ServiceSchema,
+  type ServiceSpec,
+  type Services,
+  type Spec,
+  StateBodySchema,
+  type Weights,
+  WeightsSchema,
+} from './schema.ts'
+import { type Validated, validate } from './validate.ts'
+
+/** What became of an untrusted value. */
+export type Checked<T> = { readonly spec: T } | { readonly faults: readonly Fault[] }
+
+const faultsOf = (findings: readonly Finding[]): Fault[] =>
+  findings.map(({ pointer, message }) => ({ pointer, message }))
+
+/** Every fault of a set of services of the right types, by pointers such as `/shop/split/blue`. */
+export function checkServices(services: Services): Fault[] {
+  const report = new Report()
+  reportServices(report, '', services)
+  return faultsOf(report.findings)
+}
+
+/** Every fault of a whole spec that the schema cannot say; skips what `refused` says is broken already. */
+export function checkSpec(spec: Spec, refused: readonly Finding[]): Finding[] {
+  const report = new Report(refused)
+  if (!report.present('')) return []
+  const addresses = checkListeners(report, spec)
+  checkAdmin(report, spec, addresses)
+  checkNetworks(report, '/trustedProxies', spec.trustedProxies)
+  checkDurations(report, '/timeouts', spec.timeouts, 1)
+  if (report.present('/services')) reportServices(report, '/services', spec.services)
+  return report.findings
+}
+
+function reportServices(report: Report, at: string, services: Services): void {
+  const owners = new Map<string, string>()
+  for (const [name, spec] of Object.entries(services)) reportService(report, child(at, name), name, spec, owners)
+}
+
+/** `owners` knows the service of each route that was seen before. */
+function reportService(report: Report, at: string, name: string, spec: ServiceSpec, owners: Map<string, string>): void {
+  if (!report.present(at)) return
+  checkService(report, at, spec)
+  const routesAt = child(at, 'routes')
+  if (!report.present(routesAt)) return
+  for (const [index, route] of spec.routes.entries()) {
+    if (!report.sound(child(routesAt, index))) continue
+    const key = JSON.stringify(routeKey(route))
+    const owner = owners.get(key)
+    if (owner === undefined) owners.set(key, name)
+    else {
+      const whose = owner === name ? 'another entry of this service' : `service ${JSON.stringify(owner)}`
+      report.add(child(routesAt, index), `${whose} has the same route already`)
+    }
+  }
+}
+
+/** What a route matches, the same for every way to write it. */
+function routeKey(route: RouteSpec): unknown {
+  const header = Object.entries(route.header ?? {}).map(([name, value]) => [name.toLowerCase(), value])
+  return [route.host.toLowerCase(), route.path, route.method?.toUpperCase() ?? null, header.sort()]
+}
+
+/** The addresses of the listeners, as `host:port`, each to the first listener that has it. */
+function checkListeners(report: Report, spec: Spec): Set<string> {
+  const addresses = new Set<string>()
+  if (!report.present('/listeners')) return addresses
+  for (const [index, listener] of spec.listeners.entries()) {
+    const at = child(child('/listeners', index), 'address')
+    if (!report.sound(at)) continue
+    const parsed = parseListenAddress(listener.address)
+    if ('bad' in parsed) {
+      report.add(at, parsed.bad)
+      continue
+    }
+    const address = `${parsed.host}:${parsed.port}`
+    if (addresses.has(address)) report.add(at, `another listener has the address ${listener.address} already`)
+    addresses.add(address)
+  }
+  return addresses
+}
+
+function checkAdmin(report: Report, spec: Spec, listeners: ReadonlySet<string>): void {
+  const at = '/admin/address'
+  if (report.sound(at)) {
+    const parsed = parseListenAddress(spec.admin.address)
+    if ('bad' in parsed) report.add(at, parsed.bad)
+    else if (listeners.has(`${parsed.host}:${parsed.port}`)) report.add(at, 'a listener has this address already')
+    else if (!isLoopback(parsed.host) && report.present('/admin/tokens') && spec.admin.tokens.length === 0) {
+      report.add(at, `${spec.admin.address} can be reached from outside: give admin.tokens, or use 127.0.0.1`)
+    }
+  }
+  if (!report.sound('/admin/tokens')) return
+  for (const [index, { name, token }] of spec.admin.tokens.entries()) {
+    const before = spec.admin.tokens.slice(0, index)
+    const tokenAt = child('/admin/tokens', index)
+    if (before.some((other) => other.name === name)) {
+      report.add(child(tokenAt, 'name'), `another token has the name ${JSON.stringify(name)}`)
+    }
+    if (before.some((other) => other.token === token))
+      report.add(child(tokenAt, 'token'), 'another token has this secret')
+  }
+}
+
+/** The canonical form of a service: see the head of this file. Total, and idempotent. */
+export function canonicalService(spec: ServiceSpec): ServiceSpec {
+  const { routes, pools, live, split, ...rest } = spec
+  const names = Object.keys(pools)
+  const only = live ?? (names.length === 1 ? names[0] : undefined)
+  const weights = split ?? (only === undefined ? undefined : { [only]: 100 })
+  return {
+    routes: routes.map((route) => ({
+      ...route,
+      host: route.host.toLowerCase(),
+      ...(route.method === undefined ? {} : { method: route.method.toUpperCase() }),
+    })),
+    pools: Object.fromEntries(names.map((name) => [name, canonicalPool(pools[name])])),
+    ...(weights === undefined ? {} : { split: filled(weights, names) }),
+    // Both are a fault, which must stay to be seen.
+    ...(live !== undefined && split !== undefined ? { live } : {}),
+    ...rest,
+  }
+}
+
+/** Weights of every pool in the order of the pools; an unknown pool stays, for `checkServices`, unless it gets nothing. */
+function filled(weights: Weights, pools: readonly string[]): Weights {
+  const unknown = Object.entries(weights).filter(([name, weight]) => weight > 0 && !pools.includes(name))
+  const known = pools.map((name) => [name, Object.hasOwn(weights, name) ? weights[name] : 0] as const)
+  return Object.fromEntries([...known, ...unknown])
+}
+
+function canonicalPool(pool: PoolSpec): PoolSpec {
+  const targets = pool.targets.map((text) => {
+    const target = parseTarget(text)
+    return 'bad' in target ? text : target.url
+  })
+  return { ...pool, targets }
+}
+
+/** Validates with the schema and then with `check`; answers what `result` makes of the value. */
+function checked<S extends TSchema, T>(
+  schema: S,
+  body: unknown,
+  check: (report: Report, value: Validated<S>['value']) => void,
+  result: (value: Validated<S>['value']) => T,
+): Checked<T> {
+  const { value, findings, refused } = validate(schema, body)
+  const report = new Report(refused)
+  if (report.present('')) check(report, value)
+  const faults = faultsOf([...findings, ...report.findings])
+  return faults.length > 0 ? { faults } : { spec: result(value) }
+}
+
+/** Validates a whole service; duplicates of routes in other services are found by `checkServices`. */
+export const validateService = (body: unknown): Checked<ServiceSpec> =>
+  checked(ServiceSchema, body, (report, spec) => reportService(report, '', '', spec, new Map()), canonicalService)
+
+/** Validates a map of weights; with `pools`, also that each name is one of them. */
+export const validateWeights = (body: unknown, pools: readonly string[] | null = null): Checked<Weights> =>
+  checked(
+    WeightsSchema,
+    body,
+    (report, weights) => checkWeights(report, '', weights, pools),
+    (weights) => weights,
+  )
+
+/** Validates a list of rules; with `pools`, also that each rule names one of them. */
+export const validateRules = (body: unknown, pools: readonly string[] | null = null): Checked<RuleSpec[]> =>
+  checked(
+    RulesBodySchema,
+    body,
+    (report, rules) => checkRules(report, '', rules, pools),
+    (rules) => rules,
+  )
+
+/** Validates one pool; targets that another pool of the service has are found by `checkServices`. */
+export const validatePool = (body: unknown): Checked<PoolSpec> => checked(PoolSchema, body, checkOnePool, canonicalPool)
+
+function checkOnePool(report: Report, pool: PoolSpec): void {
+  if (!report.present('/targets')) return
+  const seen = new Set<string>()
+  for (const [index, text] of pool.targets.entries()) {
+    const at = child('/targets', index)
+    if (!report.sound(at)) continue
+    const target = parseTarget(text)
+    if ('bad' in target) report.add(at, target.bad)
+    else if (seen.has(target.url)) report.add(at, `target ${target.url} stands here twice`)
+    else seen.add(target.url)
+  }
+}
+
+/** Validates `{"state": "drain"}` for a pool or a target. */
+export const validateState = (body: unknown): Checked<AdminState> =>
+  checked(
+    StateBodySchema,
+    body,
+    () => {},
+    ({ state }) => state as AdminState,
+  )

@@ -1,0 +1,19 @@
+import { TurnoutError } from '../errors.ts'
+
+const UNIT_MS = new Map([
+  ['ms', 1],
+  ['s', 1_000],
+  ['m', 60_000],
+  ['h', 3_600_000],
+  ['d', 86_400_000],
+])
+
+/** Milliseconds of a duration such as `500ms`, `1.5s`, `5m`, `1h` or `7d`; throws `invalid` for anything else. */
+export function durationMs(text: string): number {
+  const parts = /^([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)$/.exec(text)
+  const ms = parts === null ? Number.NaN : Number(parts[1]) * UNIT_MS.get(parts[2])!
+  if (!Number.isFinite(ms)) {
+    throw new TurnoutError('invalid', `${JSON.stringify(text)} is not a duration such as 500ms, 2s, 5m, 1h or 7d`)
+  }
+  return ms
+}

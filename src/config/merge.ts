@@ -1,0 +1,68 @@
+/**
+ * Reading the config file again: what changed *in the file* since it was last loaded is applied over the live state;
+ * what people changed by API and the file did not touch stays. (As `kubectl apply` does.)
+ *
+ * A three-way merge of services in canonical form, pure, key by key. Lists and the split are one value each: half of
+ * someone's rules or weights is nobody's intention. Two splits are the same when they give the same weights, whether or
+ * not they also name pools that get nothing; so a new pool in the file does not undo a weight set by API.
+ *
+ * Laws, tested: merge(base, live, base) = live; merge(base, base, file) = file;
+ * merge(base, merge(base, live, file), file) = merge(base, live, file).
+ * Without a base (first load, or the base was lost) live services win and new ones of the file are added.
+ */
+import type { Fault } from '../errors.ts'
+import { canonicalService, checkServices } from './check.ts'
+import type { ServiceSpec, Services } from './schema.ts'
+
+type Tree = Record<string, unknown>
+
+const isTree = (value: unknown): value is Tree => typeof value === 'object' && value !== null && !Array.isArray(value)
+
+export interface Merged {
+  readonly services: Services
+  /** Why the merged services cannot be applied, e.g. the file removes a pool that the live split gives traffic to. */
+  readonly faults: readonly Fault[]
+}
+
+/** Applies what changed from `base` to `file` over `live`; all three in canonical form, none is changed. */
+export function mergeFile(base: Services | null, live: Services, file: Services): Merged {
+  const services = base === null ? { ...file, ...live } : (mergeTree(base, live, file) as Services)
+  // A pool that came or went with one side must come or go in the split of the other.
+  const fitted = Object.entries(services).map(([name, spec]): [string, ServiceSpec] => [name, canonicalService(spec)])
+  const result = Object.fromEntries(fitted)
+  return { services: result, faults: checkServices(result) }
+}
+
+function mergeTree(base: Tree, live: Tree, file: Tree): Tree {
+  const merged: Tree = {}
+  for (const key of new Set([...Object.keys(live), ...Object.keys(file)])) {
+    const value = mergeValue(key, base[key], live[key], file[key])
+    if (value !== undefined) merged[key] = value
+  }
+  return merged
+}
+
+/** `undefined` is absence; nothing else is, since these are JSON values. */
+function mergeValue(key: string, base: unknown, live: unknown, file: unknown): unknown {
+  if (same(key, base, file)) return live
+  const whole = key === 'split' || !isTree(base) || !isTree(live) || !isTree(file)
+  return whole ? file : mergeTree(base, live, file)
+}
+
+function same(key: string, a: unknown, b: unknown): boolean {
+  if (key === 'split' && isTree(a) && isTree(b)) return equal(weighted(a), weighted(b))
+  return equal(a, b)
+}
+
+const weighted = (split: Tree): Tree => Object.fromEntries(Object.entries(split).filter(([, weight]) => weight !== 0))
+
+/** Deep equality of JSON values; the order of keys does not count. */
+function equal(a: unknown, b: unknown): boolean {
+  if (a === b) return true
+  if (Array.isArray(a)) {
+    return Array.isArray(b) && a.length === b.length && a.every((item, index) => equal(item, b[index]))
+  }
+  if (!isTree(a) || !isTree(b)) return false
+  const keys = Object.keys(a)
+  return keys.length === Object.keys(b).length && keys.every((key) => Object.hasOwn(b, key) && equal(a[key], b[key]))
+}

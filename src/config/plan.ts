@@ -1,0 +1,144 @@
+/**
+ * From spec to plan: the same things with every unit resolved, as workers and probers read them. Plain data that can be
+ * posted to a thread: no functions, no classes, no undefined that means something.
+ *
+ * Specs come in canonical form (`canonicalService`), so nothing here can fail but by a bug.
+ */
+import type { RoutePlan, RulePlan, ServicePlan, StickyPlan, VisitorSource } from '../table/types.ts'
+import { networkOf } from './address.ts'
+import { durationMs } from './duration.ts'
+import type { RouteSpec, RuleSpec, ServiceSpec, StickySpec } from './schema.ts'
+import type { LimitsSpec, TimeoutsSpec } from './schema-process.ts'
+
+/** How the targets of a service are probed. */
+export interface HealthPlan {
+  /** Path and query of the probe. */
+  readonly path: string
+  readonly intervalMs: number
+  readonly timeoutMs: number
+  /** Passes in a row until healthy. */
+  readonly healthyAfter: number
+  /** Failures in a row until unhealthy. */
+  readonly unhealthyAfter: number
+  /** Statuses that pass, as ranges with both ends included. */
+  readonly statuses: readonly (readonly [from: number, to: number])[]
+  /** Host header of the probe; null for the authority of the target. */
+  readonly host: string | null
+  /** Dotted field of the JSON body and the value that it must equal. */
+  readonly json: readonly (readonly [field: string, value: unknown])[]
+  /** Dotted field of the JSON body that must equal the version of the pool; null when none is asked for. */
+  readonly expectVersion: string | null
+}
+
+/** Limits of the data plane; 0 is no limit where the schema says so. */
+export type LimitsPlan = Readonly<LimitsSpec>
+
+/** Time-outs between the proxy and its clients, and of idle connections to targets. */
+export interface TimeoutsPlan {
+  readonly headMs: number
+  readonly bodyMs: number
+  readonly keepAliveMs: number
+  readonly sendMs: number
+  readonly upstreamKeepAliveMs: number
+  readonly shutdownMs: number
+}
+
+type Pairs = readonly (readonly [string, string])[]
+
+const lowerCaseNames = (fields: Record<string, string> = {}): Pairs =>
+  Object.entries(fields).map(([name, value]) => [name.toLowerCase(), value] as const)
+
+/** The plan of one service in canonical form. */
+export function planService(name: string, spec: ServiceSpec): ServicePlan {
+  const { connect, response, idle } = spec.timeouts
+  return {
+    name,
+    routes: spec.routes.map(planRoute),
+    pools: Object.entries(spec.pools).map(([pool, { version, targets }]) => ({ name: pool, version, targets })),
+    weights: spec.split ?? {},
+    rules: spec.rules.map(planRule),
+    visitor: spec.visitor.map(planVisitor),
+    sticky: spec.sticky === false ? null : planSticky(spec.sticky),
+    balance: spec.balance,
+    failover: spec.failover ?? null,
+    probed: spec.health !== undefined,
+    timeouts: { connectMs: durationMs(connect), responseMs: durationMs(response), idleMs: durationMs(idle) },
+    debugHeaders: spec.debugHeaders,
+  }
+}
+
+function planRoute({ host, path, method, header }: RouteSpec): RoutePlan {
+  return { host: host.toLowerCase(), path, method: method ?? null, header: lowerCaseNames(header) }
+}
+
+function planRule({ name, when, to, deny, pin }: RuleSpec): RulePlan {
+  return {
+    name,
+    header: lowerCaseNames(when.header),
+    cookie: Object.entries(when.cookie ?? {}),
+    visitor: when.visitor ?? [],
+    cidr: (when.cidr ?? []).map(networkOf),
+    to: to ?? null,
+    deny: deny ?? null,
+    pin: pin ?? false,
+  }
+}
+
+function planVisitor(source: string): VisitorSource {
+  const colon = source.indexOf(':')
+  const name = source.slice(colon + 1)
+  switch (colon < 0 ? source : source.slice(0, colon)) {
+    case 'header':
+      return { from: 'header', name: name.toLowerCase() }
+    case 'jwt':
+      return { from: 'jwt', claim: name }
+    case 'address':
+      return { from: 'address' }
+    default:
+      return colon < 0 ? { from: 'own' } : { from: 'cookie', name }
+  }
+}
+
+const SAME_SITE = { lax: 'Lax', strict: 'Strict', none: 'None' } as const
+
+function planSticky({ pool, target, cookie, maxAge, sameSite, secure }: StickySpec): StickyPlan {
+  const maxAgeS = Math.floor(durationMs(maxAge) / 1_000)
+  const tail = secure ? '; Secure' : ''
+  const attributes = `; Path=/; Max-Age=${maxAgeS}; HttpOnly; SameSite=${SAME_SITE[sameSite]}${tail}`
+  return { pool, target, cookie, maxAgeS, attributes }
+}
+
+/** How the targets of this service are probed, or null when they are not. */
+export function planHealth({ health }: Pick<ServiceSpec, 'health'>): HealthPlan | null {
+  if (health === undefined) return null
+  const { path, interval, timeout, healthyAfter, unhealthyAfter, status, host, json, expectVersion } = health
+  return {
+    path,
+    intervalMs: durationMs(interval),
+    timeoutMs: durationMs(timeout),
+    healthyAfter,
+    unhealthyAfter,
+    statuses: status.split(',').map((range) => {
+      const [from, to = from] = range.split('-').map(Number)
+      return [from, to] as const
+    }),
+    host: host ?? null,
+    json: Object.entries(json ?? {}),
+    expectVersion: expectVersion ?? null,
+  }
+}
+
+/** Limits for the data plane. */
+export const planLimits = (limits: LimitsSpec): LimitsPlan => ({ ...limits })
+
+/** Time-outs for the data plane, in milliseconds. */
+export function planTimeouts(timeouts: TimeoutsSpec): TimeoutsPlan {
+  return {
+    headMs: durationMs(timeouts.head),
+    bodyMs: durationMs(timeouts.body),
+    keepAliveMs: durationMs(timeouts.keepAlive),
+    sendMs: durationMs(timeouts.send),
+    upstreamKeepAliveMs: durationMs(timeouts.upstreamKeepAlive),
+    shutdownMs: durationMs(timeouts.shutdown),
+  }
+}

@@ -1,0 +1,40 @@
+/**
+ * `npm run schema`: writes config/schema.json, which editors read to complete and check config files.
+ *
+ * It is the one schema with two changes for editors: a key with a default is not required (validation fills it in), and
+ * JSON Schema's own head is there. A test compares the file on disk with what this file would write.
+ */
+import { writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { SpecSchema } from './schema.ts'
+
+type Json = Record<string, unknown>
+
+/** The text of config/schema.json. */
+export function schemaText(): string {
+  const head = {
+    $schema: 'http://json-schema.org/draft-07/schema#',
+    $id: 'urn:turnout:config',
+    title: 'Turnout configuration',
+    description:
+      'The config file of Turnout, a traffic-splitting HTTP reverse proxy. Durations: 500ms, 2s, 5m, 1h, 7d.',
+  }
+  return `${JSON.stringify({ ...head, ...(asWritten(SpecSchema) as Json) }, null, 2)}\n`
+}
+
+/** The schema of what people write, before defaults are filled in. */
+function asWritten(schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(asWritten)
+  if (typeof schema !== 'object' || schema === null) return schema
+  const { required, ...rest } = schema as Json
+  const written = Object.fromEntries(Object.entries(rest).map(([key, value]) => [key, asWritten(value)]))
+  if (!Array.isArray(required)) return written
+  const properties = rest.properties as Record<string, Json>
+  const needed = required.filter((key) => properties[key].default === undefined)
+  return needed.length > 0 ? { ...written, required: needed } : written
+}
+
+/** Where the schema is kept. */
+export const schemaPath = fileURLToPath(new URL('../../config/schema.json', import.meta.url))
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) writeFileSync(schemaPath, schemaText())

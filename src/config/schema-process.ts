@@ -1,0 +1,62 @@
+/**
+ * The part of the schema about the process as a whole: limits and time-outs of the data plane, and the log. Read at start,
+ * never changed by the API. See schema.ts for the invariants.
+ */
+import Type, { type Static } from 'typebox'
+import { closed, Duration } from './schema-parts.ts'
+
+export const LimitsSchema = closed({
+  headBytesMax: Type.Integer({
+    default: 32_768,
+    minimum: 1_024,
+    maximum: 1_048_576,
+    description: 'Bytes of a request or response head.',
+  }),
+  headersMax: Type.Integer({ default: 128, minimum: 8, maximum: 1_000, description: 'Header fields of a message.' }),
+  bodyBytesMax: Type.Integer({ default: 0, minimum: 0, description: 'Bytes of a request body; 0 is no limit.' }),
+  connectionsMax: Type.Integer({ default: 20_000, minimum: 1, description: 'Client connections per worker.' }),
+  connectionsPerAddressMax: Type.Integer({
+    default: 0,
+    minimum: 0,
+    description: 'Client connections per address and worker; 0 is no limit.',
+  }),
+  requestsPerConnectionMax: Type.Integer({
+    default: 100_000,
+    minimum: 1,
+    description: 'Requests on one client connection.',
+  }),
+  upstreamConnectionsMax: Type.Integer({
+    default: 1_024,
+    minimum: 1,
+    description: 'Connections per target and worker.',
+  }),
+  upstreamIdleMax: Type.Integer({
+    default: 128,
+    minimum: 0,
+    description: 'Idle connections kept per target and worker.',
+  }),
+})
+
+export const TimeoutsSchema = closed({
+  head: Duration('From the first byte of a request to the end of its head.', '15s'),
+  body: Duration('Without a byte of a request body.', '30s'),
+  keepAlive: Duration('Between requests on a client connection.', '75s'),
+  send: Duration('Without progress towards a client that does not read.', '30s'),
+  upstreamKeepAlive: Duration('An idle connection to a target is closed after this.', '4s'),
+  shutdown: Duration('Time for requests in flight when the proxy ends.', '30s'),
+})
+
+export const LogSchema = closed(
+  {
+    level: Type.Union(
+      ['debug', 'info', 'warn', 'error', 'silent'].map((level) => Type.Literal(level)),
+      { default: 'info', description: 'Least level that is logged.' },
+    ),
+    access: Type.Boolean({ default: true, description: 'One JSON line a request on standard output.' }),
+    sample: Type.Number({ default: 1, minimum: 0, maximum: 1, description: 'Share of requests that are logged.' }),
+  },
+  { default: {} },
+)
+
+export type LimitsSpec = Static<typeof LimitsSchema>
+export type TimeoutsSpec = Static<typeof TimeoutsSchema>

@@ -1,0 +1,287 @@
+/**
+ * The one schema: the config file, the bodies of the admin API, `config/schema.json` and the TypeScript types all come
+ * from here. It describes the *spec* as people write it: durations are strings, and defaults are filled in by validation.
+ *
+ * Invariants: every object is closed (an unknown key is an error), every field has a description, every limit has a
+ * default. What a schema cannot say (a split that names an unknown pool, two equal routes) is checked in `check.ts`.
+ */
+import Type, { type Static } from 'typebox'
+import { closed, Duration } from './schema-parts.ts'
+import { LimitsSchema, type LimitsSpec, LogSchema, TimeoutsSchema, type TimeoutsSpec } from './schema-process.ts'
+
+/** Names of services, pools, rules and tokens: they stand in URLs, headers and metric labels. */
+export const NAME_PATTERN = '^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$'
+/** What a name is, in words: `"a b" is not …`. */
+export const NAME_TITLE = 'a name (letters, digits, ".", "_" and "-", at most 63, beginning with a letter or digit)'
+const Name = (description: string) => Type.String({ pattern: NAME_PATTERN, title: NAME_TITLE, description })
+/** Key and options of a map of named things: a key that is no name is refused. */
+const NameKey = Type.String({ pattern: NAME_PATTERN })
+const named = { additionalProperties: false }
+
+const TargetUrl = Type.String({
+  pattern: '^https?://[^/\\s?#@]+/?$',
+  title: 'a target such as http://127.0.0.1:3001, without a path',
+  description: 'One target as scheme://host:port, without a path.',
+})
+
+export const RouteSchema = closed({
+  host: Type.String({ default: '*', minLength: 1, description: 'Host to match: exact, *.example.com, or * for any.' }),
+  path: Type.String({
+    default: '/',
+    pattern: '^/[^\\s?#]*$',
+    title: 'a path that begins with "/"',
+    description: 'Path prefix, matched on segment boundaries; the longest wins.',
+  }),
+  method: Type.Optional(
+    Type.String({
+      pattern: "^[A-Za-z!#$%&'*+.^_`|~0-9-]+$",
+      title: 'an HTTP method',
+      description: 'Only this method.',
+    }),
+  ),
+  header: Type.Optional(
+    Type.Record(Type.String(), Type.String(), { description: 'Only requests with these header values.' }),
+  ),
+})
+
+export const PoolSchema = closed({
+  version: Type.String({
+    default: '',
+    maxLength: 128,
+    description: 'Version of the app in this pool, for people and metrics.',
+  }),
+  targets: Type.Array(TargetUrl, { maxItems: 1024, uniqueItems: true, description: 'The targets of this pool.' }),
+})
+
+export const WhenSchema = closed(
+  {
+    header: Type.Optional(
+      Type.Record(Type.String(), Type.String(), {
+        description: 'All of these headers have these values; * means present.',
+      }),
+    ),
+    cookie: Type.Optional(
+      Type.Record(Type.String(), Type.String(), {
+        description: 'All of these cookies have these values; * means present.',
+      }),
+    ),
+    visitor: Type.Optional(Type.Array(Type.String(), { description: 'The visitor key is one of these.' })),
+    cidr: Type.Optional(Type.Array(Type.String(), { description: 'The client address is in one of these networks.' })),
+  },
+  { minProperties: 1, description: 'All of the given conditions must hold.' },
+)
+
+export const RuleSchema = closed({
+  name: Name('Name of the rule, shown by explain.'),
+  when: WhenSchema,
+  to: Type.Optional(Name('Pool that matching requests go to.')),
+  deny: Type.Optional(Name('Pool that matching requests never go to.')),
+  pin: Type.Optional(
+    Type.Boolean({ description: 'Matching visitors are pinned to the pool for the life of its release.' }),
+  ),
+})
+
+export const WeightsSchema = Type.Record(NameKey, Type.Integer({ minimum: 0, maximum: 1_000_000 }), {
+  ...named,
+  minProperties: 1,
+  description: 'Integer weight per pool; share = weight / sum.',
+})
+
+export const StickySchema = closed({
+  pool: Type.Boolean({ default: true, description: 'Keep a visitor on the same pool.' }),
+  target: Type.Boolean({ default: false, description: 'Keep a visitor on the same target of the pool.' }),
+  cookie: Type.String({
+    default: 'turnout',
+    pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$",
+    title: 'a cookie name',
+    description: 'Name of our cookie.',
+  }),
+  maxAge: Duration('How long the cookie lives.', '7d'),
+  secure: Type.Boolean({ default: false, description: 'Set the Secure flag on our cookie.' }),
+  sameSite: Type.Union([Type.Literal('lax'), Type.Literal('strict'), Type.Literal('none')], {
+    default: 'lax',
+    description: 'SameSite flag of our cookie.',
+  }),
+})
+
+export const HealthSchema = closed({
+  path: Type.String({
+    default: '/health',
+    pattern: '^/[^\\s#]*$',
+    title: 'a path that begins with "/"',
+    description: 'Path that is probed with GET.',
+  }),
+  interval: Duration('Time between probes of a target; jittered by a tenth.', '5s'),
+  timeout: Duration('A probe that takes longer has failed.', '2s'),
+  healthyAfter: Type.Integer({ default: 2, minimum: 1, maximum: 100, description: 'Passes in a row until healthy.' }),
+  unhealthyAfter: Type.Integer({
+    default: 3,
+    minimum: 1,
+    maximum: 100,
+    description: 'Failures in a row until unhealthy.',
+  }),
+  status: Type.String({
+    default: '200-299',
+    pattern: '^[1-5][0-9]{2}(-[1-5][0-9]{2})?(,[1-5][0-9]{2}(-[1-5][0-9]{2})?)*$',
+    title: 'a list of statuses such as 200-299 or 200,204',
+    description: 'Statuses that pass.',
+  }),
+  host: Type.Optional(Type.String({ description: 'Host header of the probe; default the target itself.' })),
+  json: Type.Optional(
+    Type.Record(Type.String(), Type.Unknown(), {
+      description: 'Dotted fields of the JSON body and the value that each must have, e.g. {"db.ok": true}.',
+    }),
+  ),
+  expectVersion: Type.Optional(
+    Type.String({ description: 'Dotted field of the JSON body that must equal the version of the pool.' }),
+  ),
+})
+
+export const BALANCE = ['least-request', 'round-robin', 'random', 'hash'] as const
+
+export const ADMIN_STATES = ['ready', 'drain', 'standby', 'maint'] as const
+
+export const ServiceSchema = closed({
+  routes: Type.Array(RouteSchema, {
+    minItems: 1,
+    description: 'Requests that match any of these belong to the service.',
+  }),
+  pools: Type.Record(NameKey, PoolSchema, {
+    ...named,
+    minProperties: 1,
+    description: 'Pools by name.',
+  }),
+  split: Type.Optional(WeightsSchema),
+  live: Type.Optional(Name('Short for a split that gives everything to this pool.')),
+  rules: Type.Array(RuleSchema, {
+    default: [],
+    maxItems: 10_000,
+    description: 'Targeting rules; the first match wins.',
+  }),
+  visitor: Type.Array(
+    Type.String({
+      pattern: '^(header:[^\\s:]+|cookie:[^\\s:]+|jwt:[^\\s:]+|cookie|address)$',
+      title: 'a visitor source (header:NAME, cookie:NAME, jwt:CLAIM, cookie or address)',
+    }),
+    {
+      default: ['cookie'],
+      description:
+        'Where the visitor key is found, first found wins: header:NAME, cookie:NAME, jwt:CLAIM, cookie (our own), address.',
+    },
+  ),
+  sticky: Type.Union([StickySchema, Type.Literal(false)], {
+    default: {},
+    description: 'How visitors are kept; false for not at all.',
+  }),
+  balance: Type.Union(
+    BALANCE.map((policy) => Type.Literal(policy)),
+    { default: 'least-request', description: 'How a target is chosen within a pool.' },
+  ),
+  failover: Type.Optional(
+    Type.Array(Type.String(), {
+      description:
+        'Pools that take over, in order, when the chosen one has no eligible target. Default: the others by weight.',
+    }),
+  ),
+  health: Type.Optional(HealthSchema),
+  drain: closed(
+    { timeout: Duration('How long a draining pool or target keeps its visitors.', '30s') },
+    { default: {} },
+  ),
+  timeouts: closed(
+    {
+      connect: Duration('To open a connection to a target.', '3s'),
+      response: Duration('From the sent request to the head of its answer.', '60s'),
+      idle: Duration('Without a byte of a response body.', '60s'),
+    },
+    { default: {} },
+  ),
+  debugHeaders: Type.Boolean({
+    default: false,
+    description: 'Tell clients the service, pool and release that answered.',
+  }),
+})
+
+export const ListenerSchema = closed({
+  address: Type.String({ minLength: 1, description: 'host:port, or :port for every address.' }),
+  tls: Type.Optional(
+    closed({
+      cert: Type.String({ description: 'PEM file of the chain.' }),
+      key: Type.String({ description: 'PEM file of the key.' }),
+    }),
+  ),
+})
+
+export const AdminSchema = closed({
+  address: Type.String({
+    default: '127.0.0.1:9900',
+    description: 'host:port of the admin API; off loopback only with tokens.',
+  }),
+  tokens: Type.Array(
+    closed({
+      name: Name('Who this is, for the audit.'),
+      token: Type.String({ minLength: 16, writeOnly: true, description: 'The secret, at least 16 characters.' }),
+      role: Type.Union([Type.Literal('viewer'), Type.Literal('operator')], {
+        default: 'viewer',
+        description: 'viewer reads, operator also changes.',
+      }),
+    }),
+    { default: [], description: 'Without tokens the API serves loopback only.' },
+  ),
+})
+
+export const SpecSchema = closed({
+  listeners: Type.Array(ListenerSchema, {
+    default: [{ address: '0.0.0.0:8080' }],
+    minItems: 1,
+    description: 'Where clients are accepted.',
+  }),
+  admin: Type.Unsafe<Static<typeof AdminSchema>>({ ...AdminSchema, default: {} }),
+  workers: Type.Union([Type.Literal('auto'), Type.Integer({ minimum: 1, maximum: 64 })], {
+    default: 'auto',
+    description: 'Worker threads; auto is one per core.',
+  }),
+  store: Type.String({
+    default: 'sqlite:./turnout.db',
+    pattern: '^(memory:?|sqlite:.+|rediss?://.+)$',
+    title: 'a store (memory:, sqlite:PATH or redis://HOST)',
+    writeOnly: true,
+    description: 'memory:, sqlite:PATH or redis://…',
+  }),
+  trustedProxies: Type.Array(Type.String(), {
+    default: [],
+    description: 'Networks whose forwarded headers are believed.',
+  }),
+  limits: Type.Unsafe<LimitsSpec>({ ...LimitsSchema, default: {} }),
+  timeouts: Type.Unsafe<TimeoutsSpec>({ ...TimeoutsSchema, default: {} }),
+  log: LogSchema,
+  services: Type.Record(NameKey, ServiceSchema, {
+    ...named,
+    default: {},
+    description: 'Services by name.',
+  }),
+})
+
+/** Body of `PUT …/rules`. */
+export const RulesBodySchema = Type.Array(RuleSchema, { maxItems: 10_000 })
+/** Body of `PUT …/state` of a pool or target. */
+export const StateBodySchema = closed({
+  state: Type.Union(
+    ADMIN_STATES.map((state) => Type.Literal(state)),
+    { description: 'ready; drain: no new visitors; standby: probed, not routed; maint: neither.' },
+  ),
+})
+
+export type RouteSpec = Static<typeof RouteSchema>
+export type PoolSpec = Static<typeof PoolSchema>
+export type RuleSpec = Static<typeof RuleSchema>
+export type StickySpec = Static<typeof StickySchema>
+export type HealthSpec = Static<typeof HealthSchema>
+export type Weights = Static<typeof WeightsSchema>
+/** A service as people write it, with every default filled in; `split` is always there after loading (`live` becomes one). */
+export type ServiceSpec = Static<typeof ServiceSchema>
+export type ListenerSpec = Static<typeof ListenerSchema>
+export type AdminSpec = Static<typeof AdminSchema>
+/** The whole file. `services` is what the control plane may change; the rest is read at start. */
+export type Spec = Static<typeof SpecSchema>
+export type Services = Record<string, ServiceSpec>

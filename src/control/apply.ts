@@ -1,0 +1,274 @@
+/**
+ * What comes of a change: `applyChange` is pure. It works on services that have their canonical split, returns such
+ * services, and leaves untouched what a change does not concern: the very same references come back, and the very same
+ * content when everything was so already, which makes every verb idempotent.
+ *
+ * What a release is, and what `back` returns to, follows from the specs before and after (reconcile.ts); only switch, back
+ * and restore say more about it here. Schema and cross-checks are the caller's, on the result.
+ */
+import type { Change } from '../change.ts'
+import type { PoolSpec, ServiceSpec, Services, Weights } from '../config/schema.ts'
+import { type Fault, TurnoutError } from '../errors.ts'
+import type { PoolStatus, ServiceStatus } from '../table/types.ts'
+import {
+  type Content,
+  canonical,
+  reconcileService,
+  reconcileStatus,
+  sameWeights,
+  splitOf,
+  WEIGHT_ALL,
+  withNextRelease,
+} from './reconcile.ts'
+import { equalJson, mapEntries, own, sameEntries, withEntry, withoutEntry } from './record.ts'
+
+/** What `applyChange` needs to know of the rest. */
+export interface ChangeTools {
+  /** Length of a drain of this service in ms. */
+  drainMs(spec: ServiceSpec): number
+  /** A service that came out of a merge patch, checked by the schema and with its defaults. */
+  complete(spec: unknown): { readonly spec: ServiceSpec } | { readonly faults: readonly Fault[] }
+}
+
+/** The content after a change, the same object when nothing changes. Throws `not_found`, `conflict` or `invalid`. */
+export function applyChange(content: Content, change: Change, nowMs: number, tools: ChangeTools): Content {
+  switch (change.kind) {
+    case 'service.put':
+      return putService(content, change.service, change.spec)
+    case 'service.patch':
+      return putService(content, change.service, patched(content, change.service, change.patch, tools))
+    case 'service.delete':
+      specOf(content, change.service)
+      return replaceAll(content, withoutEntry(content.services, change.service))
+    case 'split':
+      return split(content, change.service, change.weights)
+    case 'switch':
+      return switchAll(content, Object.entries(change.to))
+    case 'back':
+      return back(content, change.service)
+    case 'rules':
+      return putService(content, change.service, { ...specOf(content, change.service), rules: [...change.rules] })
+    case 'pool.put':
+      return putPool(content, change.service, change.pool, change.spec)
+    case 'pool.delete':
+      return deletePool(content, change.service, change.pool)
+    case 'pool.state':
+    case 'target.state':
+      return setState(content, change, nowMs, tools)
+    case 'restore':
+      return restore(content, change.services, change.status)
+    case 'file':
+      return replaceAll(content, change.services)
+  }
+}
+
+function specOf(content: Content, service: string): ServiceSpec {
+  const spec = own(content.services, service)
+  if (spec === undefined) throw new TurnoutError('not_found', `There is no service ${service}.`)
+  return spec
+}
+
+function poolOf(spec: ServiceSpec, service: string, pool: string): PoolSpec {
+  const found = own(spec.pools, pool)
+  if (found !== undefined) return found
+  const known = Object.keys(spec.pools).join(', ')
+  throw new TurnoutError('not_found', `Service ${service} has no pool ${pool} (it has ${known}).`)
+}
+
+const statusOf = (content: Content, service: string): ServiceStatus => content.status[service]
+
+const withStatus = (content: Content, service: string, status: ServiceStatus): Content => ({
+  services: content.services,
+  status: withEntry(content.status, service, status),
+})
+
+function putService(content: Content, service: string, spec: ServiceSpec): Content {
+  const old = own(content.services, service)
+  const next = canonical(spec)
+  if (old !== undefined && equalJson(old, next)) return content
+  const status = reconcileService(next, old && { spec: old, status: statusOf(content, service) })
+  return {
+    services: withEntry(content.services, service, next),
+    status: withEntry(content.status, service, status),
+  }
+}
+
+function replaceAll(content: Content, services: Services, remembered?: Content['status']): Content {
+  const canonicals = mapEntries(services, (spec, name) => {
+    const old = own(content.services, name)
+    const next = canonical(spec)
+    return old !== undefined && equalJson(old, next) ? old : next
+  })
+  if (sameEntries(canonicals, content.services)) return content
+  return { services: canonicals, status: reconcileStatus(canonicals, content, remembered) }
+}
+
+function split(content: Content, service: string, weights: Weights): Content {
+  const spec = specOf(content, service)
+  const faults = Object.keys(weights)
+    .filter((pool) => !Object.hasOwn(spec.pools, pool))
+    .map((pool) => ({ pointer: `/weights/${escapePointer(pool)}`, message: `There is no pool ${pool}.` }))
+  if (faults.length === 0 && Object.values(weights).every((weight) => weight === 0)) {
+    faults.push({ pointer: '/weights', message: 'At least one weight must be above 0.' })
+  }
+  if (faults.length > 0) throw new TurnoutError('invalid', faults[0].message, faults)
+  return putService(content, service, { ...spec, split: weights })
+}
+
+const escapePointer = (key: string) => key.replaceAll('~', '~0').replaceAll('/', '~1')
+
+function switchAll(content: Content, to: readonly (readonly [service: string, pool: string])[]): Content {
+  if (to.length === 0) {
+    const message = 'At least one service is needed.'
+    throw new TurnoutError('invalid', message, [{ pointer: '/to', message }])
+  }
+  return to.reduce((switched, [service, pool]) => switchOne(switched, service, pool), content)
+}
+
+function switchOne(content: Content, service: string, pool: string): Content {
+  const spec = specOf(content, service)
+  poolOf(spec, service, pool)
+  const present = splitOf(spec)
+  if (Object.entries(present).every(([name, weight]) => weight > 0 === (name === pool))) return content
+  assertReady(content, service, pool)
+  const { targets } = statusOf(content, service).pools[pool]
+  const able = Object.values(targets).some((target) => target.admin === 'ready' && target.health !== 'unhealthy')
+  if (!able) throw new TurnoutError('conflict', `No target of pool ${pool} of ${service} is ready and healthy.`)
+  const next = putService(content, service, { ...spec, split: { [pool]: WEIGHT_ALL } })
+  return withStatus(next, service, withNextRelease(statusOf(next, service)))
+}
+
+function assertReady(content: Content, service: string, pool: string): void {
+  const { admin, targets } = statusOf(content, service).pools[pool]
+  if (admin !== 'ready') {
+    throw new TurnoutError('conflict', `Pool ${pool} of ${service} is in state ${admin}; set it ready first.`)
+  }
+  if (Object.keys(targets).length === 0)
+    throw new TurnoutError('conflict', `Pool ${pool} of ${service} has no targets.`)
+}
+
+/** Health is not looked at here: going back must never wait for a probe. */
+function back(content: Content, service: string): Content {
+  const spec = specOf(content, service)
+  const { previous, release } = statusOf(content, service)
+  if (previous === null) throw new TurnoutError('conflict', `Service ${service} has no split to go back to.`)
+  for (const [pool, weight] of Object.entries(previous.weights)) if (weight > 0) assertReady(content, service, pool)
+  const next = putService(content, service, { ...spec, split: previous.weights })
+  const present = { weights: splitOf(spec), release }
+  return withStatus(next, service, { ...statusOf(next, service), release: previous.release, previous: present })
+}
+
+function putPool(content: Content, service: string, pool: string, poolSpec: PoolSpec): Content {
+  const spec = specOf(content, service)
+  return putService(content, service, { ...spec, pools: withEntry(spec.pools, pool, poolSpec) })
+}
+
+function deletePool(content: Content, service: string, pool: string): Content {
+  const spec = specOf(content, service)
+  poolOf(spec, service, pool)
+  const refuse = (why: string) => new TurnoutError('conflict', `Pool ${pool} of ${service} cannot be removed: ${why}.`)
+  if (Object.keys(spec.pools).length === 1) throw refuse('it is the last one')
+  if (splitOf(spec)[pool] > 0) throw refuse('it has traffic; shift its weight to 0 first')
+  const rule = spec.rules.find(({ to, deny }) => to === pool || deny === pool)
+  if (rule !== undefined) throw refuse(`rule ${rule.name} names it`)
+  if (spec.failover?.includes(pool)) throw refuse('the failover list names it')
+  return putService(content, service, { ...spec, pools: withoutEntry(spec.pools, pool) })
+}
+
+type StateChange = Extract<Change, { kind: 'pool.state' | 'target.state' }>
+
+function setState(content: Content, change: StateChange, nowMs: number, tools: ChangeTools): Content {
+  const { service, pool, state } = change
+  const spec = specOf(content, service)
+  const targets = poolOf(spec, service, pool).targets
+  const poolStatus = statusOf(content, service).pools[pool]
+  const drainUntilMs = state === 'drain' ? nowMs + tools.drainMs(spec) : 0
+  let next: PoolStatus
+  if (change.kind === 'pool.state') {
+    if (poolStatus.admin === state) return content
+    next = { ...poolStatus, admin: state, drainUntilMs }
+  } else {
+    const url = targetUrl(targets, change)
+    const target = poolStatus.targets[url]
+    if (target.admin === state) return content
+    next = { ...poolStatus, targets: withEntry(poolStatus.targets, url, { ...target, admin: state, drainUntilMs }) }
+  }
+  const status = statusOf(content, service)
+  return withStatus(content, service, { ...status, pools: withEntry(status.pools, pool, next) })
+}
+
+function targetUrl(targets: readonly string[], change: Extract<Change, { kind: 'target.state' }>): string {
+  const wanted = change.target.toLowerCase().replace(/\/$/, '')
+  const found = targets.filter((url) => namesOf(url).includes(wanted))
+  if (found.length === 1) return found[0]
+  const where = `in pool ${change.pool} of ${change.service}`
+  if (found.length === 0) throw new TurnoutError('not_found', `There is no target ${change.target} ${where}.`)
+  throw new TurnoutError('conflict', `${change.target} names ${found.join(' and ')} ${where}; give the whole URL.`)
+}
+
+/** What a target may be called: its URL or `host:port`, each also with the default port spelled out. */
+function namesOf(url: string): string[] {
+  const plain = url.toLowerCase().replace(/\/$/, '')
+  const [scheme, authority] = plain.split('://')
+  if (/:[0-9]+$/.test(authority)) return [plain, authority]
+  const port = scheme === 'https' ? 443 : 80
+  return [plain, authority, `${plain}:${port}`, `${authority}:${port}`]
+}
+
+/**
+ * The spec of an earlier revision. Where the traffic moves by that, its release comes back too: its pins then lead to what
+ * they were given for. Releases that were given out since are never given out again.
+ */
+function restore(content: Content, services: Services, status: Content['status']): Content {
+  const next = replaceAll(content, services, status)
+  const released = mapEntries<ServiceStatus, ServiceStatus>(next.status, (now, service) => {
+    const [before, then] = [own(content.status, service), own(status, service)]
+    if (before === undefined || then === undefined || now === before) return now
+    const releaseLast = Math.max(now.releaseLast, then.releaseLast)
+    const moved = !sameWeights(splitOf(content.services[service]), splitOf(next.services[service]))
+    const returns = (moved || now.release !== before.release) && then.release !== before.release
+    return { ...now, releaseLast, release: returns ? then.release : now.release }
+  })
+  return released === next.status ? next : { services: next.services, status: released }
+}
+
+/** A merge patch over a service; the schema and the defaults are applied to what comes out. */
+function patched(
+  content: Content,
+  service: string,
+  patch: Readonly<Record<string, unknown>>,
+  tools: ChangeTools,
+): ServiceSpec {
+  const merged = mergePatch(specOf(content, service), patch)
+  const { split, ...rest } = merged
+  const live = typeof patch['live'] === 'string' && !Object.hasOwn(patch, 'split')
+  const completed = tools.complete(live || split === undefined ? rest : { ...rest, split: withoutGone(split, merged) })
+  if ('spec' in completed) return completed.spec
+  throw new TurnoutError('invalid', completed.faults[0]?.message, completed.faults)
+}
+
+/** Removing a pool without traffic by a patch needs no patch of its weight. */
+function withoutGone(split: unknown, { pools }: PlainRecord): unknown {
+  if (!isRecord(split) || !isRecord(pools)) return split
+  return Object.fromEntries(
+    Object.entries(split).filter(([pool, weight]) => weight !== 0 || Object.hasOwn(pools, pool)),
+  )
+}
+
+type PlainRecord = Readonly<Record<string, unknown>>
+const PATCH_DEPTH_MAX = 64
+
+const isRecord = (value: unknown): value is PlainRecord =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** RFC 7386. */
+function mergePatch(value: unknown, patch: PlainRecord, depth = 0): PlainRecord {
+  if (depth > PATCH_DEPTH_MAX)
+    throw new TurnoutError('invalid', `The patch is nested more than ${PATCH_DEPTH_MAX} deep.`)
+  const merged = new Map<string, unknown>(isRecord(value) ? Object.entries(value) : [])
+  for (const [key, change] of Object.entries(patch)) {
+    if (change === null) merged.delete(key)
+    else merged.set(key, isRecord(change) ? mergePatch(merged.get(key), change, depth + 1) : change)
+  }
+  return Object.fromEntries(merged)
+}

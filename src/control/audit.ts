@@ -1,0 +1,55 @@
+/** A change as it stands in the audit and in events: who reads a thousand of them needs the gist, not whole documents. */
+import type { Change } from '../change.ts'
+import type { AuditEntry } from '../store/store.ts'
+
+const CHANGE_BYTES_MAX = 65_536
+
+/** The change as data for the audit; `services` are the names of those that really changed. Bounded to 64 KiB. */
+export function auditOf(change: Change, services: readonly string[]): AuditEntry['change'] {
+  if (change.kind === 'restore') return { kind: change.kind, from: change.from, services }
+  if (change.kind === 'file') return { kind: change.kind, services }
+  if (JSON.stringify(change).length <= CHANGE_BYTES_MAX) return change
+  return { kind: change.kind, ...('service' in change ? { service: change.service } : {}), shortened: true }
+}
+
+/** One sentence for people. */
+export function describeChange(change: Change, services: readonly string[], actor: string): string {
+  return `${wordsOf(change, services)} by ${actor}`
+}
+
+function wordsOf(change: Change, services: readonly string[]): string {
+  switch (change.kind) {
+    case 'service.put':
+      return `service ${change.service} set`
+    case 'service.patch':
+      return `service ${change.service} changed`
+    case 'service.delete':
+      return `service ${change.service} removed`
+    case 'split':
+      return `${change.service} split ${listed(change.weights, '=')}`
+    case 'switch':
+      return `switched ${listed(change.to, ' to ')}`
+    case 'back':
+      return `${change.service} back to the split before`
+    case 'rules':
+      return `${change.rules.length} rules of ${change.service} set`
+    case 'pool.put':
+      return `pool ${change.pool} of ${change.service} set`
+    case 'pool.delete':
+      return `pool ${change.pool} of ${change.service} removed`
+    case 'pool.state':
+      return `pool ${change.pool} of ${change.service} set to ${change.state}`
+    case 'target.state':
+      return `${change.target} in pool ${change.pool} of ${change.service} set to ${change.state}`
+    case 'restore':
+      return `revision ${change.from} restored`
+    case 'file':
+      return `config file applied (${services.join(', ')})`
+  }
+}
+
+function listed(record: Readonly<Record<string, unknown>>, sign: string): string {
+  return Object.entries(record)
+    .map(([name, value]) => `${name}${sign}${value}`)
+    .join(', ')
+}

@@ -1,0 +1,78 @@
+/**
+ * Tells when a drain is over. Nothing depends on it: `decide` looks at the time itself, so a late timer lets nobody in.
+ * Wall time may jump and timers are limited to 24 days, so the timer only means "look again".
+ */
+import type { Clock } from '../clock.ts'
+import type { ServiceStatus } from '../table/types.ts'
+import type { NewEvent } from './events.ts'
+
+const LOOK_AGAIN_MS = 3_600_000
+
+type Statuses = Readonly<Record<string, ServiceStatus>>
+
+/** Watches the deadlines of drains. */
+export interface Drains {
+  /** Looks at the present status, which has changed, and sets the timer to the next deadline. */
+  watch(status: Statuses): void
+  close(): void
+}
+
+/** Watches deadlines from now on; `publish` is called once for each drain that ends. */
+export function createDrains(clock: Clock, publish: (event: NewEvent) => void): Drains {
+  let present: Statuses = {}
+  let toldMs = clock.nowMs()
+  let cancel = () => {}
+
+  function arm(): void {
+    cancel()
+    cancel = () => {}
+    const nextMs = deadlines(present).reduce(
+      (next, { untilMs }) => (untilMs > toldMs ? Math.min(next, untilMs) : next),
+      Infinity,
+    )
+    if (nextMs === Infinity) return
+    cancel = clock.after(Math.min(Math.max(nextMs - clock.nowMs(), 1), LOOK_AGAIN_MS), look)
+  }
+
+  function look(): void {
+    const nowMs = clock.nowMs()
+    const over = deadlines(present).filter(({ untilMs }) => untilMs > toldMs && untilMs <= nowMs)
+    toldMs = Math.max(toldMs, nowMs)
+    for (const { untilMs: _untilMs, ...event } of over) publish(event)
+    arm()
+  }
+
+  return {
+    watch(status) {
+      present = status
+      arm()
+    },
+    close: () => cancel(),
+  }
+}
+
+type Deadline = NewEvent & { readonly untilMs: number }
+
+function deadlines(status: Statuses): Deadline[] {
+  const found: Deadline[] = []
+  for (const [service, { pools }] of Object.entries(status)) {
+    for (const [pool, { drainUntilMs, targets }] of Object.entries(pools)) {
+      if (drainUntilMs > 0) found.push(deadline(service, { pool }, `Pool ${pool} of ${service}`, drainUntilMs))
+      for (const [target, { drainUntilMs: untilMs }] of Object.entries(targets)) {
+        if (untilMs > 0)
+          found.push(deadline(service, { pool, target }, `${target} in pool ${pool} of ${service}`, untilMs))
+      }
+    }
+  }
+  return found
+}
+
+function deadline(service: string, what: object, name: string, untilMs: number): Deadline {
+  return {
+    untilMs,
+    type: 'drain',
+    service,
+    message: `${name} has finished draining`,
+    data: { ...what, finished: true },
+  }
+}

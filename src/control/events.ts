@@ -1,0 +1,53 @@
+/**
+ * What happened, for people and for SSE: the last 1,000 events in memory, and whoever listens. Ids grow by one from 1 in
+ * each process; the audit in the store is what outlives it. A listener that throws harms neither control nor the others.
+ */
+import type { ControlEvent } from '../change.ts'
+import type { Clock } from '../clock.ts'
+
+/** Events that are kept for who asks later. */
+export const EVENTS_KEPT = 1000
+
+/** An event before it has its number and time. */
+export type NewEvent = Omit<ControlEvent, 'id' | 'atMs'>
+
+/** The events of this process. */
+export interface Events {
+  publish(event: NewEvent): void
+  /** Oldest first; only those after this id. An id of an earlier process, which is beyond ours, gives everything. */
+  list(after?: number): readonly ControlEvent[]
+  subscribe(listener: (event: ControlEvent) => void): () => void
+}
+
+/** An empty list of events; `failed` hears of a listener that threw. */
+export function createEvents(clock: Clock, failed: (error: unknown) => void): Events {
+  let kept: ControlEvent[] = []
+  let lastId = 0
+  const listeners = new Set<{ readonly call: (event: ControlEvent) => void }>()
+
+  function publish(event: NewEvent): void {
+    const told: ControlEvent = Object.freeze({ id: ++lastId, atMs: clock.nowMs(), ...event })
+    kept.push(told)
+    if (kept.length >= 2 * EVENTS_KEPT) kept = kept.slice(-EVENTS_KEPT)
+    for (const listener of [...listeners]) {
+      try {
+        listener.call(told)
+      } catch (error) {
+        failed(error)
+      }
+    }
+  }
+
+  return {
+    publish,
+    list(after = 0) {
+      const last = kept.slice(-EVENTS_KEPT)
+      return after > lastId ? last : last.filter((event) => event.id > after)
+    },
+    subscribe(call) {
+      const listener = { call }
+      listeners.add(listener)
+      return () => void listeners.delete(listener)
+    },
+  }
+}

@@ -1,0 +1,47 @@
+/**
+ * Records by names that come from outside, read and changed without ever meeting what JavaScript objects inherit: a pool
+ * may be called `constructor`, and a key `__proto__` is an entry like any other. Pure; every change makes a new record.
+ */
+type Entries<T> = Readonly<Record<string, T>>
+
+/** The entry of this very record, or undefined. */
+export function own<T>(record: Entries<T>, key: string): T | undefined {
+  return Object.hasOwn(record, key) ? record[key] : undefined
+}
+
+/** The record with this entry; an existing one keeps its place in the order. */
+export function withEntry<T>(record: Entries<T>, key: string, value: T): Record<string, T> {
+  // A computed key defines an own property, whatever its name; an assignment to `__proto__` would not.
+  return { ...record, [key]: value }
+}
+
+/** The record without this entry. */
+export function withoutEntry<T>(record: Entries<T>, key: string): Record<string, T> {
+  return Object.fromEntries(Object.entries(record).filter(([name]) => name !== key))
+}
+
+/** The same keys with other values; the very same record when every value stayed the same. */
+export function mapEntries<T>(record: Record<string, T>, each: (value: T, key: string) => T): Record<string, T>
+export function mapEntries<T, U>(record: Entries<T>, each: (value: T, key: string) => U): Record<string, U>
+export function mapEntries<T, U>(record: Entries<T>, each: (value: T, key: string) => U): Record<string, U> {
+  const mapped = Object.fromEntries(Object.entries(record).map(([key, value]) => [key, each(value, key)]))
+  return sameEntries<unknown>(record, mapped) ? (record as unknown as Record<string, U>) : mapped
+}
+
+/** Whether both have the same keys with the very same values, in any order. */
+export function sameEntries<T>(a: Entries<T>, b: Entries<T>): boolean {
+  const keys = Object.keys(a)
+  return keys.length === Object.keys(b).length && keys.every((key) => Object.hasOwn(b, key) && a[key] === b[key])
+}
+
+/** Whether two plain JSON values mean the same; the order of keys does not count, and an undefined entry is none. */
+export function equalJson(a: unknown, b: unknown): boolean {
+  if (a === b) return true
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false
+  if (Array.isArray(a) || Array.isArray(b)) {
+    return Array.isArray(a) && Array.isArray(b) && a.length === b.length && a.every((item, n) => equalJson(item, b[n]))
+  }
+  const [one, other] = [a as Entries<unknown>, b as Entries<unknown>]
+  const keys = new Set([...Object.keys(one), ...Object.keys(other)])
+  return [...keys].every((key) => equalJson(own(one, key), own(other, key)))
+}

@@ -1,0 +1,73 @@
+/**
+ * Saves the status in the background: health must take effect at once, and must not wait for a disk or fail with it.
+ *
+ * At most one save is under way; what is asked for meanwhile, or within SAVE_GAP_MS, becomes one more save of the latest
+ * status. A failed one is tried again after SAVE_RETRY_MS, for as long as it takes.
+ */
+import type { Clock } from '../clock.ts'
+
+/** Least time between two saves. */
+export const SAVE_GAP_MS = 100
+/** Time until a failed save is tried again. */
+export const SAVE_RETRY_MS = 5000
+
+/** Saves when asked to. */
+export interface Saver {
+  /** The status has changed. */
+  request(): void
+  /** The latest status was just written by a commit, so nothing is left to save. */
+  written(): void
+  /** Saves now what is unsaved, once, and ends. */
+  close(): Promise<void>
+}
+
+/** A saver that calls `save`, which rejects when it should be tried again. */
+export function createSaver(clock: Clock, save: () => Promise<void>): Saver {
+  let unsaved = false
+  let cancel: (() => void) | null = null
+  let saving: Promise<void> | null = null
+
+  function arm(delayMs: number): void {
+    if (cancel === null && saving === null) cancel = clock.after(delayMs, start)
+  }
+
+  function disarm(): void {
+    cancel?.()
+    cancel = null
+  }
+
+  function start(): void {
+    cancel = null
+    saving = once()
+  }
+
+  async function once(): Promise<void> {
+    unsaved = false
+    let delayMs = SAVE_GAP_MS
+    try {
+      await save()
+    } catch {
+      unsaved = true
+      delayMs = SAVE_RETRY_MS
+    }
+    saving = null
+    if (unsaved) arm(delayMs)
+  }
+
+  return {
+    request() {
+      unsaved = true
+      arm(SAVE_GAP_MS)
+    },
+    written() {
+      unsaved = false
+      disarm()
+    },
+    async close() {
+      disarm()
+      await saving
+      if (unsaved) await once()
+      disarm()
+    },
+  }
+}

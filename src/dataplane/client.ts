@@ -1,0 +1,276 @@
+/**
+ * One client connection: reads requests one after the other, gives each to its exchange, and closes politely.
+ *
+ *   idle ──first byte──► head ──complete──► exchange ──answered──► idle … ──► closing ──► gone
+ *                          └──refused──► closing                └──101──► tunnel ──► gone
+ *
+ * Invariants: one exchange at a time, so pipelined requests are answered in order; what came early waits in `#early` while
+ * reading is paused, and is at most one read long. `deadlineMs` is always set: the sweep calls `onDeadline` when it has
+ * passed. Closing means to send what is left, then FIN, then to swallow what the client still sends for a moment: closing
+ * with unread bytes would reset the connection and take the answer with it (RFC 9112 9.6).
+ */
+import type { Socket } from 'node:net'
+import type { ErrorCode } from '../errors.ts'
+import { WORKER_FIELD } from '../metrics/layout.ts'
+import { Exchange } from './exchange.ts'
+import { errorAnswer } from './forward.ts'
+import type { Plane } from './plane.ts'
+import { adoptSocket, unsentBytes } from './socket.ts'
+import { forwardedLines } from './trust.ts'
+
+type State = 'idle' | 'head' | 'exchange' | 'tunnel' | 'closing' | 'gone'
+
+/** Time that a closing connection waits for the client's FIN. */
+const LINGER_MS = 2_000
+/** Unsent bytes above which the other side is no longer read. */
+const UNSENT_BYTES_MAX = 131_072
+
+export class Client {
+  readonly plane: Plane
+  readonly socket: Socket
+  /** Address of the peer, without IPv4-mapping prefix. */
+  readonly peer: string
+  readonly tls: boolean
+  /** Whether the peer is a trusted proxy. */
+  readonly trusted: boolean
+  deadlineMs: number
+  /** The client has sent its FIN. */
+  ended = false
+  readonly #exchange: Exchange
+  readonly #address: string
+  #state: State = 'idle'
+  #partial = ''
+  #early: Buffer | null = null
+  #requests = 0
+  #paused = false
+  #unsentAtDeadline = 0
+  #pumping = false
+  #forwardedHost = ''
+  #forwarded = ''
+
+  constructor(plane: Plane, accepted: Socket, tls: boolean) {
+    this.plane = plane
+    this.tls = tls
+    const address = accepted.remoteAddress ?? ''
+    this.#address = address
+    this.peer = address.startsWith('::ffff:') ? address.slice(7) : address
+    this.trusted = plane.trusted.has(this.peer)
+    this.deadlineMs = plane.nowMs + plane.timeouts.headMs
+    this.#exchange = new Exchange(this)
+    this.socket = adoptSocket(accepted, plane.readBuffer, (buffer, length) => this.#onBytes(buffer, length))
+    this.socket.on('drain', () => this.#exchange.onClientDrain())
+    this.socket.on('end', () => this.#onEnd())
+    this.socket.on('error', () => this.destroy())
+    this.socket.on('close', () => this.destroy())
+    plane.clients.add(this)
+    plane.countLane(WORKER_FIELD.acceptedConnections)
+    plane.countLane(WORKER_FIELD.clientConnections)
+  }
+
+  /** Idle or in the middle of a head: nothing was asked yet that must be answered. */
+  get isIdle(): boolean {
+    return this.#state === 'idle'
+  }
+
+  /** The forwarded fields of this connection, made once per host. */
+  forwardedLines(authority: string): string {
+    if (this.#forwarded === '' || this.#forwardedHost !== authority) {
+      this.#forwardedHost = authority
+      this.#forwarded = forwardedLines(this.peer, this.tls, authority)
+    }
+    return this.#forwarded
+  }
+
+  #onBytes(buffer: Buffer, length: number): void {
+    this.plane.tick()
+    switch (this.#state) {
+      case 'idle':
+      case 'head':
+        return this.#pump(buffer, 0, length)
+      case 'exchange': {
+        const at = this.#exchange.onClientBytes(buffer, 0, length)
+        if (at < length && this.#state === 'exchange') this.keepEarly(buffer, at, length)
+        return
+      }
+      case 'tunnel':
+        return this.#exchange.onTunnelBytes(buffer, length)
+      default:
+        return
+    }
+  }
+
+  /** Bytes behind the present request wait, and so does the client. */
+  keepEarly(buffer: Buffer, at: number, end: number): void {
+    if (this.#state !== 'exchange') return
+    const copy = Buffer.from(buffer.subarray(at, end))
+    this.#early = this.#early === null ? copy : Buffer.concat([this.#early, copy])
+    this.pause()
+  }
+
+  /** Reads requests from `buffer[at, end)` until one has to wait for its target, or more bytes are needed. */
+  #pump(buffer: Buffer, at: number, end: number): void {
+    this.#pumping = true
+    while (at < end && (this.#state === 'idle' || this.#state === 'head')) {
+      at = this.#readHead(buffer, at, end)
+    }
+    this.#pumping = false
+    if (at < end && this.#state === 'exchange') this.keepEarly(buffer, at, end)
+  }
+
+  #readHead(buffer: Buffer, at: number, end: number): number {
+    const plane = this.plane
+    const bytesMax = plane.limits.headBytesMax
+    const before = this.#partial.length
+    const until = Math.min(end, at + bytesMax + 2 - before)
+    let text = buffer.latin1Slice(at, until)
+    if (before > 0) {
+      // Nothing can be decided before a line ends, so a drip of single bytes is not parsed again and again.
+      const undecided = text.indexOf('\n') < 0 && before + text.length <= bytesMax
+      text = this.#partial + text
+      if (undecided) {
+        this.#partial = text
+        return end
+      }
+    } else {
+      this.#state = 'head'
+      this.deadlineMs = plane.nowMs + plane.timeouts.headMs
+    }
+    const head = plane.requestHead
+    const headEnd = head.parse(text)
+    if (headEnd === 0) {
+      this.#partial = text
+      return until
+    }
+    this.#partial = ''
+    this.#requests++
+    plane.countLane(WORKER_FIELD.requests)
+    if (headEnd < 0) {
+      this.refuse(head.error ?? 'bad_request')
+      return end
+    }
+    this.#state = 'exchange'
+    const bodyAt = at + headEnd - before
+    const mayStay = head.keepAlive && !plane.draining && this.#requests < plane.limits.requestsPerConnectionMax
+    return this.#exchange.begin(text, mayStay, buffer, bodyAt, end)
+  }
+
+  /** Answers what could not be read as a request, and closes. */
+  refuse(code: ErrorCode): void {
+    this.plane.countRejected(code)
+    this.#exchange.logRefusal(code)
+    this.socket.write(errorAnswer(this.plane, code, this.plane.randomId(), false, 1, '', false), 'latin1')
+    this.close()
+  }
+
+  /** The exchange is over and its answer written: on to the next request, or to the end. */
+  exchangeEnded(keepAlive: boolean): void {
+    if (this.#state !== 'exchange' && this.#state !== 'tunnel') return
+    if (!keepAlive || this.socket.destroyed) return this.close()
+    this.#state = 'idle'
+    this.deadlineMs = this.plane.nowMs + this.plane.timeouts.keepAliveMs
+    if (this.#pumping) return
+    const early = this.#early
+    if (early !== null) {
+      this.#early = null
+      this.#pump(early, 0, early.length)
+    }
+    if (this.#early === null && this.#paused) this.resume()
+    if (this.#state === 'idle' && this.ended) this.close()
+  }
+
+  /** The exchange has become a tunnel; bytes that came early go first. */
+  becomeTunnel(): void {
+    this.#state = 'tunnel'
+    const early = this.#early
+    this.#early = null
+    if (early !== null) this.#exchange.onTunnelBytes(early, early.length)
+    this.resume()
+  }
+
+  #onEnd(): void {
+    this.ended = true
+    if (this.#state === 'exchange' || this.#state === 'tunnel') this.#exchange.onClientEnd()
+    else if (this.#state === 'closing') this.destroy()
+    else this.close()
+  }
+
+  /** Whether so much is unsent that nothing more should be produced for this client. */
+  get isClogged(): boolean {
+    return (
+      this.socket.writableLength > UNSENT_BYTES_MAX || (this.socket.writableNeedDrain && this.socket.writableLength > 0)
+    )
+  }
+
+  /** Stops reading; the kernel then stops the client. */
+  pause(): void {
+    if (this.#paused) return
+    this.#paused = true
+    this.socket.pause()
+  }
+
+  resume(): void {
+    if (!this.#paused || this.#early !== null) return
+    this.#paused = false
+    this.socket.resume()
+  }
+
+  /** Sends what is written, then FIN, and lingers for the client's. */
+  close(): void {
+    if (this.#state === 'closing' || this.#state === 'gone') return
+    this.#state = 'closing'
+    this.#partial = ''
+    this.#early = null
+    if (this.socket.destroyed || (this.ended && this.socket.writableLength === 0)) return this.destroy()
+    this.socket.end()
+    if (this.ended) this.socket.once('finish', () => this.destroy())
+    this.#unsentAtDeadline = unsentBytes(this.socket)
+    this.deadlineMs = this.plane.nowMs + (this.#unsentAtDeadline > 0 ? this.plane.timeouts.sendMs : LINGER_MS)
+    this.resume()
+  }
+
+  /** Closes at once. Whatever is under way is ended and counted. */
+  destroy(): void {
+    if (this.#state === 'gone') return
+    const state = this.#state
+    this.#state = 'gone'
+    this.plane.clients.delete(this)
+    this.plane.countLane(WORKER_FIELD.clientConnections, -1)
+    this.plane.releaseAddress(this.#address)
+    this.socket.destroy()
+    if (state === 'exchange' || state === 'tunnel') this.#exchange.onClientGone()
+  }
+
+  /** Called by the sweep once `deadlineMs` has passed. */
+  onDeadline(): void {
+    switch (this.#state) {
+      case 'idle':
+        return this.close()
+      case 'head':
+        return this.refuse('request_timeout')
+      case 'exchange':
+      case 'tunnel':
+        return this.#exchange.onDeadline()
+      default:
+        if (this.madeProgress()) this.deadlineMs = this.plane.nowMs + this.plane.timeouts.sendMs
+        else this.destroy()
+    }
+  }
+
+  /** Begins to watch whether the client takes what is unsent. */
+  watchProgress(): void {
+    this.#unsentAtDeadline = unsentBytes(this.socket)
+  }
+
+  /** Whether the client has taken bytes since this was last asked. */
+  madeProgress(): boolean {
+    const unsent = unsentBytes(this.socket)
+    const moved = unsent < this.#unsentAtDeadline
+    this.#unsentAtDeadline = unsent
+    return moved && unsent > 0
+  }
+
+  /** Ends an idle connection of a draining worker: the next request, if one comes in time, is answered with a close. */
+  retire(deadlineMs: number): void {
+    if (this.#state === 'idle') this.deadlineMs = Math.min(this.deadlineMs, deadlineMs)
+  }
+}

@@ -1,0 +1,223 @@
+/**
+ * The header section of a message: one pass over the text that validates every octet and leaves an index of the fields.
+ *
+ * A line counts only when its LF has come, so a verdict never depends on how the bytes were cut (RFC 9112 5, HTTP.md gate 1).
+ * Refused, never repaired: bare CR or LF, obs-fold, space before the colon, empty names, control bytes. The index holds
+ * offsets into the text, so unchanged runs of fields are forwarded as whole spans, and nothing is allocated per field.
+ * Each field gets a *kind*, found by length first and letters second; kind 0 is a field that we have no business with.
+ */
+import { COLON, CR, equalsIgnoreCase, HTAB, LF, SP, TOKEN, VALUE } from './syntax.ts'
+
+/** Kinds of fields that the proxy reads, rewrites or drops. */
+export const KIND = Object.freeze({
+  plain: 0,
+  host: 1,
+  connection: 2,
+  contentLength: 3,
+  transferEncoding: 4,
+  upgrade: 5,
+  expect: 6,
+  te: 7,
+  keepAlive: 8,
+  proxyConnection: 9,
+  http2Settings: 10,
+  via: 11,
+  forwarded: 12,
+  forwardedFor: 13,
+  forwardedProto: 14,
+  forwardedHost: 15,
+  requestId: 16,
+  traceparent: 17,
+  cookie: 18,
+  turnout: 19,
+  date: 20,
+  trailer: 21,
+})
+
+const KNOWN: readonly (readonly [string, number])[] = [
+  ['host', KIND.host],
+  ['connection', KIND.connection],
+  ['content-length', KIND.contentLength],
+  ['transfer-encoding', KIND.transferEncoding],
+  ['upgrade', KIND.upgrade],
+  ['expect', KIND.expect],
+  ['te', KIND.te],
+  ['keep-alive', KIND.keepAlive],
+  ['proxy-connection', KIND.proxyConnection],
+  ['http2-settings', KIND.http2Settings],
+  ['via', KIND.via],
+  ['forwarded', KIND.forwarded],
+  ['x-forwarded-for', KIND.forwardedFor],
+  ['x-forwarded-proto', KIND.forwardedProto],
+  ['x-forwarded-host', KIND.forwardedHost],
+  ['x-request-id', KIND.requestId],
+  ['traceparent', KIND.traceparent],
+  ['cookie', KIND.cookie],
+  ['x-turnout-service', KIND.turnout],
+  ['x-turnout-pool', KIND.turnout],
+  ['x-turnout-release', KIND.turnout],
+  ['date', KIND.date],
+  ['trailer', KIND.trailer],
+]
+
+/** Known names by `length * 32 + (first letter & 31)`: at most a few candidates each, mostly none. */
+const CANDIDATES: (readonly (readonly [string, number])[] | undefined)[] = new Array(32 * 32).fill(undefined)
+for (const known of KNOWN) {
+  const key = known[0].length * 32 + (known[0].charCodeAt(0) & 31)
+  CANDIDATES[key] = [...(CANDIDATES[key] ?? []), known]
+}
+
+function kindOf(text: string, start: number, length: number): number {
+  if (length > 31) return KIND.plain
+  const candidates = CANDIDATES[length * 32 + (text.charCodeAt(start) & 31)]
+  if (candidates === undefined) return KIND.plain
+  for (let i = 0; i < candidates.length; i++) {
+    if (equalsIgnoreCase(text, start, candidates[i][0])) return candidates[i][1]
+  }
+  return KIND.plain
+}
+
+/** Offsets of a field in the index: name start, name end, value start, value end, line end (behind CRLF), kind. */
+export const STRIDE = 6
+
+export class Fields {
+  text = ''
+  count = 0
+  /** Set when a field line is malformed. */
+  malformed = false
+  /** Set when there are more fields than allowed. */
+  tooMany = false
+  readonly index: Int32Array
+  readonly #max: number
+
+  /** `max` is the largest number of fields. */
+  constructor(max: number) {
+    this.#max = max
+    this.index = new Int32Array(max * STRIDE)
+  }
+
+  /**
+   * Reads field lines of `text` from `at` up to and with the empty line. Returns the offset behind it, 0 when the text
+   * ends before, or -1 when it is refused (`malformed`, `tooMany`).
+   */
+  read(text: string, at: number): number {
+    this.text = text
+    this.count = 0
+    this.malformed = false
+    this.tooMany = false
+    const end = text.length
+    while (at < end) {
+      if (text.charCodeAt(at) === CR) {
+        if (at + 1 === end) return 0
+        if (text.charCodeAt(at + 1) === LF) return at + 2
+        return this.#refuse(at)
+      }
+      if (this.count === this.#max) {
+        this.tooMany = true
+        return -1
+      }
+      const next = this.#line(at, end)
+      if (next <= 0) return next
+      at = next
+    }
+    return 0
+  }
+
+  #line(at: number, end: number): number {
+    const text = this.text
+    const nameStart = at
+    while (at < end && TOKEN[text.charCodeAt(at)] === 1) at++
+    if (at === end) return 0
+    if (at === nameStart || text.charCodeAt(at) !== COLON) return this.#refuse(nameStart)
+    const nameEnd = at++
+    while (at < end && (text.charCodeAt(at) === SP || text.charCodeAt(at) === HTAB)) at++
+    const valueStart = at
+    while (at < end && VALUE[text.charCodeAt(at)] === 1) at++
+    if (at + 1 >= end) return at < end && text.charCodeAt(at) !== CR ? this.#refuse(nameStart) : 0
+    if (text.charCodeAt(at) !== CR || text.charCodeAt(at + 1) !== LF) return this.#refuse(nameStart)
+    let valueEnd = at
+    while (valueEnd > valueStart && (text.charCodeAt(valueEnd - 1) === SP || text.charCodeAt(valueEnd - 1) === HTAB)) {
+      valueEnd--
+    }
+    const index = this.index
+    const base = this.count++ * STRIDE
+    index[base] = nameStart
+    index[base + 1] = nameEnd
+    index[base + 2] = valueStart
+    index[base + 3] = valueEnd
+    index[base + 4] = at + 2
+    index[base + 5] = kindOf(text, nameStart, nameEnd - nameStart)
+    return at + 2
+  }
+
+  /** A bad line is refused once it is complete, so that the verdict is the same however the bytes arrive. */
+  #refuse(lineStart: number): number {
+    if (this.text.indexOf('\n', lineStart) < 0) return 0
+    this.malformed = true
+    return -1
+  }
+
+  /** Kind of field `i`. */
+  kind(i: number): number {
+    return this.index[i * STRIDE + 5]
+  }
+
+  /** Value of field `i`, without surrounding white space. */
+  value(i: number): string {
+    return this.text.slice(this.index[i * STRIDE + 2], this.index[i * STRIDE + 3])
+  }
+
+  /** Whether the name of field `i` is `lower`. */
+  isNamed(i: number, lower: string): boolean {
+    const start = this.index[i * STRIDE]
+    return this.index[i * STRIDE + 1] - start === lower.length && equalsIgnoreCase(this.text, start, lower)
+  }
+
+  /** Index of the first field with this lower-case name, or -1. */
+  find(lower: string): number {
+    for (let i = 0; i < this.count; i++) if (this.isNamed(i, lower)) return i
+    return -1
+  }
+
+  /**
+   * The lines of all fields for which `copy[kind]` is 1 and whose names are not in `dropped` (a comma-separated list, as
+   * Connection has it), as the fewest possible spans of the text.
+   */
+  copyLines(copy: Uint8Array, dropped: string): string {
+    const index = this.index
+    let out = ''
+    let from = -1
+    let to = -1
+    for (let i = 0, base = 0; i < this.count; i++, base += STRIDE) {
+      const keep = copy[index[base + 5]] === 1 && (dropped === '' || !this.#isListed(base, dropped))
+      if (keep) {
+        if (from < 0) from = index[base]
+        to = index[base + 4]
+      } else if (from >= 0) {
+        out += this.text.slice(from, to)
+        from = -1
+      }
+    }
+    return from >= 0 ? out + this.text.slice(from, to) : out
+  }
+
+  #isListed(base: number, list: string): boolean {
+    const name = this.text.slice(this.index[base], this.index[base + 1]).toLowerCase()
+    let at = 0
+    for (;;) {
+      at = list.indexOf(name, at)
+      if (at < 0) return false
+      const before = at === 0 ? 44 : list.charCodeAt(at - 1)
+      const after = at + name.length === list.length ? 44 : list.charCodeAt(at + name.length)
+      if (before === 44 && after === 44) return true
+      at += name.length
+    }
+  }
+}
+
+/** A table of kinds that are copied: all but the given ones. */
+export function copyAllBut(...dropped: readonly number[]): Uint8Array {
+  const copy = new Uint8Array(32).fill(1)
+  for (const kind of dropped) copy[kind] = 0
+  return copy
+}

@@ -1,0 +1,169 @@
+/**
+ * The heads that we send: to the target, to the client, and our own answers. All framing is written here from parsed values.
+ *
+ * Fields that were validated byte by byte and concern neither framing, nor this connection, nor what we say ourselves are
+ * copied as spans of the received text; fields that Connection names are left out first and ours are added after, so the
+ * list can never take ours away (RFC 9110 7.6.1).
+ */
+import { ERRORS, type ErrorCode } from '../errors.ts'
+import type { PoolTable, ServiceTable } from '../table/types.ts'
+import { copyAllBut, KIND } from './fields.ts'
+import type { Plane } from './plane.ts'
+import type { RequestHead } from './request-head.ts'
+import type { ResponseHead } from './response-head.ts'
+import { TOKEN } from './syntax.ts'
+import { extendedLines } from './trust.ts'
+
+const HOP_BY_HOP = [
+  KIND.connection,
+  KIND.contentLength,
+  KIND.transferEncoding,
+  KIND.upgrade,
+  KIND.te,
+  KIND.keepAlive,
+  KIND.proxyConnection,
+  KIND.http2Settings,
+  KIND.requestId,
+  KIND.turnout,
+]
+const TO_TARGET = copyAllBut(
+  ...HOP_BY_HOP,
+  KIND.host,
+  KIND.expect,
+  KIND.forwarded,
+  KIND.forwardedFor,
+  KIND.forwardedProto,
+  KIND.forwardedHost,
+)
+const TO_CLIENT = copyAllBut(...HOP_BY_HOP)
+const REQUEST_ID_LENGTH_MAX = 128
+
+/** The request id that the client sent, if it is harmless (a token of at most 128 characters), else a new one. */
+export function requestIdOf(plane: Plane, head: RequestHead): string {
+  const fields = head.fields
+  for (let i = 0; i < fields.count; i++) {
+    if (fields.kind(i) !== KIND.requestId) continue
+    const id = fields.value(i)
+    if (id.length === 0 || id.length > REQUEST_ID_LENGTH_MAX) break
+    let at = 0
+    while (at < id.length && TOKEN[id.charCodeAt(at)] === 1) at++
+    if (at === id.length) return id
+    break
+  }
+  return plane.randomId()
+}
+
+/** The field lines for the target that do not depend on which target it is. `forwarded` is null behind a trusted proxy. */
+export function requestLines(
+  plane: Plane,
+  head: RequestHead,
+  forwarded: string | null,
+  peer: string,
+  tls: boolean,
+  requestId: string,
+): string {
+  const fields = head.fields
+  let traced = false
+  for (let i = 0; i < fields.count; i++) if (fields.kind(i) === KIND.traceparent) traced = true
+  let lines = fields.copyLines(TO_TARGET, head.dropped)
+  lines += (forwarded ?? extendedLines(fields, peer, tls, head.authority)) + 'X-Request-Id: ' + requestId + '\r\n'
+  if (!traced) {
+    // W3C Trace Context: the trace begins here, so its first span may be named by half of the same randomness.
+    const id = plane.randomId()
+    lines += 'traceparent: 00-' + id + '-' + id.slice(16) + '-01\r\n'
+  }
+  return lines + 'Via: 1.1 turnout\r\n'
+}
+
+/** Which version was chosen, towards the target. */
+export function poolLines(service: ServiceTable, pool: PoolTable): string {
+  return (
+    'X-Turnout-Service: ' +
+    service.name +
+    '\r\nX-Turnout-Pool: ' +
+    pool.name +
+    '\r\nX-Turnout-Release: ' +
+    service.release +
+    '\r\n'
+  )
+}
+
+/** `Content-Length` or `Transfer-Encoding` as a line, or nothing. */
+export function framingLine(chunked: boolean, contentLength: number): string {
+  if (chunked) return 'Transfer-Encoding: chunked\r\n'
+  return contentLength >= 0 ? 'Content-Length: ' + contentLength + '\r\n' : ''
+}
+
+/** The field lines of a response that are passed on to the client. */
+export function responseLines(plane: Plane, head: ResponseHead, requestId: string): string {
+  return (
+    head.fields.copyLines(TO_CLIENT, head.dropped) +
+    (head.hasDate ? '' : plane.dateLine()) +
+    'Via: 1.1 turnout\r\nX-Request-Id: ' +
+    requestId +
+    '\r\n'
+  )
+}
+
+/** The line that tells a client whether the connection stays open; nothing where its version already says so. */
+export function connectionLine(keepAlive: boolean, minor: number): string {
+  if (keepAlive) return minor === 1 ? '' : 'Connection: keep-alive\r\n'
+  return 'Connection: close\r\n'
+}
+
+const REASONS: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  404: 'Not Found',
+  405: 'Method Not Allowed',
+  408: 'Request Timeout',
+  413: 'Content Too Large',
+  414: 'URI Too Long',
+  417: 'Expectation Failed',
+  421: 'Misdirected Request',
+  431: 'Request Header Fields Too Large',
+  500: 'Internal Server Error',
+  501: 'Not Implemented',
+  502: 'Bad Gateway',
+  503: 'Service Unavailable',
+  504: 'Gateway Timeout',
+  505: 'HTTP Version Not Supported',
+}
+
+/** A whole answer of our own: JSON when the client accepts it, else plain text; no detail of the inside. */
+export function errorAnswer(
+  plane: Plane,
+  code: ErrorCode,
+  requestId: string,
+  keepAlive: boolean,
+  minor: number,
+  accept: string,
+  isHead: boolean,
+): string {
+  const { status, message } = ERRORS[code]
+  const json = accept.includes('json')
+  const body = json
+    ? JSON.stringify({ status, code, message, requestId }) + '\n'
+    : status + ' ' + REASONS[status] + '\n' + code + ': ' + message + '\nrequest ' + requestId + '\n'
+  return (
+    'HTTP/1.1 ' +
+    status +
+    ' ' +
+    REASONS[status] +
+    '\r\n' +
+    plane.dateLine() +
+    'Content-Type: ' +
+    (json ? 'application/json' : 'text/plain; charset=utf-8') +
+    '\r\nContent-Length: ' +
+    body.length +
+    '\r\nX-Request-Id: ' +
+    requestId +
+    '\r\nX-Turnout-Error: ' +
+    code +
+    '\r\nCache-Control: no-store\r\nVia: 1.1 turnout\r\n' +
+    (status === 503 ? 'Retry-After: 1\r\n' : '') +
+    (status === 405 ? 'Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n' : '') +
+    connectionLine(keepAlive, minor) +
+    '\r\n' +
+    (isHead ? '' : body)
+  )
+}

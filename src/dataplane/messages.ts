@@ -1,0 +1,46 @@
+/**
+ * What the main thread and a worker say to each other. Few and rare: nothing is sent per request but batches of log lines.
+ *
+ * main: start (workerData) → prepare* → drain.   worker: listening → prepared* → drained; log and fault at any time.
+ */
+import type { LimitsPlan, TimeoutsPlan } from '../config/plan.ts'
+import type { SharedMemory } from '../metrics/layout.ts'
+import type { TableDelta } from '../table/types.ts'
+
+/** A listener with its certificate read; port 0 asks the system for a free one. */
+export interface ListenerPlan {
+  readonly host: string
+  readonly port: number
+  readonly tls: { readonly cert: string; readonly key: string } | null
+}
+
+export interface WorkerStart {
+  readonly index: number
+  readonly memory: SharedMemory
+  readonly listeners: readonly ListenerPlan[]
+  /** False where the platform has no SO_REUSEPORT; then there is one worker only. */
+  readonly reusePort: boolean
+  readonly limits: LimitsPlan
+  readonly timeouts: TimeoutsPlan
+  readonly trustedProxies: readonly string[]
+  /** Secrets that sign our cookie: the first signs, all verify. */
+  readonly cookieKeys: readonly string[]
+  /** Share of requests in the access log; 0 is off. */
+  readonly accessSample: number
+  /** False reads by plain 'data' events instead of into the shared buffer; for tests and as a fallback. */
+  readonly sharedReads: boolean
+  /** The table to begin with. */
+  readonly delta: TableDelta
+}
+
+export type ToWorker =
+  | { readonly type: 'prepare'; readonly delta: TableDelta }
+  /** Stop accepting, answer what is under way with `Connection: close`, and say `drained` when nothing is left. */
+  | { readonly type: 'drain'; readonly deadlineMs: number }
+
+export type FromWorker =
+  | { readonly type: 'listening'; readonly ports: readonly number[] }
+  | { readonly type: 'prepared'; readonly epoch: number }
+  | { readonly type: 'drained' }
+  | { readonly type: 'log'; readonly lines: string }
+  | { readonly type: 'fault'; readonly code: string; readonly message: string }

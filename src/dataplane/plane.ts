@@ -1,0 +1,271 @@
+/**
+ * What all connections of one worker share: the table it routes by, its lane of counters, limits, buffers and the time.
+ *
+ * The table: control prepares the next one by message, then stores its epoch in shared memory. `currentTable` is asked once
+ * a request, costs one atomic load, and takes the prepared table when the epoch says so; so no request is decided by a table
+ * that is older than what the admin API has answered. Nothing here is per request, and everything per target is bounded.
+ */
+import { randomFillSync } from 'node:crypto'
+import { systemClock } from '../clock.ts'
+import type { LimitsPlan, TimeoutsPlan } from '../config/plan.ts'
+import type { ErrorCode } from '../errors.ts'
+import { rejectField } from '../metrics/counters.ts'
+import {
+  BUCKETS,
+  bucketOf,
+  CELL,
+  FIELD,
+  FIELDS,
+  GAUGES,
+  laneOffset,
+  type SharedMemory,
+  SLOTS,
+  WORKER_FIELD,
+  WORKER_FIELDS,
+} from '../metrics/layout.ts'
+import { applyDelta, emptyTable } from '../table/build.ts'
+import type { Draw, Load, Table, TableDelta, TargetTable } from '../table/types.ts'
+import { AccessLog } from './access-log.ts'
+import type { Client } from './client.ts'
+import type { WorkerStart } from './messages.ts'
+import { CookieSigner } from './own-cookie.ts'
+import { RequestHead } from './request-head.ts'
+import { ResponseHead } from './response-head.ts'
+import { TrustedProxies } from './trust.ts'
+import { UpstreamPool } from './upstream-pool.ts'
+import { HeadView } from './view.ts'
+
+/** One read fills at most this much; bodies move in pieces of this size. */
+export const READ_BYTES = 65_536
+/** Room before the payload in a write buffer, for a head and a chunk header. */
+export const SCRATCH_HEAD = 16_384
+/** Room behind the payload, for the end of a chunk, the last chunk and trailers. */
+const SCRATCH_TAIL = 24_576
+const ID_BYTES = 16
+
+export class Plane {
+  readonly index: number
+  readonly limits: LimitsPlan
+  readonly timeouts: TimeoutsPlan
+  readonly requestHead: RequestHead
+  readonly responseHead: ResponseHead
+  readonly signer: CookieSigner
+  readonly trusted: TrustedProxies
+  readonly log: AccessLog
+  readonly clients = new Set<Client>()
+  /** Shared by all sockets of the worker, or null to read by events. */
+  readonly readBuffer: Buffer | null
+  /** Where outgoing bytes are put together; replaced when a socket keeps it (see `keepScratch`). */
+  scratch: Buffer
+  table: Table = emptyTable()
+  /** Monotonic milliseconds, refreshed at every read and every sweep: for time-outs, which need no more. */
+  nowMs = systemClock.monotonicMs()
+  /** What `decide` sees of the request in `requestHead`. */
+  readonly view: HeadView
+  #wallOffsetMs = 0
+  /** Set when the worker drains: every answer closes its connection. */
+  draining = false
+  readonly draw: Draw
+  readonly load: Load
+  readonly #memory: SharedMemory
+  readonly #cells: Int32Array
+  readonly #targets: Float64Array
+  readonly #lane: number
+  readonly #pools = new Map<number, UpstreamPool>()
+  /** Connections by address, only kept where they are limited. */
+  readonly #addresses = new Map<string, number>()
+  #prepared: Table | null = null
+  #idPool = Buffer.alloc(0)
+  #idAt = 0
+  #dateSecond = -1
+  #dateLine = ''
+
+  constructor(start: WorkerStart, sendLog: (lines: string) => void) {
+    this.index = start.index
+    this.limits = start.limits
+    this.timeouts = start.timeouts
+    this.#memory = start.memory
+    this.#cells = start.memory.cells
+    this.#targets = start.memory.targets
+    this.#lane = start.index * WORKER_FIELDS
+    this.requestHead = new RequestHead(start.limits.headBytesMax, start.limits.headersMax)
+    this.responseHead = new ResponseHead(start.limits.headBytesMax, start.limits.headersMax)
+    this.signer = new CookieSigner(start.cookieKeys)
+    this.view = new HeadView(this.requestHead, this.signer)
+    this.trusted = new TrustedProxies(start.trustedProxies)
+    this.log = new AccessLog(start.accessSample, sendLog, () => this.countLane(WORKER_FIELD.logDropped))
+    this.readBuffer = start.sharedReads ? Buffer.allocUnsafeSlow(READ_BYTES) : null
+    this.scratch = newScratch()
+    this.draw = this.#newDraw()
+    this.load = (slot) => this.#inFlight(slot)
+    this.syncWallClock()
+    this.table = applyDelta(this.table, start.delta)
+  }
+
+  /** Refreshes the time; called at every read and every sweep. */
+  tick(): void {
+    this.nowMs = systemClock.monotonicMs()
+  }
+
+  /** Wall time in ms, as exact as the last sweep: drains and ejections end by it. */
+  wallMs(): number {
+    return this.nowMs + this.#wallOffsetMs
+  }
+
+  /** Follows the wall clock, which may have been set. Called by the sweep. */
+  syncWallClock(): void {
+    this.#wallOffsetMs = systemClock.nowMs() - systemClock.monotonicMs()
+  }
+
+  /** Builds the next table beside the present one; it is used once its epoch is committed. */
+  prepare(delta: TableDelta): void {
+    this.#prepared = applyDelta(this.currentTable(), delta)
+  }
+
+  /** The committed table. Asked once a request. */
+  currentTable(): Table {
+    const prepared = this.#prepared
+    if (prepared !== null && Atomics.load(this.#cells, CELL.epoch) >= prepared.epoch) {
+      this.table = prepared
+      this.#prepared = null
+    }
+    return this.table
+  }
+
+  /** The connections of this worker to a target. */
+  poolOf(target: TargetTable): UpstreamPool {
+    let pool = this.#pools.get(target.slot)
+    // A slot may be given to another target once nothing counts on it; then its old pool has only idle connections left.
+    if (pool === undefined || pool.target.url !== target.url) {
+      pool = new UpstreamPool(this, target)
+      this.#pools.set(target.slot, pool)
+    }
+    return pool
+  }
+
+  /** Closes idle upstream connections that are too old, and forgets pools that have none and are in no table. */
+  sweepPools(): void {
+    for (const [slot, pool] of this.#pools) {
+      pool.sweep(this.nowMs)
+      if (pool.size === 0) this.#pools.delete(slot)
+    }
+  }
+
+  /** Adds to a counter of a target in this worker's lane. */
+  count(slot: number, field: number, by = 1): void {
+    this.#targets[laneOffset(this.index, slot) + field] += by
+  }
+
+  /** Adds to a counter of the worker. */
+  countLane(field: number, by = 1): void {
+    this.#memory.lanes[this.#lane + field] += by
+  }
+
+  /** Sets a gauge of the worker. */
+  setLane(field: number, value: number): void {
+    this.#memory.lanes[this.#lane + field] = value
+  }
+
+  /** Counts an answer of our own that no target took part in. */
+  countRejected(code: ErrorCode): void {
+    this.countLane(rejectField(code))
+  }
+
+  /** Notes the end of an exchange at a target. `ttfbMs` below 0: there was no answer. */
+  countFinished(
+    slot: number,
+    status: number,
+    durationMs: number,
+    ttfbMs: number,
+    inBytes: number,
+    outBytes: number,
+  ): void {
+    const at = laneOffset(this.index, slot)
+    const lane = this.#targets
+    lane[at + FIELD.inFlight]--
+    lane[at + FIELD.requests]++
+    if (status >= 100 && status < 600) lane[at + FIELD.status1xx - 1 + Math.floor(status / 100)]++
+    lane[at + FIELD.bytesIn] += inBytes
+    lane[at + FIELD.bytesOut] += outBytes
+    lane[at + FIELD.durationSumMs] += durationMs
+    lane[at + FIELD.duration + bucketOf(durationMs)]++
+    if (ttfbMs < 0) return
+    lane[at + FIELD.ttfbSumMs] += ttfbMs
+    lane[at + FIELD.ttfb + bucketOf(ttfbMs)]++
+  }
+
+  /** 32 random hexadecimal digits. */
+  randomId(): string {
+    if (this.#idAt + ID_BYTES > this.#idPool.length) {
+      this.#idPool = randomFillSync(Buffer.allocUnsafeSlow(8192))
+      this.#idAt = 0
+    }
+    this.#idAt += ID_BYTES
+    return this.#idPool.hexSlice(this.#idAt - ID_BYTES, this.#idAt)
+  }
+
+  /** `Date: …` with CRLF, made once a second (RFC 9110 6.6.1). */
+  dateLine(): string {
+    const second = Math.floor(this.wallMs() / 1000)
+    if (second !== this.#dateSecond) {
+      this.#dateSecond = second
+      this.#dateLine = 'Date: ' + new Date(this.wallMs()).toUTCString() + '\r\n'
+    }
+    return this.#dateLine
+  }
+
+  /** To be called when a socket has not sent all of the scratch buffer: it keeps it, and the next write gets a new one. */
+  keepScratch(): void {
+    this.scratch = newScratch()
+  }
+
+  /** Counts a connection of an address against its limit (0 is no limit). False when it has too many already. */
+  admitAddress(address: string, max: number): boolean {
+    if (max === 0) return true
+    const count = this.#addresses.get(address) ?? 0
+    if (count >= max) return false
+    this.#addresses.set(address, count + 1)
+    return true
+  }
+
+  /** Takes a connection of an address off its count. */
+  releaseAddress(address: string): void {
+    const count = this.#addresses.get(address)
+    if (count === undefined) return
+    if (count > 1) this.#addresses.set(address, count - 1)
+    else this.#addresses.delete(address)
+  }
+
+  /** Sets this worker's gauges to zero: they cannot be true when it starts. */
+  resetGauges(): void {
+    for (let slot = 0; slot < SLOTS; slot++) {
+      const at = laneOffset(this.index, slot)
+      for (let gauge = 0; gauge < GAUGES; gauge++) if (this.#targets[at + gauge] !== 0) this.#targets[at + gauge] = 0
+    }
+    this.setLane(WORKER_FIELD.clientConnections, 0)
+  }
+
+  #inFlight(slot: number): number {
+    let sum = 0
+    for (let at = slot * FIELDS; at < this.#targets.length; at += SLOTS * FIELDS) sum += this.#targets[at]
+    return sum
+  }
+
+  #newDraw(): Draw {
+    const cells = this.#cells
+    const turns = new Uint32Array(SLOTS)
+    return {
+      next: (slot) => Atomics.add(cells, CELL.picker + slot, 1) >>> 0,
+      turn: (slot) => turns[slot]++,
+      random: Math.random,
+      visitorId: () => this.randomId().slice(0, 20),
+    }
+  }
+}
+
+function newScratch(): Buffer {
+  return Buffer.allocUnsafeSlow(SCRATCH_HEAD + READ_BYTES + SCRATCH_TAIL)
+}
+
+// The layout must have room for what is counted here; a mistake would overwrite a neighbour's counters.
+if (FIELD.ttfb + BUCKETS > FIELDS) throw new Error('the histogram does not fit the counters of a target')

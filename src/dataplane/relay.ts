@@ -1,0 +1,54 @@
+/**
+ * One read of a body, passed on: decoded from the read buffer, framed anew, written with one system call.
+ *
+ * The write buffer has room before the payload for a head and a chunk header, and behind it for the end of the chunk and the
+ * trailers, so all of it is contiguous. Chunks are not kept as they came: one read becomes one chunk (RFC 9112 7.1).
+ */
+import type { Socket } from 'node:net'
+import { type BodyReader, CHUNK_HEADER_MAX, writeChunkHeader } from './body.ts'
+import { type Plane, SCRATCH_HEAD } from './plane.ts'
+import { CR, LF } from './syntax.ts'
+
+/**
+ * Takes body bytes of `buffer[at, end)` and writes them to `socket`, behind `prefix`. Returns the payload bytes, or -1 when
+ * the body is malformed; then nothing was written. `reader.consumed` and `reader.done` say how far it came.
+ */
+export function relayBody(
+  plane: Plane,
+  reader: BodyReader,
+  chunked: boolean,
+  prefix: string,
+  buffer: Buffer,
+  at: number,
+  end: number,
+  socket: Socket,
+): number {
+  const scratch = plane.scratch
+  let until = reader.decode(buffer, at, end, scratch, SCRATCH_HEAD)
+  if (reader.malformed) return -1
+  const size = until - SCRATCH_HEAD
+  let from = SCRATCH_HEAD
+  if (chunked) {
+    if (size > 0) {
+      from = writeChunkHeader(scratch, SCRATCH_HEAD, size)
+      scratch[until++] = CR
+      scratch[until++] = LF
+    }
+    if (reader.done) until += scratch.latin1Write(lastChunk(reader), until)
+  }
+  if (prefix.length > SCRATCH_HEAD - CHUNK_HEADER_MAX) socket.write(prefix, 'latin1')
+  else if (prefix !== '') {
+    from -= prefix.length
+    scratch.latin1Write(prefix, from)
+  }
+  if (until > from) {
+    socket.write(scratch.subarray(from, until))
+    if (socket.writableLength > 0) plane.keepScratch()
+  }
+  return size
+}
+
+/** The end of a chunked body, with the trailers that came. */
+export function lastChunk(reader: BodyReader): string {
+  return '0\r\n' + reader.trailers + '\r\n'
+}

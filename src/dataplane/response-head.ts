@@ -1,0 +1,132 @@
+/**
+ * The head of a response from a target, read as strictly as a request's: a target may be hostile or broken, and then it
+ * harms its own exchange only. Whatever is malformed or ambiguous is refused (a 502), never repaired and never sent on.
+ *
+ * `parse(text)` looks only at complete lines and may be called again with more. Sources: RFC 9112 4, 6.3, 9.3; RFC 9110 15.
+ */
+import { Fields, KIND } from './fields.ts'
+import { CR, HTAB, isIgnoringCase, LF, listHas, parseLength, SP, VALUE } from './syntax.ts'
+
+export class ResponseHead {
+  readonly fields: Fields
+  readonly #bytesMax: number
+  text = ''
+  status = 0
+  /** Reason phrase as it came; may be empty. */
+  reason = ''
+  minor = 1
+  contentLength = -1
+  chunked = false
+  keepAlive = true
+  /** Seconds of `Keep-Alive: timeout=`, or -1. */
+  keepAliveTimeoutS = -1
+  upgrade = ''
+  hasDate = false
+  dropped = ''
+
+  constructor(bytesMax: number, fieldsMax: number) {
+    this.#bytesMax = bytesMax
+    this.fields = new Fields(fieldsMax)
+  }
+
+  /** Offset behind the head; 0 when more is needed; -1 when refused. */
+  parse(text: string): number {
+    this.text = text
+    const lineEnd = this.#statusLine(text)
+    if (lineEnd < 0) return -1
+    const end = lineEnd === 0 ? 0 : this.fields.read(text, lineEnd)
+    if (end > this.#bytesMax || (end === 0 && text.length > this.#bytesMax)) return -1
+    if (end <= 0) return end
+    return this.#understand() ? end : -1
+  }
+
+  #statusLine(text: string): number {
+    const lf = text.indexOf('\n')
+    if (lf < 0) return 0
+    if (lf < 13 || text.charCodeAt(lf - 1) !== CR || !text.startsWith('HTTP/1.')) return -1
+    const minor = text.charCodeAt(7) - 48
+    if ((minor !== 0 && minor !== 1) || text.charCodeAt(8) !== SP) return -1
+    let status = 0
+    for (let at = 9; at < 12; at++) {
+      const digit = text.charCodeAt(at) - 48
+      if (digit < 0 || digit > 9) return -1
+      status = status * 10 + digit
+    }
+    if (status < 100 || status > 599) return -1
+    // RFC 9112 4: the space belongs there even without a reason; leaving it out is harmless and common.
+    if (lf > 13 && text.charCodeAt(12) !== SP) return -1
+    for (let at = 13; at < lf - 1; at++) if (VALUE[text.charCodeAt(at)] !== 1) return -1
+    this.minor = minor
+    this.status = status
+    this.reason = lf > 14 ? text.slice(13, lf - 1) : ''
+    return text.charCodeAt(lf) === LF ? lf + 1 : -1
+  }
+
+  #understand(): boolean {
+    this.contentLength = -1
+    this.chunked = false
+    this.keepAliveTimeoutS = -1
+    this.upgrade = ''
+    this.hasDate = false
+    let connection = ''
+    const fields = this.fields
+    for (let i = 0; i < fields.count; i++) {
+      switch (fields.kind(i)) {
+        case KIND.connection:
+          connection = connection === '' ? fields.value(i) : connection + ',' + fields.value(i)
+          break
+        case KIND.contentLength: {
+          const length = parseLength(this.text, fields.index[i * 6 + 2], fields.index[i * 6 + 3])
+          if (length < 0 || this.contentLength >= 0) return false
+          this.contentLength = length
+          break
+        }
+        case KIND.transferEncoding:
+          if (this.chunked || !isIgnoringCase(fields.value(i), 'chunked')) return false
+          this.chunked = true
+          break
+        case KIND.keepAlive:
+          this.keepAliveTimeoutS = timeoutHint(fields.value(i))
+          break
+        case KIND.upgrade:
+          this.upgrade = this.upgrade === '' ? fields.value(i) : this.upgrade + ',' + fields.value(i)
+          break
+        case KIND.date:
+          this.hasDate = true
+          break
+      }
+    }
+    // RFC 9112 6.1: a coding in HTTP/1.0, or beside a length, is faulty framing.
+    if (this.chunked && (this.contentLength >= 0 || this.minor === 0)) return false
+    this.#connection(connection)
+    return true
+  }
+
+  #connection(list: string): void {
+    this.keepAlive = this.minor === 1
+    this.dropped = ''
+    if (list === '') return
+    let named = ''
+    for (const part of list.split(',')) {
+      const name = part.trim().toLowerCase()
+      if (name === 'keep-alive') this.keepAlive = true
+      else if (name !== '' && name !== 'close' && name !== 'upgrade') named = named === '' ? name : named + ',' + name
+    }
+    if (listHas(list, 'close')) this.keepAlive = false
+    this.dropped = named
+  }
+}
+
+/** Seconds in `timeout=N` of a Keep-Alive field, or -1. */
+function timeoutHint(value: string): number {
+  const at = value.toLowerCase().indexOf('timeout=')
+  if (at < 0) return -1
+  let seconds = -1
+  for (let i = at + 8; i < value.length && i < at + 14; i++) {
+    const code = value.charCodeAt(i)
+    if (code === SP || code === HTAB || code === 44 || code === 59) break
+    if (code < 48 || code > 57) return -1
+    seconds = (seconds < 0 ? 0 : seconds) * 10 + code - 48
+  }
+  return seconds
+}

@@ -1,0 +1,235 @@
+/**
+ * The answer of a target on its way to the client: interim heads, the final head, the body, and where they end.
+ *
+ * The target's framing decides where the response ends on its connection; the client's version and method decide how it is
+ * framed anew. HEAD, 204 and 304 have no body whatever the fields say (RFC 9112 6.3); bytes behind the end belong to nobody
+ * and cost the target its connection. Nothing is sent to the client before the whole head was found valid.
+ */
+import type { ServiceTable } from '../table/types.ts'
+import { BodyReader } from './body.ts'
+import type { Client } from './client.ts'
+import { connectionLine, framingLine, responseLines } from './forward.ts'
+import type { Plane } from './plane.ts'
+import { lastChunk, relayBody } from './relay.ts'
+import type { ResponseHead } from './response-head.ts'
+import type { UpstreamConnection } from './upstream-connection.ts'
+
+/** Interim responses that one request may get. */
+const INTERIM_MAX = 32
+/** Bodies up to this size that came with their head are sent as one string. */
+const WHOLE_BYTES_MAX = 4_096
+
+/** What the exchange knows of its request that shapes the answer. */
+export interface Asked {
+  readonly isHead: boolean
+  readonly minor: number
+  readonly expectContinue: boolean
+  readonly upgrade: string
+  readonly requestId: string
+  /** The connection may be used again as far as client and worker are concerned. */
+  readonly mayStay: boolean
+  /** `Set-Cookie` and debug lines, with CRLFs. */
+  readonly extraLines: string
+  readonly service: ServiceTable | null
+}
+
+/** What became of the bytes that were taken. */
+export type Progress = 'more' | 'complete' | 'tunnel' | 'malformed'
+
+export class Response {
+  readonly reader = new BodyReader()
+  /** Final status, or 0 before its head came. */
+  status = 0
+  /** A byte of a response has come. */
+  begun = false
+  /** The final head was written to the client. */
+  answered = false
+  keepAlive = false
+  bytes = 0
+  #upstreamKeepAlive = false
+  #chunked = false
+  #interims = 0
+  /** Offset in the last read behind what was taken. */
+  #at = 0
+
+  reset(): void {
+    this.reader.start('none', 0)
+    this.status = 0
+    this.begun = false
+    this.answered = false
+    this.keepAlive = false
+    this.bytes = 0
+    this.#upstreamKeepAlive = false
+    this.#interims = 0
+  }
+
+  /** Whether the connection to the target may carry another request, now that the response is complete. */
+  isReusable(length: number): boolean {
+    return this.#upstreamKeepAlive && this.#at >= length
+  }
+
+  /** Takes `buffer[0, length)` from the target. `requestSent` says whether all of the request was written by now. */
+  take(
+    client: Client,
+    upstream: UpstreamConnection,
+    asked: Asked,
+    buffer: Buffer,
+    length: number,
+    requestSent: boolean,
+  ): Progress {
+    this.#at = 0
+    this.begun = true
+    while (!this.answered) {
+      if (this.#at >= length) return 'more'
+      const progress = this.#readHead(client, upstream, asked, buffer, length, requestSent)
+      if (progress !== 'more') return progress
+    }
+    if (this.reader.done) return 'complete'
+    return this.#relay(client, '', buffer, this.#at, length)
+  }
+
+  #readHead(
+    client: Client,
+    upstream: UpstreamConnection,
+    asked: Asked,
+    buffer: Buffer,
+    length: number,
+    requestSent: boolean,
+  ): Progress {
+    const plane = client.plane
+    const bytesMax = plane.limits.headBytesMax
+    const before = upstream.partial.length
+    const until = Math.min(length, this.#at + bytesMax + 2 - before)
+    let text = buffer.latin1Slice(this.#at, until)
+    if (before > 0) {
+      const undecided = text.indexOf('\n') < 0 && before + text.length <= bytesMax
+      text = upstream.partial + text
+      if (undecided) {
+        upstream.partial = text
+        this.#at = until
+        return 'more'
+      }
+    }
+    const head = plane.responseHead
+    const headEnd = head.parse(text)
+    if (headEnd < 0) return 'malformed'
+    if (headEnd === 0) {
+      upstream.partial = text
+      this.#at = until
+      return 'more'
+    }
+    upstream.partial = ''
+    this.#at += headEnd - before
+    if (head.status >= 200) return this.#final(client, upstream, asked, head, buffer, length, requestSent)
+    if (head.status === 101) return asked.upgrade !== '' && head.upgrade !== '' ? 'tunnel' : 'malformed'
+    return this.#interim(client, asked, head) ? 'more' : 'malformed'
+  }
+
+  /** RFC 9110 15.2: interim answers go to HTTP/1.1 clients only, and 100 only to those who asked. */
+  #interim(client: Client, asked: Asked, head: ResponseHead): boolean {
+    if (++this.#interims > INTERIM_MAX) return false
+    if (asked.minor === 0 || (head.status === 100 && !asked.expectContinue)) return true
+    const lines = responseLines(client.plane, head, asked.requestId)
+    client.socket.write('HTTP/1.1 ' + head.status + ' ' + head.reason + '\r\n' + lines + '\r\n', 'latin1')
+    return true
+  }
+
+  #final(
+    client: Client,
+    upstream: UpstreamConnection,
+    asked: Asked,
+    head: ResponseHead,
+    buffer: Buffer,
+    length: number,
+    requestSent: boolean,
+  ): Progress {
+    this.status = head.status
+    this.#frame(upstream, asked, head, requestSent)
+    const hasBody = this.reader.framing !== 'none'
+    const showsLength = hasBody || (head.status !== 204 && !(asked.minor === 0 && head.chunked))
+    const text =
+      'HTTP/1.1 ' +
+      head.status +
+      ' ' +
+      head.reason +
+      '\r\n' +
+      responseLines(client.plane, head, asked.requestId) +
+      asked.extraLines +
+      (showsLength ? framingLine(hasBody ? this.#chunked : head.chunked, head.contentLength) : '') +
+      connectionLine(this.keepAlive, asked.minor) +
+      '\r\n'
+    const at = this.#at
+    if (this.reader.done) {
+      client.socket.write(text, 'latin1')
+      this.answered = true
+      return 'complete'
+    }
+    const size = head.contentLength
+    if (this.reader.framing === 'length' && size <= WHOLE_BYTES_MAX && length - at >= size) {
+      client.socket.write(text + buffer.latin1Slice(at, at + size), 'latin1')
+      this.reader.takeWhole()
+      this.answered = true
+      this.bytes = size
+      this.#at = at + size
+      return 'complete'
+    }
+    return this.#relay(client, text, buffer, at, length)
+  }
+
+  /** Passes a 101 on; returns the offset behind it in the last read. */
+  writeSwitch(client: Client, asked: Asked): number {
+    const head = client.plane.responseHead
+    this.status = 101
+    this.answered = true
+    client.socket.write(
+      'HTTP/1.1 101 ' +
+        head.reason +
+        '\r\n' +
+        responseLines(client.plane, head, asked.requestId) +
+        'Connection: Upgrade\r\nUpgrade: ' +
+        head.upgrade +
+        '\r\n\r\n',
+      'latin1',
+    )
+    return this.#at
+  }
+
+  /** Decides how the body ends on both sides, and which connections survive it. */
+  #frame(upstream: UpstreamConnection, asked: Asked, head: ResponseHead, requestSent: boolean): void {
+    const noBody = asked.isHead || head.status === 204 || head.status === 304
+    const framing = noBody ? 'none' : head.chunked ? 'chunked' : head.contentLength >= 0 ? 'length' : 'close'
+    this.reader.start(framing, head.contentLength)
+    this.#chunked = asked.minor === 1 && (framing === 'chunked' || framing === 'close')
+    // To HTTP/1.0 a body without a length ends with the connection.
+    const endsByClose = asked.minor === 0 && (framing === 'chunked' || framing === 'close')
+    this.keepAlive = asked.mayStay && requestSent && !endsByClose
+    this.#upstreamKeepAlive = head.keepAlive && framing !== 'close' && requestSent
+    if (head.keepAliveTimeoutS >= 0) {
+      const hintMs = Math.max(0, head.keepAliveTimeoutS * 1000 - 1000)
+      upstream.keepAliveMs = Math.min(upstream.keepAliveMs, hintMs)
+    }
+  }
+
+  #relay(client: Client, prefix: string, buffer: Buffer, at: number, length: number): Progress {
+    const plane: Plane = client.plane
+    const size = relayBody(plane, this.reader, this.#chunked, prefix, buffer, at, length, client.socket)
+    if (size < 0) return 'malformed'
+    this.answered = true
+    this.bytes += size
+    this.#at = this.reader.consumed
+    return this.reader.done ? 'complete' : 'more'
+  }
+
+  /** The target has ended its side: true when that is the proper end of the body. */
+  endOfStream(client: Client): boolean {
+    if (!this.answered || this.reader.framing !== 'close') return false
+    this.reader.done = true
+    if (this.#chunked) client.socket.write(lastChunk(this.reader), 'latin1')
+    return true
+  }
+
+  /** Whether an answer that breaks off now would look complete to the client (it ends by close). */
+  get endsByClose(): boolean {
+    return !this.#chunked && this.reader.framing !== 'length'
+  }
+}

@@ -1,0 +1,66 @@
+/**
+ * The one place that reaches below node:net: sockets that read into one buffer per worker instead of a new one per read.
+ *
+ * `net.connect` takes an `onread` buffer in public; for accepted sockets Node has no such option, so the handle of the
+ * accepted socket is given to a new Socket that has one. If a future Node hides the handle, or TLS is between, the same
+ * callback is fed from 'data' events: slower, otherwise the same, and the suite runs in both modes.
+ *
+ * Invariant: the bytes given to `onBytes` are valid only until it returns; whoever needs them longer copies them.
+ */
+import net from 'node:net'
+import tls from 'node:tls'
+
+/** Gets `buffer[0, length)`. Must be done with it before it returns. */
+export type OnBytes = (buffer: Buffer, length: number) => void
+
+interface WithHandle {
+  _handle: object | null
+}
+
+/** Takes over a socket that was accepted with `pauseOnConnect`, so that reads go to `onBytes`. */
+export function adoptSocket(accepted: net.Socket, shared: Buffer | null, onBytes: OnBytes): net.Socket {
+  const handle = (accepted as unknown as WithHandle)._handle
+  if (shared === null || !handle || accepted instanceof tls.TLSSocket) return readByEvents(accepted, onBytes)
+  const withHandle = accepted as unknown as WithHandle
+  withHandle._handle = null
+  const options = { handle, allowHalfOpen: true, onread: onread(shared, onBytes) }
+  return new net.Socket(options as net.SocketConstructorOpts)
+}
+
+/** Opens a connection whose reads go to `onBytes`; `tls` verifies the certificate for `host` unless told otherwise. */
+export function openSocket(
+  host: string,
+  port: number,
+  useTls: boolean,
+  shared: Buffer | null,
+  onBytes: OnBytes,
+): net.Socket {
+  if (useTls) {
+    const servername = net.isIP(host) ? '' : host
+    return readByEvents(tls.connect({ host, port, servername, ALPNProtocols: ['http/1.1'] }), onBytes)
+  }
+  if (shared === null) return readByEvents(net.connect({ host, port, noDelay: true, allowHalfOpen: true }), onBytes)
+  return net.connect({ host, port, noDelay: true, allowHalfOpen: true, onread: onread(shared, onBytes) })
+}
+
+function onread(buffer: Buffer, onBytes: OnBytes): net.OnReadOpts {
+  return {
+    buffer,
+    callback(length: number, bytes: Uint8Array): boolean {
+      onBytes(bytes as Buffer, length)
+      return true
+    },
+  }
+}
+
+function readByEvents(socket: net.Socket, onBytes: OnBytes): net.Socket {
+  socket.on('data', (bytes: Buffer) => onBytes(bytes, bytes.length))
+  socket.resume()
+  return socket
+}
+
+/** Bytes that the kernel has not taken yet; 0 for a closed socket. Falls with every partial write. */
+export function unsentBytes(socket: net.Socket): number {
+  const handle = (socket as unknown as { _handle: { writeQueueSize?: number } | null })._handle
+  return handle?.writeQueueSize ?? socket.writableLength
+}

@@ -1,0 +1,122 @@
+/**
+ * The alphabet of HTTP/1.1 as lookup tables, and the few lexical rules that requests, responses and trailers share.
+ *
+ * Heads are latin1 strings here: one character is one octet, so `charCodeAt` reads octets and a `slice` copies none.
+ * Every rule is a table look-up in a single pass; there is no regular expression on bytes from the network, so the time is
+ * linear in the length whatever is sent. Source: RFC 9110 5.5 and 5.6.2 (token, field value), RFC 3986 3.2.2 (host).
+ */
+
+const table = (accept: (code: number) => boolean): Uint8Array => {
+  const out = new Uint8Array(256)
+  for (let code = 0; code < 256; code++) out[code] = accept(code) ? 1 : 0
+  return out
+}
+const isAlphaNumeric = (c: number) => (c >= 48 && c <= 57) || (c >= 65 && c <= 90) || (c >= 97 && c <= 122)
+const among = (characters: string) => (c: number) => characters.includes(String.fromCharCode(c))
+
+/** RFC 9110 5.6.2: the characters of a token (methods, field names). */
+export const TOKEN = table((c) => isAlphaNumeric(c) || (c < 128 && among("!#$%&'*+-.^_`|~")(c)))
+/** RFC 9110 5.5: the octets of a field value, with SP and HTAB; no other control, no DEL. */
+export const VALUE = table((c) => c === 9 || (c >= 32 && c !== 127))
+/** Octets that may stand in a request-target: visible ASCII without `#`, which no client sends. */
+export const TARGET = table((c) => c > 32 && c < 127 && c !== 35)
+/** RFC 3986 3.2.2: reg-name and IPv4 (percent-encoding is checked by its own characters only). */
+const REG_NAME = table((c) => isAlphaNumeric(c) || (c < 128 && among("-._~!$&'()*+,;=%")(c)))
+/** Inside the brackets of an IP literal. */
+const IP_LITERAL = table((c) => (c >= 48 && c <= 58) || (c >= 65 && c <= 70) || (c >= 97 && c <= 102) || c === 46)
+/** Value of a hexadecimal digit plus one; 0 for any other octet. */
+export const HEX = new Uint8Array(256)
+for (let digit = 0; digit < 16; digit++) {
+  HEX[digit.toString(16).charCodeAt(0)] = digit + 1
+  HEX[digit.toString(16).toUpperCase().charCodeAt(0)] = digit + 1
+}
+
+export const CR = 13
+export const LF = 10
+export const SP = 32
+export const HTAB = 9
+export const COLON = 58
+
+/** Whether `text` from `start` for `lower.length` characters is `lower`, ignoring ASCII case. `lower` is lower-case. */
+export function equalsIgnoreCase(text: string, start: number, lower: string): boolean {
+  for (let i = 0; i < lower.length; i++) {
+    let code = text.charCodeAt(start + i)
+    if (code >= 65 && code <= 90) code += 32
+    if (code !== lower.charCodeAt(i)) return false
+  }
+  return true
+}
+
+/** Whether the whole of `text` is `lower`, ignoring ASCII case. */
+export function isIgnoringCase(text: string, lower: string): boolean {
+  return text.length === lower.length && equalsIgnoreCase(text, 0, lower)
+}
+
+/**
+ * Digits of a Content-Length in `text[start, end)` as a number, or -1 when it is anything but plain digits below 2^53.
+ * Padding by zeros is refused: it is never needed, and parsers disagree on long ones. RFC 9112 6.3(5).
+ */
+export function parseLength(text: string, start: number, end: number): number {
+  const digits = end - start
+  if (digits < 1 || digits > 16) return -1
+  let value = 0
+  for (let i = start; i < end; i++) {
+    const digit = text.charCodeAt(i) - 48
+    if (digit < 0 || digit > 9) return -1
+    value = value * 10 + digit
+  }
+  if (digits > 1 && text.charCodeAt(start) === 48) return -1
+  return value <= Number.MAX_SAFE_INTEGER ? value : -1
+}
+
+/**
+ * End of the host part of an authority `host[:port]`, or -1 when it is malformed. User information is never accepted:
+ * it is how one host is dressed up as another (RFC 9110 4.2.4).
+ */
+export function hostEnd(authority: string): number {
+  const length = authority.length
+  let at = 0
+  if (authority.charCodeAt(0) === 91) {
+    at = 1
+    while (at < length && IP_LITERAL[authority.charCodeAt(at)] === 1) at++
+    if (at < 4 || authority.charCodeAt(at) !== 93) return -1
+    at++
+  } else {
+    while (at < length && REG_NAME[authority.charCodeAt(at)] === 1) at++
+    if (at === 0) return -1
+  }
+  if (at === length) return at
+  if (authority.charCodeAt(at) !== COLON || length - at > 6) return -1
+  let port = 0
+  for (let i = at + 1; i < length; i++) {
+    const digit = authority.charCodeAt(i) - 48
+    if (digit < 0 || digit > 9) return -1
+    port = port * 10 + digit
+  }
+  return port <= 65535 ? at : -1
+}
+
+/** Whether a comma-separated list holds a token, ignoring case. Linear; allocates nothing. */
+export function listHas(list: string, lower: string): boolean {
+  let at = 0
+  while (at <= list.length) {
+    let end = list.indexOf(',', at)
+    if (end < 0) end = list.length
+    let from = at
+    let to = end
+    while (from < to && (list.charCodeAt(from) === SP || list.charCodeAt(from) === HTAB)) from++
+    while (to > from && (list.charCodeAt(to - 1) === SP || list.charCodeAt(to - 1) === HTAB)) to--
+    if (to - from === lower.length && equalsIgnoreCase(list, from, lower)) return true
+    at = end + 1
+  }
+  return false
+}
+
+declare global {
+  // Node has these on every Buffer (they are what `toString('latin1')` and `write(…, 'latin1')` end in), but its types do not.
+  interface Buffer {
+    latin1Slice(start: number, end: number): string
+    hexSlice(start: number, end: number): string
+    latin1Write(text: string, offset: number): number
+  }
+}

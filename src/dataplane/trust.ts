@@ -1,0 +1,101 @@
+/**
+ * Whom we believe about the client: the address, scheme and host that a request came with, and what is said of them to the
+ * target.
+ *
+ * Forwarded fields are the connection's own facts unless the peer is a trusted proxy; then the client is the rightmost
+ * address of X-Forwarded-For that is no trusted proxy itself, because everything left of it may be invented. Fields from
+ * anybody else are dropped, not appended to. RFC 7239 for Forwarded.
+ */
+import { inNetworks, parseAddress, parseNetwork } from '../table/network.ts'
+import type { Network } from '../table/types.ts'
+import { type Fields, KIND } from './fields.ts'
+
+/** Addresses of a chain that are looked at; a longer chain is somebody playing. */
+const CHAIN_MAX = 32
+
+export class TrustedProxies {
+  readonly #networks: Network[] = []
+
+  /** Networks in CIDR notation; those that do not parse were refused by the config check. */
+  constructor(cidrs: readonly string[]) {
+    for (const cidr of cidrs) {
+      const network = parseNetwork(cidr)
+      if (network !== null) this.#networks.push(network)
+    }
+  }
+
+  /** Whether this address is a trusted proxy. */
+  has(address: string): boolean {
+    return this.#networks.length > 0 && inNetworks(this.#networks, address)
+  }
+
+  /** The client's address by the X-Forwarded-For chain of a request from a trusted peer. */
+  clientOf(fields: Fields, peer: string): string {
+    const chain = joined(fields, KIND.forwardedFor).split(',', CHAIN_MAX + 1)
+    if (chain.length > CHAIN_MAX) return peer
+    let client = peer
+    for (let i = chain.length - 1; i >= 0; i--) {
+      const address = plainAddress(chain[i].trim())
+      if (address === null) return client
+      client = address
+      if (!this.has(address)) return client
+    }
+    return client
+  }
+}
+
+/** An address without port or brackets, or null when it is none. */
+function plainAddress(text: string): string | null {
+  let address = text
+  if (address.charCodeAt(0) === 91) address = address.slice(1, Math.max(1, address.indexOf(']')))
+  else if (address.indexOf(':') === address.lastIndexOf(':') && address.includes(':')) {
+    address = address.slice(0, address.indexOf(':'))
+  }
+  return parseAddress(address) === null ? null : address
+}
+
+/** Values of all fields of a kind as one list. */
+function joined(fields: Fields, kind: number): string {
+  let list = ''
+  for (let i = 0; i < fields.count; i++) {
+    if (fields.kind(i) === kind) list = list === '' ? fields.value(i) : list + ', ' + fields.value(i)
+  }
+  return list
+}
+
+/** The forwarded fields for a request straight from the client; `peer` is its address. */
+export function forwardedLines(peer: string, tls: boolean, authority: string): string {
+  const proto = tls ? 'https' : 'http'
+  const host = authority === '' ? '' : 'X-Forwarded-Host: ' + authority + '\r\n'
+  return (
+    'X-Forwarded-For: ' +
+    peer +
+    '\r\nX-Forwarded-Proto: ' +
+    proto +
+    '\r\n' +
+    host +
+    forwardedElement('', peer, proto, authority)
+  )
+}
+
+/** The forwarded fields for a request that a trusted proxy passed on: theirs, extended. */
+export function extendedLines(fields: Fields, peer: string, tls: boolean, authority: string): string {
+  const chain = joined(fields, KIND.forwardedFor)
+  const proto = joined(fields, KIND.forwardedProto) || (tls ? 'https' : 'http')
+  const host = joined(fields, KIND.forwardedHost) || authority
+  return (
+    'X-Forwarded-For: ' +
+    (chain === '' ? peer : chain + ', ' + peer) +
+    '\r\nX-Forwarded-Proto: ' +
+    proto +
+    '\r\n' +
+    (host === '' ? '' : 'X-Forwarded-Host: ' + host + '\r\n') +
+    forwardedElement(joined(fields, KIND.forwarded), peer, tls ? 'https' : 'http', authority)
+  )
+}
+
+function forwardedElement(before: string, peer: string, proto: string, authority: string): string {
+  const node = peer.includes(':') ? '"[' + peer + ']"' : peer
+  const host = authority === '' ? '' : ';host="' + authority + '"'
+  return 'Forwarded: ' + (before === '' ? '' : before + ', ') + 'for=' + node + host + ';proto=' + proto + '\r\n'
+}

@@ -1,0 +1,83 @@
+/**
+ * One connection to a target: it belongs to one exchange at a time, or is idle in its pool, or is gone.
+ *
+ * It only carries bytes and events to its exchange; what they mean is decided in exchange.ts. Invariant: without an exchange
+ * any event but 'connect' destroys it. Reads go to the shared buffer, so nothing here keeps what it was given.
+ */
+import type { Socket } from 'node:net'
+import { FIELD } from '../metrics/layout.ts'
+import type { Exchange } from './exchange.ts'
+import { openSocket } from './socket.ts'
+import type { UpstreamPool } from './upstream-pool.ts'
+
+export class UpstreamConnection {
+  readonly pool: UpstreamPool
+  readonly socket: Socket
+  exchange: Exchange | null
+  connected = false
+  idleSinceMs = 0
+  /** How long it may be idle; shortened by the target's own hint. */
+  keepAliveMs: number
+  /** The beginning of a response head that is not complete yet. */
+  partial = ''
+  /** Exchanges that were carried before the present one. */
+  uses = 0
+  #gone = false
+
+  constructor(pool: UpstreamPool, exchange: Exchange) {
+    this.pool = pool
+    this.exchange = exchange
+    this.keepAliveMs = pool.plane.timeouts.upstreamKeepAliveMs
+    const { host, port, tls } = pool.target
+    const plane = pool.plane
+    this.socket = openSocket(host, port, tls, plane.readBuffer, (buffer, length) => {
+      plane.tick()
+      if (this.exchange === null) this.destroy()
+      else this.exchange.onUpstreamBytes(buffer, length)
+    })
+    this.socket.once(tls ? 'secureConnect' : 'connect', () => {
+      this.connected = true
+      plane.count(pool.target.slot, FIELD.connectsOpened)
+      if (this.exchange === null) pool.giveBack(this)
+      else this.exchange.onUpstreamConnected()
+    })
+    this.socket.on('drain', () => this.exchange?.onUpstreamDrain())
+    this.socket.on('end', () => {
+      if (this.exchange === null) this.destroy()
+      else this.exchange.onUpstreamEnd()
+    })
+    this.socket.on('error', () => this.#close())
+    this.socket.on('close', () => this.#close())
+  }
+
+  /** Ends its use by an exchange: keeps it for the next when `reusable`, else closes it. */
+  release(reusable: boolean): void {
+    this.exchange = null
+    this.partial = ''
+    this.uses++
+    if (reusable && !this.#gone && !this.socket.destroyed) this.pool.giveBack(this)
+    else this.destroy()
+  }
+
+  /** Closes it at once, without telling its exchange. */
+  destroy(): void {
+    this.exchange = null
+    this.#leave()
+    this.socket.destroy()
+  }
+
+  /** Error or close from below. */
+  #close(): void {
+    const exchange = this.exchange
+    this.exchange = null
+    this.#leave()
+    this.socket.destroy()
+    exchange?.onUpstreamClosed()
+  }
+
+  #leave(): void {
+    if (this.#gone) return
+    this.#gone = true
+    this.pool.forget(this)
+  }
+}

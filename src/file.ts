@@ -1,0 +1,52 @@
+/**
+ * The config file against the live state, as `kubectl apply` does it: what changed in the file since it was last loaded is
+ * applied; what people changed by the API, and the file did not touch, stays. The last loaded services are kept in the store.
+ */
+import type { ChangeOptions, ChangeResult, Control } from './change.ts'
+import { type LoadFault, parseSpec } from './config/load.ts'
+import { mergeFile } from './config/merge.ts'
+import type { Services } from './config/schema.ts'
+import { TurnoutError } from './errors.ts'
+import type { Store } from './store/store.ts'
+
+const BASE_KEY = 'file'
+
+export interface FileDeps {
+  readonly control: Control
+  readonly store: Store
+  /** What `${NAME}` reads in a text that is applied. */
+  readonly env: Readonly<Record<string, string | undefined>>
+}
+
+export interface ConfigFile {
+  /** Applies the services of a file. Rejects with `invalid` when the result would not hold together. */
+  apply(services: Services, options: ChangeOptions): Promise<ChangeResult>
+  /** Applies the text of a file. Rejects with `invalid` and every fault, with line and column, when it does not load. */
+  applyText(text: string, options: ChangeOptions): Promise<ChangeResult>
+}
+
+export function createFile({ control, store, env }: FileDeps): ConfigFile {
+  const apply = async (services: Services, options: ChangeOptions): Promise<ChangeResult> => {
+    const kept = await store.get(BASE_KEY)
+    const base = kept === null ? null : (JSON.parse(kept) as Services)
+    const { services: merged, faults } = mergeFile(base, control.snapshot().services, services)
+    if (faults.length > 0) throw new TurnoutError('invalid', faults[0].message, faults)
+    const result = await control.change({ kind: 'file', services: merged }, options)
+    // After the change: if we die between the two, the same difference is applied again, which changes nothing.
+    await store.put(BASE_KEY, JSON.stringify(services))
+    return result
+  }
+  return {
+    apply,
+    async applyText(text, options) {
+      const loaded = parseSpec(text, { env, source: 'file' })
+      if ('faults' in loaded) throw new TurnoutError('invalid', firstOf(loaded.faults), loaded.faults)
+      return apply(loaded.spec.services, options)
+    },
+  }
+}
+
+function firstOf(faults: readonly LoadFault[]): string {
+  const more = faults.length > 1 ? ` (and ${faults.length - 1} more)` : ''
+  return `line ${faults[0].line}, column ${faults[0].column}: ${faults[0].message}${more}`
+}

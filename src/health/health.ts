@@ -1,0 +1,106 @@
+/**
+ * The health room put together: active probes of every target, and a sweep over the traffic's own counters each 500 ms.
+ *
+ * It reads the spec and the counters and writes nothing but observations, through one report, so that control stays the one
+ * writer and the workers are never asked anything. Both halves only tell of changes.
+ */
+import type { Control, Observation, Snapshot } from '../change.ts'
+import type { SharedMemory } from '../metrics/layout.ts'
+import { FIELD, sumField } from '../metrics/layout.ts'
+import type { ServiceStatus, TargetStatus } from '../table/types.ts'
+import { type OutlierTarget, type PoolMemory, sweepPool, type TargetCounts } from './outlier.ts'
+import { createProber, type ProberDeps } from './prober.ts'
+import { createReport, type Report } from './report.ts'
+
+/** Milliseconds between two sweeps over the counters. */
+export const SWEEP_MS = 500
+
+export interface HealthDeps extends ProberDeps {
+  readonly memory: SharedMemory
+  /** Hears of observations that control did not take; default: nobody. */
+  readonly refused?: (error: unknown) => void
+}
+
+/** Starts probing and sweeping; `stop` ends both and resolves when no probe and no report is under way. */
+export function createHealth(deps: HealthDeps): { stop(): Promise<void> } {
+  const { control, clock } = deps
+  const observe = (observations: readonly Observation[]) => control.observe(observations)
+  const report = createReport(clock, observe, deps.refused ?? (() => {}))
+  const prober = createProber(deps, report)
+  let pools = new Map<string, PoolMemory>()
+  let cancelSync: (() => void) | null = null
+
+  // Many changes in one tick need one look at the spec.
+  const unsubscribe = control.subscribe((event) => {
+    if (event.type !== 'change') return
+    cancelSync ??= clock.after(0, () => {
+      cancelSync = null
+      prober.sync()
+    })
+  })
+  const endSweep = clock.every(SWEEP_MS, () => {
+    pools = sweepAll(control, deps.memory, pools, clock.nowMs(), report)
+  })
+  prober.sync()
+
+  return {
+    async stop() {
+      unsubscribe()
+      cancelSync?.()
+      endSweep()
+      await prober.stop()
+      await report.settled()
+    },
+  }
+}
+
+/** Sweeps the pools of all services; returns what to remember, which holds only pools that exist. */
+function sweepAll(
+  control: Control,
+  memory: SharedMemory,
+  before: ReadonlyMap<string, PoolMemory>,
+  nowMs: number,
+  report: Report,
+): Map<string, PoolMemory> {
+  const after = new Map<string, PoolMemory>()
+  const snapshot: Snapshot = control.snapshot()
+  for (const [service, status] of Object.entries(snapshot.status)) {
+    for (const pool of Object.keys(status.pools)) {
+      const targets = outlierTargets(memory, status, pool)
+      // One target alone is never ejected, and none at all has nothing to count.
+      if (targets.length < 2) continue
+      const key = `${service}\n${pool}`
+      const swept = sweepPool(before.get(key) ?? new Map(), targets, nowMs)
+      after.set(key, swept.memory)
+      for (const { url, untilMs, detail } of swept.ejections) {
+        report.add({ service, pool, target: url, ejectedUntilMs: untilMs, detail })
+      }
+    }
+  }
+  return after
+}
+
+function outlierTargets(memory: SharedMemory, status: ServiceStatus, pool: string): OutlierTarget[] {
+  const { admin, targets } = status.pools[pool]
+  return Object.entries(targets).map(([url, target]) => ({
+    url,
+    slot: target.slot,
+    counts: countsOf(memory, target.slot),
+    eligible: admin === 'ready' && isEligible(target),
+    ejectedUntilMs: target.ejectedUntilMs,
+  }))
+}
+
+const isEligible = (target: TargetStatus): boolean => target.admin === 'ready' && target.health !== 'unhealthy'
+
+function countsOf(memory: SharedMemory, slot: number): TargetCounts {
+  const { status1xx, status2xx, status3xx, status4xx, status5xx, failures, connectErrors, timeouts } = FIELD
+  const sum = (field: number): number => sumField(memory, slot, field)
+  return {
+    successes: sum(status1xx) + sum(status2xx) + sum(status3xx) + sum(status4xx),
+    answered5xx: sum(status5xx),
+    answeredByUs: sum(failures),
+    connectErrors: sum(connectErrors),
+    timeouts: sum(timeouts),
+  }
+}

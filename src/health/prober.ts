@@ -1,0 +1,185 @@
+/**
+ * When each target is probed, and who hears of it. The results are judged by state.ts, the probes made by probe.ts.
+ *
+ * Every target of a service with a health plan has one watch: a timer, a state and at most one probe under way, so a slow
+ * target is never asked twice at a time. `maint` targets have none; `standby` and `drain` targets do, so that whoever is
+ * brought back is known to be well. Watches follow the spec: an unchanged one keeps its state and its schedule, a changed
+ * plan begins a new schedule from the same health, a target that is gone ends its watch and the probe with it.
+ *
+ * First probes are spread over half a second, later ones by their jitter, and at most 256 are under way at once: a pool that
+ * hangs to the deadline must not keep the others waiting for long, and 256 sockets are no burden.
+ * What control holds is compared after every probe, not what was last reported: a report that was refused, or a status that
+ * was restored, mends itself at the next probe.
+ */
+import type { Control, Snapshot } from '../change.ts'
+import type { Clock } from '../clock.ts'
+import type { HealthPlan } from '../config/plan.ts'
+import type { ServiceSpec } from '../config/schema.ts'
+import type { Health } from '../table/types.ts'
+import { probe } from './probe.ts'
+import { type Report, targetKey } from './report.ts'
+import { gapMs, onProbe, type ProbeState, probeStateOf } from './state.ts'
+
+/** Probes under way at the same time. */
+export const PROBES_MAX = 256
+/** First probes of new watches are spread over this time at most. */
+const STAGGER_MS = 500
+
+export interface ProberDeps {
+  readonly control: Control
+  readonly clock: Clock
+  /** The resolved health block of a service, null when it has none. */
+  readonly planHealth: (spec: ServiceSpec) => HealthPlan | null
+  /** Uniform in [0, 1). */
+  readonly random: () => number
+}
+
+export interface Prober {
+  /** Starts, keeps and ends watches so that they fit the spec. */
+  sync(): void
+  /** Ends all watches; resolves when no probe is under way. */
+  stop(): Promise<void>
+}
+
+interface Wanted {
+  readonly service: string
+  readonly pool: string
+  readonly url: string
+  readonly version: string
+  readonly plan: HealthPlan
+  /** Everything that a change of must restart the schedule. */
+  readonly signature: string
+  readonly health: Health
+}
+
+interface Watch {
+  readonly wanted: Wanted
+  state: ProbeState
+  readonly ended: AbortController
+  cancel: () => void
+}
+
+/** Creates the prober; nothing is probed before the first `sync`. */
+export function createProber(deps: ProberDeps, report: Report): Prober {
+  const { control, clock, random } = deps
+  const watches = new Map<string, Watch>()
+  const running = new Set<Promise<void>>()
+  const slots = createSlots(PROBES_MAX)
+
+  function schedule(watch: Watch, delayMs: number): void {
+    watch.cancel = clock.after(delayMs, () => {
+      const run = probeOnce(watch).finally(() => running.delete(run))
+      running.add(run)
+    })
+  }
+
+  async function probeOnce(watch: Watch): Promise<void> {
+    const { url, plan, version } = watch.wanted
+    const dueMs = clock.monotonicMs()
+    await slots.take()
+    try {
+      if (watch.ended.signal.aborted) return
+      const outcome = await probe(url, plan, version, clock, watch.ended.signal)
+      if (watch.ended.signal.aborted) return
+      watch.state = onProbe(watch.state, outcome.result, plan)
+      tell(watch, outcome.detail)
+    } finally {
+      slots.give()
+    }
+    const spentMs = clock.monotonicMs() - dueMs
+    schedule(watch, Math.max(0, gapMs(watch.state, plan, random()) - spentMs))
+  }
+
+  function tell(watch: Watch, detail: string): void {
+    const { service, pool, url } = watch.wanted
+    const held = healthHeld(control.snapshot(), watch.wanted)
+    if (held === null || held === watch.state.health) return
+    report.add({ service, pool, target: url, health: watch.state.health, detail })
+  }
+
+  function start(key: string, wanted: Wanted, health: Health): void {
+    const watch: Watch = { wanted, state: probeStateOf(health), ended: new AbortController(), cancel: () => {} }
+    watches.set(key, watch)
+    schedule(watch, random() * Math.min(wanted.plan.intervalMs, STAGGER_MS))
+  }
+
+  function end(key: string, watch: Watch): void {
+    watches.delete(key)
+    watch.cancel()
+    watch.ended.abort()
+  }
+
+  return {
+    sync() {
+      const snapshot = control.snapshot()
+      forgetUnprobed(snapshot, deps.planHealth, report)
+      const wanted = wantedOf(snapshot, deps.planHealth)
+      for (const [key, watch] of watches) if (!wanted.has(key)) end(key, watch)
+      for (const [key, want] of wanted) {
+        const watch = watches.get(key)
+        if (watch?.wanted.signature === want.signature) continue
+        if (watch !== undefined) end(key, watch)
+        start(key, want, watch?.state.health ?? want.health)
+      }
+    },
+    async stop() {
+      for (const [key, watch] of watches) end(key, watch)
+      await Promise.all(running)
+    },
+  }
+}
+
+/** All targets that are to be probed now, by key. The status has exactly the services, pools and targets of the spec. */
+function wantedOf(snapshot: Snapshot, planHealth: ProberDeps['planHealth']): Map<string, Wanted> {
+  const wanted = new Map<string, Wanted>()
+  for (const [service, spec] of Object.entries(snapshot.services)) {
+    const plan = planHealth(spec)
+    if (plan === null) continue
+    for (const [pool, { admin, targets }] of Object.entries(snapshot.status[service].pools)) {
+      if (admin === 'maint') continue
+      const { version } = spec.pools[pool]
+      const signature = JSON.stringify([plan, plan.expectVersion === null ? '' : version])
+      for (const [url, { admin, health }] of Object.entries(targets)) {
+        if (admin === 'maint') continue
+        wanted.set(targetKey(service, pool, url), { service, pool, url, version, plan, signature, health })
+      }
+    }
+  }
+  return wanted
+}
+
+/** Where no probe is configured any more, what the last one found says nothing. */
+function forgetUnprobed(snapshot: Snapshot, planHealth: ProberDeps['planHealth'], report: Report): void {
+  for (const [service, spec] of Object.entries(snapshot.services)) {
+    if (planHealth(spec) !== null) continue
+    for (const [pool, { targets }] of Object.entries(snapshot.status[service].pools)) {
+      for (const [target, { health }] of Object.entries(targets)) {
+        if (health !== 'unknown') report.add({ service, pool, target, health: 'unknown', detail: 'no longer probed' })
+      }
+    }
+  }
+}
+
+/** What control holds of a target now; null when it is gone. Names come from people, so only own fields count. */
+function healthHeld({ status }: Snapshot, { service, pool, url }: Wanted): Health | null {
+  if (!Object.hasOwn(status, service) || !Object.hasOwn(status[service].pools, pool)) return null
+  const { targets } = status[service].pools[pool]
+  return Object.hasOwn(targets, url) ? targets[url].health : null
+}
+
+/** A fixed number of slots, taken in the order of asking. */
+function createSlots(count: number): { take(): Promise<void>; give(): void } {
+  let free = count
+  const queue: (() => void)[] = []
+  return {
+    async take() {
+      if (free > 0) free--
+      else await new Promise<void>((resolve) => queue.push(resolve))
+    },
+    give() {
+      const next = queue.shift()
+      if (next === undefined) free++
+      else next()
+    },
+  }
+}

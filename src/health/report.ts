@@ -1,0 +1,57 @@
+/**
+ * The way from health to control: observations of many targets, in one batch at a time.
+ *
+ * What arrives while a batch is on its way waits for the next one, merged per target, so the backlog is bounded by the
+ * number of targets. A batch that control refuses is dropped: whoever reported compares with the snapshot again at the next
+ * probe or sweep, so nothing needs to be kept for later, and an old observation can never overwrite a newer one.
+ */
+
+import type { Observation } from '../change.ts'
+import type { Clock } from '../clock.ts'
+
+export interface Report {
+  /** Queues an observation; it is sent at the end of this tick, or right after the batch that is on its way. */
+  add(observation: Observation): void
+  /** Resolves when everything that was added has been sent, or was refused. */
+  settled(): Promise<void>
+}
+
+/** Batches observations towards `observe` (Control.observe); `refused` hears of a batch that was not taken. */
+export function createReport(
+  clock: Clock,
+  observe: (observations: readonly Observation[]) => Promise<void>,
+  refused: (error: unknown) => void,
+): Report {
+  let waiting = new Map<string, Observation>()
+  let sending: Promise<void> | null = null
+
+  async function send(): Promise<void> {
+    await new Promise<void>((resolve) => clock.after(0, resolve))
+    while (waiting.size > 0) {
+      const batch = [...waiting.values()]
+      waiting = new Map()
+      try {
+        await observe(batch)
+      } catch (error) {
+        refused(error)
+      }
+    }
+    sending = null
+  }
+
+  return {
+    add(observation) {
+      const key = targetKey(observation.service, observation.pool, observation.target)
+      waiting.set(key, { ...waiting.get(key), ...observation })
+      sending ??= send()
+    },
+    async settled() {
+      await sending
+    },
+  }
+}
+
+/** One string for a target of a pool of a service. */
+export function targetKey(service: string, pool: string, target: string): string {
+  return `${service}\n${pool}\n${target}`
+}

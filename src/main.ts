@@ -1,0 +1,116 @@
+#!/usr/bin/env node
+/**
+ * The command line: `serve` runs the proxy, every other verb talks to the admin API of a running one (cli/main.ts).
+ *
+ * Signals of `serve`: SIGTERM and SIGINT finish what is under way and exit 0, a second one exits at once; SIGHUP reads the
+ * config file again. Exit codes are those of CONTRACT: 0 done, 1 refused or failed, 2 bad usage.
+ */
+import { readFileSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { runCli } from './cli/main.ts'
+import { type LoadFault, parseSpec } from './config/load.ts'
+import type { Spec } from './config/schema.ts'
+import { isTurnoutError } from './errors.ts'
+import { type Running, serve } from './serve.ts'
+
+const CONFIG_DEFAULT = 'turnout.yaml'
+
+/** Thrown for what is wrong with the file; every fault is a line of the message. */
+class BadConfig extends Error {}
+
+function describe({ source, line, column, path, message }: LoadFault): string {
+  return `${source}:${line}:${column}: ${path === '' ? '' : path + ': '}${message}`
+}
+
+function readSpec(path: string): Spec {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (error) {
+    throw new BadConfig(`${path} cannot be read: ${(error as Error).message}`)
+  }
+  const loaded = parseSpec(text, { env: process.env, source: path })
+  if ('faults' in loaded) throw new BadConfig(loaded.faults.map(describe).join('\n'))
+  return loaded.spec
+}
+
+/** Why `serve` could not start, for people. */
+function startFailure(error: unknown): string {
+  if (error instanceof BadConfig) return error.message
+  const { code, message } = error as { code?: string; message: string }
+  if (code === 'EADDRINUSE') return `${message}: another process listens there already`
+  if (isTurnoutError(error))
+    return [message, ...error.faults.map((fault) => `${fault.pointer}: ${fault.message}`)].join('\n')
+  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+}
+
+async function runServe(args: string[]): Promise<number> {
+  let values: { config?: string; check?: boolean; help?: boolean }
+  try {
+    const options = {
+      config: { type: 'string' },
+      check: { type: 'boolean' },
+      help: { type: 'boolean', short: 'h' },
+    } as const
+    values = parseArgs({ args, options, allowPositionals: false }).values
+  } catch (error) {
+    process.stderr.write(`turnout serve: ${(error as Error).message}\nusage: turnout serve [--config FILE] [--check]\n`)
+    return 2
+  }
+  if (values.help) {
+    process.stdout.write(
+      `usage: turnout serve [--config FILE] [--check]\n\nRuns the proxy. FILE is ${CONFIG_DEFAULT} by default; --check only tells whether it is valid.\n`,
+    )
+    return 0
+  }
+  const path = values.config ?? CONFIG_DEFAULT
+  try {
+    const spec = readSpec(path)
+    if (values.check) {
+      process.stdout.write(`${path} is valid: ${Object.keys(spec.services).length} service(s)\n`)
+      return 0
+    }
+    const reread = () => readSpec(path)
+    const running = await serve({ spec, reread, directory: dirname(resolve(path)), env: process.env })
+    running.log.info({ listeners: running.listeners, admin: running.admin }, 'serving')
+    return await untilEnded(running)
+  } catch (error) {
+    process.stderr.write(startFailure(error) + '\n')
+    return 1
+  }
+}
+
+/** Serves until a signal ends it. */
+function untilEnded(running: Running): Promise<number> {
+  return new Promise((resolveExit) => {
+    let ending = false
+    const end = (signal: string) => {
+      if (ending) return resolveExit(1)
+      ending = true
+      running.log.info({ signal }, 'finishing what is under way')
+      running.close().then(
+        () => resolveExit(0),
+        (error: Error) => {
+          running.log.error({ err: error }, 'could not end cleanly')
+          resolveExit(1)
+        },
+      )
+    }
+    process.on('SIGTERM', end)
+    process.on('SIGINT', end)
+    process.on('SIGHUP', () => {
+      running.reload().then(
+        (result) => running.log.info({ ...result }, 'the config file was read again'),
+        (error: unknown) => running.log.error(`the config file was not applied:\n${startFailure(error)}`),
+      )
+    })
+  })
+}
+
+const [verb, ...rest] = process.argv.slice(2)
+const code =
+  verb === 'serve'
+    ? await runServe(rest)
+    : await runCli(process.argv.slice(2), { env: process.env, stdout: process.stdout, stderr: process.stderr })
+process.exit(code)

@@ -1,0 +1,43 @@
+/**
+ * Which error codes the data plane counts, and where: one field per code in the lane of a worker.
+ *
+ * The order is the layout of shared memory within one process, never stored, so codes may be added anywhere; at most
+ * `WORKER_FIELDS - WORKER_FIELD.rejected` (56) fit. Every answer of our own that a worker gives is counted by its code
+ * here, whether a target was chosen or not; a target's own `failures` field says the same for the target.
+ */
+import type { ErrorCode } from '../errors.ts'
+import { WORKER_FIELD } from './layout.ts'
+
+/** The codes that a worker may answer with, in the order of their counters. */
+export const REJECT_CODES: readonly ErrorCode[] = Object.freeze([
+  'bad_request',
+  'bad_host',
+  'bad_framing',
+  'bad_body',
+  'no_route',
+  'method_not_allowed',
+  'request_timeout',
+  'body_too_large',
+  'uri_too_long',
+  'expectation_failed',
+  'misdirected',
+  'head_too_large',
+  'not_implemented',
+  'version_not_supported',
+  'upstream_connect_failed',
+  'upstream_closed',
+  'upstream_bad_response',
+  'no_healthy_target',
+  'overloaded',
+  'upstream_timeout',
+  'internal',
+] satisfies ErrorCode[])
+
+const FIELD_BY_CODE: ReadonlyMap<ErrorCode, number> = new Map(
+  REJECT_CODES.map((code, index) => [code, WORKER_FIELD.rejected + index]),
+)
+
+/** Field of a worker lane that counts this code; a code that no worker answers with counts as `internal`. */
+export function rejectField(code: ErrorCode): number {
+  return FIELD_BY_CODE.get(code) ?? FIELD_BY_CODE.get('internal')!
+}

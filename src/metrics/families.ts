@@ -1,0 +1,276 @@
+/**
+ * Every metric of ours as data: its name, help, type, and how its samples are read from one scrape.
+ *
+ * Invariants: labels come from the spec (names, versions, target addresses), from fixed lists in the code, or are the index
+ * of a worker; nothing that a client sends is ever a label, so the number of series is bounded by the spec. Only what is
+ * really counted (layout.ts) is listed. Adding a metric is adding an entry here.
+ *
+ * The log-linear buckets are merged to the powers of two between 0.25 ms and 65.5 s: 20 lines for each histogram. A
+ * duration of exactly a bound counts above it, which no clock can tell.
+ */
+import type { Snapshot } from '../change.ts'
+import { REJECT_CODES, rejectField } from './counters.ts'
+import { BUCKETS, bucketEndMs, FIELD, type SharedMemory, WORKER_FIELD, WORKER_FIELDS } from './layout.ts'
+import { authorityOf, type HistogramField, readTally, type Tally } from './summary.ts'
+
+/** One line of the exposition; `name` when it is not the name of the family (`…_bucket`). */
+export interface Sample {
+  readonly value: number
+  readonly labels?: Readonly<Record<string, string>>
+  /** Labels that many samples have in common. */
+  readonly sharedLabels?: Readonly<Record<string, string>>
+  readonly metricName?: string
+}
+
+export interface ScrapedTarget {
+  readonly labels: Readonly<Record<'service' | 'pool' | 'version' | 'target', string>>
+  readonly tally: Tally
+  readonly poolAdmin: string
+  readonly admin: string
+  readonly health: string
+  readonly ejected: boolean
+}
+
+/** Everything that one scrape reads, read once. */
+export interface Scrape {
+  readonly snapshot: Snapshot
+  readonly memory: SharedMemory
+  readonly targets: readonly ScrapedTarget[]
+}
+
+export interface Family {
+  readonly name: string
+  readonly help: string
+  readonly type: 'counter' | 'gauge' | 'histogram'
+  read(scrape: Scrape): Sample[]
+}
+
+/** Reads the counters and states of every target in the table. */
+export function readScrape(snapshot: Snapshot, memory: SharedMemory, nowMs: number): Scrape {
+  const targets: ScrapedTarget[] = []
+  for (const [service, spec] of Object.entries(snapshot.services)) {
+    for (const [pool, { version }] of Object.entries(spec.pools)) {
+      const status = Object.hasOwn(snapshot.status, service) ? snapshot.status[service].pools[pool] : undefined
+      for (const [url, target] of Object.entries(status?.targets ?? {})) {
+        targets.push({
+          labels: { service, pool, version, target: authorityOf(url) },
+          tally: readTally(memory, target.slot),
+          poolAdmin: status!.admin,
+          admin: target.admin,
+          health: target.health,
+          ejected: target.ejectedUntilMs > nowMs,
+        })
+      }
+    }
+  }
+  return { snapshot, memory, targets }
+}
+
+/** A family with one series for each target. */
+function perTarget(name: string, type: 'counter' | 'gauge', help: string, field: number): Family {
+  const read = (scrape: Scrape): Sample[] =>
+    scrape.targets.map(({ labels, tally }) => ({ value: tally[field], sharedLabels: labels }))
+  return { name, type, help, read }
+}
+
+/** A family with one series for each target and value of one more label, from a field each. */
+function perTargetAnd(name: string, help: string, label: string, fields: Readonly<Record<string, number>>): Family {
+  const read = (scrape: Scrape): Sample[] =>
+    scrape.targets.flatMap(({ labels, tally }) =>
+      Object.entries(fields).map(([value, field]) => ({
+        value: tally[field],
+        labels: { [label]: value },
+        sharedLabels: labels,
+      })),
+    )
+  return { name, type: 'counter', help, read }
+}
+
+/** Buckets whose end is a power of two of ms within the range that is worth a line. */
+const BOUNDS: readonly { readonly bucket: number; readonly le: string }[] = Array.from({ length: BUCKETS - 1 })
+  .map((_, bucket) => ({ bucket, endMs: bucketEndMs(bucket) }))
+  .filter(({ endMs }) => Number.isInteger(Math.log2(endMs)) && endMs >= 0.25 && endMs <= 65_536)
+  .map(({ bucket, endMs }) => ({ bucket, le: String(endMs / 1_000) }))
+
+function histogramSamples(name: string, target: ScrapedTarget, field: HistogramField, sumField: number): Sample[] {
+  const { tally, labels: sharedLabels } = target
+  const samples: Sample[] = []
+  let count = 0
+  let bucket = 0
+  for (const bound of BOUNDS) {
+    while (bucket <= bound.bucket) count += tally[field + bucket++]
+    samples.push({ metricName: `${name}_bucket`, value: count, labels: { le: bound.le }, sharedLabels })
+  }
+  while (bucket < BUCKETS) count += tally[field + bucket++]
+  samples.push({ metricName: `${name}_bucket`, value: count, labels: { le: '+Inf' }, sharedLabels })
+  samples.push({ metricName: `${name}_sum`, value: tally[sumField] / 1_000, sharedLabels })
+  samples.push({ metricName: `${name}_count`, value: count, sharedLabels })
+  return samples
+}
+
+function histogram(name: string, help: string, field: HistogramField, sumField: number): Family {
+  const read = (scrape: Scrape): Sample[] =>
+    scrape.targets.flatMap((target) => histogramSamples(name, target, field, sumField))
+  return { name, type: 'histogram', help, read }
+}
+
+/** A family with one series for each worker; `scale` turns the unit of the field into that of the name. */
+function perWorker(name: string, type: 'counter' | 'gauge', help: string, field: number, scale = 1): Family {
+  const read = ({ memory }: Scrape): Sample[] =>
+    Array.from({ length: memory.workers }, (_, worker) => ({
+      value: memory.lanes[worker * WORKER_FIELDS + field] * scale,
+      labels: { worker: String(worker) },
+    }))
+  return { name, type, help, read }
+}
+
+function sumLanes(memory: SharedMemory, field: number): number {
+  let sum = 0
+  for (let worker = 0; worker < memory.workers; worker++) sum += memory.lanes[worker * WORKER_FIELDS + field]
+  return sum
+}
+
+const ADMIN_STATES = ['ready', 'drain', 'standby', 'maint']
+const AXES: readonly [axis: string, states: readonly string[], of: (target: ScrapedTarget) => string][] = [
+  ['admin', ADMIN_STATES, (target) => target.admin],
+  ['pool', ADMIN_STATES, (target) => target.poolAdmin],
+  ['health', ['unknown', 'healthy', 'unhealthy'], (target) => target.health],
+  ['ejection', ['none', 'ejected'], (target) => (target.ejected ? 'ejected' : 'none')],
+]
+
+const targetState: Family = {
+  name: 'turnout_target_state',
+  type: 'gauge',
+  help: '1 for the state that a target is in, on each axis; the axis "pool" is the admin state of its pool.',
+  read: (scrape) =>
+    scrape.targets.flatMap((target) =>
+      AXES.flatMap(([axis, states, of]) =>
+        states.map((state) => ({
+          value: of(target) === state ? 1 : 0,
+          labels: { axis, state },
+          sharedLabels: target.labels,
+        })),
+      ),
+    ),
+}
+
+const splitWeight: Family = {
+  name: 'turnout_split_weight',
+  type: 'gauge',
+  help: 'Weight of a pool; its share is this over the sum of the service.',
+  read: ({ snapshot }) =>
+    Object.entries(snapshot.services).flatMap(([service, spec]) =>
+      Object.entries(spec.pools).map(([pool, { version }]) => ({
+        value: spec.split !== undefined && Object.hasOwn(spec.split, pool) ? spec.split[pool] : 0,
+        labels: { service, pool, version },
+      })),
+    ),
+}
+
+const rejected: Family = {
+  name: 'turnout_rejected_total',
+  type: 'counter',
+  help: 'Requests that were answered by Turnout itself, by error code.',
+  read: ({ memory }) => REJECT_CODES.map((code) => ({ value: sumLanes(memory, rejectField(code)), labels: { code } })),
+}
+
+const CODE_CLASSES = {
+  '1xx': FIELD.status1xx,
+  '2xx': FIELD.status2xx,
+  '3xx': FIELD.status3xx,
+  '4xx': FIELD.status4xx,
+  '5xx': FIELD.status5xx,
+}
+const RETRY_REASONS = { connect: FIELD.retriesConnect, stale: FIELD.retriesStale }
+
+/** All families that are read from shared memory and from the table. */
+export const FAMILIES: readonly Family[] = [
+  perTargetAnd(
+    'turnout_requests_total',
+    'Requests that a target answered, by status class.',
+    'code_class',
+    CODE_CLASSES,
+  ),
+  histogram(
+    'turnout_request_duration_seconds',
+    'From the request head to the end of the response.',
+    FIELD.duration,
+    FIELD.durationSumMs,
+  ),
+  histogram(
+    'turnout_upstream_ttfb_seconds',
+    'From the request to the first byte of the response.',
+    FIELD.ttfb,
+    FIELD.ttfbSumMs,
+  ),
+  perTarget('turnout_in_flight', 'gauge', 'Requests under way.', FIELD.inFlight),
+  perTarget('turnout_tunnels', 'gauge', 'Upgraded connections (WebSocket).', FIELD.tunnels),
+  perTarget('turnout_upstream_connections', 'gauge', 'Open connections to the target.', FIELD.connections),
+  perTarget('turnout_upstream_connects_total', 'counter', 'Connections opened to the target.', FIELD.connectsOpened),
+  perTarget(
+    'turnout_upstream_connect_errors_total',
+    'counter',
+    'Connections that the target did not accept.',
+    FIELD.connectErrors,
+  ),
+  perTarget(
+    'turnout_upstream_timeouts_total',
+    'counter',
+    'Requests that the target did not answer in time.',
+    FIELD.timeouts,
+  ),
+  perTarget(
+    'turnout_upstream_failures_total',
+    'counter',
+    'Error answers of our own after the target was chosen.',
+    FIELD.failures,
+  ),
+  perTarget('turnout_aborted_total', 'counter', 'Requests that the client gave up.', FIELD.aborted),
+  perTarget('turnout_tunnels_opened_total', 'counter', 'Connections that were upgraded.', FIELD.tunnelsOpened),
+  perTargetAnd('turnout_retries_total', 'Requests tried again after the target failed them.', 'reason', RETRY_REASONS),
+  perTarget('turnout_rescued_total', 'counter', 'Requests that a later try answered well.', FIELD.rescued),
+  perTarget('turnout_received_bytes_total', 'counter', 'Bytes from clients for the target.', FIELD.bytesIn),
+  perTarget('turnout_sent_bytes_total', 'counter', 'Bytes to clients from the target.', FIELD.bytesOut),
+  targetState,
+  splitWeight,
+  {
+    name: 'turnout_epoch',
+    type: 'gauge',
+    help: 'Number of the table that every worker routes by.',
+    read: ({ snapshot }) => [{ value: snapshot.epoch }],
+  },
+  {
+    name: 'turnout_revision',
+    type: 'gauge',
+    help: 'Revision of the spec in the store.',
+    read: ({ snapshot }) => [{ value: snapshot.revision }],
+  },
+  rejected,
+  perWorker('turnout_client_connections', 'gauge', 'Open client connections.', WORKER_FIELD.clientConnections),
+  perWorker(
+    'turnout_accepted_connections_total',
+    'counter',
+    'Client connections accepted.',
+    WORKER_FIELD.acceptedConnections,
+  ),
+  perWorker(
+    'turnout_worker_requests_total',
+    'counter',
+    'Requests read, whatever became of them.',
+    WORKER_FIELD.requests,
+  ),
+  perWorker(
+    'turnout_log_dropped_total',
+    'counter',
+    'Access log lines dropped because the reader was slow.',
+    WORKER_FIELD.logDropped,
+  ),
+  perWorker(
+    'turnout_worker_busy_seconds_total',
+    'counter',
+    'Time in which the event loop was busy.',
+    WORKER_FIELD.loopBusyMs,
+    0.001,
+  ),
+  perWorker('turnout_worker_heap_bytes', 'gauge', 'JavaScript heap in use.', WORKER_FIELD.heapBytes),
+]

@@ -1,0 +1,117 @@
+/**
+ * Counters in shared memory: who writes what, and where it stands.
+ *
+ * One Float64Array over a SharedArrayBuffer: lane of worker w, slot of target t, field f at
+ * `(w * SLOTS + t) * FIELDS + f`. A worker writes only its own lane, so no lock is needed and doubles are exact to 2^53;
+ * aligned 64-bit loads are whole on every platform Node runs on. Control reads sums over the lanes. Untouched pages cost no
+ * memory, so the slots are plenty and fixed. A lane's gauges are zeroed by control when its worker has died.
+ * Cells that need order between threads (the epoch, the picker's counters, heartbeats) are Int32 and go through Atomics.
+ */
+
+/** Targets that can be counted at the same time. */
+export const SLOTS = 4096
+/** Services that can be served at the same time. */
+export const SERVICE_SLOTS = 16384
+
+/** Histogram buckets: log-linear, four to each power of two, from 2^-4 ms (62.5 µs) to 2^17 ms (131 s); the last is above. */
+export const BUCKETS_PER_OCTAVE = 4
+export const OCTAVE_FIRST = -4
+export const OCTAVES = 21
+export const BUCKETS = OCTAVES * BUCKETS_PER_OCTAVE + 2
+
+/** Fields of a target, by name. Gauges come first; what follows only grows. */
+export const FIELD = Object.freeze({
+  inFlight: 0,
+  tunnels: 1,
+  connections: 2,
+  requests: 3,
+  status1xx: 4,
+  status2xx: 5,
+  status3xx: 6,
+  status4xx: 7,
+  status5xx: 8,
+  /** Answers of our own (502, 504 …) after this target was chosen. */
+  failures: 9,
+  connectErrors: 10,
+  timeouts: 11,
+  /** Requests tried again after this target failed them. */
+  retriesConnect: 12,
+  retriesStale: 13,
+  rescued: 14,
+  bytesIn: 15,
+  bytesOut: 16,
+  durationSumMs: 17,
+  ttfbSumMs: 18,
+  connectsOpened: 19,
+  tunnelsOpened: 20,
+  aborted: 21,
+  duration: 24,
+  ttfb: 24 + BUCKETS,
+})
+export const GAUGES = 3
+export const FIELDS = 24 + 2 * BUCKETS
+
+/** Fields of a worker lane that belong to no target. */
+export const WORKER_FIELD = Object.freeze({
+  clientConnections: 0,
+  acceptedConnections: 1,
+  requests: 2,
+  logDropped: 3,
+  loopBusyMs: 4,
+  heapBytes: 5,
+  acceptErrors: 6,
+  rejected: 8,
+})
+/** One rejected-counter per error code of the data plane, in the order of `REJECT_CODES` (metrics/counters.ts). */
+export const WORKER_FIELDS = 64
+
+/** Index of the histogram bucket of a duration. Bucket 0 holds everything below 62.5 µs. */
+export function bucketOf(ms: number): number {
+  if (!(ms >= 0.0625)) return 0
+  const octave = Math.floor(Math.log2(ms))
+  const within = Math.floor((ms / 2 ** octave - 1) * BUCKETS_PER_OCTAVE)
+  const index = (octave - OCTAVE_FIRST) * BUCKETS_PER_OCTAVE + within + 1
+  return index >= BUCKETS ? BUCKETS - 1 : index
+}
+
+/** Upper bound in ms of a histogram bucket; Infinity for the last. */
+export function bucketEndMs(index: number): number {
+  if (index >= BUCKETS - 1) return Infinity
+  if (index === 0) return 2 ** OCTAVE_FIRST
+  const octave = Math.floor((index - 1) / BUCKETS_PER_OCTAVE) + OCTAVE_FIRST
+  return 2 ** octave * (1 + (((index - 1) % BUCKETS_PER_OCTAVE) + 1) / BUCKETS_PER_OCTAVE)
+}
+
+/** Cells of the shared Int32Array. */
+export const CELL = Object.freeze({ epoch: 0, heartbeat: 8, picker: 128 })
+export const CELLS = CELL.picker + SERVICE_SLOTS
+
+/** The shared memory of one process: given to every worker at start. */
+export interface SharedMemory {
+  readonly workers: number
+  readonly targets: Float64Array
+  readonly lanes: Float64Array
+  readonly cells: Int32Array
+}
+
+/** Allocates the shared memory for a number of workers. */
+export function allocateSharedMemory(workers: number): SharedMemory {
+  return {
+    workers,
+    targets: new Float64Array(new SharedArrayBuffer(workers * SLOTS * FIELDS * 8)),
+    lanes: new Float64Array(new SharedArrayBuffer(workers * WORKER_FIELDS * 8)),
+    cells: new Int32Array(new SharedArrayBuffer(CELLS * 4)),
+  }
+}
+
+/** Offset of the first field of a target in the lane of a worker. */
+export function laneOffset(worker: number, slot: number): number {
+  return (worker * SLOTS + slot) * FIELDS
+}
+
+/** Sum of one field of a target over the lanes of all workers. */
+export function sumField(memory: SharedMemory, slot: number, field: number): number {
+  let sum = 0
+  for (let worker = 0; worker < memory.workers; worker++) sum += memory.targets[laneOffset(worker, slot) + field]
+  return sum
+}

@@ -1,0 +1,78 @@
+/**
+ * Reading the counters of targets: sums over worker lanes, growth between two moments, quantiles.
+ *
+ * A tally is all fields of one target (or of several, summed) as one vector in the order of `FIELD`, so that adding and
+ * subtracting are the same for every field. Workers go on counting while we read: each number is whole, but two numbers
+ * of a tally may be a request apart. Nothing here is ever written to shared memory.
+ *
+ * Quantiles come from the log-linear histogram with linear interpolation inside a bucket. A bucket spans at most a quarter
+ * of its power of two, so a quantile is off by at most 25 %, usually by far less; above 131 s it is only known to be above.
+ */
+import { BUCKETS, bucketEndMs, FIELD, FIELDS, GAUGES, laneOffset, type SharedMemory } from './layout.ts'
+
+/** All fields of a target or of several, by the indices of `FIELD`. */
+export type Tally = Float64Array
+
+/** Where the two histograms of a tally begin. */
+export type HistogramField = typeof FIELD.duration | typeof FIELD.ttfb
+
+/** The present tally of a target: the sum over the lanes of all workers. */
+export function readTally(memory: SharedMemory, slot: number): Tally {
+  const tally = new Float64Array(FIELDS)
+  for (let worker = 0; worker < memory.workers; worker++) {
+    const offset = laneOffset(worker, slot)
+    for (let field = 0; field < FIELDS; field++) tally[field] += memory.targets[offset + field]
+  }
+  return tally
+}
+
+/** The sum of several tallies; all zero for none. */
+export function sumTallies(tallies: Iterable<Tally>): Tally {
+  const sum = new Float64Array(FIELDS)
+  for (const tally of tallies) {
+    for (let field = 0; field < FIELDS; field++) sum[field] += tally[field]
+  }
+  return sum
+}
+
+/**
+ * What was counted between two tallies of the same target: gauges are those of `now`, counters their difference.
+ * Counters that shrank mean that the slot was given to another target meanwhile; then everything in `now` is new.
+ */
+export function growth(now: Tally, then: Tally | undefined): Tally {
+  if (then === undefined || now[FIELD.requests] < then[FIELD.requests]) return now
+  const grown = new Float64Array(FIELDS)
+  for (let field = 0; field < FIELDS; field++) {
+    grown[field] = field < GAUGES ? now[field] : Math.max(0, now[field] - then[field])
+  }
+  return grown
+}
+
+/** The number of observations in a histogram of a tally. */
+export function histogramCount(tally: Tally, histogram: HistogramField): number {
+  let count = 0
+  for (let bucket = 0; bucket < BUCKETS; bucket++) count += tally[histogram + bucket]
+  return count
+}
+
+/** The quantile (0 to 1) of a histogram in ms; null when nothing was observed. */
+export function quantileMs(tally: Tally, histogram: HistogramField, quantile: number): number | null {
+  const count = histogramCount(tally, histogram)
+  if (count === 0) return null
+  const rank = quantile * count
+  let below = 0
+  let bucket = 0
+  while (bucket < BUCKETS - 1 && below + tally[histogram + bucket] < rank) below += tally[histogram + bucket++]
+  const startMs = bucket === 0 ? 0 : bucketEndMs(bucket - 1)
+  if (bucket === BUCKETS - 1) return startMs
+  const inside = tally[histogram + bucket]
+  const share = inside === 0 ? 0 : (rank - below) / inside
+  return startMs + (bucketEndMs(bucket) - startMs) * share
+}
+
+/** `host:port` of a target URL, with the default port filled in: the name of a target in paths and labels. */
+export function authorityOf(url: string): string {
+  const parsed = URL.parse(url)
+  if (parsed === null) return url.slice(url.indexOf('//') + 2)
+  return `${parsed.hostname}:${parsed.port || (parsed.protocol === 'https:' ? '443' : '80')}`
+}

@@ -1,0 +1,151 @@
+/**
+ * What happened lately: rates, quantiles and shares over about the last ten seconds, and since the split last changed.
+ *
+ * Every two seconds the tallies of all live targets are kept, six samples deep, so a reading covers 10 to 12 s (less
+ * right after the start). Memory is bounded: six samples of less than 1 KiB for each target. A sample is known by slot *and*
+ * URL, so a slot that was given to another target never shows the traffic of the one before.
+ *
+ * The share since the split changed needs the counts at that moment. They are taken when control tells of a change, and
+ * at the next sample at the latest; requests that ended in between count as before.
+ */
+import type { Control, Snapshot } from '../change.ts'
+import type { Clock } from '../clock.ts'
+import { FIELD, FIELDS, type SharedMemory } from './layout.ts'
+import { growth, readTally, type Tally } from './summary.ts'
+
+const SAMPLE_EVERY_MS = 2_000
+const SAMPLES_KEPT = 6
+/** Time to first byte stands last in a tally and nobody asks for it over a window, so samples do without it. */
+const SAMPLED_FIELDS = FIELD.ttfb
+
+export interface TargetTraffic {
+  readonly url: string
+  /** Since the target was added. */
+  readonly total: Tally
+  /** Within the window; without time to first byte. */
+  readonly recent: Tally
+  /** Requests since the split of the service last changed. */
+  readonly requestsSinceSplit: number
+}
+
+export interface ServiceTraffic {
+  /** How far back `recent` reaches, in ms. */
+  readonly windowMs: number
+  /** Targets by pool, in the order of the spec. */
+  readonly pools: ReadonlyMap<string, readonly TargetTraffic[]>
+}
+
+export interface TrafficWindow {
+  /** The traffic of a service now, or null when there is no such service. */
+  service(name: string): ServiceTraffic | null
+  close(): void
+}
+
+interface Sample {
+  readonly atMs: number
+  readonly tallies: ReadonlyMap<string, Tally>
+}
+
+interface Baseline {
+  readonly split: string
+  readonly requests: ReadonlyMap<string, number>
+}
+
+interface LiveTarget {
+  readonly pool: string
+  readonly url: string
+  readonly key: string
+  readonly slot: number
+}
+
+function* targetsOf(snapshot: Snapshot, service: string): Generator<LiveTarget> {
+  if (!Object.hasOwn(snapshot.status, service)) return
+  for (const [pool, status] of Object.entries(snapshot.status[service].pools)) {
+    for (const [url, target] of Object.entries(status.targets)) {
+      yield { pool, url, key: `${target.slot} ${url}`, slot: target.slot }
+    }
+  }
+}
+
+const splitOf = (snapshot: Snapshot, service: string): string =>
+  JSON.stringify([snapshot.status[service].release, snapshot.services[service].split ?? null])
+
+/** Keeps samples of the live targets by the given clock until it is closed. */
+export function createTrafficWindow(
+  control: Pick<Control, 'snapshot' | 'subscribe'>,
+  memory: SharedMemory,
+  clock: Clock,
+): TrafficWindow {
+  const samples: Sample[] = []
+  const baselines = new Map<string, Baseline>()
+
+  const noteSplit = (snapshot: Snapshot, service: string): void => {
+    if (!Object.hasOwn(snapshot.services, service) || !Object.hasOwn(snapshot.status, service)) return
+    const split = splitOf(snapshot, service)
+    if (baselines.get(service)?.split === split) return
+    const requests = new Map<string, number>()
+    for (const target of targetsOf(snapshot, service)) {
+      requests.set(target.key, readTally(memory, target.slot)[FIELD.requests])
+    }
+    baselines.set(service, { split, requests })
+  }
+
+  const takeSample = (): void => {
+    const snapshot = control.snapshot()
+    const tallies = new Map<string, Tally>()
+    for (const service of Object.keys(snapshot.services)) {
+      noteSplit(snapshot, service)
+      for (const { key, slot } of targetsOf(snapshot, service)) {
+        tallies.set(key, readTally(memory, slot).slice(0, SAMPLED_FIELDS))
+      }
+    }
+    for (const service of baselines.keys()) if (!Object.hasOwn(snapshot.services, service)) baselines.delete(service)
+    samples.push({ atMs: clock.monotonicMs(), tallies })
+    if (samples.length > SAMPLES_KEPT) samples.shift()
+  }
+
+  takeSample()
+  const endSampling = clock.every(SAMPLE_EVERY_MS, takeSample)
+  const endListening = control.subscribe((event) => {
+    if (event.type !== 'change') return
+    const snapshot = control.snapshot()
+    for (const service of event.service === null ? Object.keys(snapshot.services) : [event.service]) {
+      noteSplit(snapshot, service)
+    }
+  })
+
+  return {
+    service: (name) => readService(name, control.snapshot(), memory, samples[0], baselines.get(name), clock),
+    close() {
+      endSampling()
+      endListening()
+    },
+  }
+}
+
+function readService(
+  name: string,
+  snapshot: Snapshot,
+  memory: SharedMemory,
+  oldest: Sample,
+  baseline: Baseline | undefined,
+  clock: Clock,
+): ServiceTraffic | null {
+  if (!Object.hasOwn(snapshot.status, name)) return null
+  const pools = new Map<string, TargetTraffic[]>(Object.keys(snapshot.status[name].pools).map((pool) => [pool, []]))
+  for (const { pool, url, key, slot } of targetsOf(snapshot, name)) {
+    const total = readTally(memory, slot)
+    const before = baseline?.requests.get(key) ?? 0
+    const recent = growth(total, widen(oldest.tallies.get(key)))
+    const requestsSinceSplit = total[FIELD.requests] < before ? total[FIELD.requests] : total[FIELD.requests] - before
+    pools.get(pool)!.push({ url, total, recent, requestsSinceSplit })
+  }
+  return { windowMs: Math.max(0, clock.monotonicMs() - oldest.atMs), pools }
+}
+
+function widen(sampled: Tally | undefined): Tally | undefined {
+  if (sampled === undefined) return undefined
+  const tally = new Float64Array(FIELDS)
+  tally.set(sampled)
+  return tally
+}

@@ -1,0 +1,251 @@
+/**
+ * The composition root: the one file that knows every room. It starts them in order and ends them in the reverse one.
+ *
+ *   store → control (first table) → file applied → workers (they accept) → health, admin → ready
+ *   ready → not ready → workers drain → admin, health, control, store → over
+ *
+ * `serve` is a function without globals: the command line, the demo and the tests all start Turnout through it, and it
+ * neither reads the environment nor listens to signals by itself.
+ */
+import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { resolve } from 'node:path'
+import pino, { type Logger } from 'pino'
+import { type ExplainInput, explanationOf, requestView } from './admin/explain.ts'
+import { createAdmin } from './admin/server.ts'
+import type { ChangeResult } from './change.ts'
+import { systemClock } from './clock.ts'
+import { parseListenAddress } from './config/address.ts'
+import {
+  checkServices,
+  validatePool,
+  validateRules,
+  validateService,
+  validateState,
+  validateWeights,
+} from './config/check.ts'
+import { planHealth, planLimits, planService, planTimeouts } from './config/plan.ts'
+import type { ListenerSpec, Spec } from './config/schema.ts'
+import { createControl } from './control.ts'
+import type { ListenerPlan } from './dataplane/messages.ts'
+import { CookieSigner } from './dataplane/own-cookie.ts'
+import { createFile } from './file.ts'
+import { createHealth } from './health/health.ts'
+import { createExposition } from './metrics/exposition.ts'
+import { allocateSharedMemory, CELL, FIELD, sumField } from './metrics/layout.ts'
+import { createTrafficWindow } from './metrics/window.ts'
+import { openStore } from './store/open.ts'
+import type { Store } from './store/store.ts'
+import { applyDelta, emptyTable } from './table/build.ts'
+import { decide } from './table/decide.ts'
+import type { Draw } from './table/types.ts'
+import { Workers } from './workers.ts'
+
+/** Bytes of log that may wait for a slow reader of our output before lines are dropped. */
+const LOG_BYTES_MAX = 16_777_216
+
+export interface ServeOptions {
+  /** What to serve; its services are applied as the config file would be. */
+  readonly spec: Spec
+  /** Reads the file again for SIGHUP; default: there is none. */
+  readonly reread?: () => Spec
+  /** Folder that relative paths of the spec (store, certificates) start from. Default: the working directory. */
+  readonly directory?: string
+  readonly env?: Readonly<Record<string, string | undefined>>
+  /** Default true. False reads by 'data' events; for tests of the fallback. */
+  readonly sharedReads?: boolean
+}
+
+export interface Running {
+  /** `http://host:port` of each listener, in the order of the spec. */
+  readonly listeners: readonly string[]
+  /** `http://host:port` of the admin API. */
+  readonly admin: string
+  readonly log: Logger
+  /** Reads the config file again and applies what changed in it. */
+  reload(): Promise<ChangeResult>
+  /** Finishes what is under way, for at most the shutdown time-out, and ends everything. */
+  close(): Promise<void>
+}
+
+/** Version of Turnout, from its package. */
+export const VERSION: string = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version
+
+/** Starts Turnout. Rejects when the store, an address or a certificate cannot be had; then nothing is left running. */
+export async function serve(options: ServeOptions): Promise<Running> {
+  const { spec } = options
+  const directory = options.directory ?? process.cwd()
+  const clock = systemClock
+  const log = pino({ level: spec.log.level }, pino.destination({ fd: 2, sync: false, maxLength: LOG_BYTES_MAX }))
+  const endings: (() => Promise<void> | void)[] = []
+  const end = async () => {
+    for (const ending of endings.reverse().splice(0)) await ending()
+  }
+  try {
+    const count = workerCount(spec)
+    const memory = allocateSharedMemory(count)
+    const store = await openStore(storeUrl(spec.store, directory))
+    endings.push(() => store.close())
+    const cookieKeys = await cookieKeysOf(store)
+    const accessLog = pino.destination({ fd: 1, sync: false, maxLength: LOG_BYTES_MAX })
+    accessLog.on('error', (error: Error) => log.warn({ err: error }, 'the access log cannot be written'))
+
+    let publishLost = (index: number, reason: string) => log.error({ worker: index }, reason)
+    const workers = new Workers({
+      count,
+      memory,
+      clock,
+      listeners: spec.listeners.map((listener) => planListener(listener, directory)),
+      start: {
+        reusePort: count > 1,
+        limits: planLimits(spec.limits),
+        timeouts: planTimeouts(spec.timeouts),
+        trustedProxies: spec.trustedProxies,
+        cookieKeys,
+        accessSample: spec.log.access ? spec.log.sample : 0,
+        sharedReads: options.sharedReads ?? true,
+      },
+      onLog: (lines) => accessLog.write(lines),
+      onLost: (index, reason) => publishLost(index, reason),
+    })
+    let table = emptyTable()
+    const control = await createControl({
+      store,
+      clock,
+      memory,
+      validate: checkServices,
+      complete: validateService,
+      plan: planService,
+      async commitTables(delta) {
+        await workers.commit(delta)
+        table = applyDelta(table, delta)
+      },
+      log,
+    })
+    endings.push(() => control.close())
+    const file = createFile({ control, store, env: options.env ?? {} })
+    await file.apply(spec.services, { actor: 'file' })
+    publishLost = (index, reason) => {
+      log.error({ worker: index }, reason)
+      control.publish({ type: 'worker', service: null, message: `worker ${index} ${reason}`, data: { worker: index } })
+    }
+
+    await workers.start()
+    endings.push(() => workers.drain(planTimeouts(spec.timeouts).shutdownMs))
+    const health = createHealth({
+      control,
+      clock,
+      planHealth,
+      memory,
+      random: Math.random,
+      refused: (error) => log.warn({ err: error }, 'an observation was not taken'),
+    })
+    endings.push(() => health.stop())
+    const exposition = createExposition(control, memory, clock, VERSION)
+    endings.push(() => exposition.close())
+    const traffic = createTrafficWindow(control, memory, clock)
+    endings.push(() => traffic.close())
+    const signer = new CookieSigner(cookieKeys)
+    let draining = false
+    const admin = await createAdmin({
+      control,
+      store,
+      exposition,
+      traffic,
+      clock,
+      tokens: spec.admin.tokens,
+      address: spec.admin.address,
+      explain(input: ExplainInput) {
+        const present = table
+        const view = requestView(input, (name, value) => signer.verify(name, value))
+        const load = (slot: number) => sumField(memory, slot, FIELD.inFlight)
+        return explanationOf(decide(view, present, load, peekingDraw(memory.cells), clock.nowMs()), present)
+      },
+      applyText: (text, change) => file.applyText(text, change),
+      isReady: () => workers.ready && !draining,
+      validate: {
+        service: validateService,
+        weights: validateWeights,
+        rules: validateRules,
+        pool: validatePool,
+        state: validateState,
+      },
+      log,
+      version: VERSION,
+    })
+    endings.push(() => admin.close())
+    // Requests in flight end first, while health and admin still tell of them.
+    let closing: Promise<void> | null = null
+    return {
+      listeners: spec.listeners.map((listener, i) => listenerUrl(listener, workers.ports[i])),
+      admin: admin.address,
+      log,
+      async reload() {
+        if (options.reread === undefined) throw new Error('there is no file to read again')
+        const fresh = options.reread()
+        warnOfRestart(log, spec, fresh)
+        return file.apply(fresh.services, { actor: 'file' })
+      },
+      close() {
+        draining = true
+        closing ??= workers.drain(planTimeouts(spec.timeouts).shutdownMs).then(end)
+        return closing
+      },
+    }
+  } catch (error) {
+    await end()
+    throw error
+  }
+}
+
+/** What explain draws: it looks at the next turn without taking it. */
+function peekingDraw(cells: Int32Array): Draw {
+  return {
+    next: (slot) => Atomics.load(cells, CELL.picker + slot) >>> 0,
+    turn: () => 0,
+    random: Math.random,
+    visitorId: () => randomBytes(10).toString('hex'),
+  }
+}
+
+function workerCount(spec: Spec): number {
+  // Elsewhere several sockets cannot share an address, or do not share its connections evenly.
+  if (process.platform !== 'linux') return 1
+  return spec.workers === 'auto' ? availableParallelism() : spec.workers
+}
+
+function storeUrl(url: string, directory: string): string {
+  return url.startsWith('sqlite:') ? 'sqlite:' + resolve(directory, url.slice('sqlite:'.length)) : url
+}
+
+function planListener(listener: ListenerSpec, directory: string): ListenerPlan {
+  const address = parseListenAddress(listener.address)
+  if (!('host' in address)) throw new Error('listener addresses are checked before')
+  const read = (path: string) => readFileSync(resolve(directory, path), 'utf8')
+  const tls = listener.tls === undefined ? null : { cert: read(listener.tls.cert), key: read(listener.tls.key) }
+  return { host: address.host, port: address.port, tls }
+}
+
+function listenerUrl(listener: ListenerSpec, port: number): string {
+  const address = parseListenAddress(listener.address)
+  const host = 'host' in address ? address.host : ''
+  return (listener.tls === undefined ? 'http://' : 'https://') + (host.includes(':') ? `[${host}]` : host) + ':' + port
+}
+
+/** The secrets that sign our cookie: made once, kept in the store, so that a restart keeps every visitor. */
+async function cookieKeysOf(store: Store): Promise<string[]> {
+  const kept = await store.get('cookieKeys')
+  if (kept !== null) return JSON.parse(kept)
+  const keys = [randomBytes(32).toString('hex')]
+  await store.put('cookieKeys', JSON.stringify(keys))
+  return keys
+}
+
+/** Listeners, limits and the like are read at start; a change of them is told, not half applied. */
+function warnOfRestart(log: Logger, running: Spec, fresh: Spec): void {
+  const keys = (
+    ['listeners', 'admin', 'workers', 'store', 'trustedProxies', 'limits', 'timeouts', 'log'] as const
+  ).filter((key) => JSON.stringify(running[key]) !== JSON.stringify(fresh[key]))
+  if (keys.length > 0) log.warn({ keys }, `changed in the file, but read only at start: ${keys.join(', ')}`)
+}

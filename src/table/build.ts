@@ -1,0 +1,227 @@
+/**
+ * From plan and status to the table: compiled services, and the next table from the one before.
+ *
+ * Invariants: a table never changes after it was returned; services that a delta does not name are the same objects as before;
+ * the router is the same object unless a route has changed, since it names services only. So a health change of one service
+ * costs one compiled service and one copy of the map of services, however many routes there are.
+ * Everything was validated before; what cannot be is a bug and throws a plain Error.
+ */
+import { BUCKETS, hashString, pickStepOf, saltOf, WEIGHT_SUM_MAX } from './bucket.ts'
+import { EMPTY_ROUTER, updateRouter } from './match.ts'
+import { parseNetwork } from './network.ts'
+import type {
+  AdminState,
+  Health,
+  Network,
+  PoolStatus,
+  PoolTable,
+  RoutePlan,
+  RulePlan,
+  RuleTable,
+  ServicePlan,
+  ServiceStatus,
+  ServiceTable,
+  Table,
+  TableDelta,
+  TargetStatus,
+  TargetTable,
+} from './types.ts'
+
+/** 24 bits: enough to tell the targets of a pool apart, too few to find the address again. */
+const TAG_BITS = 24
+const TAGS = 2 ** TAG_BITS
+
+/** The table before the first delta: nothing is routed. */
+export function emptyTable(): Table {
+  return { epoch: 0, revision: 0, services: new Map(), routes: EMPTY_ROUTER }
+}
+
+/** The table after a delta; `previous` stays as it is. */
+export function applyDelta(previous: Table, delta: TableDelta): Table {
+  const services = new Map(previous.services)
+  const routes = new Map<string, readonly RoutePlan[]>()
+  for (const [name, change] of Object.entries(delta.services)) {
+    if (change === null) {
+      services.delete(name)
+      routes.set(name, [])
+      continue
+    }
+    assert(change.plan.name === name, `the plan of ${name} is named ${change.plan.name}`)
+    services.set(name, compileService(change.plan, change.status))
+    routes.set(name, change.plan.routes)
+  }
+  return { epoch: delta.epoch, revision: delta.revision, services, routes: updateRouter(previous.routes, routes) }
+}
+
+/** A service as requests read it. Throws (a bug) when plan and status do not belong together. */
+export function compileService(plan: ServicePlan, status: ServiceStatus): ServiceTable {
+  const pools = compilePools(plan, status)
+  const weights = pools.map(pickable)
+  const weightSum = weights.reduce((sum, weight) => sum + weight, 0)
+  const named = (name: string): PoolTable => {
+    const pool = pools.find((candidate) => candidate.name === name)
+    assert(pool !== undefined, `${plan.name} has no pool ${name}`)
+    return pool
+  }
+  return {
+    name: plan.name,
+    release: status.release,
+    salt: saltOf(plan.name, status.release),
+    slot: status.slot,
+    pools,
+    weightSum,
+    pickStep: pickStepOf(weights),
+    rules: plan.rules.filter(hasCondition).map((rule) => compileRule(rule, named)),
+    visitor: plan.visitor,
+    sticky: plan.sticky,
+    balance: plan.balance,
+    failover: plan.failover === null ? byWeight(pools) : plan.failover.map(named),
+    probed: plan.probed,
+    timeouts: plan.timeouts,
+    debugHeaders: plan.debugHeaders,
+  }
+}
+
+/** What a pool takes of the picker's numbers: those without a key are all new visitors. */
+function pickable(pool: { readonly admin: AdminState; readonly weight: number }): number {
+  return pool.admin === 'ready' ? pool.weight : 0
+}
+
+function byWeight(pools: readonly PoolTable[]): PoolTable[] {
+  return pools.filter((pool) => pool.weight > 0).sort((a, b) => b.weight - a.weight)
+}
+
+function compilePools(plan: ServicePlan, status: ServiceStatus): PoolTable[] {
+  const specs = plan.pools.toSorted((a, b) => (a.name < b.name ? -1 : 1))
+  for (const name of Object.keys(plan.weights)) {
+    assert(
+      specs.some((spec) => spec.name === name),
+      `${plan.name} has a weight for an unknown pool ${name}`,
+    )
+  }
+  const weights = specs.map((spec) => weightOf(plan, spec.name))
+  const sum = weights.reduce((total, weight) => total + weight, 0)
+  assert(sum <= WEIGHT_SUM_MAX, `the weights of ${plan.name} are too large`)
+  let weightBelow = 0
+  let weightEnd = 0
+  return specs.map((spec, index) => {
+    const poolStatus = ownValue(status.pools, spec.name)
+    assert(poolStatus !== undefined, `${plan.name} has no status of pool ${spec.name}`)
+    const admin = adminState(poolStatus.admin)
+    const weight = weights[index]
+    weightBelow += weight
+    weightEnd += pickable({ admin, weight })
+    const bucketEnd = sum === 0 ? 0 : Math.round((weightBelow * BUCKETS) / sum)
+    return compilePool(plan, spec, poolStatus, { weight, bucketEnd, weightEnd })
+  })
+}
+
+function weightOf(plan: ServicePlan, pool: string): number {
+  const weight = ownValue(plan.weights, pool) ?? 0
+  assert(Number.isSafeInteger(weight) && weight >= 0, `the weight of ${plan.name}/${pool} is ${weight}`)
+  return weight
+}
+
+function compilePool(
+  plan: ServicePlan,
+  spec: ServicePlan['pools'][number],
+  status: PoolStatus,
+  place: Pick<PoolTable, 'weight' | 'bucketEnd' | 'weightEnd'>,
+): PoolTable {
+  const admin = adminState(status.admin)
+  const targets: TargetTable[] = []
+  const pool = {
+    name: spec.name,
+    version: spec.version,
+    weight: place.weight,
+    admin,
+    drainUntilMs: status.drainUntilMs,
+    targets,
+    plain: false,
+    bucketEnd: place.bucketEnd,
+    weightEnd: place.weightEnd,
+  }
+  const tags = new Set<string>()
+  for (const url of spec.targets) {
+    const targetStatus = ownValue(status.targets, url)
+    assert(targetStatus !== undefined, `${plan.name}/${spec.name} has no status of target ${url}`)
+    targets.push(compileTarget(url, targetStatus, plan.probed, tagOf(url, tags), pool))
+  }
+  const fit: Health = plan.probed ? 'healthy' : 'unknown'
+  const takesAll = (target: TargetTable) =>
+    target.admin === 'ready' && target.health === fit && target.ejectedUntilMs === 0
+  pool.plain = admin === 'ready' && targets.length > 0 && targets.every(takesAll)
+  return pool
+}
+
+/** Without probes the health of a target is `unknown`, whatever earlier probes have left behind. */
+function compileTarget(url: string, status: TargetStatus, probed: boolean, tag: string, pool: PoolTable): TargetTable {
+  const parsed = new URL(url)
+  const tls = parsed.protocol === 'https:'
+  assert(tls || parsed.protocol === 'http:', `the target ${url} is neither http nor https`)
+  const port = parsed.port === '' ? (tls ? 443 : 80) : Number(parsed.port)
+  return {
+    url,
+    authority: `${parsed.hostname}:${port}`,
+    tls,
+    host: parsed.hostname.startsWith('[') ? parsed.hostname.slice(1, -1) : parsed.hostname,
+    port,
+    tag,
+    seed: hashString(url),
+    slot: status.slot,
+    admin: adminState(status.admin),
+    drainUntilMs: status.drainUntilMs,
+    health: probed ? health(status.health) : 'unknown',
+    ejectedUntilMs: status.ejectedUntilMs,
+    pool,
+  }
+}
+
+/** A short name of a target, unique in its pool. */
+function tagOf(url: string, taken: Set<string>): string {
+  let bits = hashString(url) >>> (32 - TAG_BITS)
+  while (taken.has(bits.toString(36))) bits = (bits + 1) % TAGS
+  const tag = bits.toString(36)
+  taken.add(tag)
+  return tag
+}
+
+/** A rule without any condition (an empty list of testers, say) matches nobody rather than everybody. */
+function hasCondition(rule: RulePlan): boolean {
+  return rule.header.length > 0 || rule.cookie.length > 0 || rule.visitor.length > 0 || rule.cidr.length > 0
+}
+
+function compileRule(plan: RulePlan, named: (name: string) => PoolTable): RuleTable {
+  return {
+    plan,
+    visitors: plan.visitor.length === 0 ? null : new Set(plan.visitor),
+    networks: plan.cidr.length === 0 ? null : plan.cidr.map(network),
+    to: plan.to === null ? null : named(plan.to),
+    deny: plan.deny === null ? null : named(plan.deny),
+  }
+}
+
+function network(text: string): Network {
+  const parsed = parseNetwork(text)
+  assert(parsed !== null, `${text} is not a network`)
+  return parsed
+}
+
+/** Literals of this isolate, so that requests compare pointers. */
+function adminState(state: AdminState): AdminState {
+  for (const known of ['ready', 'drain', 'standby', 'maint'] as const) if (known === state) return known
+  throw new Error(`unknown admin state ${state}`)
+}
+
+function health(state: Health): Health {
+  for (const known of ['unknown', 'healthy', 'unhealthy'] as const) if (known === state) return known
+  throw new Error(`unknown health ${state}`)
+}
+
+function ownValue<T>(record: Readonly<Record<string, T>>, key: string): T | undefined {
+  return Object.hasOwn(record, key) ? record[key] : undefined
+}
+
+function assert(condition: boolean, message: string): asserts condition {
+  if (!condition) throw new Error(message)
+}

@@ -1,0 +1,261 @@
+/**
+ * Where a request goes, and why: pure, total, and the same function for traffic, retries and `explain`.
+ *
+ *   admission → forced rule → valid pin → bucket of the visitor, or picker → health and failover → target
+ *
+ * Invariants:
+ * - Every decision has a reason or an error. Nothing that a client sends makes it throw.
+ * - Up to `aimed`, only people's choices count (rules, pins, weights, admin states); health only from there on. So a
+ *   visitor comes back to its pool when that is well again, and no failure changes who belongs where.
+ * - Pools that do not take new visitors (`drain`, `standby`, `maint`) and denied ones leave their share to the other
+ *   weighted pools, by weight and always the same way. A visitor whose cookie says that it was in a draining pool stays
+ *   until the deadline: that is a pin too, as long as the drain.
+ * - A denied pool is never used, not even by failover. Failover takes the named pools, by default the others by weight;
+ *   a pool without weight only when it is named. With nothing eligible anywhere the aimed pool is tried, ill as it is.
+ * - A retry (`exclude`) is the same question again; where the picker decided, it stays with the pool of the first try
+ *   rather than take another number, so that retries do not bend the shares.
+ *
+ * One object for the work and one for the answer are all that is allocated in the common case.
+ */
+
+import { type Choice, chooseTarget, lastResort } from './balance.ts'
+import { bucketOf, pickWeight } from './bucket.ts'
+import { keepsVisitors, poolAdmits } from './eligible.ts'
+import { match } from './match.ts'
+import { cookieToSet } from './own-record.ts'
+import { ruleMatches } from './rules.ts'
+import type {
+  Decision,
+  Draw,
+  Load,
+  OwnCookie,
+  PoolTable,
+  Reason,
+  RequestView,
+  ServiceTable,
+  StickyPlan,
+  Table,
+  TargetTable,
+} from './types.ts'
+import { visitorKey } from './visitor.ts'
+
+/** A decision in the making: the phases fill it in. */
+interface Draft extends Choice {
+  readonly own: OwnCookie | null
+  bucket: number
+  aimed: PoolTable | null
+  reason: Reason
+  rule: string | null
+  pin: boolean
+  denied: readonly PoolTable[]
+}
+
+const NOTHING: readonly never[] = Object.freeze([])
+
+const NO_ROUTE: Decision = Object.freeze({
+  target: null,
+  pool: null,
+  service: null,
+  error: 'no_route',
+  reason: null,
+  rule: null,
+  visitor: null,
+  bucket: -1,
+  aimed: null,
+  panic: false,
+  setCookie: null,
+})
+
+/** Decides a request. `nowMs` is wall time; `exclude` are the targets that an earlier try of the same request found out of order. */
+export function decide(
+  view: RequestView,
+  table: Table,
+  load: Load,
+  draw: Draw,
+  nowMs: number,
+  exclude: readonly TargetTable[] = NOTHING,
+): Decision {
+  const route = match(table.routes, view)
+  if (route === null) return NO_ROUTE
+  const service = table.services.get(route.service)
+  if (service === undefined) throw new Error(`the table routes to ${route.service}, which it does not have`)
+  const draft = begin(view, service, load, draw, nowMs, exclude)
+  if (!forced(draft) && !pinned(draft) && !bucketed(draft)) picked(draft)
+  return settle(draft)
+}
+
+function begin(
+  view: RequestView,
+  service: ServiceTable,
+  load: Load,
+  draw: Draw,
+  nowMs: number,
+  exclude: readonly TargetTable[],
+): Draft {
+  const sticky = service.sticky
+  const own = sticky === null ? null : view.ownCookie(sticky.cookie)
+  const kept = own !== null && own.service === service.name && own.release === service.release ? own : null
+  const visitor = visitorKey(view, service.visitor, keepsAnything(sticky) ? own : null)
+  return {
+    view,
+    service,
+    load,
+    draw,
+    nowMs,
+    exclude,
+    own,
+    kept,
+    visitor,
+    fresh: false,
+    bucket: visitor === null ? -1 : bucketOf(visitor, service.salt),
+    aimed: null,
+    reason: 'picker',
+    rule: null,
+    pin: false,
+    denied: NOTHING,
+    panic: false,
+  }
+}
+
+function keepsAnything(sticky: StickyPlan | null): boolean {
+  return sticky !== null && (sticky.pool || sticky.target)
+}
+
+function aim(draft: Draft, pool: PoolTable | null, reason: Reason): boolean {
+  draft.aimed = pool
+  draft.reason = reason
+  return true
+}
+
+/** Forced rules: the first that matches and may be followed wins; those that deny are gathered on the way. */
+function forced(draft: Draft): boolean {
+  for (const rule of draft.service.rules) {
+    if (!ruleMatches(rule, draft.view, draft.visitor)) continue
+    if (rule.deny !== null) draft.denied = [...draft.denied, rule.deny]
+    if (rule.to === null || draft.denied.includes(rule.to)) continue
+    draft.rule = rule.plan.name
+    draft.pin = rule.plan.pin
+    return aim(draft, rule.to, 'rule')
+  }
+  return false
+}
+
+/** A pin by choice, while its release lives; or a record of having been in a pool that drains, until the deadline. */
+function pinned(draft: Draft): boolean {
+  const kept = draft.kept
+  if (kept === null) return false
+  const pool = poolNamed(draft.service, kept.pool)
+  if (pool === null || draft.denied.includes(pool)) return false
+  const honoured = kept.pinned ? poolAdmits(pool, kept, draft.nowMs) : keepsVisitors(pool, draft.nowMs)
+  return honoured && aim(draft, pool, 'pin')
+}
+
+function bucketed(draft: Draft): boolean {
+  if (draft.visitor === null) {
+    if (!mayGiveId(draft)) return false
+    draft.visitor = draft.draw.visitorId()
+    draft.bucket = bucketOf(draft.visitor, draft.service.salt)
+    draft.fresh = true
+  }
+  return aim(draft, poolOfBucket(draft), 'bucket')
+}
+
+/** Browsers keep cookies, so they are given an id; scripts do not, and an id a request would be chance, not a visitor. */
+function mayGiveId(draft: Draft): boolean {
+  const { service, view } = draft
+  if (!keepsAnything(service.sticky)) return false
+  for (const source of service.visitor) if (source.from === 'own') return isBrowser(view)
+  return false
+}
+
+function isBrowser(view: RequestView): boolean {
+  if (view.header('sec-fetch-mode') !== undefined || view.header('sec-fetch-site') !== undefined) return true
+  if (view.header('sec-fetch-dest') !== undefined) return true
+  if (view.header('accept')?.includes('text/html')) return true
+  return view.header('user-agent')?.startsWith('Mozilla/') === true
+}
+
+function poolOfBucket(draft: Draft): PoolTable | null {
+  let start = 0
+  for (const pool of draft.service.pools) {
+    if (draft.bucket < pool.bucketEnd) {
+      if (takesNew(draft, pool)) return pool
+      return spread(draft, (draft.bucket - start) / (pool.bucketEnd - start)) ?? pool
+    }
+    start = pool.bucketEnd
+  }
+  return null
+}
+
+/** The picker. Always aims, if only at nothing because no pool with a weight takes visitors. */
+function picked(draft: Draft): boolean {
+  const { service, draw } = draft
+  if (draft.exclude.length > 0) {
+    const first = poolNamed(service, draft.exclude[0].pool.name)
+    if (first !== null && takesNew(draft, first)) return aim(draft, first, 'picker')
+  }
+  const mark = service.pickStep === 0 ? 0 : pickWeight(draw.next(service.slot), service.weightSum, service.pickStep)
+  for (const pool of service.pools) {
+    if (mark >= pool.weightEnd) continue
+    return aim(draft, takesNew(draft, pool) ? pool : spread(draft, draw.random()), 'picker')
+  }
+  return aim(draft, null, 'picker')
+}
+
+function poolNamed(service: ServiceTable, name: string): PoolTable | null {
+  for (const pool of service.pools) if (pool.name === name) return pool
+  return null
+}
+
+function takesNew(draft: Draft, pool: PoolTable): boolean {
+  return pool.admin === 'ready' && (draft.denied.length === 0 || !draft.denied.includes(pool))
+}
+
+/** The weighted pool that takes new visitors at a place in [0, 1) of their joint weight; null when there is none. */
+function spread(draft: Draft, place: number): PoolTable | null {
+  let sum = 0
+  for (const pool of draft.service.pools) if (takesNew(draft, pool)) sum += pool.weight
+  let mark = place * sum
+  let last: PoolTable | null = null
+  for (const pool of draft.service.pools) {
+    if (pool.weight === 0 || !takesNew(draft, pool)) continue
+    last = pool
+    mark -= pool.weight
+    if (mark < 0) return pool
+  }
+  return last
+}
+
+/** Health, failover and target: from the aimed pool to the decision. */
+function settle(draft: Draft): Decision {
+  const { aimed, service } = draft
+  const usable = aimed !== null && !draft.denied.includes(aimed) ? aimed : null
+  let target = usable === null ? null : chooseTarget(usable, draft)
+  if (target === null) {
+    target = failedOver(draft)
+    if (target !== null) draft.reason = 'failover'
+    else if (usable !== null) target = lastResort(usable, draft)
+  }
+  return {
+    target,
+    pool: target === null ? null : target.pool,
+    service,
+    error: target === null ? 'no_healthy_target' : null,
+    reason: draft.reason,
+    rule: draft.rule,
+    visitor: draft.visitor,
+    bucket: draft.bucket,
+    aimed,
+    panic: draft.panic,
+    setCookie: target === null ? null : cookieToSet(draft, target),
+  }
+}
+
+function failedOver(draft: Draft): TargetTable | null {
+  for (const pool of draft.service.failover) {
+    if (pool === draft.aimed || draft.denied.includes(pool)) continue
+    const target = chooseTarget(pool, draft)
+    if (target !== null) return target
+  }
+  return null
+}

@@ -1,0 +1,39 @@
+/**
+ * Which targets may take a request: the one place that reads the three axes of target status together.
+ *
+ *   admin state   says who is let in: `ready` everyone, `drain` only visitors that were here before, until the deadline,
+ *                 `standby` and `maint` nobody. The pool's state and the target's both count.
+ *   health        `unhealthy` targets take nothing; `unknown` ones of a probed service only when no healthy one can.
+ *   ejection      lasts until its time.
+ *
+ * The axes stay apart: a passing probe never ends a drain, and panic (balance.ts) ignores health and ejection, never admin.
+ */
+import type { OwnCookie, PoolTable, TargetTable } from './types.ts'
+
+/** Whether a pool lets a request in. `kept` is the visitor's cookie when it is of this service and its live release. */
+export function poolAdmits(pool: PoolTable, kept: OwnCookie | null, nowMs: number): boolean {
+  return pool.admin === 'ready' || (kept !== null && kept.pool === pool.name && keepsVisitors(pool, nowMs))
+}
+
+/** Whether a pool or target drains and its deadline has not passed. */
+export function keepsVisitors(place: PoolTable | TargetTable, nowMs: number): boolean {
+  return place.admin === 'drain' && nowMs < place.drainUntilMs
+}
+
+/** Whether the admin states of a target and its pool let a request in. */
+export function targetAdmits(target: TargetTable, kept: OwnCookie | null, nowMs: number): boolean {
+  const pool = target.pool
+  if (!poolAdmits(pool, kept, nowMs)) return false
+  if (target.admin === 'ready') return true
+  return kept !== null && kept.pool === pool.name && kept.target === target.tag && keepsVisitors(target, nowMs)
+}
+
+/** Whether probes or passive ejection say that a target fails. */
+export function failing(target: TargetTable, nowMs: number): boolean {
+  return target.health === 'unhealthy' || target.ejectedUntilMs > nowMs
+}
+
+/** Whether a target may take a request now. Whether an `unknown` one should depends on the others: see balance.ts. */
+export function eligible(target: TargetTable, kept: OwnCookie | null, nowMs: number): boolean {
+  return targetAdmits(target, kept, nowMs) && !failing(target, nowMs)
+}

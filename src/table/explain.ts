@@ -1,0 +1,42 @@
+/**
+ * A decision in words, for people: what `explain` prints under the facts. It reads nothing but the decision itself.
+ */
+import { BUCKETS } from './bucket.ts'
+import type { Decision, RulePlan, ServiceTable } from './types.ts'
+
+/** One sentence on where a request goes and why, such as `rule staff sends header x-internal=1 to green`. */
+export function explainDecision(decision: Decision): string {
+  const { service, aimed, target, pool } = decision
+  if (service === null) return 'no route matches this host and path'
+  const why = reasonOf(decision, service)
+  if (target === null || pool === null) return `${why}; no pool has a target that can take it now`
+  if (pool !== aimed) {
+    return aimed === null
+      ? `${why}; ${pool.name} takes over`
+      : `${why}; no target of ${aimed.name} can take it now, so ${pool.name} takes over`
+  }
+  return decision.panic ? `${why}; too few of its targets are healthy, so health is ignored` : why
+}
+
+function reasonOf(decision: Decision, service: ServiceTable): string {
+  const { aimed, visitor } = decision
+  const rule = service.rules.find((candidate) => candidate.plan.name === decision.rule)
+  if (rule !== undefined && rule.to !== null) {
+    return `rule ${rule.plan.name} sends ${conditionsOf(rule.plan)} to ${rule.to.name}`
+  }
+  if (aimed === null) return `no pool of ${service.name} has a weight and takes new visitors`
+  if (decision.reason === 'pin')
+    return `the cookie of the visitor keeps it at ${aimed.name} in release ${service.release}`
+  if (visitor === null) return `without a visitor key the next turn by weight is that of ${aimed.name}`
+  return `visitor ${visitor} has bucket ${decision.bucket} of ${BUCKETS}, which falls to ${aimed.name}`
+}
+
+function conditionsOf(plan: RulePlan): string {
+  const field = (kind: string) => (pair: readonly [string, string]) => `${kind} ${pair[0]}=${pair[1]}`
+  return [
+    ...plan.header.map(field('header')),
+    ...plan.cookie.map(field('cookie')),
+    ...(plan.visitor.length > 0 ? [`${plan.visitor.length} named visitors`] : []),
+    ...(plan.cidr.length > 0 ? [`addresses in ${plan.cidr.join(', ')}`] : []),
+  ].join(' and ')
+}

@@ -1,0 +1,200 @@
+/**
+ * Routes: from host, path, method and headers to a service.
+ *
+ * Hosts: exact beats `*.example.com` (the longest suffix first, any number of labels) beats `*`; when no route of a host
+ * fits, the next host is asked. Within a host the longest path prefix on segment boundaries wins; at one path, routes with more
+ * conditions come first. The path is compared as it will be forwarded: nothing is decoded or normalised.
+ *
+ * Each host has a tree of path segments, so a match reads the path once, however long it is and however many routes there
+ * are (a hash of every prefix would let a client buy quadratic work with one long path; for suffixes of hosts the length is
+ * bounded by the longest suffix that is configured). A lone `/` on `*` costs three comparisons.
+ *
+ * A router is immutable and names services only; `updateRouter` rebuilds the hosts that a changed service has routes on,
+ * shares all others, and returns the router itself when no route has changed.
+ */
+import type { CompiledRoute, HostRoutes, PathNode, RequestView, RoutePlan, Router } from './types.ts'
+
+const SLASH = 47
+
+/** A router without any routes. */
+export const EMPTY_ROUTER: Router = {
+  exact: new Map(),
+  wildcard: new Map(),
+  suffixLengthMax: 0,
+  any: null,
+  plans: new Map(),
+}
+
+/** The route that a request takes, or null. */
+export function match(router: Router, view: RequestView): CompiledRoute | null {
+  if (router.exact.size > 0) {
+    const host = router.exact.get(view.host)
+    const route = host === undefined ? null : matchPath(host.root, view)
+    if (route !== null) return route
+  }
+  if (router.wildcard.size > 0) {
+    const route = matchSuffixes(router, view)
+    if (route !== null) return route
+  }
+  return router.any === null ? null : matchPath(router.any.root, view)
+}
+
+function matchSuffixes(router: Router, view: RequestView): CompiledRoute | null {
+  const host = view.host
+  let dot = host.indexOf('.', Math.max(1, host.length - 1 - router.suffixLengthMax))
+  for (; dot !== -1; dot = host.indexOf('.', dot + 1)) {
+    const routes = router.wildcard.get(host.slice(dot + 1))
+    const route = routes === undefined ? null : matchPath(routes.root, view)
+    if (route !== null) return route
+  }
+  return null
+}
+
+function matchPath(root: PathNode, view: RequestView): CompiledRoute | null {
+  let best = firstFitting(root.routes, view)
+  if (root.children === null) return best
+  const path = view.path
+  if (path.charCodeAt(0) !== SLASH) return best
+  let node: PathNode | undefined = root
+  for (let start = 1; node.children !== null; ) {
+    const slash = path.indexOf('/', start)
+    const end = slash === -1 ? path.length : slash
+    node = node.children.get(path.slice(start, end))
+    if (node === undefined) return best
+    best = firstFitting(node.routes, view) ?? best
+    if (slash === -1) return best
+    start = end + 1
+  }
+  return best
+}
+
+function firstFitting(routes: readonly CompiledRoute[], view: RequestView): CompiledRoute | null {
+  for (const route of routes) if (fits(route.plan, view)) return route
+  return null
+}
+
+function fits(plan: RoutePlan, view: RequestView): boolean {
+  if (plan.method !== null && plan.method !== view.method) return false
+  for (const [name, value] of plan.header) {
+    const given = view.header(name)
+    if (given === undefined || (value !== '*' && value !== given)) return false
+  }
+  return true
+}
+
+/** The router after some services have other routes (none: the service is gone). The previous one stays as it is. */
+export function updateRouter(previous: Router, changes: ReadonlyMap<string, readonly RoutePlan[]>): Router {
+  const changed = new Map(
+    [...changes].filter(([service, plans]) => !equalPlans(plans, previous.plans.get(service) ?? [])),
+  )
+  if (changed.size === 0) return previous
+  const plans = new Map(previous.plans)
+  const added = new Map<string, CompiledRoute[]>()
+  for (const [service, routes] of changed) {
+    for (const plan of previous.plans.get(service) ?? []) added.set(plan.host, [])
+    if (routes.length === 0) plans.delete(service)
+    else plans.set(service, routes)
+  }
+  for (const [service, routes] of changed) {
+    for (const plan of routes) {
+      const list = added.get(plan.host) ?? []
+      list.push({ path: withoutTrailingSlash(plan.path), plan, service })
+      added.set(plan.host, list)
+    }
+  }
+  return withHosts(previous, plans, added, changed)
+}
+
+function withHosts(
+  previous: Router,
+  plans: Router['plans'],
+  added: ReadonlyMap<string, readonly CompiledRoute[]>,
+  changed: ReadonlyMap<string, unknown>,
+): Router {
+  const exact = new Map(previous.exact)
+  const wildcard = new Map(previous.wildcard)
+  let any = previous.any
+  for (const [host, routes] of added) {
+    if (host === '*') any = hostOf(any, routes, changed)
+    else if (host.startsWith('*.')) place(wildcard, host.slice(2), routes, changed)
+    else place(exact, host, routes, changed)
+  }
+  let suffixLengthMax = 0
+  for (const suffix of wildcard.keys()) suffixLengthMax = Math.max(suffixLengthMax, suffix.length)
+  return { exact, wildcard, suffixLengthMax, any, plans }
+}
+
+function place(
+  hosts: Map<string, HostRoutes>,
+  key: string,
+  routes: readonly CompiledRoute[],
+  changed: ReadonlyMap<string, unknown>,
+): void {
+  const host = hostOf(hosts.get(key) ?? null, routes, changed)
+  if (host === null) hosts.delete(key)
+  else hosts.set(key, host)
+}
+
+/** A host with the routes of changed services replaced by the added ones; null when none are left. */
+function hostOf(
+  previous: HostRoutes | null,
+  added: readonly CompiledRoute[],
+  changed: ReadonlyMap<string, unknown>,
+): HostRoutes | null {
+  const kept = previous === null ? [] : previous.routes.filter((route) => !changed.has(route.service))
+  const routes = [...kept, ...added]
+  return routes.length === 0 ? null : { routes, root: treeOf(routes.toSorted(byPrecedence)) }
+}
+
+interface GrowingNode {
+  routes: CompiledRoute[]
+  children: Map<string, GrowingNode> | null
+}
+
+/** Nodes keep the order of the routes given. */
+function treeOf(routes: readonly CompiledRoute[]): PathNode {
+  const root: GrowingNode = { routes: [], children: null }
+  for (const route of routes) {
+    let node = root
+    for (const segment of route.path === '/' ? [] : route.path.slice(1).split('/')) {
+      node.children ??= new Map()
+      let child = node.children.get(segment)
+      if (child === undefined) {
+        child = { routes: [], children: null }
+        node.children.set(segment, child)
+      }
+      node = child
+    }
+    node.routes.push(route)
+  }
+  return root
+}
+
+/** More conditions first; then by service name, so that the order of changes does not matter. */
+function byPrecedence(a: CompiledRoute, b: CompiledRoute): number {
+  const conditions = conditionsOf(b.plan) - conditionsOf(a.plan)
+  if (conditions !== 0) return conditions
+  return a.service < b.service ? -1 : a.service > b.service ? 1 : 0
+}
+
+function conditionsOf(plan: RoutePlan): number {
+  return plan.header.length + (plan.method === null ? 0 : 1)
+}
+
+function withoutTrailingSlash(path: string): string {
+  return path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path
+}
+
+function equalPlans(a: readonly RoutePlan[], b: readonly RoutePlan[]): boolean {
+  return a === b || (a.length === b.length && a.every((plan, index) => equalPlan(plan, b[index])))
+}
+
+function equalPlan(a: RoutePlan, b: RoutePlan): boolean {
+  return (
+    a.path === b.path &&
+    a.host === b.host &&
+    a.method === b.method &&
+    a.header.length === b.header.length &&
+    a.header.every(([name, value], index) => name === b.header[index][0] && value === b.header[index][1])
+  )
+}

@@ -1,0 +1,286 @@
+/**
+ * The vocabulary of the table: what goes into `build` (plans and status), what comes out (the table), and what `decide`
+ * reads and returns. Types only; every file of this room imports from here, and nothing here has a life of its own.
+ *
+ * spec (what people write) → plan (the same with units resolved, by config/plan.ts) ┐
+ *                                      status (observed, and states set by people) ├→ build → table (immutable)
+ */
+import type { ErrorCode } from '../errors.ts'
+
+/** Set by a person. `drain`: no new visitors; `standby`: probed, not routed; `maint`: neither probed nor routed. */
+export type AdminState = 'ready' | 'drain' | 'standby' | 'maint'
+/** Result of active probes; `unknown` until the first result, and for good where no probe is configured. */
+export type Health = 'unknown' | 'healthy' | 'unhealthy'
+export type Balance = 'least-request' | 'round-robin' | 'random' | 'hash'
+
+/** The three separate axes of a target, plus where its counters are. All but `slot` are stored and restored as they were. */
+export interface TargetStatus {
+  admin: AdminState
+  /** Wall time in ms at which a drain of this target ends; 0 when it does not drain. */
+  drainUntilMs: number
+  health: Health
+  /** Wall time in ms until which passive ejection lasts; 0 when not ejected. */
+  ejectedUntilMs: number
+  /** Index of the counters of this target (metrics/layout.ts). Given by control, never reused while requests count on it. */
+  slot: number
+}
+
+export interface PoolStatus {
+  admin: AdminState
+  drainUntilMs: number
+  /** Status by target URL, exactly the targets of the pool spec. */
+  targets: Record<string, TargetStatus>
+}
+
+export interface ServiceStatus {
+  /** The live release: salt of the buckets, named by every pin. Changes on switch and when a pool's version changes. */
+  release: string
+  /** Number of the last release given out; releases are never given out twice. */
+  releaseLast: number
+  pools: Record<string, PoolStatus>
+  /** The split before the last change of it, for `back`; null when there was none. */
+  previous: { weights: Record<string, number>; release: string } | null
+  /** Index of the low-discrepancy counter of this service in shared memory. Given by control. */
+  slot: number
+}
+
+/** Where a visitor key is looked for, in order. */
+export type VisitorSource =
+  | { readonly from: 'header'; readonly name: string }
+  | { readonly from: 'cookie'; readonly name: string }
+  | { readonly from: 'jwt'; readonly claim: string }
+  | { readonly from: 'own' }
+  | { readonly from: 'address' }
+
+export interface RulePlan {
+  readonly name: string
+  /** Lower-case names; `*` as a value means that the field must only be there. */
+  readonly header: readonly (readonly [name: string, value: string])[]
+  readonly cookie: readonly (readonly [name: string, value: string])[]
+  readonly visitor: readonly string[]
+  readonly cidr: readonly string[]
+  readonly to: string | null
+  readonly deny: string | null
+  readonly pin: boolean
+}
+
+export interface RoutePlan {
+  /** Lower-case host: exact, `*.example.com`, or `*`. */
+  readonly host: string
+  readonly path: string
+  readonly method: string | null
+  readonly header: readonly (readonly [name: string, value: string])[]
+}
+
+export interface StickyPlan {
+  readonly pool: boolean
+  readonly target: boolean
+  readonly cookie: string
+  readonly maxAgeS: number
+  /** The fixed tail of Set-Cookie: `; Path=/; Max-Age=…; HttpOnly; SameSite=…`. */
+  readonly attributes: string
+}
+
+/** A service spec with every unit resolved: what workers are sent and what `build` reads. Plain data, cloneable. */
+export interface ServicePlan {
+  readonly name: string
+  readonly routes: readonly RoutePlan[]
+  readonly pools: readonly { readonly name: string; readonly version: string; readonly targets: readonly string[] }[]
+  readonly weights: Readonly<Record<string, number>>
+  readonly rules: readonly RulePlan[]
+  readonly visitor: readonly VisitorSource[]
+  readonly sticky: StickyPlan | null
+  readonly balance: Balance
+  /** null: the other pools by weight, heaviest first. */
+  readonly failover: readonly string[] | null
+  /** True when active probes are configured. */
+  readonly probed: boolean
+  readonly timeouts: { readonly connectMs: number; readonly responseMs: number; readonly idleMs: number }
+  readonly debugHeaders: boolean
+}
+
+export interface TargetTable {
+  /** `scheme://host:port`, the identity of the target. */
+  readonly url: string
+  /** `host:port`, as in the API's paths, in metrics and towards the target as Host when the client sent none. */
+  readonly authority: string
+  readonly tls: boolean
+  readonly host: string
+  readonly port: number
+  /** Short opaque id for cookies: a hash, so that no address leaks. */
+  readonly tag: string
+  /** Hash of the URL, for rendezvous hashing. */
+  readonly seed: number
+  readonly slot: number
+  readonly admin: AdminState
+  readonly drainUntilMs: number
+  readonly health: Health
+  readonly ejectedUntilMs: number
+  readonly pool: PoolTable
+}
+
+export interface PoolTable {
+  readonly name: string
+  readonly version: string
+  readonly weight: number
+  readonly admin: AdminState
+  readonly drainUntilMs: number
+  readonly targets: readonly TargetTable[]
+  /** True when every target takes every request at any time: all ready, none failing. Then nothing is looked at again. */
+  readonly plain: boolean
+  /** Visitors with `bucket < bucketEnd` and not below the pool before it belong here; 10000 at the last weighted pool. */
+  readonly bucketEnd: number
+  /** The same in units of weight for the picker, where only pools in admin state `ready` take a share. */
+  readonly weightEnd: number
+}
+
+export interface RuleTable {
+  readonly plan: RulePlan
+  readonly visitors: ReadonlySet<string> | null
+  readonly networks: readonly Network[] | null
+  readonly to: PoolTable | null
+  readonly deny: PoolTable | null
+}
+
+/** A parsed CIDR; IPv4 is held as IPv4-mapped IPv6, 128 bits in four unsigned words. */
+export interface Network {
+  readonly words: readonly [number, number, number, number]
+  readonly bits: number
+}
+
+export interface ServiceTable {
+  readonly name: string
+  readonly release: string
+  /** Hash state of the release, precomputed: see bucket.ts. */
+  readonly salt: number
+  readonly slot: number
+  /** Sorted by name, so that buckets do not depend on the order in which pools are written. */
+  readonly pools: readonly PoolTable[]
+  /** Sum of the weights of the pools in admin state `ready`: what the picker spreads over. */
+  readonly weightSum: number
+  /** Step of the low-discrepancy picker: see bucket.ts. 0 when one pool has all the weight. */
+  readonly pickStep: number
+  readonly rules: readonly RuleTable[]
+  readonly visitor: readonly VisitorSource[]
+  readonly sticky: StickyPlan | null
+  readonly balance: Balance
+  /** Pools that take over, in order. */
+  readonly failover: readonly PoolTable[]
+  readonly probed: boolean
+  readonly timeouts: ServicePlan['timeouts']
+  readonly debugHeaders: boolean
+}
+
+/** The immutable snapshot that requests read. `routes` is opaque: ask `match`. */
+export interface Table {
+  readonly epoch: number
+  readonly revision: number
+  readonly services: ReadonlyMap<string, ServiceTable>
+  readonly routes: Router
+}
+
+/** Compiled routes; the layout belongs to match.ts. Names services only, so a change of their health leaves it as it is. */
+export interface Router {
+  readonly exact: ReadonlyMap<string, HostRoutes>
+  /** By suffix: `*.example.com` under `example.com`. */
+  readonly wildcard: ReadonlyMap<string, HostRoutes>
+  /** Length of the longest key of `wildcard`. */
+  readonly suffixLengthMax: number
+  readonly any: HostRoutes | null
+  /** The routes as given, by service name. */
+  readonly plans: ReadonlyMap<string, readonly RoutePlan[]>
+}
+
+/** All routes of one host, and the tree of path segments over them. */
+export interface HostRoutes {
+  readonly routes: readonly CompiledRoute[]
+  readonly root: PathNode
+}
+
+export interface PathNode {
+  /** The best first. */
+  readonly routes: readonly CompiledRoute[]
+  readonly children: ReadonlyMap<string, PathNode> | null
+}
+
+export interface CompiledRoute {
+  /** Without a trailing slash, but `/` itself. */
+  readonly path: string
+  readonly plan: RoutePlan
+  /** Name of the service, to be looked up in the same table. */
+  readonly service: string
+}
+
+/** What changes from one epoch to the next; services that are not named stay as they are, `null` removes. */
+export interface TableDelta {
+  readonly epoch: number
+  readonly revision: number
+  readonly services: Readonly<Record<string, { readonly plan: ServicePlan; readonly status: ServiceStatus } | null>>
+}
+
+/** What `decide` may ask about a request. The data plane answers from the raw head, `explain` from what it was posted. */
+export interface RequestView {
+  readonly method: string
+  /** Host without port, lower-case. */
+  readonly host: string
+  /** Path without query, exactly as it will be forwarded. */
+  readonly path: string
+  /** Client address after trusted proxies. */
+  readonly address: string
+  /** Value of the first field with this lower-case name. */
+  header(name: string): string | undefined
+  cookie(name: string): string | undefined
+  /** Our own cookie under this name, already verified (null: absent, malformed or not signed by us). */
+  ownCookie(name: string): OwnCookie | null
+}
+
+/** Content of our cookie. `pool`, `release` and `target` say what was last given; `pinned` marks an explicit choice. */
+export interface OwnCookie {
+  readonly visitor: string
+  /** Service that wrote the rest; services under one host share the visitor and leave each other's record alone. */
+  readonly service: string
+  readonly pool: string
+  readonly release: string
+  /** Tag of the target, or empty. */
+  readonly target: string
+  readonly pinned: boolean
+}
+
+/** Number of requests in flight at a target, over all workers, by counter slot. */
+export type Load = (slot: number) => number
+
+/** The only sources of chance and order that `decide` has; tests and `explain` give their own. */
+export interface Draw {
+  /** Next number of the low-discrepancy sequence of a service: 0, 1, 2 … by service slot. */
+  next(slot: number): number
+  /** Next number of a sequence of this worker alone, for round-robin: 0, 1, 2 … by slot of the first target of a pool. */
+  turn(slot: number): number
+  /** Uniform in [0, 1). */
+  random(): number
+  /** A fresh, unguessable visitor id for our cookie. */
+  visitorId(): string
+}
+
+/** Why this pool: the phase that decided. */
+export type Reason = 'rule' | 'pin' | 'bucket' | 'picker' | 'failover'
+
+export interface Decision {
+  /** null when the request goes nowhere; then `error` says why. */
+  readonly target: TargetTable | null
+  readonly pool: PoolTable | null
+  readonly service: ServiceTable | null
+  readonly error: ErrorCode | null
+  readonly reason: Reason | null
+  /** Name of the rule that decided, if one did. */
+  readonly rule: string | null
+  /** The visitor key that was found, or null. */
+  readonly visitor: string | null
+  /** The bucket of the visitor, or -1. */
+  readonly bucket: number
+  /** The pool that was meant before health was looked at. */
+  readonly aimed: PoolTable | null
+  /** True when fewer than half of the pool were eligible and health was ignored. */
+  readonly panic: boolean
+  /** Our cookie to set, still to be signed; null when the client has it already or gets none. */
+  readonly setCookie: OwnCookie | null
+}

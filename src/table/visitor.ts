@@ -1,0 +1,110 @@
+/**
+ * Who sends a request: the visitor key, and our own cookie that gives one to browsers.
+ *
+ * The key is the first found in the order of the service's sources. A JWT is read, not verified: the key decides which
+ * version somebody sees, never what they may do. Nothing here throws on what a client sends, and all of it takes linear time.
+ *
+ * Payload of our cookie: `k~visitor~service~pool~release~target` (`p` when pinned). All fields are of cookie-safe
+ * characters without `~`; names may contain dots, so a mac after the last dot (`payload.mac`, added and checked by the
+ * data plane) is unambiguous. Decoding is strict: what `encodeOwnCookie` would not write is not read.
+ */
+import type { OwnCookie, RequestView, VisitorSource } from './types.ts'
+
+/** Longer keys are not taken: they cost hashing and log space, and no real id is that long. */
+export const KEY_LENGTH_MAX = 1_024
+/** Longer tokens are not read. */
+export const TOKEN_LENGTH_MAX = 8_192
+
+const PAYLOAD_LENGTH_MAX = 384
+const NAME = '[A-Za-z0-9][A-Za-z0-9_.-]{0,62}'
+const PAYLOAD = new RegExp(`^([kp])~([A-Za-z0-9_-]{1,64})~(${NAME})~(${NAME})~(${NAME})~([A-Za-z0-9]{0,16})$`)
+const BEARER = /^bearer +/i
+
+/** The visitor key of a request, or null. `own` is our cookie where it may serve as a key. */
+export function visitorKey(view: RequestView, sources: readonly VisitorSource[], own: OwnCookie | null): string | null {
+  for (const source of sources) {
+    const key = keyFrom(view, source, own)
+    if (key !== null && key !== undefined && key !== '' && key.length <= KEY_LENGTH_MAX) return key
+  }
+  return null
+}
+
+function keyFrom(view: RequestView, source: VisitorSource, own: OwnCookie | null): string | null | undefined {
+  switch (source.from) {
+    case 'header':
+      return view.header(source.name)
+    case 'cookie':
+      return view.cookie(source.name)
+    case 'jwt':
+      return tokenClaim(view.header('authorization'), source.claim)
+    case 'own':
+      return own === null ? null : own.visitor
+    case 'address':
+      return view.address
+  }
+}
+
+/** A claim (text or number) of the payload of an `authorization: Bearer` JWT, not verified; null when there is none. */
+export function tokenClaim(authorization: string | undefined, claim: string): string | null {
+  if (authorization === undefined || authorization.length > TOKEN_LENGTH_MAX) return null
+  const scheme = BEARER.exec(authorization)
+  if (scheme === null) return null
+  const start = authorization.indexOf('.', scheme[0].length) + 1
+  const end = start === 0 ? -1 : authorization.indexOf('.', start)
+  if (end === -1) return null
+  try {
+    const claims: unknown = JSON.parse(textOfBase64Url(authorization.slice(start, end)))
+    if (typeof claims !== 'object' || claims === null || !Object.hasOwn(claims, claim)) return null
+    const value = (claims as Record<string, unknown>)[claim]
+    return typeof value === 'string' || typeof value === 'number' ? String(value) : null
+  } catch {
+    return null
+  }
+}
+
+function textOfBase64Url(encoded: string): string {
+  const binary = atob(encoded.replaceAll('-', '+').replaceAll('_', '/'))
+  return new TextDecoder('utf-8', { fatal: true }).decode(Uint8Array.from(binary, (unit) => unit.charCodeAt(0)))
+}
+
+/** The value of the first cookie of this name in a Cookie header, without surrounding quotes. */
+export function cookieValue(header: string, name: string): string | undefined {
+  for (let start = 0; start < header.length; ) {
+    const semicolon = header.indexOf(';', start)
+    const end = semicolon === -1 ? header.length : semicolon
+    const from = skipBlanks(header, start, end)
+    if (header.startsWith(name, from)) {
+      const equals = skipBlanks(header, from + name.length, end)
+      if (equals < end && header[equals] === '=') return unquoted(header.slice(equals + 1, end).trim())
+    }
+    start = end + 1
+  }
+  return undefined
+}
+
+function skipBlanks(text: string, from: number, end: number): number {
+  let at = from
+  while (at < end && (text[at] === ' ' || text[at] === '\t')) at++
+  return at
+}
+
+function unquoted(value: string): string {
+  return value.length >= 2 && value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value
+}
+
+/** The payload of our cookie, still to be signed. Throws (a bug) when a field could not be read back. */
+export function encodeOwnCookie(own: OwnCookie): string {
+  const flag = own.pinned ? 'p' : 'k'
+  const payload = `${flag}~${own.visitor}~${own.service}~${own.pool}~${own.release}~${own.target}`
+  if (decodeOwnCookie(payload) === null) throw new Error(`not a payload of our cookie: ${payload}`)
+  return payload
+}
+
+/** The content of a payload whose signature was checked, or null when it is not exactly as `encodeOwnCookie` writes it. */
+export function decodeOwnCookie(payload: string): OwnCookie | null {
+  if (payload.length > PAYLOAD_LENGTH_MAX) return null
+  const fields = PAYLOAD.exec(payload)
+  if (fields === null) return null
+  const [, flag, visitor, service, pool, release, target] = fields
+  return { visitor, service, pool, release, target, pinned: flag === 'p' }
+}

@@ -1,0 +1,222 @@
+/**
+ * What the tests of this room put in the place of the others: a control without workers (the real `applyChange`, events and
+ * memory store), a clock that only moves when told, and an admin API on a free port of loopback.
+ */
+import { pino } from 'pino'
+import { onTestFinished } from 'vitest'
+import type { AdminDeps } from '../../src/admin/deps.ts'
+import { createAdmin } from '../../src/admin/server.ts'
+import type { Control, ControlEvent, Snapshot } from '../../src/change.ts'
+import type { Clock } from '../../src/clock.ts'
+import { systemClock } from '../../src/clock.ts'
+import {
+  canonicalService,
+  validatePool,
+  validateRules,
+  validateService,
+  validateState,
+  validateWeights,
+} from '../../src/config/check.ts'
+import type { ServiceSpec } from '../../src/config/schema.ts'
+import { applyChange, type ChangeTools } from '../../src/control/apply.ts'
+import { createEvents, type NewEvent } from '../../src/control/events.ts'
+import type { Content } from '../../src/control/reconcile.ts'
+import { TurnoutError } from '../../src/errors.ts'
+import { createExposition } from '../../src/metrics/exposition.ts'
+import { allocateSharedMemory, FIELD, laneOffset, type SharedMemory } from '../../src/metrics/layout.ts'
+import { createTrafficWindow } from '../../src/metrics/window.ts'
+import { memoryStore } from '../../src/store/memory.ts'
+import type { Store } from '../../src/store/store.ts'
+
+export const VALIDATE: AdminDeps['validate'] = {
+  service: validateService,
+  weights: validateWeights,
+  rules: validateRules,
+  pool: validatePool,
+  state: validateState,
+}
+
+/** A clock that only moves by `move`, and then calls what is due. */
+export interface MovableClock extends Clock {
+  move(ms: number): void
+}
+
+/** Real wall time for nothing: it begins at a fixed moment. Closing an API still works by real time-outs. */
+export function movableClock(): MovableClock {
+  let now = 1_700_000_000_000
+  let timers: { atMs: number; everyMs: number | null; run: () => void }[] = []
+  const add = (delayMs: number, everyMs: number | null, run: () => void) => {
+    const timer = { atMs: now + delayMs, everyMs, run }
+    timers.push(timer)
+    return () => {
+      timers = timers.filter((other) => other !== timer)
+    }
+  }
+  return {
+    nowMs: () => now,
+    monotonicMs: () => now - 1_600_000_000_000,
+    after: (delayMs, run) => add(delayMs, null, run),
+    every: (intervalMs, run) => add(intervalMs, intervalMs, run),
+    move(ms) {
+      const end = now + ms
+      for (;;) {
+        const due = timers.filter(({ atMs }) => atMs <= end).sort((a, b) => a.atMs - b.atMs)[0]
+        if (due === undefined) break
+        now = due.atMs
+        if (due.everyMs === null) timers = timers.filter((timer) => timer !== due)
+        else due.atMs += due.everyMs
+        due.run()
+      }
+      now = end
+    },
+  }
+}
+
+/** A service as people write it, with two pools of one target each. */
+export const SHOP = {
+  routes: [{ host: 'shop.example.com', path: '/' }],
+  pools: {
+    blue: { version: '1.0', targets: ['http://127.0.0.1:3001'] },
+    green: { version: '1.1', targets: ['http://127.0.0.1:3002'] },
+  },
+  split: { blue: 95, green: 5 },
+}
+
+export interface StandInControl extends Control {
+  publish(event: NewEvent): void
+  /** Thrown by the next change. */
+  failNext: Error | null
+  readonly actors: string[]
+}
+
+const TOOLS: ChangeTools = {
+  drainMs: () => 30_000,
+  complete: (spec) => {
+    const checked = validateService(spec)
+    return 'faults' in checked ? checked : { value: Object.values(checked)[0] as ServiceSpec }
+  },
+}
+
+/** Every change as control makes it, but for the workers. */
+export function standInControl(store: Store, clock: Clock): StandInControl {
+  let content: Content = { services: {}, status: {} }
+  let revision = 0
+  let epoch = 0
+  let slots = 0
+  const events = createEvents(clock, (error) => {
+    throw error
+  })
+  const control: StandInControl = {
+    failNext: null,
+    actors: [],
+    publish: (event) => events.publish(event),
+    snapshot: (): Snapshot => ({ revision, epoch, ...content }),
+    async change(change, { actor, ifMatch }) {
+      const fail = control.failNext
+      control.failNext = null
+      if (fail !== null) throw fail
+      control.actors.push(actor)
+      if (ifMatch !== undefined && ifMatch !== revision) throw new TurnoutError('stale_revision')
+      const next = structuredClone(applyChange(content, change, clock.nowMs(), TOOLS))
+      if (JSON.stringify(next) === JSON.stringify(content)) return { revision, epoch, appliedInMs: 0, changed: false }
+      for (const { pools } of Object.values(next.status)) {
+        for (const { targets } of Object.values(pools)) {
+          for (const target of Object.values(targets)) if (target.slot < 0) target.slot = slots++
+        }
+      }
+      const entry = { atMs: clock.nowMs(), actor, change: { ...change }, services: next.services, status: next.status }
+      revision = await store.commit(revision, entry as Parameters<Store['commit']>[1])
+      epoch++
+      content = next
+      const service = 'service' in change ? change.service : null
+      events.publish({ type: 'change', service, message: `${change.kind} by ${actor}`, data: { appliedInMs: 0.4 } })
+      return { revision, epoch, appliedInMs: 0.4, changed: true }
+    },
+    async observe() {},
+    events: (after) => events.list(after),
+    subscribe: (listener) => events.subscribe(listener),
+  }
+  return control
+}
+
+export interface Answer {
+  readonly status: number
+  readonly headers: Headers
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape.
+  readonly body: any
+}
+
+export interface StandIn {
+  readonly url: string
+  readonly control: StandInControl
+  readonly store: Store
+  readonly memory: SharedMemory
+  readonly logged: string[]
+  readonly deps: AdminDeps
+  close(): Promise<void>
+  call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>
+}
+
+/** An admin API that ends with the test; `shop` is there unless told otherwise. */
+export async function startAdmin(changes: Partial<AdminDeps> = {}, withShop = true): Promise<StandIn> {
+  const clock = changes.clock ?? systemClock
+  const store = memoryStore()
+  const control = standInControl(store, clock)
+  const memory = allocateSharedMemory(2)
+  const logged: string[] = []
+  const exposition = createExposition(control, memory, clock, '0.1.0')
+  const traffic = createTrafficWindow(control, memory, clock)
+  const deps: AdminDeps = {
+    control,
+    store,
+    exposition,
+    traffic,
+    clock,
+    tokens: [],
+    address: '127.0.0.1:0',
+    explain: () => {
+      throw new Error('this test explains nothing')
+    },
+    isReady: () => true,
+    validate: VALIDATE,
+    log: pino({ level: 'warn' }, { write: (line: string) => logged.push(line) }),
+    version: '0.1.0',
+    ...changes,
+  }
+  const admin = await createAdmin(deps)
+  const close = async () => {
+    traffic.close()
+    exposition.close()
+    await admin.close()
+  }
+  onTestFinished(close)
+  if (withShop) {
+    const checked = validateService(SHOP)
+    if ('faults' in checked) throw new Error(JSON.stringify(checked.faults))
+    const spec = canonicalService(Object.values(checked)[0] as ServiceSpec)
+    await control.change({ kind: 'service.put', service: 'shop', spec }, { actor: 'file' })
+  }
+  const call: StandIn['call'] = async (method, path, body, headers = {}) => {
+    const response = await fetch(admin.address + path, {
+      method,
+      headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+      ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    })
+    const text = await response.text()
+    const isJson = response.headers.get('content-type')?.includes('json') === true
+    return { status: response.status, headers: response.headers, body: isJson ? JSON.parse(text) : text }
+  }
+  return { url: admin.address, control, store, memory, logged, deps, close, call }
+}
+
+/** Adds to a counter of a target in the lane of a worker. */
+export function count(memory: SharedMemory, slot: number, field: keyof typeof FIELD, by: number, worker = 0): void {
+  memory.targets[laneOffset(worker, slot) + FIELD[field]] += by
+}
+
+export const anEvent = (message: string, data: ControlEvent['data'] = {}): NewEvent => ({
+  type: 'health',
+  service: 'shop',
+  message,
+  data,
+})

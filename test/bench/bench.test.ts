@@ -1,0 +1,94 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { checkPeer } from '../../bench/check.ts'
+import { median, quantile, type Round } from '../../bench/measure.ts'
+import { nodeHttp } from '../../bench/peers/node-http.ts'
+import { cpuMicros, startChild } from '../../bench/process.ts'
+import { renderTable, replaceSection } from '../../bench/report.ts'
+import { startTargets, type Targets } from '../../bench/targets.ts'
+
+describe('the correctness checks', () => {
+  let targets: Targets
+  const folder = mkdtempSync(join(tmpdir(), 'turnout-test-'))
+  beforeAll(async () => {
+    targets = await startTargets(null)
+  })
+  afterAll(async () => {
+    await targets.stop()
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  test('a proxy that does its job passes all of them', async () => {
+    const { blue, green } = targets
+    const running = await nodeHttp.start({ blue, green, folder, core: null })
+    try {
+      expect(await checkPeer(running.port, [blue, green])).toEqual([])
+    } finally {
+      await running.stop()
+    }
+  })
+
+  test('what only passes bytes on fails those about pools, ids and forwarded fields', async () => {
+    const faults = await checkPeer(targets.blue, [targets.blue, targets.green])
+    expect(faults).toEqual([
+      expect.stringContaining('the forwarded fields'),
+      expect.stringContaining('gets one of its own'),
+      expect.stringContaining('header rule'),
+      expect.stringContaining('split'),
+    ])
+  })
+})
+
+describe('the figures', () => {
+  test('median and quantile stand on sorted values', () => {
+    expect(median([10, 9, 100])).toBe(10)
+    expect(median([4, 1, 3, 2])).toBe(2.5)
+    expect(quantile([3, 1, 2, 4], 0.99)).toBe(4)
+    expect(quantile([3, 1, 2, 4], 0.5)).toBe(3)
+  })
+
+  test.skipIf(process.platform !== 'linux')('the CPU time of a process includes that of its children', async () => {
+    const work = 'const end = Date.now() + 300; while (Date.now() < end);process.stdin.resume()'
+    const child = startChild(['sh', '-c', `"${process.execPath}" -e '${work}'; true`], { core: null })
+    try {
+      await expect.poll(() => cpuMicros(child.pid), { timeout: 10_000 }).toBeGreaterThan(200_000)
+    } finally {
+      // The grandchild ends with its standard input.
+      child.process.stdin?.end()
+      await child.stop()
+    }
+  })
+})
+
+describe('the report', () => {
+  test('a bench replaces its own section and leaves the others as they were', () => {
+    const first = replaceSection('', 'switch', 'old switches')
+    const both = replaceSection(first, 'peers', 'figures')
+    const again = replaceSection(both, 'switch', 'new switches')
+    expect(both).toContain('old switches')
+    expect(again).toContain('figures')
+    expect(again).toContain('new switches')
+    expect(again).not.toContain('old switches')
+    expect(again.indexOf('figures')).toBeLessThan(again.indexOf('new switches'))
+    expect(replaceSection(again, 'switch', 'new switches')).toBe(again)
+  })
+
+  test('a table gives medians, spread and the ratio to the yardstick, cheapest first', () => {
+    const round = (cpuMicros: number, requestsPerSecond: number): Round => {
+      return { requests: 1000, errors: 1, requestsPerSecond, cpuMicros, busy: 0.5, p50Ms: 1, p99Ms: 2 }
+    }
+    const rows = renderTable(
+      new Map([
+        ['nginx', [round(20, 1000), round(24, 1200), round(22, 1100)]],
+        ['Turnout', [round(11, 2000)]],
+      ]),
+      ['nginx', 'HAProxy'],
+    ).split('\n')
+    expect(rows[0]).toContain('× nginx')
+    expect(rows[0]).not.toContain('HAProxy')
+    expect(rows[2]).toBe('| Turnout | 11.0 (11.0–11.0) | 0.50 | 2,000 (2,000–2,000) | 50 % | 1.00 | 2.00 | 1 |')
+    expect(rows[3]).toBe('| nginx | 22.0 (20.0–24.0) | 1.00 | 1,100 (1,000–1,200) | 50 % | 1.00 | 2.00 | 3 |')
+  })
+})

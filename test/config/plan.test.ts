@@ -1,0 +1,148 @@
+import { expect, test } from 'vitest'
+import { validateService } from '../../src/config/check.ts'
+import { parseSpec } from '../../src/config/load.ts'
+import { planHealth, planLimits, planService, planTimeouts } from '../../src/config/plan.ts'
+import type { ServiceSpec } from '../../src/config/schema.ts'
+
+function spec(changes: object = {}): ServiceSpec {
+  const checked = validateService({
+    routes: [{ host: 'Shop.Example' }],
+    pools: { blue: { version: '1.0', targets: ['http://a'] }, green: { targets: ['https://b:8443'] } },
+    live: 'blue',
+    ...changes,
+  })
+  if ('faults' in checked) throw new Error(JSON.stringify(checked.faults))
+  return checked.spec
+}
+
+const plan = (changes: object = {}) => planService('shop', spec(changes))
+
+test('a plan has every default with its unit resolved', () => {
+  expect(plan()).toEqual({
+    name: 'shop',
+    routes: [{ host: 'shop.example', path: '/', method: null, header: [] }],
+    pools: [
+      { name: 'blue', version: '1.0', targets: ['http://a:80'] },
+      { name: 'green', version: '', targets: ['https://b:8443'] },
+    ],
+    weights: { blue: 100, green: 0 },
+    rules: [],
+    visitor: [{ from: 'own' }],
+    sticky: {
+      pool: true,
+      target: false,
+      cookie: 'turnout',
+      maxAgeS: 604_800,
+      attributes: '; Path=/; Max-Age=604800; HttpOnly; SameSite=Lax',
+    },
+    balance: 'least-request',
+    failover: null,
+    probed: false,
+    timeouts: { connectMs: 3_000, responseMs: 60_000, idleMs: 60_000 },
+    debugHeaders: false,
+  })
+})
+
+test('plans are plain data that a thread can be sent', () => {
+  const whole = plan({ rules: [{ name: 'a', when: { cookie: { B: '1' } }, to: 'blue' }], health: {} })
+  expect(structuredClone(whole)).toEqual(whole)
+  expect(JSON.parse(JSON.stringify(whole))).toEqual(whole)
+})
+
+test('names of headers are lower-case, names of cookies stay, and a plain address is a network of one', () => {
+  const when = {
+    header: { 'X-Staff': 'Yes' },
+    cookie: { Beta: '*' },
+    cidr: ['10.0.0.0/8', '192.0.2.7', '::1'],
+    visitor: ['u'],
+  }
+  const { rules, routes } = plan({
+    routes: [{ header: { 'X-API': 'V2' }, method: 'get' }],
+    rules: [
+      { name: 'a', when, to: 'green', pin: true },
+      { name: 'b', when: { visitor: ['x'] }, deny: 'green' },
+    ],
+  })
+  expect(routes).toEqual([{ host: '*', path: '/', method: 'GET', header: [['x-api', 'V2']] }])
+  expect(rules).toEqual([
+    {
+      name: 'a',
+      header: [['x-staff', 'Yes']],
+      cookie: [['Beta', '*']],
+      visitor: ['u'],
+      cidr: ['10.0.0.0/8', '192.0.2.7/32', '::1/128'],
+      to: 'green',
+      deny: null,
+      pin: true,
+    },
+    { name: 'b', header: [], cookie: [], visitor: ['x'], cidr: [], to: null, deny: 'green', pin: false },
+  ])
+})
+
+test('every visitor source is understood', () => {
+  expect(plan({ visitor: ['header:X-User-Id', 'cookie:Uid', 'jwt:Sub', 'cookie', 'address'] }).visitor).toEqual([
+    { from: 'header', name: 'x-user-id' },
+    { from: 'cookie', name: 'Uid' },
+    { from: 'jwt', claim: 'Sub' },
+    { from: 'own' },
+    { from: 'address' },
+  ])
+})
+
+test('sticky false is null, and flags of the cookie are written out', () => {
+  expect(plan({ sticky: false }).sticky).toBeNull()
+  expect(plan({ sticky: { secure: true, sameSite: 'none', maxAge: '1.5s' } }).sticky?.attributes).toBe(
+    '; Path=/; Max-Age=1; HttpOnly; SameSite=None; Secure',
+  )
+  expect(plan({ sticky: { sameSite: 'strict' } }).sticky?.attributes).toContain('; SameSite=Strict')
+})
+
+test('without health nothing is probed', () => {
+  expect(planHealth(spec())).toBeNull()
+  expect(plan().probed).toBe(false)
+})
+
+test('a health plan has milliseconds and ranges', () => {
+  const health = {
+    interval: '500ms',
+    status: '200-299,304',
+    json: { 'db.ok': true },
+    expectVersion: 'version',
+    host: 'a',
+  }
+  expect(planHealth(spec({ health }))).toEqual({
+    path: '/health',
+    intervalMs: 500,
+    timeoutMs: 2_000,
+    healthyAfter: 2,
+    unhealthyAfter: 3,
+    statuses: [
+      [200, 299],
+      [304, 304],
+    ],
+    host: 'a',
+    json: [['db.ok', true]],
+    expectVersion: 'version',
+  })
+  expect(planHealth(spec({ health: {} }))).toMatchObject({
+    intervalMs: 5_000,
+    host: null,
+    json: [],
+    expectVersion: null,
+  })
+  expect(plan({ health }).probed).toBe(true)
+})
+
+test('limits and time-outs of the whole process are numbers', () => {
+  const result = parseSpec('limits: { headersMax: 99 }\ntimeouts: { head: 1.5s }', { env: {}, source: '' })
+  if ('faults' in result) throw new Error('unexpected')
+  expect(planLimits(result.spec.limits)).toMatchObject({ headersMax: 99, headBytesMax: 32_768 })
+  expect(planTimeouts(result.spec.timeouts)).toEqual({
+    headMs: 1_500,
+    bodyMs: 30_000,
+    keepAliveMs: 75_000,
+    sendMs: 30_000,
+    upstreamKeepAliveMs: 4_000,
+    shutdownMs: 30_000,
+  })
+})

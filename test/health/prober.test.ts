@@ -1,0 +1,196 @@
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { systemClock } from '../../src/clock.ts'
+import { createHealth } from '../../src/health/health.ts'
+import { allocateSharedMemory, FIELD, laneOffset } from '../../src/metrics/layout.ts'
+import { fakeControl, healthPlan, json, planHealth, refusingUrl, standingClock, startTarget } from './stand-in.ts'
+
+const ok = json({ status: 'ok' })
+const broken = json({ status: 'broken' }, 500)
+
+function start(fake: ReturnType<typeof fakeControl>, clock = systemClock, memory = allocateSharedMemory(2)) {
+  const health = createHealth({ control: fake.control, clock, planHealth, memory, random: Math.random })
+  onTestFinished(() => health.stop())
+  return { health, memory }
+}
+
+const eventually = (check: () => void) => vi.waitFor(check, { timeout: 5000, interval: 5 })
+
+describe('active probes', () => {
+  it('find a healthy, a failing and a refusing target, and tell each change once', async () => {
+    const up = await startTarget(ok)
+    const down = await startTarget(broken)
+    const refusing = await refusingUrl()
+    const fake = fakeControl({ shop: { health: healthPlan(), targets: [up.url, down.url, refusing] } })
+    start(fake)
+    await eventually(() => {
+      expect(fake.target('shop', up.url).health).toBe('healthy')
+      expect(fake.target('shop', down.url).health).toBe('unhealthy')
+      expect(fake.target('shop', refusing).health).toBe('unhealthy')
+    })
+    const requests = up.seen.requests
+    await eventually(() => expect(up.seen.requests).toBeGreaterThan(requests + 3))
+    expect(fake.batches.flat()).toHaveLength(3)
+    expect(fake.batches.flat().find(({ target }) => target === down.url)?.detail).toBe('GET /health answered 500')
+  })
+
+  it('see a target go down and come back', async () => {
+    const target = await startTarget(ok)
+    const fake = fakeControl({ shop: { health: healthPlan(), targets: [target.url] } })
+    start(fake)
+    await eventually(() => expect(fake.target('shop', target.url).health).toBe('healthy'))
+    target.answerWith(broken)
+    await eventually(() => expect(fake.target('shop', target.url).health).toBe('unhealthy'))
+    target.answerWith(ok)
+    await eventually(() => expect(fake.target('shop', target.url).health).toBe('healthy'))
+  })
+
+  it('see a target that hangs within unhealthyAfter intervals', async () => {
+    const target = await startTarget(ok)
+    const plan = healthPlan({ intervalMs: 300, timeoutMs: 100 })
+    const fake = fakeControl({ shop: { health: plan, targets: [target.url] } })
+    start(fake)
+    await eventually(() => expect(fake.target('shop', target.url).health).toBe('healthy'))
+    const requests = target.seen.requests
+    await eventually(() => expect(target.seen.requests).toBe(requests + 1))
+    target.answerWith(() => {})
+    const startedMs = performance.now()
+    await eventually(() => expect(fake.target('shop', target.url).health).toBe('unhealthy'))
+    // The exact bound is a law of state.ts; here timers may be late by an interval on a busy machine.
+    expect(performance.now() - startedMs).toBeLessThan((plan.unhealthyAfter + 1) * plan.intervalMs)
+  })
+
+  it('do not believe the first passes of a target that was known to be unhealthy', async () => {
+    const target = await startTarget(ok)
+    const fake = fakeControl({ shop: { health: healthPlan({ healthyAfter: 5 }), targets: [target.url] } })
+    fake.target('shop', target.url).health = 'unhealthy'
+    start(fake)
+    await eventually(() => expect(fake.target('shop', target.url).health).toBe('healthy'))
+    expect(target.seen.requests).toBeGreaterThanOrEqual(5)
+  })
+
+  it('leave out maint targets and pools, but not standby and draining ones', async () => {
+    const targets = await Promise.all([0, 1, 2].map(() => startTarget(ok)))
+    const [maint, standby, drain] = targets
+    const fake = fakeControl({ shop: { health: healthPlan(), targets: targets.map(({ url }) => url) } })
+    fake.setAdmin('shop', maint.url, 'maint')
+    fake.setAdmin('shop', standby.url, 'standby')
+    fake.setAdmin('shop', drain.url, 'drain')
+    start(fake)
+    await eventually(() => expect(Math.min(standby.seen.requests, drain.seen.requests)).toBeGreaterThan(3))
+    expect(maint.seen.requests).toBe(0)
+    fake.setAdmin('shop', maint.url, 'ready')
+    await eventually(() => expect(fake.target('shop', maint.url).health).toBe('healthy'))
+    fake.setPoolAdmin('shop', 'maint')
+    await eventually(() => expect(standby.sockets.size).toBe(0))
+  })
+
+  it('follow the spec: new targets are probed, gone ones are not, unchanged ones keep their state', async () => {
+    const kept = await startTarget(ok)
+    const gone = await startTarget(ok)
+    const added = await startTarget(ok)
+    const health = healthPlan()
+    const fake = fakeControl({ shop: { health, targets: [kept.url, gone.url] } })
+    start(fake)
+    await eventually(() => expect(fake.target('shop', gone.url).health).toBe('healthy'))
+    await eventually(() => expect(fake.target('shop', kept.url).health).toBe('healthy'))
+    fake.set({ shop: { health, targets: [kept.url, added.url] } })
+    await eventually(() => expect(fake.target('shop', added.url).health).toBe('healthy'))
+    const requests = gone.seen.requests
+    const [now, then] = [kept.seen.requests, kept.seen.requests + 4]
+    await eventually(() => expect(kept.seen.requests).toBeGreaterThanOrEqual(then))
+    expect(now).toBeGreaterThan(0)
+    expect(gone.seen.requests).toBe(requests)
+    expect(fake.batches.flat().filter(({ target }) => target === kept.url)).toHaveLength(1)
+  })
+
+  it('take up a changed plan at once', async () => {
+    const target = await startTarget(json({ version: '1.1' }))
+    const slow = healthPlan({ intervalMs: 3_600_000 })
+    const fake = fakeControl({ shop: { health: slow, targets: [target.url] } })
+    start(fake)
+    await eventually(() => expect(fake.target('shop', target.url).health).toBe('healthy'))
+    const strict = healthPlan({ expectVersion: 'version' })
+    fake.set({ shop: { health: strict, version: '1.0', targets: [target.url] } })
+    await eventually(() => expect(fake.target('shop', target.url).health).toBe('unhealthy'))
+    fake.set({ shop: { health: { ...strict, intervalMs: 41 }, version: '1.1', targets: [target.url] } })
+    await eventually(() => expect(fake.target('shop', target.url).health).toBe('healthy'))
+  })
+
+  it('forget what they found when a service is no longer probed', async () => {
+    const target = await startTarget(broken)
+    const fake = fakeControl({ shop: { health: healthPlan(), targets: [target.url] } })
+    start(fake)
+    await eventually(() => expect(fake.target('shop', target.url).health).toBe('unhealthy'))
+    fake.set({ shop: { health: null, targets: [target.url] } })
+    await eventually(() => expect(fake.target('shop', target.url).health).toBe('unknown'))
+  })
+
+  it('report again what control has refused', async () => {
+    const target = await startTarget(ok)
+    const fake = fakeControl({ shop: { health: healthPlan(), targets: [target.url] } })
+    fake.refuse(true)
+    start(fake)
+    await eventually(() => expect(fake.batches.length).toBeGreaterThan(1))
+    fake.refuse(false)
+    await eventually(() => expect(fake.target('shop', target.url).health).toBe('healthy'))
+  })
+
+  it('do not let a crowd of hanging targets keep the others waiting', async () => {
+    const hanging = await startTarget(() => {})
+    const up = await startTarget(ok)
+    const crowd = Object.fromEntries(
+      Array.from({ length: 100 }, (_, index) => [
+        `s${index}`,
+        { health: healthPlan({ timeoutMs: 20_000 }), targets: [hanging.url] },
+      ]),
+    )
+    const fake = fakeControl({ ...crowd, shop: { health: healthPlan(), targets: [up.url] } })
+    start(fake)
+    await eventually(() => expect(hanging.seen.requests).toBe(100))
+    const requests = up.seen.requests
+    await eventually(() => expect(up.seen.requests).toBeGreaterThan(requests + 2))
+  })
+
+  it('end with everything that they opened', async () => {
+    const target = await startTarget(() => {})
+    const fake = fakeControl({ shop: { health: healthPlan({ timeoutMs: 60_000 }), targets: [target.url] } })
+    const { health } = start(fake)
+    await eventually(() => expect(target.seen.requests).toBe(1))
+    await health.stop()
+    expect(fake.listeners.size).toBe(0)
+    await eventually(() => expect(target.sockets.size).toBe(0))
+    expect(fake.batches).toEqual([])
+  })
+})
+
+describe('the sweep over the counters', () => {
+  const targets = ['http://127.0.0.1:1', 'http://127.0.0.1:2']
+
+  it('ejects a target that fails in any worker, in a service without probes too', async () => {
+    const fake = fakeControl({ shop: { health: null, targets } })
+    const { clock, advance } = standingClock()
+    const { health, memory } = start(fake, clock)
+    advance(500)
+    memory.targets[laneOffset(0, 0) + FIELD.connectErrors] += 1
+    memory.targets[laneOffset(1, 0) + FIELD.connectErrors] += 2
+    memory.targets[laneOffset(1, 1) + FIELD.status2xx] += 7
+    advance(500)
+    const sweptAtMs = clock.nowMs()
+    advance(1)
+    await eventually(() => expect(fake.target('shop', targets[0]).ejectedUntilMs).toBe(sweptAtMs + 10_000))
+    expect(fake.target('shop', targets[1]).ejectedUntilMs).toBe(0)
+    expect(fake.batches).toHaveLength(1)
+    advance(5000)
+    await health.stop()
+    expect(fake.batches).toHaveLength(1)
+  })
+
+  it('leaves no timer behind', async () => {
+    const fake = fakeControl({ shop: { health: healthPlan(), targets } })
+    const { clock, timers } = standingClock()
+    const { health } = start(fake, clock)
+    expect(timers()).toBe(3)
+    await health.stop()
+    expect(timers()).toBe(0)
+  })
+})

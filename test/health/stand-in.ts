@@ -1,0 +1,186 @@
+/**
+ * What the tests of this room put in the place of the others: a control that applies observations to a snapshot, a clock
+ * that only moves when told, and targets on loopback that answer as a test wants.
+ */
+import { createServer, type RequestListener } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import { createServer as createTcpServer } from 'node:net'
+import { onTestFinished } from 'vitest'
+import type { Control, ControlEvent, Observation, Snapshot } from '../../src/change.ts'
+import type { Clock } from '../../src/clock.ts'
+import type { HealthPlan } from '../../src/config/plan.ts'
+import type { ServiceSpec } from '../../src/config/schema.ts'
+import type { AdminState, Health, ServiceStatus } from '../../src/table/types.ts'
+
+/** A plan as the config room would resolve it, quick enough for tests. */
+export function healthPlan(changes: Partial<HealthPlan> = {}): HealthPlan {
+  return {
+    path: '/health',
+    intervalMs: 40,
+    timeoutMs: 1000,
+    healthyAfter: 2,
+    unhealthyAfter: 3,
+    statuses: [[200, 299]],
+    host: null,
+    json: [],
+    expectVersion: null,
+    ...changes,
+  }
+}
+
+interface ServiceSketch {
+  readonly health: HealthPlan | null
+  readonly version?: string
+  readonly targets: readonly string[]
+}
+
+/** Takes the plan that a sketch put into the spec as it is. */
+export const planHealth = (spec: ServiceSpec): HealthPlan | null => (spec.health as unknown as HealthPlan) ?? null
+
+/** A control that holds one pool `blue` per service and applies what it is told; every batch is recorded. */
+export function fakeControl(initial: Readonly<Record<string, ServiceSketch>> = {}) {
+  const batches: (readonly Observation[])[] = []
+  const listeners = new Set<(event: ControlEvent) => void>()
+  let services: Record<string, ServiceSpec> = {}
+  let status: Record<string, ServiceStatus> = {}
+  let refuses = false
+
+  function set(sketches: Readonly<Record<string, ServiceSketch>>): void {
+    const before = status
+    services = {}
+    status = {}
+    for (const [name, { health, version = '1.0', targets }] of Object.entries(sketches)) {
+      services[name] = { health, pools: { blue: { version, targets } } } as unknown as ServiceSpec
+      const fresh = { admin: 'ready' as AdminState, drainUntilMs: 0, health: 'unknown' as Health, ejectedUntilMs: 0 }
+      const known = before[name]?.pools.blue.targets ?? {}
+      const entries = targets.map((url, slot) => [url, known[url] ?? { ...fresh, slot }])
+      const blue = { admin: 'ready' as AdminState, drainUntilMs: 0, targets: Object.fromEntries(entries) }
+      status[name] = { release: '1', releaseLast: 1, pools: { blue }, previous: null, slot: 0 }
+    }
+    tell()
+  }
+
+  function tell(): void {
+    const event: ControlEvent = { id: 0, atMs: 0, type: 'change', service: null, message: '', data: {} }
+    for (const listener of listeners) listener(event)
+  }
+
+  const target = (service: string, url: string) => status[service].pools.blue.targets[url]
+  const control: Control = {
+    snapshot: (): Snapshot => ({ revision: 1, epoch: 1, services, status }),
+    change: () => Promise.reject(new Error('not here')),
+    async observe(observations) {
+      batches.push(observations)
+      if (refuses) throw new Error('refused')
+      for (const { service, target: url, health, ejectedUntilMs } of observations) {
+        if (health !== undefined) target(service, url).health = health
+        if (ejectedUntilMs !== undefined) target(service, url).ejectedUntilMs = ejectedUntilMs
+      }
+    },
+    events: () => [],
+    subscribe(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+  }
+  set(initial)
+  return {
+    control,
+    batches,
+    listeners,
+    set,
+    target,
+    refuse: (on: boolean) => {
+      refuses = on
+    },
+    setAdmin: (service: string, url: string, admin: AdminState) => {
+      target(service, url).admin = admin
+      tell()
+    },
+    setPoolAdmin: (service: string, admin: AdminState) => {
+      status[service].pools.blue.admin = admin
+      tell()
+    },
+  }
+}
+
+/** A clock that stands still until `advance`; timers run in order of their time. */
+export function standingClock() {
+  let nowMs = 1_000_000
+  const timers = new Set<{ atMs: number; run: () => void; everyMs: number }>()
+  function add(delayMs: number, run: () => void, everyMs: number) {
+    const timer = { atMs: nowMs + delayMs, run, everyMs }
+    timers.add(timer)
+    return () => void timers.delete(timer)
+  }
+  const clock: Clock = {
+    nowMs: () => nowMs,
+    monotonicMs: () => nowMs,
+    after: (delayMs, run) => add(delayMs, run, 0),
+    every: (intervalMs, run) => add(intervalMs, run, intervalMs),
+  }
+  function advance(byMs: number): void {
+    const untilMs = nowMs + byMs
+    for (;;) {
+      const due = [...timers].filter(({ atMs }) => atMs <= untilMs).sort((a, b) => a.atMs - b.atMs)[0]
+      if (due === undefined) break
+      nowMs = Math.max(nowMs, due.atMs)
+      if (due.everyMs > 0) due.atMs += due.everyMs
+      else timers.delete(due)
+      due.run()
+    }
+    nowMs = untilMs
+  }
+  return { clock, advance, timers: () => timers.size }
+}
+
+/** A real HTTP target that answers with the listener; `requests` counts, `connections` are the open ones. */
+export async function startTarget(listener: RequestListener) {
+  const sockets = new Set<Socket>()
+  const seen = { requests: 0, connections: 0, url: '' }
+  let answer = listener
+  const server = createServer((request, response) => {
+    seen.requests++
+    answer(request, response)
+  })
+  server.on('connection', (socket: Socket) => {
+    seen.connections++
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
+  })
+  const url = await listen(server)
+  onTestFinished(() => stop())
+  const stop = async () => {
+    for (const socket of sockets) socket.destroy()
+    await new Promise((resolve) => server.close(resolve))
+  }
+  return {
+    url,
+    seen,
+    sockets,
+    stop,
+    answerWith: (next: RequestListener) => {
+      answer = next
+    },
+  }
+}
+
+/** A URL on loopback where nothing listens. */
+export async function refusingUrl(): Promise<string> {
+  const server = createTcpServer()
+  const url = await listen(server)
+  await new Promise((resolve) => server.close(resolve))
+  return url
+}
+
+async function listen(server: import('node:net').Server): Promise<string> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+/** An answer with a JSON body. */
+export const json =
+  (body: unknown, status = 200): RequestListener =>
+  (_request, response) => {
+    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+  }

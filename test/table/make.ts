@@ -1,0 +1,164 @@
+/** Makers for tests of the table: plans, status, tables, requests and draws, with everything that a test does not care about filled in. */
+import { applyDelta, emptyTable } from '../../src/table/build.ts'
+import { decide } from '../../src/table/decide.ts'
+import type {
+  Decision,
+  Draw,
+  OwnCookie,
+  PoolStatus,
+  RequestView,
+  RoutePlan,
+  RulePlan,
+  ServicePlan,
+  ServiceStatus,
+  StickyPlan,
+  Table,
+  TargetStatus,
+} from '../../src/table/types.ts'
+
+export const NOW_MS = 1_800_000_000_000
+export const noLoad = (): number => 0
+
+export const sticky: StickyPlan = {
+  pool: true,
+  target: false,
+  cookie: 'turnout',
+  maxAgeS: 604_800,
+  attributes: '; Path=/; Max-Age=604800; HttpOnly; SameSite=Lax',
+}
+
+export function makeRoute(route: Partial<RoutePlan> = {}): RoutePlan {
+  return { host: '*', path: '/', method: null, header: [], ...route }
+}
+
+export function makeRule(rule: Partial<RulePlan> & { name: string }): RulePlan {
+  return { header: [], cookie: [], visitor: [], cidr: [], to: null, deny: null, pin: false, ...rule }
+}
+
+/** Pools with `count` targets each; weights of 0 unless given. */
+export function makePlan(plan: Partial<ServicePlan> = {}, count = 1): ServicePlan {
+  const weights = plan.weights ?? { blue: 1, green: 0 }
+  const pools = Object.keys(weights).map((name) => ({
+    name,
+    version: '1.0',
+    targets: Array.from({ length: count }, (_, index) => `http://${name}-${index}.test:3000`),
+  }))
+  return {
+    name: 'shop',
+    routes: [makeRoute()],
+    pools,
+    weights,
+    rules: [],
+    visitor: [{ from: 'header', name: 'x-user-id' }, { from: 'own' }],
+    sticky,
+    balance: 'least-request',
+    failover: null,
+    probed: true,
+    timeouts: { connectMs: 3_000, responseMs: 60_000, idleMs: 60_000 },
+    debugHeaders: false,
+    ...plan,
+  }
+}
+
+export interface StatusOptions {
+  readonly release?: string
+  readonly slot?: number
+  /** By pool name. */
+  readonly pools?: Readonly<Record<string, Partial<Omit<PoolStatus, 'targets'>>>>
+  /** By target URL. */
+  readonly targets?: Readonly<Record<string, Partial<TargetStatus>>>
+}
+
+let slotLast = 0
+
+export function makeStatus(plan: ServicePlan, options: StatusOptions = {}): ServiceStatus {
+  const targetOf = (url: string): TargetStatus => ({
+    admin: 'ready',
+    drainUntilMs: 0,
+    health: 'healthy',
+    ejectedUntilMs: 0,
+    slot: ++slotLast,
+    ...options.targets?.[url],
+  })
+  const poolOf = (pool: ServicePlan['pools'][number]): PoolStatus => ({
+    admin: 'ready',
+    drainUntilMs: 0,
+    targets: Object.fromEntries(pool.targets.map((url) => [url, targetOf(url)])),
+    ...options.pools?.[pool.name],
+  })
+  return {
+    release: options.release ?? 'r1',
+    releaseLast: 1,
+    pools: Object.fromEntries(plan.pools.map((pool) => [pool.name, poolOf(pool)])),
+    previous: null,
+    slot: options.slot ?? 0,
+  }
+}
+
+/** The table of one service. */
+export function makeTable(plan: ServicePlan, options: StatusOptions = {}): Table {
+  const services = { [plan.name]: { plan, status: makeStatus(plan, options) } }
+  return applyDelta(emptyTable(), { epoch: 1, revision: 1, services })
+}
+
+export interface ViewOptions {
+  readonly method?: string
+  readonly host?: string
+  readonly path?: string
+  readonly address?: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly cookies?: Readonly<Record<string, string>>
+  readonly own?: OwnCookie | null
+}
+
+export function makeView(options: ViewOptions = {}): RequestView {
+  const { headers = {}, cookies = {} } = options
+  return {
+    method: options.method ?? 'GET',
+    host: options.host ?? 'shop.example.com',
+    path: options.path ?? '/',
+    address: options.address ?? '192.0.2.1',
+    header: (name) => (Object.hasOwn(headers, name) ? headers[name] : undefined),
+    cookie: (name) => (Object.hasOwn(cookies, name) ? cookies[name] : undefined),
+    ownCookie: () => options.own ?? null,
+  }
+}
+
+export const browser = { accept: 'text/html,*/*;q=0.8', 'user-agent': 'Mozilla/5.0' }
+
+export function makeOwn(own: Partial<OwnCookie> = {}): OwnCookie {
+  return { visitor: 'v1', service: 'shop', pool: 'blue', release: 'r1', target: '', pinned: false, ...own }
+}
+
+/** Draws that repeat from run to run: counters by slot, and a small generator of fractions (mulberry32). */
+export function makeDraw(seed = 1): Draw {
+  const counters = new Map<string, number>()
+  const count = (key: string) => {
+    const n = counters.get(key) ?? 0
+    counters.set(key, n + 1)
+    return n
+  }
+  let state = seed | 0
+  let ids = 0
+  return {
+    next: (slot) => count(`next ${slot}`),
+    turn: (slot) => count(`turn ${slot}`),
+    random() {
+      state = (state + 0x6d2b79f5) | 0
+      let t = Math.imul(state ^ (state >>> 15), 1 | state)
+      t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
+      return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
+    },
+    visitorId: () => `id-${seed}-${ids++}`,
+  }
+}
+
+/** One decision with plain draws. */
+export function decideOne(table: Table, options: ViewOptions = {}, draw: Draw = makeDraw(), nowMs = NOW_MS): Decision {
+  return decide(makeView(options), table, noLoad, draw, nowMs)
+}
+
+/** The name of the pool that a visitor key is sent to. */
+export function poolOfVisitor(table: Table, visitor: string): string | undefined {
+  return decideOne(table, { headers: { 'x-user-id': visitor } }).pool?.name
+}

@@ -1,0 +1,202 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import type { OwnCookie, VisitorSource } from '../../src/table/types.ts'
+import {
+  cookieValue,
+  decodeOwnCookie,
+  encodeOwnCookie,
+  KEY_LENGTH_MAX,
+  TOKEN_LENGTH_MAX,
+  tokenClaim,
+  visitorKey,
+} from '../../src/table/visitor.ts'
+import { makeOwn, makeView, type ViewOptions } from './make.ts'
+
+const token = (payload: unknown) => `Bearer x.${Buffer.from(JSON.stringify(payload)).toString('base64url')}.y`
+
+const all: readonly VisitorSource[] = [
+  { from: 'header', name: 'x-user-id' },
+  { from: 'cookie', name: 'uid' },
+  { from: 'jwt', claim: 'sub' },
+  { from: 'own' },
+  { from: 'address' },
+]
+
+describe('visitor key', () => {
+  const given: ViewOptions = {
+    headers: { 'x-user-id': 'h', authorization: token({ sub: 'j' }) },
+    cookies: { uid: 'c' },
+    own: makeOwn({ visitor: 'o' }),
+    address: 'a',
+  }
+  const key = (options: ViewOptions, sources = all) => visitorKey(makeView(options), sources, options.own ?? null)
+
+  test('is the first found in the order of the sources', () => {
+    expect(key(given)).toBe('h')
+    expect(key(given, all.slice(1))).toBe('c')
+    expect(key(given, all.slice(2))).toBe('j')
+    expect(key(given, all.slice(3))).toBe('o')
+    expect(key(given, all.slice(4))).toBe('a')
+    expect(key(given, all.toReversed())).toBe('a')
+    expect(key(given, [])).toBeNull()
+  })
+
+  test('passes over what is absent, empty or too long', () => {
+    const { own, address } = given
+    expect(key({ own, address })).toBe('o')
+    expect(key({ own, address, headers: { 'x-user-id': '' }, cookies: { uid: '' } })).toBe('o')
+    expect(key({ own, address, headers: { 'x-user-id': 'x'.repeat(KEY_LENGTH_MAX + 1) } })).toBe('o')
+    expect(key({ address: 'x'.repeat(KEY_LENGTH_MAX) })).toHaveLength(KEY_LENGTH_MAX)
+    expect(key({ address: '' })).toBeNull()
+  })
+})
+
+describe('claim of a token', () => {
+  test('is text or a number of the payload, in any alphabet', () => {
+    expect(tokenClaim(token({ sub: 'u-17' }), 'sub')).toBe('u-17')
+    expect(tokenClaim(token({ sub: 17 }), 'sub')).toBe('17')
+    expect(tokenClaim(token({ sub: 'Žofie ÿ?>' }), 'sub')).toBe('Žofie ÿ?>')
+    expect(tokenClaim(token({ 'https://x/id': 'u' }).replace('Bearer', 'bearer '), 'https://x/id')).toBe('u')
+  })
+
+  test.each([
+    undefined,
+    '',
+    'Bearer',
+    'Bearer ',
+    'Bearer a.b',
+    'Bearer .',
+    'Bearer ..',
+    'Bearer a.!!!.c',
+    'Bearer a.e30.c',
+    'Basic dTpw',
+    'Basic a.eyJzdWIiOiJ1In0.c',
+    'Bearer a.bnVsbA.c',
+    'Bearer a.W10.c',
+    'Bearer a._____w.c',
+    token({ sub: null }),
+    token({ sub: true }),
+    token({ sub: ['u'] }),
+    token({ sub: { id: 'u' } }),
+    token({ Sub: 'u' }),
+    token('sub'),
+  ])('%j has none', (authorization) => {
+    expect(tokenClaim(authorization, 'sub')).toBeNull()
+  })
+
+  test('is not looked for in the prototype, nor in long tokens', () => {
+    for (const claim of ['constructor', 'toString', '__proto__']) expect(tokenClaim(token({}), claim)).toBeNull()
+    expect(tokenClaim(token({ sub: 'u', pad: 'x'.repeat(TOKEN_LENGTH_MAX) }), 'sub')).toBeNull()
+  })
+
+  test('never throws', () => {
+    fc.assert(
+      fc.property(
+        fc.string(),
+        fc.string(),
+        (text, claim) => void [tokenClaim(text, claim), tokenClaim(`Bearer a.${text}.b`, claim)],
+      ),
+    )
+  })
+})
+
+describe('cookie value', () => {
+  test.each([
+    ['a=1', 'a', '1'],
+    ['b=2; a=1', 'a', '1'],
+    ['a=1; a=2', 'a', '1'],
+    ['b=2;a=1;c=3', 'a', '1'],
+    ['xa=1; a=2', 'a', '2'],
+    ['ax=1; a=2', 'a', '2'],
+    ['A=1; a=2', 'a', '2'],
+    ['a="x y"', 'a', 'x y'],
+    ['a="', 'a', '"'],
+    ['a=""', 'a', ''],
+    ['a=', 'a', ''],
+    ['a = 1 ', 'a', '1'],
+    ['\ta=b=c==', 'a', 'b=c=='],
+    ['b=a=1', 'a', undefined],
+    ['a', 'a', undefined],
+    ['a; =1', 'a', undefined],
+    ['', 'a', undefined],
+    [';;;', 'a', undefined],
+    ['__proto__=1', 'constructor', undefined],
+  ])('of %j under %s is %j', (header, name, value) => {
+    expect(cookieValue(header, name)).toBe(value)
+  })
+
+  test('takes linear time', () => {
+    for (const piece of ['a', ' ', ';', '=', 'a=', 'a;', '" ', 'turnou ']) {
+      expect(cookieValue(piece.repeat(300_000), 'turnout')).toBeUndefined()
+    }
+  })
+
+  test('finds what was joined', () => {
+    const name = fc.stringMatching(/^[a-z]{1,3}$/)
+    const value = fc.stringMatching(/^[A-Za-z0-9~._-]{0,8}$/)
+    fc.assert(
+      fc.property(fc.array(fc.tuple(name, value), { minLength: 1 }), (pairs) => {
+        const header = pairs.map(([n, v]) => `${n}=${v}`).join('; ')
+        for (const [n] of pairs) expect(cookieValue(header, n)).toBe(pairs.find((pair) => pair[0] === n)?.[1])
+      }),
+    )
+  })
+})
+
+describe('payload of our cookie', () => {
+  const name = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/)
+  const ownOf: fc.Arbitrary<OwnCookie> = fc.record({
+    visitor: fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/),
+    service: name,
+    pool: name,
+    release: name,
+    target: fc.stringMatching(/^[a-z0-9]{0,6}$/),
+    pinned: fc.boolean(),
+  })
+
+  test('reads back as it was written, in cookie-safe characters', () => {
+    fc.assert(
+      fc.property(ownOf, (own) => {
+        const payload = encodeOwnCookie(own)
+        expect(payload).toMatch(/^[A-Za-z0-9_.~-]{1,384}$/)
+        expect(decodeOwnCookie(payload)).toEqual(own)
+      }),
+    )
+    expect(encodeOwnCookie(makeOwn())).toBe('k~v1~shop~blue~r1~')
+  })
+
+  test('one that reads at all is exactly what would be written', () => {
+    const near = fc.string({ unit: fc.constantFrom(...'kp~~~~ab1.-_ ;"'), maxLength: 30 })
+    fc.assert(
+      fc.property(near, (payload) => {
+        const own = decodeOwnCookie(payload)
+        if (own !== null) expect(encodeOwnCookie(own)).toBe(payload)
+      }),
+      { numRuns: 2_000 },
+    )
+  })
+
+  test.each([
+    '',
+    'k',
+    'k~v~s~b~r1',
+    'k~v~s~b~r1~~',
+    'x~v~s~b~r1~',
+    'k~~s~b~r1~',
+    'k~v~s~~r1~',
+    'k~v~s~.b~r1~',
+    'k~v~s~b~r1~t\n',
+    ' k~v~s~b~r1~',
+    'k~v w~s~b~r1~',
+    `k~${'v'.repeat(65)}~s~b~r1~`,
+    `k~v~${'s'.repeat(64)}~b~r1~`,
+    'k~v~s~b~r1~__proto__',
+    'k~'.repeat(100_000),
+  ])('%j is refused', (payload) => {
+    expect(decodeOwnCookie(payload)).toBeNull()
+  })
+
+  test('writing what could not be read back is a bug', () => {
+    expect(() => encodeOwnCookie(makeOwn({ visitor: 'a~b' }))).toThrow('not a payload')
+  })
+})

@@ -1,0 +1,379 @@
+/**
+ * The house rules (DESIGN §7) as a test: limits of size, who may import what, words that have one owner, no dead files, and
+ * that what the documents say is so. Each rule is a function from facts to sentences of fault; the first block of tests
+ * runs the rules on made-up files that break them, so that a rule that sees nothing is seen.
+ */
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { posix } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { parseSpec, printFault } from '../src/config/load.ts'
+import { ERRORS } from '../src/errors.ts'
+import { type FileFacts, readFacts } from './helpers/source.ts'
+
+const ROOT = new URL('..', import.meta.url)
+const read = (path: string) => readFileSync(new URL(path, ROOT), 'utf8')
+const exists = (path: string) => existsSync(new URL(path, ROOT))
+
+const FILE_LINES_MAX = 300
+const FUNCTION_LINES_MAX = 70
+/** Files longer than this open with a comment on what they are. */
+const LINES_WITHOUT_OPENING = 60
+const OPENING_LINES_MAX = 24
+
+/** Where programs begin; a file that none of them reaches is dead. */
+const ENTRIES = ['src/main.ts', 'src/demo/main.ts', 'src/config/schema-file.ts', 'src/dataplane/worker.ts']
+
+/** No I/O, no clock, no chance: these import only each other and types. */
+const PURE =
+  /^src\/(table\/.*|health\/(state|outlier)|rollout\/(state|strategy|verdict)|control\/(apply|reconcile|record)|change|errors|metrics\/layout)\.ts$/
+const IMPURE_WORDS =
+  /^(Date|new Date\(\)|Math\.random|process|performance|setTimeout|setInterval|setImmediate|queueMicrotask|crypto|fetch|console|Atomics)(\.|$)/
+const CLOCK_WORDS = /^(globalThis\.)?(Date\.now|new Date\(\)|setTimeout|setInterval)$/
+
+/** Packages and modules with owners: nobody else imports them at run time. */
+const OWNERS: readonly (readonly [module: RegExp, owner: RegExp])[] = [
+  [/^(fastify|@fastify\/.*)$/, /^src\/admin\//],
+  [/^prom-client$/, /^src\/metrics\//],
+  [/^ioredis$/, /^src\/store\/redis/],
+  [/^node:sqlite$/, /^src\/store\/sqlite/],
+  [/^pino$/, /^src\/(main|log)\.ts$/],
+  [/^undici$/, /^src\/(health|rollout|cli|demo)\//],
+  [/^node:(net|tls|http2)$/, /^src\/dataplane\//],
+  [/^node:(http|https)$/, /^src\/demo\//],
+  [/^node:worker_threads$/, /^src\/(dataplane\/|main\.ts$|workers\.ts$)/],
+  [/^yaml$/, /^src\/config\//],
+  [/^(ajv|ajv-formats)$/, /^src\/(config|admin)\//],
+  [/^typebox/, /^src\/(config|admin)\//],
+  [/^(node:)?timers(\/promises)?$/, /^src\/clock\.ts$/],
+]
+/** Parts of an owned module that open no socket, so that anyone may use them. */
+const HARMLESS: Readonly<Record<string, ReadonlySet<string>>> = {
+  'node:net': new Set(['isIP', 'isIPv4', 'isIPv6']),
+  'node:http': new Set(['STATUS_CODES']),
+}
+
+/** What every room may use of others at run time: the pure vocabulary, time, and the layout of the counters. */
+const COMMON_GROUND = /^src\/(errors|clock|change|table\/.*|metrics\/(layout|counters))\.ts$/
+/** Uses between rooms beyond it, each with its reason. */
+const DOORS: readonly (readonly [from: RegExp, to: RegExp, because: string])[] = [
+  [/^src\/admin\//, /^src\/config\/schema[a-z-]*\.ts$/, 'one schema for the file and the bodies'],
+  [/^src\/admin\//, /^src\/metrics\/[a-z-]+\.ts$/, 'status and /metrics show the same sums'],
+]
+
+type Facts = ReadonlyMap<string, FileFacts>
+type Rule = (facts: Facts) => string[]
+
+const room = (path: string) => (path.split('/').length > 2 ? path.split('/')[1] : null)
+
+/** A rule that looks at one file at a time. */
+const each =
+  (look: (file: FileFacts) => Iterable<string>): Rule =>
+  (facts) =>
+    [...facts.values()].flatMap((file) => [...look(file)])
+
+const sizes = each(function* (file) {
+  if (file.lines > FILE_LINES_MAX) yield `${file.path} has ${file.lines} lines`
+  for (const { name, line, lines } of file.functions) {
+    if (lines > FUNCTION_LINES_MAX) yield `${file.path}:${line} ${name} has ${lines} lines`
+  }
+})
+
+const names = each(function* ({ path, classes, barrel }) {
+  const parts = path.replace(/\.ts$/, '').split('/').slice(1)
+  for (const part of parts) {
+    if (!/^[a-z0-9]+(-[a-z0-9]+)*$/.test(part)) yield `${path}: file names are lower-case`
+    if (/(^|-)(utils?|common|helpers?|managers?|misc)(-|$)/.test(part)) yield `${path}: "${part}" says nothing`
+  }
+  for (const name of classes) if (/^I[A-Z]|Impl$/.test(name)) yield `${path}: class ${name}`
+  if (barrel) yield `${path} only passes on what others export`
+})
+
+const comments = each(function* ({ path, text, lines, undocumented, classes }) {
+  if (/\b(TODO|FIXME|XXX)\b/.test(text)) yield `${path} leaves something to do`
+  const opening = /^(?:#!.*\n)?\/\*\*[\s\S]*?\*\//.exec(text)?.[0].split('\n').length ?? 0
+  if (lines > LINES_WITHOUT_OPENING && (opening < 3 || opening > OPENING_LINES_MAX)) {
+    yield `${path} opens with ${opening} lines of comment`
+  }
+  // A class is the noun of its file, so the opening may be the sentence on it.
+  for (const name of opening > 0 ? undocumented.filter((name) => !classes.includes(name)) : undocumented)
+    yield `${path} exports ${name} without a sentence on it`
+})
+
+const purity = each(function* ({ path, imports, words }) {
+  if (!PURE.test(path)) return
+  for (const { from, file, typeOnly, line } of imports) {
+    if (file === null || (!typeOnly && !PURE.test(file))) yield `${path}:${line} is pure but imports ${from}`
+  }
+  for (const { word, line } of words) if (IMPURE_WORDS.test(word)) yield `${path}:${line} is pure but uses ${word}`
+})
+
+const owners = each(function* ({ path, imports, words }) {
+  for (const { from, file, typeOnly, names: taken, line } of imports) {
+    if (file !== null || typeOnly || taken.every((name) => HARMLESS[from]?.has(name))) continue
+    const fault = OWNERS.some(([module, owner]) => module.test(from) && !owner.test(path))
+    if (fault) yield `${path}:${line} imports ${from}, which it does not own`
+  }
+  if (path === 'src/clock.ts') return
+  for (const { word, line } of words) if (CLOCK_WORDS.test(word)) yield `${path}:${line} uses ${word}; ask the clock`
+})
+
+const sideways = each(function* ({ path, imports }) {
+  const own = room(path)
+  if (own === null || own === 'demo' || ENTRIES.includes(path)) return
+  for (const { file, typeOnly, line } of imports) {
+    if (file === null || typeOnly || room(file) === own || COMMON_GROUND.test(file)) continue
+    if (!DOORS.some(([from, to]) => from.test(path) && to.test(file))) yield `${path}:${line} reaches over to ${file}`
+  }
+})
+
+/** Files of this project that the file needs, types included. */
+const needs = (file: FileFacts) => [...file.imports.flatMap((entry) => entry.file ?? []), ...file.urls]
+
+const unbuilt = each(function* ({ path, urls }) {
+  // The compiler rewrites imports, not URLs: in dist the file is called .js.
+  for (const url of urls) if (url.endsWith('.ts')) yield `${path} names ${url} by a URL, which dist does not have`
+})
+
+const missing: Rule = (facts) =>
+  [...facts.values()].flatMap((file) =>
+    needs(file)
+      .filter((path) => path.endsWith('.ts') && !facts.has(path))
+      .map((path) => `${file.path} imports ${path}, which is not there`),
+  )
+
+const dead: Rule = (facts) => {
+  const alive = new Set(ENTRIES.filter((path) => facts.has(path)))
+  for (const path of alive) {
+    const file = facts.get(path)
+    if (file !== undefined) for (const next of needs(file)) alive.add(next)
+  }
+  return [...facts.keys()].filter((path) => !alive.has(path)).map((path) => `nothing reaches ${path}`)
+}
+
+/** Cycles of imports at run time; each is told once. */
+const cycles: Rule = (facts) => {
+  const done = new Set<string>()
+  const found: string[] = []
+  const walk = (path: string, trail: readonly string[]) => {
+    const start = trail.indexOf(path)
+    if (start >= 0) found.push([...trail.slice(start), path].join(' → '))
+    if (start >= 0 || done.has(path)) return
+    for (const { file, typeOnly } of facts.get(path)?.imports ?? []) {
+      if (file !== null && !typeOnly) walk(file, [...trail, path])
+    }
+    done.add(path)
+  }
+  for (const path of facts.keys()) walk(path, [])
+  return found
+}
+
+/** Error codes that no file but the table itself names. */
+function unusedCodes(facts: Facts, codes: readonly string[]): string[] {
+  const used = new Set<string>()
+  for (const file of facts.values()) {
+    if (file.path === 'src/errors.ts') continue
+    for (const text of file.strings) used.add(text)
+    for (const { word } of file.words) if (word.startsWith('ERRORS.')) used.add(word.slice('ERRORS.'.length))
+  }
+  return codes.filter((code) => !used.has(code))
+}
+
+/** Code → status of the table under the heading on error codes; rows are `| \`code\` | status | … |`. */
+function errorTable(markdown: string): Record<string, number> {
+  const section = /^#+ .*error codes?.*$([\s\S]*?)(?=^#+ |$(?![\s\S]))/im.exec(markdown)?.[1] ?? ''
+  const rows = section.matchAll(/^\|\s*`([a-z0-9_]+)`\s*\|\s*(\d{3})\s*\|/gm)
+  return Object.fromEntries([...rows].map(([, code, status]) => [code, Number(status)]))
+}
+
+/** Paths of this repository that a document names: link targets, and words in backticks that look like one. */
+function namedPaths(markdown: string): string[] {
+  const prose = markdown.replace(/^```[\s\S]*?^```/gm, '')
+  const links = [...prose.matchAll(/\]\(([^)\s#]+)[^)]*\)/g)].map(([, path]) => path)
+  const words = [...prose.matchAll(/`([^`\s]+)`/g)].map(([, word]) => word)
+  const looksLikeOne = (word: string) =>
+    /^(src|test|bench|config|\.ci)\/[\w./-]*$/.test(word) || /^[A-Z][\w]*(\.md|file)$/.test(word)
+  return [...links.filter((path) => !/^[a-z]+:/.test(path)), ...words.filter(looksLikeOne)]
+}
+
+/** What a Dockerfile copies from the checkout. */
+function copiedPaths(dockerfile: string): string[] {
+  return dockerfile
+    .split('\n')
+    .filter((line) => /^(COPY|ADD)\s/.test(line) && !line.includes('--from='))
+    .flatMap((line) => line.split(/\s+/).slice(1, -1))
+    .filter((word) => !word.startsWith('--'))
+}
+
+function sourceFiles(): Record<string, string> {
+  const paths = readdirSync(new URL('src', ROOT), { recursive: true }).map(String)
+  const sources = paths.filter((path) => path.endsWith('.ts')).map((path) => posix.join('src', path))
+  return Object.fromEntries(sources.map((path) => [path, read(path)]))
+}
+
+describe('the rules see what breaks them', () => {
+  const look = (rule: Rule, files: Record<string, string>) => rule(readFacts(files))
+  const lines = (count: number) => 'void 0\n'.repeat(count)
+
+  test('a file or function over the limit is found, and one at the limit is not', () => {
+    const body = (count: number) => `function f() {\n${lines(count - 2)}}\n`
+    expect(look(sizes, { 'src/a.ts': lines(300) })).toEqual([])
+    expect(look(sizes, { 'src/a.ts': lines(301) })).toEqual(['src/a.ts has 301 lines'])
+    expect(look(sizes, { 'src/a.ts': body(70) })).toEqual([])
+    expect(look(sizes, { 'src/a.ts': body(71) })).toEqual(['src/a.ts:1 f has 71 lines'])
+    expect(look(sizes, { 'src/a.ts': `const o = {\n  m() {\n${lines(80)}}}` })).toEqual(['src/a.ts:2 m has 82 lines'])
+  })
+
+  test('names that say nothing, barrels and prefixed classes are found', () => {
+    expect(look(names, { 'src/a/string-utils.ts': '' })).toHaveLength(1)
+    expect(look(names, { 'src/a/B.ts': '' })).toHaveLength(1)
+    expect(look(names, { 'src/a.ts': 'class IThing {}\nclass ThingImpl {}\nclass Item {}' })).toHaveLength(2)
+    expect(look(names, { 'src/a.ts': "export { b } from './b.ts'\nexport * from './c.ts'" })).toHaveLength(1)
+    expect(look(names, { 'src/a.ts': "export { b } from './b.ts'\nexport const c = 1" })).toEqual([])
+  })
+
+  test('open ends, missing openings and undocumented exports are found', () => {
+    expect(look(comments, { 'src/a.ts': '// TODO: more' })).toHaveLength(1)
+    expect(look(comments, { 'src/a.ts': lines(61) })).toHaveLength(1)
+    expect(look(comments, { 'src/a.ts': `/**\n * What.\n */\n${lines(61)}` })).toEqual([])
+    expect(look(comments, { 'src/a.ts': 'export function f() {}' })).toHaveLength(1)
+    expect(look(comments, { 'src/a.ts': '/** F. */\nexport function f() {}\nfunction g() {}' })).toEqual([])
+  })
+
+  test('a pure file may import types of anything here and values of pure files, nothing else', () => {
+    const pure = (text: string) => look(purity, { 'src/table/a.ts': text })
+    expect(pure("import type { A } from '../config/schema.ts'\nimport { b } from './b.ts'")).toEqual([])
+    expect(pure("import { a } from '../config/schema.ts'")).toHaveLength(1)
+    expect(pure("import { type A } from '../config/schema.ts'")).toHaveLength(1)
+    expect(pure("import type { A } from 'typebox'")).toHaveLength(1)
+    expect(pure("import { createHash } from 'node:crypto'")).toHaveLength(1)
+  })
+
+  test('a pure file may not ask for time, chance or the process, and comments and types are not taken for it', () => {
+    const pure = (text: string) => look(purity, { 'src/change.ts': text })
+    expect(pure('const a = Date.now() + Math.random()\nprocess.exit()\nsetTimeout(() => {}, 1)')).toHaveLength(4)
+    expect(pure('const f = setTimeout')).toHaveLength(1)
+    expect(pure('// Date.now()\nconst s = "Math.random()"\nlet d: Date\nconst o = { process: 1 }\no.process')).toEqual(
+      [],
+    )
+  })
+
+  test('an import or a timer outside its owner is found', () => {
+    expect(look(owners, { 'src/store/a.ts': "import Fastify from 'fastify'" })).toHaveLength(1)
+    expect(look(owners, { 'src/admin/a.ts': "import Fastify from 'fastify'" })).toEqual([])
+    expect(look(owners, { 'src/store/a.ts': "import type { FastifyInstance } from 'fastify'" })).toEqual([])
+    expect(look(owners, { 'src/config/a.ts': "import { isIP } from 'node:net'" })).toEqual([])
+    expect(look(owners, { 'src/config/a.ts': "import { isIP, connect } from 'node:net'" })).toHaveLength(1)
+    expect(
+      look(owners, { 'src/a.ts': 'setInterval(f, 1)\nDate.now()\nnew Date()\nsocket.setTimeout(1)' }),
+    ).toHaveLength(3)
+    expect(look(owners, { 'src/clock.ts': 'setInterval(f, 1)', 'src/b.ts': 'new Date(1)' })).toEqual([])
+  })
+
+  test('a value taken from another room is found, a type is not', () => {
+    expect(look(sideways, { 'src/admin/a.ts': "import { x } from '../store/open.ts'" })).toHaveLength(1)
+    expect(look(sideways, { 'src/admin/a.ts': "import type { X } from '../store/open.ts'" })).toEqual([])
+    expect(look(sideways, { 'src/admin/a.ts': "import { x } from '../table/decide.ts'" })).toEqual([])
+    expect(look(sideways, { 'src/main.ts': "import { x } from './store/open.ts'" })).toEqual([])
+  })
+
+  test('dead files, missing files and import cycles are found', () => {
+    const files = {
+      'src/main.ts': "import './a.ts'\nnew Worker(new URL('./w.ts', import.meta.url))",
+      'src/a.ts': "import { b } from './b.ts'",
+      'src/b.ts': "import type { A } from './a.ts'",
+      'src/w.ts': "await import('./gone.ts')",
+      'src/d.ts': "import './e.ts'",
+      'src/e.ts': "import './d.ts'",
+    }
+    expect(look(dead, files)).toEqual(['nothing reaches src/d.ts', 'nothing reaches src/e.ts'])
+    expect(look(missing, files)).toEqual(['src/w.ts imports src/gone.ts, which is not there'])
+    expect(look(unbuilt, files)).toHaveLength(1)
+    expect(look(cycles, files)).toEqual(['src/d.ts → src/e.ts → src/d.ts'])
+  })
+
+  test('an error code that nothing uses is found', () => {
+    const facts = readFacts({ 'src/errors.ts': "const a = 'x'", 'src/b.ts': "fail('y')\nERRORS.z" })
+    expect(unusedCodes(facts, ['x', 'y', 'z'])).toEqual(['x'])
+  })
+
+  test('the table of error codes, named paths and copied paths are read from the documents', () => {
+    const markdown =
+      '# A\n| `no` | 1 |\n## Error codes\n| code | status |\n|---|---|\n| `a_b` | 404 | x |\n## B\n| `no` | 400 |\n'
+    expect(errorTable(markdown)).toEqual({ a_b: 404 })
+    expect(errorTable(markdown.slice(0, markdown.indexOf('## B')))).toEqual({ a_b: 404 })
+    const prose =
+      'See `src/a.ts`, [b](config/b.yaml#x), `npm test`, `LICENSEfile`, [web](https://x.y)\n```\n`src/no.ts`\n```\n'
+    expect(namedPaths(prose)).toEqual(['config/b.yaml', 'src/a.ts', 'LICENSEfile'])
+    expect(copiedPaths('FROM x\nCOPY a.json b ./\nCOPY --from=build /d ./d\nCOPY --chown=n:n c ./\n')).toEqual([
+      'a.json',
+      'b',
+      'c',
+    ])
+  })
+})
+
+describe('the source keeps the house rules', () => {
+  const facts = readFacts(sourceFiles())
+  const rules: Readonly<Record<string, Rule>> = {
+    [`files have at most ${FILE_LINES_MAX} lines, functions ${FUNCTION_LINES_MAX}`]: sizes,
+    'names are lower-case nouns that say something, and nothing only passes on exports': names,
+    'long files open with what they are, exports have a sentence, nothing is left to do': comments,
+    'pure files know no clock, no chance and no system': purity,
+    'packages, sockets and timers are used by their owners only': owners,
+    'rooms do not reach over to each other': sideways,
+    'every imported file is there': missing,
+    'what a file names by URL is there once built': unbuilt,
+    'every file is reached by a program': dead,
+    'imports do not go in circles': cycles,
+    'every error code is used': (all) => unusedCodes(all, Object.keys(ERRORS)),
+  }
+  for (const [sentence, rule] of Object.entries(rules)) test(sentence, () => expect(rule(facts)).toEqual([]))
+})
+
+describe('what the documents say is so', () => {
+  test('the README lists every error code with its status, and no other', () => {
+    expect(exists('README.md'), 'README.md with a section "Error codes" is still to be written').toBe(true)
+    const codes = Object.fromEntries(Object.entries(ERRORS).map(([code, { status }]) => [code, status]))
+    expect(errorTable(read('README.md'))).toEqual(codes)
+  })
+
+  test.each(['README.md', 'CONTRIBUTING.md'])('every path that %s names exists', (document) => {
+    const paths = exists(document) ? namedPaths(read(document)) : [document]
+    expect(paths.filter((path) => !exists(path))).toEqual([])
+  })
+
+  test.each(readdirSync(new URL('config', ROOT)).filter((name) => name.endsWith('.yaml')))(
+    'config/%s loads',
+    (name) => {
+      const text = read(`config/${name}`)
+      // Examples may name secrets; any value of some length will do.
+      const env = Object.fromEntries([...text.matchAll(/\$\{(\w+)/g)].map(([, variable]) => [variable, 'x'.repeat(32)]))
+      const loaded = parseSpec(text, { env, source: name })
+      expect('faults' in loaded ? loaded.faults.map(printFault) : []).toEqual([])
+    },
+  )
+
+  test('every path that the Dockerfile copies exists', () => {
+    const paths = copiedPaths(read('Dockerfile'))
+    expect(paths).toContain('package.json')
+    expect(paths.filter((path) => !exists(path))).toEqual([])
+  })
+
+  test('every file that a script of package.json or the Dockerfile runs exists', () => {
+    const { scripts, bin } = JSON.parse(read('package.json'))
+    const run = [
+      ...Object.values<string>(scripts)
+        .join('\n')
+        .matchAll(/\b(?:node|-p) (\S+\.(?:ts|json))/g),
+    ].map(([, path]) => path)
+    // What the package and the image run is built from src by the same path.
+    const built = [...Object.values<string>(bin), ...(read('Dockerfile').match(/dist\/[\w/]+\.js/g) ?? [])]
+    const sources = built.map((path) => path.replace(/^dist/, 'src').replace(/\.js$/, '.ts'))
+    expect(run.length).toBeGreaterThan(3)
+    expect([...run, ...sources].filter((path) => !exists(path))).toEqual([])
+  })
+
+  test('.ci/run may be executed', () => {
+    expect(statSync(new URL('.ci/run', ROOT)).mode & 0o111).toBe(0o111)
+  })
+})
