@@ -229,7 +229,7 @@ function planListener(listener: ListenerSpec, directory: string): ListenerPlan {
 
 function listenerUrl(listener: ListenerSpec, port: number): string {
   const address = parseListenAddress(listener.address)
-  const host = 'host' in address ? address.host : ''
+  const host = ('host' in address ? address.host : '') || '0.0.0.0'
   return (listener.tls === undefined ? 'http://' : 'https://') + (host.includes(':') ? `[${host}]` : host) + ':' + port
 }
 

@@ -36,9 +36,10 @@ const OWNERS: readonly (readonly [module: RegExp, owner: RegExp])[] = [
   [/^prom-client$/, /^src\/metrics\//],
   [/^ioredis$/, /^src\/store\/redis/],
   [/^node:sqlite$/, /^src\/store\/sqlite/],
-  [/^pino$/, /^src\/(main|log)\.ts$/],
+  [/^pino$/, /^src\/(main|serve|log)\.ts$/],
   [/^undici$/, /^src\/(health|rollout|cli|demo)\//],
-  [/^node:(net|tls|http2)$/, /^src\/dataplane\//],
+  // The demo is a program of its own, beside the proxy.
+  [/^node:(net|tls|http2)$/, /^src\/(dataplane|demo)\//],
   [/^node:(http|https)$/, /^src\/demo\//],
   [/^node:worker_threads$/, /^src\/(dataplane\/|main\.ts$|workers\.ts$)/],
   [/^yaml$/, /^src\/config\//],

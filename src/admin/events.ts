@@ -42,8 +42,11 @@ export function eventRoutes(
 ): EventStreams {
   const streams = new Set<ServerResponse>()
   const send = (stream: ServerResponse, text: string): void => {
-    stream.write(text)
-    if (stream.writableLength <= BUFFERED_BYTES_MAX) return
+    // Looked at before writing, so that one large event alone drops nobody.
+    if (stream.writableLength <= BUFFERED_BYTES_MAX) {
+      stream.write(text)
+      return
+    }
     streams.delete(stream)
     stream.destroy()
   }
@@ -72,7 +75,6 @@ export function eventRoutes(
       connection: 'close',
     })
     streams.add(stream)
-    // What was missed is bounded by what control keeps, so only what comes later can drop a reader.
     stream.write(['retry: 2000\n\n', ...missed.map(lines)].join(''))
   }
 

@@ -11,11 +11,10 @@ import { CliFailure } from './failure.ts'
 import { pause } from './pause.ts'
 import type { Call, Verb } from './verb.ts'
 
+/** What the API tells of an event, as far as it is shown; the message names the service. */
 interface EventView {
-  readonly id: number
   readonly atMs: number
   readonly type: string
-  readonly service: string | null
   readonly message: string
 }
 
@@ -61,7 +60,7 @@ async function follow(call: Call): Promise<void> {
 }
 
 function show({ json, print }: Call, event: EventView): void {
-  const { atMs, type, service, message } = event
-  const line = `${timeOf(atMs)}  ${type.padEnd(8)}  ${service === null ? '' : `${service}: `}${message}`
+  const { atMs, type, message } = event
+  const line = `${timeOf(atMs)}  ${type.padEnd(8)}  ${message}`
   print((json ? JSON.stringify(event) : plain(line)) + '\n')
 }

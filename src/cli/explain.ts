@@ -73,7 +73,8 @@ function inWords(it: Explanation): string {
     ['epoch', String(it.epoch)],
   ]
   const rows = facts.flatMap(([name, value]) => (value === null ? [] : [[`  ${name}`, value]]))
-  return columns([{ title: plain(where) }, { title: '' }], rows).replace(/^.*\n/, `${plain(where)}\n`)
+  const table = columns([{ title: '' }, { title: '' }], rows)
+  return plain(where) + table
 }
 
 const REASONS: Readonly<Record<string, string>> = {

@@ -49,6 +49,7 @@ function changeInWords({ kind, ...values }: Entry['change']): string {
   if (kind === 'switch') return `switch ${pairs(to)}`
   if (kind === 'pool.state') return `${state} ${service} ${pool}`
   if (kind === 'target.state') return `${state} ${service} ${pool} ${target}`
+  if (kind === 'file') return 'config file applied'
   if (kind === 'restore') return `restore revision ${values['from']}`
   return [kind, ...Object.values(values).filter((value) => typeof value === 'string')].join(' ')
 }

@@ -39,7 +39,7 @@ const shown = (examples: readonly string[]): string => examples.map((example) =>
 /** The name that was probably meant, at most two edits away and less than half of the word; null when none is near. */
 export function nearestName(word: string, names: readonly string[]): string | null {
   const near = names
-    .map((name) => ({ name, edits: name.startsWith(word) ? 0 : editsBetween(word, name) }))
+    .map((name) => ({ name, edits: name.startsWith(word) ? 0 : editsBetween(word.toLowerCase(), name) }))
     .filter(({ edits }) => edits <= 2 && edits * 2 < word.length)
     .sort((a, b) => a.edits - b.edits)
   return near[0]?.name ?? null

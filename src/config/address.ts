@@ -17,9 +17,9 @@ export interface HostPort {
 
 const HOST_NAME =
   /^(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*$/
-const portOf = (text: string): number | null => {
+const portOf = (text: string, least: number): number | null => {
   const port = Number(text)
-  return /^[0-9]{1,5}$/.test(text) && port >= 1 && port <= 65_535 ? port : null
+  return /^[0-9]{1,5}$/.test(text) && port >= least && port <= 65_535 ? port : null
 }
 const isPlainIPv6 = (text: string): boolean => isIPv6(text) && !text.includes('%')
 
@@ -27,12 +27,12 @@ const isPlainIPv6 = (text: string): boolean => isIPv6(text) && !text.includes('%
 const isHostName = (text: string): boolean => HOST_NAME.test(text) && !/(?:^|\.)[0-9]+$/.test(text)
 const isHost = (text: string): boolean => isHostName(text) || isIPv4(text)
 
-/** Reads `host:port`, `:port` or `[v6]:port`. */
+/** Reads `host:port`, `:port` or `[v6]:port`; port 0 asks the system for a free one. */
 export function parseListenAddress(text: string): HostPort | BadAddress {
   const colon = text.lastIndexOf(':')
   if (colon < 0) return { bad: `${JSON.stringify(text)} has no port: write host:port, or :port for every address` }
-  const port = portOf(text.slice(colon + 1))
-  if (port === null) return { bad: `${JSON.stringify(text)} does not end with a port from 1 to 65535` }
+  const port = portOf(text.slice(colon + 1), 0)
+  if (port === null) return { bad: `${JSON.stringify(text)} does not end with a port from 0 to 65535` }
   const host = text.slice(0, colon)
   if (host === '' || isHost(host)) return { host, port }
   if (host.startsWith('[') && host.endsWith(']') && isPlainIPv6(host.slice(1, -1))) {
@@ -56,7 +56,7 @@ export function parseTarget(text: string): { readonly url: string } | BadAddress
   const host = parts[2].toLowerCase()
   const known = host.startsWith('[') ? isPlainIPv6(host.slice(1, -1)) : isHost(host)
   if (!known) return { bad: `${JSON.stringify(text)}: ${JSON.stringify(parts[2])} is not a host name or address` }
-  const port = parts[3] === undefined ? (scheme === 'https' ? 443 : 80) : portOf(parts[3])
+  const port = parts[3] === undefined ? (scheme === 'https' ? 443 : 80) : portOf(parts[3], 1)
   if (port === null) return { bad: `${JSON.stringify(text)}: the port must be from 1 to 65535` }
   return { url: `${scheme}://${host}:${port}` }
 }

@@ -95,6 +95,8 @@ function checkListeners(report: Report, spec: Spec): Set<string> {
       continue
     }
     const address = `${parsed.host}:${parsed.port}`
+    // Port 0 is a different free port each time.
+    if (parsed.port === 0) continue
     if (addresses.has(address)) report.add(at, `another listener has the address ${listener.address} already`)
     addresses.add(address)
   }

@@ -7,7 +7,8 @@
  * - A place of something that was removed is given to another only after COOLING_MS, when all its gauges are zero in the
  *   lane of every worker, and emptied. A request keeps the table that it was decided by, so workers may count on a place
  *   for long after its target left the present table; a connection that is still open would later be subtracted.
- * - Places that were never used go first, so that reuse is rare.
+ * - Places that were never used go first, so that reuse is rare. Those given for a change that was then refused were never
+ *   seen by a worker and are free at once.
  */
 import type { Clock } from '../clock.ts'
 import { TurnoutError } from '../errors.ts'
@@ -24,7 +25,7 @@ export const COOLING_MS = 60_000
 export interface Slots {
   /** The status with a slot everywhere; unchanged parts keep their identity. Throws `conflict` when there are no more. */
   assign(status: Content['status']): Content['status']
-  /** Says that this is the present status: whatever else was given a slot rests from now on. */
+  /** Says that this is the present status: whatever else has a slot gives it up. */
   settle(status: Content['status']): void
 }
 
@@ -87,9 +88,11 @@ interface Places {
 }
 
 function createPlaces(size: number, clock: Clock, freed: (slot: number) => boolean): Places {
-  const taken = new Map<string, number>()
+  /** `served` once it was in a present status, so that workers may count on it. */
+  const taken = new Map<string, { readonly slot: number; served: boolean }>()
   /** Oldest first. */
   const resting = new Map<string, { readonly slot: number; readonly sinceMs: number }>()
+  const returned: number[] = []
   let unused = 0
 
   function rested(): number {
@@ -105,18 +108,25 @@ function createPlaces(size: number, clock: Clock, freed: (slot: number) => boole
 
   return {
     take(key) {
-      const slot = taken.get(key) ?? resting.get(key)?.slot ?? (unused < size ? unused++ : rested())
+      const known = taken.get(key)
+      if (known !== undefined) return known.slot
+      const own = resting.get(key)
+      const slot = own?.slot ?? returned.pop() ?? (unused < size ? unused++ : rested())
       if (slot < 0) return slot
       resting.delete(key)
-      taken.set(key, slot)
+      taken.set(key, { slot, served: own !== undefined })
       return slot
     },
     keepOnly(keys) {
       const sinceMs = clock.monotonicMs()
-      for (const [key, slot] of taken) {
-        if (keys.has(key)) continue
+      for (const [key, place] of taken) {
+        if (keys.has(key)) {
+          place.served = true
+          continue
+        }
         taken.delete(key)
-        resting.set(key, { slot, sinceMs })
+        if (place.served) resting.set(key, { slot: place.slot, sinceMs })
+        else returned.push(place.slot)
       }
     },
   }

@@ -4,32 +4,27 @@
  * It never blocks and never grows without bound: lines gather in a string that is sent at 64 KiB or at the next sweep, and
  * when a batch would exceed what may wait, lines are dropped and counted.
  */
+import type { ErrorCode } from '../errors.ts'
+import type { Asked } from './asked.ts'
+import type { Dispatch } from './dispatch.ts'
 
 const BATCH_CHARACTERS = 65_536
 /** Characters that may gather between two sweeps before lines are dropped. */
 const GATHERED_MAX = 8_388_608
 
-/** What a line says; written by exchange.ts when a request has ended. */
-export interface AccessEntry {
-  readonly requestId: string
-  readonly client: string
-  readonly method: string
-  readonly host: string
-  readonly path: string
+/** How a request ended. */
+export interface Outcome {
+  /** Status that the client got; 499 when it went away before. */
   readonly status: number
-  readonly service: string | null
-  readonly pool: string | null
-  readonly version: string | null
-  readonly target: string | null
-  readonly reason: string | null
-  readonly epoch: number
   readonly bytesIn: number
   readonly bytesOut: number
   readonly durationMs: number
-  readonly ttfbMs: number | null
-  readonly retries: number
-  readonly error: string | null
+  /** Time to the head of the answer; below 0 when none came. */
+  readonly ttfbMs: number
+  readonly error: ErrorCode | null
 }
+
+const toMicroseconds = (ms: number): number => Math.round(ms * 1000) / 1000
 
 export class AccessLog {
   readonly #sample: number
@@ -54,8 +49,41 @@ export class AccessLog {
     return true
   }
 
-  /** Adds a line. `wallMs` is when the request ended. */
-  write(wallMs: number, entry: AccessEntry): void {
+  /** Adds the line of a request that has ended at `wallMs`. */
+  write(
+    wallMs: number,
+    asked: Asked,
+    { decision, target, epoch, address, connects, repeats }: Dispatch,
+    outcome: Outcome,
+  ): void {
+    this.#add(wallMs, {
+      requestId: asked.requestId,
+      client: address,
+      method: asked.method,
+      host: asked.host,
+      path: asked.path,
+      status: outcome.status,
+      service: decision?.service?.name ?? null,
+      pool: decision?.pool?.name ?? null,
+      version: decision?.pool?.version ?? null,
+      target: target?.authority ?? null,
+      reason: decision?.reason ?? null,
+      epoch,
+      bytesIn: outcome.bytesIn,
+      bytesOut: outcome.bytesOut,
+      durationMs: toMicroseconds(outcome.durationMs),
+      ttfbMs: outcome.ttfbMs < 0 ? null : toMicroseconds(outcome.ttfbMs),
+      retries: connects + repeats,
+      error: outcome.error,
+    })
+  }
+
+  /** Adds the line of what could not be read as a request. */
+  writeRefusal(wallMs: number, client: string, status: number, error: ErrorCode): void {
+    if (this.wanted()) this.#add(wallMs, { client, status, error })
+  }
+
+  #add(wallMs: number, entry: object): void {
     if (this.#sentSinceSweep > GATHERED_MAX) return this.#dropped()
     this.#lines += '{"time":"' + new Date(wallMs).toISOString() + '",' + JSON.stringify(entry).slice(1) + '\n'
     if (this.#lines.length >= BATCH_CHARACTERS) this.#flush()

@@ -10,13 +10,14 @@
  * with unread bytes would reset the connection and take the answer with it (RFC 9112 9.6).
  */
 import type { Socket } from 'node:net'
-import type { ErrorCode } from '../errors.ts'
+import { ERRORS, type ErrorCode } from '../errors.ts'
 import { WORKER_FIELD } from '../metrics/layout.ts'
 import { Exchange } from './exchange.ts'
 import { errorAnswer } from './forward.ts'
 import type { Plane } from './plane.ts'
 import { adoptSocket, unsentBytes } from './socket.ts'
 import { forwardedLines } from './trust.ts'
+import type { Tunnel } from './tunnel.ts'
 
 type State = 'idle' | 'head' | 'exchange' | 'tunnel' | 'closing' | 'gone'
 
@@ -39,6 +40,7 @@ export class Client {
   readonly #exchange: Exchange
   readonly #address: string
   #state: State = 'idle'
+  #tunnel: Tunnel | null = null
   #partial = ''
   #early: Buffer | null = null
   #requests = 0
@@ -58,7 +60,7 @@ export class Client {
     this.deadlineMs = plane.nowMs + plane.timeouts.headMs
     this.#exchange = new Exchange(this)
     this.socket = adoptSocket(accepted, plane.readBuffer, (buffer, length) => this.#onBytes(buffer, length))
-    this.socket.on('drain', () => this.#exchange.onClientDrain())
+    this.socket.on('drain', () => (this.#tunnel ?? this.#exchange).onClientDrain())
     this.socket.on('end', () => this.#onEnd())
     this.socket.on('error', () => this.destroy())
     this.socket.on('close', () => this.destroy())
@@ -93,7 +95,7 @@ export class Client {
         return
       }
       case 'tunnel':
-        return this.#exchange.onTunnelBytes(buffer, length)
+        return this.#tunnel!.onClientBytes(buffer, length)
       default:
         return
     }
@@ -157,8 +159,9 @@ export class Client {
   /** Answers what could not be read as a request, and closes. */
   refuse(code: ErrorCode): void {
     this.plane.countRejected(code)
-    this.#exchange.logRefusal(code)
-    this.socket.write(errorAnswer(this.plane, code, this.plane.randomId(), false, 1, '', false), 'latin1')
+    this.plane.log.writeRefusal(this.plane.wallMs(), this.peer, ERRORS[code].status, code)
+    const unread = { requestId: this.plane.randomId(), minor: 1, accept: '', isHead: false }
+    this.socket.write(errorAnswer(this.plane, code, unread, false), 'latin1')
     this.close()
   }
 
@@ -179,17 +182,20 @@ export class Client {
   }
 
   /** The exchange has become a tunnel; bytes that came early go first. */
-  becomeTunnel(): void {
+  becomeTunnel(tunnel: Tunnel): void {
+    if (this.#state !== 'exchange') return
     this.#state = 'tunnel'
+    this.#tunnel = tunnel
     const early = this.#early
     this.#early = null
-    if (early !== null) this.#exchange.onTunnelBytes(early, early.length)
+    if (early !== null) tunnel.onClientBytes(early, early.length)
     this.resume()
   }
 
   #onEnd(): void {
     this.ended = true
-    if (this.#state === 'exchange' || this.#state === 'tunnel') this.#exchange.onClientEnd()
+    if (this.#state === 'exchange') this.#exchange.onClientEnd()
+    else if (this.#state === 'tunnel') this.#tunnel!.onClientEnd()
     else if (this.#state === 'closing') this.destroy()
     else this.close()
   }
@@ -237,7 +243,8 @@ export class Client {
     this.plane.countLane(WORKER_FIELD.clientConnections, -1)
     this.plane.releaseAddress(this.#address)
     this.socket.destroy()
-    if (state === 'exchange' || state === 'tunnel') this.#exchange.onClientGone()
+    if (state === 'exchange') this.#exchange.onClientGone()
+    else if (state === 'tunnel') this.#tunnel!.onClientGone()
   }
 
   /** Called by the sweep once `deadlineMs` has passed. */
@@ -248,8 +255,9 @@ export class Client {
       case 'head':
         return this.refuse('request_timeout')
       case 'exchange':
-      case 'tunnel':
         return this.#exchange.onDeadline()
+      case 'tunnel':
+        return this.#tunnel!.onDeadline()
       default:
         if (this.madeProgress()) this.deadlineMs = this.plane.nowMs + this.plane.timeouts.sendMs
         else this.destroy()

@@ -7,6 +7,7 @@
  */
 import { ERRORS, type ErrorCode } from '../errors.ts'
 import type { PoolTable, ServiceTable } from '../table/types.ts'
+import type { Asked } from './asked.ts'
 import { copyAllBut, KIND } from './fields.ts'
 import type { Plane } from './plane.ts'
 import type { RequestHead } from './request-head.ts'
@@ -133,12 +134,10 @@ const REASONS: Readonly<Record<number, string>> = {
 export function errorAnswer(
   plane: Plane,
   code: ErrorCode,
-  requestId: string,
+  asked: Pick<Asked, 'requestId' | 'minor' | 'accept' | 'isHead'>,
   keepAlive: boolean,
-  minor: number,
-  accept: string,
-  isHead: boolean,
 ): string {
+  const { requestId, minor, accept, isHead } = asked
   const { status, message } = ERRORS[code]
   const json = accept.includes('json')
   const body = json

@@ -5,7 +5,7 @@
  * framed anew. HEAD, 204 and 304 have no body whatever the fields say (RFC 9112 6.3); bytes behind the end belong to nobody
  * and cost the target its connection. Nothing is sent to the client before the whole head was found valid.
  */
-import type { ServiceTable } from '../table/types.ts'
+import type { Asked } from './asked.ts'
 import { BodyReader } from './body.ts'
 import type { Client } from './client.ts'
 import { connectionLine, framingLine, responseLines } from './forward.ts'
@@ -18,20 +18,6 @@ import type { UpstreamConnection } from './upstream-connection.ts'
 const INTERIM_MAX = 32
 /** Bodies up to this size that came with their head are sent as one string. */
 const WHOLE_BYTES_MAX = 4_096
-
-/** What the exchange knows of its request that shapes the answer. */
-export interface Asked {
-  readonly isHead: boolean
-  readonly minor: number
-  readonly expectContinue: boolean
-  readonly upgrade: string
-  readonly requestId: string
-  /** The connection may be used again as far as client and worker are concerned. */
-  readonly mayStay: boolean
-  /** `Set-Cookie` and debug lines, with CRLFs. */
-  readonly extraLines: string
-  readonly service: ServiceTable | null
-}
 
 /** What became of the bytes that were taken. */
 export type Progress = 'more' | 'complete' | 'tunnel' | 'malformed'
@@ -154,7 +140,7 @@ export class Response {
       head.reason +
       '\r\n' +
       responseLines(client.plane, head, asked.requestId) +
-      asked.extraLines +
+      asked.answerLines +
       (showsLength ? framingLine(hasBody ? this.#chunked : head.chunked, head.contentLength) : '') +
       connectionLine(this.keepAlive, asked.minor) +
       '\r\n'

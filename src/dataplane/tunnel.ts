@@ -1,67 +1,100 @@
 /**
  * An upgraded connection: bytes both ways, unread, until both sides have ended.
  *
- * It exists only after the target answered 101 to an upgrade that we forwarded. A side that ends is ended on the other side
- * (half-close passes through); an error on one side closes both. Each direction holds at most one read and stops reading
- * while the other side does not take it.
+ * It exists only after the target answered 101 to an upgrade that we forwarded; from then on it stands in the place of the
+ * exchange on both connections, and tells it once, at the end, what went through. A side that ends is ended on the other
+ * side (half-close passes through); an error on one side closes both. Each direction holds at most one read: it stops
+ * reading while the other side does not take it.
  */
 import type { Client } from './client.ts'
-import type { UpstreamConnection } from './upstream-connection.ts'
+import type { UpstreamConnection, UpstreamUser } from './upstream-connection.ts'
 
 /** A tunnel that carries nothing in either direction for this long is closed. */
-export const TUNNEL_IDLE_MS = 3_600_000
+const IDLE_MS = 3_600_000
 
-export class Tunnel {
+export class Tunnel implements UpstreamUser {
   readonly #client: Client
   readonly #upstream: UpstreamConnection
-  inBytes = 0
-  outBytes = 0
+  readonly #ended: (inBytes: number, outBytes: number) => void
+  #inBytes = 0
+  #outBytes = 0
   #targetEnded = false
+  #over = false
 
-  constructor(client: Client, upstream: UpstreamConnection) {
+  /** `ended` is called once, with the bytes from and to the client. */
+  constructor(client: Client, upstream: UpstreamConnection, ended: (inBytes: number, outBytes: number) => void) {
     this.#client = client
     this.#upstream = upstream
+    this.#ended = ended
+    upstream.user = this
+    this.#touch()
   }
 
-  /** From the client to the target. */
-  toTarget(buffer: Buffer, length: number): void {
-    this.inBytes += length
+  onClientBytes(buffer: Buffer, length: number): void {
+    this.#inBytes += length
     this.#touch()
-    const socket = this.#upstream.socket
+    const { socket } = this.#upstream
     socket.write(Buffer.from(buffer.subarray(0, length)))
     if (socket.writableNeedDrain) this.#client.pause()
   }
 
-  /** From the target to the client. */
-  toClient(buffer: Buffer, at: number, length: number): void {
-    this.outBytes += length - at
-    this.#touch()
-    this.#client.socket.write(Buffer.from(buffer.subarray(at, length)))
-    if (this.#client.socket.writableNeedDrain) this.#upstream.socket.pause()
+  onUpstreamBytes(buffer: Buffer, length: number): void {
+    this.toClient(buffer, 0, length)
   }
+
+  /** Passes on `buffer[at, length)` from the target. */
+  toClient(buffer: Buffer, at: number, length: number): void {
+    this.#outBytes += length - at
+    this.#touch()
+    const { socket } = this.#client
+    socket.write(Buffer.from(buffer.subarray(at, length)))
+    if (socket.writableNeedDrain) this.#upstream.socket.pause()
+  }
+
+  onUpstreamConnected(): void {}
 
   onClientDrain(): void {
     this.#upstream.socket.resume()
   }
 
-  onTargetDrain(): void {
+  onUpstreamDrain(): void {
     this.#client.resume()
   }
 
-  /** True when both sides have ended and the tunnel is over. */
-  onClientEnd(): boolean {
+  onClientEnd(): void {
     this.#upstream.socket.end()
-    return this.#targetEnded
+    if (this.#targetEnded) this.#end()
   }
 
-  /** True when both sides have ended and the tunnel is over. */
-  onTargetEnd(): boolean {
+  onUpstreamEnd(): void {
     this.#targetEnded = true
     this.#client.socket.end()
-    return this.#client.ended
+    if (this.#client.ended) this.#end()
+  }
+
+  onUpstreamClosed(): void {
+    this.#client.destroy()
+  }
+
+  onClientGone(): void {
+    this.#upstream.destroy()
+    this.#end()
+  }
+
+  onDeadline(): void {
+    this.#client.destroy()
+  }
+
+  /** Both sides have ended: what is written still leaves before the connection to the target goes. */
+  #end(): void {
+    if (this.#over) return
+    this.#over = true
+    const upstream = this.#upstream
+    upstream.socket.end(() => upstream.destroy())
+    this.#ended(this.#inBytes, this.#outBytes)
   }
 
   #touch(): void {
-    this.#client.deadlineMs = this.#client.plane.nowMs + TUNNEL_IDLE_MS
+    this.#client.deadlineMs = this.#client.plane.nowMs + IDLE_MS
   }
 }

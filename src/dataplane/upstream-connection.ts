@@ -6,14 +6,25 @@
  */
 import type { Socket } from 'node:net'
 import { FIELD } from '../metrics/layout.ts'
-import type { Exchange } from './exchange.ts'
 import { openSocket } from './socket.ts'
 import type { UpstreamPool } from './upstream-pool.ts'
+
+/** Whoever the connection belongs to: an exchange, or the tunnel that it became. */
+export interface UpstreamUser {
+  onUpstreamConnected(): void
+  /** `buffer[0, length)` is valid until this returns. */
+  onUpstreamBytes(buffer: Buffer, length: number): void
+  onUpstreamDrain(): void
+  /** The target has sent its FIN. */
+  onUpstreamEnd(): void
+  /** The connection is gone, by error or close; said once, and never after `destroy`. */
+  onUpstreamClosed(): void
+}
 
 export class UpstreamConnection {
   readonly pool: UpstreamPool
   readonly socket: Socket
-  exchange: Exchange | null
+  user: UpstreamUser | null
   connected = false
   idleSinceMs = 0
   /** How long it may be idle; shortened by the target's own hint. */
@@ -24,27 +35,27 @@ export class UpstreamConnection {
   uses = 0
   #gone = false
 
-  constructor(pool: UpstreamPool, exchange: Exchange) {
+  constructor(pool: UpstreamPool, user: UpstreamUser) {
     this.pool = pool
-    this.exchange = exchange
+    this.user = user
     this.keepAliveMs = pool.plane.timeouts.upstreamKeepAliveMs
     const { host, port, tls } = pool.target
     const plane = pool.plane
     this.socket = openSocket(host, port, tls, plane.readBuffer, (buffer, length) => {
       plane.tick()
-      if (this.exchange === null) this.destroy()
-      else this.exchange.onUpstreamBytes(buffer, length)
+      if (this.user === null) this.destroy()
+      else this.user.onUpstreamBytes(buffer, length)
     })
     this.socket.once(tls ? 'secureConnect' : 'connect', () => {
       this.connected = true
       plane.count(pool.target.slot, FIELD.connectsOpened)
-      if (this.exchange === null) pool.giveBack(this)
-      else this.exchange.onUpstreamConnected()
+      if (this.user === null) pool.giveBack(this)
+      else this.user.onUpstreamConnected()
     })
-    this.socket.on('drain', () => this.exchange?.onUpstreamDrain())
+    this.socket.on('drain', () => this.user?.onUpstreamDrain())
     this.socket.on('end', () => {
-      if (this.exchange === null) this.destroy()
-      else this.exchange.onUpstreamEnd()
+      if (this.user === null) this.destroy()
+      else this.user.onUpstreamEnd()
     })
     this.socket.on('error', () => this.#close())
     this.socket.on('close', () => this.#close())
@@ -52,7 +63,7 @@ export class UpstreamConnection {
 
   /** Ends its use by an exchange: keeps it for the next when `reusable`, else closes it. */
   release(reusable: boolean): void {
-    this.exchange = null
+    this.user = null
     this.partial = ''
     this.uses++
     if (reusable && !this.#gone && !this.socket.destroyed) this.pool.giveBack(this)
@@ -61,18 +72,18 @@ export class UpstreamConnection {
 
   /** Closes it at once, without telling its exchange. */
   destroy(): void {
-    this.exchange = null
+    this.user = null
     this.#leave()
     this.socket.destroy()
   }
 
   /** Error or close from below. */
   #close(): void {
-    const exchange = this.exchange
-    this.exchange = null
+    const user = this.user
+    this.user = null
     this.#leave()
     this.socket.destroy()
-    exchange?.onUpstreamClosed()
+    user?.onUpstreamClosed()
   }
 
   #leave(): void {

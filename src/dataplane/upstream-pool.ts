@@ -8,9 +8,8 @@
  */
 import { FIELD } from '../metrics/layout.ts'
 import type { TargetTable } from '../table/types.ts'
-import type { Exchange } from './exchange.ts'
 import type { Plane } from './plane.ts'
-import { UpstreamConnection } from './upstream-connection.ts'
+import { UpstreamConnection, type UpstreamUser } from './upstream-connection.ts'
 
 /** Idle time after which a connection is not trusted with a request that may not be repeated. */
 const UNREPEATABLE_IDLE_MS = 1_000
@@ -42,12 +41,12 @@ export class UpstreamPool {
     }
   }
 
-  /** Opens a connection for an exchange; null when the target has as many as it may. */
-  open(exchange: Exchange): UpstreamConnection | null {
+  /** Opens a connection for its first user; null when the target has as many as it may. */
+  open(user: UpstreamUser): UpstreamConnection | null {
     if (this.size >= this.plane.limits.upstreamConnectionsMax) return null
     this.size++
     this.plane.count(this.target.slot, FIELD.connections)
-    return new UpstreamConnection(this, exchange)
+    return new UpstreamConnection(this, user)
   }
 
   /** Keeps a connection for the next request, or closes it when enough are kept. */

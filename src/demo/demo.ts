@@ -75,6 +75,8 @@ function specOf({ targets }: Fleet, ports: Ports): Spec {
       admin: { address: `127.0.0.1:${ports.admin}` },
       store: 'memory:',
       log: { level: 'warn', access: false },
+      // A page that is open follows /events for ever; Ctrl-C must not wait for it.
+      timeouts: { shutdown: '1s' },
       services: {
         demo: {
           routes: [{ host: '*', path: '/' }],
@@ -83,6 +85,8 @@ function specOf({ targets }: Fleet, ports: Ports): Spec {
             green: { version: '1.1', targets: targets.green },
           },
           split: { blue: 100, green: 0 },
+          // A pool without weight takes over only where it is named.
+          failover: ['blue', 'green'],
           rules: [{ name: 'staff', when: { header: { 'x-internal': '1' } }, to: 'green' }],
           health: { path: '/health', interval: '1s', timeout: '500ms', unhealthyAfter: 2, expectVersion: 'version' },
         },
@@ -115,7 +119,9 @@ export function commandsOf(fleet: Fleet, ports: Ports): readonly (readonly [show
 }
 
 function welcome(fleet: Fleet, ports: Ports): string {
-  const commands = commandsOf(fleet, ports).map(([shows, command], index) => `  ${index + 1}. ${shows}\n     ${command}\n`)
+  const commands = commandsOf(fleet, ports).map(
+    ([shows, command], index) => `  ${index + 1}. ${shows}\n     ${command}\n`,
+  )
   return `Turnout is in front of a demo fleet.
 
   proxy   http://localhost:${ports.proxy}/

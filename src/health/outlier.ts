@@ -143,5 +143,5 @@ function eject(memory: TargetMemory, nowMs: number): TargetMemory {
 function why(before: TargetMemory, after: TargetMemory, nowMs: number): string {
   const byConnect = before.connectErrors >= OUTLIER.connectErrorsInRow
   const what = byConnect ? `${before.connectErrors} connect errors` : `${before.failures} failures`
-  return `${what} in a row; ejected for ${(after.ejectedUntilMs - nowMs) / 1000} s`
+  return `${what} in a row, for ${(after.ejectedUntilMs - nowMs) / 1000} s`
 }

@@ -68,9 +68,10 @@ export function createExposition(
   })
   return {
     contentType: registry.contentType,
-    text() {
+    async text() {
       scrape = readScrape(control.snapshot(), memory, clock.nowMs())
-      return registry.metrics()
+      // prom-client writes `Nan` where it has no figure yet; the format says `NaN`.
+      return (await registry.metrics()).replace(/ Nan$/gm, ' NaN')
     },
     close,
   }

@@ -9,15 +9,7 @@ import { createAdmin } from '../../src/admin/server.ts'
 import type { Control, ControlEvent, Snapshot } from '../../src/change.ts'
 import type { Clock } from '../../src/clock.ts'
 import { systemClock } from '../../src/clock.ts'
-import {
-  canonicalService,
-  validatePool,
-  validateRules,
-  validateService,
-  validateState,
-  validateWeights,
-} from '../../src/config/check.ts'
-import type { ServiceSpec } from '../../src/config/schema.ts'
+import { validatePool, validateRules, validateService, validateState, validateWeights } from '../../src/config/check.ts'
 import { applyChange, type ChangeTools } from '../../src/control/apply.ts'
 import { createEvents, type NewEvent } from '../../src/control/events.ts'
 import type { Content } from '../../src/control/reconcile.ts'
@@ -89,13 +81,7 @@ export interface StandInControl extends Control {
   readonly actors: string[]
 }
 
-const TOOLS: ChangeTools = {
-  drainMs: () => 30_000,
-  complete: (spec) => {
-    const checked = validateService(spec)
-    return 'faults' in checked ? checked : { value: Object.values(checked)[0] as ServiceSpec }
-  },
-}
+const TOOLS: ChangeTools = { drainMs: () => 30_000, complete: validateService }
 
 /** Every change as control makes it, but for the workers. */
 export function standInControl(store: Store, clock: Clock): StandInControl {
@@ -193,8 +179,7 @@ export async function startAdmin(changes: Partial<AdminDeps> = {}, withShop = tr
   if (withShop) {
     const checked = validateService(SHOP)
     if ('faults' in checked) throw new Error(JSON.stringify(checked.faults))
-    const spec = canonicalService(Object.values(checked)[0] as ServiceSpec)
-    await control.change({ kind: 'service.put', service: 'shop', spec }, { actor: 'file' })
+    await control.change({ kind: 'service.put', service: 'shop', spec: checked.spec }, { actor: 'file' })
   }
   const call: StandIn['call'] = async (method, path, body, headers = {}) => {
     const response = await fetch(admin.address + path, {
@@ -204,7 +189,7 @@ export async function startAdmin(changes: Partial<AdminDeps> = {}, withShop = tr
     })
     const text = await response.text()
     const isJson = response.headers.get('content-type')?.includes('json') === true
-    return { status: response.status, headers: response.headers, body: isJson ? JSON.parse(text) : text }
+    return { status: response.status, headers: response.headers, body: isJson && text !== '' ? JSON.parse(text) : text }
   }
   return { url: admin.address, control, store, memory, logged, deps, close, call }
 }

@@ -138,7 +138,7 @@ services:
     drain: { timeout: "\${DRAIN}" }
 `.replace(`\${NEXT}`, 'purple')
   expect(faults(text)).toEqual([
-    'turnout.yaml:2:14: listeners[0].address: "0.0.0.0:80800" does not end with a port from 1 to 65535',
+    'turnout.yaml:2:14: listeners[0].address: "0.0.0.0:80800" does not end with a port from 0 to 65535',
     'turnout.yaml:4:12: admin.address: 0.0.0.0:9900 can be reached from outside: give admin.tokens, or use 127.0.0.1',
     'turnout.yaml:5:1: unknown key "worker" (did you mean "workers"?)',
     'turnout.yaml:9:17: services.shop.routes[0].host: "shop.example.com:80": a route matches the host without its port',

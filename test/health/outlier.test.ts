@@ -51,7 +51,7 @@ describe('passive ejection', () => {
     const [ejection] = fleet.sweep([{ answered5xx: 1 }])
     expect(ejection.url).toBe('http://t0:1')
     expect(ejection.untilMs).toBe(fleet.nowMs() + 10_000)
-    expect(ejection.detail).toBe('5 failures in a row; ejected for 10 s')
+    expect(ejection.detail).toBe('5 failures in a row, for 10 s')
   })
 
   it('ejects after three connect errors already', () => {

@@ -7,6 +7,7 @@ import {
   makeDraw,
   makeOwn,
   makePlan,
+  makeRule,
   makeTable,
   makeView,
   NOW_MS,
@@ -149,6 +150,26 @@ describe('sticky target', () => {
       }
     }
     expect(places.size).toBe(5)
+  })
+
+  test('a new browser is placed by the policy, so an idle target fills first', () => {
+    const table = tableOf(plan('least-request'), 2)
+    const busy = targetsOf(table)[0].slot
+    const draw = makeDraw()
+    for (let n = 0; n < 50; n++) {
+      const load = (slot: number) => (slot === busy ? 9 : 0)
+      expect(decide(makeView({ headers: browser }), table, load, draw, NOW_MS).target?.url).toBe(url(1))
+    }
+  })
+
+  test('a target is not forgotten while another pool helps out', () => {
+    const weights = { blue: 0, green: 1 }
+    const dead = { 'http://green-0.test:3000': { health: 'unhealthy' } } as const
+    const rules = [makeRule({ name: 'staff', header: [['x-internal', '1']], to: 'green', pin: true })]
+    const table = tableOf({ ...plan('random'), weights, rules, failover: ['blue'] }, 1, dead)
+    const own = makeOwn({ pool: 'green', target: 'abc', pinned: true })
+    const decision = decideOne(table, { headers: { 'x-internal': '1' }, own })
+    expect([decision.reason, decision.setCookie]).toEqual(['failover', null])
   })
 
   test('with a key of their own visitors stay without any cookie', () => {

@@ -102,6 +102,13 @@ describe('deny', () => {
     })
   })
 
+  test('is not noted: the next request without it is where it was', () => {
+    const table = withRules([denyGreen], { weights: { blue: 0, green: 1, red: 1 } })
+    const own = makeOwn({ visitor: 'v1', pool: 'green' })
+    expect(decideOne(table, { own })).toMatchObject({ pool: { name: 'green' }, setCookie: null })
+    expect(decideOne(table, { headers: careful, own })).toMatchObject({ pool: { name: 'red' }, setCookie: null })
+  })
+
   test('leaves the share of the denied pool to the others by weight', () => {
     const table = withRules([denyGreen], { weights: { blue: 30, green: 60, red: 10 } })
     const draw = makeDraw()

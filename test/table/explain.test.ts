@@ -36,7 +36,7 @@ test.each<[string, ViewOptions, StatusOptions?, string[]?]>([
     { headers: { 'x-user-id': 'u-17' }, cookies: { beta: '' } },
   ],
   ['the cookie of the visitor keeps it at green in release r1', { own: makeOwn({ pool: 'green', pinned: true }) }],
-  ['visitor u-1 has bucket 9541 of 10000, which falls to blue', { headers: { 'x-user-id': 'u-1' } }],
+  ['visitor u-1 has bucket 6678 of 10000, which falls to blue', { headers: { 'x-user-id': 'u-1' } }],
   ['without a visitor key the next turn by weight is that of blue', {}],
   [
     'rule staff sends header x-internal=1 to green; no target of green can take it now, so blue takes over',

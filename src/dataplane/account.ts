@@ -1,0 +1,54 @@
+/** The account of one exchange: when it began and was answered, what went wrong, and the counters and log line at its end. */
+import { ERRORS, type ErrorCode } from '../errors.ts'
+import { FIELD } from '../metrics/layout.ts'
+import type { Asked } from './asked.ts'
+import type { Dispatch } from './dispatch.ts'
+import type { Plane } from './plane.ts'
+
+export class Account {
+  inBytes = 0
+  outBytes = 0
+  #startMs = 0
+  #ttfbMs = -1
+  #logged = false
+  #error: ErrorCode | null = null
+  readonly #plane: Plane
+
+  constructor(plane: Plane) {
+    this.#plane = plane
+  }
+
+  open(): void {
+    this.inBytes = 0
+    this.outBytes = 0
+    this.#startMs = this.#plane.nowMs
+    this.#ttfbMs = -1
+    this.#logged = this.#plane.log.wanted()
+    this.#error = null
+  }
+
+  /** The head of the answer has come. */
+  answered(): void {
+    this.#ttfbMs = this.#plane.nowMs - this.#startMs
+  }
+
+  /** Something went wrong: counted at the target when it is the target's doing, else at the worker. */
+  failed(code: ErrorCode, dispatch: Dispatch): void {
+    this.#error = code
+    if (dispatch.target === null) this.#plane.countRejected(code)
+    else if (ERRORS[code].source === 'upstream') dispatch.count(FIELD.failures)
+  }
+
+  /** Counts and logs the end. `status` is what the client got. */
+  close(asked: Asked, dispatch: Dispatch, status: number): void {
+    const plane = this.#plane
+    const durationMs = plane.nowMs - this.#startMs
+    const { inBytes: bytesIn, outBytes: bytesOut } = this
+    if (dispatch.target !== null) {
+      plane.countFinished(dispatch.target.slot, status, durationMs, this.#ttfbMs, bytesIn, bytesOut)
+    }
+    if (!this.#logged) return
+    const outcome = { status, bytesIn, bytesOut, durationMs, ttfbMs: this.#ttfbMs, error: this.#error }
+    plane.log.write(plane.wallMs(), asked, dispatch, outcome)
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * What a client asked for, kept for the life of its exchange: the facts that the answer depends on, and the lines to send.
+ *
+ * The worker's one request head is read over and over, so everything that must outlive the moment is copied here, once. The
+ * head text itself is kept too: a request that is tried again is parsed and decided again from it.
+ */
+import type { Decision } from '../table/types.ts'
+import type { Client } from './client.ts'
+import { framingLine, poolLines, requestIdOf, requestLines } from './forward.ts'
+import type { Plane } from './plane.ts'
+
+/** Methods that may be repeated: RFC 9110 9.2.2. */
+const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
+
+export class Asked {
+  headText = ''
+  method = ''
+  host = ''
+  path = ''
+  accept = ''
+  minor = 1
+  isHead = false
+  isIdempotent = false
+  expectContinue = false
+  /** Value of Upgrade that is passed on, or empty. */
+  upgrade = ''
+  requestId = ''
+  /** The connection may be used again as far as client and worker are concerned. */
+  mayStay = false
+  /** `Set-Cookie` and debug lines for the answer, with CRLFs. */
+  answerLines = ''
+  #requestLine = ''
+  #lines = ''
+  #bodyLine = ''
+
+  /** Takes over what is in `plane.requestHead`. */
+  read(plane: Plane, headText: string, mayStay: boolean): void {
+    const head = plane.requestHead
+    this.headText = headText
+    this.mayStay = mayStay
+    this.method = head.method
+    this.host = head.host
+    this.path = head.path
+    this.accept = plane.view.header('accept') ?? ''
+    this.minor = head.minor
+    this.isHead = head.method === 'HEAD'
+    this.isIdempotent = IDEMPOTENT.has(head.method)
+    this.expectContinue = head.expectContinue
+    this.upgrade = head.upgrade
+    this.requestId = requestIdOf(plane, head)
+    this.answerLines = ''
+  }
+
+  /** Writes the lines for the target, for a body that is `whole` (at hand) or still to come. */
+  writeLines(plane: Plane, client: Client, decision: Decision, whole: boolean): void {
+    const head = plane.requestHead
+    const authority = head.authority === '' ? decision.target!.authority : head.authority
+    const forwarded = client.trusted ? null : client.forwardedLines(head.authority)
+    this.#requestLine = head.method + ' ' + head.target + ' HTTP/1.1\r\nHost: ' + authority + '\r\n'
+    this.#lines = requestLines(plane, head, forwarded, client.peer, client.tls, this.requestId)
+    if (head.upgrade !== '') this.#bodyLine = 'Connection: Upgrade\r\nUpgrade: ' + head.upgrade + '\r\n'
+    else this.#bodyLine = framingLine(head.chunked, head.contentLength)
+    if (head.expectContinue && !whole) this.#bodyLine += 'Expect: 100-continue\r\n'
+    this.writeAnswerLines(plane, decision)
+  }
+
+  /** Writes the lines for the client that depend on the decision. */
+  writeAnswerLines(plane: Plane, decision: Decision): void {
+    const service = decision.service!
+    let lines = ''
+    if (decision.setCookie !== null && service.sticky !== null) {
+      const { cookie, attributes } = service.sticky
+      lines = 'Set-Cookie: ' + cookie + '=' + plane.signer.sign(cookie, decision.setCookie) + attributes + '\r\n'
+    }
+    if (service.debugHeaders) lines += poolLines(service, decision.pool!)
+    this.answerLines = lines
+  }
+
+  /** The head as the chosen target gets it. */
+  headFor(decision: Decision): string {
+    return this.#requestLine + this.#lines + poolLines(decision.service!, decision.pool!) + this.#bodyLine + '\r\n'
+  }
+
+  /** Lets go of the strings, so that an idle connection keeps none of them alive. */
+  forget(): void {
+    this.headText = ''
+    this.answerLines = ''
+    this.#requestLine = ''
+    this.#lines = ''
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * Where a request is sent, and how often that is tried: the decision, the targets that failed it, the connection.
+ *
+ * A request counts as in flight at exactly one target at a time. While connections are refused nothing was sent, so any
+ * request is tried on up to `CONNECTS_MAX` targets; once something was written, at most one repeat is allowed, on a fresh
+ * connection (RFC 9110 9.2.2). Whether it may be repeated at all is the exchange's to know.
+ */
+import { FIELD } from '../metrics/layout.ts'
+import { decide } from '../table/decide.ts'
+import type { Decision, ServiceTable, TargetTable } from '../table/types.ts'
+import type { Client } from './client.ts'
+import type { Plane } from './plane.ts'
+import type { UpstreamConnection, UpstreamUser } from './upstream-connection.ts'
+
+/** Targets that are tried while connections are refused. */
+const CONNECTS_MAX = 3
+
+export class Dispatch {
+  /** The last decision; its target may be null. */
+  decision: Decision | null = null
+  /** The target that the request is in flight at, or null. */
+  target: TargetTable | null = null
+  epoch = 0
+  /** Address of the client, after trusted proxies. */
+  address = ''
+  connects = 0
+  repeats = 0
+  #isFresh = false
+  #excluded: TargetTable[] | undefined
+  readonly #client: Client
+  readonly #plane: Plane
+
+  constructor(client: Client) {
+    this.#client = client
+    this.#plane = client.plane
+  }
+
+  reset(): void {
+    this.decision = null
+    this.target = null
+    this.connects = 0
+    this.repeats = 0
+    this.#excluded = undefined
+  }
+
+  /** The service of a request that has a target. */
+  get service(): ServiceTable {
+    return this.decision!.service!
+  }
+
+  /** Decides the request in `plane.requestHead`. False when there is no target; then `decision.error` says why. */
+  choose(): boolean {
+    const plane = this.#plane
+    const view = plane.view
+    const peer = this.#client.peer
+    view.address = this.#client.trusted ? plane.trusted.clientOf(plane.requestHead.fields, peer) : peer
+    this.address = view.address
+    const table = plane.currentTable()
+    this.epoch = table.epoch
+    const decision = decide(view, table, plane.load, plane.draw, plane.wallMs(), this.#excluded)
+    const before = this.target
+    if (decision.target === null && before !== null) return false
+    this.decision = decision
+    if (decision.target === null) return false
+    if (before !== null) plane.count(before.slot, FIELD.inFlight, -1)
+    this.target = decision.target
+    plane.count(decision.target.slot, FIELD.inFlight)
+    return true
+  }
+
+  /** An idle connection to the target, unless `fresh` is asked for or none is fit; null to open one. */
+  takeIdle(repeatable: boolean, fresh: boolean): UpstreamConnection | null {
+    const idle = fresh ? null : this.#plane.poolOf(this.target!).takeIdle(repeatable)
+    this.#isFresh = idle === null
+    return idle
+  }
+
+  /** Opens a connection; null when the target has as many as it may. */
+  open(user: UpstreamUser): UpstreamConnection | null {
+    return this.#plane.poolOf(this.target!).open(user)
+  }
+
+  /** Notes a connection that could not be opened. True when another target may be tried. */
+  mayReconnect(): boolean {
+    const { slot } = this.target!
+    this.#plane.count(slot, FIELD.connectErrors)
+    this.#exclude()
+    if (++this.connects >= CONNECTS_MAX) return false
+    this.#plane.count(slot, FIELD.retriesConnect)
+    return true
+  }
+
+  /** Notes a connection that closed before any answer. True when the request, which is repeatable, may be repeated. */
+  mayRepeat(): boolean {
+    if (this.repeats > 0) return false
+    this.repeats++
+    this.#plane.count(this.target!.slot, FIELD.retriesStale)
+    // A connection that was used before may just have been closed as idle; a fresh one that closes means trouble.
+    if (this.#isFresh) this.#exclude()
+    return true
+  }
+
+  /** Adds to a counter of the target. */
+  count(field: number, by = 1): void {
+    if (this.target !== null) this.#plane.count(this.target.slot, field, by)
+  }
+
+  #exclude(): void {
+    if (this.#excluded === undefined) this.#excluded = []
+    this.#excluded.push(this.target!)
+  }
+}

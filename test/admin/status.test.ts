@@ -1,0 +1,84 @@
+/** What status shows, from counters filled by hand. */
+import { expect, test } from 'vitest'
+import { bucketOf, FIELD, laneOffset } from '../../src/metrics/layout.ts'
+import { count, movableClock, type StandIn, startAdmin } from './stand-in.ts'
+
+function requests({ memory }: StandIn, slot: number, n: number, ms: number): void {
+  count(memory, slot, 'requests', n)
+  count(memory, slot, 'status2xx', n)
+  memory.targets[laneOffset(1, slot) + FIELD.duration + bucketOf(ms)] += n
+}
+
+const poolsOf = async ({ call }: StandIn) => (await call('GET', '/v1/services/shop/status')).body.pools
+
+test('each pool and target shows its states, its weight and what is under way', async () => {
+  const admin = await startAdmin()
+  await admin.call('PUT', '/v1/services/shop/pools/green/targets/127.0.0.1:3002/state', { state: 'standby' })
+  count(admin.memory, 0, 'inFlight', 2, 0)
+  count(admin.memory, 0, 'inFlight', 1, 1)
+  count(admin.memory, 0, 'tunnels', 4)
+  const { body } = await admin.call('GET', '/v1/services/shop/status')
+  expect(body).toMatchObject({ service: 'shop', revision: 2, epoch: 2, release: 'r1' })
+  expect(body.pools[0]).toMatchObject({
+    name: 'blue',
+    version: '1.0',
+    weight: 95,
+    admin: 'ready',
+    inFlight: 3,
+    tunnels: 4,
+  })
+  expect(body.pools[1].targets).toMatchObject([
+    { target: '127.0.0.1:3002', url: 'http://127.0.0.1:3002', admin: 'standby', health: 'unknown', ejectedUntilMs: 0 },
+  ])
+})
+
+test('rate and shares are those of the last ten seconds or so', async () => {
+  const clock = movableClock()
+  const admin = await startAdmin({ clock })
+  clock.move(2_000)
+  requests(admin, 0, 60, 3)
+  requests(admin, 1, 40, 3)
+  clock.move(8_000)
+  const [blue, green] = await poolsOf(admin)
+  expect(blue).toMatchObject({ requests: 60, rate: 6, share: { aimed: 0.95, seen: 0.6, seenSinceSplit: 0.6 } })
+  expect(green).toMatchObject({ requests: 40, rate: 4, share: { aimed: 0.05, seen: 0.4, seenSinceSplit: 0.4 } })
+  clock.move(14_000)
+  const [later] = await poolsOf(admin)
+  expect(later).toMatchObject({ requests: 60, rate: 0, share: { seen: null, seenSinceSplit: 0.6 } })
+})
+
+test('the share since the split begins anew when the split changes', async () => {
+  const admin = await startAdmin()
+  requests(admin, 0, 90, 3)
+  await admin.call('PUT', '/v1/services/shop/split', { weights: { blue: 1, green: 1 } })
+  expect((await poolsOf(admin))[0].share).toMatchObject({ aimed: 0.5, seenSinceSplit: null })
+  requests(admin, 0, 10, 3)
+  requests(admin, 1, 30, 3)
+  const [blue, green] = await poolsOf(admin)
+  expect([blue.share.seenSinceSplit, green.share.seenSinceSplit]).toEqual([0.25, 0.75])
+})
+
+test('quantiles are of the window, and of everything when the window is empty', async () => {
+  const clock = movableClock()
+  const admin = await startAdmin({ clock })
+  requests(admin, 0, 100, 1_000)
+  clock.move(20_000)
+  const [old] = await poolsOf(admin)
+  expect(old.latencyOver).toBe('start')
+  expect(old.p50Ms).toBeGreaterThan(500)
+  requests(admin, 0, 100, 2.1)
+  const [recent, green] = await poolsOf(admin)
+  expect(recent.latencyOver).toBe('window')
+  expect(recent.p99Ms).toBeLessThan(2.51)
+  expect([green.p50Ms, green.p99Ms]).toEqual([null, null])
+})
+
+test('failures are our own answers, and their share counts the 5xx of the target too', async () => {
+  const admin = await startAdmin()
+  count(admin.memory, 0, 'requests', 10)
+  count(admin.memory, 0, 'status2xx', 7)
+  count(admin.memory, 0, 'status5xx', 1)
+  count(admin.memory, 0, 'failures', 2)
+  const [blue] = await poolsOf(admin)
+  expect(blue).toMatchObject({ failures: 2, failureShare: 0.3, responses: { '2xx': 7, '5xx': 1 } })
+})

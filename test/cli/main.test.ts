@@ -1,0 +1,163 @@
+import { describe, expect, it, vi } from 'vitest'
+import { nearestName } from '../../src/cli/usage.ts'
+import { outcome, problem, scripted, start, turnout } from './scripted.ts'
+
+describe('the command line', () => {
+  it('lists every verb with --help, and serve among them', async () => {
+    const { code, out, err } = await turnout('', '--help')
+    expect([code, err]).toEqual([0, ''])
+    const verbs = [...out.matchAll(/^ {2}([a-z]+) /gm)].map(([, name]) => name)
+    expect(verbs).toEqual(
+      'serve status split switch back drain ready standby maint explain events history restore apply'.split(' '),
+    )
+  })
+
+  it('helps with each verb, with examples that its own parser takes', async () => {
+    for (const verb of ['status', 'split', 'switch', 'drain', 'explain', 'events', 'history', 'restore', 'apply']) {
+      const asked = [await turnout('', verb, '--help'), await turnout('', 'help', verb), await turnout('', '-h', verb)]
+      for (const { code, out } of asked) {
+        expect(code).toBe(0)
+        expect(out).toMatch(new RegExp(`^Usage: turnout ${verb}[\\s\\S]*Examples:\n {2}turnout ${verb}`))
+      }
+    }
+  })
+
+  it.each([
+    [['swich', 'shop', 'green'], 'turnout: there is no verb "swich". Did you mean switch?'],
+    [['frobnicate'], 'turnout: there is no verb "frobnicate". See turnout --help.'],
+    [['switch', 'shop'], 'turnout: usage: turnout switch SERVICE POOL'],
+    [['status', 'a', 'b'], 'turnout: usage: turnout status [SERVICE]'],
+    [['status', '--wotch'], "turnout: Unknown option '--wotch'. See turnout status --help."],
+    [['split', 'shop', 'blue'], 'turnout: A share is POOL=WEIGHT, such as green=10, not "blue".'],
+    [['split', 'shop', 'blue=1.5'], 'turnout: The weight of "blue" must be a whole number, not "1.5".'],
+    [['split', 'shop', 'blue=1', 'blue=2'], 'turnout: The pool "blue" is named twice.'],
+    [['restore', 'yesterday'], 'turnout: REVISION must be a whole number, not "yesterday".'],
+    [['explain', '/', '-H', 'nonsense'], `turnout: A header is 'name: value', not "nonsense".`],
+    [['status', '--admin', 'ftp://x'], 'turnout: --admin must be a URL, not "ftp://x".'],
+  ])('refuses %j with exit code 2', async (argv, message) => {
+    const admin = await scripted({})
+    const { code, out, err } = await turnout(admin.url, ...argv)
+    expect([code, out, err]).toEqual([2, '', `${message}\n`])
+    expect(admin.asked).toEqual([])
+  })
+
+  it('exits with 2 when no verb is given', async () => {
+    expect((await turnout('')).code).toBe(2)
+  })
+
+  it('exits with 1 when a change is refused, with the detail and each fault', async () => {
+    const faults = [{ pointer: '/weights/grene', message: 'is not a pool' }]
+    const admin = await scripted({
+      'PUT /v1/services/shop/split': [422, problem('invalid', 'The values are not valid.', faults)],
+    })
+    const { code, out, err } = await turnout(admin.url, 'split', 'shop', 'grene=1')
+    expect([code, out]).toEqual([1, ''])
+    expect(err).toBe('turnout: The values are not valid.\n  /weights/grene: is not a pool\n')
+  })
+
+  it('exits with 1 when something else than the admin API answers', async () => {
+    const admin = await scripted({ 'GET /v1/services': (response) => response.end('<html>') })
+    const { code, err } = await turnout(admin.url, 'status')
+    expect(code).toBe(1)
+    expect(err).toContain('answered 200 and no JSON')
+  })
+
+  it('exits with 3 and a hint when the admin API is out of reach', async () => {
+    const admin = await scripted({})
+    await admin.stop()
+    const { code, err } = await turnout(admin.url, 'switch', 'shop', 'green')
+    expect(code).toBe(3)
+    expect(err).toContain(`The admin API at ${admin.url} is out of reach: connection refused.`)
+    expect(err).toContain('TURNOUT_ADMIN')
+  })
+
+  it('exits with 3 when the connection breaks before the answer', async () => {
+    const admin = await scripted({ 'GET /v1/services': (response) => response.socket?.destroy() })
+    expect((await turnout(admin.url, 'status')).code).toBe(3)
+  })
+
+  it('asks where --admin says, before or behind the verb, with the token of the environment', async () => {
+    const admin = await scripted({ 'POST /v1/services/shop/back': [200, outcome()] })
+    const bare = admin.url.replace('http://', '')
+    for (const argv of [
+      ['--admin', admin.url, 'back', 'shop'],
+      ['back', 'shop', `--admin=${bare}`],
+    ]) {
+      const { code } = start(argv, { TURNOUT_ADMIN: 'http://127.0.0.1:1', TURNOUT_TOKEN: 'secret' })
+      expect(await code).toBe(0)
+    }
+    expect(admin.asked.map(({ headers }) => headers['authorization'])).toEqual(['Bearer secret', 'Bearer secret'])
+  })
+
+  it('knows the nearest name, and when none is near', () => {
+    const names = ['switch', 'split', 'status', 'standby']
+    expect(['swithc', 'spilt', 'stat', 'STATUS', 'x'].map((word) => nearestName(word, names))).toEqual([
+      'switch',
+      'split',
+      'status',
+      'status',
+      null,
+    ])
+  })
+})
+
+const event = (id: number) => ({
+  id,
+  atMs: 1_700_000_000_000,
+  type: 'change',
+  service: 'shop',
+  message: `no ${id}`,
+  data: {},
+})
+const wire = (id: number) => `id: ${id}\nevent: change\ndata: ${JSON.stringify(event(id))}\n\n`
+
+describe('verbs that go on', () => {
+  it('events --follow goes on after a broken stream where it was, and ends with the signal', async () => {
+    const streams: import('node:http').ServerResponse[] = []
+    const admin = await scripted({
+      'GET /v1/events': (response) => {
+        response.writeHead(200, { 'content-type': 'text/event-stream' }).write('retry: 2000\n\n: still here\n\n')
+        streams.push(response)
+      },
+    })
+    const { wrote, code, end } = start(['events', '--follow'], { TURNOUT_ADMIN: admin.url })
+    await vi.waitFor(() => expect(streams).toHaveLength(1))
+    const [first, second] = [wire(1), wire(2)]
+    streams[0].write(first + second.slice(0, 25))
+    await vi.waitFor(() => expect(wrote.out).toContain('no 1'))
+    streams[0].destroy()
+    await vi.waitFor(() => expect(streams).toHaveLength(2), { timeout: 5000 })
+    expect(admin.asked.map(({ headers }) => headers['last-event-id'])).toEqual(['0', '1'])
+    streams[1].write(second)
+    await vi.waitFor(() => expect(wrote.out).toContain('no 2'))
+    expect(wrote.out.match(/no \d/g)).toEqual(['no 1', 'no 2'])
+    expect(wrote.err).toMatch(/lost; trying again[\s\S]*Connected again/)
+    end()
+    expect(await code).toBe(0)
+  })
+
+  it('events --follow fails at once when the first connection does', async () => {
+    const admin = await scripted({ 'GET /v1/events': [401, problem('unauthorized', 'A valid token is needed.')] })
+    expect(await turnout(admin.url, 'events', '--follow')).toMatchObject({
+      code: 1,
+      err: 'turnout: A valid token is needed.\n',
+    })
+    await admin.stop()
+    expect((await turnout(admin.url, 'events', '--follow')).code).toBe(3)
+  })
+
+  it('status --watch draws again, outlives the API being away, and ends with the signal', async () => {
+    const view = { revision: 7, epoch: 9, service: 'shop', release: '3', pools: [] }
+    const script = { 'GET /v1/services/shop/status': [200, view] } as const
+    const admin = await scripted(script)
+    const { wrote, code, end } = start(['status', 'shop', '--watch'], { TURNOUT_ADMIN: admin.url })
+    const drawn = () => wrote.out.split('\u001b[H\u001b[J').slice(1)
+    await vi.waitFor(() => expect(drawn().length).toBeGreaterThan(1), { timeout: 5000 })
+    await admin.stop()
+    await vi.waitFor(() => expect(drawn().at(-1)).toContain('Trying again'), { timeout: 5000 })
+    await scripted(script, admin.port)
+    await vi.waitFor(() => expect(drawn().at(-1)).toContain('shop: release 3'), { timeout: 5000 })
+    end()
+    expect(await code).toBe(0)
+  })
+})

@@ -1,0 +1,231 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { outcome, problem, scripted, turnout } from './scripted.ts'
+
+const NOW = '(revision 7, epoch 9, applied in 1.3 ms)'
+
+async function file(text: string): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'turnout-cli-'))
+  onTestFinished(() => rm(folder, { recursive: true }))
+  await writeFile(join(folder, 'turnout.yaml'), text)
+  return join(folder, 'turnout.yaml')
+}
+
+describe('verbs that change something', () => {
+  it('split puts the weights and tells the shares', async () => {
+    const split = { blue: 90, green: 10 }
+    const admin = await scripted({ 'PUT /v1/services/shop/split': [200, outcome({ service: 'shop', split })] })
+    const { code, out, err } = await turnout(admin.url, 'split', 'shop', 'blue=90', 'green=10')
+    expect([code, out, err]).toEqual([0, `shop: blue 90 %, green 10 % ${NOW}\n`, ''])
+    expect(JSON.parse(admin.asked[0].body)).toEqual({ weights: split })
+  })
+
+  it('switch posts the pool', async () => {
+    const admin = await scripted({
+      'POST /v1/services/shop/switch': [200, outcome({ split: { blue: 0, green: 1 } })],
+    })
+    expect((await turnout(admin.url, 'switch', 'shop', 'green')).out).toBe(`shop: green 100 % ${NOW}\n`)
+    expect(JSON.parse(admin.asked[0].body)).toEqual({ to: 'green' })
+  })
+
+  it('back sends no body and tells the split that is back', async () => {
+    const admin = await scripted({ 'POST /v1/services/shop/back': [200, outcome({ split: { blue: 3, green: 1 } })] })
+    expect((await turnout(admin.url, 'back', 'shop')).out).toBe(`shop: blue 75 %, green 25 % ${NOW}\n`)
+    expect(admin.asked[0].body).toBe('')
+    expect(admin.asked[0].headers['content-type']).toBeUndefined()
+  })
+
+  it.each(['drain', 'ready', 'standby', 'maint'])('%s sets the state of a pool or of one target', async (state) => {
+    const admin = await scripted({
+      'PUT /v1/services/shop/pools/blue/state': [200, outcome()],
+      'PUT /v1/services/shop/pools/blue/targets/127.0.0.1%3A3001/state': [200, outcome({ changed: false })],
+    })
+    expect((await turnout(admin.url, state, 'shop', 'blue')).out).toBe(`shop blue: ${state} ${NOW}\n`)
+    const { out } = await turnout(admin.url, state, 'shop', 'blue', '127.0.0.1:3001')
+    expect(out).toBe(`shop blue 127.0.0.1:3001: ${state} (it was so already, revision 7)\n`)
+    expect(admin.asked.map(({ body }) => body)).toEqual(Array(2).fill(JSON.stringify({ state })))
+  })
+
+  it('restore posts to the revision', async () => {
+    const admin = await scripted({ 'POST /v1/revisions/41/restore': [200, outcome()] })
+    expect((await turnout(admin.url, 'restore', '41')).out).toBe(`as in revision 41 ${NOW}\n`)
+  })
+
+  it('apply posts the file as it is', async () => {
+    const admin = await scripted({ 'POST /v1/apply': [200, outcome()] })
+    const yaml = 'services:\n  shop: {} # grüße\n'
+    const path = await file(yaml)
+    expect((await turnout(admin.url, 'apply', path)).out).toBe(`${path} applied ${NOW}\n`)
+    expect(admin.asked[0]).toMatchObject({ body: yaml, headers: { 'content-type': 'application/yaml' } })
+  })
+
+  it('apply tells each fault of the file with its place', async () => {
+    const faults = [
+      { pointer: '/services/shop/tragets', message: 'unknown key', line: 3, column: 5 },
+      { pointer: '', message: 'too short' },
+    ]
+    const admin = await scripted({ 'POST /v1/apply': [422, problem('invalid', 'The values are not valid.', faults)] })
+    const path = await file('services: {}')
+    const { code, err } = await turnout(admin.url, 'apply', path)
+    expect(code).toBe(1)
+    expect(err.split('\n')).toEqual([
+      'turnout: The values are not valid.',
+      `${path}:3:5: /services/shop/tragets: unknown key`,
+      `${path}: too short`,
+      '',
+    ])
+  })
+
+  it('apply fails when there is no such file', async () => {
+    const admin = await scripted({})
+    const { code, err } = await turnout(admin.url, 'apply', '/nowhere/turnout.yaml')
+    expect(code).toBe(1)
+    expect(err).toMatch(/^turnout: \/nowhere\/turnout.yaml cannot be read: ENOENT/)
+    expect(admin.asked).toEqual([])
+  })
+
+  it('print the answer as JSON with --json', async () => {
+    const admin = await scripted({ 'POST /v1/services/shop/back': [200, outcome()] })
+    expect(JSON.parse((await turnout(admin.url, 'back', 'shop', '--json')).out)).toEqual(outcome())
+  })
+})
+
+const traffic = { inFlight: 2, tunnels: 1, rate: 120.04, failureShare: 0, p50Ms: 1.5, p90Ms: 3, p99Ms: null }
+const target = { target: '127.0.0.1:3001', admin: 'ready', drainUntilMs: 0, health: 'healthy', ejectedUntilMs: 0 }
+const pool = {
+  name: 'blue',
+  version: '1.0',
+  weight: 90,
+  admin: 'ready',
+  drainUntilMs: 0,
+  share: { aimed: 0.9, seen: 0.897, seenSinceSplit: null },
+  ...traffic,
+  targets: [{ ...target, ...traffic }],
+}
+const view = { revision: 7, epoch: 9, service: 'shop', release: '3', windowMs: 10_000, pools: [pool] }
+
+describe('verbs that show something', () => {
+  it('status shows pools and targets in aligned columns', async () => {
+    const admin = await scripted({ 'GET /v1/services/shop/status': [200, view] })
+    const { out } = await turnout(admin.url, 'status', 'shop')
+    expect(out).toBe(
+      [
+        'shop: release 3, revision 7, epoch 9',
+        'POOL              VERSION  WEIGHT  SHARE    SEEN  STATE  HEALTH   IN FLIGHT  TUNNELS  REQ/S  FAILED  P50 MS  P90 MS  P99 MS',
+        'blue              1.0          90   90 %  89.7 %  ready                   2        1    120     0 %     1.5       3       –',
+        '  127.0.0.1:3001                                  ready  healthy          2        1    120     0 %     1.5       3       –',
+        '',
+      ].join('\n'),
+    )
+  })
+
+  it('status tells how long a drain and an ejection still last', async () => {
+    const soonMs = Date.now() + 7900
+    const ejected = { ...target, ...traffic, ejectedUntilMs: soonMs }
+    const draining = { ...pool, admin: 'drain', drainUntilMs: soonMs, targets: [ejected] }
+    const admin = await scripted({ 'GET /v1/services/shop/status': [200, { ...view, pools: [draining] }] })
+    const { out } = await turnout(admin.url, 'status', 'shop')
+    expect(out).toMatch(/blue .* drain, [78] s left /)
+    expect(out).toMatch(/127\.0\.0\.1:3001 .* healthy, ejected for [78] s /)
+  })
+
+  it('status without a name shows every service', async () => {
+    const admin = await scripted({
+      'GET /v1/services': [200, { services: [{ name: 'shop' }, { name: 'api' }] }],
+      'GET /v1/services/shop/status': [200, view],
+      'GET /v1/services/api/status': [200, { ...view, service: 'api' }],
+    })
+    expect((await turnout(admin.url, 'status')).out.match(/^\w+: release/gm)).toEqual(['shop: release', 'api: release'])
+    const { services } = JSON.parse((await turnout(admin.url, 'status', '--json')).out)
+    expect(services).toEqual([view, { ...view, service: 'api' }])
+  })
+
+  it('explain posts the request and tells where it goes and why', async () => {
+    const explanation = {
+      service: 'shop',
+      release: '3',
+      pool: 'green',
+      version: '1.1',
+      target: 'http://127.0.0.1:3003',
+      reason: 'rule',
+      rule: 'staff',
+      visitor: 'u-17',
+      bucket: 512,
+      aimed: 'green',
+      panic: false,
+      error: null,
+      setsCookie: false,
+      epoch: 9,
+      revision: 7,
+    }
+    const admin = await scripted({ 'POST /v1/explain': [200, explanation] })
+    const header = ['-H', 'X-Internal: 1', '--header', 'cookie: a=b; c=d']
+    const { out } = await turnout(admin.url, 'explain', 'localhost:8080/cart', ...header, '--ip', '10.0.0.7')
+    expect(JSON.parse(admin.asked[0].body)).toEqual({
+      url: 'http://localhost:8080/cart',
+      headers: { 'x-internal': '1', cookie: 'a=b; c=d' },
+      ip: '10.0.0.7',
+    })
+    expect(out.split('\n')).toEqual([
+      'green 1.1, http://127.0.0.1:3003',
+      '  why      rule "staff"',
+      '  service  shop, release 3',
+      '  visitor  u-17, bucket 512 of 10000',
+      '  epoch    9',
+      '',
+    ])
+  })
+
+  it('explain tells when a request goes nowhere', async () => {
+    const none = { service: null, pool: null, target: null, visitor: null, rule: null, reason: null, aimed: null }
+    const admin = await scripted({ 'POST /v1/explain': [200, { ...none, error: 'no_route', epoch: 9, bucket: -1 }] })
+    const { code, out } = await turnout(admin.url, 'explain', '/cart')
+    expect(code).toBe(0)
+    expect(out).toMatch(/^nowhere: no_route\n/)
+    expect(JSON.parse(admin.asked[0].body).url).toBe('/cart')
+  })
+
+  it('events shows what happened, and no control characters that others sent', async () => {
+    const event = {
+      id: 4,
+      atMs: 1_700_000_000_000,
+      type: 'health',
+      service: 'shop',
+      data: {},
+      message: 'down\u001b[2J',
+    }
+    const admin = await scripted({ 'GET /v1/events': [200, { events: [event, { ...event, message: 'up' }] }] })
+    const { out } = await turnout(admin.url, 'events')
+    expect(out).toBe('2023-11-14 22:13:20Z  health    down?[2J\n2023-11-14 22:13:20Z  health    up\n')
+    expect(admin.asked[0].url).toBe('/v1/events?follow=false')
+  })
+
+  it('history shows who changed what in words', async () => {
+    const entry = { atMs: 1_700_000_000_000, actor: 'ci' }
+    const entries = [
+      { ...entry, revision: 12, change: { kind: 'switch', to: { shop: 'green' } } },
+      { ...entry, revision: 11, change: { kind: 'split', service: 'shop', weights: { blue: 9, green: 1 } } },
+      {
+        ...entry,
+        revision: 10,
+        change: { kind: 'target.state', service: 'shop', pool: 'b', target: 't', state: 'maint' },
+      },
+      { ...entry, revision: 9, change: { kind: 'service.put', service: 'shop', spec: {} } },
+      { ...entry, revision: 8, change: { kind: 'file' } },
+    ]
+    const admin = await scripted({ 'GET /v1/audit': [200, { entries }] })
+    const { out } = await turnout(admin.url, 'history', '--limit', '4', '--before', '13')
+    expect(admin.asked[0].url).toBe('/v1/audit?limit=4&before=13')
+    expect(out.split('\n')).toEqual([
+      'REVISION  TIME                  WHO  WHAT',
+      '      12  2023-11-14 22:13:20Z  ci   switch shop to green',
+      '      11  2023-11-14 22:13:20Z  ci   split shop: blue 90 %, green 10 %',
+      '      10  2023-11-14 22:13:20Z  ci   maint shop b t',
+      '       9  2023-11-14 22:13:20Z  ci   service.put shop',
+      '       8  2023-11-14 22:13:20Z  ci   config file applied',
+      '',
+    ])
+  })
+})

@@ -1,0 +1,210 @@
+/** The way of a change: order, one at a time, what is answered when, and what goes to the workers. */
+import { setImmediate } from 'node:timers/promises'
+import { describe, expect, test } from 'vitest'
+import { CHANGES_WAITING_MAX } from '../../src/control.ts'
+import { isTurnoutError } from '../../src/errors.ts'
+import { SLOTS } from '../../src/metrics/layout.ts'
+import { BLUE, codeOf, gate, put, shop, split, startControl } from './stand-in.ts'
+
+describe('at the start', () => {
+  test('an empty store gives an empty table, so that workers have one', async () => {
+    const { control, deltas } = await startControl()
+    expect(control.snapshot()).toEqual({ revision: 0, epoch: 1, services: {}, status: {} })
+    expect(deltas).toEqual([{ epoch: 1, revision: 0, services: {} }])
+  })
+
+  test('everything that was stored is in the first table, with all three axes as they were', async () => {
+    const before = await startControl()
+    await before.make(put())
+    await before.make(split(90, 10))
+    await before.make({ kind: 'target.state', service: 'shop', pool: 'blue', target: BLUE, state: 'drain' })
+    await before.control.observe([
+      { service: 'shop', pool: 'blue', target: BLUE, health: 'unhealthy', ejectedUntilMs: 5_000_000 },
+    ])
+    await before.control.close()
+
+    const after = await startControl({ store: before.store })
+    const { services, status, revision } = before.control.snapshot()
+    expect(after.control.snapshot()).toEqual({ revision, epoch: 1, services, status })
+    expect(after.deltas).toHaveLength(1)
+    expect(after.deltas[0].services['shop']).toMatchObject({ plan: { name: 'shop', weights: { blue: 90, green: 10 } } })
+    expect(after.target(BLUE)).toMatchObject({ admin: 'drain', health: 'unhealthy', ejectedUntilMs: 5_000_000 })
+  })
+
+  test('a store that cannot be read stops it', async () => {
+    const { store } = await startControl()
+    const broken = { ...store, load: () => Promise.reject(new Error('gone')) }
+    await expect(startControl({ store: broken })).rejects.toThrow('gone')
+  })
+})
+
+describe('a change', () => {
+  test('is answered with its revision and epoch after the store has it and every worker routes by it', async () => {
+    const { make, workers, store, control, deltas, advance } = await startControl()
+    const { promise, open } = gate()
+    workers.gate = promise
+    let answered = false
+    const change = make(put()).finally(() => {
+      answered = true
+    })
+    await setImmediate()
+    expect((await store.load())?.revision).toBe(1)
+    expect(answered).toBe(false)
+    expect(control.snapshot().revision).toBe(0)
+    await advance(250)
+    open()
+    expect(await change).toEqual({ revision: 1, epoch: 2, appliedInMs: 250, changed: true })
+    expect(deltas.at(-1)).toMatchObject({ epoch: 2, revision: 1 })
+    expect(control.snapshot()).toMatchObject({ revision: 1, epoch: 2 })
+  })
+
+  test('sends the workers only what changed, and null for what is gone', async () => {
+    const { make, deltas } = await startControl()
+    await make({ kind: 'file', services: { shop: shop(), api: shop({}, 'api.test'), old: shop({}, 'old.test') } })
+    await make(split(1, 1, 'api'))
+    expect(Object.keys(deltas.at(-1)!.services)).toEqual(['api'])
+    await make({ kind: 'service.delete', service: 'old' })
+    expect(deltas.at(-1)!.services).toEqual({ old: null })
+    await make({ kind: 'switch', to: { shop: 'green', api: 'blue' } })
+    expect(Object.keys(deltas.at(-1)!.services)).toEqual(['shop', 'api'])
+  })
+
+  test('that is so already is answered with the present revision and stores nothing', async () => {
+    const { make, deltas, store } = await startControl()
+    await make(put())
+    const count = deltas.length
+    expect(await make(put())).toEqual({ revision: 1, epoch: 2, appliedInMs: 0, changed: false })
+    expect(deltas).toHaveLength(count)
+    expect(await store.revisions(10)).toHaveLength(1)
+  })
+
+  test('is refused when If-Match names another revision, and made when it names this one', async () => {
+    const { make, control } = await startControl()
+    await make(put())
+    expect(await codeOf(() => make(split(1, 1), 0))).toBe('stale_revision')
+    expect(await codeOf(() => make(put(), 7))).toBe('stale_revision')
+    expect(control.snapshot().services['shop'].split).toEqual({ blue: 100, green: 0 })
+    expect(await make(split(1, 1), 1)).toMatchObject({ revision: 2 })
+  })
+
+  test('that is not valid lists every fault and changes nothing', async () => {
+    const { make, control, store, deltas } = await startControl()
+    await make(put())
+    const before = control.snapshot()
+    const rules = [{ name: 'a', when: { cookie: { a: '1' } }, to: 'nowhere' }]
+    const other = { ...shop(), rules, split: { red: 1 } }
+    const error = await make({ kind: 'service.put', service: 'api', spec: other }).catch((thrown) => thrown)
+    expect(isTurnoutError(error, 'invalid')).toBe(true)
+    expect(error.faults.length).toBeGreaterThan(1)
+    expect(control.snapshot()).toBe(before)
+    expect((await store.load())?.revision).toBe(1)
+    expect(deltas).toHaveLength(2)
+  })
+
+  test('that needs more slots than there are is refused before it is stored', async () => {
+    const { make, control, store } = await startControl()
+    const pools = Object.fromEntries(
+      ['a', 'b', 'c', 'd', 'e'].map((name, n) => [
+        name,
+        { version: '', targets: Array.from({ length: 1000 }, (_, t) => `http://10.0.${n}.1:${t + 1}`) },
+      ]),
+    )
+    expect(5 * 1000).toBeGreaterThan(SLOTS)
+    expect(await codeOf(() => make(put(shop({ pools, split: { a: 1 } }))))).toBe('conflict')
+    expect(control.snapshot().revision).toBe(0)
+    expect(await store.load()).toBeNull()
+    expect(await make(put())).toMatchObject({ revision: 1 })
+  })
+
+  test('is told to listeners and stands in the audit with who made it', async () => {
+    const { control, make, store } = await startControl()
+    const seen: string[] = []
+    control.subscribe(({ type, service, message }) => void seen.push(`${type} ${service}: ${message}`))
+    await make(put())
+    await make(split(90, 10))
+    await make({ kind: 'restore', from: 1, ...(await store.revision(1))! } as never)
+    expect(seen).toEqual([
+      'change shop: service shop set by test',
+      'change shop: shop split blue=90, green=10 by test',
+      'change shop: revision 1 restored by test',
+    ])
+    expect(control.events().map(({ data }) => data['revision'])).toEqual([1, 2, 3])
+    const audit = await store.revisions(10)
+    expect(audit.map(({ actor, change }) => [actor, change.kind])).toEqual([
+      ['test', 'restore'],
+      ['test', 'split'],
+      ['test', 'service.put'],
+    ])
+    expect(audit[0].change).toEqual({ kind: 'restore', from: 1, services: ['shop'] })
+  })
+
+  test('of great size is shortened in the audit', async () => {
+    const { make, store } = await startControl()
+    await make(put())
+    const rules = [{ name: 'many', when: { visitor: Array.from({ length: 20_000 }, (_, n) => `u-${n}`) }, to: 'green' }]
+    await make({ kind: 'rules', service: 'shop', rules })
+    expect((await store.revisions(1))[0].change).toEqual({ kind: 'rules', service: 'shop', shortened: true })
+  })
+})
+
+describe('many changes', () => {
+  test('100 at the same time give 100 consecutive revisions in order', async () => {
+    const { make, deltas, control, store } = await startControl()
+    await make(put())
+    const results = await Promise.all(Array.from({ length: 100 }, (_, n) => make(split(n + 1, 1000))))
+    expect(results.map(({ revision }) => revision)).toEqual(Array.from({ length: 100 }, (_, n) => n + 2))
+    expect(results.map(({ epoch }) => epoch)).toEqual(Array.from({ length: 100 }, (_, n) => n + 3))
+    expect(deltas.map(({ epoch }) => epoch)).toEqual(Array.from({ length: 102 }, (_, n) => n + 1))
+    expect(control.snapshot().services['shop'].split).toEqual({ blue: 100, green: 1000 })
+    expect((await store.load())?.services).toEqual(control.snapshot().services)
+  })
+
+  test('with the same If-Match let one win', async () => {
+    const { make } = await startControl()
+    await make(put())
+    const codes = await Promise.all([1, 2, 3].map((n) => codeOf(() => make(split(n, 1), 1))))
+    expect(codes.sort()).toEqual(['nothing was thrown', 'stale_revision', 'stale_revision'])
+  })
+
+  test('beyond what may wait are turned away, and those that wait are made', async () => {
+    const { make, workers } = await startControl()
+    await make(put())
+    const { promise, open } = gate()
+    workers.gate = promise
+    const first = make(split(1, 1))
+    await setImmediate()
+    const waiting = Array.from({ length: CHANGES_WAITING_MAX }, (_, n) => make(split(n + 2, 1)))
+    expect(await codeOf(() => make(split(7, 7)))).toBe('overloaded')
+    open()
+    await first
+    expect((await Promise.all(waiting)).at(-1)).toMatchObject({ revision: 2 + CHANGES_WAITING_MAX })
+  })
+})
+
+test('a drain that ends is told once', async () => {
+  const { make, control, advance } = await startControl()
+  await make(put(shop({ drain: { timeout: '2h' } })))
+  await make({ kind: 'pool.state', service: 'shop', pool: 'green', state: 'drain' })
+  await make({ kind: 'target.state', service: 'shop', pool: 'blue', target: BLUE, state: 'drain' })
+  await make({ kind: 'target.state', service: 'shop', pool: 'blue', target: BLUE, state: 'ready' })
+  const drains = () => control.events().filter(({ type }) => type === 'drain')
+  await advance(2 * 3_600_000 - 1)
+  expect(drains()).toEqual([])
+  await advance(1)
+  expect(drains()).toMatchObject([{ service: 'shop', data: { pool: 'green', finished: true } }])
+  await make(split(1, 1))
+  await advance(10 * 3_600_000)
+  expect(drains()).toHaveLength(1)
+})
+
+test('other rooms tell their events by it, and closing leaves no timer', async () => {
+  const { control, make, timers } = await startControl()
+  await make(put())
+  await make({ kind: 'pool.state', service: 'shop', pool: 'green', state: 'drain' })
+  await control.observe([{ service: 'shop', pool: 'blue', target: BLUE, health: 'healthy' }])
+  control.publish({ type: 'worker', service: null, message: 'worker 1 was replaced', data: {} })
+  expect(control.events(2).map(({ type }) => type)).toEqual(['health', 'worker'])
+  expect(timers()).toBe(2)
+  await control.close()
+  expect(timers()).toBe(0)
+})

@@ -1,0 +1,161 @@
+/**
+ * What the tests of control put in the place of the rest: specs, a clock that moves only when told, workers that take
+ * tables and tell of them, and a store that fails on demand. Checks and plans are the real ones.
+ */
+import { setImmediate } from 'node:timers/promises'
+import { expect } from 'vitest'
+import type { Change, ChangeResult } from '../../src/change.ts'
+import type { Clock } from '../../src/clock.ts'
+import { checkServices, validateService } from '../../src/config/check.ts'
+import { planService } from '../../src/config/plan.ts'
+import type { ServiceSpec } from '../../src/config/schema.ts'
+import type { Content } from '../../src/control/reconcile.ts'
+import { reconcileStatus } from '../../src/control/reconcile.ts'
+import { type ControlDeps, createControl } from '../../src/control.ts'
+import { isTurnoutError } from '../../src/errors.ts'
+import { allocateSharedMemory } from '../../src/metrics/layout.ts'
+import { memoryStore } from '../../src/store/memory.ts'
+import type { Store } from '../../src/store/store.ts'
+import type { TableDelta } from '../../src/table/types.ts'
+
+export const BLUE = 'http://127.0.0.1:3001'
+export const BLUE2 = 'http://127.0.0.1:3002'
+export const GREEN = 'http://127.0.0.1:3003'
+
+/** A service `host` with blue (two targets, everything) and green (one target, nothing), and every default. */
+export function shop(changes: Partial<ServiceSpec> = {}, host = 'shop.test'): ServiceSpec {
+  const checked = validateService({
+    routes: [{ host, path: '/' }],
+    pools: { blue: { version: '1.0', targets: [BLUE, BLUE2] }, green: { version: '1.1', targets: [GREEN] } },
+    split: { blue: 100, green: 0 },
+    health: {},
+    ...changes,
+  })
+  if ('faults' in checked) throw new Error(JSON.stringify(checked.faults))
+  return checked.spec
+}
+
+export const weights = (content: Content, service = 'shop') => content.services[service].split
+
+/** Content with these services and a fresh status. */
+export function contentOf(services: Record<string, ServiceSpec>): Content {
+  return { services, status: reconcileStatus(services, { services: {}, status: {} }) }
+}
+
+/** The code of what is thrown or rejected with. */
+export async function codeOf(work: () => unknown): Promise<string> {
+  try {
+    await work()
+  } catch (error) {
+    return isTurnoutError(error) ? error.code : String(error)
+  }
+  return 'nothing was thrown'
+}
+
+/** A clock that stands still until `advance`, which also lets what waits on promises go on. */
+export function standingClock(startMs = 1_000_000) {
+  let nowMs = startMs
+  const timers = new Set<{ readonly atMs: number; readonly run: () => void }>()
+  const after = (delayMs: number, run: () => void) => {
+    const timer = { atMs: nowMs + delayMs, run }
+    timers.add(timer)
+    return () => void timers.delete(timer)
+  }
+  const clock: Clock = {
+    nowMs: () => nowMs,
+    monotonicMs: () => nowMs,
+    after,
+    every: () => {
+      throw new Error('control uses no intervals')
+    },
+  }
+  async function advance(byMs: number): Promise<void> {
+    const untilMs = nowMs + byMs
+    await setImmediate()
+    for (;;) {
+      const [due] = [...timers].filter(({ atMs }) => atMs <= untilMs).sort((a, b) => a.atMs - b.atMs)
+      if (due === undefined) break
+      nowMs = Math.max(nowMs, due.atMs)
+      timers.delete(due)
+      due.run()
+      await setImmediate()
+    }
+    nowMs = untilMs
+    await setImmediate()
+  }
+  return { clock, advance, timers: () => timers.size }
+}
+
+/** A memory store whose writes fail while `failing` is set, and wait while `gate` is. */
+export function fragileStore() {
+  const inner = memoryStore()
+  const fault = { failing: null as Error | null, gate: null as Promise<void> | null, saves: 0, commits: 0 }
+  const guard = async () => {
+    await fault.gate
+    if (fault.failing !== null) throw fault.failing
+  }
+  const store: Store = {
+    ...inner,
+    async load() {
+      await guard()
+      return inner.load()
+    },
+    async commit(expectedRevision, entry) {
+      fault.commits++
+      await guard()
+      return inner.commit(expectedRevision, entry)
+    },
+    async saveStatus(revision, status) {
+      fault.saves++
+      await guard()
+      return inner.saveStatus(revision, status)
+    },
+  }
+  return { store, inner, fault }
+}
+
+/** Control over a store, with workers that note each delta and take as long as `gate` says. */
+export async function startControl(given: Partial<ControlDeps> = {}) {
+  const deltas: TableDelta[] = []
+  const workers = { gate: null as Promise<void> | null, busy: 0 }
+  const standing = standingClock()
+  const logged: unknown[] = []
+  const log = (...what: unknown[]) => void logged.push(what)
+  const memory = given.memory ?? allocateSharedMemory(2)
+  const deps: ControlDeps = {
+    store: memoryStore(),
+    clock: standing.clock,
+    memory,
+    validate: checkServices,
+    complete: validateService,
+    plan: planService,
+    async commitTables(delta) {
+      expect(workers.busy, 'one table at a time').toBe(0)
+      workers.busy++
+      await workers.gate
+      workers.busy--
+      deltas.push(delta)
+    },
+    log: { info: log, warn: log, error: log },
+    ...given,
+  }
+  const control = await createControl(deps)
+  const make = (change: Change, ifMatch?: number): Promise<ChangeResult> =>
+    control.change(change, { actor: 'test', ...(ifMatch === undefined ? {} : { ifMatch }) })
+  const target = (url: string, pool = 'blue', service = 'shop') =>
+    control.snapshot().status[service].pools[pool].targets[url]
+  return { control, make, target, deltas, workers, memory, logged, store: deps.store, ...standing }
+}
+
+export const put = (spec = shop(), service = 'shop'): Change => ({ kind: 'service.put', service, spec })
+export const split = (blue: number, green: number, service = 'shop'): Change => ({
+  kind: 'split',
+  service,
+  weights: { blue, green },
+})
+
+/** A promise and the function that resolves it. */
+export function gate() {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  return { promise, open: () => resolve() }
+}

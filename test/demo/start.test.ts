@@ -1,0 +1,104 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
+import { promisify } from 'node:util'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+
+const run = promisify(execFile)
+const ROOT = new URL('../..', import.meta.url).pathname
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
+
+/** Starts the demo as `npm start` does, on the given ports; it is killed with the test if it still runs. */
+function startDemo(ports: { proxy: number; admin: number }) {
+  const env = {
+    ...process.env,
+    TURNOUT_DEMO_PORT: String(ports.proxy),
+    TURNOUT_DEMO_ADMIN_PORT: String(ports.admin),
+  }
+  const child: ChildProcess = spawn(process.execPath, ['src/demo/main.ts'], { cwd: ROOT, env })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  const wrote = { out: '', err: '' }
+  child.stdout!.on('data', (chunk) => {
+    wrote.out += chunk
+  })
+  child.stderr!.on('data', (chunk) => {
+    wrote.err += chunk
+  })
+  return { child, wrote, ended: once(child, 'exit') as Promise<[number | null, string | null]> }
+}
+
+async function paste(command: string): Promise<string> {
+  const path = `${ROOT}node_modules/.bin:${process.env['PATH']}`
+  const { stdout } = await run('sh', ['-c', command], { cwd: ROOT, env: { ...process.env, PATH: path } })
+  return stdout
+}
+
+describe('npm start', () => {
+  it('prints six commands that work when pasted, and ends cleanly with Ctrl-C', async () => {
+    const ports = { proxy: await freePort(), admin: await freePort() }
+    const { child, wrote, ended } = startDemo(ports)
+    await vi.waitFor(() => expect(wrote.out).toContain('Ctrl-C ends it all.'), { timeout: 20_000 })
+    const commands = [...wrote.out.matchAll(/^ {2}\d\. .*\n {5}(.*)$/gm)].map(([, command]) => command)
+    expect(commands).toHaveLength(6)
+    const [look, staff, halves, switched, explained, killed] = commands
+
+    expect(await paste(look)).toMatch(/^blue 1\.0 /)
+    expect(await paste(staff)).toMatch(/^green 1\.1 /)
+    const half = (await paste(halves)).split('\n')
+    expect(half[0]).toMatch(/^demo: blue 50 %, green 50 % \(revision \d+, /)
+    expect(half.filter((line) => line.startsWith('green'))).toHaveLength(5)
+    expect(half.filter((line) => line.startsWith('blue'))).toHaveLength(5)
+    expect(await paste(switched)).toMatch(/^demo: green 100 % .*\n(green 1\.1 .*\n){3}$/)
+    expect(await paste(explained)).toMatch(/^green 1\.1, .*\n {2}why +rule "staff"\n/)
+    const afterKill = (await paste(killed)).split('\n')
+    expect(afterKill[0]).toMatch(/ is dead for 10 s$/)
+    // The first may still be answered by green; none may fail.
+    expect(afterKill[1]).toMatch(/^(blue|green) 1\./)
+    for (const line of afterKill.slice(2, 6)) expect(line).toMatch(/^blue 1\.0 /)
+    expect(afterKill.join('\n')).toMatch(/^POOL /m)
+    expect(afterKill.join('\n')).toMatch(/unhealthy/)
+
+    child.kill('SIGINT')
+    expect(await ended).toEqual([0, null])
+    expect(wrote.err).toBe('')
+  })
+
+  it('ends cleanly and soon with SIGTERM, though someone still follows the events', async () => {
+    const ports = { proxy: await freePort(), admin: await freePort() }
+    const { child, wrote, ended } = startDemo(ports)
+    await vi.waitFor(() => expect(wrote.out).toContain('Ctrl-C ends it all.'), { timeout: 20_000 })
+    const { body } = await fetch(`http://127.0.0.1:${ports.proxy}/events`)
+    const reader = body!.getReader()
+    await reader.read()
+    const startedMs = performance.now()
+    child.kill('SIGTERM')
+    expect(await ended).toEqual([0, null])
+    expect(performance.now() - startedMs).toBeLessThan(10_000)
+    await reader.cancel().catch(() => {})
+  })
+
+  it('says which port is taken, and how to choose another', async () => {
+    const other = createServer()
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve))
+    onTestFinished(() => void other.close())
+    const { port } = other.address() as AddressInfo
+    const free = await freePort()
+    for (const [ports, variable] of [
+      [{ proxy: port, admin: free }, 'TURNOUT_DEMO_PORT'],
+      [{ proxy: free, admin: port }, 'TURNOUT_DEMO_ADMIN_PORT'],
+    ] as const) {
+      const { wrote, ended } = startDemo(ports)
+      expect(await ended).toEqual([1, null])
+      expect(wrote.err).toBe(
+        `Port ${port} is taken by another program. Free it, or choose another: ${variable}=${port + 1} npm start\n`,
+      )
+    }
+  })
+})

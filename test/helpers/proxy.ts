@@ -1,0 +1,132 @@
+/** Turnout for a test: in this process on free ports, or as a process of its own, ended with the test. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { onTestFinished } from 'vitest'
+import { stringify } from 'yaml'
+import { parseSpec } from '../../src/config/load.ts'
+import { serve } from '../../src/serve.ts'
+
+export interface Proxy {
+  /** `http://127.0.0.1:port` of the first listener. */
+  readonly url: string
+  readonly port: number
+  readonly admin: string
+  close(): Promise<void>
+}
+
+/** A config with defaults that suit tests: free ports, memory store, no log, one worker. Keys that are given win. */
+export function testConfig(config: Record<string, unknown>): Record<string, unknown> {
+  return {
+    listeners: [{ address: '127.0.0.1:0' }],
+    admin: { address: '127.0.0.1:0' },
+    workers: 1,
+    store: 'memory',
+    log: { level: 'silent', access: false },
+    ...config,
+  }
+}
+
+/** Starts Turnout in this process and closes it when the test has ended. */
+export async function startProxy(
+  config: Record<string, unknown>,
+  options: { readonly sharedReads?: boolean; readonly directory?: string; readonly keep?: boolean } = {},
+): Promise<Proxy> {
+  const loaded = parseSpec(stringify(testConfig(config)), { env: {}, source: 'test' })
+  if ('faults' in loaded) throw new Error(JSON.stringify(loaded.faults))
+  const running = await serve({ spec: loaded.spec, sharedReads: options.sharedReads, directory: options.directory })
+  if (options.keep !== true) onTestFinished(() => running.close())
+  const url = running.listeners[0]
+  return { url, port: Number(new URL(url).port), admin: running.admin, close: () => running.close() }
+}
+
+/** A service that splits between pools of targets; whatever else is given is added to it. */
+export function service(pools: Record<string, string[]>, more: Record<string, unknown> = {}): Record<string, unknown> {
+  const entries = Object.entries(pools).map(([name, targets]) => [name, { version: `${name}-version`, targets }])
+  const split = 'live' in more ? {} : { split: { [Object.keys(pools)[0]]: 100 } }
+  return { routes: [{ host: '*', path: '/' }], pools: Object.fromEntries(entries), ...split, ...more }
+}
+
+export interface ProxyProcess extends Proxy {
+  readonly child: ChildProcess
+  /** What it has written so far. */
+  output(): string
+  /** Resolves with the exit code, or null after a signal. */
+  exited(): Promise<number | null>
+}
+
+/** A folder of its own for a test, removed afterwards. */
+export function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'turnout-test-'))
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+/** Starts `turnout serve` as a process of its own, with the config in a file of `folder`; killed when the test ends. */
+export async function startProcess(
+  config: Record<string, unknown>,
+  folder: string,
+  nodeOptions: readonly string[] = [],
+): Promise<ProxyProcess> {
+  const file = join(folder, 'turnout.yaml')
+  writeFileSync(
+    file,
+    stringify({ ...testConfig(config), log: { level: 'info', access: true, ...(config.log as object) } }),
+  )
+  const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+  const child = spawn(process.execPath, [...nodeOptions, main, 'serve', '--config', file], { cwd: folder })
+  let output = ''
+  let code: number | null | undefined
+  let wake = () => {}
+  const collect = (bytes: Buffer) => {
+    output += bytes
+    wake()
+  }
+  child.stdout.on('data', collect)
+  child.stderr.on('data', collect)
+  const exit = new Promise<number | null>((resolve) => {
+    child.once('exit', (exitCode) => {
+      code = exitCode
+      resolve(exitCode)
+      wake()
+    })
+  })
+  onTestFinished(async () => {
+    child.kill('SIGKILL')
+    await exit
+  })
+  const serving = () => output.split('\n').find((line) => line.includes('"msg":"serving"'))
+  while (serving() === undefined) {
+    if (code !== undefined) throw new Error('turnout ended at its start:\n' + output)
+    await new Promise<void>((resolve) => {
+      wake = resolve
+    })
+  }
+  const { listeners, admin } = JSON.parse(serving() as string) as { listeners: string[]; admin: string }
+  const close = async () => {
+    child.kill('SIGTERM')
+    await exit
+  }
+  const port = Number(new URL(listeners[0]).port)
+  return { url: listeners[0], port, admin, child, output: () => output, exited: () => exit, close }
+}
+
+/** Calls the admin API; throws when it refuses. */
+export async function call<T = Record<string, unknown>>(
+  proxy: Proxy,
+  method: string,
+  path: string,
+  body?: unknown,
+): Promise<T> {
+  const headers = body === undefined ? undefined : { 'content-type': 'application/json' }
+  const answer = await fetch(proxy.admin + path, {
+    method,
+    headers,
+    body: body === undefined ? null : JSON.stringify(body),
+  })
+  const value = (await answer.json()) as T
+  if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(value)}`)
+  return value
+}

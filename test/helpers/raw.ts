@@ -1,0 +1,59 @@
+/** A client that says exactly these bytes and tells exactly what came back. */
+import net from 'node:net'
+
+export interface RawAnswer {
+  /** Everything received, in latin1. */
+  readonly text: string
+  /** How the connection ended: the proxy closed it, reset it, or the client stopped waiting. */
+  readonly end: 'closed' | 'reset' | 'open'
+}
+
+export interface RawOptions {
+  /** Stop when this is true of the text so far; default: when the connection ends. */
+  readonly until?: (text: string) => boolean
+  /** Give up after this many ms (default 5,000) and tell what there is, as `open`. */
+  readonly limitMs?: number
+  /** Send our FIN behind the bytes. Default false. */
+  readonly end?: boolean
+}
+
+/** Sends the pieces one by one, each in a write of its own once the one before has left, and collects the answer. */
+export function rawRequest(
+  port: number,
+  pieces: string | readonly string[],
+  options: RawOptions = {},
+): Promise<RawAnswer> {
+  const { until = () => false, limitMs = 5_000, end = false } = options
+  return new Promise((resolve) => {
+    let text = ''
+    const socket = net.connect({ port, host: '127.0.0.1', noDelay: true, allowHalfOpen: true })
+    const finish = (how: RawAnswer['end']) => {
+      clearTimeout(timer)
+      socket.destroy()
+      resolve({ text, end: how })
+    }
+    const timer = setTimeout(() => finish('open'), limitMs)
+    socket.on('data', (bytes) => {
+      text += bytes.toString('latin1')
+      if (until(text)) finish('open')
+    })
+    socket.on('end', () => finish('closed'))
+    socket.on('error', () => finish('reset'))
+    socket.on('connect', async () => {
+      for (const piece of typeof pieces === 'string' ? [pieces] : pieces) {
+        if (socket.destroyed) return
+        await new Promise<void>((sent) => socket.write(Buffer.from(piece, 'latin1'), () => setImmediate(sent)))
+      }
+      if (end && !socket.destroyed) socket.end()
+    })
+  })
+}
+
+/** Waits until a condition holds, looking every few ms; rejects with `what` after `limitMs` (default 10,000). */
+export async function until(what: string, holds: () => boolean | Promise<boolean>, limitMs = 10_000): Promise<void> {
+  const deadlineMs = Date.now() + limitMs
+  while (!(await holds())) {
+    if (Date.now() > deadlineMs) throw new Error(`waited ${limitMs} ms in vain: ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+}

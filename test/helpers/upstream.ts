@@ -1,0 +1,90 @@
+/** Targets for tests: real HTTP servers, and raw ones that say exactly the bytes that a test wants said. */
+import { createServer, type RequestListener, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import net from 'node:net'
+import { onTestFinished } from 'vitest'
+
+export interface Upstream {
+  /** `http://127.0.0.1:port`. */
+  readonly url: string
+  readonly port: number
+  close(): Promise<void>
+}
+
+async function listen(server: net.Server | Server, port: number, cut: () => void): Promise<Upstream> {
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
+  const close = () =>
+    new Promise<void>((resolve) => {
+      server.close(() => resolve())
+      cut()
+    })
+  onTestFinished(close)
+  const taken = (server.address() as AddressInfo).port
+  return { url: `http://127.0.0.1:${taken}`, port: taken, close }
+}
+
+/** A node:http server with this listener; port 0 takes a free one. */
+export function startUpstream(listener: RequestListener, port = 0): Promise<Upstream> {
+  const server = createServer({ keepAliveTimeout: 60_000 }, listener)
+  return listen(server, port, () => server.closeAllConnections())
+}
+
+/** A server that answers each request by its name, so that a test sees which target it reached. */
+export function startNamed(name: string, port = 0): Promise<Upstream & { readonly requests: () => number }> {
+  let requests = 0
+  return startUpstream((request, response) => {
+    requests++
+    request.resume()
+    request.on('end', () => response.setHeader('x-name', name).end(name))
+  }, port).then((upstream) => ({ ...upstream, requests: () => requests }))
+}
+
+export interface RawUpstream extends Upstream {
+  /** Connections so far. */
+  readonly connections: () => number
+  /** All bytes received so far, in latin1, by connection. */
+  readonly received: () => readonly string[]
+}
+
+/** A TCP server; `onData` gets each connection's text so far at every read and says what it wants. */
+export async function startRaw(
+  onData: (socket: net.Socket, text: string, index: number) => void,
+  onOpen?: (socket: net.Socket, index: number) => void,
+): Promise<RawUpstream> {
+  const sockets = new Set<net.Socket>()
+  const received: string[] = []
+  const server = net.createServer({ allowHalfOpen: true }, (socket) => {
+    const index = received.push('') - 1
+    sockets.add(socket)
+    socket.on('error', () => {})
+    socket.on('close', () => sockets.delete(socket))
+    socket.on('data', (bytes) => {
+      received[index] += bytes.toString('latin1')
+      onData(socket, received[index], index)
+    })
+    onOpen?.(socket, index)
+  })
+  const upstream = await listen(server, 0, () => {
+    for (const socket of sockets) socket.destroy()
+  })
+  return { ...upstream, connections: () => received.length, received: () => received }
+}
+
+/** A raw server that gives `answer` to every request head it gets. */
+export function startAnswering(answer: string): Promise<RawUpstream> {
+  const answered = new Map<net.Socket, number>()
+  return startRaw((socket, text) => {
+    const heads = text.split('\r\n\r\n').length - 1
+    for (let i = answered.get(socket) ?? 0; i < heads; i++) socket.write(answer, 'latin1')
+    answered.set(socket, heads)
+  })
+}
+
+/** A port that nobody listens on. */
+export async function closedPort(): Promise<number> {
+  const server = net.createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  await new Promise<void>((resolve) => server.close(() => resolve()))
+  return port
+}

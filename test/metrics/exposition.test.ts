@@ -1,0 +1,247 @@
+/** /metrics, parsed strictly and compared with counters that were filled by hand. */
+import { expect, onTestFinished, test } from 'vitest'
+import { REJECT_CODES, rejectField } from '../../src/metrics/counters.ts'
+import { createExposition } from '../../src/metrics/exposition.ts'
+import { allocateSharedMemory, WORKER_FIELD, WORKER_FIELDS } from '../../src/metrics/layout.ts'
+import { movableClock } from '../admin/stand-in.ts'
+import { add, observe, snapshotOf, stageOf } from './stand-in.ts'
+
+interface Line {
+  readonly name: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly value: number
+}
+
+interface Parsed {
+  readonly types: ReadonlyMap<string, string>
+  readonly lines: readonly Line[]
+}
+
+/** Text format 0.0.4, with everything that it leaves open forbidden: HELP, TYPE, then only samples of that family. */
+function parse(text: string): Parsed {
+  expect(text.endsWith('\n')).toBe(true)
+  const types = new Map<string, string>()
+  const lines: Line[] = []
+  const seen = new Set<string>()
+  let helped = ''
+  let family = ''
+  for (const line of text.split('\n')) {
+    if (line === '') continue
+    const help = /^# HELP ([a-zA-Z_:][a-zA-Z0-9_:]*) [^\n]+$/.exec(line)
+    const type = /^# TYPE ([a-zA-Z_:][a-zA-Z0-9_:]*) (counter|gauge|histogram|summary)$/.exec(line)
+    if (help !== null) {
+      helped = help[1]
+      continue
+    }
+    if (type !== null) {
+      expect(type[1]).toBe(helped)
+      expect(types.has(type[1])).toBe(false)
+      family = type[1]
+      types.set(family, type[2])
+      continue
+    }
+    const sample = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (-?[0-9.]+(?:e[-+]?[0-9]+)?|\+Inf|NaN)$/.exec(line)
+    expect(sample, line).not.toBeNull()
+    const [, name, labelText = '', value] = sample!
+    const suffixes = types.get(family) === 'histogram' ? ['_bucket', '_sum', '_count'] : ['']
+    expect(suffixes.map((suffix) => family + suffix)).toContain(name)
+    const labels: Record<string, string> = {}
+    const rest = labelText.replace(
+      /([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"(?:,(?!$)|$)/g,
+      (_, label, quoted) => {
+        expect(Object.hasOwn(labels, label)).toBe(false)
+        labels[label] = quoted.replace(/\\(.)/g, (_match: string, char: string) => (char === 'n' ? '\n' : char))
+        return ''
+      },
+    )
+    expect(rest, line).toBe('')
+    const key = name + JSON.stringify(Object.entries(labels).sort())
+    expect(seen.has(key), `twice: ${line}`).toBe(false)
+    seen.add(key)
+    lines.push({ name, labels, value: value === '+Inf' ? Infinity : Number(value) })
+  }
+  return { types, lines }
+}
+
+const BLUE = 'http://127.0.0.1:3001'
+const GREEN = 'https://green.example'
+const BLUE_LABELS = { service: 'shop', pool: 'blue', version: '1.0', target: '127.0.0.1:3001' }
+
+function open(snapshot = snapshotOf({ shop: { blue: [BLUE], green: [GREEN] } }, { split: { blue: 95 } as object })) {
+  const memory = allocateSharedMemory(2)
+  const clock = movableClock()
+  const stage = stageOf(snapshot)
+  const exposition = createExposition(stage.control, memory, clock, '9.8.7')
+  onTestFinished(() => exposition.close())
+  const scrape = async () => {
+    const parsed = parse(await exposition.text())
+    const value = (name: string, labels: Record<string, string> = {}) => {
+      const wanted = Object.entries(labels)
+      const found = parsed.lines.filter(
+        (line) => line.name === name && wanted.every(([label, text]) => line.labels[label] === text),
+      )
+      expect(found.length, name).toBe(1)
+      return found[0].value
+    }
+    return { ...parsed, value }
+  }
+  return { memory, clock, stage, exposition, scrape }
+}
+
+test('counters and gauges of a target are the sums over the workers, with its labels', async () => {
+  const { memory, scrape } = open()
+  add(memory, 0, 0, 'status2xx', 3)
+  add(memory, 1, 0, 'status2xx', 4)
+  add(memory, 1, 0, 'status5xx', 1)
+  add(memory, 0, 0, 'inFlight', 2)
+  add(memory, 0, 0, 'connectErrors', 5)
+  add(memory, 0, 0, 'retriesConnect', 6)
+  add(memory, 0, 0, 'retriesStale', 7)
+  add(memory, 0, 0, 'rescued', 8)
+  add(memory, 0, 0, 'tunnels', 9)
+  add(memory, 0, 0, 'failures', 10)
+  add(memory, 0, 0, 'bytesIn', 2 ** 40)
+  const { value, types } = await scrape()
+  expect(value('turnout_requests_total', { ...BLUE_LABELS, code_class: '2xx' })).toBe(7)
+  expect(value('turnout_requests_total', { ...BLUE_LABELS, code_class: '5xx' })).toBe(1)
+  expect(value('turnout_requests_total', { target: 'green.example:443', code_class: '2xx' })).toBe(0)
+  expect(value('turnout_in_flight', BLUE_LABELS)).toBe(2)
+  expect(value('turnout_upstream_connect_errors_total', BLUE_LABELS)).toBe(5)
+  expect(value('turnout_retries_total', { ...BLUE_LABELS, reason: 'connect' })).toBe(6)
+  expect(value('turnout_retries_total', { ...BLUE_LABELS, reason: 'stale' })).toBe(7)
+  expect(value('turnout_rescued_total', BLUE_LABELS)).toBe(8)
+  expect(value('turnout_tunnels', BLUE_LABELS)).toBe(9)
+  expect(value('turnout_upstream_failures_total', BLUE_LABELS)).toBe(10)
+  expect(value('turnout_received_bytes_total', BLUE_LABELS)).toBe(2 ** 40)
+  expect([types.get('turnout_requests_total'), types.get('turnout_in_flight')]).toEqual(['counter', 'gauge'])
+})
+
+test('every counter ends with _total and nothing else does', async () => {
+  const { types } = await open().scrape()
+  for (const [name, type] of types) {
+    if (name.startsWith('turnout_')) expect(name.endsWith('_total'), name).toBe(type === 'counter')
+  }
+})
+
+test.each(['duration', 'ttfb'] as const)(
+  'the %s histogram has cumulative buckets in seconds, a sum and a count',
+  async (of) => {
+    const { memory, scrape } = open()
+    const all = [0.01, 0.3, 0.9, 3, 3, 30, 300, 3_000, 100_000, 200_000]
+    for (const [n, ms] of all.entries()) observe(memory, n % 2, 0, of, ms)
+    const { lines, value, types } = await scrape()
+    const name = of === 'duration' ? 'turnout_request_duration_seconds' : 'turnout_upstream_ttfb_seconds'
+    expect(types.get(name)).toBe('histogram')
+    const buckets = lines.filter((line) => line.name === `${name}_bucket` && line.labels['pool'] === 'blue')
+    expect(buckets.length).toBe(20)
+    expect(buckets.at(-1)!.labels['le']).toBe('+Inf')
+    for (const { labels, value: count } of buckets) {
+      const bound = labels['le'] === '+Inf' ? Infinity : Number(labels['le'])
+      expect(bound).not.toBeNaN()
+      expect(count).toBe(all.filter((ms) => ms / 1_000 <= bound).length)
+    }
+    const bounds = buckets.slice(0, -1).map(({ labels }) => Number(labels['le']))
+    expect(bounds).toEqual(bounds.toSorted((a, b) => a - b))
+    expect([bounds[0], bounds.at(-1)]).toEqual([0.00025, 65.536])
+    expect(value(`${name}_count`, BLUE_LABELS)).toBe(all.length)
+    expect(value(`${name}_sum`, BLUE_LABELS)).toBeCloseTo(all.reduce((sum, ms) => sum + ms, 0) / 1_000, 9)
+    expect(value(`${name}_count`, { pool: 'green' })).toBe(0)
+  },
+)
+
+test('weights, epoch and revision are those of the snapshot', async () => {
+  const { stage, scrape } = open()
+  stage.snapshot = { ...stage.snapshot, epoch: 12, revision: 11 }
+  const { value } = await scrape()
+  expect(value('turnout_split_weight', { service: 'shop', pool: 'blue', version: '1.0' })).toBe(95)
+  expect(value('turnout_split_weight', { service: 'shop', pool: 'green' })).toBe(0)
+  expect([value('turnout_epoch'), value('turnout_revision')]).toEqual([12, 11])
+  expect(value('turnout_info', { version: '9.8.7' })).toBe(1)
+})
+
+test('a target is in exactly one state on each axis, and an ejection ends by the clock', async () => {
+  const { stage, clock, scrape } = open()
+  const pool = stage.snapshot.status['shop'].pools['blue']
+  pool.admin = 'drain'
+  Object.assign(pool.targets[BLUE], { admin: 'standby', health: 'unhealthy', ejectedUntilMs: clock.nowMs() + 1_000 })
+  const on = async () => {
+    const { lines } = await scrape()
+    return lines
+      .filter(({ name, labels, value }) => name === 'turnout_target_state' && labels['pool'] === 'blue' && value === 1)
+      .map(({ labels }) => `${labels['axis']}=${labels['state']}`)
+  }
+  expect(await on()).toEqual(['admin=standby', 'pool=drain', 'health=unhealthy', 'ejection=ejected'])
+  clock.move(1_000)
+  expect(await on()).toContain('ejection=none')
+})
+
+test('what workers count of themselves is shown by worker, and rejections by code', async () => {
+  const { memory, scrape } = open()
+  memory.lanes[WORKER_FIELD.clientConnections] = 3
+  memory.lanes[WORKER_FIELDS + WORKER_FIELD.clientConnections] = 4
+  memory.lanes[WORKER_FIELDS + WORKER_FIELD.loopBusyMs] = 1_500
+  memory.lanes[rejectField('no_route')] = 5
+  memory.lanes[WORKER_FIELDS + rejectField('no_route')] = 6
+  memory.lanes[rejectField('internal')] = 1
+  const { value, lines } = await scrape()
+  expect(value('turnout_client_connections', { worker: '0' })).toBe(3)
+  expect(value('turnout_client_connections', { worker: '1' })).toBe(4)
+  expect(value('turnout_worker_busy_seconds_total', { worker: '1' })).toBeCloseTo(1.5)
+  expect(value('turnout_rejected_total', { code: 'no_route' })).toBe(11)
+  expect(value('turnout_rejected_total', { code: 'internal' })).toBe(1)
+  const codes = lines.filter(({ name }) => name === 'turnout_rejected_total').map(({ labels }) => labels['code'])
+  expect(codes).toEqual(REJECT_CODES)
+})
+
+test('every code of the data plane has a field of its own within the lane', () => {
+  const fields = REJECT_CODES.map(rejectField)
+  expect(new Set(fields).size).toBe(REJECT_CODES.length)
+  expect(Math.min(...fields)).toBe(WORKER_FIELD.rejected)
+  expect(Math.max(...fields)).toBeLessThan(WORKER_FIELDS)
+  expect(rejectField('stale_revision')).toBe(rejectField('internal'))
+})
+
+test('the time of a switch is observed from the changes that control tells of', async () => {
+  const { stage, scrape, exposition } = open()
+  stage.publish({ type: 'change', data: { appliedInMs: 3 } })
+  stage.publish({ type: 'change', data: { appliedInMs: 40 } })
+  stage.publish({ type: 'health', data: { appliedInMs: 1 } })
+  stage.publish({ type: 'change', data: {} })
+  const { value } = await scrape()
+  expect(value('turnout_switch_duration_seconds_count')).toBe(2)
+  expect(value('turnout_switch_duration_seconds_sum')).toBeCloseTo(0.043)
+  expect(value('turnout_switch_duration_seconds_bucket', { le: '0.005' })).toBe(1)
+  exposition.close()
+  expect(stage.listeners.size).toBe(0)
+})
+
+test('a target that left the table is no longer shown', async () => {
+  const { stage, scrape } = open()
+  stage.snapshot = snapshotOf({ shop: { blue: [BLUE] } })
+  const { lines } = await scrape()
+  expect(lines.some(({ labels }) => labels['pool'] === 'green')).toBe(false)
+})
+
+test('label values are escaped, and names like those of JavaScript are names', async () => {
+  const version = 'a"b\\c\nd{}, e="f"'
+  const { scrape } = open(snapshotOf({ constructor: { toString: [BLUE] } }, { version }))
+  const { value } = await scrape()
+  expect(value('turnout_in_flight', { service: 'constructor', pool: 'toString', version })).toBe(0)
+  expect(value('turnout_split_weight', { service: 'constructor', pool: 'toString', version })).toBe(0)
+})
+
+test('process figures are there', async () => {
+  const { types } = await open().scrape()
+  expect([...types.keys()]).toEqual(
+    expect.arrayContaining(['process_cpu_seconds_total', 'nodejs_eventloop_lag_seconds']),
+  )
+})
+
+test('labels are of a fixed set, and their values come from the spec or the code', async () => {
+  const { lines } = await open().scrape()
+  const ours = lines.filter(({ name }) => name.startsWith('turnout_'))
+  const labels = new Set(ours.flatMap((line) => Object.keys(line.labels)))
+  expect([...labels].sort()).toEqual(
+    ['axis', 'code', 'code_class', 'le', 'pool', 'reason', 'service', 'state', 'target', 'version', 'worker'].sort(),
+  )
+})
