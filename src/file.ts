@@ -6,10 +6,12 @@ import type { ChangeOptions, ChangeResult, Control } from './change.ts'
 import { type LoadFault, parseSpec } from './config/load.ts'
 import { mergeFile } from './config/merge.ts'
 import type { Services } from './config/schema.ts'
-import { TurnoutError } from './errors.ts'
+import { isTurnoutError, TurnoutError } from './errors.ts'
 import type { Store } from './store/store.ts'
 
 const BASE_KEY = 'file'
+/** Changes by others that may come between reading the live state and writing the merged one. */
+const TRIES_MAX = 10
 
 export interface FileDeps {
   readonly control: Control
@@ -25,16 +27,32 @@ export interface ConfigFile {
   applyText(text: string, options: ChangeOptions): Promise<ChangeResult>
 }
 
+/** The merge of config files into the state of `control`. */
 export function createFile({ control, store, env }: FileDeps): ConfigFile {
+  /** One try: merged over one revision, and refused when the live state has moved since. */
+  const merge = (base: Services | null, services: Services, options: ChangeOptions): Promise<ChangeResult> => {
+    const present = control.snapshot()
+    const { services: merged, faults } = mergeFile(base, present.services, services)
+    if (faults.length > 0) throw new TurnoutError('invalid', faults[0].message, faults)
+    return control.change(
+      { kind: 'file', services: merged },
+      { ...options, ifMatch: options.ifMatch ?? present.revision },
+    )
+  }
   const apply = async (services: Services, options: ChangeOptions): Promise<ChangeResult> => {
     const kept = await store.get(BASE_KEY)
     const base = kept === null ? null : (JSON.parse(kept) as Services)
-    const { services: merged, faults } = mergeFile(base, control.snapshot().services, services)
-    if (faults.length > 0) throw new TurnoutError('invalid', faults[0].message, faults)
-    const result = await control.change({ kind: 'file', services: merged }, options)
-    // After the change: if we die between the two, the same difference is applied again, which changes nothing.
-    await store.put(BASE_KEY, JSON.stringify(services))
-    return result
+    for (let tries = 1; ; tries++) {
+      try {
+        const result = await merge(base, services, options)
+        // After the change: if we die between the two, the same difference is applied again, which changes nothing.
+        await store.put(BASE_KEY, JSON.stringify(services))
+        return result
+      } catch (error) {
+        const moved = isTurnoutError(error, 'stale_revision') && options.ifMatch === undefined
+        if (!moved || tries === TRIES_MAX) throw error
+      }
+    }
   }
   return {
     apply,

@@ -12,11 +12,11 @@ import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import pino, { type Logger } from 'pino'
-import { type ExplainInput, explanationOf, requestView } from './admin/explain.ts'
-import { createAdmin } from './admin/server.ts'
+import { type Explain, explanationOf, requestView } from './admin/explain.ts'
+import { type Admin, createAdmin } from './admin/server.ts'
 import type { ChangeResult } from './change.ts'
 import { systemClock } from './clock.ts'
-import { parseListenAddress } from './config/address.ts'
+import { networkOf, parseListenAddress } from './config/address.ts'
 import {
   checkServices,
   validatePool,
@@ -27,20 +27,20 @@ import {
 } from './config/check.ts'
 import { planHealth, planLimits, planService, planTimeouts } from './config/plan.ts'
 import type { ListenerSpec, Spec } from './config/schema.ts'
-import { createControl } from './control.ts'
+import { createControl, type RunningControl } from './control.ts'
 import type { ListenerPlan } from './dataplane/messages.ts'
 import { CookieSigner } from './dataplane/own-cookie.ts'
-import { createFile } from './file.ts'
+import { type ConfigFile, createFile } from './file.ts'
 import { createHealth } from './health/health.ts'
 import { createExposition } from './metrics/exposition.ts'
-import { allocateSharedMemory, CELL, FIELD, sumField } from './metrics/layout.ts'
+import { allocateSharedMemory, CELL, FIELD, type SharedMemory, sumField } from './metrics/layout.ts'
 import { createTrafficWindow } from './metrics/window.ts'
 import { openStore } from './store/open.ts'
 import type { Store } from './store/store.ts'
 import { applyDelta, emptyTable } from './table/build.ts'
 import { decide } from './table/decide.ts'
-import type { Draw } from './table/types.ts'
-import { Workers } from './workers.ts'
+import type { Draw, Table } from './table/types.ts'
+import { Workers, type WorkersOptions } from './workers.ts'
 
 /** Bytes of log that may wait for a slow reader of our output before lines are dropped. */
 const LOG_BYTES_MAX = 16_777_216
@@ -72,131 +72,181 @@ export interface Running {
 /** Version of Turnout, from its package. */
 export const VERSION: string = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version
 
+/** Everything that was started, in order; ended in the reverse order. */
+class Endings {
+  readonly #endings: (() => Promise<void> | void)[] = []
+
+  add(ending: () => Promise<void> | void): void {
+    this.#endings.push(ending)
+  }
+
+  async run(): Promise<void> {
+    for (const ending of this.#endings.splice(0).reverse()) await ending()
+  }
+}
+
+/** What traffic depends on: the store, the one writer, the workers and the memory they share. */
+interface Core {
+  readonly memory: SharedMemory
+  readonly store: Store
+  readonly cookieKeys: readonly string[]
+  readonly workers: Workers
+  readonly control: RunningControl
+  readonly file: ConfigFile
+  /** The committed table, as workers have it. */
+  table(): Table
+}
+
 /** Starts Turnout. Rejects when the store, an address or a certificate cannot be had; then nothing is left running. */
 export async function serve(options: ServeOptions): Promise<Running> {
   const { spec } = options
-  const directory = options.directory ?? process.cwd()
-  const clock = systemClock
   const log = pino({ level: spec.log.level }, pino.destination({ fd: 2, sync: false, maxLength: LOG_BYTES_MAX }))
-  const endings: (() => Promise<void> | void)[] = []
-  const end = async () => {
-    for (const ending of endings.reverse().splice(0)) await ending()
-  }
+  const endings = new Endings()
   try {
-    const count = workerCount(spec)
-    const memory = allocateSharedMemory(count)
-    const store = await openStore(storeUrl(spec.store, directory))
-    endings.push(() => store.close())
-    const cookieKeys = await cookieKeysOf(store)
-    const accessLog = pino.destination({ fd: 1, sync: false, maxLength: LOG_BYTES_MAX })
-    accessLog.on('error', (error: Error) => log.warn({ err: error }, 'the access log cannot be written'))
-
-    let publishLost = (index: number, reason: string) => log.error({ worker: index }, reason)
-    const workers = new Workers({
-      count,
-      memory,
-      clock,
-      listeners: spec.listeners.map((listener) => planListener(listener, directory)),
-      start: {
-        reusePort: count > 1,
-        limits: planLimits(spec.limits),
-        timeouts: planTimeouts(spec.timeouts),
-        trustedProxies: spec.trustedProxies,
-        cookieKeys,
-        accessSample: spec.log.access ? spec.log.sample : 0,
-        sharedReads: options.sharedReads ?? true,
-      },
-      onLog: (lines) => accessLog.write(lines),
-      onLost: (index, reason) => publishLost(index, reason),
-    })
-    let table = emptyTable()
-    const control = await createControl({
-      store,
-      clock,
-      memory,
-      validate: checkServices,
-      complete: validateService,
-      plan: planService,
-      async commitTables(delta) {
-        await workers.commit(delta)
-        table = applyDelta(table, delta)
-      },
-      log,
-    })
-    endings.push(() => control.close())
-    const file = createFile({ control, store, env: options.env ?? {} })
-    await file.apply(spec.services, { actor: 'file' })
-    publishLost = (index, reason) => {
-      log.error({ worker: index }, reason)
-      control.publish({ type: 'worker', service: null, message: `worker ${index} ${reason}`, data: { worker: index } })
-    }
-
-    await workers.start()
-    endings.push(() => workers.drain(planTimeouts(spec.timeouts).shutdownMs))
-    const health = createHealth({
-      control,
-      clock,
-      planHealth,
-      memory,
-      random: Math.random,
-      refused: (error) => log.warn({ err: error }, 'an observation was not taken'),
-    })
-    endings.push(() => health.stop())
-    const exposition = createExposition(control, memory, clock, VERSION)
-    endings.push(() => exposition.close())
-    const traffic = createTrafficWindow(control, memory, clock)
-    endings.push(() => traffic.close())
-    const signer = new CookieSigner(cookieKeys)
+    const core = await startCore(options, log, endings)
     let draining = false
-    const admin = await createAdmin({
-      control,
-      store,
-      exposition,
-      traffic,
-      clock,
-      tokens: spec.admin.tokens,
-      address: spec.admin.address,
-      explain(input: ExplainInput) {
-        const present = table
-        const view = requestView(input, (name, value) => signer.verify(name, value))
-        const load = (slot: number) => sumField(memory, slot, FIELD.inFlight)
-        return explanationOf(decide(view, present, load, peekingDraw(memory.cells), clock.nowMs()), present)
-      },
-      applyText: (text, change) => file.applyText(text, change),
-      isReady: () => workers.ready && !draining,
-      validate: {
-        service: validateService,
-        weights: validateWeights,
-        rules: validateRules,
-        pool: validatePool,
-        state: validateState,
-      },
-      log,
-      version: VERSION,
-    })
-    endings.push(() => admin.close())
-    // Requests in flight end first, while health and admin still tell of them.
+    const admin = await startControlPlane(options, core, log, endings, () => core.workers.ready && !draining)
+    const { shutdownMs } = planTimeouts(spec.timeouts)
     let closing: Promise<void> | null = null
     return {
-      listeners: spec.listeners.map((listener, i) => listenerUrl(listener, workers.ports[i])),
+      listeners: spec.listeners.map((listener, i) => listenerUrl(listener, core.workers.ports[i])),
       admin: admin.address,
       log,
       async reload() {
         if (options.reread === undefined) throw new Error('there is no file to read again')
         const fresh = options.reread()
         warnOfRestart(log, spec, fresh)
-        return file.apply(fresh.services, { actor: 'file' })
+        return core.file.apply(fresh.services, { actor: 'file' })
       },
       close() {
         draining = true
-        closing ??= workers.drain(planTimeouts(spec.timeouts).shutdownMs).then(end)
+        // Requests in flight end first, while health and admin still tell of them.
+        closing ??= core.workers.drain(shutdownMs).then(() => endings.run())
         return closing
       },
     }
   } catch (error) {
-    await end()
+    await endings.run()
     throw error
   }
+}
+
+/** Opens the store, applies the file and lets the workers accept. */
+async function startCore(options: ServeOptions, log: Logger, endings: Endings): Promise<Core> {
+  const { spec } = options
+  const directory = options.directory ?? process.cwd()
+  const memory = allocateSharedMemory(workerCount(spec))
+  const store = await openStore(storeUrl(spec.store, directory))
+  endings.add(() => store.close())
+  const cookieKeys = await cookieKeysOf(store)
+  let tellLost = (index: number, reason: string) => log.error({ worker: index }, reason)
+  const workers = new Workers({
+    count: memory.workers,
+    memory,
+    clock: systemClock,
+    listeners: spec.listeners.map((listener) => planListener(listener, directory)),
+    start: workerStart(options, memory.workers, cookieKeys),
+    onLog: openAccessLog(log),
+    onLost: (index, reason) => tellLost(index, reason),
+  })
+  let table = emptyTable()
+  const control = await createControl({
+    store,
+    clock: systemClock,
+    memory,
+    validate: checkServices,
+    complete: validateService,
+    plan: planService,
+    async commitTables(delta) {
+      await workers.commit(delta)
+      table = applyDelta(table, delta)
+    },
+    log,
+  })
+  endings.add(() => control.close())
+  const file = createFile({ control, store, env: options.env ?? {} })
+  await file.apply(spec.services, { actor: 'file' })
+  tellLost = (index, reason) => {
+    log.error({ worker: index }, reason)
+    control.publish({ type: 'worker', service: null, message: `worker ${index} ${reason}`, data: { worker: index } })
+  }
+  await workers.start()
+  endings.add(() => workers.drain(0))
+  return { memory, store, cookieKeys, workers, control, file, table: () => table }
+}
+
+function workerStart(options: ServeOptions, count: number, cookieKeys: readonly string[]): WorkersOptions['start'] {
+  const { spec } = options
+  return {
+    reusePort: count > 1,
+    limits: planLimits(spec.limits),
+    timeouts: planTimeouts(spec.timeouts),
+    trustedProxies: spec.trustedProxies.map(networkOf),
+    cookieKeys,
+    accessSample: spec.log.access ? spec.log.sample : 0,
+    sharedReads: options.sharedReads ?? true,
+  }
+}
+
+/** Starts what watches and changes the core: health, metrics and the admin API. */
+async function startControlPlane(
+  { spec }: ServeOptions,
+  core: Core,
+  log: Logger,
+  endings: Endings,
+  isReady: () => boolean,
+): Promise<Admin> {
+  const { control, memory, store, file } = core
+  const clock = systemClock
+  const refused = (error: unknown) => log.warn({ err: error }, 'an observation was not taken')
+  const health = createHealth({ control, clock, planHealth, memory, random: Math.random, refused })
+  endings.add(() => health.stop())
+  const exposition = createExposition(control, memory, clock, VERSION)
+  endings.add(() => exposition.close())
+  const traffic = createTrafficWindow(control, memory, clock)
+  endings.add(() => traffic.close())
+  const admin = await createAdmin({
+    control,
+    store,
+    exposition,
+    traffic,
+    clock,
+    tokens: spec.admin.tokens,
+    address: spec.admin.address,
+    explain: createExplain(core),
+    applyText: (text, change) => file.applyText(text, change),
+    isReady,
+    validate: {
+      service: validateService,
+      weights: validateWeights,
+      rules: validateRules,
+      pool: validatePool,
+      state: validateState,
+    },
+    log,
+    version: VERSION,
+  })
+  endings.add(() => admin.close())
+  return admin
+}
+
+/** Decides a posted request by the committed table, as a worker would. */
+function createExplain({ memory, cookieKeys, table }: Core): Explain {
+  const signer = new CookieSigner(cookieKeys)
+  const load = (slot: number) => sumField(memory, slot, FIELD.inFlight)
+  const draw = peekingDraw(memory.cells)
+  return (input) => {
+    const present = table()
+    const view = requestView(input, (name, value) => signer.verify(name, value))
+    return explanationOf(decide(view, present, load, draw, systemClock.nowMs()), present)
+  }
+}
+
+/** Writes batches of log lines to standard output without waiting for its reader; what does not fit is dropped. */
+function openAccessLog(log: Logger): (lines: string) => void {
+  const destination = pino.destination({ fd: 1, sync: false, maxLength: LOG_BYTES_MAX })
+  destination.on('error', (error: Error) => log.warn({ err: error }, 'the access log cannot be written'))
+  return (lines) => destination.write(lines)
 }
 
 /** What explain draws: it looks at the next turn without taking it. */

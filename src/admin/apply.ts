@@ -5,7 +5,7 @@
  * change or throws with nothing changed.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Change, ChangeResult, Snapshot } from '../change.ts'
+import type { Change, ChangeOptions, ChangeResult, Snapshot } from '../change.ts'
 import type { Checked } from '../config/check.ts'
 import { NAME_PATTERN, type ServiceSpec } from '../config/schema.ts'
 import { TurnoutError } from '../errors.ts'
@@ -31,10 +31,18 @@ export async function apply(
   reply: FastifyReply,
   change: Change,
 ): Promise<ChangeResult> {
-  const ifMatch = parseIfMatch(request.headers['if-match'])
-  const result = await deps.control.change(change, { actor: request.actor, ifMatch })
-  setETag(reply, result.revision)
+  return changedAnswer(reply, await deps.control.change(change, optionsOf(request)))
+}
+
+/** Who makes the change, and at which revision only. */
+export function optionsOf(request: FastifyRequest): ChangeOptions {
+  return { actor: request.actor, ifMatch: parseIfMatch(request.headers['if-match']) }
+}
+
+/** What every change answers, with the ETag set. */
+export function changedAnswer(reply: FastifyReply, result: ChangeResult): ChangeResult {
   const { revision, epoch, appliedInMs, changed } = result
+  setETag(reply, revision)
   return { revision, epoch, appliedInMs, changed }
 }
 

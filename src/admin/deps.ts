@@ -2,7 +2,7 @@
  * What the admin API is given by main: it knows the one writer, the store's history and functions, and no other room.
  */
 import type { Logger } from 'pino'
-import type { Control } from '../change.ts'
+import type { ChangeOptions, ChangeResult, Control } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import type { Checked } from '../config/check.ts'
 import type { AdminSpec, PoolSpec, RuleSpec, ServiceSpec, Weights } from '../config/schema.ts'
@@ -34,6 +34,8 @@ export interface AdminDeps {
   /** `host:port`; port 0 takes a free one. */
   readonly address: string
   readonly explain: Explain
+  /** Applies what changed in the text of a config file (file.ts). Rejects with `invalid` and faults that have line and column. */
+  applyText(text: string, options: ChangeOptions): Promise<ChangeResult>
   /** True once a table is committed in every worker. */
   isReady(): boolean
   readonly validate: Validators

@@ -8,6 +8,7 @@
 import type { FastifyInstance } from 'fastify'
 import Type, { type Static } from 'typebox'
 import { TurnoutError } from '../errors.ts'
+import { explainDecision } from '../table/explain.ts'
 import type { Decision, OwnCookie, RequestView } from '../table/types.ts'
 import { answers, nullable } from './schemas.ts'
 
@@ -32,6 +33,7 @@ const ExplanationSchema = Type.Object(
     pool: nullable(Type.String()),
     version: nullable(Type.String()),
     target: nullable(Type.String({ description: 'URL of the target.' })),
+    why: Type.String({ description: 'The decision in one sentence.' }),
     reason: nullable(Type.String({ description: 'rule, pin, bucket, picker or failover.' })),
     rule: nullable(Type.String({ description: 'Name of the rule that decided.' })),
     visitor: nullable(Type.String({ description: 'The visitor key that was found.' })),
@@ -128,6 +130,7 @@ export function explanationOf(decision: Decision, table: { epoch: number; revisi
     pool: decision.pool?.name ?? null,
     version: decision.pool?.version ?? null,
     target: decision.target?.url ?? null,
+    why: explainDecision(decision),
     reason: decision.reason,
     rule: decision.rule,
     visitor: decision.visitor,

@@ -40,7 +40,7 @@ export function problem(
 
 /** Describes whatever was thrown; unexpected values say nothing of themselves. */
 export function problemOf(error: unknown, instance: string): Problem {
-  if (isTurnoutError(error)) return problem(error.code, error.message, instance, error.faults)
+  if (isTurnoutError(error)) return problem(error.code, error.message, instance, error.faults.map(shown))
   const { code, statusCode, validation, message } = error as Partial<FastifyError>
   if (validation !== undefined) return problem('invalid', ERRORS.invalid.message, instance, validation.map(faultOf))
   if (statusCode === undefined || statusCode < 400 || statusCode > 499) {
@@ -50,6 +50,16 @@ export function problemOf(error: unknown, instance: string): Problem {
     return problem(FASTIFY_CODES[code], ERRORS[FASTIFY_CODES[code]].message, instance)
   }
   return problem('malformed', message ?? ERRORS.malformed.message, instance, [], statusCode)
+}
+
+/** A fault without what only the inside knows; faults of a file have a place. */
+function shown({
+  pointer,
+  message,
+  line,
+  column,
+}: Fault & { readonly line?: number; readonly column?: number }): Fault {
+  return { pointer, message, ...(line === undefined ? {} : { line, column }) }
 }
 
 /** The last step of a JSON pointer (RFC 6901), with its slash. */

@@ -24,7 +24,14 @@ const ProblemSchema = object(
     code: Type.String({ description: 'Stable; match on this.' }),
     detail: Type.String(),
     instance: Type.String({ description: 'The path that was asked for.' }),
-    errors: Type.Array(object({ pointer: Type.String(), message: Type.String() })),
+    errors: Type.Array(
+      object({
+        pointer: Type.String({ description: 'JSON pointer into what was sent.' }),
+        message: Type.String(),
+        line: Type.Optional(Type.Integer({ description: '1-based, where a file was sent.' })),
+        column: Type.Optional(Type.Integer({ description: '1-based, where a file was sent.' })),
+      }),
+    ),
   },
   'RFC 9457',
 )
@@ -83,8 +90,12 @@ const traffic = {
   tunnels: Count('Upgraded connections.'),
   requests: Count('Since the target was added.'),
   rate: Type.Number({ description: 'Requests a second within the window.' }),
-  failures: Count('Error answers of our own after the target was chosen.'),
-  failureShare: nullable(Type.Number({ description: 'Share of the requests of the window with a 5xx or no answer.' })),
+  failures: Count('Requests that the target failed: not accepted, not answered, or broken off.'),
+  failureShare: nullable(
+    Type.Number({
+      description: 'Share of the requests of the window that ended in a 5xx or were failed by the target.',
+    }),
+  ),
   responses: object({
     '1xx': Count('1xx'),
     '2xx': Count('2xx'),

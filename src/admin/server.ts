@@ -13,6 +13,7 @@ import { createGuard, isLoopback, type Role } from './auth.ts'
 import type { AdminDeps } from './deps.ts'
 import { eventRoutes } from './events.ts'
 import { explainRoutes } from './explain.ts'
+import { fileRoutes } from './file.ts'
 import { historyRoutes } from './history.ts'
 import { liveRoutes } from './live.ts'
 import { poolRoutes } from './pools.ts'
@@ -102,6 +103,7 @@ export async function buildAdmin(deps: AdminDeps): Promise<{ app: FastifyInstanc
   statusRoutes(app, deps)
   explainRoutes(app, deps)
   historyRoutes(app, deps)
+  fileRoutes(app, deps)
   const { close: end } = eventRoutes(app, deps)
   return { app, routes, end }
 }

@@ -81,7 +81,8 @@ function describeTarget(status: ServiceStatus, pool: string, target: TargetTraff
 }
 
 function figures(total: Tally, recent: Tally, windowMs: number): object {
-  const failed = recent[FIELD.status5xx] + recent[FIELD.failures]
+  // A failure that the client saw as 502 or 504 is in both; only an answer that broke off later is not a 5xx.
+  const failed = Math.max(recent[FIELD.status5xx], recent[FIELD.failures])
   const hasRecent = histogramCount(recent, FIELD.duration) > 0
   const quantile = (share: number): number | null => quantileMs(hasRecent ? recent : total, FIELD.duration, share)
   return {

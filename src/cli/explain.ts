@@ -1,3 +1,9 @@
+/**
+ * `explain`: which pool and target a request would get, and why.
+ *
+ * The request is only described (URL, headers, address) and sent nowhere; the API answers by the function that decides real
+ * requests. "Nowhere" is an answer too, not a failure, so the exit code stays 0.
+ */
 import { pathOf } from './admin.ts'
 import { columns, plain } from './columns.ts'
 import { usageFailure } from './failure.ts'

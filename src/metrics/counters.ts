@@ -2,8 +2,8 @@
  * Which error codes the data plane counts, and where: one field per code in the lane of a worker.
  *
  * The order is the layout of shared memory within one process, never stored, so codes may be added anywhere; at most
- * `WORKER_FIELDS - WORKER_FIELD.rejected` (56) fit. Every answer of our own that a worker gives is counted by its code
- * here, whether a target was chosen or not; a target's own `failures` field says the same for the target.
+ * `WORKER_FIELDS - WORKER_FIELD.rejected` (56) fit. An answer of our own before a target was chosen is counted
+ * here by its code; afterwards the counters of the target have it (`failures`, and the class of its status).
  */
 import type { ErrorCode } from '../errors.ts'
 import { WORKER_FIELD } from './layout.ts'

@@ -170,7 +170,7 @@ const splitWeight: Family = {
 const rejected: Family = {
   name: 'turnout_rejected_total',
   type: 'counter',
-  help: 'Requests that were answered by Turnout itself, by error code.',
+  help: 'Requests that Turnout answered itself before a target was chosen, by error code.',
   read: ({ memory }) => REJECT_CODES.map((code) => ({ value: sumLanes(memory, rejectField(code)), labels: { code } })),
 }
 
@@ -187,7 +187,7 @@ const RETRY_REASONS = { connect: FIELD.retriesConnect, stale: FIELD.retriesStale
 export const FAMILIES: readonly Family[] = [
   perTargetAnd(
     'turnout_requests_total',
-    'Requests that a target answered, by status class.',
+    'Requests that ended, by class of the status that the client got.',
     'code_class',
     CODE_CLASSES,
   ),
@@ -222,7 +222,7 @@ export const FAMILIES: readonly Family[] = [
   perTarget(
     'turnout_upstream_failures_total',
     'counter',
-    'Error answers of our own after the target was chosen.',
+    'Requests that the target failed: not accepted, not answered, or broken off.',
     FIELD.failures,
   ),
   perTarget('turnout_aborted_total', 'counter', 'Requests that the client gave up.', FIELD.aborted),
@@ -253,6 +253,7 @@ export const FAMILIES: readonly Family[] = [
     'Client connections accepted.',
     WORKER_FIELD.acceptedConnections,
   ),
+  perWorker('turnout_accept_errors_total', 'counter', 'Errors while accepting clients.', WORKER_FIELD.acceptErrors),
   perWorker(
     'turnout_worker_requests_total',
     'counter',

@@ -35,7 +35,7 @@ test('every route has a summary and a described answer, and every change with a 
       expect(operation.summary, name).toBeTruthy()
       expect(Object.values<Loose>(operation.responses['200'].content)[0].schema, name).toBeTruthy()
       expect(operation.responses.default.content['application/problem+json'].schema, name).toBeTruthy()
-      const hasBody = ['put', 'patch'].includes(method) || /switch$|explain$/.test(path)
+      const hasBody = ['put', 'patch'].includes(method) || /switch$|explain$|apply$/.test(path)
       expect(operation.requestBody !== undefined, name).toBe(hasBody)
       const named = [...path.matchAll(/\{(\w+)\}/g)].map(([, parameter]) => parameter)
       const inPath = (operation.parameters ?? []).filter((parameter: Loose) => parameter.in === 'path')

@@ -163,6 +163,9 @@ export async function startAdmin(changes: Partial<AdminDeps> = {}, withShop = tr
     explain: () => {
       throw new Error('this test explains nothing')
     },
+    applyText: () => {
+      throw new Error('this test applies nothing')
+    },
     isReady: () => true,
     validate: VALIDATE,
     log: pino({ level: 'warn' }, { write: (line: string) => logged.push(line) }),

@@ -73,12 +73,16 @@ test('quantiles are of the window, and of everything when the window is empty', 
   expect([green.p50Ms, green.p99Ms]).toEqual([null, null])
 })
 
-test('failures are our own answers, and their share counts the 5xx of the target too', async () => {
+test('the share of failures counts a 5xx of the target, a 502 of ours and an answer that broke off once each', async () => {
   const admin = await startAdmin()
   count(admin.memory, 0, 'requests', 10)
   count(admin.memory, 0, 'status2xx', 7)
-  count(admin.memory, 0, 'status5xx', 1)
+  count(admin.memory, 0, 'status5xx', 3)
   count(admin.memory, 0, 'failures', 2)
-  const [blue] = await poolsOf(admin)
-  expect(blue).toMatchObject({ failures: 2, failureShare: 0.3, responses: { '2xx': 7, '5xx': 1 } })
+  count(admin.memory, 1, 'requests', 10)
+  count(admin.memory, 1, 'status2xx', 10)
+  count(admin.memory, 1, 'failures', 1)
+  const [blue, green] = await poolsOf(admin)
+  expect(blue).toMatchObject({ failures: 2, failureShare: 0.3, responses: { '2xx': 7, '5xx': 3 } })
+  expect(green).toMatchObject({ failures: 1, failureShare: 0.1 })
 })

@@ -1,0 +1,58 @@
+/** Applying the text of a config file. */
+import { expect, test } from 'vitest'
+import type { ChangeOptions } from '../../src/change.ts'
+import { TurnoutError } from '../../src/errors.ts'
+import { startAdmin } from './stand-in.ts'
+
+const YAML = 'services:\n  shop: {}\n'
+const yaml = { 'content-type': 'application/yaml' }
+
+test('the text is handed on as it is, with the caller and If-Match', async () => {
+  const calls: [string, ChangeOptions][] = []
+  const { call } = await startAdmin({
+    async applyText(text, options) {
+      calls.push([text, options])
+      return { revision: 9, epoch: 8, appliedInMs: 1.5, changed: true }
+    },
+  })
+  const answer = await call('POST', '/v1/apply', YAML, { ...yaml, 'if-match': '"7"' })
+  expect([answer.status, answer.headers.get('etag')]).toEqual([200, '"9"'])
+  expect(answer.body).toEqual({ revision: 9, epoch: 8, appliedInMs: 1.5, changed: true })
+  await call('POST', '/v1/apply', '{"services": {}}')
+  expect(calls).toEqual([
+    [YAML, { actor: 'local', ifMatch: 7 }],
+    ['{"services": {}}', { actor: 'local', ifMatch: undefined }],
+  ])
+})
+
+test('faults come back with line and column, and nothing else of the inside', async () => {
+  const fault = { pointer: '/services/shop', message: 'no', line: 2, column: 3, source: 'file', path: 'services.shop' }
+  const { call } = await startAdmin({
+    applyText: async () => {
+      throw new TurnoutError('invalid', 'line 2, column 3: no', [fault])
+    },
+  })
+  const { status, body } = await call('POST', '/v1/apply', YAML, yaml)
+  expect([status, body.code, body.detail]).toEqual([422, 'invalid', 'line 2, column 3: no'])
+  expect(body.errors).toEqual([{ pointer: '/services/shop', message: 'no', line: 2, column: 3 }])
+})
+
+test('a form type is refused here too, YAML is refused elsewhere, and an empty text is malformed', async () => {
+  const { call } = await startAdmin()
+  expect((await call('POST', '/v1/apply', YAML, { 'content-type': 'text/plain' })).status).toBe(415)
+  expect((await call('PUT', '/v1/services/shop', YAML, yaml)).status).toBe(415)
+  expect((await call('POST', '/v1/apply')).body.code).toBe('malformed')
+})
+
+test('a file may be larger than other bodies, up to 8 MiB', async () => {
+  const seen: number[] = []
+  const { call } = await startAdmin({
+    async applyText(text) {
+      seen.push(text.length)
+      return { revision: 1, epoch: 1, appliedInMs: 0, changed: false }
+    },
+  })
+  expect((await call('POST', '/v1/apply', '#'.repeat(2 * 1024 * 1024), yaml)).status).toBe(200)
+  expect((await call('POST', '/v1/apply', '#'.repeat(8 * 1024 * 1024 + 1), yaml)).body.code).toBe('too_large')
+  expect(seen).toEqual([2 * 1024 * 1024])
+})
