@@ -13,6 +13,7 @@ import { type LoadFault, parseSpec } from './config/load.ts'
 import type { Spec } from './config/schema.ts'
 import { isTurnoutError } from './errors.ts'
 import { type Running, serve } from './serve.ts'
+import { onEndSignal } from './signals.ts'
 
 const CONFIG_DEFAULT = 'turnout.yaml'
 
@@ -84,10 +85,7 @@ async function runServe(args: string[]): Promise<number> {
 /** Serves until a signal ends it. */
 function untilEnded(running: Running): Promise<number> {
   return new Promise((resolveExit) => {
-    let ending = false
     const end = (signal: string) => {
-      if (ending) return resolveExit(1)
-      ending = true
       running.log.info({ signal }, 'finishing what is under way')
       running.close().then(
         () => resolveExit(0),
@@ -97,8 +95,7 @@ function untilEnded(running: Running): Promise<number> {
         },
       )
     }
-    process.on('SIGTERM', end)
-    process.on('SIGINT', end)
+    onEndSignal(end, () => resolveExit(1))
     process.on('SIGHUP', () => {
       running.reload().then(
         (result) => running.log.info({ ...result }, 'the config file was read again'),

@@ -4,8 +4,7 @@
  *   store → control (first table) → file applied → workers (they accept) → health, admin → ready
  *   ready → not ready → workers drain → admin, health, control, store → over
  *
- * `serve` is a function without globals: the command line, the demo and the tests all start Turnout through it, and it
- * neither reads the environment nor listens to signals by itself.
+ * `serve` has no globals: the command line, the demo and the tests start Turnout through it; signals are not its business.
  */
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
@@ -245,7 +244,7 @@ function createExplain({ memory, cookieKeys, table }: Core): Explain {
 /** Writes batches of log lines to standard output without waiting for its reader; what does not fit is dropped. */
 function openAccessLog(log: Logger): (lines: string) => void {
   const destination = pino.destination({ fd: 1, sync: false, maxLength: LOG_BYTES_MAX })
-  destination.on('error', (error: Error) => log.warn({ err: error }, 'the access log cannot be written'))
+  destination.on('error', (err: Error) => log.warn({ err }, 'the access log cannot be written'))
   return (lines) => destination.write(lines)
 }
 

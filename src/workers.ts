@@ -86,11 +86,11 @@ export class Workers {
   async commit(delta: TableDelta): Promise<void> {
     this.#full = mergeDelta(this.#full, delta)
     for (const seat of this.#seats) this.#tell(seat, { type: 'prepare', delta })
-    const late = await this.#until(ACK_MS, () => this.#seats.every((seat) => seat.epoch >= delta.epoch))
+    // A worker that has drained decides nothing any more, and will not answer.
+    const isDone = (seat: Seat) => seat.drained || seat.epoch >= delta.epoch
+    const late = await this.#until(ACK_MS, () => this.#seats.every(isDone))
     if (late) {
-      for (const seat of this.#seats) {
-        if (seat.epoch < delta.epoch) await this.#replace(seat, 'did not prepare the table in time')
-      }
+      for (const seat of this.#seats) if (!isDone(seat)) await this.#replace(seat, 'did not prepare the table in time')
     }
     Atomics.store(this.#options.memory.cells, CELL.epoch, delta.epoch)
   }

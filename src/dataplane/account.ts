@@ -45,6 +45,8 @@ export class Account {
     const durationMs = plane.nowMs - this.#startMs
     const { inBytes: bytesIn, outBytes: bytesOut } = this
     if (dispatch.target !== null) {
+      // The client never saw that another target had failed it.
+      if (dispatch.connects + dispatch.repeats > 0 && status < 500) dispatch.count(FIELD.rescued)
       plane.countFinished(dispatch.target.slot, status, durationMs, this.#ttfbMs, bytesIn, bytesOut)
     }
     if (!this.#logged) return

@@ -171,6 +171,7 @@ export class Client {
     if (!keepAlive || this.socket.destroyed) return this.close()
     this.#state = 'idle'
     this.deadlineMs = this.plane.nowMs + this.plane.timeouts.keepAliveMs
+    if (this.plane.draining) this.retire(this.plane.nowMs + LINGER_MS)
     if (this.#pumping) return
     const early = this.#early
     if (early !== null) {

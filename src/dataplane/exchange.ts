@@ -280,12 +280,11 @@ export class Exchange implements UpstreamUser {
     this.#upstream?.destroy()
     this.#upstream = null
     this.#account.failed(code, this.#dispatch)
-    const plane = this.#plane
     const response = this.#response
     if (response.answered) return this.#finish(false)
     const keepAlive = this.#asked.mayStay && this.#body.done && ERRORS[code].status !== 400
     response.status = ERRORS[code].status
-    this.#client.socket.write(errorAnswer(plane, code, this.#asked, keepAlive), 'latin1')
+    this.#client.socket.write(errorAnswer(this.#plane, code, this.#asked, keepAlive), 'latin1')
     this.#finish(keepAlive)
   }
 

@@ -69,8 +69,9 @@ export function requestLines(
   let lines = fields.copyLines(TO_TARGET, head.dropped)
   lines += (forwarded ?? extendedLines(fields, peer, tls, head.authority)) + 'X-Request-Id: ' + requestId + '\r\n'
   if (!traced) {
-    // W3C Trace Context: the trace begins here, so its first span may be named by half of the same randomness.
-    const id = plane.randomId()
+    // W3C Trace Context: the trace begins here. A request id of ours is random enough to name the trace too, which also
+    // lets people find the one by the other; its half names the first span.
+    const id = requestId === plane.lastId ? requestId : plane.randomId()
     lines += 'traceparent: 00-' + id + '-' + id.slice(16) + '-01\r\n'
   }
   return lines + 'Via: 1.1 turnout\r\n'

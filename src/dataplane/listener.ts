@@ -21,7 +21,14 @@ export function openListener(plane: Plane, plan: ListenerPlan, reusePort: boolea
     plan.tls === null
       ? net.createServer(options, accept)
       : tls.createServer(
-          { ...options, pauseOnConnect: false, ...plan.tls, ALPNProtocols: ['http/1.1'], minVersion: 'TLSv1.2' },
+          {
+            ...options,
+            pauseOnConnect: false,
+            ...plan.tls,
+            ALPNProtocols: ['http/1.1'],
+            minVersion: 'TLSv1.2',
+            handshakeTimeout: plane.timeouts.headMs,
+          },
           accept,
         )
   if (plan.tls !== null) server.on('tlsClientError', (_error: Error, socket: net.Socket) => socket.destroy())

@@ -60,6 +60,8 @@ export class Plane {
   table: Table = emptyTable()
   /** Monotonic milliseconds, refreshed at every read and every sweep: for time-outs, which need no more. */
   nowMs = systemClock.monotonicMs()
+  /** The last id that `randomId` gave out. */
+  lastId = ''
   /** What `decide` sees of the request in `requestHead`. */
   readonly view: HeadView
   #wallOffsetMs = 0
@@ -201,7 +203,8 @@ export class Plane {
       this.#idAt = 0
     }
     this.#idAt += ID_BYTES
-    return this.#idPool.hexSlice(this.#idAt - ID_BYTES, this.#idAt)
+    this.lastId = this.#idPool.hexSlice(this.#idAt - ID_BYTES, this.#idAt)
+    return this.lastId
   }
 
   /** `Date: …` with CRLF, made once a second (RFC 9110 6.6.1). */

@@ -130,7 +130,7 @@ export class Response {
     requestSent: boolean,
   ): Progress {
     this.status = head.status
-    this.#frame(upstream, asked, head, requestSent)
+    this.#frame(client.plane, upstream, asked, head, requestSent)
     const hasBody = this.reader.framing !== 'none'
     const showsLength = hasBody || (head.status !== 204 && !(asked.minor === 0 && head.chunked))
     const text =
@@ -181,14 +181,14 @@ export class Response {
   }
 
   /** Decides how the body ends on both sides, and which connections survive it. */
-  #frame(upstream: UpstreamConnection, asked: Asked, head: ResponseHead, requestSent: boolean): void {
+  #frame(plane: Plane, upstream: UpstreamConnection, asked: Asked, head: ResponseHead, requestSent: boolean): void {
     const noBody = asked.isHead || head.status === 204 || head.status === 304
     const framing = noBody ? 'none' : head.chunked ? 'chunked' : head.contentLength >= 0 ? 'length' : 'close'
     this.reader.start(framing, head.contentLength)
     this.#chunked = asked.minor === 1 && (framing === 'chunked' || framing === 'close')
     // To HTTP/1.0 a body without a length ends with the connection.
     const endsByClose = asked.minor === 0 && (framing === 'chunked' || framing === 'close')
-    this.keepAlive = asked.mayStay && requestSent && !endsByClose
+    this.keepAlive = asked.mayStay && !plane.draining && requestSent && !endsByClose
     this.#upstreamKeepAlive = head.keepAlive && framing !== 'close' && requestSent
     if (head.keepAliveTimeoutS >= 0) {
       const hintMs = Math.max(0, head.keepAliveTimeoutS * 1000 - 1000)

@@ -52,6 +52,7 @@ function sweep(): void {
   plane.log.sweep()
   Atomics.add(start.memory.cells, CELL.heartbeat + start.index, 1)
   plane.setLane(WORKER_FIELD.heapBytes, heapBytes())
+  plane.setLane(WORKER_FIELD.loopBusyMs, performance.eventLoopUtilization().active)
   if (plane.draining && plane.clients.size === 0) {
     send({ type: 'drained' })
     port?.close()

@@ -1,18 +1,18 @@
 /** `npm start`: runs the demo until Ctrl-C or SIGTERM; a second signal ends it at once. */
+import { onEndSignal } from '../signals.ts'
 import { DemoFailure, startDemo } from './demo.ts'
 
 const starting = startDemo(process.env, (text) => process.stdout.write(text))
 
-let isEnding = false
 async function end(): Promise<void> {
-  if (isEnding) process.exit(1)
-  isEnding = true
   await (await starting).close()
   process.exit(0)
 }
 
-process.on('SIGINT', end)
-process.on('SIGTERM', end)
+onEndSignal(
+  () => void end(),
+  () => process.exit(1),
+)
 
 try {
   await starting

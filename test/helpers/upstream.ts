@@ -70,6 +70,20 @@ export async function startRaw(
   return { ...upstream, connections: () => received.length, received: () => received }
 }
 
+/** A TCP server that keeps nothing of what it receives; `onOpen` gets each connection. */
+export function startTcp(onOpen: (socket: net.Socket) => void): Promise<Upstream> {
+  const sockets = new Set<net.Socket>()
+  const server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    sockets.add(socket)
+    socket.on('error', () => {})
+    socket.on('close', () => sockets.delete(socket))
+    onOpen(socket)
+  })
+  return listen(server, 0, () => {
+    for (const socket of sockets) socket.destroy()
+  })
+}
+
 /** A raw server that gives `answer` to every request head it gets. */
 export function startAnswering(answer: string): Promise<RawUpstream> {
   const answered = new Map<net.Socket, number>()

@@ -1,0 +1,161 @@
+/** `drain`, `standby` and `maint`, of pools and of targets, with traffic on. */
+import { expect, test } from 'vitest'
+import { ask, BROWSER, cookieOf, head, pipeline, tally } from '../helpers/ask.ts'
+import { call, type Proxy, service, startProxy } from '../helpers/proxy.ts'
+import { until } from '../helpers/raw.ts'
+import { startNamed, startUpstream } from '../helpers/upstream.ts'
+
+const HALVES = { blue: 50, green: 50 }
+const KEYLESS = new Array(100).fill(head('/'))
+
+async function startHalves(more: Record<string, unknown> = {}): Promise<Proxy> {
+  const [blue, green] = [await startNamed('blue'), await startNamed('green')]
+  const services = { shop: service({ blue: [blue.url], green: [green.url] }, { split: HALVES, ...more }) }
+  return startProxy({ workers: 2, services })
+}
+
+/** The cookie of a browser that was given this answer at its first visit. */
+async function visitorOf(port: number, name: string): Promise<string> {
+  for (let tries = 0; tries < 200; tries++) {
+    const answer = await ask(port, { headers: BROWSER })
+    if (answer.body === name) return cookieOf(answer) ?? ''
+  }
+  throw new Error(`no browser came to ${name}`)
+}
+
+const setState = (proxy: Proxy, what: string, state: string) =>
+  call(proxy, 'PUT', `/v1/services/shop/pools/${what}/state`, { state })
+
+interface Service {
+  status: { pools: Record<string, { admin: string; drainUntilMs: number; targets: Record<string, { drainUntilMs: number }> }> }
+}
+const statusOf = async (proxy: Proxy) => (await call<Service>(proxy, 'GET', '/v1/services/shop')).status.pools
+
+/**
+ * Asks again and again with a cookie until well after the deadline. Answers that came before it must be of `kept`, requests
+ * that were sent after it must go to `other`; a worker may see the moment a little later than we do.
+ */
+async function expectKeptUntil(untilMs: number, port: number, cookie: string, kept: string, other: string): Promise<number> {
+  const slackMs = 300
+  let keptAnswers = 0
+  for (;;) {
+    const sentMs = Date.now()
+    const answer = await ask(port, { headers: { ...BROWSER, cookie } })
+    expect(answer.status).toBe(200)
+    if (Date.now() < untilMs) {
+      expect(answer.body).toBe(kept)
+      keptAnswers++
+    }
+    if (sentMs > untilMs + slackMs) {
+      expect(answer.body).toBe(other)
+      return keptAnswers
+    }
+  }
+}
+
+test('a draining pool gets no new visitor, keeps those it has until the deadline, and none after', async () => {
+  const proxy = await startHalves({ drain: { timeout: '3s' } })
+  const cookie = await visitorOf(proxy.port, 'green')
+  await setState(proxy, 'green', 'drain')
+  const untilMs = (await statusOf(proxy))['green'].drainUntilMs
+  expect(untilMs).toBeGreaterThan(Date.now())
+
+  expect(tally(await pipeline(proxy.port, KEYLESS))).toEqual({ blue: 100 })
+  const browsers = await pipeline(proxy.port, new Array(50).fill(head('/', BROWSER)))
+  expect(tally(browsers)).toEqual({ blue: 50 })
+  expect(await expectKeptUntil(untilMs, proxy.port, cookie, 'green', 'blue')).toBeGreaterThan(0)
+  await expect
+    .poll(async () => {
+      const { events } = await call<{ events: { type: string; data: object }[] }>(proxy, 'GET', '/v1/events?follow=false')
+      return events.filter(({ type }) => type === 'drain').length
+    })
+    .toBeGreaterThan(0)
+})
+
+test('a draining pool that is made ready again takes its share and its visitors at once', async () => {
+  const proxy = await startHalves()
+  const cookie = await visitorOf(proxy.port, 'green')
+  await setState(proxy, 'green', 'drain')
+  expect(tally(await pipeline(proxy.port, KEYLESS))).toEqual({ blue: 100 })
+  await setState(proxy, 'green', 'ready')
+  expect((await statusOf(proxy))['green'].drainUntilMs).toBe(0)
+  expect(tally(await pipeline(proxy.port, KEYLESS))).toEqual({ blue: 50, green: 50 })
+  expect((await ask(proxy.port, { headers: { ...BROWSER, cookie } })).body).toBe('green')
+})
+
+test.each(['standby', 'maint'])('a pool in %s takes nobody, not even those who were there', async (state) => {
+  const proxy = await startHalves()
+  const cookie = await visitorOf(proxy.port, 'green')
+  await setState(proxy, 'green', state)
+  expect(tally(await pipeline(proxy.port, KEYLESS))).toEqual({ blue: 100 })
+  expect((await ask(proxy.port, { headers: { ...BROWSER, cookie } })).body).toBe('blue')
+  await expect(call(proxy, 'POST', '/v1/services/shop/switch', { to: 'green' })).rejects.toThrow('409')
+  await setState(proxy, 'green', 'ready')
+  expect(tally(await pipeline(proxy.port, KEYLESS))).toEqual({ blue: 50, green: 50 })
+})
+
+test('with every pool in maint clients are told 503 and when to come back', async () => {
+  const proxy = await startHalves()
+  await setState(proxy, 'blue', 'maint')
+  await setState(proxy, 'green', 'maint')
+  const answer = await ask(proxy.port, { headers: { accept: 'application/json' } })
+  expect([answer.status, answer.headers['retry-after']]).toEqual([503, '1'])
+  expect(JSON.parse(answer.body)).toMatchObject({ code: 'no_healthy_target', status: 503 })
+})
+
+test('a target in maint gets nothing while its neighbours take all, and a request in flight there still ends well', async () => {
+  let release = () => {}
+  let slowRequests = 0
+  const slow = await startUpstream((_request, response) => {
+    slowRequests++
+    release = () => response.end('slow')
+  })
+  const [one, two] = [await startNamed('one'), await startNamed('two')]
+  const proxy = await startProxy({
+    workers: 2,
+    services: { shop: service({ blue: [slow.url, one.url, two.url] }, { balance: 'round-robin' }) },
+  })
+  const first = Array.from({ length: 6 }, () => ask(proxy.port))
+  await until('a request is at the slow target', () => slowRequests > 0)
+  const before = slowRequests
+  await setState(proxy, `blue/targets/${new URL(slow.url).host}`, 'maint')
+  expect(Object.keys(tally(await pipeline(proxy.port, KEYLESS))).sort()).toEqual(['one', 'two'])
+  expect(slowRequests).toBe(before)
+  while (slowRequests > 0) {
+    release()
+    slowRequests--
+    if (slowRequests > 0) break
+  }
+  await slow.close()
+  const answers = await Promise.allSettled(first)
+  expect(answers.every((answer) => answer.status === 'fulfilled')).toBe(true)
+})
+
+test('a draining target keeps its own visitors until the deadline, and then they move within the pool', async () => {
+  const [one, two] = [await startNamed('one'), await startNamed('two')]
+  const more = { sticky: { pool: true, target: true }, drain: { timeout: '3s' } }
+  const proxy = await startProxy({ workers: 2, services: { shop: service({ blue: [one.url, two.url] }, more) } })
+  const cookie = await visitorOf(proxy.port, 'one')
+  await setState(proxy, `blue/targets/${new URL(one.url).host}`, 'drain')
+  const untilMs = (await statusOf(proxy))['blue'].targets[one.url].drainUntilMs
+  expect(tally(await pipeline(proxy.port, KEYLESS))).toEqual({ two: 100 })
+  expect(await expectKeptUntil(untilMs, proxy.port, cookie, 'one', 'two')).toBeGreaterThan(0)
+})
+
+test('states may change under load without a failed request', async () => {
+  const proxy = await startHalves({ drain: { timeout: '50ms' } })
+  let over = false
+  let answered = 0
+  const load = Array.from({ length: 4 }, async () => {
+    // `pipeline` rejects on anything but a 200.
+    while (!over) answered += (await pipeline(proxy.port, KEYLESS, 4)).length
+  })
+  const failed = Promise.all(load)
+  for (const state of ['drain', 'ready', 'standby', 'ready', 'maint', 'drain', 'maint', 'ready']) {
+    const before = answered
+    await setState(proxy, 'green', state)
+    await until('more was answered', () => answered > before)
+  }
+  over = true
+  await failed
+})

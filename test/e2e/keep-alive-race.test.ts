@@ -1,0 +1,138 @@
+/**
+ * The stale keep-alive race: a target closes an idle connection just as the next request is sent on it. Nobody did anything
+ * wrong, so no client may see it, unless its request must not be repeated (RFC 9110 9.2.2).
+ */
+import type net from 'node:net'
+import { expect, test } from 'vitest'
+import { metric } from '../helpers/admin.ts'
+import { type Outcome, openLine, startLoad } from '../helpers/load.ts'
+import { service, startProxy } from '../helpers/proxy.ts'
+import { until } from '../helpers/raw.ts'
+import { type RawUpstream, startRaw } from '../helpers/upstream.ts'
+
+const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
+const ROUNDS = 45
+const LINES = 16
+const failed = (outcomes: readonly Outcome[]): Outcome[] => outcomes.filter(({ status }) => status !== 200)
+const headsIn = (text: string): number => text.split('\r\n\r\n').length - 1
+
+/** Answers every request, then `idle` decides what becomes of the connection. */
+function startClosing(idle: (socket: net.Socket) => void, answer = OK): Promise<RawUpstream> {
+  return startRaw((socket, text) => {
+    if (!text.endsWith('\r\n\r\n')) return
+    socket.write(answer)
+    idle(socket)
+  })
+}
+
+/** So many rounds in which all lines send a GET at about the same moment, with pauses that fit the target's. */
+async function rounds(port: number, pauseMs: () => number): Promise<readonly Outcome[]> {
+  const load = startLoad(port, {
+    connections: LINES,
+    pauseMs,
+    next: (_, n) => (n < ROUNDS ? { method: n % 3 === 2 ? 'DELETE' : 'GET' } : null),
+  })
+  await until('all rounds are over', () => load.outcomes.length === LINES * ROUNDS, 60_000)
+  return load.stop()
+}
+
+test.each<[how: string, close: (socket: net.Socket) => void]>([
+  ['ends', (socket) => socket.end()],
+  ['resets', (socket) => socket.resetAndDestroy()],
+])('a target that %s idle connections at random moments is never seen by a GET', async (_, close) => {
+  const target = await startClosing((socket) => setTimeout(close, Math.random() * 6, socket))
+  const proxy = await startProxy({ services: { shop: service({ blue: [target.url] }) } })
+  const outcomes = await rounds(proxy.port, () => Math.random() * 6)
+  expect(failed(outcomes)).toEqual([])
+  expect(target.connections()).toBeGreaterThan(LINES)
+})
+
+test.each<[how: string, close: (socket: net.Socket) => void]>([
+  ['ends', (socket) => socket.end()],
+  ['resets', (socket) => socket.resetAndDestroy()],
+])('a target that %s each reused connection as the request comes is never seen by a GET', async (_, close) => {
+  const target = await startRaw((socket, text) => {
+    if (headsIn(text) === 1) socket.write(OK)
+    else close(socket)
+  })
+  const proxy = await startProxy({ services: { shop: service({ blue: [target.url] }) } })
+  const outcomes = await rounds(proxy.port, () => 0)
+  expect(failed(outcomes)).toEqual([])
+  expect(await metric(proxy, 'turnout_retries_total', 'reason="stale"')).toBeGreaterThan(ROUNDS)
+})
+
+test('a GET is repeated once, not for ever', async () => {
+  let first = true
+  const target = await startRaw((socket) => {
+    if (first) socket.write(OK)
+    else socket.destroy()
+    first = false
+  })
+  const proxy = await startProxy({ services: { shop: service({ blue: [target.url] }) } })
+  const line = await openLine(proxy.port)
+  expect(await line?.ask({ method: 'GET' })).toMatchObject({ status: 200 })
+  expect(await line?.ask({ method: 'GET' })).toMatchObject({ status: 502 })
+  expect(target.connections()).toBe(2)
+  line?.close()
+})
+
+test('a POST is never repeated once it was sent', async () => {
+  const target = await startRaw((socket, text) => {
+    if (headsIn(text) === 1) socket.write(OK)
+    else socket.destroy()
+  })
+  const proxy = await startProxy({ services: { shop: service({ blue: [target.url] }) } })
+  const line = await openLine(proxy.port)
+  expect(await line?.ask({ method: 'GET' })).toMatchObject({ status: 200 })
+  const answer = await line?.ask({ method: 'POST', body: 'order=1' })
+  expect(answer).toMatchObject({ status: 502 })
+  expect(
+    target
+      .received()
+      .join('')
+      .match(/^POST /gm),
+  ).toHaveLength(1)
+  line?.close()
+})
+
+test('a POST does not take a connection that was idle for over a second, a GET does', async () => {
+  const target = await startClosing(() => {})
+  const proxy = await startProxy({ services: { shop: service({ blue: [target.url] }) } })
+  const line = await openLine(proxy.port)
+  const idle = () => new Promise((resolve) => setTimeout(resolve, 1_100))
+  await line?.ask({ method: 'GET' })
+  await idle()
+  await line?.ask({ method: 'GET' })
+  expect(target.connections()).toBe(1)
+  await line?.ask({ method: 'POST' })
+  expect(target.connections()).toBe(1)
+  await idle()
+  await line?.ask({ method: 'POST' })
+  expect(target.connections()).toBe(2)
+  line?.close()
+})
+
+test('the time that a target keeps connections is honoured, a second before its end', async () => {
+  const hinted = await startClosing(() => {}, OK.replace('\r\n\r\n', '\r\nKeep-Alive: timeout=2\r\n\r\n'))
+  const proxy = await startProxy({ services: { shop: service({ blue: [hinted.url] }) } })
+  const line = await openLine(proxy.port)
+  await line?.ask({ method: 'GET' })
+  await line?.ask({ method: 'GET' })
+  expect(hinted.connections()).toBe(1)
+  await until('the connection is given up', async () => (await metric(proxy, 'turnout_upstream_connections')) === 0)
+  await line?.ask({ method: 'GET' })
+  expect(hinted.connections()).toBe(2)
+  line?.close()
+})
+
+test('a target that keeps connections for a second only gets none of them twice', async () => {
+  const hinted = await startClosing(() => {}, OK.replace('\r\n\r\n', '\r\nKeep-Alive: timeout=1\r\n\r\n'))
+  const proxy = await startProxy({ services: { shop: service({ blue: [hinted.url] }) } })
+  const line = await openLine(proxy.port)
+  for (let i = 0; i < 5; i++) {
+    expect(await line?.ask({ method: 'GET' })).toMatchObject({ status: 200 })
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  expect(hinted.connections()).toBe(5)
+  line?.close()
+})

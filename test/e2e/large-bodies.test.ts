@@ -1,0 +1,127 @@
+/**
+ * Bodies of 1 GB, up and down, in every framing and in both ways of reading sockets, compared byte by byte as they pass.
+ * Both ends are bare sockets, so that the test is not slower than what it tests.
+ */
+import net from 'node:net'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { readPattern, sendPattern } from '../helpers/pattern.ts'
+import { type Proxy, service, startProxy } from '../helpers/proxy.ts'
+import { startTcp, type Upstream } from '../helpers/upstream.ts'
+
+const GIB = 2 ** 30
+const MIB = 2 ** 20
+
+type Framing = 'length' | 'chunked' | 'close'
+
+const framingLine = (framing: Framing, bytes: number) =>
+  framing === 'chunked' ? 'Transfer-Encoding: chunked\r\n' : framing === 'length' ? `Content-Length: ${bytes}\r\n` : ''
+
+/** A connection to the proxy, closed with the test. */
+function connect(proxy: Proxy): net.Socket {
+  const socket = net.connect({ port: proxy.port, host: '127.0.0.1', noDelay: true })
+  onTestFinished(() => {
+    socket.destroy()
+  })
+  return socket
+}
+
+/** A target that answers every request with a body of the pattern. */
+function startGiver(bytes: number, framing: Framing, version = '1.1'): Promise<Upstream> {
+  return startTcp(async (socket) => {
+    await readPattern(socket)
+    socket.write(`HTTP/${version} 200 OK\r\n${framingLine(framing, bytes)}\r\n`)
+    await sendPattern(socket, bytes, framing === 'chunked')
+    if (framing === 'close') socket.end()
+  })
+}
+
+/** A target that compares the body of a request with the pattern and answers what it found. */
+function startTaker(): Promise<Upstream> {
+  return startTcp(async (socket) => {
+    const { fault, bytes } = await readPattern(socket)
+    const found = fault ?? `${bytes} bytes, all right`
+    socket.end(`HTTP/1.1 200 OK\r\nContent-Length: ${found.length}\r\nConnection: close\r\n\r\n${found}`)
+  })
+}
+
+async function download(proxy: Proxy, version = '1.1') {
+  const socket = connect(proxy)
+  socket.write(`GET /big HTTP/${version}\r\nHost: shop\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`)
+  return readPattern(socket)
+}
+
+async function upload(proxy: Proxy, bytes: number, framing: Framing): Promise<string> {
+  const socket = connect(proxy)
+  let answer = ''
+  const answered = new Promise<void>((resolve) => socket.on('close', resolve))
+  socket.on('data', (read) => {
+    answer += read
+  })
+  socket.write(`POST /big HTTP/1.1\r\nHost: shop\r\n${framingLine(framing, bytes)}Connection: close\r\n\r\n`)
+  await sendPattern(socket, bytes, framing === 'chunked')
+  await answered
+  return answer.slice(answer.indexOf('\r\n\r\n') + 4)
+}
+
+describe.each([{ sharedReads: true }, { sharedReads: false }])('with sharedReads $sharedReads', ({ sharedReads }) => {
+  const proxyFor = (target: Upstream) =>
+    startProxy({ services: { shop: service({ blue: [target.url] }) } }, { sharedReads })
+
+  test.each<Framing>(['length', 'chunked'])(
+    '1 GB comes down unchanged, framing: %s',
+    async (framing) => {
+      const proxy = await proxyFor(await startGiver(GIB, framing))
+      const { fault, bytes, head } = await download(proxy)
+      expect(fault).toBe(null)
+      expect(bytes).toBe(GIB)
+      expect(head).toContain(framingLine(framing, GIB))
+    },
+    120_000,
+  )
+
+  test.each<Framing>(['length', 'chunked'])(
+    '1 GB goes up unchanged, framing: %s',
+    async (framing) => {
+      const proxy = await proxyFor(await startTaker())
+      expect(await upload(proxy, GIB, framing)).toBe(`${GIB} bytes, all right`)
+    },
+    120_000,
+  )
+
+  test('an HTTP/1.0 target whose answer ends with the connection comes down unchanged, in chunks', async () => {
+    const proxy = await proxyFor(await startGiver(64 * MIB, 'close', '1.0'))
+    const { fault, bytes, head } = await download(proxy)
+    expect(fault).toBe(null)
+    expect(bytes).toBe(64 * MIB)
+    expect(head).toContain('Transfer-Encoding: chunked')
+  }, 60_000)
+
+  test('an HTTP/1.0 client gets chunks as a body that ends with the connection', async () => {
+    const proxy = await proxyFor(await startGiver(64 * MIB, 'chunked'))
+    const { fault, bytes, head } = await download(proxy, '1.0')
+    expect(fault).toBe(null)
+    expect(bytes).toBe(64 * MIB)
+    expect(head).not.toMatch(/transfer-encoding|content-length/i)
+  }, 60_000)
+
+  test('bodies go up and come down at the same time without a word getting into the other', async () => {
+    const bytes = 64 * MIB
+    const target = await startTcp(async (socket) => {
+      const taken = readPattern(socket)
+      socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n')
+      await sendPattern(socket, bytes, true)
+      uploads.push((await taken).fault ?? (await taken).bytes)
+    })
+    const uploads: (string | number)[] = []
+    const proxy = await proxyFor(target)
+    const exchanges = Array.from({ length: 4 }, async () => {
+      const socket = connect(proxy)
+      const taken = readPattern(socket)
+      socket.write(`POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: ${bytes}\r\nConnection: close\r\n\r\n`)
+      await sendPattern(socket, bytes, false)
+      return (await taken).fault ?? (await taken).bytes
+    })
+    expect(await Promise.all(exchanges)).toEqual([bytes, bytes, bytes, bytes])
+    await expect.poll(() => uploads).toEqual([bytes, bytes, bytes, bytes])
+  }, 60_000)
+})

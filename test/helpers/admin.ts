@@ -1,0 +1,37 @@
+/** Short looks at the admin API for tests: the status of a target, and single samples of /metrics. */
+import { call, type Proxy as TestProxy } from './proxy.ts'
+
+export interface TargetStatusAnswer {
+  readonly url: string
+  readonly admin: string
+  readonly drainUntilMs: number
+  readonly health: string
+  readonly ejectedUntilMs: number
+  readonly inFlight: number
+  readonly tunnels: number
+  readonly requests: number
+  readonly failures: number
+}
+
+interface StatusAnswer {
+  readonly pools: readonly { readonly name: string; readonly targets: readonly TargetStatusAnswer[] }[]
+}
+
+/** What the admin API tells of a target, found by its URL in any pool of the service. */
+export async function targetStatus(proxy: TestProxy, service: string, url: string): Promise<TargetStatusAnswer> {
+  const { pools } = await call<StatusAnswer>(proxy, 'GET', `/v1/services/${service}/status`)
+  const found = pools.flatMap((pool) => pool.targets).find((target) => target.url === url)
+  if (found === undefined) throw new Error(`no target ${url} in ${service}`)
+  return found
+}
+
+/** The sum of all samples of a metric whose label text contains `labels`; 0 when there is none. */
+export async function metric(proxy: TestProxy, name: string, labels = ''): Promise<number> {
+  const text = await (await fetch(proxy.admin + '/metrics')).text()
+  let sum = 0
+  for (const line of text.split('\n')) {
+    const [, sampleName, sampleLabels = '', value] = /^([a-z_]+)(?:\{(.*)\})? (\S+)$/.exec(line) ?? []
+    if (sampleName === name && sampleLabels.includes(labels)) sum += Number(value)
+  }
+  return sum
+}
