@@ -16,19 +16,20 @@ const TRIES_MAX = 10
 export interface FileDeps {
   readonly control: Control
   readonly store: Store
-  /** What `${NAME}` reads in a text that is applied. */
-  readonly env: Readonly<Record<string, string | undefined>>
 }
 
 export interface ConfigFile {
   /** Applies the services of a file. Rejects with `invalid` when the result would not hold together. */
   apply(services: Services, options: ChangeOptions): Promise<ChangeResult>
-  /** Applies the text of a file. Rejects with `invalid` and every fault, with line and column, when it does not load. */
-  applyText(text: string, options: ChangeOptions): Promise<ChangeResult>
+  /**
+   * Applies the text of a file; `${NAME}` reads `env`, which is the sender's. Rejects with `invalid` and every fault, with
+   * line and column, when it does not load.
+   */
+  applyText(text: string, env: Readonly<Record<string, string>>, options: ChangeOptions): Promise<ChangeResult>
 }
 
 /** The merge of config files into the state of `control`. */
-export function createFile({ control, store, env }: FileDeps): ConfigFile {
+export function createFile({ control, store }: FileDeps): ConfigFile {
   /** One try: merged over one revision, and refused when the live state has moved since. */
   const merge = (base: Services | null, services: Services, options: ChangeOptions): Promise<ChangeResult> => {
     const present = control.snapshot()
@@ -56,7 +57,9 @@ export function createFile({ control, store, env }: FileDeps): ConfigFile {
   }
   return {
     apply,
-    async applyText(text, options) {
+    async applyText(text, env, options) {
+      // An editor or a disk that is full leaves such a file; taken for a config it would remove every service.
+      if (text.trim() === '') throw new TurnoutError('invalid', 'The file is empty.')
       const loaded = parseSpec(text, { env, source: 'file' })
       if ('faults' in loaded) throw new TurnoutError('invalid', firstOf(loaded.faults), loaded.faults)
       return apply(loaded.spec.services, options)

@@ -9,30 +9,31 @@ import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { runCli } from './cli/main.ts'
-import { type LoadFault, parseSpec } from './config/load.ts'
+import { parseSpec, printFault } from './config/load.ts'
 import type { Spec } from './config/schema.ts'
 import { isTurnoutError } from './errors.ts'
 import { type Running, serve } from './serve.ts'
 import { onEndSignal } from './signals.ts'
 
 const CONFIG_DEFAULT = 'turnout.yaml'
+const IO = { env: process.env, stdout: process.stdout, stderr: process.stderr }
 
 /** Thrown for what is wrong with the file; every fault is a line of the message. */
 class BadConfig extends Error {}
-
-function describe({ source, line, column, path, message }: LoadFault): string {
-  return `${source}:${line}:${column}: ${path === '' ? '' : path + ': '}${message}`
-}
 
 function readSpec(path: string): Spec {
   let text: string
   try {
     text = readFileSync(path, 'utf8')
   } catch (error) {
-    throw new BadConfig(`${path} cannot be read: ${(error as Error).message}`)
+    const { code, message } = error as NodeJS.ErrnoException
+    const why = code === 'ENOENT' ? 'there is no such file; --config FILE names another' : message
+    throw new BadConfig(`${path} cannot be read: ${why}`)
   }
+  // An editor or a disk that is full leaves such a file; taken for a config it would remove every service.
+  if (text.trim() === '') throw new BadConfig(`${path} is empty`)
   const loaded = parseSpec(text, { env: process.env, source: path })
-  if ('faults' in loaded) throw new BadConfig(loaded.faults.map(describe).join('\n'))
+  if ('faults' in loaded) throw new BadConfig(loaded.faults.map(printFault).join('\n'))
   return loaded.spec
 }
 
@@ -40,10 +41,12 @@ function readSpec(path: string): Spec {
 function startFailure(error: unknown): string {
   if (error instanceof BadConfig) return error.message
   const { code, message } = error as { code?: string; message: string }
-  if (code === 'EADDRINUSE') return `${message}: another process listens there already`
+  if (code === 'EADDRINUSE') return `${message.replace(/^.* /, '')} is taken: another process listens there`
   if (isTurnoutError(error))
     return [message, ...error.faults.map((fault) => `${fault.pointer}: ${fault.message}`)].join('\n')
-  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+  // What the system refuses is no bug, and its message names the file or the address.
+  if (code !== undefined && /^E[A-Z]+$/.test(code)) return message
+  return error instanceof Error ? (error.stack ?? message) : String(error)
 }
 
 async function runServe(args: string[]): Promise<number> {
@@ -59,12 +62,7 @@ async function runServe(args: string[]): Promise<number> {
     process.stderr.write(`turnout serve: ${(error as Error).message}\nusage: turnout serve [--config FILE] [--check]\n`)
     return 2
   }
-  if (values.help) {
-    process.stdout.write(
-      `usage: turnout serve [--config FILE] [--check]\n\nRuns the proxy. FILE is ${CONFIG_DEFAULT} by default; --check only tells whether it is valid.\n`,
-    )
-    return 0
-  }
+  if (values.help) return runCli(['help', 'serve'], IO)
   const path = values.config ?? CONFIG_DEFAULT
   try {
     const spec = readSpec(path)
@@ -73,7 +71,7 @@ async function runServe(args: string[]): Promise<number> {
       return 0
     }
     const reread = () => readSpec(path)
-    const running = await serve({ spec, reread, directory: dirname(resolve(path)), env: process.env })
+    const running = await serve({ spec, reread, directory: dirname(resolve(path)) })
     running.log.info({ listeners: running.listeners, admin: running.admin }, 'serving')
     return await untilEnded(running)
   } catch (error) {
@@ -106,8 +104,5 @@ function untilEnded(running: Running): Promise<number> {
 }
 
 const [verb, ...rest] = process.argv.slice(2)
-const code =
-  verb === 'serve'
-    ? await runServe(rest)
-    : await runCli(process.argv.slice(2), { env: process.env, stdout: process.stdout, stderr: process.stderr })
+const code = verb === 'serve' ? await runServe(rest) : await runCli(process.argv.slice(2), IO)
 process.exit(code)

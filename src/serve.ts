@@ -51,7 +51,6 @@ export interface ServeOptions {
   readonly reread?: () => Spec
   /** Folder that relative paths of the spec (store, certificates) start from. Default: the working directory. */
   readonly directory?: string
-  readonly env?: Readonly<Record<string, string | undefined>>
   /** Default true. False reads by 'data' events; for tests of the fallback. */
   readonly sharedReads?: boolean
 }
@@ -163,7 +162,7 @@ async function startCore(options: ServeOptions, log: Logger, endings: Endings): 
     log,
   })
   endings.add(() => control.close())
-  const file = createFile({ control, store, env: options.env ?? {} })
+  const file = createFile({ control, store })
   await file.apply(spec.services, { actor: 'file' })
   tellLost = (index, reason) => {
     log.error({ worker: index }, reason)
@@ -213,7 +212,7 @@ async function startControlPlane(
     tokens: spec.admin.tokens,
     address: spec.admin.address,
     explain: createExplain(core),
-    applyText: (text, change) => file.applyText(text, change),
+    applyText: file.applyText,
     isReady,
     validate: {
       service: validateService,

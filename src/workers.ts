@@ -28,7 +28,7 @@ export interface WorkersOptions {
   readonly memory: SharedMemory
   readonly clock: Clock
   /** Everything a worker is started with, but what differs between them. */
-  readonly start: Omit<WorkerStart, 'index' | 'memory' | 'delta' | 'listeners'>
+  readonly start: Omit<WorkerStart, 'index' | 'isFirst' | 'memory' | 'delta' | 'listeners'>
   readonly listeners: readonly ListenerPlan[]
   /** Called with batches of access log lines. */
   readonly onLog: (lines: string) => void
@@ -113,7 +113,9 @@ export class Workers {
     const listeners = options.listeners.map((plan, i) =>
       this.#ports === null ? plan : { ...plan, port: this.#ports[i] },
     )
-    const start: WorkerStart = { ...options.start, index, memory: options.memory, delta: this.#full, listeners }
+    const { memory } = options
+    const isFirst = this.#ports === null
+    const start: WorkerStart = { ...options.start, index, isFirst, memory, delta: this.#full, listeners }
     // From source we are a .ts file, from the package a .js file; so is the worker.
     const entry = new URL('./dataplane/worker' + (import.meta.url.endsWith('.ts') ? '.ts' : '.js'), import.meta.url)
     const worker = new Worker(entry, { workerData: start, name: 'turnout-' + index })
@@ -147,7 +149,9 @@ export class Workers {
         seat.drained = true
         break
       case 'log':
-        return this.#options.onLog(message.lines)
+        this.#options.onLog(message.lines)
+        Atomics.add(this.#options.memory.cells, CELL.logTaken + seat.index, message.lines.length)
+        return
       case 'fault':
         this.#options.onLost(seat.index, message.message)
         this.#fault ??= Object.assign(new Error(message.message), { code: message.code })

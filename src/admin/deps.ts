@@ -34,8 +34,11 @@ export interface AdminDeps {
   /** `host:port`; port 0 takes a free one. */
   readonly address: string
   readonly explain: Explain
-  /** Applies what changed in the text of a config file (file.ts). Rejects with `invalid` and faults that have line and column. */
-  applyText(text: string, options: ChangeOptions): Promise<ChangeResult>
+  /**
+   * Applies what changed in the text of a config file (file.ts); `env` is what its `${NAME}` read. Rejects with `invalid` and
+   * faults that have line and column.
+   */
+  applyText(text: string, env: Readonly<Record<string, string>>, options: ChangeOptions): Promise<ChangeResult>
   /** True once a table is committed in every worker. */
   isReady(): boolean
   readonly validate: Validators

@@ -9,12 +9,15 @@ import type { FastifyInstance } from 'fastify'
 import Type, { type Static } from 'typebox'
 import { TurnoutError } from '../errors.ts'
 import { explainDecision } from '../table/explain.ts'
+import { parseAddress } from '../table/network.ts'
 import type { Decision, OwnCookie, RequestView } from '../table/types.ts'
 import { answers, nullable } from './schemas.ts'
 
+const METHOD = /^[A-Za-z!#$%&'*+.^_`|~0-9-]{1,64}$/
+
 const ExplainBody = Type.Object(
   {
-    method: Type.Optional(Type.String({ pattern: "^[A-Za-z!#$%&'*+.^_`|~0-9-]{1,64}$", description: 'Default GET.' })),
+    method: Type.Optional(Type.String({ description: 'Default GET.' })),
     url: Type.String({
       minLength: 1,
       maxLength: 16_384,
@@ -83,18 +86,24 @@ function explainInput(body: Static<typeof ExplainBody>): ExplainInput {
   const headers = new Map(Object.entries(body.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]))
   const parts = /^(?:https?:\/\/([^/?#\s]+))?(\/[^?#\s]*)?(?:[?#].*)?$/i.exec(body.url)
   if (parts === null || (parts[1] === undefined && parts[2] === undefined)) {
-    throw new TurnoutError('invalid', undefined, [{ pointer: '/url', message: 'must be http://host/path or /path' }])
+    throw badValue('/url', 'must be http://host/path or /path')
   }
+  const { method = 'GET', ip = '127.0.0.1' } = body
+  if (!METHOD.test(method)) throw badValue('/method', 'must be a method such as GET')
+  if (parseAddress(ip) === null) throw badValue('/ip', 'must be an IP address such as 10.0.0.7')
   const authority = parts[1] ?? headers.get('host') ?? ''
   return {
-    method: body.method ?? 'GET',
+    method,
     url: body.url,
     host: authority.replace(/:[0-9]*$/, '').toLowerCase(),
     path: parts[2] ?? '/',
     headers,
-    ip: body.ip ?? '127.0.0.1',
+    ip,
   }
 }
+
+const badValue = (pointer: string, message: string): TurnoutError =>
+  new TurnoutError('invalid', undefined, [{ pointer, message }])
 
 /** The posted request as `decide` reads it; `verify` checks the value of our own cookie of this name. */
 export function requestView(

@@ -1,33 +1,75 @@
 /**
- * `POST /v1/apply`: the text of a config file, YAML or JSON, as `turnout apply` sends it. What changed in the file since it was
- * last loaded is applied. The text is handed on as it is, so that faults come back with line and column.
+ * `POST /v1/apply`: the text of a config file. What changed in the file since it was last loaded is applied; the text is handed
+ * on as it is, so that faults come back with line and column.
+ *
+ * Two forms: JSON `{text, env}`, as `turnout apply` sends it, and the bare text as `application/yaml`. What `${NAME}` reads is
+ * the posted `env` and nothing else. The proxy's own environment holds secrets of the machine, and what is put into a spec
+ * can be read back; so being an operator is not enough to see it.
  */
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import Type from 'typebox'
+import type { Fault } from '../errors.ts'
+import { TurnoutError } from '../errors.ts'
 import { changedAnswer, checkedByHandler, optionsOf } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
+import { child } from './problem.ts'
 import { answers, ChangeAnswer } from './schemas.ts'
 
 const FILE_BYTES_MAX = 8 * 1024 * 1024
+const YAML = 'application/yaml'
+const JSON_TYPE = 'application/json'
 
-/** Registers the call, in a scope of its own because here a body is text. None of its types can be sent by a form. */
+const FileBody = Type.Object(
+  {
+    text: Type.String({ description: 'The whole file.' }),
+    env: Type.Record(Type.String(), Type.String(), {
+      default: {},
+      description: 'Values of the environment variables that the text names.',
+    }),
+  },
+  { additionalProperties: false },
+)
+const TextBody = Type.String({ description: 'The whole file; no variable is set.' })
+
+interface PostedFile {
+  readonly text: string
+  readonly env: Readonly<Record<string, string>>
+}
+
+/** Registers the call, in a scope of its own because here a body may be text. None of its types can be sent by a form. */
 export function fileRoutes(app: FastifyInstance, { applyText }: Pick<AdminDeps, 'applyText'>): void {
   app.register(async (scope) => {
-    scope.removeAllContentTypeParsers()
-    const types = ['application/yaml', 'application/json']
-    scope.addContentTypeParser<string>(types, { parseAs: 'string' }, (_request, body, done) => {
-      done(null, body)
+    scope.addContentTypeParser<string>(YAML, { parseAs: 'string' }, (_request, body, done) => {
+      done(null, body === '' ? undefined : body)
     })
-    scope.post<{ Body: string }>('/v1/apply', {
+    scope.post('/v1/apply', {
       bodyLimit: FILE_BYTES_MAX,
       validatorCompiler: checkedByHandler,
       schema: {
         summary: 'Apply what changed in a config file',
-        consumes: types,
-        body: Type.String({ description: 'The whole file.' }),
+        body: { content: { [JSON_TYPE]: { schema: FileBody }, [YAML]: { schema: TextBody } } },
         response: answers(ChangeAnswer),
       },
-      handler: async (request, reply) => changedAnswer(reply, await applyText(request.body, optionsOf(request))),
+      handler: async (request, reply) => {
+        const { text, env } = postedFile(request)
+        return changedAnswer(reply, await applyText(text, env, optionsOf(request)))
+      },
     })
   })
 }
+
+function postedFile({ body }: FastifyRequest): PostedFile {
+  if (typeof body === 'string') return { text: body, env: {} }
+  const { text, env = {}, ...others } = Object(body) as Record<string, unknown>
+  const faults: Fault[] = Object.keys(others).map((key) => ({ pointer: child(key), message: 'is not a known key' }))
+  if (typeof text !== 'string') faults.push({ pointer: '/text', message: 'must be the text of a config file' })
+  if (!isTexts(env)) faults.push({ pointer: '/env', message: 'must be an object of texts' })
+  if (faults.length > 0) throw new TurnoutError('invalid', undefined, faults)
+  return { text: text as string, env: env as PostedFile['env'] }
+}
+
+const isTexts = (value: unknown): boolean =>
+  typeof value === 'object' &&
+  value !== null &&
+  !Array.isArray(value) &&
+  Object.values(value).every((text) => typeof text === 'string')

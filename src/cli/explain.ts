@@ -16,12 +16,9 @@ interface Explanation {
   readonly pool: string | null
   readonly version: string | null
   readonly target: string | null
-  readonly reason: string | null
-  readonly rule: string | null
+  readonly why: string
   readonly visitor: string | null
   readonly bucket: number
-  readonly aimed: string | null
-  readonly panic: boolean
   readonly error: string | null
   readonly setsCookie: boolean
   readonly epoch: number
@@ -70,27 +67,13 @@ function headersOf(lines: readonly string[]): Record<string, string> {
 function inWords(it: Explanation): string {
   const where = it.target === null ? `nowhere: ${it.error}` : `${it.pool} ${it.version}, ${it.target}`
   const facts: [string, string | null][] = [
-    ['why', why(it)],
+    ['why', it.why],
     ['service', it.service === null ? null : `${it.service}, release ${it.release}`],
     ['visitor', it.visitor === null ? 'no key in this request' : `${it.visitor}, bucket ${it.bucket} of 10000`],
-    ['meant for', it.aimed === null || it.aimed === it.pool ? null : it.aimed],
-    ['panic', it.panic ? 'fewer than half of the pool are eligible, so health is ignored' : null],
     ['cookie', it.setsCookie ? 'the answer sets ours' : null],
     ['epoch', String(it.epoch)],
   ]
   const rows = facts.flatMap(([name, value]) => (value === null ? [] : [[`  ${name}`, value]]))
   const table = columns([{ title: '' }, { title: '' }], rows)
   return plain(where) + table
-}
-
-const REASONS: Readonly<Record<string, string>> = {
-  pin: 'the visitor is pinned to this pool',
-  bucket: 'the bucket of the visitor lies in the share of this pool',
-  picker: 'no visitor key, so the next in the sequence of the split',
-  failover: 'the pool that was meant has no eligible target',
-}
-
-function why({ reason, rule }: Explanation): string | null {
-  if (rule !== null) return `rule "${rule}"`
-  return reason === null ? null : (REASONS[reason] ?? reason)
 }

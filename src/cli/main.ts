@@ -19,7 +19,7 @@ import { split } from './split.ts'
 import { stateVerbs } from './state.ts'
 import { status } from './status.ts'
 import { switchVerb } from './switch.ts'
-import { generalHelp, nearestName, SERVE, verbHelp } from './usage.ts'
+import { generalHelp, nearestName, SERVE, serveHelp, verbHelp } from './usage.ts'
 import type { Verb } from './verb.ts'
 
 /** Where a call of the command line reads and writes. */
@@ -67,9 +67,8 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<number
 async function run(argv: readonly string[], io: CliIo): Promise<void> {
   const { name, rest } = splitVerb(argv)
   if (name === undefined || name === 'help') {
-    const about = VERBS.find((verb) => verb.name === rest.find((word) => !word.startsWith('-')))
     const isAsked = name === 'help' || rest.some((word) => word === '--help' || word === '-h')
-    if (isAsked) return void io.stdout.write(about === undefined ? generalHelp(VERBS) : verbHelp(about))
+    if (isAsked) return void io.stdout.write(helpOn(rest.find((word) => !word.startsWith('-'))))
     throw usageFailure(`which verb? One of ${names().join(', ')}; see turnout --help.`)
   }
   const verb = VERBS.find((candidate) => candidate.name === name)
@@ -95,6 +94,7 @@ async function runVerb(verb: Verb, args: readonly string[], options: Values, io:
       args,
       options,
       json: options['json'] === true,
+      env: io.env,
       admin,
       clock: io.clock ?? systemClock,
       signal: io.signal ?? ended.signal,
@@ -109,7 +109,14 @@ async function runVerb(verb: Verb, args: readonly string[], options: Values, io:
 
 const names = (): string[] => [SERVE, ...VERBS].map(({ name }) => name)
 
+function helpOn(name: string | undefined): string {
+  if (name === SERVE.name) return serveHelp()
+  const verb = VERBS.find((candidate) => candidate.name === name)
+  return verb === undefined ? generalHelp(VERBS) : verbHelp(verb)
+}
+
 function unknownVerb(name: string): CliFailure {
+  if (name === SERVE.name) return usageFailure(`serve comes first: turnout ${SERVE.name} ${SERVE.args}`)
   const meant = nearestName(name, names())
   const hint = meant === null ? 'See turnout --help.' : `Did you mean ${meant}?`
   return usageFailure(`there is no verb "${name}". ${hint}`)

@@ -28,6 +28,17 @@ export function generalHelp(verbs: readonly Verb[]): string {
   return `Usage: turnout VERB …\n\n${table(rows)}\n\nOptions:\n${table(GLOBAL)}\n\n${token}\n${CODES}\n`
 }
 
+/** Help on `serve`. */
+export function serveHelp(): string {
+  const rows = [
+    ['--config FILE', 'The config file; default turnout.yaml'],
+    ['--check', 'Only tell whether the file is valid, with every fault'],
+  ] as const
+  const signals = 'SIGTERM and Ctrl-C finish what is under way and exit 0; SIGHUP reads the file again.'
+  const examples = ['serve --config turnout.yaml --check', 'serve --config turnout.yaml']
+  return `Usage: turnout ${SERVE.name} ${SERVE.args}\n\n${SERVE.summary}.\n\nOptions:\n${table(rows)}\n\n${signals}\n\nExamples:\n${shown(examples)}`
+}
+
 /** Help on one verb. */
 export function verbHelp({ name, args, summary, optionsHelp = [], examples }: Verb): string {
   const usage = `Usage: turnout ${`${name} ${args}`.trim()}\n\n${summary}.\n`

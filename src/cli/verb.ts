@@ -10,6 +10,7 @@ export interface Call {
   readonly args: readonly string[]
   readonly options: Readonly<Record<string, string | boolean | readonly (string | boolean)[] | undefined>>
   readonly json: boolean
+  readonly env: Readonly<Record<string, string | undefined>>
   readonly admin: Admin
   readonly clock: Clock
   /** Aborts when the user ends a verb that goes on (`--watch`, `--follow`). */

@@ -8,6 +8,8 @@ const CHANGE_BYTES_MAX = 65_536
 export function auditOf(change: Change, services: readonly string[]): AuditEntry['change'] {
   if (change.kind === 'restore') return { kind: change.kind, from: change.from, services }
   if (change.kind === 'file') return { kind: change.kind, services }
+  // A switch may be of several services; that of one is found by its name like every other change.
+  if (change.kind === 'switch' && services.length === 1) return { ...change, service: services[0] }
   if (JSON.stringify(change).length <= CHANGE_BYTES_MAX) return change
   return { kind: change.kind, ...('service' in change ? { service: change.service } : {}), shortened: true }
 }

@@ -2,15 +2,15 @@
  * The access log of a worker: one JSON line a request, handed to the main thread in batches, which writes them.
  *
  * It never blocks and never grows without bound: lines gather in a string that is sent at 64 KiB or at the next sweep, and
- * when a batch would exceed what may wait, lines are dropped and counted.
+ * while more characters are under way than may wait (the main thread says what it has taken), lines are dropped and counted.
  */
 import type { ErrorCode } from '../errors.ts'
 import type { Asked } from './asked.ts'
 import type { Dispatch } from './dispatch.ts'
 
 const BATCH_CHARACTERS = 65_536
-/** Characters that may gather between two sweeps before lines are dropped. */
-const GATHERED_MAX = 8_388_608
+/** Characters that may be under way to the main thread. */
+const WAITING_MAX = 8_388_608
 
 /** How a request ended. */
 export interface Outcome {
@@ -31,13 +31,18 @@ export class AccessLog {
   readonly #send: (lines: string) => void
   readonly #dropped: () => void
   #lines = ''
-  #sentSinceSweep = 0
+  readonly #taken: () => number
+  /** Characters sent in all, as a 32-bit number that wraps like the one it is compared with. */
+  #sent: number
   #credit = 0
 
-  constructor(sample: number, send: (lines: string) => void, dropped: () => void) {
+  /** `send` hands a batch over, `taken` tells how many characters have arrived in all, `dropped` hears of a lost line. */
+  constructor(sample: number, send: (lines: string) => void, taken: () => number, dropped: () => void) {
     this.#sample = sample
     this.#send = send
+    this.#taken = taken
     this.#dropped = dropped
+    this.#sent = taken()
   }
 
   /** Whether the next request is to be logged: every n-th by the sample share, so the log is even, not random. */
@@ -84,7 +89,7 @@ export class AccessLog {
   }
 
   #add(wallMs: number, entry: object): void {
-    if (this.#sentSinceSweep > GATHERED_MAX) return this.#dropped()
+    if (((this.#sent - this.#taken()) | 0) + this.#lines.length > WAITING_MAX) return this.#dropped()
     this.#lines += '{"time":"' + new Date(wallMs).toISOString() + '",' + JSON.stringify(entry).slice(1) + '\n'
     if (this.#lines.length >= BATCH_CHARACTERS) this.#flush()
   }
@@ -92,12 +97,11 @@ export class AccessLog {
   /** Sends what has gathered; called at every sweep and at the end. */
   sweep(): void {
     this.#flush()
-    this.#sentSinceSweep = 0
   }
 
   #flush(): void {
     if (this.#lines === '') return
-    this.#sentSinceSweep += this.#lines.length
+    this.#sent = (this.#sent + this.#lines.length) | 0
     this.#send(this.#lines)
     this.#lines = ''
   }

@@ -32,11 +32,11 @@ export class Account {
     this.#ttfbMs = this.#plane.nowMs - this.#startMs
   }
 
-  /** Something went wrong: counted at the target when it is the target's doing, else at the worker. */
+  /** Something went wrong: counted at the target when it is the target's doing, else by its code. */
   failed(code: ErrorCode, dispatch: Dispatch): void {
     this.#error = code
-    if (dispatch.target === null) this.#plane.countRejected(code)
-    else if (ERRORS[code].source === 'upstream') dispatch.count(FIELD.failures)
+    if (dispatch.target !== null && ERRORS[code].source === 'upstream') dispatch.count(FIELD.failures)
+    else this.#plane.countRejected(code)
   }
 
   /** Counts and logs the end. `status` is what the client got. */

@@ -242,7 +242,11 @@ export class BodyReader {
 
   #finishTrailers(fields: Fields, text: string, behind: number): void {
     for (let i = 0; i < fields.count; i++) {
-      const name = text.slice(fields.index[i * 6], fields.index[i * 6 + 1]).toLowerCase()
+      // A target may not tell `_` from `-`.
+      const name = text
+        .slice(fields.index[i * 6], fields.index[i * 6 + 1])
+        .toLowerCase()
+        .replaceAll('_', '-')
       if (FORBIDDEN_TRAILERS.has(name) || name.startsWith('x-turnout-')) {
         this.malformed = true
         return

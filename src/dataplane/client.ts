@@ -2,7 +2,8 @@
  * One client connection: reads requests one after the other, gives each to its exchange, and closes politely.
  *
  *   idle ──first byte──► head ──complete──► exchange ──answered──► idle … ──► closing ──► gone
- *                          └──refused──► closing                └──101──► tunnel ──► gone
+ *                          └──refused──► closing                ├──answers pile up──► full ──sent──► idle
+ *                                                               └──101──► tunnel ──► gone
  *
  * Invariants: one exchange at a time, so pipelined requests are answered in order; what came early waits in `#early` while
  * reading is paused, and is at most one read long. `deadlineMs` is always set: the sweep calls `onDeadline` when it has
@@ -15,11 +16,11 @@ import { WORKER_FIELD } from '../metrics/layout.ts'
 import { Exchange } from './exchange.ts'
 import { errorAnswer } from './forward.ts'
 import type { Plane } from './plane.ts'
-import { adoptSocket, unsentBytes } from './socket.ts'
+import { adoptSocket, takenBytes } from './socket.ts'
 import { forwardedLines } from './trust.ts'
 import type { Tunnel } from './tunnel.ts'
 
-type State = 'idle' | 'head' | 'exchange' | 'tunnel' | 'closing' | 'gone'
+type State = 'idle' | 'head' | 'exchange' | 'full' | 'tunnel' | 'closing' | 'gone'
 
 /** Time that a closing connection waits for the client's FIN. */
 const LINGER_MS = 2_000
@@ -45,7 +46,7 @@ export class Client {
   #early: Buffer | null = null
   #requests = 0
   #paused = false
-  #unsentAtDeadline = 0
+  #takenBytes = 0
   #pumping = false
   #forwardedHost = ''
   #forwarded = ''
@@ -60,18 +61,16 @@ export class Client {
     this.deadlineMs = plane.nowMs + plane.timeouts.headMs
     this.#exchange = new Exchange(this)
     this.socket = adoptSocket(accepted, plane.readBuffer, (buffer, length) => this.#onBytes(buffer, length))
-    this.socket.on('drain', () => (this.#tunnel ?? this.#exchange).onClientDrain())
+    this.socket.on('drain', () => {
+      if (this.#state === 'full') this.#toNext()
+      else (this.#tunnel ?? this.#exchange).onClientDrain()
+    })
     this.socket.on('end', () => this.#onEnd())
     this.socket.on('error', () => this.destroy())
     this.socket.on('close', () => this.destroy())
     plane.clients.add(this)
     plane.countLane(WORKER_FIELD.acceptedConnections)
     plane.countLane(WORKER_FIELD.clientConnections)
-  }
-
-  /** Idle or in the middle of a head: nothing was asked yet that must be answered. */
-  get isIdle(): boolean {
-    return this.#state === 'idle'
   }
 
   /** The forwarded fields of this connection, made once per host. */
@@ -94,6 +93,8 @@ export class Client {
         if (at < length && this.#state === 'exchange') this.keepEarly(buffer, at, length)
         return
       }
+      case 'full':
+        return this.keepEarly(buffer, 0, length)
       case 'tunnel':
         return this.#tunnel!.onClientBytes(buffer, length)
       default:
@@ -103,7 +104,7 @@ export class Client {
 
   /** Bytes behind the present request wait, and so does the client. */
   keepEarly(buffer: Buffer, at: number, end: number): void {
-    if (this.#state !== 'exchange') return
+    if (this.#state !== 'exchange' && this.#state !== 'full') return
     const copy = Buffer.from(buffer.subarray(at, end))
     this.#early = this.#early === null ? copy : Buffer.concat([this.#early, copy])
     this.pause()
@@ -116,14 +117,14 @@ export class Client {
       at = this.#readHead(buffer, at, end)
     }
     this.#pumping = false
-    if (at < end && this.#state === 'exchange') this.keepEarly(buffer, at, end)
+    if (at < end) this.keepEarly(buffer, at, end)
   }
 
   #readHead(buffer: Buffer, at: number, end: number): number {
     const plane = this.plane
     const bytesMax = plane.limits.headBytesMax
     const before = this.#partial.length
-    const until = Math.min(end, at + bytesMax + 2 - before)
+    const until = Math.min(end, at + bytesMax + 1 - before)
     let text = buffer.latin1Slice(at, until)
     if (before > 0) {
       // Nothing can be decided before a line ends, so a drip of single bytes is not parsed again and again.
@@ -169,6 +170,13 @@ export class Client {
   exchangeEnded(keepAlive: boolean): void {
     if (this.#state !== 'exchange' && this.#state !== 'tunnel') return
     if (!keepAlive || this.socket.destroyed) return this.close()
+    if (!this.isClogged) return this.#toNext()
+    // It asks without reading, so nothing more is answered before it has taken what there is.
+    this.#state = 'full'
+    this.watchProgress()
+  }
+
+  #toNext(): void {
     this.#state = 'idle'
     this.deadlineMs = this.plane.nowMs + this.plane.timeouts.keepAliveMs
     if (this.plane.draining) this.retire(this.plane.nowMs + LINGER_MS)
@@ -198,7 +206,7 @@ export class Client {
     if (this.#state === 'exchange') this.#exchange.onClientEnd()
     else if (this.#state === 'tunnel') this.#tunnel!.onClientEnd()
     else if (this.#state === 'closing') this.destroy()
-    else this.close()
+    else if (this.#state !== 'full') this.close()
   }
 
   /** Whether so much is unsent that nothing more should be produced for this client. */
@@ -206,6 +214,14 @@ export class Client {
     return (
       this.socket.writableLength > UNSENT_BYTES_MAX || (this.socket.writableNeedDrain && this.socket.writableLength > 0)
     )
+  }
+
+  /** Notes that a piece of an answer was written: a client that does not keep up stops its source. */
+  relayed(source: Socket, idleMs: number): void {
+    if (this.isClogged) {
+      source.pause()
+      this.watchProgress()
+    } else this.deadlineMs = this.plane.nowMs + idleMs
   }
 
   /** Stops reading; the kernel then stops the client. */
@@ -230,12 +246,12 @@ export class Client {
     if (this.socket.destroyed || (this.ended && this.socket.writableLength === 0)) return this.destroy()
     this.socket.end()
     if (this.ended) this.socket.once('finish', () => this.destroy())
-    this.#unsentAtDeadline = unsentBytes(this.socket)
-    this.deadlineMs = this.plane.nowMs + (this.#unsentAtDeadline > 0 ? this.plane.timeouts.sendMs : LINGER_MS)
+    this.watchProgress()
+    if (this.socket.writableLength === 0) this.deadlineMs = this.plane.nowMs + LINGER_MS
     this.resume()
   }
 
-  /** Closes at once. Whatever is under way is ended and counted. */
+  /** Closes at once. Whatever is under way is ended before, and counted: half an answer may have to be cut off visibly. */
   destroy(): void {
     if (this.#state === 'gone') return
     const state = this.#state
@@ -243,9 +259,9 @@ export class Client {
     this.plane.clients.delete(this)
     this.plane.countLane(WORKER_FIELD.clientConnections, -1)
     this.plane.releaseAddress(this.#address)
-    this.socket.destroy()
     if (state === 'exchange') this.#exchange.onClientGone()
     else if (state === 'tunnel') this.#tunnel!.onClientGone()
+    this.socket.destroy()
   }
 
   /** Called by the sweep once `deadlineMs` has passed. */
@@ -260,22 +276,21 @@ export class Client {
       case 'tunnel':
         return this.#tunnel!.onDeadline()
       default:
-        if (this.madeProgress()) this.deadlineMs = this.plane.nowMs + this.plane.timeouts.sendMs
-        else this.destroy()
+        return this.awaitProgress()
     }
   }
 
   /** Begins to watch whether the client takes what is unsent. */
   watchProgress(): void {
-    this.#unsentAtDeadline = unsentBytes(this.socket)
+    this.#takenBytes = takenBytes(this.socket)
+    this.deadlineMs = this.plane.nowMs + this.plane.timeouts.sendMs
   }
 
-  /** Whether the client has taken bytes since this was last asked. */
-  madeProgress(): boolean {
-    const unsent = unsentBytes(this.socket)
-    const moved = unsent < this.#unsentAtDeadline
-    this.#unsentAtDeadline = unsent
-    return moved && unsent > 0
+  /** Gives a client that has taken bytes since the last look more time for the rest, and any other up. */
+  awaitProgress(): void {
+    const before = this.#takenBytes
+    this.watchProgress()
+    if (this.#takenBytes === before || this.socket.writableLength === 0) this.destroy()
   }
 
   /** Ends an idle connection of a draining worker: the next request, if one comes in time, is answered with a close. */

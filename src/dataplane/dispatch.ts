@@ -7,7 +7,7 @@
  */
 import { FIELD } from '../metrics/layout.ts'
 import { decide } from '../table/decide.ts'
-import type { Decision, ServiceTable, TargetTable } from '../table/types.ts'
+import type { Decision, ServiceTable, Table, TargetTable } from '../table/types.ts'
 import type { Client } from './client.ts'
 import type { Plane } from './plane.ts'
 import type { UpstreamConnection, UpstreamUser } from './upstream-connection.ts'
@@ -26,6 +26,9 @@ export class Dispatch {
   connects = 0
   repeats = 0
   #isFresh = false
+  /** A target that the next decision takes only when its pool has no other that is fit. */
+  #avoided: TargetTable | null = null
+  #moved = false
   #excluded: TargetTable[] | undefined
   readonly #client: Client
   readonly #plane: Plane
@@ -38,8 +41,13 @@ export class Dispatch {
   reset(): void {
     this.decision = null
     this.target = null
+    // For what is refused before it is decided, so that its log line is not that of the request before.
+    this.epoch = this.#plane.table.epoch
+    this.address = this.#client.peer
     this.connects = 0
     this.repeats = 0
+    this.#avoided = null
+    this.#moved = false
     this.#excluded = undefined
   }
 
@@ -57,7 +65,8 @@ export class Dispatch {
     this.address = view.address
     const table = plane.currentTable()
     this.epoch = table.epoch
-    const decision = decide(view, table, plane.load, plane.draw, plane.wallMs(), this.#excluded)
+    const decision =
+      this.#avoided === null ? this.#decide(table, this.#excluded) : this.#decideAround(table, this.#avoided)
     const before = this.target
     if (decision.target === null && before !== null) return false
     this.decision = decision
@@ -66,6 +75,18 @@ export class Dispatch {
     this.target = decision.target
     plane.count(decision.target.slot, FIELD.inFlight)
     return true
+  }
+
+  #decide(table: Table, exclude: readonly TargetTable[] | undefined): Decision {
+    const { view, load, draw } = this.#plane
+    return decide(view, table, load, draw, this.#plane.wallMs(), exclude)
+  }
+
+  #decideAround(table: Table, avoided: TargetTable): Decision {
+    this.#avoided = null
+    const around = this.#decide(table, [...(this.#excluded ?? []), avoided])
+    const isFit = around.target !== null && !around.panic && around.target.pool.name === avoided.pool.name
+    return isFit ? around : this.#decide(table, this.#excluded)
   }
 
   /** An idle connection to the target, unless `fresh` is asked for or none is fit; null to open one. */
@@ -95,8 +116,22 @@ export class Dispatch {
     if (this.repeats > 0) return false
     this.repeats++
     this.#plane.count(this.target!.slot, FIELD.retriesStale)
-    // A connection that was used before may just have been closed as idle; a fresh one that closes means trouble.
+    // A connection that was used before may just have been closed as idle; a fresh one that closes means trouble. There is
+    // no third try, so another target is the safer choice for the second, unless visitors are kept on theirs.
     if (this.#isFresh) this.#exclude()
+    else if (this.service.sticky?.target !== true && this.service.balance !== 'hash') this.#avoided = this.target
+    return true
+  }
+
+  /** Notes that the target has no room. True, once, when another of its pool may have some; else the request is at none now. */
+  mayMove(): boolean {
+    if (this.#moved) {
+      this.count(FIELD.inFlight, -1)
+      this.target = null
+      return false
+    }
+    this.#moved = true
+    this.#avoided = this.target
     return true
   }
 

@@ -5,7 +5,8 @@
  *                ▲────── tryAgain ◄── connection refused, or closed before any answer
  *
  *   none ─► connecting ─► sending ─► waiting ─► relaying ─► none          any phase ─► fail ─► none
- *                  └──────────┴─(no body)─▲          └─101─► tunnel ─► none
+ *                  └──────────┴─(no body)─▲      │ └─answered before all was sent─► rest ─► none
+ *                                                └─101─► tunnel ─► none
  *
  * A request is tried again only when that is safe (RFC 9110 9.2.2): always while nothing was written to a target, and once,
  * on a fresh connection, when it is idempotent, can be repeated in full and not one byte of an answer has come.
@@ -24,7 +25,7 @@ import { Response } from './response.ts'
 import { Tunnel } from './tunnel.ts'
 import type { UpstreamConnection, UpstreamUser } from './upstream-connection.ts'
 
-type Phase = 'none' | 'connecting' | 'sending' | 'waiting' | 'relaying'
+type Phase = 'none' | 'connecting' | 'sending' | 'waiting' | 'relaying' | 'rest'
 
 /** Status in the access log of a request whose client went away. */
 const CLIENT_CLOSED = 499
@@ -51,8 +52,9 @@ export class Exchange implements UpstreamUser {
   /** Starts the exchange for the head in `plane.requestHead`; takes body bytes of `buffer[at, end)` and says how far. */
   begin(headText: string, mayStay: boolean, buffer: Buffer, at: number, end: number): number {
     this.#reset(headText, mayStay)
-    if (this.#isTooLarge(this.#plane.requestHead.contentLength)) return this.#failAt('body_too_large', end)
-    const behind = this.#body.takeWhole(buffer, at, end)
+    const behind = this.#body.takeWhole(this.#plane, buffer, at, end)
+    if (behind < 0) return this.#failAt('bad_body', end)
+    if (this.#body.isTooLarge(this.#plane)) return this.#failAt('body_too_large', end)
     this.#repeatable = this.#asked.isIdempotent && this.#body.done && this.#asked.upgrade === ''
     const dispatch = this.#dispatch
     if (!dispatch.choose()) return this.#failAt(dispatch.decision?.error ?? 'internal', behind)
@@ -71,11 +73,6 @@ export class Exchange implements UpstreamUser {
     this.#account.open()
   }
 
-  #isTooLarge(bytes: number): boolean {
-    const bytesMax = this.#plane.limits.bodyBytesMax
-    return bytesMax > 0 && bytes > bytesMax
-  }
-
   /** Takes an idle connection to the target, or opens one. */
   #acquire(fresh: boolean): void {
     const idle = this.#dispatch.takeIdle(this.#repeatable, fresh)
@@ -88,7 +85,7 @@ export class Exchange implements UpstreamUser {
     this.#client.deadlineMs = this.#plane.nowMs + this.#dispatch.service.timeouts.connectMs
     if (!this.#body.done) this.#client.pause()
     this.#upstream = this.#dispatch.open(this)
-    if (this.#upstream === null) this.#fail('overloaded')
+    if (this.#upstream === null) this.#tryAgain('overloaded', this.#dispatch.mayMove())
   }
 
   onUpstreamConnected(): void {
@@ -110,6 +107,7 @@ export class Exchange implements UpstreamUser {
 
   #requestSent(): void {
     if (this.#phase === 'relaying') return
+    if (this.#phase === 'rest') return this.#awaitRest()
     this.#phase = 'waiting'
     this.#client.deadlineMs = this.#plane.nowMs + this.#dispatch.service.timeouts.responseMs
   }
@@ -125,10 +123,13 @@ export class Exchange implements UpstreamUser {
     const socket = this.#upstream!.socket
     const { reader } = this.#body
     if (!this.#body.send(this.#plane, socket, buffer, at, end)) return this.#failAt('bad_body', end)
-    if (this.#isTooLarge(reader.bytes)) return this.#failAt('body_too_large', end)
+    if (this.#body.isTooLarge(this.#plane)) return this.#failAt('body_too_large', end)
     if (reader.done) this.#requestSent()
     else {
-      if (this.#phase === 'sending') this.#client.deadlineMs = this.#plane.nowMs + this.#plane.timeouts.bodyMs
+      const { bodyMs } = this.#plane.timeouts
+      // An answer that has begun may well wait for the rest of the request.
+      const limitMs = this.#phase === 'relaying' ? this.#dispatch.service.timeouts.idleMs : bodyMs
+      this.#client.deadlineMs = this.#plane.nowMs + limitMs
       if (socket.writableNeedDrain) this.#client.pause()
     }
     return reader.consumed
@@ -149,9 +150,10 @@ export class Exchange implements UpstreamUser {
     const upstream = this.#upstream!
     // A byte before the request was begun answers nobody.
     if (this.#phase === 'connecting') return this.#fail('upstream_bad_response')
+    if (this.#phase === 'rest') return this.#endRest()
     const response = this.#response
     const wasAnswered = response.answered
-    const sent = this.#body.done && upstream.socket.writableLength === 0
+    const sent = this.#body.isSent(upstream.socket)
     const progress = response.take(this.#client, upstream, this.#asked, buffer, length, sent)
     if (!wasAnswered && response.status !== 0) this.#account.answered()
     if (progress === 'complete') return this.#complete(response.isReusable(length))
@@ -159,28 +161,36 @@ export class Exchange implements UpstreamUser {
     if (progress === 'tunnel') return this.#startTunnel(buffer, length)
     if (!response.answered) return
     this.#phase = 'relaying'
-    const clogged = this.#client.isClogged
-    if (clogged) {
-      upstream.socket.pause()
-      this.#client.watchProgress()
-    }
-    const limitMs = clogged ? this.#plane.timeouts.sendMs : this.#dispatch.service.timeouts.idleMs
-    this.#client.deadlineMs = this.#plane.nowMs + limitMs
+    this.#client.relayed(upstream.socket, this.#dispatch.service.timeouts.idleMs)
   }
 
   #complete(reusable: boolean): void {
     const upstream = this.#upstream!
+    if (this.#response.takesRest && !this.#body.isSent(upstream.socket)) return this.#awaitRest()
     this.#upstream = null
     upstream.release(reusable && this.#body.done)
     this.#finish(this.#response.keepAlive && this.#body.done)
   }
 
+  /** The answer is complete and the request is not: what is left of it still goes to a target that stays for it. */
+  #awaitRest(): void {
+    const upstream = this.#upstream!
+    this.#phase = 'rest'
+    this.#client.deadlineMs = this.#plane.nowMs + this.#plane.timeouts.bodyMs
+    if (this.#body.done) upstream.socket.end(() => this.#upstream === upstream && this.#endRest())
+  }
+
+  /** All was sent, or the target is not interested any more. */
+  #endRest(): void {
+    this.#upstream?.destroy()
+    this.#upstream = null
+    this.#finish(this.#response.keepAlive && this.#body.done)
+  }
+
   onUpstreamEnd(): void {
-    if (this.#response.endOfStream(this.#client)) this.#complete(false)
-    else {
-      this.#upstream?.destroy()
-      this.onUpstreamClosed()
-    }
+    if (this.#response.endOfStream(this.#client)) return this.#complete(false)
+    this.#upstream?.destroy()
+    this.onUpstreamClosed()
   }
 
   /** The connection to the target is gone, by error or FIN, and nothing was said about it yet. */
@@ -188,18 +198,18 @@ export class Exchange implements UpstreamUser {
     this.#upstream = null
     if (this.#phase === 'none') return
     if (this.#phase === 'connecting') return this.#connectFailed()
+    if (this.#phase === 'rest') return this.#endRest()
     if (this.#response.begun) return this.#broken('upstream_closed')
-    if (this.#repeatable && this.#dispatch.mayRepeat()) this.#tryAgain('upstream_closed')
-    else this.#fail('upstream_closed')
+    this.#tryAgain('upstream_closed', this.#repeatable && this.#dispatch.mayRepeat())
   }
 
   #connectFailed(): void {
-    if (this.#dispatch.mayReconnect()) this.#tryAgain('upstream_connect_failed')
-    else this.#fail('upstream_connect_failed')
+    this.#tryAgain('upstream_connect_failed', this.#dispatch.mayReconnect())
   }
 
-  /** Decides again without the targets that failed, and opens a fresh connection. `code` is the answer if that is no use. */
-  #tryAgain(code: ErrorCode): void {
+  /** Decides again without the targets that failed, and opens a fresh connection. `code` is the answer when that is no use. */
+  #tryAgain(code: ErrorCode, allowed: boolean): void {
+    if (!allowed) return this.#fail(code)
     this.#plane.requestHead.parse(this.#asked.headText)
     if (!this.#dispatch.choose()) return this.#fail(code)
     this.#asked.writeAnswerLines(this.#plane, this.#dispatch.decision!)
@@ -211,16 +221,9 @@ export class Exchange implements UpstreamUser {
     const upstream = this.#upstream!
     this.#upstream = null
     this.#phase = 'none'
-    this.#dispatch.count(FIELD.tunnels)
-    this.#dispatch.count(FIELD.tunnelsOpened)
     this.#account.answered()
     const at = this.#response.writeSwitch(this.#client, this.#asked)
-    const tunnel = new Tunnel(this.#client, upstream, (inBytes, outBytes) => {
-      this.#account.inBytes = inBytes
-      this.#account.outBytes = outBytes
-      this.#dispatch.count(FIELD.tunnels, -1)
-      this.#finish(false)
-    })
+    const tunnel = new Tunnel(this.#client, upstream, this.#account, this.#dispatch, () => this.#finish(false))
     if (at < length) tunnel.toClient(buffer, at, length)
     this.#client.becomeTunnel(tunnel)
   }
@@ -247,12 +250,8 @@ export class Exchange implements UpstreamUser {
       this.#dispatch.count(FIELD.timeouts)
       return this.#connectFailed()
     }
-    const clogged = this.#client.socket.writableLength > 0
-    if (this.#phase === 'relaying' && clogged) {
-      if (!this.#client.madeProgress()) return this.#client.destroy()
-      this.#client.deadlineMs = this.#plane.nowMs + this.#plane.timeouts.sendMs
-      return
-    }
+    if (this.#phase === 'rest') return this.#endRest()
+    if (this.#phase === 'relaying' && this.#client.socket.writableLength > 0) return this.#client.awaitProgress()
     if (this.#phase === 'sending' && this.#upstream?.socket.writableNeedDrain !== true)
       return this.#fail('request_timeout')
     this.#dispatch.count(FIELD.timeouts)
@@ -266,8 +265,6 @@ export class Exchange implements UpstreamUser {
     this.#upstream = null
     this.#account.failed(code, this.#dispatch)
     this.#finish(false)
-    // Without a length or chunks, a FIN would make half an answer look whole.
-    if (this.#response.endsByClose) this.#client.socket.resetAndDestroy()
   }
 
   #failAt(code: ErrorCode, consumed: number): number {
@@ -282,8 +279,9 @@ export class Exchange implements UpstreamUser {
     this.#account.failed(code, this.#dispatch)
     const response = this.#response
     if (response.answered) return this.#finish(false)
-    const keepAlive = this.#asked.mayStay && this.#body.done && ERRORS[code].status !== 400
-    response.status = ERRORS[code].status
+    const { status } = ERRORS[code]
+    const keepAlive = this.#asked.mayStay && this.#body.done && status !== 400 && status !== 413
+    response.status = status
     this.#client.socket.write(errorAnswer(this.#plane, code, this.#asked, keepAlive), 'latin1')
     this.#finish(keepAlive)
   }
@@ -293,6 +291,7 @@ export class Exchange implements UpstreamUser {
     this.#account.inBytes += this.#body.reader.bytes
     this.#account.outBytes += this.#response.bytes
     this.#account.close(this.#asked, this.#dispatch, this.#response.status)
+    this.#response.breakOff(this.#client.socket)
     this.#phase = 'none'
     this.#asked.forget()
     this.#client.exchangeEnded(keepAlive)

@@ -32,6 +32,8 @@ export const KIND = Object.freeze({
   turnout: 19,
   date: 20,
   trailer: 21,
+  /** The name of one of these with `_` for `-`: many targets cannot tell the two apart, so it is never passed on. */
+  lookalike: 22,
 })
 
 const KNOWN: readonly (readonly [string, number])[] = [
@@ -53,9 +55,6 @@ const KNOWN: readonly (readonly [string, number])[] = [
   ['x-request-id', KIND.requestId],
   ['traceparent', KIND.traceparent],
   ['cookie', KIND.cookie],
-  ['x-turnout-service', KIND.turnout],
-  ['x-turnout-pool', KIND.turnout],
-  ['x-turnout-release', KIND.turnout],
   ['date', KIND.date],
   ['trailer', KIND.trailer],
 ]
@@ -67,15 +66,40 @@ for (const known of KNOWN) {
   CANDIDATES[key] = [...(CANDIDATES[key] ?? []), known]
 }
 
+/** All names that begin so, with `-` or `_`, are ours: nobody else speaks by them through us. */
+const OURS = 'x-turnout-'
+const LETTER_X = 24
+
 function kindOf(text: string, start: number, length: number): number {
+  if ((text.charCodeAt(start) & 31) === LETTER_X && length > OURS.length && isOurs(text, start)) return KIND.turnout
   if (length > 31) return KIND.plain
   const candidates = CANDIDATES[length * 32 + (text.charCodeAt(start) & 31)]
   if (candidates === undefined) return KIND.plain
   for (let i = 0; i < candidates.length; i++) {
     if (equalsIgnoreCase(text, start, candidates[i][0])) return candidates[i][1]
   }
-  return KIND.plain
+  return looksKnown(candidates, text, start) ? KIND.lookalike : KIND.plain
 }
+
+function isOurs(text: string, start: number): boolean {
+  for (let at = 0; at < OURS.length; at++) {
+    if (!isLike(text.charCodeAt(start + at), OURS.charCodeAt(at))) return false
+  }
+  return true
+}
+
+/** Whether a name of this length is a known one but for `_` in place of `-`. */
+function looksKnown(candidates: readonly (readonly [string, number])[], text: string, start: number): boolean {
+  for (const [known] of candidates) {
+    let at = 0
+    while (at < known.length && isLike(text.charCodeAt(start + at), known.charCodeAt(at))) at++
+    if (at === known.length) return true
+  }
+  return false
+}
+
+const isLike = (code: number, known: number) =>
+  code === known || (code >= 65 && code <= 90 && code + 32 === known) || (code === 95 && known === 45)
 
 /** Offsets of a field in the index: name start, name end, value start, value end, line end (behind CRLF), kind. */
 export const STRIDE = 6
@@ -189,7 +213,7 @@ export class Fields {
     let from = -1
     let to = -1
     for (let i = 0, base = 0; i < this.count; i++, base += STRIDE) {
-      const keep = copy[index[base + 5]] === 1 && (dropped === '' || !this.#isListed(base, dropped))
+      const keep = copy[index[base + 5]] === 1 && (dropped === '' || !this.isListed(i, dropped))
       if (keep) {
         if (from < 0) from = index[base]
         to = index[base + 4]
@@ -201,8 +225,9 @@ export class Fields {
     return from >= 0 ? out + this.text.slice(from, to) : out
   }
 
-  #isListed(base: number, list: string): boolean {
-    const name = this.text.slice(this.index[base], this.index[base + 1]).toLowerCase()
+  /** Whether the name of field `i` is in a list as `copyLines` takes it. */
+  isListed(i: number, list: string): boolean {
+    const name = this.text.slice(this.index[i * STRIDE], this.index[i * STRIDE + 1]).toLowerCase()
     let at = 0
     for (;;) {
       at = list.indexOf(name, at)

@@ -26,6 +26,7 @@ const HOP_BY_HOP = [
   KIND.http2Settings,
   KIND.requestId,
   KIND.turnout,
+  KIND.lookalike,
 ]
 const TO_TARGET = copyAllBut(
   ...HOP_BY_HOP,
@@ -65,7 +66,9 @@ export function requestLines(
 ): string {
   const fields = head.fields
   let traced = false
-  for (let i = 0; i < fields.count; i++) if (fields.kind(i) === KIND.traceparent) traced = true
+  for (let i = 0; i < fields.count; i++) {
+    if (fields.kind(i) === KIND.traceparent) traced = head.dropped === '' || !fields.isListed(i, head.dropped)
+  }
   let lines = fields.copyLines(TO_TARGET, head.dropped)
   lines += (forwarded ?? extendedLines(fields, peer, tls, head.authority)) + 'X-Request-Id: ' + requestId + '\r\n'
   if (!traced) {
@@ -74,8 +77,11 @@ export function requestLines(
     const id = requestId === plane.lastId ? requestId : plane.randomId()
     lines += 'traceparent: 00-' + id + '-' + id.slice(16) + '-01\r\n'
   }
-  return lines + 'Via: 1.1 turnout\r\n'
+  return lines + viaLine(head.minor)
 }
+
+/** RFC 9110 7.6.3: the version is that of the message received. */
+const viaLine = (minor: number) => (minor === 1 ? 'Via: 1.1 turnout\r\n' : 'Via: 1.0 turnout\r\n')
 
 /** Which version was chosen, towards the target. */
 export function poolLines(service: ServiceTable, pool: PoolTable): string {
@@ -101,7 +107,8 @@ export function responseLines(plane: Plane, head: ResponseHead, requestId: strin
   return (
     head.fields.copyLines(TO_CLIENT, head.dropped) +
     (head.hasDate ? '' : plane.dateLine()) +
-    'Via: 1.1 turnout\r\nX-Request-Id: ' +
+    viaLine(head.minor) +
+    'X-Request-Id: ' +
     requestId +
     '\r\n'
   )

@@ -43,6 +43,18 @@ export function openListener(plane: Plane, plan: ListenerPlan, reusePort: boolea
   })
 }
 
+/**
+ * Takes an address alone for a moment and gives it back; rejects when somebody has it. Sockets that share their port would also
+ * share it with another Turnout of the same user, and each of the two would get a part of the other's traffic.
+ */
+export function checkFree({ host, port }: ListenerPlan): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const server = net.createServer()
+    server.once('error', reject)
+    server.listen({ host, port }, () => server.close(() => resolve()))
+  })
+}
+
 function acceptClient(plane: Plane, socket: net.Socket, isTls: boolean): void {
   plane.tick()
   const { connectionsMax, connectionsPerAddressMax } = plane.limits

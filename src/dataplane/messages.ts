@@ -20,6 +20,8 @@ export interface WorkerStart {
   readonly listeners: readonly ListenerPlan[]
   /** False where the platform has no SO_REUSEPORT; then there is one worker only. */
   readonly reusePort: boolean
+  /** True for the first worker of the process: nobody may listen where it will. */
+  readonly isFirst: boolean
   readonly limits: LimitsPlan
   readonly timeouts: TimeoutsPlan
   readonly trustedProxies: readonly string[]

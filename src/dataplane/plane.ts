@@ -95,7 +95,8 @@ export class Plane {
     this.signer = new CookieSigner(start.cookieKeys)
     this.view = new HeadView(this.requestHead, this.signer)
     this.trusted = new TrustedProxies(start.trustedProxies)
-    this.log = new AccessLog(start.accessSample, sendLog, () => this.countLane(WORKER_FIELD.logDropped))
+    const taken = () => Atomics.load(start.memory.cells, CELL.logTaken + start.index)
+    this.log = new AccessLog(start.accessSample, sendLog, taken, () => this.countLane(WORKER_FIELD.logDropped))
     this.readBuffer = start.sharedReads ? Buffer.allocUnsafeSlow(READ_BYTES) : null
     this.scratch = newScratch()
     this.draw = this.#newDraw()

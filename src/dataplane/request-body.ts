@@ -6,7 +6,7 @@
 import type { Socket } from 'node:net'
 import { BodyReader } from './body.ts'
 import type { Plane } from './plane.ts'
-import { relayBody } from './relay.ts'
+import { lastChunk, relayBody } from './relay.ts'
 import type { RequestHead } from './request-head.ts'
 
 /** Bodies up to this size that came with their head are kept. */
@@ -29,13 +29,42 @@ export class RequestBody {
     return this.reader.done
   }
 
-  /** Keeps a small body that is all in `buffer[at, end)`; returns the offset behind what it took. */
-  takeWhole(buffer: Buffer, at: number, end: number): number {
+  /** All of it was also handed to the kernel. */
+  isSent(socket: Socket): boolean {
+    return this.reader.done && socket.writableLength === 0
+  }
+
+  /** It is longer than allowed, or says that it will be. */
+  isTooLarge(plane: Plane): boolean {
+    const bytesMax = plane.limits.bodyBytesMax
+    return bytesMax > 0 && this.reader.bytes + this.reader.remaining > bytesMax
+  }
+
+  /**
+   * Keeps a small body that is all in `buffer[at, end)`; returns the offset behind what it took. -1 when what is at hand is
+   * malformed: then not even the head was sent.
+   */
+  takeWhole(plane: Plane, buffer: Buffer, at: number, end: number): number {
+    if (this.reader.framing === 'chunked' && at < end) return this.#takeChunks(plane, buffer, at, end)
     const size = this.reader.remaining
     if (this.reader.framing !== 'length' || size > WHOLE_BYTES_MAX || end - at < size) return at
     this.whole = buffer.latin1Slice(at, at + size)
     this.reader.takeWhole()
     return at + size
+  }
+
+  #takeChunks(plane: Plane, buffer: Buffer, at: number, end: number): number {
+    const { reader } = this
+    const size = reader.decode(buffer, at, end, plane.scratch, 0)
+    if (reader.malformed) return -1
+    if (!reader.done || size > WHOLE_BYTES_MAX) {
+      // It is passed on as it comes, and read once more for that.
+      reader.start('chunked', 0)
+      return at
+    }
+    const payload = size === 0 ? '' : size.toString(16) + '\r\n' + plane.scratch.latin1Slice(0, size) + '\r\n'
+    this.whole = payload + lastChunk(reader)
+    return reader.consumed
   }
 
   /** Keeps bytes until the target can take them. */

@@ -9,9 +9,23 @@
  */
 import type { ErrorCode } from '../errors.ts'
 import { Fields, KIND } from './fields.ts'
-import { CR, equalsIgnoreCase, hostEnd, isIgnoringCase, LF, listHas, parseLength, SP, TARGET, TOKEN } from './syntax.ts'
+import {
+  CR,
+  equalsIgnoreCase,
+  hostEnd,
+  isIgnoringCase,
+  LF,
+  listHas,
+  PROTOCOLS,
+  parseLength,
+  SP,
+  TARGET,
+  TOKEN,
+} from './syntax.ts'
 
 const METHOD_LENGTH_MAX = 32
+/** Characters of all Connection fields together: every field is compared with this list. */
+const CONNECTION_LENGTH_MAX = 1_024
 
 export class RequestHead {
   readonly fields: Fields
@@ -176,18 +190,22 @@ export class RequestHead {
   #connection(list: string, upgrade: string): boolean {
     this.keepAlive = this.minor === 1
     if (list === '' && upgrade === '') return true
+    if (list.length > CONNECTION_LENGTH_MAX) return this.#refuse('head_too_large') > 0
     let wantsUpgrade = false
     let named = ''
     for (const part of list === '' ? [] : list.split(',')) {
       const name = part.trim().toLowerCase()
-      if (name === 'close') this.keepAlive = false
-      else if (name === 'keep-alive') this.keepAlive = this.minor === 1 || !listHas(list, 'close')
+      if (name === 'keep-alive') this.keepAlive = true
       else if (name === 'upgrade') wantsUpgrade = true
-      else if (name !== '') named = named === '' ? name : named + ',' + name
+      else if (name !== '' && name !== 'close') named = named === '' ? name : named + ',' + name
     }
     if (listHas(list, 'close')) this.keepAlive = false
     this.dropped = named
-    if (!wantsUpgrade || upgrade === '' || this.minor === 0 || listHas(upgrade, 'h2c')) return true
+    // h2c in any dress is not passed on: a target that takes it would be out of our sight.
+    if (!wantsUpgrade || upgrade === '' || this.minor === 0 || upgrade.toLowerCase().includes('h2c')) return true
+    for (let at = 0; at < upgrade.length; at++) {
+      if (PROTOCOLS[upgrade.charCodeAt(at)] !== 1) return this.#refuse('bad_request') > 0
+    }
     // A tunnel that begins with a body is how requests are smuggled through it: HTTP.md, "h2c / Upgrade".
     if (this.chunked || this.contentLength > 0) return this.#refuse('bad_request') > 0
     this.upgrade = upgrade

@@ -7,6 +7,11 @@
 import { Fields, KIND } from './fields.ts'
 import { CR, HTAB, isIgnoringCase, LF, listHas, parseLength, SP, VALUE } from './syntax.ts'
 
+/** What begins otherwise is no response, and is refused before its line has ended. */
+export const PREFIX = 'HTTP/1.'
+/** Characters of all Connection fields together: every field is compared with this list. */
+const CONNECTION_LENGTH_MAX = 1_024
+
 export class ResponseHead {
   readonly fields: Fields
   readonly #bytesMax: number
@@ -41,9 +46,10 @@ export class ResponseHead {
   }
 
   #statusLine(text: string): number {
+    if (!text.startsWith(text.length < PREFIX.length ? PREFIX.slice(0, text.length) : PREFIX)) return -1
     const lf = text.indexOf('\n')
     if (lf < 0) return 0
-    if (lf < 13 || text.charCodeAt(lf - 1) !== CR || !text.startsWith('HTTP/1.')) return -1
+    if (lf < 13 || text.charCodeAt(lf - 1) !== CR) return -1
     const minor = text.charCodeAt(7) - 48
     if ((minor !== 0 && minor !== 1) || text.charCodeAt(8) !== SP) return -1
     let status = 0
@@ -52,7 +58,8 @@ export class ResponseHead {
       if (digit < 0 || digit > 9) return -1
       status = status * 10 + digit
     }
-    if (status < 100 || status > 599) return -1
+    // HTTP/1.0 has no interim answers, so nobody can tell what follows one.
+    if (status < (minor === 0 ? 200 : 100) || status > 599) return -1
     // RFC 9112 4: the space belongs there even without a reason; leaving it out is harmless and common.
     if (lf > 13 && text.charCodeAt(12) !== SP) return -1
     for (let at = 13; at < lf - 1; at++) if (VALUE[text.charCodeAt(at)] !== 1) return -1
@@ -96,6 +103,7 @@ export class ResponseHead {
           break
       }
     }
+    if (connection.length > CONNECTION_LENGTH_MAX) return false
     // RFC 9112 6.1: a coding in HTTP/1.0, or beside a length, is faulty framing.
     if (this.chunked && (this.contentLength >= 0 || this.minor === 0)) return false
     this.#connection(connection)
@@ -113,6 +121,7 @@ export class ResponseHead {
       else if (name !== '' && name !== 'close' && name !== 'upgrade') named = named === '' ? name : named + ',' + name
     }
     if (listHas(list, 'close')) this.keepAlive = false
+    if (this.hasDate && listHas(list, 'date')) this.hasDate = false
     this.dropped = named
   }
 }

@@ -5,13 +5,16 @@
  * framed anew. HEAD, 204 and 304 have no body whatever the fields say (RFC 9112 6.3); bytes behind the end belong to nobody
  * and cost the target its connection. Nothing is sent to the client before the whole head was found valid.
  */
+import type { Socket } from 'node:net'
 import type { Asked } from './asked.ts'
 import { BodyReader } from './body.ts'
 import type { Client } from './client.ts'
 import { connectionLine, framingLine, responseLines } from './forward.ts'
 import type { Plane } from './plane.ts'
 import { lastChunk, relayBody } from './relay.ts'
-import type { ResponseHead } from './response-head.ts'
+import { PREFIX, type ResponseHead } from './response-head.ts'
+import { cutSocket } from './socket.ts'
+import { listHas } from './syntax.ts'
 import type { UpstreamConnection } from './upstream-connection.ts'
 
 /** Interim responses that one request may get. */
@@ -31,10 +34,15 @@ export class Response {
   /** The final head was written to the client. */
   answered = false
   keepAlive = false
+  /** The target answered before the request was sent in full, and stays on the line for what is left of it. */
+  takesRest = false
   bytes = 0
   #upstreamKeepAlive = false
   #chunked = false
   #interims = 0
+  #continued = false
+  /** An interim response has said that the connection will close. */
+  #closes = false
   /** Offset in the last read behind what was taken. */
   #at = 0
 
@@ -45,8 +53,11 @@ export class Response {
     this.answered = false
     this.keepAlive = false
     this.bytes = 0
+    this.takesRest = false
     this.#upstreamKeepAlive = false
     this.#interims = 0
+    this.#continued = false
+    this.#closes = false
   }
 
   /** Whether the connection to the target may carry another request, now that the response is complete. */
@@ -85,10 +96,10 @@ export class Response {
     const plane = client.plane
     const bytesMax = plane.limits.headBytesMax
     const before = upstream.partial.length
-    const until = Math.min(length, this.#at + bytesMax + 2 - before)
+    const until = Math.min(length, this.#at + bytesMax + 1 - before)
     let text = buffer.latin1Slice(this.#at, until)
     if (before > 0) {
-      const undecided = text.indexOf('\n') < 0 && before + text.length <= bytesMax
+      const undecided = before >= PREFIX.length && text.indexOf('\n') < 0 && before + text.length <= bytesMax
       text = upstream.partial + text
       if (undecided) {
         upstream.partial = text
@@ -107,14 +118,17 @@ export class Response {
     upstream.partial = ''
     this.#at += headEnd - before
     if (head.status >= 200) return this.#final(client, upstream, asked, head, buffer, length, requestSent)
-    if (head.status === 101) return asked.upgrade !== '' && head.upgrade !== '' ? 'tunnel' : 'malformed'
+    if (head.status === 101) return offered(asked.upgrade, head.upgrade) ? 'tunnel' : 'malformed'
     return this.#interim(client, asked, head) ? 'more' : 'malformed'
   }
 
-  /** RFC 9110 15.2: interim answers go to HTTP/1.1 clients only, and 100 only to those who asked. */
+  /** RFC 9110 15.2: interim answers go to HTTP/1.1 clients only, and 100 only to those who asked, once. */
   #interim(client: Client, asked: Asked, head: ResponseHead): boolean {
     if (++this.#interims > INTERIM_MAX) return false
-    if (asked.minor === 0 || (head.status === 100 && !asked.expectContinue)) return true
+    if (!head.keepAlive) this.#closes = true
+    const wasContinued = this.#continued
+    if (head.status === 100) this.#continued = true
+    if (asked.minor === 0 || (head.status === 100 && (!asked.expectContinue || wasContinued))) return true
     const lines = responseLines(client.plane, head, asked.requestId)
     client.socket.write('HTTP/1.1 ' + head.status + ' ' + head.reason + '\r\n' + lines + '\r\n', 'latin1')
     return true
@@ -188,8 +202,13 @@ export class Response {
     this.#chunked = asked.minor === 1 && (framing === 'chunked' || framing === 'close')
     // To HTTP/1.0 a body without a length ends with the connection.
     const endsByClose = asked.minor === 0 && (framing === 'chunked' || framing === 'close')
-    this.keepAlive = asked.mayStay && !plane.draining && requestSent && !endsByClose
-    this.#upstreamKeepAlive = head.keepAlive && framing !== 'close' && requestSent
+    const stays = head.keepAlive && framing !== 'close'
+    // A client that waits for 100 (Continue) and gets this will send nothing.
+    this.takesRest = stays && !requestSent && !endsByClose && (!asked.expectContinue || this.#continued)
+    this.keepAlive = asked.mayStay && !plane.draining && (requestSent || this.takesRest) && !endsByClose
+    // Many a target sends the body all the same; when it comes late, it must not meet the next request.
+    const mayFollow = noBody && (head.chunked || head.contentLength > 0)
+    this.#upstreamKeepAlive = stays && requestSent && !mayFollow && !this.#closes
     if (head.keepAliveTimeoutS >= 0) {
       const hintMs = Math.max(0, head.keepAliveTimeoutS * 1000 - 1000)
       upstream.keepAliveMs = Math.min(upstream.keepAliveMs, hintMs)
@@ -214,8 +233,13 @@ export class Response {
     return true
   }
 
-  /** Whether an answer that breaks off now would look complete to the client (it ends by close). */
-  get endsByClose(): boolean {
-    return !this.#chunked && this.reader.framing !== 'length'
+  /** Makes an answer that is over before its end look so: without length or chunks, a FIN would make half of it whole. */
+  breakOff(socket: Socket): void {
+    if (this.answered && !this.reader.done && !this.#chunked && this.reader.framing !== 'length') cutSocket(socket)
   }
+}
+
+/** RFC 9110 7.8: whether a target switches to one of the protocols that it was offered. */
+function offered(protocols: string, chosen: string): boolean {
+  return protocols !== '' && chosen !== '' && listHas(protocols, chosen.toLowerCase())
 }

@@ -59,8 +59,15 @@ function readByEvents(socket: net.Socket, onBytes: OnBytes): net.Socket {
   return socket
 }
 
-/** Bytes that the kernel has not taken yet; 0 for a closed socket. Falls with every partial write. */
-export function unsentBytes(socket: net.Socket): number {
-  const handle = (socket as unknown as { _handle: { writeQueueSize?: number } | null })._handle
-  return handle?.writeQueueSize ?? socket.writableLength
+/** Ends a connection in a way that nobody takes for a proper end: by RST, or over TLS without its closing alert. */
+export function cutSocket(socket: net.Socket): void {
+  if (socket.destroyed || socket instanceof tls.TLSSocket) socket.destroy()
+  else socket.resetAndDestroy()
+}
+
+/** Bytes that the kernel has taken so far. Grows with every partial write; what is queued, here or in libuv, does not count. */
+export function takenBytes(socket: net.Socket): number {
+  const handle = (socket as unknown as { _handle: { bytesWritten?: number; writeQueueSize?: number } | null })._handle
+  if (handle?.bytesWritten === undefined) return socket.bytesWritten - socket.writableLength
+  return handle.bytesWritten - (handle.writeQueueSize ?? 0)
 }

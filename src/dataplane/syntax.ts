@@ -6,6 +6,8 @@
  * linear in the length whatever is sent. Source: RFC 9110 5.5 and 5.6.2 (token, field value), RFC 3986 3.2.2 (host).
  */
 
+import { parseAddress } from '../table/network.ts'
+
 const table = (accept: (code: number) => boolean): Uint8Array => {
   const out = new Uint8Array(256)
   for (let code = 0; code < 256; code++) out[code] = accept(code) ? 1 : 0
@@ -20,10 +22,12 @@ export const TOKEN = table((c) => isAlphaNumeric(c) || (c < 128 && among("!#$%&'
 export const VALUE = table((c) => c === 9 || (c >= 32 && c !== 127))
 /** Octets that may stand in a request-target: visible ASCII without `#`, which no client sends. */
 export const TARGET = table((c) => c > 32 && c < 127 && c !== 35)
-/** RFC 3986 3.2.2: reg-name and IPv4 (percent-encoding is checked by its own characters only). */
-const REG_NAME = table((c) => isAlphaNumeric(c) || (c < 128 && among("-._~!$&'()*+,;=%")(c)))
+/** RFC 3986 3.2.2: reg-name and IPv4, but for `,` (two hosts joined by a merger) and `%` (who decodes, who does not?). */
+const REG_NAME = table((c) => isAlphaNumeric(c) || (c < 128 && among("-._~!$&'()*+;=")(c)))
 /** Inside the brackets of an IP literal. */
 const IP_LITERAL = table((c) => (c >= 48 && c <= 58) || (c >= 65 && c <= 70) || (c >= 97 && c <= 102) || c === 46)
+/** RFC 9110 7.8: a list of protocols, each a name with perhaps a version. */
+export const PROTOCOLS = table((c) => TOKEN[c] === 1 || (c < 128 && among(', \t/')(c)))
 /** Value of a hexadecimal digit plus one; 0 for any other octet. */
 export const HEX = new Uint8Array(256)
 for (let digit = 0; digit < 16; digit++) {
@@ -79,7 +83,7 @@ export function hostEnd(authority: string): number {
   if (authority.charCodeAt(0) === 91) {
     at = 1
     while (at < length && IP_LITERAL[authority.charCodeAt(at)] === 1) at++
-    if (at < 4 || authority.charCodeAt(at) !== 93) return -1
+    if (authority.charCodeAt(at) !== 93 || !isIPv6(authority.slice(1, at))) return -1
     at++
   } else {
     while (at < length && REG_NAME[authority.charCodeAt(at)] === 1) at++
@@ -95,6 +99,8 @@ export function hostEnd(authority: string): number {
   }
   return port <= 65535 ? at : -1
 }
+
+const isIPv6 = (text: string) => text.includes(':') && parseAddress(text) !== null
 
 /** Whether a comma-separated list holds a token, ignoring case. Linear; allocates nothing. */
 export function listHas(list: string, lower: string): boolean {

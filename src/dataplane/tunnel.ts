@@ -6,7 +6,10 @@
  * side (half-close passes through); an error on one side closes both. Each direction holds at most one read: it stops
  * reading while the other side does not take it.
  */
+import { FIELD } from '../metrics/layout.ts'
+import type { Account } from './account.ts'
 import type { Client } from './client.ts'
+import type { Dispatch } from './dispatch.ts'
 import type { UpstreamConnection, UpstreamUser } from './upstream-connection.ts'
 
 /** A tunnel that carries nothing in either direction for this long is closed. */
@@ -15,23 +18,27 @@ const IDLE_MS = 3_600_000
 export class Tunnel implements UpstreamUser {
   readonly #client: Client
   readonly #upstream: UpstreamConnection
-  readonly #ended: (inBytes: number, outBytes: number) => void
-  #inBytes = 0
-  #outBytes = 0
+  readonly #account: Account
+  readonly #dispatch: Dispatch
+  readonly #ended: () => void
   #targetEnded = false
   #over = false
 
-  /** `ended` is called once, with the bytes from and to the client. */
-  constructor(client: Client, upstream: UpstreamConnection, ended: (inBytes: number, outBytes: number) => void) {
+  /** Bytes go to `account`; it counts as a tunnel of the target of `dispatch` until `ended` is called, once. */
+  constructor(client: Client, upstream: UpstreamConnection, account: Account, dispatch: Dispatch, ended: () => void) {
     this.#client = client
     this.#upstream = upstream
+    this.#account = account
+    this.#dispatch = dispatch
     this.#ended = ended
+    dispatch.count(FIELD.tunnels)
+    dispatch.count(FIELD.tunnelsOpened)
     upstream.user = this
     this.#touch()
   }
 
   onClientBytes(buffer: Buffer, length: number): void {
-    this.#inBytes += length
+    this.#account.inBytes += length
     this.#touch()
     const { socket } = this.#upstream
     socket.write(Buffer.from(buffer.subarray(0, length)))
@@ -44,7 +51,7 @@ export class Tunnel implements UpstreamUser {
 
   /** Passes on `buffer[at, length)` from the target. */
   toClient(buffer: Buffer, at: number, length: number): void {
-    this.#outBytes += length - at
+    this.#account.outBytes += length - at
     this.#touch()
     const { socket } = this.#client
     socket.write(Buffer.from(buffer.subarray(at, length)))
@@ -91,7 +98,8 @@ export class Tunnel implements UpstreamUser {
     this.#over = true
     const upstream = this.#upstream
     upstream.socket.end(() => upstream.destroy())
-    this.#ended(this.#inBytes, this.#outBytes)
+    this.#dispatch.count(FIELD.tunnels, -1)
+    this.#ended()
   }
 
   #touch(): void {

@@ -41,9 +41,12 @@ export class UpstreamPool {
     }
   }
 
-  /** Opens a connection for its first user; null when the target has as many as it may. */
+  /** Opens a connection for its first user, in the place of an idle one if need be; null when the target has no room. */
   open(user: UpstreamUser): UpstreamConnection | null {
-    if (this.size >= this.plane.limits.upstreamConnectionsMax) return null
+    if (this.size >= this.plane.limits.upstreamConnectionsMax) {
+      if (this.#idle.length === 0) return null
+      this.#idle[0].destroy()
+    }
     this.size++
     this.plane.count(this.target.slot, FIELD.connections)
     return new UpstreamConnection(this, user)

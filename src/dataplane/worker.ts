@@ -8,7 +8,7 @@ import type { Server } from 'node:net'
 import { parentPort, workerData } from 'node:worker_threads'
 import { systemClock } from '../clock.ts'
 import { CELL, WORKER_FIELD } from '../metrics/layout.ts'
-import { openListener } from './listener.ts'
+import { checkFree, openListener } from './listener.ts'
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts'
 import { Plane } from './plane.ts'
 
@@ -71,6 +71,7 @@ function heapBytes(): number {
 async function open(): Promise<void> {
   plane.resetGauges()
   const ports: number[] = []
+  if (start.isFirst && start.reusePort) for (const plan of start.listeners) await checkFree(plan)
   for (const plan of start.listeners) {
     const server = await openListener(plane, plan, start.reusePort)
     servers.push(server)

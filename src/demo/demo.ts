@@ -36,7 +36,7 @@ export async function startDemo(env: Environment, print: (text: string) => void)
   await checkFree(ports.admin, '127.0.0.1', 'TURNOUT_DEMO_ADMIN_PORT')
   const fleet = await startFleet()
   try {
-    const turnout = await serve({ spec: specOf(fleet, ports), env })
+    const turnout = await serve({ spec: specOf(fleet, ports) })
     print(welcome(fleet, ports))
     return {
       async close() {
@@ -46,6 +46,8 @@ export async function startDemo(env: Environment, print: (text: string) => void)
     }
   } catch (error) {
     await fleet.stop()
+    const { code, message } = error as NodeJS.ErrnoException
+    if (code === 'EADDRINUSE') throw new DemoFailure(`${message}: somebody else was quicker.`)
     throw error
   }
 }

@@ -2,8 +2,8 @@
  * Which error codes the data plane counts, and where: one field per code in the lane of a worker.
  *
  * The order is the layout of shared memory within one process, never stored, so codes may be added anywhere; at most
- * `WORKER_FIELDS - WORKER_FIELD.rejected` (56) fit. An answer of our own before a target was chosen is counted
- * here by its code; afterwards the counters of the target have it (`failures`, and the class of its status).
+ * `WORKER_FIELDS - WORKER_FIELD.rejected` (56) fit. An answer of our own is counted here by its code, unless a
+ * target is to blame for it: then the counters of the target have it (`failures`, and the class of its status).
  */
 import type { ErrorCode } from '../errors.ts'
 import { WORKER_FIELD } from './layout.ts'

@@ -170,7 +170,7 @@ const splitWeight: Family = {
 const rejected: Family = {
   name: 'turnout_rejected_total',
   type: 'counter',
-  help: 'Requests that Turnout answered itself before a target was chosen, by error code.',
+  help: 'Requests that Turnout refused, by error code; what a target failed is counted there.',
   read: ({ memory }) => REJECT_CODES.map((code) => ({ value: sumLanes(memory, rejectField(code)), labels: { code } })),
 }
 

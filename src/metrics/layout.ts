@@ -82,8 +82,8 @@ export function bucketEndMs(index: number): number {
   return 2 ** octave * (1 + (((index - 1) % BUCKETS_PER_OCTAVE) + 1) / BUCKETS_PER_OCTAVE)
 }
 
-/** Cells of the shared Int32Array. */
-export const CELL = Object.freeze({ epoch: 0, heartbeat: 8, picker: 128 })
+/** Cells of the shared Int32Array; heartbeats and taken log characters (they wrap) are per worker, of which there are 64 at most. */
+export const CELL = Object.freeze({ epoch: 0, heartbeat: 8, logTaken: 72, picker: 136 })
 export const CELLS = CELL.picker + SERVICE_SLOTS
 
 /** The shared memory of one process: given to every worker at start. */

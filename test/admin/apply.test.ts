@@ -7,22 +7,39 @@ import { startAdmin } from './stand-in.ts'
 const YAML = 'services:\n  shop: {}\n'
 const yaml = { 'content-type': 'application/yaml' }
 
-test('the text is handed on as it is, with the caller and If-Match', async () => {
-  const calls: [string, ChangeOptions][] = []
+const APPLIED = { revision: 9, epoch: 8, appliedInMs: 1.5, changed: true }
+
+test('the text is handed on as it is, with the variables, the caller and If-Match', async () => {
+  const calls: [string, object, ChangeOptions][] = []
   const { call } = await startAdmin({
-    async applyText(text, options) {
-      calls.push([text, options])
-      return { revision: 9, epoch: 8, appliedInMs: 1.5, changed: true }
+    async applyText(text, env, options) {
+      calls.push([text, env, options])
+      return APPLIED
     },
   })
-  const answer = await call('POST', '/v1/apply', YAML, { ...yaml, 'if-match': '"7"' })
+  const answer = await call('POST', '/v1/apply', { text: YAML, env: { VERSION: '1.2' } }, { 'if-match': '"7"' })
   expect([answer.status, answer.headers.get('etag')]).toEqual([200, '"9"'])
-  expect(answer.body).toEqual({ revision: 9, epoch: 8, appliedInMs: 1.5, changed: true })
-  await call('POST', '/v1/apply', '{"services": {}}')
+  expect(answer.body).toEqual(APPLIED)
+  await call('POST', '/v1/apply', { text: '{"services": {}}' })
+  await call('POST', '/v1/apply', YAML, yaml)
+  const actor = 'local'
   expect(calls).toEqual([
-    [YAML, { actor: 'local', ifMatch: 7 }],
-    ['{"services": {}}', { actor: 'local', ifMatch: undefined }],
+    [YAML, { VERSION: '1.2' }, { actor, ifMatch: 7 }],
+    ['{"services": {}}', {}, { actor, ifMatch: undefined }],
+    [YAML, {}, { actor, ifMatch: undefined }],
   ])
+})
+
+test('a JSON body that is not a text with variables is refused, with every fault', async () => {
+  const { call } = await startAdmin()
+  const pointers = async (body: unknown) => {
+    const answer = await call('POST', '/v1/apply', body)
+    expect([answer.status, answer.body.code]).toEqual([422, 'invalid'])
+    return answer.body.errors.map((fault: { pointer: string }) => fault.pointer)
+  }
+  expect(await pointers({ services: {} })).toEqual(['/services', '/text'])
+  expect(await pointers({ text: 1, env: { A: 1 } })).toEqual(['/text', '/env'])
+  expect(await pointers({ text: '', env: ['a'] })).toEqual(['/env'])
 })
 
 test('faults come back with line and column, and nothing else of the inside', async () => {
@@ -42,6 +59,7 @@ test('a form type is refused here too, YAML is refused elsewhere, and an empty t
   expect((await call('POST', '/v1/apply', YAML, { 'content-type': 'text/plain' })).status).toBe(415)
   expect((await call('PUT', '/v1/services/shop', YAML, yaml)).status).toBe(415)
   expect((await call('POST', '/v1/apply')).body.code).toBe('malformed')
+  expect((await call('POST', '/v1/apply', '', yaml)).body.code).toBe('malformed')
 })
 
 test('a file may be larger than other bodies, up to 8 MiB', async () => {

@@ -65,6 +65,8 @@ test.each([
   { url: 'x y' },
   { url: '/', ipp: '1' },
   { url: '/', headers: { a: 1 } },
+  { url: '/', method: 'B D' },
+  { url: '/', ip: 'nonsense' },
 ])('%j is refused', async (body) => {
   const { call } = await startAdmin()
   expect((await call('POST', '/v1/explain', body)).body).toMatchObject({ status: 422, code: 'invalid' })

@@ -26,6 +26,7 @@ describe('the command line', () => {
     [['swich', 'shop', 'green'], 'turnout: there is no verb "swich". Did you mean switch?'],
     [['frobnicate'], 'turnout: there is no verb "frobnicate". See turnout --help.'],
     [['switch', 'shop'], 'turnout: usage: turnout switch SERVICE POOL'],
+    [['--json', 'serve'], 'turnout: serve comes first: turnout serve [--config FILE] [--check]'],
     [['status', 'a', 'b'], 'turnout: usage: turnout status [SERVICE]'],
     [['status', '--wotch'], "turnout: Unknown option '--wotch'. See turnout status --help."],
     [['split', 'shop', 'blue'], 'turnout: A share is POOL=WEIGHT, such as green=10, not "blue".'],
@@ -39,6 +40,12 @@ describe('the command line', () => {
     const { code, out, err } = await turnout(admin.url, ...argv)
     expect([code, out, err]).toEqual([2, '', `${message}\n`])
     expect(admin.asked).toEqual([])
+  })
+
+  it('helps with serve too', async () => {
+    const { code, out } = await turnout('', 'help', 'serve')
+    expect(code).toBe(0)
+    expect(out).toMatch(/^Usage: turnout serve \[--config FILE\][\s\S]*--check/)
   })
 
   it('exits with 2 when no verb is given', async () => {

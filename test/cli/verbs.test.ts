@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { outcome, problem, scripted, turnout } from './scripted.ts'
+import { outcome, problem, scripted, start, turnout } from './scripted.ts'
 
 const NOW = '(revision 7, epoch 9, applied in 1.3 ms)'
 
@@ -53,12 +53,15 @@ describe('verbs that change something', () => {
     expect((await turnout(admin.url, 'restore', '41')).out).toBe(`as in revision 41 ${NOW}\n`)
   })
 
-  it('apply posts the file as it is', async () => {
+  it('apply posts the file as it is, with the variables that it names and no others', async () => {
     const admin = await scripted({ 'POST /v1/apply': [200, outcome()] })
-    const yaml = 'services:\n  shop: {} # grüße\n'
-    const path = await file(yaml)
-    expect((await turnout(admin.url, 'apply', path)).out).toBe(`${path} applied ${NOW}\n`)
-    expect(admin.asked[0]).toMatchObject({ body: yaml, headers: { 'content-type': 'application/yaml' } })
+    const named = ['{VERSION}', '{PORT:-80}', '{UNSET}', '$' + '{ESCAPED}', 'PLAIN', '{toString}']
+    const text = `services:\n  shop: {} # grüße ${named.map((rest) => '$' + rest).join(' ')}\n`
+    const path = await file(text)
+    const env = { VERSION: '1.2', PORT: '81', ESCAPED: 'e', PLAIN: 'p', SECRET: 's' }
+    const { wrote, code } = start(['apply', path], { TURNOUT_ADMIN: admin.url, ...env })
+    expect([await code, wrote.out]).toEqual([0, `${path} applied ${NOW}\n`])
+    expect(JSON.parse(admin.asked[0].body)).toEqual({ text, env: { VERSION: '1.2', PORT: '81' } })
   })
 
   it('apply tells each fault of the file with its place', async () => {
@@ -71,7 +74,7 @@ describe('verbs that change something', () => {
     const { code, err } = await turnout(admin.url, 'apply', path)
     expect(code).toBe(1)
     expect(err.split('\n')).toEqual([
-      'turnout: The values are not valid.',
+      `turnout: ${path} was not applied; nothing has changed.`,
       `${path}:3:5: /services/shop/tragets: unknown key`,
       `${path}: too short`,
       '',
@@ -149,6 +152,7 @@ describe('verbs that show something', () => {
       pool: 'green',
       version: '1.1',
       target: 'http://127.0.0.1:3003',
+      why: 'rule staff sends header x-internal=1 to green',
       reason: 'rule',
       rule: 'staff',
       visitor: 'u-17',
@@ -170,7 +174,7 @@ describe('verbs that show something', () => {
     })
     expect(out.split('\n')).toEqual([
       'green 1.1, http://127.0.0.1:3003',
-      '  why      rule "staff"',
+      '  why      rule staff sends header x-internal=1 to green',
       '  service  shop, release 3',
       '  visitor  u-17, bucket 512 of 10000',
       '  epoch    9',
@@ -179,11 +183,20 @@ describe('verbs that show something', () => {
   })
 
   it('explain tells when a request goes nowhere', async () => {
-    const none = { service: null, pool: null, target: null, visitor: null, rule: null, reason: null, aimed: null }
+    const none = {
+      why: 'no route matches this host and path',
+      service: null,
+      pool: null,
+      target: null,
+      visitor: null,
+      rule: null,
+      reason: null,
+      aimed: null,
+    }
     const admin = await scripted({ 'POST /v1/explain': [200, { ...none, error: 'no_route', epoch: 9, bucket: -1 }] })
     const { code, out } = await turnout(admin.url, 'explain', '/cart')
     expect(code).toBe(0)
-    expect(out).toMatch(/^nowhere: no_route\n/)
+    expect(out).toMatch(/^nowhere: no_route\n {2}why +no route matches this host and path\n/)
     expect(JSON.parse(admin.asked[0].body).url).toBe('/cart')
   })
 

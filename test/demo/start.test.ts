@@ -56,7 +56,7 @@ describe('npm start', () => {
     expect(half.filter((line) => line.startsWith('green'))).toHaveLength(5)
     expect(half.filter((line) => line.startsWith('blue'))).toHaveLength(5)
     expect(await paste(switched)).toMatch(/^demo: green 100 % .*\n(green 1\.1 .*\n){3}$/)
-    expect(await paste(explained)).toMatch(/^green 1\.1, .*\n {2}why +rule "staff"\n/)
+    expect(await paste(explained)).toMatch(/^green 1\.1, .*\n {2}why +rule staff sends /)
     const afterKill = (await paste(killed)).split('\n')
     expect(afterKill[0]).toMatch(/ is dead for 10 s$/)
     // The first may still be answered by green; none may fail.
@@ -65,6 +65,15 @@ describe('npm start', () => {
     expect(afterKill.join('\n')).toMatch(/^POOL /m)
     expect(afterKill.join('\n')).toMatch(/unhealthy/)
 
+    child.kill('SIGINT')
+    expect(await ended).toEqual([0, null])
+    expect(wrote.err).toBe('')
+  })
+
+  it('takes one Ctrl-C that arrives twice, as npm may pass it on, for one', async () => {
+    const { child, wrote, ended } = startDemo({ proxy: await freePort(), admin: await freePort() })
+    await vi.waitFor(() => expect(wrote.out).toContain('Ctrl-C ends it all.'), { timeout: 20_000 })
+    child.kill('SIGINT')
     child.kill('SIGINT')
     expect(await ended).toEqual([0, null])
     expect(wrote.err).toBe('')

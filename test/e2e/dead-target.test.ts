@@ -94,6 +94,39 @@ test('a target that accepts and closes at once costs only POSTs', async () => {
   expect(lost.filter(({ method, status }) => method !== 'POST' || status !== 502)).toEqual([])
 })
 
+test('a target that begins to close every connection, old and new, is not noticed by a GET', async () => {
+  // As behind a port forwarder whose process has died: the first try fails on an old connection, a fresh one would too.
+  let broken = false
+  const faltering = await startRaw((socket) => {
+    if (broken) socket.destroy()
+    else socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
+  })
+  const steady = await startNamed('steady')
+  const proxy = await startProxy({ services: twoTargets(faltering.url, steady.url) })
+  const load = startLoad(proxy.port, { connections: 16 })
+  for (let round = 0; round < 20; round++) {
+    broken = false
+    const before = load.outcomes.length
+    await until('both serve', () => load.outcomes.slice(before).filter(({ body }) => body === 'ok').length > 20)
+    broken = true
+    await until('the load goes on', () => load.outcomes.length > before + 100)
+  }
+  expect(failed(await load.stop())).toEqual([])
+})
+
+test('an old connection that closes beside a target that is gone is not noticed either', async () => {
+  const forgetful = await startRaw((socket, text) => {
+    if (text.split('\r\n\r\n').length === 2) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
+    else socket.destroy()
+  })
+  const gone = `http://127.0.0.1:${await closedPort()}`
+  const proxy = await startProxy({ services: twoTargets(forgetful.url, gone) })
+  const load = startLoad(proxy.port, { connections: 4, next: (_, n) => (n < 50 ? { method: 'GET' } : null) })
+  await until('all are answered', () => load.outcomes.length === 200)
+  expect(failed(await load.stop())).toEqual([])
+  expect(await metric(proxy, 'turnout_retries_total', 'reason="stale"')).toBeGreaterThan(10)
+})
+
 test('behind a closed port nothing was sent, so even POSTs go to another target', async () => {
   const steady = await startNamed('steady')
   const gone = `http://127.0.0.1:${await closedPort()}`

@@ -4,8 +4,9 @@
  */
 import net from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { readPattern, sendPattern } from '../helpers/pattern.ts'
-import { type Proxy, service, startProxy } from '../helpers/proxy.ts'
+import { patternOf, readPattern, sendPattern } from '../helpers/pattern.ts'
+import { service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
+import { until } from '../helpers/raw.ts'
 import { startTcp, type Upstream } from '../helpers/upstream.ts'
 
 const GIB = 2 ** 30
@@ -17,8 +18,8 @@ const framingLine = (framing: Framing, bytes: number) =>
   framing === 'chunked' ? 'Transfer-Encoding: chunked\r\n' : framing === 'length' ? `Content-Length: ${bytes}\r\n` : ''
 
 /** A connection to the proxy, closed with the test. */
-function connect(proxy: Proxy): net.Socket {
-  const socket = net.connect({ port: proxy.port, host: '127.0.0.1', noDelay: true })
+function connect(proxy: TestProxy, allowHalfOpen = false): net.Socket {
+  const socket = net.connect({ port: proxy.port, host: '127.0.0.1', noDelay: true, allowHalfOpen })
   onTestFinished(() => {
     socket.destroy()
   })
@@ -44,13 +45,13 @@ function startTaker(): Promise<Upstream> {
   })
 }
 
-async function download(proxy: Proxy, version = '1.1') {
+async function download(proxy: TestProxy, version = '1.1') {
   const socket = connect(proxy)
   socket.write(`GET /big HTTP/${version}\r\nHost: shop\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`)
   return readPattern(socket)
 }
 
-async function upload(proxy: Proxy, bytes: number, framing: Framing): Promise<string> {
+async function upload(proxy: TestProxy, bytes: number, framing: Framing): Promise<string> {
   const socket = connect(proxy)
   let answer = ''
   const answered = new Promise<void>((resolve) => socket.on('close', resolve))
@@ -63,27 +64,30 @@ async function upload(proxy: Proxy, bytes: number, framing: Framing): Promise<st
   return answer.slice(answer.indexOf('\r\n\r\n') + 4)
 }
 
-describe.each([{ sharedReads: true }, { sharedReads: false }])('with sharedReads $sharedReads', ({ sharedReads }) => {
+describe.each([
+  { sharedReads: true, size: '1 GB', total: GIB },
+  { sharedReads: false, size: '256 MB', total: 256 * MIB },
+])('with sharedReads $sharedReads', ({ sharedReads, size, total }) => {
   const proxyFor = (target: Upstream) =>
     startProxy({ services: { shop: service({ blue: [target.url] }) } }, { sharedReads })
 
   test.each<Framing>(['length', 'chunked'])(
-    '1 GB comes down unchanged, framing: %s',
+    `${size} comes down unchanged, framing: %s`,
     async (framing) => {
-      const proxy = await proxyFor(await startGiver(GIB, framing))
+      const proxy = await proxyFor(await startGiver(total, framing))
       const { fault, bytes, head } = await download(proxy)
       expect(fault).toBe(null)
-      expect(bytes).toBe(GIB)
-      expect(head).toContain(framingLine(framing, GIB))
+      expect(bytes).toBe(total)
+      expect(head).toContain(framingLine(framing, total))
     },
     120_000,
   )
 
   test.each<Framing>(['length', 'chunked'])(
-    '1 GB goes up unchanged, framing: %s',
+    `${size} goes up unchanged, framing: %s`,
     async (framing) => {
       const proxy = await proxyFor(await startTaker())
-      expect(await upload(proxy, GIB, framing)).toBe(`${GIB} bytes, all right`)
+      expect(await upload(proxy, total, framing)).toBe(`${total} bytes, all right`)
     },
     120_000,
   )
@@ -102,6 +106,33 @@ describe.each([{ sharedReads: true }, { sharedReads: false }])('with sharedReads
     expect(fault).toBe(null)
     expect(bytes).toBe(64 * MIB)
     expect(head).not.toMatch(/transfer-encoding|content-length/i)
+  }, 60_000)
+
+  test('a target that answers before the request is complete still gets all of it, and the connection goes on', async () => {
+    const taken: (string | number)[] = []
+    const target = await startTcp(async (socket) => {
+      const reading = readPattern(socket)
+      socket.once('data', () => socket.write('HTTP/1.1 202 Accepted\r\nContent-Length: 6\r\n\r\nthanks'))
+      const { fault, bytes } = await reading
+      taken.push(fault ?? bytes)
+    })
+    const proxy = await proxyFor(target)
+    const socket = connect(proxy)
+    let text = ''
+    socket.on('data', (read) => {
+      text += read
+    })
+    const bytes = 32 * MIB
+    for (let turn = 1; turn <= 3; turn++) {
+      socket.write(`POST /${turn} HTTP/1.1\r\nHost: shop\r\nContent-Length: ${bytes}\r\n\r\n`)
+      // The first bytes make the target answer; what follows is sent only once that has arrived.
+      await sendPattern(socket, MIB, false)
+      await until('the answer is here', () => text.split('thanks').length > turn)
+      socket.write(patternOf(bytes - MIB, MIB))
+      await until('the target has all', () => taken.length === turn)
+    }
+    expect(taken).toEqual([bytes, bytes, bytes])
+    expect(text).not.toMatch(/connection: close/i)
   }, 60_000)
 
   test('bodies go up and come down at the same time without a word getting into the other', async () => {
@@ -123,5 +154,33 @@ describe.each([{ sharedReads: true }, { sharedReads: false }])('with sharedReads
     })
     expect(await Promise.all(exchanges)).toEqual([bytes, bytes, bytes, bytes])
     await expect.poll(() => uploads).toEqual([bytes, bytes, bytes, bytes])
+  }, 60_000)
+
+  test('tunnels carry bulk both ways at once, and each side may end before the other', async () => {
+    const bytes = 48 * MIB
+    const taken: (string | number)[] = []
+    const target = await startTcp(async (socket) => {
+      const reading = readPattern(socket)
+      await new Promise((resolve) => socket.once('data', resolve))
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: bulk\r\n\r\n')
+      await sendPattern(socket, bytes, false)
+      socket.end()
+      const { fault, bytes: got } = await reading
+      taken.push(fault ?? got)
+    })
+    const proxy = await proxyFor(target)
+    const tunnels = Array.from({ length: 4 }, async () => {
+      const socket = connect(proxy, true)
+      const reading = readPattern(socket)
+      socket.write('GET / HTTP/1.1\r\nHost: shop\r\nConnection: Upgrade\r\nUpgrade: bulk\r\n\r\n')
+      await sendPattern(socket, bytes, false)
+      socket.end()
+      const { fault, bytes: got } = await reading
+      return fault ?? got
+    })
+    const all = [bytes, bytes, bytes, bytes]
+    expect(await Promise.all(tunnels)).toEqual(all)
+    await until('the target has all', () => taken.length === 4)
+    expect(taken).toEqual(all)
   }, 60_000)
 })

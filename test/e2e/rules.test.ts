@@ -1,11 +1,11 @@
 /** Targeting rules on real requests: who is sent where, what a rule is stronger than, and how long a pin lasts. */
 import { expect, test } from 'vitest'
 import { ask, BROWSER, cookieOf, head, pipeline, tally } from '../helpers/ask.ts'
-import { call, type Proxy, service, startProxy } from '../helpers/proxy.ts'
+import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
 import { startNamed } from '../helpers/upstream.ts'
 
 /** Blue is live; green gets what rules send there. */
-async function startShop(rules: readonly unknown[], more: Record<string, unknown> = {}): Promise<Proxy> {
+async function startShop(rules: readonly unknown[], more: Record<string, unknown> = {}): Promise<TestProxy> {
   const [blue, green] = [await startNamed('blue'), await startNamed('green')]
   const pools = { blue: [blue.url], green: [green.url] }
   const split = { blue: 100, green: 0 }
@@ -15,7 +15,7 @@ async function startShop(rules: readonly unknown[], more: Record<string, unknown
 const STAFF = { name: 'staff', when: { header: { 'X-Internal': '1' } }, to: 'green' }
 
 /** The pool that answers these headers. */
-async function poolOf(proxy: Proxy, headers: Record<string, string> = {}): Promise<string> {
+async function poolOf(proxy: TestProxy, headers: Record<string, string> = {}): Promise<string> {
   return (await ask(proxy.port, { headers })).body
 }
 

@@ -7,13 +7,13 @@ import { Plane } from '../../src/dataplane/plane.ts'
 import { allocateSharedMemory, type SharedMemory } from '../../src/metrics/layout.ts'
 import { decide } from '../../src/table/decide.ts'
 import { ask, head, pipeline, see, startSeeing, tally } from '../helpers/ask.ts'
-import { call, type Proxy, service, startProxy } from '../helpers/proxy.ts'
+import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
 import { makePlan, makeStatus } from '../table/make.ts'
 
 const SEQUENTIAL_IDS = Array.from({ length: 10_000 }, (_, n) => `user-${n + 1}`)
 
 /** Turnout with two workers before cheap targets whose answers begin with the name of their pool. */
-async function startShop(split: Record<string, number>): Promise<Proxy> {
+async function startShop(split: Record<string, number>): Promise<TestProxy> {
   const targets = await startTargets(null)
   onTestFinished(() => targets.stop())
   const pools = { blue: [`http://127.0.0.1:${targets.blue}`], green: [`http://127.0.0.1:${targets.green}`] }
@@ -24,7 +24,7 @@ async function startShop(split: Record<string, number>): Promise<Proxy> {
 }
 
 /** The pools that answer these visitors, in their order. */
-async function poolsOf(proxy: Proxy, visitors: readonly string[]): Promise<string[]> {
+async function poolsOf(proxy: TestProxy, visitors: readonly string[]): Promise<string[]> {
   const bodies = await pipeline(
     proxy.port,
     visitors.map((visitor) => head('/small', { 'x-user-id': visitor })),
@@ -33,7 +33,7 @@ async function poolsOf(proxy: Proxy, visitors: readonly string[]): Promise<strin
 }
 
 /** How many requests each worker has read. */
-async function workerRequests(proxy: Proxy): Promise<number[]> {
+async function workerRequests(proxy: TestProxy): Promise<number[]> {
   const text = await (await fetch(proxy.admin + '/metrics')).text()
   return [...text.matchAll(/^turnout_worker_requests_total\{worker="\d+"\} (\d+)$/gm)].map(([, count]) => Number(count))
 }
@@ -137,7 +137,7 @@ function planes(green: number): { planes: Plane[]; memory: SharedMemory } {
     accessSample: 0,
     sharedReads: true,
   }
-  return { planes: [0, 1].map((index) => new Plane({ ...start, index }, () => {})), memory }
+  return { planes: [0, 1].map((index) => new Plane({ ...start, index, isFirst: index === 0 }, () => {})), memory }
 }
 
 /** Decides the head as a worker does. */

@@ -4,7 +4,8 @@
  */
 import net from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
-import { type Proxy, service, startProxy } from '../helpers/proxy.ts'
+import { service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
+import { until } from '../helpers/raw.ts'
 import { startTcp, startUpstream } from '../helpers/upstream.ts'
 
 const EVENTS = 500
@@ -33,7 +34,7 @@ class SideChannel {
 }
 
 /** Reads the stream to its end, telling of each event as soon as it is complete. Gives the payload. */
-function readEvents(proxy: Proxy, version: string, side: SideChannel): Promise<string> {
+function readEvents(proxy: TestProxy, version: string, side: SideChannel): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = net.connect({ port: proxy.port, host: '127.0.0.1' })
     onTestFinished(() => {
@@ -99,16 +100,16 @@ test.each([
   { target: 'chunked', version: '1.0', sharedReads: true },
   { target: 'closing', version: '1.1', sharedReads: true },
   { target: 'closing', version: '1.0', sharedReads: false },
-])('each event of a $target target reaches an HTTP/$version client before the next is sent, with sharedReads $sharedReads', async ({
-  target,
-  version,
-  sharedReads,
-}) => {
-  const side = new SideChannel()
-  const { url } = await (target === 'chunked' ? chunkedTarget(side) : closingTarget(side))
-  const proxy = await startProxy({ services: { shop: service({ blue: [url] }) } }, { sharedReads })
-  expect(await readEvents(proxy, version, side)).toBe(ALL)
-}, 60_000)
+])(
+  'each event of a $target target reaches an HTTP/$version client before the next is sent, with sharedReads $sharedReads',
+  async ({ target, version, sharedReads }) => {
+    const side = new SideChannel()
+    const { url } = await (target === 'chunked' ? chunkedTarget(side) : closingTarget(side))
+    const proxy = await startProxy({ services: { shop: service({ blue: [url] }) } }, { sharedReads })
+    expect(await readEvents(proxy, version, side)).toBe(ALL)
+  },
+  60_000,
+)
 
 test('the head of a stream arrives before its first event', async () => {
   const side = new SideChannel()
@@ -124,11 +125,13 @@ test('the head of a stream arrives before its first event', async () => {
   expect(await answer.text()).toBe('data: first\n\n')
 })
 
-test('a client that leaves a stream ends it at the target', async () => {
+test('a client that leaves a stream ends it at the target, at its next event', async () => {
   let isOver = false
+  let send = () => {}
   const { url } = await startUpstream((_request, response) => {
     response.writeHead(200, { 'content-type': 'text/event-stream' })
-    response.write('data: first\n\n')
+    send = () => response.write('data: another\n\n')
+    send()
     response.on('close', () => {
       isOver = true
     })
@@ -138,5 +141,8 @@ test('a client that leaves a stream ends it at the target', async () => {
   const answer = await fetch(proxy.url, { signal: leaving.signal })
   await answer.body?.getReader().read()
   leaving.abort()
-  await expect.poll(() => isOver, { timeout: 10_000 }).toBe(true)
+  await until('the stream is over', () => {
+    send()
+    return isOver
+  })
 })

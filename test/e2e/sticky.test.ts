@@ -1,12 +1,12 @@
 /** Visitors keep their version: the cookie as a browser meets it, on the wire. */
 import { expect, test } from 'vitest'
 import { ask, BROWSER, cookieOf, oneConnection, tally } from '../helpers/ask.ts'
-import { call, type Proxy, service, startProxy, temporaryFolder } from '../helpers/proxy.ts'
+import { call, service, startProxy, type Proxy as TestProxy, temporaryFolder } from '../helpers/proxy.ts'
 import { startNamed, startUpstream } from '../helpers/upstream.ts'
 
 const HALVES = { blue: 50, green: 50 }
 
-async function startHalves(more: Record<string, unknown> = {}): Promise<Proxy> {
+async function startHalves(more: Record<string, unknown> = {}): Promise<TestProxy> {
   const [blue, green] = [await startNamed('blue'), await startNamed('green')]
   const services = { shop: service({ blue: [blue.url], green: [green.url] }, { split: HALVES, ...more }) }
   return startProxy({ workers: 2, services })

@@ -12,7 +12,7 @@ import { startUpstream, type Upstream } from './upstream.ts'
 export interface Asking {
   readonly method?: string
   readonly path?: string
-  readonly headers?: Readonly<Record<string, string | readonly string[]>>
+  readonly headers?: Readonly<Record<string, string | string[]>>
   readonly body?: string | Buffer
   /** Connection to use again and again; without one each request has its own. */
   readonly agent?: http.Agent

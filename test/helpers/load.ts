@@ -11,6 +11,7 @@ export interface Shot {
   readonly path?: string
   /** Sent with a Content-Length when given. */
   readonly body?: string
+  /** `Host` is `test` by default. */
   readonly headers?: Readonly<Record<string, string>>
 }
 
@@ -40,7 +41,7 @@ export interface LoadOptions {
   readonly next?: (connection: number, n: number) => Shot | null
   /** Wait so long before each request but the first. Default: not at all. */
   readonly pauseMs?: () => number
-  /** Also end a connection, without an error, when the proxy refuses it or closes it between requests. Default false. */
+  /** End a connection, instead of opening it anew, once the proxy has closed it or said that it will. Default false. */
   readonly endsWithProxy?: boolean
 }
 
@@ -55,18 +56,13 @@ export function startLoad(port: number, options: LoadOptions = {}): Load {
       const shot = next(connection, n)
       if (shot === null) break
       if (n > 0 && pauseMs !== undefined) await new Promise((resolve) => setTimeout(resolve, pauseMs()))
-      if (line === null || line.closed) {
-        const opened = await openLine(port)
-        if (opened === null && endsWithProxy) break
-        line = opened
-      }
+      if (line?.closed && endsWithProxy) break
+      if (line === null || line.closed) line = await openLine(port)
       const startedMs = performance.now()
       const answer = line === null ? null : await line.ask(shot)
       if (answer === 'unsent') {
         // The FIN crossed nothing: it had come before the request was written.
         n--
-        line = null
-        if (endsWithProxy) break
         continue
       }
       const { method, path = '/' } = shot
@@ -161,8 +157,9 @@ export function openLine(port: number): Promise<Line | null> {
 
 function wire({ method, path = '/', body, headers = {} }: Shot): string {
   const length = body === undefined ? '' : `Content-Length: ${body.length}\r\n`
-  const more = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
-  return `${method} ${path} HTTP/1.1\r\nHost: test\r\n${length}${more.join('')}\r\n${body ?? ''}`
+  const { Host = 'test', ...others } = headers
+  const more = Object.entries(others).map(([name, value]) => `${name}: ${value}\r\n`)
+  return `${method} ${path} HTTP/1.1\r\nHost: ${Host}\r\n${length}${more.join('')}\r\n${body ?? ''}`
 }
 
 /** The first whole answer in a text; counted bodies only. */

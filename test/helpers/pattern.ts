@@ -160,7 +160,8 @@ export class PatternReader {
     for (let at = 0; at < bytes.length; ) {
       const expected = patternAt(this.bytes, bytes.length - at)
       const end = at + expected.length
-      if (expected.compare(bytes, at, end) !== 0) this.fault ??= `another byte at ${this.bytes} to ${this.bytes + expected.length}`
+      if (expected.compare(bytes, at, end) !== 0)
+        this.fault ??= `another byte at ${this.bytes} to ${this.bytes + expected.length}`
       this.bytes += expected.length
       at = end
     }

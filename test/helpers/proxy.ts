@@ -53,6 +53,8 @@ export interface ProxyProcess extends Proxy {
   readonly child: ChildProcess
   /** What it has written so far. */
   output(): string
+  /** What of it went to standard output: the access log. */
+  stdout(): string
   /** Resolves with the exit code, or null after a signal. */
   exited(): Promise<number | null>
 }
@@ -69,6 +71,7 @@ export async function startProcess(
   config: Record<string, unknown>,
   folder: string,
   nodeOptions: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
 ): Promise<ProxyProcess> {
   const file = join(folder, 'turnout.yaml')
   writeFileSync(
@@ -76,7 +79,10 @@ export async function startProcess(
     stringify({ ...testConfig(config), log: { level: 'info', access: true, ...(config.log as object) } }),
   )
   const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
-  const child = spawn(process.execPath, [...nodeOptions, main, 'serve', '--config', file], { cwd: folder })
+  const child = spawn(process.execPath, [...nodeOptions, main, 'serve', '--config', file], {
+    cwd: folder,
+    env: { ...process.env, ...env },
+  })
   let output = ''
   let code: number | null | undefined
   let wake = () => {}
@@ -84,7 +90,11 @@ export async function startProcess(
     output += bytes
     wake()
   }
-  child.stdout.on('data', collect)
+  let stdout = ''
+  child.stdout.on('data', (bytes: Buffer) => {
+    stdout += bytes
+    collect(bytes)
+  })
   child.stderr.on('data', collect)
   const exit = new Promise<number | null>((resolve) => {
     child.once('exit', (exitCode) => {
@@ -110,7 +120,8 @@ export async function startProcess(
     await exit
   }
   const port = Number(new URL(listeners[0]).port)
-  return { url: listeners[0], port, admin, child, output: () => output, exited: () => exit, close }
+  const written = { output: () => output, stdout: () => stdout }
+  return { url: listeners[0], port, admin, child, ...written, exited: () => exit, close }
 }
 
 /** Calls the admin API; throws when it refuses. */

@@ -1,0 +1,99 @@
+/** What Turnout says about its choice: to the target always, to the client when asked to, and never by the client's word. */
+import { expect, test } from 'vitest'
+import { ask, BROWSER, see, startSeeing } from '../helpers/ask.ts'
+import { call, service, startProxy } from '../helpers/proxy.ts'
+import { startUpstream } from '../helpers/upstream.ts'
+
+test('the target is told service, pool and release of the choice, and the release changes with a switch', async () => {
+  const [blue, green] = [await startSeeing('blue'), await startSeeing('green')]
+  const proxy = await startProxy({ workers: 2, services: { shop: service({ blue: [blue.url], green: [green.url] }) } })
+  const told = async () => {
+    const { name, headers } = await see(proxy.port)
+    return [name, ...['service', 'pool', 'release'].map((what) => headers[`x-turnout-${what}`]?.join())]
+  }
+  expect(await told()).toEqual(['blue', 'shop', 'blue', 'r1'])
+  await call(proxy, 'POST', '/v1/services/shop/switch', { to: 'green' })
+  expect(await told()).toEqual(['green', 'shop', 'green', 'r2'])
+  await call(proxy, 'POST', '/v1/services/shop/back')
+  expect(await told()).toEqual(['blue', 'shop', 'blue', 'r1'])
+})
+
+test('X-Turnout-* of a client never reaches the target, in whatever case, spelling or number', async () => {
+  const blue = await startSeeing('blue')
+  const proxy = await startProxy({ workers: 2, services: { shop: service({ blue: [blue.url] }) } })
+  const { headers } = await see(proxy.port, {
+    headers: {
+      'X-Turnout-Pool': ['green', 'red'],
+      'x-turnout-service': 'other',
+      'X-TURNOUT-RELEASE': 'r99',
+      'x-turnout-anything': '1',
+      x_turnout_pool: 'green',
+      'X-Turnout_Anything': '1',
+      'x-turn': 'kept',
+    },
+  })
+  const ours = Object.keys(headers).filter((name) => name.replaceAll('_', '-').startsWith('x-turnout'))
+  expect(ours.sort()).toEqual(['x-turnout-pool', 'x-turnout-release', 'x-turnout-service'])
+  expect(headers).toMatchObject({
+    'x-turnout-pool': ['blue'],
+    'x-turnout-service': ['shop'],
+    'x-turnout-release': ['r1'],
+  })
+  expect(headers['x-turn']).toEqual(['kept'])
+})
+
+test('the list of Connection takes none of our fields away', async () => {
+  const blue = await startSeeing('blue')
+  const proxy = await startProxy({ workers: 2, services: { shop: service({ blue: [blue.url] }) } })
+  const named = 'close, x-turnout-pool, x-forwarded-for, forwarded, host, x-request-id, via, x-mine'
+  const { headers } = await see(proxy.port, { headers: { connection: named, 'x-mine': '1', host: 'shop.test' } })
+  expect(headers).toMatchObject({
+    'x-turnout-pool': ['blue'],
+    'x-forwarded-for': ['127.0.0.1'],
+    host: ['shop.test'],
+    via: ['1.1 turnout'],
+  })
+  expect(headers['x-request-id']?.[0]).toMatch(/^[0-9a-f]{32}$/)
+  expect(headers['x-mine']).toBeUndefined()
+})
+
+test('clients are told the choice only when debugHeaders is on, and a target cannot tell it in our name', async () => {
+  const boasting = await startUpstream((_request, response) => {
+    response.setHeader('x-turnout-pool', 'invented').setHeader('X-Turnout-Other', '1').end('ok')
+  })
+  const proxy = await startProxy({ workers: 2, services: { shop: service({ blue: [boasting.url] }) } })
+  const ours = async () => {
+    const { headers } = await ask(proxy.port, { headers: BROWSER })
+    return Object.fromEntries(Object.entries(headers).filter(([name]) => name.startsWith('x-turnout')))
+  }
+  expect(await ours()).toEqual({})
+  await call(proxy, 'PATCH', '/v1/services/shop', { debugHeaders: true })
+  expect(await ours()).toEqual({ 'x-turnout-service': 'shop', 'x-turnout-pool': 'blue', 'x-turnout-release': 'r1' })
+  await call(proxy, 'PATCH', '/v1/services/shop', { debugHeaders: false })
+  expect(await ours()).toEqual({})
+})
+
+test('the request id of a client is kept when it is harmless, else replaced, and is the same for target and client', async () => {
+  const blue = await startSeeing('blue')
+  const proxy = await startProxy({ workers: 2, services: { shop: service({ blue: [blue.url] }) } })
+  const idFor = async (headers: Record<string, string>) => {
+    const answer = await ask(proxy.port, { headers })
+    const atTarget = JSON.parse(answer.body).headers['x-request-id']
+    expect(atTarget).toEqual([answer.headers['x-request-id']])
+    return atTarget[0] as string
+  }
+  expect(await idFor({ 'x-request-id': 'abc-123_Z' })).toBe('abc-123_Z')
+  for (const bad of ['', 'a b', 'a"b', 'x'.repeat(129), '{}']) {
+    expect(await idFor({ 'x-request-id': bad })).toMatch(/^[0-9a-f]{32}$/)
+  }
+  expect(await idFor({})).not.toBe(await idFor({}))
+})
+
+test('a trace is passed on as it came, or begun', async () => {
+  const blue = await startSeeing('blue')
+  const proxy = await startProxy({ workers: 2, services: { shop: service({ blue: [blue.url] }) } })
+  const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
+  expect((await see(proxy.port, { headers: { traceparent } })).headers['traceparent']).toEqual([traceparent])
+  const begun = (await see(proxy.port)).headers['traceparent']
+  expect(begun).toEqual([expect.stringMatching(/^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/)])
+})

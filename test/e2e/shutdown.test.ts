@@ -1,0 +1,140 @@
+/**
+ * The end of the process: SIGTERM finishes what is under way and closes politely, a deadline ends what does not end, a second
+ * signal ends everything at once. And the start that fails: an address that is taken is named, with exit code 1.
+ */
+import { once } from 'node:events'
+import net from 'node:net'
+import { expect, onTestFinished, test } from 'vitest'
+import { failToStart } from '../helpers/failed-start.ts'
+import { startLoad } from '../helpers/load.ts'
+import { service, startProcess, temporaryFolder } from '../helpers/proxy.ts'
+import { rawRequest, until } from '../helpers/raw.ts'
+import { startNamed, startRaw, startUpstream } from '../helpers/upstream.ts'
+
+const shop = (url: string) => ({ services: { shop: service({ blue: [url] }) } })
+
+test.each(['SIGTERM', 'SIGINT'] as const)('%s under load fails no request, and the exit code is 0', async (signal) => {
+  const blue = await startNamed('blue')
+  const proxy = await startProcess({ workers: 2, ...shop(blue.url) }, temporaryFolder())
+  // Events are watched too: a stream that never ends by itself must not hold the process.
+  const events = await fetch(proxy.admin + '/v1/events')
+  const load = startLoad(proxy.port, { endsWithProxy: true })
+  await until('the load runs', () => load.outcomes.length > 1_000)
+  proxy.child.kill(signal)
+  expect(await proxy.exited()).toBe(0)
+  const outcomes = await load.stop()
+  expect(outcomes.filter(({ status }) => status !== 200)).toEqual([])
+  // Every connection was told so by its last answer, and by no other.
+  const closing = outcomes.filter(({ head }) => head.includes('Connection: close\r\n'))
+  expect(new Set(closing.map(({ connection }) => connection)).size).toBe(32)
+  expect(closing).toHaveLength(32)
+  await events.text().catch(() => {})
+})
+
+test('a request under way is finished, its answer closes the connection, and nobody new is let in', async () => {
+  const held: (() => void)[] = []
+  const target = await startUpstream((_, response) => held.push(() => response.end('finished')))
+  const folder = temporaryFolder()
+  const proxy = await startProcess({ ...shop(target.url), timeouts: { shutdown: '20s' } }, folder)
+  const load = startLoad(proxy.port, { connections: 1, endsWithProxy: true })
+  await until('it is under way', () => held.length === 1)
+  proxy.child.kill('SIGTERM')
+  await until('it is draining', async () => (await fetch(proxy.admin + '/readyz')).status === 503)
+  expect((await fetch(proxy.admin + '/healthz')).status).toBe(200)
+  await until('nobody is let in', async () => (await rawRequest(proxy.port, 'GET / HTTP/1.1\r\n')).end === 'reset')
+  expect(load.outcomes).toHaveLength(0)
+  held[0]()
+  expect(await proxy.exited()).toBe(0)
+  expect(await load.stop()).toMatchObject([{ status: 200, body: 'finished' }])
+  expect(load.outcomes[0].head).toContain('Connection: close\r\n')
+  const lines = proxy
+    .stdout()
+    .split('\n')
+    .filter((line) => line.includes('"path":"/"'))
+  expect(lines).toHaveLength(1)
+  expect(JSON.parse(lines[0])).toMatchObject({ status: 200, service: 'shop' })
+})
+
+test('a connection that idles is closed, and one that was just served is too', async () => {
+  const held: (() => void)[] = []
+  const target = await startUpstream((request, response) => {
+    if (request.url !== '/held') return response.end('ok')
+    // The head is on its way as keep-alive before the end is near.
+    response.writeHead(200, { 'content-length': 4 }).flushHeaders()
+    held.push(() => response.end('late'))
+    return
+  })
+  const proxy = await startProcess({ ...shop(target.url), timeouts: { shutdown: '20s' } }, temporaryFolder())
+  const idle = rawRequest(proxy.port, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n', { limitMs: 20_000 })
+  const served = rawRequest(proxy.port, 'GET /held HTTP/1.1\r\nHost: a\r\n\r\n', { limitMs: 20_000 })
+  await until('it is under way', () => held.length === 1)
+  proxy.child.kill('SIGTERM')
+  expect((await idle).end).toBe('closed')
+  held[0]()
+  expect((await served).text).toMatch(/late$/)
+  expect((await served).end).toBe('closed')
+  // Well before the deadline: nothing is left to wait for.
+  expect(await proxy.exited()).toBe(0)
+})
+
+const UPGRADE = 'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n'
+const SWITCH = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n'
+
+test('tunnels and requests that do not end are closed at the deadline, with exit code 0', async () => {
+  const target = await startRaw((socket, text) => {
+    if (text.includes('Upgrade: echo') && text.endsWith('\r\n\r\n')) socket.write(SWITCH)
+  })
+  const proxy = await startProcess({ ...shop(target.url), timeouts: { shutdown: '1s' } }, temporaryFolder())
+  const limitMs = 20_000
+  const tunnel = rawRequest(proxy.port, UPGRADE, { limitMs })
+  const hanging = rawRequest(proxy.port, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n', { limitMs })
+  await until('both are there', () => target.connections() === 2)
+  proxy.child.kill('SIGTERM')
+  expect(await proxy.exited()).toBe(0)
+  expect((await tunnel).text).toMatch(/^HTTP\/1.1 101 /)
+  expect((await tunnel).end).not.toBe('open')
+  expect(await hanging).toMatchObject({ text: '' })
+  expect((await hanging).end).not.toBe('open')
+})
+
+test('a second signal ends it at once', async () => {
+  const target = await startRaw(() => {})
+  const proxy = await startProcess({ ...shop(target.url), timeouts: { shutdown: '1h' } }, temporaryFolder())
+  const hanging = rawRequest(proxy.port, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n', { limitMs: 20_000 })
+  await until('it hangs', () => target.connections() === 1)
+  proxy.child.kill('SIGTERM')
+  await until('it is finishing', () => proxy.output().includes('finishing what is under way'))
+  // Two in quick succession count as one: npm passes on what the terminal has sent already.
+  await until('it has ended', () => {
+    proxy.child.kill('SIGTERM')
+    return proxy.child.exitCode !== null
+  })
+  expect(await proxy.exited()).toBe(1)
+  expect((await hanging).end).not.toBe('open')
+})
+
+/** A port that somebody listens on. */
+async function takenPort(): Promise<number> {
+  const server = net.createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => {
+    server.close()
+  })
+  return (server.address() as net.AddressInfo).port
+}
+
+test.each([1, 2])('with %i worker(s) a listener on a taken port is named, and the exit code is 1', async (workers) => {
+  const address = `127.0.0.1:${await takenPort()}`
+  const { code, output } = await failToStart({ workers, listeners: [{ address }] }, temporaryFolder())
+  expect(code).toBe(1)
+  expect(output).toContain(`${address} is taken: another process listens there`)
+  expect(output).not.toContain('    at ')
+})
+
+test('an admin address on a taken port is named, and the exit code is 1', async () => {
+  const address = `127.0.0.1:${await takenPort()}`
+  const { code, output } = await failToStart({ admin: { address } }, temporaryFolder())
+  expect(code).toBe(1)
+  expect(output).toContain(`${address} is taken: another process listens there`)
+  expect(output).not.toContain('    at ')
+})

@@ -1,0 +1,135 @@
+/**
+ * Time-outs between clients and the proxy: each phase has its own, and only the one of the body and of idleness start again
+ * at a byte. (Those towards targets: hung-target.test.ts; of clients that do not read: slow-clients.test.ts.)
+ */
+import net from 'node:net'
+import { expect, onTestFinished, test } from 'vitest'
+import { metric, targetStatus } from '../helpers/admin.ts'
+import { startLoad } from '../helpers/load.ts'
+import { service, startProxy } from '../helpers/proxy.ts'
+import { rawRequest, until } from '../helpers/raw.ts'
+import { startNamed, startRaw } from '../helpers/upstream.ts'
+
+/** A client that sends `first` and then one byte of `more`, round and round, every few ms; what it got, once it is closed. */
+function drip(port: number, first: string, more: string, everyMs = 20): Promise<{ text: string; sent: number }> {
+  return new Promise((resolve) => {
+    let text = ''
+    let sent = 0
+    const socket = net.connect({ port, host: '127.0.0.1', noDelay: true, allowHalfOpen: true })
+    socket.write(first)
+    const timer = setInterval(() => socket.write(more[sent++ % more.length]), everyMs)
+    const finish = () => {
+      clearInterval(timer)
+      socket.destroy()
+      resolve({ text, sent })
+    }
+    onTestFinished(finish)
+    socket.on('data', (bytes) => {
+      text += bytes.toString('latin1')
+    })
+    socket.on('end', finish)
+    socket.on('error', finish)
+  })
+}
+
+test('a head that drips is answered with 408 at its deadline, whatever comes meanwhile', async () => {
+  const blue = await startNamed('blue')
+  const proxy = await startProxy({ timeouts: { head: '600ms' }, services: { shop: service({ blue: [blue.url] }) } })
+  const { text, sent } = await drip(proxy.port, 'GET / HTTP/1.1\r\nHost: a\r\n', 'X-A: 1\r\n')
+  expect(text).toMatch(/^HTTP\/1.1 408 /)
+  expect(text).toContain('X-Turnout-Error: request_timeout\r\n')
+  expect(text).toContain('Connection: close\r\n')
+  expect(sent).toBeGreaterThan(3)
+  expect(await metric(proxy, 'turnout_rejected_total', 'code="request_timeout"')).toBe(1)
+  expect(blue.requests()).toBe(0)
+})
+
+test('hundreds of slow heads harm nobody', async () => {
+  const blue = await startNamed('blue')
+  const proxy = await startProxy({ timeouts: { head: '1s' }, services: { shop: service({ blue: [blue.url] }) } })
+  const slow = Array.from({ length: 300 }, () => drip(proxy.port, 'GET / HTTP/1.1\r\n', 'X-A: 1\r\n', 50))
+  let ended = 0
+  for (const client of slow) void client.then(() => ended++)
+  await until('all are there', async () => (await metric(proxy, 'turnout_client_connections')) >= 250)
+  const before = ended
+  const load = startLoad(proxy.port, { connections: 4 })
+  await until('others are served', () => load.outcomes.length > 100)
+  expect(before).toBeLessThan(300)
+  const answers = await Promise.all(slow)
+  expect(answers.filter(({ text }) => !text.startsWith('HTTP/1.1 408 '))).toEqual([])
+  expect((await load.stop()).filter(({ status }) => status !== 200)).toEqual([])
+  await until('all have gone', async () => (await metric(proxy, 'turnout_client_connections')) === 0)
+})
+
+test('the second head on a connection has its own deadline', async () => {
+  const blue = await startNamed('blue')
+  const timeouts = { head: '400ms', keepAlive: '10s' }
+  const proxy = await startProxy({ timeouts, services: { shop: service({ blue: [blue.url] }) } })
+  const { text } = await drip(
+    proxy.port,
+    'GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n',
+    'X-A: 1\r\n',
+  )
+  expect(text.match(/HTTP\/1.1 \d+/g)).toEqual(['HTTP/1.1 200', 'HTTP/1.1 408'])
+})
+
+test('a connection on which nothing is ever asked is closed without an answer', async () => {
+  const proxy = await startProxy({ timeouts: { head: '300ms' }, services: {} })
+  expect(await rawRequest(proxy.port, '')).toEqual({ text: '', end: 'closed' })
+})
+
+test('an idle connection is closed without an answer', async () => {
+  const blue = await startNamed('blue')
+  const proxy = await startProxy({
+    timeouts: { keepAlive: '300ms' },
+    services: { shop: service({ blue: [blue.url] }) },
+  })
+  const { text, end } = await rawRequest(proxy.port, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+  expect(text.match(/^HTTP\/1.1 \d+/gm)).toEqual(['HTTP/1.1 200'])
+  expect(end).toBe('closed')
+})
+
+test.each([
+  ['counted', 'Content-Length: 10', 'half'],
+  ['chunked', 'Transfer-Encoding: chunked', '4\r\nhalf\r\n'],
+])('a %s body that stops is answered with 408, counted, and costs the target nothing', async (_, field, body) => {
+  const target = await startRaw(() => {})
+  const proxy = await startProxy({ timeouts: { body: '400ms' }, services: { shop: service({ blue: [target.url] }) } })
+  const { text, end } = await rawRequest(proxy.port, [`POST / HTTP/1.1\r\nHost: a\r\n${field}\r\n\r\n`, body])
+  expect(text).toMatch(/^HTTP\/1.1 408 /)
+  expect(text).toContain('Connection: close\r\n')
+  expect(end).toBe('closed')
+  await until('it is counted', async () => (await metric(proxy, 'turnout_rejected_total', '"request_timeout"')) === 1)
+  const { inFlight, failures } = await targetStatus(proxy, 'shop', target.url)
+  expect({ inFlight, failures }).toEqual({ inFlight: 0, failures: 0 })
+  await until('the target sees the end', async () => (await metric(proxy, 'turnout_upstream_connections')) === 0)
+})
+
+test('a body that comes slowly but steadily is passed on', async () => {
+  const target = await startRaw((socket, text) => {
+    if (text.endsWith('\r\n\r\n' + 'x'.repeat(30))) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n')
+  })
+  const proxy = await startProxy({ timeouts: { body: '500ms' }, services: { shop: service({ blue: [target.url] }) } })
+  const head = 'POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 30\r\n\r\n'
+  // 1.2 s in all, far more than the limit between two bytes.
+  const { text } = await drip(proxy.port, head, 'x', 40)
+  expect(text).toMatch(/^HTTP\/1.1 200 /)
+})
+
+test('a target that does not take the body gets 504, not the client 408', async () => {
+  const target = await startRaw(
+    () => {},
+    (socket) => socket.pause(),
+  )
+  const timeouts = { body: '500ms' }
+  const proxy = await startProxy({ timeouts, services: { shop: service({ blue: [target.url] }) } })
+  const size = 64 * 1024 * 1024
+  const head = `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${size}\r\n\r\n`
+  const piece = 'x'.repeat(1024 * 1024)
+  const { text } = await rawRequest(proxy.port, [head, ...new Array(64).fill(piece)], {
+    until: (seen) => seen.includes('\r\n\r\n'),
+    limitMs: 10_000,
+  })
+  expect(text).toMatch(/^HTTP\/1.1 504 /)
+  expect((await targetStatus(proxy, 'shop', target.url)).failures).toBe(1)
+})
