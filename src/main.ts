@@ -71,7 +71,8 @@ async function runServe(args: string[]): Promise<number> {
       return 0
     }
     const reread = () => readSpec(path)
-    const running = await serve({ spec, reread, directory: dirname(resolve(path)) })
+    // A config often lies where nothing may be written; what is kept goes where we were started.
+    const running = await serve({ spec, reread, directory: dirname(resolve(path)), stateDirectory: process.cwd() })
     running.log.info({ listeners: running.listeners, admin: running.admin }, 'serving')
     return await untilEnded(running)
   } catch (error) {

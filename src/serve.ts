@@ -49,8 +49,10 @@ export interface ServeOptions {
   readonly spec: Spec
   /** Reads the file again for SIGHUP; default: there is none. */
   readonly reread?: () => Spec
-  /** Folder that relative paths of the spec (store, certificates) start from. Default: the working directory. */
+  /** Folder that relative paths of the spec (certificates) start from. Default: the working directory. */
   readonly directory?: string
+  /** Folder that a relative path of the store starts from. Default: `directory`. */
+  readonly stateDirectory?: string
   /** Default true. False reads by 'data' events; for tests of the fallback. */
   readonly sharedReads?: boolean
 }
@@ -134,7 +136,7 @@ async function startCore(options: ServeOptions, log: Logger, endings: Endings): 
   const { spec } = options
   const directory = options.directory ?? process.cwd()
   const memory = allocateSharedMemory(workerCount(spec))
-  const store = await openStore(storeUrl(spec.store, directory))
+  const store = await openStore(storeUrl(spec.store, options.stateDirectory ?? directory))
   endings.add(() => store.close())
   const cookieKeys = await cookieKeysOf(store)
   let tellLost = (index: number, reason: string) => log.error({ worker: index }, reason)
@@ -263,9 +265,8 @@ function workerCount(spec: Spec): number {
   return spec.workers === 'auto' ? availableParallelism() : spec.workers
 }
 
-function storeUrl(url: string, directory: string): string {
-  return url.startsWith('sqlite:') ? 'sqlite:' + resolve(directory, url.slice('sqlite:'.length)) : url
-}
+const storeUrl = (url: string, directory: string): string =>
+  url.startsWith('sqlite:') ? 'sqlite:' + resolve(directory, url.slice('sqlite:'.length)) : url
 
 function planListener(listener: ListenerSpec, directory: string): ListenerPlan {
   const address = parseListenAddress(listener.address)

@@ -32,7 +32,9 @@ export class Refusal extends CliFailure {
     super(
       1,
       detail,
-      faults.map(({ pointer, message }) => `  ${pointer === '' ? '/' : pointer}: ${message}`),
+      code === 'unauthorized'
+        ? ['TURNOUT_TOKEN says who you are: set it to one of the admin.tokens of the config.']
+        : faults.map(({ pointer, message }) => `  ${pointer === '' ? '/' : pointer}: ${message}`),
     )
     this.code = code
     this.faults = faults

@@ -5,6 +5,9 @@ import type { Asked } from './asked.ts'
 import type { Dispatch } from './dispatch.ts'
 import type { Plane } from './plane.ts'
 
+/** Stands for a status in the access log where the client went away before there was one. */
+export const CLIENT_CLOSED = 499
+
 export class Account {
   inBytes = 0
   outBytes = 0
@@ -39,15 +42,16 @@ export class Account {
     else this.#plane.countRejected(code)
   }
 
-  /** Counts and logs the end. `status` is what the client got. */
+  /** Counts and logs the end. `status` is what the client got; `CLIENT_CLOSED` counts as no answer, so as no success of the target. */
   close(asked: Asked, dispatch: Dispatch, status: number): void {
     const plane = this.#plane
     const durationMs = plane.nowMs - this.#startMs
     const { inBytes: bytesIn, outBytes: bytesOut } = this
     if (dispatch.target !== null) {
       // The client never saw that another target had failed it.
-      if (dispatch.connects + dispatch.repeats > 0 && status < 500) dispatch.count(FIELD.rescued)
-      plane.countFinished(dispatch.target.slot, status, durationMs, this.#ttfbMs, bytesIn, bytesOut)
+      const counted = status === CLIENT_CLOSED ? 0 : status
+      if (dispatch.connects + dispatch.repeats > 0 && counted > 0 && counted < 500) dispatch.count(FIELD.rescued)
+      plane.countFinished(dispatch.target.slot, counted, durationMs, this.#ttfbMs, bytesIn, bytesOut)
     }
     if (!this.#logged) return
     const outcome = { status, bytesIn, bytesOut, durationMs, ttfbMs: this.#ttfbMs, error: this.#error }

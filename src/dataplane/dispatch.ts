@@ -118,8 +118,10 @@ export class Dispatch {
     this.#plane.count(this.target!.slot, FIELD.retriesStale)
     // A connection that was used before may just have been closed as idle; a fresh one that closes means trouble. There is
     // no third try, so another target is the safer choice for the second, unless visitors are kept on theirs.
-    if (this.#isFresh) this.#exclude()
-    else if (this.service.sticky?.target !== true && this.service.balance !== 'hash') this.#avoided = this.target
+    if (this.#isFresh) {
+      this.count(FIELD.failures)
+      this.#exclude()
+    } else if (this.service.sticky?.target !== true && this.service.balance !== 'hash') this.#avoided = this.target
     return true
   }
 

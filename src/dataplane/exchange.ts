@@ -14,7 +14,7 @@
  */
 import { ERRORS, type ErrorCode } from '../errors.ts'
 import { FIELD } from '../metrics/layout.ts'
-import { Account } from './account.ts'
+import { Account, CLIENT_CLOSED } from './account.ts'
 import { Asked } from './asked.ts'
 import type { Client } from './client.ts'
 import { Dispatch } from './dispatch.ts'
@@ -26,9 +26,6 @@ import { Tunnel } from './tunnel.ts'
 import type { UpstreamConnection, UpstreamUser } from './upstream-connection.ts'
 
 type Phase = 'none' | 'connecting' | 'sending' | 'waiting' | 'relaying' | 'rest'
-
-/** Status in the access log of a request whose client went away. */
-const CLIENT_CLOSED = 499
 
 export class Exchange implements UpstreamUser {
   readonly #client: Client
@@ -226,6 +223,7 @@ export class Exchange implements UpstreamUser {
     const tunnel = new Tunnel(this.#client, upstream, this.#account, this.#dispatch, () => this.#finish(false))
     if (at < length) tunnel.toClient(buffer, at, length)
     this.#client.becomeTunnel(tunnel)
+    if (this.#client.ended) tunnel.onClientEnd()
   }
 
   onClientEnd(): void {

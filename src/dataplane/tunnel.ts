@@ -14,6 +14,8 @@ import type { UpstreamConnection, UpstreamUser } from './upstream-connection.ts'
 
 /** A tunnel that carries nothing in either direction for this long is closed. */
 const IDLE_MS = 3_600_000
+/** The same once one side has ended: it may be all gone, which a FIN does not tell. */
+const HALF_IDLE_MS = 60_000
 
 export class Tunnel implements UpstreamUser {
   readonly #client: Client
@@ -69,12 +71,14 @@ export class Tunnel implements UpstreamUser {
   }
 
   onClientEnd(): void {
+    this.#touch()
     this.#upstream.socket.end()
     if (this.#targetEnded) this.#end()
   }
 
   onUpstreamEnd(): void {
     this.#targetEnded = true
+    this.#touch()
     this.#client.socket.end()
     if (this.#client.ended) this.#end()
   }
@@ -103,6 +107,7 @@ export class Tunnel implements UpstreamUser {
   }
 
   #touch(): void {
-    this.#client.deadlineMs = this.#client.plane.nowMs + IDLE_MS
+    const idleMs = this.#targetEnded || this.#client.ended ? HALF_IDLE_MS : IDLE_MS
+    this.#client.deadlineMs = this.#client.plane.nowMs + idleMs
   }
 }

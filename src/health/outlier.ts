@@ -17,7 +17,7 @@
 export interface TargetCounts {
   /** Answers below 500: the target works, whatever the client asked for. */
   readonly successes: number
-  /** Answers of the target from 500 on. */
+  /** Answers from 500 on, ours in its place included. */
   readonly answered5xx: number
   /** Answers of our own (502, 504) after this target was chosen. */
   readonly answeredByUs: number
@@ -122,12 +122,12 @@ const isForgotten = (memory: TargetMemory, nowMs: number): boolean =>
   memory.ejections > 0 && nowMs - memory.ejectedUntilMs >= OUTLIER.quietMs
 
 /**
- * Failed requests between two sweeps. An answer of our own stands for the time-out or connect error behind it, and one that
- * another target made good has no such answer: the larger of both counts, never their sum.
+ * Failed requests between two sweeps. An answer of our own is a 5xx too and stands for the time-out or connect error behind
+ * it, and a failure that another target made good has no such answer: the largest of these counts, never their sum.
  */
 function failuresBetween(seen: TargetCounts, now: TargetCounts): number {
   const broken = now.connectErrors - seen.connectErrors + now.timeouts - seen.timeouts
-  return now.answered5xx - seen.answered5xx + Math.max(now.answeredByUs - seen.answeredByUs, broken)
+  return Math.max(now.answered5xx - seen.answered5xx, now.answeredByUs - seen.answeredByUs, broken)
 }
 
 const COUNTS = ['successes', 'answered5xx', 'answeredByUs', 'connectErrors', 'timeouts'] as const

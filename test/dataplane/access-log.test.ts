@@ -7,9 +7,13 @@ test('while nobody takes the lines, they are dropped and counted instead of pili
   let dropped = 0
   const log = new AccessLog(
     1,
-    (lines) => void (sent += lines.length),
+    (lines) => {
+      sent += lines.length
+    },
     () => taken | 0,
-    () => void dropped++,
+    () => {
+      dropped++
+    },
   )
   const line = () => log.writeRefusal(0, 'x'.repeat(1000), 400, 'bad_request')
   for (let i = 0; i < 20_000; i++) line()

@@ -89,7 +89,6 @@ const STRICTER: readonly (readonly [reason: string, bytes: string])[] = [
   ['several empty lines before a request: one is what old clients sent', `\r\n\r\n${request()}`],
   ['a bare LF before a request', `\n${request()}`],
   ['a space too many before the version: request lines are split in more than one way', request('GET /  HTTP/1.1')],
-  ['bytes above ASCII in the target: RFC 3986 2, and targets decode them differently', request('GET /\x80 HTTP/1.1')],
   ['a fragment in the target: RFC 9112 3.2 has none', request('GET /#x HTTP/1.1')],
   [
     'schemes other than http and https: a proxy must not be talked into another protocol',

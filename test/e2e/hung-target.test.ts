@@ -56,6 +56,28 @@ test('a request that hung leaves its connection usable for the client', async ()
   expect(await metric(proxy, 'turnout_accepted_connections_total')).toBe(1)
 })
 
+test('clients that give up are no answers of the target: a hung one is ejected though most did not wait', async () => {
+  const hung = await startRaw(() => {})
+  const steady = await startNamed('steady')
+  const timeouts = { response: '700ms' }
+  const blue = [hung.url, steady.url]
+  const proxy = await startProxy({ services: { shop: service({ blue }, { timeouts, balance: 'round-robin' }) } })
+  const patient = startLoad(proxy.port, { connections: 8 })
+  const givingUp = setInterval(() => {
+    const socket = net.connect(proxy.port, '127.0.0.1')
+    socket.on('error', () => {})
+    socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    setTimeout(() => socket.resetAndDestroy(), 100)
+  }, 10)
+  onTestFinished(() => clearInterval(givingUp))
+  const ejected = async () => (await targetStatus(proxy, 'shop', hung.url)).ejectedUntilMs > Date.now()
+  await until('it is ejected', ejected)
+  clearInterval(givingUp)
+  await patient.stop()
+  expect(await metric(proxy, 'turnout_aborted_total')).toBeGreaterThan(0)
+  expect(await metric(proxy, 'turnout_requests_total', 'code_class="4xx"')).toBe(0)
+})
+
 test('an answer that stops half way is cut at the limit, visibly', async () => {
   const target = await startRaw((socket) => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf'))
   const timeouts = { idle: '300ms' }

@@ -62,8 +62,8 @@ describe('passive ejection', () => {
 
   it('counts a time-out and our answer to it as one failure', () => {
     const fleet = pool(2)
-    expect(fleet.sweep([{ timeouts: 4, answeredByUs: 4 }])).toEqual([])
-    expect(fleet.sweep([{ timeouts: 1, answeredByUs: 1 }])).toHaveLength(1)
+    expect(fleet.sweep([{ timeouts: 4, answeredByUs: 4, answered5xx: 4 }])).toEqual([])
+    expect(fleet.sweep([{ timeouts: 1, answeredByUs: 1, answered5xx: 1 }])).toHaveLength(1)
   })
 
   it('counts answers that broke off, which are ours alone', () => {

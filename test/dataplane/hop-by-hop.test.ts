@@ -1,0 +1,131 @@
+/** Fields that belong to one connection end there, in both directions, and no list of a client takes ours or framing away. */
+import { expect, test } from 'vitest'
+import { service, startProxy } from '../helpers/proxy.ts'
+import { rawRequest } from '../helpers/raw.ts'
+import { startAnswering } from '../helpers/upstream.ts'
+
+const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
+const HOP_BY_HOP = [
+  'Keep-Alive: timeout=5',
+  'Proxy-Connection: keep-alive',
+  'TE: trailers',
+  'Upgrade: h2c',
+  'HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA',
+]
+
+/** Sends a request with these fields through the proxy; gives the head that the target got, and the client's answer. */
+async function exchange(fields: readonly string[], answer = OK, body = '') {
+  const target = await startAnswering(answer)
+  const proxy = await startProxy({ services: { shop: service({ blue: [target.url] }) } })
+  const lines = [`${body === '' ? 'GET' : 'POST'} / HTTP/1.1`, 'Host: a', ...fields]
+  const { text } = await rawRequest(proxy.port, `${lines.join('\r\n')}\r\n\r\n${body}`, {
+    until: (seen) => /\r\n\r\nok$/.test(seen) || seen.includes(' 40'),
+  })
+  return { received: target.received()[0] ?? '', text }
+}
+
+test('the fields of one connection are not passed on', async () => {
+  const { received } = await exchange(['Connection: keep-alive', ...HOP_BY_HOP, 'X-Kept: 1'])
+  for (const line of HOP_BY_HOP) expect(received).not.toContain(line)
+  expect(received).not.toMatch(/^connection:/im)
+  expect(received).toContain('X-Kept: 1\r\n')
+})
+
+test('nor is what Connection names, in whatever case and wherever it stands', async () => {
+  const { received } = await exchange([
+    'X-Foo: 1',
+    'x-bar: 2',
+    'Connection: close, X-FOO ,\tx-bar',
+    'X-Foobar: 3',
+    'X-Fo: 4',
+    'Connection: X-Third',
+    'x-THIRD: 5',
+    'X-Foo: 6',
+  ])
+  expect(received).not.toMatch(/^x-(foo|bar|third):/im)
+  expect(received).toContain('X-Foobar: 3\r\n')
+  expect(received).toContain('X-Fo: 4\r\n')
+})
+
+test('the list of Connection takes away neither framing, nor Host, nor what we say', async () => {
+  const list =
+    'Connection: Host, Content-Length, X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host, Forwarded, Via, X-Request-Id, traceparent, X-Turnout-Pool, X-Turnout-Service'
+  const { received } = await exchange([list, 'Content-Length: 3', 'traceparent: 00-1-2-00'], OK, 'abc')
+  const names = [
+    'Host: a',
+    'Content-Length: 3',
+    'X-Forwarded-For: 127.0.0.1',
+    'X-Forwarded-Proto: http',
+    'X-Forwarded-Host: a',
+    'Forwarded: for=127.0.0.1',
+    'Via: 1.1 turnout',
+    'X-Request-Id: ',
+    'traceparent: 00-',
+    'X-Turnout-Pool: blue',
+    'X-Turnout-Service: shop',
+  ]
+  for (const name of names) expect(received).toContain(`\r\n${name}`)
+  expect(received).toMatch(/\r\n\r\nabc$/)
+  expect(received).not.toContain('00-1-2-00')
+})
+
+test('chunks stay chunks when Connection names their coding', async () => {
+  const { received } = await exchange(
+    ['Connection: Transfer-Encoding', 'Transfer-Encoding: chunked'],
+    OK,
+    '3\r\nabc\r\n0\r\n\r\n',
+  )
+  expect(received).toContain('Transfer-Encoding: chunked\r\n')
+  expect(received).toMatch(/\r\n\r\n3\r\nabc\r\n0\r\n\r\n$/)
+})
+
+test('names that a target could take for ours or for framing are not passed on', async () => {
+  const { received } = await exchange([
+    'X_Forwarded_For: 6.6.6.6',
+    'X-Forwarded_For: 6.6.6.6',
+    'Transfer_Encoding: chunked',
+    'content_length: 99',
+    'X_Turnout_Pool: evil',
+    'x_other: kept',
+    'hosts: kept',
+  ])
+  expect(received).not.toMatch(/6\.6\.6\.6|chunked|99|evil/)
+  expect(received).toContain('x_other: kept\r\n')
+  expect(received).toContain('hosts: kept\r\n')
+})
+
+test('the framing of a request is rebuilt, never copied', async () => {
+  const { received } = await exchange(['content-LENGTH:\t3 \t'], OK, 'abc')
+  expect(received.match(/content-length/gi)).toEqual(['Content-Length'])
+  expect(received).toContain('\r\nContent-Length: 3\r\n')
+})
+
+test('what a target says of its connection is not passed on, nor what its Connection names', async () => {
+  const fields = [
+    'Connection: keep-alive, X-Secret, Date',
+    'X-Secret: 1',
+    'X-Open: 2',
+    'Keep-Alive: timeout=5',
+    'Proxy-Connection: keep-alive',
+    'Upgrade: h2c',
+    'Date: Thu, 01 Jan 1970 00:00:00 GMT',
+    'X-Request-Id: theirs',
+    'X-Turnout-Pool: evil',
+    'content-LENGTH: 2',
+  ]
+  const { text } = await exchange(['X-Request-Id: mine'], `HTTP/1.1 200 OK\r\n${fields.join('\r\n')}\r\n\r\nok`)
+  expect(text).not.toMatch(/x-secret|keep-alive|proxy-connection|upgrade|theirs|evil|1970/i)
+  expect(text).toContain('X-Open: 2\r\n')
+  expect(text).toContain('X-Request-Id: mine\r\n')
+  expect(text.match(/content-length/gi)).toEqual(['Content-Length'])
+  expect(text.match(/\r\nDate: /g)?.length).toBe(1)
+})
+
+test('Via tells the version of the message that came', async () => {
+  const target = await startAnswering('HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok')
+  const proxy = await startProxy({ services: { shop: service({ blue: [target.url] }) } })
+  const { text } = await rawRequest(proxy.port, 'GET / HTTP/1.0\r\nVia: 1.1 other\r\n\r\n')
+  expect(text).toContain('Via: 1.0 turnout\r\n')
+  expect(target.received()[0]).toContain('Via: 1.1 other\r\n')
+  expect(target.received()[0]).toContain('Via: 1.0 turnout\r\n')
+})

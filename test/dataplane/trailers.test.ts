@@ -1,0 +1,40 @@
+/** Trailers stay trailers: passed on behind the last chunk, never merged into the head, and none that means anything there. */
+import { expect, test } from 'vitest'
+import { service, startProxy } from '../helpers/proxy.ts'
+import { rawRequest } from '../helpers/raw.ts'
+import { startAnswering, startRaw } from '../helpers/upstream.ts'
+
+const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
+const POST = 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: x-sum\r\nConnection: close\r\n\r\n'
+
+test.each([
+  ['small', '3\r\nabc\r\n'],
+  ['large', `${(70_000).toString(16)}\r\n${'x'.repeat(70_000)}\r\n`],
+  ['empty', ''],
+])('trailers of a %s request reach the target behind the last chunk', async (_name, chunks) => {
+  const target = await startRaw((socket, text) => {
+    if (text.endsWith('x-sum: 1\r\nY: z\r\n\r\n')) socket.write(OK)
+  })
+  const proxy = await startProxy({ services: { shop: service({ blue: [target.url] }) } })
+  const { text } = await rawRequest(proxy.port, `${POST}${chunks}0\r\nx-sum:  1 \r\nY: z\r\n\r\n`.replace('  1 ', ' 1'))
+  expect(text).toMatch(/ok$/)
+  const [received] = target.received()
+  expect(received).toMatch(/\r\n0\r\nx-sum: 1\r\nY: z\r\n\r\n$/)
+  expect(received.slice(0, received.indexOf('\r\n\r\n'))).not.toContain('x-sum: 1')
+  expect(received).toContain('Trailer: x-sum\r\n')
+})
+
+test('trailers of a response reach the client behind the last chunk', async () => {
+  const answer = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx-sum: 1\r\n\r\n'
+  const target = await startAnswering(answer)
+  const proxy = await startProxy({ services: { shop: service({ blue: [target.url] }) } })
+  const { text } = await rawRequest(proxy.port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+  expect(text).toMatch(/\r\n\r\n2\r\nok\r\n0\r\nx-sum: 1\r\n\r\n$/)
+})
+
+test('extensions of chunks are not passed on', async () => {
+  const target = await startAnswering(OK)
+  const proxy = await startProxy({ services: { shop: service({ blue: [target.url] }) } })
+  await rawRequest(proxy.port, `${POST}3;a=b;c="d"\r\nabc\r\n2\r\nde\r\n0;e\r\n\r\n`)
+  expect(target.received()[0]).toMatch(/\r\n\r\n5\r\nabcde\r\n0\r\n\r\n$/)
+})

@@ -1,0 +1,180 @@
+/**
+ * The README, tried: each command of its `sh` blocks is run in order against a real demo, as somebody would who pastes them, and
+ * each of its config snippets loads. What is not run is listed here, each with its reason; a command that is neither run nor
+ * listed cannot be.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { delimiter, dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { parseSpec, printFault } from '../../src/config/load.ts'
+import { temporaryFolder } from '../helpers/proxy.ts'
+import { until } from '../helpers/raw.ts'
+import { closedPort } from '../helpers/upstream.ts'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const README = readFileSync(join(ROOT, 'README.md'), 'utf8')
+
+interface Block {
+  /** What stands behind the fence. */
+  readonly info: string
+  readonly text: string
+}
+
+const blocks: readonly Block[] = [...README.matchAll(/^```(.*)\n([\s\S]*?)^```$/gm)].map(([, info, text]) => ({
+  info,
+  text,
+}))
+const commands = blocks.filter(({ info }) => info === 'sh').flatMap(({ text }) => text.trim().split('\n'))
+
+const NOT_RUN: Readonly<Record<string, string>> = {
+  'npm ci': 'needs the network; .ci/run does it',
+  'npm start': 'is what this test starts, without npm',
+  "alias turnout='npm run -s turnout --'": 'a function of that name stands for it, since scripts know no aliases',
+  'npm run build': 'writes dist while other tests run; .ci/run does it',
+  'docker build -t turnout .': 'needs docker and the network',
+  'docker run --network host -v ./turnout.yaml:/etc/turnout/turnout.yaml:ro -v turnout:/data turnout':
+    'needs the image',
+}
+
+/** Commands that go on until Ctrl-C, and what tells that they do what they should. */
+const GO_ON: Readonly<Record<string, RegExp>> = {
+  'turnout serve --config config/canary.yaml': /"msg":"serving"/,
+  'turnout status --watch': /demo: release[\s\S]*demo: release/,
+  'turnout events --follow': /config file applied/,
+}
+
+/** What more than a good end a command must show. */
+const SHOWS: readonly (readonly [command: RegExp, shows: RegExp])[] = [
+  [/^turnout split demo blue=95/, /^demo: blue 95 %, green 5 % \(revision /],
+  [/^turnout switch demo green/, /^demo: green 100 % /],
+  [/^turnout back demo/, /^demo: blue 75 %, green 25 % /],
+  [/^turnout explain/, /^green 1\.1, .*\n +why +rule staff sends /],
+  [/^curl .*x-internal/, /^green 1\.1 /],
+  [/^curl .*\/split/, /"split":\{"blue":9,"green":1\}/],
+  [/^curl .*\/readyz/, /"status":"ready"/],
+  [/^curl .*\/metrics/, /^turnout_requests_total\{/m],
+  [/^turnout history/, /config file applied/],
+  [/^turnout serve .*--check/, /is valid: 1 service/],
+]
+
+describe('the commands of the README', () => {
+  let demo: ChildProcess
+  let welcome = ''
+  const ports = { proxy: 0, admin: 0 }
+
+  beforeAll(async () => {
+    ports.proxy = await closedPort()
+    ports.admin = await closedPort()
+    const env = {
+      ...process.env,
+      TURNOUT_DEMO_PORT: String(ports.proxy),
+      TURNOUT_DEMO_ADMIN_PORT: String(ports.admin),
+    }
+    demo = spawn(process.execPath, ['src/demo/main.ts'], { cwd: ROOT, env })
+    demo.stdout!.on('data', (chunk) => {
+      welcome += chunk
+    })
+    await until('the demo says what to try', () => welcome.includes('Ctrl-C ends it all.'), 25_000)
+  })
+
+  afterAll(async () => {
+    const ended = once(demo, 'exit')
+    demo.kill('SIGKILL')
+    await ended
+  })
+
+  /** A command with the addresses of this demo, since others may have the ports that the README names. */
+  function placed(command: string): string {
+    const [blue] = /blue +1\.0 +http:\/\/(\S+)/.exec(welcome)!.slice(1)
+    return command
+      .replaceAll('localhost:8080', `localhost:${ports.proxy}`)
+      .replaceAll('127.0.0.1:9900', `127.0.0.1:${ports.admin}`)
+      .replaceAll('127.0.0.1:3001', blue)
+      .replaceAll('--config config/canary.yaml', `--config ${freely('config/canary.yaml')}`)
+  }
+
+  /** Starts a command as a shell would that knows `turnout`. */
+  function paste(command: string) {
+    const turnout = `turnout() { ${GO_ON[command] === undefined ? '' : 'exec '}'${process.execPath}' src/main.ts "$@"; }\n`
+    const path = [dirname(process.execPath), process.env['PATH']].join(delimiter)
+    const env = { ...process.env, PATH: path, TURNOUT_ADMIN: `http://127.0.0.1:${ports.admin}` }
+    const child = spawn('sh', ['-c', turnout + placed(command)], { cwd: ROOT, env })
+    onTestFinished(() => void child.kill('SIGKILL'))
+    const wrote = { out: '', err: '' }
+    child.stdout.on('data', (chunk) => {
+      wrote.out += chunk
+    })
+    child.stderr.on('data', (chunk) => {
+      wrote.err += chunk
+    })
+    return { child, wrote, ended: once(child, 'close') as Promise<[number | null]> }
+  }
+
+  test.each(commands.filter((command) => NOT_RUN[command] === undefined))('%s', async (command) => {
+    const { child, wrote, ended } = paste(command)
+    const goesOn = GO_ON[command]
+    if (goesOn !== undefined) {
+      await until(`${command} shows ${goesOn}`, () => goesOn.test(wrote.out + wrote.err), 20_000)
+      child.kill('SIGINT')
+    }
+    const [code] = await ended
+    expect(code, wrote.err).toBe(0)
+    expect(wrote.out + wrote.err).not.toBe('')
+    // Curl is content with any answer.
+    expect(wrote.out).not.toMatch(/"code":"/)
+    for (const [which, shows] of SHOWS) if (which.test(command)) expect(wrote.out).toMatch(shows)
+  })
+
+  test('what is listed here as special is in the README', () => {
+    expect(commands).toEqual(expect.arrayContaining([...Object.keys(NOT_RUN), ...Object.keys(GO_ON)]))
+    for (const [which] of SHOWS) expect(commands.filter((command) => which.test(command))).not.toEqual([])
+  })
+})
+
+/** A copy of a config on free ports, and with a store that leaves nothing behind. */
+function freely(path: string): string {
+  const copy = join(temporaryFolder(), 'turnout.yaml')
+  const text = readFileSync(join(ROOT, path), 'utf8')
+  writeFileSync(copy, text.replace(/:8080/, ':0').replace(/:9900/, ':0').replace('sqlite:./turnout.db', '"memory:"'))
+  return copy
+}
+
+describe('the snippets of the README', () => {
+  const snippets = blocks.filter(({ info }) => info.startsWith('yaml'))
+  /** Where a snippet of a service is put. */
+  const SERVICE = `services:
+  shop:
+    routes: [{ path: / }]
+    pools:
+      blue: { targets: ["http://127.0.0.1:3001"] }
+      green: { targets: ["http://127.0.0.1:3003"] }
+`
+  test.each(snippets)('$info: $text loads', ({ info, text }) => {
+    const whole = info === 'yaml service' ? SERVICE + text.replace(/^/gm, '    ') : text
+    const loaded = parseSpec(whole, { env: { CI_TOKEN: 'x'.repeat(32) }, source: 'README.md' })
+    expect('faults' in loaded ? loaded.faults.map(printFault) : []).toEqual([])
+  })
+
+  test('there are some of both kinds', () => {
+    expect(new Set(snippets.map(({ info }) => info))).toEqual(new Set(['yaml', 'yaml service']))
+  })
+})
+
+test('the defaults of limits and time-outs are those of the schema', () => {
+  const loaded = parseSpec('services: { s: { routes: [{}], pools: { p: { targets: [] } } } }', { env: {}, source: '' })
+  if ('faults' in loaded) throw new Error(JSON.stringify(loaded.faults))
+  const { limits, timeouts, services } = loaded.spec
+  const rows = /^## Limits and time-outs$([\s\S]*?)^## /m.exec(README)![1].matchAll(/^\| ([^|]*`[^|]*) \| ([^|]*) \|/gm)
+  const listed = [...rows].flatMap(([, names, values]) => {
+    const defaults = values.split(' · ')
+    return [...names.matchAll(/`(\w+)`/g)].map(([, name], index) => [name, defaults[index]])
+  })
+  const texts = Object.entries({ ...limits, ...timeouts, ...services.s.timeouts }).map(([key, value]) => [
+    key,
+    `${value}`,
+  ])
+  expect(Object.fromEntries(listed)).toEqual(Object.fromEntries(texts))
+})
