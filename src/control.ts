@@ -5,7 +5,8 @@
  * Invariants:
  * - A change is answered after the store has it (so it survives `kill -9`) and after every worker routes by it. When it is
  *   refused or the store fails, nothing has changed: the last table goes on serving (fail static).
- * - What can refuse a change (schema, slots, plans) comes before the store, so nothing is stored that cannot be served.
+ * - What can refuse a change (schema, slots, plans, the table itself) comes before the store, so nothing is stored that
+ *   cannot be served.
  * - The store compares the revision. When another process moved it, the change is refused as `stale_revision` and the
  *   document of the other is taken over; so is a commit that was reported as failed and had happened after all.
  * - Health goes first in the queue, and into the tables without waiting for the store (control/saver.ts).
@@ -44,6 +45,8 @@ export interface ControlDeps {
   /** One service by the schema, with its defaults: for what comes out of a merge patch. */
   readonly complete: ChangeTools['complete']
   plan(name: string, spec: ServiceSpec): ServicePlan
+  /** Builds the table that the delta leads to, as every worker will; throws what would end a worker. */
+  build(delta: TableDelta): void
   /** Brings a delta into every worker and stores the epoch. Never rejects: a worker that does not answer is replaced. */
   commitTables(delta: TableDelta): Promise<void>
   readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
@@ -171,7 +174,9 @@ class Writer implements RunningControl {
         const spec = own(next.services, name)
         return [name, spec ? { plan: this.#deps.plan(name, spec), status: next.status[name] } : null] as const
       })
-      return { next, delta: { epoch: next.epoch, revision, services: Object.fromEntries(entries) } }
+      const delta = { epoch: next.epoch, revision, services: Object.fromEntries(entries) }
+      this.#deps.build(delta)
+      return { next, delta }
     } catch (error) {
       this.#slots.settle(present.status)
       throw error

@@ -10,7 +10,7 @@ import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
-import pino, { type Logger } from 'pino'
+import type { Logger } from 'pino'
 import { type Explain, explanationOf, requestView } from './admin/explain.ts'
 import { type Admin, createAdmin } from './admin/server.ts'
 import type { ChangeResult } from './change.ts'
@@ -31,6 +31,7 @@ import type { ListenerPlan } from './dataplane/messages.ts'
 import { CookieSigner } from './dataplane/own-cookie.ts'
 import { type ConfigFile, createFile } from './file.ts'
 import { createHealth } from './health/health.ts'
+import { openAccessLog, openLog } from './log.ts'
 import { createExposition } from './metrics/exposition.ts'
 import { allocateSharedMemory, CELL, FIELD, type SharedMemory, sumField } from './metrics/layout.ts'
 import { createTrafficWindow } from './metrics/window.ts'
@@ -39,10 +40,8 @@ import type { Store } from './store/store.ts'
 import { applyDelta, emptyTable } from './table/build.ts'
 import { decide } from './table/decide.ts'
 import type { Draw, Table } from './table/types.ts'
+import { VERSION } from './version.ts'
 import { Workers, type WorkersOptions } from './workers.ts'
-
-/** Bytes of log that may wait for a slow reader of our output before lines are dropped. */
-const LOG_BYTES_MAX = 16_777_216
 
 export interface ServeOptions {
   /** What to serve; its services are applied as the config file would be. */
@@ -68,9 +67,6 @@ export interface Running {
   /** Finishes what is under way, for at most the shutdown time-out, and ends everything. */
   close(): Promise<void>
 }
-
-/** Version of Turnout, from its package. */
-export const VERSION: string = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version
 
 /** Everything that was started, in order; ended in the reverse order. */
 class Endings {
@@ -100,7 +96,7 @@ interface Core {
 /** Starts Turnout. Rejects when the store, an address or a certificate cannot be had; then nothing is left running. */
 export async function serve(options: ServeOptions): Promise<Running> {
   const { spec } = options
-  const log = pino({ level: spec.log.level }, pino.destination({ fd: 2, sync: false, maxLength: LOG_BYTES_MAX }))
+  const log = openLog(spec.log.level)
   const endings = new Endings()
   try {
     const core = await startCore(options, log, endings)
@@ -150,6 +146,7 @@ async function startCore(options: ServeOptions, log: Logger, endings: Endings): 
     onLost: (index, reason) => tellLost(index, reason),
   })
   let table = emptyTable()
+  let next = table
   const control = await createControl({
     store,
     clock: systemClock,
@@ -157,9 +154,12 @@ async function startCore(options: ServeOptions, log: Logger, endings: Endings): 
     validate: checkServices,
     complete: validateService,
     plan: planService,
+    build(delta) {
+      next = applyDelta(table, delta)
+    },
     async commitTables(delta) {
       await workers.commit(delta)
-      table = applyDelta(table, delta)
+      table = next
     },
     log,
   })
@@ -240,13 +240,6 @@ function createExplain({ memory, cookieKeys, table }: Core): Explain {
     const view = requestView(input, (name, value) => signer.verify(name, value))
     return explanationOf(decide(view, present, load, draw, systemClock.nowMs()), present)
   }
-}
-
-/** Writes batches of log lines to standard output without waiting for its reader; what does not fit is dropped. */
-function openAccessLog(log: Logger): (lines: string) => void {
-  const destination = pino.destination({ fd: 1, sync: false, maxLength: LOG_BYTES_MAX })
-  destination.on('error', (err: Error) => log.warn({ err }, 'the access log cannot be written'))
-  return (lines) => destination.write(lines)
 }
 
 /** What explain draws: it looks at the next turn without taking it. */

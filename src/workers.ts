@@ -198,8 +198,14 @@ export class Workers {
   #checkHeartbeats(): void {
     const nowMs = this.#options.clock.monotonicMs()
     for (const seat of this.#seats) {
+      if (!seat.listening) {
+        if (nowMs - seat.startedMs <= START_MS) continue
+        seat.startedMs = nowMs
+        void this.#replace(seat, 'did not start in time')
+        continue
+      }
       const beat = Atomics.load(this.#options.memory.cells, CELL.heartbeat + seat.index)
-      if (beat !== seat.beat || !seat.listening) {
+      if (beat !== seat.beat) {
         seat.beat = beat
         seat.beatAtMs = nowMs
       } else if (nowMs - seat.beatAtMs > HEARTBEAT_MS) {

@@ -202,7 +202,10 @@ function targetUrl(targets: readonly string[], change: Extract<Change, { kind: '
   const found = targets.filter((url) => namesOf(url).includes(wanted))
   if (found.length === 1) return found[0]
   const where = `in pool ${change.pool} of ${change.service}`
-  if (found.length === 0) throw new TurnoutError('not_found', `There is no target ${change.target} ${where}.`)
+  if (found.length === 0) {
+    const example = targets.length > 0 ? ` (one that is there: ${namesOf(targets[0])[1]})` : ''
+    throw new TurnoutError('not_found', `There is no target ${change.target} ${where}${example}.`)
+  }
   throw new TurnoutError('conflict', `${change.target} names ${found.join(' and ')} ${where}; give the whole URL.`)
 }
 

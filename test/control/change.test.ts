@@ -116,6 +116,24 @@ describe('a change', () => {
     expect(await make(put())).toMatchObject({ revision: 1 })
   })
 
+  test('that no table can be built from is refused before it is stored, and changes nothing', async () => {
+    let broken = false
+    const { control, make, deltas, store } = await startControl({
+      build() {
+        if (broken) throw new Error('cannot be built')
+      },
+    })
+    await make(put())
+    broken = true
+    await expect(make(split(1, 1))).rejects.toThrow('cannot be built')
+    expect(control.snapshot().revision).toBe(1)
+    expect((await store.load())?.revision).toBe(1)
+    broken = false
+    const { revision } = await make(split(1, 1))
+    expect(revision).toBe(2)
+    expect(deltas.at(-1)?.epoch).toBe(control.snapshot().epoch)
+  })
+
   test('is told to listeners and stands in the audit with who made it', async () => {
     const { control, make, store } = await startControl()
     const seen: string[] = []

@@ -129,6 +129,7 @@ export async function startControl(given: Partial<ControlDeps> = {}) {
     validate: checkServices,
     complete: validateService,
     plan: planService,
+    build() {},
     async commitTables(delta) {
       expect(workers.busy, 'one table at a time').toBe(0)
       workers.busy++

@@ -1,0 +1,89 @@
+/** A target that answers before it has the whole request: the answer arrives, and nothing of the upload becomes a request. */
+import { connect } from 'node:net'
+import { expect, test } from 'vitest'
+import { service, startProxy } from '../helpers/proxy.ts'
+import { startRaw } from '../helpers/upstream.ts'
+
+const REFUSAL = 'HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno'
+const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
+const BYTES = 4_000_000
+/** What an attacker would have in the body, so that a proxy that loses its place sends it on. */
+const PIECE = 'GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n'.padEnd(100, 'x')
+const proxyTo = (target: { readonly url: string }) =>
+  startProxy({ services: { shop: service({ blue: [target.url] }) } })
+
+/** Uploads `BYTES` bytes of pieces, as fast as they are taken, until all is sent or the connection ends; gives the answer. */
+function upload(port: number, head: string): Promise<string> {
+  return new Promise((resolve) => {
+    let text = ''
+    let sent = 0
+    const socket = connect({ port, host: '127.0.0.1', noDelay: true })
+    const more = () => {
+      while (sent < BYTES && !socket.destroyed && socket.writable) {
+        sent += PIECE.length * 100
+        if (!socket.write(PIECE.repeat(100))) return
+      }
+    }
+    socket.on('connect', () => {
+      socket.write(head)
+      more()
+    })
+    socket.on('drain', more)
+    socket.on('data', (bytes) => {
+      text += bytes
+    })
+    socket.on('error', () => {})
+    socket.on('end', () => socket.end())
+    socket.on('close', () => resolve(text))
+  })
+}
+
+const POST = `POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: ${BYTES}\r\n\r\n`
+
+test('an answer with close in the middle of an upload is delivered', { timeout: 60_000 }, async () => {
+  const target = await startRaw((socket, text) => {
+    if (text.length < 50_000 || socket.writableEnded) return
+    socket.end(REFUSAL)
+  })
+  const proxy = await proxyTo(target)
+  for (let i = 0; i < 10; i++) {
+    const text = await upload(proxy.port, POST)
+    expect(text).toMatch(/^HTTP\/1\.1 413 Content Too Large\r\n[\s\S]*\r\n\r\nno$/)
+  }
+  expect(
+    target
+      .received()
+      .join('')
+      .match(/^POST \/up/gm)?.length,
+  ).toBe(10)
+})
+
+test('so is one whose target is gone at once, with the upload unread', { timeout: 60_000 }, async () => {
+  const target = await startRaw((socket) => {
+    if (socket.writableEnded) return
+    socket.pause()
+    socket.end(REFUSAL, () => socket.destroy())
+  })
+  const proxy = await proxyTo(target)
+  for (let i = 0; i < 10; i++) {
+    const text = await upload(proxy.port, POST)
+    expect(text).toMatch(/^HTTP\/1\.1 413 Content Too Large\r\n[\s\S]*\r\n\r\nno$/)
+  }
+})
+
+test('the connection to a target that answered early carries no other request', { timeout: 60_000 }, async () => {
+  const answered = new Set<number>()
+  const target = await startRaw((socket, text, index) => {
+    if (answered.has(index) || text.length < 1_000) return
+    answered.add(index)
+    socket.write(OK)
+  })
+  const proxy = await proxyTo(target)
+  const text = await upload(proxy.port, POST.replace('Host: a', 'Host: a\r\nConnection: close'))
+  expect(text).toMatch(/^HTTP\/1\.1 200 OK\r\n[\s\S]*\r\n\r\nok$/)
+  const [received] = target.received()
+  expect(received.indexOf('\r\n\r\n')).toBeGreaterThan(0)
+  expect(received.match(/^POST \/up/gm)?.length).toBe(1)
+  expect(received.length - received.indexOf('\r\n\r\n') - 4).toBeLessThanOrEqual(BYTES)
+  expect(received.slice(received.indexOf('\r\n\r\n') + 4).startsWith(PIECE)).toBe(true)
+})
