@@ -1,4 +1,7 @@
-/** The help texts, made from the verbs themselves, and the verb that was probably meant. */
+/**
+ * The help texts, made from the verbs themselves, and the verb that was probably meant. `serve` has its help here too, though
+ * it runs in main.ts, so that all help looks the same.
+ */
 import { ADMIN_DEFAULT } from './admin.ts'
 import type { Verb } from './verb.ts'
 

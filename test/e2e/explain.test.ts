@@ -85,8 +85,8 @@ test('explain agrees with what happens to 200 random requests, down to the targe
       target: targets[sighting.name],
       setsCookie: cookieOf(answer) !== undefined,
     }
-    const { service: name, pool, release, target, setsCookie } = said
-    expect({ what, ...happened }).toEqual({ what, service: name, pool, release, target, setsCookie })
+    const { service: name, pool, release, target, setsCookie, why } = said
+    expect({ what, why, ...happened }).toEqual({ what, why, service: name, pool, release, target, setsCookie })
   }
   expect([...seen].sort()).toEqual(['bucket', 'no_route', 'picker', 'pin', 'rule'])
 })
