@@ -49,7 +49,8 @@ export class AccessLog {
   wanted(): boolean {
     if (this.#sample === 0) return false
     this.#credit += this.#sample
-    if (this.#credit < 1) return false
+    // Ten times 0.1 is a little less than 1 in floating point.
+    if (this.#credit < 0.999_999_999) return false
     this.#credit -= 1
     return true
   }

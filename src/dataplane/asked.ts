@@ -29,6 +29,7 @@ export class Asked {
   mayStay = false
   /** `Set-Cookie` and debug lines for the answer, with CRLFs. */
   answerLines = ''
+  #debugs = false
   #requestLine = ''
   #lines = ''
   #bodyLine = ''
@@ -61,6 +62,8 @@ export class Asked {
     if (head.upgrade !== '') this.#bodyLine = 'Connection: Upgrade\r\nUpgrade: ' + head.upgrade + '\r\n'
     else this.#bodyLine = framingLine(head.chunked, head.contentLength)
     if (head.expectContinue && !whole) this.#bodyLine += 'Expect: 100-continue\r\n'
+    // From a trusted address one may ask for the debug headers; from anybody else the field is dropped unread.
+    this.#debugs = client.trusted && plane.view.header('x-turnout-debug') !== undefined
     this.writeAnswerLines(plane, decision)
   }
 
@@ -72,7 +75,7 @@ export class Asked {
       const { cookie, attributes } = service.sticky
       lines = 'Set-Cookie: ' + cookie + '=' + plane.signer.sign(cookie, decision.setCookie) + attributes + '\r\n'
     }
-    if (service.debugHeaders) lines += poolLines(service, decision.pool!)
+    if (service.debugHeaders || this.#debugs) lines += poolLines(service, decision.pool!)
     this.answerLines = lines
   }
 

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest'
 import { ask, BROWSER, see, startSeeing } from '../helpers/ask.ts'
 import { call, service, startProxy } from '../helpers/proxy.ts'
-import { startUpstream } from '../helpers/upstream.ts'
+import { startNamed, startUpstream } from '../helpers/upstream.ts'
 
 test('the target is told service, pool and release of the choice, and the release changes with a switch', async () => {
   const [blue, green] = [await startSeeing('blue'), await startSeeing('green')]
@@ -96,4 +96,15 @@ test('a trace is passed on as it came, or begun', async () => {
   expect((await see(proxy.port, { headers: { traceparent } })).headers['traceparent']).toEqual([traceparent])
   const begun = (await see(proxy.port)).headers['traceparent']
   expect(begun).toEqual([expect.stringMatching(/^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/)])
+})
+
+test('a request from a trusted address may ask for the debug headers, and nobody else', async () => {
+  const blue = await startNamed('blue')
+  const services = { shop: service({ blue: [blue.url] }) }
+  const trusting = await startProxy({ services, trustedProxies: ['127.0.0.0/8'] })
+  const wary = await startProxy({ services })
+  const headers = { 'x-turnout-debug': '1' }
+  expect((await ask(trusting.port, { headers })).headers['x-turnout-pool']).toBe('blue')
+  expect((await ask(trusting.port, {})).headers['x-turnout-pool']).toBeUndefined()
+  expect((await ask(wary.port, { headers })).headers['x-turnout-pool']).toBeUndefined()
 })
