@@ -87,6 +87,7 @@ export class Asked {
   /** Lets go of the strings, so that an idle connection keeps none of them alive. */
   forget(): void {
     this.headText = ''
+    this.requestId = ''
     this.answerLines = ''
     this.#requestLine = ''
     this.#lines = ''

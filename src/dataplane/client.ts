@@ -17,6 +17,7 @@ import { Exchange } from './exchange.ts'
 import { errorAnswer } from './forward.ts'
 import type { Plane } from './plane.ts'
 import { adoptSocket, takenBytes } from './socket.ts'
+import { flat } from './syntax.ts'
 import { forwardedLines } from './trust.ts'
 import type { Tunnel } from './tunnel.ts'
 
@@ -54,9 +55,8 @@ export class Client {
   constructor(plane: Plane, accepted: Socket, tls: boolean) {
     this.plane = plane
     this.tls = tls
-    const address = accepted.remoteAddress ?? ''
-    this.#address = address
-    this.peer = address.startsWith('::ffff:') ? address.slice(7) : address
+    this.#address = accepted.remoteAddress ?? ''
+    this.peer = this.#address.startsWith('::ffff:') ? this.#address.slice(7) : this.#address
     this.trusted = plane.trusted.has(this.peer)
     this.deadlineMs = plane.nowMs + plane.timeouts.headMs
     this.#exchange = new Exchange(this)
@@ -77,7 +77,7 @@ export class Client {
   forwardedLines(authority: string): string {
     if (this.#forwarded === '' || this.#forwardedHost !== authority) {
       this.#forwardedHost = authority
-      this.#forwarded = forwardedLines(this.peer, this.tls, authority)
+      this.#forwarded = flat(forwardedLines(this.peer, this.tls, authority))
     }
     return this.#forwarded
   }

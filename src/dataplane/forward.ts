@@ -12,7 +12,7 @@ import { copyAllBut, KIND } from './fields.ts'
 import type { Plane } from './plane.ts'
 import type { RequestHead } from './request-head.ts'
 import type { ResponseHead } from './response-head.ts'
-import { TOKEN } from './syntax.ts'
+import { flat, TOKEN } from './syntax.ts'
 import { extendedLines } from './trust.ts'
 
 const HOP_BY_HOP = [
@@ -83,17 +83,19 @@ export function requestLines(
 /** RFC 9110 7.6.3: the version is that of the message received. */
 const viaLine = (minor: number) => (minor === 1 ? 'Via: 1.1 turnout\r\n' : 'Via: 1.0 turnout\r\n')
 
+/** The lines of each pool, made once for each table that has it. */
+const linesByPool = new WeakMap<PoolTable, string>()
+
 /** Which version was chosen, towards the target. */
 export function poolLines(service: ServiceTable, pool: PoolTable): string {
-  return (
-    'X-Turnout-Service: ' +
-    service.name +
-    '\r\nX-Turnout-Pool: ' +
-    pool.name +
-    '\r\nX-Turnout-Release: ' +
-    service.release +
-    '\r\n'
-  )
+  let lines = linesByPool.get(pool)
+  if (lines === undefined) {
+    lines = flat(
+      `X-Turnout-Service: ${service.name}\r\nX-Turnout-Pool: ${pool.name}\r\nX-Turnout-Release: ${service.release}\r\n`,
+    )
+    linesByPool.set(pool, lines)
+  }
+  return lines
 }
 
 /** `Content-Length` or `Transfer-Encoding` as a line, or nothing. */

@@ -68,10 +68,12 @@ export const WORKER_FIELDS = 64
 /** Index of the histogram bucket of a duration. Bucket 0 holds everything below 62.5 µs. */
 export function bucketOf(ms: number): number {
   if (!(ms >= 0.0625)) return 0
-  const octave = Math.floor(Math.log2(ms))
-  const within = Math.floor((ms / 2 ** octave - 1) * BUCKETS_PER_OCTAVE)
-  const index = (octave - OCTAVE_FIRST) * BUCKETS_PER_OCTAVE + within + 1
-  return index >= BUCKETS ? BUCKETS - 1 : index
+  if (ms >= 131_072) return BUCKETS - 1
+  // In units of 2^-6 ms, four to the first octave, the position of the highest bit is the octave and the next two bits are the
+  // place within it; so no logarithm is taken for a request.
+  const units = Math.floor(ms * 64)
+  const octave = 31 - Math.clz32(units) - 2
+  return octave * BUCKETS_PER_OCTAVE + ((units >>> octave) & 3) + 1
 }
 
 /** Upper bound in ms of a histogram bucket; Infinity for the last. */
