@@ -106,6 +106,8 @@ export class ResponseHead {
     if (connection.length > CONNECTION_LENGTH_MAX) return false
     // RFC 9112 6.1: a coding in HTTP/1.0, or beside a length, is faulty framing.
     if (this.chunked && (this.contentLength >= 0 || this.minor === 0)) return false
+    // RFC 9110 8.6: an interim response has no content; one that announces some is read in two ways.
+    if (this.status < 200 && (this.chunked || this.contentLength > 0)) return false
     this.#connection(connection)
     return true
   }

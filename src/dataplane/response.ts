@@ -10,7 +10,7 @@ import type { Asked } from './asked.ts'
 import { BodyReader } from './body.ts'
 import type { Client } from './client.ts'
 import { connectionLine, framingLine, responseLines } from './forward.ts'
-import type { Plane } from './plane.ts'
+import { type Plane, READ_BYTES } from './plane.ts'
 import { lastChunk, relayBody } from './relay.ts'
 import { PREFIX, type ResponseHead } from './response-head.ts'
 import { cutSocket } from './socket.ts'
@@ -60,9 +60,12 @@ export class Response {
     this.#closes = false
   }
 
-  /** Whether the connection to the target may carry another request, now that the response is complete. */
+  /**
+   * Whether the connection to the target may carry another request, now that the response is complete. A read that was full
+   * may have left bytes behind that belong to nobody, so nothing is asked on it.
+   */
   isReusable(length: number): boolean {
-    return this.#upstreamKeepAlive && this.#at >= length
+    return this.#upstreamKeepAlive && this.#at >= length && length < READ_BYTES
   }
 
   /** Takes `buffer[0, length)` from the target. `requestSent` says whether all of the request was written by now. */

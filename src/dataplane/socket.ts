@@ -39,8 +39,36 @@ export function openSocket(
     const servername = net.isIP(host) ? '' : host
     return readByEvents(tls.connect({ host, port, servername, ALPNProtocols: ['http/1.1'] }), onBytes)
   }
-  if (shared === null) return readByEvents(net.connect({ host, port, noDelay: true, allowHalfOpen: true }), onBytes)
-  return net.connect({ host, port, noDelay: true, allowHalfOpen: true, onread: onread(shared, onBytes) })
+  const options = { host, port, noDelay: true, allowHalfOpen: true }
+  if (shared === null) return outliveWrites(readByEvents(net.connect(options), onBytes))
+  return outliveWrites(net.connect({ ...options, onread: onread(shared, onBytes) }))
+}
+
+interface WithStates {
+  readonly _readableState?: { autoDestroy: boolean; errored: Error | null }
+  readonly _writableState?: { autoDestroy: boolean }
+}
+
+/**
+ * Node destroys a socket at its first failed write, and with it what was received and not read yet: the answer of a target
+ * that refused an upload and closed. net.Socket forces this option on, so it is taken off where Node lets us.
+ */
+function outliveWrites(socket: net.Socket): net.Socket {
+  const { _readableState: readable, _writableState: writable } = socket as unknown as WithStates
+  if (readable && writable) {
+    readable.autoDestroy = false
+    writable.autoDestroy = false
+  }
+  return socket
+}
+
+/** Whether a socket that has just told an error can still be read, because only a write has failed. */
+export function outlived(socket: net.Socket): boolean {
+  const { _readableState: readable } = socket as unknown as WithStates
+  if (socket.destroyed || !readable) return false
+  // Else it would not tell its end.
+  readable.errored = null
+  return true
 }
 
 function onread(buffer: Buffer, onBytes: OnBytes): net.OnReadOpts {

@@ -36,6 +36,7 @@ export class Tunnel implements UpstreamUser {
     dispatch.count(FIELD.tunnels)
     dispatch.count(FIELD.tunnelsOpened)
     upstream.user = this
+    upstream.isTunnel = true
     this.#touch()
   }
 

@@ -6,7 +6,7 @@
  */
 import type { Socket } from 'node:net'
 import { FIELD } from '../metrics/layout.ts'
-import { openSocket } from './socket.ts'
+import { openSocket, outlived } from './socket.ts'
 import type { UpstreamPool } from './upstream-pool.ts'
 
 /** Whoever the connection belongs to: an exchange, or the tunnel that it became. */
@@ -33,6 +33,10 @@ export class UpstreamConnection {
   partial = ''
   /** Exchanges that were carried before the present one. */
   uses = 0
+  /** Whether it has become a tunnel, which has nothing more to read once it cannot write. */
+  isTunnel = false
+  /** The target takes no more bytes; what it said before that is still read. */
+  #deaf = false
   #gone = false
 
   constructor(pool: UpstreamPool, user: UpstreamUser) {
@@ -55,9 +59,14 @@ export class UpstreamConnection {
     this.socket.on('drain', () => this.user?.onUpstreamDrain())
     this.socket.on('end', () => {
       if (this.user === null) this.destroy()
+      // After a failed write, what looks like a FIN is what a reset has left of the connection.
+      else if (this.#deaf) this.#close()
       else this.user.onUpstreamEnd()
     })
-    this.socket.on('error', () => this.#close())
+    this.socket.on('error', () => {
+      this.#deaf = this.user !== null && !this.isTunnel && outlived(this.socket)
+      if (!this.#deaf) this.#close()
+    })
     this.socket.on('close', () => this.#close())
   }
 
@@ -66,8 +75,12 @@ export class UpstreamConnection {
     this.user = null
     this.partial = ''
     this.uses++
-    if (reusable && !this.#gone && !this.socket.destroyed) this.pool.giveBack(this)
-    else this.destroy()
+    if (!reusable || this.#gone || this.#deaf || this.socket.destroyed) return this.destroy()
+    if (!this.pool.target.tls) return this.pool.giveBack(this)
+    // What came in one flight of records is told piece by piece: wait for the rest of it before the next request.
+    setImmediate(() => {
+      if (!this.#gone) this.pool.giveBack(this)
+    })
   }
 
   /** Closes it at once, without telling its exchange. */

@@ -114,6 +114,22 @@ describe('bytes that belong to no request', () => {
     expect(target.received().map(pathsOf)).toEqual([['/first'], ['/second']])
   })
 
+  test('behind a response that fills our reads to the last byte reach nobody', async () => {
+    let size = 0
+    const target = await startRaw((socket, text) => {
+      if (text.includes('/next')) socket.write(OK)
+      else socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${size}\r\n\r\n${'x'.repeat(size)}${POISON}`)
+    })
+    const proxy = await proxyTo(target)
+    for (let i = 0; i < 150; i++) {
+      const total = 65_536 * (1 + (i % 8))
+      size = total - `HTTP/1.1 200 OK\r\nContent-Length: ${total}\r\n\r\n`.length
+      const { text } = await rawRequest(proxy.port, get() + last('/next'))
+      expect(text).not.toContain('poison')
+      expect(text).toMatch(/\r\n\r\nok$/)
+    }
+  })
+
   test('on an idle connection end it', async () => {
     let closed = 0
     const sockets: { write(text: string): void }[] = []

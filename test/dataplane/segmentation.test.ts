@@ -3,6 +3,10 @@
  * bytes, and for every corpus message over real sockets, whole, in two pieces and byte by byte.
  */
 import { describe, expect, test } from 'vitest'
+import { ERRORS } from '../../src/errors.ts'
+import { service, startProxy } from '../helpers/proxy.ts'
+import { rawRequest } from '../helpers/raw.ts'
+import { type RawUpstream, startRaw } from '../helpers/upstream.ts'
 import { REQUESTS, RESPONSES } from './codec/corpus.ts'
 import { everyCut, type Reading, readRequests, readResponses } from './codec/reading.ts'
 
@@ -42,3 +46,56 @@ describe('a response gets the same verdict however it is cut', () => {
     expect(final?.body === 'ok').toBe(valid)
   })
 })
+
+/** Longer messages take too long byte by byte over a socket; they are cut at every place above. */
+const SOCKET_BYTES_MAX = 400
+const BEHIND = 'GET /behind HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'
+
+/** A target that answers a request when it has all of it. */
+function startPatient(): Promise<RawUpstream> {
+  const answered = new Map<number, number>()
+  return startRaw((socket, text, index) => {
+    const whole = readRequests(text).messages.length
+    const before = answered.get(index) ?? 0
+    answered.set(index, whole)
+    socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'.repeat(whole - before))
+  })
+}
+
+/** A text in pieces of these sizes, over and over. */
+function piecesOf(text: string, sizes: readonly number[]): string[] {
+  const pieces: string[] = []
+  for (let at = 0, i = 0; at < text.length; at += sizes[i++ % sizes.length]) {
+    pieces.push(text.slice(at, at + sizes[i % sizes.length]))
+  }
+  return pieces
+}
+
+test.each([
+  ['single bytes', [1]],
+  ['pieces of two and three bytes', [2, 3]],
+  ['pieces of thirteen bytes and one', [13, 1]],
+] as const)(
+  'over a connection, in %s, every request gets the same answer',
+  { timeout: 120_000 },
+  async (_name, sizes) => {
+    const target = await startPatient()
+    const proxy = await startProxy({ services: { shop: service({ blue: [target.url] }) } })
+    const short = REQUESTS.filter(({ bytes }) => bytes.length <= SOCKET_BYTES_MAX)
+    const verdict = async ({ name, bytes, error }: (typeof REQUESTS)[number]) => {
+      const { text, end } = await rawRequest(proxy.port, piecesOf(bytes + BEHIND, sizes), { limitMs: 30_000 })
+      const statuses = [...new Set([...text.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map((match) => Number(match[1])))]
+      expect({ name, statuses, end }).toEqual({
+        name,
+        statuses: [error === null ? 200 : ERRORS[error].status],
+        end: 'closed',
+      })
+    }
+    for (let i = 0; i < short.length; i += 16) await Promise.all(short.slice(i, i + 16).map(verdict))
+    const arrived = target.received().flatMap((text) => readRequests(text).messages.map(({ start }) => start))
+    const expected = short
+      .filter(({ error }) => error === null)
+      .flatMap(({ bytes }) => readRequests(bytes + BEHIND).messages)
+    expect(arrived.length).toBe(expected.length)
+  },
+)

@@ -384,6 +384,15 @@ wrong(
   'HTTP/1.1 103 Early Hints\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok',
 )
 
+wrong(
+  'an interim response that announces chunks',
+  `HTTP/1.1 103 Early Hints\r\nTransfer-Encoding: chunked\r\n\r\n${ok('Content-Length: 2', 'ok')}`,
+)
+wrong(
+  'an interim response that announces a length',
+  `HTTP/1.1 103 Early Hints\r\nContent-Length: 2\r\n\r\n${ok('Content-Length: 2', 'ok')}`,
+)
+
 right('a counted body', ok('Content-Length: 2', 'ok'))
 right('chunks', ok('Transfer-Encoding: chunked', '1\r\no\r\n1;a="b"\r\nk\r\n0\r\n\r\n'))
 right('chunks with trailers', ok('Transfer-Encoding: Chunked', '2\r\nok\r\n0\r\nX-A: b\r\n\r\n'))

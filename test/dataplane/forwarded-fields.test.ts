@@ -1,0 +1,70 @@
+/** Whom we believe about the client, and what the target is told of it: at the level of fields. Over sockets: test/e2e. */
+import { describe, expect, test } from 'vitest'
+import { Fields } from '../../src/dataplane/fields.ts'
+import { extendedLines, forwardedLines, TrustedProxies } from '../../src/dataplane/trust.ts'
+
+const fieldsOf = (...lines: string[]) => {
+  const fields = new Fields(64)
+  expect(fields.read(`${lines.map((line) => `${line}\r\n`).join('')}\r\n`, 0)).toBeGreaterThan(0)
+  return fields
+}
+
+describe('the client behind trusted proxies', () => {
+  const trusted = new TrustedProxies(['10.0.0.0/8', '192.168.1.1', 'fd00::/8'])
+
+  test.each([
+    ['none', [], '10.0.0.1'],
+    ['one', ['X-Forwarded-For: 1.2.3.4'], '1.2.3.4'],
+    ['the rightmost that is no proxy', ['X-Forwarded-For: 6.6.6.6, 1.2.3.4, 10.9.9.9'], '1.2.3.4'],
+    [
+      'over several fields',
+      ['X-Forwarded-For: 6.6.6.6', 'X-Forwarded-For: 1.2.3.4', 'x-forwarded-for: 10.2.3.4'],
+      '1.2.3.4',
+    ],
+    ['all proxies: the first', ['X-Forwarded-For: 10.1.1.1, 10.2.2.2'], '10.1.1.1'],
+    ['with a port', ['X-Forwarded-For: 1.2.3.4:5678'], '1.2.3.4'],
+    ['IPv6', ['X-Forwarded-For: 2001:db8::1, fd00::2'], '2001:db8::1'],
+    ['IPv6 in brackets with a port', ['X-Forwarded-For: [2001:db8::1]:80'], '2001:db8::1'],
+    ['no address: the last known', ['X-Forwarded-For: 1.2.3.4, unknown, 10.2.2.2'], '10.2.2.2'],
+    ['an empty element: the last known', ['X-Forwarded-For: 1.2.3.4, , 10.2.2.2'], '10.2.2.2'],
+    ['broken brackets', ['X-Forwarded-For: [::1'], '10.0.0.1'],
+    ['a chain without end: nobody', [`X-Forwarded-For: ${'1.2.3.4,'.repeat(40)}1.2.3.4`], '10.0.0.1'],
+  ])('%s', (_name, lines, expected) => {
+    expect(trusted.clientOf(fieldsOf(...lines), '10.0.0.1')).toBe(expected)
+  })
+
+  test('nobody is trusted unless told', () => {
+    expect(new TrustedProxies([]).has('127.0.0.1')).toBe(false)
+    expect(trusted.has('10.255.0.1')).toBe(true)
+    expect(trusted.has('11.0.0.1')).toBe(false)
+    expect(trusted.has('no address')).toBe(false)
+  })
+})
+
+test('a connection tells its own facts', () => {
+  expect(forwardedLines('1.2.3.4', false, 'a:80')).toBe(
+    'X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: a:80\r\n' +
+      'Forwarded: for=1.2.3.4;host="a:80";proto=http\r\n',
+  )
+  expect(forwardedLines('2001:db8::1', true, '')).toBe(
+    'X-Forwarded-For: 2001:db8::1\r\nX-Forwarded-Proto: https\r\nForwarded: for="[2001:db8::1]";proto=https\r\n',
+  )
+})
+
+test('what a trusted proxy says is extended', () => {
+  const fields = fieldsOf(
+    'X-Forwarded-For: 6.6.6.6',
+    'X-Forwarded-For: 1.2.3.4',
+    'X-Forwarded-Proto: https',
+    'X-Forwarded-Host: shop.example',
+    'Forwarded: for=1.2.3.4',
+  )
+  expect(extendedLines(fields, '10.0.0.1', false, 'a')).toBe(
+    'X-Forwarded-For: 6.6.6.6, 1.2.3.4, 10.0.0.1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: shop.example\r\n' +
+      'Forwarded: for=1.2.3.4, for=10.0.0.1;host="a";proto=http\r\n',
+  )
+})
+
+test('what it does not say is what the connection shows', () => {
+  expect(extendedLines(fieldsOf(), '10.0.0.1', true, 'a')).toBe(forwardedLines('10.0.0.1', true, 'a'))
+})
