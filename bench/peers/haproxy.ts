@@ -42,6 +42,11 @@ frontend front
   bind 127.0.0.1:${port}
   option forwardfor
   http-request set-header X-Request-Id %[unique-id] unless { req.hdr(x-request-id) -m found }
+  http-request set-var(txn.id) req.hdr(x-request-id)
+  http-response set-header X-Request-Id %[var(txn.id)]
+  http-response add-header Via "1.1 haproxy"
+  http-request add-header Via "1.1 haproxy"
+  http-request set-header Forwarded for=%[src];host=\\"%[req.hdr(host)]\\";proto=http
   http-request set-header X-Forwarded-Proto http
   http-request set-header X-Forwarded-Host %[req.hdr(host)]
   use_backend green if { req.hdr(x-internal) -m str 1 }

@@ -59,6 +59,10 @@ http {
       proxy_set_header X-Forwarded-For $remote_addr;
       proxy_set_header X-Forwarded-Proto $scheme;
       proxy_set_header X-Forwarded-Host $http_host;
+      proxy_set_header Forwarded 'for=$remote_addr;host="$http_host";proto=$scheme';
+      proxy_set_header Via '1.1 nginx';
+      add_header X-Request-Id $id always;
+      add_header Via '1.1 nginx' always;
       proxy_request_buffering off;
       proxy_buffers 16 32k;
       proxy_max_temp_file_size 0;
