@@ -129,7 +129,7 @@ function method(options: Options, load: string): string {
   return [
     `${place} ${CONNECTIONS} keep-alive connections by ${load}; ${options.rounds} rounds of ${options.seconds} s each after`,
     `a warm-up as long; the proxies take turns. All do the same job: two pools ${100 - GREEN_PERCENT} : ${GREEN_PERCENT} by weight, a header`,
-    'rule, request id, X-Forwarded-For, -Proto and -Host, keep-alive to the targets, no access log, one worker with one',
+    'rule, request id, X-Forwarded-For, -Proto, -Host (nginx, HAProxy and Turnout also Forwarded and Via, and the id to the client), keep-alive to the targets, no access log, one worker with one',
     'thread. Turnout also keeps visitors, counts per target and probes health. Each had passed the checks in',
     'bench/check.ts before it was measured. The targets are one small raw-socket process (bench/upstream.ts).',
   ].join('\n')

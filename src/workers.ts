@@ -54,6 +54,8 @@ export class Workers {
   #full: TableDelta = { epoch: 0, revision: 0, services: {} }
   #ports: readonly number[] | null = null
   #ended = false
+  /** Why a worker could not open its listeners. */
+  #fault: (Error & { code: string }) | null = null
   #wake: (() => void)[] = []
   #stopHeartbeat: (() => void) | null = null
 
@@ -159,8 +161,6 @@ export class Workers {
     }
     this.#wakeAll()
   }
-
-  #fault: (Error & { code: string }) | null = null
 
   #onExit(seat: Seat): void {
     seat.listening = false

@@ -243,10 +243,7 @@ export class BodyReader {
   #finishTrailers(fields: Fields, text: string, behind: number): void {
     for (let i = 0; i < fields.count; i++) {
       // A target may not tell `_` from `-`.
-      const name = text
-        .slice(fields.index[i * 6], fields.index[i * 6 + 1])
-        .toLowerCase()
-        .replaceAll('_', '-')
+      const name = fields.name(i).replaceAll('_', '-')
       if (FORBIDDEN_TRAILERS.has(name) || name.startsWith('x-turnout-')) {
         this.malformed = true
         return

@@ -16,7 +16,7 @@ import { WORKER_FIELD } from '../metrics/layout.ts'
 import { Exchange } from './exchange.ts'
 import { errorAnswer } from './forward.ts'
 import type { Plane } from './plane.ts'
-import { adoptSocket, takenBytes } from './socket.ts'
+import { adoptSocket, keptBytes, takenBytes } from './socket.ts'
 import { flat } from './syntax.ts'
 import { forwardedLines } from './trust.ts'
 import type { Tunnel } from './tunnel.ts'
@@ -105,8 +105,7 @@ export class Client {
   /** Bytes behind the present request wait, and so does the client. */
   keepEarly(buffer: Buffer, at: number, end: number): void {
     if (this.#state !== 'exchange' && this.#state !== 'full') return
-    const copy = Buffer.from(buffer.subarray(at, end))
-    this.#early = this.#early === null ? copy : Buffer.concat([this.#early, copy])
+    this.#early = keptBytes(this.#early, buffer, at, end)
     this.pause()
   }
 

@@ -103,11 +103,10 @@ export class Dispatch {
 
   /** Notes a connection that could not be opened. True when another target may be tried. */
   mayReconnect(): boolean {
-    const { slot } = this.target!
-    this.#plane.count(slot, FIELD.connectErrors)
+    this.count(FIELD.connectErrors)
     this.#exclude()
     if (++this.connects >= CONNECTS_MAX) return false
-    this.#plane.count(slot, FIELD.retriesConnect)
+    this.count(FIELD.retriesConnect)
     return true
   }
 
@@ -115,7 +114,7 @@ export class Dispatch {
   mayRepeat(): boolean {
     if (this.repeats > 0) return false
     this.repeats++
-    this.#plane.count(this.target!.slot, FIELD.retriesStale)
+    this.count(FIELD.retriesStale)
     // A connection that was used before may just have been closed as idle; a fresh one that closes means trouble. There is
     // no third try, so another target is the safer choice for the second, unless visitors are kept on theirs.
     if (this.#isFresh) {

@@ -6,7 +6,7 @@
  * offsets into the text, so unchanged runs of fields are forwarded as whole spans, and nothing is allocated per field.
  * Each field gets a *kind*, found by length first and letters second; kind 0 is a field that we have no business with.
  */
-import { COLON, CR, equalsIgnoreCase, HTAB, LF, SP, TOKEN, VALUE } from './syntax.ts'
+import { COLON, CR, equalsIgnoreCase, HTAB, LF, parseLength, SP, TOKEN, VALUE } from './syntax.ts'
 
 /** Kinds of fields that the proxy reads, rewrites or drops. */
 export const KIND = Object.freeze({
@@ -191,6 +191,16 @@ export class Fields {
     return this.text.slice(this.index[i * STRIDE + 2], this.index[i * STRIDE + 3])
   }
 
+  /** Name of field `i`, lower-case. */
+  name(i: number): string {
+    return this.text.slice(this.index[i * STRIDE], this.index[i * STRIDE + 1]).toLowerCase()
+  }
+
+  /** Value of field `i` as a Content-Length, or -1 when it is none: see `parseLength`. */
+  length(i: number): number {
+    return parseLength(this.text, this.index[i * STRIDE + 2], this.index[i * STRIDE + 3])
+  }
+
   /** Whether the name of field `i` is `lower`. */
   isNamed(i: number, lower: string): boolean {
     const start = this.index[i * STRIDE]
@@ -227,7 +237,7 @@ export class Fields {
 
   /** Whether the name of field `i` is in a list as `copyLines` takes it. */
   isListed(i: number, list: string): boolean {
-    const name = this.text.slice(this.index[i * STRIDE], this.index[i * STRIDE + 1]).toLowerCase()
+    const name = this.name(i)
     let at = 0
     for (;;) {
       at = list.indexOf(name, at)

@@ -16,7 +16,6 @@ import {
   CELL,
   FIELD,
   FIELDS,
-  GAUGES,
   laneOffset,
   type SharedMemory,
   SLOTS,
@@ -147,7 +146,7 @@ export class Plane {
     return pool
   }
 
-  /** Closes idle upstream connections that are too old, and forgets pools that have none and are in no table. */
+  /** Closes idle upstream connections that are too old, and forgets pools that have none left. */
   sweepPools(): void {
     for (const [slot, pool] of this.#pools) {
       pool.sweep(this.nowMs)
@@ -170,7 +169,7 @@ export class Plane {
     this.#memory.lanes[this.#lane + field] = value
   }
 
-  /** Counts an answer of our own that no target took part in. */
+  /** Counts an answer of our own that is not the doing of a target. */
   countRejected(code: ErrorCode): void {
     this.countLane(rejectField(code))
   }
@@ -239,15 +238,6 @@ export class Plane {
     if (count === undefined) return
     if (count > 1) this.#addresses.set(address, count - 1)
     else this.#addresses.delete(address)
-  }
-
-  /** Sets this worker's gauges to zero: they cannot be true when it starts. */
-  resetGauges(): void {
-    for (let slot = 0; slot < SLOTS; slot++) {
-      const at = laneOffset(this.index, slot)
-      for (let gauge = 0; gauge < GAUGES; gauge++) if (this.#targets[at + gauge] !== 0) this.#targets[at + gauge] = 0
-    }
-    this.setLane(WORKER_FIELD.clientConnections, 0)
   }
 
   #inFlight(slot: number): number {

@@ -8,6 +8,7 @@ import { BodyReader } from './body.ts'
 import type { Plane } from './plane.ts'
 import { lastChunk, relayBody } from './relay.ts'
 import type { RequestHead } from './request-head.ts'
+import { keptBytes } from './socket.ts'
 
 /** Bodies up to this size that came with their head are kept. */
 const WHOLE_BYTES_MAX = 8_192
@@ -69,8 +70,7 @@ export class RequestBody {
 
   /** Keeps bytes until the target can take them. */
   hold(buffer: Buffer, at: number, end: number): void {
-    const copy = Buffer.from(buffer.subarray(at, end))
-    this.#held = this.#held === null ? copy : Buffer.concat([this.#held, copy])
+    this.#held = keptBytes(this.#held, buffer, at, end)
   }
 
   /** What was kept, which then is no longer. */

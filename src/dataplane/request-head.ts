@@ -9,19 +9,7 @@
  */
 import type { ErrorCode } from '../errors.ts'
 import { Fields, KIND } from './fields.ts'
-import {
-  CR,
-  equalsIgnoreCase,
-  hostEnd,
-  isIgnoringCase,
-  LF,
-  listHas,
-  PROTOCOLS,
-  parseLength,
-  SP,
-  TARGET,
-  TOKEN,
-} from './syntax.ts'
+import { CR, equalsIgnoreCase, hostEnd, isIgnoringCase, LF, listHas, PROTOCOLS, SP, TARGET, TOKEN } from './syntax.ts'
 
 const METHOD_LENGTH_MAX = 32
 /** Characters of all Connection fields together: every field is compared with this list. */
@@ -165,8 +153,7 @@ export class RequestHead {
   }
 
   #length(i: number): boolean {
-    const base = this.fields.index
-    const length = parseLength(this.text, base[i * 6 + 2], base[i * 6 + 3])
+    const length = this.fields.length(i)
     if (length < 0 || this.contentLength >= 0) return this.#refuse('bad_framing') > 0
     this.contentLength = length
     return true

@@ -5,7 +5,7 @@
  * `parse(text)` looks only at complete lines and may be called again with more. Sources: RFC 9112 4, 6.3, 9.3; RFC 9110 15.
  */
 import { Fields, KIND } from './fields.ts'
-import { CR, HTAB, isIgnoringCase, LF, listHas, parseLength, SP, VALUE } from './syntax.ts'
+import { CR, HTAB, isIgnoringCase, LF, listHas, SP, VALUE } from './syntax.ts'
 
 /** What begins otherwise is no response, and is refused before its line has ended. */
 export const PREFIX = 'HTTP/1.'
@@ -83,7 +83,7 @@ export class ResponseHead {
           connection = connection === '' ? fields.value(i) : connection + ',' + fields.value(i)
           break
         case KIND.contentLength: {
-          const length = parseLength(this.text, fields.index[i * 6 + 2], fields.index[i * 6 + 3])
+          const length = fields.length(i)
           if (length < 0 || this.contentLength >= 0) return false
           this.contentLength = length
           break

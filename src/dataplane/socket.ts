@@ -87,6 +87,12 @@ function readByEvents(socket: net.Socket, onBytes: OnBytes): net.Socket {
   return socket
 }
 
+/** Bytes that were kept before, if any, and a copy of `buffer[at, end)` behind them. */
+export function keptBytes(kept: Buffer | null, buffer: Buffer, at: number, end: number): Buffer {
+  const copy = Buffer.from(buffer.subarray(at, end))
+  return kept === null ? copy : Buffer.concat([kept, copy])
+}
+
 /** Ends a connection in a way that nobody takes for a proper end: by RST, or over TLS without its closing alert. */
 export function cutSocket(socket: net.Socket): void {
   if (socket.destroyed || socket instanceof tls.TLSSocket) socket.destroy()

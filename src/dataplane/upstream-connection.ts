@@ -25,14 +25,11 @@ export class UpstreamConnection {
   readonly pool: UpstreamPool
   readonly socket: Socket
   user: UpstreamUser | null
-  connected = false
   idleSinceMs = 0
   /** How long it may be idle; shortened by the target's own hint. */
   keepAliveMs: number
   /** The beginning of a response head that is not complete yet. */
   partial = ''
-  /** Exchanges that were carried before the present one. */
-  uses = 0
   /** Whether it has become a tunnel, which has nothing more to read once it cannot write. */
   isTunnel = false
   /** The target takes no more bytes; what it said before that is still read. */
@@ -51,7 +48,6 @@ export class UpstreamConnection {
       else this.user.onUpstreamBytes(buffer, length)
     })
     this.socket.once(tls ? 'secureConnect' : 'connect', () => {
-      this.connected = true
       plane.count(pool.target.slot, FIELD.connectsOpened)
       if (this.user === null) pool.giveBack(this)
       else this.user.onUpstreamConnected()
@@ -74,7 +70,6 @@ export class UpstreamConnection {
   release(reusable: boolean): void {
     this.user = null
     this.partial = ''
-    this.uses++
     if (!reusable || this.#gone || this.#deaf || this.socket.destroyed) return this.destroy()
     if (!this.pool.target.tls) return this.pool.giveBack(this)
     // What came in one flight of records is told piece by piece: wait for the rest of it before the next request.

@@ -69,7 +69,6 @@ function heapBytes(): number {
 }
 
 async function open(): Promise<void> {
-  plane.resetGauges()
   const ports: number[] = []
   if (start.isFirst && start.reusePort) for (const plan of start.listeners) await checkFree(plan)
   for (const plan of start.listeners) {
