@@ -238,10 +238,26 @@ describe('an answer that breaks off', () => {
     expect((await cut(answer, 'GET / HTTP/1.0\r\n\r\n')).end).toBe('reset')
   })
 
-  test('by a fault within its chunks is cut there', async () => {
-    const { text, end } = await cut(['HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n', 'zz\r\n'])
+  test('by a fault within its chunks is cut there, once a chunk has gone out', async () => {
+    let fault = () => {}
+    const target = await startRaw((socket) => {
+      socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n')
+      fault = () => socket.write('zz\r\n')
+    })
+    const proxy = await proxyTo(target)
+    const watch = (text: string) => {
+      if (text.endsWith('\r\n2\r\nab\r\n')) fault()
+      return false
+    }
+    const { text, end } = await rawRequest(proxy.port, get(), { until: watch })
+    expect(text).toMatch(/^HTTP\/1\.1 200 OK\r\n/)
     expect(text).toMatch(/\r\n2\r\nab\r\n$/)
     expect(end).toBe('closed')
+  })
+
+  test('by a fault within its chunks is a 502 when nothing of it has gone out', async () => {
+    const { text } = await cut(['HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\nzz\r\n'], last())
+    expect(text).toMatch(/^HTTP\/1\.1 502 /)
   })
 })
 
