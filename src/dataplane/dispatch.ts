@@ -7,7 +7,7 @@
  */
 import { FIELD } from '../metrics/layout.ts'
 import { decide } from '../table/decide.ts'
-import type { Decision, ServiceTable, Table, TargetTable } from '../table/types.ts'
+import type { Decision, ServiceTable, TargetTable } from '../table/types.ts'
 import type { Client } from './client.ts'
 import type { Plane } from './plane.ts'
 import type { UpstreamConnection, UpstreamUser } from './upstream-connection.ts'
@@ -26,7 +26,7 @@ export class Dispatch {
   connects = 0
   repeats = 0
   #isFresh = false
-  /** A target that the next decision takes only when its pool has no other that is fit. */
+  /** A target that the next decision takes only when its pool has no other as good. */
   #avoided: TargetTable | null = null
   #moved = false
   #excluded: TargetTable[] | undefined
@@ -65,8 +65,8 @@ export class Dispatch {
     this.address = view.address
     const table = plane.currentTable()
     this.epoch = table.epoch
-    const decision =
-      this.#avoided === null ? this.#decide(table, this.#excluded) : this.#decideAround(table, this.#avoided)
+    const decision = decide(view, table, plane.load, plane.draw, plane.wallMs(), this.#excluded, this.#avoided)
+    this.#avoided = null
     const before = this.target
     if (decision.target === null && before !== null) return false
     this.decision = decision
@@ -75,18 +75,6 @@ export class Dispatch {
     this.target = decision.target
     plane.count(decision.target.slot, FIELD.inFlight)
     return true
-  }
-
-  #decide(table: Table, exclude: readonly TargetTable[] | undefined): Decision {
-    const { view, load, draw } = this.#plane
-    return decide(view, table, load, draw, this.#plane.wallMs(), exclude)
-  }
-
-  #decideAround(table: Table, avoided: TargetTable): Decision {
-    this.#avoided = null
-    const around = this.#decide(table, [...(this.#excluded ?? []), avoided])
-    const isFit = around.target !== null && !around.panic && around.target.pool.name === avoided.pool.name
-    return isFit ? around : this.#decide(table, this.#excluded)
   }
 
   /** An idle connection to the target, unless `fresh` is asked for or none is fit; null to open one. */

@@ -10,7 +10,8 @@
  * all, and not when all are failing: then other pools come first, and `lastResort` only when these have none either.
  *
  * Targets are counted and then the k-th is taken, so nothing is allocated; a pool in which all is well (`plain`) is not
- * even counted. Excluded targets (retries) are compared by URL: the same address would fail again in any pool or table.
+ * even counted. Targets of earlier tries are compared by URL: the same address would fail again in any pool or table.
+ * An excluded one is out; an avoided one only while its pool has another as good, and never in panic.
  */
 import { hashString, mix32 } from './bucket.ts'
 import { failing, targetAdmits } from './eligible.ts'
@@ -24,6 +25,8 @@ export interface Choice {
   readonly draw: Draw
   readonly nowMs: number
   readonly exclude: readonly TargetTable[]
+  /** Taken only when no other is as good; null once that is known. */
+  avoid: TargetTable | null
   /** The visitor's cookie when it is of this service and its live release. */
   readonly kept: OwnCookie | null
   visitor: string | null
@@ -43,9 +46,12 @@ const SMALL_POOL = 3
 
 /** A target of the pool, or null when none is eligible. Sets `choice.panic`. */
 export function chooseTarget(pool: PoolTable, choice: Choice): TargetTable | null {
-  if (pool.plain && choice.exclude.length === 0) return pick(pool, FIT, pool.targets.length, choice)
+  if (pool.plain && choice.exclude.length === 0 && choice.avoid === null) {
+    return pick(pool, FIT, pool.targets.length, choice)
+  }
   let fit = 0
   let unsure = 0
+  let avoided: Grade = OUT
   let bad = 0
   let excluded = 0
   for (const target of pool.targets) {
@@ -53,11 +59,16 @@ export function chooseTarget(pool: PoolTable, choice: Choice): TargetTable | nul
     if (grade === OUT) continue
     if (grade === FAILING) bad++
     else if (isExcluded(target, choice)) excluded++
+    else if (isAvoided(target, choice)) avoided = grade
     else if (grade === FIT) fit++
     else unsure++
   }
-  const good = fit + unsure + excluded
+  const good = fit + unsure + excluded + (avoided === OUT ? 0 : 1)
   if (good > 0 && bad > good && good + bad > SMALL_POOL) return lastResort(pool, choice)
+  if (fit + (avoided === FIT ? 0 : unsure) === 0 && avoided !== OUT) {
+    choice.avoid = null
+    return pick(pool, avoided, 1, choice)
+  }
   if (fit > 0) return pick(pool, FIT, fit, choice)
   if (unsure > 0) return pick(pool, UNSURE, unsure, choice)
   return null
@@ -65,6 +76,8 @@ export function chooseTarget(pool: PoolTable, choice: Choice): TargetTable | nul
 
 /** Any target that the admin states let in, whatever its health; null when there is none. Sets `choice.panic`. */
 export function lastResort(pool: PoolTable, choice: Choice): TargetTable | null {
+  // It may be the only one here that is well.
+  choice.avoid = null
   let count = 0
   for (const target of pool.targets) if (isCandidate(target, FAILING, choice)) count++
   if (count === 0) return null
@@ -83,11 +96,13 @@ function isExcluded(target: TargetTable, choice: Choice): boolean {
   return false
 }
 
+const isAvoided = (target: TargetTable, choice: Choice): boolean => choice.avoid?.url === target.url
+
 function isCandidate(target: TargetTable, worst: Grade, choice: Choice): boolean {
-  return gradeOf(target, choice) <= worst && !isExcluded(target, choice)
+  return gradeOf(target, choice) <= worst && !isExcluded(target, choice) && !isAvoided(target, choice)
 }
 
-/** One of the `count` candidates: all targets of the pool up to the grade `worst`, but the excluded ones. */
+/** One of the `count` candidates: all targets of the pool up to the grade `worst`, but the excluded and the avoided. */
 function pick(pool: PoolTable, worst: Grade, count: number, choice: Choice): TargetTable {
   const sticky = choice.service.sticky
   if (sticky?.target) {

@@ -12,8 +12,8 @@
  *   until the deadline: that is a pin too, as long as the drain.
  * - A denied pool is never used, not even by failover. Failover takes the named pools, by default the others by weight;
  *   a pool without weight only when it is named. With nothing eligible anywhere the aimed pool is tried, ill as it is.
- * - A retry (`exclude`) is the same question again; where the picker decided, it stays with the pool of the first try
- *   rather than take another number, so that retries do not bend the shares.
+ * - A retry (`exclude`, `avoid`) is the same question again; where the picker decided, it stays with the pool of the first
+ *   try rather than take another number, so that retries do not bend the shares.
  *
  * One object for the work and one for the answer are all that is allocated in the common case.
  */
@@ -66,7 +66,10 @@ const NO_ROUTE: Decision = Object.freeze({
   setCookie: null,
 })
 
-/** Decides a request. `nowMs` is wall time; `exclude` are the targets that an earlier try of the same request found out of order. */
+/**
+ * Decides a request. `nowMs` is wall time. Of earlier tries of the same request, `exclude` are the targets that were found out
+ * of order, and `avoid` is one that may be well: taken again only when its pool has no other as good.
+ */
 export function decide(
   view: RequestView,
   table: Table,
@@ -74,12 +77,13 @@ export function decide(
   draw: Draw,
   nowMs: number,
   exclude: readonly TargetTable[] = NOTHING,
+  avoid: TargetTable | null = null,
 ): Decision {
   const route = match(table.routes, view)
   if (route === null) return NO_ROUTE
   const service = table.services.get(route.service)
   if (service === undefined) throw new Error(`the table routes to ${route.service}, which it does not have`)
-  const draft = begin(view, service, load, draw, nowMs, exclude)
+  const draft = begin(view, service, load, draw, nowMs, exclude, avoid)
   if (!forced(draft) && !pinned(draft) && !bucketed(draft)) picked(draft)
   return settle(draft)
 }
@@ -91,6 +95,7 @@ function begin(
   draw: Draw,
   nowMs: number,
   exclude: readonly TargetTable[],
+  avoid: TargetTable | null,
 ): Draft {
   const sticky = service.sticky
   const own = sticky === null ? null : view.ownCookie(sticky.cookie)
@@ -103,6 +108,7 @@ function begin(
     draw,
     nowMs,
     exclude,
+    avoid,
     own,
     kept,
     visitor,
@@ -190,8 +196,9 @@ function poolOfBucket(draft: Draft): PoolTable | null {
 /** The picker. Always aims, if only at nothing because no pool with a weight takes visitors. */
 function picked(draft: Draft): boolean {
   const { service, draw } = draft
-  if (draft.exclude.length > 0) {
-    const first = poolNamed(service, draft.exclude[0].pool.name)
+  const tried = draft.exclude.length > 0 ? draft.exclude[0] : draft.avoid
+  if (tried !== null) {
+    const first = poolNamed(service, tried.pool.name)
     if (first !== null && takesNew(draft, first)) return aim(draft, first, 'picker')
   }
   const mark = service.pickStep === 0 ? 0 : pickWeight(draw.next(service.slot), service.weightSum, service.pickStep)

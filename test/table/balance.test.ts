@@ -132,6 +132,45 @@ describe('hash', () => {
   })
 })
 
+describe('a target to avoid', () => {
+  const around = (table: ReturnType<typeof tableOf>, index: number, exclude: number[] = []) => {
+    const targets = targetsOf(table)
+    const excluded = exclude.map((each) => targets[each])
+    const draw = makeDraw()
+    const chosen = Array.from({ length: 60 }, (_, n) =>
+      decide(makeView(asVisitor(n)), table, noLoad, draw, NOW_MS, excluded, targets[index]),
+    )
+    return new Set(chosen.map(({ target, panic }) => (panic ? 'panic ' : '') + (target?.url ?? 'none')))
+  }
+
+  test.each<Balance>(['least-request', 'round-robin', 'random', 'hash'])(
+    'is not taken while another of its pool is fit (%s)',
+    (balance) => {
+      expect(around(tableOf({ balance }, 3), 1)).toEqual(new Set([url(0), url(2)]))
+    },
+  )
+
+  test('is taken when it is alone, or the others are excluded, failing or not let in', () => {
+    expect(around(tableOf({}, 1), 0)).toEqual(new Set([url(0)]))
+    expect(around(tableOf({}, 2), 0, [1])).toEqual(new Set([url(0)]))
+    expect(around(tableOf({}, 2, { [url(1)]: { health: 'unhealthy' } }), 0)).toEqual(new Set([url(0)]))
+    expect(around(tableOf({}, 2, { [url(1)]: { admin: 'standby' } }), 0)).toEqual(new Set([url(0)]))
+  })
+
+  test('is better than one that no probe has seen yet, unless it is such a one itself', () => {
+    const unseen = { health: 'unknown' } as const
+    expect(around(tableOf({}, 2, { [url(1)]: unseen }), 0)).toEqual(new Set([url(0)]))
+    expect(around(tableOf({}, 2, { [url(0)]: unseen, [url(1)]: unseen }), 0)).toEqual(new Set([url(1)]))
+    expect(around(tableOf({}, 1, { [url(0)]: unseen }), 0)).toEqual(new Set([url(0)]))
+  })
+
+  test('is not avoided in panic, where it may be the only one that is well', () => {
+    const sick = { health: 'unhealthy' } as const
+    const table = tableOf({}, 4, { [url(1)]: sick, [url(2)]: sick, [url(3)]: sick })
+    expect(around(table, 0)).toEqual(new Set([0, 1, 2, 3].map((index) => `panic ${url(index)}`)))
+  })
+})
+
 describe('sticky target', () => {
   const plan = (balance: Balance): Partial<ServicePlan> => ({ balance, sticky: { ...sticky, target: true } })
   const kinds: Balance[] = ['least-request', 'round-robin', 'random', 'hash']

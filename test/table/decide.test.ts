@@ -290,6 +290,20 @@ describe('retries', () => {
     const first = decideOne(makeTable(plan))
     expect(decide(makeView(), makeTable(plan), noLoad, makeDraw(), NOW_MS, [first.target!]).target).toBeNull()
   })
+
+  test('that only avoid a target stay in its pool too and take no number, even when they come back to it', () => {
+    for (const count of [1, 2]) {
+      const table = makeTable(makePlan({ weights: { blue: 1, green: 1 } }, count))
+      const draw = makeDraw()
+      for (let n = 0; n < 20; n++) {
+        const first = decideOne(table, {}, draw)
+        const silent = { ...draw, next: () => expect.unreachable() }
+        const again = decide(makeView(), table, noLoad, silent, NOW_MS, [], first.target)
+        expect(again).toMatchObject({ pool: { name: first.pool!.name }, reason: 'picker' })
+        expect(again.target === first.target).toBe(count === 1)
+      }
+    }
+  })
 })
 
 describe('laws', () => {
