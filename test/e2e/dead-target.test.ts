@@ -63,6 +63,9 @@ test('a target that is gone is ejected by what the traffic shows, without any pr
   const ejected = async () => (await targetStatus(proxy, 'shop', doomed.url)).ejectedUntilMs > Date.now()
   await until('it is ejected', ejected)
   expect((await targetStatus(proxy, 'shop', steady.url)).ejectedUntilMs).toBe(0)
+  // Requests that were decided before may still be on their way to it.
+  const atEjection = load.outcomes.length
+  await until('those are over', () => load.outcomes.length > atEjection + 50)
   const errorsBefore = await metric(proxy, 'turnout_upstream_connect_errors_total')
   const before = load.outcomes.length
   await until('the load goes on', () => load.outcomes.length > before + 500)
