@@ -1,4 +1,9 @@
-/** The account of one exchange: when it began and was answered, what went wrong, and the counters and log line at its end. */
+/**
+ * The account of one exchange: when it began and was answered, what went wrong, and the counters and log line at its end.
+ *
+ * Everything is counted at the target that the request ended at, or, when there is none, by the code of the error; what it
+ * cost other targets before was counted when it left them (dispatch.ts).
+ */
 import { ERRORS, type ErrorCode } from '../errors.ts'
 import { FIELD } from '../metrics/layout.ts'
 import type { Asked } from './asked.ts'
@@ -31,8 +36,9 @@ export class Account {
   }
 
   /** The head of the answer has come. */
-  answered(): void {
+  answered(dispatch: Dispatch, status: number): void {
     this.#ttfbMs = this.#plane.nowMs - this.#startMs
+    if (dispatch.repeats > 0) dispatch.repeated(status)
   }
 
   /** Something went wrong: counted at the target when it is the target's doing, else by its code. */

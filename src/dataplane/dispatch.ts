@@ -4,16 +4,24 @@
  * A request counts as in flight at exactly one target at a time. While connections are refused nothing was sent, so any
  * request is tried on up to `CONNECTS_MAX` targets; once something was written, at most one repeat is allowed, on a fresh
  * connection (RFC 9110 9.2.2). Whether it may be repeated at all is the exchange's to know.
+ *
+ * A used connection that closes as a request comes was most likely being closed as idle: that race is nobody's fault, shows
+ * within a round trip, and is repeated without further question. Any other close without an answer is a failure of the
+ * target: the repeat goes elsewhere and is taken out of the retry budget of the service.
  */
 import { FIELD } from '../metrics/layout.ts'
 import { decide } from '../table/decide.ts'
 import type { Decision, ServiceTable, TargetTable } from '../table/types.ts'
 import type { Client } from './client.ts'
 import type { Plane } from './plane.ts'
+import type { RetryBudget } from './retry-budget.ts'
 import type { UpstreamConnection, UpstreamUser } from './upstream-connection.ts'
 
 /** Targets that are tried while connections are refused. */
 const CONNECTS_MAX = 3
+/** Time after which a connection that closes did not do so as idle: the request was in the hands of the target. */
+const RACE_MS = 1_000
+const NONE = -1
 
 export class Dispatch {
   /** The last decision; its target may be null. */
@@ -26,10 +34,17 @@ export class Dispatch {
   connects = 0
   repeats = 0
   #isFresh = false
+  #sentMs = 0
+  /** The budget that the repeat was taken out of, and when. */
+  #budget: RetryBudget | null = null
+  #budgetedMs = 0
   /** A target that the next decision takes only when its pool has no other as good. */
   #avoided: TargetTable | null = null
   #moved = false
   #excluded: TargetTable[] | undefined
+  /** What is counted at the target when the request goes on to another: a field, or `NONE`. */
+  #retry: number = NONE
+  #failed = false
   readonly #client: Client
   readonly #plane: Plane
 
@@ -46,9 +61,12 @@ export class Dispatch {
     this.address = this.#client.peer
     this.connects = 0
     this.repeats = 0
+    this.#budget = null
     this.#avoided = null
     this.#moved = false
     this.#excluded = undefined
+    this.#retry = NONE
+    this.#failed = false
   }
 
   /** The service of a request that has a target. */
@@ -68,19 +86,32 @@ export class Dispatch {
     const decision = decide(view, table, plane.load, plane.draw, plane.wallMs(), this.#excluded, this.#avoided)
     this.#avoided = null
     const before = this.target
-    if (decision.target === null && before !== null) return false
+    if (decision.target === null && before !== null) {
+      this.#giveBack()
+      return false
+    }
     this.decision = decision
     if (decision.target === null) return false
-    if (before !== null) plane.count(before.slot, FIELD.inFlight, -1)
+    if (before === null) plane.retryBudgetOf(this.service.slot).note(plane.nowMs)
+    else this.#leave()
     this.target = decision.target
-    plane.count(decision.target.slot, FIELD.inFlight)
+    this.count(FIELD.inFlight)
     return true
+  }
+
+  #leave(): void {
+    this.count(FIELD.inFlight, -1)
+    if (this.#retry !== NONE) this.count(this.#retry)
+    if (this.#failed) this.count(FIELD.failures)
+    this.#retry = NONE
+    this.#failed = false
   }
 
   /** An idle connection to the target, unless `fresh` is asked for or none is fit; null to open one. */
   takeIdle(repeatable: boolean, fresh: boolean): UpstreamConnection | null {
     const idle = fresh ? null : this.#plane.poolOf(this.target!).takeIdle(repeatable)
     this.#isFresh = idle === null
+    this.#sentMs = this.#plane.nowMs
     return idle
   }
 
@@ -93,22 +124,33 @@ export class Dispatch {
   mayReconnect(): boolean {
     this.count(FIELD.connectErrors)
     this.#exclude()
-    if (++this.connects >= CONNECTS_MAX) return false
-    this.count(FIELD.retriesConnect)
-    return true
+    this.#retry = FIELD.retriesConnect
+    return ++this.connects < CONNECTS_MAX
   }
 
   /** Notes a connection that closed before any answer. True when the request, which is repeatable, may be repeated. */
   mayRepeat(): boolean {
     if (this.repeats > 0) return false
-    this.repeats++
-    this.count(FIELD.retriesStale)
-    // A connection that was used before may just have been closed as idle; a fresh one that closes means trouble. There is
-    // no third try, so another target is the safer choice for the second, unless visitors are kept on theirs.
-    if (this.#isFresh) {
-      this.count(FIELD.failures)
+    if (this.#isFresh || this.#plane.nowMs - this.#sentMs > RACE_MS) {
+      if (!this.#takeFromBudget()) return false
+      this.#failed = true
       this.#exclude()
+      // There is no third try, so another target is the safer choice for the second, unless visitors are kept on theirs.
     } else if (this.service.sticky?.target !== true && this.service.balance !== 'hash') this.#avoided = this.target
+    this.repeats++
+    this.#retry = FIELD.retriesStale
+    return true
+  }
+
+  #takeFromBudget(): boolean {
+    const { nowMs } = this.#plane
+    const budget = this.#plane.retryBudgetOf(this.service.slot)
+    if (!budget.take(nowMs)) {
+      this.count(FIELD.retriesOverBudget)
+      return false
+    }
+    this.#budget = budget
+    this.#budgetedMs = nowMs
     return true
   }
 
@@ -122,6 +164,16 @@ export class Dispatch {
     this.#moved = true
     this.#avoided = this.target
     return true
+  }
+
+  /** The repeat was answered. One that another target answers well costs nothing. */
+  repeated(status: number): void {
+    if (status < 500) this.#giveBack()
+  }
+
+  #giveBack(): void {
+    this.#budget?.giveBack(this.#budgetedMs)
+    this.#budget = null
   }
 
   /** Adds to a counter of the target. */

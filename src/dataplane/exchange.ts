@@ -152,7 +152,7 @@ export class Exchange implements UpstreamUser {
     const wasAnswered = response.answered
     const sent = this.#body.isSent(upstream.socket)
     const progress = response.take(this.#client, upstream, this.#asked, buffer, length, sent)
-    if (!wasAnswered && response.status !== 0) this.#account.answered()
+    if (!wasAnswered && response.status !== 0) this.#account.answered(this.#dispatch, response.status)
     if (progress === 'complete') return this.#complete(response.isReusable(length))
     if (progress === 'malformed') return this.#broken('upstream_bad_response')
     if (progress === 'tunnel') return this.#startTunnel(buffer, length)
@@ -218,7 +218,7 @@ export class Exchange implements UpstreamUser {
     const upstream = this.#upstream!
     this.#upstream = null
     this.#phase = 'none'
-    this.#account.answered()
+    this.#account.answered(this.#dispatch, 101)
     const at = this.#response.writeSwitch(this.#client, this.#asked)
     const tunnel = new Tunnel(this.#client, upstream, this.#account, this.#dispatch, () => this.#finish(false))
     if (at < length) tunnel.toClient(buffer, at, length)

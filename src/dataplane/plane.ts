@@ -30,6 +30,7 @@ import type { WorkerStart } from './messages.ts'
 import { CookieSigner } from './own-cookie.ts'
 import { RequestHead } from './request-head.ts'
 import { ResponseHead } from './response-head.ts'
+import { RetryBudget } from './retry-budget.ts'
 import { TrustedProxies } from './trust.ts'
 import { UpstreamPool } from './upstream-pool.ts'
 import { HeadView } from './view.ts'
@@ -74,6 +75,8 @@ export class Plane {
   readonly #targets: Float64Array
   readonly #lane: number
   readonly #pools = new Map<number, UpstreamPool>()
+  /** By slot of the service. */
+  readonly #retryBudgets: RetryBudget[] = []
   /** Connections by address, only kept where they are limited. */
   readonly #addresses = new Map<string, number>()
   #prepared: Table | null = null
@@ -144,6 +147,12 @@ export class Plane {
       this.#pools.set(target.slot, pool)
     }
     return pool
+  }
+
+  /** What this worker may send a second time to the service in a slot. */
+  retryBudgetOf(serviceSlot: number): RetryBudget {
+    this.#retryBudgets[serviceSlot] ??= new RetryBudget()
+    return this.#retryBudgets[serviceSlot]
   }
 
   /** Closes idle upstream connections that are too old, and forgets pools that have none left. */

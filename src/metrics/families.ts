@@ -228,6 +228,12 @@ export const FAMILIES: readonly Family[] = [
   perTarget('turnout_aborted_total', 'counter', 'Requests that the client gave up.', FIELD.aborted),
   perTarget('turnout_tunnels_opened_total', 'counter', 'Connections that were upgraded.', FIELD.tunnelsOpened),
   perTargetAnd('turnout_retries_total', 'Requests tried again after the target failed them.', 'reason', RETRY_REASONS),
+  perTarget(
+    'turnout_retries_over_budget_total',
+    'counter',
+    'Requests that were not tried again because the retry budget of the service was spent.',
+    FIELD.retriesOverBudget,
+  ),
   perTarget('turnout_rescued_total', 'counter', 'Requests that a later try answered well.', FIELD.rescued),
   perTarget('turnout_received_bytes_total', 'counter', 'Bytes from clients for the target.', FIELD.bytesIn),
   perTarget('turnout_sent_bytes_total', 'counter', 'Bytes to clients from the target.', FIELD.bytesOut),

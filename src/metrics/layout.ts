@@ -45,6 +45,8 @@ export const FIELD = Object.freeze({
   connectsOpened: 19,
   tunnelsOpened: 20,
   aborted: 21,
+  /** Requests that might have been tried again after this target failed them, had the retry budget not been spent. */
+  retriesOverBudget: 22,
   duration: 24,
   ttfb: 24 + BUCKETS,
 })

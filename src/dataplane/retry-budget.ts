@@ -1,0 +1,62 @@
+/**
+ * How many requests to one service may be sent a second time: a fifth of those of the last ten seconds, and at least three a
+ * second.
+ *
+ * What it is against: targets that break under their load get every request twice, and are broken for good. It is asked only
+ * for requests that a target has had in its hands. Not for refused connections: nothing was sent, and `CONNECTS_MAX` limits
+ * them. Not for the race of a closing keep-alive connection (dispatch.ts): such a repeat costs a connection that has answered
+ * before, so there are never more of them than good answers, and a restart that closes hundreds at once is nobody's overload.
+ *
+ * A repeat that another target answers is given back. Its work was done once, by a target that was to have a share of it
+ * anyway, so a dead target beside well ones costs no budget (kept counted, they cost 83 and 267 GETs of 8 clients in the half
+ * second until it is ejected). Repeats that fail too are what a storm is made of; those, and all that are under way, count.
+ *
+ * Envoy, Finagle and Linkerd have the same 20 %; Envoy takes it of the requests under way and at least 3 of these, the other
+ * two of the last 10 s and 10/s on top. By service and worker: the repeats of one target fall on the others of its pool, or on
+ * those of the pool that takes over, and workers share nothing that a request would wait for. The window slides by weighing the one before by what is left of it.
+ */
+
+const WINDOW_MS = 10_000
+const SHARE = 0.2
+const REPEATS_MIN = (3 * WINDOW_MS) / 1_000
+
+/** The budget of one service in one worker; times are monotonic milliseconds. */
+export class RetryBudget {
+  #startMs = Number.NEGATIVE_INFINITY
+  #requests = 0
+  #repeats = 0
+  #requestsBefore = 0
+  #repeatsBefore = 0
+
+  /** Counts a request at its first try. */
+  note(nowMs: number): void {
+    if (nowMs - this.#startMs >= WINDOW_MS) this.#turn(nowMs)
+    this.#requests++
+  }
+
+  /** Takes a repeat out of the budget; false when it is spent. */
+  take(nowMs: number): boolean {
+    if (nowMs - this.#startMs >= WINDOW_MS) this.#turn(nowMs)
+    const left = 1 - (nowMs - this.#startMs) / WINDOW_MS
+    const requests = this.#requests + this.#requestsBefore * left
+    const repeats = this.#repeats + this.#repeatsBefore * left
+    if (repeats >= Math.max(requests * SHARE, REPEATS_MIN)) return false
+    this.#repeats++
+    return true
+  }
+
+  /** Gives a repeat back that was taken at `takenMs`. */
+  giveBack(takenMs: number): void {
+    if (takenMs >= this.#startMs) this.#repeats--
+    else if (takenMs >= this.#startMs - WINDOW_MS) this.#repeatsBefore--
+  }
+
+  #turn(nowMs: number): void {
+    const isNext = nowMs - this.#startMs < 2 * WINDOW_MS
+    this.#requestsBefore = isNext ? this.#requests : 0
+    this.#repeatsBefore = isNext ? this.#repeats : 0
+    this.#startMs = isNext ? this.#startMs + WINDOW_MS : nowMs
+    this.#requests = 0
+    this.#repeats = 0
+  }
+}
