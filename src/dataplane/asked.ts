@@ -9,15 +9,26 @@ import type { Client } from './client.ts'
 import { framingLine, poolLines, requestIdOf, requestLines } from './forward.ts'
 import type { Plane } from './plane.ts'
 
-/** Methods that may be repeated: RFC 9110 9.2.2. */
-const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
+/** Whether requests by this method may be repeated: RFC 9110 9.2.2. */
+function isIdempotent(method: string): boolean {
+  switch (method) {
+    case 'GET':
+    case 'HEAD':
+    case 'OPTIONS':
+    case 'TRACE':
+    case 'PUT':
+    case 'DELETE':
+      return true
+    default:
+      return false
+  }
+}
 
 export class Asked {
   headText = ''
   method = ''
   host = ''
   path = ''
-  accept = ''
   minor = 1
   isHead = false
   isIdempotent = false
@@ -42,10 +53,9 @@ export class Asked {
     this.method = head.method
     this.host = head.host
     this.path = head.path
-    this.accept = plane.view.header('accept') ?? ''
     this.minor = head.minor
     this.isHead = head.method === 'HEAD'
-    this.isIdempotent = IDEMPOTENT.has(head.method)
+    this.isIdempotent = isIdempotent(head.method)
     this.expectContinue = head.expectContinue
     this.upgrade = head.upgrade
     this.requestId = requestIdOf(plane, head)
@@ -82,6 +92,12 @@ export class Asked {
   /** The head as the chosen target gets it. */
   headFor(decision: Decision): string {
     return this.#requestLine + this.#lines + poolLines(decision.service!, decision.pool!) + this.#bodyLine + '\r\n'
+  }
+
+  /** Whether the client takes JSON: looked up only for answers of our own. */
+  acceptsJson(plane: Plane): boolean {
+    plane.requestHead.parse(this.headText)
+    return plane.view.header('accept')?.includes('json') === true
   }
 
   /** Lets go of the strings, so that an idle connection keeps none of them alive. */

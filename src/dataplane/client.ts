@@ -160,8 +160,8 @@ export class Client {
   refuse(code: ErrorCode): void {
     this.plane.countRejected(code)
     this.plane.log.writeRefusal(this.plane.wallMs(), this.peer, ERRORS[code].status, code)
-    const unread = { requestId: this.plane.randomId(), minor: 1, accept: '', isHead: false }
-    this.socket.write(errorAnswer(this.plane, code, unread, false), 'latin1')
+    const unread = { requestId: this.plane.randomId(), minor: 1, isHead: false }
+    this.socket.write(errorAnswer(this.plane, code, unread, false, false), 'latin1')
     this.close()
   }
 

@@ -280,7 +280,8 @@ export class Exchange implements UpstreamUser {
     const { status } = ERRORS[code]
     const keepAlive = this.#asked.mayStay && this.#body.done && status !== 400 && status !== 413
     response.status = status
-    this.#client.socket.write(errorAnswer(this.#plane, code, this.#asked, keepAlive), 'latin1')
+    const json = this.#asked.acceptsJson(this.#plane)
+    this.#client.socket.write(errorAnswer(this.#plane, code, this.#asked, json, keepAlive), 'latin1')
     this.#finish(keepAlive)
   }
 

@@ -140,16 +140,16 @@ const REASONS: Readonly<Record<number, string>> = {
   505: 'HTTP Version Not Supported',
 }
 
-/** A whole answer of our own: JSON when the client accepts it, else plain text; no detail of the inside. */
+/** A whole answer of our own, as JSON or plain text; no detail of the inside. */
 export function errorAnswer(
   plane: Plane,
   code: ErrorCode,
-  asked: Pick<Asked, 'requestId' | 'minor' | 'accept' | 'isHead'>,
+  asked: Pick<Asked, 'requestId' | 'minor' | 'isHead'>,
+  json: boolean,
   keepAlive: boolean,
 ): string {
-  const { requestId, minor, accept, isHead } = asked
+  const { requestId, minor, isHead } = asked
   const { status, message } = ERRORS[code]
-  const json = accept.includes('json')
   const body = json
     ? JSON.stringify({ status, code, message, requestId }) + '\n'
     : status + ' ' + REASONS[status] + '\n' + code + ': ' + message + '\nrequest ' + requestId + '\n'

@@ -9,11 +9,33 @@
  */
 import type { ErrorCode } from '../errors.ts'
 import { Fields, KIND } from './fields.ts'
-import { CR, equalsIgnoreCase, hostEnd, isIgnoringCase, LF, listHas, PROTOCOLS, SP, TARGET, TOKEN } from './syntax.ts'
+import {
+  CR,
+  equalsIgnoreCase,
+  flat,
+  hostEnd,
+  isIgnoringCase,
+  LF,
+  listHas,
+  PROTOCOLS,
+  SP,
+  TARGET,
+  TOKEN,
+} from './syntax.ts'
 
+/** Authorities that are remembered by a worker, and how long they may be: a DNS name with a port is shorter. */
+const AUTHORITIES_MAX = 1_024
+const AUTHORITY_LENGTH_MAX = 260
 const METHOD_LENGTH_MAX = 32
+/** Methods that get one string each: comparing it is comparing a pointer, where a slice would be hashed and compared. */
+const METHODS: readonly string[] = ['GET', 'POST', 'HEAD', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'CONNECT']
 /** Characters of all Connection fields together: every field is compared with this list. */
 const CONNECTION_LENGTH_MAX = 1_024
+
+interface Authority {
+  readonly text: string
+  readonly host: string
+}
 
 export class RequestHead {
   readonly fields: Fields
@@ -40,6 +62,9 @@ export class RequestHead {
   expectContinue = false
   /** Lower-case names that Connection lists, comma-separated without spaces, our own concerns left out. */
   dropped = ''
+  /** Authorities that were found good: those that a fleet serves are few, and come again and again. */
+  #known = new Map<string, Authority>()
+  #last: Authority = { text: '', host: '' }
 
   constructor(bytesMax: number, fieldsMax: number) {
     this.#bytesMax = bytesMax
@@ -107,7 +132,7 @@ export class RequestHead {
     if (major !== 1 || minor > 1) return this.#refuse('version_not_supported')
     if (targetEnd > this.#bytesMax) return this.#refuse('uri_too_long')
     this.minor = minor
-    this.method = text.slice(start, methodEnd)
+    this.method = methodAt(text, start, methodEnd)
     this.target = text.slice(targetStart, targetEnd)
     return at + 10
   }
@@ -234,9 +259,29 @@ export class RequestHead {
       this.host = ''
       return (this.minor === 0 && hosts === 0) || this.#refuse('bad_host') > 0
     }
-    const end = hostEnd(this.authority)
-    if (end < 0) return this.#refuse('bad_host') > 0
-    this.host = this.authority.slice(0, end).toLowerCase()
+    const known = this.#last.text === this.authority ? this.#last : this.#authority(this.authority)
+    if (known === null) return this.#refuse('bad_host') > 0
+    this.#last = known
+    this.authority = known.text
+    this.host = known.host
     return true
   }
+
+  #authority(text: string): Authority | null {
+    const known = this.#known.get(text)
+    if (known !== undefined) return known
+    const end = hostEnd(text)
+    if (end < 0) return null
+    // Flat copies: a slice would keep the whole head alive.
+    const authority = { text: flat(text), host: flat(text.slice(0, end).toLowerCase()) }
+    if (text.length > AUTHORITY_LENGTH_MAX) return authority
+    if (this.#known.size >= AUTHORITIES_MAX) this.#known.clear()
+    this.#known.set(authority.text, authority)
+    return authority
+  }
+}
+
+function methodAt(text: string, start: number, end: number): string {
+  for (const method of METHODS) if (method.length === end - start && text.startsWith(method, start)) return method
+  return text.slice(start, end)
 }
