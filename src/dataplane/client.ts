@@ -15,8 +15,9 @@ import { ERRORS, type ErrorCode } from '../errors.ts'
 import { WORKER_FIELD } from '../metrics/layout.ts'
 import { Exchange } from './exchange.ts'
 import { errorAnswer } from './forward.ts'
+import { Outgoing } from './outgoing.ts'
 import type { Plane } from './plane.ts'
-import { adoptSocket, keptBytes, takenBytes } from './socket.ts'
+import { adoptSocket, keptBytes } from './socket.ts'
 import { flat } from './syntax.ts'
 import { forwardedLines } from './trust.ts'
 import type { Tunnel } from './tunnel.ts'
@@ -25,12 +26,11 @@ type State = 'idle' | 'head' | 'exchange' | 'full' | 'tunnel' | 'closing' | 'gon
 
 /** Time that a closing connection waits for the client's FIN. */
 const LINGER_MS = 2_000
-/** Unsent bytes above which the other side is no longer read. */
-const UNSENT_BYTES_MAX = 131_072
 
 export class Client {
   readonly plane: Plane
   readonly socket: Socket
+  readonly out: Outgoing
   /** Address of the peer, without IPv4-mapping prefix. */
   readonly peer: string
   readonly tls: boolean
@@ -61,10 +61,11 @@ export class Client {
     this.deadlineMs = plane.nowMs + plane.timeouts.headMs
     this.#exchange = new Exchange(this)
     this.socket = adoptSocket(accepted, plane.readBuffer, (buffer, length) => this.#onBytes(buffer, length))
-    this.socket.on('drain', () => {
+    const drained = () => {
       if (this.#state === 'full') this.#toNext()
       else (this.#tunnel ?? this.#exchange).onClientDrain()
-    })
+    }
+    this.out = new Outgoing(this.socket, plane.readBuffer !== null && !tls, drained, () => this.destroy())
     this.socket.on('end', () => this.#onEnd())
     this.socket.on('error', () => this.destroy())
     this.socket.on('close', () => this.destroy())
@@ -161,7 +162,7 @@ export class Client {
     this.plane.countRejected(code)
     this.plane.log.writeRefusal(this.plane.wallMs(), this.peer, ERRORS[code].status, code)
     const unread = { requestId: this.plane.randomId(), minor: 1, isHead: false }
-    this.socket.write(errorAnswer(this.plane, code, unread, false, false), 'latin1')
+    this.out.text(errorAnswer(this.plane, code, unread, false, false))
     this.close()
   }
 
@@ -169,7 +170,7 @@ export class Client {
   exchangeEnded(keepAlive: boolean): void {
     if (this.#state !== 'exchange' && this.#state !== 'tunnel') return
     if (!keepAlive || this.socket.destroyed) return this.close()
-    if (!this.isClogged) return this.#toNext()
+    if (!this.out.isFull) return this.#toNext()
     // It asks without reading, so nothing more is answered before it has taken what there is.
     this.#state = 'full'
     this.watchProgress()
@@ -208,16 +209,9 @@ export class Client {
     else if (this.#state !== 'full') this.close()
   }
 
-  /** Whether so much is unsent that nothing more should be produced for this client. */
-  get isClogged(): boolean {
-    return (
-      this.socket.writableLength > UNSENT_BYTES_MAX || (this.socket.writableNeedDrain && this.socket.writableLength > 0)
-    )
-  }
-
   /** Notes that a piece of an answer was written: a client that does not keep up stops its source. */
   relayed(source: Socket, idleMs: number): void {
-    if (this.isClogged) {
+    if (this.out.isFull) {
       source.pause()
       this.watchProgress()
     } else this.deadlineMs = this.plane.nowMs + idleMs
@@ -242,11 +236,11 @@ export class Client {
     this.#state = 'closing'
     this.#partial = ''
     this.#early = null
-    if (this.socket.destroyed || (this.ended && this.socket.writableLength === 0)) return this.destroy()
+    if (this.socket.destroyed || (this.ended && this.out.unsentBytes === 0)) return this.destroy()
     this.socket.end()
     if (this.ended) this.socket.once('finish', () => this.destroy())
     this.watchProgress()
-    if (this.socket.writableLength === 0) this.deadlineMs = this.plane.nowMs + LINGER_MS
+    if (this.out.unsentBytes === 0) this.deadlineMs = this.plane.nowMs + LINGER_MS
     this.resume()
   }
 
@@ -281,7 +275,7 @@ export class Client {
 
   /** Begins to watch whether the client takes what is unsent. */
   watchProgress(): void {
-    this.#takenBytes = takenBytes(this.socket)
+    this.#takenBytes = this.out.takenBytes
     this.deadlineMs = this.plane.nowMs + this.plane.timeouts.sendMs
   }
 
@@ -289,7 +283,7 @@ export class Client {
   awaitProgress(): void {
     const before = this.#takenBytes
     this.watchProgress()
-    if (this.#takenBytes === before || this.socket.writableLength === 0) this.destroy()
+    if (this.#takenBytes === before || this.out.unsentBytes === 0) this.destroy()
   }
 
   /** Ends an idle connection of a draining worker: the next request, if one comes in time, is answered with a close. */

@@ -90,7 +90,7 @@ export class Exchange implements UpstreamUser {
   }
 
   #sendRequest(): void {
-    this.#upstream!.socket.write(this.#asked.headFor(this.#dispatch.decision!) + this.#body.whole, 'latin1')
+    this.#upstream!.out.text(this.#asked.headFor(this.#dispatch.decision!) + this.#body.whole)
     if (this.#body.done) return this.#requestSent()
     this.#phase = 'sending'
     this.#client.deadlineMs = this.#plane.nowMs + this.#plane.timeouts.bodyMs
@@ -117,9 +117,9 @@ export class Exchange implements UpstreamUser {
       this.#client.pause()
       return end
     }
-    const socket = this.#upstream!.socket
+    const { out } = this.#upstream!
     const { reader } = this.#body
-    if (!this.#body.send(this.#plane, socket, buffer, at, end)) return this.#failAt('bad_body', end)
+    if (!this.#body.send(this.#plane, out, buffer, at, end)) return this.#failAt('bad_body', end)
     if (this.#body.isTooLarge(this.#plane)) return this.#failAt('body_too_large', end)
     if (reader.done) this.#requestSent()
     else {
@@ -127,7 +127,7 @@ export class Exchange implements UpstreamUser {
       // An answer that has begun may well wait for the rest of the request.
       const limitMs = this.#phase === 'relaying' ? this.#dispatch.service.timeouts.idleMs : bodyMs
       this.#client.deadlineMs = this.#plane.nowMs + limitMs
-      if (socket.writableNeedDrain) this.#client.pause()
+      if (out.isFull) this.#client.pause()
     }
     return reader.consumed
   }
@@ -150,7 +150,7 @@ export class Exchange implements UpstreamUser {
     if (this.#phase === 'rest') return this.#endRest()
     const response = this.#response
     const wasAnswered = response.answered
-    const sent = this.#body.isSent(upstream.socket)
+    const sent = this.#body.isSent(upstream.out)
     const progress = response.take(this.#client, upstream, this.#asked, buffer, length, sent)
     if (!wasAnswered && response.status !== 0) this.#account.answered(this.#dispatch, response.status)
     if (progress === 'complete') return this.#complete(response.isReusable(length))
@@ -163,7 +163,7 @@ export class Exchange implements UpstreamUser {
 
   #complete(reusable: boolean): void {
     const upstream = this.#upstream!
-    if (this.#response.takesRest && !this.#body.isSent(upstream.socket)) return this.#awaitRest()
+    if (this.#response.takesRest && !this.#body.isSent(upstream.out)) return this.#awaitRest()
     this.#upstream = null
     upstream.release(reusable && this.#body.done)
     this.#finish(this.#response.keepAlive && this.#body.done)
@@ -249,9 +249,8 @@ export class Exchange implements UpstreamUser {
       return this.#connectFailed()
     }
     if (this.#phase === 'rest') return this.#endRest()
-    if (this.#phase === 'relaying' && this.#client.socket.writableLength > 0) return this.#client.awaitProgress()
-    if (this.#phase === 'sending' && this.#upstream?.socket.writableNeedDrain !== true)
-      return this.#fail('request_timeout')
+    if (this.#phase === 'relaying' && this.#client.out.unsentBytes > 0) return this.#client.awaitProgress()
+    if (this.#phase === 'sending' && this.#upstream?.out.isFull !== true) return this.#fail('request_timeout')
     this.#dispatch.count(FIELD.timeouts)
     this.#broken('upstream_timeout')
   }
@@ -281,7 +280,7 @@ export class Exchange implements UpstreamUser {
     const keepAlive = this.#asked.mayStay && this.#body.done && status !== 400 && status !== 413
     response.status = status
     const json = this.#asked.acceptsJson(this.#plane)
-    this.#client.socket.write(errorAnswer(this.#plane, code, this.#asked, json, keepAlive), 'latin1')
+    this.#client.out.text(errorAnswer(this.#plane, code, this.#asked, json, keepAlive))
     this.#finish(keepAlive)
   }
 

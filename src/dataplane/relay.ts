@@ -4,14 +4,14 @@
  * The write buffer has room before the payload for a head and a chunk header, and behind it for the end of the chunk and the
  * trailers, so all of it is contiguous. Chunks are not kept as they came: one read becomes one chunk (RFC 9112 7.1).
  */
-import type { Socket } from 'node:net'
 import { type BodyReader, CHUNK_HEADER_MAX, writeChunkHeader } from './body.ts'
+import type { Outgoing } from './outgoing.ts'
 import { type Plane, SCRATCH_HEAD } from './plane.ts'
 import { CR, LF } from './syntax.ts'
 
 /**
- * Takes body bytes of `buffer[at, end)` and writes them to `socket`, behind `prefix`. Returns the payload bytes, or -1 when
- * the body is malformed; then nothing was written. `reader.consumed` and `reader.done` say how far it came.
+ * Takes body bytes of `buffer[at, end)` and sends them by `out`, behind `prefix`. Returns the payload bytes, or -1 when
+ * the body is malformed; then nothing was sent. `reader.consumed` and `reader.done` say how far it came.
  */
 export function relayBody(
   plane: Plane,
@@ -21,7 +21,7 @@ export function relayBody(
   buffer: Buffer,
   at: number,
   end: number,
-  socket: Socket,
+  out: Outgoing,
 ): number {
   const scratch = plane.scratch
   let until = reader.decode(buffer, at, end, scratch, SCRATCH_HEAD)
@@ -36,15 +36,12 @@ export function relayBody(
     }
     if (reader.done) until += scratch.latin1Write(lastChunk(reader), until)
   }
-  if (prefix.length > SCRATCH_HEAD - CHUNK_HEADER_MAX) socket.write(prefix, 'latin1')
+  if (prefix.length > SCRATCH_HEAD - CHUNK_HEADER_MAX) out.text(prefix)
   else if (prefix !== '') {
     from -= prefix.length
     scratch.latin1Write(prefix, from)
   }
-  if (until > from) {
-    socket.write(scratch.subarray(from, until))
-    if (socket.writableLength > 0) plane.keepScratch()
-  }
+  if (until > from && out.bytes(scratch.subarray(from, until))) plane.keepScratch()
   return size
 }
 

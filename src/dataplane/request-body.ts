@@ -3,8 +3,8 @@
  * one write and can be repeated; any other is passed on as it comes, and while the connection to the target is still being
  * opened at most one read of it waits here (then the client does).
  */
-import type { Socket } from 'node:net'
 import { BodyReader } from './body.ts'
+import type { Outgoing } from './outgoing.ts'
 import type { Plane } from './plane.ts'
 import { lastChunk, relayBody } from './relay.ts'
 import type { RequestHead } from './request-head.ts'
@@ -31,8 +31,8 @@ export class RequestBody {
   }
 
   /** All of it was also handed to the kernel. */
-  isSent(socket: Socket): boolean {
-    return this.reader.done && socket.writableLength === 0
+  isSent(out: Outgoing): boolean {
+    return this.reader.done && out.unsentBytes === 0
   }
 
   /** It is longer than allowed, or says that it will be. */
@@ -81,8 +81,8 @@ export class RequestBody {
   }
 
   /** Passes bytes on. False when they are malformed; `reader.consumed` says how far they belonged to the body. */
-  send(plane: Plane, socket: Socket, buffer: Buffer, at: number, end: number): boolean {
+  send(plane: Plane, out: Outgoing, buffer: Buffer, at: number, end: number): boolean {
     const reader = this.reader
-    return relayBody(plane, reader, reader.framing === 'chunked', '', buffer, at, end, socket) >= 0
+    return relayBody(plane, reader, reader.framing === 'chunked', '', buffer, at, end, out) >= 0
   }
 }

@@ -133,7 +133,7 @@ export class Response {
     if (head.status === 100) this.#continued = true
     if (asked.minor === 0 || (head.status === 100 && (!asked.expectContinue || wasContinued))) return true
     const lines = responseLines(client.plane, head, asked.requestId)
-    client.socket.write('HTTP/1.1 ' + head.status + ' ' + head.reason + '\r\n' + lines + '\r\n', 'latin1')
+    client.out.text('HTTP/1.1 ' + head.status + ' ' + head.reason + '\r\n' + lines + '\r\n')
     return true
   }
 
@@ -163,13 +163,13 @@ export class Response {
       '\r\n'
     const at = this.#at
     if (this.reader.done) {
-      client.socket.write(text, 'latin1')
+      client.out.text(text)
       this.answered = true
       return 'complete'
     }
     const size = head.contentLength
     if (this.reader.framing === 'length' && size <= WHOLE_BYTES_MAX && length - at >= size) {
-      client.socket.write(text + buffer.latin1Slice(at, at + size), 'latin1')
+      client.out.text(text + buffer.latin1Slice(at, at + size))
       this.reader.takeWhole()
       this.answered = true
       this.bytes = size
@@ -184,7 +184,7 @@ export class Response {
     const head = client.plane.responseHead
     this.status = 101
     this.answered = true
-    client.socket.write(
+    client.out.text(
       'HTTP/1.1 101 ' +
         head.reason +
         '\r\n' +
@@ -192,7 +192,6 @@ export class Response {
         'Connection: Upgrade\r\nUpgrade: ' +
         head.upgrade +
         '\r\n\r\n',
-      'latin1',
     )
     return this.#at
   }
@@ -220,7 +219,7 @@ export class Response {
 
   #relay(client: Client, prefix: string, buffer: Buffer, at: number, length: number): Progress {
     const plane: Plane = client.plane
-    const size = relayBody(plane, this.reader, this.#chunked, prefix, buffer, at, length, client.socket)
+    const size = relayBody(plane, this.reader, this.#chunked, prefix, buffer, at, length, client.out)
     if (size < 0) return 'malformed'
     this.answered = true
     this.bytes += size
@@ -232,7 +231,7 @@ export class Response {
   endOfStream(client: Client): boolean {
     if (!this.answered || this.reader.framing !== 'close') return false
     this.reader.done = true
-    if (this.#chunked) client.socket.write(lastChunk(this.reader), 'latin1')
+    if (this.#chunked) client.out.text(lastChunk(this.reader))
     return true
   }
 

@@ -98,10 +98,3 @@ export function cutSocket(socket: net.Socket): void {
   if (socket.destroyed || socket instanceof tls.TLSSocket) socket.destroy()
   else socket.resetAndDestroy()
 }
-
-/** Bytes that the kernel has taken so far. Grows with every partial write; what is queued, here or in libuv, does not count. */
-export function takenBytes(socket: net.Socket): number {
-  const handle = (socket as unknown as { _handle: { bytesWritten?: number; writeQueueSize?: number } | null })._handle
-  if (handle?.bytesWritten === undefined) return socket.bytesWritten - socket.writableLength
-  return handle.bytesWritten - (handle.writeQueueSize ?? 0)
-}

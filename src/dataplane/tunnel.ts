@@ -43,9 +43,9 @@ export class Tunnel implements UpstreamUser {
   onClientBytes(buffer: Buffer, length: number): void {
     this.#account.inBytes += length
     this.#touch()
-    const { socket } = this.#upstream
-    socket.write(Buffer.from(buffer.subarray(0, length)))
-    if (socket.writableNeedDrain) this.#client.pause()
+    const { out } = this.#upstream
+    out.bytes(Buffer.from(buffer.subarray(0, length)))
+    if (out.isFull) this.#client.pause()
   }
 
   onUpstreamBytes(buffer: Buffer, length: number): void {
@@ -56,9 +56,9 @@ export class Tunnel implements UpstreamUser {
   toClient(buffer: Buffer, at: number, length: number): void {
     this.#account.outBytes += length - at
     this.#touch()
-    const { socket } = this.#client
-    socket.write(Buffer.from(buffer.subarray(at, length)))
-    if (socket.writableNeedDrain) this.#upstream.socket.pause()
+    const { out } = this.#client
+    out.bytes(Buffer.from(buffer.subarray(at, length)))
+    if (out.isFull) this.#upstream.socket.pause()
   }
 
   onUpstreamConnected(): void {}

@@ -6,6 +6,7 @@
  */
 import type { Socket } from 'node:net'
 import { FIELD } from '../metrics/layout.ts'
+import { Outgoing } from './outgoing.ts'
 import { openSocket, outlived } from './socket.ts'
 import type { UpstreamPool } from './upstream-pool.ts'
 
@@ -24,6 +25,7 @@ export interface UpstreamUser {
 export class UpstreamConnection {
   readonly pool: UpstreamPool
   readonly socket: Socket
+  readonly out: Outgoing
   user: UpstreamUser | null
   idleSinceMs = 0
   /** How long it may be idle; shortened by the target's own hint. */
@@ -52,7 +54,12 @@ export class UpstreamConnection {
       if (this.user === null) pool.giveBack(this)
       else this.user.onUpstreamConnected()
     })
-    this.socket.on('drain', () => this.user?.onUpstreamDrain())
+    const drained = () => this.user?.onUpstreamDrain()
+    const failed = () => {
+      if (this.user === null || this.isTunnel) this.#close()
+      else this.#deaf = true
+    }
+    this.out = new Outgoing(this.socket, plane.readBuffer !== null && !tls, drained, failed)
     this.socket.on('end', () => {
       if (this.user === null) this.destroy()
       // After a failed write, what looks like a FIN is what a reset has left of the connection.

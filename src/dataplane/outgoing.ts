@@ -1,0 +1,171 @@
+/**
+ * The sending side of a socket: bytes go straight to the kernel, and what it does not take is kept count of.
+ *
+ * A stream's `write` keeps state, makes an object and a tick for every call, which is a good part of what a small request
+ * costs us. All of that is about waiting, and nearly every write of ours is taken whole at once. So for plain TCP we ask
+ * the handle below the socket, by Node's own binding; where Node does not give that, over TLS and when reads are not shared,
+ * the stream is written to as usual, and the suite runs in both modes.
+ *
+ * Invariants: bytes leave in the order in which they were given, also between this and `socket.end()`, since both end in
+ * libuv's one queue. A handle that takes only a part keeps the rest and the memory that it was given until `onDrained`.
+ * After a failure nothing is sent any more, `onFailed` is told once, never from within a call, and what is still to be read
+ * can be read. `isFull` asks the caller to stop its source; it is told by `onDrained` when to go on.
+ */
+import type { Socket } from 'node:net'
+
+/** Unsent bytes above which the source should stop. */
+const UNSENT_BYTES_MAX = 65_536
+
+interface WriteRequest {
+  oncomplete: (this: WriteRequest, status: number) => void
+  outgoing: Outgoing | null
+  bytes: Buffer | null
+}
+
+interface Handle {
+  writeLatin1String?(request: WriteRequest, text: string): number
+  writeBuffer(request: WriteRequest, bytes: Buffer): number
+  readonly writeQueueSize: number
+  readonly bytesWritten: number
+}
+
+interface Binding {
+  readonly WriteWrap: new () => WriteRequest
+  readonly streamBaseState: Int32Array
+  readonly kLastWriteWasAsync: number
+}
+
+/** Node's binding for stream handles, or null where it is not to be had (another Node, or one with restricted permissions). */
+function findBinding(): Binding | null {
+  try {
+    const find = (process as unknown as { binding(name: string): Partial<Binding> }).binding
+    const { WriteWrap, streamBaseState, kLastWriteWasAsync } = find('stream_wrap')
+    if (WriteWrap === undefined || streamBaseState === undefined || kLastWriteWasAsync === undefined) return null
+    return { WriteWrap, streamBaseState, kLastWriteWasAsync }
+  } catch {
+    return null
+  }
+}
+
+const binding = findBinding()
+const state = binding?.streamBaseState ?? new Int32Array(8)
+const WAS_ASYNC = binding?.kLastWriteWasAsync ?? 0
+/** The request that the next write gets. The handle looks at it only when it has to wait; then it is replaced. */
+let spare: WriteRequest | null = newRequest()
+
+function newRequest(): WriteRequest | null {
+  if (binding === null) return null
+  const request = new binding.WriteWrap()
+  request.outgoing = null
+  request.bytes = null
+  request.oncomplete = onComplete
+  return request
+}
+
+function onComplete(this: WriteRequest, status: number): void {
+  const { outgoing } = this
+  this.outgoing = null
+  this.bytes = null
+  outgoing?.completed(status)
+}
+
+export class Outgoing {
+  readonly #socket: Socket
+  readonly #onDrained: () => void
+  readonly #onFailed: () => void
+  readonly #direct: boolean
+  /** Writes that the handle has not finished. */
+  #waiting = 0
+  #full = false
+  #failed = false
+
+  /** `direct` allows to write past the stream. */
+  constructor(socket: Socket, direct: boolean, onDrained: () => void, onFailed: () => void) {
+    this.#socket = socket
+    this.#onDrained = onDrained
+    this.#onFailed = onFailed
+    this.#direct = direct && binding !== null
+    if (!this.#direct) socket.on('drain', onDrained)
+  }
+
+  /** Sends a text of latin1 characters. */
+  text(text: string): void {
+    const handle = this.#handle()
+    if (handle?.writeLatin1String === undefined) {
+      if (!this.#failed) this.#socket.write(text, 'latin1')
+      return
+    }
+    this.#sent(handle.writeLatin1String(spare!, text), null)
+  }
+
+  /** Sends bytes. True when they are not all sent: then their memory must not change any more. */
+  bytes(bytes: Buffer): boolean {
+    const handle = this.#handle()
+    if (handle === null) {
+      if (!this.#failed) this.#socket.write(bytes)
+      return this.#socket.writableLength > 0
+    }
+    return this.#sent(handle.writeBuffer(spare!, bytes), bytes)
+  }
+
+  /** Bytes that the kernel has not taken yet. */
+  get unsentBytes(): number {
+    if (!this.#direct) return this.#socket.writableLength
+    if (this.#waiting === 0) return 0
+    return handleOf(this.#socket)?.writeQueueSize ?? 0
+  }
+
+  /** Whether so much is unsent that its source should stop until `onDrained`. */
+  get isFull(): boolean {
+    if (this.#direct) return this.#full
+    return this.#socket.writableNeedDrain && this.#socket.writableLength > 0
+  }
+
+  /** Bytes that the kernel has taken so far: grows with every partial write. */
+  get takenBytes(): number {
+    const handle = handleOf(this.#socket)
+    if (handle?.bytesWritten === undefined) return this.#socket.bytesWritten - this.#socket.writableLength
+    return handle.bytesWritten - (handle.writeQueueSize ?? 0)
+  }
+
+  /** A write that had to wait is over. Called by its request. */
+  completed(status: number): void {
+    this.#waiting--
+    if (status < 0) return this.#fail()
+    if (this.#waiting > 0 || this.#socket.destroyed) return
+    this.#full = false
+    this.#onDrained()
+  }
+
+  #handle(): Handle | null {
+    if (!this.#direct || this.#failed) return null
+    return handleOf(this.#socket)
+  }
+
+  #sent(error: number, bytes: Buffer | null): boolean {
+    if (error !== 0) {
+      this.#fail()
+      return false
+    }
+    if (state[WAS_ASYNC] === 0) return false
+    const request = spare!
+    request.outgoing = this
+    request.bytes = bytes
+    spare = newRequest()
+    this.#waiting++
+    if (this.unsentBytes > UNSENT_BYTES_MAX) this.#full = true
+    return true
+  }
+
+  #fail(): void {
+    if (this.#failed) return
+    this.#failed = true
+    this.#waiting = 0
+    this.#full = false
+    if (!this.#socket.destroyed) process.nextTick(this.#onFailed)
+  }
+}
+
+function handleOf(socket: Socket): Handle | null {
+  return (socket as unknown as { readonly _handle: Handle | null })._handle ?? null
+}
