@@ -85,18 +85,24 @@ export class BodyReader {
    */
   decode(source: Buffer, at: number, end: number, sink: Buffer, to: number): number {
     if (this.framing === 'chunked') return this.#decodeChunks(source, at, end, sink, to)
-    let take = end - at
+    const size = this.pass(at, end)
+    if (size > 0) source.copy(sink, to, at, at + size)
+    return to + size
+  }
+
+  /** Takes bytes of `[at, end)` that are payload as they stand, so of any framing but chunks; returns how many. */
+  pass(at: number, end: number): number {
+    let size = end - at
     if (this.framing === 'length') {
-      if (take >= this.#remaining) {
-        take = this.#remaining
+      if (size >= this.#remaining) {
+        size = this.#remaining
         this.done = true
       }
-      this.#remaining -= take
+      this.#remaining -= size
     }
-    if (take > 0) source.copy(sink, to, at, at + take)
-    this.bytes += take
-    this.consumed = at + take
-    return to + take
+    this.bytes += size
+    this.consumed = at + size
+    return size
   }
 
   /** Payload bytes still missing of a counted body. */

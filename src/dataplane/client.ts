@@ -17,6 +17,7 @@ import { Exchange } from './exchange.ts'
 import { errorAnswer } from './forward.ts'
 import { Outgoing } from './outgoing.ts'
 import type { Plane } from './plane.ts'
+import { ReadMemory } from './read-memory.ts'
 import { adoptSocket, keptBytes } from './socket.ts'
 import { flat } from './syntax.ts'
 import { forwardedLines } from './trust.ts'
@@ -31,6 +32,7 @@ export class Client {
   readonly plane: Plane
   readonly socket: Socket
   readonly out: Outgoing
+  readonly reads: ReadMemory
   /** Address of the peer, without IPv4-mapping prefix. */
   readonly peer: string
   readonly tls: boolean
@@ -60,7 +62,11 @@ export class Client {
     this.trusted = plane.trusted.has(this.peer)
     this.deadlineMs = plane.nowMs + plane.timeouts.headMs
     this.#exchange = new Exchange(this)
-    this.socket = adoptSocket(accepted, plane.readBuffer, (buffer, length) => this.#onBytes(buffer, length))
+    this.reads = new ReadMemory(plane)
+    this.socket = adoptSocket(accepted, plane.readBuffer, (buffer, length) => {
+      this.#onBytes(buffer, length)
+      return this.reads.next()
+    })
     const drained = () => {
       if (this.#state === 'full') this.#toNext()
       else (this.#tunnel ?? this.#exchange).onClientDrain()
@@ -250,6 +256,7 @@ export class Client {
     const state = this.#state
     this.#state = 'gone'
     this.plane.clients.delete(this)
+    this.reads.release()
     this.plane.countLane(WORKER_FIELD.clientConnections, -1)
     this.plane.releaseAddress(this.#address)
     if (state === 'exchange') this.#exchange.onClientGone()

@@ -56,6 +56,7 @@ export class Exchange implements UpstreamUser {
     const dispatch = this.#dispatch
     if (!dispatch.choose()) return this.#failAt(dispatch.decision?.error ?? 'internal', behind)
     this.#asked.writeLines(this.#plane, this.#client, dispatch.decision!, this.#body.done)
+    this.#client.reads.wanted = this.#body.isLong
     this.#acquire(false)
     if (this.#body.done || behind >= end) return behind
     return this.onClientBytes(buffer, behind, end)
@@ -291,6 +292,7 @@ export class Exchange implements UpstreamUser {
     this.#account.close(this.#asked, this.#dispatch, this.#response.status)
     this.#response.breakOff(this.#client.socket)
     this.#phase = 'none'
+    this.#client.reads.wanted = false
     this.#asked.forget()
     this.#client.exchangeEnded(keepAlive)
   }

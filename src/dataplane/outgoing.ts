@@ -3,8 +3,8 @@
  *
  * A stream's `write` keeps state, makes an object and a tick for every call, which is a good part of what a small request
  * costs us. All of that is about waiting, and nearly every write of ours is taken whole at once. So for plain TCP we ask
- * the handle below the socket, by Node's own binding; where Node does not give that, over TLS and when reads are not shared,
- * the stream is written to as usual, and the suite runs in both modes.
+ * the handle below the socket; where Node does not give it, over TLS and when reads are not shared, the stream is written to
+ * as usual, and the suite runs in both modes.
  *
  * Invariants: bytes leave in the order in which they were given, also between this and `socket.end()`, since both end in
  * libuv's one queue. A handle that takes only a part keeps the rest and the memory that it was given until `onDrained`.
@@ -12,50 +12,23 @@
  * can be read. `isFull` asks the caller to stop its source; it is told by `onDrained` when to go on.
  */
 import type { Socket } from 'node:net'
+import { binding, handleOf, type StreamHandle, type WriteRequest } from './handle.ts'
 
 /** Unsent bytes above which the source should stop. */
 const UNSENT_BYTES_MAX = 65_536
 
-interface WriteRequest {
-  oncomplete: (this: WriteRequest, status: number) => void
+interface PendingWrite extends WriteRequest {
   outgoing: Outgoing | null
-  bytes: Buffer | null
+  bytes: Uint8Array | null
 }
 
-interface Handle {
-  writeLatin1String?(request: WriteRequest, text: string): number
-  writeBuffer(request: WriteRequest, bytes: Buffer): number
-  readonly writeQueueSize: number
-  readonly bytesWritten: number
-}
-
-interface Binding {
-  readonly WriteWrap: new () => WriteRequest
-  readonly streamBaseState: Int32Array
-  readonly kLastWriteWasAsync: number
-}
-
-/** Node's binding for stream handles, or null where it is not to be had (another Node, or one with restricted permissions). */
-function findBinding(): Binding | null {
-  try {
-    const find = (process as unknown as { binding(name: string): Partial<Binding> }).binding
-    const { WriteWrap, streamBaseState, kLastWriteWasAsync } = find('stream_wrap')
-    if (WriteWrap === undefined || streamBaseState === undefined || kLastWriteWasAsync === undefined) return null
-    return { WriteWrap, streamBaseState, kLastWriteWasAsync }
-  } catch {
-    return null
-  }
-}
-
-const binding = findBinding()
-const state = binding?.streamBaseState ?? new Int32Array(8)
+const state = binding?.streamBaseState ?? new Int32Array(1)
 const WAS_ASYNC = binding?.kLastWriteWasAsync ?? 0
 /** The request that the next write gets. The handle looks at it only when it has to wait; then it is replaced. */
-let spare: WriteRequest | null = newRequest()
+let spare = newRequest()
 
-function newRequest(): WriteRequest | null {
-  if (binding === null) return null
-  const request = new binding.WriteWrap()
+function newRequest(): PendingWrite {
+  const request = (binding === null ? {} : new binding.WriteWrap()) as PendingWrite
   request.outgoing = null
   request.bytes = null
   request.oncomplete = onComplete
@@ -63,9 +36,10 @@ function newRequest(): WriteRequest | null {
 }
 
 function onComplete(this: WriteRequest, status: number): void {
-  const { outgoing } = this
-  this.outgoing = null
-  this.bytes = null
+  const request = this as PendingWrite
+  const { outgoing } = request
+  request.outgoing = null
+  request.bytes = null
   outgoing?.completed(status)
 }
 
@@ -91,11 +65,8 @@ export class Outgoing {
   /** Sends a text of latin1 characters. */
   text(text: string): void {
     const handle = this.#handle()
-    if (handle?.writeLatin1String === undefined) {
-      if (!this.#failed) this.#socket.write(text, 'latin1')
-      return
-    }
-    this.#sent(handle.writeLatin1String(spare!, text), null)
+    if (handle !== null) this.#sent(handle.writeLatin1String(spare, text), null)
+    else if (!this.#failed) this.#socket.write(text, 'latin1')
   }
 
   /** Sends bytes. True when they are not all sent: then their memory must not change any more. */
@@ -105,7 +76,7 @@ export class Outgoing {
       if (!this.#failed) this.#socket.write(bytes)
       return this.#socket.writableLength > 0
     }
-    return this.#sent(handle.writeBuffer(spare!, bytes), bytes)
+    return this.#sent(handle.writeBuffer(spare, bytes), bytes)
   }
 
   /** Bytes that the kernel has not taken yet. */
@@ -137,7 +108,7 @@ export class Outgoing {
     this.#onDrained()
   }
 
-  #handle(): Handle | null {
+  #handle(): StreamHandle | null {
     if (!this.#direct || this.#failed) return null
     return handleOf(this.#socket)
   }
@@ -148,7 +119,7 @@ export class Outgoing {
       return false
     }
     if (state[WAS_ASYNC] === 0) return false
-    const request = spare!
+    const request = spare
     request.outgoing = this
     request.bytes = bytes
     spare = newRequest()
@@ -164,8 +135,4 @@ export class Outgoing {
     this.#full = false
     if (!this.#socket.destroyed) process.nextTick(this.#onFailed)
   }
-}
-
-function handleOf(socket: Socket): Handle | null {
-  return (socket as unknown as { readonly _handle: Handle | null })._handle ?? null
 }

@@ -28,6 +28,7 @@ import { AccessLog } from './access-log.ts'
 import type { Client } from './client.ts'
 import type { WorkerStart } from './messages.ts'
 import { CookieSigner } from './own-cookie.ts'
+import { OwnBuffers } from './read-memory.ts'
 import { RequestHead } from './request-head.ts'
 import { ResponseHead } from './response-head.ts'
 import { RetryBudget } from './retry-budget.ts'
@@ -37,6 +38,8 @@ import { HeadView } from './view.ts'
 
 /** One read fills at most this much; bodies move in pieces of this size. */
 export const READ_BYTES = 65_536
+/** Long bodies that pass through memory of their own at a time: 4 MiB. */
+const OWN_BUFFERS_MAX = 64
 /** Room before the payload in a write buffer, for a head and a chunk header. */
 export const SCRATCH_HEAD = 16_384
 /** Room behind the payload, for the end of a chunk, the last chunk and trailers. */
@@ -56,6 +59,8 @@ export class Plane {
   readonly clients = new Set<Client>()
   /** Shared by all sockets of the worker, or null to read by events. */
   readonly readBuffer: Buffer | null
+  /** For connections that a long body passes through. */
+  readonly ownBuffers = new OwnBuffers(READ_BYTES, OWN_BUFFERS_MAX)
   /** Where outgoing bytes are put together; replaced when a socket keeps it (see `keepScratch`). */
   scratch: Buffer
   table: Table = emptyTable()

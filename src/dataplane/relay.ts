@@ -2,7 +2,8 @@
  * One read of a body, passed on: decoded from the read buffer, framed anew, written with one system call.
  *
  * The write buffer has room before the payload for a head and a chunk header, and behind it for the end of the chunk and the
- * trailers, so all of it is contiguous. Chunks are not kept as they came: one read becomes one chunk (RFC 9112 7.1).
+ * trailers, so all of it is contiguous. Long bodies that need no framing come in memory of their own (read-memory.ts) and are not
+ * copied. Chunks are not kept as they came: one read becomes one chunk (RFC 9112 7.1).
  */
 import { type BodyReader, CHUNK_HEADER_MAX, writeChunkHeader } from './body.ts'
 import type { Outgoing } from './outgoing.ts'
@@ -23,6 +24,9 @@ export function relayBody(
   end: number,
   out: Outgoing,
 ): number {
+  if (buffer !== plane.readBuffer && prefix === '' && !chunked && reader.framing !== 'chunked') {
+    return passOn(plane, reader, buffer, at, end, out)
+  }
   const scratch = plane.scratch
   let until = reader.decode(buffer, at, end, scratch, SCRATCH_HEAD)
   if (reader.malformed) return -1
@@ -42,6 +46,13 @@ export function relayBody(
     scratch.latin1Write(prefix, from)
   }
   if (until > from && out.bytes(scratch.subarray(from, until))) plane.keepScratch()
+  return size
+}
+
+/** Sends what nobody else reads into, and needs no framing, from where it is. */
+function passOn(plane: Plane, reader: BodyReader, buffer: Buffer, at: number, end: number, out: Outgoing): number {
+  const size = reader.pass(at, end)
+  if (size > 0 && out.bytes(buffer.subarray(at, at + size))) plane.ownBuffers.kept = buffer
   return size
 }
 

@@ -5,7 +5,7 @@
  */
 import { BodyReader } from './body.ts'
 import type { Outgoing } from './outgoing.ts'
-import type { Plane } from './plane.ts'
+import { type Plane, READ_BYTES } from './plane.ts'
 import { lastChunk, relayBody } from './relay.ts'
 import type { RequestHead } from './request-head.ts'
 import { keptBytes } from './socket.ts'
@@ -23,6 +23,11 @@ export class RequestBody {
     this.whole = ''
     this.#held = null
     this.reader.start(head.chunked ? 'chunked' : head.contentLength > 0 ? 'length' : 'none', head.contentLength)
+  }
+
+  /** It pays to read it into memory of its own. */
+  get isLong(): boolean {
+    return this.reader.framing === 'length' && this.reader.remaining > READ_BYTES
   }
 
   /** All of it was read from the client. */

@@ -176,6 +176,7 @@ export class Response {
       this.#at = at + size
       return 'complete'
     }
+    upstream.reads.wanted = !this.#chunked && size > READ_BYTES
     return this.#relay(client, text, buffer, at, length)
   }
 

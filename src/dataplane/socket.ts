@@ -9,22 +9,23 @@
  */
 import net from 'node:net'
 import tls from 'node:tls'
+import { binding, handleOf, type StreamHandle, takeHandle } from './handle.ts'
 
-/** Gets `buffer[0, length)`. Must be done with it before it returns. */
-export type OnBytes = (buffer: Buffer, length: number) => void
+/**
+ * Gets `buffer[0, length)`, and must be done with it before it returns. What it returns, if anything, is read into from now on.
+ */
+export type OnBytes = (buffer: Buffer, length: number) => Buffer | undefined
 
-interface WithHandle {
-  _handle: object | null
-}
-
-/** Takes over a socket that was accepted with `pauseOnConnect`, so that reads go to `onBytes`. */
+/** Takes over a socket that was accepted with `pauseOnConnect`, so that reads go to `shared` and then to `onBytes`. */
 export function adoptSocket(accepted: net.Socket, shared: Buffer | null, onBytes: OnBytes): net.Socket {
-  const handle = (accepted as unknown as WithHandle)._handle
-  if (shared === null || !handle || accepted instanceof tls.TLSSocket) return readByEvents(accepted, onBytes)
-  const withHandle = accepted as unknown as WithHandle
-  withHandle._handle = null
+  if (shared === null || accepted instanceof tls.TLSSocket || handleOf(accepted) === null) {
+    return readByEvents(accepted, onBytes)
+  }
+  const handle = takeHandle(accepted)!
   const options = { handle, allowHalfOpen: true, onread: onread(shared, onBytes) }
-  return new net.Socket(options as net.SocketConstructorOpts)
+  const socket = new net.Socket(options as unknown as net.SocketConstructorOpts)
+  readByHandle(handle, shared, onBytes)
+  return socket
 }
 
 /** Opens a connection whose reads go to `onBytes`; `tls` verifies the certificate for `host` unless told otherwise. */
@@ -41,7 +42,12 @@ export function openSocket(
   }
   const options = { host, port, noDelay: true, allowHalfOpen: true }
   if (shared === null) return outliveWrites(readByEvents(net.connect(options), onBytes))
-  return outliveWrites(net.connect({ ...options, onread: onread(shared, onBytes) }))
+  const socket = outliveWrites(net.connect({ ...options, onread: onread(shared, onBytes) }))
+  socket.once('connect', () => {
+    const handle = handleOf(socket)
+    if (handle !== null) readByHandle(handle, shared, onBytes)
+  })
+  return socket
 }
 
 interface WithStates {
@@ -71,18 +77,36 @@ export function outlived(socket: net.Socket): boolean {
   return true
 }
 
-function onread(buffer: Buffer, onBytes: OnBytes): net.OnReadOpts {
+/** The public way to read into memory of ours. */
+function onread(shared: Buffer, onBytes: OnBytes): net.OnReadOpts {
+  let buffer = shared
   return {
-    buffer,
-    callback(length: number, bytes: Uint8Array): boolean {
-      onBytes(bytes as Buffer, length)
+    // Asked for behind every read, and for every address that a connection is tried at.
+    buffer: () => buffer,
+    callback(length: number): boolean {
+      buffer = onBytes(buffer, length) ?? buffer
       return true
     },
   }
 }
 
+/** The short way: the handle calls us, and the stream only hears of the end and of errors. */
+function readByHandle(handle: StreamHandle, shared: Buffer, onBytes: OnBytes): void {
+  if (binding === null) return
+  const { streamBaseState, kReadBytesOrError } = binding
+  const ofStream = handle.onread
+  let buffer = shared
+  handle.onread = function (bytes) {
+    const length = streamBaseState[kReadBytesOrError]
+    if (length <= 0) return ofStream.call(this, bytes)
+    const next = onBytes(buffer, length)
+    if (next !== undefined) buffer = next
+    return next
+  }
+}
+
 function readByEvents(socket: net.Socket, onBytes: OnBytes): net.Socket {
-  socket.on('data', (bytes: Buffer) => onBytes(bytes, bytes.length))
+  socket.on('data', (bytes: Buffer) => void onBytes(bytes, bytes.length))
   socket.resume()
   return socket
 }

@@ -7,6 +7,7 @@
 import type { Socket } from 'node:net'
 import { FIELD } from '../metrics/layout.ts'
 import { Outgoing } from './outgoing.ts'
+import { ReadMemory } from './read-memory.ts'
 import { openSocket, outlived } from './socket.ts'
 import type { UpstreamPool } from './upstream-pool.ts'
 
@@ -26,6 +27,7 @@ export class UpstreamConnection {
   readonly pool: UpstreamPool
   readonly socket: Socket
   readonly out: Outgoing
+  readonly reads: ReadMemory
   user: UpstreamUser | null
   idleSinceMs = 0
   /** How long it may be idle; shortened by the target's own hint. */
@@ -44,10 +46,12 @@ export class UpstreamConnection {
     this.keepAliveMs = pool.plane.timeouts.upstreamKeepAliveMs
     const { host, port, tls } = pool.target
     const plane = pool.plane
+    this.reads = new ReadMemory(plane)
     this.socket = openSocket(host, port, tls, plane.readBuffer, (buffer, length) => {
       plane.tick()
       if (this.user === null) this.destroy()
       else this.user.onUpstreamBytes(buffer, length)
+      return this.reads.next()
     })
     this.socket.once(tls ? 'secureConnect' : 'connect', () => {
       plane.count(pool.target.slot, FIELD.connectsOpened)
@@ -77,6 +81,7 @@ export class UpstreamConnection {
   release(reusable: boolean): void {
     this.user = null
     this.partial = ''
+    this.reads.wanted = false
     if (!reusable || this.#gone || this.#deaf || this.socket.destroyed) return this.destroy()
     if (!this.pool.target.tls) return this.pool.giveBack(this)
     // What came in one flight of records is told piece by piece: wait for the rest of it before the next request.
@@ -104,6 +109,7 @@ export class UpstreamConnection {
   #leave(): void {
     if (this.#gone) return
     this.#gone = true
+    this.reads.release()
     this.pool.forget(this)
   }
 }

@@ -1,0 +1,74 @@
+/**
+ * Where a connection reads to: the buffer that its worker shares among all, or while a long body passes, one of its own.
+ *
+ * Bytes in the shared buffer are overwritten by the next read of anybody, so a body has to be copied before it is sent. With
+ * long ones that copy is a good part of all the work. Memory of its own can be sent as it is, and be read into again once the kernel
+ * has taken it; if the other side is too slow for that, it is left to the pending write and other memory is taken.
+ * Such buffers are few (`plane.ownBuffers`); who gets none goes on with the shared one.
+ */
+import type { Plane } from './plane.ts'
+
+export class ReadMemory {
+  /** Whether a long body is coming, so that own memory pays. */
+  wanted = false
+  #own: Buffer | null = null
+  readonly #plane: Plane
+
+  constructor(plane: Plane) {
+    this.#plane = plane
+  }
+
+  /** Asked behind every read: the buffer for the next one, or undefined when it stays the same. */
+  next(): Buffer | undefined {
+    if (!this.wanted && this.#own === null) return undefined
+    return this.#change()
+  }
+
+  /** Gives own memory back; for a connection that is gone. */
+  release(): void {
+    this.wanted = false
+    if (this.#own !== null) this.#plane.ownBuffers.giveBack(this.#own)
+    this.#own = null
+  }
+
+  #change(): Buffer | undefined {
+    const { ownBuffers, readBuffer } = this.#plane
+    if (readBuffer === null) return undefined
+    if (this.#own !== null && this.wanted && ownBuffers.kept !== this.#own) return undefined
+    const before = this.#own
+    if (before !== null) ownBuffers.giveBack(before)
+    this.#own = this.wanted ? ownBuffers.take() : null
+    if (this.#own !== null) return this.#own
+    return before === null ? undefined : readBuffer
+  }
+}
+
+/** Buffers that connections may have to themselves. */
+export class OwnBuffers {
+  /** The buffer that the last write has kept, if any. */
+  kept: Buffer | null = null
+  #inUse = 0
+  readonly #spare: Buffer[] = []
+  readonly #bytes: number
+  readonly #max: number
+
+  /** At most `max` of `bytes` each are in use at a time. */
+  constructor(bytes: number, max: number) {
+    this.#bytes = bytes
+    this.#max = max
+  }
+
+  /** A buffer, or null when too many are in use. */
+  take(): Buffer | null {
+    if (this.#inUse === this.#max) return null
+    this.#inUse++
+    return this.#spare.pop() ?? Buffer.allocUnsafeSlow(this.#bytes)
+  }
+
+  /** Takes a buffer back. One that a write still needs is left to the garbage collector. */
+  giveBack(buffer: Buffer): void {
+    this.#inUse--
+    if (this.kept !== buffer) this.#spare.push(buffer)
+    else this.kept = null
+  }
+}
