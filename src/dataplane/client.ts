@@ -145,7 +145,7 @@ export class Client {
       this.deadlineMs = plane.nowMs + plane.timeouts.headMs
     }
     const head = plane.requestHead
-    const headEnd = head.parse(text)
+    const headEnd = before > 0 ? head.parse(text) : head.parse(text, buffer, at)
     if (headEnd === 0) {
       this.#partial = text
       return until

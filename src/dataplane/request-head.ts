@@ -17,6 +17,7 @@ import {
   isIgnoringCase,
   LF,
   listHas,
+  octetsOf,
   PROTOCOLS,
   SP,
   TARGET,
@@ -71,8 +72,11 @@ export class RequestHead {
     this.fields = new Fields(fieldsMax)
   }
 
-  /** Offset behind the head; 0 when more is needed; -1 when refused, with `error` set. */
-  parse(text: string): number {
+  /**
+   * Offset behind the head; 0 when more is needed; -1 when refused, with `error` set. `bytes` from `base` on are the octets of
+   * the text, for who has them at hand.
+   */
+  parse(text: string, bytes: Uint8Array = octetsOf(text), base = 0): number {
     this.text = text
     this.error = null
     let at = 0
@@ -83,9 +87,9 @@ export class RequestHead {
       at = 2
       if (text.length === 2) return 0
     }
-    const lineEnd = this.#requestLine(text, at)
+    const lineEnd = this.#requestLine(text, at, bytes, base)
     if (lineEnd <= 0) return lineEnd === 0 && text.length > this.#bytesMax ? this.#tooLong(text, at) : lineEnd
-    const end = this.fields.read(text, lineEnd)
+    const end = this.fields.read(text, lineEnd, bytes, base)
     if (end > this.#bytesMax || (end === 0 && text.length > this.#bytesMax)) return this.#refuse('head_too_large')
     if (end === 0) return 0
     if (end < 0) return this.#refuse(this.fields.tooMany ? 'head_too_large' : 'bad_request')
@@ -106,17 +110,17 @@ export class RequestHead {
     return text.indexOf('\n', at) < 0 ? 0 : this.#refuse(error)
   }
 
-  #requestLine(text: string, start: number): number {
+  #requestLine(text: string, start: number, bytes: Uint8Array, base: number): number {
     const end = text.length
     let at = start
-    while (at < end && TOKEN[text.charCodeAt(at)] === 1) at++
+    while (at < end && TOKEN[bytes[base + at]] === 1) at++
     if (at === end) return 0
     // What does not begin as a method is refused at its first byte: it will never become one (a TLS hello, say).
     if (at === start) return this.#refuse('bad_request')
     if (at - start > METHOD_LENGTH_MAX || text.charCodeAt(at) !== SP) return this.#badLine(text, start, 'bad_request')
     const methodEnd = at++
     const targetStart = at
-    while (at < end && TARGET[text.charCodeAt(at)] === 1) at++
+    while (at < end && TARGET[bytes[base + at]] === 1) at++
     if (at === end) return 0
     if (at === targetStart || text.charCodeAt(at) !== SP) return this.#badLine(text, start, 'bad_request')
     const targetEnd = at++

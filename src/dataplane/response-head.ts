@@ -5,7 +5,7 @@
  * `parse(text)` looks only at complete lines and may be called again with more. Sources: RFC 9112 4, 6.3, 9.3; RFC 9110 15.
  */
 import { Fields, KIND } from './fields.ts'
-import { CR, HTAB, isIgnoringCase, LF, listHas, SP, VALUE } from './syntax.ts'
+import { CR, HTAB, isIgnoringCase, LF, listHas, octetsOf, SP, VALUE } from './syntax.ts'
 
 /** What begins otherwise is no response, and is refused before its line has ended. */
 export const PREFIX = 'HTTP/1.'
@@ -34,12 +34,12 @@ export class ResponseHead {
     this.fields = new Fields(fieldsMax)
   }
 
-  /** Offset behind the head; 0 when more is needed; -1 when refused. */
-  parse(text: string): number {
+  /** Offset behind the head; 0 when more is needed; -1 when refused. `bytes` from `base` on are the octets of the text. */
+  parse(text: string, bytes: Uint8Array = octetsOf(text), base = 0): number {
     this.text = text
     const lineEnd = this.#statusLine(text)
     if (lineEnd < 0) return -1
-    const end = lineEnd === 0 ? 0 : this.fields.read(text, lineEnd)
+    const end = lineEnd === 0 ? 0 : this.fields.read(text, lineEnd, bytes, base)
     if (end > this.#bytesMax || (end === 0 && text.length > this.#bytesMax)) return -1
     if (end <= 0) return end
     return this.#understand() ? end : -1

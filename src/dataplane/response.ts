@@ -111,7 +111,7 @@ export class Response {
       }
     }
     const head = plane.responseHead
-    const headEnd = head.parse(text)
+    const headEnd = before > 0 ? head.parse(text) : head.parse(text, buffer, this.#at)
     if (headEnd < 0) return 'malformed'
     if (headEnd === 0) {
       upstream.partial = text

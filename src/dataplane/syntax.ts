@@ -102,6 +102,11 @@ export function hostEnd(authority: string): number {
 
 const isIPv6 = (text: string) => text.includes(':') && parseAddress(text) !== null
 
+/** The octets of a latin1 text. */
+export function octetsOf(text: string): Uint8Array {
+  return Buffer.from(text, 'latin1')
+}
+
 /** The same text in one piece: V8 keeps a concatenation as a tree, which costs at every use of a text that is kept. */
 export function flat(text: string): string {
   return Buffer.from(text, 'latin1').latin1Slice(0, text.length)
