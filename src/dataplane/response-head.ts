@@ -5,12 +5,15 @@
  * `parse(text)` looks only at complete lines and may be called again with more. Sources: RFC 9112 4, 6.3, 9.3; RFC 9110 15.
  */
 import { Fields, KIND } from './fields.ts'
-import { CR, HTAB, isIgnoringCase, LF, listHas, octetsOf, SP, VALUE } from './syntax.ts'
+import { CR, flat, isIgnoringCase, LF, listHas, octetsOf, SP, VALUE } from './syntax.ts'
 
 /** What begins otherwise is no response, and is refused before its line has ended. */
 export const PREFIX = 'HTTP/1.'
 /** Characters of all Connection fields together: every field is compared with this list. */
 const CONNECTION_LENGTH_MAX = 1_024
+/** Hints of a Keep-Alive field; nine digits of a number are more than enough. */
+const TIMEOUT_HINT = /(?:^|[,;\s])timeout\s*=\s*"?(\d{1,9})/i
+const MAX_HINT = /(?:^|[,;\s])max\s*=\s*"?(\d{1,9})/i
 
 export class ResponseHead {
   readonly fields: Fields
@@ -23,11 +26,17 @@ export class ResponseHead {
   contentLength = -1
   chunked = false
   keepAlive = true
-  /** Seconds of `Keep-Alive: timeout=`, or -1. */
-  keepAliveTimeoutS = -1
+  /** Seconds of `Keep-Alive: timeout=`, the smallest if there are many; Infinity without. */
+  keepAliveTimeoutS = Infinity
+  /** Requests of `Keep-Alive: max=`, the smallest if there are many; Infinity without. */
+  keepAliveMax = Infinity
   upgrade = ''
   hasDate = false
   dropped = ''
+  /** The last hints that were read: a target says the same over and over. */
+  #hint = ''
+  #hintTimeoutS = Infinity
+  #hintMax = Infinity
 
   constructor(bytesMax: number, fieldsMax: number) {
     this.#bytesMax = bytesMax
@@ -72,7 +81,8 @@ export class ResponseHead {
   #understand(): boolean {
     this.contentLength = -1
     this.chunked = false
-    this.keepAliveTimeoutS = -1
+    this.keepAliveTimeoutS = Infinity
+    this.keepAliveMax = Infinity
     this.upgrade = ''
     this.hasDate = false
     let connection = ''
@@ -93,7 +103,7 @@ export class ResponseHead {
           this.chunked = true
           break
         case KIND.keepAlive:
-          this.keepAliveTimeoutS = timeoutHint(fields.value(i))
+          this.#keepAliveHint(fields.value(i))
           break
         case KIND.upgrade:
           this.upgrade = this.upgrade === '' ? fields.value(i) : this.upgrade + ',' + fields.value(i)
@@ -112,6 +122,16 @@ export class ResponseHead {
     return true
   }
 
+  #keepAliveHint(value: string): void {
+    if (value !== this.#hint) {
+      this.#hint = flat(value)
+      this.#hintTimeoutS = Number(TIMEOUT_HINT.exec(value)?.[1] ?? Infinity)
+      this.#hintMax = Number(MAX_HINT.exec(value)?.[1] ?? Infinity)
+    }
+    this.keepAliveTimeoutS = Math.min(this.keepAliveTimeoutS, this.#hintTimeoutS)
+    this.keepAliveMax = Math.min(this.keepAliveMax, this.#hintMax)
+  }
+
   #connection(list: string): void {
     this.keepAlive = this.minor === 1
     this.dropped = ''
@@ -126,18 +146,4 @@ export class ResponseHead {
     if (this.hasDate && listHas(list, 'date')) this.hasDate = false
     this.dropped = named
   }
-}
-
-/** Seconds in `timeout=N` of a Keep-Alive field, or -1. */
-function timeoutHint(value: string): number {
-  const at = value.toLowerCase().indexOf('timeout=')
-  if (at < 0) return -1
-  let seconds = -1
-  for (let i = at + 8; i < value.length && i < at + 14; i++) {
-    const code = value.charCodeAt(i)
-    if (code === SP || code === HTAB || code === 44 || code === 59) break
-    if (code < 48 || code > 57) return -1
-    seconds = (seconds < 0 ? 0 : seconds) * 10 + code - 48
-  }
-  return seconds
 }

@@ -211,11 +211,7 @@ export class Response {
     this.keepAlive = asked.mayStay && !plane.draining && (requestSent || this.takesRest) && !endsByClose
     // Many a target sends the body all the same; when it comes late, it must not meet the next request.
     const mayFollow = noBody && (head.chunked || head.contentLength > 0)
-    this.#upstreamKeepAlive = stays && requestSent && !mayFollow && !this.#closes
-    if (head.keepAliveTimeoutS >= 0) {
-      const hintMs = Math.max(0, head.keepAliveTimeoutS * 1000 - 1000)
-      upstream.keepAliveMs = Math.min(upstream.keepAliveMs, hintMs)
-    }
+    this.#upstreamKeepAlive = stays && requestSent && !mayFollow && !this.#closes && upstream.heed(head)
   }
 
   #relay(client: Client, prefix: string, buffer: Buffer, at: number, length: number): Progress {

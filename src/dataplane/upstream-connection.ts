@@ -8,8 +8,12 @@ import type { Socket } from 'node:net'
 import { FIELD } from '../metrics/layout.ts'
 import { Outgoing } from './outgoing.ts'
 import { ReadMemory } from './read-memory.ts'
+import type { ResponseHead } from './response-head.ts'
 import { openSocket, outlived } from './socket.ts'
 import type { UpstreamPool } from './upstream-pool.ts'
+
+/** A connection is given up so long before the target would close it: the way there, and a clock that is checked now and then. */
+const HINT_MARGIN_MS = 1_000
 
 /** Whoever the connection belongs to: an exchange, or the tunnel that it became. */
 export interface UpstreamUser {
@@ -32,6 +36,8 @@ export class UpstreamConnection {
   idleSinceMs = 0
   /** How long it may be idle; shortened by the target's own hint. */
   keepAliveMs: number
+  /** Requests that it may still carry, by what the target said. */
+  usesLeft = Infinity
   /** The beginning of a response head that is not complete yet. */
   partial = ''
   /** Whether it has become a tunnel, which has nothing more to read once it cannot write. */
@@ -39,6 +45,9 @@ export class UpstreamConnection {
   /** The target takes no more bytes; what it said before that is still read. */
   #deaf = false
   #gone = false
+  readonly #giveBack = (): void => {
+    if (!this.#gone) this.pool.giveBack(this)
+  }
 
   constructor(pool: UpstreamPool, user: UpstreamUser) {
     this.pool = pool
@@ -77,6 +86,17 @@ export class UpstreamConnection {
     this.socket.on('close', () => this.#close())
   }
 
+  /**
+   * Follows the hints of a final response head. False when the target takes no other request.
+   *
+   * Some targets count `max` down to what is left, some always tell the whole: the smallest reading is safe with both.
+   */
+  heed({ keepAliveTimeoutS, keepAliveMax }: ResponseHead): boolean {
+    this.keepAliveMs = Math.min(this.keepAliveMs, keepAliveTimeoutS * 1_000 - HINT_MARGIN_MS)
+    this.usesLeft = Math.min(this.usesLeft, keepAliveMax) - 1
+    return this.keepAliveMs > 0 && this.usesLeft > 0
+  }
+
   /** Ends its use by an exchange: keeps it for the next when `reusable`, else closes it. */
   release(reusable: boolean): void {
     this.user = null
@@ -85,9 +105,7 @@ export class UpstreamConnection {
     if (!reusable || this.#gone || this.#deaf || this.socket.destroyed) return this.destroy()
     if (!this.pool.target.tls) return this.pool.giveBack(this)
     // What came in one flight of records is told piece by piece: wait for the rest of it before the next request.
-    setImmediate(() => {
-      if (!this.#gone) this.pool.giveBack(this)
-    })
+    setImmediate(this.#giveBack)
   }
 
   /** Closes it at once, without telling its exchange. */

@@ -40,16 +40,29 @@ describe('a connection stays open', () => {
 })
 
 test.each([
-  ['timeout=5', 5],
-  ['max=100, Timeout=60', 60],
-  ['timeout=0', 0],
-  ['timeout=5;x', 5],
-  ['timeout=x', -1],
-  ['timeout=', -1],
-  ['max=5', -1],
-  ['timeout=99999999999', 999999],
-])('the hint %s is %i seconds', (value, seconds) => {
-  expect(withFields(`Keep-Alive: ${value}`).keepAliveTimeoutS).toBe(seconds)
+  ['timeout=5', 5, Infinity],
+  ['max=100, Timeout=60', 60, 100],
+  ['timeout=5,max=7', 5, 7],
+  ['timeout=5 MAX="0"', 5, 0],
+  ['timeout=0', 0, Infinity],
+  ['timeout=5;x', 5, Infinity],
+  ['timeout=x, max', Infinity, Infinity],
+  ['timeout=, max=-1', Infinity, Infinity],
+  ['xtimeout=3, climax=4', Infinity, Infinity],
+  ['timeout=99999999999', 999_999_999, Infinity],
+  ['', Infinity, Infinity],
+])('the hint %j is %d seconds and %d requests', (value, seconds, requests) => {
+  const head = withFields(`Keep-Alive: ${value}`)
+  expect([head.keepAliveTimeoutS, head.keepAliveMax]).toEqual([seconds, requests])
+})
+
+test('of many hints the smallest counts, and none is left over for the next answer', () => {
+  const head = withFields('Keep-Alive: timeout=9, max=3', 'Keep-Alive: timeout=7, max=4')
+  expect([head.keepAliveTimeoutS, head.keepAliveMax]).toEqual([7, 3])
+  head.parse('HTTP/1.1 200 OK\r\n\r\n')
+  expect([head.keepAliveTimeoutS, head.keepAliveMax]).toEqual([Infinity, Infinity])
+  head.parse('HTTP/1.1 200 OK\r\nKeep-Alive: timeout=7, max=4\r\n\r\n')
+  expect([head.keepAliveTimeoutS, head.keepAliveMax]).toEqual([7, 4])
 })
 
 test('a date that Connection takes away has to be said anew', () => {
