@@ -7,6 +7,7 @@
 import type { Decision } from '../table/types.ts'
 import type { Client } from './client.ts'
 import { framingLine, poolLines, requestIdOf, requestLines } from './forward.ts'
+import { hopsLeft, UNLIMITED } from './max-forwards.ts'
 import type { Plane } from './plane.ts'
 
 /** Whether requests by this method may be repeated: RFC 9110 9.2.2. */
@@ -36,6 +37,8 @@ export class Asked {
   /** Value of Upgrade that is passed on, or empty. */
   upgrade = ''
   requestId = ''
+  /** Servers behind this one that it may still reach: see max-forwards.ts. */
+  hops = UNLIMITED
   /** The connection may be used again as far as client and worker are concerned. */
   mayStay = false
   /** `Set-Cookie` and debug lines for the answer, with CRLFs. */
@@ -59,6 +62,7 @@ export class Asked {
     this.expectContinue = head.expectContinue
     this.upgrade = head.upgrade
     this.requestId = requestIdOf(plane, head)
+    this.hops = hopsLeft(head.method, head.fields)
     this.answerLines = ''
   }
 
@@ -68,7 +72,7 @@ export class Asked {
     const authority = head.authority === '' ? decision.target!.authority : head.authority
     const forwarded = client.trusted ? null : client.forwardedLines(head.authority)
     this.#requestLine = head.method + ' ' + head.target + ' HTTP/1.1\r\nHost: ' + authority + '\r\n'
-    this.#lines = requestLines(plane, head, forwarded, client.peer, client.tls, this.requestId)
+    this.#lines = requestLines(plane, head, forwarded, client.peer, client.tls, this)
     if (head.upgrade !== '') this.#bodyLine = 'Connection: Upgrade\r\nUpgrade: ' + head.upgrade + '\r\n'
     else this.#bodyLine = framingLine(head.chunked, head.contentLength)
     if (head.expectContinue && !whole) this.#bodyLine += 'Expect: 100-continue\r\n'

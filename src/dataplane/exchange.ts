@@ -18,7 +18,8 @@ import { Account, CLIENT_CLOSED } from './account.ts'
 import { Asked } from './asked.ts'
 import type { Client } from './client.ts'
 import { Dispatch } from './dispatch.ts'
-import { errorAnswer } from './forward.ts'
+import { errorAnswer, optionsAnswer } from './forward.ts'
+import { MALFORMED } from './max-forwards.ts'
 import type { Plane } from './plane.ts'
 import { RequestBody } from './request-body.ts'
 import { Response } from './response.ts'
@@ -48,10 +49,15 @@ export class Exchange implements UpstreamUser {
 
   /** Starts the exchange for the head in `plane.requestHead`; takes body bytes of `buffer[at, end)` and says how far. */
   begin(headText: string, mayStay: boolean, buffer: Buffer, at: number, end: number): number {
-    this.#reset(headText, mayStay)
+    this.#asked.read(this.#plane, headText, mayStay)
+    this.#body.start(this.#plane.requestHead)
+    this.#response.reset()
+    this.#dispatch.reset()
+    this.#account.open()
     const behind = this.#body.takeWhole(this.#plane, buffer, at, end)
     if (behind < 0) return this.#failAt('bad_body', end)
     if (this.#body.isTooLarge(this.#plane)) return this.#failAt('body_too_large', end)
+    if (this.#asked.hops <= 0) return this.#answerHere(behind)
     this.#repeatable = this.#asked.isIdempotent && this.#body.done && this.#asked.upgrade === ''
     const dispatch = this.#dispatch
     if (!dispatch.choose()) return this.#failAt(dispatch.decision?.error ?? 'internal', behind)
@@ -60,15 +66,6 @@ export class Exchange implements UpstreamUser {
     this.#acquire(false)
     if (this.#body.done || behind >= end) return behind
     return this.onClientBytes(buffer, behind, end)
-  }
-
-  #reset(headText: string, mayStay: boolean): void {
-    const plane = this.#plane
-    this.#asked.read(plane, headText, mayStay)
-    this.#body.start(plane.requestHead)
-    this.#response.reset()
-    this.#dispatch.reset()
-    this.#account.open()
   }
 
   /** Takes an idle connection to the target, or opens one. */
@@ -155,7 +152,7 @@ export class Exchange implements UpstreamUser {
     const progress = response.take(this.#client, upstream, this.#asked, buffer, length, sent)
     if (!wasAnswered && response.status !== 0) this.#account.answered(this.#dispatch, response.status)
     if (progress === 'complete') return this.#complete(response.isReusable(length))
-    if (progress === 'malformed') return this.#broken('upstream_bad_response')
+    if (progress === 'malformed') return this.#fail('upstream_bad_response')
     if (progress === 'tunnel') return this.#startTunnel(buffer, length)
     if (!response.answered) return
     this.#phase = 'relaying'
@@ -195,14 +192,10 @@ export class Exchange implements UpstreamUser {
   onUpstreamClosed(): void {
     this.#upstream = null
     if (this.#phase === 'none') return
-    if (this.#phase === 'connecting') return this.#connectFailed()
+    if (this.#phase === 'connecting') return this.#tryAgain('upstream_connect_failed', this.#dispatch.mayReconnect())
     if (this.#phase === 'rest') return this.#endRest()
-    if (this.#response.begun) return this.#broken('upstream_closed')
+    if (this.#response.begun) return this.#fail('upstream_closed')
     this.#tryAgain('upstream_closed', this.#repeatable && this.#dispatch.mayRepeat())
-  }
-
-  #connectFailed(): void {
-    this.#tryAgain('upstream_connect_failed', this.#dispatch.mayReconnect())
   }
 
   /** Decides again without the targets that failed, and opens a fresh connection. `code` is the answer when that is no use. */
@@ -247,22 +240,23 @@ export class Exchange implements UpstreamUser {
       this.#upstream?.destroy()
       this.#upstream = null
       this.#dispatch.count(FIELD.timeouts)
-      return this.#connectFailed()
+      return this.#tryAgain('upstream_connect_failed', this.#dispatch.mayReconnect())
     }
     if (this.#phase === 'rest') return this.#endRest()
     if (this.#phase === 'relaying' && this.#client.out.unsentBytes > 0) return this.#client.awaitProgress()
     if (this.#phase === 'sending' && this.#upstream?.out.isFull !== true) return this.#fail('request_timeout')
     this.#dispatch.count(FIELD.timeouts)
-    this.#broken('upstream_timeout')
+    this.#fail('upstream_timeout')
   }
 
-  /** The answer broke: a 5xx of ours while none was begun, else the client sees that it is cut. */
-  #broken(code: ErrorCode): void {
-    if (!this.#response.answered) return this.#fail(code)
-    this.#upstream?.destroy()
-    this.#upstream = null
-    this.#account.failed(code, this.#dispatch)
-    this.#finish(false)
+  /** Answers what may go no further (max-forwards.ts). */
+  #answerHere(consumed: number): number {
+    const asked = this.#asked
+    if (asked.hops === MALFORMED) return this.#failAt('bad_request', consumed)
+    if (asked.method !== 'OPTIONS') return this.#failAt('method_not_allowed', consumed)
+    const keepAlive = asked.mayStay && this.#body.done
+    this.#say(200, optionsAnswer(this.#plane, asked, keepAlive), keepAlive)
+    return consumed
   }
 
   #failAt(code: ErrorCode, consumed: number): number {
@@ -270,7 +264,7 @@ export class Exchange implements UpstreamUser {
     return consumed
   }
 
-  /** Answers with an error of ours and ends the exchange. */
+  /** Ends the exchange: with an error of ours while no answer was begun, else the client sees that it is cut. */
   #fail(code: ErrorCode): void {
     this.#upstream?.destroy()
     this.#upstream = null
@@ -279,9 +273,14 @@ export class Exchange implements UpstreamUser {
     if (response.answered) return this.#finish(false)
     const { status } = ERRORS[code]
     const keepAlive = this.#asked.mayStay && this.#body.done && status !== 400 && status !== 413
-    response.status = status
     const json = this.#asked.acceptsJson(this.#plane)
-    this.#client.out.text(errorAnswer(this.#plane, code, this.#asked, json, keepAlive))
+    this.#say(status, errorAnswer(this.#plane, code, this.#asked, json, keepAlive), keepAlive)
+  }
+
+  /** Sends a whole answer of our own and ends the exchange. */
+  #say(status: number, text: string, keepAlive: boolean): void {
+    this.#response.status = status
+    this.#client.out.text(text)
     this.#finish(keepAlive)
   }
 

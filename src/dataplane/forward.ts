@@ -9,6 +9,7 @@ import { ERRORS, type ErrorCode } from '../errors.ts'
 import type { PoolTable, ServiceTable } from '../table/types.ts'
 import type { Asked } from './asked.ts'
 import { copyAllBut, KIND } from './fields.ts'
+import { hopsLine, withoutHops } from './max-forwards.ts'
 import type { Plane } from './plane.ts'
 import type { RequestHead } from './request-head.ts'
 import type { ResponseHead } from './response-head.ts'
@@ -62,14 +63,14 @@ export function requestLines(
   forwarded: string | null,
   peer: string,
   tls: boolean,
-  requestId: string,
+  { requestId, hops }: Pick<Asked, 'requestId' | 'hops'>,
 ): string {
   const fields = head.fields
   let traced = false
   for (let i = 0; i < fields.count; i++) {
     if (fields.kind(i) === KIND.traceparent) traced = head.dropped === '' || !fields.isListed(i, head.dropped)
   }
-  let lines = fields.copyLines(TO_TARGET, head.dropped)
+  let lines = fields.copyLines(TO_TARGET, withoutHops(head.dropped, hops))
   lines += (forwarded ?? extendedLines(fields, peer, tls, head.authority)) + 'X-Request-Id: ' + requestId + '\r\n'
   if (!traced) {
     // W3C Trace Context: the trace begins here. A request id of ours is random enough to name the trace too, which also
@@ -77,7 +78,7 @@ export function requestLines(
     const id = requestId === plane.lastId ? requestId : plane.randomId()
     lines += 'traceparent: 00-' + id + '-' + id.slice(16) + '-01\r\n'
   }
-  return lines + viaLine(head.minor)
+  return lines + hopsLine(hops) + viaLine(head.minor)
 }
 
 /** RFC 9110 7.6.3: the version is that of the message received. */
@@ -140,6 +141,26 @@ const REASONS: Readonly<Record<number, string>> = {
   505: 'HTTP Version Not Supported',
 }
 
+const ALLOW_LINE = 'Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n'
+
+/** Our own answer to OPTIONS. */
+export function optionsAnswer(
+  plane: Plane,
+  { requestId, minor }: Pick<Asked, 'requestId' | 'minor'>,
+  keepAlive: boolean,
+): string {
+  return (
+    'HTTP/1.1 200 OK\r\n' +
+    plane.dateLine() +
+    ALLOW_LINE +
+    'Content-Length: 0\r\nX-Request-Id: ' +
+    requestId +
+    '\r\nVia: 1.1 turnout\r\n' +
+    connectionLine(keepAlive, minor) +
+    '\r\n'
+  )
+}
+
 /** A whole answer of our own, as JSON or plain text; no detail of the inside. */
 export function errorAnswer(
   plane: Plane,
@@ -170,7 +191,7 @@ export function errorAnswer(
     code +
     '\r\nCache-Control: no-store\r\nVia: 1.1 turnout\r\n' +
     (status === 503 ? 'Retry-After: 1\r\n' : '') +
-    (status === 405 ? 'Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n' : '') +
+    (status === 405 ? ALLOW_LINE : '') +
     connectionLine(keepAlive, minor) +
     '\r\n' +
     (isHead ? '' : body)
