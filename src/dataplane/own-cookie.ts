@@ -8,6 +8,7 @@
 import { createHash, hash, timingSafeEqual } from 'node:crypto'
 import type { OwnCookie } from '../table/types.ts'
 import { decodeOwnCookie, encodeOwnCookie } from '../table/visitor.ts'
+import { flat } from './syntax.ts'
 
 const MEMO_MAX = 16_384
 const VALUE_LENGTH_MAX = 512
@@ -16,7 +17,9 @@ const BLOCK_BYTES = 64
 
 export class CookieSigner {
   readonly #macs: readonly Mac[]
-  #memo = new Map<string, OwnCookie>()
+  /** By name and value. */
+  readonly #memo = new Map<string, Map<string, OwnCookie>>()
+  #memoSize = 0
 
   /** `keys` must not be empty. */
   constructor(keys: readonly string[]) {
@@ -32,8 +35,7 @@ export class CookieSigner {
 
   /** The content of a cookie that we signed, or null for anything else. */
   verify(name: string, value: string): OwnCookie | null {
-    const memoKey = name + '=' + value
-    const known = this.#memo.get(memoKey)
+    const known = this.#memo.get(name)?.get(value)
     if (known !== undefined) return known
     if (value.length > VALUE_LENGTH_MAX) return null
     const dot = value.lastIndexOf('.')
@@ -42,14 +44,22 @@ export class CookieSigner {
     const given = Buffer.from(value.slice(dot + 1), 'latin1')
     for (const mac of this.#macs) {
       if (!timingSafeEqual(Buffer.from(mac.of(name + '=' + payload), 'latin1'), given)) continue
-      const own = decodeOwnCookie(payload)
-      if (own !== null) {
-        if (this.#memo.size >= MEMO_MAX) this.#memo = new Map()
-        this.#memo.set(memoKey, own)
-      }
+      // A flat copy: what is remembered would else be pieces of the request's head, and keep that alive.
+      const copy = flat(value)
+      const own = decodeOwnCookie(copy.slice(0, dot))
+      if (own !== null) this.#remember(name, copy, own)
       return own
     }
     return null
+  }
+
+  #remember(name: string, value: string, own: OwnCookie): void {
+    if (this.#memoSize++ >= MEMO_MAX) {
+      this.#memo.clear()
+      this.#memoSize = 1
+    }
+    const values = this.#memo.get(name) ?? new Map<string, OwnCookie>()
+    this.#memo.set(name, values.set(value, own))
   }
 }
 

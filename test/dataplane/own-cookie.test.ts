@@ -1,5 +1,7 @@
 /** The signature of our own cookie: that it is the HMAC it says it is, and what is refused. */
 import { createHmac } from 'node:crypto'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { CookieSigner, Mac } from '../../src/dataplane/own-cookie.ts'
@@ -38,5 +40,22 @@ describe('a cookie', () => {
       expect(signer.verify('turnout', signed.slice(0, at))).toBeNull()
     }
     expect(signer.verify('turnout', signed + 'A')).toBeNull()
+  })
+
+  test('that is remembered keeps no part of the head that it came in', () => {
+    setFlagsFromString('--expose-gc')
+    const collect = runInNewContext('gc') as () => void
+    const signer = new CookieSigner(['first'])
+    const values = Array.from({ length: 1_000 }, (_, n) =>
+      signer.sign('turnout', { ...OWN, visitor: `somebody-new-${n}` }),
+    )
+    collect()
+    const before = process.memoryUsage().heapUsed
+    for (const value of values) {
+      const head = Buffer.from(`${value}; ${'x'.repeat(32_768)}`).toString('latin1')
+      expect(signer.verify('turnout', head.slice(0, value.length))?.visitor).toMatch(/^somebody-new-/)
+    }
+    collect()
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(8 * 2 ** 20)
   })
 })
