@@ -8,6 +8,8 @@
 import type { FastifyInstance } from 'fastify'
 import Type, { type Static } from 'typebox'
 import { TurnoutError } from '../errors.ts'
+import { nameHint } from '../table/condition-index.ts'
+import { cookieValue } from '../table/cookie-header.ts'
 import { explainDecision } from '../table/explain.ts'
 import { parseAddress } from '../table/network.ts'
 import type { Decision, OwnCookie, RequestView } from '../table/types.ts'
@@ -110,13 +112,9 @@ export function requestView(
   input: ExplainInput,
   verify: (name: string, value: string) => OwnCookie | null,
 ): RequestView {
-  const cookie = (name: string): string | undefined => {
-    for (const pair of (input.headers.get('cookie') ?? '').split(';')) {
-      const equals = pair.indexOf('=')
-      if (equals > 0 && pair.slice(0, equals).trim() === name) return pair.slice(equals + 1).trim()
-    }
-    return undefined
-  }
+  const fields = [...input.headers]
+  const cookies = input.headers.get('cookie') ?? ''
+  const cookie = (name: string) => cookieValue(cookies, name)
   return {
     method: input.method,
     host: input.host,
@@ -124,6 +122,10 @@ export function requestView(
     address: input.ip,
     header: (name) => input.headers.get(name),
     cookie,
+    fieldCount: fields.length,
+    fieldHint: (at) => nameHint(fields[at][0], 0, fields[at][0].length),
+    fieldName: (at) => fields[at][0],
+    fieldValue: (at) => fields[at][1],
     ownCookie(name) {
       const value = cookie(name)
       return value === undefined ? null : verify(name, value)

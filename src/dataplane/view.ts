@@ -4,9 +4,10 @@
  * One object per worker; it is about whatever the worker's request head holds at the moment.
  */
 
+import { nameHint } from '../table/condition-index.ts'
+import { cookieValue } from '../table/cookie-header.ts'
 import type { OwnCookie, RequestView } from '../table/types.ts'
-import { cookieValue } from '../table/visitor.ts'
-import { KIND } from './fields.ts'
+import { KIND, STRIDE } from './fields.ts'
 import type { CookieSigner } from './own-cookie.ts'
 import type { RequestHead } from './request-head.ts'
 
@@ -46,6 +47,23 @@ export class HeadView implements RequestView {
       if (value !== undefined) return value
     }
     return undefined
+  }
+
+  get fieldCount(): number {
+    return this.#head.fields.count
+  }
+
+  fieldHint(at: number): number {
+    const { text, index } = this.#head.fields
+    return nameHint(text, index[at * STRIDE], index[at * STRIDE + 1])
+  }
+
+  fieldName(at: number): string {
+    return this.#head.fields.name(at)
+  }
+
+  fieldValue(at: number): string {
+    return this.#head.fields.value(at)
   }
 
   ownCookie(name: string): OwnCookie | null {

@@ -8,16 +8,13 @@
  */
 import { BUCKETS, hashString, pickStepOf, saltOf, WEIGHT_SUM_MAX } from './bucket.ts'
 import { EMPTY_ROUTER, updateRouter } from './match.ts'
-import { parseNetwork } from './network.ts'
+import { compileRules, type RuleSet } from './rules.ts'
 import type {
   AdminState,
   Health,
-  Network,
   PoolStatus,
   PoolTable,
   RoutePlan,
-  RulePlan,
-  RuleTable,
   ServicePlan,
   ServiceStatus,
   ServiceTable,
@@ -46,15 +43,30 @@ export function applyDelta(previous: Table, delta: TableDelta): Table {
       routes.set(name, [])
       continue
     }
-    assert(change.plan.name === name, `the plan of ${name} is named ${change.plan.name}`)
-    services.set(name, compileService(change.plan, change.status))
-    routes.set(name, change.plan.routes)
+    const before = previous.services.get(name) ?? null
+    const plan = mergePlan(before === null ? null : before.plan, change.plan)
+    assert(plan.name === name, `the plan of ${name} is named ${plan.name}`)
+    services.set(name, compileService(plan, change.status, before))
+    routes.set(name, plan.routes)
   }
   return { epoch: delta.epoch, revision: delta.revision, services, routes: updateRouter(previous.routes, routes) }
 }
 
-/** A service as requests read it. Throws (a bug) when plan and status do not belong together. */
-export function compileService(plan: ServicePlan, status: ServiceStatus): ServiceTable {
+/** The plan after a change of it; what the change does not name is the same object as before. */
+export function mergePlan(before: ServicePlan | null, change: Partial<ServicePlan>): ServicePlan {
+  // A change of a service that was not there is its whole plan.
+  return before === null ? (change as ServicePlan) : { ...before, ...change }
+}
+
+/**
+ * A service as requests read it; of the one before it, what has not changed is kept. Throws (a bug) when plan and status
+ * do not belong together.
+ */
+export function compileService(
+  plan: ServicePlan,
+  status: ServiceStatus,
+  before: ServiceTable | null = null,
+): ServiceTable {
   const pools = compilePools(plan, status)
   const weights = pools.map(pickable)
   const weightSum = weights.reduce((sum, weight) => sum + weight, 0)
@@ -65,13 +77,14 @@ export function compileService(plan: ServicePlan, status: ServiceStatus): Servic
   }
   return {
     name: plan.name,
+    plan,
     release: status.release,
     salt: saltOf(plan.name, status.release),
     slot: status.slot,
     pools,
     weightSum,
     pickStep: pickStepOf(weights),
-    rules: plan.rules.filter(hasCondition).map((rule) => compileRule(rule, named)),
+    rules: rulesOf(plan, before),
     visitor: plan.visitor,
     sticky: plan.sticky,
     balance: plan.balance,
@@ -186,25 +199,13 @@ function tagOf(url: string, taken: Set<string>): string {
   return tag
 }
 
-/** A rule without any condition (an empty list of testers, say) matches nobody rather than everybody. */
-function hasCondition(rule: RulePlan): boolean {
-  return rule.header.length > 0 || rule.cookie.length > 0 || rule.visitor.length > 0 || rule.cidr.length > 0
-}
-
-function compileRule(plan: RulePlan, named: (name: string) => PoolTable): RuleTable {
-  return {
-    plan,
-    visitors: plan.visitor.length === 0 ? null : new Set(plan.visitor),
-    networks: plan.cidr.length === 0 ? null : plan.cidr.map(network),
-    to: plan.to === null ? null : named(plan.to),
-    deny: plan.deny === null ? null : named(plan.deny),
+/** Rules name pools, so they stay as they are when the pools change; but every pool that they name must be there. */
+function rulesOf(plan: ServicePlan, before: ServiceTable | null): RuleSet {
+  const pools = new Set(plan.pools.map((pool) => pool.name))
+  for (const { to, deny } of plan.rules) {
+    for (const pool of [to, deny]) assert(pool === null || pools.has(pool), `${plan.name} has no pool ${pool}`)
   }
-}
-
-function network(text: string): Network {
-  const parsed = parseNetwork(text)
-  assert(parsed !== null, `${text} is not a network`)
-  return parsed
+  return before !== null && before.plan.rules === plan.rules ? before.rules : compileRules(plan.rules)
 }
 
 /** Literals of this isolate, so that requests compare pointers. */

@@ -20,10 +20,11 @@
 
 import { type Choice, chooseTarget, lastResort } from './balance.ts'
 import { bucketOf, pickWeight } from './bucket.ts'
+import { markCandidates } from './condition-index.ts'
 import { keepsVisitors, poolAdmits } from './eligible.ts'
 import { match } from './match.ts'
 import { cookieToSet } from './own-record.ts'
-import { ruleMatches } from './rules.ts'
+import { type RuleTable, ruleMatches } from './rules.ts'
 import type {
   Decision,
   Draw,
@@ -135,15 +136,28 @@ function aim(draft: Draft, pool: PoolTable | null, reason: Reason): boolean {
 
 /** Forced rules: the first that matches and may be followed wins; those that deny are gathered on the way. */
 function forced(draft: Draft): boolean {
-  for (const rule of draft.service.rules) {
-    if (!ruleMatches(rule, draft.view, draft.visitor)) continue
-    if (rule.deny !== null) draft.denied = [...draft.denied, rule.deny]
-    if (rule.to === null || draft.denied.includes(rule.to)) continue
-    draft.rule = rule.plan.name
-    draft.pin = rule.plan.pin
-    return aim(draft, rule.to, 'rule')
+  const { list, index } = draft.service.rules
+  if (index === null) {
+    for (const rule of list) if (follows(draft, rule)) return true
+    return false
   }
+  const marks = markCandidates(index, draft.view, draft.visitor)
+  for (let at = marks.take(); at !== -1; at = marks.take()) if (follows(draft, list[at])) return true
   return false
+}
+
+function follows(draft: Draft, rule: RuleTable): boolean {
+  if (!ruleMatches(rule, draft.view, draft.visitor)) return false
+  const { name, to, deny, pin } = rule.plan
+  if (deny !== null) {
+    const denied = poolNamed(draft.service, deny)
+    if (denied !== null && !draft.denied.includes(denied)) draft.denied = [...draft.denied, denied]
+  }
+  const pool = to === null ? null : poolNamed(draft.service, to)
+  if (pool === null || draft.denied.includes(pool)) return false
+  draft.rule = name
+  draft.pin = pin
+  return aim(draft, pool, 'rule')
 }
 
 /** A pin by choice, while its release lives; or a record of having been in a pool that drains, until the deadline. */

@@ -20,9 +20,9 @@ export function explainDecision(decision: Decision): string {
 
 function reasonOf(decision: Decision, service: ServiceTable): string {
   const { aimed, visitor } = decision
-  const rule = service.rules.find((candidate) => candidate.plan.name === decision.rule)
-  if (rule !== undefined && rule.to !== null) {
-    return `rule ${rule.plan.name} sends ${conditionsOf(rule.plan)} to ${rule.to.name}`
+  const rule = service.rules.list.find((candidate) => candidate.plan.name === decision.rule)
+  if (rule !== undefined && rule.plan.to !== null) {
+    return `rule ${rule.plan.name} sends ${conditionsOf(rule.plan)} to ${rule.plan.to}`
   }
   if (aimed === null) return `no pool of ${service.name} has a weight and takes new visitors`
   if (decision.reason === 'pin')

@@ -12,9 +12,46 @@
  * A router is immutable and names services only; `updateRouter` rebuilds the hosts that a changed service has routes on,
  * shares all others, and returns the router itself when no route has changed.
  */
-import type { CompiledRoute, HostRoutes, PathNode, RequestView, RoutePlan, Router } from './types.ts'
+import { type ConditionIndex, indexConditions, markCandidates } from './condition-index.ts'
+import type { RequestView, RoutePlan } from './types.ts'
 
 const SLASH = 47
+/** Routes at one path that are tried one after the other; more are indexed by their headers. */
+const SCANNED_MAX = 8
+
+/** Compiled routes. Names services only, so a change of their health leaves it as it is. */
+export interface Router {
+  readonly exact: ReadonlyMap<string, HostRoutes>
+  /** By suffix: `*.example.com` under `example.com`. */
+  readonly wildcard: ReadonlyMap<string, HostRoutes>
+  /** Length of the longest key of `wildcard`. */
+  readonly suffixLengthMax: number
+  readonly any: HostRoutes | null
+  /** The routes as given, by service name. */
+  readonly plans: ReadonlyMap<string, readonly RoutePlan[]>
+}
+
+/** All routes of one host, and the tree of path segments over them. */
+interface HostRoutes {
+  readonly routes: readonly CompiledRoute[]
+  readonly root: PathNode
+}
+
+interface PathNode {
+  /** The best first. */
+  readonly routes: readonly CompiledRoute[]
+  /** Over `routes` when they are many. */
+  readonly index: ConditionIndex | null
+  readonly children: ReadonlyMap<string, PathNode> | null
+}
+
+export interface CompiledRoute {
+  /** Without a trailing slash, but `/` itself. */
+  readonly path: string
+  readonly plan: RoutePlan
+  /** Name of the service, to be looked up in the same table. */
+  readonly service: string
+}
 
 /** A router without any routes. */
 export const EMPTY_ROUTER: Router = {
@@ -51,7 +88,7 @@ function matchSuffixes(router: Router, view: RequestView): CompiledRoute | null 
 }
 
 function matchPath(root: PathNode, view: RequestView): CompiledRoute | null {
-  let best = firstFitting(root.routes, view)
+  let best = firstFitting(root, view)
   if (root.children === null) return best
   const path = view.path
   if (path.charCodeAt(0) !== SLASH) return best
@@ -61,15 +98,26 @@ function matchPath(root: PathNode, view: RequestView): CompiledRoute | null {
     const end = slash === -1 ? path.length : slash
     node = node.children.get(path.slice(start, end))
     if (node === undefined) return best
-    best = firstFitting(node.routes, view) ?? best
+    best = firstFitting(node, view) ?? best
     if (slash === -1) return best
     start = end + 1
   }
   return best
 }
 
-function firstFitting(routes: readonly CompiledRoute[], view: RequestView): CompiledRoute | null {
+function firstFitting({ routes, index }: PathNode, view: RequestView): CompiledRoute | null {
+  if (index !== null) return firstCandidate(routes, index, view)
   for (const route of routes) if (fits(route.plan, view)) return route
+  return null
+}
+
+function firstCandidate(
+  routes: readonly CompiledRoute[],
+  index: ConditionIndex,
+  view: RequestView,
+): CompiledRoute | null {
+  const marks = markCandidates(index, view, null)
+  for (let at = marks.take(); at !== -1; at = marks.take()) if (fits(routes[at].plan, view)) return routes[at]
   return null
 }
 
@@ -148,25 +196,28 @@ function hostOf(
 
 interface GrowingNode {
   routes: CompiledRoute[]
+  index: ConditionIndex | null
   children: Map<string, GrowingNode> | null
 }
 
 /** Nodes keep the order of the routes given. */
 function treeOf(routes: readonly CompiledRoute[]): PathNode {
-  const root: GrowingNode = { routes: [], children: null }
+  const root: GrowingNode = { routes: [], index: null, children: null }
+  const crowded: GrowingNode[] = []
   for (const route of routes) {
     let node = root
     for (const segment of route.path === '/' ? [] : route.path.slice(1).split('/')) {
       node.children ??= new Map()
       let child = node.children.get(segment)
       if (child === undefined) {
-        child = { routes: [], children: null }
+        child = { routes: [], index: null, children: null }
         node.children.set(segment, child)
       }
       node = child
     }
-    node.routes.push(route)
+    if (node.routes.push(route) === SCANNED_MAX + 1) crowded.push(node)
   }
+  for (const node of crowded) node.index = indexConditions(node.routes.map(({ plan }) => plan))
   return root
 }
 

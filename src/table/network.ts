@@ -11,19 +11,29 @@ import type { Network } from './types.ts'
 type Words = [number, number, number, number]
 
 const ADDRESS_LENGTH_MAX = 64
-const OCTET = /^(?:0|[1-9][0-9]{0,2})$/
 const GROUP = /^[0-9A-Fa-f]{1,4}$/
 const BITS = /^(?:0|[1-9][0-9]{0,2})$/
 
+const DOT = 46
+const ZERO = 48
+
+/** Read by hand: it is done for every request when rules ask for the address. */
 function parseIPv4(text: string): number | null {
-  const octets = text.split('.')
-  if (octets.length !== 4) return null
   let word = 0
-  for (const octet of octets) {
-    if (!OCTET.test(octet) || Number(octet) > 255) return null
-    word = word * 256 + Number(octet)
+  let octets = 0
+  for (let at = 0; ; at++) {
+    const start = at
+    let octet = 0
+    for (; at < text.length && text.charCodeAt(at) !== DOT; at++) {
+      const digit = text.charCodeAt(at) - ZERO
+      if (digit < 0 || digit > 9 || at - start > 2) return null
+      octet = octet * 10 + digit
+    }
+    const padded = at - start > 1 && text.charCodeAt(start) === ZERO
+    if (at === start || padded || octet > 255) return null
+    word = word * 256 + octet
+    if (++octets === 4 || at >= text.length) return octets === 4 && at === text.length ? word : null
   }
-  return word
 }
 
 /** The 16-bit groups of one side of `::`; null when malformed. Only the last may be a dotted IPv4 address. */
@@ -79,6 +89,13 @@ export function parseNetwork(text: string): Network | null {
   return { words, bits: Number(length) + offset }
 }
 
+/** A network that validation has let pass. Throws (a bug) when it is malformed. */
+export function knownNetwork(text: string): Network {
+  const network = parseNetwork(text)
+  if (network === null) throw new Error(`${text} is not a network`)
+  return network
+}
+
 /** Whether an address lies in a network; only its first `bits` bits are compared. */
 export function contains(network: Network, words: Readonly<Words>): boolean {
   for (let index = 0, rest = network.bits; rest > 0; index++, rest -= 32) {
@@ -89,15 +106,21 @@ export function contains(network: Network, words: Readonly<Words>): boolean {
 }
 
 let lastText = ''
-let lastWords: Words | null = null
+let lastWords: Readonly<Words> | null = null
 
-/** Whether a client address lies in any of the networks; false for what is no address. */
-export function inNetworks(networks: readonly Network[], address: string): boolean {
+/** The 128 bits of a client address, or null when it is none. */
+export function wordsOf(address: string): Readonly<Words> | null {
   if (address !== lastText) {
     lastWords = parseAddress(address)
     lastText = address
   }
-  if (lastWords === null) return false
-  for (const network of networks) if (contains(network, lastWords)) return true
+  return lastWords
+}
+
+/** Whether a client address lies in any of the networks; false for what is no address. */
+export function inNetworks(networks: readonly Network[], address: string): boolean {
+  const words = wordsOf(address)
+  if (words === null) return false
+  for (const network of networks) if (contains(network, words)) return true
   return false
 }

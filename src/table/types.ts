@@ -6,6 +6,8 @@
  *                                      status (observed, and states set by people) ├→ build → table (immutable)
  */
 import type { ErrorCode } from '../errors.ts'
+import type { Router } from './match.ts'
+import type { RuleSet } from './rules.ts'
 
 /** Set by a person. `drain`: no new visitors; `standby`: probed, not routed; `maint`: neither probed nor routed. */
 export type AdminState = 'ready' | 'drain' | 'standby' | 'maint'
@@ -134,14 +136,6 @@ export interface PoolTable {
   readonly weightEnd: number
 }
 
-export interface RuleTable {
-  readonly plan: RulePlan
-  readonly visitors: ReadonlySet<string> | null
-  readonly networks: readonly Network[] | null
-  readonly to: PoolTable | null
-  readonly deny: PoolTable | null
-}
-
 /** A parsed CIDR; IPv4 is held as IPv4-mapped IPv6, 128 bits in four unsigned words. */
 export interface Network {
   readonly words: readonly [number, number, number, number]
@@ -150,6 +144,8 @@ export interface Network {
 
 export interface ServiceTable {
   readonly name: string
+  /** What it was compiled from. */
+  readonly plan: ServicePlan
   readonly release: string
   /** Hash state of the release, precomputed: see bucket.ts. */
   readonly salt: number
@@ -160,7 +156,7 @@ export interface ServiceTable {
   readonly weightSum: number
   /** Step of the low-discrepancy picker: see bucket.ts. 0 when one pool has all the weight. */
   readonly pickStep: number
-  readonly rules: readonly RuleTable[]
+  readonly rules: RuleSet
   readonly visitor: readonly VisitorSource[]
   readonly sticky: StickyPlan | null
   readonly balance: Balance
@@ -179,43 +175,18 @@ export interface Table {
   readonly routes: Router
 }
 
-/** Compiled routes; the layout belongs to match.ts. Names services only, so a change of their health leaves it as it is. */
-export interface Router {
-  readonly exact: ReadonlyMap<string, HostRoutes>
-  /** By suffix: `*.example.com` under `example.com`. */
-  readonly wildcard: ReadonlyMap<string, HostRoutes>
-  /** Length of the longest key of `wildcard`. */
-  readonly suffixLengthMax: number
-  readonly any: HostRoutes | null
-  /** The routes as given, by service name. */
-  readonly plans: ReadonlyMap<string, readonly RoutePlan[]>
-}
-
-/** All routes of one host, and the tree of path segments over them. */
-export interface HostRoutes {
-  readonly routes: readonly CompiledRoute[]
-  readonly root: PathNode
-}
-
-export interface PathNode {
-  /** The best first. */
-  readonly routes: readonly CompiledRoute[]
-  readonly children: ReadonlyMap<string, PathNode> | null
-}
-
-export interface CompiledRoute {
-  /** Without a trailing slash, but `/` itself. */
-  readonly path: string
-  readonly plan: RoutePlan
-  /** Name of the service, to be looked up in the same table. */
-  readonly service: string
-}
-
 /** What changes from one epoch to the next; services that are not named stay as they are, `null` removes. */
 export interface TableDelta {
   readonly epoch: number
   readonly revision: number
-  readonly services: Readonly<Record<string, { readonly plan: ServicePlan; readonly status: ServiceStatus } | null>>
+  readonly services: Readonly<Record<string, ServiceChange | null>>
+}
+
+/** A service that is new or has changed. */
+export interface ServiceChange {
+  /** The whole plan of a new service; of one that was there before, what differs. */
+  readonly plan: Partial<ServicePlan>
+  readonly status: ServiceStatus
 }
 
 /** What `decide` may ask about a request. The data plane answers from the raw head, `explain` from what it was posted. */
@@ -229,7 +200,15 @@ export interface RequestView {
   readonly address: string
   /** Value of the first field with this lower-case name. */
   header(name: string): string | undefined
+  /** Value of the first cookie of this name (cookie-header.ts). */
   cookie(name: string): string | undefined
+  /** Number of header fields; what follows tells of each, by its place. */
+  readonly fieldCount: number
+  /** `nameHint` of its name (condition-index.ts). */
+  fieldHint(at: number): number
+  /** Its name in lower case. */
+  fieldName(at: number): string
+  fieldValue(at: number): string
   /** Our own cookie under this name, already verified (null: absent, malformed or not signed by us). */
   ownCookie(name: string): OwnCookie | null
 }

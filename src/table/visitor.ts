@@ -67,31 +67,6 @@ function textOfBase64Url(encoded: string): string {
   return new TextDecoder('utf-8', { fatal: true }).decode(Uint8Array.from(binary, (unit) => unit.charCodeAt(0)))
 }
 
-/** The value of the first cookie of this name in a Cookie header, without surrounding quotes. */
-export function cookieValue(header: string, name: string): string | undefined {
-  for (let start = 0; start < header.length; ) {
-    const semicolon = header.indexOf(';', start)
-    const end = semicolon === -1 ? header.length : semicolon
-    const from = skipBlanks(header, start, end)
-    if (header.startsWith(name, from)) {
-      const equals = skipBlanks(header, from + name.length, end)
-      if (equals < end && header[equals] === '=') return unquoted(header.slice(equals + 1, end).trim())
-    }
-    start = end + 1
-  }
-  return undefined
-}
-
-function skipBlanks(text: string, from: number, end: number): number {
-  let at = from
-  while (at < end && (text[at] === ' ' || text[at] === '\t')) at++
-  return at
-}
-
-function unquoted(value: string): string {
-  return value.length >= 2 && value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value
-}
-
 /** The payload of our cookie, still to be signed. Throws (a bug) when a field could not be read back. */
 export function encodeOwnCookie(own: OwnCookie): string {
   const flag = own.pinned ? 'p' : 'k'

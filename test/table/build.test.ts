@@ -71,7 +71,7 @@ describe('compiled service', () => {
     const plan = makePlan({
       rules: [makeRule({ name: 'empty', to: 'green' }), makeRule({ name: 'x', visitor: ['u'], to: 'green' })],
     })
-    expect(compileService(plan, makeStatus(plan)).rules.map((rule) => rule.plan.name)).toEqual(['x'])
+    expect(compileService(plan, makeStatus(plan)).rules.list.map((rule) => rule.plan.name)).toEqual(['x'])
   })
 
   test.each<[string, (plan: ServicePlan, status: ServiceStatus) => [ServicePlan, ServiceStatus]]>([

@@ -1,5 +1,6 @@
 /** Makers for tests of the table: plans, status, tables, requests and draws, with everything that a test does not care about filled in. */
 import { applyDelta, emptyTable } from '../../src/table/build.ts'
+import { nameHint } from '../../src/table/condition-index.ts'
 import { decide } from '../../src/table/decide.ts'
 import type {
   Decision,
@@ -113,6 +114,8 @@ export interface ViewOptions {
 
 export function makeView(options: ViewOptions = {}): RequestView {
   const { headers = {}, cookies = {} } = options
+  const cookie = Object.entries(cookies).map(([name, value]) => `${name}=${value}`)
+  const fields = Object.entries(cookie.length === 0 ? headers : { ...headers, cookie: cookie.join('; ') })
   return {
     method: options.method ?? 'GET',
     host: options.host ?? 'shop.example.com',
@@ -120,6 +123,10 @@ export function makeView(options: ViewOptions = {}): RequestView {
     address: options.address ?? '192.0.2.1',
     header: (name) => (Object.hasOwn(headers, name) ? headers[name] : undefined),
     cookie: (name) => (Object.hasOwn(cookies, name) ? cookies[name] : undefined),
+    fieldCount: fields.length,
+    fieldHint: (at) => nameHint(fields[at][0], 0, fields[at][0].length),
+    fieldName: (at) => fields[at][0],
+    fieldValue: (at) => fields[at][1],
     ownCookie: () => options.own ?? null,
   }
 }

@@ -178,6 +178,54 @@ describe('laws', () => {
     )
   })
 
+  test('routes at one path, few or many, are tried in the order of their precedence', () => {
+    const plan = fc.record({
+      method: fc.constantFrom(null, null, null, 'POST'),
+      header: fc
+        .dictionary(fc.constantFrom('x-a', 'x-b', 'x-c'), fc.constantFrom('1', '2', '3', '*'), {
+          noNullPrototype: true,
+        })
+        .map((header) => Object.entries(header)),
+    })
+    const routes = fc.array(plan.map(makeRoute), { minLength: 1, maxLength: 30 })
+    const headers = fc.dictionary(fc.constantFrom('x-a', 'x-b', 'x-c'), fc.constantFrom('1', '2', '3', '4'), {
+      noNullPrototype: true,
+    })
+    const precedence = ({ header, method }: RoutePlan) => header.length + (method === null ? 0 : 1)
+    const fits = (route: RoutePlan, view: RequestView) =>
+      (route.method === null || route.method === view.method) &&
+      route.header.every(([name, value]) =>
+        value === '*' ? view.header(name) !== undefined : view.header(name) === value,
+      )
+    fc.assert(
+      fc.property(routes, headers, fc.constantFrom('GET', 'POST'), (plans, given, method) => {
+        const view = makeView({ headers: given, method })
+        const expected = plans.toSorted((a, b) => precedence(b) - precedence(a)).find((route) => fits(route, view))
+        expect(match(routerOf({ shop: plans }), view)?.plan).toBe(expected)
+      }),
+      { numRuns: 1_000 },
+    )
+  })
+
+  test('of ten thousand routes at one path, none is asked whose header the request does not have', () => {
+    const plans = Array.from({ length: 10_000 }, (_, n) => makeRoute({ header: [['x-tenant', `t${n}`]] }))
+    const router = routerOf({ tenants: plans, rest: [makeRoute()] })
+    let asked = 0
+    const counted = (headers: Record<string, string>) => {
+      const view = makeView({ headers })
+      asked = 0
+      const header = (name: string) => {
+        asked++
+        return view.header(name)
+      }
+      return match(router, { ...view, header })
+    }
+    expect(counted({ 'x-tenant': 't9999' })?.plan).toBe(plans[9_999])
+    expect(asked).toBe(1)
+    expect(counted({ accept: '*/*' })?.service).toBe('rest')
+    expect(asked).toBe(0)
+  })
+
   test('a router brought up by changes finds what one built at once finds, and leaves the old one alone', () => {
     fc.assert(
       fc.property(

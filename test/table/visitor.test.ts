@@ -2,7 +2,6 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { OwnCookie, VisitorSource } from '../../src/table/types.ts'
 import {
-  cookieValue,
   decodeOwnCookie,
   encodeOwnCookie,
   KEY_LENGTH_MAX,
@@ -96,49 +95,6 @@ describe('claim of a token', () => {
         fc.string(),
         (text, claim) => void [tokenClaim(text, claim), tokenClaim(`Bearer a.${text}.b`, claim)],
       ),
-    )
-  })
-})
-
-describe('cookie value', () => {
-  test.each([
-    ['a=1', 'a', '1'],
-    ['b=2; a=1', 'a', '1'],
-    ['a=1; a=2', 'a', '1'],
-    ['b=2;a=1;c=3', 'a', '1'],
-    ['xa=1; a=2', 'a', '2'],
-    ['ax=1; a=2', 'a', '2'],
-    ['A=1; a=2', 'a', '2'],
-    ['a="x y"', 'a', 'x y'],
-    ['a="', 'a', '"'],
-    ['a=""', 'a', ''],
-    ['a=', 'a', ''],
-    ['a = 1 ', 'a', '1'],
-    ['\ta=b=c==', 'a', 'b=c=='],
-    ['b=a=1', 'a', undefined],
-    ['a', 'a', undefined],
-    ['a; =1', 'a', undefined],
-    ['', 'a', undefined],
-    [';;;', 'a', undefined],
-    ['__proto__=1', 'constructor', undefined],
-  ])('of %j under %s is %j', (header, name, value) => {
-    expect(cookieValue(header, name)).toBe(value)
-  })
-
-  test('takes linear time', () => {
-    for (const piece of ['a', ' ', ';', '=', 'a=', 'a;', '" ', 'turnou ']) {
-      expect(cookieValue(piece.repeat(300_000), 'turnout')).toBeUndefined()
-    }
-  })
-
-  test('finds what was joined', () => {
-    const name = fc.stringMatching(/^[a-z]{1,3}$/)
-    const value = fc.stringMatching(/^[A-Za-z0-9~._-]{0,8}$/)
-    fc.assert(
-      fc.property(fc.array(fc.tuple(name, value), { minLength: 1 }), (pairs) => {
-        const header = pairs.map(([n, v]) => `${n}=${v}`).join('; ')
-        for (const [n] of pairs) expect(cookieValue(header, n)).toBe(pairs.find((pair) => pair[0] === n)?.[1])
-      }),
     )
   })
 })

@@ -1,0 +1,194 @@
+/**
+ * Which of many rules (or routes) may match a request, without asking each: an index over their conditions.
+ *
+ * Every entry is filed under one of its conditions, all of which must hold anyway: the one that fewest others share, and one
+ * that asks for a value before one that asks only for presence. Those without any condition are always candidates. A
+ * request marks the entries filed under what it has; they come back in the order of the list, and the caller checks the
+ * rest of each. So what is found is what a scan of the list finds, and a request that has none of the headers, cookies,
+ * visitor or address asked for pays for a look at its own fields, not for the list.
+ *
+ * The fields are gone over rather than the names that are asked for, since those may be thousands. A hint of length and two
+ * letters tells most fields apart before any string is made. A field or cookie that comes twice may mark too much, never
+ * too little: that the *first* has the value is for the caller to check. Visitors and networks are proved by the mark.
+ *
+ * The index never changes, but for its marks: they belong to the one look that is going on, and looks do not overlap.
+ */
+import { CookieWalk } from './cookie-header.ts'
+import { Marks, type Positions } from './marks.ts'
+import { knownNetwork } from './network.ts'
+import { indexNetworks, markNetworks, type NetworkIndex } from './network-index.ts'
+import type { Network, RequestView } from './types.ts'
+
+type Pairs = readonly (readonly [name: string, value: string])[]
+
+/** Conditions that must all hold; none of a kind is no condition. */
+export interface Conditions {
+  readonly header: Pairs
+  readonly cookie?: Pairs
+  readonly visitor?: readonly string[]
+  readonly cidr?: readonly string[]
+}
+
+export interface ConditionIndex {
+  /** What every entry is filed under. */
+  readonly filed: readonly Filed['kind'][]
+  readonly always: Positions
+  /** A bit for each hint of a header name that is asked for, `cookie` among them when there are cookies. */
+  readonly fieldHints: Uint32Array
+  readonly headers: ReadonlyMap<string, Values>
+  readonly cookieHints: Uint32Array
+  readonly cookies: ReadonlyMap<string, Values>
+  readonly visitors: ReadonlyMap<string, Positions>
+  readonly networks: NetworkIndex | null
+  readonly marks: Marks
+}
+
+/** Entries that ask for a header or cookie of one name. */
+interface Values {
+  /** Those that ask only for presence. */
+  readonly present: number[]
+  readonly byValue: Map<string, number[]>
+}
+
+type Filed =
+  | { readonly kind: 'always' }
+  | { readonly kind: 'header' | 'cookie'; readonly name: string; readonly value: string }
+  | { readonly kind: 'visitor' | 'cidr'; readonly list: readonly string[] }
+
+const HINTS = 1 << 15
+const PRESENT = '*'
+const COOKIE = 'cookie'
+const walk = new CookieWalk()
+
+/** Length, first and last letter of a name, in any case, as a number below 32768. */
+export function nameHint(text: string, start: number, end: number): number {
+  return ((end - start) & 31) | ((text.charCodeAt(start) & 31) << 5) | ((text.charCodeAt(end - 1) & 31) << 10)
+}
+
+function setHint(hints: Uint32Array, name: string): void {
+  const hint = nameHint(name, 0, name.length)
+  hints[hint >>> 5] |= 1 << (hint & 31)
+}
+
+const isHinted = (hints: Uint32Array, hint: number) => ((hints[hint >>> 5] >>> (hint & 31)) & 1) === 1
+
+/** The index over a list of entries. Throws (a bug) when a network does not parse. */
+export function indexConditions(entries: readonly Conditions[]): ConditionIndex {
+  const chosen = choose(entries)
+  const fieldHints = new Uint32Array(HINTS >>> 5)
+  const cookieHints = new Uint32Array(HINTS >>> 5)
+  const headers = new Map<string, Values>()
+  const cookies = new Map<string, Values>()
+  const visitors = new Map<string, number[]>()
+  const networks = new Map<number, readonly Network[]>()
+  const always: number[] = []
+  for (const [position, filed] of chosen.entries()) {
+    const alone = [position]
+    if (filed.kind === 'always') always.push(position)
+    else if ('name' in filed) fileField(filed.kind === 'header' ? headers : cookies, filed, alone)
+    else if (filed.kind === 'cidr') networks.set(position, filed.list.map(knownNetwork))
+    else for (const visitor of filed.list) file(visitors, visitor, alone)
+  }
+  for (const name of headers.keys()) setHint(fieldHints, name)
+  for (const name of cookies.keys()) setHint(cookieHints, name)
+  if (cookies.size > 0) setHint(fieldHints, COOKIE)
+  return {
+    filed: chosen.map(({ kind }) => kind),
+    always,
+    fieldHints,
+    headers,
+    cookieHints,
+    cookies,
+    visitors,
+    networks: networks.size === 0 ? null : indexNetworks(networks),
+    marks: new Marks(entries.length),
+  }
+}
+
+function fileField(names: Map<string, Values>, { name, value }: { name: string; value: string }, alone: number[]) {
+  const values: Values = names.get(name) ?? { present: [], byValue: new Map() }
+  names.set(name, values)
+  if (value === PRESENT) values.present.push(...alone)
+  else file(values.byValue, value, alone)
+}
+
+/** A list of one is shared by all keys of its entry, since lists of visitors are long; so it is not grown in place. */
+function file(lists: Map<string, number[]>, key: string, alone: number[]): void {
+  const list = lists.get(key)
+  if (list === undefined) lists.set(key, alone)
+  else if (list.at(-1) === alone[0]) return
+  else if (list.length === 1) lists.set(key, [...list, ...alone])
+  else list.push(...alone)
+}
+
+/** What each entry is filed under: see the head of this file. */
+function choose(entries: readonly Conditions[]): Filed[] {
+  const shared = new Map<string, number>()
+  const count = (key: string) => shared.set(key, (shared.get(key) ?? 0) + 1)
+  for (const entry of entries) for (const filed of optionsOf(entry)) for (const key of keysOf(filed)) count(key)
+  const costOf = (filed: Filed) => {
+    let most = 0
+    for (const key of keysOf(filed)) most = Math.max(most, shared.get(key) ?? 0)
+    return 'value' in filed && filed.value === PRESENT ? most + entries.length : most
+  }
+  return entries.map((entry) => {
+    const [first = { kind: 'always' } as const, ...others] = optionsOf(entry)
+    return others.reduce<Filed>((best, filed) => (costOf(filed) < costOf(best) ? filed : best), first)
+  })
+}
+
+function optionsOf({ header, cookie = [], visitor = [], cidr = [] }: Conditions): Filed[] {
+  return [
+    ...(visitor.length > 0 ? [{ kind: 'visitor', list: visitor } as const] : []),
+    ...header.map(([name, value]) => ({ kind: 'header', name, value }) as const),
+    ...cookie.map(([name, value]) => ({ kind: 'cookie', name, value }) as const),
+    ...(cidr.length > 0 ? [{ kind: 'cidr', list: cidr } as const] : []),
+  ]
+}
+
+function keysOf(filed: Filed): readonly string[] {
+  if (filed.kind === 'always') return []
+  if ('list' in filed) return filed.list.map((entry) => `${filed.kind} ${entry}`)
+  return [`${filed.kind} ${filed.name}=${filed.value}`]
+}
+
+/** Marks the entries that may match a request. They are to be taken, or cleared, before the next look at this index. */
+export function markCandidates(index: ConditionIndex, view: RequestView, visitor: string | null): Marks {
+  const marks = index.marks
+  marks.clear()
+  marks.add(index.always)
+  if (index.headers.size > 0 || index.cookies.size > 0) markFields(index, view)
+  if (visitor !== null && index.visitors.size > 0) {
+    const positions = index.visitors.get(visitor)
+    if (positions !== undefined) marks.add(positions)
+  }
+  if (index.networks !== null) markNetworks(index.networks, view.address, marks)
+  return marks
+}
+
+function markFields(index: ConditionIndex, view: RequestView): void {
+  const hints = index.fieldHints
+  const count = view.fieldCount
+  for (let at = 0; at < count; at++) {
+    if (!isHinted(hints, view.fieldHint(at))) continue
+    const name = view.fieldName(at)
+    const values = index.headers.get(name)
+    if (values !== undefined) markValue(index.marks, values, view.fieldValue(at))
+    if (name === COOKIE && index.cookies.size > 0) markCookies(index, view.fieldValue(at))
+  }
+}
+
+function markCookies(index: ConditionIndex, header: string): void {
+  walk.begin(header)
+  while (walk.next()) {
+    if (!isHinted(index.cookieHints, nameHint(header, walk.nameStart, walk.nameEnd))) continue
+    const values = index.cookies.get(header.slice(walk.nameStart, walk.nameEnd))
+    if (values !== undefined) markValue(index.marks, values, walk.value())
+  }
+}
+
+function markValue(marks: Marks, { present, byValue }: Values, value: string): void {
+  marks.add(present)
+  const positions = byValue.get(value)
+  if (positions !== undefined) marks.add(positions)
+}
