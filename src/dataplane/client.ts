@@ -62,19 +62,20 @@ export class Client {
     this.trusted = plane.trusted.has(this.peer)
     this.deadlineMs = plane.nowMs + plane.timeouts.headMs
     this.#exchange = new Exchange(this)
-    this.reads = new ReadMemory(plane)
+    const shares = plane.readBuffer !== null && !tls
+    this.reads = new ReadMemory(plane, shares)
     this.socket = adoptSocket(accepted, plane.readBuffer, (buffer, length) => {
       this.#onBytes(buffer, length)
       return this.reads.next()
     })
+    const gone = () => this.destroy()
     const drained = () => {
       if (this.#state === 'full') this.#toNext()
       else (this.#tunnel ?? this.#exchange).onClientDrain()
     }
-    this.out = new Outgoing(this.socket, plane.readBuffer !== null && !tls, drained, () => this.destroy())
+    this.out = new Outgoing(this.socket, shares, drained, gone)
     this.socket.on('end', () => this.#onEnd())
-    this.socket.on('error', () => this.destroy())
-    this.socket.on('close', () => this.destroy())
+    this.socket.on('error', gone).on('close', gone)
     plane.clients.add(this)
     plane.countLane(WORKER_FIELD.acceptedConnections)
     plane.countLane(WORKER_FIELD.clientConnections)

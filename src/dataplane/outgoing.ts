@@ -101,9 +101,8 @@ export class Outgoing {
 
   /** A write that had to wait is over. Called by its request. */
   completed(status: number): void {
-    this.#waiting--
-    if (status < 0) return this.#fail()
-    if (this.#waiting > 0 || this.#socket.destroyed) return
+    if (status < 0) this.#fail()
+    if (this.#failed || --this.#waiting > 0 || this.#socket.destroyed) return
     this.#full = false
     this.#onDrained()
   }
@@ -115,6 +114,8 @@ export class Outgoing {
 
   #sent(error: number, bytes: Buffer | null): boolean {
     if (error !== 0) {
+      // The handle may have looked at the request before it failed.
+      spare = newRequest()
       this.#fail()
       return false
     }

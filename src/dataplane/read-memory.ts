@@ -13,9 +13,12 @@ export class ReadMemory {
   wanted = false
   #own: Buffer | null = null
   readonly #plane: Plane
+  readonly #shared: Buffer | null
 
-  constructor(plane: Plane) {
+  /** `shares` is whether the connection reads into the shared buffer at all. */
+  constructor(plane: Plane, shares: boolean) {
     this.#plane = plane
+    this.#shared = shares ? plane.readBuffer : null
   }
 
   /** Asked behind every read: the buffer for the next one, or undefined when it stays the same. */
@@ -32,14 +35,15 @@ export class ReadMemory {
   }
 
   #change(): Buffer | undefined {
-    const { ownBuffers, readBuffer } = this.#plane
-    if (readBuffer === null) return undefined
+    const { ownBuffers } = this.#plane
+    const shared = this.#shared
+    if (shared === null) return undefined
     if (this.#own !== null && this.wanted && ownBuffers.kept !== this.#own) return undefined
     const before = this.#own
     if (before !== null) ownBuffers.giveBack(before)
     this.#own = this.wanted ? ownBuffers.take() : null
     if (this.#own !== null) return this.#own
-    return before === null ? undefined : readBuffer
+    return before === null ? undefined : shared
   }
 }
 

@@ -55,7 +55,8 @@ export class UpstreamConnection {
     this.keepAliveMs = pool.plane.timeouts.upstreamKeepAliveMs
     const { host, port, tls } = pool.target
     const plane = pool.plane
-    this.reads = new ReadMemory(plane)
+    const shares = plane.readBuffer !== null && !tls
+    this.reads = new ReadMemory(plane, shares)
     this.socket = openSocket(host, port, tls, plane.readBuffer, (buffer, length) => {
       plane.tick()
       if (this.user === null) this.destroy()
@@ -72,7 +73,7 @@ export class UpstreamConnection {
       if (this.user === null || this.isTunnel) this.#close()
       else this.#deaf = true
     }
-    this.out = new Outgoing(this.socket, plane.readBuffer !== null && !tls, drained, failed)
+    this.out = new Outgoing(this.socket, shares, drained, failed)
     this.socket.on('end', () => {
       if (this.user === null) this.destroy()
       // After a failed write, what looks like a FIN is what a reset has left of the connection.
