@@ -70,7 +70,7 @@ export class Asked {
   writeLines(plane: Plane, client: Client, decision: Decision, whole: boolean): void {
     const head = plane.requestHead
     const authority = head.authority === '' ? decision.target!.authority : head.authority
-    const forwarded = client.trusted ? null : client.forwardedLines(head.authority)
+    const forwarded = client.trusted ? null : client.forwarded.for(head.authority)
     this.#requestLine = head.method + ' ' + head.target + ' HTTP/1.1\r\nHost: ' + authority + '\r\n'
     this.#lines = requestLines(plane, head, forwarded, client.peer, client.tls, this)
     if (head.upgrade !== '') this.#bodyLine = 'Connection: Upgrade\r\nUpgrade: ' + head.upgrade + '\r\n'

@@ -19,8 +19,7 @@ import { Outgoing } from './outgoing.ts'
 import type { Plane } from './plane.ts'
 import { ReadMemory } from './read-memory.ts'
 import { adoptSocket, keptBytes } from './socket.ts'
-import { flat } from './syntax.ts'
-import { forwardedLines } from './trust.ts'
+import { ForwardedLines } from './trust.ts'
 import type { Tunnel } from './tunnel.ts'
 
 type State = 'idle' | 'head' | 'exchange' | 'full' | 'tunnel' | 'closing' | 'gone'
@@ -38,6 +37,7 @@ export class Client {
   readonly tls: boolean
   /** Whether the peer is a trusted proxy. */
   readonly trusted: boolean
+  readonly forwarded: ForwardedLines
   deadlineMs: number
   /** The client has sent its FIN. */
   ended = false
@@ -51,8 +51,6 @@ export class Client {
   #paused = false
   #takenBytes = 0
   #pumping = false
-  #forwardedHost = ''
-  #forwarded = ''
 
   constructor(plane: Plane, accepted: Socket, tls: boolean) {
     this.plane = plane
@@ -60,6 +58,7 @@ export class Client {
     this.#address = accepted.remoteAddress ?? ''
     this.peer = this.#address.startsWith('::ffff:') ? this.#address.slice(7) : this.#address
     this.trusted = plane.trusted.has(this.peer)
+    this.forwarded = new ForwardedLines(this.peer, tls)
     this.deadlineMs = plane.nowMs + plane.timeouts.headMs
     this.#exchange = new Exchange(this)
     const shares = plane.readBuffer !== null && !tls
@@ -79,15 +78,6 @@ export class Client {
     plane.clients.add(this)
     plane.countLane(WORKER_FIELD.acceptedConnections)
     plane.countLane(WORKER_FIELD.clientConnections)
-  }
-
-  /** The forwarded fields of this connection, made once per host. */
-  forwardedLines(authority: string): string {
-    if (this.#forwarded === '' || this.#forwardedHost !== authority) {
-      this.#forwardedHost = authority
-      this.#forwarded = flat(forwardedLines(this.peer, this.tls, authority))
-    }
-    return this.#forwarded
   }
 
   #onBytes(buffer: Buffer, length: number): void {

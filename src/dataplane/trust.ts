@@ -6,9 +6,11 @@
  * address of X-Forwarded-For that is no trusted proxy itself, because everything left of it may be invented. Fields from
  * anybody else are dropped, not appended to. RFC 7239 for Forwarded.
  */
+
 import { inNetworks, parseAddress, parseNetwork } from '../table/network.ts'
 import type { Network } from '../table/types.ts'
 import { type Fields, KIND } from './fields.ts'
+import { flat } from './syntax.ts'
 
 /** Addresses of a chain that are looked at; a longer chain is somebody playing. */
 const CHAIN_MAX = 32
@@ -61,6 +63,28 @@ function joined(fields: Fields, kind: number): string {
     if (fields.kind(i) === kind) list = list === '' ? fields.value(i) : list + ', ' + fields.value(i)
   }
   return list
+}
+
+/** The forwarded fields of a connection from a peer that is not trusted: the same for every request to the same host. */
+export class ForwardedLines {
+  readonly #peer: string
+  readonly #tls: boolean
+  #authority: string | null = null
+  #lines = ''
+
+  constructor(peer: string, tls: boolean) {
+    this.#peer = peer
+    this.#tls = tls
+  }
+
+  /** The lines for an authority, made anew only when it is another than last time. */
+  for(authority: string): string {
+    if (this.#authority !== authority) {
+      this.#authority = authority
+      this.#lines = flat(forwardedLines(this.#peer, this.#tls, authority))
+    }
+    return this.#lines
+  }
 }
 
 /** The forwarded fields for a request straight from the client; `peer` is its address. */
