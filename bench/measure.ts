@@ -83,6 +83,11 @@ async function measureRound(running: Running, scenario: Scenario, plan: Plan): P
   }
 }
 
+/** CPU µs per request of a proxy in a scenario: the median of its rounds; NaN where the system does not tell. */
+export function costOf(rounds: readonly Round[]): number {
+  return median(rounds.map((round) => round.cpuMicros ?? Number.NaN))
+}
+
 /** The middle value; of an even number of values the mean of the two in the middle. NaN for none. */
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b)

@@ -7,7 +7,7 @@
  * taskset: then nothing is pinned, CPU per request is not given, and the report says so.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
+import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -22,9 +22,9 @@ process.on('exit', () => {
 })
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130))
 
-/** Path of a program that is installed, or null. */
-export function findProgram(name: string): string | null {
-  for (const folder of [...(process.env['PATH'] ?? '').split(':'), '/usr/sbin', '/sbin']) {
+/** Path of a program that is installed, or null; looked for on PATH, where only root looks, and in `more` folders. */
+export function findProgram(name: string, more: readonly string[] = []): string | null {
+  for (const folder of [...(process.env['PATH'] ?? '').split(':'), '/usr/sbin', '/sbin', ...more]) {
     try {
       if (folder !== '' && readdirSync(folder).includes(name)) return `${folder}/${name}`
     } catch {
@@ -41,6 +41,10 @@ export interface StartOptions {
   /** Core to run on; null: wherever the system likes. */
   readonly core: number | null
   readonly env?: Readonly<Record<string, string>>
+  /** File that its standard output goes to. Default: it is read here and thrown away. */
+  readonly stdout?: string
+  /** Whether messages go to and from it (`process.send`). Default false. */
+  readonly messages?: boolean
 }
 
 export interface Child {
@@ -55,17 +59,19 @@ export interface Child {
 /** Starts a program. `taskset` replaces itself by the program, so the id is that of the program. */
 export function startChild(command: readonly string[], options: StartOptions): Child {
   const line = pinned && options.core !== null ? ['taskset', '-c', String(options.core), ...command] : command
-  const child = spawn(line[0], line.slice(1), {
-    stdio: ['pipe', 'pipe', 'pipe'],
+  const file = options.stdout === undefined ? null : openSync(options.stdout, 'w')
+  const child: ChildProcess = spawn(line[0], line.slice(1), {
+    stdio: ['pipe', file ?? 'pipe', 'pipe', options.messages === true ? 'ipc' : 'ignore'],
     env: { ...process.env, ...options.env },
   })
+  if (file !== null) closeSync(file)
   children.add(child)
   let errors = ''
-  child.stderr.on('data', (chunk: Buffer) => {
+  child.stderr?.on('data', (chunk: Buffer) => {
     errors = (errors + chunk.toString()).slice(-4000)
   })
   // A program that writes nobody reads would stop at a full pipe.
-  child.stdout.resume()
+  child.stdout?.resume()
   const gone = new Promise<void>((resolve) => {
     child.once('exit', () => resolve())
     child.once('error', () => resolve())
@@ -147,6 +153,17 @@ function accepts(port: number): Promise<boolean> {
   })
 }
 
+/** Bytes of memory that a process and its descendants have resident; null where the system does not tell. */
+export function residentBytes(pid: number): number | null {
+  if (process.platform !== 'linux') return null
+  let kilobytes = 0
+  for (const id of processTree(pid)) {
+    const status = readProc(id, 'status')
+    kilobytes += Number(/^VmRSS:\s*(\d+) kB$/m.exec(status ?? '')?.[1] ?? 0)
+  }
+  return kilobytes * 1024
+}
+
 let ticksPerSecond = 0
 
 /** CPU time in µs that a process and its descendants have used; null where the system does not tell. */
@@ -177,9 +194,14 @@ function processTree(root: number): number[] {
 
 /** The fields of /proc/PID/stat after the name of the program, which may itself hold spaces and brackets. */
 function readStat(pid: number): string[] | null {
+  const text = readProc(pid, 'stat')
+  return text === null ? null : text.slice(text.lastIndexOf(')') + 2).split(' ')
+}
+
+/** A file of /proc/PID; null when the process has gone. */
+function readProc(pid: number, name: string): string | null {
   try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    return text.slice(text.lastIndexOf(')') + 2).split(' ')
+    return readFileSync(`/proc/${pid}/${name}`, 'latin1')
   } catch {
     return null
   }

@@ -5,19 +5,19 @@
  * one file, each with its own date and machine.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { median, type Round, type ScenarioResult } from './measure.ts'
+import { costOf, median, type ScenarioResult } from './measure.ts'
 import type { Scenario } from './scenario.ts'
 import { machine } from './versions.ts'
 
 const RESULTS = new URL('./RESULTS.md', import.meta.url)
 /** Sections in the order in which they stand in the file. */
-const SECTIONS = ['peers', 'own', 'switch', 'latency'] as const
+const SECTIONS = ['peers', 'own', 'latency', 'switch', 'size', 'log', 'workers', 'idle', 'soak'] as const
 export type Section = (typeof SECTIONS)[number]
 
 const PREAMBLE = `# Results
 
-Written by \`npm run bench\`, \`npm run bench:peers\`, \`node bench/switch.ts\` and \`node bench/latency.ts\`; each
-replaces its own section. Figures of another machine, or of another run, are not comparable: read ratios within a table.
+Written by the benches themselves, all of them by \`npm run bench:all\`; each replaces its own section. Figures of another
+machine, or of another run, are not comparable: read ratios within a table.
 `
 
 /** The text with one section replaced, or added where it belongs. */
@@ -54,6 +54,8 @@ export interface Report {
   readonly left: readonly string[]
   /** Sentences on how it was measured. */
   readonly method: string
+  /** Paragraphs below the tables, before how it was measured. Default: none. */
+  readonly remarks?: string
   /** Peers whose CPU per request the others are set against. */
   readonly yardsticks: readonly string[]
 }
@@ -80,6 +82,7 @@ export function renderReport(report: Report): string {
     'greatest in brackets. `×` is CPU per request divided by that of the named peer in the same run: below 1 is cheaper.',
     '`busy` is how much of its core the proxy used: near 100 % requests/s is its limit, below it is the limit of the load.',
     '',
+    ...(report.remarks === undefined ? [] : [report.remarks, '']),
     `**How it was measured.** ${report.method}`,
   ].join('\n')
 }
@@ -97,16 +100,15 @@ export function renderTable(result: ScenarioResult, yardsticks: readonly string[
     'p99 ms',
     'errors',
   ]
-  const cost = (rounds: readonly Round[]) => median(rounds.map((round) => round.cpuMicros ?? Number.NaN))
   const rows = [...result]
-    .sort((a, b) => (cost(a[1]) || 0) - (cost(b[1]) || 0))
+    .sort((a, b) => (costOf(a[1]) || 0) - (costOf(b[1]) || 0))
     .map(([name, rounds]) => [
       name,
       spread(
         rounds.map((round) => round.cpuMicros),
-        cost(rounds) < 100 ? 1 : 0,
+        costOf(rounds) < 100 ? 1 : 0,
       ),
-      ...present.map((other) => decimal(cost(rounds) / cost(result.get(other)!), 2)),
+      ...present.map((other) => decimal(costOf(rounds) / costOf(result.get(other)!), 2)),
       spread(
         rounds.map((round) => round.requestsPerSecond),
         0,

@@ -22,7 +22,7 @@ async function measureSwitches(switches: number): Promise<SwitchOutcome> {
   const targets = await startTargets(null)
   try {
     const config = { blue: targets.blue, green: targets.green, folder, core: null }
-    const proxy = await startTurnout(config, { workers: WORKERS, blue: 1, green: 0 })
+    const proxy = await startTurnout(config, { workers: WORKERS, weights: { blue: 1, green: 0 } })
     const script = new URL('./switch-load.ts', import.meta.url).pathname
     const ports = [proxy.port, proxy.adminPort, switches].map(String)
     try {

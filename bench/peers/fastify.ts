@@ -8,6 +8,8 @@ export const fastifyProxy: Peer = {
   name: '@fastify/http-proxy',
   ours: false,
   always: false,
+  setup:
+    'chooses the pool by Math.random() and the header in getUpstream; undici pools of 64, request id by randomUUID(), X-Forwarded-*.',
   version: () => installedVersion('@fastify/http-proxy'),
   start: (config) => startScript(import.meta.url, config),
 }

@@ -8,6 +8,8 @@ export const haproxy: Peer = {
   name: 'HAProxy',
   ours: false,
   always: false,
+  setup:
+    'rand() for the weights, an ACL for the rule, %[uuid] as request id, X-Forwarded-*, Forwarded and Via; the id and Via also to the client. http-reuse always, splicing where it pays, health checks every 5 s, counters per target as always.',
   version() {
     const program = findProgram('haproxy')
     return program === null
@@ -20,14 +22,15 @@ export const haproxy: Peer = {
     const port = await freePort()
     const file = `${config.folder}/haproxy.cfg`
     writeFileSync(file, configuration(config, port))
-    return startPeer([findProgram('haproxy')!, '-db', '-f', file], port, config.core)
+    return startPeer([findProgram('haproxy')!, '-db', '-f', file], port, { core: config.core })
   },
 }
 
-const configuration = ({ blue, green }: PeerConfig, port: number) => `
+const configuration = ({ blue, green, clients = 4096 }: PeerConfig, port: number) => `
 global
   nbthread 1
-  maxconn 4096
+  maxconn ${clients}
+  no strict-limits
 defaults
   mode http
   timeout connect 3s

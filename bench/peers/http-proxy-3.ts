@@ -8,6 +8,8 @@ export const httpProxy3: Peer = {
   name: 'http-proxy-3',
   ours: false,
   always: false,
+  setup:
+    'chooses the pool by Math.random() and the header in its request handler; keep-alive agent, request id by randomUUID(), X-Forwarded-*.',
   version: () => installedVersion('http-proxy-3'),
   start: (config) => startScript(import.meta.url, config),
 }

@@ -8,6 +8,8 @@ export const nginx: Peer = {
   name: 'nginx',
   ours: false,
   always: false,
+  setup:
+    'split_clients for the weights, a map for the rule, $request_id, X-Forwarded-*, Forwarded and Via; the id and Via also to the client. Upstream keep-alive and HTTP/1.1, buffers large enough for its bodies, nothing written to disk; no active health checks, no counters per target.',
   version() {
     const program = findProgram('nginx')
     // nginx writes its version on standard error.
@@ -21,17 +23,19 @@ export const nginx: Peer = {
     const port = await freePort()
     const file = `${config.folder}/nginx.conf`
     writeFileSync(file, configuration(config, port))
-    return startPeer([findProgram('nginx')!, '-e', `${config.folder}/error.log`, '-c', file], port, config.core)
+    return startPeer([findProgram('nginx')!, '-e', `${config.folder}/error.log`, '-c', file], port, {
+      core: config.core,
+    })
   },
 }
 
-const configuration = ({ blue, green, folder }: PeerConfig, port: number) => `
+const configuration = ({ blue, green, folder, clients = 4096 }: PeerConfig, port: number) => `
 daemon off;
 worker_processes 1;
 ${process.getuid?.() === 0 ? 'user root;' : ''}
 pid ${folder}/nginx.pid;
 error_log ${folder}/error.log crit;
-events { worker_connections 4096; }
+events { worker_connections ${clients + 2 * CONNECTIONS + 64}; }
 http {
   access_log off;
   client_body_temp_path ${folder}/body;
@@ -54,7 +58,7 @@ http {
       proxy_pass http://$pool;
       proxy_http_version 1.1;
       proxy_set_header Connection "";
-      proxy_set_header Host $host;
+      proxy_set_header Host $http_host;
       proxy_set_header X-Request-Id $id;
       proxy_set_header X-Forwarded-For $remote_addr;
       proxy_set_header X-Forwarded-Proto $scheme;

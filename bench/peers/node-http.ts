@@ -10,6 +10,8 @@ export const nodeHttp: Peer = {
   name: 'node:http + undici',
   ours: true,
   always: true,
+  setup:
+    'chooses the pool by Math.random() and the header in its request handler; undici pools of 64, request id by randomUUID(), X-Forwarded-*.',
   version: () => process.version,
   start: (config) => startScript(import.meta.url, config),
 }

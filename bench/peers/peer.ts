@@ -3,11 +3,13 @@
  *
  * The job: two pools, blue and green, split 95 to 5 by weight; requests with `X-Internal: 1` to green; an X-Request-Id made
  * where none came; X-Forwarded-For, -Proto and -Host; keep-alive to the targets; no access log; one worker with one thread.
- * A peer is configured as its own documentation would have it, with what is known to make it fast.
+ * A peer is configured as its own documentation would have it, with what is known to make it fast. What it does beyond or
+ * short of the job is said in `setup`, which the report prints; what it cannot do at all is in `cannot`, and not checked.
  */
 import { randomUUID } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
-import { type Child, freePort, startChild, waitForPort } from '../process.ts'
+import type { CheckName } from '../check.ts'
+import { type Child, freePort, type StartOptions, startChild, waitForPort } from '../process.ts'
 
 /** Shares of the split, in percent. */
 export const GREEN_PERCENT = 5
@@ -22,6 +24,8 @@ export interface PeerConfig {
   readonly folder: string
   /** Core to run on; null for no pinning. */
   readonly core: number | null
+  /** Client connections that it must be able to hold. Default: a few thousand. */
+  readonly clients?: number
 }
 
 export interface Running {
@@ -36,28 +40,36 @@ export interface Peer {
   readonly ours: boolean
   /** True when it is measured without `--peers`. */
   readonly always: boolean
+  /** How it does the job, in a sentence for the report: what is used, what is more or less than what the others do. */
+  readonly setup: string
+  /** Checks that it cannot pass, being made for something else: not checked, but named in the report. */
+  readonly cannot?: readonly CheckName[]
   /** Version for the report, or null when the peer is not installed here. */
   version(): string | null
   start(config: PeerConfig): Promise<Running>
 }
 
 /** Starts a program that will listen on `port`, and waits until it does. */
-export async function startPeer(command: readonly string[], port: number, core: number | null): Promise<Running> {
-  const child: Child = startChild(command, { core })
+export async function startPeer(
+  command: readonly string[],
+  port: number,
+  options: StartOptions,
+): Promise<Running & { child: Child }> {
+  const child: Child = startChild(command, options)
   try {
     await waitForPort(port, child)
   } catch (error) {
     await child.stop()
     throw error
   }
-  return { pid: child.pid, port, stop: () => child.stop() }
+  return { pid: child.pid, port, child, stop: () => child.stop() }
 }
 
 /** Starts one of the proxies written in this folder: the file runs itself as a process with three ports as arguments. */
 export async function startScript(url: string, config: PeerConfig): Promise<Running> {
   const port = await freePort()
   const ports = [port, config.blue, config.green].map(String)
-  return startPeer([process.execPath, fileURLToPath(url), ...ports], port, config.core)
+  return startPeer([process.execPath, fileURLToPath(url), ...ports], port, { core: config.core })
 }
 
 /** The ports that `startScript` gave to this process. */

@@ -1,59 +1,111 @@
 /**
  * Turnout itself, from this checkout, with one worker and everything on that people leave on: split, rule, visitor key,
  * sticky cookie, counters, active health checks. Only the access log is off, as with the peers.
+ *
+ * Other benches start it with more workers, with many routes or rules that the requests of the bench do not match, with the
+ * access log on, or with more options of Node.
  */
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { freePort } from '../process.ts'
+import { freePort, type StartOptions } from '../process.ts'
 import { installedVersion } from '../versions.ts'
-import { GREEN_PERCENT, type Peer, type PeerConfig, type Running, startPeer } from './peer.ts'
+import { GREEN_PERCENT, type Peer, type PeerConfig, startPeer } from './peer.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+const SETUP =
+  'split, header rule, visitor key and sticky cookie, request id (also to the client), X-Forwarded-*, Forwarded, Via, counters and two histograms per target, health checks every 5 s, passive ejection, one worker; the access log is off.'
 
-export const turnout: Peer = {
-  name: 'Turnout',
-  ours: true,
-  always: true,
-  version: () => installedVersion('turnout'),
-  start: (config) => startTurnout(config, { workers: 1, blue: 100 - GREEN_PERCENT, green: GREEN_PERCENT }),
-}
+export const turnout: Peer = turnoutPeer('Turnout', {})
 
 export interface TurnoutOptions {
-  readonly workers: number
-  /** Weights of the pools. */
-  readonly blue: number
-  readonly green: number
+  /** Default 1. */
+  readonly workers?: number
+  /** Weights of the pools. Default: the split of the job. */
+  readonly weights?: { readonly blue: number; readonly green: number }
+  /** Routes in all, one of which is what the requests of the bench take. Default 1. */
+  readonly routes?: number
+  /** Rules in all; the last is the rule of the job. Default 1. */
+  readonly rules?: number
+  /** Whether the access log is on. Default false. */
+  readonly accessLog?: boolean
+  /** Options of Node. Default none. */
+  readonly nodeOptions?: readonly string[]
+}
+
+/** Turnout as a peer of this name, with these options. */
+export function turnoutPeer(name: string, options: TurnoutOptions, start?: Partial<StartOptions>): Peer {
+  return {
+    name,
+    ours: true,
+    always: true,
+    setup: SETUP,
+    version: () => installedVersion('turnout'),
+    start: (config) => startTurnout(config, options, start),
+  }
 }
 
 /** Starts Turnout with one service, `shop`; `adminPort` is where its admin API listens. */
-export async function startTurnout(
-  config: PeerConfig,
-  options: TurnoutOptions,
-): Promise<Running & { adminPort: number }> {
+export async function startTurnout(config: PeerConfig, options: TurnoutOptions, start: Partial<StartOptions> = {}) {
   const port = await freePort()
   const adminPort = await freePort()
   const file = `${config.folder}/turnout.yaml`
-  writeFileSync(file, configuration(config, options, port, adminPort))
-  const running = await startPeer([process.execPath, MAIN, 'serve', '--config', file], port, config.core)
-  return { ...running, adminPort }
+  writeFileSync(file, turnoutConfiguration(config, options, port, adminPort))
+  const command = [process.execPath, ...(options.nodeOptions ?? []), MAIN, 'serve', '--config', file]
+  return { ...(await startPeer(command, port, { core: config.core, ...start })), adminPort }
 }
 
-const configuration = (config: PeerConfig, options: TurnoutOptions, port: number, adminPort: number) => `
-listeners: [{ address: "127.0.0.1:${port}" }]
-admin: { address: "127.0.0.1:${adminPort}" }
-workers: ${options.workers}
-store: "memory:"
-log: { level: warn, access: false }
-limits: { requestsPerConnectionMax: 1000000000 }
-services:
-  shop:
-    routes: [{ host: "*", path: / }]
-    pools:
-      blue: { version: "1.0", targets: ["http://127.0.0.1:${config.blue}"] }
-      green: { version: "1.1", targets: ["http://127.0.0.1:${config.green}"] }
-    split: { blue: ${options.blue}, green: ${options.green} }
-    rules:
-      - { name: staff, when: { header: { x-internal: "1" } }, to: green }
-    visitor: [header:x-user-id, cookie]
-    health: { path: /health, interval: 5s }
-`
+/** The config file: JSON, which is YAML. */
+export function turnoutConfiguration(
+  config: PeerConfig,
+  options: TurnoutOptions,
+  port: number,
+  adminPort: number,
+): string {
+  const { workers = 1, weights = { blue: 100 - GREEN_PERCENT, green: GREEN_PERCENT }, accessLog = false } = options
+  return JSON.stringify({
+    listeners: [{ address: `127.0.0.1:${port}` }],
+    admin: { address: `127.0.0.1:${adminPort}` },
+    workers,
+    store: 'memory:',
+    log: { level: 'warn', access: accessLog },
+    limits: { requestsPerConnectionMax: 1_000_000_000 },
+    services: {
+      shop: {
+        routes: [...otherRoutes((options.routes ?? 1) - 1), { host: '*', path: '/' }],
+        pools: {
+          blue: { version: '1.0', targets: [`http://127.0.0.1:${config.blue}`] },
+          green: { version: '1.1', targets: [`http://127.0.0.1:${config.green}`] },
+        },
+        split: weights,
+        rules: [
+          ...otherRules((options.rules ?? 1) - 1),
+          { name: 'staff', when: { header: { 'x-internal': '1' } }, to: 'green' },
+        ],
+        visitor: ['header:x-user-id', 'cookie'],
+        health: { path: '/health', interval: '5s' },
+      },
+    },
+  })
+}
+
+/** Exact hosts, wildcard hosts and paths, a third each, none of them for the requests of the bench. */
+function otherRoutes(count: number): object[] {
+  return Array.from({ length: count }, (_, i) => {
+    if (i % 3 === 0) return { host: `shop-${i}.example.com` }
+    if (i % 3 === 1) return { host: `*.region-${i}.example.com`, path: `/v${i % 5}` }
+    return { path: `/${i % 97}/catalogue-${i}` }
+  })
+}
+
+/** Rules by header, cookie, visitor and network, a quarter each, of a few names with many values, none of which is sent. */
+function otherRules(count: number): object[] {
+  return Array.from({ length: count }, (_, i) => {
+    const when = [
+      { header: { [`x-tenant-${i % 5}`]: `tenant-${i}` } },
+      { cookie: { [`group-${i % 5}`]: `group-${i}` } },
+      { visitor: [`user-${i}`, `user-${i}-b`] },
+      { cidr: [`10.${i % 256}.${(i >> 8) % 256}.0/24`] },
+    ]
+    return { name: `other-${i}`, when: when[i % 4], to: i % 2 === 0 ? 'green' : 'blue' }
+  })
+}
