@@ -1,156 +1,121 @@
 /**
- * `node bench/latency.ts`: what Turnout adds to a request, at half of the load that it can take, beside the targets alone.
+ * `node bench/latency.ts`: what a proxy adds to a request at half load, for Turnout, nginx and HAProxy at the same rate.
  *
- * The load is open: requests leave at fixed moments whether or not earlier ones were answered, and each is timed from the
- * moment at which it should have left, so a stall counts for everyone who would have been waiting. Rounds go directly to
- * the targets and through Turnout in turn; the difference of the quantiles is what is added. The load process is this file
- * again (`--load`), on the load core with the targets, as in the other benches.
+ * The rate is half of the requests/s that Turnout answers at most, on one core. Rounds go directly to the targets and through
+ * each proxy in turn; what is added is the difference to the direct round beside it. The load is bench/latency-load.ts; it is on
+ * one core with the targets, and how busy that core was is in the table: where it is near its limit, the figures are its own.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
-import { Client } from './client.ts'
-import { median, quantile } from './measure.ts'
-import { CONNECTIONS } from './peers/peer.ts'
+import { bestLoad } from './compare.ts'
+import type { LatencyRound } from './latency-load.ts'
+import { median } from './measure.ts'
+import { readOptions, say } from './options.ts'
+import { haproxy } from './peers/haproxy.ts'
+import { nginx } from './peers/nginx.ts'
+import { CONNECTIONS, type Peer } from './peers/peer.ts'
 import { turnout } from './peers/turnout.ts'
-import { LOAD_CORE, PROXY_CORE, pinned, runChild } from './process.ts'
-import { decimal, occasion, writeSection } from './report.ts'
-import { startTargets } from './targets.ts'
+import { cpuMicros, LOAD_CORE, PROXY_CORE, pinned, runChild } from './process.ts'
+import { decimal, occasion, spread, writeSection } from './report.ts'
+import { SCENARIOS } from './scenario.ts'
+import { startTargets, type Targets } from './targets.ts'
 
-interface LatencyRound {
-  readonly requests: number
-  readonly failed: number
-  readonly meanMs: number
-  readonly p50Ms: number
-  readonly p99Ms: number
-  readonly perSecond: number
-}
+const DIRECT = 'direct'
+const FIGURES = ['meanMs', 'p50Ms', 'p99Ms'] as const
 
-/** Sends `perSecond` requests a second (0: as many as go) for a while and times each. */
-async function load(port: number, perSecond: number, seconds: number): Promise<LatencyRound> {
-  // A set, since a connection that was closed while idle announces itself again.
-  const idle = new Set<Client>()
-  const dueAt = new Map<Client, number>()
-  const times: number[] = []
-  let failed = 0
-  let sent = 0
-  const startMs = performance.now()
-  const endMs = startMs + seconds * 1000
-  const pump = () => {
-    const nowMs = performance.now()
-    for (const client of idle) {
-      const dueMs = perSecond === 0 ? nowMs : startMs + (sent * 1000) / perSecond
-      if (dueMs > nowMs || nowMs >= endMs) return
-      idle.delete(client)
-      dueAt.set(client, dueMs)
-      sent++
-      client.send()
-    }
-  }
-  const clients = Array.from(
-    { length: CONNECTIONS },
-    () =>
-      new Client(port, '/small', {
-        ready(client) {
-          idle.add(client)
-          pump()
-        },
-        answer(client, { status }) {
-          times.push(performance.now() - dueAt.get(client)!)
-          if (status !== 200) failed++
-        },
-        failed: () => void failed++,
-      }),
-  )
-  const ticks = setInterval(pump, 1)
-  await new Promise((resolve) => setTimeout(resolve, seconds * 1000 + 200))
-  clearInterval(ticks)
-  for (const client of clients) client.end()
-  const mean = times.reduce((sum, time) => sum + time, 0) / times.length
-  return {
-    requests: times.length,
-    failed,
-    meanMs: mean,
-    p50Ms: quantile(times, 0.5),
-    p99Ms: quantile(times, 0.99),
-    perSecond: times.length / seconds,
-  }
-}
-
-async function loadChild(port: number, perSecond: number, seconds: number): Promise<LatencyRound> {
-  const command = [process.execPath, fileURLToPath(import.meta.url), '--load', [port, perSecond, seconds].join()]
-  return JSON.parse(await runChild(command, { core: LOAD_CORE }))
+interface Measured extends LatencyRound {
+  /** Share of the load's core that load and targets used. */
+  readonly coreBusy: number
 }
 
 interface Outcome {
   readonly perSecond: number
-  readonly direct: readonly LatencyRound[]
-  readonly through: readonly LatencyRound[]
+  /** Rounds by name, `direct` first; those of the same index stood beside one another. */
+  readonly rounds: ReadonlyMap<string, readonly Measured[]>
+  readonly versions: readonly string[]
 }
 
-async function measureLatency(rounds: number, seconds: number): Promise<Outcome> {
+async function measureRound(targets: Targets, port: number, perSecond: number, seconds: number): Promise<Measured> {
+  const script = fileURLToPath(new URL('./latency-load.ts', import.meta.url))
+  const before = cpuMicros(targets.pid)
+  const command = [process.execPath, script, ...[port, perSecond, seconds].map(String)]
+  const round: LatencyRound = JSON.parse(await runChild(command, { core: LOAD_CORE }))
+  const after = cpuMicros(targets.pid)
+  const ofTargets = before === null || after === null ? Number.NaN : (after - before) / (seconds * 1e6)
+  return { ...round, coreBusy: round.busy + ofTargets }
+}
+
+async function measureLatency(peers: readonly Peer[], rounds: number, seconds: number): Promise<Outcome> {
   const folder = mkdtempSync(join(tmpdir(), 'turnout-bench-'))
   const targets = await startTargets(LOAD_CORE)
-  const proxy = await turnout.start({ blue: targets.blue, green: targets.green, folder, core: PROXY_CORE })
-  await loadChild(proxy.port, 0, seconds)
-  const perSecond = Math.floor((await loadChild(proxy.port, 0, seconds)).perSecond / 2)
-  const direct: LatencyRound[] = []
-  const through: LatencyRound[] = []
-  for (let round = 0; round < rounds; round++) {
-    direct.push(await loadChild(targets.blue, perSecond, seconds))
-    through.push(await loadChild(proxy.port, perSecond, seconds))
+  const { blue, green } = targets
+  const ports: [name: string, port: number][] = [[DIRECT, blue]]
+  const stops: (() => Promise<void>)[] = []
+  let fastest = 0
+  for (const peer of peers) {
+    const own = join(folder, String(stops.length))
+    await mkdir(own)
+    const running = await peer.start({ blue, green, folder: own, core: PROXY_CORE })
+    stops.push(running.stop)
+    ports.push([peer.name, running.port])
+    const { requests, seconds: took } = await bestLoad(running.port, SCENARIOS[0], seconds)
+    if (peer === turnout) fastest = requests / took
   }
-  await proxy.stop()
-  await targets.stop()
+  const perSecond = Math.floor(fastest / 2)
+  const results = new Map<string, Measured[]>(ports.map(([name]) => [name, []]))
+  for (let round = 0; round < rounds; round++) {
+    for (let turn = 0; turn < ports.length; turn++) {
+      const [name, port] = ports[(round + turn) % ports.length]
+      const result = await measureRound(targets, port, perSecond, seconds)
+      results.get(name)!.push(result)
+      const [mean, , p99] = FIGURES.map((figure) => result[figure].toFixed(3))
+      say(`${round + 1}/${rounds} ${name}: mean ${mean} ms, p99 ${p99} ms, ${result.failed} failed`)
+    }
+  }
+  for (const stop of [...stops, targets.stop]) await stop()
   rmSync(folder, { recursive: true, force: true })
-  return { perSecond, direct, through }
+  return { perSecond, rounds: results, versions: peers.map((peer) => `${peer.name} ${peer.version()}`) }
 }
 
-function render({ perSecond, direct, through }: Outcome): string {
-  const row = (name: string, rounds: readonly LatencyRound[]) => {
-    const figures = (['meanMs', 'p50Ms', 'p99Ms'] as const).map((key) =>
-      decimal(median(rounds.map((round) => round[key])), 3),
-    )
-    return `| ${[name, ...figures, rounds.reduce((sum, round) => sum + round.failed, 0)].join(' | ')} |`
-  }
-  const added = (['meanMs', 'p50Ms', 'p99Ms'] as const).map((key) =>
-    decimal(median(through.map((round) => round[key])) - median(direct.map((round) => round[key])), 3),
-  )
+function render({ perSecond, rounds, versions }: Outcome): string {
+  const direct = rounds.get(DIRECT)!
+  const rows = [...rounds].map(([name, own]) => {
+    const plain = FIGURES.map((figure) => decimal(median(own.map((round) => round[figure])), 3))
+    const added = FIGURES.map((figure) => own.map((round, i) => round[figure] - direct[i][figure]))
+    const cells = name === DIRECT ? ['', '', ''] : added.map((values) => spread(values, 3))
+    const busy = `${decimal(100 * median(own.map((round) => round.coreBusy)), 0)} %`
+    return [name, ...plain, ...cells, busy, own.reduce((sum, round) => sum + round.failed, 0)]
+  })
   return [
     '## Added latency',
     '',
     occasion(new Date()),
     '',
-    `At ${decimal(perSecond, 0)} requests/s, half of what went through with one worker:`,
+    versions.join(' · '),
     '',
-    '| | mean ms | p50 ms | p99 ms | failed |',
-    '| --- | ---: | ---: | ---: | ---: |',
-    row('direct', direct),
-    row('through Turnout', through),
-    `| **added** | ${added.map((value) => `**${value}**`).join(' | ')} | |`,
+    `At ${decimal(perSecond, 0)} requests/s, half of what Turnout answers at most with one worker:`,
+    '',
+    '| | mean ms | p50 ms | p99 ms | added mean | added p50 | added p99 | busy | failed |',
+    '| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |',
+    ...rows.map((cells) => `| ${cells.join(' | ')} |`),
     '',
     `**How it was measured.** \`node bench/latency.ts\`: ${CONNECTIONS} keep-alive connections, requests at fixed moments and timed`,
-    `from them, in bursts a millisecond apart; medians of ${direct.length} rounds in turn. ${
-      pinned ? `Proxy on core ${PROXY_CORE}, load and targets on core ${LOAD_CORE}.` : 'Nothing was pinned to a core.'
-    }`,
+    `from them; ${direct.length} rounds in turn, medians. \`added\` is the difference to the direct round beside it, least and greatest in`,
+    'brackets. `busy` is how much of their core the load and the targets used.',
+    pinned ? `Proxies on core ${PROXY_CORE}, load and targets on core ${LOAD_CORE}.` : 'Nothing was pinned to a core.',
   ].join('\n')
 }
 
-const { values } = parseArgs({
-  options: {
-    load: { type: 'string' },
-    rounds: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '3' },
-  },
-})
-if (values.load === undefined) {
-  const text = render(await measureLatency(Number(values.rounds), Number(values.seconds)))
-  writeSection('latency', text)
+const options = readOptions('usage: node bench/latency.ts [options]', { rounds: 7, seconds: 3 })
+const peers = [turnout, nginx, haproxy].filter((peer) => peer.version() !== null)
+const outcome = await measureLatency(peers, options.rounds, options.seconds)
+if (options.json) console.log(JSON.stringify({ ...outcome, rounds: [...outcome.rounds] }))
+else {
+  const text = render(outcome)
+  if (!options.quick) writeSection('latency', text)
   console.log(text)
-} else {
-  const [port, perSecond, seconds] = values.load.split(',').map(Number)
-  process.stdout.write(`${JSON.stringify(await load(port, perSecond, seconds))}\n`)
-  process.exit(0)
 }
+process.exitCode = outcome.rounds.get(turnout.name)!.every(({ failed }) => failed === 0) ? 0 : 1

@@ -19,29 +19,32 @@ const SHARED = {
   help: { type: 'boolean', default: false },
 } as const
 
+const roundsUsage = (rounds: number, seconds: number) => `
+  --rounds N          rounds of each that is measured (default ${rounds})
+  --seconds N         length of a round and of the warm-up before (default ${seconds})`
+
 /**
  * Reads the command line. `more` are options of the one bench, whose values are in `values`; `--help` prints `usage` and the
- * shared options, and ends the process. Throws on what it does not know.
+ * shared options, and ends the process. `defaults` is null for a bench without rounds. Throws on what it does not know.
  */
 export function readOptions(
   usage: string,
-  defaults: { readonly rounds: number; readonly seconds: number },
+  defaults: { readonly rounds: number; readonly seconds: number } | null,
   more: ParseArgsOptionsConfig = {},
 ): BenchOptions & { readonly values: Readonly<Record<string, string | boolean | undefined>> } {
   const options = { ...SHARED, ...more }
   const values = parseArgs({ options, allowPositionals: true }).values as Record<string, string | boolean | undefined>
   if (values['help'] === true) {
+    if (defaults !== null) usage += roundsUsage(defaults.rounds, defaults.seconds)
     console.log(`${usage}
-  --rounds N          rounds of each that is measured (default ${defaults.rounds})
-  --seconds N         length of a round and of the warm-up before (default ${defaults.seconds})
   --quick             one short round, no report: only whether it works
   --json              print what was measured as JSON instead of writing bench/RESULTS.md`)
     process.exit(0)
   }
   const quick = values['quick'] === true
   return {
-    rounds: quick ? 1 : positive('--rounds', values['rounds'] ?? defaults.rounds),
-    seconds: quick ? 1 : positive('--seconds', values['seconds'] ?? defaults.seconds),
+    rounds: quick ? 1 : positive('--rounds', values['rounds'] ?? defaults?.rounds ?? 1),
+    seconds: quick ? 1 : positive('--seconds', values['seconds'] ?? defaults?.seconds ?? 1),
     quick,
     json: values['json'] === true,
     values,

@@ -122,7 +122,8 @@ export function renderTable(result: ScenarioResult, yardsticks: readonly string[
   return [line(head), line(head.map((_, column) => (column === 0 ? '---' : '---:'))), ...rows.map(line)].join('\n')
 }
 
-function spread(values: readonly (number | null)[], digits: number): string {
+/** Median, and the least and greatest in brackets; a dash when nothing is known. */
+export function spread(values: readonly (number | null)[], digits: number): string {
   const known = values.filter((value) => value !== null)
   if (known.length === 0) return '–'
   return `${decimal(median(known), digits)} (${decimal(Math.min(...known), digits)}–${decimal(Math.max(...known), digits)})`

@@ -6,8 +6,8 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { median, quantile } from './measure.ts'
+import { positive, readOptions } from './options.ts'
 import { CONNECTIONS } from './peers/peer.ts'
 import { startTurnout } from './peers/turnout.ts'
 import { runChild } from './process.ts'
@@ -60,14 +60,16 @@ function render(outcome: SwitchOutcome): string {
   ].join('\n')
 }
 
-const { values } = parseArgs({
-  options: { switches: { type: 'string', default: '1000' }, json: { type: 'boolean', default: false } },
-})
-const outcome = await measureSwitches(Number(values.switches))
-if (values.json) console.log(JSON.stringify(outcome))
+const { values, ...options } = readOptions(
+  'usage: node bench/switch.ts [options]\n  --switches N        how many (default 1,000)',
+  null,
+  { switches: { type: 'string' } },
+)
+const outcome = await measureSwitches(positive('--switches', values['switches'] ?? (options.quick ? 20 : 1_000)))
+if (options.json) console.log(JSON.stringify(outcome))
 else {
   const text = render(outcome)
-  writeSection('switch', text)
+  if (!options.quick) writeSection('switch', text)
   console.log(text)
 }
 for (const reason of outcome.reasons) console.error(`failed: ${reason}`)

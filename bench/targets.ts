@@ -5,6 +5,7 @@ import { firstLine, startChild } from './process.ts'
 export interface Targets {
   readonly blue: number
   readonly green: number
+  readonly pid: number
   stop(): Promise<void>
 }
 
@@ -13,5 +14,5 @@ export async function startTargets(core: number | null): Promise<Targets> {
   const file = fileURLToPath(new URL('./upstream.ts', import.meta.url))
   const child = startChild([process.execPath, file], { core })
   const { blue, green } = JSON.parse(await firstLine(child))
-  return { blue, green, stop: () => child.stop() }
+  return { blue, green, pid: child.pid, stop: () => child.stop() }
 }

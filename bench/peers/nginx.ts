@@ -29,13 +29,16 @@ export const nginx: Peer = {
   },
 }
 
+/** It closes idle clients when less than a sixteenth of its connections is free, and those to the targets count too. */
+const connectionsOf = (clients: number) => Math.ceil(clients * 1.1) + 4 * CONNECTIONS
+
 const configuration = ({ blue, green, folder, clients = 4096 }: PeerConfig, port: number) => `
 daemon off;
 worker_processes 1;
 ${process.getuid?.() === 0 ? 'user root;' : ''}
 pid ${folder}/nginx.pid;
 error_log ${folder}/error.log crit;
-events { worker_connections ${clients + 2 * CONNECTIONS + 64}; }
+events { worker_connections ${connectionsOf(clients)}; }
 http {
   access_log off;
   client_body_temp_path ${folder}/body;

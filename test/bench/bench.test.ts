@@ -1,13 +1,21 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { checkPeer } from '../../bench/check.ts'
 import { median, quantile, type Round } from '../../bench/measure.ts'
+import { caddy } from '../../bench/peers/caddy.ts'
+import { CADDY, goProgramPath } from '../../bench/peers/go-program.ts'
+import { kamalProxy } from '../../bench/peers/kamal-proxy.ts'
 import { nodeHttp } from '../../bench/peers/node-http.ts'
-import { cpuMicros, startChild } from '../../bench/process.ts'
+import { turnoutConfiguration } from '../../bench/peers/turnout.ts'
+import { cpuMicros, runChild, startChild } from '../../bench/process.ts'
 import { renderTable, replaceSection } from '../../bench/report.ts'
 import { startTargets, type Targets } from '../../bench/targets.ts'
+import { parseSpec, printFault } from '../../src/config/load.ts'
 
 describe('the correctness checks', () => {
   let targets: Targets
@@ -38,6 +46,76 @@ describe('the correctness checks', () => {
       expect.stringContaining('header rule'),
       expect.stringContaining('split'),
     ])
+  })
+
+  test('what a peer cannot do by its nature is left out, the rest is not', async () => {
+    const faults = await checkPeer(targets.blue, [targets.blue, targets.green], kamalProxy.cannot)
+    expect(faults).toEqual([
+      expect.stringContaining('the forwarded fields'),
+      expect.stringContaining('gets one of its own'),
+    ])
+  })
+})
+
+describe('the load for latency', () => {
+  let targets: Targets
+  beforeAll(async () => {
+    targets = await startTargets(null)
+  })
+  afterAll(() => targets.stop())
+  const script = fileURLToPath(new URL('../../bench/latency-load.ts', import.meta.url))
+  const load = async (port: number) =>
+    JSON.parse(await runChild([process.execPath, script, String(port), '300', '0.4'], { core: null }))
+
+  test('every request that was due is answered and timed', async () => {
+    const round = await load(targets.blue)
+    expect(round).toMatchObject({ requests: 120, failed: 0 })
+    expect(round.p99Ms).toBeGreaterThanOrEqual(round.p50Ms)
+    expect(round.p50Ms).toBeGreaterThan(0)
+  })
+
+  test('answers that are not what was asked for, and those that never come, are failed requests', async () => {
+    const silent = createServer((socket) => socket.resume()).listen(0, '127.0.0.1')
+    await once(silent, 'listening')
+    const wrong = Buffer.from(`HTTP/1.1 503 No\r\nContent-Length: 100\r\n\r\n${'blue'.padEnd(100, '.')}`)
+    const refusing = createServer((socket) => socket.on('data', () => socket.write(wrong))).listen(0, '127.0.0.1')
+    await once(refusing, 'listening')
+    try {
+      for (const server of [silent, refusing]) {
+        expect(await load((server.address() as AddressInfo).port)).toMatchObject({ requests: 0, failed: 120 })
+      }
+    } finally {
+      silent.close()
+      refusing.close()
+    }
+  })
+})
+
+describe('the proxies that are measured', () => {
+  const config = { blue: 1, green: 2, folder: '', core: null }
+
+  test('Turnout with many routes and rules has a valid config, all of whose names differ', () => {
+    const text = turnoutConfiguration(config, { routes: 500, rules: 300, workers: 2, accessLog: true }, 3, 4)
+    const loaded = parseSpec(text, { env: {}, source: 'bench' })
+    if ('faults' in loaded) throw new Error(loaded.faults.map(printFault).join('\n'))
+    const { routes, rules } = loaded.spec.services['shop']
+    expect(routes).toHaveLength(500)
+    expect(rules).toHaveLength(300)
+    expect(rules.at(-1)?.name).toBe('staff')
+    expect(loaded.spec).toMatchObject({ workers: 2, log: { access: true } })
+  })
+
+  test('a peer in Go is there only once it was built into the cache', () => {
+    const cache = mkdtempSync(join(tmpdir(), 'turnout-test-'))
+    vi.stubEnv('TURNOUT_BENCH_CACHE', cache)
+    try {
+      expect(caddy.version()).toBeNull()
+      writeFileSync(goProgramPath(CADDY), '')
+      expect(caddy.version()).toBe(CADDY.version.slice(1))
+    } finally {
+      vi.unstubAllEnvs()
+      rmSync(cache, { recursive: true, force: true })
+    }
   })
 })
 
