@@ -5,7 +5,6 @@
 import type net from 'node:net'
 import { expect, test } from 'vitest'
 import { metric } from '../helpers/admin.ts'
-import { head, pipeline } from '../helpers/ask.ts'
 import { type Outcome, openLine, startLoad } from '../helpers/load.ts'
 import { service, startProxy } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
@@ -18,10 +17,10 @@ const failed = (outcomes: readonly Outcome[]): Outcome[] => outcomes.filter(({ s
 const headsIn = (text: string): number => text.split('\r\n\r\n').length - 1
 
 /** Answers every request, then `idle` decides what becomes of the connection. */
-function startClosing(idle: (socket: net.Socket) => void, answer = OK): Promise<RawUpstream> {
+function startClosing(idle: (socket: net.Socket) => void): Promise<RawUpstream> {
   return startRaw((socket, text) => {
     if (!text.endsWith('\r\n\r\n')) return
-    socket.write(answer)
+    socket.write(OK)
     idle(socket)
   })
 }
@@ -111,46 +110,4 @@ test('a POST does not take a connection that was idle for over a second, a GET d
   await line?.ask({ method: 'POST' })
   expect(target.connections()).toBe(2)
   line?.close()
-})
-
-test('the time that a target keeps connections is honoured, a second before its end', async () => {
-  const hinted = await startClosing(() => {}, OK.replace('\r\n\r\n', '\r\nKeep-Alive: timeout=2\r\n\r\n'))
-  const timeouts = { upstreamKeepAlive: '60s' }
-  const proxy = await startProxy({ timeouts, services: { shop: service({ blue: [hinted.url] }) } })
-  const line = await openLine(proxy.port)
-  await line?.ask({ method: 'GET' })
-  await line?.ask({ method: 'GET' })
-  expect(hinted.connections()).toBe(1)
-  await until('the connection is given up', async () => (await metric(proxy, 'turnout_upstream_connections')) === 0)
-  await line?.ask({ method: 'GET' })
-  expect(hinted.connections()).toBe(2)
-  line?.close()
-})
-
-test.each(['timeout=1', 'timeout=0', 'max=1', 'max=0', 'timeout=60, max=1'])(
-  'a target that says %s gets no connection twice, not even at once',
-  async (hint) => {
-    const hinted = await startClosing(() => {}, OK.replace('\r\n\r\n', `\r\nKeep-Alive: ${hint}\r\n\r\n`))
-    const proxy = await startProxy({ services: { shop: service({ blue: [hinted.url] }) } })
-    await pipeline(proxy.port, new Array(20).fill(head('/')), 1)
-    expect(hinted.connections()).toBe(20)
-  },
-)
-
-test.each<[how: string, max: (nth: number) => string]>([
-  ['as the whole', () => ', max=5'],
-  ['as what is left', (nth) => `, max=${5 - nth}`],
-  ['once, at first', (nth) => (nth === 0 ? ', max=5' : '')],
-])('a target that tells a number of requests %s gets no more of them on a connection', async (_, max) => {
-  const counts: number[] = []
-  const counting = await startRaw((socket, text, index) => {
-    if (!text.endsWith('\r\n\r\n')) return
-    const nth = headsIn(text) - 1
-    counts[index] = nth + 1
-    socket.write(OK.replace('\r\n\r\n', `\r\nKeep-Alive: timeout=60${max(nth)}\r\n\r\n`))
-  })
-  const proxy = await startProxy({ services: { shop: service({ blue: [counting.url] }) } })
-  await pipeline(proxy.port, new Array(20).fill(head('/')), 1)
-  expect(Math.max(...counts)).toBeLessThanOrEqual(5)
-  expect(counting.connections()).toBeLessThanOrEqual(5)
 })
