@@ -99,8 +99,8 @@ export function methodOf({ options, load, core }: Comparison): string {
   const program = load === wrk ? 'wrk' : 'autocannon'
   return [
     pinned ? `${proxies}, load and targets on core ${LOAD_CORE}.` : 'Nothing was pinned to a core here.',
-    `${CONNECTIONS} keep-alive connections by ${program}; ${options.rounds} rounds of ${options.seconds} s each after a warm-up`,
-    'as long; the proxies take turns. Each had passed the checks in bench/check.ts before it was measured. The targets are',
-    'one small raw-socket process (bench/upstream.ts).',
+    `${CONNECTIONS} keep-alive connections by ${program}; ${options.rounds} rounds of ${options.seconds} s each after a warm-up as long; the proxies take`,
+    'turns, each round beginning with another one. Each had passed the checks in bench/check.ts before it was measured. The',
+    'targets are one small raw-socket process (bench/upstream.ts).',
   ].join('\n')
 }

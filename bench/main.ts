@@ -71,9 +71,9 @@ function report(compared: Compared): string {
     left: compared.left,
     method: methodOf(comparison),
     remarks: [
-      '**What each does.** The job: two pools',
-      `${100 - GREEN_PERCENT} : ${GREEN_PERCENT} by weight, requests with X-Internal: 1 to green, a request id, X-Forwarded-For, -Proto and -Host,`,
-      'keep-alive to the targets, no access log, one worker with one thread.',
+      `**What each does.** The job: two pools, ${100 - GREEN_PERCENT} : ${GREEN_PERCENT} by weight, requests with X-Internal: 1 to green, a request id,`,
+      'X-Forwarded-For, -Proto and -Host, keep-alive to the targets, no access log, one worker with one thread. Small GETs carry',
+      'no visitor; those of a browser send back the cookies that the proxy has set.',
       '',
       ...compared.peers.map((peer) => `- ${peer.name}: ${peer.setup}`),
     ].join('\n'),

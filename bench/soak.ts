@@ -149,8 +149,8 @@ function render({ minutes, requests, errors, fresh, first, last, samples, kept, 
     '| --- | ---: | ---: |',
     ...grown.map(({ name, count, bytes }) => `| ${name.replaceAll('|', '')} | ${signed(count)} | ${signed(bytes)} |`),
     '',
-    '**How it was measured.** `node bench/soak.ts`: the load of the other benches with the headers of a browser, proxy on one',
-    'core, one worker. The load pauses at minute one while the snapshot is taken; another one before the start is thrown away.',
+    '**How it was measured.** `node bench/soak.ts`: the load of the other benches with the headers of a browser that sends no',
+    'cookie of ours back, so every request is a new visitor; proxy on one core, one worker. The load pauses at minute one while the snapshot is taken; another one before the start is thrown away.',
   ].join('\n')
 }
 
