@@ -11,7 +11,7 @@
  *   document of the other is taken over; so is a commit that was reported as failed and had happened after all.
  * - Health goes first in the queue, and into the tables without waiting for the store (control/saver.ts).
  * - Snapshots are never changed, only replaced; unchanged services keep their identity from one to the next, and only
- *   those that changed are sent to the workers.
+ *   what changed is sent to the workers.
  */
 import type { Logger } from 'pino'
 import type { Change, ChangeOptions, ChangeResult, Control, ControlEvent, Observation, Snapshot } from './change.ts'
@@ -20,6 +20,7 @@ import { durationMs } from './config/duration.ts'
 import type { ServiceSpec, Services } from './config/schema.ts'
 import { applyChange, type ChangeTools } from './control/apply.ts'
 import { auditOf, describeChange } from './control/audit.ts'
+import { deltaBetween } from './control/delta.ts'
 import { createDrains, type Drains } from './control/drains.ts'
 import { createEvents, type Events, type NewEvent } from './control/events.ts'
 import { addObservation, applyObservations } from './control/observe.ts'
@@ -165,16 +166,7 @@ class Writer implements RunningControl {
     const present = this.#present
     try {
       const next = { revision, epoch: present.epoch + 1, ...content, status: this.#slots.assign(content.status) }
-      const names = new Set([...Object.keys(present.services), ...Object.keys(next.services)])
-      const changed = [...names].filter((name) => {
-        const same = own(present.services, name) === own(next.services, name)
-        return !same || own(present.status, name) !== own(next.status, name)
-      })
-      const entries = changed.map((name) => {
-        const spec = own(next.services, name)
-        return [name, spec ? { plan: this.#deps.plan(name, spec), status: next.status[name] } : null] as const
-      })
-      const delta = { epoch: next.epoch, revision, services: Object.fromEntries(entries) }
+      const delta = deltaBetween(present, next, this.#deps.plan)
       this.#deps.build(delta)
       return { next, delta }
     } catch (error) {

@@ -247,7 +247,7 @@ function mergeDelta(full: TableDelta, delta: TableDelta): TableDelta {
   const services: Record<string, TableDelta['services'][string]> = Object.assign(Object.create(null), full.services)
   for (const [name, service] of Object.entries(delta.services)) {
     if (service === null) delete services[name]
-    else services[name] = service
+    else services[name] = { plan: { ...services[name]?.plan, ...service.plan }, status: service.status }
   }
   return { epoch: delta.epoch, revision: delta.revision, services: { ...services } }
 }

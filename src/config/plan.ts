@@ -48,15 +48,31 @@ type Pairs = readonly (readonly [string, string])[]
 const lowerCaseNames = (fields: Record<string, string> = {}): Pairs =>
   Object.entries(fields).map(([name, value]) => [name.toLowerCase(), value] as const)
 
+/**
+ * Plans each item of a list once: lists of specs are never changed, only replaced, and most changes replace neither thousands
+ * of routes nor of rules. So what stayed is told by its identity.
+ */
+function eachOnce<Spec, Plan>(planOf: (spec: Spec) => Plan): (specs: readonly Spec[]) => readonly Plan[] {
+  const known = new WeakMap<readonly Spec[], readonly Plan[]>()
+  return (specs) => {
+    const plans = known.get(specs) ?? specs.map(planOf)
+    known.set(specs, plans)
+    return plans
+  }
+}
+
+const routePlans = eachOnce(planRoute)
+const rulePlans = eachOnce(planRule)
+
 /** The plan of one service in canonical form. */
 export function planService(name: string, spec: ServiceSpec): ServicePlan {
   const { connect, response, idle } = spec.timeouts
   return {
     name,
-    routes: spec.routes.map(planRoute),
+    routes: routePlans(spec.routes),
     pools: Object.entries(spec.pools).map(([pool, { version, targets }]) => ({ name: pool, version, targets })),
     weights: spec.split ?? {},
-    rules: spec.rules.map(planRule),
+    rules: rulePlans(spec.rules),
     visitor: spec.visitor.map(planVisitor),
     sticky: spec.sticky === false ? null : planSticky(spec.sticky),
     balance: spec.balance,

@@ -56,6 +56,8 @@ type Filed =
   | { readonly kind: 'visitor' | 'cidr'; readonly list: readonly string[] }
 
 const HINTS = 1 << 15
+/** Entries of a list of visitors or networks that are looked at to see how many share it: lists may be long. */
+const SAMPLE = 8
 const PRESENT = '*'
 const COOKIE = 'cookie'
 const walk = new CookieWalk()
@@ -123,33 +125,38 @@ function file(lists: Map<string, number[]>, key: string, alone: number[]): void 
 
 /** What each entry is filed under: see the head of this file. */
 function choose(entries: readonly Conditions[]): Filed[] {
+  const options = entries.map(optionsOf)
   const shared = new Map<string, number>()
-  const count = (key: string) => shared.set(key, (shared.get(key) ?? 0) + 1)
-  for (const entry of entries) for (const filed of optionsOf(entry)) for (const key of keysOf(filed)) count(key)
+  for (const choice of options) if (choice.length > 1) for (const filed of choice) count(shared, filed)
   const costOf = (filed: Filed) => {
     let most = 0
     for (const key of keysOf(filed)) most = Math.max(most, shared.get(key) ?? 0)
-    return 'value' in filed && filed.value === PRESENT ? most + entries.length : most
+    return 'name' in filed && filed.value === PRESENT ? most + entries.length : most
   }
-  return entries.map((entry) => {
-    const [first = { kind: 'always' } as const, ...others] = optionsOf(entry)
-    return others.reduce<Filed>((best, filed) => (costOf(filed) < costOf(best) ? filed : best), first)
+  return options.map((choice) => {
+    if (choice.length < 2) return choice[0] ?? { kind: 'always' }
+    const costs = choice.map(costOf)
+    return choice[costs.indexOf(Math.min(...costs))]
   })
 }
 
-function optionsOf({ header, cookie = [], visitor = [], cidr = [] }: Conditions): Filed[] {
-  return [
-    ...(visitor.length > 0 ? [{ kind: 'visitor', list: visitor } as const] : []),
-    ...header.map(([name, value]) => ({ kind: 'header', name, value }) as const),
-    ...cookie.map(([name, value]) => ({ kind: 'cookie', name, value }) as const),
-    ...(cidr.length > 0 ? [{ kind: 'cidr', list: cidr } as const] : []),
-  ]
+function count(shared: Map<string, number>, filed: Filed): void {
+  for (const key of keysOf(filed)) shared.set(key, (shared.get(key) ?? 0) + 1)
+}
+
+function optionsOf({ header, cookie, visitor, cidr }: Conditions): Filed[] {
+  const options: Filed[] = []
+  if (visitor !== undefined && visitor.length > 0) options.push({ kind: 'visitor', list: visitor })
+  for (const [name, value] of header) options.push({ kind: 'header', name, value })
+  for (const [name, value] of cookie ?? []) options.push({ kind: 'cookie', name, value })
+  if (cidr !== undefined && cidr.length > 0) options.push({ kind: 'cidr', list: cidr })
+  return options
 }
 
 function keysOf(filed: Filed): readonly string[] {
   if (filed.kind === 'always') return []
-  if ('list' in filed) return filed.list.map((entry) => `${filed.kind} ${entry}`)
-  return [`${filed.kind} ${filed.name}=${filed.value}`]
+  if ('list' in filed) return filed.list.slice(0, SAMPLE).map((entry) => filed.kind + ' ' + entry)
+  return [filed.kind + ' ' + filed.name + '=' + filed.value]
 }
 
 /** Marks the entries that may match a request. They are to be taken, or cleared, before the next look at this index. */

@@ -9,8 +9,8 @@
  * are (a hash of every prefix would let a client buy quadratic work with one long path; for suffixes of hosts the length is
  * bounded by the longest suffix that is configured). A lone `/` on `*` costs three comparisons.
  *
- * A router is immutable and names services only; `updateRouter` rebuilds the hosts that a changed service has routes on,
- * shares all others, and returns the router itself when no route has changed.
+ * A router is immutable and names services only; `updateRouter` rebuilds the hosts on which routes have changed, shares all
+ * others, and returns the router itself when no route has changed.
  */
 import { type ConditionIndex, indexConditions, markCandidates } from './condition-index.ts'
 import type { RequestView, RoutePlan } from './types.ts'
@@ -132,32 +132,43 @@ function fits(plan: RoutePlan, view: RequestView): boolean {
 
 /** The router after some services have other routes (none: the service is gone). The previous one stays as it is. */
 export function updateRouter(previous: Router, changes: ReadonlyMap<string, readonly RoutePlan[]>): Router {
-  const changed = new Map(
-    [...changes].filter(([service, plans]) => !equalPlans(plans, previous.plans.get(service) ?? [])),
-  )
-  if (changed.size === 0) return previous
   const plans = new Map(previous.plans)
+  const changed = new Set<string>()
+  /** By host, the routes of changed services there; a host that is not named keeps all that it has. */
   const added = new Map<string, CompiledRoute[]>()
-  for (const [service, routes] of changed) {
-    for (const plan of previous.plans.get(service) ?? []) added.set(plan.host, [])
+  for (const [service, routes] of changes) {
+    const differing = difference(previous.plans.get(service) ?? [], routes)
+    if (differing.length === 0) continue
+    changed.add(service)
+    for (const plan of differing) added.set(plan.host, [])
     if (routes.length === 0) plans.delete(service)
     else plans.set(service, routes)
   }
-  for (const [service, routes] of changed) {
-    for (const plan of routes) {
-      const list = added.get(plan.host) ?? []
-      list.push({ path: withoutTrailingSlash(plan.path), plan, service })
-      added.set(plan.host, list)
+  if (changed.size === 0) return previous
+  for (const service of changed) {
+    for (const plan of plans.get(service) ?? []) {
+      added.get(plan.host)?.push({ path: withoutTrailingSlash(plan.path), plan, service })
     }
   }
   return withHosts(previous, plans, added, changed)
+}
+
+/** What stands between the common beginning and the common end of two lists, in either of them. */
+function difference(a: readonly RoutePlan[], b: readonly RoutePlan[]): RoutePlan[] {
+  if (a === b) return []
+  let start = 0
+  while (start < a.length && start < b.length && equalPlan(a[start], b[start])) start++
+  let end = 0
+  const most = Math.min(a.length, b.length) - start
+  while (end < most && equalPlan(a[a.length - 1 - end], b[b.length - 1 - end])) end++
+  return [...a.slice(start, a.length - end), ...b.slice(start, b.length - end)]
 }
 
 function withHosts(
   previous: Router,
   plans: Router['plans'],
   added: ReadonlyMap<string, readonly CompiledRoute[]>,
-  changed: ReadonlyMap<string, unknown>,
+  changed: ReadonlySet<string>,
 ): Router {
   const exact = new Map(previous.exact)
   const wildcard = new Map(previous.wildcard)
@@ -176,7 +187,7 @@ function place(
   hosts: Map<string, HostRoutes>,
   key: string,
   routes: readonly CompiledRoute[],
-  changed: ReadonlyMap<string, unknown>,
+  changed: ReadonlySet<string>,
 ): void {
   const host = hostOf(hosts.get(key) ?? null, routes, changed)
   if (host === null) hosts.delete(key)
@@ -187,7 +198,7 @@ function place(
 function hostOf(
   previous: HostRoutes | null,
   added: readonly CompiledRoute[],
-  changed: ReadonlyMap<string, unknown>,
+  changed: ReadonlySet<string>,
 ): HostRoutes | null {
   const kept = previous === null ? [] : previous.routes.filter((route) => !changed.has(route.service))
   const routes = [...kept, ...added]
@@ -234,10 +245,6 @@ function conditionsOf(plan: RoutePlan): number {
 
 function withoutTrailingSlash(path: string): string {
   return path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path
-}
-
-function equalPlans(a: readonly RoutePlan[], b: readonly RoutePlan[]): boolean {
-  return a === b || (a.length === b.length && a.every((plan, index) => equalPlan(plan, b[index])))
 }
 
 function equalPlan(a: RoutePlan, b: RoutePlan): boolean {

@@ -188,7 +188,7 @@ test('a table that a worker cannot build ends the worker, not the commits: the n
     await workers.commit(delta(1, good))
     const served = async () => (await (await openLine(workers.ports[0]))?.ask({ method: 'GET' })) ?? null
     expect(await served()).toMatchObject({ status: 200, body: 'blue' })
-    await workers.commit(delta(2, null as unknown as ServicePlan))
+    await workers.commit(delta(2, { ...good, pools: null } as unknown as ServicePlan))
     expect(lost[0]).toMatch(/^failed: TypeError/)
     await workers.commit(delta(3, good))
     await until('it serves again', () => workers.ready)

@@ -126,6 +126,33 @@ describe('delta', () => {
     expect(decideOne(before, { path: '/b' }).service).toBe(before.services.get('b'))
   })
 
+  test('keeps what is built of the rules and routes that it does not name', () => {
+    const plan = named('a', { rules: [makeRule({ name: 'x', visitor: ['u'], to: 'green' })] })
+    const before = applyDelta(emptyTable(), deltaOf({ a: entry(plan) }))
+    const change = { plan: { weights: { blue: 0, green: 1 } }, status: makeStatus(plan) }
+    const after = applyDelta(before, deltaOf({ a: change }, 2))
+    const [old, now] = [before, after].map((table) => table.services.get('a')!)
+    expect(now.rules).toBe(old.rules)
+    expect(after.routes).toBe(before.routes)
+    expect(now.plan).toEqual({ ...plan, weights: { blue: 0, green: 1 } })
+    expect(decideOne(after, { path: '/a' }).pool).toBe(now.pools.find((pool) => pool.name === 'green'))
+    expect(decideOne(after, { path: '/a', headers: { 'x-user-id': 'u' } })).toMatchObject({
+      rule: 'x',
+      pool: now.pools[1],
+    })
+    const without = { ...plan, pools: plan.pools.slice(0, 1), weights: { blue: 1 } }
+    const gone = { pools: without.pools, weights: without.weights }
+    expect(() => applyDelta(before, deltaOf({ a: { plan: gone, status: makeStatus(without) } }, 2))).toThrow(
+      'no pool green',
+    )
+  })
+
+  test('of part of a plan is a bug when the service was not there', () => {
+    const plan = named('a')
+    const delta = deltaOf({ a: { plan: { weights: plan.weights }, status: makeStatus(plan) } })
+    expect(() => applyDelta(emptyTable(), delta)).toThrow('the plan of a is named undefined')
+  })
+
   test('removes a service with its routes', () => {
     const before = applyDelta(emptyTable(), deltaOf({ a: entry(named('a')), b: entry(named('b')) }))
     const after = applyDelta(before, deltaOf({ a: null, ghost: null }, 2))
@@ -147,6 +174,13 @@ describe('delta', () => {
       gone: fc.boolean(),
       host: fc.constantFrom('*', 'h.test', '*.test'),
     })
+    /** What differs from the plan before. */
+    const without = (plan: ServicePlan, before?: ServicePlan): Partial<ServicePlan> => {
+      const was = new Map<string, unknown>(Object.entries(before ?? {}))
+      return Object.fromEntries(
+        Object.entries(plan).filter(([key, value]) => JSON.stringify(value) !== JSON.stringify(was.get(key))),
+      )
+    }
     const observe = (table: Table) =>
       ['/', '/x', '/x/y/z'].flatMap((path) =>
         ['h.test', 'other'].map((host) => decideOne(table, { path, host }).service ?? null),
@@ -163,8 +197,12 @@ describe('delta', () => {
             routes: [makeRoute({ path: step.path, host: step.host })],
           })
           const change = step.gone ? null : { plan, status: makeStatus(plan) }
+          const before = all[step.name]
           all[step.name] = change
-          table = applyDelta(table, deltaOf({ [step.name]: change }, index + 1))
+          table = applyDelta(
+            table,
+            deltaOf({ [step.name]: change && { ...change, plan: without(plan, before?.plan) } }, index + 1),
+          )
           past.push([table, structuredClone([observe(table), [...table.services]])])
         }
         const fresh = applyDelta(emptyTable(), deltaOf(all, steps.length))

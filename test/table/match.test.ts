@@ -257,6 +257,9 @@ describe('laws', () => {
     })
     expect(updateRouter(before, new Map([['b', [makeRoute({ host: 'b.test', header: [['x', '1']] })]]]))).toBe(before)
     const after = updateRouter(before, new Map([['b', [makeRoute({ host: 'b.test', header: [['x', '2']] })]]]))
+    const more = updateRouter(before, new Map([['b', [...before.plans.get('b')!, makeRoute({ host: 'c.test' })]]]))
+    expect(more.exact.get('b.test')).toBe(before.exact.get('b.test'))
+    expect(match(more, makeView({ host: 'c.test' }))?.service).toBe('b')
     expect(after).not.toBe(before)
     expect(after.exact.get('a.test')).toBe(before.exact.get('a.test'))
     expect(

@@ -1,0 +1,33 @@
+/**
+ * What the workers are sent of a change: of each service that changed, its status, and of its plan what differs from the one
+ * that they have. A switch of a service with thousands of routes or rules is then as small as any other, and the tables
+ * keep what they have built of the rest (table/build.ts). Pure.
+ */
+import type { Snapshot } from '../change.ts'
+import type { ServiceSpec } from '../config/schema.ts'
+import type { ServiceChange, ServicePlan, TableDelta } from '../table/types.ts'
+import { equalJson, own } from './record.ts'
+
+/** The delta from one snapshot, which the workers have, to the next. */
+export function deltaBetween(
+  present: Snapshot,
+  next: Snapshot,
+  plan: (name: string, spec: ServiceSpec) => ServicePlan,
+): TableDelta {
+  const changes: [string, ServiceChange | null][] = []
+  for (const name of new Set([...Object.keys(present.services), ...Object.keys(next.services)])) {
+    const [before, spec] = [own(present.services, name), own(next.services, name)]
+    const status = own(next.status, name)
+    if (before === spec && own(present.status, name) === status) continue
+    if (spec === undefined || status === undefined) changes.push([name, null])
+    else if (before === spec) changes.push([name, { plan: {}, status }])
+    else changes.push([name, { plan: differing(before && plan(name, before), plan(name, spec)), status }])
+  }
+  return { epoch: next.epoch, revision: next.revision, services: Object.fromEntries(changes) }
+}
+
+function differing(before: ServicePlan | undefined, plan: ServicePlan): Partial<ServicePlan> {
+  if (before === undefined) return plan
+  const was: Readonly<Record<string, unknown>> = { ...before }
+  return Object.fromEntries(Object.entries(plan).filter(([key, value]) => !equalJson(was[key], value)))
+}
