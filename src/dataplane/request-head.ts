@@ -22,6 +22,7 @@ import {
   SP,
   TARGET,
   TOKEN,
+  withoutSpace,
 } from './syntax.ts'
 
 /** Authorities that are remembered by a worker, and how long they may be: a DNS name with a port is shorter. */
@@ -190,7 +191,7 @@ export class RequestHead {
 
   #coding(i: number): boolean {
     const value = this.fields.value(i)
-    if (this.chunked) return this.#refuse('bad_framing') > 0
+    if (this.chunked || this.fields.endsInTab(i)) return this.#refuse('bad_framing') > 0
     if (isIgnoringCase(value, 'chunked')) {
       this.chunked = true
       return true
@@ -210,7 +211,7 @@ export class RequestHead {
     let wantsUpgrade = false
     let named = ''
     for (const part of list === '' ? [] : list.split(',')) {
-      const name = part.trim().toLowerCase()
+      const name = withoutSpace(part).toLowerCase()
       if (name === 'keep-alive') this.keepAlive = true
       else if (name === 'upgrade') wantsUpgrade = true
       else if (name !== '' && name !== 'close') named = named === '' ? name : named + ',' + name

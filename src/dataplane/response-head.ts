@@ -5,7 +5,7 @@
  * `parse(text)` looks only at complete lines and may be called again with more. Sources: RFC 9112 4, 6.3, 9.3; RFC 9110 15.
  */
 import { Fields, KIND } from './fields.ts'
-import { CR, flat, isIgnoringCase, LF, listHas, octetsOf, SP, VALUE } from './syntax.ts'
+import { CR, flat, isIgnoringCase, LF, listHas, octetsOf, SP, VALUE, withoutSpace } from './syntax.ts'
 
 /** What begins otherwise is no response, and is refused before its line has ended. */
 export const PREFIX = 'HTTP/1.'
@@ -99,7 +99,7 @@ export class ResponseHead {
           break
         }
         case KIND.transferEncoding:
-          if (this.chunked || !isIgnoringCase(fields.value(i), 'chunked')) return false
+          if (this.chunked || !isIgnoringCase(fields.value(i), 'chunked') || fields.endsInTab(i)) return false
           this.chunked = true
           break
         case KIND.keepAlive:
@@ -138,7 +138,7 @@ export class ResponseHead {
     if (list === '') return
     let named = ''
     for (const part of list.split(',')) {
-      const name = part.trim().toLowerCase()
+      const name = withoutSpace(part).toLowerCase()
       if (name === 'keep-alive') this.keepAlive = true
       else if (name !== '' && name !== 'close' && name !== 'upgrade') named = named === '' ? name : named + ',' + name
     }

@@ -112,6 +112,15 @@ export function flat(text: string): string {
   return Buffer.from(text, 'latin1').latin1Slice(0, text.length)
 }
 
+/** The text without SP and HTAB around it (RFC 9110 5.6.3). `trim` would also take U+00A0, which is an octet like any other here. */
+export function withoutSpace(text: string): string {
+  let from = 0
+  let to = text.length
+  while (from < to && (text.charCodeAt(from) === SP || text.charCodeAt(from) === HTAB)) from++
+  while (to > from && (text.charCodeAt(to - 1) === SP || text.charCodeAt(to - 1) === HTAB)) to--
+  return text.slice(from, to)
+}
+
 /** Whether a comma-separated list holds a token, ignoring case. Linear; allocates nothing. */
 export function listHas(list: string, lower: string): boolean {
   let at = 0

@@ -39,6 +39,9 @@ describe('a connection stays open', () => {
     ['1.0', ['Connection: keep-alive'], true],
     ['1.0', ['Connection: keep-alive, close'], false],
     ['1.0', ['Connection: close', 'Connection: keep-alive'], false],
+    ['1.0', ['Connection: x,\t keep-alive \t'], true],
+    ['1.0', ['Connection: \xa0keep-alive'], false],
+    ['1.0', ['Connection: keep-alive\xa0, x'], false],
     ['1.0', ['Keep-Alive: timeout=5'], false],
   ])('HTTP/%s with %j: %s', (version, lines, expected) => {
     expect(withFields(version, ...lines).keepAlive).toBe(expected)
@@ -51,6 +54,7 @@ describe('an upgrade', () => {
     [['Connection: keep-alive, Upgrade', 'Upgrade: websocket'], 'websocket'],
     [['Connection: upgrade', 'Upgrade: a/1', 'Upgrade: b/2'], 'a/1,b/2'],
     [['Upgrade: websocket'], ''],
+    [['Connection: upgrade\xa0', 'Upgrade: websocket'], ''],
     [['Connection: upgrade'], ''],
     [['Connection: upgrade', 'Upgrade: h2c'], ''],
     [['Connection: upgrade', 'Upgrade: websocket, H2C'], ''],

@@ -33,6 +33,8 @@ describe('a connection stays open', () => {
     ['1.0', [], false],
     ['1.0', ['Connection: keep-alive'], true],
     ['1.0', ['Connection: keep-alive', 'Connection: close'], false],
+    ['1.0', ['Connection: \t keep-alive , x'], true],
+    ['1.0', ['Connection: keep-alive\xa0'], false],
   ])('HTTP/%s with %j: %s', (version, lines, expected) => {
     const { head } = read(`HTTP/${version} 200 OK\r\n${lines.map((line) => `${line}\r\n`).join('')}\r\n`)
     expect(head.keepAlive).toBe(expected)

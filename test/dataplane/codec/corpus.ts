@@ -183,6 +183,8 @@ for (const coding of [
 ]) {
   bad('bad_framing', `a coding of ${JSON.stringify(coding)}`, post(`Transfer-Encoding: ${coding}`, '0\r\n\r\n'))
 }
+bad('bad_framing', 'a tab behind the coding', post('Transfer-Encoding: chunked\t', '0\r\n\r\n'))
+bad('bad_framing', 'a tab and a space behind the coding', post('Transfer-Encoding: Chunked \t ', '0\r\n\r\n'))
 bad('bad_request', 'a vertical tab before the coding', post('Transfer-Encoding: \x0bchunked', '0\r\n\r\n'))
 for (const coding of ['gzip', 'identity', 'xchunked', 'chunkedx', 'cow']) {
   bad('not_implemented', `a coding of ${coding}`, post(`Transfer-Encoding: ${coding}`, '0\r\n\r\n'))
@@ -290,6 +292,7 @@ good('an empty counted body', post('Content-Length: 0', ''))
 good('white space around a length', post('Content-Length: \t3\t', 'abc'))
 good('chunks', chunked('3\r\nabc\r\nA\r\n0123456789\r\n0\r\n\r\n'))
 good('a coding in capitals', post('Transfer-Encoding: CHUNKED', '0\r\n\r\n'))
+good('white space before a coding and spaces behind it', post('Transfer-Encoding: \tchunked  ', '0\r\n\r\n'))
 good('chunks with zeros before the size', chunked('0003\r\nabc\r\n00\r\n\r\n'))
 good('chunks with extensions', chunked('3;a\r\nabc\r\n1;a=b;c="d;\\"e"\r\nx\r\n0;z\r\n\r\n'))
 good('chunks that look like a request', chunked('12\r\nGET / HTTP/1.1\r\n\r\n\r\n0\r\n\r\n'))
@@ -367,6 +370,7 @@ for (const coding of [
 ]) {
   wrong(`a coding of ${JSON.stringify(coding)}`, ok(`Transfer-Encoding: ${coding}`, '2\r\nok\r\n0\r\n\r\n'))
 }
+wrong('a tab behind the coding', ok('Transfer-Encoding: chunked\t', '2\r\nok\r\n0\r\n\r\n'))
 wrong('two codings', ok('Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked', '2\r\nok\r\n0\r\n\r\n'))
 wrong('a coding in HTTP/1.0', 'HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n')
 for (const size of ['+2', '-2', '0x2', '2 ', ' 2', '', 'x', '2;', '2\n', '00000000000000002']) {
@@ -396,6 +400,7 @@ wrong(
 right('a counted body', ok('Content-Length: 2', 'ok'))
 right('chunks', ok('Transfer-Encoding: chunked', '1\r\no\r\n1;a="b"\r\nk\r\n0\r\n\r\n'))
 right('chunks with trailers', ok('Transfer-Encoding: Chunked', '2\r\nok\r\n0\r\nX-A: b\r\n\r\n'))
+right('white space before a coding and spaces behind it', ok('Transfer-Encoding: \tchunked  ', '2\r\nok\r\n0\r\n\r\n'))
 right('a body that ends with the connection', 'HTTP/1.1 200 OK\r\n\r\nok')
 right('HTTP/1.0', 'HTTP/1.0 200 OK\r\n\r\nok')
 right('HTTP/1.0 with length', 'HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok')
