@@ -1,11 +1,13 @@
 /**
- * What a codec makes of a stream of bytes: the messages that it took, and how it ended. Ours is here, llhttp's in llhttp.ts,
- * both in the same terms, so that tests can compare them message by message.
+ * What a codec makes of a stream of bytes: the messages that it took, the one that it was reading, and how it ended. Ours is
+ * here, llhttp's in test/fuzz/llhttp.ts, both in the same terms, so that tests can compare them message by message.
  *
  * `readRequests` and `readResponses` drive the parsers of src/dataplane as a connection does: a head is parsed again with
- * more text until it is complete, then the rest goes to the body reader.
+ * more text until it is complete or longer than it may be, then the rest goes to the body reader. The parsers are used again for every reading, as a
+ * worker does, so that what one message leaves behind in them would show in the next.
  */
 import { BodyReader, type Framing } from '../../../src/dataplane/body.ts'
+import type { Fields } from '../../../src/dataplane/fields.ts'
 import { RequestHead } from '../../../src/dataplane/request-head.ts'
 import { ResponseHead } from '../../../src/dataplane/response-head.ts'
 
@@ -16,25 +18,33 @@ export interface Message {
   readonly fields: readonly string[]
   readonly body: string
   readonly trailers: readonly string[]
-  /** Offset in the stream behind the message. */
+  /** Offset in the stream behind the message; -1 while it is not complete, and where a codec does not tell. */
   readonly end: number
   readonly keepAlive: boolean
-  /** Set by llhttp when it takes what follows for another protocol. */
-  readonly upgrade?: boolean
+  /** What follows is taken for another protocol. */
+  readonly upgrade: boolean
 }
 
 export interface Reading {
   readonly messages: readonly Message[]
   /** `whole`: the stream ended between messages; `partial`: within one; else why the rest was refused. */
   readonly verdict: string
-  /** What is known of the message that was not completed. */
-  readonly unfinished: string
+  /** The message whose head was taken and whose body was not complete, or was refused. */
+  readonly open: Message | null
 }
 
-const HEAD_BYTES_MAX = 16_384
-const FIELDS_MAX = 64
+/** Limits of a head, as the readings here have them. */
+export const HEAD_BYTES_MAX = 16_384
+export const FIELDS_MAX = 64
 
-/** The field lines of a validated text as the readings have them. */
+/** Fields by their index, as the proxy reads them. */
+function indexed(fields: Fields): string[] {
+  const out: string[] = []
+  for (let i = 0; i < fields.count; i++) out.push(`${fields.name(i)}: ${fields.value(i)}`)
+  return out
+}
+
+/** Trailer lines as they are sent on. */
 function lines(text: string): string[] {
   return text
     .split('\r\n')
@@ -50,51 +60,71 @@ interface Head {
   readonly framing: Framing
   readonly length: number
   readonly keepAlive: boolean
+  readonly upgrade: boolean
   /** Nothing behind it is a message. */
   readonly isLast: boolean
 }
 
 interface Side {
-  /** Offset behind the head, 0 for more, -1 when it is refused. */
-  parse(text: string): number
+  /** Offset behind the head, 0 for more, -1 when it is refused. `bytes` from `base` on are the octets of the text. */
+  parse(text: string, bytes?: Uint8Array, base?: number): number
   error(): string
   /** Called after a head was parsed. */
   head(): Head
+  fields: Fields
 }
 
-function requests(): Side {
-  const head = new RequestHead(HEAD_BYTES_MAX, FIELDS_MAX)
-  return {
-    parse: (text) => head.parse(text),
-    error: () => head.error ?? 'no error',
-    head: () => ({
-      start: head.text.trimStart().split(' ', 2).join(' '),
-      framing: head.chunked ? 'chunked' : head.contentLength > 0 ? 'length' : 'none',
-      length: head.contentLength,
-      keepAlive: head.keepAlive,
-      isLast: !head.keepAlive || head.upgrade !== '',
-    }),
-  }
+const requestHead = new RequestHead(HEAD_BYTES_MAX, FIELDS_MAX)
+const responseHead = new ResponseHead(HEAD_BYTES_MAX, FIELDS_MAX)
+const bodyReader = new BodyReader()
+
+const requests: Side = {
+  fields: requestHead.fields,
+  parse: (text, bytes, base) => requestHead.parse(text, bytes, base),
+  error: () => requestHead.error ?? 'no error',
+  head: () => {
+    const { text, method, chunked, contentLength: length, keepAlive, upgrade } = requestHead
+    // The parser keeps the target as it will be sent on; what is compared is how it came.
+    const from = text.indexOf(' ') + 1
+    return {
+      start: `${method} ${text.slice(from, text.indexOf(' ', from))}`,
+      framing: chunked ? 'chunked' : length > 0 ? 'length' : 'none',
+      length,
+      keepAlive,
+      upgrade: upgrade !== '',
+      isLast: !keepAlive || upgrade !== '',
+    }
+  },
 }
 
-function responses(isHead: boolean): Side {
-  const head = new ResponseHead(HEAD_BYTES_MAX, FIELDS_MAX)
+/** `heads`: bit i is set when the final response i answers HEAD. */
+function responses(heads: number): Side {
+  let finals = 0
   return {
-    parse: (text) => head.parse(text),
+    fields: responseHead.fields,
+    parse: (text, bytes, base) => responseHead.parse(text, bytes, base),
     error: () => 'bad_response',
     head: () => {
-      const { status, chunked, contentLength: length } = head
+      const { status, chunked, contentLength: length, keepAlive } = responseHead
+      const isHead = status >= 200 && answersHead(heads, finals++)
       const none = isHead || status < 200 || status === 204 || status === 304
       const framing = none ? 'none' : chunked ? 'chunked' : length < 0 ? 'close' : length > 0 ? 'length' : 'none'
-      const isLast = status >= 200 && (!head.keepAlive || framing === 'close')
-      return { start: String(status), framing, length, keepAlive: head.keepAlive, isLast: isLast || status === 101 }
+      const stays = keepAlive && framing !== 'close'
+      const upgrade = status === 101
+      // An interim response does not end the connection, whatever it says of the end of the final one.
+      const isLast = upgrade || (status >= 200 && !stays)
+      return { start: String(status), framing, length, keepAlive: stays, upgrade, isLast }
     },
   }
 }
 
+/** Whether final response `i` answers HEAD. */
+export function answersHead(heads: number, i: number): boolean {
+  return i < 31 && (heads & (1 << i)) !== 0
+}
+
 class Reader {
   readonly #side: Side
-  readonly #body = new BodyReader()
   readonly #messages: Message[] = []
   #text = ''
   #head: Head | null = null
@@ -118,45 +148,46 @@ class Reader {
   /** The stream has ended. */
   end(): Reading {
     if (this.#head?.framing === 'close') this.#complete(this.#taken)
-    const unfinished =
-      this.#head === null ? '' : `${this.#head.start} ${this.#fields.join('|')} ${JSON.stringify(this.#payload)}`
     const verdict = this.#verdict || (this.#head === null && this.#text === '' ? 'whole' : 'partial')
-    return { messages: this.#messages, verdict, unfinished }
+    return { messages: this.#messages, verdict, open: this.#head === null ? null : this.#message(-1, []) }
   }
 
   #feedHead(piece: Buffer, at: number): number {
     const before = this.#text.length
-    const text = this.#text + piece.latin1Slice(at, piece.length)
-    const behind = this.#side.parse(text)
+    const until = Math.min(piece.length, at + HEAD_BYTES_MAX + 1 - before)
+    const text = this.#text + piece.latin1Slice(at, until)
+    const behind = before > 0 ? this.#side.parse(text) : this.#side.parse(text, piece, at)
     this.#text = behind === 0 ? text : ''
     if (behind < 0) this.#verdict = this.#side.error()
-    if (behind <= 0) return piece.length
+    if (behind <= 0) return until
     const head = this.#side.head()
     this.#head = head
-    const first = text.startsWith('\r\n') ? 2 : 0
-    this.#fields = lines(text.slice(text.indexOf('\r\n', first) + 2, behind))
+    this.#fields = indexed(this.#side.fields)
     this.#payload = ''
-    this.#body.start(head.framing, head.length)
+    bodyReader.start(head.framing, head.length)
     const next = at + behind - before
-    if (this.#body.done) this.#complete(this.#taken + next)
+    if (bodyReader.done) this.#complete(this.#taken + next)
     return next
   }
 
   #feedBody(piece: Buffer, at: number): number {
-    const sink = Buffer.alloc(piece.length - at)
-    const until = this.#body.decode(piece, at, piece.length, sink, 0)
+    const sink = Buffer.allocUnsafe(piece.length - at)
+    const until = bodyReader.decode(piece, at, piece.length, sink, 0)
     this.#payload += sink.latin1Slice(0, until)
-    if (this.#body.malformed) this.#verdict = 'bad_body'
-    else if (this.#body.done) this.#complete(this.#taken + this.#body.consumed)
-    return this.#body.malformed ? piece.length : this.#body.consumed
+    if (bodyReader.malformed) this.#verdict = 'bad_body'
+    else if (bodyReader.done) this.#complete(this.#taken + bodyReader.consumed)
+    return bodyReader.malformed ? piece.length : bodyReader.consumed
   }
 
   #complete(end: number): void {
-    const { start, keepAlive, isLast } = this.#head!
-    const trailers = lines(this.#body.trailers)
-    this.#messages.push({ start, keepAlive, end, fields: this.#fields, body: this.#payload, trailers })
+    this.#messages.push(this.#message(end, lines(bodyReader.trailers)))
+    if (this.#head!.isLast) this.#verdict = 'last'
     this.#head = null
-    if (isLast) this.#verdict = 'last'
+  }
+
+  #message(end: number, trailers: string[]): Message {
+    const { start, keepAlive, upgrade } = this.#head!
+    return { start, fields: this.#fields, body: this.#payload, trailers, end, keepAlive, upgrade }
   }
 }
 
@@ -171,14 +202,14 @@ function read(side: Side, bytes: string, cuts: readonly number[]): Reading {
   return reader.end()
 }
 
-/** Our reading of a client's bytes (latin1), delivered in pieces that end at `cuts` (ascending). */
+/** Our reading of a client's bytes (latin1), delivered in pieces that end at `cuts` (ascending), then its FIN. */
 export function readRequests(bytes: string, cuts: readonly number[] = []): Reading {
-  return read(requests(), bytes, cuts)
+  return read(requests, bytes, cuts)
 }
 
-/** Our reading of a target's bytes, which end with its FIN. `isHead`: they answer HEAD. */
-export function readResponses(bytes: string, isHead = false, cuts: readonly number[] = []): Reading {
-  return read(responses(isHead), bytes, cuts)
+/** Our reading of a target's bytes, which end with its FIN. `heads`: bit i is set when final response i answers HEAD. */
+export function readResponses(bytes: string, heads = 0, cuts: readonly number[] = []): Reading {
+  return read(responses(heads), bytes, cuts)
 }
 
 /** Every place to cut a text. */

@@ -1,0 +1,475 @@
+/**
+ * Every difference between our codec and llhttp that is meant, each with its reason and its source. Three kinds:
+ *   refuse   llhttp takes it and we refuse it: a target never sees it
+ *   close    both take it, and we end the connection behind it where llhttp would read on
+ *   accept   we take it, or read on, where llhttp refuses or stops; there is no other such case
+ *
+ * A reason looks at the bytes and at llhttp's reading, never at how our codec came to its verdict (but for the error code,
+ * which must be the right one): so a codec that refuses too much finds no excuse here. The table is printed by `npm run fuzz`,
+ * and reasons.test.ts proves each row by its example.
+ */
+import { isIPv6 } from 'node:net'
+import { FIELDS_MAX, HEAD_BYTES_MAX, type Message } from '../dataplane/codec/reading.ts'
+import { brokenChunking, type Chunking, chunkingOf } from './chunking.ts'
+import { LLHTTP_METHODS } from './llhttp.ts'
+
+/** A difference to be explained. */
+export interface Difference {
+  readonly kind: 'refuse' | 'close' | 'accept'
+  readonly side: 'request' | 'response'
+  /** Our error code; empty when we did not refuse. */
+  readonly error: string
+  /** The bytes from the beginning of the message. */
+  readonly text: string
+  readonly ours: Message | null
+  /** llhttp's reading of it, once it had the head. */
+  readonly theirs: Message | null
+}
+
+/** A row of the table. */
+export interface Reason {
+  readonly kind: Difference['kind']
+  readonly side: Difference['side'] | 'both'
+  /** What it is about, in a few words. */
+  readonly what: string
+  /** Where it is written. */
+  readonly source: string
+  readonly because: string
+  /** Our error codes for it. */
+  readonly errors: readonly string[]
+  /** Bytes that show it. */
+  readonly example: string
+  applies(difference: Difference): boolean
+}
+
+const values = (message: Message | null, name: string): string[] =>
+  (message?.fields ?? []).filter((line) => line.startsWith(`${name}: `)).map((line) => line.slice(name.length + 2))
+
+/** First line of a message, behind an empty one. */
+const lineOf = (text: string) => /^(?:\r\n)?([^\r\n]*)/.exec(text)?.[1] ?? ''
+const targetOf = (text: string) => /^[^ ]+ +([^ ]*)/.exec(lineOf(text))?.[1] ?? ''
+const versionOf = (text: string) => / ([^ ]*)$/.exec(lineOf(text))?.[1] ?? ''
+const headOf = (text: string) =>
+  text.slice(0, text.indexOf('\r\n\r\n') < 0 ? text.length : text.indexOf('\r\n\r\n') + 4)
+const fieldCount = (text: string) =>
+  headOf(text)
+    .split('\r\n')
+    .filter((line) => line !== '').length - 1
+const connection = (message: Message | null) => values(message, 'connection').join(',')
+const lists = (list: string, token: string) =>
+  list
+    .toLowerCase()
+    .split(',')
+    .some((part) => part.trim() === token)
+
+/** RFC 3986 3.2.2 without `%` and `,`, which no host name has: readers disagree on them. */
+function isAuthority(text: string): boolean {
+  const [, literal, port] = /^(?:\[([0-9A-Fa-f:.]+)\]|[\w.~!$&'()*+;=-]+)(?::(\d{0,5}))?$/.exec(text) ?? []
+  if (port === undefined && !/^(?:\[[0-9A-Fa-f:.]+\]|[\w.~!$&'()*+;=-]+)$/.test(text)) return false
+  return (literal === undefined || isIPv6(literal)) && Number(port ?? 0) <= 65_535
+}
+
+const authorityOf = (target: string) => /^https?:\/\/([^/?]*)/i.exec(target)?.[1] ?? null
+const chunks = (text: string): Chunking => chunkingOf(text.slice(headOf(text).length))
+const codings = (message: Message | null) => values(message, 'transfer-encoding')
+const lengths = (message: Message | null) => values(message, 'content-length')
+
+const get = (line: string, ...fields: string[]) => `${[line, 'Host: a', ...fields].join('\r\n')}\r\n\r\n`
+const chunked = (body: string) => get('POST / HTTP/1.1', 'Transfer-Encoding: chunked') + body
+const ok = (...fields: string[]) => `${['HTTP/1.1 200 OK', ...fields].join('\r\n')}\r\n\r\n`
+
+const REQUEST_LINES: readonly Reason[] = [
+  {
+    kind: 'refuse',
+    side: 'request',
+    what: 'line ends before a request, other than one CRLF',
+    source: 'RFC 9112 2.2',
+    because: 'one empty line is what old clients send behind a body; anything more hides where a request begins',
+    errors: ['bad_request'],
+    example: `\r\n\r\n${get('GET / HTTP/1.1')}`,
+    applies: ({ text }) => /^[\r\n]/.test(text) && !/^\r\n(?![\r\n])/.test(text),
+  },
+  {
+    kind: 'refuse',
+    side: 'request',
+    what: 'more spaces than one in the request line',
+    source: 'RFC 9112 3',
+    because: 'such lines are split in more than one way',
+    errors: ['bad_request'],
+    example: get('GET /  HTTP/1.1'),
+    applies: ({ text }) => / {2}/.test(lineOf(text)),
+  },
+  {
+    kind: 'refuse',
+    side: 'request',
+    what: 'a fragment in the target',
+    source: 'RFC 9112 3.2',
+    because: 'no form of a target has one; targets cut it off or take it for a part of the path',
+    errors: ['bad_request', 'bad_host'],
+    example: get('GET /#x HTTP/1.1'),
+    applies: ({ text }) => targetOf(text).includes('#'),
+  },
+  {
+    kind: 'refuse',
+    side: 'request',
+    what: 'a target in none of the forms: another scheme, an asterisk without OPTIONS',
+    source: 'RFC 9112 3.2',
+    because: 'a proxy must not be talked into another protocol or address',
+    errors: ['bad_request'],
+    example: get('GET ftp://a/ HTTP/1.1'),
+    applies: ({ text }) => {
+      const target = targetOf(text)
+      return !/^\/|^https?:\/\//i.test(target) && !(target === '*' && /^(\r\n)?OPTIONS /.test(text))
+    },
+  },
+  {
+    kind: 'refuse',
+    side: 'request',
+    what: 'absolute-form with an authority that is none: empty, user information, a bad port',
+    source: 'RFC 9110 4.2.1, 4.2.4',
+    because: 'who is asked would depend on who reads it',
+    errors: ['bad_host'],
+    example: get('GET http://a@b/ HTTP/1.1'),
+    applies: ({ text }) => {
+      const authority = authorityOf(targetOf(text))
+      return authority !== null && !isAuthority(authority)
+    },
+  },
+  {
+    kind: 'refuse',
+    side: 'request',
+    what: 'CONNECT',
+    source: 'RFC 9110 9.3.6',
+    because: 'this is no forward proxy (405)',
+    errors: ['method_not_allowed'],
+    example: get('CONNECT a:80 HTTP/1.1'),
+    applies: ({ text }) => /^(\r\n)?CONNECT /.test(text),
+  },
+  {
+    kind: 'refuse',
+    side: 'request',
+    what: 'HTTP/0.9 and HTTP/2.0 on a connection of HTTP/1',
+    source: 'RFC 9110 2.5, 15.6.6',
+    because: 'it is not what follows (505)',
+    errors: ['version_not_supported'],
+    example: get('GET / HTTP/2.0'),
+    applies: ({ text }) => /^HTTP\/(0\.9|2\.0)$/.test(versionOf(text)),
+  },
+  {
+    kind: 'refuse',
+    side: 'request',
+    what: 'a request line without version',
+    source: 'RFC 9112 2.3, 3',
+    because: 'HTTP/0.9 has no fields and no framing, and its line may end in a bare LF in llhttp',
+    errors: ['bad_request'],
+    example: 'GET /\r\n\r\n',
+    applies: ({ text }) => /^(\r\n)?[^ \r\n]+ +[^ \r\n]*\r?\n/.test(text),
+  },
+  {
+    kind: 'refuse',
+    side: 'request',
+    what: 'RTSP and ICE',
+    source: 'RFC 9112 2.3',
+    because: 'llhttp reads these protocols too, we read HTTP',
+    errors: ['bad_request'],
+    example: get('GET / RTSP/1.0'),
+    applies: ({ text }) => /^(RTSP|ICE)\//.test(versionOf(text)),
+  },
+]
+
+const HEADS: readonly Reason[] = [
+  {
+    kind: 'refuse',
+    side: 'request',
+    what: 'a target longer than all of a head may be',
+    source: 'RFC 9112 3',
+    because: 'a limit (414)',
+    errors: ['uri_too_long'],
+    example: get(`GET /${'a'.repeat(HEAD_BYTES_MAX)} HTTP/1.1`),
+    applies: ({ text }) => lineOf(text).length > HEAD_BYTES_MAX - 16,
+  },
+  {
+    kind: 'refuse',
+    side: 'both',
+    what: 'a head of too many bytes or fields, or a Connection list of more than 1,024',
+    source: 'RFC 9110 5.4',
+    because: 'limits (431, 502)',
+    errors: ['head_too_large', 'bad_response'],
+    example: get('GET / HTTP/1.1', `X-A: ${'b'.repeat(HEAD_BYTES_MAX)}`),
+    applies: ({ text, theirs }) =>
+      headOf(text).length > HEAD_BYTES_MAX || fieldCount(text) > FIELDS_MAX || connection(theirs).length > 1_024,
+  },
+  {
+    kind: 'refuse',
+    side: 'request',
+    what: 'no Host, more than one, or one that is malformed',
+    source: 'RFC 9112 3.2',
+    because: 'who is asked must be beyond doubt (node:http refuses most of these too, behind llhttp)',
+    errors: ['bad_host'],
+    example: 'GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n',
+    applies: ({ text, theirs }) => {
+      const hosts = values(theirs, 'host')
+      return hosts.length === 0 ? versionOf(text) === 'HTTP/1.1' : hosts.length > 1 || !isAuthority(hosts[0])
+    },
+  },
+  {
+    kind: 'refuse',
+    side: 'request',
+    what: 'an expectation other than 100-continue',
+    source: 'RFC 9110 10.1.1',
+    because: 'it cannot be met (417)',
+    errors: ['expectation_failed'],
+    example: get('GET / HTTP/1.1', 'Expect: x'),
+    applies: ({ theirs }) => values(theirs, 'expect').some((value) => value.toLowerCase() !== '100-continue'),
+  },
+  {
+    kind: 'refuse',
+    side: 'request',
+    what: 'an upgrade with a body, or to what is no protocol',
+    source: 'RFC 9110 7.8',
+    because: 'a tunnel that begins with a body is how requests are smuggled through it',
+    errors: ['bad_request'],
+    example: `${get('POST / HTTP/1.1', 'Connection: upgrade', 'Upgrade: websocket', 'Content-Length: 1')}x`,
+    applies: ({ theirs }) => {
+      const upgrade = values(theirs, 'upgrade').join(',')
+      const hasBody = codings(theirs).length > 0 || lengths(theirs).some((length) => Number(length) > 0)
+      return lists(connection(theirs), 'upgrade') && (hasBody || /[^\w!#$%&'*+.^`|~,/ \t-]/.test(upgrade))
+    },
+  },
+]
+
+const FRAMING: readonly Reason[] = [
+  {
+    kind: 'refuse',
+    side: 'both',
+    what: 'zeros before a length',
+    source: 'RFC 9112 6.3',
+    because: 'readers disagree on long ones and on what may look octal; nobody needs them',
+    errors: ['bad_framing', 'bad_response'],
+    example: `${get('POST / HTTP/1.1', 'Content-Length: 03')}abc`,
+    applies: ({ theirs }) => lengths(theirs).some((length) => /^0\d/.test(length)),
+  },
+  {
+    kind: 'refuse',
+    side: 'both',
+    what: 'a length of 2^53 or more',
+    source: 'RFC 9110 8.6',
+    because: 'we count no further, and must not round',
+    errors: ['bad_framing', 'bad_response'],
+    example: get('POST / HTTP/1.1', 'Content-Length: 9007199254740993'),
+    applies: ({ theirs }) => lengths(theirs).some((length) => /^\d+$/.test(length) && BigInt(length) >= 2n ** 53n),
+  },
+  {
+    kind: 'refuse',
+    side: 'both',
+    what: 'a transfer coding that is not a lone chunked',
+    source: 'RFC 9112 6.1, 7',
+    because: 'what a target does not know it reads in its own way; a server may refuse it (501)',
+    errors: ['bad_framing', 'not_implemented', 'bad_response'],
+    example: `${get('POST / HTTP/1.1', 'Transfer-Encoding: gzip, chunked')}0\r\n\r\n`,
+    applies: ({ theirs }) => codings(theirs).length > 0 && codings(theirs).join(', ').toLowerCase() !== 'chunked',
+  },
+  {
+    kind: 'refuse',
+    side: 'both',
+    what: 'a tab behind chunked',
+    source: 'RFC 9110 5.6.3, RFC 9112 7',
+    because: 'white space by the RFC, and a part of the coding for llhttp, which then reads the body in another way',
+    errors: ['bad_framing', 'bad_response'],
+    example: 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\t\r\n\r\n0\r\n\r\n',
+    applies: ({ text }) => /\r\ntransfer-encoding:[ \t]*chunked *\t[ \t]*\r\n/i.test(headOf(text)),
+  },
+  {
+    kind: 'refuse',
+    side: 'both',
+    what: 'a transfer coding in HTTP/1.0',
+    source: 'RFC 9112 6.1',
+    because: 'faulty framing, by the RFC',
+    errors: ['bad_framing', 'bad_response'],
+    example: 'POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+    applies: ({ text, theirs }) => codings(theirs).length > 0 && /(^HTTP\/1\.0 | HTTP\/1\.0$)/.test(lineOf(text)),
+  },
+]
+
+const BODIES: readonly Reason[] = [
+  {
+    kind: 'refuse',
+    side: 'both',
+    what: 'more than 13 digits of a chunk size',
+    source: 'RFC 9112 7.1',
+    because: 'we count to 2^53',
+    errors: ['bad_body'],
+    example: chunked('00000000000000\r\n\r\n'),
+    applies: ({ text }) => brokenChunking(chunks(text)) === 'size',
+  },
+  {
+    kind: 'refuse',
+    side: 'both',
+    what: 'a chunk extension that is not ;name[=token|"quoted"]',
+    source: 'RFC 9112 7.1.1',
+    because: 'extensions are where chunked readers disagree most',
+    errors: ['bad_body'],
+    example: chunked('1;a=\r\nx\r\n0\r\n\r\n'),
+    applies: ({ text }) => brokenChunking(chunks(text)) === 'extension',
+  },
+  {
+    kind: 'refuse',
+    side: 'both',
+    what: 'chunk extensions, or trailers, of more than 16,384 bytes, or more than 64 trailers',
+    source: 'RFC 9112 7.1.1, 7.1.2',
+    because: 'limits against floods',
+    errors: ['bad_body'],
+    example: chunked(`0\r\nX-A: ${'b'.repeat(16_384)}\r\n\r\n`),
+    applies: ({ text }) => brokenChunking(chunks(text)) === 'flood',
+  },
+  {
+    kind: 'refuse',
+    side: 'both',
+    what: 'framing, routing, credentials or our own fields in trailers',
+    source: 'RFC 9110 6.5.1',
+    because: 'whoever merges them into the head would be deceived',
+    errors: ['bad_body'],
+    example: chunked('0\r\nHost: b\r\n\r\n'),
+    applies: ({ text }) => brokenChunking(chunks(text)) === 'trailer',
+  },
+]
+
+const RESPONSES: readonly Reason[] = [
+  {
+    kind: 'refuse',
+    side: 'response',
+    what: 'line ends before a response',
+    source: 'RFC 9112 2.2',
+    because: 'they may be ignored before requests only: here they are what is left of another answer',
+    errors: ['bad_response'],
+    example: `\r\n${ok('Content-Length: 0')}`,
+    applies: ({ text }) => /^[\r\n]/.test(text),
+  },
+  {
+    kind: 'refuse',
+    side: 'response',
+    what: 'HTTP/0.9 and HTTP/2.0 on a connection of HTTP/1, RTSP and ICE',
+    source: 'RFC 9112 2.3',
+    because: 'it is not what was asked in',
+    errors: ['bad_response'],
+    example: 'HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n',
+    applies: ({ text }) => /^(HTTP\/[^1]|R|I)/.test(text),
+  },
+  {
+    kind: 'refuse',
+    side: 'response',
+    what: 'a status below 100 or above 599',
+    source: 'RFC 9110 15',
+    because: 'nobody knows how such a response is framed',
+    errors: ['bad_response'],
+    example: 'HTTP/1.1 600 OK\r\nContent-Length: 0\r\n\r\n',
+    applies: ({ text }) => /^HTTP\/\d\.\d +(0\d\d|[6-9]\d\d)(?!\d)/.test(text),
+  },
+  {
+    kind: 'refuse',
+    side: 'response',
+    what: 'a control byte in the reason',
+    source: 'RFC 9112 4',
+    because: 'it holds none, and what is sent on must not confuse whoever reads or logs it',
+    errors: ['bad_response'],
+    example: 'HTTP/1.1 200 \x01\r\nContent-Length: 0\r\n\r\n',
+    applies: ({ text }) => /^HTTP\/1\.[01] \d{3} [^\r\n]*[\0-\x08\x0b\x0c\x0e-\x1f\x7f]/.test(text),
+  },
+  {
+    kind: 'refuse',
+    side: 'response',
+    what: 'an interim response in HTTP/1.0',
+    source: 'RFC 9110 15.2',
+    because: 'HTTP/1.0 has none, so nobody can tell what follows',
+    errors: ['bad_response'],
+    example: 'HTTP/1.0 100 Continue\r\n\r\n',
+    applies: ({ text }) => /^HTTP\/1\.0 1/.test(text),
+  },
+  {
+    kind: 'refuse',
+    side: 'response',
+    what: 'an interim response that announces a body',
+    source: 'RFC 9112 6.3, RFC 9110 15.2',
+    because: 'it has none; some would read one all the same',
+    errors: ['bad_response'],
+    example: 'HTTP/1.1 103 Early Hints\r\nContent-Length: 2\r\n\r\n',
+    applies: ({ text, theirs }) =>
+      /^HTTP\/1\.1 1/.test(text) && (codings(theirs).length > 0 || lengths(theirs).some((length) => length !== '0')),
+  },
+]
+
+const CLOSES: readonly Reason[] = [
+  {
+    kind: 'close',
+    side: 'both',
+    what: 'close beside keep-alive in HTTP/1.0',
+    source: 'RFC 9112 9.3',
+    because: 'close comes first there; llhttp looks for keep-alive only',
+    errors: [],
+    example: 'GET / HTTP/1.0\r\nConnection: close, keep-alive\r\n\r\n',
+    applies: ({ text, theirs }) =>
+      lists(connection(theirs), 'close') && /(^HTTP\/1\.0 | HTTP\/1\.0$)/.test(lineOf(text)),
+  },
+]
+
+const ACCEPTS: readonly Reason[] = [
+  {
+    kind: 'accept',
+    side: 'request',
+    what: 'a method that llhttp does not know',
+    source: 'RFC 9110 9.1',
+    because:
+      'any token is a method, and a proxy passes on what it does not know; all the rest is compared with POST for it',
+    errors: [],
+    example: get('BREW / HTTP/1.1'),
+    applies: ({ text, theirs }) => {
+      const [, method] = /^(?:\r\n)?([\w!#$%&'*+.^`|~-]{1,32}) /.exec(text) ?? []
+      return theirs === null && method !== undefined && !LLHTTP_METHODS.has(method)
+    },
+  },
+  {
+    kind: 'accept',
+    side: 'request',
+    what: 'the request behind an upgrade that is not passed on (h2c, HTTP/1.0)',
+    source: 'RFC 9110 7.8',
+    because:
+      'a server may ignore Upgrade: our target is never asked to switch, so what follows is HTTP; all is compared with another name for Upgrade',
+    errors: [],
+    example: get('GET / HTTP/1.1', 'Connection: upgrade', 'Upgrade: h2c') + get('GET / HTTP/1.1'),
+    applies: ({ text, theirs }) =>
+      theirs?.upgrade === true &&
+      (versionOf(text) === 'HTTP/1.0' || values(theirs, 'upgrade').join(',').toLowerCase().includes('h2c')),
+  },
+  {
+    kind: 'accept',
+    side: 'response',
+    what: 'the response behind an interim one that says close',
+    source: 'RFC 9110 15.2, RFC 9112 9.6',
+    because: 'it cannot be the last; we do not use the connection again, and what follows is compared anew',
+    errors: [],
+    example: `HTTP/1.1 103 Early Hints\r\nConnection: close\r\n\r\n${ok('Content-Length: 0')}`,
+    applies: ({ text, theirs }) => /^HTTP\/1\.1 1/.test(text) && lists(connection(theirs), 'close'),
+  },
+]
+
+/** The table. */
+export const REASONS: readonly Reason[] = [
+  ...ACCEPTS,
+  ...CLOSES,
+  ...REQUEST_LINES,
+  ...RESPONSES,
+  ...HEADS,
+  ...FRAMING,
+  ...BODIES,
+]
+
+/** The row that explains a difference, or null. */
+export function reasonOf(difference: Difference): Reason | null {
+  const { kind, side, error } = difference
+  for (const reason of REASONS) {
+    if (reason.kind !== kind || (reason.side !== 'both' && reason.side !== side)) continue
+    if (kind === 'refuse' && !reason.errors.includes(error)) continue
+    if (reason.applies(difference)) return reason
+  }
+  return null
+}
