@@ -96,7 +96,9 @@ const CHECKS = {
   async 'a small GET has the exact body of one of the pools'(proxy) {
     const { status, body } = await proxy.ask({ path: '/small' })
     const text = body.toString()
-    return status === 200 && (text === smallBody('blue') || text === smallBody('green')) ? null : `${status} ${text}`
+    return status === 200 && (text === smallBody('blue') || text === smallBody('green'))
+      ? null
+      : `${status} ${text.trim()}`
   },
   async 'a 1 MB GET is exact'(proxy) {
     const { status, body } = await proxy.ask({ path: '/1mb' })

@@ -1,5 +1,6 @@
 /** Traefik: two routers by file, a weighted service for the split, active health checks on. */
 import { writeFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort } from '../process.ts'
 import { GO_ENVIRONMENT, goProgramPath, goProgramVersion, TRAEFIK } from './go-program.ts'
 import { CONNECTIONS, GREEN_PERCENT, type Peer, type PeerConfig, startPeer } from './peer.ts'
@@ -20,8 +21,21 @@ export const traefik: Peer = {
     writeFileSync(file, JSON.stringify(processConfiguration(port, routing)))
     writeFileSync(routing, JSON.stringify(routingConfiguration(config)))
     const command = [goProgramPath(TRAEFIK), `--configFile=${file}`]
-    return startPeer(command, port, { core: config.core, env: GO_ENVIRONMENT })
+    const running = await startPeer(command, port, { core: config.core, env: GO_ENVIRONMENT })
+    await waitForRoutes(port)
+    return running
   },
+}
+
+/** It listens before it has read its routes, and says 404 until then. The checks tell of it when that never ends. */
+async function waitForRoutes(port: number): Promise<void> {
+  const endMs = performance.now() + 10_000
+  while (performance.now() < endMs) {
+    const answer = await fetch(`http://127.0.0.1:${port}/small`)
+    await answer.text()
+    if (answer.ok) return
+    await sleep(50)
+  }
 }
 
 const processConfiguration = (port: number, routing: string) => ({
