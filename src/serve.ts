@@ -29,6 +29,7 @@ import type { ListenerSpec, Spec } from './config/schema.ts'
 import { createControl, type RunningControl } from './control.ts'
 import type { ListenerPlan } from './dataplane/messages.ts'
 import { CookieSigner } from './dataplane/own-cookie.ts'
+import { descriptorsMax, withinDescriptors } from './descriptors.ts'
 import { type ConfigFile, createFile } from './file.ts'
 import { createHealth } from './health/health.ts'
 import { openAccessLog, openLog } from './log.ts'
@@ -179,7 +180,7 @@ function workerStart(options: ServeOptions, count: number, cookieKeys: readonly 
   const { spec } = options
   return {
     reusePort: count > 1,
-    limits: planLimits(spec.limits),
+    limits: withinDescriptors(planLimits(spec.limits), descriptorsMax()),
     timeouts: planTimeouts(spec.timeouts),
     trustedProxies: spec.trustedProxies.map(networkOf),
     cookieKeys,

@@ -10,7 +10,16 @@
 import { Worker } from 'node:worker_threads'
 import type { Clock } from './clock.ts'
 import type { FromWorker, ListenerPlan, ToWorker, WorkerStart } from './dataplane/messages.ts'
-import { CELL, GAUGES, laneOffset, type SharedMemory, SLOTS, WORKER_FIELD, WORKER_FIELDS } from './metrics/layout.ts'
+import {
+  ADDRESS_CELLS,
+  CELL,
+  GAUGES,
+  laneOffset,
+  type SharedMemory,
+  SLOTS,
+  WORKER_FIELD,
+  WORKER_FIELDS,
+} from './metrics/layout.ts'
 import type { TableDelta } from './table/types.ts'
 
 /** A worker that has not prepared a table within this time is replaced. */
@@ -187,12 +196,13 @@ export class Workers {
 
   /** Gauges of a dead worker would count what no longer exists. */
   #clearGauges(index: number): void {
-    const { targets, lanes } = this.#options.memory
+    const { targets, lanes, addresses } = this.#options.memory
     for (let slot = 0; slot < SLOTS; slot++) {
       const at = laneOffset(index, slot)
       for (let gauge = 0; gauge < GAUGES; gauge++) if (targets[at + gauge] !== 0) targets[at + gauge] = 0
     }
     lanes[index * WORKER_FIELDS + WORKER_FIELD.clientConnections] = 0
+    addresses.fill(0, index * ADDRESS_CELLS, (index + 1) * ADDRESS_CELLS)
   }
 
   #checkHeartbeats(): void {

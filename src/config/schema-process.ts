@@ -14,11 +14,11 @@ export const LimitsSchema = closed({
   }),
   headersMax: Type.Integer({ default: 128, minimum: 8, maximum: 1_000, description: 'Header fields of a message.' }),
   bodyBytesMax: Type.Integer({ default: 0, minimum: 0, description: 'Bytes of a request body; 0 is no limit.' }),
-  connectionsMax: Type.Integer({ default: 20_000, minimum: 1, description: 'Client connections per worker.' }),
+  connectionsMax: Type.Integer({ default: 20_000, minimum: 1, description: 'Client connections of the process.' }),
   connectionsPerAddressMax: Type.Integer({
-    default: 0,
+    default: 15_000,
     minimum: 0,
-    description: 'Client connections per address and worker; 0 is no limit.',
+    description: 'Client connections per address, trusted proxies apart; 0 is no limit.',
   }),
   requestsPerConnectionMax: Type.Integer({
     default: 100_000,
@@ -26,9 +26,9 @@ export const LimitsSchema = closed({
     description: 'Requests on one client connection.',
   }),
   upstreamConnectionsMax: Type.Integer({
-    default: 1_024,
+    default: 2_048,
     minimum: 1,
-    description: 'Connections per target and worker.',
+    description: 'Connections per target and worker, so requests under way at it.',
   }),
   upstreamIdleMax: Type.Integer({
     default: 128,

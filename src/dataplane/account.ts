@@ -51,6 +51,7 @@ export class Account {
   /** Counts and logs the end. `status` is what the client got; `CLIENT_CLOSED` counts as no answer, so as no success of the target. */
   close(asked: Asked, dispatch: Dispatch, status: number): void {
     const plane = this.#plane
+    dispatch.end()
     const durationMs = plane.nowMs - this.#startMs
     const { inBytes: bytesIn, outBytes: bytesOut } = this
     if (dispatch.target !== null) {

@@ -2,7 +2,7 @@
  * One client connection: reads requests one after the other, gives each to its exchange, and closes politely.
  *
  *   idle ──first byte──► head ──complete──► exchange ──answered──► idle … ──► closing ──► gone
- *                          └──refused──► closing                ├──answers pile up──► full ──sent──► idle
+ *                          └──refused──► closing                ├──answers pile up──► full ──sent, or others had their turn──► idle
  *                                                               └──101──► tunnel ──► gone
  *
  * Invariants: one exchange at a time, so pipelined requests are answered in order; what came early waits in `#early` while
@@ -13,12 +13,14 @@
 import type { Socket } from 'node:net'
 import { ERRORS, type ErrorCode } from '../errors.ts'
 import { WORKER_FIELD } from '../metrics/layout.ts'
+import { EarlyBytes } from './early-bytes.ts'
 import { Exchange } from './exchange.ts'
 import { errorAnswer } from './forward.ts'
 import { Outgoing } from './outgoing.ts'
 import type { Plane } from './plane.ts'
 import { ReadMemory } from './read-memory.ts'
-import { adoptSocket, keptBytes } from './socket.ts'
+import { adoptSocket } from './socket.ts'
+import { headStop } from './syntax.ts'
 import { ForwardedLines } from './trust.ts'
 import type { Tunnel } from './tunnel.ts'
 
@@ -26,6 +28,8 @@ type State = 'idle' | 'head' | 'exchange' | 'full' | 'tunnel' | 'closing' | 'gon
 
 /** Time that a closing connection waits for the client's FIN. */
 const LINGER_MS = 2_000
+/** Requests of one connection that are answered on the spot before others have their turn. */
+const ANSWERS_PER_TURN = 32
 
 export class Client {
   readonly plane: Plane
@@ -35,30 +39,32 @@ export class Client {
   /** Address of the peer, without IPv4-mapping prefix. */
   readonly peer: string
   readonly tls: boolean
+  readonly forwarded: ForwardedLines
   /** Whether the peer is a trusted proxy. */
   readonly trusted: boolean
-  readonly forwarded: ForwardedLines
+  /** Where `admission` counts it. */
+  readonly cell: number
   deadlineMs: number
   /** The client has sent its FIN. */
   ended = false
   readonly #exchange: Exchange
-  readonly #address: string
   #state: State = 'idle'
   #tunnel: Tunnel | null = null
   #partial = ''
-  #early: Buffer | null = null
+  readonly #early = new EarlyBytes()
   #requests = 0
   #paused = false
-  #takenBytes = 0
   #pumping = false
+  #answersInTurn = 0
+  #yielding = false
 
   constructor(plane: Plane, accepted: Socket, tls: boolean) {
     this.plane = plane
     this.tls = tls
-    this.#address = accepted.remoteAddress ?? ''
-    this.peer = this.#address.startsWith('::ffff:') ? this.#address.slice(7) : this.#address
-    this.trusted = plane.trusted.has(this.peer)
+    this.peer = (accepted.remoteAddress ?? '').replace(/^::ffff:/, '')
     this.forwarded = new ForwardedLines(this.peer, tls)
+    this.trusted = plane.trusted.has(this.peer)
+    this.cell = plane.admission.cellOf(this.peer, this.trusted)
     this.deadlineMs = plane.nowMs + plane.timeouts.headMs
     this.#exchange = new Exchange(this)
     const shares = plane.readBuffer !== null && !tls
@@ -76,8 +82,6 @@ export class Client {
     this.socket.on('end', () => this.#onEnd())
     this.socket.on('error', gone).on('close', gone)
     plane.clients.add(this)
-    plane.countLane(WORKER_FIELD.acceptedConnections)
-    plane.countLane(WORKER_FIELD.clientConnections)
   }
 
   #onBytes(buffer: Buffer, length: number): void {
@@ -103,13 +107,14 @@ export class Client {
   /** Bytes behind the present request wait, and so does the client. */
   keepEarly(buffer: Buffer, at: number, end: number): void {
     if (this.#state !== 'exchange' && this.#state !== 'full') return
-    this.#early = keptBytes(this.#early, buffer, at, end)
+    this.#early.keep(buffer, at, end)
     this.pause()
   }
 
   /** Reads requests from `buffer[at, end)` until one has to wait for its target, or more bytes are needed. */
   #pump(buffer: Buffer, at: number, end: number): void {
     this.#pumping = true
+    this.#answersInTurn = 0
     while (at < end && (this.#state === 'idle' || this.#state === 'head')) {
       at = this.#readHead(buffer, at, end)
     }
@@ -121,7 +126,7 @@ export class Client {
     const plane = this.plane
     const bytesMax = plane.limits.headBytesMax
     const before = this.#partial.length
-    const until = Math.min(end, at + bytesMax + 1 - before)
+    const until = headStop(buffer, at, Math.min(end, at + bytesMax + 1 - before))
     let text = buffer.latin1Slice(at, until)
     if (before > 0) {
       // Nothing can be decided before a line ends, so a drip of single bytes is not parsed again and again.
@@ -150,7 +155,9 @@ export class Client {
     }
     this.#state = 'exchange'
     const bodyAt = at + headEnd - before
-    const mayStay = head.keepAlive && !plane.draining && this.#requests < plane.limits.requestsPerConnectionMax
+    const isLast = this.#requests >= plane.limits.requestsPerConnectionMax
+    if (isLast && head.keepAlive) plane.countShed('requests_per_connection')
+    const mayStay = head.keepAlive && !plane.draining && !isLast
     return this.#exchange.begin(text, mayStay, buffer, bodyAt, end)
   }
 
@@ -167,10 +174,17 @@ export class Client {
   exchangeEnded(keepAlive: boolean): void {
     if (this.#state !== 'exchange' && this.#state !== 'tunnel') return
     if (!keepAlive || this.socket.destroyed) return this.close()
-    if (!this.out.isFull) return this.#toNext()
-    // It asks without reading, so nothing more is answered before it has taken what there is.
+    const hadTurn = this.#pumping && ++this.#answersInTurn >= ANSWERS_PER_TURN
+    if (!this.out.isFull && !hadTurn) return this.#toNext()
+    // It asks without reading, and first takes what there is; or it asks so much at once that the others come first.
     this.#state = 'full'
     this.watchProgress()
+    if (!hadTurn || this.#yielding) return
+    this.#yielding = true
+    setImmediate(() => {
+      this.#yielding = false
+      if (this.#state === 'full' && !this.out.isFull) this.#toNext()
+    })
   }
 
   #toNext(): void {
@@ -178,12 +192,9 @@ export class Client {
     this.deadlineMs = this.plane.nowMs + this.plane.timeouts.keepAliveMs
     if (this.plane.draining) this.retire(this.plane.nowMs + LINGER_MS)
     if (this.#pumping) return
-    const early = this.#early
-    if (early !== null) {
-      this.#early = null
-      this.#pump(early, 0, early.length)
-    }
-    if (this.#early === null && this.#paused) this.resume()
+    const early = this.#early.take()
+    if (early !== null) this.#pump(early, 0, early.length)
+    if (this.#early.isEmpty && this.#paused) this.resume()
     if (this.#state === 'idle' && this.ended) this.close()
   }
 
@@ -192,8 +203,7 @@ export class Client {
     if (this.#state !== 'exchange') return
     this.#state = 'tunnel'
     this.#tunnel = tunnel
-    const early = this.#early
-    this.#early = null
+    const early = this.#early.take()
     if (early !== null) tunnel.onClientBytes(early, early.length)
     this.resume()
   }
@@ -222,7 +232,7 @@ export class Client {
   }
 
   resume(): void {
-    if (!this.#paused || this.#early !== null) return
+    if (!this.#paused || !this.#early.isEmpty) return
     this.#paused = false
     this.socket.resume()
   }
@@ -232,7 +242,7 @@ export class Client {
     if (this.#state === 'closing' || this.#state === 'gone') return
     this.#state = 'closing'
     this.#partial = ''
-    this.#early = null
+    this.#early.take()
     if (this.socket.destroyed || (this.ended && this.out.unsentBytes === 0)) return this.destroy()
     this.socket.end()
     if (this.ended) this.socket.once('finish', () => this.destroy())
@@ -248,8 +258,6 @@ export class Client {
     this.#state = 'gone'
     this.plane.clients.delete(this)
     this.reads.release()
-    this.plane.countLane(WORKER_FIELD.clientConnections, -1)
-    this.plane.releaseAddress(this.#address)
     if (state === 'exchange') this.#exchange.onClientGone()
     else if (state === 'tunnel') this.#tunnel!.onClientGone()
     this.socket.destroy()
@@ -273,15 +281,15 @@ export class Client {
 
   /** Begins to watch whether the client takes what is unsent. */
   watchProgress(): void {
-    this.#takenBytes = this.out.takenBytes
+    this.out.mark()
     this.deadlineMs = this.plane.nowMs + this.plane.timeouts.sendMs
   }
 
   /** Gives a client that has taken bytes since the last look more time for the rest, and any other up. */
   awaitProgress(): void {
-    const before = this.#takenBytes
+    const { hasMoved } = this.out
     this.watchProgress()
-    if (this.#takenBytes === before || this.out.unsentBytes === 0) this.destroy()
+    if (!hasMoved || this.out.unsentBytes === 0) this.destroy()
   }
 
   /** Ends an idle connection of a draining worker: the next request, if one comes in time, is answered with a close. */

@@ -9,6 +9,7 @@
  * within a round trip, and is repeated without further question. Any other close without an answer is a failure of the
  * target: the repeat goes elsewhere and is taken out of the retry budget of the service.
  */
+import type { ShedReason } from '../metrics/counters.ts'
 import { FIELD } from '../metrics/layout.ts'
 import { decide } from '../table/decide.ts'
 import type { Decision, ServiceTable, TargetTable } from '../table/types.ts'
@@ -45,6 +46,8 @@ export class Dispatch {
   /** What is counted at the target when the request goes on to another: a field, or `NONE`. */
   #retry: number = NONE
   #failed = false
+  /** The cap by which the target has no room. */
+  #full: ShedReason = 'target_connections'
   readonly #client: Client
   readonly #plane: Plane
 
@@ -54,6 +57,7 @@ export class Dispatch {
   }
 
   reset(): void {
+    this.#plane.admission.note(this.#client.cell, 1)
     this.decision = null
     this.target = null
     // For what is refused before it is decided, so that its log line is not that of the request before.
@@ -115,9 +119,16 @@ export class Dispatch {
     return idle
   }
 
-  /** Opens a connection; null when the target has as many as it may. */
+  /**
+   * Opens a connection; null when the target has as many as it may. The last quarter of them is not for addresses that have
+   * a good part of them already: whoever holds requests in a target's hands does not shut it for all others.
+   */
   open(user: UpstreamUser): UpstreamConnection | null {
-    return this.#plane.poolOf(this.target!).open(user)
+    const { admission, limits } = this.#plane
+    const pool = this.#plane.poolOf(this.target!)
+    const crowds = pool.isCrowded && admission.isCrowding(this.#client.cell, limits.upstreamConnectionsMax / 16)
+    this.#full = crowds ? 'target_connections_per_address' : 'target_connections'
+    return crowds ? null : pool.open(user)
   }
 
   /** Notes a connection that could not be opened. True when another target may be tried. */
@@ -159,6 +170,7 @@ export class Dispatch {
     if (this.#moved) {
       this.count(FIELD.inFlight, -1)
       this.target = null
+      this.#plane.countShed(this.#full)
       return false
     }
     this.#moved = true
@@ -174,6 +186,11 @@ export class Dispatch {
   #giveBack(): void {
     this.#budget?.giveBack(this.#budgetedMs)
     this.#budget = null
+  }
+
+  /** The request is over. */
+  end(): void {
+    this.#plane.admission.note(this.#client.cell, -1)
   }
 
   /** Adds to a counter of the target. */

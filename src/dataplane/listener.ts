@@ -1,7 +1,8 @@
 /**
  * The listening sockets of a worker. Each worker has its own on the same address (SO_REUSEPORT), so the kernel spreads the
- * connections and a worker that dies takes only its own along. Connections above the limits are refused at once: better a
- * clear refusal than a slow death of all.
+ * connections and a worker that dies takes only its own along. Connections above the caps are refused at once: better a
+ * clear refusal than a slow death of all. They count from the moment they are accepted, a TLS handshake included, until
+ * their descriptor is free again.
  */
 import net from 'node:net'
 import tls from 'node:tls'
@@ -9,29 +10,18 @@ import { WORKER_FIELD } from '../metrics/layout.ts'
 import { Client } from './client.ts'
 import type { ListenerPlan } from './messages.ts'
 import type { Plane } from './plane.ts'
+import { KEEP_ALIVE } from './socket.ts'
 
 /** Connections that the kernel may hold until they are accepted. */
 const BACKLOG = 4_096
 
 /** Opens a listener; resolves with the server once it accepts. Rejects with the system's error (EADDRINUSE …). */
 export function openListener(plane: Plane, plan: ListenerPlan, reusePort: boolean): Promise<net.Server> {
-  const options = { pauseOnConnect: true, allowHalfOpen: true, noDelay: true }
-  const accept = (socket: net.Socket) => acceptClient(plane, socket, plan.tls !== null)
-  const server =
-    plan.tls === null
-      ? net.createServer(options, accept)
-      : tls.createServer(
-          {
-            ...options,
-            pauseOnConnect: false,
-            ...plan.tls,
-            ALPNProtocols: ['http/1.1'],
-            minVersion: 'TLSv1.2',
-            handshakeTimeout: plane.timeouts.headMs,
-          },
-          accept,
-        )
-  if (plan.tls !== null) server.on('tlsClientError', (_error: Error, socket: net.Socket) => socket.destroy())
+  const isTls = plan.tls !== null
+  // Half of a handshake leads nowhere, so a side that ends before its end ends the connection.
+  const options = { pauseOnConnect: !isTls, allowHalfOpen: !isTls, noDelay: true, ...KEEP_ALIVE }
+  const secure = plan.tls === null ? null : createHandshaker(plane, plan.tls)
+  const server = net.createServer(options, (socket) => acceptClient(plane, socket, secure))
   return new Promise((resolve, reject) => {
     server.once('error', reject)
     server.listen({ host: plan.host, port: plan.port, reusePort, backlog: BACKLOG }, () => {
@@ -41,6 +31,28 @@ export function openListener(plane: Plane, plan: ListenerPlan, reusePort: boolea
       resolve(server)
     })
   })
+}
+
+/** Does the handshakes of connections that it is given; never listens itself. */
+function createHandshaker(plane: Plane, { cert, key }: { readonly cert: string; readonly key: string }): tls.Server {
+  const handshaker = tls.createServer(
+    {
+      cert,
+      key,
+      allowHalfOpen: false,
+      ALPNProtocols: ['http/1.1'],
+      minVersion: 'TLSv1.2',
+      handshakeTimeout: plane.timeouts.headMs,
+    },
+    (socket) => {
+      plane.tick()
+      // From here on a client that ends its side still gets its answer.
+      socket.allowHalfOpen = true
+      new Client(plane, socket, true)
+    },
+  )
+  handshaker.on('tlsClientError', (_error: Error, socket: net.Socket) => socket.destroy())
+  return handshaker
 }
 
 /**
@@ -55,18 +67,18 @@ export function checkFree({ host, port }: ListenerPlan): Promise<void> {
   })
 }
 
-function acceptClient(plane: Plane, socket: net.Socket, isTls: boolean): void {
+function acceptClient(plane: Plane, accepted: net.Socket, handshaker: tls.Server | null): void {
   plane.tick()
-  const { connectionsMax, connectionsPerAddressMax } = plane.limits
-  const address = socket.remoteAddress
-  if (
-    address === undefined ||
-    plane.clients.size >= connectionsMax ||
-    !plane.admitAddress(address, connectionsPerAddressMax)
-  ) {
+  const address = accepted.remoteAddress
+  // A reset was faster.
+  if (address === undefined) return void accepted.destroy()
+  const cell = plane.admission.cellOf(address, plane.trusted.has(address))
+  if (!plane.admission.admit(cell)) {
     plane.countRejected('overloaded')
-    socket.destroy()
+    accepted.destroy()
     return
   }
-  new Client(plane, socket, isTls)
+  const socket = handshaker === null ? new Client(plane, accepted, false).socket : accepted
+  socket.once('close', () => plane.admission.leave(cell))
+  handshaker?.emit('connection', socket)
 }

@@ -50,6 +50,7 @@ export class Outgoing {
   readonly #direct: boolean
   /** Writes that the handle has not finished. */
   #waiting = 0
+  #markBytes = 0
   #full = false
   #failed = false
 
@@ -92,8 +93,18 @@ export class Outgoing {
     return this.#socket.writableNeedDrain && this.#socket.writableLength > 0
   }
 
+  /** From now on it is to be seen whether the kernel takes anything. */
+  mark(): void {
+    this.#markBytes = this.#takenBytes
+  }
+
+  /** Whether the kernel has taken bytes since the mark. */
+  get hasMoved(): boolean {
+    return this.#takenBytes !== this.#markBytes
+  }
+
   /** Bytes that the kernel has taken so far: grows with every partial write. */
-  get takenBytes(): number {
+  get #takenBytes(): number {
     const handle = handleOf(this.#socket)
     if (handle?.bytesWritten === undefined) return this.#socket.bytesWritten - this.#socket.writableLength
     return handle.bytesWritten - (handle.writeQueueSize ?? 0)

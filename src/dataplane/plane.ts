@@ -9,7 +9,7 @@ import { randomBytes } from 'node:crypto'
 import { systemClock } from '../clock.ts'
 import type { LimitsPlan, TimeoutsPlan } from '../config/plan.ts'
 import type { ErrorCode } from '../errors.ts'
-import { rejectField } from '../metrics/counters.ts'
+import { rejectField, type ShedReason, shedField } from '../metrics/counters.ts'
 import {
   BUCKETS,
   bucketOf,
@@ -25,6 +25,7 @@ import {
 import { applyDelta, emptyTable } from '../table/build.ts'
 import type { Draw, Load, Table, TableDelta, TargetTable } from '../table/types.ts'
 import { AccessLog } from './access-log.ts'
+import { Admission } from './admission.ts'
 import type { Client } from './client.ts'
 import type { WorkerStart } from './messages.ts'
 import { CookieSigner } from './own-cookie.ts'
@@ -55,6 +56,7 @@ export class Plane {
   readonly responseHead: ResponseHead
   readonly signer: CookieSigner
   readonly trusted: TrustedProxies
+  readonly admission: Admission
   readonly log: AccessLog
   readonly clients = new Set<Client>()
   /** Shared by all sockets of the worker, or null to read by events. */
@@ -82,8 +84,6 @@ export class Plane {
   readonly #pools = new Map<number, UpstreamPool>()
   /** By slot of the service. */
   readonly #retryBudgets: RetryBudget[] = []
-  /** Connections by address, only kept where they are limited. */
-  readonly #addresses = new Map<string, number>()
   #prepared: Table | null = null
   #idPool = ''
   #idAt = 0
@@ -103,6 +103,7 @@ export class Plane {
     this.signer = new CookieSigner(start.cookieKeys)
     this.view = new HeadView(this.requestHead, this.signer)
     this.trusted = new TrustedProxies(start.trustedProxies)
+    this.admission = new Admission(start.memory, start.index, start.limits, start.cookieKeys[0])
     const taken = () => Atomics.load(start.memory.cells, CELL.logTaken + start.index)
     this.log = new AccessLog(start.accessSample, sendLog, taken, () => this.countLane(WORKER_FIELD.logDropped))
     this.readBuffer = start.sharedReads ? Buffer.allocUnsafeSlow(READ_BYTES) : null
@@ -188,6 +189,11 @@ export class Plane {
     this.countLane(rejectField(code))
   }
 
+  /** Counts what a cap has refused or ended. */
+  countShed(reason: ShedReason): void {
+    this.countLane(shedField(reason))
+  }
+
   /** Notes the end of an exchange at a target. `ttfbMs` below 0: there was no answer. */
   countFinished(
     slot: number,
@@ -235,23 +241,6 @@ export class Plane {
   /** To be called when a socket has not sent all of the scratch buffer: it keeps it, and the next write gets a new one. */
   keepScratch(): void {
     this.scratch = newScratch()
-  }
-
-  /** Counts a connection of an address against its limit (0 is no limit). False when it has too many already. */
-  admitAddress(address: string, max: number): boolean {
-    if (max === 0) return true
-    const count = this.#addresses.get(address) ?? 0
-    if (count >= max) return false
-    this.#addresses.set(address, count + 1)
-    return true
-  }
-
-  /** Takes a connection of an address off its count. */
-  releaseAddress(address: string): void {
-    const count = this.#addresses.get(address)
-    if (count === undefined) return
-    if (count > 1) this.#addresses.set(address, count - 1)
-    else this.#addresses.delete(address)
   }
 
   #inFlight(slot: number): number {

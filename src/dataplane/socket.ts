@@ -16,6 +16,12 @@ import { binding, handleOf, type StreamHandle, takeHandle } from './handle.ts'
  */
 export type OnBytes = (buffer: Buffer, length: number) => Buffer | undefined
 
+/**
+ * TCP keep-alive of every connection: a peer that has gone without a word (no FIN, no power) is noticed after a good minute
+ * (Node probes ten times, a second apart) where no time-out of ours would: in tunnels, and in streams that are silent for long.
+ */
+export const KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelay: 60_000 } as const
+
 /** Takes over a socket that was accepted with `pauseOnConnect`, so that reads go to `shared` and then to `onBytes`. */
 export function adoptSocket(accepted: net.Socket, shared: Buffer | null, onBytes: OnBytes): net.Socket {
   if (shared === null || accepted instanceof tls.TLSSocket || handleOf(accepted) === null) {
@@ -38,9 +44,9 @@ export function openSocket(
 ): net.Socket {
   if (useTls) {
     const servername = net.isIP(host) ? '' : host
-    return readByEvents(tls.connect({ host, port, servername, ALPNProtocols: ['http/1.1'] }), onBytes)
+    return readByEvents(tls.connect({ host, port, servername, ALPNProtocols: ['http/1.1'], ...KEEP_ALIVE }), onBytes)
   }
-  const options = { host, port, noDelay: true, allowHalfOpen: true }
+  const options = { host, port, noDelay: true, allowHalfOpen: true, ...KEEP_ALIVE }
   if (shared === null) return outliveWrites(readByEvents(net.connect(options), onBytes))
   const socket = outliveWrites(net.connect({ ...options, onread: onread(shared, onBytes) }))
   socket.once('connect', () => {

@@ -145,3 +145,14 @@ declare global {
     latin1Write(text: string, offset: number): number
   }
 }
+
+/** Bytes at hand above which the end of a head is looked for before they are made a text. */
+const LONG_BYTES = 4_096
+const HEAD_END = Buffer.from('\r\n\r\n')
+
+/** Where the head in `buffer[at, until)` ends, when that is easily told; else `until`. Behind it may stand many other requests. */
+export function headStop(buffer: Buffer, at: number, until: number): number {
+  if (until - at <= LONG_BYTES) return until
+  const stop = buffer.indexOf(HEAD_END, at)
+  return stop < 0 ? until : Math.min(until, stop + HEAD_END.length)
+}

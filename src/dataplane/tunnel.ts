@@ -58,12 +58,15 @@ export class Tunnel implements UpstreamUser {
     this.#touch()
     const { out } = this.#client
     out.bytes(Buffer.from(buffer.subarray(at, length)))
-    if (out.isFull) this.#upstream.socket.pause()
+    if (!out.isFull) return
+    this.#upstream.socket.pause()
+    this.#client.watchProgress()
   }
 
   onUpstreamConnected(): void {}
 
   onClientDrain(): void {
+    this.#touch()
     this.#upstream.socket.resume()
   }
 
@@ -94,7 +97,7 @@ export class Tunnel implements UpstreamUser {
   }
 
   onDeadline(): void {
-    this.#client.destroy()
+    this.#client.awaitProgress()
   }
 
   /** Both sides have ended: what is written still leaves before the connection to the target goes. */
@@ -108,6 +111,8 @@ export class Tunnel implements UpstreamUser {
   }
 
   #touch(): void {
+    // What it sends is no sign that it takes anything.
+    if (this.#client.out.isFull) return
     const idleMs = this.#targetEnded || this.#client.ended ? HALF_IDLE_MS : IDLE_MS
     this.#client.deadlineMs = this.#client.plane.nowMs + idleMs
   }

@@ -13,6 +13,8 @@ import { UpstreamConnection, type UpstreamUser } from './upstream-connection.ts'
 
 /** Idle time after which a connection is not trusted with a request that may not be repeated. */
 const UNREPEATABLE_IDLE_MS = 1_000
+/** A cap below this is so low that nobody is refused for others who may come. */
+const SHARED_FROM = 64
 
 export class UpstreamPool {
   readonly plane: Plane
@@ -24,6 +26,12 @@ export class UpstreamPool {
   constructor(plane: Plane, target: TargetTable) {
     this.plane = plane
     this.target = target
+  }
+
+  /** Whether only the last quarter of the connections is left for who asks now. */
+  get isCrowded(): boolean {
+    const { upstreamConnectionsMax: max } = this.plane.limits
+    return max >= SHARED_FROM && this.size - this.#idle.length >= max * 0.75
   }
 
   /** An idle connection that is fit for the request, or null. */

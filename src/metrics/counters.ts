@@ -1,8 +1,8 @@
 /**
- * Which error codes the data plane counts, and where: one field per code in the lane of a worker.
+ * Which error codes and caps the data plane counts, and where: one field for each in the lane of a worker.
  *
  * The order is the layout of shared memory within one process, never stored, so codes may be added anywhere; at most
- * `WORKER_FIELDS - WORKER_FIELD.rejected` (56) fit. An answer of our own is counted here by its code, unless a
+ * `WORKER_FIELD.shed - WORKER_FIELD.rejected` (48) fit. An answer of our own is counted here by its code, unless a
  * target is to blame for it: then the counters of the target have it (`failures`, and the class of its status).
  */
 import type { ErrorCode } from '../errors.ts'
@@ -40,4 +40,20 @@ const FIELD_BY_CODE: ReadonlyMap<ErrorCode, number> = new Map(
 /** Field of a worker lane that counts this code; a code that no worker answers with counts as `internal`. */
 export function rejectField(code: ErrorCode): number {
   return FIELD_BY_CODE.get(code) ?? FIELD_BY_CODE.get('internal')!
+}
+
+/** The caps that refuse or end something, in the order of their counters; at most 8 fit. */
+export const SHED_REASONS = Object.freeze([
+  'connections',
+  'connections_per_address',
+  'requests_per_connection',
+  'target_connections',
+  'target_connections_per_address',
+] as const)
+
+export type ShedReason = (typeof SHED_REASONS)[number]
+
+/** Field of a worker lane that counts what this cap has refused or ended. */
+export function shedField(reason: ShedReason): number {
+  return WORKER_FIELD.shed + SHED_REASONS.indexOf(reason)
 }

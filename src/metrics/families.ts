@@ -9,7 +9,7 @@
  * duration of exactly a bound counts above it, which no clock can tell.
  */
 import type { Snapshot } from '../change.ts'
-import { REJECT_CODES, rejectField } from './counters.ts'
+import { REJECT_CODES, rejectField, SHED_REASONS, shedField } from './counters.ts'
 import { BUCKETS, bucketEndMs, FIELD, type SharedMemory, WORKER_FIELD, WORKER_FIELDS } from './layout.ts'
 import { authorityOf, type HistogramField, readTally, type Tally } from './summary.ts'
 
@@ -170,8 +170,16 @@ const splitWeight: Family = {
 const rejected: Family = {
   name: 'turnout_rejected_total',
   type: 'counter',
-  help: 'Requests that Turnout refused, by error code; what a target failed is counted there.',
+  help: 'Requests, or connections, that Turnout refused, by error code; what a target failed is counted there.',
   read: ({ memory }) => REJECT_CODES.map((code) => ({ value: sumLanes(memory, rejectField(code)), labels: { code } })),
+}
+
+const shed: Family = {
+  name: 'turnout_shed_total',
+  type: 'counter',
+  help: 'Requests and connections that a cap refused or ended, by cap.',
+  read: ({ memory }) =>
+    SHED_REASONS.map((reason) => ({ value: sumLanes(memory, shedField(reason)), labels: { reason } })),
 }
 
 const CODE_CLASSES = {
@@ -252,11 +260,12 @@ export const FAMILIES: readonly Family[] = [
     read: ({ snapshot }) => [{ value: snapshot.revision }],
   },
   rejected,
+  shed,
   perWorker('turnout_client_connections', 'gauge', 'Open client connections.', WORKER_FIELD.clientConnections),
   perWorker(
     'turnout_accepted_connections_total',
     'counter',
-    'Client connections accepted.',
+    'Client connections accepted, those that a cap refused left out.',
     WORKER_FIELD.acceptedConnections,
   ),
   perWorker('turnout_accept_errors_total', 'counter', 'Errors while accepting clients.', WORKER_FIELD.acceptErrors),

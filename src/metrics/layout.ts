@@ -62,10 +62,15 @@ export const WORKER_FIELD = Object.freeze({
   loopBusyMs: 4,
   heapBytes: 5,
   acceptErrors: 6,
+  /** One for each error code of the data plane, in the order of `REJECT_CODES` (metrics/counters.ts). */
   rejected: 8,
+  /** One for each cap, in the order of `SHED_REASONS` (metrics/counters.ts). */
+  shed: 56,
 })
-/** One rejected-counter per error code of the data plane, in the order of `REJECT_CODES` (metrics/counters.ts). */
 export const WORKER_FIELDS = 64
+
+/** Cells that count the connections of client addresses: addresses of the same hash share one (dataplane/admission.ts). */
+export const ADDRESS_CELLS = 65_536
 
 /** Index of the histogram bucket of a duration. Bucket 0 holds everything below 62.5 µs. */
 export function bucketOf(ms: number): number {
@@ -96,6 +101,8 @@ export interface SharedMemory {
   readonly targets: Float64Array
   readonly lanes: Float64Array
   readonly cells: Int32Array
+  /** Client connections by the hash of their address: `ADDRESS_CELLS` to a worker, which writes only its own. */
+  readonly addresses: Int32Array
 }
 
 /** Allocates the shared memory for a number of workers. */
@@ -105,6 +112,7 @@ export function allocateSharedMemory(workers: number): SharedMemory {
     targets: new Float64Array(new SharedArrayBuffer(workers * SLOTS * FIELDS * 8)),
     lanes: new Float64Array(new SharedArrayBuffer(workers * WORKER_FIELDS * 8)),
     cells: new Int32Array(new SharedArrayBuffer(CELLS * 4)),
+    addresses: new Int32Array(new SharedArrayBuffer(workers * ADDRESS_CELLS * 4)),
   }
 }
 

@@ -2,12 +2,17 @@
  * Limits of the data plane: each has its answer, its counter, and harms nobody below it. What is refused never reaches a
  * target.
  */
-import { expect, test } from 'vitest'
+import net from 'node:net'
+import { expect, onTestFinished, test } from 'vitest'
 import { metric, targetStatus } from '../helpers/admin.ts'
-import { openLine, startLoad } from '../helpers/load.ts'
-import { service, startProxy } from '../helpers/proxy.ts'
+import { makeCertificate } from '../helpers/certificate.ts'
+import { type Line, openLine, startLoad } from '../helpers/load.ts'
+import { program } from '../helpers/programs.ts'
+import { service, startProxy, temporaryFolder } from '../helpers/proxy.ts'
 import { rawRequest, until } from '../helpers/raw.ts'
 import { startNamed, startRaw, startUpstream } from '../helpers/upstream.ts'
+
+const openssl = program('openssl')
 
 const get = (path: string, fields = ''): string => `GET ${path} HTTP/1.1\r\nHost: a\r\n${fields}\r\n`
 
@@ -83,11 +88,11 @@ test('a body of exactly the limit is served', async () => {
 })
 
 test.each([
-  ['of one address', { connectionsPerAddressMax: 3 }],
-  ['in all', { connectionsMax: 3 }],
+  ['of one address', { connectionsPerAddressMax: 3 }, 'connections_per_address'],
+  ['in all', { connectionsMax: 3 }, 'connections'],
 ])(
   'connections %s above the limit are closed and counted, and there is room again when one goes',
-  async (_, limits) => {
+  async (_, limits, reason) => {
     const blue = await startNamed('blue')
     const proxy = await startProxy({ limits, services: { shop: service({ blue: [blue.url] }) } })
     const lines = await Promise.all([1, 2, 3].map(() => openLine(proxy.port)))
@@ -96,6 +101,8 @@ test.each([
     expect(text).toBe('')
     expect(end).not.toBe('open')
     expect(await metric(proxy, 'turnout_rejected_total', 'code="overloaded"')).toBe(1)
+    expect(await metric(proxy, 'turnout_shed_total', `reason="${reason}"`)).toBe(1)
+    expect(await metric(proxy, 'turnout_shed_total')).toBe(1)
     expect(await metric(proxy, 'turnout_client_connections')).toBe(3)
     // Those that are there are not disturbed, and their places come free.
     for (const line of lines) expect(await line?.ask({ method: 'GET' })).toMatchObject({ status: 200 })
@@ -104,6 +111,61 @@ test.each([
     const again = await openLine(proxy.port)
     expect(await again?.ask({ method: 'GET' })).toMatchObject({ status: 200 })
     for (const line of [...lines, again]) line?.close()
+  },
+)
+
+// Elsewhere there is one worker only.
+test.skipIf(process.platform !== 'linux')('the limits on connections hold for all workers together', async () => {
+  const blue = await startNamed('blue')
+  const limits = { connectionsMax: 12, connectionsPerAddressMax: 8 }
+  const proxy = await startProxy({ workers: 3, limits, services: { shop: service({ blue: [blue.url] }) } })
+  const lines: (Line | null)[] = []
+  // One after the other, so that each is counted before the next comes.
+  const open = async (count: number, from: string) => {
+    for (let i = 0; i < count; i++) {
+      const line = await openLine(proxy.port, from)
+      const answer = await line?.ask({ method: 'GET' })
+      if (typeof answer === 'object' && answer !== null) lines.push(line)
+    }
+    return lines.length
+  }
+  expect(await open(10, '127.0.0.1')).toBe(8)
+  expect(await open(10, '127.0.0.2')).toBe(12)
+  expect(await metric(proxy, 'turnout_shed_total', 'reason="connections_per_address"')).toBe(2)
+  expect(await metric(proxy, 'turnout_shed_total', 'reason="connections"')).toBe(6)
+  for (const line of lines) line?.close()
+})
+
+test('a trusted proxy may have more connections than an address, since it stands for many', async () => {
+  const blue = await startNamed('blue')
+  const limits = { connectionsPerAddressMax: 2 }
+  const services = { shop: service({ blue: [blue.url] }) }
+  const proxy = await startProxy({ trustedProxies: ['127.0.0.1'], limits, services })
+  const lines = await Promise.all([1, 2, 3, 4].map(() => openLine(proxy.port)))
+  for (const line of lines) expect(await line?.ask({ method: 'GET' })).toMatchObject({ status: 200 })
+  for (const line of lines) line?.close()
+})
+
+test.skipIf(openssl === null)(
+  'a TLS connection counts from the moment it is accepted, before any handshake',
+  async () => {
+    const blue = await startNamed('blue')
+    const { certFile, keyFile } = makeCertificate(openssl!, temporaryFolder())
+    const listeners = [{ address: '127.0.0.1:0', tls: { cert: certFile, key: keyFile } }]
+    const services = { shop: service({ blue: [blue.url] }) }
+    const proxy = await startProxy({ listeners, limits: { connectionsMax: 2 }, services })
+    const silent = [1, 2].map(() => net.connect({ port: proxy.port, host: '127.0.0.1' }))
+    onTestFinished(() => {
+      for (const socket of silent) socket.destroy()
+    })
+    await until('they are counted', async () => (await metric(proxy, 'turnout_client_connections')) === 2)
+    expect((await rawRequest(proxy.port, '')).end).not.toBe('open')
+    expect(await metric(proxy, 'turnout_shed_total', 'reason="connections"')).toBe(1)
+    silent[0].destroy()
+    await until('the place is free', async () => (await metric(proxy, 'turnout_client_connections')) === 1)
+    // A handshake that fails frees its place too.
+    expect((await rawRequest(proxy.port, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n')).end).not.toBe('open')
+    await until('the place is free', async () => (await metric(proxy, 'turnout_client_connections')) === 1)
   },
 )
 
@@ -117,6 +179,8 @@ test('a connection is closed politely after its last allowed request', async () 
   expect(text.lastIndexOf('HTTP/1.1')).toBeLessThan(text.indexOf('Connection: close'))
   expect(end).toBe('closed')
   expect(blue.requests()).toBe(3)
+  expect(await metric(proxy, 'turnout_shed_total', 'reason="requests_per_connection"')).toBe(1)
+  expect(await metric(proxy, 'turnout_shed_total')).toBe(1)
 })
 
 test('above the connections that a target may have, requests get 503 with Retry-After, which is not the fault of the target', async () => {
@@ -138,6 +202,7 @@ test('above the connections that a target may have, requests get 503 with Retry-
   await until('all are answered', () => load.outcomes.length === 4)
   expect(load.outcomes.map(({ status }) => status)).toEqual([200, 200, 200, 200])
   expect(await metric(proxy, 'turnout_rejected_total', 'code="overloaded"')).toBe(20)
+  expect(await metric(proxy, 'turnout_shed_total', 'reason="target_connections"')).toBe(20)
   for (const url of blue) {
     const { inFlight, failures, ejectedUntilMs, requests } = await targetStatus(proxy, 'shop', url)
     expect({ inFlight, failures, ejectedUntilMs, requests }).toEqual({
@@ -148,6 +213,33 @@ test('above the connections that a target may have, requests get 503 with Retry-
     })
   }
 })
+
+// Elsewhere the system has one loopback address only.
+test.skipIf(process.platform !== 'linux')(
+  'the last quarter of the connections to a target is kept from an address that has many of them',
+  async () => {
+    const held: (() => void)[] = []
+    const target = await startUpstream((request, response) => {
+      if (request.url === '/') response.end('blue')
+      else held.push(() => response.end('late'))
+    })
+    const limits = { upstreamConnectionsMax: 64 }
+    const proxy = await startProxy({ limits, services: { shop: service({ blue: [target.url] }) } })
+    const shot = { method: 'GET', path: '/slow' }
+    const load = startLoad(proxy.port, { connections: 64, next: (_, n) => (n === 0 ? shot : null) })
+    await until('some are refused', () => load.outcomes.length === 16 && held.length === 48)
+    expect(load.outcomes.map(({ status }) => status)).toEqual(new Array(16).fill(503))
+    expect(await metric(proxy, 'turnout_shed_total', 'reason="target_connections_per_address"')).toBe(16)
+    const other = await openLine(proxy.port, '127.0.0.2')
+    expect(await other?.ask({ method: 'GET' })).toMatchObject({ status: 200 })
+    for (const answer of held) answer()
+    await until('all are answered', () => load.outcomes.length === 64)
+    // What has ended is no longer held against the address.
+    const again = await openLine(proxy.port)
+    expect(await again?.ask({ method: 'GET' })).toMatchObject({ status: 200 })
+    for (const line of [other, again]) line?.close()
+  },
+)
 
 test('a target with room is used while another has as many connections as it may', async () => {
   const held: (() => void)[] = []

@@ -6,6 +6,7 @@ import tls from 'node:tls'
 import { Agent, request } from 'undici'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
+import { metric } from '../helpers/admin.ts'
 import { type Certificate, makeCertificate } from '../helpers/certificate.ts'
 import { readPattern, sendPattern } from '../helpers/pattern.ts'
 import { program } from '../helpers/programs.ts'
@@ -60,6 +61,23 @@ describe.skipIf(openssl === null)('a TLS listener', () => {
       expect(headers['forwarded']).toContain('proto=https')
     }
     expect((await connect(proxy.port, certificate.cert)).alpnProtocol).toBe('http/1.1')
+  })
+
+  test('answers a client that has ended its side behind the request', async () => {
+    const answers: (() => void)[] = []
+    const target = await startUpstream((_, response) => answers.push(() => response.end('late')))
+    const { proxy, certificate } = await startTls(target.url)
+    const socket = await connect(proxy.port, certificate.cert)
+    let text = ''
+    socket.on('data', (bytes) => {
+      text += bytes
+    })
+    socket.end('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    await until('the target has it', () => answers.length === 1)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    answers[0]()
+    await until('it is answered', () => text.endsWith('late'))
+    await until('it is gone', async () => (await metric(proxy, 'turnout_client_connections')) === 0)
   })
 
   test.each(['length', 'chunked'])(

@@ -101,10 +101,10 @@ export interface Line {
   close(): void
 }
 
-/** Opens a connection; null when it is refused. */
-export function openLine(port: number): Promise<Line | null> {
+/** Opens a connection, from another loopback address if one is given; null when it is refused. */
+export function openLine(port: number, localAddress = '127.0.0.1'): Promise<Line | null> {
   return new Promise((resolve) => {
-    const socket = net.connect({ port, host: '127.0.0.1', noDelay: true })
+    const socket = net.connect({ port, host: '127.0.0.1', localAddress, noDelay: true })
     let text = ''
     let closed = false
     let isHead = false
