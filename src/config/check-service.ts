@@ -34,12 +34,18 @@ export class Report {
     }
   }
 
+  /** Whether the schema has refused nothing, so that everything has its type. */
+  get isSound(): boolean {
+    return this.#refused.size === 0
+  }
+
   add(pointer: string, message: string, more: Pick<Finding, 'about' | 'meant'> = {}): void {
     this.findings.push({ pointer, message, ...more })
   }
 
   /** Whether a value is there with its type; parts of it may still be refused. */
   present(pointer: string): boolean {
+    if (this.isSound) return true
     for (let at = pointer; !this.#refused.has(at); at = parentOf(at)) {
       if (at === '') return true
     }
@@ -57,13 +63,34 @@ export class Report {
   }
 }
 
+/**
+ * Parts of specs that were found without fault, and what they were checked against. Specs are never changed, only replaced,
+ * and a change replaces one service, mostly without its routes and rules, where there may be thousands of each.
+ */
+const faultless = new WeakMap<object, unknown>()
+
+/** Checks a part unless it was found without fault against the same before. */
+function checkOnce(report: Report, part: object, against: unknown, check: () => void): void {
+  if (report.isSound && faultless.has(part) && faultless.get(part) === against) return
+  const count = report.findings.length
+  check()
+  if (report.isSound && report.findings.length === count) faultless.set(part, against)
+}
+
 /** Adds every fault of one service, at `at`. */
 export function checkService(report: Report, at: string, spec: ServiceSpec): void {
+  checkOnce(report, spec, null, () => checkParts(report, at, spec))
+}
+
+function checkParts(report: Report, at: string, spec: ServiceSpec): void {
   const poolsAt = child(at, 'pools')
   const pools = report.present(poolsAt) ? Object.keys(spec.pools) : null
-  if (report.present(child(at, 'routes'))) {
-    spec.routes.forEach((route, index) => {
-      checkRoute(report, child(child(at, 'routes'), index), route)
+  const routesAt = child(at, 'routes')
+  if (report.present(routesAt)) {
+    checkOnce(report, spec.routes, null, () => {
+      spec.routes.forEach((route, index) => {
+        checkRoute(report, child(routesAt, index), route)
+      })
     })
   }
   if (pools !== null) {
@@ -71,7 +98,12 @@ export function checkService(report: Report, at: string, spec: ServiceSpec): voi
     checkSplit(report, at, spec, pools)
     checkFailover(report, child(at, 'failover'), spec.failover, pools)
   }
-  if (report.present(child(at, 'rules'))) checkRules(report, child(at, 'rules'), spec.rules, pools)
+  const rulesAt = child(at, 'rules')
+  if (report.present(rulesAt)) {
+    checkOnce(report, spec.rules, spec.pools, () => {
+      checkRules(report, rulesAt, spec.rules, pools)
+    })
+  }
   checkVisitor(report, child(at, 'visitor'), spec.visitor)
   if (spec.health !== undefined) checkHealth(report, child(at, 'health'), spec.health)
   if (report.sound(child(at, 'sticky')) && spec.sticky !== false) {

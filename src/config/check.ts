@@ -64,9 +64,10 @@ function reportService(report: Report, at: string, name: string, spec: ServiceSp
   checkService(report, at, spec)
   const routesAt = child(at, 'routes')
   if (!report.present(routesAt)) return
+  const keys = report.isSound ? routeKeys(spec.routes) : null
   for (const [index, route] of spec.routes.entries()) {
-    if (!report.sound(child(routesAt, index))) continue
-    const key = JSON.stringify(routeKey(route))
+    if (keys === null && !report.sound(child(routesAt, index))) continue
+    const key = keys === null ? routeKey(route) : keys[index]
     const owner = owners.get(key)
     if (owner === undefined) owners.set(key, name)
     else {
@@ -76,10 +77,19 @@ function reportService(report: Report, at: string, name: string, spec: ServiceSp
   }
 }
 
+const keysOfRoutes = new WeakMap<readonly RouteSpec[], readonly string[]>()
+
+/** The keys of a list of routes, made once for each: there may be thousands, and every change looks at all. */
+function routeKeys(routes: readonly RouteSpec[]): readonly string[] {
+  const keys = keysOfRoutes.get(routes) ?? routes.map(routeKey)
+  keysOfRoutes.set(routes, keys)
+  return keys
+}
+
 /** What a route matches, the same for every way to write it. */
-function routeKey(route: RouteSpec): unknown {
+function routeKey(route: RouteSpec): string {
   const header = Object.entries(route.header ?? {}).map(([name, value]) => [name.toLowerCase(), value])
-  return [route.host.toLowerCase(), route.path, route.method?.toUpperCase() ?? null, header.sort()]
+  return JSON.stringify([route.host.toLowerCase(), route.path, route.method?.toUpperCase() ?? null, header.sort()])
 }
 
 /** The addresses of the listeners, as `host:port`, each to the first listener that has it. */

@@ -9,6 +9,8 @@
  * are (a hash of every prefix would let a client buy quadratic work with one long path; for suffixes of hosts the length is
  * bounded by the longest suffix that is configured). A lone `/` on `*` costs three comparisons.
  *
+ * Routes at one path that differ by method and headers are tried in turn, or found by an index when they are many.
+ *
  * A router is immutable and names services only; `updateRouter` rebuilds the hosts on which routes have changed, shares all
  * others, and returns the router itself when no route has changed.
  */

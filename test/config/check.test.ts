@@ -192,6 +192,25 @@ test('the same route in two services is a fault of the second', () => {
   ])
 })
 
+test('what was found good is not gone over again, but what was not is, and rules are when the pools are others', () => {
+  const rules = [{ name: 'a', when: { visitor: ['u'] }, to: 'green' }]
+  let reads = 0
+  const route = Object.defineProperty({ path: '/' }, 'host', { enumerable: true, get: () => [reads++, 'a.test'][1] })
+  const good = { ...spec({ rules }), routes: [route] as ServiceSpec['routes'] }
+  expect(checkServices({ good })).toEqual([])
+  const before = reads
+  expect(checkServices({ good: { ...good, split: { green: 1 } } })).toEqual([])
+  expect(reads).toBe(before)
+
+  const { green: _, ...pools } = good.pools
+  const without = { ...good, pools, split: { blue: 1 } }
+  const fault = { pointer: '/good/rules/0/to', message: 'unknown pool "green" (pools here: blue)' }
+  for (let times = 0; times < 2; times++) expect(checkServices({ good: without })).toEqual([fault])
+  expect(checkServices({ good, other: { ...spec(), routes: good.routes } })).toEqual([
+    { pointer: '/other/routes/0', message: 'service "good" has the same route already' },
+  ])
+})
+
 test('weights are told by pointers into the weights', () => {
   expect(validateWeights({ blue: 90, green: 10 })).toEqual({ spec: { blue: 90, green: 10 } })
   expect(faults(validateWeights({ blue: 1.5, green: -1, 'a b': 1 }))).toEqual([
