@@ -230,14 +230,20 @@ test.skipIf(process.platform !== 'linux')(
     await until('some are refused', () => load.outcomes.length === 16 && held.length === 48)
     expect(load.outcomes.map(({ status }) => status)).toEqual(new Array(16).fill(503))
     expect(await metric(proxy, 'turnout_shed_total', 'reason="target_connections_per_address"')).toBe(16)
-    const other = await openLine(proxy.port, '127.0.0.2')
-    expect(await other?.ask({ method: 'GET' })).toMatchObject({ status: 200 })
-    for (const answer of held) answer()
+    const others = await Promise.all(Array.from({ length: 48 }, () => openLine(proxy.port, '127.0.0.2')))
+    expect(await others[0]?.ask({ method: 'GET' })).toMatchObject({ status: 200 })
+    for (const answer of held.splice(0)) answer()
     await until('all are answered', () => load.outcomes.length === 64)
     // What has ended is no longer held against the address.
-    const again = await openLine(proxy.port)
-    expect(await again?.ask({ method: 'GET' })).toMatchObject({ status: 200 })
-    for (const line of [other, again]) line?.close()
+    const asked = others.map((line) => line?.ask(shot))
+    await until('the others crowd the target', () => held.length === 48)
+    // More than there may be idle ones left for.
+    const again = await Promise.all([1, 2, 3, 4].map(() => openLine(proxy.port)))
+    asked.push(...again.map((line) => line?.ask(shot)))
+    await until('it is not refused', () => held.length === 52)
+    for (const answer of held) answer()
+    for (const answer of await Promise.all(asked)) expect(answer).toMatchObject({ status: 200 })
+    for (const line of [...others, ...again]) line?.close()
   },
 )
 
