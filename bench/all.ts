@@ -17,6 +17,7 @@ const BENCHES: Readonly<Record<string, readonly string[]>> = {
   workers: ['variants.ts', 'workers'],
   idle: ['idle.ts'],
   soak: ['soak.ts'],
+  attacks: ['attacks.ts'],
 }
 
 const given = process.argv.slice(2)

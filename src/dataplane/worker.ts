@@ -11,10 +11,9 @@ import { CELL, WORKER_FIELD } from '../metrics/layout.ts'
 import { checkFree, openListener } from './listener.ts'
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts'
 import { Plane } from './plane.ts'
+import { sweepClients } from './sweep.ts'
 
 const SWEEP_MS = 100
-/** Deadlines that are seen to in one go: those of an attack may all pass at the same time, and others wait meanwhile. */
-const DEADLINES_PER_TURN = 64
 /** Time that idle keep-alive connections get for one last request when the worker drains. */
 const LAST_REQUEST_MS = 1_000
 
@@ -45,7 +44,7 @@ function drain(deadlineMs: number): void {
 function sweep(): void {
   plane.tick()
   plane.syncWallClock()
-  sweepClients()
+  sweepDeadlines()
   plane.sweepPools()
   plane.log.sweep()
   Atomics.add(start.memory.cells, CELL.heartbeat + start.index, 1)
@@ -58,18 +57,9 @@ function sweep(): void {
   }
 }
 
-function sweepClients(): void {
-  const { nowMs } = plane
-  let passed = 0
-  for (const client of plane.clients) {
-    if (nowMs >= drainUntilMs) client.destroy()
-    else if (nowMs >= client.deadlineMs) {
-      client.onDeadline()
-      if (++passed < DEADLINES_PER_TURN) continue
-      setImmediate(sweepClients)
-      return
-    }
-  }
+/** What has passed is seen to in several turns when it is much, so that others have theirs. */
+function sweepDeadlines(): void {
+  if (sweepClients(plane.clients, plane.nowMs, drainUntilMs)) setImmediate(sweepDeadlines)
 }
 
 let heapAge = 0

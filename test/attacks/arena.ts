@@ -8,10 +8,10 @@ import { availableParallelism } from 'node:os'
 import { expect, onTestFinished } from 'vitest'
 import { metric } from '../helpers/admin.ts'
 import { startChildTarget } from '../helpers/child-target.ts'
-import { service, startProcess, temporaryFolder } from '../helpers/proxy.ts'
+import { startProcess, temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { Attacker } from './attacker.ts'
-import { ATTACKS, type AttackName } from './attacks.ts'
+import { ATTACKS, type AttackName, configOf } from './attacks.ts'
 import { besiege, FLOOR_MS, isGood, RATIO_MAX, SHORT } from './siege.ts'
 import type { Tally } from './swarm.ts'
 import { Victims } from './victims.ts'
@@ -40,16 +40,11 @@ export interface Aftermath {
 export async function attack(name: AttackName, during?: During): Promise<Aftermath> {
   const [attacker, target] = await Promise.all([Attacker.start(name), startChildTarget('calm')])
   onTestFinished(() => attacker.end())
-  const { limits = {}, timeouts = {}, serviceTimeouts = {}, fillsUp = false } = ATTACKS[name]
-  const evil = { routes: [{ path: '/evil' }], timeouts: serviceTimeouts }
-  const services = {
-    calm: service({ calm: [target.url] }, { routes: [{ host: 'victim' }] }),
-    evil: service({ evil: [`http://127.0.0.1:${attacker.targetPort}`] }, evil),
-  }
-  const proxy = await startProcess({ limits, timeouts, services, log: { access: false } }, temporaryFolder())
+  const config = { ...configOf(name, target.port, attacker.targetPort), log: { access: false } }
+  const proxy = await startProcess(config, temporaryFolder())
   pin(proxy.child.pid!)
   const count: Count = (metricName, labels = '') => metric(proxy, metricName, labels)
-  const victims = new Victims(proxy.port, !fillsUp)
+  const victims = new Victims(proxy.port, ATTACKS[name].fillsUp !== true)
   onTestFinished(() => victims.close())
   const before = residentBytes(proxy.child.pid!)
   let most = before
@@ -58,10 +53,6 @@ export async function attack(name: AttackName, during?: During): Promise<Afterma
     most = Math.max(most, residentBytes(proxy.child.pid!))
   }
   const { rounds, tally } = await besiege(proxy.port, victims, attacker, { ...SHORT, look })
-  if (process.env['TURNOUT_ATTACK_FIGURES'] === '1') {
-    const told = rounds.map(({ calm, attack }) => `${calm.p99Ms.toFixed(2)} → ${attack.p99Ms.toFixed(2)}`).join(', ')
-    console.log(`${name}: p99 ${told} ms; ${Math.round((most - before) / 1048576)} MB; ${JSON.stringify(tally)}`)
-  }
   const failed = rounds.reduce((sum, round) => sum + round.calm.failed + round.attack.failed, 0)
   expect(failed, 'requests of others that failed').toBe(0)
   expect(most - before, 'memory taken').toBeLessThan(GROWTH_BYTES_MAX)

@@ -150,6 +150,17 @@ const BY_TARGETS = {
   },
 } satisfies Record<string, Attack>
 
+/** The limits, time-outs and services of a proxy that is attacked: `calm` for the victims, `evil` for the rest. */
+export function configOf(name: AttackName, calmPort: number, evilPort: number): Record<string, unknown> {
+  const { limits = {}, timeouts = {}, serviceTimeouts = {} } = ATTACKS[name]
+  const only = (port: number) => ({ only: { targets: [`http://127.0.0.1:${port}`] } })
+  const services = {
+    calm: { routes: [{ host: 'victim' }], pools: only(calmPort), live: 'only' },
+    evil: { routes: [{ path: '/evil' }], pools: only(evilPort), live: 'only', timeouts: serviceTimeouts },
+  }
+  return { limits, timeouts, services }
+}
+
 const ALL = { ...BY_CLIENTS, ...FLOODS, ...BY_TARGETS }
 export type AttackName = keyof typeof ALL
 /** The attacks by name. */

@@ -122,7 +122,7 @@ export class Swarm {
   #countAnswers(bytes: Buffer): number {
     let answers = 0
     for (let at = bytes.indexOf(STATUS_LINE); at >= 0; at = bytes.indexOf(STATUS_LINE, at + 1)) {
-      const status = bytes.latin1Slice(at + 9, at + 12)
+      const status = bytes.toString('latin1', at + 9, at + 12)
       if (!/^\d{3}$/.test(status)) continue
       this.#count(status)
       if (status >= '200' || status === '101') answers++
