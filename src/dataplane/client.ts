@@ -29,7 +29,7 @@ type State = 'idle' | 'head' | 'exchange' | 'full' | 'tunnel' | 'closing' | 'gon
 /** Time that a closing connection waits for the client's FIN. */
 const LINGER_MS = 2_000
 /** Requests of one connection that are answered on the spot before others have their turn. */
-const ANSWERS_PER_TURN = 32
+const ANSWERS_PER_TURN = 16
 
 export class Client {
   readonly plane: Plane
