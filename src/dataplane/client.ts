@@ -86,22 +86,12 @@ export class Client {
 
   #onBytes(buffer: Buffer, length: number): void {
     this.plane.tick()
-    switch (this.#state) {
-      case 'idle':
-      case 'head':
-        return this.#pump(buffer, 0, length)
-      case 'exchange': {
-        const at = this.#exchange.onClientBytes(buffer, 0, length)
-        if (at < length && this.#state === 'exchange') this.keepEarly(buffer, at, length)
-        return
-      }
-      case 'full':
-        return this.keepEarly(buffer, 0, length)
-      case 'tunnel':
-        return this.#tunnel!.onClientBytes(buffer, length)
-      default:
-        return
-    }
+    if (this.#state === 'idle' || this.#state === 'head') return this.#pump(buffer, 0, length)
+    if (this.#state === 'full') return this.keepEarly(buffer, 0, length)
+    if (this.#state === 'tunnel') return this.#tunnel!.onClientBytes(buffer, length)
+    if (this.#state !== 'exchange') return
+    const at = this.#exchange.onClientBytes(buffer, 0, length)
+    if (at < length && this.#state === 'exchange') this.keepEarly(buffer, at, length)
   }
 
   /** Bytes behind the present request wait, and so does the client. */
@@ -194,7 +184,10 @@ export class Client {
     if (this.#pumping) return
     const early = this.#early.take()
     if (early !== null) this.#pump(early, 0, early.length)
-    if (this.#early.isEmpty && this.#paused) this.resume()
+    if (this.#early.isEmpty) {
+      this.#early.drop()
+      this.resume()
+    }
     if (this.#state === 'idle' && this.ended) this.close()
   }
 
@@ -204,15 +197,15 @@ export class Client {
     this.#state = 'tunnel'
     this.#tunnel = tunnel
     const early = this.#early.take()
-    if (early !== null) tunnel.onClientBytes(early, early.length)
     this.resume()
+    if (early !== null) tunnel.onClientBytes(early, early.length)
   }
 
   #onEnd(): void {
     this.ended = true
     if (this.#state === 'exchange') this.#exchange.onClientEnd()
     else if (this.#state === 'tunnel') this.#tunnel!.onClientEnd()
-    else if (this.#state === 'closing') this.destroy()
+    else if (this.#state === 'closing') this.#endClosing()
     else if (this.#state !== 'full') this.close()
   }
 
@@ -242,13 +235,19 @@ export class Client {
     if (this.#state === 'closing' || this.#state === 'gone') return
     this.#state = 'closing'
     this.#partial = ''
-    this.#early.take()
+    this.#early.drop()
     if (this.socket.destroyed || (this.ended && this.out.unsentBytes === 0)) return this.destroy()
     this.socket.end()
-    if (this.ended) this.socket.once('finish', () => this.destroy())
+    if (this.ended) this.#endClosing()
     this.watchProgress()
     if (this.out.unsentBytes === 0) this.deadlineMs = this.plane.nowMs + LINGER_MS
     this.resume()
+  }
+
+  /** Both sides have said their last: the connection goes once what is unsent is gone. */
+  #endClosing(): void {
+    if (this.out.unsentBytes === 0) this.destroy()
+    else this.socket.once('finish', () => this.destroy())
   }
 
   /** Closes at once. Whatever is under way is ended before, and counted: half an answer may have to be cut off visibly. */
@@ -265,18 +264,11 @@ export class Client {
 
   /** Called by the sweep once `deadlineMs` has passed. */
   onDeadline(): void {
-    switch (this.#state) {
-      case 'idle':
-        return this.close()
-      case 'head':
-        return this.refuse('request_timeout')
-      case 'exchange':
-        return this.#exchange.onDeadline()
-      case 'tunnel':
-        return this.#tunnel!.onDeadline()
-      default:
-        return this.awaitProgress()
-    }
+    if (this.#state === 'idle') return this.close()
+    if (this.#state === 'head') return this.refuse('request_timeout')
+    if (this.#state === 'exchange') return this.#exchange.onDeadline()
+    if (this.#state === 'tunnel') return this.#tunnel!.onDeadline()
+    this.awaitProgress()
   }
 
   /** Begins to watch whether the client takes what is unsent. */

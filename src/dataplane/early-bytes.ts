@@ -6,6 +6,12 @@ export class EarlyBytes {
   /** What is read now. It is ours, so what is left of it is kept again without a copy, for thousands of requests perhaps. */
   #taken: Buffer | null = null
 
+  /** Lets go of all, also of what was taken. */
+  drop(): void {
+    this.#kept = null
+    this.#taken = null
+  }
+
   get isEmpty(): boolean {
     return this.#kept === null
   }

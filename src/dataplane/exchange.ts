@@ -101,6 +101,7 @@ export class Exchange implements UpstreamUser {
   }
 
   #requestSent(): void {
+    this.#client.reads.wanted = false
     if (this.#phase === 'relaying') return
     if (this.#phase === 'rest') return this.#awaitRest()
     this.#phase = 'waiting'

@@ -16,10 +16,13 @@ import { binding, handleOf, type StreamHandle, type WriteRequest } from './handl
 
 /** Unsent bytes above which the source should stop. */
 const UNSENT_BYTES_MAX = 65_536
+/** Waiting writes above which it should stop, too: each may hold a whole read buffer for a single byte. */
+const WAITING_MAX = 8
 
 interface PendingWrite extends WriteRequest {
   outgoing: Outgoing | null
-  bytes: Uint8Array | null
+  /** Kept alive for the handle. */
+  memory: Uint8Array | null
 }
 
 const state = binding?.streamBaseState ?? new Int32Array(1)
@@ -30,7 +33,7 @@ let spare = newRequest()
 function newRequest(): PendingWrite {
   const request = (binding === null ? {} : new binding.WriteWrap()) as PendingWrite
   request.outgoing = null
-  request.bytes = null
+  request.memory = null
   request.oncomplete = onComplete
   return request
 }
@@ -39,7 +42,7 @@ function onComplete(this: WriteRequest, status: number): void {
   const request = this as PendingWrite
   const { outgoing } = request
   request.outgoing = null
-  request.bytes = null
+  request.memory = null
   outgoing?.completed(status)
 }
 
@@ -59,7 +62,7 @@ export class Outgoing {
     this.#socket = socket
     this.#onDrained = onDrained
     this.#onFailed = onFailed
-    this.#direct = direct && binding !== null
+    this.#direct = direct && binding !== null && handleOf(socket) !== null
     if (!this.#direct) socket.on('drain', onDrained)
   }
 
@@ -133,10 +136,10 @@ export class Outgoing {
     if (state[WAS_ASYNC] === 0) return false
     const request = spare
     request.outgoing = this
-    request.bytes = bytes
+    request.memory = bytes
     spare = newRequest()
     this.#waiting++
-    if (this.unsentBytes > UNSENT_BYTES_MAX) this.#full = true
+    if (this.#waiting > WAITING_MAX || this.unsentBytes > UNSENT_BYTES_MAX) this.#full = true
     return true
   }
 

@@ -38,7 +38,7 @@ export class ReadMemory {
     const { ownBuffers } = this.#plane
     const shared = this.#shared
     if (shared === null) return undefined
-    if (this.#own !== null && this.wanted && ownBuffers.kept !== this.#own) return undefined
+    if (this.#own !== null && this.wanted && !ownBuffers.isKept(this.#own)) return undefined
     const before = this.#own
     if (before !== null) ownBuffers.giveBack(before)
     this.#own = this.wanted ? ownBuffers.take() : null
@@ -49,8 +49,8 @@ export class ReadMemory {
 
 /** Buffers that connections may have to themselves. */
 export class OwnBuffers {
-  /** The buffer that the last write has kept, if any. */
-  kept: Buffer | null = null
+  /** Those that a waiting write still reads from. They are never given out again, so nothing needs to take them off. */
+  readonly #kept = new WeakSet<Buffer>()
   #inUse = 0
   readonly #spare: Buffer[] = []
   readonly #bytes: number
@@ -69,10 +69,19 @@ export class OwnBuffers {
     return this.#spare.pop() ?? Buffer.allocUnsafeSlow(this.#bytes)
   }
 
-  /** Takes a buffer back. One that a write still needs is left to the garbage collector. */
+  /** Notes that a write has kept a buffer, whosever it is. */
+  keep(buffer: Buffer): void {
+    this.#kept.add(buffer)
+  }
+
+  /** Whether a write has kept it. */
+  isKept(buffer: Buffer): boolean {
+    return this.#kept.has(buffer)
+  }
+
+  /** Takes a buffer back. One that a write has kept is left to the garbage collector. */
   giveBack(buffer: Buffer): void {
     this.#inUse--
-    if (this.kept !== buffer) this.#spare.push(buffer)
-    else this.kept = null
+    if (!this.#kept.has(buffer)) this.#spare.push(buffer)
   }
 }

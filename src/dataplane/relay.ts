@@ -52,7 +52,7 @@ export function relayBody(
 /** Sends what nobody else reads into, and needs no framing, from where it is. */
 function passOn(plane: Plane, reader: BodyReader, buffer: Buffer, at: number, end: number, out: Outgoing): number {
   const size = reader.pass(at, end)
-  if (size > 0 && out.bytes(buffer.subarray(at, at + size))) plane.ownBuffers.kept = buffer
+  if (size > 0 && out.bytes(buffer.subarray(at, at + size))) plane.ownBuffers.keep(buffer)
   return size
 }
 
