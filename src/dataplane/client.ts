@@ -19,6 +19,7 @@ import { errorAnswer } from './forward.ts'
 import { Outgoing } from './outgoing.ts'
 import type { Plane } from './plane.ts'
 import { ReadMemory } from './read-memory.ts'
+import { DECIDED_AT_ONCE } from './request-head.ts'
 import { adoptSocket } from './socket.ts'
 import { headStop } from './syntax.ts'
 import { ForwardedLines } from './trust.ts'
@@ -120,7 +121,7 @@ export class Client {
     let text = buffer.latin1Slice(at, until)
     if (before > 0) {
       // Nothing can be decided before a line ends, so a drip of single bytes is not parsed again and again.
-      const undecided = text.indexOf('\n') < 0 && before + text.length <= bytesMax
+      const undecided = before >= DECIDED_AT_ONCE && text.indexOf('\n') < 0 && before + text.length <= bytesMax
       text = this.#partial + text
       if (undecided) {
         this.#partial = text

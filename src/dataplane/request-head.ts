@@ -28,6 +28,8 @@ import {
 /** Authorities that are remembered by a worker, and how long they may be: a DNS name with a port is shorter. */
 const AUTHORITIES_MAX = 1_024
 const AUTHORITY_LENGTH_MAX = 260
+/** First characters that may be refused before a line has ended: an empty line, and what follows it. */
+export const DECIDED_AT_ONCE = 3
 const METHOD_LENGTH_MAX = 32
 /** Methods that get one string each: comparing it is comparing a pointer, where a slice would be hashed and compared. */
 const METHODS: readonly string[] = ['GET', 'POST', 'HEAD', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'CONNECT']

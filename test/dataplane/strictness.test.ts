@@ -2,7 +2,8 @@
  * Every message of the corpus over real sockets: what is refused gets its status and a closed connection, and neither a byte
  * of it nor the request behind it reaches a target. One proxy and one target serve the whole file.
  */
-import { expect, test } from 'vitest'
+import net from 'node:net'
+import { expect, onTestFinished, test } from 'vitest'
 import { ERRORS } from '../../src/errors.ts'
 import { service, startProxy } from '../helpers/proxy.ts'
 import { rawRequest } from '../helpers/raw.ts'
@@ -59,6 +60,28 @@ test('a refused request loses no answer to the requests before it', async () => 
   }
   expect(received()).not.toContain('/behind')
   expect(received()).not.toContain('POST')
+})
+
+test.each([
+  ['at once', ['\x16']],
+  ['behind an empty line', ['\r', '\n', '\x16']],
+  ['behind a CR', ['\r', 'G']],
+])('what can become no request is refused before its line ends, %s', async (_where, pieces) => {
+  const { proxy } = await setUp()
+  const socket = net.connect({ port: proxy.port, host: '127.0.0.1', noDelay: true })
+  onTestFinished(() => void socket.destroy())
+  let answer = ''
+  socket.on('data', (bytes) => {
+    answer += bytes.toString('latin1')
+  })
+  const ended = new Promise((resolve) => socket.on('end', resolve))
+  for (const piece of pieces) {
+    socket.write(piece, 'latin1')
+    // Once the one worker has answered another client, it has read this piece.
+    await rawRequest(proxy.port, GOOD)
+  }
+  await ended
+  expect(statuses(answer)).toEqual([400])
 })
 
 test('what is right is answered, and so is the request behind it', async () => {

@@ -8,8 +8,8 @@
  */
 import { BodyReader, type Framing } from '../../../src/dataplane/body.ts'
 import type { Fields } from '../../../src/dataplane/fields.ts'
-import { RequestHead } from '../../../src/dataplane/request-head.ts'
-import { ResponseHead } from '../../../src/dataplane/response-head.ts'
+import { DECIDED_AT_ONCE, RequestHead } from '../../../src/dataplane/request-head.ts'
+import { PREFIX, ResponseHead } from '../../../src/dataplane/response-head.ts'
 
 export interface Message {
   /** `METHOD target` as it came, or the status. */
@@ -33,8 +33,8 @@ export interface Reading {
   readonly open: Message | null
 }
 
-/** Limits of a head, as the readings here have them. */
-export const HEAD_BYTES_MAX = 16_384
+/** Limits of a head, as the readings here have them: less than a proxy's defaults, so that floods need not be as long. */
+export const HEAD_BYTES_MAX = 8_192
 export const FIELDS_MAX = 64
 
 /** Fields by their index, as the proxy reads them. */
@@ -46,9 +46,10 @@ function indexed(fields: Fields): string[] {
 
 /** Trailer lines as they are sent on. */
 function lines(text: string): string[] {
+  if (text !== '' && !text.endsWith('\r\n')) return [`no whole lines: ${text}`]
   return text
     .split('\r\n')
-    .filter((line) => line !== '')
+    .slice(0, -1)
     .map((line) => {
       const colon = line.indexOf(':')
       return `${line.slice(0, colon).toLowerCase()}: ${line.slice(colon + 1).replace(/^[ \t]+|[ \t]+$/g, '')}`
@@ -72,6 +73,8 @@ interface Side {
   /** Called after a head was parsed. */
   head(): Head
   fields: Fields
+  /** Bytes of a head from which on nothing can be decided before a line ends, so that it need not be parsed again. */
+  readonly undecidedFrom: number
 }
 
 const requestHead = new RequestHead(HEAD_BYTES_MAX, FIELDS_MAX)
@@ -80,6 +83,7 @@ const bodyReader = new BodyReader()
 
 const requests: Side = {
   fields: requestHead.fields,
+  undecidedFrom: DECIDED_AT_ONCE,
   parse: (text, bytes, base) => requestHead.parse(text, bytes, base),
   error: () => requestHead.error ?? 'no error',
   head: () => {
@@ -102,6 +106,7 @@ function responses(heads: number): Side {
   let finals = 0
   return {
     fields: responseHead.fields,
+    undecidedFrom: PREFIX.length,
     parse: (text, bytes, base) => responseHead.parse(text, bytes, base),
     error: () => 'bad_response',
     head: () => {
@@ -155,7 +160,12 @@ class Reader {
   #feedHead(piece: Buffer, at: number): number {
     const before = this.#text.length
     const until = Math.min(piece.length, at + HEAD_BYTES_MAX + 1 - before)
-    const text = this.#text + piece.latin1Slice(at, until)
+    const added = piece.latin1Slice(at, until)
+    const text = this.#text + added
+    if (before >= this.#side.undecidedFrom && text.length <= HEAD_BYTES_MAX && !added.includes('\n')) {
+      this.#text = text
+      return until
+    }
     const behind = before > 0 ? this.#side.parse(text) : this.#side.parse(text, piece, at)
     this.#text = behind === 0 ? text : ''
     if (behind < 0) this.#verdict = this.#side.error()
@@ -210,9 +220,4 @@ export function readRequests(bytes: string, cuts: readonly number[] = []): Readi
 /** Our reading of a target's bytes, which end with its FIN. `heads`: bit i is set when final response i answers HEAD. */
 export function readResponses(bytes: string, heads = 0, cuts: readonly number[] = []): Reading {
   return read(responses(heads), bytes, cuts)
-}
-
-/** Every place to cut a text. */
-export function everyCut(bytes: string): number[] {
-  return Array.from({ length: Math.max(0, bytes.length - 1) }, (_, i) => i + 1)
 }
