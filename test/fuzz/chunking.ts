@@ -21,8 +21,8 @@ const EXTENSION = new RegExp(`^(?:;${TOKEN}(?:=(?:${TOKEN}|${QUOTED}))?)*$`)
 const FORBIDDEN = new RegExp(
   '^(?:transfer-encoding|content-length|host|connection|keep-alive|proxy-connection|te|trailer|upgrade|expect|' +
     'content-(?:encoding|type|range)|(?:proxy-)?authorization|(?:proxy|www)-authenticate|(?:set-)?cookie|cache-control|' +
-    'max-forwards|range|if-.*|age|expires|date|location|retry-after|vary|warning|forwarded|via|' +
-    'x-forwarded-.*|x-request-id|http2-settings|x-turnout-.*)$',
+    'max-forwards|range|if-(?:match|none-match|modified-since|unmodified-since|range)|age|expires|date|location|' +
+    'retry-after|vary|warning|forwarded|via|x-forwarded-(?:for|proto|host)|x-request-id|http2-settings|x-turnout-.*)$',
 )
 
 /** Cuts a chunked body, or what there is of it, into its parts. */

@@ -3,7 +3,7 @@
  * and whether the connection lives on; also the message that was still being read, since its head has gone to a target by then.
  *
  * Every difference must be one of REASONS or it is a fault. There are three kinds of fault:
- *   accepts   we take a message, or the head of one, that llhttp refuses
+ *   accepts   we take a message, or the head of one, that llhttp refuses, or that both should refuse by the table
  *   framing   both take it and understand it differently
  *   refuses   we refuse what llhttp takes, for no reason that is listed
  * and a fourth that needs no llhttp: `cut`, when our own reading depends on how the bytes arrive.
@@ -13,7 +13,7 @@
  */
 import { answersHead, type Message, type Reading, readRequests, readResponses } from '../dataplane/codec/reading.ts'
 import { LLHTTP_METHODS, type LlhttpReading, llhttpRequests, llhttpResponses } from './llhttp.ts'
-import { type Difference, type Reason, reasonOf } from './reasons.ts'
+import { type Difference, type Reason, reasonOf, refusalOf } from './reasons.ts'
 
 /** Bytes on one connection, and what the requests were that responses answer. */
 export interface Case {
@@ -138,6 +138,8 @@ class Comparison {
       if (theirs.upgrade && !messages[i].upgrade && this.#side === 'request') return this.#withoutUpgrade(i)
       const fault = difference(messages[i], theirs)
       if (fault !== '') return this.#fault(fault)
+      const refusal = refusalOf(this.#differenceAt(i, 'refuse'))
+      if (refusal !== null) return this.#fault(at('accepts', `what is to be refused: ${refusal.what}`))
       this.#verdict.messages.push(messages[i])
       const next = this.#afterMessage(i, theirs)
       if (next >= 0) return next
@@ -155,18 +157,22 @@ class Comparison {
     return 0
   }
 
-  /** Notes a listed difference; without one it is a fault. */
-  #explain(kind: Reason['kind'], i: number, fault: string): boolean {
+  #differenceAt(i: number, kind: Reason['kind']): Difference {
     const { messages, open } = this.#theirs
-    const difference: Difference = {
+    const ours = this.#ours.messages[i]
+    return {
       kind,
       side: this.#side,
       error: kind === 'refuse' ? this.#ours.verdict : '',
-      text: this.bytes.slice(this.#endOf(i)),
-      ours: this.#ours.messages[i] ?? this.#ours.open,
+      text: this.bytes.slice(this.#endOf(i), ours?.end),
+      ours: ours ?? this.#ours.open,
       theirs: messages[i] ?? open,
     }
-    const reason = reasonOf(difference)
+  }
+
+  /** Notes a listed difference; without one it is a fault. */
+  #explain(kind: Reason['kind'], i: number, fault: string): boolean {
+    const reason = reasonOf(this.#differenceAt(i, kind))
     if (reason === null) this.#fault(fault)
     else this.#verdict.reasons.push(reason)
     return reason !== null

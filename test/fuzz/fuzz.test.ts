@@ -83,6 +83,7 @@ describe('a codec is found out that', () => {
     ['takes DEL in a value', VALUE, '\x7f', 1, 'accepts'],
     ['takes bytes above ASCII in a target', TARGET, '\x80', 1, 'accepts'],
     ['takes a tab in a target', TARGET, '\t', 1, 'accepts'],
+    ['takes a fragment, as llhttp does', TARGET, '#', 1, 'accepts'],
     ['takes a sign in a chunk size', HEX, '+', 1, 'accepts'],
     ['takes a space in a chunk size', HEX, ' ', 1, 'accepts'],
     ['takes the digit 5 of a chunk size for 4', HEX, '5', 5, ''],

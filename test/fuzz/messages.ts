@@ -85,7 +85,7 @@ const target = (from: Source, method: string) =>
   method === 'OPTIONS' && from.random.oneIn(3)
     ? '*'
     : from.random.oneIn(300)
-      ? `/${'a'.repeat(from.random.oneIn(8) ? 17_000 : 3_000)}`
+      ? `/${'a'.repeat(from.random.oneIn(8) ? from.random.between(8_000, 8_300) : 3_000)}`
       : part(from, TARGETS, WRONG_TARGETS)
 
 /** Fields that must be there, in any order among others. */

@@ -106,7 +106,8 @@ function value(from: Source): string {
   const { random } = from
   if (random.oneIn(8)) return letters(random, VALUE_LETTERS, random.between(0, 24))
   // Rarely more than the read of a socket, or than any head may have.
-  if (random.oneIn(256)) return 'v'.repeat(random.oneIn(16) ? 17_000 : random.between(100, 2_000))
+  if (random.oneIn(256))
+    return 'v'.repeat(random.oneIn(16) ? random.pick([8_100, 9_000, 17_000]) : random.between(100, 2_000))
   return part(from, VALUES, WRONG_VALUES)
 }
 

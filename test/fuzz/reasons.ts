@@ -5,12 +5,13 @@
  *   accept   we take it, or read on, where llhttp refuses or stops; there is no other such case
  *
  * A reason looks at the bytes and at llhttp's reading, never at how our codec came to its verdict (but for the error code,
- * which must be the right one): so a codec that refuses too much finds no excuse here. The table is printed by `npm run fuzz`,
- * and reasons.test.ts proves each row by its example.
+ * which must be the right one): so a codec that refuses too much finds no excuse here. And the other way round: what a row
+ * says that we refuse must never be among what both took. The table is printed by `npm run fuzz`, and reasons.test.ts proves
+ * each row by its example.
  */
 import { isIPv6 } from 'node:net'
 import { FIELDS_MAX, HEAD_BYTES_MAX, type Message } from '../dataplane/codec/reading.ts'
-import { brokenChunking, type Chunking, chunkingOf } from './chunking.ts'
+import { brokenChunking, chunkingOf } from './chunking.ts'
 import { LLHTTP_METHODS } from './llhttp.ts'
 
 /** A difference to be explained. */
@@ -37,6 +38,8 @@ export interface Reason {
   readonly because: string
   /** Our error codes for it. */
   readonly errors: readonly string[]
+  /** It is a limit, which `applies` knows only about. */
+  readonly isLimit?: true
   /** Bytes that show it. */
   readonly example: string
   applies(difference: Difference): boolean
@@ -56,11 +59,8 @@ const fieldCount = (text: string) =>
     .split('\r\n')
     .filter((line) => line !== '').length - 1
 const connection = (message: Message | null) => values(message, 'connection').join(',')
-const lists = (list: string, token: string) =>
-  list
-    .toLowerCase()
-    .split(',')
-    .some((part) => part.trim() === token)
+/** Whether a list has this token, with nothing but SP and HTAB around it (`trim` would also take U+00A0). */
+const lists = (list: string, token: string) => new RegExp(`(?:^|,)[ \\t]*${token}[ \\t]*(?:,|$)`, 'i').test(list)
 
 /** RFC 3986 3.2.2 without `%` and `,`, which no host name has: readers disagree on them. */
 function isAuthority(text: string): boolean {
@@ -70,7 +70,9 @@ function isAuthority(text: string): boolean {
 }
 
 const authorityOf = (target: string) => /^https?:\/\/([^/?]*)/i.exec(target)?.[1] ?? null
-const chunks = (text: string): Chunking => chunkingOf(text.slice(headOf(text).length))
+/** What is wrong with the chunks of a message that has such. */
+const chunkFault = ({ text, theirs }: Difference) =>
+  codings(theirs).length === 0 ? '' : brokenChunking(chunkingOf(text.slice(headOf(text).length)))
 const codings = (message: Message | null) => values(message, 'transfer-encoding')
 const lengths = (message: Message | null) => values(message, 'content-length')
 
@@ -185,6 +187,7 @@ const HEADS: readonly Reason[] = [
     source: 'RFC 9112 3',
     because: 'a limit (414)',
     errors: ['uri_too_long'],
+    isLimit: true,
     example: get(`GET /${'a'.repeat(HEAD_BYTES_MAX)} HTTP/1.1`),
     applies: ({ text }) => lineOf(text).length > HEAD_BYTES_MAX - 16,
   },
@@ -195,6 +198,7 @@ const HEADS: readonly Reason[] = [
     source: 'RFC 9110 5.4',
     because: 'limits (431, 502)',
     errors: ['head_too_large', 'bad_response'],
+    isLimit: true,
     example: get('GET / HTTP/1.1', `X-A: ${'b'.repeat(HEAD_BYTES_MAX)}`),
     applies: ({ text, theirs }) =>
       headOf(text).length > HEAD_BYTES_MAX || fieldCount(text) > FIELDS_MAX || connection(theirs).length > 1_024,
@@ -209,7 +213,10 @@ const HEADS: readonly Reason[] = [
     example: 'GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n',
     applies: ({ text, theirs }) => {
       const hosts = values(theirs, 'host')
-      return hosts.length === 0 ? versionOf(text) === 'HTTP/1.1' : hosts.length > 1 || !isAuthority(hosts[0])
+      if (hosts.length === 0) return versionOf(text) === 'HTTP/1.1'
+      // An empty one is well-formed, and absolute-form takes its place.
+      const isReplaced = hosts[0] === '' && authorityOf(targetOf(text)) !== null
+      return hosts.length > 1 || (!isReplaced && !isAuthority(hosts[0]))
     },
   },
   {
@@ -230,10 +237,11 @@ const HEADS: readonly Reason[] = [
     because: 'a tunnel that begins with a body is how requests are smuggled through it',
     errors: ['bad_request'],
     example: `${get('POST / HTTP/1.1', 'Connection: upgrade', 'Upgrade: websocket', 'Content-Length: 1')}x`,
-    applies: ({ theirs }) => {
+    applies: ({ text, theirs }) => {
       const upgrade = values(theirs, 'upgrade').join(',')
+      const isAsked = upgrade !== '' && versionOf(text) === 'HTTP/1.1' && lists(connection(theirs), 'upgrade')
       const hasBody = codings(theirs).length > 0 || lengths(theirs).some((length) => Number(length) > 0)
-      return lists(connection(theirs), 'upgrade') && (hasBody || /[^\w!#$%&'*+.^`|~,/ \t-]/.test(upgrade))
+      return isAsked && !/h2c/i.test(upgrade) && (hasBody || /[^\w!#$%&'*+.^`|~,/ \t-]/.test(upgrade))
     },
   },
 ]
@@ -300,7 +308,7 @@ const BODIES: readonly Reason[] = [
     because: 'we count to 2^53',
     errors: ['bad_body'],
     example: chunked('00000000000000\r\n\r\n'),
-    applies: ({ text }) => brokenChunking(chunks(text)) === 'size',
+    applies: (difference) => chunkFault(difference) === 'size',
   },
   {
     kind: 'refuse',
@@ -310,7 +318,7 @@ const BODIES: readonly Reason[] = [
     because: 'extensions are where chunked readers disagree most',
     errors: ['bad_body'],
     example: chunked('1;a=\r\nx\r\n0\r\n\r\n'),
-    applies: ({ text }) => brokenChunking(chunks(text)) === 'extension',
+    applies: (difference) => chunkFault(difference) === 'extension',
   },
   {
     kind: 'refuse',
@@ -319,8 +327,9 @@ const BODIES: readonly Reason[] = [
     source: 'RFC 9112 7.1.1, 7.1.2',
     because: 'limits against floods',
     errors: ['bad_body'],
+    isLimit: true,
     example: chunked(`0\r\nX-A: ${'b'.repeat(16_384)}\r\n\r\n`),
-    applies: ({ text }) => brokenChunking(chunks(text)) === 'flood',
+    applies: (difference) => chunkFault(difference) === 'flood',
   },
   {
     kind: 'refuse',
@@ -330,7 +339,7 @@ const BODIES: readonly Reason[] = [
     because: 'whoever merges them into the head would be deceived',
     errors: ['bad_body'],
     example: chunked('0\r\nHost: b\r\n\r\n'),
-    applies: ({ text }) => brokenChunking(chunks(text)) === 'trailer',
+    applies: (difference) => chunkFault(difference) === 'trailer',
   },
 ]
 
@@ -462,6 +471,15 @@ export const REASONS: readonly Reason[] = [
   ...FRAMING,
   ...BODIES,
 ]
+
+/** The row by which a message that both took should have been refused, or null: then both are too lax. */
+export function refusalOf(taken: Difference): Reason | null {
+  for (const reason of REASONS) {
+    if (reason.kind !== 'refuse' || (reason.side !== 'both' && reason.side !== taken.side)) continue
+    if (reason.isLimit !== true && reason.applies(taken)) return reason
+  }
+  return null
+}
 
 /** The row that explains a difference, or null. */
 export function reasonOf(difference: Difference): Reason | null {
