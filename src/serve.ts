@@ -8,7 +8,6 @@
  */
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import type { Logger } from 'pino'
 import { type Explain, explanationOf, requestView } from './admin/explain.ts'
@@ -36,12 +35,14 @@ import { openAccessLog, openLog } from './log.ts'
 import { createExposition } from './metrics/exposition.ts'
 import { allocateSharedMemory, CELL, FIELD, type SharedMemory, sumField } from './metrics/layout.ts'
 import { createTrafficWindow } from './metrics/window.ts'
+import { workerCount, workerHeapMb } from './sizing.ts'
 import { openStore } from './store/open.ts'
 import type { Store } from './store/store.ts'
 import { applyDelta, emptyTable } from './table/build.ts'
 import { decide } from './table/decide.ts'
 import type { Draw, Table } from './table/types.ts'
 import { VERSION } from './version.ts'
+import { createWorkerNews } from './worker-news.ts'
 import { Workers, type WorkersOptions } from './workers.ts'
 
 export interface ServeOptions {
@@ -136,15 +137,17 @@ async function startCore(options: ServeOptions, log: Logger, endings: Endings): 
   const store = await openStore(storeUrl(spec.store, options.stateDirectory ?? directory))
   endings.add(() => store.close())
   const cookieKeys = await cookieKeysOf(store)
-  let tellLost = (index: number, reason: string) => log.error({ worker: index }, reason)
+  const start = workerStart(options, cookieKeys)
+  let tell: RunningControl['publish'] = () => {}
   const workers = new Workers({
     count: memory.workers,
     memory,
     clock: systemClock,
     listeners: spec.listeners.map((listener) => planListener(listener, directory)),
-    start: workerStart(options, memory.workers, cookieKeys),
+    heapMb: workerHeapMb(start.limits, memory.workers),
+    start,
     onLog: openAccessLog(log),
-    onLost: (index, reason) => tellLost(index, reason),
+    ...createWorkerNews(log, (event) => tell(event)),
   })
   let table = emptyTable()
   let next = table
@@ -167,19 +170,17 @@ async function startCore(options: ServeOptions, log: Logger, endings: Endings): 
   endings.add(() => control.close())
   const file = createFile({ control, store })
   await file.apply(spec.services, { actor: 'file' })
-  tellLost = (index, reason) => {
-    log.error({ worker: index }, reason)
-    control.publish({ type: 'worker', service: null, message: `worker ${index} ${reason}`, data: { worker: index } })
-  }
+  tell = control.publish.bind(control)
   await workers.start()
   endings.add(() => workers.drain(0))
   return { memory, store, cookieKeys, workers, control, file, table: () => table }
 }
 
-function workerStart(options: ServeOptions, count: number, cookieKeys: readonly string[]): WorkersOptions['start'] {
+function workerStart(options: ServeOptions, cookieKeys: readonly string[]): WorkersOptions['start'] {
   const { spec } = options
   return {
-    reusePort: count > 1,
+    // Also for a single worker, whose successor may have to start while it still closes its connections.
+    reusePort: process.platform === 'linux',
     limits: withinDescriptors(planLimits(spec.limits), descriptorsMax()),
     timeouts: planTimeouts(spec.timeouts),
     trustedProxies: spec.trustedProxies.map(networkOf),
@@ -251,12 +252,6 @@ function peekingDraw(cells: Int32Array): Draw {
     random: Math.random,
     visitorId: () => randomBytes(10).toString('hex'),
   }
-}
-
-function workerCount(spec: Spec): number {
-  // Elsewhere several sockets cannot share an address, or do not share its connections evenly.
-  if (process.platform !== 'linux') return 1
-  return spec.workers === 'auto' ? availableParallelism() : spec.workers
 }
 
 const storeUrl = (url: string, directory: string): string =>

@@ -1,60 +1,88 @@
 /**
  * The worker threads as the control plane sees them: started, told of each new table, replaced when they fail.
  *
- *   starting ──listening──► serving ──exit, no heartbeat, or no ack──► gone ──► a new one starts in its place
+ *   starting ──listening──► serving ──exit, watchdog, or no ack──► gone ──at once, or after a pause──► a new one starts
  *
- * `commit` is the second half of every change: each worker prepares the table and acknowledges, then one atomic store makes
- * it the table of all. A worker that does not acknowledge in time is replaced rather than waited for: the new one starts
- * with the new table, so when `commit` resolves, no living worker decides by the old one. It never rejects.
+ * - `commit` is the second half of every change: each worker prepares the table and acknowledges, then one atomic store makes
+ *   it the table of all. A worker that does not acknowledge in time is replaced rather than waited for: the new one starts
+ *   with the new table, so when `commit` resolves, no living worker decides by the old one. It never rejects.
+ * - A worker is gone when it has exited; or a moment after it was told to end, since from then on it runs no JavaScript, though
+ *   it may still be busy closing thousands of connections. Its gauges are cleared then, before its successor writes any.
+ * - A worker that is lost is replaced at once. One that is lost again and again waits longer each time, so that a fault
+ *   at the start does not keep the machine busy; every second of life makes up for one loss.
  */
+import { inspect } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import type { Clock } from './clock.ts'
 import type { FromWorker, ListenerPlan, ToWorker, WorkerStart } from './dataplane/messages.ts'
-import {
-  ADDRESS_CELLS,
-  CELL,
-  GAUGES,
-  laneOffset,
-  type SharedMemory,
-  SLOTS,
-  WORKER_FIELD,
-  WORKER_FIELDS,
-} from './metrics/layout.ts'
+import { type LossReason, lossField } from './metrics/counters.ts'
+import { CELL, clearGauges, type SharedMemory, WORKER_FIELDS } from './metrics/layout.ts'
+import { mergeDelta } from './table/build.ts'
 import type { TableDelta } from './table/types.ts'
+import { CHECK_MS, pulseOf, VERDICTS, Watchdog } from './watchdog.ts'
 
 /** A worker that has not prepared a table within this time is replaced. */
 const ACK_MS = 2_000
-/** A worker whose sweep has not run for this time is stuck, and replaced. */
-const HEARTBEAT_MS = 3_000
-const HEARTBEAT_CHECK_MS = 250
 /** Time for a worker to open its listeners. */
 const START_MS = 15_000
-/** Pause before a worker that failed soon after its start is started again. */
-const RESTART_MS = 1_000
+/**
+ * Young part of a worker's heap in MiB. At the limit one collection moves all of it to the old part, for which Node leaves
+ * 16 MiB of room: with V8's own size (96) every fifth worker that ran out of heap took the process along, with this none.
+ */
+const YOUNG_MB = 24
+/** Time for a worker to exit once it was told to; then its successor starts beside it. */
+const EXIT_MS = 250
+/** Pause before the third start in a row; it doubles from one to the next. The second has none. */
+const PAUSE_MS = 100
+const PAUSE_MS_MAX = 5_000
+/** Life that makes up for one loss. */
+const FORGIVEN_MS = 1_000
+
+/** How a worker was lost. */
+export interface Loss {
+  readonly reason: LossReason
+  /** What a person should know, as the rest of a sentence about the worker. */
+  readonly message: string
+  /** Time until a new one is started. */
+  readonly pauseMs: number
+}
 
 export interface WorkersOptions {
   readonly count: number
   readonly memory: SharedMemory
   readonly clock: Clock
+  /** JavaScript heap of one worker in MiB: one that needs more is ended and replaced, and the process lives on. */
+  readonly heapMb: number
   /** Everything a worker is started with, but what differs between them. */
   readonly start: Omit<WorkerStart, 'index' | 'isFirst' | 'memory' | 'delta' | 'listeners'>
   readonly listeners: readonly ListenerPlan[]
   /** Called with batches of access log lines. */
   readonly onLog: (lines: string) => void
-  /** Called when a worker was lost, with the reason, for the log and the events. */
-  readonly onLost: (index: number, reason: string) => void
+  /** Called when a worker was lost. */
+  readonly onLost: (index: number, loss: Loss) => void
+  /** Called when another serves in its place, with the time from the loss. */
+  readonly onReplaced: (index: number, afterMs: number) => void
 }
 
 interface Seat {
   readonly index: number
-  worker: Worker
+  readonly worker: Worker
+  readonly watchdog: Watchdog
+  readonly startedMs: number
+  /** Losses of this index that are not made up for. */
+  readonly losses: number
+  /** When its predecessor was lost; null for the first. */
+  readonly lostMs: number | null
   listening: boolean
   /** Epoch that it has prepared or started with. */
   epoch: number
-  startedMs: number
-  beat: number
-  beatAtMs: number
+  /** It has finished what was under way, or is gone. */
   drained: boolean
+  gone: boolean
+  /** Why it has failed or was ended. */
+  blame: Pick<Loss, 'reason' | 'message'> | null
+  /** Resolves once it is gone, when it was told to end. */
+  ending: Promise<void> | null
 }
 
 export class Workers {
@@ -66,7 +94,7 @@ export class Workers {
   /** Why a worker could not open its listeners. */
   #fault: (Error & { code: string }) | null = null
   #wake: (() => void)[] = []
-  #stopHeartbeat: (() => void) | null = null
+  #stopChecks: (() => void) | null = null
 
   constructor(options: WorkersOptions) {
     this.#options = options
@@ -86,11 +114,11 @@ export class Workers {
   async start(): Promise<void> {
     // The first one finds out what port 0 became, so it goes ahead.
     for (let index = 0; index < this.#options.count; index++) {
-      this.#seats.push(this.#spawn(index))
+      this.#seats.push(this.#spawn(index, 0, null))
       if (index === 0) await this.#untilListening(this.#seats[0])
     }
     await Promise.all(this.#seats.map((seat) => this.#untilListening(seat)))
-    this.#stopHeartbeat = this.#options.clock.every(HEARTBEAT_CHECK_MS, () => this.#checkHeartbeats())
+    this.#stopChecks = this.#options.clock.every(CHECK_MS, () => this.#check())
   }
 
   /** Makes a table the one that every worker decides by. */
@@ -101,7 +129,8 @@ export class Workers {
     const isDone = (seat: Seat) => seat.drained || seat.epoch >= delta.epoch
     const late = await this.#until(ACK_MS, () => this.#seats.every(isDone))
     if (late) {
-      for (const seat of this.#seats) if (!isDone(seat)) await this.#replace(seat, 'did not prepare the table in time')
+      const behind = this.#seats.filter((seat) => !isDone(seat))
+      await Promise.all(behind.map((seat) => this.#end(seat, 'table', 'has not prepared a table in time')))
     }
     Atomics.store(this.#options.memory.cells, CELL.epoch, delta.epoch)
   }
@@ -109,9 +138,9 @@ export class Workers {
   /** Lets every worker finish what is under way, for at most `deadlineMs`, and ends them. */
   async drain(deadlineMs: number): Promise<void> {
     this.#ended = true
-    this.#stopHeartbeat?.()
     for (const seat of this.#seats) this.#tell(seat, { type: 'drain', deadlineMs })
     await this.#until(deadlineMs + 1_000, () => this.#seats.every((seat) => seat.drained))
+    this.#stopChecks?.()
     await Promise.all(this.#seats.map((seat) => seat.worker.terminate()))
   }
 
@@ -119,39 +148,47 @@ export class Workers {
     seat.worker.postMessage(message)
   }
 
-  #spawn(index: number): Seat {
+  #spawn(index: number, losses: number, lostMs: number | null): Seat {
     const options = this.#options
+    const { memory } = options
     const listeners = options.listeners.map((plan, i) =>
       this.#ports === null ? plan : { ...plan, port: this.#ports[i] },
     )
-    const { memory } = options
     const isFirst = this.#ports === null
     const start: WorkerStart = { ...options.start, index, isFirst, memory, delta: this.#full, listeners }
     // From source we are a .ts file, from the package a .js file; so is the worker.
     const entry = new URL('./dataplane/worker' + (import.meta.url.endsWith('.ts') ? '.ts' : '.js'), import.meta.url)
-    const worker = new Worker(entry, { workerData: start, name: 'turnout-' + index })
-    const nowMs = options.clock.monotonicMs()
+    const resourceLimits = { maxOldGenerationSizeMb: options.heapMb, maxYoungGenerationSizeMb: YOUNG_MB }
+    const worker = new Worker(entry, { workerData: start, name: 'turnout-' + index, resourceLimits })
     const seat: Seat = {
       index,
       worker,
+      watchdog: new Watchdog(pulseOf(worker, memory, index)),
+      startedMs: options.clock.monotonicMs(),
+      losses,
+      lostMs,
       listening: false,
       epoch: this.#full.epoch,
-      startedMs: nowMs,
-      beat: -1,
-      beatAtMs: nowMs,
       drained: false,
+      gone: false,
+      blame: null,
+      ending: null,
     }
     worker.on('message', (message: FromWorker) => this.#onMessage(seat, message))
-    worker.on('error', (error: Error) => options.onLost(index, 'failed: ' + (error.stack ?? error.message)))
-    worker.on('exit', () => this.#onExit(seat))
+    worker.on('error', (error: unknown) => {
+      seat.blame ??= blameOf(error)
+    })
+    worker.on('exit', (code) => {
+      seat.blame ??= { reason: 'crash', message: 'has exited with code ' + code }
+      this.#onGone(seat)
+    })
     return seat
   }
 
   #onMessage(seat: Seat, message: FromWorker): void {
     switch (message.type) {
       case 'listening':
-        seat.listening = true
-        this.#ports ??= message.ports
+        this.#onListening(seat, message.ports)
         break
       case 'prepared':
         seat.epoch = Math.max(seat.epoch, message.epoch)
@@ -164,64 +201,66 @@ export class Workers {
         Atomics.add(this.#options.memory.cells, CELL.logTaken + seat.index, message.lines.length)
         return
       case 'fault':
-        this.#options.onLost(seat.index, message.message)
         this.#fault ??= Object.assign(new Error(message.message), { code: message.code })
-        void seat.worker.terminate()
+        void this.#end(seat, 'start', 'cannot open its listeners: ' + message.message)
     }
     this.#wakeAll()
   }
 
-  #onExit(seat: Seat): void {
+  #onListening(seat: Seat, ports: readonly number[]): void {
+    if (seat.gone) return
+    seat.listening = true
+    this.#ports ??= ports
+    if (seat.lostMs === null || this.#ended) return
+    this.#options.onReplaced(seat.index, this.#options.clock.monotonicMs() - seat.lostMs)
+  }
+
+  /** Ends a worker; resolves when it is gone. */
+  #end(seat: Seat, reason: LossReason, message: string): Promise<void> {
+    seat.blame ??= { reason, message }
+    seat.ending ??= new Promise((resolve) => {
+      const cancel = this.#options.clock.after(EXIT_MS, () => {
+        this.#onGone(seat)
+        resolve()
+      })
+      void seat.worker.terminate().then(() => {
+        cancel()
+        resolve()
+      })
+    })
+    return seat.ending
+  }
+
+  #onGone(seat: Seat): void {
+    if (seat.gone) return
+    seat.gone = true
     seat.listening = false
     seat.drained = true
-    this.#clearGauges(seat.index)
+    clearGauges(this.#options.memory, seat.index)
     this.#wakeAll()
-    if (this.#ended || this.#seats[seat.index] !== seat) return
-    if (this.#ports === null) return
-    this.#options.onLost(seat.index, 'exited; a new one takes its place')
-    const soon = this.#options.clock.monotonicMs() - seat.startedMs < RESTART_MS
+    if (this.#ended || this.#ports === null) return
+    const { clock, memory, onLost } = this.#options
+    const lostMs = clock.monotonicMs()
+    const losses = Math.max(0, seat.losses - Math.floor((lostMs - seat.startedMs) / FORGIVEN_MS)) + 1
+    const pauseMs = losses === 1 ? 0 : Math.min(PAUSE_MS_MAX, PAUSE_MS * 2 ** (losses - 2))
+    const { reason, message } = seat.blame!
+    memory.lanes[seat.index * WORKER_FIELDS + lossField(reason)]++
+    onLost(seat.index, { reason, message, pauseMs })
     const restart = () => {
-      if (!this.#ended && this.#seats[seat.index] === seat) this.#seats[seat.index] = this.#spawn(seat.index)
+      if (!this.#ended) this.#seats[seat.index] = this.#spawn(seat.index, losses, lostMs)
     }
-    // A worker that cannot be reached has nothing to acknowledge until its successor starts with the newest table.
-    seat.epoch = Infinity
-    if (soon) this.#options.clock.after(RESTART_MS, restart)
-    else restart()
+    if (pauseMs === 0) restart()
+    else clock.after(pauseMs, restart)
   }
 
-  async #replace(seat: Seat, reason: string): Promise<void> {
-    this.#options.onLost(seat.index, reason)
-    await seat.worker.terminate()
-  }
-
-  /** Gauges of a dead worker would count what no longer exists. */
-  #clearGauges(index: number): void {
-    const { targets, lanes, addresses } = this.#options.memory
-    for (let slot = 0; slot < SLOTS; slot++) {
-      const at = laneOffset(index, slot)
-      for (let gauge = 0; gauge < GAUGES; gauge++) if (targets[at + gauge] !== 0) targets[at + gauge] = 0
-    }
-    lanes[index * WORKER_FIELDS + WORKER_FIELD.clientConnections] = 0
-    addresses.fill(0, index * ADDRESS_CELLS, (index + 1) * ADDRESS_CELLS)
-  }
-
-  #checkHeartbeats(): void {
+  #check(): void {
     const nowMs = this.#options.clock.monotonicMs()
     for (const seat of this.#seats) {
-      if (!seat.listening) {
-        if (nowMs - seat.startedMs <= START_MS) continue
-        seat.startedMs = nowMs
-        void this.#replace(seat, 'did not start in time')
-        continue
-      }
-      const beat = Atomics.load(this.#options.memory.cells, CELL.heartbeat + seat.index)
-      if (beat !== seat.beat) {
-        seat.beat = beat
-        seat.beatAtMs = nowMs
-      } else if (nowMs - seat.beatAtMs > HEARTBEAT_MS) {
-        seat.beatAtMs = nowMs
-        void this.#replace(seat, 'is stuck')
-      }
+      if (seat.drained || seat.ending !== null) continue
+      if (seat.listening) {
+        const verdict = seat.watchdog.check(nowMs)
+        if (verdict !== null) void this.#end(seat, verdict, VERDICTS[verdict])
+      } else if (nowMs - seat.startedMs > START_MS) void this.#end(seat, 'start', 'has not started in time')
     }
   }
 
@@ -230,7 +269,8 @@ export class Workers {
     if (seat.listening) return
     this.#ended = true
     await Promise.all(this.#seats.map(({ worker }) => worker.terminate()))
-    throw this.#fault ?? new Error(late ? 'a worker did not start in time' : 'a worker ended while it started')
+    const why = late ? 'has not started in time' : (seat.blame?.message ?? '')
+    throw this.#fault ?? new Error(`worker ${seat.index} ${why}`)
   }
 
   /** Waits until `done()` or for `limitMs`; true when it was too late. Looked at again at every message of a worker. */
@@ -252,12 +292,9 @@ export class Workers {
   }
 }
 
-/** The whole state after a delta, as a delta from nothing. */
-function mergeDelta(full: TableDelta, delta: TableDelta): TableDelta {
-  const services: Record<string, TableDelta['services'][string]> = Object.assign(Object.create(null), full.services)
-  for (const [name, service] of Object.entries(delta.services)) {
-    if (service === null) delete services[name]
-    else services[name] = { plan: { ...services[name]?.plan, ...service.plan }, status: service.status }
-  }
-  return { epoch: delta.epoch, revision: delta.revision, services: { ...services } }
+/** What an uncaught error of a worker says of it; anything can be thrown. */
+function blameOf(error: unknown): Seat['blame'] {
+  const isOutOfMemory = (error as { code?: unknown } | null)?.code === 'ERR_WORKER_OUT_OF_MEMORY'
+  if (isOutOfMemory) return { reason: 'memory', message: 'has run out of heap' }
+  return { reason: 'crash', message: 'has failed: ' + inspect(error) }
 }

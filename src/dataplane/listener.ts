@@ -14,6 +14,8 @@ import { KEEP_ALIVE } from './socket.ts'
 
 /** Connections that the kernel may hold until they are accepted. */
 const BACKLOG = 4_096
+/** CPU time that a handshake may take; a thousand that come at once are one long silence of the worker. */
+const HANDSHAKE_MS = 5
 
 /** Opens a listener; resolves with the server once it accepts. Rejects with the system's error (EADDRINUSE …). */
 export function openListener(plane: Plane, plan: ListenerPlan, reusePort: boolean): Promise<net.Server> {
@@ -46,12 +48,18 @@ function createHandshaker(plane: Plane, { cert, key }: { readonly cert: string; 
     },
     (socket) => {
       plane.tick()
+      plane.askPatience(-HANDSHAKE_MS)
       // From here on a client that ends its side still gets its answer.
       socket.allowHalfOpen = true
       new Client(plane, socket, true)
     },
   )
-  handshaker.on('tlsClientError', (_error: Error, socket: net.Socket) => socket.destroy())
+  handshaker.on('connection', () => plane.askPatience(HANDSHAKE_MS))
+  // Each connection has either this or the end of its handshake, once.
+  handshaker.on('tlsClientError', (_error: Error, socket: net.Socket) => {
+    plane.askPatience(-HANDSHAKE_MS)
+    socket.destroy()
+  })
   return handshaker
 }
 

@@ -45,6 +45,8 @@ const OWN_BUFFERS_MAX = 64
 export const SCRATCH_HEAD = 16_384
 /** Room behind the payload, for the end of a chunk, the last chunk and trailers. */
 const SCRATCH_TAIL = 24_576
+/** Patience that is asked for to build a table; `Workers.commit` waits no longer. */
+const PREPARE_MS = 2_000
 const ID_LENGTH = 32
 const ID_POOL_BYTES = 8_192
 
@@ -114,9 +116,10 @@ export class Plane {
     this.table = applyDelta(this.table, start.delta)
   }
 
-  /** Refreshes the time; called at every read and every sweep. */
+  /** Refreshes the time, and shows that the worker moves; called at every read, every sweep, and wherever much may come at once. */
   tick(): void {
     this.nowMs = systemClock.monotonicMs()
+    this.#memory.lanes[this.#lane + WORKER_FIELD.aliveMs] = this.nowMs
   }
 
   /** Wall time in ms, as exact as the last sweep: drains and ejections end by it. */
@@ -131,7 +134,15 @@ export class Plane {
 
   /** Builds the next table beside the present one; it is used once its epoch is committed. */
   prepare(delta: TableDelta): void {
+    // A large one takes a while, and whoever waits for it gives up by himself.
+    this.askPatience(PREPARE_MS)
     this.#prepared = applyDelta(this.currentTable(), delta)
+    this.askPatience(-PREPARE_MS)
+  }
+
+  /** Lets the watchdog expect that long a silence in addition, in ms; to be taken back by the same negative amount. */
+  askPatience(ms: number): void {
+    this.countLane(WORKER_FIELD.patienceMs, ms)
   }
 
   /** The committed table. Asked once a request. */

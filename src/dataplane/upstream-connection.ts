@@ -64,6 +64,7 @@ export class UpstreamConnection {
       return this.reads.next()
     })
     this.socket.once(tls ? 'secureConnect' : 'connect', () => {
+      plane.tick()
       plane.count(pool.target.slot, FIELD.connectsOpened)
       if (this.user === null) pool.giveBack(this)
       else this.user.onUpstreamConnected()
@@ -118,6 +119,7 @@ export class UpstreamConnection {
 
   /** Error or close from below. */
   #close(): void {
+    this.pool.plane.tick()
     const user = this.user
     this.user = null
     this.#leave()

@@ -7,7 +7,8 @@
 import type { Server } from 'node:net'
 import { parentPort, workerData } from 'node:worker_threads'
 import { systemClock } from '../clock.ts'
-import { CELL, WORKER_FIELD } from '../metrics/layout.ts'
+import { WORKER_FIELD } from '../metrics/layout.ts'
+import { endWhenFull, heapBytes } from './heap.ts'
 import { checkFree, openListener } from './listener.ts'
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts'
 import { Plane } from './plane.ts'
@@ -47,7 +48,6 @@ function sweep(): void {
   sweepDeadlines()
   plane.sweepPools()
   plane.log.sweep()
-  Atomics.add(start.memory.cells, CELL.heartbeat + start.index, 1)
   plane.setLane(WORKER_FIELD.heapBytes, heapBytes())
   plane.setLane(WORKER_FIELD.loopBusyMs, performance.eventLoopUtilization().active)
   if (plane.draining && plane.clients.size === 0) {
@@ -62,14 +62,6 @@ function sweepDeadlines(): void {
   if (sweepClients(plane.clients, plane.nowMs, drainUntilMs)) setImmediate(sweepDeadlines)
 }
 
-let heapAge = 0
-let heap = 0
-/** Heap of this worker, looked at once in a while: asking costs more than a sweep should. */
-function heapBytes(): number {
-  if (heapAge++ % 50 === 0) heap = process.memoryUsage().heapUsed
-  return heap
-}
-
 async function open(): Promise<void> {
   const ports: number[] = []
   if (start.isFirst && start.reusePort) for (const plan of start.listeners) await checkFree(plan)
@@ -82,5 +74,6 @@ async function open(): Promise<void> {
   send({ type: 'listening', ports })
 }
 
+endWhenFull()
 const stopSweep = systemClock.every(SWEEP_MS, sweep)
 open().catch((error: NodeJS.ErrnoException) => send({ type: 'fault', code: error.code ?? '', message: error.message }))

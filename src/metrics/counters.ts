@@ -1,5 +1,5 @@
 /**
- * Which error codes and caps the data plane counts, and where: one field for each in the lane of a worker.
+ * Which error codes and caps the data plane counts, why workers were lost, and where: one field for each in the lane of a worker.
  *
  * The order is the layout of shared memory within one process, never stored, so codes may be added anywhere; at most
  * `WORKER_FIELD.shed - WORKER_FIELD.rejected` (48) fit. An answer of our own is counted here by its code, unless a
@@ -36,6 +36,16 @@ export const REJECT_CODES: readonly ErrorCode[] = Object.freeze([
 const FIELD_BY_CODE: ReadonlyMap<ErrorCode, number> = new Map(
   REJECT_CODES.map((code, index) => [code, WORKER_FIELD.rejected + index]),
 )
+
+/** Why a worker was lost: an uncaught error or exit, its heap, an endless loop, silence, a table not prepared, a failed start. */
+export const LOSS_REASONS = Object.freeze(['crash', 'memory', 'loop', 'silent', 'table', 'start'] as const)
+
+export type LossReason = (typeof LOSS_REASONS)[number]
+
+/** Field of a worker lane that counts its losses of this kind. */
+export function lossField(reason: LossReason): number {
+  return WORKER_FIELD.lost + LOSS_REASONS.indexOf(reason)
+}
 
 /** Field of a worker lane that counts this code; a code that no worker answers with counts as `internal`. */
 export function rejectField(code: ErrorCode): number {

@@ -9,7 +9,8 @@
 import { collectDefaultMetrics, Histogram, type Metric, Registry } from 'prom-client'
 import type { Control } from '../change.ts'
 import type { Clock } from '../clock.ts'
-import { FAMILIES, type Family, readScrape, type Sample, type Scrape } from './families.ts'
+import { FAMILIES, readScrape } from './families.ts'
+import type { Family, Sample, Scrape } from './family.ts'
 import type { SharedMemory } from './layout.ts'
 
 const SWITCH_BUCKETS_S = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]

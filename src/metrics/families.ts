@@ -3,47 +3,16 @@
  *
  * Invariants: labels come from the spec (names, versions, target addresses), from fixed lists in the code, or are the index
  * of a worker; nothing that a client sends is ever a label, so the number of series is bounded by the spec. Only what is
- * really counted (layout.ts) is listed. Adding a metric is adding an entry here.
+ * really counted (layout.ts) is listed. Adding a metric is adding an entry here, or in worker-families.ts.
  *
  * The log-linear buckets are merged to the powers of two between 0.25 ms and 65.5 s: 20 lines for each histogram. A
  * duration of exactly a bound counts above it, which no clock can tell.
  */
 import type { Snapshot } from '../change.ts'
-import { REJECT_CODES, rejectField, SHED_REASONS, shedField } from './counters.ts'
-import { BUCKETS, bucketEndMs, FIELD, type SharedMemory, WORKER_FIELD, WORKER_FIELDS } from './layout.ts'
-import { authorityOf, type HistogramField, readTally, type Tally } from './summary.ts'
-
-/** One line of the exposition; `name` when it is not the name of the family (`…_bucket`). */
-export interface Sample {
-  readonly value: number
-  readonly labels?: Readonly<Record<string, string>>
-  /** Labels that many samples have in common. */
-  readonly sharedLabels?: Readonly<Record<string, string>>
-  readonly metricName?: string
-}
-
-export interface ScrapedTarget {
-  readonly labels: Readonly<Record<'service' | 'pool' | 'version' | 'target', string>>
-  readonly tally: Tally
-  readonly poolAdmin: string
-  readonly admin: string
-  readonly health: string
-  readonly ejected: boolean
-}
-
-/** Everything that one scrape reads, read once. */
-export interface Scrape {
-  readonly snapshot: Snapshot
-  readonly memory: SharedMemory
-  readonly targets: readonly ScrapedTarget[]
-}
-
-export interface Family {
-  readonly name: string
-  readonly help: string
-  readonly type: 'counter' | 'gauge' | 'histogram'
-  read(scrape: Scrape): Sample[]
-}
+import type { Family, Sample, Scrape, ScrapedTarget } from './family.ts'
+import { BUCKETS, bucketEndMs, FIELD, type SharedMemory } from './layout.ts'
+import { authorityOf, type HistogramField, readTally } from './summary.ts'
+import { WORKER_FAMILIES } from './worker-families.ts'
 
 /** Reads the counters and states of every target in the table. */
 export function readScrape(snapshot: Snapshot, memory: SharedMemory, nowMs: number): Scrape {
@@ -114,22 +83,6 @@ function histogram(name: string, help: string, field: HistogramField, sumField: 
   return { name, type: 'histogram', help, read }
 }
 
-/** A family with one series for each worker; `scale` turns the unit of the field into that of the name. */
-function perWorker(name: string, type: 'counter' | 'gauge', help: string, field: number, scale = 1): Family {
-  const read = ({ memory }: Scrape): Sample[] =>
-    Array.from({ length: memory.workers }, (_, worker) => ({
-      value: memory.lanes[worker * WORKER_FIELDS + field] * scale,
-      labels: { worker: String(worker) },
-    }))
-  return { name, type, help, read }
-}
-
-function sumLanes(memory: SharedMemory, field: number): number {
-  let sum = 0
-  for (let worker = 0; worker < memory.workers; worker++) sum += memory.lanes[worker * WORKER_FIELDS + field]
-  return sum
-}
-
 const ADMIN_STATES = ['ready', 'drain', 'standby', 'maint']
 const AXES: readonly [axis: string, states: readonly string[], of: (target: ScrapedTarget) => string][] = [
   ['admin', ADMIN_STATES, (target) => target.admin],
@@ -165,21 +118,6 @@ const splitWeight: Family = {
         labels: { service, pool, version },
       })),
     ),
-}
-
-const rejected: Family = {
-  name: 'turnout_rejected_total',
-  type: 'counter',
-  help: 'Requests, or connections, that Turnout refused, by error code; what a target failed is counted there.',
-  read: ({ memory }) => REJECT_CODES.map((code) => ({ value: sumLanes(memory, rejectField(code)), labels: { code } })),
-}
-
-const shed: Family = {
-  name: 'turnout_shed_total',
-  type: 'counter',
-  help: 'Requests and connections that a cap refused or ended, by cap.',
-  read: ({ memory }) =>
-    SHED_REASONS.map((reason) => ({ value: sumLanes(memory, shedField(reason)), labels: { reason } })),
 }
 
 const CODE_CLASSES = {
@@ -259,34 +197,5 @@ export const FAMILIES: readonly Family[] = [
     help: 'Revision of the spec in the store.',
     read: ({ snapshot }) => [{ value: snapshot.revision }],
   },
-  rejected,
-  shed,
-  perWorker('turnout_client_connections', 'gauge', 'Open client connections.', WORKER_FIELD.clientConnections),
-  perWorker(
-    'turnout_accepted_connections_total',
-    'counter',
-    'Client connections accepted, those that a cap refused left out.',
-    WORKER_FIELD.acceptedConnections,
-  ),
-  perWorker('turnout_accept_errors_total', 'counter', 'Errors while accepting clients.', WORKER_FIELD.acceptErrors),
-  perWorker(
-    'turnout_worker_requests_total',
-    'counter',
-    'Requests read, whatever became of them.',
-    WORKER_FIELD.requests,
-  ),
-  perWorker(
-    'turnout_log_dropped_total',
-    'counter',
-    'Access log lines dropped because the reader was slow.',
-    WORKER_FIELD.logDropped,
-  ),
-  perWorker(
-    'turnout_worker_busy_seconds_total',
-    'counter',
-    'Time in which the event loop was busy.',
-    WORKER_FIELD.loopBusyMs,
-    0.001,
-  ),
-  perWorker('turnout_worker_heap_bytes', 'gauge', 'JavaScript heap in use.', WORKER_FIELD.heapBytes),
+  ...WORKER_FAMILIES,
 ]

@@ -5,7 +5,7 @@
  * `(w * SLOTS + t) * FIELDS + f`. A worker writes only its own lane, so no lock is needed and doubles are exact to 2^53;
  * aligned 64-bit loads are whole on every platform Node runs on. Control reads sums over the lanes. Untouched pages cost no
  * memory, so the slots are plenty and fixed. A lane's gauges are zeroed by control when its worker has died.
- * Cells that need order between threads (the epoch, the picker's counters, heartbeats) are Int32 and go through Atomics.
+ * Cells that need order between threads (the epoch, the picker's counters) are Int32 and go through Atomics.
  */
 
 /** Targets that can be counted at the same time. */
@@ -66,8 +66,14 @@ export const WORKER_FIELD = Object.freeze({
   rejected: 8,
   /** One for each cap, in the order of `SHED_REASONS` (metrics/counters.ts). */
   shed: 56,
+  /** When the worker was last seen to move, by its own clock: written at every read and every sweep. */
+  aliveMs: 64,
+  /** How long it may be silent beyond the limits of the watchdog, for what it does just now. */
+  patienceMs: 65,
+  /** One for each of `LOSS_REASONS` (metrics/counters.ts), written by the main thread when it has lost the worker. */
+  lost: 66,
 })
-export const WORKER_FIELDS = 64
+export const WORKER_FIELDS = 72
 
 /** Cells that count the connections of client addresses: addresses of the same hash share one (dataplane/admission.ts). */
 export const ADDRESS_CELLS = 65_536
@@ -91,8 +97,8 @@ export function bucketEndMs(index: number): number {
   return 2 ** octave * (1 + (((index - 1) % BUCKETS_PER_OCTAVE) + 1) / BUCKETS_PER_OCTAVE)
 }
 
-/** Cells of the shared Int32Array; heartbeats and taken log characters (they wrap) are per worker, of which there are 64 at most. */
-export const CELL = Object.freeze({ epoch: 0, heartbeat: 8, logTaken: 72, picker: 136 })
+/** Cells of the shared Int32Array; taken log characters (they wrap) are per worker, of which there are 64 at most. */
+export const CELL = Object.freeze({ epoch: 0, logTaken: 8, picker: 72 })
 export const CELLS = CELL.picker + SERVICE_SLOTS
 
 /** The shared memory of one process: given to every worker at start. */
@@ -119,6 +125,17 @@ export function allocateSharedMemory(workers: number): SharedMemory {
 /** Offset of the first field of a target in the lane of a worker. */
 export function laneOffset(worker: number, slot: number): number {
   return (worker * SLOTS + slot) * FIELDS
+}
+
+/** Sets the gauges of a worker that is no more to zero: they would count what no longer exists. Its counters stay. */
+export function clearGauges({ targets, lanes, addresses }: SharedMemory, worker: number): void {
+  for (let slot = 0; slot < SLOTS; slot++) {
+    const at = laneOffset(worker, slot)
+    for (let gauge = 0; gauge < GAUGES; gauge++) if (targets[at + gauge] !== 0) targets[at + gauge] = 0
+  }
+  lanes[worker * WORKER_FIELDS + WORKER_FIELD.clientConnections] = 0
+  lanes[worker * WORKER_FIELDS + WORKER_FIELD.patienceMs] = 0
+  addresses.fill(0, worker * ADDRESS_CELLS, (worker + 1) * ADDRESS_CELLS)
 }
 
 /** Sum of one field of a target over the lanes of all workers. */

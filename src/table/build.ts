@@ -226,3 +226,13 @@ function ownValue<T>(record: Readonly<Record<string, T>>, key: string): T | unde
 function assert(condition: boolean, message: string): asserts condition {
   if (!condition) throw new Error(message)
 }
+
+/** The whole state after a delta, as a delta from nothing. */
+export function mergeDelta(full: TableDelta, delta: TableDelta): TableDelta {
+  const services: Record<string, TableDelta['services'][string]> = Object.assign(Object.create(null), full.services)
+  for (const [name, service] of Object.entries(delta.services)) {
+    if (service === null) delete services[name]
+    else services[name] = { plan: { ...services[name]?.plan, ...service.plan }, status: service.status }
+  }
+  return { epoch: delta.epoch, revision: delta.revision, services: { ...services } }
+}

@@ -4,14 +4,9 @@
  */
 import { expect, test } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
-import { parseSpec } from '../../src/config/load.ts'
-import { planLimits, planService, planTimeouts } from '../../src/config/plan.ts'
-import { allocateSharedMemory } from '../../src/metrics/layout.ts'
-import type { ServicePlan, TableDelta } from '../../src/table/types.ts'
-import { Workers } from '../../src/workers.ts'
 import { metric, targetStatus } from '../helpers/admin.ts'
 import { type Line, openLine } from '../helpers/load.ts'
-import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
+import { call, service, startProcess, startProxy, type Proxy as TestProxy, temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { startNamed, startUpstream } from '../helpers/upstream.ts'
 import { followWorkers } from '../helpers/worker-inspector.ts'
@@ -32,6 +27,9 @@ async function linesByWorker(proxy: TestProxy, each: number): Promise<[Line[], L
   return lines
 }
 
+/** Workers that were lost and replaced, by a part of the labels. */
+const restarts = (proxy: TestProxy, labels = ''): Promise<number> =>
+  metric(proxy, 'turnout_worker_restarts_total', labels)
 const isReady = async (proxy: TestProxy): Promise<boolean> => (await fetch(proxy.admin + '/readyz')).ok
 const lossEvents = async (proxy: TestProxy): Promise<string> => {
   const abort = new AbortController()
@@ -107,6 +105,8 @@ test('a worker that fails again and again is started again each time', async () 
   const lines = (await linesByWorker(proxy, 1)).flat()
   for (const line of lines) line.close()
   expect(await lossEvents(proxy)).toContain('broken 1')
+  expect(await restarts(proxy, 'worker="1",reason="crash"')).toBe(3)
+  expect(await restarts(proxy)).toBe(3)
 })
 
 test('a worker that jams holds up a change only until it is replaced, and nobody is served by it afterwards', async () => {
@@ -139,61 +139,63 @@ test('a worker that jams holds up a change only until it is replaced, and nobody
   for (const line of free) line.close()
 })
 
-test('a worker that jams is replaced even when nothing is changed', async () => {
+test('a worker that jams is replaced even when nothing is changed, and the connections of the other never notice', async () => {
   const threads = followWorkers()
   const blue = await startNamed('blue')
   const proxy = await startProxy({ workers: 2, services: { shop: service({ blue: [blue.url] }) } })
-  const [jammed] = await linesByWorker(proxy, 1)
+  const [jammed, free] = await linesByWorker(proxy, 4)
+  let over = false
+  const served = free.map(async (line) => {
+    let count = 0
+    for (; !over; count++) expect(await line.ask({ method: 'GET' })).toMatchObject({ status: 200, body: 'blue' })
+    return count
+  })
   threads.run(0, JAM)
   expect(await jammed[0].ask({ method: 'GET' })).toBe(null)
   await until('it is replaced', async () => threads.seen(0) === 2 && (await isReady(proxy)))
+  over = true
+  for (const count of await Promise.all(served)) expect(count).toBeGreaterThan(0)
+  for (const line of [...free, ...(await linesByWorker(proxy, 1)).flat()]) {
+    expect(await line.ask({ method: 'GET' })).toMatchObject({ status: 200 })
+    line.close()
+  }
+  expect(await restarts(proxy)).toBe(1)
+  expect(await restarts(proxy, 'worker="0",reason="loop"')).toBe(1)
 })
 
-test('a table that a worker cannot build ends the worker, not the commits: the next good one is served', async () => {
-  const blue = await startNamed('blue')
-  const memory = allocateSharedMemory(1)
-  const loaded = parseSpec(JSON.stringify({ services: { shop: service({ blue: [blue.url] }) } }), {
-    env: {},
-    source: 'test',
-  })
-  if ('faults' in loaded) throw new Error('a bad config')
-  const { spec } = loaded
-  const lost: string[] = []
-  const workers = new Workers({
-    count: 1,
-    memory,
-    clock: systemClock,
-    listeners: [{ host: '127.0.0.1', port: 0, tls: null }],
-    start: {
-      reusePort: false,
-      limits: planLimits(spec.limits),
-      timeouts: planTimeouts(spec.timeouts),
-      trustedProxies: [],
-      cookieKeys: ['0'.repeat(64)],
-      accessSample: 0,
-      sharedReads: true,
-    },
-    onLog: () => {},
-    onLost: (_, reason) => lost.push(reason),
-  })
-  await workers.start()
-  try {
-    const target = { admin: 'ready', drainUntilMs: 0, health: 'unknown', ejectedUntilMs: 0, slot: 0 } as const
-    const pools = { blue: { admin: 'ready', drainUntilMs: 0, targets: { [blue.url]: target } } } as const
-    const status = { release: 'r1', releaseLast: 1, previous: null, slot: 0, pools } as const
-    const delta = (epoch: number, plan: ServicePlan): TableDelta => {
-      return { epoch, revision: epoch, services: { shop: { plan, status } } }
+test('the only worker is lost amid a stream of switches: all are answered, and its successor routes by the last', async () => {
+  const threads = followWorkers()
+  const [blue, green] = [await startNamed('blue'), await startNamed('green')]
+  const pools = { blue: [blue.url], green: [green.url] }
+  const proxy = await startProxy({ workers: 1, services: { shop: service(pools) } })
+  for (const code of [DIE, JAM, DIE]) {
+    const seen = threads.seen(0)
+    threads.run(0, code)
+    let last = ''
+    for (let i = 0; i < 20 || threads.seen(0) === seen; i++) {
+      last = i % 2 ? 'green' : 'blue'
+      await call(proxy, 'POST', '/v1/services/shop/switch', { to: last })
     }
-    const good = planService('shop', spec.services['shop'])
-    await workers.commit(delta(1, good))
-    const served = async () => (await (await openLine(workers.ports[0]))?.ask({ method: 'GET' })) ?? null
-    expect(await served()).toMatchObject({ status: 200, body: 'blue' })
-    await workers.commit(delta(2, { ...good, pools: null } as unknown as ServicePlan))
-    expect(lost[0]).toMatch(/^failed: TypeError/)
-    await workers.commit(delta(3, good))
-    await until('it serves again', () => workers.ready)
-    expect(await served()).toMatchObject({ status: 200, body: 'blue' })
-  } finally {
-    await workers.drain(1_000)
+    await until('it is replaced', () => isReady(proxy))
+    const line = await openLine(proxy.port)
+    expect(await line?.ask({ method: 'GET' })).toMatchObject({ body: last })
+    line?.close()
   }
+  expect(await restarts(proxy)).toBe(3)
+})
+
+test('a process that was stopped for a while, as a paused container is, goes on with the workers it has', async () => {
+  const blue = await startNamed('blue')
+  const proxy = await startProcess({ workers: 2, services: { shop: service({ blue: [blue.url] }) } }, temporaryFolder())
+  const lines = (await linesByWorker(proxy, 2)).flat()
+  const stoppedAtMs = systemClock.monotonicMs()
+  proxy.child.kill('SIGSTOP')
+  // Longer than any worker may be silent.
+  await until('it is long', () => systemClock.monotonicMs() - stoppedAtMs > 4_000)
+  proxy.child.kill('SIGCONT')
+  for (let i = 0; i < 20; i++) {
+    for (const line of lines) expect(await line.ask({ method: 'GET' })).toMatchObject({ status: 200, body: 'blue' })
+  }
+  for (const line of lines) line.close()
+  expect(await restarts(proxy)).toBe(0)
 })

@@ -1,0 +1,36 @@
+/** What a metric is made of, and what one scrape reads. Types only. */
+import type { Snapshot } from '../change.ts'
+import type { SharedMemory } from './layout.ts'
+import type { Tally } from './summary.ts'
+
+/** One line of the exposition; `name` when it is not the name of the family (`…_bucket`). */
+export interface Sample {
+  readonly value: number
+  readonly labels?: Readonly<Record<string, string>>
+  /** Labels that many samples have in common. */
+  readonly sharedLabels?: Readonly<Record<string, string>>
+  readonly metricName?: string
+}
+
+export interface ScrapedTarget {
+  readonly labels: Readonly<Record<'service' | 'pool' | 'version' | 'target', string>>
+  readonly tally: Tally
+  readonly poolAdmin: string
+  readonly admin: string
+  readonly health: string
+  readonly ejected: boolean
+}
+
+/** Everything that one scrape reads, read once. */
+export interface Scrape {
+  readonly snapshot: Snapshot
+  readonly memory: SharedMemory
+  readonly targets: readonly ScrapedTarget[]
+}
+
+export interface Family {
+  readonly name: string
+  readonly help: string
+  readonly type: 'counter' | 'gauge' | 'histogram'
+  read(scrape: Scrape): Sample[]
+}

@@ -1,0 +1,88 @@
+/**
+ * The metrics that belong to workers and to no target: connections, refusals, losses, the event loop and the heap of each.
+ *
+ * What concerns the health of one worker has a series for each (`worker` is its index, which a successor takes over, so
+ * counters go on growing); what tells of clients is summed over all, since the kernel spreads those as it likes.
+ */
+import { LOSS_REASONS, lossField, REJECT_CODES, rejectField, SHED_REASONS, shedField } from './counters.ts'
+import type { Family, Sample, Scrape } from './family.ts'
+import { type SharedMemory, WORKER_FIELD, WORKER_FIELDS } from './layout.ts'
+
+/** A family with one series for each worker; `scale` turns the unit of the field into that of the name. */
+function perWorker(name: string, type: 'counter' | 'gauge', help: string, field: number, scale = 1): Family {
+  const read = ({ memory }: Scrape): Sample[] =>
+    Array.from({ length: memory.workers }, (_, worker) => ({
+      value: memory.lanes[worker * WORKER_FIELDS + field] * scale,
+      labels: { worker: String(worker) },
+    }))
+  return { name, type, help, read }
+}
+
+function sumLanes(memory: SharedMemory, field: number): number {
+  let sum = 0
+  for (let worker = 0; worker < memory.workers; worker++) sum += memory.lanes[worker * WORKER_FIELDS + field]
+  return sum
+}
+
+const rejected: Family = {
+  name: 'turnout_rejected_total',
+  type: 'counter',
+  help: 'Requests, or connections, that Turnout refused, by error code; what a target failed is counted there.',
+  read: ({ memory }) => REJECT_CODES.map((code) => ({ value: sumLanes(memory, rejectField(code)), labels: { code } })),
+}
+
+const shed: Family = {
+  name: 'turnout_shed_total',
+  type: 'counter',
+  help: 'Requests and connections that a cap refused or ended, by cap.',
+  read: ({ memory }) =>
+    SHED_REASONS.map((reason) => ({ value: sumLanes(memory, shedField(reason)), labels: { reason } })),
+}
+
+const workerRestarts: Family = {
+  name: 'turnout_worker_restarts_total',
+  type: 'counter',
+  help: 'Workers that were lost and replaced, by reason.',
+  read: ({ memory }) =>
+    Array.from({ length: memory.workers }, (_, worker) =>
+      LOSS_REASONS.map((reason) => ({
+        value: memory.lanes[worker * WORKER_FIELDS + lossField(reason)],
+        labels: { worker: String(worker), reason },
+      })),
+    ).flat(),
+}
+
+/** In the order of the exposition. */
+export const WORKER_FAMILIES: readonly Family[] = [
+  rejected,
+  shed,
+  perWorker('turnout_client_connections', 'gauge', 'Open client connections.', WORKER_FIELD.clientConnections),
+  perWorker(
+    'turnout_accepted_connections_total',
+    'counter',
+    'Client connections accepted, those that a cap refused left out.',
+    WORKER_FIELD.acceptedConnections,
+  ),
+  perWorker('turnout_accept_errors_total', 'counter', 'Errors while accepting clients.', WORKER_FIELD.acceptErrors),
+  perWorker(
+    'turnout_worker_requests_total',
+    'counter',
+    'Requests read, whatever became of them.',
+    WORKER_FIELD.requests,
+  ),
+  perWorker(
+    'turnout_log_dropped_total',
+    'counter',
+    'Access log lines dropped because the reader was slow.',
+    WORKER_FIELD.logDropped,
+  ),
+  perWorker(
+    'turnout_worker_busy_seconds_total',
+    'counter',
+    'Time in which the event loop was busy.',
+    WORKER_FIELD.loopBusyMs,
+    0.001,
+  ),
+  workerRestarts,
+  perWorker('turnout_worker_heap_bytes', 'gauge', 'JavaScript heap in use.', WORKER_FIELD.heapBytes),
+]

@@ -1,0 +1,136 @@
+/** What comes after the loss of a worker thread: when the next one is started, by which table it begins, what it waits for. */
+import { existsSync, writeFileSync } from 'node:fs'
+import net from 'node:net'
+import { join } from 'node:path'
+import tls from 'node:tls'
+import { expect, test } from 'vitest'
+import { systemClock } from '../../src/clock.ts'
+import { WORKER_FIELD } from '../../src/metrics/layout.ts'
+import { makeCertificate } from '../helpers/certificate.ts'
+import { program } from '../helpers/programs.ts'
+import { temporaryFolder } from '../helpers/proxy.ts'
+import { until } from '../helpers/raw.ts'
+import { startNamed } from '../helpers/upstream.ts'
+import { followWorkers } from '../helpers/worker-inspector.ts'
+import { counted, startWorkers } from './stand-in.ts'
+
+const openssl = program('openssl')
+
+const PORT = `process.getBuiltinModule('node:worker_threads').parentPort`
+/** From now on the worker dies of whatever the main thread tells it. */
+const DIE_WHEN_TOLD = `${PORT}.removeAllListeners('message').on('message', () => process.exit(7))`
+/** From now on the worker serves, but hears nothing of the main thread. */
+const DEAF = `${PORT}.removeAllListeners('message').on('message', () => {})`
+test('a worker that dies of the table it is to prepare does not hold up the commit, and its successor has that table', async () => {
+  const threads = followWorkers()
+  const [blue, green] = [await startNamed('blue'), await startNamed('green')]
+  const started = await startWorkers({ count: 2 })
+  await started.route(blue.url)
+  threads.run(0, DIE_WHEN_TOLD)
+  threads.run(1, DIE_WHEN_TOLD)
+  await started.route(green.url)
+  expect(counted(started)).toEqual({ crash: 2 })
+  await until('both are replaced', () => started.replaced.length === 2 && started.workers.ready)
+  for (let i = 0; i < 10; i++) expect(await started.served()).toBe('green')
+})
+
+test('a worker that serves but does not prepare a table is replaced before the commit is over', async () => {
+  const threads = followWorkers()
+  const [blue, green] = [await startNamed('blue'), await startNamed('green')]
+  const started = await startWorkers()
+  await started.route(blue.url)
+  threads.run(0, DEAF)
+  await started.route(green.url)
+  expect(started.losses).toMatchObject([{ reason: 'table', message: 'has not prepared a table in time' }])
+  await until('it is replaced', () => started.workers.ready)
+  expect(await started.served()).toBe('green')
+})
+
+test('a worker that fails at each start is started later each time, and serves the next table that it can build', async () => {
+  // Time stands still, so no life makes up for a loss.
+  const started = await startWorkers({ clock: { ...systemClock, monotonicMs: () => 0 } })
+  const [blue, green] = [await startNamed('blue'), await startNamed('green')]
+  await started.route(blue.url)
+  expect(await started.served()).toBe('blue')
+  await started.spoil()
+  await until('it has failed five times', () => started.losses.length === 5)
+  expect(started.losses.map(({ pauseMs }) => pauseMs)).toEqual([0, 100, 200, 400, 800])
+  expect(started.workers.ready).toBe(false)
+  // While there is nobody to acknowledge, a change is not held up.
+  await started.route(green.url)
+  await until('it serves', () => started.workers.ready)
+  expect(await started.served()).toBe('green')
+  expect(counted(started)).toEqual({ crash: 5 })
+})
+
+test('a worker that has lived for a while before it is lost is replaced at once, however often', async () => {
+  const threads = followWorkers()
+  let nowMs = 0
+  const started = await startWorkers({ clock: { ...systemClock, monotonicMs: () => nowMs } })
+  for (let times = 1; times <= 4; times++) {
+    nowMs += 60_000
+    threads.run(0, 'process.exit(1)')
+    await until('it is replaced', () => threads.seen(0) === times + 1 && started.workers.ready)
+  }
+  expect(started.losses.map(({ pauseMs }) => pauseMs)).toEqual([0, 0, 0, 0])
+})
+
+test('a worker that hangs in the system, and cannot even be ended, is replaced beside it', async () => {
+  const threads = followWorkers()
+  const [blue, green] = [await startNamed('blue'), await startNamed('green')]
+  const started = await startWorkers()
+  await started.route(blue.url)
+  const release = join(temporaryFolder(), 'release')
+  const wait = `while [ ! -e ${release} ]; do sleep 0.05; done; touch ${release}d`
+  threads.run(0, `process.getBuiltinModule('node:child_process').execSync(${JSON.stringify(wait)})`)
+  try {
+    const committed = started.route(green.url)
+    await until('it is replaced', () => started.replaced.length === 1 && started.workers.ready)
+    await committed
+    expect(started.losses).toMatchObject([{ index: 0 }])
+    expect(existsSync(release + 'd')).toBe(false)
+    // The old one still has its listener, so the system gives it some of the connections.
+    await until('the new one serves', async () => (await Promise.race([started.served(), soon()])) === 'green')
+  } finally {
+    writeFileSync(release, '')
+  }
+})
+
+const soon = (): Promise<null> => new Promise((resolve) => systemClock.after(200, () => resolve(null)))
+
+test('a drain does not wait for a worker that loops', async () => {
+  const threads = followWorkers()
+  const started = await startWorkers({ count: 2 })
+  threads.run(0, 'for (;;) {}')
+  // Longer than the test may take.
+  await started.workers.drain(60_000)
+  expect(started.losses).toEqual([])
+})
+
+test.skipIf(openssl === null)('TLS handshakes ask for patience, and give it back however they end', async () => {
+  const certificate = makeCertificate(openssl!, temporaryFolder())
+  const { workers, memory } = await startWorkers({ tls: certificate })
+  const port = workers.ports[0]
+  const patience = () => memory.lanes[WORKER_FIELD.patienceMs]
+  const connections = () => memory.lanes[WORKER_FIELD.clientConnections]
+  const plain = (): Promise<net.Socket> =>
+    new Promise((resolve) => {
+      const socket = net.connect({ port, host: '127.0.0.1' }, () => resolve(socket))
+      socket.on('error', () => {})
+    })
+  const idle = await Promise.all([plain(), plain(), plain(), plain()])
+  await until('they are asked for', () => patience() > 0 && connections() === 4)
+  const each = patience() / 4
+
+  const secured = tls.connect({ port, host: '127.0.0.1', ca: certificate.cert })
+  await new Promise((resolve) => secured.once('secureConnect', resolve))
+  await until('one is done', () => connections() === 5 && patience() === 4 * each)
+  idle[0].end()
+  idle[1].resetAndDestroy()
+  idle[2].write('GET / HTTP/1.1\r\n\r\n')
+  idle[3].write('\x16\x03\x01')
+  idle[3].end()
+  secured.destroy()
+  await until('all are over', () => connections() === 0)
+  expect(patience()).toBe(0)
+})
