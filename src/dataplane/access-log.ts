@@ -5,6 +5,7 @@
  * while more characters are under way than may wait (the main thread says what it has taken), lines are dropped and counted.
  */
 import type { ErrorCode } from '../errors.ts'
+import type { Decision, TargetTable } from '../table/types.ts'
 import type { Asked } from './asked.ts'
 import type { Dispatch } from './dispatch.ts'
 
@@ -26,6 +27,22 @@ export interface Outcome {
 
 const toMicroseconds = (ms: number): number => Math.round(ms * 1000) / 1000
 
+/** A text as JSON. Most are plain, and then quotation marks are all that it takes. */
+function quoted(text: string): string {
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (code < 32 || code === 34 || code === 92 || code > 126) return JSON.stringify(text)
+  }
+  return '"' + text + '"'
+}
+
+function placeText(decision: Decision | null, target: TargetTable | null): string {
+  const service = decision?.service?.name ?? null
+  const pool = decision?.pool?.name ?? null
+  const version = decision?.pool?.version ?? null
+  return ',' + JSON.stringify({ service, pool, version, target: target?.authority ?? null }).slice(1, -1)
+}
+
 export class AccessLog {
   readonly #sample: number
   readonly #send: (lines: string) => void
@@ -35,6 +52,9 @@ export class AccessLog {
   /** Characters sent in all, as a 32-bit number that wraps like the one it is compared with. */
   #sent: number
   #credit = 0
+  #second = -1
+  #secondText = ''
+  readonly #places = new WeakMap<TargetTable, string>()
 
   /** `send` hands a batch over, `taken` tells how many characters have arrived in all, `dropped` hears of a lost line. */
   constructor(sample: number, send: (lines: string) => void, taken: () => number, dropped: () => void) {
@@ -62,37 +82,76 @@ export class AccessLog {
     { decision, target, epoch, address, connects, repeats }: Dispatch,
     outcome: Outcome,
   ): void {
-    this.#add(wallMs, {
-      requestId: asked.requestId,
-      client: address,
-      method: asked.method,
-      host: asked.host,
-      path: asked.path,
-      status: outcome.status,
-      service: decision?.service?.name ?? null,
-      pool: decision?.pool?.name ?? null,
-      version: decision?.pool?.version ?? null,
-      target: target?.authority ?? null,
-      reason: decision?.reason ?? null,
-      epoch,
-      bytesIn: outcome.bytesIn,
-      bytesOut: outcome.bytesOut,
-      durationMs: toMicroseconds(outcome.durationMs),
-      ttfbMs: outcome.ttfbMs < 0 ? null : toMicroseconds(outcome.ttfbMs),
-      retries: connects + repeats,
-      error: outcome.error,
-    })
+    if (this.#isFull) return this.#dropped()
+    const { status, bytesIn, bytesOut, durationMs, ttfbMs, error } = outcome
+    this.#add(
+      this.#time(wallMs) +
+        '"requestId":' +
+        quoted(asked.requestId) +
+        ',"client":' +
+        quoted(address) +
+        ',"method":"' +
+        asked.method +
+        '","host":' +
+        quoted(asked.host) +
+        ',"path":' +
+        quoted(asked.path) +
+        ',"status":' +
+        status +
+        this.#place(decision, target) +
+        ',"reason":' +
+        (decision?.reason ? '"' + decision.reason + '"' : 'null') +
+        ',"epoch":' +
+        epoch +
+        ',"bytesIn":' +
+        bytesIn +
+        ',"bytesOut":' +
+        bytesOut +
+        ',"durationMs":' +
+        toMicroseconds(durationMs) +
+        ',"ttfbMs":' +
+        (ttfbMs < 0 ? 'null' : toMicroseconds(ttfbMs)) +
+        ',"retries":' +
+        (connects + repeats) +
+        (error === null ? ',"error":null}\n' : ',"error":"' + error + '"}\n'),
+    )
   }
 
   /** Adds the line of what could not be read as a request. */
   writeRefusal(wallMs: number, client: string, status: number, error: ErrorCode): void {
-    if (this.wanted()) this.#add(wallMs, { client, status, error })
+    if (!this.wanted()) return
+    if (this.#isFull) return this.#dropped()
+    this.#add(this.#time(wallMs) + JSON.stringify({ client, status, error }).slice(1) + '\n')
   }
 
-  #add(wallMs: number, entry: object): void {
-    if (((this.#sent - this.#taken()) | 0) + this.#lines.length > WAITING_MAX) return this.#dropped()
-    this.#lines += '{"time":"' + new Date(wallMs).toISOString() + '",' + JSON.stringify(entry).slice(1) + '\n'
+  get #isFull(): boolean {
+    return ((this.#sent - this.#taken()) | 0) + this.#lines.length > WAITING_MAX
+  }
+
+  #add(line: string): void {
+    this.#lines += line
     if (this.#lines.length >= BATCH_CHARACTERS) this.#flush()
+  }
+
+  /** The beginning of a line; what is the same within a second is made once. */
+  #time(wallMs: number): string {
+    const second = Math.floor(wallMs / 1000)
+    if (second !== this.#second) {
+      this.#second = second
+      this.#secondText = '{"time":"' + new Date(second * 1000).toISOString().slice(0, 20)
+    }
+    return this.#secondText + String(Math.floor(wallMs) - second * 1000).padStart(3, '0') + 'Z",'
+  }
+
+  /** Where the request went: the same text for all requests that a target of a table gets. */
+  #place(decision: Decision | null, target: TargetTable | null): string {
+    if (target === null) return placeText(decision, null)
+    let text = this.#places.get(target)
+    if (text === undefined) {
+      text = placeText(decision, target)
+      this.#places.set(target, text)
+    }
+    return text
   }
 
   /** Sends what has gathered; called at every sweep and at the end. */
