@@ -20,11 +20,11 @@ export const VERDICTS = Object.freeze({ loop: 'is in an endless loop', silent: '
 export type Verdict = keyof typeof VERDICTS
 
 /** Time between two checks, in ms. */
-export const CHECK_MS = 100
+export const CHECK_MS = 50
 /** A worker that is silent for this time is asked for its CPU time. */
-const SUSPECT_MS = 200
+const SUSPECT_MS = 150
 /** A worker that is silent for this time, with proof, loops. */
-const LOOP_MS = 500
+const LOOP_MS = 400
 /** CPU time between two answers that is proof of a loop: far more than any step of a healthy worker takes. */
 const PROOF_CPU_MS = 150
 /** A worker that is silent for this time is stuck, whatever it does. */

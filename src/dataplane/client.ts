@@ -203,6 +203,7 @@ export class Client {
   }
 
   #onEnd(): void {
+    this.plane.tick()
     this.ended = true
     if (this.#state === 'exchange') this.#exchange.onClientEnd()
     else if (this.#state === 'tunnel') this.#tunnel!.onClientEnd()
@@ -254,6 +255,8 @@ export class Client {
   /** Closes at once. Whatever is under way is ended before, and counted: half an answer may have to be cut off visibly. */
   destroy(): void {
     if (this.#state === 'gone') return
+    // Thousands may be reset at once, with nothing else to be seen of the worker meanwhile.
+    this.plane.tick()
     const state = this.#state
     this.#state = 'gone'
     this.plane.clients.delete(this)

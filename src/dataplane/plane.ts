@@ -143,6 +143,7 @@ export class Plane {
   /** Lets the watchdog expect that long a silence in addition, in ms; to be taken back by the same negative amount. */
   askPatience(ms: number): void {
     this.countLane(WORKER_FIELD.patienceMs, ms)
+    this.tick()
   }
 
   /** The committed table. Asked once a request. */
