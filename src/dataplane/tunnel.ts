@@ -5,7 +5,12 @@
  * exchange on both connections, and tells it once, at the end, what went through. A side that ends is ended on the other
  * side (half-close passes through); an error on one side closes both. Each direction holds at most one read: it stops
  * reading while the other side does not take it.
+ *
+ * No tunnel outlives a silence: without a byte it ends after an hour, or after a minute once one side has ended. A byte is one
+ * that came, or one that came before and is taken only now; who takes nothing of what is left for it is cut off after
+ * `timeouts.send`, also when both sides have ended and there is no client any more whose deadline the sweep would see.
  */
+import { systemClock } from '../clock.ts'
 import { FIELD } from '../metrics/layout.ts'
 import type { Account } from './account.ts'
 import type { Client } from './client.ts'
@@ -97,15 +102,29 @@ export class Tunnel implements UpstreamUser {
   }
 
   onDeadline(): void {
-    this.#client.awaitProgress()
+    const { out } = this.#upstream
+    const client = this.#client
+    // Nothing new has come, but the target still takes what came before.
+    if (!client.out.isFull && out.unsentBytes > 0 && out.hasMoved) {
+      out.mark()
+      client.deadlineMs = client.plane.nowMs + client.plane.timeouts.sendMs
+    } else client.awaitProgress()
   }
 
-  /** Both sides have ended: what is written still leaves before the connection to the target goes. */
+  /** Both sides have ended: what is written still leaves before the connection to the target goes, while it takes any of it. */
   #end(): void {
     if (this.#over) return
     this.#over = true
     const upstream = this.#upstream
-    upstream.socket.end(() => upstream.destroy())
+    upstream.out.mark()
+    const stop = systemClock.every(this.#client.plane.timeouts.sendMs, () => {
+      if (!upstream.out.hasMoved) upstream.destroy()
+      upstream.out.mark()
+    })
+    upstream.socket.end(() => {
+      stop()
+      upstream.destroy()
+    })
     this.#dispatch.count(FIELD.tunnels, -1)
     this.#ended()
   }

@@ -1,0 +1,199 @@
+/**
+ * How long a tunnel may live of which one side, or both, have ended. A plane in this thread, real sockets, and a clock that the
+ * test moves on, since nobody waits for minutes.
+ */
+import net from 'node:net'
+import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
+import { systemClock } from '../../src/clock.ts'
+import { parseSpec } from '../../src/config/load.ts'
+import { planLimits, planTimeouts } from '../../src/config/plan.ts'
+import { Client } from '../../src/dataplane/client.ts'
+import { Plane } from '../../src/dataplane/plane.ts'
+import { sweepClients } from '../../src/dataplane/sweep.ts'
+import type { UpstreamConnection } from '../../src/dataplane/upstream-connection.ts'
+import { UpstreamPool } from '../../src/dataplane/upstream-pool.ts'
+import { allocateSharedMemory } from '../../src/metrics/layout.ts'
+import { until } from '../helpers/raw.ts'
+import { startTcp } from '../helpers/upstream.ts'
+import { makePlan, makeStatus } from '../table/make.ts'
+
+const UPGRADE = 'GET /up HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'
+const SWITCH = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'
+/** A little less than the minute that a half-closed tunnel may be silent, and what makes it more. */
+const ALMOST_MS = 59_000
+const REST_MS = 2_000
+
+afterEach(() => vi.restoreAllMocks())
+
+/** A clock that the test moves on: `pass` to let time go by, `periods` to call what is to be called every so often. */
+function movableClock() {
+  const realMs = systemClock.monotonicMs
+  const periods = new Set<() => void>()
+  let aheadMs = 0
+  vi.spyOn(systemClock, 'monotonicMs').mockImplementation(() => realMs() + aheadMs)
+  vi.spyOn(systemClock, 'every').mockImplementation((_intervalMs, run) => {
+    periods.add(run)
+    return () => void periods.delete(run)
+  })
+  const pass = (ms: number): void => {
+    aheadMs += ms
+  }
+  return { periods, pass }
+}
+
+function makePlane(target: string): Plane {
+  const loaded = parseSpec('services: {}', { env: {}, source: 'test' })
+  if ('faults' in loaded) throw new Error(JSON.stringify(loaded.faults))
+  const plan = makePlan({ pools: [{ name: 'blue', version: '1', targets: [target] }], weights: { blue: 1 } })
+  const start = {
+    index: 0,
+    isFirst: true,
+    memory: allocateSharedMemory(1),
+    delta: { epoch: 1, revision: 1, services: { shop: { plan, status: makeStatus(plan) } } },
+    listeners: [],
+    reusePort: true,
+    limits: planLimits(loaded.spec.limits),
+    timeouts: planTimeouts(loaded.spec.timeouts),
+    trustedProxies: [],
+    cookieKeys: ['a key of the test'],
+    accessSample: 0,
+    sharedReads: true,
+  }
+  return new Plane(start, () => {})
+}
+
+/** An open tunnel: both its ends, which do not read until told, and what it holds in the proxy. */
+async function openTunnel() {
+  const clock = movableClock()
+  let target: net.Socket | null = null
+  const server = await startTcp((socket) => {
+    target = socket
+    socket.once('data', () => {
+      socket.write(SWITCH)
+      socket.pause()
+    })
+  })
+  const plane = makePlane(server.url)
+  const opened = vi.spyOn(UpstreamPool.prototype, 'open')
+  const listener = net.createServer({ pauseOnConnect: true, allowHalfOpen: true }, (socket) => {
+    new Client(plane, socket, false)
+  })
+  await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve))
+  const { port } = listener.address() as net.AddressInfo
+  const client = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true })
+  onTestFinished(() => {
+    client.destroy()
+    for (const held of plane.clients) held.destroy()
+    listener.close()
+  })
+  client.on('error', () => {}).write(UPGRADE)
+  await new Promise((resolve) => client.once('data', resolve))
+  client.pause()
+  const inside = [...plane.clients][0]
+  const upstream = opened.mock.results[0].value as UpstreamConnection
+  const pass = (ms: number) => {
+    clock.pass(ms)
+    plane.tick()
+    sweepClients(plane.clients, plane.nowMs, Infinity)
+  }
+  return { plane, client, target: target!, inside, upstream, pass, periods: clock.periods }
+}
+
+/** Sends pieces, each once the one before has arrived inside, until some of it waits there. */
+async function clog(from: net.Socket, into: { readonly unsentBytes: number; readonly isFull: boolean }): Promise<void> {
+  const piece = Buffer.alloc(16_384, 'x')
+  while (into.unsentBytes === 0) await new Promise((resolve) => from.write(piece, () => setImmediate(resolve)))
+  expect(into.isFull).toBe(false)
+}
+
+const isGone = ({ destroyed }: net.Socket) => destroyed
+
+test.each(['target', 'client'] as const)(
+  'a tunnel whose %s has ended goes when nothing has come for a minute, and not before',
+  async (first) => {
+    const { inside, upstream, pass, ...ends } = await openTunnel()
+    const isKnown = () => (first === 'client' ? inside.ended : upstream.socket.readableEnded)
+    ends[first].end()
+    await until('the end is known', isKnown)
+    pass(ALMOST_MS)
+    expect([inside.socket, upstream.socket].some(isGone)).toBe(false)
+    pass(REST_MS)
+    expect([inside.socket, upstream.socket].every(isGone)).toBe(true)
+  },
+)
+
+test.each([
+  ['target', 'client'],
+  ['client', 'target'],
+] as const)('a tunnel whose %s has ended lives on while the %s sends', async (first, second) => {
+  const { inside, upstream, pass, ...ends } = await openTunnel()
+  let received = ''
+  ends[first]
+    .on('data', (bytes) => {
+      received += bytes
+    })
+    .resume()
+  ends[first].end()
+  await until('the end is known', () => (first === 'client' ? inside.ended : upstream.socket.readableEnded))
+  for (let sent = 1; sent <= 5; sent++) {
+    pass(ALMOST_MS)
+    ends[second].write('.')
+    await until('it has come through', () => received.length === sent)
+  }
+  ends[second].end()
+  await until('both are gone', () => isGone(inside.socket) && isGone(upstream.socket))
+})
+
+test('a tunnel whose client has ended lives on while the target takes what is left, and no longer', async () => {
+  const { client, inside, upstream, pass, plane } = await openTunnel()
+  await clog(client, upstream.out)
+  client.end()
+  await until('the end is known', () => inside.ended)
+  // The kernel takes megabytes at a time, so a slow target is pretended.
+  const takes = vi.spyOn(upstream.out, 'hasMoved', 'get').mockReturnValue(true)
+  pass(ALMOST_MS + REST_MS)
+  for (let looks = 0; looks < 5; looks++) {
+    expect(isGone(upstream.socket)).toBe(false)
+    pass(plane.timeouts.sendMs)
+  }
+  takes.mockReturnValue(false)
+  pass(plane.timeouts.sendMs)
+  expect([inside.socket, upstream.socket].every(isGone)).toBe(true)
+})
+
+test('when both have ended, a target that does not take what is left is given up', async () => {
+  const { client, target, inside, upstream, periods } = await openTunnel()
+  await clog(client, upstream.out)
+  client.resume().end()
+  target.end()
+  await until('both have ended', () => isGone(inside.socket))
+  expect(isGone(upstream.socket)).toBe(false)
+  for (const look of periods) look()
+  await until('the connection to the target is gone', () => isGone(upstream.socket))
+  await until('nobody looks any more', () => periods.size === 0)
+})
+
+test('when both have ended, a target that takes what is left gets all of it', async () => {
+  const { client, target, inside, upstream, periods } = await openTunnel()
+  await clog(client, upstream.out)
+  const sent = client.bytesWritten - UPGRADE.length
+  client.resume().end()
+  target.end()
+  await until('both have ended', () => isGone(inside.socket))
+  const takes = vi.spyOn(upstream.out, 'hasMoved', 'get').mockReturnValue(true)
+  for (let looks = 0; looks < 5; looks++) for (const look of periods) look()
+  takes.mockRestore()
+  let received = 0
+  let ended = false
+  target.on('end', () => {
+    ended = true
+  })
+  target
+    .on('data', (bytes) => {
+      received += bytes.length
+    })
+    .resume()
+  await until('it has heard the end', () => ended)
+  expect(received).toBe(sent)
+  await until('nobody looks any more', () => periods.size === 0)
+})
