@@ -36,6 +36,8 @@ export interface Attack {
 const head = (method: string, fields: string, path = '/evil'): string =>
   `${method} ${path} HTTP/1.1\r\nHost: evil\r\n${fields}\r\n`
 const GET = head('GET', '')
+/** Answered by Turnout itself. */
+const NOWHERE = GET.replace('/evil', '/nowhere')
 const UNFINISHED = 'GET /evil HTTP/1.1\r\nHost: evil\r\nX-Endless: '
 const COUNTED = head('POST', 'Content-Length: 1000000\r\n')
 const CHUNKED = head('POST', 'Transfer-Encoding: chunked\r\n')
@@ -46,8 +48,9 @@ const UPGRADE = 'Connection: Upgrade\r\nUpgrade: websocket\r\n'
 /** The attacks by clients. */
 const BY_CLIENTS = {
   slowHead: {
-    what: '300 clients send a head a byte at a time',
-    scripts: [{ size: 300, perSecond: 600, first: UNFINISHED, drip: 'x', dripMs: 100 }],
+    what: '300 clients send a head a byte at a time, behind a whole one',
+    // The first head of a connection would also end by the deadline that the connection has from its beginning.
+    scripts: [{ size: 300, perSecond: 600, first: NOWHERE + UNFINISHED, drip: 'x', dripMs: 100 }],
     timeouts: { head: '400ms' },
   },
   slowBody: {
@@ -107,7 +110,7 @@ const FLOODS = {
   pipeliningFlood: {
     what: '20,000 pipelined requests a second that Turnout answers itself, and as many as go to a target',
     scripts: [
-      { size: 4, perSecond: 2, first: GET.replace('/evil', '/nowhere').repeat(10_000), answersMax: 10_000 },
+      { size: 4, perSecond: 2, first: NOWHERE.repeat(10_000), answersMax: 10_000 },
       { size: 4, perSecond: 2, first: GET.repeat(10_000), answersMax: 10_000 },
     ],
     target: answersEmpty,

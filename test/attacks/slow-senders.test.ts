@@ -8,6 +8,7 @@ test('heads that come a byte at a time are answered with 408, closed and counted
     await until('all were refused', async () => (await count('turnout_rejected_total', '"request_timeout"')) >= 300)
     expect(await count('turnout_upstream_connects_total', 'service="evil"')).toBe(0)
   })
+  expect(tally['404']).toBeGreaterThanOrEqual(300)
   expect(tally['408']).toBeGreaterThan(0)
   expect(tally['reset'] ?? 0).toBe(0)
 })

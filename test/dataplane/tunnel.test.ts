@@ -1,5 +1,5 @@
 /**
- * How long a tunnel may live of which one side, or both, have ended. A plane in this thread, real sockets, and a clock that the
+ * How long a tunnel may live: in silence, with a side that does not read, with one or both sides that have ended. A plane in this thread, real sockets, and a clock that the
  * test moves on, since nobody waits for minutes.
  */
 import net from 'node:net'
@@ -22,6 +22,8 @@ const SWITCH = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgra
 /** A little less than the minute that a half-closed tunnel may be silent, and what makes it more. */
 const ALMOST_MS = 59_000
 const REST_MS = 2_000
+/** The silence that any tunnel may keep. */
+const IDLE_MS = 3_600_000
 
 afterEach(() => vi.restoreAllMocks())
 
@@ -104,6 +106,17 @@ async function clog(from: net.Socket, into: { readonly unsentBytes: number; read
   const piece = Buffer.alloc(16_384, 'x')
   while (into.unsentBytes === 0) await new Promise((resolve) => from.write(piece, () => setImmediate(resolve)))
   expect(into.isFull).toBe(false)
+}
+
+/** Sends to a client that does not read until the proxy stops its target, and has read all that was sent. */
+async function fill({ target, inside, upstream }: Awaited<ReturnType<typeof openTunnel>>): Promise<number> {
+  let sent = 0
+  while (!inside.out.isFull) {
+    target.write(Buffer.alloc(65_536, 'x'))
+    sent += 65_536
+    await until('it has come', () => upstream.socket.bytesRead === SWITCH.length + sent)
+  }
+  return sent
 }
 
 const isGone = ({ destroyed }: net.Socket) => destroyed
@@ -196,4 +209,29 @@ test('when both have ended, a target that takes what is left gets all of it', as
   await until('it has heard the end', () => ended)
   expect(received).toBe(sent)
   await until('nobody looks any more', () => periods.size === 0)
+})
+
+test('a client that reads nothing is cut off, however much its target has to say', async () => {
+  const tunnel = await openTunnel()
+  const { inside, upstream, pass, plane } = tunnel
+  await fill(tunnel)
+  pass(plane.timeouts.sendMs)
+  expect([inside.socket, upstream.socket].every(isGone)).toBe(true)
+})
+
+test('a tunnel whose client was late and has read all by now may be as silent as any other', async () => {
+  const tunnel = await openTunnel()
+  const { client, inside, upstream, pass } = tunnel
+  const sent = await fill(tunnel)
+  let received = 0
+  client
+    .on('data', (bytes) => {
+      received += bytes.length
+    })
+    .resume()
+  await until('all has come', () => received === sent && !inside.out.isFull)
+  pass(IDLE_MS - REST_MS)
+  expect([inside.socket, upstream.socket].some(isGone)).toBe(false)
+  pass(2 * REST_MS)
+  expect([inside.socket, upstream.socket].every(isGone)).toBe(true)
 })
