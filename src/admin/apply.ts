@@ -18,8 +18,9 @@ export const checkedByHandler = () => () => true
 
 /** The revision of an `If-Match` header, `"7"` or `7`; undefined when absent or `*`. Throws `malformed` for anything else. */
 export function parseIfMatch(header: string | undefined): number | undefined {
-  if (header === undefined || header.trim() === '*') return undefined
-  const parts = /^\s*(?:"([0-9]{1,15})"|([0-9]{1,15}))\s*$/.exec(header)
+  // Whitespace around the value was no part of it, and is gone by now.
+  if (header === undefined || header === '*') return undefined
+  const parts = /^(?:"([0-9]{1,15})"|([0-9]{1,15}))$/.exec(header)
   if (parts === null) throw new TurnoutError('malformed', 'If-Match must be one revision such as "7".')
   return Number(parts[1] ?? parts[2])
 }

@@ -57,9 +57,9 @@ export const explain: Verb = {
 function headersOf(lines: readonly string[]): Record<string, string> {
   return Object.fromEntries(
     lines.map((line) => {
-      const [, name, value] = /^([^:\s]+)\s*:\s*(.*)$/.exec(line) ?? []
+      const [, name, value] = /^([^:\s]+)\s*:[ \t]*(.*)$/.exec(line) ?? []
       if (name === undefined) throw usageFailure(`A header is 'name: value', not "${line}".`)
-      return [name.toLowerCase(), value.trim()]
+      return [name.toLowerCase(), value.replace(/[ \t]+$/, '')]
     }),
   )
 }

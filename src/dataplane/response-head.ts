@@ -12,8 +12,8 @@ export const PREFIX = 'HTTP/1.'
 /** Characters of all Connection fields together: every field is compared with this list. */
 const CONNECTION_LENGTH_MAX = 1_024
 /** Hints of a Keep-Alive field; nine digits of a number are more than enough. */
-const TIMEOUT_HINT = /(?:^|[,;\s])timeout\s*=\s*"?(\d{1,9})/i
-const MAX_HINT = /(?:^|[,;\s])max\s*=\s*"?(\d{1,9})/i
+const TIMEOUT_HINT = /(?:^|[,; \t])timeout[ \t]*=[ \t]*"?(\d{1,9})/i
+const MAX_HINT = /(?:^|[,; \t])max[ \t]*=[ \t]*"?(\d{1,9})/i
 
 export class ResponseHead {
   readonly fields: Fields

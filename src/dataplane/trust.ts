@@ -10,7 +10,7 @@
 import { inNetworks, parseAddress, parseNetwork } from '../table/network.ts'
 import type { Network } from '../table/types.ts'
 import { type Fields, KIND } from './fields.ts'
-import { flat } from './syntax.ts'
+import { flat, withoutSpace } from './syntax.ts'
 
 /** Addresses of a chain that are looked at; a longer chain is somebody playing. */
 const CHAIN_MAX = 32
@@ -37,7 +37,7 @@ export class TrustedProxies {
     if (chain.length > CHAIN_MAX) return peer
     let client = peer
     for (let i = chain.length - 1; i >= 0; i--) {
-      const address = plainAddress(chain[i].trim())
+      const address = plainAddress(withoutSpace(chain[i]))
       if (address === null) return client
       client = address
       if (!this.has(address)) return client

@@ -1,5 +1,6 @@
 /**
- * The Cookie header as rules and sources read it: pairs of name and value between semicolons, blanks around them dropped, and
+ * The Cookie header as rules and sources read it: pairs of name and value between semicolons, SP and HTAB around them dropped
+ * (no other blanks: U+00A0 is an octet like any other), and
  * quotes around a value too. A piece without `=` is no pair. Everything here is linear in the length of the header, whatever
  * is in it, and makes no string but the value that was asked for.
  */
@@ -37,7 +38,10 @@ function skipBlanks(header: string, from: number): number {
 }
 
 function cookieText(header: string, from: number, end: number): string {
-  const value = header.slice(from, end).trim()
+  const start = skipBlanks(header, from)
+  let stop = end
+  while (stop > start && isBlank(header.charCodeAt(stop - 1))) stop--
+  const value = header.slice(start, stop)
   return value.length >= 2 && value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value
 }
 

@@ -26,6 +26,7 @@ describe('the client behind trusted proxies', () => {
     ['IPv6', ['X-Forwarded-For: 2001:db8::1, fd00::2'], '2001:db8::1'],
     ['IPv6 in brackets with a port', ['X-Forwarded-For: [2001:db8::1]:80'], '2001:db8::1'],
     ['no address: the last known', ['X-Forwarded-For: 1.2.3.4, unknown, 10.2.2.2'], '10.2.2.2'],
+    ['an odd blank: the last known', ['X-Forwarded-For: 1.2.3.4,\u00a010.3.3.3, \t10.2.2.2\t '], '10.2.2.2'],
     ['an empty element: the last known', ['X-Forwarded-For: 1.2.3.4, , 10.2.2.2'], '10.2.2.2'],
     ['broken brackets', ['X-Forwarded-For: [::1'], '10.0.0.1'],
     ['a chain without end: nobody', [`X-Forwarded-For: ${'1.2.3.4,'.repeat(40)}1.2.3.4`], '10.0.0.1'],

@@ -49,6 +49,8 @@ test.each([
   ['timeout=0', 0, Infinity],
   ['timeout=5;x', 5, Infinity],
   ['timeout=x, max', Infinity, Infinity],
+  ['timeout\t= 5,\tmax = 7', 5, 7],
+  ['timeout\u00a0=5,\u00a0max=7', Infinity, Infinity],
   ['timeout=, max=-1', Infinity, Infinity],
   ['xtimeout=3, climax=4', Infinity, Infinity],
   ['timeout=99999999999', 999_999_999, Infinity],
