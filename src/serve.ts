@@ -56,6 +56,8 @@ export interface ServeOptions {
   readonly stateDirectory?: string
   /** Default true. False reads by 'data' events; for tests of the fallback. */
   readonly sharedReads?: boolean
+  /** Default true. False copies long bodies; for tests of the fallback. */
+  readonly splices?: boolean
 }
 
 export interface Running {
@@ -187,6 +189,7 @@ function workerStart(options: ServeOptions, cookieKeys: readonly string[]): Work
     cookieKeys,
     accessSample: spec.log.access ? spec.log.sample : 0,
     sharedReads: options.sharedReads ?? true,
+    splices: options.splices ?? true,
   }
 }
 

@@ -110,11 +110,11 @@ export class BodyReader {
     return this.#remaining
   }
 
-  /** Notes payload that was taken without `decode` (a small counted body that is at hand as a whole). */
-  takeWhole(): void {
-    this.bytes += this.#remaining
-    this.#remaining = 0
-    this.done = true
+  /** Notes payload of a counted body that was taken without `decode`; at most what is missing. */
+  note(bytes: number): void {
+    this.bytes += bytes
+    this.#remaining -= bytes
+    this.done = this.#remaining === 0
   }
 
   #decodeChunks(source: Buffer, at: number, end: number, sink: Buffer, to: number): number {

@@ -62,7 +62,6 @@ export class Exchange implements UpstreamUser {
     const dispatch = this.#dispatch
     if (!dispatch.choose()) return this.#failAt(dispatch.decision?.error ?? 'internal', behind)
     this.#asked.writeLines(this.#plane, this.#client, dispatch.decision!, this.#body.done)
-    this.#client.reads.wanted = this.#body.isLong
     this.#acquire(false)
     if (this.#body.done || behind >= end) return behind
     return this.onClientBytes(buffer, behind, end)
@@ -91,6 +90,7 @@ export class Exchange implements UpstreamUser {
     this.#upstream!.out.text(this.#asked.headFor(this.#dispatch.decision!) + this.#body.whole)
     if (this.#body.done) return this.#requestSent()
     this.#phase = 'sending'
+    if (this.#body.isLong) this.#client.reads.expectLong(this.#upstream!.out)
     this.#client.deadlineMs = this.#plane.nowMs + this.#plane.timeouts.bodyMs
     const held = this.#body.takeHeld()
     if (held !== null) {
@@ -101,7 +101,7 @@ export class Exchange implements UpstreamUser {
   }
 
   #requestSent(): void {
-    this.#client.reads.wanted = false
+    this.#client.reads.expectAny()
     if (this.#phase === 'relaying') return
     if (this.#phase === 'rest') return this.#awaitRest()
     this.#phase = 'waiting'
@@ -118,7 +118,7 @@ export class Exchange implements UpstreamUser {
     }
     const { out } = this.#upstream!
     const { reader } = this.#body
-    if (!this.#body.send(this.#plane, out, buffer, at, end)) return this.#failAt('bad_body', end)
+    if (!this.#body.send(this.#plane, this.#client.socket, out, buffer, at, end)) return this.#failAt('bad_body', end)
     if (this.#body.isTooLarge(this.#plane)) return this.#failAt('body_too_large', end)
     if (reader.done) this.#requestSent()
     else {
@@ -152,7 +152,7 @@ export class Exchange implements UpstreamUser {
     const sent = this.#body.isSent(upstream.out)
     const progress = response.take(this.#client, upstream, this.#asked, buffer, length, sent)
     if (!wasAnswered && response.status !== 0) this.#account.answered(this.#dispatch, response.status)
-    if (progress === 'complete') return this.#complete(response.isReusable(length))
+    if (progress === 'complete') return this.#complete(response.isReusable(upstream, buffer, length))
     if (progress === 'malformed') return this.#fail('upstream_bad_response')
     if (progress === 'tunnel') return this.#startTunnel(buffer, length)
     if (!response.answered) return
@@ -292,7 +292,7 @@ export class Exchange implements UpstreamUser {
     this.#account.close(this.#asked, this.#dispatch, this.#response.status)
     this.#response.breakOff(this.#client.socket)
     this.#phase = 'none'
-    this.#client.reads.wanted = false
+    this.#client.reads.expectAny()
     this.#asked.forget()
     this.#client.exchangeEnded(keepAlive)
   }

@@ -19,6 +19,8 @@ export interface StreamHandle {
   writeLatin1String(request: WriteRequest, text: string): number
   writeBuffer(request: WriteRequest, bytes: Uint8Array): number
   readonly writeQueueSize: number
+  /** The descriptor, or -1. */
+  readonly fd: number
   readonly bytesWritten: number
 }
 
@@ -47,6 +49,11 @@ function findBinding(): Binding | null {
 /** The handle of a socket; null once it is closed, or if Node hides it. */
 export function handleOf(socket: Socket): StreamHandle | null {
   return (socket as unknown as { readonly _handle?: StreamHandle | null })._handle ?? null
+}
+
+/** The descriptor of a socket; -1 once it is closed, or if Node hides it. */
+export function descriptorOf(socket: Socket): number {
+  return handleOf(socket)?.fd ?? -1
 }
 
 /** Takes the handle out of a socket, so that another one can be made of it. */

@@ -31,6 +31,8 @@ export interface WorkerStart {
   readonly accessSample: number
   /** False reads by plain 'data' events instead of into the shared buffer; for tests and as a fallback. */
   readonly sharedReads: boolean
+  /** False copies long bodies even where the kernel could move them; for tests of that fallback. */
+  readonly splices: boolean
   /** The table to begin with. */
   readonly delta: TableDelta
 }

@@ -53,6 +53,8 @@ export class Outgoing {
   readonly #direct: boolean
   /** Writes that the handle has not finished. */
   #waiting = 0
+  /** Bytes that went past the handle. */
+  #moved = 0
   #markBytes = 0
   #full = false
   #failed = false
@@ -83,6 +85,20 @@ export class Outgoing {
     return this.#sent(handle.writeBuffer(spare, bytes), bytes)
   }
 
+  /**
+   * The descriptor to send to past all of this, for who knows what a handle is: -1 while anything is waiting, after a failure, and where
+   * there is none.
+   */
+  get descriptor(): number {
+    if (this.#waiting > 0) return -1
+    return this.#handle()?.fd ?? -1
+  }
+
+  /** Notes bytes that were sent to the descriptor. */
+  countMoved(bytes: number): void {
+    this.#moved += bytes
+  }
+
   /** Bytes that the kernel has not taken yet. */
   get unsentBytes(): number {
     if (!this.#direct) return this.#socket.writableLength
@@ -110,7 +126,7 @@ export class Outgoing {
   get #takenBytes(): number {
     const handle = handleOf(this.#socket)
     if (handle?.bytesWritten === undefined) return this.#socket.bytesWritten - this.#socket.writableLength
-    return handle.bytesWritten - (handle.writeQueueSize ?? 0)
+    return this.#moved + handle.bytesWritten - (handle.writeQueueSize ?? 0)
   }
 
   /** A write that had to wait is over. Called by its request. */

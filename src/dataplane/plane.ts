@@ -33,6 +33,7 @@ import { OwnBuffers } from './read-memory.ts'
 import { RequestHead } from './request-head.ts'
 import { ResponseHead } from './response-head.ts'
 import { RetryBudget } from './retry-budget.ts'
+import { SIGN_BYTES, Splicer } from './splicer.ts'
 import { TrustedProxies } from './trust.ts'
 import { UpstreamPool } from './upstream-pool.ts'
 import { HeadView } from './view.ts'
@@ -63,6 +64,10 @@ export class Plane {
   readonly clients = new Set<Client>()
   /** Shared by all sockets of the worker, or null to read by events. */
   readonly readBuffer: Buffer | null
+  /** Moves long bodies, or null to copy them. */
+  readonly splicer: Splicer | null
+  /** Shared by all sockets whose body is moved. */
+  readonly signBuffer = Buffer.allocUnsafeSlow(SIGN_BYTES)
   /** For connections that a long body passes through. */
   readonly ownBuffers = new OwnBuffers(READ_BYTES, OWN_BUFFERS_MAX)
   /** Where outgoing bytes are put together; replaced when a socket keeps it (see `keepScratch`). */
@@ -109,6 +114,7 @@ export class Plane {
     const taken = () => Atomics.load(start.memory.cells, CELL.logTaken + start.index)
     this.log = new AccessLog(start.accessSample, sendLog, taken, () => this.countLane(WORKER_FIELD.logDropped))
     this.readBuffer = start.sharedReads ? Buffer.allocUnsafeSlow(READ_BYTES) : null
+    this.splicer = start.sharedReads && start.splices ? Splicer.open() : null
     this.scratch = newScratch()
     this.draw = this.#newDraw()
     this.load = (slot) => this.#inFlight(slot)

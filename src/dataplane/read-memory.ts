@@ -1,17 +1,20 @@
 /**
- * Where a connection reads to: the buffer that its worker shares among all, or while a long body passes, one of its own.
+ * Where a connection reads to: the buffer that its worker shares among all, or while a long body passes, one of its own, or
+ * a small shared one where the kernel moves most of it (splicer.ts).
  *
  * Bytes in the shared buffer are overwritten by the next read of anybody, so a body has to be copied before it is sent. With
  * long ones that copy is a good part of all the work. Memory of its own can be sent as it is, and be read into again once the kernel
  * has taken it; if the other side is too slow for that, it is left to the pending write and other memory is taken.
  * Such buffers are few (`plane.ownBuffers`); who gets none goes on with the shared one.
  */
+import type { Outgoing } from './outgoing.ts'
 import type { Plane } from './plane.ts'
 
 export class ReadMemory {
-  /** Whether a long body is coming, so that own memory pays. */
-  wanted = false
+  /** What is wanted from the next read on. */
+  #wanted: 'shared' | 'own' | 'sign' = 'shared'
   #own: Buffer | null = null
+  #current: Buffer | null
   readonly #plane: Plane
   readonly #shared: Buffer | null
 
@@ -19,31 +22,43 @@ export class ReadMemory {
   constructor(plane: Plane, shares: boolean) {
     this.#plane = plane
     this.#shared = shares ? plane.readBuffer : null
+    this.#current = this.#shared
+  }
+
+  /** A long body is coming, of which no byte has to be looked at, and goes to `out`. */
+  expectLong(out: Outgoing): void {
+    if (this.#shared !== null) this.#wanted = this.#plane.splicer !== null && out.descriptor >= 0 ? 'sign' : 'own'
+  }
+
+  /** Anything may come. */
+  expectAny(): void {
+    this.#wanted = 'shared'
   }
 
   /** Asked behind every read: the buffer for the next one, or undefined when it stays the same. */
   next(): Buffer | undefined {
-    if (!this.wanted && this.#own === null) return undefined
+    if (this.#wanted === 'shared' && this.#current === this.#shared) return undefined
     return this.#change()
   }
 
   /** Gives own memory back; for a connection that is gone. */
   release(): void {
-    this.wanted = false
+    this.#wanted = 'shared'
     if (this.#own !== null) this.#plane.ownBuffers.giveBack(this.#own)
     this.#own = null
   }
 
   #change(): Buffer | undefined {
-    const { ownBuffers } = this.#plane
-    const shared = this.#shared
-    if (shared === null) return undefined
-    if (this.#own !== null && this.wanted && !ownBuffers.isKept(this.#own)) return undefined
-    const before = this.#own
-    if (before !== null) ownBuffers.giveBack(before)
-    this.#own = this.wanted ? ownBuffers.take() : null
-    if (this.#own !== null) return this.#own
-    return before === null ? undefined : shared
+    const { ownBuffers, signBuffer } = this.#plane
+    const own = this.#own
+    if (this.#wanted !== 'own' || own === null || ownBuffers.isKept(own)) {
+      if (own !== null) ownBuffers.giveBack(own)
+      this.#own = this.#wanted === 'own' ? ownBuffers.take() : null
+    }
+    const next = this.#own ?? (this.#wanted === 'sign' ? signBuffer : this.#shared!)
+    if (next === this.#current) return undefined
+    this.#current = next
+    return next
   }
 }
 

@@ -5,9 +5,13 @@
  * trailers, so all of it is contiguous. Long bodies that need no framing come in memory of their own (read-memory.ts) and are not
  * copied. Chunks are not kept as they came: one read becomes one chunk (RFC 9112 7.1).
  */
+import type { Socket } from 'node:net'
+import { WORKER_FIELD } from '../metrics/layout.ts'
 import { type BodyReader, CHUNK_HEADER_MAX, writeChunkHeader } from './body.ts'
+import { descriptorOf } from './handle.ts'
 import type { Outgoing } from './outgoing.ts'
 import { type Plane, SCRATCH_HEAD } from './plane.ts'
+import { SIGN_BYTES } from './splicer.ts'
 import { CR, LF } from './syntax.ts'
 
 /**
@@ -24,7 +28,13 @@ export function relayBody(
   end: number,
   out: Outgoing,
 ): number {
-  if (buffer !== plane.readBuffer && prefix === '' && !chunked && reader.framing !== 'chunked') {
+  if (
+    buffer !== plane.readBuffer &&
+    buffer !== plane.signBuffer &&
+    prefix === '' &&
+    !chunked &&
+    reader.framing !== 'chunked'
+  ) {
     return passOn(plane, reader, buffer, at, end, out)
   }
   const scratch = plane.scratch
@@ -54,6 +64,19 @@ function passOn(plane: Plane, reader: BodyReader, buffer: Buffer, at: number, en
   const size = reader.pass(at, end)
   if (size > 0 && out.bytes(buffer.subarray(at, at + size))) plane.ownBuffers.keep(buffer)
   return size
+}
+
+/**
+ * Lets the kernel move what more has come of a counted body from `socket` to `out`, and notes it. To be called when a read
+ * was full and all of it was body.
+ */
+export function moveBody(plane: Plane, reader: BodyReader, socket: Socket, out: Outgoing): void {
+  const { splicer } = plane
+  if (splicer === null || reader.framing !== 'length' || reader.remaining < SIGN_BYTES) return
+  const moved = splicer.move(descriptorOf(socket), out, reader.remaining)
+  if (moved === 0) return
+  reader.note(moved)
+  plane.countLane(WORKER_FIELD.splicedBytes, moved)
 }
 
 /** The end of a chunked body, with the trailers that came. */

@@ -3,10 +3,11 @@
  * one write and can be repeated; any other is passed on as it comes, and while the connection to the target is still being
  * opened at most one read of it waits here (then the client does).
  */
+import type { Socket } from 'node:net'
 import { BodyReader } from './body.ts'
 import type { Outgoing } from './outgoing.ts'
 import { type Plane, READ_BYTES } from './plane.ts'
-import { lastChunk, relayBody } from './relay.ts'
+import { lastChunk, moveBody, relayBody } from './relay.ts'
 import type { RequestHead } from './request-head.ts'
 import { keptBytes } from './socket.ts'
 
@@ -55,7 +56,7 @@ export class RequestBody {
     const size = this.reader.remaining
     if (this.reader.framing !== 'length' || size > WHOLE_BYTES_MAX || end - at < size) return at
     this.whole = buffer.latin1Slice(at, at + size)
-    this.reader.takeWhole()
+    this.reader.note(size)
     return at + size
   }
 
@@ -86,8 +87,10 @@ export class RequestBody {
   }
 
   /** Passes bytes on. False when they are malformed; `reader.consumed` says how far they belonged to the body. */
-  send(plane: Plane, out: Outgoing, buffer: Buffer, at: number, end: number): boolean {
-    const reader = this.reader
-    return relayBody(plane, reader, reader.framing === 'chunked', '', buffer, at, end, out) >= 0
+  send(plane: Plane, client: Socket, out: Outgoing, buffer: Buffer, at: number, end: number): boolean {
+    const { reader } = this
+    if (relayBody(plane, reader, reader.framing === 'chunked', '', buffer, at, end, out) < 0) return false
+    if (end === buffer.length) moveBody(plane, reader, client, out)
+    return true
   }
 }

@@ -11,7 +11,7 @@ import { BodyReader } from './body.ts'
 import type { Client } from './client.ts'
 import { connectionLine, framingLine, responseLines } from './forward.ts'
 import { type Plane, READ_BYTES } from './plane.ts'
-import { lastChunk, relayBody } from './relay.ts'
+import { lastChunk, moveBody, relayBody } from './relay.ts'
 import { PREFIX, type ResponseHead } from './response-head.ts'
 import { cutSocket } from './socket.ts'
 import { listHas } from './syntax.ts'
@@ -61,11 +61,12 @@ export class Response {
   }
 
   /**
-   * Whether the connection to the target may carry another request, now that the response is complete. A read that was full
-   * may have left bytes behind that belong to nobody, so nothing is asked on it.
+   * Whether the connection to the target may carry another request, now that the response is complete. A full read of
+   * `buffer`, or what was moved behind it, may have left bytes behind that belong to nobody.
    */
-  isReusable(length: number): boolean {
-    return this.#upstreamKeepAlive && this.#at >= length && length < READ_BYTES
+  isReusable(upstream: UpstreamConnection, buffer: Buffer, length: number): boolean {
+    if (!this.#upstreamKeepAlive || this.#at < length) return false
+    return length < buffer.length || upstream.isQuiet()
   }
 
   /** Takes `buffer[0, length)` from the target. `requestSent` says whether all of the request was written by now. */
@@ -85,7 +86,7 @@ export class Response {
       if (progress !== 'more') return progress
     }
     if (this.reader.done) return 'complete'
-    return this.#relay(client, '', buffer, this.#at, length)
+    return this.#relay(client, upstream, '', buffer, this.#at, length)
   }
 
   #readHead(
@@ -170,14 +171,14 @@ export class Response {
     const size = head.contentLength
     if (this.reader.framing === 'length' && size <= WHOLE_BYTES_MAX && length - at >= size) {
       client.out.text(text + buffer.latin1Slice(at, at + size))
-      this.reader.takeWhole()
+      this.reader.note(size)
       this.answered = true
       this.bytes = size
       this.#at = at + size
       return 'complete'
     }
-    upstream.reads.wanted = !this.#chunked && size > READ_BYTES
-    return this.#relay(client, text, buffer, at, length)
+    if (!this.#chunked && size > READ_BYTES) upstream.reads.expectLong(client.out)
+    return this.#relay(client, upstream, text, buffer, at, length)
   }
 
   /** Passes a 101 on; returns the offset behind it in the last read. */
@@ -214,14 +215,23 @@ export class Response {
     this.#upstreamKeepAlive = stays && requestSent && !mayFollow && !this.#closes && upstream.heed(head)
   }
 
-  #relay(client: Client, prefix: string, buffer: Buffer, at: number, length: number): Progress {
-    const plane: Plane = client.plane
-    const size = relayBody(plane, this.reader, this.#chunked, prefix, buffer, at, length, client.out)
-    if (size < 0) return 'malformed'
+  #relay(
+    client: Client,
+    upstream: UpstreamConnection,
+    prefix: string,
+    buffer: Buffer,
+    at: number,
+    length: number,
+  ): Progress {
+    const { plane } = client
+    const { reader } = this
+    const before = reader.bytes
+    if (relayBody(plane, reader, this.#chunked, prefix, buffer, at, length, client.out) < 0) return 'malformed'
     this.answered = true
-    this.bytes += size
-    this.#at = this.reader.consumed
-    return this.reader.done ? 'complete' : 'more'
+    this.#at = reader.consumed
+    if (length === buffer.length && !this.#chunked) moveBody(plane, reader, upstream.socket, client.out)
+    this.bytes += reader.bytes - before
+    return reader.done ? 'complete' : 'more'
   }
 
   /** The target has ended its side: true when that is the proper end of the body. */

@@ -6,6 +6,7 @@
  */
 import type { Socket } from 'node:net'
 import { FIELD } from '../metrics/layout.ts'
+import { descriptorOf } from './handle.ts'
 import { Outgoing } from './outgoing.ts'
 import { ReadMemory } from './read-memory.ts'
 import type { ResponseHead } from './response-head.ts'
@@ -99,11 +100,16 @@ export class UpstreamConnection {
     return this.keepAliveMs > 0 && this.usesLeft > 0
   }
 
+  /** Whether it is known that nothing more has come. */
+  isQuiet(): boolean {
+    return this.pool.plane.splicer?.isQuiet(descriptorOf(this.socket)) ?? false
+  }
+
   /** Ends its use by an exchange: keeps it for the next when `reusable`, else closes it. */
   release(reusable: boolean): void {
     this.user = null
     this.partial = ''
-    this.reads.wanted = false
+    this.reads.expectAny()
     if (!reusable || this.#gone || this.#deaf || this.socket.destroyed) return this.destroy()
     if (!this.pool.target.tls) return this.pool.giveBack(this)
     // What came in one flight of records is told piece by piece: wait for the rest of it before the next request.

@@ -62,6 +62,7 @@ export const WORKER_FIELD = Object.freeze({
   loopBusyMs: 4,
   heapBytes: 5,
   acceptErrors: 6,
+  splicedBytes: 7,
   /** One for each error code of the data plane, in the order of `REJECT_CODES` (metrics/counters.ts). */
   rejected: 8,
   /** One for each cap, in the order of `SHED_REASONS` (metrics/counters.ts). */

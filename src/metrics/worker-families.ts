@@ -71,6 +71,12 @@ export const WORKER_FAMILIES: readonly Family[] = [
     WORKER_FIELD.requests,
   ),
   perWorker(
+    'turnout_spliced_bytes_total',
+    'counter',
+    'Bytes of long bodies, up and down, that the kernel moved without a copy.',
+    WORKER_FIELD.splicedBytes,
+  ),
+  perWorker(
     'turnout_log_dropped_total',
     'counter',
     'Access log lines dropped because the reader was slow.',

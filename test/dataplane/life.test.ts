@@ -24,6 +24,7 @@ function makePlane() {
     cookieKeys: ['a key of the test'],
     accessSample: 0,
     sharedReads: true,
+    splices: true,
   }
   const plane = new Plane(start, () => {})
   const shown = (field: number) => memory.lanes[WORKER_FIELDS + field]

@@ -111,13 +111,15 @@ test('a failure is told once and not from within the write, and nothing is sent 
 })
 
 const SHARED = Buffer.alloc(8)
-const newMemory = (ownBuffers: OwnBuffers) =>
-  new ReadMemory({ ownBuffers, readBuffer: SHARED } as unknown as Plane, true)
+const SIGN = Buffer.alloc(4)
+const newMemory = (ownBuffers: OwnBuffers, splicer: object | null = null) =>
+  new ReadMemory({ ownBuffers, readBuffer: SHARED, signBuffer: SIGN, splicer } as unknown as Plane, true)
+const toDescriptor = (descriptor: number) => ({ descriptor }) as Outgoing
 
 test('memory that a waiting write holds is not read into again, whatever other writes hold since', () => {
   const ownBuffers = new OwnBuffers(8, 4)
   const memory = newMemory(ownBuffers)
-  memory.wanted = true
+  memory.expectLong(toDescriptor(7))
   const held = memory.next()!
   expect(held).not.toBe(SHARED)
   expect(memory.next()).toBeUndefined()
@@ -125,7 +127,7 @@ test('memory that a waiting write holds is not read into again, whatever other w
   ownBuffers.keep(Buffer.alloc(8))
   const other = memory.next()!
   expect(other).not.toBe(held)
-  memory.wanted = false
+  memory.expectAny()
   expect(memory.next()).toBe(SHARED)
   const given = Array.from({ length: 4 }, () => ownBuffers.take())
   expect(given).toContain(other)
@@ -135,16 +137,36 @@ test('memory that a waiting write holds is not read into again, whatever other w
 test('memory of its own comes back to the others when it is not wanted any more, or the connection is gone', () => {
   const ownBuffers = new OwnBuffers(8, 1)
   const [first, second] = [newMemory(ownBuffers), newMemory(ownBuffers)]
-  first.wanted = true
-  second.wanted = true
+  first.expectLong(toDescriptor(7))
+  second.expectLong(toDescriptor(7))
   const own = first.next()
   expect(own).toBeDefined()
   expect(second.next()).toBeUndefined()
-  first.wanted = false
+  first.expectAny()
   expect(first.next()).toBe(SHARED)
   expect(first.next()).toBeUndefined()
   expect(second.next()).toBe(own)
   second.release()
   expect(ownBuffers.take()).toBe(own)
   expect(ownBuffers.take()).toBeNull()
+})
+
+test('where the kernel can move a body, only a little of it is read, by all into the same memory', () => {
+  const ownBuffers = new OwnBuffers(8, 1)
+  const [first, second, third] = [0, 1, 2].map(() => newMemory(ownBuffers, {}))
+  first.expectLong(toDescriptor(7))
+  second.expectLong(toDescriptor(7))
+  expect(first.next()).toBe(SIGN)
+  expect(first.next()).toBeUndefined()
+  expect(second.next()).toBe(SIGN)
+  // To a receiver without a descriptor nothing can be moved.
+  third.expectLong(toDescriptor(-1))
+  const own = third.next()
+  expect(own).toHaveLength(8)
+  third.expectLong(toDescriptor(7))
+  expect(third.next()).toBe(SIGN)
+  expect(ownBuffers.take()).toBe(own)
+  first.expectAny()
+  expect(first.next()).toBe(SHARED)
+  expect(first.next()).toBeUndefined()
 })

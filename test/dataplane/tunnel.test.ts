@@ -60,6 +60,7 @@ function makePlane(target: string): Plane {
     cookieKeys: ['a key of the test'],
     accessSample: 0,
     sharedReads: true,
+    splices: true,
   }
   return new Plane(start, () => {})
 }

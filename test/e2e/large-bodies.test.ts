@@ -1,5 +1,5 @@
 /**
- * Bodies of 1 GB, up and down, in every framing and in both ways of reading sockets, compared byte by byte as they pass.
+ * Bodies of 1 GB, up and down, in every framing and in all ways of moving them, compared byte by byte as they pass.
  * Both ends are bare sockets, so that the test is not slower than what it tests.
  */
 import net from 'node:net'
@@ -65,11 +65,12 @@ async function upload(proxy: TestProxy, bytes: number, framing: Framing): Promis
 }
 
 describe.each([
-  { sharedReads: true, size: '1 GB', total: GIB },
-  { sharedReads: false, size: '256 MB', total: 256 * MIB },
-])('with sharedReads $sharedReads', ({ sharedReads, size, total }) => {
+  { sharedReads: true, splices: true, size: '1 GB', total: GIB },
+  { sharedReads: true, splices: false, size: '1 GB', total: GIB },
+  { sharedReads: false, splices: false, size: '256 MB', total: 256 * MIB },
+])('with sharedReads $sharedReads, splices $splices', ({ sharedReads, splices, size, total }) => {
   const proxyFor = (target: Upstream) =>
-    startProxy({ services: { shop: service({ blue: [target.url] }) } }, { sharedReads })
+    startProxy({ services: { shop: service({ blue: [target.url] }) } }, { sharedReads, splices })
 
   test.each<Framing>(['length', 'chunked'])(
     `${size} comes down unchanged, framing: %s`,

@@ -136,6 +136,7 @@ function planes(green: number): { planes: Plane[]; memory: SharedMemory } {
     cookieKeys: ['a key of the test'],
     accessSample: 0,
     sharedReads: true,
+    splices: true,
   }
   return { planes: [0, 1].map((index) => new Plane({ ...start, index, isFirst: index === 0 }, () => {})), memory }
 }

@@ -32,12 +32,15 @@ export function testConfig(config: Record<string, unknown>): Record<string, unkn
 /** Starts Turnout in this process and closes it when the test has ended. */
 export async function startProxy(
   config: Record<string, unknown>,
-  options: { readonly sharedReads?: boolean; readonly directory?: string; readonly keep?: boolean } = {},
+  options: Pick<Parameters<typeof serve>[0], 'sharedReads' | 'splices' | 'directory'> & {
+    readonly keep?: boolean
+  } = {},
 ): Promise<Proxy> {
   const loaded = parseSpec(stringify(testConfig(config)), { env: {}, source: 'test' })
   if ('faults' in loaded) throw new Error(JSON.stringify(loaded.faults))
-  const running = await serve({ spec: loaded.spec, sharedReads: options.sharedReads, directory: options.directory })
-  if (options.keep !== true) onTestFinished(() => running.close())
+  const { keep, ...served } = options
+  const running = await serve({ spec: loaded.spec, ...served })
+  if (keep !== true) onTestFinished(() => running.close())
   const url = running.listeners[0]
   return { url, port: Number(new URL(url).port), admin: running.admin, close: () => running.close() }
 }

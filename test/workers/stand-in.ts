@@ -55,6 +55,7 @@ export async function startWorkers(
       cookieKeys: ['0'.repeat(64)],
       accessSample: 0,
       sharedReads: true,
+      splices: true,
     },
     onLog: () => {},
     onLost: (index, loss) => losses.push({ index, ...loss }),

@@ -1,0 +1,127 @@
+/**
+ * The few calls of the C library that Node has no door to, by `node:ffi`: what moves bytes between two sockets without
+ * showing them to us. Nothing else in the project calls C.
+ *
+ * `node:ffi` came with Node 26.1 and is experimental, so all of it is looked for once and proved by a round trip through two
+ * pipes. Where it is not there, not allowed (`--permission`), switched off (`--no-experimental-ffi`) or fails that proof, `libc` is null and
+ * whoever uses it has another way. All descriptors here are non-blocking, so no call waits; -1 is "not now" or an
+ * error, and the stream over the same descriptor finds out which. Sizes stay below 2^31, so that they fit `u32` and `i32`.
+ *
+ * Memory whose address is given away must be kept by the caller as long as C may use it: the collector does not see that.
+ */
+import { closeSync, constants, openSync, writeSync } from 'node:fs'
+
+export interface Libc {
+  /** Moves up to `bytes` from one descriptor to another, one of which is a pipe; returns how many, 0 at the end, or -1. */
+  splice(from: number, to: number, bytes: number): number
+  /** A non-blocking pipe that child processes do not inherit: the ends to read from and to write to. Null if there is none. */
+  pipe(): readonly [from: number, to: number] | null
+  /** Asks for room in a pipe; returns what it has got, or -1 when it stays as it was. */
+  resizePipe(pipe: number, bytes: number): number
+  /** Reads into `memory` from its start; returns how many bytes, 0 at the end, or -1. */
+  read(from: number, memory: Buffer): number
+  /** Whether nothing is waiting to be read from a socket: neither bytes nor its end. */
+  isQuiet(socket: number): boolean
+  close(descriptor: number): void
+}
+
+/** What is used of `node:ffi`. */
+interface Ffi {
+  readonly DynamicLibrary: new (path: string | null) => Library
+  getRawPointer(memory: Uint8Array): bigint
+}
+interface Library {
+  getFunction(
+    name: string,
+    signature: { return: string; arguments: readonly string[] },
+  ): (...values: unknown[]) => number
+}
+
+const MOVE_NONBLOCK = 0x01 | 0x02
+const NONBLOCK_CLOEXEC = 0o4000 | 0o2000000
+const SET_PIPE_SIZE = 1031
+const PEEK_DONTWAIT = 0x02 | 0x40
+
+/** The C library of this process, or null. */
+export const libc: Libc | null = findLibc()
+
+function findLibc(): Libc | null {
+  // The numbers above are those of Linux on every architecture that Node is built for here.
+  if (process.platform !== 'linux' || !['x64', 'arm64'].includes(process.arch)) return null
+  try {
+    const found = open(loadFfi())
+    return isSound(found) ? found : null
+  } catch {
+    return null
+  }
+}
+
+/** Its warning would be the first line that a user sees, and nothing that they can act on. */
+function loadFfi(): Ffi {
+  const { emitWarning } = process
+  process.emitWarning = (warning: string | Error, ...rest: unknown[]) => {
+    if (!String(warning).startsWith('FFI is an experimental')) Reflect.apply(emitWarning, process, [warning, ...rest])
+  }
+  try {
+    return process.getBuiltinModule('node:ffi' as 'node:fs') as unknown as Ffi
+  } finally {
+    process.emitWarning = emitWarning
+  }
+}
+
+function open(ffi: Ffi): Libc {
+  // The program itself, which has the C library in it: the name of its file differs between distributions.
+  const library = new ffi.DynamicLibrary(null)
+  const find = (name: string, ...types: string[]) => library.getFunction(name, { return: 'i32', arguments: types })
+  const splice = find('splice', 'i32', 'pointer', 'i32', 'pointer', 'u32', 'u32')
+  const pipe2 = find('pipe2', 'pointer', 'i32')
+  const fcntl = find('fcntl', 'i32', 'i32', 'i32')
+  const read = find('read', 'i32', 'pointer', 'u32')
+  const recv = find('recv', 'i32', 'pointer', 'u32', 'i32')
+  const close = find('close', 'i32')
+  const ends = new Int32Array(new ArrayBuffer(8))
+  const endsAt = ffi.getRawPointer(new Uint8Array(ends.buffer))
+  const peeked = new Uint8Array(new ArrayBuffer(8))
+  const peekedAt = ffi.getRawPointer(peeked)
+  const kept = { library, ends, peeked }
+  return {
+    splice: (from, to, bytes) => splice(from, 0n, to, 0n, bytes, MOVE_NONBLOCK),
+    pipe: () => (pipe2(endsAt, NONBLOCK_CLOEXEC) === 0 ? adopt(kept.ends[0], kept.ends[1], close) : null),
+    resizePipe: (pipe, bytes) => fcntl(pipe, SET_PIPE_SIZE, bytes),
+    read: (from, memory) => read(from, ffi.getRawPointer(memory), memory.length),
+    isQuiet: (socket) => recv(socket, peekedAt, kept.peeked.length, PEEK_DONTWAIT) === -1,
+    close: closeSync,
+  }
+}
+
+/**
+ * Opens the ends of a pipe once more by Node's own door. Node closes what a worker thread opened there when the thread ends,
+ * however it does; of what C has opened it knows nothing.
+ */
+function adopt(from: number, to: number, close: (descriptor: number) => number): readonly [number, number] {
+  const { O_NONBLOCK, O_RDONLY, O_WRONLY } = constants
+  try {
+    const end = (descriptor: number, way: number) => openSync(`/proc/self/fd/${descriptor}`, way | O_NONBLOCK)
+    return [end(from, O_RDONLY), end(to, O_WRONLY)]
+  } finally {
+    close(from)
+    close(to)
+  }
+}
+
+/** Sends a word through two pipes, as bodies will go, and looks whether it arrives. */
+function isSound(found: Libc): boolean {
+  const word = Buffer.from('turnout')
+  const pipes = [found.pipe(), found.pipe()]
+  try {
+    const [first, second] = pipes
+    if (first === null || second === null) return false
+    if (found.splice(first[0], second[1], word.length) !== -1) return false
+    writeSync(first[1], word)
+    if (found.splice(first[0], second[1], 1_000) !== word.length) return false
+    const memory = Buffer.alloc(100)
+    return found.read(second[0], memory) === word.length && memory.subarray(0, word.length).equals(word)
+  } finally {
+    for (const end of pipes.flatMap((pipe) => pipe ?? [])) found.close(end)
+  }
+}
