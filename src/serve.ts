@@ -141,6 +141,8 @@ async function startCore(options: ServeOptions, log: Logger, endings: Endings): 
   const cookieKeys = await cookieKeysOf(store)
   const start = workerStart(options, cookieKeys)
   let tell: RunningControl['publish'] = () => {}
+  const accessLog = openAccessLog(log, systemClock)
+  endings.add(() => accessLog.close())
   const workers = new Workers({
     count: memory.workers,
     memory,
@@ -148,7 +150,7 @@ async function startCore(options: ServeOptions, log: Logger, endings: Endings): 
     listeners: spec.listeners.map((listener) => planListener(listener, directory)),
     heapMb: workerHeapMb(start.limits, memory.workers),
     start,
-    onLog: openAccessLog(log),
+    onLog: accessLog.write,
     ...createWorkerNews(log, (event) => tell(event)),
   })
   let table = emptyTable()

@@ -14,6 +14,7 @@
 import { inspect } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import type { Clock } from './clock.ts'
+import { giveBack, linesIn } from './dataplane/log-page.ts'
 import type { FromWorker, ListenerPlan, ToWorker, WorkerStart } from './dataplane/messages.ts'
 import { type LossReason, lossField } from './metrics/counters.ts'
 import { CELL, clearGauges, type SharedMemory, WORKER_FIELDS } from './metrics/layout.ts'
@@ -56,8 +57,8 @@ export interface WorkersOptions {
   /** Everything a worker is started with, but what differs between them. */
   readonly start: Omit<WorkerStart, 'index' | 'isFirst' | 'memory' | 'delta' | 'listeners'>
   readonly listeners: readonly ListenerPlan[]
-  /** Called with batches of access log lines. */
-  readonly onLog: (lines: string) => void
+  /** Called with access log lines; `written` is to be called once they are, since they are in memory that is used again. */
+  readonly onLog: (lines: Uint8Array, written: () => void) => void
   /** Called when a worker was lost. */
   readonly onLost: (index: number, loss: Loss) => void
   /** Called when another serves in its place, with the time from the loss. */
@@ -197,8 +198,7 @@ export class Workers {
         seat.drained = true
         break
       case 'log':
-        this.#options.onLog(message.lines)
-        Atomics.add(this.#options.memory.cells, CELL.logTaken + seat.index, message.lines.length)
+        this.#options.onLog(linesIn(message.memory, message.length), () => giveBack(message.memory))
         return
       case 'fault':
         this.#fault ??= Object.assign(new Error(message.message), { code: message.code })

@@ -1,17 +1,24 @@
 /**
- * The access log of a worker: one JSON line a request, handed to the main thread in batches, which writes them.
+ * The access log of a worker: one JSON line a request, written into pages that the main thread writes out (log-page.ts).
  *
- * It never blocks and never grows without bound: lines gather in a string that is sent at 64 KiB or at the next sweep, and
- * while more characters are under way than may wait (the main thread says what it has taken), lines are dropped and counted.
+ * It never blocks and never grows without bound: a page is sent when it is full or at the next sweep, and while as many bytes
+ * are away as may wait for a slow reader, lines are dropped and counted.
  */
 import type { ErrorCode } from '../errors.ts'
 import type { Decision, TargetTable } from '../table/types.ts'
 import type { Asked } from './asked.ts'
 import type { Dispatch } from './dispatch.ts'
+import { bytesOf, LogPage, QUOTED_BYTES_MAX } from './log-page.ts'
 
-const BATCH_CHARACTERS = 65_536
-/** Characters that may be under way to the main thread. */
+const PAGE_BYTES = 131_072
+/** Bytes that may wait for the reader of the log. */
 const WAITING_MAX = 8_388_608
+/** A sweep leaves a page that is not full while so many are away: a slow reader is not sent many that are nearly empty. */
+const AWAY_MAX = 2
+/** Pages that are kept although nothing is in them. */
+const FREE_MAX = 4
+/** Room for the names and numbers of a line. */
+const FRAME_BYTES = 1024
 
 /** How a request ended. */
 export interface Outcome {
@@ -25,44 +32,41 @@ export interface Outcome {
   readonly error: ErrorCode | null
 }
 
-const toMicroseconds = (ms: number): number => Math.round(ms * 1000) / 1000
+const toMicroseconds = (ms: number): number => Math.round(ms * 1000)
 
-/** A text as JSON. Most are plain, and then quotation marks are all that it takes. */
-function quoted(text: string): string {
-  for (let at = 0; at < text.length; at++) {
-    const code = text.charCodeAt(at)
-    if (code < 32 || code === 34 || code === 92 || code > 126) return JSON.stringify(text)
-  }
-  return '"' + text + '"'
-}
+/** Bytes that texts take as JSON. */
+const quotedBytes = (texts: readonly string[]): number =>
+  texts.reduce((sum, text) => sum + Buffer.byteLength(JSON.stringify(text)), 0)
 
+/** What all requests to a target of a table have in common. */
 function placeText(decision: Decision | null, target: TargetTable | null): string {
   const service = decision?.service?.name ?? null
   const pool = decision?.pool?.name ?? null
   const version = decision?.pool?.version ?? null
-  return ',' + JSON.stringify({ service, pool, version, target: target?.authority ?? null }).slice(1, -1)
+  const place = JSON.stringify({ service, pool, version, target: target?.authority ?? null })
+  return bytesOf(',' + place.slice(1, -1) + ',"reason":')
 }
+
+/** For what was refused before it was decided. */
+const NOWHERE = placeText(null, null)
 
 export class AccessLog {
   readonly #sample: number
-  readonly #send: (lines: string) => void
+  readonly #send: (memory: SharedArrayBuffer, length: number) => void
   readonly #dropped: () => void
-  #lines = ''
-  readonly #taken: () => number
-  /** Characters sent in all, as a 32-bit number that wraps like the one it is compared with. */
-  #sent: number
+  /** All pages: the one that is being filled, those that are away, and some that are free. */
+  #pages: LogPage[] = []
+  #page: LogPage | null = null
   #credit = 0
   #second = -1
   #secondText = ''
   readonly #places = new WeakMap<TargetTable, string>()
 
-  /** `send` hands a batch over, `taken` tells how many characters have arrived in all, `dropped` hears of a lost line. */
-  constructor(sample: number, send: (lines: string) => void, taken: () => number, dropped: () => void) {
+  /** `send` hands a page over, `dropped` hears of a lost line. */
+  constructor(sample: number, send: (memory: SharedArrayBuffer, length: number) => void, dropped: () => void) {
     this.#sample = sample
     this.#send = send
-    this.#taken = taken
     this.#dropped = dropped
-    this.#sent = taken()
   }
 
   /** Whether the next request is to be logged: every n-th by the sample share, so the log is even, not random. */
@@ -82,70 +86,74 @@ export class AccessLog {
     { decision, target, epoch, address, connects, repeats }: Dispatch,
     outcome: Outcome,
   ): void {
-    if (this.#isFull) return this.#dropped()
     const { status, bytesIn, bytesOut, durationMs, ttfbMs, error } = outcome
-    this.#add(
-      this.#time(wallMs) +
-        '"requestId":' +
-        quoted(asked.requestId) +
-        ',"client":' +
-        quoted(address) +
-        ',"method":"' +
-        asked.method +
-        '","host":' +
-        quoted(asked.host) +
-        ',"path":' +
-        quoted(asked.path) +
-        ',"status":' +
-        status +
-        this.#place(decision, target) +
-        ',"reason":' +
-        (decision?.reason ? '"' + decision.reason + '"' : 'null') +
-        ',"epoch":' +
-        epoch +
-        ',"bytesIn":' +
-        bytesIn +
-        ',"bytesOut":' +
-        bytesOut +
-        ',"durationMs":' +
-        toMicroseconds(durationMs) +
-        ',"ttfbMs":' +
-        (ttfbMs < 0 ? 'null' : toMicroseconds(ttfbMs)) +
-        ',"retries":' +
-        (connects + repeats) +
-        (error === null ? ',"error":null}\n' : ',"error":"' + error + '"}\n'),
-    )
+    const { requestId, method, host, path } = asked
+    const place = this.#placeOf(decision, target)
+    const frame = FRAME_BYTES + place.length
+    const quoted = requestId.length + address.length + method.length + host.length + path.length
+    let page = this.#pageWith(frame + quoted * QUOTED_BYTES_MAX)
+    // Most take a sixth of that.
+    page ??= this.#pageFor(frame + quotedBytes([requestId, address, method, host, path]))
+    if (page === null) return this.#dropped()
+    this.#putTime(page, wallMs)
+    page.put('"requestId":')
+    page.putQuoted(requestId)
+    page.put(',"client":')
+    page.putQuoted(address)
+    page.put(',"method":')
+    page.putQuoted(method)
+    page.put(',"host":')
+    page.putQuoted(host)
+    page.put(',"path":')
+    page.putQuoted(path)
+    page.put(',"status":')
+    page.putNumber(status)
+    page.putLong(place)
+    if (decision?.reason) page.putQuoted(decision.reason)
+    else page.put('null')
+    page.put(',"epoch":')
+    page.putNumber(epoch)
+    page.put(',"bytesIn":')
+    page.putNumber(bytesIn)
+    page.put(',"bytesOut":')
+    page.putNumber(bytesOut)
+    page.put(',"durationMs":')
+    page.putThousandths(toMicroseconds(durationMs))
+    page.put(',"ttfbMs":')
+    if (ttfbMs < 0) page.put('null')
+    else page.putThousandths(toMicroseconds(ttfbMs))
+    page.put(',"retries":')
+    page.putNumber(connects + repeats)
+    if (error === null) return page.putLong(',"error":null}\n')
+    page.put(',"error":')
+    page.putQuoted(error)
+    page.put('}\n')
   }
 
   /** Adds the line of what could not be read as a request. */
   writeRefusal(wallMs: number, client: string, status: number, error: ErrorCode): void {
     if (!this.wanted()) return
-    if (this.#isFull) return this.#dropped()
-    this.#add(this.#time(wallMs) + JSON.stringify({ client, status, error }).slice(1) + '\n')
+    const page = this.#pageFor(FRAME_BYTES + quotedBytes([client]))
+    if (page === null) return this.#dropped()
+    this.#putTime(page, wallMs)
+    page.putWide(JSON.stringify({ client, status, error }).slice(1) + '\n')
   }
 
-  get #isFull(): boolean {
-    return ((this.#sent - this.#taken()) | 0) + this.#lines.length > WAITING_MAX
-  }
-
-  #add(line: string): void {
-    this.#lines += line
-    if (this.#lines.length >= BATCH_CHARACTERS) this.#flush()
-  }
-
-  /** The beginning of a line; what is the same within a second is made once. */
-  #time(wallMs: number): string {
+  /** Puts the beginning of a line; what is the same within a second is made once. */
+  #putTime(page: LogPage, wallMs: number): void {
     const second = Math.floor(wallMs / 1000)
     if (second !== this.#second) {
       this.#second = second
-      this.#secondText = '{"time":"' + new Date(second * 1000).toISOString().slice(0, 20)
+      this.#secondText = bytesOf('{"time":"' + new Date(second * 1000).toISOString().slice(0, 20))
     }
-    return this.#secondText + String(Math.floor(wallMs) - second * 1000).padStart(3, '0') + 'Z",'
+    page.putLong(this.#secondText)
+    page.putThree(Math.floor(wallMs) - second * 1000)
+    page.put('Z",')
   }
 
   /** Where the request went: the same text for all requests that a target of a table gets. */
-  #place(decision: Decision | null, target: TargetTable | null): string {
-    if (target === null) return placeText(decision, null)
+  #placeOf(decision: Decision | null, target: TargetTable | null): string {
+    if (target === null) return decision === null ? NOWHERE : placeText(decision, null)
     let text = this.#places.get(target)
     if (text === undefined) {
       text = placeText(decision, target)
@@ -154,15 +162,47 @@ export class AccessLog {
     return text
   }
 
-  /** Sends what has gathered; called at every sweep and at the end. */
-  sweep(): void {
-    this.#flush()
+  /** The page that is being filled, if it has room for so many bytes. */
+  #pageWith(bytes: number): LogPage | null {
+    const page = this.#page
+    return page !== null && page.size - page.length >= bytes ? page : null
   }
 
-  #flush(): void {
-    if (this.#lines === '') return
-    this.#sent = (this.#sent + this.#lines.length) | 0
-    this.#send(this.#lines)
-    this.#lines = ''
+  /** A page with room for so many bytes; null when too much is away. */
+  #pageFor(bytes: number): LogPage | null {
+    const page = this.#pageWith(bytes)
+    if (page !== null) return page
+    this.flush()
+    this.#page = this.#freePage(bytes)
+    return this.#page
+  }
+
+  #freePage(bytes: number): LogPage | null {
+    const free = this.#pages.find((page) => !page.isAway && page.size >= bytes)
+    if (free !== undefined) return free
+    // Those that are free are too small, and must not stand in the way.
+    this.#pages = this.#pages.filter((page) => page.isAway)
+    const size = Math.max(bytes, PAGE_BYTES)
+    if (this.#pages.reduce((sum, page) => sum + page.size, size) > WAITING_MAX) return null
+    const page = new LogPage(size)
+    this.#pages.push(page)
+    return page
+  }
+
+  /** Sends what has gathered, unless much is away already, and lets go of pages that a slow reader had made necessary. */
+  sweep(): void {
+    if (this.#pages.filter((page) => page.isAway).length < AWAY_MAX) this.flush()
+    let free = 0
+    const isKept = (page: LogPage) =>
+      page.isAway || page === this.#page || (page.size === PAGE_BYTES && ++free < FREE_MAX)
+    this.#pages = this.#pages.filter(isKept)
+  }
+
+  /** Sends what has gathered; called at the end, too. */
+  flush(): void {
+    const page = this.#page
+    if (page === null || page.length === 0) return
+    this.#page = null
+    page.send(this.#send)
   }
 }

@@ -1,5 +1,5 @@
 /**
- * What the main thread and a worker say to each other. Few and rare: nothing is sent per request but batches of log lines.
+ * What the main thread and a worker say to each other. Few and rare: nothing is sent per request but pages of log lines.
  *
  * main: start (workerData) → prepare* → drain.   worker: listening → prepared* → drained; log and fault at any time.
  */
@@ -46,5 +46,6 @@ export type FromWorker =
   | { readonly type: 'listening'; readonly ports: readonly number[] }
   | { readonly type: 'prepared'; readonly epoch: number }
   | { readonly type: 'drained' }
-  | { readonly type: 'log'; readonly lines: string }
+  /** A page of the access log, with so many bytes of lines in it (log-page.ts). */
+  | { readonly type: 'log'; readonly memory: SharedArrayBuffer; readonly length: number }
   | { readonly type: 'fault'; readonly code: string; readonly message: string }

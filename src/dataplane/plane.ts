@@ -97,7 +97,7 @@ export class Plane {
   #dateSecond = -1
   #dateLine = ''
 
-  constructor(start: WorkerStart, sendLog: (lines: string) => void) {
+  constructor(start: WorkerStart, sendLog: (memory: SharedArrayBuffer, length: number) => void) {
     this.index = start.index
     this.limits = start.limits
     this.timeouts = start.timeouts
@@ -111,8 +111,7 @@ export class Plane {
     this.view = new HeadView(this.requestHead, this.signer)
     this.trusted = new TrustedProxies(start.trustedProxies)
     this.admission = new Admission(start.memory, start.index, start.limits, start.cookieKeys[0])
-    const taken = () => Atomics.load(start.memory.cells, CELL.logTaken + start.index)
-    this.log = new AccessLog(start.accessSample, sendLog, taken, () => this.countLane(WORKER_FIELD.logDropped))
+    this.log = new AccessLog(start.accessSample, sendLog, () => this.countLane(WORKER_FIELD.logDropped))
     this.readBuffer = start.sharedReads ? Buffer.allocUnsafeSlow(READ_BYTES) : null
     this.splicer = start.sharedReads && start.splices ? Splicer.open() : null
     this.scratch = newScratch()

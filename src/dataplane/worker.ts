@@ -22,7 +22,7 @@ const start = workerData as WorkerStart
 const port = parentPort
 if (port === null) throw new Error('worker.ts runs in a worker thread only')
 const send = (message: FromWorker) => port.postMessage(message)
-const plane = new Plane(start, (lines) => send({ type: 'log', lines }))
+const plane = new Plane(start, (memory, length) => send({ type: 'log', memory, length }))
 const servers: Server[] = []
 let drainUntilMs = Infinity
 
@@ -51,6 +51,7 @@ function sweep(): void {
   plane.setLane(WORKER_FIELD.heapBytes, heapBytes())
   plane.setLane(WORKER_FIELD.loopBusyMs, performance.eventLoopUtilization().active)
   if (plane.draining && plane.clients.size === 0) {
+    plane.log.flush()
     send({ type: 'drained' })
     port?.close()
     stopSweep()

@@ -98,8 +98,8 @@ export function bucketEndMs(index: number): number {
   return 2 ** octave * (1 + (((index - 1) % BUCKETS_PER_OCTAVE) + 1) / BUCKETS_PER_OCTAVE)
 }
 
-/** Cells of the shared Int32Array; taken log characters (they wrap) are per worker, of which there are 64 at most. */
-export const CELL = Object.freeze({ epoch: 0, logTaken: 8, picker: 72 })
+/** Cells of the shared Int32Array. */
+export const CELL = Object.freeze({ epoch: 0, picker: 8 })
 export const CELLS = CELL.picker + SERVICE_SLOTS
 
 /** The shared memory of one process: given to every worker at start. */

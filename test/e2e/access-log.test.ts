@@ -1,6 +1,7 @@
 /** The access log of a real process: JSON on standard output, one line for every request, whatever became of it. */
 import net from 'node:net'
 import { expect, test } from 'vitest'
+import { metric } from '../helpers/admin.ts'
 import { ask, head, pipeline } from '../helpers/ask.ts'
 import { call, type ProxyProcess, service, startProcess, temporaryFolder } from '../helpers/proxy.ts'
 import { rawRequest, until } from '../helpers/raw.ts'
@@ -173,6 +174,53 @@ test('thousands of requests have exactly one line each, and none is lost when th
   const logged = entriesOf(proxy).map((entry) => entry['requestId'])
   expect(logged.length).toBe(3_000)
   expect(new Set(logged)).toEqual(new Set(ids))
+})
+
+test('while nobody reads standard output, requests are answered and each lost line is counted', async () => {
+  const blue = await startNamed('blue')
+  const proxy = await startProcess({ workers: 2, services: { shop: service({ live: [blue.url] }) } }, temporaryFolder())
+  proxy.child.stdout?.pause()
+  const path = '/' + 'p'.repeat(7_000)
+  const ids = Array.from({ length: 6_000 }, (_, n) => `id-${n}`)
+  await pipeline(
+    proxy.port,
+    ids.map((id) => head(path, { 'x-request-id': id })),
+    16,
+  )
+  const dropped = await metric(proxy, 'turnout_log_dropped_total')
+  // 42 MB of lines; two workers may have 8 MiB each under way, and the pipe and its reader hold a little.
+  expect(dropped).toBeGreaterThan(ids.length / 2)
+  expect(dropped).toBeLessThan(ids.length)
+  proxy.child.stdout?.resume()
+  const entries = await waitForEntries(proxy, ids.length - dropped)
+  const [last] = await pipeline(proxy.port, [head('/', { 'x-request-id': 'last' })])
+  expect(last).toBe('blue')
+  await proxy.close()
+  await until('standard output has ended', () => proxy.child.stdout?.readableEnded === true)
+  const all = entriesOf(proxy)
+  expect(all.length).toBe(entries.length + 1)
+  expect(all.at(-1)?.['requestId']).toBe('last')
+  expect(new Set(all.map((entry) => entry['requestId'])).size).toBe(all.length)
+})
+
+test('lines that wait for a slow reader when the process is told to end are still written', async () => {
+  const blue = await startNamed('blue')
+  const proxy = await startProcess({ services: { shop: service({ live: [blue.url] }) } }, temporaryFolder())
+  proxy.child.stdout?.pause()
+  const requests = Array.from({ length: 1_000 }, (_, n) => head('/' + 'p'.repeat(7_000), { 'x-request-id': `id-${n}` }))
+  await pipeline(proxy.port, requests, 16)
+  const closed = proxy.close()
+  // When the admin API has ended, the workers have; what is left is the log.
+  await until('nothing but the log is left', () =>
+    call(proxy, 'GET', '/v1/services').then(
+      () => false,
+      () => true,
+    ),
+  )
+  proxy.child.stdout?.resume()
+  await closed
+  await until('standard output has ended', () => proxy.child.stdout?.readableEnded === true)
+  expect(new Set(entriesOf(proxy).map((entry) => entry['requestId'])).size).toBe(requests.length)
 })
 
 test('a sampled log has its share of lines, evenly; one that is off has none', async () => {
