@@ -6,6 +6,7 @@
  * a few integers that are valid until the next call.
  */
 import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 
 /** A write that the handle may have to finish later; `oncomplete` is called then, with 0 or a negative error number. */
 export interface WriteRequest {
@@ -51,8 +52,12 @@ export function handleOf(socket: Socket): StreamHandle | null {
   return (socket as unknown as { readonly _handle?: StreamHandle | null })._handle ?? null
 }
 
-/** The descriptor of a socket; -1 once it is closed, or if Node hides it. */
+/**
+ * The descriptor that carries the bytes of a socket as they are: -1 once it is closed, if Node hides it, and over TLS, where
+ * Node gives that of the connection below, which carries records.
+ */
 export function descriptorOf(socket: Socket): number {
+  if (socket instanceof TLSSocket) return -1
   return handleOf(socket)?.fd ?? -1
 }
 

@@ -20,7 +20,7 @@ export interface Libc {
   resizePipe(pipe: number, bytes: number): number
   /** Reads into `memory` from its start; returns how many bytes, 0 at the end, or -1. */
   read(from: number, memory: Buffer): number
-  /** Whether nothing is waiting to be read from a socket: neither bytes nor its end. */
+  /** Whether nothing is waiting to be read from a socket: neither bytes nor its end nor a reset. */
   isQuiet(socket: number): boolean
   close(descriptor: number): void
 }
@@ -84,12 +84,14 @@ function open(ffi: Ffi): Libc {
   const peeked = new Uint8Array(new ArrayBuffer(8))
   const peekedAt = ffi.getRawPointer(peeked)
   const kept = { library, ends, peeked }
+  const peek = (socket: number) => recv(socket, peekedAt, kept.peeked.length, PEEK_DONTWAIT)
   return {
     splice: (from, to, bytes) => splice(from, 0n, to, 0n, bytes, MOVE_NONBLOCK),
     pipe: () => (pipe2(endsAt, NONBLOCK_CLOEXEC) === 0 ? adopt(kept.ends[0], kept.ends[1], close) : null),
     resizePipe: (pipe, bytes) => fcntl(pipe, SET_PIPE_SIZE, bytes),
     read: (from, memory) => read(from, ffi.getRawPointer(memory), memory.length),
-    isQuiet: (socket) => recv(socket, peekedAt, kept.peeked.length, PEEK_DONTWAIT) === -1,
+    // A reset is told once, and takes the same -1; whoever asks again is told the end that it has left.
+    isQuiet: (socket) => peek(socket) === -1 && peek(socket) === -1,
     close: closeSync,
   }
 }

@@ -61,12 +61,14 @@ export class Response {
   }
 
   /**
-   * Whether the connection to the target may carry another request, now that the response is complete. A full read of
-   * `buffer`, or what was moved behind it, may have left bytes behind that belong to nobody.
+   * Whether the connection to the target may carry another request, now that the response is complete. A full read into
+   * `buffer`, or what was moved behind it, may have left bytes behind that belong to nobody. What is read by events comes in
+   * a buffer of just its length, which says nothing of the room that the read had.
    */
   isReusable(upstream: UpstreamConnection, buffer: Buffer, length: number): boolean {
     if (!this.#upstreamKeepAlive || this.#at < length) return false
-    return length < buffer.length || upstream.isQuiet()
+    const room = buffer === upstream.pool.plane.signBuffer ? buffer.length : READ_BYTES
+    return length < room || upstream.isQuiet()
   }
 
   /** Takes `buffer[0, length)` from the target. `requestSent` says whether all of the request was written by now. */

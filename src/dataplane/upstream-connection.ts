@@ -102,7 +102,8 @@ export class UpstreamConnection {
 
   /** Whether it is known that nothing more has come. */
   isQuiet(): boolean {
-    return this.pool.plane.splicer?.isQuiet(descriptorOf(this.socket)) ?? false
+    const descriptor = descriptorOf(this.socket)
+    return descriptor >= 0 && (this.pool.plane.splicer?.isQuiet(descriptor) ?? false)
   }
 
   /** Ends its use by an exchange: keeps it for the next when `reusable`, else closes it. */

@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readlinkSync } from 'node:fs'
 import net from 'node:net'
+import { TLSSocket } from 'node:tls'
 import { Worker } from 'node:worker_threads'
 import { afterEach, describe, expect, test } from 'vitest'
 import { descriptorOf } from '../../src/dataplane/handle.ts'
@@ -213,6 +214,26 @@ describe.skipIf(process.platform !== 'linux')('with the C library of Linux', () 
     right.end()
     await until('the end is there', () => !splicer.isQuiet(descriptorOf(left)))
   })
+
+  test('a reset is something to say, also when it is asked about for the first time', async () => {
+    const [near, far] = await startPair()
+    far.resetAndDestroy()
+    await new Promise((resolve) => far.once('close', resolve))
+    const state = () => execFileSync('cat', ['/proc/net/tcp'], { encoding: 'utf8' })
+    const { localPort, remotePort } = near
+    const hex = (port = 0) => `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`
+    await until('the reset has come', () => !state().includes(`${hex(localPort)} ${hex(remotePort)} 01`))
+    expect(newSplicer().isQuiet(descriptorOf(near))).toBe(false)
+  })
+})
+
+test('over TLS there is no descriptor that carries the bytes of a body', () => {
+  const below = new net.Socket()
+  const socket = new TLSSocket(below)
+  open.push(() => socket.destroy())
+  const { _handle: handle } = socket as unknown as { _handle: object }
+  Object.defineProperty(handle, 'fd', { value: 7 })
+  expect(descriptorOf(socket)).toBe(-1)
 })
 
 test('a pipe that gives back less than was put in is given up, so that nobody else meets its bytes', () => {

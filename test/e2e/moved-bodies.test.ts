@@ -47,6 +47,24 @@ test.each([
   },
 )
 
+test.each([true, false])(
+  'connections to a target are kept in every way of reading, sharedReads %s',
+  async (sharedReads) => {
+    const target = await startRaw((socket, text) => {
+      if (text.endsWith('\r\n\r\n')) socket.write(head(4) + 'next')
+    })
+    const proxy = await startProxy(
+      { services: { shop: service({ blue: [target.url] }) } },
+      { sharedReads, splices: false },
+    )
+    for (let turn = 0; turn < 3; turn++) {
+      const { text } = await rawRequest(proxy.port, get('/'), { until: (text) => text.endsWith('next') })
+      expect(text).toContain('200 OK')
+    }
+    expect(target.connections()).toBe(1)
+  },
+)
+
 test('a request right behind a long upload is answered in its turn', async () => {
   const target = await startUpstream((request, response) => {
     const hash = createHash('sha256')
