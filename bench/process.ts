@@ -179,7 +179,8 @@ export function cpuMicros(pid: number): number | null {
   return (ticks * 1_000_000) / ticksPerSecond
 }
 
-function processTree(root: number): number[] {
+/** A process and its descendants, by id. */
+export function processTree(root: number): number[] {
   const parents = new Map<number, number>()
   for (const name of readdirSync('/proc')) {
     const fields = /^\d+$/.test(name) ? readStat(Number(name)) : null

@@ -11,7 +11,19 @@ import { machine } from './versions.ts'
 
 const RESULTS = new URL('./RESULTS.md', import.meta.url)
 /** Sections in the order in which they stand in the file. */
-const SECTIONS = ['peers', 'own', 'latency', 'switch', 'size', 'log', 'workers', 'idle', 'soak', 'attacks'] as const
+const SECTIONS = [
+  'peers',
+  'own',
+  'profile',
+  'latency',
+  'switch',
+  'size',
+  'log',
+  'workers',
+  'idle',
+  'soak',
+  'attacks',
+] as const
 export type Section = (typeof SECTIONS)[number]
 
 const PREAMBLE = `# Results
