@@ -204,6 +204,8 @@ export class Client {
 
   #onEnd(): void {
     this.plane.tick()
+    // The kernel tells a reset once: when that was to the splicer, the stream is left with what looks like an end.
+    if (this.socket.remoteAddress === undefined) return this.destroy()
     this.ended = true
     if (this.#state === 'exchange') this.#exchange.onClientEnd()
     else if (this.#state === 'tunnel') this.#tunnel!.onClientEnd()

@@ -98,13 +98,21 @@ function open(ffi: Ffi): Libc {
 
 /**
  * Opens the ends of a pipe once more by Node's own door. Node closes what a worker thread opened there when the thread ends,
- * however it does; of what C has opened it knows nothing.
+ * however it does; of what C has opened it knows nothing. Null when there are no descriptors left for that.
  */
-function adopt(from: number, to: number, close: (descriptor: number) => number): readonly [number, number] {
+function adopt(from: number, to: number, close: (descriptor: number) => number): readonly [number, number] | null {
   const { O_NONBLOCK, O_RDONLY, O_WRONLY } = constants
+  const opened: number[] = []
+  const end = (descriptor: number, way: number) => {
+    const again = openSync(`/proc/self/fd/${descriptor}`, way | O_NONBLOCK)
+    opened.push(again)
+    return again
+  }
   try {
-    const end = (descriptor: number, way: number) => openSync(`/proc/self/fd/${descriptor}`, way | O_NONBLOCK)
     return [end(from, O_RDONLY), end(to, O_WRONLY)]
+  } catch {
+    for (const descriptor of opened) closeSync(descriptor)
+    return null
   } finally {
     close(from)
     close(to)

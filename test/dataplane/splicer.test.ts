@@ -90,6 +90,27 @@ describe.skipIf(process.platform !== 'linux')('with the C library of Linux', () 
     expect(run('--no-experimental-ffi')).toBe('true\n')
   })
 
+  test('without descriptors left there is no pipe, and none is lost for the try', () => {
+    const script = `import('./src/dataplane/libc.ts').then(({ libc }) => {
+      const fs = require('node:fs')
+      const taken = []
+      const fill = () => { try { for (;;) taken.push(fs.openSync('/dev/null')) } catch {} }
+      const found = []
+      for (const free of [0, 1, 2, 3, 4]) {
+        fill()
+        for (const descriptor of taken.splice(taken.length - free)) fs.closeSync(descriptor)
+        found.push(libc.pipe()?.map((end) => fs.closeSync(end)).length ?? null)
+        const before = taken.length
+        fill()
+        found.push(taken.length - before)
+      }
+      console.log(JSON.stringify(found))
+    })`
+    const limited = ['-c', 'ulimit -n 200; exec "$0" -e "$1"', process.execPath, script]
+    const found = execFileSync('sh', limited, { encoding: 'utf8' })
+    expect(JSON.parse(found)).toEqual([null, 0, null, 1, null, 2, null, 3, 2, 4])
+  })
+
   test('what is there goes over in order, between what is written', async () => {
     const { sender, out, receiver, moveAll } = await startRelay(newSplicer())
     const received = collect(receiver)

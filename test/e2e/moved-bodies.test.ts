@@ -126,6 +126,25 @@ test('a long upload that the client breaks off reaches the target cut, and the t
   expect(got[0].bytes).toBeLessThanOrEqual(LONG)
 })
 
+test('a client that resets a long upload has aborted it, and was not malformed', async () => {
+  // It reads slowly, so that the reset comes while there is still something to move in front of it.
+  const target = await startTcp((socket) => {
+    socket.on('data', () => {
+      socket.pause()
+      setTimeout(() => socket.resume(), 3)
+    })
+  })
+  const proxy = await proxyTo(target.url)
+  for (let turn = 0; turn < 4; turn++) {
+    const socket = connect(proxy.port)
+    socket.write(`POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: ${90 * LONG}\r\n\r\n`)
+    socket.write(patternOf(3 * LONG), () => socket.resetAndDestroy())
+  }
+  await until('all are over', async () => (await metric(proxy, 'turnout_client_connections')) === 0)
+  expect(await metric(proxy, 'turnout_spliced_bytes_total')).toBeGreaterThan(0)
+  expect(await metric(proxy, 'turnout_aborted_total')).toBe(4)
+})
+
 test('a hundred at a time, up and down, fast, slow and cut off, never mix', async () => {
   const SIZE = 600 * KIB
   // Every body is one letter, which the path names: a byte of another exchange is seen wherever it is.
