@@ -25,9 +25,8 @@ import {
   withoutSpace,
 } from './syntax.ts'
 
-/** Authorities that are remembered by a worker, and how long they may be: a DNS name with a port is shorter. */
+/** Authorities that are remembered by a worker. */
 const AUTHORITIES_MAX = 1_024
-const AUTHORITY_LENGTH_MAX = 260
 /** First characters that may be refused before a line has ended: an empty line, and what follows it. */
 export const DECIDED_AT_ONCE = 3
 const METHOD_LENGTH_MAX = 32
@@ -281,7 +280,6 @@ export class RequestHead {
     if (end < 0) return null
     // Flat copies: a slice would keep the whole head alive.
     const authority = { text: flat(text), host: flat(text.slice(0, end).toLowerCase()) }
-    if (text.length > AUTHORITY_LENGTH_MAX) return authority
     if (this.#known.size >= AUTHORITIES_MAX) this.#known.clear()
     this.#known.set(authority.text, authority)
     return authority

@@ -73,12 +73,17 @@ export function parseLength(text: string, start: number, end: number): number {
   return value <= Number.MAX_SAFE_INTEGER ? value : -1
 }
 
+/** Characters of a host (RFC 3986 3.2.2): it is kept for as long as its connection lasts, so a longer one is refused. */
+const HOST_LENGTH_MAX = 255
+const PORT_LENGTH_MAX = 6
+
 /**
  * End of the host part of an authority `host[:port]`, or -1 when it is malformed. User information is never accepted:
  * it is how one host is dressed up as another (RFC 9110 4.2.4).
  */
 export function hostEnd(authority: string): number {
   const length = authority.length
+  if (length > HOST_LENGTH_MAX + PORT_LENGTH_MAX) return -1
   let at = 0
   if (authority.charCodeAt(0) === 91) {
     at = 1
@@ -87,10 +92,10 @@ export function hostEnd(authority: string): number {
     at++
   } else {
     while (at < length && REG_NAME[authority.charCodeAt(at)] === 1) at++
-    if (at === 0) return -1
+    if (at === 0 || at > HOST_LENGTH_MAX) return -1
   }
   if (at === length) return at
-  if (authority.charCodeAt(at) !== COLON || length - at > 6) return -1
+  if (authority.charCodeAt(at) !== COLON || length - at > PORT_LENGTH_MAX) return -1
   let port = 0
   for (let i = at + 1; i < length; i++) {
     const digit = authority.charCodeAt(i) - 48

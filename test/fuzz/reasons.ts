@@ -66,7 +66,8 @@ const lists = (list: string, token: string) => new RegExp(`(?:^|,)[ \\t]*${token
 function isAuthority(text: string): boolean {
   const [, literal, port] = /^(?:\[([0-9A-Fa-f:.]+)\]|[\w.~!$&'()*+;=-]+)(?::(\d{0,5}))?$/.exec(text) ?? []
   if (port === undefined && !/^(?:\[[0-9A-Fa-f:.]+\]|[\w.~!$&'()*+;=-]+)$/.test(text)) return false
-  return (literal === undefined || isIPv6(literal)) && Number(port ?? 0) <= 65_535
+  const host = text.replace(/:\d*$/, '')
+  return (literal === undefined || isIPv6(literal)) && Number(port ?? 0) <= 65_535 && host.length <= 255
 }
 
 const authorityOf = (target: string) => /^https?:\/\/([^/?]*)/i.exec(target)?.[1] ?? null
@@ -206,7 +207,7 @@ const HEADS: readonly Reason[] = [
   {
     kind: 'refuse',
     side: 'request',
-    what: 'no Host, more than one, or one that is malformed',
+    what: 'no Host, more than one, or one that is malformed or longer than 255 characters',
     source: 'RFC 9112 3.2',
     because: 'who is asked must be beyond doubt (node:http refuses most of these too, behind llhttp)',
     errors: ['bad_host'],

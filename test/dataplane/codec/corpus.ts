@@ -107,6 +107,13 @@ for (const host of [
   bad('bad_host', `a Host of ${JSON.stringify(host)}`, `GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`)
 }
 
+bad('bad_host', 'a Host of 256 characters', `GET / HTTP/1.1\r\nHost: ${'a'.repeat(256)}\r\n\r\n`)
+bad('bad_host', 'a Host of 256 characters with a port', `GET / HTTP/1.1\r\nHost: ${'a'.repeat(256)}:80\r\n\r\n`)
+bad('bad_host', 'a Host of thousands of characters', `GET / HTTP/1.1\r\nHost: ${'a'.repeat(15_000)}\r\n\r\n`)
+bad('bad_host', 'an IP literal of a thousand characters', `GET / HTTP/1.1\r\nHost: [${'0'.repeat(1_000)}::1]\r\n\r\n`)
+bad('bad_host', 'absolute-form with a host of 256 characters', line(`GET http://${'a'.repeat(256)}/ HTTP/1.1`))
+bad('bad_host', 'absolute-form beside a long Host', `GET http://a/ HTTP/1.1\r\nHost: ${'a'.repeat(256)}\r\n\r\n`)
+
 // Field lines.
 bad('bad_request', 'a space before the colon', head('X-A : b'))
 bad('bad_request', 'a tab before the colon', head('X-A\t: b'))
@@ -283,6 +290,9 @@ good('a long target', line(`GET /${'a'.repeat(8_000)} HTTP/1.1`))
 good('a target with odd characters', line('GET //x;y=z?a[]={"b"}|^`\\%zz HTTP/1.1'))
 good('an IPv6 Host', 'GET / HTTP/1.1\r\nHost: [2001:db8::1]:8080\r\n\r\n')
 good('an IPv6 Host of zeros', 'GET / HTTP/1.1\r\nHost: [::]\r\n\r\n')
+good('a Host of 255 characters', `GET / HTTP/1.1\r\nHost: ${'a'.repeat(255)}\r\n\r\n`)
+good('a Host of 255 characters with a port', `GET / HTTP/1.1\r\nHost: ${'a'.repeat(255)}:65535\r\n\r\n`)
+good('absolute-form with a host of 255 characters', line(`GET http://${'a'.repeat(255)}:80/ HTTP/1.1`))
 good('a Host with an empty port', 'GET / HTTP/1.1\r\nHost: a:\r\n\r\n')
 good('a Host with underscore', 'GET / HTTP/1.1\r\nHost: a_b.c-d:1\r\n\r\n')
 good('white space around values', head('X-A: \t b \t ', 'X-B:', 'X-C:c'))
