@@ -202,7 +202,8 @@ export class Response {
 
   /** Decides how the body ends on both sides, and which connections survive it. */
   #frame(plane: Plane, upstream: UpstreamConnection, asked: Asked, head: ResponseHead, requestSent: boolean): void {
-    const noBody = asked.isHead || head.status === 204 || head.status === 304
+    const isEmpty = head.status === 204 || head.status === 304
+    const noBody = asked.isHead || isEmpty
     const framing = noBody ? 'none' : head.chunked ? 'chunked' : head.contentLength >= 0 ? 'length' : 'close'
     this.reader.start(framing, head.contentLength)
     this.#chunked = asked.minor === 1 && (framing === 'chunked' || framing === 'close')
@@ -212,8 +213,10 @@ export class Response {
     // A client that waits for 100 (Continue) and gets this will send nothing.
     this.takesRest = stays && !requestSent && !endsByClose && (!asked.expectContinue || this.#continued)
     this.keepAlive = asked.mayStay && !plane.draining && (requestSent || this.takesRest) && !endsByClose
-    // Many a target sends the body all the same; when it comes late, it must not meet the next request.
-    const mayFollow = noBody && (head.chunked || head.contentLength > 0)
+    // Many a target sends the body all the same; when it comes late, it must not meet the next request. To HEAD, one without
+    // a length would have ended with the connection; 204 and 304 mostly have none, so there it is looked at once more.
+    const mayFollow = noBody && (head.chunked || head.contentLength > 0 || (head.contentLength < 0 && !isEmpty))
+    if (noBody) upstream.isSuspect = true
     this.#upstreamKeepAlive = stays && requestSent && !mayFollow && !this.#closes && upstream.heed(head)
   }
 

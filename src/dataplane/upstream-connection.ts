@@ -41,6 +41,8 @@ export class UpstreamConnection {
   usesLeft = Infinity
   /** The beginning of a response head that is not complete yet. */
   partial = ''
+  /** There is a reason to look whether more has come before it carries another request. */
+  isSuspect = false
   /** Whether it has become a tunnel, which has nothing more to read once it cannot write. */
   isTunnel = false
   /** The target takes no more bytes; what it said before that is still read. */
@@ -49,6 +51,7 @@ export class UpstreamConnection {
   readonly #giveBack = (): void => {
     if (!this.#gone) this.pool.giveBack(this)
   }
+  readonly #giveBackNext = (): void => void setImmediate(this.#giveBack)
 
   constructor(pool: UpstreamPool, user: UpstreamUser) {
     this.pool = pool
@@ -102,8 +105,23 @@ export class UpstreamConnection {
 
   /** Whether it is known that nothing more has come. */
   isQuiet(): boolean {
-    const descriptor = descriptorOf(this.socket)
-    return descriptor >= 0 && (this.pool.plane.splicer?.isQuiet(descriptor) ?? false)
+    return this.#canBeAsked && this.pool.plane.splicer!.isQuiet(descriptorOf(this.socket))
+  }
+
+  /** Whether it is known that something has come that was not read yet: bytes, an end or a reset. */
+  hasMore(): boolean {
+    return this.#canBeAsked && !this.isQuiet()
+  }
+
+  get #canBeAsked(): boolean {
+    return this.pool.plane.splicer !== null && descriptorOf(this.socket) >= 0
+  }
+
+  /** Whether it may carry another request, now that it was idle. Asks the kernel only where that is worth a call of it. */
+  isFit(): boolean {
+    if (!this.isSuspect) return true
+    this.isSuspect = false
+    return !this.hasMore()
   }
 
   /** Ends its use by an exchange: keeps it for the next when `reusable`, else closes it. */
@@ -112,9 +130,11 @@ export class UpstreamConnection {
     this.partial = ''
     this.reads.expectAny()
     if (!reusable || this.#gone || this.#deaf || this.socket.destroyed) return this.destroy()
-    if (!this.pool.target.tls) return this.pool.giveBack(this)
-    // What came in one flight of records is told piece by piece: wait for the rest of it before the next request.
-    setImmediate(this.#giveBack)
+    const { tls } = this.pool.target
+    if (!tls && (!this.isSuspect || this.#canBeAsked)) return this.pool.giveBack(this)
+    // What came in one flight of records is told piece by piece: wait for the rest of it before the next request. And what
+    // cannot be asked before its next use is left alone until all that has come by now was read.
+    setImmediate(this.isSuspect ? this.#giveBackNext : this.#giveBack)
   }
 
   /** Closes it at once, without telling its exchange. */

@@ -2,9 +2,10 @@
  * The connections of one worker to one target: idle ones to be used again, and a limit on all.
  *
  * Last in, first out, so that few connections stay warm and the others age out. An idle connection that receives a byte, a
- * FIN or an error is destroyed at once: it would be attributed to somebody else's request (RFC 9112 9.2). It is also given up
- * a second before the target said it would close it. A request that may not be repeated takes only a connection that was
- * used a moment ago, because a closing target cannot be told from a silent one until bytes were sent to it.
+ * FIN or an error is destroyed at once: it would be attributed to somebody else's request (RFC 9112 9.2). Where that is to be
+ * feared, what has come and was not read yet is looked for before it is used again. It is also given up a second before the
+ * target said it would close it. A request that may not be repeated takes only a connection that was used a moment ago,
+ * because a closing target cannot be told from a silent one until bytes were sent to it.
  */
 import { FIELD } from '../metrics/layout.ts'
 import type { TargetTable } from '../table/types.ts'
@@ -44,7 +45,7 @@ export class UpstreamPool {
       // The last one in is the youngest: if it is too old for this request, all are.
       if (!repeatable && idleMs > UNREPEATABLE_IDLE_MS && idleMs <= connection.keepAliveMs) return null
       this.#idle.pop()
-      if (idleMs <= connection.keepAliveMs) return connection
+      if (idleMs <= connection.keepAliveMs && connection.isFit()) return connection
       connection.destroy()
     }
   }
