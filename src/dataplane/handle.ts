@@ -23,6 +23,10 @@ export interface StreamHandle {
   /** The descriptor, or -1. */
   readonly fd: number
   readonly bytesWritten: number
+  /** Whether the socket above wants to be read. */
+  readonly reading: boolean
+  readStart(): number
+  readStop(): number
 }
 
 export interface Binding {
@@ -59,6 +63,18 @@ export function handleOf(socket: Socket): StreamHandle | null {
 export function descriptorOf(socket: Socket): number {
   if (socket instanceof TLSSocket) return -1
   return handleOf(socket)?.fd ?? -1
+}
+
+/** Reads nothing more of a socket in this turn of the event loop; in the next one it goes on, if the socket still wants to. */
+export function pauseForTurn(socket: Socket): void {
+  const handle = handleOf(socket)
+  if (handle === null) return
+  handle.readStop()
+  setImmediate(readAgain, socket, handle)
+}
+
+function readAgain(socket: Socket, handle: StreamHandle): void {
+  if (handleOf(socket) === handle && handle.reading) handle.readStart()
 }
 
 /** Takes the handle out of a socket, so that another one can be made of it. */

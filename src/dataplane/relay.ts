@@ -8,7 +8,7 @@
 import type { Socket } from 'node:net'
 import { WORKER_FIELD } from '../metrics/layout.ts'
 import { type BodyReader, CHUNK_HEADER_MAX, writeChunkHeader } from './body.ts'
-import { descriptorOf } from './handle.ts'
+import { descriptorOf, pauseForTurn } from './handle.ts'
 import type { Outgoing } from './outgoing.ts'
 import { type Plane, SCRATCH_HEAD } from './plane.ts'
 import { SIGN_BYTES } from './splicer.ts'
@@ -77,6 +77,7 @@ export function moveBody(plane: Plane, reader: BodyReader, socket: Socket, out: 
   if (moved === 0) return
   reader.note(moved)
   plane.countLane(WORKER_FIELD.splicedBytes, moved)
+  if (splicer.hasHadTurn()) pauseForTurn(socket)
 }
 
 /** The end of a chunked body, with the trailers that came. */

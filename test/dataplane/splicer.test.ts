@@ -5,7 +5,7 @@ import net from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { Worker } from 'node:worker_threads'
 import { afterEach, describe, expect, test } from 'vitest'
-import { descriptorOf } from '../../src/dataplane/handle.ts'
+import { descriptorOf, pauseForTurn } from '../../src/dataplane/handle.ts'
 import { type Libc, libc } from '../../src/dataplane/libc.ts'
 import { Outgoing } from '../../src/dataplane/outgoing.ts'
 import { SIGN_BYTES, Splicer } from '../../src/dataplane/splicer.ts'
@@ -271,6 +271,46 @@ test('a pipe that gives back less than was put in is given up, so that nobody el
   const out = { descriptor: 7, countMoved: () => {} } as unknown as Outgoing
   expect(() => splicer.move(6, out, 5_000)).toThrow('the pipe has lost 1000 of 1000 bytes')
   expect(closed).toEqual([90, 91])
+})
+
+test('a source has had its turn after a megabyte in a row, and another one begins anew', () => {
+  const endless: Libc = {
+    pipe: () => [90, 91],
+    resizePipe: () => -1,
+    splice: (_from, _to, bytes) => bytes,
+    read: () => 0,
+    isQuiet: () => true,
+    close: () => {},
+  }
+  const splicer = Splicer.open(endless)!
+  const out = { descriptor: 7, countMoved: () => {} } as unknown as Outgoing
+  const turns = (from: number) => {
+    splicer.move(from, out, 10 * MIB)
+    return splicer.hasHadTurn()
+  }
+  expect([turns(5), turns(5), turns(5), turns(5)]).toEqual([false, true, false, true])
+  expect([turns(5), turns(6), turns(5), turns(6), turns(6)]).toEqual([false, false, false, false, true])
+})
+
+test('a socket that pauses for a turn is read again in the next, unless it was paused meanwhile', async () => {
+  const [near, far] = await startPair()
+  const received = collect(near)
+  near.resume()
+  pauseForTurn(near)
+  await write(far, Buffer.from('one'))
+  await until('it is read again', () => received.bytes().toString() === 'one')
+  pauseForTurn(near)
+  near.pause()
+  await write(far, Buffer.from('two'))
+  await new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
+  await startPair()
+  expect(received.bytes().toString()).toBe('one')
+  near.resume()
+  await until('it is read when it is resumed', () => received.bytes().toString() === 'onetwo')
+  pauseForTurn(near)
+  near.destroy()
+  await new Promise((resolve) => setImmediate(resolve))
+  pauseForTurn(near)
 })
 
 test('without a C library, or without a pipe, there is no splicer', () => {
