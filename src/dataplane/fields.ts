@@ -33,6 +33,7 @@ export const KIND = Object.freeze({
   turnout: 19,
   date: 20,
   trailer: 21,
+  maxForwards: 23,
   /** The name of one of these with `_` for `-`: many targets cannot tell the two apart, so it is never passed on. */
   lookalike: 22,
 })
@@ -58,6 +59,7 @@ const KNOWN: readonly (readonly [string, number])[] = [
   ['cookie', KIND.cookie],
   ['date', KIND.date],
   ['trailer', KIND.trailer],
+  ['max-forwards', KIND.maxForwards],
 ]
 
 /** Known names by `length * 32 + (first letter & 31)`: at most a few candidates each, mostly none. */
@@ -101,6 +103,27 @@ function isAlike(bytes: Uint8Array, start: number, name: string): boolean {
 
 const isLike = (code: number, known: number) =>
   code === known || (code >= 65 && code <= 90 && code + 32 === known) || (code === 95 && known === 45)
+
+/**
+ * Lower-case names that Connection lists. Each field is looked up here, and a walk through the list would take a time that
+ * grows by the product of fields and names; the lengths spare most fields even the look-up.
+ */
+export class Names {
+  /** A bit for each length of a name, modulo 32. */
+  lengths = 0
+  readonly #names = new Set<string>()
+
+  /** Adds a name; returns itself. */
+  add(name: string): this {
+    this.lengths |= 1 << name.length
+    this.#names.add(name)
+    return this
+  }
+
+  has(name: string): boolean {
+    return this.#names.has(name)
+  }
+}
 
 /** Offsets of a field in the index: name start, name end, value start, value end, line end (behind CRLF), kind. */
 export const STRIDE = 6
@@ -220,16 +243,16 @@ export class Fields {
   }
 
   /**
-   * The lines of all fields for which `copy[kind]` is 1 and whose names are not in `dropped` (a comma-separated list, as
-   * Connection has it), as the fewest possible spans of the text.
+   * The lines of all fields for which `copy[kind]` is 1 and whose names are not among `dropped`, as the fewest possible spans
+   * of the text.
    */
-  copyLines(copy: Uint8Array, dropped: string): string {
+  copyLines(copy: Uint8Array, dropped: Names | null): string {
     const index = this.index
     let out = ''
     let from = -1
     let to = -1
     for (let i = 0, base = 0; i < this.count; i++, base += STRIDE) {
-      const keep = copy[index[base + 5]] === 1 && (dropped === '' || !this.isListed(i, dropped))
+      const keep = copy[index[base + 5]] === 1 && (dropped === null || !this.#isAmong(i, dropped))
       if (keep) {
         if (from < 0) from = index[base]
         to = index[base + 4]
@@ -241,18 +264,9 @@ export class Fields {
     return from >= 0 ? out + this.text.slice(from, to) : out
   }
 
-  /** Whether the name of field `i` is in a list as `copyLines` takes it. */
-  isListed(i: number, list: string): boolean {
-    const name = this.name(i)
-    let at = 0
-    for (;;) {
-      at = list.indexOf(name, at)
-      if (at < 0) return false
-      const before = at === 0 ? 44 : list.charCodeAt(at - 1)
-      const after = at + name.length === list.length ? 44 : list.charCodeAt(at + name.length)
-      if (before === 44 && after === 44) return true
-      at += name.length
-    }
+  #isAmong(i: number, names: Names): boolean {
+    const length = this.index[i * STRIDE + 1] - this.index[i * STRIDE]
+    return ((names.lengths >>> length) & 1) === 1 && names.has(this.name(i))
   }
 }
 

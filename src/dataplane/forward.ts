@@ -9,7 +9,7 @@ import { ERRORS, type ErrorCode } from '../errors.ts'
 import type { PoolTable, ServiceTable } from '../table/types.ts'
 import type { Asked } from './asked.ts'
 import { copyAllBut, KIND } from './fields.ts'
-import { hopsLine, withoutHops } from './max-forwards.ts'
+import { hopsLine, UNLIMITED } from './max-forwards.ts'
 import type { Plane } from './plane.ts'
 import type { RequestHead } from './request-head.ts'
 import type { ResponseHead } from './response-head.ts'
@@ -29,7 +29,7 @@ const HOP_BY_HOP = [
   KIND.turnout,
   KIND.lookalike,
 ]
-const TO_TARGET = copyAllBut(
+const NOT_TO_TARGET = [
   ...HOP_BY_HOP,
   KIND.host,
   KIND.expect,
@@ -37,7 +37,10 @@ const TO_TARGET = copyAllBut(
   KIND.forwardedFor,
   KIND.forwardedProto,
   KIND.forwardedHost,
-)
+]
+const TO_TARGET = copyAllBut(...NOT_TO_TARGET)
+/** The same for a request whose hops are counted. */
+const TO_NEXT_HOP = copyAllBut(...NOT_TO_TARGET, KIND.maxForwards)
 const TO_CLIENT = copyAllBut(...HOP_BY_HOP)
 const REQUEST_ID_LENGTH_MAX = 128
 
@@ -65,12 +68,12 @@ export function requestLines(
   tls: boolean,
   { requestId, hops }: Pick<Asked, 'requestId' | 'hops'>,
 ): string {
-  const fields = head.fields
+  const { fields, dropped } = head
   let traced = false
   for (let i = 0; i < fields.count; i++) {
-    if (fields.kind(i) === KIND.traceparent) traced = head.dropped === '' || !fields.isListed(i, head.dropped)
+    if (fields.kind(i) === KIND.traceparent) traced = dropped === null || !dropped.has('traceparent')
   }
-  let lines = fields.copyLines(TO_TARGET, withoutHops(head.dropped, hops))
+  let lines = fields.copyLines(hops === UNLIMITED ? TO_TARGET : TO_NEXT_HOP, dropped)
   lines += (forwarded ?? extendedLines(fields, peer, tls, head.authority)) + 'X-Request-Id: ' + requestId + '\r\n'
   if (!traced) {
     // W3C Trace Context: the trace begins here. A request id of ours is random enough to name the trace too, which also

@@ -26,11 +26,6 @@ export function hopsLeft(method: string, fields: Fields): number {
   return /^\d+$/.test(value) ? Math.min(Number(value), HOPS_MAX) : MALFORMED
 }
 
-/** Names to leave out of a request head, ours among them, in the form of `RequestHead.dropped`. */
-export function withoutHops(dropped: string, hops: number): string {
-  return hops === UNLIMITED ? dropped : dropped + ',' + NAME
-}
-
 /** The field for the next server as a line, or nothing. */
 export function hopsLine(hops: number): string {
   return hops === UNLIMITED ? '' : 'Max-Forwards: ' + (hops - 1) + '\r\n'

@@ -8,7 +8,7 @@
  * are the caller's to keep. Sources: RFC 9112 2.2, 3, 6.1, 6.3; RFC 9110 7.2, 7.6.1, 7.8, 10.1.1.
  */
 import type { ErrorCode } from '../errors.ts'
-import { Fields, KIND } from './fields.ts'
+import { Fields, KIND, Names } from './fields.ts'
 import {
   CR,
   equalsIgnoreCase,
@@ -32,7 +32,7 @@ export const DECIDED_AT_ONCE = 3
 const METHOD_LENGTH_MAX = 32
 /** Methods that get one string each: comparing it is comparing a pointer, where a slice would be hashed and compared. */
 const METHODS: readonly string[] = ['GET', 'POST', 'HEAD', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'CONNECT']
-/** Characters of all Connection fields together: every field is compared with this list. */
+/** Characters of all Connection fields together: a set is made of what they list. */
 const CONNECTION_LENGTH_MAX = 1_024
 
 interface Authority {
@@ -63,8 +63,8 @@ export class RequestHead {
   /** Value of Upgrade when the client asks for one that may be passed on; else empty. */
   upgrade = ''
   expectContinue = false
-  /** Lower-case names that Connection lists, comma-separated without spaces, our own concerns left out. */
-  dropped = ''
+  /** What Connection lists, our own concerns left out; null without any. Never changed later, so it may be kept. */
+  dropped: Names | null = null
   /** Authorities that were found good: those that a fleet serves are few, and come again and again. */
   #known = new Map<string, Authority>()
   #last: Authority = { text: '', host: '' }
@@ -149,7 +149,7 @@ export class RequestHead {
     this.chunked = false
     this.upgrade = ''
     this.expectContinue = false
-    this.dropped = ''
+    this.dropped = null
     let connection = ''
     let upgrade = ''
     let hosts = 0
@@ -210,12 +210,12 @@ export class RequestHead {
     if (list === '' && upgrade === '') return true
     if (list.length > CONNECTION_LENGTH_MAX) return this.#refuse('head_too_large') > 0
     let wantsUpgrade = false
-    let named = ''
+    let named: Names | null = null
     for (const part of list === '' ? [] : list.split(',')) {
       const name = withoutSpace(part).toLowerCase()
       if (name === 'keep-alive') this.keepAlive = true
       else if (name === 'upgrade') wantsUpgrade = true
-      else if (name !== '' && name !== 'close') named = named === '' ? name : named + ',' + name
+      else if (name !== '' && name !== 'close') named = (named ?? new Names()).add(name)
     }
     if (listHas(list, 'close')) this.keepAlive = false
     this.dropped = named

@@ -4,12 +4,12 @@
  *
  * `parse(text)` looks only at complete lines and may be called again with more. Sources: RFC 9112 4, 6.3, 9.3; RFC 9110 15.
  */
-import { Fields, KIND } from './fields.ts'
+import { Fields, KIND, Names } from './fields.ts'
 import { CR, flat, isIgnoringCase, LF, listHas, octetsOf, SP, VALUE, withoutSpace } from './syntax.ts'
 
 /** What begins otherwise is no response, and is refused before its line has ended. */
 export const PREFIX = 'HTTP/1.'
-/** Characters of all Connection fields together: every field is compared with this list. */
+/** Characters of all Connection fields together: a set is made of what they list. */
 const CONNECTION_LENGTH_MAX = 1_024
 /** Hints of a Keep-Alive field; nine digits of a number are more than enough. */
 const TIMEOUT_HINT = /(?:^|[,; \t])timeout[ \t]*=[ \t]*"?(\d{1,9})/i
@@ -32,7 +32,8 @@ export class ResponseHead {
   keepAliveMax = Infinity
   upgrade = ''
   hasDate = false
-  dropped = ''
+  /** What Connection lists, our own concerns left out; null without any. Never changed later, so it may be kept. */
+  dropped: Names | null = null
   /** The last hints that were read: a target says the same over and over. */
   #hint = ''
   #hintTimeoutS = Infinity
@@ -134,13 +135,13 @@ export class ResponseHead {
 
   #connection(list: string): void {
     this.keepAlive = this.minor === 1
-    this.dropped = ''
+    this.dropped = null
     if (list === '') return
-    let named = ''
+    let named: Names | null = null
     for (const part of list.split(',')) {
       const name = withoutSpace(part).toLowerCase()
       if (name === 'keep-alive') this.keepAlive = true
-      else if (name !== '' && name !== 'close' && name !== 'upgrade') named = named === '' ? name : named + ',' + name
+      else if (name !== '' && name !== 'close' && name !== 'upgrade') named = (named ?? new Names()).add(name)
     }
     if (listHas(list, 'close')) this.keepAlive = false
     if (this.hasDate && listHas(list, 'date')) this.hasDate = false

@@ -11,7 +11,9 @@ import type { Script } from './swarm.ts'
 import {
   acceptsAndCloses,
   answersEmpty,
+  answersLists,
   endless1xx,
+  LISTS,
   largeAnswers,
   neverAnswers,
   switches,
@@ -43,6 +45,8 @@ const COUNTED = head('POST', 'Content-Length: 1000000\r\n')
 const CHUNKED = head('POST', 'Transfer-Encoding: chunked\r\n')
 /** Before, in and behind the head, and behind the request. */
 const IN_EVERY_PHASE = ['', UNFINISHED, `${COUNTED}x`, GET]
+/** Many fields, and a list that each of them has to be compared with. */
+const LISTED = head('GET', LISTS)
 const UPGRADE = 'Connection: Upgrade\r\nUpgrade: websocket\r\n'
 
 /** The attacks by clients. */
@@ -80,6 +84,11 @@ const BY_CLIENTS = {
   hugeHeaderCounts: {
     what: '100 heads a second with 10,000 fields',
     scripts: [{ size: 20, perSecond: 100, first: head('GET', 'A: b\r\n'.repeat(10_000)) }],
+  },
+  connectionLists: {
+    what: '2,000 heads a second with 125 fields beside a Connection field of 340 names',
+    scripts: [{ size: 40, perSecond: 40, first: LISTED.repeat(50), answersMax: 50 }],
+    target: answersEmpty,
   },
   endlessExtensions: {
     what: '40 clients send 400 KB/s of a chunk extension without an end',
@@ -145,6 +154,11 @@ const BY_TARGETS = {
     scripts: [{ size: 100, perSecond: 400, first: GET }],
     target: trickles,
     serviceTimeouts: { response: '400ms' },
+  },
+  listsInAnswers: {
+    what: 'a target gives 2,000 answers a second with 125 fields beside a Connection field of 340 names',
+    scripts: [{ size: 40, perSecond: 40, first: GET.repeat(50), answersMax: 50 }],
+    target: answersLists,
   },
   acceptsAndCloses: {
     what: 'a target accepts and closes, 400 requests a second',

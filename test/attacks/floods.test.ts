@@ -26,6 +26,19 @@ test.skipIf(process.platform !== 'linux')(
   },
 )
 
+test.each(['connectionLists', 'listsInAnswers'] as const)(
+  'heads of many fields and many names in Connection cost what others of their size do: %s',
+  async (name) => {
+    const { tally, count } = await attack(name, async (during) => {
+      await until('many were relayed', async () => {
+        return (await during('turnout_requests_total', 'code_class="2xx",service="evil"')) >= 500
+      })
+    })
+    expect(tally['204']).toBeGreaterThanOrEqual(500)
+    expect(await count('turnout_upstream_failures_total')).toBe(0)
+  },
+)
+
 test('ten thousand pipelined requests wait for their turn, and are answered in order', async () => {
   const { tally, count } = await attack('pipeliningFlood', async (during) => {
     await until('many were refused', async () => (await during('turnout_rejected_total', '"no_route"')) >= 10_000)

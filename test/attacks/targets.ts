@@ -6,6 +6,9 @@ const PIECE = Buffer.alloc(65_536, 'x')
 const INTERIM = 'HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n'.repeat(50)
 const TRICKLE_MS = 50
 
+/** As many fields as a head may have, and a list of names that begin as each of theirs: naively compared, a millisecond. */
+export const LISTS = `Connection: ${'aa,'.repeat(340)}\r\n${'a:\r\n'.repeat(125)}`
+
 /** Reads and says nothing. */
 export function neverAnswers(socket: Socket): void {
   socket.resume()
@@ -16,6 +19,14 @@ export function neverAnswers(socket: Socket): void {
 export function answersEmpty(socket: Socket): void {
   socket.on('data', (bytes: Buffer) => {
     if (isGet(bytes)) socket.write('HTTP/1.1 204 No Content\r\n\r\n')
+  })
+  closesWithClient(socket)
+}
+
+/** Answers every GET with nothing, and says so at length. */
+export function answersLists(socket: Socket): void {
+  socket.on('data', (bytes: Buffer) => {
+    if (isGet(bytes)) socket.write(`HTTP/1.1 204 No Content\r\n${LISTS}\r\n`)
   })
   closesWithClient(socket)
 }

@@ -71,7 +71,7 @@ describe('an upgrade', () => {
 test('one object reads one head after the other, and keeps nothing of the last', () => {
   const head = new RequestHead(32_768, 128)
   head.parse('POST /x HTTP/1.0\r\nHost: b\r\nConnection: x-a, upgrade\r\nUpgrade: q\r\nContent-Length: 5\r\n\r\n')
-  expect(head.dropped).toBe('x-a')
+  expect(head.dropped?.has('x-a')).toBe(true)
   head.parse('PUT /y HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n')
   expect(head.chunked && head.expectContinue).toBe(true)
   expect(head.parse('GET / HTTP/1.1\r\nHost : a\r\n\r\n')).toBe(-1)
@@ -79,7 +79,7 @@ test('one object reads one head after the other, and keeps nothing of the last',
   const { error, dropped, upgrade, contentLength, chunked, expectContinue, keepAlive, minor } = head
   expect({ error, dropped, upgrade, contentLength, chunked, expectContinue, keepAlive, minor }).toEqual({
     error: null,
-    dropped: '',
+    dropped: null,
     upgrade: '',
     contentLength: -1,
     chunked: false,

@@ -1,0 +1,45 @@
+/** The names that Connection lists: which fields they take away, and that looking every field up costs linear time. */
+import { describe, expect, test } from 'vitest'
+import { copyAllBut, KIND } from '../../src/dataplane/fields.ts'
+import { RequestHead } from '../../src/dataplane/request-head.ts'
+import { ResponseHead } from '../../src/dataplane/response-head.ts'
+
+const COPY = copyAllBut(KIND.connection)
+const BYTES_MAX = 2 ** 26
+const FIELDS_MAX = 2 ** 20
+
+describe.each([
+  ['request', RequestHead, 'GET / HTTP/1.1\r\nHost: a\r\n'],
+  ['response', ResponseHead, 'HTTP/1.1 200 OK\r\n'],
+])('the Connection fields of a %s', (_what, Head, start) => {
+  /** The lines that are left of these. */
+  const left = (lines: readonly string[]): string => {
+    const head = new Head(BYTES_MAX, FIELDS_MAX)
+    const text = `${start}${lines.map((line) => `${line}\r\n`).join('')}\r\n`
+    expect(head.parse(text)).toBe(text.length)
+    return head.fields.copyLines(COPY, head.dropped).replace('Host: a\r\n', '')
+  }
+
+  test('take away what they name and nothing else, names of one length and of any', () => {
+    const long = 'x'.repeat(40)
+    expect(left(['Connection: ab, X-B', 'Connection: cd', 'AB: 1', 'ac: 2', 'x-b: 3', 'cd: 4', 'abc: 5'])).toBe(
+      'ac: 2\r\nabc: 5\r\n',
+    )
+    // Lengths are told apart modulo 32.
+    expect(left([`Connection: ${long}`, `${long}: 1`, `${'x'.repeat(8)}: 2`, `${'y'.repeat(40)}: 3`])).toBe(
+      `${'x'.repeat(8)}: 2\r\n${'y'.repeat(40)}: 3\r\n`,
+    )
+    expect(left([`Connection: ${'x'.repeat(32)}`, `${'x'.repeat(32)}: 1`, 'y: 2'])).toBe('y: 2\r\n')
+  })
+
+  test.each([
+    ['that repeat the beginning of one', 'aa,'.repeat(340), 'a:'],
+    ['that repeat the end of one', 'ba,'.repeat(340), 'a:'],
+    ['that are all alike', `${'a'.repeat(9)},`.repeat(100), `${'a'.repeat(8)}b:`],
+    ['in one piece', 'a'.repeat(1_020), 'a:'],
+    ['that differ in the last letter', Array.from({ length: 24 }, (_, i) => `${'a'.repeat(30)}${i + 10}`).join(), 'a:'],
+  ])('take linear time with names %s', { timeout: 5_000 }, (_how, list, line) => {
+    const lines = new Array<string>(FIELDS_MAX - 2).fill(line)
+    expect(left([`Connection: ${list}`, ...lines])).toHaveLength((line.length + 2) * lines.length)
+  })
+})
