@@ -220,8 +220,8 @@ test('a hundred at a time, up and down, fast, slow and cut off, never mix', asyn
 test('a client that stops reading a long body is given up, and one that reads slowly is not', async () => {
   const target = await startUpstream((_request, response) => response.end(patternOf(30_000 * KIB)))
   const proxy = await startProxy({
-    services: { shop: service({ blue: [target.url] }, { timeouts: { idle: '300ms' } }) },
-    timeouts: { send: '300ms' },
+    services: { shop: service({ blue: [target.url] }, { timeouts: { idle: '1s' } }) },
+    timeouts: { send: '1s' },
   })
   const [stopped, slow] = [connect(proxy.port), connect(proxy.port)]
   stopped.write(get('/'))
