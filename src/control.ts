@@ -15,7 +15,7 @@
  */
 import type { Logger } from 'pino'
 import type { Change, ChangeOptions, ChangeResult, Control, ControlEvent, Observation, Snapshot } from './change.ts'
-import type { Clock } from './clock.ts'
+import { type Clock, wallShiftMs } from './clock.ts'
 import { durationMs } from './config/duration.ts'
 import type { ServiceSpec, Services } from './config/schema.ts'
 import { applyChange, type ChangeTools } from './control/apply.ts'
@@ -32,6 +32,7 @@ import { createSlots, type Slots, withoutSlots } from './control/slots.ts'
 import { type Fault, isTurnoutError, TurnoutError } from './errors.ts'
 import type { SharedMemory } from './metrics/layout.ts'
 import type { Document, Store } from './store/store.ts'
+import { movedBy } from './table/deadlines.ts'
 import type { ServicePlan, ServiceStatus, TableDelta } from './table/types.ts'
 
 /** Changes that may wait for their turn; the next one is refused with `overloaded`. */
@@ -135,7 +136,7 @@ class Writer implements RunningControl {
     if (ifMatch !== undefined && ifMatch !== present.revision) {
       throw new TurnoutError('stale_revision', `The revision is ${present.revision}, not ${ifMatch}.`)
     }
-    const content = applyChange(present, change, clock.nowMs(), this.#tools)
+    const content = applyChange(present, change, clock.steadyMs(), this.#tools)
     if (content.services === present.services && content.status === present.status) {
       return { revision: present.revision, epoch: present.epoch, appliedInMs: 0, changed: false }
     }
@@ -181,7 +182,7 @@ class Writer implements RunningControl {
   ): Promise<void> {
     const { services, status } = next
     try {
-      await this.#deps.store.commit(next.revision - 1, { ...audit, services, status: withoutSlots(status) })
+      await this.#deps.store.commit(next.revision - 1, { ...audit, services, status: this.#kept(status) })
     } catch (error) {
       this.#slots.settle(this.#present.status)
       if (isTurnoutError(error, 'stale_revision')) await this.#reload()
@@ -215,7 +216,7 @@ class Writer implements RunningControl {
   async #saveStatus(): Promise<void> {
     const { revision, status } = this.#present
     try {
-      await this.#deps.store.saveStatus(revision, withoutSlots(status))
+      await this.#deps.store.saveStatus(revision, this.#kept(status))
       this.#tellStoreBack()
     } catch (error) {
       if (!isTurnoutError(error, 'stale_revision')) {
@@ -225,6 +226,11 @@ class Writer implements RunningControl {
       // Either our own commit is on its way, and has this status too, or another process has written.
       await this.#queue.run(() => this.#reload(), true)
     }
+  }
+
+  /** The status as it is stored: what outlives the process, with deadlines by the wall clock of now. */
+  #kept(status: Snapshot['status']): Snapshot['status'] {
+    return movedBy(withoutSlots(status), wallShiftMs(this.#deps.clock))
   }
 
   /** Takes over the document of another process; without one, or without a store, everything stays as it is. */
@@ -244,7 +250,8 @@ class Writer implements RunningControl {
   async #adopt({ revision, services: loaded, status: loadedStatus }: Document): Promise<void> {
     const present = this.#present
     const services = mapEntries(loaded, (spec, name) => keepEqual(own(present.services, name), spec))
-    const reconciled = reconcileStatus(services, { services, status: loadedStatus })
+    const steady = movedBy(loadedStatus, -wallShiftMs(this.#deps.clock))
+    const reconciled = reconcileStatus(services, { services, status: steady })
     const slotted = this.#slots.assign(reconciled)
     const status = mapEntries<ServiceStatus, ServiceStatus>(slotted, (now, name) =>
       keepEqual(own(present.status, name), now),

@@ -245,7 +245,7 @@ function createExplain({ memory, cookieKeys, table }: Core): Explain {
   return (input) => {
     const present = table()
     const view = requestView(input, (name, value) => signer.verify(name, value))
-    return explanationOf(decide(view, present, load, draw, systemClock.nowMs()), present)
+    return explanationOf(decide(view, present, load, draw, systemClock.steadyMs()), present)
   }
 }
 

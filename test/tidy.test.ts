@@ -47,10 +47,11 @@ const OWNERS: readonly (readonly [module: RegExp, owner: RegExp])[] = [
   [/^typebox/, /^src\/(config|admin)\//],
   [/^(node:)?timers(\/promises)?$/, /^src\/clock\.ts$/],
 ]
-/** Parts of an owned module that open no socket, so that anyone may use them. */
+/** Parts of an owned module that open no socket and start no thread, so that anyone may use them. */
 const HARMLESS: Readonly<Record<string, ReadonlySet<string>>> = {
   'node:net': new Set(['isIP', 'isIPv4', 'isIPv6']),
   'node:http': new Set(['STATUS_CODES']),
+  'node:worker_threads': new Set(['getEnvironmentData', 'setEnvironmentData']),
 }
 
 /** What every room may use of others at run time: the pure vocabulary, time, and the layout of the counters. */

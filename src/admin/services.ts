@@ -18,6 +18,7 @@ import {
   ServicesAnswer,
   SplitChangeAnswer,
 } from './schemas.ts'
+import { toldSnapshot } from './told.ts'
 
 interface OfService {
   Params: { service: string }
@@ -31,11 +32,11 @@ export function serviceRoutes(app: FastifyInstance, deps: AdminDeps): void {
   switchRoutes(app, deps)
 }
 
-function readRoutes(app: FastifyInstance, { control }: AdminDeps): void {
+function readRoutes(app: FastifyInstance, deps: AdminDeps): void {
   app.get('/v1/services', {
     schema: { summary: 'Every service with spec and status', response: answers(ServicesAnswer) },
     handler: (_request, reply) => {
-      const snapshot = control.snapshot()
+      const snapshot = toldSnapshot(deps)
       const { revision, epoch } = snapshot
       setETag(reply, revision)
       reply.send({ revision, epoch, services: Object.keys(snapshot.services).map((name) => describe(snapshot, name)) })
@@ -44,7 +45,7 @@ function readRoutes(app: FastifyInstance, { control }: AdminDeps): void {
   app.get<OfService>('/v1/services/:service', {
     schema: { summary: 'Spec, status and revision (ETag) of a service', response: answers(ServiceAnswer) },
     handler: (request, reply) => {
-      const snapshot = control.snapshot()
+      const snapshot = toldSnapshot(deps)
       const { revision, epoch } = snapshot
       findService(snapshot, request.params.service)
       setETag(reply, revision)

@@ -14,16 +14,17 @@ import type { ServiceStatus } from '../table/types.ts'
 import { findService } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
 import { answers, StatusAnswer } from './schemas.ts'
+import { toldSnapshot } from './told.ts'
 
 /** Registers the call. */
-export function statusRoutes(app: FastifyInstance, { control, traffic }: Pick<AdminDeps, 'control' | 'traffic'>): void {
+export function statusRoutes(app: FastifyInstance, deps: Pick<AdminDeps, 'control' | 'clock' | 'traffic'>): void {
   app.get<{ Params: { service: string } }>('/v1/services/:service/status', {
     schema: { summary: 'States, traffic and shares of every pool and target', response: answers(StatusAnswer) },
     handler: (request, reply) => {
       const { service } = request.params
-      const snapshot = control.snapshot()
+      const snapshot = toldSnapshot(deps)
       findService(snapshot, service)
-      reply.send(describe(snapshot, service, traffic.service(service)!))
+      reply.send(describe(snapshot, service, deps.traffic.service(service)!))
     },
   })
 }

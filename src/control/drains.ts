@@ -1,6 +1,6 @@
 /**
  * Tells when a drain is over. Nothing depends on it: `decide` looks at the time itself, so a late timer lets nobody in.
- * Wall time may jump and timers are limited to 24 days, so the timer only means "look again".
+ * Timers are limited to 24 days and may be early, so the timer only means "look again". All times are steady (clock.ts).
  */
 import type { Clock } from '../clock.ts'
 import type { ServiceStatus } from '../table/types.ts'
@@ -20,7 +20,7 @@ export interface Drains {
 /** Watches deadlines from now on; `publish` is called once for each drain that ends. */
 export function createDrains(clock: Clock, publish: (event: NewEvent) => void): Drains {
   let present: Statuses = {}
-  let toldMs = clock.nowMs()
+  let toldMs = clock.steadyMs()
   let cancel = () => {}
 
   function arm(): void {
@@ -31,11 +31,11 @@ export function createDrains(clock: Clock, publish: (event: NewEvent) => void): 
       Infinity,
     )
     if (nextMs === Infinity) return
-    cancel = clock.after(Math.min(Math.max(nextMs - clock.nowMs(), 1), LOOK_AGAIN_MS), look)
+    cancel = clock.after(Math.min(Math.max(nextMs - clock.steadyMs(), 1), LOOK_AGAIN_MS), look)
   }
 
   function look(): void {
-    const nowMs = clock.nowMs()
+    const nowMs = clock.steadyMs()
     const over = deadlines(present).filter(({ untilMs }) => untilMs > toldMs && untilMs <= nowMs)
     toldMs = Math.max(toldMs, nowMs)
     for (const { untilMs: _untilMs, ...event } of over) publish(event)

@@ -87,7 +87,7 @@ export class Dispatch {
     this.address = view.address
     const table = plane.currentTable()
     this.epoch = table.epoch
-    const decision = decide(view, table, plane.load, plane.draw, plane.wallMs(), this.#excluded, this.#avoided)
+    const decision = decide(view, table, plane.load, plane.draw, plane.steadyMs(), this.#excluded, this.#avoided)
     this.#avoided = null
     const before = this.target
     if (decision.target === null && before !== null) {

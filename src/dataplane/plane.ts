@@ -80,6 +80,7 @@ export class Plane {
   /** What `decide` sees of the request in `requestHead`. */
   readonly view: HeadView
   #wallOffsetMs = 0
+  readonly #steadyOffsetMs = systemClock.steadyMs() - systemClock.monotonicMs()
   /** Set when the worker drains: every answer closes its connection. */
   draining = false
   readonly draw: Draw
@@ -127,7 +128,12 @@ export class Plane {
     this.#memory.lanes[this.#lane + WORKER_FIELD.aliveMs] = this.nowMs
   }
 
-  /** Wall time in ms, as exact as the last sweep: drains and ejections end by it. */
+  /** Steady time in ms, as exact as the last read: drains and ejections end by it (clock.ts). */
+  steadyMs(): number {
+    return this.nowMs + this.#steadyOffsetMs
+  }
+
+  /** Wall time in ms, as exact as the last sweep: for people only. */
   wallMs(): number {
     return this.nowMs + this.#wallOffsetMs
   }

@@ -39,7 +39,7 @@ export function createHealth(deps: HealthDeps): { stop(): Promise<void> } {
     })
   })
   const endSweep = clock.every(SWEEP_MS, () => {
-    pools = sweepAll(control, deps.memory, pools, clock.nowMs(), report)
+    pools = sweepAll(control, deps.memory, pools, clock.steadyMs(), report)
   })
   prober.sync()
 

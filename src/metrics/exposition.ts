@@ -47,7 +47,7 @@ export function createExposition(
 ): Exposition {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
-  let scrape = readScrape(control.snapshot(), memory, clock.nowMs())
+  let scrape = readScrape(control.snapshot(), memory, clock.steadyMs())
   const info: Family = {
     name: 'turnout_info',
     type: 'gauge',
@@ -70,7 +70,7 @@ export function createExposition(
   return {
     contentType: registry.contentType,
     async text() {
-      scrape = readScrape(control.snapshot(), memory, clock.nowMs())
+      scrape = readScrape(control.snapshot(), memory, clock.steadyMs())
       // prom-client writes `Nan` where it has no figure yet; the format says `NaN`.
       return (await registry.metrics()).replace(/ Nan$/gm, ' NaN')
     },

@@ -46,6 +46,7 @@ export function movableClock(): MovableClock {
   }
   return {
     nowMs: () => now,
+    steadyMs: () => now,
     monotonicMs: () => now - 1_600_000_000_000,
     after: (delayMs, run) => add(delayMs, null, run),
     every: (intervalMs, run) => add(intervalMs, intervalMs, run),

@@ -55,6 +55,7 @@ export async function codeOf(work: () => unknown): Promise<string> {
 /** A clock that stands still until `advance`, which also lets what waits on promises go on. */
 export function standingClock(startMs = 1_000_000) {
   let nowMs = startMs
+  let shiftMs = 0
   const timers = new Set<{ readonly atMs: number; readonly run: () => void }>()
   const after = (delayMs: number, run: () => void) => {
     const timer = { atMs: nowMs + delayMs, run }
@@ -62,7 +63,8 @@ export function standingClock(startMs = 1_000_000) {
     return () => void timers.delete(timer)
   }
   const clock: Clock = {
-    nowMs: () => nowMs,
+    nowMs: () => nowMs + shiftMs,
+    steadyMs: () => nowMs,
     monotonicMs: () => nowMs,
     after,
     every: () => {
@@ -83,7 +85,11 @@ export function standingClock(startMs = 1_000_000) {
     nowMs = untilMs
     await setImmediate()
   }
-  return { clock, advance, timers: () => timers.size }
+  /** Sets the wall clock, which nothing but people should notice. */
+  const set = (byMs: number): void => {
+    shiftMs += byMs
+  }
+  return { clock, advance, set, timers: () => timers.size }
 }
 
 /** A memory store whose writes fail while `failing` is set, and wait while `gate` is. */

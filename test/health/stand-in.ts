@@ -115,6 +115,7 @@ export function standingClock() {
   }
   const clock: Clock = {
     nowMs: () => nowMs,
+    steadyMs: () => nowMs,
     monotonicMs: () => nowMs,
     after: (delayMs, run) => add(delayMs, run, 0),
     every: (intervalMs, run) => add(intervalMs, run, intervalMs),
