@@ -10,9 +10,10 @@
  *
  * Refused: signs, spaces or prefixes in a size, more than 13 hexadecimal digits (2^53 is beyond what we count exactly), bare
  * CR or LF anywhere (errata 7633), extensions that are not `;name[=token|"quoted"]`, floods of extensions or trailers, and
- * trailer fields that carry framing, routing or credentials (RFC 9110 6.5.1). Trailers are kept apart, never merged.
+ * trailer fields that carry framing, routing or credentials (RFC 9110 6.5.1). Trailers are kept apart, never merged; those that
+ * Connection names end here.
  */
-import { Fields } from './fields.ts'
+import { copyAllBut, Fields, type Names } from './fields.ts'
 import { CR, HEX, LF, TOKEN, VALUE } from './syntax.ts'
 
 export type Framing = 'none' | 'length' | 'chunked' | 'close'
@@ -23,6 +24,7 @@ const EXTENSION_BYTES_MAX = 16_384
 /** Bytes of the trailer section. */
 const TRAILER_BYTES_MAX = 16_384
 const TRAILER_FIELDS_MAX = 64
+const ALL = copyAllBut()
 
 /** States of the chunk reader. */
 const SIZE = 0
@@ -63,10 +65,15 @@ export class BodyReader {
   #digits = 0
   #extensionBytes = 0
   #partial = ''
+  #dropped: Names | null = null
 
-  /** Starts a body. `length` counts for framing `length` only. */
-  start(framing: Framing, length: number): void {
+  /**
+   * Starts a body. `length` counts for framing `length` only. `dropped` is what Connection names in the head: trailers of these
+   * names are not passed on either (RFC 9110 7.6.1).
+   */
+  start(framing: Framing, length: number, dropped: Names | null = null): void {
     this.framing = framing
+    this.#dropped = dropped
     this.#remaining = length
     this.done = framing === 'none' || (framing === 'length' && length === 0)
     this.malformed = false
@@ -77,6 +84,11 @@ export class BodyReader {
     this.#digits = 0
     this.#extensionBytes = 0
     this.#partial = ''
+  }
+
+  /** Starts the same body anew; it must not be counted. */
+  restart(): void {
+    this.start(this.framing, 0, this.#dropped)
   }
 
   /**
@@ -255,7 +267,7 @@ export class BodyReader {
         return
       }
     }
-    this.trailers = text.slice(0, behind - 2)
+    this.trailers = this.#dropped === null ? text.slice(0, behind - 2) : fields.copyLines(ALL, this.#dropped)
     this.#partial = ''
     this.done = true
   }

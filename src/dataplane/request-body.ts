@@ -23,7 +23,8 @@ export class RequestBody {
   start(head: RequestHead): void {
     this.whole = ''
     this.#held = null
-    this.reader.start(head.chunked ? 'chunked' : head.contentLength > 0 ? 'length' : 'none', head.contentLength)
+    const framing = head.chunked ? 'chunked' : head.contentLength > 0 ? 'length' : 'none'
+    this.reader.start(framing, head.contentLength, head.dropped)
   }
 
   /** It pays to read it into memory of its own. */
@@ -66,7 +67,7 @@ export class RequestBody {
     if (reader.malformed) return -1
     if (!reader.done || size > WHOLE_BYTES_MAX) {
       // It is passed on as it comes, and read once more for that.
-      reader.start('chunked', 0)
+      reader.restart()
       return at
     }
     const payload = size === 0 ? '' : size.toString(16) + '\r\n' + plane.scratch.latin1Slice(0, size) + '\r\n'

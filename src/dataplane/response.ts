@@ -205,7 +205,7 @@ export class Response {
     const isEmpty = head.status === 204 || head.status === 304
     const noBody = asked.isHead || isEmpty
     const framing = noBody ? 'none' : head.chunked ? 'chunked' : head.contentLength >= 0 ? 'length' : 'close'
-    this.reader.start(framing, head.contentLength)
+    this.reader.start(framing, head.contentLength, head.dropped)
     this.#chunked = asked.minor === 1 && (framing === 'chunked' || framing === 'close')
     // To HTTP/1.0 a body without a length ends with the connection.
     const endsByClose = asked.minor === 0 && (framing === 'chunked' || framing === 'close')

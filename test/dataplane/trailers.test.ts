@@ -32,6 +32,34 @@ test('trailers of a response reach the client behind the last chunk', async () =
   expect(text).toMatch(/\r\n\r\n2\r\nok\r\n0\r\nx-sum: 1\r\n\r\n$/)
 })
 
+test.each([
+  ['small', '3\r\nabc\r\n'],
+  ['kept for a moment', `2328\r\n${'x'.repeat(0x2328)}\r\n`],
+  ['large', `${(70_000).toString(16)}\r\n${'x'.repeat(70_000)}\r\n`],
+])('trailers of a %s request that its Connection names end here', async (_name, chunks) => {
+  const target = await startRaw((socket, text) => {
+    if (text.endsWith('X-Kept: 3\r\n\r\n')) socket.write(OK)
+  })
+  const proxy = await startProxy({ services: { shop: service({ blue: [target.url] }) } })
+  const named = POST.replace('Connection: close', 'Connection: close, X-Hop, x-sum')
+  const { text } = await rawRequest(proxy.port, `${named}${chunks}0\r\nx-hop: 1\r\nX-Sum: 2\r\nX-Kept: 3\r\n\r\n`)
+  expect(text).toMatch(/ok$/)
+  expect(target.received()[0]).toMatch(/[cx]\r\n0\r\nX-Kept: 3\r\n\r\n$/)
+})
+
+test('trailers of a response that its Connection names end here, and the next response has its own', async () => {
+  const answer = (connection: string) =>
+    `HTTP/1.1 200 OK\r\n${connection}Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx-hop: 1\r\nX-Kept: 2\r\n\r\n`
+  const target = await startRaw((socket, text) => {
+    socket.write(answer(text.includes('GET /second') ? '' : 'Connection: X-Hop\r\n'))
+  })
+  const proxy = await startProxy({ services: { shop: service({ blue: [target.url] }) } })
+  const get = (path: string, fields = '') => `GET ${path} HTTP/1.1\r\nHost: a\r\n${fields}\r\n`
+  const { text } = await rawRequest(proxy.port, get('/') + get('/second', 'Connection: close\r\n'))
+  const trailers = [...text.matchAll(/\r\n0\r\n(.*?)\r\n\r\n/gs)].map(([, lines]) => lines)
+  expect(trailers).toEqual(['X-Kept: 2', 'x-hop: 1\r\nX-Kept: 2'])
+})
+
 test('extensions of chunks are not passed on', async () => {
   const target = await startAnswering(OK)
   const proxy = await startProxy({ services: { shop: service({ blue: [target.url] }) } })
