@@ -18,6 +18,7 @@ const HINT_MARGIN_MS = 1_000
 
 /** Whoever the connection belongs to: an exchange, or the tunnel that it became. */
 export interface UpstreamUser {
+  /** It is open and, as far as we know, silent. */
   onUpstreamConnected(): void
   /** `buffer[0, length)` is valid until this returns. */
   onUpstreamBytes(buffer: Buffer, length: number): void
@@ -43,6 +44,8 @@ export class UpstreamConnection {
   partial = ''
   /** There is a reason to look whether more has come before it carries another request. */
   isSuspect = false
+  /** It has carried one request at most. What was taken for the answer may have been said before that, to nobody. */
+  #isNew = true
   /** Whether it has become a tunnel, which has nothing more to read once it cannot write. */
   isTunnel = false
   /** The target takes no more bytes; what it said before that is still read. */
@@ -67,12 +70,7 @@ export class UpstreamConnection {
       else this.user.onUpstreamBytes(buffer, length)
       return this.reads.next()
     })
-    this.socket.once(tls ? 'secureConnect' : 'connect', () => {
-      plane.tick()
-      plane.count(pool.target.slot, FIELD.connectsOpened)
-      if (this.user === null) pool.giveBack(this)
-      else this.user.onUpstreamConnected()
-    })
+    this.socket.once(tls ? 'secureConnect' : 'connect', () => this.#opened())
     const drained = () => this.user?.onUpstreamDrain()
     const failed = () => {
       if (this.user === null || this.isTunnel) this.#close()
@@ -90,6 +88,15 @@ export class UpstreamConnection {
       if (!this.#deaf) this.#close()
     })
     this.socket.on('close', () => this.#close())
+  }
+
+  #opened(): void {
+    const { plane, target } = this.pool
+    plane.tick()
+    plane.count(target.slot, FIELD.connectsOpened)
+    if (this.user === null) this.pool.giveBack(this)
+    // Whoever speaks before being asked, or has ended already, is not asked: the next event tells which of the two it is.
+    else if (!this.hasMore()) this.user.onUpstreamConnected()
   }
 
   /**
@@ -119,8 +126,9 @@ export class UpstreamConnection {
 
   /** Whether it may carry another request, now that it was idle. Asks the kernel only where that is worth a call of it. */
   isFit(): boolean {
-    if (!this.isSuspect) return true
+    if (!this.isSuspect && !this.#isNew) return true
     this.isSuspect = false
+    this.#isNew = false
     return !this.hasMore()
   }
 

@@ -3,7 +3,8 @@
  * them from the next request. A plane in this thread and real sockets, so that the test can write in the very moment.
  */
 import net from 'node:net'
-import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
+import { Worker } from 'node:worker_threads'
+import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { parseSpec } from '../../src/config/load.ts'
 import { planLimits, planTimeouts } from '../../src/config/plan.ts'
 import { Client } from '../../src/dataplane/client.ts'
@@ -12,11 +13,12 @@ import { Plane } from '../../src/dataplane/plane.ts'
 import { UpstreamConnection } from '../../src/dataplane/upstream-connection.ts'
 import { UpstreamPool } from '../../src/dataplane/upstream-pool.ts'
 import { allocateSharedMemory } from '../../src/metrics/layout.ts'
-import { rawRequest, until } from '../helpers/raw.ts'
+import { type RawAnswer, rawRequest, until } from '../helpers/raw.ts'
 import { startRaw } from '../helpers/upstream.ts'
 import { makePlan, makeStatus } from '../table/make.ts'
 
 const POISON = 'HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison'
+const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 const NO_CONTENT = 'HTTP/1.1 204 No Content\r\n\r\n'
 const NOT_MODIFIED = 'HTTP/1.1 304 Not Modified\r\n\r\n'
 const LAST = 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'
@@ -47,19 +49,9 @@ function makePlane(target: string, splices: boolean): Plane {
   return new Plane(start, () => {})
 }
 
-/** A target that gives each connection one answer after the other, the last for ever, and a proxy in this thread. */
-async function setUp(splices: boolean, ...answers: readonly string[]) {
-  const targets: net.Socket[] = []
-  const target = await startRaw(
-    (socket, text) => {
-      const heads = text.split('\r\n\r\n').length - 1
-      socket.write(answers[Math.min(heads, answers.length) - 1])
-    },
-    (socket) => targets.push(socket),
-  )
-  const plane = makePlane(target.url, splices)
-  const given = vi.spyOn(UpstreamPool.prototype, 'giveBack')
-  const opened = vi.spyOn(UpstreamPool.prototype, 'open')
+/** A proxy in this thread in front of a target; gives a function that sends a request through it. */
+async function startPlane(target: string, splices: boolean): Promise<() => Promise<RawAnswer>> {
+  const plane = makePlane(target, splices)
   const listener = net.createServer({ pauseOnConnect: true, allowHalfOpen: true }, (socket) => {
     new Client(plane, socket, false)
   })
@@ -69,9 +61,22 @@ async function setUp(splices: boolean, ...answers: readonly string[]) {
     for (const held of plane.clients) held.destroy()
     listener.close()
   })
+  return () => rawRequest(port, LAST)
+}
+
+/** A target with one answer to everything, and a proxy in front of it. */
+async function setUp(splices: boolean, answer: string) {
+  const targets: net.Socket[] = []
+  const target = await startRaw(
+    (socket) => socket.write(answer),
+    (socket) => targets.push(socket),
+  )
+  const given = vi.spyOn(UpstreamPool.prototype, 'giveBack')
+  const opened = vi.spyOn(UpstreamPool.prototype, 'open')
+  const ask = await startPlane(target.url, splices)
   /** What was opened first. */
   const first = () => opened.mock.results[0].value as UpstreamConnection
-  return { target, targets, given, first, ask: () => rawRequest(port, LAST) }
+  return { target, targets, given, first, ask }
 }
 
 /** Calls back in the moment in which the first exchange has let go of its connection. */
@@ -109,4 +114,62 @@ test.each(ASKING)('a connection that a 204 leaves quiet is used again (asking th
     await until('it is given back', () => given.mock.calls.length === n)
   }
   expect(target.connections()).toBe(1)
+})
+
+/** The thread of a target that does something with each connection as soon as it has come, and then sets `workerData`. */
+const eager = (does: string) => `
+  const { parentPort, workerData } = require('node:worker_threads')
+  const server = require('node:net').createServer((socket) => {
+    socket.on('error', () => {}).on('data', (bytes) => parentPort.postMessage(String(bytes)))
+    ${does}
+    Atomics.store(workerData, 0, 1)
+    Atomics.notify(workerData, 0)
+  })
+  server.listen(0, '127.0.0.1', () => parentPort.postMessage(server.address().port))`
+
+/** An eager target before a proxy that does not look at a new connection before the target was done with it. */
+async function setUpEager(does: string) {
+  const done = new Int32Array(new SharedArrayBuffer(4))
+  const worker = new Worker(eager(does), { eval: true, workerData: done })
+  onTestFinished(async () => void (await worker.terminate()))
+  const port = await new Promise<number>((resolve) => worker.once('message', resolve))
+  const heard: string[] = []
+  worker.on('message', (text: string) => heard.push(text))
+  const open = UpstreamPool.prototype.open
+  vi.spyOn(UpstreamPool.prototype, 'open').mockImplementationOnce(function (this: UpstreamPool, user) {
+    const connection = open.call(this, user)
+    // Node connects in the next tick, and the kernel at once: this one comes behind it.
+    process.nextTick(() => expect(Atomics.wait(done, 0, 0, 5_000)).not.toBe('timed-out'))
+    return connection
+  })
+  return { ask: await startPlane(`http://127.0.0.1:${port}`, true), heard }
+}
+
+describe.skipIf(libc === null)('a target that does not wait for a request', () => {
+  test('but answers, is not asked, and nobody gets that answer', async () => {
+    const { ask, heard } = await setUpEager(`socket.write(${JSON.stringify(POISON)})`)
+    const { text } = await ask()
+    expect(text).toMatch(/^HTTP\/1\.1 502 /)
+    expect(text).toContain('X-Turnout-Error: upstream_bad_response\r\n')
+    expect(heard).toEqual([])
+  })
+
+  test('but ends the connection, is one that nothing was sent to', async () => {
+    const { ask, heard } = await setUpEager('socket.destroy()')
+    const { text } = await ask()
+    expect(text).toMatch(/^HTTP\/1\.1 502 /)
+    expect(text).toContain('X-Turnout-Error: upstream_connect_failed\r\n')
+    expect(heard).toEqual([])
+  })
+
+  test('has its connection looked at again after the first answer, which may be none', async () => {
+    const { targets, ask } = await setUp(true, OK)
+    const taken: unknown[] = []
+    onRelease((connection) => {
+      targets[0].write(POISON)
+      taken.push(connection.pool.takeIdle(true))
+    })
+    expect((await ask()).text).toMatch(/ok$/)
+    expect(taken).toEqual([null])
+  })
 })
