@@ -9,6 +9,7 @@ import { FIELD } from '../metrics/layout.ts'
 import type { Asked } from './asked.ts'
 import type { Dispatch } from './dispatch.ts'
 import type { Plane } from './plane.ts'
+import type { Response } from './response.ts'
 
 /** Stands for a status in the access log where the client went away before there was one. */
 export const CLIENT_CLOSED = 499
@@ -48,10 +49,15 @@ export class Account {
     else this.#plane.countRejected(code)
   }
 
-  /** Counts and logs the end. `status` is what the client got; `CLIENT_CLOSED` counts as no answer, so as no success of the target. */
-  close(asked: Asked, dispatch: Dispatch, status: number): void {
+  /**
+   * Counts and logs the end, beside what a tunnel has counted. The status of `response` is what the client got; `CLIENT_CLOSED`
+   * counts as no answer, so as no success of the target.
+   */
+  close(asked: Asked, dispatch: Dispatch, bodyBytes: number, response: Pick<Response, 'status' | 'bytes'>): void {
     const plane = this.#plane
-    dispatch.end()
+    const { status } = response
+    this.inBytes += bodyBytes
+    this.outBytes += response.bytes
     const durationMs = plane.nowMs - this.#startMs
     const { inBytes: bytesIn, outBytes: bytesOut } = this
     if (dispatch.target !== null) {
@@ -60,8 +66,10 @@ export class Account {
       if (dispatch.connects + dispatch.repeats > 0 && counted > 0 && counted < 500) dispatch.count(FIELD.rescued)
       plane.countFinished(dispatch.target.slot, counted, durationMs, this.#ttfbMs, bytesIn, bytesOut)
     }
-    if (!this.#logged) return
-    const outcome = { status, bytesIn, bytesOut, durationMs, ttfbMs: this.#ttfbMs, error: this.#error }
-    plane.log.write(plane.wallMs(), asked, dispatch, outcome)
+    if (this.#logged) {
+      const outcome = { status, bytesIn, bytesOut, durationMs, ttfbMs: this.#ttfbMs, error: this.#error }
+      plane.log.write(plane.wallMs(), asked, dispatch, outcome)
+    }
+    dispatch.end()
   }
 }

@@ -9,6 +9,7 @@ import type { Client } from './client.ts'
 import { framingLine, poolLines, requestIdOf, requestLines } from './forward.ts'
 import { hopsLeft, UNLIMITED } from './max-forwards.ts'
 import type { Plane } from './plane.ts'
+import { flat } from './syntax.ts'
 
 /** Whether requests by this method may be repeated: RFC 9110 9.2.2. */
 function isIdempotent(method: string): boolean {
@@ -104,12 +105,28 @@ export class Asked {
     return plane.view.header('accept')?.includes('json') === true
   }
 
-  /** Lets go of the strings, so that an idle connection keeps none of them alive. */
+  /** Lets go of the strings, so that an idle connection keeps none of them alive: a slice of the head keeps all of it. */
   forget(): void {
-    this.headText = ''
+    this.method = ''
+    this.path = ''
     this.requestId = ''
+    this.#forgetHead()
+  }
+
+  /** Keeps only what the log line at the end of a tunnel says. */
+  condense(): void {
+    this.method = flat(this.method)
+    this.path = flat(this.path)
+    this.requestId = flat(this.requestId)
+    this.#forgetHead()
+  }
+
+  #forgetHead(): void {
+    this.headText = ''
+    this.upgrade = ''
     this.answerLines = ''
     this.#requestLine = ''
     this.#lines = ''
+    this.#bodyLine = ''
   }
 }

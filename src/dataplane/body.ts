@@ -91,6 +91,13 @@ export class BodyReader {
     this.start(this.framing, 0, this.#dropped)
   }
 
+  /** Lets go of the strings of a body that is over. */
+  forget(): void {
+    this.#dropped = null
+    this.trailers = ''
+    this.#partial = ''
+  }
+
   /**
    * Takes bytes of `source[at, end)` and copies payload to `sink` from `to` on; returns the offset behind the payload.
    * `sink` must have room for `end - at` bytes. Stops at the end of the body (`done`) or at the first fault (`malformed`).

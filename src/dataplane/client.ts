@@ -198,6 +198,7 @@ export class Client {
     this.#state = 'tunnel'
     this.#tunnel = tunnel
     const early = this.#early.take()
+    this.#early.drop()
     this.resume()
     if (early !== null) tunnel.onClientBytes(early, early.length)
   }

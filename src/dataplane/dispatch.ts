@@ -56,19 +56,16 @@ export class Dispatch {
     this.#plane = client.plane
   }
 
+  /** Begins with a request; what `end` lets go of is not there. */
   reset(): void {
     this.#plane.admission.note(this.#client.cell, 1)
-    this.decision = null
-    this.target = null
     // For what is refused before it is decided, so that its log line is not that of the request before.
     this.epoch = this.#plane.table.epoch
     this.address = this.#client.peer
     this.connects = 0
     this.repeats = 0
     this.#budget = null
-    this.#avoided = null
     this.#moved = false
-    this.#excluded = undefined
     this.#retry = NONE
     this.#failed = false
   }
@@ -188,9 +185,14 @@ export class Dispatch {
     this.#budget = null
   }
 
-  /** The request is over. */
+  /** The request is over: lets go of the decision, so that an idle connection keeps no table alive. */
   end(): void {
     this.#plane.admission.note(this.#client.cell, -1)
+    this.decision = null
+    this.target = null
+    this.address = ''
+    this.#avoided = null
+    this.#excluded = undefined
   }
 
   /** Adds to a counter of the target. */

@@ -215,6 +215,7 @@ export class Exchange implements UpstreamUser {
     this.#phase = 'none'
     this.#account.answered(this.#dispatch, 101)
     const at = this.#response.writeSwitch(this.#client, this.#asked)
+    this.#asked.condense()
     const tunnel = new Tunnel(this.#client, upstream, this.#account, this.#dispatch, () => this.#finish(false))
     if (at < length) tunnel.toClient(buffer, at, length)
     this.#client.becomeTunnel(tunnel)
@@ -287,13 +288,12 @@ export class Exchange implements UpstreamUser {
 
   /** Counts, logs, and hands the connection back to its client. */
   #finish(keepAlive: boolean): void {
-    this.#account.inBytes += this.#body.reader.bytes
-    this.#account.outBytes += this.#response.bytes
-    this.#account.close(this.#asked, this.#dispatch, this.#response.status)
-    this.#response.breakOff(this.#client.socket)
+    this.#account.close(this.#asked, this.#dispatch, this.#body.reader.bytes, this.#response)
+    this.#response.end(this.#client.socket)
     this.#phase = 'none'
     this.#client.reads.expectAny()
     this.#asked.forget()
+    this.#body.forget()
     this.#client.exchangeEnded(keepAlive)
   }
 }

@@ -27,6 +27,13 @@ export class RequestBody {
     this.reader.start(framing, head.contentLength, head.dropped)
   }
 
+  /** Lets go of what was kept, whether it was sent or not. */
+  forget(): void {
+    this.whole = ''
+    this.#held = null
+    this.reader.forget()
+  }
+
   /** It pays to read it into memory of its own. */
   get isLong(): boolean {
     return this.reader.framing === 'length' && this.reader.remaining > READ_BYTES

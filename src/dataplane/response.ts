@@ -248,7 +248,8 @@ export class Response {
   }
 
   /** Makes an answer that is over before its end look so: without length or chunks, a FIN would make half of it whole. */
-  breakOff(socket: Socket): void {
+  end(socket: Socket): void {
+    this.reader.forget()
     if (this.answered && !this.reader.done && !this.#chunked && this.reader.framing !== 'length') cutSocket(socket)
   }
 }
