@@ -119,6 +119,8 @@ export class ResponseHead {
     if (this.chunked && (this.contentLength >= 0 || this.minor === 0)) return false
     // RFC 9110 8.6: an interim response has no content; one that announces some is read in two ways.
     if (this.status < 200 && (this.chunked || this.contentLength > 0)) return false
+    // RFC 9110 7.8: what Connection does not name is for nobody, least of all a switch that half the readers do not see.
+    if (this.status === 101 && !listHas(connection, 'upgrade')) return false
     this.#connection(connection)
     return true
   }

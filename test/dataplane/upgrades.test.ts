@@ -48,7 +48,9 @@ test('bytes behind the 101 reach the client', async () => {
 
 test.each([
   ['to a protocol that was not offered', SWITCH.replace('WebSocket', 'tls/1.0')],
-  ['without Upgrade', 'HTTP/1.1 101 Switching Protocols\r\n\r\n'],
+  ['without Upgrade', 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\r\n'],
+  ['without Connection', 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n'],
+  ['whose Connection does not name Upgrade', SWITCH.replace('Connection: Upgrade', 'Connection: keep-alive, upgraded')],
 ])('a 101 %s is a 502', async (_name, answer) => {
   const target = await startRaw((socket) => socket.write(answer))
   const proxy = await proxyTo(target)
