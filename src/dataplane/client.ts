@@ -241,6 +241,7 @@ export class Client {
     this.#state = 'closing'
     this.#partial = ''
     this.#early.drop()
+    this.out.flush()
     if (this.socket.destroyed || (this.ended && this.out.unsentBytes === 0)) return this.destroy()
     this.socket.end()
     if (this.ended) this.#endClosing()
@@ -266,6 +267,7 @@ export class Client {
     this.reads.release()
     if (state === 'exchange') this.#exchange.onClientGone()
     else if (state === 'tunnel') this.#tunnel!.onClientGone()
+    this.out.flush()
     this.socket.destroy()
   }
 

@@ -173,7 +173,7 @@ export class Exchange implements UpstreamUser {
     const upstream = this.#upstream!
     this.#phase = 'rest'
     this.#client.deadlineMs = this.#plane.nowMs + this.#plane.timeouts.bodyMs
-    if (this.#body.done) upstream.socket.end(() => this.#upstream === upstream && this.#endRest())
+    if (this.#body.done) upstream.out.end(() => this.#upstream === upstream && this.#endRest())
   }
 
   /** All was sent, or the target is not interested any more. */

@@ -51,6 +51,7 @@ export class Splicer {
    */
   move(from: number, out: Outgoing, max: number): number {
     let moved = 0
+    out.flush()
     for (let turn = 0; turn < MOVES_MAX && moved < max; turn++) {
       const to = out.descriptor
       if (from < 0 || to < 0) break

@@ -81,14 +81,14 @@ export class Tunnel implements UpstreamUser {
 
   onClientEnd(): void {
     this.#touch()
-    this.#upstream.socket.end()
+    this.#upstream.out.end()
     if (this.#targetEnded) this.#end()
   }
 
   onUpstreamEnd(): void {
     this.#targetEnded = true
     this.#touch()
-    this.#client.socket.end()
+    this.#client.out.end()
     if (this.#client.ended) this.#end()
   }
 
@@ -121,7 +121,7 @@ export class Tunnel implements UpstreamUser {
       if (!upstream.out.hasMoved) upstream.destroy()
       upstream.out.mark()
     })
-    upstream.socket.end(() => {
+    upstream.out.end(() => {
       stop()
       upstream.destroy()
     })

@@ -1,6 +1,7 @@
 /** The sending side of a socket, and the memory that reads and waiting writes share. */
 import net from 'node:net'
 import { afterEach, expect, test } from 'vitest'
+import { handleOf } from '../../src/dataplane/handle.ts'
 import { Outgoing } from '../../src/dataplane/outgoing.ts'
 import type { Plane } from '../../src/dataplane/plane.ts'
 import { OwnBuffers, ReadMemory } from '../../src/dataplane/read-memory.ts'
@@ -169,4 +170,37 @@ test('where the kernel can move a body, only a little of it is read, by all into
   first.expectAny()
   expect(first.next()).toBe(SHARED)
   expect(first.next()).toBeUndefined()
+})
+
+test('texts of a turn leave together when it ends, or with what comes behind them', async () => {
+  const { out, socket, other } = await startPair(true)
+  const written = () => handleOf(socket)!.bytesWritten
+  const before = written()
+  out.text('one ')
+  out.text('two ')
+  expect(out.unsentBytes).toBe(8)
+  expect(written()).toBe(before)
+  await new Promise(setImmediate)
+  expect(written()).toBe(before + 8)
+  expect(out.unsentBytes).toBe(0)
+  out.text('three ')
+  out.bytes(Buffer.from('four '))
+  expect(written()).toBe(before + 19)
+  out.text('x'.repeat(16_000))
+  out.text('y'.repeat(16_000))
+  // Not more than 16 KiB are held.
+  expect(written()).toBe(before + 16_019)
+  out.text(' last')
+  out.end()
+  const all = await readAll(other, 32_024)
+  expect(all.toString()).toBe(`one two three four ${'x'.repeat(16_000)}${'y'.repeat(16_000)} last`)
+})
+
+test('what is held of a connection that is gone is forgotten', async () => {
+  const { out, socket, told } = await startPair(true)
+  out.text('never')
+  socket.destroy()
+  await new Promise(setImmediate)
+  expect(out.unsentBytes).toBe(0)
+  expect(told.failed).toBe(0)
 })

@@ -268,7 +268,7 @@ test('a pipe that gives back less than was put in is given up, so that nobody el
     close: (descriptor) => void closed.push(descriptor),
   }
   const splicer = Splicer.open(broken)!
-  const out = { descriptor: 7, countMoved: () => {} } as unknown as Outgoing
+  const out = { descriptor: 7, flush: () => {}, countMoved: () => {} } as unknown as Outgoing
   expect(() => splicer.move(6, out, 5_000)).toThrow('the pipe has lost 1000 of 1000 bytes')
   expect(closed).toEqual([90, 91])
 })
@@ -283,7 +283,7 @@ test('a source has had its turn after a megabyte in a row, and another one begin
     close: () => {},
   }
   const splicer = Splicer.open(endless)!
-  const out = { descriptor: 7, countMoved: () => {} } as unknown as Outgoing
+  const out = { descriptor: 7, flush: () => {}, countMoved: () => {} } as unknown as Outgoing
   const turns = (from: number) => {
     splicer.move(from, out, 10 * MIB)
     return splicer.hasHadTurn()
