@@ -19,7 +19,7 @@ import { errorAnswer } from './forward.ts'
 import { Outgoing } from './outgoing.ts'
 import type { Plane } from './plane.ts'
 import { ReadMemory } from './read-memory.ts'
-import { DECIDED_AT_ONCE } from './request-head.ts'
+import { asksHead, DECIDED_AT_ONCE } from './request-head.ts'
 import { adoptSocket } from './socket.ts'
 import { headStop } from './syntax.ts'
 import { ForwardedLines } from './trust.ts'
@@ -141,7 +141,7 @@ export class Client {
     this.#requests++
     plane.countLane(WORKER_FIELD.requests)
     if (headEnd < 0) {
-      this.refuse(head.error ?? 'bad_request')
+      this.#refuse(head.error ?? 'bad_request', text)
       return end
     }
     this.#state = 'exchange'
@@ -153,10 +153,10 @@ export class Client {
   }
 
   /** Answers what could not be read as a request, and closes. */
-  refuse(code: ErrorCode): void {
+  #refuse(code: ErrorCode, text: string): void {
     this.plane.countRejected(code)
     this.plane.log.writeRefusal(this.plane.wallMs(), this.peer, ERRORS[code].status, code)
-    const unread = { requestId: this.plane.randomId(), minor: 1, isHead: false }
+    const unread = { requestId: this.plane.randomId(), minor: 1, isHead: asksHead(text) }
     this.out.text(errorAnswer(this.plane, code, unread, false, false))
     this.close()
   }
@@ -274,7 +274,7 @@ export class Client {
   /** Called by the sweep once `deadlineMs` has passed. */
   onDeadline(): void {
     if (this.#state === 'idle') return this.close()
-    if (this.#state === 'head') return this.refuse('request_timeout')
+    if (this.#state === 'head') return this.#refuse('request_timeout', this.#partial)
     if (this.#state === 'exchange') return this.#exchange.onDeadline()
     if (this.#state === 'tunnel') return this.#tunnel!.onDeadline()
     this.awaitProgress()
