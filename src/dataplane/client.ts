@@ -19,9 +19,9 @@ import { errorAnswer } from './forward.ts'
 import { Outgoing } from './outgoing.ts'
 import type { Plane } from './plane.ts'
 import { ReadMemory } from './read-memory.ts'
-import { asksHead, DECIDED_AT_ONCE } from './request-head.ts'
+import { DECIDED_AT_ONCE } from './request-head.ts'
 import { adoptSocket } from './socket.ts'
-import { headStop } from './syntax.ts'
+import { asksHead, headStop, isEmptyLine } from './syntax.ts'
 import { ForwardedLines } from './trust.ts'
 import type { Tunnel } from './tunnel.ts'
 
@@ -127,17 +127,15 @@ export class Client {
         this.#partial = text
         return end
       }
-    } else {
+    }
+    if (this.#state === 'idle' && !isEmptyLine(text)) {
       this.#state = 'head'
       this.deadlineMs = plane.nowMs + plane.timeouts.headMs
     }
     const head = plane.requestHead
     const headEnd = before > 0 ? head.parse(text) : head.parse(text, buffer, at)
-    if (headEnd === 0) {
-      this.#partial = text
-      return until
-    }
-    this.#partial = ''
+    this.#partial = headEnd === 0 ? text : ''
+    if (headEnd === 0) return until
     this.#requests++
     plane.countLane(WORKER_FIELD.requests)
     if (headEnd < 0) {

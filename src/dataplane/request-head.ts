@@ -286,11 +286,6 @@ export class RequestHead {
   }
 }
 
-/** Whether what has come of a request, read or not, is by the method HEAD: no answer to it has a body (RFC 9110 9.3.2). */
-export function asksHead(text: string): boolean {
-  return text.startsWith('HEAD ', text.charCodeAt(0) === CR ? 2 : 0)
-}
-
 function methodAt(text: string, start: number, end: number): string {
   for (const method of METHODS) if (method.length === end - start && text.startsWith(method, start)) return method
   return text.slice(start, end)

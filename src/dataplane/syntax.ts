@@ -107,6 +107,16 @@ export function hostEnd(authority: string): number {
 
 const isIPv6 = (text: string) => text.includes(':') && parseAddress(text) !== null
 
+/** Whether what has come of a request, read or not, is by the method HEAD: no answer to it has a body (RFC 9110 9.3.2). */
+export function asksHead(text: string): boolean {
+  return text.startsWith('HEAD ', text.charCodeAt(0) === CR ? 2 : 0)
+}
+
+/** Whether no more has come than the empty line that is ignored before a request, or a part of it. */
+export function isEmptyLine(text: string): boolean {
+  return text.length <= 2 && text.charCodeAt(0) === CR
+}
+
 /** The octets of a latin1 text. */
 export function octetsOf(text: string): Uint8Array {
   return Buffer.from(text, 'latin1')

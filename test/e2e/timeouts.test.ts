@@ -78,6 +78,28 @@ test('a connection on which nothing is ever asked is closed without an answer', 
   expect(await rawRequest(proxy.port, '')).toEqual({ text: '', end: 'closed' })
 })
 
+test.each([
+  ['alone', [], 0],
+  ['behind an answer', ['GET / HTTP/1.1\r\nHost: a\r\n\r\n'], 1],
+])(
+  'an empty line %s begins no request: the connection stays idle, and is closed without a word',
+  async (_, before, answers) => {
+    const blue = await startNamed('blue')
+    const timeouts = { head: '300ms', keepAlive: '700ms' }
+    const proxy = await startProxy({ timeouts, services: { shop: service({ blue: [blue.url] }) } })
+    const { text, end } = await rawRequest(proxy.port, [...before, '\r', '\n'])
+    expect(end).toBe('closed')
+    expect(text.match(/HTTP\/1\.1 \d+/g) ?? []).toEqual(new Array(answers).fill('HTTP/1.1 200'))
+    expect(await metric(proxy, 'turnout_rejected_total')).toBe(0)
+  },
+)
+
+test('a request that begins behind an empty line and does not end gets 408', async () => {
+  const proxy = await startProxy({ timeouts: { head: '300ms' }, services: {} })
+  const { text } = await rawRequest(proxy.port, ['\r\n', 'GE'])
+  expect(text).toMatch(/^HTTP\/1\.1 408 /)
+})
+
 test('an idle connection is closed without an answer', async () => {
   const blue = await startNamed('blue')
   const proxy = await startProxy({
