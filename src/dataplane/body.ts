@@ -13,7 +13,8 @@
  * trailer fields that carry framing, routing or credentials (RFC 9110 6.5.1). Trailers are kept apart, never merged; those that
  * Connection names end here.
  */
-import { copyAllBut, Fields, type Names } from './fields.ts'
+import { copyAllBut } from './field-kinds.ts'
+import { Fields, type Names } from './fields.ts'
 import { CR, HEX, LF, TOKEN, VALUE } from './syntax.ts'
 
 export type Framing = 'none' | 'length' | 'chunked' | 'close'

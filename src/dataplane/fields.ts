@@ -4,105 +4,11 @@
  * A line counts only when its LF has come, so a verdict never depends on how the bytes were cut (RFC 9112 5, HTTP.md gate 1).
  * Refused, never repaired: bare CR or LF, obs-fold, space before the colon, empty names, control bytes. The index holds
  * offsets into the text, so unchanged runs of fields are forwarded as whole spans, and nothing is allocated per field.
- * Each field gets a *kind*, found by length first and letters second; kind 0 is a field that we have no business with.
+ * Each field gets its *kind* (field-kinds.ts).
  * Octets are looked at in the bytes that the text was made of: an octet of a string takes four times as long to get at.
  */
+import { kindOf } from './field-kinds.ts'
 import { COLON, CR, equalsIgnoreCase, HTAB, LF, octetsOf, parseLength, SP, TOKEN, VALUE } from './syntax.ts'
-
-/** Kinds of fields that the proxy reads, rewrites or drops. */
-export const KIND = Object.freeze({
-  plain: 0,
-  host: 1,
-  connection: 2,
-  contentLength: 3,
-  transferEncoding: 4,
-  upgrade: 5,
-  expect: 6,
-  te: 7,
-  keepAlive: 8,
-  proxyConnection: 9,
-  http2Settings: 10,
-  via: 11,
-  forwarded: 12,
-  forwardedFor: 13,
-  forwardedProto: 14,
-  forwardedHost: 15,
-  requestId: 16,
-  traceparent: 17,
-  cookie: 18,
-  turnout: 19,
-  date: 20,
-  trailer: 21,
-  maxForwards: 23,
-  /** The name of one of these with `_` for `-`: many targets cannot tell the two apart, so it is never passed on. */
-  lookalike: 22,
-})
-
-const KNOWN: readonly (readonly [string, number])[] = [
-  ['host', KIND.host],
-  ['connection', KIND.connection],
-  ['content-length', KIND.contentLength],
-  ['transfer-encoding', KIND.transferEncoding],
-  ['upgrade', KIND.upgrade],
-  ['expect', KIND.expect],
-  ['te', KIND.te],
-  ['keep-alive', KIND.keepAlive],
-  ['proxy-connection', KIND.proxyConnection],
-  ['http2-settings', KIND.http2Settings],
-  ['via', KIND.via],
-  ['forwarded', KIND.forwarded],
-  ['x-forwarded-for', KIND.forwardedFor],
-  ['x-forwarded-proto', KIND.forwardedProto],
-  ['x-forwarded-host', KIND.forwardedHost],
-  ['x-request-id', KIND.requestId],
-  ['traceparent', KIND.traceparent],
-  ['cookie', KIND.cookie],
-  ['date', KIND.date],
-  ['trailer', KIND.trailer],
-  ['max-forwards', KIND.maxForwards],
-]
-
-/** Known names by `length * 32 + (first letter & 31)`: at most a few candidates each, mostly none. */
-const CANDIDATES: (readonly (readonly [string, number])[] | undefined)[] = new Array(32 * 32).fill(undefined)
-for (const known of KNOWN) {
-  const key = known[0].length * 32 + (known[0].charCodeAt(0) & 31)
-  CANDIDATES[key] = [...(CANDIDATES[key] ?? []), known]
-}
-
-/** All names that begin so, with `-` or `_`, are ours: nobody else speaks by them through us. */
-const OURS = 'x-turnout-'
-const LETTER_X = 24
-
-function kindOf(bytes: Uint8Array, start: number, length: number): number {
-  const first = bytes[start] & 31
-  if (first === LETTER_X && length > OURS.length && isAlike(bytes, start, OURS)) return KIND.turnout
-  if (length > 31) return KIND.plain
-  const candidates = CANDIDATES[length * 32 + first]
-  if (candidates === undefined) return KIND.plain
-  for (let i = 0; i < candidates.length; i++) {
-    if (isName(bytes, start, candidates[i][0])) return candidates[i][1]
-  }
-  for (let i = 0; i < candidates.length; i++) if (isAlike(bytes, start, candidates[i][0])) return KIND.lookalike
-  return KIND.plain
-}
-
-/** Whether the octets from `start` on are a lower-case name, ignoring case. */
-function isName(bytes: Uint8Array, start: number, name: string): boolean {
-  for (let at = 0; at < name.length; at++) {
-    const code = bytes[start + at]
-    if ((code >= 65 && code <= 90 ? code + 32 : code) !== name.charCodeAt(at)) return false
-  }
-  return true
-}
-
-/** The same, with `_` passing for `-`. */
-function isAlike(bytes: Uint8Array, start: number, name: string): boolean {
-  for (let at = 0; at < name.length; at++) if (!isLike(bytes[start + at], name.charCodeAt(at))) return false
-  return true
-}
-
-const isLike = (code: number, known: number) =>
-  code === known || (code >= 65 && code <= 90 && code + 32 === known) || (code === 95 && known === 45)
 
 /**
  * Lower-case names that Connection lists. Each field is looked up here, and a walk through the list would take a time that
@@ -268,11 +174,4 @@ export class Fields {
     const length = this.index[i * STRIDE + 1] - this.index[i * STRIDE]
     return ((names.lengths >>> length) & 1) === 1 && names.has(this.name(i))
   }
-}
-
-/** A table of kinds that are copied: all but the given ones. */
-export function copyAllBut(...dropped: readonly number[]): Uint8Array {
-  const copy = new Uint8Array(32).fill(1)
-  for (const kind of dropped) copy[kind] = 0
-  return copy
 }

@@ -8,7 +8,7 @@
 import { ERRORS, type ErrorCode } from '../errors.ts'
 import type { PoolTable, ServiceTable } from '../table/types.ts'
 import type { Asked } from './asked.ts'
-import { copyAllBut, KIND } from './fields.ts'
+import { copyAllBut, KIND } from './field-kinds.ts'
 import { hopsLine, UNLIMITED } from './max-forwards.ts'
 import type { Plane } from './plane.ts'
 import type { RequestHead } from './request-head.ts'
@@ -38,9 +38,9 @@ const NOT_TO_TARGET = [
   KIND.forwardedProto,
   KIND.forwardedHost,
 ]
-const TO_TARGET = copyAllBut(...NOT_TO_TARGET)
-/** The same for a request whose hops are counted. */
-const TO_NEXT_HOP = copyAllBut(...NOT_TO_TARGET, KIND.maxForwards)
+const TO_TARGET = copyAllBut(...NOT_TO_TARGET, KIND.claim)
+/** What a trusted proxy says of the client is passed on. */
+const TO_TARGET_FROM_PROXY = copyAllBut(...NOT_TO_TARGET)
 const TO_CLIENT = copyAllBut(...HOP_BY_HOP)
 const REQUEST_ID_LENGTH_MAX = 128
 
@@ -73,7 +73,8 @@ export function requestLines(
   for (let i = 0; i < fields.count; i++) {
     if (fields.kind(i) === KIND.traceparent) traced = dropped === null || !dropped.has('traceparent')
   }
-  let lines = fields.copyLines(hops === UNLIMITED ? TO_TARGET : TO_NEXT_HOP, dropped)
+  const copy = forwarded === null ? TO_TARGET_FROM_PROXY : TO_TARGET
+  let lines = fields.copyLines(hops === UNLIMITED ? copy : withoutHops(copy), dropped)
   lines += (forwarded ?? extendedLines(fields, peer, tls, head.authority)) + 'X-Request-Id: ' + requestId + '\r\n'
   if (!traced) {
     // W3C Trace Context: the trace begins here. A request id of ours is random enough to name the trace too, which also
@@ -82,6 +83,13 @@ export function requestLines(
     lines += 'traceparent: 00-' + id + '-' + id.slice(16) + '-01\r\n'
   }
   return lines + hopsLine(hops) + viaLine(head.minor)
+}
+
+/** The same table for a request whose hops are counted, which few are. */
+function withoutHops(copy: Uint8Array): Uint8Array {
+  const table = copy.slice()
+  table[KIND.maxForwards] = 0
+  return table
 }
 
 /** RFC 9110 7.6.3: the version is that of the message received. */

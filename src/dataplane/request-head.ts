@@ -8,7 +8,8 @@
  * are the caller's to keep. Sources: RFC 9112 2.2, 3, 6.1, 6.3; RFC 9110 7.2, 7.6.1, 7.8, 10.1.1.
  */
 import type { ErrorCode } from '../errors.ts'
-import { Fields, KIND, Names } from './fields.ts'
+import { KIND } from './field-kinds.ts'
+import { Fields, Names } from './fields.ts'
 import {
   CR,
   equalsIgnoreCase,

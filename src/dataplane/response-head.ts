@@ -4,7 +4,8 @@
  *
  * `parse(text)` looks only at complete lines and may be called again with more. Sources: RFC 9112 4, 6.3, 9.3; RFC 9110 15.
  */
-import { Fields, KIND, Names } from './fields.ts'
+import { KIND } from './field-kinds.ts'
+import { Fields, Names } from './fields.ts'
 import { CR, flat, isIgnoringCase, LF, listHas, octetsOf, SP, VALUE, withoutSpace } from './syntax.ts'
 
 /** What begins otherwise is no response, and is refused before its line has ended. */

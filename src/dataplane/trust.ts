@@ -4,12 +4,14 @@
  *
  * Forwarded fields are the connection's own facts unless the peer is a trusted proxy; then the client is the rightmost
  * address of X-Forwarded-For that is no trusted proxy itself, because everything left of it may be invented. Fields from
- * anybody else are dropped, not appended to. RFC 7239 for Forwarded.
+ * anybody else are dropped, not appended to, and so are others by which proxies tell of the client (`KIND.claim`). RFC 7239 for
+ * Forwarded.
  */
 
 import { inNetworks, parseAddress, parseNetwork } from '../table/network.ts'
 import type { Network } from '../table/types.ts'
-import { type Fields, KIND } from './fields.ts'
+import { KIND } from './field-kinds.ts'
+import type { Fields } from './fields.ts'
 import { flat, withoutSpace } from './syntax.ts'
 
 /** Addresses of a chain that are looked at; a longer chain is somebody playing. */

@@ -7,7 +7,8 @@
 import { nameHint } from '../table/condition-index.ts'
 import { cookieValue } from '../table/cookie-header.ts'
 import type { OwnCookie, RequestView } from '../table/types.ts'
-import { KIND, STRIDE } from './fields.ts'
+import { KIND } from './field-kinds.ts'
+import { STRIDE } from './fields.ts'
 import type { CookieSigner } from './own-cookie.ts'
 import type { RequestHead } from './request-head.ts'
 

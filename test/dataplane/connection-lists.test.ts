@@ -1,6 +1,6 @@
 /** The names that Connection lists: which fields they take away, and that looking every field up costs linear time. */
 import { describe, expect, test } from 'vitest'
-import { copyAllBut, KIND } from '../../src/dataplane/fields.ts'
+import { copyAllBut, KIND } from '../../src/dataplane/field-kinds.ts'
 import { RequestHead } from '../../src/dataplane/request-head.ts'
 import { ResponseHead } from '../../src/dataplane/response-head.ts'
 

@@ -40,6 +40,39 @@ test('from anybody the forwarded fields are replaced by what the connection show
   expect(await forwarded(proxy, { headers: twice })).toEqual(OWN)
 })
 
+const CLAIMS = {
+  'x-forwarded': 'for=6.6.6.6',
+  'x-forwarded-port': '6',
+  'X-Forwarded-Server': 'evil',
+  'x-forwarded-Prefix': '/evil',
+  'x-forwarded-ssl': 'on',
+  'x-forwarded-scheme': 'https',
+  'x-forwarded-client-cert': 'evil',
+  'x-forwarded-the-longest-that-anybody-has-seen': 'evil',
+  'x-real-ip': '6.6.6.6',
+  'X-Client-IP': '6.6.6.6',
+  'x-cluster-client-ip': '6.6.6.6',
+  'true-client-ip': '6.6.6.6',
+  'cf-connecting-ip': '6.6.6.6',
+  'fastly-client-ip': '6.6.6.6',
+  'x-original-url': '/evil',
+  'x-rewrite-url': '/evil',
+}
+const ORDINARY = { 'x-forward': '1', 'x-forwards-it': '1', 'x-reach-ip': '1', 'true-client-id': '1' }
+
+test('other fields that tell of the client are dropped from anybody, and passed on from a trusted proxy', async () => {
+  const names = [...Object.keys(CLAIMS), ...Object.keys(ORDINARY)].map((name) => name.toLowerCase())
+  const seen = async (proxy: TestProxy, more = {}) => {
+    const { headers } = await see(proxy.port, { headers: { host: 'shop.test', ...CLAIMS, ...ORDINARY, ...more } })
+    return Object.keys(headers).filter((name) => names.includes(name.replaceAll('_', '-')))
+  }
+  expect(await seen(await startTrusting([]))).toEqual(Object.keys(ORDINARY))
+  // A target may not tell `_` from `-`, so it is not told by them, whoever says it.
+  const alike = { 'x_real-ip': '1', 'x-forwarded_port': '1', x_forwarded_whatever: '1' }
+  expect(await seen(await startTrusting(['127.0.0.0/8']), alike)).toEqual(names)
+  expect(await seen(await startTrusting([]), alike)).toEqual(Object.keys(ORDINARY))
+})
+
 test('from a trusted proxy they are extended by its address, and its word on scheme and host is kept', async () => {
   const proxy = await startTrusting(['127.0.0.0/8'])
   expect(await forwarded(proxy, { headers: { host: 'shop.test', ...CHAIN } })).toEqual([
