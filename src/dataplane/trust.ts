@@ -12,7 +12,7 @@ import { inNetworks, parseAddress, parseNetwork } from '../table/network.ts'
 import type { Network } from '../table/types.ts'
 import { KIND } from './field-kinds.ts'
 import type { Fields } from './fields.ts'
-import { flat, withoutSpace } from './syntax.ts'
+import { flat, TOKEN, withoutSpace } from './syntax.ts'
 
 /** Addresses of a chain that are looked at; a longer chain is somebody playing. */
 const CHAIN_MAX = 32
@@ -116,8 +116,64 @@ export function extendedLines(fields: Fields, peer: string, tls: boolean, author
     proto +
     '\r\n' +
     (host === '' ? '' : 'X-Forwarded-Host: ' + host + '\r\n') +
-    forwardedElement(joined(fields, KIND.forwarded), peer, tls ? 'https' : 'http', authority)
+    forwardedElement(elements(fields), peer, tls ? 'https' : 'http', authority)
   )
+}
+
+/** The elements of Forwarded, or nothing when any is malformed: behind a quote that never ends, ours would be a part of theirs. */
+function elements(fields: Fields): string {
+  for (let i = 0; i < fields.count; i++) {
+    if (fields.kind(i) === KIND.forwarded && !isForwarded(fields.value(i))) return ''
+  }
+  return joined(fields, KIND.forwarded)
+}
+
+/**
+ * Whether a value is a list by RFC 7239 4: elements between commas, of pairs between semicolons, each a token and a token or
+ * quoted string; empty ones are none. Addresses that somebody has forgotten to quote (`for=[::1]:80`) are let pass.
+ */
+function isForwarded(value: string): boolean {
+  let at = 0
+  while (at < value.length) {
+    at = afterSpace(value, at)
+    const name = at
+    while (TOKEN[value.charCodeAt(at)] === 1) at++
+    if (at > name) {
+      if (value.charCodeAt(at) !== 61) return false
+      const start = at + 1
+      at = value.charCodeAt(start) === 34 ? quotedEnd(value, start) : plainEnd(value, start)
+      if (at <= start) return false
+      at = afterSpace(value, at)
+    }
+    const code = value.charCodeAt(at)
+    if (at < value.length && code !== 44 && code !== 59) return false
+    at++
+  }
+  return true
+}
+
+function afterSpace(value: string, at: number): number {
+  while (value.charCodeAt(at) === 32 || value.charCodeAt(at) === 9) at++
+  return at
+}
+
+/** Offset behind what is not quoted; colons and brackets of an address pass. */
+function plainEnd(value: string, at: number): number {
+  for (;;) {
+    const code = value.charCodeAt(at)
+    if (TOKEN[code] !== 1 && code !== 58 && code !== 91 && code !== 93) return at
+    at++
+  }
+}
+
+/** Offset behind the quoted string that begins at `at`, or -1 without its end. */
+function quotedEnd(value: string, at: number): number {
+  while (++at < value.length) {
+    const code = value.charCodeAt(at)
+    if (code === 34) return at + 1
+    if (code === 92) at++
+  }
+  return -1
 }
 
 function forwardedElement(before: string, peer: string, proto: string, authority: string): string {

@@ -69,3 +69,60 @@ test('what a trusted proxy says is extended', () => {
 test('what it does not say is what the connection shows', () => {
   expect(extendedLines(fieldsOf(), '10.0.0.1', true, 'a')).toBe(forwardedLines('10.0.0.1', true, 'a'))
 })
+
+describe('Forwarded of a trusted proxy', () => {
+  const OWN = 'for=10.0.0.1;host="a";proto=http'
+  const forwardedOf = (...values: string[]) => {
+    const lines = extendedLines(fieldsOf(...values.map((value) => `Forwarded: ${value}`)), '10.0.0.1', false, 'a')
+    return /^Forwarded: (.*)\r$/m.exec(lines)?.[1]
+  }
+
+  test.each([
+    'for=1.2.3.4',
+    'For="[2001:db8::1]:80";proto=https;by=_x',
+    'for=1.2.3.4, for="_a, b;c"',
+    'for="a\\"b"',
+    'for=""',
+    'for=a;;proto=http ; host=b\t,, for=c,',
+    'for=[::1]:80',
+    'for=1.2.3.4:80',
+    ',',
+    'a="\xe4"',
+  ])('is extended when it is well-formed: %s', (value) => {
+    expect(forwardedOf(value)).toBe(`${value}, ${OWN}`)
+  })
+
+  test.each([
+    'for="1.1.1.1',
+    'for="1.1.1.1\\"',
+    'for="1.1.1.1\\',
+    'for=1.1.1.1, for="',
+    'for="a"b',
+    'for=a"b"',
+    'for=a b',
+    'for = a',
+    'for= a',
+    'for=',
+    'for',
+    '=a',
+    '"for"=a',
+    'for=a\\',
+    'for=\xe4',
+    'for=a=b',
+  ])('is replaced when it is malformed: %s', (value) => {
+    expect(forwardedOf(value)).toBe(OWN)
+    expect(forwardedOf('for=b', value)).toBe(OWN)
+  })
+
+  test('is not well-formed by what stands in another field', () => {
+    expect(forwardedOf('for="a', 'b"')).toBe(OWN)
+  })
+
+  test('is read in linear time', () => {
+    for (const piece of ['a', 'for=a,', 'for="a\\"', ' ', ';', 'a="', 'a=[']) {
+      const fields = new Fields(8)
+      fields.read(`Forwarded: ${piece.repeat(1_000_000)}\r\n\r\n`, 0)
+      expect(extendedLines(fields, '10.0.0.1', false, 'a')).toContain(OWN)
+    }
+  })
+})
