@@ -220,8 +220,7 @@ export class RequestHead {
     }
     if (listHas(list, 'close')) this.keepAlive = false
     this.dropped = named
-    // h2c in any dress is not passed on: a target that takes it would be out of our sight.
-    if (!wantsUpgrade || upgrade === '' || this.minor === 0 || upgrade.toLowerCase().includes('h2c')) return true
+    if (!wantsUpgrade || upgrade === '' || this.minor === 0 || namesHttp(upgrade.toLowerCase())) return true
     for (let at = 0; at < upgrade.length; at++) {
       if (PROTOCOLS[upgrade.charCodeAt(at)] !== 1) return this.#refuse('bad_request') > 0
     }
@@ -285,6 +284,11 @@ export class RequestHead {
     this.#known.set(authority.text, authority)
     return authority
   }
+}
+
+/** Whether an upgrade is to HTTP by any name (h2c, h2, HTTP/2.0): not passed on, for its requests would be out of our sight. */
+function namesHttp(upgrade: string): boolean {
+  return upgrade.includes('h2') || upgrade.includes('http')
 }
 
 function methodAt(text: string, start: number, end: number): string {

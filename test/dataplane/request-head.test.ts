@@ -59,6 +59,12 @@ describe('an upgrade', () => {
     [['Connection: upgrade', 'Upgrade: h2c'], ''],
     [['Connection: upgrade', 'Upgrade: websocket, H2C'], ''],
     [['Connection: upgrade', 'Upgrade: xh2cx'], ''],
+    [['Connection: upgrade', 'Upgrade: h2'], ''],
+    [['Connection: upgrade', 'Upgrade: H2-16'], ''],
+    [['Connection: upgrade', 'Upgrade: HTTP/2.0'], ''],
+    [['Connection: upgrade', 'Upgrade: websocket', 'Upgrade: http/2'], ''],
+    [['Connection: upgrade', 'Upgrade: TLS/1.0, HTTP/1.1'], ''],
+    [['Connection: upgrade', 'Upgrade: tcp'], 'tcp'],
   ])('of %j is %j', (lines, expected) => {
     expect(withFields('1.1', ...lines).upgrade).toBe(expected)
   })

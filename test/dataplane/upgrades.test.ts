@@ -66,13 +66,17 @@ test.each([
     'where h2c was asked for',
     'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n',
   ],
+  [
+    'where HTTP/2 was asked for by another name',
+    'GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: HTTP/2.0\r\n',
+  ],
   ['where h2c was among others', 'GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket, H2C\r\n'],
 ])('a 101 %s is a 502, and the upgrade was not passed on', async (_name, head) => {
   const target = await startRaw((socket) => socket.write(SWITCH))
   const proxy = await proxyTo(target)
   const { text } = await rawRequest(proxy.port, `${head}\r\n`, { until: (seen) => seen.includes('\r\n\r\n5') })
   expect(text).toMatch(/^HTTP\/1\.1 502 /)
-  expect(target.received()[0]).not.toMatch(/upgrade|h2c|http2-settings/i)
+  expect(target.received()[0]).not.toMatch(/upgrade|h2c|http\/2|http2-settings/i)
 })
 
 test('the half of a tunnel that ends is ended on the other side', async () => {

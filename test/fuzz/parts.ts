@@ -151,7 +151,7 @@ export function connectionField(from: Source): string {
   return field(from, cased(from.random, 'Connection'), value)
 }
 
-const UPGRADES = ['websocket', 'h2c', 'h2c, websocket', 'websocket, foo/1.0']
+const UPGRADES = ['websocket', 'h2c', 'h2c, websocket', 'HTTP/2.0', 'websocket, foo/1.0']
 const ODD_UPGRADES = ['', '"x"', 'H2C', 'web socket', 'a\x80', ',', '@']
 
 /** Asks for another protocol, or seems to. */

@@ -242,7 +242,7 @@ const HEADS: readonly Reason[] = [
       const upgrade = values(theirs, 'upgrade').join(',')
       const isAsked = upgrade !== '' && versionOf(text) === 'HTTP/1.1' && lists(connection(theirs), 'upgrade')
       const hasBody = codings(theirs).length > 0 || lengths(theirs).some((length) => Number(length) > 0)
-      return isAsked && !/h2c/i.test(upgrade) && (hasBody || /[^\w!#$%&'*+.^`|~,/ \t-]/.test(upgrade))
+      return isAsked && !/h2|http/i.test(upgrade) && (hasBody || /[^\w!#$%&'*+.^`|~,/ \t-]/.test(upgrade))
     },
   },
 ]
@@ -440,7 +440,7 @@ const ACCEPTS: readonly Reason[] = [
   {
     kind: 'accept',
     side: 'request',
-    what: 'the request behind an upgrade that is not passed on (h2c, HTTP/1.0)',
+    what: 'the request behind an upgrade that is not passed on (to HTTP/2, in HTTP/1.0)',
     source: 'RFC 9110 7.8',
     because:
       'a server may ignore Upgrade: our target is never asked to switch, so what follows is HTTP; all is compared with another name for Upgrade',
@@ -448,7 +448,7 @@ const ACCEPTS: readonly Reason[] = [
     example: get('GET / HTTP/1.1', 'Connection: upgrade', 'Upgrade: h2c') + get('GET / HTTP/1.1'),
     applies: ({ text, theirs }) =>
       theirs?.upgrade === true &&
-      (versionOf(text) === 'HTTP/1.0' || values(theirs, 'upgrade').join(',').toLowerCase().includes('h2c')),
+      (versionOf(text) === 'HTTP/1.0' || /h2|http/i.test(values(theirs, 'upgrade').join(','))),
   },
   {
     kind: 'accept',
