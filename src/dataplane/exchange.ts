@@ -58,7 +58,7 @@ export class Exchange implements UpstreamUser {
     if (behind < 0) return this.#failAt('bad_body', end)
     if (this.#body.isTooLarge(this.#plane)) return this.#failAt('body_too_large', end)
     if (this.#asked.hops <= 0) return this.#answerHere(behind)
-    this.#repeatable = this.#asked.isIdempotent && this.#body.done && this.#asked.upgrade === ''
+    this.#repeatable = this.#asked.isIdempotent && this.#body.keep()
     const dispatch = this.#dispatch
     if (!dispatch.choose()) return this.#failAt(dispatch.decision?.error ?? 'internal', behind)
     this.#asked.writeLines(this.#plane, this.#client, dispatch.decision!, this.#body.done)

@@ -1,7 +1,8 @@
 /**
  * The body of a request on its way to the target. A small one that came with its head is kept whole, so that it leaves in
- * one write and can be repeated; any other is passed on as it comes, and while the connection to the target is still being
- * opened at most one read of it waits here (then the client does).
+ * one write and can be repeated; a small one that comes later is kept as it goes, if its request may be repeated. Any other is
+ * passed on as it comes, and while the connection to the target is still being opened at most one read of it waits here (then
+ * the client does).
  */
 import type { Socket } from 'node:net'
 import { BodyReader } from './body.ts'
@@ -11,17 +12,19 @@ import { lastChunk, moveBody, relayBody } from './relay.ts'
 import type { RequestHead } from './request-head.ts'
 import { keptBytes } from './socket.ts'
 
-/** Bodies up to this size that came with their head are kept. */
+/** Bodies up to this size are kept when they came with their head, or when the request may be repeated. */
 const WHOLE_BYTES_MAX = 8_192
 
 export class RequestBody {
   readonly reader = new BodyReader()
-  /** The body as latin1, when it was small and at hand. */
+  /** What of it is sent together with the head, as latin1: all of a small one that was at hand, or what a repeat sends again. */
   whole = ''
+  #keeps = false
   #held: Buffer | null = null
 
   start(head: RequestHead): void {
     this.whole = ''
+    this.#keeps = false
     this.#held = null
     const framing = head.chunked ? 'chunked' : head.contentLength > 0 ? 'length' : 'none'
     this.reader.start(framing, head.contentLength, head.dropped)
@@ -82,6 +85,13 @@ export class RequestBody {
     return reader.consumed
   }
 
+  /** Whether it can be sent again: it is at hand, or so small that from now on all that is sent of it is kept. */
+  keep(): boolean {
+    if (this.reader.done) return true
+    this.#keeps = this.reader.framing === 'length' && this.reader.remaining <= WHOLE_BYTES_MAX
+    return this.#keeps
+  }
+
   /** Keeps bytes until the target can take them. */
   hold(buffer: Buffer, at: number, end: number): void {
     this.#held = keptBytes(this.#held, buffer, at, end)
@@ -98,7 +108,8 @@ export class RequestBody {
   send(plane: Plane, client: Socket, out: Outgoing, buffer: Buffer, at: number, end: number): boolean {
     const { reader } = this
     if (relayBody(plane, reader, reader.framing === 'chunked', '', buffer, at, end, out) < 0) return false
-    if (end === buffer.length) moveBody(plane, reader, client, out)
+    if (this.#keeps) this.whole += buffer.latin1Slice(at, reader.consumed)
+    else if (end === buffer.length) moveBody(plane, reader, client, out)
     return true
   }
 }

@@ -2,8 +2,8 @@
  * The stale keep-alive race: a target closes an idle connection just as the next request is sent on it. Nobody did anything
  * wrong, so no client may see it, unless its request must not be repeated (RFC 9110 9.2.2).
  */
-import type net from 'node:net'
-import { expect, test } from 'vitest'
+import net from 'node:net'
+import { expect, onTestFinished, test } from 'vitest'
 import { metric } from '../helpers/admin.ts'
 import { type Outcome, openLine, type Shot, startLoad } from '../helpers/load.ts'
 import { service, startProxy } from '../helpers/proxy.ts'
@@ -119,6 +119,74 @@ test('what was answered by a single byte is not repeated', async () => {
     expect(target.received().join('').split(`GET ${path} `)).toHaveLength(2)
   }
   line?.close()
+})
+
+/** The target ends with the proxy, so that no tunnel is left half open. */
+const endToo = (socket: net.Socket) => void socket.on('end', () => socket.end())
+
+/**
+ * Sends a request in two pieces on a used connection that closes once `sees` holds of what it has brought; the second piece
+ * leaves once the first has arrived. Gives the answer, and what came on the connections.
+ */
+async function askInTwo(first: string, second: string, sees: (text: string) => boolean, answer = OK) {
+  const target = await startRaw((socket, text, index) => {
+    const request = text.slice(text.indexOf('\r\n\r\n') + 4)
+    if (index === 0 && request === '') socket.write(OK)
+    else if (index === 0 && sees(request)) socket.destroy()
+    else if (index > 0 && text.endsWith(second)) socket.write(answer)
+  }, endToo)
+  const proxy = await startProxy({ services: { shop: service({ blue: [target.url] }) } })
+  let text = ''
+  const client = net.connect(proxy.port, '127.0.0.1')
+  onTestFinished(() => void client.destroy())
+  client.on('data', (bytes) => {
+    text += bytes
+  })
+  client.write('GET /before HTTP/1.1\r\nHost: a\r\n\r\n')
+  await until('the first answer', () => text.endsWith('ok'))
+  text = ''
+  client.write(first)
+  await until('the first piece has arrived', () => headsIn(target.received()[0]) === 2)
+  client.write(second)
+  await until('the second answer', () => text.includes('\r\n\r\n'))
+  return { text, received: target.received() }
+}
+
+const small = (...lines: string[]) =>
+  ['PUT /x HTTP/1.1', 'Host: a', 'Content-Length: 11', ...lines, '', ''].join('\r\n')
+test.each<[what: string, head: string, sees: (text: string) => boolean]>([
+  ['is on its way', small(), (text) => headsIn(text) === 1],
+  ['has arrived', small(), (text) => text.endsWith('late-enough')],
+  ['waits to be asked for', small('Expect: 100-continue'), (text) => headsIn(text) === 1],
+  ['has arrived unasked', small('Expect: 100-continue'), (text) => text.endsWith('late-enough')],
+])('a PUT is repeated in full when its small body %s', async (_, head, sees) => {
+  const { text, received } = await askInTwo(head, 'late-enough', sees)
+  expect(text).toMatch(/^HTTP\/1\.1 200 /)
+  expect(received).toHaveLength(2)
+  expect(received[1]).toMatch(/^PUT \/x HTTP\/1\.1\r\n[\s\S]*\r\n\r\nlate-enough$/)
+})
+
+test('a PUT is repeated in full when its small body came in two pieces', async () => {
+  const { text, received } = await askInTwo(`${small()}late`, '-enough', (seen) => seen.endsWith('late-enough'))
+  expect(text).toMatch(/^HTTP\/1\.1 200 /)
+  expect(received[1]).toMatch(/\r\n\r\nlate-enough$/)
+})
+
+test.each([
+  ['a longer body', small().replace(': 11', ': 9000'), 'x'.repeat(9_000)],
+  ['chunks', small().replace('Content-Length: 11', 'Transfer-Encoding: chunked'), '1\r\nx\r\n0\r\n\r\n'],
+])('a PUT with %s still to come is not repeated, because nobody keeps that', async (_, head, body) => {
+  const { text, received } = await askInTwo(head, body, (seen) => headsIn(seen) >= 1)
+  expect(text).toMatch(/^HTTP\/1\.1 502 /)
+  expect(received).toHaveLength(1)
+})
+
+test('an upgrade is repeated', async () => {
+  const switched = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'
+  const head = 'GET /up HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'
+  const { text, received } = await askInTwo(head, '', (seen) => headsIn(seen) === 1, switched)
+  expect(text).toMatch(/^HTTP\/1\.1 101 /)
+  expect(received).toHaveLength(2)
 })
 
 test('a POST does not take a connection that was idle for over a second, a GET does', async () => {
