@@ -406,6 +406,16 @@ const RESPONSES: readonly Reason[] = [
     applies: ({ text, theirs }) =>
       /^HTTP\/1\.1 1/.test(text) && (codings(theirs).length > 0 || lengths(theirs).some((length) => length !== '0')),
   },
+  {
+    kind: 'refuse',
+    side: 'response',
+    what: 'a 101 whose Connection does not name Upgrade',
+    source: 'RFC 9110 7.8',
+    because: 'whoever drops what Connection does not name sees no switch',
+    errors: ['bad_response'],
+    example: 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n',
+    applies: ({ text, theirs }) => /^HTTP\/1\.1 101(?!\d)/.test(text) && !lists(connection(theirs), 'upgrade'),
+  },
 ]
 
 const CLOSES: readonly Reason[] = [
