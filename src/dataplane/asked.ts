@@ -70,20 +70,21 @@ export class Asked {
   /** Writes the lines for the target, for a body that is `whole` (at hand) or still to come. */
   writeLines(plane: Plane, client: Client, decision: Decision, whole: boolean): void {
     const head = plane.requestHead
-    const authority = head.authority === '' ? decision.target!.authority : head.authority
     const forwarded = client.trusted ? null : client.forwarded.for(head.authority)
-    this.#requestLine = head.method + ' ' + head.target + ' HTTP/1.1\r\nHost: ' + authority + '\r\n'
     this.#lines = requestLines(plane, head, forwarded, client.peer, client.tls, this)
     if (head.upgrade !== '') this.#bodyLine = 'Connection: Upgrade\r\nUpgrade: ' + head.upgrade + '\r\n'
     else this.#bodyLine = framingLine(head.chunked, head.contentLength)
     if (head.expectContinue && !whole) this.#bodyLine += 'Expect: 100-continue\r\n'
     // From a trusted address one may ask for the debug headers; from anybody else the field is dropped unread.
     this.#debugs = client.trusted && plane.view.header('x-turnout-debug') !== undefined
-    this.writeAnswerLines(plane, decision)
+    this.writeChosenLines(plane, decision)
   }
 
-  /** Writes the lines for the client that depend on the decision. */
-  writeAnswerLines(plane: Plane, decision: Decision): void {
+  /** Writes the lines for either side that depend on the decision, for the request in `plane.requestHead`. */
+  writeChosenLines(plane: Plane, decision: Decision): void {
+    const { method, target, authority } = plane.requestHead
+    const host = authority === '' ? decision.target!.authority : authority
+    this.#requestLine = method + ' ' + target + ' HTTP/1.1\r\nHost: ' + host + '\r\n'
     const service = decision.service!
     let lines = ''
     if (decision.setCookie !== null && service.sticky !== null) {

@@ -204,7 +204,7 @@ export class Exchange implements UpstreamUser {
     if (!allowed) return this.#fail(code)
     this.#plane.requestHead.parse(this.#asked.headText)
     if (!this.#dispatch.choose()) return this.#fail(code)
-    this.#asked.writeAnswerLines(this.#plane, this.#dispatch.decision!)
+    this.#asked.writeChosenLines(this.#plane, this.#dispatch.decision!)
     this.#acquire(true)
   }
 

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest'
 import { service, startProxy } from '../helpers/proxy.ts'
 import { rawRequest } from '../helpers/raw.ts'
-import { startAnswering } from '../helpers/upstream.ts'
+import { closedPort, startAnswering } from '../helpers/upstream.ts'
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 
@@ -81,6 +81,21 @@ test.each([
 test('HTTP/1.0 without Host gets that of the target', async () => {
   const { arrives, any } = await setUp()
   expect(await arrives('GET / HTTP/1.0')).toBe(`any: GET / HTTP/1.1 Host: 127.0.0.1:${any.port}`)
+})
+
+test('HTTP/1.0 without Host gets that of the target that it goes to in the end', async () => {
+  const target = await startAnswering(OK)
+  const dead = `http://127.0.0.1:${await closedPort()}`
+  const proxy = await startProxy({
+    services: { shop: service({ blue: [dead, target.url] }, { balance: 'round-robin' }) },
+  })
+  // One of two in turn goes to the dead one first.
+  for (let i = 0; i < 2; i++) expect((await rawRequest(proxy.port, 'GET / HTTP/1.0\r\n\r\n')).text).toMatch(/ok$/)
+  const hosts = target
+    .received()
+    .join('')
+    .match(/^Host: .*$/gm)
+  expect(hosts).toEqual([1, 2].map(() => `Host: 127.0.0.1:${target.port}`))
 })
 
 test('an unknown method and one in lower case are passed on as they are', async () => {
