@@ -10,10 +10,10 @@
  *
  * Refused: signs, spaces or prefixes in a size, more than 13 hexadecimal digits (2^53 is beyond what we count exactly), bare
  * CR or LF anywhere (errata 7633), extensions that are not `;name[=token|"quoted"]`, floods of extensions or trailers, and
- * trailer fields that carry framing, routing or credentials (RFC 9110 6.5.1). Trailers are kept apart, never merged; those that
- * Connection names end here.
+ * trailer fields that carry framing, routing or credentials, or that proxies speak by (RFC 9110 6.5.1). Trailers are kept
+ * apart, never merged; those that Connection names end here.
  */
-import { copyAllBut } from './field-kinds.ts'
+import { copyAllBut, KIND } from './field-kinds.ts'
 import { Fields, type Names } from './fields.ts'
 import { CR, HEX, LF, TOKEN, VALUE } from './syntax.ts'
 
@@ -40,13 +40,12 @@ const DATA_CR = 8
 const DATA_LF = 9
 const TRAILERS = 10
 
+/** Beside those that have a kind: all of these are ours to read, write or drop in a head, so none may come behind it. */
 const FORBIDDEN_TRAILERS = new Set(
   (
-    'transfer-encoding content-length host connection keep-alive proxy-connection te trailer upgrade expect ' +
     'content-encoding content-type content-range authorization proxy-authorization proxy-authenticate www-authenticate ' +
-    'cookie set-cookie cache-control max-forwards range if-match if-none-match if-modified-since if-unmodified-since ' +
-    'if-range age expires date location retry-after vary warning forwarded via x-forwarded-for x-forwarded-proto ' +
-    'x-forwarded-host x-request-id http2-settings'
+    'set-cookie set-cookie2 cache-control range if-match if-none-match if-modified-since if-unmodified-since if-range age ' +
+    'expires location retry-after vary warning tracestate x-http-method-override x-http-method x-method-override'
   ).split(' '),
 )
 
@@ -270,7 +269,7 @@ export class BodyReader {
     for (let i = 0; i < fields.count; i++) {
       // A target may not tell `_` from `-`.
       const name = fields.name(i).replaceAll('_', '-')
-      if (FORBIDDEN_TRAILERS.has(name) || name.startsWith('x-turnout-')) {
+      if (fields.kind(i) !== KIND.plain || FORBIDDEN_TRAILERS.has(name)) {
         this.malformed = true
         return
       }

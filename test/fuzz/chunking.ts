@@ -20,9 +20,11 @@ const EXTENSION = new RegExp(`^(?:;${TOKEN}(?:=(?:${TOKEN}|${QUOTED}))?)*$`)
 /** Fields that say how to read a message, where it goes or who sends it: RFC 9110 6.5.1, and what proxies and Turnout set. */
 const FORBIDDEN = new RegExp(
   '^(?:transfer-encoding|content-length|host|connection|keep-alive|proxy-connection|te|trailer|upgrade|expect|' +
-    'content-(?:encoding|type|range)|(?:proxy-)?authorization|(?:proxy|www)-authenticate|(?:set-)?cookie|cache-control|' +
+    'content-(?:encoding|type|range)|(?:proxy-)?authorization|(?:proxy|www)-authenticate|cookie|set-cookie2?|cache-control|' +
     'max-forwards|range|if-(?:match|none-match|modified-since|unmodified-since|range)|age|expires|date|location|' +
-    'retry-after|vary|warning|forwarded|via|x-forwarded-(?:for|proto|host)|x-request-id|http2-settings|x-turnout-.*)$',
+    'retry-after|vary|warning|forwarded|via|x-forwarded|x-forwarded-.+|x-request-id|http2-settings|x-turnout-.+|trace(?:parent|state)|' +
+    '(?:true|x|x-cluster|fastly)-client-ip|x-real-ip|cf-connecting-ip|x-(?:original|rewrite)-url|' +
+    'x-http-method|x-(?:http-)?method-override)$',
 )
 
 /** Cuts a chunked body, or what there is of it, into its parts. */

@@ -255,6 +255,10 @@ function chunk(from: Source, data: string): string {
 
 const TRAILERS = ['X-T', 'ETag', 'x-checksum', 'Server-Timing', 'x_t']
 const WRONG_TRAILERS = [
+  'X-Real-IP',
+  'X_Forwarded_Port',
+  'traceparent',
+  'Set-Cookie2',
   'Content-Length',
   'Transfer-Encoding',
   'Host',

@@ -259,6 +259,18 @@ for (const name of [
   'Connection',
   'content-type',
   'X_Forwarded_For',
+  'Set-Cookie2',
+  'Traceparent',
+  'Tracestate',
+  'X-Forwarded-Port',
+  'X-Forwarded-The-Longest-That-Anybody-Has-Seen',
+  'X-Real-IP',
+  'X_Real_IP',
+  'X-Original-URL',
+  'True-Client-IP',
+  'X-HTTP-Method-Override',
+  'X_HTTP_Method_Override',
+  'Max-Forwards',
 ]) {
   bad('bad_body', `a trailer of ${name}`, chunked(`0\r\n${name}: 1\r\n\r\n`))
 }
@@ -391,6 +403,7 @@ for (const size of ['+2', '-2', '0x2', '2 ', ' 2', '', 'x', '2;', '2\n', '000000
 wrong('chunk data that is too long', ok('Transfer-Encoding: chunked', '2\r\nokay\r\n0\r\n\r\n'))
 wrong('a trailer of Content-Length', ok('Transfer-Encoding: chunked', '2\r\nok\r\n0\r\nContent-Length: 5\r\n\r\n'))
 wrong('a trailer of Set-Cookie', ok('Transfer-Encoding: chunked', '2\r\nok\r\n0\r\nSet-Cookie: a=b\r\n\r\n'))
+wrong('a trailer of Set-Cookie2', ok('Transfer-Encoding: chunked', '2\r\nok\r\n0\r\nSet-Cookie2: a=b\r\n\r\n'))
 wrong(
   'a 101 that nobody asked for',
   'HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nok',
