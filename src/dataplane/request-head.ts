@@ -224,7 +224,8 @@ export class RequestHead {
     for (let at = 0; at < upgrade.length; at++) {
       if (PROTOCOLS[upgrade.charCodeAt(at)] !== 1) return this.#refuse('bad_request') > 0
     }
-    // A tunnel that begins with a body is how requests are smuggled through it: HTTP.md, "h2c / Upgrade".
+    // A tunnel that begins with a body is how requests are smuggled through it: HTTP.md, "h2c / Upgrade". Where none can begin,
+    // as above, a body harms nobody, and `curl --http2` and Java's own client ask for h2c with every POST.
     if (this.chunked || this.contentLength > 0) return this.#refuse('bad_request') > 0
     this.upgrade = upgrade
     return true

@@ -79,6 +79,25 @@ test.each([
   expect(target.received()[0]).not.toMatch(/upgrade|h2c|http\/2|http2-settings/i)
 })
 
+test.each([
+  [
+    'that asks for h2c',
+    'POST / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n',
+  ],
+  ['that asks for HTTP/2.0', 'POST / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: HTTP/2.0\r\n'],
+  ['whose Connection does not name its Upgrade', 'POST / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n'],
+  ['of HTTP/1.0 with an Upgrade', 'POST / HTTP/1.0\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n'],
+])('a request with a body %s is served, and the target hears nothing of it', async (_name, head) => {
+  const target = await startRaw((socket, text) => text.endsWith('abc') && socket.write(OK))
+  const proxy = await proxyTo(target)
+  const { text } = await rawRequest(proxy.port, `${head}Content-Length: 3\r\n\r\nabc`, {
+    until: (seen) => seen.endsWith('ok'),
+  })
+  expect(text).toMatch(/^HTTP\/1\.1 200 /)
+  expect(target.received()[0]).toMatch(/\r\nContent-Length: 3\r\n(.+\r\n)*\r\nabc$/)
+  expect(target.received()[0]).not.toMatch(/upgrade|h2c|http\/2|http2-settings/i)
+})
+
 test('the half of a tunnel that ends is ended on the other side', async () => {
   const target = await startRaw((socket, text) => {
     if (text.endsWith('\r\n\r\n')) socket.write(SWITCH)
