@@ -32,7 +32,6 @@ export const ERRORS = Object.freeze({
   body_too_large: entry(413, 'downstream', 'never', 'The request body is larger than allowed.'),
   uri_too_long: entry(414, 'downstream', 'never', 'The request target is longer than allowed.'),
   expectation_failed: entry(417, 'downstream', 'never', 'Only the expectation 100-continue is supported.'),
-  misdirected: entry(421, 'downstream', 'never', 'This host is not served on this connection.'),
   head_too_large: entry(431, 'downstream', 'never', 'The request headers are larger or more than allowed.'),
   not_implemented: entry(501, 'downstream', 'never', 'This transfer coding is not supported.'),
   version_not_supported: entry(505, 'downstream', 'never', 'Only HTTP/1.0 and HTTP/1.1 are supported.'),

@@ -20,7 +20,6 @@ export const REJECT_CODES: readonly ErrorCode[] = Object.freeze([
   'body_too_large',
   'uri_too_long',
   'expectation_failed',
-  'misdirected',
   'head_too_large',
   'not_implemented',
   'version_not_supported',
