@@ -140,6 +140,7 @@ describe.each([
     const bytes = 64 * MIB
     const target = await startTcp(async (socket) => {
       const taken = readPattern(socket)
+      await new Promise((resolve) => socket.once('data', resolve))
       socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n')
       await sendPattern(socket, bytes, true)
       uploads.push((await taken).fault ?? (await taken).bytes)
