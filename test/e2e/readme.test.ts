@@ -1,7 +1,7 @@
 /**
  * The README, tried: each command of its `sh` blocks is run in order against a real demo, as somebody would who pastes them, and
  * each of its config snippets loads. What is not run is listed here, each with its reason; a command that is neither run nor
- * listed cannot be.
+ * listed cannot be. The defaults that README.md and SECURITY.md tell are those of the schema.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -163,18 +163,56 @@ describe('the snippets of the README', () => {
   })
 })
 
-test('the defaults of limits and time-outs are those of the schema', () => {
+/** Defaults of the schema by key, as the documents write them. */
+function schemaDefaults(): Record<string, string> {
   const loaded = parseSpec('services: { s: { routes: [{}], pools: { p: { targets: [] } } } }', { env: {}, source: '' })
   if ('faults' in loaded) throw new Error(JSON.stringify(loaded.faults))
   const { limits, timeouts, services } = loaded.spec
+  const all = Object.entries({ ...limits, ...timeouts, ...services.s.timeouts })
+  return Object.fromEntries(all.map(([key, value]) => [key, `${value}`]))
+}
+
+test('the defaults of limits and time-outs are those of the schema', () => {
   const rows = /^## Limits and time-outs$([\s\S]*?)^## /m.exec(README)![1].matchAll(/^\| ([^|]*`[^|]*) \| ([^|]*) \|/gm)
   const listed = [...rows].flatMap(([, names, values]) => {
     const defaults = values.split(' · ')
     return [...names.matchAll(/`(\w+)`/g)].map(([, name], index) => [name, defaults[index]])
   })
-  const texts = Object.entries({ ...limits, ...timeouts, ...services.s.timeouts }).map(([key, value]) => [
-    key,
-    `${value}`,
-  ])
-  expect(Object.fromEntries(listed)).toEqual(Object.fromEntries(texts))
+  expect(Object.fromEntries(listed)).toEqual(schemaDefaults())
+})
+
+/** Rows of the table in SECURITY.md that can be set, with the key of each value; null for one that is fixed. */
+const SECURITY_ROWS: readonly (readonly [row: string, ...keys: (string | null)[]])[] = [
+  ['head of a request: bytes · fields', 'headBytesMax', 'headersMax'],
+  ['head of an answer: bytes · fields', 'headBytesMax', 'headersMax'],
+  ['body of a request', 'bodyBytesMax'],
+  ['client connections · of an address (IPv6: of a /64)', 'connectionsMax', 'connectionsPerAddressMax'],
+  ['requests on a connection', 'requestsPerConnectionMax'],
+  ['connections to a target, of a worker', 'upstreamConnectionsMax'],
+  ['time for a whole head, from its first byte', 'head'],
+  ['without a byte of a request body', 'body'],
+  ['client that does not read', 'send'],
+  ['idle client connection', 'keepAlive'],
+  ['to connect to a target · until it answers', 'connect', 'response'],
+  ['without a byte of an answer', 'idle'],
+  ['tunnel without a byte · once a side has ended · whose client does not read', null, null, 'send'],
+  ['target that does not take the last of a tunnel', 'send'],
+]
+/** Keys that bound nothing that others could use up. */
+const NO_BOUNDS = ['upstreamIdleMax', 'upstreamKeepAlive', 'shutdown']
+
+test('the limits that SECURITY.md tells are those of the schema, and none is left out', () => {
+  const text = readFileSync(join(ROOT, 'SECURITY.md'), 'utf8')
+  const table = /^## Limits and defaults$([\s\S]*)/m.exec(text)![1]
+  const told = new Map([...table.matchAll(/^\| ([^|]*) \| ([^|]*) \|/gm)].map(([, row, values]) => [row, values]))
+  const defaults = schemaDefaults()
+  for (const [row, ...keys] of SECURITY_ROWS) {
+    const values = told
+      .get(row)
+      ?.split(' · ')
+      .map((value) => value.replace(/, .*/, '').replace('no limit', '0'))
+    expect({ row, values }).toEqual({ row, values: keys.map((key, i) => (key === null ? values?.[i] : defaults[key])) })
+  }
+  const covered = new Set([...SECURITY_ROWS.flatMap(([, ...keys]) => keys), ...NO_BOUNDS])
+  expect(Object.keys(defaults).filter((key) => !covered.has(key))).toEqual([])
 })
