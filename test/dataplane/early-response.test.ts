@@ -2,6 +2,7 @@
 import { connect } from 'node:net'
 import { expect, test } from 'vitest'
 import { service, startProxy } from '../helpers/proxy.ts'
+import { rawRequest, until } from '../helpers/raw.ts'
 import { startRaw } from '../helpers/upstream.ts'
 
 const REFUSAL = 'HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno'
@@ -86,4 +87,27 @@ test('the connection to a target that answered early carries no other request', 
   expect(received.match(/^POST \/up/gm)?.length).toBe(1)
   expect(received.length - received.indexOf('\r\n\r\n') - 4).toBeLessThanOrEqual(BYTES)
   expect(received.slice(received.indexOf('\r\n\r\n') + 4).startsWith(PIECE)).toBe(true)
+})
+
+test('a target that says more than its early answer gets nothing more of the upload, and the client is not kept waiting', async () => {
+  let ended = false
+  let more = () => {}
+  const target = await startRaw(
+    (socket, text) => {
+      if (text.includes('x'.repeat(50)) && socket.bytesWritten === 0) socket.write(OK)
+      more = () => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison')
+    },
+    (socket) => void socket.on('end', () => socket.end()).on('close', () => (ended = true)),
+  )
+  const proxy = await proxyTo(target)
+  // It says this behind its answer, while it still gets the rest of a request that is never all sent.
+  const { text, end } = await rawRequest(proxy.port, POST.replace('Connection: close\r\n', '') + PIECE, {
+    until: (seen) => {
+      if (seen.endsWith('\r\n\r\nok')) more()
+      return false
+    },
+  })
+  expect(text).toMatch(/\r\n\r\nok$/)
+  expect(end).toBe('closed')
+  await until('the connection to the target is closed', () => ended)
 })

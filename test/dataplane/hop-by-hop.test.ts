@@ -121,6 +121,16 @@ test('what a target says of its connection is not passed on, nor what its Connec
   expect(text.match(/\r\nDate: /g)?.length).toBe(1)
 })
 
+test('nor names that a client could take for framing or for ours', async () => {
+  const fields = ['Transfer_Encoding: chunked', 'content_length: 99', 'X_Request_Id: theirs', 'x_turnout_pool: evil']
+  const { text } = await exchange(
+    [],
+    `HTTP/1.1 200 OK\r\n${fields.join('\r\n')}\r\nx_other: kept\r\nContent-Length: 2\r\n\r\nok`,
+  )
+  expect(text).not.toMatch(/chunked|: 99\r|theirs|evil/)
+  expect(text).toContain('x_other: kept\r\n')
+})
+
 test('Via tells the version of the message that came', async () => {
   const target = await startAnswering('HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok')
   const proxy = await startProxy({ services: { shop: service({ blue: [target.url] }) } })

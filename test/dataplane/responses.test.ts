@@ -192,6 +192,16 @@ describe('an answer without body', () => {
     expect(end).toBe('closed')
   })
 
+  test('to HEAD shows a coding to HTTP/1.1, and none to HTTP/1.0, which knows none', async () => {
+    const target = await startAnswering('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n')
+    const proxy = await proxyTo(target)
+    const modern = await rawRequest(proxy.port, 'HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+    expect(modern.text).toContain('Transfer-Encoding: chunked\r\n')
+    const old = await rawRequest(proxy.port, 'HEAD / HTTP/1.0\r\n\r\n')
+    expect(old.text).toMatch(/^HTTP\/1\.1 200 OK\r\n/)
+    expect(old.text).not.toMatch(/transfer-encoding/i)
+  })
+
   test('with 204 has neither length nor coding', async () => {
     const target = await startAnswering('HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n')
     const proxy = await proxyTo(target)
