@@ -1,6 +1,6 @@
 /** Bodies that the kernel moves: nothing lost, doubled, reordered or left for somebody else. */
 import { execFileSync } from 'node:child_process'
-import { readdirSync, readlinkSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import net from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { Worker } from 'node:worker_threads'
@@ -240,7 +240,7 @@ describe.skipIf(process.platform !== 'linux')('with the C library of Linux', () 
     const [near, far] = await startPair()
     far.resetAndDestroy()
     await new Promise((resolve) => far.once('close', resolve))
-    const state = () => execFileSync('cat', ['/proc/net/tcp'], { encoding: 'utf8' })
+    const state = () => readFileSync('/proc/net/tcp', 'utf8')
     const { localPort, remotePort } = near
     const hex = (port = 0) => `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`
     await until('the reset has come', () => !state().includes(`${hex(localPort)} ${hex(remotePort)} 01`))
