@@ -128,17 +128,23 @@ test('a long upload that the client breaks off reaches the target cut, and the t
 
 test('a client that resets a long upload has aborted it, and was not malformed', async () => {
   // It reads slowly, so that the reset comes while there is still something to move in front of it.
+  let begun = 0
   const target = await startTcp((socket) => {
+    socket.once('data', () => begun++)
     socket.on('data', () => {
       socket.pause()
       setTimeout(() => socket.resume(), 3)
     })
   })
   const proxy = await proxyTo(target.url)
-  for (let turn = 0; turn < 4; turn++) {
+  for (let turn = 1; turn <= 4; turn++) {
     const socket = connect(proxy.port)
     socket.write(`POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: ${90 * LONG}\r\n\r\n`)
-    socket.write(patternOf(3 * LONG), () => socket.resetAndDestroy())
+    // Before that the reset could come before the request was read, and there would be none.
+    socket.write('x')
+    await until('the target has some of it', () => begun === turn)
+    await new Promise<void>((resolve) => socket.write(patternOf(3 * LONG), () => resolve()))
+    socket.resetAndDestroy()
   }
   await until('all are aborted', async () => (await metric(proxy, 'turnout_aborted_total')) === 4)
   expect(await metric(proxy, 'turnout_spliced_bytes_total')).toBeGreaterThan(0)
