@@ -20,6 +20,7 @@ async function startPair(direct: boolean) {
   const accepted = new Promise<net.Socket>((resolve) => server.once('connection', resolve))
   const socket = net.connect((server.address() as net.AddressInfo).port, '127.0.0.1')
   const other = await accepted
+  if (socket.connecting) await new Promise<void>((resolve) => socket.once('connect', resolve))
   socket.on('error', () => {})
   other.on('error', () => {})
   open.push(socket, other, { destroy: () => server.close() })
@@ -172,9 +173,14 @@ test('where the kernel can move a body, only a little of it is read, by all into
   expect(first.next()).toBeUndefined()
 })
 
-test('texts of a turn leave together when it ends, or with what comes behind them', async () => {
+test('texts of a turn behind a busy one leave together when it ends, or with what comes behind them', async () => {
   const { out, socket, other } = await startPair(true)
   const written = () => handleOf(socket)!.bytesWritten
+  out.text('at once')
+  expect(written()).toBe(7)
+  for (let i = 0; i < 8; i++) out.text('busy')
+  expect(written()).toBe(39)
+  await new Promise(setImmediate)
   const before = written()
   out.text('one ')
   out.text('two ')
@@ -183,22 +189,28 @@ test('texts of a turn leave together when it ends, or with what comes behind the
   await new Promise(setImmediate)
   expect(written()).toBe(before + 8)
   expect(out.unsentBytes).toBe(0)
+  for (let i = 0; i < 8; i++) out.text('busy')
+  await new Promise(setImmediate)
   out.text('three ')
   out.bytes(Buffer.from('four '))
-  expect(written()).toBe(before + 19)
+  expect(written()).toBe(before + 51)
   out.text('x'.repeat(16_000))
   out.text('y'.repeat(16_000))
   // Not more than 16 KiB are held.
-  expect(written()).toBe(before + 16_019)
+  expect(written()).toBe(before + 16_051)
   out.text(' last')
   out.end()
-  const all = await readAll(other, 32_024)
-  expect(all.toString()).toBe(`one two three four ${'x'.repeat(16_000)}${'y'.repeat(16_000)} last`)
+  const all = await readAll(other, 7 + 32 + 8 + 32 + 11 + 32_000 + 5)
+  const busy = 'busy'.repeat(8)
+  expect(all.toString()).toBe(`at once${busy}one two ${busy}three four ${'x'.repeat(16_000)}${'y'.repeat(16_000)} last`)
 })
 
 test('what is held of a connection that is gone is forgotten', async () => {
   const { out, socket, told } = await startPair(true)
+  for (let i = 0; i < 8; i++) out.text('busy')
+  await new Promise(setImmediate)
   out.text('never')
+  expect(out.unsentBytes).toBe(5)
   socket.destroy()
   await new Promise(setImmediate)
   expect(out.unsentBytes).toBe(0)
