@@ -9,7 +9,7 @@ import { writeHeapSnapshot } from 'node:v8'
 import { isMainThread, threadId } from 'node:worker_threads'
 
 /** What the bench asks; every thread answers. */
-export interface Asked {
+export interface ExchangeRequest {
   readonly id: number
   /** `collect`: garbage first, then memory; `memory`: as it is; `snapshot`: of workers, into `folder`, garbage first. */
   readonly what: 'collect' | 'memory' | 'snapshot'
@@ -29,7 +29,7 @@ export interface ThreadMemory {
   readonly snapshot: string
 }
 
-function answer({ id, what, folder }: Asked): ThreadMemory {
+function answer({ id, what, folder }: ExchangeRequest): ThreadMemory {
   const { gc } = globalThis as { gc?: () => void }
   if (what !== 'memory') for (let i = 0; i < 3; i++) gc?.()
   const wanted = what === 'snapshot' && !isMainThread
@@ -40,7 +40,7 @@ function answer({ id, what, folder }: Asked): ThreadMemory {
 
 const channel = new BroadcastChannel('turnout-bench-probe')
 if (isMainThread) {
-  process.on('message', (asked: Asked) => {
+  process.on('message', (asked: ExchangeRequest) => {
     process.send?.(answer(asked))
     channel.postMessage(asked)
   })
@@ -49,7 +49,7 @@ if (isMainThread) {
 } else {
   // The other workers' answers come along here too.
   channel.onmessage = ({ data }) => {
-    if ('what' in data) channel.postMessage(answer(data as Asked))
+    if ('what' in data) channel.postMessage(answer(data as ExchangeRequest))
   }
 }
 // The types leave it out, as browsers have none.

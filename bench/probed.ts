@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { PeerConfig } from './peers/peer.ts'
 import { startTurnout, type TurnoutOptions } from './peers/turnout.ts'
-import type { Asked, ThreadMemory } from './probe.ts'
+import type { ExchangeRequest, ThreadMemory } from './probe.ts'
 
 const PROBE = fileURLToPath(new URL('./probe.ts', import.meta.url))
 const START_MS = 15_000
@@ -25,11 +25,11 @@ export async function startProbed(config: PeerConfig, options: TurnoutOptions) {
   const answers = new Map<number, ThreadMemory[]>()
   running.child.process.on('message', (answer: ThreadMemory) => void answers.get(answer.id)?.push(answer))
   let asked = 0
-  const askFor = async (limitMs: number, what: Asked['what'], folder: string) => {
+  const askFor = async (limitMs: number, what: ExchangeRequest['what'], folder: string) => {
     const id = ++asked
     const own: ThreadMemory[] = []
     answers.set(id, own)
-    running.child.process.send({ id, what, folder } satisfies Asked)
+    running.child.process.send({ id, what, folder } satisfies ExchangeRequest)
     const endMs = performance.now() + limitMs
     while (own.length < threads && performance.now() < endMs) await sleep(POLL_MS)
     answers.delete(id)
@@ -43,7 +43,7 @@ export async function startProbed(config: PeerConfig, options: TurnoutOptions) {
   }
   return {
     ...running,
-    async ask(what: Asked['what'], folder = ''): Promise<readonly ThreadMemory[]> {
+    async ask(what: ExchangeRequest['what'], folder = ''): Promise<readonly ThreadMemory[]> {
       const all = await askFor(ANSWER_MS, what, folder)
       if (all === null) throw new Error(`not every thread of the proxy has answered '${what}'`)
       return all

@@ -25,25 +25,25 @@ import {
 } from './config/check.ts'
 import { planHealth, planLimits, planService, planTimeouts } from './config/plan.ts'
 import type { ListenerSpec, Spec } from './config/schema.ts'
-import { createControl, type RunningControl } from './control.ts'
+import { type ConfigFile, createFile } from './control/config-file.ts'
+import { createControl, type RunningControl } from './control/control.ts'
+import { CookieSigner } from './dataplane/cookie-signer.ts'
 import type { ListenerPlan } from './dataplane/messages.ts'
-import { CookieSigner } from './dataplane/own-cookie.ts'
-import { descriptorsMax, withinDescriptors } from './descriptors.ts'
-import { type ConfigFile, createFile } from './file.ts'
 import { createHealth } from './health/health.ts'
-import { openAccessLog, openLog } from './log.ts'
+import { openAccessLog, openLog } from './log/log.ts'
 import { createExposition } from './metrics/exposition.ts'
 import { allocateSharedMemory, CELL, FIELD, type SharedMemory, sumField } from './metrics/layout.ts'
 import { createTrafficWindow } from './metrics/window.ts'
-import { workerCount, workerHeapMb } from './sizing.ts'
 import { openStore } from './store/open.ts'
 import type { Store } from './store/store.ts'
 import { applyDelta, emptyTable } from './table/build.ts'
 import { decide } from './table/decide.ts'
 import type { Draw, Table } from './table/types.ts'
 import { VERSION } from './version.ts'
-import { createWorkerNews } from './worker-news.ts'
-import { Workers, type WorkersOptions } from './workers.ts'
+import { descriptorsMax, withinDescriptors } from './workers/descriptors.ts'
+import { createWorkerNews } from './workers/news.ts'
+import { workerCount, workerHeapMb } from './workers/sizing.ts'
+import { Workers, type WorkersOptions } from './workers/workers.ts'
 
 export interface ServeOptions {
   /** What to serve; its services are applied as the config file would be. */
@@ -73,15 +73,15 @@ export interface Running {
 }
 
 /** Everything that was started, in order; ended in the reverse order. */
-class Endings {
-  readonly #endings: (() => Promise<void> | void)[] = []
+class Cleanup {
+  readonly #steps: (() => Promise<void> | void)[] = []
 
-  add(ending: () => Promise<void> | void): void {
-    this.#endings.push(ending)
+  add(step: () => Promise<void> | void): void {
+    this.#steps.push(step)
   }
 
   async run(): Promise<void> {
-    for (const ending of this.#endings.splice(0).reverse()) await ending()
+    for (const step of this.#steps.splice(0).reverse()) await step()
   }
 }
 
@@ -101,11 +101,11 @@ interface Core {
 export async function serve(options: ServeOptions): Promise<Running> {
   const { spec } = options
   const log = openLog(spec.log.level)
-  const endings = new Endings()
+  const cleanup = new Cleanup()
   try {
-    const core = await startCore(options, log, endings)
+    const core = await startCore(options, log, cleanup)
     let draining = false
-    const admin = await startControlPlane(options, core, log, endings, () => core.workers.ready && !draining)
+    const admin = await startControlPlane(options, core, log, cleanup, () => core.workers.ready && !draining)
     const { shutdownMs } = planTimeouts(spec.timeouts)
     let closing: Promise<void> | null = null
     return {
@@ -121,28 +121,28 @@ export async function serve(options: ServeOptions): Promise<Running> {
       close() {
         draining = true
         // Requests in flight end first, while health and admin still tell of them.
-        closing ??= core.workers.drain(shutdownMs).then(() => endings.run())
+        closing ??= core.workers.drain(shutdownMs).then(() => cleanup.run())
         return closing
       },
     }
   } catch (error) {
-    await endings.run()
+    await cleanup.run()
     throw error
   }
 }
 
 /** Opens the store, applies the file and lets the workers accept. */
-async function startCore(options: ServeOptions, log: Logger, endings: Endings): Promise<Core> {
+async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): Promise<Core> {
   const { spec } = options
   const directory = options.directory ?? process.cwd()
   const memory = allocateSharedMemory(workerCount(spec))
   const store = await openStore(storeUrl(spec.store, options.stateDirectory ?? directory))
-  endings.add(() => store.close())
+  cleanup.add(() => store.close())
   const cookieKeys = await cookieKeysOf(store)
   const start = workerStart(options, cookieKeys)
   let tell: RunningControl['publish'] = () => {}
   const accessLog = openAccessLog(log, systemClock)
-  endings.add(() => accessLog.close())
+  cleanup.add(() => accessLog.close())
   const workers = new Workers({
     count: memory.workers,
     memory,
@@ -171,12 +171,12 @@ async function startCore(options: ServeOptions, log: Logger, endings: Endings): 
     },
     log,
   })
-  endings.add(() => control.close())
+  cleanup.add(() => control.close())
   const file = createFile({ control, store })
   await file.apply(spec.services, { actor: 'file' })
   tell = control.publish.bind(control)
   await workers.start()
-  endings.add(() => workers.drain(0))
+  cleanup.add(() => workers.drain(0))
   return { memory, store, cookieKeys, workers, control, file, table: () => table }
 }
 
@@ -200,18 +200,18 @@ async function startControlPlane(
   { spec }: ServeOptions,
   core: Core,
   log: Logger,
-  endings: Endings,
+  cleanup: Cleanup,
   isReady: () => boolean,
 ): Promise<Admin> {
   const { control, memory, store, file } = core
   const clock = systemClock
   const refused = (error: unknown) => log.warn({ err: error }, 'an observation was not taken')
   const health = createHealth({ control, clock, planHealth, memory, random: Math.random, refused })
-  endings.add(() => health.stop())
+  cleanup.add(() => health.stop())
   const exposition = createExposition(control, memory, clock, VERSION)
-  endings.add(() => exposition.close())
+  cleanup.add(() => exposition.close())
   const traffic = createTrafficWindow(control, memory, clock)
-  endings.add(() => traffic.close())
+  cleanup.add(() => traffic.close())
   const admin = await createAdmin({
     control,
     store,
@@ -233,7 +233,7 @@ async function startControlPlane(
     log,
     version: VERSION,
   })
-  endings.add(() => admin.close())
+  cleanup.add(() => admin.close())
   return admin
 }
 

@@ -18,7 +18,7 @@ import {
   ServicesAnswer,
   SplitChangeAnswer,
 } from './schemas.ts'
-import { toldSnapshot } from './told.ts'
+import { toldSnapshot } from './status.ts'
 
 interface OfService {
   Params: { service: string }

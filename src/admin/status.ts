@@ -7,14 +7,21 @@
  */
 import type { FastifyInstance } from 'fastify'
 import type { Snapshot } from '../change.ts'
+import { wallShiftMs } from '../clock.ts'
 import { FIELD } from '../metrics/layout.ts'
 import { authorityOf, histogramCount, quantileMs, sumTallies, type Tally } from '../metrics/summary.ts'
 import type { ServiceTraffic, TargetTraffic } from '../metrics/window.ts'
+import { movedBy } from '../table/deadlines.ts'
 import type { ServiceStatus } from '../table/types.ts'
 import { findService } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
 import { answers, StatusAnswer } from './schemas.ts'
-import { toldSnapshot } from './told.ts'
+
+/** The present snapshot for people: with deadlines by the wall clock of now. */
+export function toldSnapshot({ control, clock }: Pick<AdminDeps, 'control' | 'clock'>): Snapshot {
+  const snapshot = control.snapshot()
+  return { ...snapshot, status: movedBy(snapshot.status, wallShiftMs(clock)) }
+}
 
 /** Registers the call. */
 export function statusRoutes(app: FastifyInstance, deps: Pick<AdminDeps, 'control' | 'clock' | 'traffic'>): void {

@@ -5,10 +5,10 @@
  * are away as may wait for a slow reader, lines are dropped and counted.
  */
 import type { ErrorCode } from '../errors.ts'
+import { bytesOf, LogPage, QUOTED_BYTES_MAX } from '../log/page.ts'
 import type { Decision, TargetTable } from '../table/types.ts'
-import type { Asked } from './asked.ts'
-import type { Dispatch } from './dispatch.ts'
-import { bytesOf, LogPage, QUOTED_BYTES_MAX } from './log-page.ts'
+import type { Attempts } from './exchange/attempts.ts'
+import type { ExchangeRequest } from './exchange/request.ts'
 
 const PAGE_BYTES = 131_072
 /** Bytes that may wait for the reader of the log. */
@@ -82,8 +82,8 @@ export class AccessLog {
   /** Adds the line of a request that has ended at `wallMs`. */
   write(
     wallMs: number,
-    asked: Asked,
-    { decision, target, epoch, address, connects, repeats }: Dispatch,
+    asked: ExchangeRequest,
+    { decision, target, epoch, address, connects, repeats }: Attempts,
     outcome: Outcome,
   ): void {
     const { status, bytesIn, bytesOut, durationMs, ttfbMs, error } = outcome

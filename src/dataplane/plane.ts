@@ -11,8 +11,8 @@ import type { LimitsPlan, TimeoutsPlan } from '../config/plan.ts'
 import type { ErrorCode } from '../errors.ts'
 import { rejectField, type ShedReason, shedField } from '../metrics/counters.ts'
 import {
-  BUCKETS,
-  bucketOf,
+  BINS,
+  binOf,
   CELL,
   FIELD,
   FIELDS,
@@ -25,18 +25,18 @@ import {
 import { applyDelta, emptyTable } from '../table/build.ts'
 import type { Draw, Load, Table, TableDelta, TargetTable } from '../table/types.ts'
 import { AccessLog } from './access-log.ts'
-import { Admission } from './admission.ts'
-import type { Client } from './client.ts'
+import { CookieSigner } from './cookie-signer.ts'
+import { Admission } from './downstream/admission.ts'
+import type { Client } from './downstream/client.ts'
+import { TrustedProxies } from './downstream/trust.ts'
+import { RequestHead } from './http1/request-head.ts'
+import { ResponseHead } from './http1/response-head.ts'
 import type { WorkerStart } from './messages.ts'
-import { CookieSigner } from './own-cookie.ts'
-import { OwnBuffers } from './read-memory.ts'
-import { RequestHead } from './request-head.ts'
-import { ResponseHead } from './response-head.ts'
-import { RetryBudget } from './retry-budget.ts'
-import { SIGN_BYTES, Splicer } from './splicer.ts'
-import { TrustedProxies } from './trust.ts'
-import { UpstreamPool } from './upstream-pool.ts'
-import { HeadView } from './view.ts'
+import { HeadView } from './request-view.ts'
+import { OwnBuffers } from './socket/read-memory.ts'
+import { SIGN_BYTES, Splicer } from './socket/splicer.ts'
+import { RetryBudget } from './upstream/retry-budget.ts'
+import { TargetConnections } from './upstream/target-connections.ts'
 
 /** One read fills at most this much; bodies move in pieces of this size. */
 export const READ_BYTES = 65_536
@@ -89,7 +89,7 @@ export class Plane {
   readonly #cells: Int32Array
   readonly #targets: Float64Array
   readonly #lane: number
-  readonly #pools = new Map<number, UpstreamPool>()
+  readonly #pools = new Map<number, TargetConnections>()
   /** By slot of the service. */
   readonly #retryBudgets: RetryBudget[] = []
   #prepared: Table | null = null
@@ -157,7 +157,7 @@ export class Plane {
     this.tick()
   }
 
-  /** The committed table. Asked once a request. */
+  /** The committed table. ExchangeRequest once a request. */
   currentTable(): Table {
     const prepared = this.#prepared
     if (prepared !== null && Atomics.load(this.#cells, CELL.epoch) >= prepared.epoch) {
@@ -168,11 +168,11 @@ export class Plane {
   }
 
   /** The connections of this worker to a target. */
-  poolOf(target: TargetTable): UpstreamPool {
+  connectionsOf(target: TargetTable): TargetConnections {
     let pool = this.#pools.get(target.slot)
     // A slot may be given to another target once nothing counts on it; then its old pool has only idle connections left.
     if (pool === undefined || pool.target.url !== target.url) {
-      pool = new UpstreamPool(this, target)
+      pool = new TargetConnections(this, target)
       this.#pools.set(target.slot, pool)
     }
     return pool
@@ -234,10 +234,10 @@ export class Plane {
     lane[at + FIELD.bytesIn] += inBytes
     lane[at + FIELD.bytesOut] += outBytes
     lane[at + FIELD.durationSumMs] += durationMs
-    lane[at + FIELD.duration + bucketOf(durationMs)]++
+    lane[at + FIELD.duration + binOf(durationMs)]++
     if (ttfbMs < 0) return
     lane[at + FIELD.ttfbSumMs] += ttfbMs
-    lane[at + FIELD.ttfb + bucketOf(ttfbMs)]++
+    lane[at + FIELD.ttfb + binOf(ttfbMs)]++
   }
 
   /** 32 random hexadecimal digits, cut from a text of many: whoever keeps one for long keeps 16 KiB alive. */
@@ -289,4 +289,4 @@ function newScratch(): Buffer {
 }
 
 // The layout must have room for what is counted here; a mistake would overwrite a neighbour's counters.
-if (FIELD.ttfb + BUCKETS > FIELDS) throw new Error('the histogram does not fit the counters of a target')
+if (FIELD.ttfb + BINS > FIELDS) throw new Error('the histogram does not fit the counters of a target')

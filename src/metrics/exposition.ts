@@ -13,7 +13,7 @@ import { FAMILIES, readScrape } from './families.ts'
 import type { Family, Sample, Scrape } from './family.ts'
 import type { SharedMemory } from './layout.ts'
 
-const SWITCH_BUCKETS_S = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+const SWITCH_BINS_S = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
 export interface Exposition {
   readonly contentType: string
@@ -61,7 +61,7 @@ export function createExposition(
   const switches = new Histogram({
     name: 'turnout_switch_duration_seconds',
     help: 'From a validated change to its commit in every worker.',
-    buckets: SWITCH_BUCKETS_S,
+    buckets: SWITCH_BINS_S,
     registers: [registry],
   })
   const close = control.subscribe(({ type, data }) => {

@@ -5,12 +5,12 @@
  * of a worker; nothing that a client sends is ever a label, so the number of series is bounded by the spec. Only what is
  * really counted (layout.ts) is listed. Adding a metric is adding an entry here, or in worker-families.ts.
  *
- * The log-linear buckets are merged to the powers of two between 0.25 ms and 65.5 s: 20 lines for each histogram. A
+ * The log-linear bins are merged to the powers of two between 0.25 ms and 65.5 s: 20 lines for each histogram. A
  * duration of exactly a bound counts above it, which no clock can tell.
  */
 import type { Snapshot } from '../change.ts'
 import type { Family, Sample, Scrape, ScrapedTarget } from './family.ts'
-import { BUCKETS, bucketEndMs, FIELD, type SharedMemory } from './layout.ts'
+import { BINS, binEndMs, FIELD, type SharedMemory } from './layout.ts'
 import { authorityOf, type HistogramField, readTally } from './summary.ts'
 import { WORKER_FAMILIES } from './worker-families.ts'
 
@@ -56,21 +56,21 @@ function perTargetAnd(name: string, help: string, label: string, fields: Readonl
 }
 
 /** Buckets whose end is a power of two of ms within the range that is worth a line. */
-const BOUNDS: readonly { readonly bucket: number; readonly le: string }[] = Array.from({ length: BUCKETS - 1 })
-  .map((_, bucket) => ({ bucket, endMs: bucketEndMs(bucket) }))
+const BOUNDS: readonly { readonly bin: number; readonly le: string }[] = Array.from({ length: BINS - 1 })
+  .map((_, bin) => ({ bin, endMs: binEndMs(bin) }))
   .filter(({ endMs }) => Number.isInteger(Math.log2(endMs)) && endMs >= 0.25 && endMs <= 65_536)
-  .map(({ bucket, endMs }) => ({ bucket, le: String(endMs / 1_000) }))
+  .map(({ bin, endMs }) => ({ bin, le: String(endMs / 1_000) }))
 
 function histogramSamples(name: string, target: ScrapedTarget, field: HistogramField, sumField: number): Sample[] {
   const { tally, labels: sharedLabels } = target
   const samples: Sample[] = []
   let count = 0
-  let bucket = 0
+  let bin = 0
   for (const bound of BOUNDS) {
-    while (bucket <= bound.bucket) count += tally[field + bucket++]
+    while (bin <= bound.bin) count += tally[field + bin++]
     samples.push({ metricName: `${name}_bucket`, value: count, labels: { le: bound.le }, sharedLabels })
   }
-  while (bucket < BUCKETS) count += tally[field + bucket++]
+  while (bin < BINS) count += tally[field + bin++]
   samples.push({ metricName: `${name}_bucket`, value: count, labels: { le: '+Inf' }, sharedLabels })
   samples.push({ metricName: `${name}_sum`, value: tally[sumField] / 1_000, sharedLabels })
   samples.push({ metricName: `${name}_count`, value: count, sharedLabels })

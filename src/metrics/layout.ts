@@ -13,11 +13,11 @@ export const SLOTS = 4096
 /** Services that can be served at the same time. */
 export const SERVICE_SLOTS = 16384
 
-/** Histogram buckets: log-linear, four to each power of two, from 2^-4 ms (62.5 µs) to 2^17 ms (131 s); the last is above. */
-export const BUCKETS_PER_OCTAVE = 4
+/** Histogram bins: log-linear, four to each power of two, from 2^-4 ms (62.5 µs) to 2^17 ms (131 s); the last is above. */
+export const BINS_PER_OCTAVE = 4
 export const OCTAVE_FIRST = -4
 export const OCTAVES = 21
-export const BUCKETS = OCTAVES * BUCKETS_PER_OCTAVE + 2
+export const BINS = OCTAVES * BINS_PER_OCTAVE + 2
 
 /** Fields of a target, by name. Gauges come first; what follows only grows. */
 export const FIELD = Object.freeze({
@@ -48,10 +48,10 @@ export const FIELD = Object.freeze({
   /** Requests that might have been tried again after this target failed them, had the retry budget not been spent. */
   retriesOverBudget: 22,
   duration: 24,
-  ttfb: 24 + BUCKETS,
+  ttfb: 24 + BINS,
 })
 export const GAUGES = 3
-export const FIELDS = 24 + 2 * BUCKETS
+export const FIELDS = 24 + 2 * BINS
 
 /** Fields of a worker lane that belong to no target. */
 export const WORKER_FIELD = Object.freeze({
@@ -76,26 +76,26 @@ export const WORKER_FIELD = Object.freeze({
 })
 export const WORKER_FIELDS = 72
 
-/** Cells that count the connections of client addresses: addresses of the same hash share one (dataplane/admission.ts). */
+/** Cells that count the connections of client addresses: addresses of the same hash share one (dataplane/downstream/admission.ts). */
 export const ADDRESS_CELLS = 65_536
 
-/** Index of the histogram bucket of a duration. Bucket 0 holds everything below 62.5 µs. */
-export function bucketOf(ms: number): number {
+/** Index of the histogram bin of a duration. Bin 0 holds everything below 62.5 µs. */
+export function binOf(ms: number): number {
   if (!(ms >= 0.0625)) return 0
-  if (ms >= 131_072) return BUCKETS - 1
+  if (ms >= 131_072) return BINS - 1
   // In units of 2^-6 ms, four to the first octave, the position of the highest bit is the octave and the next two bits are the
   // place within it; so no logarithm is taken for a request.
   const units = Math.floor(ms * 64)
   const octave = 31 - Math.clz32(units) - 2
-  return octave * BUCKETS_PER_OCTAVE + ((units >>> octave) & 3) + 1
+  return octave * BINS_PER_OCTAVE + ((units >>> octave) & 3) + 1
 }
 
-/** Upper bound in ms of a histogram bucket; Infinity for the last. */
-export function bucketEndMs(index: number): number {
-  if (index >= BUCKETS - 1) return Infinity
+/** Upper bound in ms of a histogram bin; Infinity for the last. */
+export function binEndMs(index: number): number {
+  if (index >= BINS - 1) return Infinity
   if (index === 0) return 2 ** OCTAVE_FIRST
-  const octave = Math.floor((index - 1) / BUCKETS_PER_OCTAVE) + OCTAVE_FIRST
-  return 2 ** octave * (1 + (((index - 1) % BUCKETS_PER_OCTAVE) + 1) / BUCKETS_PER_OCTAVE)
+  const octave = Math.floor((index - 1) / BINS_PER_OCTAVE) + OCTAVE_FIRST
+  return 2 ** octave * (1 + (((index - 1) % BINS_PER_OCTAVE) + 1) / BINS_PER_OCTAVE)
 }
 
 /** Cells of the shared Int32Array. */

@@ -5,10 +5,10 @@
  * subtracting are the same for every field. Workers go on counting while we read: each number is whole, but two numbers
  * of a tally may be a request apart. Nothing here is ever written to shared memory.
  *
- * Quantiles come from the log-linear histogram with linear interpolation inside a bucket. A bucket spans at most a quarter
+ * Quantiles come from the log-linear histogram with linear interpolation inside a bin. A bin spans at most a quarter
  * of its power of two, so a quantile is off by at most 25 %, usually by far less; above 131 s it is only known to be above.
  */
-import { BUCKETS, bucketEndMs, FIELD, FIELDS, GAUGES, laneOffset, type SharedMemory } from './layout.ts'
+import { BINS, binEndMs, FIELD, FIELDS, GAUGES, laneOffset, type SharedMemory } from './layout.ts'
 
 /** All fields of a target or of several, by the indices of `FIELD`. */
 export type Tally = Float64Array
@@ -51,7 +51,7 @@ export function growth(now: Tally, then: Tally | undefined): Tally {
 /** The number of observations in a histogram of a tally. */
 export function histogramCount(tally: Tally, histogram: HistogramField): number {
   let count = 0
-  for (let bucket = 0; bucket < BUCKETS; bucket++) count += tally[histogram + bucket]
+  for (let bin = 0; bin < BINS; bin++) count += tally[histogram + bin]
   return count
 }
 
@@ -61,13 +61,13 @@ export function quantileMs(tally: Tally, histogram: HistogramField, quantile: nu
   if (count === 0) return null
   const rank = quantile * count
   let below = 0
-  let bucket = 0
-  while (bucket < BUCKETS - 1 && below + tally[histogram + bucket] < rank) below += tally[histogram + bucket++]
-  const startMs = bucket === 0 ? 0 : bucketEndMs(bucket - 1)
-  if (bucket === BUCKETS - 1) return startMs
-  const inside = tally[histogram + bucket]
+  let bin = 0
+  while (bin < BINS - 1 && below + tally[histogram + bin] < rank) below += tally[histogram + bin++]
+  const startMs = bin === 0 ? 0 : binEndMs(bin - 1)
+  if (bin === BINS - 1) return startMs
+  const inside = tally[histogram + bin]
   const share = inside === 0 ? 0 : (rank - below) / inside
-  return startMs + (bucketEndMs(bucket) - startMs) * share
+  return startMs + (binEndMs(bin) - startMs) * share
 }
 
 /** `host:port` of a target URL, with the default port filled in: the name of a target in paths and labels. */

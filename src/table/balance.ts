@@ -46,7 +46,7 @@ const SMALL_POOL = 3
 
 /** A target of the pool, or null when none is eligible. Sets `choice.panic`. */
 export function chooseTarget(pool: PoolTable, choice: Choice): TargetTable | null {
-  if (pool.plain && choice.exclude.length === 0 && choice.avoid === null) {
+  if (pool.allFit && choice.exclude.length === 0 && choice.avoid === null) {
     return pick(pool, FIT, pool.targets.length, choice)
   }
   let fit = 0

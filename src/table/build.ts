@@ -150,7 +150,7 @@ function compilePool(
     admin,
     drainUntilMs: status.drainUntilMs,
     targets,
-    plain: false,
+    allFit: false,
     bucketEnd: place.bucketEnd,
     weightEnd: place.weightEnd,
   }
@@ -163,7 +163,7 @@ function compilePool(
   const fit: Health = plan.probed ? 'healthy' : 'unknown'
   const takesAll = (target: TargetTable) =>
     target.admin === 'ready' && target.health === fit && target.ejectedUntilMs === 0
-  pool.plain = admin === 'ready' && targets.length > 0 && targets.every(takesAll)
+  pool.allFit = admin === 'ready' && targets.length > 0 && targets.every(takesAll)
   return pool
 }
 

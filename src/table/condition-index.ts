@@ -13,8 +13,9 @@
  *
  * The index never changes, but for its marks: they belong to the one look that is going on, and looks do not overlap.
  */
+
+import { BitSet, type Positions } from './bit-set.ts'
 import { CookieWalk } from './cookie-header.ts'
-import { Marks, type Positions } from './marks.ts'
 import { knownNetwork } from './network.ts'
 import { indexNetworks, markNetworks, type NetworkIndex } from './network-index.ts'
 import type { Network, RequestView } from './types.ts'
@@ -40,7 +41,7 @@ export interface ConditionIndex {
   readonly cookies: ReadonlyMap<string, Values>
   readonly visitors: ReadonlyMap<string, Positions>
   readonly networks: NetworkIndex | null
-  readonly marks: Marks
+  readonly marks: BitSet
 }
 
 /** Entries that ask for a header or cookie of one name. */
@@ -103,7 +104,7 @@ export function indexConditions(entries: readonly Conditions[]): ConditionIndex 
     cookies,
     visitors,
     networks: networks.size === 0 ? null : indexNetworks(networks),
-    marks: new Marks(entries.length),
+    marks: new BitSet(entries.length),
   }
 }
 
@@ -159,8 +160,8 @@ function keysOf(filed: Filed): readonly string[] {
   return [filed.kind + ' ' + filed.name + '=' + filed.value]
 }
 
-/** Marks the entries that may match a request. They are to be taken, or cleared, before the next look at this index. */
-export function markCandidates(index: ConditionIndex, view: RequestView, visitor: string | null): Marks {
+/** BitSet the entries that may match a request. They are to be taken, or cleared, before the next look at this index. */
+export function markCandidates(index: ConditionIndex, view: RequestView, visitor: string | null): BitSet {
   const marks = index.marks
   marks.clear()
   marks.add(index.always)
@@ -194,7 +195,7 @@ function markCookies(index: ConditionIndex, header: string): void {
   }
 }
 
-function markValue(marks: Marks, { present, byValue }: Values, value: string): void {
+function markValue(marks: BitSet, { present, byValue }: Values, value: string): void {
   marks.add(present)
   const positions = byValue.get(value)
   if (positions !== undefined) marks.add(positions)

@@ -21,9 +21,9 @@
 import { type Choice, chooseTarget, lastResort } from './balance.ts'
 import { bucketOf, pickWeight } from './bucket.ts'
 import { markCandidates } from './condition-index.ts'
+import { cookieToSet } from './cookie-to-set.ts'
 import { keepsVisitors, poolAdmits } from './eligible.ts'
 import { match } from './match.ts'
-import { cookieToSet } from './own-record.ts'
 import { type RuleTable, ruleMatches } from './rules.ts'
 import type {
   Decision,

@@ -5,7 +5,7 @@
  * one innermost network, and the networks around that are its parents: one binary search, then a walk outwards of at most
  * 129 steps. Nothing is written down once per range and network, so the size is that of the input, however they nest.
  */
-import type { Marks, Positions } from './marks.ts'
+import type { BitSet, Positions } from './bit-set.ts'
 import { wordsOf } from './network.ts'
 import type { Network } from './types.ts'
 
@@ -95,8 +95,8 @@ function wordsOfAll(starts: readonly bigint[]): Uint32Array {
   return words
 }
 
-/** Marks every position that has a network which the address lies in. */
-export function markNetworks(index: NetworkIndex, address: string, marks: Marks): void {
+/** BitSet every position that has a network which the address lies in. */
+export function markNetworks(index: NetworkIndex, address: string, marks: BitSet): void {
   const words = wordsOf(address)
   if (words === null) return
   const { starts, innermost, parents, positions } = index

@@ -129,7 +129,7 @@ export interface PoolTable {
   readonly drainUntilMs: number
   readonly targets: readonly TargetTable[]
   /** True when every target takes every request at any time: all ready, none failing. Then nothing is looked at again. */
-  readonly plain: boolean
+  readonly allFit: boolean
   /** Visitors with `bucket < bucketEnd` and not below the pool before it belong here; 10000 at the last weighted pool. */
   readonly bucketEnd: number
   /** The same in units of weight for the picker, where only pools in admin state `ready` take a share. */

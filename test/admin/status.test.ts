@@ -1,12 +1,12 @@
 /** What status shows, from counters filled by hand. */
 import { expect, test } from 'vitest'
-import { bucketOf, FIELD, laneOffset } from '../../src/metrics/layout.ts'
+import { binOf, FIELD, laneOffset } from '../../src/metrics/layout.ts'
 import { count, movableClock, type StandIn, startAdmin } from './stand-in.ts'
 
 function requests({ memory }: StandIn, slot: number, n: number, ms: number): void {
   count(memory, slot, 'requests', n)
   count(memory, slot, 'status2xx', n)
-  memory.targets[laneOffset(1, slot) + FIELD.duration + bucketOf(ms)] += n
+  memory.targets[laneOffset(1, slot) + FIELD.duration + binOf(ms)] += n
 }
 
 const poolsOf = async ({ call }: StandIn) => (await call('GET', '/v1/services/shop/status')).body.pools

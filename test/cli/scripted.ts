@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { onTestFinished } from 'vitest'
 import { runCli } from '../../src/cli/main.ts'
 
-export interface Asked {
+export interface ExchangeRequest {
   readonly method: string
   readonly url: string
   readonly headers: Readonly<Record<string, unknown>>
@@ -14,17 +14,17 @@ export interface Asked {
 /** Answers by `METHOD /path` without query: a JSON value with its status, or a function on the response. */
 export type Script = Record<
   string,
-  readonly [status: number, body: unknown] | ((response: ServerResponse, asked: Asked) => void)
+  readonly [status: number, body: unknown] | ((response: ServerResponse, asked: ExchangeRequest) => void)
 >
 
 /** Starts the server; it ends with the test. */
 export async function scripted(script: Script, port = 0) {
-  const asked: Asked[] = []
+  const asked: ExchangeRequest[] = []
   const listener: RequestListener = async (request, response) => {
     let body = ''
     for await (const chunk of request) body += chunk
     const { method = '', url = '', headers } = request
-    const one: Asked = { method, url, headers, body }
+    const one: ExchangeRequest = { method, url, headers, body }
     asked.push(one)
     const answer = script[`${method} ${url.split('?')[0]}`] ?? [404, problem('not_found', 'There is no such thing.')]
     if (typeof answer === 'function') return answer(response, one)

@@ -1,7 +1,7 @@
 /** The way of a change: order, one at a time, what is answered when, and what goes to the workers. */
 import { setImmediate } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
-import { CHANGES_WAITING_MAX } from '../../src/control.ts'
+import { CHANGES_WAITING_MAX } from '../../src/control/control.ts'
 import { isTurnoutError } from '../../src/errors.ts'
 import { SLOTS } from '../../src/metrics/layout.ts'
 import { BLUE, codeOf, gate, put, shop, split, startControl } from './stand-in.ts'

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { AccessLog } from '../../src/dataplane/access-log.ts'
-import { giveBack, linesIn } from '../../src/dataplane/log-page.ts'
+import { giveBack, linesIn } from '../../src/log/page.ts'
 
 /** What the main thread would get. */
 class Reader {

@@ -1,8 +1,8 @@
 /** The names that Connection lists: which fields they take away, and that looking every field up costs linear time. */
 import { describe, expect, test } from 'vitest'
-import { copyAllBut, KIND } from '../../src/dataplane/field-kinds.ts'
-import { RequestHead } from '../../src/dataplane/request-head.ts'
-import { ResponseHead } from '../../src/dataplane/response-head.ts'
+import { copyAllBut, KIND } from '../../src/dataplane/http1/field-kinds.ts'
+import { RequestHead } from '../../src/dataplane/http1/request-head.ts'
+import { ResponseHead } from '../../src/dataplane/http1/response-head.ts'
 
 const COPY = copyAllBut(KIND.connection)
 const BYTES_MAX = 2 ** 26

@@ -7,8 +7,8 @@ import { describe, expect, test } from 'vitest'
 import { service, startProxy } from '../helpers/proxy.ts'
 import { rawRequest, until } from '../helpers/raw.ts'
 import { type RawUpstream, startAnswering, startRaw } from '../helpers/upstream.ts'
-import { RESPONSES } from './codec/corpus.ts'
-import { readResponses } from './codec/reading.ts'
+import { RESPONSES } from './http1/corpus.ts'
+import { readResponses } from './http1/reading.ts'
 
 const proxyTo = (target: { readonly url: string }) =>
   startProxy({ services: { shop: service({ blue: [target.url] }) } })

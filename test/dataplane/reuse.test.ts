@@ -7,11 +7,11 @@ import { Worker } from 'node:worker_threads'
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { parseSpec } from '../../src/config/load.ts'
 import { planLimits, planTimeouts } from '../../src/config/plan.ts'
-import { Client } from '../../src/dataplane/client.ts'
-import { libc } from '../../src/dataplane/libc.ts'
+import { Client } from '../../src/dataplane/downstream/client.ts'
 import { Plane } from '../../src/dataplane/plane.ts'
-import { UpstreamConnection } from '../../src/dataplane/upstream-connection.ts'
-import { UpstreamPool } from '../../src/dataplane/upstream-pool.ts'
+import { libc } from '../../src/dataplane/socket/libc.ts'
+import { UpstreamConnection } from '../../src/dataplane/upstream/connection.ts'
+import { TargetConnections } from '../../src/dataplane/upstream/target-connections.ts'
 import { allocateSharedMemory } from '../../src/metrics/layout.ts'
 import { type RawAnswer, rawRequest, until } from '../helpers/raw.ts'
 import { startRaw } from '../helpers/upstream.ts'
@@ -71,8 +71,8 @@ async function setUp(splices: boolean, answer: string) {
     (socket) => socket.write(answer),
     (socket) => targets.push(socket),
   )
-  const given = vi.spyOn(UpstreamPool.prototype, 'giveBack')
-  const opened = vi.spyOn(UpstreamPool.prototype, 'open')
+  const given = vi.spyOn(TargetConnections.prototype, 'giveBack')
+  const opened = vi.spyOn(TargetConnections.prototype, 'open')
   const ask = await startPlane(target.url, splices)
   /** What was opened first. */
   const first = () => opened.mock.results[0].value as UpstreamConnection
@@ -135,8 +135,8 @@ async function setUpEager(does: string) {
   const port = await new Promise<number>((resolve) => worker.once('message', resolve))
   const heard: string[] = []
   worker.on('message', (text: string) => heard.push(text))
-  const open = UpstreamPool.prototype.open
-  vi.spyOn(UpstreamPool.prototype, 'open').mockImplementationOnce(function (this: UpstreamPool, user) {
+  const open = TargetConnections.prototype.open
+  vi.spyOn(TargetConnections.prototype, 'open').mockImplementationOnce(function (this: TargetConnections, user) {
     const connection = open.call(this, user)
     // Node connects in the next tick, and the kernel at once: this one comes behind it.
     process.nextTick(() => expect(Atomics.wait(done, 0, 0, 5_000)).not.toBe('timed-out'))

@@ -3,9 +3,9 @@
  * In a file of its own because it takes seconds; what is shorter is in segmentation.test.ts.
  */
 import { expect, test } from 'vitest'
-import { REQUESTS, RESPONSES } from './codec/corpus.ts'
-import { expectSameHoweverCut, isShort } from './codec/cuts.ts'
-import { HEAD_BYTES_MAX, readRequests, readResponses } from './codec/reading.ts'
+import { REQUESTS, RESPONSES } from './http1/corpus.ts'
+import { expectSameHoweverCut, isShort } from './http1/cuts.ts'
+import { HEAD_BYTES_MAX, readRequests, readResponses } from './http1/reading.ts'
 
 /** No more than this of a head is looked at, by the limit that is read with here. */
 const HEAD_LOOKED_AT_BYTES = HEAD_BYTES_MAX + 300

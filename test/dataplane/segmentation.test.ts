@@ -8,9 +8,9 @@ import { ERRORS } from '../../src/errors.ts'
 import { service, startProxy } from '../helpers/proxy.ts'
 import { rawRequest } from '../helpers/raw.ts'
 import { type RawUpstream, startRaw } from '../helpers/upstream.ts'
-import { REQUESTS, RESPONSES } from './codec/corpus.ts'
-import { expectSameHoweverCut, isShort } from './codec/cuts.ts'
-import { readRequests, readResponses } from './codec/reading.ts'
+import { REQUESTS, RESPONSES } from './http1/corpus.ts'
+import { expectSameHoweverCut, isShort } from './http1/cuts.ts'
+import { readRequests, readResponses } from './http1/reading.ts'
 
 describe('a request gets the same verdict however it is cut', () => {
   test.each(REQUESTS.filter(isShort).map(({ name, bytes, error }) => [name, bytes, error] as const))(

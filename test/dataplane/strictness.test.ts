@@ -8,7 +8,7 @@ import { ERRORS } from '../../src/errors.ts'
 import { service, startProxy } from '../helpers/proxy.ts'
 import { rawRequest } from '../helpers/raw.ts'
 import { startAnswering } from '../helpers/upstream.ts'
-import { REQUESTS } from './codec/corpus.ts'
+import { REQUESTS } from './http1/corpus.ts'
 
 const BEHIND = 'GET /behind HTTP/1.1\r\nHost: a\r\n\r\n'
 const GOOD = 'GET /good HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'

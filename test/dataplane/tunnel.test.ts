@@ -7,11 +7,11 @@ import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import { parseSpec } from '../../src/config/load.ts'
 import { planLimits, planTimeouts } from '../../src/config/plan.ts'
-import { Client } from '../../src/dataplane/client.ts'
+import { Client } from '../../src/dataplane/downstream/client.ts'
 import { Plane } from '../../src/dataplane/plane.ts'
 import { sweepClients } from '../../src/dataplane/sweep.ts'
-import type { UpstreamConnection } from '../../src/dataplane/upstream-connection.ts'
-import { UpstreamPool } from '../../src/dataplane/upstream-pool.ts'
+import type { UpstreamConnection } from '../../src/dataplane/upstream/connection.ts'
+import { TargetConnections } from '../../src/dataplane/upstream/target-connections.ts'
 import { allocateSharedMemory } from '../../src/metrics/layout.ts'
 import { until } from '../helpers/raw.ts'
 import { startTcp } from '../helpers/upstream.ts'
@@ -77,7 +77,7 @@ async function openTunnel() {
     })
   })
   const plane = makePlane(server.url)
-  const opened = vi.spyOn(UpstreamPool.prototype, 'open')
+  const opened = vi.spyOn(TargetConnections.prototype, 'open')
   const listener = net.createServer({ pauseOnConnect: true, allowHalfOpen: true }, (socket) => {
     new Client(plane, socket, false)
   })

@@ -2,7 +2,7 @@
  * The bytes of message number `index` of a run: made from parts, or taken from the corpus, and bent or not. The same seed and
  * number give the same bytes, whatever was made before, so a fault is seen again without the run that found it.
  */
-import { REQUESTS, RESPONSES } from '../dataplane/codec/corpus.ts'
+import { REQUESTS, RESPONSES } from '../dataplane/http1/corpus.ts'
 import type { Case } from './comparison.ts'
 import { requestStream, responseStream } from './messages.ts'
 import { mutate } from './mutation.ts'

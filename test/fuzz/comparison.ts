@@ -11,7 +11,7 @@
  * Where llhttp refuses or stops by its own rules and we go on (see the reasons of kind `accept`), the message is compared again
  * with what llhttp minds taken out, or the rest anew from there, so that nothing behind such a place goes unseen.
  */
-import { answersHead, type Message, type Reading, readRequests, readResponses } from '../dataplane/codec/reading.ts'
+import { answersHead, type Message, type Reading, readRequests, readResponses } from '../dataplane/http1/reading.ts'
 import { LLHTTP_METHODS, type LlhttpReading, llhttpRequests, llhttpResponses } from './llhttp.ts'
 import { type Difference, type Reason, reasonOf, refusalOf } from './reasons.ts'
 

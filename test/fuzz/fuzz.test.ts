@@ -4,9 +4,9 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { HEX, TARGET, TOKEN, VALUE } from '../../src/dataplane/syntax.ts'
-import { REQUESTS, RESPONSES } from '../dataplane/codec/corpus.ts'
-import type { Message } from '../dataplane/codec/reading.ts'
+import { HEX, TARGET, TOKEN, VALUE } from '../../src/dataplane/http1/syntax.ts'
+import { REQUESTS, RESPONSES } from '../dataplane/http1/corpus.ts'
+import type { Message } from '../dataplane/http1/reading.ts'
 import { fuzzCase } from './case.ts'
 import { CODECS, type Codecs, compare } from './comparison.ts'
 import { escaped, reportLines } from './report.ts'
@@ -151,7 +151,7 @@ describe('npm run fuzz', () => {
   })
 
   test('ends with 1 when there is a fault, and says how to see it again', () => {
-    const syntax = new URL('../../src/dataplane/syntax.ts', import.meta.url)
+    const syntax = new URL('../../src/dataplane/http1/syntax.ts', import.meta.url)
     const broken = `data:text/javascript,import{VALUE}from"${syntax}";VALUE[0]=1`
     const { status, stdout } = fuzz(['--seed', '4'], ['--import', broken])
     expect(status).toBe(1)

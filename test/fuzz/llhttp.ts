@@ -6,7 +6,7 @@
  * parser of each kind is used over and over, as node:http does, so a run of many millions needs no more memory than a short one.
  */
 import { createRequire } from 'node:module'
-import { answersHead, type Message, type Reading } from '../dataplane/codec/reading.ts'
+import { answersHead, type Message, type Reading } from '../dataplane/http1/reading.ts'
 
 interface Parser {
   initialize(kind: number, resource: object, headerBytesMax: number, lenient: number): void

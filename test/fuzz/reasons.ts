@@ -10,7 +10,7 @@
  * each row by its example.
  */
 import { isIPv6 } from 'node:net'
-import { FIELDS_MAX, HEAD_BYTES_MAX, type Message } from '../dataplane/codec/reading.ts'
+import { FIELDS_MAX, HEAD_BYTES_MAX, type Message } from '../dataplane/http1/reading.ts'
 import { brokenChunking, chunkingOf } from './chunking.ts'
 import { LLHTTP_METHODS } from './llhttp.ts'
 

@@ -3,7 +3,7 @@
  * the first fault, which it makes as short as it can. Nothing is kept of a message once it is counted, so the length of a run
  * does not show in its memory.
  */
-import type { Message } from '../dataplane/codec/reading.ts'
+import type { Message } from '../dataplane/http1/reading.ts'
 import { type FuzzCase, fuzzCase } from './case.ts'
 import { type Case, CODECS, type Codecs, compare, compareCuts, type Verdict } from './comparison.ts'
 import { REASONS, type Reason } from './reasons.ts'

@@ -1,7 +1,7 @@
 /** A snapshot without a control, and counters filled by hand. */
 import type { Control, ControlEvent, Snapshot } from '../../src/change.ts'
 import type { ServiceSpec } from '../../src/config/schema.ts'
-import { bucketOf, FIELD, laneOffset, type SharedMemory } from '../../src/metrics/layout.ts'
+import { binOf, FIELD, laneOffset, type SharedMemory } from '../../src/metrics/layout.ts'
 import type { ServiceStatus } from '../../src/table/types.ts'
 
 export interface Stage {
@@ -66,6 +66,6 @@ export function add(memory: SharedMemory, worker: number, slot: number, field: k
 
 /** Counts an observation of so many ms in a histogram, and in its sum. */
 export function observe(memory: SharedMemory, worker: number, slot: number, of: 'duration' | 'ttfb', ms: number): void {
-  memory.targets[laneOffset(worker, slot) + FIELD[of] + bucketOf(ms)] += 1
+  memory.targets[laneOffset(worker, slot) + FIELD[of] + binOf(ms)] += 1
   add(memory, worker, slot, of === 'duration' ? 'durationSumMs' : 'ttfbSumMs', ms)
 }

@@ -1,7 +1,7 @@
 /** Sums, growth and quantiles of counters, and what happened lately. */
 import fc from 'fast-check'
 import { expect, onTestFinished, test } from 'vitest'
-import { allocateSharedMemory, bucketEndMs, bucketOf, FIELD } from '../../src/metrics/layout.ts'
+import { allocateSharedMemory, binEndMs, binOf, FIELD } from '../../src/metrics/layout.ts'
 import { authorityOf, growth, histogramCount, quantileMs, readTally, sumTallies } from '../../src/metrics/summary.ts'
 import { createTrafficWindow } from '../../src/metrics/window.ts'
 import { movableClock } from '../admin/stand-in.ts'
@@ -42,7 +42,7 @@ test('nothing observed has no quantile', () => {
   expect(quantileMs(readTally(allocateSharedMemory(1), 0), FIELD.duration, 0.5)).toBeNull()
 })
 
-test('a quantile lies in the bucket of the true one, and grows with its share', () => {
+test('a quantile lies in the bin of the true one, and grows with its share', () => {
   const milliseconds = fc.array(fc.double({ min: 0, max: 200_000, noNaN: true }), { minLength: 1, maxLength: 200 })
   const memory = allocateSharedMemory(1)
   fc.assert(
@@ -53,18 +53,18 @@ test('a quantile lies in the bucket of the true one, and grows with its share', 
       const sorted = all.toSorted((a, b) => a - b)
       const truth = sorted[Math.max(0, Math.ceil(share * all.length) - 1)]
       const found = quantileMs(tally, FIELD.duration, share)!
-      const bucket = bucketOf(truth)
-      const start = bucket === 0 ? 0 : bucketEndMs(bucket - 1)
+      const bin = binOf(truth)
+      const start = bin === 0 ? 0 : binEndMs(bin - 1)
       expect(histogramCount(tally, FIELD.duration)).toBe(all.length)
       if (share > 0) expect(found).toBeGreaterThanOrEqual(start)
-      expect(found).toBeLessThanOrEqual(bucketEndMs(bucket))
+      expect(found).toBeLessThanOrEqual(binEndMs(bin))
       expect(quantileMs(tally, FIELD.duration, share / 2)!).toBeLessThanOrEqual(found)
     }),
     { numRuns: 200 },
   )
 })
 
-test('a quantile is interpolated within its bucket', () => {
+test('a quantile is interpolated within its bin', () => {
   const memory = allocateSharedMemory(1)
   for (let n = 0; n < 100; n++) observe(memory, 0, 0, 'duration', 8 + n / 50)
   expect(quantileMs(readTally(memory, 0), FIELD.duration, 0.5)).toBeCloseTo(9, 5)

@@ -64,7 +64,7 @@ describe('compiled service', () => {
     const plan = makePlan({ probed: false })
     const url = plan.pools[0].targets[0]
     const service = compileService(plan, makeStatus(plan, { targets: { [url]: { health: 'unhealthy' } } }))
-    expect([service.pools[0].targets[0].health, service.pools[0].plain]).toEqual(['unknown', true])
+    expect([service.pools[0].targets[0].health, service.pools[0].allFit]).toEqual(['unknown', true])
   })
 
   test('has no rule for what matches nobody', () => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { Marks } from '../../src/table/marks.ts'
+import { BitSet } from '../../src/table/bit-set.ts'
 import { inNetworks, knownNetwork } from '../../src/table/network.ts'
 import { indexNetworks, markNetworks } from '../../src/table/network-index.ts'
 import type { Network } from '../../src/table/types.ts'
@@ -8,7 +8,7 @@ import type { Network } from '../../src/table/types.ts'
 const ALL = 2 ** 32 - 1
 
 function found(lists: readonly (readonly Network[])[], address: string): number[] {
-  const marks = new Marks(lists.length)
+  const marks = new BitSet(lists.length)
   markNetworks(indexNetworks(new Map(lists.entries())), address, marks)
   const positions: number[] = []
   for (let at = marks.take(); at !== -1; at = marks.take()) positions.push(at)

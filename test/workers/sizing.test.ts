@@ -1,7 +1,7 @@
 /** The heap limit of workers: enough for what clients may make them hold, and never more than the machine has. */
 import { expect, test } from 'vitest'
 import { FULL_SHARE } from '../../src/dataplane/heap.ts'
-import { workerHeapMb } from '../../src/sizing.ts'
+import { workerHeapMb } from '../../src/workers/sizing.ts'
 
 const MIB = 1_048_576
 const GIB = 1_073_741_824

@@ -6,7 +6,7 @@ import { planLimits, planService, planTimeouts } from '../../src/config/plan.ts'
 import { LOSS_REASONS, lossField } from '../../src/metrics/counters.ts'
 import { allocateSharedMemory, type SharedMemory, WORKER_FIELDS } from '../../src/metrics/layout.ts'
 import type { ServicePlan, TableDelta } from '../../src/table/types.ts'
-import { type Loss, Workers, type WorkersOptions } from '../../src/workers.ts'
+import { type Loss, Workers, type WorkersOptions } from '../../src/workers/workers.ts'
 import { openLine } from '../helpers/load.ts'
 import { service } from '../helpers/proxy.ts'
 

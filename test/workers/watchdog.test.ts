@@ -1,6 +1,6 @@
 /** When a silent worker is taken for lost, and when not: without any thread, so to the millisecond. */
 import { expect, test } from 'vitest'
-import { CHECK_MS, type Pulse, type Verdict, Watchdog } from '../../src/watchdog.ts'
+import { CHECK_MS, type Pulse, type Verdict, Watchdog } from '../../src/workers/watchdog.ts'
 
 /** A worker that does what the test says: `alive` moves, `cpuShare` burns, `answers` tells of it. */
 class Worker implements Pulse {

@@ -1,0 +1,73 @@
+/**
+ * The config file against the live state, as `kubectl apply` does it: what changed in the file since it was last loaded is
+ * applied; what people changed by the API, and the file did not touch, stays. The last loaded services are kept in the store.
+ */
+import type { ChangeOptions, ChangeResult, Control } from '../change.ts'
+import { type LoadFault, parseSpec } from '../config/load.ts'
+import { mergeFile } from '../config/merge.ts'
+import type { Services } from '../config/schema.ts'
+import { isTurnoutError, TurnoutError } from '../errors.ts'
+import type { Store } from '../store/store.ts'
+
+const BASE_KEY = 'file'
+/** Changes by others that may come between reading the live state and writing the merged one. */
+const TRIES_MAX = 10
+
+export interface FileDeps {
+  readonly control: Control
+  readonly store: Store
+}
+
+export interface ConfigFile {
+  /** Applies the services of a file. Rejects with `invalid` when the result would not hold together. */
+  apply(services: Services, options: ChangeOptions): Promise<ChangeResult>
+  /**
+   * Applies the text of a file; `${NAME}` reads `env`, which is the sender's. Rejects with `invalid` and every fault, with
+   * line and column, when it does not load.
+   */
+  applyText(text: string, env: Readonly<Record<string, string>>, options: ChangeOptions): Promise<ChangeResult>
+}
+
+/** The merge of config files into the state of `control`. */
+export function createFile({ control, store }: FileDeps): ConfigFile {
+  /** One try: merged over one revision, and refused when the live state has moved since. */
+  const merge = (base: Services | null, services: Services, options: ChangeOptions): Promise<ChangeResult> => {
+    const present = control.snapshot()
+    const { services: merged, faults } = mergeFile(base, present.services, services)
+    if (faults.length > 0) throw new TurnoutError('invalid', faults[0].message, faults)
+    return control.change(
+      { kind: 'file', services: merged },
+      { ...options, ifMatch: options.ifMatch ?? present.revision },
+    )
+  }
+  const apply = async (services: Services, options: ChangeOptions): Promise<ChangeResult> => {
+    const kept = await store.get(BASE_KEY)
+    const base = kept === null ? null : (JSON.parse(kept) as Services)
+    for (let tries = 1; ; tries++) {
+      try {
+        const result = await merge(base, services, options)
+        // After the change: if we die between the two, the same difference is applied again, which changes nothing.
+        await store.put(BASE_KEY, JSON.stringify(services))
+        return result
+      } catch (error) {
+        const moved = isTurnoutError(error, 'stale_revision') && options.ifMatch === undefined
+        if (!moved || tries === TRIES_MAX) throw error
+      }
+    }
+  }
+  return {
+    apply,
+    async applyText(text, env, options) {
+      // An editor or a disk that is full leaves such a file; taken for a config it would remove every service.
+      if (text.trim() === '') throw new TurnoutError('invalid', 'The file is empty.')
+      const loaded = parseSpec(text, { env, source: 'file' })
+      if ('faults' in loaded) throw new TurnoutError('invalid', firstOf(loaded.faults), loaded.faults)
+      return apply(loaded.spec.services, options)
+    },
+  }
+}
+
+function firstOf(faults: readonly LoadFault[]): string {
+  const more = faults.length > 1 ? ` (and ${faults.length - 1} more)` : ''
+  return `line ${faults[0].line}, column ${faults[0].column}: ${faults[0].message}${more}`
+}

@@ -1,0 +1,92 @@
+/**
+ * The listening sockets of a worker. Each worker has its own on the same address (SO_REUSEPORT), so the kernel spreads the
+ * connections and a worker that dies takes only its own along. Connections above the caps are refused at once: better a
+ * clear refusal than a slow death of all. They count from the moment they are accepted, a TLS handshake included, until
+ * their descriptor is free again.
+ */
+import net from 'node:net'
+import tls from 'node:tls'
+import { WORKER_FIELD } from '../../metrics/layout.ts'
+import type { ListenerPlan } from '../messages.ts'
+import type { Plane } from '../plane.ts'
+import { KEEP_ALIVE } from '../socket/socket.ts'
+import { Client } from './client.ts'
+
+/** Connections that the kernel may hold until they are accepted. */
+const BACKLOG = 4_096
+/** CPU time that a handshake may take; a thousand that come at once are one long silence of the worker. */
+const HANDSHAKE_MS = 5
+
+/** Opens a listener; resolves with the server once it accepts. Rejects with the system's error (EADDRINUSE …). */
+export function openListener(plane: Plane, plan: ListenerPlan, reusePort: boolean): Promise<net.Server> {
+  const isTls = plan.tls !== null
+  // Half of a handshake leads nowhere, so a side that ends before its end ends the connection.
+  const options = { pauseOnConnect: !isTls, allowHalfOpen: !isTls, noDelay: true, ...KEEP_ALIVE }
+  const secure = plan.tls === null ? null : createHandshaker(plane, plan.tls)
+  const server = net.createServer(options, (socket) => acceptClient(plane, socket, secure))
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ host: plan.host, port: plan.port, reusePort, backlog: BACKLOG }, () => {
+      server.off('error', reject)
+      // An error of a single accept (too many descriptors, say) must not end the worker.
+      server.on('error', () => plane.countLane(WORKER_FIELD.acceptErrors))
+      resolve(server)
+    })
+  })
+}
+
+/** Does the handshakes of connections that it is given; never listens itself. */
+function createHandshaker(plane: Plane, { cert, key }: { readonly cert: string; readonly key: string }): tls.Server {
+  const handshaker = tls.createServer(
+    {
+      cert,
+      key,
+      allowHalfOpen: false,
+      ALPNProtocols: ['http/1.1'],
+      minVersion: 'TLSv1.2',
+      handshakeTimeout: plane.timeouts.headMs,
+    },
+    (socket) => {
+      plane.tick()
+      plane.askPatience(-HANDSHAKE_MS)
+      // From here on a client that ends its side still gets its answer.
+      socket.allowHalfOpen = true
+      new Client(plane, socket, true)
+    },
+  )
+  handshaker.on('connection', () => plane.askPatience(HANDSHAKE_MS))
+  // Each connection has either this or the end of its handshake, once.
+  handshaker.on('tlsClientError', (_error: Error, socket: net.Socket) => {
+    plane.askPatience(-HANDSHAKE_MS)
+    socket.destroy()
+  })
+  return handshaker
+}
+
+/**
+ * Takes an address alone for a moment and gives it back; rejects when somebody has it. Sockets that share their port would also
+ * share it with another Turnout of the same user, and each of the two would get a part of the other's traffic.
+ */
+export function checkFree({ host, port }: ListenerPlan): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const server = net.createServer()
+    server.once('error', reject)
+    server.listen({ host, port }, () => server.close(() => resolve()))
+  })
+}
+
+function acceptClient(plane: Plane, accepted: net.Socket, handshaker: tls.Server | null): void {
+  plane.tick()
+  const address = accepted.remoteAddress
+  // A reset was faster.
+  if (address === undefined) return void accepted.destroy()
+  const cell = plane.admission.cellOf(address, plane.trusted.has(address))
+  if (!plane.admission.admit(cell)) {
+    plane.countRejected('overloaded')
+    accepted.destroy()
+    return
+  }
+  const socket = handshaker === null ? new Client(plane, accepted, false).socket : accepted
+  socket.once('close', () => plane.admission.leave(cell))
+  handshaker?.emit('connection', socket)
+}

@@ -1,0 +1,207 @@
+/**
+ * Where a request is sent, and how often that is tried: the decision, the targets that failed it, the connection.
+ *
+ * A request counts as in flight at exactly one target at a time. While connections are refused nothing was sent, so any
+ * request is tried on up to `CONNECTS_MAX` targets; once something was written, at most one repeat is allowed, on a fresh
+ * connection (RFC 9110 9.2.2). Whether it may be repeated at all is the exchange's to know.
+ *
+ * A used connection that closes as a request comes was most likely being closed as idle: that race is nobody's fault, shows
+ * within a round trip, and is repeated without further question. Any other close without an answer is a failure of the
+ * target: the repeat goes elsewhere and is taken out of the retry budget of the service.
+ */
+import type { ShedReason } from '../../metrics/counters.ts'
+import { FIELD } from '../../metrics/layout.ts'
+import { decide } from '../../table/decide.ts'
+import type { Decision, ServiceTable, TargetTable } from '../../table/types.ts'
+import type { Client } from '../downstream/client.ts'
+import type { Plane } from '../plane.ts'
+import type { UpstreamConnection, UpstreamUser } from '../upstream/connection.ts'
+import type { RetryBudget } from '../upstream/retry-budget.ts'
+
+/** Targets that are tried while connections are refused. */
+const CONNECTS_MAX = 3
+/** Time after which a connection that closes did not do so as idle: the request was in the hands of the target. */
+const RACE_MS = 1_000
+const NONE = -1
+
+export class Attempts {
+  /** The last decision; its target may be null. */
+  decision: Decision | null = null
+  /** The target that the request is in flight at, or null. */
+  target: TargetTable | null = null
+  epoch = 0
+  /** Address of the client, after trusted proxies. */
+  address = ''
+  connects = 0
+  repeats = 0
+  #isFresh = false
+  #sentMs = 0
+  /** The budget that the repeat was taken out of, and when. */
+  #budget: RetryBudget | null = null
+  #budgetedMs = 0
+  /** A target that the next decision takes only when its pool has no other as good. */
+  #avoided: TargetTable | null = null
+  #moved = false
+  #excluded: TargetTable[] | undefined
+  /** What is counted at the target when the request goes on to another: a field, or `NONE`. */
+  #retry: number = NONE
+  #failed = false
+  /** The cap by which the target has no room. */
+  #full: ShedReason = 'target_connections'
+  readonly #client: Client
+  readonly #plane: Plane
+
+  constructor(client: Client) {
+    this.#client = client
+    this.#plane = client.plane
+  }
+
+  /** Begins with a request; what `end` lets go of is not there. */
+  reset(): void {
+    this.#plane.admission.note(this.#client.cell, 1)
+    // For what is refused before it is decided, so that its log line is not that of the request before.
+    this.epoch = this.#plane.table.epoch
+    this.address = this.#client.peer
+    this.connects = 0
+    this.repeats = 0
+    this.#budget = null
+    this.#moved = false
+    this.#retry = NONE
+    this.#failed = false
+  }
+
+  /** The service of a request that has a target. */
+  get service(): ServiceTable {
+    return this.decision!.service!
+  }
+
+  /** Decides the request in `plane.requestHead`. False when there is no target; then `decision.error` says why. */
+  choose(): boolean {
+    const plane = this.#plane
+    const view = plane.view
+    const peer = this.#client.peer
+    view.address = this.#client.trusted ? plane.trusted.clientOf(plane.requestHead.fields, peer) : peer
+    this.address = view.address
+    const table = plane.currentTable()
+    this.epoch = table.epoch
+    const decision = decide(view, table, plane.load, plane.draw, plane.steadyMs(), this.#excluded, this.#avoided)
+    this.#avoided = null
+    const before = this.target
+    if (decision.target === null && before !== null) {
+      this.#giveBack()
+      return false
+    }
+    this.decision = decision
+    if (decision.target === null) return false
+    if (before === null) plane.retryBudgetOf(this.service.slot).note(plane.nowMs)
+    else this.#leave()
+    this.target = decision.target
+    this.count(FIELD.inFlight)
+    return true
+  }
+
+  #leave(): void {
+    this.count(FIELD.inFlight, -1)
+    if (this.#retry !== NONE) this.count(this.#retry)
+    if (this.#failed) this.count(FIELD.failures)
+    this.#retry = NONE
+    this.#failed = false
+  }
+
+  /** An idle connection to the target, unless `fresh` is asked for or none is fit; null to open one. */
+  takeIdle(repeatable: boolean, fresh: boolean): UpstreamConnection | null {
+    const idle = fresh ? null : this.#plane.connectionsOf(this.target!).takeIdle(repeatable)
+    this.#isFresh = idle === null
+    this.#sentMs = this.#plane.nowMs
+    return idle
+  }
+
+  /**
+   * Opens a connection; null when the target has as many as it may. The last quarter of them is not for addresses that have
+   * a good part of them already: whoever holds requests in a target's hands does not shut it for all others.
+   */
+  open(user: UpstreamUser): UpstreamConnection | null {
+    const { admission, limits } = this.#plane
+    const pool = this.#plane.connectionsOf(this.target!)
+    const crowds = pool.isCrowded && admission.isCrowding(this.#client.cell, limits.upstreamConnectionsMax / 16)
+    this.#full = crowds ? 'target_connections_per_address' : 'target_connections'
+    return crowds ? null : pool.open(user)
+  }
+
+  /** Notes a connection that could not be opened. True when another target may be tried. */
+  mayReconnect(): boolean {
+    this.count(FIELD.connectErrors)
+    this.#exclude()
+    this.#retry = FIELD.retriesConnect
+    return ++this.connects < CONNECTS_MAX
+  }
+
+  /** Notes a connection that closed before any answer. True when the request, which is repeatable, may be repeated. */
+  mayRepeat(): boolean {
+    if (this.repeats > 0) return false
+    if (this.#isFresh || this.#plane.nowMs - this.#sentMs > RACE_MS) {
+      if (!this.#takeFromBudget()) return false
+      this.#failed = true
+      this.#exclude()
+      // There is no third try, so another target is the safer choice for the second, unless visitors are kept on theirs.
+    } else if (this.service.sticky?.target !== true && this.service.balance !== 'hash') this.#avoided = this.target
+    this.repeats++
+    this.#retry = FIELD.retriesStale
+    return true
+  }
+
+  #takeFromBudget(): boolean {
+    const { nowMs } = this.#plane
+    const budget = this.#plane.retryBudgetOf(this.service.slot)
+    if (!budget.take(nowMs)) {
+      this.count(FIELD.retriesOverBudget)
+      return false
+    }
+    this.#budget = budget
+    this.#budgetedMs = nowMs
+    return true
+  }
+
+  /** Notes that the target has no room. True, once, when another of its pool may have some; else the request is at none now. */
+  mayMove(): boolean {
+    if (this.#moved) {
+      this.count(FIELD.inFlight, -1)
+      this.target = null
+      this.#plane.countShed(this.#full)
+      return false
+    }
+    this.#moved = true
+    this.#avoided = this.target
+    return true
+  }
+
+  /** The repeat was answered. One that another target answers well costs nothing. */
+  repeated(status: number): void {
+    if (status < 500) this.#giveBack()
+  }
+
+  #giveBack(): void {
+    this.#budget?.giveBack(this.#budgetedMs)
+    this.#budget = null
+  }
+
+  /** The request is over: lets go of the decision, so that an idle connection keeps no table alive. */
+  end(): void {
+    this.#plane.admission.note(this.#client.cell, -1)
+    this.decision = null
+    this.target = null
+    this.address = ''
+    this.#avoided = null
+    this.#excluded = undefined
+  }
+
+  /** Adds to a counter of the target. */
+  count(field: number, by = 1): void {
+    if (this.target !== null) this.#plane.count(this.target.slot, field, by)
+  }
+
+  #exclude(): void {
+    if (this.#excluded === undefined) this.#excluded = []
+    this.#excluded.push(this.target!)
+  }
+}

@@ -1,0 +1,130 @@
+/**
+ * The one place that reaches below node:net: sockets that read into one buffer per worker instead of a new one per read.
+ *
+ * `net.connect` takes an `onread` buffer in public; for accepted sockets Node has no such option, so the handle of the
+ * accepted socket is given to a new Socket that has one. If a future Node hides the handle, or TLS is between, the same
+ * callback is fed from 'data' events: slower, otherwise the same, and the suite runs in both modes.
+ *
+ * Invariant: the bytes given to `onBytes` are valid only until it returns; whoever needs them longer copies them.
+ */
+import net from 'node:net'
+import tls from 'node:tls'
+import { binding, handleOf, type StreamHandle, takeHandle } from './handle.ts'
+
+/**
+ * Gets `buffer[0, length)`, and must be done with it before it returns. What it returns, if anything, is read into from now on.
+ */
+export type OnBytes = (buffer: Buffer, length: number) => Buffer | undefined
+
+/**
+ * TCP keep-alive of every connection: a peer that has gone without a word (no FIN, no power) is noticed after a good minute
+ * (Node probes ten times, a second apart) where no time-out of ours would: in tunnels, and in streams that are silent for long.
+ */
+export const KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelay: 60_000 } as const
+
+/** Takes over a socket that was accepted with `pauseOnConnect`, so that reads go to `shared` and then to `onBytes`. */
+export function adoptSocket(accepted: net.Socket, shared: Buffer | null, onBytes: OnBytes): net.Socket {
+  if (shared === null || accepted instanceof tls.TLSSocket || handleOf(accepted) === null) {
+    return readByEvents(accepted, onBytes)
+  }
+  const handle = takeHandle(accepted)!
+  const options = { handle, allowHalfOpen: true, onread: onread(shared, onBytes) }
+  const socket = new net.Socket(options as unknown as net.SocketConstructorOpts)
+  readByHandle(handle, shared, onBytes)
+  return socket
+}
+
+/** Opens a connection whose reads go to `onBytes`; `tls` verifies the certificate for `host` unless told otherwise. */
+export function openSocket(
+  host: string,
+  port: number,
+  useTls: boolean,
+  shared: Buffer | null,
+  onBytes: OnBytes,
+): net.Socket {
+  if (useTls) {
+    const servername = net.isIP(host) ? '' : host
+    return readByEvents(tls.connect({ host, port, servername, ALPNProtocols: ['http/1.1'], ...KEEP_ALIVE }), onBytes)
+  }
+  const options = { host, port, noDelay: true, allowHalfOpen: true, ...KEEP_ALIVE }
+  if (shared === null) return outliveWrites(readByEvents(net.connect(options), onBytes))
+  const socket = outliveWrites(net.connect({ ...options, onread: onread(shared, onBytes) }))
+  socket.once('connect', () => {
+    const handle = handleOf(socket)
+    if (handle !== null) readByHandle(handle, shared, onBytes)
+  })
+  return socket
+}
+
+interface WithStates {
+  readonly _readableState?: { autoDestroy: boolean; errored: Error | null }
+  readonly _writableState?: { autoDestroy: boolean }
+}
+
+/**
+ * Node destroys a socket at its first failed write, and with it what was received and not read yet: the answer of a target
+ * that refused an upload and closed. net.Socket forces this option on, so it is taken off where Node lets us.
+ */
+function outliveWrites(socket: net.Socket): net.Socket {
+  const { _readableState: readable, _writableState: writable } = socket as unknown as WithStates
+  if (readable && writable) {
+    readable.autoDestroy = false
+    writable.autoDestroy = false
+  }
+  return socket
+}
+
+/** Whether a socket that has just told an error can still be read, because only a write has failed. */
+export function outlived(socket: net.Socket): boolean {
+  const { _readableState: readable } = socket as unknown as WithStates
+  if (socket.destroyed || !readable) return false
+  // Else it would not tell its end.
+  readable.errored = null
+  return true
+}
+
+/** The public way to read into memory of ours. */
+function onread(shared: Buffer, onBytes: OnBytes): net.OnReadOpts {
+  let buffer = shared
+  return {
+    // ExchangeRequest for behind every read, and for every address that a connection is tried at.
+    buffer: () => buffer,
+    callback(length: number): boolean {
+      buffer = onBytes(buffer, length) ?? buffer
+      return true
+    },
+  }
+}
+
+/** The short way: the handle calls us, and the stream only hears of the end and of errors. */
+function readByHandle(handle: StreamHandle, shared: Buffer, onBytes: OnBytes): void {
+  if (binding === null) return
+  const { streamBaseState, kReadBytesOrError } = binding
+  const ofStream = handle.onread
+  let buffer = shared
+  handle.onread = function (bytes) {
+    const length = streamBaseState[kReadBytesOrError]
+    if (length <= 0) return ofStream.call(this, bytes)
+    const next = onBytes(buffer, length)
+    if (next !== undefined) buffer = next
+    return next
+  }
+}
+
+function readByEvents(socket: net.Socket, onBytes: OnBytes): net.Socket {
+  socket.on('data', (bytes: Buffer) => void onBytes(bytes, bytes.length))
+  socket.resume()
+  return socket
+}
+
+/** Bytes that were kept before, if any, and a copy of `buffer[at, end)` behind them. */
+export function keptBytes(kept: Buffer | null, buffer: Buffer, at: number, end: number): Buffer {
+  const copy = Buffer.from(buffer.subarray(at, end))
+  return kept === null ? copy : Buffer.concat([kept, copy])
+}
+
+/** Ends a connection in a way that nobody takes for a proper end: by RST, or over TLS without its closing alert. */
+export function cutSocket(socket: net.Socket): void {
+  if (socket.destroyed || socket instanceof tls.TLSSocket) socket.destroy()
+  else socket.resetAndDestroy()
+}

@@ -1,0 +1,86 @@
+/**
+ * The connections of one worker to one target: idle ones to be used again, and a limit on all.
+ *
+ * Last in, first out, so that few connections stay warm and the others age out. An idle connection that receives a byte, a
+ * FIN or an error is destroyed at once: it would be attributed to somebody else's request (RFC 9112 9.2). Where that is to be
+ * feared, what has come and was not read yet is looked for before it is used again. It is also given up a second before the
+ * target said it would close it. A request that may not be repeated takes only a connection that was used a moment ago,
+ * because a closing target cannot be told from a silent one until bytes were sent to it.
+ */
+import { FIELD } from '../../metrics/layout.ts'
+import type { TargetTable } from '../../table/types.ts'
+import type { Plane } from '../plane.ts'
+import { UpstreamConnection, type UpstreamUser } from './connection.ts'
+
+/** Idle time after which a connection is not trusted with a request that may not be repeated. */
+const UNREPEATABLE_IDLE_MS = 1_000
+/** A cap below this is so low that nobody is refused for others who may come. */
+const SHARED_FROM = 64
+
+export class TargetConnections {
+  readonly plane: Plane
+  readonly target: TargetTable
+  /** Open or opening connections, idle ones included. */
+  size = 0
+  readonly #idle: UpstreamConnection[] = []
+
+  constructor(plane: Plane, target: TargetTable) {
+    this.plane = plane
+    this.target = target
+  }
+
+  /** Whether only the last quarter of the connections is left for who asks now. */
+  get isCrowded(): boolean {
+    const { upstreamConnectionsMax: max } = this.plane.limits
+    return max >= SHARED_FROM && this.size - this.#idle.length >= max * 0.75
+  }
+
+  /** An idle connection that is fit for the request, or null. */
+  takeIdle(repeatable: boolean): UpstreamConnection | null {
+    const nowMs = this.plane.nowMs
+    for (;;) {
+      const connection = this.#idle[this.#idle.length - 1]
+      if (connection === undefined) return null
+      const idleMs = nowMs - connection.idleSinceMs
+      // The last one in is the youngest: if it is too old for this request, all are.
+      if (!repeatable && idleMs > UNREPEATABLE_IDLE_MS && idleMs <= connection.keepAliveMs) return null
+      this.#idle.pop()
+      if (idleMs <= connection.keepAliveMs && connection.isFit()) return connection
+      connection.destroy()
+    }
+  }
+
+  /** Opens a connection for its first user, in the place of an idle one if need be; null when the target has no room. */
+  open(user: UpstreamUser): UpstreamConnection | null {
+    if (this.size >= this.plane.limits.upstreamConnectionsMax) {
+      if (this.#idle.length === 0) return null
+      this.#idle[0].destroy()
+    }
+    this.size++
+    this.plane.count(this.target.slot, FIELD.connections)
+    return new UpstreamConnection(this, user)
+  }
+
+  /** Keeps a connection for the next request, or closes it when enough are kept. */
+  giveBack(connection: UpstreamConnection): void {
+    if (this.#idle.length >= this.plane.limits.upstreamIdleMax || this.plane.draining) return connection.destroy()
+    connection.idleSinceMs = this.plane.nowMs
+    this.#idle.push(connection)
+  }
+
+  /** Notes that a connection is gone, whether idle or not. Called once per connection. */
+  forget(connection: UpstreamConnection): void {
+    this.size--
+    this.plane.count(this.target.slot, FIELD.connections, -1)
+    const at = this.#idle.indexOf(connection)
+    if (at >= 0) this.#idle.splice(at, 1)
+  }
+
+  /** Closes connections that have been idle for too long. */
+  sweep(nowMs: number): void {
+    for (let i = this.#idle.length - 1; i >= 0; i--) {
+      const connection = this.#idle[i]
+      if (nowMs - connection.idleSinceMs > connection.keepAliveMs) connection.destroy()
+    }
+  }
+}
