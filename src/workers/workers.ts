@@ -158,7 +158,7 @@ export class Workers {
     const isFirst = this.#ports === null
     const start: WorkerStart = { ...options.start, index, isFirst, memory, delta: this.#full, listeners }
     // From source we are a .ts file, from the package a .js file; so is the worker.
-    const entry = new URL('./dataplane/worker' + (import.meta.url.endsWith('.ts') ? '.ts' : '.js'), import.meta.url)
+    const entry = new URL('../dataplane/worker' + (import.meta.url.endsWith('.ts') ? '.ts' : '.js'), import.meta.url)
     const resourceLimits = { maxOldGenerationSizeMb: options.heapMb, maxYoungGenerationSizeMb: YOUNG_MB }
     const worker = new Worker(entry, { workerData: start, name: 'turnout-' + index, resourceLimits })
     const slot: WorkerSlot = {
