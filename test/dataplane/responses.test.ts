@@ -70,6 +70,13 @@ describe('each response of the corpus', () => {
       const messages = readResponses(text).messages.filter(({ start }) => !start.startsWith('1'))
       const seen = messages.map(({ start, body }) => (start === '502' ? start : body))
       expect({ name, seen }).toEqual({ name, seen: [valid ? 'ok' : '502'] })
+      // However a target writes its framing, the client reads it in one way.
+      for (const line of text.match(/^(content-length|transfer-encoding):.*/gim) ?? []) {
+        expect({ name, line }).toEqual({
+          name,
+          line: expect.stringMatching(/^(Content-Length: (0|[1-9]\d*)|Transfer-Encoding: chunked)$/),
+        })
+      }
       if (!valid) await until(`the connection of ${name} is closed`, () => closed > before)
     }
   })

@@ -8,7 +8,7 @@ import { ERRORS } from '../../src/errors.ts'
 import { service, startProxy } from '../helpers/proxy.ts'
 import { rawRequest } from '../helpers/raw.ts'
 import { startAnswering } from '../helpers/upstream.ts'
-import { REQUESTS } from './http1/corpus.ts'
+import { GAPS, REQUESTS } from './http1/corpus.ts'
 
 const BEHIND = 'GET /behind HTTP/1.1\r\nHost: a\r\n\r\n'
 const GOOD = 'GET /good HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'
@@ -94,4 +94,30 @@ test('what is right is answered, and so is the request behind it', async () => {
     expect({ name, end, seen: [...new Set(seen)] }).toEqual({ name, end: 'closed', seen: [200] })
   }
   expect(received()).toContain('/last')
+})
+
+test('a list of codings that comes to one chunked goes on as just that', async () => {
+  const { proxy, received } = await setUp()
+  const lists = [
+    ...GAPS.map((list) => `Transfer-Encoding: ${list}`),
+    'Transfer-Encoding:\r\ntransfer-encoding: chunked',
+  ]
+  for (const lines of lists) {
+    const post = `POST / HTTP/1.1\r\nHost: a\r\n${lines}\r\n\r\n3\r\nabc\r\n0\r\n\r\n`
+    const { text } = await rawRequest(proxy.port, post + GOOD)
+    expect({ lines, statuses: statuses(text) }).toEqual({ lines, statuses: [200, 200] })
+  }
+  expect(received().match(/transfer-encoding.*/gi)).toEqual(lists.map(() => 'Transfer-Encoding: chunked'))
+  expect(received().match(/\r\n\r\n3\r\nabc\r\n0\r\n\r\n/g)?.length).toBe(lists.length)
+})
+
+test('a coding that we do not know is 501 before chunked, and 400 in the last place', async () => {
+  const { proxy, received } = await setUp()
+  const statusOf = async (coding: string) => {
+    const post = `POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: ${coding}\r\n\r\n0\r\n\r\n`
+    return statuses((await rawRequest(proxy.port, post + GOOD)).text)
+  }
+  expect(await statusOf('gzip, chunked')).toEqual([501])
+  expect(await statusOf('gzip')).toEqual([400])
+  expect(received()).toBe('')
 })

@@ -13,7 +13,7 @@
  */
 import { answersHead, type Message, type Reading, readRequests, readResponses } from '../dataplane/http1/reading.ts'
 import { LLHTTP_METHODS, type LlhttpReading, llhttpRequests, llhttpResponses } from './llhttp.ts'
-import { type Difference, type Reason, reasonOf, refusalOf } from './reasons.ts'
+import { type Difference, isOddlyChunked, type Reason, reasonOf, refusalOf } from './reasons.ts'
 
 /** Bytes on one connection, and what the requests were that responses answer. */
 export interface Case {
@@ -133,6 +133,7 @@ class Comparison {
     this.#theirs = this.#codecs.theirs(this.#side, bytes, heads)
     const messages = this.#ours.messages
     for (let i = 0; i < messages.length; i++) {
+      if (isOddlyChunked(this.bytes.slice(this.#endOf(i)))) return this.#withPlainCoding(i)
       const theirs = this.#theirs.messages[i]
       if (theirs === undefined) return this.#onlyOurs(i)
       if (theirs.upgrade && !messages[i].upgrade && this.#side === 'request') return this.#withoutUpgrade(i)
@@ -208,6 +209,32 @@ class Comparison {
     return this.compare(this.bytes.slice(0, from) + head + this.bytes.slice(to), this.#heads)
   }
 
+  /**
+   * We take the coding of message `i` for `chunked`, as it is not plainly written: compares again with it written plainly, for
+   * which llhttp must say the same as we do, and we the same as before.
+   */
+  #withPlainCoding(i: number): number {
+    if (!this.#explain('accept', i, at('framing', 'a coding that is not plainly chunked'))) return 0
+    const from = this.#endOf(i)
+    const end = this.bytes.indexOf('\r\n\r\n', from)
+    const to = end < 0 ? this.bytes.length : end + 2
+    let line = 'Transfer-Encoding: chunked\r\n'
+    const head = this.bytes.slice(from, to).replace(/^transfer-encoding:[^\n]*(?:\n|$(?![\s\S]))/gim, () => {
+      const plain = line
+      line = ''
+      return plain
+    })
+    const bytes = this.bytes.slice(0, from) + head + this.bytes.slice(to)
+    const before = this.#ours.messages[i] ?? this.#ours.open
+    const { messages, verdict, open } = this.#codecs.ours(this.#side, bytes, this.#heads)
+    const plain = messages[i] ?? open
+    if (verdict !== this.#ours.verdict || plain?.body !== before?.body || plain?.keepAlive !== before?.keepAlive) {
+      return this.#fault(at('framing', `another reading of it when it is plainly chunked (${verdict})`))
+    }
+    this.#verdict.messages.length -= i
+    return this.compare(bytes, this.#heads)
+  }
+
   /** Whether both go on behind message `i`: -1 when they do, else what `compare` returns. */
   #afterMessage(i: number, theirs: Message): number {
     const ours = this.#ours.messages[i]
@@ -272,6 +299,7 @@ class Comparison {
     const { verdict, open } = this.#ours
     const theirs = this.#theirs
     if (open !== null) {
+      if (isOddlyChunked(this.bytes.slice(this.#endOf(count)))) return this.#withPlainCoding(count)
       const head = theirs.messages[count] ?? theirs.open
       if (head === null) return this.#onlyOurs(count)
       if (head.upgrade && !open.upgrade) return this.#withoutUpgrade(count)
@@ -305,6 +333,7 @@ class Comparison {
       const isEmpty = this.#ours.open === null && /^\r?\n?$/.test(this.bytes.slice(this.#endOf(count)))
       return isEmpty ? this.#end('accepted') : this.#fault(at('framing', 'we wait for more, llhttp does not'))
     }
+    if (isOddlyChunked(this.bytes.slice(this.#endOf(count)))) return this.#withPlainCoding(count)
     const later = this.#codecs.ours(this.#side, `${this.bytes}\r\n\r\n`, this.#heads)
     const refused = !['whole', 'partial', 'last'].includes(later.verdict) && later.messages.length === count
     return refused ? this.#end('refused') : this.#withKnownMethod(count, at('accepts', `llhttp says ${verdict}`))

@@ -182,19 +182,35 @@ export function lengthField(from: Source, length: number): string {
   return field(from, cased(from.random, named), part(from, [String(length)], WRONG_LENGTHS))
 }
 
+const ODD_CODINGS = [
+  ', chunked',
+  ',chunked',
+  'chunked,',
+  'chunked ,',
+  'chunked\t',
+  ' ,\tchunked\t,, ',
+  ',,chunked',
+  'chunked , ,',
+]
 const WRONG_CODINGS = (
-  'xchunked|chunked, chunked|gzip, chunked|chunked, gzip|identity||chunked;q=1|"chunked"|,chunked|chunked,|chunk ed|' +
-  '\x0bchunked|chunked\xa0|gzip|chunked\x00|chunkedx|chunked chunked|gzip,chunked|chunke|identity, chunked| , chunked|chunked\t,'
+  'xchunked|chunked, chunked|gzip, chunked|chunked, gzip|identity||chunked;q=1|"chunked"|,|chunked,;|chunk ed|' +
+  '\x0bchunked|chunked\xa0|gzip|chunked\x00|chunkedx|chunked chunked|gzip,chunked|chunke|identity, chunked|, ,|chunked\t,x|' +
+  'gzip;q=1, chunked|gzip;q="a,b", chunked|chunked,,chunked|,gzip,,chunked,'
 ).split('|')
 
-/** A Transfer-Encoding. */
+const codings = ({ random }: Source) => (random.oneIn(12) ? ODD_CODINGS : ['chunked', 'chunked', 'Chunked', 'CHUNKED'])
+
+/** A Transfer-Encoding, now and then with an empty one beside it. */
 export function codingField(from: Source): string {
   const named = part(
     from,
     ['Transfer-Encoding'],
     ['Transfer_Encoding', 'Transfer-Encoding ', 'Transfer-Encodin', 'Transfer-Encoding\t'],
   )
-  return field(from, cased(from.random, named), part(from, ['chunked', 'chunked', 'Chunked', 'CHUNKED'], WRONG_CODINGS))
+  const lines = field(from, cased(from.random, named), part(from, codings(from), WRONG_CODINGS))
+  if (!from.random.oneIn(40)) return lines
+  const empty = field(from, named, from.random.pick(['', ',', '\t, ']))
+  return from.random.oneIn(2) ? lines + empty : empty + lines
 }
 
 const EXTENSIONS = [

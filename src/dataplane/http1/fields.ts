@@ -130,10 +130,10 @@ export class Fields {
     return parseLength(this.text, this.index[i * STRIDE + 2], this.index[i * STRIDE + 3])
   }
 
-  /** Whether a tab stands behind the value of field `i`: white space by RFC 9110 5.6.3, but llhttp takes it for a part of a coding. */
-  endsInTab(i: number): boolean {
-    const at = this.text.indexOf('\t', this.index[i * STRIDE + 3])
-    return at >= 0 && at < this.index[i * STRIDE + 4]
+  /** Whether zeros stand before the number that is the value of field `i`. */
+  isPadded(i: number): boolean {
+    const start = this.index[i * STRIDE + 2]
+    return this.index[i * STRIDE + 3] - start > 1 && this.text.charCodeAt(start) === 48
   }
 
   /** Whether the name of field `i` is `lower`. */

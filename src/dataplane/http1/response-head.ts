@@ -7,6 +7,7 @@
 import { KIND } from './field-kinds.ts'
 import { Fields, Names } from './fields.ts'
 import { CR, flat, isIgnoringCase, LF, listHas, octetsOf, SP, VALUE, withoutSpace } from './syntax.ts'
+import { codingOf } from './transfer-coding.ts'
 
 /** What begins otherwise is no response, and is refused before its line has ended. */
 export const PREFIX = 'HTTP/1.'
@@ -88,6 +89,7 @@ export class ResponseHead {
     this.upgrade = ''
     this.hasDate = false
     let connection = ''
+    let coding: string | null = null
     const fields = this.fields
     for (let i = 0; i < fields.count; i++) {
       switch (fields.kind(i)) {
@@ -101,8 +103,7 @@ export class ResponseHead {
           break
         }
         case KIND.transferEncoding:
-          if (this.chunked || !isIgnoringCase(fields.value(i), 'chunked') || fields.endsInTab(i)) return false
-          this.chunked = true
+          coding = coding === null ? fields.value(i) : coding + ',' + fields.value(i)
           break
         case KIND.keepAlive:
           this.#keepAliveHint(fields.value(i))
@@ -116,14 +117,19 @@ export class ResponseHead {
       }
     }
     if (connection.length > CONNECTION_LENGTH_MAX) return false
-    // RFC 9112 6.1: a coding in HTTP/1.0, or beside a length, is faulty framing.
-    if (this.chunked && (this.contentLength >= 0 || this.minor === 0)) return false
+    if (coding !== null && !this.#coding(coding)) return false
     // RFC 9110 8.6: an interim response has no content; one that announces some is read in two ways.
     if (this.status < 200 && (this.chunked || this.contentLength > 0)) return false
     // RFC 9110 7.8: what Connection does not name is for nobody, least of all a switch that half the readers do not see.
     if (this.status === 101 && !listHas(connection, 'upgrade')) return false
     this.#connection(connection)
     return true
+  }
+
+  /** RFC 9112 6.1: a coding in HTTP/1.0, or beside a length, is faulty framing, and no other was asked for. */
+  #coding(list: string): boolean {
+    this.chunked = isIgnoringCase(list, 'chunked') || codingOf(list) === 'chunked'
+    return this.chunked && this.contentLength < 0 && this.minor === 1
   }
 
   #keepAliveHint(value: string): void {

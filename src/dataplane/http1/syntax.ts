@@ -40,6 +40,7 @@ export const LF = 10
 export const SP = 32
 export const HTAB = 9
 export const COLON = 58
+export const COMMA = 44
 
 /** Whether `text` from `start` for `lower.length` characters is `lower`, ignoring ASCII case. `lower` is lower-case. */
 export function equalsIgnoreCase(text: string, start: number, lower: string): boolean {
@@ -56,11 +57,9 @@ export function isIgnoringCase(text: string, lower: string): boolean {
   return text.length === lower.length && equalsIgnoreCase(text, 0, lower)
 }
 
-/**
- * Digits of a Content-Length in `text[start, end)` as a number, or -1 when it is anything but plain digits below 2^53.
- * Padding by zeros is refused: it is never needed, and parsers disagree on long ones. RFC 9112 6.3(5).
- */
+/** Digits of a Content-Length in `text[start, end)` as a number, or -1 when it is anything but digits below 2^53. RFC 9112 6.3(5). */
 export function parseLength(text: string, start: number, end: number): number {
+  while (end - start > 1 && text.charCodeAt(start) === 48) start++
   const digits = end - start
   if (digits < 1 || digits > 16) return -1
   let value = 0
@@ -69,7 +68,6 @@ export function parseLength(text: string, start: number, end: number): number {
     if (digit < 0 || digit > 9) return -1
     value = value * 10 + digit
   }
-  if (digits > 1 && text.charCodeAt(start) === 48) return -1
   return value <= Number.MAX_SAFE_INTEGER ? value : -1
 }
 

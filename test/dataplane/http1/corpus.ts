@@ -142,6 +142,20 @@ bad('head_too_large', 'a field that is too long', head(`X-A: ${'b'.repeat(33_000
 bad('head_too_large', 'a Connection list without end', head(`Connection: ${'x,'.repeat(1_000)}`))
 bad('uri_too_long', 'a target that is too long', line(`GET /${'a'.repeat(33_000)} HTTP/1.1`))
 
+/** Lists of codings that are one `chunked` by RFC 9110 5.6.1. */
+export const GAPS: readonly string[] = [
+  '\tchunked  ',
+  'chunked\t',
+  'Chunked \t ',
+  ', chunked',
+  ',chunked',
+  'chunked ,',
+  'chunked,',
+  'chunked,,',
+  ' ,\t, \tCHUNKED\t , ,',
+  ','.repeat(15) + 'chunked',
+]
+
 // Framing.
 bad(
   'bad_framing',
@@ -162,6 +176,7 @@ for (const length of [
   '3,',
   '',
   '03',
+  '000',
   '3_0',
   '3 3',
   '3;',
@@ -179,30 +194,70 @@ bad('bad_framing', 'two equal lengths', post('Content-Length: 3\r\nContent-Lengt
 bad('bad_framing', 'two differing lengths', post('Content-Length: 3\r\nContent-Length: 4', 'abc'))
 for (const coding of [
   '',
+  ',',
+  ' , ,',
   'chunked, chunked',
-  'gzip, chunked',
+  'chunked,,chunked',
   'chunked, gzip',
-  ',chunked',
-  'chunked,',
+  'gzip, chunked, chunked',
+  'gzip',
+  'identity',
+  'gzip, identity',
+  'xchunked',
+  'chunkedx',
+  'cow',
   '"chunked"',
+  'gzip, "chunked"',
   'chunked;q=1',
+  'chunked ; q=1',
+  'gzip, chunked;q=1',
+  'chunked;',
   'chun ked',
+  'gzip chunked',
+  'gzip;, chunked',
+  'gzip;a, chunked',
+  'gzip;a="b, chunked',
   'chunked\xa0',
   '\xa0chunked',
+  '\xa0, chunked',
+  ','.repeat(16) + 'chunked',
 ]) {
   bad('bad_framing', `a coding of ${JSON.stringify(coding)}`, post(`Transfer-Encoding: ${coding}`, '0\r\n\r\n'))
 }
-bad('bad_framing', 'a tab behind the coding', post('Transfer-Encoding: chunked\t', '0\r\n\r\n'))
-bad('bad_framing', 'a tab and a space behind the coding', post('Transfer-Encoding: Chunked \t ', '0\r\n\r\n'))
 bad('bad_request', 'a vertical tab before the coding', post('Transfer-Encoding: \x0bchunked', '0\r\n\r\n'))
-for (const coding of ['gzip', 'identity', 'xchunked', 'chunkedx', 'cow']) {
-  bad('not_implemented', `a coding of ${coding}`, post(`Transfer-Encoding: ${coding}`, '0\r\n\r\n'))
+for (const coding of [
+  'gzip, chunked',
+  'gzip,chunked',
+  'GZip\t,\tCHUNKED\t',
+  'identity, chunked',
+  'xchunked, chunked',
+  'gzip, deflate, chunked',
+  ', gzip ,, chunked ,',
+  'gzip;q=1, chunked',
+  'gzip ; a = "b, \\" c" ;d=e, chunked',
+]) {
+  bad('not_implemented', `a coding of ${JSON.stringify(coding)}`, post(`Transfer-Encoding: ${coding}`, '0\r\n\r\n'))
 }
-bad('bad_framing', 'two codings', post('Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked', '0\r\n\r\n'))
+const twoCodings = (first: string, second: string) =>
+  post(`Transfer-Encoding: ${first}\r\nX-A: b\r\ntransfer-encoding: ${second}`, '0\r\n\r\n')
+bad('not_implemented', 'gzip and then chunked', twoCodings('gzip', 'chunked'))
+bad('bad_framing', 'chunked twice', twoCodings('chunked', 'chunked'))
+bad('bad_framing', 'chunked and then identity', twoCodings('chunked', 'identity'))
+bad('bad_framing', 'two codings that are empty', twoCodings('', ''))
 bad(
   'bad_framing',
-  'chunked and then identity',
-  post('Transfer-Encoding: chunked\r\nTransfer-Encoding: identity', '0\r\n\r\n'),
+  'gzip, chunked beside a length',
+  post('Transfer-Encoding: gzip, chunked\r\nContent-Length: 3', 'abc'),
+)
+bad(
+  'bad_framing',
+  'a gap and chunked beside a length',
+  post('Content-Length: 5\r\nTransfer-Encoding: ,chunked', '0\r\n\r\n'),
+)
+bad(
+  'bad_framing',
+  'gzip, chunked in HTTP/1.0',
+  'POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n',
 )
 bad('bad_framing', 'a coding in HTTP/1.0', 'POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n')
 
@@ -316,7 +371,11 @@ good('an empty counted body', post('Content-Length: 0', ''))
 good('white space around a length', post('Content-Length: \t3\t', 'abc'))
 good('chunks', chunked('3\r\nabc\r\nA\r\n0123456789\r\n0\r\n\r\n'))
 good('a coding in capitals', post('Transfer-Encoding: CHUNKED', '0\r\n\r\n'))
-good('white space before a coding and spaces behind it', post('Transfer-Encoding: \tchunked  ', '0\r\n\r\n'))
+for (const coding of GAPS) {
+  good(`a coding of ${JSON.stringify(coding)}`, post(`Transfer-Encoding: ${coding}`, '3\r\nabc\r\n0\r\n\r\n'))
+}
+good('an empty coding and chunked', twoCodings('', 'chunked'))
+good('chunked and an empty coding', twoCodings('chunked', ' , '))
 good('chunks with zeros before the size', chunked('0003\r\nabc\r\n00\r\n\r\n'))
 good('chunks with extensions', chunked('3;a\r\nabc\r\n1;a=b;c="d;\\"e"\r\nx\r\n0;z\r\n\r\n'))
 good('chunks that look like a request', chunked('12\r\nGET / HTTP/1.1\r\n\r\n\r\n0\r\n\r\n'))
@@ -381,7 +440,20 @@ wrong('a head that is too large', ok(`X-A: ${'b'.repeat(33_000)}\r\nContent-Leng
 wrong('a Connection list without end', ok(`Connection: ${'x,'.repeat(1_000)}\r\nContent-Length: 2`, 'ok'))
 wrong('a length and a coding', ok('Content-Length: 2\r\nTransfer-Encoding: chunked', '2\r\nok\r\n0\r\n\r\n'))
 wrong('two differing lengths', ok('Content-Length: 2\r\nContent-Length: 3', 'ok'))
-for (const length of ['+2', '-2', '0x2', '2,2', '2 2', '', '02', '18446744073709551618', '9007199254740993', 'two']) {
+for (const length of [
+  '+2',
+  '-2',
+  '0x2',
+  '2,2',
+  '2 2',
+  '',
+  '0 2',
+  '00x2',
+  '009007199254740993',
+  '18446744073709551618',
+  '9007199254740993',
+  'two',
+]) {
   wrong(`a length of ${JSON.stringify(length)}`, ok(`Content-Length: ${length}`, 'ok'))
 }
 for (const coding of [
@@ -390,14 +462,14 @@ for (const coding of [
   'gzip, chunked',
   'chunked, gzip',
   'chunked, chunked',
-  ',chunked',
+  ',',
   '',
   '"chunked"',
   'xchunked',
+  'chunked;q=1',
 ]) {
   wrong(`a coding of ${JSON.stringify(coding)}`, ok(`Transfer-Encoding: ${coding}`, '2\r\nok\r\n0\r\n\r\n'))
 }
-wrong('a tab behind the coding', ok('Transfer-Encoding: chunked\t', '2\r\nok\r\n0\r\n\r\n'))
 wrong('two codings', ok('Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked', '2\r\nok\r\n0\r\n\r\n'))
 wrong('a coding in HTTP/1.0', 'HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n')
 for (const size of ['+2', '-2', '0x2', '2 ', ' 2', '', 'x', '2;', '2\n', '00000000000000002']) {
@@ -428,7 +500,13 @@ wrong(
 right('a counted body', ok('Content-Length: 2', 'ok'))
 right('chunks', ok('Transfer-Encoding: chunked', '1\r\no\r\n1;a="b"\r\nk\r\n0\r\n\r\n'))
 right('chunks with trailers', ok('Transfer-Encoding: Chunked', '2\r\nok\r\n0\r\nX-A: b\r\n\r\n'))
-right('white space before a coding and spaces behind it', ok('Transfer-Encoding: \tchunked  ', '2\r\nok\r\n0\r\n\r\n'))
+for (const coding of GAPS) {
+  right(`a coding of ${JSON.stringify(coding)}`, ok(`Transfer-Encoding: ${coding}`, '2\r\nok\r\n0\r\n\r\n'))
+}
+right('chunked and an empty coding', ok('Transfer-Encoding: chunked\r\nTransfer-Encoding:', '2\r\nok\r\n0\r\n\r\n'))
+for (const zeros of [1, 5, 20]) {
+  right(`${zeros} zeros before a length`, ok(`Content-Length: ${'0'.repeat(zeros)}2`, 'ok'))
+}
 right('a body that ends with the connection', 'HTTP/1.1 200 OK\r\n\r\nok')
 right('HTTP/1.0', 'HTTP/1.0 200 OK\r\n\r\nok')
 right('HTTP/1.0 with length', 'HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok')
