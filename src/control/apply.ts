@@ -3,13 +3,14 @@
  * services, and leaves untouched what a change does not concern: the very same references come back, and the very same
  * content when everything was so already, which makes every verb idempotent.
  *
- * What a release is, and what `back` returns to, follows from the specs before and after (reconcile.ts); only switch, back
- * and restore say more about it here. Schema and cross-checks are the caller's, on the result.
+ * What a release is, and what `back` returns to, follows from the specs before and after (reconcile.ts), and so does who has which
+ * buckets (allotments.ts); only switch, back and restore say more about releases here. Schema and cross-checks are the caller's, on the result.
  */
 import type { Change } from '../change.ts'
 import type { PoolSpec, ServiceSpec, Services, Weights } from '../config/schema.ts'
 import { type Fault, TurnoutError } from '../errors.ts'
 import type { PoolStatus, ServiceStatus } from '../table/types.ts'
+import { withAllotments } from './allotments.ts'
 import {
   type Content,
   canonical,
@@ -32,6 +33,10 @@ export interface ChangeTools {
 
 /** The content after a change, the same object when nothing changes. Throws `not_found`, `conflict` or `invalid`. */
 export function applyChange(content: Content, change: Change, nowMs: number, tools: ChangeTools): Content {
+  return withAllotments(content, changed(content, change, nowMs, tools))
+}
+
+function changed(content: Content, change: Change, nowMs: number, tools: ChangeTools): Content {
   switch (change.kind) {
     case 'service.put':
       return putService(content, change.service, change.spec)

@@ -5,7 +5,7 @@
  * - `bucketOf` is the same for the same visitor and salt in every worker and after every restart.
  * - Sequential ids spread evenly: the hash is MurmurHash3 (x86, 32 bit) with its finaliser, over UTF-16 code units.
  *   Unfinalised hashes (plain FNV-1a) put 31 of `user-1 … user-100` into the first 5 %.
- * - A range of buckets is half-open: `bucket < end`.
+ * - A range of buckets is half-open: `bucket < end`. Which pool has which is in allotment.ts.
  * - The picker visits every residue once a period, so every run of `sum / divisor` requests gives each pool exactly its
  *   share; the step is near the golden ratio of the period, so the shares are well mixed within it too.
  * All arithmetic is on integers below 2^53, hence exact.
@@ -46,14 +46,19 @@ export function hashString(text: string, seed = 0): number {
   return mix32(h ^ (text.length * 2))
 }
 
-/** Salt of the buckets of a release. The service is in it, so that the same people are not first in every service. */
+/** Salt of the buckets by the name of a release. The service is in it, so that the same people are not first in every service. */
 export function saltOf(service: string, release: string): number {
   return hashString(release, hashString(service))
 }
 
 /** The bucket of a visitor, 0 to 9999. */
 export function bucketOf(visitor: string, salt: number): number {
-  return Math.floor((hashString(visitor, salt) * BUCKETS) / 2 ** 32)
+  return bucketOfHash(hashString(visitor, salt))
+}
+
+/** The bucket of an unsigned 32-bit hash. */
+export function bucketOfHash(hash: number): number {
+  return Math.floor((hash * BUCKETS) / 2 ** 32)
 }
 
 function divisor(a: number, b: number): number {

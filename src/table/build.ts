@@ -6,7 +6,8 @@
  * costs one compiled service and one copy of the map of services, however many routes there are.
  * Everything was validated before; what cannot be is a bug and throws a plain Error.
  */
-import { BUCKETS, hashString, pickStepOf, saltOf, WEIGHT_SUM_MAX } from './bucket.ts'
+import { reallot } from './allotment.ts'
+import { hashString, pickStepOf, saltOf, WEIGHT_SUM_MAX } from './bucket.ts'
 import { EMPTY_ROUTER, updateRouter } from './match.ts'
 import { compileRules, type RuleSet } from './rules.ts'
 import type {
@@ -75,13 +76,17 @@ export function compileService(
     assert(pool !== undefined, `${plan.name} has no pool ${name}`)
     return pool
   }
+  const claims = pools.map((pool) => ({ pool: pool.name, weight: pool.weight, takesNew: pool.admin === 'ready' }))
+  const { salt, ranges } = reallot(status.allotment, claims, status.release)
   return {
     name: plan.name,
     plan,
     release: status.release,
-    salt: saltOf(plan.name, status.release),
+    salt: saltOf(plan.name, salt),
     slot: status.slot,
     pools,
+    bucketEnds: ranges.map((range) => range.end),
+    bucketPools: ranges.map((range) => named(range.pool)),
     weightSum,
     pickStep: pickStepOf(weights),
     rules: rulesOf(plan, before),
@@ -115,17 +120,14 @@ function compilePools(plan: ServicePlan, status: ServiceStatus): PoolTable[] {
   const weights = specs.map((spec) => weightOf(plan, spec.name))
   const sum = weights.reduce((total, weight) => total + weight, 0)
   assert(sum <= WEIGHT_SUM_MAX, `the weights of ${plan.name} are too large`)
-  let weightBelow = 0
   let weightEnd = 0
   return specs.map((spec, index) => {
     const poolStatus = ownValue(status.pools, spec.name)
     assert(poolStatus !== undefined, `${plan.name} has no status of pool ${spec.name}`)
     const admin = adminState(poolStatus.admin)
     const weight = weights[index]
-    weightBelow += weight
     weightEnd += pickable({ admin, weight })
-    const bucketEnd = sum === 0 ? 0 : Math.round((weightBelow * BUCKETS) / sum)
-    return compilePool(plan, spec, poolStatus, { weight, bucketEnd, weightEnd })
+    return compilePool(plan, spec, poolStatus, { weight, weightEnd })
   })
 }
 
@@ -139,7 +141,7 @@ function compilePool(
   plan: ServicePlan,
   spec: ServicePlan['pools'][number],
   status: PoolStatus,
-  place: Pick<PoolTable, 'weight' | 'bucketEnd' | 'weightEnd'>,
+  place: Pick<PoolTable, 'weight' | 'weightEnd'>,
 ): PoolTable {
   const admin = adminState(status.admin)
   const targets: TargetTable[] = []
@@ -151,7 +153,6 @@ function compilePool(
     drainUntilMs: status.drainUntilMs,
     targets,
     allFit: false,
-    bucketEnd: place.bucketEnd,
     weightEnd: place.weightEnd,
   }
   const tags = new Set<string>()

@@ -7,8 +7,8 @@
  * - Every decision has a reason or an error. Nothing that a client sends makes it throw.
  * - Up to `aimed`, only people's choices count (rules, pins, weights, admin states); health only from there on. So a
  *   visitor comes back to its pool when that is well again, and no failure changes who belongs where.
- * - Pools that do not take new visitors (`drain`, `standby`, `maint`) and denied ones leave their share to the other
- *   weighted pools, by weight and always the same way. A visitor whose cookie says that it was in a draining pool stays
+ * - Pools that do not take new visitors (`drain`, `standby`, `maint`) have no share (allotment.ts), and denied ones leave theirs to
+ *   the other weighted pools, by weight and always the same way. A visitor whose cookie says that it was in a draining pool stays
  *   until the deadline: that is a pin too, as long as the drain.
  * - A denied pool is never used, not even by failover. Failover takes the named pools, by default the others by weight;
  *   a pool without weight only when it is named. With nothing eligible anywhere the aimed pool is tried, ill as it is.
@@ -19,7 +19,7 @@
  */
 
 import { type Choice, chooseTarget, lastResort } from './balance.ts'
-import { bucketOf, pickWeight } from './bucket.ts'
+import { bucketOf, bucketOfHash, mix32, pickWeight } from './bucket.ts'
 import { markCandidates } from './condition-index.ts'
 import { cookieToSet } from './cookie-to-set.ts'
 import { keepsVisitors, poolAdmits } from './eligible.ts'
@@ -50,6 +50,9 @@ interface Draft extends Choice {
   pin: boolean
   denied: readonly PoolTable[]
 }
+
+/** Buckets that are looked at for a visitor whose own is denied, before its share is spread by weight. */
+const OTHER_BUCKETS_MAX = 32
 
 const NOTHING: readonly never[] = Object.freeze([])
 
@@ -195,16 +198,29 @@ function isBrowser(view: RequestView): boolean {
   return view.header('user-agent')?.startsWith('Mozilla/') === true
 }
 
+/** The pool that has the visitor's bucket; where that takes nobody new or is denied, the one of another bucket, always the same. */
 function poolOfBucket(draft: Draft): PoolTable | null {
-  let start = 0
-  for (const pool of draft.service.pools) {
-    if (draft.bucket < pool.bucketEnd) {
-      if (takesNew(draft, pool)) return pool
-      return spread(draft, (draft.bucket - start) / (pool.bucketEnd - start)) ?? pool
-    }
-    start = pool.bucketEnd
+  const { service, bucket } = draft
+  const pool = poolAt(service, bucket)
+  if (pool === null || takesNew(draft, pool)) return pool
+  let hash = mix32(bucket ^ service.salt)
+  for (let tries = 0; tries < OTHER_BUCKETS_MAX; tries++) {
+    const other = poolAt(service, bucketOfHash(hash))
+    if (other !== null && takesNew(draft, other)) return other
+    hash = mix32(hash + 1)
   }
-  return null
+  return spread(draft, hash / 2 ** 32) ?? pool
+}
+
+function poolAt({ bucketEnds, bucketPools }: ServiceTable, bucket: number): PoolTable | null {
+  let low = 0
+  let high = bucketEnds.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (bucket < bucketEnds[middle]) high = middle
+    else low = middle + 1
+  }
+  return low < bucketPools.length ? bucketPools[low] : null
 }
 
 /** The picker. Always aims, if only at nothing because no pool with a weight takes visitors. */

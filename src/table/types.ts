@@ -34,8 +34,25 @@ export interface PoolStatus {
   targets: Record<string, TargetStatus>
 }
 
+/** The buckets below `end`, down to the end of the range before, belong to this pool. */
+export interface BucketRange {
+  readonly pool: string
+  readonly end: number
+}
+
+/** Which pool has which buckets (allotment.ts). */
+export interface Allotment {
+  /** Release whose name salts the hash of the visitors. */
+  readonly salt: string
+  /** What the ranges were cut for: the weights of the pools that took new visitors. */
+  readonly weights: Readonly<Record<string, number>>
+  readonly ranges: readonly BucketRange[]
+  /** The one before the last change, which comes back when that is undone. */
+  readonly before?: Omit<Allotment, 'before'>
+}
+
 export interface ServiceStatus {
-  /** The live release: salt of the buckets, named by every pin. Changes on switch and when a pool's version changes. */
+  /** The live release, named by every pin. Changes on switch and when a pool's version changes. */
   release: string
   /** Number of the last release given out; releases are never given out twice. */
   releaseLast: number
@@ -44,6 +61,8 @@ export interface ServiceStatus {
   previous: { weights: Record<string, number>; release: string } | null
   /** Index of the low-discrepancy counter of this service in shared memory. Given by control. */
   slot: number
+  /** Absent until the first change of the service (and in what older versions stored); until then shares lie end to end. */
+  allotment?: Allotment
 }
 
 /** Where a visitor key is looked for, in order. */
@@ -130,9 +149,7 @@ export interface PoolTable {
   readonly targets: readonly TargetTable[]
   /** True when every target takes every request at any time: all ready, none failing. Then nothing is looked at again. */
   readonly allFit: boolean
-  /** Visitors with `bucket < bucketEnd` and not below the pool before it belong here; 10000 at the last weighted pool. */
-  readonly bucketEnd: number
-  /** The same in units of weight for the picker, where only pools in admin state `ready` take a share. */
+  /** The picker's numbers below this, down to the end of the pool before it; only pools in admin state `ready` take a share. */
   readonly weightEnd: number
 }
 
@@ -147,11 +164,14 @@ export interface ServiceTable {
   /** What it was compiled from. */
   readonly plan: ServicePlan
   readonly release: string
-  /** Hash state of the release, precomputed: see bucket.ts. */
+  /** Hash state of the buckets' salt, precomputed: see bucket.ts. */
   readonly salt: number
   readonly slot: number
-  /** Sorted by name, so that buckets do not depend on the order in which pools are written. */
+  /** Sorted by name. */
   readonly pools: readonly PoolTable[]
+  /** Ends of the ranges of buckets, rising to 10000, and the pool of each; both empty when no pool has a weight. */
+  readonly bucketEnds: readonly number[]
+  readonly bucketPools: readonly PoolTable[]
   /** Sum of the weights of the pools in admin state `ready`: what the picker spreads over. */
   readonly weightSum: number
   /** Step of the low-discrepancy picker: see bucket.ts. 0 when one pool has all the weight. */

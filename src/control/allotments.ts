@@ -1,0 +1,32 @@
+/**
+ * Keeps the allotment of buckets (table/allotment.ts) of every service in step with its split and the admin states of its pools. Pure.
+ * It looks at what a change has made of a service, not at which change it was, so that none can be forgotten.
+ */
+import type { ServiceSpec } from '../config/schema.ts'
+import { type Claim, reallot } from '../table/allotment.ts'
+import type { Allotment, ServiceStatus } from '../table/types.ts'
+import { type Content, splitOf } from './reconcile.ts'
+import { mapEntries, own } from './record.ts'
+
+/**
+ * The content with the allotments that follow from those before; what did not change keeps its identity. A new service needs none yet,
+ * since its shares lie end to end, and one that returns has what was remembered for it.
+ */
+export function withAllotments(before: Content, after: Content): Content {
+  if (after.status === before.status) return after
+  const status = mapEntries<ServiceStatus, ServiceStatus>(after.status, (now, name) => {
+    const [oldSpec, old] = [own(before.services, name), own(before.status, name)]
+    if (now === old) return now
+    if (oldSpec === undefined || old === undefined) return now
+    const allotment = allotmentOf(after.services[name], now, allotmentOf(oldSpec, old, old.allotment))
+    return allotment === now.allotment ? now : { ...now, allotment }
+  })
+  return status === after.status ? after : { services: after.services, status }
+}
+
+function allotmentOf(spec: ServiceSpec, status: ServiceStatus, present: Allotment | undefined): Allotment {
+  const claims = Object.entries(splitOf(spec)).map(
+    ([pool, weight]): Claim => ({ pool, weight, takesNew: own(status.pools, pool)?.admin === 'ready' }),
+  )
+  return reallot(present, claims, status.release)
+}
