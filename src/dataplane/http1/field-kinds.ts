@@ -32,6 +32,10 @@ export const KIND = Object.freeze({
   maxForwards: 23,
   /** Other fields by which proxies tell of the client and of what it asked for: from anybody else they are inventions. */
   claim: 24,
+  /** What says who somebody is. */
+  credentials: 25,
+  /** What asks for credentials. */
+  challenge: 26,
   /** The name of one of the others with `_` for `-`: many targets cannot tell the two apart, so it is never passed on. */
   lookalike: 22,
 })
@@ -58,6 +62,10 @@ const KNOWN: readonly (readonly [string, number])[] = [
   ['date', KIND.date],
   ['trailer', KIND.trailer],
   ['max-forwards', KIND.maxForwards],
+  ['authorization', KIND.credentials],
+  ['proxy-authorization', KIND.credentials],
+  ['www-authenticate', KIND.challenge],
+  ['proxy-authenticate', KIND.challenge],
   ['x-forwarded', KIND.claim],
   ['x-real-ip', KIND.claim],
   ['x-client-ip', KIND.claim],

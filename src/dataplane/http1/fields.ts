@@ -7,6 +7,7 @@
  * Each field gets its *kind* (field-kinds.ts).
  * Octets are looked at in the bytes that the text was made of: an octet of a string takes four times as long to get at.
  */
+import { areBound, asksForBound } from './bound-schemes.ts'
 import { kindOf } from './field-kinds.ts'
 import { COLON, CR, equalsIgnoreCase, HTAB, LF, octetsOf, parseLength, SP, TOKEN, VALUE } from './syntax.ts'
 
@@ -134,6 +135,16 @@ export class Fields {
   isPadded(i: number): boolean {
     const start = this.index[i * STRIDE + 2]
     return this.index[i * STRIDE + 3] - start > 1 && this.text.charCodeAt(start) === 48
+  }
+
+  /** Whether field `i`, which holds credentials, is by a scheme that authenticates the connection. */
+  hasBoundCredentials(i: number): boolean {
+    return areBound(this.text, this.index[i * STRIDE + 2], this.index[i * STRIDE + 3])
+  }
+
+  /** Whether field `i`, which holds challenges, asks for such credentials. */
+  hasBoundChallenge(i: number): boolean {
+    return asksForBound(this.text, this.index[i * STRIDE + 2], this.index[i * STRIDE + 3])
   }
 
   /** Whether the name of field `i` is `lower`. */

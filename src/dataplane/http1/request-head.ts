@@ -8,12 +8,12 @@
  * are the caller's to keep. Sources: RFC 9112 2.2, 3, 6.1, 6.3; RFC 9110 7.2, 7.6.1, 7.8, 10.1.1.
  */
 import type { ErrorCode } from '../../errors.ts'
+import { Authorities } from './authorities.ts'
 import { KIND } from './field-kinds.ts'
 import { Fields, Names } from './fields.ts'
 import {
   CR,
   equalsIgnoreCase,
-  flat,
   hostEnd,
   isIgnoringCase,
   LF,
@@ -27,8 +27,6 @@ import {
 } from './syntax.ts'
 import { codingOf } from './transfer-coding.ts'
 
-/** Authorities that are remembered by a worker. */
-const AUTHORITIES_MAX = 1_024
 /** First characters that may be refused before a line has ended: an empty line, and what follows it. */
 export const DECIDED_AT_ONCE = 3
 const METHOD_LENGTH_MAX = 32
@@ -36,11 +34,6 @@ const METHOD_LENGTH_MAX = 32
 const METHODS: readonly string[] = ['GET', 'POST', 'HEAD', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'CONNECT']
 /** Characters of all Connection fields together: a set is made of what they list. */
 const CONNECTION_LENGTH_MAX = 1_024
-
-interface Authority {
-  readonly text: string
-  readonly host: string
-}
 
 export class RequestHead {
   readonly fields: Fields
@@ -65,11 +58,11 @@ export class RequestHead {
   /** Value of Upgrade when the client asks for one that may be passed on; else empty. */
   upgrade = ''
   expectContinue = false
+  /** It brings credentials by which a target knows the connection from then on (bound-schemes.ts). */
+  bindsConnection = false
   /** What Connection lists, our own concerns left out; null without any. Never changed later, so it may be kept. */
   dropped: Names | null = null
-  /** Authorities that were found good: those that a fleet serves are few, and come again and again. */
-  #known = new Map<string, Authority>()
-  #last: Authority = { text: '', host: '' }
+  readonly #authorities = new Authorities()
 
   constructor(bytesMax: number, fieldsMax: number) {
     this.#bytesMax = bytesMax
@@ -151,6 +144,7 @@ export class RequestHead {
     this.chunked = false
     this.upgrade = ''
     this.expectContinue = false
+    this.bindsConnection = false
     this.dropped = null
     let connection = ''
     let coding: string | null = null
@@ -178,6 +172,9 @@ export class RequestHead {
         case KIND.expect:
           if (!isIgnoringCase(fields.value(i), '100-continue')) return this.#refuse('expectation_failed') > 0
           this.expectContinue = this.minor === 1
+          break
+        case KIND.credentials:
+          if (fields.hasBoundCredentials(i)) this.bindsConnection = true
           break
       }
     }
@@ -267,24 +264,11 @@ export class RequestHead {
       this.host = ''
       return (this.minor === 0 && hosts === 0) || this.#refuse('bad_host') > 0
     }
-    const known = this.#last.text === this.authority ? this.#last : this.#authority(this.authority)
+    const known = this.#authorities.find(this.authority)
     if (known === null) return this.#refuse('bad_host') > 0
-    this.#last = known
     this.authority = known.text
     this.host = known.host
     return true
-  }
-
-  #authority(text: string): Authority | null {
-    const known = this.#known.get(text)
-    if (known !== undefined) return known
-    const end = hostEnd(text)
-    if (end < 0) return null
-    // Flat copies: a slice would keep the whole head alive.
-    const authority = { text: flat(text), host: flat(text.slice(0, end).toLowerCase()) }
-    if (this.#known.size >= AUTHORITIES_MAX) this.#known.clear()
-    this.#known.set(authority.text, authority)
-    return authority
   }
 }
 

@@ -34,6 +34,8 @@ export class ResponseHead {
   keepAliveMax = Infinity
   upgrade = ''
   hasDate = false
+  /** It asks for a login that is one of the connection (bound-schemes.ts). */
+  bindsConnection = false
   /** What Connection lists, our own concerns left out; null without any. Never changed later, so it may be kept. */
   dropped: Names | null = null
   /** The last hints that were read: a target says the same over and over. */
@@ -88,6 +90,7 @@ export class ResponseHead {
     this.keepAliveMax = Infinity
     this.upgrade = ''
     this.hasDate = false
+    this.bindsConnection = false
     let connection = ''
     let coding: string | null = null
     const fields = this.fields
@@ -113,6 +116,9 @@ export class ResponseHead {
           break
         case KIND.date:
           this.hasDate = true
+          break
+        case KIND.challenge:
+          if (fields.hasBoundChallenge(i)) this.bindsConnection = true
           break
       }
     }

@@ -74,22 +74,55 @@ describe('an upgrade', () => {
   })
 })
 
+describe('credentials', () => {
+  test.each([
+    ['Authorization: NTLM TlRMTVNTUAABAAAA', true],
+    ['authorization:\tnegotiate YII=', true],
+    ['Authorization: NEGOTIATE', true],
+    ['Proxy-Authorization: Ntlm x', true],
+    ['Authorization: Kerberos YII=', true],
+    ['Authorization: CredSSP x', true],
+    ['Authorization: Basic TlRMTQ==', false],
+    ['Authorization: Bearer Negotiate', false],
+    ['Authorization: NTLMv3 x', false],
+    ['Authorization: Negotiat e', false],
+    ['Authorization:', false],
+    ['X-Authorization: NTLM x', false],
+    ['WWW-Authenticate: NTLM', false],
+  ])('of %j are those of a connection: %s', (line, expected) => {
+    expect(withFields('1.1', line).bindsConnection).toBe(expected)
+  })
+})
+
 test('one object reads one head after the other, and keeps nothing of the last', () => {
   const head = new RequestHead(32_768, 128)
-  head.parse('POST /x HTTP/1.0\r\nHost: b\r\nConnection: x-a, upgrade\r\nUpgrade: q\r\nContent-Length: 5\r\n\r\n')
+  head.parse(
+    'POST /x HTTP/1.0\r\nHost: b\r\nConnection: x-a, upgrade\r\nUpgrade: q\r\nAuthorization: NTLM x\r\nContent-Length: 5\r\n\r\n',
+  )
   expect(head.dropped?.has('x-a')).toBe(true)
   head.parse('PUT /y HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n')
   expect(head.chunked && head.expectContinue).toBe(true)
   expect(head.parse('GET / HTTP/1.1\r\nHost : a\r\n\r\n')).toBe(-1)
   expect(head.parse('GET / HTTP/1.1\r\nHost: a\r\n\r\n')).toBe(27)
-  const { error, dropped, upgrade, contentLength, chunked, expectContinue, keepAlive, minor } = head
-  expect({ error, dropped, upgrade, contentLength, chunked, expectContinue, keepAlive, minor }).toEqual({
+  const { error, dropped, upgrade, contentLength, chunked, expectContinue, bindsConnection, keepAlive, minor } = head
+  expect({
+    error,
+    dropped,
+    upgrade,
+    contentLength,
+    chunked,
+    expectContinue,
+    bindsConnection,
+    keepAlive,
+    minor,
+  }).toEqual({
     error: null,
     dropped: null,
     upgrade: '',
     contentLength: -1,
     chunked: false,
     expectContinue: false,
+    bindsConnection: false,
     keepAlive: true,
     minor: 1,
   })

@@ -74,6 +74,25 @@ test('a date that Connection takes away has to be said anew', () => {
   expect(withFields('Date: x', 'Connection: date').hasDate).toBe(false)
 })
 
+test.each([
+  [['WWW-Authenticate: NTLM'], true],
+  [['WWW-Authenticate: Basic realm="x"', 'www-authenticate: Negotiate'], true],
+  [['WWW-Authenticate: Digest realm="a, b", qop="auth" ,\tnegotiate'], true],
+  [['WWW-Authenticate: , NTLM TlRMTVNTUAACAAAA'], true],
+  [['Proxy-Authenticate: Kerberos'], true],
+  [['WWW-Authenticate: Basic realm="x", Negotiate'], true],
+  [['WWW-Authenticate: Basic realm="NTLM"'], false],
+  [['WWW-Authenticate: Bearer, DPoP algs="ES256 Negotiate"'], false],
+  [['WWW-Authenticate:'], false],
+  [['WWW-Authenticate: ,'], false],
+  [['Authorization: NTLM x', 'X-Authenticate: NTLM'], false],
+])('a challenge of %j is one of a connection: %s', (lines, expected) => {
+  const head = withFields(...lines)
+  expect(head.bindsConnection).toBe(expected)
+  head.parse('HTTP/1.1 200 OK\r\n\r\n')
+  expect(head.bindsConnection).toBe(false)
+})
+
 test('a head of exactly the limit is read, one more byte is too many', () => {
   const sized = (bytes: number) => `HTTP/1.1 200 OK\r\nX: ${'x'.repeat(bytes - 24)}\r\n\r\n`
   expect(read(sized(2_000)).end).toBe(2_000)
