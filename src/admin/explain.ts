@@ -46,7 +46,9 @@ const ExplanationSchema = Type.Object(
     aimed: nullable(Type.String({ description: 'The pool that was meant before health was looked at.' })),
     panic: Type.Boolean({ description: 'Fewer than half of the pool were eligible, so health was ignored.' }),
     error: nullable(Type.String({ description: 'Error code when the request goes nowhere.' })),
-    setsCookie: Type.Boolean({ description: 'Whether the answer would set our cookie.' }),
+    setsCookie: Type.Boolean({
+      description: 'Whether the answer would set our cookie, if no shared cache may keep it.',
+    }),
     epoch: Type.Integer(),
     revision: Type.Integer(),
   },

@@ -205,3 +205,23 @@ test('a switch ends stickiness to the old pool, and back returns every browser t
   await call(proxy, 'POST', '/v1/services/shop/back')
   expect((await ask(proxy.port, { headers: { ...BROWSER, cookie: blue } })).body).toBe('green')
 })
+
+test('no cookie of ours stands beside an answer that shared caches may keep, and the next other answer brings it', async () => {
+  const target = await startUpstream((request, response) => {
+    response.setHeader('set-cookie', 'session=1')
+    if (request.url === '/app.js') response.setHeader('cache-control', 'public, max-age=31536000, immutable')
+    if (request.url === '/page') response.setHeader('cache-control', 's-maxage=60')
+    if (request.url === '/mine') response.setHeader('cache-control', 'private, max-age=60')
+    if (request.url === '/same') response.statusCode = 304
+    response.end()
+  })
+  const debugged = service({ blue: [target.url] }, { debugHeaders: true })
+  const proxy = await startProxy({ services: { shop: debugged } })
+  for (const [path, expected] of Object.entries({ '/app.js': false, '/page': false, '/same': false, '/mine': true })) {
+    const answer = await ask(proxy.port, { path, headers: BROWSER })
+    expect([path, cookieOf(answer) !== undefined]).toEqual([path, expected])
+    expect(answer.headers['set-cookie']?.[0]).toBe('session=1')
+    expect(answer.headers['x-turnout-pool']).toBe('blue')
+  }
+  expect(cookieOf(await ask(proxy.port, { headers: BROWSER }))).toBeDefined()
+})

@@ -42,7 +42,9 @@ export class ExchangeRequest {
   maxForwards = UNLIMITED
   /** The connection may be used again as far as client and worker are concerned. */
   mayStay = false
-  /** `Set-Cookie` and debug lines for the answer, with CRLFs. */
+  /** `Set-Cookie` for the answer, with CRLF; not for one that shared caches may keep. */
+  cookieLine = ''
+  /** Debug lines for the answer, with CRLFs. */
   answerLines = ''
   #debugs = false
   #requestLine = ''
@@ -64,6 +66,7 @@ export class ExchangeRequest {
     this.upgrade = head.upgrade
     this.requestId = requestIdOf(plane, head)
     this.maxForwards = hopsLeft(head.method, head.fields)
+    this.cookieLine = ''
     this.answerLines = ''
   }
 
@@ -86,13 +89,13 @@ export class ExchangeRequest {
     const host = authority === '' ? decision.target!.authority : authority
     this.#requestLine = method + ' ' + target + ' HTTP/1.1\r\nHost: ' + host + '\r\n'
     const service = decision.service!
-    let lines = ''
+    this.cookieLine = ''
     if (decision.setCookie !== null && service.sticky !== null) {
       const { cookie, attributes } = service.sticky
-      lines = 'Set-Cookie: ' + cookie + '=' + plane.signer.sign(cookie, decision.setCookie) + attributes + '\r\n'
+      const value = plane.signer.sign(cookie, decision.setCookie)
+      this.cookieLine = 'Set-Cookie: ' + cookie + '=' + value + attributes + '\r\n'
     }
-    if (service.debugHeaders || this.#debugs) lines += poolLines(service, decision.pool!)
-    this.answerLines = lines
+    this.answerLines = service.debugHeaders || this.#debugs ? poolLines(service, decision.pool!) : ''
   }
 
   /** The head as the chosen target gets it. */
@@ -125,6 +128,7 @@ export class ExchangeRequest {
   #forgetHead(): void {
     this.headText = ''
     this.upgrade = ''
+    this.cookieLine = ''
     this.answerLines = ''
     this.#requestLine = ''
     this.#lines = ''

@@ -9,6 +9,7 @@ import type { Socket } from 'node:net'
 import type { Client } from '../downstream/client.ts'
 import { BodyReader } from '../http1/body.ts'
 import { PREFIX, type ResponseHead } from '../http1/response-head.ts'
+import { mayBeShared } from '../http1/shared-caching.ts'
 import { listHas } from '../http1/syntax.ts'
 import { type Plane, READ_BYTES } from '../plane.ts'
 import { cutSocket } from '../socket/socket.ts'
@@ -160,6 +161,7 @@ export class Response {
       head.reason +
       '\r\n' +
       responseLines(client.plane, head, asked.requestId) +
+      (asked.cookieLine === '' || mayBeShared(head.status, head.fields) ? '' : asked.cookieLine) +
       asked.answerLines +
       (showsLength ? framingLine(hasBody ? this.#chunked : head.chunked, head.contentLength) : '') +
       connectionLine(this.keepAlive, asked.minor) +
