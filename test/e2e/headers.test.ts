@@ -89,13 +89,50 @@ test('the request id of a client is kept when it is harmless, else replaced, and
   expect(await idFor({})).not.toBe(await idFor({}))
 })
 
-test('a trace is passed on as it came, or begun', async () => {
+test('a trace is passed on as it came, or begun, and then nobody says in its name that it is sampled', async () => {
   const blue = await startSeeing('blue')
   const proxy = await startProxy({ workers: 2, services: { shop: service({ blue: [blue.url] }) } })
-  const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
-  expect((await see(proxy.port, { headers: { traceparent } })).headers['traceparent']).toEqual([traceparent])
-  const begun = (await see(proxy.port)).headers['traceparent']
-  expect(begun).toEqual([expect.stringMatching(/^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/)])
+  const traceOf = async (headers: Record<string, string | string[]>) => {
+    const seen = (await see(proxy.port, { headers })).headers
+    return [seen['traceparent'], seen['tracestate']]
+  }
+  const begun = [expect.stringMatching(/^00-[0-9a-f]{32}-[0-9a-f]{16}-00$/)]
+  const valid = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
+  const tracestate = 'rojo=1,congo=2'
+  expect(await traceOf({ traceparent: valid, tracestate })).toEqual([[valid], [tracestate]])
+  expect(await traceOf({ traceparent: ` \t${valid} ` })).toEqual([[valid], undefined])
+  const later = `cc${valid.slice(2)}-what-comes-later`
+  expect(await traceOf({ traceparent: later, tracestate })).toEqual([[later], [tracestate]])
+  expect(await traceOf({})).toEqual([begun, undefined])
+  expect(await traceOf({ tracestate })).toEqual([begun, undefined])
+  const connection = 'traceparent'
+  expect(await traceOf({ connection, traceparent: valid, tracestate })).toEqual([begun, undefined])
+})
+
+test.each([
+  ['', '1'],
+  ['00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7'],
+  ['00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-1'],
+  ['00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more'],
+  ['00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01'],
+  ['00-00000000000000000000000000000000-00f067aa0ba902b7-01'],
+  ['00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01'],
+  ['00_4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'],
+  ['00-4bf92f3577b34da6a3ce929d0e0e473-600f067aa0ba902b7-01'],
+  ['ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'],
+  ['cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01.more'],
+  ['00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0g'],
+  [
+    '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
+    '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
+  ],
+])('what is no trace begins a new one, without the state of the old: %j', async (...traceparent) => {
+  const blue = await startSeeing('blue')
+  const proxy = await startProxy({ services: { shop: service({ blue: [blue.url] }) } })
+  const { headers } = await see(proxy.port, { headers: { traceparent, tracestate: 'rojo=1' } })
+  expect(headers['traceparent']).toEqual([expect.stringMatching(/^00-[0-9a-f]{32}-[0-9a-f]{16}-00$/)])
+  expect(headers['traceparent']?.[0]).not.toContain('4bf92f3577b34da6a3ce929d0e0e4736')
+  expect(headers['tracestate']).toBeUndefined()
 })
 
 test('a request from a trusted address may ask for the debug headers, and nobody else', async () => {

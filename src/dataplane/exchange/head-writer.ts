@@ -13,6 +13,7 @@ import { hopsLine, UNLIMITED } from '../http1/max-forwards.ts'
 import type { RequestHead } from '../http1/request-head.ts'
 import type { ResponseHead } from '../http1/response-head.ts'
 import { flat, TOKEN } from '../http1/syntax.ts'
+import { isTraced } from '../http1/trace-context.ts'
 import type { Plane } from '../plane.ts'
 import type { ExchangeRequest } from './request.ts'
 
@@ -38,9 +39,11 @@ const NOT_TO_TARGET = [
   KIND.forwardedProto,
   KIND.forwardedHost,
 ]
-const TO_TARGET = copyAllBut(...NOT_TO_TARGET, KIND.claim)
+const TRACE = [KIND.traceparent, KIND.tracestate]
+/** What is copied of a request that belongs to a trace, and of one that begins its own. */
+const TO_TARGET = [copyAllBut(...NOT_TO_TARGET, KIND.claim), copyAllBut(...NOT_TO_TARGET, KIND.claim, ...TRACE)]
 /** What a trusted proxy says of the client is passed on. */
-const TO_TARGET_FROM_PROXY = copyAllBut(...NOT_TO_TARGET)
+const TO_TARGET_FROM_PROXY = [copyAllBut(...NOT_TO_TARGET), copyAllBut(...NOT_TO_TARGET, ...TRACE)]
 const TO_CLIENT = copyAllBut(...HOP_BY_HOP)
 const REQUEST_ID_LENGTH_MAX = 128
 
@@ -69,18 +72,16 @@ export function requestLines(
   { requestId, maxForwards }: Pick<ExchangeRequest, 'requestId' | 'maxForwards'>,
 ): string {
   const { fields, dropped } = head
-  let traced = false
-  for (let i = 0; i < fields.count; i++) {
-    if (fields.kind(i) === KIND.traceparent) traced = dropped === null || !dropped.has('traceparent')
-  }
-  const copy = forwarded === null ? TO_TARGET_FROM_PROXY : TO_TARGET
+  const traced = isTraced(fields, dropped)
+  const copy = (forwarded === null ? TO_TARGET_FROM_PROXY : TO_TARGET)[traced ? 0 : 1]
   let lines = fields.copyLines(maxForwards === UNLIMITED ? copy : withoutHops(copy), dropped)
   lines += (forwarded ?? extendedLines(fields, peer, tls, head.authority)) + 'X-Request-Id: ' + requestId + '\r\n'
   if (!traced) {
     // W3C Trace Context: the trace begins here. A request id of ours is random enough to name the trace too, which also
-    // lets people find the one by the other; its half names the first span.
+    // lets people find the one by the other; its half names the first span. Flags 00: it is for whoever records spans to say
+    // whether this one is sampled, and we record none.
     const id = requestId === plane.lastId ? requestId : plane.randomId()
-    lines += 'traceparent: 00-' + id + '-' + id.slice(16) + '-01\r\n'
+    lines += 'traceparent: 00-' + id + '-' + id.slice(16) + '-00\r\n'
   }
   return lines + hopsLine(maxForwards) + viaLine(head.minor)
 }

@@ -36,6 +36,7 @@ export const KIND = Object.freeze({
   credentials: 25,
   /** What asks for credentials. */
   challenge: 26,
+  tracestate: 27,
   /** The name of one of the others with `_` for `-`: many targets cannot tell the two apart, so it is never passed on. */
   lookalike: 22,
 })
@@ -58,6 +59,7 @@ const KNOWN: readonly (readonly [string, number])[] = [
   ['x-forwarded-host', KIND.forwardedHost],
   ['x-request-id', KIND.requestId],
   ['traceparent', KIND.traceparent],
+  ['tracestate', KIND.tracestate],
   ['cookie', KIND.cookie],
   ['date', KIND.date],
   ['trailer', KIND.trailer],
