@@ -73,8 +73,10 @@ export const WORKER_FIELD = Object.freeze({
   patienceMs: 65,
   /** One for each of `LOSS_REASONS` (metrics/counters.ts), written by the main thread when it has lost the worker. */
   lost: 66,
+  /** Connections to targets that belong to one client for good. */
+  boundConnections: 72,
 })
-export const WORKER_FIELDS = 72
+export const WORKER_FIELDS = 80
 
 /** Cells that count the connections of client addresses: addresses of the same hash share one (dataplane/downstream/admission.ts). */
 export const ADDRESS_CELLS = 65_536
@@ -135,6 +137,7 @@ export function clearGauges({ targets, lanes, addresses }: SharedMemory, worker:
     for (let gauge = 0; gauge < GAUGES; gauge++) if (targets[at + gauge] !== 0) targets[at + gauge] = 0
   }
   lanes[worker * WORKER_FIELDS + WORKER_FIELD.clientConnections] = 0
+  lanes[worker * WORKER_FIELDS + WORKER_FIELD.boundConnections] = 0
   lanes[worker * WORKER_FIELDS + WORKER_FIELD.patienceMs] = 0
   addresses.fill(0, worker * ADDRESS_CELLS, (worker + 1) * ADDRESS_CELLS)
 }

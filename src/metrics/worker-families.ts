@@ -63,6 +63,12 @@ export const WORKER_FAMILIES: readonly Family[] = [
     'Client connections accepted, those that a cap refused left out.',
     WORKER_FIELD.acceptedConnections,
   ),
+  perWorker(
+    'turnout_tied_connections',
+    'gauge',
+    'Connections to targets that are kept for one client, which has logged in on them (NTLM, Negotiate).',
+    WORKER_FIELD.boundConnections,
+  ),
   perWorker('turnout_accept_errors_total', 'counter', 'Errors while accepting clients.', WORKER_FIELD.acceptErrors),
   perWorker(
     'turnout_worker_requests_total',

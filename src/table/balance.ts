@@ -14,7 +14,7 @@
  * An excluded one is out; an avoided one only while its pool has another as good, and never in panic.
  */
 import { hashString, mix32 } from './bucket.ts'
-import { failing, targetAdmits } from './eligible.ts'
+import { eligible, failing, targetAdmits } from './eligible.ts'
 import type { Draw, Load, OwnCookie, PoolTable, RequestView, ServiceTable, TargetTable } from './types.ts'
 
 /** What choosing a target needs to know, and what it finds out. */
@@ -27,6 +27,8 @@ export interface Choice {
   readonly exclude: readonly TargetTable[]
   /** Taken only when no other is as good; null once that is known. */
   avoid: TargetTable | null
+  /** Targets, perhaps of an earlier table, that the client has logged in at by a connection. */
+  readonly tied: readonly TargetTable[]
   /** The visitor's cookie when it is of this service and its live release. */
   readonly kept: OwnCookie | null
   visitor: string | null
@@ -83,6 +85,17 @@ export function lastResort(pool: PoolTable, choice: Choice): TargetTable | null 
   if (count === 0) return null
   choice.panic = true
   return pick(pool, FAILING, count, choice)
+}
+
+/** The target of the pool that the client is tied to, while it may take requests like others; null when there is none. */
+export function tiedTarget(pool: PoolTable, choice: Choice): TargetTable | null {
+  for (const { slot, url } of choice.tied) {
+    for (const target of pool.targets) {
+      const isIt = target.slot === slot && target.url === url
+      if (isIt && eligible(target, choice.kept, choice.nowMs) && !isExcluded(target, choice)) return target
+    }
+  }
+  return null
 }
 
 function gradeOf(target: TargetTable, choice: Choice): Grade {

@@ -18,7 +18,7 @@
  * One object for the work and one for the answer are all that is allocated in the common case.
  */
 
-import { type Choice, chooseTarget, lastResort } from './balance.ts'
+import { type Choice, chooseTarget, lastResort, tiedTarget } from './balance.ts'
 import { bucketOf, bucketOfHash, mix32, pickWeight } from './bucket.ts'
 import { markCandidates } from './condition-index.ts'
 import { cookieToSet } from './cookie-to-set.ts'
@@ -34,11 +34,10 @@ import type {
   Reason,
   RequestView,
   ServiceTable,
-  StickyPlan,
   Table,
   TargetTable,
 } from './types.ts'
-import { visitorKey } from './visitor.ts'
+import { keepsAnything, mayGiveId, visitorKey } from './visitor.ts'
 
 /** A decision in the making: the phases fill it in. */
 interface Draft extends Choice {
@@ -72,7 +71,8 @@ const NO_ROUTE: Decision = Object.freeze({
 
 /**
  * Decides a request. `nowMs` is wall time. Of earlier tries of the same request, `exclude` are the targets that were found out
- * of order, and `avoid` is one that may be well: taken again only when its pool has no other as good.
+ * of order, and `avoid` is one that may be well: taken again only when its pool has no other as good. `tied` are those that the
+ * client has logged in at by its connection.
  */
 export function decide(
   view: RequestView,
@@ -82,13 +82,14 @@ export function decide(
   nowMs: number,
   exclude: readonly TargetTable[] = NOTHING,
   avoid: TargetTable | null = null,
+  tied: readonly TargetTable[] = NOTHING,
 ): Decision {
   const route = match(table.routes, view)
   if (route === null) return NO_ROUTE
   const service = table.services.get(route.service)
   if (service === undefined) throw new Error(`the table routes to ${route.service}, which it does not have`)
-  const draft = begin(view, service, load, draw, nowMs, exclude, avoid)
-  if (!forced(draft) && !pinned(draft) && !bucketed(draft)) picked(draft)
+  const draft = begin(view, service, load, draw, nowMs, exclude, avoid, tied)
+  if (!forced(draft) && !pinned(draft) && !stayed(draft) && !bucketed(draft)) picked(draft)
   return settle(draft)
 }
 
@@ -100,6 +101,7 @@ function begin(
   nowMs: number,
   exclude: readonly TargetTable[],
   avoid: TargetTable | null,
+  tied: readonly TargetTable[],
 ): Draft {
   const sticky = service.sticky
   const own = sticky === null ? null : view.ownCookie(sticky.cookie)
@@ -113,6 +115,7 @@ function begin(
     nowMs,
     exclude,
     avoid,
+    tied,
     own,
     kept,
     visitor,
@@ -125,10 +128,6 @@ function begin(
     denied: NOTHING,
     panic: false,
   }
-}
-
-function keepsAnything(sticky: StickyPlan | null): boolean {
-  return sticky !== null && (sticky.pool || sticky.target)
 }
 
 function aim(draft: Draft, pool: PoolTable | null, reason: Reason): boolean {
@@ -173,29 +172,24 @@ function pinned(draft: Draft): boolean {
   return honoured && aim(draft, pool, 'pin')
 }
 
+/** Whoever is known by nothing but the connection stays with the pool that it has logged in at, while that has a share. */
+function stayed(draft: Draft): boolean {
+  if (draft.tied.length === 0 || draft.visitor !== null) return false
+  for (const pool of draft.service.pools) {
+    if (pool.weight === 0 || !takesNew(draft, pool) || tiedTarget(pool, draft) === null) continue
+    return aim(draft, pool, 'picker')
+  }
+  return false
+}
+
 function bucketed(draft: Draft): boolean {
   if (draft.visitor === null) {
-    if (!mayGiveId(draft)) return false
+    if (!mayGiveId(draft.service, draft.view)) return false
     draft.visitor = draft.draw.visitorId()
     draft.bucket = bucketOf(draft.visitor, draft.service.salt)
     draft.fresh = true
   }
   return aim(draft, poolOfBucket(draft), 'bucket')
-}
-
-/** Browsers keep cookies, so they are given an id; scripts do not, and an id a request would be chance, not a visitor. */
-function mayGiveId(draft: Draft): boolean {
-  const { service, view } = draft
-  if (!keepsAnything(service.sticky)) return false
-  for (const source of service.visitor) if (source.from === 'own') return isBrowser(view)
-  return false
-}
-
-function isBrowser(view: RequestView): boolean {
-  if (view.header('sec-fetch-mode') !== undefined || view.header('sec-fetch-site') !== undefined) return true
-  if (view.header('sec-fetch-dest') !== undefined) return true
-  if (view.header('accept')?.includes('text/html')) return true
-  return view.header('user-agent')?.startsWith('Mozilla/') === true
 }
 
 /** The pool that has the visitor's bucket; where that takes nobody new or is denied, the one of another bucket, always the same. */
@@ -267,7 +261,7 @@ function spread(draft: Draft, place: number): PoolTable | null {
 function settle(draft: Draft): Decision {
   const { aimed, service } = draft
   const usable = aimed !== null && !draft.denied.includes(aimed) ? aimed : null
-  let target = usable === null ? null : chooseTarget(usable, draft)
+  let target = usable === null ? null : (tiedTarget(usable, draft) ?? chooseTarget(usable, draft))
   if (target === null) {
     target = failedOver(draft)
     if (target !== null) draft.reason = 'failover'

@@ -8,7 +8,7 @@
  * characters without `~`; names may contain dots, so a mac after the last dot (`payload.mac`, added and checked by the
  * data plane) is unambiguous. Decoding is strict: what `encodeOwnCookie` would not write is not read.
  */
-import type { OwnCookie, RequestView, VisitorSource } from './types.ts'
+import type { OwnCookie, RequestView, ServiceTable, StickyPlan, VisitorSource } from './types.ts'
 
 /** Longer keys are not taken: they cost hashing and log space, and no real id is that long. */
 export const KEY_LENGTH_MAX = 1_024
@@ -27,6 +27,28 @@ export function visitorKey(view: RequestView, sources: readonly VisitorSource[],
     if (key !== null && key !== undefined && key !== '' && key.length <= KEY_LENGTH_MAX) return key
   }
   return null
+}
+
+/** Whether our cookie keeps a visitor anywhere. */
+export function keepsAnything(sticky: StickyPlan | null): boolean {
+  return sticky !== null && (sticky.pool || sticky.target)
+}
+
+/**
+ * Whether a request without a key is given an id. Browsers keep cookies, so they are; scripts do not, and an id a request
+ * would be chance, not a visitor.
+ */
+export function mayGiveId(service: ServiceTable, view: RequestView): boolean {
+  if (!keepsAnything(service.sticky)) return false
+  for (const source of service.visitor) if (source.from === 'own') return isBrowser(view)
+  return false
+}
+
+function isBrowser(view: RequestView): boolean {
+  if (view.header('sec-fetch-mode') !== undefined || view.header('sec-fetch-site') !== undefined) return true
+  if (view.header('sec-fetch-dest') !== undefined) return true
+  if (view.header('accept')?.includes('text/html')) return true
+  return view.header('user-agent')?.startsWith('Mozilla/') === true
 }
 
 function keyFrom(view: RequestView, source: VisitorSource, own: OwnCookie | null): string | null | undefined {

@@ -1,7 +1,15 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { decide } from '../../src/table/decide.ts'
-import type { OwnCookie, RulePlan, ServicePlan, VisitorSource } from '../../src/table/types.ts'
+import type {
+  OwnCookie,
+  RulePlan,
+  ServicePlan,
+  Table,
+  TargetStatus,
+  TargetTable,
+  VisitorSource,
+} from '../../src/table/types.ts'
 import {
   browser,
   decideOne,
@@ -14,7 +22,10 @@ import {
   makeView,
   NOW_MS,
   noLoad,
+  poolOfVisitor,
+  type StatusOptions,
   sticky,
+  type ViewOptions,
 } from './make.ts'
 
 const staff = makeRule({ name: 'staff', header: [['x-internal', '1']], to: 'green' })
@@ -399,5 +410,67 @@ describe('laws', () => {
       ),
       { numRuns: 2_000 },
     )
+  })
+})
+
+describe('a client that has logged in by its connection', () => {
+  const plan = makePlan({ weights: { blue: 1, green: 1 } }, 3)
+  const targetOf = (table: Table, url: string) =>
+    table.services
+      .get('shop')!
+      .pools.flatMap((pool) => pool.targets)
+      .find((target) => target.url === url)!
+  /** Where it goes in 30 requests. */
+  const urlsOf = (table: Table, tied: TargetTable, options: ViewOptions = {}) => {
+    const draw = makeDraw()
+    const view = makeView(options)
+    return new Set(
+      Array.from({ length: 30 }, () => decide(view, table, noLoad, draw, NOW_MS, [], null, [tied]).target!.url),
+    )
+  }
+  const GREEN = 'http://green-1.test:3000'
+
+  test('stays with its target, when nothing says who the visitor is', () => {
+    const table = makeTable(plan)
+    expect(urlsOf(table, targetOf(table, GREEN))).toEqual(new Set([GREEN]))
+    expect(urlsOf(table, targetOf(table, GREEN), { headers: browser })).toEqual(new Set([GREEN]))
+  })
+
+  test('goes with its bucket, when it has one, and stays with its target within that pool', () => {
+    const table = makeTable(plan)
+    const visitorsOf = (pool: string) =>
+      Array.from({ length: 40 }, (_, n) => `u${n}`).filter((visitor) => poolOfVisitor(table, visitor) === pool)
+    const headers = (visitor: string) => ({ headers: { 'x-user-id': visitor } })
+    const green = targetOf(table, GREEN)
+    expect(urlsOf(table, green, headers(visitorsOf('green')[0]))).toEqual(new Set([GREEN]))
+    for (const url of urlsOf(table, green, headers(visitorsOf('blue')[0]))) expect(url).toContain('blue')
+  })
+
+  test.each<[string, Partial<ServicePlan>, StatusOptions]>([
+    ['has no share any more', { weights: { blue: 1, green: 0 } }, {}],
+    ['is denied to it', { rules: [makeRule({ name: 'no', cidr: ['0.0.0.0/0'], deny: 'green' })] }, {}],
+    ['takes nobody new', {}, { pools: { green: { admin: 'standby' } } }],
+  ])('leaves a pool that %s', (_name, changed, status) => {
+    const table = makeTable({ ...plan, ...changed }, status)
+    for (const url of urlsOf(table, targetOf(table, GREEN))) expect(url).toContain('blue')
+  })
+
+  test.each<[string, Partial<TargetStatus>]>([
+    ['drains', { admin: 'drain', drainUntilMs: NOW_MS + 1_000 }],
+    ['is ejected', { ejectedUntilMs: NOW_MS + 1_000 }],
+    ['is unhealthy', { health: 'unhealthy' }],
+  ])('leaves a target that %s', (_name, status) => {
+    const table = makeTable({ ...plan, weights: { blue: 0, green: 1 } }, { targets: { [GREEN]: status } })
+    const urls = urlsOf(table, targetOf(table, GREEN))
+    expect(urls.has(GREEN)).toBe(false)
+    expect(urls.size).toBe(2)
+  })
+
+  test('is at another address, when its slot has been given to one', () => {
+    const table = makeTable(plan)
+    const { slot } = targetOf(table, GREEN)
+    const gone = { ...targetOf(table, GREEN), url: 'http://gone.test:3000' }
+    expect(slot).toBe(gone.slot)
+    expect(urlsOf(table, gone).size).toBeGreaterThan(1)
   })
 })

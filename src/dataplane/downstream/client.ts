@@ -6,9 +6,8 @@
  *                                                               └──101──► tunnel ──► gone
  *
  * Invariants: one exchange at a time, so pipelined requests are answered in order; what came early waits in `#early` while
- * reading is paused, and is at most one read long. `deadlineMs` is always set: the sweep calls `onDeadline` when it has
- * passed. Closing means to send what is left, then FIN, then to swallow what the client still sends for a moment: closing
- * with unread bytes would reset the connection and take the answer with it (RFC 9112 9.6).
+ * reading is paused, and is at most one read long. `deadlineMs` is always set: the sweep calls `onDeadline` when it has passed.
+ * Closing sends what is left, then FIN, and swallows for a moment what still comes: unread, it would reset the connection (RFC 9112 9.6).
  */
 import type { Socket } from 'node:net'
 import { ERRORS, type ErrorCode } from '../../errors.ts'
@@ -22,6 +21,7 @@ import type { Plane } from '../plane.ts'
 import { Outgoing } from '../socket/outgoing.ts'
 import { ReadMemory } from '../socket/read-memory.ts'
 import { adoptSocket } from '../socket/socket.ts'
+import type { Ties } from '../upstream/ties.ts'
 import { EarlyBytes } from './early-bytes.ts'
 import { ForwardedLines } from './trust.ts'
 
@@ -48,6 +48,8 @@ export class Client {
   deadlineMs: number
   /** The client has sent its FIN. */
   ended = false
+  /** Connections to targets on which it has logged in. */
+  ties: Ties | null = null
   readonly #exchange: Exchange
   #state: State = 'idle'
   #tunnel: Tunnel | null = null
@@ -183,10 +185,8 @@ export class Client {
     if (this.#pumping) return
     const early = this.#early.take()
     if (early !== null) this.#pump(early, 0, early.length)
-    if (this.#early.isEmpty) {
-      this.#early.drop()
-      this.resume()
-    }
+    if (this.#early.isEmpty) this.#early.drop()
+    this.resume()
     if (this.#state === 'idle' && this.ended) this.close()
   }
 
@@ -265,6 +265,7 @@ export class Client {
     this.reads.release()
     if (state === 'exchange') this.#exchange.onClientGone()
     else if (state === 'tunnel') this.#tunnel!.onClientGone()
+    this.ties?.drop()
     this.out.flush()
     this.socket.destroy()
   }

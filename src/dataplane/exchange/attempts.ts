@@ -8,6 +8,11 @@
  * A used connection that closes as a request comes was most likely being closed as idle: that race is nobody's fault, shows
  * within a round trip, and is repeated without further question. Any other close without an answer is a failure of the
  * target: the repeat goes elsewhere and is taken out of the retry budget of the service.
+ *
+ * Where somebody logs in on a connection, both sides are tied (ties.ts): this client's next requests go to that target, on that
+ * connection, while its pool would be chosen anyway or nothing else says who the visitor is. When it is gone, a request goes on
+ * another one like anybody's, to be asked to log in anew; but one that brings a step of a login which was begun on it is not
+ * repeated: the step means nothing anywhere else.
  */
 import type { ShedReason } from '../../metrics/counters.ts'
 import { FIELD } from '../../metrics/layout.ts'
@@ -17,6 +22,7 @@ import type { Client } from '../downstream/client.ts'
 import type { Plane } from '../plane.ts'
 import type { UpstreamConnection, UpstreamUser } from '../upstream/connection.ts'
 import type { RetryBudget } from '../upstream/retry-budget.ts'
+import { Ties } from '../upstream/ties.ts'
 
 /** Targets that are tried while connections are refused. */
 const CONNECTS_MAX = 3
@@ -35,6 +41,11 @@ export class Attempts {
   connects = 0
   repeats = 0
   #isFresh = false
+  /** The connection that the request was given last. */
+  #used: UpstreamConnection | null = null
+  /** The request brings credentials that log a connection in, and whether it goes on one that is tied. */
+  #logsIn = false
+  #isTied = false
   #sentMs = 0
   /** The budget that the repeat was taken out of, and when. */
   #budget: RetryBudget | null = null
@@ -84,7 +95,9 @@ export class Attempts {
     this.address = view.address
     const table = plane.currentTable()
     this.epoch = table.epoch
-    const decision = decide(view, table, plane.load, plane.draw, plane.steadyMs(), this.#excluded, this.#avoided)
+    this.#logsIn = plane.requestHead.bindsConnection
+    const tied = this.#client.ties?.targets()
+    const decision = decide(view, table, plane.load, plane.draw, plane.steadyMs(), this.#excluded, this.#avoided, tied)
     this.#avoided = null
     const before = this.target
     if (decision.target === null && before !== null) {
@@ -110,10 +123,20 @@ export class Attempts {
 
   /** An idle connection to the target, unless `fresh` is asked for or none is fit; null to open one. */
   takeIdle(repeatable: boolean, fresh: boolean): UpstreamConnection | null {
-    const idle = fresh ? null : this.#plane.connectionsOf(this.target!).takeIdle(repeatable)
+    const pool = this.#plane.connectionsOf(this.target!)
+    const tied = fresh ? null : (this.#client.ties?.to(pool) ?? null)
+    const kept = tied === null ? null : pool.takeBound(tied)
+    const idle = fresh ? null : (kept ?? pool.takeIdle(repeatable))
+    this.#isTied = kept !== null
     this.#isFresh = idle === null
     this.#sentMs = this.#plane.nowMs
-    return idle
+    return this.#using(idle)
+  }
+
+  #using(connection: UpstreamConnection | null): UpstreamConnection | null {
+    this.#used = connection
+    if (this.#logsIn) connection?.bind()
+    return connection
   }
 
   /**
@@ -125,7 +148,7 @@ export class Attempts {
     const pool = this.#plane.connectionsOf(this.target!)
     const crowds = pool.isCrowded && admission.isCrowding(this.#client.cell, limits.upstreamConnectionsMax / 16)
     this.#full = crowds ? 'target_connections_per_address' : 'target_connections'
-    return crowds ? null : pool.open(user)
+    return this.#using(crowds ? null : pool.open(user))
   }
 
   /** Notes a connection that could not be opened. True when another target may be tried. */
@@ -138,7 +161,7 @@ export class Attempts {
 
   /** Notes a connection that closed before any answer. True when the request, which is repeatable, may be repeated. */
   mayRepeat(): boolean {
-    if (this.repeats > 0) return false
+    if (this.repeats > 0 || (this.#logsIn && this.#isTied)) return false
     if (this.#isFresh || this.#plane.nowMs - this.#sentMs > RACE_MS) {
       if (!this.#takeFromBudget()) return false
       this.#failed = true
@@ -187,6 +210,12 @@ export class Attempts {
 
   /** The request is over: lets go of the decision, so that an idle connection keeps no table alive. */
   end(): void {
+    const used = this.#used
+    this.#used = null
+    if (used?.isBound && !used.isGone) {
+      this.#client.ties ??= new Ties()
+      this.#client.ties.add(used)
+    }
     this.#plane.admission.note(this.#client.cell, -1)
     this.decision = null
     this.target = null

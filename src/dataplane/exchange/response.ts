@@ -123,6 +123,7 @@ export class Response {
       return 'more'
     }
     upstream.partial = ''
+    if (head.bindsConnection) upstream.bind()
     this.#at += headEnd - before
     if (head.status >= 200) return this.#final(client, upstream, asked, head, buffer, length, requestSent)
     if (head.status === 101) return offered(asked.upgrade, head.upgrade) ? 'tunnel' : 'malformed'

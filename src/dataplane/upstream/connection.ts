@@ -1,17 +1,19 @@
 /**
- * One connection to a target: it belongs to one exchange at a time, or is idle in its pool, or is gone.
+ * One connection to a target: it belongs to one exchange at a time, or is idle in its pool, or is gone. Once somebody logs in
+ * on it, it is bound: idle for one client only (ties.ts).
  *
  * It only carries bytes and events to its exchange; what they mean is decided in exchange.ts. Invariant: without an exchange
  * any event but 'connect' destroys it. Reads go to the shared buffer, so nothing here keeps what it was given.
  */
 import type { Socket } from 'node:net'
-import { FIELD } from '../../metrics/layout.ts'
+import { FIELD, WORKER_FIELD } from '../../metrics/layout.ts'
 import type { ResponseHead } from '../http1/response-head.ts'
 import { descriptorOf } from '../socket/handle.ts'
 import { Outgoing } from '../socket/outgoing.ts'
 import { ReadMemory } from '../socket/read-memory.ts'
 import { openSocket, outlived } from '../socket/socket.ts'
 import type { TargetConnections } from './target-connections.ts'
+import type { Ties } from './ties.ts'
 
 /** A connection is given up so long before the target would close it: the way there, and a clock that is checked now and then. */
 const HINT_MARGIN_MS = 1_000
@@ -38,6 +40,12 @@ export class UpstreamConnection {
   idleSinceMs = 0
   /** How long it may be idle; shortened by the target's own hint. */
   keepAliveMs: number
+  /** The shortest hint so far. */
+  #hintMs = Infinity
+  /** Somebody has logged in on it, or was asked to. */
+  isBound = false
+  /** The client that it is kept for, once it is bound and was given back. */
+  ties: Ties | null = null
   /** Requests that it may still carry, by what the target said. */
   usesLeft = Infinity
   /** The beginning of a response head that is not complete yet. */
@@ -105,9 +113,23 @@ export class UpstreamConnection {
    * Some targets count `max` down to what is left, some always tell the whole: the smallest reading is safe with both.
    */
   applyKeepAliveHints({ keepAliveTimeoutS, keepAliveMax }: ResponseHead): boolean {
-    this.keepAliveMs = Math.min(this.keepAliveMs, keepAliveTimeoutS * 1_000 - HINT_MARGIN_MS)
+    this.#hintMs = Math.min(this.#hintMs, keepAliveTimeoutS * 1_000 - HINT_MARGIN_MS)
+    this.keepAliveMs = Math.min(this.keepAliveMs, this.#hintMs)
     this.usesLeft = Math.min(this.usesLeft, keepAliveMax) - 1
     return this.keepAliveMs > 0 && this.usesLeft > 0
+  }
+
+  /** Keeps it from everybody but its client, for good. It may be idle for as long as that client may. */
+  bind(): void {
+    if (this.isBound || this.#gone) return
+    const { plane } = this.pool
+    this.isBound = true
+    this.keepAliveMs = Math.min(plane.timeouts.keepAliveMs, this.#hintMs)
+    plane.countLane(WORKER_FIELD.boundConnections)
+  }
+
+  get isGone(): boolean {
+    return this.#gone
   }
 
   /** Whether it is known that nothing more has come. */
@@ -167,5 +189,7 @@ export class UpstreamConnection {
     this.#gone = true
     this.reads.release()
     this.pool.forget(this)
+    this.ties?.forget(this)
+    if (this.isBound) this.pool.plane.countLane(WORKER_FIELD.boundConnections, -1)
   }
 }

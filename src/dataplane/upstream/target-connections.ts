@@ -6,6 +6,9 @@
  * feared, what has come and was not read yet is looked for before it is used again. It is also given up a second before the
  * target said it would close it. A request that may not be repeated takes only a connection that was used a moment ago,
  * because a closing target cannot be told from a silent one until bytes were sent to it.
+ *
+ * Connections that somebody has logged in on wait apart, each for its one client (ties.ts); when the target has no room left,
+ * the one that has waited longest is closed, since a client can log in anew and nobody can take its place.
  */
 import { FIELD } from '../../metrics/layout.ts'
 import type { TargetTable } from '../../table/types.ts'
@@ -23,6 +26,7 @@ export class TargetConnections {
   /** Open or opening connections, idle ones included. */
   size = 0
   readonly #idle: UpstreamConnection[] = []
+  readonly #bound: UpstreamConnection[] = []
 
   constructor(plane: Plane, target: TargetTable) {
     this.plane = plane
@@ -32,7 +36,7 @@ export class TargetConnections {
   /** Whether only the last quarter of the connections is left for who asks now. */
   get isCrowded(): boolean {
     const { upstreamConnectionsMax: max } = this.plane.limits
-    return max >= SHARED_FROM && this.size - this.#idle.length >= max * 0.75
+    return max >= SHARED_FROM && this.size - this.#idle.length - this.#bound.length >= max * 0.75
   }
 
   /** An idle connection that is fit for the request, or null. */
@@ -50,11 +54,23 @@ export class TargetConnections {
     }
   }
 
+  /** A connection that is kept for the client that asks, if it is still fit. However long it was idle: there is no other. */
+  takeBound(connection: UpstreamConnection): UpstreamConnection | null {
+    const at = this.#bound.indexOf(connection)
+    if (at < 0) return null
+    this.#bound.splice(at, 1)
+    const idleMs = this.plane.nowMs - connection.idleSinceMs
+    if (idleMs <= connection.keepAliveMs && connection.isFit() && !connection.hasMore()) return connection
+    connection.destroy()
+    return null
+  }
+
   /** Opens a connection for its first user, in the place of an idle one if need be; null when the target has no room. */
   open(user: UpstreamUser): UpstreamConnection | null {
     if (this.size >= this.plane.limits.upstreamConnectionsMax) {
-      if (this.#idle.length === 0) return null
-      this.#idle[0].destroy()
+      const oldest = this.#idle[0] ?? this.#bound[0]
+      if (oldest === undefined) return null
+      oldest.destroy()
     }
     this.size++
     this.plane.count(this.target.slot, FIELD.connections)
@@ -63,24 +79,30 @@ export class TargetConnections {
 
   /** Keeps a connection for the next request, or closes it when enough are kept. */
   giveBack(connection: UpstreamConnection): void {
-    if (this.#idle.length >= this.plane.limits.upstreamIdleMax || this.plane.draining) return connection.destroy()
+    const { isBound } = connection
+    const isFull = !isBound && this.#idle.length >= this.plane.limits.upstreamIdleMax
+    if (isFull || this.plane.draining) return connection.destroy()
     connection.idleSinceMs = this.plane.nowMs
-    this.#idle.push(connection)
+    if (isBound) this.#bound.push(connection)
+    else this.#idle.push(connection)
   }
 
   /** Notes that a connection is gone, whether idle or not. Called once per connection. */
   forget(connection: UpstreamConnection): void {
     this.size--
     this.plane.count(this.target.slot, FIELD.connections, -1)
-    const at = this.#idle.indexOf(connection)
-    if (at >= 0) this.#idle.splice(at, 1)
+    const list = connection.isBound ? this.#bound : this.#idle
+    const at = list.indexOf(connection)
+    if (at >= 0) list.splice(at, 1)
   }
 
   /** Closes connections that have been idle for too long. */
   sweep(nowMs: number): void {
-    for (let i = this.#idle.length - 1; i >= 0; i--) {
-      const connection = this.#idle[i]
-      if (nowMs - connection.idleSinceMs > connection.keepAliveMs) connection.destroy()
+    for (const list of [this.#idle, this.#bound]) {
+      for (let i = list.length - 1; i >= 0; i--) {
+        const connection = list[i]
+        if (nowMs - connection.idleSinceMs > connection.keepAliveMs) connection.destroy()
+      }
     }
   }
 }
