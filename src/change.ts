@@ -3,7 +3,8 @@
  * change is in control/apply.ts, who makes it happen is control.ts.
  */
 import type { PoolSpec, RuleSpec, ServiceSpec, Services, Weights } from './config/schema.ts'
-import type { AdminState, Health, ServiceStatus } from './table/types.ts'
+import type { ServiceIntent, ServiceStatus } from './table/status.ts'
+import type { AdminState, Health } from './table/types.ts'
 
 export type Change =
   | { readonly kind: 'service.put'; readonly service: string; readonly spec: ServiceSpec }
@@ -30,7 +31,7 @@ export type Change =
       readonly kind: 'restore'
       readonly from: number
       readonly services: Services
-      readonly status: Readonly<Record<string, ServiceStatus>>
+      readonly intents: Readonly<Record<string, ServiceIntent>>
     }
   /** The services that result from applying what changed in the config file over the live ones. */
   | { readonly kind: 'file'; readonly services: Services }

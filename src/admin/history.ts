@@ -51,8 +51,8 @@ export function historyRoutes(app: FastifyInstance, deps: Pick<AdminDeps, 'contr
   app.post<OfRevision>('/v1/revisions/:revision/restore', {
     schema: { summary: 'Make the services as they were in a revision', response: answers(ChangeAnswer) },
     handler: async (request, reply) => {
-      const { revision, services, status } = await findRevision(store, request.params.revision)
-      return apply(deps, request, reply, { kind: 'restore', from: revision, services, status })
+      const { revision, services, intents } = await findRevision(store, request.params.revision)
+      return apply(deps, request, reply, { kind: 'restore', from: revision, services, intents })
     },
   })
 }

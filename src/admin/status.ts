@@ -11,8 +11,8 @@ import { wallShiftMs } from '../clock.ts'
 import { FIELD } from '../metrics/layout.ts'
 import { authorityOf, histogramCount, quantileMs, sumTallies, type Tally } from '../metrics/summary.ts'
 import type { ServiceTraffic, TargetTraffic } from '../metrics/window.ts'
-import { movedBy } from '../table/deadlines.ts'
-import type { ServiceStatus } from '../table/types.ts'
+import { statusesMovedBy } from '../table/deadlines.ts'
+import type { ServiceStatus } from '../table/status.ts'
 import { findService } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
 import { answers, StatusAnswer } from './schemas.ts'
@@ -20,7 +20,7 @@ import { answers, StatusAnswer } from './schemas.ts'
 /** The present snapshot for people: with deadlines by the wall clock of now. */
 export function toldSnapshot({ control, clock }: Pick<AdminDeps, 'control' | 'clock'>): Snapshot {
   const snapshot = control.snapshot()
-  return { ...snapshot, status: movedBy(snapshot.status, wallShiftMs(clock)) }
+  return { ...snapshot, status: statusesMovedBy(snapshot.status, wallShiftMs(clock)) }
 }
 
 /** Registers the call. */

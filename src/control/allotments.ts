@@ -4,7 +4,8 @@
  */
 import type { ServiceSpec } from '../config/schema.ts'
 import { type Claim, reallot } from '../table/allotment.ts'
-import type { Allotment, ServiceStatus } from '../table/types.ts'
+import type { ServiceIntent } from '../table/status.ts'
+import type { Allotment } from '../table/types.ts'
 import { type Content, splitOf } from './reconcile.ts'
 import { mapEntries, own } from './record.ts'
 
@@ -13,20 +14,20 @@ import { mapEntries, own } from './record.ts'
  * since its shares lie end to end, and one that returns has what was remembered for it.
  */
 export function withAllotments(before: Content, after: Content): Content {
-  if (after.status === before.status) return after
-  const status = mapEntries<ServiceStatus, ServiceStatus>(after.status, (now, name) => {
-    const [oldSpec, old] = [own(before.services, name), own(before.status, name)]
+  if (after.intents === before.intents) return after
+  const intents = mapEntries<ServiceIntent, ServiceIntent>(after.intents, (now, name) => {
+    const [oldSpec, old] = [own(before.services, name), own(before.intents, name)]
     if (now === old) return now
     if (oldSpec === undefined || old === undefined) return now
     const allotment = allotmentOf(after.services[name], now, allotmentOf(oldSpec, old, old.allotment))
     return allotment === now.allotment ? now : { ...now, allotment }
   })
-  return status === after.status ? after : { services: after.services, status }
+  return intents === after.intents ? after : { ...after, intents }
 }
 
-function allotmentOf(spec: ServiceSpec, status: ServiceStatus, present: Allotment | undefined): Allotment {
+function allotmentOf(spec: ServiceSpec, intent: ServiceIntent, present: Allotment | undefined): Allotment {
   const claims = Object.entries(splitOf(spec)).map(
-    ([pool, weight]): Claim => ({ pool, weight, takesNew: own(status.pools, pool)?.admin === 'ready' }),
+    ([pool, weight]): Claim => ({ pool, weight, takesNew: own(intent.pools, pool)?.admin === 'ready' }),
   )
-  return reallot(present, claims, status.release)
+  return reallot(present, claims, intent.release)
 }

@@ -9,13 +9,13 @@
 import type { Change } from '../change.ts'
 import type { PoolSpec, ServiceSpec, Services, Weights } from '../config/schema.ts'
 import { type Fault, TurnoutError } from '../errors.ts'
-import type { PoolStatus, ServiceStatus } from '../table/types.ts'
+import { observedOf, type PoolIntent, type ServiceIntent } from '../table/status.ts'
 import { withAllotments } from './allotments.ts'
 import {
   type Content,
   canonical,
+  reconcileAll,
   reconcileService,
-  reconcileStatus,
   sameWeights,
   splitOf,
   WEIGHT_ALL,
@@ -61,7 +61,7 @@ function changed(content: Content, change: Change, nowMs: number, tools: ChangeT
     case 'target.state':
       return setState(content, change, nowMs, tools)
     case 'restore':
-      return restore(content, change.services, change.status)
+      return restore(content, change.services, change.intents)
     case 'file':
       return replaceAll(content, change.services)
   }
@@ -80,32 +80,33 @@ function poolOf(spec: ServiceSpec, service: string, pool: string): PoolSpec {
   throw new TurnoutError('not_found', `Service ${service} has no pool ${pool} (it has ${known}).`)
 }
 
-const statusOf = (content: Content, service: string): ServiceStatus => content.status[service]
+const intentOf = (content: Content, service: string): ServiceIntent => content.intents[service]
 
-const withStatus = (content: Content, service: string, status: ServiceStatus): Content => ({
-  services: content.services,
-  status: withEntry(content.status, service, status),
+const withIntent = (content: Content, service: string, intent: ServiceIntent): Content => ({
+  ...content,
+  intents: withEntry(content.intents, service, intent),
 })
 
 function putService(content: Content, service: string, spec: ServiceSpec): Content {
   const old = own(content.services, service)
   const next = canonical(spec)
   if (old !== undefined && equalJson(old, next)) return content
-  const status = reconcileService(next, old && { spec: old, status: statusOf(content, service) })
+  const intent = reconcileService(next, old && { spec: old, intent: intentOf(content, service) })
   return {
+    ...content,
     services: withEntry(content.services, service, next),
-    status: withEntry(content.status, service, status),
+    intents: withEntry(content.intents, service, intent),
   }
 }
 
-function replaceAll(content: Content, services: Services, remembered?: Content['status']): Content {
+function replaceAll(content: Content, services: Services, remembered?: Content['intents']): Content {
   const canonicals = mapEntries(services, (spec, name) => {
     const old = own(content.services, name)
     const next = canonical(spec)
     return old !== undefined && equalJson(old, next) ? old : next
   })
   if (sameEntries(canonicals, content.services)) return content
-  return { services: canonicals, status: reconcileStatus(canonicals, content, remembered) }
+  return reconcileAll(canonicals, content, remembered)
 }
 
 function split(content: Content, service: string, weights: Weights): Content {
@@ -136,15 +137,18 @@ function switchOne(content: Content, service: string, pool: string): Content {
   const present = splitOf(spec)
   if (Object.entries(present).every(([name, weight]) => weight > 0 === (name === pool))) return content
   assertReady(content, service, pool)
-  const { targets } = statusOf(content, service).pools[pool]
-  const able = Object.values(targets).some((target) => target.admin === 'ready' && target.health !== 'unhealthy')
+  const { targets } = intentOf(content, service).pools[pool]
+  const observed = own(content.observed, service)
+  const able = Object.entries(targets).some(
+    ([url, { admin }]) => admin === 'ready' && observedOf(observed, pool, url).health !== 'unhealthy',
+  )
   if (!able) throw new TurnoutError('conflict', `No target of pool ${pool} of ${service} is ready and healthy.`)
   const next = putService(content, service, { ...spec, split: { [pool]: WEIGHT_ALL } })
-  return withStatus(next, service, withNextRelease(statusOf(next, service)))
+  return withIntent(next, service, withNextRelease(intentOf(next, service)))
 }
 
 function assertReady(content: Content, service: string, pool: string): void {
-  const { admin, targets } = statusOf(content, service).pools[pool]
+  const { admin, targets } = intentOf(content, service).pools[pool]
   if (admin !== 'ready') {
     throw new TurnoutError('conflict', `Pool ${pool} of ${service} is in state ${admin}; set it ready first.`)
   }
@@ -155,12 +159,12 @@ function assertReady(content: Content, service: string, pool: string): void {
 /** Health is not looked at here: going back must never wait for a probe. */
 function back(content: Content, service: string): Content {
   const spec = specOf(content, service)
-  const { previous, release } = statusOf(content, service)
+  const { previous, release } = intentOf(content, service)
   if (previous === null) throw new TurnoutError('conflict', `Service ${service} has no split to go back to.`)
   for (const [pool, weight] of Object.entries(previous.weights)) if (weight > 0) assertReady(content, service, pool)
   const next = putService(content, service, { ...spec, split: previous.weights })
   const present = { weights: splitOf(spec), release }
-  return withStatus(next, service, { ...statusOf(next, service), release: previous.release, previous: present })
+  return withIntent(next, service, { ...intentOf(next, service), release: previous.release, previous: present })
 }
 
 function putPool(content: Content, service: string, pool: string, poolSpec: PoolSpec): Content {
@@ -186,20 +190,20 @@ function setState(content: Content, change: StateChange, nowMs: number, tools: C
   const { service, pool, state } = change
   const spec = specOf(content, service)
   const targets = poolOf(spec, service, pool).targets
-  const poolStatus = statusOf(content, service).pools[pool]
+  const poolIntent = intentOf(content, service).pools[pool]
   const drainUntilMs = state === 'drain' ? nowMs + tools.drainMs(spec) : 0
-  let next: PoolStatus
+  let next: PoolIntent
   if (change.kind === 'pool.state') {
-    if (poolStatus.admin === state) return content
-    next = { ...poolStatus, admin: state, drainUntilMs }
+    if (poolIntent.admin === state) return content
+    next = { ...poolIntent, admin: state, drainUntilMs }
   } else {
     const url = targetUrl(targets, change)
-    const target = poolStatus.targets[url]
+    const target = poolIntent.targets[url]
     if (target.admin === state) return content
-    next = { ...poolStatus, targets: withEntry(poolStatus.targets, url, { ...target, admin: state, drainUntilMs }) }
+    next = { ...poolIntent, targets: withEntry(poolIntent.targets, url, { ...target, admin: state, drainUntilMs }) }
   }
-  const status = statusOf(content, service)
-  return withStatus(content, service, { ...status, pools: withEntry(status.pools, pool, next) })
+  const intent = intentOf(content, service)
+  return withIntent(content, service, { ...intent, pools: withEntry(intent.pools, pool, next) })
 }
 
 function targetUrl(targets: readonly string[], change: Extract<Change, { kind: 'target.state' }>): string {
@@ -227,17 +231,17 @@ function namesOf(url: string): string[] {
  * The spec of an earlier revision. Where the traffic moves by that, its release comes back too: its pins then lead to what
  * they were given for. Releases that were given out since are never given out again.
  */
-function restore(content: Content, services: Services, status: Content['status']): Content {
-  const next = replaceAll(content, services, status)
-  const released = mapEntries<ServiceStatus, ServiceStatus>(next.status, (now, service) => {
-    const [before, then] = [own(content.status, service), own(status, service)]
+function restore(content: Content, services: Services, intents: Content['intents']): Content {
+  const next = replaceAll(content, services, intents)
+  const released = mapEntries<ServiceIntent, ServiceIntent>(next.intents, (now, service) => {
+    const [before, then] = [own(content.intents, service), own(intents, service)]
     if (before === undefined || then === undefined || now === before) return now
     const releaseLast = Math.max(now.releaseLast, then.releaseLast)
     const moved = !sameWeights(splitOf(content.services[service]), splitOf(next.services[service]))
     const returns = (moved || now.release !== before.release) && then.release !== before.release
     return { ...now, releaseLast, release: returns ? then.release : now.release }
   })
-  return released === next.status ? next : { services: next.services, status: released }
+  return released === next.intents ? next : { ...next, intents: released }
 }
 
 /** A merge patch over a service; the schema and the defaults are applied to what comes out. */

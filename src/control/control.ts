@@ -9,9 +9,9 @@
  *   cannot be served.
  * - The store compares the revision. When another process moved it, the change is refused as `stale_revision` and the
  *   document of the other is taken over; so is a commit that was reported as failed and had happened after all.
- * - Health goes first in the queue, and into the tables without waiting for the store (control/saver.ts).
- * - Snapshots are never changed, only replaced; unchanged services keep their identity from one to the next, and only
- *   what changed is sent to the workers.
+ * - What this process has seen goes first in the queue, and into the tables without waiting for the store. It is never in the
+ *   document; it is stored apart, for a quick restart (control/saver.ts).
+ * - The present state and how it moves: control/state.ts.
  */
 import type { Logger } from 'pino'
 import type { Change, ChangeOptions, ChangeResult, Control, ControlEvent, Observation, Snapshot } from '../change.ts'
@@ -20,21 +20,24 @@ import { durationMs } from '../config/duration.ts'
 import type { ServiceSpec, Services } from '../config/schema.ts'
 import { type Fault, isTurnoutError, TurnoutError } from '../errors.ts'
 import type { SharedMemory } from '../metrics/layout.ts'
-import type { Document, Store } from '../store/store.ts'
-import { movedBy } from '../table/deadlines.ts'
-import type { ServicePlan, ServiceStatus, TableDelta } from '../table/types.ts'
+import type { Document, RevisionEntry, Store } from '../store/store.ts'
+import { intentMovedBy, observedMovedBy } from '../table/deadlines.ts'
+import type { ServiceIntent, ServiceObserved } from '../table/status.ts'
+import type { ServicePlan, TableDelta } from '../table/types.ts'
 import { applyChange, type ChangeTools } from './apply.ts'
 import { auditOf, describeChange } from './audit.ts'
-import { deltaBetween } from './delta.ts'
 import { createDrains, type Drains } from './drains.ts'
 import { createEvents, type Events, type NewEvent } from './events.ts'
 import { addObservation, applyObservations } from './observe.ts'
 import { createQueue } from './queue.ts'
-import { type Content, reconcileStatus } from './reconcile.ts'
+import { type Content, reconcileAll } from './reconcile.ts'
 import { equalJson, mapEntries, own } from './record.ts'
 import { createSaver, type Saver } from './saver.ts'
-import { createSlots, type Slots, withoutSlots } from './slots.ts'
+import { createSlots } from './slots.ts'
+import { changedNames, State, type Step } from './state.ts'
 
+/** Where the store keeps what was observed. */
+const OBSERVED_KEY = 'observed'
 /** Changes that may wait for their turn; the next one is refused with `overloaded`. */
 export const CHANGES_WAITING_MAX = 1000
 
@@ -74,10 +77,9 @@ class Writer implements RunningControl {
   readonly #tools: ChangeTools
   readonly #queue = createQueue(CHANGES_WAITING_MAX)
   readonly #events: Events
-  readonly #slots: Slots
+  readonly #state: State
   readonly #saver: Saver
   readonly #drains: Drains
-  #present: Snapshot = { revision: 0, epoch: 0, services: {}, status: {} }
   #observations = new Map<string, Observation>()
   #observing: Promise<void> | null = null
   #storeAway = false
@@ -88,18 +90,21 @@ class Writer implements RunningControl {
     this.#events = createEvents(deps.clock, (error) =>
       deps.log.error({ err: error }, 'a listener to events has thrown'),
     )
-    this.#slots = createSlots(deps.memory, deps.clock)
-    this.#saver = createSaver(deps.clock, () => this.#saveStatus())
+    this.#state = new State({ slots: createSlots(deps.memory, deps.clock), plan: deps.plan, build: deps.build })
+    this.#saver = createSaver(deps.clock, () => this.#saveObserved())
     this.#drains = createDrains(deps.clock, (event) => this.publish(event))
   }
 
   async start(): Promise<void> {
-    const document = await this.#deps.store.load()
-    await this.#queue.run(() => this.#adopt(document ?? { revision: 0, services: {}, status: {} }))
+    const { store } = this.#deps
+    const document = await store.load()
+    const observed = JSON.parse((await store.get(OBSERVED_KEY)) ?? '{}') as Record<string, ServiceObserved>
+    const steady = this.#movedBy(observed, observedMovedBy, -wallShiftMs(this.#deps.clock))
+    await this.#queue.run(() => this.#adopt(document ?? { revision: 0, services: {}, intents: {} }, steady))
   }
 
   snapshot(): Snapshot {
-    return this.#present
+    return this.#state.snapshot
   }
 
   events(after?: number): readonly ControlEvent[] {
@@ -132,114 +137,93 @@ class Writer implements RunningControl {
 
   async #change(change: Change, { actor, ifMatch }: ChangeOptions): Promise<ChangeResult> {
     const { clock } = this.#deps
-    const present = this.#present
-    if (ifMatch !== undefined && ifMatch !== present.revision) {
-      throw new TurnoutError('stale_revision', `The revision is ${present.revision}, not ${ifMatch}.`)
+    const { content: present, snapshot } = this.#state
+    if (ifMatch !== undefined && ifMatch !== snapshot.revision) {
+      throw new TurnoutError('stale_revision', `The revision is ${snapshot.revision}, not ${ifMatch}.`)
     }
     const content = applyChange(present, change, clock.steadyMs(), this.#tools)
-    if (content.services === present.services && content.status === present.status) {
-      return { revision: present.revision, epoch: present.epoch, appliedInMs: 0, changed: false }
+    const changed = changedNames(present, content)
+    if (changed.length === 0) {
+      return { revision: snapshot.revision, epoch: snapshot.epoch, appliedInMs: 0, changed: false }
     }
     this.#validate(content.services)
     const startedMs = clock.monotonicMs()
-    const { next, delta } = this.#prepare(present.revision + 1, content)
-    const changed = Object.keys(delta.services)
-    await this.#store(next, { atMs: clock.nowMs(), actor, change: auditOf(change, changed) })
-    await this.#commit(next, delta)
+    const step = this.#state.prepare(snapshot.revision + 1, content, changed)
+    await this.#store(step, { atMs: clock.nowMs(), actor, change: auditOf(change, changed) })
+    await this.#commit(step)
     const appliedInMs = clock.monotonicMs() - startedMs
+    const { revision, epoch } = step.snapshot
     this.publish({
       type: 'change',
       service: changed.length === 1 ? changed[0] : null,
       message: describeChange(change, changed, actor),
-      data: { revision: next.revision, epoch: next.epoch, actor, kind: change.kind, services: changed, appliedInMs },
+      data: { revision, epoch, actor, kind: change.kind, services: changed, appliedInMs },
     })
-    return { revision: next.revision, epoch: next.epoch, appliedInMs, changed: true }
+    return { revision, epoch, appliedInMs, changed: true }
   }
 
   #validate(services: Services): void {
-    if (services === this.#present.services) return
+    if (services === this.#state.content.services) return
     const faults = this.#deps.validate(services)
     if (faults.length > 0) throw new TurnoutError('invalid', faults[0].message, faults)
   }
 
-  /** The next snapshot with its slots, and the delta that leads to it; what cannot be served throws here. */
-  #prepare(revision: number, content: Content): { next: Snapshot; delta: TableDelta } {
-    const present = this.#present
+  async #store(step: Step, audit: Pick<RevisionEntry, 'atMs' | 'actor' | 'change'>): Promise<void> {
+    const { services, intents } = step.content
+    const kept = this.#movedBy(intents, intentMovedBy, wallShiftMs(this.#deps.clock))
     try {
-      const next = { revision, epoch: present.epoch + 1, ...content, status: this.#slots.assign(content.status) }
-      const delta = deltaBetween(present, next, this.#deps.plan)
-      this.#deps.build(delta)
-      return { next, delta }
+      await this.#deps.store.commit(step.snapshot.revision - 1, { ...audit, services, intents: kept })
     } catch (error) {
-      this.#slots.settle(present.status)
-      throw error
-    }
-  }
-
-  async #store(
-    next: Snapshot,
-    audit: Pick<Parameters<Store['commit']>[1], 'atMs' | 'actor' | 'change'>,
-  ): Promise<void> {
-    const { services, status } = next
-    try {
-      await this.#deps.store.commit(next.revision - 1, { ...audit, services, status: this.#kept(status) })
-    } catch (error) {
-      this.#slots.settle(this.#present.status)
+      this.#state.discard(step)
       if (isTurnoutError(error, 'stale_revision')) await this.#reload()
       else this.#tellStoreAway(error)
       throw isTurnoutError(error) ? error : new TurnoutError('store_unavailable')
     }
-    this.#saver.written()
     this.#tellStoreBack()
   }
 
-  async #commit(next: Snapshot, delta: TableDelta): Promise<void> {
-    await this.#deps.commitTables(delta)
-    this.#present = next
-    this.#slots.settle(next.status)
-    this.#drains.watch(next.status)
+  async #commit(step: Step): Promise<void> {
+    await this.#deps.commitTables(step.delta)
+    this.#state.commit(step)
+    this.#drains.watch(step.snapshot.status)
   }
 
   async #observe(): Promise<void> {
     const observations = this.#observations
     this.#observations = new Map()
     this.#observing = null
-    const { status, events } = applyObservations(this.#present, observations)
-    if (status === this.#present.status) return
-    const { next, delta } = this.#prepare(this.#present.revision, { services: this.#present.services, status })
-    await this.#commit(next, delta)
+    const { content, snapshot } = this.#state
+    const { observed, services, events } = applyObservations(content, observations)
+    if (services.size === 0) return
+    await this.#commit(this.#state.prepare(snapshot.revision, { ...content, observed }, [...services]))
     this.#saver.request()
     for (const event of events) this.publish(event)
   }
 
   /** Rejects when it should be tried again. */
-  async #saveStatus(): Promise<void> {
-    const { revision, status } = this.#present
+  async #saveObserved(): Promise<void> {
+    const { store, clock } = this.#deps
+    const kept = this.#movedBy(this.#state.content.observed, observedMovedBy, wallShiftMs(clock))
     try {
-      await this.#deps.store.saveStatus(revision, this.#kept(status))
+      await store.put(OBSERVED_KEY, JSON.stringify(kept))
       this.#tellStoreBack()
     } catch (error) {
-      if (!isTurnoutError(error, 'stale_revision')) {
-        this.#tellStoreAway(error)
-        throw error
-      }
-      // Either our own commit is on its way, and has this status too, or another process has written.
-      await this.#queue.run(() => this.#reload(), true)
+      this.#tellStoreAway(error)
+      throw error
     }
   }
 
-  /** The status as it is stored: what outlives the process, with deadlines by the wall clock of now. */
-  #kept(status: Snapshot['status']): Snapshot['status'] {
-    return movedBy(withoutSlots(status), wallShiftMs(this.#deps.clock))
+  #movedBy<T>(entries: Readonly<Record<string, T>>, move: (entry: T, ms: number) => T, ms: number): Record<string, T> {
+    return mapEntries<T, T>(entries, (entry) => move(entry, ms))
   }
 
   /** Takes over the document of another process; without one, or without a store, everything stays as it is. */
   async #reload(): Promise<void> {
     try {
       const document = await this.#deps.store.load()
-      if (document === null || document.revision <= this.#present.revision) return
-      await this.#adopt(document)
-      const { revision, epoch } = this.#present
+      if (document === null || document.revision <= this.snapshot().revision) return
+      await this.#adopt(document, this.#state.content.observed)
+      const { revision, epoch } = this.snapshot()
       const message = `revision ${revision} of another process was taken over from the store`
       this.publish({ type: 'change', service: null, message, data: { revision, epoch, kind: 'reload' } })
     } catch (error) {
@@ -247,17 +231,16 @@ class Writer implements RunningControl {
     }
   }
 
-  async #adopt({ revision, services: loaded, status: loadedStatus }: Document): Promise<void> {
-    const present = this.#present
+  async #adopt({ revision, services: loaded, intents }: Document, observed: Content['observed']): Promise<void> {
+    const present = this.#state.content
     const services = mapEntries(loaded, (spec, name) => keepEqual(own(present.services, name), spec))
-    const steady = movedBy(loadedStatus, -wallShiftMs(this.#deps.clock))
-    const reconciled = reconcileStatus(services, { services, status: steady })
-    const slotted = this.#slots.assign(reconciled)
-    const status = mapEntries<ServiceStatus, ServiceStatus>(slotted, (now, name) =>
-      keepEqual(own(present.status, name), now),
+    const steady = this.#movedBy(intents, intentMovedBy, -wallShiftMs(this.#deps.clock))
+    const reconciled = reconcileAll(services, { services, intents: steady, observed })
+    const kept = mapEntries<ServiceIntent, ServiceIntent>(reconciled.intents, (intent, name) =>
+      keepEqual(own(present.intents, name), intent),
     )
-    const { next, delta } = this.#prepare(revision, { services, status })
-    await this.#commit(next, delta)
+    const content = { ...reconciled, intents: kept }
+    await this.#commit(this.#state.prepare(revision, content, changedNames(present, content)))
   }
 
   #tellStoreAway(error: unknown): void {

@@ -8,21 +8,20 @@ import type { ServiceSpec } from '../config/schema.ts'
 import type { ServiceChange, ServicePlan, TableDelta } from '../table/types.ts'
 import { equalJson, own } from './record.ts'
 
-/** The delta from one snapshot, which the workers have, to the next. */
+/** The delta from one snapshot, which the workers have, to the next; `names` are the services that may differ. */
 export function deltaBetween(
   present: Snapshot,
   next: Snapshot,
+  names: readonly string[],
   plan: (name: string, spec: ServiceSpec) => ServicePlan,
 ): TableDelta {
-  const changes: [string, ServiceChange | null][] = []
-  for (const name of new Set([...Object.keys(present.services), ...Object.keys(next.services)])) {
+  const changes = names.map((name): [string, ServiceChange | null] => {
     const [before, spec] = [own(present.services, name), own(next.services, name)]
     const status = own(next.status, name)
-    if (before === spec && own(present.status, name) === status) continue
-    if (spec === undefined || status === undefined) changes.push([name, null])
-    else if (before === spec) changes.push([name, { plan: {}, status }])
-    else changes.push([name, { plan: differing(before && plan(name, before), plan(name, spec)), status }])
-  }
+    if (spec === undefined || status === undefined) return [name, null]
+    if (before === spec) return [name, { plan: {}, status }]
+    return [name, { plan: differing(before && plan(name, before), plan(name, spec)), status }]
+  })
   return { epoch: next.epoch, revision: next.revision, services: Object.fromEntries(changes) }
 }
 

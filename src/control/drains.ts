@@ -3,7 +3,7 @@
  * Timers are limited to 24 days and may be early, so the timer only means "look again". All times are steady (clock.ts).
  */
 import type { Clock } from '../clock.ts'
-import type { ServiceStatus } from '../table/types.ts'
+import type { ServiceStatus } from '../table/status.ts'
 import type { NewEvent } from './events.ts'
 
 const LOOK_AGAIN_MS = 3_600_000

@@ -1,22 +1,24 @@
 /**
- * What probes and outlier detection saw, brought into the status. Pure. Only the axes that an observation names change:
- * a passing probe never ends a drain or an ejection. An observation of what is no longer there, or of the health of a
- * service that is no longer probed, is late and changes nothing.
+ * What probes and outlier detection report, brought into what this process has seen. Pure. Only the axes that an observation
+ * names change: a passing probe never ends an ejection, and nothing that people have set is touched. An observation of what is
+ * no longer there, or of the health of a service that is no longer probed, is late and changes nothing.
  */
 import type { Observation } from '../change.ts'
 import type { ServiceSpec } from '../config/schema.ts'
-import type { PoolStatus, ServiceStatus, TargetStatus } from '../table/types.ts'
+import { observedOf, type ServiceObserved, type TargetObserved, UNSEEN } from '../table/status.ts'
 import type { NewEvent } from './events.ts'
 import type { Content } from './reconcile.ts'
-import { mapEntries } from './record.ts'
+import { own, sameEntries, withEntry, withoutEntry } from './record.ts'
 
 /** One string for a target of a pool of a service; no name or URL holds a line break. */
 export const targetKey = (service: string, pool: string, url: string): string => `${service}\n${pool}\n${url}`
 
 /** What came of observations. */
 export interface Observed {
-  /** The very same status when nothing changed. */
-  readonly status: Content['status']
+  /** The very same record when nothing changed. */
+  readonly observed: Content['observed']
+  /** The services of which something has changed. */
+  readonly services: ReadonlySet<string>
   readonly events: readonly NewEvent[]
 }
 
@@ -29,25 +31,36 @@ export function addObservation(waiting: Map<string, Observation>, observation: O
   waiting.set(key, { ...waiting.get(key), ...observation })
 }
 
-/** The status after these observations, and what to tell about it. */
+/** What is seen after these observations, and what to tell about it. */
 export function applyObservations(content: Content, observations: Observations): Observed {
   const events: NewEvent[] = []
-  const concerned = new Set([...observations.values()].map(({ service }) => service))
-  const status = mapEntries<ServiceStatus, ServiceStatus>(content.status, (old, name) => {
-    if (!concerned.has(name)) return old
-    const pools = mapEntries<PoolStatus, PoolStatus>(old.pools, (pool, poolName) => {
-      const targets = mapEntries<TargetStatus, TargetStatus>(pool.targets, (target, url) => {
-        const observation = observations.get(targetKey(name, poolName, url))
-        return observation ? observed(target, observation, content.services[name], events) : target
-      })
-      return targets === pool.targets ? pool : { ...pool, targets }
-    })
-    return pools === old.pools ? old : { ...old, pools }
+  /** By service and pool: a copy of what was seen of its targets, made once, with what is new. */
+  const changed = new Map<string, Map<string, Record<string, TargetObserved>>>()
+  for (const observation of observations.values()) {
+    const { service, pool, target } = observation
+    const spec = own(content.services, service)
+    if (spec === undefined || !own(spec.pools, pool)?.targets.includes(target)) continue
+    const before = own(content.observed, service)
+    const seen = observedOf(before, pool, target)
+    const next = observed(seen, observation, spec, events)
+    if (next === seen) continue
+    const pools = changed.get(service) ?? new Map<string, Record<string, TargetObserved>>()
+    const targets = pools.get(pool) ?? { ...(before && own(before, pool)) }
+    targets[target] = next
+    changed.set(service, pools.set(pool, targets))
+  }
+  if (changed.size === 0) return { observed: content.observed, services: new Set(), events }
+  const entries = [...changed].map(([name, pools]): [string, ServiceObserved] => {
+    return [name, { ...own(content.observed, name), ...Object.fromEntries(pools) }]
   })
-  return { status, events }
+  return {
+    observed: { ...content.observed, ...Object.fromEntries(entries) },
+    services: new Set(changed.keys()),
+    events,
+  }
 }
 
-function observed(target: TargetStatus, seen: Observation, spec: ServiceSpec, events: NewEvent[]): TargetStatus {
+function observed(target: TargetObserved, seen: Observation, spec: ServiceSpec, events: NewEvent[]): TargetObserved {
   let next = target
   const data = { pool: seen.pool, target: seen.target, ...(seen.detail === undefined ? {} : { detail: seen.detail }) }
   const because = seen.detail === undefined ? '' : `: ${seen.detail}`
@@ -65,4 +78,43 @@ function observed(target: TargetStatus, seen: Observation, spec: ServiceSpec, ev
     tell('ejection', ejectedUntilMs > 0 ? 'is ejected' : 'is no longer ejected', { ejectedUntilMs })
   }
   return next
+}
+
+/**
+ * What was seen, as far as it is of any account for these specs: of targets that are there, of health only where it is probed,
+ * since nothing else would ever call them healthy again. `names` are the services to look at; the others stay as they are.
+ */
+export function keepObserved(
+  observed: Content['observed'],
+  services: Content['services'],
+  names: Iterable<string>,
+): Content['observed'] {
+  let next = observed
+  for (const name of names) {
+    const before = own(next, name)
+    if (before === undefined) continue
+    const spec = own(services, name)
+    const kept = spec === undefined ? {} : keptOf(before, spec)
+    if (Object.keys(kept).length === 0) next = withoutEntry(next, name)
+    else if (kept !== before) next = withEntry(next, name, kept)
+  }
+  return next
+}
+
+function keptOf(observed: ServiceObserved, spec: ServiceSpec): ServiceObserved {
+  const pools = Object.entries(spec.pools).flatMap(([name, { targets }]) => {
+    const before = own(observed, name)
+    if (before === undefined) return []
+    const seen = targets.flatMap((url): [string, TargetObserved][] => {
+      const target = own(before, url)
+      if (target === undefined) return []
+      const known =
+        spec.health !== undefined || target.health === 'unknown' ? target : { ...target, health: UNSEEN.health }
+      return [[url, known]]
+    })
+    const kept = Object.fromEntries(seen)
+    return seen.length === 0 ? [] : [[name, sameEntries(kept, before) ? before : kept] as const]
+  })
+  const kept = Object.fromEntries(pools)
+  return sameEntries(kept, observed) ? observed : kept
 }

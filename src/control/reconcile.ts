@@ -1,10 +1,9 @@
 /**
- * Keeps the status in step with the spec: which pools and targets have a status, which release is live, and which split
- * `back` returns to. Pure; what did not change keeps its identity, so that a caller finds changes by comparing references.
+ * Keeps the intent in step with the spec: which pools and targets have one, which release is live, and which split `back`
+ * returns to. Pure; what did not change keeps its identity, so that a caller finds changes by comparing references.
  *
  * Invariants:
- * - A status has exactly the services, pools and targets of the spec. Kept ones keep all three axes (admin state, health,
- *   ejection); new ones are ready, unknown, not ejected, and have no slot yet (-1).
+ * - An intent has exactly the services, pools and targets of the spec. Kept ones keep what people have set; new ones are ready.
  * - A release names what its pools hold: when a pool's version changes, or none of its targets stays, pins to the old
  *   release would lead to another version than they were given for. So the live release changes then, and so does the one
  *   that `previous` would bring back. A split alone never changes it: raising a weight must move nobody twice.
@@ -12,13 +11,17 @@
  */
 import type { PoolSpec, ServiceSpec, Services, Weights } from '../config/schema.ts'
 import { TurnoutError } from '../errors.ts'
-import type { PoolStatus, ServiceStatus, TargetStatus } from '../table/types.ts'
+import type { PoolIntent, ServiceIntent, ServiceObserved, TargetIntent } from '../table/status.ts'
 import { mapEntries, own, sameEntries } from './record.ts'
 
-/** What changes work on: the services, each with its canonical split, and a status for each. */
+/**
+ * What changes work on: the services, each with its canonical split, and an intent for each. What this process has seen is
+ * there to be read; no change ever changes it.
+ */
 export interface Content {
   readonly services: Services
-  readonly status: Readonly<Record<string, ServiceStatus>>
+  readonly intents: Readonly<Record<string, ServiceIntent>>
+  readonly observed: Readonly<Record<string, ServiceObserved>>
 }
 
 /** The weight that `live` and switch give to their one pool. */
@@ -55,68 +58,58 @@ export function splitOf(spec: ServiceSpec): Weights {
   return spec.split
 }
 
-/** The status of all services after a change of the spec; `remembered` is where services and pools that return look first. */
-export function reconcileStatus(
-  services: Services,
-  before: Content,
-  remembered: Content['status'] = {},
-): Content['status'] {
-  const status = mapEntries<ServiceSpec, ServiceStatus>(services, (spec, name) => {
+/** The intents of all services after a change of the specs; `remembered` is where services and pools that return look first. */
+export function reconcileAll(services: Services, before: Content, remembered: Content['intents'] = {}): Content {
+  const intents = mapEntries<ServiceSpec, ServiceIntent>(services, (spec, name) => {
     const oldSpec = own(before.services, name)
-    const oldStatus = own(before.status, name)
-    const old = oldSpec && oldStatus && { spec: oldSpec, status: oldStatus }
+    const oldIntent = own(before.intents, name)
+    const old = oldSpec && oldIntent && { spec: oldSpec, intent: oldIntent }
     return reconcileService(spec, old, own(remembered, name))
   })
-  return sameEntries(status, before.status) ? before.status : status
+  return { ...before, services, intents: sameEntries(intents, before.intents) ? before.intents : intents }
 }
 
-/** The status of one service; `before` is absent for a new one. */
+/** The intent of one service; `before` is absent for a new one. */
 export function reconcileService(
   spec: ServiceSpec,
-  before?: { readonly spec: ServiceSpec; readonly status: ServiceStatus },
-  remembered?: ServiceStatus,
-): ServiceStatus {
-  const status = before?.status ?? (remembered ? { ...remembered, slot: -1 } : FIRST_STATUS)
-  const pools = reconcilePools(spec, before ? status.pools : {}, remembered?.pools)
-  const released = before ? afterContent(status, before.spec, spec) : status
+  before?: { readonly spec: ServiceSpec; readonly intent: ServiceIntent },
+  remembered?: ServiceIntent,
+): ServiceIntent {
+  const intent = before?.intent ?? remembered ?? FIRST_INTENT
+  const pools = reconcilePools(spec, before ? intent.pools : {}, remembered?.pools)
+  const released = before ? afterContent(intent, before.spec, spec) : intent
   const moved = before !== undefined && !sameWeights(splitOf(before.spec), splitOf(spec))
   // The old release is read after afterContent: when the pools hold something else now, `back` must not revive its pins.
-  const replaced = released.release !== status.release
+  const replaced = released.release !== intent.release
   const previous = moved
-    ? { weights: splitOf(before.spec), release: replaced ? released.release : status.release }
+    ? { weights: splitOf(before.spec), release: replaced ? released.release : intent.release }
     : released.previous
   const next = { ...released, pools, previous: stillPossible(previous, spec) }
-  const same = pools === status.pools && next.previous === status.previous && !replaced
-  return same && released === status && before ? status : next
+  const same = pools === intent.pools && next.previous === intent.previous && !replaced
+  return same && released === intent && before ? intent : next
 }
 
-const FIRST_STATUS: ServiceStatus = Object.freeze({
-  release: 'r1',
-  releaseLast: 1,
-  pools: {},
-  previous: null,
-  slot: -1,
-})
+const FIRST_INTENT: ServiceIntent = Object.freeze({ release: 'r1', releaseLast: 1, pools: {}, previous: null })
 
-/** The status with the next release; releases are never given out twice. */
-export function withNextRelease(status: ServiceStatus): ServiceStatus {
-  const releaseLast = status.releaseLast + 1
-  return { ...status, release: `r${releaseLast}`, releaseLast }
+/** The intent with the next release; releases are never given out twice. */
+export function withNextRelease(intent: ServiceIntent): ServiceIntent {
+  const releaseLast = intent.releaseLast + 1
+  return { ...intent, release: `r${releaseLast}`, releaseLast }
 }
 
 /** New releases when a pool holds something else now: for the live split, and for the one that `back` returns to. */
-function afterContent(status: ServiceStatus, oldSpec: ServiceSpec, spec: ServiceSpec): ServiceStatus {
-  if (!holdsOther(oldSpec, spec)) return status
-  const live = withNextRelease(status)
-  if (status.previous === null) return live
-  if (status.previous.release === status.release) {
-    return { ...live, previous: { ...status.previous, release: live.release } }
+function afterContent(intent: ServiceIntent, oldSpec: ServiceSpec, spec: ServiceSpec): ServiceIntent {
+  if (!holdsOther(oldSpec, spec)) return intent
+  const live = withNextRelease(intent)
+  if (intent.previous === null) return live
+  if (intent.previous.release === intent.release) {
+    return { ...live, previous: { ...intent.previous, release: live.release } }
   }
   const further = withNextRelease(live)
   return {
     ...live,
     releaseLast: further.releaseLast,
-    previous: { ...status.previous, release: further.release },
+    previous: { ...intent.previous, release: further.release },
   }
 }
 
@@ -138,52 +131,29 @@ export function sameWeights(a: Weights, b: Weights): boolean {
 }
 
 /** A split is not one to go back to when a pool that it gave traffic to is gone. */
-function stillPossible(previous: ServiceStatus['previous'], spec: ServiceSpec): ServiceStatus['previous'] {
+function stillPossible(previous: ServiceIntent['previous'], spec: ServiceSpec): ServiceIntent['previous'] {
   if (previous === null) return null
   const gone = Object.entries(previous.weights).some(([pool, weight]) => weight > 0 && !Object.hasOwn(spec.pools, pool))
   return gone ? null : previous
 }
 
-type Pools = ServiceStatus['pools']
+type Pools = ServiceIntent['pools']
 
 function reconcilePools(spec: ServiceSpec, pools: Pools, remembered: Pools = {}): Pools {
-  const probed = spec.health !== undefined
-  const next = mapEntries<PoolSpec, PoolStatus>(spec.pools, (pool, name) =>
-    reconcilePool(pool, own(pools, name), own(remembered, name), probed),
+  const next = mapEntries<PoolSpec, PoolIntent>(spec.pools, (pool, name) =>
+    reconcilePool(pool, own(pools, name), own(remembered, name)),
   )
   return sameEntries(next, pools) ? pools : next
 }
 
-function reconcilePool(
-  spec: PoolSpec,
-  status: PoolStatus | undefined,
-  remembered: PoolStatus | undefined,
-  probed: boolean,
-): PoolStatus {
-  const { admin, drainUntilMs } = status ?? remembered ?? NEW_TARGET
-  const old = status?.targets ?? {}
-  const next = Object.fromEntries(
-    spec.targets.map((url) => {
-      const target = own(old, url) ?? newTarget(remembered && own(remembered.targets, url))
-      // Without probes nothing would ever call it healthy again.
-      const known = probed || target.health === 'unknown'
-      return [url, known ? target : { ...target, health: 'unknown' as const }]
-    }),
-  )
+/** What people set on a target that returns is kept. */
+function reconcilePool(spec: PoolSpec, intent: PoolIntent | undefined, remembered: PoolIntent | undefined): PoolIntent {
+  const { admin, drainUntilMs } = intent ?? remembered ?? NEW_TARGET
+  const old = intent?.targets ?? {}
+  const known = (url: string) => own(old, url) ?? (remembered && own(remembered.targets, url)) ?? NEW_TARGET
+  const next = Object.fromEntries(spec.targets.map((url) => [url, known(url)]))
   const targets = sameEntries(next, old) ? old : next
-  return status !== undefined && targets === old ? status : { admin, drainUntilMs, targets }
+  return intent !== undefined && targets === old ? intent : { admin, drainUntilMs, targets }
 }
 
-const NEW_TARGET: TargetStatus = Object.freeze({
-  admin: 'ready',
-  drainUntilMs: 0,
-  health: 'unknown',
-  ejectedUntilMs: 0,
-  slot: -1,
-})
-
-/** What people set on a target that returns is kept; what was seen of it then says nothing about now. */
-function newTarget(remembered: TargetStatus | undefined): TargetStatus {
-  const { admin, drainUntilMs } = remembered ?? NEW_TARGET
-  return { ...NEW_TARGET, admin, drainUntilMs }
-}
+const NEW_TARGET: TargetIntent = Object.freeze({ admin: 'ready', drainUntilMs: 0 })

@@ -15,6 +15,19 @@ export function withEntry<T>(record: Entries<T>, key: string, value: T): Record<
   return { ...record, [key]: value }
 }
 
+/** The record with all of these entries at once; an undefined value takes an entry away. */
+export function withEntries<T>(
+  record: Entries<T>,
+  entries: readonly (readonly [string, T | undefined])[],
+): Record<string, T> {
+  const next = { ...record }
+  for (const [key, value] of entries) {
+    if (value === undefined) delete next[key]
+    else Object.defineProperty(next, key, { value, writable: true, enumerable: true, configurable: true })
+  }
+  return next
+}
+
 /** The record without this entry. */
 export function withoutEntry<T>(record: Entries<T>, key: string): Record<string, T> {
   return Object.fromEntries(Object.entries(record).filter(([name]) => name !== key))

@@ -1,8 +1,8 @@
 /**
- * Saves the status in the background: health must take effect at once, and must not wait for a disk or fail with it.
+ * Saves what was observed in the background: health must take effect at once, and must not wait for a disk or fail with it.
  *
  * At most one save is under way; what is asked for meanwhile, or within SAVE_GAP_MS, becomes one more save of the latest
- * status. A failed one is tried again after SAVE_RETRY_MS, for as long as it takes.
+ * state. A failed one is tried again after SAVE_RETRY_MS, for as long as it takes.
  */
 import type { Clock } from '../clock.ts'
 
@@ -13,10 +13,8 @@ export const SAVE_RETRY_MS = 5000
 
 /** Saves when asked to. */
 export interface Saver {
-  /** The status has changed. */
+  /** Something new was observed. */
   request(): void
-  /** The latest status was just written by a commit, so nothing is left to save. */
-  written(): void
   /** Saves now what is unsaved, once, and ends. */
   close(): Promise<void>
 }
@@ -58,10 +56,6 @@ export function createSaver(clock: Clock, save: () => Promise<void>): Saver {
     request() {
       unsaved = true
       arm(SAVE_GAP_MS)
-    },
-    written() {
-      unsaved = false
-      disarm()
     },
     async close() {
       disarm()

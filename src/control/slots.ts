@@ -9,24 +9,25 @@
  *   for long after its target left the present table; a connection that is still open would later be subtracted.
  * - Places that were never used go first, so that reuse is rare. Those given for a change that was then refused were never
  *   seen by a worker and are free at once.
+ * - Taking and settling cost what the one service has, however many others there are.
  */
 import type { Clock } from '../clock.ts'
 import { TurnoutError } from '../errors.ts'
 import { CELL, FIELDS, GAUGES, laneOffset, SERVICE_SLOTS, type SharedMemory, SLOTS } from '../metrics/layout.ts'
-import type { PoolStatus, ServiceStatus, TargetStatus } from '../table/types.ts'
+import type { ServiceIntent, ServicePlaces } from '../table/status.ts'
 import { targetKey } from './observe.ts'
-import type { Content } from './reconcile.ts'
-import { mapEntries } from './record.ts'
 
 /** A place rests this long after its target or service was removed. */
 export const COOLING_MS = 60_000
 
-/** Gives slots to what is in the status, and takes them from what is not. */
+type Pools = ServiceIntent['pools']
+
+/** Gives slots to services and their targets. */
 export interface Slots {
-  /** The status with a slot everywhere; unchanged parts keep their identity. Throws `conflict` when there are no more. */
-  assign(status: Content['status']): Content['status']
-  /** Says that this is the present status: whatever else has a slot gives it up. */
-  settle(status: Content['status']): void
+  /** The places of a service with these pools; what has one keeps it. Throws `conflict` when there are no more. */
+  take(service: string, pools: Pools): ServicePlaces
+  /** Says what of a service is served now, null for nothing: whatever else of it has a place gives that up. */
+  settle(service: string, pools: Pools | null): void
 }
 
 /** Slots over the shared memory of this process, all free. */
@@ -36,55 +37,60 @@ export function createSlots(memory: SharedMemory, clock: Clock): Slots {
     Atomics.store(memory.cells, CELL.picker + slot, 0)
     return true
   })
+  /** Which targets of a service have a place. */
+  const held = new Map<string, Set<string>>()
+
   return {
-    assign: (status) =>
-      mapEntries<ServiceStatus, ServiceStatus>(status, (service, name) => {
-        const slot = services.take(name)
-        if (slot < 0) throw new TurnoutError('conflict', `No more than ${SERVICE_SLOTS} services can be served.`)
-        const pools = mapEntries<PoolStatus, PoolStatus>(service.pools, (pool, poolName) => {
-          const withSlots = mapEntries<TargetStatus, TargetStatus>(pool.targets, (target, url) =>
-            withSlot(target, targets.take(targetKey(name, poolName, url))),
-          )
-          return withSlots === pool.targets ? pool : { ...pool, targets: withSlots }
+    take(service, pools) {
+      const slot = services.take(service)
+      if (slot < 0) throw new TurnoutError('conflict', `No more than ${SERVICE_SLOTS} services can be served.`)
+      const keys = held.get(service) ?? new Set()
+      held.set(service, keys)
+      const places = Object.entries(pools).map(([pool, { targets: intents }]) => {
+        const slots = Object.keys(intents).map((url) => {
+          const key = targetKey(service, pool, url)
+          const place = targets.take(key)
+          if (place < 0)
+            throw new TurnoutError('conflict', `No more than ${SLOTS} targets can be counted at the same time.`)
+          keys.add(key)
+          return [url, place]
         })
-        return pools === service.pools && slot === service.slot ? service : { ...service, pools, slot }
-      }),
-    settle(status) {
-      services.keepOnly(new Set(Object.keys(status)))
-      targets.keepOnly(new Set(targetKeys(status)))
+        return [pool, Object.fromEntries(slots)]
+      })
+      return { slot, targets: Object.fromEntries(places) }
+    },
+    settle(service, pools) {
+      const served = new Set(pools === null ? [] : targetKeys(service, pools))
+      const keys = held.get(service) ?? new Set()
+      for (const key of keys) {
+        if (served.has(key)) targets.serve(key)
+        else {
+          targets.give(key)
+          keys.delete(key)
+        }
+      }
+      if (pools !== null) services.serve(service)
+      else {
+        services.give(service)
+        held.delete(service)
+      }
     },
   }
 }
 
-/** The status as it is stored: where the counters of this process stand means nothing to the next one. */
-export function withoutSlots(status: Content['status']): Record<string, ServiceStatus> {
-  return mapEntries<ServiceStatus, ServiceStatus>(status, (service) => ({
-    ...service,
-    slot: -1,
-    pools: mapEntries<PoolStatus, PoolStatus>(service.pools, (pool) => ({
-      ...pool,
-      targets: mapEntries<TargetStatus, TargetStatus>(pool.targets, (target) => ({ ...target, slot: -1 })),
-    })),
-  }))
-}
-
-function withSlot(target: TargetStatus, slot: number): TargetStatus {
-  if (slot < 0) throw new TurnoutError('conflict', `No more than ${SLOTS} targets can be counted at the same time.`)
-  return target.slot === slot ? target : { ...target, slot }
-}
-
-function* targetKeys(status: Content['status']): Generator<string> {
-  for (const [service, { pools }] of Object.entries(status)) {
-    for (const [pool, { targets }] of Object.entries(pools)) {
-      for (const url of Object.keys(targets)) yield targetKey(service, pool, url)
-    }
+function* targetKeys(service: string, pools: Pools): Generator<string> {
+  for (const [pool, { targets }] of Object.entries(pools)) {
+    for (const url of Object.keys(targets)) yield targetKey(service, pool, url)
   }
 }
 
 interface Places {
   /** The place of this identity, a new one if need be; -1 when there is none. */
   take(key: string): number
-  keepOnly(keys: ReadonlySet<string>): void
+  /** Says that workers may count on the place of this identity. */
+  serve(key: string): void
+  /** Takes the place from this identity, if it has one. */
+  give(key: string): void
 }
 
 function createPlaces(size: number, clock: Clock, freed: (slot: number) => boolean): Places {
@@ -117,17 +123,16 @@ function createPlaces(size: number, clock: Clock, freed: (slot: number) => boole
       taken.set(key, { slot, served: own !== undefined })
       return slot
     },
-    keepOnly(keys) {
-      const sinceMs = clock.monotonicMs()
-      for (const [key, place] of taken) {
-        if (keys.has(key)) {
-          place.served = true
-          continue
-        }
-        taken.delete(key)
-        if (place.served) resting.set(key, { slot: place.slot, sinceMs })
-        else returned.push(place.slot)
-      }
+    serve(key) {
+      const place = taken.get(key)
+      if (place !== undefined) place.served = true
+    },
+    give(key) {
+      const place = taken.get(key)
+      if (place === undefined) return
+      taken.delete(key)
+      if (place.served) resting.set(key, { slot: place.slot, sinceMs: clock.monotonicMs() })
+      else returned.push(place.slot)
     },
   }
 }

@@ -7,7 +7,7 @@
 import type { Control, Observation, Snapshot } from '../change.ts'
 import type { SharedMemory } from '../metrics/layout.ts'
 import { FIELD, sumField } from '../metrics/layout.ts'
-import type { ServiceStatus, TargetStatus } from '../table/types.ts'
+import type { ServiceStatus, TargetStatus } from '../table/status.ts'
 import { type OutlierTarget, type PoolMemory, sweepPool, type TargetCounts } from './outlier.ts'
 import { createProber, type ProberDeps } from './prober.ts'
 import { createReport, type Report } from './report.ts'

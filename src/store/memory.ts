@@ -7,7 +7,7 @@
  */
 import type { Services } from '../config/schema.ts'
 import { TurnoutError } from '../errors.ts'
-import type { ServiceStatus } from '../table/types.ts'
+import type { ServiceIntent } from '../table/status.ts'
 import { AUDIT_KEPT, type AuditEntry, type Document, REVISIONS_KEPT, type RevisionEntry, type Store } from './store.ts'
 
 /** A record as JSON text by name. */
@@ -16,7 +16,7 @@ type Packed = ReadonlyMap<string, string>
 interface Kept {
   readonly audit: string
   /** null once the revision was pruned. */
-  content: { readonly services: Packed; readonly status: Packed } | null
+  content: { readonly services: Packed; readonly intents: Packed } | null
 }
 
 /** An empty store in memory; it is gone with the process. */
@@ -25,7 +25,6 @@ export function memoryStore(): Store {
   const kept: Kept[] = []
   const named = new Map<string, string>()
   let dropped = 0
-  let status: Packed = new Map()
 
   const last = () => dropped + kept.length
   const at = (revision: number): Kept | undefined => kept[revision - 1 - dropped]
@@ -48,23 +47,21 @@ export function memoryStore(): Store {
     async load(): Promise<Document | null> {
       const content = at(last())?.content
       if (!content) return null
-      return { revision: last(), services: unpack(content.services), status: unpack(status) }
+      return { revision: last(), services: unpack(content.services), intents: unpack(content.intents) }
     },
 
     async commit(expectedRevision: number, entry: Omit<RevisionEntry, 'revision'>): Promise<number> {
       expect(expectedRevision)
       const { atMs, actor, change } = entry
       const audit = JSON.stringify({ revision: expectedRevision + 1, atMs, actor, change } satisfies AuditEntry)
-      const services = pack(entry.services, at(last())?.content?.services)
-      status = pack(entry.status, status)
-      kept.push({ audit, content: { services, status } })
+      const before = at(last())?.content
+      const content = {
+        services: pack(entry.services, before?.services),
+        intents: pack(entry.intents, before?.intents),
+      }
+      kept.push({ audit, content })
       prune()
       return last()
-    },
-
-    async saveStatus(revision: number, next: Record<string, ServiceStatus>): Promise<void> {
-      expect(revision)
-      if (revision > 0) status = pack(next, status)
     },
 
     async revisions(limit: number, before = last() + 1): Promise<AuditEntry[]> {
@@ -78,8 +75,8 @@ export function memoryStore(): Store {
     async revision(revision: number): Promise<RevisionEntry | null> {
       const entry = at(revision)
       if (!entry?.content) return null
-      const { services, status } = entry.content
-      return { ...(JSON.parse(entry.audit) as AuditEntry), services: unpack(services), status: unpack(status) }
+      const { services, intents } = entry.content
+      return { ...(JSON.parse(entry.audit) as AuditEntry), services: unpack(services), intents: unpack(intents) }
     },
 
     get: async (key) => named.get(key) ?? null,
@@ -88,7 +85,7 @@ export function memoryStore(): Store {
   }
 }
 
-function pack(record: Services | Record<string, ServiceStatus>, previous: Packed = new Map()): Packed {
+function pack(record: Services | Record<string, ServiceIntent>, previous: Packed = new Map()): Packed {
   const packed = new Map<string, string>()
   for (const [name, value] of Object.entries(record)) {
     const text = JSON.stringify(value)

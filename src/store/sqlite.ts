@@ -15,7 +15,6 @@ import { closeSync, existsSync, openSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
 import { isTurnoutError, TurnoutError } from '../errors.ts'
-import type { ServiceStatus } from '../table/types.ts'
 import { AUDIT_KEPT, type AuditEntry, type Document, REVISIONS_KEPT, type RevisionEntry, type Store } from './store.ts'
 
 /** Longest wait in ms for the lock of another process; the control plane stands still meanwhile. */
@@ -33,11 +32,10 @@ const MIGRATIONS = [
 
 const SQL = {
   present: 'SELECT revision FROM present',
-  load: 'SELECT p.revision, r.services, p.status FROM present p LEFT JOIN revisions r USING (revision)',
+  load: 'SELECT p.revision, r.services, r.status FROM present p LEFT JOIN revisions r USING (revision)',
   addRevision: 'INSERT INTO revisions (revision, services, status) VALUES (?, ?, ?)',
   addAudit: 'INSERT INTO audit (revision, at_ms, actor, change) VALUES (?, ?, ?, ?)',
   setPresent: 'INSERT OR REPLACE INTO present (id, revision, status) VALUES (1, ?, ?)',
-  setStatus: 'UPDATE present SET status = ?',
   pruneRevisions: 'DELETE FROM revisions WHERE revision <= ?',
   pruneAudit: 'DELETE FROM audit WHERE revision <= ?',
   list: 'SELECT revision, at_ms, actor, change FROM audit WHERE revision < ? ORDER BY revision DESC LIMIT ?',
@@ -80,7 +78,7 @@ class SqliteStore implements Store {
     return this.#read(() => {
       const row = first(this.#run.load)
       if (row === undefined) return null
-      return { revision: row.revision, services: parse(row.services), status: parse(row.status) }
+      return { revision: row.revision, services: parse(row.services), intents: parse(row.status) }
     })
   }
 
@@ -88,25 +86,17 @@ class SqliteStore implements Store {
     const run = this.#run
     const revision = expectedRevision + 1
     const services = JSON.stringify(entry.services)
-    const status = JSON.stringify(entry.status)
+    const intents = JSON.stringify(entry.intents)
     const change = JSON.stringify(entry.change)
     this.#write(() => {
       this.#expect(expectedRevision)
-      run.addRevision.run(revision, services, status)
+      run.addRevision.run(revision, services, intents)
       run.addAudit.run(revision, entry.atMs, entry.actor, change)
-      run.setPresent.run(revision, status)
+      run.setPresent.run(revision, '{}')
       run.pruneRevisions.run(revision - REVISIONS_KEPT)
       run.pruneAudit.run(revision - AUDIT_KEPT)
     })
     return revision
-  }
-
-  async saveStatus(revision: number, status: Record<string, ServiceStatus>): Promise<void> {
-    const text = JSON.stringify(status)
-    this.#write(() => {
-      this.#expect(revision)
-      this.#run.setStatus.run(text)
-    })
   }
 
   async revisions(limit: number, before = Number.MAX_SAFE_INTEGER): Promise<AuditEntry[]> {
@@ -116,7 +106,7 @@ class SqliteStore implements Store {
   async revision(revision: number): Promise<RevisionEntry | null> {
     return this.#read(() => {
       const row = first(this.#run.one, revision)
-      return row ? { ...auditEntry(row), services: parse(row.services), status: parse(row.status) } : null
+      return row ? { ...auditEntry(row), services: parse(row.services), intents: parse(row.status) } : null
     })
   }
 

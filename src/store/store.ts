@@ -5,14 +5,14 @@
  * never both win; a reader sees whole documents only. Any method rejects with `store_unavailable` when the store is away.
  */
 import type { Services } from '../config/schema.ts'
-import type { ServiceStatus } from '../table/types.ts'
+import type { ServiceIntent } from '../table/status.ts'
 
 /** Everything that a restart must find again. */
 export interface Document {
   /** 0 before the first commit; grows by one with every commit. */
   readonly revision: number
   readonly services: Services
-  readonly status: Record<string, ServiceStatus>
+  readonly intents: Record<string, ServiceIntent>
 }
 
 /** One line of the audit: who changed what. `change` is the change as data (change.ts). */
@@ -26,24 +26,22 @@ export interface AuditEntry {
 
 export interface RevisionEntry extends AuditEntry {
   readonly services: Services
-  readonly status: Record<string, ServiceStatus>
+  readonly intents: Record<string, ServiceIntent>
 }
 
 export interface Store {
-  /** The last committed document with the latest status, or null when nothing was ever committed. */
+  /** The last committed document, or null when nothing was ever committed. */
   load(): Promise<Document | null>
   /**
    * Writes revision `expectedRevision + 1` and its audit line at once.
    * Rejects with `stale_revision` when the stored revision is another.
    */
   commit(expectedRevision: number, entry: Omit<RevisionEntry, 'revision'>): Promise<number>
-  /** Replaces the status without a new revision (health, ejection). Rejects with `stale_revision` like `commit`. */
-  saveStatus(revision: number, status: Record<string, ServiceStatus>): Promise<void>
   /** Newest first. `before` is exclusive; at most `limit`. */
   revisions(limit: number, before?: number): Promise<AuditEntry[]>
   /** One revision in full, or null when it is unknown or was pruned. */
   revision(revision: number): Promise<RevisionEntry | null>
-  /** A small named value: the cookie keys, the config file as last loaded. null when absent. */
+  /** A small named value: the cookie keys, the config file as last loaded, what was observed. null when absent. */
   get(key: string): Promise<string | null>
   put(key: string, value: string): Promise<void>
   close(): Promise<void>

@@ -10,18 +10,16 @@ import { reallot } from './allotment.ts'
 import { hashString, pickStepOf, saltOf, WEIGHT_SUM_MAX } from './bucket.ts'
 import { EMPTY_ROUTER, updateRouter } from './match.ts'
 import { compileRules, type RuleSet } from './rules.ts'
+import type { PoolStatus, ServiceStatus, TargetStatus } from './status.ts'
 import type {
   AdminState,
   Health,
-  PoolStatus,
   PoolTable,
   RoutePlan,
   ServicePlan,
-  ServiceStatus,
   ServiceTable,
   Table,
   TableDelta,
-  TargetStatus,
   TargetTable,
 } from './types.ts'
 

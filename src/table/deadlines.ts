@@ -1,28 +1,49 @@
 /**
- * The deadlines of a status (ends of drains and ejections) on another clock. Inside the process they are steady time; outside, in
- * the store and for people, they are wall time. The two differ once somebody has set the clock (clock.ts).
+ * Deadlines (ends of drains and ejections) on another clock. Inside the process they are steady time; outside, in the store and
+ * for people, they are wall time. The two differ once somebody has set the clock (clock.ts). A deadline of 0, which is none,
+ * stays 0.
  */
-import type { ServiceStatus } from './types.ts'
+import type { ServiceIntent, ServiceObserved, ServiceStatus } from './status.ts'
 
 type Entries<T> = Readonly<Record<string, T>>
 
-/** The statuses with every deadline moved by so many ms; 0, which is none, stays 0. */
-export function movedBy(statuses: Entries<ServiceStatus>, ms: number): Entries<ServiceStatus> {
+/** The statuses with every deadline moved by so many ms. */
+export function statusesMovedBy(statuses: Entries<ServiceStatus>, ms: number): Entries<ServiceStatus> {
   if (ms === 0) return statuses
-  const moved = (untilMs: number): number => (untilMs === 0 ? 0 : untilMs + ms)
   return mapped(statuses, (status) => ({
     ...status,
     pools: mapped(status.pools, (pool) => ({
       ...pool,
-      drainUntilMs: moved(pool.drainUntilMs),
+      drainUntilMs: moved(pool.drainUntilMs, ms),
       targets: mapped(pool.targets, (target) => ({
         ...target,
-        drainUntilMs: moved(target.drainUntilMs),
-        ejectedUntilMs: moved(target.ejectedUntilMs),
+        drainUntilMs: moved(target.drainUntilMs, ms),
+        ejectedUntilMs: moved(target.ejectedUntilMs, ms),
       })),
     })),
   }))
 }
 
-const mapped = <T>(entries: Entries<T>, each: (entry: T) => T): Entries<T> =>
+/** The intent with every deadline moved by so many ms. */
+export function intentMovedBy(intent: ServiceIntent, ms: number): ServiceIntent {
+  if (ms === 0) return intent
+  const pools = mapped(intent.pools, (pool) => ({
+    ...pool,
+    drainUntilMs: moved(pool.drainUntilMs, ms),
+    targets: mapped(pool.targets, (target) => ({ ...target, drainUntilMs: moved(target.drainUntilMs, ms) })),
+  }))
+  return { ...intent, pools }
+}
+
+/** What was seen, with every deadline moved by so many ms. */
+export function observedMovedBy(observed: ServiceObserved, ms: number): ServiceObserved {
+  if (ms === 0) return observed
+  return mapped(observed, (targets) =>
+    mapped(targets, (target) => ({ ...target, ejectedUntilMs: moved(target.ejectedUntilMs, ms) })),
+  )
+}
+
+const moved = (untilMs: number, ms: number): number => (untilMs === 0 ? 0 : untilMs + ms)
+
+const mapped = <T>(entries: Entries<T>, each: (entry: T) => T): Record<string, T> =>
   Object.fromEntries(Object.entries(entries).map(([name, entry]) => [name, each(entry)]))

@@ -3,36 +3,18 @@
  * reads and returns. Types only; every file of this room imports from here, and nothing here has a life of its own.
  *
  * spec (what people write) → plan (the same with units resolved, by config/plan.ts) ┐
- *                                      status (observed, and states set by people) ├→ build → table (immutable)
+ *                             status (status.ts: set by people, and observed) ├→ build → table (immutable)
  */
 import type { ErrorCode } from '../errors.ts'
 import type { Router } from './match.ts'
 import type { RuleSet } from './rules.ts'
+import type { ServiceStatus } from './status.ts'
 
 /** Set by a person. `drain`: no new visitors; `standby`: probed, not routed; `maint`: neither probed nor routed. */
 export type AdminState = 'ready' | 'drain' | 'standby' | 'maint'
 /** Result of active probes; `unknown` until the first result, and for good where no probe is configured. */
 export type Health = 'unknown' | 'healthy' | 'unhealthy'
 export type Balance = 'least-request' | 'round-robin' | 'random' | 'hash'
-
-/** The three separate axes of a target, plus where its counters are. All but `slot` are stored and restored as they were. */
-export interface TargetStatus {
-  admin: AdminState
-  /** Wall time in ms at which a drain of this target ends; 0 when it does not drain. */
-  drainUntilMs: number
-  health: Health
-  /** Wall time in ms until which passive ejection lasts; 0 when not ejected. */
-  ejectedUntilMs: number
-  /** Index of the counters of this target (metrics/layout.ts). Given by control, never reused while requests count on it. */
-  slot: number
-}
-
-export interface PoolStatus {
-  admin: AdminState
-  drainUntilMs: number
-  /** Status by target URL, exactly the targets of the pool spec. */
-  targets: Record<string, TargetStatus>
-}
 
 /** The buckets below `end`, down to the end of the range before, belong to this pool. */
 export interface BucketRange {
@@ -49,20 +31,6 @@ export interface Allotment {
   readonly ranges: readonly BucketRange[]
   /** The one before the last change, which comes back when that is undone. */
   readonly before?: Omit<Allotment, 'before'>
-}
-
-export interface ServiceStatus {
-  /** The live release, named by every pin. Changes on switch and when a pool's version changes. */
-  release: string
-  /** Number of the last release given out; releases are never given out twice. */
-  releaseLast: number
-  pools: Record<string, PoolStatus>
-  /** The split before the last change of it, for `back`; null when there was none. */
-  previous: { weights: Record<string, number>; release: string } | null
-  /** Index of the low-discrepancy counter of this service in shared memory. Given by control. */
-  slot: number
-  /** Absent until the first change of the service (and in what older versions stored); until then shares lie end to end. */
-  allotment?: Allotment
 }
 
 /** Where a visitor key is looked for, in order. */

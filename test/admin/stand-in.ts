@@ -13,12 +13,15 @@ import { validatePool, validateRules, validateService, validateState, validateWe
 import { applyChange, type ChangeTools } from '../../src/control/apply.ts'
 import { createEvents, type NewEvent } from '../../src/control/events.ts'
 import type { Content } from '../../src/control/reconcile.ts'
+import { mapEntries } from '../../src/control/record.ts'
+import { createSlots } from '../../src/control/slots.ts'
 import { TurnoutError } from '../../src/errors.ts'
 import { createExposition } from '../../src/metrics/exposition.ts'
 import { allocateSharedMemory, FIELD, laneOffset, type SharedMemory } from '../../src/metrics/layout.ts'
 import { createTrafficWindow } from '../../src/metrics/window.ts'
 import { memoryStore } from '../../src/store/memory.ts'
 import type { Store } from '../../src/store/store.ts'
+import { statusOf } from '../../src/table/status.ts'
 
 export const VALIDATE: AdminDeps['validate'] = {
   service: validateService,
@@ -86,10 +89,11 @@ const TOOLS: ChangeTools = { drainMs: () => 30_000, complete: validateService }
 
 /** Every change as control makes it, but for the workers. */
 export function standInControl(store: Store, clock: Clock): StandInControl {
-  let content: Content = { services: {}, status: {} }
+  let content: Content = { services: {}, intents: {}, observed: {} }
+  let status: Snapshot['status'] = {}
   let revision = 0
   let epoch = 0
-  let slots = 0
+  const slots = createSlots(allocateSharedMemory(1), clock)
   const events = createEvents(clock, (error) => {
     throw error
   })
@@ -97,7 +101,7 @@ export function standInControl(store: Store, clock: Clock): StandInControl {
     failNext: null,
     actors: [],
     publish: (event) => events.publish(event),
-    snapshot: (): Snapshot => ({ revision, epoch, ...content }),
+    snapshot: (): Snapshot => ({ revision, epoch, services: content.services, status }),
     async change(change, { actor, ifMatch }) {
       const fail = control.failNext
       control.failNext = null
@@ -106,15 +110,12 @@ export function standInControl(store: Store, clock: Clock): StandInControl {
       if (ifMatch !== undefined && ifMatch !== revision) throw new TurnoutError('stale_revision')
       const next = structuredClone(applyChange(content, change, clock.nowMs(), TOOLS))
       if (JSON.stringify(next) === JSON.stringify(content)) return { revision, epoch, appliedInMs: 0, changed: false }
-      for (const { pools } of Object.values(next.status)) {
-        for (const { targets } of Object.values(pools)) {
-          for (const target of Object.values(targets)) if (target.slot < 0) target.slot = slots++
-        }
-      }
-      const entry = { atMs: clock.nowMs(), actor, change: { ...change }, services: next.services, status: next.status }
+      const { services, intents } = next
+      const entry = { atMs: clock.nowMs(), actor, change: { ...change }, services, intents }
       revision = await store.commit(revision, entry as Parameters<Store['commit']>[1])
       epoch++
       content = next
+      status = mapEntries(intents, (intent, name) => statusOf(intent, undefined, slots.take(name, intent.pools)))
       const service = 'service' in change ? change.service : null
       events.publish({ type: 'change', service, message: `${change.kind} by ${actor}`, data: { appliedInMs: 0.4 } })
       return { revision, epoch, appliedInMs: 0.4, changed: true }

@@ -8,9 +8,10 @@ import { applyChange } from '../../src/control/apply.ts'
 import type { Content } from '../../src/control/reconcile.ts'
 import { isTurnoutError } from '../../src/errors.ts'
 import { applyDelta, emptyTable } from '../../src/table/build.ts'
+import { statusOf } from '../../src/table/status.ts'
 import type { Table } from '../../src/table/types.ts'
 import { decideOne } from '../table/make.ts'
-import { contentOf, shop } from './stand-in.ts'
+import { contentOf, NOTHING, placesOf, shop } from './stand-in.ts'
 
 const tools = { drainMs: () => 30_000, complete: validateService }
 const service = 'shop'
@@ -44,8 +45,10 @@ const version = (pool: string, name: string): Change => ({
   spec: { version: name, targets: [target(pool)] },
 })
 
-function tableOf({ services, status }: Content): Table {
-  const change = { plan: planService(service, services[service]), status: structuredClone(status[service]) }
+function tableOf({ services, intents }: Content): Table {
+  const intent = structuredClone(intents[service])
+  const status = statusOf(intent, undefined, placesOf(intent.pools))
+  const change = { plan: planService(service, services[service]), status }
   return applyDelta(emptyTable(), { epoch: 1, revision: 1, services: { [service]: change } })
 }
 
@@ -61,7 +64,7 @@ function places(content: Content, count: number, headers: Record<string, string>
 /** Share of a pool among those that take new visitors; null when none does. */
 function share(content: Content, pool: string): number | null {
   const weights = Object.entries(content.services[service].split ?? {})
-  const taking = weights.filter(([name]) => content.status[service].pools[name]?.admin === 'ready')
+  const taking = weights.filter(([name]) => content.intents[service].pools[name]?.admin === 'ready')
   const sum = taking.reduce((total, [, weight]) => total + weight, 0)
   return sum === 0 ? null : (taking.find(([name]) => name === pool)?.[1] ?? 0) / sum
 }
@@ -108,7 +111,7 @@ test('whatever is changed, by whichever verb: who moves, moves from a share that
         const next = attempt(
           content,
           typeof step === 'number'
-            ? { kind: 'restore', from: step, services: then.services, status: then.status }
+            ? { kind: 'restore', from: step, services: then.services, intents: then.intents }
             : step,
         )
         const someTake = [content, next].every((each) => share(each, 'a') !== null)
@@ -136,7 +139,7 @@ describe('of 20,000 visitors', () => {
   test('nobody moves when a pool takes another version in the midst of a split', () => {
     const before = start({ a: 80, b: 15, c: 5 })
     const after = apply(before, version('c', '2'))
-    expect(after.status[service].release).not.toBe(before.status[service].release)
+    expect(after.intents[service].release).not.toBe(before.intents[service].release)
     expect(moves(before, after)).toEqual(new Set())
   })
 
@@ -175,8 +178,6 @@ describe('of 20,000 visitors', () => {
 
 test('a service that no change has touched stores no ranges', () => {
   expect(
-    apply({ services: {}, status: {} }, { kind: 'service.put', service, spec: threePools({ a: 1, b: 1 }) }).status[
-      service
-    ],
+    apply(NOTHING, { kind: 'service.put', service, spec: threePools({ a: 1, b: 1 }) }).intents[service],
   ).not.toHaveProperty('allotment')
 })

@@ -5,7 +5,7 @@ import { applyChange } from '../../src/control/apply.ts'
 import type { Content } from '../../src/control/reconcile.ts'
 import { isTurnoutError } from '../../src/errors.ts'
 import type { AdminState } from '../../src/table/types.ts'
-import { BLUE, BLUE2, codeOf, contentOf, GREEN, put, shop, split, weights } from './stand-in.ts'
+import { BLUE, BLUE2, codeOf, contentOf, GREEN, NOTHING, put, shop, split, weights } from './stand-in.ts'
 
 const NOW = 1_000_000
 const tools = { drainMs: () => 30_000, complete: validateService }
@@ -35,23 +35,22 @@ const refused = (content: Content, change: Change) => {
 
 /** Brings a target into this health, as an observation would. */
 function withHealth(content: Content, pool: string, health: 'healthy' | 'unhealthy'): Content {
-  const next = structuredClone(content)
-  for (const target of Object.values(next.status['shop'].pools[pool].targets)) target.health = health
-  return next
+  const targets = Object.keys(content.intents['shop'].pools[pool].targets)
+  const seen = Object.fromEntries(targets.map((url) => [url, { health, ejectedUntilMs: 0 }]))
+  return { ...content, observed: { shop: { ...content.observed['shop'], [pool]: seen } } }
 }
 
 describe('a service', () => {
-  test('is created with a split for all of its pools, release r1 and targets that are ready and unknown', () => {
+  test('is created with a split for all of its pools, release r1 and targets that are ready', () => {
     const { live: _live, split: _split, ...spec } = shop()
-    const content = apply({ services: {}, status: {} }, put({ ...spec, live: 'green' }))
+    const content = apply(NOTHING, put({ ...spec, live: 'green' }))
     expect(weights(content)).toEqual({ blue: 0, green: 100 })
     expect(content.services['shop']).not.toHaveProperty('live')
-    const fresh = { admin: 'ready', drainUntilMs: 0, health: 'unknown', ejectedUntilMs: 0, slot: -1 }
-    expect(content.status['shop']).toEqual({
+    const fresh = { admin: 'ready', drainUntilMs: 0 }
+    expect(content.intents['shop']).toEqual({
       release: 'r1',
       releaseLast: 1,
       previous: null,
-      slot: -1,
       pools: {
         blue: { admin: 'ready', drainUntilMs: 0, targets: { [BLUE]: fresh, [BLUE2]: fresh } },
         green: { admin: 'ready', drainUntilMs: 0, targets: { [GREEN]: fresh } },
@@ -70,13 +69,13 @@ describe('a service', () => {
     const content = contentOf({ shop: shop(), api: shop({}, 'api.test') })
     const next = apply(content, split(1, 1))
     expect(next.services['api']).toBe(content.services['api'])
-    expect(next.status['api']).toBe(content.status['api'])
+    expect(next.intents['api']).toBe(content.intents['api'])
     expect(content.services['shop'].split).toEqual({ blue: 100, green: 0 })
   })
 
   test('is removed with its status, and an unknown one is not found', async () => {
     const gone = apply(start(), { kind: 'service.delete', service: 'shop' })
-    expect(gone).toEqual({ services: {}, status: {} })
+    expect(gone).toEqual(NOTHING)
     expect(await fails(gone, { kind: 'service.delete', service: 'shop' })).toBe('not_found')
   })
 
@@ -88,9 +87,9 @@ describe('a service', () => {
     patch({}),
     targetState(BLUE, 'maint'),
   ])('that does not exist is not found by $kind, not even under an inherited name', async (change) => {
-    expect(await fails({ services: {}, status: {} }, change)).toBe('not_found')
+    expect(await fails(NOTHING, change)).toBe('not_found')
     const inherited = 'service' in change ? { ...change, service: 'constructor' } : change
-    expect(await fails({ services: {}, status: {} }, inherited)).toBe('not_found')
+    expect(await fails(NOTHING, inherited)).toBe('not_found')
   })
 })
 
@@ -98,7 +97,7 @@ describe('split', () => {
   test('shifts weights, keeps the release and remembers the split before', () => {
     const content = apply(start(), split(90, 10))
     expect(weights(content)).toEqual({ blue: 90, green: 10 })
-    expect(content.status['shop']).toMatchObject({
+    expect(content.intents['shop']).toMatchObject({
       release: 'r1',
       previous: { weights: { blue: 100, green: 0 }, release: 'r1' },
     })
@@ -133,12 +132,12 @@ describe('switch', () => {
   test('sends everything to one pool under a new release, and the other stays ready', () => {
     const content = apply(start(), split(90, 10), to('green'))
     expect(weights(content)).toEqual({ blue: 0, green: 100 })
-    expect(content.status['shop']).toMatchObject({
+    expect(content.intents['shop']).toMatchObject({
       release: 'r2',
       releaseLast: 2,
       previous: { weights: { blue: 90, green: 10 }, release: 'r1' },
     })
-    expect(content.status['shop'].pools['blue'].admin).toBe('ready')
+    expect(content.intents['shop'].pools['blue'].admin).toBe('ready')
   })
 
   test('to a pool that has everything already changes nothing, whatever its state', () => {
@@ -181,7 +180,7 @@ describe('back', () => {
   test('restores the weights and their release, so that the same visitors come first', () => {
     const content = apply(start(), split(90, 10), to('green'), back)
     expect(weights(content)).toEqual({ blue: 90, green: 10 })
-    expect(content.status['shop']).toMatchObject({
+    expect(content.intents['shop']).toMatchObject({
       release: 'r1',
       releaseLast: 2,
       previous: { weights: { blue: 0, green: 100 }, release: 'r2' },
@@ -191,11 +190,11 @@ describe('back', () => {
   test('twice is where it began', () => {
     const content = apply(start(), split(90, 10), to('green'), back, back)
     expect(weights(content)).toEqual({ blue: 0, green: 100 })
-    expect(content.status['shop'].release).toBe('r2')
+    expect(content.intents['shop'].release).toBe('r2')
   })
 
   test('never gives a release out twice: the next switch after it is a new one', () => {
-    expect(apply(start(), to('green'), back, to('green')).status['shop'].release).toBe('r3')
+    expect(apply(start(), to('green'), back, to('green')).intents['shop'].release).toBe('r3')
   })
 
   test('is refused when there is nothing to go back to', async () => {
@@ -219,7 +218,7 @@ describe('rules and pools', () => {
     const rules = [{ name: 'staff', when: { header: { 'x-internal': '1' } }, to: 'green' }]
     const content = apply(start(), { kind: 'rules', service: 'shop', rules })
     expect(content.services['shop'].rules).toEqual(rules)
-    expect(content.status['shop']).toEqual(start().status['shop'])
+    expect(content.intents['shop']).toEqual(start().intents['shop'])
     expect(apply(content, { kind: 'rules', service: 'shop', rules })).toBe(content)
   })
 
@@ -228,14 +227,14 @@ describe('rules and pools', () => {
     const before = start()
     const content = apply(before, { kind: 'pool.put', service: 'shop', pool: 'red', spec })
     expect(weights(content)).toEqual({ blue: 100, green: 0, red: 0 })
-    expect(content.status['shop'].release).toBe('r1')
-    expect(content.status['shop'].pools['blue']).toBe(before.status['shop'].pools['blue'])
+    expect(content.intents['shop'].release).toBe('r1')
+    expect(content.intents['shop'].pools['blue']).toBe(before.intents['shop'].pools['blue'])
   })
 
   test('a removed pool leaves the split, the status and nothing behind', () => {
     const content = apply(start(), { kind: 'pool.delete', service: 'shop', pool: 'green' })
     expect(weights(content)).toEqual({ blue: 100 })
-    expect(Object.keys(content.status['shop'].pools)).toEqual(['blue'])
+    expect(Object.keys(content.intents['shop'].pools)).toEqual(['blue'])
   })
 
   test.each([
@@ -258,10 +257,10 @@ describe('states', () => {
   test('draining a pool sets its deadline, and every other state clears it', () => {
     const before = start()
     const drained = apply(before, poolState('blue', 'drain'))
-    expect(drained.status['shop'].pools['blue']).toMatchObject({ admin: 'drain', drainUntilMs: NOW + 30_000 })
+    expect(drained.intents['shop'].pools['blue']).toMatchObject({ admin: 'drain', drainUntilMs: NOW + 30_000 })
     expect(drained.services).toBe(before.services)
     const ready = apply(drained, poolState('blue', 'ready'))
-    expect(ready.status['shop'].pools['blue']).toMatchObject({ admin: 'ready', drainUntilMs: 0 })
+    expect(ready.intents['shop'].pools['blue']).toMatchObject({ admin: 'ready', drainUntilMs: 0 })
   })
 
   test('the same state again changes nothing, so a deadline does not move', () => {
@@ -270,16 +269,18 @@ describe('states', () => {
     expect(applyChange(drained, targetState(BLUE, 'drain'), NOW + 5000, tools)).toBe(drained)
   })
 
-  test('a state of a target leaves its health, its ejection and the other targets alone', () => {
+  test('a state of a target leaves what was seen of it and the other targets alone', () => {
     const before = withHealth(start(), 'blue', 'unhealthy')
-    const pool = apply(before, targetState(BLUE, 'drain')).status['shop'].pools['blue']
-    expect(pool.targets[BLUE]).toMatchObject({ admin: 'drain', drainUntilMs: NOW + 30_000, health: 'unhealthy' })
-    expect(pool.targets[BLUE2]).toBe(before.status['shop'].pools['blue'].targets[BLUE2])
+    const after = apply(before, targetState(BLUE, 'drain'))
+    const pool = after.intents['shop'].pools['blue']
+    expect(after.observed).toBe(before.observed)
+    expect(pool.targets[BLUE]).toEqual({ admin: 'drain', drainUntilMs: NOW + 30_000 })
+    expect(pool.targets[BLUE2]).toBe(before.intents['shop'].pools['blue'].targets[BLUE2])
     expect(pool.admin).toBe('ready')
   })
 
   test.each([BLUE, '127.0.0.1:3001', `${BLUE}/`, 'HTTP://127.0.0.1:3001'])('a target is found by %s', (name) => {
-    const pool = apply(start(), targetState(name, 'maint')).status['shop'].pools['blue']
+    const pool = apply(start(), targetState(name, 'maint')).intents['shop'].pools['blue']
     expect(pool.targets[BLUE].admin).toBe('maint')
   })
 
@@ -343,20 +344,21 @@ describe('a merge patch', () => {
 
 describe('restore and file', () => {
   const restored = (now: Content, then: Content) =>
-    apply(now, { kind: 'restore', from: 1, services: then.services, status: then.status })
+    apply(now, { kind: 'restore', from: 1, services: then.services, intents: then.intents })
 
   test('restore brings the spec and its release back, keeps target states, and gives no release out again', () => {
     const then = apply(start(), split(90, 10))
     const now = withHealth(apply(then, to('green'), to('blue'), targetState(BLUE, 'maint')), 'blue', 'unhealthy')
     const content = restored(now, then)
     expect(weights(content)).toEqual({ blue: 90, green: 10 })
-    expect(content.status['shop']).toMatchObject({
+    expect(content.intents['shop']).toMatchObject({
       release: 'r1',
       releaseLast: 3,
       previous: { weights: { blue: 100, green: 0 }, release: 'r3' },
     })
-    expect(content.status['shop'].pools['blue'].targets[BLUE]).toMatchObject({ admin: 'maint', health: 'unhealthy' })
-    expect(apply(content, to('green')).status['shop'].release).toBe('r4')
+    expect(content.intents['shop'].pools['blue'].targets[BLUE].admin).toBe('maint')
+    expect(content.observed).toBe(now.observed)
+    expect(apply(content, to('green')).intents['shop'].release).toBe('r4')
   })
 
   test('restore of what is so already changes nothing, and of other rules keeps the release', () => {
@@ -365,7 +367,7 @@ describe('restore and file', () => {
     expect(restored(now, then)).toBe(now)
     const rules = [{ name: 'a', when: { cookie: { a: '1' } }, to: 'green' }]
     const ruled = apply(now, { kind: 'rules', service: 'shop', rules })
-    expect(restored(ruled, then).status['shop'].release).toBe('r3')
+    expect(restored(ruled, then).intents['shop'].release).toBe('r3')
   })
 
   test('restore after a version changed does not let back revive the pins of another version', () => {
@@ -376,21 +378,17 @@ describe('restore and file', () => {
       split(1, 1),
     )
     const content = restored(now, then)
-    expect(content.status['shop'].release).toBe('r1')
-    expect(['r1', 'r2']).not.toContain(content.status['shop'].previous?.release)
+    expect(content.intents['shop'].release).toBe('r1')
+    expect(['r1', 'r2']).not.toContain(content.intents['shop'].previous?.release)
   })
 
   test('restore brings a removed service back with its releases and the states that people had set', () => {
     const then = apply(start(), to('green'), poolState('blue', 'standby'), targetState(BLUE, 'maint'))
-    const content = restored({ services: {}, status: {} }, withHealth(then, 'blue', 'unhealthy'))
+    const content = restored(NOTHING, withHealth(then, 'blue', 'unhealthy'))
     expect(content.services).toEqual(then.services)
-    expect(content.status['shop']).toMatchObject({ release: 'r2', releaseLast: 2 })
-    expect(content.status['shop'].pools['blue'].admin).toBe('standby')
-    expect(content.status['shop'].pools['blue'].targets[BLUE]).toMatchObject({
-      admin: 'maint',
-      health: 'unknown',
-      slot: -1,
-    })
+    expect(content.intents['shop']).toMatchObject({ release: 'r2', releaseLast: 2 })
+    expect(content.intents['shop'].pools['blue'].admin).toBe('standby')
+    expect(content.intents['shop'].pools['blue'].targets[BLUE].admin).toBe('maint')
   })
 
   test('file replaces the services and keeps the status of what stays', () => {
@@ -404,9 +402,9 @@ describe('restore and file', () => {
       services: { shop: content.services['shop'], api: shop({}, 'api.test') },
     })
     expect(Object.keys(next.services)).toEqual(['shop', 'api'])
-    expect(Object.keys(next.status)).toEqual(['shop', 'api'])
+    expect(Object.keys(next.intents)).toEqual(['shop', 'api'])
     expect(next.services['shop']).toBe(content.services['shop'])
-    expect(next.status['shop']).toBe(content.status['shop'])
+    expect(next.intents['shop']).toBe(content.intents['shop'])
     expect(apply(next, { kind: 'file', services: structuredClone(next.services) })).toBe(next)
   })
 
@@ -414,7 +412,7 @@ describe('restore and file', () => {
     const services = JSON.parse(`{"__proto__":${JSON.stringify(shop())}}`)
     const content = apply(start(), { kind: 'file', services })
     expect(Object.keys(content.services)).toEqual(['__proto__'])
-    expect(Object.keys(content.status)).toEqual(['__proto__'])
+    expect(Object.keys(content.intents)).toEqual(['__proto__'])
     expect(Object.getPrototypeOf(content.services)).toBe(Object.prototype)
   })
 })

@@ -55,6 +55,22 @@ test('health of a service that is no longer probed is too late, ejection is not'
   expect(target(BLUE)).toMatchObject({ health: 'unknown', ejectedUntilMs: 5 })
 })
 
+test('what was seen is forgotten with its target or its probes, and nothing else with it', async () => {
+  const { control, make, target } = await start()
+  await control.observe([
+    { ...of(BLUE), health: 'unhealthy', ejectedUntilMs: 9_000_000 },
+    { ...of(BLUE2), health: 'healthy' },
+  ])
+  const { health: _health, ...unprobed } = shop()
+  await make(put(unprobed))
+  expect(target(BLUE)).toMatchObject({ health: 'unknown', ejectedUntilMs: 9_000_000 })
+  await make(put())
+  expect(target(BLUE2).health).toBe('unknown')
+  await make({ kind: 'pool.put', service: 'shop', pool: 'blue', spec: { version: '1.0', targets: [BLUE2] } })
+  await make({ kind: 'pool.put', service: 'shop', pool: 'blue', spec: { version: '1.0', targets: [BLUE, BLUE2] } })
+  expect(target(BLUE)).toMatchObject({ health: 'unknown', ejectedUntilMs: 0 })
+})
+
 test('many observations that come while the workers are busy make one table', async () => {
   const { control, workers, deltas, target } = await start()
   const { promise, open } = gate()

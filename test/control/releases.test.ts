@@ -5,7 +5,7 @@ import type { Change } from '../../src/change.ts'
 import { validateService } from '../../src/config/check.ts'
 import type { PoolSpec } from '../../src/config/schema.ts'
 import { applyChange } from '../../src/control/apply.ts'
-import { type Content, canonical, reconcileStatus } from '../../src/control/reconcile.ts'
+import { type Content, canonical, reconcileAll } from '../../src/control/reconcile.ts'
 import { isTurnoutError } from '../../src/errors.ts'
 import { BLUE, BLUE2, contentOf, GREEN, put, shop, split } from './stand-in.ts'
 
@@ -14,7 +14,7 @@ const apply = (content: Content, ...changes: Change[]) =>
   changes.reduce((state, change) => applyChange(state, change, 1_000_000, tools), content)
 const start = () => contentOf({ shop: shop() })
 const pool = (spec: PoolSpec, name = 'blue'): Change => ({ kind: 'pool.put', service: 'shop', pool: name, spec })
-const release = (content: Content) => content.status['shop'].release
+const release = (content: Content) => content.intents['shop'].release
 
 describe('the release', () => {
   test('changes when a pool gets another version', () => {
@@ -44,21 +44,21 @@ describe('the release', () => {
 
   test('that back returns to is a new one when the pools hold something else by then', () => {
     const changed = apply(start(), split(90, 10), pool({ version: '2.0', targets: [BLUE] }))
-    expect(changed.status['shop']).toMatchObject({ release: 'r2', previous: { release: 'r2' } })
+    expect(changed.intents['shop']).toMatchObject({ release: 'r2', previous: { release: 'r2' } })
     const switched = apply(
       start(),
       { kind: 'switch', to: { shop: 'green' } },
       pool({ version: '2.0', targets: [BLUE] }),
     )
-    expect(switched.status['shop']).toMatchObject({ release: 'r3', previous: { release: 'r4' }, releaseLast: 4 })
-    expect(apply(switched, { kind: 'back', service: 'shop' }).status['shop'].release).toBe('r4')
+    expect(switched.intents['shop']).toMatchObject({ release: 'r3', previous: { release: 'r4' }, releaseLast: 4 })
+    expect(apply(switched, { kind: 'back', service: 'shop' }).intents['shop'].release).toBe('r4')
   })
 
   test('changes once when weights and version change together, and back keeps the old weights only', () => {
     const changed = shop({ split: { blue: 1, green: 1 } })
     changed.pools['blue'].version = '2.0'
     const content = apply(start(), put(changed))
-    expect(content.status['shop']).toMatchObject({
+    expect(content.intents['shop']).toMatchObject({
       release: 'r2',
       previous: { weights: { blue: 100, green: 0 }, release: 'r2' },
     })
@@ -66,36 +66,25 @@ describe('the release', () => {
 })
 
 describe('reconciling', () => {
-  test('keeps all three axes of the targets that stay, and adds and removes the others', () => {
+  test('keeps what people have set on the targets that stay, and adds and removes the others', () => {
     const content = structuredClone(start())
-    const target = content.status['shop'].pools['blue'].targets[BLUE]
-    Object.assign(target, { admin: 'drain', drainUntilMs: 5, health: 'unhealthy', ejectedUntilMs: 7, slot: 3 })
+    const target = content.intents['shop'].pools['blue'].targets[BLUE]
+    Object.assign(target, { admin: 'drain', drainUntilMs: 5 })
     const next = apply(content, pool({ version: '1.0', targets: ['http://127.0.0.1:4001', BLUE] }))
-    const { targets } = next.status['shop'].pools['blue']
+    const { targets } = next.intents['shop'].pools['blue']
     expect(Object.keys(targets)).toEqual(['http://127.0.0.1:4001', BLUE])
     expect(targets[BLUE]).toBe(target)
-    expect(targets['http://127.0.0.1:4001']).toMatchObject({ admin: 'ready', health: 'unknown', slot: -1 })
+    expect(targets['http://127.0.0.1:4001']).toEqual({ admin: 'ready', drainUntilMs: 0 })
   })
 
-  test('forgets the health of a service that is no longer probed, and nothing else', () => {
-    const content = structuredClone(start())
-    Object.assign(content.status['shop'].pools['blue'].targets[BLUE], { health: 'unhealthy', ejectedUntilMs: 7 })
-    const { health: _health, ...unprobed } = shop()
-    const next = apply(content, put(unprobed))
-    expect(next.status['shop'].pools['blue'].targets[BLUE]).toMatchObject({ health: 'unknown', ejectedUntilMs: 7 })
-  })
-
-  test('puts a status in step that was stored with other targets', () => {
+  test('puts an intent in step that was stored with other targets', () => {
     const content = start()
-    const stale = structuredClone(content.status)
+    const stale = structuredClone(content.intents)
     delete stale['shop'].pools['green']
     delete stale['shop'].pools['blue'].targets[BLUE]
-    const status = reconcileStatus(content.services, {
-      services: content.services,
-      status: { ...stale, gone: stale['shop'] },
-    })
-    expect(status).toEqual(content.status)
-    expect(reconcileStatus(content.services, content)).toBe(content.status)
+    const { intents } = reconcileAll(content.services, { ...content, intents: { ...stale, gone: stale['shop'] } })
+    expect(intents).toEqual(content.intents)
+    expect(reconcileAll(content.services, content).intents).toBe(content.intents)
   })
 
   test('refuses a service of which nobody can say where the traffic goes', () => {
@@ -153,7 +142,7 @@ function attempt(content: Content, change: Change): Content {
   }
 }
 
-test('laws: status mirrors spec, releases never return with another version, the same change twice is one', () => {
+test('laws: intent mirrors spec, releases never return with another version, the same change twice is one', () => {
   fc.assert(
     fc.property(fc.array(changes, { maxLength: 30 }), (steps) => {
       let content = start()
@@ -164,19 +153,19 @@ test('laws: status mirrors spec, releases never return with another version, the
         const then = history[typeof step === 'number' ? step % history.length : 0]
         const change: Change =
           typeof step === 'number'
-            ? { kind: 'restore', from: step, services: then.services, status: then.status }
+            ? { kind: 'restore', from: step, services: then.services, intents: then.intents }
             : step
         const before = structuredClone(content)
         const next = attempt(content, change)
         expect(content, 'what was given is never changed').toEqual(before)
 
-        const { pools, release: live, releaseLast, previous } = next.status['shop']
+        const { pools, release: live, releaseLast, previous } = next.intents['shop']
         const spec = next.services['shop']
         expect(names(pools)).toEqual(names(spec.pools))
         expect(names(spec.split ?? {})).toEqual(names(spec.pools))
         for (const [name, { targets }] of Object.entries(spec.pools))
           expect(names(pools[name].targets)).toEqual(targets.toSorted())
-        expect(releaseLast).toBeGreaterThanOrEqual(content.status['shop'].releaseLast)
+        expect(releaseLast).toBeGreaterThanOrEqual(content.intents['shop'].releaseLast)
         for (const name of [live, previous?.release ?? live])
           expect(Number(name.slice(1))).toBeLessThanOrEqual(releaseLast)
 

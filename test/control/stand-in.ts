@@ -11,11 +11,13 @@ import { planService } from '../../src/config/plan.ts'
 import type { ServiceSpec } from '../../src/config/schema.ts'
 import { type ControlDeps, createControl } from '../../src/control/control.ts'
 import type { Content } from '../../src/control/reconcile.ts'
-import { reconcileStatus } from '../../src/control/reconcile.ts'
+import { reconcileAll } from '../../src/control/reconcile.ts'
+import { mapEntries } from '../../src/control/record.ts'
 import { isTurnoutError } from '../../src/errors.ts'
 import { allocateSharedMemory } from '../../src/metrics/layout.ts'
 import { memoryStore } from '../../src/store/memory.ts'
 import type { Store } from '../../src/store/store.ts'
+import type { ServiceIntent, ServicePlaces, TargetIntent } from '../../src/table/status.ts'
 import type { TableDelta } from '../../src/table/types.ts'
 
 export const BLUE = 'http://127.0.0.1:3001'
@@ -37,10 +39,19 @@ export function shop(changes: Partial<ServiceSpec> = {}, host = 'shop.test'): Se
 
 export const weights = (content: Content, service = 'shop') => content.services[service].split
 
-/** Content with these services and a fresh status. */
+/** Content of nothing. */
+export const NOTHING: Content = { services: {}, intents: {}, observed: {} }
+
+/** Content with these services, on which nobody has set anything and of which nothing was seen. */
 export function contentOf(services: Record<string, ServiceSpec>): Content {
-  return { services, status: reconcileStatus(services, { services: {}, status: {} }) }
+  return reconcileAll(services, NOTHING)
 }
+
+/** Places for these pools where nobody counts. */
+export const placesOf = (pools: ServiceIntent['pools']): ServicePlaces => ({
+  slot: 0,
+  targets: mapEntries(pools, ({ targets }) => mapEntries<TargetIntent, number>(targets, () => 0)),
+})
 
 /** The code of what is thrown or rejected with. */
 export async function codeOf(work: () => unknown): Promise<string> {
@@ -111,10 +122,10 @@ export function fragileStore() {
       await guard()
       return inner.commit(expectedRevision, entry)
     },
-    async saveStatus(revision, status) {
+    async put(key, value) {
       fault.saves++
       await guard()
-      return inner.saveStatus(revision, status)
+      return inner.put(key, value)
     },
   }
   return { store, inner, fault }

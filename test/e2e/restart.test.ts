@@ -5,6 +5,7 @@
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { openStore } from '../../src/store/open.ts'
+import type { ServiceObserved } from '../../src/table/status.ts'
 import { startLoad } from '../helpers/load.ts'
 import { call, type ProxyProcess, service, startProcess, temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
@@ -32,13 +33,13 @@ async function seen(proxy: ProxyProcess): Promise<Seen> {
   return { services, revision, audit: entries, revisions }
 }
 
-/** Waits until the stored status says this of a target: what is observed is saved a moment later. */
+/** Waits until this is stored of a target: what is observed is saved a moment later. */
 async function stored(folder: string, says: (target: { health: string; ejectedUntilMs: number }) => boolean) {
   const store = await openStore(`sqlite:${join(folder, 'turnout.db')}`)
   await until('it is stored', async () => {
-    const status = Object.values((await store.load())?.status ?? {})
-    const pools = status.flatMap((one) => Object.values(one.pools))
-    return pools.flatMap(({ targets }) => Object.values(targets)).some(says)
+    const services = Object.values<ServiceObserved>(JSON.parse((await store.get('observed')) ?? '{}'))
+    const pools = services.flatMap((one) => Object.values(one))
+    return pools.flatMap((targets) => Object.values(targets)).some(says)
   })
   await store.close()
 }

@@ -10,7 +10,8 @@ import type { Control, ControlEvent, Observation, Snapshot } from '../../src/cha
 import type { Clock } from '../../src/clock.ts'
 import type { HealthPlan } from '../../src/config/plan.ts'
 import type { ServiceSpec } from '../../src/config/schema.ts'
-import type { AdminState, Health, ServiceStatus } from '../../src/table/types.ts'
+import type { ServiceStatus } from '../../src/table/status.ts'
+import type { AdminState, Health } from '../../src/table/types.ts'
 
 /** A plan as the config room would resolve it, quick enough for tests. */
 export function healthPlan(changes: Partial<HealthPlan> = {}): HealthPlan {
@@ -55,7 +56,7 @@ export function fakeControl(initial: Readonly<Record<string, ServiceSketch>> = {
       const known = before[name]?.pools.blue.targets ?? {}
       const entries = targets.map((url, slot) => [url, known[url] ?? { ...fresh, slot }])
       const blue = { admin: 'ready' as AdminState, drainUntilMs: 0, targets: Object.fromEntries(entries) }
-      status[name] = { release: '1', releaseLast: 1, pools: { blue }, previous: null, slot: 0 }
+      status[name] = { release: '1', pools: { blue }, previous: null, slot: 0 }
     }
     tell()
   }

@@ -2,7 +2,7 @@
 import type { Control, ControlEvent, Snapshot } from '../../src/change.ts'
 import type { ServiceSpec } from '../../src/config/schema.ts'
 import { binOf, FIELD, laneOffset, type SharedMemory } from '../../src/metrics/layout.ts'
-import type { ServiceStatus } from '../../src/table/types.ts'
+import type { ServiceStatus } from '../../src/table/status.ts'
 
 export interface Stage {
   control: Pick<Control, 'snapshot' | 'subscribe'>

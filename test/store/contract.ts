@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { isTurnoutError } from '../../src/errors.ts'
 import { REVISIONS_KEPT, type Store } from '../../src/store/store.ts'
-import { entry, serviceSpec, serviceStatus } from './entry.ts'
+import { entry, serviceIntent, serviceSpec } from './entry.ts'
 
 /** Rejects with this code, which is how every expected failure shows. */
 export async function expectCode(work: Promise<unknown>, code: string): Promise<void> {
@@ -38,7 +38,7 @@ export function describeStore(name: string, open: () => Promise<Store>): void {
       const store = await fresh()
       expect(await store.commit(0, entry(1))).toBe(1)
       expect(await store.commit(1, entry(2))).toBe(2)
-      expect(await store.load()).toEqual({ revision: 2, services: entry(2).services, status: entry(2).status })
+      expect(await store.load()).toEqual({ revision: 2, services: entry(2).services, intents: entry(2).intents })
     })
 
     test('refuses a commit on another revision than the stored one, and keeps nothing of it', async () => {
@@ -47,7 +47,7 @@ export function describeStore(name: string, open: () => Promise<Store>): void {
       await store.commit(0, entry(1))
       await expectCode(store.commit(0, entry(2)), 'stale_revision')
       await expectCode(store.commit(2, entry(2)), 'stale_revision')
-      expect(await store.load()).toEqual({ revision: 1, services: entry(1).services, status: entry(1).status })
+      expect(await store.load()).toEqual({ revision: 1, services: entry(1).services, intents: entry(1).intents })
       expect(await store.revisions(10)).toHaveLength(1)
     })
 
@@ -58,30 +58,10 @@ export function describeStore(name: string, open: () => Promise<Store>): void {
       expect((await store.load())?.revision).toBe(1)
     })
 
-    test('replaces the status without a new revision, and leaves the revision as it was committed', async () => {
-      const store = await fresh()
-      await store.commit(0, entry(1))
-      await store.saveStatus(1, { shop: serviceStatus(7) })
-      expect(await store.load()).toEqual({
-        revision: 1,
-        services: entry(1).services,
-        status: { shop: serviceStatus(7) },
-      })
-      expect((await store.revision(1))?.status).toEqual(entry(1).status)
-    })
-
-    test('refuses a status of another revision', async () => {
-      const store = await fresh()
-      await store.commit(0, entry(1))
-      await expectCode(store.saveStatus(2, {}), 'stale_revision')
-      await expectCode(store.saveStatus(0, {}), 'stale_revision')
-      expect((await store.load())?.status).toEqual(entry(1).status)
-    })
-
     test('lists the audit newest first, by pages', async () => {
       const store = await fresh()
       for (let n = 0; n < 5; n++) await store.commit(n, entry(n + 1))
-      const { services: _services, status: _status, ...audit } = entry(5)
+      const { services: _services, intents: _intents, ...audit } = entry(5)
       const page = await store.revisions(2)
       expect(page[0]).toEqual({ revision: 5, ...audit })
       expect(page.map((line) => line.revision)).toEqual([5, 4])
@@ -123,22 +103,22 @@ export function describeStore(name: string, open: () => Promise<Store>): void {
       const handed = entry(1)
       await store.commit(0, handed)
       handed.services['shop'].pools['blue'].version = 'changed'
-      handed.status['shop'].release = 'changed'
+      handed.intents['shop'].release = 'changed'
       const given = await store.load()
       expect(given?.services).toEqual(entry(1).services)
       given!.services['shop'].pools['blue'].version = 'changed'
-      given!.status['shop'].release = 'changed'
-      expect(await store.load()).toEqual({ revision: 1, services: entry(1).services, status: entry(1).status })
+      given!.intents['shop'].release = 'changed'
+      expect(await store.load()).toEqual({ revision: 1, services: entry(1).services, intents: entry(1).intents })
     })
 
     test('takes the names that JavaScript objects are born with as plain names', async () => {
       const store = await fresh()
       const services = JSON.parse(`{"__proto__":${JSON.stringify(serviceSpec())}}`)
-      const status = JSON.parse(`{"constructor":${JSON.stringify(serviceStatus())}}`)
-      await store.commit(0, { ...entry(1), services, status })
+      const intents = JSON.parse(`{"constructor":${JSON.stringify(serviceIntent())}}`)
+      await store.commit(0, { ...entry(1), services, intents })
       const loaded = await store.load()
       expect(Object.keys(loaded!.services)).toEqual(['__proto__'])
-      expect(Object.keys(loaded!.status)).toEqual(['constructor'])
+      expect(Object.keys(loaded!.intents)).toEqual(['constructor'])
     })
   })
 }

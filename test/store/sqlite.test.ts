@@ -8,7 +8,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { openStore } from '../../src/store/open.ts'
 import type { Store } from '../../src/store/store.ts'
 import { describeStore, expectCode } from './contract.ts'
-import { entry, serviceStatus } from './entry.ts'
+import { entry } from './entry.ts'
 
 const { DatabaseSync } = process.getBuiltinModule('node:sqlite')
 const WRITER = join(import.meta.dirname, 'writer.ts')
@@ -37,12 +37,11 @@ test('finds everything again after it was closed', async () => {
   const store = await open()
   await store.commit(0, entry(1))
   await store.commit(1, entry(2))
-  await store.saveStatus(2, { shop: serviceStatus(9) })
   await store.put('keys', 'secret')
   await store.close()
 
   const again = await open()
-  expect(await again.load()).toEqual({ revision: 2, services: entry(2).services, status: { shop: serviceStatus(9) } })
+  expect(await again.load()).toEqual({ revision: 2, services: entry(2).services, intents: entry(2).intents })
   expect(await again.revision(1)).toEqual({ revision: 1, ...entry(1) })
   expect(await again.get('keys')).toBe('secret')
 })
@@ -71,7 +70,7 @@ test('has every acknowledged revision after kill -9 in the middle of writing', a
   }
 })
 
-const only = ({ services, status }: ReturnType<typeof entry>) => ({ services, status })
+const only = ({ services, intents }: ReturnType<typeof entry>) => ({ services, intents })
 
 test('two processes on one file lose no commit and never share a revision', async () => {
   const children = [0, 1].map(() =>
@@ -96,7 +95,6 @@ test('the second of two writers is told that the revision has moved', async () =
   const [one, other] = [await open(), await open()]
   await one.commit(0, entry(1))
   await expectCode(other.commit(0, entry(2)), 'stale_revision')
-  await expectCode(other.saveStatus(0, {}), 'stale_revision')
   expect((await other.load())?.services).toEqual(entry(1).services)
   expect(await other.commit(1, entry(2))).toBe(2)
 })
@@ -146,7 +144,7 @@ test('stored text that is not JSON is reported as damage', async () => {
   const store = await open()
   await store.commit(0, entry(1))
   const editor = new DatabaseSync(file())
-  editor.exec(`UPDATE present SET status = '{"shop":'`)
+  editor.exec(`UPDATE revisions SET status = '{"shop":'`)
   editor.close()
   await expect(store.load()).rejects.toMatchObject({
     code: 'store_unavailable',

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { applyDelta, compileService, emptyTable } from '../../src/table/build.ts'
-import type { ServicePlan, ServiceStatus, Table, TableDelta } from '../../src/table/types.ts'
+import type { ServiceStatus } from '../../src/table/status.ts'
+import type { ServicePlan, Table, TableDelta } from '../../src/table/types.ts'
 import { decideOne, makePlan, makeRoute, makeRule, makeStatus, makeTable } from './make.ts'
 
 const named = (name: string, plan: Partial<ServicePlan> = {}) =>

@@ -1,15 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { decide } from '../../src/table/decide.ts'
-import type {
-  OwnCookie,
-  RulePlan,
-  ServicePlan,
-  Table,
-  TargetStatus,
-  TargetTable,
-  VisitorSource,
-} from '../../src/table/types.ts'
+import type { TargetStatus } from '../../src/table/status.ts'
+import type { OwnCookie, RulePlan, ServicePlan, Table, TargetTable, VisitorSource } from '../../src/table/types.ts'
 import {
   browser,
   decideOne,

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { eligible } from '../../src/table/eligible.ts'
-import type { OwnCookie, ServicePlan, Table, TargetStatus } from '../../src/table/types.ts'
+import type { TargetStatus } from '../../src/table/status.ts'
+import type { OwnCookie, ServicePlan, Table } from '../../src/table/types.ts'
 import {
   browser,
   decideOne,

@@ -2,19 +2,17 @@
 import { applyDelta, emptyTable } from '../../src/table/build.ts'
 import { nameHint } from '../../src/table/condition-index.ts'
 import { decide } from '../../src/table/decide.ts'
+import type { PoolStatus, ServiceStatus, TargetStatus } from '../../src/table/status.ts'
 import type {
   Decision,
   Draw,
   OwnCookie,
-  PoolStatus,
   RequestView,
   RoutePlan,
   RulePlan,
   ServicePlan,
-  ServiceStatus,
   StickyPlan,
   Table,
-  TargetStatus,
 } from '../../src/table/types.ts'
 
 export const NOW_MS = 1_800_000_000_000
@@ -89,7 +87,6 @@ export function makeStatus(plan: ServicePlan, options: StatusOptions = {}): Serv
   })
   return {
     release: options.release ?? 'r1',
-    releaseLast: 1,
     pools: Object.fromEntries(plan.pools.map((pool) => [pool.name, poolOf(pool)])),
     previous: null,
     slot: options.slot ?? 0,

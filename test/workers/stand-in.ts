@@ -90,7 +90,7 @@ const poolsOf = (target: string) => ({ pools: { blue: { version: 'blue-version',
 function deltaOf(epoch: number, plan: ServicePlan, url: string): TableDelta {
   const target = { admin: 'ready', drainUntilMs: 0, health: 'unknown', ejectedUntilMs: 0, slot: 0 } as const
   const pools = { blue: { admin: 'ready', drainUntilMs: 0, targets: { [url]: target } } } as const
-  const status = { release: 'r1', releaseLast: 1, previous: null, slot: 0, pools } as const
+  const status = { release: 'r1', previous: null, slot: 0, pools } as const
   return { epoch, revision: epoch, services: { shop: { plan, status } } }
 }
 

@@ -1,0 +1,113 @@
+/**
+ * What is known of a service beside its spec. It has three owners, which are kept apart everywhere; only `build` and people
+ * see the three as one, as the status.
+ *
+ * - *Intent*, what people have set: admin states, ends of drains, the release, what `back` returns to. Part of the document:
+ *   stored, compared and restored with the spec. One for all processes on a store.
+ * - *Observed*, what this process has seen: health and ejection. Never in the document; each process has its own, and stores
+ *   it apart, only so that it starts quickly again. A target that was never seen is `UNSEEN` and need not be there.
+ * - *Places*, where this process counts: slots in shared memory. Never stored.
+ *
+ * An intent has exactly the pools and targets of its spec (control/reconcile.ts); `statusOf` follows the intent, so an
+ * observed target that is not in it, or not yet, is of no account. Deadlines are steady time here, wall time in the store
+ * (deadlines.ts). All of it is plain data.
+ */
+import type { AdminState, Allotment, Health } from './types.ts'
+
+/** What people have set of a target. */
+export interface TargetIntent {
+  admin: AdminState
+  /** Time in ms at which a drain of this target ends; 0 when it does not drain. */
+  drainUntilMs: number
+}
+
+/** What people have set of a pool. */
+export interface PoolIntent {
+  admin: AdminState
+  drainUntilMs: number
+  /** By target URL, exactly the targets of the pool spec. */
+  targets: Record<string, TargetIntent>
+}
+
+/** What people have set of a service. */
+export interface ServiceIntent {
+  /** The live release, named by every pin. Changes on switch and when a pool's version changes. */
+  release: string
+  /** Number of the last release given out; releases are never given out twice. */
+  releaseLast: number
+  /** Exactly the pools of the spec. */
+  pools: Record<string, PoolIntent>
+  /** The split before the last change of it, for `back`; null when there was none. */
+  previous: { weights: Record<string, number>; release: string } | null
+  /** Absent until the first change of the service (and in what older versions stored); until then shares lie end to end. */
+  allotment?: Allotment
+}
+
+/** What this process has seen of a target. */
+export interface TargetObserved {
+  readonly health: Health
+  /** Time in ms until which passive ejection lasts; 0 when not ejected. */
+  readonly ejectedUntilMs: number
+}
+
+/** What this process has seen of a service, by pool and target URL. */
+export type ServiceObserved = Readonly<Record<string, Readonly<Record<string, TargetObserved>>>>
+
+/** Where this process counts for a service: its own slot, and those of its targets by pool and URL. */
+export interface ServicePlaces {
+  /** Index of the low-discrepancy counter in shared memory. */
+  readonly slot: number
+  readonly targets: Readonly<Record<string, Readonly<Record<string, number>>>>
+}
+
+/** A target as tables and people see it. */
+export interface TargetStatus extends TargetIntent {
+  health: Health
+  ejectedUntilMs: number
+  /** Index of the counters of this target (metrics/layout.ts), never reused while requests count on it. */
+  slot: number
+}
+
+/** A pool as tables and people see it. */
+export interface PoolStatus {
+  admin: AdminState
+  drainUntilMs: number
+  targets: Record<string, TargetStatus>
+}
+
+/** A service as tables and people see it. */
+export interface ServiceStatus {
+  release: string
+  pools: Record<string, PoolStatus>
+  previous: ServiceIntent['previous']
+  /** Index of the low-discrepancy counter of this service in shared memory. */
+  slot: number
+  allotment?: Allotment
+}
+
+/** A target of which nothing was seen yet. */
+export const UNSEEN: TargetObserved = Object.freeze({ health: 'unknown', ejectedUntilMs: 0 })
+
+/** What was seen of a target. Names come from people, so only own fields count. */
+export function observedOf(observed: ServiceObserved | undefined, pool: string, url: string): TargetObserved {
+  if (observed === undefined || !Object.hasOwn(observed, pool)) return UNSEEN
+  return Object.hasOwn(observed[pool], url) ? observed[pool][url] : UNSEEN
+}
+
+/** The status of a service; throws (a bug) when a target has no place. */
+export function statusOf(
+  { release, previous, pools, allotment }: ServiceIntent,
+  observed: ServiceObserved | undefined,
+  places: ServicePlaces,
+): ServiceStatus {
+  const poolsStatus = Object.entries(pools).map(([pool, { admin, drainUntilMs, targets }]): [string, PoolStatus] => {
+    const status = Object.entries(targets).map(([url, intent]): [string, TargetStatus] => {
+      const slot = places.targets[pool]?.[url]
+      if (slot === undefined) throw new Error(`the target ${url} of pool ${pool} has no place`)
+      return [url, { ...intent, ...observedOf(observed, pool, url), slot }]
+    })
+    return [pool, { admin, drainUntilMs, targets: Object.fromEntries(status) }]
+  })
+  const status = { release, pools: Object.fromEntries(poolsStatus), previous, slot: places.slot }
+  return allotment === undefined ? status : { ...status, allotment }
+}
