@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { service, startProxy } from '../helpers/proxy.ts'
 import { rawRequest } from '../helpers/raw.ts'
 import { startAnswering, startRaw } from '../helpers/upstream.ts'
+import { ENDING_TRAILERS, MEANINGLESS_TRAILERS } from './http1/corpus.ts'
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 const POST = 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: x-sum\r\nConnection: close\r\n\r\n'
@@ -58,6 +59,20 @@ test('trailers of a response that its Connection names end here, and the next re
   const { text } = await rawRequest(proxy.port, get('/') + get('/second', 'Connection: close\r\n'))
   const trailers = [...text.matchAll(/\r\n0\r\n(.*?)\r\n\r\n/gs)].map(([, lines]) => lines)
   expect(trailers).toEqual(['X-Kept: 2', 'x-hop: 1\r\nX-Kept: 2'])
+})
+
+test('trailers that mean nothing, or are ours to say, end here, in both directions', async () => {
+  const lines = (names: readonly string[]) => names.map((name) => `${name}: 1\r\n`).join('')
+  const trailers = `X-A: 2\r\n${lines(ENDING_TRAILERS)}grpc-status: 0\r\n`
+  const answer = `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n${trailers}\r\n`
+  const target = await startRaw((socket, text) => {
+    if (text.endsWith('X-Z: 3\r\n\r\n')) socket.write(answer)
+  })
+  const proxy = await startProxy({ services: { shop: service({ blue: [target.url] }) } })
+  const sent = `X-Y: 1\r\n${lines(MEANINGLESS_TRAILERS)}X-Z: 3\r\n`
+  const { text } = await rawRequest(proxy.port, `${POST}3\r\nabc\r\n0\r\n${sent}\r\n`)
+  expect(target.received()[0]).toMatch(/\r\n0\r\nX-Y: 1\r\nX-Z: 3\r\n\r\n$/)
+  expect(text).toMatch(/\r\n\r\n2\r\nok\r\n0\r\nX-A: 2\r\ngrpc-status: 0\r\n\r\n$/)
 })
 
 test('extensions of chunks are not passed on', async () => {

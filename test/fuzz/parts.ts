@@ -269,7 +269,7 @@ function chunk(from: Source, data: string): string {
   return chunkSize(from, data.length) + extension(from) + eol(from) + data + junk + eol(from)
 }
 
-const TRAILERS = ['X-T', 'ETag', 'x-checksum', 'Server-Timing', 'x_t']
+const TRAILERS = ['X-T', 'ETag', 'x-checksum', 'Server-Timing', 'x_t', 'Date', 'expires', 'X_Request_Id', 'Set-Cookie']
 const WRONG_TRAILERS = [
   'X-Real-IP',
   'X_Forwarded_Port',

@@ -49,8 +49,14 @@ test.each([
   [`1;${'a'.repeat(17_000)}\r\nx\r\n0\r\n\r\n`, 'flood'],
   [`0\r\n${'A: b\r\n'.repeat(65)}\r\n`, 'flood'],
   ['0\r\nX_Forwarded_For: y\r\n\r\n', 'trailer'],
-])('what is wrong with the chunks %j is %j', (body, expected) => {
-  expect(brokenChunking(chunkingOf(body))).toBe(expected)
+])('what is wrong with the chunks %j of a request is %j', (body, expected) => {
+  expect(brokenChunking(chunkingOf(body), 'request')).toBe(expected)
+})
+
+test('only framing is wrong in the trailers of a response', () => {
+  const faultOf = (name: string) => brokenChunking(chunkingOf(`0\r\n${name}: 1\r\n\r\n`), 'response')
+  for (const name of ['Content-Length', 'transfer_encoding', 'Connection']) expect(faultOf(name)).toBe('trailer')
+  for (const name of ['Host', 'Set-Cookie', 'X-Turnout-Pool']) expect(faultOf(name)).toBe('')
 })
 
 test('a text is made as short as what is wrong with it allows', () => {

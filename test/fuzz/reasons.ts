@@ -72,8 +72,8 @@ function isAuthority(text: string): boolean {
 
 const authorityOf = (target: string) => /^https?:\/\/([^/?]*)/i.exec(target)?.[1] ?? null
 /** What is wrong with the chunks of a message that has such. */
-const chunkFault = ({ text, theirs }: Difference) =>
-  codings(theirs).length === 0 ? '' : brokenChunking(chunkingOf(text.slice(headOf(text).length)))
+const chunkFault = ({ text, theirs, side }: Difference) =>
+  codings(theirs).length === 0 ? '' : brokenChunking(chunkingOf(text.slice(headOf(text).length)), side)
 const codings = (message: Message | null) => values(message, 'transfer-encoding')
 /** The codings of a head, gaps and white space taken out (RFC 9110 5.6.1). */
 const codingList = (text: string) =>
@@ -377,9 +377,9 @@ const BODIES: readonly Reason[] = [
   {
     kind: 'refuse',
     side: 'both',
-    what: 'framing, routing, credentials or our own fields in trailers',
+    what: 'framing or Connection in trailers; in those of a request also routing, credentials and what says how it is to be read',
     source: 'RFC 9110 6.5.1',
-    because: 'whoever merges them into the head would be deceived',
+    because: 'whoever merges them into the head would be deceived; others that mean nothing there are dropped',
     errors: ['bad_body'],
     example: chunked('0\r\nHost: b\r\n\r\n'),
     applies: (difference) => chunkFault(difference) === 'trailer',

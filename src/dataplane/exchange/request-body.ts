@@ -16,7 +16,7 @@ import { lastChunk, moveBody, relayBody } from './relay.ts'
 const WHOLE_BYTES_MAX = 8_192
 
 export class RequestBody {
-  readonly reader = new BodyReader()
+  readonly reader = new BodyReader('request')
   /** What of it is sent together with the head, as latin1: all of a small one that was at hand, or what a repeat sends again. */
   whole = ''
   #keeps = false

@@ -27,7 +27,7 @@ const WHOLE_BYTES_MAX = 4_096
 export type Progress = 'more' | 'complete' | 'tunnel' | 'malformed'
 
 export class Response {
-  readonly reader = new BodyReader()
+  readonly reader = new BodyReader('answer')
   /** Final status, or 0 before its head came. */
   status = 0
   /** A byte of a response has come. */

@@ -9,13 +9,12 @@
  *    └────────────────────────────────────────────────────────────┘
  *
  * Refused: signs, spaces or prefixes in a size, more than 13 hexadecimal digits (2^53 is beyond what we count exactly), bare
- * CR or LF anywhere (errata 7633), extensions that are not `;name[=token|"quoted"]`, floods of extensions or trailers, and
- * trailer fields that carry framing, routing or credentials, or that proxies speak by (RFC 9110 6.5.1). Trailers are kept
- * apart, never merged; those that Connection names end here.
+ * CR or LF anywhere (errata 7633), extensions that are not `;name[=token|"quoted"]`, floods of extensions or trailers, and some
+ * trailer fields (trailers.ts). Trailers are kept apart, never merged.
  */
-import { copyAllBut, KIND } from './field-kinds.ts'
 import { Fields, type Names } from './fields.ts'
 import { CR, HEX, LF, TOKEN, VALUE } from './syntax.ts'
+import { keptTrailers } from './trailers.ts'
 
 export type Framing = 'none' | 'length' | 'chunked' | 'close'
 
@@ -25,7 +24,6 @@ const EXTENSION_BYTES_MAX = 16_384
 /** Bytes of the trailer section. */
 const TRAILER_BYTES_MAX = 16_384
 const TRAILER_FIELDS_MAX = 64
-const ALL = copyAllBut()
 
 /** States of the chunk reader. */
 const SIZE = 0
@@ -40,15 +38,6 @@ const DATA_CR = 8
 const DATA_LF = 9
 const TRAILERS = 10
 
-/** Beside those that have a kind: all of these are ours to read, write or drop in a head, so none may come behind it. */
-const FORBIDDEN_TRAILERS = new Set(
-  (
-    'content-encoding content-type content-range authorization proxy-authorization proxy-authenticate www-authenticate ' +
-    'set-cookie set-cookie2 cache-control range if-match if-none-match if-modified-since if-unmodified-since if-range age ' +
-    'expires location retry-after vary warning tracestate x-http-method-override x-http-method x-method-override'
-  ).split(' '),
-)
-
 export class BodyReader {
   framing: Framing = 'none'
   done = true
@@ -57,7 +46,7 @@ export class BodyReader {
   consumed = 0
   /** Payload bytes so far. */
   bytes = 0
-  /** Validated trailer lines with their CRLFs, to be sent on behind the last chunk; empty when there were none. */
+  /** Trailer lines that are passed on, with their CRLFs, to be sent behind the last chunk; empty when there are none. */
   trailers = ''
   #remaining = 0
   #state = SIZE
@@ -66,6 +55,12 @@ export class BodyReader {
   #extensionBytes = 0
   #partial = ''
   #dropped: Names | null = null
+  readonly #inAnswer: boolean
+
+  /** A reader of bodies of requests, or of answers. */
+  constructor(side: 'request' | 'answer') {
+    this.#inAnswer = side === 'answer'
+  }
 
   /**
    * Starts a body. `length` counts for framing `length` only. `dropped` is what Connection names in the head: trailers of these
@@ -257,7 +252,7 @@ export class BodyReader {
         return end
       }
       if (behind > 0) {
-        this.#finishTrailers(fields, text, behind)
+        this.#finishTrailers(fields)
         return at + behind - before
       }
     }
@@ -265,18 +260,12 @@ export class BodyReader {
     return end
   }
 
-  #finishTrailers(fields: Fields, text: string, behind: number): void {
-    for (let i = 0; i < fields.count; i++) {
-      // A target may not tell `_` from `-`.
-      const name = fields.name(i).replaceAll('_', '-')
-      if (fields.kind(i) !== KIND.plain || FORBIDDEN_TRAILERS.has(name)) {
-        this.malformed = true
-        return
-      }
-    }
-    this.trailers = this.#dropped === null ? text.slice(0, behind - 2) : fields.copyLines(ALL, this.#dropped)
+  #finishTrailers(fields: Fields): void {
+    const lines = keptTrailers(fields, this.#dropped, this.#inAnswer)
+    this.malformed = lines === null
+    this.done = lines !== null
+    this.trailers = lines ?? ''
     this.#partial = ''
-    this.done = true
   }
 }
 

@@ -126,6 +126,11 @@ export class Fields {
     return this.text.slice(this.index[i * STRIDE], this.index[i * STRIDE + 1]).toLowerCase()
   }
 
+  /** The line of field `i` as it came, with CRLF. */
+  line(i: number): string {
+    return this.text.slice(this.index[i * STRIDE], this.index[i * STRIDE + 4])
+  }
+
   /** Value of field `i` as a Content-Length, or -1 when it is none: see `parseLength`. */
   length(i: number): number {
     return parseLength(this.text, this.index[i * STRIDE + 2], this.index[i * STRIDE + 3])

@@ -5,7 +5,7 @@ import { BodyReader, CHUNK_HEADER_MAX, type Framing, writeChunkHeader } from '..
 
 /** Reads a body in pieces; gives payload, what is left behind it, and the reader. */
 function read(framing: Framing, length: number, pieces: readonly Buffer[]) {
-  const reader = new BodyReader()
+  const reader = new BodyReader('request')
   reader.start(framing, length)
   let payload = ''
   let behind = ''
@@ -68,7 +68,7 @@ test('reading stops at the end of the body', () => {
 })
 
 test('an empty body is done before a byte has come', () => {
-  const reader = new BodyReader()
+  const reader = new BodyReader('request')
   reader.start('length', 0)
   expect(reader.done).toBe(true)
   reader.start('none', -1)

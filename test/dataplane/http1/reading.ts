@@ -73,16 +73,19 @@ interface Side {
   /** Called after a head was parsed. */
   head(): Head
   fields: Fields
+  body: BodyReader
   /** Bytes of a head from which on nothing can be decided before a line ends, so that it need not be parsed again. */
   readonly undecidedFrom: number
 }
 
 const requestHead = new RequestHead(HEAD_BYTES_MAX, FIELDS_MAX)
 const responseHead = new ResponseHead(HEAD_BYTES_MAX, FIELDS_MAX)
-const bodyReader = new BodyReader()
+const requestBody = new BodyReader('request')
+const answerBody = new BodyReader('answer')
 
 const requests: Side = {
   fields: requestHead.fields,
+  body: requestBody,
   undecidedFrom: DECIDED_AT_ONCE,
   parse: (text, bytes, base) => requestHead.parse(text, bytes, base),
   error: () => requestHead.error ?? 'no error',
@@ -106,6 +109,7 @@ function responses(heads: number): Side {
   let finals = 0
   return {
     fields: responseHead.fields,
+    body: answerBody,
     undecidedFrom: PREFIX.length,
     parse: (text, bytes, base) => responseHead.parse(text, bytes, base),
     error: () => 'bad_response',
@@ -174,23 +178,23 @@ class Reader {
     this.#head = head
     this.#fields = indexed(this.#side.fields)
     this.#payload = ''
-    bodyReader.start(head.framing, head.length)
+    this.#side.body.start(head.framing, head.length)
     const next = at + behind - before
-    if (bodyReader.done) this.#complete(this.#taken + next)
+    if (this.#side.body.done) this.#complete(this.#taken + next)
     return next
   }
 
   #feedBody(piece: Buffer, at: number): number {
     const sink = Buffer.allocUnsafe(piece.length - at)
-    const until = bodyReader.decode(piece, at, piece.length, sink, 0)
+    const until = this.#side.body.decode(piece, at, piece.length, sink, 0)
     this.#payload += sink.latin1Slice(0, until)
-    if (bodyReader.malformed) this.#verdict = 'bad_body'
-    else if (bodyReader.done) this.#complete(this.#taken + bodyReader.consumed)
-    return bodyReader.malformed ? piece.length : bodyReader.consumed
+    if (this.#side.body.malformed) this.#verdict = 'bad_body'
+    else if (this.#side.body.done) this.#complete(this.#taken + this.#side.body.consumed)
+    return this.#side.body.malformed ? piece.length : this.#side.body.consumed
   }
 
   #complete(end: number): void {
-    this.#messages.push(this.#message(end, lines(bodyReader.trailers)))
+    this.#messages.push(this.#message(end, lines(this.#side.body.trailers)))
     if (this.#head!.isLast) this.#verdict = 'last'
     this.#head = null
   }
