@@ -240,7 +240,7 @@ async function startControlPlane(
 /** Decides a posted request by the committed table, as a worker would. */
 function createExplain({ memory, cookieKeys, table }: Core): Explain {
   const signer = new CookieSigner(cookieKeys)
-  const load = (slot: number) => sumField(memory, slot, FIELD.inFlight)
+  const load = (slot: number) => sumField(memory, slot, FIELD.inFlight) + sumField(memory, slot, FIELD.tunnels)
   const draw = peekingDraw(memory.cells)
   return (input) => {
     const present = table()

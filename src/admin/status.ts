@@ -89,8 +89,7 @@ function describeTarget(status: ServiceStatus, pool: string, target: TargetTraff
 }
 
 function figures(total: Tally, recent: Tally, windowMs: number): object {
-  // A failure that the client saw as 502 or 504 is in both; only an answer that broke off later is not a 5xx.
-  const failed = Math.max(recent[FIELD.status5xx], recent[FIELD.failures])
+  const judged = recent[FIELD.attemptsGood] + recent[FIELD.attemptsFailed]
   const hasRecent = histogramCount(recent, FIELD.duration) > 0
   const quantile = (share: number): number | null => quantileMs(hasRecent ? recent : total, FIELD.duration, share)
   return {
@@ -98,8 +97,8 @@ function figures(total: Tally, recent: Tally, windowMs: number): object {
     tunnels: total[FIELD.tunnels],
     requests: total[FIELD.requests],
     rate: windowMs === 0 ? 0 : (recent[FIELD.requests] * 1_000) / windowMs,
-    failures: total[FIELD.failures],
-    failureShare: recent[FIELD.requests] === 0 ? null : Math.min(1, failed / recent[FIELD.requests]),
+    failures: total[FIELD.attemptsFailed],
+    failureShare: shareOf(recent[FIELD.attemptsFailed], judged),
     responses: {
       '1xx': total[FIELD.status1xx],
       '2xx': total[FIELD.status2xx],

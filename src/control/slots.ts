@@ -4,7 +4,7 @@
  * Invariants:
  * - A place belongs to one identity (service, pool, URL) at a time. A target that returns soon gets its old place back, so
  *   what is still in flight at it goes on being counted rightly.
- * - A place of something that was removed is given to another only after COOLING_MS, when all its gauges are zero in the
+ * - A place of something that was removed is given to another only after COOLING_MS, when nothing is at it any more in the
  *   lane of every worker, and emptied. A request keeps the table that it was decided by, so workers may count on a place
  *   for long after its target left the present table; a connection that is still open would later be subtracted.
  * - Places that were never used go first, so that reuse is rare. Those given for a change that was then refused were never
@@ -13,7 +13,7 @@
  */
 import type { Clock } from '../clock.ts'
 import { TurnoutError } from '../errors.ts'
-import { CELL, FIELDS, GAUGES, laneOffset, SERVICE_SLOTS, type SharedMemory, SLOTS } from '../metrics/layout.ts'
+import { CELL, FIELDS, HOLDING_GAUGES, laneOffset, SERVICE_SLOTS, type SharedMemory, SLOTS } from '../metrics/layout.ts'
 import type { ServiceIntent, ServicePlaces } from '../table/status.ts'
 import { targetKey } from './observe.ts'
 
@@ -140,7 +140,7 @@ function createPlaces(size: number, clock: Clock, freed: (slot: number) => boole
 function isIdle(memory: SharedMemory, slot: number): boolean {
   for (let worker = 0; worker < memory.workers; worker++) {
     const offset = laneOffset(worker, slot)
-    for (let gauge = 0; gauge < GAUGES; gauge++) if (memory.targets[offset + gauge] !== 0) return false
+    for (let gauge = 0; gauge < HOLDING_GAUGES; gauge++) if (memory.targets[offset + gauge] !== 0) return false
   }
   return true
 }

@@ -9,23 +9,13 @@ import { randomBytes } from 'node:crypto'
 import { systemClock } from '../clock.ts'
 import type { LimitsPlan, TimeoutsPlan } from '../config/plan.ts'
 import type { ErrorCode } from '../errors.ts'
-import { rejectField, type ShedReason, shedField } from '../metrics/counters.ts'
-import {
-  BINS,
-  binOf,
-  CELL,
-  FIELD,
-  FIELDS,
-  laneOffset,
-  type SharedMemory,
-  SLOTS,
-  WORKER_FIELD,
-  WORKER_FIELDS,
-} from '../metrics/layout.ts'
+import type { ShedReason } from '../metrics/counters.ts'
+import { CELL, type SharedMemory, SLOTS, WORKER_FIELD, WORKER_FIELDS } from '../metrics/layout.ts'
 import { applyDelta, emptyTable } from '../table/build.ts'
 import type { Draw, Load, Table, TableDelta, TargetTable } from '../table/types.ts'
 import { AccessLog } from './access-log.ts'
 import { CookieSigner } from './cookie-signer.ts'
+import { Counters } from './counters.ts'
 import { Admission } from './downstream/admission.ts'
 import type { Client } from './downstream/client.ts'
 import { TrustedProxies } from './downstream/trust.ts'
@@ -61,6 +51,7 @@ export class Plane {
   readonly trusted: TrustedProxies
   readonly admission: Admission
   readonly log: AccessLog
+  readonly counters: Counters
   readonly clients = new Set<Client>()
   /** Shared by all sockets of the worker, or null to read by events. */
   readonly readBuffer: Buffer | null
@@ -87,7 +78,6 @@ export class Plane {
   readonly load: Load
   readonly #memory: SharedMemory
   readonly #cells: Int32Array
-  readonly #targets: Float64Array
   readonly #lane: number
   readonly #pools = new Map<number, TargetConnections>()
   /** By slot of the service. */
@@ -104,7 +94,7 @@ export class Plane {
     this.timeouts = start.timeouts
     this.#memory = start.memory
     this.#cells = start.memory.cells
-    this.#targets = start.memory.targets
+    this.counters = new Counters(start.memory, start.index)
     this.#lane = start.index * WORKER_FIELDS
     this.requestHead = new RequestHead(start.limits.headBytesMax, start.limits.headersMax)
     this.responseHead = new ResponseHead(start.limits.headBytesMax, start.limits.headersMax)
@@ -117,7 +107,7 @@ export class Plane {
     this.splicer = start.sharedReads && start.splices ? Splicer.open() : null
     this.scratch = newScratch()
     this.draw = this.#newDraw()
-    this.load = (slot) => this.#inFlight(slot)
+    this.load = (slot) => this.counters.load(slot)
     this.syncWallClock()
     this.table = applyDelta(this.table, start.delta)
   }
@@ -194,50 +184,27 @@ export class Plane {
 
   /** Adds to a counter of a target in this worker's lane. */
   count(slot: number, field: number, by = 1): void {
-    this.#targets[laneOffset(this.index, slot) + field] += by
+    this.counters.count(slot, field, by)
   }
 
   /** Adds to a counter of the worker. */
   countLane(field: number, by = 1): void {
-    this.#memory.lanes[this.#lane + field] += by
+    this.counters.countLane(field, by)
   }
 
   /** Sets a gauge of the worker. */
   setLane(field: number, value: number): void {
-    this.#memory.lanes[this.#lane + field] = value
+    this.counters.setLane(field, value)
   }
 
   /** Counts an answer of our own that is not the doing of a target. */
   countRejected(code: ErrorCode): void {
-    this.countLane(rejectField(code))
+    this.counters.countRejected(code)
   }
 
   /** Counts what a cap has refused or ended. */
   countShed(reason: ShedReason): void {
-    this.countLane(shedField(reason))
-  }
-
-  /** Notes the end of an exchange at a target. `ttfbMs` below 0: there was no answer. */
-  countFinished(
-    slot: number,
-    status: number,
-    durationMs: number,
-    ttfbMs: number,
-    inBytes: number,
-    outBytes: number,
-  ): void {
-    const at = laneOffset(this.index, slot)
-    const lane = this.#targets
-    lane[at + FIELD.inFlight]--
-    lane[at + FIELD.requests]++
-    if (status >= 100 && status < 600) lane[at + FIELD.status1xx - 1 + Math.floor(status / 100)]++
-    lane[at + FIELD.bytesIn] += inBytes
-    lane[at + FIELD.bytesOut] += outBytes
-    lane[at + FIELD.durationSumMs] += durationMs
-    lane[at + FIELD.duration + binOf(durationMs)]++
-    if (ttfbMs < 0) return
-    lane[at + FIELD.ttfbSumMs] += ttfbMs
-    lane[at + FIELD.ttfb + binOf(ttfbMs)]++
+    this.counters.countShed(reason)
   }
 
   /** 32 random hexadecimal digits, cut from a text of many: whoever keeps one for long keeps 16 KiB alive. */
@@ -266,12 +233,6 @@ export class Plane {
     this.scratch = newScratch()
   }
 
-  #inFlight(slot: number): number {
-    let sum = 0
-    for (let at = slot * FIELDS; at < this.#targets.length; at += SLOTS * FIELDS) sum += this.#targets[at]
-    return sum
-  }
-
   #newDraw(): Draw {
     const cells = this.#cells
     const turns = new Uint32Array(SLOTS)
@@ -287,6 +248,3 @@ export class Plane {
 function newScratch(): Buffer {
   return Buffer.allocUnsafeSlow(SCRATCH_HEAD + READ_BYTES + SCRATCH_TAIL)
 }
-
-// The layout must have room for what is counted here; a mistake would overwrite a neighbour's counters.
-if (FIELD.ttfb + BINS > FIELDS) throw new Error('the histogram does not fit the counters of a target')

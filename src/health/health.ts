@@ -94,13 +94,12 @@ function outlierTargets(memory: SharedMemory, status: ServiceStatus, pool: strin
 const isEligible = (target: TargetStatus): boolean => target.admin === 'ready' && target.health !== 'unhealthy'
 
 function countsOf(memory: SharedMemory, slot: number): TargetCounts {
-  const { status1xx, status2xx, status3xx, status4xx, status5xx, failures, connectErrors, timeouts } = FIELD
   const sum = (field: number): number => sumField(memory, slot, field)
   return {
-    successes: sum(status1xx) + sum(status2xx) + sum(status3xx) + sum(status4xx),
-    answered5xx: sum(status5xx),
-    answeredByUs: sum(failures),
-    connectErrors: sum(connectErrors),
-    timeouts: sum(timeouts),
+    successes: sum(FIELD.attemptsGood),
+    answered5xx: sum(FIELD.attemptsFailed),
+    answeredByUs: 0,
+    connectErrors: sum(FIELD.connectErrors),
+    timeouts: sum(FIELD.timeouts),
   }
 }

@@ -35,10 +35,10 @@ export function readScrape(snapshot: Snapshot, memory: SharedMemory, nowMs: numb
   return { snapshot, memory, targets }
 }
 
-/** A family with one series for each target. */
-function perTarget(name: string, type: 'counter' | 'gauge', help: string, field: number): Family {
+/** A family with one series for each target; `scale` turns the unit of the field into that of the name. */
+function perTarget(name: string, type: 'counter' | 'gauge', help: string, field: number, scale = 1): Family {
   const read = (scrape: Scrape): Sample[] =>
-    scrape.targets.map(({ labels, tally }) => ({ value: tally[field], sharedLabels: labels }))
+    scrape.targets.map(({ labels, tally }) => ({ value: tally[field] * scale, sharedLabels: labels }))
   return { name, type, help, read }
 }
 
@@ -127,13 +127,14 @@ const CODE_CLASSES = {
   '4xx': FIELD.status4xx,
   '5xx': FIELD.status5xx,
 }
+const OUTCOMES = { good: FIELD.attemptsGood, failed: FIELD.attemptsFailed, void: FIELD.attemptsVoid }
 const RETRY_REASONS = { connect: FIELD.retriesConnect, stale: FIELD.retriesStale }
 
 /** All families that are read from shared memory and from the table. */
 export const FAMILIES: readonly Family[] = [
   perTargetAnd(
     'turnout_requests_total',
-    'Requests that ended, by class of the status that the client got.',
+    'Requests that were answered, at the target that was tried last, by class of the status; tunnels are not among them.',
     'code_class',
     CODE_CLASSES,
   ),
@@ -145,12 +146,24 @@ export const FAMILIES: readonly Family[] = [
   ),
   histogram(
     'turnout_upstream_ttfb_seconds',
-    'From the request to the first byte of the response.',
+    'From the beginning of the attempt to the head of the response.',
     FIELD.ttfb,
     FIELD.ttfbSumMs,
   ),
-  perTarget('turnout_in_flight', 'gauge', 'Requests under way.', FIELD.inFlight),
-  perTarget('turnout_tunnels', 'gauge', 'Upgraded connections (WebSocket).', FIELD.tunnels),
+  perTarget(
+    'turnout_attempts_started_total',
+    'counter',
+    'Attempts: tries of a request at one target, so two for a request that was tried again.',
+    FIELD.attemptsStarted,
+  ),
+  perTargetAnd(
+    'turnout_attempts_total',
+    'Attempts that ended: good, failed (no connection, no answer, a broken one, or a 5xx but 501), or void (nothing to be seen of the target).',
+    'outcome',
+    OUTCOMES,
+  ),
+  perTarget('turnout_in_flight', 'gauge', 'Requests under way, without tunnels.', FIELD.inFlight),
+  perTarget('turnout_tunnels', 'gauge', 'Tunnels: open upgraded connections (WebSocket).', FIELD.tunnels),
   perTarget('turnout_upstream_connections', 'gauge', 'Open connections to the target.', FIELD.connections),
   perTarget('turnout_upstream_connects_total', 'counter', 'Connections opened to the target.', FIELD.connectsOpened),
   perTarget(
@@ -162,25 +175,43 @@ export const FAMILIES: readonly Family[] = [
   perTarget(
     'turnout_upstream_timeouts_total',
     'counter',
-    'Requests that the target did not answer in time.',
+    'Attempts that ended by a time-out: no connection, no answer or no more of it in time.',
     FIELD.timeouts,
   ),
   perTarget(
     'turnout_upstream_failures_total',
     'counter',
-    'Requests that the target failed: not accepted, not answered, or broken off.',
-    FIELD.failures,
+    'Attempts that the target failed: the same as turnout_attempts_total{outcome="failed"}.',
+    FIELD.attemptsFailed,
   ),
-  perTarget('turnout_aborted_total', 'counter', 'Requests that the client gave up.', FIELD.aborted),
-  perTarget('turnout_tunnels_opened_total', 'counter', 'Connections that were upgraded.', FIELD.tunnelsOpened),
-  perTargetAnd('turnout_retries_total', 'Requests tried again after the target failed them.', 'reason', RETRY_REASONS),
+  perTarget(
+    'turnout_aborted_total',
+    'counter',
+    'Requests whose client went away before the end of the answer.',
+    FIELD.aborted,
+  ),
+  perTarget('turnout_tunnels_opened_total', 'counter', 'Tunnels that were opened.', FIELD.tunnelsOpened),
+  perTarget('turnout_tunnels_closed_total', 'counter', 'Tunnels that were closed.', FIELD.tunnelsClosed),
+  perTarget(
+    'turnout_tunnel_seconds_total',
+    'counter',
+    'How long the tunnels that were closed had been open, summed.',
+    FIELD.tunnelSumMs,
+    0.001,
+  ),
+  perTargetAnd(
+    'turnout_retries_total',
+    'Requests tried again: without a connection (connect), or closed before any answer (stale).',
+    'reason',
+    RETRY_REASONS,
+  ),
   perTarget(
     'turnout_retries_over_budget_total',
     'counter',
     'Requests that were not tried again because the retry budget of the service was spent.',
     FIELD.retriesOverBudget,
   ),
-  perTarget('turnout_rescued_total', 'counter', 'Requests that a later try answered well.', FIELD.rescued),
+  perTarget('turnout_rescued_total', 'counter', 'Requests that a later attempt has answered well.', FIELD.rescued),
   perTarget('turnout_received_bytes_total', 'counter', 'Bytes from clients for the target.', FIELD.bytesIn),
   perTarget('turnout_sent_bytes_total', 'counter', 'Bytes to clients from the target.', FIELD.bytesOut),
   targetState,

@@ -6,6 +6,13 @@
  * aligned 64-bit loads are whole on every platform Node runs on. Control reads sums over the lanes. Untouched pages cost no
  * memory, so the slots are plenty and fixed. A lane's gauges are zeroed by control when its worker has died.
  * Cells that need order between threads (the epoch, the picker's counters) are Int32 and go through Atomics.
+ *
+ * Three things are counted at a target, each by itself:
+ * - Attempts: one try of a request at one target. Started = good + failed + void + those under way, and one outcome each
+ *   (dataplane/exchange/attempt-outcome.ts). A request that was tried at two targets is an attempt at each.
+ * - Requests: those that were answered, by the target or by us in its place, once, at the target that was tried last. So
+ *   `requests` = the sum of the classes = the number of observed durations.
+ * - Tunnels: what a request became when it was upgraded. The upgrade is an attempt; a tunnel is never a request.
  */
 
 /** Targets that can be counted at the same time. */
@@ -19,39 +26,61 @@ export const OCTAVE_FIRST = -4
 export const OCTAVES = 21
 export const BINS = OCTAVES * BINS_PER_OCTAVE + 2
 
+/** Where the histograms of a target begin; what is below and not named is free. */
+const HISTOGRAMS = 36
+
 /** Fields of a target, by name. Gauges come first; what follows only grows. */
 export const FIELD = Object.freeze({
+  /** Requests that are at the target now; tunnels are not among them. */
   inFlight: 0,
   tunnels: 1,
   connections: 2,
-  requests: 3,
-  status1xx: 4,
-  status2xx: 5,
-  status3xx: 6,
-  status4xx: 7,
-  status5xx: 8,
-  /** Answers of our own (502, 504 …) after this target was chosen. */
-  failures: 9,
-  connectErrors: 10,
-  timeouts: 11,
-  /** Requests tried again after this target failed them. */
-  retriesConnect: 12,
-  retriesStale: 13,
-  rescued: 14,
-  bytesIn: 15,
-  bytesOut: 16,
-  durationSumMs: 17,
-  ttfbSumMs: 18,
-  connectsOpened: 19,
-  tunnelsOpened: 20,
-  aborted: 21,
+  /** Failed attempts of this worker since its last good one. */
+  failuresInRow: 3,
+  /** The same for connections that could not be opened. */
+  connectErrorsInRow: 4,
+  attemptsStarted: 5,
+  attemptsGood: 6,
+  attemptsFailed: 7,
+  /** Attempts that say nothing of the target. */
+  attemptsVoid: 8,
+  requests: 9,
+  status1xx: 10,
+  status2xx: 11,
+  status3xx: 12,
+  status4xx: 13,
+  status5xx: 14,
+  /** Requests whose client went away before the end of its answer. */
+  aborted: 15,
+  /** Requests that a later attempt, at this target, has answered well. */
+  rescued: 16,
+  /** Attempts to connect that were refused, reset or too slow; each is a failed attempt, too. */
+  connectErrors: 17,
+  /** Attempts that ended by a time-out, connecting or later; each is a failed attempt, too. */
+  timeouts: 18,
+  /** Requests tried again after an attempt at this target that got no connection, or that got no answer. */
+  retriesConnect: 19,
+  retriesStale: 20,
   /** Requests that might have been tried again after this target failed them, had the retry budget not been spent. */
-  retriesOverBudget: 22,
-  duration: 24,
-  ttfb: 24 + BINS,
+  retriesOverBudget: 21,
+  bytesIn: 22,
+  bytesOut: 23,
+  durationSumMs: 24,
+  ttfbSumMs: 25,
+  connectsOpened: 26,
+  tunnelsOpened: 27,
+  tunnelsClosed: 28,
+  /** How long closed tunnels were open. */
+  tunnelSumMs: 29,
+  /** From the head of a request to the end of its answer. */
+  duration: HISTOGRAMS,
+  /** From the beginning of the attempt to the head of its answer. */
+  ttfb: HISTOGRAMS + BINS,
 })
-export const GAUGES = 3
-export const FIELDS = 24 + 2 * BINS
+export const GAUGES = 5
+/** Gauges of what is at a target now: while one is not zero, its place is not given to another. */
+export const HOLDING_GAUGES = 3
+export const FIELDS = HISTOGRAMS + 2 * BINS
 
 /** Fields of a worker lane that belong to no target. */
 export const WORKER_FIELD = Object.freeze({

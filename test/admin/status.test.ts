@@ -73,16 +73,17 @@ test('quantiles are of the window, and of everything when the window is empty', 
   expect([green.p50Ms, green.p99Ms]).toEqual([null, null])
 })
 
-test('the share of failures counts a 5xx of the target, a 502 of ours and an answer that broke off once each', async () => {
+test('the share of failures is that of the attempts, whatever another target has made good of them', async () => {
   const admin = await startAdmin()
-  count(admin.memory, 0, 'requests', 10)
-  count(admin.memory, 0, 'status2xx', 7)
-  count(admin.memory, 0, 'status5xx', 3)
-  count(admin.memory, 0, 'failures', 2)
+  // Blue was tried and failed, and green has answered in its place.
+  count(admin.memory, 0, 'attemptsStarted', 3)
+  count(admin.memory, 0, 'attemptsFailed', 3)
+  count(admin.memory, 1, 'attemptsStarted', 12)
+  count(admin.memory, 1, 'attemptsGood', 9)
+  count(admin.memory, 1, 'attemptsFailed', 1)
+  count(admin.memory, 1, 'attemptsVoid', 1)
   count(admin.memory, 1, 'requests', 10)
-  count(admin.memory, 1, 'status2xx', 10)
-  count(admin.memory, 1, 'failures', 1)
   const [blue, green] = await poolsOf(admin)
-  expect(blue).toMatchObject({ failures: 2, failureShare: 0.3, responses: { '2xx': 7, '5xx': 3 } })
-  expect(green).toMatchObject({ failures: 1, failureShare: 0.1 })
+  expect(blue).toMatchObject({ requests: 0, failures: 3, failureShare: 1 })
+  expect(green).toMatchObject({ requests: 10, failures: 1, failureShare: 0.1 })
 })

@@ -67,9 +67,9 @@ test('requests are counted by pool and by class of the status, in histograms and
     [0, 51, 0, 0, 0],
   ])
   const samples = await scrape(proxy)
-  for (const [pool, requests] of [
-    ['blue', 715],
-    ['green', 51],
+  for (const [pool, requests, failed] of [
+    ['blue', 715, 6],
+    ['green', 51, 0],
   ] as const) {
     for (const histogram of ['turnout_request_duration_seconds', 'turnout_upstream_ttfb_seconds']) {
       expect([histogram, sum(samples, `${histogram}_count`, { pool })]).toEqual([histogram, requests])
@@ -78,7 +78,7 @@ test('requests are counted by pool and by class of the status, in histograms and
     }
     expect(sum(samples, 'turnout_sent_bytes_total', { pool })).toBe(requests * 10)
     expect(sum(samples, 'turnout_in_flight', { pool })).toBe(0)
-    expect(sum(samples, 'turnout_upstream_failures_total', { pool })).toBe(0)
+    expect(sum(samples, 'turnout_upstream_failures_total', { pool })).toBe(failed)
   }
   expect(sum(samples, 'turnout_received_bytes_total', { pool: 'blue' })).toBe(0)
   expect(sum(samples, 'turnout_received_bytes_total', { pool: 'green' })).toBe(1_234)

@@ -100,7 +100,7 @@ test('counters and gauges of a target are the sums over the workers, with its la
   add(memory, 0, 0, 'rescued', 8)
   add(memory, 0, 0, 'retriesOverBudget', 11)
   add(memory, 0, 0, 'tunnels', 9)
-  add(memory, 0, 0, 'failures', 10)
+  add(memory, 0, 0, 'attemptsFailed', 10)
   add(memory, 0, 0, 'bytesIn', 2 ** 40)
   const { value, types } = await scrape()
   expect(value('turnout_requests_total', { ...BLUE_LABELS, code_class: '2xx' })).toBe(7)
@@ -244,6 +244,19 @@ test('labels are of a fixed set, and their values come from the spec or the code
   const ours = lines.filter(({ name }) => name.startsWith('turnout_'))
   const labels = new Set(ours.flatMap((line) => Object.keys(line.labels)))
   expect([...labels].sort()).toEqual(
-    ['axis', 'code', 'code_class', 'le', 'pool', 'reason', 'service', 'state', 'target', 'version', 'worker'].sort(),
+    [
+      'axis',
+      'code',
+      'code_class',
+      'le',
+      'outcome',
+      'pool',
+      'reason',
+      'service',
+      'state',
+      'target',
+      'version',
+      'worker',
+    ].sort(),
   )
 })

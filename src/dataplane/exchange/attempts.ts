@@ -14,6 +14,7 @@
  * another one like anybody's, to be asked to log in anew; but one that brings a step of a login which was begun on it is not
  * repeated: the step means nothing anywhere else.
  */
+import type { ErrorCode } from '../../errors.ts'
 import type { ShedReason } from '../../metrics/counters.ts'
 import { FIELD } from '../../metrics/layout.ts'
 import { decide } from '../../table/decide.ts'
@@ -23,6 +24,7 @@ import type { Plane } from '../plane.ts'
 import type { UpstreamConnection, UpstreamUser } from '../upstream/connection.ts'
 import type { RetryBudget } from '../upstream/retry-budget.ts'
 import { Ties } from '../upstream/ties.ts'
+import { type AttemptOutcome, attemptOutcome } from './attempt-outcome.ts'
 
 /** Targets that are tried while connections are refused. */
 const CONNECTS_MAX = 3
@@ -40,13 +42,16 @@ export class Attempts {
   address = ''
   connects = 0
   repeats = 0
+  /** When the present attempt began. */
+  startedMs = 0
+  /** An attempt has begun and was not judged yet. */
+  #underWay = false
   #isFresh = false
   /** The connection that the request was given last. */
   #used: UpstreamConnection | null = null
   /** The request brings credentials that log a connection in, and whether it goes on one that is tied. */
   #logsIn = false
   #isTied = false
-  #sentMs = 0
   /** The budget that the repeat was taken out of, and when. */
   #budget: RetryBudget | null = null
   #budgetedMs = 0
@@ -56,7 +61,6 @@ export class Attempts {
   #excluded: TargetTable[] | undefined
   /** What is counted at the target when the request goes on to another: a field, or `NONE`. */
   #retry: number = NONE
-  #failed = false
   /** The cap by which the target has no room. */
   #full: ShedReason = 'target_connections'
   readonly #client: Client
@@ -78,7 +82,6 @@ export class Attempts {
     this.#budget = null
     this.#moved = false
     this.#retry = NONE
-    this.#failed = false
   }
 
   /** The service of a request that has a target. */
@@ -116,9 +119,7 @@ export class Attempts {
   #leave(): void {
     this.count(FIELD.inFlight, -1)
     if (this.#retry !== NONE) this.count(this.#retry)
-    if (this.#failed) this.count(FIELD.failures)
     this.#retry = NONE
-    this.#failed = false
   }
 
   /** An idle connection to the target, unless `fresh` is asked for or none is fit; null to open one. */
@@ -129,13 +130,16 @@ export class Attempts {
     const idle = fresh ? null : (kept ?? pool.takeIdle(repeatable))
     this.#isTied = kept !== null
     this.#isFresh = idle === null
-    this.#sentMs = this.#plane.nowMs
+    this.startedMs = this.#plane.nowMs
     return this.#using(idle)
   }
 
   #using(connection: UpstreamConnection | null): UpstreamConnection | null {
     this.#used = connection
-    if (this.#logsIn) connection?.bind()
+    if (connection === null) return null
+    this.#underWay = true
+    this.count(FIELD.attemptsStarted)
+    if (this.#logsIn) connection.bind()
     return connection
   }
 
@@ -151,9 +155,19 @@ export class Attempts {
     return this.#using(crowds ? null : pool.open(user))
   }
 
+  /** The attempt is over, if there is one that was not judged yet: counts what it says of the target (attempt-outcome.ts). */
+  judge(status: number, broke: ErrorCode | null): AttemptOutcome {
+    const outcome = attemptOutcome(status, broke)
+    if (this.#underWay) this.#plane.counters.countAttempt(this.target!.slot, outcome)
+    this.#underWay = false
+    return outcome
+  }
+
   /** Notes a connection that could not be opened. True when another target may be tried. */
   mayReconnect(): boolean {
     this.count(FIELD.connectErrors)
+    this.count(FIELD.connectErrorsInRow)
+    this.judge(0, 'upstream_connect_failed')
     this.#exclude()
     this.#retry = FIELD.retriesConnect
     return ++this.connects < CONNECTS_MAX
@@ -162,12 +176,15 @@ export class Attempts {
   /** Notes a connection that closed before any answer. True when the request, which is repeatable, may be repeated. */
   mayRepeat(): boolean {
     if (this.repeats > 0 || (this.#logsIn && this.#isTied)) return false
-    if (this.#isFresh || this.#plane.nowMs - this.#sentMs > RACE_MS) {
+    if (this.#isFresh || this.#plane.nowMs - this.startedMs > RACE_MS) {
       if (!this.#takeFromBudget()) return false
-      this.#failed = true
+      this.judge(0, 'upstream_closed')
       this.#exclude()
+    } else {
+      this.judge(0, null)
       // There is no third try, so another target is the safer choice for the second, unless visitors are kept on theirs.
-    } else if (this.service.sticky?.target !== true && this.service.balance !== 'hash') this.#avoided = this.target
+      if (this.service.sticky?.target !== true && this.service.balance !== 'hash') this.#avoided = this.target
+    }
     this.repeats++
     this.#retry = FIELD.retriesStale
     return true
@@ -200,7 +217,7 @@ export class Attempts {
 
   /** The repeat was answered. One that another target answers well costs nothing. */
   repeated(status: number): void {
-    if (status < 500) this.#giveBack()
+    if (attemptOutcome(status, null) === 'good') this.#giveBack()
   }
 
   #giveBack(): void {

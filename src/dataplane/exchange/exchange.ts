@@ -216,7 +216,7 @@ export class Exchange implements UpstreamUser {
     this.#account.answered(this.#dispatch, 101)
     const at = this.#response.writeSwitch(this.#client, this.#asked)
     this.#asked.condense()
-    const tunnel = new Tunnel(this.#client, upstream, this.#account, this.#dispatch, () => this.#finish(false))
+    const tunnel = new Tunnel(this.#client, upstream, this.#account, () => this.#finish(false))
     if (at < length) tunnel.toClient(buffer, at, length)
     this.#client.becomeTunnel(tunnel)
     if (this.#client.ended) tunnel.onClientEnd()

@@ -1,8 +1,8 @@
 /**
  * The account of one exchange: when it began and was answered, what went wrong, and the counters and log line at its end.
  *
- * Everything is counted at the target that the request ended at, or, when there is none, by the code of the error; what it
- * cost other targets before was counted when it left them (dispatch.ts).
+ * The request is counted at the target that it ended at, or, when there is none, by the code of the error; its attempts at other
+ * targets were counted when it left them (attempts.ts). One that became a tunnel is counted as that alone.
  */
 import { ERRORS, type ErrorCode } from '../../errors.ts'
 import { FIELD } from '../../metrics/layout.ts'
@@ -11,6 +11,8 @@ import type { Attempts } from './attempts.ts'
 import type { ExchangeRequest } from './request.ts'
 import type { Response } from './response.ts'
 
+/** The connection is a tunnel from this answer on. */
+const SWITCHED = 101
 /** Stands for a status in the access log where the client went away before there was one. */
 export const CLIENT_CLOSED = 499
 
@@ -18,7 +20,9 @@ export class Outcome {
   inBytes = 0
   outBytes = 0
   #startMs = 0
+  /** From the request to the head of its answer, and from the last attempt to it; below 0 before it has come. */
   #ttfbMs = -1
+  #attemptTtfbMs = -1
   #logged = false
   #error: ErrorCode | null = null
   readonly #plane: Plane
@@ -32,6 +36,7 @@ export class Outcome {
     this.outBytes = 0
     this.#startMs = this.#plane.nowMs
     this.#ttfbMs = -1
+    this.#attemptTtfbMs = -1
     this.#logged = this.#plane.log.wanted()
     this.#error = null
   }
@@ -39,20 +44,20 @@ export class Outcome {
   /** The head of the answer has come. */
   answered(dispatch: Attempts, status: number): void {
     this.#ttfbMs = this.#plane.nowMs - this.#startMs
+    this.#attemptTtfbMs = this.#plane.nowMs - dispatch.startedMs
     if (dispatch.repeats > 0) dispatch.repeated(status)
+    if (status !== SWITCHED) return
+    dispatch.judge(status, null)
+    this.#plane.counters.countTunnel(dispatch.target!.slot)
   }
 
-  /** Something went wrong: counted at the target when it is the target's doing, else by its code. */
+  /** Something went wrong. By its code it is counted only when it is not the doing of a target. */
   failed(code: ErrorCode, dispatch: Attempts): void {
     this.#error = code
-    if (dispatch.target !== null && ERRORS[code].source === 'upstream') dispatch.count(FIELD.failures)
-    else this.#plane.countRejected(code)
+    if (dispatch.target === null || ERRORS[code].source !== 'upstream') this.#plane.countRejected(code)
   }
 
-  /**
-   * Counts and logs the end, beside what a tunnel has counted. The status of `response` is what the client got; `CLIENT_CLOSED`
-   * counts as no answer, so as no success of the target.
-   */
+  /** Counts and logs the end. The status of `response` is what the client got; without an answer `CLIENT_CLOSED`, which is logged only. */
   close(
     asked: ExchangeRequest,
     dispatch: Attempts,
@@ -66,10 +71,16 @@ export class Outcome {
     const durationMs = plane.nowMs - this.#startMs
     const { inBytes: bytesIn, outBytes: bytesOut } = this
     if (dispatch.target !== null) {
-      // The client never saw that another target had failed it.
-      const counted = status === CLIENT_CLOSED ? 0 : status
-      if (dispatch.connects + dispatch.repeats > 0 && counted > 0 && counted < 500) dispatch.count(FIELD.rescued)
-      plane.countFinished(dispatch.target.slot, counted, durationMs, this.#ttfbMs, bytesIn, bytesOut)
+      const { slot } = dispatch.target
+      const answered = this.#ttfbMs >= 0
+      const outcome = dispatch.judge(answered ? status : 0, this.#error)
+      // The client never saw that another attempt had failed.
+      if (dispatch.connects + dispatch.repeats > 0 && outcome === 'good') dispatch.count(FIELD.rescued)
+      if (status === SWITCHED) plane.counters.countTunnelClosed(slot, durationMs - this.#ttfbMs, bytesIn, bytesOut)
+      else {
+        const isAnswer = answered || this.#error !== null
+        plane.counters.countFinished(slot, isAnswer ? status : 0, durationMs, this.#attemptTtfbMs, bytesIn, bytesOut)
+      }
     }
     if (this.#logged) {
       const outcome = { status, bytesIn, bytesOut, durationMs, ttfbMs: this.#ttfbMs, error: this.#error }

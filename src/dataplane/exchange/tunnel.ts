@@ -11,10 +11,8 @@
  * `timeouts.send`, also when both sides have ended and there is no client any more whose deadline the sweep would see.
  */
 import { systemClock } from '../../clock.ts'
-import { FIELD } from '../../metrics/layout.ts'
 import type { Client } from '../downstream/client.ts'
 import type { UpstreamConnection, UpstreamUser } from '../upstream/connection.ts'
-import type { Attempts } from './attempts.ts'
 import type { Outcome } from './outcome.ts'
 
 /** A tunnel that carries nothing in either direction for this long is closed. */
@@ -26,20 +24,16 @@ export class Tunnel implements UpstreamUser {
   readonly #client: Client
   readonly #upstream: UpstreamConnection
   readonly #account: Outcome
-  readonly #dispatch: Attempts
   readonly #ended: () => void
   #targetEnded = false
   #over = false
 
-  /** Bytes go to `account`; it counts as a tunnel of the target of `dispatch` until `ended` is called, once. */
-  constructor(client: Client, upstream: UpstreamConnection, account: Outcome, dispatch: Attempts, ended: () => void) {
+  /** Bytes go to `account`; `ended` is called once. */
+  constructor(client: Client, upstream: UpstreamConnection, account: Outcome, ended: () => void) {
     this.#client = client
     this.#upstream = upstream
     this.#account = account
-    this.#dispatch = dispatch
     this.#ended = ended
-    dispatch.count(FIELD.tunnels)
-    dispatch.count(FIELD.tunnelsOpened)
     upstream.user = this
     upstream.isTunnel = true
     this.#touch()
@@ -125,7 +119,6 @@ export class Tunnel implements UpstreamUser {
       stop()
       upstream.destroy()
     })
-    this.#dispatch.count(FIELD.tunnels, -1)
     this.#ended()
   }
 
