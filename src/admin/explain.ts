@@ -25,7 +25,11 @@ const ExplainBody = Type.Object(
       maxLength: 16_384,
       description: 'http://host/path, or /path with a Host header.',
     }),
-    headers: Type.Optional(Type.Record(Type.String(), Type.String(), { description: 'Header values by name.' })),
+    headers: Type.Optional(
+      Type.Record(Type.String(), Type.Union([Type.String(), Type.Array(Type.String())]), {
+        description: 'Header values by name; an array for a header that comes more than once.',
+      }),
+    ),
     ip: Type.Optional(Type.String({ maxLength: 64, description: 'Client address; default 127.0.0.1.' })),
   },
   { additionalProperties: false },
@@ -67,7 +71,7 @@ export interface ExplainInput {
   readonly host: string
   /** Path without query, not normalised. */
   readonly path: string
-  readonly headers: ReadonlyMap<string, string>
+  readonly headers: ReadonlyMap<string, readonly string[]>
   readonly ip: string
 }
 
@@ -87,7 +91,11 @@ export function explainRoutes(app: FastifyInstance, deps: { readonly explain: Ex
 }
 
 function explainInput(body: Static<typeof ExplainBody>): ExplainInput {
-  const headers = new Map(Object.entries(body.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]))
+  const headers = new Map<string, string[]>()
+  for (const [name, value] of Object.entries(body.headers ?? {})) {
+    const lower = name.toLowerCase()
+    headers.set(lower, [...(headers.get(lower) ?? []), ...(typeof value === 'string' ? [value] : value)])
+  }
   const parts = /^(?:https?:\/\/([^/?#\s]+))?(\/[^?#\s]*)?(?:[?#].*)?$/i.exec(body.url)
   if (parts === null || (parts[1] === undefined && parts[2] === undefined)) {
     throw badValue('/url', 'must be http://host/path or /path')
@@ -95,7 +103,7 @@ function explainInput(body: Static<typeof ExplainBody>): ExplainInput {
   const { method = 'GET', ip = '127.0.0.1' } = body
   if (!METHOD.test(method)) throw badValue('/method', 'must be a method such as GET')
   if (parseAddress(ip) === null) throw badValue('/ip', 'must be an IP address such as 10.0.0.7')
-  const authority = parts[1] ?? headers.get('host') ?? ''
+  const authority = parts[1] ?? headers.get('host')?.[0] ?? ''
   return {
     method,
     url: body.url,
@@ -114,20 +122,34 @@ export function requestView(
   input: ExplainInput,
   verify: (name: string, value: string) => OwnCookie | null,
 ): RequestView {
-  const fields = [...input.headers]
-  const cookies = input.headers.get('cookie') ?? ''
-  const cookie = (name: string) => cookieValue(cookies, name)
+  const fields = [...input.headers].flatMap(([name, values]) => values.map((value) => [name, value] as const))
+  const valuesOf = (name: string) => input.headers.get(name) ?? []
+  const cookie = (name: string) => {
+    for (const value of valuesOf('cookie')) {
+      const found = cookieValue(value, name)
+      if (found !== undefined) return found
+    }
+    return undefined
+  }
   return {
     method: input.method,
     host: input.host,
     path: input.path,
     address: input.ip,
-    header: (name) => input.headers.get(name),
+    header: (name) => valuesOf(name)[0],
+    headerHas(name, value) {
+      const values = valuesOf(name)
+      return values.length > 0 && (value === '*' || values.includes(value) || values.join(', ') === value)
+    },
     cookie,
     fieldCount: fields.length,
     fieldHint: (at) => nameHint(fields[at][0], 0, fields[at][0].length),
     fieldName: (at) => fields[at][0],
     fieldValue: (at) => fields[at][1],
+    joinedAt(at) {
+      const isSecond = at > 0 && fields[at - 1][0] === fields[at][0] && fields[at - 2]?.[0] !== fields[at][0]
+      return isSecond ? valuesOf(fields[at][0]).join(', ') : null
+    },
     ownCookie(name) {
       const value = cookie(name)
       return value === undefined ? null : verify(name, value)

@@ -54,14 +54,16 @@ export const explain: Verb = {
   },
 }
 
-function headersOf(lines: readonly string[]): Record<string, string> {
-  return Object.fromEntries(
-    lines.map((line) => {
-      const [, name, value] = /^([^:\s]+)\s*:[ \t]*(.*)$/.exec(line) ?? []
-      if (name === undefined) throw usageFailure(`A header is 'name: value', not "${line}".`)
-      return [name.toLowerCase(), value.replace(/[ \t]+$/, '')]
-    }),
-  )
+/** Values by name; of one that comes more than once, all of them. */
+function headersOf(lines: readonly string[]): Record<string, string | string[]> {
+  const headers = new Map<string, string[]>()
+  for (const line of lines) {
+    const [, name, value] = /^([^:\s]+)\s*:[ \t]*(.*)$/.exec(line) ?? []
+    if (name === undefined) throw usageFailure(`A header is 'name: value', not "${line}".`)
+    const lower = name.toLowerCase()
+    headers.set(lower, [...(headers.get(lower) ?? []), value.replace(/[ \t]+$/, '')])
+  }
+  return Object.fromEntries([...headers].map(([name, values]) => [name, values.length === 1 ? values[0] : values]))
 }
 
 function inWords(it: Explanation): string {

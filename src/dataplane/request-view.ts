@@ -40,6 +40,29 @@ export class HeadView implements RequestView {
     return i < 0 ? undefined : this.#head.fields.value(i)
   }
 
+  headerHas(name: string, value: string): boolean {
+    const fields = this.#head.fields
+    let count = 0
+    for (let i = 0; i < fields.count; i++) {
+      if (!fields.isNamed(i, name)) continue
+      if (value === '*' || fields.value(i) === value) return true
+      count++
+    }
+    return count > 1 && this.#joined(name) === value
+  }
+
+  #joined(name: string): string {
+    const fields = this.#head.fields
+    let text = ''
+    let first = true
+    for (let i = 0; i < fields.count; i++) {
+      if (!fields.isNamed(i, name)) continue
+      text += first ? fields.value(i) : ', ' + fields.value(i)
+      first = false
+    }
+    return text
+  }
+
   cookie(name: string): string | undefined {
     const fields = this.#head.fields
     for (let i = 0; i < fields.count; i++) {
@@ -65,6 +88,15 @@ export class HeadView implements RequestView {
 
   fieldValue(at: number): string {
     return this.#head.fields.value(at)
+  }
+
+  joinedAt(at: number): string | null {
+    const fields = this.#head.fields
+    const name = fields.name(at)
+    const first = fields.find(name)
+    if (first === at) return null
+    for (let i = first + 1; i < at; i++) if (fields.isNamed(i, name)) return null
+    return this.#joined(name)
   }
 
   ownCookie(name: string): OwnCookie | null {

@@ -8,8 +8,8 @@
  * visitor or address asked for pays for a look at its own fields, not for the list.
  *
  * The fields are gone over rather than the names that are asked for, since those may be thousands. A hint of length and two
- * letters tells most fields apart before any string is made. A field or cookie that comes twice may mark too much, never
- * too little: that the *first* has the value is for the caller to check. Visitors and networks are proved by the mark.
+ * letters tells most fields apart before any string is made. Of a field that comes twice each line is looked at, and all of them
+ * joined. A cookie that comes twice may mark too much, never too little: that the *first* has the value is for the caller to check. Visitors and networks are proved by the mark.
  *
  * The index never changes, but for its marks: they belong to the one look that is going on, and looks do not overlap.
  */
@@ -181,7 +181,11 @@ function markFields(index: ConditionIndex, view: RequestView): void {
     if (!isHinted(hints, view.fieldHint(at))) continue
     const name = view.fieldName(at)
     const values = index.headers.get(name)
-    if (values !== undefined) markValue(index.marks, values, view.fieldValue(at))
+    if (values !== undefined) {
+      markValue(index.marks, values, view.fieldValue(at))
+      const joined = view.joinedAt(at)
+      if (joined !== null) markValue(index.marks, values, joined)
+    }
     if (name === COOKIE && index.cookies.size > 0) markCookies(index, view.fieldValue(at))
   }
 }

@@ -125,10 +125,7 @@ function firstCandidate(
 
 function fits(plan: RoutePlan, view: RequestView): boolean {
   if (plan.method !== null && plan.method !== view.method) return false
-  for (const [name, value] of plan.header) {
-    const given = view.header(name)
-    if (given === undefined || (value !== '*' && value !== given)) return false
-  }
+  for (const [name, value] of plan.header) if (!view.headerHas(name, value)) return false
   return true
 }
 

@@ -1,7 +1,8 @@
 /**
  * Targeting rules: which ones match a request, in their order. All conditions that a rule names must hold.
  *
- * Header and cookie values are compared exactly, `*` means that the field must only be there. A visitor list is asked with
+ * Header and cookie values are compared exactly, `*` means that the field must only be there. Of a header that comes more than once
+ * any line will do, and all of them joined (RFC 9110 5.3), since proxies on the way may join them. A visitor list is asked with
  * the visitor key that the service's sources find; a network with the client address after trusted proxies.
  *
  * A few rules are scanned; many are indexed, and only those that may match are checked (condition-index.ts). Both find the
@@ -51,7 +52,7 @@ function compileRule(plan: RulePlan, filed: ConditionIndex['filed'][number] | un
 /** Whether every condition of a rule that is still to be checked holds for a request. */
 export function ruleMatches(rule: RuleTable, view: RequestView, visitor: string | null): boolean {
   const { header, cookie } = rule.plan
-  for (let at = 0; at < header.length; at++) if (!holds(view.header(header[at][0]), header[at][1])) return false
+  for (let at = 0; at < header.length; at++) if (!view.headerHas(header[at][0], header[at][1])) return false
   for (let at = 0; at < cookie.length; at++) if (!holds(view.cookie(cookie[at][0]), cookie[at][1])) return false
   if (rule.visitors !== null && (visitor === null || !rule.visitors.has(visitor))) return false
   return rule.networks === null || inNetworks(rule.networks, view.address)

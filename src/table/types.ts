@@ -188,6 +188,11 @@ export interface RequestView {
   readonly address: string
   /** Value of the first field with this lower-case name. */
   header(name: string): string | undefined
+  /**
+   * Whether a field of this lower-case name has this value, or all of them together have it, joined by `, ` (RFC 9110 5.2); `*`: whether
+   * there is one.
+   */
+  headerHas(name: string, value: string): boolean
   /** Value of the first cookie of this name (cookie-header.ts). */
   cookie(name: string): string | undefined
   /** Number of header fields; what follows tells of each, by its place. */
@@ -197,6 +202,8 @@ export interface RequestView {
   /** Its name in lower case. */
   fieldName(at: number): string
   fieldValue(at: number): string
+  /** The values of all fields of its name, joined by `, `, when it is the second of that name; else null. So each is told once. */
+  joinedAt(at: number): string | null
   /** Our own cookie under this name, already verified (null: absent, malformed or not signed by us). */
   ownCookie(name: string): OwnCookie | null
 }

@@ -83,6 +83,19 @@ test('the view reads headers by name, cookies, and our own cookie when it verifi
   const view = requestView(input, (name, value) => (name === 'turnout' && value === 'signed' ? own : null))
   expect([view.method, view.path, view.address]).toEqual(['POST', '/x', '10.0.0.7'])
   expect([view.header('x-user'), view.header('x-none')]).toEqual(['u-1', undefined])
+  expect([view.headerHas('x-user', 'u-1'), view.headerHas('x-user', 'u-2'), view.headerHas('x-none', '*')]).toEqual([
+    ...[true, false, false],
+  ])
   expect([view.cookie('uid'), view.cookie('none'), view.cookie('constructor')]).toEqual(['u=2', undefined, undefined])
   expect([view.ownCookie('turnout'), view.ownCookie('bad'), view.ownCookie('none')]).toEqual([own, null, null])
+})
+
+test('a header may come more than once', async () => {
+  const input = await inputOf({ url: '/x', headers: { 'X-A': ['1', '2'], 'x-b': '3', Cookie: ['a=1', 'b=2'] } })
+  const view = requestView(input, () => null)
+  for (const value of ['1', '2', '1, 2', '*']) expect([value, view.headerHas('x-a', value)]).toEqual([value, true])
+  for (const value of ['', '3', '1,2']) expect([value, view.headerHas('x-a', value)]).toEqual([value, false])
+  const joined = Array.from({ length: view.fieldCount }, (_, at) => view.joinedAt(at))
+  expect(joined).toEqual([null, '1, 2', null, null, 'a=1, b=2'])
+  expect([view.header('x-a'), view.cookie('b')]).toEqual(['1', '2'])
 })

@@ -165,11 +165,22 @@ describe('verbs that show something', () => {
       revision: 7,
     }
     const admin = await scripted({ 'POST /v1/explain': [200, explanation] })
-    const header = ['-H', 'X-Internal: \t1 ', '-H', 'X-Odd:\u00a01\u00a0', '--header', 'cookie: a=b; c=d']
+    const header = [
+      '-H',
+      'X-Two: a',
+      '-H',
+      'x-two: b',
+      '-H',
+      'X-Internal: \t1 ',
+      '-H',
+      'X-Odd:\u00a01\u00a0',
+      '--header',
+      'cookie: a=b; c=d',
+    ]
     const { out } = await turnout(admin.url, 'explain', 'localhost:8080/cart', ...header, '--ip', '10.0.0.7')
     expect(JSON.parse(admin.asked[0].body)).toEqual({
       url: 'http://localhost:8080/cart',
-      headers: { 'x-internal': '1', 'x-odd': '\u00a01\u00a0', cookie: 'a=b; c=d' },
+      headers: { 'x-two': ['a', 'b'], 'x-internal': '1', 'x-odd': '\u00a01\u00a0', cookie: 'a=b; c=d' },
       ip: '10.0.0.7',
     })
     expect(out.split('\n')).toEqual([

@@ -104,7 +104,8 @@ export interface ViewOptions {
   readonly host?: string
   readonly path?: string
   readonly address?: string
-  readonly headers?: Readonly<Record<string, string>>
+  /** Values by lower-case name; an array for a header that comes more than once. */
+  readonly headers?: Readonly<Record<string, string | readonly string[]>>
   readonly cookies?: Readonly<Record<string, string>>
   readonly own?: OwnCookie | null
 }
@@ -112,18 +113,26 @@ export interface ViewOptions {
 export function makeView(options: ViewOptions = {}): RequestView {
   const { headers = {}, cookies = {} } = options
   const cookie = Object.entries(cookies).map(([name, value]) => `${name}=${value}`)
-  const fields = Object.entries(cookie.length === 0 ? headers : { ...headers, cookie: cookie.join('; ') })
+  const all = cookie.length === 0 ? headers : { ...headers, cookie: cookie.join('; ') }
+  const fields = Object.entries(all).flatMap(([name, values]) => [values].flat().map((value) => [name, value] as const))
+  const valuesOf = (name: string) => fields.filter((field) => field[0] === name).map(([, value]) => value)
   return {
     method: options.method ?? 'GET',
     host: options.host ?? 'shop.example.com',
     path: options.path ?? '/',
     address: options.address ?? '192.0.2.1',
-    header: (name) => (Object.hasOwn(headers, name) ? headers[name] : undefined),
+    header: (name) => valuesOf(name)[0],
+    headerHas: (name, value) =>
+      valuesOf(name).some((given) => value === '*' || value === given) || valuesOf(name).join(', ') === value,
     cookie: (name) => (Object.hasOwn(cookies, name) ? cookies[name] : undefined),
     fieldCount: fields.length,
     fieldHint: (at) => nameHint(fields[at][0], 0, fields[at][0].length),
     fieldName: (at) => fields[at][0],
     fieldValue: (at) => fields[at][1],
+    joinedAt: (at) =>
+      fields.slice(0, at).filter(([name]) => name === fields[at][0]).length === 1
+        ? valuesOf(fields[at][0]).join(', ')
+        : null,
     ownCookie: () => options.own ?? null,
   }
 }

@@ -214,11 +214,11 @@ describe('laws', () => {
     const counted = (headers: Record<string, string>) => {
       const view = makeView({ headers })
       asked = 0
-      const header = (name: string) => {
+      const headerHas = (name: string, value: string) => {
         asked++
-        return view.header(name)
+        return view.headerHas(name, value)
       }
-      return match(router, { ...view, header })
+      return match(router, { ...view, headerHas })
     }
     expect(counted({ 'x-tenant': 't9999' })?.plan).toBe(plans[9_999])
     expect(asked).toBe(1)

@@ -60,7 +60,10 @@ const address = someOf(
 )
 const pairs = (names: readonly string[]) =>
   fc
-    .dictionary(someOf(...names), someOf('1', '2', '', '*', 'a=b'), { maxKeys: 2, noNullPrototype: true })
+    .dictionary(someOf(...names), someOf('1', '2', '', '*', 'a=b', '1, 2', '1, 1, 2', ', 1'), {
+      maxKeys: 2,
+      noNullPrototype: true,
+    })
     .map((record) => Object.entries(record))
 const outcome = fc.oneof(
   fc.record({ to: someOf('blue', 'green', 'red'), deny: fc.constant(null), pin: fc.boolean() }),
@@ -124,21 +127,18 @@ describe('the index', () => {
   test('decides alike for the data plane and for explain', () => {
     fc.assert(
       fc.property(rulesOf, linesOf, address, (rules, lines, ip) => {
-        const headers = new Map<string, string>()
+        const headers = new Map<string, string[]>()
         for (const [name, value] of lines.map((text) => text.split(': '))) {
           const lower = name.toLowerCase()
-          if (!headers.has(lower)) headers.set(lower, value.trim())
+          headers.set(lower, [...(headers.get(lower) ?? []), value.trim()])
         }
         const table = tableWith(rules, 0)
         const input = { method: 'GET', url: '/x', host: 'shop.example.com', path: '/x', headers, ip }
         const asked = requestView(
-          { ...input, headers: new Map([['host', 'shop.example.com'], ...headers]) },
+          { ...input, headers: new Map([['host', ['shop.example.com']], ...headers]) },
           (name, value) => signer.verify(name, value),
         )
-        const sent = headView(
-          [...headers].map(([name, value]) => `${name}: ${value}`),
-          ip,
-        )
+        const sent = headView(lines, ip)
         const [a, b] = [asked, sent].map((view) => decide(view, table, noLoad, makeDraw(), NOW_MS))
         expect(told(a)).toEqual(told(b))
       }),
@@ -190,7 +190,14 @@ describe.each(Object.entries(many))('a thousand %s', (_, { rule, of }) => {
       asked++
       return view.cookie(name)
     }
-    return { decision: decide({ ...view, header, cookie } as RequestView, table, noLoad, makeDraw(), NOW_MS), asked }
+    const headerHas = (name: string, value: string) => {
+      asked++
+      return view.headerHas(name, value)
+    }
+    return {
+      decision: decide({ ...view, header, headerHas, cookie } as RequestView, table, noLoad, makeDraw(), NOW_MS),
+      asked,
+    }
   }
 
   test('are found, each by its own request', () => {
@@ -206,6 +213,28 @@ describe.each(Object.entries(many))('a thousand %s', (_, { rule, of }) => {
     expect(decision.rule).toBeNull()
     expect(asked).toBeLessThan(15)
   })
+})
+
+test.each([
+  ['indexed', 0],
+  ['scanned', Infinity],
+])('a header that comes more than once is looked at line by line and as a whole (%s)', (_, scannedMax) => {
+  const matches = (wanted: string, ...lines: string[]) =>
+    decide(
+      headView(lines, '10.0.0.1'),
+      tableWith([makeRule({ name: 'r', header: [['x-a', wanted]], to: 'green' })], scannedMax),
+      noLoad,
+      makeDraw(),
+      NOW_MS,
+    ).rule === 'r'
+  const lines = ['X-A: 1', 'X-B: 9', 'x-a:  2 ', 'X-A: 3']
+  for (const wanted of ['1', '2', '3', '1, 2, 3', '*'])
+    expect([wanted, matches(wanted, ...lines)]).toEqual([wanted, true])
+  for (const wanted of ['9', '1, 2', '2, 3', '1,2,3', ''])
+    expect([wanted, matches(wanted, ...lines)]).toEqual([wanted, false])
+  // What came joined is one value: whoever wrote it meant a list, or did not.
+  expect([matches('1', 'X-A: 1, 2'), matches('1, 2', 'X-A: 1, 2')]).toEqual([false, true])
+  expect([matches('', 'X-A:', 'X-A: 1'), matches(', 1', 'X-A:', 'X-A: 1')]).toEqual([true, true])
 })
 
 test('the lowest of many that match wins, and those that deny count before it only', () => {
