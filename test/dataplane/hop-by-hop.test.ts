@@ -121,6 +121,56 @@ test('what a target says of its connection is not passed on, nor what its Connec
   expect(text.match(/\r\nDate: /g)?.length).toBe(1)
 })
 
+const TOO_OLD = 'HTTP/1.1 426 Upgrade Required\r\nContent-Length: 2\r\n'
+
+test.each([
+  ['Upgrade: HTTP/3.0\r\nConnection: Upgrade', 'HTTP/3.0'],
+  ['connection: keep-alive, upgrade\r\nupgrade: websocket, TLS/1.3', 'websocket, TLS/1.3'],
+  ['Upgrade: a/1\r\nConnection: upgrade\r\nUpgrade: b/2', 'a/1,b/2'],
+  ['Upgrade: websocket', 'websocket'],
+  ['Connection: upgrade\r\nUpgrade: h2c', 'h2c'],
+])('an answer of 426 with %j names what it demands, and Connection names that', async (fields, upgrade) => {
+  const target = await startAnswering(`${TOO_OLD}${fields}\r\n\r\nok`)
+  const proxy = await startProxy({ services: { shop: service({ blue: [target.url] }) } })
+  const connectionOf = async (version: string, connection = '') => {
+    const head = `GET / HTTP/${version}\r\nHost: a\r\n${connection}\r\n`
+    const { text } = await rawRequest(proxy.port, head, { until: (seen) => seen.endsWith('\r\n\r\nok') })
+    expect(text).toMatch(/^HTTP\/1\.1 426 /)
+    return text.match(/^(connection|upgrade):.*(?=\r)/gim)
+  }
+  expect(await connectionOf('1.1')).toEqual(['Connection: Upgrade', `Upgrade: ${upgrade}`])
+  expect(await connectionOf('1.1', 'Connection: close\r\n')).toEqual([
+    'Connection: close, Upgrade',
+    `Upgrade: ${upgrade}`,
+  ])
+  expect(await connectionOf('1.0', 'Connection: keep-alive\r\n')).toEqual([
+    'Connection: keep-alive, Upgrade',
+    `Upgrade: ${upgrade}`,
+  ])
+})
+
+test.each([
+  ['200 OK', 'Upgrade: h2\r\nConnection: upgrade'],
+  ['400 Bad Request', 'Upgrade: websocket\r\nConnection: upgrade'],
+  ['426 Upgrade Required', 'Connection: upgrade'],
+  ['426 Upgrade Required', 'Upgrade: "websocket"\r\nConnection: upgrade'],
+])('an answer of %s with %j names no protocol', async (status, fields) => {
+  const { text } = await exchange([], `HTTP/1.1 ${status}\r\nContent-Length: 2\r\n${fields}\r\n\r\nok`)
+  expect(text).not.toMatch(/^(connection|upgrade):/im)
+})
+
+test('what is between two proxies and says so by its name passes, as it does through nginx and HAProxy', async () => {
+  const { text, received } = await exchange(
+    ['Proxy-Authorization: Basic YTpi', 'Trailer: x-sum'],
+    'HTTP/1.1 407 X\r\nProxy-Authenticate: Basic realm="a"\r\nProxy-Authentication-Info: b\r\nTrailer: c\r\nContent-Length: 2\r\n\r\nok',
+  )
+  for (const line of ['Proxy-Authorization: Basic YTpi', 'Trailer: x-sum'])
+    expect(received).toContain(`\r\n${line}\r\n`)
+  for (const line of ['Proxy-Authenticate: Basic realm="a"', 'Proxy-Authentication-Info: b', 'Trailer: c']) {
+    expect(text).toContain(`\r\n${line}\r\n`)
+  }
+})
+
 test('nor names that a client could take for framing or for ours', async () => {
   const fields = ['Transfer_Encoding: chunked', 'content_length: 99', 'X_Request_Id: theirs', 'x_turnout_pool: evil']
   const { text } = await exchange(

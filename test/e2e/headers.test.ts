@@ -73,7 +73,7 @@ test('clients are told the choice only when debugHeaders is on, and a target can
   expect(await ours()).toEqual({})
 })
 
-test('the request id of a client is kept when it is harmless, else replaced, and is the same for target and client', async () => {
+test('the request id of a client is kept when it is visible ASCII, else replaced, and is the same for target and client', async () => {
   const blue = await startSeeing('blue')
   const proxy = await startProxy({ workers: 2, services: { shop: service({ blue: [blue.url] }) } })
   const idFor = async (headers: Record<string, string>) => {
@@ -82,8 +82,10 @@ test('the request id of a client is kept when it is harmless, else replaced, and
     expect(atTarget).toEqual([answer.headers['x-request-id']])
     return atTarget[0] as string
   }
-  expect(await idFor({ 'x-request-id': 'abc-123_Z' })).toBe('abc-123_Z')
-  for (const bad of ['', 'a b', 'a"b', 'x'.repeat(129), '{}']) {
+  for (const good of ['abc-123_Z', 'Root=1-5759e988-bd862e3fe1be46a994272793;a:b/c+d,e@f', '{"\\~!', 'x'.repeat(200)]) {
+    expect(await idFor({ 'x-request-id': good })).toBe(good)
+  }
+  for (const bad of ['', 'a b', 'a\tb', 'a\xe9', 'x'.repeat(201)]) {
     expect(await idFor({ 'x-request-id': bad })).toMatch(/^[0-9a-f]{32}$/)
   }
   expect(await idFor({})).not.toBe(await idFor({}))

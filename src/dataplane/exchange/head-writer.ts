@@ -12,7 +12,7 @@ import { copyAllBut, KIND } from '../http1/field-kinds.ts'
 import { hopsLine, UNLIMITED } from '../http1/max-forwards.ts'
 import type { RequestHead } from '../http1/request-head.ts'
 import type { ResponseHead } from '../http1/response-head.ts'
-import { flat, TOKEN } from '../http1/syntax.ts'
+import { flat, VISIBLE } from '../http1/syntax.ts'
 import { isTraced } from '../http1/trace-context.ts'
 import type { Plane } from '../plane.ts'
 import type { ExchangeRequest } from './request.ts'
@@ -45,9 +45,9 @@ const TO_TARGET = [copyAllBut(...NOT_TO_TARGET, KIND.claim), copyAllBut(...NOT_T
 /** What a trusted proxy says of the client is passed on. */
 const TO_TARGET_FROM_PROXY = [copyAllBut(...NOT_TO_TARGET), copyAllBut(...NOT_TO_TARGET, ...TRACE)]
 const TO_CLIENT = copyAllBut(...HOP_BY_HOP)
-const REQUEST_ID_LENGTH_MAX = 128
+const REQUEST_ID_LENGTH_MAX = 200
 
-/** The request id that the client sent, if it is harmless (a token of at most 128 characters), else a new one. */
+/** The request id that the client sent, if it is visible ASCII of at most 200 characters, else a new one. */
 export function requestIdOf(plane: Plane, head: RequestHead): string {
   const fields = head.fields
   for (let i = 0; i < fields.count; i++) {
@@ -55,7 +55,7 @@ export function requestIdOf(plane: Plane, head: RequestHead): string {
     const id = fields.value(i)
     if (id.length === 0 || id.length > REQUEST_ID_LENGTH_MAX) break
     let at = 0
-    while (at < id.length && TOKEN[id.charCodeAt(at)] === 1) at++
+    while (at < id.length && VISIBLE[id.charCodeAt(at)] === 1) at++
     if (at === id.length) return id
     break
   }
@@ -129,8 +129,15 @@ export function responseLines(plane: Plane, head: ResponseHead, requestId: strin
   )
 }
 
-/** The line that tells a client whether the connection stays open; nothing where its version already says so. */
-export function connectionLine(keepAlive: boolean, minor: number): string {
+/**
+ * The line that tells a client whether the connection stays open; nothing where its version already says so. `upgrade` is what an
+ * answer of 426 demands: it is for this connection, so Connection has to name it (RFC 9110 7.8).
+ */
+export function connectionLine(keepAlive: boolean, minor: number, upgrade = ''): string {
+  if (upgrade !== '') {
+    const stays = keepAlive ? (minor === 1 ? '' : 'keep-alive, ') : 'close, '
+    return 'Connection: ' + stays + 'Upgrade\r\nUpgrade: ' + upgrade + '\r\n'
+  }
   if (keepAlive) return minor === 1 ? '' : 'Connection: keep-alive\r\n'
   return 'Connection: close\r\n'
 }

@@ -165,7 +165,7 @@ export class Response {
       (asked.cookieLine === '' || mayBeShared(head.status, head.fields) ? '' : asked.cookieLine) +
       asked.answerLines +
       (showsLength ? framingLine(hasBody ? this.#chunked : head.chunked, head.contentLength) : '') +
-      connectionLine(this.keepAlive, asked.minor) +
+      connectionLine(this.keepAlive, asked.minor, head.demandedUpgrade) +
       '\r\n'
     const at = this.#at
     if (this.reader.done) {

@@ -6,7 +6,7 @@
  */
 import { KIND } from './field-kinds.ts'
 import { Fields, Names } from './fields.ts'
-import { CR, flat, isIgnoringCase, LF, listHas, octetsOf, SP, VALUE, withoutSpace } from './syntax.ts'
+import { CR, flat, isIgnoringCase, LF, listHas, octetsOf, PROTOCOLS, SP, VALUE, withoutSpace } from './syntax.ts'
 import { codingOf } from './transfer-coding.ts'
 
 /** What begins otherwise is no response, and is refused before its line has ended. */
@@ -136,6 +136,16 @@ export class ResponseHead {
   #coding(list: string): boolean {
     this.chunked = isIgnoringCase(list, 'chunked') || codingOf(list) === 'chunked'
     return this.chunked && this.contentLength < 0 && this.minor === 1
+  }
+
+  /**
+   * The protocols that an answer of 426 demands, else empty: it must name them (RFC 9110 15.5.22), also those that would not be passed
+   * on if a client asked for them. What other answers advertise is for us, who do not want it.
+   */
+  get demandedUpgrade(): string {
+    if (this.status !== 426 || this.upgrade === '') return ''
+    for (let at = 0; at < this.upgrade.length; at++) if (PROTOCOLS[this.upgrade.charCodeAt(at)] !== 1) return ''
+    return this.upgrade
   }
 
   #keepAliveHint(value: string): void {

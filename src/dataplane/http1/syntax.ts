@@ -22,6 +22,8 @@ export const TOKEN = table((c) => isAlphaNumeric(c) || (c < 128 && among("!#$%&'
 export const VALUE = table((c) => c === 9 || (c >= 32 && c !== 127))
 /** Octets that may stand in a request-target: visible ASCII without `#`, which no client sends. */
 export const TARGET = table((c) => c > 32 && c < 127 && c !== 35)
+/** Visible ASCII. */
+export const VISIBLE = table((c) => c > 32 && c < 127)
 /** RFC 3986 3.2.2: reg-name and IPv4, but for `,` (two hosts joined by a merger) and `%` (who decodes, who does not?). */
 const REG_NAME = table((c) => isAlphaNumeric(c) || (c < 128 && among("-._~!$&'()*+;=")(c)))
 /** Inside the brackets of an IP literal. */
