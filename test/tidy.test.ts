@@ -158,7 +158,27 @@ const dead: Rule = (facts) => {
   return [...facts.keys()].filter((path) => !alive.has(path)).map((path) => `nothing reaches ${path}`)
 }
 
-/** Cycles of imports at run time; each is told once. */
+/** What each room of the data plane may know of the others, types included: the seams of DESIGN 6b. */
+const LAYERS: Readonly<Record<string, readonly string[]>> = {
+  http1: [],
+  socket: ['http1'],
+  upstream: ['http1', 'socket'],
+  exchange: ['http1', 'socket', 'upstream'],
+  downstream: ['http1', 'socket', 'exchange'],
+}
+
+const layers = each(function* ({ path, imports }) {
+  const inner = (file: string) => /^src\/dataplane\/([a-z0-9]+)\//.exec(file)?.[1]
+  const own = inner(path)
+  if (own === undefined) return
+  for (const { file, line } of imports) {
+    const other = file === null ? undefined : inner(file)
+    if (other === undefined || other === own || LAYERS[own].includes(other)) continue
+    yield `${path}:${line} knows ${file}`
+  }
+})
+
+/** Cycles of imports at run time; each is told once. In the data plane types count, too: nobody there knows who uses him. */
 const cycles: Rule = (facts) => {
   const done = new Set<string>()
   const found: string[] = []
@@ -167,7 +187,8 @@ const cycles: Rule = (facts) => {
     if (start >= 0) found.push([...trail.slice(start), path].join(' → '))
     if (start >= 0 || done.has(path)) return
     for (const { file, typeOnly } of facts.get(path)?.imports ?? []) {
-      if (file !== null && !typeOnly) walk(file, [...trail, path])
+      const counts = !typeOnly || (path.startsWith('src/dataplane/') && file?.startsWith('src/dataplane/'))
+      if (file !== null && counts) walk(file, [...trail, path])
     }
     done.add(path)
   }
@@ -287,6 +308,19 @@ describe('the rules see what breaks them', () => {
     expect(look(sideways, { 'src/main.ts': "import { x } from './store/open.ts'" })).toEqual([])
   })
 
+  test('a room of the data plane that knows one above it is found, types included', () => {
+    const exchange = (text: string) => look(layers, { 'src/dataplane/exchange/a.ts': text })
+    expect(exchange("import type { C } from '../downstream/client.ts'")).toHaveLength(1)
+    expect(exchange("import type { U } from '../upstream/upstream.ts'\nimport type { P } from '../plane.ts'")).toEqual(
+      [],
+    )
+    const types = {
+      'src/dataplane/a.ts': "import type { B } from './b.ts'",
+      'src/dataplane/b.ts': "import type { A } from './a.ts'",
+    }
+    expect(look(cycles, types)).toHaveLength(1)
+  })
+
   test('dead files, missing files and import cycles are found', () => {
     const files = {
       'src/main.ts': "import './a.ts'\nnew Worker(new URL('./w.ts', import.meta.url))",
@@ -336,6 +370,7 @@ describe('the source keeps the house rules', () => {
     'pure files know no clock, no chance and no system': purity,
     'packages, sockets and timers are used by their owners only': owners,
     'rooms do not reach over to each other': sideways,
+    'rooms of the data plane know only those below them': layers,
     'every imported file is there': missing,
     'what a file names by URL is there once built': unbuilt,
     'every file is reached by a program': dead,

@@ -7,8 +7,6 @@
 import type { ErrorCode } from '../errors.ts'
 import { bytesOf, LogPage, QUOTED_BYTES_MAX } from '../log/page.ts'
 import type { Decision, TargetTable } from '../table/types.ts'
-import type { Attempts } from './exchange/attempts.ts'
-import type { ExchangeRequest } from './exchange/request.ts'
 
 const PAGE_BYTES = 131_072
 /** Bytes that may wait for the reader of the log. */
@@ -19,6 +17,26 @@ const AWAY_MAX = 2
 const FREE_MAX = 4
 /** Room for the names and numbers of a line. */
 const FRAME_BYTES = 1024
+
+/** What a line says of a request. */
+export interface LoggedRequest {
+  readonly requestId: string
+  readonly method: string
+  readonly host: string
+  readonly path: string
+}
+
+/** Where it went: its last attempt. */
+export interface LoggedAttempts {
+  readonly decision: Decision | null
+  readonly target: TargetTable | null
+  readonly epoch: number
+  /** Address of the client, after trusted proxies. */
+  readonly address: string
+  /** Attempts beside the last one: refused connections, and repeats. */
+  readonly connects: number
+  readonly repeats: number
+}
 
 /** How a request ended. */
 export interface Outcome {
@@ -82,12 +100,12 @@ export class AccessLog {
   /** Adds the line of a request that has ended at `wallMs`. */
   write(
     wallMs: number,
-    asked: ExchangeRequest,
-    { decision, target, epoch, address, connects, repeats }: Attempts,
+    request: LoggedRequest,
+    { decision, target, epoch, address, connects, repeats }: LoggedAttempts,
     outcome: Outcome,
   ): void {
     const { status, bytesIn, bytesOut, durationMs, ttfbMs, error } = outcome
-    const { requestId, method, host, path } = asked
+    const { requestId, method, host, path } = request
     const place = this.#placeOf(decision, target)
     const frame = FRAME_BYTES + place.length
     const quoted = requestId.length + address.length + method.length + host.length + path.length

@@ -1,8 +1,7 @@
 /**
  * Entry of a worker thread: opens the listeners, follows the tables, sweeps time-outs, drains when told to.
  *
- * One timer serves all connections: a sweep every `SWEEP_MS` asks each client whether its deadline has passed. That is a
- * comparison per connection (0.02 % of a core for 10,000), and no timer is ever made or cancelled for a request.
+ * One timer serves all deadlines (sweep.ts).
  */
 import type { Server } from 'node:net'
 import { parentPort, workerData } from 'node:worker_threads'
@@ -12,7 +11,7 @@ import { checkFree, openListener } from './downstream/listener.ts'
 import { endWhenFull, heapBytes } from './heap.ts'
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts'
 import { Plane } from './plane.ts'
-import { sweepClients } from './sweep.ts'
+import { sweep } from './sweep.ts'
 
 const SWEEP_MS = 100
 /** Time that idle keep-alive connections get for one last request when the worker drains. */
@@ -34,22 +33,25 @@ port.on('message', (message: ToWorker) => {
 })
 
 function drain(deadlineMs: number): void {
-  plane.tick()
+  plane.time.tick()
   plane.draining = true
-  drainUntilMs = plane.nowMs + deadlineMs
+  drainUntilMs = plane.time.nowMs + deadlineMs
   for (const server of servers) server.close()
-  const idleUntilMs = plane.nowMs + Math.min(LAST_REQUEST_MS, deadlineMs)
+  const idleUntilMs = plane.time.nowMs + Math.min(LAST_REQUEST_MS, deadlineMs)
   for (const client of plane.clients) client.retire(idleUntilMs)
 }
 
-function sweep(): void {
-  plane.tick()
-  plane.syncWallClock()
-  sweepDeadlines()
-  plane.sweepPools()
+function onSweep(): void {
+  const { time, counters } = plane
+  time.tick()
+  time.syncWallClock()
+  if (time.nowMs >= drainUntilMs) for (const client of plane.clients) client.destroy()
+  sweepExchanges()
+  sweepClients()
+  plane.targets.sweep()
   plane.log.sweep()
-  plane.setLane(WORKER_FIELD.heapBytes, heapBytes())
-  plane.setLane(WORKER_FIELD.loopBusyMs, performance.eventLoopUtilization().active)
+  counters.setLane(WORKER_FIELD.heapBytes, heapBytes())
+  counters.setLane(WORKER_FIELD.loopBusyMs, performance.eventLoopUtilization().active)
   if (plane.draining && plane.clients.size === 0) {
     plane.log.flush()
     send({ type: 'drained' })
@@ -59,8 +61,12 @@ function sweep(): void {
 }
 
 /** What has passed is seen to in several turns when it is much, so that others have theirs. */
-function sweepDeadlines(): void {
-  if (sweepClients(plane.clients, plane.nowMs, drainUntilMs)) setImmediate(sweepDeadlines)
+function sweepExchanges(): void {
+  if (sweep(plane.exchanges, plane.time.nowMs)) setImmediate(sweepExchanges)
+}
+
+function sweepClients(): void {
+  if (sweep(plane.clients, plane.time.nowMs)) setImmediate(sweepClients)
 }
 
 async function open(): Promise<void> {
@@ -76,5 +82,5 @@ async function open(): Promise<void> {
 }
 
 endWhenFull()
-const stopSweep = systemClock.every(SWEEP_MS, sweep)
+const stopSweep = systemClock.every(SWEEP_MS, onSweep)
 open().catch((error: NodeJS.ErrnoException) => send({ type: 'fault', code: error.code ?? '', message: error.message }))

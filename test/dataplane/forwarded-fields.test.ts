@@ -1,7 +1,8 @@
 /** Whom we believe about the client, and what the target is told of it: at the level of fields. Over sockets: test/e2e. */
 import { describe, expect, test } from 'vitest'
-import { extendedLines, forwardedLines, TrustedProxies } from '../../src/dataplane/downstream/trust.ts'
+import { TrustedProxies } from '../../src/dataplane/downstream/trust.ts'
 import { Fields } from '../../src/dataplane/http1/fields.ts'
+import { extendedLines, forwardedLines } from '../../src/dataplane/http1/forwarded.ts'
 
 const fieldsOf = (...lines: string[]) => {
   const fields = new Fields(64)

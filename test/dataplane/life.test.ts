@@ -33,10 +33,10 @@ function makePlane() {
 
 test('whatever looks at the time shows that the worker moves, so one with too much to do is not taken for dead', async () => {
   const { plane, aliveMs } = makePlane()
-  plane.tick()
+  plane.time.tick()
   const before = aliveMs()
   await until('it shows life', () => {
-    plane.tick()
+    plane.time.tick()
     return aliveMs() > before
   })
 })
@@ -59,7 +59,7 @@ test('a table is built with patience, which is given back', () => {
 
 test('what a worker had asked for ends with it, like its other gauges', () => {
   const { plane, memory, patienceMs } = makePlane()
-  plane.askPatience(500)
+  plane.time.askPatience(500)
   expect(patienceMs()).toBe(500)
   clearGauges(memory, 1)
   expect(patienceMs()).toBe(0)

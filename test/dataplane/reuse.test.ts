@@ -82,8 +82,8 @@ async function setUp(splices: boolean, answer: string) {
 /** Calls back in the moment in which the first exchange has let go of its connection. */
 function onRelease(callback: (connection: UpstreamConnection) => void): void {
   const release = UpstreamConnection.prototype.release
-  vi.spyOn(UpstreamConnection.prototype, 'release').mockImplementationOnce(function (this: UpstreamConnection, fit) {
-    release.call(this, fit)
+  vi.spyOn(UpstreamConnection.prototype, 'release').mockImplementationOnce(function (this: UpstreamConnection) {
+    release.call(this)
     callback(this)
   })
 }
@@ -97,7 +97,7 @@ test.each(
     const taken: unknown[] = []
     onRelease((connection) => {
       targets[0].write(POISON)
-      taken.push(connection.pool.takeIdle(true))
+      taken.push((connection.connections as TargetConnections).takeIdle(true))
     })
     const { text } = await ask()
     expect(text).not.toContain('poison')
@@ -167,7 +167,7 @@ describe.skipIf(libc === null)('a target that does not wait for a request', () =
     const taken: unknown[] = []
     onRelease((connection) => {
       targets[0].write(POISON)
-      taken.push(connection.pool.takeIdle(true))
+      taken.push((connection.connections as TargetConnections).takeIdle(true))
     })
     expect((await ask()).text).toMatch(/ok$/)
     expect(taken).toEqual([null])

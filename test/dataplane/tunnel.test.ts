@@ -9,7 +9,7 @@ import { parseSpec } from '../../src/config/load.ts'
 import { planLimits, planTimeouts } from '../../src/config/plan.ts'
 import { Client } from '../../src/dataplane/downstream/client.ts'
 import { Plane } from '../../src/dataplane/plane.ts'
-import { sweepClients } from '../../src/dataplane/sweep.ts'
+import { sweep } from '../../src/dataplane/sweep.ts'
 import type { UpstreamConnection } from '../../src/dataplane/upstream/connection.ts'
 import { TargetConnections } from '../../src/dataplane/upstream/target-connections.ts'
 import { allocateSharedMemory } from '../../src/metrics/layout.ts'
@@ -92,12 +92,13 @@ async function openTunnel() {
   client.on('error', () => {}).write(UPGRADE)
   await new Promise((resolve) => client.once('data', resolve))
   client.pause()
-  const inside = [...plane.clients][0]
+  const inside = [...plane.clients][0] as Client
   const upstream = opened.mock.results[0].value as UpstreamConnection
   const pass = (ms: number) => {
     clock.pass(ms)
-    plane.tick()
-    sweepClients(plane.clients, plane.nowMs, Infinity)
+    plane.time.tick()
+    sweep(plane.exchanges, plane.time.nowMs)
+    sweep(plane.clients, plane.time.nowMs)
   }
   return { plane, client, target: target!, inside, upstream, pass, periods: clock.periods }
 }

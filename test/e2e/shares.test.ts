@@ -145,7 +145,7 @@ function planes(green: number): { planes: Plane[]; memory: SharedMemory } {
 function poolBy(plane: Plane, text: string): string {
   if (plane.requestHead.parse(text) <= 0) throw new Error('the head is not one')
   plane.view.address = '192.0.2.1'
-  return decide(plane.view, plane.currentTable(), plane.load, plane.draw, plane.wallMs()).pool!.name
+  return decide(plane.view, plane.tables.current(), plane.load, plane.tables.draw, plane.time.wallMs()).pool!.name
 }
 
 describe('through the picker of two workers', () => {

@@ -29,7 +29,7 @@ export function openListener(plane: Plane, plan: ListenerPlan, reusePort: boolea
     server.listen({ host: plan.host, port: plan.port, reusePort, backlog: BACKLOG }, () => {
       server.off('error', reject)
       // An error of a single accept (too many descriptors, say) must not end the worker.
-      server.on('error', () => plane.countLane(WORKER_FIELD.acceptErrors))
+      server.on('error', () => plane.counters.countLane(WORKER_FIELD.acceptErrors))
       resolve(server)
     })
   })
@@ -47,17 +47,17 @@ function createHandshaker(plane: Plane, { cert, key }: { readonly cert: string; 
       handshakeTimeout: plane.timeouts.headMs,
     },
     (socket) => {
-      plane.tick()
-      plane.askPatience(-HANDSHAKE_MS)
+      plane.time.tick()
+      plane.time.askPatience(-HANDSHAKE_MS)
       // From here on a client that ends its side still gets its answer.
       socket.allowHalfOpen = true
       new Client(plane, socket, true)
     },
   )
-  handshaker.on('connection', () => plane.askPatience(HANDSHAKE_MS))
+  handshaker.on('connection', () => plane.time.askPatience(HANDSHAKE_MS))
   // Each connection has either this or the end of its handshake, once.
   handshaker.on('tlsClientError', (_error: Error, socket: net.Socket) => {
-    plane.askPatience(-HANDSHAKE_MS)
+    plane.time.askPatience(-HANDSHAKE_MS)
     socket.destroy()
   })
   return handshaker
@@ -76,13 +76,13 @@ export function checkFree({ host, port }: ListenerPlan): Promise<void> {
 }
 
 function acceptClient(plane: Plane, accepted: net.Socket, handshaker: tls.Server | null): void {
-  plane.tick()
+  plane.time.tick()
   const address = accepted.remoteAddress
   // A reset was faster.
   if (address === undefined) return void accepted.destroy()
   const cell = plane.admission.cellOf(address, plane.trusted.has(address))
   if (!plane.admission.admit(cell)) {
-    plane.countRejected('overloaded')
+    plane.counters.countRejected('overloaded')
     accepted.destroy()
     return
   }

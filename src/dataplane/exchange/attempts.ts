@@ -19,12 +19,12 @@ import type { ShedReason } from '../../metrics/counters.ts'
 import { FIELD } from '../../metrics/layout.ts'
 import { decide } from '../../table/decide.ts'
 import type { Decision, ServiceTable, TargetTable } from '../../table/types.ts'
-import type { Client } from '../downstream/client.ts'
 import type { Plane } from '../plane.ts'
-import type { UpstreamConnection, UpstreamUser } from '../upstream/connection.ts'
 import type { RetryBudget } from '../upstream/retry-budget.ts'
 import { Ties } from '../upstream/ties.ts'
+import type { Upstream, UpstreamUser } from '../upstream/upstream.ts'
 import { type AttemptOutcome, attemptOutcome } from './attempt-outcome.ts'
+import type { Downstream } from './downstream.ts'
 
 /** Targets that are tried while connections are refused. */
 const CONNECTS_MAX = 3
@@ -48,7 +48,7 @@ export class Attempts {
   #underWay = false
   #isFresh = false
   /** The connection that the request was given last. */
-  #used: UpstreamConnection | null = null
+  #used: Upstream | null = null
   /** The request brings credentials that log a connection in, and whether it goes on one that is tied. */
   #logsIn = false
   #isTied = false
@@ -63,20 +63,20 @@ export class Attempts {
   #retry: number = NONE
   /** The cap by which the target has no room. */
   #full: ShedReason = 'target_connections'
-  readonly #client: Client
+  readonly #downstream: Downstream
   readonly #plane: Plane
 
-  constructor(client: Client) {
-    this.#client = client
-    this.#plane = client.plane
+  constructor(plane: Plane, downstream: Downstream) {
+    this.#plane = plane
+    this.#downstream = downstream
   }
 
   /** Begins with a request; what `end` lets go of is not there. */
   reset(): void {
-    this.#plane.admission.note(this.#client.cell, 1)
+    this.#plane.admission.note(this.#downstream.cell, 1)
     // For what is refused before it is decided, so that its log line is not that of the request before.
-    this.epoch = this.#plane.table.epoch
-    this.address = this.#client.peer
+    this.epoch = this.#plane.tables.table.epoch
+    this.address = this.#downstream.peer
     this.connects = 0
     this.repeats = 0
     this.#budget = null
@@ -93,14 +93,23 @@ export class Attempts {
   choose(): boolean {
     const plane = this.#plane
     const view = plane.view
-    const peer = this.#client.peer
-    view.address = this.#client.trusted ? plane.trusted.clientOf(plane.requestHead.fields, peer) : peer
+    const peer = this.#downstream.peer
+    view.address = this.#downstream.trusted ? plane.trusted.clientOf(plane.requestHead.fields, peer) : peer
     this.address = view.address
-    const table = plane.currentTable()
+    const table = plane.tables.current()
     this.epoch = table.epoch
     this.#logsIn = plane.requestHead.bindsConnection
-    const tied = this.#client.ties?.targets()
-    const decision = decide(view, table, plane.load, plane.draw, plane.steadyMs(), this.#excluded, this.#avoided, tied)
+    const tied = this.#downstream.ties?.targets()
+    const decision = decide(
+      view,
+      table,
+      plane.load,
+      plane.tables.draw,
+      plane.time.steadyMs(),
+      this.#excluded,
+      this.#avoided,
+      tied,
+    )
     this.#avoided = null
     const before = this.target
     if (decision.target === null && before !== null) {
@@ -109,7 +118,7 @@ export class Attempts {
     }
     this.decision = decision
     if (decision.target === null) return false
-    if (before === null) plane.retryBudgetOf(this.service.slot).note(plane.nowMs)
+    if (before === null) plane.targets.retryBudgetOf(this.service.slot).note(plane.time.nowMs)
     else this.#leave()
     this.target = decision.target
     this.count(FIELD.inFlight)
@@ -123,18 +132,18 @@ export class Attempts {
   }
 
   /** An idle connection to the target, unless `fresh` is asked for or none is fit; null to open one. */
-  takeIdle(repeatable: boolean, fresh: boolean): UpstreamConnection | null {
-    const pool = this.#plane.connectionsOf(this.target!)
-    const tied = fresh ? null : (this.#client.ties?.to(pool) ?? null)
-    const kept = tied === null ? null : pool.takeBound(tied)
-    const idle = fresh ? null : (kept ?? pool.takeIdle(repeatable))
+  takeIdle(repeatable: boolean, fresh: boolean): Upstream | null {
+    const connections = this.#plane.targets.connectionsOf(this.target!)
+    const tied = fresh ? null : (this.#downstream.ties?.to(connections) ?? null)
+    const kept = tied === null ? null : connections.takeBound(tied)
+    const idle = fresh ? null : (kept ?? connections.takeIdle(repeatable))
     this.#isTied = kept !== null
     this.#isFresh = idle === null
-    this.startedMs = this.#plane.nowMs
+    this.startedMs = this.#plane.time.nowMs
     return this.#using(idle)
   }
 
-  #using(connection: UpstreamConnection | null): UpstreamConnection | null {
+  #using(connection: Upstream | null): Upstream | null {
     this.#used = connection
     if (connection === null) return null
     this.#underWay = true
@@ -147,12 +156,13 @@ export class Attempts {
    * Opens a connection; null when the target has as many as it may. The last quarter of them is not for addresses that have
    * a good part of them already: whoever holds requests in a target's hands does not shut it for all others.
    */
-  open(user: UpstreamUser): UpstreamConnection | null {
+  open(user: UpstreamUser): Upstream | null {
     const { admission, limits } = this.#plane
-    const pool = this.#plane.connectionsOf(this.target!)
-    const crowds = pool.isCrowded && admission.isCrowding(this.#client.cell, limits.upstreamConnectionsMax / 16)
+    const connections = this.#plane.targets.connectionsOf(this.target!)
+    const crowds =
+      connections.isCrowded && admission.isCrowding(this.#downstream.cell, limits.upstreamConnectionsMax / 16)
     this.#full = crowds ? 'target_connections_per_address' : 'target_connections'
-    return this.#using(crowds ? null : pool.open(user))
+    return this.#using(crowds ? null : connections.open(user))
   }
 
   /** The attempt is over, if there is one that was not judged yet: counts what it says of the target (attempt-outcome.ts). */
@@ -176,7 +186,7 @@ export class Attempts {
   /** Notes a connection that closed before any answer. True when the request, which is repeatable, may be repeated. */
   mayRepeat(): boolean {
     if (this.repeats > 0 || (this.#logsIn && this.#isTied)) return false
-    if (this.#isFresh || this.#plane.nowMs - this.startedMs > RACE_MS) {
+    if (this.#isFresh || this.#plane.time.nowMs - this.startedMs > RACE_MS) {
       if (!this.#takeFromBudget()) return false
       this.judge(0, 'upstream_closed')
       this.#exclude()
@@ -191,8 +201,8 @@ export class Attempts {
   }
 
   #takeFromBudget(): boolean {
-    const { nowMs } = this.#plane
-    const budget = this.#plane.retryBudgetOf(this.service.slot)
+    const { nowMs } = this.#plane.time
+    const budget = this.#plane.targets.retryBudgetOf(this.service.slot)
     if (!budget.take(nowMs)) {
       this.count(FIELD.retriesOverBudget)
       return false
@@ -207,7 +217,7 @@ export class Attempts {
     if (this.#moved) {
       this.count(FIELD.inFlight, -1)
       this.target = null
-      this.#plane.countShed(this.#full)
+      this.#plane.counters.countShed(this.#full)
       return false
     }
     this.#moved = true
@@ -230,10 +240,10 @@ export class Attempts {
     const used = this.#used
     this.#used = null
     if (used?.isBound && !used.isGone) {
-      this.#client.ties ??= new Ties()
-      this.#client.ties.add(used)
+      this.#downstream.ties ??= new Ties()
+      this.#downstream.ties.add(used)
     }
-    this.#plane.admission.note(this.#client.cell, -1)
+    this.#plane.admission.note(this.#downstream.cell, -1)
     this.decision = null
     this.target = null
     this.address = ''
@@ -243,7 +253,7 @@ export class Attempts {
 
   /** Adds to a counter of the target. */
   count(field: number, by = 1): void {
-    if (this.target !== null) this.#plane.count(this.target.slot, field, by)
+    if (this.target !== null) this.#plane.counters.count(this.target.slot, field, by)
   }
 
   #exclude(): void {

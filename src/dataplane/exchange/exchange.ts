@@ -1,299 +1,292 @@
 /**
- * One request and its response, from the read head to the freed connections. Read it from top to bottom:
+ * One request and its response, from the read head to the freed connections; it knows no wire (downstream.ts, upstream.ts).
+ * Read it from top to bottom:
  *
- *   begin → decide → acquire → sendRequest → (body) → waiting → take the response → finish
+ *   begin → decide → acquire → sendRequest → (body) → waiting → onHead → onBody* → complete → finish
  *                ▲────── tryAgain ◄── connection refused, or closed before any answer
  *
  *   none ─► connecting ─► sending ─► waiting ─► relaying ─► none          any phase ─► fail ─► none
- *                  └──────────┴─(no body)─▲      │ └─answered before all was sent─► rest ─► none
- *                                                └─101─► tunnel ─► none
+ *                  └──────────┴─(no body)─▲      └─101, or complete before all was sent─► inherited ─► none
  *
  * A request is tried again only when that is safe (RFC 9110 9.2.2): always while nothing was written to a target, and once,
  * on a fresh connection, when it is idempotent, can be repeated in full and not one byte of an answer has come.
- * The object lives as long as its client connection; everything per request is reset in `begin`.
+ * Between two sides that carry bytes as they are, `sink` and `requestSink` let payload pass unseen. The deadline of a phase is
+ * the exchange's own. The object lives as long as its client connection; everything per request is reset in `begin`.
  */
-import { ERRORS, type ErrorCode } from '../../errors.ts'
+import type { ErrorCode } from '../../errors.ts'
 import { FIELD } from '../../metrics/layout.ts'
-import type { Client } from '../downstream/client.ts'
+import type { Framing } from '../http1/body.ts'
 import { MALFORMED } from '../http1/max-forwards.ts'
+import type { ResponseHead } from '../http1/response-head.ts'
 import type { Plane } from '../plane.ts'
-import type { UpstreamConnection, UpstreamUser } from '../upstream/connection.ts'
+import type { Outgoing } from '../socket/outgoing.ts'
+import type { Swept } from '../sweep.ts'
+import type { Upstream, UpstreamUser } from '../upstream/upstream.ts'
+import { Answer, type AnswerOwner } from './answer.ts'
 import { Attempts } from './attempts.ts'
-import { errorAnswer, optionsAnswer } from './head-writer.ts'
+import type { Downstream, RequestUser } from './downstream.ts'
 import { CLIENT_CLOSED, Outcome } from './outcome.ts'
-import { ExchangeRequest } from './request.ts'
-import { RequestBody } from './request-body.ts'
-import { Response } from './response.ts'
+import { type BodyAtHand, ExchangeRequest } from './request.ts'
+import { type Predecessor, Rest } from './rest.ts'
 import { Tunnel } from './tunnel.ts'
 
-type Phase = 'none' | 'connecting' | 'sending' | 'waiting' | 'relaying' | 'rest'
+type Phase = 'none' | 'connecting' | 'sending' | 'waiting' | 'relaying' | 'inherited'
 
-export class Exchange implements UpstreamUser {
-  readonly #client: Client
+export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predecessor, Swept {
+  deadlineMs = Infinity
+  readonly answer: Answer
   readonly #plane: Plane
-  readonly #asked = new ExchangeRequest()
-  readonly #body = new RequestBody()
-  readonly #response = new Response()
-  readonly #dispatch: Attempts
-  readonly #account: Outcome
+  readonly #downstream: Downstream
+  readonly #request = new ExchangeRequest()
+  readonly #attempts: Attempts
+  readonly #outcome: Outcome
   #phase: Phase = 'none'
-  #repeatable = false
-  #upstream: UpstreamConnection | null = null
+  #upstream: Upstream | null = null
+  /** What stands in for this exchange now: a tunnel, or the rest of its request. */
+  #heir: { onDeadline(): void } | null = null
 
-  constructor(client: Client) {
-    this.#client = client
-    this.#plane = client.plane
-    this.#dispatch = new Attempts(client)
-    this.#account = new Outcome(client.plane)
+  constructor(plane: Plane, downstream: Downstream) {
+    this.#plane = plane
+    this.#downstream = downstream
+    this.#attempts = new Attempts(plane, downstream)
+    this.#outcome = new Outcome(plane)
+    this.answer = new Answer(this, downstream, this.#request)
   }
 
-  /** Starts the exchange for the head in `plane.requestHead`; takes body bytes of `buffer[at, end)` and says how far. */
-  begin(headText: string, mayStay: boolean, buffer: Buffer, at: number, end: number): number {
-    this.#asked.read(this.#plane, headText, mayStay)
-    this.#body.start(this.#plane.requestHead)
-    this.#response.reset()
-    this.#dispatch.reset()
-    this.#account.open()
-    const behind = this.#body.takeWhole(this.#plane, buffer, at, end)
-    if (behind < 0) return this.#failAt('bad_body', end)
-    if (this.#body.isTooLarge(this.#plane)) return this.#failAt('body_too_large', end)
-    if (this.#asked.maxForwards <= 0) return this.#answerHere(behind)
-    this.#repeatable = this.#asked.isIdempotent && this.#body.keep()
-    const dispatch = this.#dispatch
-    if (!dispatch.choose()) return this.#failAt(dispatch.decision?.error ?? 'internal', behind)
-    this.#asked.writeLines(this.#plane, this.#client, dispatch.decision!, this.#body.done)
+  /** Starts with the head in `plane.requestHead` and what of its body is at hand. `fault` says why it cannot be served. */
+  begin(headText: string, body: BodyAtHand, fault: ErrorCode | null): void {
+    const request = this.#request
+    request.read(this.#plane, headText, body)
+    this.answer.reset()
+    this.#attempts.reset()
+    this.#outcome.open()
+    if (fault !== null) return this.#fail(fault)
+    if (request.maxForwards <= 0) return this.#answerHere()
+    const attempts = this.#attempts
+    if (!attempts.choose()) return this.#fail(attempts.decision?.error ?? 'internal')
+    request.writeLines(this.#plane, this.#downstream, attempts.decision!)
     this.#acquire(false)
-    if (this.#body.done || behind >= end) return behind
-    return this.onClientBytes(buffer, behind, end)
+  }
+
+  /** Answers what may go no further (max-forwards.ts). */
+  #answerHere(): void {
+    const { method, maxForwards } = this.#request
+    if (maxForwards === MALFORMED) return this.#fail('bad_request')
+    if (method !== 'OPTIONS') return this.#fail('method_not_allowed')
+    this.answer.options()
+    this.#finish(true)
   }
 
   /** Takes an idle connection to the target, or opens one. */
   #acquire(fresh: boolean): void {
-    const idle = this.#dispatch.takeIdle(this.#repeatable, fresh)
+    const idle = this.#attempts.takeIdle(this.#request.repeatable, fresh)
     if (idle !== null) {
       idle.user = this
       this.#upstream = idle
       return this.#sendRequest()
     }
-    this.#phase = 'connecting'
-    this.#client.deadlineMs = this.#plane.nowMs + this.#dispatch.service.timeouts.connectMs
-    if (!this.#body.done) this.#client.pause()
-    this.#upstream = this.#dispatch.open(this)
-    if (this.#upstream === null) this.#tryAgain('overloaded', this.#dispatch.mayMove())
+    this.#enter('connecting', this.#attempts.service.timeouts.connectMs)
+    if (!this.#request.bodyDone) this.#downstream.pause()
+    this.#upstream = this.#attempts.open(this)
+    if (this.#upstream === null) this.#tryAgain('overloaded', this.#attempts.mayMove())
   }
 
-  onUpstreamConnected(): void {
+  onConnected(): void {
     if (this.#phase === 'connecting') this.#sendRequest()
   }
 
   #sendRequest(): void {
-    this.#upstream!.out.text(this.#asked.headFor(this.#dispatch.decision!) + this.#body.whole)
-    if (this.#body.done) return this.#requestSent()
-    this.#phase = 'sending'
-    if (this.#body.isLong) this.#client.reads.expectLong(this.#upstream!.out)
-    this.#client.deadlineMs = this.#plane.nowMs + this.#plane.timeouts.bodyMs
-    const held = this.#body.takeHeld()
-    if (held !== null) {
-      const at = this.onClientBytes(held, 0, held.length)
-      if (at < held.length) this.#client.keepEarly(held, at, held.length)
-    }
-    this.#client.resume()
+    this.#upstream!.send(this.#request)
+    if (this.#request.bodyDone) return this.#requestSent()
+    this.#enter('sending', this.#plane.timeouts.bodyMs)
+    this.#downstream.resume()
   }
 
   #requestSent(): void {
-    this.#client.reads.expectAny()
     if (this.#phase === 'relaying') return
-    if (this.#phase === 'rest') return this.#awaitRest()
-    this.#phase = 'waiting'
-    this.#client.deadlineMs = this.#plane.nowMs + this.#dispatch.service.timeouts.responseMs
+    this.#enter('waiting', this.#attempts.service.timeouts.responseMs)
   }
 
-  /** Bytes from the client: takes what belongs to the body and says how far. */
-  onClientBytes(buffer: Buffer, at: number, end: number): number {
-    if (this.#body.done || this.#phase === 'none') return at
-    if (this.#phase === 'connecting') {
-      this.#body.hold(buffer, at, end)
-      this.#client.pause()
-      return end
-    }
-    const { out } = this.#upstream!
-    const { reader } = this.#body
-    if (!this.#body.send(this.#plane, this.#client.socket, out, buffer, at, end)) return this.#failAt('bad_body', end)
-    if (this.#body.isTooLarge(this.#plane)) return this.#failAt('body_too_large', end)
-    if (reader.done) this.#requestSent()
-    else {
-      const { bodyMs } = this.#plane.timeouts
-      // An answer that has begun may well wait for the rest of the request.
-      const limitMs = this.#phase === 'relaying' ? this.#dispatch.service.timeouts.idleMs : bodyMs
-      this.#client.deadlineMs = this.#plane.nowMs + limitMs
-      if (out.isFull) this.#client.pause()
-    }
-    return reader.consumed
+  #enter(phase: Phase, ms: number): void {
+    this.#phase = phase
+    this.#expect(ms)
   }
 
-  onUpstreamDrain(): void {
-    if (this.#phase !== 'connecting') this.#client.resume()
+  /** The phase may last so long from now on. */
+  #expect(ms: number): void {
+    this.deadlineMs = this.#plane.time.nowMs + ms
   }
 
+  onRequestBody(buffer: Buffer, at: number, end: number, trailers: string | null): void {
+    this.#request.note(buffer, at, end, trailers)
+    const upstream = this.#upstream!
+    upstream.body(buffer, at, end, trailers)
+    this.#requestMoved(upstream)
+  }
+
+  get requestSink(): Outgoing | null {
+    return this.#request.keeps ? null : (this.#upstream?.sink ?? null)
+  }
+
+  onRequestMoved(bytes: number, done: boolean): void {
+    this.#request.noteMoved(bytes, done)
+    const upstream = this.#upstream!
+    upstream.moved(done)
+    this.#requestMoved(upstream)
+  }
+
+  #requestMoved(upstream: Upstream): void {
+    if (this.#request.bodyDone) return this.#requestSent()
+    // An answer that has begun may well wait for the rest of the request.
+    this.#expect(this.#phase === 'relaying' ? this.#attempts.service.timeouts.idleMs : this.#plane.timeouts.bodyMs)
+    if (upstream.isFull) this.#downstream.pause()
+  }
+
+  onRequestFault(code: 'bad_body' | 'body_too_large'): void {
+    this.#fail(code)
+  }
+
+  /** Only half of a body has come, and no more will. */
+  onEnded(): void {
+    this.#fail('bad_body')
+  }
+
+  /** The target takes more of the request. */
+  onDrain(): void {
+    if (this.#phase !== 'none' && this.#phase !== 'connecting') this.#downstream.resume()
+  }
+
+  /** The client takes more of the answer. */
   onClientDrain(): void {
     if (this.#phase === 'none' || this.#upstream === null) return
-    this.#upstream.socket.resume()
-    if (this.#phase === 'relaying') this.#client.deadlineMs = this.#plane.nowMs + this.#dispatch.service.timeouts.idleMs
+    this.#upstream.resume()
+    if (this.#phase === 'relaying') this.#expect(this.#attempts.service.timeouts.idleMs)
   }
 
-  /** Bytes from the target. */
-  onUpstreamBytes(buffer: Buffer, length: number): void {
-    const upstream = this.#upstream!
-    // A byte before the request was begun answers nobody.
-    if (this.#phase === 'connecting') return this.#fail('upstream_bad_response')
-    if (this.#phase === 'rest') return this.#endRest()
-    const response = this.#response
-    const wasAnswered = response.answered
-    const sent = this.#body.isSent(upstream.out)
-    const progress = response.take(this.#client, upstream, this.#asked, buffer, length, sent)
-    if (!wasAnswered && response.status !== 0) this.#account.answered(this.#dispatch, response.status)
-    if (progress === 'complete') return this.#complete(response.isReusable(upstream, buffer, length))
-    if (progress === 'malformed') return this.#fail('upstream_bad_response')
-    if (progress === 'tunnel') return this.#startTunnel(buffer, length)
-    if (!response.answered) return
+  /** The one place between an answer that has come and an answer that is given. */
+  answerCame(head: ResponseHead, framing: Framing): void {
+    this.#outcome.answered(this.#attempts, head.status)
+    if (head.status === 101) return this.#startTunnel(head)
     this.#phase = 'relaying'
-    this.#client.relayed(upstream.socket, this.#dispatch.service.timeouts.idleMs)
+    this.answer.relay(head, framing, this.#upstream!)
   }
 
-  #complete(reusable: boolean): void {
+  /** A client that does not keep up stops its source. */
+  answerGiven(isComplete: boolean): void {
+    if (isComplete) return this.#complete()
+    if (!this.#downstream.isFull) return this.#expect(this.#attempts.service.timeouts.idleMs)
+    this.#upstream!.pause()
+    this.#watchClient()
+  }
+
+  /** Begins to watch whether the client takes what is unsent. */
+  #watchClient(): void {
+    this.#downstream.mark()
+    this.#expect(this.#plane.timeouts.sendMs)
+  }
+
+  #complete(): void {
     const upstream = this.#upstream!
-    if (this.#response.drainsRequest && !this.#body.isSent(upstream.out)) return this.#awaitRest()
     this.#upstream = null
-    upstream.release(reusable && this.#body.done)
-    this.#finish(this.#response.keepAlive && this.#body.done)
+    if (this.answer.drainsRequest && !upstream.requestSent) {
+      // The rest of the request still goes to the target, which stays for it.
+      this.#phase = 'inherited'
+      this.#heir = new Rest(this, this.#plane, this.#downstream, upstream, this.#request)
+      return
+    }
+    upstream.release()
+    this.#finish(true)
   }
 
-  /** The answer is complete and the request is not: what is left of it still goes to a target that stays for it. */
-  #awaitRest(): void {
-    const upstream = this.#upstream!
-    this.#phase = 'rest'
-    this.#client.deadlineMs = this.#plane.nowMs + this.#plane.timeouts.bodyMs
-    if (this.#body.done) upstream.out.end(() => this.#upstream === upstream && this.#endRest())
+  onFault(): void {
+    this.#fail('upstream_bad_response')
   }
 
-  /** All was sent, or the target is not interested any more. */
-  #endRest(): void {
-    this.#upstream?.destroy()
-    this.#upstream = null
-    this.#finish(this.#response.keepAlive && this.#body.done)
-  }
-
-  onUpstreamEnd(): void {
-    if (this.#response.endOfStream(this.#client)) return this.#complete(false)
-    this.#upstream?.destroy()
-    this.onUpstreamClosed()
-  }
-
-  /** The connection to the target is gone, by error or FIN, and nothing was said about it yet. */
-  onUpstreamClosed(): void {
+  onClosed(): void {
+    const upstream = this.#upstream
     this.#upstream = null
     if (this.#phase === 'none') return
-    if (this.#phase === 'connecting') return this.#tryAgain('upstream_connect_failed', this.#dispatch.mayReconnect())
-    if (this.#phase === 'rest') return this.#endRest()
-    if (this.#response.begun) return this.#fail('upstream_closed')
-    this.#tryAgain('upstream_closed', this.#repeatable && this.#dispatch.mayRepeat())
+    if (this.#phase === 'connecting') return this.#tryAgain('upstream_connect_failed', this.#attempts.mayReconnect())
+    if (upstream?.begun !== false) return this.#fail('upstream_closed')
+    this.#tryAgain('upstream_closed', this.#request.repeatable && this.#attempts.mayRepeat())
   }
 
   /** Decides again without the targets that failed, and opens a fresh connection. `code` is the answer when that is no use. */
   #tryAgain(code: ErrorCode, allowed: boolean): void {
     if (!allowed) return this.#fail(code)
-    this.#plane.requestHead.parse(this.#asked.headText)
-    if (!this.#dispatch.choose()) return this.#fail(code)
-    this.#asked.writeChosenLines(this.#plane, this.#dispatch.decision!)
+    this.#plane.requestHead.parse(this.#request.headText)
+    if (!this.#attempts.choose()) return this.#fail(code)
+    this.#request.writeChosenLines(this.#plane, this.#attempts.decision!)
     this.#acquire(true)
   }
 
-  /** Hands both connections to a tunnel; the exchange ends with it. */
-  #startTunnel(buffer: Buffer, length: number): void {
+  /** Hands both sides to a tunnel. */
+  #startTunnel(head: ResponseHead): void {
     const upstream = this.#upstream!
     this.#upstream = null
-    this.#phase = 'none'
-    this.#account.answered(this.#dispatch, 101)
-    const at = this.#response.writeSwitch(this.#client, this.#asked)
-    this.#asked.condense()
-    const tunnel = new Tunnel(this.#client, upstream, this.#account, () => this.#finish(false))
-    if (at < length) tunnel.toClient(buffer, at, length)
-    this.#client.becomeTunnel(tunnel)
-    if (this.#client.ended) tunnel.onClientEnd()
+    this.#phase = 'inherited'
+    this.#downstream.switchProtocols(head, this.#request.requestId)
+    this.#request.condense()
+    const tunnel = new Tunnel(this, this.#plane, this.#downstream, upstream, this.#outcome)
+    this.#heir = tunnel
+    this.#downstream.resume()
+    if (this.#downstream.ended) tunnel.onEnded()
   }
 
-  onClientEnd(): void {
-    if (!this.#body.done) this.#fail('bad_body')
+  heirEnded(isWhole: boolean): void {
+    this.#heir = null
+    this.#finish(isWhole)
   }
 
-  /** The client's connection is gone. */
-  onClientGone(): void {
+  onGone(): void {
     if (this.#phase === 'none') return
-    this.#upstream?.destroy()
-    this.#upstream = null
-    this.#dispatch.count(FIELD.aborted)
-    this.#response.status ||= CLIENT_CLOSED
+    this.#letGo()
+    this.#attempts.count(FIELD.aborted)
+    this.answer.status ||= CLIENT_CLOSED
     this.#finish(false)
   }
 
   /** Called when the deadline of the present phase has passed. */
   onDeadline(): void {
+    if (this.#heir !== null) return this.#heir.onDeadline()
     if (this.#phase === 'connecting') {
-      this.#upstream?.destroy()
-      this.#upstream = null
-      this.#dispatch.count(FIELD.timeouts)
-      return this.#tryAgain('upstream_connect_failed', this.#dispatch.mayReconnect())
+      this.#letGo()
+      this.#attempts.count(FIELD.timeouts)
+      return this.#tryAgain('upstream_connect_failed', this.#attempts.mayReconnect())
     }
-    if (this.#phase === 'rest') return this.#endRest()
-    if (this.#phase === 'relaying' && this.#client.out.unsentBytes > 0) return this.#client.awaitProgress()
-    if (this.#phase === 'sending' && this.#upstream?.out.isFull !== true) return this.#fail('request_timeout')
-    this.#dispatch.count(FIELD.timeouts)
+    if (this.#phase === 'relaying' && this.#downstream.unsentBytes > 0) return this.#awaitClient()
+    if (this.#phase === 'sending' && this.#upstream?.isFull !== true) return this.#fail('request_timeout')
+    this.#attempts.count(FIELD.timeouts)
     this.#fail('upstream_timeout')
   }
 
-  /** Answers what may go no further (max-forwards.ts). */
-  #answerHere(consumed: number): number {
-    const asked = this.#asked
-    if (asked.maxForwards === MALFORMED) return this.#failAt('bad_request', consumed)
-    if (asked.method !== 'OPTIONS') return this.#failAt('method_not_allowed', consumed)
-    const keepAlive = asked.mayStay && this.#body.done
-    this.#say(200, optionsAnswer(this.#plane, asked, keepAlive), keepAlive)
-    return consumed
+  /** Gives a client that has taken bytes since the last look more time for the rest, and any other up. */
+  #awaitClient(): void {
+    const { hasMoved } = this.#downstream
+    this.#watchClient()
+    if (!hasMoved) this.#downstream.destroy()
   }
 
-  #failAt(code: ErrorCode, consumed: number): number {
-    this.#fail(code)
-    return consumed
+  #letGo(): void {
+    this.#upstream?.destroy()
+    this.#upstream = null
   }
 
   /** Ends the exchange: with an error of ours while no answer was begun, else the client sees that it is cut. */
   #fail(code: ErrorCode): void {
-    this.#upstream?.destroy()
-    this.#upstream = null
-    this.#account.failed(code, this.#dispatch)
-    const response = this.#response
-    if (response.answered) return this.#finish(false)
-    const { status } = ERRORS[code]
-    const keepAlive = this.#asked.mayStay && this.#body.done && status !== 400 && status !== 413
-    const json = this.#asked.acceptsJson(this.#plane)
-    this.#say(status, errorAnswer(this.#plane, code, this.#asked, json, keepAlive), keepAlive)
-  }
-
-  /** Sends a whole answer of our own and ends the exchange. */
-  #say(status: number, text: string, keepAlive: boolean): void {
-    this.#response.status = status
-    this.#client.out.text(text)
-    this.#finish(keepAlive)
+    this.#letGo()
+    this.#outcome.failed(code, this.#attempts)
+    if (this.answer.isBegun) return this.#finish(false)
+    this.answer.refuse(code, this.#request.acceptsJson(this.#plane))
+    this.#finish(true)
   }
 
   /** Counts, logs, and hands the connection back to its client. */
-  #finish(keepAlive: boolean): void {
-    this.#account.close(this.#asked, this.#dispatch, this.#body.reader.bytes, this.#response)
-    this.#response.end(this.#client.socket)
+  #finish(isWhole: boolean): void {
+    this.#outcome.close(this.#request, this.#attempts, this.answer.status, this.answer.bytes)
     this.#phase = 'none'
-    this.#client.reads.expectAny()
-    this.#asked.forget()
-    this.#body.forget()
-    this.#client.exchangeEnded(keepAlive)
+    this.deadlineMs = Infinity
+    this.#request.forget()
+    this.#downstream.exchangeEnded(isWhole)
   }
 }

@@ -9,7 +9,6 @@ import { FIELD } from '../../metrics/layout.ts'
 import type { Plane } from '../plane.ts'
 import type { Attempts } from './attempts.ts'
 import type { ExchangeRequest } from './request.ts'
-import type { Response } from './response.ts'
 
 /** The connection is a tunnel from this answer on. */
 const SWITCHED = 101
@@ -34,7 +33,7 @@ export class Outcome {
   open(): void {
     this.inBytes = 0
     this.outBytes = 0
-    this.#startMs = this.#plane.nowMs
+    this.#startMs = this.#plane.time.nowMs
     this.#ttfbMs = -1
     this.#attemptTtfbMs = -1
     this.#logged = this.#plane.log.wanted()
@@ -42,40 +41,34 @@ export class Outcome {
   }
 
   /** The head of the answer has come. */
-  answered(dispatch: Attempts, status: number): void {
-    this.#ttfbMs = this.#plane.nowMs - this.#startMs
-    this.#attemptTtfbMs = this.#plane.nowMs - dispatch.startedMs
-    if (dispatch.repeats > 0) dispatch.repeated(status)
+  answered(attempts: Attempts, status: number): void {
+    this.#ttfbMs = this.#plane.time.nowMs - this.#startMs
+    this.#attemptTtfbMs = this.#plane.time.nowMs - attempts.startedMs
+    if (attempts.repeats > 0) attempts.repeated(status)
     if (status !== SWITCHED) return
-    dispatch.judge(status, null)
-    this.#plane.counters.countTunnel(dispatch.target!.slot)
+    attempts.judge(status, null)
+    this.#plane.counters.countTunnel(attempts.target!.slot)
   }
 
   /** Something went wrong. By its code it is counted only when it is not the doing of a target. */
-  failed(code: ErrorCode, dispatch: Attempts): void {
+  failed(code: ErrorCode, attempts: Attempts): void {
     this.#error = code
-    if (dispatch.target === null || ERRORS[code].source !== 'upstream') this.#plane.countRejected(code)
+    if (attempts.target === null || ERRORS[code].source !== 'upstream') this.#plane.counters.countRejected(code)
   }
 
-  /** Counts and logs the end. The status of `response` is what the client got; without an answer `CLIENT_CLOSED`, which is logged only. */
-  close(
-    asked: ExchangeRequest,
-    dispatch: Attempts,
-    bodyBytes: number,
-    response: Pick<Response, 'status' | 'bytes'>,
-  ): void {
+  /** Counts and logs the end. `status` is what the client got; without an answer `CLIENT_CLOSED`, which is logged only. */
+  close(request: ExchangeRequest, attempts: Attempts, status: number, answerBytes: number): void {
     const plane = this.#plane
-    const { status } = response
-    this.inBytes += bodyBytes
-    this.outBytes += response.bytes
-    const durationMs = plane.nowMs - this.#startMs
+    this.inBytes += request.bodyBytes
+    this.outBytes += answerBytes
+    const durationMs = plane.time.nowMs - this.#startMs
     const { inBytes: bytesIn, outBytes: bytesOut } = this
-    if (dispatch.target !== null) {
-      const { slot } = dispatch.target
+    if (attempts.target !== null) {
+      const { slot } = attempts.target
       const answered = this.#ttfbMs >= 0
-      const outcome = dispatch.judge(answered ? status : 0, this.#error)
+      const outcome = attempts.judge(answered ? status : 0, this.#error)
       // The client never saw that another attempt had failed.
-      if (dispatch.connects + dispatch.repeats > 0 && outcome === 'good') dispatch.count(FIELD.rescued)
+      if (attempts.connects + attempts.repeats > 0 && outcome === 'good') attempts.count(FIELD.rescued)
       if (status === SWITCHED) plane.counters.countTunnelClosed(slot, durationMs - this.#ttfbMs, bytesIn, bytesOut)
       else {
         const isAnswer = answered || this.#error !== null
@@ -84,8 +77,8 @@ export class Outcome {
     }
     if (this.#logged) {
       const outcome = { status, bytesIn, bytesOut, durationMs, ttfbMs: this.#ttfbMs, error: this.#error }
-      plane.log.write(plane.wallMs(), asked, dispatch, outcome)
+      plane.log.write(plane.time.wallMs(), request, attempts, outcome)
     }
-    dispatch.end()
+    attempts.end()
   }
 }

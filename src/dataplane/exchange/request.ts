@@ -1,15 +1,20 @@
 /**
- * What a client asked for, kept for the life of its exchange: the facts that the answer depends on, and the lines to send.
+ * What a client asked for, kept for the life of its exchange: the facts that the answer depends on, and what is sent on, in
+ * parts that no wire has shaped yet.
  *
  * The worker's one request head is read over and over, so everything that must outlive the moment is copied here, once. The
  * head text itself is kept too: a request that is tried again is parsed and decided again from it.
  */
 import type { Decision } from '../../table/types.ts'
-import type { Client } from '../downstream/client.ts'
 import { hopsLeft, UNLIMITED } from '../http1/max-forwards.ts'
 import { flat } from '../http1/syntax.ts'
 import type { Plane } from '../plane.ts'
-import { framingLine, poolLines, requestIdOf, requestLines } from './head-writer.ts'
+import type { RequestToSend } from '../upstream/upstream.ts'
+import type { Downstream } from './downstream.ts'
+import { poolLines, requestIdOf, requestLines } from './field-lines.ts'
+
+/** What of a body is kept, so that its request can be sent a second time. */
+const KEPT_BYTES_MAX = 8_192
 
 /** Whether requests by this method may be repeated: RFC 9110 9.2.2. */
 function isIdempotent(method: string): boolean {
@@ -26,81 +31,116 @@ function isIdempotent(method: string): boolean {
   }
 }
 
-export class ExchangeRequest {
+/** What of a body has come with its head. */
+export interface BodyAtHand {
+  /** Payload as latin1: all of a small body, or nothing. */
+  readonly whole: string
+  readonly done: boolean
+  readonly trailers: string
+}
+
+export class ExchangeRequest implements RequestToSend {
   headText = ''
   method = ''
   host = ''
   path = ''
-  minor = 1
+  target = ''
+  authority = ''
   isHead = false
-  isIdempotent = false
   expectContinue = false
-  /** Value of Upgrade that is passed on, or empty. */
   upgrade = ''
+  chunked = false
+  contentLength = -1
   requestId = ''
   /** Servers behind this one that it may still reach: see max-forwards.ts. */
   maxForwards = UNLIMITED
-  /** The connection may be used again as far as client and worker are concerned. */
-  mayStay = false
-  /** `Set-Cookie` for the answer, with CRLF; not for one that shared caches may keep. */
+  lines = ''
+  poolLines = ''
   cookieLine = ''
-  /** Debug lines for the answer, with CRLFs. */
   answerLines = ''
+  /** What of the body goes with the head, as latin1: all of a small one that was at hand, or what a repeat sends again. */
+  whole = ''
+  bodyDone = true
+  trailers = ''
+  /** Payload bytes of the body that were taken so far. */
+  bodyBytes = 0
+  #repeatable = false
+  #keeps = false
   #debugs = false
-  #requestLine = ''
-  #lines = ''
-  #bodyLine = ''
 
   /** Takes over what is in `plane.requestHead`. */
-  read(plane: Plane, headText: string, mayStay: boolean): void {
+  read(plane: Plane, headText: string, { whole, done, trailers }: BodyAtHand): void {
     const head = plane.requestHead
     this.headText = headText
-    this.mayStay = mayStay
     this.method = head.method
     this.host = head.host
     this.path = head.path
-    this.minor = head.minor
+    this.target = head.target
     this.isHead = head.method === 'HEAD'
-    this.isIdempotent = isIdempotent(head.method)
     this.expectContinue = head.expectContinue
     this.upgrade = head.upgrade
+    this.chunked = head.chunked
+    this.contentLength = head.contentLength
     this.requestId = requestIdOf(plane, head)
     this.maxForwards = hopsLeft(head.method, head.fields)
     this.cookieLine = ''
     this.answerLines = ''
+    this.whole = whole
+    this.bodyDone = done
+    this.trailers = trailers
+    this.bodyBytes = whole.length
+    this.#keeps = !done && !head.chunked && head.contentLength <= KEPT_BYTES_MAX && isIdempotent(head.method)
+    this.#repeatable = isIdempotent(head.method) && (done || this.#keeps)
   }
 
-  /** Writes the lines for the target, for a body that is `whole` (at hand) or still to come. */
-  writeLines(plane: Plane, client: Client, decision: Decision, whole: boolean): void {
+  /** It may be sent a second time, in full. */
+  get repeatable(): boolean {
+    return this.#repeatable
+  }
+
+  /** Whether pieces of the body are kept for that, so that they must not pass unseen. */
+  get keeps(): boolean {
+    return this.#keeps
+  }
+
+  /** Notes a piece of the body that is sent on. */
+  note(buffer: Buffer, at: number, end: number, trailers: string | null): void {
+    this.bodyBytes += end - at
+    if (this.#keeps) this.whole += buffer.latin1Slice(at, end)
+    if (trailers === null) return
+    this.bodyDone = true
+    this.trailers = trailers
+  }
+
+  /** Notes payload that passed unseen. */
+  noteMoved(bytes: number, done: boolean): void {
+    this.bodyBytes += bytes
+    if (done) this.bodyDone = true
+  }
+
+  /** Writes the lines for the target. */
+  writeLines(plane: Plane, downstream: Downstream, decision: Decision): void {
     const head = plane.requestHead
-    const forwarded = client.trusted ? null : client.forwarded.for(head.authority)
-    this.#lines = requestLines(plane, head, forwarded, client.peer, client.tls, this)
-    if (head.upgrade !== '') this.#bodyLine = 'Connection: Upgrade\r\nUpgrade: ' + head.upgrade + '\r\n'
-    else this.#bodyLine = framingLine(head.chunked, head.contentLength)
-    if (head.expectContinue && !whole) this.#bodyLine += 'Expect: 100-continue\r\n'
+    const forwarded = downstream.trusted ? null : downstream.forwardedLines(head.authority)
+    this.lines = requestLines(plane, head, forwarded, downstream.peer, downstream.tls, this)
     // From a trusted address one may ask for the debug headers; from anybody else the field is dropped unread.
-    this.#debugs = client.trusted && plane.view.header('x-turnout-debug') !== undefined
+    this.#debugs = downstream.trusted && plane.view.header('x-turnout-debug') !== undefined
     this.writeChosenLines(plane, decision)
   }
 
   /** Writes the lines for either side that depend on the decision, for the request in `plane.requestHead`. */
   writeChosenLines(plane: Plane, decision: Decision): void {
-    const { method, target, authority } = plane.requestHead
-    const host = authority === '' ? decision.target!.authority : authority
-    this.#requestLine = method + ' ' + target + ' HTTP/1.1\r\nHost: ' + host + '\r\n'
+    const { authority } = plane.requestHead
+    this.authority = authority === '' ? decision.target!.authority : authority
     const service = decision.service!
+    this.poolLines = poolLines(service, decision.pool!)
     this.cookieLine = ''
     if (decision.setCookie !== null && service.sticky !== null) {
       const { cookie, attributes } = service.sticky
       const value = plane.signer.sign(cookie, decision.setCookie)
       this.cookieLine = 'Set-Cookie: ' + cookie + '=' + value + attributes + '\r\n'
     }
-    this.answerLines = service.debugHeaders || this.#debugs ? poolLines(service, decision.pool!) : ''
-  }
-
-  /** The head as the chosen target gets it. */
-  headFor(decision: Decision): string {
-    return this.#requestLine + this.#lines + poolLines(decision.service!, decision.pool!) + this.#bodyLine + '\r\n'
+    this.answerLines = service.debugHeaders || this.#debugs ? this.poolLines : ''
   }
 
   /** Whether the client takes JSON: looked up only for answers of our own. */
@@ -117,7 +157,7 @@ export class ExchangeRequest {
     this.#forgetHead()
   }
 
-  /** Keeps only what the log line at the end of a tunnel says. */
+  /** Keeps only what the log line needs: a tunnel lives for long, and its head is not looked at again. */
   condense(): void {
     this.method = flat(this.method)
     this.path = flat(this.path)
@@ -127,11 +167,14 @@ export class ExchangeRequest {
 
   #forgetHead(): void {
     this.headText = ''
+    this.target = ''
+    this.authority = ''
     this.upgrade = ''
+    this.lines = ''
+    this.poolLines = ''
     this.cookieLine = ''
     this.answerLines = ''
-    this.#requestLine = ''
-    this.#lines = ''
-    this.#bodyLine = ''
+    this.whole = ''
+    this.trailers = ''
   }
 }

@@ -11,98 +11,108 @@
  * `timeouts.send`, also when both sides have ended and there is no client any more whose deadline the sweep would see.
  */
 import { systemClock } from '../../clock.ts'
-import type { Client } from '../downstream/client.ts'
-import type { UpstreamConnection, UpstreamUser } from '../upstream/connection.ts'
+import type { Plane } from '../plane.ts'
+import type { Outgoing } from '../socket/outgoing.ts'
+import type { RawUser, Upstream } from '../upstream/upstream.ts'
+import type { Downstream, RequestUser } from './downstream.ts'
 import type { Outcome } from './outcome.ts'
+import type { Predecessor } from './rest.ts'
 
 /** A tunnel that carries nothing in either direction for this long is closed. */
 const IDLE_MS = 3_600_000
 /** The same once one side has ended: it may be all gone, which a FIN does not tell. */
 const HALF_IDLE_MS = 60_000
 
-export class Tunnel implements UpstreamUser {
-  readonly #client: Client
-  readonly #upstream: UpstreamConnection
-  readonly #account: Outcome
-  readonly #ended: () => void
+export class Tunnel implements RawUser, RequestUser {
+  readonly requestSink: Outgoing | null = null
+  readonly #exchange: Predecessor
+  readonly #plane: Plane
+  readonly #downstream: Downstream
+  readonly #upstream: Upstream
+  readonly #outcome: Outcome
   #targetEnded = false
   #over = false
 
-  /** Bytes go to `account`; `ended` is called once. */
-  constructor(client: Client, upstream: UpstreamConnection, account: Outcome, ended: () => void) {
-    this.#client = client
+  /** Bytes are counted by `outcome`. */
+  constructor(exchange: Predecessor, plane: Plane, downstream: Downstream, upstream: Upstream, outcome: Outcome) {
+    this.#exchange = exchange
+    this.#plane = plane
+    this.#downstream = downstream
     this.#upstream = upstream
-    this.#account = account
-    this.#ended = ended
-    upstream.user = this
-    upstream.isTunnel = true
+    this.#outcome = outcome
+    upstream.handOver(this)
+    downstream.user = this
     this.#touch()
   }
 
-  onClientBytes(buffer: Buffer, length: number): void {
-    this.#account.inBytes += length
+  onRequestBody(buffer: Buffer, at: number, end: number): void {
+    this.#outcome.inBytes += end - at
     this.#touch()
-    const { out } = this.#upstream
-    out.bytes(Buffer.from(buffer.subarray(0, length)))
-    if (out.isFull) this.#client.pause()
+    this.#upstream.raw(buffer, at, end)
+    if (this.#upstream.isFull) this.#downstream.pause()
   }
 
-  onUpstreamBytes(buffer: Buffer, length: number): void {
-    this.toClient(buffer, 0, length)
-  }
+  onRequestMoved(): void {}
 
-  /** Passes on `buffer[at, length)` from the target. */
-  toClient(buffer: Buffer, at: number, length: number): void {
-    this.#account.outBytes += length - at
+  onRequestFault(): void {}
+
+  onRaw(buffer: Buffer, at: number, end: number): void {
+    this.#outcome.outBytes += end - at
     this.#touch()
-    const { out } = this.#client
-    out.bytes(Buffer.from(buffer.subarray(at, length)))
-    if (!out.isFull) return
-    this.#upstream.socket.pause()
-    this.#client.watchProgress()
+    this.#downstream.body(buffer, at, end, null)
+    if (!this.#downstream.isFull) return
+    this.#upstream.pause()
+    this.#watchClient()
   }
-
-  onUpstreamConnected(): void {}
 
   onClientDrain(): void {
     this.#touch()
-    this.#upstream.socket.resume()
+    this.#upstream.resume()
   }
 
-  onUpstreamDrain(): void {
-    this.#client.resume()
+  onDrain(): void {
+    this.#downstream.resume()
   }
 
-  onClientEnd(): void {
+  onEnded(): void {
     this.#touch()
-    this.#upstream.out.end()
+    this.#upstream.end()
     if (this.#targetEnded) this.#end()
   }
 
-  onUpstreamEnd(): void {
+  onEnd(): void {
     this.#targetEnded = true
     this.#touch()
-    this.#client.out.end()
-    if (this.#client.ended) this.#end()
+    this.#downstream.endTunnel()
+    if (this.#downstream.ended) this.#end()
   }
 
-  onUpstreamClosed(): void {
-    this.#client.destroy()
+  onClosed(): void {
+    this.#downstream.destroy()
   }
 
-  onClientGone(): void {
+  onGone(): void {
     this.#upstream.destroy()
     this.#end()
   }
 
   onDeadline(): void {
-    const { out } = this.#upstream
-    const client = this.#client
+    const [client, target] = [this.#downstream, this.#upstream]
     // Nothing new has come, but the target still takes what came before.
-    if (!client.out.isFull && out.unsentBytes > 0 && out.hasMoved) {
-      out.mark()
-      client.deadlineMs = client.plane.nowMs + client.plane.timeouts.sendMs
-    } else client.awaitProgress()
+    if (!client.isFull && target.unsentBytes > 0 && target.hasMoved) {
+      target.mark()
+      this.#exchange.deadlineMs = this.#plane.time.nowMs + this.#plane.timeouts.sendMs
+      return
+    }
+    const { hasMoved } = client
+    this.#watchClient()
+    if (!hasMoved || client.unsentBytes === 0) client.destroy()
+  }
+
+  /** Begins to watch whether the client takes what is unsent. */
+  #watchClient(): void {
+    this.#downstream.mark()
+    this.#exchange.deadlineMs = this.#plane.time.nowMs + this.#plane.timeouts.sendMs
   }
 
   /** Both sides have ended: what is written still leaves before the connection to the target goes, while it takes any of it. */
@@ -110,22 +120,22 @@ export class Tunnel implements UpstreamUser {
     if (this.#over) return
     this.#over = true
     const upstream = this.#upstream
-    upstream.out.mark()
-    const stop = systemClock.every(this.#client.plane.timeouts.sendMs, () => {
-      if (!upstream.out.hasMoved) upstream.destroy()
-      upstream.out.mark()
+    upstream.mark()
+    const stop = systemClock.every(this.#plane.timeouts.sendMs, () => {
+      if (!upstream.hasMoved) upstream.destroy()
+      upstream.mark()
     })
-    upstream.out.end(() => {
+    upstream.end(() => {
       stop()
       upstream.destroy()
     })
-    this.#ended()
+    this.#exchange.heirEnded(false)
   }
 
   #touch(): void {
     // What it sends is no sign that it takes anything.
-    if (this.#client.out.isFull) return
-    const idleMs = this.#targetEnded || this.#client.ended ? HALF_IDLE_MS : IDLE_MS
-    this.#client.deadlineMs = this.#client.plane.nowMs + idleMs
+    if (this.#downstream.isFull) return
+    const idleMs = this.#targetEnded || this.#downstream.ended ? HALF_IDLE_MS : IDLE_MS
+    this.#exchange.deadlineMs = this.#plane.time.nowMs + idleMs
   }
 }

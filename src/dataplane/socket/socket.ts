@@ -87,7 +87,7 @@ export function outlived(socket: net.Socket): boolean {
 function onread(shared: Buffer, onBytes: OnBytes): net.OnReadOpts {
   let buffer = shared
   return {
-    // ExchangeRequest for behind every read, and for every address that a connection is tried at.
+    // Asked for behind every read, and for every address that a connection is tried at.
     buffer: () => buffer,
     callback(length: number): boolean {
       buffer = onBytes(buffer, length) ?? buffer

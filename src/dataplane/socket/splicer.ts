@@ -71,7 +71,7 @@ export class Splicer {
     return moved
   }
 
-  /** Whether the last source has had its turn, so that it is to pause. ExchangeRequest behind `move`; the next turn begins with it. */
+  /** Whether the last source has had its turn, so that it is to pause. To be asked behind `move`; the next turn begins with it. */
   hasHadTurn(): boolean {
     if (this.#sourceBytes < TURN_BYTES) return false
     this.#sourceBytes = 0

@@ -1,140 +1,217 @@
 /**
- * One connection to a target: it belongs to one exchange at a time, or is idle in its pool, or is gone. Once somebody logs in
- * on it, it is bound: idle for one client only (ties.ts).
+ * One HTTP/1.1 connection to a target: leased to one exchange at a time, or idle among the connections of its target, or gone.
+ * Once somebody logs in on it, it is bound: idle for one client only (ties.ts).
  *
- * It only carries bytes and events to its exchange; what they mean is decided in exchange.ts. Invariant: without an exchange
- * any event but 'connect' destroys it. Reads go to the shared buffer, so nothing here keeps what it was given.
+ * It writes the request (framing is rebuilt here from parsed values), hands what comes back to its reader, and knows when it
+ * may carry another request. Invariants: without a user any event but 'connect' destroys it; it carries the next request
+ * only when the answer before was complete, nothing came behind it, and its request had left as a whole.
  */
 import type { Socket } from 'node:net'
 import { FIELD, WORKER_FIELD } from '../../metrics/layout.ts'
-import type { ResponseHead } from '../http1/response-head.ts'
+import type { TargetTable } from '../../table/types.ts'
+import type { BodyReader } from '../http1/body.ts'
+import { moveBody, writeBody } from '../socket/body-writer.ts'
 import { descriptorOf } from '../socket/handle.ts'
 import { Outgoing } from '../socket/outgoing.ts'
 import { ReadMemory } from '../socket/read-memory.ts'
 import { openSocket, outlived } from '../socket/socket.ts'
-import type { TargetConnections } from './target-connections.ts'
+import { requestText } from './request-text.ts'
+import { type ReadConnection, ResponseReader } from './response-reader.ts'
+import { Reuse } from './reuse.ts'
+import type { UpstreamSetting } from './setting.ts'
 import type { Ties } from './ties.ts'
+import type { RawUser, RequestToSend, Upstream, UpstreamUser } from './upstream.ts'
 
-/** A connection is given up so long before the target would close it: the way there, and a clock that is checked now and then. */
-const HINT_MARGIN_MS = 1_000
-
-/** Whoever the connection belongs to: an exchange, or the tunnel that it became. */
-export interface UpstreamUser {
-  /** It is open and, as far as we know, silent. */
-  onUpstreamConnected(): void
-  /** `buffer[0, length)` is valid until this returns. */
-  onUpstreamBytes(buffer: Buffer, length: number): void
-  onUpstreamDrain(): void
-  /** The target has sent its FIN. */
-  onUpstreamEnd(): void
-  /** The connection is gone, by error or close; said once, and never after `destroy`. */
-  onUpstreamClosed(): void
+/** Where the connection is kept. */
+export interface ConnectionOwner {
+  readonly plane: UpstreamSetting
+  readonly target: TargetTable
+  /** Keeps a connection for the next request, or closes it when enough are kept. */
+  giveBack(connection: UpstreamConnection): void
+  /** Notes that a connection is gone, whether idle or not. Called once per connection. */
+  forget(connection: UpstreamConnection): void
 }
 
-export class UpstreamConnection {
-  readonly pool: TargetConnections
+export class UpstreamConnection implements Upstream, ReadConnection {
+  readonly connections: ConnectionOwner
   readonly socket: Socket
   readonly out: Outgoing
-  readonly reads: ReadMemory
+  readonly #reads: ReadMemory
+  readonly reader: ResponseReader
   user: UpstreamUser | null
   idleSinceMs = 0
-  /** How long it may be idle; shortened by the target's own hint. */
-  keepAliveMs: number
-  /** The shortest hint so far. */
-  #hintMs = Infinity
-  /** Somebody has logged in on it, or was asked to. */
+  readonly reuse: Reuse
   isBound = false
   /** The client that it is kept for, once it is bound and was given back. */
   ties: Ties | null = null
-  /** Requests that it may still carry, by what the target said. */
-  usesLeft = Infinity
-  /** The beginning of a response head that is not complete yet. */
-  partial = ''
-  /** There is a reason to look whether more has come before it carries another request. */
-  isSuspect = false
-  /** It has carried one request at most. What was taken for the answer may have been said before that, to nobody. */
-  #isNew = true
-  /** Whether it has become a tunnel, which has nothing more to read once it cannot write. */
-  isTunnel = false
+  /** A request was sent and its answer is not over. */
+  #asked = false
+  #chunked = false
+  #bodyDone = true
+  #bodyBytes = 0
+  rawUser: RawUser | null = null
   /** The target takes no more bytes; what it said before that is still read. */
   #writeFailed = false
   #gone = false
   readonly #giveBack = (): void => {
-    if (!this.#gone) this.pool.giveBack(this)
+    if (!this.#gone) this.connections.giveBack(this)
   }
   readonly #giveBackNext = (): void => void setImmediate(this.#giveBack)
 
-  constructor(pool: TargetConnections, user: UpstreamUser) {
-    this.pool = pool
+  constructor(connections: ConnectionOwner, user: UpstreamUser) {
+    const { plane, target } = connections
+    const { buffers } = plane
+    this.connections = connections
     this.user = user
-    this.keepAliveMs = pool.plane.timeouts.upstreamKeepAliveMs
-    const { host, port, tls } = pool.target
-    const plane = pool.plane
-    const shares = plane.readBuffer !== null && !tls
-    this.reads = new ReadMemory(plane, shares)
-    this.socket = openSocket(host, port, tls, plane.readBuffer, (buffer, length) => {
-      plane.tick()
-      if (this.user === null) this.destroy()
-      else this.user.onUpstreamBytes(buffer, length)
-      return this.reads.next()
+    this.reuse = new Reuse(plane.timeouts.upstreamKeepAliveMs)
+    const shares = buffers.shared !== null && !target.tls
+    this.#reads = new ReadMemory(buffers, shares)
+    this.reader = new ResponseReader(this, plane.responseHead, plane.limits.headBytesMax, buffers)
+    this.socket = openSocket(target.host, target.port, target.tls, buffers.shared, (buffer, length) => {
+      plane.time.tick()
+      this.#onBytes(buffer, length)
+      return this.#reads.next()
     })
-    this.socket.once(tls ? 'secureConnect' : 'connect', () => this.#opened())
-    const drained = () => this.user?.onUpstreamDrain()
+    this.socket.once(target.tls ? 'secureConnect' : 'connect', () => this.#opened())
+    const drained = () => (this.rawUser ?? this.user)?.onDrain()
     const failed = () => {
-      if (this.user === null || this.isTunnel) this.#close()
+      if (this.user === null || this.rawUser !== null) this.#close()
       else this.#writeFailed = true
     }
     this.out = new Outgoing(this.socket, shares, drained, failed)
-    this.socket.on('end', () => {
-      if (this.user === null) this.destroy()
-      // After a failed write, what looks like a FIN is what a reset has left of the connection.
-      else if (this.#writeFailed) this.#close()
-      else this.user.onUpstreamEnd()
-    })
+    this.socket.on('end', () => this.#onEnd())
     this.socket.on('error', () => {
-      this.#writeFailed = this.user !== null && !this.isTunnel && outlived(this.socket)
+      this.#writeFailed = this.user !== null && this.rawUser === null && outlived(this.socket)
       if (!this.#writeFailed) this.#close()
     })
     this.socket.on('close', () => this.#close())
   }
 
   #opened(): void {
-    const { plane, target } = this.pool
-    plane.tick()
-    plane.count(target.slot, FIELD.connectsOpened)
-    if (this.user === null) this.pool.giveBack(this)
+    const { plane, target } = this.connections
+    plane.time.tick()
+    plane.counters.count(target.slot, FIELD.connectsOpened)
+    if (this.user === null) this.connections.giveBack(this)
     // Whoever speaks before being asked, or has ended already, is not asked: the next event tells which of the two it is.
-    else if (!this.hasMore()) this.user.onUpstreamConnected()
+    else if (!this.hasMore()) this.user.onConnected()
   }
 
-  /**
-   * Follows the hints of a final response head. False when the target takes no other request.
-   *
-   * Some targets count `max` down to what is left, some always tell the whole: the smallest reading is safe with both.
-   */
-  applyKeepAliveHints({ keepAliveTimeoutS, keepAliveMax }: ResponseHead): boolean {
-    this.#hintMs = Math.min(this.#hintMs, keepAliveTimeoutS * 1_000 - HINT_MARGIN_MS)
-    this.keepAliveMs = Math.min(this.keepAliveMs, this.#hintMs)
-    this.usesLeft = Math.min(this.usesLeft, keepAliveMax) - 1
-    return this.keepAliveMs > 0 && this.usesLeft > 0
+  #onBytes(buffer: Buffer, length: number): void {
+    const { user } = this
+    if (user === null) this.destroy()
+    else if (this.rawUser !== null) this.rawUser.onRaw(buffer, 0, length)
+    // A byte before the request was begun answers nobody.
+    else if (!this.#asked) user.onFault()
+    else this.reader.take(buffer, length)
   }
 
-  /** Keeps it from everybody but its client, for good. It may be idle for as long as that client may. */
+  #onEnd(): void {
+    const { user } = this
+    if (user === null) this.destroy()
+    else if (this.rawUser !== null) this.rawUser.onEnd()
+    // After a failed write, what looks like a FIN is what a reset has left of the connection.
+    else if (this.#writeFailed || !this.#asked || !this.reader.endOfStream()) this.#close()
+  }
+
+  send(request: RequestToSend): void {
+    this.#asked = true
+    this.#chunked = request.chunked
+    this.#bodyDone = request.bodyDone
+    this.#bodyBytes = request.whole.length
+    this.reader.start(request.isHead, request.upgrade)
+    this.out.text(requestText(request))
+  }
+
+  body(buffer: Buffer, at: number, end: number, trailers: string | null): void {
+    const { buffers } = this.connections.plane
+    if (trailers !== null) this.#bodyDone = true
+    this.#bodyBytes += end - at
+    writeBody(buffers, this.out, '', buffer, at, end, this.#chunked, trailers)
+  }
+
+  moved(done: boolean): void {
+    if (done) this.#bodyDone = true
+    this.#bodyBytes = Infinity
+  }
+
+  get sink(): Outgoing | null {
+    return this.#chunked ? null : this.out
+  }
+
+  get begun(): boolean {
+    return this.reader.begun
+  }
+
+  get requestSent(): boolean {
+    return this.#bodyDone && this.out.unsentBytes === 0
+  }
+
+  end(done?: () => void): void {
+    this.out.end(done)
+  }
+
+  handOver(user: RawUser): void {
+    this.rawUser = user
+  }
+
+  raw(buffer: Buffer, at: number, end: number): void {
+    this.out.bytes(Buffer.from(buffer.subarray(at, end)))
+  }
+
+  get isFull(): boolean {
+    return this.out.isFull
+  }
+
+  get unsentBytes(): number {
+    return this.out.unsentBytes
+  }
+
+  mark(): void {
+    this.out.mark()
+  }
+
+  get hasMoved(): boolean {
+    return this.out.hasMoved
+  }
+
+  pause(): void {
+    this.socket.pause()
+  }
+
+  resume(): void {
+    this.socket.resume()
+  }
+
+  /** It may be idle for as long as its client may. */
   bind(): void {
     if (this.isBound || this.#gone) return
-    const { plane } = this.pool
+    const { timeouts, counters } = this.connections.plane
     this.isBound = true
-    this.keepAliveMs = Math.min(plane.timeouts.keepAliveMs, this.#hintMs)
-    plane.countLane(WORKER_FIELD.boundConnections)
+    this.reuse.keepFor(timeouts.keepAliveMs)
+    counters.countLane(WORKER_FIELD.boundConnections)
   }
 
   get isGone(): boolean {
     return this.#gone
   }
 
+  expectLong(): void {
+    const sink = this.user?.answer.sink ?? null
+    if (sink !== null) this.#reads.expectLong(sink)
+  }
+
+  moveBody(reader: BodyReader): number {
+    const sink = this.user?.answer.sink ?? null
+    if (sink === null) return 0
+    const { buffers, counters } = this.connections.plane
+    const moved = moveBody(buffers, reader, this.socket, sink)
+    if (moved > 0) counters.countLane(WORKER_FIELD.splicedBytes, moved)
+    return moved
+  }
+
   /** Whether it is known that nothing more has come. */
   isQuiet(): boolean {
-    return this.#canBeAsked && this.pool.plane.splicer!.isQuiet(descriptorOf(this.socket))
+    return this.#canBeAsked && this.connections.plane.buffers.splicer!.isQuiet(descriptorOf(this.socket))
   }
 
   /** Whether it is known that something has come that was not read yet: bytes, an end or a reset. */
@@ -143,31 +220,30 @@ export class UpstreamConnection {
   }
 
   get #canBeAsked(): boolean {
-    return this.pool.plane.splicer !== null && descriptorOf(this.socket) >= 0
+    return this.connections.plane.buffers.splicer !== null && descriptorOf(this.socket) >= 0
   }
 
   /** Whether it may carry another request, now that it was idle. Asks the kernel only where that is worth a call of it. */
   isFit(): boolean {
-    if (!this.isSuspect && !this.#isNew) return true
-    this.isSuspect = false
-    this.#isNew = false
-    return !this.hasMore()
+    return !this.reuse.takeDoubt() || !this.hasMore()
   }
 
-  /** Ends its use by an exchange: keeps it for the next when `reusable`, else closes it. */
-  release(reusable: boolean): void {
+  release(): void {
+    const reader = this.reader
+    const { tls } = this.connections.target
+    const isReusable = reader.reusable && !this.#gone && !this.#writeFailed && !this.socket.destroyed
+    this.reuse.note(reader.mayHaveBody, this.#bodyBytes, this.connections.plane.time.nowMs)
     this.user = null
-    this.partial = ''
-    this.reads.expectAny()
-    if (!reusable || this.#gone || this.#writeFailed || this.socket.destroyed) return this.destroy()
-    const { tls } = this.pool.target
-    if (!tls && (!this.isSuspect || this.#canBeAsked)) return this.pool.giveBack(this)
+    this.#asked = false
+    reader.forget()
+    this.#reads.expectAny()
+    if (!isReusable) return this.destroy()
+    if (!tls && (!this.reuse.isSuspect || this.#canBeAsked)) return this.connections.giveBack(this)
     // What came in one flight of records is told piece by piece: wait for the rest of it before the next request. And what
     // cannot be asked before its next use is left alone until all that has come by now was read.
-    setImmediate(this.isSuspect ? this.#giveBackNext : this.#giveBack)
+    setImmediate(this.reuse.isSuspect ? this.#giveBackNext : this.#giveBack)
   }
 
-  /** Closes it at once, without telling its exchange. */
   destroy(): void {
     this.user = null
     this.#leave()
@@ -176,20 +252,21 @@ export class UpstreamConnection {
 
   /** Error or close from below. */
   #close(): void {
-    this.pool.plane.tick()
-    const user = this.user
+    this.connections.plane.time.tick()
+    const user = this.rawUser ?? this.user
     this.user = null
     this.#leave()
     this.socket.destroy()
-    user?.onUpstreamClosed()
+    user?.onClosed()
   }
 
   #leave(): void {
     if (this.#gone) return
     this.#gone = true
-    this.reads.release()
-    this.pool.forget(this)
+    this.reader.forget()
+    this.#reads.release()
+    this.connections.forget(this)
     this.ties?.forget(this)
-    if (this.isBound) this.pool.plane.countLane(WORKER_FIELD.boundConnections, -1)
+    if (this.isBound) this.connections.plane.counters.countLane(WORKER_FIELD.boundConnections, -1)
   }
 }

@@ -12,23 +12,25 @@
  */
 import { FIELD } from '../../metrics/layout.ts'
 import type { TargetTable } from '../../table/types.ts'
-import type { Plane } from '../plane.ts'
-import { UpstreamConnection, type UpstreamUser } from './connection.ts'
+import { type ConnectionOwner, UpstreamConnection } from './connection.ts'
+import type { UpstreamSetting } from './setting.ts'
+import type { Tied } from './ties.ts'
+import type { Leases, UpstreamUser } from './upstream.ts'
 
 /** Idle time after which a connection is not trusted with a request that may not be repeated. */
 const UNREPEATABLE_IDLE_MS = 1_000
 /** A cap below this is so low that nobody is refused for others who may come. */
 const SHARED_FROM = 64
 
-export class TargetConnections {
-  readonly plane: Plane
+export class TargetConnections implements Leases, ConnectionOwner {
+  readonly plane: UpstreamSetting
   readonly target: TargetTable
   /** Open or opening connections, idle ones included. */
   size = 0
   readonly #idle: UpstreamConnection[] = []
   readonly #bound: UpstreamConnection[] = []
 
-  constructor(plane: Plane, target: TargetTable) {
+  constructor(plane: UpstreamSetting, target: TargetTable) {
     this.plane = plane
     this.target = target
   }
@@ -41,26 +43,31 @@ export class TargetConnections {
 
   /** An idle connection that is fit for the request, or null. */
   takeIdle(repeatable: boolean): UpstreamConnection | null {
-    const nowMs = this.plane.nowMs
-    for (;;) {
-      const connection = this.#idle[this.#idle.length - 1]
-      if (connection === undefined) return null
+    const { nowMs } = this.plane.time
+    let at = this.#idle.length
+    while (--at >= 0) {
+      const connection = this.#idle[at]
       const idleMs = nowMs - connection.idleSinceMs
-      // The last one in is the youngest: if it is too old for this request, all are.
-      if (!repeatable && idleMs > UNREPEATABLE_IDLE_MS && idleMs <= connection.keepAliveMs) return null
-      this.#idle.pop()
-      if (idleMs <= connection.keepAliveMs && connection.isFit()) return connection
+      const isOld = idleMs > connection.reuse.keepAliveMs
+      if (!repeatable && !isOld) {
+        // The last one in is the youngest: if it is too old for this request, all are.
+        if (idleMs > UNREPEATABLE_IDLE_MS) return null
+        if (nowMs < connection.reuse.settlesMs) continue
+      }
+      this.#idle.splice(at, 1)
+      if (!isOld && connection.isFit()) return connection
       connection.destroy()
     }
+    return null
   }
 
   /** A connection that is kept for the client that asks, if it is still fit. However long it was idle: there is no other. */
-  takeBound(connection: UpstreamConnection): UpstreamConnection | null {
-    const at = this.#bound.indexOf(connection)
+  takeBound(tied: Tied): UpstreamConnection | null {
+    const at = this.#bound.indexOf(tied as UpstreamConnection)
     if (at < 0) return null
-    this.#bound.splice(at, 1)
-    const idleMs = this.plane.nowMs - connection.idleSinceMs
-    if (idleMs <= connection.keepAliveMs && connection.isFit() && !connection.hasMore()) return connection
+    const [connection] = this.#bound.splice(at, 1)
+    const idleMs = this.plane.time.nowMs - connection.idleSinceMs
+    if (idleMs <= connection.reuse.keepAliveMs && connection.isFit() && !connection.hasMore()) return connection
     connection.destroy()
     return null
   }
@@ -73,7 +80,7 @@ export class TargetConnections {
       oldest.destroy()
     }
     this.size++
-    this.plane.count(this.target.slot, FIELD.connections)
+    this.plane.counters.count(this.target.slot, FIELD.connections)
     return new UpstreamConnection(this, user)
   }
 
@@ -82,7 +89,7 @@ export class TargetConnections {
     const { isBound } = connection
     const isFull = !isBound && this.#idle.length >= this.plane.limits.upstreamIdleMax
     if (isFull || this.plane.draining) return connection.destroy()
-    connection.idleSinceMs = this.plane.nowMs
+    connection.idleSinceMs = this.plane.time.nowMs
     if (isBound) this.#bound.push(connection)
     else this.#idle.push(connection)
   }
@@ -90,7 +97,7 @@ export class TargetConnections {
   /** Notes that a connection is gone, whether idle or not. Called once per connection. */
   forget(connection: UpstreamConnection): void {
     this.size--
-    this.plane.count(this.target.slot, FIELD.connections, -1)
+    this.plane.counters.count(this.target.slot, FIELD.connections, -1)
     const list = connection.isBound ? this.#bound : this.#idle
     const at = list.indexOf(connection)
     if (at >= 0) list.splice(at, 1)
@@ -101,7 +108,7 @@ export class TargetConnections {
     for (const list of [this.#idle, this.#bound]) {
       for (let i = list.length - 1; i >= 0; i--) {
         const connection = list[i]
-        if (nowMs - connection.idleSinceMs > connection.keepAliveMs) connection.destroy()
+        if (nowMs - connection.idleSinceMs > connection.reuse.keepAliveMs) connection.destroy()
       }
     }
   }

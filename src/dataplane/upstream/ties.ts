@@ -9,37 +9,43 @@
  * connection of its target like any other, and gives way when the target has no room left.
  */
 import type { TargetTable } from '../../table/types.ts'
-import type { UpstreamConnection } from './connection.ts'
-import type { TargetConnections } from './target-connections.ts'
+
+/** A connection that can be tied. */
+export interface Tied {
+  /** Where it is kept, and to what it is. */
+  readonly connections: { readonly target: TargetTable }
+  ties: Ties | null
+  destroy(): void
+}
 
 /** Targets that one client is tied to at a time. */
 const TIES_MAX = 4
 
 export class Ties {
-  readonly #connections: UpstreamConnection[] = []
+  readonly #connections: Tied[] = []
 
   /** The targets that it is tied to, for the decision. */
   targets(): TargetTable[] {
-    return this.#connections.map(({ pool }) => pool.target)
+    return this.#connections.map(({ connections }) => connections.target)
   }
 
   /** Ties a connection, if it was not before. */
-  add(connection: UpstreamConnection): void {
+  add(connection: Tied): void {
     if (this.#connections.includes(connection)) return
     // Another one to the same target is of a login that was given up.
-    this.#connections.find(({ pool }) => pool === connection.pool)?.destroy()
+    this.#connections.find(({ connections }) => connections === connection.connections)?.destroy()
     if (this.#connections.length >= TIES_MAX) this.#connections[0].destroy()
     this.#connections.push(connection)
     connection.ties = this
   }
 
   /** The connection that is tied, when it is to this target. */
-  to(pool: TargetConnections): UpstreamConnection | null {
-    return this.#connections.find((connection) => connection.pool === pool) ?? null
+  to(kept: object): Tied | null {
+    return this.#connections.find((connection) => connection.connections === kept) ?? null
   }
 
   /** A connection is gone. */
-  forget(connection: UpstreamConnection): void {
+  forget(connection: Tied): void {
     const at = this.#connections.indexOf(connection)
     if (at >= 0) this.#connections.splice(at, 1)
   }

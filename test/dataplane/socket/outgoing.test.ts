@@ -1,10 +1,11 @@
 /** The sending side of a socket, and the memory that reads and waiting writes share. */
 import net from 'node:net'
 import { afterEach, expect, test } from 'vitest'
-import type { Plane } from '../../../src/dataplane/plane.ts'
+import type { Buffers } from '../../../src/dataplane/socket/buffers.ts'
 import { handleOf } from '../../../src/dataplane/socket/handle.ts'
 import { Outgoing } from '../../../src/dataplane/socket/outgoing.ts'
-import { OwnBuffers, ReadMemory } from '../../../src/dataplane/socket/read-memory.ts'
+import { OwnBuffers } from '../../../src/dataplane/socket/own-buffers.ts'
+import { ReadMemory } from '../../../src/dataplane/socket/read-memory.ts'
 import { until } from '../../helpers/raw.ts'
 
 const open: { destroy(): void }[] = []
@@ -115,7 +116,7 @@ test('a failure is told once and not from within the write, and nothing is sent 
 const SHARED = Buffer.alloc(8)
 const SIGN = Buffer.alloc(4)
 const newMemory = (ownBuffers: OwnBuffers, splicer: object | null = null) =>
-  new ReadMemory({ ownBuffers, readBuffer: SHARED, signBuffer: SIGN, splicer } as unknown as Plane, true)
+  new ReadMemory({ own: ownBuffers, shared: SHARED, sign: SIGN, splicer } as unknown as Buffers, true)
 const toDescriptor = (descriptor: number) => ({ descriptor }) as Outgoing
 
 test('memory that a waiting write holds is not read into again, whatever other writes hold since', () => {

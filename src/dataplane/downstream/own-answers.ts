@@ -1,0 +1,94 @@
+/**
+ * Answers of our own as HTTP/1.1 text, and the line that ends a head towards a client. They tell a stable code and the request
+ * id, and no detail of the inside.
+ */
+import { ERRORS, type ErrorCode } from '../../errors.ts'
+import type { Time } from '../time.ts'
+
+/**
+ * The line that tells a client whether the connection stays open; nothing where its version already says so. `upgrade` is what an
+ * answer of 426 demands: it is for this connection, so Connection has to name it (RFC 9110 7.8).
+ */
+export function connectionLine(keepAlive: boolean, minor: number, upgrade = ''): string {
+  if (upgrade !== '') {
+    const stays = keepAlive ? (minor === 1 ? '' : 'keep-alive, ') : 'close, '
+    return 'Connection: ' + stays + 'Upgrade\r\nUpgrade: ' + upgrade + '\r\n'
+  }
+  if (keepAlive) return minor === 1 ? '' : 'Connection: keep-alive\r\n'
+  return 'Connection: close\r\n'
+}
+
+const REASONS: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  404: 'Not Found',
+  405: 'Method Not Allowed',
+  408: 'Request Timeout',
+  413: 'Content Too Large',
+  414: 'URI Too Long',
+  417: 'Expectation Failed',
+  431: 'Request Header Fields Too Large',
+  500: 'Internal Server Error',
+  501: 'Not Implemented',
+  502: 'Bad Gateway',
+  503: 'Service Unavailable',
+  504: 'Gateway Timeout',
+  505: 'HTTP Version Not Supported',
+}
+
+const ALLOW_LINE = 'Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n'
+
+/** Our own answer to OPTIONS. */
+export function optionsAnswer(
+  { time }: { readonly time: Time },
+  requestId: string,
+  minor: number,
+  keepAlive: boolean,
+): string {
+  return (
+    'HTTP/1.1 200 OK\r\n' +
+    time.dateLine() +
+    ALLOW_LINE +
+    'Content-Length: 0\r\nX-Request-Id: ' +
+    requestId +
+    '\r\nVia: 1.1 turnout\r\n' +
+    connectionLine(keepAlive, minor) +
+    '\r\n'
+  )
+}
+
+/** A whole answer of our own, as JSON or plain text; no detail of the inside. */
+export function errorAnswer(
+  { time }: { readonly time: Time },
+  code: ErrorCode,
+  asked: { readonly requestId: string; readonly minor: number; readonly isHead: boolean },
+  json: boolean,
+  keepAlive: boolean,
+): string {
+  const { requestId, minor, isHead } = asked
+  const { status, message } = ERRORS[code]
+  const body = json
+    ? JSON.stringify({ status, code, message, requestId }) + '\n'
+    : status + ' ' + REASONS[status] + '\n' + code + ': ' + message + '\nrequest ' + requestId + '\n'
+  return (
+    'HTTP/1.1 ' +
+    status +
+    ' ' +
+    REASONS[status] +
+    '\r\n' +
+    time.dateLine() +
+    'Content-Type: ' +
+    (json ? 'application/json' : 'text/plain; charset=utf-8') +
+    '\r\nContent-Length: ' +
+    body.length +
+    '\r\nX-Request-Id: ' +
+    requestId +
+    '\r\nX-Turnout-Error: ' +
+    code +
+    '\r\nCache-Control: no-store\r\nVia: 1.1 turnout\r\n' +
+    (status === 503 ? 'Retry-After: 1\r\n' : '') +
+    (status === 405 ? ALLOW_LINE : '') +
+    connectionLine(keepAlive, minor) +
+    '\r\n' +
+    (isHead ? '' : body)
+  )
+}

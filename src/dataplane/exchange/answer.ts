@@ -1,0 +1,97 @@
+/**
+ * The answer of an exchange on its way from the target to the client: which it is, and how much of it was given. Its exchange
+ * decides what becomes of a head before anything is written; a head is written with the first piece of its body.
+ */
+import { ERRORS, type ErrorCode } from '../../errors.ts'
+import type { Framing } from '../http1/body.ts'
+import type { ResponseHead } from '../http1/response-head.ts'
+import type { Outgoing } from '../socket/outgoing.ts'
+import type { AnswerUser, Upstream } from '../upstream/upstream.ts'
+import type { Downstream } from './downstream.ts'
+import type { ExchangeRequest } from './request.ts'
+
+/** The exchange, as its answer sees it. */
+export interface AnswerOwner {
+  /** A final head has come: to be relayed, or not. */
+  answerCame(head: ResponseHead, framing: Framing): void
+  /** A piece was given to the client, or all. */
+  answerGiven(isComplete: boolean): void
+}
+
+export class Answer implements AnswerUser {
+  /** Status of the final answer, or 0 before its head came. */
+  status = 0
+  /** Its head was given to the client. */
+  isBegun = false
+  /** Payload bytes that were given. */
+  bytes = 0
+  /** The target answered before the request was sent in full, and stays on the line for what is left of it. */
+  drainsRequest = false
+  readonly #exchange: AnswerOwner
+  readonly #downstream: Downstream
+  readonly #request: ExchangeRequest
+  /** The target has said 100 (Continue). */
+  #continued = false
+
+  constructor(exchange: AnswerOwner, downstream: Downstream, request: ExchangeRequest) {
+    this.#exchange = exchange
+    this.#downstream = downstream
+    this.#request = request
+  }
+
+  reset(): void {
+    this.status = 0
+    this.isBegun = false
+    this.bytes = 0
+    this.drainsRequest = false
+    this.#continued = false
+  }
+
+  onInterim(head: ResponseHead): void {
+    if (head.status === 100) this.#continued = true
+    this.#downstream.interim(head, this.#request.requestId)
+  }
+
+  onHead(head: ResponseHead, framing: Framing): void {
+    this.status = head.status
+    this.#exchange.answerCame(head, framing)
+  }
+
+  /** Passes the final head on, and decides with it whether the rest of a request that is not whole still goes to the target. */
+  relay(head: ResponseHead, framing: Framing, upstream: Upstream): void {
+    const sent = upstream.requestSent
+    const stays = head.keepAlive && framing !== 'close' && !sent
+    // A client that waits for 100 (Continue) and gets this will send nothing.
+    this.drainsRequest = stays && (!this.#request.expectContinue || this.#continued)
+    this.#downstream.head(head, framing, this.#request, sent || this.drainsRequest)
+    if (this.#downstream.endsByClose) this.drainsRequest = false
+  }
+
+  get sink(): Outgoing | null {
+    return this.#downstream.sink
+  }
+
+  onBody(buffer: Buffer, at: number, end: number, trailers: string | null): void {
+    this.isBegun = true
+    this.bytes += end - at
+    this.#downstream.body(buffer, at, end, trailers)
+    this.#exchange.answerGiven(trailers !== null)
+  }
+
+  onMoved(bytes: number, done: boolean): void {
+    this.bytes += bytes
+    this.#exchange.answerGiven(done)
+  }
+
+  /** Gives an answer of our own. */
+  refuse(code: ErrorCode, json: boolean): void {
+    this.status = ERRORS[code].status
+    this.#downstream.refuse(code, this.#request.requestId, json)
+  }
+
+  /** Answers OPTIONS for us. */
+  options(): void {
+    this.status = 200
+    this.#downstream.options(this.#request.requestId)
+  }
+}
