@@ -10,7 +10,7 @@ import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Logger } from 'pino'
-import { type Explain, explanationOf, requestView } from './admin/explain.ts'
+import { type Explain, explanationOf, refusalOf } from './admin/explain.ts'
 import { type Admin, createAdmin } from './admin/server.ts'
 import type { ChangeResult } from './change.ts'
 import { systemClock } from './clock.ts'
@@ -29,6 +29,7 @@ import { type ConfigFile, createFile } from './control/config-file.ts'
 import { createControl, type RunningControl } from './control/control.ts'
 import { CookieSigner } from './dataplane/cookie-signer.ts'
 import type { ListenerPlan } from './dataplane/messages.ts'
+import { PostedRequest } from './dataplane/posted-request.ts'
 import { createHealth } from './health/health.ts'
 import { openAccessLog, openLog } from './log/log.ts'
 import { createExposition } from './metrics/exposition.ts'
@@ -220,7 +221,7 @@ async function startControlPlane(
     clock,
     tokens: spec.admin.tokens,
     address: spec.admin.address,
-    explain: createExplain(core),
+    explain: createExplain(core, spec),
     applyText: file.applyText,
     isReady,
     validate: {
@@ -238,14 +239,15 @@ async function startControlPlane(
 }
 
 /** Decides a posted request by the committed table, as a worker would. */
-function createExplain({ memory, cookieKeys, table }: Core): Explain {
-  const signer = new CookieSigner(cookieKeys)
+function createExplain({ memory, cookieKeys, table }: Core, { limits }: Spec): Explain {
+  const posted = new PostedRequest(limits.headBytesMax, limits.headersMax, new CookieSigner(cookieKeys))
   const load = (slot: number) => sumField(memory, slot, FIELD.inFlight) + sumField(memory, slot, FIELD.tunnels)
   const draw = peekingDraw(memory.cells)
   return (input) => {
     const present = table()
-    const view = requestView(input, (name, value) => signer.verify(name, value))
-    return explanationOf(decide(view, present, load, draw, systemClock.steadyMs()), present)
+    const refused = posted.read(input)
+    if (refused !== null) return refusalOf(refused, present)
+    return explanationOf(decide(posted.view, present, load, draw, systemClock.steadyMs()), present)
   }
 }
 

@@ -1,18 +1,19 @@
 /**
  * `POST /v1/explain`: which pool and target a request would get, and why, by the very function that decides.
  *
- * Main runs `decide`; this file holds what is the same whoever decides: how the posted request is read (`requestView`) and how
- * a decision is told (`explanationOf`). The path is cut out of the URL as it stands, never normalised, because that is what
- * the data plane matches and forwards.
+ * Main runs `decide` on what the data plane reads of the request; this file holds what it would be on the wire (`ExplainInput`)
+ * and how a decision is told (`explanationOf`). The URL becomes what a client makes of it: other letters of its host are A-labels,
+ * those of its path percent-encoded. Nothing else is normalised, because nothing else is on the way to a target.
  */
 import type { FastifyInstance } from 'fastify'
 import Type, { type Static } from 'typebox'
-import { TurnoutError } from '../errors.ts'
-import { nameHint } from '../table/condition-index.ts'
-import { cookieValue } from '../table/cookie-header.ts'
+import { child } from '../config/pointer.ts'
+import { ERRORS, type ErrorCode, TurnoutError } from '../errors.ts'
 import { explainDecision } from '../table/explain.ts'
-import { parseAddress } from '../table/network.ts'
-import type { Decision, OwnCookie, RequestView } from '../table/types.ts'
+import { asciiHost } from '../table/host.ts'
+import { canonicalAddress, parseAddress } from '../table/network.ts'
+import { encodedPath } from '../table/path.ts'
+import type { Decision } from '../table/types.ts'
 import { answers, nullable } from './schemas.ts'
 
 const METHOD = /^[A-Za-z!#$%&'*+.^_`|~0-9-]{1,64}$/
@@ -62,13 +63,11 @@ const ExplanationSchema = Type.Object(
 /** A decision as plain data. */
 export type Explanation = Static<typeof ExplanationSchema>
 
-/** A request as posted, checked and with defaults; header names are lower-case. */
+/** A posted request as a client would send it, checked and with defaults; header names are lower-case. */
 export interface ExplainInput {
   readonly method: string
-  /** As posted: absolute, or a path. */
-  readonly url: string
-  /** Lower-case host without port; empty when neither the URL nor a Host header gave one. */
-  readonly host: string
+  /** Host with port by the URL; null when only a Host header may tell. */
+  readonly authority: string | null
   /** Path without query, not normalised. */
   readonly path: string
   readonly headers: ReadonlyMap<string, readonly string[]>
@@ -103,59 +102,26 @@ function explainInput(body: Static<typeof ExplainBody>): ExplainInput {
   const { method = 'GET', ip = '127.0.0.1' } = body
   if (!METHOD.test(method)) throw badValue('/method', 'must be a method such as GET')
   if (parseAddress(ip) === null) throw badValue('/ip', 'must be an IP address such as 10.0.0.7')
-  const authority = parts[1] ?? headers.get('host')?.[0] ?? ''
+  for (const [name, values] of headers) {
+    if (/[\r\n]/.test(name + values.join(''))) throw badValue(child('/headers', name), 'must be one line')
+  }
   return {
     method,
-    url: body.url,
-    host: authority.replace(/:[0-9]*$/, '').toLowerCase(),
-    path: parts[2] ?? '/',
+    authority: parts[1] === undefined ? null : asSent(parts[1]),
+    path: encodedPath(parts[2] ?? '/'),
     headers,
-    ip,
+    ip: canonicalAddress(ip),
   }
+}
+
+/** The authority of a URL as a client sends it; one that none would send stays, to be refused. */
+function asSent(authority: string): string {
+  const [, host, port] = /^(.*?)(:[0-9]*)?$/.exec(authority) ?? [null, authority]
+  return (asciiHost(host) ?? host) + (port ?? '')
 }
 
 const badValue = (pointer: string, message: string): TurnoutError =>
   new TurnoutError('invalid', undefined, [{ pointer, message }])
-
-/** The posted request as `decide` reads it; `verify` checks the value of our own cookie of this name. */
-export function requestView(
-  input: ExplainInput,
-  verify: (name: string, value: string) => OwnCookie | null,
-): RequestView {
-  const fields = [...input.headers].flatMap(([name, values]) => values.map((value) => [name, value] as const))
-  const valuesOf = (name: string) => input.headers.get(name) ?? []
-  const cookie = (name: string) => {
-    for (const value of valuesOf('cookie')) {
-      const found = cookieValue(value, name)
-      if (found !== undefined) return found
-    }
-    return undefined
-  }
-  return {
-    method: input.method,
-    host: input.host,
-    path: input.path,
-    address: input.ip,
-    header: (name) => valuesOf(name)[0],
-    headerHas(name, value) {
-      const values = valuesOf(name)
-      return values.length > 0 && (value === '*' || values.includes(value) || values.join(', ') === value)
-    },
-    cookie,
-    fieldCount: fields.length,
-    fieldHint: (at) => nameHint(fields[at][0], 0, fields[at][0].length),
-    fieldName: (at) => fields[at][0],
-    fieldValue: (at) => fields[at][1],
-    joinedAt(at) {
-      const isSecond = at > 0 && fields[at - 1][0] === fields[at][0] && fields[at - 2]?.[0] !== fields[at][0]
-      return isSecond ? valuesOf(fields[at][0]).join(', ') : null
-    },
-    ownCookie(name) {
-      const value = cookie(name)
-      return value === undefined ? null : verify(name, value)
-    },
-  }
-}
 
 /** Tells a decision made by the table of this epoch and revision. */
 export function explanationOf(decision: Decision, table: { epoch: number; revision: number }): Explanation {
@@ -176,5 +142,24 @@ export function explanationOf(decision: Decision, table: { epoch: number; revisi
     setsCookie: decision.setCookie !== null,
     epoch: table.epoch,
     revision: table.revision,
+  }
+}
+
+/** Tells that a request is refused before anything is decided. */
+export function refusalOf(code: ErrorCode, table: { epoch: number; revision: number }): Explanation {
+  const why = `the request is refused as it is: ${ERRORS[code].message}`
+  const nobody = { service: null, release: null, pool: null, version: null, target: null, reason: null, rule: null }
+  const { epoch, revision } = table
+  return {
+    ...nobody,
+    why,
+    visitor: null,
+    bucket: -1,
+    aimed: null,
+    panic: false,
+    error: code,
+    setsCookie: false,
+    epoch,
+    revision,
   }
 }

@@ -1,8 +1,9 @@
 /**
- * The shapes of addresses in the spec: targets, listeners, hosts of routes, networks. Each parser answers null, or says
- * in words what is wrong; none asks DNS.
+ * The shapes of addresses in the spec: targets, listeners, hosts of routes, networks. Each parser answers the one form of what
+ * it reads (table/host.ts), or says in words what is wrong; none asks DNS.
  */
 import { isIPv4, isIPv6 } from 'node:net'
+import { asciiHost, canonicalHost } from '../table/host.ts'
 
 /** A bad address, told to people. */
 export interface BadAddress {
@@ -23,9 +24,27 @@ const portOf = (text: string, least: number): number | null => {
 }
 const isPlainIPv6 = (text: string): boolean => isIPv6(text) && !text.includes('%')
 
-/** An all-digit last label would be read as an IPv4 address by every resolver (RFC 1123, 2.1). */
-const isHostName = (text: string): boolean => HOST_NAME.test(text) && !/(?:^|\.)[0-9]+$/.test(text)
-const isHost = (text: string): boolean => isHostName(text) || isIPv4(text)
+/** A last label that is a number would be read as an IPv4 address by every resolver (RFC 1123, 2.1) and browser. */
+const isHostName = (text: string): boolean => HOST_NAME.test(text) && !/(?:^|\.)(?:[0-9]+|0x[0-9a-f]*)$/i.test(text)
+
+/** The one form of a host name or address, brackets included; null when it is neither. */
+function hostOf(text: string): string | null {
+  const ascii = asciiHost(text)
+  const host = ascii === null ? '' : canonicalHost(ascii)
+  if (isHostName(host) || isIPv4(host)) return host
+  return host.startsWith('[') && isPlainIPv6(host.slice(1, -1)) ? host : null
+}
+
+/** `127.1`, `0x7f.1` and the like are addresses to some and names to others: the address that they mean, or null. */
+function meantAddress(text: string): string | null {
+  const host = /^[0-9A-Fa-fXx.]+$/.test(text) ? URL.parse(`http://${text}/`)?.hostname : undefined
+  return host !== undefined && isIPv4(host) ? host : null
+}
+
+function notAHost(text: string): string {
+  const meant = meantAddress(text)
+  return `${JSON.stringify(text)} is not a host name or address${meant === null ? '' : `: write ${meant}`}`
+}
 
 /** Reads `host:port`, `:port` or `[v6]:port`; port 0 asks the system for a free one. */
 export function parseListenAddress(text: string): HostPort | BadAddress {
@@ -33,43 +52,64 @@ export function parseListenAddress(text: string): HostPort | BadAddress {
   if (colon < 0) return { bad: `${JSON.stringify(text)} has no port: write host:port, or :port for every address` }
   const port = portOf(text.slice(colon + 1), 0)
   if (port === null) return { bad: `${JSON.stringify(text)} does not end with a port from 0 to 65535` }
-  const host = text.slice(0, colon)
-  if (host === '' || isHost(host)) return { host, port }
-  if (host.startsWith('[') && host.endsWith(']') && isPlainIPv6(host.slice(1, -1))) {
-    return { host: host.slice(1, -1), port }
-  }
-  if (isIPv6(host)) return { bad: `an IPv6 address needs brackets: [${host}]:${port}` }
-  if (host === '*') return { bad: `write :${port} to accept on every address` }
-  return { bad: `${JSON.stringify(host)} is not a host name or address` }
+  const written = text.slice(0, colon)
+  if (written === '') return { host: '', port }
+  const host = hostOf(written)
+  if (host !== null) return { host: host.startsWith('[') ? host.slice(1, -1) : host, port }
+  if (isIPv6(written)) return { bad: `an IPv6 address needs brackets: [${written}]:${port}` }
+  if (written === '*') return { bad: `write :${port} to accept on every address` }
+  return { bad: notAHost(written) }
 }
 
-/** Whether only this machine can reach a listener at `host`. */
+/** Whether only this machine can reach a listener at `host`, in its one form. */
 export const isLoopback = (host: string): boolean =>
-  host.toLowerCase() === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'))
+  host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'))
 
-/** `scheme://host:port` of a target URL, lower-case and with the port of the scheme where none is written. */
-export function parseTarget(text: string): { readonly url: string } | BadAddress {
+export interface Target {
+  /**
+   * `scheme://host:port` in its one form, always with the port. A dot behind a name stays: it says that the name is complete, so
+   * that it is looked up without the search list.
+   */
+  readonly url: string
+  /** The same without that dot: two targets with one identity are one. */
+  readonly identity: string
+}
+
+/** Reads `scheme://host[:port]`. */
+export function parseTarget(text: string): Target | BadAddress {
   const parts = /^(https?):\/\/(\[[^\]]*\]|[^:[\]/]*)(?::([^/:]*))?\/?$/i.exec(text)
   if (parts === null)
     return { bad: `${JSON.stringify(text)} is not scheme://host:port (an IPv6 address needs brackets)` }
   const scheme = parts[1].toLowerCase()
-  const host = parts[2].toLowerCase()
-  const known = host.startsWith('[') ? isPlainIPv6(host.slice(1, -1)) : isHost(host)
-  if (!known) return { bad: `${JSON.stringify(text)}: ${JSON.stringify(parts[2])} is not a host name or address` }
+  const host = hostOf(parts[2])
+  if (host === null) return { bad: `${JSON.stringify(text)}: ${notAHost(parts[2])}` }
   const port = parts[3] === undefined ? (scheme === 'https' ? 443 : 80) : portOf(parts[3], 1)
   if (port === null) return { bad: `${JSON.stringify(text)}: the port must be from 1 to 65535` }
-  return { url: `${scheme}://${host}:${port}` }
+  const identity = `${scheme}://${host}:${port}`
+  const complete = asciiHost(parts[2])?.endsWith('.') === true && !isIPv4(host)
+  return { url: complete ? `${scheme}://${host}.:${port}` : identity, identity }
 }
 
-/** What is wrong with the host of a route (exact, `*.example.com` or `*`), or null. */
-export function badRouteHost(text: string): string | null {
-  const shown = JSON.stringify(text)
-  if (text === '*') return null
-  if (text.startsWith('[') && text.endsWith(']') && isPlainIPv6(text.slice(1, -1))) return null
-  const name = text.startsWith('*.') ? text.slice(2) : text
-  if (isHostName(name) || (name === text && isIPv4(text))) return null
-  if (/:[0-9]+$/.test(text)) return `${shown}: a route matches the host without its port`
-  return `${shown} is not a host: write a name, *.example.com, or * for any`
+/** The identity of a target: see `Target`. What is no target is its own. */
+export function identityOf(url: string): string {
+  const target = parseTarget(url)
+  return 'bad' in target ? url : target.identity
+}
+
+/** The one form of the host of a route: exact, `*.example.com`, or `*`. */
+export function parseRouteHost(text: string): { readonly host: string } | BadAddress {
+  if (text === '*') return { host: text }
+  const wildcard = text.startsWith('*.')
+  const host = hostOf(wildcard ? text.slice(2) : text)
+  if (host !== null && !(wildcard && (host.startsWith('[') || isIPv4(host)))) {
+    return { host: wildcard ? `*.${host}` : host }
+  }
+  if (/:[0-9]+$/.test(text) && !isIPv6(text))
+    return { bad: `${JSON.stringify(text)}: a route matches the host without its port` }
+  if (isIPv6(text)) return { bad: `an IPv6 address needs brackets: [${text}]` }
+  return {
+    bad: `${JSON.stringify(text)} is not a host: write ${meantAddress(text) ?? 'a name, *.example.com, or * for any'}`,
+  }
 }
 
 /** What is wrong with a network such as `10.0.0.0/8`, `2001:db8::/32` or a plain address, or null. */

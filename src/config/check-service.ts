@@ -4,7 +4,9 @@
  * It runs on values that may have schema faults elsewhere, so that people see every fault at once: each check first asks
  * the report whether what it reads is sound, and skips what is not. So no check guards against wrong types by itself.
  */
-import { badNetwork, badRouteHost, isToken, parseTarget } from './address.ts'
+
+import { asciiHost } from '../table/host.ts'
+import { badNetwork, isToken, parseRouteHost, parseTarget } from './address.ts'
 import { durationMs } from './duration.ts'
 import { didYouMean, nearest } from './nearest.ts'
 import { child, type Finding, parentOf } from './pointer.ts'
@@ -136,8 +138,8 @@ function checkDuration(report: Report, at: string, text: string, msMin: number, 
 function checkRoute(report: Report, at: string, route: RouteSpec): void {
   if (!report.present(at)) return
   const hostAt = child(at, 'host')
-  const badHost = report.sound(hostAt) ? badRouteHost(route.host) : null
-  if (badHost !== null) report.add(hostAt, badHost)
+  const host = report.sound(hostAt) ? parseRouteHost(route.host) : null
+  if (host !== null && 'bad' in host) report.add(hostAt, host.bad)
   if (route.header !== undefined) checkFieldNames(report, child(at, 'header'), route.header, 'header')
 }
 
@@ -164,9 +166,9 @@ function checkTargets(report: Report, poolsAt: string, spec: ServiceSpec): void 
         report.add(child(at, index), target.bad)
         continue
       }
-      const owner = owners.get(target.url)
-      if (owner === undefined) owners.set(target.url, pool)
-      else report.add(child(at, index), `target ${target.url} is already in pool ${JSON.stringify(owner)}`)
+      const owner = owners.get(target.identity)
+      if (owner === undefined) owners.set(target.identity, pool)
+      else report.add(child(at, index), `target ${target.identity} is already in pool ${JSON.stringify(owner)}`)
     }
   }
 }
@@ -280,7 +282,9 @@ function checkHealth(report: Report, at: string, health: HealthSpec): void {
     const [from, to = from] = range.split('-')
     if (Number(from) > Number(to)) report.add(statusAt, `${range} is an empty range: write ${to}-${from}`)
   }
-  if (health.host !== undefined && report.sound(child(at, 'host')) && !/^[!-~]+$/.test(health.host)) {
+  // Other letters are those of a name, which is sent as A-labels (canonical.ts).
+  const host = health.host === undefined ? null : asciiHost(health.host.replace(/:[0-9]+$/, ''))
+  if (health.host !== undefined && report.sound(child(at, 'host')) && (host === null || !/^[!-~]+$/.test(host))) {
     report.add(child(at, 'host'), `${JSON.stringify(health.host)} cannot be a Host header`)
   }
 }

@@ -2,14 +2,13 @@
  * The checks of the whole, for the config file and for the bodies of the admin API alike: same schema, same faults.
  *
  * `checkServices` is what must hold of any set of services before it may become a table. The `validate…` functions take
- * an untrusted body and answer a spec in canonical form, or every fault with its JSON pointer into that body.
- * Canonical form: `split` names every pool and `live` is gone; hosts are lower-case, methods upper-case, and targets are
- * `scheme://host:port`. So equal specs are equal as data, which merging and idempotent changes rely on.
+ * an untrusted body and answer a spec in canonical form (canonical.ts), or every fault with its JSON pointer into that body.
  */
 import type { TSchema } from 'typebox'
 import type { Fault } from '../errors.ts'
 import type { AdminState } from '../table/types.ts'
 import { isLoopback, parseListenAddress, parseTarget } from './address.ts'
+import { canonicalPool, canonicalRoute, canonicalService } from './canonical.ts'
 import { checkDurations, checkNetworks, checkRules, checkService, checkWeights, Report } from './check-service.ts'
 import { child, type Finding } from './pointer.ts'
 import {
@@ -88,8 +87,9 @@ function routeKeys(routes: readonly RouteSpec[]): readonly string[] {
 
 /** What a route matches, the same for every way to write it. */
 function routeKey(route: RouteSpec): string {
-  const header = Object.entries(route.header ?? {}).map(([name, value]) => [name.toLowerCase(), value])
-  return JSON.stringify([route.host.toLowerCase(), route.path, route.method?.toUpperCase() ?? null, header.sort()])
+  const { host, path, method, header = {} } = canonicalRoute(route)
+  const fields = Object.entries(header).map(([name, value]) => [name.toLowerCase(), value])
+  return JSON.stringify([host, path, method ?? null, fields.sort()])
 }
 
 /** The addresses of the listeners, as `host:port`, each to the first listener that has it. */
@@ -133,41 +133,6 @@ function checkAdmin(report: Report, spec: Spec, listeners: ReadonlySet<string>):
     if (before.some((other) => other.token === token))
       report.add(child(tokenAt, 'token'), 'another token has this secret')
   }
-}
-
-/** The canonical form of a service: see the head of this file. Total, and idempotent. */
-export function canonicalService(spec: ServiceSpec): ServiceSpec {
-  const { routes, pools, live, split, ...rest } = spec
-  const names = Object.keys(pools)
-  const only = live ?? (names.length === 1 ? names[0] : undefined)
-  const weights = split ?? (only === undefined ? undefined : { [only]: 100 })
-  return {
-    routes: routes.map((route) => ({
-      ...route,
-      host: route.host.toLowerCase(),
-      ...(route.method === undefined ? {} : { method: route.method.toUpperCase() }),
-    })),
-    pools: Object.fromEntries(names.map((name) => [name, canonicalPool(pools[name])])),
-    ...(weights === undefined ? {} : { split: filled(weights, names) }),
-    // Both are a fault, which must stay to be seen.
-    ...(live !== undefined && split !== undefined ? { live } : {}),
-    ...rest,
-  }
-}
-
-/** Weights of every pool in the order of the pools; an unknown pool stays, for `checkServices`, unless it gets nothing. */
-function filled(weights: Weights, pools: readonly string[]): Weights {
-  const unknown = Object.entries(weights).filter(([name, weight]) => weight > 0 && !pools.includes(name))
-  const known = pools.map((name) => [name, Object.hasOwn(weights, name) ? weights[name] : 0] as const)
-  return Object.fromEntries([...known, ...unknown])
-}
-
-function canonicalPool(pool: PoolSpec): PoolSpec {
-  const targets = pool.targets.map((text) => {
-    const target = parseTarget(text)
-    return 'bad' in target ? text : target.url
-  })
-  return { ...pool, targets }
 }
 
 /** Validates with the schema and then with `check`; answers what `result` makes of the value. */
@@ -217,8 +182,8 @@ function checkOnePool(report: Report, pool: PoolSpec): void {
     if (!report.sound(at)) continue
     const target = parseTarget(text)
     if ('bad' in target) report.add(at, target.bad)
-    else if (seen.has(target.url)) report.add(at, `target ${target.url} stands here twice`)
-    else seen.add(target.url)
+    else if (seen.has(target.identity)) report.add(at, `target ${target.identity} stands here twice`)
+    else seen.add(target.identity)
   }
 }
 

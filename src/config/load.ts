@@ -5,7 +5,8 @@
  * pointer and what was probably meant. Nothing is read but the text and the given environment.
  */
 import type { Fault } from '../errors.ts'
-import { canonicalService, checkSpec } from './check.ts'
+import { canonicalService } from './canonical.ts'
+import { checkSpec } from './check.ts'
 import { readDocument } from './document.ts'
 import type { Environment } from './environment.ts'
 import { parentOf, pathOf } from './pointer.ts'

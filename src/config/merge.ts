@@ -11,7 +11,8 @@
  * Without a base (first load, or the base was lost) live services win and new ones of the file are added.
  */
 import type { Fault } from '../errors.ts'
-import { canonicalService, checkServices } from './check.ts'
+import { canonicalService } from './canonical.ts'
+import { checkServices } from './check.ts'
 import type { ServiceSpec, Services } from './schema.ts'
 
 type Tree = Record<string, unknown>

@@ -6,6 +6,7 @@
  */
 import type { RoutePlan, RulePlan, ServicePlan, StickyPlan, VisitorSource } from '../table/types.ts'
 import { networkOf } from './address.ts'
+import { canonicalRoute } from './canonical.ts'
 import { durationMs } from './duration.ts'
 import type { RouteSpec, RuleSpec, ServiceSpec, StickySpec } from './schema.ts'
 import type { LimitsSpec, TimeoutsSpec } from './schema-process.ts'
@@ -83,8 +84,9 @@ export function planService(name: string, spec: ServiceSpec): ServicePlan {
   }
 }
 
-function planRoute({ host, path, method, header }: RouteSpec): RoutePlan {
-  return { host: host.toLowerCase(), path, method: method ?? null, header: lowerCaseNames(header) }
+function planRoute(spec: RouteSpec): RoutePlan {
+  const { host, path, method, header } = canonicalRoute(spec)
+  return { host, path, method: method ?? null, header: lowerCaseNames(header) }
 }
 
 function planRule({ name, when, to, deny, pin }: RuleSpec): RulePlan {

@@ -7,6 +7,7 @@
  * buckets (allotments.ts); only switch, back and restore say more about releases here. Schema and cross-checks are the caller's, on the result.
  */
 import type { Change } from '../change.ts'
+import { identityOf, parseTarget } from '../config/address.ts'
 import type { PoolSpec, ServiceSpec, Services, Weights } from '../config/schema.ts'
 import { type Fault, TurnoutError } from '../errors.ts'
 import { observedOf, type PoolIntent, type ServiceIntent } from '../table/status.ts'
@@ -207,24 +208,24 @@ function setState(content: Content, change: StateChange, nowMs: number, tools: C
 }
 
 function targetUrl(targets: readonly string[], change: Extract<Change, { kind: 'target.state' }>): string {
-  const wanted = change.target.toLowerCase().replace(/\/$/, '')
-  const found = targets.filter((url) => namesOf(url).includes(wanted))
+  const wanted = identitiesOf(change.target)
+  const found = targets.filter((url) => wanted.includes(identityOf(url)))
   if (found.length === 1) return found[0]
   const where = `in pool ${change.pool} of ${change.service}`
   if (found.length === 0) {
-    const example = targets.length > 0 ? ` (one that is there: ${namesOf(targets[0])[1]})` : ''
+    const example = targets.length > 0 ? ` (one that is there: ${identityOf(targets[0]).split('://')[1]})` : ''
     throw new TurnoutError('not_found', `There is no target ${change.target} ${where}${example}.`)
   }
   throw new TurnoutError('conflict', `${change.target} names ${found.join(' and ')} ${where}; give the whole URL.`)
 }
 
-/** What a target may be called: its URL or `host:port`, each also with the default port spelled out. */
-function namesOf(url: string): string[] {
-  const plain = url.toLowerCase().replace(/\/$/, '')
-  const [scheme, authority] = plain.split('://')
-  if (/:[0-9]+$/.test(authority)) return [plain, authority]
-  const port = scheme === 'https' ? 443 : 80
-  return [plain, authority, `${plain}:${port}`, `${authority}:${port}`]
+/** The targets that may be meant by a URL, `host:port`, or `host` with the port of its scheme, however it is spelled. */
+function identitiesOf(text: string): string[] {
+  const urls = /^https?:\/\//i.test(text) ? [text] : [`http://${text}`, `https://${text}`]
+  return urls.flatMap((url) => {
+    const target = parseTarget(url)
+    return 'bad' in target ? [] : [target.identity]
+  })
 }
 
 /**

@@ -13,6 +13,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { Client, type Dispatcher } from 'undici'
 import type { Clock } from '../clock.ts'
+import { identityOf } from '../config/address.ts'
 import type { HealthPlan } from '../config/plan.ts'
 import type { ProbeResult } from './state.ts'
 
@@ -37,7 +38,8 @@ export async function probe(
   const cancel = clock.after(plan.timeoutMs, () => deadline.abort())
   let client: Client | null = null
   try {
-    client = new Client(url, {
+    // Without the dot of a complete name, which no server expects in a Host.
+    client = new Client(identityOf(url), {
       pipelining: 0,
       allowH2: false,
       headersTimeout: 0,

@@ -8,6 +8,7 @@
  * Quantiles come from the log-linear histogram with linear interpolation inside a bin. A bin spans at most a quarter
  * of its power of two, so a quantile is off by at most 25 %, usually by far less; above 131 s it is only known to be above.
  */
+import { withoutLastDot } from '../table/host.ts'
 import { BINS, binEndMs, FIELD, FIELDS, GAUGES, laneOffset, type SharedMemory } from './layout.ts'
 
 /** All fields of a target or of several, by the indices of `FIELD`. */
@@ -70,9 +71,9 @@ export function quantileMs(tally: Tally, histogram: HistogramField, quantile: nu
   return startMs + (binEndMs(bin) - startMs) * share
 }
 
-/** `host:port` of a target URL, with the default port filled in: the name of a target in paths and labels. */
+/** `host:port` of a target URL, without the dot of a complete name: the name of a target in paths and labels. */
 export function authorityOf(url: string): string {
   const parsed = URL.parse(url)
   if (parsed === null) return url.slice(url.indexOf('//') + 2)
-  return `${parsed.hostname}:${parsed.port || (parsed.protocol === 'https:' ? '443' : '80')}`
+  return `${withoutLastDot(parsed.hostname)}:${parsed.port || (parsed.protocol === 'https:' ? '443' : '80')}`
 }

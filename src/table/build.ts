@@ -8,6 +8,7 @@
  */
 import { reallot } from './allotment.ts'
 import { hashString, pickStepOf, saltOf, WEIGHT_SUM_MAX } from './bucket.ts'
+import { withoutLastDot } from './host.ts'
 import { EMPTY_ROUTER, updateRouter } from './match.ts'
 import { compileRules, type RuleSet } from './rules.ts'
 import type { PoolStatus, ServiceStatus, TargetStatus } from './status.ts'
@@ -174,7 +175,7 @@ function compileTarget(url: string, status: TargetStatus, probed: boolean, tag: 
   const port = parsed.port === '' ? (tls ? 443 : 80) : Number(parsed.port)
   return {
     url,
-    authority: `${parsed.hostname}:${port}`,
+    authority: `${withoutLastDot(parsed.hostname)}:${port}`,
     tls,
     host: parsed.hostname.startsWith('[') ? parsed.hostname.slice(1, -1) : parsed.hostname,
     port,

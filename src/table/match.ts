@@ -3,7 +3,8 @@
  *
  * Hosts: exact beats `*.example.com` (the longest suffix first, any number of labels) beats `*`; when no route of a host
  * fits, the next host is asked. Within a host the longest path prefix on segment boundaries wins; at one path, routes with more
- * conditions come first. The path is compared as it will be forwarded: nothing is decoded or normalised.
+ * conditions come first. The path is compared as it will be forwarded: nothing is decoded or normalised, but that the case of the
+ * digits in `%c3` does not count (table/path.ts), which costs only hosts that have such a route.
  *
  * Each host has a tree of path segments, so a match reads the path once, however long it is and however many routes there
  * are (a hash of every prefix would let a client buy quadratic work with one long path; for suffixes of hosts the length is
@@ -15,6 +16,7 @@
  * others, and returns the router itself when no route has changed.
  */
 import { type ConditionIndex, indexConditions, markCandidates } from './condition-index.ts'
+import { withUpperEscapes } from './path.ts'
 import type { RequestView, RoutePlan } from './types.ts'
 
 const SLASH = 47
@@ -37,6 +39,8 @@ export interface Router {
 interface HostRoutes {
   readonly routes: readonly CompiledRoute[]
   readonly root: PathNode
+  /** Whether a path among them has `%` in it. */
+  readonly escaped: boolean
 }
 
 interface PathNode {
@@ -68,14 +72,14 @@ export const EMPTY_ROUTER: Router = {
 export function match(router: Router, view: RequestView): CompiledRoute | null {
   if (router.exact.size > 0) {
     const host = router.exact.get(view.host)
-    const route = host === undefined ? null : matchPath(host.root, view)
+    const route = host === undefined ? null : matchPath(host, view)
     if (route !== null) return route
   }
   if (router.wildcard.size > 0) {
     const route = matchSuffixes(router, view)
     if (route !== null) return route
   }
-  return router.any === null ? null : matchPath(router.any.root, view)
+  return router.any === null ? null : matchPath(router.any, view)
 }
 
 function matchSuffixes(router: Router, view: RequestView): CompiledRoute | null {
@@ -83,16 +87,16 @@ function matchSuffixes(router: Router, view: RequestView): CompiledRoute | null 
   let dot = host.indexOf('.', Math.max(1, host.length - 1 - router.suffixLengthMax))
   for (; dot !== -1; dot = host.indexOf('.', dot + 1)) {
     const routes = router.wildcard.get(host.slice(dot + 1))
-    const route = routes === undefined ? null : matchPath(routes.root, view)
+    const route = routes === undefined ? null : matchPath(routes, view)
     if (route !== null) return route
   }
   return null
 }
 
-function matchPath(root: PathNode, view: RequestView): CompiledRoute | null {
+function matchPath({ root, escaped }: HostRoutes, view: RequestView): CompiledRoute | null {
   let best = firstFitting(root, view)
   if (root.children === null) return best
-  const path = view.path
+  const path = escaped ? withUpperEscapes(view.path) : view.path
   if (path.charCodeAt(0) !== SLASH) return best
   let node: PathNode | undefined = root
   for (let start = 1; node.children !== null; ) {
@@ -201,7 +205,8 @@ function hostOf(
 ): HostRoutes | null {
   const kept = previous === null ? [] : previous.routes.filter((route) => !changed.has(route.service))
   const routes = [...kept, ...added]
-  return routes.length === 0 ? null : { routes, root: treeOf(routes.toSorted(byPrecedence)) }
+  if (routes.length === 0) return null
+  return { routes, root: treeOf(routes.toSorted(byPrecedence)), escaped: routes.some(({ path }) => path.includes('%')) }
 }
 
 interface GrowingNode {

@@ -76,6 +76,35 @@ export function parseAddress(text: string): Words | null {
   return parseIPv6(zone < 0 ? text : text.slice(0, zone))
 }
 
+/** The 128 bits of an IPv6 address as people write it: RFC 5952, but never with a dotted part. */
+function textOfIPv6(words: Readonly<Words>): string {
+  const groups = words.flatMap((word) => [word >>> 16, word & 0xffff])
+  let gap = { start: -1, length: 1 }
+  for (let start = 0; start < 8; start++) {
+    let length = 0
+    while (start + length < 8 && groups[start + length] === 0) length++
+    if (length > gap.length) gap = { start, length }
+  }
+  const hex = groups.map((group) => group.toString(16))
+  if (gap.start < 0) return hex.join(':')
+  return `${hex.slice(0, gap.start).join(':')}::${hex.slice(gap.start + gap.length).join(':')}`
+}
+
+/** The one way to write an IPv6 address without a zone; null when it is none. */
+export function canonicalIPv6(text: string): string | null {
+  const words = text.includes(':') && !text.includes('%') ? parseAddress(text) : null
+  return words === null ? null : textOfIPv6(words)
+}
+
+/** The one way to write an address: IPv4-mapped ones as IPv4, and without zone. What is none stays. */
+export function canonicalAddress(text: string): string {
+  const words = text.includes(':') ? parseAddress(text) : null
+  if (words === null) return text
+  const [first, second, third, last] = words
+  if (first !== 0 || second !== 0 || third !== 0xffff) return textOfIPv6(words)
+  return [last >>> 24, (last >>> 16) & 255, (last >>> 8) & 255, last & 255].join('.')
+}
+
 /** A network written as `10.0.0.0/8`, `2001:db8::/32`, or as one address; null when malformed. */
 export function parseNetwork(text: string): Network | null {
   const slash = text.indexOf('/')

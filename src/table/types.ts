@@ -180,7 +180,7 @@ export interface ServiceChange {
 /** What `decide` may ask about a request. The data plane answers from the raw head, `explain` from what it was posted. */
 export interface RequestView {
   readonly method: string
-  /** Host without port, lower-case. */
+  /** Host without port, in its one form (table/host.ts). */
   readonly host: string
   /** Path without query, exactly as it will be forwarded. */
   readonly path: string

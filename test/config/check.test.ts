@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { canonicalService } from '../../src/config/canonical.ts'
 import {
-  canonicalService,
   checkServices,
   validatePool,
   validateRules,

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { canonicalService, validateService } from '../../src/config/check.ts'
+import { canonicalService } from '../../src/config/canonical.ts'
+import { validateService } from '../../src/config/check.ts'
 import { mergeFile } from '../../src/config/merge.ts'
 import type { ServiceSpec, Services } from '../../src/config/schema.ts'
 

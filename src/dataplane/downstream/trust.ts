@@ -3,7 +3,7 @@
  * X-Forwarded-For that is no trusted proxy, because everything left of it may be invented.
  */
 
-import { inNetworks, parseAddress, parseNetwork } from '../../table/network.ts'
+import { canonicalAddress, inNetworks, parseAddress, parseNetwork } from '../../table/network.ts'
 import type { Network } from '../../table/types.ts'
 import { KIND } from '../http1/field-kinds.ts'
 import type { Fields } from '../http1/fields.ts'
@@ -44,12 +44,12 @@ export class TrustedProxies {
   }
 }
 
-/** An address without port or brackets, or null when it is none. */
+/** An address in its one form, without port or brackets, or null when it is none: it may be who the visitor is. */
 function plainAddress(text: string): string | null {
   let address = text
   if (address.charCodeAt(0) === 91) address = address.slice(1, Math.max(1, address.indexOf(']')))
   else if (address.indexOf(':') === address.lastIndexOf(':') && address.includes(':')) {
     address = address.slice(0, address.indexOf(':'))
   }
-  return parseAddress(address) === null ? null : address
+  return parseAddress(address) === null ? null : canonicalAddress(address)
 }

@@ -2,6 +2,7 @@
  * Authorities that were found good: those that a fleet serves are few, and come again and again, so each is looked at once. A
  * worker remembers so many, and forgets all of them when there are more.
  */
+import { canonicalHost } from '../../table/host.ts'
 import { flat, hostEnd } from './syntax.ts'
 
 const AUTHORITIES_MAX = 1_024
@@ -9,7 +10,7 @@ const AUTHORITIES_MAX = 1_024
 export interface Authority {
   /** Host with port, as it came. */
   readonly text: string
-  /** Host without port, lower-case. */
+  /** Host without port, in its one form (table/host.ts). */
   readonly host: string
 }
 
@@ -28,7 +29,7 @@ export class Authorities {
     const end = hostEnd(text)
     if (end < 0) return null
     // Flat copies: a slice would keep the whole head alive.
-    const authority = { text: flat(text), host: flat(text.slice(0, end).toLowerCase()) }
+    const authority = { text: flat(text), host: flat(canonicalHost(text.slice(0, end))) }
     if (this.#known.size >= AUTHORITIES_MAX) this.#known.clear()
     this.#known.set(authority.text, authority)
     return authority

@@ -49,7 +49,7 @@ export class RequestHead {
   minor = 1
   /** Host with port as it will be sent on; empty only in HTTP/1.0. */
   authority = ''
-  /** Host without port, lower-case. */
+  /** Host without port, in its one form (table/host.ts). */
   host = ''
   /** -1 when the request has none. */
   contentLength = -1

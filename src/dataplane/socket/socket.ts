@@ -9,6 +9,7 @@
  */
 import net from 'node:net'
 import tls from 'node:tls'
+import { withoutLastDot } from '../../table/host.ts'
 import { binding, handleOf, type StreamHandle, takeHandle } from './handle.ts'
 
 /**
@@ -36,12 +37,14 @@ export function adoptSocket(accepted: net.Socket, shared: Buffer | null, onBytes
 
 /** Opens a connection whose reads go to `onBytes`; `tls` verifies the certificate for `host` unless told otherwise. */
 export function openSocket(
-  host: string,
+  name: string,
   port: number,
   useTls: boolean,
   shared: Buffer | null,
   onBytes: OnBytes,
 ): net.Socket {
+  // Neither certificates (RFC 6066 3) nor the hosts file know the dot of a complete name.
+  const host = withoutLastDot(name)
   if (useTls) {
     const servername = net.isIP(host) ? '' : host
     return readByEvents(tls.connect({ host, port, servername, ALPNProtocols: ['http/1.1'], ...KEEP_ALIVE }), onBytes)

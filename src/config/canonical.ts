@@ -1,0 +1,65 @@
+/**
+ * The canonical form of a service: `split` names every pool and `live` is gone; hosts, paths and targets are in their one form
+ * (table/host.ts, table/path.ts, address.ts), methods upper-case. So equal specs are equal as data, which merging and idempotent
+ * changes rely on, and what the config says is compared with the wire as it stands.
+ *
+ * Total, and idempotent: what is a fault stays as it is, to be seen by the checks.
+ */
+
+import { asciiHost } from '../table/host.ts'
+import { canonicalPath, canonicalRoutePath } from '../table/path.ts'
+import { parseRouteHost, parseTarget } from './address.ts'
+import type { HealthSpec, PoolSpec, RouteSpec, ServiceSpec, Weights } from './schema.ts'
+
+/** The canonical form of a service. */
+export function canonicalService(spec: ServiceSpec): ServiceSpec {
+  const { routes, pools, live, split, health, ...rest } = spec
+  const names = Object.keys(pools)
+  const only = live ?? (names.length === 1 ? names[0] : undefined)
+  const weights = split ?? (only === undefined ? undefined : { [only]: 100 })
+  return {
+    routes: routes.map(canonicalRoute),
+    pools: Object.fromEntries(names.map((name) => [name, canonicalPool(pools[name])])),
+    ...(weights === undefined ? {} : { split: filled(weights, names) }),
+    // Both are a fault, which must stay to be seen.
+    ...(live !== undefined && split !== undefined ? { live } : {}),
+    ...rest,
+    ...(health === undefined ? {} : { health: canonicalHealth(health) }),
+  }
+}
+
+/** The canonical form of a route. */
+export function canonicalRoute(route: RouteSpec): RouteSpec {
+  const parsed = parseRouteHost(route.host)
+  return {
+    ...route,
+    host: 'bad' in parsed ? route.host : parsed.host,
+    path: canonicalRoutePath(route.path),
+    ...(route.method === undefined ? {} : { method: route.method.toUpperCase() }),
+  }
+}
+
+/** The path as it is sent, and of the Host its other letters as A-labels. */
+function canonicalHealth(health: HealthSpec): HealthSpec {
+  const path = canonicalPath(health.path)
+  if (health.host === undefined) return { ...health, path }
+  const [, name, port] = /^(.*?)(:[0-9]+)?$/s.exec(health.host) ?? []
+  const host = name === undefined ? null : asciiHost(name)
+  return { ...health, path, host: host === null ? health.host : host + (port ?? '') }
+}
+
+/** Weights of every pool in the order of the pools; an unknown pool stays, for `checkServices`, unless it gets nothing. */
+function filled(weights: Weights, pools: readonly string[]): Weights {
+  const unknown = Object.entries(weights).filter(([name, weight]) => weight > 0 && !pools.includes(name))
+  const known = pools.map((name) => [name, Object.hasOwn(weights, name) ? weights[name] : 0] as const)
+  return Object.fromEntries([...known, ...unknown])
+}
+
+/** The canonical form of a pool. */
+export function canonicalPool(pool: PoolSpec): PoolSpec {
+  const targets = pool.targets.map((text) => {
+    const target = parseTarget(text)
+    return 'bad' in target ? text : target.url
+  })
+  return { ...pool, targets }
+}

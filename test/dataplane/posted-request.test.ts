@@ -1,0 +1,43 @@
+/** A request posted to explain is read as traffic is. */
+import { expect, test } from 'vitest'
+import { CookieSigner } from '../../src/dataplane/cookie-signer.ts'
+import { type Posted, PostedRequest } from '../../src/dataplane/posted-request.ts'
+
+function read(given: Omit<Partial<Posted>, 'headers'> & { readonly headers?: Record<string, string[]> }) {
+  const posted = new PostedRequest(2_000, 8, new CookieSigner(['a key of the test']))
+  const { headers = {}, ...rest } = given
+  const request = { method: 'GET', authority: 'a', path: '/', ip: '10.0.0.7', ...rest }
+  return { error: posted.read({ ...request, headers: new Map(Object.entries(headers)) }), view: posted.view }
+}
+
+test('the view is that of the octets which a client would send', () => {
+  const headers = { host: ['b'], 'x-name': ['größe', '2'], cookie: ['a=1', 'b=č'] }
+  const { error, view } = read({ method: 'POST', authority: 'Shop.Example.com.:80', path: '/x', headers })
+  expect(error).toBe(null)
+  expect([view.method, view.host, view.path, view.address]).toEqual(['POST', 'shop.example.com', '/x', '10.0.0.7'])
+  expect([view.header('x-name'), view.header('host')]).toEqual(['gr\xc3\xb6\xc3\x9fe', 'Shop.Example.com.:80'])
+  expect([view.headerHas('x-name', '2'), view.headerHas('x-name', 'größe')]).toEqual([true, false])
+  expect([view.cookie('b'), view.cookie('none')]).toEqual(['\xc4\x8d', undefined])
+})
+
+test('a request may have no host, as in HTTP/1.0, or that of its Host header', () => {
+  expect(read({ authority: null }).error).toBe(null)
+  expect(read({ authority: null }).view.host).toBe('')
+  expect(read({ authority: null, headers: { host: ['B:80'] } }).view.host).toBe('b')
+})
+
+test.each([
+  ['bad_host', { authority: 'größe.example' }],
+  ['bad_host', { authority: 'a b' }],
+  ['bad_host', { authority: null, headers: { host: ['a', 'b'] } }],
+  ['bad_request', { path: '/é' }],
+  ['bad_request', { headers: { 'a b': ['1'] } }],
+  ['bad_request', { headers: { a: ['\0'] } }],
+  ['bad_request', { headers: { a: ['1\r\n\r\nGET / HTTP/1.1'] } }],
+  ['bad_request', { headers: { a: ['1\n'] } }],
+  ['head_too_large', { headers: { a: Array.from({ length: 9 }, () => '1') } }],
+  ['expectation_failed', { headers: { expect: ['more'] } }],
+  ['method_not_allowed', { method: 'CONNECT' }],
+])('what traffic refuses is refused with %s: %j', (code, request) => {
+  expect(read(request as Parameters<typeof read>[0]).error).toBe(code)
+})
