@@ -43,6 +43,8 @@ export interface AdminDeps {
   isReady(): boolean
   readonly validate: Validators
   readonly log: Logger
+  /** How long a request may take to arrive; default 30 s. */
+  readonly requestTimeoutMs?: number
   /** Version of Turnout. */
   readonly version: string
 }

@@ -11,13 +11,13 @@ import Type from 'typebox'
 import type { Fault } from '../errors.ts'
 import { TurnoutError } from '../errors.ts'
 import { changedAnswer, checkedByHandler, optionsOf } from './apply.ts'
+import { JSON_TYPE, textOf } from './body.ts'
 import type { AdminDeps } from './deps.ts'
 import { child } from './problem.ts'
 import { answers, ChangeAnswer } from './schemas.ts'
 
 const FILE_BYTES_MAX = 8 * 1024 * 1024
 const YAML = 'application/yaml'
-const JSON_TYPE = 'application/json'
 
 const FileBody = Type.Object(
   {
@@ -39,14 +39,19 @@ interface PostedFile {
 /** Registers the call, in a scope of its own because here a body may be text. None of its types can be sent by a form. */
 export function fileRoutes(app: FastifyInstance, { applyText }: Pick<AdminDeps, 'applyText'>): void {
   app.register(async (scope) => {
-    scope.addContentTypeParser<string>(YAML, { parseAs: 'string' }, (_request, body, done) => {
-      done(null, body === '' ? undefined : body)
+    scope.addContentTypeParser<Buffer>(YAML, { parseAs: 'buffer' }, (_request, bytes, done) => {
+      try {
+        done(null, bytes.length === 0 ? undefined : textOf(bytes))
+      } catch (error) {
+        done(error as Error)
+      }
     })
     scope.post('/v1/apply', {
       bodyLimit: FILE_BYTES_MAX,
       validatorCompiler: checkedByHandler,
       schema: {
         summary: 'Apply what changed in a config file',
+        consumes: [JSON_TYPE, YAML],
         body: { content: { [JSON_TYPE]: { schema: FileBody }, [YAML]: { schema: TextBody } } },
         response: answers(ChangeAnswer),
       },

@@ -5,9 +5,9 @@
  * and shown without any detail of the inside. What fastify refuses by itself is given one of our codes, its status kept
  * where it says more (415).
  */
-import type { Socket } from 'node:net'
-import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { ERRORS, type ErrorCode, type Fault, isTurnoutError } from '../errors.ts'
+import { UnsupportedType } from './body.ts'
 
 export interface Problem {
   readonly type: string
@@ -85,27 +85,11 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
   const described = problemOf(error, pathOf(request.url))
   if (described.code === 'internal') request.log.error({ err: error, url: request.url }, 'admin request failed')
   if (described.status === 401) reply.header('www-authenticate', 'Bearer')
+  if (error instanceof UnsupportedType) reply.header('accept', error.accept)
   if (described.status === 503) reply.header('retry-after', '1')
   return reply
     .code(described.status)
     .header('cache-control', 'no-store')
     .type('application/problem+json')
     .send(described)
-}
-
-/** Answers what is not HTTP, or came too slowly, before there is a request; then the connection ends. */
-export function refuseBroken(error: ConnectionError, socket: Socket): void {
-  if (!socket.writable || error.code === 'ECONNRESET') {
-    socket.destroy()
-    return
-  }
-  const code = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 'request_timeout' : 'bad_request'
-  const body = JSON.stringify(problem(code, ERRORS[code].message, ''))
-  const head = [
-    code === 'bad_request' ? 'HTTP/1.1 400 Bad Request' : 'HTTP/1.1 408 Request Timeout',
-    'Content-Type: application/problem+json',
-    `Content-Length: ${Buffer.byteLength(body)}`,
-    'Connection: close',
-  ]
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
 }

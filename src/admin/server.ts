@@ -7,9 +7,17 @@
  * Nothing here carries user traffic or keeps state but event streams, and a bound stands on everything: body, time, streams.
  */
 import swagger from '@fastify/swagger'
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, LogController } from 'fastify'
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  LogController,
+} from 'fastify'
 import { TurnoutError } from '../errors.ts'
 import { createGuard, isLoopback, type Role } from './auth.ts'
+import { readBodies } from './body.ts'
+import { createConnectionAnswers } from './connection.ts'
 import type { AdminDeps } from './deps.ts'
 import { eventRoutes } from './events.ts'
 import { explainRoutes } from './explain.ts'
@@ -17,7 +25,7 @@ import { fileRoutes } from './file.ts'
 import { historyRoutes } from './history.ts'
 import { liveRoutes } from './live.ts'
 import { poolRoutes } from './pools.ts'
-import { refuseBroken, sendProblem } from './problem.ts'
+import { pathOf, sendProblem } from './problem.ts'
 import { serviceRoutes } from './services.ts'
 import { statusRoutes } from './status.ts'
 
@@ -38,6 +46,8 @@ const BODY_BYTES_MAX = 1024 * 1024
 /** A target in a path may be a whole URL. */
 const PATH_PARAMETER_LENGTH_MAX = 512
 const REQUEST_TIMEOUT_MS = 30_000
+/** How late a client that is too slow may be told so. */
+const TIMEOUT_CHECK_MS = 1_000
 const CONNECTIONS_MAX = 1_000
 /** Calls that are under way at the end get this long. */
 const CLOSE_TIMEOUT_MS = 5_000
@@ -72,23 +82,36 @@ export async function createAdmin(deps: AdminDeps): Promise<Admin> {
 /** The instance before it listens, with the list of its routes; `end` stops what it does by itself. */
 export async function buildAdmin(deps: AdminDeps): Promise<{ app: FastifyInstance; routes: Routes; end: () => void }> {
   const log: FastifyBaseLogger = deps.log
+  const requestTimeout = deps.requestTimeoutMs ?? REQUEST_TIMEOUT_MS
+  const connection = createConnectionAnswers(deps.clock)
   const app: FastifyInstance = Fastify({
     loggerInstance: log,
     // The audit says who changed what; reading is not logged.
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_BYTES_MAX,
-    requestTimeout: REQUEST_TIMEOUT_MS,
+    requestTimeout,
+    http: {
+      // A missing Host is answered by us, with a problem.
+      requireHostHeader: false,
+      requestTimeout,
+      headersTimeout: requestTimeout,
+      connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+    },
     routerOptions: { maxParamLength: PATH_PARAMETER_LENGTH_MAX, querystringParser: readQuery },
     // Nothing is coerced or dropped: a wrong type or an unknown key is a fault, and all faults are told.
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, allErrors: true } },
     frameworkErrors: (error, request, reply) => sendProblem(error, request, reply),
-    clientErrorHandler: refuseBroken,
+    clientErrorHandler: connection.refuse,
   })
   app.server.maxConnections = CONNECTIONS_MAX
+  // Node drops what is beyond a number of fields without a word; their bytes are limited anyhow.
+  app.server.maxHeadersCount = 0
+  connection.attach(app)
   const routes = rememberRoutes(app)
   guardCalls(app, deps)
-  readJsonOnly(app)
   answerProblems(app, routes)
+  readBodies(app)
+  app.setSerializerCompiler(() => (answer) => JSON.stringify(answer))
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -131,24 +154,6 @@ function guardCalls(app: FastifyInstance, { tokens }: AdminDeps): void {
   })
 }
 
-/** Bodies are JSON and nothing else; prototype keys are refused, and a call without a body needs no content type. */
-function readJsonOnly(app: FastifyInstance): void {
-  const parse = app.getDefaultJsonParser('error', 'error')
-  app.removeAllContentTypeParsers()
-  for (const contentType of ['application/json', 'application/merge-patch+json']) {
-    app.addContentTypeParser<string>(contentType, { parseAs: 'string' }, (request, body, done) => {
-      if (body === '') done(null, undefined)
-      else parse(request, body, done)
-    })
-  }
-  app.addHook('preValidation', async ({ body, routeOptions }) => {
-    if (routeOptions.schema?.body !== undefined && body === undefined) {
-      throw new TurnoutError('malformed', 'A JSON body is needed.')
-    }
-  })
-  app.setSerializerCompiler(() => (answer) => JSON.stringify(answer))
-}
-
 /** A query with whole numbers and booleans as what they look like, since its schema coerces nothing. */
 function readQuery(text: string): Record<string, unknown> {
   const typed = (value: string): unknown => {
@@ -158,13 +163,18 @@ function readQuery(text: string): Record<string, unknown> {
   return Object.fromEntries([...new URLSearchParams(text)].map(([name, value]) => [name, typed(value)]))
 }
 
+/** What nobody serves is answered before its body is looked at, whatever that is. */
 function answerProblems(app: FastifyInstance, routes: Routes): void {
-  app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply))
-  app.setNotFoundHandler((request, reply) => {
-    const allowed = methodsAt(routes, request.url.split('?', 1)[0])
-    if (allowed.length === 0) return sendProblem(new TurnoutError('not_found'), request, reply)
+  const nowhere = (request: FastifyRequest, reply: FastifyReply): TurnoutError => {
+    const allowed = methodsAt(routes, pathOf(request.url))
+    if (allowed.length === 0) return new TurnoutError('not_found')
     reply.header('allow', allowed.join(', '))
-    return sendProblem(new TurnoutError('method_not_allowed'), request, reply)
+    return new TurnoutError('method_not_allowed')
+  }
+  app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply))
+  app.setNotFoundHandler((request, reply) => sendProblem(nowhere(request, reply), request, reply))
+  app.addHook('onRequest', async (request, reply) => {
+    if (request.is404) throw nowhere(request, reply)
   })
 }
 

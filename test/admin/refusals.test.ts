@@ -1,7 +1,8 @@
 /** What is refused whatever the route: bodies, content types, sizes, paths, methods, broken HTTP. */
 import { connect } from 'node:net'
 import { expect, test } from 'vitest'
-import { startAdmin } from './stand-in.ts'
+import { rawRequest } from '../helpers/raw.ts'
+import { SHOP, startAdmin } from './stand-in.ts'
 
 const SWITCH = '/v1/services/shop/switch'
 
@@ -36,10 +37,61 @@ test.each(['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-da
     for (const path of [SWITCH, '/v1/services/shop/back']) {
       const answer = await call('POST', path, '{"to":"green"}', { 'content-type': contentType })
       expect([answer.status, answer.body.code]).toEqual([415, 'malformed'])
+      expect(answer.body.detail).toBe(`The body is "${contentType}"; this call takes application/json.`)
+      expect(answer.headers.get('accept')).toBe('application/json')
     }
     expect(control.snapshot().revision).toBe(1)
   },
 )
+
+test.each([
+  ['PATCH', '/v1/services/shop', 'application/merge-patch+json or application/json'],
+  ['POST', '/v1/apply', 'application/json or application/yaml'],
+])('the refusal of a type by %s %s names what it takes', async (method, path, taken) => {
+  const { call } = await startAdmin()
+  const { status, body } = await call(method, path, '{}', { 'content-type': 'text/plain' })
+  expect([status, body.detail]).toEqual([415, `The body is "text/plain"; this call takes ${taken}.`])
+})
+
+test('a merge patch where none is taken is refused, so that it is never taken for the whole', async () => {
+  const { call, control } = await startAdmin()
+  const answer = await call('PUT', '/v1/services/shop', SHOP, { 'content-type': 'application/merge-patch+json' })
+  expect(answer.status).toBe(415)
+  expect(control.snapshot().revision).toBe(1)
+})
+
+test.each([
+  [SWITCH, '{"to":"green","to":"blue"}', ['/to']],
+  ['/v1/switch', '{"to":{"shop":"green","sh\\u006fp":"blue"}}', ['/to/shop']],
+  ['/v1/explain', '{"url":"/","headers":{"a/b":"1","a/b":"2","c":"\\"{,","c":""}}', ['/headers/a~1b', '/headers/c']],
+  ['/v1/apply', '{"text":"x","env":{},"env":{}}', ['/env']],
+])('%s refuses %s, whose first value would be lost', async (path, body, pointers) => {
+  const { call, control } = await startAdmin()
+  const answer = await call('POST', path, body)
+  expect([answer.status, answer.body.code]).toEqual([422, 'invalid'])
+  expect(answer.body.errors.map((fault: { pointer: string }) => fault.pointer)).toEqual(pointers)
+  expect(answer.body.errors[0].message).toMatch(/stands here twice/)
+  expect(control.snapshot().revision).toBe(1)
+})
+
+test('the same key in two objects, in a list or as a value is no repetition', async () => {
+  const { call } = await startAdmin()
+  const rule = (name: string) => ({ name, when: { header: { name: 'name' } }, to: 'blue' })
+  const answer = await call('PUT', '/v1/services/shop/rules', [rule('a'), rule('b')])
+  expect(answer.status).toBe(200)
+})
+
+test('bytes that are not UTF-8 are malformed, and not replaced', async () => {
+  const { url } = await startAdmin()
+  for (const type of ['application/json', 'application/yaml']) {
+    const body = Buffer.from('{"text":"gr\xfcn"}', 'latin1')
+    const answer = await fetch(`${url}/v1/apply`, { method: 'POST', headers: { 'content-type': type }, body })
+    expect([answer.status, ((await answer.json()) as { detail: string }).detail]).toEqual([
+      400,
+      'The body is not UTF-8.',
+    ])
+  }
+})
 
 test('a body of more than 1 MiB is answered 413', async () => {
   const { call } = await startAdmin()
@@ -83,6 +135,18 @@ test.each([
   expect([answer.status, answer.headers.get('allow')]).toEqual([405, allow])
 })
 
+test.each([
+  ['QUERY', '/v1/services', 405],
+  ['QUERY', '/v1/nowhere', 404],
+  ['POST', '/v1/nowhere', 404],
+  ['POST', '/healthz', 405],
+])('%s %s is answered %i whatever its body is', async (method, path, status) => {
+  const { call } = await startAdmin()
+  expect((await call(method, path)).status).toBe(status)
+  expect((await call(method, path, '{"a', { 'content-type': 'application/json' })).status).toBe(status)
+  expect((await call(method, path, 'a=b', { 'content-type': 'text/plain' })).status).toBe(status)
+})
+
 test.each(['/v1/services/%', '/v1/services/%E0%A4%A'])('the path %s is malformed', async (path) => {
   const { call } = await startAdmin()
   const answer = await call('GET', path)
@@ -96,19 +160,70 @@ test('a parameter of more than 512 characters is refused', async () => {
   expect(answer.body.code).toBeOneOf(['not_found', 'malformed'])
 })
 
-test('what is not HTTP is answered 400 as a problem, and the connection ends', async () => {
+const HEAD = 'GET /healthz HTTP/1.1\r\n'
+
+test.each([
+  ['what is not HTTP', 'NONSENSE\r\n\r\n', 400, 'bad_request'],
+  ['a head of more than 16 KiB', `${HEAD}Host: 127.0.0.1\r\nX: ${'x'.repeat(17_000)}\r\n\r\n`, 431, 'head_too_large'],
+  ['a missing Host', `${HEAD}\r\n`, 400, 'bad_host'],
+  ['a second Host', `${HEAD}Host: 127.0.0.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n`, 400, 'bad_host'],
+  ['an expectation', `${HEAD}Host: 127.0.0.1\r\nExpect: miracles\r\n\r\n`, 417, 'expectation_failed'],
+  ['CONNECT', 'CONNECT 127.0.0.1:80 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n', 405, 'method_not_allowed'],
+  ['an unknown method', 'BREW /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n', 405, 'method_not_allowed'],
+])('%s is answered as a problem, and the connection ends', async (_what, bytes, status, code) => {
   const { url } = await startAdmin()
-  const text = await new Promise<string>((resolve, reject) => {
-    const socket = connect(Number(new URL(url).port), '127.0.0.1', () => socket.write('NONSENSE\r\n\r\n'))
-    let received = ''
-    socket.on('data', (chunk) => {
-      received += chunk.toString()
+  const { text, end } = await rawRequest(Number(new URL(url).port), bytes, { end: true })
+  expect(end).toBe('closed')
+  expect(text).toMatch(new RegExp(`^HTTP/1\\.1 ${status} [A-Z]`))
+  expect(text).toMatch(/^content-type: application\/problem\+json/im)
+  expect(JSON.parse(text.split('\r\n\r\n')[1])).toMatchObject({ code, status })
+  if (status === 405) expect(text).toMatch(/^allow: .*GET/im)
+})
+
+test('HTTP/1.0 needs no Host', async () => {
+  const { url } = await startAdmin()
+  const { text } = await rawRequest(Number(new URL(url).port), 'GET /healthz HTTP/1.0\r\n\r\n')
+  expect(text).toMatch(/^HTTP\/1\.1 200 /)
+})
+
+test.each([
+  ['its head', 'POST /v1/services/shop/switch HTTP/1.1\r\nHost: 127.0.0.1\r\n', '\r\n'],
+  [
+    'its body',
+    'POST /v1/services/shop/switch HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 14\r\n\r\n{',
+    '"to":"green"}',
+  ],
+])(
+  'a client that is too slow with %s gets its 408, and what comes after that changes nothing',
+  async (_what, first, rest) => {
+    const { url, control } = await startAdmin({ requestTimeoutMs: 300 })
+    const answer = await new Promise<string>((resolve) => {
+      let text = ''
+      const socket = connect({ port: Number(new URL(url).port), host: '127.0.0.1', allowHalfOpen: true }, () =>
+        socket.write(first),
+      )
+      socket.on('data', (bytes) => {
+        text += bytes
+      })
+      // It never closes its side and goes on to send, until it is told that nobody is there any more.
+      socket.on('end', () => {
+        const sending = setInterval(() => socket.write(rest), 50)
+        socket.on('close', () => clearInterval(sending))
+      })
+      socket.on('error', () => resolve(text))
     })
-    socket.on('end', () => resolve(received))
-    socket.on('error', reject)
-  })
-  expect(text).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/)
-  expect(JSON.parse(text.split('\r\n\r\n')[1])).toMatchObject({ code: 'bad_request', status: 400 })
+    expect(answer).toMatch(/^HTTP\/1\.1 408 Request Timeout\r\n/)
+    expect(JSON.parse(answer.split('\r\n\r\n')[1]).code).toBe('request_timeout')
+    expect(answer.match(/^HTTP/gm)).toHaveLength(1)
+    expect(control.snapshot().revision).toBe(1)
+  },
+)
+
+test('an event stream is not written into when its client sends what is no HTTP', async () => {
+  const { url } = await startAdmin()
+  const bytes = [`GET /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`, 'NONSENSE\r\n\r\n']
+  const { text } = await rawRequest(Number(new URL(url).port), bytes)
+  expect(text).not.toMatch(/bad_request/)
 })
 
 test('a port that is taken rejects, and leaves nothing behind', async () => {

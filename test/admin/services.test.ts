@@ -72,7 +72,8 @@ test.each(['__proto__', 'constructor', 'toString', 'a b', '-x', 'a'.repeat(64)])
 test('prototype keys in a body are refused before anything reads them', async () => {
   const { call } = await startAdmin()
   const { status, body } = await call('PATCH', '/v1/services/shop', '{"__proto__": {"polluted": true}}')
-  expect([status, body.code]).toEqual([400, 'malformed'])
+  expect([status, body.code]).toEqual([422, 'invalid'])
+  expect(body.errors[0].message).toMatch(/"__proto__" is reserved/)
   expect(({} as Record<string, unknown>)['polluted']).toBeUndefined()
 })
 
