@@ -86,18 +86,22 @@ export const ServiceAnswer = object({ ...position, ...service })
 export const ServicesAnswer = object({ ...position, services: Type.Array(object(service)) })
 
 const traffic = {
-  inFlight: Count('Requests under way.'),
-  tunnels: Count('Upgraded connections.'),
-  requests: Count('Since the target was added.'),
-  rate: Type.Number({ description: 'Requests a second within the window.' }),
-  failures: Count('Requests that the target failed: not accepted, not answered, or broken off.'),
+  inFlight: Count('Requests under way, without tunnels.'),
+  tunnels: Count('Upgraded connections that are open.'),
+  requests: Count('Requests that were answered since the target was added, at the target that was tried last.'),
+  rate: Type.Number({ description: 'Requests that were answered, a second, within the window.' }),
+  attempts: object({
+    started: Count('Tries of a request at one target since it was added.'),
+    good: Count('Answered, and not by a failure.'),
+    failed: Count('No connection, no answer, a broken one, or a status from 500 on but 501.'),
+    void: Count('Ended before anything could be seen of the target, by the client for the most part.'),
+    rate: Type.Number({ description: 'Tries started a second, within the window.' }),
+  }),
+  failures: Count('Failed attempts: the same as attempts.failed.'),
   failureShare: nullable(
-    Type.Number({
-      description: 'Share of the requests of the window that ended in a 5xx or were failed by the target.',
-    }),
+    Type.Number({ description: 'Share of failed attempts among the good and failed ones of the window.' }),
   ),
   responses: object({
-    '1xx': Count('1xx'),
     '2xx': Count('2xx'),
     '3xx': Count('3xx'),
     '4xx': Count('4xx'),
@@ -120,8 +124,10 @@ const TargetAnswer = object({
 
 const share = object({
   aimed: Type.Number({ description: 'Weight over the sum of the weights.' }),
-  seen: nullable(Type.Number({ description: 'Share of the requests within the window.' })),
-  seenSinceSplit: nullable(Type.Number({ description: 'Share of the requests since the split last changed.' })),
+  seen: nullable(Type.Number({ description: 'Share of the requests that were decided within the window.' })),
+  seenSinceSplit: nullable(
+    Type.Number({ description: 'Share of the requests that were decided since the split last changed.' }),
+  ),
 })
 
 export const StatusAnswer = object({

@@ -1,7 +1,7 @@
 /**
  * `GET /v1/services/{s}/status`: what each pool and target is doing, as one picture of this moment.
  *
- * States come from the snapshot, figures from shared memory. Rates, shares and quantiles cover the window of the last ten
+ * States come from the snapshot, figures from shared memory (metrics/layout.ts says what each counts). Rates, shares and quantiles cover the window of the last ten
  * seconds or so; quantiles of an empty window cover everything since the target was added, and say so (`latencyOver`), so
  * that a quiet service still shows some. A pool shows the sum over its targets.
  */
@@ -39,10 +39,10 @@ export function statusRoutes(app: FastifyInstance, deps: Pick<AdminDeps, 'contro
 const sumOf = <T>(items: readonly T[], of: (item: T) => number): number =>
   items.reduce((sum, item) => sum + of(item), 0)
 
-const recentRequests = (targets: readonly TargetTraffic[]): number =>
-  sumOf(targets, ({ recent }) => recent[FIELD.requests])
-const requestsSinceSplit = (targets: readonly TargetTraffic[]): number =>
-  sumOf(targets, (target) => target.requestsSinceSplit)
+const recentlyDecided = (targets: readonly TargetTraffic[]): number =>
+  sumOf(targets, ({ recent }) => recent[FIELD.decided])
+const decidedSinceSplit = (targets: readonly TargetTraffic[]): number =>
+  sumOf(targets, (target) => target.decidedSinceSplit)
 const shareOf = (part: number, whole: number): number | null => (whole === 0 ? null : part / whole)
 
 function describe(snapshot: Snapshot, service: string, { windowMs, pools: traffic }: ServiceTraffic): object {
@@ -67,8 +67,8 @@ function describe(snapshot: Snapshot, service: string, { windowMs, pools: traffi
         drainUntilMs: status.pools[name].drainUntilMs,
         share: {
           aimed: weightSum === 0 ? 0 : weightOf(name) / weightSum,
-          seen: shareOf(recentRequests(targets), recentRequests(all)),
-          seenSinceSplit: shareOf(requestsSinceSplit(targets), requestsSinceSplit(all)),
+          seen: shareOf(recentlyDecided(targets), recentlyDecided(all)),
+          seenSinceSplit: shareOf(decidedSinceSplit(targets), decidedSinceSplit(all)),
         },
         ...figures(
           sumTallies(targets.map(({ total }) => total)),
@@ -90,17 +90,24 @@ function describeTarget(status: ServiceStatus, pool: string, target: TargetTraff
 
 function figures(total: Tally, recent: Tally, windowMs: number): object {
   const judged = recent[FIELD.attemptsGood] + recent[FIELD.attemptsFailed]
+  const rateOf = (field: number): number => (windowMs === 0 ? 0 : (recent[field] * 1_000) / windowMs)
   const hasRecent = histogramCount(recent, FIELD.duration) > 0
   const quantile = (share: number): number | null => quantileMs(hasRecent ? recent : total, FIELD.duration, share)
   return {
     inFlight: total[FIELD.inFlight],
     tunnels: total[FIELD.tunnels],
     requests: total[FIELD.requests],
-    rate: windowMs === 0 ? 0 : (recent[FIELD.requests] * 1_000) / windowMs,
+    rate: rateOf(FIELD.requests),
+    attempts: {
+      started: total[FIELD.attemptsStarted],
+      good: total[FIELD.attemptsGood],
+      failed: total[FIELD.attemptsFailed],
+      void: total[FIELD.attemptsVoid],
+      rate: rateOf(FIELD.attemptsStarted),
+    },
     failures: total[FIELD.attemptsFailed],
     failureShare: shareOf(recent[FIELD.attemptsFailed], judged),
     responses: {
-      '1xx': total[FIELD.status1xx],
       '2xx': total[FIELD.status2xx],
       '3xx': total[FIELD.status3xx],
       '4xx': total[FIELD.status4xx],

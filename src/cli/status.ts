@@ -15,6 +15,7 @@ interface Traffic {
   readonly inFlight: number
   readonly tunnels: number
   readonly rate: number
+  readonly attempts: { readonly rate: number }
   readonly failureShare: number | null
   readonly p50Ms: number | null
   readonly p90Ms: number | null
@@ -103,6 +104,7 @@ const TITLES: readonly Column[] = [
   { title: 'IN FLIGHT', right: true },
   { title: 'TUNNELS', right: true },
   { title: 'REQ/S', right: true },
+  { title: 'TRIES/S', right: true },
   { title: 'FAILED', right: true },
   { title: 'P50 MS', right: true },
   { title: 'P90 MS', right: true },
@@ -133,7 +135,7 @@ function stateOf({ admin, drainUntilMs }: { admin: AdminState; drainUntilMs: num
 
 const secondsLeft = (untilMs: number, nowMs: number): string => `${Math.ceil((untilMs - nowMs) / 1000)} s`
 
-function figures({ inFlight, tunnels, rate, failureShare, p50Ms, p90Ms, p99Ms }: Traffic): string[] {
-  const counts = [String(inFlight), String(tunnels), number(rate), percent(failureShare)]
+function figures({ inFlight, tunnels, rate, attempts, failureShare, p50Ms, p90Ms, p99Ms }: Traffic): string[] {
+  const counts = [String(inFlight), String(tunnels), number(rate), number(attempts.rate), percent(failureShare)]
   return [...counts, number(p50Ms), number(p90Ms), number(p99Ms)]
 }

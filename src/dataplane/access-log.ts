@@ -7,6 +7,7 @@
 import type { ErrorCode } from '../errors.ts'
 import { bytesOf, LogPage, QUOTED_BYTES_MAX } from '../log/page.ts'
 import type { Decision, TargetTable } from '../table/types.ts'
+import type { AttemptOutcome } from './exchange/attempt-outcome.ts'
 
 const PAGE_BYTES = 131_072
 /** Bytes that may wait for the reader of the log. */
@@ -47,6 +48,8 @@ export interface Outcome {
   readonly durationMs: number
   /** Time to the head of the answer; below 0 when none came. */
   readonly ttfbMs: number
+  /** What its last attempt says of the target; null when there was none. */
+  readonly attempt: AttemptOutcome | null
   readonly error: ErrorCode | null
 }
 
@@ -63,6 +66,13 @@ function placeText(decision: Decision | null, target: TargetTable | null): strin
   const version = decision?.pool?.version ?? null
   const place = JSON.stringify({ service, pool, version, target: target?.authority ?? null })
   return bytesOf(',' + place.slice(1, -1) + ',"reason":')
+}
+
+const ATTEMPT_TEXTS = {
+  good: ',"attempt":"good"',
+  failed: ',"attempt":"failed"',
+  void: ',"attempt":"void"',
+  none: ',"attempt":null',
 }
 
 /** For what was refused before it was decided. */
@@ -104,7 +114,7 @@ export class AccessLog {
     { decision, target, epoch, address, connects, repeats }: LoggedAttempts,
     outcome: Outcome,
   ): void {
-    const { status, bytesIn, bytesOut, durationMs, ttfbMs, error } = outcome
+    const { status, bytesIn, bytesOut, durationMs, ttfbMs, attempt, error } = outcome
     const { requestId, method, host, path } = request
     const place = this.#placeOf(decision, target)
     const frame = FRAME_BYTES + place.length
@@ -142,6 +152,7 @@ export class AccessLog {
     else page.putThousandths(toMicroseconds(ttfbMs))
     page.put(',"retries":')
     page.putNumber(connects + repeats)
+    page.put(attempt === null ? ATTEMPT_TEXTS.none : ATTEMPT_TEXTS[attempt])
     if (error === null) return page.putLong(',"error":null}\n')
     page.put(',"error":')
     page.putQuoted(error)

@@ -76,7 +76,7 @@ export class Counters {
     lane[at + FIELD.bytesOut] += outBytes
     if (status === 0) return
     lane[at + FIELD.requests]++
-    lane[at + FIELD.status1xx - 1 + Math.floor(status / 100)]++
+    lane[at + FIELD.status2xx - 2 + Math.floor(status / 100)]++
     lane[at + FIELD.durationSumMs] += durationMs
     lane[at + FIELD.duration + binOf(durationMs)]++
     if (ttfbMs < 0) return

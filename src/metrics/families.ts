@@ -55,7 +55,7 @@ function perTargetAnd(name: string, help: string, label: string, fields: Readonl
   return { name, type: 'counter', help, read }
 }
 
-/** Buckets whose end is a power of two of ms within the range that is worth a line. */
+/** Bins whose end is a power of two of ms within the range that is worth a line. */
 const BOUNDS: readonly { readonly bin: number; readonly le: string }[] = Array.from({ length: BINS - 1 })
   .map((_, bin) => ({ bin, endMs: binEndMs(bin) }))
   .filter(({ endMs }) => Number.isInteger(Math.log2(endMs)) && endMs >= 0.25 && endMs <= 65_536)
@@ -121,7 +121,6 @@ const splitWeight: Family = {
 }
 
 const CODE_CLASSES = {
-  '1xx': FIELD.status1xx,
   '2xx': FIELD.status2xx,
   '3xx': FIELD.status3xx,
   '4xx': FIELD.status4xx,
@@ -149,6 +148,12 @@ export const FAMILIES: readonly Family[] = [
     'From the beginning of the attempt to the head of the response.',
     FIELD.ttfb,
     FIELD.ttfbSumMs,
+  ),
+  perTarget(
+    'turnout_decided_total',
+    'counter',
+    'Requests that were decided for the target at first, whatever became of them, those that became tunnels included.',
+    FIELD.decided,
   ),
   perTarget(
     'turnout_attempts_started_total',

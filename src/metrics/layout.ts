@@ -11,7 +11,8 @@
  * - Attempts: one try of a request at one target. Started = good + failed + void + those under way, and one outcome each
  *   (dataplane/exchange/attempt-outcome.ts). A request that was tried at two targets is an attempt at each.
  * - Requests: those that were answered, by the target or by us in its place, once, at the target that was tried last. So
- *   `requests` = the sum of the classes = the number of observed durations.
+ *   `requests` = the sum of the classes = the number of observed durations. Only `decided` counts them where they were to go
+ *   at first, and when they come: that is what a share of traffic is of.
  * - Tunnels: what a request became when it was upgraded. The upgrade is an attempt; a tunnel is never a request.
  */
 
@@ -44,8 +45,9 @@ export const FIELD = Object.freeze({
   attemptsFailed: 7,
   /** Attempts that say nothing of the target. */
   attemptsVoid: 8,
-  requests: 9,
-  status1xx: 10,
+  /** Requests that were decided for this target at first, whatever became of them, and what became a tunnel. */
+  decided: 9,
+  requests: 10,
   status2xx: 11,
   status3xx: 12,
   status4xx: 13,

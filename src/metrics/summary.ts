@@ -41,7 +41,7 @@ export function sumTallies(tallies: Iterable<Tally>): Tally {
  * Counters that shrank mean that the slot was given to another target meanwhile; then everything in `now` is new.
  */
 export function growth(now: Tally, then: Tally | undefined): Tally {
-  if (then === undefined || now[FIELD.requests] < then[FIELD.requests]) return now
+  if (then === undefined || now[FIELD.attemptsStarted] < then[FIELD.attemptsStarted]) return now
   const grown = new Float64Array(FIELDS)
   for (let field = 0; field < FIELDS; field++) {
     grown[field] = field < GAUGES ? now[field] : Math.max(0, now[field] - then[field])

@@ -6,7 +6,7 @@
  * URL, so a slot that was given to another target never shows the traffic of the one before.
  *
  * The share since the split changed needs the counts at that moment. They are taken when control tells of a change, and
- * at the next sample at the latest; requests that ended in between count as before.
+ * at the next sample at the latest; requests that were decided in between count as before.
  */
 import type { Control, Snapshot } from '../change.ts'
 import type { Clock } from '../clock.ts'
@@ -24,8 +24,8 @@ export interface TargetTraffic {
   readonly total: Tally
   /** Within the window; without time to first byte. */
   readonly recent: Tally
-  /** Requests since the split of the service last changed. */
-  readonly requestsSinceSplit: number
+  /** Requests that were decided for this target since the split of the service last changed. */
+  readonly decidedSinceSplit: number
 }
 
 export interface ServiceTraffic {
@@ -48,7 +48,7 @@ interface Sample {
 
 interface Baseline {
   readonly split: string
-  readonly requests: ReadonlyMap<string, number>
+  readonly decided: ReadonlyMap<string, number>
 }
 
 interface LiveTarget {
@@ -83,11 +83,11 @@ export function createTrafficWindow(
     if (!Object.hasOwn(snapshot.services, service) || !Object.hasOwn(snapshot.status, service)) return
     const split = splitOf(snapshot, service)
     if (baselines.get(service)?.split === split) return
-    const requests = new Map<string, number>()
+    const decided = new Map<string, number>()
     for (const target of targetsOf(snapshot, service)) {
-      requests.set(target.key, readTally(memory, target.slot)[FIELD.requests])
+      decided.set(target.key, readTally(memory, target.slot)[FIELD.decided])
     }
-    baselines.set(service, { split, requests })
+    baselines.set(service, { split, decided })
   }
 
   const takeSample = (): void => {
@@ -135,10 +135,11 @@ function readService(
   const pools = new Map<string, TargetTraffic[]>(Object.keys(snapshot.status[name].pools).map((pool) => [pool, []]))
   for (const { pool, url, key, slot } of targetsOf(snapshot, name)) {
     const total = readTally(memory, slot)
-    const before = baseline?.requests.get(key) ?? 0
+    const before = baseline?.decided.get(key) ?? 0
     const recent = growth(total, widen(oldest.tallies.get(key)))
-    const requestsSinceSplit = total[FIELD.requests] < before ? total[FIELD.requests] : total[FIELD.requests] - before
-    pools.get(pool)!.push({ url, total, recent, requestsSinceSplit })
+    const decided = total[FIELD.decided]
+    const decidedSinceSplit = decided < before ? decided : decided - before
+    pools.get(pool)!.push({ url, total, recent, decidedSinceSplit })
   }
   return { windowMs: Math.max(0, clock.monotonicMs() - oldest.atMs), pools }
 }

@@ -4,6 +4,7 @@ import { binOf, FIELD, laneOffset } from '../../src/metrics/layout.ts'
 import { count, movableClock, type StandIn, startAdmin } from './stand-in.ts'
 
 function requests({ memory }: StandIn, slot: number, n: number, ms: number): void {
+  count(memory, slot, 'decided', n)
   count(memory, slot, 'requests', n)
   count(memory, slot, 'status2xx', n)
   memory.targets[laneOffset(1, slot) + FIELD.duration + binOf(ms)] += n
@@ -45,6 +46,24 @@ test('rate and shares are those of the last ten seconds or so', async () => {
   clock.move(14_000)
   const [later] = await poolsOf(admin)
   expect(later).toMatchObject({ requests: 60, rate: 0, share: { seen: null, seenSinceSplit: 0.6 } })
+})
+
+test('a pool shows its share of what was decided, while its target hangs or its requests are tunnels', async () => {
+  const clock = movableClock()
+  const admin = await startAdmin({ clock })
+  clock.move(4_000)
+  requests(admin, 0, 90, 3)
+  count(admin.memory, 1, 'decided', 10)
+  count(admin.memory, 1, 'attemptsStarted', 10)
+  count(admin.memory, 1, 'inFlight', 10)
+  const [blue, green] = await poolsOf(admin)
+  expect([blue.share.seen, green.share.seen]).toEqual([0.9, 0.1])
+  expect(green).toMatchObject({
+    inFlight: 10,
+    rate: 0,
+    attempts: { started: 10, good: 0, failed: 0, void: 0, rate: 2.5 },
+  })
+  expect(green).toMatchObject({ failures: 0, failureShare: null })
 })
 
 test('the share since the split begins anew when the split changes', async () => {

@@ -95,7 +95,16 @@ describe('verbs that change something', () => {
   })
 })
 
-const traffic = { inFlight: 2, tunnels: 1, rate: 120.04, failureShare: 0, p50Ms: 1.5, p90Ms: 3, p99Ms: null }
+const traffic = {
+  inFlight: 2,
+  tunnels: 1,
+  rate: 120.04,
+  attempts: { rate: 130 },
+  failureShare: 0,
+  p50Ms: 1.5,
+  p90Ms: 3,
+  p99Ms: null,
+}
 const target = { target: '127.0.0.1:3001', admin: 'ready', drainUntilMs: 0, health: 'healthy', ejectedUntilMs: 0 }
 const pool = {
   name: 'blue',
@@ -116,9 +125,9 @@ describe('verbs that show something', () => {
     expect(out).toBe(
       [
         'shop: release 3, revision 7, epoch 9',
-        'POOL              VERSION  WEIGHT  SHARE    SEEN  STATE  HEALTH   IN FLIGHT  TUNNELS  REQ/S  FAILED  P50 MS  P90 MS  P99 MS',
-        'blue              1.0          90   90 %  89.7 %  ready                   2        1    120     0 %     1.5       3       –',
-        '  127.0.0.1:3001                                  ready  healthy          2        1    120     0 %     1.5       3       –',
+        'POOL              VERSION  WEIGHT  SHARE    SEEN  STATE  HEALTH   IN FLIGHT  TUNNELS  REQ/S  TRIES/S  FAILED  P50 MS  P90 MS  P99 MS',
+        'blue              1.0          90   90 %  89.7 %  ready                   2        1    120      130     0 %     1.5       3       –',
+        '  127.0.0.1:3001                                  ready  healthy          2        1    120      130     0 %     1.5       3       –',
         '',
       ].join('\n'),
     )

@@ -48,6 +48,8 @@ test('a slot rests for a minute before another target gets it, emptied in every 
   const [slot] = slotsOf(take(numbers(1, SLOTS)))
   memory.targets[laneOffset(1, slot) + FIELD.requests] = 7
   memory.targets[laneOffset(0, slot) + FIELD.ttfb] = 3
+  // What failed last is nothing that is still there.
+  memory.targets[laneOffset(0, slot) + FIELD.failuresInRow] = 5
   take(numbers(2, SLOTS - 1))
 
   expect(await codeOf(() => refuse(numbers(2, SLOTS), null))).toBe('conflict')
@@ -55,6 +57,7 @@ test('a slot rests for a minute before another target gets it, emptied in every 
   expect(slotsOf(take(numbers(2, SLOTS))).at(-1)).toBe(slot)
   expect(memory.targets[laneOffset(1, slot) + FIELD.requests]).toBe(0)
   expect(memory.targets[laneOffset(0, slot) + FIELD.ttfb]).toBe(0)
+  expect(memory.targets[laneOffset(0, slot) + FIELD.failuresInRow]).toBe(0)
 })
 
 test.each(['inFlight', 'tunnels', 'connections'] as const)(

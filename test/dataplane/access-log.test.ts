@@ -53,7 +53,7 @@ function write(log: AccessLog, wallMs: number, facts: Facts, numbers: Partial<Re
   const { requestId = 'id', client = '::1', method = 'GET', host = 'shop.test', path = '/', version = '1.0' } = facts
   const pool = { name: 'blue', version }
   const { bytesIn = 0, bytesOut = 0, durationMs = 1.5, ttfbMs = -1 } = numbers
-  const outcome = { status: 200, bytesIn, bytesOut, durationMs, ttfbMs, error: null, ...by }
+  const outcome = { status: 200, bytesIn, bytesOut, durationMs, ttfbMs, attempt: 'good' as const, error: null, ...by }
   const decision = { service: { name: 'shop' }, pool, reason: 'bucket' }
   const target = { authority: '127.0.0.1:8080', pool }
   const dispatch = { decision, target, epoch: 7, address: client, connects: 1, repeats: 1, ...by }
@@ -79,6 +79,7 @@ function write(log: AccessLog, wallMs: number, facts: Facts, numbers: Partial<Re
     durationMs: micros(durationMs),
     ttfbMs: ttfbMs < 0 ? null : micros(ttfbMs),
     retries: 2,
+    attempt: 'good',
     error: outcome.error,
   })
 }

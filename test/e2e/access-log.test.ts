@@ -11,7 +11,7 @@ type Entry = Readonly<Record<string, unknown>>
 
 const FIELDS = [
   'time requestId client method host path status service pool version target reason epoch',
-  'bytesIn bytesOut durationMs ttfbMs retries error',
+  'bytesIn bytesOut durationMs ttfbMs retries attempt error',
 ]
   .join(' ')
   .split(' ')
@@ -67,6 +67,7 @@ test('every request has one line with what was asked, who answered and why, and 
       path: '/a/b',
       service: 'shop',
       retries: 0,
+      attempt: 'good',
       error: null,
     })
   }
@@ -126,21 +127,29 @@ test('answers of our own have their line too, with the code of the error', async
 
   const entries = await waitForEntries(proxy, 6)
   expect(entries.length).toBe(6)
-  const nothing = { service: null, pool: null, target: null, reason: null, ttfbMs: null }
+  const nothing = { service: null, pool: null, target: null, reason: null, ttfbMs: null, attempt: null }
   const target = (upstream: string) => new URL(upstream).host
   expect(by(entries, 'lost')).toMatchObject({ status: 404, error: 'no_route', ...nothing })
   expect(by(entries, 'dead')).toMatchObject({
     status: 502,
     error: 'upstream_connect_failed',
     service: 'dead',
+    attempt: 'failed',
     target: target(dead),
   })
-  expect(by(entries, 'none')).toMatchObject({ status: 503, error: 'no_healthy_target', service: 'none', target: null })
+  expect(by(entries, 'none')).toMatchObject({
+    status: 503,
+    error: 'no_healthy_target',
+    service: 'none',
+    target: null,
+    attempt: null,
+  })
   expect(by(entries, 'slow')).toMatchObject({
     status: 504,
     error: 'upstream_timeout',
     target: target(slow.url),
     ttfbMs: null,
+    attempt: 'failed',
   })
   expect(by(entries, 'slow')?.['durationMs']).toBeGreaterThan(150)
   expect(by(entries, 'large')).toMatchObject({ status: 413, error: 'body_too_large', client: '127.0.0.1', ...nothing })
@@ -159,7 +168,7 @@ test('a request that its client gave up is logged as 499', async () => {
   await until('the request was at the target', () => arrived === 1)
   socket.resetAndDestroy()
   const [entry] = await waitForEntries(proxy, 1)
-  expect(entry).toMatchObject({ status: 499, service: 'shop', ttfbMs: null, bytesOut: 0 })
+  expect(entry).toMatchObject({ status: 499, service: 'shop', ttfbMs: null, attempt: 'void', bytesOut: 0 })
 })
 
 test('thousands of requests have exactly one line each, and none is lost when the process ends right after them', async () => {

@@ -10,6 +10,7 @@ import { until } from '../helpers/raw.ts'
 import { closedPort, type RawUpstream, startNamed, startRaw, startUpstream } from '../helpers/upstream.ts'
 
 const FAMILIES = {
+  decided: 'turnout_decided_total{}',
   started: 'turnout_attempts_started_total{}',
   good: 'turnout_attempts_total{good}',
   failed: 'turnout_attempts_total{failed}',
@@ -81,12 +82,15 @@ test('an attempt that another target made good is failed at the first and good a
     const tried = await Promise.all([gone, closing.url].map((url) => countedAt(proxy, url)))
     return tried.every(({ failed }) => failed !== undefined)
   })
+  let decidedElsewhere = 0
   for (const url of [gone, closing.url]) {
-    const counted = await countedAt(proxy, url)
+    const { decided = 0, ...counted } = await countedAt(proxy, url)
+    decidedElsewhere += decided
     expect(counted).toEqual({ started: counted.started, failed: counted.started })
     expect(await figuresOf(proxy, url)).toMatchObject({ requests: 0, failures: counted.started, failureShare: 1 })
   }
-  const { requests, ...rest } = await countedAt(proxy, steady.url)
+  const { requests = 0, decided = 0, ...rest } = await countedAt(proxy, steady.url)
+  expect(decided + decidedElsewhere).toBe(requests)
   expect(rest).toEqual({ started: requests, good: requests })
 })
 
@@ -95,8 +99,8 @@ test('a target that hangs shows what it holds at once, and the failures when the
   const proxy = await startOver([hung.url], { timeouts: { response: '1s' } })
   for (let i = 0; i < 4; i++) hold(proxy, GET)
   await until('all are held', () => isHeld(hung, 4))
-  expect(await countedAt(proxy, hung.url)).toEqual({ started: 4, inFlight: 4 })
-  await expectCounted(proxy, hung.url, { started: 4, failed: 4, requests: 4 })
+  expect(await countedAt(proxy, hung.url)).toEqual({ decided: 4, started: 4, inFlight: 4 })
+  await expectCounted(proxy, hung.url, { decided: 4, started: 4, failed: 4, requests: 4 })
 })
 
 test.each([
@@ -108,7 +112,7 @@ test.each([
   const target = await startUpstream((_request, response) => response.writeHead(status).end())
   const proxy = await startOver([target.url])
   expect((await ask(proxy.port)).status).toBe(status)
-  await expectCounted(proxy, target.url, { started: 1, requests: 1, ...outcome })
+  await expectCounted(proxy, target.url, { decided: 1, started: 1, requests: 1, ...outcome })
 })
 
 test.each([
@@ -119,7 +123,7 @@ test.each([
   const target = await startRaw((socket) => socket.end(answer))
   const proxy = await startOver([target.url])
   await ask(proxy.port, { method: 'POST' }).catch(() => {})
-  await expectCounted(proxy, target.url, { started: 1, failed: 1, requests: 1 })
+  await expectCounted(proxy, target.url, { decided: 1, started: 1, failed: 1, requests: 1 })
 })
 
 test('a client that goes away before an answer says nothing of the target, and is not answered', async () => {
@@ -128,7 +132,7 @@ test('a client that goes away before an answer says nothing of the target, and i
   const socket = hold(proxy, GET)
   await until('it is held', () => isHeld(hung))
   socket.resetAndDestroy()
-  await expectCounted(proxy, hung.url, { started: 1, void: 1, aborted: 1 })
+  await expectCounted(proxy, hung.url, { decided: 1, started: 1, void: 1, aborted: 1 })
   expect(await figuresOf(proxy, hung.url)).toMatchObject({ failures: 0, failureShare: null, p50Ms: null })
 })
 
@@ -138,7 +142,7 @@ test('a stream that its client ends is a good attempt and an aborted request', a
   const socket = hold(proxy, GET)
   await new Promise((resolve) => socket.once('data', resolve))
   socket.resetAndDestroy()
-  await expectCounted(proxy, target.url, { started: 1, good: 1, requests: 1, aborted: 1 })
+  await expectCounted(proxy, target.url, { decided: 1, started: 1, good: 1, requests: 1, aborted: 1 })
 })
 
 test('a request that its client breaks says nothing of the target', async () => {
@@ -147,7 +151,7 @@ test('a request that its client breaks says nothing of the target', async () => 
   const socket = hold(proxy, 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n')
   await until('it is held', () => isHeld(target))
   socket.write('nonsense\r\n')
-  await expectCounted(proxy, target.url, { started: 1, void: 1, requests: 1 })
+  await expectCounted(proxy, target.url, { decided: 1, started: 1, void: 1, requests: 1 })
 })
 
 test('a kept connection that closes as the request comes is nobody’s failure', async () => {
@@ -158,7 +162,7 @@ test('a kept connection that closes as the request comes is nobody’s failure',
   const proxy = await startOver([forgetful.url])
   const agent = oneConnection()
   for (let i = 0; i < 2; i++) expect((await ask(proxy.port, { agent })).status).toBe(200)
-  await expectCounted(proxy, forgetful.url, { started: 3, good: 2, void: 1, requests: 2 })
+  await expectCounted(proxy, forgetful.url, { decided: 2, started: 3, good: 2, void: 1, requests: 2 })
 })
 
 test('a request that finds no room at a target is no attempt', async () => {
@@ -168,7 +172,7 @@ test('a request that finds no room at a target is no attempt', async () => {
   hold(proxy, GET)
   await until('it is full', () => isHeld(hung))
   expect((await ask(proxy.port)).status).toBe(503)
-  await expectCounted(proxy, hung.url, { started: 1, inFlight: 1 })
+  await expectCounted(proxy, hung.url, { decided: 2, started: 1, inFlight: 1 })
 })
 
 test('a tunnel is a good attempt and no request, so the time it is open is no time of an answer', async () => {
@@ -182,10 +186,10 @@ test('a tunnel is a good attempt and no request, so the time it is open is no ti
   const proxy = await startOver([target.url])
   expect((await ask(proxy.port)).status).toBe(200)
   const socket = hold(proxy, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n')
-  await expectCounted(proxy, target.url, { started: 2, good: 2, requests: 1, tunnels: 1, opened: 1 })
+  await expectCounted(proxy, target.url, { decided: 2, started: 2, good: 2, requests: 1, tunnels: 1, opened: 1 })
   const openedMs = performance.now()
   await until('it was open for a while', () => performance.now() - openedMs > 700)
   socket.end('hello')
-  await expectCounted(proxy, target.url, { started: 2, good: 2, requests: 1, opened: 1, closed: 1 })
+  await expectCounted(proxy, target.url, { decided: 2, started: 2, good: 2, requests: 1, opened: 1, closed: 1 })
   expect((await figuresOf(proxy, target.url)).p50Ms).toBeLessThan(500)
 })

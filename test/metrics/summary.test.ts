@@ -32,10 +32,10 @@ test('growth takes gauges as they are now and counters as their difference', () 
 
 test('a slot whose counters shrank was given to another target, so all of it is new', () => {
   const memory = allocateSharedMemory(1)
-  add(memory, 0, 0, 'requests', 10)
+  add(memory, 0, 0, 'attemptsStarted', 10)
   const then = readTally(memory, 0)
-  add(memory, 0, 0, 'requests', -7)
-  expect(growth(readTally(memory, 0), then)[FIELD.requests]).toBe(3)
+  add(memory, 0, 0, 'attemptsStarted', -7)
+  expect(growth(readTally(memory, 0), then)[FIELD.attemptsStarted]).toBe(3)
 })
 
 test('nothing observed has no quantile', () => {
@@ -86,14 +86,14 @@ function openWindow(
   const stage = stageOf(snapshot)
   const window = createTrafficWindow(stage.control, memory, clock)
   onTestFinished(() => window.close())
-  const recent = (pool: string) => window.service('shop')!.pools.get(pool)![0].recent[FIELD.requests]
-  const sinceSplit = (pool: string) => window.service('shop')!.pools.get(pool)![0].requestsSinceSplit
+  const recent = (pool: string) => window.service('shop')!.pools.get(pool)![0].recent[FIELD.decided]
+  const sinceSplit = (pool: string) => window.service('shop')!.pools.get(pool)![0].decidedSinceSplit
   return { memory, clock, stage, window, recent, sinceSplit }
 }
 
 test('the window reaches back 10 to 12 s, and less right after the start', () => {
   const { memory, clock, window, recent } = openWindow()
-  add(memory, 0, 0, 'requests', 7)
+  add(memory, 0, 0, 'decided', 7)
   expect([window.service('shop')!.windowMs, recent('blue')]).toEqual([0, 7])
   clock.move(9_000)
   expect([window.service('shop')!.windowMs, recent('blue')]).toEqual([9_000, 7])
@@ -107,23 +107,23 @@ test('the window reaches back 10 to 12 s, and less right after the start', () =>
 
 test('a slot that was given to another target does not show the traffic of the one before', () => {
   const { memory, clock, stage, recent, sinceSplit } = openWindow()
-  add(memory, 0, 0, 'requests', 50)
+  add(memory, 0, 0, 'decided', 50)
   clock.move(4_000)
   stage.snapshot = snapshotOf(
     { shop: { blue: ['http://127.0.0.1:4000'], green: [GREEN] } },
     { split: { blue: 1 } as object },
   )
-  memory.targets[FIELD.requests] = 60
+  memory.targets[FIELD.decided] = 60
   expect([recent('blue'), sinceSplit('blue')]).toEqual([60, 60])
 })
 
 test('requests since the split are counted from the change that control tells of, not from the next sample', () => {
   const { memory, clock, stage, sinceSplit } = openWindow()
-  add(memory, 0, 0, 'requests', 50)
+  add(memory, 0, 0, 'decided', 50)
   clock.move(3_000)
   stage.snapshot = snapshotOf({ shop: { blue: [BLUE], green: [GREEN] } }, { split: { blue: 1, green: 1 } as object })
   stage.publish({ type: 'change', service: 'shop' })
-  add(memory, 0, 0, 'requests', 2)
+  add(memory, 0, 0, 'decided', 2)
   stage.publish({ type: 'change', service: null })
   clock.move(2_000)
   expect(sinceSplit('blue')).toBe(2)

@@ -122,6 +122,7 @@ export class Attempts {
     else this.#leave()
     this.target = decision.target
     this.count(FIELD.inFlight)
+    if (before === null) this.count(FIELD.decided)
     return true
   }
 

@@ -7,6 +7,7 @@
 import { ERRORS, type ErrorCode } from '../../errors.ts'
 import { FIELD } from '../../metrics/layout.ts'
 import type { Plane } from '../plane.ts'
+import type { AttemptOutcome } from './attempt-outcome.ts'
 import type { Attempts } from './attempts.ts'
 import type { ExchangeRequest } from './request.ts'
 
@@ -63,12 +64,13 @@ export class Outcome {
     this.outBytes += answerBytes
     const durationMs = plane.time.nowMs - this.#startMs
     const { inBytes: bytesIn, outBytes: bytesOut } = this
+    let attempt: AttemptOutcome | null = null
     if (attempts.target !== null) {
       const { slot } = attempts.target
       const answered = this.#ttfbMs >= 0
-      const outcome = attempts.judge(answered ? status : 0, this.#error)
+      attempt = attempts.judge(answered ? status : 0, this.#error)
       // The client never saw that another attempt had failed.
-      if (attempts.connects + attempts.repeats > 0 && outcome === 'good') attempts.count(FIELD.rescued)
+      if (attempts.connects + attempts.repeats > 0 && attempt === 'good') attempts.count(FIELD.rescued)
       if (status === SWITCHED) plane.counters.countTunnelClosed(slot, durationMs - this.#ttfbMs, bytesIn, bytesOut)
       else {
         const isAnswer = answered || this.#error !== null
@@ -76,7 +78,7 @@ export class Outcome {
       }
     }
     if (this.#logged) {
-      const outcome = { status, bytesIn, bytesOut, durationMs, ttfbMs: this.#ttfbMs, error: this.#error }
+      const outcome = { status, bytesIn, bytesOut, durationMs, ttfbMs: this.#ttfbMs, attempt, error: this.#error }
       plane.log.write(plane.time.wallMs(), request, attempts, outcome)
     }
     attempts.end()
