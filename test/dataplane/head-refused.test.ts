@@ -17,7 +17,7 @@ const parts = (text: string) => {
 
 test.each([
   [417, 'with another expectation', ['HEAD / HTTP/1.1\r\nHost: a\r\nExpect: x\r\n\r\n']],
-  [501, 'with another coding', ['HEAD / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n']],
+  [501, 'with another coding', ['HEAD / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n']],
   [400, 'without Host', ['HEAD / HTTP/1.1\r\n\r\n']],
   [400, 'behind an empty line', ['\r\nHEAD / HTTP/1.1\r\n\r\n']],
   [400, 'with a bad target', ['HEAD \0 HTTP/1.1\r\nHost: a\r\n\r\n']],
