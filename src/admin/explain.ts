@@ -12,6 +12,7 @@ import { ERRORS, type ErrorCode, TurnoutError } from '../errors.ts'
 import { explainDecision } from '../table/explain.ts'
 import { asciiHost } from '../table/host.ts'
 import { canonicalAddress, parseAddress } from '../table/network.ts'
+import { textOfOctets } from '../table/octets.ts'
 import { encodedPath } from '../table/path.ts'
 import type { Decision } from '../table/types.ts'
 import { answers, nullable } from './schemas.ts'
@@ -134,7 +135,7 @@ export function explanationOf(decision: Decision, table: { epoch: number; revisi
     why: explainDecision(decision),
     reason: decision.reason,
     rule: decision.rule,
-    visitor: decision.visitor,
+    visitor: decision.visitor === null ? null : textOfOctets(decision.visitor),
     bucket: decision.bucket,
     aimed: decision.aimed?.name ?? null,
     panic: decision.panic,

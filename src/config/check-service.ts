@@ -6,7 +6,8 @@
  */
 
 import { asciiHost } from '../table/host.ts'
-import { badNetwork, isToken, parseRouteHost, parseTarget } from './address.ts'
+import { parseRouteHost, parseTarget } from './address.ts'
+import { checkMethod, checkPairs, checkVisitor, checkWhen } from './check-condition.ts'
 import { durationMs } from './duration.ts'
 import { didYouMean, nearest } from './nearest.ts'
 import { child, type Finding, parentOf } from './pointer.ts'
@@ -69,11 +70,12 @@ export class Report {
  * Parts of specs that were found without fault, and what they were checked against. Specs are never changed, only replaced,
  * and a change replaces one service, mostly without its routes and rules, where there may be thousands of each.
  */
-const faultless = new WeakMap<object, unknown>()
+const faultless = new WeakMap<object, readonly unknown[]>()
 
 /** Checks a part unless it was found without fault against the same before. */
-function checkOnce(report: Report, part: object, against: unknown, check: () => void): void {
-  if (report.isSound && faultless.has(part) && faultless.get(part) === against) return
+function checkOnce(report: Report, part: object, against: readonly unknown[], check: () => void): void {
+  const before = report.isSound ? faultless.get(part) : undefined
+  if (before?.every((other, index) => other === against[index])) return
   const count = report.findings.length
   check()
   if (report.isSound && report.findings.length === count) faultless.set(part, against)
@@ -81,7 +83,7 @@ function checkOnce(report: Report, part: object, against: unknown, check: () => 
 
 /** Adds every fault of one service, at `at`. */
 export function checkService(report: Report, at: string, spec: ServiceSpec): void {
-  checkOnce(report, spec, null, () => checkParts(report, at, spec))
+  checkOnce(report, spec, [], () => checkParts(report, at, spec))
 }
 
 function checkParts(report: Report, at: string, spec: ServiceSpec): void {
@@ -89,7 +91,7 @@ function checkParts(report: Report, at: string, spec: ServiceSpec): void {
   const pools = report.present(poolsAt) ? Object.keys(spec.pools) : null
   const routesAt = child(at, 'routes')
   if (report.present(routesAt)) {
-    checkOnce(report, spec.routes, null, () => {
+    checkOnce(report, spec.routes, [], () => {
       spec.routes.forEach((route, index) => {
         checkRoute(report, child(routesAt, index), route)
       })
@@ -102,8 +104,9 @@ function checkParts(report: Report, at: string, spec: ServiceSpec): void {
   }
   const rulesAt = child(at, 'rules')
   if (report.present(rulesAt)) {
-    checkOnce(report, spec.rules, spec.pools, () => {
-      checkRules(report, rulesAt, spec.rules, pools)
+    const sources = report.sound(child(at, 'visitor')) ? spec.visitor : []
+    checkOnce(report, spec.rules, [spec.pools, spec.visitor], () => {
+      checkRules(report, rulesAt, spec.rules, pools, sources)
     })
   }
   checkVisitor(report, child(at, 'visitor'), spec.visitor)
@@ -140,18 +143,8 @@ function checkRoute(report: Report, at: string, route: RouteSpec): void {
   const hostAt = child(at, 'host')
   const host = report.sound(hostAt) ? parseRouteHost(route.host) : null
   if (host !== null && 'bad' in host) report.add(hostAt, host.bad)
-  if (route.header !== undefined) checkFieldNames(report, child(at, 'header'), route.header, 'header')
-}
-
-function checkFieldNames(report: Report, at: string, fields: Record<string, unknown>, noun: 'header' | 'cookie'): void {
-  if (!report.present(at)) return
-  const seen = new Set<string>()
-  for (const name of Object.keys(fields)) {
-    const known = noun === 'header' ? name.toLowerCase() : name
-    if (!isToken(name)) report.add(child(at, name), `${JSON.stringify(name)} is not a ${noun} name`, { about: 'key' })
-    if (seen.has(known)) report.add(child(at, name), `the header ${known} stands here twice`, { about: 'key' })
-    seen.add(known)
-  }
+  if (route.header !== undefined) checkPairs(report, child(at, 'header'), route.header, 'header')
+  if (route.method !== undefined) checkMethod(report, child(at, 'method'), route.method)
 }
 
 function checkTargets(report: Report, poolsAt: string, spec: ServiceSpec): void {
@@ -212,19 +205,20 @@ function checkFailover(report: Report, at: string, failover: string[] | undefine
   }
 }
 
-/** Adds every fault of a list of rules; unknown pools only when `pools` are given. */
+/** Adds every fault of a list of rules; unknown pools only when `pools` are given. `sources` are those of the visitor. */
 export function checkRules(
   report: Report,
   at: string,
   rules: readonly RuleSpec[],
   pools: readonly string[] | null,
+  sources: readonly string[],
 ): void {
   const firsts = new Map<string, number>()
   for (const [index, rule] of rules.entries()) {
     const ruleAt = child(at, index)
     if (!report.present(ruleAt)) continue
     checkOutcome(report, ruleAt, rule, pools)
-    if (report.present(child(ruleAt, 'when'))) checkWhen(report, child(ruleAt, 'when'), rule.when)
+    if (report.present(child(ruleAt, 'when'))) checkWhen(report, child(ruleAt, 'when'), rule.when, sources)
     const nameAt = child(ruleAt, 'name')
     if (!report.sound(nameAt)) continue
     const first = firsts.get(rule.name)
@@ -244,32 +238,6 @@ function checkOutcome(report: Report, at: string, rule: RuleSpec, pools: readonl
   if (to !== undefined) checkPool(report, child(at, 'to'), to, pools)
   if (deny !== undefined) checkPool(report, child(at, 'deny'), deny, pools)
   if (pin === true && to === undefined) report.add(child(at, 'pin'), 'only a rule with "to" can pin')
-}
-
-function checkWhen(report: Report, at: string, when: RuleSpec['when']): void {
-  if (when.header !== undefined) checkFieldNames(report, child(at, 'header'), when.header, 'header')
-  if (when.cookie !== undefined) checkFieldNames(report, child(at, 'cookie'), when.cookie, 'cookie')
-  if (when.cidr !== undefined) checkNetworks(report, child(at, 'cidr'), when.cidr)
-}
-
-/** Adds a fault for every entry that is no network. */
-export function checkNetworks(report: Report, at: string, networks: readonly string[]): void {
-  if (!report.present(at)) return
-  for (const [index, text] of networks.entries()) {
-    const bad = report.sound(child(at, index)) ? badNetwork(text) : null
-    if (bad !== null) report.add(child(at, index), bad)
-  }
-}
-
-function checkVisitor(report: Report, at: string, visitor: readonly string[]): void {
-  if (!report.present(at)) return
-  for (const [index, source] of visitor.entries()) {
-    if (!report.sound(child(at, index))) continue
-    const [from, name] = source.split(':')
-    if ((from === 'header' || from === 'cookie') && name !== undefined && !isToken(name)) {
-      report.add(child(at, index), `${JSON.stringify(name)} is not a ${from} name`)
-    }
-  }
 }
 
 function checkHealth(report: Report, at: string, health: HealthSpec): void {

@@ -9,7 +9,8 @@ import type { Fault } from '../errors.ts'
 import type { AdminState } from '../table/types.ts'
 import { isLoopback, parseListenAddress, parseTarget } from './address.ts'
 import { canonicalPool, canonicalRoute, canonicalService } from './canonical.ts'
-import { checkDurations, checkNetworks, checkRules, checkService, checkWeights, Report } from './check-service.ts'
+import { checkNetworks } from './check-condition.ts'
+import { checkDurations, checkRules, checkService, checkWeights, Report } from './check-service.ts'
 import { child, type Finding } from './pointer.ts'
 import {
   PoolSchema,
@@ -167,7 +168,7 @@ export const validateRules = (body: unknown, pools: readonly string[] | null = n
   checked(
     RulesBodySchema,
     body,
-    (report, rules) => checkRules(report, '', rules, pools),
+    (report, rules) => checkRules(report, '', rules, pools, []),
     (rules) => rules,
   )
 

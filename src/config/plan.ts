@@ -4,6 +4,7 @@
  *
  * Specs come in canonical form (`canonicalService`), so nothing here can fail but by a bug.
  */
+import { octetsOfText } from '../table/octets.ts'
 import type { RoutePlan, RulePlan, ServicePlan, StickyPlan, VisitorSource } from '../table/types.ts'
 import { networkOf } from './address.ts'
 import { canonicalRoute } from './canonical.ts'
@@ -46,8 +47,11 @@ export interface TimeoutsPlan {
 
 type Pairs = readonly (readonly [string, string])[]
 
-const lowerCaseNames = (fields: Record<string, string> = {}): Pairs =>
-  Object.entries(fields).map(([name, value]) => [name.toLowerCase(), value] as const)
+/** Values as the octets that come over the wire: see table/octets.ts. */
+const headerPairs = (fields: Record<string, string> = {}): Pairs =>
+  Object.entries(fields).map(([name, value]) => [name.toLowerCase(), octetsOfText(value)] as const)
+const cookiePairs = (cookies: Record<string, string> = {}): Pairs =>
+  Object.entries(cookies).map(([name, value]) => [name, octetsOfText(value)] as const)
 
 /**
  * Plans each item of a list once: lists of specs are never changed, only replaced, and most changes replace neither thousands
@@ -86,15 +90,15 @@ export function planService(name: string, spec: ServiceSpec): ServicePlan {
 
 function planRoute(spec: RouteSpec): RoutePlan {
   const { host, path, method, header } = canonicalRoute(spec)
-  return { host, path, method: method ?? null, header: lowerCaseNames(header) }
+  return { host, path, method: method ?? null, header: headerPairs(header) }
 }
 
 function planRule({ name, when, to, deny, pin }: RuleSpec): RulePlan {
   return {
     name,
-    header: lowerCaseNames(when.header),
-    cookie: Object.entries(when.cookie ?? {}),
-    visitor: when.visitor ?? [],
+    header: headerPairs(when.header),
+    cookie: cookiePairs(when.cookie),
+    visitor: (when.visitor ?? []).map(octetsOfText),
     cidr: (when.cidr ?? []).map(networkOf),
     to: to ?? null,
     deny: deny ?? null,

@@ -2,6 +2,7 @@
  * A decision in words, for people: what `explain` prints under the facts. It reads nothing but the decision itself.
  */
 import { BUCKETS } from './bucket.ts'
+import { textOfOctets } from './octets.ts'
 import type { Decision, RulePlan, ServiceTable } from './types.ts'
 
 /** One sentence on where a request goes and why, such as `rule staff sends header x-internal=1 to green`. */
@@ -28,11 +29,11 @@ function reasonOf(decision: Decision, service: ServiceTable): string {
   if (decision.reason === 'pin')
     return `the cookie of the visitor keeps it at ${aimed.name} in release ${service.release}`
   if (visitor === null) return `without a visitor key the next turn by weight is that of ${aimed.name}`
-  return `visitor ${visitor} has bucket ${decision.bucket} of ${BUCKETS}, which falls to ${aimed.name}`
+  return `visitor ${textOfOctets(visitor)} has bucket ${decision.bucket} of ${BUCKETS}, which falls to ${aimed.name}`
 }
 
 function conditionsOf(plan: RulePlan): string {
-  const field = (kind: string) => (pair: readonly [string, string]) => `${kind} ${pair[0]}=${pair[1]}`
+  const field = (kind: string) => (pair: readonly [string, string]) => `${kind} ${pair[0]}=${textOfOctets(pair[1])}`
   return [
     ...plan.header.map(field('header')),
     ...plan.cookie.map(field('cookie')),

@@ -1,13 +1,15 @@
 /**
  * Who sends a request: the visitor key, and our own cookie that gives one to browsers.
  *
- * The key is the first found in the order of the service's sources. A JWT is read, not verified: the key decides which
- * version somebody sees, never what they may do. Nothing here throws on what a client sends, and all of it takes linear time.
+ * The key is the first found in the order of the service's sources, as octets (octets.ts): somebody is the same by a header and by
+ * a JWT. A JWT is read, not verified: the key decides which version somebody sees, never what they may do. Nothing here throws on
+ * what a client sends, and all of it takes linear time.
  *
  * Payload of our cookie: `k~visitor~service~pool~release~target` (`p` when pinned). All fields are of cookie-safe
  * characters without `~`; names may contain dots, so a mac after the last dot (`payload.mac`, added and checked by the
  * data plane) is unambiguous. Decoding is strict: what `encodeOwnCookie` would not write is not read.
  */
+import { octetsOfText } from './octets.ts'
 import type { OwnCookie, RequestView, ServiceTable, StickyPlan, VisitorSource } from './types.ts'
 
 /** Longer keys are not taken: they cost hashing and log space, and no real id is that long. */
@@ -66,7 +68,7 @@ function keyFrom(view: RequestView, source: VisitorSource, own: OwnCookie | null
   }
 }
 
-/** A claim (text or number) of the payload of an `authorization: Bearer` JWT, not verified; null when there is none. */
+/** The octets of a claim (text or number) of an `authorization: Bearer` JWT, not verified; null when there is none. */
 export function tokenClaim(authorization: string | undefined, claim: string): string | null {
   if (authorization === undefined || authorization.length > TOKEN_LENGTH_MAX) return null
   const scheme = BEARER.exec(authorization)
@@ -75,13 +77,28 @@ export function tokenClaim(authorization: string | undefined, claim: string): st
   const end = start === 0 ? -1 : authorization.indexOf('.', start)
   if (end === -1) return null
   try {
-    const claims: unknown = JSON.parse(textOfBase64Url(authorization.slice(start, end)))
-    if (typeof claims !== 'object' || claims === null || !Object.hasOwn(claims, claim)) return null
-    const value = (claims as Record<string, unknown>)[claim]
-    return typeof value === 'string' || typeof value === 'number' ? String(value) : null
+    const text = textOfBase64Url(authorization.slice(start, end))
+    const value = ownValue(JSON.parse(text), claim)
+    if (typeof value === 'string') return octetsOfText(value)
+    if (typeof value !== 'number') return null
+    return Number.isSafeInteger(value) ? String(value) : digitsOf(text, claim)
   } catch {
     return null
   }
+}
+
+function ownValue(claims: unknown, claim: string): unknown {
+  if (typeof claims !== 'object' || claims === null || !Object.hasOwn(claims, claim)) return undefined
+  return (claims as Record<string, unknown>)[claim]
+}
+
+/** A number that JavaScript does not hold exactly, as it stands in the text: or many a 64-bit id would be the same visitor. */
+function digitsOf(text: string, claim: string): string | null {
+  type Context = { readonly source?: string }
+  const asWritten = (_key: string, value: unknown, context?: Context) =>
+    typeof value === 'number' ? (context?.source ?? String(value)) : value
+  const digits = ownValue(JSON.parse(text, asWritten as (key: string, value: unknown) => unknown), claim)
+  return typeof digits === 'string' ? digits : null
 }
 
 function textOfBase64Url(encoded: string): string {

@@ -1,0 +1,80 @@
+/** A condition that can never hold is a fault: else it would be there, and nobody would see that it does nothing. */
+import { describe, expect, test } from 'vitest'
+import { validateService } from '../../src/config/check.ts'
+
+const POOLS = { blue: { targets: ['http://a'] } }
+
+function faults(changes: object): string[] {
+  const checked = validateService({ routes: [{}], pools: POOLS, ...changes })
+  return 'faults' in checked ? checked.faults.map(({ pointer, message }) => `${pointer} ${message}`) : []
+}
+
+const when = (conditions: object, more: object = {}): string[] =>
+  faults({ rules: [{ name: 'a', when: conditions, to: 'blue' }], ...more })
+
+const NOT_IN_FIELD = 'control characters are refused, and blanks around it are not part of it'
+
+describe('a rule asks in vain', () => {
+  test.each([
+    [{ header: { 'x-a': 'a ' } }, `header/x-a no header has the value "a ": ${NOT_IN_FIELD}`],
+    [{ header: { 'x-a': '\ta' } }, `header/x-a no header has the value "\\ta": ${NOT_IN_FIELD}`],
+    [{ header: { 'x-a': 'a\nb' } }, `header/x-a no header has the value "a\\nb": ${NOT_IN_FIELD}`],
+    [{ header: { 'x-a': 'a\u007f' } }, `header/x-a no header has the value "a\u007f": ${NOT_IN_FIELD}`],
+    [{ cookie: { a: ' 1' } }, `cookie/a no cookie has the value " 1": ${NOT_IN_FIELD}`],
+    [
+      { cookie: { a: '1;2' } },
+      'cookie/a no cookie has the value "1;2": it ends at a semicolon, and quotes around it are not part of it',
+    ],
+    [
+      { cookie: { a: '"1"' } },
+      'cookie/a no cookie has the value "\\"1\\"": it ends at a semicolon, and quotes around it are not part of it',
+    ],
+    [{ visitor: ['u', ''] }, 'visitor/1 no visitor has the key "": an empty key is none'],
+    [{ visitor: ['u '] }, `visitor/0 no visitor has the key "u ": ${NOT_IN_FIELD}`],
+    [
+      { visitor: ['é'.repeat(513)] },
+      `visitor/0 no visitor has the key "${'é'.repeat(79)}…": more than 1024 bytes are not taken`,
+    ],
+  ])('%j', (conditions, expected) => expect(when(conditions)).toEqual([`/rules/0/when/${expected}`]))
+})
+
+test.each([
+  { header: { 'x-a': 'größe' } },
+  { header: { 'x-a': '' } },
+  { header: { 'x-a': 'a\tb, "c"; d' } },
+  { header: { 'x-a': '*' } },
+  { header: { 'x-a': '\u00a0' } },
+  { cookie: { a: 'größe', b: 'a"b', c: '"', d: '' } },
+  { visitor: ['größe', 'a b', 'é'.repeat(512)] },
+])('%j may well hold', (conditions) => expect(when(conditions)).toEqual([]))
+
+test('a key out of a token may be any text, and that of an address is in its one form', () => {
+  expect(when({ visitor: [' u\n'] }, { visitor: ['cookie', 'jwt:sub'] })).toEqual([])
+  expect(when({ visitor: [''] }, { visitor: ['jwt:sub'] })).toHaveLength(1)
+  const addresses = { visitor: ['2001:DB8:0::1', '::ffff:10.0.0.1', '10.0.0.1', '2001:db8::1', 'u-1'] }
+  expect(when(addresses, { visitor: ['cookie', 'address'] })).toEqual([
+    '/rules/0/when/visitor/0 no visitor has the key "2001:DB8:0::1": write 2001:db8::1',
+    '/rules/0/when/visitor/1 no visitor has the key "::ffff:10.0.0.1": write 10.0.0.1',
+  ])
+  expect(when(addresses)).toEqual([])
+})
+
+test('what rules may hold is looked at again when the visitor is found elsewhere', () => {
+  const checked = validateService({
+    routes: [{}],
+    pools: POOLS,
+    visitor: ['jwt:sub'],
+    rules: [{ name: 'a', when: { visitor: ['u '] }, to: 'blue' }],
+  })
+  if ('faults' in checked) throw new Error(JSON.stringify(checked.faults))
+  expect(faults(checked.spec)).toEqual([])
+  expect(faults({ ...checked.spec, visitor: ['cookie:uid'] })).toHaveLength(1)
+})
+
+test('a route asks in vain', () => {
+  expect(faults({ routes: [{ header: { 'x-a': ' a' } }] })).toEqual([
+    `/routes/0/header/x-a no header has the value " a": ${NOT_IN_FIELD}`,
+  ])
+  expect(faults({ routes: [{ method: 'connect' }] })).toEqual(['/routes/0/method requests by "connect" are refused'])
+  expect(faults({ routes: [{ method: 'M'.repeat(33) }] })).toHaveLength(1)
+})
