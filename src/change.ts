@@ -41,6 +41,14 @@ export interface ChangeOptions {
   readonly actor: string
   /** Refuse with `stale_revision` unless this is the present revision. */
   readonly ifMatch?: number
+  /** Make it even where it sends traffic to nobody, or to a pool that is not proven (control/leaves-nobody.ts). */
+  readonly force?: boolean
+  /** Let a config file remove services. */
+  readonly prune?: boolean
+  /** How long to wait for a pool that is not proven yet; 0, the default, not at all. Other changes go on meanwhile. */
+  readonly waitMs?: number
+  /** Ends the wait; what it aborts with is what the change is rejected with. */
+  readonly signal?: AbortSignal
 }
 
 export interface ChangeResult {
@@ -75,7 +83,7 @@ export interface Snapshot {
 export interface ControlEvent {
   readonly id: number
   readonly atMs: number
-  readonly type: 'change' | 'health' | 'ejection' | 'drain' | 'worker' | 'store'
+  readonly type: 'change' | 'file' | 'health' | 'ejection' | 'drain' | 'worker' | 'store'
   readonly service: string | null
   readonly message: string
   readonly data: Readonly<Record<string, unknown>>

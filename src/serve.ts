@@ -117,7 +117,7 @@ export async function serve(options: ServeOptions): Promise<Running> {
         if (options.reread === undefined) throw new Error('there is no file to read again')
         const fresh = options.reread()
         warnOfRestart(log, spec, fresh)
-        return core.file.apply(fresh.services, { actor: 'file' })
+        return core.file.reload(fresh.services)
       },
       close() {
         draining = true
@@ -174,7 +174,8 @@ async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): 
   })
   cleanup.add(() => control.close())
   const file = createFile({ control, store })
-  await file.apply(spec.services, { actor: 'file' })
+  const gone = await file.start(spec.services)
+  if (gone.length > 0) log.warn({ services: gone }, 'no longer in the file, and kept until it is applied with --prune')
   tell = control.publish.bind(control)
   await workers.start()
   cleanup.add(() => workers.drain(0))

@@ -1,13 +1,16 @@
 /**
- * From a request to a change: `If-Match`, the checks, the actor, and what is answered.
+ * From a request to a change: `If-Match`, `force` and `wait`, the checks, the actor, and what is answered.
  *
  * A change is answered only after every worker routes by it; control promises that. Everything here either makes exactly one
  * change or throws with nothing changed.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import Type from 'typebox'
 import type { Change, ChangeOptions, ChangeResult, Snapshot } from '../change.ts'
 import type { Checked } from '../config/check.ts'
+import { durationMs } from '../config/duration.ts'
 import { NAME_PATTERN, type ServiceSpec } from '../config/schema.ts'
+import { DURATION_PATTERN, Duration } from '../config/schema-parts.ts'
 import { TurnoutError } from '../errors.ts'
 import type { AdminDeps } from './deps.ts'
 
@@ -25,19 +28,78 @@ export function parseIfMatch(header: string | undefined): number | undefined {
   return Number(parts[1] ?? parts[2])
 }
 
+const insistence = {
+  force: Type.Optional(
+    Type.Boolean({
+      description:
+        'Make the change even where nobody would be left to answer, or a pool is not proven, not ready or empty.',
+    }),
+  ),
+}
+/** What every change may be asked with. */
+export const ChangeQuery = Type.Object(insistence, { additionalProperties: false })
+/** The same for a config file. */
+export const FileQuery = Type.Object(
+  {
+    ...insistence,
+    prune: Type.Optional(Type.Boolean({ description: 'Remove the services that the file no longer has.' })),
+  },
+  { additionalProperties: false },
+)
+
+/** Longest wait for a pool that is not proven. */
+const WAIT_MS_MAX = 600_000
+const WAIT_DEFAULT = '10s'
+const DURATION = new RegExp(DURATION_PATTERN)
+
+/** `wait` in the body of a change that sends traffic to a pool. */
+export const WaitSchema = Duration(
+  'How long to wait, at most 10m, for a pool that no probe has found healthy yet; then 409. 0s for not at all.',
+  WAIT_DEFAULT,
+)
+
+/** Milliseconds of a `wait`, which may be absent; throws `invalid`. */
+export function waitMsOf(wait: unknown = WAIT_DEFAULT): number {
+  const ms = typeof wait === 'string' && DURATION.test(wait) ? durationMs(wait) : Number.NaN
+  if (ms <= WAIT_MS_MAX) return ms
+  const message = Number.isNaN(ms) ? 'must be a duration such as 10s' : 'must be at most 10m'
+  throw new TurnoutError('invalid', undefined, [{ pointer: '/wait', message }])
+}
+
 /** Makes the change as the caller of this request and sets the ETag. */
 export async function apply(
   deps: Pick<AdminDeps, 'control'>,
   request: FastifyRequest,
   reply: FastifyReply,
   change: Change,
+  waitMs = waitMsOf(),
 ): Promise<ChangeResult> {
-  return changedAnswer(reply, await deps.control.change(change, optionsOf(request)))
+  return changedAnswer(reply, await asCaller(request, waitMs, (options) => deps.control.change(change, options)))
 }
 
-/** Who makes the change, and at which revision only. */
-export function optionsOf(request: FastifyRequest): ChangeOptions {
-  return { actor: request.actor, ifMatch: parseIfMatch(request.headers['if-match']) }
+/** Runs a change with what its caller said: who it is, at which revision only, how much it insists. It ends with its caller, and with us. */
+export async function asCaller<T>(
+  request: FastifyRequest,
+  waitMs: number,
+  run: (options: ChangeOptions) => Promise<T>,
+): Promise<T> {
+  const { force = false, prune = false } = request.query as { force?: boolean; prune?: boolean }
+  const { socket } = request.raw
+  const gone = new AbortController()
+  const leave = (): void => gone.abort(new TurnoutError('conflict', 'The caller has gone, and nothing has changed.'))
+  socket.once('close', leave)
+  try {
+    return await run({
+      actor: request.actor,
+      ifMatch: parseIfMatch(request.headers['if-match']),
+      force,
+      prune,
+      waitMs,
+      signal: AbortSignal.any([gone.signal, request.server.ending]),
+    })
+  } finally {
+    socket.removeListener('close', leave)
+  }
 }
 
 /** What every change answers, with the ETag set. */

@@ -10,7 +10,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import type { Fault } from '../errors.ts'
 import { TurnoutError } from '../errors.ts'
-import { changedAnswer, checkedByHandler, optionsOf } from './apply.ts'
+import { asCaller, changedAnswer, checkedByHandler, FileQuery, waitMsOf } from './apply.ts'
 import { JSON_TYPE, textOf } from './body.ts'
 import type { AdminDeps } from './deps.ts'
 import { child } from './problem.ts'
@@ -52,12 +52,14 @@ export function fileRoutes(app: FastifyInstance, { applyText }: Pick<AdminDeps, 
       schema: {
         summary: 'Apply what changed in a config file',
         consumes: [JSON_TYPE, YAML],
+        querystring: FileQuery,
         body: { content: { [JSON_TYPE]: { schema: FileBody }, [YAML]: { schema: TextBody } } },
         response: answers(ChangeAnswer),
       },
       handler: async (request, reply) => {
         const { text, env } = postedFile(request)
-        return changedAnswer(reply, await applyText(text, env, optionsOf(request)))
+        const applied = await asCaller(request, waitMsOf(), (options) => applyText(text, env, options))
+        return changedAnswer(reply, applied)
       },
     })
   })

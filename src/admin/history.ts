@@ -5,7 +5,7 @@ import type { FastifyInstance } from 'fastify'
 import Type, { type Static } from 'typebox'
 import { TurnoutError } from '../errors.ts'
 import type { RevisionEntry } from '../store/store.ts'
-import { apply } from './apply.ts'
+import { apply, ChangeQuery } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
 import { AuditAnswer, answers, ChangeAnswer, RevisionAnswer, RevisionsAnswer } from './schemas.ts'
 
@@ -49,7 +49,11 @@ export function historyRoutes(app: FastifyInstance, deps: Pick<AdminDeps, 'contr
     },
   })
   app.post<OfRevision>('/v1/revisions/:revision/restore', {
-    schema: { summary: 'Make the services as they were in a revision', response: answers(ChangeAnswer) },
+    schema: {
+      summary: 'Make the services as they were in a revision',
+      querystring: ChangeQuery,
+      response: answers(ChangeAnswer),
+    },
     handler: async (request, reply) => {
       const { revision, services, intents } = await findRevision(store, request.params.revision)
       return apply(deps, request, reply, { kind: 'restore', from: revision, services, intents })

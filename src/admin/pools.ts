@@ -6,7 +6,7 @@
  */
 import type { FastifyInstance } from 'fastify'
 import { PoolSchema, StateBodySchema } from '../config/schema.ts'
-import { apply, checkedByHandler, checkName, findService, soundValue } from './apply.ts'
+import { apply, ChangeQuery, checkedByHandler, checkName, findService, soundValue } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
 import { answers, ChangeAnswer } from './schemas.ts'
 
@@ -24,6 +24,7 @@ export function poolRoutes(app: FastifyInstance, deps: AdminDeps): void {
     validatorCompiler: checkedByHandler,
     schema: {
       summary: 'Create or replace a pool: its version and targets',
+      querystring: ChangeQuery,
       body: PoolSchema,
       response: answers(ChangeAnswer, [200, 201]),
     },
@@ -38,7 +39,7 @@ export function poolRoutes(app: FastifyInstance, deps: AdminDeps): void {
     },
   })
   app.delete<OfPool>('/v1/services/:service/pools/:pool', {
-    schema: { summary: 'Remove a pool', response: answers(ChangeAnswer) },
+    schema: { summary: 'Remove a pool', querystring: ChangeQuery, response: answers(ChangeAnswer) },
     handler: (request, reply) => {
       const { service, pool } = request.params
       return apply(deps, request, reply, { kind: 'pool.delete', service, pool })
@@ -50,7 +51,12 @@ export function poolRoutes(app: FastifyInstance, deps: AdminDeps): void {
 function stateRoutes(app: FastifyInstance, deps: AdminDeps): void {
   app.put<OfPool>('/v1/services/:service/pools/:pool/state', {
     validatorCompiler: checkedByHandler,
-    schema: { summary: 'Admin state of a pool', body: StateBodySchema, response: answers(ChangeAnswer) },
+    schema: {
+      summary: 'Admin state of a pool',
+      querystring: ChangeQuery,
+      body: StateBodySchema,
+      response: answers(ChangeAnswer),
+    },
     handler: (request, reply) => {
       const { service, pool } = request.params
       const state = soundValue(deps.validate.state(request.body))
@@ -59,7 +65,12 @@ function stateRoutes(app: FastifyInstance, deps: AdminDeps): void {
   })
   app.put<OfTarget>('/v1/services/:service/pools/:pool/targets/:target/state', {
     validatorCompiler: checkedByHandler,
-    schema: { summary: 'Admin state of a target', body: StateBodySchema, response: answers(ChangeAnswer) },
+    schema: {
+      summary: 'Admin state of a target',
+      querystring: ChangeQuery,
+      body: StateBodySchema,
+      response: answers(ChangeAnswer),
+    },
     handler: (request, reply) => {
       const { service, pool, target } = request.params
       const state = soundValue(deps.validate.state(request.body))

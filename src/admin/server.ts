@@ -34,6 +34,10 @@ declare module 'fastify' {
     /** Name of the caller, for the audit. */
     actor: string
   }
+  interface FastifyInstance {
+    /** Aborts when the API ends: a change that waits for a pool does not hold it up. */
+    readonly ending: AbortSignal
+  }
   interface FastifyContextConfig {
     /** Role that the call needs; by default viewer for GET and HEAD, operator for the rest. */
     role?: Role
@@ -107,6 +111,8 @@ export async function buildAdmin(deps: AdminDeps): Promise<{ app: FastifyInstanc
   // Node drops what is beyond a number of fields without a word; their bytes are limited anyhow.
   app.server.maxHeadersCount = 0
   connection.attach(app)
+  const ending = new AbortController()
+  app.decorate('ending', ending.signal)
   const routes = rememberRoutes(app)
   guardCalls(app, deps)
   answerProblems(app, routes)
@@ -127,7 +133,11 @@ export async function buildAdmin(deps: AdminDeps): Promise<{ app: FastifyInstanc
   explainRoutes(app, deps)
   historyRoutes(app, deps)
   fileRoutes(app, deps)
-  const { close: end } = eventRoutes(app, deps)
+  const { close: endStreams } = eventRoutes(app, deps)
+  const end = (): void => {
+    ending.abort(new TurnoutError('not_ready', 'Turnout ends, and nothing has changed.'))
+    endStreams()
+  }
   return { app, routes, end }
 }
 

@@ -7,7 +7,17 @@ import type { Change, ChangeResult, Snapshot } from '../change.ts'
 import { RulesBodySchema, ServiceSchema, type ServiceSpec, WeightsSchema } from '../config/schema.ts'
 import { TurnoutError } from '../errors.ts'
 import type { ServiceStatus } from '../table/status.ts'
-import { apply, checkedByHandler, checkName, findService, setETag, soundValue } from './apply.ts'
+import {
+  apply,
+  ChangeQuery,
+  checkedByHandler,
+  checkName,
+  findService,
+  setETag,
+  soundValue,
+  WaitSchema,
+  waitMsOf,
+} from './apply.ts'
 import type { AdminDeps } from './deps.ts'
 import { child } from './problem.ts'
 import {
@@ -59,6 +69,7 @@ function writeRoutes(app: FastifyInstance, deps: AdminDeps): void {
     validatorCompiler: checkedByHandler,
     schema: {
       summary: 'Create or replace a service',
+      querystring: ChangeQuery,
       body: ServiceSchema,
       response: answers(ChangeAnswer, [200, 201]),
     },
@@ -76,6 +87,7 @@ function writeRoutes(app: FastifyInstance, deps: AdminDeps): void {
     schema: {
       summary: 'Change parts of a service (RFC 7386 merge patch)',
       consumes: ['application/merge-patch+json', 'application/json'],
+      querystring: ChangeQuery,
       body: Type.Record(Type.String(), Type.Unknown(), { description: 'null removes a key.' }),
       response: answers(ChangeAnswer),
     },
@@ -85,7 +97,7 @@ function writeRoutes(app: FastifyInstance, deps: AdminDeps): void {
     },
   })
   app.delete<OfService>('/v1/services/:service', {
-    schema: { summary: 'Remove a service', response: answers(ChangeAnswer) },
+    schema: { summary: 'Remove a service', querystring: ChangeQuery, response: answers(ChangeAnswer) },
     handler: (request, reply) => {
       const { service } = request.params
       findService(deps.control.snapshot(), service)
@@ -99,23 +111,34 @@ function splitRoutes(app: FastifyInstance, deps: AdminDeps): void {
     validatorCompiler: checkedByHandler,
     schema: {
       summary: 'Shift weights',
-      body: Type.Object({ weights: WeightsSchema }, { additionalProperties: false }),
+      querystring: ChangeQuery,
+      body: Type.Object({ weights: WeightsSchema, wait: Type.Optional(WaitSchema) }, { additionalProperties: false }),
       response: answers(SplitChangeAnswer),
     },
     handler: (request, reply) => {
       const { service } = request.params
       const { pools } = findService(deps.control.snapshot(), service)
-      const weights = soundValue(deps.validate.weights(weightsIn(request.body), Object.keys(pools)), '/weights')
-      return changeSplit(deps, request, reply, { kind: 'split', service, weights })
+      const { weights: posted, wait } = splitIn(request.body)
+      const weights = soundValue(deps.validate.weights(posted, Object.keys(pools)), '/weights')
+      return changeSplit(deps, request, reply, { kind: 'split', service, weights }, waitMsOf(wait))
     },
   })
   app.post<OfService>('/v1/services/:service/back', {
-    schema: { summary: 'Return to the split before the last change of it', response: answers(SplitChangeAnswer) },
+    schema: {
+      summary: 'Return to the split before the last change of it, whatever the probes say',
+      querystring: ChangeQuery,
+      response: answers(SplitChangeAnswer),
+    },
     handler: (request, reply) => changeSplit(deps, request, reply, { kind: 'back', service: request.params.service }),
   })
   app.put<OfService>('/v1/services/:service/rules', {
     validatorCompiler: checkedByHandler,
-    schema: { summary: 'Replace the rules', body: RulesBodySchema, response: answers(ChangeAnswer) },
+    schema: {
+      summary: 'Replace the rules',
+      querystring: ChangeQuery,
+      body: RulesBodySchema,
+      response: answers(ChangeAnswer),
+    },
     handler: (request, reply) => {
       const { service } = request.params
       const { pools } = findService(deps.control.snapshot(), service)
@@ -125,41 +148,50 @@ function splitRoutes(app: FastifyInstance, deps: AdminDeps): void {
   })
 }
 
-/** What stands at `weights`, the only key of the body. */
-function weightsIn(body: unknown): unknown {
-  const { weights, ...others } = Object(body) as Record<string, unknown>
+/** What stands at `weights` and `wait`, the only keys of the body. */
+function splitIn(body: unknown): { weights: unknown; wait: unknown } {
+  const { weights, wait, ...others } = Object(body) as Record<string, unknown>
   const faults = Object.keys(others).map((key) => ({ pointer: child(key), message: 'is not a known key' }))
   if (weights === undefined) faults.push({ pointer: '/weights', message: 'is required' })
   if (faults.length > 0) throw new TurnoutError('invalid', undefined, faults)
-  return weights
+  return { weights, wait }
 }
 
 function switchRoutes(app: FastifyInstance, deps: AdminDeps): void {
-  app.post<OfService & { Body: { to: string } }>('/v1/services/:service/switch', {
+  app.post<OfService & { Body: { to: string; wait?: string } }>('/v1/services/:service/switch', {
     schema: {
-      summary: 'All to one pool, in one commit',
-      body: Type.Object({ to: Type.String({ description: 'Name of the pool.' }) }, { additionalProperties: false }),
+      summary: 'All to one pool, in one commit, once it is proven',
+      querystring: ChangeQuery,
+      body: Type.Object(
+        { to: Type.String({ description: 'Name of the pool.' }), wait: Type.Optional(WaitSchema) },
+        { additionalProperties: false },
+      ),
       response: answers(SplitChangeAnswer),
     },
     handler: (request, reply) => {
       const { service } = request.params
-      return changeSplit(deps, request, reply, { kind: 'switch', to: { [service]: request.body.to } }, service)
+      const { to, wait } = request.body
+      return changeSplit(deps, request, reply, { kind: 'switch', to: { [service]: to } }, waitMsOf(wait))
     },
   })
-  app.post<{ Body: { to: Record<string, string> } }>('/v1/switch', {
+  app.post<{ Body: { to: Record<string, string>; wait?: string } }>('/v1/switch', {
     schema: {
-      summary: 'Several services to one pool each, in one commit',
+      summary: 'Several services to one pool each, in one commit, once all are proven',
+      querystring: ChangeQuery,
       body: Type.Object(
-        { to: Type.Record(Type.String(), Type.String(), { minProperties: 1, description: 'Pool by service.' }) },
+        {
+          to: Type.Record(Type.String(), Type.String(), { minProperties: 1, description: 'Pool by service.' }),
+          wait: Type.Optional(WaitSchema),
+        },
         { additionalProperties: false },
       ),
       response: answers(GroupChangeAnswer),
     },
     handler: async (request, reply) => {
-      const { to } = request.body
+      const { to, wait } = request.body
       const snapshot = deps.control.snapshot()
       for (const service of Object.keys(to)) findService(snapshot, service)
-      return { ...(await apply(deps, request, reply, { kind: 'switch', to })), to }
+      return { ...(await apply(deps, request, reply, { kind: 'switch', to }, waitMsOf(wait))), to }
     },
   })
 }
@@ -170,10 +202,11 @@ async function changeSplit(
   request: FastifyRequest<OfService>,
   reply: FastifyReply,
   change: Change,
-  service: string = request.params.service,
+  waitMs?: number,
 ): Promise<ChangeResult & { service: string; split: Record<string, number> }> {
+  const { service } = request.params
   findService(deps.control.snapshot(), service)
-  const result = await apply(deps, request, reply, change)
+  const result = await apply(deps, request, reply, change, waitMs)
   const now = deps.control.snapshot()
   return { ...result, service, split: Object.hasOwn(now.services, service) ? (now.services[service].split ?? {}) : {} }
 }

@@ -10,6 +10,8 @@ import { CliFailure, type CliFault, outOfReach, Refusal, usageFailure } from './
 export const ADMIN_DEFAULT = 'http://127.0.0.1:9900'
 /** A change waits for every worker, so an answer may take a while. */
 const ANSWER_MS_MAX = 60_000
+/** How long the API waits for a pool to be proven unless it is told otherwise. */
+const WAIT_MS = 10_000
 /** The event stream sends a comment every 15 s; three missed ones mean that it is gone. */
 const SILENCE_MS_MAX = 45_000
 
@@ -17,8 +19,8 @@ export type Method = 'GET' | 'PUT' | 'POST' | 'DELETE'
 
 export interface Admin {
   readonly url: string
-  /** Sends `body` as JSON (none when undefined) and returns the JSON of the answer. */
-  call<T>(method: Method, path: string, body?: unknown): Promise<T>
+  /** Sends `body` as JSON (none when undefined) and returns the JSON of the answer, which may take `waitMs` longer than others. */
+  call<T>(method: Method, path: string, body?: unknown, waitMs?: number): Promise<T>
   /** Sends a text as it is. */
   send<T>(method: Method, path: string, text: string, contentType: string): Promise<T>
   /** Opens a stream that goes on until `signal` aborts. */
@@ -51,12 +53,18 @@ export function openAdmin(given: string | undefined, env: Readonly<Record<string
     }
   }
 
-  async function send<T>(method: Method, path: string, body?: string, contentType?: string): Promise<T> {
+  async function send<T>(
+    method: Method,
+    path: string,
+    body?: string,
+    contentType?: string,
+    waitMs = WAIT_MS,
+  ): Promise<T> {
     const headers = {
       accept: 'application/json',
       ...(contentType === undefined ? {} : { 'content-type': contentType }),
     }
-    const answer = await request({ method, path, headers, body })
+    const answer = await request({ method, path, headers, body, headersTimeout: ANSWER_MS_MAX + waitMs })
     const text = await answer.body.text().catch((error: unknown) => {
       throw unreachable(url, error)
     })
@@ -65,8 +73,10 @@ export function openAdmin(given: string | undefined, env: Readonly<Record<string
 
   return {
     url,
-    call: (method, path, body) =>
-      body === undefined ? send(method, path) : send(method, path, JSON.stringify(body), 'application/json'),
+    call: (method, path, body, waitMs) =>
+      body === undefined
+        ? send(method, path, undefined, undefined, waitMs)
+        : send(method, path, JSON.stringify(body), 'application/json', waitMs),
     send,
     async stream(path, headers, signal) {
       const answer = await request({
@@ -108,7 +118,7 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOTFOUND: 'no such host',
   UND_ERR_SOCKET: 'the connection was closed',
   UND_ERR_CONNECT_TIMEOUT: 'no connection within 5 s',
-  UND_ERR_HEADERS_TIMEOUT: 'no answer within 60 s',
+  UND_ERR_HEADERS_TIMEOUT: 'no answer in time',
 }
 
 function unreachable(url: string, error: unknown): unknown {

@@ -8,6 +8,7 @@ import { readFile } from 'node:fs/promises'
 import { text as textOf } from 'node:stream/consumers'
 import { pathOf } from './admin.ts'
 import { CliFailure, Refusal } from './failure.ts'
+import { FORCE, insisting, PRUNE } from './insist.ts'
 import { type Outcome, printOutcome } from './outcome.ts'
 import type { Verb } from './verb.ts'
 
@@ -17,6 +18,8 @@ export const apply: Verb = {
   args: 'FILE',
   summary: 'Apply what changed in a config file (- for standard input)',
   argsCount: [1, 1],
+  options: { ...PRUNE.options, ...FORCE.options },
+  optionsHelp: [...PRUNE.help, ...FORCE.help],
   examples: ['apply turnout.yaml', 'apply - < turnout.yaml'],
   async run(call) {
     const [file] = call.args
@@ -25,7 +28,11 @@ export const apply: Verb = {
     })
     try {
       const body = { text, env: variablesOf(text, call.env) }
-      printOutcome(call, `${file} applied`, await call.admin.call<Outcome>('POST', pathOf('apply'), body))
+      printOutcome(
+        call,
+        `${file} applied`,
+        await call.admin.call<Outcome>('POST', insisting(pathOf('apply'), call), body),
+      )
     } catch (error) {
       throw error instanceof Refusal && error.faults.length > 0 ? inFile(file, error) : error
     }

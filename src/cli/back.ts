@@ -1,4 +1,5 @@
 import { pathOf } from './admin.ts'
+import { FORCE, insisting } from './insist.ts'
 import { type Outcome, printOutcome, splitInWords } from './outcome.ts'
 import type { Verb } from './verb.ts'
 
@@ -8,10 +9,12 @@ export const back: Verb = {
   args: 'SERVICE',
   summary: 'Return to the split before the last change of it',
   argsCount: [1, 1],
+  options: FORCE.options,
+  optionsHelp: FORCE.help,
   examples: ['back shop'],
   async run(call) {
     const [service] = call.args
-    const outcome = await call.admin.call<Outcome>('POST', pathOf('services', service, 'back'))
+    const outcome = await call.admin.call<Outcome>('POST', insisting(pathOf('services', service, 'back'), call))
     printOutcome(call, `${service}: ${splitInWords(outcome.split ?? {})}`, outcome)
   },
 }

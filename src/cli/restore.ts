@@ -1,4 +1,5 @@
 import { pathOf } from './admin.ts'
+import { FORCE, insisting } from './insist.ts'
 import { type Outcome, printOutcome } from './outcome.ts'
 import { type Verb, wholeNumber } from './verb.ts'
 
@@ -8,10 +9,12 @@ export const restore: Verb = {
   args: 'REVISION',
   summary: 'Make the services as they were in a revision ("history" lists them)',
   argsCount: [1, 1],
+  options: FORCE.options,
+  optionsHelp: FORCE.help,
   examples: ['restore 41'],
   async run(call) {
     const revision = wholeNumber(call.args[0], 'REVISION')
-    const path = pathOf('revisions', String(revision), 'restore')
+    const path = insisting(pathOf('revisions', String(revision), 'restore'), call)
     printOutcome(call, `as in revision ${revision}`, await call.admin.call<Outcome>('POST', path))
   },
 }

@@ -1,5 +1,6 @@
 import { pathOf } from './admin.ts'
 import { usageFailure } from './failure.ts'
+import { FORCE, insisting, WAIT, waitOf } from './insist.ts'
 import { type Outcome, printOutcome, splitInWords } from './outcome.ts'
 import { type Verb, wholeNumber } from './verb.ts'
 
@@ -9,11 +10,15 @@ export const split: Verb = {
   args: 'SERVICE POOL=WEIGHT…',
   summary: 'Share the traffic of a service between its pools',
   argsCount: [2, Number.POSITIVE_INFINITY],
+  options: { ...WAIT.options, ...FORCE.options },
+  optionsHelp: [...WAIT.help, ...FORCE.help],
   examples: ['split shop blue=90 green=10', 'split shop blue=1 green=1'],
   async run(call) {
     const [service, ...shares] = call.args
     const weights = weightsOf(shares)
-    const outcome = await call.admin.call<Outcome>('PUT', pathOf('services', service, 'split'), { weights })
+    const { wait, waitMs } = waitOf(call)
+    const path = insisting(pathOf('services', service, 'split'), call)
+    const outcome = await call.admin.call<Outcome>('PUT', path, { weights, wait }, waitMs)
     printOutcome(call, `${service}: ${splitInWords(outcome.split ?? weights)}`, outcome)
   },
 }

@@ -1,6 +1,7 @@
 /** The four verbs that set the admin state of a pool, or of one target of it; each is the state's own name. */
 import type { AdminState } from '../table/types.ts'
 import { pathOf } from './admin.ts'
+import { FORCE, insisting } from './insist.ts'
 import { type Outcome, printOutcome } from './outcome.ts'
 import type { Verb } from './verb.ts'
 
@@ -16,11 +17,13 @@ const stateVerb = (state: AdminState): Verb => ({
   args: 'SERVICE POOL [TARGET]',
   summary: SUMMARIES[state],
   argsCount: [2, 3],
+  options: FORCE.options,
+  optionsHelp: FORCE.help,
   examples: [`${state} shop blue`, `${state} shop blue 127.0.0.1:3001`],
   async run(call) {
     const [service, pool, target] = call.args
     const of = target === undefined ? [] : ['targets', target]
-    const path = pathOf('services', service, 'pools', pool, ...of, 'state')
+    const path = insisting(pathOf('services', service, 'pools', pool, ...of, 'state'), call)
     const outcome = await call.admin.call<Outcome>('PUT', path, { state })
     printOutcome(call, `${call.args.join(' ')}: ${state}`, outcome)
   },

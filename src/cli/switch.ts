@@ -1,4 +1,5 @@
 import { pathOf } from './admin.ts'
+import { FORCE, insisting, WAIT, waitOf } from './insist.ts'
 import { type Outcome, printOutcome, splitInWords } from './outcome.ts'
 import type { Verb } from './verb.ts'
 
@@ -6,12 +7,16 @@ import type { Verb } from './verb.ts'
 export const switchVerb: Verb = {
   name: 'switch',
   args: 'SERVICE POOL',
-  summary: 'Send all traffic of a service to one pool; the other stays hot standby',
+  summary: 'Send all traffic of a service to one pool, once it is proven; the other stays hot standby',
   argsCount: [2, 2],
-  examples: ['switch shop green'],
+  options: { ...WAIT.options, ...FORCE.options },
+  optionsHelp: [...WAIT.help, ...FORCE.help],
+  examples: ['switch shop green', 'switch shop green --wait 2m'],
   async run(call) {
     const [service, to] = call.args
-    const outcome = await call.admin.call<Outcome>('POST', pathOf('services', service, 'switch'), { to })
+    const { wait, waitMs } = waitOf(call)
+    const path = insisting(pathOf('services', service, 'switch'), call)
+    const outcome = await call.admin.call<Outcome>('POST', path, { to, wait }, waitMs)
     printOutcome(call, `${service}: ${splitInWords(outcome.split ?? { [to]: 1 })}`, outcome)
   },
 }

@@ -180,7 +180,7 @@ export const ServiceSchema = closed({
   failover: Type.Optional(
     Type.Array(Type.String(), {
       description:
-        'Pools that take over, in order, when the chosen one has no eligible target. Default: the others by weight.',
+        'Pools that take over, in order, when the chosen one has no eligible target. Default: the others by weight, then the one that was switched away from.',
     }),
   ),
   health: Type.Optional(HealthSchema),

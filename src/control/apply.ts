@@ -4,14 +4,16 @@
  * content when everything was so already, which makes every verb idempotent.
  *
  * What a release is, and what `back` returns to, follows from the specs before and after (reconcile.ts), and so does who has which
- * buckets (allotments.ts); only switch, back and restore say more about releases here. Schema and cross-checks are the caller's, on the result.
+ * buckets (allotments.ts) and what is the hot standby (fallback.ts); only switch, back and restore say more about releases here. Schema,
+ * cross-checks and who would be left to answer (leaves-nobody.ts) are the caller's, on the result.
  */
 import type { Change } from '../change.ts'
 import { identityOf, parseTarget } from '../config/address.ts'
 import type { PoolSpec, ServiceSpec, Services, Weights } from '../config/schema.ts'
 import { type Fault, TurnoutError } from '../errors.ts'
-import { observedOf, type PoolIntent, type ServiceIntent } from '../table/status.ts'
+import type { PoolIntent, ServiceIntent } from '../table/status.ts'
 import { withAllotments } from './allotments.ts'
+import { withFallback } from './fallback.ts'
 import {
   type Content,
   canonical,
@@ -34,7 +36,7 @@ export interface ChangeTools {
 
 /** The content after a change, the same object when nothing changes. Throws `not_found`, `conflict` or `invalid`. */
 export function applyChange(content: Content, change: Change, nowMs: number, tools: ChangeTools): Content {
-  return withAllotments(content, changed(content, change, nowMs, tools))
+  return withFallback(content, withAllotments(content, changed(content, change, nowMs, tools)), change)
 }
 
 function changed(content: Content, change: Change, nowMs: number, tools: ChangeTools): Content {
@@ -137,32 +139,14 @@ function switchOne(content: Content, service: string, pool: string): Content {
   poolOf(spec, service, pool)
   const present = splitOf(spec)
   if (Object.entries(present).every(([name, weight]) => weight > 0 === (name === pool))) return content
-  assertReady(content, service, pool)
-  const { targets } = intentOf(content, service).pools[pool]
-  const observed = own(content.observed, service)
-  const able = Object.entries(targets).some(
-    ([url, { admin }]) => admin === 'ready' && observedOf(observed, pool, url).health !== 'unhealthy',
-  )
-  if (!able) throw new TurnoutError('conflict', `No target of pool ${pool} of ${service} is ready and healthy.`)
   const next = putService(content, service, { ...spec, split: { [pool]: WEIGHT_ALL } })
   return withIntent(next, service, withNextRelease(intentOf(next, service)))
 }
 
-function assertReady(content: Content, service: string, pool: string): void {
-  const { admin, targets } = intentOf(content, service).pools[pool]
-  if (admin !== 'ready') {
-    throw new TurnoutError('conflict', `Pool ${pool} of ${service} is in state ${admin}; set it ready first.`)
-  }
-  if (Object.keys(targets).length === 0)
-    throw new TurnoutError('conflict', `Pool ${pool} of ${service} has no targets.`)
-}
-
-/** Health is not looked at here: going back must never wait for a probe. */
 function back(content: Content, service: string): Content {
   const spec = specOf(content, service)
   const { previous, release } = intentOf(content, service)
   if (previous === null) throw new TurnoutError('conflict', `Service ${service} has no split to go back to.`)
-  for (const [pool, weight] of Object.entries(previous.weights)) if (weight > 0) assertReady(content, service, pool)
   const next = putService(content, service, { ...spec, split: previous.weights })
   const present = { weights: splitOf(spec), release }
   return withIntent(next, service, { ...intentOf(next, service), release: previous.release, previous: present })

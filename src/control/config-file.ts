@@ -8,19 +8,27 @@ import { mergeFile } from '../config/merge.ts'
 import type { Services } from '../config/schema.ts'
 import { isTurnoutError, TurnoutError } from '../errors.ts'
 import type { Store } from '../store/store.ts'
+import type { RunningControl } from './control.ts'
 
 const BASE_KEY = 'file'
+/** How long a file that is read again waits for pools that it gives traffic to. */
+const RELOAD_WAIT_MS = 10_000
 /** Changes by others that may come between reading the live state and writing the merged one. */
 const TRIES_MAX = 10
 
 export interface FileDeps {
-  readonly control: Control
+  readonly control: Control & Pick<RunningControl, 'publish'>
   readonly store: Store
 }
 
 export interface ConfigFile {
-  /** Applies the services of a file. Rejects with `invalid` when the result would not hold together. */
-  apply(services: Services, options: ChangeOptions): Promise<ChangeResult>
+  /**
+   * Applies the services of the file that Turnout starts with. There is no traffic yet and nobody to ask, so it refuses nothing but
+   * what does not hold together; and services that the file no longer has are kept until it is applied with `prune`. Their names.
+   */
+  start(services: Services): Promise<readonly string[]>
+  /** Applies the services of the file that was read again. A refusal is an event too: who sent a signal sees no answer. */
+  reload(services: Services): Promise<ChangeResult>
   /**
    * Applies the text of a file; `${NAME}` reads `env`, which is the sender's. Rejects with `invalid` and every fault, with
    * line and column, when it does not load.
@@ -56,7 +64,23 @@ export function createFile({ control, store }: FileDeps): ConfigFile {
     }
   }
   return {
-    apply,
+    async start(services) {
+      const kept = await store.get(BASE_KEY)
+      const base = kept === null ? {} : (JSON.parse(kept) as Services)
+      const gone = Object.entries(base).filter(([name]) => !Object.hasOwn(services, name))
+      await apply({ ...Object.fromEntries(gone), ...services }, { actor: 'file', force: true })
+      const live = control.snapshot().services
+      return gone.flatMap(([name]) => (Object.hasOwn(live, name) ? [name] : []))
+    },
+    async reload(services) {
+      try {
+        return await apply(services, { actor: 'file', waitMs: RELOAD_WAIT_MS })
+      } catch (error) {
+        const why = error instanceof Error ? error.message : String(error)
+        control.publish({ type: 'file', service: null, message: `the config file was not applied: ${why}`, data: {} })
+        throw error
+      }
+    },
     async applyText(text, env, options) {
       // An editor or a disk that is full leaves such a file; taken for a config it would remove every service.
       if (text.trim() === '') throw new TurnoutError('invalid', 'The file is empty.')

@@ -5,7 +5,7 @@
  * Invariants:
  * - A change is answered after the store has it (so it survives `kill -9`) and after every worker routes by it. When it is
  *   refused or the store fails, nothing has changed: the last table goes on serving (fail static).
- * - What can refuse a change (schema, slots, plans, the table itself) comes before the store, so nothing is stored that
+ * - What can refuse a change (schema, who would be left to answer, slots, plans, the table itself) comes before the store, so nothing is stored that
  *   cannot be served.
  * - The store compares the revision. When another process moved it, the change is refused as `stale_revision` and the
  *   document of the other is taken over; so is a commit that was reported as failed and had happened after all.
@@ -28,6 +28,7 @@ import { applyChange, type ChangeTools } from './apply.ts'
 import { auditOf, describeChange } from './audit.ts'
 import { createDrains, type Drains } from './drains.ts'
 import { createEvents, type Events, type NewEvent } from './events.ts'
+import { assertAnswered } from './leaves-nobody.ts'
 import { addObservation, applyObservations } from './observe.ts'
 import { createQueue } from './queue.ts'
 import { type Content, reconcileAll } from './reconcile.ts'
@@ -35,6 +36,7 @@ import { equalJson, mapEntries, own } from './record.ts'
 import { createSaver, type Saver } from './saver.ts'
 import { createSlots } from './slots.ts'
 import { changedNames, State, type Step } from './state.ts'
+import { createWaiting, type Waiting } from './waiting.ts'
 
 /** Where the store keeps what was observed. */
 const OBSERVED_KEY = 'observed'
@@ -78,6 +80,7 @@ class Writer implements RunningControl {
   readonly #queue = createQueue(CHANGES_WAITING_MAX)
   readonly #events: Events
   readonly #state: State
+  readonly #waiting: Waiting
   readonly #saver: Saver
   readonly #drains: Drains
   #observations = new Map<string, Observation>()
@@ -92,6 +95,7 @@ class Writer implements RunningControl {
     )
     this.#state = new State({ slots: createSlots(deps.memory, deps.clock), plan: deps.plan, build: deps.build })
     this.#saver = createSaver(deps.clock, () => this.#saveObserved())
+    this.#waiting = createWaiting(deps.clock, (listener) => this.#events.subscribe(listener))
     this.#drains = createDrains(deps.clock, (event) => this.publish(event))
   }
 
@@ -120,7 +124,7 @@ class Writer implements RunningControl {
   }
 
   change(change: Change, options: ChangeOptions): Promise<ChangeResult> {
-    return this.#queue.run(() => this.#change(change, options))
+    return this.#waiting.run(() => this.#queue.run(() => this.#change(change, options)), options)
   }
 
   observe(observations: readonly Observation[]): Promise<void> {
@@ -131,22 +135,25 @@ class Writer implements RunningControl {
 
   async close(): Promise<void> {
     this.#drains.close()
+    this.#waiting.close()
     await this.#queue.run(async () => {})
     await this.#saver.close()
   }
 
-  async #change(change: Change, { actor, ifMatch }: ChangeOptions): Promise<ChangeResult> {
+  async #change(change: Change, options: ChangeOptions): Promise<ChangeResult> {
+    const { actor, ifMatch } = options
     const { clock } = this.#deps
     const { content: present, snapshot } = this.#state
     if (ifMatch !== undefined && ifMatch !== snapshot.revision) {
       throw new TurnoutError('stale_revision', `The revision is ${snapshot.revision}, not ${ifMatch}.`)
     }
     const content = applyChange(present, change, clock.steadyMs(), this.#tools)
+    this.#validate(content.services)
+    assertAnswered(present, content, change, clock.steadyMs(), options)
     const changed = changedNames(present, content)
     if (changed.length === 0) {
       return { revision: snapshot.revision, epoch: snapshot.epoch, appliedInMs: 0, changed: false }
     }
-    this.#validate(content.services)
     const startedMs = clock.monotonicMs()
     const step = this.#state.prepare(snapshot.revision + 1, content, changed)
     await this.#store(step, { atMs: clock.nowMs(), actor, change: auditOf(change, changed) })

@@ -99,7 +99,7 @@ export function withNextRelease(intent: ServiceIntent): ServiceIntent {
 
 /** New releases when a pool holds something else now: for the live split, and for the one that `back` returns to. */
 function afterContent(intent: ServiceIntent, oldSpec: ServiceSpec, spec: ServiceSpec): ServiceIntent {
-  if (!holdsOther(oldSpec, spec)) return intent
+  if (!anyHoldsOther(oldSpec, spec)) return intent
   const live = withNextRelease(intent)
   if (intent.previous === null) return live
   if (intent.previous.release === intent.release) {
@@ -113,15 +113,19 @@ function afterContent(intent: ServiceIntent, oldSpec: ServiceSpec, spec: Service
   }
 }
 
-/** Whether a pool has another version, or none of the targets that it had. */
-function holdsOther(oldSpec: ServiceSpec, spec: ServiceSpec): boolean {
+function anyHoldsOther(oldSpec: ServiceSpec, spec: ServiceSpec): boolean {
   return Object.entries(oldSpec.pools).some(([name, old]) => {
     const pool = own(spec.pools, name)
-    if (pool === undefined || pool === old) return false
-    const targets = new Set(pool.targets)
-    const replaced = old.targets.length > 0 && !old.targets.some((url) => targets.has(url))
-    return pool.version !== old.version || replaced
+    return pool !== undefined && holdsOther(old, pool)
   })
+}
+
+/** Whether a pool has another version, or none of the targets that it had. */
+export function holdsOther(old: PoolSpec, now: PoolSpec): boolean {
+  if (now === old) return false
+  const targets = new Set(now.targets)
+  const replaced = old.targets.length > 0 && !old.targets.some((url) => targets.has(url))
+  return now.version !== old.version || replaced
 }
 
 /** Whether two splits send the same; a pool of weight 0 and an absent pool are the same. */

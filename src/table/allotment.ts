@@ -89,7 +89,7 @@ function sameShares(a: Weights, b: Weights): boolean {
 }
 
 /** The pools whose share shrinks, and those whose share grows, each by name. Exact, whatever the weights. */
-function movesBetween(from: Weights, to: Weights): { givers: string[]; takers: string[] } {
+export function movesBetween(from: Weights, to: Weights): { givers: string[]; takers: string[] } {
   const names = [...new Set([...Object.keys(from), ...Object.keys(to)])].sort(byName)
   const [fromSum, toSum] = [sumOf(from), sumOf(to)]
   const grown = (name: string) => BigInt(weightIn(to, name)) * fromSum - BigInt(weightIn(from, name)) * toSum

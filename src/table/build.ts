@@ -92,7 +92,7 @@ export function compileService(
     visitor: plan.visitor,
     sticky: plan.sticky,
     balance: plan.balance,
-    failover: plan.failover === null ? byWeight(pools) : plan.failover.map(named),
+    failover: plan.failover === null ? defaultFailover(pools, status.fallback ?? []) : plan.failover.map(named),
     probed: plan.probed,
     timeouts: plan.timeouts,
     debugHeaders: plan.debugHeaders,
@@ -104,8 +104,10 @@ function pickable(pool: { readonly admin: AdminState; readonly weight: number })
   return pool.admin === 'ready' ? pool.weight : 0
 }
 
-function byWeight(pools: readonly PoolTable[]): PoolTable[] {
-  return pools.filter((pool) => pool.weight > 0).sort((a, b) => b.weight - a.weight)
+/** The pools with weight, heaviest first, then the hot standby: a new pool that dies falls back to the old one. */
+function defaultFailover(pools: readonly PoolTable[], fallback: readonly string[]): PoolTable[] {
+  const weighted = pools.filter((pool) => pool.weight > 0).sort((a, b) => b.weight - a.weight)
+  return [...weighted, ...fallback.flatMap((name) => pools.filter((pool) => pool.name === name && pool.weight === 0))]
 }
 
 function compilePools(plan: ServicePlan, status: ServiceStatus): PoolTable[] {

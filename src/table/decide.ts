@@ -10,8 +10,8 @@
  * - Pools that do not take new visitors (`drain`, `standby`, `maint`) have no share (allotment.ts), and denied ones leave theirs to
  *   the other weighted pools, by weight and always the same way. A visitor whose cookie says that it was in a draining pool stays
  *   until the deadline: that is a pin too, as long as the drain.
- * - A denied pool is never used, not even by failover. Failover takes the named pools, by default the others by weight;
- *   a pool without weight only when it is named. With nothing eligible anywhere the aimed pool is tried, ill as it is.
+ * - A denied pool is never used, not even by failover. Failover takes the named pools, by default the others by weight and then the hot
+ *   standby; another pool without weight only when it is named. With nothing eligible anywhere the aimed pool is tried, ill as it is.
  * - A retry (`exclude`, `avoid`) is the same question again; where the picker decided, it stays with the pool of the first
  *   try rather than take another number, so that retries do not bend the shares.
  *

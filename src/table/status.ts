@@ -41,6 +41,8 @@ export interface ServiceIntent {
   previous: { weights: Record<string, number>; release: string } | null
   /** Absent until the first change of the service (and in what older versions stored); until then shares lie end to end. */
   allotment?: Allotment
+  /** The hot standby: pools that traffic was switched away from last, the last entries of the default failover. */
+  fallback?: readonly string[]
 }
 
 /** What this process has seen of a target. */
@@ -83,6 +85,7 @@ export interface ServiceStatus {
   /** Index of the low-discrepancy counter of this service in shared memory. */
   slot: number
   allotment?: Allotment
+  fallback?: readonly string[]
 }
 
 /** A target of which nothing was seen yet. */
@@ -96,7 +99,7 @@ export function observedOf(observed: ServiceObserved | undefined, pool: string, 
 
 /** The status of a service; throws (a bug) when a target has no place. */
 export function statusOf(
-  { release, previous, pools, allotment }: ServiceIntent,
+  { release, previous, pools, allotment, fallback }: ServiceIntent,
   observed: ServiceObserved | undefined,
   places: ServicePlaces,
 ): ServiceStatus {
@@ -108,6 +111,8 @@ export function statusOf(
     })
     return [pool, { admin, drainUntilMs, targets: Object.fromEntries(status) }]
   })
-  const status = { release, pools: Object.fromEntries(poolsStatus), previous, slot: places.slot }
-  return allotment === undefined ? status : { ...status, allotment }
+  const status: ServiceStatus = { release, pools: Object.fromEntries(poolsStatus), previous, slot: places.slot }
+  if (allotment !== undefined) status.allotment = allotment
+  if (fallback !== undefined) status.fallback = fallback
+  return status
 }

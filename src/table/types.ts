@@ -80,7 +80,7 @@ export interface ServicePlan {
   readonly visitor: readonly VisitorSource[]
   readonly sticky: StickyPlan | null
   readonly balance: Balance
-  /** null: the other pools by weight, heaviest first. */
+  /** null: the other pools by weight, heaviest first, then the hot standby. */
   readonly failover: readonly string[] | null
   /** True when active probes are configured. */
   readonly probed: boolean

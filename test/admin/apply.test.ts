@@ -12,7 +12,7 @@ const APPLIED = { revision: 9, epoch: 8, appliedInMs: 1.5, changed: true }
 test('the text is handed on as it is, with the variables, the caller and If-Match', async () => {
   const calls: [string, object, ChangeOptions][] = []
   const { call } = await startAdmin({
-    async applyText(text, env, options) {
+    async applyText(text, env, { signal: _signal, ...options }) {
       calls.push([text, env, options])
       return APPLIED
     },
@@ -21,12 +21,12 @@ test('the text is handed on as it is, with the variables, the caller and If-Matc
   expect([answer.status, answer.headers.get('etag')]).toEqual([200, '"9"'])
   expect(answer.body).toEqual(APPLIED)
   await call('POST', '/v1/apply', { text: '{"services": {}}' })
-  await call('POST', '/v1/apply', YAML, yaml)
-  const actor = 'local'
+  await call('POST', '/v1/apply?force=true&prune=true', YAML, yaml)
+  const said = { actor: 'local', force: false, prune: false, waitMs: 10_000 }
   expect(calls).toEqual([
-    [YAML, { VERSION: '1.2' }, { actor, ifMatch: 7 }],
-    ['{"services": {}}', {}, { actor, ifMatch: undefined }],
-    [YAML, {}, { actor, ifMatch: undefined }],
+    [YAML, { VERSION: '1.2' }, { ...said, ifMatch: 7 }],
+    ['{"services": {}}', {}, { ...said, ifMatch: undefined }],
+    [YAML, {}, { ...said, force: true, prune: true, ifMatch: undefined }],
   ])
 })
 

@@ -48,6 +48,31 @@ describe('verbs that change something', () => {
     expect(admin.asked.map(({ body }) => body)).toEqual(Array(2).fill(JSON.stringify({ state })))
   })
 
+  it.each([
+    [['split', 'shop', 'blue=1', '--force'], 'PUT /v1/services/shop/split?force=true'],
+    [['switch', 'shop', 'blue', '--force'], 'POST /v1/services/shop/switch?force=true'],
+    [['back', 'shop', '--force'], 'POST /v1/services/shop/back?force=true'],
+    [['standby', 'shop', 'blue', '--force'], 'PUT /v1/services/shop/pools/blue/state?force=true'],
+    [['maint', 'shop', 'blue', 'h:1', '--force'], 'PUT /v1/services/shop/pools/blue/targets/h%3A1/state?force=true'],
+    [['restore', '4', '--force'], 'POST /v1/revisions/4/restore?force=true'],
+  ])('%j insists', async (argv, expected) => {
+    const admin = await scripted({ [expected.split('?')[0]]: [200, outcome()] })
+    expect((await turnout(admin.url, ...argv)).code).toBe(0)
+    expect(admin.asked.map(({ method, url }) => `${method} ${url}`)).toEqual([expected])
+  })
+
+  it('switch and split say how long to wait, and a wait that is no duration is bad usage', async () => {
+    const admin = await scripted({
+      'POST /v1/services/shop/switch': [200, outcome()],
+      'PUT /v1/services/shop/split': [200, outcome()],
+    })
+    await turnout(admin.url, 'switch', 'shop', 'green', '--wait', '2m')
+    await turnout(admin.url, 'split', 'shop', 'green=1', '--wait', '0s')
+    expect(admin.asked.map(({ body }) => JSON.parse(body).wait)).toEqual(['2m', '0s'])
+    const { code, err } = await turnout(admin.url, 'switch', 'shop', 'green', '--wait', 'long')
+    expect([code, err]).toEqual([2, 'turnout: --wait must be a duration such as 10s, not "long".\n'])
+  })
+
   it('restore posts to the revision', async () => {
     const admin = await scripted({ 'POST /v1/revisions/41/restore': [200, outcome()] })
     expect((await turnout(admin.url, 'restore', '41')).out).toBe(`as in revision 41 ${NOW}\n`)

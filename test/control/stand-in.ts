@@ -158,8 +158,9 @@ export async function startControl(given: Partial<ControlDeps> = {}) {
     ...given,
   }
   const control = await createControl(deps)
+  // Most of these changes are about something else than who would answer; leaves-nobody.test.ts is about that.
   const make = (change: Change, ifMatch?: number): Promise<ChangeResult> =>
-    control.change(change, { actor: 'test', ...(ifMatch === undefined ? {} : { ifMatch }) })
+    control.change(change, { actor: 'test', force: true, ...(ifMatch === undefined ? {} : { ifMatch }) })
   const target = (url: string, pool = 'blue', service = 'shop') =>
     control.snapshot().status[service].pools[pool].targets[url]
   return { control, make, target, deltas, workers, memory, logged, store: deps.store, ...standing }

@@ -105,7 +105,8 @@ test.each(['standby', 'maint'])('a pool in %s takes nobody, not even those who w
 test('with every pool in maint clients are told 503 and when to come back', async () => {
   const proxy = await startHalves()
   await setState(proxy, 'blue', 'maint')
-  await setState(proxy, 'green', 'maint')
+  await expect(setState(proxy, 'green', 'maint')).rejects.toThrow('Nobody would be left to answer for shop')
+  await call(proxy, 'PUT', '/v1/services/shop/pools/green/state?force=true', { state: 'maint' })
   const answer = await ask(proxy.port, { headers: { accept: 'application/json' } })
   expect([answer.status, answer.headers['retry-after']]).toEqual([503, '1'])
   expect(JSON.parse(answer.body)).toMatchObject({ code: 'no_healthy_target', status: 503 })

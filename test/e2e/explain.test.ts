@@ -106,5 +106,7 @@ test('explain says in a sentence why, and knows the epoch it speaks of', async (
     rule: 'staff',
   })
   await call(proxy, 'PUT', '/v1/services/shop/pools/green/state', { state: 'maint' })
+  expect(await explain({ 'x-internal': '1' })).toMatchObject({ pool: 'blue', reason: 'failover' })
+  await call(proxy, 'PUT', '/v1/services/shop/pools/blue/state?force=true', { state: 'maint' })
   expect(await explain({ 'x-internal': '1' })).toMatchObject({ pool: null, error: 'no_healthy_target' })
 })

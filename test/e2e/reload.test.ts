@@ -105,8 +105,8 @@ test('a file with a fault changes nothing, and says where it is', async () => {
   expect(await shares(proxy)).toEqual({ blue: 90, green: 10 })
 })
 
-test('services that come and go with the file are routed and no longer routed', async () => {
-  const { proxy, reload } = await startShop()
+test('services that come with the file are routed; those that go with it go only when it is applied with prune', async () => {
+  const { proxy, reload, text } = await startShop()
   const late = await startNamed('late')
   const headers = { host: 'late.test' }
   await reload((config) => {
@@ -115,8 +115,47 @@ test('services that come and go with the file are routed and no longer routed', 
   expect((await ask(proxy.port, { headers })).body).toBe('late')
   await reload((config) => {
     delete config.services['late']
+    config.services['shop']['rules'] = [RULE]
   })
+  expect(proxy.output()).toContain('The file no longer has late, which would be removed')
+  expect((await ask(proxy.port, { headers })).body).toBe('late')
+  const { events } = await call<{ events: { type: string; message: string }[] }>(
+    proxy,
+    'GET',
+    '/v1/events?follow=false',
+  )
+  expect(events.at(-1)).toMatchObject({
+    type: 'file',
+    message: expect.stringContaining('was not applied: The file no'),
+  })
+
+  await expect(call(proxy, 'POST', '/v1/apply', { text: text() })).rejects.toThrow(/409 .*prune removes them/)
+  await call(proxy, 'POST', '/v1/apply?prune=true', { text: text() })
   expect((await ask(proxy.port, { headers })).body).not.toBe('late')
+  expect((await ask(proxy.port, { headers: { 'x-internal': '1' } })).body).toBe('green')
+})
+
+test('a file without services removes none, whichever way it is read', async () => {
+  const shop = service({ blue: [(await startNamed('blue')).url] })
+  const folder = temporaryFolder()
+  const config = { store: 'sqlite:./turnout.db', log: { access: false } }
+  const first = await startProcess({ ...config, services: { shop } }, folder)
+  for (const text of ['services: {}', 'services:\n  # shop:\n', 'admin: { address: 127.0.0.1:0 }']) {
+    for (const query of ['', '?force=true']) {
+      await expect(call(first, 'POST', `/v1/apply${query}`, { text })).rejects.toThrow(/no longer has shop|422/)
+    }
+    expect((await ask(first.port)).body).toBe('blue')
+  }
+  await first.close()
+
+  const second = await startProcess({ ...config, services: {} }, folder)
+  expect(second.output()).toContain('no longer in the file, and kept until it is applied with --prune')
+  expect((await ask(second.port)).body).toBe('blue')
+  second.child.kill('SIGHUP')
+  await until('it was read again', () => second.output().includes('The file no longer has shop'))
+  expect((await ask(second.port)).body).toBe('blue')
+  await call(second, 'POST', '/v1/apply?prune=true', { text: 'services: {}' })
+  expect((await ask(second.port)).status).toBe(404)
 })
 
 test('reloads under load close no connection and fail no request', async () => {

@@ -1,0 +1,60 @@
+/**
+ * Which pools are the hot standby of a service: those that all traffic was switched away from last. They are the last entries of the
+ * default failover, so that a new pool that dies falls back to the old one while that is well. Pure; like the allotments it looks at what
+ * a change has made of a service, not at which verb it was.
+ *
+ * - A switch makes one, and so does any change after which none of the pools has traffic that had it before. Shifting weights makes none:
+ *   a canary that goes back to 0 is not what the rest should fall back to.
+ * - `back` ends it: what people went back from is no help.
+ * - A pool ends it by having weight again, by going, and by holding something else: that is the next release, not the last.
+ */
+import type { Change } from '../change.ts'
+import type { ServiceSpec } from '../config/schema.ts'
+import type { ServiceIntent } from '../table/status.ts'
+import { type Content, holdsOther, splitOf } from './reconcile.ts'
+import { mapEntries, own } from './record.ts'
+
+/** The content with the hot standby of each service that the change has touched; the rest keeps its identity. */
+export function withFallback(before: Content, after: Content, change: Change): Content {
+  if (after.intents === before.intents) return after
+  const intents = mapEntries<ServiceIntent, ServiceIntent>(after.intents, (now, name) => {
+    const [was, old] = [own(before.services, name), own(before.intents, name)]
+    if (now === old || was === undefined || old === undefined) return now
+    const present = old.fallback ?? NONE
+    const next = fallbackAfter(present, was, after.services[name], change)
+    if (next.length === 0 && now.fallback === undefined) return now
+    const { fallback: _fallback, ...rest } = now
+    if (next.length === 0) return rest
+    return next.length === now.fallback?.length && next.every((pool, n) => pool === now.fallback?.[n])
+      ? now
+      : { ...rest, fallback: next }
+  })
+  return intents === after.intents ? after : { ...after, intents }
+}
+
+const NONE: readonly string[] = Object.freeze([])
+
+function fallbackAfter(
+  present: readonly string[],
+  was: ServiceSpec,
+  is: ServiceSpec,
+  change: Change,
+): readonly string[] {
+  const [had, has] = [weighted(was), weighted(is)]
+  if (change.kind === 'back') return NONE
+  const left = had.filter((pool) => !has.includes(pool))
+  const switched = left.length > 0 && (change.kind === 'switch' || left.length === had.length)
+  const pools = switched ? left : present
+  return pools.filter((pool) => !has.includes(pool) && holdsTheSame(was, is, pool))
+}
+
+function holdsTheSame(was: ServiceSpec, is: ServiceSpec, pool: string): boolean {
+  const [old, now] = [own(was.pools, pool), own(is.pools, pool)]
+  return old !== undefined && now !== undefined && !holdsOther(old, now)
+}
+
+/** The pools with weight, heaviest first. */
+function weighted(spec: ServiceSpec): string[] {
+  const split = Object.entries(splitOf(spec)).filter(([, weight]) => weight > 0)
+  return split.sort(([, a], [, b]) => b - a).map(([pool]) => pool)
+}

@@ -1,0 +1,34 @@
+/**
+ * What is known of a pool before traffic is sent to it, from the status of its targets.
+ *
+ * - `fits`: a target that is ready, not ejected, and where there are probes found healthy by one. Not yet probed is not found healthy.
+ * - A pool is *proven* when at least half of its ready targets fit: below half it would be in panic (balance.ts) as soon as traffic
+ *   came, and serve from targets that nobody knows, or knows to be ill.
+ * - A pool *can answer* when one of its ready targets does not fail: less than proven, for pools that have traffic already.
+ * The state of the pool itself is not looked at.
+ */
+import type { TargetStatus } from './status.ts'
+
+/** The targets of a pool, as far as it depends on them. */
+export type Targets = readonly Pick<TargetStatus, 'admin' | 'health' | 'ejectedUntilMs'>[]
+
+/** How many targets of a pool are ready, and how many of these fit. */
+export function fitTargets(targets: Targets, probed: boolean, nowMs: number): { ready: number; fit: number } {
+  const ready = targets.filter(({ admin }) => admin === 'ready')
+  const fit = ready.filter((target) => target.ejectedUntilMs <= nowMs && (!probed || target.health === 'healthy'))
+  return { ready: ready.length, fit: fit.length }
+}
+
+/** Whether traffic may be sent to a pool that has none. */
+export function isProven(targets: Targets, probed: boolean, nowMs: number): boolean {
+  const { ready, fit } = fitTargets(targets, probed, nowMs)
+  return fit > 0 && fit * 2 >= ready
+}
+
+/** Whether a pool has a target that is ready and not known to fail. */
+export function canAnswer(targets: Targets, probed: boolean, nowMs: number): boolean {
+  return targets.some(
+    ({ admin, health, ejectedUntilMs }) =>
+      admin === 'ready' && ejectedUntilMs <= nowMs && !(probed && health === 'unhealthy'),
+  )
+}

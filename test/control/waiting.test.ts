@@ -1,0 +1,111 @@
+import { setImmediate } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import type { Change, ChangeOptions, ChangeResult } from '../../src/change.ts'
+import { UNPROVEN_WAITING_MAX } from '../../src/control/waiting.ts'
+import { isTurnoutError, TurnoutError } from '../../src/errors.ts'
+import { codeOf, GREEN, put, shop, split, startControl } from './stand-in.ts'
+
+const to: Change = { kind: 'switch', to: { shop: 'green' } }
+
+/** Control with a service of which no probe has told anything, and a switch that waits. */
+async function started(spec = shop()) {
+  const parts = await startControl()
+  await parts.make(put(spec))
+  const change = (options: Partial<ChangeOptions> = {}, change = to) =>
+    parts.control.change(change, { actor: 'ann', waitMs: 10_000, ...options })
+  const health = (health: 'healthy' | 'unhealthy', pool = 'green', target = GREEN) =>
+    parts.control.observe([{ service: 'shop', pool, target, health }])
+  return { ...parts, change, health }
+}
+
+/** Looks at a promise without waiting for it, once everything that is due has run. */
+async function stateOf(promise: Promise<unknown>): Promise<string> {
+  const settled = promise.then(
+    () => 'done',
+    (error) => (isTurnoutError(error) ? error.code : String(error)),
+  )
+  await setImmediate()
+  return Promise.race([settled, setImmediate('waits')])
+}
+
+test('a switch waits for the first probe that passes, and is made at once then', async () => {
+  const { change, health, control } = await started()
+  const switched = change()
+  expect(await stateOf(switched)).toBe('waits')
+  await health('unhealthy')
+  expect(await stateOf(switched)).toBe('waits')
+  await health('healthy')
+  expect((await switched).changed).toBe(true)
+  expect(control.snapshot().services['shop'].split).toEqual({ blue: 0, green: 100 })
+})
+
+test('other changes go on meanwhile, and it is refused when one of them makes it impossible', async () => {
+  const { change, make } = await started()
+  const switched = change()
+  expect(await stateOf(switched)).toBe('waits')
+  expect((await make({ kind: 'rules', service: 'shop', rules: [] })).changed).toBe(false)
+  expect((await make(put(shop({ debugHeaders: true })))).changed).toBe(true)
+  expect(await stateOf(switched)).toBe('waits')
+  await make({ kind: 'pool.state', service: 'shop', pool: 'green', state: 'standby' })
+  expect(await stateOf(switched)).toBe('conflict')
+})
+
+test('after its time it is refused with what is missing, and nothing has changed', async () => {
+  const { change, advance, control } = await started()
+  const { revision } = control.snapshot()
+  const switched = change()
+  await advance(9_999)
+  expect(await stateOf(switched)).toBe('waits')
+  await advance(1)
+  await expect(switched).rejects.toThrow(/not proven: .* waited for 10 s/)
+  expect(control.snapshot().revision).toBe(revision)
+})
+
+test('without a time to wait it is refused at once', async () => {
+  const { change } = await started()
+  expect(await stateOf(change({ waitMs: 0 }))).toBe('conflict')
+  expect(await stateOf(change({ waitMs: undefined }))).toBe('conflict')
+})
+
+test('what no probe can mend is not waited for, and what is forced waits for nothing', async () => {
+  const { change, make } = await started()
+  expect(await stateOf(change({}, { kind: 'switch', to: { shop: 'red' } }))).toBe('not_found')
+  await make({ kind: 'pool.state', service: 'shop', pool: 'green', state: 'maint' })
+  expect(await stateOf(change())).toBe('conflict')
+  expect(await stateOf(change({ force: true }))).toBe('done')
+})
+
+test('a split waits for a pool that is to get its first share', async () => {
+  const { change, health } = await started()
+  const shifted = change({}, split(90, 10))
+  expect(await stateOf(shifted)).toBe('waits')
+  await health('healthy')
+  expect(await stateOf(shifted)).toBe('done')
+})
+
+test('it ends with its caller, and with the process', async () => {
+  const { change, control, health, timers } = await started()
+  const [caller, early] = [new AbortController(), new AbortController()]
+  early.abort(new TurnoutError('conflict', 'gone'))
+  const [left, stays] = [change({ signal: caller.signal }), change()]
+  const ended = codeOf(() => stays)
+  expect(await stateOf(change({ signal: early.signal }))).toBe('conflict')
+  expect(await stateOf(left)).toBe('waits')
+  caller.abort(new TurnoutError('conflict', 'gone'))
+  expect(await stateOf(left)).toBe('conflict')
+  await control.close()
+  expect(await ended).toBe('not_ready')
+  await health('healthy')
+  expect(control.snapshot().services['shop'].split).toEqual({ blue: 100, green: 0 })
+  expect(timers()).toBeLessThan(2)
+})
+
+test('only so many wait at a time; the next one is refused, and those that wait are made', async () => {
+  const { change, health } = await started()
+  const waiting: Promise<ChangeResult>[] = []
+  for (let n = 0; n < UNPROVEN_WAITING_MAX; n++) waiting.push(change())
+  await setImmediate()
+  expect(await codeOf(() => change())).toBe('overloaded')
+  await health('healthy')
+  expect((await Promise.all(waiting)).filter(({ changed }) => changed).length).toBe(1)
+})
