@@ -11,6 +11,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import type { AdminSpec } from '../config/schema.ts'
 import { TurnoutError } from '../errors.ts'
+import { octetsOfText } from '../table/octets.ts'
 
 export type Role = 'viewer' | 'operator'
 
@@ -28,14 +29,14 @@ export type Guard = (approach: Approach) => string
 /** The actor in the audit where no tokens are configured. */
 export const LOCAL_ACTOR = 'local'
 
-const digest = (text: string): Buffer => createHash('sha256').update(text, 'utf8').digest()
+const digest = (octets: string): Buffer => createHash('sha256').update(octets, 'latin1').digest()
 
 /** A guard for these tokens; without any it serves loopback only. */
 export function createGuard(tokens: AdminSpec['tokens']): Guard {
   if (tokens.length === 0) return guardLoopback
-  const known = tokens.map(({ name, token, role }) => ({ name, role, digest: digest(token) }))
+  const known = tokens.map(({ name, token, role }) => ({ name, role, digest: digest(octetsOfText(token)) }))
   return ({ headers, needs }) => {
-    const sent = /^bearer +(\S+) *$/i.exec(headers.authorization ?? '')
+    const sent = /^bearer +([^ \t]+) *$/i.exec(headers.authorization ?? '')
     if (sent === null) throw new TurnoutError('unauthorized')
     const presented = digest(sent[1])
     let caller: (typeof known)[number] | null = null

@@ -5,6 +5,7 @@
  * whatever keeps an answer from coming (refused, time-out, closed) is "out of reach", exit code 3.
  */
 import { Agent, type Dispatcher } from 'undici'
+import { octetsOfText } from '../table/octets.ts'
 import { CliFailure, type CliFault, outOfReach, Refusal, usageFailure } from './failure.ts'
 
 export const ADMIN_DEFAULT = 'http://127.0.0.1:9900'
@@ -37,7 +38,7 @@ export function pathOf(...parts: readonly string[]): string {
 export function openAdmin(given: string | undefined, env: Readonly<Record<string, string | undefined>>): Admin {
   const url = adminUrl(given || env['TURNOUT_ADMIN'] || ADMIN_DEFAULT)
   const token = env['TURNOUT_TOKEN']
-  const identity: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {}
+  const identity: Record<string, string> = token ? { authorization: octetsOfText(`Bearer ${token}`) } : {}
   const agent = new Agent({
     connect: { timeout: 5_000 },
     headersTimeout: ANSWER_MS_MAX,

@@ -128,6 +128,9 @@ function checkAdmin(report: Report, spec: Spec, listeners: ReadonlySet<string>):
   for (const [index, { name, token }] of spec.admin.tokens.entries()) {
     const before = spec.admin.tokens.slice(0, index)
     const tokenAt = child('/admin/tokens', index)
+    if (/[\0- \x7f]/.test(token)) {
+      report.add(child(tokenAt, 'token'), 'nobody can send a token with blanks, line ends or control characters in it')
+    }
     if (before.some((other) => other.name === name)) {
       report.add(child(tokenAt, 'name'), `another token has the name ${JSON.stringify(name)}`)
     }

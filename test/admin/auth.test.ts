@@ -36,6 +36,14 @@ describe('with tokens', () => {
     expect((await call('GET', '/v1/nowhere')).status).toBe(401)
   })
 
+  test('a token may have other letters, sent as UTF-8', async () => {
+    const token = 'žluťoučký-kůň-úpěl-ďábelské-ódy-à'
+    const { url } = await startAdmin({ tokens: [{ name: 'ci', token, role: 'operator' as const }] })
+    const status = (text: string) => rawStatus(url, '/v1/services', { authorization: `Bearer ${text}` })
+    expect(await status(Buffer.from(token).toString('latin1'))).toBe(200)
+    expect(await status(Buffer.from(token.replace('à', 'á')).toString('latin1'))).toBe(401)
+  })
+
   test('a viewer reads and explains, and may change nothing', async () => {
     const { call, control } = await startAdmin({ tokens: TOKENS, explain: () => ({}) as never })
     for (const path of ['/v1/services', '/v1/services/shop/status', '/v1/audit', '/metrics', '/openapi.json']) {

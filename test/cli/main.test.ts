@@ -90,10 +90,14 @@ describe('the command line', () => {
       ['--admin', admin.url, 'back', 'shop'],
       ['back', 'shop', `--admin=${bare}`],
     ]) {
-      const { code } = start(argv, { TURNOUT_ADMIN: 'http://127.0.0.1:1', TURNOUT_TOKEN: 'secret' })
+      const { code } = start(argv, { TURNOUT_ADMIN: 'http://127.0.0.1:1', TURNOUT_TOKEN: 'sečret' })
       expect(await code).toBe(0)
     }
-    expect(admin.asked.map(({ headers }) => headers['authorization'])).toEqual(['Bearer secret', 'Bearer secret'])
+    expect(admin.asked.map(({ headers }) => headers['authorization'])).toEqual([
+      // As UTF-8, a character for each octet.
+      'Bearer se\xc4\x8dret',
+      'Bearer se\xc4\x8dret',
+    ])
   })
 
   it('knows the nearest name, and when none is near', () => {

@@ -1,6 +1,7 @@
 /** A condition that can never hold is a fault: else it would be there, and nobody would see that it does nothing. */
 import { describe, expect, test } from 'vitest'
 import { validateService } from '../../src/config/check.ts'
+import { parseSpec } from '../../src/config/load.ts'
 
 const POOLS = { blue: { targets: ['http://a'] } }
 
@@ -77,4 +78,16 @@ test('a route asks in vain', () => {
   ])
   expect(faults({ routes: [{ method: 'connect' }] })).toEqual(['/routes/0/method requests by "connect" are refused'])
   expect(faults({ routes: [{ method: 'M'.repeat(33) }] })).toHaveLength(1)
+})
+
+test('a token that nobody can send is a fault', () => {
+  const tokens = ['a secret of sixteen', 'sixteen-characters\n', 'sixteen-charactérs'].map((token, n) => ({
+    name: `t${n}`,
+    token,
+  }))
+  const loaded = parseSpec(JSON.stringify({ admin: { tokens } }), { env: {}, source: 'x' })
+  expect('faults' in loaded && loaded.faults.map(({ pointer }) => pointer)).toEqual([
+    '/admin/tokens/0/token',
+    '/admin/tokens/1/token',
+  ])
 })
