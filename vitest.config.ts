@@ -1,13 +1,8 @@
-import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
 // Tests use real sockets and worker threads, so each file gets a process of its own, and two at a time suit two cores.
 // .ci/run names a file that the results are also written to, as JSON.
 const report = process.env['TURNOUT_TEST_REPORT']
-
-// Hundreds of workers and processes are started, each from the same hundred files of TypeScript: Node strips and compiles them
-// once. Forks and what they start inherit this.
-process.env['NODE_COMPILE_CACHE'] ??= fileURLToPath(new URL('node_modules/.cache/node', import.meta.url))
 
 export default defineConfig({
   test: {

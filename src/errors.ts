@@ -44,7 +44,7 @@ export const ERRORS = Object.freeze({
   internal: entry(500, 'internal', 'idempotent', 'Something went wrong inside the proxy.'),
 
   invalid: entry(422, 'downstream', 'never', 'The values are not valid.'),
-  malformed: entry(400, 'downstream', 'never', 'The body is not valid JSON, or not of the expected type.'),
+  malformed: entry(400, 'downstream', 'never', 'The body, the path or a header cannot be read.'),
   unauthorized: entry(401, 'downstream', 'never', 'A valid token is needed.'),
   forbidden: entry(403, 'downstream', 'never', 'This token, host or origin may not do this.'),
   not_found: entry(404, 'downstream', 'never', 'There is no such thing.'),

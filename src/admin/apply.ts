@@ -4,20 +4,29 @@
  * A change is answered only after every worker routes by it; control promises that. Everything here either makes exactly one
  * change or throws with nothing changed.
  */
-import type { FastifyReply, FastifyRequest } from 'fastify'
-import Type from 'typebox'
+import type { FastifyReply, FastifyRequest, FastifySchemaCompiler } from 'fastify'
+import Type, { type Static, type TSchema } from 'typebox'
 import type { Change, ChangeOptions, ChangeResult, Snapshot } from '../change.ts'
 import type { Checked } from '../config/check.ts'
 import { durationMs } from '../config/duration.ts'
 import { NAME_PATTERN, type ServiceSpec } from '../config/schema.ts'
-import { DURATION_PATTERN, Duration } from '../config/schema-parts.ts'
+import { validate } from '../config/validate.ts'
 import { TurnoutError } from '../errors.ts'
 import type { AdminDeps } from './deps.ts'
 
 const NAME = new RegExp(NAME_PATTERN)
 
-/** For routes whose body is checked by `deps.validate`: their schema is documentation only. */
-export const checkedByHandler = () => () => true
+/** For routes whose handler checks the body, and says more than its schema would; the query is checked by its schema. */
+export const checkedByHandler: FastifySchemaCompiler<unknown> = ({ schema, httpPart }) =>
+  httpPart === 'querystring' ? (value) => ({ value: checkBody(schema as TSchema, value) }) : () => true
+
+/** A posted value with the defaults of its schema; throws `invalid` with every fault, in words for people. */
+export function checkBody<S extends TSchema>(schema: S, body: unknown): Static<S> {
+  const { value, findings } = validate(schema, body)
+  const faults = findings.map(({ pointer, message }) => ({ pointer, message }))
+  if (faults.length > 0) throw new TurnoutError('invalid', undefined, faults)
+  return value
+}
 
 /** The revision of an `If-Match` header, `"7"` or `7`; undefined when absent or `*`. Throws `malformed` for anything else. */
 export function parseIfMatch(header: string | undefined): number | undefined {
@@ -47,23 +56,25 @@ export const FileQuery = Type.Object(
   { additionalProperties: false },
 )
 
-/** Longest wait for a pool that is not proven. */
-const WAIT_MS_MAX = 600_000
 const WAIT_DEFAULT = '10s'
-const DURATION = new RegExp(DURATION_PATTERN)
+/** At most ten minutes, so that no call is held for longer. */
+const WAIT_PATTERN =
+  '^(?:[0-9]{1,5}ms|[1-5][0-9]{5}ms|600000ms|[1-5]?[0-9]{1,2}(?:\\.[0-9]{1,3})?s|600s|[0-9](?:\\.[0-9]{1,3})?m|10m)$'
+const WAIT = new RegExp(WAIT_PATTERN)
+const WAIT_TITLE = 'a duration of at most 10m, such as 500ms, 10s or 2m'
 
 /** `wait` in the body of a change that sends traffic to a pool. */
-export const WaitSchema = Duration(
-  'How long to wait, at most 10m, for a pool that no probe has found healthy yet; then 409. 0s for not at all.',
-  WAIT_DEFAULT,
-)
+export const WaitSchema = Type.String({
+  default: WAIT_DEFAULT,
+  pattern: WAIT_PATTERN,
+  title: WAIT_TITLE,
+  description: 'How long to wait for a pool that no probe has found healthy yet; then 409. 0s for not at all.',
+})
 
 /** Milliseconds of a `wait`, which may be absent; throws `invalid`. */
 export function waitMsOf(wait: unknown = WAIT_DEFAULT): number {
-  const ms = typeof wait === 'string' && DURATION.test(wait) ? durationMs(wait) : Number.NaN
-  if (ms <= WAIT_MS_MAX) return ms
-  const message = Number.isNaN(ms) ? 'must be a duration such as 10s' : 'must be at most 10m'
-  throw new TurnoutError('invalid', undefined, [{ pointer: '/wait', message }])
+  if (typeof wait === 'string' && WAIT.test(wait)) return durationMs(wait)
+  throw new TurnoutError('invalid', undefined, [{ pointer: '/wait', message: `must be ${WAIT_TITLE}` }])
 }
 
 /** Makes the change as the caller of this request and sets the ETag. */

@@ -12,6 +12,7 @@ import Type, { type Static } from 'typebox'
 import type { ControlEvent } from '../change.ts'
 import { TurnoutError } from '../errors.ts'
 import type { AdminDeps } from './deps.ts'
+import { NUMBER_MAX } from './document.ts'
 import { answers, EventAnswer, EventsAnswer } from './schemas.ts'
 
 /** Streams at the same time; one more is answered 503. */
@@ -23,7 +24,9 @@ export const HEARTBEAT_EVERY_MS = 15_000
 
 const EventsQuery = Type.Object(
   {
-    after: Type.Optional(Type.Integer({ minimum: 0, description: 'Begin after this id; 0 is all that is kept.' })),
+    after: Type.Optional(
+      Type.Integer({ minimum: 0, maximum: NUMBER_MAX, description: 'Begin after this id; 0 is all that is kept.' }),
+    ),
     follow: Type.Boolean({ default: true, description: 'false: a JSON list of what is kept, and no stream.' }),
   },
   { additionalProperties: false },

@@ -15,24 +15,53 @@ import { canonicalAddress, parseAddress } from '../table/network.ts'
 import { textOfOctets } from '../table/octets.ts'
 import { encodedPath } from '../table/path.ts'
 import type { Decision } from '../table/types.ts'
+import { checkBody, checkedByHandler } from './apply.ts'
 import { answers, nullable } from './schemas.ts'
 
-const METHOD = /^[A-Za-z!#$%&'*+.^_`|~0-9-]{1,64}$/
+/** Scheme and host and perhaps a path, or a path; then what nothing looks at. Without spaces and control characters. */
+const URL_PATTERN =
+  '^(?:[Hh][Tt][Tt][Pp][Ss]?://([^/?#\\x00-\\x20\\x7F]+)(/[^?#\\x00-\\x20\\x7F]*)?|(/[^?#\\x00-\\x20\\x7F]*))(?:[?#][^\\x00-\\x20\\x7F]*)?$'
+const URL_PARTS = new RegExp(URL_PATTERN)
+const LINE_PATTERN = '^[^\\r\\n]*$'
+const LINE = new RegExp(LINE_PATTERN)
+const HEADERS = 'Header values by name; an array for a header that comes more than once. Each is one line.'
 
 const ExplainBody = Type.Object(
   {
-    method: Type.Optional(Type.String({ description: 'Default GET.' })),
+    method: Type.String({
+      default: 'GET',
+      pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$",
+      title: 'a method such as GET',
+      description: 'The method.',
+    }),
     url: Type.String({
-      minLength: 1,
+      pattern: URL_PATTERN,
       maxLength: 16_384,
+      title: 'http://host/path or /path',
       description: 'http://host/path, or /path with a Host header.',
     }),
-    headers: Type.Optional(
-      Type.Record(Type.String(), Type.Union([Type.String(), Type.Array(Type.String())]), {
-        description: 'Header values by name; an array for a header that comes more than once.',
-      }),
+    headers: Type.Record(Type.String(), Type.Union([Type.String(), Type.Array(Type.String())]), {
+      default: {},
+      description: HEADERS,
+    }),
+    ip: Type.String({ default: '127.0.0.1', maxLength: 64, description: 'Client address.' }),
+  },
+  { additionalProperties: false },
+)
+
+/** With what the handler checks by itself. */
+const DescribedBody = Type.Object(
+  {
+    ...ExplainBody.properties,
+    headers: Type.Record(
+      Type.String({ pattern: LINE_PATTERN }),
+      Type.Union([Type.String({ pattern: LINE_PATTERN }), Type.Array(Type.String({ pattern: LINE_PATTERN }))]),
+      { default: {}, additionalProperties: false, description: HEADERS },
     ),
-    ip: Type.Optional(Type.String({ maxLength: 64, description: 'Client address; default 127.0.0.1.' })),
+    ip: Type.Union([Type.String({ format: 'ipv4' }), Type.String({ format: 'ipv6' })], {
+      default: '127.0.0.1',
+      description: 'Client address.',
+    }),
   },
   { additionalProperties: false },
 )
@@ -79,8 +108,9 @@ export type Explain = (input: ExplainInput) => Promise<Explanation> | Explanatio
 
 /** Registers the call. */
 export function explainRoutes(app: FastifyInstance, deps: { readonly explain: Explain }): void {
-  app.post<{ Body: Static<typeof ExplainBody> }>('/v1/explain', {
-    config: { role: 'viewer' },
+  app.post('/v1/explain', {
+    config: { role: 'viewer', describedBody: DescribedBody },
+    validatorCompiler: checkedByHandler,
     schema: {
       summary: 'Which pool and target a request would get, and why',
       body: ExplainBody,
@@ -90,26 +120,22 @@ export function explainRoutes(app: FastifyInstance, deps: { readonly explain: Ex
   })
 }
 
-function explainInput(body: Static<typeof ExplainBody>): ExplainInput {
+function explainInput(body: unknown): ExplainInput {
+  const { method, url, ip, headers: posted } = checkBody(ExplainBody, body)
   const headers = new Map<string, string[]>()
-  for (const [name, value] of Object.entries(body.headers ?? {})) {
+  for (const [name, lines] of Object.entries(posted)) {
     const lower = name.toLowerCase()
-    headers.set(lower, [...(headers.get(lower) ?? []), ...(typeof value === 'string' ? [value] : value)])
+    headers.set(lower, [...(headers.get(lower) ?? []), ...(typeof lines === 'string' ? [lines] : lines)])
   }
-  const parts = /^(?:https?:\/\/([^/?#\s]+))?(\/[^?#\s]*)?(?:[?#].*)?$/i.exec(body.url)
-  if (parts === null || (parts[1] === undefined && parts[2] === undefined)) {
-    throw badValue('/url', 'must be http://host/path or /path')
-  }
-  const { method = 'GET', ip = '127.0.0.1' } = body
-  if (!METHOD.test(method)) throw badValue('/method', 'must be a method such as GET')
+  const [, authority, path, pathOnly] = URL_PARTS.exec(url)!
   if (parseAddress(ip) === null) throw badValue('/ip', 'must be an IP address such as 10.0.0.7')
-  for (const [name, values] of headers) {
-    if (/[\r\n]/.test(name + values.join(''))) throw badValue(child('/headers', name), 'must be one line')
+  for (const [name, lines] of headers) {
+    if (![name, ...lines].every((line) => LINE.test(line))) throw badValue(child('/headers', name), 'must be one line')
   }
   return {
     method,
-    authority: parts[1] === undefined ? null : asSent(parts[1]),
-    path: encodedPath(parts[2] ?? '/'),
+    authority: authority === undefined ? null : asSent(authority),
+    path: encodedPath(path ?? pathOnly ?? '/'),
     headers,
     ip: canonicalAddress(ip),
   }

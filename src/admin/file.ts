@@ -8,6 +8,7 @@
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import Type from 'typebox'
+import { SpecSchema } from '../config/schema.ts'
 import type { Fault } from '../errors.ts'
 import { TurnoutError } from '../errors.ts'
 import { asCaller, changedAnswer, checkedByHandler, FileQuery, waitMsOf } from './apply.ts'
@@ -21,7 +22,7 @@ const YAML = 'application/yaml'
 
 const FileBody = Type.Object(
   {
-    text: Type.String({ description: 'The whole file.' }),
+    text: Type.String({ minLength: 1, description: 'The whole file, YAML or JSON.', contentMediaType: YAML }),
     env: Type.Record(Type.String(), Type.String(), {
       default: {},
       description: 'Values of the environment variables that the text names.',
@@ -29,7 +30,6 @@ const FileBody = Type.Object(
   },
   { additionalProperties: false },
 )
-const TextBody = Type.String({ description: 'The whole file; no variable is set.' })
 
 interface PostedFile {
   readonly text: string
@@ -53,7 +53,7 @@ export function fileRoutes(app: FastifyInstance, { applyText }: Pick<AdminDeps, 
         summary: 'Apply what changed in a config file',
         consumes: [JSON_TYPE, YAML],
         querystring: FileQuery,
-        body: { content: { [JSON_TYPE]: { schema: FileBody }, [YAML]: { schema: TextBody } } },
+        body: { content: { [JSON_TYPE]: { schema: FileBody }, [YAML]: { schema: SpecSchema } } },
         response: answers(ChangeAnswer),
       },
       handler: async (request, reply) => {

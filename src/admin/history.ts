@@ -7,12 +7,13 @@ import { TurnoutError } from '../errors.ts'
 import type { RevisionEntry } from '../store/store.ts'
 import { apply, ChangeQuery } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
+import { NUMBER_MAX } from './document.ts'
 import { AuditAnswer, answers, ChangeAnswer, RevisionAnswer, RevisionsAnswer } from './schemas.ts'
 
 const PageQuery = Type.Object(
   {
     limit: Type.Integer({ default: 50, minimum: 1, maximum: 1_000, description: 'At most so many, newest first.' }),
-    before: Type.Optional(Type.Integer({ minimum: 0, description: 'Only revisions below this.' })),
+    before: Type.Optional(Type.Integer({ minimum: 0, maximum: NUMBER_MAX, description: 'Only revisions below this.' })),
   },
   { additionalProperties: false },
 )

@@ -22,6 +22,8 @@ export interface Problem {
 const FASTIFY_CODES: Readonly<Record<string, ErrorCode>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: 'too_large',
   FST_ERR_NOT_FOUND: 'not_found',
+  // Nothing has a name of such a length.
+  FST_ERR_MAX_PARAM_LENGTH: 'not_found',
 }
 
 /** The path of a request, without its query. */

@@ -19,6 +19,7 @@ import { createGuard, isLoopback, type Role } from './auth.ts'
 import { readBodies } from './body.ts'
 import { createConnectionAnswers } from './connection.ts'
 import type { AdminDeps } from './deps.ts'
+import { documentOptions } from './document.ts'
 import { eventRoutes } from './events.ts'
 import { explainRoutes } from './explain.ts'
 import { fileRoutes } from './file.ts'
@@ -43,6 +44,8 @@ declare module 'fastify' {
     role?: Role
     /** Answers anyone, from anywhere. */
     isOpen?: boolean
+    /** Describes the body where the schema that checks it says less. */
+    describedBody?: unknown
   }
 }
 
@@ -118,14 +121,7 @@ export async function buildAdmin(deps: AdminDeps): Promise<{ app: FastifyInstanc
   answerProblems(app, routes)
   readBodies(app)
   app.setSerializerCompiler(() => (answer) => JSON.stringify(answer))
-  await app.register(swagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: { title: 'Turnout admin API', version: deps.version },
-      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
-      security: [{ token: [] }],
-    },
-  })
+  await app.register(swagger, documentOptions(deps.version, deps.tokens.length > 0))
   liveRoutes(app, deps)
   serviceRoutes(app, deps)
   poolRoutes(app, deps)
@@ -164,13 +160,22 @@ function guardCalls(app: FastifyInstance, { tokens }: AdminDeps): void {
   })
 }
 
-/** A query with whole numbers and booleans as what they look like, since its schema coerces nothing. */
+/**
+ * A query with whole numbers and booleans as what they look like, since its schema coerces nothing. A name that comes twice is a
+ * list, which no schema takes: else one of the values would be lost without a word.
+ */
 function readQuery(text: string): Record<string, unknown> {
   const typed = (value: string): unknown => {
-    if (/^[0-9]{1,15}$/.test(value)) return Number(value)
+    if (/^[0-9]+$/.test(value)) return Number(value)
     return value === 'true' || value === 'false' ? value === 'true' : value
   }
-  return Object.fromEntries([...new URLSearchParams(text)].map(([name, value]) => [name, typed(value)]))
+  const query = new URLSearchParams(text)
+  return Object.fromEntries(
+    [...query.keys()].map((name) => {
+      const values = query.getAll(name)
+      return [name, values.length === 1 ? typed(values[0]) : values]
+    }),
+  )
 }
 
 /** What nobody serves is answered before its body is looked at, whatever that is. */

@@ -2,14 +2,16 @@
  * Calls on whole services: list, read, put, patch, delete, split, switch, back, rules.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import Type from 'typebox'
+import Type, { type TSchema } from 'typebox'
 import type { Change, ChangeResult, Snapshot } from '../change.ts'
 import { RulesBodySchema, ServiceSchema, type ServiceSpec, WeightsSchema } from '../config/schema.ts'
+import { asPatch } from '../config/schema-forms.ts'
 import { TurnoutError } from '../errors.ts'
 import type { ServiceStatus } from '../table/status.ts'
 import {
   apply,
   ChangeQuery,
+  checkBody,
   checkedByHandler,
   checkName,
   findService,
@@ -29,6 +31,9 @@ import {
   SplitChangeAnswer,
 } from './schemas.ts'
 import { toldSnapshot } from './status.ts'
+
+/** null removes a key; a key that there cannot be is a fault even so. */
+const PatchSchema = asPatch(ServiceSchema) as TSchema
 
 interface OfService {
   Params: { service: string }
@@ -84,15 +89,18 @@ function writeRoutes(app: FastifyInstance, deps: AdminDeps): void {
     },
   })
   app.patch<OfService & { Body: Record<string, unknown> }>('/v1/services/:service', {
+    validatorCompiler: checkedByHandler,
     schema: {
       summary: 'Change parts of a service (RFC 7386 merge patch)',
       consumes: ['application/merge-patch+json', 'application/json'],
       querystring: ChangeQuery,
-      body: Type.Record(Type.String(), Type.Unknown(), { description: 'null removes a key.' }),
+      body: PatchSchema,
       response: answers(ChangeAnswer),
     },
     handler: (request, reply) => {
       const { service } = request.params
+      findService(deps.control.snapshot(), service)
+      checkBody(PatchSchema, request.body)
       return apply(deps, request, reply, { kind: 'service.patch', service, patch: request.body })
     },
   })

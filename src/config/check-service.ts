@@ -250,9 +250,11 @@ function checkHealth(report: Report, at: string, health: HealthSpec): void {
     const [from, to = from] = range.split('-')
     if (Number(from) > Number(to)) report.add(statusAt, `${range} is an empty range: write ${to}-${from}`)
   }
+  const hostAt = child(at, 'host')
+  if (health.host === undefined || !report.sound(hostAt)) return
   // Other letters are those of a name, which is sent as A-labels (canonical.ts).
-  const host = health.host === undefined ? null : asciiHost(health.host.replace(/:[0-9]+$/, ''))
-  if (health.host !== undefined && report.sound(child(at, 'host')) && (host === null || !/^[!-~]+$/.test(host))) {
-    report.add(child(at, 'host'), `${JSON.stringify(health.host)} cannot be a Host header`)
+  const host = asciiHost(health.host.replace(/:[0-9]+$/, ''))
+  if (host === null || !/^[!-~]+$/.test(host)) {
+    report.add(hostAt, `${JSON.stringify(health.host)} cannot be a Host header`)
   }
 }

@@ -7,8 +7,7 @@
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { SpecSchema } from './schema.ts'
-
-type Json = Record<string, unknown>
+import { asWritten } from './schema-forms.ts'
 
 /** The text of config/schema.json. */
 export function schemaText(): string {
@@ -19,19 +18,7 @@ export function schemaText(): string {
     description:
       'The config file of Turnout, a traffic-splitting HTTP reverse proxy. Durations: 500ms, 2s, 5m, 1h, 7d.',
   }
-  return `${JSON.stringify({ ...head, ...(asWritten(SpecSchema) as Json) }, null, 2)}\n`
-}
-
-/** The schema of what people write, before defaults are filled in. */
-function asWritten(schema: unknown): unknown {
-  if (Array.isArray(schema)) return schema.map(asWritten)
-  if (typeof schema !== 'object' || schema === null) return schema
-  const { required, ...rest } = schema as Json
-  const written = Object.fromEntries(Object.entries(rest).map(([key, value]) => [key, asWritten(value)]))
-  if (!Array.isArray(required)) return written
-  const properties = rest.properties as Record<string, Json>
-  const needed = required.filter((key) => properties[key].default === undefined)
-  return needed.length > 0 ? { ...written, required: needed } : written
+  return `${JSON.stringify({ ...head, ...(asWritten(SpecSchema) as object) }, null, 2)}\n`
 }
 
 /** Where the schema is kept. */

@@ -1,7 +1,9 @@
 /** The description is the API: every route, every body, every answer. */
 import { Ajv } from 'ajv'
+import { Ajv2020 } from 'ajv/dist/2020.js'
+import formats from 'ajv-formats'
 import { expect, test } from 'vitest'
-import { explanationOf } from '../../src/admin/explain.ts'
+import { explanationOf, refusalOf } from '../../src/admin/explain.ts'
 import { buildAdmin } from '../../src/admin/server.ts'
 import { ServiceSchema } from '../../src/config/schema.ts'
 import { SHOP, startAdmin } from './stand-in.ts'
@@ -42,6 +44,136 @@ test('every route has a summary and a described answer, and every change with a 
       expect(inPath.map((parameter: Loose) => parameter.name).sort(), name).toEqual(named.sort())
     }
   }
+})
+
+/** The schema of the JSON body of a call, compiled. */
+async function bodySchema(document: Loose, path: string, method: string, type = 'application/json') {
+  const { schema } = document.paths[path][method].requestBody.content[type]
+  const ajv = new Ajv2020({ strict: false })
+  formats.default(ajv)
+  return ajv.compile(schema)
+}
+
+test('nothing that has a default is required of a caller', async () => {
+  const { call } = await startAdmin()
+  const { body } = await call('GET', '/openapi.json')
+  const put = await bodySchema(body, '/v1/services/{service}', 'put')
+  const bare = { routes: [{}], pools: { blue: { targets: ['http://127.0.0.1:3001'] } } }
+  expect(put(bare)).toBe(true)
+  expect((await call('PUT', '/v1/services/bare', { ...bare, routes: [{ path: '/bare' }] })).status).toBe(201)
+  for (const methods of Object.values<Loose>(body.paths)) {
+    for (const { parameters = [] } of Object.values<Loose>(methods)) {
+      for (const { name, required, schema } of parameters) {
+        expect([name, required === true && schema.default !== undefined]).toEqual([name, false])
+      }
+    }
+  }
+})
+
+test.each([
+  ['a name with a space', { 'a b': { targets: [] } }],
+  ['a name of 64 letters', { ['x'.repeat(64)]: { targets: [] } }],
+  ['a pool without targets', { blue: {} }],
+])('the description refuses %s, as the API does', async (_what, pools) => {
+  const { call } = await startAdmin()
+  const { body } = await call('GET', '/openapi.json')
+  const put = await bodySchema(body, '/v1/services/{service}', 'put')
+  expect(put({ routes: [{}], pools })).toBe(false)
+  expect((await call('PUT', '/v1/services/new', { routes: [{ path: '/new' }], pools })).status).toBe(422)
+})
+
+test.each<[patch: object, status: number]>([
+  [{}, 200],
+  [{ pools: { blue: { version: '2' } } }, 200],
+  [{ rules: null, sticky: false, health: null }, 200],
+  [{ health: { path: '/up' } }, 200],
+  [{ routes: null }, 422],
+  [{ pools: { blue: { targets: null } } }, 422],
+  [{ colour: 'red' }, 422],
+  [{ balance: 'by-mood' }, 422],
+  [{ rules: [{ name: 'no when' }] }, 422],
+  [{ pools: { 'a b': null } }, 422],
+  [{ helth: null }, 422],
+  [{ rules: [{ name: 'r', when: { visitor: null }, to: 'blue' }] }, 422],
+  [{ sticky: { maxAge: null, pool: false } }, 200],
+])('the patch %j is described as it is answered: %i', async (patch, status) => {
+  const { call } = await startAdmin()
+  const { body } = await call('GET', '/openapi.json')
+  const check = await bodySchema(body, '/v1/services/{service}', 'patch', 'application/merge-patch+json')
+  expect(check(patch)).toBe(status === 200)
+  expect((await call('PATCH', '/v1/services/shop', patch)).status).toBe(status)
+})
+
+test.each<[body: object, status: number]>([
+  [{ url: '/' }, 200],
+  [
+    { url: 'http://shop.example.com:80/a?b#c', method: 'DELETE', ip: '2001:db8::1', headers: { a: 'b', c: ['d'] } },
+    200,
+  ],
+  [{ url: 'HTTPS://grün.example' }, 200],
+  [{}, 422],
+  [{ url: '' }, 422],
+  [{ url: 'shop.example.com/' }, 422],
+  [{ url: '/a b' }, 422],
+  [{ url: '/', method: '' }, 422],
+  [{ url: '/', method: 'G T' }, 422],
+  [{ url: '/', ip: 'here' }, 422],
+  [{ url: '/', headers: { a: 'b\r\nc: d' } }, 422],
+  [{ url: '/', headers: { 'a\n': 'b' } }, 422],
+  [{ url: '/', headers: { a: 7 } }, 422],
+  [{ url: '/', colour: 'red' }, 422],
+])('explain describes %j as it answers it: %i', async (posted, status) => {
+  const { call } = await startAdmin({ explain: () => refusalOf('no_route', { epoch: 1, revision: 1 }) })
+  const { body } = await call('GET', '/openapi.json')
+  const check = await bodySchema(body, '/v1/explain', 'post')
+  expect(check(posted)).toBe(status === 200)
+  expect((await call('POST', '/v1/explain', posted)).status).toBe(status)
+})
+
+test('numbers beyond what is described are told so', async () => {
+  const { call } = await startAdmin()
+  const { body } = await call('GET', '/openapi.json')
+  const of = (path: string, name: string) =>
+    body.paths[path].get.parameters.find((parameter: Loose) => parameter.name === name).schema
+  expect(of('/v1/revisions', 'before').maximum).toBe(999_999_999_999_999)
+  expect(of('/v1/events', 'after').maximum).toBe(999_999_999_999_999)
+  expect((await call('GET', '/v1/revisions?before=999999999999999')).status).toBe(200)
+  const refused = await call('GET', '/v1/revisions?before=1000000000000000')
+  expect([refused.status, refused.body.errors[0].message]).toEqual([422, 'must be <= 999999999999999'])
+})
+
+test('a name that stands twice in a query is refused, for one of the values would be lost', async () => {
+  const { call } = await startAdmin()
+  expect((await call('GET', '/v1/audit?limit=1&limit=2')).status).toBe(422)
+})
+
+test('a token is wanted where there are some, and never for the probes of a machine', async () => {
+  const open = (await (await startAdmin()).call('GET', '/openapi.json')).body
+  expect([open.security, open.components.securitySchemes]).toEqual([undefined, undefined])
+  const token = 'a-token-of-a-viewer'
+  const guarded = await startAdmin({ tokens: [{ name: 'ci', token, role: 'viewer' }] })
+  const { body } = await guarded.call('GET', '/openapi.json', undefined, { authorization: `Bearer ${token}` })
+  expect(body.security).toEqual([{ token: [] }])
+  for (const [path, methods] of Object.entries<Loose>(body.paths)) {
+    for (const [method, { security }] of Object.entries<Loose>(methods)) {
+      const isOpen = path === '/healthz' || path === '/readyz'
+      expect([method, path, security]).toEqual([method, path, isOpen ? [] : undefined])
+    }
+  }
+})
+
+test('every operation has a name of its own, and what was put links to what is for it', async () => {
+  const { call } = await startAdmin()
+  const { body } = await call('GET', '/openapi.json')
+  const names = Object.values<Loose>(body.paths).flatMap((methods) =>
+    Object.values<Loose>(methods).map(({ operationId }) => operationId),
+  )
+  expect(names.every((name) => /^[a-z][A-Za-z]+$/.test(name))).toBe(true)
+  expect(new Set(names).size).toBe(names.length)
+  const { links } = body.paths['/v1/services/{service}'].put.responses['201']
+  expect(links.switch).toEqual({ operationId: 'switch', parameters: { service: '$request.path.service' } })
+  const pool = body.paths['/v1/services/{service}/pools/{pool}'].put.responses['200'].links
+  expect(Object.keys(pool).sort()).toEqual(['deletePool', 'setPoolState'])
 })
 
 test('describing the API leaves the one schema as it was', async () => {

@@ -246,3 +246,32 @@ test('an unexpected error is logged in full and shown without any of it', async 
   expect(JSON.stringify(answer.body)).not.toMatch(/secret|at |\.ts/)
   expect(logged.join()).toContain('secret of the inside')
 })
+
+test.each(['force=banana', 'force=no', 'force=true&force=false', 'forse=true'])(
+  'the query ?%s is refused, and not taken for insistence',
+  async (query) => {
+    const { call, control } = await startAdmin()
+    for (const [method, path, body] of [
+      ['PUT', '/v1/services/shop/split', { weights: { green: 1 } }],
+      ['POST', '/v1/services/shop/switch', { to: 'green' }],
+      ['PATCH', '/v1/services/shop', { balance: 'random' }],
+      ['DELETE', '/v1/services/shop', undefined],
+    ] as const) {
+      const answer = await call(method, `${path}?${query}`, body)
+      expect([answer.status, answer.body.code]).toEqual([422, 'invalid'])
+    }
+    expect(control.snapshot().revision).toBe(1)
+  },
+)
+
+test.each([
+  ['0s', 200],
+  ['9.5m', 200],
+  ['10m', 200],
+  ['601s', 422],
+  ['11m', 422],
+  ['1h', 422],
+])('a switch may wait %s: %i', async (wait, status) => {
+  const { call } = await startAdmin()
+  expect((await call('POST', '/v1/services/shop/switch', { to: 'green', wait })).status).toBe(status)
+})

@@ -52,6 +52,53 @@ test('the body that was given is never changed', () => {
   expect(given).toEqual(before)
 })
 
+/** Every part of a service with all of its keys, as the path that leads to it. */
+function partsOf(value: unknown, path: readonly string[] = []): (readonly string[])[] {
+  const members = typeof value === 'object' && value !== null ? Object.entries(value) : []
+  return [path, ...members.flatMap(([key, member]) => partsOf(member, [...path, key]))]
+}
+
+function withPart(value: unknown, [key, ...rest]: readonly string[], part: unknown): unknown {
+  if (key === undefined) return part
+  if (Array.isArray(value))
+    return value.map((item, index) => (String(index) === key ? withPart(item, rest, part) : item))
+  return { ...(value as object), [key]: withPart((value as Record<string, unknown>)[key], rest, part) }
+}
+
+const whole = body({
+  routes: [{ host: 'shop.example.com', path: '/', method: 'GET', header: { a: 'b' } }],
+  rules: [
+    { name: 'r', when: { header: { a: 'b' }, cookie: { c: 'd' }, visitor: ['v'], cidr: ['10.0.0.0/8'] }, to: 'blue' },
+  ],
+  visitor: ['header:x', 'cookie'],
+  sticky: { pool: true, target: false, cookie: 'turnout', maxAge: '7d', secure: false, sameSite: 'lax' },
+  balance: 'hash',
+  failover: ['green'],
+  health: {
+    path: '/health',
+    host: 'a.example',
+    status: '200',
+    json: { a: 1 },
+    expectVersion: 'v',
+    interval: '1s',
+    timeout: '1s',
+  },
+  drain: { timeout: '1s' },
+  timeouts: { connect: '1s', response: '1s', idle: '1s' },
+  debugHeaders: false,
+})
+
+test.each(partsOf(whole).map((path) => ({ at: `/${path.join('/')}`, path })))(
+  'whatever stands at $at, it is a fault or sound, and never a bug',
+  ({ path }) => {
+    expect(faults(validateService(whole))).toEqual([])
+    for (const odd of [null, true, 0, -1.5, '', 'x', [], [null], [[]], {}, { a: null }, { a: {} }]) {
+      const checked = validateService(withPart(whole, path, odd))
+      expect('spec' in checked || checked.faults.length > 0).toBe(true)
+    }
+  },
+)
+
 test('the canonical form is reached in one step', () => {
   const canonical = spec({ routes: [{ host: 'A.Example', method: 'get' }], split: { green: 1 } })
   expect(canonicalService(canonical)).toEqual(canonical)
