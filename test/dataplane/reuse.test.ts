@@ -5,17 +5,13 @@
 import net from 'node:net'
 import { Worker } from 'node:worker_threads'
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
-import { parseSpec } from '../../src/config/load.ts'
-import { planLimits, planTimeouts } from '../../src/config/plan.ts'
 import { Client } from '../../src/dataplane/downstream/client.ts'
-import { Plane } from '../../src/dataplane/plane.ts'
 import { libc } from '../../src/dataplane/socket/libc.ts'
 import { UpstreamConnection } from '../../src/dataplane/upstream/connection.ts'
 import { TargetConnections } from '../../src/dataplane/upstream/target-connections.ts'
-import { allocateSharedMemory } from '../../src/metrics/layout.ts'
 import { type RawAnswer, rawRequest, until } from '../helpers/raw.ts'
 import { startRaw } from '../helpers/upstream.ts'
-import { makePlan, makeStatus } from '../table/make.ts'
+import { makePlane } from './make-plane.ts'
 
 const POISON = 'HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison'
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
@@ -27,31 +23,9 @@ const ASKING = [libc !== null, false]
 
 afterEach(() => vi.restoreAllMocks())
 
-function makePlane(target: string, splices: boolean): Plane {
-  const loaded = parseSpec('services: {}', { env: {}, source: 'test' })
-  if ('faults' in loaded) throw new Error(JSON.stringify(loaded.faults))
-  const plan = makePlan({ pools: [{ name: 'blue', version: '1', targets: [target] }], weights: { blue: 1 } })
-  const start = {
-    index: 0,
-    isFirst: true,
-    memory: allocateSharedMemory(1),
-    delta: { epoch: 1, revision: 1, services: { shop: { plan, status: makeStatus(plan) } } },
-    listeners: [],
-    reusePort: true,
-    limits: planLimits(loaded.spec.limits),
-    timeouts: planTimeouts(loaded.spec.timeouts),
-    trustedProxies: [],
-    cookieKeys: ['a key of the test'],
-    accessSample: 0,
-    sharedReads: true,
-    splices,
-  }
-  return new Plane(start, () => {})
-}
-
 /** A proxy in this thread in front of a target; gives a function that sends a request through it. */
 async function startPlane(target: string, splices: boolean): Promise<() => Promise<RawAnswer>> {
-  const plane = makePlane(target, splices)
+  const plane = makePlane({ targets: [target], splices })
   const listener = net.createServer({ pauseOnConnect: true, allowHalfOpen: true }, (socket) => {
     new Client(plane, socket, false)
   })

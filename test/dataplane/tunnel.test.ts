@@ -5,17 +5,13 @@
 import net from 'node:net'
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
-import { parseSpec } from '../../src/config/load.ts'
-import { planLimits, planTimeouts } from '../../src/config/plan.ts'
 import { Client } from '../../src/dataplane/downstream/client.ts'
-import { Plane } from '../../src/dataplane/plane.ts'
 import { sweep } from '../../src/dataplane/sweep.ts'
 import type { UpstreamConnection } from '../../src/dataplane/upstream/connection.ts'
 import { TargetConnections } from '../../src/dataplane/upstream/target-connections.ts'
-import { allocateSharedMemory } from '../../src/metrics/layout.ts'
 import { until } from '../helpers/raw.ts'
 import { startTcp } from '../helpers/upstream.ts'
-import { makePlan, makeStatus } from '../table/make.ts'
+import { makePlane } from './make-plane.ts'
 
 const UPGRADE = 'GET /up HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'
 const SWITCH = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'
@@ -43,28 +39,6 @@ function movableClock() {
   return { periods, pass }
 }
 
-function makePlane(target: string): Plane {
-  const loaded = parseSpec('services: {}', { env: {}, source: 'test' })
-  if ('faults' in loaded) throw new Error(JSON.stringify(loaded.faults))
-  const plan = makePlan({ pools: [{ name: 'blue', version: '1', targets: [target] }], weights: { blue: 1 } })
-  const start = {
-    index: 0,
-    isFirst: true,
-    memory: allocateSharedMemory(1),
-    delta: { epoch: 1, revision: 1, services: { shop: { plan, status: makeStatus(plan) } } },
-    listeners: [],
-    reusePort: true,
-    limits: planLimits(loaded.spec.limits),
-    timeouts: planTimeouts(loaded.spec.timeouts),
-    trustedProxies: [],
-    cookieKeys: ['a key of the test'],
-    accessSample: 0,
-    sharedReads: true,
-    splices: true,
-  }
-  return new Plane(start, () => {})
-}
-
 /** An open tunnel: both its ends, which do not read until told, and what it holds in the proxy. */
 async function openTunnel() {
   const clock = movableClock()
@@ -76,7 +50,7 @@ async function openTunnel() {
       socket.pause()
     })
   })
-  const plane = makePlane(server.url)
+  const plane = makePlane({ targets: [server.url] })
   const opened = vi.spyOn(TargetConnections.prototype, 'open')
   const listener = net.createServer({ pauseOnConnect: true, allowHalfOpen: true }, (socket) => {
     new Client(plane, socket, false)

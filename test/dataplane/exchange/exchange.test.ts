@@ -1,0 +1,365 @@
+/**
+ * A whole exchange without a socket: a downstream and targets that only take notes. What it does is its own; how it looks on
+ * a wire is tested with real ones.
+ */
+import { beforeEach, describe, expect, test } from 'vitest'
+import type { Downstream } from '../../../src/dataplane/exchange/downstream.ts'
+import { Exchange } from '../../../src/dataplane/exchange/exchange.ts'
+import type { Framing } from '../../../src/dataplane/http1/body.ts'
+import { ResponseHead } from '../../../src/dataplane/http1/response-head.ts'
+import type { Plane } from '../../../src/dataplane/plane.ts'
+import { RetryBudget } from '../../../src/dataplane/upstream/retry-budget.ts'
+import type { RawUser, RequestToSend, Upstream, UpstreamUser } from '../../../src/dataplane/upstream/upstream.ts'
+import type { ErrorCode } from '../../../src/errors.ts'
+import { allocateSharedMemory, FIELD, FIELDS, type SharedMemory } from '../../../src/metrics/layout.ts'
+import type { TargetTable } from '../../../src/table/types.ts'
+import { makePlane } from '../make-plane.ts'
+
+const text = (buffer: Buffer, at: number, end: number) => buffer.latin1Slice(at, end)
+
+class NotedDownstream implements Downstream {
+  readonly peer = '192.0.2.1'
+  readonly tls = false
+  readonly trusted = false
+  readonly cell = 0
+  readonly sink = null
+  user!: Downstream['user']
+  ties: Downstream['ties'] = null
+  ended = false
+  endsByClose = false
+  isFull = false
+  unsentBytes = 0
+  hasMoved = false
+  notes: string[] = []
+  note(line: string): void {
+    this.notes.push(line)
+  }
+  forwardedLines(): string {
+    return ''
+  }
+  interim({ status }: ResponseHead): void {
+    this.note(`interim ${status}`)
+  }
+  head({ status }: ResponseHead, framing: Framing, _lines: unknown, isOpen: boolean): void {
+    this.note(`head ${status} ${framing}${isOpen ? '' : ' closes'}`)
+  }
+  body(buffer: Buffer, at: number, end: number, trailers: string | null): void {
+    this.note(`body ${text(buffer, at, end)}${trailers === null ? '' : '.'}`)
+  }
+  refuse(code: ErrorCode): void {
+    this.note(`refuse ${code}`)
+  }
+  options(): void {
+    this.note('options')
+  }
+  switchProtocols(): void {
+    this.note('switch')
+  }
+  endTunnel(): void {
+    this.note('end tunnel')
+  }
+  exchangeEnded(isWhole: boolean): void {
+    this.note(isWhole ? 'ended' : 'cut')
+  }
+  destroy(): void {
+    this.note('destroy')
+    this.user.onGone()
+  }
+  pause(): void {
+    this.note('pause')
+  }
+  resume(): void {
+    this.note('resume')
+  }
+  mark(): void {}
+}
+
+class NotedUpstream implements Upstream {
+  readonly connections: { readonly target: TargetTable }
+  readonly sink = null
+  readonly isBound = false
+  ties = null
+  user: UpstreamUser | null
+  raw1: RawUser | null = null
+  begun = false
+  requestSent = true
+  isGone = false
+  isFull = false
+  unsentBytes = 0
+  hasMoved = false
+  notes: string[] = []
+  sent: RequestToSend | null = null
+  constructor(target: TargetTable, user: UpstreamUser) {
+    this.connections = { target }
+    this.user = user
+  }
+  send(request: RequestToSend): void {
+    this.sent = request
+    this.requestSent = request.bodyDone
+    this.notes.push(`send ${request.method} ${request.target} ${request.whole}`.trim())
+  }
+  body(buffer: Buffer, at: number, end: number, trailers: string | null): void {
+    this.requestSent = trailers !== null
+    this.notes.push(`body ${text(buffer, at, end)}${trailers === null ? '' : '.'}`)
+  }
+  moved(): void {}
+  end(done?: () => void): void {
+    this.notes.push('end')
+    done?.()
+  }
+  handOver(user: RawUser): void {
+    this.raw1 = user
+  }
+  raw(buffer: Buffer, at: number, end: number): void {
+    this.notes.push(`raw ${text(buffer, at, end)}`)
+  }
+  mark(): void {}
+  pause(): void {
+    this.notes.push('pause')
+  }
+  resume(): void {
+    this.notes.push('resume')
+  }
+  bind(): void {}
+  release(): void {
+    this.user = null
+    this.notes.push('release')
+  }
+  destroy(): void {
+    this.user = null
+    this.isGone = true
+    this.notes.push('destroy')
+  }
+  /** The connection opens. */
+  connect(): void {
+    this.user!.onConnected()
+  }
+  /** A final head comes. */
+  head(lines: string, framing: Framing): void {
+    this.begun = true
+    const head = new ResponseHead(16_384, 100)
+    expect(head.parse(`HTTP/1.1 ${lines}\r\n\r\n`)).toBeGreaterThan(0)
+    this.user!.answer.onHead(head, framing)
+  }
+  piece(body: string, isLast: boolean): void {
+    this.begun = true
+    this.user?.answer.onBody(Buffer.from(body), 0, body.length, isLast ? '' : null)
+  }
+  /** The connection breaks, as far as its user hears of it. */
+  close(): void {
+    const { user } = this
+    this.user = null
+    ;(this.raw1 ?? user)?.onClosed()
+  }
+}
+
+let memory: SharedMemory
+let plane: Plane
+let opened: NotedUpstream[]
+let downstream: NotedDownstream
+let exchange: Exchange
+
+beforeEach(() => {
+  memory = allocateSharedMemory(1)
+  opened = []
+  plane = makePlane({ targets: ['http://192.0.2.7:80', 'http://192.0.2.8:80'], memory })
+  const budget = new RetryBudget()
+  const leases = (target: TargetTable) => ({
+    isCrowded: false,
+    takeIdle: () => null,
+    takeBound: () => null,
+    open(user: UpstreamUser) {
+      const upstream = new NotedUpstream(target, user)
+      opened.push(upstream)
+      return upstream
+    },
+  })
+  Object.assign(plane, { targets: { connectionsOf: leases, retryBudgetOf: () => budget } })
+  downstream = new NotedDownstream()
+  exchange = new Exchange(plane, downstream)
+})
+
+/** Begins a request; `whole` is null when its body is still to come. */
+function begin(line: string, whole: string | null = '', more = ''): void {
+  const head = `${line} HTTP/1.1\r\nHost: a\r\n${more}\r\n`
+  expect(plane.requestHead.parse(head)).toBeGreaterThan(0)
+  downstream.user = exchange
+  exchange.begin(head, { whole: whole ?? '', done: whole !== null, trailers: '' }, null)
+}
+
+const piece = (body: string, isLast: boolean) =>
+  downstream.user.onRequestBody(Buffer.from(body), 0, body.length, isLast ? '' : null)
+
+const passDeadline = () => {
+  plane.time.nowMs = exchange.deadlineMs
+  exchange.onDeadline()
+}
+
+/** Over all targets. */
+const counted = (field: number) => memory.targets.reduce((sum, n, at) => (at % FIELDS === field ? sum + n : sum), 0)
+
+test('a request goes to a target, and its answer to the client; then the connection is free and the request is counted', () => {
+  begin('GET /x')
+  expect(opened[0].notes).toEqual([])
+  opened[0].connect()
+  expect(opened[0].notes).toEqual(['send GET /x'])
+  opened[0].head('200 OK\r\nContent-Length: 4', 'length')
+  opened[0].piece('ab', false)
+  opened[0].piece('cd', true)
+  expect(downstream.notes).toEqual(['head 200 length', 'body ab', 'body cd.', 'ended'])
+  expect(opened[0].notes).toEqual(['send GET /x', 'release'])
+  expect([counted(FIELD.requests), counted(FIELD.attemptsGood), counted(FIELD.inFlight)]).toEqual([1, 1, 0])
+})
+
+test('a body that is still to come waits until a connection is open, and then passes piece by piece', () => {
+  begin('POST /x', null, 'Content-Length: 4\r\n')
+  expect(downstream.notes).toEqual(['pause'])
+  opened[0].connect()
+  expect(downstream.notes).toEqual(['pause', 'resume'])
+  piece('ab', false)
+  opened[0].isFull = true
+  piece('c', false)
+  expect(downstream.notes).toEqual(['pause', 'resume', 'pause'])
+  opened[0].user!.onDrain()
+  piece('d', true)
+  expect(opened[0].notes).toEqual(['send POST /x', 'body ab', 'body c', 'body d.'])
+})
+
+test('a refused connection is tried at the other target, and the client sees one answer', () => {
+  begin('POST /x', 'small', 'Content-Length: 5\r\n')
+  opened[0].close()
+  expect(opened).toHaveLength(2)
+  expect(opened[1].connections.target.url).not.toBe(opened[0].connections.target.url)
+  opened[1].connect()
+  opened[1].head('204 No Content', 'none')
+  opened[1].piece('', true)
+  expect(opened[1].notes).toEqual(['send POST /x small', 'release'])
+  expect(downstream.notes).toEqual(['head 204 none', 'body .', 'ended'])
+})
+
+describe('a connection that breaks', () => {
+  test('before any answer has a GET repeated once, and then refused', () => {
+    begin('GET /x')
+    opened[0].connect()
+    opened[0].close()
+    opened[1].connect()
+    opened[1].close()
+    expect(opened).toHaveLength(2)
+    expect(downstream.notes).toEqual(['refuse upstream_closed', 'ended'])
+  })
+
+  test('before any answer has a POST refused at once', () => {
+    begin('POST /x', 'small', 'Content-Length: 5\r\n')
+    opened[0].connect()
+    opened[0].close()
+    expect(opened).toHaveLength(1)
+    expect(downstream.notes).toEqual(['refuse upstream_closed', 'ended'])
+  })
+
+  test('within an answer shows as a cut, and is a failed attempt', () => {
+    begin('GET /x')
+    opened[0].connect()
+    opened[0].head('200 OK\r\nContent-Length: 4', 'length')
+    opened[0].piece('ab', false)
+    opened[0].close()
+    expect(downstream.notes).toEqual(['head 200 length', 'body ab', 'cut'])
+    expect(counted(FIELD.attemptsFailed)).toBe(1)
+  })
+
+  test('behind a head of which nothing was given yet is an error of ours', () => {
+    begin('GET /x')
+    opened[0].connect()
+    opened[0].head('200 OK\r\nTransfer-Encoding: chunked', 'chunked')
+    opened[0].user!.onFault()
+    expect(downstream.notes).toEqual(['head 200 chunked', 'refuse upstream_bad_response', 'ended'])
+  })
+})
+
+describe('an answer that is complete before its request', () => {
+  const early = (contentLength: number) => {
+    begin('POST /x', null, `Content-Length: ${contentLength}\r\n`)
+    opened[0].connect()
+    piece('ab', false)
+    opened[0].head('200 OK\r\nContent-Length: 2', 'length')
+    opened[0].piece('ok', true)
+    downstream.notes = []
+    opened[0].notes = []
+  }
+
+  test('has the rest of the request still sent to a target that stays for it', () => {
+    early(4)
+    piece('cd', true)
+    expect(opened[0].notes).toEqual(['body cd.', 'end', 'destroy'])
+    expect(downstream.notes).toEqual(['ended'])
+  })
+
+  test('has a small rest dropped when the target has gone, since the client was told that its connection stays', () => {
+    early(4)
+    opened[0].close()
+    expect(downstream.notes).toEqual(['resume'])
+    piece('cd', true)
+    expect(downstream.notes).toEqual(['resume', 'ended'])
+  })
+
+  test('does not wait for a large rest that nobody wants', () => {
+    early(10_000_000)
+    opened[0].close()
+    expect(downstream.notes).toEqual(['ended'])
+  })
+
+  test('says that the connection closes when the target does not stay', () => {
+    begin('POST /x', null, 'Content-Length: 4\r\n')
+    opened[0].connect()
+    opened[0].head('413 Content Too Large\r\nConnection: close\r\nContent-Length: 0', 'length')
+    expect(downstream.notes.at(-1)).toBe('head 413 length closes')
+  })
+})
+
+test('a 101 makes a tunnel: bytes pass both ways, each side ends the other, and it is counted as a tunnel alone', () => {
+  begin('GET /chat', '', 'Connection: Upgrade\r\nUpgrade: websocket\r\n')
+  opened[0].connect()
+  opened[0].head('101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket', 'none')
+  expect(counted(FIELD.tunnels)).toBe(1)
+  opened[0].raw1!.onRaw(Buffer.from('hello'), 0, 5)
+  piece('hi', false)
+  downstream.ended = true
+  downstream.user.onEnded()
+  opened[0].raw1!.onEnd()
+  expect(downstream.notes).toEqual(['switch', 'resume', 'body hello', 'end tunnel', 'cut'])
+  expect(opened[0].notes).toEqual(['send GET /chat', 'raw hi', 'end', 'end', 'destroy'])
+  expect([FIELD.tunnels, FIELD.tunnelsClosed, FIELD.requests].map(counted)).toEqual([0, 1, 0])
+})
+
+describe('a deadline', () => {
+  test('that passes while the target thinks is a 504', () => {
+    begin('POST /x')
+    opened[0].connect()
+    passDeadline()
+    expect(downstream.notes).toEqual(['refuse upstream_timeout', 'ended'])
+    expect(opened[0].isGone).toBe(true)
+  })
+
+  test('that passes while the client sends is a 408', () => {
+    begin('POST /x', null, 'Content-Length: 4\r\n')
+    opened[0].connect()
+    passDeadline()
+    expect(downstream.notes.slice(2)).toEqual(['refuse request_timeout', 'ended'])
+  })
+
+  test('is moved on by a client that takes some of its answer, and ends one that takes nothing', () => {
+    begin('GET /x')
+    opened[0].connect()
+    downstream.isFull = true
+    downstream.unsentBytes = 10
+    opened[0].head('200 OK\r\nContent-Length: 4', 'length')
+    opened[0].piece('ab', false)
+    expect(opened[0].notes.at(-1)).toBe('pause')
+    downstream.hasMoved = true
+    passDeadline()
+    expect(downstream.notes).not.toContain('destroy')
+    downstream.hasMoved = false
+    passDeadline()
+    expect(downstream.notes.slice(-2)).toEqual(['destroy', 'cut'])
+    expect(counted(FIELD.aborted)).toBe(1)
+  })
+})

@@ -1,0 +1,38 @@
+/** A worker's plane in this thread, for tests that look inside: one service `shop`, with one pool `blue`. */
+import { parseSpec } from '../../src/config/load.ts'
+import { planLimits, planTimeouts } from '../../src/config/plan.ts'
+import { Plane } from '../../src/dataplane/plane.ts'
+import { allocateSharedMemory, type SharedMemory } from '../../src/metrics/layout.ts'
+import type { ServicePlan } from '../../src/table/types.ts'
+import { makePlan, makeStatus } from '../table/make.ts'
+
+export interface PlaneSetting {
+  readonly targets: readonly string[]
+  readonly plan?: Partial<ServicePlan>
+  readonly memory?: SharedMemory
+  readonly splices?: boolean
+}
+
+/** Default: memory of its own, bodies spliced where the system can. */
+export function makePlane({ targets, plan: more, memory, splices }: PlaneSetting): Plane {
+  const loaded = parseSpec('services: {}', { env: {}, source: 'test' })
+  if ('faults' in loaded) throw new Error(JSON.stringify(loaded.faults))
+  const pools = [{ name: 'blue', version: '1', targets: [...targets] }]
+  const plan = makePlan({ pools, weights: { blue: 1 }, ...more })
+  const start = {
+    index: 0,
+    isFirst: true,
+    memory: memory ?? allocateSharedMemory(1),
+    delta: { epoch: 1, revision: 1, services: { shop: { plan, status: makeStatus(plan) } } },
+    listeners: [],
+    reusePort: true,
+    limits: planLimits(loaded.spec.limits),
+    timeouts: planTimeouts(loaded.spec.timeouts),
+    trustedProxies: [],
+    cookieKeys: ['a key of the test'],
+    accessSample: 0,
+    sharedReads: true,
+    splices: splices ?? true,
+  }
+  return new Plane(start, () => {})
+}
