@@ -20,7 +20,10 @@ export interface ErrorEntry {
 const entry = (status: number, source: ErrorSource, retry: RetryClass, message: string): ErrorEntry =>
   Object.freeze({ status, source, retry, message })
 
-/** Code → what it means. The first block is answered by the data plane, the second by the admin API and the CLI. */
+/**
+ * Code → what it means. The first block is answered by the data plane, the second by the admin API and the CLI. The codes of 499 are
+ * for the access log only: there is nobody to answer any more.
+ */
 export const ERRORS = Object.freeze({
   bad_request: entry(400, 'downstream', 'never', 'The request is not valid HTTP/1.1.'),
   bad_host: entry(400, 'downstream', 'never', 'The Host header is missing, repeated or malformed.'),
@@ -42,6 +45,8 @@ export const ERRORS = Object.freeze({
   overloaded: entry(503, 'internal', 'unsent', 'Too many requests are under way.'),
   upstream_timeout: entry(504, 'upstream', 'idempotent', 'The target did not answer in time.'),
   internal: entry(500, 'internal', 'idempotent', 'Something went wrong inside the proxy.'),
+  client_closed: entry(499, 'downstream', 'never', 'The client went away before its answer was complete.'),
+  client_stalled: entry(499, 'downstream', 'never', 'The client stopped taking its answer.'),
 
   invalid: entry(422, 'downstream', 'never', 'The values are not valid.'),
   malformed: entry(400, 'downstream', 'never', 'The body, the path or a header cannot be read.'),

@@ -25,12 +25,11 @@ import type { Upstream, UpstreamUser } from '../upstream/upstream.ts'
 import { Answer, type AnswerOwner } from './answer.ts'
 import { Attempts } from './attempts.ts'
 import type { Downstream, RequestUser } from './downstream.ts'
+import { lapseOf, type Phase } from './lapse.ts'
 import { CLIENT_CLOSED, Outcome } from './outcome.ts'
 import { type BodyAtHand, ExchangeRequest } from './request.ts'
 import { type Predecessor, Rest } from './rest.ts'
 import { Tunnel } from './tunnel.ts'
-
-type Phase = 'none' | 'connecting' | 'sending' | 'waiting' | 'relaying' | 'inherited'
 
 export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predecessor, Swept {
   deadlineMs = Infinity
@@ -139,7 +138,9 @@ export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predece
     if (this.#request.bodyDone) return this.#requestSent()
     // An answer that has begun may well wait for the rest of the request.
     this.#expect(this.#phase === 'relaying' ? this.#attempts.service.timeouts.idleMs : this.#plane.timeouts.bodyMs)
-    if (upstream.isFull) this.#downstream.pause()
+    if (!upstream.isFull) return
+    this.#downstream.pause()
+    upstream.mark()
   }
 
   onRequestFault(code: 'bad_body' | 'body_too_large'): void {
@@ -176,11 +177,6 @@ export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predece
     if (isComplete) return this.#complete()
     if (!this.#downstream.isFull) return this.#expect(this.#attempts.service.timeouts.idleMs)
     this.#upstream!.pause()
-    this.#watchClient()
-  }
-
-  /** Begins to watch whether the client takes what is unsent. */
-  #watchClient(): void {
     this.#downstream.mark()
     this.#expect(this.#plane.timeouts.sendMs)
   }
@@ -241,6 +237,7 @@ export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predece
   onGone(): void {
     if (this.#phase === 'none') return
     this.#letGo()
+    this.#outcome.cut('client_closed')
     this.#attempts.count(FIELD.aborted)
     this.answer.status ||= CLIENT_CLOSED
     this.#finish(false)
@@ -249,22 +246,22 @@ export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predece
   /** Called when the deadline of the present phase has passed. */
   onDeadline(): void {
     if (this.#heir !== null) return this.#heir.onDeadline()
-    if (this.#phase === 'connecting') {
-      this.#letGo()
-      this.#attempts.count(FIELD.timeouts)
-      return this.#tryAgain('upstream_connect_failed', this.#attempts.mayReconnect())
+    switch (lapseOf(this.#phase, this.#downstream, this.#upstream)) {
+      case 'nobody':
+        return this.#expect(this.#plane.timeouts.sendMs)
+      case 'client':
+        this.#outcome.cut('client_stalled')
+        return this.#downstream.destroy()
+      case 'request':
+        return this.#fail('request_timeout')
+      case 'connect':
+        this.#letGo()
+        this.#attempts.count(FIELD.timeouts)
+        return this.#tryAgain('upstream_connect_failed', this.#attempts.mayReconnect())
+      case 'target':
+        this.#attempts.count(FIELD.timeouts)
+        return this.#fail('upstream_timeout')
     }
-    if (this.#phase === 'relaying' && this.#downstream.unsentBytes > 0) return this.#awaitClient()
-    if (this.#phase === 'sending' && this.#upstream?.isFull !== true) return this.#fail('request_timeout')
-    this.#attempts.count(FIELD.timeouts)
-    this.#fail('upstream_timeout')
-  }
-
-  /** Gives a client that has taken bytes since the last look more time for the rest, and any other up. */
-  #awaitClient(): void {
-    const { hasMoved } = this.#downstream
-    this.#watchClient()
-    if (!hasMoved) this.#downstream.destroy()
   }
 
   #letGo(): void {

@@ -57,6 +57,11 @@ export class Outcome {
     if (attempts.target === null || ERRORS[code].source !== 'upstream') this.#plane.counters.countRejected(code)
   }
 
+  /** The client has ended it; that is logged, unless something went wrong before. */
+  cut(code: 'client_closed' | 'client_stalled'): void {
+    this.#error ??= code
+  }
+
   /** Counts and logs the end. `status` is what the client got; without an answer `CLIENT_CLOSED`, which is logged only. */
   close(request: ExchangeRequest, attempts: Attempts, status: number, answerBytes: number): void {
     const plane = this.#plane

@@ -22,6 +22,8 @@ export interface Libc {
   read(from: number, memory: Buffer): number
   /** Whether nothing is waiting to be read from a socket: neither bytes nor its end nor a reset. */
   isQuiet(socket: number): boolean
+  /** Bytes that a socket has been given and its peer has not acknowledged yet; -1 when that cannot be told. */
+  unacknowledged(socket: number): number
   close(descriptor: number): void
 }
 
@@ -41,6 +43,7 @@ const MOVE_NONBLOCK = 0x01 | 0x02
 const NONBLOCK_CLOEXEC = 0o4000 | 0o2000000
 const SET_PIPE_SIZE = 1031
 const PEEK_DONTWAIT = 0x02 | 0x40
+const OUTPUT_QUEUE = 0x5411
 
 /** The C library of this process, or null. */
 export const libc: Libc | null = findLibc()
@@ -78,12 +81,15 @@ function open(ffi: Ffi): Libc {
   const fcntl = find('fcntl', 'i32', 'i32', 'i32')
   const read = find('read', 'i32', 'pointer', 'u32')
   const recv = find('recv', 'i32', 'pointer', 'u32', 'i32')
+  const ioctl = find('ioctl', 'i32', 'u32', 'pointer')
   const close = find('close', 'i32')
   const ends = new Int32Array(new ArrayBuffer(8))
   const endsAt = ffi.getRawPointer(new Uint8Array(ends.buffer))
+  const queued = new Int32Array(new ArrayBuffer(8))
+  const queuedAt = ffi.getRawPointer(new Uint8Array(queued.buffer))
   const peeked = new Uint8Array(new ArrayBuffer(8))
   const peekedAt = ffi.getRawPointer(peeked)
-  const kept = { library, ends, peeked }
+  const kept = { library, ends, peeked, queued }
   const peek = (socket: number) => recv(socket, peekedAt, kept.peeked.length, PEEK_DONTWAIT)
   return {
     splice: (from, to, bytes) => splice(from, 0n, to, 0n, bytes, MOVE_NONBLOCK),
@@ -92,6 +98,7 @@ function open(ffi: Ffi): Libc {
     read: (from, memory) => read(from, ffi.getRawPointer(memory), memory.length),
     // A reset is told once, and takes the same -1; whoever asks again is told the end that it has left.
     isQuiet: (socket) => peek(socket) === -1 && peek(socket) === -1,
+    unacknowledged: (socket) => (ioctl(socket, OUTPUT_QUEUE, queuedAt) === 0 ? kept.queued[0] : -1),
     close: closeSync,
   }
 }

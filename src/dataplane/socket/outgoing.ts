@@ -17,6 +17,7 @@
  */
 import type { Socket } from 'node:net'
 import { binding, handleOf, type StreamHandle, type WriteRequest } from './handle.ts'
+import { libc } from './libc.ts'
 
 /** Unsent bytes above which the source should stop. */
 const UNSENT_BYTES_MAX = 65_536
@@ -79,7 +80,9 @@ export class Outgoing {
   #held = ''
   /** Bytes that went past the handle. */
   #moved = 0
-  #markBytes = 0
+  /** What the kernel, and the peer, had taken at the mark. */
+  #markTaken = 0
+  #markDelivered = 0
   #full = false
   #failed = false
 
@@ -160,14 +163,25 @@ export class Outgoing {
     return this.#socket.writableNeedDrain && this.#socket.writableLength > 0
   }
 
-  /** From now on it is to be seen whether the kernel takes anything. */
+  /** From now on it is to be seen whether anything moves. */
   mark(): void {
-    this.#markBytes = this.#takenBytes
+    this.#markTaken = this.#takenBytes
+    this.#markDelivered = this.#markTaken - this.undelivered
   }
 
-  /** Whether the kernel has taken bytes since the mark. */
+  /**
+   * Whether the kernel has taken bytes since the mark, or the peer has, as far as that can be told: of a slow peer's the kernel takes
+   * nothing more until a third of a queue of megabytes is empty, which may be minutes.
+   */
   get hasMoved(): boolean {
-    return this.#takenBytes !== this.#markBytes
+    const taken = this.#takenBytes
+    return taken !== this.#markTaken || taken - this.undelivered !== this.#markDelivered
+  }
+
+  /** Bytes that the kernel has been given and the peer has not taken yet; 0 where that cannot be told. */
+  get undelivered(): number {
+    const descriptor = handleOf(this.#socket)?.fd ?? -1
+    return libc === null || descriptor < 0 ? 0 : Math.max(0, libc.unacknowledged(descriptor))
   }
 
   /** Bytes that the kernel has taken so far: grows with every partial write. */

@@ -174,6 +174,10 @@ export class UpstreamConnection implements Upstream, ReadConnection {
     return this.out.hasMoved
   }
 
+  get undelivered(): number {
+    return this.out.undelivered
+  }
+
   pause(): void {
     this.socket.pause()
   }

@@ -101,6 +101,8 @@ export interface Upstream extends Tied {
   mark(): void
   /** Whether it has taken bytes since the mark. */
   readonly hasMoved: boolean
+  /** Bytes that have left and that it has not taken yet, as far as that can be told. */
+  readonly undelivered: number
   /** Stops and goes on reading the answer. */
   pause(): void
   resume(): void

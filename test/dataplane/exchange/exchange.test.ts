@@ -86,6 +86,7 @@ class NotedUpstream implements Upstream {
   isGone = false
   isFull = false
   unsentBytes = 0
+  undelivered = 0
   hasMoved = false
   notes: string[] = []
   sent: RequestToSend | null = null
@@ -344,6 +345,23 @@ describe('a deadline', () => {
     opened[0].connect()
     passDeadline()
     expect(downstream.notes.slice(2)).toEqual(['refuse request_timeout', 'ended'])
+  })
+
+  test('is moved on by a target that takes some of its request, and is a 504 for one that takes nothing', () => {
+    begin('POST /x', null, 'Content-Length: 4\r\n')
+    opened[0].connect()
+    opened[0].isFull = true
+    piece('ab', false)
+    opened[0].hasMoved = true
+    passDeadline()
+    opened[0].isFull = false
+    opened[0].undelivered = 2
+    piece('cd', true)
+    passDeadline()
+    expect(downstream.notes).toEqual(['pause', 'resume', 'pause'])
+    opened[0].hasMoved = false
+    passDeadline()
+    expect(downstream.notes.slice(3)).toEqual(['refuse upstream_timeout', 'ended'])
   })
 
   test('is moved on by a client that takes some of its answer, and ends one that takes nothing', () => {

@@ -1,0 +1,26 @@
+/**
+ * What it means that the deadline of a phase has passed: who is too late, or nobody, because whoever is waited for makes
+ * progress. Progress is that bytes are taken, however slowly; it is looked at from one deadline to the next.
+ */
+import type { Upstream } from '../upstream/upstream.ts'
+import type { Downstream } from './downstream.ts'
+
+export type Phase = 'none' | 'connecting' | 'sending' | 'waiting' | 'relaying' | 'inherited'
+
+/** Who is too late: `connect` and `target` the target, `request` the client with its request, `client` with its answer. */
+export type Lapse = 'connect' | 'request' | 'target' | 'client' | 'nobody'
+
+/** Who is too late in this phase. From here on it is seen what they take. */
+export function lapseOf(phase: Phase, downstream: Downstream, upstream: Upstream | null): Lapse {
+  if (phase === 'connecting' || upstream === null) return 'connect'
+  if (phase === 'relaying' && downstream.unsentBytes > 0) return takes(downstream) ? 'nobody' : 'client'
+  const isTaking = upstream.isFull || (phase === 'waiting' && upstream.undelivered > 0)
+  if (isTaking && takes(upstream)) return 'nobody'
+  return phase === 'sending' && !upstream.isFull ? 'request' : 'target'
+}
+
+function takes(side: Downstream | Upstream): boolean {
+  const { hasMoved } = side
+  side.mark()
+  return hasMoved
+}

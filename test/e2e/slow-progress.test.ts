@@ -1,0 +1,102 @@
+/**
+ * Time-outs look at progress: who takes bytes slowly and steadily is not cut off, whatever the kernel still holds for him; who
+ * takes nothing is, and the log says so.
+ */
+import net from 'node:net'
+import { expect, onTestFinished, test } from 'vitest'
+import { libc } from '../../src/dataplane/socket/libc.ts'
+import { service, startProcess, temporaryFolder } from '../helpers/proxy.ts'
+import { until } from '../helpers/raw.ts'
+import { startTcp } from '../helpers/upstream.ts'
+
+const SIZE = 30_000_000
+/** Of what the kernel holds for a peer, it tells no progress before megabytes are gone: at this rate that takes much longer than a second. */
+const READ_EVERY_MS = 100
+const READS = 60
+const BODY = Buffer.alloc(SIZE, 'x')
+const TIMEOUTS = { send: '1s', body: '1s' }
+
+/** Reads a piece now and then; `taken()` is how many pieces. */
+function readSlowly(socket: net.Socket): () => number {
+  let taken = 0
+  socket.on('data', () => {
+    taken++
+    socket.pause()
+    const timer = setTimeout(() => socket.resume(), READ_EVERY_MS)
+    onTestFinished(() => clearTimeout(timer))
+  })
+  return () => taken
+}
+
+function connect(port: number): net.Socket {
+  const socket = net.connect({ port, host: '127.0.0.1' })
+  socket.on('error', () => {})
+  onTestFinished(() => void socket.destroy())
+  return socket
+}
+
+const startSlow = (target: string) =>
+  startProcess(
+    {
+      services: { shop: service({ blue: [target] }, { timeouts: { idle: '1s', response: '1s' } }) },
+      timeouts: TIMEOUTS,
+    },
+    temporaryFolder(),
+  )
+
+test.skipIf(libc === null)(
+  'a download that is read slowly and steadily is not cut off',
+  { timeout: 60_000 },
+  async () => {
+    const target = await startTcp((socket) => {
+      socket.once(
+        'data',
+        () => socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${SIZE}\r\n\r\n`) && socket.write(BODY),
+      )
+      socket.on('error', () => {})
+    })
+    const proxy = await startSlow(target.url)
+    const client = connect(proxy.port)
+    let isClosed = false
+    client.on('close', () => (isClosed = true))
+    client.write('GET / HTTP/1.1\r\nHost: shop\r\n\r\n')
+    const taken = readSlowly(client)
+    await until('enough was read', () => taken() >= READS || isClosed, 30_000)
+    expect({ isClosed, log: proxy.stdout() }).toEqual({ isClosed: false, log: expect.not.stringContaining('client_') })
+  },
+)
+
+test.skipIf(libc === null)(
+  'an upload that the target takes slowly and steadily is no time-out',
+  { timeout: 60_000 },
+  async () => {
+    let taken = () => 0
+    const target = await startTcp((socket) => {
+      taken = readSlowly(socket)
+      socket.on('error', () => {})
+    })
+    const proxy = await startSlow(target.url)
+    const client = connect(proxy.port)
+    let answer = ''
+    client.on('data', (bytes) => (answer += bytes.toString('latin1')))
+    client.write(`POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: ${SIZE}\r\n\r\n`)
+    client.write(BODY)
+    await until('enough was read', () => taken() >= READS || answer !== '', 30_000)
+    expect(answer).toBe('')
+  },
+)
+
+test('a client that takes nothing is cut off, and the log says that it was the client', {
+  timeout: 60_000,
+}, async () => {
+  const target = await startTcp((socket) => {
+    socket.once('data', () => socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${SIZE}\r\n\r\n`) && socket.write(BODY))
+    socket.on('error', () => {})
+  })
+  const proxy = await startSlow(target.url)
+  const client = connect(proxy.port)
+  client.write('GET / HTTP/1.1\r\nHost: shop\r\n\r\n')
+  client.once('data', () => client.pause())
+  await until('it is logged', () => proxy.stdout().includes('"status":200'), 30_000)
+  expect(proxy.stdout()).toContain('"error":"client_stalled"')
+})
