@@ -2,6 +2,7 @@
  * Every change that anyone can make, as data, and the one writer as the other rooms see it. Types only: what comes of a
  * change is in control/apply.ts, who makes it happen is control.ts.
  */
+import type { Difference } from './config/difference.ts'
 import type { PoolSpec, RuleSpec, ServiceSpec, Services, Weights } from './config/schema.ts'
 import type { ServiceIntent, ServiceStatus } from './table/status.ts'
 import type { AdminState, Health } from './table/types.ts'
@@ -45,6 +46,8 @@ export interface ChangeOptions {
   readonly force?: boolean
   /** Let a config file remove services. */
   readonly prune?: boolean
+  /** Only tell what would come of it (`ChangeResult.dryRun`). */
+  readonly dryRun?: boolean
   /** How long to wait for a pool that is not proven yet; 0, the default, not at all. Other changes go on meanwhile. */
   readonly waitMs?: number
   /** Ends the wait; what it aborts with is what the change is rejected with. */
@@ -58,6 +61,18 @@ export interface ChangeResult {
   readonly appliedInMs: number
   /** False when everything was so already; then there is no new revision. */
   readonly changed: boolean
+  /** Of a dry run: the services as they would be, and why it would be refused. Then nothing has changed. */
+  readonly dryRun?: { readonly services: Services; readonly refused: string | null }
+}
+
+/** What came of a config file, or of a dry run would come. */
+export interface FileResult extends ChangeResult {
+  /** Where the file changes what runs. */
+  readonly changes: readonly Difference[]
+  /** Where the file differs from what runs and was not applied: others have changed that since, and the file has not. */
+  readonly kept: readonly Difference[]
+  /** Services that run and that the file does not have. */
+  readonly others: readonly string[]
 }
 
 /** What probes and outlier detection report of a target; only the given axes change. */

@@ -97,7 +97,14 @@ function untilEnded(running: Running): Promise<number> {
     onEndSignal(end, () => resolveExit(1))
     process.on('SIGHUP', () => {
       running.reload().then(
-        (result) => running.log.info({ ...result }, 'the config file was read again'),
+        ({ revision, epoch, appliedInMs, changed, kept }) => {
+          const places = kept.map(({ pointer }) => pointer)
+          const but = places.length > 0 ? '; what others have changed of it since was kept' : ''
+          running.log.info(
+            { revision, epoch, appliedInMs, changed, kept: places },
+            `the config file was read again${but}`,
+          )
+        },
         (error: unknown) => running.log.error(`the config file was not applied:\n${startFailure(error)}`),
       )
     })

@@ -12,7 +12,7 @@ import { resolve } from 'node:path'
 import type { Logger } from 'pino'
 import { type Explain, explanationOf, refusalOf } from './admin/explain.ts'
 import { type Admin, createAdmin } from './admin/server.ts'
-import type { ChangeResult } from './change.ts'
+import type { FileResult } from './change.ts'
 import { systemClock } from './clock.ts'
 import { networkOf, parseListenAddress } from './config/address.ts'
 import {
@@ -68,7 +68,7 @@ export interface Running {
   readonly admin: string
   readonly log: Logger
   /** Reads the config file again and applies what changed in it. */
-  reload(): Promise<ChangeResult>
+  reload(): Promise<FileResult>
   /** Finishes what is under way, for at most the shutdown time-out, and ends everything. */
   close(): Promise<void>
 }

@@ -37,21 +37,26 @@ export function parseIfMatch(header: string | undefined): number | undefined {
   return Number(parts[1] ?? parts[2])
 }
 
-const insistence = {
-  force: Type.Optional(
-    Type.Boolean({
-      description:
-        'Make the change even where nobody would be left to answer, or a pool is not proven, not ready or empty.',
-    }),
-  ),
-}
 /** What every change may be asked with. */
-export const ChangeQuery = Type.Object(insistence, { additionalProperties: false })
+export const ChangeQuery = Type.Object(
+  {
+    force: Type.Optional(
+      Type.Boolean({
+        description:
+          'Make the change even where nobody would be left to answer, or a pool is not proven, not ready or empty.',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+)
 /** The same for a config file. */
 export const FileQuery = Type.Object(
   {
-    ...insistence,
+    force: Type.Optional(
+      Type.Boolean({ description: 'The file wins wherever it differs from what runs; also as for other changes.' }),
+    ),
     prune: Type.Optional(Type.Boolean({ description: 'Remove the services that the file no longer has.' })),
+    dryRun: Type.Optional(Type.Boolean({ description: 'Only tell what would change, and what would be kept.' })),
   },
   { additionalProperties: false },
 )
@@ -94,7 +99,7 @@ export async function asCaller<T>(
   waitMs: number,
   run: (options: ChangeOptions) => Promise<T>,
 ): Promise<T> {
-  const { force = false, prune = false } = request.query as { force?: boolean; prune?: boolean }
+  const { force = false, prune = false, dryRun = false } = request.query as Static<typeof FileQuery>
   const { socket } = request.raw
   const gone = new AbortController()
   const leave = (): void => gone.abort(new TurnoutError('conflict', 'The caller has gone, and nothing has changed.'))
@@ -105,6 +110,7 @@ export async function asCaller<T>(
       ifMatch: parseIfMatch(request.headers['if-match']),
       force,
       prune,
+      dryRun,
       waitMs,
       signal: AbortSignal.any([gone.signal, request.server.ending]),
     })

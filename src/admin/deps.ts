@@ -2,7 +2,7 @@
  * What the admin API is given by main: it knows the one writer, the store's history and functions, and no other room.
  */
 import type { Logger } from 'pino'
-import type { ChangeOptions, ChangeResult, Control } from '../change.ts'
+import type { ChangeOptions, Control, FileResult } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import type { Checked } from '../config/check.ts'
 import type { AdminSpec, PoolSpec, RuleSpec, ServiceSpec, Weights } from '../config/schema.ts'
@@ -38,7 +38,7 @@ export interface AdminDeps {
    * Applies what changed in the text of a config file (file.ts); `env` is what its `${NAME}` read. Rejects with `invalid` and
    * faults that have line and column.
    */
-  applyText(text: string, env: Readonly<Record<string, string>>, options: ChangeOptions): Promise<ChangeResult>
+  applyText(text: string, env: Readonly<Record<string, string>>, options: ChangeOptions): Promise<FileResult>
   /** True once a table is committed in every worker. */
   isReady(): boolean
   readonly validate: Validators

@@ -15,7 +15,7 @@ import { asCaller, changedAnswer, checkedByHandler, FileQuery, waitMsOf } from '
 import { JSON_TYPE, textOf } from './body.ts'
 import type { AdminDeps } from './deps.ts'
 import { child } from './problem.ts'
-import { answers, ChangeAnswer } from './schemas.ts'
+import { answers, FileAnswer } from './schemas.ts'
 
 const FILE_BYTES_MAX = 8 * 1024 * 1024
 const YAML = 'application/yaml'
@@ -54,12 +54,14 @@ export function fileRoutes(app: FastifyInstance, { applyText }: Pick<AdminDeps, 
         consumes: [JSON_TYPE, YAML],
         querystring: FileQuery,
         body: { content: { [JSON_TYPE]: { schema: FileBody }, [YAML]: { schema: SpecSchema } } },
-        response: answers(ChangeAnswer),
+        response: answers(FileAnswer),
       },
       handler: async (request, reply) => {
         const { text, env } = postedFile(request)
         const applied = await asCaller(request, waitMsOf(), (options) => applyText(text, env, options))
-        return changedAnswer(reply, applied)
+        const { changes, kept, others, dryRun } = applied
+        const refused = dryRun?.refused ?? undefined
+        return { ...changedAnswer(reply, applied), changes, kept, others, refused }
       },
     })
   })

@@ -61,6 +61,23 @@ export const GroupChangeAnswer = object({
   to: Type.Record(Type.String(), Type.String(), { description: 'Pool by service.' }),
 })
 
+const DifferencesAnswer = (description: string) =>
+  Type.Array(
+    object({
+      pointer: Type.String({ description: 'JSON pointer into the file.' }),
+      runs: Type.Optional(Type.Unknown({ description: 'What runs; absent when it is not set.' })),
+      file: Type.Optional(Type.Unknown({ description: 'What the file says; absent when it does not.' })),
+    }),
+    { description: `${description} At most 1,000 places.` },
+  )
+export const FileAnswer = object({
+  ...changed,
+  changes: DifferencesAnswer('Where the file changes what ran.'),
+  kept: DifferencesAnswer('Where the file differs from what runs and was not applied: others have changed that since.'),
+  others: Type.Array(Type.String(), { description: 'Services that run and that the file does not have.' }),
+  refused: Type.Optional(Type.String({ description: 'Of a dry run: why the change would be refused.' })),
+})
+
 const AdminStateAnswer = Type.Union(['ready', 'drain', 'standby', 'maint'].map((state) => Type.Literal(state)))
 const HealthAnswer = Type.Union(['unknown', 'healthy', 'unhealthy'].map((health) => Type.Literal(health)))
 const drainUntilMs = Milliseconds('Wall time at which the drain ends; 0 when there is none.')

@@ -1,16 +1,12 @@
 /**
- * `apply`: sends the text of a config file to the admin API, which finds the faults, so they come with line and column.
- *
- * `${NAME}` in the file reads the environment of whoever applies it, as it does with `serve`. Only the variables that the text
- * names are sent along; the proxy looks at nothing else, its own environment included.
+ * `apply`: applies what changed in a config file, and says what of the file differs from what runs and was kept, since others have changed
+ * it after the file was applied last: that nothing was changed must not look as if the file ran now.
  */
-import { readFile } from 'node:fs/promises'
-import { text as textOf } from 'node:stream/consumers'
-import { pathOf } from './admin.ts'
-import { CliFailure, Refusal } from './failure.ts'
-import { FORCE, insisting, PRUNE } from './insist.ts'
-import { type Outcome, printOutcome } from './outcome.ts'
-import type { Verb } from './verb.ts'
+import { differencesInWords, type FileOutcome, sendFile } from './config-file.ts'
+import { CliFailure } from './failure.ts'
+import { FORCE } from './insist.ts'
+import { printOutcome } from './outcome.ts'
+import type { Call, Verb } from './verb.ts'
 
 /** Applies what changed in a config file. */
 export const apply: Verb = {
@@ -18,42 +14,45 @@ export const apply: Verb = {
   args: 'FILE',
   summary: 'Apply what changed in a config file (- for standard input)',
   argsCount: [1, 1],
-  options: { ...PRUNE.options, ...FORCE.options },
-  optionsHelp: [...PRUNE.help, ...FORCE.help],
-  examples: ['apply turnout.yaml', 'apply - < turnout.yaml'],
+  options: { 'dry-run': { type: 'boolean' }, prune: { type: 'boolean' }, ...FORCE.options },
+  optionsHelp: [
+    ['--dry-run', 'Only show what would change, and what would be kept'],
+    ['--prune', 'Remove the services that the file no longer has'],
+    [
+      '--force',
+      'The file wins wherever it differs from what runs, and is applied even where nobody would be left to answer',
+    ],
+  ],
+  examples: ['apply turnout.yaml', 'apply turnout.yaml --dry-run', 'apply - < turnout.yaml'],
   async run(call) {
     const [file] = call.args
-    const text = await (file === '-' ? textOf(process.stdin) : readFile(file, 'utf8')).catch((error: Error) => {
-      throw new CliFailure(1, `${file} cannot be read: ${error.message}`)
-    })
-    try {
-      const body = { text, env: variablesOf(text, call.env) }
-      printOutcome(
-        call,
-        `${file} applied`,
-        await call.admin.call<Outcome>('POST', insisting(pathOf('apply'), call), body),
-      )
-    } catch (error) {
-      throw error instanceof Refusal && error.faults.length > 0 ? inFile(file, error) : error
-    }
+    const { options } = call
+    if (options['dry-run'] === true) return dryRun(call, file)
+    const outcome = await sendFile(call, file, insistence(call))
+    printOutcome(call, `${file} applied`, outcome)
+    if (!call.json) tellKept(call, outcome)
   },
 }
 
-/** The variables that a text names as `${NAME}` or `${NAME:-default}`, as far as they are set. `$${` is no reference. */
-function variablesOf(text: string, env: Readonly<Record<string, string | undefined>>): Record<string, string> {
-  const named = new Map<string, string>()
-  for (const [, escaped, name] of text.matchAll(/\$(\$?)\{([A-Za-z_][A-Za-z0-9_]*)/g)) {
-    const value = Object.hasOwn(env, name) ? env[name] : undefined
-    if (escaped === '' && value !== undefined) named.set(name, value)
+const insistence = ({ options }: Call): string[] => ['force', 'prune'].filter((name) => options[name] === true)
+
+async function dryRun(call: Call, file: string): Promise<void> {
+  const outcome = await sendFile(call, file, ['dryRun', ...insistence(call)])
+  if (call.json) call.print(JSON.stringify(outcome) + '\n')
+  else {
+    const lines = differencesInWords(outcome.changes)
+    const said = lines.length > 0 ? [`${file} would change:`, ...lines] : [`${file} would change nothing`]
+    call.print(said.map((line) => line + '\n').join(''))
+    tellKept(call, outcome)
   }
-  return Object.fromEntries(named)
+  if (outcome.refused !== undefined) throw new CliFailure(1, `it would be refused: ${outcome.refused}`)
 }
 
-/** The same refusal with each fault as `FILE:LINE:COLUMN: …`, which editors can follow. */
-function inFile(file: string, { faults }: Refusal): CliFailure {
-  const lines = faults.map((fault) => {
-    const place = fault.line === undefined ? file : `${file}:${fault.line}:${fault.column ?? 1}`
-    return `${place}: ${fault.pointer === '' ? '' : `${fault.pointer}: `}${fault.message}`
-  })
-  return new CliFailure(1, `${file} was not applied; nothing has changed.`, lines)
+function tellKept(call: Call, { kept = [], others = [] }: FileOutcome): void {
+  if (kept.length > 0) {
+    call.note('the file differs from what runs, which was changed by others since the file was applied, and is kept:')
+    for (const line of differencesInWords(kept)) call.note(`  ${line}`)
+    call.note('with --force the file wins.')
+  }
+  if (others.length > 0) call.note(`not in the file, and still there: ${others.join(', ')}`)
 }

@@ -1,6 +1,6 @@
 /**
- * The options by which a user insists on a change that would be refused: `--force`, `--prune`, and `--wait` for a pool that no probe has
- * found healthy yet. What is refused, and why, is the API's.
+ * The options by which a user insists on a change that would be refused: `--force`, and `--wait` for a pool that no probe has found healthy
+ * yet. What is refused, and why, is the API's.
  */
 import { durationMs } from '../config/duration.ts'
 import { usageFailure } from './failure.ts'
@@ -12,17 +12,9 @@ export const FORCE = {
   help: [['--force', 'Do it even where nobody would be left to answer, or a pool is not proven']],
 } as const
 
-/** `--prune`, of the verbs that apply a file. */
-export const PRUNE = {
-  options: { prune: { type: 'boolean' } },
-  help: [['--prune', 'Remove the services that the file no longer has']],
-} as const
-
 /** A path with what the user insists on. */
-export function insisting(path: string, { options }: Pick<Call, 'options'>): string {
-  const given = ['force', 'prune'].filter((name) => options[name] === true)
-  return given.length === 0 ? path : `${path}?${given.map((name) => `${name}=true`).join('&')}`
-}
+export const insisting = (path: string, { options }: Pick<Call, 'options'>): string =>
+  options['force'] === true ? `${path}?force=true` : path
 
 /** `--wait`, of the verbs that send traffic to a pool. */
 export const WAIT = {

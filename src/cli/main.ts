@@ -10,6 +10,7 @@ import { openAdmin } from './admin.ts'
 import { apply } from './apply.ts'
 import { back } from './back.ts'
 import { plain } from './columns.ts'
+import { diff } from './diff.ts'
 import { events } from './events.ts'
 import { explain } from './explain.ts'
 import { CliFailure, usageFailure } from './failure.ts'
@@ -43,6 +44,7 @@ const VERBS: readonly Verb[] = [
   history,
   restore,
   apply,
+  diff,
 ]
 
 const GLOBAL_OPTIONS = {

@@ -9,15 +9,20 @@
  * Laws, tested: merge(base, live, base) = live; merge(base, base, file) = file;
  * merge(base, merge(base, live, file), file) = merge(base, live, file).
  * Without a base (first load, or the base was lost) live services win and new ones of the file are added.
+ *
+ * `overFile` is for who wants the file to win wherever the two differ.
  */
 import type { Fault } from '../errors.ts'
 import { canonicalService } from './canonical.ts'
 import { checkServices } from './check.ts'
 import type { ServiceSpec, Services } from './schema.ts'
 
-type Tree = Record<string, unknown>
+/** A map of JSON values. */
+export type Tree = Record<string, unknown>
 
-const isTree = (value: unknown): value is Tree => typeof value === 'object' && value !== null && !Array.isArray(value)
+/** Whether a JSON value is a map: neither a scalar nor a list. */
+export const isTree = (value: unknown): value is Tree =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 export interface Merged {
   readonly services: Services
@@ -32,6 +37,13 @@ export function mergeFile(base: Services | null, live: Services, file: Services)
   const fitted = Object.entries(services).map(([name, spec]): [string, ServiceSpec] => [name, canonicalService(spec)])
   const result = Object.fromEntries(fitted)
   return { services: result, faults: checkServices(result) }
+}
+
+/** The file as it is. Services that it had and has no longer go; those that it never had stay, or with `prune` go too. */
+export function overFile(base: Services | null, live: Services, file: Services, prune: boolean): Merged {
+  const never = Object.entries(live).filter(([name]) => base === null || !Object.hasOwn(base, name))
+  const services = prune ? file : { ...Object.fromEntries(never), ...file }
+  return { services, faults: checkServices(services) }
 }
 
 function mergeTree(base: Tree, live: Tree, file: Tree): Tree {
@@ -50,7 +62,8 @@ function mergeValue(key: string, base: unknown, live: unknown, file: unknown): u
   return whole ? file : mergeTree(base, live, file)
 }
 
-function same(key: string, a: unknown, b: unknown): boolean {
+/** Whether two values of this key mean the same. */
+export function same(key: string, a: unknown, b: unknown): boolean {
   if (key === 'split' && isTree(a) && isTree(b)) return equal(weighted(a), weighted(b))
   return equal(a, b)
 }

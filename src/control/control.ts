@@ -28,7 +28,7 @@ import { applyChange, type ChangeTools } from './apply.ts'
 import { auditOf, describeChange } from './audit.ts'
 import { createDrains, type Drains } from './drains.ts'
 import { createEvents, type Events, type NewEvent } from './events.ts'
-import { assertAnswered } from './leaves-nobody.ts'
+import { assertAnswered, refusalOf } from './leaves-nobody.ts'
 import { addObservation, applyObservations } from './observe.ts'
 import { createQueue } from './queue.ts'
 import { type Content, reconcileAll } from './reconcile.ts'
@@ -149,11 +149,14 @@ class Writer implements RunningControl {
     }
     const content = applyChange(present, change, clock.steadyMs(), this.#tools)
     this.#validate(content.services)
-    assertAnswered(present, content, change, clock.steadyMs(), options)
     const changed = changedNames(present, content)
-    if (changed.length === 0) {
-      return { revision: snapshot.revision, epoch: snapshot.epoch, appliedInMs: 0, changed: false }
+    const unchanged = { revision: snapshot.revision, epoch: snapshot.epoch, appliedInMs: 0 }
+    if (options.dryRun === true) {
+      const refused = refusalOf(present, content, change, clock.steadyMs(), options)
+      return { ...unchanged, changed: changed.length > 0, dryRun: { services: content.services, refused } }
     }
+    assertAnswered(present, content, change, clock.steadyMs(), options)
+    if (changed.length === 0) return { ...unchanged, changed: false }
     const startedMs = clock.monotonicMs()
     const step = this.#state.prepare(snapshot.revision + 1, content, changed)
     await this.#store(step, { atMs: clock.nowMs(), actor, change: auditOf(change, changed) })

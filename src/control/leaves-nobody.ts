@@ -12,7 +12,7 @@
  */
 import type { Change } from '../change.ts'
 import type { ServiceSpec } from '../config/schema.ts'
-import { TurnoutError } from '../errors.ts'
+import { isTurnoutError, TurnoutError } from '../errors.ts'
 import { movesBetween } from '../table/allotment.ts'
 import { canAnswer, fitTargets, isProven, type Targets } from '../table/proven.ts'
 import { observedOf, type ServiceIntent, type ServiceObserved } from '../table/status.ts'
@@ -58,6 +58,17 @@ export function assertAnswered(
     if (change.kind === 'back') continue
     assertHealth(was, is, change, nowMs)
     assertSomebody(was, is, nowMs)
+  }
+}
+
+/** Why `assertAnswered` would refuse the change, or null. */
+export function refusalOf(...given: Parameters<typeof assertAnswered>): string | null {
+  try {
+    assertAnswered(...given)
+    return null
+  } catch (error) {
+    if (isTurnoutError(error, 'conflict')) return error.message
+    throw error
   }
 }
 

@@ -7,7 +7,8 @@ import { startAdmin } from './stand-in.ts'
 const YAML = 'services:\n  shop: {}\n'
 const yaml = { 'content-type': 'application/yaml' }
 
-const APPLIED = { revision: 9, epoch: 8, appliedInMs: 1.5, changed: true }
+const kept = [{ pointer: '/services/shop/split', runs: { blue: 1 }, file: { green: 1 } }]
+const APPLIED = { revision: 9, epoch: 8, appliedInMs: 1.5, changed: true, changes: [], kept, others: ['api'] }
 
 test('the text is handed on as it is, with the variables, the caller and If-Match', async () => {
   const calls: [string, object, ChangeOptions][] = []
@@ -22,7 +23,7 @@ test('the text is handed on as it is, with the variables, the caller and If-Matc
   expect(answer.body).toEqual(APPLIED)
   await call('POST', '/v1/apply', { text: '{"services": {}}' })
   await call('POST', '/v1/apply?force=true&prune=true', YAML, yaml)
-  const said = { actor: 'local', force: false, prune: false, waitMs: 10_000 }
+  const said = { actor: 'local', force: false, prune: false, dryRun: false, waitMs: 10_000 }
   expect(calls).toEqual([
     [YAML, { VERSION: '1.2' }, { ...said, ifMatch: 7 }],
     ['{"services": {}}', {}, { ...said, ifMatch: undefined }],
@@ -67,7 +68,7 @@ test('a file may be larger than other bodies, up to 8 MiB', async () => {
   const { call } = await startAdmin({
     async applyText(text) {
       seen.push(text.length)
-      return { revision: 1, epoch: 1, appliedInMs: 0, changed: false }
+      return APPLIED
     },
   })
   expect((await call('POST', '/v1/apply', '#'.repeat(2 * 1024 * 1024), yaml)).status).toBe(200)

@@ -55,6 +55,7 @@ describe('verbs that change something', () => {
     [['standby', 'shop', 'blue', '--force'], 'PUT /v1/services/shop/pools/blue/state?force=true'],
     [['maint', 'shop', 'blue', 'h:1', '--force'], 'PUT /v1/services/shop/pools/blue/targets/h%3A1/state?force=true'],
     [['restore', '4', '--force'], 'POST /v1/revisions/4/restore?force=true'],
+    [['apply', 'package.json', '--prune', '--force'], 'POST /v1/apply?force=true&prune=true'],
   ])('%j insists', async (argv, expected) => {
     const admin = await scripted({ [expected.split('?')[0]]: [200, outcome()] })
     expect((await turnout(admin.url, ...argv)).code).toBe(0)
@@ -87,6 +88,57 @@ describe('verbs that change something', () => {
     const { wrote, code } = start(['apply', path], { TURNOUT_ADMIN: admin.url, ...env })
     expect([await code, wrote.out]).toEqual([0, `${path} applied ${NOW}\n`])
     expect(JSON.parse(admin.asked[0].body)).toEqual({ text, env: { VERSION: '1.2', PORT: '81' } })
+  })
+
+  it('apply says what of the file differs from what runs and was kept, and what the file does not have', async () => {
+    const kept = [{ pointer: '/services/shop/split', runs: { green: 1 }, file: { blue: 1 } }]
+    const told = outcome({ changed: false, changes: [], kept, others: ['api', 'web'] })
+    const admin = await scripted({ 'POST /v1/apply': [200, told] })
+    const path = await file('services: {}')
+    const { code, out, err } = await turnout(admin.url, 'apply', path)
+    expect([code, out]).toEqual([0, `${path} applied (it was so already, revision 7)\n`])
+    expect(err.split('\n')).toEqual([
+      'turnout: the file differs from what runs, which was changed by others since the file was applied, and is kept:',
+      'turnout:   shop.split',
+      'turnout:     runs {"green":1}',
+      'turnout:     file {"blue":1}',
+      'turnout: with --force the file wins.',
+      'turnout: not in the file, and still there: api, web',
+      '',
+    ])
+    const asJson = await turnout(admin.url, 'apply', path, '--json')
+    expect([JSON.parse(asJson.out), asJson.err]).toEqual([told, ''])
+  })
+
+  it('apply --dry-run and diff show the differences; what would be refused fails the dry run only', async () => {
+    const changes = [{ pointer: '/services/a.b/pools/blue', runs: { version: 'x'.repeat(500) } }]
+    const kept = [{ pointer: '/services/shop/debugHeaders', runs: true, file: false }]
+    const told = outcome({ changes, kept, others: ['api'], refused: 'The file no longer has a.b.' })
+    const admin = await scripted({ 'POST /v1/apply': [200, told] })
+    const path = await file('services: {}')
+    const dry = await turnout(admin.url, 'apply', path, '--dry-run', '--force')
+    expect(dry.code).toBe(1)
+    expect(dry.out).toBe(
+      `${path} would change:\n["a.b"].pools.blue\n  runs {"version":"${'x'.repeat(148)}…\n  file (nothing)\n`,
+    )
+    expect(dry.err).toContain('turnout:   shop.debugHeaders\n')
+    expect(dry.err).toContain('turnout: it would be refused: The file no longer has a.b.\n')
+    const { code, out, err } = await turnout(admin.url, 'diff', path)
+    expect([code, err]).toEqual([0, ''])
+    expect(out.split('\n').slice(-5)).toEqual([
+      'shop.debugHeaders (kept: changed by others since the file was applied)',
+      '  runs true',
+      '  file false',
+      'api (not in the file)',
+      '',
+    ])
+    expect(admin.asked.map(({ url }) => url)).toEqual([
+      '/v1/apply?dryRun=true&force=true',
+      '/v1/apply?dryRun=true&prune=true',
+    ])
+    admin.script['POST /v1/apply'] = [200, outcome({ changed: false, changes: [], kept: [], others: [] })]
+    expect((await turnout(admin.url, 'diff', path)).out).toBe(`${path} says what runs\n`)
+    expect((await turnout(admin.url, 'apply', path, '--dry-run')).out).toBe(`${path} would change nothing\n`)
   })
 
   it('apply tells each fault of the file with its place', async () => {

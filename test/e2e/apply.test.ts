@@ -3,12 +3,12 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { runCli } from '../../src/cli/main.ts'
-import { service, startProxy, type Proxy as Turnout, temporaryFolder } from '../helpers/proxy.ts'
+import { call, service, startProxy, type Proxy as Turnout, temporaryFolder } from '../helpers/proxy.ts'
 import { startNamed } from '../helpers/upstream.ts'
 
 const reference = (name: string) => '$' + `{${name}}`
 
-async function applied(proxy: Turnout, text: string, env: Record<string, string> = {}) {
+async function applied(proxy: Turnout, text: string, env: Record<string, string> = {}, argv = ['apply']) {
   const file = join(temporaryFolder(), 'turnout.yaml')
   writeFileSync(file, text)
   const wrote = { out: '', err: '' }
@@ -18,7 +18,7 @@ async function applied(proxy: Turnout, text: string, env: Record<string, string>
     },
   })
   const io = { env: { TURNOUT_ADMIN: proxy.admin, ...env }, stdout: stream('out'), stderr: stream('err') }
-  return { code: await runCli(['apply', file], io), file, ...wrote }
+  return { code: await runCli([...argv, file], io), file, ...wrote }
 }
 
 /** A proxy with one service, and a config of it whose version is `version`. */
@@ -34,6 +34,16 @@ async function start() {
     return services.map(({ spec }) => spec.pools)
   }
   return { proxy, config, live, url }
+}
+
+/** A proxy with a service that its file splits 90 to 10, and the text of that file. */
+async function startSplit() {
+  const [blue, green] = [await startNamed('blue'), await startNamed('green')]
+  const shop = service({ blue: [blue.url], green: [green.url] }, { split: { blue: 90, green: 10 } })
+  const proxy = await startProxy({ services: { shop } })
+  const weights = async () => (await call<{ spec: { split: unknown } }>(proxy, 'GET', '/v1/services/shop')).spec.split
+  const text = (changes: object = {}) => JSON.stringify({ services: { shop: { ...shop, ...changes } } })
+  return { proxy, text, weights }
 }
 
 test('a reference reads the environment of whoever applies the file', async () => {
@@ -70,4 +80,63 @@ test('an empty file is refused rather than taken for "no services"', async () =>
   const { proxy, live } = await start()
   expect(await applied(proxy, ' \n')).toMatchObject({ code: 1, err: 'turnout: The file is empty.\n' })
   expect(await live()).toHaveLength(1)
+})
+
+test('applying a file does not say that it runs now where others have changed what runs: it tells what was kept', async () => {
+  const { proxy, text, weights } = await startSplit()
+  const { revision } = await call<{ revision: number }>(proxy, 'GET', '/v1/services')
+  await call(proxy, 'PUT', '/v1/services/shop/split', { weights: { blue: 25, green: 75 } })
+  for (const before of [async () => {}, () => call(proxy, 'POST', '/v1/services/shop/switch', { to: 'green' })]) {
+    await before()
+    const { code, err } = await applied(proxy, text())
+    expect([code, err.split('\n')[1]]).toEqual([0, 'turnout:   shop.split'])
+    expect(err).toContain('file {"blue":90,"green":10}')
+  }
+  await call(proxy, 'POST', `/v1/revisions/${revision}/restore`)
+  expect(await applied(proxy, text())).toMatchObject({ code: 0, err: '' })
+  expect(await weights()).toEqual({ blue: 90, green: 10 })
+})
+
+test('with force the file wins wherever it differs, and leaves services alone that it never had', async () => {
+  const { proxy, text, weights } = await startSplit()
+  await call(proxy, 'PUT', '/v1/services/shop/split', { weights: { blue: 25, green: 75 } })
+  await call(
+    proxy,
+    'PUT',
+    '/v1/services/api',
+    service({ one: ['http://127.0.0.1:1'] }, { routes: [{ host: 'api.test' }] }),
+  )
+  const forced = await applied(proxy, text(), {}, ['apply', '--force'])
+  expect([forced.code, forced.err]).toEqual([0, 'turnout: not in the file, and still there: api\n'])
+  expect(await weights()).toEqual({ blue: 90, green: 10 })
+  // A service that was never in a file goes only where the file is to win and what it lacks is to go.
+  await applied(proxy, text(), {}, ['apply', '--prune'])
+  expect((await call<{ services: object[] }>(proxy, 'GET', '/v1/services')).services).toHaveLength(2)
+  expect((await applied(proxy, text(), {}, ['apply', '--prune', '--force'])).code).toBe(0)
+  expect((await call<{ services: object[] }>(proxy, 'GET', '/v1/services')).services).toHaveLength(1)
+})
+
+test('a dry run and a diff tell what the file would change and what it would leave, and change nothing', async () => {
+  const { proxy, text, weights } = await startSplit()
+  await call(proxy, 'PUT', '/v1/services/shop/split', { weights: { blue: 25, green: 75 } })
+  const changed = text({ balance: 'random' })
+  const { revision } = await call<{ revision: number }>(proxy, 'GET', '/v1/services')
+  const dry = await applied(proxy, changed, {}, ['apply', '--dry-run'])
+  expect([dry.code, dry.out]).toEqual([
+    0,
+    `${dry.file} would change:\nshop.balance\n  runs "least-request"\n  file "random"\n`,
+  ])
+  expect(dry.err).toContain('shop.split')
+  const forced = await applied(proxy, changed, {}, ['apply', '--dry-run', '--force'])
+  expect([forced.out, forced.err]).toEqual([expect.stringContaining('shop.split'), ''])
+  const { out } = await applied(proxy, changed, {}, ['diff'])
+  expect(out).toMatch(/^shop\.balance\n.*\n.*\nshop\.split \(kept: /)
+  const empty = await applied(proxy, 'services: {}', {}, ['apply', '--dry-run'])
+  expect([empty.code, empty.err]).toEqual([1, expect.stringContaining('would be refused: The file no longer has shop')])
+  expect((await applied(proxy, 'services: {}', {}, ['diff'])).out).toMatch(
+    /^shop\n {2}runs .*\n {2}file \(nothing\)\n$/,
+  )
+  expect(await call(proxy, 'GET', '/v1/services')).toMatchObject({ revision })
+  expect(await weights()).toEqual({ blue: 25, green: 75 })
+  expect((await applied(proxy, changed)).code).toBe(0)
 })
