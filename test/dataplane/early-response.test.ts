@@ -3,6 +3,7 @@ import { connect } from 'node:net'
 import { expect, test } from 'vitest'
 import { service, startProxy } from '../helpers/proxy.ts'
 import { rawRequest, until } from '../helpers/raw.ts'
+import { shareProxy } from '../helpers/shared-proxy.ts'
 import { startRaw } from '../helpers/upstream.ts'
 
 const REFUSAL = 'HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno'
@@ -10,8 +11,7 @@ const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 const BYTES = 4_000_000
 /** What an attacker would have in the body, so that a proxy that loses its place sends it on. */
 const PIECE = 'GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n'.padEnd(100, 'x')
-const proxyTo = (target: { readonly url: string }) =>
-  startProxy({ services: { shop: service({ blue: [target.url] }) } })
+const proxyTo = shareProxy()
 
 /** Uploads `BYTES` bytes of pieces, as fast as they are taken, until all is sent or the connection ends; gives the answer. */
 function upload(port: number, head: string): Promise<string> {

@@ -1,14 +1,13 @@
 /** `Expect: 100-continue`: passed on, answered once, and never a way to lose framing. */
 import { expect, test } from 'vitest'
-import { service, startProxy } from '../helpers/proxy.ts'
 import { rawRequest } from '../helpers/raw.ts'
+import { shareProxy } from '../helpers/shared-proxy.ts'
 import { startRaw } from '../helpers/upstream.ts'
 
 const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n'
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 const HEAD = 'POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\nConnection: close\r\n\r\n'
-const proxyTo = (target: { readonly url: string }) =>
-  startProxy({ services: { shop: service({ blue: [target.url] }) } })
+const proxyTo = shareProxy()
 
 /** A client that sends its body only when it was told to. */
 function patient(port: number, head = HEAD) {

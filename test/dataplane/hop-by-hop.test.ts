@@ -1,8 +1,10 @@
 /** Fields that belong to one connection end there, in both directions, and no list of a client takes ours or framing away. */
 import { expect, test } from 'vitest'
-import { service, startProxy } from '../helpers/proxy.ts'
 import { rawRequest } from '../helpers/raw.ts'
+import { shareProxy } from '../helpers/shared-proxy.ts'
 import { startAnswering } from '../helpers/upstream.ts'
+
+const proxyTo = shareProxy()
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 const HOP_BY_HOP = [
@@ -16,7 +18,7 @@ const HOP_BY_HOP = [
 /** Sends a request with these fields through the proxy; gives the head that the target got, and the client's answer. */
 async function exchange(fields: readonly string[], answer = OK, body = '') {
   const target = await startAnswering(answer)
-  const proxy = await startProxy({ services: { shop: service({ blue: [target.url] }) } })
+  const proxy = await proxyTo(target)
   const lines = [`${body === '' ? 'GET' : 'POST'} / HTTP/1.1`, 'Host: a', ...fields]
   const { text } = await rawRequest(proxy.port, `${lines.join('\r\n')}\r\n\r\n${body}`, {
     until: (seen) => /\r\n\r\nok$/.test(seen) || seen.includes(' 40'),
@@ -131,7 +133,7 @@ test.each([
   ['Connection: upgrade\r\nUpgrade: h2c', 'h2c'],
 ])('an answer of 426 with %j names what it demands, and Connection names that', async (fields, upgrade) => {
   const target = await startAnswering(`${TOO_OLD}${fields}\r\n\r\nok`)
-  const proxy = await startProxy({ services: { shop: service({ blue: [target.url] }) } })
+  const proxy = await proxyTo(target)
   const connectionOf = async (version: string, connection = '') => {
     const head = `GET / HTTP/${version}\r\nHost: a\r\n${connection}\r\n`
     const { text } = await rawRequest(proxy.port, head, { until: (seen) => seen.endsWith('\r\n\r\nok') })
@@ -183,7 +185,7 @@ test('nor names that a client could take for framing or for ours', async () => {
 
 test('Via tells the version of the message that came', async () => {
   const target = await startAnswering('HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok')
-  const proxy = await startProxy({ services: { shop: service({ blue: [target.url] }) } })
+  const proxy = await proxyTo(target)
   const { text } = await rawRequest(proxy.port, 'GET / HTTP/1.0\r\nVia: 1.1 other\r\n\r\n')
   expect(text).toContain('Via: 1.0 turnout\r\n')
   expect(target.received()[0]).toContain('Via: 1.1 other\r\n')

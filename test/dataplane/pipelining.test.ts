@@ -1,7 +1,7 @@
 /** Requests that come before the answer to the one before: answered in order, and not at all behind the end. */
 import { expect, test } from 'vitest'
-import { service, startProxy } from '../helpers/proxy.ts'
 import { rawRequest } from '../helpers/raw.ts'
+import { shareProxy } from '../helpers/shared-proxy.ts'
 import { startAnswering, startUpstream } from '../helpers/upstream.ts'
 
 const get = (path: string, ...lines: string[]) =>
@@ -19,8 +19,7 @@ const startEcho = () =>
       setTimeout(() => response.end(`<${request.method} ${request.url} ${body}>`), delayMs)
     })
   })
-const proxyTo = (target: { readonly url: string }) =>
-  startProxy({ services: { shop: service({ blue: [target.url] }) } })
+const proxyTo = shareProxy()
 const echoes = (text: string) => text.match(/<[^>]*>/g)
 
 test('answers come in the order of the requests, bodies of any framing between them', async () => {

@@ -4,14 +4,13 @@
  */
 import type { Socket } from 'node:net'
 import { describe, expect, test } from 'vitest'
-import { service, startProxy } from '../helpers/proxy.ts'
 import { rawRequest, until } from '../helpers/raw.ts'
+import { shareProxy } from '../helpers/shared-proxy.ts'
 import { type RawUpstream, startAnswering, startRaw } from '../helpers/upstream.ts'
 import { RESPONSES } from './http1/corpus.ts'
 import { readResponses } from './http1/reading.ts'
 
-const proxyTo = (target: { readonly url: string }) =>
-  startProxy({ services: { shop: service({ blue: [target.url] }) } })
+const proxyTo = shareProxy()
 const get = (path = '/', ...lines: string[]) =>
   `GET ${path} HTTP/1.1\r\nHost: a\r\n${lines.map((line) => `${line}\r\n`).join('')}\r\n`
 const last = (path = '/') => get(path, 'Connection: close')

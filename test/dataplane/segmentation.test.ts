@@ -5,12 +5,14 @@
  */
 import { describe, expect, test } from 'vitest'
 import { ERRORS } from '../../src/errors.ts'
-import { service, startProxy } from '../helpers/proxy.ts'
 import { rawRequest } from '../helpers/raw.ts'
+import { shareProxy } from '../helpers/shared-proxy.ts'
 import { type RawUpstream, startRaw } from '../helpers/upstream.ts'
 import { REQUESTS, RESPONSES } from './http1/corpus.ts'
 import { expectSameHoweverCut, isShort } from './http1/cuts.ts'
 import { readRequests, readResponses } from './http1/reading.ts'
+
+const proxyTo = shareProxy()
 
 describe('a request gets the same verdict however it is cut', () => {
   test.each(REQUESTS.filter(isShort).map(({ name, bytes, error }) => [name, bytes, error] as const))(
@@ -73,7 +75,7 @@ test.each([
   { timeout: 120_000 },
   async (_name, sizes) => {
     const target = await startPatient()
-    const proxy = await startProxy({ services: { shop: service({ blue: [target.url] }) } })
+    const proxy = await proxyTo(target)
     const short = REQUESTS.filter(({ bytes }) => bytes.length <= SOCKET_BYTES_MAX)
     const verdict = async ({ name, bytes, error }: (typeof REQUESTS)[number]) => {
       const { text, end } = await rawRequest(proxy.port, piecesOf(bytes + BEHIND, sizes), { limitMs: 30_000 })

@@ -5,10 +5,12 @@
 import net from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { ERRORS } from '../../src/errors.ts'
-import { service, startProxy } from '../helpers/proxy.ts'
 import { rawRequest } from '../helpers/raw.ts'
+import { shareProxy } from '../helpers/shared-proxy.ts'
 import { startAnswering } from '../helpers/upstream.ts'
 import { GAPS, REQUESTS } from './http1/corpus.ts'
+
+const proxyTo = shareProxy()
 
 const BEHIND = 'GET /behind HTTP/1.1\r\nHost: a\r\n\r\n'
 const GOOD = 'GET /good HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'
@@ -17,7 +19,7 @@ const ONE_READ_BYTES = 16_000
 
 async function setUp() {
   const target = await startAnswering('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
-  const proxy = await startProxy({ services: { shop: service({ blue: [target.url] }) } })
+  const proxy = await proxyTo(target)
   return { proxy, received: () => target.received().join('') }
 }
 

@@ -8,6 +8,7 @@ import { metric } from '../helpers/admin.ts'
 import { type Answer, ask, oneConnection } from '../helpers/ask.ts'
 import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
 import { rawRequest, until } from '../helpers/raw.ts'
+import { shareProxy } from '../helpers/shared-proxy.ts'
 import { startUpstream, type Upstream } from '../helpers/upstream.ts'
 
 interface Login {
@@ -51,6 +52,7 @@ async function startIntranet(name = 'intranet'): Promise<IntranetTarget> {
   return { ...upstream, sockets, credentials }
 }
 
+const proxyTo = shareProxy({ sticky: false })
 const shopOf = (targets: readonly Upstream[], more: Record<string, unknown> = {}) => ({
   services: { shop: service({ blue: targets.map(({ url }) => url) }, { sticky: false, ...more }) },
 })
@@ -74,7 +76,7 @@ const bodyOf = ({ status, body }: Pick<Answer, 'status' | 'body'>) => `${status}
 describe('who has logged in on a connection', () => {
   test('is known by it to the target, on request after request, whatever its method', async () => {
     const target = await startIntranet()
-    const proxy = await startProxy(shopOf([target]))
+    const proxy = await proxyTo(target)
     const alice = startClient(proxy)
     expect(bodyOf(await alice.logIn('alice'))).toBe('200 alice at intranet')
     for (let n = 0; n < 10; n++) expect(bodyOf(await alice.get())).toBe('200 alice at intranet')
@@ -85,7 +87,7 @@ describe('who has logged in on a connection', () => {
 
   test('is not who others are, neither meanwhile nor afterwards', async () => {
     const target = await startIntranet()
-    const proxy = await startProxy(shopOf([target]))
+    const proxy = await proxyTo(target)
     const alice = startClient(proxy)
     await alice.logIn('alice')
     for (let n = 0; n < 5; n++) {
@@ -99,7 +101,7 @@ describe('who has logged in on a connection', () => {
 
   test('by a single request is not who others are either', async () => {
     const target = await startIntranet()
-    const proxy = await startProxy(shopOf([target]))
+    const proxy = await proxyTo(target)
     const alice = startClient(proxy)
     expect(bodyOf(await alice.get('/', 'Negotiate alice'))).toBe('200 alice at intranet')
     expect(bodyOf(await ask(proxy.port))).toBe('401 who?')
@@ -108,7 +110,7 @@ describe('who has logged in on a connection', () => {
 
   test('is told from all others who do so at the same time', async () => {
     const targets = [await startIntranet('a'), await startIntranet('b')]
-    const proxy = await startProxy(shopOf(targets))
+    const proxy = await proxyTo(...targets)
     await Promise.all(
       Array.from({ length: 16 }, async (_, n) => {
         const client = startClient(proxy)
@@ -191,7 +193,7 @@ describe('a client that has logged in', () => {
 
   test('logs in anew when the target has closed the connection', async () => {
     const target = await startIntranet()
-    const proxy = await startProxy(shopOf([target]))
+    const proxy = await proxyTo(target)
     const alice = startClient(proxy)
     await alice.logIn('alice')
     for (const socket of target.sockets) socket.destroy()
@@ -234,7 +236,7 @@ test('a step of a login that meets the end of its connection is not repeated on 
     if (authorization === 'NTLM 3') request.socket.destroy()
     else response.writeHead(401, { 'www-authenticate': 'NTLM' }).end()
   })
-  const proxy = await startProxy(shopOf([target]))
+  const proxy = await proxyTo(target)
   const client = startClient(proxy)
   await client.get('/', 'NTLM 1')
   expect((await client.get('/', 'NTLM 3')).status).toBe(502)
@@ -250,7 +252,7 @@ test('a connection on which nobody has answered a challenge yet is not given to 
     byConnection.set(socket, (byConnection.get(socket) ?? 0) + 1)
     response.writeHead(401, { 'www-authenticate': 'Basic realm="x", Negotiate' }).end()
   })
-  const proxy = await startProxy(shopOf([target]))
+  const proxy = await proxyTo(target)
   const client = startClient(proxy)
   for (let n = 0; n < 3; n++) await client.get()
   for (let n = 0; n < 3; n++) await ask(proxy.port)
@@ -259,7 +261,7 @@ test('a connection on which nobody has answered a challenge yet is not given to 
 
 test('pipelined requests of who has logged in are answered in order, on the one connection', async () => {
   const target = await startIntranet()
-  const proxy = await startProxy(shopOf([target]))
+  const proxy = await proxyTo(target)
   const get = (...lines: string[]) => `GET / HTTP/1.1\r\nHost: a\r\n${lines.map((line) => `${line}\r\n`).join('')}\r\n`
   const requests =
     get('Authorization: NTLM 1 alice') + get('Authorization: NTLM 3 alice') + get() + get('Connection: close')
@@ -279,7 +281,7 @@ test('a proxy that ends does not wait for connections that are kept for somebody
 
 test('logins by requests keep sharing connections', async () => {
   const target = await startIntranet()
-  const proxy = await startProxy(shopOf([target]))
+  const proxy = await proxyTo(target)
   const seen = new Set<string>()
   for (const authorization of ['Basic YTpi', 'Bearer NTLM', 'Digest username="Negotiate"']) {
     const { body } = await ask(proxy.port, { path: '/open', headers: { authorization } })

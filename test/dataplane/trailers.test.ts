@@ -1,9 +1,11 @@
 /** Trailers stay trailers: passed on behind the last chunk, never merged into the head, and none that means anything there. */
 import { expect, test } from 'vitest'
-import { service, startProxy } from '../helpers/proxy.ts'
 import { rawRequest } from '../helpers/raw.ts'
+import { shareProxy } from '../helpers/shared-proxy.ts'
 import { startAnswering, startRaw } from '../helpers/upstream.ts'
 import { ENDING_TRAILERS, MEANINGLESS_TRAILERS } from './http1/corpus.ts'
+
+const proxyTo = shareProxy()
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 const POST = 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: x-sum\r\nConnection: close\r\n\r\n'
@@ -16,7 +18,7 @@ test.each([
   const target = await startRaw((socket, text) => {
     if (text.endsWith('x-sum: 1\r\nY: z\r\n\r\n')) socket.write(OK)
   })
-  const proxy = await startProxy({ services: { shop: service({ blue: [target.url] }) } })
+  const proxy = await proxyTo(target)
   const { text } = await rawRequest(proxy.port, `${POST}${chunks}0\r\nx-sum:  1 \r\nY: z\r\n\r\n`.replace('  1 ', ' 1'))
   expect(text).toMatch(/ok$/)
   const [received] = target.received()
@@ -28,7 +30,7 @@ test.each([
 test('trailers of a response reach the client behind the last chunk', async () => {
   const answer = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx-sum: 1\r\n\r\n'
   const target = await startAnswering(answer)
-  const proxy = await startProxy({ services: { shop: service({ blue: [target.url] }) } })
+  const proxy = await proxyTo(target)
   const { text } = await rawRequest(proxy.port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
   expect(text).toMatch(/\r\n\r\n2\r\nok\r\n0\r\nx-sum: 1\r\n\r\n$/)
 })
@@ -41,7 +43,7 @@ test.each([
   const target = await startRaw((socket, text) => {
     if (text.endsWith('X-Kept: 3\r\n\r\n')) socket.write(OK)
   })
-  const proxy = await startProxy({ services: { shop: service({ blue: [target.url] }) } })
+  const proxy = await proxyTo(target)
   const named = POST.replace('Connection: close', 'Connection: close, X-Hop, x-sum')
   const { text } = await rawRequest(proxy.port, `${named}${chunks}0\r\nx-hop: 1\r\nX-Sum: 2\r\nX-Kept: 3\r\n\r\n`)
   expect(text).toMatch(/ok$/)
@@ -54,7 +56,7 @@ test('trailers of a response that its Connection names end here, and the next re
   const target = await startRaw((socket, text) => {
     socket.write(answer(text.includes('GET /second') ? '' : 'Connection: X-Hop\r\n'))
   })
-  const proxy = await startProxy({ services: { shop: service({ blue: [target.url] }) } })
+  const proxy = await proxyTo(target)
   const get = (path: string, fields = '') => `GET ${path} HTTP/1.1\r\nHost: a\r\n${fields}\r\n`
   const { text } = await rawRequest(proxy.port, get('/') + get('/second', 'Connection: close\r\n'))
   const trailers = [...text.matchAll(/\r\n0\r\n(.*?)\r\n\r\n/gs)].map(([, lines]) => lines)
@@ -68,7 +70,7 @@ test('trailers that mean nothing, or are ours to say, end here, in both directio
   const target = await startRaw((socket, text) => {
     if (text.endsWith('X-Z: 3\r\n\r\n')) socket.write(answer)
   })
-  const proxy = await startProxy({ services: { shop: service({ blue: [target.url] }) } })
+  const proxy = await proxyTo(target)
   const sent = `X-Y: 1\r\n${lines(MEANINGLESS_TRAILERS)}X-Z: 3\r\n`
   const { text } = await rawRequest(proxy.port, `${POST}3\r\nabc\r\n0\r\n${sent}\r\n`)
   expect(target.received()[0]).toMatch(/\r\n0\r\nX-Y: 1\r\nX-Z: 3\r\n\r\n$/)
@@ -77,7 +79,7 @@ test('trailers that mean nothing, or are ours to say, end here, in both directio
 
 test('extensions of chunks are not passed on', async () => {
   const target = await startAnswering(OK)
-  const proxy = await startProxy({ services: { shop: service({ blue: [target.url] }) } })
+  const proxy = await proxyTo(target)
   await rawRequest(proxy.port, `${POST}3;a=b;c="d"\r\nabc\r\n2\r\nde\r\n0;e\r\n\r\n`)
   expect(target.received()[0]).toMatch(/\r\n\r\n5\r\nabcde\r\n0\r\n\r\n$/)
 })

@@ -1,8 +1,8 @@
 /** A tunnel begins after the 101 to an upgrade that we passed on, and not a byte before. */
 import type { Socket } from 'node:net'
 import { expect, test } from 'vitest'
-import { service, startProxy } from '../helpers/proxy.ts'
 import { rawRequest, until } from '../helpers/raw.ts'
+import { shareProxy } from '../helpers/shared-proxy.ts'
 import { startRaw } from '../helpers/upstream.ts'
 
 const UPGRADE = 'GET /up HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'
@@ -10,8 +10,7 @@ const SWITCH = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgra
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 /** The target ends with its client, so that no tunnel is left half open. */
 const endToo = (socket: Socket) => void socket.on('end', () => socket.end())
-const proxyTo = (target: { readonly url: string }) =>
-  startProxy({ services: { shop: service({ blue: [target.url] }) } })
+const proxyTo = shareProxy()
 
 test('bytes behind an upgrade wait for the 101', async () => {
   let mayAnswer = false

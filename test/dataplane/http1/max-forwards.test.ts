@@ -5,14 +5,17 @@ import { RequestHead } from '../../../src/dataplane/http1/request-head.ts'
 import { metric } from '../../helpers/admin.ts'
 import { service, startProxy } from '../../helpers/proxy.ts'
 import { rawRequest } from '../../helpers/raw.ts'
+import { shareProxy } from '../../helpers/shared-proxy.ts'
 import { closedPort, startAnswering, startRaw } from '../../helpers/upstream.ts'
+
+const proxyTo = shareProxy()
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 const WELL = 'GET /well HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'
 
 async function setUp() {
   const target = await startAnswering(OK)
-  const proxy = await startProxy({ services: { shop: service({ blue: [target.url] }) } })
+  const proxy = await proxyTo(target)
   /** Sends a request and a good one behind it; gives all answers, and what the target got. */
   const send = async (start: string, ...fields: string[]) => {
     const { text } = await rawRequest(proxy.port, `${[start, 'Host: a', ...fields].join('\r\n')}\r\n\r\n${WELL}`)
