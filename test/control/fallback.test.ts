@@ -4,9 +4,10 @@ import { validateService } from '../../src/config/check.ts'
 import { planService } from '../../src/config/plan.ts'
 import { applyChange } from '../../src/control/apply.ts'
 import type { Content } from '../../src/control/reconcile.ts'
+import { memoryStore } from '../../src/store/memory.ts'
 import { compileService } from '../../src/table/build.ts'
 import { statusOf } from '../../src/table/status.ts'
-import { BLUE, BLUE2, contentOf, GREEN, placesOf, put, shop, split } from './stand-in.ts'
+import { BLUE, BLUE2, contentOf, GREEN, placesOf, put, shop, split, startControl } from './stand-in.ts'
 
 const tools = { drainMs: () => 30_000, complete: validateService }
 const service = 'shop'
@@ -69,4 +70,21 @@ test('what does not touch it keeps the very same status', () => {
   const switched = apply(start(), to('green'))
   const state: Change = { kind: 'target.state', service, pool: 'green', target: GREEN, state: 'drain' }
   expect(apply(switched, state).intents[service].fallback).toBe(switched.intents[service].fallback)
+})
+
+test('the hot standby and who has which buckets are as they were after a restart', async () => {
+  const store = memoryStore()
+  const first = await startControl({ store })
+  await first.make(put(shop({ split: { blue: 90, green: 10 } })))
+  for (const change of [RED, weights({ blue: 60, green: 20, red: 20 }), weights({ blue: 30, green: 30, red: 40 })]) {
+    await first.make(change)
+  }
+  const { allotment } = first.control.snapshot().status[service]
+  const second = await startControl({ store })
+  expect(second.control.snapshot().status[service].allotment).toEqual(allotment)
+  expect(allotment?.ranges.length).toBeGreaterThan(3)
+
+  await second.make(to('red'))
+  const third = await startControl({ store })
+  expect(third.control.snapshot().status[service].fallback).toEqual(['blue', 'green'])
 })
