@@ -27,6 +27,7 @@ import { planHealth, planLimits, planService, planTimeouts } from './config/plan
 import type { ListenerSpec, Spec } from './config/schema.ts'
 import { type ConfigFile, createFile } from './control/config-file.ts'
 import { createControl, type RunningControl } from './control/control.ts'
+import { type CookieSecrets, cookieSecretsOf } from './dataplane/cookie-secrets.ts'
 import { CookieSigner } from './dataplane/cookie-signer.ts'
 import type { ListenerPlan } from './dataplane/messages.ts'
 import { PostedRequest } from './dataplane/posted-request.ts'
@@ -90,7 +91,7 @@ class Cleanup {
 interface Core {
   readonly memory: SharedMemory
   readonly store: Store
-  readonly cookieKeys: readonly string[]
+  readonly cookies: CookieSecrets
   readonly workers: Workers
   readonly control: RunningControl
   readonly file: ConfigFile
@@ -139,8 +140,8 @@ async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): 
   const memory = allocateSharedMemory(workerCount(spec))
   const store = await openStore(storeUrl(spec.store, options.stateDirectory ?? directory))
   cleanup.add(() => store.close())
-  const cookieKeys = await cookieKeysOf(store)
-  const start = workerStart(options, cookieKeys)
+  const cookies = await cookieSecretsOf(store)
+  const start = workerStart(options, cookies)
   let tell: RunningControl['publish'] = () => {}
   const accessLog = openAccessLog(log, systemClock)
   cleanup.add(() => accessLog.close())
@@ -179,10 +180,10 @@ async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): 
   tell = control.publish.bind(control)
   await workers.start()
   cleanup.add(() => workers.drain(0))
-  return { memory, store, cookieKeys, workers, control, file, table: () => table }
+  return { memory, store, cookies, workers, control, file, table: () => table }
 }
 
-function workerStart(options: ServeOptions, cookieKeys: readonly string[]): WorkersOptions['start'] {
+function workerStart(options: ServeOptions, cookies: CookieSecrets): WorkersOptions['start'] {
   const { spec } = options
   return {
     // Also for a single worker, whose successor may have to start while it still closes its connections.
@@ -190,7 +191,7 @@ function workerStart(options: ServeOptions, cookieKeys: readonly string[]): Work
     limits: withinDescriptors(planLimits(spec.limits), descriptorsMax()),
     timeouts: planTimeouts(spec.timeouts),
     trustedProxies: spec.trustedProxies.map(networkOf),
-    cookieKeys,
+    ...cookies,
     accessSample: spec.log.access ? spec.log.sample : 0,
     sharedReads: options.sharedReads ?? true,
     splices: options.splices ?? true,
@@ -240,8 +241,9 @@ async function startControlPlane(
 }
 
 /** Decides a posted request by the committed table, as a worker would. */
-function createExplain({ memory, cookieKeys, table }: Core, { limits }: Spec): Explain {
-  const posted = new PostedRequest(limits.headBytesMax, limits.headersMax, new CookieSigner(cookieKeys))
+function createExplain({ memory, cookies, table }: Core, { limits }: Spec): Explain {
+  const signer = new CookieSigner(cookies.cookieKeys, cookies.cookieLayer)
+  const posted = new PostedRequest(limits.headBytesMax, limits.headersMax, signer, systemClock.nowMs)
   const load = (slot: number) => sumField(memory, slot, FIELD.inFlight) + sumField(memory, slot, FIELD.tunnels)
   const draw = peekingDraw(memory.cells)
   return (input) => {
@@ -277,15 +279,6 @@ function listenerUrl(listener: ListenerSpec, port: number): string {
   const address = parseListenAddress(listener.address)
   const host = ('host' in address ? address.host : '') || '0.0.0.0'
   return (listener.tls === undefined ? 'http://' : 'https://') + (host.includes(':') ? `[${host}]` : host) + ':' + port
-}
-
-/** The secrets that sign our cookie: made once, kept in the store, so that a restart keeps every visitor. */
-async function cookieKeysOf(store: Store): Promise<string[]> {
-  const kept = await store.get('cookieKeys')
-  if (kept !== null) return JSON.parse(kept)
-  const keys = [randomBytes(32).toString('hex')]
-  await store.put('cookieKeys', JSON.stringify(keys))
-  return keys
 }
 
 /** Listeners, limits and the like are read at start; a change of them is told, not half applied. */

@@ -6,8 +6,8 @@
  * microseconds, so each worker remembers what it verified, in a map that is emptied when full: a memo, never an authority.
  */
 import { createHash, hash, timingSafeEqual } from 'node:crypto'
-import type { OwnCookie } from '../table/types.ts'
-import { decodeOwnCookie, encodeOwnCookie } from '../table/visitor.ts'
+import { decodeOwnCookie, encodeOwnCookie, layerOf } from '../table/cookie-record.ts'
+import type { OwnCookie, StickyPlan } from '../table/types.ts'
 import { flat } from './http1/syntax.ts'
 
 const MEMO_MAX = 16_384
@@ -20,17 +20,38 @@ export class CookieSigner {
   /** By name and value. */
   readonly #memo = new Map<string, Map<string, OwnCookie>>()
   #memoSize = 0
+  readonly #names = new WeakMap<StickyPlan, string>()
 
-  /** `keys` must not be empty. */
-  constructor(keys: readonly string[]) {
+  readonly #layer: string
+
+  /** `keys` must not be empty; `layer` is the id of this deployment. */
+  constructor(keys: readonly string[], layer: string) {
     if (keys.length === 0) throw new Error('a cookie signer needs a key')
     this.#macs = keys.map((key) => new Mac(key))
+    this.#layer = layer
   }
 
   /** The value to set for a cookie. */
   sign(name: string, own: OwnCookie): string {
-    const payload = encodeOwnCookie(own)
+    const payload = encodeOwnCookie(own, this.#layer)
     return payload + '.' + this.#macs[0].of(name + '=' + payload)
+  }
+
+  /** The name of the cookie of a service where the name that the config gives it is taken. */
+  nameApart(sticky: StickyPlan, service: string): string {
+    const known = this.#names.get(sticky)
+    if (known !== undefined) return known
+    const name = flat(sticky.cookie + '-' + service + '-' + this.#layer)
+    this.#names.set(sticky, name)
+    return name
+  }
+
+  /** Whether a value is of the cookie of another deployment, as far as it says. */
+  isForeign(value: string): boolean {
+    const dot = value.lastIndexOf('.')
+    if (value.length > VALUE_LENGTH_MAX || dot < 1 || value.length - dot - 1 !== MAC_LENGTH) return false
+    const layer = layerOf(value.slice(0, dot))
+    return layer !== null && layer !== this.#layer
   }
 
   /** The content of a cookie that we signed, or null for anything else. */

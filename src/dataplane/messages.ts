@@ -27,6 +27,8 @@ export interface WorkerStart {
   readonly trustedProxies: readonly string[]
   /** Secrets that sign our cookie: the first signs, all verify. */
   readonly cookieKeys: readonly string[]
+  /** The id of this deployment in our cookies. */
+  readonly cookieLayer: string
   /** Share of requests in the access log; 0 is off. */
   readonly accessSample: number
   /** False reads by plain 'data' events instead of into the shared buffer; for tests and as a fallback. */

@@ -27,9 +27,9 @@ export class PostedRequest {
   readonly view: HeadView
 
   /** Limits as for traffic. */
-  constructor(bytesMax: number, fieldsMax: number, signer: CookieSigner) {
+  constructor(bytesMax: number, fieldsMax: number, signer: CookieSigner, wallMs: () => number) {
     this.#head = new RequestHead(bytesMax, fieldsMax)
-    this.view = new HeadView(this.#head, signer)
+    this.view = new HeadView(this.#head, signer, wallMs)
   }
 
   /** Reads a request into the view; the code by which traffic refuses it, or null. */

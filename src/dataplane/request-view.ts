@@ -2,24 +2,36 @@
  * A request as `decide` sees it, read from the raw head on demand: only what a rule or a visitor source asks for is looked up.
  *
  * One object per worker; it is about whatever the worker's request head holds at the moment.
+ *
+ * Our cookie has the name that the config gives it, unless the request shows that this name is taken: by another service of ours
+ * under the same host, by another Turnout beside us, or by one in front of us (`Via`), which sets its own at the same answer. Then
+ * it is `NAME-SERVICE-ID`, where ID is that of this deployment: so nobody overwrites what somebody else has to remember. A client with
+ * many of those has met one deployment that forgets its id (a store in memory) again and again; then the name is taken over.
  */
 
 import { nameHint } from '../table/condition-index.ts'
-import { cookieValue } from '../table/cookie-header.ts'
-import type { OwnCookie, RequestView } from '../table/types.ts'
+import { cookieValue, countBeginning, findTwo, type TwoCookies } from '../table/cookie-header.ts'
+import type { OwnCookie, RequestView, ServiceTable, StickyPlan } from '../table/types.ts'
 import type { CookieSigner } from './cookie-signer.ts'
 import { KIND } from './http1/field-kinds.ts'
 import { STRIDE } from './http1/fields.ts'
 import type { RequestHead } from './http1/request-head.ts'
 
+/** Cookies for one service by other deployments, beside the first, that a client may have before one is overwritten. */
+const APART_MAX = 4
+
 export class HeadView implements RequestView {
   readonly #head: RequestHead
   readonly #signer: CookieSigner
+  readonly wallMs: () => number
+  /** What the head has under the two names that our cookie may have: the short one is that of the config. */
+  readonly #own: TwoCookies = { short: undefined, long: undefined }
   address = ''
 
-  constructor(head: RequestHead, signer: CookieSigner) {
+  constructor(head: RequestHead, signer: CookieSigner, wallMs: () => number) {
     this.#head = head
     this.#signer = signer
+    this.wallMs = wallMs
   }
 
   get method(): string {
@@ -99,8 +111,55 @@ export class HeadView implements RequestView {
     return this.#joined(name)
   }
 
-  ownCookie(name: string): OwnCookie | null {
-    const value = this.cookie(name)
-    return value === undefined ? null : this.#signer.verify(name, value)
+  ownCookie({ sticky, name }: ServiceTable): OwnCookie | null {
+    if (sticky === null || !this.#findOwn(sticky, name)) return null
+    const { short, long } = this.#own
+    const apart = long === undefined ? null : this.#signer.verify(this.#signer.nameApart(sticky, name), long)
+    if (apart !== null || short === undefined) return apart
+    return this.#signer.verify(sticky.cookie, short)
+  }
+
+  /** The name to set our cookie by. */
+  cookieName(sticky: StickyPlan, service: string): string {
+    const apart = this.#signer.nameApart(sticky, service)
+    if (this.#isBehindTurnout()) return apart
+    if (!this.#findOwn(sticky, service)) return sticky.cookie
+    const { short, long } = this.#own
+    if (long !== undefined) return apart
+    const own = this.#signer.verify(sticky.cookie, short!)
+    if (own !== null) return own.service === service ? sticky.cookie : apart
+    return this.#signer.isForeign(short!) && this.#countApart(apart) < APART_MAX ? apart : sticky.cookie
+  }
+
+  /** How many deployments have given this client a cookie for a service of this name, beside the first. */
+  #countApart(apart: string): number {
+    const { fields } = this.#head
+    const beginning = apart.slice(0, apart.lastIndexOf('-') + 1)
+    let count = 0
+    for (let i = 0; i < fields.count; i++) {
+      if (fields.kind(i) === KIND.cookie) count += countBeginning(fields.value(i), beginning)
+    }
+    return count
+  }
+
+  /** Whether the head has a cookie by either name. */
+  #findOwn(sticky: StickyPlan, service: string): boolean {
+    const { fields } = this.#head
+    const own = this.#own
+    own.short = undefined
+    own.long = undefined
+    for (let i = 0; i < fields.count; i++) {
+      if (fields.kind(i) !== KIND.cookie) continue
+      findTwo(fields.value(i), sticky.cookie, this.#signer.nameApart(sticky, service), own)
+    }
+    return own.short !== undefined || own.long !== undefined
+  }
+
+  #isBehindTurnout(): boolean {
+    const { fields } = this.#head
+    for (let i = 0; i < fields.count; i++) {
+      if (fields.kind(i) === KIND.via && fields.value(i).includes('turnout')) return true
+    }
+    return false
   }
 }

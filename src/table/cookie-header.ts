@@ -25,6 +25,35 @@ export function cookieValue(header: string, name: string): string | undefined {
   return undefined
 }
 
+/** Values of two cookies, the name of one of which begins with that of the other; undefined while they were not found. */
+export interface TwoCookies {
+  short: string | undefined
+  long: string | undefined
+}
+
+/** Looks for the first cookie of each of two names in one pass; the long one begins with the short one. */
+export function findTwo(header: string, short: string, long: string, found: TwoCookies): void {
+  for (let at = header.indexOf(short); at !== -1; at = header.indexOf(short, at + short.length)) {
+    if (!beginsPair(header, at)) continue
+    const isLong = header.startsWith(long, at)
+    const equals = skipBlanks(header, at + (isLong ? long.length : short.length))
+    if (header.charCodeAt(equals) !== EQUALS) continue
+    const semicolon = header.indexOf(';', equals)
+    const value = cookieText(header, equals + 1, semicolon === -1 ? header.length : semicolon)
+    if (isLong) found.long ??= value
+    else found.short ??= value
+  }
+}
+
+/** How many cookies have names that begin so. */
+export function countBeginning(header: string, beginning: string): number {
+  let count = 0
+  for (let at = header.indexOf(beginning); at !== -1; at = header.indexOf(beginning, at + beginning.length)) {
+    if (beginsPair(header, at)) count++
+  }
+  return count
+}
+
 function beginsPair(header: string, at: number): boolean {
   let before = at - 1
   while (before >= 0 && isBlank(header.charCodeAt(before))) before--

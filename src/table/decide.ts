@@ -104,7 +104,7 @@ function begin(
   tied: readonly TargetTable[],
 ): Draft {
   const sticky = service.sticky
-  const own = sticky === null ? null : view.ownCookie(sticky.cookie)
+  const own = sticky === null ? null : view.ownCookie(service)
   const kept = own !== null && own.service === service.name && own.release === service.release ? own : null
   const visitor = visitorKey(view, service.visitor, keepsAnything(sticky) ? own : null)
   return {

@@ -204,20 +204,27 @@ export interface RequestView {
   fieldValue(at: number): string
   /** The values of all fields of its name, joined by `, `, when it is the second of that name; else null. So each is told once. */
   joinedAt(at: number): string | null
-  /** Our own cookie under this name, already verified (null: absent, malformed or not signed by us). */
-  ownCookie(name: string): OwnCookie | null
+  /**
+   * Our own cookie for a service that sets one, already verified; that of another service where it has none yet. null: absent,
+   * malformed or not signed by us.
+   */
+  ownCookie(service: ServiceTable): OwnCookie | null
+  /** Wall time in ms: what clients measure the life of a cookie by. */
+  wallMs(): number
 }
 
 /** Content of our cookie. `pool`, `release` and `target` say what was last given; `pinned` marks an explicit choice. */
 export interface OwnCookie {
   readonly visitor: string
-  /** Service that wrote the rest; services under one host share the visitor and leave each other's record alone. */
+  /** Service that wrote the rest; services under one host share the visitor, and each has a cookie of its own. */
   readonly service: string
   readonly pool: string
   readonly release: string
   /** Tag of the target, or empty. */
   readonly target: string
   readonly pinned: boolean
+  /** Wall time in seconds at which the client forgets it; 0 when it does not say. */
+  readonly endS: number
 }
 
 /** Number of requests in flight at a target, over all workers, by counter slot. */

@@ -1,13 +1,9 @@
 /**
- * Who sends a request: the visitor key, and our own cookie that gives one to browsers.
+ * Who sends a request: the visitor key.
  *
  * The key is the first found in the order of the service's sources, as octets (octets.ts): somebody is the same by a header and by
  * a JWT. A JWT is read, not verified: the key decides which version somebody sees, never what they may do. Nothing here throws on
  * what a client sends, and all of it takes linear time.
- *
- * Payload of our cookie: `k~visitor~service~pool~release~target` (`p` when pinned). All fields are of cookie-safe
- * characters without `~`; names may contain dots, so a mac after the last dot (`payload.mac`, added and checked by the
- * data plane) is unambiguous. Decoding is strict: what `encodeOwnCookie` would not write is not read.
  */
 import { octetsOfText } from './octets.ts'
 import type { OwnCookie, RequestView, ServiceTable, StickyPlan, VisitorSource } from './types.ts'
@@ -17,9 +13,6 @@ export const KEY_LENGTH_MAX = 1_024
 /** Longer tokens are not read. */
 export const TOKEN_LENGTH_MAX = 8_192
 
-const PAYLOAD_LENGTH_MAX = 384
-const NAME = '[A-Za-z0-9][A-Za-z0-9_.-]{0,62}'
-const PAYLOAD = new RegExp(`^([kp])~([A-Za-z0-9_-]{1,64})~(${NAME})~(${NAME})~(${NAME})~([A-Za-z0-9]{0,16})$`)
 const BEARER = /^bearer +/i
 
 /** The visitor key of a request, or null. `own` is our cookie where it may serve as a key. */
@@ -104,21 +97,4 @@ function digitsOf(text: string, claim: string): string | null {
 function textOfBase64Url(encoded: string): string {
   const binary = atob(encoded.replaceAll('-', '+').replaceAll('_', '/'))
   return new TextDecoder('utf-8', { fatal: true }).decode(Uint8Array.from(binary, (unit) => unit.charCodeAt(0)))
-}
-
-/** The payload of our cookie, still to be signed. Throws (a bug) when a field could not be read back. */
-export function encodeOwnCookie(own: OwnCookie): string {
-  const flag = own.pinned ? 'p' : 'k'
-  const payload = `${flag}~${own.visitor}~${own.service}~${own.pool}~${own.release}~${own.target}`
-  if (decodeOwnCookie(payload) === null) throw new Error(`not a payload of our cookie: ${payload}`)
-  return payload
-}
-
-/** The content of a payload whose signature was checked, or null when it is not exactly as `encodeOwnCookie` writes it. */
-export function decodeOwnCookie(payload: string): OwnCookie | null {
-  if (payload.length > PAYLOAD_LENGTH_MAX) return null
-  const fields = PAYLOAD.exec(payload)
-  if (fields === null) return null
-  const [, flag, visitor, service, pool, release, target] = fields
-  return { visitor, service, pool, release, target, pinned: flag === 'p' }
 }

@@ -6,7 +6,15 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { CookieSigner, Mac } from '../../src/dataplane/cookie-signer.ts'
 
-const OWN = { visitor: 'v1', service: 'shop', pool: 'blue', release: 'r1', target: '', pinned: false }
+const OWN = {
+  visitor: 'v1',
+  service: 'shop',
+  pool: 'blue',
+  release: 'r1',
+  target: '',
+  pinned: false,
+  endS: 1_800_000_000,
+}
 const hmac = (key: string, text: string) => createHmac('sha256', key).update(text).digest('base64url').slice(0, 22)
 
 test('the signature is an HMAC-SHA256, whatever the lengths of key and text', () => {
@@ -23,17 +31,17 @@ test('one signer gives the same for the same text, however long the texts betwee
 })
 
 describe('a cookie', () => {
-  const signed = new CookieSigner(['first', 'second']).sign('turnout', OWN)
+  const signed = new CookieSigner(['first', 'second'], 'abc123').sign('turnout', OWN)
 
   test('is read back, by the first key and by any other', () => {
-    expect(new CookieSigner(['first']).verify('turnout', signed)).toEqual(OWN)
-    expect(new CookieSigner(['new', 'first']).verify('turnout', signed)).toEqual(OWN)
+    expect(new CookieSigner(['first'], 'abc123').verify('turnout', signed)).toEqual(OWN)
+    expect(new CookieSigner(['new', 'first'], 'abc123').verify('turnout', signed)).toEqual(OWN)
   })
 
   test('is refused under another name, key, or with any character changed', () => {
-    expect(new CookieSigner(['first']).verify('other', signed)).toBeNull()
-    expect(new CookieSigner(['second']).verify('turnout', signed)).toBeNull()
-    const signer = new CookieSigner(['first'])
+    expect(new CookieSigner(['first'], 'abc123').verify('other', signed)).toBeNull()
+    expect(new CookieSigner(['second'], 'abc123').verify('turnout', signed)).toBeNull()
+    const signer = new CookieSigner(['first'], 'abc123')
     for (let at = 0; at < signed.length; at++) {
       const changed = signed.slice(0, at) + (signed[at] === 'A' ? 'B' : 'A') + signed.slice(at + 1)
       expect(signer.verify('turnout', changed)).toBeNull()
@@ -45,7 +53,7 @@ describe('a cookie', () => {
   test('that is remembered keeps no part of the head that it came in', () => {
     setFlagsFromString('--expose-gc')
     const collect = runInNewContext('gc') as () => void
-    const signer = new CookieSigner(['first'])
+    const signer = new CookieSigner(['first'], 'abc123')
     const values = Array.from({ length: 1_000 }, (_, n) =>
       signer.sign('turnout', { ...OWN, visitor: `somebody-new-${n}` }),
     )

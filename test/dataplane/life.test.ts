@@ -22,6 +22,7 @@ function makePlane() {
     timeouts: planTimeouts(loaded.spec.timeouts),
     trustedProxies: [],
     cookieKeys: ['a key of the test'],
+    cookieLayer: 'abc123',
     accessSample: 0,
     sharedReads: true,
     splices: true,

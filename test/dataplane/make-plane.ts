@@ -30,6 +30,7 @@ export function makePlane({ targets, plan: more, memory, splices }: PlaneSetting
     timeouts: planTimeouts(loaded.spec.timeouts),
     trustedProxies: [],
     cookieKeys: ['a key of the test'],
+    cookieLayer: 'abc123',
     accessSample: 0,
     sharedReads: true,
     splices: splices ?? true,

@@ -4,7 +4,7 @@ import { CookieSigner } from '../../src/dataplane/cookie-signer.ts'
 import { type Posted, PostedRequest } from '../../src/dataplane/posted-request.ts'
 
 function read(given: Omit<Partial<Posted>, 'headers'> & { readonly headers?: Record<string, string[]> }) {
-  const posted = new PostedRequest(2_000, 8, new CookieSigner(['a key of the test']))
+  const posted = new PostedRequest(2_000, 8, new CookieSigner(['a key of the test'], 'abc123'), () => 0)
   const { headers = {}, ...rest } = given
   const request = { method: 'GET', authority: 'a', path: '/', ip: '10.0.0.7', ...rest }
   return { error: posted.read({ ...request, headers: new Map(Object.entries(headers)) }), view: posted.view }

@@ -83,7 +83,7 @@ test('explain agrees with what happens to 200 random requests, down to the targe
       pool: sighting.headers['x-turnout-pool']?.[0],
       release: sighting.headers['x-turnout-release']?.[0],
       target: targets[sighting.name],
-      setsCookie: cookieOf(answer) !== undefined,
+      setsCookie: answer.headers['set-cookie'] !== undefined,
     }
     const { service: name, pool, release, target, setsCookie, why } = said
     expect({ what, why, ...happened }).toEqual({ what, why, service: name, pool, release, target, setsCookie })

@@ -134,6 +134,7 @@ function planes(green: number): { planes: Plane[]; memory: SharedMemory } {
     timeouts: planTimeouts(loaded.spec.timeouts),
     trustedProxies: [],
     cookieKeys: ['a key of the test'],
+    cookieLayer: 'abc123',
     accessSample: 0,
     sharedReads: true,
     splices: true,

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { CookieWalk, cookieValue } from '../../src/table/cookie-header.ts'
+import { CookieWalk, cookieValue, countBeginning, findTwo, type TwoCookies } from '../../src/table/cookie-header.ts'
 
 /** The first value of each name, by the walk. */
 function walked(header: string): Map<string, string> {
@@ -87,5 +87,38 @@ describe('walk over the pairs', () => {
       }),
       { numRuns: 5_000 },
     )
+  })
+})
+
+describe('two cookies, one name of which begins with the other', () => {
+  const both = (header: string): TwoCookies => {
+    const found: TwoCookies = { short: undefined, long: undefined }
+    findTwo(header, 'own', 'own-a-1', found)
+    return found
+  }
+
+  test('are found as each by itself', () => {
+    const piece = fc.constantFrom('own', 'own-a-1', 'own-a', 'x', '=', '=', ';', ';', ' ', '"', '1', '\t')
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 20 }), (pieces) => {
+        const header = pieces.join('')
+        const [short, long] = ['own', 'own-a-1'].map((name) => cookieValue(header, name))
+        expect(both(header)).toEqual({ short, long })
+      }),
+      { numRuns: 5_000 },
+    )
+    expect(both('own=1; own-a-1=2; own=3; own-a-1=4')).toEqual({ short: '1', long: '2' })
+  })
+
+  test('are counted by the beginning of their names', () => {
+    expect(countBeginning('own-a-1=1; own-a-2=2; own-b-1=3; xown-a-3=4; b=own-a-4', 'own-a-')).toBe(2)
+    expect(countBeginning('', 'own-a-')).toBe(0)
+  })
+
+  test('are found in linear time', () => {
+    for (const piece of ['own', 'own=', 'own-a-1', '; own=', ' ', 'own ', ';own-a-1  ', '=own=']) {
+      both(piece.repeat(300_000))
+      countBeginning(piece.repeat(300_000), 'own-a-')
+    }
   })
 })

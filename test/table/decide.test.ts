@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { endOfLifeS } from '../../src/table/cookie-record.ts'
 import { decide } from '../../src/table/decide.ts'
 import type { TargetStatus } from '../../src/table/status.ts'
 import type { OwnCookie, RulePlan, ServicePlan, Table, TargetTable, VisitorSource } from '../../src/table/types.ts'
@@ -146,14 +147,7 @@ describe('pins', () => {
   test('are set by a rule that pins, once', () => {
     const table = withRules([{ ...staff, pin: true }])
     const first = decideOne(table, { headers: asStaff })
-    expect(first.setCookie).toEqual({
-      visitor: 'id-1-0',
-      service: 'shop',
-      pool: 'green',
-      release: 'r1',
-      target: '',
-      pinned: true,
-    })
+    expect(first.setCookie).toEqual(makeOwn({ visitor: 'id-1-0', pool: 'green', pinned: true }))
     expect(decideOne(table, { headers: asStaff, own: first.setCookie }).setCookie).toBeNull()
     expect(decideOne(table, { own: first.setCookie })).toMatchObject({
       pool: { name: 'green' },
@@ -253,13 +247,38 @@ describe('our cookie', () => {
     expect(decideOne(withRules([staff]), { headers: asStaff, own: makeOwn() }).setCookie).toBeNull()
   })
 
-  test('of another service under the same host gives the visitor, and is left to that service', () => {
-    const table = makeTable(fifty)
-    for (let n = 0; n < 50; n++) {
+  test('of another service under the same host gives the visitor, and a cookie of its own', () => {
+    const table = makeTable(makePlan({ weights: { blue: 1, green: 1 } }))
+    for (let n = 0; n < 100; n++) {
       const mine = decideOne(table, { own: makeOwn({ visitor: `v${n}` }) })
-      const theirs = decideOne(table, { own: makeOwn({ visitor: `v${n}`, service: 'api', release: 'r9' }) })
-      expect([theirs.pool?.name, theirs.visitor, theirs.setCookie]).toEqual([mine.pool?.name, `v${n}`, null])
+      const other = makeOwn({ visitor: `v${n}`, service: 'api', release: 'r9' })
+      const theirs = decideOne(table, { own: other })
+      expect([theirs.pool?.name, theirs.visitor]).toEqual([mine.pool?.name, mine.visitor])
+      expect(theirs.setCookie).toEqual(makeOwn({ visitor: `v${n}`, pool: theirs.pool?.name }))
+      // Where the visitor is known by something else, nothing is noted without need.
+      expect(decideOne(table, { own: other, headers: { 'x-user-id': 'u' } }).setCookie).toBeNull()
     }
+  })
+
+  test('is renewed at half of its life, whatever was decided, and says what it said', () => {
+    const halfMs = (sticky.maxAgeS / 2) * 1_000
+    const table = withRules([staff])
+    for (const own of [makeOwn(), makeOwn({ release: 'r0', pool: 'green', pinned: true })]) {
+      for (const headers of [asStaff, { 'x-user-id': 'u' }]) {
+        const before = decideOne(table, {
+          own: { ...own, release: 'r1', pool: 'blue' },
+          headers,
+          wallMs: NOW_MS + halfMs * 0.8,
+        })
+        expect(before.setCookie).toBeNull()
+      }
+      const wallMs = NOW_MS + halfMs
+      const renewed = decideOne(table, { own, headers: asStaff, wallMs }).setCookie
+      expect(renewed).toEqual({ ...own, endS: endOfLifeS(sticky, wallMs) })
+    }
+    expect(
+      decideOne(table, { own: makeOwn({ service: 'api' }), headers: asStaff, wallMs: NOW_MS * 2 }).setCookie,
+    ).toBeNull()
   })
 })
 
@@ -340,6 +359,7 @@ describe('laws', () => {
         release: fc.constantFrom('r1', 'r2'),
         target: odd,
         pinned: fc.boolean(),
+        endS: fc.constantFrom(0, 1_800_300_000, 1_800_604_800),
       }),
     ),
   })

@@ -1,6 +1,7 @@
 /** Makers for tests of the table: plans, status, tables, requests and draws, with everything that a test does not care about filled in. */
 import { applyDelta, emptyTable } from '../../src/table/build.ts'
 import { nameHint } from '../../src/table/condition-index.ts'
+import { endOfLifeS } from '../../src/table/cookie-record.ts'
 import { decide } from '../../src/table/decide.ts'
 import type { PoolStatus, ServiceStatus, TargetStatus } from '../../src/table/status.ts'
 import type {
@@ -108,6 +109,7 @@ export interface ViewOptions {
   readonly headers?: Readonly<Record<string, string | readonly string[]>>
   readonly cookies?: Readonly<Record<string, string>>
   readonly own?: OwnCookie | null
+  readonly wallMs?: number
 }
 
 export function makeView(options: ViewOptions = {}): RequestView {
@@ -134,13 +136,16 @@ export function makeView(options: ViewOptions = {}): RequestView {
         ? valuesOf(fields[at][0]).join(', ')
         : null,
     ownCookie: () => options.own ?? null,
+    wallMs: () => options.wallMs ?? NOW_MS,
   }
 }
 
 export const browser = { accept: 'text/html,*/*;q=0.8', 'user-agent': 'Mozilla/5.0' }
 
+/** One that is set now. */
 export function makeOwn(own: Partial<OwnCookie> = {}): OwnCookie {
-  return { visitor: 'v1', service: 'shop', pool: 'blue', release: 'r1', target: '', pinned: false, ...own }
+  const endS = endOfLifeS(sticky, NOW_MS)
+  return { visitor: 'v1', service: 'shop', pool: 'blue', release: 'r1', target: '', pinned: false, endS, ...own }
 }
 
 /** Draws that repeat from run to run: counters by slot, and a small generator of fractions (mulberry32). */

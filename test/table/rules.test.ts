@@ -17,10 +17,11 @@ import {
   makeView,
   NOW_MS,
   noLoad,
+  sticky,
   type ViewOptions,
 } from './make.ts'
 
-const signer = new CookieSigner(['k'.repeat(32)])
+const signer = new CookieSigner(['k'.repeat(32)], 'abc123')
 
 /** What the data plane sees of a request with these field lines. */
 function headView(lines: readonly string[], address: string): HeadView {
@@ -28,7 +29,7 @@ function headView(lines: readonly string[], address: string): HeadView {
   expect(
     head.parse(`GET /x HTTP/1.1\r\nHost: shop.example.com\r\n${lines.map((line) => `${line}\r\n`).join('')}\r\n`),
   ).toBeGreaterThan(0)
-  const view = new HeadView(head, signer)
+  const view = new HeadView(head, signer, () => NOW_MS)
   view.address = address
   return view
 }
@@ -90,6 +91,7 @@ const own = signer.sign('turnout', {
   release: 'r1',
   target: '',
   pinned: true,
+  endS: NOW_MS / 1_000 + sticky.maxAgeS,
 })
 const line = fc.oneof(
   fc.tuple(someOf('x-a', 'X-A', 'x-B', 'X-Long-Name', 'x-long-nam', 'accept'), someOf('1', '2', '', '*', '3')),
@@ -133,7 +135,7 @@ describe('the index', () => {
           headers.set(lower, [...(headers.get(lower) ?? []), value.trim()])
         }
         const table = tableWith(rules, 0)
-        const posted = new PostedRequest(65_536, 1_000, signer)
+        const posted = new PostedRequest(65_536, 1_000, signer, () => NOW_MS)
         expect(posted.read({ method: 'GET', authority: 'shop.example.com', path: '/x', headers, ip })).toBe(null)
         const asked = posted.view
         const sent = headView(lines, ip)

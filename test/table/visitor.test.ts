@@ -1,14 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { OwnCookie, VisitorSource } from '../../src/table/types.ts'
-import {
-  decodeOwnCookie,
-  encodeOwnCookie,
-  KEY_LENGTH_MAX,
-  TOKEN_LENGTH_MAX,
-  tokenClaim,
-  visitorKey,
-} from '../../src/table/visitor.ts'
+import type { VisitorSource } from '../../src/table/types.ts'
+import { KEY_LENGTH_MAX, TOKEN_LENGTH_MAX, tokenClaim, visitorKey } from '../../src/table/visitor.ts'
 import { makeOwn, makeView, type ViewOptions } from './make.ts'
 
 const token = (payload: unknown) => `Bearer x.${Buffer.from(JSON.stringify(payload)).toString('base64url')}.y`
@@ -96,63 +89,5 @@ describe('claim of a token', () => {
         (text, claim) => void [tokenClaim(text, claim), tokenClaim(`Bearer a.${text}.b`, claim)],
       ),
     )
-  })
-})
-
-describe('payload of our cookie', () => {
-  const name = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/)
-  const ownOf: fc.Arbitrary<OwnCookie> = fc.record({
-    visitor: fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/),
-    service: name,
-    pool: name,
-    release: name,
-    target: fc.stringMatching(/^[a-z0-9]{0,6}$/),
-    pinned: fc.boolean(),
-  })
-
-  test('reads back as it was written, in cookie-safe characters', () => {
-    fc.assert(
-      fc.property(ownOf, (own) => {
-        const payload = encodeOwnCookie(own)
-        expect(payload).toMatch(/^[A-Za-z0-9_.~-]{1,384}$/)
-        expect(decodeOwnCookie(payload)).toEqual(own)
-      }),
-    )
-    expect(encodeOwnCookie(makeOwn())).toBe('k~v1~shop~blue~r1~')
-  })
-
-  test('one that reads at all is exactly what would be written', () => {
-    const near = fc.string({ unit: fc.constantFrom(...'kp~~~~ab1.-_ ;"'), maxLength: 30 })
-    fc.assert(
-      fc.property(near, (payload) => {
-        const own = decodeOwnCookie(payload)
-        if (own !== null) expect(encodeOwnCookie(own)).toBe(payload)
-      }),
-      { numRuns: 2_000 },
-    )
-  })
-
-  test.each([
-    '',
-    'k',
-    'k~v~s~b~r1',
-    'k~v~s~b~r1~~',
-    'x~v~s~b~r1~',
-    'k~~s~b~r1~',
-    'k~v~s~~r1~',
-    'k~v~s~.b~r1~',
-    'k~v~s~b~r1~t\n',
-    ' k~v~s~b~r1~',
-    'k~v w~s~b~r1~',
-    `k~${'v'.repeat(65)}~s~b~r1~`,
-    `k~v~${'s'.repeat(64)}~b~r1~`,
-    'k~v~s~b~r1~__proto__',
-    'k~'.repeat(100_000),
-  ])('%j is refused', (payload) => {
-    expect(decodeOwnCookie(payload)).toBeNull()
-  })
-
-  test('writing what could not be read back is a bug', () => {
-    expect(() => encodeOwnCookie(makeOwn({ visitor: 'a~b' }))).toThrow('not a payload')
   })
 })

@@ -53,6 +53,7 @@ export async function startWorkers(
       timeouts: planTimeouts(spec.timeouts),
       trustedProxies: [],
       cookieKeys: ['0'.repeat(64)],
+      cookieLayer: 'abc123',
       accessSample: 0,
       sharedReads: true,
       splices: true,

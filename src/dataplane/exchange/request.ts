@@ -136,9 +136,9 @@ export class ExchangeRequest implements RequestToSend {
     this.poolLines = poolLines(service, decision.pool!)
     this.cookieLine = ''
     if (decision.setCookie !== null && service.sticky !== null) {
-      const { cookie, attributes } = service.sticky
-      const value = plane.signer.sign(cookie, decision.setCookie)
-      this.cookieLine = 'Set-Cookie: ' + cookie + '=' + value + attributes + '\r\n'
+      const name = plane.view.cookieName(service.sticky, service.name)
+      const value = plane.signer.sign(name, decision.setCookie)
+      this.cookieLine = 'Set-Cookie: ' + name + '=' + value + service.sticky.attributes + '\r\n'
     }
     this.answerLines = service.debugHeaders || this.#debugs ? this.poolLines : ''
   }
