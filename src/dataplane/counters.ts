@@ -4,13 +4,28 @@
  */
 import type { ErrorCode } from '../errors.ts'
 import { rejectField, type ShedReason, shedField } from '../metrics/counters.ts'
-import { BINS, binOf, FIELD, FIELDS, laneOffset, type SharedMemory, SLOTS, WORKER_FIELDS } from '../metrics/layout.ts'
+import {
+  BINS,
+  binOf,
+  CELL,
+  FIELD,
+  FIELDS,
+  laneOffset,
+  type SharedMemory,
+  SLOTS,
+  WORKER_FIELDS,
+} from '../metrics/layout.ts'
 import type { AttemptOutcome } from './exchange/attempt-outcome.ts'
+
+/** Failed attempts in a row after which control is to look: as many as get a target ejected that cannot be reached, or that fails. */
+const FIRST_ALARM = 3
+const ALARM_EVERY = 5
 
 export class Counters {
   readonly #index: number
   readonly #targets: Float64Array
   readonly #lanes: Float64Array
+  readonly #cells: Int32Array
   readonly #lane: number
 
   /** For worker `index`. */
@@ -18,6 +33,7 @@ export class Counters {
     this.#index = index
     this.#targets = memory.targets
     this.#lanes = memory.lanes
+    this.#cells = memory.cells
     this.#lane = index * WORKER_FIELDS
   }
 
@@ -46,8 +62,8 @@ export class Counters {
     this.countLane(shedField(reason))
   }
 
-  /** Counts the end of an attempt at a target. */
-  countAttempt(slot: number, outcome: AttemptOutcome): void {
+  /** Counts the end of an attempt at a target; `connected` is false when it got no connection. */
+  countAttempt(slot: number, outcome: AttemptOutcome, connected: boolean): void {
     const at = laneOffset(this.#index, slot)
     const lane = this.#targets
     if (outcome === 'good') {
@@ -56,8 +72,20 @@ export class Counters {
       lane[at + FIELD.connectErrorsInRow] = 0
     } else if (outcome === 'failed') {
       lane[at + FIELD.attemptsFailed]++
-      lane[at + FIELD.failuresInRow]++
+      if (connected) lane[at + FIELD.connectErrorsInRow] = 0
+      else {
+        lane[at + FIELD.connectErrors]++
+        lane[at + FIELD.connectErrorsInRow]++
+      }
+      const inRow = ++lane[at + FIELD.failuresInRow]
+      if (inRow === FIRST_ALARM || inRow % ALARM_EVERY === 0) this.#alarm()
     } else lane[at + FIELD.attemptsVoid]++
+  }
+
+  /** Makes control look at the counters now (health/alarm.ts). */
+  #alarm(): void {
+    Atomics.add(this.#cells, CELL.alarm, 1)
+    Atomics.notify(this.#cells, CELL.alarm)
   }
 
   /** Counts the end of a request at a target. `status` is 0 when nobody was answered, `ttfbMs` below 0 when the target gave no answer. */

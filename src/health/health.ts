@@ -1,14 +1,17 @@
 /**
- * The health room put together: active probes of every target, and a sweep over the traffic's own counters each 500 ms.
+ * The health room put together: active probes of every target, and a sweep over the traffic's own counters each 500 ms, and at
+ * once when a worker sees a target fail in a row.
  *
  * It reads the spec and the counters and writes nothing but observations, through one report, so that control stays the one
  * writer and the workers are never asked anything. Both halves only tell of changes.
  */
 import type { Control, Observation, Snapshot } from '../change.ts'
 import type { SharedMemory } from '../metrics/layout.ts'
-import { FIELD, sumField } from '../metrics/layout.ts'
+import { FIELD, laneOffset } from '../metrics/layout.ts'
 import type { ServiceStatus, TargetStatus } from '../table/status.ts'
-import { type OutlierTarget, type PoolMemory, sweepPool, type TargetCounts } from './outlier.ts'
+import { onAlarm } from './alarm.ts'
+import type { LaneCounts } from './fault.ts'
+import { NOTHING_SWEPT, type OutlierTarget, type PoolMemory, sweepPool, type TargetCounts } from './outlier.ts'
 import { createProber, type ProberDeps } from './prober.ts'
 import { createReport, type Report } from './report.ts'
 
@@ -38,9 +41,11 @@ export function createHealth(deps: HealthDeps): { stop(): Promise<void> } {
       prober.sync()
     })
   })
-  const endSweep = clock.every(SWEEP_MS, () => {
+  const sweep = () => {
     pools = sweepAll(control, deps.memory, pools, clock.steadyMs(), report)
-  })
+  }
+  const endSweep = clock.every(SWEEP_MS, sweep)
+  const endAlarm = onAlarm(deps.memory, clock, sweep)
   prober.sync()
 
   return {
@@ -48,6 +53,7 @@ export function createHealth(deps: HealthDeps): { stop(): Promise<void> } {
       unsubscribe()
       cancelSync?.()
       endSweep()
+      endAlarm()
       await prober.stop()
       await report.settled()
     },
@@ -70,7 +76,7 @@ function sweepAll(
       // One target alone is never ejected, and none at all has nothing to count.
       if (targets.length < 2) continue
       const key = `${service}\n${pool}`
-      const swept = sweepPool(before.get(key) ?? new Map(), targets, nowMs)
+      const swept = sweepPool(before.get(key) ?? NOTHING_SWEPT, targets, nowMs)
       after.set(key, swept.memory)
       for (const { url, untilMs, detail } of swept.ejections) {
         report.add({ service, pool, target: url, ejectedUntilMs: untilMs, detail })
@@ -93,13 +99,20 @@ function outlierTargets(memory: SharedMemory, status: ServiceStatus, pool: strin
 
 const isEligible = (target: TargetStatus): boolean => target.admin === 'ready' && target.health !== 'unhealthy'
 
-function countsOf(memory: SharedMemory, slot: number): TargetCounts {
-  const sum = (field: number): number => sumField(memory, slot, field)
-  return {
-    successes: sum(FIELD.attemptsGood),
-    answered5xx: sum(FIELD.attemptsFailed),
-    answeredByUs: 0,
-    connectErrors: sum(FIELD.connectErrors),
-    timeouts: sum(FIELD.timeouts),
+function countsOf({ workers, targets }: SharedMemory, slot: number): TargetCounts {
+  const lanes: LaneCounts[] = []
+  let good = 0
+  let failed = 0
+  for (let worker = 0; worker < workers; worker++) {
+    const at = laneOffset(worker, slot)
+    const inLane = targets[at + FIELD.attemptsFailed]
+    good += targets[at + FIELD.attemptsGood]
+    failed += inLane
+    lanes.push({
+      failed: inLane,
+      failuresInRow: targets[at + FIELD.failuresInRow],
+      connectErrorsInRow: targets[at + FIELD.connectErrorsInRow],
+    })
   }
+  return { good, failed, lanes }
 }

@@ -1,28 +1,22 @@
 /**
- * Passive ejection: which targets failed the traffic itself, from what the workers counted since the last sweep. Pure.
+ * Passive ejection: which targets failed the traffic itself, from the attempts that the workers have counted. Pure. What speaks
+ * against a target is said in fault.ts; here are the sums, the windows, and the limits of what is done about it.
  *
- * Rule per target, over results in a row (a sweep that saw any success starts the count again):
- *   3 connect errors, or 5 failures (5xx, time-outs, broken answers, connect errors)  →  ejected
- *   for 10 s × how often it was ejected lately, at most 300 s; forgotten after 300 s without an ejection
+ * A target is ejected for 10 s × how often it was ejected lately, at most 300 s; forgotten after 300 s without an ejection.
+ * (Envoy begins with 30 s; a target of ours that still fails is ejected again at once.)
  *
- * Counters have no order within a sweep, so failures mixed with successes are not held against a target: slower to eject
- * than to look at each request, never unjust. Envoy's figures are 5 in a row, 30 s and 300 s; ours start at 10 s because
- * the sweep is twenty times as frequent and a target that still fails is ejected again at once.
  * Invariants: at most half of a pool is ejected, so a pool of one never is; the last eligible target stays; ejection ends
- * by time alone (the table compares with the clock), health and admin state are other axes. The memory holds exactly the
- * targets of the last sweep, so it cannot grow.
+ * by time alone (the table compares with the clock), health and admin state are other axes. What fails while a target takes no
+ * part (ejected, unhealthy, not ready) is held against nobody: it begins anew afterwards. The memory holds exactly the targets
+ * of the last sweep, so it cannot grow.
  */
+import { DOUBT_ATTEMPTS, type Evidence, findingOf, type Grown, type LaneCounts } from './fault.ts'
 
-/** Running totals of one target, summed over all workers. */
+/** Attempts at a target so far, summed over all workers, and in each lane. */
 export interface TargetCounts {
-  /** Answers below 500: the target works, whatever the client asked for. */
-  readonly successes: number
-  /** Answers from 500 on, ours in its place included. */
-  readonly answered5xx: number
-  /** Answers of our own (502, 504) after this target was chosen. */
-  readonly answeredByUs: number
-  readonly connectErrors: number
-  readonly timeouts: number
+  readonly good: number
+  readonly failed: number
+  readonly lanes: readonly LaneCounts[]
 }
 
 /** One target of a pool as a sweep finds it. */
@@ -33,23 +27,47 @@ export interface OutlierTarget {
   readonly counts: TargetCounts
   /** Ready and not unhealthy: takes traffic unless ejected. */
   readonly eligible: boolean
-  /** Wall time in ms; 0 when not ejected. */
+  /** Steady time in ms; 0 when not ejected. */
   readonly ejectedUntilMs: number
+}
+
+/** Sums at some moment: of a target, and of all of its pool. */
+interface Mark {
+  readonly atMs: number
+  readonly good: number
+  readonly failed: number
+  readonly poolGood: number
+  readonly poolFailed: number
 }
 
 /** What is remembered of a target between sweeps. */
 export interface TargetMemory {
   readonly slot: number
-  readonly seen: TargetCounts
-  /** In a row, without a success. */
-  readonly failures: number
-  readonly connectErrors: number
-  readonly failedAtMs: number
+  readonly counts: TargetCounts
+  /** What it has added to the sums of the pool: all that was counted while it took part. */
+  readonly good: number
+  readonly failed: number
+  /** Failed attempts in each lane that are not held against it. */
+  readonly excused: readonly number[]
+  /** The last sweep that has found a good attempt. */
+  readonly lastGood: Mark
+  /** Since when its row of failures is in doubt; null when it is not. */
+  readonly doubted: Mark | null
+  /** The others have had `DOUBT_ATTEMPTS` attempts between these two, and fewer since the later. */
+  readonly recent: Mark
+  readonly recentBefore: Mark
+  /** Begin of the present window, and of the one before. */
+  readonly window: Mark
+  readonly windowBefore: Mark
   readonly ejections: number
   readonly ejectedUntilMs: number
 }
 
-export type PoolMemory = ReadonlyMap<string, TargetMemory>
+export interface PoolMemory {
+  readonly good: number
+  readonly failed: number
+  readonly targets: ReadonlyMap<string, TargetMemory>
+}
 
 export interface Ejection {
   readonly url: string
@@ -58,90 +76,136 @@ export interface Ejection {
   readonly detail: string
 }
 
-/** The figures above, in one place; times in milliseconds. */
+/** How long things last, in milliseconds. */
 export const OUTLIER = Object.freeze({
-  failuresInRow: 5,
-  connectErrorsInRow: 3,
   ejectionMs: 10_000,
   ejectionMsMax: 300_000,
   quietMs: 300_000,
-  /** Failures further apart than this are not in a row. */
-  rowGapMs: 60_000,
+  /** A window lasts this long and for so many attempts at the target, or the longest time. */
+  windowMs: 10_000,
+  windowAttempts: 100,
+  windowMsMax: 300_000,
 })
 
-/** One sweep over the targets of a pool: whom to eject, and what to remember for the next one. Wall time in ms. */
+/** What is remembered before the first sweep. */
+export const NOTHING_SWEPT: PoolMemory = Object.freeze({ good: 0, failed: 0, targets: new Map() })
+
+/** One sweep over the targets of a pool: whom to eject, and what to remember for the next one. Steady time in ms. */
 export function sweepPool(
-  memory: PoolMemory,
+  before: PoolMemory,
   targets: readonly OutlierTarget[],
   nowMs: number,
 ): { memory: PoolMemory; ejections: readonly Ejection[] } {
+  const grown = targets.map((target) => growthOf(target, before.targets.get(target.url), nowMs))
+  const poolGood = grown.reduce((sum, { good }) => sum + good, before.good)
+  const poolFailed = grown.reduce((sum, { failed }) => sum + failed, before.failed)
   const next = new Map<string, TargetMemory>()
   const ejections: Ejection[] = []
-  for (const target of targets) next.set(target.url, remember(memory.get(target.url), target, nowMs))
-  let ejected = targets.filter((target) => isEjected(target, next.get(target.url)!, nowMs)).length
-  let eligible = targets.filter((target) => target.eligible && !isEjected(target, next.get(target.url)!, nowMs)).length
-  for (const target of targets) {
-    const now = next.get(target.url)!
-    if (!target.eligible || isEjected(target, now, nowMs) || !isOutlier(now)) continue
-    if ((ejected + 1) * 2 > targets.length || eligible <= 1) continue
-    const after = eject(now, nowMs)
-    next.set(target.url, after)
-    ejections.push({ url: target.url, untilMs: after.ejectedUntilMs, detail: why(now, after, nowMs) })
-    ejected++
-    eligible--
+  let ejected = targets.filter((target) => isEjected(target, before.targets.get(target.url), nowMs)).length
+  let left = grown.filter(({ takesPart }) => takesPart).length
+  for (const [index, target] of targets.entries()) {
+    const known = before.targets.get(target.url)
+    const { takesPart, isKnown, good, failed } = grown[index]
+    const sums = { good: (known?.good ?? 0) + good, failed: (known?.failed ?? 0) + failed }
+    const mark = { atMs: nowMs, ...sums, poolGood, poolFailed }
+    const fresh = anew(target, known, mark)
+    next.set(target.url, fresh)
+    if (!takesPart || !isKnown) continue
+    const mayLeave = (ejected + 1) * 2 <= targets.length && left > 1
+    const finding = mayLeave ? findingOf(evidenceOf(target, known!, mark)) : 'good'
+    if (typeof finding === 'string') next.set(target.url, goOn(fresh, known!, finding === 'doubtful'))
+    else {
+      const after = eject(fresh, nowMs)
+      next.set(target.url, after)
+      const { ejectedUntilMs: untilMs } = after
+      ejections.push({ url: target.url, untilMs, detail: `${finding.fault}, for ${(untilMs - nowMs) / 1000} s` })
+      ejected++
+      left--
+    }
   }
-  return { memory: next, ejections }
+  return { memory: { good: poolGood, failed: poolFailed, targets: next }, ejections }
 }
 
-const isEjected = (target: OutlierTarget, memory: TargetMemory, nowMs: number): boolean =>
-  Math.max(target.ejectedUntilMs, memory.ejectedUntilMs) > nowMs
+const isEjected = (target: OutlierTarget, known: TargetMemory | undefined, nowMs: number): boolean =>
+  Math.max(target.ejectedUntilMs, known?.ejectedUntilMs ?? 0) > nowMs
 
-const isOutlier = (memory: TargetMemory): boolean =>
-  memory.connectErrors >= OUTLIER.connectErrorsInRow || memory.failures >= OUTLIER.failuresInRow
+/** What was counted since the last sweep; nothing while the target takes no part, or when it is not the one that was known. */
+function growthOf(target: OutlierTarget, known: TargetMemory | undefined, nowMs: number) {
+  const { good, failed } = target.counts
+  const takesPart = target.eligible && !isEjected(target, known, nowMs)
+  const isKnown =
+    known !== undefined && known.slot === target.slot && good >= known.counts.good && failed >= known.counts.failed
+  if (!takesPart || !isKnown) return { takesPart, isKnown, good: 0, failed: 0 }
+  return { takesPart, isKnown, good: good - known.counts.good, failed: failed - known.counts.failed }
+}
 
-function remember(before: TargetMemory | undefined, target: OutlierTarget, nowMs: number): TargetMemory {
-  const fresh = before === undefined || before.slot !== target.slot || wentBack(before.seen, target.counts)
-  const ejections = before === undefined || isForgotten(before, nowMs) ? 0 : before.ejections
-  const ejectedUntilMs = Math.max(before?.ejectedUntilMs ?? 0, target.ejectedUntilMs)
-  const still = { slot: target.slot, seen: target.counts, ejections, ejectedUntilMs }
-  const none = { ...still, failures: 0, connectErrors: 0, failedAtMs: 0 }
-  if (fresh || isEjected(target, before, nowMs) || target.counts.successes > before.seen.successes) return none
-  const connectErrors = target.counts.connectErrors - before.seen.connectErrors
-  const failures = failuresBetween(before.seen, target.counts)
-  const apart = nowMs - before.failedAtMs > OUTLIER.rowGapMs
-  if (failures === 0) return apart ? none : { ...before, ...still }
+function evidenceOf(target: OutlierTarget, known: TargetMemory, now: Mark): Evidence {
+  const { doubted } = known
   return {
-    ...still,
-    failures: (apart ? 0 : before.failures) + failures,
-    connectErrors: (apart ? 0 : before.connectErrors) + connectErrors,
-    failedAtMs: nowMs,
+    lanes: target.counts.lanes,
+    excused: known.excused,
+    isGoodNow: now.good > known.good,
+    sinceGood: between(known.lastGood, now),
+    sinceDoubt: doubted === null ? null : between(doubted, now),
+    doubtMs: doubted === null ? 0 : now.atMs - doubted.atMs,
+    lately: between(known.recentBefore, now),
+    inWindow: between(known.window, now),
+    inWindows: between(known.windowBefore, now),
   }
 }
 
-const isForgotten = (memory: TargetMemory, nowMs: number): boolean =>
-  memory.ejections > 0 && nowMs - memory.ejectedUntilMs >= OUTLIER.quietMs
-
-/**
- * Failed requests between two sweeps. An answer of our own is a 5xx too and stands for the time-out or connect error behind
- * it, and a failure that another target made good has no such answer: the largest of these counts, never their sum.
- */
-function failuresBetween(seen: TargetCounts, now: TargetCounts): number {
-  const broken = now.connectErrors - seen.connectErrors + now.timeouts - seen.timeouts
-  return Math.max(now.answered5xx - seen.answered5xx, now.answeredByUs - seen.answeredByUs, broken)
+function between(then: Mark, now: Mark): Grown {
+  const good = now.good - then.good
+  const failed = now.failed - then.failed
+  const othersGood = now.poolGood - then.poolGood - good
+  const othersFailed = now.poolFailed - then.poolFailed - failed
+  return { good, failed, othersGood, othersFailed }
 }
 
-const COUNTS = ['successes', 'answered5xx', 'answeredByUs', 'connectErrors', 'timeouts'] as const
+/** The memory of a target that nothing is held against as of now. */
+function anew(target: OutlierTarget, known: TargetMemory | undefined, now: Mark): TargetMemory {
+  const { slot, counts, ejectedUntilMs } = target
+  const isForgotten = known === undefined || now.atMs - known.ejectedUntilMs >= OUTLIER.quietMs
+  return {
+    slot,
+    counts,
+    good: now.good,
+    failed: now.failed,
+    excused: counts.lanes.map(({ failed }) => failed),
+    lastGood: now,
+    doubted: null,
+    recent: now,
+    recentBefore: now,
+    window: now,
+    windowBefore: now,
+    ejections: isForgotten ? 0 : known.ejections,
+    ejectedUntilMs: Math.max(known?.ejectedUntilMs ?? 0, ejectedUntilMs),
+  }
+}
 
-const wentBack = (seen: TargetCounts, now: TargetCounts): boolean => COUNTS.some((name) => now[name] < seen[name])
+/** The same with what was known of it before. */
+function goOn(fresh: TargetMemory, known: TargetMemory, isDoubtful: boolean): TargetMemory {
+  const now = fresh.window
+  const inWindow = between(known.window, now)
+  const ageMs = now.atMs - known.window.atMs
+  const isLong = ageMs >= OUTLIER.windowMs && inWindow.good + inWindow.failed >= OUTLIER.windowAttempts
+  const isOver = isLong || ageMs >= OUTLIER.windowMsMax
+  const { othersGood, othersFailed } = between(known.recent, now)
+  const isPast = othersGood + othersFailed >= DOUBT_ATTEMPTS
+  return {
+    ...fresh,
+    excused: known.excused,
+    lastGood: now.good > known.good ? now : known.lastGood,
+    doubted: isDoubtful ? (known.doubted ?? now) : null,
+    recent: isPast ? now : known.recent,
+    recentBefore: isPast ? known.recent : known.recentBefore,
+    window: isOver ? now : known.window,
+    windowBefore: isOver ? known.window : known.windowBefore,
+  }
+}
 
-function eject(memory: TargetMemory, nowMs: number): TargetMemory {
-  const ejections = memory.ejections + 1
+function eject(fresh: TargetMemory, nowMs: number): TargetMemory {
+  const ejections = fresh.ejections + 1
   const lengthMs = Math.min(OUTLIER.ejectionMs * ejections, OUTLIER.ejectionMsMax)
-  return { ...memory, failures: 0, connectErrors: 0, failedAtMs: 0, ejections, ejectedUntilMs: nowMs + lengthMs }
-}
-
-function why(before: TargetMemory, after: TargetMemory, nowMs: number): string {
-  const byConnect = before.connectErrors >= OUTLIER.connectErrorsInRow
-  const what = byConnect ? `${before.connectErrors} connect errors` : `${before.failures} failures`
-  return `${what} in a row, for ${(after.ejectedUntilMs - nowMs) / 1000} s`
+  return { ...fresh, ejections, ejectedUntilMs: nowMs + lengthMs }
 }

@@ -38,7 +38,7 @@ export const FIELD = Object.freeze({
   connections: 2,
   /** Failed attempts of this worker since its last good one. */
   failuresInRow: 3,
-  /** The same for connections that could not be opened. */
+  /** How many of these, at the end, got no connection. */
   connectErrorsInRow: 4,
   attemptsStarted: 5,
   attemptsGood: 6,
@@ -131,8 +131,8 @@ export function binEndMs(index: number): number {
   return 2 ** octave * (1 + (((index - 1) % BINS_PER_OCTAVE) + 1) / BINS_PER_OCTAVE)
 }
 
-/** Cells of the shared Int32Array. */
-export const CELL = Object.freeze({ epoch: 0, picker: 8 })
+/** Cells of the shared Int32Array. `alarm` is counted up, and its waiters woken, by a worker whose attempts at a target fail. */
+export const CELL = Object.freeze({ epoch: 0, alarm: 1, picker: 8 })
 export const CELLS = CELL.picker + SERVICE_SLOTS
 
 /** The shared memory of one process: given to every worker at start. */

@@ -1,7 +1,8 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
+import { Counters } from '../../src/dataplane/counters.ts'
 import { createHealth } from '../../src/health/health.ts'
-import { allocateSharedMemory, FIELD, laneOffset } from '../../src/metrics/layout.ts'
+import { allocateSharedMemory } from '../../src/metrics/layout.ts'
 import { fakeControl, healthPlan, json, planHealth, refusingUrl, standingClock, startTarget } from './stand-in.ts'
 
 const ok = json({ status: 'ok' })
@@ -170,10 +171,12 @@ describe('the sweep over the counters', () => {
     const fake = fakeControl({ shop: { health: null, targets } })
     const { clock, advance } = standingClock()
     const { health, memory } = start(fake, clock)
+    const [one, other] = [new Counters(memory, 0), new Counters(memory, 1)]
     advance(500)
-    memory.targets[laneOffset(0, 0) + FIELD.connectErrors] += 1
-    memory.targets[laneOffset(1, 0) + FIELD.connectErrors] += 2
-    memory.targets[laneOffset(1, 1) + FIELD.status2xx] += 7
+    one.countAttempt(0, 'failed', false)
+    other.countAttempt(0, 'failed', false)
+    other.countAttempt(0, 'failed', false)
+    other.countAttempt(1, 'good', true)
     advance(500)
     const sweptAtMs = clock.nowMs()
     advance(1)
@@ -183,6 +186,25 @@ describe('the sweep over the counters', () => {
     advance(5000)
     await health.stop()
     expect(fake.batches).toHaveLength(1)
+  })
+
+  it.each([
+    ['three connections in a row that it could not open', false, 3],
+    ['five failures in a row', true, 5],
+  ])('does not wait for its time when a worker has seen %s', async (_, connected, failures) => {
+    const fake = fakeControl({ shop: { health: null, targets } })
+    const { clock, advance } = standingClock()
+    const { memory } = start(fake, clock)
+    advance(500)
+    const worker = new Counters(memory, 1)
+    for (let n = 0; n < 100; n++) worker.countAttempt(0, 'good', true)
+    const startMs = clock.nowMs()
+    for (let n = 0; n < failures; n++) worker.countAttempt(0, 'failed', connected)
+    await eventually(() => {
+      advance(1)
+      expect(fake.target('shop', targets[0]).ejectedUntilMs).toBeGreaterThan(0)
+    })
+    expect(fake.target('shop', targets[0]).ejectedUntilMs).toBeLessThan(startMs + 10_000 + 500)
   })
 
   it('leaves no timer behind', async () => {

@@ -169,15 +169,14 @@ export class Attempts {
   /** The attempt is over, if there is one that was not judged yet: counts what it says of the target (attempt-outcome.ts). */
   judge(status: number, broke: ErrorCode | null): AttemptOutcome {
     const outcome = attemptOutcome(status, broke)
-    if (this.#underWay) this.#plane.counters.countAttempt(this.target!.slot, outcome)
+    const connected = broke !== 'upstream_connect_failed'
+    if (this.#underWay) this.#plane.counters.countAttempt(this.target!.slot, outcome, connected)
     this.#underWay = false
     return outcome
   }
 
   /** Notes a connection that could not be opened. True when another target may be tried. */
   mayReconnect(): boolean {
-    this.count(FIELD.connectErrors)
-    this.count(FIELD.connectErrorsInRow)
     this.judge(0, 'upstream_connect_failed')
     this.#exclude()
     this.#retry = FIELD.retriesConnect
