@@ -78,8 +78,8 @@ export class Outcome {
       if (attempts.connects + attempts.repeats > 0 && attempt === 'good') attempts.count(FIELD.rescued)
       if (status === SWITCHED) plane.counters.countTunnelClosed(slot, durationMs - this.#ttfbMs, bytesIn, bytesOut)
       else {
-        const isAnswer = answered || this.#error !== null
-        plane.counters.countFinished(slot, isAnswer ? status : 0, durationMs, this.#attemptTtfbMs, bytesIn, bytesOut)
+        const told = answered || status !== CLIENT_CLOSED ? status : 0
+        plane.counters.countFinished(slot, told, durationMs, this.#attemptTtfbMs, bytesIn, bytesOut)
       }
     }
     if (this.#logged) {
