@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url'
 const BENCHES: Readonly<Record<string, readonly string[]>> = {
   peers: ['main.ts', '--peers'],
   own: ['main.ts'],
+  before: ['before.ts'],
   profile: ['profile.ts'],
   latency: ['latency.ts'],
   switch: ['switch.ts'],

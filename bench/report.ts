@@ -14,6 +14,7 @@ const RESULTS = new URL('./RESULTS.md', import.meta.url)
 const SECTIONS = [
   'peers',
   'own',
+  'before',
   'profile',
   'latency',
   'switch',

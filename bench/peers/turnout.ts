@@ -6,6 +6,7 @@
  * access log on, or with more options of Node.
  */
 import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { freePort, type StartOptions } from '../process.ts'
 import { installedVersion } from '../versions.ts'
@@ -30,6 +31,8 @@ export interface TurnoutOptions {
   readonly accessLog?: boolean
   /** Options of Node. Default none. */
   readonly nodeOptions?: readonly string[]
+  /** Another checkout to run. Default: this one. */
+  readonly checkout?: string
 }
 
 /** Turnout as a peer of this name, with these options. */
@@ -50,7 +53,8 @@ export async function startTurnout(config: PeerConfig, options: TurnoutOptions, 
   const adminPort = await freePort()
   const file = `${config.folder}/turnout.yaml`
   writeFileSync(file, turnoutConfiguration(config, options, port, adminPort))
-  const command = [process.execPath, ...(options.nodeOptions ?? []), MAIN, 'serve', '--config', file]
+  const main = options.checkout === undefined ? MAIN : join(options.checkout, 'src/main.ts')
+  const command = [process.execPath, ...(options.nodeOptions ?? []), main, 'serve', '--config', file]
   return { ...(await startPeer(command, port, { core: config.core, ...start })), adminPort }
 }
 
