@@ -189,6 +189,7 @@ test('with no other target the client gets 502, and the proxy stays well', async
   const answer = await fetch(proxy.url)
   expect(answer.status).toBe(502)
   expect(answer.headers.get('x-turnout-error')).toBe('upstream_connect_failed')
+  expect(answer.headers.get('retry-after')).toBe('1')
   await startNamed('late', port)
   const load = startLoad(proxy.port, { connections: 1 })
   await until('it serves', () => load.outcomes.length > 10)

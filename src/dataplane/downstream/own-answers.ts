@@ -85,7 +85,7 @@ export function errorAnswer(
     '\r\nX-Turnout-Error: ' +
     code +
     '\r\nCache-Control: no-store\r\nVia: 1.1 turnout\r\n' +
-    (status === 503 ? 'Retry-After: 1\r\n' : '') +
+    (status === 503 || code === 'upstream_connect_failed' ? 'Retry-After: 1\r\n' : '') +
     (status === 405 ? ALLOW_LINE : '') +
     connectionLine(keepAlive, minor) +
     '\r\n' +

@@ -12,6 +12,8 @@ import type { ExchangeRequest } from './request.ts'
 
 /** The exchange, as its answer sees it. */
 export interface AnswerOwner {
+  /** An interim head has come: the target is at work. */
+  answerDelayed(): void
   /** A final head has come: to be relayed, or not. */
   answerCame(head: ResponseHead, framing: Framing): void
   /** A piece was given to the client, or all. */
@@ -49,6 +51,7 @@ export class Answer implements AnswerUser {
 
   onInterim(head: ResponseHead): void {
     if (head.status === 100) this.#continued = true
+    this.#exchange.answerDelayed()
     this.#downstream.interim(head, this.#request.requestId)
   }
 

@@ -164,6 +164,11 @@ export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predece
     if (this.#phase === 'relaying') this.#expect(this.#attempts.service.timeouts.idleMs)
   }
 
+  /** Gives the target as much time again; there are at most as many interim answers as response-reader.ts lets pass. */
+  answerDelayed(): void {
+    if (this.#phase === 'waiting') this.#expect(this.#attempts.service.timeouts.responseMs)
+  }
+
   /** The one place between an answer that has come and an answer that is given. */
   answerCame(head: ResponseHead, framing: Framing): void {
     this.#outcome.answered(this.#attempts, head.status)

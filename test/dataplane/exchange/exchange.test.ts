@@ -340,6 +340,18 @@ describe('a deadline', () => {
     expect(opened[0].isGone).toBe(true)
   })
 
+  test('is as far away as ever after each interim answer of a target that is at work', () => {
+    begin('POST /x')
+    opened[0].connect()
+    const first = exchange.deadlineMs
+    plane.time.nowMs += 1_000
+    const head = new ResponseHead(16_384, 100)
+    expect(head.parse('HTTP/1.1 102 Processing\r\n\r\n')).toBeGreaterThan(0)
+    opened[0].user!.answer.onInterim(head)
+    expect(exchange.deadlineMs).toBe(first + 1_000)
+    expect(downstream.notes).toEqual(['interim 102'])
+  })
+
   test('that passes while the client sends is a 408', () => {
     begin('POST /x', null, 'Content-Length: 4\r\n')
     opened[0].connect()
