@@ -253,7 +253,7 @@ export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predece
     if (this.#heir !== null) return this.#heir.onDeadline()
     switch (lapseOf(this.#phase, this.#downstream, this.#upstream)) {
       case 'nobody':
-        return this.#expect(this.#plane.timeouts.sendMs)
+        return this.#expect(this.#phase === 'sending' ? this.#plane.timeouts.bodyMs : this.#plane.timeouts.sendMs)
       case 'client':
         this.#outcome.cut('client_stalled')
         return this.#downstream.destroy()
