@@ -44,7 +44,7 @@ const OWNERS: readonly (readonly [module: RegExp, owner: RegExp])[] = [
   [/^node:(net|tls|http2)$/, /^src\/(dataplane\/(socket\/|downstream\/listener\.ts$)|demo\/)/],
   [/^node:ffi$/, /^src\/dataplane\/socket\/libc\.ts$/],
   [/^node:(http|https)$/, /^src\/demo\//],
-  [/^node:worker_threads$/, /^src\/(dataplane\/(worker|heap)\.ts$|main\.ts$|workers\/workers\.ts$)/],
+  [/^node:worker_threads$/, /^src\/(dataplane\/(worker|heap)\.ts$|workers\/worker-slot\.ts$)/],
   [/^yaml$/, /^src\/config\//],
   [/^(ajv|ajv-formats)$/, /^src\/(config|admin)\//],
   [/^typebox/, /^src\/(config|admin)\//],

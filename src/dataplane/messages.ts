@@ -1,7 +1,8 @@
 /**
  * What the main thread and a worker say to each other. Few and rare: nothing is sent per request but pages of log lines.
  *
- * main: start (workerData) → prepare* → drain.   worker: listening → prepared* → drained; log and fault at any time.
+ * main: start (workerData) → listen → drain; prepare at any time.   worker: started → listening → drained; prepared, log and fault at any
+ * time. A worker listens only when told to, so every table that it was told of before is prepared by then.
  */
 import type { LimitsPlan, TimeoutsPlan } from '../config/plan.ts'
 import type { SharedMemory } from '../metrics/layout.ts'
@@ -40,11 +41,14 @@ export interface WorkerStart {
 }
 
 export type ToWorker =
+  | { readonly type: 'listen' }
   | { readonly type: 'prepare'; readonly delta: TableDelta }
   /** Stop accepting, answer what is under way with `Connection: close`, and say `drained` when nothing is left. */
   | { readonly type: 'drain'; readonly deadlineMs: number }
 
 export type FromWorker =
+  /** It hears what it is told, and waits for `listen`. */
+  | { readonly type: 'started' }
   | { readonly type: 'listening'; readonly ports: readonly number[] }
   | { readonly type: 'prepared'; readonly epoch: number }
   | { readonly type: 'drained' }

@@ -29,7 +29,8 @@ port.on('message', (message: ToWorker) => {
   if (message.type === 'prepare') {
     plane.prepare(message.delta)
     send({ type: 'prepared', epoch: message.delta.epoch })
-  } else drain(message.deadlineMs)
+  } else if (message.type === 'drain') drain(message.deadlineMs)
+  else open().catch(({ code = '', message }: NodeJS.ErrnoException) => send({ type: 'fault', code, message }))
 })
 
 function drain(deadlineMs: number): void {
@@ -83,4 +84,4 @@ async function open(): Promise<void> {
 
 endWhenFull()
 const stopSweep = systemClock.every(SWEEP_MS, onSweep)
-open().catch((error: NodeJS.ErrnoException) => send({ type: 'fault', code: error.code ?? '', message: error.message }))
+send({ type: 'started' })

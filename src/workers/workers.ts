@@ -1,38 +1,24 @@
 /**
  * The worker threads as the control plane sees them: started, told of each new table, replaced when they fail.
  *
- *   starting ──listening──► serving ──exit, watchdog, or no ack──► gone ──at once, or after a pause──► a new one starts
- *
  * - `commit` is the second half of every change: each worker prepares the table and acknowledges, then one atomic store makes
  *   it the table of all. A worker that does not acknowledge in time is replaced rather than waited for: the new one starts
- *   with the new table, so when `commit` resolves, no living worker decides by the old one. It never rejects.
- * - A worker is gone when it has exited; or a moment after it was told to end, since from then on it runs no JavaScript, though
- *   it may still be busy closing thousands of connections. Its gauges are cleared then, before its successor writes any.
+ *   with the new table, so when `commit` resolves, no living worker decides by the old one. It never rejects. Workers that
+ *   still start are not waited for (worker-slot.ts).
  * - A worker that is lost is replaced at once. One that is lost again and again waits longer each time, so that a fault
- *   at the start does not keep the machine busy; every second of life makes up for one loss.
+ *   at the start, or a system without a thread to give, does not keep the machine busy; every second of life makes up for one loss.
  */
-import { inspect } from 'node:util'
-import { Worker } from 'node:worker_threads'
 import type { Clock } from '../clock.ts'
-import type { FromWorker, ListenerPlan, ToWorker, WorkerStart } from '../dataplane/messages.ts'
-import { giveBack, linesIn } from '../log/page.ts'
-import { type LossReason, lossField } from '../metrics/counters.ts'
-import { CELL, clearGauges, type SharedMemory, WORKER_FIELDS } from '../metrics/layout.ts'
+import type { ListenerPlan, WorkerStart } from '../dataplane/messages.ts'
+import { lossField } from '../metrics/counters.ts'
+import { CELL, type SharedMemory, WORKER_FIELDS } from '../metrics/layout.ts'
 import { mergeDelta } from '../table/build.ts'
 import type { TableDelta } from '../table/types.ts'
-import { CHECK_MS, pulseOf, VERDICTS, Watchdog } from './watchdog.ts'
+import { CHECK_MS } from './watchdog.ts'
+import { type Blame, START_MS, WorkerSlot } from './worker-slot.ts'
 
 /** A worker that has not prepared a table within this time is replaced. */
 const ACK_MS = 2_000
-/** Time for a worker to open its listeners. */
-const START_MS = 15_000
-/**
- * Young part of a worker's heap in MiB. At the limit one collection moves all of it to the old part, for which Node leaves
- * 16 MiB of room: with V8's own size (96) every fifth worker that ran out of heap took the process along, with this none.
- */
-const YOUNG_MB = 24
-/** Time for a worker to exit once it was told to; then its successor starts beside it. */
-const EXIT_MS = 250
 /** Pause before the third start in a row; it doubles from one to the next. The second has none. */
 const PAUSE_MS = 100
 const PAUSE_MS_MAX = 5_000
@@ -40,10 +26,7 @@ const PAUSE_MS_MAX = 5_000
 const FORGIVEN_MS = 1_000
 
 /** How a worker was lost. */
-export interface Loss {
-  readonly reason: LossReason
-  /** What a person should know, as the rest of a sentence about the worker. */
-  readonly message: string
+export interface Loss extends Blame {
   /** Time until a new one is started. */
   readonly pauseMs: number
 }
@@ -65,35 +48,16 @@ export interface WorkersOptions {
   readonly onReplaced: (index: number, afterMs: number) => void
 }
 
-interface WorkerSlot {
-  readonly index: number
-  readonly worker: Worker
-  readonly watchdog: Watchdog
-  readonly startedMs: number
-  /** Losses of this index that are not made up for. */
-  readonly losses: number
-  /** When its predecessor was lost; null for the first. */
-  readonly lostMs: number | null
-  listening: boolean
-  /** Epoch that it has prepared or started with. */
-  epoch: number
-  /** It has finished what was under way, or is gone. */
-  drained: boolean
-  gone: boolean
-  /** Why it has failed or was ended. */
-  blame: Pick<Loss, 'reason' | 'message'> | null
-  /** Resolves once it is gone, when it was told to end. */
-  ending: Promise<void> | null
-}
-
 export class Workers {
   readonly #options: WorkersOptions
   readonly #slots: WorkerSlot[] = []
   #full: TableDelta = { epoch: 0, revision: 0, services: {} }
   #ports: readonly number[] | null = null
   #ended = false
-  /** Why a worker could not open its listeners. */
-  #fault: (Error & { code: string }) | null = null
+  /** All have listened once. */
+  #isStarted = false
+  /** Why the start has failed. */
+  #fault: Error | null = null
   #wake: (() => void)[] = []
   #stopChecks: (() => void) | null = null
 
@@ -111,27 +75,36 @@ export class Workers {
     return this.#ports ?? []
   }
 
-  /** Starts all workers. Rejects with the system's error when a listener cannot be opened. */
-  async start(): Promise<void> {
+  /** Starts all workers. Rejects with the system's error when a listener cannot be opened, and when `signal` aborts. */
+  async start(signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted()
+    const giveUp = () => this.#fail(new Error('the start was given up'))
+    signal?.addEventListener('abort', giveUp)
     // The first one finds out what port 0 became, so it goes ahead.
-    for (let index = 0; index < this.#options.count; index++) {
+    for (let index = 0; index < this.#options.count && this.#fault === null; index++) {
       this.#slots.push(this.#spawn(index, 0, null))
-      if (index === 0) await this.#untilListening(this.#slots[0])
+      if (index === 0) await this.#untilListening(() => this.#slots[0].listening)
     }
-    await Promise.all(this.#slots.map((slot) => this.#untilListening(slot)))
+    await this.#untilListening(() => this.ready)
+    signal?.removeEventListener('abort', giveUp)
+    if (this.#fault !== null) {
+      this.#ended = true
+      await Promise.all(this.#slots.map((slot) => slot.terminate()))
+      throw this.#fault
+    }
+    this.#isStarted = true
     this.#stopChecks = this.#options.clock.every(CHECK_MS, () => this.#check())
   }
 
   /** Makes a table the one that every worker decides by. */
   async commit(delta: TableDelta): Promise<void> {
     this.#full = mergeDelta(this.#full, delta)
-    for (const slot of this.#slots) this.#tell(slot, { type: 'prepare', delta })
-    // A worker that has drained decides nothing any more, and will not answer.
-    const isDone = (slot: WorkerSlot) => slot.drained || slot.epoch >= delta.epoch
+    for (const slot of this.#slots) slot.tell({ type: 'prepare', delta })
+    const isDone = (slot: WorkerSlot) => slot.hasPrepared(delta.epoch)
     const late = await this.#until(ACK_MS, () => this.#slots.every(isDone))
     if (late) {
       const behind = this.#slots.filter((slot) => !isDone(slot))
-      await Promise.all(behind.map((slot) => this.#end(slot, 'table', 'has not prepared a table in time')))
+      await Promise.all(behind.map((slot) => slot.end('table', 'has not prepared a table in time')))
     }
     Atomics.store(this.#options.memory.cells, CELL.epoch, delta.epoch)
   }
@@ -139,111 +112,48 @@ export class Workers {
   /** Lets every worker finish what is under way, for at most `deadlineMs`, and ends them. */
   async drain(deadlineMs: number): Promise<void> {
     this.#ended = true
-    for (const slot of this.#slots) this.#tell(slot, { type: 'drain', deadlineMs })
-    await this.#until(deadlineMs + 1_000, () => this.#slots.every((slot) => slot.drained))
+    for (const slot of this.#slots) slot.tell({ type: 'drain', deadlineMs })
+    // One that still starts has nothing under way.
+    await this.#until(deadlineMs + 1_000, () => this.#slots.every((slot) => slot.isIdle))
     this.#stopChecks?.()
-    await Promise.all(this.#slots.map((slot) => slot.worker.terminate()))
-  }
-
-  #tell(slot: WorkerSlot, message: ToWorker): void {
-    slot.worker.postMessage(message)
+    await Promise.all(this.#slots.map((slot) => slot.terminate()))
   }
 
   #spawn(index: number, losses: number, lostMs: number | null): WorkerSlot {
-    const options = this.#options
-    const { memory } = options
+    const { memory, clock, heapMb, onLog, ...options } = this.#options
     const listeners = options.listeners.map((plan, i) =>
       this.#ports === null ? plan : { ...plan, port: this.#ports[i] },
     )
     const isFirst = this.#ports === null
     const start: WorkerStart = { ...options.start, index, isFirst, memory, delta: this.#full, listeners }
-    // From source we are a .ts file, from the package a .js file; so is the worker.
-    const entry = new URL('../dataplane/worker' + (import.meta.url.endsWith('.ts') ? '.ts' : '.js'), import.meta.url)
-    const resourceLimits = { maxOldGenerationSizeMb: options.heapMb, maxYoungGenerationSizeMb: YOUNG_MB }
-    const worker = new Worker(entry, { workerData: start, name: 'turnout-' + index, resourceLimits })
-    const slot: WorkerSlot = {
-      index,
-      worker,
-      watchdog: new Watchdog(pulseOf(worker, memory, index)),
-      startedMs: options.clock.monotonicMs(),
+    return new WorkerSlot({
+      start,
+      clock,
+      heapMb,
       losses,
       lostMs,
-      listening: false,
-      epoch: this.#full.epoch,
-      drained: false,
-      gone: false,
-      blame: null,
-      ending: null,
-    }
-    worker.on('message', (message: FromWorker) => this.#onMessage(slot, message))
-    worker.on('error', (error: unknown) => {
-      slot.blame ??= blameOf(error)
+      onLog,
+      onListening: (slot, ports) => this.#onListening(slot, ports),
+      onGone: (slot, blame) => this.#onGone(slot, blame),
+      onTurn: () => this.#wakeAll(),
     })
-    worker.on('exit', (code) => {
-      slot.blame ??= { reason: 'crash', message: 'has exited with code ' + code }
-      this.#onGone(slot)
-    })
-    return slot
-  }
-
-  #onMessage(slot: WorkerSlot, message: FromWorker): void {
-    switch (message.type) {
-      case 'listening':
-        this.#onListening(slot, message.ports)
-        break
-      case 'prepared':
-        slot.epoch = Math.max(slot.epoch, message.epoch)
-        break
-      case 'drained':
-        slot.drained = true
-        break
-      case 'log':
-        this.#options.onLog(linesIn(message.memory, message.length), () => giveBack(message.memory))
-        return
-      case 'fault':
-        this.#fault ??= Object.assign(new Error(message.message), { code: message.code })
-        void this.#end(slot, 'start', 'cannot open its listeners: ' + message.message)
-    }
-    this.#wakeAll()
   }
 
   #onListening(slot: WorkerSlot, ports: readonly number[]): void {
-    if (slot.gone) return
-    slot.listening = true
     this.#ports ??= ports
     if (slot.lostMs === null || this.#ended) return
     this.#options.onReplaced(slot.index, this.#options.clock.monotonicMs() - slot.lostMs)
   }
 
-  /** Ends a worker; resolves when it is gone. */
-  #end(slot: WorkerSlot, reason: LossReason, message: string): Promise<void> {
-    slot.blame ??= { reason, message }
-    slot.ending ??= new Promise((resolve) => {
-      const cancel = this.#options.clock.after(EXIT_MS, () => {
-        this.#onGone(slot)
-        resolve()
-      })
-      void slot.worker.terminate().then(() => {
-        cancel()
-        resolve()
-      })
-    })
-    return slot.ending
-  }
-
-  #onGone(slot: WorkerSlot): void {
-    if (slot.gone) return
-    slot.gone = true
-    slot.listening = false
-    slot.drained = true
-    clearGauges(this.#options.memory, slot.index)
-    this.#wakeAll()
-    if (this.#ended || this.#ports === null) return
+  #onGone(slot: WorkerSlot, { reason, message }: Blame): void {
+    if (this.#ended) return
+    // A worker that fails while all start would fail again; a thread may be had a moment later.
+    if (!this.#isStarted && slot.hasThread)
+      return this.#fail(slot.fault ?? new Error(`worker ${slot.index} ${message}`))
     const { clock, memory, onLost } = this.#options
     const lostMs = clock.monotonicMs()
     const losses = Math.max(0, slot.losses - Math.floor((lostMs - slot.startedMs) / FORGIVEN_MS)) + 1
     const pauseMs = losses === 1 ? 0 : Math.min(PAUSE_MS_MAX, PAUSE_MS * 2 ** (losses - 2))
-    const { reason, message } = slot.blame!
     memory.lanes[slot.index * WORKER_FIELDS + lossField(reason)]++
     onLost(slot.index, { reason, message, pauseMs })
     const restart = () => {
@@ -255,22 +165,18 @@ export class Workers {
 
   #check(): void {
     const nowMs = this.#options.clock.monotonicMs()
-    for (const slot of this.#slots) {
-      if (slot.drained || slot.ending !== null) continue
-      if (slot.listening) {
-        const verdict = slot.watchdog.check(nowMs)
-        if (verdict !== null) void this.#end(slot, verdict, VERDICTS[verdict])
-      } else if (nowMs - slot.startedMs > START_MS) void this.#end(slot, 'start', 'has not started in time')
-    }
+    for (const slot of this.#slots) slot.check(nowMs)
   }
 
-  async #untilListening(slot: WorkerSlot): Promise<void> {
-    const late = await this.#until(START_MS, () => slot.listening || slot.drained)
-    if (slot.listening) return
-    this.#ended = true
-    await Promise.all(this.#slots.map(({ worker }) => worker.terminate()))
-    const why = late ? 'has not started in time' : (slot.blame?.message ?? '')
-    throw this.#fault ?? new Error(`worker ${slot.index} ${why}`)
+  #fail(error: Error): void {
+    this.#fault ??= error
+    this.#wakeAll()
+  }
+
+  /** Waits until workers listen as they should, or the start has failed. */
+  async #untilListening(done: () => boolean): Promise<void> {
+    const late = await this.#until(START_MS, () => done() || this.#fault !== null)
+    if (late) this.#fail(new Error('the workers have not started in time'))
   }
 
   /** Waits until `done()` or for `limitMs`; true when it was too late. Looked at again at every message of a worker. */
@@ -290,11 +196,4 @@ export class Workers {
     this.#wake = []
     for (const resolve of waiting) resolve()
   }
-}
-
-/** What an uncaught error of a worker says of it; anything can be thrown. */
-function blameOf(error: unknown): WorkerSlot['blame'] {
-  const isOutOfMemory = (error as { code?: unknown } | null)?.code === 'ERR_WORKER_OUT_OF_MEMORY'
-  if (isOutOfMemory) return { reason: 'memory', message: 'has run out of heap' }
-  return { reason: 'crash', message: 'has failed: ' + inspect(error) }
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import tls from 'node:tls'
 import { expect, test } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
+import { HANDSHAKE_MS } from '../../src/dataplane/downstream/listener.ts'
 import { WORKER_FIELD } from '../../src/metrics/layout.ts'
 import { makeCertificate } from '../helpers/certificate.ts'
 import { program } from '../helpers/programs.ts'
@@ -44,6 +45,20 @@ test('a worker that serves but does not prepare a table is replaced before the c
   expect(started.losses).toMatchObject([{ reason: 'table', message: 'has not prepared a table in time' }])
   await until('it is replaced', () => started.workers.ready)
   expect(await started.served()).toBe('green')
+})
+
+test('a change while a worker starts is not held up by it, and the worker listens with the newest table', async () => {
+  const threads = followWorkers()
+  const [blue, green] = [await startNamed('blue'), await startNamed('green')]
+  const started = await startWorkers()
+  await started.route(blue.url)
+  threads.run(0, 'process.exit(1)')
+  await until('it is lost', () => started.losses.length === 1)
+  for (let i = 0; i < 5; i++) await started.route(i % 2 ? blue.url : green.url)
+  expect(started.workers.ready).toBe(false)
+  await until('it is replaced', () => started.workers.ready)
+  expect(await started.served()).toBe('green')
+  expect(started.losses).toHaveLength(1)
 })
 
 test('a worker that fails at each start is started later each time, and serves the next table that it can build', async () => {
@@ -126,12 +141,11 @@ test.skipIf(openssl === null)('TLS handshakes ask for patience, and give it back
       socket.on('error', () => {})
     })
   const idle = await Promise.all([plain(), plain(), plain(), plain()])
-  await until('they are asked for', () => patience() > 0 && connections() === 4)
-  const each = patience() / 4
+  await until('all have asked for it', () => connections() === 4 && patience() === 4 * HANDSHAKE_MS)
 
   const secured = tls.connect({ port, host: '127.0.0.1', ca: certificate.cert })
   await new Promise((resolve) => secured.once('secureConnect', resolve))
-  await until('one is done', () => connections() === 5 && patience() === 4 * each)
+  await until('one is done', () => connections() === 5 && patience() === 4 * HANDSHAKE_MS)
   idle[0].end()
   idle[1].resetAndDestroy()
   idle[2].write('GET / HTTP/1.1\r\n\r\n')

@@ -15,7 +15,7 @@ import { Client } from './client.ts'
 /** Connections that the kernel may hold until they are accepted. */
 const BACKLOG = 4_096
 /** CPU time that a handshake may take; a thousand that come at once are one long silence of the worker. */
-const HANDSHAKE_MS = 5
+export const HANDSHAKE_MS = 5
 
 /** Opens a listener; resolves with the server once it accepts. Rejects with the system's error (EADDRINUSE …). */
 export function openListener(plane: Plane, plan: ListenerPlan, reusePort: boolean): Promise<net.Server> {
