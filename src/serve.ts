@@ -56,6 +56,8 @@ export interface ServeOptions {
   readonly directory?: string
   /** Folder that a relative path of the store starts from. Default: `directory`. */
   readonly stateDirectory?: string
+  /** Gives the start up when it aborts; once started, `close` is for that. */
+  readonly signal?: AbortSignal
   /** Default true. False reads by 'data' events; for tests of the fallback. */
   readonly sharedReads?: boolean
   /** Default true. False copies long bodies; for tests of the fallback. */
@@ -178,8 +180,8 @@ async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): 
   const gone = await file.start(spec.services)
   if (gone.length > 0) log.warn({ services: gone }, 'no longer in the file, and kept until it is applied with --prune')
   tell = control.publish.bind(control)
-  await workers.start()
   cleanup.add(() => workers.drain(0))
+  await workers.start(options.signal)
   return { memory, store, cookies, workers, control, file, table: () => table }
 }
 

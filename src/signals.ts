@@ -1,4 +1,7 @@
-/** SIGINT and SIGTERM: the first one asks for a clean end, a later one for an end at once. */
+/**
+ * Signals of a process that serves: the first SIGINT or SIGTERM asks for a clean end, a later one for an end at once, SIGHUP for a
+ * reload. `ServeSignals` is made before anything else is loaded, so that no signal ends the process while it starts.
+ */
 import { systemClock } from './clock.ts'
 
 /** npm passes Ctrl-C on to a process that the terminal has told already, so one press may arrive twice. */
@@ -16,4 +19,62 @@ export function onEndSignal(end: (signal: string) => void, endNow: () => void): 
   }
   process.on('SIGINT', heard)
   process.on('SIGTERM', heard)
+}
+
+export class ServeSignals {
+  readonly #ended = new AbortController()
+  readonly #whenEnded = Promise.withResolvers<void>()
+  readonly #now = Promise.withResolvers<void>()
+  #reload: (() => Promise<void>) | null = null
+  /** A reload is asked for and has not begun. */
+  #isAskedFor = false
+  #isReloading = false
+
+  constructor() {
+    onEndSignal(
+      (signal) => {
+        this.#ended.abort(signal)
+        this.#whenEnded.resolve()
+      },
+      () => this.#now.resolve(),
+    )
+    process.on('SIGHUP', () => {
+      this.#isAskedFor = true
+      void this.#next()
+    })
+  }
+
+  /** Aborts with the name of the first signal that asks for the end. */
+  get ended(): AbortSignal {
+    return this.#ended.signal
+  }
+
+  /** Resolves at that signal. */
+  get whenEnded(): Promise<void> {
+    return this.#whenEnded.promise
+  }
+
+  /** Resolves at a later signal that asks for the end. */
+  get now(): Promise<void> {
+    return this.#now.promise
+  }
+
+  /**
+   * Calls `reload`, which never rejects, at each SIGHUP, and for those that came before. One runs at a time, and however many come
+   * meanwhile, one more follows: it reads what the file is by then.
+   */
+  onReload(reload: () => Promise<void>): void {
+    this.#reload = reload
+    void this.#next()
+  }
+
+  async #next(): Promise<void> {
+    if (this.#reload === null || this.#isReloading) return
+    this.#isReloading = true
+    while (this.#isAskedFor && !this.ended.aborted) {
+      this.#isAskedFor = false
+      await this.#reload()
+    }
+    this.#isReloading = false
+  }
 }

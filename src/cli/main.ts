@@ -30,6 +30,10 @@ export interface CliIo {
   readonly stderr: { write(text: string): unknown }
   /** Ends verbs that go on; default: SIGINT. */
   readonly signal?: AbortSignal
+  /** Aborts when standard output takes nothing any more, which ends them too. */
+  readonly gone?: AbortSignal
+  /** What `--version` prints. */
+  readonly version?: string
   readonly clock?: Clock
 }
 
@@ -68,6 +72,9 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<number
 
 async function run(argv: readonly string[], io: CliIo): Promise<void> {
   const { name, rest } = splitVerb(argv)
+  if (name === 'version' || (name === undefined && rest.includes('--version'))) {
+    return void io.stdout.write(`${io.version ?? 'unknown'}\n`)
+  }
   if (name === undefined || name === 'help') {
     const isAsked = name === 'help' || rest.some((word) => word === '--help' || word === '-h')
     if (isAsked) return void io.stdout.write(helpOn(rest.find((word) => !word.startsWith('-'))))
@@ -90,7 +97,9 @@ async function runVerb(verb: Verb, args: readonly string[], options: Values, io:
   const admin = openAdmin(options['admin'] as string | undefined, io.env)
   const ended = new AbortController()
   const end = (): void => ended.abort()
+  const signal = io.signal === undefined ? ended.signal : AbortSignal.any([io.signal, ended.signal])
   if (io.signal === undefined) process.once('SIGINT', end)
+  io.gone?.addEventListener('abort', end)
   try {
     await verb.run({
       args,
@@ -99,12 +108,13 @@ async function runVerb(verb: Verb, args: readonly string[], options: Values, io:
       env: io.env,
       admin,
       clock: io.clock ?? systemClock,
-      signal: io.signal ?? ended.signal,
+      signal,
       print: (text) => void io.stdout.write(text),
       note: (line) => void io.stderr.write(`turnout: ${line}\n`),
     })
   } finally {
     process.removeListener('SIGINT', end)
+    io.gone?.removeEventListener('abort', end)
     await admin.close()
   }
 }
@@ -113,8 +123,10 @@ const names = (): string[] => [SERVE, ...VERBS].map(({ name }) => name)
 
 function helpOn(name: string | undefined): string {
   if (name === SERVE.name) return serveHelp()
+  if (name === undefined || name === 'help') return generalHelp(VERBS)
   const verb = VERBS.find((candidate) => candidate.name === name)
-  return verb === undefined ? generalHelp(VERBS) : verbHelp(verb)
+  if (verb === undefined) throw unknownVerb(name)
+  return verbHelp(verb)
 }
 
 function unknownVerb(name: string): CliFailure {

@@ -28,7 +28,7 @@ const table = (rows: readonly (readonly [string, string])[]): string => {
 export function generalHelp(verbs: readonly Verb[]): string {
   const rows = [SERVE, ...verbs].map(({ name, args, summary }) => [`${name} ${args}`.trim(), summary] as const)
   const token = 'TURNOUT_TOKEN holds the token where the admin API wants one.'
-  return `Usage: turnout VERB …\n\n${table(rows)}\n\nOptions:\n${table(GLOBAL)}\n\n${token}\n${CODES}\n`
+  return `Usage: turnout VERB …\n\n${table(rows)}\n\nOptions:\n${table([...GLOBAL, ['--version', 'Print the version']])}\n\n${token}\n${CODES}\n`
 }
 
 /** Help on `serve`. */

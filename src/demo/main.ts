@@ -2,6 +2,10 @@
 import { onEndSignal } from '../signals.ts'
 import { DemoFailure, startDemo } from './demo.ts'
 
+// Whoever reads what it says may go away.
+process.stdout.on('error', () => {})
+process.stderr.on('error', () => {})
+
 const starting = startDemo(process.env, (text) => process.stdout.write(text))
 
 async function end(): Promise<void> {

@@ -3,12 +3,17 @@
  *
  * How much may wait is for those to decide who write: each is told when its lines are written. What cannot be written (no
  * space left, a pipe that is full) is tried again a moment later; when the reader has gone, lines are taken and thrown away.
+ * At the end of the process a reader that takes nothing for a second gets no more: it must not keep the process from ending.
  */
 import { write, writeSync } from 'node:fs'
 import type { Clock } from '../clock.ts'
 
 /** Pause after a write that failed. */
 const PAUSE_MS = 100
+/** At the end, a reader that takes nothing for this time is not waited for any longer. */
+const STALLED_MS = 1_000
+/** And one that takes little by little not longer than this. */
+const REST_MS_MAX = 10_000
 
 interface Waiting {
   readonly lines: Uint8Array
@@ -52,15 +57,26 @@ export class LineOutput {
     if (!this.#isWriting) return Promise.resolve()
     return new Promise((resolve) => {
       this.#onStopped = resolve
+      // A descriptor that blocks may keep a write for ever.
+      this.#clock.after(STALLED_MS, resolve)
     })
   }
 
-  /** Writes what waits, while the process exits: blocks. What the system has in hand is left to it. */
+  /** Writes what waits, while the process exits: blocks, within limits. What the system has in hand is left to it. */
   writeRest(): void {
     const rest = this.#waiting.splice(this.#isWriting ? 1 : 0)
     let at = this.#isWriting ? 0 : this.#at
+    const endMs = this.#clock.monotonicMs() + REST_MS_MAX
+    let stalledMs = this.#clock.monotonicMs() + STALLED_MS
     for (const { lines, written } of rest) {
-      while (at < lines.length) at += this.#writeSync(lines.subarray(at))
+      while (at < lines.length) {
+        const bytes = this.#writeSync(lines.subarray(at))
+        const nowMs = this.#clock.monotonicMs()
+        if (bytes > 0) stalledMs = nowMs + STALLED_MS
+        else if (nowMs >= stalledMs) return
+        if (nowMs >= endMs) return
+        at += bytes
+      }
       at = 0
       written()
     }

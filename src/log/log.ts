@@ -1,25 +1,62 @@
-/** The two outputs: what happened on standard error, and one line a request on standard output. Neither is ever waited for. */
+/**
+ * The two outputs: what happened on standard error, and one line a request on standard output. Neither is ever waited for,
+ * and nothing that becomes of them (a full disk, a reader that is slow or gone) stops the process.
+ */
 import pino, { type Logger } from 'pino'
-import type { Clock } from '../clock.ts'
+import { type Clock, systemClock } from '../clock.ts'
 import { LineOutput } from './line-output.ts'
 
-/** Bytes that may wait for a slow reader of an output before lines are dropped. */
-const WAITING_BYTES_MAX = 16_777_216
+/** Bytes of the log that may wait for a slow reader before lines are dropped. */
+const WAITING_BYTES_MAX = 8_388_608
+
+/** Lines of the log on their way to standard error. Those that find no room are dropped, and it is told how many. */
+class LogLines {
+  readonly #output = new LineOutput(2, systemClock, () => {})
+  #waitingBytes = 0
+  #dropped = 0
+
+  constructor() {
+    process.on('exit', () => this.#output.writeRest())
+  }
+
+  write(line: string): void {
+    if (this.#waitingBytes > WAITING_BYTES_MAX) {
+      this.#dropped++
+      return
+    }
+    if (this.#dropped > 0)
+      this.#put(`{"level":"warn","time":${systemClock.nowMs()},"msg":"${this.#dropped} log lines were dropped"}\n`)
+    this.#dropped = 0
+    this.#put(line)
+  }
+
+  #put(line: string): void {
+    const bytes = Buffer.from(line)
+    this.#waitingBytes += bytes.length
+    this.#output.write(bytes, () => {
+      this.#waitingBytes -= bytes.length
+    })
+  }
+}
+
+/** One for the process: lines of two would be mixed up. */
+let logLines: LogLines | null = null
 
 /** The log of the process, from this level on. */
 export function openLog(level: string): Logger {
-  return pino({ level }, pino.destination({ fd: 2, sync: false, maxLength: WAITING_BYTES_MAX }))
+  logLines ??= new LogLines()
+  return pino({ level, formatters: { level: (label) => ({ level: label }) } }, logLines)
 }
 
 /** Where access log lines go. */
 export interface AccessLogOutput {
   write(lines: Uint8Array, written: () => void): void
-  /** Writes what waits, however slow the reader is. */
+  /** Writes what waits, as long as its reader takes some of it. */
   close(): Promise<void>
 }
 
 /** Opens standard output for access log lines; what waits for its reader is in the hands of those who write. */
-export function openAccessLog(log: Logger, clock: Clock): AccessLogOutput {
+export function openAccessLog(log: Pick<Logger, 'warn'>, clock: Clock): AccessLogOutput {
   const output = new LineOutput(1, clock, (err) => log.warn({ err }, 'the access log cannot be written'))
   // For an end that is not in order.
   const atExit = () => output.writeRest()

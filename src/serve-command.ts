@@ -1,0 +1,121 @@
+/**
+ * The verb `serve`: reads the config file, starts the proxy, and keeps it until a signal ends it (signals.ts).
+ *
+ * A signal that comes during the start is kept: SIGHUP reads the file again once the start is over; SIGTERM and SIGINT give the
+ * start up. Why a start failed is told in our own words first: what was tried, with which file or address, and what to do.
+ */
+import { readFileSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { systemClock } from './clock.ts'
+import { parseSpec, printFault } from './config/load.ts'
+import type { Spec } from './config/schema.ts'
+import { isTurnoutError } from './errors.ts'
+import { type Running, serve } from './serve.ts'
+import type { ServeSignals } from './signals.ts'
+import type { StandardStreams } from './standard-streams.ts'
+
+const CONFIG_DEFAULT = 'turnout.yaml'
+/** Time for a start that was told to end to close what it has opened. */
+const START_END_MS = 500
+
+/** Thrown for what is wrong with the file; every fault is a line of the message. */
+class BadConfig extends Error {}
+
+function readSpec(path: string): Spec {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    const why = code === 'ENOENT' ? 'there is no such file; --config FILE names another' : message
+    throw new BadConfig(`${path} cannot be read: ${why}`)
+  }
+  // An editor or a disk that is full leaves such a file; taken for a config it would remove every service.
+  if (text.trim() === '') throw new BadConfig(`${path} is empty`)
+  const loaded = parseSpec(text, { env: process.env, source: path })
+  if ('faults' in loaded) throw new BadConfig(loaded.faults.map(printFault).join('\n'))
+  return loaded.spec
+}
+
+/** Why `serve` could not start, for people. */
+function startFailure(error: unknown): string {
+  if (error instanceof BadConfig) return error.message
+  const { code, message } = error as { code?: string; message: string }
+  if (code === 'EADDRINUSE') return `${message.replace(/^.* /, '')} is taken: another process listens there`
+  if (isTurnoutError(error))
+    return [message, ...error.faults.map((fault) => `${fault.pointer}: ${fault.message}`)].join('\n')
+  // What the system refuses is no bug, and its message names the file or the address.
+  if (code !== undefined && /^E[A-Z]+$/.test(code)) return message
+  return error instanceof Error ? (error.stack ?? message) : String(error)
+}
+
+type Streams = Pick<StandardStreams, 'stdout' | 'stderr'>
+
+/** Runs `serve` with these arguments until a signal ends it; resolves with the exit code, or null when help is asked for. */
+export async function runServe(args: string[], signals: ServeSignals, io: Streams): Promise<number | null> {
+  let values: { config?: string; check?: boolean; help?: boolean }
+  try {
+    const options = {
+      config: { type: 'string' },
+      check: { type: 'boolean' },
+      help: { type: 'boolean', short: 'h' },
+    } as const
+    values = parseArgs({ args, options, allowPositionals: false }).values
+  } catch (error) {
+    io.stderr.write(`turnout serve: ${(error as Error).message}\nusage: turnout serve [--config FILE] [--check]\n`)
+    return 2
+  }
+  if (values.help) return null
+  const path = values.config ?? CONFIG_DEFAULT
+  try {
+    const spec = readSpec(path)
+    if (values.check) {
+      io.stdout.write(`${path} is valid: ${Object.keys(spec.services).length} service(s)\n`)
+      return 0
+    }
+    const reread = () => readSpec(path)
+    // A config often lies where nothing may be written; what is kept goes where we were started.
+    const places = { directory: dirname(resolve(path)), stateDirectory: process.cwd() }
+    const start = serve({ spec, reread, ...places, signal: signals.ended })
+    const running = await Promise.race([start, tooLate(signals)])
+    if (running === null) return 0
+    running.log.info({ listeners: running.listeners, admin: running.admin }, 'serving')
+    return await Promise.race([untilEnded(running, signals), signals.now.then(() => 1)])
+  } catch (error) {
+    // Told to end while it started: it serves nobody and has cleaned up.
+    if (signals.ended.aborted) return 0
+    io.stderr.write(startFailure(error) + '\n')
+    return 1
+  }
+}
+
+/** Resolves when the start was told to end and has had its time to close what it has opened. */
+async function tooLate(signals: ServeSignals): Promise<null> {
+  await signals.whenEnded
+  return new Promise((resolveLate) => systemClock.after(START_END_MS, () => resolveLate(null)))
+}
+
+/** Serves until a signal ends it; the exit code. */
+async function untilEnded(running: Running, signals: ServeSignals): Promise<number> {
+  const { log } = running
+  signals.onReload(() =>
+    running.reload().then(
+      ({ revision, epoch, appliedInMs, changed, kept }) => {
+        const places = kept.map(({ pointer }) => pointer)
+        const but = places.length > 0 ? '; what others have changed of it since was kept' : ''
+        log.info({ revision, epoch, appliedInMs, changed, kept: places }, `the config file was read again${but}`)
+      },
+      (error: unknown) => log.error(`the config file was not applied:\n${startFailure(error)}`),
+    ),
+  )
+  await signals.whenEnded
+  log.info({ signal: signals.ended.reason }, 'finishing what is under way')
+  try {
+    await running.close()
+    return 0
+  } catch (error) {
+    log.error({ err: error }, 'could not end cleanly')
+    return 1
+  }
+}

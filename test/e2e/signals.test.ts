@@ -1,0 +1,78 @@
+/** Signals that come while the process starts, and many at once. */
+import { spawn } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { expect, onTestFinished, test } from 'vitest'
+import { stringify } from 'yaml'
+import { ServeSignals } from '../../src/signals.ts'
+import { service, temporaryFolder, testConfig } from '../helpers/proxy.ts'
+import { until } from '../helpers/raw.ts'
+
+/** A start that has come as far as to listen to signals. */
+async function starting() {
+  const folder = temporaryFolder()
+  const file = join(folder, 'turnout.yaml')
+  const services = { shop: service({ blue: ['http://127.0.0.1:1'] }) }
+  writeFileSync(file, stringify({ ...testConfig({ services }), log: { level: 'info', access: false } }))
+  const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+  const child = spawn(process.execPath, [main, 'serve', '--config', file], { cwd: folder })
+  onTestFinished(() => {
+    child.kill('SIGKILL')
+  })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes) => (output += bytes))
+  const exit = new Promise((resolve) => child.once('exit', (code, signal) => resolve(code ?? signal)))
+  // Signals that are caught, as bits: SIGHUP is the first, SIGTERM the fifteenth.
+  const caught = () =>
+    Number.parseInt(/SigCgt:\s*\S*(\S{4})$/m.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))![1], 16)
+  await until('it listens to signals', () => (caught() & 0x4001) === 0x4001)
+  expect(output).toBe('')
+  return { child, exit, output: () => output }
+}
+
+test.skipIf(process.platform !== 'linux')(
+  'a SIGHUP during the start is done after it, and SIGPIPE is nothing',
+  async () => {
+    const { child, exit, output } = await starting()
+    for (let i = 0; i < 20; i++) child.kill('SIGHUP')
+    child.kill('SIGPIPE')
+    await until('the file was read again', () => output().includes('the config file was read again'))
+    expect(output().indexOf('"serving"')).toBeLessThan(output().indexOf('read again'))
+    for (let i = 0; i < 20; i++) child.kill('SIGHUP')
+    child.kill('SIGTERM')
+    child.kill('SIGHUP')
+    expect(await exit).toBe(0)
+  },
+)
+
+test.skipIf(process.platform !== 'linux')('a SIGTERM during the start ends it with exit code 0', async () => {
+  const { child, exit, output } = await starting()
+  child.kill('SIGTERM')
+  expect(await exit).toBe(0)
+  expect(output()).toBe('')
+})
+
+test('of many SIGHUPs one reload runs at a time, and one more follows', async () => {
+  // Those of the test runner stay.
+  const names = ['SIGHUP', 'SIGINT', 'SIGTERM'] as const
+  const before = new Map(names.map((name) => [name, process.listeners(name)]))
+  const signals = new ServeSignals()
+  onTestFinished(() => {
+    for (const name of names) {
+      process.removeAllListeners(name)
+      for (const listener of before.get(name) ?? []) process.on(name, listener)
+    }
+  })
+  const ends: (() => void)[] = []
+  process.emit('SIGHUP')
+  signals.onReload(() => new Promise((resolve) => ends.push(resolve)))
+  expect(ends).toHaveLength(1)
+  for (let i = 0; i < 5; i++) process.emit('SIGHUP')
+  expect(ends).toHaveLength(1)
+  ends[0]()
+  await until('the second began', () => ends.length === 2)
+  ends[1]()
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(ends).toHaveLength(2)
+})
