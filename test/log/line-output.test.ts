@@ -126,7 +126,9 @@ test('what waits for standard output when the process exits at once is still wri
     process.exit()`
   const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script])
   // The first is in the hands of the system, and may come between the others.
-  const lines = String(stdout).split('\n').filter((line) => line !== 'first line')
+  const lines = String(stdout)
+    .split('\n')
+    .filter((line) => line !== 'first line')
   expect(lines).toEqual(['second line', 'third line', ''])
 })
 
