@@ -3,7 +3,7 @@
  *
  * The order is the layout of shared memory within one process, never stored, so codes may be added anywhere; at most
  * `WORKER_FIELD.shed - WORKER_FIELD.rejected` (48) fit. An answer of our own is counted here by its code, unless a
- * target is to blame for it: then the counters of the target have it (`failures`, and the class of its status).
+ * target is to blame for it: then the counters of the target have it (a failed attempt, and the class of its status).
  */
 import type { ErrorCode } from '../errors.ts'
 import { WORKER_FIELD } from './layout.ts'
