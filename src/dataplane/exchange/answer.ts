@@ -51,7 +51,7 @@ export class Answer implements AnswerUser {
 
   onInterim(head: ResponseHead): void {
     if (head.status === 100) this.#continued = true
-    this.#exchange.answerDelayed()
+    else this.#exchange.answerDelayed()
     this.#downstream.interim(head, this.#request.requestId)
   }
 

@@ -103,6 +103,11 @@ export class TargetConnections implements Leases, ConnectionOwner {
     if (at >= 0) list.splice(at, 1)
   }
 
+  /** Closes all that are idle: nobody asks for them any more. */
+  closeIdle(): void {
+    for (const connection of [...this.#idle, ...this.#bound]) connection.destroy()
+  }
+
   /** Closes connections that have been idle for too long. */
   sweep(nowMs: number): void {
     for (const list of [this.#idle, this.#bound]) {

@@ -22,6 +22,7 @@ export class Targets {
     let connections = this.#bySlot.get(target.slot)
     // A slot may be given to another target once nothing counts on it; then only idle connections are left of the old one.
     if (connections === undefined || connections.target.url !== target.url) {
+      connections?.closeIdle()
       connections = new TargetConnections(this.#setting, target)
       this.#bySlot.set(target.slot, connections)
     }

@@ -1,0 +1,59 @@
+/** The connections of a worker by target: what becomes of those that nobody will ask for again. */
+import type net from 'node:net'
+import { expect, test } from 'vitest'
+import type { RequestToSend, Upstream, UpstreamUser } from '../../../src/dataplane/upstream/upstream.ts'
+import type { TargetTable } from '../../../src/table/types.ts'
+import { until } from '../../helpers/raw.ts'
+import { startTcp } from '../../helpers/upstream.ts'
+import { makePlane } from '../make-plane.ts'
+
+const GET: RequestToSend = {
+  method: 'GET',
+  isHead: false,
+  target: '/',
+  authority: 'a',
+  lines: '',
+  poolLines: '',
+  upgrade: '',
+  expectContinue: false,
+  chunked: false,
+  contentLength: -1,
+  whole: '',
+  bodyDone: true,
+  trailers: '',
+}
+
+test('when a place is given to another target, idle connections to the one before are closed', async () => {
+  const open = new Set<net.Socket>()
+  const server = await startTcp((socket) => {
+    open.add(socket)
+    socket.on('data', () => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'))
+    socket.on('error', () => {}).on('close', () => open.delete(socket))
+  })
+  const plane = makePlane({ targets: [server.url] })
+  const [target] = plane.tables.current().services.get('shop')!.pools[0].targets
+  let lease: Upstream | null = null
+  let isAnswered = false
+  const user: UpstreamUser = {
+    onConnected: () => lease!.send(GET),
+    onFault: () => {},
+    onDrain: () => {},
+    onClosed: () => {},
+    answer: {
+      sink: null,
+      onInterim: () => {},
+      onHead: () => {},
+      onMoved: () => {},
+      onBody: () => {
+        isAnswered = true
+      },
+    },
+  }
+  lease = plane.targets.connectionsOf(target).open(user)
+  await until('it is answered', () => isAnswered)
+  lease!.release()
+  expect(open.size).toBe(1)
+  const other: TargetTable = { ...target, url: 'http://192.0.2.1:80' }
+  plane.targets.connectionsOf(other)
+  await until('it is closed', () => open.size === 0)
+})
