@@ -62,7 +62,10 @@ const IF_MATCH = Type.Object({
 })
 const LAST_EVENT_ID = Type.Object({
   'last-event-id': Type.Optional(
-    Type.String({ pattern: '^[0-9]{1,15}$', description: 'Begin after this id; wins over the query.' }),
+    Type.String({
+      pattern: '^[0-9]{0,15}$',
+      description: 'Begin after this id; wins over the query, unless it is empty.',
+    }),
   ),
 })
 const ETAG = { etag: { type: 'string', description: 'The revision, for If-Match.' } }
@@ -129,26 +132,39 @@ function portable(schema: unknown): unknown {
   return { ...plain, ...names, additionalProperties: portable(value) }
 }
 
-/** Says which calls the names of a service and of a pool that were put are for. */
+/** What names a service, a pool and a target that were put. */
+const SERVICE = { service: '$request.path.service' }
+const POOL = { ...SERVICE, pool: '$request.path.pool' }
+const TARGET = { ...POOL, target: '$request.body#/targets/0' }
+const LINKS: readonly (readonly [path: string, takes: string, parameters: Readonly<Record<string, string>>])[] = [
+  ['/v1/services/{service}', 'service', SERVICE],
+  ['/v1/services/{service}', 'service,pool', SERVICE],
+  ['/v1/services/{service}/pools/{pool}', 'service,pool', POOL],
+  ['/v1/services/{service}/pools/{pool}', 'service,pool,target', TARGET],
+]
+
+/** Says which calls what was put is for. */
 const linked: SwaggerTransformObject = (documented) => {
   if (!('openapiObject' in documented)) return documented.swaggerObject
   const { openapiObject } = documented
   const operations = Object.entries(openapiObject.paths ?? {}).flatMap(([path, methods]) =>
-    Object.values(methods as Record<string, { operationId: string }>).map(({ operationId }) => ({ path, operationId })),
+    Object.values(methods as Record<string, { operationId: string }>).map(({ operationId }) => ({
+      operationId,
+      takes: [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name).join(),
+    })),
   )
-  for (const [creator, names] of [
-    ['/v1/services/{service}', ['service']],
-    ['/v1/services/{service}/pools/{pool}', ['service', 'pool']],
-  ] as const) {
-    const put = openapiObject.paths?.[creator]?.put
-    const takes = (path: string): string => [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name).join()
-    const parameters = Object.fromEntries(names.map((name) => [name, `$request.path.${name}`]))
-    const links = Object.fromEntries(
-      operations
-        .filter(({ path, operationId }) => takes(path) === names.join() && operationId !== put?.operationId)
-        .map(({ operationId }) => [operationId, { operationId, parameters }]),
+  for (const [path, wanted, parameters] of LINKS) {
+    const put = openapiObject.paths?.[path]?.put
+    const followers = operations.filter(
+      ({ takes, operationId }) => takes === wanted && operationId !== put?.operationId,
     )
-    for (const status of ['200', '201']) Object.assign(put?.responses?.[status] ?? {}, { links })
+    for (const status of ['200', '201']) {
+      const answer = put?.responses?.[status] as { links?: object }
+      answer.links = {
+        ...answer.links,
+        ...Object.fromEntries(followers.map(({ operationId }) => [operationId, { operationId, parameters }])),
+      }
+    }
   }
   return openapiObject
 }

@@ -188,7 +188,11 @@ function switchRoutes(app: FastifyInstance, deps: AdminDeps): void {
       querystring: ChangeQuery,
       body: Type.Object(
         {
-          to: Type.Record(Type.String(), Type.String(), { minProperties: 1, description: 'Pool by service.' }),
+          to: Type.Record(Type.String(), Type.String(), {
+            minProperties: 1,
+            examples: [{ shop: 'green' }],
+            description: 'Pool by service.',
+          }),
           wait: Type.Optional(WaitSchema),
         },
         { additionalProperties: false },

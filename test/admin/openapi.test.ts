@@ -173,7 +173,8 @@ test('every operation has a name of its own, and what was put links to what is f
   const { links } = body.paths['/v1/services/{service}'].put.responses['201']
   expect(links.switch).toEqual({ operationId: 'switch', parameters: { service: '$request.path.service' } })
   const pool = body.paths['/v1/services/{service}/pools/{pool}'].put.responses['200'].links
-  expect(Object.keys(pool).sort()).toEqual(['deletePool', 'setPoolState'])
+  expect(Object.keys(pool).sort()).toEqual(['deletePool', 'setPoolState', 'setTargetState'])
+  expect(pool.setTargetState.parameters.target).toBe('$request.body#/targets/0')
 })
 
 test('describing the API leaves the one schema as it was', async () => {
