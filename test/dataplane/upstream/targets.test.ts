@@ -28,7 +28,7 @@ test('when a place is given to another target, idle connections to the one befor
   const server = await startTcp((socket) => {
     open.add(socket)
     socket.on('data', () => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'))
-    socket.on('error', () => {}).on('close', () => open.delete(socket))
+    socket.on('error', () => {}).on('end', () => open.delete(socket) && socket.end())
   })
   const plane = makePlane({ targets: [server.url] })
   const [target] = plane.tables.current().services.get('shop')!.pools[0].targets
