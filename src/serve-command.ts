@@ -4,13 +4,14 @@
  * A signal that comes during the start is kept: SIGHUP reads the file again once the start is over; SIGTERM and SIGINT give the
  * start up. Why a start failed is told in our own words first: what was tried, with which file or address, and what to do.
  */
-import { readFileSync } from 'node:fs'
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { systemClock } from './clock.ts'
 import { parseSpec, printFault } from './config/load.ts'
 import type { Spec } from './config/schema.ts'
 import { isTurnoutError } from './errors.ts'
+import { planListeners } from './listener-plan.ts'
 import { type Running, serve } from './serve.ts'
 import type { ServeSignals } from './signals.ts'
 import type { StandardStreams } from './standard-streams.ts'
@@ -38,11 +39,30 @@ function readSpec(path: string): Spec {
   return loaded.spec
 }
 
+/** Throws when the store could not be opened; opens and makes nothing. */
+function checkStore(url: string): void {
+  if (!url.startsWith('sqlite:')) return
+  const file = resolve(url.slice('sqlite:'.length))
+  const place = existsSync(file) ? file : dirname(file)
+  try {
+    accessSync(place, constants.R_OK | constants.W_OK)
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    const why = code === 'ENOENT' ? 'there is no such folder' : code === 'EACCES' ? 'permission denied' : message
+    throw new BadConfig(`The store ${file} cannot be opened: ${place}: ${why}`)
+  }
+}
+
 /** Why `serve` could not start, for people. */
 function startFailure(error: unknown): string {
   if (error instanceof BadConfig) return error.message
   const { code, message } = error as { code?: string; message: string }
-  if (code === 'EADDRINUSE') return `${message.replace(/^.* /, '')} is taken: another process listens there`
+  const address = message.replace(/^.* /, '')
+  if (code === 'EADDRINUSE') return `${address} is taken: another process listens there`
+  if (code === 'EADDRNOTAVAIL') return `${address} cannot be listened on: this machine has no such address`
+  if (code === 'EACCES' && message.includes('listen')) {
+    return `${address} cannot be listened on: permission denied; a port below 1024 needs CAP_NET_BIND_SERVICE, or take another`
+  }
   if (isTurnoutError(error))
     return [message, ...error.faults.map((fault) => `${fault.pointer}: ${fault.message}`)].join('\n')
   // What the system refuses is no bug, and its message names the file or the address.
@@ -70,13 +90,15 @@ export async function runServe(args: string[], signals: ServeSignals, io: Stream
   const path = values.config ?? CONFIG_DEFAULT
   try {
     const spec = readSpec(path)
+    // A config often lies where nothing may be written; what is kept goes where we were started.
+    const places = { directory: dirname(resolve(path)), stateDirectory: process.cwd() }
     if (values.check) {
+      planListeners(spec.listeners, places.directory)
+      checkStore(spec.store)
       io.stdout.write(`${path} is valid: ${Object.keys(spec.services).length} service(s)\n`)
       return 0
     }
     const reread = () => readSpec(path)
-    // A config often lies where nothing may be written; what is kept goes where we were started.
-    const places = { directory: dirname(resolve(path)), stateDirectory: process.cwd() }
     const start = serve({ spec, reread, ...places, signal: signals.ended })
     const running = await Promise.race([start, tooLate(signals)])
     if (running === null) return 0

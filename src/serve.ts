@@ -7,14 +7,13 @@
  * `serve` has no globals: the command line, the demo and the tests start Turnout through it; signals are not its business.
  */
 import { randomBytes } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Logger } from 'pino'
 import { type Explain, explanationOf, refusalOf } from './admin/explain.ts'
 import { type Admin, createAdmin } from './admin/server.ts'
 import type { FileResult } from './change.ts'
 import { systemClock } from './clock.ts'
-import { networkOf, parseListenAddress } from './config/address.ts'
+import { networkOf } from './config/address.ts'
 import {
   checkServices,
   validatePool,
@@ -24,14 +23,14 @@ import {
   validateWeights,
 } from './config/check.ts'
 import { planHealth, planLimits, planService, planTimeouts } from './config/plan.ts'
-import type { ListenerSpec, Spec } from './config/schema.ts'
+import type { Spec } from './config/schema.ts'
 import { type ConfigFile, createFile } from './control/config-file.ts'
 import { createControl, type RunningControl } from './control/control.ts'
 import { type CookieSecrets, cookieSecretsOf } from './dataplane/cookie-secrets.ts'
 import { CookieSigner } from './dataplane/cookie-signer.ts'
-import type { ListenerPlan } from './dataplane/messages.ts'
 import { PostedRequest } from './dataplane/posted-request.ts'
 import { createHealth } from './health/health.ts'
+import { listenerUrl, planListeners } from './listener-plan.ts'
 import { openAccessLog, openLog } from './log/log.ts'
 import { createExposition } from './metrics/exposition.ts'
 import { allocateSharedMemory, CELL, FIELD, type SharedMemory, sumField } from './metrics/layout.ts'
@@ -139,11 +138,13 @@ export async function serve(options: ServeOptions): Promise<Running> {
 async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): Promise<Core> {
   const { spec } = options
   const directory = options.directory ?? process.cwd()
+  const listeners = planListeners(spec.listeners, directory)
   const memory = allocateSharedMemory(workerCount(spec))
   const store = await openStore(storeUrl(spec.store, options.stateDirectory ?? directory))
   cleanup.add(() => store.close())
   const cookies = await cookieSecretsOf(store)
   const start = workerStart(options, cookies)
+  warnOfDescriptors(log, spec, start.limits)
   let tell: RunningControl['publish'] = () => {}
   const accessLog = openAccessLog(log, systemClock)
   cleanup.add(() => accessLog.close())
@@ -151,7 +152,7 @@ async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): 
     count: memory.workers,
     memory,
     clock: systemClock,
-    listeners: spec.listeners.map((listener) => planListener(listener, directory)),
+    listeners,
     heapMb: workerHeapMb(start.limits, memory.workers),
     start,
     onLog: accessLog.write,
@@ -269,18 +270,11 @@ function peekingDraw(cells: Int32Array): Draw {
 const storeUrl = (url: string, directory: string): string =>
   url.startsWith('sqlite:') ? 'sqlite:' + resolve(directory, url.slice('sqlite:'.length)) : url
 
-function planListener(listener: ListenerSpec, directory: string): ListenerPlan {
-  const address = parseListenAddress(listener.address)
-  if (!('host' in address)) throw new Error('listener addresses are checked before')
-  const read = (path: string) => readFileSync(resolve(directory, path), 'utf8')
-  const tls = listener.tls === undefined ? null : { cert: read(listener.tls.cert), key: read(listener.tls.key) }
-  return { host: address.host, port: address.port, tls }
-}
-
-function listenerUrl(listener: ListenerSpec, port: number): string {
-  const address = parseListenAddress(listener.address)
-  const host = ('host' in address ? address.host : '') || '0.0.0.0'
-  return (listener.tls === undefined ? 'http://' : 'https://') + (host.includes(':') ? `[${host}]` : host) + ':' + port
+/** Tells when the system allows fewer open files than `limits.connectionsMax` needs. */
+function warnOfDescriptors(log: Logger, { limits }: Spec, { connectionsMax }: { connectionsMax: number }): void {
+  if (connectionsMax >= limits.connectionsMax) return
+  const wish = `instead of the ${limits.connectionsMax} of limits.connectionsMax`
+  log.warn(`the limit of open files (ulimit -n, LimitNOFILE) leaves ${connectionsMax} client connections, ${wish}`)
 }
 
 /** Listeners, limits and the like are read at start; a change of them is told, not half applied. */

@@ -37,6 +37,9 @@ export function pathOf(...parts: readonly string[]): string {
 /** Connects to the admin API at `--admin`, or TURNOUT_ADMIN, or 127.0.0.1:9900; TURNOUT_TOKEN says who is asking. */
 export function openAdmin(given: string | undefined, env: Readonly<Record<string, string | undefined>>): Admin {
   const url = adminUrl(given || env['TURNOUT_ADMIN'] || ADMIN_DEFAULT)
+  const { origin, pathname } = new URL(url)
+  // A proxy in front of the admin API may have it below a path.
+  const prefix = pathname.replace(/\/+$/, '')
   const token = env['TURNOUT_TOKEN']
   const identity: Record<string, string> = token ? { authorization: octetsOfText(`Bearer ${token}`) } : {}
   const agent = new Agent({
@@ -48,7 +51,12 @@ export function openAdmin(given: string | undefined, env: Readonly<Record<string
   async function request(options: Omit<Dispatcher.RequestOptions, 'origin'>): Promise<Dispatcher.ResponseData> {
     try {
       const { headers } = options
-      return await agent.request({ ...options, origin: url, headers: { ...identity, ...(headers as object) } })
+      return await agent.request({
+        ...options,
+        origin,
+        path: prefix + options.path,
+        headers: { ...identity, ...(headers as object) },
+      })
     } catch (error) {
       throw unreachable(url, error)
     }
@@ -96,7 +104,7 @@ export function openAdmin(given: string | undefined, env: Readonly<Record<string
 function adminUrl(text: string): string {
   const url = URL.parse(/^[a-z]+:\/\//i.test(text) ? text : `http://${text}`)
   if (url === null || !/^https?:$/.test(url.protocol)) throw usageFailure(`--admin must be a URL, not "${text}".`)
-  return url.origin
+  return url.origin + url.pathname.replace(/\/+$/, '')
 }
 
 /** The JSON of an answer; a problem is thrown as what it is. */

@@ -26,7 +26,7 @@ import type { Verb } from './verb.ts'
 /** Where a call of the command line reads and writes. */
 export interface CliIo {
   readonly env: Readonly<Record<string, string | undefined>>
-  readonly stdout: { write(text: string): unknown }
+  readonly stdout: { write(text: string): unknown; readonly isTTY?: boolean }
   readonly stderr: { write(text: string): unknown }
   /** Ends verbs that go on; default: SIGINT. */
   readonly signal?: AbortSignal
@@ -109,6 +109,7 @@ async function runVerb(verb: Verb, args: readonly string[], options: Values, io:
       admin,
       clock: io.clock ?? systemClock,
       signal,
+      isTerminal: io.stdout.isTTY === true,
       print: (text) => void io.stdout.write(text),
       note: (line) => void io.stderr.write(`turnout: ${line}\n`),
     })

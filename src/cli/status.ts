@@ -66,7 +66,7 @@ export const status: Verb = {
     let shown = await look(call)
     if (call.options['watch'] !== true) return call.print(shown)
     while (!call.signal.aborted) {
-      call.print(call.json ? shown : CLEAR + shown)
+      call.print(call.json || !call.isTerminal ? shown : CLEAR + shown)
       await pause(call, REDRAW_MS)
       shown = await look(call).catch((error: unknown) => {
         if (error instanceof CliFailure && error.exitCode === 3) return `${error.message} Trying again.\n`

@@ -15,6 +15,8 @@ export interface Call {
   readonly clock: Clock
   /** Aborts when the user ends a verb that goes on (`--watch`, `--follow`). */
   readonly signal: AbortSignal
+  /** Standard output is a terminal, which understands control codes. */
+  readonly isTerminal: boolean
   /** Writes to standard output as it is. */
   readonly print: (text: string) => void
   /** Writes a line for people to standard error. */

@@ -100,6 +100,16 @@ describe('the command line', () => {
     ])
   })
 
+  it('keeps the path of --admin, below which a proxy may have the API', async () => {
+    const admin = await scripted({ 'POST /turnout/v1/services/shop/back': [200, outcome()] })
+    expect((await turnout(`${admin.url}/turnout/`, 'back', 'shop')).code).toBe(0)
+  })
+
+  it('exits with 2 for help on a verb that there is not', async () => {
+    const { code, err } = await turnout('', 'help', 'nonsense')
+    expect([code, err]).toEqual([2, 'turnout: there is no verb "nonsense". See turnout --help.\n'])
+  })
+
   it('knows the nearest name, and when none is near', () => {
     const names = ['switch', 'split', 'status', 'standby']
     expect(['swithc', 'spilt', 'stat', 'STATUS', 'x'].map((word) => nearestName(word, names))).toEqual([
@@ -154,6 +164,16 @@ describe('verbs that go on', () => {
     expect(err).toMatch(/^turnout: A valid token is needed\.\nTURNOUT_TOKEN /)
     await admin.stop()
     expect((await turnout(admin.url, 'events', '--follow')).code).toBe(3)
+  })
+
+  it('status --watch writes no control codes into what is no terminal', async () => {
+    const view = { revision: 7, epoch: 9, service: 'shop', release: '3', pools: [] }
+    const admin = await scripted({ 'GET /v1/services/shop/status': [200, view] })
+    const { wrote, code, end } = start(['status', 'shop', '--watch'], { TURNOUT_ADMIN: admin.url }, false)
+    await vi.waitFor(() => expect(wrote.out).toContain('shop: release 3'))
+    end()
+    expect(await code).toBe(0)
+    expect(wrote.out).not.toContain('\u001b')
   })
 
   it('status --watch draws again, outlives the API being away, and ends with the signal', async () => {

@@ -50,10 +50,11 @@ export const problem = (code: string, detail: string, errors: readonly object[] 
 export const outcome = (more: object = {}) => ({ revision: 7, epoch: 9, appliedInMs: 1.25, changed: true, ...more })
 
 /** A call that goes on until `end`; what it wrote so far can be read at any time. */
-export function start(argv: readonly string[], env: Record<string, string>) {
+export function start(argv: readonly string[], env: Record<string, string>, isTTY = true) {
   const ended = new AbortController()
   const wrote = { out: '', err: '' }
   const write = (where: 'out' | 'err') => ({
+    isTTY,
     write: (text: string) => {
       wrote[where] += text
     },

@@ -1,0 +1,76 @@
+/**
+ * From the listeners of a spec to what workers open: addresses taken apart, certificates and keys read.
+ *
+ * What is wrong with a certificate is found here and told with the names of the files, before any thread starts; a worker would
+ * only have the words of OpenSSL.
+ */
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { parseListenAddress } from './config/address.ts'
+import type { ListenerSpec } from './config/schema.ts'
+import type { ListenerPlan } from './dataplane/messages.ts'
+import { type Fault, TurnoutError } from './errors.ts'
+
+/** Reads what the listeners need; paths are relative to `directory`. Throws `invalid` with every fault. */
+export function planListeners(listeners: readonly ListenerSpec[], directory: string): ListenerPlan[] {
+  const faults: Fault[] = []
+  const plans = listeners.map((listener, index) => {
+    const { host, port } = addressOf(listener)
+    if (listener.tls === undefined) return { host, port, tls: null }
+    const pointer = `/listeners/${index}/tls`
+    const fault = (message: string) => void faults.push({ pointer, message })
+    const [certFile, keyFile] = [listener.tls.cert, listener.tls.key].map((path) => resolve(directory, path))
+    const [cert, key] = [readText(certFile, fault), readText(keyFile, fault)]
+    if (cert !== null && key !== null) checkPair(certFile, cert, keyFile, key, fault)
+    return { host, port, tls: { cert: cert ?? '', key: key ?? '' } }
+  })
+  if (faults.length > 0) throw new TurnoutError('invalid', 'The listeners cannot be opened.', faults)
+  return plans
+}
+
+/** The URL of a listener that has this port. */
+export function listenerUrl(listener: ListenerSpec, port: number): string {
+  const host = addressOf(listener).host || '0.0.0.0'
+  return (listener.tls === undefined ? 'http://' : 'https://') + (host.includes(':') ? `[${host}]` : host) + ':' + port
+}
+
+function addressOf(listener: ListenerSpec): { readonly host: string; readonly port: number } {
+  const address = parseListenAddress(listener.address)
+  if (!('host' in address)) throw new Error('listener addresses are checked before')
+  return address
+}
+
+function readText(file: string, fault: (message: string) => void): string | null {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    const whys: Readonly<Record<string, string>> = { ENOENT: 'there is no such file', EACCES: 'permission denied' }
+    fault(`${file} cannot be read: ${whys[code ?? ''] ?? message}`)
+    return null
+  }
+}
+
+/** Tells when a text is no certificate or no key, or when the two do not belong together. */
+function checkPair(
+  certFile: string,
+  certText: string,
+  keyFile: string,
+  keyText: string,
+  fault: (message: string) => void,
+): void {
+  const read = <T>(file: string, what: string, parse: () => T): T | null => {
+    try {
+      return parse()
+    } catch (error) {
+      fault(`${file} holds no ${what} in PEM that can be read (${(error as Error).message})`)
+      return null
+    }
+  }
+  const cert = read(certFile, 'certificate', () => new X509Certificate(certText))
+  const key = read(keyFile, 'private key without a passphrase', () => createPrivateKey(keyText))
+  if (cert !== null && key !== null && !cert.checkPrivateKey(key)) {
+    fault(`${keyFile} is not the key of the first certificate in ${certFile}`)
+  }
+}

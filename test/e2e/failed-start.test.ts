@@ -1,0 +1,63 @@
+/** What a start that fails says: what was tried, with which file or address, in our own words; and what --check finds before. */
+import { execFile } from 'node:child_process'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { expect, test } from 'vitest'
+import { stringify } from 'yaml'
+import { makeCertificate } from '../helpers/certificate.ts'
+import { program } from '../helpers/programs.ts'
+import { service, temporaryFolder, testConfig } from '../helpers/proxy.ts'
+
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+const openssl = program('openssl')
+
+/** Runs `serve --check`, or the start itself, with this config. */
+function serve(config: Record<string, unknown>, folder: string, ...more: string[]) {
+  const file = join(folder, 'turnout.yaml')
+  const services = { shop: service({ blue: ['http://127.0.0.1:1'] }) }
+  writeFileSync(file, stringify(testConfig({ services, ...config })))
+  return new Promise<{ code: number | string | null; err: string }>((resolve) => {
+    execFile(process.execPath, [MAIN, 'serve', '--config', file, ...more], { cwd: folder }, (error, _, err) => {
+      resolve({ code: error?.code ?? 0, err })
+    })
+  })
+}
+
+test.skipIf(openssl === null)(
+  '--check and the start tell of certificates that are missing, no PEM, or of another key',
+  async () => {
+    const folder = temporaryFolder()
+    const other = join(folder, 'other')
+    mkdirSync(other)
+    makeCertificate(openssl!, folder)
+    makeCertificate(openssl!, other)
+    writeFileSync(join(folder, 'bad.pem'), 'nothing')
+    const tls = (cert: string, key: string) => ({ address: '127.0.0.1:0', tls: { cert, key } })
+    const good = [tls('cert.pem', 'key.pem')]
+    expect(await serve({ listeners: good }, folder, '--check')).toEqual({ code: 0, err: '' })
+    const listeners = [tls('none.pem', 'key.pem'), tls('bad.pem', 'key.pem'), tls('cert.pem', 'other/key.pem')]
+    for (const flags of [['--check'], []]) {
+      const { code, err } = await serve({ listeners }, folder, ...flags)
+      expect(code).toBe(1)
+      expect(err).toContain(`/listeners/0/tls: ${folder}/none.pem cannot be read: there is no such file`)
+      expect(err).toContain(`/listeners/1/tls: ${folder}/bad.pem holds no certificate in PEM`)
+      expect(err).toContain(
+        `/listeners/2/tls: ${folder}/other/key.pem is not the key of the first certificate in ${folder}/cert.pem`,
+      )
+    }
+  },
+)
+
+test('--check tells of a store whose folder is not there', async () => {
+  const folder = temporaryFolder()
+  const { code, err } = await serve({ store: 'sqlite:./none/turnout.db' }, folder, '--check')
+  expect(code).toBe(1)
+  expect(err).toContain(`The store ${folder}/none/turnout.db cannot be opened: ${folder}/none: there is no such folder`)
+})
+
+test('an address that the machine does not have is told as that', async () => {
+  const { code, err } = await serve({ listeners: [{ address: '192.0.2.1:8080' }] }, temporaryFolder())
+  expect(code).toBe(1)
+  expect(err).toBe('192.0.2.1:8080 cannot be listened on: this machine has no such address\n')
+})
