@@ -5,6 +5,9 @@
  * of a worker; nothing that a client sends is ever a label, so the number of series is bounded by the spec. Only what is
  * really counted (layout.ts) is listed. Adding a metric is adding an entry here, or in worker-families.ts.
  *
+ * A target has its series from the first thing that is counted of it on, all at once, so that each begins with a scrape at which it
+ * was still small; before that only its states are told. So an idle fleet costs half a KiB for each target and scrape.
+ *
  * The log-linear bins are merged to the powers of two between 0.25 ms and 65.5 s: 20 lines for each histogram. A
  * duration of exactly a bound counts above it, which no clock can tell.
  */
@@ -21,9 +24,11 @@ export function readScrape(snapshot: Snapshot, memory: SharedMemory, nowMs: numb
     for (const [pool, { version }] of Object.entries(spec.pools)) {
       const status = Object.hasOwn(snapshot.status, service) ? snapshot.status[service].pools[pool] : undefined
       for (const [url, target] of Object.entries(status?.targets ?? {})) {
+        const tally = readTally(memory, target.slot)
         targets.push({
           labels: { service, pool, version, target: authorityOf(url) },
-          tally: readTally(memory, target.slot),
+          tally,
+          hasMoved: tally.some((value) => value !== 0),
           poolAdmin: status!.admin,
           admin: target.admin,
           health: target.health,
@@ -35,17 +40,20 @@ export function readScrape(snapshot: Snapshot, memory: SharedMemory, nowMs: numb
   return { snapshot, memory, targets }
 }
 
+/** Targets of which anything was counted: a thousand idle ones would be a thousand times the same zeros. */
+const moved = ({ targets }: Scrape): readonly ScrapedTarget[] => targets.filter(({ hasMoved }) => hasMoved)
+
 /** A family with one series for each target; `scale` turns the unit of the field into that of the name. */
 function perTarget(name: string, type: 'counter' | 'gauge', help: string, field: number, scale = 1): Family {
   const read = (scrape: Scrape): Sample[] =>
-    scrape.targets.map(({ labels, tally }) => ({ value: tally[field] * scale, sharedLabels: labels }))
+    moved(scrape).map(({ labels, tally }) => ({ value: tally[field] * scale, sharedLabels: labels }))
   return { name, type, help, read }
 }
 
 /** A family with one series for each target and value of one more label, from a field each. */
 function perTargetAnd(name: string, help: string, label: string, fields: Readonly<Record<string, number>>): Family {
   const read = (scrape: Scrape): Sample[] =>
-    scrape.targets.flatMap(({ labels, tally }) =>
+    moved(scrape).flatMap(({ labels, tally }) =>
       Object.entries(fields).map(([value, field]) => ({
         value: tally[field],
         labels: { [label]: value },
@@ -79,31 +87,24 @@ function histogramSamples(name: string, target: ScrapedTarget, field: HistogramF
 
 function histogram(name: string, help: string, field: HistogramField, sumField: number): Family {
   const read = (scrape: Scrape): Sample[] =>
-    scrape.targets.flatMap((target) => histogramSamples(name, target, field, sumField))
+    moved(scrape).flatMap((target) => histogramSamples(name, target, field, sumField))
   return { name, type: 'histogram', help, read }
 }
 
-const ADMIN_STATES = ['ready', 'drain', 'standby', 'maint']
-const AXES: readonly [axis: string, states: readonly string[], of: (target: ScrapedTarget) => string][] = [
-  ['admin', ADMIN_STATES, (target) => target.admin],
-  ['pool', ADMIN_STATES, (target) => target.poolAdmin],
-  ['health', ['unknown', 'healthy', 'unhealthy'], (target) => target.health],
-  ['ejection', ['none', 'ejected'], (target) => (target.ejected ? 'ejected' : 'none')],
+const AXES: readonly [axis: string, of: (target: ScrapedTarget) => string][] = [
+  ['admin', (target) => target.admin],
+  ['pool', (target) => target.poolAdmin],
+  ['health', (target) => target.health],
+  ['ejection', (target) => (target.ejected ? 'ejected' : 'none')],
 ]
 
 const targetState: Family = {
   name: 'turnout_target_state',
   type: 'gauge',
-  help: '1 for the state that a target is in, on each axis; the axis "pool" is the admin state of its pool.',
+  help: '1 for the state that a target is in, on each axis; others are not told. The axis "pool" is the admin state of its pool.',
   read: (scrape) =>
     scrape.targets.flatMap((target) =>
-      AXES.flatMap(([axis, states, of]) =>
-        states.map((state) => ({
-          value: of(target) === state ? 1 : 0,
-          labels: { axis, state },
-          sharedLabels: target.labels,
-        })),
-      ),
+      AXES.map(([axis, of]) => ({ value: 1, labels: { axis, state: of(target) }, sharedLabels: target.labels })),
     ),
 }
 

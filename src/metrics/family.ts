@@ -15,6 +15,8 @@ export interface Sample {
 export interface ScrapedTarget {
   readonly labels: Readonly<Record<'service' | 'pool' | 'version' | 'target', string>>
   readonly tally: Tally
+  /** Whether anything was ever counted of it; else it has no series but its states. */
+  readonly hasMoved: boolean
   readonly poolAdmin: string
   readonly admin: string
   readonly health: string

@@ -69,6 +69,8 @@ const BLUE_LABELS = { service: 'shop', pool: 'blue', version: '1.0', target: '12
 
 function open(snapshot = snapshotOf({ shop: { blue: [BLUE], green: [GREEN] } }, { split: { blue: 95 } as object })) {
   const memory = allocateSharedMemory(2)
+  // Something was counted of each target, so that it has its series, but nothing that is told.
+  for (let slot = 0; slot < 8; slot++) add(memory, 0, slot, 'connectErrorsInRow', 1)
   const clock = movableClock()
   const stage = stageOf(snapshot)
   const exposition = createExposition(stage.control, memory, clock, '9.8.7')
@@ -259,4 +261,22 @@ test('labels are of a fixed set, and their values come from the spec or the code
       'worker',
     ].sort(),
   )
+})
+
+test('2,000 idle services are told in less than 4 MB, and a target has all its series from the first attempt on', async () => {
+  const names = Array.from({ length: 2_000 }, (_, index) => `service-with-a-name-${index}`)
+  const pools = { blue: ['http://10.10.10.10:3001'], green: ['http://10.10.10.11:3001'] }
+  const memory = allocateSharedMemory(2)
+  const stage = stageOf(snapshotOf(Object.fromEntries(names.map((name) => [name, pools]))))
+  const exposition = createExposition(stage.control, memory, movableClock(), '9.8.7')
+  onTestFinished(() => exposition.close())
+  const idle = await exposition.text()
+  expect(idle.length).toBeLessThan(4_000_000)
+  expect(idle.match(/^turnout_target_state\{/gm)).toHaveLength(2_000 * 2 * 4)
+  expect(idle).not.toMatch(/^turnout_requests_total\{/m)
+  add(memory, 0, 0, 'attemptsStarted', 1)
+  const { lines } = parse(await exposition.text())
+  const first = lines.filter(({ labels }) => labels['service'] === names[0] && labels['pool'] === 'blue')
+  expect(first.filter(({ name }) => name === 'turnout_requests_total').length).toBeGreaterThan(3)
+  expect(first.filter(({ name }) => name === 'turnout_request_duration_seconds_bucket').length).toBeGreaterThan(15)
 })
