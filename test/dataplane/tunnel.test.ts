@@ -187,6 +187,32 @@ test('when both have ended, a target that takes what is left gets all of it', as
   await until('nobody looks any more', () => periods.size === 0)
 })
 
+test('when the target has ended first, and its client after that, what is left still reaches the target', async () => {
+  const { client, target, inside, upstream } = await openTunnel()
+  await clog(client, upstream.out)
+  const sent = client.bytesWritten - UPGRADE.length
+  target.end()
+  client.resume()
+  await new Promise((resolve) => client.once('end', resolve))
+  client.end()
+  await until('both have ended', () => isGone(inside.socket))
+  let received = 0
+  let ended = false
+  target
+    .on('end', () => {
+      ended = true
+    })
+    .on('error', () => {
+      ended = true
+    })
+    .on('data', (bytes) => {
+      received += bytes.length
+    })
+    .resume()
+  await until('it has heard the end', () => ended)
+  expect(received).toBe(sent)
+})
+
 test('a client that reads nothing is cut off, however much its target has to say', async () => {
   const tunnel = await openTunnel()
   const { inside, upstream, pass, plane } = tunnel

@@ -175,8 +175,9 @@ export class Client implements HeldConnection, TurnConnection {
 
   #onEnd(): void {
     this.#plane.time.tick()
-    // The kernel tells a reset once: when that was to the splicer, the stream is left with what looks like an end.
-    if (this.socket.remoteAddress === undefined) return this.destroy()
+    // The kernel tells a reset once: when that was to the splicer, the stream is left with what looks like an end. It has
+    // forgotten the peer then; but so it has when both sides have ended in good order, after we did first.
+    if (!this.socket.writableEnded && this.socket.remoteAddress === undefined) return this.destroy()
     this.ended = true
     if (this.#state === 'turn') this.#turn.onEnd()
     else if (this.#state === 'closing') this.#endClosing()
