@@ -81,6 +81,8 @@ export interface Observation {
   readonly pool: string
   /** Target URL as in the spec. */
   readonly target: string
+  /** Which of its addresses; default: the only one of a target that is an address itself. */
+  readonly address?: string
   readonly health?: Health
   readonly ejectedUntilMs?: number
   /** For people: why, e.g. `GET /health answered 500`. */
@@ -98,7 +100,7 @@ export interface Snapshot {
 export interface ControlEvent {
   readonly id: number
   readonly atMs: number
-  readonly type: 'change' | 'file' | 'health' | 'ejection' | 'drain' | 'worker' | 'store'
+  readonly type: 'change' | 'file' | 'health' | 'ejection' | 'drain' | 'name' | 'worker' | 'store'
   readonly service: string | null
   readonly message: string
   readonly data: Readonly<Record<string, unknown>>

@@ -35,6 +35,8 @@ import { openAccessLog, openLog } from './log/log.ts'
 import { createExposition } from './metrics/exposition.ts'
 import { allocateSharedMemory, CELL, FIELD, type SharedMemory, sumField } from './metrics/layout.ts'
 import { createTrafficWindow } from './metrics/window.ts'
+import type { Names, NamesOptions } from './names/names.ts'
+import { startNames } from './names/start.ts'
 import { openStore } from './store/open.ts'
 import type { Store } from './store/store.ts'
 import { applyDelta, emptyTable } from './table/build.ts'
@@ -61,6 +63,8 @@ export interface ServeOptions {
   readonly sharedReads?: boolean
   /** Default true. False copies long bodies; for tests of the fallback. */
   readonly splices?: boolean
+  /** How names of targets are looked up. Default: as the system says; for tests with a name server of their own. */
+  readonly names?: NamesOptions
 }
 
 export interface Running {
@@ -95,6 +99,7 @@ interface Core {
   readonly cookies: CookieSecrets
   readonly workers: Workers
   readonly control: RunningControl
+  readonly names: Names
   readonly file: ConfigFile
   /** The committed table, as workers have it. */
   table(): Table
@@ -146,6 +151,8 @@ async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): 
   const start = workerStart(options, cookies)
   warnOfDescriptors(log, spec, start.limits)
   let tell: RunningControl['publish'] = () => {}
+  const { names, follow } = startNames(log, systemClock, spec.services, options.names)
+  cleanup.add(() => names.close())
   const accessLog = openAccessLog(log, systemClock)
   cleanup.add(() => accessLog.close())
   const workers = new Workers({
@@ -164,6 +171,7 @@ async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): 
     store,
     clock: systemClock,
     memory,
+    names,
     validate: checkServices,
     complete: validateService,
     plan: planService,
@@ -177,13 +185,14 @@ async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): 
     log,
   })
   cleanup.add(() => control.close())
+  follow(control)
   const file = createFile({ control, store })
   const gone = await file.start(spec.services)
   if (gone.length > 0) log.warn({ services: gone }, 'no longer in the file, and kept until it is applied with --prune')
   tell = control.publish.bind(control)
   cleanup.add(() => workers.drain(0))
   await workers.start(options.signal)
-  return { memory, store, cookies, workers, control, file, table: () => table }
+  return { memory, store, cookies, workers, control, names, file, table: () => table }
 }
 
 function workerStart(options: ServeOptions, cookies: CookieSecrets): WorkersOptions['start'] {
@@ -209,12 +218,12 @@ async function startControlPlane(
   cleanup: Cleanup,
   isReady: () => boolean,
 ): Promise<Admin> {
-  const { control, memory, store, file } = core
+  const { control, names, memory, store, file } = core
   const clock = systemClock
   const refused = (error: unknown) => log.warn({ err: error }, 'an observation was not taken')
   const health = createHealth({ control, clock, planHealth, memory, random: Math.random, refused })
   cleanup.add(() => health.stop())
-  const exposition = createExposition(control, memory, clock, VERSION)
+  const exposition = createExposition(control, memory, clock, VERSION, () => names.counts())
   cleanup.add(() => exposition.close())
   const traffic = createTrafficWindow(control, memory, clock)
   cleanup.add(() => traffic.close())
@@ -222,6 +231,8 @@ async function startControlPlane(
     control,
     store,
     exposition,
+    memory,
+    names,
     traffic,
     clock,
     tokens: spec.admin.tokens,

@@ -25,7 +25,7 @@ const ENTRIES = ['src/main.ts', 'src/demo/main.ts', 'src/config/schema-file.ts',
 
 /** No I/O, no clock, no chance: these import only each other and types. */
 const PURE =
-  /^src\/(table\/.*|config\/(?!load|schema-file)[a-z-]+|dataplane\/http1\/.*|dataplane\/exchange\/attempt-outcome|health\/(state|fault|outlier)|rollout\/(state|strategy|verdict)|control\/(allotments|apply|fallback|leaves-nobody|reconcile|record)|change|errors|metrics\/layout)\.ts$/
+  /^src\/(table\/.*|config\/(?!load|schema-file)[a-z-]+|names\/(address|hosts-file|resolv-conf|state|target-hosts)|dataplane\/http1\/.*|dataplane\/exchange\/attempt-outcome|health\/(state|fault|outlier)|rollout\/(state|strategy|verdict)|control\/(allotments|apply|fallback|leaves-nobody|observe|reconcile|record)|change|errors|metrics\/layout)\.ts$/
 /** Packages that compute and do nothing else, for the files that may use them at all (`OWNERS`). */
 const PURE_PACKAGES = new Set(['typebox', 'ajv', 'ajv-formats', 'yaml'])
 const IMPURE_WORDS =
@@ -48,6 +48,7 @@ const OWNERS: readonly (readonly [module: RegExp, owner: RegExp])[] = [
   [/^yaml$/, /^src\/config\//],
   [/^(ajv|ajv-formats)$/, /^src\/(config|admin)\//],
   [/^typebox/, /^src\/(config|admin)\//],
+  [/^(node:)?dns(\/promises)?$/, /^src\/names\/lookup\.ts$/],
   [/^(node:)?timers(\/promises)?$/, /^src\/clock\.ts$/],
 ]
 /** Parts of an owned module that open no socket and start no thread, so that anyone may use them. */
@@ -57,8 +58,9 @@ const HARMLESS: Readonly<Record<string, ReadonlySet<string>>> = {
   'node:worker_threads': new Set(['getEnvironmentData', 'setEnvironmentData']),
 }
 
-/** What every room may use of others at run time: the pure vocabulary, the schema, time, and the layout of the counters. */
-const COMMON_GROUND = /^src\/(errors|clock|change|table\/.*|config\/.*|metrics\/(layout|counters))\.ts$/
+/** What every room may use of others at run time: the pure vocabulary, the schema, addresses of targets, time, and the layout of the counters. */
+const COMMON_GROUND =
+  /^src\/(errors|clock|change|table\/.*|config\/.*|metrics\/(layout|counters)|names\/(address|target-hosts))\.ts$/
 /** Uses between rooms beyond it, each with its reason. */
 const DOORS: readonly (readonly [from: RegExp, to: RegExp, because: string])[] = [
   [/^src\/(workers|dataplane)\//, /^src\/log\/page\.ts$/, 'how lines of a worker reach the main thread'],

@@ -7,7 +7,9 @@ import type { Clock } from '../clock.ts'
 import type { Checked } from '../config/check.ts'
 import type { AdminSpec, PoolSpec, RuleSpec, ServiceSpec, Weights } from '../config/schema.ts'
 import type { Exposition } from '../metrics/exposition.ts'
+import type { SharedMemory } from '../metrics/layout.ts'
 import type { TrafficWindow } from '../metrics/window.ts'
+import type { Names } from '../names/names.ts'
 import type { Store } from '../store/store.ts'
 import type { AdminState } from '../table/types.ts'
 import type { Explain } from './explain.ts'
@@ -26,8 +28,11 @@ export interface AdminDeps {
   readonly store: Pick<Store, 'revisions' | 'revision'>
   /** What `/metrics` answers. */
   readonly exposition: Pick<Exposition, 'contentType' | 'text'>
+  readonly memory: SharedMemory
   /** What status shows of the traffic. */
   readonly traffic: Pick<TrafficWindow, 'service'>
+  /** Why a name of a target has no address, or an old one. */
+  readonly names: Pick<Names, 'of'>
   readonly clock: Clock
   /** Without tokens only loopback is served. */
   readonly tokens: AdminSpec['tokens']

@@ -73,6 +73,7 @@ const ExplanationSchema = Type.Object(
     pool: nullable(Type.String()),
     version: nullable(Type.String()),
     target: nullable(Type.String({ description: 'URL of the target.' })),
+    address: nullable(Type.String({ description: 'The address of the target that the request is sent to.' })),
     why: Type.String({ description: 'The decision in one sentence.' }),
     reason: nullable(Type.String({ description: 'rule, pin, bucket, picker or failover.' })),
     rule: nullable(Type.String({ description: 'Name of the rule that decided.' })),
@@ -158,6 +159,7 @@ export function explanationOf(decision: Decision, table: { epoch: number; revisi
     pool: decision.pool?.name ?? null,
     version: decision.pool?.version ?? null,
     target: decision.target?.url ?? null,
+    address: decision.target?.address ?? null,
     why: explainDecision(decision),
     reason: decision.reason,
     rule: decision.rule,
@@ -175,10 +177,12 @@ export function explanationOf(decision: Decision, table: { epoch: number; revisi
 /** Tells that a request is refused before anything is decided. */
 export function refusalOf(code: ErrorCode, table: { epoch: number; revision: number }): Explanation {
   const why = `the request is refused as it is: ${ERRORS[code].message}`
-  const nobody = { service: null, release: null, pool: null, version: null, target: null, reason: null, rule: null }
+  const nobody = { service: null, release: null, pool: null, version: null, target: null, address: null }
   const { epoch, revision } = table
   return {
     ...nobody,
+    reason: null,
+    rule: null,
     why,
     visitor: null,
     bucket: -1,

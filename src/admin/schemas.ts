@@ -87,13 +87,23 @@ const states = {
   health: HealthAnswer,
   ejectedUntilMs: Milliseconds('Wall time until which it is ejected; 0 when it is not.'),
 }
+const address = {
+  address: Type.String({ description: 'Where connections go.' }),
+  alternate: nullable(Type.String({ description: 'Tried when the address does not accept.' })),
+  health: HealthAnswer,
+  ejectedUntilMs: states.ejectedUntilMs,
+}
 
 const ServiceStatusAnswer = object({
   release: Type.String(),
   previous: nullable(object({ weights: WeightsAnswer, release: Type.String() }, 'What `back` returns to.')),
   pools: Type.Record(
     Type.String(),
-    object({ admin: AdminStateAnswer, drainUntilMs, targets: Type.Record(Type.String(), object(states)) }),
+    object({
+      admin: AdminStateAnswer,
+      drainUntilMs,
+      targets: Type.Record(Type.String(), object({ ...states, addresses: Type.Array(object(address)) })),
+    }),
   ),
 })
 
@@ -136,6 +146,8 @@ const TargetAnswer = object({
   target: Type.String({ description: 'host:port' }),
   url: Type.String(),
   ...states,
+  reason: nullable(Type.String({ description: 'Why its name has no address, or what it had before.' })),
+  addresses: Type.Array(object({ ...address, inFlight: traffic.inFlight, tunnels: traffic.tunnels })),
   ...traffic,
 })
 

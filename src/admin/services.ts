@@ -231,7 +231,9 @@ function describe(snapshot: Snapshot, name: string): { name: string; spec: Servi
 /** The status without what only the inside knows (slots, release numbers). */
 function outside({ release, previous, pools }: ServiceStatus): object {
   const outsidePools = Object.entries(pools).map(([name, { admin, drainUntilMs, targets }]) => {
-    const outsideTargets = Object.entries(targets).map(([url, { slot: _slot, ...states }]) => [url, states])
+    const outsideTargets = Object.entries(targets).map(([url, { slots: _slots, addresses, ...states }]) => {
+      return [url, { ...states, addresses: addresses.map(({ slot: _slot, ...address }) => address) }]
+    })
     return [name, { admin, drainUntilMs, targets: Object.fromEntries(outsideTargets) }]
   })
   return { release, previous, pools: Object.fromEntries(outsidePools) }

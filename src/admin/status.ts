@@ -3,16 +3,17 @@
  *
  * States come from the snapshot, figures from shared memory (metrics/layout.ts says what each counts). Rates, shares and quantiles cover the window of the last ten
  * seconds or so; quantiles of an empty window cover everything since the target was added, and say so (`latencyOver`), so
- * that a quiet service still shows some. A pool shows the sum over its targets.
+ * that a quiet service still shows some. A target shows the sum over its addresses, a pool that over its targets.
  */
 import type { FastifyInstance } from 'fastify'
 import type { Snapshot } from '../change.ts'
 import { wallShiftMs } from '../clock.ts'
-import { FIELD } from '../metrics/layout.ts'
+import { FIELD, sumField } from '../metrics/layout.ts'
 import { authorityOf, histogramCount, quantileMs, sumTallies, type Tally } from '../metrics/summary.ts'
 import type { ServiceTraffic, TargetTraffic } from '../metrics/window.ts'
+import { hostOf } from '../names/address.ts'
 import { statusesMovedBy } from '../table/deadlines.ts'
-import type { ServiceStatus } from '../table/status.ts'
+import type { TargetStatus } from '../table/status.ts'
 import { findService } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
 import { answers, StatusAnswer } from './schemas.ts'
@@ -23,15 +24,17 @@ export function toldSnapshot({ control, clock }: Pick<AdminDeps, 'control' | 'cl
   return { ...snapshot, status: statusesMovedBy(snapshot.status, wallShiftMs(clock)) }
 }
 
+type StatusDeps = Pick<AdminDeps, 'control' | 'clock' | 'traffic' | 'memory' | 'names'>
+
 /** Registers the call. */
-export function statusRoutes(app: FastifyInstance, deps: Pick<AdminDeps, 'control' | 'clock' | 'traffic'>): void {
+export function statusRoutes(app: FastifyInstance, deps: StatusDeps): void {
   app.get<{ Params: { service: string } }>('/v1/services/:service/status', {
     schema: { summary: 'States, traffic and shares of every pool and target', response: answers(StatusAnswer) },
     handler: (request, reply) => {
       const { service } = request.params
       const snapshot = toldSnapshot(deps)
       findService(snapshot, service)
-      reply.send(describe(snapshot, service, deps.traffic.service(service)!))
+      reply.send(describe(snapshot, service, deps.traffic.service(service)!, deps))
     },
   })
 }
@@ -45,7 +48,12 @@ const decidedSinceSplit = (targets: readonly TargetTraffic[]): number =>
   sumOf(targets, (target) => target.decidedSinceSplit)
 const shareOf = (part: number, whole: number): number | null => (whole === 0 ? null : part / whole)
 
-function describe(snapshot: Snapshot, service: string, { windowMs, pools: traffic }: ServiceTraffic): object {
+function describe(
+  snapshot: Snapshot,
+  service: string,
+  { windowMs, pools: traffic }: ServiceTraffic,
+  deps: StatusDeps,
+): object {
   const { pools, split = {} } = snapshot.services[service]
   const status = snapshot.status[service]
   const all = [...traffic.values()].flat()
@@ -75,17 +83,33 @@ function describe(snapshot: Snapshot, service: string, { windowMs, pools: traffi
           sumTallies(targets.map(({ recent }) => recent)),
           windowMs,
         ),
-        targets: targets.map((target) => describeTarget(status, name, target, windowMs)),
+        targets: targets.map((target) =>
+          describeTarget(status.pools[name].targets[target.url], target, windowMs, deps),
+        ),
       }
     }),
   }
 }
 
-function describeTarget(status: ServiceStatus, pool: string, target: TargetTraffic, windowMs: number): object {
-  const { url, total, recent } = target
-  const { admin, drainUntilMs, health, ejectedUntilMs } = status.pools[pool].targets[url]
-  const states = { admin, drainUntilMs, health, ejectedUntilMs }
-  return { target: authorityOf(url), url, ...states, ...figures(total, recent, windowMs) }
+function describeTarget(
+  { slots: _slots, addresses, ...states }: TargetStatus,
+  { url, total, recent }: TargetTraffic,
+  windowMs: number,
+  { names, memory }: StatusDeps,
+): object {
+  const { fault } = names.of(hostOf(url))
+  return {
+    target: authorityOf(url),
+    url,
+    ...states,
+    reason: fault === null ? null : `the name cannot be resolved: ${fault.message}`,
+    addresses: addresses.map(({ slot, ...address }) => ({
+      ...address,
+      inFlight: sumField(memory, slot, FIELD.inFlight),
+      tunnels: sumField(memory, slot, FIELD.tunnels),
+    })),
+    ...figures(total, recent, windowMs),
+  }
 }
 
 function figures(total: Tally, recent: Tally, windowMs: number): object {

@@ -4,6 +4,8 @@
  * A watch outlives the admin API being away for a while (a restart of Turnout is just when people watch), so only its first
  * look may fail.
  */
+
+import { hostOf } from '../names/address.ts'
 import type { AdminState, Health } from '../table/types.ts'
 import { pathOf } from './admin.ts'
 import { type Column, columns, number, percent, plain } from './columns.ts'
@@ -24,10 +26,23 @@ interface Traffic {
 
 interface TargetView extends Traffic {
   readonly target: string
+  readonly url: string
   readonly admin: AdminState
   readonly drainUntilMs: number
   readonly health: Health
   readonly ejectedUntilMs: number
+  /** Why its name has no address, or an old one. */
+  readonly reason: string | null
+  readonly addresses: readonly AddressView[]
+}
+
+interface AddressView {
+  readonly address: string
+  readonly alternate: string | null
+  readonly health: Health
+  readonly ejectedUntilMs: number
+  readonly inFlight: number
+  readonly tunnels: number
 }
 
 interface PoolView extends Traffic {
@@ -112,9 +127,13 @@ const TITLES: readonly Column[] = [
 ]
 
 function inColumns(view: StatusView, nowMs: number): string {
-  const rows = view.pools.flatMap((pool) => [poolRow(pool, nowMs), ...pool.targets.map((it) => targetRow(it, nowMs))])
+  const rows = view.pools.flatMap((pool) => [poolRow(pool, nowMs), ...pool.targets.flatMap(targetRows(nowMs))])
+  const targets = view.pools.flatMap((pool) => pool.targets)
+  const reasons = targets.flatMap(({ target, reason }) =>
+    reason === null ? [] : [`${plain(`${target}: ${reason}`)}\n`],
+  )
   const head = `${view.service}: release ${view.release}, revision ${view.revision}, epoch ${view.epoch}`
-  return `${plain(head)}\n${columns(TITLES, rows)}`
+  return `${plain(head)}\n${columns(TITLES, rows)}${[...new Set(reasons)].join('')}`
 }
 
 function poolRow(pool: PoolView, nowMs: number): string[] {
@@ -123,10 +142,25 @@ function poolRow(pool: PoolView, nowMs: number): string[] {
   return [name, version, ...shares, stateOf(pool, nowMs), '', ...figures(pool)]
 }
 
-function targetRow(target: TargetView, nowMs: number): string[] {
-  const { health, ejectedUntilMs } = target
-  const ejected = ejectedUntilMs > nowMs ? `, ejected for ${secondsLeft(ejectedUntilMs, nowMs)}` : ''
-  return [`  ${target.target}`, '', '', '', '', stateOf(target, nowMs), health + ejected, ...figures(target)]
+/** A target, and below it its addresses when it has several. */
+const targetRows =
+  (nowMs: number) =>
+  (target: TargetView): string[][] => {
+    const { addresses } = target
+    const [first] = addresses
+    const isNamed = addresses.length === 1 && hostOf(target.url) !== first.address
+    const name = isNamed ? `${target.target} at ${first.address}` : target.target
+    const row = [`  ${name}`, '', '', '', '', stateOf(target, nowMs), healthOf(target, nowMs), ...figures(target)]
+    return addresses.length < 2 ? [row] : [row, ...addresses.map((address) => addressRow(address, nowMs))]
+  }
+
+function addressRow(it: AddressView, nowMs: number): string[] {
+  const row = [`    ${it.address}`, '', '', '', '', '', healthOf(it, nowMs), String(it.inFlight), String(it.tunnels)]
+  return TITLES.map((_, index) => row[index] ?? '')
+}
+
+function healthOf({ health, ejectedUntilMs }: { health: Health; ejectedUntilMs: number }, nowMs: number): string {
+  return ejectedUntilMs > nowMs ? `${health}, ejected for ${secondsLeft(ejectedUntilMs, nowMs)}` : health
 }
 
 function stateOf({ admin, drainUntilMs }: { admin: AdminState; drainUntilMs: number }, nowMs: number): string {

@@ -20,9 +20,11 @@ import { durationMs } from '../config/duration.ts'
 import type { ServiceSpec, Services } from '../config/schema.ts'
 import { type Fault, isTurnoutError, TurnoutError } from '../errors.ts'
 import type { SharedMemory } from '../metrics/layout.ts'
+import type { Names } from '../names/names.ts'
+import { hostsOf, hostsOfChange, LEARN_MS, servicesAt } from '../names/target-hosts.ts'
 import type { Document, RevisionEntry, Store } from '../store/store.ts'
-import { intentMovedBy, observedMovedBy } from '../table/deadlines.ts'
-import type { ServiceIntent, ServiceObserved } from '../table/status.ts'
+import { intentMovedBy } from '../table/deadlines.ts'
+import type { ServiceIntent } from '../table/status.ts'
 import type { ServicePlan, TableDelta } from '../table/types.ts'
 import { applyChange, type ChangeTools } from './apply.ts'
 import { auditOf, describeChange } from './audit.ts'
@@ -30,16 +32,16 @@ import { createDrains, type Drains } from './drains.ts'
 import { createEvents, type Events, type NewEvent } from './events.ts'
 import { assertAnswered, refusalOf } from './leaves-nobody.ts'
 import { addObservation, applyObservations } from './observe.ts'
+import { loadObserved, saveObserved } from './observed-store.ts'
 import { createQueue } from './queue.ts'
 import { type Content, reconcileAll } from './reconcile.ts'
 import { equalJson, mapEntries, own } from './record.ts'
 import { createSaver, type Saver } from './saver.ts'
 import { createSlots } from './slots.ts'
 import { changedNames, State, type Step } from './state.ts'
+import { createStoreNews, type StoreNews } from './store-news.ts'
 import { createWaiting, type Waiting } from './waiting.ts'
 
-/** Where the store keeps what was observed. */
-const OBSERVED_KEY = 'observed'
 /** Changes that may wait for their turn; the next one is refused with `overloaded`. */
 export const CHANGES_WAITING_MAX = 1000
 
@@ -47,6 +49,8 @@ export interface ControlDeps {
   readonly store: Store
   readonly clock: Clock
   readonly memory: SharedMemory
+  /** The addresses of hosts of targets, and how to ask for new ones. */
+  readonly names: Pick<Names, 'addressesOf' | 'learn'>
   /** Every fault of the services together, with pointers from `/` on. */
   validate(services: Services): readonly Fault[]
   /** One service by the schema, with its defaults: for what comes out of a merge patch. */
@@ -63,6 +67,8 @@ export interface ControlDeps {
 export interface RunningControl extends Control {
   /** Tells an event of another room, such as a worker that was replaced. */
   publish(event: NewEvent): void
+  /** Brings the new addresses of a host into the tables. */
+  addressesMoved(host: string): void
   /** Waits for what is under way, saves the status and stops the timers. The store is left open. */
   close(): Promise<void>
 }
@@ -85,15 +91,20 @@ class Writer implements RunningControl {
   readonly #drains: Drains
   #observations = new Map<string, Observation>()
   #observing: Promise<void> | null = null
-  #storeAway = false
+  /** Hosts with addresses that the tables do not have yet. */
+  #moved = new Set<string>()
+  readonly #storeNews: StoreNews
 
   constructor(deps: ControlDeps) {
     this.#deps = deps
-    this.#tools = { complete: deps.complete, drainMs: (spec) => durationMs(spec.drain.timeout) }
+    const { plan, build, memory, clock, complete } = deps
+    const { addressesOf } = deps.names
+    this.#tools = { complete, drainMs: (spec) => durationMs(spec.drain.timeout) }
     this.#events = createEvents(deps.clock, (error) =>
       deps.log.error({ err: error }, 'a listener to events has thrown'),
     )
-    this.#state = new State({ slots: createSlots(deps.memory, deps.clock), plan: deps.plan, build: deps.build })
+    this.#storeNews = createStoreNews(deps.log, (event) => this.publish(event))
+    this.#state = new State({ slots: createSlots(memory, clock), addressesOf, plan, build })
     this.#saver = createSaver(deps.clock, () => this.#saveObserved())
     this.#waiting = createWaiting(deps.clock, (listener) => this.#events.subscribe(listener))
     this.#drains = createDrains(deps.clock, (event) => this.publish(event))
@@ -102,9 +113,9 @@ class Writer implements RunningControl {
   async start(): Promise<void> {
     const { store } = this.#deps
     const document = await store.load()
-    const observed = JSON.parse((await store.get(OBSERVED_KEY)) ?? '{}') as Record<string, ServiceObserved>
-    const steady = this.#movedBy(observed, observedMovedBy, -wallShiftMs(this.#deps.clock))
-    await this.#queue.run(() => this.#adopt(document ?? { revision: 0, services: {}, intents: {} }, steady))
+    if (document !== null) await this.#deps.names.learn(hostsOf(document.services), LEARN_MS.start)
+    const observed = await loadObserved(store, this.#deps.clock)
+    await this.#queue.run(() => this.#adopt(document ?? { revision: 0, services: {}, intents: {} }, observed))
   }
 
   snapshot(): Snapshot {
@@ -123,14 +134,22 @@ class Writer implements RunningControl {
     this.#events.publish(event)
   }
 
-  change(change: Change, options: ChangeOptions): Promise<ChangeResult> {
+  async change(change: Change, options: ChangeOptions): Promise<ChangeResult> {
+    // Before its turn, so that nobody else waits for these names.
+    await this.#deps.names.learn(hostsOfChange(change), LEARN_MS.change)
     return this.#waiting.run(() => this.#queue.run(() => this.#change(change, options)), options)
   }
 
   observe(observations: readonly Observation[]): Promise<void> {
     for (const observation of observations) addObservation(this.#observations, observation)
-    this.#observing ??= this.#queue.run(() => this.#observe(), true)
-    return this.#observing
+    return this.#look()
+  }
+
+  addressesMoved(host: string): void {
+    this.#moved.add(host)
+    this.#look().catch((error: unknown) => {
+      this.#deps.log.error({ err: error, host }, 'the new addresses of a host were not taken')
+    })
   }
 
   async close(): Promise<void> {
@@ -142,7 +161,7 @@ class Writer implements RunningControl {
 
   async #change(change: Change, options: ChangeOptions): Promise<ChangeResult> {
     const { actor, ifMatch } = options
-    const { clock } = this.#deps
+    const { clock, names } = this.#deps
     const { content: present, snapshot } = this.#state
     if (ifMatch !== undefined && ifMatch !== snapshot.revision) {
       throw new TurnoutError('stale_revision', `The revision is ${snapshot.revision}, not ${ifMatch}.`)
@@ -152,10 +171,10 @@ class Writer implements RunningControl {
     const changed = changedNames(present, content)
     const unchanged = { revision: snapshot.revision, epoch: snapshot.epoch, appliedInMs: 0 }
     if (options.dryRun === true) {
-      const refused = refusalOf(present, content, change, clock.steadyMs(), options)
+      const refused = refusalOf(present, content, change, clock.steadyMs(), names.addressesOf, options)
       return { ...unchanged, changed: changed.length > 0, dryRun: { services: content.services, refused } }
     }
-    assertAnswered(present, content, change, clock.steadyMs(), options)
+    assertAnswered(present, content, change, clock.steadyMs(), names.addressesOf, options)
     if (changed.length === 0) return { ...unchanged, changed: false }
     const startedMs = clock.monotonicMs()
     const step = this.#state.prepare(snapshot.revision + 1, content, changed)
@@ -186,10 +205,10 @@ class Writer implements RunningControl {
     } catch (error) {
       this.#state.discard(step)
       if (isTurnoutError(error, 'stale_revision')) await this.#reload()
-      else this.#tellStoreAway(error)
+      else this.#storeNews.away(error)
       throw isTurnoutError(error) ? error : new TurnoutError('store_unavailable')
     }
-    this.#tellStoreBack()
+    this.#storeNews.back()
   }
 
   async #commit(step: Step): Promise<void> {
@@ -198,14 +217,22 @@ class Writer implements RunningControl {
     this.#drains.watch(step.snapshot.status)
   }
 
+  /** Takes in what was observed, before any change that waits. */
+  #look(): Promise<void> {
+    this.#observing ??= this.#queue.run(() => this.#observe(), true)
+    return this.#observing
+  }
+
   async #observe(): Promise<void> {
-    const observations = this.#observations
+    const [observations, hosts] = [this.#observations, this.#moved]
     this.#observations = new Map()
+    this.#moved = new Set()
     this.#observing = null
     const { content, snapshot } = this.#state
-    const { observed, services, events } = applyObservations(content, observations)
-    if (services.size === 0) return
-    await this.#commit(this.#state.prepare(snapshot.revision, { ...content, observed }, [...services]))
+    const { observed, services, events } = applyObservations(content, observations, this.#deps.names.addressesOf)
+    const names = new Set([...services, ...servicesAt(content.services, hosts)])
+    if (names.size === 0) return
+    await this.#commit(this.#state.prepare(snapshot.revision, { ...content, observed }, [...names]))
     this.#saver.request()
     for (const event of events) this.publish(event)
   }
@@ -213,12 +240,11 @@ class Writer implements RunningControl {
   /** Rejects when it should be tried again. */
   async #saveObserved(): Promise<void> {
     const { store, clock } = this.#deps
-    const kept = this.#movedBy(this.#state.content.observed, observedMovedBy, wallShiftMs(clock))
     try {
-      await store.put(OBSERVED_KEY, JSON.stringify(kept))
-      this.#tellStoreBack()
+      await saveObserved(store, clock, this.#state.content.observed)
+      this.#storeNews.back()
     } catch (error) {
-      this.#tellStoreAway(error)
+      this.#storeNews.away(error)
       throw error
     }
   }
@@ -251,25 +277,6 @@ class Writer implements RunningControl {
     )
     const content = { ...reconciled, intents: kept }
     await this.#commit(this.#state.prepare(revision, content, changedNames(present, content)))
-  }
-
-  #tellStoreAway(error: unknown): void {
-    const reason = error instanceof Error ? error.message : String(error)
-    this.#deps.log.error({ err: error }, 'the store cannot be reached; traffic is served by the last table')
-    if (this.#storeAway) return
-    this.#storeAway = true
-    this.publish({
-      type: 'store',
-      service: null,
-      message: `the store cannot be reached: ${reason}`,
-      data: { away: true },
-    })
-  }
-
-  #tellStoreBack(): void {
-    if (!this.#storeAway) return
-    this.#storeAway = false
-    this.publish({ type: 'store', service: null, message: 'the store is reachable again', data: { away: false } })
   }
 }
 

@@ -15,7 +15,8 @@ import type { ServiceSpec } from '../config/schema.ts'
 import { isTurnoutError, TurnoutError } from '../errors.ts'
 import { movesBetween } from '../table/allotment.ts'
 import { canAnswer, fitTargets, isProven, type Targets } from '../table/proven.ts'
-import { observedOf, type ServiceIntent, type ServiceObserved } from '../table/status.ts'
+import { observedOf, type ServiceIntent, type ServiceObserved, seenOf } from '../table/status.ts'
+import type { AddressesOf } from './observe.ts'
 import { type Content, splitOf } from './reconcile.ts'
 import { own } from './record.ts'
 
@@ -38,6 +39,7 @@ interface Service {
   readonly spec: ServiceSpec
   readonly intent: ServiceIntent
   readonly observed: ServiceObserved | undefined
+  readonly addressesOf: AddressesOf
 }
 
 /** Throws `conflict` when the change would leave traffic to nobody. */
@@ -46,12 +48,13 @@ export function assertAnswered(
   after: Content,
   change: Change,
   nowMs: number,
+  addressesOf: AddressesOf,
   { force = false, prune = false }: Insistence = {},
 ): void {
   assertKept(before, after, change, force, prune)
   if (force) return
   for (const name of new Set([...namedBy(change), ...changedServices(before, after)])) {
-    const [was, is] = [serviceIn(before, name), serviceIn(after, name)]
+    const [was, is] = [serviceIn(before, name, addressesOf), serviceIn(after, name, addressesOf)]
     // A new service has nothing to lose, and one that goes was looked at above.
     if (was === undefined || is === undefined) continue
     for (const pool of aimedAt(was, is, change)) assertTakesVisitors(is, pool)
@@ -99,14 +102,22 @@ function changedServices(before: Content, after: Content): string[] {
   )
 }
 
-function serviceIn({ services, intents, observed }: Content, name: string): Service | undefined {
+function serviceIn(
+  { services, intents, observed }: Content,
+  name: string,
+  addressesOf: AddressesOf,
+): Service | undefined {
   const [spec, intent] = [own(services, name), own(intents, name)]
-  return spec === undefined || intent === undefined ? undefined : { name, spec, intent, observed: own(observed, name) }
+  if (spec === undefined || intent === undefined) return undefined
+  return { name, spec, intent, observed: own(observed, name), addressesOf }
 }
 
 /** The targets of a pool as they are known. */
-const targetsOf = ({ intent, observed }: Service, pool: string): Targets =>
-  Object.entries(intent.pools[pool].targets).map(([url, { admin }]) => ({ admin, ...observedOf(observed, pool, url) }))
+const targetsOf = ({ intent, observed, addressesOf }: Service, pool: string): Targets =>
+  Object.entries(intent.pools[pool].targets).map(([url, { admin }]) => ({
+    admin,
+    ...seenOf(addressesOf(url), observedOf(observed, pool, url)),
+  }))
 
 /** The pools that the change sends traffic to: by name, or by a larger share. */
 function aimedAt(was: Service, is: Service, change: Change): readonly string[] {

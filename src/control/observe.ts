@@ -5,13 +5,17 @@
  */
 import type { Observation } from '../change.ts'
 import type { ServiceSpec } from '../config/schema.ts'
-import { observedOf, type ServiceObserved, type TargetObserved, UNSEEN } from '../table/status.ts'
+import { type Address, hostOf } from '../names/address.ts'
+import { type AddressObserved, type ServiceObserved, type TargetObserved, UNSEEN } from '../table/status.ts'
 import type { NewEvent } from './events.ts'
 import type { Content } from './reconcile.ts'
 import { own, sameEntries, withEntry, withoutEntry } from './record.ts'
 
 /** One string for a target of a pool of a service; no name or URL holds a line break. */
 export const targetKey = (service: string, pool: string, url: string): string => `${service}\n${pool}\n${url}`
+
+/** The addresses of a target, by its URL. */
+export type AddressesOf = (url: string) => readonly Address[]
 
 /** What came of observations. */
 export interface Observed {
@@ -22,17 +26,20 @@ export interface Observed {
   readonly events: readonly NewEvent[]
 }
 
-/** Observations by target, the later axes over the earlier ones. */
+/** Observations by address of a target, the later axes over the earlier ones. */
 export type Observations = ReadonlyMap<string, Observation>
 
 /** Adds an observation to those that wait. */
 export function addObservation(waiting: Map<string, Observation>, observation: Observation): void {
-  const key = targetKey(observation.service, observation.pool, observation.target)
+  const { service, pool, target } = observation
+  const key = `${targetKey(service, pool, target)}\n${addressOf(observation)}`
   waiting.set(key, { ...waiting.get(key), ...observation })
 }
 
+const addressOf = ({ address, target }: Observation): string => address ?? hostOf(target)
+
 /** What is seen after these observations, and what to tell about it. */
-export function applyObservations(content: Content, observations: Observations): Observed {
+export function applyObservations(content: Content, observations: Observations, addressesOf: AddressesOf): Observed {
   const events: NewEvent[] = []
   /** By service and pool: a copy of what was seen of its targets, made once, with what is new. */
   const changed = new Map<string, Map<string, Record<string, TargetObserved>>>()
@@ -41,12 +48,14 @@ export function applyObservations(content: Content, observations: Observations):
     const spec = own(content.services, service)
     if (spec === undefined || !own(spec.pools, pool)?.targets.includes(target)) continue
     const before = own(content.observed, service)
-    const seen = observedOf(before, pool, target)
-    const next = observed(seen, observation, spec, events)
-    if (next === seen) continue
+    const address = addressOf(observation)
+    if (!addressesOf(target).some((used) => used.address === address)) continue
     const pools = changed.get(service) ?? new Map<string, Record<string, TargetObserved>>()
     const targets = pools.get(pool) ?? { ...(before && own(before, pool)) }
-    targets[target] = next
+    const seen = own(targets, target) ?? {}
+    const next = observed(own(seen, address) ?? UNSEEN, observation, spec, events)
+    if (next === (own(seen, address) ?? UNSEEN)) continue
+    targets[target] = withEntry(seen, address, next)
     changed.set(service, pools.set(pool, targets))
   }
   if (changed.size === 0) return { observed: content.observed, services: new Set(), events }
@@ -60,12 +69,19 @@ export function applyObservations(content: Content, observations: Observations):
   }
 }
 
-function observed(target: TargetObserved, seen: Observation, spec: ServiceSpec, events: NewEvent[]): TargetObserved {
+function observed(target: AddressObserved, seen: Observation, spec: ServiceSpec, events: NewEvent[]): AddressObserved {
   let next = target
-  const data = { pool: seen.pool, target: seen.target, ...(seen.detail === undefined ? {} : { detail: seen.detail }) }
+  const isNamed = seen.address !== undefined && seen.address !== hostOf(seen.target)
+  const data = {
+    pool: seen.pool,
+    target: seen.target,
+    ...(isNamed ? { address: seen.address } : {}),
+    ...(seen.detail === undefined ? {} : { detail: seen.detail }),
+  }
   const because = seen.detail === undefined ? '' : `: ${seen.detail}`
   const tell = (type: NewEvent['type'], what: string, more: object) => {
-    const message = `${seen.target} in pool ${seen.pool} of ${seen.service} ${what}${because}`
+    const which = isNamed ? `${seen.target} (${seen.address})` : seen.target
+    const message = `${which} in pool ${seen.pool} of ${seen.service} ${what}${because}`
     events.push({ type, service: seen.service, message, data: { ...data, ...more } })
   }
   const { health, ejectedUntilMs } = seen
@@ -82,39 +98,64 @@ function observed(target: TargetObserved, seen: Observation, spec: ServiceSpec, 
 
 /**
  * What was seen, as far as it is of any account for these specs: of targets that are there, of health only where it is probed,
- * since nothing else would ever call them healthy again. `names` are the services to look at; the others stay as they are.
+ * since nothing else would ever call them healthy again, and of the addresses that they have, while they have any. `names` are the
+ * services to look at; the others stay as they are.
  */
 export function keepObserved(
   observed: Content['observed'],
   services: Content['services'],
   names: Iterable<string>,
+  addressesOf: AddressesOf,
 ): Content['observed'] {
   let next = observed
   for (const name of names) {
     const before = own(next, name)
     if (before === undefined) continue
     const spec = own(services, name)
-    const kept = spec === undefined ? {} : keptOf(before, spec)
+    const kept = spec === undefined ? {} : keptOf(before, spec, addressesOf)
     if (Object.keys(kept).length === 0) next = withoutEntry(next, name)
     else if (kept !== before) next = withEntry(next, name, kept)
   }
   return next
 }
 
-function keptOf(observed: ServiceObserved, spec: ServiceSpec): ServiceObserved {
+function keptOf(observed: ServiceObserved, spec: ServiceSpec, addressesOf: AddressesOf): ServiceObserved {
   const pools = Object.entries(spec.pools).flatMap(([name, { targets }]) => {
     const before = own(observed, name)
     if (before === undefined) return []
     const seen = targets.flatMap((url): [string, TargetObserved][] => {
       const target = own(before, url)
       if (target === undefined) return []
-      const known =
-        spec.health !== undefined || target.health === 'unknown' ? target : { ...target, health: UNSEEN.health }
-      return [[url, known]]
+      return [[url, keptOfTarget(target, spec, addressesOf(url))]]
     })
     const kept = Object.fromEntries(seen)
     return seen.length === 0 ? [] : [[name, sameEntries(kept, before) ? before : kept] as const]
   })
   const kept = Object.fromEntries(pools)
   return sameEntries(kept, observed) ? observed : kept
+}
+
+function keptOfTarget(target: TargetObserved, spec: ServiceSpec, addresses: readonly Address[]): TargetObserved {
+  const entries = Object.entries(target).flatMap(([address, seen]): [string, AddressObserved][] => {
+    if (addresses.length > 0 && !addresses.some((used) => used.address === address)) return []
+    const isKnown = spec.health !== undefined || seen.health === UNSEEN.health
+    return [[address, isKnown ? seen : { ...seen, health: UNSEEN.health }]]
+  })
+  const kept = Object.fromEntries(entries)
+  return sameEntries(kept, target) ? target : kept
+}
+
+/** What a store has kept of what was seen; whatever is not of this form, such as that of an older version, was never seen. */
+export function soundObserved(kept: unknown): Record<string, ServiceObserved> {
+  const entriesOf = (value: unknown) => Object.entries(typeof value === 'object' && value !== null ? value : {})
+  const mapped = <T>(value: unknown, each: (value: unknown) => T): Record<string, T> =>
+    Object.fromEntries(entriesOf(value).map(([key, entry]) => [key, each(entry)]))
+  const target = (value: unknown): TargetObserved =>
+    Object.fromEntries(entriesOf(value).filter((entry): entry is [string, AddressObserved] => isSeen(entry[1])))
+  return mapped(kept, (service) => mapped(service, (pool) => mapped(pool, target)))
+}
+
+function isSeen(value: unknown): value is AddressObserved {
+  const { health, ejectedUntilMs } = Object(value) as Record<string, unknown>
+  return ['unknown', 'healthy', 'unhealthy'].includes(health as string) && Number.isFinite(ejectedUntilMs)
 }

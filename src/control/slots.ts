@@ -1,139 +1,219 @@
 /**
- * Who counts where: gives each target and each service its place in shared memory (metrics/layout.ts).
+ * Who counts where: gives each address of a target and each service its slot in shared memory (metrics/layout.ts).
+ *
+ * Slots belong to a target (service, pool, URL), and within it to an address. A service has one slot.
  *
  * Invariants:
- * - A place belongs to one identity (service, pool, URL) at a time. A target that returns soon gets its old place back, so
- *   what is still in flight at it goes on being counted rightly.
- * - A place of something that was removed is given to another only after COOLING_MS, when nothing is at it any more in the
- *   lane of every worker, and emptied. A request keeps the table that it was decided by, so workers may count on a place
- *   for long after its target left the present table; a connection that is still open would later be subtracted.
- * - Places that were never used go first, so that reuse is rare. Those given for a change that was then refused were never
+ * - A slot belongs to one address at a time. One that returns soon gets its old slot back, so what is still in flight at it
+ *   goes on being counted rightly; so does a target with all of its slots.
+ * - The slot of an address that has gone stays with the target and goes to the next new address of it, with its counters: so the
+ *   sums of a target never fall. Only after COOLING_MS and with all gauges at zero in the lane of every worker: a request keeps
+ *   the table that it was decided by, and a connection that is still open would later be subtracted.
+ * - The slots of a target that was removed are given to others after the same time, on the same condition, and emptied.
+ * - Slots that were never used go first, so that reuse is rare. Those given for a change that was then refused were never
  *   seen by a worker and are free at once.
  * - Taking and settling cost what the one service has, however many others there are.
  */
 import type { Clock } from '../clock.ts'
 import { TurnoutError } from '../errors.ts'
 import { CELL, FIELDS, HOLDING_GAUGES, laneOffset, SERVICE_SLOTS, type SharedMemory, SLOTS } from '../metrics/layout.ts'
-import type { ServiceIntent, ServicePlaces } from '../table/status.ts'
-import { targetKey } from './observe.ts'
+import type { AddressPlace, ServiceIntent, ServicePlaces, TargetPlace } from '../table/status.ts'
+import { type AddressesOf, targetKey } from './observe.ts'
 
-/** A place rests this long after its target or service was removed. */
+/** A slot rests this long after its address, target or service was removed. */
 export const COOLING_MS = 60_000
-
-type Pools = ServiceIntent['pools']
 
 /** Gives slots to services and their targets. */
 export interface Slots {
   /** The places of a service with these pools; what has one keeps it. Throws `conflict` when there are no more. */
-  take(service: string, pools: Pools): ServicePlaces
-  /** Says what of a service is served now, null for nothing: whatever else of it has a place gives that up. */
-  settle(service: string, pools: Pools | null): void
+  take(service: string, pools: ServiceIntent['pools'], addressesOf: AddressesOf): ServicePlaces
+  /** Says what of a service is served now, null for nothing: whatever else of it has a slot gives that up. */
+  settle(service: string, places: ServicePlaces | null): void
 }
+
+/** The one seat of a service. */
+const SELF: readonly string[] = ['']
 
 /** Slots over the shared memory of this process, all free. */
 export function createSlots(memory: SharedMemory, clock: Clock): Slots {
-  const targets = createPlaces(SLOTS, clock, (slot) => isIdle(memory, slot) && emptied(memory, slot))
-  const services = createPlaces(SERVICE_SLOTS, clock, (slot) => {
-    Atomics.store(memory.cells, CELL.picker + slot, 0)
-    return true
+  const targets = new Places(SLOTS, clock, {
+    isIdle: (slot) => isIdle(memory, slot),
+    empty: (slot) => empty(memory, slot),
   })
-  /** Which targets of a service have a place. */
+  const services = new Places(SERVICE_SLOTS, clock, {
+    isIdle: () => true,
+    empty: (slot) => void Atomics.store(memory.cells, CELL.picker + slot, 0),
+  })
+  /** Which targets of a service have places. */
   const held = new Map<string, Set<string>>()
 
+  function takeTarget(key: string, addresses: ReturnType<AddressesOf>): TargetPlace {
+    const slots = targets.take(
+      key,
+      addresses.map(({ address }) => address),
+    )
+    const places = addresses.map((address): AddressPlace => {
+      const slot = slots.get(address.address)
+      if (slot !== undefined) return { ...address, slot }
+      throw new TurnoutError('conflict', `No more than ${SLOTS} addresses of targets can be counted at the same time.`)
+    })
+    return { addresses: places, slots: targets.slotsOf(key) }
+  }
+
   return {
-    take(service, pools) {
-      const slot = services.take(service)
-      if (slot < 0) throw new TurnoutError('conflict', `No more than ${SERVICE_SLOTS} services can be served.`)
+    take(service, pools, addressesOf) {
+      const slot = services.take(service, SELF).get('')
+      if (slot === undefined)
+        throw new TurnoutError('conflict', `No more than ${SERVICE_SLOTS} services can be served.`)
       const keys = held.get(service) ?? new Set()
       held.set(service, keys)
       const places = Object.entries(pools).map(([pool, { targets: intents }]) => {
-        const slots = Object.keys(intents).map((url) => {
+        const taken = Object.keys(intents).map((url) => {
           const key = targetKey(service, pool, url)
-          const place = targets.take(key)
-          if (place < 0)
-            throw new TurnoutError('conflict', `No more than ${SLOTS} targets can be counted at the same time.`)
           keys.add(key)
-          return [url, place]
+          return [url, takeTarget(key, addressesOf(url))]
         })
-        return [pool, Object.fromEntries(slots)]
+        return [pool, Object.fromEntries(taken)]
       })
       return { slot, targets: Object.fromEntries(places) }
     },
-    settle(service, pools) {
-      const served = new Set(pools === null ? [] : targetKeys(service, pools))
+    settle(service, places) {
       const keys = held.get(service) ?? new Set()
+      const served = new Map(places === null ? [] : addressesByKey(service, places))
       for (const key of keys) {
-        if (served.has(key)) targets.serve(key)
-        else {
-          targets.give(key)
-          keys.delete(key)
-        }
+        targets.settle(key, served.get(key) ?? null)
+        if (!served.has(key)) keys.delete(key)
       }
-      if (pools !== null) services.serve(service)
-      else {
-        services.give(service)
-        held.delete(service)
-      }
+      services.settle(service, places === null ? null : SELF)
+      if (places === null) held.delete(service)
     },
   }
 }
 
-function* targetKeys(service: string, pools: Pools): Generator<string> {
-  for (const [pool, { targets }] of Object.entries(pools)) {
-    for (const url of Object.keys(targets)) yield targetKey(service, pool, url)
-  }
-}
-
-interface Places {
-  /** The place of this identity, a new one if need be; -1 when there is none. */
-  take(key: string): number
-  /** Says that workers may count on the place of this identity. */
-  serve(key: string): void
-  /** Takes the place from this identity, if it has one. */
-  give(key: string): void
-}
-
-function createPlaces(size: number, clock: Clock, freed: (slot: number) => boolean): Places {
-  /** `served` once it was in a present status, so that workers may count on it. */
-  const taken = new Map<string, { readonly slot: number; served: boolean }>()
-  /** Oldest first. */
-  const resting = new Map<string, { readonly slot: number; readonly sinceMs: number }>()
-  const returned: number[] = []
-  let unused = 0
-
-  function rested(): number {
-    const untilMs = clock.monotonicMs() - COOLING_MS
-    for (const [key, { slot, sinceMs }] of resting) {
-      if (sinceMs > untilMs) break
-      if (!freed(slot)) continue
-      resting.delete(key)
-      return slot
+function* addressesByKey(service: string, places: ServicePlaces): Generator<[string, string[]]> {
+  for (const [pool, targets] of Object.entries(places.targets)) {
+    for (const [url, { addresses }] of Object.entries(targets)) {
+      yield [targetKey(service, pool, url), addresses.map(({ address }) => address)]
     }
-    return -1
+  }
+}
+
+interface Seat {
+  readonly slot: number
+  /** Never served: no worker has counted on it. */
+  isFresh: boolean
+}
+
+/** The slots of one owner, by seat: of those that are taken, and of those that have gone, oldest first. */
+interface Owner {
+  readonly taken: Map<string, Seat>
+  readonly resting: Map<string, { readonly slot: number; readonly sinceMs: number }>
+}
+
+interface SlotMemory {
+  isIdle(slot: number): boolean
+  empty(slot: number): void
+}
+
+/** A number of slots, and who has them. */
+class Places {
+  readonly #size: number
+  readonly #clock: Clock
+  readonly #memory: SlotMemory
+  readonly #owners = new Map<string, Owner>()
+  /** Owners that were removed, oldest first. */
+  readonly #gone = new Map<string, { readonly owner: Owner; readonly sinceMs: number }>()
+  readonly #returned: number[] = []
+  #unused = 0
+
+  constructor(size: number, clock: Clock, memory: SlotMemory) {
+    this.#size = size
+    this.#clock = clock
+    this.#memory = memory
   }
 
-  return {
-    take(key) {
-      const known = taken.get(key)
-      if (known !== undefined) return known.slot
-      const own = resting.get(key)
-      const slot = own?.slot ?? returned.pop() ?? (unused < size ? unused++ : rested())
-      if (slot < 0) return slot
-      resting.delete(key)
-      taken.set(key, { slot, served: own !== undefined })
-      return slot
-    },
-    serve(key) {
-      const place = taken.get(key)
-      if (place !== undefined) place.served = true
-    },
-    give(key) {
-      const place = taken.get(key)
-      if (place === undefined) return
-      taken.delete(key)
-      if (place.served) resting.set(key, { slot: place.slot, sinceMs: clock.monotonicMs() })
-      else returned.push(place.slot)
-    },
+  /** The slots of these seats of an owner, new ones if need be; those for which there is none are missing. */
+  take(key: string, seats: readonly string[]): ReadonlyMap<string, number> {
+    const owner = this.#ownerOf(key)
+    const slots = new Map<string, number>()
+    for (const seat of seats) {
+      const slot = owner.taken.get(seat)?.slot ?? this.#seat(owner, seat)
+      if (slot !== null) slots.set(seat, slot)
+    }
+    return slots
+  }
+
+  /** All slots of an owner. */
+  slotsOf(key: string): number[] {
+    const owner = this.#owners.get(key)
+    if (owner === undefined) return []
+    return [...owner.taken.values(), ...owner.resting.values()].map(({ slot }) => slot)
+  }
+
+  /** Says which seats of an owner workers may count on from now on; null when the owner is gone. */
+  settle(key: string, seats: readonly string[] | null): void {
+    const owner = this.#owners.get(key)
+    if (owner === undefined) return
+    const served = new Set(seats)
+    const sinceMs = this.#clock.monotonicMs()
+    for (const [seat, { slot, isFresh }] of owner.taken) {
+      if (served.has(seat)) owner.taken.set(seat, { slot, isFresh: false })
+      else {
+        owner.taken.delete(seat)
+        if (isFresh) this.#returned.push(slot)
+        else owner.resting.set(seat, { slot, sinceMs })
+      }
+    }
+    if (seats !== null) return
+    this.#owners.delete(key)
+    if (owner.resting.size > 0) this.#gone.set(key, { owner, sinceMs })
+  }
+
+  #ownerOf(key: string): Owner {
+    const owner = this.#owners.get(key) ?? this.#gone.get(key)?.owner ?? { taken: new Map(), resting: new Map() }
+    this.#gone.delete(key)
+    this.#owners.set(key, owner)
+    return owner
+  }
+
+  #seat(owner: Owner, seat: string): number | null {
+    const known = owner.resting.get(seat)?.slot ?? this.#restedOf(owner)
+    const slot = known ?? this.#fresh()
+    if (slot === null) return null
+    for (const [name, resting] of owner.resting) if (resting.slot === slot) owner.resting.delete(name)
+    owner.taken.set(seat, { slot, isFresh: known === null })
+    return slot
+  }
+
+  #restedOf({ resting }: Owner): number | null {
+    for (const { slot, sinceMs } of resting.values()) {
+      if (!this.#isOver(sinceMs)) break
+      if (this.#memory.isIdle(slot)) return slot
+    }
+    return null
+  }
+
+  #fresh(): number | null {
+    if (this.#returned.length === 0 && this.#unused < this.#size) return this.#unused++
+    if (this.#returned.length === 0) this.#reclaim()
+    return this.#returned.pop() ?? null
+  }
+
+  /** Takes the slots of the first owner that has been gone for long enough. */
+  #reclaim(): void {
+    for (const [key, { owner, sinceMs }] of this.#gone) {
+      if (!this.#isOver(sinceMs)) return
+      const slots = [...owner.resting.values()].map(({ slot }) => slot)
+      if (!slots.every((slot) => this.#memory.isIdle(slot))) continue
+      this.#gone.delete(key)
+      for (const slot of slots) this.#memory.empty(slot)
+      this.#returned.push(...slots)
+      return
+    }
+  }
+
+  #isOver(sinceMs: number): boolean {
+    return this.#clock.monotonicMs() - sinceMs >= COOLING_MS
   }
 }
 
@@ -145,10 +225,9 @@ function isIdle(memory: SharedMemory, slot: number): boolean {
   return true
 }
 
-function emptied(memory: SharedMemory, slot: number): true {
+function empty(memory: SharedMemory, slot: number): void {
   for (let worker = 0; worker < memory.workers; worker++) {
     const offset = laneOffset(worker, slot)
     memory.targets.fill(0, offset, offset + FIELDS)
   }
-  return true
 }

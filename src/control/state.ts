@@ -12,16 +12,18 @@
  */
 import type { Snapshot } from '../change.ts'
 import type { ServiceSpec } from '../config/schema.ts'
-import { type ServiceStatus, statusOf } from '../table/status.ts'
+import { type ServicePlaces, type ServiceStatus, statusOf } from '../table/status.ts'
 import type { ServicePlan, TableDelta } from '../table/types.ts'
 import { deltaBetween } from './delta.ts'
-import { keepObserved } from './observe.ts'
+import { type AddressesOf, keepObserved } from './observe.ts'
 import type { Content } from './reconcile.ts'
 import { own, sameEntries, withEntries } from './record.ts'
 import type { Slots } from './slots.ts'
 
 export interface StateDeps {
   readonly slots: Slots
+  /** The addresses of a target as they are known now. */
+  readonly addressesOf: AddressesOf
   plan(name: string, spec: ServiceSpec): ServicePlan
   /** Builds the table that the delta leads to, as every worker will; throws what would end a worker. */
   build(delta: TableDelta): void
@@ -32,14 +34,15 @@ export interface Step {
   readonly content: Content
   readonly snapshot: Snapshot
   readonly delta: TableDelta
-  /** The services that it changes. */
-  readonly names: readonly string[]
+  /** The services that it changes, and where they are; null for one that is no more. */
+  readonly places: ReadonlyMap<string, ServicePlaces | null>
 }
 
 export class State {
   readonly #deps: StateDeps
   #content: Content = { services: {}, intents: {}, observed: {} }
   #snapshot: Snapshot = { revision: 0, epoch: 0, services: {}, status: {} }
+  readonly #places = new Map<string, ServicePlaces>()
 
   constructor(deps: StateDeps) {
     this.#deps = deps
@@ -63,35 +66,41 @@ export class State {
     }
   }
 
-  commit({ content, snapshot, names }: Step): void {
+  commit({ content, snapshot, places }: Step): void {
     this.#content = content
     this.#snapshot = snapshot
-    this.#settle(names)
+    for (const [name, place] of places) {
+      if (place === null) this.#places.delete(name)
+      else this.#places.set(name, place)
+    }
+    this.#settle(places.keys())
   }
 
-  discard({ names }: Step): void {
-    this.#settle(names)
+  discard({ places }: Step): void {
+    this.#settle(places.keys())
   }
 
   #next(revision: number, given: Content, names: readonly string[]): Step {
-    const { slots, plan, build } = this.#deps
+    const { slots, addressesOf, plan, build } = this.#deps
     const present = this.#snapshot
-    const observed = keepObserved(given.observed, given.services, names)
+    const observed = keepObserved(given.observed, given.services, names, addressesOf)
     const content = observed === given.observed ? given : { ...given, observed }
+    const places = new Map<string, ServicePlaces | null>()
     const statuses = names.map((name): [string, ServiceStatus | undefined] => {
       const intent = own(content.intents, name)
-      if (intent === undefined) return [name, undefined]
-      return [name, statusOf(intent, own(observed, name), slots.take(name, intent.pools))]
+      const place = intent === undefined ? null : slots.take(name, intent.pools, addressesOf)
+      places.set(name, place)
+      return [name, intent && place ? statusOf(intent, own(observed, name), place) : undefined]
     })
     const status = withEntries(present.status, statuses)
     const snapshot = { revision, epoch: present.epoch + 1, services: content.services, status }
     const delta = deltaBetween(present, snapshot, names, plan)
     build(delta)
-    return { content, snapshot, delta, names }
+    return { content, snapshot, delta, places }
   }
 
-  #settle(names: readonly string[]): void {
-    for (const name of names) this.#deps.slots.settle(name, own(this.#content.intents, name)?.pools ?? null)
+  #settle(names: Iterable<string>): void {
+    for (const name of names) this.#deps.slots.settle(name, this.#places.get(name) ?? null)
   }
 }
 

@@ -11,8 +11,8 @@ import { Unproven } from './leaves-nobody.ts'
 /** Changes that may wait at the same time; the next one is refused with `overloaded`. */
 export const UNPROVEN_WAITING_MAX = 100
 
-/** What happens when a pool is proven: a probe, an ejection that is over or not, a change of the pool itself. */
-const TELLING: ReadonlySet<ControlEvent['type']> = new Set(['health', 'ejection', 'change'])
+/** What happens when a pool is proven: a probe, an ejection that is over or not, a name with an address, a change of the pool. */
+const TELLING: ReadonlySet<ControlEvent['type']> = new Set(['health', 'ejection', 'name', 'change'])
 
 /** Those who wait. */
 export interface Waiting {

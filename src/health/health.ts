@@ -8,7 +8,7 @@
 import type { Control, Observation, Snapshot } from '../change.ts'
 import type { SharedMemory } from '../metrics/layout.ts'
 import { FIELD, laneOffset } from '../metrics/layout.ts'
-import type { ServiceStatus, TargetStatus } from '../table/status.ts'
+import type { ServiceStatus } from '../table/status.ts'
 import { onAlarm } from './alarm.ts'
 import type { LaneCounts } from './fault.ts'
 import { NOTHING_SWEPT, type OutlierTarget, type PoolMemory, sweepPool, type TargetCounts } from './outlier.ts'
@@ -78,8 +78,8 @@ function sweepAll(
       const key = `${service}\n${pool}`
       const swept = sweepPool(before.get(key) ?? NOTHING_SWEPT, targets, nowMs)
       after.set(key, swept.memory)
-      for (const { url, untilMs, detail } of swept.ejections) {
-        report.add({ service, pool, target: url, ejectedUntilMs: untilMs, detail })
+      for (const { url, address, untilMs, detail } of swept.ejections) {
+        report.add({ service, pool, target: url, address, ejectedUntilMs: untilMs, detail })
       }
     }
   }
@@ -88,16 +88,17 @@ function sweepAll(
 
 function outlierTargets(memory: SharedMemory, status: ServiceStatus, pool: string): OutlierTarget[] {
   const { admin, targets } = status.pools[pool]
-  return Object.entries(targets).map(([url, target]) => ({
-    url,
-    slot: target.slot,
-    counts: countsOf(memory, target.slot),
-    eligible: admin === 'ready' && isEligible(target),
-    ejectedUntilMs: target.ejectedUntilMs,
-  }))
+  return Object.entries(targets).flatMap(([url, target]) =>
+    target.addresses.map(({ address, slot, health, ejectedUntilMs }) => ({
+      url,
+      address,
+      slot,
+      counts: countsOf(memory, slot),
+      eligible: admin === 'ready' && target.admin === 'ready' && health !== 'unhealthy',
+      ejectedUntilMs,
+    })),
+  )
 }
-
-const isEligible = (target: TargetStatus): boolean => target.admin === 'ready' && target.health !== 'unhealthy'
 
 function countsOf({ workers, targets }: SharedMemory, slot: number): TargetCounts {
   const lanes: LaneCounts[] = []

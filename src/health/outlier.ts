@@ -1,6 +1,7 @@
 /**
  * Passive ejection: which targets failed the traffic itself, from the attempts that the workers have counted. Pure. What speaks
  * against a target is said in fault.ts; here are the sums, the windows, and the limits of what is done about it.
+ * Each address of a target is looked at by itself; below, a target is one of its addresses.
  *
  * A target is ejected for 10 s × how often it was ejected lately, at most 300 s; forgotten after 300 s without an ejection.
  * (Envoy begins with 30 s; a target of ours that still fails is ejected again at once.)
@@ -19,9 +20,10 @@ export interface TargetCounts {
   readonly lanes: readonly LaneCounts[]
 }
 
-/** One target of a pool as a sweep finds it. */
+/** One address of a target of a pool as a sweep finds it. */
 export interface OutlierTarget {
   readonly url: string
+  readonly address: string
   /** Counter slot; when it changes, the totals are those of another life. */
   readonly slot: number
   readonly counts: TargetCounts
@@ -71,6 +73,7 @@ export interface PoolMemory {
 
 export interface Ejection {
   readonly url: string
+  readonly address: string
   readonly untilMs: number
   /** For people. */
   readonly detail: string
@@ -96,35 +99,38 @@ export function sweepPool(
   targets: readonly OutlierTarget[],
   nowMs: number,
 ): { memory: PoolMemory; ejections: readonly Ejection[] } {
-  const grown = targets.map((target) => growthOf(target, before.targets.get(target.url), nowMs))
+  const grown = targets.map((target) => growthOf(target, before.targets.get(keyOf(target)), nowMs))
   const poolGood = grown.reduce((sum, { good }) => sum + good, before.good)
   const poolFailed = grown.reduce((sum, { failed }) => sum + failed, before.failed)
   const next = new Map<string, TargetMemory>()
   const ejections: Ejection[] = []
-  let ejected = targets.filter((target) => isEjected(target, before.targets.get(target.url), nowMs)).length
+  let ejected = targets.filter((target) => isEjected(target, before.targets.get(keyOf(target)), nowMs)).length
   let left = grown.filter(({ takesPart }) => takesPart).length
   for (const [index, target] of targets.entries()) {
-    const known = before.targets.get(target.url)
+    const known = before.targets.get(keyOf(target))
     const { takesPart, isKnown, good, failed } = grown[index]
     const sums = { good: (known?.good ?? 0) + good, failed: (known?.failed ?? 0) + failed }
     const mark = { atMs: nowMs, ...sums, poolGood, poolFailed }
     const fresh = anew(target, known, mark)
-    next.set(target.url, fresh)
+    next.set(keyOf(target), fresh)
     if (!takesPart || !isKnown) continue
     const mayLeave = (ejected + 1) * 2 <= targets.length && left > 1
     const finding = mayLeave ? findingOf(evidenceOf(target, known!, mark)) : 'good'
-    if (typeof finding === 'string') next.set(target.url, goOn(fresh, known!, finding === 'doubtful'))
+    if (typeof finding === 'string') next.set(keyOf(target), goOn(fresh, known!, finding === 'doubtful'))
     else {
       const after = eject(fresh, nowMs)
-      next.set(target.url, after)
+      next.set(keyOf(target), after)
       const { ejectedUntilMs: untilMs } = after
-      ejections.push({ url: target.url, untilMs, detail: `${finding.fault}, for ${(untilMs - nowMs) / 1000} s` })
+      const { url, address } = target
+      ejections.push({ url, address, untilMs, detail: `${finding.fault}, for ${(untilMs - nowMs) / 1000} s` })
       ejected++
       left--
     }
   }
   return { memory: { good: poolGood, failed: poolFailed, targets: next }, ejections }
 }
+
+const keyOf = ({ url, address }: OutlierTarget): string => `${url} ${address}`
 
 const isEjected = (target: OutlierTarget, known: TargetMemory | undefined, nowMs: number): boolean =>
   Math.max(target.ejectedUntilMs, known?.ejectedUntilMs ?? 0) > nowMs

@@ -1,5 +1,6 @@
 /**
- * One active probe: a GET of the health path of a target, and whether its answer is a pass.
+ * One active probe: a GET of the health path at an address of a target, and whether its answer is a pass. The name of the target
+ * goes into Host and TLS; it is not looked up here.
  *
  * Every probe opens a connection of its own and closes it (`Connection: close`). A kept one would prove only that an old
  * connection lives, not that the target still accepts, and a target that closes it between two probes would look down. One
@@ -15,6 +16,7 @@ import { Client, type Dispatcher } from 'undici'
 import type { Clock } from '../clock.ts'
 import { identityOf } from '../config/address.ts'
 import type { HealthPlan } from '../config/plan.ts'
+import { type Address, lookupOf } from '../names/address.ts'
 import type { ProbeResult } from './state.ts'
 
 /** Bytes of an answer's body that are read. */
@@ -26,9 +28,10 @@ export interface ProbeOutcome {
   readonly detail: string
 }
 
-/** Probes a target once; `version` is the pool's. Ends as a failure when `signal` aborts. */
+/** Probes an address of a target once; `version` is the pool's. Ends as a failure when `signal` aborts. */
 export async function probe(
   url: string,
+  address: Address,
   plan: HealthPlan,
   version: string,
   clock: Clock,
@@ -45,7 +48,7 @@ export async function probe(
       headersTimeout: 0,
       bodyTimeout: 0,
       maxHeaderSize: 32_768,
-      connect: { timeout: plan.timeoutMs },
+      connect: { timeout: plan.timeoutMs, lookup: lookupOf(address) },
     })
     const fault = await ask(client, plan, version, AbortSignal.any([signal, deadline.signal]))
     return { result: fault === null ? 'pass' : 'fail', detail: `GET ${plan.path} ${fault ?? 'passed'}` }
@@ -124,7 +127,6 @@ const REASONS: Readonly<Record<string, string>> = {
   ECONNRESET: 'connection reset',
   UND_ERR_SOCKET: 'connection closed',
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'body cut short',
-  ENOTFOUND: 'name not found',
   EHOSTUNREACH: 'host unreachable',
   UND_ERR_CONNECT_TIMEOUT: 'no connection in time',
 }

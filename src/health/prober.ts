@@ -1,7 +1,7 @@
 /**
  * When each target is probed, and who hears of it. The results are judged by state.ts, the probes made by probe.ts.
  *
- * Every target of a service with a health plan has one watch: a timer, a state and at most one probe under way, so a slow
+ * Every address of a target of a service with a health plan has one watch: a timer, a state and at most one probe under way, so a slow
  * target is never asked twice at a time. `maint` targets have none; `standby` and `drain` targets do, so that whoever is
  * brought back is known to be well. Watches follow the spec: an unchanged one keeps its state and its schedule, a changed
  * plan begins a new schedule from the same health, a target that is gone ends its watch and the probe with it.
@@ -15,9 +15,10 @@ import type { Control, Snapshot } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import type { HealthPlan } from '../config/plan.ts'
 import type { ServiceSpec } from '../config/schema.ts'
+import type { Address } from '../names/address.ts'
 import type { Health } from '../table/types.ts'
 import { probe } from './probe.ts'
-import { type Report, targetKey } from './report.ts'
+import { addressKey, type Report } from './report.ts'
 import { gapMs, onProbe, type ProbeState, probeStateOf } from './state.ts'
 
 /** Probes under way at the same time. */
@@ -45,6 +46,7 @@ interface Wanted {
   readonly service: string
   readonly pool: string
   readonly url: string
+  readonly address: Address
   readonly version: string
   readonly plan: HealthPlan
   /** Everything that a change of must restart the schedule. */
@@ -74,12 +76,12 @@ export function createProber(deps: ProberDeps, report: Report): Prober {
   }
 
   async function probeOnce(watch: Watch): Promise<void> {
-    const { url, plan, version } = watch.wanted
+    const { url, address, plan, version } = watch.wanted
     const dueMs = clock.monotonicMs()
     await slots.take()
     try {
       if (watch.ended.signal.aborted) return
-      const outcome = await probe(url, plan, version, clock, watch.ended.signal)
+      const outcome = await probe(url, address, plan, version, clock, watch.ended.signal)
       if (watch.ended.signal.aborted) return
       watch.state = onProbe(watch.state, outcome.result, plan)
       tell(watch, outcome.detail)
@@ -91,10 +93,10 @@ export function createProber(deps: ProberDeps, report: Report): Prober {
   }
 
   function tell(watch: Watch, detail: string): void {
-    const { service, pool, url } = watch.wanted
+    const { service, pool, url, address } = watch.wanted
     const held = healthHeld(control.snapshot(), watch.wanted)
     if (held === null || held === watch.state.health) return
-    report.add({ service, pool, target: url, health: watch.state.health, detail })
+    report.add({ service, pool, target: url, address: address.address, health: watch.state.health, detail })
   }
 
   function start(key: string, wanted: Wanted, health: Health): void {
@@ -112,7 +114,6 @@ export function createProber(deps: ProberDeps, report: Report): Prober {
   return {
     sync() {
       const snapshot = control.snapshot()
-      forgetUnprobed(snapshot, deps.planHealth, report)
       const wanted = wantedOf(snapshot, deps.planHealth)
       for (const [key, watch] of watches) if (!wanted.has(key)) end(key, watch)
       for (const [key, want] of wanted) {
@@ -129,7 +130,7 @@ export function createProber(deps: ProberDeps, report: Report): Prober {
   }
 }
 
-/** All targets that are to be probed now, by key. The status has exactly the services, pools and targets of the spec. */
+/** All addresses that are to be probed now, by key. The status has exactly the services, pools and targets of the spec. */
 function wantedOf(snapshot: Snapshot, planHealth: ProberDeps['planHealth']): Map<string, Wanted> {
   const wanted = new Map<string, Wanted>()
   for (const [service, spec] of Object.entries(snapshot.services)) {
@@ -138,33 +139,26 @@ function wantedOf(snapshot: Snapshot, planHealth: ProberDeps['planHealth']): Map
     for (const [pool, { admin, targets }] of Object.entries(snapshot.status[service].pools)) {
       if (admin === 'maint') continue
       const { version } = spec.pools[pool]
-      const signature = JSON.stringify([plan, plan.expectVersion === null ? '' : version])
-      for (const [url, { admin, health }] of Object.entries(targets)) {
+      for (const [url, { admin, addresses }] of Object.entries(targets)) {
         if (admin === 'maint') continue
-        wanted.set(targetKey(service, pool, url), { service, pool, url, version, plan, signature, health })
+        for (const { address, alternate, health } of addresses) {
+          const signature = JSON.stringify([plan, plan.expectVersion === null ? '' : version, alternate])
+          const place = { address, alternate }
+          const want = { service, pool, url, address: place, version, plan, signature, health }
+          wanted.set(addressKey(service, pool, url, address), want)
+        }
       }
     }
   }
   return wanted
 }
 
-/** Where no probe is configured any more, what the last one found says nothing. */
-function forgetUnprobed(snapshot: Snapshot, planHealth: ProberDeps['planHealth'], report: Report): void {
-  for (const [service, spec] of Object.entries(snapshot.services)) {
-    if (planHealth(spec) !== null) continue
-    for (const [pool, { targets }] of Object.entries(snapshot.status[service].pools)) {
-      for (const [target, { health }] of Object.entries(targets)) {
-        if (health !== 'unknown') report.add({ service, pool, target, health: 'unknown', detail: 'no longer probed' })
-      }
-    }
-  }
-}
-
-/** What control holds of a target now; null when it is gone. Names come from people, so only own fields count. */
-function healthHeld({ status }: Snapshot, { service, pool, url }: Wanted): Health | null {
+/** What control holds of an address now; null when it is gone. Names come from people, so only own fields count. */
+function healthHeld({ status }: Snapshot, { service, pool, url, address }: Wanted): Health | null {
   if (!Object.hasOwn(status, service) || !Object.hasOwn(status[service].pools, pool)) return null
   const { targets } = status[service].pools[pool]
-  return Object.hasOwn(targets, url) ? targets[url].health : null
+  if (!Object.hasOwn(targets, url)) return null
+  return targets[url].addresses.find((held) => held.address === address.address)?.health ?? null
 }
 
 /** A fixed number of slots, taken in the order of asking. */

@@ -1,8 +1,8 @@
 /**
  * The way from health to control: observations of many targets, in one batch at a time.
  *
- * What arrives while a batch is on its way waits for the next one, merged per target, so the backlog is bounded by the
- * number of targets. A batch that control refuses is dropped: whoever reported compares with the snapshot again at the next
+ * What arrives while a batch is on its way waits for the next one, merged per address, so the backlog is bounded by the
+ * number of addresses. A batch that control refuses is dropped: whoever reported compares with the snapshot again at the next
  * probe or sweep, so nothing needs to be kept for later, and an old observation can never overwrite a newer one.
  */
 
@@ -41,7 +41,8 @@ export function createReport(
 
   return {
     add(observation) {
-      const key = targetKey(observation.service, observation.pool, observation.target)
+      const { service, pool, target, address } = observation
+      const key = addressKey(service, pool, target, address)
       waiting.set(key, { ...waiting.get(key), ...observation })
       sending ??= send()
     },
@@ -51,7 +52,7 @@ export function createReport(
   }
 }
 
-/** One string for a target of a pool of a service. */
-export function targetKey(service: string, pool: string, target: string): string {
-  return `${service}\n${pool}\n${target}`
+/** One string for an address of a target of a pool of a service. */
+export function addressKey(service: string, pool: string, target: string, address = ''): string {
+  return `${service}\n${pool}\n${target}\n${address}`
 }

@@ -38,16 +38,17 @@ function scraped({ name, help, type, read }: Family, scrape: () => Scrape): Scra
   return { ...about, get: async () => ({ ...about, values: read(scrape()) }), reset: () => {} }
 }
 
-/** Registers every metric; `version` is that of Turnout itself. */
+/** Registers every metric; `version` is that of Turnout itself, `names` counts the lookups of names. */
 export function createExposition(
   control: Pick<Control, 'snapshot' | 'subscribe'>,
   memory: SharedMemory,
   clock: Clock,
   version: string,
+  names: () => Scrape['names'] = () => null,
 ): Exposition {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
-  let scrape = readScrape(control.snapshot(), memory, clock.steadyMs())
+  let scrape = readScrape(control.snapshot(), memory, clock.steadyMs(), names())
   const info: Family = {
     name: 'turnout_info',
     type: 'gauge',
@@ -70,7 +71,7 @@ export function createExposition(
   return {
     contentType: registry.contentType,
     async text() {
-      scrape = readScrape(control.snapshot(), memory, clock.steadyMs())
+      scrape = readScrape(control.snapshot(), memory, clock.steadyMs(), names())
       // prom-client writes `Nan` where it has no figure yet; the format says `NaN`.
       return (await registry.metrics()).replace(/ Nan$/gm, ' NaN')
     },

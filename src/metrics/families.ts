@@ -14,17 +14,18 @@
 import type { Snapshot } from '../change.ts'
 import type { Family, Sample, Scrape, ScrapedTarget } from './family.ts'
 import { BINS, binEndMs, FIELD, type SharedMemory } from './layout.ts'
+import { NAME_FAMILIES } from './name-families.ts'
 import { authorityOf, type HistogramField, readTally } from './summary.ts'
 import { WORKER_FAMILIES } from './worker-families.ts'
 
 /** Reads the counters and states of every target in the table. */
-export function readScrape(snapshot: Snapshot, memory: SharedMemory, nowMs: number): Scrape {
+export function readScrape(snapshot: Snapshot, memory: SharedMemory, nowMs: number, names: Scrape['names']): Scrape {
   const targets: ScrapedTarget[] = []
   for (const [service, spec] of Object.entries(snapshot.services)) {
     for (const [pool, { version }] of Object.entries(spec.pools)) {
       const status = Object.hasOwn(snapshot.status, service) ? snapshot.status[service].pools[pool] : undefined
       for (const [url, target] of Object.entries(status?.targets ?? {})) {
-        const tally = readTally(memory, target.slot)
+        const tally = readTally(memory, target.slots)
         targets.push({
           labels: { service, pool, version, target: authorityOf(url) },
           tally,
@@ -37,7 +38,7 @@ export function readScrape(snapshot: Snapshot, memory: SharedMemory, nowMs: numb
       }
     }
   }
-  return { snapshot, memory, targets }
+  return { snapshot, memory, targets, names }
 }
 
 /** Targets of which anything was counted: a thousand idle ones would be a thousand times the same zeros. */
@@ -235,4 +236,5 @@ export const FAMILIES: readonly Family[] = [
     read: ({ snapshot }) => [{ value: snapshot.revision }],
   },
   ...WORKER_FAMILIES,
+  ...NAME_FAMILIES,
 ]

@@ -1,5 +1,6 @@
 /** What a metric is made of, and what one scrape reads. Types only. */
 import type { Snapshot } from '../change.ts'
+import type { NameCounts } from '../names/names.ts'
 import type { SharedMemory } from './layout.ts'
 import type { Tally } from './summary.ts'
 
@@ -28,6 +29,8 @@ export interface Scrape {
   readonly snapshot: Snapshot
   readonly memory: SharedMemory
   readonly targets: readonly ScrapedTarget[]
+  /** null where nothing looks names up. */
+  readonly names: NameCounts | null
 }
 
 export interface Family {

@@ -17,12 +17,14 @@ export type Tally = Float64Array
 /** Where the two histograms of a tally begin. */
 export type HistogramField = typeof FIELD.duration | typeof FIELD.ttfb
 
-/** The present tally of a target: the sum over the lanes of all workers. */
-export function readTally(memory: SharedMemory, slot: number): Tally {
+/** The present tally of a target: the sum over its slots, in the lanes of all workers. */
+export function readTally(memory: SharedMemory, slots: readonly number[]): Tally {
   const tally = new Float64Array(FIELDS)
   for (let worker = 0; worker < memory.workers; worker++) {
-    const offset = laneOffset(worker, slot)
-    for (let field = 0; field < FIELDS; field++) tally[field] += memory.targets[offset + field]
+    for (const slot of slots) {
+      const offset = laneOffset(worker, slot)
+      for (let field = 0; field < FIELDS; field++) tally[field] += memory.targets[offset + field]
+    }
   }
   return tally
 }
@@ -38,7 +40,7 @@ export function sumTallies(tallies: Iterable<Tally>): Tally {
 
 /**
  * What was counted between two tallies of the same target: gauges are those of `now`, counters their difference.
- * Counters that shrank mean that the slot was given to another target meanwhile; then everything in `now` is new.
+ * Counters that shrank mean that the target was removed and came back with other slots; then everything in `now` is new.
  */
 export function growth(now: Tally, then: Tally | undefined): Tally {
   if (then === undefined || now[FIELD.attemptsStarted] < then[FIELD.attemptsStarted]) return now

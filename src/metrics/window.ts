@@ -2,8 +2,8 @@
  * What happened lately: rates, quantiles and shares over about the last ten seconds, and since the split last changed.
  *
  * Every two seconds the tallies of all live targets are kept, six samples deep, so a reading covers 10 to 12 s (less
- * right after the start). Memory is bounded: six samples of less than 1 KiB for each target. A sample is known by slot *and*
- * URL, so a slot that was given to another target never shows the traffic of the one before.
+ * right after the start). Memory is bounded: six samples of less than 1 KiB for each target. A sample is known by its target, so
+ * a slot that was given to another one never shows the traffic of the one before.
  *
  * The share since the split changed needs the counts at that moment. They are taken when control tells of a change, and
  * at the next sample at the latest; requests that were decided in between count as before.
@@ -55,14 +55,14 @@ interface LiveTarget {
   readonly pool: string
   readonly url: string
   readonly key: string
-  readonly slot: number
+  readonly slots: readonly number[]
 }
 
 function* targetsOf(snapshot: Snapshot, service: string): Generator<LiveTarget> {
   if (!Object.hasOwn(snapshot.status, service)) return
   for (const [pool, status] of Object.entries(snapshot.status[service].pools)) {
     for (const [url, target] of Object.entries(status.targets)) {
-      yield { pool, url, key: `${target.slot} ${url}`, slot: target.slot }
+      yield { pool, url, key: `${service}\n${pool}\n${url}`, slots: target.slots }
     }
   }
 }
@@ -85,7 +85,7 @@ export function createTrafficWindow(
     if (baselines.get(service)?.split === split) return
     const decided = new Map<string, number>()
     for (const target of targetsOf(snapshot, service)) {
-      decided.set(target.key, readTally(memory, target.slot)[FIELD.decided])
+      decided.set(target.key, readTally(memory, target.slots)[FIELD.decided])
     }
     baselines.set(service, { split, decided })
   }
@@ -95,8 +95,8 @@ export function createTrafficWindow(
     const tallies = new Map<string, Tally>()
     for (const service of Object.keys(snapshot.services)) {
       noteSplit(snapshot, service)
-      for (const { key, slot } of targetsOf(snapshot, service)) {
-        tallies.set(key, readTally(memory, slot).slice(0, SAMPLED_FIELDS))
+      for (const { key, slots } of targetsOf(snapshot, service)) {
+        tallies.set(key, readTally(memory, slots).slice(0, SAMPLED_FIELDS))
       }
     }
     for (const service of baselines.keys()) if (!Object.hasOwn(snapshot.services, service)) baselines.delete(service)
@@ -133,8 +133,8 @@ function readService(
 ): ServiceTraffic | null {
   if (!Object.hasOwn(snapshot.status, name)) return null
   const pools = new Map<string, TargetTraffic[]>(Object.keys(snapshot.status[name].pools).map((pool) => [pool, []]))
-  for (const { pool, url, key, slot } of targetsOf(snapshot, name)) {
-    const total = readTally(memory, slot)
+  for (const { pool, url, key, slots } of targetsOf(snapshot, name)) {
+    const total = readTally(memory, slots)
     const before = baseline?.decided.get(key) ?? 0
     const recent = growth(total, widen(oldest.tallies.get(key)))
     const decided = total[FIELD.decided]

@@ -10,11 +10,11 @@
  * all, and not when all are failing: then other pools come first, and `lastResort` only when these have none either.
  *
  * Targets are counted and then the k-th is taken, so nothing is allocated; a pool in which all is well (`plain`) is not
- * even counted. Targets of earlier tries are compared by URL: the same address would fail again in any pool or table.
+ * even counted. Those of earlier tries are known by address and port: the same place would fail again in any pool or table.
  * An excluded one is out; an avoided one only while its pool has another as good, and never in panic.
  */
 import { hashString, mix32 } from './bucket.ts'
-import { eligible, failing, targetAdmits } from './eligible.ts'
+import { eligible, failing, isNoted, targetAdmits } from './eligible.ts'
 import type { Draw, Load, OwnCookie, PoolTable, RequestView, ServiceTable, TargetTable } from './types.ts'
 
 /** What choosing a target needs to know, and what it finds out. */
@@ -105,11 +105,14 @@ function gradeOf(target: TargetTable, choice: Choice): Grade {
 }
 
 function isExcluded(target: TargetTable, choice: Choice): boolean {
-  for (const excluded of choice.exclude) if (excluded.url === target.url) return true
+  for (const excluded of choice.exclude) if (isSamePlace(excluded, target)) return true
   return false
 }
 
-const isAvoided = (target: TargetTable, choice: Choice): boolean => choice.avoid?.url === target.url
+const isAvoided = (target: TargetTable, choice: Choice): boolean =>
+  choice.avoid !== null && isSamePlace(choice.avoid, target)
+
+const isSamePlace = (a: TargetTable, b: TargetTable): boolean => a.address === b.address && a.port === b.port
 
 function isCandidate(target: TargetTable, worst: Grade, choice: Choice): boolean {
   return gradeOf(target, choice) <= worst && !isExcluded(target, choice) && !isAvoided(target, choice)
@@ -161,16 +164,24 @@ function candidate(pool: PoolTable, index: number, worst: Grade, count: number, 
   throw new Error(`pool ${pool.name} has no candidate ${index} of ${count}`)
 }
 
-/** The target that the cookie notes. Not in panic when it fails itself: a visitor is not held to a dead target. */
+/**
+ * The address that the cookie notes; when the target has it no longer, another of the same target, always the same one for a visitor.
+ * Not in panic when it fails itself: a visitor is not held to a dead target.
+ */
 function notedTarget(pool: PoolTable, worst: Grade, choice: Choice): TargetTable | null {
   const kept = choice.kept
   if (kept === null || kept.pool !== pool.name || kept.target === '') return null
   const least = worst === FAILING ? UNSURE : worst
+  let other: TargetTable | null = null
   for (const target of pool.targets) {
     if (target.tag === kept.target) return isCandidate(target, least, choice) ? target : null
+    if (!isNoted(kept, target) || !isCandidate(target, least, choice)) continue
+    if (other === null || score(kept.visitor, target) > score(kept.visitor, other)) other = target
   }
-  return null
+  return other
 }
+
+const score = (key: string, target: TargetTable): number => mix32(hashString(key) ^ target.seed)
 
 /** Highest score of key and target wins, so a target that goes moves only its own keys. Independent of the release. */
 function rendezvous(pool: PoolTable, worst: Grade, count: number, key: string, choice: Choice): TargetTable {

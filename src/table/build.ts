@@ -6,12 +6,14 @@
  * costs one compiled service and one copy of the map of services, however many routes there are.
  * Everything was validated before; what cannot be is a bug and throws a plain Error.
  */
+import { hostOf } from '../names/address.ts'
 import { reallot } from './allotment.ts'
 import { hashString, pickStepOf, saltOf, WEIGHT_SUM_MAX } from './bucket.ts'
+import { TAG_MARK } from './eligible.ts'
 import { withoutLastDot } from './host.ts'
 import { EMPTY_ROUTER, updateRouter } from './match.ts'
 import { compileRules, type RuleSet } from './rules.ts'
-import type { PoolStatus, ServiceStatus, TargetStatus } from './status.ts'
+import type { AddressStatus, PoolStatus, ServiceStatus, TargetStatus } from './status.ts'
 import type {
   AdminState,
   Health,
@@ -26,7 +28,8 @@ import type {
 
 /** 24 bits: enough to tell the targets of a pool apart, too few to find the address again. */
 const TAG_BITS = 24
-const TAGS = 2 ** TAG_BITS
+/** The addresses of one target are few. */
+const ADDRESS_TAG_BITS = 16
 
 /** The table before the first delta: nothing is routed. */
 export function emptyTable(): Table {
@@ -160,7 +163,7 @@ function compilePool(
   for (const url of spec.targets) {
     const targetStatus = ownValue(status.targets, url)
     assert(targetStatus !== undefined, `${plan.name}/${spec.name} has no status of target ${url}`)
-    targets.push(compileTarget(url, targetStatus, plan.probed, tagOf(url, tags), pool))
+    targets.push(...compileTarget(url, targetStatus, plan.probed, tagOf(url, TAG_BITS, tags), pool))
   }
   const fit: Health = plan.probed ? 'healthy' : 'unknown'
   const takesAll = (target: TargetTable) =>
@@ -169,33 +172,49 @@ function compilePool(
   return pool
 }
 
-/** Without probes the health of a target is `unknown`, whatever earlier probes have left behind. */
-function compileTarget(url: string, status: TargetStatus, probed: boolean, tag: string, pool: PoolTable): TargetTable {
+/** One entry for each address of a target. */
+function compileTarget(
+  url: string,
+  status: TargetStatus,
+  probed: boolean,
+  tag: string,
+  pool: PoolTable,
+): TargetTable[] {
   const parsed = new URL(url)
   const tls = parsed.protocol === 'https:'
   assert(tls || parsed.protocol === 'http:', `the target ${url} is neither http nor https`)
   const port = parsed.port === '' ? (tls ? 443 : 80) : Number(parsed.port)
-  return {
+  const host = hostOf(url)
+  const { admin, drainUntilMs, addresses } = status
+  const tags = new Set<string>()
+  // A target that moves to another address keeps the keys that are its own by hash.
+  const seedOf = ({ address }: AddressStatus) => hashString(addresses.length === 1 ? url : `${url} ${address}`)
+  return addresses.map((address) => ({
     url,
     authority: `${withoutLastDot(parsed.hostname)}:${port}`,
     tls,
-    host: parsed.hostname.startsWith('[') ? parsed.hostname.slice(1, -1) : parsed.hostname,
+    host,
+    address: address.address,
+    alternate: address.alternate,
     port,
-    tag,
-    seed: hashString(url),
-    slot: status.slot,
-    admin: adminState(status.admin),
-    drainUntilMs: status.drainUntilMs,
-    health: probed ? health(status.health) : 'unknown',
-    ejectedUntilMs: status.ejectedUntilMs,
+    tag:
+      address.address === host ? tag : `${tag}${TAG_MARK}${tagOf(`${url} ${address.address}`, ADDRESS_TAG_BITS, tags)}`,
+    targetTag: tag,
+    seed: seedOf(address),
+    slot: address.slot,
+    admin: adminState(admin),
+    drainUntilMs,
+    // Without probes it is unknown, whatever earlier probes have left behind.
+    health: probed ? health(address.health) : 'unknown',
+    ejectedUntilMs: address.ejectedUntilMs,
     pool,
-  }
+  }))
 }
 
-/** A short name of a target, unique in its pool. */
-function tagOf(url: string, taken: Set<string>): string {
-  let bits = hashString(url) >>> (32 - TAG_BITS)
-  while (taken.has(bits.toString(36))) bits = (bits + 1) % TAGS
+/** A short name of so many bits, unique among those that are taken. */
+function tagOf(text: string, length: number, taken: Set<string>): string {
+  let bits = hashString(text) >>> (32 - length)
+  while (taken.has(bits.toString(36))) bits = (bits + 1) % 2 ** length
   const tag = bits.toString(36)
   taken.add(tag)
   return tag

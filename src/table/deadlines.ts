@@ -19,6 +19,10 @@ export function statusesMovedBy(statuses: Entries<ServiceStatus>, ms: number): E
         ...target,
         drainUntilMs: moved(target.drainUntilMs, ms),
         ejectedUntilMs: moved(target.ejectedUntilMs, ms),
+        addresses: target.addresses.map((address) => ({
+          ...address,
+          ejectedUntilMs: moved(address.ejectedUntilMs, ms),
+        })),
       })),
     })),
   }))
@@ -39,7 +43,9 @@ export function intentMovedBy(intent: ServiceIntent, ms: number): ServiceIntent 
 export function observedMovedBy(observed: ServiceObserved, ms: number): ServiceObserved {
   if (ms === 0) return observed
   return mapped(observed, (targets) =>
-    mapped(targets, (target) => ({ ...target, ejectedUntilMs: moved(target.ejectedUntilMs, ms) })),
+    mapped(targets, (addresses) =>
+      mapped(addresses, (address) => ({ ...address, ejectedUntilMs: moved(address.ejectedUntilMs, ms) })),
+    ),
   )
 }
 

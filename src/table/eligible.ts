@@ -20,12 +20,20 @@ export function keepsVisitors(place: PoolTable | TargetTable, nowMs: number): bo
   return place.admin === 'drain' && nowMs < place.drainUntilMs
 }
 
+/** Between the tag of a target and that of its address; tags are in base 36. */
+export const TAG_MARK = 'X'
+
+/** Whether a cookie notes the target, at this or another of its addresses. */
+export function isNoted({ target: noted }: OwnCookie, { targetTag }: TargetTable): boolean {
+  return noted.startsWith(targetTag) && (noted.length === targetTag.length || noted[targetTag.length] === TAG_MARK)
+}
+
 /** Whether the admin states of a target and its pool let a request in. */
 export function targetAdmits(target: TargetTable, kept: OwnCookie | null, nowMs: number): boolean {
   const pool = target.pool
   if (!poolAdmits(pool, kept, nowMs)) return false
   if (target.admin === 'ready') return true
-  return kept !== null && kept.pool === pool.name && kept.target === target.tag && keepsVisitors(target, nowMs)
+  return kept !== null && kept.pool === pool.name && isNoted(kept, target) && keepsVisitors(target, nowMs)
 }
 
 /** Whether probes or passive ejection say that a target fails. */

@@ -1,7 +1,7 @@
 /**
  * What is known of a pool before traffic is sent to it, from the status of its targets.
  *
- * - `fits`: a target that is ready, not ejected, and where there are probes found healthy by one. Not yet probed is not found healthy.
+ * - `fits`: a target that is ready, has an address, is not ejected, and where there are probes found healthy by one. Not yet probed is not found healthy.
  * - A pool is *proven* when at least half of its ready targets fit: below half it would be in panic (balance.ts) as soon as traffic
  *   came, and serve from targets that nobody knows, or knows to be ill.
  * - A pool *can answer* when one of its ready targets does not fail: less than proven, for pools that have traffic already.
@@ -10,12 +10,17 @@
 import type { TargetStatus } from './status.ts'
 
 /** The targets of a pool, as far as it depends on them. */
-export type Targets = readonly Pick<TargetStatus, 'admin' | 'health' | 'ejectedUntilMs'>[]
+export type Targets = readonly (Pick<TargetStatus, 'admin' | 'health' | 'ejectedUntilMs'> & {
+  readonly addresses: readonly unknown[]
+})[]
 
 /** How many targets of a pool are ready, and how many of these fit. */
 export function fitTargets(targets: Targets, probed: boolean, nowMs: number): { ready: number; fit: number } {
   const ready = targets.filter(({ admin }) => admin === 'ready')
-  const fit = ready.filter((target) => target.ejectedUntilMs <= nowMs && (!probed || target.health === 'healthy'))
+  const fit = ready.filter(
+    ({ addresses, ejectedUntilMs, health }) =>
+      addresses.length > 0 && ejectedUntilMs <= nowMs && (!probed || health === 'healthy'),
+  )
   return { ready: ready.length, fit: fit.length }
 }
 
@@ -28,7 +33,7 @@ export function isProven(targets: Targets, probed: boolean, nowMs: number): bool
 /** Whether a pool has a target that is ready and not known to fail. */
 export function canAnswer(targets: Targets, probed: boolean, nowMs: number): boolean {
   return targets.some(
-    ({ admin, health, ejectedUntilMs }) =>
-      admin === 'ready' && ejectedUntilMs <= nowMs && !(probed && health === 'unhealthy'),
+    ({ admin, addresses, health, ejectedUntilMs }) =>
+      admin === 'ready' && addresses.length > 0 && ejectedUntilMs <= nowMs && !(probed && health === 'unhealthy'),
   )
 }

@@ -4,14 +4,16 @@
  *
  * - *Intent*, what people have set: admin states, ends of drains, the release, what `back` returns to. Part of the document:
  *   stored, compared and restored with the spec. One for all processes on a store.
- * - *Observed*, what this process has seen: health and ejection. Never in the document; each process has its own, and stores
- *   it apart, only so that it starts quickly again. A target that was never seen is `UNSEEN` and need not be there.
- * - *Places*, where this process counts: slots in shared memory. Never stored.
+ * - *Observed*, what this process has seen: health and ejection of each address of a target. Never in the document; each process
+ *   has its own, and stores it apart, only so that it starts quickly again. What was never seen is `UNSEEN` and need not be there.
+ * - *Places*, where this process finds and counts the targets: the addresses of their names, and slots in shared memory. Never
+ *   stored: a name may mean something else by the next start.
  *
  * An intent has exactly the pools and targets of its spec (control/reconcile.ts); `statusOf` follows the intent, so an
  * observed target that is not in it, or not yet, is of no account. Deadlines are steady time here, wall time in the store
  * (deadlines.ts). All of it is plain data.
  */
+import type { Address } from '../names/address.ts'
 import type { AdminState, Allotment, Health } from './types.ts'
 
 /** What people have set of a target. */
@@ -45,29 +47,51 @@ export interface ServiceIntent {
   fallback?: readonly string[]
 }
 
-/** What this process has seen of a target. */
-export interface TargetObserved {
+/** What this process has seen of an address of a target. */
+export interface AddressObserved {
   readonly health: Health
   /** Time in ms until which passive ejection lasts; 0 when not ejected. */
   readonly ejectedUntilMs: number
 }
 
+/** What this process has seen of a target, by address. */
+export type TargetObserved = Readonly<Record<string, AddressObserved>>
+
 /** What this process has seen of a service, by pool and target URL. */
 export type ServiceObserved = Readonly<Record<string, Readonly<Record<string, TargetObserved>>>>
 
-/** Where this process counts for a service: its own slot, and those of its targets by pool and URL. */
+/** An address of a target, and where it is counted. */
+export interface AddressPlace extends Address {
+  /** Index of its counters (metrics/layout.ts), never given to another target while requests count on it. */
+  readonly slot: number
+}
+
+/** Where this process finds and counts a target. */
+export interface TargetPlace {
+  /** None while its name has none. */
+  readonly addresses: readonly AddressPlace[]
+  /** All slots of the target; also those of addresses that have gone, so that its sums never fall. */
+  readonly slots: readonly number[]
+}
+
+/** Where this process finds and counts a service: its own slot, and its targets by pool and URL. */
 export interface ServicePlaces {
   /** Index of the low-discrepancy counter in shared memory. */
   readonly slot: number
-  readonly targets: Readonly<Record<string, Readonly<Record<string, number>>>>
+  readonly targets: Readonly<Record<string, Readonly<Record<string, TargetPlace>>>>
 }
+
+/** An address of a target as tables and people see it. */
+export interface AddressStatus extends AddressPlace, AddressObserved {}
 
 /** A target as tables and people see it. */
 export interface TargetStatus extends TargetIntent {
+  /** That of its best address; `unhealthy` without any. */
   health: Health
+  /** When the first address is back; 0 when one of them is not ejected. */
   ejectedUntilMs: number
-  /** Index of the counters of this target (metrics/layout.ts), never reused while requests count on it. */
-  slot: number
+  addresses: readonly AddressStatus[]
+  slots: readonly number[]
 }
 
 /** A pool as tables and people see it. */
@@ -88,13 +112,29 @@ export interface ServiceStatus {
   fallback?: readonly string[]
 }
 
-/** A target of which nothing was seen yet. */
-export const UNSEEN: TargetObserved = Object.freeze({ health: 'unknown', ejectedUntilMs: 0 })
+/** An address of which nothing was seen yet. */
+export const UNSEEN: AddressObserved = Object.freeze({ health: 'unknown', ejectedUntilMs: 0 })
+
+const NOTHING: TargetObserved = Object.freeze({})
 
 /** What was seen of a target. Names come from people, so only own fields count. */
 export function observedOf(observed: ServiceObserved | undefined, pool: string, url: string): TargetObserved {
-  if (observed === undefined || !Object.hasOwn(observed, pool)) return UNSEEN
-  return Object.hasOwn(observed[pool], url) ? observed[pool][url] : UNSEEN
+  if (observed === undefined || !Object.hasOwn(observed, pool)) return NOTHING
+  return Object.hasOwn(observed[pool], url) ? observed[pool][url] : NOTHING
+}
+
+/**
+ * What is seen of a target as a whole: the health of its best address, `unhealthy` when it has none; and when the first of them is
+ * back, 0 when one is not ejected.
+ */
+export function seenOf<T extends Address>(
+  places: readonly T[],
+  seen: TargetObserved,
+): AddressObserved & { readonly addresses: readonly (T & AddressObserved)[] } {
+  const addresses = places.map((place) => ({ ...place, ...(seen[place.address] ?? UNSEEN) }))
+  const has = (health: Health) => addresses.some((address) => address.health === health)
+  const ejectedUntilMs = addresses.length === 0 ? 0 : Math.min(...addresses.map((address) => address.ejectedUntilMs))
+  return { health: has('healthy') ? 'healthy' : has('unknown') ? 'unknown' : 'unhealthy', ejectedUntilMs, addresses }
 }
 
 /** The status of a service; throws (a bug) when a target has no place. */
@@ -105,9 +145,10 @@ export function statusOf(
 ): ServiceStatus {
   const poolsStatus = Object.entries(pools).map(([pool, { admin, drainUntilMs, targets }]): [string, PoolStatus] => {
     const status = Object.entries(targets).map(([url, intent]): [string, TargetStatus] => {
-      const slot = places.targets[pool]?.[url]
-      if (slot === undefined) throw new Error(`the target ${url} of pool ${pool} has no place`)
-      return [url, { ...intent, ...observedOf(observed, pool, url), slot }]
+      const place = places.targets[pool]?.[url]
+      if (place === undefined) throw new Error(`the target ${url} of pool ${pool} has no place`)
+      const seen = seenOf(place.addresses, observedOf(observed, pool, url))
+      return [url, { ...intent, ...seen, slots: place.slots }]
     })
     return [pool, { admin, drainUntilMs, targets: Object.fromEntries(status) }]
   })

@@ -88,17 +88,24 @@ export interface ServicePlan {
   readonly debugHeaders: boolean
 }
 
+/** One address of a target: what requests are sent to. A target has as many as its name, and one when it is an address itself. */
 export interface TargetTable {
-  /** `scheme://host:port`, the identity of the target. */
+  /** `scheme://host:port`, the identity of the target; all of its addresses share it. */
   readonly url: string
   /** `host:port`, as in the API's paths, in metrics and towards the target as Host when the client sent none. */
   readonly authority: string
   readonly tls: boolean
   readonly host: string
+  /** The IP address that connections go to, and the identity of this place within the target. */
+  readonly address: string
+  /** The same place by the other family of addresses, tried when `address` does not accept; null for none. */
+  readonly alternate: string | null
   readonly port: number
-  /** Short opaque id for cookies: a hash, so that no address leaks. */
+  /** Short opaque id for cookies: a hash, so that no address leaks. Of a name it begins with `targetTag` and ends with the address. */
   readonly tag: string
-  /** Hash of the URL, for rendezvous hashing. */
+  /** The same of the target, whichever its addresses. */
+  readonly targetTag: string
+  /** For rendezvous hashing: hash of the URL, and of the address where the target has several. */
   readonly seed: number
   readonly slot: number
   readonly admin: AdminState

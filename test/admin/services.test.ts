@@ -16,6 +16,7 @@ test('a service is read with its spec, its status and the revision as ETag', asy
     drainUntilMs: 0,
     health: 'unknown',
     ejectedUntilMs: 0,
+    addresses: [{ address: '127.0.0.1', alternate: null, health: 'unknown', ejectedUntilMs: 0 }],
   })
   expect(one.body.status).not.toHaveProperty('slot')
   const all = await call('GET', '/v1/services')

@@ -22,6 +22,7 @@ import { createTrafficWindow } from '../../src/metrics/window.ts'
 import { memoryStore } from '../../src/store/memory.ts'
 import type { Store } from '../../src/store/store.ts'
 import { statusOf } from '../../src/table/status.ts'
+import { literalAddresses, literalNames } from '../helpers/literal-names.ts'
 
 export const VALIDATE: AdminDeps['validate'] = {
   service: validateService,
@@ -115,7 +116,9 @@ export function standInControl(store: Store, clock: Clock): StandInControl {
       revision = await store.commit(revision, entry as Parameters<Store['commit']>[1])
       epoch++
       content = next
-      status = mapEntries(intents, (intent, name) => statusOf(intent, undefined, slots.take(name, intent.pools)))
+      status = mapEntries(intents, (intent, name) =>
+        statusOf(intent, undefined, slots.take(name, intent.pools, literalAddresses)),
+      )
       const service = 'service' in change ? change.service : null
       events.publish({ type: 'change', service, message: `${change.kind} by ${actor}`, data: { appliedInMs: 0.4 } })
       return { revision, epoch, appliedInMs: 0.4, changed: true }
@@ -158,6 +161,8 @@ export async function startAdmin(changes: Partial<AdminDeps> = {}, withShop = tr
     control,
     store,
     exposition,
+    memory,
+    names: literalNames,
     traffic,
     clock,
     tokens: [],

@@ -182,7 +182,16 @@ const traffic = {
   p90Ms: 3,
   p99Ms: null,
 }
-const target = { target: '127.0.0.1:3001', admin: 'ready', drainUntilMs: 0, health: 'healthy', ejectedUntilMs: 0 }
+const states = { health: 'healthy', ejectedUntilMs: 0 }
+const target = {
+  target: '127.0.0.1:3001',
+  url: 'http://127.0.0.1:3001',
+  admin: 'ready',
+  drainUntilMs: 0,
+  ...states,
+  reason: null,
+  addresses: [{ address: '127.0.0.1', alternate: null, ...states, inFlight: 2, tunnels: 1 }],
+}
 const pool = {
   name: 'blue',
   version: '1.0',
@@ -218,6 +227,30 @@ describe('verbs that show something', () => {
     const { out } = await turnout(admin.url, 'status', 'shop')
     expect(out).toMatch(/blue .* drain, [78] s left /)
     expect(out).toMatch(/127\.0\.0\.1:3001 .* healthy, ejected for [78] s /)
+  })
+
+  it('status shows the addresses of names, and why a name has none', async () => {
+    const at = (address: string, more = {}) => ({
+      address,
+      alternate: null,
+      ...states,
+      inFlight: 1,
+      tunnels: 0,
+      ...more,
+    })
+    const named = { ...target, ...traffic, target: 'api.internal:80', url: 'http://api.internal:80' }
+    const reason = 'the name cannot be resolved: there is no such name'
+    const targets = [
+      { ...named, addresses: [at('10.0.0.1'), at('10.0.0.2', { health: 'unhealthy' })] },
+      { ...named, addresses: [at('10.0.0.9')] },
+      { ...named, addresses: [], health: 'unhealthy', reason },
+    ]
+    const admin = await scripted({ 'GET /v1/services/shop/status': [200, { ...view, pools: [{ ...pool, targets }] }] })
+    const { out } = await turnout(admin.url, 'status', 'shop')
+    expect(out).toMatch(/^ {2}api\.internal:80 +ready +healthy +2 +1 .*\n {4}10\.0\.0\.1 +healthy +1 +0$/m)
+    expect(out).toMatch(/^ {4}10\.0\.0\.2 +unhealthy +1 +0$/m)
+    expect(out).toMatch(/^ {2}api\.internal:80 at 10\.0\.0\.9 +ready/m)
+    expect(out.endsWith(`\napi.internal:80: ${reason}\n`)).toBe(true)
   })
 
   it('status without a name shows every service', async () => {

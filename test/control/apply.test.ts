@@ -4,6 +4,7 @@ import { validateService } from '../../src/config/check.ts'
 import { applyChange } from '../../src/control/apply.ts'
 import type { Content } from '../../src/control/reconcile.ts'
 import { isTurnoutError } from '../../src/errors.ts'
+import { hostOf } from '../../src/names/address.ts'
 import type { AdminState } from '../../src/table/types.ts'
 import { BLUE, BLUE2, codeOf, contentOf, GREEN, NOTHING, put, shop, split, weights } from './stand-in.ts'
 
@@ -36,7 +37,7 @@ const refused = (content: Content, change: Change) => {
 /** Brings a target into this health, as an observation would. */
 function withHealth(content: Content, pool: string, health: 'healthy' | 'unhealthy'): Content {
   const targets = Object.keys(content.intents['shop'].pools[pool].targets)
-  const seen = Object.fromEntries(targets.map((url) => [url, { health, ejectedUntilMs: 0 }]))
+  const seen = Object.fromEntries(targets.map((url) => [url, { [hostOf(url)]: { health, ejectedUntilMs: 0 } }]))
   return { ...content, observed: { shop: { ...content.observed['shop'], [pool]: seen } } }
 }
 

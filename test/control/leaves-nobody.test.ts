@@ -7,8 +7,10 @@ import { assertAnswered, type Insistence, Unproven } from '../../src/control/lea
 import { keepObserved } from '../../src/control/observe.ts'
 import type { Content } from '../../src/control/reconcile.ts'
 import { isTurnoutError } from '../../src/errors.ts'
-import { type TargetObserved, UNSEEN } from '../../src/table/status.ts'
+import { hostOf } from '../../src/names/address.ts'
+import { type AddressObserved, UNSEEN } from '../../src/table/status.ts'
 import type { AdminState } from '../../src/table/types.ts'
+import { literalAddresses } from '../helpers/literal-names.ts'
 import { BLUE, BLUE2, contentOf, GREEN, put, shop } from './stand-in.ts'
 
 const NOW = 1_000_000
@@ -20,11 +22,11 @@ const start = (changes: Partial<ServiceSpec> = {}) =>
   seen(contentOf({ shop: shop(changes) }), 'blue', { health: 'healthy' })
 
 /** Content in which the targets of a pool are seen as given: all of them, or the first few. */
-function seen(content: Content, pool: string, as: Partial<TargetObserved>, count = Infinity): Content {
+function seen(content: Content, pool: string, as: Partial<AddressObserved>, count = Infinity): Content {
   const observed = content.observed[service] ?? {}
   const targets = content.services[service].pools[pool].targets
     .slice(0, count)
-    .map((url) => [url, { ...UNSEEN, ...observed[pool]?.[url], ...as }])
+    .map((url) => [url, { [hostOf(url)]: { ...UNSEEN, ...observed[pool]?.[url]?.[hostOf(url)], ...as } }])
   return {
     ...content,
     observed: {
@@ -40,8 +42,8 @@ const ill = (content: Content, pool: string) => seen(content, pool, { health: 'u
 function outcome(before: Content, change: Change, insistence: Insistence = {}): Content | string {
   const after = applyChange(before, change, NOW, tools)
   try {
-    assertAnswered(before, after, change, NOW, insistence)
-    return { ...after, observed: keepObserved(after.observed, after.services, [service]) }
+    assertAnswered(before, after, change, NOW, literalAddresses, insistence)
+    return { ...after, observed: keepObserved(after.observed, after.services, [service], literalAddresses) }
   } catch (error) {
     if (isTurnoutError(error, 'conflict')) return error.message
     throw error
@@ -58,7 +60,7 @@ function made(before: Content, ...changes: Change[]): Content {
 const forced = (before: Content, change: Change) => outcome(before, change, { force: true }) as Content
 const isUnproven = (before: Content, change: Change): boolean => {
   try {
-    assertAnswered(before, applyChange(before, change, NOW, tools), change, NOW)
+    assertAnswered(before, applyChange(before, change, NOW, tools), change, NOW, literalAddresses)
     return false
   } catch (error) {
     return error instanceof Unproven

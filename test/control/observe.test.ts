@@ -28,7 +28,8 @@ test('only the axes that it names change: a passing probe ends neither a drain n
   await control.observe([{ ...of(BLUE), ejectedUntilMs: 9_000_000 }])
   const before = target(BLUE)
   await control.observe([{ ...of(BLUE), health: 'healthy' }])
-  expect(target(BLUE)).toEqual({ ...before, health: 'healthy' })
+  const addresses = before.addresses.map((address) => ({ ...address, health: 'healthy' }))
+  expect(target(BLUE)).toEqual({ ...before, health: 'healthy', addresses })
   expect(before).toMatchObject({ admin: 'drain', ejectedUntilMs: 9_000_000 })
 })
 

@@ -1,7 +1,8 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { COOLING_MS, createSlots } from '../../src/control/slots.ts'
 import { allocateSharedMemory, CELL, FIELD, laneOffset, SERVICE_SLOTS, SLOTS } from '../../src/metrics/layout.ts'
-import type { ServiceIntent, ServicePlaces } from '../../src/table/status.ts'
+import type { ServiceIntent, ServicePlaces, TargetPlace } from '../../src/table/status.ts'
+import { literalAddresses } from '../helpers/literal-names.ts'
 import { codeOf, contentOf, shop, standingClock } from './stand-in.ts'
 
 const url = (n: number) => `http://127.0.0.1:${n}`
@@ -12,7 +13,8 @@ function poolsOf(targets: readonly string[]): ServiceIntent['pools'] {
   return contentOf({ shop: spec }).intents['shop'].pools
 }
 const numbers = (from: number, count: number) => Array.from({ length: count }, (_, n) => url(from + n))
-const slotsOf = (places: ServicePlaces) => Object.values(places.targets['blue'])
+const slotsOf = (places: ServicePlaces) =>
+  Object.values(places.targets['blue']).map(({ addresses }) => addresses[0].slot)
 
 function fixture() {
   const memory = allocateSharedMemory(2)
@@ -20,15 +22,15 @@ function fixture() {
   const slots = createSlots(memory, standing.clock)
   /** As control does: takes places, and makes them those of the present. */
   const take = (targets: readonly string[], service = 'shop') => {
-    const pools = poolsOf(targets)
-    const places = slots.take(service, pools)
-    slots.settle(service, pools)
+    const places = slots.take(service, poolsOf(targets), literalAddresses)
+    slots.settle(service, places)
     return places
   }
   /** As control does when a change is refused. */
   const refuse = (targets: readonly string[], present: readonly string[] | null, service = 'shop') => {
-    const places = slots.take(service, poolsOf(targets))
-    slots.settle(service, present && poolsOf(present))
+    const served = present && slots.take(service, poolsOf(present), literalAddresses)
+    const places = slots.take(service, poolsOf(targets), literalAddresses)
+    slots.settle(service, served)
     return places
   }
   return { memory, slots, take, refuse, ...standing }
@@ -117,4 +119,85 @@ test('the picker of a service slot begins at 0 when another service gets it', as
   await advance(COOLING_MS)
   expect(take([], 'another').slot).toBe(slot)
   expect(Atomics.load(memory.cells, CELL.picker + slot)).toBe(0)
+})
+
+describe('addresses of a name', () => {
+  const name = 'http://api.test:80'
+  const at = (...addresses: string[]) => addresses.map((address) => ({ address, alternate: null }))
+  const named = () => {
+    const basics = fixture()
+    const move = (...addresses: string[]) => {
+      const places = basics.slots.take('shop', poolsOf([name]), () => at(...addresses))
+      basics.slots.settle('shop', places)
+      return places.targets['blue'][name]
+    }
+    return { ...basics, move }
+  }
+  const slotOf = (place: TargetPlace, address: string) => place.addresses.find((one) => one.address === address)!.slot
+
+  test('each has a slot, one that stays keeps it, and all slots stay with the target', () => {
+    const { move } = named()
+    const first = move('10.0.0.1', '10.0.0.2')
+    expect(new Set(first.slots)).toEqual(new Set([slotOf(first, '10.0.0.1'), slotOf(first, '10.0.0.2')]))
+    const second = move('10.0.0.2', '10.0.0.3')
+    expect(slotOf(second, '10.0.0.2')).toBe(slotOf(first, '10.0.0.2'))
+    expect(first.slots).not.toContain(slotOf(second, '10.0.0.3'))
+    expect(new Set(second.slots)).toEqual(new Set([...first.slots, slotOf(second, '10.0.0.3')]))
+    expect(move().slots).toHaveLength(3)
+  })
+
+  test('a new one takes over the slot of one that has gone, with its counters, once nothing is under way at it', async () => {
+    const { move, memory, advance } = named()
+    const gone = slotOf(move('10.0.0.1'), '10.0.0.1')
+    memory.targets[laneOffset(0, gone) + FIELD.requests] = 7
+    memory.targets[laneOffset(1, gone) + FIELD.inFlight] = 1
+    const second = slotOf(move('10.0.0.2'), '10.0.0.2')
+    expect(second).not.toBe(gone)
+    await advance(COOLING_MS)
+    const third = slotOf(move('10.0.0.2', '10.0.0.3'), '10.0.0.3')
+    expect([gone, second]).not.toContain(third)
+    memory.targets[laneOffset(1, gone) + FIELD.inFlight] = 0
+    const last = move('10.0.0.2', '10.0.0.3', '10.0.0.4')
+    expect(slotOf(last, '10.0.0.4')).toBe(gone)
+    expect(memory.targets[laneOffset(0, gone) + FIELD.requests]).toBe(7)
+    expect(last.slots).toHaveLength(3)
+  })
+
+  test('one that returns gets its own slot back', () => {
+    const { move } = named()
+    const first = slotOf(move('10.0.0.1'), '10.0.0.1')
+    move('10.0.0.2')
+    expect(slotOf(move('10.0.0.1'), '10.0.0.1')).toBe(first)
+  })
+
+  test('a name whose addresses change all the time does not take more and more slots', async () => {
+    const { move, advance } = named()
+    let slots = 0
+    for (let n = 0; n < 500; n++) {
+      slots = move(`10.0.${n >> 8}.${n & 255}`).slots.length
+      await advance(5_000)
+    }
+    expect(slots).toBeLessThanOrEqual(COOLING_MS / 5_000 + 2)
+  })
+
+  test('a target that is removed gives up all of its slots, and one that returns has them again', async () => {
+    const { move, take, advance } = named()
+    move('10.0.0.1', '10.0.0.2')
+    const before = move('10.0.0.2')
+    take([])
+    expect(new Set(move('10.0.0.2').slots)).toEqual(new Set(before.slots))
+    take([])
+    await advance(COOLING_MS)
+    expect(slotsOf(take(numbers(1, SLOTS)))).toEqual(expect.arrayContaining([...before.slots]))
+  })
+
+  test('more than can be counted are refused, and those of the present keep their slots', async () => {
+    const { move, slots, take } = named()
+    const places = move('10.0.0.1')
+    const many = Array.from({ length: SLOTS }, (_, n) => `10.1.${n >> 8}.${n & 255}`)
+    expect(await codeOf(() => slots.take('shop', poolsOf([name]), () => at('10.0.0.1', ...many)))).toBe('conflict')
+    slots.settle('shop', { slot: 0, targets: { blue: { [name]: places } } })
+    expect(slotsOf(take(numbers(1, SLOTS - 1), 'api'))).toHaveLength(SLOTS - 1)
+    expect(move('10.0.0.1')).toEqual(places)
+  })
 })

@@ -17,8 +17,9 @@ import { isTurnoutError } from '../../src/errors.ts'
 import { allocateSharedMemory } from '../../src/metrics/layout.ts'
 import { memoryStore } from '../../src/store/memory.ts'
 import type { Store } from '../../src/store/store.ts'
-import type { ServiceIntent, ServicePlaces, TargetIntent } from '../../src/table/status.ts'
+import type { ServiceIntent, ServicePlaces, TargetIntent, TargetPlace } from '../../src/table/status.ts'
 import type { TableDelta } from '../../src/table/types.ts'
+import { literalAddresses, literalNames } from '../helpers/literal-names.ts'
 
 export const BLUE = 'http://127.0.0.1:3001'
 export const BLUE2 = 'http://127.0.0.1:3002'
@@ -50,7 +51,11 @@ export function contentOf(services: Record<string, ServiceSpec>): Content {
 /** Places for these pools where nobody counts. */
 export const placesOf = (pools: ServiceIntent['pools']): ServicePlaces => ({
   slot: 0,
-  targets: mapEntries(pools, ({ targets }) => mapEntries<TargetIntent, number>(targets, () => 0)),
+  targets: mapEntries(pools, ({ targets }) =>
+    mapEntries<TargetIntent, TargetPlace>(targets, (_intent, url) => {
+      return { addresses: literalAddresses(url).map((address) => ({ ...address, slot: 0 })), slots: [0] }
+    }),
+  ),
 })
 
 /** The code of what is thrown or rejected with. */
@@ -143,6 +148,7 @@ export async function startControl(given: Partial<ControlDeps> = {}) {
     store: memoryStore(),
     clock: standing.clock,
     memory,
+    names: literalNames,
     validate: checkServices,
     complete: validateService,
     plan: planService,

@@ -17,7 +17,7 @@ const sick = { service: 'shop', pool: 'blue', target: BLUE, health: 'unhealthy' 
 /** Health of BLUE as the store has it. */
 async function storedHealth(store: Store): Promise<Health | undefined> {
   const observed = JSON.parse((await store.get('observed')) ?? '{}')
-  return observed['shop']?.['blue'][BLUE].health
+  return observed['shop']?.['blue'][BLUE]['127.0.0.1'].health
 }
 
 async function start() {

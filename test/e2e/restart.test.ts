@@ -39,7 +39,7 @@ async function stored(folder: string, says: (target: { health: string; ejectedUn
   await until('it is stored', async () => {
     const services = Object.values<ServiceObserved>(JSON.parse((await store.get('observed')) ?? '{}'))
     const pools = services.flatMap((one) => Object.values(one))
-    return pools.flatMap((targets) => Object.values(targets)).some(says)
+    return pools.flatMap((targets) => Object.values(targets).flatMap((seen) => Object.values(seen))).some(says)
   })
   await store.close()
 }

@@ -20,6 +20,7 @@ function pool(size: number, workers = 1) {
   let nowMs = 1_000_000
   const targets: OutlierTarget[] = Array.from({ length: size }, (_, index) => ({
     url: `http://t${index}:1`,
+    address: '10.0.0.1',
     slot: index,
     counts: {
       good: 0,

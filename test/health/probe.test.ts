@@ -2,12 +2,20 @@ import { once } from 'node:events'
 import { describe, expect, it, vi } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import { BODY_BYTES_MAX, fieldAt, probe } from '../../src/health/probe.ts'
+import { literalAddresses } from '../helpers/literal-names.ts'
 import { healthPlan, json, refusingUrl, startTarget } from './stand-in.ts'
 
 const never = new AbortController().signal
 
 async function judge(url: string, changes: Parameters<typeof healthPlan>[0] = {}, version = '1.0') {
-  const { result, detail } = await probe(url, healthPlan(changes), version, systemClock, never)
+  const { result, detail } = await probe(
+    url,
+    literalAddresses(url)[0],
+    healthPlan(changes),
+    version,
+    systemClock,
+    never,
+  )
   return `${result}: ${detail}`
 }
 
@@ -138,7 +146,14 @@ describe('a probe', () => {
   it('ends at once when it is no longer wanted', async () => {
     const target = await startTarget(() => {})
     const ended = new AbortController()
-    const run = probe(target.url, healthPlan({ timeoutMs: 60_000 }), '', systemClock, ended.signal)
+    const run = probe(
+      target.url,
+      literalAddresses(target.url)[0],
+      healthPlan({ timeoutMs: 60_000 }),
+      '',
+      systemClock,
+      ended.signal,
+    )
     await vi.waitFor(() => expect(target.seen.requests).toBe(1))
     ended.abort()
     expect((await run).result).toBe('fail')

@@ -63,7 +63,7 @@ describe('active probes', () => {
   it('do not believe the first passes of a target that was known to be unhealthy', async () => {
     const target = await startTarget(ok)
     const fake = fakeControl({ shop: { health: healthPlan({ healthyAfter: 5 }), targets: [target.url] } })
-    fake.target('shop', target.url).health = 'unhealthy'
+    fake.setHealth('shop', target.url, 'unhealthy')
     start(fake)
     await eventually(() => expect(fake.target('shop', target.url).health).toBe('healthy'))
     expect(target.seen.requests).toBeGreaterThanOrEqual(5)
@@ -115,15 +115,6 @@ describe('active probes', () => {
     await eventually(() => expect(fake.target('shop', target.url).health).toBe('unhealthy'))
     fake.set({ shop: { health: { ...strict, intervalMs: 41 }, version: '1.1', targets: [target.url] } })
     await eventually(() => expect(fake.target('shop', target.url).health).toBe('healthy'))
-  })
-
-  it('forget what they found when a service is no longer probed', async () => {
-    const target = await startTarget(broken)
-    const fake = fakeControl({ shop: { health: healthPlan(), targets: [target.url] } })
-    start(fake)
-    await eventually(() => expect(fake.target('shop', target.url).health).toBe('unhealthy'))
-    fake.set({ shop: { health: null, targets: [target.url] } })
-    await eventually(() => expect(fake.target('shop', target.url).health).toBe('unknown'))
   })
 
   it('report again what control has refused', async () => {

@@ -10,8 +10,10 @@ import type { Control, ControlEvent, Observation, Snapshot } from '../../src/cha
 import type { Clock } from '../../src/clock.ts'
 import type { HealthPlan } from '../../src/config/plan.ts'
 import type { ServiceSpec } from '../../src/config/schema.ts'
-import type { ServiceStatus } from '../../src/table/status.ts'
+import type { Address } from '../../src/names/address.ts'
+import type { AddressObserved, ServiceStatus, TargetStatus } from '../../src/table/status.ts'
 import type { AdminState, Health } from '../../src/table/types.ts'
+import { literalAddresses } from '../helpers/literal-names.ts'
 
 /** A plan as the config room would resolve it, quick enough for tests. */
 export function healthPlan(changes: Partial<HealthPlan> = {}): HealthPlan {
@@ -52,9 +54,8 @@ export function fakeControl(initial: Readonly<Record<string, ServiceSketch>> = {
     status = {}
     for (const [name, { health, version = '1.0', targets }] of Object.entries(sketches)) {
       services[name] = { health, pools: { blue: { version, targets } } } as unknown as ServiceSpec
-      const fresh = { admin: 'ready' as AdminState, drainUntilMs: 0, health: 'unknown' as Health, ejectedUntilMs: 0 }
       const known = before[name]?.pools.blue.targets ?? {}
-      const entries = targets.map((url, slot) => [url, known[url] ?? { ...fresh, slot }])
+      const entries = targets.map((url, slot) => [url, known[url] ?? freshTarget(url, slot)])
       const blue = { admin: 'ready' as AdminState, drainUntilMs: 0, targets: Object.fromEntries(entries) }
       status[name] = { release: '1', pools: { blue }, previous: null, slot: 0 }
     }
@@ -67,15 +68,30 @@ export function fakeControl(initial: Readonly<Record<string, ServiceSketch>> = {
   }
 
   const target = (service: string, url: string) => status[service].pools.blue.targets[url]
+  /** What is seen of one address of a target, or of all. */
+  function see(service: string, url: string, seen: Partial<AddressObserved>, address?: string): void {
+    const held = target(service, url)
+    held.addresses = held.addresses.map((one) =>
+      address === undefined || one.address === address ? { ...one, ...seen } : one,
+    )
+    const [first] = held.addresses
+    held.health = first.health
+    held.ejectedUntilMs = first.ejectedUntilMs
+  }
+
   const control: Control = {
     snapshot: (): Snapshot => ({ revision: 1, epoch: 1, services, status }),
     change: () => Promise.reject(new Error('not here')),
     async observe(observations) {
       batches.push(observations)
       if (refuses) throw new Error('refused')
-      for (const { service, target: url, health, ejectedUntilMs } of observations) {
-        if (health !== undefined) target(service, url).health = health
-        if (ejectedUntilMs !== undefined) target(service, url).ejectedUntilMs = ejectedUntilMs
+      for (const { service, target: url, address, health, ejectedUntilMs } of observations) {
+        see(
+          service,
+          url,
+          { ...(health && { health }), ...(ejectedUntilMs !== undefined && { ejectedUntilMs }) },
+          address,
+        )
       }
     },
     events: () => [],
@@ -91,6 +107,17 @@ export function fakeControl(initial: Readonly<Record<string, ServiceSketch>> = {
     listeners,
     set,
     target,
+    setHealth: (service: string, url: string, health: Health) => see(service, url, { health }),
+    /** Gives a target these addresses, as its name would. */
+    setAddresses: (service: string, url: string, addresses: readonly Address[]) => {
+      const held = target(service, url)
+      const fresh = { health: 'unknown' as Health, ejectedUntilMs: 0 }
+      held.addresses = addresses.map((address, slot) => ({
+        ...(held.addresses.find((one) => one.address === address.address) ?? { ...fresh, slot }),
+        ...address,
+      }))
+      tell()
+    },
     refuse: (on: boolean) => {
       refuses = on
     },
@@ -103,6 +130,13 @@ export function fakeControl(initial: Readonly<Record<string, ServiceSketch>> = {
       tell()
     },
   }
+}
+
+/** A target of which nothing was seen; its host is taken for its only address. */
+function freshTarget(url: string, slot: number): TargetStatus {
+  const seen = { health: 'unknown' as Health, ejectedUntilMs: 0 }
+  const addresses = literalAddresses(url).map((address) => ({ ...address, ...seen, slot }))
+  return { admin: 'ready' as AdminState, drainUntilMs: 0, ...seen, addresses, slots: [slot] }
 }
 
 /** A clock that stands still until `advance`; timers run in order of their time. */

@@ -7,6 +7,14 @@ export interface TargetStatusAnswer {
   readonly drainUntilMs: number
   readonly health: string
   readonly ejectedUntilMs: number
+  readonly reason: string | null
+  readonly addresses: readonly {
+    readonly address: string
+    readonly alternate: string | null
+    readonly health: string
+    readonly ejectedUntilMs: number
+    readonly inFlight: number
+  }[]
   readonly inFlight: number
   readonly tunnels: number
   readonly requests: number

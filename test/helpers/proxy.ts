@@ -32,7 +32,7 @@ export function testConfig(config: Record<string, unknown>): Record<string, unkn
 /** Starts Turnout in this process and closes it when the test has ended. */
 export async function startProxy(
   config: Record<string, unknown>,
-  options: Pick<Parameters<typeof serve>[0], 'sharedReads' | 'splices' | 'directory'> & {
+  options: Pick<Parameters<typeof serve>[0], 'sharedReads' | 'splices' | 'directory' | 'names'> & {
     readonly keep?: boolean
   } = {},
 ): Promise<Proxy> {

@@ -29,7 +29,7 @@ export function snapshotOf(
         {
           admin: 'ready',
           drainUntilMs: 0,
-          targets: Object.fromEntries(targets.map((url) => [url, { ...states, slot: slot++ }])),
+          targets: Object.fromEntries(targets.map((url) => [url, { ...states, addresses: [], slots: [slot++] }])),
         },
       ]
     })

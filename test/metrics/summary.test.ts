@@ -14,8 +14,8 @@ test('a tally is the sum over the lanes of all workers, of one slot only', () =>
   const memory = allocateSharedMemory(3)
   for (const worker of [0, 1, 2]) add(memory, worker, 5, 'requests', worker + 1)
   add(memory, 0, 4, 'requests', 100)
-  expect(readTally(memory, 5)[FIELD.requests]).toBe(6)
-  const both = sumTallies([readTally(memory, 4), readTally(memory, 5)])
+  expect(readTally(memory, [5])[FIELD.requests]).toBe(6)
+  const both = sumTallies([readTally(memory, [4]), readTally(memory, [5])])
   expect(both[FIELD.requests]).toBe(106)
 })
 
@@ -23,23 +23,23 @@ test('growth takes gauges as they are now and counters as their difference', () 
   const memory = allocateSharedMemory(1)
   add(memory, 0, 0, 'requests', 10)
   add(memory, 0, 0, 'inFlight', 4)
-  const then = readTally(memory, 0)
+  const then = readTally(memory, [0])
   add(memory, 0, 0, 'requests', 5)
   add(memory, 0, 0, 'inFlight', -3)
-  const grown = growth(readTally(memory, 0), then)
+  const grown = growth(readTally(memory, [0]), then)
   expect([grown[FIELD.requests], grown[FIELD.inFlight]]).toEqual([5, 1])
 })
 
 test('a slot whose counters shrank was given to another target, so all of it is new', () => {
   const memory = allocateSharedMemory(1)
   add(memory, 0, 0, 'attemptsStarted', 10)
-  const then = readTally(memory, 0)
+  const then = readTally(memory, [0])
   add(memory, 0, 0, 'attemptsStarted', -7)
-  expect(growth(readTally(memory, 0), then)[FIELD.attemptsStarted]).toBe(3)
+  expect(growth(readTally(memory, [0]), then)[FIELD.attemptsStarted]).toBe(3)
 })
 
 test('nothing observed has no quantile', () => {
-  expect(quantileMs(readTally(allocateSharedMemory(1), 0), FIELD.duration, 0.5)).toBeNull()
+  expect(quantileMs(readTally(allocateSharedMemory(1), [0]), FIELD.duration, 0.5)).toBeNull()
 })
 
 test('a quantile lies in the bin of the true one, and grows with its share', () => {
@@ -49,7 +49,7 @@ test('a quantile lies in the bin of the true one, and grows with its share', () 
     fc.property(milliseconds, fc.double({ min: 0, max: 1, noNaN: true }), (all, share) => {
       memory.targets.fill(0, 0, 1_000)
       for (const ms of all) observe(memory, 0, 0, 'duration', ms)
-      const tally = readTally(memory, 0)
+      const tally = readTally(memory, [0])
       const sorted = all.toSorted((a, b) => a - b)
       const truth = sorted[Math.max(0, Math.ceil(share * all.length) - 1)]
       const found = quantileMs(tally, FIELD.duration, share)!
@@ -67,7 +67,7 @@ test('a quantile lies in the bin of the true one, and grows with its share', () 
 test('a quantile is interpolated within its bin', () => {
   const memory = allocateSharedMemory(1)
   for (let n = 0; n < 100; n++) observe(memory, 0, 0, 'duration', 8 + n / 50)
-  expect(quantileMs(readTally(memory, 0), FIELD.duration, 0.5)).toBeCloseTo(9, 5)
+  expect(quantileMs(readTally(memory, [0]), FIELD.duration, 0.5)).toBeCloseTo(9, 5)
 })
 
 test.each([

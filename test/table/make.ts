@@ -1,4 +1,5 @@
 /** Makers for tests of the table: plans, status, tables, requests and draws, with everything that a test does not care about filled in. */
+import { hostOf } from '../../src/names/address.ts'
 import { applyDelta, emptyTable } from '../../src/table/build.ts'
 import { nameHint } from '../../src/table/condition-index.ts'
 import { endOfLifeS } from '../../src/table/cookie-record.ts'
@@ -72,14 +73,13 @@ export interface StatusOptions {
 let slotLast = 0
 
 export function makeStatus(plan: ServicePlan, options: StatusOptions = {}): ServiceStatus {
-  const targetOf = (url: string): TargetStatus => ({
-    admin: 'ready',
-    drainUntilMs: 0,
-    health: 'healthy',
-    ejectedUntilMs: 0,
-    slot: ++slotLast,
-    ...options.targets?.[url],
-  })
+  const targetOf = (url: string): TargetStatus => {
+    const given = options.targets?.[url]
+    const { health = 'healthy', ejectedUntilMs = 0, slots = [++slotLast] } = given ?? {}
+    // Unless a test says otherwise, a name is taken for its own address.
+    const addresses = [{ address: hostOf(url), alternate: null, health, ejectedUntilMs, slot: slots[0] }]
+    return { admin: 'ready', drainUntilMs: 0, health, ejectedUntilMs, addresses, slots, ...given }
+  }
   const poolOf = (pool: ServicePlan['pools'][number]): PoolStatus => ({
     admin: 'ready',
     drainUntilMs: 0,

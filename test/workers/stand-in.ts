@@ -7,6 +7,7 @@ import { LOSS_REASONS, lossField } from '../../src/metrics/counters.ts'
 import { allocateSharedMemory, type SharedMemory, WORKER_FIELDS } from '../../src/metrics/layout.ts'
 import type { ServicePlan, TableDelta } from '../../src/table/types.ts'
 import { type Loss, Workers, type WorkersOptions } from '../../src/workers/workers.ts'
+import { literalAddresses } from '../helpers/literal-names.ts'
 import { openLine } from '../helpers/load.ts'
 import { service } from '../helpers/proxy.ts'
 
@@ -89,7 +90,9 @@ export async function startWorkers(
 const poolsOf = (target: string) => ({ pools: { blue: { version: 'blue-version', targets: [target] } } })
 
 function deltaOf(epoch: number, plan: ServicePlan, url: string): TableDelta {
-  const target = { admin: 'ready', drainUntilMs: 0, health: 'unknown', ejectedUntilMs: 0, slot: 0 } as const
+  const seen = { health: 'unknown', ejectedUntilMs: 0 } as const
+  const addresses = literalAddresses(url).map((address) => ({ ...address, ...seen, slot: 0 }))
+  const target = { admin: 'ready', drainUntilMs: 0, ...seen, addresses, slots: [0] } as const
   const pools = { blue: { admin: 'ready', drainUntilMs: 0, targets: { [url]: target } } } as const
   const status = { release: 'r1', previous: null, slot: 0, pools } as const
   return { epoch, revision: epoch, services: { shop: { plan, status } } }

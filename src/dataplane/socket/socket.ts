@@ -9,6 +9,7 @@
  */
 import net from 'node:net'
 import tls from 'node:tls'
+import { type Address, lookupOf } from '../../names/address.ts'
 import { withoutLastDot } from '../../table/host.ts'
 import { binding, handleOf, type StreamHandle, takeHandle } from './handle.ts'
 
@@ -35,21 +36,27 @@ export function adoptSocket(accepted: net.Socket, shared: Buffer | null, onBytes
   return socket
 }
 
-/** Opens a connection whose reads go to `onBytes`; `tls` verifies the certificate for `host` unless told otherwise. */
-export function openSocket(
-  name: string,
-  port: number,
-  useTls: boolean,
-  shared: Buffer | null,
-  onBytes: OnBytes,
-): net.Socket {
-  // Neither certificates (RFC 6066 3) nor the hosts file know the dot of a complete name.
-  const host = withoutLastDot(name)
-  if (useTls) {
-    const servername = net.isIP(host) ? '' : host
-    return readByEvents(tls.connect({ host, port, servername, ALPNProtocols: ['http/1.1'], ...KEEP_ALIVE }), onBytes)
+/** Where a connection goes. */
+export interface Place extends Address {
+  /** As in the URL of the target; certificates are verified for it. It is never looked up here (names/names.ts). */
+  readonly host: string
+  readonly port: number
+  readonly tls: boolean
+}
+
+/** Opens a connection whose reads go to `onBytes`; over TLS the certificate is verified for the host. */
+export function openSocket(place: Place, shared: Buffer | null, onBytes: OnBytes): net.Socket {
+  const { host, address, port } = place
+  const where = place.alternate === null ? { host: address } : { host, lookup: lookupOf(place) }
+  if (place.tls) {
+    // Certificates do not know the dot of a complete name (RFC 6066, 3).
+    const servername = net.isIP(host) ? '' : withoutLastDot(host)
+    return readByEvents(
+      tls.connect({ ...where, port, servername, ALPNProtocols: ['http/1.1'], ...KEEP_ALIVE }),
+      onBytes,
+    )
   }
-  const options = { host, port, noDelay: true, allowHalfOpen: true, ...KEEP_ALIVE }
+  const options = { ...where, port, noDelay: true, allowHalfOpen: true, ...KEEP_ALIVE }
   if (shared === null) return outliveWrites(readByEvents(net.connect(options), onBytes))
   const socket = outliveWrites(net.connect({ ...options, onread: onread(shared, onBytes) }))
   socket.once('connect', () => {

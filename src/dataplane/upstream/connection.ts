@@ -67,7 +67,7 @@ export class UpstreamConnection implements Upstream, ReadConnection {
     const shares = buffers.shared !== null && !target.tls
     this.#reads = new ReadMemory(buffers, shares)
     this.reader = new ResponseReader(this, plane.responseHead, plane.limits.headBytesMax, buffers)
-    this.socket = openSocket(target.host, target.port, target.tls, buffers.shared, (buffer, length) => {
+    this.socket = openSocket(target, buffers.shared, (buffer, length) => {
       plane.time.tick()
       this.#onBytes(buffer, length)
       return this.#reads.next()

@@ -21,7 +21,7 @@ export class Targets {
   connectionsOf(target: TargetTable): Leases {
     let connections = this.#bySlot.get(target.slot)
     // A slot may be given to another target once nothing counts on it; then only idle connections are left of the old one.
-    if (connections === undefined || connections.target.url !== target.url) {
+    if (connections === undefined || !isSamePlace(connections.target, target)) {
       connections?.closeIdle()
       connections = new TargetConnections(this.#setting, target)
       this.#bySlot.set(target.slot, connections)
@@ -43,3 +43,7 @@ export class Targets {
     }
   }
 }
+
+/** Tables come and go, so their objects tell nothing. */
+const isSamePlace = (a: TargetTable, b: TargetTable): boolean =>
+  a === b || (a.url === b.url && a.address === b.address && a.alternate === b.alternate)

@@ -1,0 +1,252 @@
+/**
+ * The addresses of all names of targets, kept up to date by the main thread, outside of any request.
+ *
+ * Each name has one entry, however many targets are called by it. It is looked up when it is first heard of, again when its TTL
+ * is over, and soon after a failure. Who routes reads what is known at that moment and never waits.
+ *
+ * Names whose servers are silent take seconds to fail, so they have a lane of their own: however many there are, they hold up
+ * each other but no name that is answered. All is bounded: lookups at a time by lane, entries by number, and a lookup by itself.
+ * A name that nobody wants any more is forgotten when it would be looked up next.
+ */
+import type { Clock } from '../clock.ts'
+import { type Address, hostOf, isLiteral } from './address.ts'
+import { lookUp } from './lookup.ts'
+import { type FaultReason, type NameState, onLookup, sameAddresses, UNASKED } from './state.ts'
+import { createSystem, SYSTEM_FILES, type SystemFiles } from './system.ts'
+
+/** Lookups at the same time: of names that are answered or new, and of those whose last lookup was not answered. */
+const QUICK_MAX = 256
+const SILENT_MAX = 64
+/** Names that are kept at the same time, besides those that are wanted. */
+const ENTRIES_MAX = 16_384
+/** A name whose addresses change all the time is told once in this time. */
+const TELL_AGAIN_MS = 60_000
+
+/** How names are looked up; the defaults are those of the system. */
+export interface NamesOptions {
+  /** `address:port` of the name servers. */
+  readonly servers?: () => readonly string[]
+  readonly files?: SystemFiles
+}
+
+/** What is told of a name, for people. */
+export interface NameNews {
+  readonly host: string
+  readonly state: NameState
+  readonly message: string
+  /** True when the name has just begun to fail. */
+  readonly failing: boolean
+}
+
+export interface NamesDeps {
+  readonly clock: Clock
+  /** Uniform in [0, 1). */
+  readonly random: () => number
+  /** Called when a name has other addresses. */
+  readonly moved: (host: string) => void
+  readonly tell: (news: NameNews) => void
+}
+
+/** Lookups since the start, and the names of now. */
+export interface NameCounts {
+  readonly lookups: number
+  readonly failures: Readonly<Record<FaultReason, number>>
+  readonly names: number
+  readonly failing: number
+  readonly unusedAddresses: number
+}
+
+interface Entry {
+  readonly host: string
+  state: NameState
+  isWanted: boolean
+  isAsked: boolean
+  told: NameState
+  toldMs: number
+  cancel: () => void
+  readonly waiting: (() => void)[]
+}
+
+class Lane {
+  readonly #max: number
+  readonly #waiting: (() => Promise<void>)[] = []
+  #running = 0
+
+  constructor(max: number) {
+    this.#max = max
+  }
+
+  add(job: () => Promise<void>): void {
+    this.#waiting.push(job)
+    if (this.#running < this.#max) void this.#work()
+  }
+
+  async #work(): Promise<void> {
+    this.#running++
+    for (let job = this.#waiting.shift(); job !== undefined; job = this.#waiting.shift()) await job()
+    this.#running--
+  }
+}
+
+export class Names {
+  readonly #deps: NamesDeps
+  readonly #servers: () => readonly string[] | null
+  readonly #system: ReturnType<typeof createSystem>
+  readonly #entries = new Map<string, Entry>()
+  readonly #quick = new Lane(QUICK_MAX)
+  readonly #silent = new Lane(SILENT_MAX)
+  readonly #failures: Record<FaultReason, number> = {
+    not_found: 0,
+    no_address: 0,
+    timeout: 0,
+    refused: 0,
+    server_failure: 0,
+    other: 0,
+  }
+  #lookups = 0
+  #closed = false
+
+  constructor(deps: NamesDeps, { servers, files = SYSTEM_FILES }: NamesOptions = {}) {
+    this.#deps = deps
+    this.#servers = servers ?? (() => null)
+    this.#system = createSystem(deps.clock, files)
+  }
+
+  /** What is known of the host of a target at this moment. */
+  of(host: string): NameState {
+    return isLiteral(host) ? fixed(host) : (this.#entries.get(host)?.state ?? UNASKED)
+  }
+
+  /** The addresses of a target, by its URL. */
+  readonly addressesOf = (url: string): readonly Address[] => this.of(hostOf(url)).addresses
+
+  /** Resolves when each of these hosts was looked up at least once, or when the time is over. */
+  async learn(hosts: Iterable<string>, withinMs: number): Promise<void> {
+    const asked: Promise<void>[] = []
+    for (const host of hosts) {
+      if (isLiteral(host) || (this.#entries.size >= ENTRIES_MAX && !this.#entries.has(host))) continue
+      const entry = this.#entryOf(host)
+      if (!entry.isAsked) asked.push(new Promise((resolve) => entry.waiting.push(resolve)))
+    }
+    if (asked.length === 0) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const cancel = this.#deps.clock.after(withinMs, resolve)
+    void Promise.all(asked).then(() => resolve())
+    await promise
+    cancel()
+  }
+
+  /** Says which hosts the targets have now. */
+  want(hosts: ReadonlySet<string>): void {
+    for (const entry of this.#entries.values()) entry.isWanted = hosts.has(entry.host)
+    for (const host of hosts) if (!isLiteral(host)) this.#entryOf(host).isWanted = true
+  }
+
+  counts(): NameCounts {
+    const states = [...this.#entries.values()].map(({ state }) => state)
+    return {
+      lookups: this.#lookups,
+      failures: this.#failures,
+      names: states.length,
+      failing: states.filter(({ failures }) => failures > 0).length,
+      unusedAddresses: states.reduce((sum, { unused }) => sum + unused, 0),
+    }
+  }
+
+  /** Ends all lookups to come; what is under way is not heard. */
+  close(): void {
+    this.#closed = true
+    for (const { cancel, waiting } of this.#entries.values()) {
+      cancel()
+      for (const resolve of waiting.splice(0)) resolve()
+    }
+    this.#entries.clear()
+  }
+
+  #entryOf(host: string): Entry {
+    const known = this.#entries.get(host)
+    if (known !== undefined) return known
+    const entry: Entry = {
+      host,
+      state: UNASKED,
+      isWanted: false,
+      isAsked: false,
+      told: UNASKED,
+      toldMs: -Infinity,
+      cancel: () => {},
+      waiting: [],
+    }
+    this.#entries.set(host, entry)
+    this.#queue(entry)
+    return entry
+  }
+
+  #queue(entry: Entry): void {
+    const lane = entry.state.fault?.reason === 'timeout' ? this.#silent : this.#quick
+    lane.add(() => this.#look(entry))
+  }
+
+  async #look(entry: Entry): Promise<void> {
+    if (this.#closed) return
+    const { clock } = this.#deps
+    const { prefersV6, ...system } = this.#system()
+    const context = { ...system, clock, servers: this.#servers(), from: entry.state.from }
+    const lookup = await lookUp(entry.host, context)
+    if (this.#closed) return
+    this.#lookups++
+    if ('fault' in lookup) this.#failures[lookup.fault.reason]++
+    const before = entry.state
+    const state = onLookup(before, lookup, prefersV6)
+    entry.state = state
+    entry.isAsked = true
+    this.#tell(entry)
+    if (!sameAddresses(before, state)) this.#deps.moved(entry.host)
+    for (const resolve of entry.waiting.splice(0)) resolve()
+    this.#schedule(entry)
+  }
+
+  /** Names that are due at the same moment would be so for ever; a tenth of the time spreads them. */
+  #schedule(entry: Entry): void {
+    const { clock, random } = this.#deps
+    entry.cancel = clock.after(entry.state.nextMs * (1 - random() / 10), () => {
+      if (entry.isWanted) this.#queue(entry)
+      else this.#entries.delete(entry.host)
+    })
+  }
+
+  #tell(entry: Entry): void {
+    const { host, state, told } = entry
+    const nowMs = this.#deps.clock.monotonicMs()
+    const isFirst = told === UNASKED && state.fault === null
+    const failing = state.fault !== null && (told.fault === null || told === UNASKED)
+    const isBack = state.fault === null && told.fault !== null && !isFirst
+    const moved = state.fault === null && !sameAddresses(told, state) && nowMs - entry.toldMs >= TELL_AGAIN_MS
+    if (isFirst || failing || isBack || moved) {
+      entry.told = state
+      entry.toldMs = isFirst ? entry.toldMs : nowMs
+      if (!isFirst) this.#deps.tell({ host, state, failing, message: messageOf(host, state) })
+    }
+  }
+}
+
+function messageOf(host: string, { addresses, fault, unused }: NameState): string {
+  const list = addressesInWords(addresses)
+  if (fault === null) {
+    return `${host} is at ${list}` + (unused === 0 ? '' : `; ${unused} more of its addresses are not used`)
+  }
+  const what = addresses.length === 0 ? 'it has no address' : `${list} stays in use`
+  return `${host} cannot be resolved: ${fault.message}; ${what}`
+}
+
+/** Addresses for people, the first few of many. */
+export function addressesInWords(addresses: readonly Address[]): string {
+  const shown = addresses
+    .slice(0, 8)
+    .map(({ address, alternate }) => (alternate === null ? address : `${address} (${alternate})`))
+  return shown.join(', ') + (addresses.length > shown.length ? ` and ${addresses.length - shown.length} more` : '')
+}
+
+/** An address stands for itself, and never fails. */
+function fixed(address: string): NameState {
+  return { ...UNASKED, addresses: [{ address, alternate: null }], fault: null }
+}

@@ -1,0 +1,133 @@
+/** Addresses of names: how they come into the tables, and who waits for them. */
+import { setImmediate } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { soundObserved } from '../../src/control/observe.ts'
+import type { Address } from '../../src/names/address.ts'
+import { hostOf } from '../../src/names/address.ts'
+import { hostsOfChange } from '../../src/names/target-hosts.ts'
+import { gate, put, shop, startControl } from './stand-in.ts'
+
+const API = 'http://api.test:80'
+const WEB = 'http://web.test:80'
+const at = (...list: string[]): Address[] => list.map((address) => ({ address, alternate: null }))
+const named = (url: string, host = 'shop.test') =>
+  shop({ pools: { blue: { version: '1', targets: [url] } }, split: { blue: 100 } }, host)
+
+/** Control over names that say what a test says. */
+async function start() {
+  const known = new Map<string, Address[]>()
+  const asked: string[][] = []
+  const learning = { gate: null as Promise<void> | null }
+  const names = {
+    addressesOf: (url: string) => known.get(hostOf(url)) ?? [],
+    async learn(hosts: Iterable<string>) {
+      asked.push([...hosts])
+      if (asked.at(-1)?.length !== 0) await learning.gate
+    },
+  }
+  const started = await startControl({ names })
+  const seen = (service = 'shop', url = API) => started.target(url, 'blue', service)
+  return { ...started, known, asked, learning, seen }
+}
+
+test('new addresses come into the tables of the services that have the name, without a new revision', async () => {
+  const { make, control, known, seen, deltas } = await start()
+  known.set('api.test', at('10.0.0.1'))
+  await make(put(named(API)))
+  await make(put(named(WEB, 'other.test'), 'other'))
+  expect(seen()).toMatchObject({ health: 'unknown', addresses: [{ address: '10.0.0.1' }] })
+  expect(seen('other', WEB)).toMatchObject({ health: 'unhealthy', addresses: [] })
+  const { revision } = control.snapshot()
+  known.set('api.test', at('10.0.0.1', '10.0.0.2'))
+  control.addressesMoved('api.test')
+  await control.observe([])
+  expect(seen().addresses.map(({ address }) => address)).toEqual(['10.0.0.1', '10.0.0.2'])
+  expect(Object.keys(deltas.at(-1)!.services)).toEqual(['shop'])
+  expect(control.snapshot().revision).toBe(revision)
+  const count = deltas.length
+  control.addressesMoved('nobody.test')
+  await control.observe([])
+  expect(deltas).toHaveLength(count)
+})
+
+test('what was seen of an address goes with it, and what comes later of it is too late', async () => {
+  const { make, control, known, seen } = await start()
+  known.set('api.test', at('10.0.0.1', '10.0.0.2'))
+  await make(put(named(API)))
+  const of = { service: 'shop', pool: 'blue', target: API }
+  await control.observe([
+    { ...of, address: '10.0.0.1', health: 'unhealthy' },
+    { ...of, address: '10.0.0.2', health: 'healthy', ejectedUntilMs: 9_000_000 },
+  ])
+  expect(seen()).toMatchObject({ health: 'healthy', ejectedUntilMs: 0 })
+  known.set('api.test', at('10.0.0.1'))
+  control.addressesMoved('api.test')
+  await control.observe([])
+  expect(seen()).toMatchObject({ health: 'unhealthy', addresses: [{ address: '10.0.0.1', health: 'unhealthy' }] })
+  const { epoch } = control.snapshot()
+  await control.observe([{ ...of, address: '10.0.0.2', health: 'unhealthy' }])
+  expect(control.snapshot().epoch).toBe(epoch)
+  known.set('api.test', at('10.0.0.2'))
+  control.addressesMoved('api.test')
+  await control.observe([])
+  expect(seen()).toMatchObject({ health: 'unknown', ejectedUntilMs: 0 })
+})
+
+test('while a name has no address, what is known of its addresses waits for it', async () => {
+  const { make, control, known, seen } = await start()
+  known.set('api.test', at('10.0.0.1'))
+  await make(put(named(API)))
+  await control.observe([{ service: 'shop', pool: 'blue', target: API, address: '10.0.0.1', health: 'healthy' }])
+  known.delete('api.test')
+  control.addressesMoved('api.test')
+  await control.observe([])
+  expect(seen()).toMatchObject({ health: 'unhealthy', addresses: [] })
+  known.set('api.test', at('10.0.0.1'))
+  control.addressesMoved('api.test')
+  await control.observe([])
+  expect(seen().health).toBe('healthy')
+})
+
+test('a change that brings names waits for them before its turn, so that others go on', async () => {
+  const { make, asked, learning, control } = await start()
+  await make(put(named('http://127.0.0.1:1')))
+  const { promise, open } = gate()
+  learning.gate = promise
+  const slow = make(put(named(API, 'slow.test'), 'slow'))
+  await setImmediate()
+  await make({ kind: 'pool.state', service: 'shop', pool: 'blue', state: 'ready' })
+  await make({ kind: 'split', service: 'shop', weights: { blue: 7 } })
+  expect(Object.keys(control.snapshot().services)).toEqual(['shop'])
+  open()
+  await slow
+  expect(Object.keys(control.snapshot().services)).toEqual(['shop', 'slow'])
+  expect(asked).toContainEqual(['api.test'])
+})
+
+test('the hosts of a change are found in whatever it brings, valid or not', () => {
+  const spec = named(API)
+  const hosts = (change: Parameters<typeof hostsOfChange>[0]) => [...hostsOfChange(change)]
+  expect(hosts(put(spec))).toEqual(['api.test'])
+  expect(hosts({ kind: 'file', services: { a: spec, b: named(WEB) } })).toEqual(['api.test', 'web.test'])
+  expect(
+    hosts({ kind: 'pool.put', service: 'a', pool: 'b', spec: { version: '', targets: ['https://[::1]:1'] } }),
+  ).toEqual(['::1'])
+  const patch = { pools: { a: { targets: ['http://x.test', 7, 'no'] }, b: null, c: { targets: null }, d: 'x' } }
+  expect(hosts({ kind: 'service.patch', service: 'a', patch })).toEqual(['x.test'])
+  for (const bad of [{}, { pools: null }, { pools: [1] }]) {
+    expect(hosts({ kind: 'service.patch', service: 'a', patch: bad })).toEqual([])
+  }
+  expect(hosts({ kind: 'back', service: 'a' })).toEqual([])
+})
+
+test('of what a store has kept, only what has its form is believed', () => {
+  const good = { health: 'healthy', ejectedUntilMs: 5 }
+  expect(
+    soundObserved({ shop: { blue: { [API]: { '10.0.0.1': good, x: { health: 'odd', ejectedUntilMs: 0 } } } } }),
+  ).toEqual({
+    shop: { blue: { [API]: { '10.0.0.1': good } } },
+  })
+  expect(soundObserved({ shop: { blue: { [API]: good } } })).toEqual({ shop: { blue: { [API]: {} } } })
+  for (const bad of [null, 7, 'x', { shop: 7 }, { shop: { blue: null } }])
+    expect(soundObserved(bad)).toBeTypeOf('object')
+})

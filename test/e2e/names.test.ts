@@ -1,0 +1,350 @@
+/**
+ * Targets that are names, end to end: real name servers on loopback, real targets on several of its addresses. A dead name
+ * server touches nobody but the names that it alone could have answered.
+ */
+import { createServer, type RequestListener } from 'node:http'
+import type net from 'node:net'
+import { join } from 'node:path'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { metric, targetStatus } from '../helpers/admin.ts'
+import { ask } from '../helpers/ask.ts'
+import { makeCertificate } from '../helpers/certificate.ts'
+import { startLoad } from '../helpers/load.ts'
+import { addresses, type NameServer, startNameServer, type Zone } from '../helpers/name-server.ts'
+import { program } from '../helpers/programs.ts'
+import { call, service, startProxy, type Proxy as TestProxy, temporaryFolder } from '../helpers/proxy.ts'
+import { until } from '../helpers/raw.ts'
+import { startNamed, startTcp } from '../helpers/upstream.ts'
+
+const openssl = program('openssl')
+const closed = { rcode: 'nxdomain' } as const
+const probes = { path: '/', interval: '100ms', timeout: '1s', healthyAfter: 1, unhealthyAfter: 2 }
+
+/** Turnout that asks this name server, and no file of the system. */
+function start(server: NameServer, config: Record<string, unknown>, keep = false): Promise<TestProxy> {
+  const folder = temporaryFolder()
+  const files = { hosts: join(folder, 'hosts'), resolvConf: join(folder, 'resolv.conf') }
+  return startProxy({ ...config }, { names: { servers: () => [server.address], files }, keep })
+}
+
+/** A target on one of the addresses of loopback; it answers with its address. */
+async function startAt(address: string, port: number, listener?: RequestListener) {
+  let requests = 0
+  const server = createServer((request, response) => {
+    requests++
+    if (listener === undefined) response.setHeader('x-name', address).end(address)
+    else listener(request, response)
+  })
+  await new Promise<void>((done, fail) => server.once('error', fail).listen(port, address, done))
+  const close = () =>
+    new Promise<void>((done) => {
+      server.close(() => done())
+      server.closeAllConnections()
+    })
+  onTestFinished(close)
+  return { close, requests: () => requests, port: (server.address() as net.AddressInfo).port }
+}
+
+const at = (list: readonly string[], ttl = 5): Zone => ({ answers: addresses(list, ttl) })
+const urlOf = (name: string, port: number) => `http://${name}:${port}`
+const status = (proxy: TestProxy, url: string) => targetStatus(proxy, 'shop', url)
+const addressesOf = async (proxy: TestProxy, url: string) =>
+  (await status(proxy, url)).addresses.map((one) => one.address)
+
+describe('a dead name server of one service', () => {
+  test('touches no other service: no request, no latency, no probe', { timeout: 60_000 }, async () => {
+    const dead = Array.from({ length: 16 }, (_, n) => `dead${n}.test`)
+    const server = await startNameServer({
+      ...Object.fromEntries(dead.map((name) => [name, { silent: true as const }])),
+      'api.test': at(['127.0.0.1']),
+    })
+    const target = await startNamed('api')
+    const url = urlOf('api.test', target.port)
+    const proxy = await start(server, {
+      services: {
+        shop: service({ live: [url] }, { health: probes }),
+        dead: service(
+          { live: dead.map((name) => urlOf(name, 80)) },
+          { routes: [{ host: 'dead.test' }], health: { ...probes, interval: '1s' } },
+        ),
+      },
+    })
+    await until('it is probed', async () => (await status(proxy, url)).health === 'healthy')
+    const load = startLoad(proxy.port, { connections: 4 })
+    await until(
+      'the dead ones have failed',
+      async () => {
+        return (await metric(proxy, 'turnout_dns_failures_total', 'reason="timeout"')) >= 16
+      },
+      20_000,
+    )
+    await until('there was traffic', () => load.outcomes.length > 1_000)
+    const outcomes = await load.stop()
+    expect(outcomes.filter((outcome) => outcome.status !== 200)).toEqual([])
+    expect((await status(proxy, url)).health).toBe('healthy')
+    // A request for the dead ones is answered at once.
+    const startedMs = performance.now()
+    expect(await ask(proxy.port, { headers: { host: 'dead.test' } })).toMatchObject({ status: 503 })
+    expect(performance.now() - startedMs).toBeLessThan(500)
+  })
+
+  test('keeps nobody from starting or from changing anything', { timeout: 30_000 }, async () => {
+    const server = await startNameServer({ 'dead.test': { silent: true }, 'api.test': at(['127.0.0.1']) })
+    const target = await startNamed('api')
+    const startedMs = performance.now()
+    const dead = service({ live: [urlOf('dead.test', 80)] }, { routes: [{ host: 'dead.test' }] })
+    const proxy = await start(server, { services: { shop: service({ live: [urlOf('api.test', target.port)] }), dead } })
+    expect(performance.now() - startedMs).toBeLessThan(5_000)
+    expect(await ask(proxy.port)).toMatchObject({ status: 200, body: 'api' })
+    server.set('other.test', { silent: true })
+    const slow = call(proxy, 'PUT', '/v1/services/other', {
+      routes: [{ host: 'other.test' }],
+      pools: { live: { version: '1', targets: ['http://other.test:80'] } },
+      live: 'live',
+    })
+    let isDone = false
+    void slow.then(() => {
+      isDone = true
+    })
+    const beganMs = performance.now()
+    await call(proxy, 'PUT', '/v1/services/shop/split', { weights: { live: 7 } })
+    expect(performance.now() - beganMs).toBeLessThan(900)
+    expect(isDone).toBe(false)
+    await slow
+    expect(performance.now() - beganMs).toBeLessThan(3_000)
+  })
+})
+
+describe('a name with several addresses', () => {
+  const three = ['127.0.0.1', '127.0.0.2', '127.0.0.3']
+
+  test('has one dead: requests go to the others, it alone is unhealthy or ejected, and it is one series', async () => {
+    const one = await startAt(three[0], 0)
+    const two = await startAt(three[1], one.port)
+    const server = await startNameServer({ 'api.test': at(three) })
+    const url = urlOf('api.test', one.port)
+    const proxy = await start(server, { services: { shop: service({ live: [url] }) } })
+    expect(await addressesOf(proxy, url)).toEqual(three)
+    const load = startLoad(proxy.port, { connections: 4 })
+    await until('the dead one is ejected', async () => {
+      return (await status(proxy, url)).addresses.some(({ ejectedUntilMs }) => ejectedUntilMs > 0)
+    })
+    await until('both others serve', () => one.requests() > 100 && two.requests() > 100)
+    const outcomes = await load.stop()
+    expect(outcomes.filter((outcome) => outcome.status !== 200)).toEqual([])
+    // The worker may still be about to count the last answers when their clients have them.
+    await until('all is counted', async () => (await status(proxy, url)).requests === outcomes.length)
+    const seen = await status(proxy, url)
+    expect(seen.addresses.filter(({ ejectedUntilMs }) => ejectedUntilMs > 0).map(({ address }) => address)).toEqual([
+      three[2],
+    ])
+    expect(seen).toMatchObject({ ejectedUntilMs: 0, reason: null })
+    const text = await (await fetch(proxy.admin + '/metrics')).text()
+    expect(text.match(/^turnout_in_flight\{.*\}/gm)).toEqual([
+      `turnout_in_flight{service="shop",pool="live",version="live-version",target="api.test:${one.port}"}`,
+    ])
+    expect(await metric(proxy, 'turnout_requests_total')).toBe(outcomes.length)
+  })
+
+  test('is probed at each of them, by its name', async () => {
+    const hosts = new Set<string>()
+    const one = await startAt(three[0], 0, (request, response) => {
+      hosts.add(request.headers.host ?? '')
+      response.end()
+    })
+    const server = await startNameServer({ 'api.test': at(three.slice(0, 2)) })
+    const url = urlOf('api.test', one.port)
+    const proxy = await start(server, { services: { shop: service({ live: [url] }, { health: probes }) } })
+    await until('both are probed', async () => {
+      const [first, second] = (await status(proxy, url)).addresses
+      return first.health === 'healthy' && second.health === 'unhealthy'
+    })
+    expect((await status(proxy, url)).health).toBe('healthy')
+    expect(hosts).toEqual(new Set([`api.test:${one.port}`]))
+    const { events } = await call<{ events: { message: string }[] }>(proxy, 'GET', '/v1/events?follow=false')
+    expect(events.map(({ message }) => message).join('\n')).toContain(
+      `${url} (127.0.0.2) in pool live of shop is unhealthy`,
+    )
+  })
+
+  test('is drained at all of them by one word', async () => {
+    const one = await startAt(three[0], 0)
+    await startAt(three[1], one.port)
+    const other = await startNamed('other')
+    const server = await startNameServer({ 'api.test': at(three.slice(0, 2)) })
+    const url = urlOf('api.test', one.port)
+    const proxy = await start(server, { services: { shop: service({ live: [url, other.url] }) } })
+    await call(proxy, 'PUT', `/v1/services/shop/pools/live/targets/api.test:${one.port}/state`, { state: 'standby' })
+    for (let n = 0; n < 30; n++) expect((await ask(proxy.port)).body).toBe('other')
+  })
+})
+
+describe('a name that moves', () => {
+  test('is followed within its TTL; what is under way at the old address is finished', {
+    timeout: 30_000,
+  }, async () => {
+    let finish = () => {}
+    const old = await startAt('127.0.0.1', 0, (request, response) => {
+      if (request.url !== '/slow') return response.setHeader('x-name', 'old').end('old')
+      response.write('first ')
+      finish = () => response.end('last')
+      return response
+    })
+    const next = await startAt('127.0.0.2', old.port)
+    const server = await startNameServer({ 'api.test': at(['127.0.0.1']) })
+    const url = urlOf('api.test', old.port)
+    const proxy = await start(server, { services: { shop: service({ live: [url] }) } })
+    const load = startLoad(proxy.port, { connections: 2 })
+    const slow = ask(proxy.port, { path: '/slow' })
+    await until('it is under way', async () => (await status(proxy, url)).inFlight > 0)
+    await until('it has begun', () => finish.toString() !== '() => {}')
+    const movedMs = performance.now()
+    server.set('api.test', at(['127.0.0.2']))
+    await until('it is followed', async () => (await addressesOf(proxy, url)).join() === '127.0.0.2', 10_000)
+    expect(performance.now() - movedMs).toBeLessThan(8_000)
+    const before = old.requests()
+    await until('requests go there', () => next.requests() > 100)
+    expect(old.requests()).toBe(before)
+    const outcomes = await load.stop()
+    expect(outcomes.filter((outcome) => outcome.status !== 200)).toEqual([])
+    finish()
+    expect((await slow).body).toBe('first last')
+    await until('all is counted', async () => (await status(proxy, url)).inFlight === 0)
+    // Its sums have not fallen with the address that has gone.
+    const count = () => metric(proxy, 'turnout_requests_total')
+    await until('all is told', async () => (await count()) === outcomes.length + 1)
+  })
+
+  test('and fails from then on stays where it was, and says so', { timeout: 30_000 }, async () => {
+    const target = await startNamed('api')
+    const server = await startNameServer({ 'api.test': at(['127.0.0.1']) })
+    const url = urlOf('api.test', target.port)
+    const proxy = await start(server, { services: { shop: service({ live: [url] }, { health: probes }) } })
+    await until('it is probed', async () => (await status(proxy, url)).health === 'healthy')
+    server.set('api.test', closed)
+    await until('it has failed', async () => (await status(proxy, url)).reason !== null, 15_000)
+    expect(await status(proxy, url)).toMatchObject({
+      health: 'healthy',
+      reason: 'the name cannot be resolved: there is no such name',
+      addresses: [{ address: '127.0.0.1', health: 'healthy' }],
+    })
+    expect(await ask(proxy.port)).toMatchObject({ status: 200 })
+    const { events } = await call<{ events: { type: string; message: string }[] }>(
+      proxy,
+      'GET',
+      '/v1/events?follow=false',
+    )
+    expect(events.filter(({ type }) => type === 'name').map(({ message }) => message)).toEqual([
+      'api.test cannot be resolved: there is no such name; 127.0.0.1 stays in use',
+    ])
+    expect(await metric(proxy, 'turnout_dns_names_failing')).toBe(1)
+  })
+})
+
+describe('a name without an address', () => {
+  test('is refused at once and says why; it serves as soon as it has one', { timeout: 30_000 }, async () => {
+    const target = await startNamed('api')
+    const server = await startNameServer({})
+    const url = urlOf('api.test', target.port)
+    const proxy = await start(server, { services: { shop: service({ live: [url] }) } })
+    const answer = await ask(proxy.port)
+    expect(answer).toMatchObject({ status: 503, headers: { 'x-turnout-error': 'no_healthy_target' } })
+    expect(await status(proxy, url)).toMatchObject({
+      health: 'unhealthy',
+      reason: 'the name cannot be resolved: there is no such name',
+      addresses: [],
+    })
+    const told = async () => {
+      const { events } = await call<{ events: { type: string; message: string }[] }>(
+        proxy,
+        'GET',
+        '/v1/events?follow=false',
+      )
+      return events.filter(({ type }) => type === 'name').map(({ message }) => message)
+    }
+    const failed = 'api.test cannot be resolved: there is no such name; it has no address'
+    expect(await told()).toEqual([failed])
+    server.set('api.test', at(['127.0.0.1']))
+    await until('it serves', async () => (await ask(proxy.port)).status === 200, 15_000)
+    expect(await told()).toEqual([failed, 'api.test is at 127.0.0.1'])
+  })
+
+  test('hands over to a pool that has one', async () => {
+    const target = await startNamed('green')
+    const server = await startNameServer({})
+    const pools = { blue: ['http://api.test:80'], green: [target.url] }
+    const proxy = await start(server, { services: { shop: service(pools, { failover: ['green'] }) } })
+    expect(await ask(proxy.port)).toMatchObject({ status: 200, body: 'green' })
+    await expect(call(proxy, 'POST', '/v1/services/shop/switch', { to: 'blue', wait: '0s' })).rejects.toThrow()
+  })
+
+  test('is what a restart without a name server finds, and nothing of it is kept', { timeout: 30_000 }, async () => {
+    const target = await startNamed('api')
+    const plain = await startNamed('plain')
+    const server = await startNameServer({ 'api.test': at(['127.0.0.1']) })
+    const store = `sqlite:${join(temporaryFolder(), 'turnout.db')}`
+    const services = {
+      shop: service({ live: [urlOf('api.test', target.port)] }),
+      plain: service({ live: [plain.url] }, { routes: [{ host: 'plain.test' }] }),
+    }
+    const before = await start(server, { store, services }, true)
+    expect(await ask(before.port)).toMatchObject({ status: 200 })
+    await before.close()
+    await server.close()
+    const after = await start(server, { store, services })
+    expect(await ask(after.port)).toMatchObject({ status: 503 })
+    expect(await ask(after.port, { headers: { host: 'plain.test' } })).toMatchObject({ status: 200, body: 'plain' })
+  })
+})
+
+describe('both families of addresses', () => {
+  test.each([
+    ['::1', 'IPv6'],
+    ['127.0.0.1', 'IPv4'],
+  ])('localhost is found where the target listens: at %s', async (address) => {
+    const target = await startAt(address, 0)
+    const server = await startNameServer({})
+    const url = urlOf('localhost', target.port)
+    const proxy = await start(server, { services: { shop: service({ live: [url] }, { health: probes }) } })
+    await until('it is probed', async () => (await status(proxy, url)).health === 'healthy')
+    for (let n = 0; n < 5; n++) expect(await ask(proxy.port)).toMatchObject({ status: 200, body: address })
+    expect((await status(proxy, url)).addresses).toMatchObject([{ address: '127.0.0.1', alternate: '::1' }])
+    expect(await metric(proxy, 'turnout_upstream_connect_errors_total')).toBe(0)
+  })
+
+  test('a name with IPv6 only is served', async () => {
+    const target = await startAt('::1', 0)
+    const server = await startNameServer({ 'six.test': at(['::1']) })
+    const proxy = await start(server, { services: { shop: service({ live: [urlOf('six.test', target.port)] }) } })
+    expect(await ask(proxy.port)).toMatchObject({ status: 200, body: '::1' })
+  })
+
+  test('a body that is read from the second of two addresses is whole', async () => {
+    const target = await startAt('::1', 0, (_request, response) => response.end('x'.repeat(300_000)))
+    const server = await startNameServer({ 'both.test': at(['127.0.0.1', '::1']) })
+    const proxy = await start(server, { services: { shop: service({ live: [urlOf('both.test', target.port)] }) } })
+    expect((await ask(proxy.port)).body).toHaveLength(300_000)
+  })
+})
+
+test.skipIf(openssl === null)('over TLS the certificate is checked for the name, not for the address', async () => {
+  // Whether this process trusts it is not the question; which name it asks for is.
+  const names: string[] = []
+  const { cert, key } = makeCertificate(openssl!, temporaryFolder(), 'DNS:api.test')
+  const { createSecureContext, TLSSocket } = await import('node:tls')
+  const target = await startTcp((socket) => {
+    const secure = new TLSSocket(socket, {
+      isServer: true,
+      secureContext: createSecureContext({ cert, key }),
+      SNICallback: (name, done) => {
+        names.push(name)
+        done(null)
+      },
+    })
+    secure.on('error', () => {})
+  })
+  const server = await startNameServer({ 'api.test': at(['127.0.0.1']) })
+  const proxy = await start(server, { services: { shop: service({ live: [`https://api.test.:${target.port}`] }) } })
+  expect((await ask(proxy.port)).status).toBe(502)
+  expect(new Set(names)).toEqual(new Set(['api.test']))
+})

@@ -1,0 +1,206 @@
+/** All names together: against a real name server, by the real clock or one that only moves when told. */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { type Clock, systemClock } from '../../src/clock.ts'
+import { type NameNews, Names, type NamesOptions } from '../../src/names/names.ts'
+import { addresses, type NameServer, startNameServer, type Zone } from '../helpers/name-server.ts'
+import { temporaryFolder } from '../helpers/proxy.ts'
+
+/** Real time, but for what is due in more than four seconds: that comes when told. */
+function hurriedClock() {
+  const later = new Set<() => void>()
+  let skippedMs = 0
+  const clock: Clock = {
+    ...systemClock,
+    monotonicMs: () => systemClock.monotonicMs() + skippedMs,
+    after(delayMs, run) {
+      if (delayMs < 4_500) return systemClock.after(delayMs, run)
+      later.add(run)
+      return () => void later.delete(run)
+    },
+  }
+  /** Lets so much time go by. */
+  const skip = (ms: number) => {
+    skippedMs += ms
+    const due = [...later]
+    later.clear()
+    for (const run of due) run()
+  }
+  return { clock, skip, waiting: () => later.size }
+}
+
+async function setup(zones: Record<string, Zone>, options: Partial<NamesOptions> = {}) {
+  const server = await startNameServer(zones)
+  const folder = temporaryFolder()
+  const files = { hosts: join(folder, 'hosts'), resolvConf: join(folder, 'resolv.conf') }
+  const hurried = hurriedClock()
+  const moved: string[] = []
+  const news: NameNews[] = []
+  const names = new Names(
+    { clock: hurried.clock, random: () => 0.5, moved: (host) => moved.push(host), tell: (one) => news.push(one) },
+    { servers: () => [server.address], files, ...options },
+  )
+  onTestFinished(() => names.close())
+  const at = (host: string) => names.of(host).addresses.map(({ address }) => address)
+  /** Lets the time of all names come again and again, until it is so. */
+  const eventually = (what: () => void) =>
+    vi.waitFor(
+      () => {
+        hurried.skip(61_000)
+        what()
+      },
+      { timeout: 10_000, interval: 20 },
+    )
+  return { server, files, names, moved, news, at, eventually, ...hurried }
+}
+
+describe('what targets are told', () => {
+  test('an address needs nobody to be asked', async () => {
+    const { names, at, server } = await setup({})
+    await names.learn(['10.0.0.1', '::1'], 4_000)
+    expect([at('10.0.0.1'), at('::1')]).toEqual([['10.0.0.1'], ['::1']])
+    expect(names.counts().names).toBe(0)
+    expect(server.asked).toEqual([])
+  })
+
+  test('many targets with one name are one lookup', async () => {
+    const { names, at, server } = await setup({ 'api.test': { answers: addresses(['10.0.0.1']) } })
+    await Promise.all([1, 2, 3].map(() => names.learn(['api.test', 'api.test'], 4_000)))
+    expect(at('api.test')).toEqual(['10.0.0.1'])
+    expect(server.asked.filter((question) => question.endsWith(' A'))).toHaveLength(1)
+  })
+
+  test('a new address is followed when the TTL is over, and what has gone is let go', async () => {
+    const { names, at, server, moved, eventually } = await setup({
+      'api.test': { answers: addresses(['10.0.0.1', '10.0.0.2']) },
+    })
+    await names.learn(['api.test'], 4_000)
+    names.want(new Set(['api.test']))
+    server.set('api.test', { answers: addresses(['10.0.0.2', '10.0.0.3']) })
+    await eventually(() => expect(at('api.test')).toEqual(['10.0.0.2', '10.0.0.3']))
+    expect(moved).toEqual(['api.test', 'api.test'])
+  })
+
+  test('whatever fails, what was known stays; it is told once, and once when it is over', async () => {
+    const { names, at, server, news, moved, eventually } = await setup({
+      'api.test': { answers: addresses(['10.0.0.1']) },
+    })
+    await names.learn(['api.test'], 4_000)
+    names.want(new Set(['api.test']))
+    for (const zone of [{ rcode: 'servfail' }, { rcode: 'nxdomain' }, {}, null] as const) {
+      server.set('api.test', zone)
+      const { lookups } = names.counts()
+      await eventually(() => expect(names.counts().lookups).toBeGreaterThan(lookups + 1))
+      expect(at('api.test')).toEqual(['10.0.0.1'])
+    }
+    expect(names.of('api.test').fault).toMatchObject({ reason: 'not_found' })
+    server.set('api.test', { answers: addresses(['10.0.0.1']) })
+    await eventually(() => expect(names.of('api.test').fault).toBeNull())
+    expect(news.map(({ message }) => message)).toEqual([
+      'api.test cannot be resolved: the name server failed (SERVFAIL); 10.0.0.1 stays in use',
+      'api.test is at 10.0.0.1',
+    ])
+    expect(moved).toEqual(['api.test'])
+    expect(names.counts()).toMatchObject({ failing: 0, names: 1 })
+    expect(names.counts().failures.server_failure).toBeGreaterThan(0)
+  })
+
+  test('a name that is not there yet is found soon after it is', async () => {
+    const { names, at, server, news } = await setup({})
+    names.want(new Set(['late.test']))
+    await names.learn(['late.test'], 4_000)
+    expect(at('late.test')).toEqual([])
+    server.set('late.test', { answers: addresses(['10.0.0.1']) })
+    await vi.waitFor(() => expect(at('late.test')).toEqual(['10.0.0.1']), { timeout: 5_000 })
+    expect(news.map(({ message }) => message)).toEqual([
+      'late.test cannot be resolved: there is no such name; it has no address',
+      'late.test is at 10.0.0.1',
+    ])
+  })
+
+  test("a name that is nobody's any more is asked for no longer, and forgotten", async () => {
+    const { names, server, eventually } = await setup({ 'api.test': { answers: addresses(['10.0.0.1']) } })
+    await names.learn(['api.test'], 4_000)
+    names.want(new Set(['api.test']))
+    names.want(new Set())
+    const asked = server.asked.length
+    await eventually(() => expect(names.counts().names).toBe(0))
+    expect(server.asked).toHaveLength(asked)
+    expect(names.of('api.test').addresses).toEqual([])
+  })
+
+  test('a name that changes with every answer is told once a minute', async () => {
+    const { names, at, server, news, clock, skip } = await setup({
+      'api.test': { answers: addresses(['10.0.0.1'], 0) },
+    })
+    await names.learn(['api.test'], 4_000)
+    names.want(new Set(['api.test']))
+    const startedMs = clock.monotonicMs()
+    for (let i = 2; clock.monotonicMs() - startedMs < 170_000; i++) {
+      server.set('api.test', { answers: addresses([`10.0.0.${i}`], 0) })
+      await vi.waitFor(() => {
+        skip(5_000)
+        expect(at('api.test')).toEqual([`10.0.0.${i}`])
+      }, 5_000)
+    }
+    expect(news.length).toBeGreaterThan(1)
+    expect(news.length).toBeLessThan(5)
+  })
+})
+
+describe('nobody waits for a dead name server', () => {
+  test('learning ends when its time is over, and goes on in the background', async () => {
+    const { names, at } = await setup({ 'slow.test': { answers: addresses(['10.0.0.1']), delayMs: 400 } })
+    const startedMs = performance.now()
+    await names.learn(['slow.test'], 100)
+    expect(performance.now() - startedMs).toBeLessThan(350)
+    expect(at('slow.test')).toEqual([])
+    await vi.waitFor(() => expect(at('slow.test')).toEqual(['10.0.0.1']), 5_000)
+  })
+
+  test('hundreds of silent names hold up no name that is answered', { timeout: 20_000 }, async () => {
+    const silent = Array.from({ length: 300 }, (_, i) => `dead${i}.test`)
+    const zones = Object.fromEntries(silent.map((name) => [name, { silent: true as const }]))
+    const { names, at, server, skip } = await setup({ ...zones, 'api.test': { answers: addresses(['10.0.0.1']) } })
+    await names.learn(['api.test'], 4_000)
+    names.want(new Set(['api.test', ...silent]))
+    await vi.waitFor(() => expect(names.counts().failures.timeout).toBeGreaterThanOrEqual(300), 15_000)
+    server.set('api.test', { answers: addresses(['10.0.0.2']) })
+    await vi.waitFor(() => expect(names.counts().lookups).toBeGreaterThan(301), 15_000)
+    const startedMs = performance.now()
+    skip(61_000)
+    await vi.waitFor(() => expect(at('api.test')).toEqual(['10.0.0.2']), { timeout: 5_000, interval: 10 })
+    expect(performance.now() - startedMs).toBeLessThan(2_000)
+  })
+})
+
+describe('what the system says', () => {
+  test('a change of resolv.conf, of the name servers and of the hosts file is followed', async () => {
+    const other = await startNameServer({ 'api.b.test': { answers: addresses(['10.0.0.2']) } })
+    let servers: NameServer[] = []
+    const { names, at, server, files, eventually } = await setup(
+      { 'api.a.test': { answers: addresses(['10.0.0.1']) } },
+      { servers: () => servers.map(({ address }) => address) },
+    )
+    servers = [server]
+    writeFileSync(files.resolvConf, 'search a.test')
+    await names.learn(['api'], 4_000)
+    names.want(new Set(['api']))
+    expect(at('api')).toEqual(['10.0.0.1'])
+    writeFileSync(files.resolvConf, 'search b.test')
+    servers = [other]
+    await eventually(() => expect(at('api')).toEqual(['10.0.0.2']))
+    writeFileSync(files.hosts, '10.0.0.3 api')
+    await eventually(() => expect(at('api')).toEqual(['10.0.0.3']))
+    writeFileSync(files.hosts, '')
+    await eventually(() => expect(at('api')).toEqual(['10.0.0.2']))
+  })
+
+  test('without these files, and with folders in their place, names are asked for as they are', async () => {
+    const { names, at, files } = await setup({ api: { answers: addresses(['10.0.0.1']) } })
+    mkdirSync(files.hosts)
+    await names.learn(['api', 'localhost'], 4_000)
+    expect([at('api'), at('localhost')]).toEqual([['10.0.0.1'], ['127.0.0.1']])
+  })
+})
