@@ -77,6 +77,8 @@ function specOf({ targets }: Fleet, ports: Ports): Spec {
       admin: { address: `127.0.0.1:${ports.admin}` },
       store: 'memory:',
       log: { level: 'warn', access: false },
+      // Far more than a demo needs, and within what any system allows, so that nothing is to be warned of.
+      limits: { connectionsMax: 500, connectionsPerAddressMax: 500 },
       // A page that is open follows /events for ever; Ctrl-C must not wait for it.
       timeouts: { shutdown: '1s' },
       services: {
