@@ -240,6 +240,7 @@ async function startControlPlane(
     explain: createExplain(core, spec),
     applyText: file.applyText,
     isReady,
+    process: { workers: memory.workers, store: spec.store.split(':', 1)[0] },
     validate: {
       service: validateService,
       weights: validateWeights,

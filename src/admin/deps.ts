@@ -46,6 +46,8 @@ export interface AdminDeps {
   applyText(text: string, env: Readonly<Record<string, string>>, options: ChangeOptions): Promise<FileResult>
   /** True once a table is committed in every worker. */
   isReady(): boolean
+  /** What does not change while it runs. */
+  readonly process: { readonly workers: number; readonly store: string }
   readonly validate: Validators
   readonly log: Logger
   /** How long a request may take to arrive; default 30 s. */

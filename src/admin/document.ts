@@ -22,6 +22,7 @@ const OPERATIONS: Readonly<Record<string, string>> = {
   'GET /readyz': 'isReady',
   'GET /metrics': 'metrics',
   'GET /openapi.json': 'describe',
+  'GET /v1/status': 'status',
   'GET /v1/services': 'listServices',
   'GET /v1/services/:service': 'getService',
   'PUT /v1/services/:service': 'putService',

@@ -178,6 +178,20 @@ export const StatusAnswer = object({
   ),
 })
 
+export const ProcessStatusAnswer = object({
+  ...position,
+  version: Type.String({ description: 'Version of Turnout.' }),
+  workers: object({
+    count: Count('Worker threads.'),
+    ready: Type.Boolean({ description: 'Every one routes by a committed table.' }),
+  }),
+  store: Type.String({ description: 'Its kind: memory, sqlite or redis.' }),
+  instances: Type.Array(object({ version: Type.String(), ...position }), {
+    description: 'Every process that serves by this store, as far as it is known.',
+  }),
+  services: Type.Array(StatusAnswer),
+})
+
 export const EventAnswer = object({
   id: Count('Grows by one.'),
   atMs: Milliseconds('Wall time.'),

@@ -1,5 +1,6 @@
 /**
- * `GET /v1/services/{s}/status`: what each pool and target is doing, as one picture of this moment.
+ * `GET /v1/status` and `GET /v1/services/{s}/status`: what each pool and target is doing, as one picture of this moment; the first
+ * of all services in one answer, with the process.
  *
  * States come from the snapshot, figures from shared memory (metrics/layout.ts says what each counts). Rates, shares and quantiles cover the window of the last ten
  * seconds or so; quantiles of an empty window cover everything since the target was added, and say so (`latencyOver`), so
@@ -16,7 +17,7 @@ import { statusesMovedBy } from '../table/deadlines.ts'
 import type { TargetStatus } from '../table/status.ts'
 import { findService } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
-import { answers, StatusAnswer } from './schemas.ts'
+import { answers, ProcessStatusAnswer, StatusAnswer } from './schemas.ts'
 
 /** The present snapshot for people: with deadlines by the wall clock of now. */
 export function toldSnapshot({ control, clock }: Pick<AdminDeps, 'control' | 'clock'>): Snapshot {
@@ -24,10 +25,33 @@ export function toldSnapshot({ control, clock }: Pick<AdminDeps, 'control' | 'cl
   return { ...snapshot, status: statusesMovedBy(snapshot.status, wallShiftMs(clock)) }
 }
 
-type StatusDeps = Pick<AdminDeps, 'control' | 'clock' | 'traffic' | 'memory' | 'names'>
+type StatusDeps = Pick<
+  AdminDeps,
+  'control' | 'clock' | 'traffic' | 'memory' | 'names' | 'version' | 'isReady' | 'process'
+>
 
-/** Registers the call. */
+/** Registers the calls. */
 export function statusRoutes(app: FastifyInstance, deps: StatusDeps): void {
+  app.get('/v1/status', {
+    schema: { summary: 'Status of all services at once, and of the process', response: answers(ProcessStatusAnswer) },
+    handler: (_request, reply) => {
+      const snapshot = toldSnapshot(deps)
+      const { revision, epoch } = snapshot
+      const { workers, store } = deps.process
+      reply.send({
+        revision,
+        epoch,
+        version: deps.version,
+        workers: { count: workers, ready: deps.isReady() },
+        store,
+        // Until instances share a store, there is this one.
+        instances: [{ version: deps.version, revision, epoch }],
+        services: Object.keys(snapshot.services).map((name) =>
+          describe(snapshot, name, deps.traffic.service(name)!, deps),
+        ),
+      })
+    },
+  })
   app.get<{ Params: { service: string } }>('/v1/services/:service/status', {
     schema: { summary: 'States, traffic and shares of every pool and target', response: answers(StatusAnswer) },
     handler: (request, reply) => {

@@ -98,12 +98,10 @@ async function look(call: Call): Promise<string> {
     const view = await admin.call<StatusView>('GET', pathOf('services', service, 'status'))
     return json ? JSON.stringify(view) + '\n' : inColumns(view, clock.nowMs())
   }
-  const { services } = await admin.call<{ services: readonly { name: string }[] }>('GET', pathOf('services'))
-  const names = services.map(({ name }) => name)
-  const views = await Promise.all(
-    names.map((name) => admin.call<StatusView>('GET', pathOf('services', name, 'status'))),
-  )
-  if (json) return JSON.stringify({ services: views }) + '\n'
+  // One call for all: a call for each of thousands would fail, and show thousands of different moments.
+  const all = await admin.call<{ services: readonly StatusView[] }>('GET', pathOf('status'))
+  if (json) return JSON.stringify(all) + '\n'
+  const { services: views } = all
   if (views.length === 0) return 'There are no services yet.\n'
   return views.map((view) => inColumns(view, clock.nowMs())).join('\n')
 }

@@ -217,6 +217,7 @@ test('answers are what their schemas say', async () => {
     ['put', '/v1/services/{service}/pools/{pool}/state', '/v1/services/shop/pools/green/state', { state: 'drain' }],
     ['get', '/v1/services/{service}', '/v1/services/shop'],
     ['get', '/v1/services/{service}/status', '/v1/services/shop/status'],
+    ['get', '/v1/status', '/v1/status'],
     ['post', '/v1/explain', '/v1/explain', { url: '/' }],
     ['get', '/v1/events', '/v1/events?follow=false'],
     ['get', '/v1/audit', '/v1/audit'],

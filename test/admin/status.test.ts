@@ -106,3 +106,20 @@ test('the share of failures is that of the attempts, whatever another target has
   expect(blue).toMatchObject({ requests: 0, failures: 3, failureShare: 1 })
   expect(green).toMatchObject({ requests: 10, failures: 1, failureShare: 0.1 })
 })
+
+test('GET /v1/status has every service as its own status has it, and the process', async () => {
+  const { call } = await startAdmin()
+  const { status, body } = await call('GET', '/v1/status')
+  const { services, ...rest } = body
+  expect(status).toBe(200)
+  const alone = (await call('GET', '/v1/services/shop/status')).body
+  expect(services).toEqual([{ ...alone, windowMs: expect.any(Number) }])
+  expect(rest).toEqual({
+    revision: 1,
+    epoch: 1,
+    version: '0.1.0',
+    workers: { count: 2, ready: true },
+    store: 'memory',
+    instances: [{ version: '0.1.0', revision: 1, epoch: 1 }],
+  })
+})

@@ -63,7 +63,7 @@ describe('the command line', () => {
   })
 
   it('exits with 1 when something else than the admin API answers', async () => {
-    const admin = await scripted({ 'GET /v1/services': (response) => response.end('<html>') })
+    const admin = await scripted({ 'GET /v1/status': (response) => response.end('<html>') })
     const { code, err } = await turnout(admin.url, 'status')
     expect(code).toBe(1)
     expect(err).toContain('answered 200 and no JSON')
@@ -79,7 +79,7 @@ describe('the command line', () => {
   })
 
   it('exits with 3 when the connection breaks before the answer', async () => {
-    const admin = await scripted({ 'GET /v1/services': (response) => response.socket?.destroy() })
+    const admin = await scripted({ 'GET /v1/status': (response) => response.socket?.destroy() })
     expect((await turnout(admin.url, 'status')).code).toBe(3)
   })
 
