@@ -8,13 +8,13 @@
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import Type from 'typebox'
+import { child } from '../config/pointer.ts'
 import { SpecSchema } from '../config/schema.ts'
 import type { Fault } from '../errors.ts'
 import { TurnoutError } from '../errors.ts'
 import { asCaller, changedAnswer, checkedByHandler, FileQuery, waitMsOf } from './apply.ts'
 import { JSON_TYPE, textOf } from './body.ts'
 import type { AdminDeps } from './deps.ts'
-import { child } from './problem.ts'
 import { answers, FileAnswer } from './schemas.ts'
 
 const FILE_BYTES_MAX = 8 * 1024 * 1024
@@ -70,7 +70,7 @@ export function fileRoutes(app: FastifyInstance, { applyText }: Pick<AdminDeps, 
 function postedFile({ body }: FastifyRequest): PostedFile {
   if (typeof body === 'string') return { text: body, env: {} }
   const { text, env = {}, ...others } = Object(body) as Record<string, unknown>
-  const faults: Fault[] = Object.keys(others).map((key) => ({ pointer: child(key), message: 'is not a known key' }))
+  const faults: Fault[] = Object.keys(others).map((key) => ({ pointer: child('', key), message: 'is not a known key' }))
   if (typeof text !== 'string') faults.push({ pointer: '/text', message: 'must be the text of a config file' })
   if (!isTexts(env)) faults.push({ pointer: '/env', message: 'must be an object of texts' })
   if (faults.length > 0) throw new TurnoutError('invalid', undefined, faults)

@@ -6,6 +6,7 @@
  * where it says more (415).
  */
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import { child } from '../config/pointer.ts'
 import { ERRORS, type ErrorCode, type Fault, isTurnoutError } from '../errors.ts'
 import { UnsupportedType } from './body.ts'
 
@@ -64,17 +65,14 @@ function shown({
   return { pointer, message, ...(line === undefined ? {} : { line, column }) }
 }
 
-/** The last step of a JSON pointer (RFC 6901), with its slash. */
-export const child = (key: unknown): string => '/' + String(key).replaceAll('~', '~0').replaceAll('/', '~1')
-
 type SchemaFault = NonNullable<FastifyError['validation']>[number]
 
 function faultOf({ instancePath, keyword, params, message }: SchemaFault): Fault {
   if (keyword === 'additionalProperties') {
-    return { pointer: instancePath + child(params['additionalProperty']), message: 'is not a known key' }
+    return { pointer: child(instancePath, String(params['additionalProperty'])), message: 'is not a known key' }
   }
   if (keyword === 'required') {
-    return { pointer: instancePath + child(params['missingProperty']), message: 'is required' }
+    return { pointer: child(instancePath, String(params['missingProperty'])), message: 'is required' }
   }
   if (keyword === 'enum') return { pointer: instancePath, message: `must be one of ${listOf(params['allowedValues'])}` }
   return { pointer: instancePath, message: message ?? 'is not valid' }

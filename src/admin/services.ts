@@ -4,6 +4,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import Type, { type TSchema } from 'typebox'
 import type { Change, ChangeResult, Snapshot } from '../change.ts'
+import { child } from '../config/pointer.ts'
 import { RulesBodySchema, ServiceSchema, type ServiceSpec, WeightsSchema } from '../config/schema.ts'
 import { asPatch } from '../config/schema-forms.ts'
 import { TurnoutError } from '../errors.ts'
@@ -21,7 +22,6 @@ import {
   waitMsOf,
 } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
-import { child } from './problem.ts'
 import {
   answers,
   ChangeAnswer,
@@ -159,7 +159,7 @@ function splitRoutes(app: FastifyInstance, deps: AdminDeps): void {
 /** What stands at `weights` and `wait`, the only keys of the body. */
 function splitIn(body: unknown): { weights: unknown; wait: unknown } {
   const { weights, wait, ...others } = Object(body) as Record<string, unknown>
-  const faults = Object.keys(others).map((key) => ({ pointer: child(key), message: 'is not a known key' }))
+  const faults = Object.keys(others).map((key) => ({ pointer: child('', key), message: 'is not a known key' }))
   if (weights === undefined) faults.push({ pointer: '/weights', message: 'is required' })
   if (faults.length > 0) throw new TurnoutError('invalid', undefined, faults)
   return { weights, wait }

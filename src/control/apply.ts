@@ -9,6 +9,7 @@
  */
 import type { Change } from '../change.ts'
 import { identityOf, parseTarget } from '../config/address.ts'
+import { child } from '../config/pointer.ts'
 import type { PoolSpec, ServiceSpec, Services, Weights } from '../config/schema.ts'
 import { type Fault, TurnoutError } from '../errors.ts'
 import type { PoolIntent, ServiceIntent } from '../table/status.ts'
@@ -116,15 +117,13 @@ function split(content: Content, service: string, weights: Weights): Content {
   const spec = specOf(content, service)
   const faults = Object.keys(weights)
     .filter((pool) => !Object.hasOwn(spec.pools, pool))
-    .map((pool) => ({ pointer: `/weights/${escapePointer(pool)}`, message: `There is no pool ${pool}.` }))
+    .map((pool) => ({ pointer: child('/weights', pool), message: `There is no pool ${pool}.` }))
   if (faults.length === 0 && Object.values(weights).every((weight) => weight === 0)) {
     faults.push({ pointer: '/weights', message: 'At least one weight must be above 0.' })
   }
   if (faults.length > 0) throw new TurnoutError('invalid', faults[0].message, faults)
   return putService(content, service, { ...spec, split: weights })
 }
-
-const escapePointer = (key: string) => key.replaceAll('~', '~0').replaceAll('/', '~1')
 
 function switchAll(content: Content, to: readonly (readonly [service: string, pool: string])[]): Content {
   if (to.length === 0) {

@@ -12,7 +12,7 @@ import type { AttemptOutcome } from './exchange/attempt-outcome.ts'
 const PAGE_BYTES = 131_072
 /** Bytes that may wait for the reader of the log. */
 const WAITING_MAX = 8_388_608
-/** A sweep leaves a page that is not full while so many are away: a slow reader is not sent many that are nearly empty. */
+/** While so many pages are away, a sweep does not send one that is not full: a slow reader would get many small ones. */
 const AWAY_MAX = 2
 /** Pages that are kept although nothing is in them. */
 const FREE_MAX = 4

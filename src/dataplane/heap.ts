@@ -1,10 +1,10 @@
 /**
  * The JavaScript heap of a worker: how much is used, and its end in good order before it is full.
  *
- * Node ends a worker whose heap reaches its limit, but it can do so only between two steps of JavaScript. Where V8 needs one
- * large piece at that moment (a table of millions of entries that doubles), it aborts the whole process instead. A leak
- * takes hours to get there, with many collections on the way: so what a full one leaves behind is looked at, and a worker
- * whose heap is full by more than `FULL_SHARE` of what is still in use throws, and is replaced like after any other error.
+ * Node ends a worker whose heap reaches its limit, but only between two steps of JavaScript. If V8 needs one large piece at
+ * that moment (a map of millions of entries doubles), it aborts the whole process. A leak passes through many full garbage
+ * collections before that. So after each full collection we look at what is still in use: above `FULL_SHARE` of the limit the
+ * worker throws, and is replaced as after any other error.
  */
 import { constants, type PerformanceEntry, PerformanceObserver } from 'node:perf_hooks'
 import { getHeapStatistics } from 'node:v8'

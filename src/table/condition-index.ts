@@ -7,9 +7,9 @@
  * rest of each. So what is found is what a scan of the list finds, and a request that has none of the headers, cookies,
  * visitor or address asked for pays for a look at its own fields, not for the list.
  *
- * The fields are gone over rather than the names that are asked for, since those may be thousands. A hint of length and two
- * letters tells most fields apart before any string is made. Of a field that comes twice each line is looked at, and all of them
- * joined. A cookie that comes twice may mark too much, never too little: that the *first* has the value is for the caller to check. Visitors and networks are proved by the mark.
+ * The fields of the request are gone over, not the names that rules ask for, since those may be thousands. A hint of length and
+ * two letters tells most fields apart before any string is made. Of a field that comes twice, each line is looked at and all of
+ * them joined. A cookie that comes twice may mark too much, never too little: the caller checks that the first one has the value.
  *
  * The index never changes, but for its marks: they belong to the one look that is going on, and looks do not overlap.
  */

@@ -1,8 +1,7 @@
 /**
- * The Cookie header as rules and sources read it: pairs of name and value between semicolons, SP and HTAB around them dropped
- * (no other blanks: U+00A0 is an octet like any other), and
- * quotes around a value too. A piece without `=` is no pair. Everything here is linear in the length of the header, whatever
- * is in it, and makes no string but the value that was asked for.
+ * The Cookie header as rules and visitor sources read it: pairs of name and value between semicolons. SP and HTAB around them are
+ * dropped (U+00A0 is an octet like any other), and so are quotes around a value; a piece without `=` is no pair. Cost is linear
+ * in the length of the header, and no string is made but the value that was asked for.
  */
 
 const TAB = 9

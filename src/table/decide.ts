@@ -70,7 +70,7 @@ const NO_ROUTE: Decision = Object.freeze({
 })
 
 /**
- * Decides a request. `nowMs` is wall time. Of earlier tries of the same request, `exclude` are the targets that were found out
+ * Decides a request. `nowMs` is steady time (clock.ts). Of earlier tries of the same request, `exclude` are the targets that were found out
  * of order, and `avoid` is one that may be well: taken again only when its pool has no other as good. `tied` are those that the
  * client has logged in at by its connection.
  */

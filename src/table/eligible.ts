@@ -1,5 +1,5 @@
 /**
- * Which targets may take a request: the one place that reads the three axes of target status together.
+ * Which targets may take a request, by the three axes of their status.
  *
  *   admin state   says who is let in: `ready` everyone, `drain` only visitors that were here before, until the deadline,
  *                 `standby` and `maint` nobody. The pool's state and the target's both count.

@@ -5,9 +5,9 @@
  * process's and the kernel spreads connections over the workers as it likes. Each worker counts its own in shared memory and
  * reads the sum, without locks; two workers that accept in the same moment may go over a cap by one.
  *
- * An address is counted by a hash of it, in a cell: the memory is fixed however many come, and two addresses that share one
- * of the 65,536 cells share their count. The salt keeps anybody from choosing to share. Of IPv6 the first 64 bits count,
- * since a client has all of the rest to choose from. Trusted proxies stand for many clients, and are not counted.
+ * An address is counted in one of 65,536 cells, chosen by a salted hash. So the memory is fixed; two addresses with the same cell
+ * share their count, and the salt keeps anybody from choosing which. Of IPv6 only the first 64 bits count, since a client may
+ * choose the rest. Trusted proxies stand for many clients and are not counted.
  */
 import { type ShedReason, shedField } from '../../metrics/counters.ts'
 import { ADDRESS_CELLS, type SharedMemory, WORKER_FIELD, WORKER_FIELDS } from '../../metrics/layout.ts'

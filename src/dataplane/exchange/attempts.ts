@@ -5,9 +5,9 @@
  * request is tried on up to `CONNECTS_MAX` targets; once something was written, at most one repeat is allowed, on a fresh
  * connection (RFC 9110 9.2.2). Whether it may be repeated at all is the exchange's to know.
  *
- * A used connection that closes as a request comes was most likely being closed as idle: that race is nobody's fault, shows
- * within a round trip, and is repeated without further question. Any other close without an answer is a failure of the
- * target: the repeat goes elsewhere and is taken out of the retry budget of the service.
+ * A kept connection that closes within a moment after a request was sent on it was being closed as idle: a race, and nobody's
+ * fault. That request is repeated outside the budget. Any other close without an answer is a failure of the target: the
+ * repeat goes to another one, and is taken out of the retry budget of the service.
  *
  * Where somebody logs in on a connection, both sides are tied (ties.ts): this client's next requests go to that target, on that
  * connection, while its pool would be chosen anyway or nothing else says who the visitor is. When it is gone, a request goes on

@@ -6,9 +6,9 @@
  * side (half-close passes through); an error on one side closes both. Each direction holds at most one read: it stops
  * reading while the other side does not take it.
  *
- * No tunnel outlives a silence: without a byte it ends after an hour, or after a minute once one side has ended. A byte is one
- * that came, or one that came before and is taken only now; who takes nothing of what is left for it is cut off after
- * `timeouts.send`, also when both sides have ended and there is no client any more whose deadline the sweep would see.
+ * A tunnel without a byte for an hour ends; so does one without a byte for a minute once one side has ended. A side that takes
+ * nothing of what waits for it is cut off after `timeouts.send`. When both sides have ended the exchange is over, so a timer of
+ * its own watches what the target still has to take.
  */
 import { systemClock } from '../../clock.ts'
 import type { Plane } from '../plane.ts'

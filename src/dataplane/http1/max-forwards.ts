@@ -1,10 +1,9 @@
 /**
- * How many more servers an OPTIONS or TRACE may pass (RFC 9110 7.6.2): whoever looks for a loop, or for the place where a chain
- * of proxies changes a request, lets it end at each of them in turn. With other methods the field means nothing and is passed
- * on as it is, unread.
+ * Max-Forwards (RFC 9110 7.6.2): how many more servers an OPTIONS or TRACE may pass. With other methods the field means nothing and
+ * is passed on unread.
  *
- * At 0 the answer is ours: an empty 200 with the methods that are served here, or 405, since to reflect a TRACE would show
- * clients what proxies before us have added. What is not one whole number is refused: two maxForwards would read it in two ways.
+ * At 0 we answer: OPTIONS with an empty 200 and the methods served here, TRACE with 405, since to reflect it would show clients
+ * what the proxies before us have added. A value that is not one whole number is refused: two servers could read it in two ways.
  */
 import type { Fields } from './fields.ts'
 

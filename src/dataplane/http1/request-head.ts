@@ -2,10 +2,10 @@
  * The head of a request: read, checked and understood in one pass, or refused.
  *
  * `parse(text)` looks only at complete lines, so it may be called again with more text and always comes to the same verdict.
- * Whatever RFC 9112 lets be ambiguous is an error here: two lengths, a length beside a transfer coding, any coding but a
- * single `chunked` (transfer-coding.ts), any coding in HTTP/1.0, a second Host, a second Connection-changing trick. Framing is *understood* here
- * and *rebuilt* by head-writer.ts; nothing of it is ever copied. One object per worker is reused; strings that outlive the call
- * are the caller's to keep. Sources: RFC 9112 2.2, 3, 6.1, 6.3; RFC 9110 7.2, 7.6.1, 7.8, 10.1.1.
+ * What RFC 9112 leaves ambiguous is an error here: two lengths, a length beside a transfer coding, any coding but a single
+ * `chunked` (transfer-coding.ts), any coding in HTTP/1.0, a second Host. Framing is only read here; whoever sends the request on
+ * writes it anew (upstream/request-text.ts). One object per worker is used again and again, so whoever needs a string longer
+ * copies it. Sources: RFC 9112 2.2, 3, 6.1, 6.3; RFC 9110 7.2, 7.6.1, 7.8, 10.1.1.
  */
 import type { ErrorCode } from '../../errors.ts'
 import { Authorities } from './authorities.ts'

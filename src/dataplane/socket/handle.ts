@@ -1,5 +1,5 @@
 /**
- * What lies below node:net: the handle of a socket, and Node's binding for it. Nothing else in the project looks there.
+ * The handle below a socket of node:net, and Node's binding for it. Only the files of this folder use it.
  *
  * The binding is Node's own and not promised to anybody, so all of it is looked for once, and whoever uses it has another way
  * for a Node that does not give it (or one with restricted permissions). Its `streamBaseState` is how the handle answers:

@@ -6,9 +6,9 @@
  * the handle below the socket; where Node does not give it, over TLS and when reads are not shared, the stream is written to
  * as usual, and the suite runs in both modes.
  *
- * Texts (heads, and small bodies with them) are held until the turn of the event loop ends when the last turn was a busy one; then all
- * connections send theirs one after the other. A core that does the same again and again does it from its caches, and a
- * receiver that is still awake need not be woken: together worth 7 % of a small request. With little to do nobody waits.
+ * When the last turn of the event loop was busy, texts (heads, and small bodies with them) are held until this one ends; then
+ * all connections send theirs one after the other. That is worth 7 % of a small request: the code stays in the caches, and a
+ * receiver that is still awake need not be woken. With little to do nobody waits.
  *
  * Invariants: bytes leave in the order in which they were given, also between this and `socket.end()`, since both end in
  * libuv's one queue. A handle that takes only a part keeps the rest and the memory that it was given until `onDrained`.

@@ -1,5 +1,5 @@
 /**
- * The one place that reaches below node:net: sockets that read into one buffer per worker instead of a new one per read.
+ * Sockets that read into one buffer per worker, instead of a new one per read.
  *
  * `net.connect` takes an `onread` buffer in public; for accepted sockets Node has no such option, so the handle of the
  * accepted socket is given to a new Socket that has one. If a future Node hides the handle, or TLS is between, the same

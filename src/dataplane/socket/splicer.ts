@@ -16,11 +16,11 @@ import type { Outgoing } from './outgoing.ts'
 
 /** What a read takes of a body that is moved otherwise. */
 export const SIGN_BYTES = 4_096
-/** What is moved at a time; also the most that a receiver who does not keep up leaves with us. */
+/** Bytes moved at a time. If the receiver is slow, at most so many are left with us. */
 const PIPE_BYTES = 131_072
 /** Moves behind one read. */
 const MOVES_MAX = 4
-/** What may come from one socket before others have their turn: some 0.3 ms. Unasked, libuv would go on to 32 times `MOVES_MAX`. */
+/** Bytes from one socket (about 0.3 ms of work) after which others have their turn. Without this, libuv reads on 32 times. */
 const TURN_BYTES = 1_048_576
 
 export class Splicer {
