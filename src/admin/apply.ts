@@ -9,6 +9,7 @@ import Type, { type Static, type TSchema } from 'typebox'
 import type { Change, ChangeOptions, ChangeResult, Snapshot } from '../change.ts'
 import type { Checked } from '../config/check.ts'
 import { durationMs } from '../config/duration.ts'
+import { didYouMean, nearest } from '../config/nearest.ts'
 import { NAME_PATTERN, type ServiceSpec } from '../config/schema.ts'
 import { validate } from '../config/validate.ts'
 import { TurnoutError } from '../errors.ts'
@@ -147,6 +148,7 @@ export function checkName(what: string, name: string): void {
 
 /** The spec of a service; throws `not_found`. Only own keys count, so `constructor` finds nothing. */
 export function findService(snapshot: Snapshot, name: string): ServiceSpec {
-  if (!Object.hasOwn(snapshot.services, name)) throw new TurnoutError('not_found', `There is no service ${name}.`)
-  return snapshot.services[name]
+  if (Object.hasOwn(snapshot.services, name)) return snapshot.services[name]
+  const hint = didYouMean(nearest(name, Object.keys(snapshot.services)))
+  throw new TurnoutError('not_found', `There is no service ${name}${hint}.`)
 }

@@ -19,7 +19,9 @@ export const split: Verb = {
     const { wait, waitMs } = waitOf(call)
     const path = insisting(pathOf('services', service, 'split'), call)
     const outcome = await call.admin.call<Outcome>('PUT', path, { weights, wait }, waitMs)
-    printOutcome(call, `${service}: ${splitInWords(outcome.split ?? weights)}`, outcome)
+    const unnamed = Object.keys(outcome.split ?? {}).filter((pool) => !Object.hasOwn(weights, pool))
+    const rest = unnamed.length === 0 ? '' : `; nothing for ${unnamed.join(', ')}, not named`
+    printOutcome(call, `${service}: ${splitInWords(outcome.split ?? weights)}${rest}`, outcome)
   },
 }
 

@@ -276,3 +276,12 @@ test.each([
   const { call } = await startAdmin()
   expect((await call('POST', '/v1/services/shop/switch', { to: 'green', wait })).status).toBe(status)
 })
+
+test('a service that is not there is told with the nearest one that is', async () => {
+  const { call } = await startAdmin()
+  for (const path of ['/v1/services/shp', '/v1/services/shp/status']) {
+    const { status, body } = await call('GET', path)
+    expect([status, body.detail]).toEqual([404, 'There is no service shp (did you mean "shop"?).'])
+  }
+  expect((await call('GET', '/v1/services/else')).body.detail).toBe('There is no service else.')
+})

@@ -262,6 +262,13 @@ describe('verbs that show something', () => {
     expect(services).toEqual([view, { ...view, service: 'api' }])
   })
 
+  it('split says which pools were not named, since they get nothing', async () => {
+    const answer = { revision: 2, epoch: 2, appliedInMs: 1, changed: true, split: { blue: 50, green: 0 } }
+    const admin = await scripted({ 'PUT /v1/services/shop/split': [200, answer] })
+    const { out } = await turnout(admin.url, 'split', 'shop', 'blue=50')
+    expect(out).toMatch(/^shop: blue 100 %; nothing for green, not named \(revision 2/)
+  })
+
   it('explain posts the request and tells where it goes and why', async () => {
     const explanation = {
       service: 'shop',
