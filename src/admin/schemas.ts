@@ -146,7 +146,7 @@ const TargetAnswer = object({
   target: Type.String({ description: 'host:port' }),
   url: Type.String(),
   ...states,
-  reason: nullable(Type.String({ description: 'Why its name has no address, or what it had before.' })),
+  reason: nullable(Type.String({ description: 'Why its name has no address, or old ones, or more than are used.' })),
   addresses: Type.Array(object({ ...address, inFlight: traffic.inFlight, tunnels: traffic.tunnels })),
   ...traffic,
 })

@@ -13,6 +13,7 @@ import { FIELD, sumField } from '../metrics/layout.ts'
 import { authorityOf, histogramCount, quantileMs, sumTallies, type Tally } from '../metrics/summary.ts'
 import type { ServiceTraffic, TargetTraffic } from '../metrics/window.ts'
 import { hostOf } from '../names/address.ts'
+import type { NameState } from '../names/state.ts'
 import { statusesMovedBy } from '../table/deadlines.ts'
 import type { TargetStatus } from '../table/status.ts'
 import { findService } from './apply.ts'
@@ -115,18 +116,22 @@ function describe(
   }
 }
 
+function reasonOf({ fault, unused, addresses }: NameState): string | null {
+  if (fault !== null) return `the name cannot be resolved: ${fault.message}`
+  return unused === 0 ? null : `the name has ${unused} more addresses than the ${addresses.length} that are used`
+}
+
 function describeTarget(
   { slots: _slots, addresses, ...states }: TargetStatus,
   { url, total, recent }: TargetTraffic,
   windowMs: number,
   { names, memory }: StatusDeps,
 ): object {
-  const { fault } = names.of(hostOf(url))
   return {
     target: authorityOf(url),
     url,
     ...states,
-    reason: fault === null ? null : `the name cannot be resolved: ${fault.message}`,
+    reason: reasonOf(names.of(hostOf(url))),
     addresses: addresses.map(({ slot, ...address }) => ({
       ...address,
       inFlight: sumField(memory, slot, FIELD.inFlight),

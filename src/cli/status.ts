@@ -31,7 +31,7 @@ interface TargetView extends Traffic {
   readonly drainUntilMs: number
   readonly health: Health
   readonly ejectedUntilMs: number
-  /** Why its name has no address, or an old one. */
+  /** Why its name has no address, or old ones, or more than are used. */
   readonly reason: string | null
   readonly addresses: readonly AddressView[]
 }

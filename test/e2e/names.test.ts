@@ -297,6 +297,21 @@ describe('a name without an address', () => {
   })
 })
 
+test('of a name with very many addresses 64 are used, and it is said how many are not', {
+  timeout: 30_000,
+}, async () => {
+  const many = Array.from({ length: 300 }, (_, n) => `127.1.${n >> 8}.${n & 255}`)
+  const server = await startNameServer({ 'big.test': { ...at(many), truncated: true } })
+  const url = urlOf('big.test', 80)
+  const proxy = await start(server, { services: { shop: service({ live: [url] }) } })
+  expect(await status(proxy, url)).toMatchObject({
+    reason: 'the name has 236 more addresses than the 64 that are used',
+    health: 'unknown',
+  })
+  expect(await addressesOf(proxy, url)).toHaveLength(64)
+  expect(await metric(proxy, 'turnout_dns_addresses_unused')).toBe(236)
+})
+
 describe('both families of addresses', () => {
   test.each([
     ['::1', 'IPv6'],
