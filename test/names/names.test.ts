@@ -159,18 +159,18 @@ describe('nobody waits for a dead name server', () => {
     await vi.waitFor(() => expect(at('slow.test')).toEqual(['10.0.0.1']), 5_000)
   })
 
-  test('hundreds of silent names hold up no name that is answered', { timeout: 20_000 }, async () => {
-    const silent = Array.from({ length: 300 }, (_, i) => `dead${i}.test`)
+  test('hundreds of silent names hold up no name that is answered', { timeout: 30_000 }, async () => {
+    // More than are looked up at the same time, so that some always wait.
+    const silent = Array.from({ length: 600 }, (_, i) => `dead${i}.test`)
     const zones = Object.fromEntries(silent.map((name) => [name, { silent: true as const }]))
     const { names, at, server, skip } = await setup({ ...zones, 'api.test': { answers: addresses(['10.0.0.1']) } })
     await names.learn(['api.test'], 4_000)
     names.want(new Set(['api.test', ...silent]))
-    await vi.waitFor(() => expect(names.counts().failures.timeout).toBeGreaterThanOrEqual(300), 15_000)
+    await vi.waitFor(() => expect(names.counts().failing).toBe(600), 25_000)
     server.set('api.test', { answers: addresses(['10.0.0.2']) })
-    await vi.waitFor(() => expect(names.counts().lookups).toBeGreaterThan(301), 15_000)
     const startedMs = performance.now()
     skip(61_000)
-    await vi.waitFor(() => expect(at('api.test')).toEqual(['10.0.0.2']), { timeout: 5_000, interval: 10 })
+    await vi.waitFor(() => expect(at('api.test')).toEqual(['10.0.0.2']), { timeout: 10_000, interval: 10 })
     expect(performance.now() - startedMs).toBeLessThan(2_000)
   })
 })
