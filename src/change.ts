@@ -4,7 +4,7 @@
  */
 import type { Difference } from './config/difference.ts'
 import type { PoolSpec, RuleSpec, ServiceSpec, Services, Weights } from './config/schema.ts'
-import type { ServiceIntent, ServiceStatus } from './table/status.ts'
+import type { ServiceStatus } from './table/status.ts'
 import type { AdminState, Health } from './table/types.ts'
 
 export type Change =
@@ -28,14 +28,18 @@ export type Change =
       readonly target: string
       readonly state: AdminState
     }
+  | { readonly kind: 'restore'; readonly from: number }
+  /** The services of a config file: what changed in it since it was last applied is applied over the live ones. */
   | {
-      readonly kind: 'restore'
-      readonly from: number
+      readonly kind: 'file'
       readonly services: Services
-      readonly intents: Readonly<Record<string, ServiceIntent>>
+      /** The file wins wherever it differs from what runs. */
+      readonly wins?: boolean
+      /** Where it wins, also services that it never had go. */
+      readonly prune?: boolean
+      /** Services that it no longer has are kept as if it still had them. */
+      readonly keepsGone?: boolean
     }
-  /** The services that result from applying what changed in the config file over the live ones. */
-  | { readonly kind: 'file'; readonly services: Services }
 
 export interface ChangeOptions {
   /** Name for the audit: of the token, `file`, or `local` where no tokens are configured. */
@@ -94,6 +98,18 @@ export interface Snapshot {
   readonly epoch: number
   readonly services: Services
   readonly status: Readonly<Record<string, ServiceStatus>>
+  /** The revision that changed each service last. */
+  readonly revisions: Readonly<Record<string, number>>
+}
+
+/** An earlier state of the services. */
+export interface Revision {
+  readonly revision: number
+  readonly atMs: number
+  readonly actor: string
+  readonly change: Readonly<Record<string, unknown>>
+  /** Specs by service; one that cannot be served any more is as it was stored. */
+  readonly services: Readonly<Record<string, unknown>>
 }
 
 /** What happened, for people and for SSE. `id` grows by one; `data` is plain JSON. */
@@ -113,6 +129,8 @@ export interface Control {
   change(change: Change, options: ChangeOptions): Promise<ChangeResult>
   /** Resolves once the observations are in the tables; no new revision. */
   observe(observations: readonly Observation[]): Promise<void>
+  /** An earlier revision, or null when it is unknown or no longer kept. */
+  revision(revision: number): Promise<Revision | null>
   /** The last events, oldest first, at most 1,000; `after` is an event id. */
   events(after?: number): readonly ControlEvent[]
   /** Calls the listener at every event; the returned function ends it. */

@@ -4,7 +4,7 @@
  * A signal that comes during the start is kept: SIGHUP reads the file again once the start is over; SIGTERM and SIGINT give the
  * start up. Why a start failed is told in our own words first: what was tried, with which file or address, and what to do.
  */
-import { accessSync, constants, existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { systemClock } from './clock.ts'
@@ -12,9 +12,10 @@ import { parseSpec, printFault } from './config/load.ts'
 import type { Spec } from './config/schema.ts'
 import { isTurnoutError } from './errors.ts'
 import { planListeners } from './listener-plan.ts'
-import { type Running, serve } from './serve.ts'
+import { type Running, serve, storeUrl } from './serve.ts'
 import type { ServeSignals } from './signals.ts'
 import type { StandardStreams } from './standard-streams.ts'
+import { checkStore } from './store/open.ts'
 
 const CONFIG_DEFAULT = 'turnout.yaml'
 /** Time for a start that was told to end to close what it has opened. */
@@ -37,20 +38,6 @@ function readSpec(path: string): Spec {
   const loaded = parseSpec(text, { env: process.env, source: path })
   if ('faults' in loaded) throw new BadConfig(loaded.faults.map(printFault).join('\n'))
   return loaded.spec
-}
-
-/** Throws when the store could not be opened; opens and makes nothing. */
-function checkStore(url: string): void {
-  if (!url.startsWith('sqlite:')) return
-  const file = resolve(url.slice('sqlite:'.length))
-  const place = existsSync(file) ? file : dirname(file)
-  try {
-    accessSync(place, constants.R_OK | constants.W_OK)
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
-    const why = code === 'ENOENT' ? 'there is no such folder' : code === 'EACCES' ? 'permission denied' : message
-    throw new BadConfig(`The store ${file} cannot be opened: ${place}: ${why}`)
-  }
 }
 
 /** Why `serve` could not start, for people. */
@@ -94,7 +81,7 @@ export async function runServe(args: string[], signals: ServeSignals, io: Stream
     const places = { directory: dirname(resolve(path)), stateDirectory: process.cwd() }
     if (values.check) {
       planListeners(spec.listeners, places.directory)
-      checkStore(spec.store)
+      await checkStore(storeUrl(spec.store, places.stateDirectory))
       io.stdout.write(`${path} is valid: ${Object.keys(spec.services).length} service(s)\n`)
       return 0
     }

@@ -14,18 +14,12 @@ import { type Admin, createAdmin } from './admin/server.ts'
 import type { FileResult } from './change.ts'
 import { systemClock } from './clock.ts'
 import { networkOf } from './config/address.ts'
-import {
-  checkServices,
-  validatePool,
-  validateRules,
-  validateService,
-  validateState,
-  validateWeights,
-} from './config/check.ts'
+import { validatePool, validateRules, validateService, validateState, validateWeights } from './config/check.ts'
 import { planHealth, planLimits, planService, planTimeouts } from './config/plan.ts'
 import type { Spec } from './config/schema.ts'
 import { type ConfigFile, createFile } from './control/config-file.ts'
-import { createControl, type RunningControl } from './control/control.ts'
+import { createControl } from './control/control.ts'
+import type { RunningControl } from './control/deps.ts'
 import { type CookieSecrets, cookieSecretsOf } from './dataplane/cookie-secrets.ts'
 import { CookieSigner } from './dataplane/cookie-signer.ts'
 import { PostedRequest } from './dataplane/posted-request.ts'
@@ -172,7 +166,7 @@ async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): 
     clock: systemClock,
     memory,
     names,
-    validate: checkServices,
+    run: randomBytes(3).toString('hex').slice(0, 5),
     complete: validateService,
     plan: planService,
     build(delta) {
@@ -186,7 +180,7 @@ async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): 
   })
   cleanup.add(() => control.close())
   follow(control)
-  const file = createFile({ control, store })
+  const file = createFile(control)
   const gone = await file.start(spec.services)
   if (gone.length > 0) log.warn({ services: gone }, 'no longer in the file, and kept until it is applied with --prune')
   tell = control.publish.bind(control)
@@ -279,7 +273,8 @@ function peekingDraw(cells: Int32Array): Draw {
   }
 }
 
-const storeUrl = (url: string, directory: string): string =>
+/** The setting of the store, with its path from this folder on. */
+export const storeUrl = (url: string, directory: string): string =>
   url.startsWith('sqlite:') ? 'sqlite:' + resolve(directory, url.slice('sqlite:'.length)) : url
 
 /** Tells when the system allows fewer open files than `limits.connectionsMax` needs. */

@@ -25,7 +25,7 @@ export interface Validators {
 
 export interface AdminDeps {
   readonly control: Control
-  readonly store: Pick<Store, 'revisions' | 'revision'>
+  readonly store: Pick<Store, 'revisions'>
   /** What `/metrics` answers. */
   readonly exposition: Pick<Exposition, 'contentType' | 'text'>
   readonly memory: SharedMemory

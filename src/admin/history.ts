@@ -3,8 +3,8 @@
  */
 import type { FastifyInstance } from 'fastify'
 import Type, { type Static } from 'typebox'
+import type { Control, Revision } from '../change.ts'
 import { TurnoutError } from '../errors.ts'
-import type { RevisionEntry } from '../store/store.ts'
 import { apply, ChangeQuery } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
 import { NUMBER_MAX } from './document.ts'
@@ -26,7 +26,7 @@ interface OfRevision {
 
 /** Registers the calls. */
 export function historyRoutes(app: FastifyInstance, deps: Pick<AdminDeps, 'control' | 'store'>): void {
-  const { store } = deps
+  const { control, store } = deps
   app.get<Paged>('/v1/audit', {
     schema: { summary: 'Who changed what', querystring: PageQuery, response: answers(AuditAnswer) },
     handler: async ({ query }) => ({ entries: await store.revisions(query.limit, query.before) }),
@@ -45,7 +45,7 @@ export function historyRoutes(app: FastifyInstance, deps: Pick<AdminDeps, 'contr
   app.get<OfRevision>('/v1/revisions/:revision', {
     schema: { summary: 'A revision in full', response: answers(RevisionAnswer) },
     handler: async (request) => {
-      const { revision, atMs, actor, change, services } = await findRevision(store, request.params.revision)
+      const { revision, atMs, actor, change, services } = await findRevision(control, request.params.revision)
       return { revision, atMs, actor, change, services }
     },
   })
@@ -56,14 +56,21 @@ export function historyRoutes(app: FastifyInstance, deps: Pick<AdminDeps, 'contr
       response: answers(ChangeAnswer),
     },
     handler: async (request, reply) => {
-      const { revision, services, intents } = await findRevision(store, request.params.revision)
-      return apply(deps, request, reply, { kind: 'restore', from: revision, services, intents })
+      return apply(deps, request, reply, { kind: 'restore', from: numberOf(request.params.revision) })
     },
   })
 }
 
-async function findRevision(store: AdminDeps['store'], text: string): Promise<RevisionEntry> {
-  const found = /^[0-9]{1,15}$/.test(text) ? await store.revision(Number(text)) : null
-  if (found === null) throw new TurnoutError('not_found', `There is no revision ${text}, or it is no longer kept.`)
+function numberOf(text: string): number {
+  if (/^[0-9]{1,15}$/.test(text)) return Number(text)
+  throw noRevision(text)
+}
+
+async function findRevision(control: Pick<Control, 'revision'>, text: string): Promise<Revision> {
+  const found = await control.revision(numberOf(text))
+  if (found === null) throw noRevision(text)
   return found
 }
+
+const noRevision = (text: string) =>
+  new TurnoutError('not_found', `There is no revision ${text}, or it is no longer kept.`)

@@ -211,5 +211,7 @@ export const RevisionsAnswer = object({
 export const RevisionAnswer = object({
   ...entry,
   change: ChangeData,
-  services: Type.Record(Type.String(), ServiceSchema),
+  services: Type.Record(Type.String(), Type.Unknown(), {
+    description: 'Specs by service; one that this version cannot serve any more is as it was stored.',
+  }),
 })

@@ -108,7 +108,6 @@ function writeRoutes(app: FastifyInstance, deps: AdminDeps): void {
     schema: { summary: 'Remove a service', querystring: ChangeQuery, response: answers(ChangeAnswer) },
     handler: (request, reply) => {
       const { service } = request.params
-      findService(deps.control.snapshot(), service)
       return apply(deps, request, reply, { kind: 'service.delete', service })
     },
   })

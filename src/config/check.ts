@@ -11,6 +11,7 @@ import { isLoopback, parseListenAddress, parseTarget } from './address.ts'
 import { canonicalPool, canonicalRoute, canonicalService } from './canonical.ts'
 import { checkNetworks } from './check-condition.ts'
 import { checkDurations, checkRules, checkService, checkWeights, Report } from './check-service.ts'
+import { withoutUnknown } from './known.ts'
 import { child, type Finding } from './pointer.ts'
 import {
   PoolSchema,
@@ -58,8 +59,14 @@ function reportServices(report: Report, at: string, services: Services): void {
   for (const [name, spec] of Object.entries(services)) reportService(report, child(at, name), name, spec, owners)
 }
 
-/** `owners` knows the service of each route that was seen before. */
-function reportService(report: Report, at: string, name: string, spec: ServiceSpec, owners: Map<string, string>): void {
+/** Knows the service of each route that was seen before. */
+export interface Owners {
+  get(key: string): string | undefined
+  set(key: string, service: string): void
+}
+
+/** Adds every fault of a service, at `at`; `owners` are those of the routes of all others. */
+export function reportService(report: Report, at: string, name: string, spec: ServiceSpec, owners: Owners): void {
   if (!report.present(at)) return
   checkService(report, at, spec)
   const routesAt = child(at, 'routes')
@@ -79,8 +86,8 @@ function reportService(report: Report, at: string, name: string, spec: ServiceSp
 
 const keysOfRoutes = new WeakMap<readonly RouteSpec[], readonly string[]>()
 
-/** The keys of a list of routes, made once for each: there may be thousands, and every change looks at all. */
-function routeKeys(routes: readonly RouteSpec[]): readonly string[] {
+/** What the routes match, one key for each; made once for each list: there may be thousands, and every change looks at all. */
+export function routeKeys(routes: readonly RouteSpec[]): readonly string[] {
   const keys = keysOfRoutes.get(routes) ?? routes.map(routeKey)
   keysOfRoutes.set(routes, keys)
   return keys
@@ -156,6 +163,15 @@ function checked<S extends TSchema, T>(
 /** Validates a whole service; duplicates of routes in other services are found by `checkServices`. */
 export const validateService = (body: unknown): Checked<ServiceSpec> =>
   checked(ServiceSchema, body, (report, spec) => reportService(report, '', '', spec, new Map()), canonicalService)
+
+/**
+ * A service as it was stored, by this Turnout or another: completed with the defaults of now, and without the keys that are
+ * not known here, whose pointers are in `gone`.
+ */
+export function completeService(stored: unknown): Checked<ServiceSpec> & { readonly gone: readonly string[] } {
+  const { value, gone } = withoutUnknown(ServiceSchema, stored)
+  return { ...validateService(value), gone }
+}
 
 /** Validates a map of weights; with `pools`, also that each name is one of them. */
 export const validateWeights = (body: unknown, pools: readonly string[] | null = null): Checked<Weights> =>

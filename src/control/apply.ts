@@ -15,17 +15,11 @@ import { type Fault, TurnoutError } from '../errors.ts'
 import type { PoolIntent, ServiceIntent } from '../table/status.ts'
 import { withAllotments } from './allotments.ts'
 import { withFallback } from './fallback.ts'
-import {
-  type Content,
-  canonical,
-  reconcileAll,
-  reconcileService,
-  sameWeights,
-  splitOf,
-  WEIGHT_ALL,
-  withNextRelease,
-} from './reconcile.ts'
+import { withMergedFile } from './merged-file.ts'
+import { type Content, canonical, reconcileAll, reconcileService, splitOf, WEIGHT_ALL } from './reconcile.ts'
 import { equalJson, mapEntries, own, sameEntries, withEntry, withoutEntry } from './record.ts'
+import { Issuer } from './releases.ts'
+import { withReleasesOf } from './restored.ts'
 
 /** What `applyChange` needs to know of the rest. */
 export interface ChangeTools {
@@ -35,18 +29,30 @@ export interface ChangeTools {
   complete(spec: unknown): { readonly spec: ServiceSpec } | { readonly faults: readonly Fault[] }
 }
 
-/** The content after a change, the same object when nothing changes. Throws `not_found`, `conflict` or `invalid`. */
-export function applyChange(content: Content, change: Change, nowMs: number, tools: ChangeTools): Content {
-  return withFallback(content, withAllotments(content, changed(content, change, nowMs, tools)), change)
+/** A change with what it needs from the store. */
+export type Resolved = Exclude<Change, { kind: 'restore' }> | Restore
+
+/** The content of an earlier revision. */
+export interface Restore extends Pick<Content, 'services' | 'intents'> {
+  readonly kind: 'restore'
+  readonly from: number
 }
 
-function changed(content: Content, change: Change, nowMs: number, tools: ChangeTools): Content {
+/** The content after a change, the same object when nothing changes. Throws `not_found`, `conflict` or `invalid`. */
+export function applyChange(content: Content, change: Resolved, nowMs: number, tools: ChangeTools): Content {
+  const next = withFallback(content, withAllotments(content, changed(content, change, nowMs, tools)), change)
+  const served = next.leftOut.filter((name) => Object.hasOwn(next.services, name))
+  return served.length === 0 ? next : withoutLeftOut(next, served)
+}
+
+function changed(content: Content, change: Resolved, nowMs: number, tools: ChangeTools): Content {
   switch (change.kind) {
     case 'service.put':
       return putService(content, change.service, change.spec)
     case 'service.patch':
       return putService(content, change.service, patched(content, change.service, change.patch, tools))
     case 'service.delete':
+      if (content.leftOut.includes(change.service)) return withoutLeftOut(content, [change.service])
       specOf(content, change.service)
       return replaceAll(content, withoutEntry(content.services, change.service))
     case 'split':
@@ -65,9 +71,9 @@ function changed(content: Content, change: Change, nowMs: number, tools: ChangeT
     case 'target.state':
       return setState(content, change, nowMs, tools)
     case 'restore':
-      return restore(content, change.services, change.intents)
+      return withReleasesOf(change.intents, content, replaceAll(content, change.services, change.intents))
     case 'file':
-      return replaceAll(content, change.services)
+      return withMergedFile(content, change, (services) => replaceAll(content, services))
   }
 }
 
@@ -95,9 +101,11 @@ function putService(content: Content, service: string, spec: ServiceSpec): Conte
   const old = own(content.services, service)
   const next = canonical(spec)
   if (old !== undefined && equalJson(old, next)) return content
-  const intent = reconcileService(next, old && { spec: old, intent: intentOf(content, service) })
+  const releases = new Issuer(content.releases)
+  const intent = reconcileService(next, releases, old && { spec: old, intent: intentOf(content, service) })
   return {
     ...content,
+    releases: releases.given,
     services: withEntry(content.services, service, next),
     intents: withEntry(content.intents, service, intent),
   }
@@ -112,6 +120,11 @@ function replaceAll(content: Content, services: Services, remembered?: Content['
   if (sameEntries(canonicals, content.services)) return content
   return reconcileAll(canonicals, content, remembered)
 }
+
+const withoutLeftOut = (content: Content, names: readonly string[]): Content => ({
+  ...content,
+  leftOut: content.leftOut.filter((name) => !names.includes(name)),
+})
 
 function split(content: Content, service: string, weights: Weights): Content {
   const spec = specOf(content, service)
@@ -136,10 +149,11 @@ function switchAll(content: Content, to: readonly (readonly [service: string, po
 function switchOne(content: Content, service: string, pool: string): Content {
   const spec = specOf(content, service)
   poolOf(spec, service, pool)
-  const present = splitOf(spec)
-  if (Object.entries(present).every(([name, weight]) => weight > 0 === (name === pool))) return content
   const next = putService(content, service, { ...spec, split: { [pool]: WEIGHT_ALL } })
-  return withIntent(next, service, withNextRelease(intentOf(next, service)))
+  // Also where the weights were so already: who switches wants every pin to end.
+  const releases = new Issuer(next.releases)
+  const intent = { ...intentOf(next, service), release: releases.next() }
+  return withIntent({ ...next, releases: releases.given }, service, intent)
 }
 
 function back(content: Content, service: string): Content {
@@ -209,23 +223,6 @@ function identitiesOf(text: string): string[] {
     const target = parseTarget(url)
     return 'bad' in target ? [] : [target.identity]
   })
-}
-
-/**
- * The spec of an earlier revision. Where the traffic moves by that, its release comes back too: its pins then lead to what
- * they were given for. Releases that were given out since are never given out again.
- */
-function restore(content: Content, services: Services, intents: Content['intents']): Content {
-  const next = replaceAll(content, services, intents)
-  const released = mapEntries<ServiceIntent, ServiceIntent>(next.intents, (now, service) => {
-    const [before, then] = [own(content.intents, service), own(intents, service)]
-    if (before === undefined || then === undefined || now === before) return now
-    const releaseLast = Math.max(now.releaseLast, then.releaseLast)
-    const moved = !sameWeights(splitOf(content.services[service]), splitOf(next.services[service]))
-    const returns = (moved || now.release !== before.release) && then.release !== before.release
-    return { ...now, releaseLast, release: returns ? then.release : now.release }
-  })
-  return released === next.intents ? next : { ...next, intents: released }
 }
 
 /** A merge patch over a service; the schema and the defaults are applied to what comes out. */

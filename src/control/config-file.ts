@@ -1,33 +1,23 @@
 /**
- * The config file against the live state, as `kubectl apply` does it: what changed in the file since it was last loaded is
- * applied; what people changed by the API, and the file did not touch, stays. The last loaded services are kept in the store.
+ * The config file against the live state, as `kubectl apply` does it: what changed in the file since it was last applied is
+ * applied; what people changed by the API, and the file did not touch, stays. What the file said last is part of the document:
+ * it is written with the change that comes of it, at once, and the merge is made where changes are (merged-file.ts).
  */
-import type { ChangeOptions, ChangeResult, Control, FileResult } from '../change.ts'
+import type { ChangeOptions, ChangeResult, FileResult } from '../change.ts'
 import { differences } from '../config/difference.ts'
 import { type LoadFault, parseSpec } from '../config/load.ts'
-import { mergeFile, overFile } from '../config/merge.ts'
 import type { Services } from '../config/schema.ts'
-import { isTurnoutError, TurnoutError } from '../errors.ts'
-import type { Store } from '../store/store.ts'
-import type { RunningControl } from './control.ts'
+import { TurnoutError } from '../errors.ts'
+import type { RunningControl } from './deps.ts'
 
-const BASE_KEY = 'file'
 /** How long a file that is read again waits for pools that it gives traffic to. */
 const RELOAD_WAIT_MS = 10_000
-/** Changes by others that may come between reading the live state and writing the merged one. */
-const TRIES_MAX = 10
-
 /** Places that are told of each kind. */
 const DIFFERENCES_MAX = 1000
 
 interface FileOptions extends ChangeOptions {
   /** Whether the file wins where it has not changed and what runs has. */
   readonly wins: boolean
-}
-
-export interface FileDeps {
-  readonly control: Control & Pick<RunningControl, 'publish'>
-  readonly store: Store
 }
 
 export interface ConfigFile {
@@ -46,35 +36,11 @@ export interface ConfigFile {
 }
 
 /** The merge of config files into the state of `control`. */
-export function createFile({ control, store }: FileDeps): ConfigFile {
-  /** One try: merged over one revision, and refused when the live state has moved since. */
-  const merge = (base: Services | null, services: Services, options: FileOptions): Promise<ChangeResult> => {
-    const present = control.snapshot()
-    const { services: merged, faults } = options.wins
-      ? overFile(base, present.services, services, options.prune === true)
-      : mergeFile(base, present.services, services)
-    if (faults.length > 0) throw new TurnoutError('invalid', faults[0].message, faults)
-    return control.change(
-      { kind: 'file', services: merged },
-      { ...options, ifMatch: options.ifMatch ?? present.revision },
-    )
-  }
-  const apply = async (services: Services, options: FileOptions): Promise<ChangeResult> => {
-    const kept = await store.get(BASE_KEY)
-    const base = kept === null ? null : (JSON.parse(kept) as Services)
-    for (let tries = 1; ; tries++) {
-      try {
-        const result = await merge(base, services, options)
-        if (options.dryRun) return result
-        // After the change: if we die between the two, the same difference is applied again, which changes nothing.
-        await store.put(BASE_KEY, JSON.stringify(services))
-        return result
-      } catch (error) {
-        const moved = isTurnoutError(error, 'stale_revision') && options.ifMatch === undefined
-        if (!moved || tries === TRIES_MAX) throw error
-      }
-    }
-  }
+export function createFile(
+  control: Pick<RunningControl, 'change' | 'snapshot' | 'publish' | 'fileServices'>,
+): ConfigFile {
+  const apply = (services: Services, { wins, ...options }: FileOptions): Promise<ChangeResult> =>
+    control.change({ kind: 'file', services, wins, prune: options.prune === true }, options)
   /** Applies and tells what the file has changed, and what of it has not been applied. */
   const told = async (services: Services, options: FileOptions): Promise<FileResult> => {
     const before = control.snapshot().services
@@ -91,12 +57,9 @@ export function createFile({ control, store }: FileDeps): ConfigFile {
   }
   return {
     async start(services) {
-      const kept = await store.get(BASE_KEY)
-      const base = kept === null ? {} : (JSON.parse(kept) as Services)
-      const gone = Object.entries(base).filter(([name]) => !Object.hasOwn(services, name))
-      await apply({ ...Object.fromEntries(gone), ...services }, { actor: 'file', force: true, wins: false })
+      await control.change({ kind: 'file', services, keepsGone: true }, { actor: 'file', force: true, prune: true })
       const live = control.snapshot().services
-      return gone.flatMap(([name]) => (Object.hasOwn(live, name) ? [name] : []))
+      return control.fileServices().filter((name) => !Object.hasOwn(services, name) && Object.hasOwn(live, name))
     },
     async reload(services) {
       try {

@@ -5,73 +5,45 @@
  * Invariants:
  * - A change is answered after the store has it (so it survives `kill -9`) and after every worker routes by it. When it is
  *   refused or the store fails, nothing has changed: the last table goes on serving (fail static).
- * - What can refuse a change (schema, who would be left to answer, slots, plans, the table itself) comes before the store, so nothing is stored that
- *   cannot be served.
- * - The store compares the revision. When another process moved it, the change is refused as `stale_revision` and the
- *   document of the other is taken over; so is a commit that was reported as failed and had happened after all.
+ * - What can refuse a change (schema, who would be left to answer, slots, plans, the table itself) comes before the store, so
+ *   nothing is stored that cannot be served.
+ * - The store compares where it stands. When another process has moved it, what that one wrote is taken over and the change
+ *   is made again on top of it, as if it had come a moment later; only who has sent If-Match for what was changed is refused.
+ *   So is a commit taken over that was reported as failed and had happened after all.
  * - What this process has seen goes first in the queue, and into the tables without waiting for the store. It is never in the
- *   document; it is stored apart, for a quick restart (control/saver.ts).
- * - The present state and how it moves: control/state.ts.
+ *   document; it is stored apart, for a quick restart (saver.ts).
+ * - A change costs what it changes: every step names the services that it touches, and nothing looks at the others.
+ * - The present state and how it moves: state.ts. The document in the store: keeper.ts.
  */
-import type { Logger } from 'pino'
-import type { Change, ChangeOptions, ChangeResult, Control, ControlEvent, Observation, Snapshot } from '../change.ts'
-import { type Clock, wallShiftMs } from '../clock.ts'
+import type { Change, ChangeOptions, ChangeResult, ControlEvent, Observation, Revision, Snapshot } from '../change.ts'
 import { durationMs } from '../config/duration.ts'
-import type { ServiceSpec, Services } from '../config/schema.ts'
-import { type Fault, isTurnoutError, TurnoutError } from '../errors.ts'
-import type { SharedMemory } from '../metrics/layout.ts'
-import type { Names } from '../names/names.ts'
+import { RouteOwners } from '../config/route-owners.ts'
+import { TurnoutError } from '../errors.ts'
 import { hostsOf, hostsOfChange, LEARN_MS, servicesAt } from '../names/target-hosts.ts'
-import type { Document, RevisionEntry, Store } from '../store/store.ts'
-import { intentMovedBy } from '../table/deadlines.ts'
-import type { ServiceIntent } from '../table/status.ts'
-import type { ServicePlan, TableDelta } from '../table/types.ts'
-import { applyChange, type ChangeTools } from './apply.ts'
+import { applyChange, type ChangeTools, type Resolved } from './apply.ts'
 import { auditOf, describeChange } from './audit.ts'
+import type { ControlDeps, RunningControl } from './deps.ts'
 import { createDrains, type Drains } from './drains.ts'
 import { createEvents, type Events, type NewEvent } from './events.ts'
+import { startFollower } from './follower.ts'
+import { shownRevision } from './history.ts'
+import { Keeper, Moved } from './keeper.ts'
 import { assertAnswered, refusalOf } from './leaves-nobody.ts'
-import { addObservation, applyObservations } from './observe.ts'
-import { loadObserved, saveObserved } from './observed-store.ts'
+import { keepingEqual, type Loaded } from './loaded.ts'
+import { applyObservations } from './observe.ts'
 import { createQueue } from './queue.ts'
-import { type Content, reconcileAll } from './reconcile.ts'
-import { equalJson, mapEntries, own } from './record.ts'
+import type { Content } from './reconcile.ts'
+import { own, withEntries } from './record.ts'
 import { createSaver, type Saver } from './saver.ts'
+import { type Seen, Sightings } from './sightings.ts'
 import { createSlots } from './slots.ts'
 import { changedNames, State, type Step } from './state.ts'
-import { createStoreNews, type StoreNews } from './store-news.ts'
 import { createWaiting, type Waiting } from './waiting.ts'
 
 /** Changes that may wait for their turn; the next one is refused with `overloaded`. */
 export const CHANGES_WAITING_MAX = 1000
-
-export interface ControlDeps {
-  readonly store: Store
-  readonly clock: Clock
-  readonly memory: SharedMemory
-  /** The addresses of hosts of targets, and how to ask for new ones. */
-  readonly names: Pick<Names, 'addressesOf' | 'learn'>
-  /** Every fault of the services together, with pointers from `/` on. */
-  validate(services: Services): readonly Fault[]
-  /** One service by the schema, with its defaults: for what comes out of a merge patch. */
-  readonly complete: ChangeTools['complete']
-  plan(name: string, spec: ServiceSpec): ServicePlan
-  /** Builds the table that the delta leads to, as every worker will; throws what would end a worker. */
-  build(delta: TableDelta): void
-  /** Brings a delta into every worker and stores the epoch. Never rejects: a worker that does not answer is replaced. */
-  commitTables(delta: TableDelta): Promise<void>
-  readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
-}
-
-/** Control as main has it. */
-export interface RunningControl extends Control {
-  /** Tells an event of another room, such as a worker that was replaced. */
-  publish(event: NewEvent): void
-  /** Brings the new addresses of a host into the tables. */
-  addressesMoved(host: string): void
-  /** Waits for what is under way, saves the status and stops the timers. The store is left open. */
-  close(): Promise<void>
-}
+/** Changes by other processes that may come between a change and the store; each costs milliseconds. */
+const TRIES_MAX = 200
 
 /** Loads the stored state and brings it into every worker. Rejects with `store_unavailable` when it cannot be loaded. */
 export async function createControl(deps: ControlDeps): Promise<RunningControl> {
@@ -84,38 +56,40 @@ class Writer implements RunningControl {
   readonly #deps: ControlDeps
   readonly #tools: ChangeTools
   readonly #queue = createQueue(CHANGES_WAITING_MAX)
+  readonly #routes = new RouteOwners()
   readonly #events: Events
   readonly #state: State
+  readonly #keeper: Keeper
   readonly #waiting: Waiting
   readonly #saver: Saver
   readonly #drains: Drains
-  #observations = new Map<string, Observation>()
-  #observing: Promise<void> | null = null
-  /** Hosts with addresses that the tables do not have yet. */
-  #moved = new Set<string>()
-  readonly #storeNews: StoreNews
+  readonly #sightings: Sightings
+  #endFollowing = () => {}
 
   constructor(deps: ControlDeps) {
     this.#deps = deps
-    const { plan, build, memory, clock, complete } = deps
+    const { clock, log, memory, store } = deps
+    this.#tools = { complete: deps.complete, drainMs: (spec) => durationMs(spec.drain.timeout) }
+    this.#events = createEvents(clock, (error) => log.error({ err: error }, 'a listener to events has thrown'))
     const { addressesOf } = deps.names
-    this.#tools = { complete, drainMs: (spec) => durationMs(spec.drain.timeout) }
-    this.#events = createEvents(deps.clock, (error) =>
-      deps.log.error({ err: error }, 'a listener to events has thrown'),
+    this.#state = new State({ slots: createSlots(memory, clock), addressesOf, plan: deps.plan, build: deps.build })
+    this.#keeper = new Keeper({ store, clock, log, publish: (event) => this.publish(event) })
+    this.#saver = createSaver(clock, (names) => this.#keeper.saveObserved(this.#state.content.observed, names))
+    this.#waiting = createWaiting(clock, (listener) => this.#events.subscribe(listener))
+    this.#sightings = new Sightings(
+      (look) => this.#queue.run(look, true),
+      (seen) => this.#take(seen),
     )
-    this.#storeNews = createStoreNews(deps.log, (event) => this.publish(event))
-    this.#state = new State({ slots: createSlots(memory, clock), addressesOf, plan, build })
-    this.#saver = createSaver(deps.clock, () => this.#saveObserved())
-    this.#waiting = createWaiting(deps.clock, (listener) => this.#events.subscribe(listener))
-    this.#drains = createDrains(deps.clock, (event) => this.publish(event))
+    this.#drains = createDrains(clock, (event) => this.publish(event))
   }
 
   async start(): Promise<void> {
-    const { store } = this.#deps
-    const document = await store.load()
-    if (document !== null) await this.#deps.names.learn(hostsOf(document.services), LEARN_MS.start)
-    const observed = await loadObserved(store, this.#deps.clock)
-    await this.#queue.run(() => this.#adopt(document ?? { revision: 0, services: {}, intents: {} }, observed))
+    const loaded = await this.#keeper.load(this.#deps.run ?? '')
+    await this.#deps.names.learn(hostsOf(loaded.content.services), LEARN_MS.start)
+    const observed = await this.#keeper.observed()
+    await this.#queue.run(() => this.#adopt(loaded, observed))
+    await this.#keeper.warnOfOthers()
+    this.#endFollowing = startFollower(this.#deps.clock, () => this.#queue.run(() => this.#follow(), true))
   }
 
   snapshot(): Snapshot {
@@ -136,23 +110,31 @@ class Writer implements RunningControl {
 
   async change(change: Change, options: ChangeOptions): Promise<ChangeResult> {
     // Before its turn, so that nobody else waits for these names.
-    await this.#deps.names.learn(hostsOfChange(change), LEARN_MS.change)
+    const restored = change.kind === 'restore' ? await this.revision(change.from) : null
+    await this.#deps.names.learn(hostsOfChange(change, restored?.services), LEARN_MS.change)
     return this.#waiting.run(() => this.#queue.run(() => this.#change(change, options)), options)
   }
 
   observe(observations: readonly Observation[]): Promise<void> {
-    for (const observation of observations) addObservation(this.#observations, observation)
-    return this.#look()
+    return this.#sightings.observe(observations)
   }
 
   addressesMoved(host: string): void {
-    this.#moved.add(host)
-    this.#look().catch((error: unknown) => {
+    this.#sightings.moved(host).catch((error: unknown) => {
       this.#deps.log.error({ err: error, host }, 'the new addresses of a host were not taken')
     })
   }
 
+  fileServices(): readonly string[] {
+    return Object.keys(this.#state.content.base.services ?? {})
+  }
+
+  revision(revision: number): Promise<Revision | null> {
+    return shownRevision(this.#deps.store, revision)
+  }
+
   async close(): Promise<void> {
+    this.#endFollowing()
     this.#drains.close()
     this.#waiting.close()
     await this.#queue.run(async () => {})
@@ -160,28 +142,58 @@ class Writer implements RunningControl {
   }
 
   async #change(change: Change, options: ChangeOptions): Promise<ChangeResult> {
-    const { actor, ifMatch } = options
-    const { clock, names } = this.#deps
-    const { content: present, snapshot } = this.#state
-    if (ifMatch !== undefined && ifMatch !== snapshot.revision) {
-      throw new TurnoutError('stale_revision', `The revision is ${snapshot.revision}, not ${ifMatch}.`)
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#attempt(change, options)
+      } catch (error) {
+        if (!(error instanceof Moved)) throw error
+        if (tries === TRIES_MAX) throw new TurnoutError('overloaded', 'Other processes change the store all the time.')
+      }
     }
-    const content = applyChange(present, change, clock.steadyMs(), this.#tools)
-    this.#validate(content.services)
-    const changed = changedNames(present, content)
-    const unchanged = { revision: snapshot.revision, epoch: snapshot.epoch, appliedInMs: 0 }
+  }
+
+  async #attempt(change: Change, options: ChangeOptions): Promise<ChangeResult> {
+    const { clock, names } = this.#deps
+    // What is refused or found to be so already is judged by what others have written, too. Without a store, by what we have.
+    await this.#follow().catch(() => {})
+    const { content: before, snapshot: present } = this.#state
+    expectRevision(present, change, options.ifMatch)
+    const resolved = await this.#resolved(change)
+    const content = applyChange(before, resolved, clock.steadyMs(), this.#tools)
+    const changed = changedNames(before, content)
+    const faults = this.#routes.faults(content.services, changed)
+    if (faults.length > 0) throw new TurnoutError('invalid', faults[0].message, faults)
+    const unchanged = { revision: present.revision, epoch: present.epoch, appliedInMs: 0 }
     if (options.dryRun === true) {
-      const refused = refusalOf(present, content, change, clock.steadyMs(), names.addressesOf, options)
+      const refused = refusalOf(before, content, change, clock.steadyMs(), names.addressesOf, options)
       return { ...unchanged, changed: changed.length > 0, dryRun: { services: content.services, refused } }
     }
-    assertAnswered(present, content, change, clock.steadyMs(), names.addressesOf, options)
-    if (changed.length === 0) return { ...unchanged, changed: false }
+    assertAnswered(before, content, change, clock.steadyMs(), names.addressesOf, options)
+    if (changed.length > 0) return this.#make(change, content, changed, options.actor)
+    if (content.base !== before.base) await this.#keepBase(content)
+    return { ...unchanged, changed: false }
+  }
+
+  /** Stores a change that nothing refuses, brings it into every worker and tells it. */
+  async #make(change: Change, content: Content, changed: readonly string[], actor: string): Promise<ChangeResult> {
+    const { clock } = this.#deps
+    const { content: before, snapshot: present } = this.#state
     const startedMs = clock.monotonicMs()
-    const step = this.#state.prepare(snapshot.revision + 1, content, changed)
-    await this.#store(step, { atMs: clock.nowMs(), actor, change: auditOf(change, changed) })
+    const revision = this.#keeper.nextRevision
+    const written = this.#keeper.writesAll ? Object.keys({ ...before.services, ...content.services }) : changed
+    const revisions = withEntries(
+      present.revisions,
+      written.map((name) => [name, own(content.services, name) && revision]),
+    )
+    const step = this.#state.prepare({ revision, revisions }, content, changed)
+    const audit = { atMs: clock.nowMs(), actor, change: auditOf(change, changed) }
+    await this.#keeper.commit({ before, after: content, names: changed, audit }).catch((error) => {
+      this.#state.discard(step)
+      throw error
+    })
     await this.#commit(step)
     const appliedInMs = clock.monotonicMs() - startedMs
-    const { revision, epoch } = step.snapshot
+    const { epoch } = step.snapshot
     this.publish({
       type: 'change',
       service: changed.length === 1 ? changed[0] : null,
@@ -191,96 +203,67 @@ class Writer implements RunningControl {
     return { revision, epoch, appliedInMs, changed: true }
   }
 
-  #validate(services: Services): void {
-    if (services === this.#state.content.services) return
-    const faults = this.#deps.validate(services)
-    if (faults.length > 0) throw new TurnoutError('invalid', faults[0].message, faults)
+  async #resolved(change: Change): Promise<Resolved> {
+    if (change.kind !== 'restore') return change
+    return { ...change, ...(await this.#keeper.revision(change.from, this.#state.content)) }
   }
 
-  async #store(step: Step, audit: Pick<RevisionEntry, 'atMs' | 'actor' | 'change'>): Promise<void> {
-    const { services, intents } = step.content
-    const kept = this.#movedBy(intents, intentMovedBy, wallShiftMs(this.#deps.clock))
-    try {
-      await this.#deps.store.commit(step.snapshot.revision - 1, { ...audit, services, intents: kept })
-    } catch (error) {
-      this.#state.discard(step)
-      if (isTurnoutError(error, 'stale_revision')) await this.#reload()
-      else this.#storeNews.away(error)
-      throw isTurnoutError(error) ? error : new TurnoutError('store_unavailable')
-    }
-    this.#storeNews.back()
+  /** A file that says otherwise what is so already: only what it says is kept. */
+  async #keepBase(content: Content): Promise<void> {
+    await this.#keeper.keepBase(content.base)
+    const { snapshot } = this.#state
+    this.#state.commit(this.#state.prepare(snapshot, { ...this.#state.content, base: content.base }, []))
   }
 
   async #commit(step: Step): Promise<void> {
+    const { snapshot } = step
+    const names = [...step.places.keys()]
+    const seenAnew = step.content.observed !== this.#state.content.observed
     await this.#deps.commitTables(step.delta)
     this.#state.commit(step)
-    this.#drains.watch(step.snapshot.status)
+    this.#routes.settle(snapshot.services, names)
+    this.#drains.watch(snapshot.status, names)
+    if (seenAnew) this.#saver.request(names)
   }
 
-  /** Takes in what was observed, before any change that waits. */
-  #look(): Promise<void> {
-    this.#observing ??= this.#queue.run(() => this.#observe(), true)
-    return this.#observing
-  }
-
-  async #observe(): Promise<void> {
-    const [observations, hosts] = [this.#observations, this.#moved]
-    this.#observations = new Map()
-    this.#moved = new Set()
-    this.#observing = null
+  async #take({ observations, hosts }: Seen): Promise<void> {
     const { content, snapshot } = this.#state
     const { observed, services, events } = applyObservations(content, observations, this.#deps.names.addressesOf)
     const names = new Set([...services, ...servicesAt(content.services, hosts)])
     if (names.size === 0) return
-    await this.#commit(this.#state.prepare(snapshot.revision, { ...content, observed }, [...names]))
-    this.#saver.request()
+    await this.#commit(this.#state.prepare(snapshot, { ...content, observed }, [...names]))
     for (const event of events) this.publish(event)
   }
 
-  /** Rejects when it should be tried again. */
-  async #saveObserved(): Promise<void> {
-    const { store, clock } = this.#deps
+  /** Takes over what another process has written, if there is any. Rejects when it cannot, which is told. */
+  async #follow(): Promise<void> {
+    if (!(await this.#keeper.hasMoved())) return
+    const { content } = this.#state
+    const loaded = await this.#keeper.loadMoved(content, this.snapshot().revisions)
     try {
-      await saveObserved(store, clock, this.#state.content.observed)
-      this.#storeNews.back()
+      await this.#deps.names.learn(hostsOf(loaded.content.services), LEARN_MS.change)
+      await this.#adopt(loaded, content.observed)
     } catch (error) {
-      this.#storeNews.away(error)
+      this.#keeper.tellNotTaken(error)
       throw error
     }
+    const { revision, epoch } = this.snapshot()
+    const message = `revision ${revision} of another process was taken over from the store`
+    this.publish({ type: 'change', service: null, message, data: { revision, epoch, kind: 'reload' } })
   }
 
-  #movedBy<T>(entries: Readonly<Record<string, T>>, move: (entry: T, ms: number) => T, ms: number): Record<string, T> {
-    return mapEntries<T, T>(entries, (entry) => move(entry, ms))
-  }
-
-  /** Takes over the document of another process; without one, or without a store, everything stays as it is. */
-  async #reload(): Promise<void> {
-    try {
-      const document = await this.#deps.store.load()
-      if (document === null || document.revision <= this.snapshot().revision) return
-      await this.#adopt(document, this.#state.content.observed)
-      const { revision, epoch } = this.snapshot()
-      const message = `revision ${revision} of another process was taken over from the store`
-      this.publish({ type: 'change', service: null, message, data: { revision, epoch, kind: 'reload' } })
-    } catch (error) {
-      this.#deps.log.error({ err: error }, 'the document of another process could not be taken over')
-    }
-  }
-
-  async #adopt({ revision, services: loaded, intents }: Document, observed: Content['observed']): Promise<void> {
+  async #adopt(loaded: Loaded, observed: Content['observed']): Promise<void> {
     const present = this.#state.content
-    const services = mapEntries(loaded, (spec, name) => keepEqual(own(present.services, name), spec))
-    const steady = this.#movedBy(intents, intentMovedBy, -wallShiftMs(this.#deps.clock))
-    const reconciled = reconcileAll(services, { services, intents: steady, observed })
-    const kept = mapEntries<ServiceIntent, ServiceIntent>(reconciled.intents, (intent, name) =>
-      keepEqual(own(present.intents, name), intent),
+    const { revisions, position } = loaded
+    const next = { ...keepingEqual(present, loaded.content), observed }
+    await this.#commit(
+      this.#state.prepare({ revision: position.revision, revisions }, next, changedNames(present, next)),
     )
-    const content = { ...reconciled, intents: kept }
-    await this.#commit(this.#state.prepare(revision, content, changedNames(present, content)))
+    this.#keeper.accept(loaded)
   }
 }
 
-/** The old value when the new one says the same, so that only what changed is sent to the workers. */
-function keepEqual<T>(old: T | undefined, now: T): T {
-  return old !== undefined && equalJson(old, now) ? old : now
+function expectRevision({ revision }: Snapshot, _change: Change, ifMatch: number | undefined): void {
+  if (ifMatch === undefined || ifMatch === revision) return
+  throw new TurnoutError('stale_revision', `The revision is ${revision}, not ${ifMatch}.`)
 }

@@ -12,39 +12,42 @@ type Statuses = Readonly<Record<string, ServiceStatus>>
 
 /** Watches the deadlines of drains. */
 export interface Drains {
-  /** Looks at the present status, which has changed, and sets the timer to the next deadline. */
-  watch(status: Statuses): void
+  /** Looks at the services that have changed in the present status, and sets the timer to the next deadline. */
+  watch(status: Statuses, names: readonly string[]): void
   close(): void
 }
 
 /** Watches deadlines from now on; `publish` is called once for each drain that ends. */
 export function createDrains(clock: Clock, publish: (event: NewEvent) => void): Drains {
-  let present: Statuses = {}
+  /** Of each service that has any. */
+  const present = new Map<string, readonly Deadline[]>()
   let toldMs = clock.steadyMs()
   let cancel = () => {}
 
   function arm(): void {
     cancel()
     cancel = () => {}
-    const nextMs = deadlines(present).reduce(
-      (next, { untilMs }) => (untilMs > toldMs ? Math.min(next, untilMs) : next),
-      Infinity,
-    )
+    let nextMs = Infinity
+    for (const { untilMs } of [...present.values()].flat()) if (untilMs > toldMs) nextMs = Math.min(nextMs, untilMs)
     if (nextMs === Infinity) return
     cancel = clock.after(Math.min(Math.max(nextMs - clock.steadyMs(), 1), LOOK_AGAIN_MS), look)
   }
 
   function look(): void {
     const nowMs = clock.steadyMs()
-    const over = deadlines(present).filter(({ untilMs }) => untilMs > toldMs && untilMs <= nowMs)
+    const over = [...present.values()].flat().filter(({ untilMs }) => untilMs > toldMs && untilMs <= nowMs)
     toldMs = Math.max(toldMs, nowMs)
     for (const { untilMs: _untilMs, ...event } of over) publish(event)
     arm()
   }
 
   return {
-    watch(status) {
-      present = status
+    watch(status, names) {
+      for (const name of names) {
+        const found = Object.hasOwn(status, name) ? deadlines(name, status[name]) : []
+        if (found.length > 0) present.set(name, found)
+        else present.delete(name)
+      }
       arm()
     },
     close: () => cancel(),
@@ -53,15 +56,13 @@ export function createDrains(clock: Clock, publish: (event: NewEvent) => void): 
 
 type Deadline = NewEvent & { readonly untilMs: number }
 
-function deadlines(status: Statuses): Deadline[] {
+function deadlines(service: string, { pools }: ServiceStatus): Deadline[] {
   const found: Deadline[] = []
-  for (const [service, { pools }] of Object.entries(status)) {
-    for (const [pool, { drainUntilMs, targets }] of Object.entries(pools)) {
-      if (drainUntilMs > 0) found.push(deadline(service, { pool }, `Pool ${pool} of ${service}`, drainUntilMs))
-      for (const [target, { drainUntilMs: untilMs }] of Object.entries(targets)) {
-        if (untilMs > 0)
-          found.push(deadline(service, { pool, target }, `${target} in pool ${pool} of ${service}`, untilMs))
-      }
+  for (const [pool, { drainUntilMs, targets }] of Object.entries(pools)) {
+    if (drainUntilMs > 0) found.push(deadline(service, { pool }, `Pool ${pool} of ${service}`, drainUntilMs))
+    for (const [target, { drainUntilMs: untilMs }] of Object.entries(targets)) {
+      if (untilMs > 0)
+        found.push(deadline(service, { pool, target }, `${target} in pool ${pool} of ${service}`, untilMs))
     }
   }
   return found

@@ -7,12 +7,15 @@
  * - A release names what its pools hold: when a pool's version changes, or none of its targets stays, pins to the old
  *   release would lead to another version than they were given for. So the live release changes then, and so does the one
  *   that `previous` would bring back. A split alone never changes it: raising a weight must move nobody twice.
- * - `releaseLast` only grows, so no release is given out twice in the life of a service.
+ * - A pool that comes to a service takes a number of its own, `born`, and its pins name that too: a pool that was removed and
+ *   returns as something else is not the one that they were given for. Only `restore`, which brings back what a pool held,
+ *   brings back its number, and only together with the release: it is the two that say what pins were given for.
  */
 import type { PoolSpec, ServiceSpec, Services, Weights } from '../config/schema.ts'
 import { TurnoutError } from '../errors.ts'
 import type { PoolIntent, ServiceIntent, ServiceObserved, TargetIntent } from '../table/status.ts'
 import { mapEntries, own, sameEntries } from './record.ts'
+import { Issuer, type Releases } from './releases.ts'
 
 /**
  * What changes work on: the services, each with its canonical split, and an intent for each. What this process has seen is
@@ -22,7 +25,29 @@ export interface Content {
   readonly services: Services
   readonly intents: Readonly<Record<string, ServiceIntent>>
   readonly observed: Readonly<Record<string, ServiceObserved>>
+  readonly releases: Releases
+  readonly base: Base
+  /** Services of which something is stored that cannot be served. */
+  readonly leftOut: readonly string[]
 }
+
+/** The services of the config file as they were last applied, for telling what has changed in it since. */
+export interface Base {
+  /** null when no file was applied yet. */
+  readonly services: Services | null
+  /** Services that were in it, and what they were cannot be known any more. */
+  readonly lost: readonly string[]
+}
+
+/** The content before there is any. */
+export const NOTHING: Content = Object.freeze({
+  services: {},
+  intents: {},
+  observed: {},
+  releases: { last: 0, run: '' },
+  base: { services: null, lost: [] },
+  leftOut: [],
+})
 
 /** The weight that `live` and switch give to their one pool. */
 export const WEIGHT_ALL = 100
@@ -60,57 +85,50 @@ export function splitOf(spec: ServiceSpec): Weights {
 
 /** The intents of all services after a change of the specs; `remembered` is where services and pools that return look first. */
 export function reconcileAll(services: Services, before: Content, remembered: Content['intents'] = {}): Content {
+  const releases = new Issuer(before.releases)
   const intents = mapEntries<ServiceSpec, ServiceIntent>(services, (spec, name) => {
     const oldSpec = own(before.services, name)
     const oldIntent = own(before.intents, name)
     const old = oldSpec && oldIntent && { spec: oldSpec, intent: oldIntent }
-    return reconcileService(spec, old, own(remembered, name))
+    return reconcileService(spec, releases, old, own(remembered, name))
   })
-  return { ...before, services, intents: sameEntries(intents, before.intents) ? before.intents : intents }
+  const same = sameEntries(intents, before.intents)
+  return { ...before, services, intents: same ? before.intents : intents, releases: releases.given }
 }
 
 /** The intent of one service; `before` is absent for a new one. */
 export function reconcileService(
   spec: ServiceSpec,
+  releases: Issuer,
   before?: { readonly spec: ServiceSpec; readonly intent: ServiceIntent },
   remembered?: ServiceIntent,
 ): ServiceIntent {
-  const intent = before?.intent ?? remembered ?? FIRST_INTENT
-  const pools = reconcilePools(spec, before ? intent.pools : {}, remembered?.pools)
-  const released = before ? afterContent(intent, before.spec, spec) : intent
-  const moved = before !== undefined && !sameWeights(splitOf(before.spec), splitOf(spec))
-  // The old release is read after afterContent: when the pools hold something else now, `back` must not revive its pins.
-  const replaced = released.release !== intent.release
-  const previous = moved
-    ? { weights: splitOf(before.spec), release: replaced ? released.release : intent.release }
-    : released.previous
+  if (before === undefined) {
+    const { release, previous, ...rest } = remembered ?? { release: releases.next(), previous: null }
+    const pools = reconcilePools(spec, {}, remembered?.pools, (old) => old?.born)
+    return { ...rest, release, pools, previous: stillPossible(previous, spec) }
+  }
+  const { intent } = before
+  const known = remembered?.release === intent.release
+  const born = (old?: PoolIntent) => (known && old !== undefined ? old.born : releases.number())
+  const pools = reconcilePools(spec, intent.pools, remembered?.pools, born)
+  const released = afterContent(intent, before.spec, spec, releases)
+  const moved = !sameWeights(splitOf(before.spec), splitOf(spec))
+  // The release is read after afterContent: when the pools hold something else now, `back` must not revive its pins.
+  const previous = moved ? { weights: splitOf(before.spec), release: released.release } : released.previous
   const next = { ...released, pools, previous: stillPossible(previous, spec) }
-  const same = pools === intent.pools && next.previous === intent.previous && !replaced
-  return same && released === intent && before ? intent : next
-}
-
-const FIRST_INTENT: ServiceIntent = Object.freeze({ release: 'r1', releaseLast: 1, pools: {}, previous: null })
-
-/** The intent with the next release; releases are never given out twice. */
-export function withNextRelease(intent: ServiceIntent): ServiceIntent {
-  const releaseLast = intent.releaseLast + 1
-  return { ...intent, release: `r${releaseLast}`, releaseLast }
+  const same = pools === intent.pools && next.previous === intent.previous && released === intent
+  return same ? intent : next
 }
 
 /** New releases when a pool holds something else now: for the live split, and for the one that `back` returns to. */
-function afterContent(intent: ServiceIntent, oldSpec: ServiceSpec, spec: ServiceSpec): ServiceIntent {
+function afterContent(intent: ServiceIntent, oldSpec: ServiceSpec, spec: ServiceSpec, releases: Issuer): ServiceIntent {
   if (!anyHoldsOther(oldSpec, spec)) return intent
-  const live = withNextRelease(intent)
-  if (intent.previous === null) return live
-  if (intent.previous.release === intent.release) {
-    return { ...live, previous: { ...intent.previous, release: live.release } }
-  }
-  const further = withNextRelease(live)
-  return {
-    ...live,
-    releaseLast: further.releaseLast,
-    previous: { ...intent.previous, release: further.release },
-  }
+  const { previous } = intent
+  const release = releases.next()
+  if (previous === null) return { ...intent, release }
+  const before = previous.release === intent.release ? release : releases.next()
+  return { ...intent, release, previous: { ...previous, release: before } }
 }
 
 function anyHoldsOther(oldSpec: ServiceSpec, spec: ServiceSpec): boolean {
@@ -143,21 +161,36 @@ function stillPossible(previous: ServiceIntent['previous'], spec: ServiceSpec): 
 
 type Pools = ServiceIntent['pools']
 
-function reconcilePools(spec: ServiceSpec, pools: Pools, remembered: Pools = {}): Pools {
+function reconcilePools(spec: ServiceSpec, pools: Pools, remembered: Pools = {}, born: NumberOf): Pools {
   const next = mapEntries<PoolSpec, PoolIntent>(spec.pools, (pool, name) =>
-    reconcilePool(pool, own(pools, name), own(remembered, name)),
+    reconcilePool(pool, own(pools, name), own(remembered, name), born),
   )
   return sameEntries(next, pools) ? pools : next
 }
 
-/** What people set on a target that returns is kept. */
-function reconcilePool(spec: PoolSpec, intent: PoolIntent | undefined, remembered: PoolIntent | undefined): PoolIntent {
-  const { admin, drainUntilMs } = intent ?? remembered ?? NEW_TARGET
+/** The number of a pool that comes, and may have been there before. */
+type NumberOf = (old?: PoolIntent) => number | undefined
+
+/** What people set on a pool or a target that returns is kept. */
+function reconcilePool(
+  spec: PoolSpec,
+  intent: PoolIntent | undefined,
+  remembered: PoolIntent | undefined,
+  born: NumberOf,
+): PoolIntent {
+  const { targets: _targets, ...rest } = intent ?? numbered(remembered ?? NEW_POOL, born(remembered))
   const old = intent?.targets ?? {}
   const known = (url: string) => own(old, url) ?? (remembered && own(remembered.targets, url)) ?? NEW_TARGET
   const next = Object.fromEntries(spec.targets.map((url) => [url, known(url)]))
   const targets = sameEntries(next, old) ? old : next
-  return intent !== undefined && targets === old ? intent : { admin, drainUntilMs, targets }
+  return intent !== undefined && targets === old ? intent : { ...rest, targets }
+}
+
+/** The pool with this number, or with none. */
+export function numbered({ born: _born, ...pool }: PoolIntent, born: number | undefined): PoolIntent {
+  return born === undefined ? pool : { ...pool, born }
 }
 
 const NEW_TARGET: TargetIntent = Object.freeze({ admin: 'ready', drainUntilMs: 0 })
+
+const NEW_POOL: PoolIntent = Object.freeze({ ...NEW_TARGET, targets: {} })

@@ -16,7 +16,7 @@ import { type ServicePlaces, type ServiceStatus, statusOf } from '../table/statu
 import type { ServicePlan, TableDelta } from '../table/types.ts'
 import { deltaBetween } from './delta.ts'
 import { type AddressesOf, keepObserved } from './observe.ts'
-import type { Content } from './reconcile.ts'
+import { type Content, NOTHING } from './reconcile.ts'
 import { own, sameEntries, withEntries } from './record.ts'
 import type { Slots } from './slots.ts'
 
@@ -40,8 +40,8 @@ export interface Step {
 
 export class State {
   readonly #deps: StateDeps
-  #content: Content = { services: {}, intents: {}, observed: {} }
-  #snapshot: Snapshot = { revision: 0, epoch: 0, services: {}, status: {} }
+  #content = NOTHING
+  #snapshot: Snapshot = { revision: 0, epoch: 0, services: {}, status: {}, revisions: {} }
   readonly #places = new Map<string, ServicePlaces>()
 
   constructor(deps: StateDeps) {
@@ -56,10 +56,17 @@ export class State {
     return this.#snapshot
   }
 
-  /** The next state; `names` are the services of which something may be new. What cannot be served throws, and is forgotten. */
-  prepare(revision: number, content: Content, names: readonly string[]): Step {
+  /**
+   * The next state; `names` are the services of which something may be new, and `revisions` those that changed each service
+   * last. What cannot be served throws, and is forgotten.
+   */
+  prepare(
+    { revision, revisions }: Pick<Snapshot, 'revision' | 'revisions'>,
+    content: Content,
+    names: readonly string[],
+  ): Step {
     try {
-      return this.#next(revision, content, names)
+      return this.#next({ revision, revisions }, content, names)
     } catch (error) {
       this.#settle(names)
       throw error
@@ -80,7 +87,7 @@ export class State {
     this.#settle(places.keys())
   }
 
-  #next(revision: number, given: Content, names: readonly string[]): Step {
+  #next(at: Pick<Snapshot, 'revision' | 'revisions'>, given: Content, names: readonly string[]): Step {
     const { slots, addressesOf, plan, build } = this.#deps
     const present = this.#snapshot
     const observed = keepObserved(given.observed, given.services, names, addressesOf)
@@ -93,7 +100,7 @@ export class State {
       return [name, intent && place ? statusOf(intent, own(observed, name), place) : undefined]
     })
     const status = withEntries(present.status, statuses)
-    const snapshot = { revision, epoch: present.epoch + 1, services: content.services, status }
+    const snapshot = { ...at, epoch: present.epoch + 1, services: content.services, status }
     const delta = deltaBetween(present, snapshot, names, plan)
     build(delta)
     return { content, snapshot, delta, places }
@@ -104,9 +111,9 @@ export class State {
   }
 }
 
-/** The services that differ between two contents: in spec, intent or what was seen of them. */
+/** The services that differ between two contents: in spec, intent, what was seen of them, or whether they are left out. */
 export function changedNames(before: Content, after: Content): string[] {
-  const names = new Set<string>()
+  const names = new Set(before.leftOut.filter((name) => !after.leftOut.includes(name)))
   for (const key of ['services', 'intents', 'observed'] as const) {
     if (before[key] === after[key] || sameEntries<unknown>(before[key], after[key])) continue
     for (const name of Object.keys(before[key]))

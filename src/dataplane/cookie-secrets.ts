@@ -1,5 +1,6 @@
 /** What our cookies are signed and told apart by: made once, and kept in the store, so that a restart keeps every visitor. */
 import { randomBytes } from 'node:crypto'
+import { TurnoutError } from '../errors.ts'
 import type { Store } from '../store/store.ts'
 
 export interface CookieSecrets {
@@ -11,7 +12,7 @@ export interface CookieSecrets {
 
 const LAYER_BYTES = 3
 
-/** Reads both from the store, or makes them. */
+/** Reads both from the store, or makes them. Rejects with `store_unavailable` when what is stored is no such thing. */
 export async function cookieSecretsOf(store: Pick<Store, 'get' | 'put'>): Promise<CookieSecrets> {
   const kept = async (key: string, make: () => string): Promise<string> => {
     const known = await store.get(key)
@@ -22,5 +23,19 @@ export async function cookieSecretsOf(store: Pick<Store, 'get' | 'put'>): Promis
   }
   const keys = await kept('cookieKeys', () => JSON.stringify([randomBytes(32).toString('hex')]))
   const cookieLayer = await kept('cookieLayer', () => randomBytes(LAYER_BYTES).toString('hex'))
-  return { cookieKeys: JSON.parse(keys) as string[], cookieLayer }
+  if (!/^[0-9a-f]+$/.test(cookieLayer)) throw damaged('the id in its cookies')
+  return { cookieKeys: keysOf(keys), cookieLayer }
 }
+
+function keysOf(text: string): readonly string[] {
+  const isKey = (key: unknown) => typeof key === 'string' && key !== ''
+  try {
+    const keys: unknown = JSON.parse(text)
+    if (Array.isArray(keys) && keys.length > 0 && keys.every(isKey)) return keys
+  } catch {
+    // Told below, as anything else that is no list of keys.
+  }
+  throw damaged('its cookie keys')
+}
+
+const damaged = (what: string) => new TurnoutError('store_unavailable', `The store is damaged: ${what} cannot be read.`)

@@ -30,12 +30,13 @@ export function servicesAt(services: Services, hosts: ReadonlySet<string>): stri
   return Object.keys(services).filter((name) => !hostsOfService(services[name]).isDisjointFrom(hosts))
 }
 
-/** The hosts that a change may bring. It need not be valid yet, so what is no target is passed over. */
-export function hostsOfChange(change: Change): Set<string> {
+/** The hosts that a change may bring; `restored` is what it restores. It need not be valid yet, so what is no target is passed over. */
+export function hostsOfChange(change: Change, restored: Readonly<Record<string, unknown>> = {}): Set<string> {
   switch (change.kind) {
     case 'file':
-    case 'restore':
       return new Set(Object.values(change.services).flatMap(hostsIn))
+    case 'restore':
+      return new Set(Object.values(restored).flatMap((spec) => hostsIn(Object(spec))))
     case 'service.put':
       return new Set(hostsIn(change.spec))
     case 'service.patch':

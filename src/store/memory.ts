@@ -1,100 +1,165 @@
 /**
  * The store without a disk: for trials and tests, and the plain model that the other stores are compared with.
  *
- * It keeps the promises of store.ts but the one about `kill -9`. What goes in and what comes out are copies, so nobody
- * can change a revision afterwards. Each service is held as its JSON text and an unchanged one shares the text of the
- * revision before: a thousand revisions of a large fleet then cost little more than what has really changed.
+ * It keeps the promises of store.ts but the one about `kill -9`. What goes in and what comes out are copies (JSON texts), so
+ * nobody can change a revision afterwards.
  */
-import type { Services } from '../config/schema.ts'
 import { TurnoutError } from '../errors.ts'
-import type { ServiceIntent } from '../table/status.ts'
-import { AUDIT_KEPT, type AuditEntry, type Document, REVISIONS_KEPT, type RevisionEntry, type Store } from './store.ts'
+import type { ServiceObserved } from '../table/status.ts'
+import { type ChangedPart, changedParts, type Part, servicesOf, type Undo, undo, undoOf } from './parts.ts'
+import {
+  AUDIT_KEPT,
+  type AuditEntry,
+  type Commit,
+  NOWHERE,
+  type Position,
+  REVISIONS_KEPT,
+  type Replacement,
+  type Store,
+  type StoredDocument,
+  type StoredRevision,
+  type StoredService,
+} from './store.ts'
 
-/** A record as JSON text by name. */
-type Packed = ReadonlyMap<string, string>
-
+/** A part as JSON text, with the revision that wrote it. */
 interface Kept {
-  readonly audit: string
-  /** null once the revision was pruned. */
-  content: { readonly services: Packed; readonly intents: Packed } | null
+  readonly text: string
+  readonly revision: number
 }
 
 /** An empty store in memory; it is gone with the process. */
 export function memoryStore(): Store {
-  /** Revision n stands at index n - 1 - `dropped`. */
-  const kept: Kept[] = []
-  const named = new Map<string, string>()
-  let dropped = 0
+  return new MemoryStore()
+}
 
-  const last = () => dropped + kept.length
-  const at = (revision: number): Kept | undefined => kept[revision - 1 - dropped]
+class MemoryStore implements Store {
+  #position = NOWHERE
+  #releaseLast = 0
+  readonly #services = new Map<string, Map<Part, Kept>>()
+  /** By revision, oldest first; JSON texts. */
+  readonly #audit = new Map<number, string>()
+  readonly #marks = new Map<number, string>()
+  readonly #undos = new Map<number, string>()
+  readonly #observed = new Map<string, string>()
+  readonly #named = new Map<string, string>()
 
-  function expect(revision: number): void {
-    if (revision !== last())
-      throw new TurnoutError('stale_revision', `The stored revision is ${last()}, not ${revision}.`)
+  async load(since = NOWHERE): Promise<StoredDocument> {
+    const known = this.#marks.get(since.revision) === since.mark ? since.revision : -1
+    const revisionOf = (name: string) =>
+      Math.max(...[...this.#services.get(name)!.values()].map(({ revision }) => revision))
+    const [changed, unchanged] = [[] as [string, StoredService][], [] as string[]]
+    for (const [name, service] of Object.entries(servicesOf(this.#parts()))) {
+      const revision = revisionOf(name)
+      if (revision > known) changed.push([name, { ...service, revision }])
+      else unchanged.push(name)
+    }
+    const services = Object.fromEntries(changed)
+    return { position: this.#position, releaseLast: this.#releaseLast, services, unchanged }
   }
 
-  function prune(): void {
-    const old = at(last() - REVISIONS_KEPT)
-    if (old !== undefined) old.content = null
-    if (kept.length > AUDIT_KEPT) {
-      kept.shift()
-      dropped++
+  async position(): Promise<Position> {
+    return this.#position
+  }
+
+  async commit(present: Position, { services, ...commit }: Commit): Promise<Position> {
+    this.#expect(present)
+    const changes = Object.entries(services).map(
+      ([name, { before, after }]) => [name, changedParts(before, after)] as const,
+    )
+    return this.#write(present.revision + 1, changes, commit)
+  }
+
+  async replace(present: Position, { services, revision, ...commit }: Replacement): Promise<Position> {
+    this.#expect(present)
+    const was = servicesOf(this.#parts())
+    const names = new Set([...Object.keys(was), ...Object.keys(services)])
+    const before = (name: string) => (Object.hasOwn(was, name) ? was[name] : null)
+    const after = (name: string) => (Object.hasOwn(services, name) ? services[name] : null)
+    const changes = [...names].map((name) => [name, changedParts(before(name), after(name))] as const)
+    const position = this.#write(revision, changes, commit)
+    for (const parts of this.#services.values()) {
+      for (const [part, { text }] of parts) parts.set(part, { text, revision })
+    }
+    return position
+  }
+
+  async revisions(limit: number, before = Number.POSITIVE_INFINITY): Promise<AuditEntry[]> {
+    const older = [...this.#audit].filter(([revision]) => revision < before).reverse()
+    return older.slice(0, Math.max(0, limit)).map(([, text]) => JSON.parse(text) as AuditEntry)
+  }
+
+  async revision(revision: number): Promise<StoredRevision | null> {
+    const audit = this.#audit.get(revision)
+    if (audit === undefined || revision <= this.#position.revision - REVISIONS_KEPT) return null
+    const parts = this.#parts()
+    const later = [...this.#undos].filter(([of]) => of > revision).reverse()
+    undo(
+      parts,
+      later.map(([, text]) => JSON.parse(text) as Undo),
+    )
+    return { ...(JSON.parse(audit) as AuditEntry), services: servicesOf(parts) }
+  }
+
+  async observed(): Promise<Record<string, unknown>> {
+    return Object.fromEntries([...this.#observed].map(([name, text]) => [name, JSON.parse(text)]))
+  }
+
+  async saveObserved(services: Readonly<Record<string, ServiceObserved | null>>): Promise<void> {
+    for (const [name, observed] of Object.entries(services)) {
+      if (observed === null) this.#observed.delete(name)
+      else this.#observed.set(name, JSON.stringify(observed))
     }
   }
 
-  return {
-    async load(): Promise<Document | null> {
-      const content = at(last())?.content
-      if (!content) return null
-      return { revision: last(), services: unpack(content.services), intents: unpack(content.intents) }
-    },
+  get = async (key: string): Promise<string | null> => this.#named.get(key) ?? null
+  put = async (key: string, value: string): Promise<void> => void this.#named.set(key, value)
+  isShared = async (): Promise<boolean> => false
+  close = async (): Promise<void> => {}
 
-    async commit(expectedRevision: number, entry: Omit<RevisionEntry, 'revision'>): Promise<number> {
-      expect(expectedRevision)
-      const { atMs, actor, change } = entry
-      const audit = JSON.stringify({ revision: expectedRevision + 1, atMs, actor, change } satisfies AuditEntry)
-      const before = at(last())?.content
-      const content = {
-        services: pack(entry.services, before?.services),
-        intents: pack(entry.intents, before?.intents),
+  #expect({ revision, mark }: Position): void {
+    const stored = this.#position
+    if (stored.revision === revision && stored.mark === mark) return
+    throw new TurnoutError('stale_revision', `The stored revision is ${stored.revision}, not ${revision}.`)
+  }
+
+  #write(
+    revision: number,
+    changes: readonly (readonly [name: string, readonly ChangedPart[]])[],
+    { atMs, actor, change, releaseLast, named = {} }: Omit<Commit, 'services'>,
+  ): Position {
+    for (const [name, parts] of changes) {
+      const kept = this.#services.get(name) ?? new Map<Part, Kept>()
+      this.#services.set(name, kept)
+      for (const { part, after } of parts) {
+        if (after === undefined) kept.delete(part)
+        else kept.set(part, { text: JSON.stringify(after), revision })
       }
-      kept.push({ audit, content })
-      prune()
-      return last()
-    },
+      if (kept.size === 0) this.#services.delete(name)
+    }
+    const undos = Object.fromEntries(changes.map(([name, parts]) => [name, undoOf(parts)]))
+    this.#undos.set(revision, JSON.stringify(undos))
+    this.#audit.set(revision, JSON.stringify({ revision, atMs, actor, change } satisfies AuditEntry))
+    for (const [key, value] of Object.entries(named)) this.#named.set(key, value)
+    this.#releaseLast = releaseLast
+    this.#position = { revision, mark: crypto.randomUUID() }
+    this.#marks.set(revision, this.#position.mark)
+    prune(this.#marks, revision - REVISIONS_KEPT)
+    prune(this.#undos, revision - REVISIONS_KEPT)
+    prune(this.#audit, revision - AUDIT_KEPT)
+    return this.#position
+  }
 
-    async revisions(limit: number, before = last() + 1): Promise<AuditEntry[]> {
-      const entries: AuditEntry[] = []
-      for (let revision = Math.min(before - 1, last()); revision > dropped && entries.length < limit; revision--) {
-        entries.push(JSON.parse(kept[revision - 1 - dropped].audit))
-      }
-      return entries
-    },
-
-    async revision(revision: number): Promise<RevisionEntry | null> {
-      const entry = at(revision)
-      if (!entry?.content) return null
-      const { services, intents } = entry.content
-      return { ...(JSON.parse(entry.audit) as AuditEntry), services: unpack(services), intents: unpack(intents) }
-    },
-
-    get: async (key) => named.get(key) ?? null,
-    put: async (key, value) => void named.set(key, value),
-    close: async () => {},
+  #parts(): Map<string, Map<Part, unknown>> {
+    const parsed = (parts: ReadonlyMap<Part, Kept>) =>
+      new Map([...parts].map(([part, { text }]): [Part, unknown] => [part, JSON.parse(text)]))
+    return new Map([...this.#services].map(([name, parts]) => [name, parsed(parts)]))
   }
 }
 
-function pack(record: Services | Record<string, ServiceIntent>, previous: Packed = new Map()): Packed {
-  const packed = new Map<string, string>()
-  for (const [name, value] of Object.entries(record)) {
-    const text = JSON.stringify(value)
-    const before = previous.get(name)
-    packed.set(name, before === text ? before : text)
+/** Forgets entries up to a revision; they stand oldest first. */
+function prune(entries: Map<number, string>, until: number): void {
+  for (const revision of entries.keys()) {
+    if (revision > until) return
+    entries.delete(revision)
   }
-  return packed
-}
-
-function unpack<T>(packed: Packed): Record<string, T> {
-  return Object.fromEntries([...packed].map(([name, text]) => [name, JSON.parse(text) as T]))
 }

@@ -2,261 +2,263 @@
  * The embedded store: one SQLite file through `node:sqlite`.
  *
  * - Durable: write-ahead log with synchronous=FULL, so a commit that has returned is on the disk, not only with the kernel.
- * - Two processes may open one file. Every write is one immediate transaction that compares the revision first, so the
- *   second writer gets `stale_revision` and never overwrites. A lock is waited for at most BUSY_MS.
+ * - Several processes may open one file. Every write is one immediate transaction that compares the position first, so the
+ *   second writer gets `stale_revision` and never overwrites. A lock is waited for at most a second.
  * - The calls are synchronous inside: they hold up the control plane for the length of an fsync, and no traffic.
  * - Whatever SQLite reports (damaged, locked, read-only, full) becomes `store_unavailable` with words for people, and the
- *   open transaction is rolled back, so the next call may succeed. A file that was deleted or replaced while open is an
- *   error too: SQLite would go on writing into a file that no restart can find.
- * - The schema moves forward only, by MIGRATIONS; a file of a newer Turnout or of another program is refused untouched.
- * - The file holds the cookie keys, so it is created readable by its owner only.
+ *   open transaction is rolled back, so the next call may succeed.
+ * - When the file is deleted under us, the next write makes it again with all that was in it: we still have it open. When
+ *   another one is put in its place, that one is the store from then on; what stands in it is for control to judge. Our
+ *   named values go with the document if that has to be written anew, since they belong together.
+ * - Files and layout: sqlite-file.ts, sqlite-layout.ts. Other processes: sqlite-live.ts.
  */
-import { closeSync, existsSync, openSync, statSync } from 'node:fs'
-import { dirname, resolve } from 'node:path'
-import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
-import { isTurnoutError, TurnoutError } from '../errors.ts'
-import { AUDIT_KEPT, type AuditEntry, type Document, REVISIONS_KEPT, type RevisionEntry, type Store } from './store.ts'
+import type { DatabaseSync } from 'node:sqlite'
+import { TurnoutError } from '../errors.ts'
+import type { ServiceObserved } from '../table/status.ts'
+import { type ChangedPart, changedParts, type Part, servicesOf, type Undo, undo, undoOf } from './parts.ts'
+import { parsed, storeFault, translated } from './sqlite-faults.ts'
+import { fileAt, identityOf, inTransaction, leave, openFile, remake } from './sqlite-file.ts'
+import { LiveLock } from './sqlite-live.ts'
+import { all, first, prepareAll, type Row, type Statements } from './sqlite-statements.ts'
+import {
+  AUDIT_KEPT,
+  type AuditEntry,
+  type Commit,
+  NOWHERE,
+  type Position,
+  REVISIONS_KEPT,
+  type Replacement,
+  type Store,
+  type StoredDocument,
+  type StoredRevision,
+} from './store.ts'
 
-/** Longest wait in ms for the lock of another process; the control plane stands still meanwhile. */
-const BUSY_MS = 1000
-/** `TURN` in ASCII: tells our files from those of other programs. */
-const APPLICATION_ID = 0x5455524e
-
-/** Entry n brings a file from schema version n to n + 1. Append only. */
-const MIGRATIONS = [
-  `CREATE TABLE revisions (revision INTEGER PRIMARY KEY, services TEXT NOT NULL, status TEXT NOT NULL) STRICT;
-   CREATE TABLE audit (revision INTEGER PRIMARY KEY, at_ms REAL NOT NULL, actor TEXT NOT NULL, change TEXT NOT NULL) STRICT;
-   CREATE TABLE present (id INTEGER PRIMARY KEY CHECK (id = 1), revision INTEGER NOT NULL, status TEXT NOT NULL) STRICT;
-   CREATE TABLE named (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;`,
-]
-
-const SQL = {
-  present: 'SELECT revision FROM present',
-  load: 'SELECT p.revision, r.services, r.status FROM present p LEFT JOIN revisions r USING (revision)',
-  addRevision: 'INSERT INTO revisions (revision, services, status) VALUES (?, ?, ?)',
-  addAudit: 'INSERT INTO audit (revision, at_ms, actor, change) VALUES (?, ?, ?, ?)',
-  setPresent: 'INSERT OR REPLACE INTO present (id, revision, status) VALUES (1, ?, ?)',
-  pruneRevisions: 'DELETE FROM revisions WHERE revision <= ?',
-  pruneAudit: 'DELETE FROM audit WHERE revision <= ?',
-  list: 'SELECT revision, at_ms, actor, change FROM audit WHERE revision < ? ORDER BY revision DESC LIMIT ?',
-  one: `SELECT revision, a.at_ms, a.actor, a.change, r.services, r.status
-        FROM revisions r JOIN audit a USING (revision) WHERE revision = ?`,
-  get: 'SELECT value FROM named WHERE key = ?',
-  put: 'INSERT OR REPLACE INTO named (key, value) VALUES (?, ?)',
+interface Connection {
+  readonly database: DatabaseSync
+  readonly run: Statements
+  readonly identity: number | undefined
 }
-type Statements = Record<keyof typeof SQL, StatementSync>
 
-interface Row {
-  readonly revision: number
-  readonly at_ms: number
-  readonly actor: string
-  readonly change: string
-  readonly services: string | null
-  readonly status: string
-  readonly value: string
-}
+/** What a commit does to a service. */
+type Changes = readonly (readonly [service: string, parts: readonly ChangedPart[]])[]
 
 /** Opens or creates the file (its folder must exist). Throws `store_unavailable` when it cannot be read and written. */
 export function sqliteStore(path: string): Store {
-  return new SqliteStore(resolve(path))
+  return new SqliteStore(fileAt(path))
 }
 
 class SqliteStore implements Store {
   readonly #file: string
-  readonly #inode: number
-  readonly #database: DatabaseSync
-  readonly #run: Statements
+  readonly #live: LiveLock
+  #connection: Connection | null
+  #isClosed = false
+  /** Named values of the file that ours has replaced. */
+  #carried: readonly Row[] = []
 
   constructor(file: string) {
     this.#file = file
-    this.#database = openDatabase(file)
-    this.#run = prepareAll(this.#database, file)
-    this.#inode = statSync(file).ino
+    this.#connection = open(file)
+    this.#live = new LiveLock(file)
   }
 
-  async load(): Promise<Document | null> {
-    return this.#read(() => {
-      const row = first(this.#run.load)
-      if (row === undefined) return null
-      return { revision: row.revision, services: parse(row.services), intents: parse(row.status) }
+  async load(since?: Position): Promise<StoredDocument> {
+    return this.#read((run) => {
+      const known = since !== undefined && first(run.mark, since.revision)?.mark === since.mark ? since.revision : -1
+      const revisions = new Map<string, number>()
+      const parts = presentParts(run, known, revisions)
+      const services = Object.entries(servicesOf(parts)).map(([name, service]) => {
+        return [name, { ...service, revision: revisions.get(name)! }]
+      })
+      const document = first(run.document)
+      return {
+        position: positionOf(document),
+        releaseLast: document?.release_last ?? 0,
+        services: Object.fromEntries(services),
+        unchanged: all(run.names).flatMap(({ service }) => (parts.has(service) ? [] : [service])),
+      }
     })
   }
 
-  async commit(expectedRevision: number, entry: Omit<RevisionEntry, 'revision'>): Promise<number> {
-    const run = this.#run
-    const revision = expectedRevision + 1
-    const services = JSON.stringify(entry.services)
-    const intents = JSON.stringify(entry.intents)
-    const change = JSON.stringify(entry.change)
-    this.#write(() => {
-      this.#expect(expectedRevision)
-      run.addRevision.run(revision, services, intents)
-      run.addAudit.run(revision, entry.atMs, entry.actor, change)
-      run.setPresent.run(revision, '{}')
-      run.pruneRevisions.run(revision - REVISIONS_KEPT)
-      run.pruneAudit.run(revision - AUDIT_KEPT)
+  async position(): Promise<Position> {
+    return this.#read((run) => {
+      if (identityOf(this.#file) === undefined) throw storeFault(this.#file, DELETED)
+      return positionOf(first(run.document))
     })
-    return revision
+  }
+
+  async commit(present: Position, { services, ...commit }: Commit): Promise<Position> {
+    const changes = Object.entries(services).map(
+      ([name, { before, after }]) => [name, changedParts(before, after)] as const,
+    )
+    return this.#write((run) => {
+      expectPosition(run, present)
+      return writeRevision(run, present.revision + 1, changes, commit)
+    })
+  }
+
+  async replace(present: Position, { services, revision, ...commit }: Replacement): Promise<Position> {
+    const position = this.#write((run) => {
+      expectPosition(run, present)
+      const was = servicesOf(presentParts(run))
+      const names = new Set([...Object.keys(was), ...Object.keys(services)])
+      const of = <T>(record: Readonly<Record<string, T>>, name: string): T | null =>
+        Object.hasOwn(record, name) ? record[name] : null
+      const changes = [...names].map((name) => [name, changedParts(of(was, name), of(services, name))] as const)
+      for (const { key, value } of this.#carried) run.put.run(key, value)
+      const position = writeRevision(run, revision, changes, commit)
+      run.touchParts.run(revision)
+      return position
+    })
+    this.#carried = []
+    return position
   }
 
   async revisions(limit: number, before = Number.MAX_SAFE_INTEGER): Promise<AuditEntry[]> {
-    return this.#read(() => (this.#run.list.all(before, Math.max(0, limit)) as unknown as Row[]).map(auditEntry))
+    return this.#read((run) => all(run.audit, before, Math.max(0, limit)).map(auditEntry))
   }
 
-  async revision(revision: number): Promise<RevisionEntry | null> {
-    return this.#read(() => {
-      const row = first(this.#run.one, revision)
-      return row ? { ...auditEntry(row), services: parse(row.services), intents: parse(row.status) } : null
+  async revision(revision: number): Promise<StoredRevision | null> {
+    return this.#read((run) => {
+      const row = first(run.oneAudit, revision)
+      if (row === undefined || revision <= positionOf(first(run.document)).revision - REVISIONS_KEPT) return null
+      const parts = presentParts(run)
+      undo(
+        parts,
+        all(run.undos, revision).map(({ text }) => parsed<Undo>(text, 'a revision')),
+      )
+      return { ...auditEntry(row), services: servicesOf(parts) }
+    })
+  }
+
+  async observed(): Promise<Record<string, unknown>> {
+    if (!this.#live.take()) return {}
+    return this.#read((run) => {
+      return Object.fromEntries(
+        all(run.observed).map(({ service, text }) => [service, parsed(text, 'what was observed')]),
+      )
+    })
+  }
+
+  async saveObserved(services: Readonly<Record<string, ServiceObserved | null>>): Promise<void> {
+    if (!this.#live.take()) return
+    this.#write((run) => {
+      for (const [name, observed] of Object.entries(services)) {
+        if (observed === null) run.dropObserved.run(name)
+        else run.setObserved.run(name, JSON.stringify(observed))
+      }
     })
   }
 
   async get(key: string): Promise<string | null> {
-    return this.#read(() => first(this.#run.get, key)?.value ?? null)
+    return this.#read((run) => first(run.get, key)?.value ?? null)
   }
 
   async put(key: string, value: string): Promise<void> {
-    this.#write(() => this.#run.put.run(key, value))
+    this.#write((run) => void run.put.run(key, value))
+  }
+
+  async isShared(): Promise<boolean> {
+    return !this.#live.take()
   }
 
   async close(): Promise<void> {
-    if (this.#database.isOpen) this.#database.close()
+    this.#isClosed = true
+    this.#live.release()
+    this.#connection?.database.close()
+    this.#connection = null
   }
 
-  #read<T>(work: () => T): T {
-    return translate(this.#file, () => {
-      if (!this.#database.isOpen) throw new TurnoutError('store_unavailable', `The store ${this.#file} is closed.`)
-      return work()
-    })
+  #read<T>(work: (run: Statements) => T): T {
+    return translated(this.#file, () => work(this.#connected().run))
   }
 
-  /** Runs `work` in one immediate transaction; nothing of it stays when it throws. */
-  #write(work: () => void): void {
-    this.#read(() => {
-      if (statSync(this.#file, { throwIfNoEntry: false })?.ino !== this.#inode) {
-        const message = `The store ${this.#file} was deleted or replaced; start Turnout again.`
-        throw new TurnoutError('store_unavailable', message)
+  #write<T>(work: (run: Statements) => T): T {
+    return translated(this.#file, () => {
+      const present = this.#connection
+      if (!this.#isClosed && identityOf(this.#file) === undefined) {
+        if (present !== null) remake(present.database, this.#file)
+        this.#connection = open(this.#file)
       }
-      inTransaction(this.#database, work)
+      const { database, run } = this.#connected()
+      return inTransaction(database, () => work(run))
     })
   }
 
-  #expect(revision: number): void {
-    const stored = first(this.#run.present)?.revision ?? 0
-    if (stored !== revision) {
-      throw new TurnoutError('stale_revision', `The stored revision is ${stored}, not ${revision}.`)
+  /** The connection to the file that has our name now; when there is none, to the one that had it. */
+  #connected(): Connection {
+    if (this.#isClosed) throw storeFault(this.#file, 'is closed')
+    const identity = identityOf(this.#file)
+    const present = this.#connection
+    if (present !== null && (identity === undefined || present.identity === identity)) return present
+    if (identity === undefined) throw storeFault(this.#file, DELETED)
+    if (present !== null) {
+      this.#carried = all(present.run.named)
+      this.#connection = null
+      leave(present.database, this.#file)
+    }
+    this.#connection = open(this.#file)
+    return this.#connection
+  }
+}
+
+const DELETED = 'was deleted; the next change writes it anew'
+
+function open(file: string): Connection {
+  const database = openFile(file)
+  return { database, run: prepareAll(database), identity: identityOf(file) }
+}
+
+function writeRevision(
+  run: Statements,
+  revision: number,
+  changes: Changes,
+  { atMs, actor, change, releaseLast, named = {} }: Omit<Commit, 'services'>,
+): Position {
+  for (const [service, parts] of changes) {
+    for (const { part, after } of parts) {
+      if (after === undefined) run.dropPart.run(service, part)
+      else run.setPart.run(service, part, revision, JSON.stringify(after))
     }
   }
+  const undos = Object.fromEntries(changes.map(([service, parts]) => [service, undoOf(parts)]))
+  run.addUndo.run(revision, JSON.stringify(undos))
+  const position = { revision, mark: crypto.randomUUID() }
+  run.addAudit.run(revision, atMs, actor, JSON.stringify(change), position.mark, releaseLast)
+  for (const [key, value] of Object.entries(named)) run.put.run(key, value)
+  run.pruneUndos.run(revision - REVISIONS_KEPT)
+  run.pruneAudit.run(revision - AUDIT_KEPT)
+  return position
 }
 
-function first(statement: StatementSync, ...values: SQLInputValue[]): Row | undefined {
-  return statement.get(...values) as Row | undefined
+function expectPosition(run: Statements, { revision, mark }: Position): void {
+  const stored = positionOf(first(run.document))
+  if (stored.revision === revision && stored.mark === mark) return
+  throw new TurnoutError('stale_revision', `The stored revision is ${stored.revision}, not ${revision}.`)
 }
+
+/** The parts of the services that were written after a revision, and the revision that wrote each service last. */
+function presentParts(
+  run: Statements,
+  since = -1,
+  revisions = new Map<string, number>(),
+): Map<string, Map<Part, unknown>> {
+  const services = new Map<string, Map<Part, unknown>>()
+  for (const { service, part, revision, text } of all(run.parts, since)) {
+    const parts = services.get(service) ?? new Map<Part, unknown>()
+    services.set(service, parts.set(part, parsed(text, `part ${part} of service ${service}`)))
+    revisions.set(service, Math.max(revision, revisions.get(service) ?? 0))
+  }
+  return services
+}
+
+const positionOf = (row: Row | undefined): Position =>
+  row === undefined ? NOWHERE : { revision: row.revision, mark: row.mark }
 
 function auditEntry(row: Row): AuditEntry {
-  return { revision: row.revision, atMs: row.at_ms, actor: row.actor, change: parse(row.change) }
-}
-
-function parse<T>(text: string | null): T {
-  if (text === null) throw new SyntaxError('a row is missing')
-  return JSON.parse(text) as T
-}
-
-function openDatabase(file: string): DatabaseSync {
-  if (!existsSync(dirname(file))) {
-    throw new TurnoutError('store_unavailable', `The folder ${dirname(file)} of the store does not exist.`)
-  }
-  return translate(file, () => {
-    closeSync(openSync(file, 'a', 0o600))
-    const { DatabaseSync } = loadSqlite()
-    return new DatabaseSync(file, { timeout: BUSY_MS })
-  })
-}
-
-/** Checks, migrates and prepares; the immediate transaction also proves that the file can be written. */
-function prepareAll(database: DatabaseSync, file: string): Statements {
-  try {
-    return translate(file, () => {
-      const pragma = (name: string) => Number(Object.values(database.prepare(`PRAGMA ${name}`).get() ?? {})[0])
-      const tables = database.prepare('SELECT count(*) AS n FROM sqlite_schema').get() as { n: number }
-      if (pragma('application_id') !== APPLICATION_ID && tables.n > 0) {
-        throw new TurnoutError('store_unavailable', `The file ${file} belongs to another program.`)
-      }
-      database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF')
-      inTransaction(database, () => migrate(database, file, pragma('user_version')))
-      const prepared = Object.entries(SQL).map(([name, sql]) => [name, database.prepare(sql)])
-      return Object.fromEntries(prepared) as Statements
-    })
-  } catch (error) {
-    database.close()
-    throw error
-  }
-}
-
-function migrate(database: DatabaseSync, file: string, version: number): void {
-  if (version > MIGRATIONS.length) {
-    const versions = `schema ${version}, this one knows ${MIGRATIONS.length}`
-    throw new TurnoutError('store_unavailable', `The store ${file} was written by a newer Turnout (${versions}).`)
-  }
-  for (const migration of MIGRATIONS.slice(version)) database.exec(migration)
-  database.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${MIGRATIONS.length}`)
-}
-
-function inTransaction<T>(database: DatabaseSync, work: () => T): T {
-  database.exec('BEGIN IMMEDIATE')
-  try {
-    const result = work()
-    database.exec('COMMIT')
-    return result
-  } catch (error) {
-    if (database.isTransaction) database.exec('ROLLBACK')
-    throw error
-  }
-}
-
-/** Primary result codes of SQLite (sqlite.org/rescode.html) in words; what is not named here is told in SQLite's own. */
-const REASONS: Readonly<Record<number, string>> = {
-  5: 'is locked by another process',
-  6: 'is locked by another process',
-  8: 'is read-only',
-  10: 'cannot be read or written (disk error)',
-  11: 'is damaged',
-  13: 'cannot grow: the disk is full',
-  14: 'cannot be opened',
-  26: 'is not a SQLite file, or is damaged',
-}
-
-function translate<T>(file: string, work: () => T): T {
-  try {
-    return work()
-  } catch (error) {
-    if (isTurnoutError(error)) throw error
-    throw new TurnoutError('store_unavailable', `The store ${file} ${reasonOf(error)}.`)
-  }
-}
-
-function reasonOf(error: unknown): string {
-  const { code, errcode, message } = error as { code?: string; errcode?: number; message?: string }
-  if (error instanceof SyntaxError) return `is damaged (${message})`
-  if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') return 'cannot be written: permission denied'
-  if (code === 'EISDIR') return 'is a folder'
-  if (code === 'ENOSPC') return 'cannot grow: the disk is full'
-  const reason = errcode === undefined ? undefined : REASONS[errcode & 0xff]
-  return reason === undefined ? `failed (${message ?? String(error)})` : `${reason} (${message})`
-}
-
-/**
- * Node 22 and 24 announce node:sqlite as experimental at its first use. That would be the first line that a user sees,
- * and nothing that they can act on; so this one warning, and only during this call, is kept back.
- */
-function loadSqlite(): typeof import('node:sqlite') {
-  const emitWarning = process.emitWarning
-  process.emitWarning = (warning: string | Error, ...rest: unknown[]) => {
-    if (!String(warning).startsWith('SQLite is an experimental'))
-      Reflect.apply(emitWarning, process, [warning, ...rest])
-  }
-  try {
-    return process.getBuiltinModule('node:sqlite')
-  } finally {
-    process.emitWarning = emitWarning
+  return {
+    revision: row.revision,
+    atMs: row.at_ms,
+    actor: row.actor,
+    change: parsed(row.change, `the audit of revision ${row.revision}`),
   }
 }

@@ -1,18 +1,60 @@
 /**
  * What the store keeps and promises; memory, SQLite and Redis each implement it and pass one contract suite.
  *
- * Promise: when a write resolves it survives `kill -9`; `commit` is a compare-and-set on the revision, so two writers can
+ * Promise: when a write resolves it survives `kill -9`; `commit` is a compare-and-set on the position, so two writers can
  * never both win; a reader sees whole documents only. Any method rejects with `store_unavailable` when the store is away.
+ *
+ * - The document is the specs and the intents (table/status.ts), service by service: a commit names the services that it
+ *   changes, and writes what is new of these and no other. What it replaced is kept too, so that each of the last
+ *   REVISIONS_KEPT revisions can be read as it was.
+ * - What comes out of a store is not believed. It may be years old, or of a newer Turnout: control/stored.ts completes and
+ *   checks it. `FORMAT` grows when an older Turnout would misread what this one writes; it refuses to start then. A key
+ *   that is new and has a default needs no new format.
+ * - What was observed is of one process, so it is kept apart from the document and is never compared.
  */
-import type { Services } from '../config/schema.ts'
-import type { ServiceIntent } from '../table/status.ts'
+import type { ServiceSpec } from '../config/schema.ts'
+import type { ServiceIntent, ServiceObserved } from '../table/status.ts'
 
-/** Everything that a restart must find again. */
-export interface Document {
-  /** 0 before the first commit; grows by one with every commit. */
+/** Format of the documents that this Turnout writes. 1: specs and statuses as one text each. */
+export const FORMAT = 2
+
+/** Where a document stands. Two documents at the same position are the same. */
+export interface Position {
+  /** 0 before the first commit; only grows, as long as nobody puts an older copy in the place of the store. */
   readonly revision: number
-  readonly services: Services
-  readonly intents: Record<string, ServiceIntent>
+  /** A name for the write, by chance: tells apart what two processes have written as the same revision of two copies. */
+  readonly mark: string
+}
+
+/** Where an empty store stands. */
+export const NOWHERE: Position = Object.freeze({ revision: 0, mark: '' })
+
+/** A service as it came out of a store. */
+export interface StoredContent {
+  readonly spec: unknown
+  readonly intent: unknown
+}
+
+/** The same in the present document. */
+export interface StoredService extends StoredContent {
+  /** The revision that changed it last. */
+  readonly revision: number
+}
+
+/** The document as it came out of a store. */
+export interface StoredDocument {
+  readonly position: Position
+  /** Number of the last release that was given out, over all services that there ever were. */
+  readonly releaseLast: number
+  readonly services: Readonly<Record<string, StoredService>>
+  /** Services that are there too, and were not read since they are as they were. */
+  readonly unchanged: readonly string[]
+}
+
+/** A service as it is written; deadlines by the wall clock. */
+export interface WrittenService {
+  readonly spec: ServiceSpec
+  readonly intent: ServiceIntent
 }
 
 /** One line of the audit: who changed what. `change` is the change as data (change.ts). */
@@ -24,26 +66,57 @@ export interface AuditEntry {
   readonly change: { readonly kind: string; readonly service?: string; readonly [key: string]: unknown }
 }
 
-export interface RevisionEntry extends AuditEntry {
-  readonly services: Services
-  readonly intents: Record<string, ServiceIntent>
+/** A change of the document. */
+export interface Commit extends Omit<AuditEntry, 'revision'> {
+  readonly releaseLast: number
+  /** Every service that it changes, as it was in the store and as it is now; null where there is none. */
+  readonly services: Readonly<
+    Record<string, { readonly before: WrittenService | StoredContent | null; readonly after: WrittenService | null }>
+  >
+  /** Named values that are written with it, at once. */
+  readonly named?: Readonly<Record<string, string>>
+}
+
+/** A whole document, for a store that lost it. */
+export interface Replacement extends Omit<Commit, 'services'> {
+  /** Above what the store has, and above what was ever answered. */
+  readonly revision: number
+  readonly services: Readonly<Record<string, WrittenService | StoredContent>>
+}
+
+/** A revision in full, as it came out of a store. */
+export interface StoredRevision extends AuditEntry {
+  readonly services: Readonly<Record<string, StoredContent>>
 }
 
 export interface Store {
-  /** The last committed document, or null when nothing was ever committed. */
-  load(): Promise<Document | null>
   /**
-   * Writes revision `expectedRevision + 1` and its audit line at once.
-   * Rejects with `stale_revision` when the stored revision is another.
+   * The last committed document; an empty one when nothing was ever committed. With a position that it has come from, only the
+   * services that were written since; with any other, all of them.
    */
-  commit(expectedRevision: number, entry: Omit<RevisionEntry, 'revision'>): Promise<number>
+  load(since?: Position): Promise<StoredDocument>
+  /** Where the stored document stands now; one cheap read. */
+  position(): Promise<Position>
+  /** Writes the next revision and its audit line at once. Rejects with `stale_revision` when the store stands elsewhere. */
+  commit(present: Position, commit: Commit): Promise<Position>
+  /**
+   * Puts a whole document in the place of the stored one, which can still be read as the revision that it was; every service
+   * counts as changed by it. Rejects with `stale_revision` like `commit`.
+   */
+  replace(present: Position, replacement: Replacement): Promise<Position>
   /** Newest first. `before` is exclusive; at most `limit`. */
   revisions(limit: number, before?: number): Promise<AuditEntry[]>
   /** One revision in full, or null when it is unknown or was pruned. */
-  revision(revision: number): Promise<RevisionEntry | null>
-  /** A small named value: the cookie keys, the config file as last loaded, what was observed. null when absent. */
+  revision(revision: number): Promise<StoredRevision | null>
+  /** What the process before this one has observed, by service; nothing when another live process uses the store. */
+  observed(): Promise<Readonly<Record<string, unknown>>>
+  /** Keeps what was observed of these services; null forgets. Does nothing while another live process does so. */
+  saveObserved(services: Readonly<Record<string, ServiceObserved | null>>): Promise<void>
+  /** A small named value: the cookie keys, the config file as last loaded. null when absent. */
   get(key: string): Promise<string | null>
   put(key: string, value: string): Promise<void>
+  /** True when another live process uses the same store. */
+  isShared(): Promise<boolean>
   close(): Promise<void>
 }
 

@@ -131,7 +131,8 @@ function compilePools(plan: ServicePlan, status: ServiceStatus): PoolTable[] {
     const admin = adminState(poolStatus.admin)
     const weight = weights[index]
     weightEnd += pickable({ admin, weight })
-    return compilePool(plan, spec, poolStatus, { weight, weightEnd })
+    const { release } = status
+    return compilePool(plan, spec, poolStatus, { release: pinName(release, poolStatus), weight, weightEnd })
   })
 }
 
@@ -145,13 +146,14 @@ function compilePool(
   plan: ServicePlan,
   spec: ServicePlan['pools'][number],
   status: PoolStatus,
-  place: Pick<PoolTable, 'weight' | 'weightEnd'>,
+  place: Pick<PoolTable, 'release' | 'weight' | 'weightEnd'>,
 ): PoolTable {
   const admin = adminState(status.admin)
   const targets: TargetTable[] = []
   const pool = {
     name: spec.name,
     version: spec.version,
+    release: place.release,
     weight: place.weight,
     admin,
     drainUntilMs: status.drainUntilMs,
@@ -171,6 +173,9 @@ function compilePool(
   pool.allFit = admin === 'ready' && targets.length > 0 && targets.every(takesAll)
   return pool
 }
+
+/** What pins to a pool name as their release. */
+const pinName = (release: string, { born }: PoolStatus): string => (born === undefined ? release : `${release}.${born}`)
 
 /** One entry for each address of a target. */
 function compileTarget(

@@ -78,7 +78,7 @@ function changed(
     visitor: visitor ?? outcome.draw.visitorId(),
     service: service.name,
     pool: pool.name,
-    release: service.release,
+    release: pool.release,
     target: tag,
     pinned,
   }

@@ -105,7 +105,8 @@ function begin(
 ): Draft {
   const sticky = service.sticky
   const own = sticky === null ? null : view.ownCookie(service)
-  const kept = own !== null && own.service === service.name && own.release === service.release ? own : null
+  const given = own !== null && own.service === service.name ? poolNamed(service, own.pool) : null
+  const kept = given !== null && own?.release === given.release ? own : null
   const visitor = visitorKey(view, service.visitor, keepsAnything(sticky) ? own : null)
   return {
     view,

@@ -29,14 +29,14 @@ export interface PoolIntent {
   drainUntilMs: number
   /** By target URL, exactly the targets of the pool spec. */
   targets: Record<string, TargetIntent>
+  /** Number of the release of the document at which the pool came to its service; absent when it came with it. */
+  born?: number
 }
 
 /** What people have set of a service. */
 export interface ServiceIntent {
   /** The live release, named by every pin. Changes on switch and when a pool's version changes. */
   release: string
-  /** Number of the last release given out; releases are never given out twice. */
-  releaseLast: number
   /** Exactly the pools of the spec. */
   pools: Record<string, PoolIntent>
   /** The split before the last change of it, for `back`; null when there was none. */
@@ -95,21 +95,15 @@ export interface TargetStatus extends TargetIntent {
 }
 
 /** A pool as tables and people see it. */
-export interface PoolStatus {
-  admin: AdminState
-  drainUntilMs: number
+export interface PoolStatus extends Omit<PoolIntent, 'targets'> {
   targets: Record<string, TargetStatus>
 }
 
 /** A service as tables and people see it. */
-export interface ServiceStatus {
-  release: string
+export interface ServiceStatus extends Omit<ServiceIntent, 'pools'> {
   pools: Record<string, PoolStatus>
-  previous: ServiceIntent['previous']
   /** Index of the low-discrepancy counter of this service in shared memory. */
   slot: number
-  allotment?: Allotment
-  fallback?: readonly string[]
 }
 
 /** An address of which nothing was seen yet. */
@@ -139,21 +133,18 @@ export function seenOf<T extends Address>(
 
 /** The status of a service; throws (a bug) when a target has no place. */
 export function statusOf(
-  { release, previous, pools, allotment, fallback }: ServiceIntent,
+  { pools: intents, ...service }: ServiceIntent,
   observed: ServiceObserved | undefined,
   places: ServicePlaces,
 ): ServiceStatus {
-  const poolsStatus = Object.entries(pools).map(([pool, { admin, drainUntilMs, targets }]): [string, PoolStatus] => {
-    const status = Object.entries(targets).map(([url, intent]): [string, TargetStatus] => {
-      const place = places.targets[pool]?.[url]
-      if (place === undefined) throw new Error(`the target ${url} of pool ${pool} has no place`)
-      const seen = seenOf(place.addresses, observedOf(observed, pool, url))
-      return [url, { ...intent, ...seen, slots: place.slots }]
+  const pools = Object.entries(intents).map(([name, { targets: its, ...pool }]): [string, PoolStatus] => {
+    const targets = Object.entries(its).map(([url, target]): [string, TargetStatus] => {
+      const place = places.targets[name]?.[url]
+      if (place === undefined) throw new Error(`the target ${url} of pool ${name} has no place`)
+      const seen = seenOf(place.addresses, observedOf(observed, name, url))
+      return [url, { ...target, ...seen, slots: place.slots }]
     })
-    return [pool, { admin, drainUntilMs, targets: Object.fromEntries(status) }]
+    return [name, { ...pool, targets: Object.fromEntries(targets) }]
   })
-  const status: ServiceStatus = { release, pools: Object.fromEntries(poolsStatus), previous, slot: places.slot }
-  if (allotment !== undefined) status.allotment = allotment
-  if (fallback !== undefined) status.fallback = fallback
-  return status
+  return { ...service, pools: Object.fromEntries(pools), slot: places.slot }
 }

@@ -118,6 +118,8 @@ export interface TargetTable {
 export interface PoolTable {
   readonly name: string
   readonly version: string
+  /** What pins to this pool name: the release, and when the pool came later than its service, which pool it is of that name. */
+  readonly release: string
   readonly weight: number
   readonly admin: AdminState
   readonly drainUntilMs: number

@@ -20,7 +20,7 @@ test('revisions are listed and read in full', async () => {
   const { call } = await startAdmin()
   await call('POST', '/v1/services/shop/switch', { to: 'green' })
   const list = await call('GET', '/v1/revisions?limit=1')
-  expect(list.body.revisions).toMatchObject([{ revision: 2, actor: 'local', kind: 'switch', service: null }])
+  expect(list.body.revisions).toMatchObject([{ revision: 2, actor: 'local', kind: 'switch', service: 'shop' }])
   const one = await call('GET', '/v1/revisions/1')
   expect(one.body).toMatchObject({ revision: 1, actor: 'file', services: { shop: { split: { blue: 95, green: 5 } } } })
 })

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { TurnoutError } from '../../src/errors.ts'
 import { SHOP, startAdmin } from './stand-in.ts'
 
-const CHANGED = { revision: 2, epoch: 2, appliedInMs: 0.4, changed: true }
+const CHANGED = { revision: 2, epoch: 2, appliedInMs: expect.any(Number), changed: true }
 
 test('a service is read with its spec, its status and the revision as ETag', async () => {
   const { call } = await startAdmin()
@@ -147,7 +147,7 @@ test('a release group switches several services in one commit, or none', async (
   expect(done.body).toEqual({
     revision: 3,
     epoch: 3,
-    appliedInMs: 0.4,
+    appliedInMs: expect.any(Number),
     changed: true,
     to: { shop: 'green', api: 'green' },
   })

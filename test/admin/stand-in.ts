@@ -6,23 +6,20 @@ import { pino } from 'pino'
 import { onTestFinished } from 'vitest'
 import type { AdminDeps } from '../../src/admin/deps.ts'
 import { createAdmin } from '../../src/admin/server.ts'
-import type { Control, ControlEvent, Snapshot } from '../../src/change.ts'
+import type { Change, ChangeOptions, ControlEvent } from '../../src/change.ts'
 import type { Clock } from '../../src/clock.ts'
 import { systemClock } from '../../src/clock.ts'
 import { validatePool, validateRules, validateService, validateState, validateWeights } from '../../src/config/check.ts'
-import { applyChange, type ChangeTools } from '../../src/control/apply.ts'
-import { createEvents, type NewEvent } from '../../src/control/events.ts'
-import type { Content } from '../../src/control/reconcile.ts'
-import { mapEntries } from '../../src/control/record.ts'
-import { createSlots } from '../../src/control/slots.ts'
-import { TurnoutError } from '../../src/errors.ts'
+import { planService } from '../../src/config/plan.ts'
+import { createControl } from '../../src/control/control.ts'
+import type { RunningControl } from '../../src/control/deps.ts'
+import type { NewEvent } from '../../src/control/events.ts'
 import { createExposition } from '../../src/metrics/exposition.ts'
 import { allocateSharedMemory, FIELD, laneOffset, type SharedMemory } from '../../src/metrics/layout.ts'
 import { createTrafficWindow } from '../../src/metrics/window.ts'
 import { memoryStore } from '../../src/store/memory.ts'
 import type { Store } from '../../src/store/store.ts'
-import { statusOf } from '../../src/table/status.ts'
-import { literalAddresses, literalNames } from '../helpers/literal-names.ts'
+import { literalNames } from '../helpers/literal-names.ts'
 
 export const VALIDATE: AdminDeps['validate'] = {
   service: validateService,
@@ -79,55 +76,43 @@ export const SHOP = {
   split: { blue: 95, green: 5 },
 }
 
-export interface StandInControl extends Control {
-  publish(event: NewEvent): void
+export interface StandInControl extends RunningControl {
   /** Thrown by the next change. */
   failNext: Error | null
   readonly actors: string[]
 }
 
-const TOOLS: ChangeTools = { drainMs: () => 30_000, complete: validateService }
-
-/** Every change as control makes it, but for the workers. */
-export function standInControl(store: Store, clock: Clock): StandInControl {
-  let content: Content = { services: {}, intents: {}, observed: {} }
-  let status: Snapshot['status'] = {}
-  let revision = 0
-  let epoch = 0
-  const slots = createSlots(allocateSharedMemory(1), clock)
-  const events = createEvents(clock, (error) => {
-    throw error
+/** The real control over a store, but for the workers. */
+export async function standInControl(store: Store, clock: Clock): Promise<StandInControl> {
+  const control = await createControl({
+    store,
+    clock,
+    memory: allocateSharedMemory(1),
+    names: literalNames,
+    complete: validateService,
+    plan: planService,
+    build() {},
+    async commitTables() {},
+    log: pino({ level: 'silent' }),
   })
-  const control: StandInControl = {
+  const standIn: StandInControl = Object.assign(Object.create(control), {
     failNext: null,
     actors: [],
-    publish: (event) => events.publish(event),
-    snapshot: (): Snapshot => ({ revision, epoch, services: content.services, status }),
-    async change(change, { actor, ifMatch }) {
-      const fail = control.failNext
-      control.failNext = null
+    async change(change: Change, options: ChangeOptions) {
+      const fail = standIn.failNext
+      standIn.failNext = null
       if (fail !== null) throw fail
-      control.actors.push(actor)
-      if (ifMatch !== undefined && ifMatch !== revision) throw new TurnoutError('stale_revision')
-      const next = structuredClone(applyChange(content, change, clock.nowMs(), TOOLS))
-      if (JSON.stringify(next) === JSON.stringify(content)) return { revision, epoch, appliedInMs: 0, changed: false }
-      const { services, intents } = next
-      const entry = { atMs: clock.nowMs(), actor, change: { ...change }, services, intents }
-      revision = await store.commit(revision, entry as Parameters<Store['commit']>[1])
-      epoch++
-      content = next
-      status = mapEntries(intents, (intent, name) =>
-        statusOf(intent, undefined, slots.take(name, intent.pools, literalAddresses)),
-      )
-      const service = 'service' in change ? change.service : null
-      events.publish({ type: 'change', service, message: `${change.kind} by ${actor}`, data: { appliedInMs: 0.4 } })
-      return { revision, epoch, appliedInMs: 0.4, changed: true }
+      standIn.actors.push(options.actor)
+      const result = await control.change(change, options)
+      return { ...result, epoch: result.epoch - 1 }
     },
-    async observe() {},
-    events: (after) => events.list(after),
-    subscribe: (listener) => events.subscribe(listener),
+    // As if the first change were the first table, so that epochs are as easy to read as revisions.
+    snapshot: () => ({ ...control.snapshot(), epoch: control.snapshot().epoch - 1 }),
+  })
+  for (const name of ['revision', 'observe', 'events', 'subscribe', 'publish', 'close'] as const) {
+    Object.assign(standIn, { [name]: (...given: never[]) => (control[name] as (...all: never[]) => unknown)(...given) })
   }
-  return control
+  return standIn
 }
 
 export interface Answer {
@@ -152,7 +137,7 @@ export interface StandIn {
 export async function startAdmin(changes: Partial<AdminDeps> = {}, withShop = true): Promise<StandIn> {
   const clock = changes.clock ?? systemClock
   const store = memoryStore()
-  const control = standInControl(store, clock)
+  const control = await standInControl(store, clock)
   const memory = allocateSharedMemory(2)
   const logged: string[] = []
   const exposition = createExposition(control, memory, clock, '0.1.0')
@@ -182,6 +167,7 @@ export async function startAdmin(changes: Partial<AdminDeps> = {}, withShop = tr
   }
   const admin = await createAdmin(deps)
   const close = async () => {
+    await control.close()
     traffic.close()
     exposition.close()
     await admin.close()

@@ -1,13 +1,12 @@
 /** What a release stands for, and laws that hold after any sequence of changes. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { Change } from '../../src/change.ts'
 import { validateService } from '../../src/config/check.ts'
 import type { PoolSpec } from '../../src/config/schema.ts'
-import { applyChange } from '../../src/control/apply.ts'
+import { applyChange, type Resolved as Change } from '../../src/control/apply.ts'
 import { type Content, canonical, reconcileAll } from '../../src/control/reconcile.ts'
 import { isTurnoutError } from '../../src/errors.ts'
-import { BLUE, BLUE2, contentOf, GREEN, put, shop, split } from './stand-in.ts'
+import { BLUE, BLUE2, contentOf, GREEN, NOTHING, put, shop, split } from './stand-in.ts'
 
 const tools = { drainMs: () => 30_000, complete: validateService }
 const apply = (content: Content, ...changes: Change[]) =>
@@ -50,7 +49,7 @@ describe('the release', () => {
       { kind: 'switch', to: { shop: 'green' } },
       pool({ version: '2.0', targets: [BLUE] }),
     )
-    expect(switched.intents['shop']).toMatchObject({ release: 'r3', previous: { release: 'r4' }, releaseLast: 4 })
+    expect(switched.intents['shop']).toMatchObject({ release: 'r3', previous: { release: 'r4' } })
     expect(apply(switched, { kind: 'back', service: 'shop' }).intents['shop'].release).toBe('r4')
   })
 
@@ -62,6 +61,56 @@ describe('the release', () => {
       release: 'r2',
       previous: { weights: { blue: 100, green: 0 }, release: 'r2' },
     })
+  })
+})
+
+describe('a name is given out once', () => {
+  const remove: Change = { kind: 'service.delete', service: 'shop' }
+  const green = (content: Content) => pinOf(content, 'green')
+  const pinOf = (content: Content, name: string) =>
+    [release(content), content.intents['shop'].pools[name].born].filter((part) => part !== undefined).join('.')
+
+  test('also to a service that was removed and created again, by whatever way', () => {
+    const given = new Set<string>()
+    let content = start()
+    for (const again of [put(), { kind: 'file', services: { shop: shop() }, wins: true } as const, put()]) {
+      expect(given).not.toContain(release(content))
+      given.add(release(content))
+      content = apply(apply(content, remove), again)
+    }
+    expect(given).not.toContain(release(content))
+  })
+
+  test('over all services, each of which has its own', () => {
+    const content = apply(contentOf({ shop: shop(), api: shop({}, 'api.test') }), {
+      kind: 'switch',
+      to: { shop: 'green', api: 'green' },
+    })
+    const names = Object.values(content.intents).flatMap((intent) => [intent.release, intent.previous?.release])
+    expect(new Set(names).size).toBe(4)
+  })
+
+  test('a switch takes a new one also where the weights were so already, so that all pins end', () => {
+    const content = apply(start(), { kind: 'switch', to: { shop: 'blue' } })
+    expect(content.services['shop'].split).toEqual({ blue: 100, green: 0 })
+    expect(release(content)).not.toBe(release(start()))
+    expect(release(apply(content, { kind: 'switch', to: { shop: 'blue' } }))).not.toBe(release(content))
+  })
+
+  test('a pool that was removed and added again is not the one that its pins were given for', () => {
+    const before = start()
+    const removed = apply(before, { kind: 'pool.delete', service: 'shop', pool: 'green' })
+    const again = apply(removed, pool({ version: '9', targets: [GREEN] }, 'green'))
+    expect(release(again)).toBe(release(before))
+    expect(green(again)).not.toBe(green(before))
+    expect(pinOf(again, 'blue')).toBe(pinOf(before, 'blue'))
+    const whole = { kind: 'restore', from: 1, services: before.services, intents: before.intents } as const
+    expect(green(apply(again, whole))).not.toBe(green(again))
+  })
+
+  test('and by another run it has another mark, should the numbers go back with the store', () => {
+    const [one, other] = ['a', 'b'].map((run) => apply({ ...start(), releases: { last: 7, run } }, remove, put()))
+    expect([release(one), release(other)]).toEqual(['r8-a', 'r8-b'])
   })
 })
 
@@ -77,13 +126,12 @@ describe('reconciling', () => {
     expect(targets['http://127.0.0.1:4001']).toEqual({ admin: 'ready', drainUntilMs: 0 })
   })
 
-  test('puts an intent in step that was stored with other targets', () => {
+  test('puts a remembered intent in step with the pools and targets of now', () => {
     const content = start()
-    const stale = structuredClone(content.intents)
-    delete stale['shop'].pools['green']
-    delete stale['shop'].pools['blue'].targets[BLUE]
-    const { intents } = reconcileAll(content.services, { ...content, intents: { ...stale, gone: stale['shop'] } })
-    expect(intents).toEqual(content.intents)
+    const old = structuredClone(content.intents)
+    delete old['shop'].pools['green']
+    delete old['shop'].pools['blue'].targets[BLUE]
+    expect(reconcileAll(content.services, NOTHING, { ...old, gone: old['shop'] }).intents).toEqual(content.intents)
     expect(reconcileAll(content.services, content).intents).toBe(content.intents)
   })
 
@@ -118,8 +166,7 @@ const changes: fc.Arbitrary<Change | number> = fc.oneof(
     kind: fc.constant('pool.put' as const),
     service: fc.constant(service),
     pool: poolName,
-    // A version belongs to its pool's name, so that a pool that was removed returns as what it was.
-    spec: fc.record({ version: fc.constant(''), targets: fc.uniqueArray(fc.constantFrom(...TARGETS)) }),
+    spec: fc.record({ version: fc.constantFrom('', '2'), targets: fc.uniqueArray(fc.constantFrom(...TARGETS)) }),
   }),
   fc.record({ kind: fc.constant('pool.delete' as const), service: fc.constant(service), pool: poolName }),
   fc.record({ kind: fc.constant('pool.state' as const), service: fc.constant(service), pool: poolName, state }),
@@ -142,13 +189,14 @@ function attempt(content: Content, change: Change): Content {
   }
 }
 
-test('laws: intent mirrors spec, releases never return with another version, the same change twice is one', () => {
+test('laws: intent mirrors spec, no pin ever names two versions of a pool, the same change twice is one', () => {
   fc.assert(
     fc.property(fc.array(changes, { maxLength: 30 }), (steps) => {
       let content = start()
       const history = [content]
-      /** Release → version of blue, which nothing removes for good. */
+      /** What a pin names (pool, release, number of the pool) → the version that it was given for. */
       const meant = new Map<string, string>()
+      const given = new Set<string>()
       for (const step of steps) {
         const then = history[typeof step === 'number' ? step % history.length : 0]
         const change: Change =
@@ -159,27 +207,30 @@ test('laws: intent mirrors spec, releases never return with another version, the
         const next = attempt(content, change)
         expect(content, 'what was given is never changed').toEqual(before)
 
-        const { pools, release: live, releaseLast, previous } = next.intents['shop']
+        const { pools, release, previous } = next.intents['shop']
         const spec = next.services['shop']
         expect(names(pools)).toEqual(names(spec.pools))
         expect(names(spec.split ?? {})).toEqual(names(spec.pools))
         for (const [name, { targets }] of Object.entries(spec.pools))
           expect(names(pools[name].targets)).toEqual(targets.toSorted())
-        expect(releaseLast).toBeGreaterThanOrEqual(content.intents['shop'].releaseLast)
-        for (const name of [live, previous?.release ?? live])
-          expect(Number(name.slice(1))).toBeLessThanOrEqual(releaseLast)
 
-        const blue = Object.hasOwn(spec.pools, 'blue') ? spec.pools['blue'].version : undefined
-        if (blue !== undefined && !steps.some((each) => typeof each === 'object' && each.kind === 'pool.delete')) {
-          expect(meant.get(live) ?? blue, `${live} names one version`).toBe(blue)
-          meant.set(live, blue)
+        expect(next.releases.last).toBeGreaterThanOrEqual(content.releases.last)
+        for (const name of [release, previous?.release ?? release])
+          expect(Number(name.slice(1))).toBeLessThanOrEqual(next.releases.last)
+        if (change.kind === 'switch' && next !== content) expect(given).not.toContain(release)
+        given.add(release)
+
+        for (const [name, { version }] of Object.entries(spec.pools)) {
+          const pin = `${name} ${release} ${pools[name].born}`
+          expect(meant.get(pin) ?? version, `a pin to ${pin} names one version`).toBe(version)
+          meant.set(pin, version)
         }
-        // Going back twice is going forth again, and a restore may name a status that has moved on.
-        if (change.kind !== 'back') expect(attempt(next, change)).toEqual(next)
+        // Going back twice is going forth again, and every switch ends the pins.
+        if (change.kind !== 'back' && change.kind !== 'switch') expect(attempt(next, change)).toEqual(next)
         content = next
         history.push(content)
       }
     }),
-    { numRuns: 300 },
+    { numRuns: 500 },
   )
 })

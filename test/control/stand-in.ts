@@ -6,12 +6,12 @@ import { setImmediate } from 'node:timers/promises'
 import { expect } from 'vitest'
 import type { Change, ChangeResult } from '../../src/change.ts'
 import type { Clock } from '../../src/clock.ts'
-import { checkServices, validateService } from '../../src/config/check.ts'
+import { validateService } from '../../src/config/check.ts'
 import { planService } from '../../src/config/plan.ts'
 import type { ServiceSpec } from '../../src/config/schema.ts'
-import { type ControlDeps, createControl } from '../../src/control/control.ts'
-import type { Content } from '../../src/control/reconcile.ts'
-import { reconcileAll } from '../../src/control/reconcile.ts'
+import { createControl } from '../../src/control/control.ts'
+import type { ControlDeps } from '../../src/control/deps.ts'
+import { type Content, NOTHING, reconcileAll } from '../../src/control/reconcile.ts'
 import { mapEntries } from '../../src/control/record.ts'
 import { isTurnoutError } from '../../src/errors.ts'
 import { allocateSharedMemory } from '../../src/metrics/layout.ts'
@@ -40,12 +40,11 @@ export function shop(changes: Partial<ServiceSpec> = {}, host = 'shop.test'): Se
 
 export const weights = (content: Content, service = 'shop') => content.services[service].split
 
-/** Content of nothing. */
-export const NOTHING: Content = { services: {}, intents: {}, observed: {} }
+export { NOTHING }
 
-/** Content with these services, on which nobody has set anything and of which nothing was seen. */
+/** Content with these services, as if a config file had brought them: nobody has set anything, and nothing was seen. */
 export function contentOf(services: Record<string, ServiceSpec>): Content {
-  return reconcileAll(services, NOTHING)
+  return { ...reconcileAll(services, NOTHING), base: { services, lost: [] } }
 }
 
 /** Places for these pools where nobody counts. */
@@ -108,7 +107,7 @@ export function standingClock(startMs = 1_000_000) {
   return { clock, advance, set, timers: () => timers.size }
 }
 
-/** A memory store whose writes fail while `failing` is set, and wait while `gate` is. */
+/** A memory store whose reads and writes fail while `failing` is set, and wait while `gate` is. */
 export function fragileStore() {
   const inner = memoryStore()
   const fault = { failing: null as Error | null, gate: null as Promise<void> | null, saves: 0, commits: 0 }
@@ -116,24 +115,37 @@ export function fragileStore() {
     await fault.gate
     if (fault.failing !== null) throw fault.failing
   }
-  const store: Store = {
-    ...inner,
+  const store = standInStore(inner, {
     async load() {
       await guard()
       return inner.load()
     },
-    async commit(expectedRevision, entry) {
+    async position() {
+      if (fault.failing !== null) throw fault.failing
+      return inner.position()
+    },
+    async commit(present, commit) {
       fault.commits++
       await guard()
-      return inner.commit(expectedRevision, entry)
+      return inner.commit(present, commit)
     },
-    async put(key, value) {
+    async saveObserved(services) {
       fault.saves++
       await guard()
-      return inner.put(key, value)
+      return inner.saveObserved(services)
     },
-  }
+  })
   return { store, inner, fault }
+}
+
+/** A store that does some things otherwise. */
+export function standInStore(inner: Store, otherwise: Partial<Store>): Store {
+  return new Proxy(inner, {
+    get(target, name: keyof Store) {
+      const own = otherwise[name] ?? target[name]
+      return typeof own === 'function' ? own.bind(otherwise[name] === undefined ? target : otherwise) : own
+    },
+  })
 }
 
 /** Control over a store, with workers that note each delta and take as long as `gate` says. */
@@ -149,7 +161,6 @@ export async function startControl(given: Partial<ControlDeps> = {}) {
     clock: standing.clock,
     memory,
     names: literalNames,
-    validate: checkServices,
     complete: validateService,
     plan: planService,
     build() {},
@@ -172,8 +183,12 @@ export async function startControl(given: Partial<ControlDeps> = {}) {
   return { control, make, target, deltas, workers, memory, logged, store: deps.store, ...standing }
 }
 
-export const put = (spec = shop(), service = 'shop'): Change => ({ kind: 'service.put', service, spec })
-export const split = (blue: number, green: number, service = 'shop'): Change => ({
+export const put = (spec = shop(), service = 'shop'): Extract<Change, { kind: 'service.put' }> => ({
+  kind: 'service.put',
+  service,
+  spec,
+})
+export const split = (blue: number, green: number, service = 'shop'): Extract<Change, { kind: 'split' }> => ({
   kind: 'split',
   service,
   weights: { blue, green },

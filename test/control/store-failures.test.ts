@@ -4,19 +4,22 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { LOOK_MS } from '../../src/control/follower.ts'
 import { SAVE_GAP_MS, SAVE_RETRY_MS } from '../../src/control/saver.ts'
 import { TurnoutError } from '../../src/errors.ts'
+import { memoryStore } from '../../src/store/memory.ts'
 import { sqliteStore } from '../../src/store/sqlite.ts'
 import type { Store } from '../../src/store/store.ts'
+import type { ServiceObserved } from '../../src/table/status.ts'
 import type { Health } from '../../src/table/types.ts'
-import { BLUE, BLUE2, codeOf, fragileStore, gate, put, shop, split, startControl } from './stand-in.ts'
+import { BLUE, BLUE2, codeOf, fragileStore, gate, put, shop, split, standInStore, startControl } from './stand-in.ts'
 
 const away = () => new TurnoutError('store_unavailable', 'The disk is full.')
 const sick = { service: 'shop', pool: 'blue', target: BLUE, health: 'unhealthy' } as const
 
 /** Health of BLUE as the store has it. */
 async function storedHealth(store: Store): Promise<Health | undefined> {
-  const observed = JSON.parse((await store.get('observed')) ?? '{}')
+  const observed = (await store.observed()) as Record<string, ServiceObserved>
   return observed['shop']?.['blue'][BLUE]['127.0.0.1'].health
 }
 
@@ -77,7 +80,7 @@ describe('while the store is away', () => {
     expect(JSON.stringify(await inner.load())).not.toContain('"health":"unhealthy"')
     await control.observe([{ ...sick, health: 'healthy' }])
     await advance(SAVE_GAP_MS)
-    expect((await inner.load())?.revision).toBe(2)
+    expect((await inner.position()).revision).toBe(2)
     expect(target(BLUE).health).toBe('healthy')
   })
 })
@@ -124,51 +127,169 @@ describe('a slow store', () => {
 })
 
 describe('another writer on the same store', () => {
-  test('is noticed: the change is refused, its document is taken over, and then changes are made on it', async () => {
+  test('is noticed: its document is taken over, and the change is made on top of it, without If-Match', async () => {
     const { make, inner, control, deltas } = await start()
     const other = await startControl({ store: inner })
     await other.make(split(60, 40))
     await other.make(put(shop({}, 'api.test'), 'api'))
 
-    expect(await codeOf(() => make(split(1, 1)))).toBe('stale_revision')
-    expect(control.snapshot()).toMatchObject({ revision: 3, services: other.control.snapshot().services })
-    expect(deltas.at(-1)).toMatchObject({ revision: 3, epoch: 3 })
-    expect(control.events().at(-1)).toMatchObject({ type: 'change', data: { revision: 3, kind: 'reload' } })
-    expect(await make(split(1, 1))).toMatchObject({ revision: 4 })
-    expect((await inner.load())?.services['api']).toBeDefined()
+    expect(await make({ kind: 'pool.state', service: 'shop', pool: 'green', state: 'standby' })).toMatchObject({
+      revision: 4,
+    })
+    expect(control.snapshot().services).toEqual(other.control.snapshot().services)
+    expect(deltas.slice(-2)).toMatchObject([{ revision: 3 }, { revision: 4 }])
+    expect(
+      control
+        .events()
+        .map(({ data }) => data['kind'])
+        .slice(-2),
+    ).toEqual(['reload', 'pool.state'])
+    expect(Object.keys((await inner.load()).services)).toEqual(['shop', 'api'])
+  })
+
+  test('is followed within LOOK_MS, whoever changes nothing', async () => {
+    const { inner, control, advance } = await start()
+    const other = await startControl({ store: inner })
+    await other.make(split(60, 40))
+    expect(control.snapshot().revision).toBe(1)
+    await advance(LOOK_MS)
+    expect(control.snapshot()).toMatchObject({ revision: 2, services: { shop: { split: { blue: 60, green: 40 } } } })
   })
 
   test('costs the workers only what it changed', async () => {
-    const { make, inner, deltas } = await start()
+    const { inner, deltas, advance } = await start()
     const other = await startControl({ store: inner })
     await other.make(put(shop({}, 'api.test'), 'api'))
-    await codeOf(() => make(split(1, 1)))
+    await advance(LOOK_MS)
     expect(Object.keys(deltas.at(-1)!.services)).toEqual(['api'])
   })
 
-  test('that has gone back to an older document does not empty the tables', async () => {
-    const { make, control, store } = await start()
-    const before = control.snapshot()
-    store.load = async () => null
-    store.commit = async () => {
-      throw new TurnoutError('stale_revision')
-    }
-    expect(await codeOf(() => make(split(1, 1)))).toBe('stale_revision')
-    expect(control.snapshot()).toBe(before)
+  test('a hundred changes of two processes are all made, and both have all of them', async () => {
+    const one = await start()
+    const other = await startControl({ store: one.inner })
+    const changes = Array.from({ length: 50 }, (_, n) => [
+      one.make(put(shop({}, `one${n}.test`), `one${n}`)),
+      other.make(put(shop({}, `other${n}.test`), `other${n}`)),
+    ]).flat()
+    const revisions = (await Promise.all(changes)).map(({ revision }) => revision)
+    expect(new Set(revisions).size).toBe(100)
+    await one.advance(LOOK_MS)
+    await other.advance(LOOK_MS)
+    expect(Object.keys(one.control.snapshot().services)).toHaveLength(101)
+    expect(other.control.snapshot().services).toEqual(one.control.snapshot().services)
+  })
+
+  test('does not change what this process has seen, nor is what it has seen taken over', async () => {
+    const { inner, control, target, advance } = await start()
+    const other = await startControl({ store: inner })
+    await control.observe([sick])
+    await other.control.observe([{ ...sick, health: 'healthy' }])
+    await other.make(split(60, 40))
+    await advance(LOOK_MS)
+    expect(control.snapshot().revision).toBe(2)
+    expect(target(BLUE).health).toBe('unhealthy')
   })
 
   test('may be ourselves: a commit that was reported as failed and had happened is taken over', async () => {
-    const { make, control, store } = await start()
-    const { commit } = store
-    store.commit = async (...given) => {
-      await commit(...given)
-      throw away()
-    }
+    const { inner } = await start()
+    let fails = false
+    const store = standInStore(inner, {
+      async commit(...given) {
+        const position = await inner.commit(...given)
+        if (fails) throw away()
+        return position
+      },
+    })
+    const { make, control } = await startControl({ store })
+    fails = true
     expect(await codeOf(() => make(split(1, 1)))).toBe('store_unavailable')
     expect(control.snapshot().revision).toBe(1)
-    store.commit = commit
-    expect(await codeOf(() => make(split(2, 2)))).toBe('stale_revision')
-    expect(control.snapshot()).toMatchObject({ revision: 2, services: { shop: { split: { blue: 1, green: 1 } } } })
+    fails = false
+    expect(await make({ kind: 'back', service: 'shop' })).toMatchObject({ revision: 3 })
+    expect(control.snapshot().services['shop'].split).toEqual({ blue: 100, green: 0 })
+  })
+
+  test('that writes without end does not hold a change for ever', async () => {
+    const { inner } = await start()
+    const other = await startControl({ store: inner })
+    let n = 0
+    const store = standInStore(inner, {
+      async commit(...given) {
+        await other.make(split(++n + 100, 1))
+        return inner.commit(...given)
+      },
+    })
+    const { make } = await startControl({ store })
+    expect(await codeOf(() => make(split(1, 1)))).toBe('overloaded')
+  })
+})
+
+describe('a store that went back to an older copy', () => {
+  /** Control at revision 3 over a store that says it is at revision 1 again. */
+  async function fallen() {
+    const started = await start()
+    const old = memoryStore()
+    const earlier = await startControl({ store: old })
+    await earlier.make(put())
+    const which = { store: started.inner }
+    const store = new Proxy(started.inner, {
+      get: (_target, name: keyof Store) => (which.store[name] as () => unknown).bind(which.store),
+    })
+    const control = await startControl({ store })
+    await control.make(split(60, 40))
+    await control.make(put(shop({}, 'api.test'), 'api'))
+    which.store = old
+    const storeEvents = () => control.control.events().filter(({ type }) => type === 'store')
+    return { ...control, old, storeEvents }
+  }
+
+  test('is told once and never followed, and traffic goes on by what was answered', async () => {
+    const { control, advance, storeEvents } = await fallen()
+    const before = control.snapshot()
+    await advance(10 * LOOK_MS)
+    expect(control.snapshot()).toBe(before)
+    expect(storeEvents()).toMatchObject([
+      { message: expect.stringContaining('went back to revision 1'), data: { served: 3 } },
+    ])
+  })
+
+  test('gets all that is served with the next change, as a higher revision, and can still be read as it was', async () => {
+    const { make, old, control, advance, storeEvents } = await fallen()
+    expect(await make(split(7, 3))).toMatchObject({ revision: 4, changed: true })
+    const { position, services } = await old.load()
+    expect(position.revision).toBe(4)
+    expect(Object.keys(services)).toEqual(['shop', 'api'])
+    expect(services['shop'].spec).toMatchObject({ split: { blue: 7, green: 3 } })
+    expect(Object.keys((await old.revision(1))!.services)).toEqual(['shop'])
+    expect(await old.revision(3)).toBeNull()
+    expect(await make(split(8, 2))).toMatchObject({ revision: 5 })
+    await advance(2 * LOOK_MS)
+    expect(storeEvents()).toHaveLength(1)
+    const after = await startControl({ store: old })
+    expect(after.control.snapshot()).toEqual({ ...control.snapshot(), epoch: 1 })
+  })
+
+  test('gives out no release twice: not even after a restart on the older copy', async () => {
+    const { control, old } = await fallen()
+    const given = new Set(Object.values(control.snapshot().status).map(({ release }) => release))
+    const again = await startControl({ store: old, run: 'again' })
+    await again.make(put(shop({}, 'api.test'), 'api'))
+    await again.make({ kind: 'service.delete', service: 'shop' })
+    await again.make(put())
+    for (const { release } of Object.values(again.control.snapshot().status)) expect(given).not.toContain(release)
+  })
+
+  test('or that another process writes to at the same revision is not taken for ours', async () => {
+    const { control, old, make, advance } = await fallen()
+    const other = await startControl({ store: old })
+    await other.make(split(1, 99))
+    await other.make(split(2, 98))
+    expect(other.control.snapshot().revision).toBe(3)
+    await advance(LOOK_MS)
+    expect(control.snapshot().services['shop'].split).toEqual({ blue: 60, green: 40 })
+    expect(await make(split(7, 3))).toMatchObject({ revision: 4 })
+    await other.advance(LOOK_MS)
+    expect(other.control.snapshot().services).toEqual(control.snapshot().services)
   })
 })
 
@@ -184,9 +305,8 @@ test('with a real file every acknowledged change is there after the process forg
   // Neither control nor store is closed: it is as if the process had been killed.
   const second = open()
   const after = await startControl({ store: second })
-  const { services, status, revision } = before.control.snapshot()
-  expect(after.control.snapshot()).toEqual({ revision, epoch: 1, services, status })
-  expect(revision).toBe(52)
+  expect(after.control.snapshot()).toEqual({ ...before.control.snapshot(), epoch: 1 })
+  expect(after.control.snapshot().revision).toBe(52)
   expect((await second.revisions(100)).map((line) => line.revision)).toEqual(
     Array.from({ length: 52 }, (_, n) => 52 - n),
   )

@@ -96,15 +96,16 @@ test('a cookie of the version before keeps its visitor and its pin, and is writt
   await store.close()
   const services = { shop: service(await startPools(), HALVES) }
   const proxy = await startProxy({ workers: 2, store: 'sqlite:./turnout.db', services }, { directory })
+  const { release } = (await call<{ status: { release: string } }>(proxy, 'GET', '/v1/services/shop')).status
   const old = (payload: string) => ({ value: `${payload}.${new Mac(key).of(`turnout=${payload}`)}`, endMs: Infinity })
   for (let n = 0; n < 20; n++) {
     const browser = new Browser()
-    browser.jar.set('turnout', old(`p~visitor${n}~shop~green~r1~`))
+    browser.jar.set('turnout', old(`p~visitor${n}~shop~green~${release}~`))
     for (let request = 0; request < 3; request++) {
       expect((await browser.visit(proxy.port)).body).toBe('green')
       expect(browser.set).toEqual(request === 0 ? ['turnout'] : [])
     }
-    expect(browser.jar.get('turnout')?.value).toMatch(new RegExp(`^p~visitor${n}~shop~green~r1~~[0-9a-z]+~`))
+    expect(browser.jar.get('turnout')?.value).toMatch(new RegExp(`^p~visitor${n}~shop~green~${release}~~[0-9a-z]+~`))
   }
 })
 

@@ -1,6 +1,6 @@
 /** What a start that fails says: what was tried, with which file or address, in our own words; and what --check finds before. */
 import { execFile } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
@@ -53,7 +53,25 @@ test('--check tells of a store whose folder is not there', async () => {
   const folder = temporaryFolder()
   const { code, err } = await serve({ store: 'sqlite:./none/turnout.db' }, folder, '--check')
   expect(code).toBe(1)
-  expect(err).toContain(`The store ${folder}/none/turnout.db cannot be opened: ${folder}/none: there is no such folder`)
+  expect(err).toContain(
+    `The store ${folder}/none/turnout.db cannot be opened: the folder ${folder}/none does not exist`,
+  )
+})
+
+test.each([
+  ['nothing', '', 'is empty'],
+  ['text', 'these are not the bytes of a database. '.repeat(99), 'is not a SQLite file'],
+])('a store of %s is told as that by --check and by the start, which leave it as it is', async (_what, bytes, why) => {
+  const folder = temporaryFolder()
+  writeFileSync(join(folder, 'turnout.db'), bytes)
+  for (const flags of [['--check'], []]) {
+    const { code, err } = await serve({ store: 'sqlite:./turnout.db' }, folder, ...flags)
+    expect(code).toBe(1)
+    expect(err.split('\n').filter((line) => line !== '')).toEqual([
+      expect.stringContaining(`The store ${folder}/turnout.db ${why}`),
+    ])
+    expect(readFileSync(join(folder, 'turnout.db'), 'utf8')).toBe(bytes)
+  }
 })
 
 test('an address that the machine does not have is told as that', async () => {

@@ -4,7 +4,6 @@
  */
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { openStore } from '../../src/store/open.ts'
 import type { ServiceObserved } from '../../src/table/status.ts'
 import { startLoad } from '../helpers/load.ts'
 import { call, type ProxyProcess, service, startProcess, temporaryFolder } from '../helpers/proxy.ts'
@@ -35,13 +34,14 @@ async function seen(proxy: ProxyProcess): Promise<Seen> {
 
 /** Waits until this is stored of a target: what is observed is saved a moment later. */
 async function stored(folder: string, says: (target: { health: string; ejectedUntilMs: number }) => boolean) {
-  const store = await openStore(`sqlite:${join(folder, 'turnout.db')}`)
+  const { DatabaseSync } = process.getBuiltinModule('node:sqlite')
+  const file = new DatabaseSync(join(folder, 'turnout.db'), { readOnly: true })
   await until('it is stored', async () => {
-    const services = Object.values<ServiceObserved>(JSON.parse((await store.get('observed')) ?? '{}'))
-    const pools = services.flatMap((one) => Object.values(one))
+    const services = file.prepare('SELECT text FROM observed').all() as unknown as { text: string }[]
+    const pools = services.flatMap(({ text }) => Object.values(JSON.parse(text) as ServiceObserved))
     return pools.flatMap((targets) => Object.values(targets).flatMap((seen) => Object.values(seen))).some(says)
   })
-  await store.close()
+  file.close()
 }
 
 const poolOf = (answer: Response): string | null => answer.headers.get('x-turnout-pool')

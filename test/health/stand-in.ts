@@ -80,7 +80,7 @@ export function fakeControl(initial: Readonly<Record<string, ServiceSketch>> = {
   }
 
   const control: Control = {
-    snapshot: (): Snapshot => ({ revision: 1, epoch: 1, services, status }),
+    snapshot: (): Snapshot => ({ revision: 1, epoch: 1, services, status, revisions: {} }),
     change: () => Promise.reject(new Error('not here')),
     async observe(observations) {
       batches.push(observations)
@@ -94,6 +94,7 @@ export function fakeControl(initial: Readonly<Record<string, ServiceSketch>> = {
         )
       }
     },
+    revision: async () => null,
     events: () => [],
     subscribe(listener) {
       listeners.add(listener)

@@ -35,7 +35,7 @@ export function snapshotOf(
     })
     status[name] = { release, pools: Object.fromEntries(poolStatus) } as unknown as ServiceStatus
   }
-  return { revision: 1, epoch: 1, services: specs, status }
+  return { revision: 1, epoch: 1, services: specs, status, revisions: {} }
 }
 
 /** A control that shows a snapshot and tells what the test publishes. */

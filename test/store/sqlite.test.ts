@@ -1,17 +1,32 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  copyFileSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { setImmediate } from 'node:timers/promises'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openStore } from '../../src/store/open.ts'
-import type { Store } from '../../src/store/store.ts'
+import { NOWHERE, REVISIONS_KEPT, type Store } from '../../src/store/store.ts'
+import type { Health } from '../../src/table/types.ts'
 import { describeStore, expectCode } from './contract.ts'
-import { entry } from './entry.ts'
+import { commitAll, document, entry, revision, service } from './entry.ts'
 
 const { DatabaseSync } = process.getBuiltinModule('node:sqlite')
 const WRITER = join(import.meta.dirname, 'writer.ts')
+const HOLDER = join(import.meta.dirname, 'holder.ts')
 
 let folder: string
 const opened: Store[] = []
@@ -35,15 +50,16 @@ describeStore('the SQLite store', () => openStore(`sqlite:${file()}`))
 
 test('finds everything again after it was closed', async () => {
   const store = await open()
-  await store.commit(0, entry(1))
-  await store.commit(1, entry(2))
+  const position = await commitAll(store, 2)
   await store.put('keys', 'secret')
+  await store.saveObserved({ shop: {} })
   await store.close()
 
   const again = await open()
-  expect(await again.load()).toEqual({ revision: 2, services: entry(2).services, intents: entry(2).intents })
-  expect(await again.revision(1)).toEqual({ revision: 1, ...entry(1) })
+  expect(await again.load()).toEqual({ position, ...document(2) })
+  expect(await again.revision(1)).toEqual(revision(1))
   expect(await again.get('keys')).toBe('secret')
+  expect(await again.observed()).toEqual({ shop: {} })
 })
 
 test('has every acknowledged revision after kill -9 in the middle of writing', async () => {
@@ -59,18 +75,17 @@ test('has every acknowledged revision after kill -9 in the middle of writing', a
     expect(acknowledged).toBeGreaterThanOrEqual(floor + killAfter)
 
     const store = await open()
-    const document = await store.load()
-    expect(document!.revision).toBeGreaterThanOrEqual(acknowledged)
-    expect(document).toEqual({ revision: document!.revision, ...only(entry(document!.revision)) })
+    const stored = await store.load()
+    const last = stored.position.revision
+    expect(last).toBeGreaterThanOrEqual(acknowledged)
+    expect(stored).toEqual({ position: stored.position, ...document(last) })
     const audit = await store.revisions(10_000)
-    expect(audit.map((line) => line.revision)).toEqual(audit.map((_, n) => document!.revision - n))
-    expect(audit).toHaveLength(document!.revision)
-    floor = document!.revision
+    expect(audit.map((line) => line.revision)).toEqual(audit.map((_, n) => last - n))
+    expect(audit).toHaveLength(last)
+    floor = last
     await store.close()
   }
 })
-
-const only = ({ services, intents }: ReturnType<typeof entry>) => ({ services, intents })
 
 test('two processes on one file lose no commit and never share a revision', async () => {
   const children = [0, 1].map(() =>
@@ -93,25 +108,52 @@ test('two processes on one file lose no commit and never share a revision', asyn
 
 test('the second of two writers is told that the revision has moved', async () => {
   const [one, other] = [await open(), await open()]
-  await one.commit(0, entry(1))
-  await expectCode(other.commit(0, entry(2)), 'stale_revision')
-  expect((await other.load())?.services).toEqual(entry(1).services)
-  expect(await other.commit(1, entry(2))).toBe(2)
+  const position = await one.commit(NOWHERE, entry(1))
+  await expectCode(other.commit(NOWHERE, entry(2)), 'stale_revision')
+  expect(await other.load()).toEqual({ position, ...document(1) })
+  expect(await other.commit(position, entry(2))).toMatchObject({ revision: 2 })
 })
 
 test('a lock that another process does not give up is reported, and nothing has changed', async () => {
   const store = await open()
-  await store.commit(0, entry(1))
+  const position = await store.commit(NOWHERE, entry(1))
   const blocker = new DatabaseSync(file())
   blocker.exec('BEGIN IMMEDIATE')
-  await expect(store.commit(1, entry(2))).rejects.toMatchObject({
+  await expect(store.commit(position, entry(2))).rejects.toMatchObject({
     code: 'store_unavailable',
     message: expect.stringContaining('locked by another process'),
   })
-  expect((await store.load())?.revision).toBe(1)
+  expect(await store.position()).toEqual(position)
   blocker.close()
-  expect(await store.commit(1, entry(2))).toBe(2)
+  expect(await store.commit(position, entry(2))).toMatchObject({ revision: 2 })
 })
+
+test('a change of one service among many writes less than 20 KB, also when old revisions are pruned', async () => {
+  const targets = (n: number) => [1, 2, 3].map((host) => `http://10.0.${n % 250}.${host}:8080`)
+  const many = Array.from({ length: 500 }, (_, n) => ({
+    ...service(n),
+    spec: {
+      ...service(n).spec,
+      pools: { blue: { version: '1', targets: targets(n) }, green: { version: '2', targets: targets(n) } },
+    },
+  }))
+  const store = await open()
+  const all = many.map((after, n) => [`s${n}`, { before: null, after }] as const)
+  let position = await store.commit(NOWHERE, { ...entry(1), services: Object.fromEntries(all) })
+  const written = (): number => Number(/wchar: (\d+)/.exec(readFileSync('/proc/self/io', 'utf8'))?.[1])
+  const split = async (n: number) => {
+    const before = many[n % 500]
+    many[n % 500] = { ...before, spec: { ...before.spec, split: { blue: n, green: 1 } } }
+    position = await store.commit(position, {
+      ...entry(n),
+      services: { [`s${n % 500}`]: { before, after: many[n % 500] } },
+    })
+  }
+  for (let n = 0; n < REVISIONS_KEPT; n++) await split(n)
+  const before = written()
+  for (let n = 0; n < 200; n++) await split(n * 7)
+  expect((written() - before) / 200).toBeLessThan(20_000)
+}, 60_000)
 
 test('a file that is not SQLite is refused and left as it is', async () => {
   const text = 'these are not the bytes of a database. '.repeat(100)
@@ -123,32 +165,64 @@ test('a file that is not SQLite is refused and left as it is', async () => {
   expect(readFileSync(file(), 'utf8')).toBe(text)
 })
 
-test('a damaged file is reported as such', async () => {
+test('a damaged file is refused as such, and left as it is', async () => {
   const store = await open()
-  for (let n = 0; n < 50; n++) await store.commit(n, entry(n + 1))
+  await commitAll(store, 50)
   await store.close()
   const bytes = readFileSync(file())
   bytes.fill(0xa5, 4096)
   writeFileSync(file(), bytes)
-  const damaged = open().then(async (again) => {
-    await again.load()
-    await again.commit(50, entry(51))
-  })
-  await expect(damaged).rejects.toMatchObject({
-    code: 'store_unavailable',
-    message: expect.stringContaining('damaged'),
-  })
+  await expect(open()).rejects.toMatchObject({ code: 'store_unavailable', message: expect.stringContaining('damaged') })
+  expect(readFileSync(file())).toEqual(bytes)
 })
 
-test('stored text that is not JSON is reported as damage', async () => {
+test.each([0.1, 0.5, 0.99])(
+  'a file that was cut off at %s of its length is refused, and left as it is',
+  async (part) => {
+    const store = await open()
+    await commitAll(store, 50)
+    await store.close()
+    truncateSync(file(), Math.floor(statSync(file()).size * part))
+    const bytes = readFileSync(file())
+    await expect(open()).rejects.toMatchObject({
+      code: 'store_unavailable',
+      message: expect.stringContaining('damaged'),
+    })
+    expect(readFileSync(file())).toEqual(bytes)
+  },
+)
+
+test('an empty file is refused and left as it is, and what lies beside it too', async () => {
+  writeFileSync(file(), '')
+  writeFileSync(`${file()}-wal`, 'the last changes')
+  await expect(open()).rejects.toMatchObject({
+    code: 'store_unavailable',
+    message: expect.stringContaining('is empty'),
+  })
+  expect([readFileSync(file(), 'utf8'), readFileSync(`${file()}-wal`, 'utf8')]).toEqual(['', 'the last changes'])
+})
+
+test('a process that is killed while it makes the file leaves none, or a whole one', async () => {
+  for (let round = 0; round < 5; round++) {
+    const child = spawn(process.execPath, [WRITER, `sqlite:${file()}`], { stdio: ['ignore', 'ignore', 'inherit'] })
+    while (!readdirSync(folder).some((name) => name.startsWith('turnout.db'))) await setImmediate()
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+    const store = await open()
+    await store.close()
+    for (const name of readdirSync(folder)) rmSync(join(folder, name))
+  }
+})
+
+test('stored text that is not JSON is reported as damage, by what it was', async () => {
   const store = await open()
-  await store.commit(0, entry(1))
+  await store.commit(NOWHERE, entry(1))
   const editor = new DatabaseSync(file())
-  editor.exec(`UPDATE revisions SET status = '{"shop":'`)
+  editor.exec(`UPDATE parts SET text = '{"blue":' WHERE part = 'spec'`)
   editor.close()
   await expect(store.load()).rejects.toMatchObject({
     code: 'store_unavailable',
-    message: expect.stringContaining('damaged'),
+    message: expect.stringContaining('damaged (part spec of service shop cannot be read'),
   })
 })
 
@@ -161,15 +235,22 @@ test('the database of another program is refused and left as it is', async () =>
   expect(tables.map((row) => row['name'])).toEqual(['theirs'])
 })
 
-test('a file of a newer Turnout is refused', async () => {
-  await (await open()).close()
+test.each([
+  ['layout', 'PRAGMA user_version = 99'],
+  ['format', 'UPDATE document SET format = 99'],
+])('a file of a newer %s is refused and left as it is', async (what, sql) => {
+  const store = await open()
+  await commitAll(store, 3)
+  await store.close()
   const newer = new DatabaseSync(file())
-  newer.exec('PRAGMA user_version = 99')
+  newer.exec(sql)
   newer.close()
+  const bytes = readFileSync(file())
   await expect(open()).rejects.toMatchObject({
     code: 'store_unavailable',
-    message: expect.stringContaining('newer Turnout (schema 99'),
+    message: expect.stringContaining(`was written by a newer Turnout (${what} 99`),
   })
+  expect(readFileSync(file())).toEqual(bytes)
 })
 
 /** Runs as a user who is not root, since root may write everywhere. */
@@ -218,16 +299,93 @@ test('a disk that takes no more fails the commit and keeps all acknowledged ones
   const lines = stdout.trim().split('\n')
   expect(JSON.parse(lines.pop()!)).toMatchObject({ code: 'store_unavailable' })
   expect(lines.length).toBeGreaterThan(5)
-  expect((await (await open()).load())?.revision).toBe(Number(lines.pop()))
+  expect((await (await open()).position()).revision).toBe(Number(lines.pop()))
 })
 
-test('a file that was deleted while open takes no further commit', async () => {
-  const store = await open()
-  await store.commit(0, entry(1))
-  rmSync(file())
-  await expect(store.commit(1, entry(2))).rejects.toMatchObject({
-    code: 'store_unavailable',
-    message: expect.stringContaining('deleted or replaced'),
+describe('when the file changes under us', () => {
+  test('a deleted one is told, can still be read, and is made again with all that was in it by the next write', async () => {
+    const store = await open()
+    await store.put('keys', 'secret')
+    const position = await commitAll(store, 3)
+    for (const name of readdirSync(folder)) rmSync(join(folder, name))
+    await expect(store.position()).rejects.toMatchObject({
+      code: 'store_unavailable',
+      message: expect.stringContaining('was deleted'),
+    })
+    expect(await store.load()).toEqual({ position, ...document(3) })
+    const next = await store.commit(position, entry(4))
+    expect(await store.position()).toEqual(next)
+    await store.close()
+
+    const again = await open()
+    expect(await again.load()).toEqual({ position: next, ...document(4) })
+    expect(await again.revision(2)).toEqual(revision(2))
+    expect(await again.get('keys')).toBe('secret')
+    expect(statSync(file()).mode & 0o777).toBe(0o600)
+  })
+
+  test('another one in its place is the store from then on, and our named values go with our document', async () => {
+    const copy = join(folder, 'copy.db')
+    const store = await open()
+    await store.put('keys', 'ours')
+    const early = await commitAll(store, 1)
+    await store.close()
+    copyFileSync(file(), copy)
+    const other = new DatabaseSync(copy)
+    other.exec("UPDATE named SET value = 'theirs'")
+    other.close()
+
+    const running = await open()
+    const position = await running.commit(early, entry(2))
+    renameSync(copy, file())
+    expect(await running.position()).toEqual(early)
+    await expectCode(running.commit(position, entry(3)), 'stale_revision')
+    expect(await running.get('keys')).toBe('theirs')
+    const services = { shop: service(3) }
+    const mended = await running.replace(early, { ...entry(3), revision: 3, services })
+    await running.close()
+    const again = await open()
+    expect(await again.load()).toMatchObject({ position: mended, services })
+    expect(await again.get('keys')).toBe('ours')
+  })
+
+  test('something else in its place is told, and the store is back when it is', async () => {
+    const store = await open()
+    const position = await commitAll(store, 2)
+    renameSync(file(), join(folder, 'kept.db'))
+    writeFileSync(join(folder, 'text'), 'this is no store. '.repeat(100))
+    renameSync(join(folder, 'text'), file())
+    await expect(store.position()).rejects.toThrow('not a SQLite file')
+    await expectCode(store.commit(position, entry(3)), 'store_unavailable')
+    renameSync(join(folder, 'kept.db'), file())
+    expect(await store.commit(position, entry(3))).toMatchObject({ revision: 3 })
+  })
+})
+
+describe('another live process on the same file', () => {
+  test('is known as long as it lives, however it ends', async () => {
+    const child = spawn(process.execPath, [HOLDER, `sqlite:${file()}`], { stdio: ['ignore', 'pipe', 'inherit'] })
+    await once(child.stdout, 'data')
+    const store = await open()
+    expect(await store.isShared()).toBe(true)
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+    expect(await store.isShared()).toBe(false)
+  })
+
+  test('keeps what it has observed: nobody writes over it, nor takes it for its own', async () => {
+    const [first, second] = [await open(), await open()]
+    const seen = (health: Health) => ({
+      shop: { blue: { 'http://a:1': { '10.0.0.1': { health, ejectedUntilMs: 0 } } } },
+    })
+    expect([await first.isShared(), await second.isShared()]).toEqual([false, true])
+    await first.saveObserved(seen('unhealthy'))
+    await second.saveObserved(seen('healthy'))
+    expect([await first.observed(), await second.observed()]).toEqual([seen('unhealthy'), {}])
+    await first.close()
+    expect(await second.isShared()).toBe(false)
+    await second.saveObserved(seen('healthy'))
+    expect(await second.observed()).toEqual(seen('healthy'))
   })
 })
 
@@ -236,13 +394,13 @@ test('a closed store says so', async () => {
   await store.close()
   await store.close()
   await expectCode(store.load(), 'store_unavailable')
-  await expectCode(store.commit(0, entry(1)), 'store_unavailable')
+  await expectCode(store.commit(NOWHERE, entry(1)), 'store_unavailable')
 })
 
 test('the file is readable by its owner only, and may be reached by a symbolic link', async () => {
   symlinkSync(file(), join(folder, 'link.db'))
   const store = await open(join(folder, 'link.db'))
-  await store.commit(0, entry(1))
+  await store.commit(NOWHERE, entry(1))
   for (const suffix of ['', '-wal', '-shm']) expect(statSync(file() + suffix).mode & 0o777).toBe(0o600)
 })
 

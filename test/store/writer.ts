@@ -11,15 +11,15 @@ import { entry } from './entry.ts'
 const [url, count = 'Infinity'] = process.argv.slice(2)
 try {
   const store = await openStore(url)
-  let revision = (await store.load())?.revision ?? 0
+  let position = await store.position()
   for (let written = 0; written < Number(count); ) {
     try {
-      revision = await store.commit(revision, entry(revision + 1))
-      writeSync(1, `${revision}\n`)
+      position = await store.commit(position, entry(position.revision + 1))
+      writeSync(1, `${position.revision}\n`)
       written++
     } catch (error) {
       if (!isTurnoutError(error, 'stale_revision')) throw error
-      revision = (await store.load())?.revision ?? 0
+      position = await store.position()
     }
   }
   await store.close()

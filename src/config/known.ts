@@ -1,0 +1,49 @@
+/**
+ * Takes out of a value the keys that the schema does not know. For what was stored only: what people write is refused for an
+ * unknown key, since it is probably misspelt; what was stored was right once, by a Turnout that knew more keys. Pure.
+ */
+import type { TSchema } from 'typebox'
+import { child } from './pointer.ts'
+
+type Json = Readonly<Record<string, unknown>>
+
+const isRecord = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** The value without unknown keys, and the pointers of those that went. */
+export function withoutUnknown(schema: TSchema, value: unknown): { readonly value: unknown; readonly gone: string[] } {
+  const gone: string[] = []
+  return { value: known(schema as unknown as Json, value, '', gone), gone }
+}
+
+function known(schema: Json, value: unknown, at: string, gone: string[]): unknown {
+  if (Array.isArray(value)) {
+    const { items } = schema
+    return isRecord(items) ? value.map((item, index) => known(items, item, child(at, index), gone)) : value
+  }
+  if (!isRecord(value)) return value
+  if (Array.isArray(schema['anyOf'])) {
+    const branch = schema['anyOf'].find((each: Json) => each['type'] === 'object')
+    return branch === undefined ? value : known(branch, value, at, gone)
+  }
+  const entries = Object.entries(value).flatMap(([key, member]): [string, unknown][] => {
+    const pointer = child(at, key)
+    const rule = ruleOf(schema, key)
+    if (rule !== undefined) return [[key, known(rule, member, pointer, gone)]]
+    gone.push(pointer)
+    return []
+  })
+  return Object.fromEntries(entries)
+}
+
+/** The schema of a key; one that allows anything where any name is allowed; undefined where the key is not known. */
+function ruleOf(schema: Json, key: string): Json | undefined {
+  const properties = schema['properties']
+  if (isRecord(properties)) {
+    const property = Object.hasOwn(properties, key) ? properties[key] : undefined
+    if (isRecord(property)) return property
+    return schema['additionalProperties'] === false ? undefined : {}
+  }
+  const patterns = isRecord(schema['patternProperties']) ? Object.values(schema['patternProperties']) : []
+  const members = [schema['additionalProperties'], ...patterns].find(isRecord)
+  return members ?? {}
+}

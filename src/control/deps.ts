@@ -1,0 +1,41 @@
+/** What control is given by main, and control as main has it. */
+import type { Logger } from 'pino'
+import type { Control } from '../change.ts'
+import type { Clock } from '../clock.ts'
+import type { ServiceSpec } from '../config/schema.ts'
+import type { SharedMemory } from '../metrics/layout.ts'
+import type { Names } from '../names/names.ts'
+import type { Store } from '../store/store.ts'
+import type { ServicePlan, TableDelta } from '../table/types.ts'
+import type { ChangeTools } from './apply.ts'
+import type { NewEvent } from './events.ts'
+
+export interface ControlDeps {
+  readonly store: Store
+  readonly clock: Clock
+  readonly memory: SharedMemory
+  /** The addresses of hosts of targets, and how to ask for new ones. */
+  readonly names: Pick<Names, 'addressesOf' | 'learn'>
+  /** Mark of this run in the names of releases, by chance; none for tests. */
+  readonly run?: string
+  /** One service by the schema, with its defaults: for what comes out of a merge patch. */
+  readonly complete: ChangeTools['complete']
+  plan(name: string, spec: ServiceSpec): ServicePlan
+  /** Builds the table that the delta leads to, as every worker will; throws what would end a worker. */
+  build(delta: TableDelta): void
+  /** Brings a delta into every worker and stores the epoch. Never rejects: a worker that does not answer is replaced. */
+  commitTables(delta: TableDelta): Promise<void>
+  readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
+}
+
+/** Control as main has it. */
+export interface RunningControl extends Control {
+  /** Tells an event of another room, such as a worker that was replaced. */
+  publish(event: NewEvent): void
+  /** Brings the new addresses of a host into the tables. */
+  addressesMoved(host: string): void
+  /** Names of the services of the config file as it was last applied. */
+  fileServices(): readonly string[]
+  /** Waits for what is under way, saves what was observed and stops the timers. The store is left open. */
+  close(): Promise<void>
+}

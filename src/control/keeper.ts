@@ -1,0 +1,282 @@
+/**
+ * The document in the store: reading it, writing what a change makes of it, and noticing what others write. It knows where the
+ * store should stand (`Position`); whatever else it finds there was not written by us.
+ *
+ *            writes                    same position                  higher revision
+ *   ours ────────────► in step ─────────────────────► in step   ───────────────────────► moved: to be taken over
+ *                                                        │ lower, or another document of the same revision
+ *                                                        ▼
+ *                                        fallen ── next change: all that is served, as a higher revision ──► in step
+ *
+ * - A store that fell (an older copy was put in its place, or a new one) is told and never followed: what was answered as
+ *   done stays done, and traffic does not go back to yesterday. Until the next change mends it, a restart would.
+ * - What of the document cannot be served is kept here as it was stored, and goes with the document when that is written anew.
+ * - Deadlines are steady time inside and wall time in the store; once somebody has set the clock, the next write brings
+ *   those of every service along.
+ */
+import type { Logger } from 'pino'
+import { type Clock, wallShiftMs } from '../clock.ts'
+import { isTurnoutError, TurnoutError } from '../errors.ts'
+import type {
+  AuditEntry,
+  Commit,
+  Position,
+  Store,
+  StoredContent,
+  StoredDocument,
+  WrittenService,
+} from '../store/store.ts'
+import { intentMovedBy, observedMovedBy } from '../table/deadlines.ts'
+import type { ServiceObserved } from '../table/status.ts'
+import type { NewEvent } from './events.ts'
+import { restorable } from './history.ts'
+import { type Loaded, loadedFrom } from './loaded.ts'
+import { soundObserved } from './observe.ts'
+import { type Base, type Content, NOTHING } from './reconcile.ts'
+import { mapEntries, own } from './record.ts'
+import { baseFrom, packed } from './stored.ts'
+
+/** Where the store keeps the services of the config file as they were last applied. */
+const BASE_KEY = 'file'
+
+/** Messages that are remembered so that none is told again and again. */
+const TOLD_MAX = 100
+
+export interface KeeperDeps {
+  readonly store: Store
+  readonly clock: Clock
+  readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
+  publish(event: NewEvent): void
+}
+
+/** Somebody else has moved the store: what is there must be looked at before the change is tried again. */
+export class Moved extends TurnoutError {
+  constructor() {
+    super('stale_revision')
+  }
+}
+
+/** A change that is to be written. */
+export interface Written {
+  readonly before: Content
+  readonly after: Content
+  /** The services whose spec or intent changes. */
+  readonly names: readonly string[]
+  readonly audit: Omit<AuditEntry, 'revision'>
+}
+
+export class Keeper {
+  readonly #deps: KeeperDeps
+  #position: Position = { revision: 0, mark: '' }
+  #fallen: Position | null = null
+  #isAway = false
+  /** What stands in the store otherwise than we have it: what is left out, and what was mended. */
+  #raw: ReadonlyMap<string, StoredContent> = new Map()
+  #readBase: { readonly text: string | null; readonly base: Base } = { text: null, base: NOTHING.base }
+  /** The last of what is told but once. */
+  #told: readonly string[] = []
+  #shiftMs: number
+
+  constructor(deps: KeeperDeps) {
+    this.#deps = deps
+    this.#shiftMs = wallShiftMs(deps.clock)
+  }
+
+  /** The revision that the next change will have. */
+  get nextRevision(): number {
+    return Math.max(this.#position.revision, this.#fallen?.revision ?? 0) + 1
+  }
+
+  /** Whether the next change writes the whole document, since the store has lost it. */
+  get writesAll(): boolean {
+    return this.#fallen !== null
+  }
+
+  /** The whole of what is stored; `accept` makes it the present document. */
+  async load(run: string): Promise<Loaded> {
+    const none = { ...NOTHING, releases: { ...NOTHING.releases, run } }
+    return this.#loaded(await this.#deps.store.load(), none, {})
+  }
+
+  /** What somebody else has written, over what is there already; tells when it cannot be read. */
+  loadMoved(content: Content, revisions: Loaded['revisions']): Promise<Loaded> {
+    return this.#reached(async () => this.#loaded(await this.#deps.store.load(this.#position), content, revisions))
+  }
+
+  async #loaded(document: StoredDocument, present: Content, revisions: Loaded['revisions']): Promise<Loaded> {
+    const base = await this.#base()
+    return loadedFrom(
+      document,
+      { content: { ...present, base }, revisions, raw: this.#raw },
+      wallShiftMs(this.#deps.clock),
+    )
+  }
+
+  async #base(): Promise<Base> {
+    const text = await this.#deps.store.get(BASE_KEY)
+    // A file may have thousands of services, and whoever follows another process reads it with each change.
+    if (this.#readBase.text !== text) this.#readBase = { text, base: baseFrom(text) }
+    return this.#readBase.base
+  }
+
+  /** Tells, once for each reason, that what somebody else has written cannot be served here. */
+  tellNotTaken(error: unknown): void {
+    this.#tellOnce('error', `what another process has written is not taken over: ${reasonOf(error)}`)
+  }
+
+  /** A revision as it can be made the present one. */
+  revision(revision: number, content: Content): Promise<Pick<Content, 'services' | 'intents'>> {
+    return restorable(this.#deps.store, revision, content, wallShiftMs(this.#deps.clock))
+  }
+
+  /** Says that this is the present document now. */
+  accept({ position, raw, notes }: Loaded): void {
+    this.#position = position
+    this.#fallen = null
+    this.#raw = raw
+    for (const note of notes) this.#tellOnce('warn', note)
+  }
+
+  /** Whether somebody has written what we do not have yet. Tells when the store fell, or is away. */
+  async hasMoved(): Promise<boolean> {
+    const [present, found] = [this.#position, await this.#reached(() => this.#deps.store.position())]
+    if (found.revision > present.revision) return true
+    const isOurs = found.revision === present.revision && found.mark === present.mark
+    if (!isOurs && found.mark !== this.#fallen?.mark) {
+      const message = `the store went back to revision ${found.revision} while ${present.revision} is served; it is not followed, and the next change writes all that is served as a higher revision`
+      this.#tell('error', message, { revision: found.revision, served: present.revision })
+    }
+    this.#fallen = isOurs ? null : found
+    return false
+  }
+
+  /** Writes a change. Rejects with `Moved` when the store does not stand where it should, else with `store_unavailable`. */
+  async commit({ before, after, names, audit }: Written): Promise<void> {
+    const shiftMs = wallShiftMs(this.#deps.clock)
+    const further = [...this.#raw.keys()].filter((name) => Object.hasOwn(after.services, name))
+    const shifted =
+      shiftMs === this.#shiftMs ? [] : Object.keys(after.services).filter((name) => hasDeadline(after, name))
+    const all = new Set([...names, ...further, ...shifted])
+    const commit = {
+      ...audit,
+      releaseLast: after.releases.last,
+      ...(after.base === before.base ? {} : { named: { [BASE_KEY]: JSON.stringify(after.base.services) } }),
+    }
+    await this.#reached(async () => {
+      try {
+        this.#position = await this.#write(before, after, all, commit, shiftMs)
+      } catch (error) {
+        throw isTurnoutError(error, 'stale_revision') ? new Moved() : error
+      }
+    })
+    this.#fallen = null
+    this.#shiftMs = shiftMs
+    this.#raw = new Map([...this.#raw].filter(([name]) => !all.has(name)))
+  }
+
+  #write(
+    before: Content,
+    after: Content,
+    names: ReadonlySet<string>,
+    commit: Omit<Commit, 'services'>,
+    shiftMs: number,
+  ): Promise<Position> {
+    const { store } = this.#deps
+    const { nextRevision: revision } = this
+    if (this.#fallen !== null) {
+      const gone = [...this.#raw].filter(([name]) => !names.has(name))
+      const served = Object.keys(after.services).map((name) => [name, written(after, name, shiftMs)!] as const)
+      return store.replace(this.#fallen, { ...commit, revision, services: Object.fromEntries([...gone, ...served]) })
+    }
+    const services = [...names].map((name) => {
+      const was = written(before, name, this.#shiftMs)
+      const is = written(
+        after,
+        name,
+        shiftMs,
+        was === null || before.intents[name] !== after.intents[name] ? null : was,
+      )
+      return [name, { before: this.#raw.get(name) ?? was, after: is }] as const
+    })
+    return store.commit(this.#position, { ...commit, services: Object.fromEntries(services) })
+  }
+
+  /** What the process before this one has seen. */
+  async observed(): Promise<Content['observed']> {
+    const shiftMs = wallShiftMs(this.#deps.clock)
+    return mapEntries(soundObserved(await this.#deps.store.observed()), (seen) => observedMovedBy(seen, -shiftMs))
+  }
+
+  /** Stores what was seen of these services, for the process after this one. */
+  async saveObserved(observed: Content['observed'], names: Iterable<string>): Promise<void> {
+    const shiftMs = wallShiftMs(this.#deps.clock)
+    const entries = [...names].map((name): [string, ServiceObserved | null] => {
+      const seen = own(observed, name)
+      return [name, seen === undefined ? null : observedMovedBy(seen, shiftMs)]
+    })
+    await this.#reached(() => this.#deps.store.saveObserved(Object.fromEntries(entries)))
+  }
+
+  /** Keeps the base of the config file alone, where the change that it comes with changes nothing else. */
+  async keepBase({ services }: Base): Promise<void> {
+    await this.#reached(() => this.#deps.store.put(BASE_KEY, JSON.stringify(services)))
+  }
+
+  /** Tells when another live process uses the store too. */
+  async warnOfOthers(): Promise<void> {
+    if (!(await this.#deps.store.isShared())) return
+    this.#tell('warn', 'another live process uses the same store: each follows what the other changes')
+  }
+
+  /** Runs `work` on the store, and tells when it cannot be reached, and when it can be again. */
+  async #reached<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      const result = await work()
+      if (this.#isAway) {
+        this.#isAway = false
+        this.#tell('info', 'the store is reachable again', { away: false })
+      }
+      return result
+    } catch (error) {
+      if (error instanceof Moved) throw error
+      if (!this.#isAway) {
+        this.#isAway = true
+        this.#tell('error', `the store cannot be reached: ${reasonOf(error)}; traffic is served by the last table`, {
+          away: true,
+        })
+      }
+      throw isTurnoutError(error) ? error : new TurnoutError('store_unavailable')
+    }
+  }
+
+  #tellOnce(level: 'warn' | 'error', message: string): void {
+    if (this.#told.includes(message)) return
+    this.#told = [...this.#told, message].slice(-TOLD_MAX)
+    this.#tell(level, message)
+  }
+
+  #tell(level: 'info' | 'warn' | 'error', message: string, data: NewEvent['data'] = {}): void {
+    this.#deps.log[level](data, message)
+    this.#deps.publish({ type: 'store', service: null, message, data })
+  }
+}
+
+const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+/** A service as it is written, or null; `same` has its intent already. */
+function written(
+  content: Content,
+  name: string,
+  shiftMs: number,
+  same: WrittenService | null = null,
+): WrittenService | null {
+  const [spec, intent] = [own(content.services, name), own(content.intents, name)]
+  if (spec === undefined || intent === undefined) return null
+  return { spec, intent: same?.intent ?? packed(intentMovedBy(intent, shiftMs)) }
+}
+
+function hasDeadline({ intents }: Content, name: string): boolean {
+  return Object.values(intents[name].pools).some(
+    ({ drainUntilMs, targets }) => drainUntilMs > 0 || Object.values(targets).some((target) => target.drainUntilMs > 0),
+  )
+}

@@ -1,0 +1,63 @@
+/**
+ * A document as it was read: the present one at a start, or what another process has made of it since. Then only the services that
+ * were written since are in it, and the others are taken from what is there, as they are. Pure.
+ */
+import type { Position, StoredContent, StoredDocument } from '../store/store.ts'
+import { intentMovedBy } from '../table/deadlines.ts'
+import type { Content } from './reconcile.ts'
+import { equalJson, mapEntries, own } from './record.ts'
+import { completed } from './stored.ts'
+
+/** A document with what belongs to it. */
+export interface Loaded {
+  readonly content: Content
+  readonly position: Position
+  /** The revision that changed each service last. */
+  readonly revisions: Readonly<Record<string, number>>
+  /** What stands in the store otherwise than in the content: what is left out, and what was mended. */
+  readonly raw: ReadonlyMap<string, StoredContent>
+  readonly notes: readonly string[]
+}
+
+/** What comes of a document over what is there; `shiftMs` is what steady time lacks to be wall time (clock.ts). */
+export function loadedFrom(
+  { services: stored, unchanged, position, releaseLast }: StoredDocument,
+  present: Pick<Loaded, 'content' | 'revisions' | 'raw'>,
+  shiftMs: number,
+): Loaded {
+  const still = new Set(unchanged)
+  const only = <T>(entries: Readonly<Record<string, T>>): Record<string, T> =>
+    Object.fromEntries(Object.entries(entries).filter(([name]) => still.has(name)))
+  const { content } = present
+  const others = only(content.services)
+  const releases = { ...content.releases, last: Math.max(content.releases.last, releaseLast) }
+  const found = completed(stored, releases, others)
+  const services = { ...others, ...found.services }
+  const raw = new Map([...present.raw].filter(([name]) => still.has(name)))
+  for (const [name, its] of found.mended) raw.set(name, its)
+  for (const [name, its] of found.leftOut) raw.set(name, its.stored)
+  return {
+    content: {
+      ...content,
+      services,
+      intents: { ...only(content.intents), ...mapEntries(found.intents, (intent) => intentMovedBy(intent, -shiftMs)) },
+      releases: found.releases,
+      leftOut: [...raw.keys()].filter((name) => !Object.hasOwn(services, name)),
+    },
+    position,
+    revisions: { ...only(present.revisions), ...mapEntries(found.services, (_spec, name) => stored[name].revision) },
+    raw,
+    notes: found.notes,
+  }
+}
+
+/** The content with the old objects where the new ones say the same, so that only what changed is sent to the workers. */
+export function keepingEqual(old: Content, now: Content): Content {
+  return {
+    ...now,
+    services: mapEntries(now.services, (spec, name) => equalOr(own(old.services, name), spec)),
+    intents: mapEntries(now.intents, (intent, name) => equalOr(own(old.intents, name), intent)),
+  }
+}
+
+const equalOr = <T>(old: T | undefined, now: T): T => (old !== undefined && equalJson(old, now) ? old : now)

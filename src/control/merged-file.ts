@@ -1,0 +1,40 @@
+/**
+ * What comes of a config file: the merge of what it said last, what runs, and what it says now (config/merge.ts). Pure. What it
+ * says is the base of the next one from then on, and part of the content, so it is written with the change that comes of it.
+ */
+import type { Change } from '../change.ts'
+import { mergeFile, overFile } from '../config/merge.ts'
+import type { Services } from '../config/schema.ts'
+import { TurnoutError } from '../errors.ts'
+import type { Content } from './reconcile.ts'
+import { equalJson } from './record.ts'
+
+type FileChange = Extract<Change, { kind: 'file' }>
+
+/** The content after a file; `replace` gives the content with other services. Throws `invalid` when it does not hold together. */
+export function withMergedFile(
+  content: Content,
+  { services: said, wins = false, prune = false, keepsGone = false }: FileChange,
+  replace: (services: Services) => Content,
+): Content {
+  const { base } = content
+  // Kept by name only: what else the file says of them is nothing new.
+  const services = keepsGone ? { ...base.services, ...said } : said
+  const before = base.services && knownOf(content, base.services, services)
+  const merged = wins
+    ? overFile(before, content.services, services, prune)
+    : mergeFile(before, content.services, services)
+  if (merged.faults.length > 0) throw new TurnoutError('invalid', merged.faults[0].message, merged.faults)
+  const next = replace(merged.services)
+  return before !== null && equalJson(base.services, services) ? next : { ...next, base: { services, lost: [] } }
+}
+
+/**
+ * What the file said last, as far as it counts: of a lost one it is not known any more, and counts as what it says now; of one
+ * that is left out it counts as nothing, so that it comes back by the file.
+ */
+function knownOf({ services: live, leftOut, base }: Content, before: Services, said: Services): Services {
+  const known = Object.entries(before).filter(([name]) => !leftOut.includes(name))
+  const same = base.lost.filter((name) => Object.hasOwn(said, name) && Object.hasOwn(live, name))
+  return Object.fromEntries([...known, ...same.map((name) => [name, said[name]] as const)])
+}

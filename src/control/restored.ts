@@ -1,0 +1,26 @@
+/**
+ * What becomes of releases when an earlier revision is restored. Pure. Where the traffic moves by that, or pools hold what they
+ * held then, the release of then comes back too, with the numbers of its pools: its pins lead to what they were given for.
+ */
+import type { PoolIntent, ServiceIntent } from '../table/status.ts'
+import { type Content, numbered, sameWeights, splitOf } from './reconcile.ts'
+import { mapEntries, own } from './record.ts'
+
+/** The content after a restore, with the releases of then; `then` are the intents of the restored revision. */
+export function withReleasesOf(then: Content['intents'], before: Content, after: Content): Content {
+  const intents = mapEntries<ServiceIntent, ServiceIntent>(after.intents, (now, service) => {
+    const [was, old] = [own(before.intents, service), own(then, service)]
+    if (was === undefined || old === undefined || now === was) return now
+    const moved = !sameWeights(splitOf(before.services[service]), splitOf(after.services[service]))
+    const returns = (moved || now.release !== was.release) && old.release !== was.release
+    return returns ? { ...now, release: old.release, pools: bornAs(old.pools, now.pools) } : now
+  })
+  return intents === after.intents ? after : { ...after, intents }
+}
+
+function bornAs(then: ServiceIntent['pools'], now: ServiceIntent['pools']): ServiceIntent['pools'] {
+  return mapEntries<PoolIntent, PoolIntent>(now, (pool, name) => {
+    const old = own(then, name)
+    return old === undefined ? pool : numbered(pool, old.born)
+  })
+}

@@ -1,0 +1,67 @@
+/**
+ * What SQLite and the system report of a store file, in words for people: each says what is wrong, and where people can do
+ * something about it, what. All of it is `store_unavailable` to whoever called.
+ */
+import { isTurnoutError, TurnoutError } from '../errors.ts'
+
+/** Primary result codes of SQLite (sqlite.org/rescode.html); what is not named here is told in SQLite's own words. */
+const REASONS: Readonly<Record<number, string>> = {
+  5: 'is locked by another process',
+  6: 'is locked by another process',
+  8: 'is read-only',
+  10: 'cannot be read or written (disk error)',
+  11: 'is damaged',
+  13: 'cannot grow: the disk is full',
+  14: 'cannot be opened',
+  26: 'is not a SQLite file, or is damaged',
+}
+
+/** Extended codes: a file that was left in the middle of a write, which only a connection that may write can set right. */
+const NEEDS_RECOVERY: ReadonlySet<number> = new Set([264, 520, 776])
+
+/** Stored text that cannot be read. */
+export class Unreadable extends Error {}
+
+/** Runs `work`; whatever it throws that is not ours becomes `store_unavailable`. */
+export function translated<T>(file: string, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    if (isTurnoutError(error)) throw error
+    throw storeFault(file, reasonOf(error))
+  }
+}
+
+/** A fault of a store file: `reason` goes on after its name. */
+export function storeFault(file: string, reason: string): TurnoutError {
+  return new TurnoutError('store_unavailable', `The store ${file} ${reason}.`)
+}
+
+/** Whether a read-only connection cannot read this file because it has to be recovered first. */
+export function needsRecovery(error: unknown): boolean {
+  return NEEDS_RECOVERY.has((error as { errcode?: number }).errcode ?? 0)
+}
+
+/** JSON text as it was stored; `what` says whose it is. */
+export function parsed<T>(text: string, what: string): T {
+  try {
+    return JSON.parse(text) as T
+  } catch (error) {
+    throw new Unreadable(`${what} cannot be read: ${(error as Error).message}`)
+  }
+}
+
+/** What to do with a file that is no use. */
+export const RESTORE = 'put a copy back, or move the file away to begin anew'
+
+function reasonOf(error: unknown): string {
+  const { code, errcode, message } = error as { code?: string; errcode?: number; message?: string }
+  if (error instanceof Unreadable) return `is damaged (${message}); ${RESTORE}`
+  if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') return 'cannot be written: permission denied'
+  if (code === 'EISDIR') return 'is a folder'
+  if (code === 'ENOSPC') return 'cannot grow: the disk is full'
+  const primary = errcode === undefined ? undefined : errcode & 0xff
+  const reason = primary === undefined ? undefined : REASONS[primary]
+  if (reason === undefined) return `failed (${message ?? String(error)})`
+  return `${reason} (${message})${primary === 11 || primary === 26 ? `; ${RESTORE}` : ''}`
+}

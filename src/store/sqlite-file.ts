@@ -1,0 +1,216 @@
+/**
+ * A store file from its name to a connection that may be used: made when there is none, looked at before anything is written to
+ * it, and brought to our layout.
+ *
+ * - A file is made under another name and given its own when it is whole, so there is never an empty or half-made one. An empty
+ *   file is what a full disk or an editor leaves; taken for a new store, it would silently forget everything.
+ * - A file of another program, of a newer Turnout, that is damaged or cut off is refused before there is a connection that could
+ *   write to it: its bytes stay as they are for whoever repairs it. Only a file that was left in the middle of a write must be
+ *   opened for writing first, for SQLite to set it right.
+ * - It holds the cookie keys, so it is readable by its owner only.
+ */
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  linkSync,
+  lstatSync,
+  openSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+} from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import type { DatabaseSync } from 'node:sqlite'
+import { loadSqlite } from './sqlite-driver.ts'
+import { needsRecovery, RESTORE, storeFault, translated } from './sqlite-faults.ts'
+import { APPLICATION_ID, LAYOUT, migrate, PAGE_BYTES } from './sqlite-layout.ts'
+import { FORMAT } from './store.ts'
+
+/** Longest wait in ms for the lock of another process; the control plane stands still meanwhile. */
+const BUSY_MS = 1000
+const LINKS_MAX = 40
+/** What SQLite keeps beside a file; without that file it means nothing. */
+const BESIDE = ['-wal', '-shm', '-journal'] as const
+
+/** The file that a path leads to, also through symbolic links to what is not there yet. */
+export function fileAt(path: string): string {
+  let file = resolve(path)
+  for (let links = 0; links < LINKS_MAX; links++) {
+    if (lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() !== true) return file
+    file = resolve(dirname(file), readlinkSync(file))
+  }
+  throw storeFault(path, 'cannot be opened: too many symbolic links')
+}
+
+/** What tells a file from another one of the same name; undefined when there is none. */
+export const identityOf = (file: string): number | undefined => statSync(file, { throwIfNoEntry: false })?.ino
+
+/** Opens the file, or makes it; its folder must exist. Throws `store_unavailable`. */
+export function openFile(file: string): DatabaseSync {
+  return translated(file, () => {
+    expectFolder(file)
+    if (!existsSync(file)) makeNew(file)
+    lookAt(file)
+    const database = connect(file)
+    try {
+      prepare(database, file)
+    } catch (error) {
+      database.close()
+      throw error
+    }
+    return database
+  })
+}
+
+/** Throws when the file could not be opened, or made; opens it for reading only, and makes nothing. */
+export function checkFile(file: string): void {
+  translated(file, () => {
+    expectFolder(file)
+    if (existsSync(file)) lookAt(file)
+    else accessSync(dirname(file), constants.R_OK | constants.W_OK)
+  })
+}
+
+function expectFolder(file: string): void {
+  if (!existsSync(dirname(file))) throw storeFault(file, `cannot be opened: the folder ${dirname(file)} does not exist`)
+}
+
+/** Throws unless the file is one that can be written, and a store that we know; writes nothing. */
+function lookAt(file: string): void {
+  const stats = statSync(file)
+  if (stats.isDirectory()) throw storeFault(file, 'is a folder')
+  if (stats.size === 0) throw storeFault(file, `is empty, which no store is; ${RESTORE}`)
+  accessSync(file, constants.R_OK | constants.W_OK)
+  examineBefore(file)
+}
+
+/** Writes all that a connection has to its name again, after the file was deleted; the connection is closed. */
+export function remake(database: DatabaseSync, file: string): void {
+  translated(file, () => {
+    makeAt(file, (temporary) => {
+      database.exec(`VACUUM INTO '${temporary.replaceAll("'", "''")}'`)
+      // Now, and not later: closing removes by their names what SQLite keeps beside the file.
+      database.close()
+    })
+  })
+}
+
+/**
+ * Closes the connection to a file that no longer has its name, since another one has it. What SQLite keeps beside a file goes by
+ * the name alone; left there, it would be taken for a part of the new one.
+ */
+export function leave(database: DatabaseSync, file: string): void {
+  try {
+    database.exec('PRAGMA wal_checkpoint(TRUNCATE)')
+  } finally {
+    database.close()
+  }
+  if ((statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0) return
+  for (const suffix of BESIDE) rmSync(file + suffix, { force: true })
+}
+
+/** Runs `work` in one immediate transaction; nothing of it stays when it throws. */
+export function inTransaction<T>(database: DatabaseSync, work: () => T): T {
+  database.exec('BEGIN IMMEDIATE')
+  try {
+    const result = work()
+    database.exec('COMMIT')
+    return result
+  } catch (error) {
+    if (database.isTransaction) database.exec('ROLLBACK')
+    throw error
+  }
+}
+
+const connect = (file: string, readOnly = false): DatabaseSync =>
+  new (loadSqlite().DatabaseSync)(file, { timeout: BUSY_MS, readOnly })
+
+function makeNew(file: string): void {
+  makeAt(file, (temporary) => {
+    const database = connect(temporary)
+    try {
+      database.exec(`PRAGMA page_size = ${PAGE_BYTES}`)
+      inTransaction(database, () => migrate(database, 0))
+    } finally {
+      database.close()
+    }
+  })
+}
+
+/** Gives the file its name once `fill` has filled it. When somebody else has made one meanwhile, that one stays. */
+function makeAt(file: string, fill: (temporary: string) => void): void {
+  const temporary = `${file}-new-${process.pid}`
+  rmSync(temporary, { force: true })
+  closeSync(openSync(temporary, 'wx', 0o600))
+  try {
+    fill(temporary)
+    for (const suffix of BESIDE) rmSync(file + suffix, { force: true })
+    linkSync(temporary, file)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  } finally {
+    rmSync(temporary, { force: true })
+  }
+}
+
+/** Looks at a file through a connection that cannot write. */
+function examineBefore(file: string): void {
+  let database: DatabaseSync | null = null
+  try {
+    database = connect(file, true)
+    examine(database, file)
+  } catch (error) {
+    if (!needsRecovery(error)) throw error
+  } finally {
+    database?.close()
+  }
+}
+
+/** Throws unless this is a whole store of a layout and a format that we know. */
+function examine(database: DatabaseSync, file: string): void {
+  const tables = database.prepare('SELECT count(*) AS n FROM sqlite_schema').get() as { n: number }
+  if (pragma(database, 'application_id') !== APPLICATION_ID) {
+    throw storeFault(file, tables.n > 0 ? 'belongs to another program' : `has no store in it; ${RESTORE}`)
+  }
+  const layout = pragma(database, 'user_version')
+  if (layout > LAYOUT) throw newer(file, 'layout', layout, LAYOUT)
+  const [check] = database.prepare('PRAGMA quick_check(1)').all()
+  const found = String(Object.values(check ?? {})[0])
+  if (found !== 'ok') throw storeFault(file, `is damaged (${found}); ${RESTORE}`)
+  if (layout < LAYOUT) return
+  const document = database.prepare('SELECT format FROM document').get() as { format: number } | undefined
+  if (document !== undefined && document.format > FORMAT) throw newer(file, 'format', document.format, FORMAT)
+}
+
+const newer = (file: string, what: string, found: number, known: number) =>
+  storeFault(
+    file,
+    `was written by a newer Turnout (${what} ${found}, this one knows ${known}); start that one, or put an older copy back`,
+  )
+
+const pragma = (database: DatabaseSync, name: string): number =>
+  Number(Object.values(database.prepare(`PRAGMA ${name}`).get() ?? {})[0])
+
+/** Brings it to our layout; the immediate transaction also proves that it can be written. */
+function prepare(database: DatabaseSync, file: string): void {
+  examine(database, file)
+  const migrated = inTransaction(database, () => {
+    // Read again under the lock: another process may have been first.
+    const layout = pragma(database, 'user_version')
+    if (layout < LAYOUT) migrate(database, layout)
+    return layout < LAYOUT
+  })
+  if (migrated) shrink(database)
+  database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF')
+}
+
+/** An earlier layout was a hundred times as large. While another process uses the file this cannot be done, and need not. */
+function shrink(database: DatabaseSync): void {
+  try {
+    database.exec(`PRAGMA journal_mode = DELETE; PRAGMA page_size = ${PAGE_BYTES}; VACUUM`)
+  } catch {
+    // It stays large.
+  }
+}
