@@ -50,7 +50,11 @@ test.skipIf(process.platform !== 'linux')('a SIGTERM during the start ends it wi
   const { child, exit, output } = await starting()
   child.kill('SIGTERM')
   expect(await exit).toBe(0)
-  expect(output()).toBe('')
+  // But for the warning that this machine allows few open files.
+  const said = output()
+    .split('\n')
+    .filter((line) => line !== '' && !line.includes('limit of open files'))
+  expect(said).toEqual([])
 })
 
 test('of many SIGHUPs one reload runs at a time, and one more follows', async () => {

@@ -138,6 +138,8 @@ export class ResponseReader {
     }
     if (head.status === 101) {
       if (!isOffered(this.#upgrade, head.upgrade)) return false
+      // It is a part of the whole head of the request, and a tunnel lives for long.
+      this.#upgrade = ''
       this.#headDone = true
       user.answer.onHead(head, 'none')
       return true
