@@ -63,7 +63,7 @@ function readRoutes(app: FastifyInstance, deps: AdminDeps): void {
       const snapshot = toldSnapshot(deps)
       const { revision, epoch } = snapshot
       findService(snapshot, request.params.service)
-      setETag(reply, revision)
+      setETag(reply, snapshot.revisions[request.params.service] ?? revision)
       reply.send({ revision, epoch, ...describe(snapshot, request.params.service) })
     },
   })

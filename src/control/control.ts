@@ -263,7 +263,12 @@ class Writer implements RunningControl {
   }
 }
 
-function expectRevision({ revision }: Snapshot, _change: Change, ifMatch: number | undefined): void {
-  if (ifMatch === undefined || ifMatch === revision) return
-  throw new TurnoutError('stale_revision', `The revision is ${revision}, not ${ifMatch}.`)
+/** Throws `stale_revision` when what the change is about has changed after this revision, or that is none yet. */
+function expectRevision({ revision, revisions }: Snapshot, change: Change, ifMatch: number | undefined): void {
+  if (ifMatch === undefined) return
+  // Two teams do not stop each other: the change of one service asks for that service only.
+  const last = 'service' in change ? (own(revisions, change.service) ?? revision) : revision
+  if (ifMatch >= last && ifMatch <= revision) return
+  const what = 'service' in change ? `Service ${change.service}` : 'Something'
+  throw new TurnoutError('stale_revision', `${what} was changed by revision ${last}; this one is for ${ifMatch}.`)
 }

@@ -86,6 +86,18 @@ describe('a change', () => {
     expect(await make(split(1, 1), 1)).toMatchObject({ revision: 2 })
   })
 
+  test('of one service is not stopped by a change of another one, whatever revision was read since its own last', async () => {
+    const { make, control } = await startControl()
+    await make(put())
+    await make(put(shop({}, 'api.test'), 'api'))
+    expect(control.snapshot().revisions).toEqual({ shop: 1, api: 2 })
+    expect(await make(split(1, 1), 1)).toMatchObject({ revision: 3 })
+    expect(await codeOf(() => make(split(2, 2), 2))).toBe('stale_revision')
+    expect(await make(split(3, 3, 'api'), 3)).toMatchObject({ revision: 4 })
+    expect(await codeOf(() => make({ kind: 'switch', to: { shop: 'blue' } }, 3))).toBe('stale_revision')
+    expect(await codeOf(() => make(put(shop({}, 'new.test'), 'new'), 3))).toBe('stale_revision')
+  })
+
   test('that is not valid lists every fault and changes nothing', async () => {
     const { make, control, store, deltas } = await startControl()
     await make(put())
