@@ -121,7 +121,8 @@ test('a switch to where all weight is already is not told to be done while that 
   )
   expect(await refused(call(proxy, 'PUT', SPLIT, { weights: { blue: 1 } }))).toMatch(/409 .*in state standby/)
   await call(proxy, 'PUT', `${POOLS}/blue/state`, { state: 'ready' })
-  expect(await call(proxy, 'POST', SWITCH, { to: 'blue' })).toMatchObject({ changed: false })
+  // A switch ends the pins to other pools, so it takes a new release whatever the weights were.
+  expect(await call(proxy, 'POST', SWITCH, { to: 'blue' })).toMatchObject({ changed: true })
 })
 
 test('an unknown option of a change is refused, so that a misspelt force does nothing else', async () => {
