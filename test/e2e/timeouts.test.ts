@@ -153,5 +153,6 @@ test('a target that does not take the body gets 504, not the client 408', async 
     limitMs: 10_000,
   })
   expect(text).toMatch(/^HTTP\/1.1 504 /)
-  expect((await targetStatus(proxy, 'shop', target.url)).failures).toBe(1)
+  // Counted right behind the answer.
+  await until('it is counted', async () => (await targetStatus(proxy, 'shop', target.url)).failures === 1)
 })
