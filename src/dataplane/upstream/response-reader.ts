@@ -95,6 +95,7 @@ export class ResponseReader {
     this.begun = true
     if (this.complete) return user.onFault()
     let at = 0
+    const isFirst = !this.#headDone
     while (!this.#headDone) {
       if (at >= length) return
       at = this.#readHead(user, buffer, at, length)
@@ -104,6 +105,8 @@ export class ResponseReader {
       if (rawUser !== null || this.#connection.user !== user) return
     }
     if (this.#body.done) return this.#finish(user, NOTHING, 0, 0, at, buffer, length)
+    // Said once: later, what waits for the client would look like a reason to copy.
+    if (isFirst && this.#body.framing === 'length' && this.#body.remaining > READ_BYTES) this.#connection.expectLong()
     this.#readBody(user, buffer, at, length)
   }
 
@@ -174,7 +177,6 @@ export class ResponseReader {
 
   #readBody(user: UpstreamUser, buffer: Buffer, at: number, length: number): void {
     const reader = this.#body
-    if (reader.framing === 'length' && reader.remaining > READ_BYTES) this.#connection.expectLong()
     // A head without a byte of its body is passed on all the same.
     if (at >= length) return user.answer.onBody(NOTHING, 0, 0, null)
     let payload = buffer
