@@ -1,33 +1,14 @@
 /** What a worker shows of itself to the watchdog of the main thread, in shared memory. */
 import { expect, test } from 'vitest'
-import { parseSpec } from '../../src/config/load.ts'
-import { planLimits, planTimeouts } from '../../src/config/plan.ts'
 import { Plane } from '../../src/dataplane/plane.ts'
 import { allocateSharedMemory, clearGauges, WORKER_FIELD, WORKER_FIELDS } from '../../src/metrics/layout.ts'
 import { until } from '../helpers/raw.ts'
+import { workerStart } from './make-plane.ts'
 
 /** The plane of the second of two workers, without a thread, and what it shows. */
 function makePlane() {
-  const loaded = parseSpec('services: {}', { env: {}, source: 'test' })
-  if ('faults' in loaded) throw new Error(JSON.stringify(loaded.faults))
   const memory = allocateSharedMemory(2)
-  const start = {
-    index: 1,
-    isFirst: false,
-    memory,
-    delta: { epoch: 1, revision: 1, services: {} },
-    listeners: [],
-    reusePort: true,
-    limits: planLimits(loaded.spec.limits),
-    timeouts: planTimeouts(loaded.spec.timeouts),
-    trustedProxies: [],
-    cookieKeys: ['a key of the test'],
-    cookieLayer: 'abc123',
-    accessSample: 0,
-    sharedReads: true,
-    splices: true,
-  }
-  const plane = new Plane(start, () => {})
+  const plane = new Plane({ ...workerStart(memory, {}), index: 1, isFirst: false }, () => {})
   const shown = (field: number) => memory.lanes[WORKER_FIELDS + field]
   return { plane, memory, aliveMs: () => shown(WORKER_FIELD.aliveMs), patienceMs: () => shown(WORKER_FIELD.patienceMs) }
 }

@@ -3,7 +3,7 @@ import { parseSpec } from '../../src/config/load.ts'
 import { planLimits, planTimeouts } from '../../src/config/plan.ts'
 import { Plane } from '../../src/dataplane/plane.ts'
 import { allocateSharedMemory, type SharedMemory } from '../../src/metrics/layout.ts'
-import type { ServicePlan } from '../../src/table/types.ts'
+import type { ServicePlan, TableDelta } from '../../src/table/types.ts'
 import { makePlan, makeStatus } from '../table/make.ts'
 
 export interface PlaneSetting {
@@ -13,17 +13,13 @@ export interface PlaneSetting {
   readonly splices?: boolean
 }
 
-/** Default: memory of its own, bodies spliced where the system can. */
-export function makePlane({ targets, plan: more, memory, splices }: PlaneSetting): Plane {
+/** What every worker of a test is started with, but what differs between them; limits and time-outs are the defaults. */
+export function workerStart(memory: SharedMemory, services: TableDelta['services'], splices = true) {
   const loaded = parseSpec('services: {}', { env: {}, source: 'test' })
   if ('faults' in loaded) throw new Error(JSON.stringify(loaded.faults))
-  const pools = [{ name: 'blue', version: '1', targets: [...targets] }]
-  const plan = makePlan({ pools, weights: { blue: 1 }, ...more })
-  const start = {
-    index: 0,
-    isFirst: true,
-    memory: memory ?? allocateSharedMemory(1),
-    delta: { epoch: 1, revision: 1, services: { shop: { plan, status: makeStatus(plan) } } },
+  return {
+    memory,
+    delta: { epoch: 1, revision: 1, services },
     listeners: [],
     reusePort: true,
     limits: planLimits(loaded.spec.limits),
@@ -33,7 +29,15 @@ export function makePlane({ targets, plan: more, memory, splices }: PlaneSetting
     cookieLayer: 'abc123',
     accessSample: 0,
     sharedReads: true,
-    splices: splices ?? true,
+    splices,
   }
-  return new Plane(start, () => {})
+}
+
+/** Default: memory of its own, bodies spliced where the system can. */
+export function makePlane({ targets, plan: more, memory, splices }: PlaneSetting): Plane {
+  const pools = [{ name: 'blue', version: '1', targets: [...targets] }]
+  const plan = makePlan({ pools, weights: { blue: 1 }, ...more })
+  const services = { shop: { plan, status: makeStatus(plan) } }
+  const start = workerStart(memory ?? allocateSharedMemory(1), services, splices)
+  return new Plane({ ...start, index: 0, isFirst: true }, () => {})
 }

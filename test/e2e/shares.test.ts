@@ -1,11 +1,10 @@
 /** Shares as they come out at the targets, with two workers and real sockets, and at full length through the real picker. */
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { startTargets } from '../../bench/targets.ts'
-import { parseSpec } from '../../src/config/load.ts'
-import { planLimits, planTimeouts } from '../../src/config/plan.ts'
 import { Plane } from '../../src/dataplane/plane.ts'
 import { allocateSharedMemory, type SharedMemory } from '../../src/metrics/layout.ts'
 import { decide } from '../../src/table/decide.ts'
+import { workerStart } from '../dataplane/make-plane.ts'
 import { ask, head, pipeline, see, startSeeing, tally } from '../helpers/ask.ts'
 import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
 import { makePlan, makeStatus } from '../table/make.ts'
@@ -121,24 +120,9 @@ describe('over sockets', () => {
 
 /** The planes of two workers over one shared memory, as serve.ts starts them, without threads. */
 function planes(green: number): { planes: Plane[]; memory: SharedMemory } {
-  const loaded = parseSpec('services: {}', { env: {}, source: 'test' })
-  if ('faults' in loaded) throw new Error(JSON.stringify(loaded.faults))
   const memory = allocateSharedMemory(2)
   const plan = makePlan({ weights: { blue: 100 - green, green } })
-  const start = {
-    memory,
-    delta: { epoch: 1, revision: 1, services: { shop: { plan, status: makeStatus(plan, { slot: 3 }) } } },
-    listeners: [],
-    reusePort: true,
-    limits: planLimits(loaded.spec.limits),
-    timeouts: planTimeouts(loaded.spec.timeouts),
-    trustedProxies: [],
-    cookieKeys: ['a key of the test'],
-    cookieLayer: 'abc123',
-    accessSample: 0,
-    sharedReads: true,
-    splices: true,
-  }
+  const start = workerStart(memory, { shop: { plan, status: makeStatus(plan, { slot: 3 }) } })
   return { planes: [0, 1].map((index) => new Plane({ ...start, index, isFirst: index === 0 }, () => {})), memory }
 }
 
