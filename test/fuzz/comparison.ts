@@ -223,8 +223,8 @@ class Comparison {
     const from = this.#endOf(i)
     const end = this.bytes.indexOf('\r\n\r\n', from)
     const to = end < 0 ? this.bytes.length : end + 2
-    let line = 'Transfer-Encoding: chunked\r\n'
-    const head = this.bytes.slice(from, to).replace(/^transfer-encoding:[^\n]*(?:\n|$(?![\s\S]))/gim, () => {
+    let line = '\nTransfer-Encoding: chunked\r'
+    const head = this.bytes.slice(from, to).replace(/\ntransfer-encoding:[^\n]*/gi, () => {
       const plain = line
       line = ''
       return plain

@@ -75,16 +75,19 @@ const authorityOf = (target: string) => /^https?:\/\/([^/?]*)/i.exec(target)?.[1
 const chunkFault = ({ text, theirs, side }: Difference) =>
   codings(theirs).length === 0 ? '' : brokenChunking(chunkingOf(text.slice(headOf(text).length)), side)
 const codings = (message: Message | null) => values(message, 'transfer-encoding')
-/** The codings of a head, gaps and white space taken out (RFC 9110 5.6.1). */
-const codingList = (text: string) =>
+/** The lists of codings in a head, one a line. A bare CR begins no line, as it would for `^` of a multi-line pattern. */
+const codingLines = (text: string) =>
   // The last line may have no end yet.
   [
     ...headOf(text)
       .replace(/\r?\n?$/, '\r\n')
-      .matchAll(/^transfer-encoding:(.*)\r$/gim),
-  ]
+      .matchAll(/(?<=\n)transfer-encoding:([^\r\n]*)(?=\r\n)/gi),
+  ].map(([, list]) => list)
+/** The codings of a head, gaps and white space taken out (RFC 9110 5.6.1). */
+const codingList = (text: string) =>
+  codingLines(text)
     // A quoted string, whatever is in it, is one letter that no token has.
-    .flatMap(([, list]) => list.replace(/"(?:[^"\\]|\\.)*"/g, '\0').split(','))
+    .flatMap((list) => list.replace(/"(?:[^"\\]|\\.)*"/g, '\0').split(','))
     .map((coding) => coding.replace(/^[ \t]+|[ \t]+$/g, '').toLowerCase())
     .filter((coding) => coding !== '')
 const hasCoding = (text: string) => /^transfer-encoding:/im.test(headOf(text))
@@ -105,11 +108,7 @@ const isLoneChunked = (text: string) => codingList(text).join(',') === 'chunked'
 
 /** Whether the codings of a head are one `chunked`, and not written as just that: many readers know no other way. */
 export const isOddlyChunked = (text: string) =>
-  isLoneChunked(text) &&
-  headOf(text)
-    .match(/^transfer-encoding:.*$/gim)
-    ?.join()
-    .match(/^[^:]+:[ \t]*chunked *$/i) === null
+  isLoneChunked(text) && !/^[ \t]*chunked *$/i.test(codingLines(text).join())
 
 const lengths = (message: Message | null) => values(message, 'content-length')
 
@@ -328,7 +327,7 @@ const FRAMING: readonly Reason[] = [
     errors: ['bad_framing', 'bad_response'],
     isLimit: true,
     example: `${get('POST / HTTP/1.1', `Transfer-Encoding: ${','.repeat(16)}chunked`)}0\r\n\r\n`,
-    applies: ({ text }) => [...headOf(text).matchAll(/^transfer-encoding:.*$/gim)].join().split(',').length > 16,
+    applies: ({ text }) => codingLines(text).join().split(',').length > 16,
   },
   {
     kind: 'refuse',
@@ -446,7 +445,8 @@ const RESPONSES: readonly Reason[] = [
     errors: ['bad_response'],
     example: 'HTTP/1.1 103 Early Hints\r\nContent-Length: 2\r\n\r\n',
     applies: ({ text, theirs }) =>
-      /^HTTP\/1\.1 1/.test(text) && (codings(theirs).length > 0 || lengths(theirs).some((length) => length !== '0')),
+      /^HTTP\/1\.1 1/.test(text) &&
+      (codings(theirs).length > 0 || lengths(theirs).some((length) => !/^0+$/.test(length))),
   },
   {
     kind: 'refuse',
