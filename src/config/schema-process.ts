@@ -42,7 +42,7 @@ export const TimeoutsSchema = closed({
   body: Duration('Without a byte of a request body.', '30s'),
   keepAlive: Duration('Between requests on a client connection.', '75s'),
   send: Duration('Without progress towards a client that does not read.', '30s'),
-  upstreamKeepAlive: Duration('An idle connection to a target is closed after this.', '4s'),
+  upstreamKeepAlive: Duration('An idle connection to a target is closed after this.', '60s'),
   shutdown: Duration('Time for requests in flight when the proxy ends.', '30s'),
 })
 

@@ -142,7 +142,7 @@ test('limits and time-outs of the whole process are numbers', () => {
     bodyMs: 30_000,
     keepAliveMs: 75_000,
     sendMs: 30_000,
-    upstreamKeepAliveMs: 4_000,
+    upstreamKeepAliveMs: 60_000,
     shutdownMs: 30_000,
   })
 })

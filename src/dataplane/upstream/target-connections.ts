@@ -4,8 +4,10 @@
  * Last in, first out, so that few connections stay warm and the others age out. An idle connection that receives a byte, a
  * FIN or an error is destroyed at once: it would be attributed to somebody else's request (RFC 9112 9.2). Where that is to be
  * feared, what has come and was not read yet is looked for before it is used again. It is also given up a second before the
- * target said it would close it. A request that may not be repeated takes only a connection that was used a moment ago,
- * because a closing target cannot be told from a silent one until bytes were sent to it.
+ * target said it would close it. A closing target cannot be told from a silent one until bytes were sent to it, so a request
+ * that may not be repeated takes only a connection that was used a moment ago, or that has waited for clearly less long than others
+ * did whom the target has not closed. Opening one instead is safe too, but slow where it matters: a busy target that runs on Node
+ * accepts one connection per turn of its loop, and in the midst of large uploads such a turn takes tens of milliseconds.
  *
  * Connections that somebody has logged in on wait apart, each for its one client (ties.ts); when the target has no room left,
  * the one that has waited longest is closed, since a client can log in anew and nobody can take its place.
@@ -17,8 +19,10 @@ import type { UpstreamSetting } from './setting.ts'
 import type { Tied } from './ties.ts'
 import type { Leases, UpstreamUser } from './upstream.ts'
 
-/** Idle time after which a connection is not trusted with a request that may not be repeated. */
-const UNREPEATABLE_IDLE_MS = 1_000
+/** Idle time within which any connection is trusted with a request that may not be repeated. */
+const TRUSTED_MS = 1_000
+/** So much less than others a connection must have waited to be trusted longer. */
+const TRUST_MARGIN_MS = 1_000
 /** A cap below this is so low that nobody is refused for others who may come. */
 const SHARED_FROM = 64
 
@@ -29,6 +33,8 @@ export class TargetConnections implements Leases, ConnectionOwner {
   size = 0
   readonly #idle: UpstreamConnection[] = []
   readonly #bound: UpstreamConnection[] = []
+  /** Idle time within which a connection is trusted with a request that may not be repeated, by what was seen of others. */
+  #trustedMs = TRUSTED_MS
 
   constructor(plane: UpstreamSetting, target: TargetTable) {
     this.plane = plane
@@ -51,10 +57,12 @@ export class TargetConnections implements Leases, ConnectionOwner {
       const isOld = idleMs > connection.reuse.keepAliveMs
       if (!repeatable && !isOld) {
         // The last one in is the youngest: if it is too old for this request, all are.
-        if (idleMs > UNREPEATABLE_IDLE_MS) return null
+        if (idleMs > this.#trustedMs) return null
         if (nowMs < connection.reuse.settlesMs) continue
+        if (idleMs > TRUSTED_MS) connection.reuse.isSuspect = true
       }
-      this.#idle.splice(at, 1)
+      if (at === this.#idle.length - 1) this.#idle.pop()
+      else this.#idle.splice(at, 1)
       if (!isOld && connection.isFit()) return connection
       connection.destroy()
     }
@@ -84,12 +92,13 @@ export class TargetConnections implements Leases, ConnectionOwner {
     return new UpstreamConnection(this, user)
   }
 
-  /** Keeps a connection for the next request, or closes it when enough are kept. */
+  /** Keeps a connection for the next request; when enough are kept, in the place of the one that has waited longest. */
   giveBack(connection: UpstreamConnection): void {
+    const { limits, draining, time } = this.plane
     const { isBound } = connection
-    const isFull = !isBound && this.#idle.length >= this.plane.limits.upstreamIdleMax
-    if (isFull || this.plane.draining) return connection.destroy()
-    connection.idleSinceMs = this.plane.time.nowMs
+    if (draining || (!isBound && limits.upstreamIdleMax === 0)) return connection.destroy()
+    if (!isBound && this.#idle.length >= limits.upstreamIdleMax) this.#idle[0].destroy()
+    connection.idleSinceMs = time.nowMs
     if (isBound) this.#bound.push(connection)
     else this.#idle.push(connection)
   }
@@ -100,7 +109,11 @@ export class TargetConnections implements Leases, ConnectionOwner {
     this.plane.counters.count(this.target.slot, FIELD.connections, -1)
     const list = connection.isBound ? this.#bound : this.#idle
     const at = list.indexOf(connection)
-    if (at >= 0) list.splice(at, 1)
+    if (at < 0) return
+    list.splice(at, 1)
+    // Whoever closed it: others may be closed as early.
+    const safeMs = this.plane.time.nowMs - connection.idleSinceMs - TRUST_MARGIN_MS
+    if (!connection.isBound) this.#trustedMs = Math.max(TRUSTED_MS, Math.min(this.#trustedMs, safeMs))
   }
 
   /** Closes all that are idle: nobody asks for them any more. */
@@ -113,7 +126,9 @@ export class TargetConnections implements Leases, ConnectionOwner {
     for (const list of [this.#idle, this.#bound]) {
       for (let i = list.length - 1; i >= 0; i--) {
         const connection = list[i]
-        if (nowMs - connection.idleSinceMs > connection.reuse.keepAliveMs) connection.destroy()
+        const idleMs = nowMs - connection.idleSinceMs
+        if (idleMs > connection.reuse.keepAliveMs) connection.destroy()
+        else if (!connection.isBound) this.#trustedMs = Math.max(this.#trustedMs, idleMs - TRUST_MARGIN_MS)
       }
     }
   }

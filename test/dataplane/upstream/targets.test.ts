@@ -1,27 +1,12 @@
 /** The connections of a worker by target: what becomes of those that nobody will ask for again. */
 import type net from 'node:net'
 import { expect, test } from 'vitest'
-import type { RequestToSend, Upstream, UpstreamUser } from '../../../src/dataplane/upstream/upstream.ts'
+import type { Upstream, UpstreamUser } from '../../../src/dataplane/upstream/upstream.ts'
 import type { TargetTable } from '../../../src/table/types.ts'
 import { until } from '../../helpers/raw.ts'
 import { startTcp } from '../../helpers/upstream.ts'
 import { makePlane } from '../make-plane.ts'
-
-const GET: RequestToSend = {
-  method: 'GET',
-  isHead: false,
-  target: '/',
-  authority: 'a',
-  lines: '',
-  poolLines: '',
-  upgrade: '',
-  expectContinue: false,
-  chunked: false,
-  contentLength: -1,
-  whole: '',
-  bodyDone: true,
-  trailers: '',
-}
+import { GET } from './get.ts'
 
 test('when a place is given to another target, idle connections to the one before are closed', async () => {
   const open = new Set<net.Socket>()
