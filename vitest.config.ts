@@ -7,7 +7,7 @@ const ALL = 'test/**/*.test.ts'
 const PURE = [
   'test/table/*.test.ts',
   'test/config/*.test.ts',
-  'test/dataplane/http1/{body,request-head,response-head}.test.ts',
+  'test/dataplane/http1/{body,fields,request-head,response-head}.test.ts',
 ]
 // .ci/run names a file that the results are also written to, as JSON.
 const report = process.env['TURNOUT_TEST_REPORT']

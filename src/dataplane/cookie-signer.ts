@@ -15,13 +15,20 @@ const VALUE_LENGTH_MAX = 512
 const MAC_LENGTH = 22
 const BLOCK_BYTES = 64
 
+/** What a value was found to say, and the name that it was signed with. */
+interface Verified {
+  readonly name: string
+  readonly own: OwnCookie
+}
+
 export class CookieSigner {
   readonly #macs: readonly Mac[]
-  /** By name and value. */
-  readonly #memo = new Map<string, Map<string, OwnCookie>>()
-  #memoSize = 0
+  /** By value, which is that of one name only: the name is signed with it. */
+  readonly #memo = new Map<string, Verified>()
   readonly #names = new WeakMap<StickyPlan, string>()
-
+  /** The last that was asked for, since it is asked for over and over. */
+  #sticky: StickyPlan | null = null
+  #nameApart = ''
   readonly #layer: string
 
   /** `keys` must not be empty; `layer` is the id of this deployment. */
@@ -39,10 +46,14 @@ export class CookieSigner {
 
   /** The name of the cookie of a service where the name that the config gives it is taken. */
   nameApart(sticky: StickyPlan, service: string): string {
-    const known = this.#names.get(sticky)
-    if (known !== undefined) return known
-    const name = flat(sticky.cookie + '-' + service + '-' + this.#layer)
-    this.#names.set(sticky, name)
+    if (sticky === this.#sticky) return this.#nameApart
+    let name = this.#names.get(sticky)
+    if (name === undefined) {
+      name = flat(sticky.cookie + '-' + service + '-' + this.#layer)
+      this.#names.set(sticky, name)
+    }
+    this.#sticky = sticky
+    this.#nameApart = name
     return name
   }
 
@@ -56,8 +67,8 @@ export class CookieSigner {
 
   /** The content of a cookie that we signed, or null for anything else. */
   verify(name: string, value: string): OwnCookie | null {
-    const known = this.#memo.get(name)?.get(value)
-    if (known !== undefined) return known
+    const known = this.#memo.get(value)
+    if (known !== undefined) return known.name === name ? known.own : null
     if (value.length > VALUE_LENGTH_MAX) return null
     const dot = value.lastIndexOf('.')
     if (dot < 1 || value.length - dot - 1 !== MAC_LENGTH) return null
@@ -68,19 +79,15 @@ export class CookieSigner {
       // A flat copy: what is remembered would else be pieces of the request's head, and keep that alive.
       const copy = flat(value)
       const own = decodeOwnCookie(copy.slice(0, dot))
-      if (own !== null) this.#remember(name, copy, own)
+      if (own !== null) this.#remember(copy, { name: flat(name), own })
       return own
     }
     return null
   }
 
-  #remember(name: string, value: string, own: OwnCookie): void {
-    if (this.#memoSize++ >= MEMO_MAX) {
-      this.#memo.clear()
-      this.#memoSize = 1
-    }
-    const values = this.#memo.get(name) ?? new Map<string, OwnCookie>()
-    this.#memo.set(name, values.set(value, own))
+  #remember(value: string, verified: Verified): void {
+    if (this.#memo.size >= MEMO_MAX) this.#memo.clear()
+    this.#memo.set(value, verified)
   }
 }
 

@@ -77,6 +77,7 @@ export class HeadView implements RequestView {
 
   cookie(name: string): string | undefined {
     const fields = this.#head.fields
+    if (!fields.has(KIND.cookie)) return undefined
     for (let i = 0; i < fields.count; i++) {
       if (fields.kind(i) !== KIND.cookie) continue
       const value = cookieValue(fields.value(i), name)
@@ -145,6 +146,7 @@ export class HeadView implements RequestView {
   /** Whether the head has a cookie by either name. */
   #findOwn(sticky: StickyPlan, service: string): boolean {
     const { fields } = this.#head
+    if (!fields.has(KIND.cookie)) return false
     const own = this.#own
     own.short = undefined
     own.long = undefined
@@ -157,6 +159,7 @@ export class HeadView implements RequestView {
 
   #isBehindTurnout(): boolean {
     const { fields } = this.#head
+    if (!fields.has(KIND.via)) return false
     for (let i = 0; i < fields.count; i++) {
       if (fields.kind(i) === KIND.via && fields.value(i).includes('turnout')) return true
     }

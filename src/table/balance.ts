@@ -89,6 +89,7 @@ export function lastResort(pool: PoolTable, choice: Choice): TargetTable | null 
 
 /** The target of the pool that the client is tied to, while it may take requests like others; null when there is none. */
 export function tiedTarget(pool: PoolTable, choice: Choice): TargetTable | null {
+  if (choice.tied.length === 0) return null
   for (const { slot, url } of choice.tied) {
     for (const target of pool.targets) {
       const isIt = target.slot === slot && target.url === url

@@ -12,6 +12,7 @@ import type { Framing } from '../http1/body.ts'
 import { framingLine } from '../http1/framing.ts'
 import type { ResponseHead } from '../http1/response-head.ts'
 import { mayBeShared } from '../http1/shared-caching.ts'
+import { flat } from '../http1/syntax.ts'
 import { writeBody } from '../socket/body-writer.ts'
 import type { Buffers } from '../socket/buffers.ts'
 import type { Outgoing } from '../socket/outgoing.ts'
@@ -134,6 +135,13 @@ export class AnswerWriter {
   }
 }
 
-function statusLine(head: ResponseHead): string {
-  return 'HTTP/1.1 ' + head.status + ' ' + head.reason + '\r\n'
+/** By status: the reason of the last answer with it, and the line. Few targets say anything but the usual words. */
+const statusLines: { readonly reason: string; readonly line: string }[] = []
+
+function statusLine({ status, reason }: ResponseHead): string {
+  const last = statusLines[status]
+  if (last !== undefined && last.reason === reason) return last.line
+  const line = flat('HTTP/1.1 ' + status + ' ' + reason + '\r\n')
+  statusLines[status] = { reason: flat(reason), line }
+  return line
 }

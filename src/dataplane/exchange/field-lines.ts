@@ -50,6 +50,7 @@ const REQUEST_ID_LENGTH_MAX = 200
 /** The request id that the client sent, if it is visible ASCII of at most 200 characters, else a new one. */
 export function requestIdOf({ ids }: { readonly ids: Ids }, head: RequestHead): string {
   const fields = head.fields
+  if (!fields.has(KIND.requestId)) return ids.next()
   for (let i = 0; i < fields.count; i++) {
     if (fields.kind(i) !== KIND.requestId) continue
     const id = fields.value(i)
@@ -75,15 +76,13 @@ export function requestLines(
   const traced = isTraced(fields, dropped)
   const copy = (forwarded === null ? TO_TARGET_FROM_PROXY : TO_TARGET)[traced ? 0 : 1]
   let lines = fields.copyLines(maxForwards === UNLIMITED ? copy : withoutHops(copy), dropped)
-  lines += (forwarded ?? extendedLines(fields, peer, tls, head.authority)) + 'X-Request-Id: ' + requestId + '\r\n'
-  if (!traced) {
-    // W3C Trace Context: the trace begins here. A request id of ours is random enough to name the trace too, which also
-    // lets people find the one by the other; its half names the first span. Flags 00: it is for whoever records spans to say
-    // whether this one is sampled, and we record none.
-    const id = requestId === ids.last ? requestId : ids.next()
-    lines += 'traceparent: 00-' + id + '-' + id.slice(16) + '-00\r\n'
-  }
-  return lines + hopsLine(maxForwards) + viaLine(head.minor)
+  lines += (forwarded ?? extendedLines(fields, peer, tls, head.authority)) + VIA_AND_ID[head.minor] + requestId
+  if (traced) return lines + '\r\n' + hopsLine(maxForwards)
+  // W3C Trace Context: the trace begins here. A request id of ours is random enough to name the trace too, which also
+  // lets people find the one by the other; its half names the first span. Flags 00: it is for whoever records spans to say
+  // whether this one is sampled, and we record none.
+  const id = requestId === ids.last ? requestId : ids.next()
+  return lines + '\r\ntraceparent: 00-' + id + '-' + id.slice(16) + '-00\r\n' + hopsLine(maxForwards)
 }
 
 /** The same table for a request whose maxForwards are counted, which few are. */
@@ -93,8 +92,11 @@ function withoutHops(copy: Uint8Array): Uint8Array {
   return table
 }
 
-/** RFC 9110 7.6.3: the version is that of the message received. */
-const viaLine = (minor: number) => (minor === 1 ? 'Via: 1.1 turnout\r\n' : 'Via: 1.0 turnout\r\n')
+/**
+ * What stands before the request id, by the minor version of the message received: that is what Via tells (RFC 9110 7.6.3).
+ * In one piece, as each piece more is felt.
+ */
+const VIA_AND_ID = ['Via: 1.0 turnout\r\nX-Request-Id: ', 'Via: 1.1 turnout\r\nX-Request-Id: ']
 
 /** The lines of each pool, made once for each table that has it. */
 const linesByPool = new WeakMap<PoolTable, string>()
@@ -116,8 +118,7 @@ export function responseLines({ time }: { readonly time: Time }, head: ResponseH
   return (
     head.fields.copyLines(TO_CLIENT, head.dropped) +
     (head.hasDate ? '' : time.dateLine()) +
-    viaLine(head.minor) +
-    'X-Request-Id: ' +
+    VIA_AND_ID[head.minor] +
     requestId +
     '\r\n'
   )

@@ -35,6 +35,9 @@ export class Names {
 /** Offsets of a field in the index: name start, name end, value start, value end, line end (behind CRLF), kind. */
 export const STRIDE = 6
 
+/** From this length on, four octets at a time are faster. */
+const LONG_ENOUGH = 16
+
 export class Fields {
   text = ''
   count = 0
@@ -42,6 +45,12 @@ export class Fields {
   malformed = false
   /** Set when there are more fields than allowed. */
   tooMany = false
+  /** A bit for each kind that a field has: most kinds are in few heads, and so spare a walk through all fields. */
+  #kinds = 0
+  /** The last bytes that were read from: nearly always the one buffer of the worker. */
+  #bytes: Uint8Array | null = null
+  /** The same four at a time, where that can be had. */
+  #words: Int32Array | null = null
   readonly index: Int32Array
   readonly #max: number
 
@@ -61,6 +70,8 @@ export class Fields {
     this.count = 0
     this.malformed = false
     this.tooMany = false
+    this.#kinds = 0
+    if (bytes !== this.#bytes) this.#see(bytes)
     const end = text.length
     while (at < end) {
       if (bytes[base + at] === CR) {
@@ -88,7 +99,7 @@ export class Fields {
     const nameEnd = at++
     while (at < end && (bytes[at] === SP || bytes[at] === HTAB)) at++
     const valueStart = at
-    while (at < end && VALUE[bytes[at]] === 1) at++
+    at = this.#valueStop(bytes, at, end)
     if (at + 1 >= end) return at < end && bytes[at] !== CR ? this.#refuse(nameStart - base) : 0
     if (bytes[at] !== CR || bytes[at + 1] !== LF) return this.#refuse(nameStart - base)
     let valueEnd = at
@@ -100,8 +111,35 @@ export class Fields {
     index[field + 2] = valueStart - base
     index[field + 3] = valueEnd - base
     index[field + 4] = at + 2 - base
-    index[field + 5] = kindOf(bytes, nameStart, nameEnd - nameStart)
+    const kind = kindOf(bytes, nameStart, nameEnd - nameStart)
+    index[field + 5] = kind
+    this.#kinds |= 1 << kind
     return at + 2
+  }
+
+  #see(bytes: Uint8Array): void {
+    this.#bytes = bytes
+    this.#words = bytes.byteOffset === 0 ? new Int32Array(bytes.buffer, 0, bytes.byteLength >> 2) : null
+  }
+
+  /**
+   * Offset of the first octet that no value has. Most of a head is values, so four octets are looked at at once: none of them
+   * may be below 32 or 127 (tabs are left to the slow way). The tricks with the high bits of each octet are those of strlen.
+   */
+  #valueStop(bytes: Uint8Array, at: number, end: number): number {
+    const words = this.#words
+    if (words !== null && end - at >= LONG_ENOUGH) {
+      while ((at & 3) !== 0) if (VALUE[bytes[at++]] !== 1) return at - 1
+      let word = at >> 2
+      for (const stop = end >> 2; word < stop; word++) {
+        const four = words[word]
+        const dels = four ^ 0x7f7f7f7f
+        if ((((four - 0x20202020) & ~four) | ((dels - 0x01010101) & ~dels)) & 0x80808080) break
+      }
+      at = word << 2
+    }
+    while (at < end && VALUE[bytes[at]] === 1) at++
+    return at
   }
 
   /** A bad line is refused once it is complete, so that the verdict is the same however the bytes arrive. */
@@ -109,6 +147,11 @@ export class Fields {
     if (this.text.indexOf('\n', lineStart) < 0) return 0
     this.malformed = true
     return -1
+  }
+
+  /** Whether any field is of this kind. */
+  has(kind: number): boolean {
+    return ((this.#kinds >>> kind) & 1) === 1
   }
 
   /** Kind of field `i`. */

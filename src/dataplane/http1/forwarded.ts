@@ -10,6 +10,7 @@ import { flat, TOKEN } from './syntax.ts'
 
 /** Values of all fields of a kind as one list. */
 export function joined(fields: Fields, kind: number): string {
+  if (!fields.has(kind)) return ''
   let list = ''
   for (let i = 0; i < fields.count; i++) {
     if (fields.kind(i) === kind) list = list === '' ? fields.value(i) : list + ', ' + fields.value(i)

@@ -11,6 +11,7 @@ const LENGTH = 55
 
 /** Whether exactly one traceparent came, is valid, and is not for this connection only. */
 export function isTraced(fields: Fields, dropped: Names | null): boolean {
+  if (!fields.has(KIND.traceparent)) return false
   let traced = false
   for (let i = 0; i < fields.count; i++) {
     if (fields.kind(i) !== KIND.traceparent) continue

@@ -19,9 +19,9 @@ export const SIGN_BYTES = 4_096
 /** Bytes moved at a time. If the receiver is slow, at most so many are left with us. */
 const PIPE_BYTES = 131_072
 /** Moves behind one read. */
-const MOVES_MAX = 4
+const MOVES_MAX = 8
 /** Bytes from one socket (about 0.3 ms of work) after which others have their turn. Without this, libuv reads on 32 times. */
-const TURN_BYTES = 1_048_576
+const TURN_BYTES = MOVES_MAX * PIPE_BYTES
 
 export class Splicer {
   readonly #libc: Libc

@@ -207,7 +207,9 @@ class Reader {
 
 function read(side: Side, bytes: string, cuts: readonly number[]): Reading {
   const reader = new Reader(side)
-  const all = Buffer.from(bytes, 'latin1')
+  // From the beginning of its memory, like the buffer of a worker; what is cut begins anywhere.
+  const all = Buffer.allocUnsafeSlow(bytes.length)
+  all.latin1Write(bytes, 0)
   let from = 0
   for (const cut of [...cuts, all.length]) {
     if (cut > from) reader.feed(all.subarray(from, cut))
