@@ -2,21 +2,22 @@
  * This checkout beside an earlier one, nginx and HAProxy, in the same run: `node bench/before.ts --base DIR`, where DIR is a
  * checkout of the revision before, with its packages installed (a link to `node_modules` of this one will do).
  *
- * What a change costs is the ratio of the two; p99 is set beside the better of nginx and HAProxy. The access log is measured on,
- * in both, as a scenario of its own.
+ * What a change costs is the ratio of the two, measured in pairs (pair.ts); p99 is set beside the better of nginx and HAProxy. The
+ * access log is measured on, in both, as a scenario of its own.
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { bestLoad, type Compared, type Comparison, compare, methodOf } from './compare.ts'
-import { costOf, type ScenarioResult } from './measure.ts'
+import { bestLoad, type Comparison, compare, methodOf } from './compare.ts'
+import { median, type ScenarioResult } from './measure.ts'
 import { readOptions, say } from './options.ts'
+import { measurePair } from './pair.ts'
 import { haproxy } from './peers/haproxy.ts'
 import { nginx } from './peers/nginx.ts'
 import { turnoutPeer } from './peers/turnout.ts'
 import { PROXY_CORE } from './process.ts'
 import { decimal, renderReport, writeSection } from './report.ts'
-import { SCENARIOS } from './scenario.ts'
+import { SCENARIOS, type Scenario } from './scenario.ts'
 
 const USAGE = `usage: node bench/before.ts --base DIR [options]
   --base DIR          checkout of the revision before; without it, nothing is measured`
@@ -41,42 +42,50 @@ const plain: Comparison = {
   load: bestLoad,
   core: PROXY_CORE,
 }
-const logging: Comparison = {
-  ...plain,
-  peers: [
-    turnoutPeer(BEFORE, { checkout, accessLog: true }, { stdout: log }),
+const pairPlan = options.quick
+  ? { starts: 1, rounds: 1, warmUps: 1, seconds: 1 }
+  : { starts: options.rounds, rounds: 4, warmUps: 5, seconds: options.seconds }
+const logScenario = { ...SCENARIOS[0], name: 'log', title: 'small GET, access log on' }
+
+function costLine({ title }: Scenario, ratios: readonly number[]): string {
+  const all = ratios.map((ratio) => decimal(ratio, 3)).join(', ')
+  return `- ${title}: ${decimal(median(ratios), 3)} × the CPU of before (by start: ${all})`
+}
+
+/** Its p99, of the better peer's: the median of the rounds of each. */
+function tailLine(title: string, result: ScenarioResult): string {
+  const p99 = (name: string) => median((result.get(name) ?? []).map(({ p99Ms }) => p99Ms))
+  const best = [p99(nginx.name), p99(haproxy.name)].filter(Number.isFinite)
+  if (best.length === 0) return `- ${title}: neither nginx nor HAProxy is installed here`
+  return `- ${title}: p99 ${decimal(p99(NOW) / Math.min(...best), 2)} × the better of nginx and HAProxy`
+}
+
+const ratios = await measurePair([turnoutPeer(BEFORE, { checkout }), turnoutPeer(NOW, {})], plain.scenarios, pairPlan)
+const logged = await measurePair(
+  [
+    turnoutPeer(BEFORE, { checkout, accessLog: true }, { stdout: `${log}.before` }),
     turnoutPeer(NOW, { accessLog: true }, { stdout: log }),
   ],
-  scenarios: [{ ...SCENARIOS[0], name: 'log', title: 'small GET, access log on' }],
-}
-
-/** What a scenario costs now, of what it cost before; and its p99, of the better peer's. */
-function verdict(title: string, result: ScenarioResult): string {
-  const cost = costOf(result.get(NOW)!) / costOf(result.get(BEFORE)!)
-  const p99 = (name: string) => {
-    const rounds = result.get(name)?.map(({ p99Ms }) => p99Ms) ?? []
-    return rounds.length === 0 ? Infinity : rounds.toSorted((a, b) => a - b)[Math.floor(rounds.length / 2)]
-  }
-  const best = Math.min(p99(nginx.name), p99(haproxy.name))
-  const tail = Number.isFinite(best) ? `; p99 ${decimal(p99(NOW) / best, 2)} × the better of nginx and HAProxy` : ''
-  return `- ${title}: ${decimal(cost, 3)} × the CPU of before${tail}`
-}
-
+  [logScenario],
+  pairPlan,
+)
 const compared = await compare(plain)
-const logged = await compare(logging)
 rmSync(log, { force: true })
-const results = [...compared.results, ...logged.results]
-const all: Compared = { ...compared, results, left: [...compared.left, ...logged.left] }
+rmSync(`${log}.before`, { force: true })
+const remarks = [
+  ...[...ratios, ...logged].map(([scenario, values]) => costLine(scenario, values)),
+  ...compared.results.map(([{ title }, result]) => tailLine(title, result)),
+]
 const text = renderReport({
   title: 'Beside the revision before',
   date: new Date(),
   versions: compared.peers.map((peer) => [peer.name, peer.version() ?? '?'] as const),
-  results: all.results,
-  left: all.left,
+  results: compared.results,
+  left: compared.left,
   method: methodOf(plain),
-  remarks: results.map(([scenario, result]) => verdict(scenario.title, result)).join('\n'),
+  remarks: `Both at once on the one core (bench/pair.ts):\n\n${remarks.join('\n')}`,
   yardsticks: [BEFORE],
 })
 if (!options.quick) writeSection('before', text)
 console.log(text)
-process.exitCode = compared.failed || logged.failed ? 1 : 0
+process.exitCode = compared.failed ? 1 : 0
