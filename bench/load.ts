@@ -71,7 +71,21 @@ export const wrk: Load = async (port, scenario, seconds) => {
     const script = join(folder, 'load.lua')
     writeFileSync(script, wrkScript(scenario))
     const url = `http://127.0.0.1:${port}${scenario.path}`
-    const command = ['wrk', '-t', '1', '-c', String(CONNECTIONS), '-d', `${seconds}s`, '-s', script, url]
+    // Its own limit of 2 s would count slow answers as errors.
+    const command = [
+      'wrk',
+      '-t',
+      '1',
+      '-c',
+      String(CONNECTIONS),
+      '-d',
+      `${seconds}s`,
+      '--timeout',
+      '15s',
+      '-s',
+      script,
+      url,
+    ]
     const text = await runChild(command, { core: LOAD_CORE })
     const line = text.split('\n').find((candidate) => candidate.startsWith('{"requests"'))
     if (line === undefined) throw new Error(`wrk said nothing of use: ${text}`)
