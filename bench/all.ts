@@ -14,6 +14,7 @@ const BENCHES: Readonly<Record<string, readonly string[]>> = {
   profile: ['profile.ts'],
   latency: ['latency.ts'],
   switch: ['switch.ts'],
+  change: ['change.ts'],
   size: ['variants.ts', 'size'],
   log: ['variants.ts', 'log'],
   workers: ['variants.ts', 'workers'],

@@ -18,6 +18,7 @@ const SECTIONS = [
   'profile',
   'latency',
   'switch',
+  'change',
   'size',
   'log',
   'workers',
