@@ -1,72 +1,83 @@
 /**
- * `npm run bench:build-peers`: builds the peers that are written in Go, once, into a cache outside of the checkout.
+ * `npm run bench:build-peers`: builds the peers that Debian has not, or has in an older version, once, into a cache outside of
+ * the checkout; `-- NAME …` builds only those.
  *
- * Each is built in a copy of its own module, as its authors build it: with its own go.sum and its own replacements, which
- * `go install module@version` refuses. Only what the module proxy gives is used. One package at a time and with the lowest
- * priority, since Traefik has more than two thousand of them; expect half an hour on two cores. What is there already is
- * left as it is; `--force` builds it anew. A program that cannot be built is named, and the others are still built.
+ * nginx and HAProxy are built from their source (source-build.ts), the others by Go (go-build.ts), each from what a package
+ * registry gives and with a low priority; expect five minutes for the former and half an hour for the latter.
+ * What is there already is left as it is; `--force` builds it anew. A program that cannot be built is named with the reason,
+ * and the others are still built.
  */
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { cacheFolder, GO_PROGRAMS, type GoProgram, goProgramPath, goProgramVersion } from './peers/go-program.ts'
-import { findProgram, runChild } from './process.ts'
+import { buildGo } from './go-build.ts'
+import { GO_PROGRAMS, goProgramPath } from './peers/go-program.ts'
+import { SOURCE_PROGRAMS, sourceProgramPath } from './peers/source-program.ts'
+import { buildSource } from './source-build.ts'
 
-const ENVIRONMENT = { CGO_ENABLED: '0', GOFLAGS: '-p=1 -buildvcs=false', GOMAXPROCS: '1', GOTOOLCHAIN: 'local' }
-
-/** Folder of the module in Go's own cache. */
-async function download(go: string, { module, version }: GoProgram): Promise<string> {
-  const command = [go, 'mod', 'download', '-json', `${module}@${version}`]
-  return JSON.parse(await runChild(command, { core: null, env: ENVIRONMENT })).Dir
+interface Wanted {
+  readonly name: string
+  /** How it is called in what is printed. */
+  readonly title: string
+  /** Where the program is, or will be. */
+  readonly path: string
+  /** Builds it in an empty folder and gives the path of the program in there. */
+  build(folder: string): Promise<string>
 }
 
-async function build(go: string, program: GoProgram): Promise<void> {
+const PROGRAMS: readonly Wanted[] = [
+  ...SOURCE_PROGRAMS.map((program) => ({
+    name: program.name,
+    title: `${program.name} from source`,
+    path: sourceProgramPath(program),
+    build: (folder: string) => buildSource(program, folder),
+  })),
+  ...GO_PROGRAMS.map((program) => ({
+    name: program.name,
+    title: `${program.name} ${program.version}`,
+    path: goProgramPath(program),
+    build: (folder: string) => buildGo(program, folder),
+  })),
+]
+
+async function build(program: Wanted): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'turnout-build-'))
+  // However it ends: a build that is interrupted leaves nothing either.
+  const clean = () => rmSync(folder, { recursive: true, force: true })
+  process.once('exit', clean)
   try {
-    const source = join(folder, 'source')
-    cpSync(await download(go, program), source, { recursive: true })
-    makeWritable(source)
-    const built = join(folder, 'program')
-    const command = [go, 'build', '-C', source, '-trimpath', '-o', built, program.command]
-    await runChild(['nice', '-n', '15', ...command], { core: null, env: ENVIRONMENT })
-    mkdirSync(cacheFolder(), { recursive: true })
-    const path = goProgramPath(program)
+    const built = await program.build(folder)
+    mkdirSync(dirname(program.path), { recursive: true })
     // Beside its place first, so that a program in its place is always whole.
-    cpSync(built, `${path}.new`)
-    renameSync(`${path}.new`, path)
+    cpSync(built, `${program.path}.new`)
+    renameSync(`${program.path}.new`, program.path)
   } finally {
-    rmSync(folder, { recursive: true, force: true })
+    process.off('exit', clean)
+    clean()
   }
 }
 
-/** Go's module cache is read-only, and so is a copy of it: it could not be deleted again. */
-function makeWritable(folder: string): void {
-  chmodSync(folder, 0o755)
-  for (const name of readdirSync(folder)) {
-    const path = join(folder, name)
-    if (statSync(path).isDirectory()) makeWritable(path)
-  }
+const { values, positionals } = parseArgs({
+  options: { force: { type: 'boolean', default: false } },
+  allowPositionals: true,
+})
+const unknown = positionals.filter((name) => !PROGRAMS.some((program) => program.name === name))
+if (unknown.length > 0) {
+  console.error(`usage: node bench/build-peers.ts [--force] [${PROGRAMS.map(({ name }) => name).join(' | ')}] …`)
+  process.exit(2)
 }
-
-const { values } = parseArgs({ options: { force: { type: 'boolean', default: false } } })
-const go = findProgram('go', ['/usr/local/go/bin'])
-if (go === null) {
-  console.error('there is no Go toolchain on PATH or in /usr/local/go')
-  process.exit(1)
-}
-for (const program of GO_PROGRAMS) {
-  const name = `${program.name} ${program.version}`
-  if (goProgramVersion(program) !== null && !values.force) {
-    console.log(`${name}: is there`)
+for (const program of PROGRAMS.filter(({ name }) => positionals.length === 0 || positionals.includes(name))) {
+  if (existsSync(program.path) && !values.force) {
+    console.log(`${program.title}: is there`)
     continue
   }
-  console.log(`${name}: being built`)
+  console.log(`${program.title}: being built`)
   try {
-    await build(go, program)
-    console.log(`${name}: ${goProgramPath(program)}`)
+    await build(program)
+    console.log(`${program.title}: ${program.path}`)
   } catch (error) {
-    console.error(`${name}: ${error instanceof Error ? error.message : String(error)}`)
+    console.error(`${program.title}: ${error instanceof Error ? error.message.trim() : String(error)}`)
     process.exitCode = 1
   }
 }

@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: Turnout beside a plain node:http proxy, load by autocannon; needs nothing that npm does not install.
- * `npm run bench:peers`: the same beside nginx, HAProxy, those written in Go that `npm run bench:build-peers` has built, and
- * Node's proxies, load by wrk.
+ * `npm run bench:peers`: the same beside nginx and HAProxy of the system, what `npm run bench:build-peers` has built (both of
+ * them newer, and those written in Go), and Node's proxies, load by wrk.
  *
  * What is done, and when it fails, is in bench/compare.ts; the job that all of them do is in bench/peers/peer.ts.
  */
@@ -11,10 +11,10 @@ import { readOptions } from './options.ts'
 import { caddy } from './peers/caddy.ts'
 import { fastProxyPeer } from './peers/fast-proxy.ts'
 import { fastifyProxy } from './peers/fastify.ts'
-import { haproxy } from './peers/haproxy.ts'
+import { haproxy, haproxyFromSource } from './peers/haproxy.ts'
 import { httpProxy3 } from './peers/http-proxy-3.ts'
 import { kamalProxy } from './peers/kamal-proxy.ts'
-import { nginx } from './peers/nginx.ts'
+import { nginx, nginxFromSource } from './peers/nginx.ts'
 import { nodeHttp } from './peers/node-http.ts'
 import { GREEN_PERCENT, type Peer } from './peers/peer.ts'
 import { traefik } from './peers/traefik.ts'
@@ -26,7 +26,9 @@ import { SCENARIOS } from './scenario.ts'
 const PEERS: readonly Peer[] = [
   turnout,
   nginx,
+  nginxFromSource,
   haproxy,
+  haproxyFromSource,
   caddy,
   traefik,
   kamalProxy,

@@ -95,11 +95,11 @@ export async function runChild(command: readonly string[], options: StartOptions
   const child = startChild(command, options)
   const chunks: Buffer[] = []
   child.process.stdout?.on('data', (chunk: Buffer) => chunks.push(chunk))
-  const code = await new Promise<number | null>((resolve, reject) => {
+  const end = await new Promise<number | string | null>((resolve, reject) => {
     child.process.once('error', reject)
-    child.process.once('close', resolve)
+    child.process.once('close', (code, signal) => resolve(code ?? signal))
   })
-  if (code !== 0) throw new Error(`${command[0]} ended with ${code}: ${child.errors()}`)
+  if (end !== 0) throw new Error(`${command[0]} ended with ${end}: ${child.errors()}`)
   return Buffer.concat(chunks).toString()
 }
 

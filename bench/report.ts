@@ -81,7 +81,8 @@ export function renderReport(report: Report): string {
     '',
     occasion(report.date),
     '',
-    report.versions.map(([name, version]) => `${name} ${version}`).join(' · '),
+    // Some are named by their version already.
+    report.versions.map(([name, version]) => (name.endsWith(version) ? name : `${name} ${version}`)).join(' · '),
     '',
     ...report.left.map((line) => `- ${line}`),
     ...(report.left.length === 0 ? [] : ['']),

@@ -1,4 +1,5 @@
 /** Versions and machine facts for the report. */
+import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { cpus, release } from 'node:os'
 
@@ -10,6 +11,13 @@ export function installedVersion(name: string): string | null {
   } catch {
     return null
   }
+}
+
+/** Version that a program tells of itself, on either output; null when there is no such program or it does not run here. */
+export function toldVersion(program: string | null, option: string, pattern: RegExp): string | null {
+  if (program === null) return null
+  const { status, stdout, stderr } = spawnSync(program, [option], { encoding: 'utf8' })
+  return status === 0 ? (pattern.exec(stdout + stderr)?.[1] ?? '?') : null
 }
 
 /** One line on the machine: processor, cores, kernel. */

@@ -2,32 +2,43 @@
  * HAProxy, one thread: connections reused always, active checks on, as Turnout has them. Bodies are spliced: asked for by name,
  * since `splice-auto` leaves it out here, and a megabyte then costs three times as much.
  */
-import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { findProgram, freePort } from '../process.ts'
+import { toldVersion } from '../versions.ts'
 import { GREEN_PERCENT, type Peer, type PeerConfig, startPeer } from './peer.ts'
+import { findSourceProgram, HAPROXY } from './source-program.ts'
 
-export const haproxy: Peer = {
-  name: 'HAProxy',
+const peer = (name: string, program: string | null, setup: string): Peer => ({
+  name,
   ours: false,
   always: false,
-  setup:
-    'rand() for the weights, an ACL for the rule, %[uuid] as request id, X-Forwarded-*, Forwarded and Via; the id and Via also to the client. http-reuse always, bodies spliced in the kernel, health checks every 5 s, counters per target as always.',
-  version() {
-    const program = findProgram('haproxy')
-    return program === null
-      ? null
-      : (execFileSync(program, ['-v'])
-          .toString()
-          .match(/version (\d+\.\d+\.\d+)/)?.[1] ?? '?')
-  },
+  setup,
+  version: () => versionOf(program),
   async start(config) {
     const port = await freePort()
     const file = `${config.folder}/haproxy.cfg`
     writeFileSync(file, configuration(config, port))
-    return startPeer([findProgram('haproxy')!, '-db', '-f', file], port, { core: config.core })
+    return startPeer([program!, '-db', '-f', file], port, { core: config.core })
   },
-}
+})
+
+const versionOf = (program: string | null) => toldVersion(program, '-v', /version (\d+\.\d+\.\d+)/)
+
+/** The one of the system, as Debian builds it. */
+export const haproxy = peer(
+  'HAProxy',
+  findProgram('haproxy'),
+  'rand() for the weights, an ACL for the rule, %[uuid] as request id, X-Forwarded-*, Forwarded and Via; the id and Via also to the client. http-reuse always, bodies spliced in the kernel, health checks every 5 s, counters per target as always.',
+)
+
+const built = findSourceProgram(HAPROXY)
+
+/** The one that was built from source, named by its version. */
+export const haproxyFromSource = peer(
+  `HAProxy ${versionOf(built) ?? 'from source'}`,
+  built,
+  'configured as the other HAProxy, built by `npm run bench:build-peers` without PCRE and TLS.',
+)
 
 const configuration = ({ blue, green, clients = 4096 }: PeerConfig, port: number) => `
 global

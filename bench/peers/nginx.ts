@@ -3,35 +3,43 @@
  * those that cost it least here: with its default for uploads (16k) a megabyte costs nearly twice as much, and larger ones for
  * responses cost more again.
  */
-import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { findProgram, freePort } from '../process.ts'
+import { toldVersion } from '../versions.ts'
 import { CONNECTIONS, GREEN_PERCENT, type Peer, type PeerConfig, startPeer } from './peer.ts'
+import { findSourceProgram, NGINX } from './source-program.ts'
 
-export const nginx: Peer = {
-  name: 'nginx',
+const peer = (name: string, program: string | null, setup: string): Peer => ({
+  name,
   ours: false,
   always: false,
-  setup:
-    'split_clients for the weights, a map for the rule, $request_id, X-Forwarded-*, Forwarded and Via; the id and Via also to the client. Upstream keep-alive and HTTP/1.1, uploads passed on as they come, 128k buffers for them and 32k for responses, nothing written to disk; no active health checks, no counters per target.',
-  version() {
-    const program = findProgram('nginx')
-    // nginx writes its version on standard error.
-    return program === null
-      ? null
-      : (execFileSync('sh', ['-c', `${program} -v 2>&1`])
-          .toString()
-          .match(/nginx\/(\S+)/)?.[1] ?? '?')
-  },
+  setup,
+  version: () => versionOf(program),
   async start(config) {
     const port = await freePort()
     const file = `${config.folder}/nginx.conf`
     writeFileSync(file, configuration(config, port))
-    return startPeer([findProgram('nginx')!, '-e', `${config.folder}/error.log`, '-c', file], port, {
-      core: config.core,
-    })
+    return startPeer([program!, '-e', `${config.folder}/error.log`, '-c', file], port, { core: config.core })
   },
-}
+})
+
+const versionOf = (program: string | null) => toldVersion(program, '-v', /nginx\/(\S+)/)
+
+/** The one of the system, as Debian builds it. */
+export const nginx = peer(
+  'nginx',
+  findProgram('nginx'),
+  'split_clients for the weights, a map for the rule, $request_id, X-Forwarded-*, Forwarded and Via; the id and Via also to the client. Upstream keep-alive and HTTP/1.1, uploads passed on as they come, 128k buffers for them and 32k for responses, nothing written to disk; no active health checks, no counters per target.',
+)
+
+const built = findSourceProgram(NGINX)
+
+/** The one that was built from source, named by its version. */
+export const nginxFromSource = peer(
+  `nginx ${versionOf(built) ?? 'from source'}`,
+  built,
+  'configured as the other nginx, built by `npm run bench:build-peers` with -O2, without PCRE, zlib and TLS.',
+)
 
 /** It closes idle clients when less than a sixteenth of its connections is free, and those to the targets count too. */
 const connectionsOf = (clients: number) => Math.ceil(clients * 1.1) + 4 * CONNECTIONS

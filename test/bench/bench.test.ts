@@ -11,10 +11,12 @@ import { caddy } from '../../bench/peers/caddy.ts'
 import { CADDY, goProgramPath } from '../../bench/peers/go-program.ts'
 import { kamalProxy } from '../../bench/peers/kamal-proxy.ts'
 import { nodeHttp } from '../../bench/peers/node-http.ts'
+import { findSourceProgram, NGINX, sourceProgramPath } from '../../bench/peers/source-program.ts'
 import { turnoutConfiguration } from '../../bench/peers/turnout.ts'
 import { cpuMicros, runChild, startChild } from '../../bench/process.ts'
-import { renderTable, replaceSection } from '../../bench/report.ts'
+import { renderReport, renderTable, replaceSection } from '../../bench/report.ts'
 import { startTargets, type Targets } from '../../bench/targets.ts'
+import { toldVersion } from '../../bench/versions.ts'
 import { parseSpec, printFault } from '../../src/config/load.ts'
 
 describe('the correctness checks', () => {
@@ -117,6 +119,23 @@ describe('the proxies that are measured', () => {
       rmSync(cache, { recursive: true, force: true })
     }
   })
+
+  test('a peer built from source is there only once it was built, and its version is the one that it tells', () => {
+    const cache = mkdtempSync(join(tmpdir(), 'turnout-test-'))
+    const version = () => toldVersion(findSourceProgram(NGINX), '-v', /nginx\/(\S+)/)
+    vi.stubEnv('TURNOUT_BENCH_CACHE', cache)
+    try {
+      expect(version()).toBeNull()
+      writeFileSync(sourceProgramPath(NGINX), '#!/bin/sh\necho "nginx version: nginx/1.2.$#" >&2\n', { mode: 0o755 })
+      expect(version()).toBe('1.2.1')
+      // Of another kind of machine, for instance.
+      writeFileSync(sourceProgramPath(NGINX), '#!/no/such/loader\n')
+      expect(version()).toBeNull()
+    } finally {
+      vi.unstubAllEnvs()
+      rmSync(cache, { recursive: true, force: true })
+    }
+  })
 })
 
 describe('the figures', () => {
@@ -151,6 +170,12 @@ describe('the report', () => {
     expect(again).not.toContain('old switches')
     expect(again.indexOf('figures')).toBeLessThan(again.indexOf('new switches'))
     expect(replaceSection(again, 'switch', 'new switches')).toBe(again)
+  })
+
+  test('versions are named, and not twice for a peer that is named by its version', () => {
+    const versions = [['nginx', '1.22.1'] as const, ['nginx 1.28.3', '1.28.3'] as const]
+    const head = { title: 'Title', date: new Date(0), left: [], method: 'By hand.', yardsticks: [], results: [] }
+    expect(renderReport({ ...head, versions })).toContain('\nnginx 1.22.1 · nginx 1.28.3\n')
   })
 
   test('a table gives medians, spread and the ratio to the yardstick, cheapest first', () => {
