@@ -287,7 +287,7 @@ test('a source has had its turn after a megabyte in a row, and another one begin
   const splicer = Splicer.open(endless)!
   const out = { descriptor: 7, flush: () => {}, countMoved: () => {} } as unknown as Outgoing
   const turns = (from: number) => {
-    splicer.move(from, out, 10 * MIB)
+    splicer.move(from, out, MIB / 2)
     return splicer.hasHadTurn()
   }
   expect([turns(5), turns(5), turns(5), turns(5)]).toEqual([false, true, false, true])
