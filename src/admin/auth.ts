@@ -9,6 +9,7 @@
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
+import { isLoopback } from '../config/address.ts'
 import type { AdminSpec } from '../config/schema.ts'
 import { TurnoutError } from '../errors.ts'
 import { octetsOfText } from '../table/octets.ts'
@@ -72,12 +73,4 @@ function guardLoopback({ headers, remoteAddress }: Approach): string {
 function hostnameOf(host: string): string {
   const parts = /^(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(?::[0-9]{1,5})?$/i.exec(host)
   return parts === null ? '' : parts[1]
-}
-
-/** Whether this name or address (bracketed or not, IPv4-mapped or not) is `localhost`, in 127.0.0.0/8, or ::1. */
-export function isLoopback(host: string): boolean {
-  const bare = host.toLowerCase().replace(/^\[(.*)\]$/, '$1')
-  if (bare === 'localhost' || bare === '::1') return true
-  const octets = /^(?:::ffff:)?127((?:\.[0-9]{1,3}){3})$/.exec(bare)
-  return octets?.[1].split('.').every((octet) => Number(octet) <= 255) ?? false
 }

@@ -14,8 +14,9 @@ import Fastify, {
   type FastifyRequest,
   LogController,
 } from 'fastify'
+import { isLoopback } from '../config/address.ts'
 import { TurnoutError } from '../errors.ts'
-import { createGuard, isLoopback, type Role } from './auth.ts'
+import { createGuard, type Role } from './auth.ts'
 import { readBodies } from './body.ts'
 import { createConnectionAnswers } from './connection.ts'
 import type { AdminDeps } from './deps.ts'

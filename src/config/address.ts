@@ -61,9 +61,16 @@ export function parseListenAddress(text: string): HostPort | BadAddress {
   return { bad: notAHost(written) }
 }
 
-/** Whether only this machine can reach a listener at `host`, in its one form. */
-export const isLoopback = (host: string): boolean =>
-  host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'))
+/**
+ * Whether this name or address (bracketed or not, IPv4-mapped or not) is `localhost`, in 127.0.0.0/8, or ::1: only
+ * this machine can reach a listener there.
+ */
+export function isLoopback(host: string): boolean {
+  const bare = host.toLowerCase().replace(/^\[(.*)\]$/, '$1')
+  if (bare === 'localhost' || bare === '::1') return true
+  const octets = /^(?:::ffff:)?127((?:\.[0-9]{1,3}){3})$/.exec(bare)
+  return octets?.[1].split('.').every((octet) => Number(octet) <= 255) ?? false
+}
 
 export interface Target {
   /**

@@ -15,6 +15,7 @@
 import type { Fault } from '../errors.ts'
 import { canonicalService } from './canonical.ts'
 import { checkServices } from './check.ts'
+import { equalJson } from './record.ts'
 import type { ServiceSpec, Services } from './schema.ts'
 
 /** A map of JSON values. */
@@ -64,19 +65,8 @@ function mergeValue(key: string, base: unknown, live: unknown, file: unknown): u
 
 /** Whether two values of this key mean the same. */
 export function same(key: string, a: unknown, b: unknown): boolean {
-  if (key === 'split' && isTree(a) && isTree(b)) return equal(weighted(a), weighted(b))
-  return equal(a, b)
+  if (key === 'split' && isTree(a) && isTree(b)) return equalJson(weighted(a), weighted(b))
+  return equalJson(a, b)
 }
 
 const weighted = (split: Tree): Tree => Object.fromEntries(Object.entries(split).filter(([, weight]) => weight !== 0))
-
-/** Deep equality of JSON values; the order of keys does not count. */
-function equal(a: unknown, b: unknown): boolean {
-  if (a === b) return true
-  if (Array.isArray(a)) {
-    return Array.isArray(b) && a.length === b.length && a.every((item, index) => equal(item, b[index]))
-  }
-  if (!isTree(a) || !isTree(b)) return false
-  const keys = Object.keys(a)
-  return keys.length === Object.keys(b).length && keys.every((key) => Object.hasOwn(b, key) && equal(a[key], b[key]))
-}

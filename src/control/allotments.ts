@@ -2,12 +2,13 @@
  * Keeps the allotment of buckets (table/allotment.ts) of every service in step with its split and the admin states of its pools. Pure.
  * It looks at what a change has made of a service, not at which change it was, so that none can be forgotten.
  */
+
+import { mapEntries, own } from '../config/record.ts'
 import type { ServiceSpec } from '../config/schema.ts'
 import { type Claim, reallot } from '../table/allotment.ts'
 import type { ServiceIntent } from '../table/status.ts'
 import type { Allotment } from '../table/types.ts'
 import { type Content, splitOf } from './reconcile.ts'
-import { mapEntries, own } from './record.ts'
 
 /**
  * The content with the allotments that follow from those before; what did not change keeps its identity. A new service needs none yet,

@@ -4,9 +4,9 @@
  * keep what they have built of the rest (table/build.ts). Pure.
  */
 import type { Snapshot } from '../change.ts'
+import { equalJson, own } from '../config/record.ts'
 import type { ServiceSpec } from '../config/schema.ts'
 import type { ServiceChange, ServicePlan, TableDelta } from '../table/types.ts'
-import { equalJson, own } from './record.ts'
 
 /** The delta from one snapshot, which the workers have, to the next; `names` are the services that may differ. */
 export function deltaBetween(

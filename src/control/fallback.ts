@@ -9,10 +9,10 @@
  * - A pool ends it by having weight again, by going, and by holding something else: that is the next release, not the last.
  */
 import type { Change } from '../change.ts'
+import { mapEntries, own } from '../config/record.ts'
 import type { ServiceSpec } from '../config/schema.ts'
 import type { ServiceIntent } from '../table/status.ts'
 import { type Content, holdsOther, splitOf } from './reconcile.ts'
-import { mapEntries, own } from './record.ts'
 
 /** The content with the hot standby of each service that the change has touched; the rest keeps its identity. */
 export function withFallback(before: Content, after: Content, change: Change): Content {

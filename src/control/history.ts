@@ -1,11 +1,11 @@
 /** Earlier revisions, out of the store: for people, and to be made the present one again. */
 import type { Revision } from '../change.ts'
 import { completeService } from '../config/check.ts'
+import { mapEntries } from '../config/record.ts'
 import { TurnoutError } from '../errors.ts'
 import type { Store, StoredContent } from '../store/store.ts'
 import { intentMovedBy } from '../table/deadlines.ts'
 import type { Content } from './reconcile.ts'
-import { mapEntries } from './record.ts'
 import { completed } from './stored.ts'
 
 /** A revision for people, or null: with the defaults of now, and what cannot be served any more as it was stored. */

@@ -16,6 +16,7 @@
  */
 import type { Logger } from 'pino'
 import { type Clock, wallShiftMs } from '../clock.ts'
+import { mapEntries, own } from '../config/record.ts'
 import { isTurnoutError, TurnoutError } from '../errors.ts'
 import type {
   AuditEntry,
@@ -33,7 +34,6 @@ import { restorable } from './history.ts'
 import { type Loaded, loadedFrom } from './loaded.ts'
 import { soundObserved } from './observe.ts'
 import { type Base, type Content, NOTHING } from './reconcile.ts'
-import { mapEntries, own } from './record.ts'
 import { baseFrom, packed } from './stored.ts'
 
 /** Where the store keeps the services of the config file as they were last applied. */

@@ -11,6 +11,7 @@
  * - Services are removed one by one and by name; a file or a revision without them is no such word.
  */
 import type { Change } from '../change.ts'
+import { own } from '../config/record.ts'
 import type { ServiceSpec } from '../config/schema.ts'
 import { isTurnoutError, TurnoutError } from '../errors.ts'
 import { movesBetween } from '../table/allotment.ts'
@@ -18,7 +19,6 @@ import { canAnswer, fitTargets, isProven, type Targets } from '../table/proven.t
 import { observedOf, type ServiceIntent, type ServiceObserved, seenOf } from '../table/status.ts'
 import type { AddressesOf } from './observe.ts'
 import { type Content, splitOf } from './reconcile.ts'
-import { own } from './record.ts'
 
 /** Refused only because a pool is not proven: the next probe may change that. */
 export class Unproven extends TurnoutError {

@@ -2,10 +2,11 @@
  * A document as it was read: the present one at a start, or what another process has made of it since. Then only the services that
  * were written since are in it, and the others are taken from what is there, as they are. Pure.
  */
+
+import { equalJson, mapEntries, own } from '../config/record.ts'
 import type { Position, StoredContent, StoredDocument } from '../store/store.ts'
 import { intentMovedBy } from '../table/deadlines.ts'
 import type { Content } from './reconcile.ts'
-import { equalJson, mapEntries, own } from './record.ts'
 import { completed } from './stored.ts'
 
 /** A document with what belongs to it. */

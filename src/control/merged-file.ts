@@ -4,10 +4,10 @@
  */
 import type { Change } from '../change.ts'
 import { mergeFile, overFile } from '../config/merge.ts'
+import { equalJson } from '../config/record.ts'
 import type { Services } from '../config/schema.ts'
 import { TurnoutError } from '../errors.ts'
 import type { Content } from './reconcile.ts'
-import { equalJson } from './record.ts'
 
 type FileChange = Extract<Change, { kind: 'file' }>
 

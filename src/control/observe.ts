@@ -4,12 +4,12 @@
  * no longer there, or of the health of a service that is no longer probed, is late and changes nothing.
  */
 import type { Observation } from '../change.ts'
+import { own, sameEntries, withEntry, withoutEntry } from '../config/record.ts'
 import type { ServiceSpec } from '../config/schema.ts'
 import { type Address, hostOf } from '../names/address.ts'
 import { type AddressObserved, type ServiceObserved, type TargetObserved, UNSEEN } from '../table/status.ts'
 import type { NewEvent } from './events.ts'
 import type { Content } from './reconcile.ts'
-import { own, sameEntries, withEntry, withoutEntry } from './record.ts'
 
 /** One string for a target of a pool of a service; no name or URL holds a line break. */
 export const targetKey = (service: string, pool: string, url: string): string => `${service}\n${pool}\n${url}`

@@ -11,10 +11,11 @@
  *   returns as something else is not the one that they were given for. Only `restore`, which brings back what a pool held,
  *   brings back its number, and only together with the release: it is the two that say what pins were given for.
  */
+
+import { mapEntries, own, sameEntries } from '../config/record.ts'
 import type { PoolSpec, ServiceSpec, Services, Weights } from '../config/schema.ts'
 import { TurnoutError } from '../errors.ts'
 import type { PoolIntent, ServiceIntent, ServiceObserved, TargetIntent } from '../table/status.ts'
-import { mapEntries, own, sameEntries } from './record.ts'
 import { Issuer, type Releases } from './releases.ts'
 
 /**

@@ -2,9 +2,10 @@
  * What becomes of releases when an earlier revision is restored. Pure. Where the traffic moves by that, or pools hold what they
  * held then, the release of then comes back too, with the numbers of its pools: its pins lead to what they were given for.
  */
+
+import { mapEntries, own } from '../config/record.ts'
 import type { PoolIntent, ServiceIntent } from '../table/status.ts'
 import { type Content, numbered, sameWeights, splitOf } from './reconcile.ts'
-import { mapEntries, own } from './record.ts'
 
 /** The content after a restore, with the releases of then; `then` are the intents of the restored revision. */
 export function withReleasesOf(then: Content['intents'], before: Content, after: Content): Content {

@@ -11,13 +11,13 @@
  * - Snapshots are never changed, only replaced.
  */
 import type { Snapshot } from '../change.ts'
+import { own, sameEntries, withEntries } from '../config/record.ts'
 import type { ServiceSpec } from '../config/schema.ts'
 import { type ServicePlaces, type ServiceStatus, statusOf } from '../table/status.ts'
 import type { ServicePlan, TableDelta } from '../table/types.ts'
 import { deltaBetween } from './delta.ts'
 import { type AddressesOf, keepObserved } from './observe.ts'
 import { type Content, NOTHING } from './reconcile.ts'
-import { own, sameEntries, withEntries } from './record.ts'
 import type { Slots } from './slots.ts'
 
 export interface StateDeps {

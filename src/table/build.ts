@@ -6,6 +6,7 @@
  * costs one compiled service and one copy of the map of services, however many routes there are.
  * Everything was validated before; what cannot be is a bug and throws a plain Error.
  */
+import { own } from '../config/record.ts'
 import { hostOf } from '../names/address.ts'
 import { reallot } from './allotment.ts'
 import { hashString, pickStepOf, saltOf, WEIGHT_SUM_MAX } from './bucket.ts'
@@ -126,7 +127,7 @@ function compilePools(plan: ServicePlan, status: ServiceStatus): PoolTable[] {
   assert(sum <= WEIGHT_SUM_MAX, `the weights of ${plan.name} are too large`)
   let weightEnd = 0
   return specs.map((spec, index) => {
-    const poolStatus = ownValue(status.pools, spec.name)
+    const poolStatus = own(status.pools, spec.name)
     assert(poolStatus !== undefined, `${plan.name} has no status of pool ${spec.name}`)
     const admin = adminState(poolStatus.admin)
     const weight = weights[index]
@@ -137,7 +138,7 @@ function compilePools(plan: ServicePlan, status: ServiceStatus): PoolTable[] {
 }
 
 function weightOf(plan: ServicePlan, pool: string): number {
-  const weight = ownValue(plan.weights, pool) ?? 0
+  const weight = own(plan.weights, pool) ?? 0
   assert(Number.isSafeInteger(weight) && weight >= 0, `the weight of ${plan.name}/${pool} is ${weight}`)
   return weight
 }
@@ -163,7 +164,7 @@ function compilePool(
   }
   const tags = new Set<string>()
   for (const url of spec.targets) {
-    const targetStatus = ownValue(status.targets, url)
+    const targetStatus = own(status.targets, url)
     assert(targetStatus !== undefined, `${plan.name}/${spec.name} has no status of target ${url}`)
     targets.push(...compileTarget(url, targetStatus, plan.probed, tagOf(url, TAG_BITS, tags), pool))
   }
@@ -243,10 +244,6 @@ function adminState(state: AdminState): AdminState {
 function health(state: Health): Health {
   for (const known of ['unknown', 'healthy', 'unhealthy'] as const) if (known === state) return known
   throw new Error(`unknown health ${state}`)
-}
-
-function ownValue<T>(record: Readonly<Record<string, T>>, key: string): T | undefined {
-  return Object.hasOwn(record, key) ? record[key] : undefined
 }
 
 function assert(condition: boolean, message: string): asserts condition {

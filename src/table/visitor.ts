@@ -5,6 +5,7 @@
  * a JWT. A JWT is read, not verified: the key decides which version somebody sees, never what they may do. Nothing here throws on
  * what a client sends, and all of it takes linear time.
  */
+import { own } from '../config/record.ts'
 import { octetsOfText } from './octets.ts'
 import type { OwnCookie, RequestView, ServiceTable, StickyPlan, VisitorSource } from './types.ts'
 
@@ -71,7 +72,7 @@ export function tokenClaim(authorization: string | undefined, claim: string): st
   if (end === -1) return null
   try {
     const text = textOfBase64Url(authorization.slice(start, end))
-    const value = ownValue(JSON.parse(text), claim)
+    const value = claimOf(JSON.parse(text), claim)
     if (typeof value === 'string') return octetsOfText(value)
     if (typeof value !== 'number') return null
     return Number.isSafeInteger(value) ? String(value) : digitsOf(text, claim)
@@ -80,9 +81,8 @@ export function tokenClaim(authorization: string | undefined, claim: string): st
   }
 }
 
-function ownValue(claims: unknown, claim: string): unknown {
-  if (typeof claims !== 'object' || claims === null || !Object.hasOwn(claims, claim)) return undefined
-  return (claims as Record<string, unknown>)[claim]
+function claimOf(claims: unknown, claim: string): unknown {
+  return typeof claims === 'object' && claims !== null ? own(claims as Record<string, unknown>, claim) : undefined
 }
 
 /** A number that JavaScript does not hold exactly, as it stands in the text: or many a 64-bit id would be the same visitor. */
@@ -90,7 +90,7 @@ function digitsOf(text: string, claim: string): string | null {
   type Context = { readonly source?: string }
   const asWritten = (_key: string, value: unknown, context?: Context) =>
     typeof value === 'number' ? (context?.source ?? String(value)) : value
-  const digits = ownValue(JSON.parse(text, asWritten as (key: string, value: unknown) => unknown), claim)
+  const digits = claimOf(JSON.parse(text, asWritten as (key: string, value: unknown) => unknown), claim)
   return typeof digits === 'string' ? digits : null
 }
 

@@ -1,7 +1,8 @@
 /** Who may call: tokens and roles, and without tokens loopback, Host, Origin and Sec-Fetch-Site. */
 import { request as rawRequest } from 'node:http'
 import { describe, expect, test } from 'vitest'
-import { createGuard, isLoopback } from '../../src/admin/auth.ts'
+import { createGuard } from '../../src/admin/auth.ts'
+import { isLoopback } from '../../src/config/address.ts'
 import { isTurnoutError } from '../../src/errors.ts'
 import { SHOP, startAdmin } from './stand-in.ts'
 
