@@ -248,8 +248,10 @@ export class UpstreamConnection implements Upstream, ReadConnection {
     setImmediate(this.reuse.isSuspect ? this.#giveBackNext : this.#giveBack)
   }
 
+  /** Whoever had it hears nothing more of it. */
   destroy(): void {
     this.user = null
+    this.rawUser = null
     this.#leave()
     this.socket.destroy()
   }
