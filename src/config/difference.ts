@@ -3,8 +3,9 @@
  * had changed that very place since. Pure. Both sides are in canonical form; what the merge takes as one value (lists, the split) is one
  * here too, and two splits that give the same weights do not differ (merge.ts).
  */
-import { isTree, same, type Tree } from './merge.ts'
+import { same } from './merge.ts'
 import { child } from './pointer.ts'
+import { isRecord, own } from './record.ts'
 import type { Services } from './schema.ts'
 
 /** A place where what runs is not what the file says; a value that is not there is absent. */
@@ -22,15 +23,19 @@ export function differences(runs: Services, file: Services, max: number): readon
   return found
 }
 
-function gather(pointer: string, runs: Tree, file: Tree, found: Difference[], max: number): void {
+function gather(
+  pointer: string,
+  runs: Readonly<Record<string, unknown>>,
+  file: Readonly<Record<string, unknown>>,
+  found: Difference[],
+  max: number,
+): void {
   for (const key of [...new Set([...Object.keys(runs), ...Object.keys(file)])].sort()) {
     if (found.length >= max) return
     const [is, says] = [own(runs, key), own(file, key)]
     if (same(key, is, says)) continue
     const at = child(pointer, key)
-    if (key !== 'split' && isTree(is) && isTree(says)) gather(at, is, says, found, max)
+    if (key !== 'split' && isRecord(is) && isRecord(says)) gather(at, is, says, found, max)
     else found.push({ pointer: at, runs: is, file: says })
   }
 }
-
-const own = (tree: Tree, key: string): unknown => (Object.hasOwn(tree, key) ? tree[key] : undefined)

@@ -4,10 +4,9 @@
  */
 import type { TSchema } from 'typebox'
 import { child } from './pointer.ts'
+import { isRecord, own } from './record.ts'
 
 type Json = Readonly<Record<string, unknown>>
-
-const isRecord = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** The value without unknown keys, and the pointers of those that went. */
 export function withoutUnknown(schema: TSchema, value: unknown): { readonly value: unknown; readonly gone: string[] } {
@@ -39,7 +38,7 @@ function known(schema: Json, value: unknown, at: string, gone: string[]): unknow
 function ruleOf(schema: Json, key: string): Json | undefined {
   const properties = schema['properties']
   if (isRecord(properties)) {
-    const property = Object.hasOwn(properties, key) ? properties[key] : undefined
+    const property = own(properties, key)
     if (isRecord(property)) return property
     return schema['additionalProperties'] === false ? undefined : {}
   }

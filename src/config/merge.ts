@@ -15,15 +15,11 @@
 import type { Fault } from '../errors.ts'
 import { canonicalService } from './canonical.ts'
 import { checkServices } from './check.ts'
-import { equalJson } from './record.ts'
+import { equalJson, isRecord } from './record.ts'
 import type { ServiceSpec, Services } from './schema.ts'
 
 /** A map of JSON values. */
-export type Tree = Record<string, unknown>
-
-/** Whether a JSON value is a map: neither a scalar nor a list. */
-export const isTree = (value: unknown): value is Tree =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
+type Tree = Readonly<Record<string, unknown>>
 
 export interface Merged {
   readonly services: Services
@@ -48,7 +44,7 @@ export function overFile(base: Services | null, live: Services, file: Services, 
 }
 
 function mergeTree(base: Tree, live: Tree, file: Tree): Tree {
-  const merged: Tree = {}
+  const merged: Record<string, unknown> = {}
   for (const key of new Set([...Object.keys(live), ...Object.keys(file)])) {
     const value = mergeValue(key, base[key], live[key], file[key])
     if (value !== undefined) merged[key] = value
@@ -59,13 +55,13 @@ function mergeTree(base: Tree, live: Tree, file: Tree): Tree {
 /** `undefined` is absence; nothing else is, since these are JSON values. */
 function mergeValue(key: string, base: unknown, live: unknown, file: unknown): unknown {
   if (same(key, base, file)) return live
-  const whole = key === 'split' || !isTree(base) || !isTree(live) || !isTree(file)
+  const whole = key === 'split' || !isRecord(base) || !isRecord(live) || !isRecord(file)
   return whole ? file : mergeTree(base, live, file)
 }
 
 /** Whether two values of this key mean the same. */
 export function same(key: string, a: unknown, b: unknown): boolean {
-  if (key === 'split' && isTree(a) && isTree(b)) return equalJson(weighted(a), weighted(b))
+  if (key === 'split' && isRecord(a) && isRecord(b)) return equalJson(weighted(a), weighted(b))
   return equalJson(a, b)
 }
 

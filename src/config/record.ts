@@ -4,6 +4,10 @@
  */
 type Entries<T> = Readonly<Record<string, T>>
 
+/** Whether a JSON value is a record: neither a scalar nor a list. */
+export const isRecord = (value: unknown): value is Entries<unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
 /** The entry of this very record, or undefined. */
 export function own<T>(record: Entries<T>, key: string): T | undefined {
   return Object.hasOwn(record, key) ? record[key] : undefined

@@ -10,7 +10,7 @@
 import type { Change } from '../change.ts'
 import { identityOf, parseTarget } from '../config/address.ts'
 import { child } from '../config/pointer.ts'
-import { equalJson, mapEntries, own, sameEntries, withEntry, withoutEntry } from '../config/record.ts'
+import { equalJson, isRecord, mapEntries, own, sameEntries, withEntry, withoutEntry } from '../config/record.ts'
 import type { PoolSpec, ServiceSpec, Services, Weights } from '../config/schema.ts'
 import { type Fault, TurnoutError } from '../errors.ts'
 import type { PoolIntent, ServiceIntent } from '../table/status.ts'
@@ -250,9 +250,6 @@ function withoutGone(split: unknown, { pools }: PlainRecord): unknown {
 
 type PlainRecord = Readonly<Record<string, unknown>>
 const PATCH_DEPTH_MAX = 64
-
-const isRecord = (value: unknown): value is PlainRecord =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** RFC 7386. */
 function mergePatch(value: unknown, patch: PlainRecord, depth = 0): PlainRecord {

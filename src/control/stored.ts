@@ -11,6 +11,7 @@
  * All of this is told, in `notes`; a default that was filled in is not, since that is what defaults are for.
  */
 import { completeService } from '../config/check.ts'
+import { isRecord } from '../config/record.ts'
 import { RouteOwners } from '../config/route-owners.ts'
 import { ADMIN_STATES, type ServiceSpec, type Services } from '../config/schema.ts'
 import { type Fault, TurnoutError } from '../errors.ts'
@@ -119,7 +120,6 @@ export function jsonOf(text: string, what: string): unknown {
 
 type Json = Readonly<Record<string, unknown>>
 
-const isRecord = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
 const isTime = (value: unknown): value is number => Number.isFinite(value) && (value as number) >= 0
 /** What may stand in our cookie. */

@@ -4,12 +4,12 @@
  * It keeps the promises of store.ts but the one about `kill -9`. What goes in and what comes out are copies (JSON texts), so
  * nobody can change a revision afterwards.
  */
-import { TurnoutError } from '../errors.ts'
 import type { ServiceObserved } from '../table/status.ts'
-import { type ChangedPart, changedParts, type Part, servicesOf, type Undo, undo, undoOf } from './parts.ts'
+import { type Changes, changesBetween, changesOf, type Part, servicesOf, type Undo, undo, undoOf } from './parts.ts'
 import {
   AUDIT_KEPT,
   type AuditEntry,
+  assertPosition,
   type Commit,
   NOWHERE,
   type Position,
@@ -62,20 +62,13 @@ class MemoryStore implements Store {
   }
 
   async commit(present: Position, { services, ...commit }: Commit): Promise<Position> {
-    this.#expect(present)
-    const changes = Object.entries(services).map(
-      ([name, { before, after }]) => [name, changedParts(before, after)] as const,
-    )
-    return this.#write(present.revision + 1, changes, commit)
+    assertPosition(this.#position, present)
+    return this.#write(present.revision + 1, changesOf(services), commit)
   }
 
   async replace(present: Position, { services, revision, ...commit }: Replacement): Promise<Position> {
-    this.#expect(present)
-    const was = servicesOf(this.#parts())
-    const names = new Set([...Object.keys(was), ...Object.keys(services)])
-    const before = (name: string) => (Object.hasOwn(was, name) ? was[name] : null)
-    const after = (name: string) => (Object.hasOwn(services, name) ? services[name] : null)
-    const changes = [...names].map((name) => [name, changedParts(before(name), after(name))] as const)
+    assertPosition(this.#position, present)
+    const changes = changesBetween(servicesOf(this.#parts()), services)
     const position = this.#write(revision, changes, commit)
     for (const parts of this.#services.values()) {
       for (const [part, { text }] of parts) parts.set(part, { text, revision })
@@ -116,15 +109,9 @@ class MemoryStore implements Store {
   isShared = async (): Promise<boolean> => false
   close = async (): Promise<void> => {}
 
-  #expect({ revision, mark }: Position): void {
-    const stored = this.#position
-    if (stored.revision === revision && stored.mark === mark) return
-    throw new TurnoutError('stale_revision', `The stored revision is ${stored.revision}, not ${revision}.`)
-  }
-
   #write(
     revision: number,
-    changes: readonly (readonly [name: string, readonly ChangedPart[]])[],
+    changes: Changes,
     { atMs, actor, change, releaseLast, named = {} }: Omit<Commit, 'services'>,
   ): Position {
     for (const [name, parts] of changes) {
@@ -136,8 +123,7 @@ class MemoryStore implements Store {
       }
       if (kept.size === 0) this.#services.delete(name)
     }
-    const undos = Object.fromEntries(changes.map(([name, parts]) => [name, undoOf(parts)]))
-    this.#undos.set(revision, JSON.stringify(undos))
+    this.#undos.set(revision, JSON.stringify(undoOf(changes)))
     this.#audit.set(revision, JSON.stringify({ revision, atMs, actor, change } satisfies AuditEntry))
     for (const [key, value] of Object.entries(named)) this.#named.set(key, value)
     this.#releaseLast = releaseLast

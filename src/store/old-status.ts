@@ -2,11 +2,8 @@
  * Statuses as layout 1 stored them: admin states, health, ejection and releases in one. Only what each owner needs is taken
  * out; whether it makes sense is looked at where all that was stored is (control/stored.ts). Pure.
  */
+import { isRecord } from '../config/record.ts'
 import type { AddressObserved, ServiceObserved } from '../table/status.ts'
-
-type Old = Readonly<Record<string, unknown>>
-
-const isRecord = (value: unknown): value is Old => typeof value === 'object' && value !== null && !Array.isArray(value)
 
 const mapped = (value: unknown, each: (entry: unknown) => unknown): unknown =>
   isRecord(value) ? Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, each(entry)])) : value

@@ -3,7 +3,8 @@
  * have thousands of entries, and most changes replace neither; so they are parts of their own, and what was not replaced is
  * told by its identity, without looking into it. Pure.
  */
-import type { StoredContent, WrittenService } from './store.ts'
+import { isRecord, own, sameEntries } from '../config/record.ts'
+import type { Commit, StoredContent, WrittenService } from './store.ts'
 
 /** The parts of a service: two lists, the rest of the spec, and the intent. */
 export type Part = 'routes' | 'rules' | 'spec' | 'intent'
@@ -22,9 +23,6 @@ export interface ChangedPart {
 export type Undo = Readonly<Record<string, Readonly<Partial<Record<Part, readonly [unknown] | null>>>>>
 
 type Content = WrittenService | StoredContent | null
-
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** The parts of a service; of none, none. What is not a spec at all is one part. */
 export function partsOf(content: Content): Map<Part, unknown> {
@@ -51,7 +49,7 @@ export function serviceOf(parts: Parts): StoredContent | null {
 }
 
 /** What a change from one to the other touches. */
-export function changedParts(before: Content, after: Content): ChangedPart[] {
+function changedParts(before: Content, after: Content): ChangedPart[] {
   const [was, is] = [partsOf(before), partsOf(after)]
   return [...new Set([...was.keys(), ...is.keys()])].flatMap((part) => {
     const change = { part, before: was.get(part), after: is.get(part) }
@@ -59,17 +57,33 @@ export function changedParts(before: Content, after: Content): ChangedPart[] {
   })
 }
 
-/** The undo entry of these changes. */
-export function undoOf(changes: readonly ChangedPart[]): Undo[string] {
-  return Object.fromEntries(changes.map(({ part, before }) => [part, before === undefined ? null : [before]]))
+/** What a commit touches, by service. */
+export type Changes = readonly (readonly [service: string, parts: readonly ChangedPart[]])[]
+
+/** What a commit to these services touches. */
+export function changesOf(services: Commit['services']): Changes {
+  return Object.entries(services).map(([name, { before, after }]) => [name, changedParts(before, after)])
+}
+
+/** What it touches to have these services, and no others, in the place of those that there were. */
+export function changesBetween(
+  was: Readonly<Record<string, StoredContent>>,
+  is: Readonly<Record<string, WrittenService | StoredContent>>,
+): Changes {
+  const names = new Set([...Object.keys(was), ...Object.keys(is)])
+  return [...names].map((name) => [name, changedParts(own(was, name) ?? null, own(is, name) ?? null)])
+}
+
+/** What takes a revision back that made these changes. */
+export function undoOf(changes: Changes): Undo {
+  const parts = (its: readonly ChangedPart[]) =>
+    Object.fromEntries(its.map(({ part, before }) => [part, before === undefined ? null : ([before] as const)]))
+  return Object.fromEntries(changes.map(([name, its]) => [name, parts(its)]))
 }
 
 /** Whether both are the same value, or records with the very same values: a spec without its lists is made anew each time. */
 function isSame(a: unknown, b: unknown): boolean {
-  if (a === b) return true
-  if (!isRecord(a) || !isRecord(b)) return false
-  const keys = Object.keys(a)
-  return keys.length === Object.keys(b).length && keys.every((key) => Object.hasOwn(b, key) && a[key] === b[key])
+  return a === b || (isRecord(a) && isRecord(b) && sameEntries(a, b))
 }
 
 /** Takes a document back to a revision: `undos` are those of the later ones, newest first. Changes `services`. */

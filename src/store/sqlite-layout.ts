@@ -15,7 +15,7 @@
  */
 import type { DatabaseSync } from 'node:sqlite'
 import { intentOfStatus, observedOfStatus } from './old-status.ts'
-import { type Part, partsOf, undoOf } from './parts.ts'
+import { type Part, partsOf, type Undo, undoOf } from './parts.ts'
 import { parsed } from './sqlite-faults.ts'
 import { FORMAT, REVISIONS_KEPT, type StoredContent } from './store.ts'
 
@@ -125,15 +125,14 @@ function textsOf(contents: Contents): Map<string, string> {
   return texts
 }
 
-function undoBetween(before: Contents, changed: readonly string[]): object {
+function undoBetween(before: Contents, changed: readonly string[]): Undo {
   const parts = Map.groupBy(changed, (key) => key.slice(0, key.lastIndexOf('\n')))
-  return Object.fromEntries(
-    [...parts].map(([name, keys]) => {
-      const touched = new Set(keys.map((key) => key.slice(name.length + 1) as Part))
-      const was = partsOf(before.get(name) ?? null)
-      return [name, undoOf([...touched].map((part) => ({ part, before: was.get(part), after: undefined })))]
-    }),
-  )
+  const changes = [...parts].map(([name, keys]) => {
+    const touched = new Set(keys.map((key) => key.slice(name.length + 1) as Part))
+    const was = partsOf(before.get(name) ?? null)
+    return [name, [...touched].map((part) => ({ part, before: was.get(part), after: undefined }))] as const
+  })
+  return undoOf(changes)
 }
 
 const entriesOf = (record: unknown): [string, unknown][] => Object.entries(Object(record) as Record<string, unknown>)

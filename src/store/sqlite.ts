@@ -13,9 +13,8 @@
  * - Files and layout: sqlite-file.ts, sqlite-layout.ts. Other processes: sqlite-live.ts.
  */
 import type { DatabaseSync } from 'node:sqlite'
-import { TurnoutError } from '../errors.ts'
 import type { ServiceObserved } from '../table/status.ts'
-import { type ChangedPart, changedParts, type Part, servicesOf, type Undo, undo, undoOf } from './parts.ts'
+import { type Changes, changesBetween, changesOf, type Part, servicesOf, type Undo, undo, undoOf } from './parts.ts'
 import { parsed, storeFault, translated } from './sqlite-faults.ts'
 import { fileAt, identityOf, inTransaction, leave, openFile, remake } from './sqlite-file.ts'
 import { LiveLock } from './sqlite-live.ts'
@@ -23,6 +22,7 @@ import { all, first, prepareAll, type Row, type Statements } from './sqlite-stat
 import {
   AUDIT_KEPT,
   type AuditEntry,
+  assertPosition,
   type Commit,
   NOWHERE,
   type Position,
@@ -38,9 +38,6 @@ interface Connection {
   readonly run: Statements
   readonly identity: number | undefined
 }
-
-/** What a commit does to a service. */
-type Changes = readonly (readonly [service: string, parts: readonly ChangedPart[]])[]
 
 /** Opens or creates the file (its folder must exist). Throws `store_unavailable` when it cannot be read and written. */
 export function sqliteStore(path: string): Store {
@@ -87,23 +84,17 @@ class SqliteStore implements Store {
   }
 
   async commit(present: Position, { services, ...commit }: Commit): Promise<Position> {
-    const changes = Object.entries(services).map(
-      ([name, { before, after }]) => [name, changedParts(before, after)] as const,
-    )
+    const changes = changesOf(services)
     return this.#write((run) => {
-      expectPosition(run, present)
+      assertPosition(positionOf(first(run.document)), present)
       return writeRevision(run, present.revision + 1, changes, commit)
     })
   }
 
   async replace(present: Position, { services, revision, ...commit }: Replacement): Promise<Position> {
     const position = this.#write((run) => {
-      expectPosition(run, present)
-      const was = servicesOf(presentParts(run))
-      const names = new Set([...Object.keys(was), ...Object.keys(services)])
-      const of = <T>(record: Readonly<Record<string, T>>, name: string): T | null =>
-        Object.hasOwn(record, name) ? record[name] : null
-      const changes = [...names].map((name) => [name, changedParts(of(was, name), of(services, name))] as const)
+      assertPosition(positionOf(first(run.document)), present)
+      const changes = changesBetween(servicesOf(presentParts(run)), services)
       for (const { key, value } of this.#carried) run.put.run(key, value)
       const position = writeRevision(run, revision, changes, commit)
       run.touchParts.run(revision)
@@ -220,20 +211,13 @@ function writeRevision(
       else run.setPart.run(service, part, revision, JSON.stringify(after))
     }
   }
-  const undos = Object.fromEntries(changes.map(([service, parts]) => [service, undoOf(parts)]))
-  run.addUndo.run(revision, JSON.stringify(undos))
+  run.addUndo.run(revision, JSON.stringify(undoOf(changes)))
   const position = { revision, mark: crypto.randomUUID() }
   run.addAudit.run(revision, atMs, actor, JSON.stringify(change), position.mark, releaseLast)
   for (const [key, value] of Object.entries(named)) run.put.run(key, value)
   run.pruneUndos.run(revision - REVISIONS_KEPT)
   run.pruneAudit.run(revision - AUDIT_KEPT)
   return position
-}
-
-function expectPosition(run: Statements, { revision, mark }: Position): void {
-  const stored = positionOf(first(run.document))
-  if (stored.revision === revision && stored.mark === mark) return
-  throw new TurnoutError('stale_revision', `The stored revision is ${stored.revision}, not ${revision}.`)
 }
 
 /** The parts of the services that were written after a revision, and the revision that wrote each service last. */

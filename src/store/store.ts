@@ -13,6 +13,7 @@
  * - What was observed is of one process, so it is kept apart from the document and is never compared.
  */
 import type { ServiceSpec } from '../config/schema.ts'
+import { TurnoutError } from '../errors.ts'
 import type { ServiceIntent, ServiceObserved } from '../table/status.ts'
 
 /** Format of the documents that this Turnout writes. 1: specs and statuses as one text each. */
@@ -28,6 +29,12 @@ export interface Position {
 
 /** Where an empty store stands. */
 export const NOWHERE: Position = Object.freeze({ revision: 0, mark: '' })
+
+/** Throws `stale_revision` when the store does not stand where the writer thinks. */
+export function assertPosition(stored: Position, { revision, mark }: Position): void {
+  if (stored.revision === revision && stored.mark === mark) return
+  throw new TurnoutError('stale_revision', `The stored revision is ${stored.revision}, not ${revision}.`)
+}
 
 /** A service as it came out of a store. */
 export interface StoredContent {
