@@ -256,13 +256,11 @@ export class UpstreamConnection implements Upstream, ReadConnection {
     this.socket.destroy()
   }
 
-  /** Error or close from below. */
+  /** Error or close from below; one often follows the other. */
   #close(): void {
     this.connections.plane.time.tick()
     const user = this.rawUser ?? this.user
-    this.user = null
-    this.#leave()
-    this.socket.destroy()
+    this.destroy()
     user?.onClosed()
   }
 
