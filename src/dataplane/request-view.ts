@@ -55,8 +55,7 @@ export class HeadView implements RequestView {
   headerHas(name: string, value: string): boolean {
     const fields = this.#head.fields
     let count = 0
-    for (let i = 0; i < fields.count; i++) {
-      if (!fields.isNamed(i, name)) continue
+    for (let i = fields.find(name); i >= 0; i = fields.find(name, i + 1)) {
       if (value === '*' || fields.value(i) === value) return true
       count++
     }
@@ -66,20 +65,16 @@ export class HeadView implements RequestView {
   #joined(name: string): string {
     const fields = this.#head.fields
     let text = ''
-    let first = true
-    for (let i = 0; i < fields.count; i++) {
-      if (!fields.isNamed(i, name)) continue
-      text += first ? fields.value(i) : ', ' + fields.value(i)
-      first = false
+    const first = fields.find(name)
+    for (let i = first; i >= 0; i = fields.find(name, i + 1)) {
+      text += i === first ? fields.value(i) : ', ' + fields.value(i)
     }
     return text
   }
 
   cookie(name: string): string | undefined {
-    const fields = this.#head.fields
-    if (!fields.has(KIND.cookie)) return undefined
-    for (let i = 0; i < fields.count; i++) {
-      if (fields.kind(i) !== KIND.cookie) continue
+    const { fields } = this.#head
+    for (let i = fields.next(KIND.cookie); i >= 0; i = fields.next(KIND.cookie, i + 1)) {
       const value = cookieValue(fields.value(i), name)
       if (value !== undefined) return value
     }
@@ -107,9 +102,7 @@ export class HeadView implements RequestView {
     const fields = this.#head.fields
     const name = fields.name(at)
     const first = fields.find(name)
-    if (first === at) return null
-    for (let i = first + 1; i < at; i++) if (fields.isNamed(i, name)) return null
-    return this.#joined(name)
+    return fields.find(name, first + 1) === at ? this.#joined(name) : null
   }
 
   ownCookie({ sticky, name }: ServiceTable): OwnCookie | null {
@@ -137,8 +130,8 @@ export class HeadView implements RequestView {
     const { fields } = this.#head
     const beginning = apart.slice(0, apart.lastIndexOf('-') + 1)
     let count = 0
-    for (let i = 0; i < fields.count; i++) {
-      if (fields.kind(i) === KIND.cookie) count += countBeginning(fields.value(i), beginning)
+    for (let i = fields.next(KIND.cookie); i >= 0; i = fields.next(KIND.cookie, i + 1)) {
+      count += countBeginning(fields.value(i), beginning)
     }
     return count
   }
@@ -146,12 +139,10 @@ export class HeadView implements RequestView {
   /** Whether the head has a cookie by either name. */
   #findOwn(sticky: StickyPlan, service: string): boolean {
     const { fields } = this.#head
-    if (!fields.has(KIND.cookie)) return false
     const own = this.#own
     own.short = undefined
     own.long = undefined
-    for (let i = 0; i < fields.count; i++) {
-      if (fields.kind(i) !== KIND.cookie) continue
+    for (let i = fields.next(KIND.cookie); i >= 0; i = fields.next(KIND.cookie, i + 1)) {
       findTwo(fields.value(i), sticky.cookie, this.#signer.nameApart(sticky, service), own)
     }
     return own.short !== undefined || own.long !== undefined
@@ -159,9 +150,8 @@ export class HeadView implements RequestView {
 
   #isBehindTurnout(): boolean {
     const { fields } = this.#head
-    if (!fields.has(KIND.via)) return false
-    for (let i = 0; i < fields.count; i++) {
-      if (fields.kind(i) === KIND.via && fields.value(i).includes('turnout')) return true
+    for (let i = fields.next(KIND.via); i >= 0; i = fields.next(KIND.via, i + 1)) {
+      if (fields.value(i).includes('turnout')) return true
     }
     return false
   }

@@ -49,18 +49,12 @@ const REQUEST_ID_LENGTH_MAX = 200
 
 /** The request id that the client sent, if it is visible ASCII of at most 200 characters, else a new one. */
 export function requestIdOf({ ids }: { readonly ids: Ids }, head: RequestHead): string {
-  const fields = head.fields
-  if (!fields.has(KIND.requestId)) return ids.next()
-  for (let i = 0; i < fields.count; i++) {
-    if (fields.kind(i) !== KIND.requestId) continue
-    const id = fields.value(i)
-    if (id.length === 0 || id.length > REQUEST_ID_LENGTH_MAX) break
-    let at = 0
-    while (at < id.length && VISIBLE[id.charCodeAt(at)] === 1) at++
-    if (at === id.length) return id
-    break
-  }
-  return ids.next()
+  const first = head.fields.next(KIND.requestId)
+  if (first < 0) return ids.next()
+  const id = head.fields.value(first)
+  if (id.length === 0 || id.length > REQUEST_ID_LENGTH_MAX) return ids.next()
+  for (let at = 0; at < id.length; at++) if (VISIBLE[id.charCodeAt(at)] !== 1) return ids.next()
+  return id
 }
 
 /** The field lines for the target that do not depend on which target it is. `forwarded` is null behind a trusted proxy. */

@@ -149,9 +149,11 @@ export class Fields {
     return -1
   }
 
-  /** Whether any field is of this kind. */
-  has(kind: number): boolean {
-    return ((this.#kinds >>> kind) & 1) === 1
+  /** Index of the first field of this kind from `from` on, or -1. */
+  next(kind: number, from = 0): number {
+    if (((this.#kinds >>> kind) & 1) === 0) return -1
+    for (let i = from; i < this.count; i++) if (this.index[i * STRIDE + 5] === kind) return i
+    return -1
   }
 
   /** Kind of field `i`. */
@@ -196,14 +198,14 @@ export class Fields {
   }
 
   /** Whether the name of field `i` is `lower`. */
-  isNamed(i: number, lower: string): boolean {
+  #isNamed(i: number, lower: string): boolean {
     const start = this.index[i * STRIDE]
     return this.index[i * STRIDE + 1] - start === lower.length && equalsIgnoreCase(this.text, start, lower)
   }
 
-  /** Index of the first field with this lower-case name, or -1. */
-  find(lower: string): number {
-    for (let i = 0; i < this.count; i++) if (this.isNamed(i, lower)) return i
+  /** Index of the first field with this lower-case name from `from` on, or -1. */
+  find(lower: string, from = 0): number {
+    for (let i = from; i < this.count; i++) if (this.#isNamed(i, lower)) return i
     return -1
   }
 

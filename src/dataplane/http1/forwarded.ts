@@ -10,10 +10,9 @@ import { flat, TOKEN } from './syntax.ts'
 
 /** Values of all fields of a kind as one list. */
 export function joined(fields: Fields, kind: number): string {
-  if (!fields.has(kind)) return ''
   let list = ''
-  for (let i = 0; i < fields.count; i++) {
-    if (fields.kind(i) === kind) list = list === '' ? fields.value(i) : list + ', ' + fields.value(i)
+  for (let i = fields.next(kind); i >= 0; i = fields.next(kind, i + 1)) {
+    list = list === '' ? fields.value(i) : list + ', ' + fields.value(i)
   }
   return list
 }
@@ -73,8 +72,8 @@ export function extendedLines(fields: Fields, peer: string, tls: boolean, author
 
 /** The elements of Forwarded, or nothing when any is malformed: behind a quote that never ends, ours would be a part of theirs. */
 function elements(fields: Fields): string {
-  for (let i = 0; i < fields.count; i++) {
-    if (fields.kind(i) === KIND.forwarded && !isForwarded(fields.value(i))) return ''
+  for (let i = fields.next(KIND.forwarded); i >= 0; i = fields.next(KIND.forwarded, i + 1)) {
+    if (!isForwarded(fields.value(i))) return ''
   }
   return joined(fields, KIND.forwarded)
 }

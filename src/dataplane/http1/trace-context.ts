@@ -11,14 +11,9 @@ const LENGTH = 55
 
 /** Whether exactly one traceparent came, is valid, and is not for this connection only. */
 export function isTraced(fields: Fields, dropped: Names | null): boolean {
-  if (!fields.has(KIND.traceparent)) return false
-  let traced = false
-  for (let i = 0; i < fields.count; i++) {
-    if (fields.kind(i) !== KIND.traceparent) continue
-    if (traced || !isTraceparent(fields.value(i))) return false
-    traced = true
-  }
-  return traced && (dropped === null || !dropped.has('traceparent'))
+  const only = fields.next(KIND.traceparent)
+  if (only < 0 || fields.next(KIND.traceparent, only + 1) >= 0 || !isTraceparent(fields.value(only))) return false
+  return dropped === null || !dropped.has('traceparent')
 }
 
 function isTraceparent(text: string): boolean {
