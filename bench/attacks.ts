@@ -15,10 +15,10 @@ import { Victims } from '../test/attacks/victims.ts'
 import { median } from './measure.ts'
 import { readOptions, say } from './options.ts'
 import { startPeer } from './peers/peer.ts'
+import { MAIN } from './peers/turnout.ts'
 import { firstLine, freePort, LOAD_CORE, PROXY_CORE, pinned, residentBytes, startChild } from './process.ts'
 import { decimal, occasion, spread, writeSection } from './report.ts'
 
-const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url))
 const TARGET = fileURLToPath(new URL('../test/helpers/target-process.ts', import.meta.url))
 /** Requests of the others in each calm and each attack, for each second that a round is to take. */
 const REQUESTS_PER_SECOND = 1_500

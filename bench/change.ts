@@ -3,8 +3,8 @@
  * services and 3,000 targets and the store that is the default.
  *
  * Told are the time that Turnout itself says (from the validated change to the commit in every worker), that of the whole
- * call, how much SQLite's files have grown by a change (they are counted in pages, with what is checkpointed meanwhile), and
- * the CPU time of the process. No traffic; one row is without health checks, one with a probe of each target every 10 s, by default.
+ * call, how much the process has caused to be written to disk (whole pages, with what SQLite checkpoints meanwhile), and its
+ * CPU time. There is no traffic. One row is without health checks, one with a probe of each target every 10 s.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -12,15 +12,14 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { Pool } from 'undici'
 import { quantile } from './measure.ts'
 import { positive, readOptions, say } from './options.ts'
 import { startPeer } from './peers/peer.ts'
+import { MAIN } from './peers/turnout.ts'
 import { cpuMicros, freePort, PROXY_CORE } from './process.ts'
 import { decimal, occasion, writeSection } from './report.ts'
 
-const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url))
 const TARGETS_PER_POOL = 3
 /** Changes before those that are measured: V8 compiles. */
 const WARM_UPS = 100
@@ -64,7 +63,7 @@ function configuration(
   })
 }
 
-/** Bytes that the process has given to write calls so far; NaN where the system does not tell. */
+/** Bytes that the process has caused to be written to disk so far; NaN where the system does not tell. */
 function writtenBytes(pid: number): number {
   try {
     return Number(/^write_bytes: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))?.[1] ?? Number.NaN)

@@ -1,8 +1,6 @@
 /** Caddy: a route for the header rule, weighted round robin for the split, active health checks on. */
-import { writeFileSync } from 'node:fs'
-import { freePort } from '../process.ts'
 import { CADDY, GO_ENVIRONMENT, goProgramPath, goProgramVersion } from './go-program.ts'
-import { CONNECTIONS, GREEN_PERCENT, type Peer, type PeerConfig, startPeer } from './peer.ts'
+import { CONNECTIONS, GREEN_PERCENT, type Peer, type PeerConfig, startConfigured } from './peer.ts'
 
 export const caddy: Peer = {
   name: 'Caddy',
@@ -11,14 +9,11 @@ export const caddy: Peer = {
   setup:
     'weighted_round_robin for the weights, a matcher for the rule, {http.request.uuid} as request id (also to the client), its own X-Forwarded-* and Via, Forwarded, health checks every 5 s, GOMAXPROCS=1.',
   version: () => goProgramVersion(CADDY),
-  async start(config) {
-    const port = await freePort()
-    const file = `${config.folder}/Caddyfile`
-    writeFileSync(file, configuration(config, port))
-    const command = [goProgramPath(CADDY), 'run', '--config', file, '--adapter', 'caddyfile']
+  start(config) {
+    const command = (file: string) => [goProgramPath(CADDY), 'run', '--config', file, '--adapter', 'caddyfile']
     // It keeps what it learns in the folders of its user.
     const env = { ...GO_ENVIRONMENT, HOME: config.folder, XDG_DATA_HOME: config.folder, XDG_CONFIG_HOME: config.folder }
-    return startPeer(command, port, { core: config.core, env })
+    return startConfigured(config, 'Caddyfile', configuration, command, env)
   },
 }
 

@@ -2,10 +2,9 @@
  * HAProxy, one thread: connections reused always, active checks on, as Turnout has them. Bodies are spliced: asked for by name,
  * since `splice-auto` leaves it out here, and a megabyte then costs three times as much.
  */
-import { writeFileSync } from 'node:fs'
-import { findProgram, freePort } from '../process.ts'
+import { findProgram } from '../process.ts'
 import { toldVersion } from '../versions.ts'
-import { GREEN_PERCENT, type Peer, type PeerConfig, startPeer } from './peer.ts'
+import { GREEN_PERCENT, type Peer, type PeerConfig, startConfigured } from './peer.ts'
 import { findSourceProgram, HAPROXY } from './source-program.ts'
 
 const peer = (name: string, program: string | null, setup: string): Peer => ({
@@ -14,12 +13,7 @@ const peer = (name: string, program: string | null, setup: string): Peer => ({
   always: false,
   setup,
   version: () => versionOf(program),
-  async start(config) {
-    const port = await freePort()
-    const file = `${config.folder}/haproxy.cfg`
-    writeFileSync(file, configuration(config, port))
-    return startPeer([program!, '-db', '-f', file], port, { core: config.core })
-  },
+  start: (config) => startConfigured(config, 'haproxy.cfg', configuration, (file) => [program!, '-db', '-f', file]),
 })
 
 const versionOf = (program: string | null) => toldVersion(program, '-v', /version (\d+\.\d+\.\d+)/)

@@ -3,10 +3,9 @@
  * those that cost it least here: with its default for uploads (16k) a megabyte costs nearly twice as much, and larger ones for
  * responses cost more again.
  */
-import { writeFileSync } from 'node:fs'
-import { findProgram, freePort } from '../process.ts'
+import { findProgram } from '../process.ts'
 import { toldVersion } from '../versions.ts'
-import { CONNECTIONS, GREEN_PERCENT, type Peer, type PeerConfig, startPeer } from './peer.ts'
+import { CONNECTIONS, GREEN_PERCENT, type Peer, type PeerConfig, startConfigured } from './peer.ts'
 import { findSourceProgram, NGINX } from './source-program.ts'
 
 const peer = (name: string, program: string | null, setup: string): Peer => ({
@@ -15,12 +14,14 @@ const peer = (name: string, program: string | null, setup: string): Peer => ({
   always: false,
   setup,
   version: () => versionOf(program),
-  async start(config) {
-    const port = await freePort()
-    const file = `${config.folder}/nginx.conf`
-    writeFileSync(file, configuration(config, port))
-    return startPeer([program!, '-e', `${config.folder}/error.log`, '-c', file], port, { core: config.core })
-  },
+  start: (config) =>
+    startConfigured(config, 'nginx.conf', configuration, (file) => [
+      program!,
+      '-e',
+      `${config.folder}/error.log`,
+      '-c',
+      file,
+    ]),
 })
 
 const versionOf = (program: string | null) => toldVersion(program, '-v', /nginx\/(\S+)/)

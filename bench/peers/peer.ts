@@ -7,6 +7,7 @@
  * short of the job is said in `setup`, which the report prints; what it cannot do at all is in `cannot`, and not checked.
  */
 import { randomUUID } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { CheckName } from '../check.ts'
 import { type Child, freePort, type StartOptions, startChild, waitForPort } from '../process.ts'
@@ -63,6 +64,23 @@ export async function startPeer(
     throw error
   }
   return { pid: child.pid, port, child, stop: () => child.stop() }
+}
+
+/**
+ * Starts a program that a file configures: on a free port, with the file that `configuration` makes for it in the folder of the
+ * peer. `command` gets the path of the file.
+ */
+export async function startConfigured(
+  config: PeerConfig,
+  name: string,
+  configuration: (config: PeerConfig, port: number) => string,
+  command: (file: string) => readonly string[],
+  env?: StartOptions['env'],
+): Promise<Running> {
+  const port = await freePort()
+  const file = `${config.folder}/${name}`
+  writeFileSync(file, configuration(config, port))
+  return startPeer(command(file), port, { core: config.core, ...(env && { env }) })
 }
 
 /** Starts one of the proxies written in this folder: the file runs itself as a process with three ports as arguments. */

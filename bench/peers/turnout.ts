@@ -12,7 +12,8 @@ import { freePort, type StartOptions } from '../process.ts'
 import { installedVersion } from '../versions.ts'
 import { GREEN_PERCENT, type Peer, type PeerConfig, startPeer } from './peer.ts'
 
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+/** The program of this checkout. */
+export const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const SETUP =
   'split, header rule, visitor key and sticky cookie, request id (also to the client), X-Forwarded-*, Forwarded, Via, counters and two histograms per target, health checks every 5 s, passive ejection, one worker; the access log is off.'
 

@@ -34,9 +34,11 @@ test('every route has a summary and a described answer, and every change with a 
   for (const [path, methods] of Object.entries<Loose>(body.paths)) {
     for (const [method, operation] of Object.entries<Loose>(methods)) {
       const name = `${method} ${path}`
-      expect(operation.summary, name).toBeTruthy()
-      expect(Object.values<Loose>(operation.responses['200'].content)[0].schema, name).toBeTruthy()
-      expect(operation.responses.default.content['application/problem+json'].schema, name).toBeTruthy()
+      expect(operation.summary, name).toMatch(/^[A-Z].+/)
+      const { 200: good, default: bad } = operation.responses
+      for (const { schema } of [Object.values<Loose>(good.content)[0], bad.content['application/problem+json']]) {
+        expect(Object.keys(schema), name).not.toEqual([])
+      }
       const hasBody = ['put', 'patch'].includes(method) || /switch$|explain$|apply$/.test(path)
       expect(operation.requestBody !== undefined, name).toBe(hasBody)
       const named = [...path.matchAll(/\{(\w+)\}/g)].map(([, parameter]) => parameter)

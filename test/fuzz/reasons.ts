@@ -90,7 +90,7 @@ const codingList = (text: string) =>
     .flatMap((list) => list.replace(/"(?:[^"\\]|\\.)*"/g, '\0').split(','))
     .map((coding) => coding.replace(/^[ \t]+|[ \t]+$/g, '').toLowerCase())
     .filter((coding) => coding !== '')
-const hasCoding = (text: string) => /^transfer-encoding:/im.test(headOf(text))
+const hasCoding = (text: string) => /(?<=\n)transfer-encoding:/i.test(headOf(text))
 const isOld = (text: string) => /(^HTTP\/1\.0 | HTTP\/1\.0$)/.test(lineOf(text))
 
 /** Whether the codings are well-formed, and end in one `chunked` behind others: to be refused by 501 and not by 400. */
