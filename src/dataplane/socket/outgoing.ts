@@ -55,16 +55,23 @@ function onComplete(this: WriteRequest, status: number): void {
   outgoing?.completed(status)
 }
 
-/** Those that have held text in this turn; some may have sent it since. */
-const holding: Outgoing[] = []
+/**
+ * Who has held text in this turn, and what: the text of `holders[i]` is `held[i]`, '' once it is sent. The texts are in an array of
+ * their turn, since a young string in an object that is as old as its connection costs the garbage collector an entry.
+ */
+const holders: (Outgoing | null)[] = []
+let held: string[] = []
 /** Texts of this turn so far. */
 let texts = 0
 /** Whether the last turn was a busy one. */
 let isBusy = false
 
 function endTurn(): void {
-  for (const outgoing of holding) outgoing.flush()
-  holding.length = 0
+  for (let i = 0; i < held.length; i++) {
+    holders[i]!.flush()
+    holders[i] = null
+  }
+  held = []
   isBusy = texts >= BUSY_TEXTS
   texts = 0
 }
@@ -76,8 +83,8 @@ export class Outgoing {
   readonly #direct: boolean
   /** Writes that the handle has not finished. */
   #waiting = 0
-  /** Text that leaves at the end of the turn; only while nothing waits. */
-  #held = ''
+  /** Where the text is that leaves at the end of the turn, or below 0; only while nothing waits. */
+  #heldAt = -1
   /** Bytes that went past the handle. */
   #moved = 0
   /** What the kernel, and the peer, had taken at the mark. */
@@ -100,17 +107,24 @@ export class Outgoing {
     if (!this.#direct || this.#failed || this.#waiting > 0) return this.#send(text)
     if (texts++ === 0) setImmediate(endTurn)
     if (!isBusy) return this.#send(text)
-    if (this.#held.length + text.length > HELD_MAX) this.flush()
-    if (this.#held === '') holding.push(this)
-    this.#held += text
+    if (this.#heldBytes + text.length > HELD_MAX) this.flush()
+    if (this.#heldAt >= 0) {
+      held[this.#heldAt] += text
+      return
+    }
+    this.#heldAt = held.length
+    holders[held.length] = this
+    held.push(text)
   }
 
   /** Sends what is held. */
   flush(): void {
-    const held = this.#held
-    if (held === '') return
-    this.#held = ''
-    if (this.#handle() !== null) this.#send(held)
+    const at = this.#heldAt
+    if (at < 0) return
+    this.#heldAt = -1
+    const text = held[at]
+    held[at] = ''
+    if (this.#handle() !== null) this.#send(text)
   }
 
   /** Sends what is left, then FIN; `done` is called when that has left. */
@@ -153,7 +167,7 @@ export class Outgoing {
   /** Bytes that the kernel has not taken yet. */
   get unsentBytes(): number {
     if (!this.#direct) return this.#socket.writableLength
-    if (this.#waiting === 0) return this.#held.length
+    if (this.#waiting === 0) return this.#heldBytes
     return handleOf(this.#socket)?.writeQueueSize ?? 0
   }
 
@@ -197,6 +211,10 @@ export class Outgoing {
     if (this.#failed || --this.#waiting > 0 || this.#socket.destroyed) return
     this.#full = false
     this.#onDrained()
+  }
+
+  get #heldBytes(): number {
+    return this.#heldAt < 0 ? 0 : held[this.#heldAt].length
   }
 
   #handle(): StreamHandle | null {
