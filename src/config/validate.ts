@@ -25,7 +25,15 @@ const TYPE_WORDS: Record<string, string> = {
   null: 'nothing',
 }
 
-const ajv = new Ajv({ allErrors: true, useDefaults: true, strict: true, allowUnionTypes: true, verbose: true })
+// The schemas are ours, and a test holds each against the meta-schema: to do that at every start takes as long as all else here.
+const ajv = new Ajv({
+  allErrors: true,
+  useDefaults: true,
+  strict: true,
+  allowUnionTypes: true,
+  verbose: true,
+  validateSchema: false,
+})
 const compiled = new WeakMap<TSchema, ValidateFunction>()
 
 /** A validated copy of `value` with defaults, and what is wrong with it; `value` is of the schema's type when nothing is. */
