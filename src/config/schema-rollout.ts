@@ -1,0 +1,182 @@
+/**
+ * How a service is released: the part of the schema that a rollout begins with, and the body that begins one.
+ *
+ * Every key is optional, since the body of a rollout lies over the settings of its service, key by key; what is said nowhere is
+ * decided when it begins (rollout/wish.ts).
+ */
+import Type, { type Static } from 'typebox'
+import { closed, Duration } from './schema-parts.ts'
+
+/** When a hook is called, by CodeDeploy's names and ours. */
+export const HOOK_EVENTS = [
+  'BeforeInstall',
+  'AfterInstall',
+  'AfterAllowTestTraffic',
+  'BeforeAllowTraffic',
+  'BeforeStep',
+  'AfterAllowTraffic',
+  'AfterBake',
+  'OnRollback',
+] as const
+
+const Url = (description: string) =>
+  Type.String({ pattern: '^https?://[^\\s#]+$', title: 'an http or https URL', maxLength: 2_048, description })
+const Path = Type.String({
+  default: '/',
+  pattern: '^/[^\\s#]*$',
+  title: 'a path that begins with "/"',
+  description: 'What is asked for.',
+})
+const Statuses = Type.String({
+  default: '200-299',
+  pattern: '^[1-5][0-9]{2}(-[1-5][0-9]{2})?(,[1-5][0-9]{2}(-[1-5][0-9]{2})?)*$',
+  title: 'a list of statuses such as 200-299 or 200,204',
+  description: 'Statuses that are well.',
+})
+const Share = (description: string) => Type.Number({ minimum: 0, maximum: 1, description })
+
+const StepSchema = closed({
+  weight: Type.Integer({
+    minimum: 0,
+    maximum: 100,
+    description: 'Per cent of the traffic; at 0 only rules lead there.',
+  }),
+  for: Type.Optional(Duration('Least time of the step.')),
+  requests: Type.Optional(Type.Integer({ minimum: 0, description: 'Least answers of the new version.' })),
+  until: Type.Optional(Type.Literal('promoted', { description: 'Goes on only when a person says so.' })),
+})
+
+export const HookSchema = closed({
+  at: Type.Union(
+    HOOK_EVENTS.map((event) => Type.Literal(event)),
+    { description: 'When it is called.' },
+  ),
+  url: Url('Gets a POST; 2xx is a yes.'),
+  timeout: Duration('Silence for longer is a no.', '30s'),
+  secret: Type.Optional(
+    Type.String({ minLength: 1, description: 'Signs the body: X-Turnout-Signature, HMAC-SHA256.' }),
+  ),
+})
+
+export const RolloutSchema = closed(
+  {
+    strategy: Type.Optional(
+      Type.String({
+        maxLength: 128,
+        description:
+          'blue-green, canary, linear, all-at-once, rolling, weights such as 5-25-100, 20-percent-steps, or a name of CodeDeploy.',
+      }),
+    ),
+    steps: Type.Optional(
+      Type.Array(Type.Union([Type.Integer({ minimum: 0, maximum: 100 }), StepSchema]), {
+        minItems: 1,
+        maxItems: 100,
+        description: 'Steps: per cent, or what each waits for.',
+      }),
+    ),
+    step: Type.Optional(
+      closed({
+        for: Type.Optional(Duration('Least time of every step that does not say.')),
+        requests: Type.Optional(Type.Integer({ minimum: 0, description: 'Least answers of the new version.' })),
+      }),
+    ),
+    warmup: Type.Optional(
+      closed({
+        requests: Type.Array(closed({ path: Path }), { minItems: 1, maxItems: 100, description: 'Asked for in turn.' }),
+        rate: Type.Number({
+          default: 20,
+          minimum: 0.1,
+          maximum: 1_000,
+          description: 'Requests a second, all targets together.',
+        }),
+        for: Duration('How long.', '30s'),
+        success: Type.Optional(Share('Share of answers that must be well.')),
+        p95: Type.Optional(Duration('95 of 100 answers must come within this time.')),
+      }),
+    ),
+    smoke: Type.Optional(
+      Type.Array(
+        closed({
+          path: Path,
+          status: Statuses,
+          json: Type.Optional(
+            Type.Record(Type.String(), Type.Unknown(), {
+              description: 'Dotted fields of the JSON body and what each must be.',
+            }),
+          ),
+          within: Duration('The whole answer must come within this time.', '5s'),
+        }),
+        { maxItems: 100, description: 'Asked of every target of the new version before it gets traffic.' },
+      ),
+    ),
+    hooks: Type.Optional(Type.Array(HookSchema, { maxItems: 50, description: 'Who is asked, and when.' })),
+    verdict: Type.Optional(
+      closed({
+        alpha: Type.Number({
+          default: 0.001,
+          exclusiveMinimum: 0,
+          maximum: 0.2,
+          description: 'Share of equal releases that may be rolled back.',
+        }),
+        beta: Type.Number({
+          default: 0.05,
+          exclusiveMinimum: 0,
+          maximum: 0.5,
+          description: 'Chance of passing one that is worse by the margin.',
+        }),
+        margin: Type.Number({
+          default: 0.02,
+          exclusiveMinimum: 0,
+          maximum: 0.5,
+          description: 'Points of failed answers that are accepted.',
+        }),
+        tolerance: Type.Number({ default: 1, minimum: 1, maximum: 2, description: 'Odds ratio that is no fault.' }),
+        harm: Type.Optional(
+          Type.Integer({
+            minimum: 0,
+            description: 'Failed answers of the new version that may reach clients. Default: no cap.',
+          }),
+        ),
+        rate: closed(
+          {
+            above: Type.Number({
+              default: 0.05,
+              minimum: 0,
+              maximum: 1,
+              description: 'Share of failures, where nothing runs beside it.',
+            }),
+            over: Duration('Over this time.', '5m'),
+          },
+          { default: {} },
+        ),
+      }),
+    ),
+    advance: Type.Optional(
+      Type.Union([Type.Literal('verdict'), Type.Literal('time')], { description: 'What ends a step.' }),
+    ),
+    keep: Type.Optional(
+      Type.Integer({ minimum: 0, maximum: 50, description: 'Per cent left on the old version until the bake ends.' }),
+    ),
+    bake: Type.Optional(Duration('How long all traffic is watched before the rollout is done. Default 5m.')),
+    onFailure: Type.Optional(
+      Type.Union([Type.Literal('rollback'), Type.Literal('pause')], { description: 'Default rollback.' }),
+    ),
+    insufficientAfter: Type.Optional(Duration('Time of a step after which onInsufficient counts. Default: never.')),
+    onInsufficient: Type.Optional(
+      Type.Union([Type.Literal('wait'), Type.Literal('pause'), Type.Literal('rollback')], {
+        description: 'Default wait.',
+      }),
+    ),
+    notify: Type.Optional(
+      Type.Array(closed({ url: Url('Gets a POST with a text, as Slack and others take it.') }), {
+        maxItems: 20,
+        description: 'Told of every end, and of every pause that waits for a person.',
+      }),
+    ),
+  },
+  { description: 'How the service is released.' },
+)
+
+export type RolloutSpec = Static<typeof RolloutSchema>
+export type HookSpec = Static<typeof HookSchema>
+export type HookEvent = (typeof HOOK_EVENTS)[number]

@@ -1,0 +1,98 @@
+/**
+ * A rollout as a value: what it is, what happens to it, and what is to be done about it. What becomes of it says state.ts.
+ *
+ * All of it is plain data and can be written as JSON, so that it outlives the process.
+ */
+import type { Plan } from './strategy.ts'
+import type { Outcome } from './verdict.ts'
+
+/** Where it stands. CONTRACT names these. */
+export type State =
+  | 'preflight'
+  | 'warming'
+  | 'smoke'
+  | 'shifting'
+  | 'paused'
+  | 'holding'
+  | 'baking'
+  | 'rollingBack'
+  | 'done'
+  | 'rolledBack'
+
+/** States that a pause or a hold goes back to. */
+export type Active = 'preflight' | 'warming' | 'smoke' | 'shifting' | 'baking'
+
+/** Work that somebody else does, and tells the end of. */
+export type Work = 'preflight' | 'warming' | 'smoke' | 'beforeStep' | 'afterTraffic' | 'afterBake' | 'onRollback'
+
+/**
+ * Within a state: work is under way; has passed, or failed, while nothing may go on; the split is on its way to every worker;
+ * traffic is watched.
+ */
+export type Phase = 'working' | 'worked' | 'broken' | 'moving' | 'watching'
+
+/** What is done where nothing decides by itself. */
+export interface Policy {
+  readonly bakeMs: number
+  readonly onFailure: 'rollback' | 'pause'
+  readonly onInsufficient: 'wait' | 'pause' | 'rollback'
+  /** Time of a step after which `onInsufficient` counts; Infinity for never. */
+  readonly insufficientAfterMs: number
+}
+
+export interface Rollout {
+  readonly id: string
+  /** The pool with the new version. */
+  readonly to: string
+  readonly plan: Plan
+  readonly policy: Policy
+  /** Weights of the pools when it began: where every way back leads. */
+  readonly before: Readonly<Record<string, number>>
+  readonly state: State
+  readonly phase: Phase
+  readonly work: Work
+  /** Work that was begun so far: with the id, the key of an event for whoever is called. */
+  readonly works: number
+  /** Index of the step; -1 before the first. */
+  readonly at: number
+  /** Per cent of the traffic that the new version is given. */
+  readonly weight: number
+  /** Time in ms that has counted in this step, or in the bake. */
+  readonly clockMs: number
+  /** Steady time of the last look, in ms. */
+  readonly lookedAtMs: number
+  readonly resumesTo: Active
+  /** The pause is one of the plan: whoever ends it has promoted the step. */
+  readonly waitsForPromotion: boolean
+  readonly reason: string | null
+  /** Who has begun it. */
+  readonly by: string
+}
+
+export type RolloutEvent =
+  | { readonly type: 'passed'; readonly works: number }
+  | { readonly type: 'failed'; readonly works: number; readonly reason: string }
+  /** Every worker routes by the split that was asked for. */
+  | { readonly type: 'moved'; readonly weight: number }
+  /** The verdict at a look; `answers` of the new version since the step began. */
+  | { readonly type: 'look'; readonly outcome: Outcome; readonly reason: string; readonly answers: number }
+  | { readonly type: 'pause' | 'resume' | 'promote' | 'abort'; readonly by: string }
+
+export type Effect =
+  | { readonly type: 'run'; readonly work: Work; readonly works: number }
+  | { readonly type: 'move'; readonly weight: number }
+  /** To the split before. */
+  | { readonly type: 'back' }
+  | { readonly type: 'notify'; readonly about: 'paused' | 'done' | 'rolledBack' }
+
+export interface Next {
+  readonly rollout: Rollout
+  readonly effects: readonly Effect[]
+  /** Why a person's verb was not followed. */
+  readonly refused?: string
+}
+
+/** It has ended, one way or the other. */
+export function isOver({ state }: Rollout): boolean {
+  return state === 'done' || state === 'rolledBack'
+}

@@ -1,0 +1,31 @@
+/** The weights of the pools at a moment of a rollout. Pure. */
+
+/** Weights of a service may be at most so large. */
+const WEIGHT_MAX = 1_000_000
+
+/**
+ * `percent` of the traffic to the pool `to`, and the rest to the others as they shared it before. In the smallest whole numbers; where
+ * these would be too large, rounded, but a pool that had a share keeps one.
+ */
+export function sharesAt(
+  before: Readonly<Record<string, number>>,
+  to: string,
+  percent: number,
+): Record<string, number> {
+  const others = Object.entries(before).filter(([pool]) => pool !== to)
+  const sum = others.reduce((total, [, weight]) => total + weight, 0)
+  // Nobody else had a share: there is nothing to go on from, or to go back to.
+  if (sum === 0) return { ...before }
+  const exact: [string, number][] = [
+    ...others.map(([pool, weight]): [string, number] => [pool, weight * (100 - percent)]),
+    [to, sum * percent],
+  ]
+  const divisor = exact.reduce((common, [, weight]) => gcd(common, weight), 0)
+  const most = Math.max(...exact.map(([, weight]) => weight / divisor))
+  const scale = most > WEIGHT_MAX ? (divisor * most) / WEIGHT_MAX : divisor
+  return Object.fromEntries(
+    exact.map(([pool, weight]) => [pool, weight === 0 ? 0 : Math.max(1, Math.round(weight / scale))]),
+  )
+}
+
+const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b))

@@ -1,0 +1,47 @@
+/**
+ * From counters to strata: what has come since the last stratum, until it is enough for one.
+ *
+ * A stratum is closed by how many answers there are, never by how they went: a batch that ends at a failure is not a fair one. One
+ * with an empty side teaches nothing and stays open. When the weight changes, what is open is dropped.
+ */
+import type { Stratum } from './origin-test.ts'
+
+/** Answers that a stratum has at least. */
+const ANSWERS_MIN = 10
+
+export class Strata {
+  #canary = 0
+  #canaryBad = 0
+  #control = 0
+  #controlBad = 0
+
+  /** Adds what has come. */
+  add({ canary, canaryBad, control, controlBad }: Stratum): void {
+    this.#canary += canary
+    this.#canaryBad += canaryBad
+    this.#control += control
+    this.#controlBad += controlBad
+  }
+
+  /** The open stratum, when it may be closed; `share` is the part of the traffic that the canary is given, in (0, 1). */
+  close(share: number): Stratum | null {
+    const enough = Math.max(ANSWERS_MIN, Math.ceil(1 / Math.min(share, 1 - share) - 1e-9))
+    if (this.#canary < 1 || this.#control < 1 || this.#canary + this.#control < enough) return null
+    const stratum = {
+      canary: this.#canary,
+      canaryBad: this.#canaryBad,
+      control: this.#control,
+      controlBad: this.#controlBad,
+    }
+    this.drop()
+    return stratum
+  }
+
+  /** Forgets what is open. */
+  drop(): void {
+    this.#canary = 0
+    this.#canaryBad = 0
+    this.#control = 0
+    this.#controlBad = 0
+  }
+}

@@ -1,0 +1,177 @@
+/**
+ * What a strategy's name means, as steps: pure data, compiled once when a rollout begins.
+ *
+ * Names of ours: `blue-green` and `all-at-once` (all in one step; blue-green keeps the old pool ready), `canary` (5, 10, 25, 50, 100
+ * per cent, or steps of one's own), `linear` (tenths), `rolling` (target by target). `5-10-25-50-100` and `20-percent-steps` are short for
+ * a canary and a linear one. CodeDeploy's names mean what they say there, so with them time advances and nothing is kept back:
+ * `Canary10Percent5Minutes`, `Linear10PercentEvery1Minute`, `AllAtOnce`, `OneAtATime`, `HalfAtATime`, with or without
+ * `CodeDeployDefault.`, `Lambda` and `ECS` before them.
+ *
+ * Invariants of a plan: weights rise from step to step; the last is 100, whatever was written; a step at 0 (by rule only) can only be the
+ * first. `keep` per cent stay on the old version until the bake ends, so that there is something to compare with to the last.
+ */
+
+/** A step as people write it. */
+export interface StepSpec {
+  /** Per cent of the traffic, 0 to 100; at 0 only rules lead there. */
+  readonly weight: number
+  readonly forMs?: number
+  readonly requests?: number
+  /** Goes on only when a person says so. */
+  readonly until?: 'promoted'
+}
+
+/** What is asked for. */
+export interface StrategySpec {
+  readonly strategy: string
+  readonly steps?: readonly (number | StepSpec)[]
+  /** For every step that does not say. Default: none. */
+  readonly step?: { readonly forMs?: number; readonly requests?: number }
+  readonly advance?: Advance
+  readonly keep?: number
+}
+
+/** When a step ends: with the verdict, or when its time is over and nothing has failed. */
+export type Advance = 'verdict' | 'time'
+
+export interface Step {
+  readonly weight: number
+  /** Least time; the clock stands still in a hold and in a pause. */
+  readonly forMs: number
+  /** Least number of answers of the new version. */
+  readonly requests: number
+  readonly untilPromoted: boolean
+}
+
+export interface Plan {
+  readonly steps: readonly Step[]
+  readonly advance: Advance
+  /** Per cent that stay on the old version until the bake ends. */
+  readonly keep: number
+  /** Targets that are replaced at the same time, of a rolling one: a number, or a share of all. Null otherwise. */
+  readonly batch: { readonly targets: number } | { readonly share: number } | null
+}
+
+/** Why there is no plan. `near` is a name that was perhaps meant. */
+export interface PlanFault {
+  readonly message: string
+}
+
+interface Shape {
+  readonly weights: readonly number[]
+  readonly forMs: number
+  readonly advance: Advance
+  readonly keep: number
+  readonly batch: Plan['batch']
+}
+
+const MINUTE_MS = 60_000
+/** What is kept back where the verdict decides, per cent. */
+const KEEP = 5
+const STEPS_MAX = 100
+
+const PREFIX = /^(?:CodeDeployDefault\.)?(?:Lambda|ECS)?/
+const TIMED = { advance: 'time', keep: 0, batch: null } as const
+const JUDGED = { advance: 'verdict', forMs: 0, batch: null } as const
+
+/** Names that stand for one shape. */
+const NAMED: ReadonlyMap<string, Shape> = new Map<string, Shape>([
+  ['blue-green', { ...JUDGED, weights: [100], keep: 0 }],
+  ['all-at-once', { ...JUDGED, weights: [100], keep: 0 }],
+  ['canary', { ...JUDGED, weights: [5, 10, 25, 50, 100], keep: KEEP }],
+  ['linear', { ...JUDGED, weights: evenly(10), keep: KEEP }],
+  ['rolling', { ...JUDGED, weights: [100], keep: 0, batch: { targets: 1 } }],
+  ['AllAtOnce', { ...TIMED, weights: [100], forMs: 0 }],
+  ['OneAtATime', { ...TIMED, weights: [100], forMs: 0, batch: { targets: 1 } }],
+  ['HalfAtATime', { ...TIMED, weights: [100], forMs: 0, batch: { share: 0.5 } }],
+])
+
+/** Names with numbers in them. */
+const PATTERNS: readonly (readonly [RegExp, (...numbers: number[]) => Shape])[] = [
+  [
+    /^Canary([1-9]\d*)Percent([1-9]\d*)Minutes?$/,
+    (percent, minutes) => ({ ...TIMED, weights: [percent, 100], forMs: minutes * MINUTE_MS }),
+  ],
+  [
+    /^Linear([1-9]\d*)PercentEvery([1-9]\d*)Minutes?$/,
+    (percent, minutes) => ({ ...TIMED, weights: evenly(percent), forMs: minutes * MINUTE_MS }),
+  ],
+  [/^([1-9]\d*)-percent-steps$/, (percent) => ({ ...JUDGED, weights: evenly(percent), keep: KEEP })],
+  [/^\d+(?:-\d+)+$/, (...weights) => ({ ...JUDGED, weights, keep: KEEP })],
+]
+
+/** Multiples of `percent`, and 100 at the end. */
+function evenly(percent: number): number[] {
+  const weights: number[] = []
+  for (let weight = percent; weight < 100; weight += percent) weights.push(weight)
+  return [...weights, 100]
+}
+
+/** The plan that is asked for, or what is wrong with it. */
+export function planOf(spec: StrategySpec): Plan | PlanFault {
+  const shape = shapeOf(spec.strategy)
+  if (shape === null) {
+    return {
+      message: `no strategy is called "${spec.strategy}": blue-green, canary, linear, all-at-once, rolling, or a name of CodeDeploy`,
+    }
+  }
+  if (spec.steps !== undefined && shape.batch !== null) return { message: 'a rolling release has no steps of weight' }
+  const forMs = spec.step?.forMs ?? shape.forMs
+  const requests = spec.step?.requests ?? 0
+  const steps = (spec.steps ?? shape.weights).map((written): Step => {
+    const step = typeof written === 'number' ? { weight: written } : written
+    return {
+      weight: step.weight,
+      forMs: step.forMs ?? forMs,
+      requests: step.requests ?? requests,
+      untilPromoted: step.until === 'promoted',
+    }
+  })
+  const message = faultOf(steps)
+  if (message !== null) return { message }
+  const last = steps[steps.length - 1]
+  if (last.weight < 100) steps.push({ weight: 100, forMs, requests, untilPromoted: false })
+  return {
+    steps: steps.map(withoutWaitAtTheEnd(shape)),
+    advance: spec.advance ?? shape.advance,
+    keep: spec.keep ?? shape.keep,
+    batch: shape.batch,
+  }
+}
+
+/** With CodeDeploy's names nothing is waited for once all traffic is there. */
+const withoutWaitAtTheEnd =
+  ({ advance }: Shape) =>
+  (step: Step): Step =>
+    advance === 'time' && step.weight === 100 ? { ...step, forMs: 0 } : step
+
+function shapeOf(strategy: string): Shape | null {
+  const name = strategy.replace(PREFIX, '')
+  const named = NAMED.get(name)
+  if (named !== undefined) return named
+  for (const [pattern, shape] of PATTERNS) {
+    if (pattern.test(name)) return shape(...(name.match(/\d+/g) ?? []).map(Number))
+  }
+  return null
+}
+
+function faultOf(steps: readonly Step[]): string | null {
+  if (steps.length === 0) return 'a rollout needs at least one step'
+  if (steps.length > STEPS_MAX) return `a rollout has at most ${STEPS_MAX} steps`
+  for (const [at, { weight, forMs, requests, untilPromoted }] of steps.entries()) {
+    if (!Number.isInteger(weight) || weight < 0 || weight > 100)
+      return `the weight ${weight} is no whole number of per cent`
+    if (weight === 0 && at > 0) return 'only the first step can be at 0'
+    if (weight === 0 && forMs === 0 && requests === 0 && !untilPromoted) {
+      return 'a step at 0 needs something to wait for: for, requests or until'
+    }
+    if (at > 0 && weight <= steps[at - 1].weight)
+      return `the weights have to rise, and ${weight} comes after ${steps[at - 1].weight}`
+  }
+  return null
+}
+
+/** Per cent of the traffic at a step of the plan; what is kept back is on the old version until the bake has ended. */
+export function weightAt({ steps, keep }: Plan, at: number): number {
+  return Math.min(steps[at].weight, 100 - keep)
+}

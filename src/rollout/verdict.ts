@@ -1,0 +1,209 @@
+/**
+ * The verdict on a rollout: fail, hold, pass or insufficient.
+ *
+ * Evaluated at every look, on a timer that no outcome wakes; the first that holds counts:
+ *
+ *   fail          an origin test has reached its target, or a guard has struck: latched
+ *   hold          the live pool itself is ill: nothing advances and no clock of a step runs; the origin tests go on
+ *   pass          each metric has passed in this step: the canary is not worse by its margin
+ *   insufficient  anything else: never advances, never rolls back
+ *
+ * Every metric has one origin test for the whole rollout, with a share of α, and a margin test anew for each step, at β: no correction
+ * is needed there, since if any metric is truly worse its own test must err. When the weight changes, open strata are dropped.
+ *
+ * Guards are plain rules beside α, and say so: `harm` is the user's own cap of failed answers; all targets out says by itself what
+ * is wrong; the share of failures counts only where nothing runs beside the canary that it could be compared with.
+ */
+import type { ClumpState } from './clump.ts'
+import { Clump } from './clump.ts'
+import { ControlHealth } from './control-health.ts'
+import { type History, MarginTest } from './margin-test.ts'
+import { wouldNotice } from './notice.ts'
+import { type OriginState, OriginTest, type Stratum } from './origin-test.ts'
+import { QUANTILES } from './slow-edge.ts'
+import { Strata } from './strata.ts'
+import { AnswerWindow } from './window.ts'
+
+export type Outcome = 'fail' | 'hold' | 'pass' | 'insufficient'
+/** A metric by its name, or the guard that struck. */
+export type Cause = string
+
+export interface VerdictOptions {
+  /** Share of equal releases that may be rolled back, all metrics together. */
+  readonly alpha: number
+  /** Chance, for each step and metric, of passing a canary that is worse by the margin. */
+  readonly beta: number
+  /** Points of failed answers that are accepted. */
+  readonly margin: number
+  /** Odds ratio that is no fault. */
+  readonly tolerance: number
+  /** Failed answers of the canary that may reach clients; Infinity for no cap. */
+  readonly harmMax: number
+  /** Where there is no control: the share of failed answers over a time. */
+  readonly rate: { readonly above: number; readonly overMs: number }
+  /** Names of metrics that are given from outside. */
+  readonly given: readonly string[]
+}
+
+/** What was there before the rollout, of the live pool. */
+export interface Before {
+  /** By metric, in the order of `metricsOf`. */
+  readonly histories: readonly History[]
+  readonly clumps: readonly ClumpState[]
+}
+
+/** What has come since the last look. */
+export interface Look {
+  readonly nowMs: number
+  /** By metric, in the order of `metricsOf`. */
+  readonly came: readonly Stratum[]
+  /** Failed answers of the canary that have reached clients so far. */
+  readonly harm: number
+  /** All targets of the canary are unhealthy or ejected. */
+  readonly allOut: boolean
+}
+
+export interface Finding {
+  readonly outcome: Outcome
+  /** What has failed, holds or is missing. */
+  readonly cause: Cause
+}
+
+interface Metric {
+  readonly name: string
+  readonly alpha: number
+  readonly margin: number
+  readonly origin: OriginTest
+  readonly strata: Strata
+  readonly clump: Clump
+  readonly totals: { canary: number; canaryBad: number; control: number; controlBad: number }
+  test: MarginTest
+}
+
+/** Shares of α, and the margin of what is slow. */
+const FAILURES_ALPHA = 0.7
+const SLOW_ALPHA = 0.2
+const GIVEN_ALPHA = 0.1
+const SLOW_MARGIN = 0.05
+/** The quantile whose metric is also tested for passing. */
+const SLOW_PASSED = 0.95
+/** All targets of the canary may be out for so long. */
+const OUT_MS = 5_000
+/** The guard without control wants so many bad answers, and a share so many times the reference. */
+const RATE_BAD_MIN = 10
+const RATE_TIMES = 5
+
+export const FAILURES = 'failures'
+
+/** Names of the metrics of a verdict, in the order in which their counts are given. */
+export function metricsOf({ given }: Pick<VerdictOptions, 'given'>): string[] {
+  return [FAILURES, ...QUANTILES.map((quantile) => `slow p${quantile * 100}`), ...given]
+}
+
+export class Verdict {
+  readonly metrics: readonly Metric[]
+  readonly #options: VerdictOptions
+  readonly #control: ControlHealth
+  readonly #unwatched: AnswerWindow
+  #share = 0
+  #outSinceMs = Infinity
+  #failed: Finding | null = null
+
+  constructor(options: VerdictOptions, before: Before, states?: readonly OriginState[]) {
+    this.#options = options
+    this.#control = new ControlHealth(before.histories[0] ?? { bad: 0, all: 0 })
+    this.#unwatched = new AnswerWindow(options.rate.overMs, 30)
+    this.metrics = metricsOf(options).map((name, at) => {
+      const alpha = options.alpha * alphaShare(at, options.given.length)
+      const margin = at === 0 || at > QUANTILES.length ? options.margin : SLOW_MARGIN
+      return {
+        name,
+        alpha,
+        margin,
+        origin: new OriginTest({ alpha, tolerance: options.tolerance }, states?.[at]),
+        strata: new Strata(),
+        clump: new Clump(before.clumps[at]),
+        totals: { canary: 0, canaryBad: 0, control: 0, controlBad: 0 },
+        test: new MarginTest({ beta: options.beta, margin }, before.histories[at] ?? { bad: 0, all: 0 }),
+      }
+    })
+  }
+
+  /** A step begins; `share` is the part of the traffic that the canary is given. At 0 and 1 there is nothing to compare. */
+  beginStep(share: number): void {
+    this.#share = share
+    this.#unwatched.clear()
+    for (const metric of this.metrics) {
+      metric.strata.drop()
+      metric.test = new MarginTest({ beta: this.#options.beta, margin: metric.margin }, metric.test.history)
+    }
+  }
+
+  /** Takes what has come, and says what it means. */
+  look(look: Look): Finding {
+    const { nowMs, came } = look
+    this.#control.add(nowMs, came[0].control, came[0].controlBad)
+    const isIll = this.#control.isIll(nowMs)
+    if (!this.#isCompared) this.#unwatched.add(nowMs, came[0].canary, came[0].canaryBad)
+    for (let at = 0; at < this.metrics.length; at++) this.#take(this.metrics[at], came[at], isIll)
+    this.#failed ??= this.#failure(look, isIll)
+    if (this.#failed !== null) return this.#failed
+    if (isIll) return { outcome: 'hold', cause: FAILURES }
+    const missing = this.metrics.find((metric) => this.#isJudgedToPass(metric) && !metric.test.passes)
+    if (missing === undefined && this.#isCompared) return { outcome: 'pass', cause: FAILURES }
+    return { outcome: 'insufficient', cause: missing?.name ?? FAILURES }
+  }
+
+  get #isCompared(): boolean {
+    return this.#share > 0 && this.#share < 1
+  }
+
+  /** Of the three quantiles of slow answers one is enough; a given metric that nobody has given anything for holds nothing up. */
+  #isJudgedToPass({ name, totals }: Metric): boolean {
+    if (name === FAILURES || name === `slow p${SLOW_PASSED * 100}`) return true
+    return this.#options.given.includes(name) && totals.canary + totals.control > 0
+  }
+
+  #take(metric: Metric, came: Stratum, isIll: boolean): void {
+    const { totals, strata } = metric
+    totals.canary += came.canary
+    totals.canaryBad += came.canaryBad
+    totals.control += came.control
+    totals.controlBad += came.controlBad
+    if (!this.#isCompared) return
+    strata.add(came)
+    const stratum = strata.close(this.#share)
+    if (stratum === null) return
+    metric.origin.take(stratum, metric.clump.size)
+    if (!isIll) metric.test.take(stratum)
+  }
+
+  #failure({ nowMs, harm, allOut }: Look, isIll: boolean): Finding | null {
+    const worse = this.metrics.find(({ origin }) => origin.failed)
+    if (worse !== undefined) return { outcome: 'fail', cause: worse.name }
+    if (!allOut) this.#outSinceMs = Infinity
+    else if (this.#outSinceMs === Infinity) this.#outSinceMs = nowMs
+    if (harm > this.#options.harmMax) return { outcome: 'fail', cause: 'harm' }
+    if (isIll) return null
+    if (nowMs - this.#outSinceMs >= OUT_MS) return { outcome: 'fail', cause: 'targets out' }
+    return this.#isCompared || !this.#failsAlone(nowMs) ? null : { outcome: 'fail', cause: 'rate' }
+  }
+
+  #failsAlone(nowMs: number): boolean {
+    const { answers, bad } = this.#unwatched.sums(nowMs)
+    const share = bad / answers
+    return bad >= RATE_BAD_MIN && share > this.#options.rate.above && share > RATE_TIMES * this.#control.reference
+  }
+
+  /** Share of failed answers that would have been noticed by now; null when there were too few for any. */
+  get wouldNotice(): number | null {
+    const [{ totals, alpha }] = this.metrics
+    const control = totals.control === 0 ? this.#control.reference : totals.controlBad / totals.control
+    return wouldNotice(totals.canary, control, this.#share, alpha)
+  }
+}
+
+function alphaShare(at: number, given: number): number {
+  if (at === 0) return FAILURES_ALPHA
+  return at <= QUANTILES.length ? SLOW_ALPHA / QUANTILES.length : GIVEN_ALPHA / given
+}

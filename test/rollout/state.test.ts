@@ -1,0 +1,396 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import {
+  type Effect,
+  isOver,
+  type Policy,
+  type Rollout,
+  type RolloutEvent,
+  type State,
+} from '../../src/rollout/rollout.ts'
+import { begin, effectsOf, step } from '../../src/rollout/state.ts'
+import { type Plan, planOf, type StrategySpec, weightAt } from '../../src/rollout/strategy.ts'
+
+const POLICY: Policy = { bakeMs: 1_000, onFailure: 'rollback', onInsufficient: 'wait', insufficientAfterMs: Infinity }
+
+function started(spec: StrategySpec = { strategy: 'canary', steps: [10, 50], step: { forMs: 100 } }, policy = POLICY) {
+  const plan = planOf(spec) as Plan
+  return begin({ id: 'r1', to: 'green', plan, policy, before: { blue: 100 }, by: 'ci' }, 0).rollout
+}
+
+/** A rollout that is driven by hand, with all that it has asked for. */
+class Driven {
+  rollout: Rollout
+  nowMs = 0
+  readonly effects: Effect[] = []
+  refused: string | undefined
+
+  constructor(rollout: Rollout) {
+    this.rollout = rollout
+  }
+
+  send(event: RolloutEvent): this {
+    const next = step(this.rollout, event, this.nowMs)
+    this.rollout = next.rollout
+    this.effects.push(...next.effects)
+    this.refused = next.refused
+    return this
+  }
+
+  passed(): this {
+    return this.send({ type: 'passed', works: this.rollout.works })
+  }
+
+  failed(reason = 'it broke'): this {
+    return this.send({ type: 'failed', works: this.rollout.works, reason })
+  }
+
+  moved(): this {
+    return this.send({ type: 'moved', weight: this.rollout.weight })
+  }
+
+  look(outcome: 'pass' | 'fail' | 'hold' | 'insufficient', afterMs = 100, answers = 1_000): this {
+    this.nowMs += afterMs
+    return this.send({ type: 'look', outcome, reason: outcome, answers })
+  }
+
+  by(type: 'pause' | 'resume' | 'promote' | 'abort'): this {
+    return this.send({ type, by: 'alice' })
+  }
+
+  /** Up to where traffic is watched at the first step. */
+  toFirstStep(): this {
+    return this.passed().passed().passed().passed().moved()
+  }
+
+  get where(): string {
+    return `${this.rollout.state} ${this.rollout.phase} ${this.rollout.weight}`
+  }
+}
+
+describe('a rollout that goes well', () => {
+  test('is checked, warmed, tried, shifted step by step, baked, and done with all traffic', () => {
+    const driven = new Driven(started())
+    const seen = [driven.where]
+    const follow = (next: () => Driven) => seen.push(next().where)
+    for (let i = 0; i < 3; i++) follow(() => driven.passed())
+    for (let i = 0; i < 3; i++) {
+      follow(() => driven.passed())
+      follow(() => driven.moved())
+      follow(() => driven.look('pass'))
+    }
+    follow(() => driven.passed())
+    follow(() => driven.look('insufficient', 999))
+    follow(() => driven.look('insufficient', 1))
+    follow(() => driven.passed())
+    follow(() => driven.moved())
+    expect(seen).toEqual([
+      'preflight working 0',
+      'warming working 0',
+      'smoke working 0',
+      'shifting working 0',
+      'shifting moving 10',
+      'shifting watching 10',
+      'shifting working 10',
+      'shifting moving 50',
+      'shifting watching 50',
+      'shifting working 50',
+      'shifting moving 95',
+      'shifting watching 95',
+      'baking working 95',
+      'baking watching 95',
+      'baking watching 95',
+      'baking working 95',
+      'baking moving 100',
+      'done watching 100',
+    ])
+    expect(driven.effects.at(-1)).toEqual({ type: 'notify', about: 'done' })
+  })
+
+  test('no work has the number of another', () => {
+    const driven = new Driven(started())
+      .toFirstStep()
+      .look('pass')
+      .passed()
+      .moved()
+      .look('pass')
+      .passed()
+      .moved()
+      .look('pass')
+    const numbers = driven.effects.flatMap((effect) => (effect.type === 'run' ? [effect.works] : []))
+    expect(numbers).toEqual([...new Set(numbers)])
+  })
+})
+
+describe('a step ends', () => {
+  test('when its verdict is pass, and its time and its requests are reached: all three', () => {
+    const spec = { strategy: 'canary', steps: [{ weight: 10, forMs: 500, requests: 50 }] }
+    const driven = new Driven(started(spec)).toFirstStep()
+    expect(driven.look('pass', 400).where).toBe('shifting watching 10')
+    expect(driven.look('pass', 100, 49).where).toBe('shifting watching 10')
+    expect(driven.look('insufficient', 1, 50).where).toBe('shifting watching 10')
+    expect(driven.look('pass', 0, 50).where).toBe('shifting working 10')
+  })
+
+  test('never without a verdict, however long there is none: no traffic is no success', () => {
+    const driven = new Driven(started()).toFirstStep()
+    for (let day = 0; day < 30; day++) driven.look('insufficient', 86_400_000, 0)
+    expect(driven.where).toBe('shifting watching 10')
+  })
+
+  test('with its time, where time advances', () => {
+    const driven = new Driven(started({ strategy: 'Canary10Percent5Minutes' })).toFirstStep()
+    expect(driven.look('insufficient', 299_999).where).toBe('shifting watching 10')
+    expect(driven.look('insufficient', 1).passed().moved().where).toBe('shifting watching 100')
+    expect(driven.look('insufficient', 0).where).toBe('baking working 100')
+  })
+
+  test('when somebody promotes it, if the plan says so; it tells that it waits', () => {
+    const spec: StrategySpec = { strategy: 'canary', steps: [{ weight: 0, until: 'promoted' }, 50] }
+    const driven = new Driven(started(spec)).toFirstStep().look('insufficient')
+    expect(driven.rollout).toMatchObject({ state: 'paused', waitsForPromotion: true })
+    expect(driven.effects.at(-1)).toEqual({ type: 'notify', about: 'paused' })
+    for (const verb of ['promote', 'resume'] as const) {
+      expect(new Driven(driven.rollout).by(verb).passed().where).toBe('shifting moving 50')
+    }
+  })
+
+  test.each([
+    ['wait', 'shifting'],
+    ['pause', 'paused'],
+    ['rollback', 'rollingBack'],
+  ] as const)('with too little traffic by policy: %s', (onInsufficient, state) => {
+    const driven = new Driven(
+      started(undefined, { ...POLICY, onInsufficient, insufficientAfterMs: 1_000 }),
+    ).toFirstStep()
+    expect(driven.look('insufficient', 999).rollout.state).toBe('shifting')
+    expect(driven.look('insufficient', 1).rollout.state).toBe(state)
+  })
+})
+
+describe('a hold', () => {
+  test('stops the clock and the steps, and goes on when it is over', () => {
+    const driven = new Driven(started({ strategy: 'canary', steps: [10], step: { forMs: 200 } })).toFirstStep()
+    driven.look('insufficient', 150).look('hold')
+    expect(driven.rollout).toMatchObject({ state: 'holding', clockMs: 150, reason: 'hold' })
+    expect(driven.look('hold', 60_000).look('pass', 60_000).where).toBe('shifting watching 10')
+    expect(driven.rollout.clockMs).toBe(150)
+    expect(driven.look('pass', 50).where).toBe('shifting working 10')
+  })
+
+  test('holds up a step whose hooks pass meanwhile, until it is over', () => {
+    const driven = new Driven(started()).toFirstStep().look('pass').look('hold').passed()
+    expect(driven.where).toBe('holding worked 10')
+    expect(driven.look('insufficient').where).toBe('shifting moving 50')
+  })
+
+  test('is no shelter: a version that is worse goes back', () => {
+    expect(new Driven(started()).toFirstStep().look('hold').look('fail').where).toBe('rollingBack moving 0')
+  })
+
+  test('does not keep a person from going on', () => {
+    expect(new Driven(started()).toFirstStep().look('hold').by('promote').where).toBe('shifting working 10')
+  })
+})
+
+describe('a pause', () => {
+  test('stops the clock, keeps the weight and is still judged', () => {
+    const driven = new Driven(started()).toFirstStep().look('insufficient', 50).by('pause')
+    expect(driven.look('pass', 10_000).rollout).toMatchObject({ state: 'paused', weight: 10, clockMs: 50 })
+    expect(driven.by('resume').rollout).toMatchObject({ state: 'shifting', clockMs: 50, reason: null })
+    expect(driven.by('pause').look('fail').where).toBe('rollingBack moving 0')
+  })
+
+  test.each([0, 1, 2, 3] as const)('in the midst of work (%i) lets it end, and goes on from there', (done) => {
+    const driven = new Driven(started())
+    for (let i = 0; i < done; i++) driven.passed()
+    const straight = new Driven(driven.rollout).passed().where
+    expect(driven.by('pause').passed().rollout.state).toBe('paused')
+    expect(driven.by('resume').where).toBe(straight)
+  })
+
+  test('in the midst of a shift lets it be told, and goes on watching', () => {
+    const driven = new Driven(started()).passed().passed().passed().passed().by('pause').moved().by('resume')
+    expect(driven.where).toBe('shifting watching 10')
+  })
+
+  test('can be the answer to what fails; going on tries it anew, under a number of its own', () => {
+    const driven = new Driven(started(undefined, { ...POLICY, onFailure: 'pause' }))
+      .passed()
+      .failed('the cache stays cold')
+    expect(driven.rollout).toMatchObject({ state: 'paused', reason: 'the cache stays cold' })
+    expect(driven.effects.at(-1)).toEqual({ type: 'notify', about: 'paused' })
+    const { works } = driven.rollout
+    expect(driven.by('resume').where).toBe('warming working 0')
+    expect(driven.rollout.works).toBe(works + 1)
+  })
+
+  test('because of a verdict is told once, not at every look', () => {
+    const driven = new Driven(started(undefined, { ...POLICY, onFailure: 'pause' })).toFirstStep().look('fail')
+    const told = driven.effects.length
+    for (let i = 0; i < 10; i++) driven.look('fail')
+    expect(driven.rollout.state).toBe('paused')
+    expect(driven.effects).toHaveLength(told)
+  })
+})
+
+describe('a way back', () => {
+  /** A rollout in each state and phase that there is before its end. */
+  function everywhere(): Driven[] {
+    const all: Driven[] = []
+    const driven = new Driven(started())
+    const keep = () => {
+      all.push(new Driven(driven.rollout), new Driven(driven.rollout).by('pause'))
+    }
+    keep()
+    for (let i = 0; i < 3; i++) {
+      driven.passed()
+      keep()
+    }
+    for (let i = 0; i < 3; i++) {
+      driven.passed()
+      keep()
+      driven.moved()
+      keep()
+      all.push(new Driven(driven.rollout).look('hold'))
+      driven.look('pass')
+      keep()
+    }
+    driven.passed()
+    keep()
+    all.push(new Driven(driven.rollout).look('hold'))
+    driven.look('insufficient', 1_000)
+    keep()
+    driven.passed()
+    keep()
+    return all
+  }
+
+  test('is taken from every state by an abort and by a verdict, and leads to the split before', () => {
+    const places = everywhere()
+    expect(new Set(places.map(({ rollout }) => rollout.state))).toEqual(
+      new Set<State>(['preflight', 'warming', 'smoke', 'shifting', 'paused', 'holding', 'baking']),
+    )
+    for (const { rollout } of places) {
+      for (const driven of [new Driven(rollout).by('abort'), new Driven(rollout).look('fail')]) {
+        expect(driven.rollout).toMatchObject({ state: 'rollingBack', weight: 0, before: { blue: 100 } })
+        expect(driven.effects.at(-1)).toEqual({ type: 'back' })
+        driven.moved().passed()
+        expect(driven.rollout.state).toBe('rolledBack')
+        expect(driven.effects.at(-1)).toEqual({ type: 'notify', about: 'rolledBack' })
+      }
+    }
+  })
+
+  test('latches: nothing that comes then changes where it leads', () => {
+    const driven = new Driven(started()).toFirstStep().look('fail')
+    for (const verb of ['pause', 'resume', 'promote'] as const) {
+      driven.by(verb)
+      expect(driven.refused).toMatch(/rollingBack/)
+    }
+    driven.by('abort').look('pass').passed().failed()
+    expect(driven.where).toBe('rollingBack moving 0')
+    expect(driven.refused).toBeUndefined()
+  })
+
+  test('is not taken for done by a shift that it has overtaken', () => {
+    const driven = new Driven(started())
+      .passed()
+      .passed()
+      .passed()
+      .passed()
+      .by('abort')
+      .send({ type: 'moved', weight: 10 })
+    expect(driven.where).toBe('rollingBack moving 0')
+    expect(driven.moved().where).toBe('rollingBack working 0')
+  })
+
+  test('ends although the hook that is told of it fails', () => {
+    expect(new Driven(started()).toFirstStep().by('abort').moved().failed().rollout.state).toBe('rolledBack')
+  })
+
+  test('is not taken from a rollout that is done', () => {
+    const driven = new Driven(started({ strategy: 'all-at-once' }, { ...POLICY, bakeMs: 0 }))
+    driven.toFirstStep().look('insufficient').passed().look('insufficient').passed().moved()
+    expect(driven.rollout.state).toBe('done')
+    expect(driven.by('abort').rollout.state).toBe('done')
+    expect(driven.refused).toBeUndefined()
+  })
+})
+
+test('the end of work that is not the present one changes nothing', () => {
+  const driven = new Driven(started()).passed()
+  const { rollout } = driven
+  driven
+    .send({ type: 'passed', works: 1 })
+    .send({ type: 'failed', works: 1, reason: 'late' })
+    .send({ type: 'moved', weight: 0 })
+  expect(driven.rollout).toEqual(rollout)
+})
+
+test('after a restart the same work is asked for under the same number, and a shift again', () => {
+  const driven = new Driven(started())
+  expect(effectsOf(driven.rollout)).toEqual([{ type: 'run', work: 'preflight', works: 1 }])
+  driven.passed().passed().passed().passed()
+  expect(effectsOf(driven.rollout)).toEqual([{ type: 'move', weight: 10 }])
+  expect(effectsOf(driven.moved().rollout)).toEqual([])
+  expect(effectsOf(driven.by('abort').rollout)).toEqual([{ type: 'back' }])
+})
+
+test('a random walk keeps every promise', () => {
+  const events = fc.oneof(
+    { weight: 60, arbitrary: fc.constant('passed') },
+    { weight: 3, arbitrary: fc.constant('failed') },
+    { weight: 50, arbitrary: fc.constant('moved') },
+    { weight: 80, arbitrary: fc.constantFrom('pass', 'insufficient', 'hold') },
+    { weight: 20, arbitrary: fc.constantFrom('pause', 'resume', 'promote') },
+    { weight: 1, arbitrary: fc.constantFrom('abort', 'fail') },
+  )
+  const specs = fc.constantFrom<StrategySpec>(
+    { strategy: 'canary' },
+    { strategy: 'blue-green' },
+    { strategy: 'Canary10Percent5Minutes' },
+    { strategy: 'canary', steps: [{ weight: 0, until: 'promoted' }, 20], keep: 10 },
+  )
+  const policies = fc.record<Policy>({
+    bakeMs: fc.constantFrom(0, 500),
+    onFailure: fc.constantFrom('rollback', 'pause'),
+    onInsufficient: fc.constantFrom('wait', 'pause', 'rollback'),
+    insufficientAfterMs: fc.constantFrom(300, Infinity),
+  })
+  const ends = new Map<State, number>()
+  fc.assert(
+    fc.property(specs, policies, fc.array(events, { minLength: 20, maxLength: 120 }), (spec, policy, walk) => {
+      const driven = new Driven(started(spec, policy))
+      const { plan, before } = driven.rollout
+      let highest = 0
+      for (const name of walk) {
+        const from = driven.rollout
+        if (name === 'passed') driven.passed()
+        else if (name === 'failed') driven.failed()
+        else if (name === 'moved') driven.moved()
+        else if (name === 'pass' || name === 'fail' || name === 'hold' || name === 'insufficient') driven.look(name)
+        else driven.by(name as 'pause')
+        const { rollout } = driven
+        // Steps come one after the other, and the weight is that of a step, or none, or all.
+        expect(rollout.at - from.at).toBeOneOf([0, 1])
+        expect(rollout.weight).toBeOneOf([0, 100, ...plan.steps.map((_, at) => weightAt(plan, at))])
+        if (rollout.state !== 'rollingBack' && rollout.state !== 'rolledBack') {
+          expect(rollout.weight).toBeGreaterThanOrEqual(highest)
+          highest = rollout.weight
+        }
+        expect(rollout.before).toBe(before)
+        if (isOver(from)) expect(rollout).toBe(from)
+        // What is asked for is what a restart would ask for.
+        const asked = effectsOf(rollout)
+        if (rollout.phase === 'moving' && from.phase !== 'moving') expect(driven.effects).toContainEqual(asked[0])
+      }
+      ends.set(driven.rollout.state, (ends.get(driven.rollout.state) ?? 0) + 1)
+    }),
+    { numRuns: 3_000 },
+  )
+  // The walks have been everywhere that matters.
+  for (const state of ['done', 'rolledBack', 'paused', 'holding', 'baking', 'shifting'] as const) {
+    expect([state, (ends.get(state) ?? 0) > 0]).toEqual([state, true])
+  }
+})
