@@ -5,7 +5,7 @@
 import type { Difference } from './config/difference.ts'
 import type { PoolSpec, RuleSpec, ServiceSpec, Services, Weights } from './config/schema.ts'
 import type { ServiceStatus } from './table/status.ts'
-import type { AdminState, Health } from './table/types.ts'
+import type { AdminState, Health, Trial } from './table/types.ts'
 
 export type Change =
   | { readonly kind: 'service.put'; readonly service: string; readonly spec: ServiceSpec }
@@ -29,6 +29,16 @@ export type Change =
       readonly state: AdminState
     }
   | { readonly kind: 'restore'; readonly from: number }
+  /** What a rollout does: weights, what is tried from now on, and on a way back the end of every pin. */
+  | {
+      readonly kind: 'shift'
+      readonly service: string
+      readonly weights: Weights
+      readonly trial: Trial | null
+      readonly endsPins?: boolean
+      /** Its id. */
+      readonly rollout: string
+    }
   /** The services of a config file: what changed in it since it was last applied is applied over the live ones. */
   | {
       readonly kind: 'file'
@@ -116,7 +126,7 @@ export interface Revision {
 export interface ControlEvent {
   readonly id: number
   readonly atMs: number
-  readonly type: 'change' | 'file' | 'health' | 'ejection' | 'drain' | 'name' | 'worker' | 'store'
+  readonly type: 'change' | 'file' | 'rollout' | 'health' | 'ejection' | 'drain' | 'name' | 'worker' | 'store'
   readonly service: string | null
   readonly message: string
   readonly data: Readonly<Record<string, unknown>>

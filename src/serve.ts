@@ -31,6 +31,8 @@ import { allocateSharedMemory, CELL, FIELD, type SharedMemory, sumField } from '
 import { createTrafficWindow } from './metrics/window.ts'
 import type { Names, NamesOptions } from './names/names.ts'
 import { startNames } from './names/start.ts'
+import { Rollouts } from './rollout/controller.ts'
+import { warnOfDescriptors, warnOfRestart } from './serve-warnings.ts'
 import { openStore } from './store/open.ts'
 import type { Store } from './store/store.ts'
 import { applyDelta, emptyTable } from './table/build.ts'
@@ -221,8 +223,20 @@ async function startControlPlane(
   cleanup.add(() => exposition.close())
   const traffic = createTrafficWindow(control, memory, clock)
   cleanup.add(() => traffic.close())
+  const rollouts = new Rollouts({
+    control,
+    clock,
+    memory,
+    store,
+    log,
+    publish: (event) => control.publish(event),
+    id: () => `r-${randomBytes(4).toString('hex')}`,
+  })
+  cleanup.add(() => rollouts.close())
+  await rollouts.start()
   const admin = await createAdmin({
     control,
+    rollouts,
     store,
     exposition,
     memory,
@@ -276,18 +290,3 @@ function peekingDraw(cells: Int32Array): Draw {
 /** The setting of the store, with its path from this folder on. */
 export const storeUrl = (url: string, directory: string): string =>
   url.startsWith('sqlite:') ? 'sqlite:' + resolve(directory, url.slice('sqlite:'.length)) : url
-
-/** Tells when the system allows fewer open files than `limits.connectionsMax` needs. */
-function warnOfDescriptors(log: Logger, { limits }: Spec, { connectionsMax }: { connectionsMax: number }): void {
-  if (connectionsMax >= limits.connectionsMax) return
-  const wish = `instead of the ${limits.connectionsMax} of limits.connectionsMax`
-  log.warn(`the limit of open files (ulimit -n, LimitNOFILE) leaves ${connectionsMax} client connections, ${wish}`)
-}
-
-/** Listeners, limits and the like are read at start; a change of them is told, not half applied. */
-function warnOfRestart(log: Logger, running: Spec, fresh: Spec): void {
-  const keys = (
-    ['listeners', 'admin', 'workers', 'store', 'trustedProxies', 'limits', 'timeouts', 'log'] as const
-  ).filter((key) => JSON.stringify(running[key]) !== JSON.stringify(fresh[key]))
-  if (keys.length > 0) log.warn({ keys }, `changed in the file, but read only at start: ${keys.join(', ')}`)
-}

@@ -10,6 +10,7 @@ import type { Exposition } from '../metrics/exposition.ts'
 import type { SharedMemory } from '../metrics/layout.ts'
 import type { TrafficWindow } from '../metrics/window.ts'
 import type { Names } from '../names/names.ts'
+import type { Rollouts } from '../rollout/controller.ts'
 import type { Store } from '../store/store.ts'
 import type { AdminState } from '../table/types.ts'
 import type { Explain } from './explain.ts'
@@ -39,6 +40,7 @@ export interface AdminDeps {
   /** `host:port`; port 0 takes a free one. */
   readonly address: string
   readonly explain: Explain
+  readonly rollouts: Pick<Rollouts, 'begin' | 'command' | 'find' | 'leadsTo' | 'list'>
   /**
    * Applies what changed in the text of a config file (file.ts); `env` is what its `${NAME}` read. Rejects with `invalid` and
    * faults that have line and column.

@@ -37,6 +37,13 @@ const OPERATIONS: Readonly<Record<string, string>> = {
   'DELETE /v1/services/:service/pools/:pool': 'deletePool',
   'PUT /v1/services/:service/pools/:pool/state': 'setPoolState',
   'PUT /v1/services/:service/pools/:pool/targets/:target/state': 'setTargetState',
+  'POST /v1/services/:service/rollouts': 'beginRollout',
+  'GET /v1/services/:service/rollouts': 'listRollouts',
+  'GET /v1/services/:service/rollouts/:id': 'getRollout',
+  'POST /v1/services/:service/rollouts/:id/pause': 'pauseRollout',
+  'POST /v1/services/:service/rollouts/:id/resume': 'resumeRollout',
+  'POST /v1/services/:service/rollouts/:id/promote': 'promoteRollout',
+  'POST /v1/services/:service/rollouts/:id/abort': 'abortRollout',
   'POST /v1/switch': 'switchServices',
   'POST /v1/explain': 'explain',
   'GET /v1/events': 'events',
@@ -52,6 +59,7 @@ const PARAMETERS: Readonly<Record<string, TSchema>> = {
   pool: Type.String({ pattern: NAME_PATTERN, description: 'Name of the pool.' }),
   target: Type.String({ minLength: 1, maxLength: 512, description: 'host:port of the target, or its whole URL.' }),
   revision: Type.Integer({ minimum: 0, maximum: NUMBER_MAX, description: 'Number of the revision.' }),
+  id: Type.String({ pattern: '^[A-Za-z0-9-]{1,64}$', description: 'Id of the rollout, or "current".' }),
 }
 const IF_MATCH = Type.Object({
   'if-match': Type.Optional(
@@ -71,7 +79,8 @@ const LAST_EVENT_ID = Type.Object({
 })
 const ETAG = { etag: { type: 'string', description: 'The revision, for If-Match.' } }
 
-const isChange = (operation: string): boolean => !operation.startsWith('GET ') && operation !== 'POST /v1/explain'
+const isChange = (operation: string): boolean =>
+  !operation.startsWith('GET ') && operation !== 'POST /v1/explain' && !operation.includes('/rollouts')
 /** Calls that answer an ETag. */
 const hasETag = (operation: string): boolean =>
   isChange(operation) || operation === 'GET /v1/services' || operation === 'GET /v1/services/:service'

@@ -28,6 +28,7 @@ import { historyRoutes } from './history.ts'
 import { liveRoutes } from './live.ts'
 import { poolRoutes } from './pools.ts'
 import { pathOf, sendProblem } from './problem.ts'
+import { rolloutRoutes } from './rollouts.ts'
 import { serviceRoutes } from './services.ts'
 import { statusRoutes } from './status.ts'
 
@@ -127,6 +128,7 @@ export async function buildAdmin(deps: AdminDeps): Promise<{ app: FastifyInstanc
   serviceRoutes(app, deps)
   poolRoutes(app, deps)
   statusRoutes(app, deps)
+  rolloutRoutes(app, deps)
   explainRoutes(app, deps)
   historyRoutes(app, deps)
   fileRoutes(app, deps)

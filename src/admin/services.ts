@@ -217,9 +217,30 @@ async function changeSplit(
 ): Promise<ChangeResult & { service: string; split: Record<string, number> }> {
   const { service } = request.params
   findService(deps.control.snapshot(), service)
-  const result = await apply(deps, request, reply, change, waitMs)
+  const isBack = (await abortByGoingBack(deps, request, change)) && change.kind === 'back'
+  const result = isBack ? presentAnswer(deps, reply) : await apply(deps, request, reply, change, waitMs)
   const now = deps.control.snapshot()
   return { ...result, service, split: Object.hasOwn(now.services, service) ? (now.services[service].split ?? {}) : {} }
+}
+
+/** As the answer to a change that somebody else has made for the caller. */
+function presentAnswer({ control }: Pick<AdminDeps, 'control'>, reply: FastifyReply): ChangeResult {
+  const { revision, epoch } = control.snapshot()
+  setETag(reply, revision)
+  return { revision, epoch, appliedInMs: 0, changed: true }
+}
+
+/** While a rollout runs, whoever goes back, or switches to another pool than its own, ends it first. True when one was ended. */
+async function abortByGoingBack(
+  { rollouts }: Pick<AdminDeps, 'rollouts'>,
+  { params: { service }, actor }: FastifyRequest<OfService>,
+  change: Change,
+): Promise<boolean> {
+  const to = rollouts.leadsTo(service)
+  if (to === null) return false
+  const goesBack = change.kind === 'back' || (change.kind === 'switch' && change.to[service] !== to)
+  if (goesBack) await rollouts.command(service, 'current', 'abort', actor)
+  return goesBack
 }
 
 function describe(snapshot: Snapshot, name: string): { name: string; spec: ServiceSpec; status: object | null } {

@@ -1,5 +1,6 @@
 /**
- * The ways a verb can fail, each with its exit code: 1 refused or failed, 2 bad usage, 3 admin API out of reach.
+ * The ways a verb can fail, each with its exit code: 1 refused or failed, 2 bad usage, 3 admin API out of reach,
+ * 4 a rollout was rolled back.
  * Anything else that is thrown is a bug.
  */
 
@@ -13,10 +14,10 @@ export interface CliFault {
 
 /** A failure that people can do something about; `lines` follow the message on stderr. */
 export class CliFailure extends Error {
-  readonly exitCode: 1 | 2 | 3
+  readonly exitCode: 1 | 2 | 3 | 4
   readonly lines: readonly string[]
 
-  constructor(exitCode: 1 | 2 | 3, message: string, lines: readonly string[] = []) {
+  constructor(exitCode: 1 | 2 | 3 | 4, message: string, lines: readonly string[] = []) {
     super(message)
     this.exitCode = exitCode
     this.lines = lines

@@ -2,7 +2,7 @@
  * The command line but for `serve`: find the verb, read its options, run it, turn what was thrown into an exit code.
  *
  * Options that every verb has may stand before or behind it. Results go to standard output, everything else to standard error, so
- * that `--json` can be piped. Exit codes: 0 done, 1 refused or failed, 2 bad usage, 3 admin API out of reach.
+ * that `--json` can be piped. Exit codes: 0 done, 1 refused or failed, 2 bad usage, 3 admin API out of reach, 4 rolled back.
  */
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 import { type Clock, systemClock } from '../clock.ts'
@@ -16,6 +16,7 @@ import { explain } from './explain.ts'
 import { CliFailure, usageFailure } from './failure.ts'
 import { history } from './history.ts'
 import { restore } from './restore.ts'
+import { deploy, rollout } from './rollout.ts'
 import { split } from './split.ts'
 import { stateVerbs } from './state.ts'
 import { status } from './status.ts'
@@ -43,6 +44,8 @@ const VERBS: readonly Verb[] = [
   switchVerb,
   back,
   ...stateVerbs,
+  deploy,
+  rollout,
   explain,
   events,
   history,

@@ -8,6 +8,7 @@
 import Type, { type Static } from 'typebox'
 import { closed, Duration } from './schema-parts.ts'
 import { LimitsSchema, type LimitsSpec, LogSchema, TimeoutsSchema, type TimeoutsSpec } from './schema-process.ts'
+import { RolloutSchema } from './schema-rollout.ts'
 
 /** Names of services, pools, rules and tokens: they stand in URLs, headers and metric labels. */
 export const NAME_PATTERN = '^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$'
@@ -196,6 +197,7 @@ export const ServiceSchema = closed({
     },
     { default: {} },
   ),
+  rollout: Type.Optional(RolloutSchema),
   debugHeaders: Type.Boolean({
     default: false,
     description: 'Tell clients the service, pool and release that answered.',

@@ -57,6 +57,8 @@ function changed(content: Content, change: Resolved, nowMs: number, tools: Chang
       return replaceAll(content, withoutEntry(content.services, change.service))
     case 'split':
       return split(content, change.service, change.weights)
+    case 'shift':
+      return shift(content, change)
     case 'switch':
       return switchAll(content, Object.entries(change.to))
     case 'back':
@@ -136,6 +138,16 @@ function split(content: Content, service: string, weights: Weights): Content {
   }
   if (faults.length > 0) throw new TurnoutError('invalid', faults[0].message, faults)
   return putService(content, service, { ...spec, split: weights })
+}
+
+function shift(content: Content, { service, weights, trial, endsPins }: Extract<Change, { kind: 'shift' }>): Content {
+  const next = split(content, service, weights)
+  const { trial: tried, ...rest } = intentOf(next, service)
+  const releases = new Issuer(next.releases)
+  const release = endsPins === true && tried !== undefined ? releases.next() : rest.release
+  const intent = { ...rest, release, ...(trial === null ? {} : { trial }) }
+  if (equalJson(intent, intentOf(next, service))) return next
+  return withIntent({ ...next, releases: releases.given }, service, intent)
 }
 
 function switchAll(content: Content, to: readonly (readonly [service: string, pool: string])[]): Content {

@@ -29,6 +29,8 @@ function wordsOf(change: Change, services: readonly string[]): string {
       return `service ${change.service} removed`
     case 'split':
       return `${change.service} split ${listed(change.weights, '=')}`
+    case 'shift':
+      return `${change.service} shifted to ${listed(change.weights, '=')}`
     case 'switch':
       return `switched ${listed(change.to, ' to ')}`
     case 'back':

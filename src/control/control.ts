@@ -38,6 +38,7 @@ import { createSaver, type Saver } from './saver.ts'
 import { type Seen, Sightings } from './sightings.ts'
 import { createSlots } from './slots.ts'
 import { changedNames, State, type Step } from './state.ts'
+import { assertNotTried } from './trial-guard.ts'
 import { createWaiting, type Waiting } from './waiting.ts'
 
 /** Changes that may wait for their turn; the next one is refused with `overloaded`. */
@@ -163,6 +164,7 @@ class Writer implements RunningControl {
     const changed = changedNames(before, content)
     const faults = this.#routes.faults(content.services, changed)
     if (faults.length > 0) throw new TurnoutError('invalid', faults[0].message, faults)
+    assertNotTried(before, content, change, changed)
     const unchanged = { revision: present.revision, epoch: present.epoch, appliedInMs: 0 }
     if (options.dryRun === true) {
       const refused = refusalOf(before, content, change, clock.steadyMs(), names.addressesOf, options)

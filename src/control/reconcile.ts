@@ -105,7 +105,16 @@ export function reconcileService(
   remembered?: ServiceIntent,
 ): ServiceIntent {
   if (before === undefined) {
-    const { release, previous, ...rest } = remembered ?? { release: releases.next(), previous: null }
+    // A rollout that ran when it was remembered is long over.
+    const {
+      release,
+      previous,
+      trial: _trial,
+      ...rest
+    }: Omit<ServiceIntent, 'pools'> = remembered ?? {
+      release: releases.next(),
+      previous: null,
+    }
     const pools = reconcilePools(spec, {}, remembered?.pools, (old) => old?.born)
     return { ...rest, release, pools, previous: stillPossible(previous, spec) }
   }

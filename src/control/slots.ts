@@ -42,7 +42,10 @@ export function createSlots(memory: SharedMemory, clock: Clock): Slots {
   })
   const services = new Places(SERVICE_SLOTS, clock, {
     isIdle: () => true,
-    empty: (slot) => void Atomics.store(memory.cells, CELL.picker + slot, 0),
+    empty(slot) {
+      Atomics.store(memory.cells, CELL.picker + slot, 0)
+      Atomics.store(memory.cells, CELL.step + slot, 0)
+    },
   })
   /** Which targets of a service have places. */
   const held = new Map<string, Set<string>>()

@@ -18,7 +18,7 @@ import { type Fault, TurnoutError } from '../errors.ts'
 import type { StoredContent } from '../store/store.ts'
 import { BUCKETS } from '../table/bucket.ts'
 import type { PoolIntent, ServiceIntent, TargetIntent } from '../table/status.ts'
-import type { AdminState, Allotment, BucketRange } from '../table/types.ts'
+import type { AdminState, Allotment, BucketRange, Trial } from '../table/types.ts'
 import { type Base, NOTHING, reconcileService } from './reconcile.ts'
 import { Issuer, type Releases } from './releases.ts'
 
@@ -127,6 +127,8 @@ const isRelease = (value: unknown): value is string =>
   typeof value === 'string' && /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/.test(value)
 const isPools = (value: unknown, pools: ServiceSpec['pools']): value is readonly string[] =>
   Array.isArray(value) && value.every((name) => typeof name === 'string' && Object.hasOwn(pools, name))
+const isTrial = (value: unknown, pools: ServiceSpec['pools']): value is Trial =>
+  isRecord(value) && typeof value['pool'] === 'string' && Object.hasOwn(pools, value['pool']) && isCount(value['step'])
 const isWeights = (value: unknown): value is Record<string, number> =>
   isRecord(value) && Object.values(value).every(isCount)
 
@@ -134,7 +136,7 @@ const isWeights = (value: unknown): value is Record<string, number> =>
 type Whole<T> = { readonly [K in keyof Required<T>]: T[K] | undefined }
 
 function intentOf(stored: unknown, { pools: specs }: ServiceSpec, releases: Issuer, faults: string[]): ServiceIntent {
-  const { release, pools, previous, allotment, fallback } = isRecord(stored) ? stored : ({} as Json)
+  const { release, pools, previous, allotment, fallback, trial } = isRecord(stored) ? stored : ({} as Json)
   const fault = <T>(what: string, value: T): T => {
     faults.push(what)
     return value
@@ -147,6 +149,7 @@ function intentOf(stored: unknown, { pools: specs }: ServiceSpec, releases: Issu
     previous: previousOf(previous) ?? (previous === undefined || previous === null ? null : fault('previous', null)),
     allotment: isHeld ? shares : allotment === undefined ? undefined : fault('allotment', undefined),
     fallback: isPools(fallback, specs) || fallback === undefined ? fallback : fault('fallback', undefined),
+    trial: isTrial(trial, specs) || trial === undefined ? trial : fault('trial', undefined),
   }
   return Object.fromEntries(
     Object.entries(whole).filter(([, value]) => value !== undefined),

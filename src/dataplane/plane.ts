@@ -19,6 +19,7 @@ import { Buffers } from './socket/buffers.ts'
 import type { HeldConnection, Swept } from './sweep.ts'
 import { Tables } from './tables.ts'
 import { Time } from './time.ts'
+import { Trials } from './trials.ts'
 import { Targets } from './upstream/targets.ts'
 
 /** Patience that is asked for to build a table; `Workers.commit` waits no longer. */
@@ -44,6 +45,7 @@ export class Plane {
   readonly view: HeadView
   readonly trusted: TrustedProxies
   readonly admission: Admission
+  readonly trials: Trials
   readonly log: AccessLog
   readonly clients = new Set<HeldConnection>()
   /** Those of all connections, under way or not. */
@@ -67,6 +69,7 @@ export class Plane {
     this.trusted = new TrustedProxies(start.trustedProxies)
     this.admission = new Admission(start.memory, start.index, start.limits, start.cookieKeys[0])
     this.log = new AccessLog(start.accessSample, sendLog, () => this.counters.countLane(WORKER_FIELD.logDropped))
+    this.trials = new Trials(start.memory, start.index)
     this.targets = new Targets(this)
   }
 

@@ -109,6 +109,18 @@ export const WORKER_FIELD = Object.freeze({
 })
 export const WORKER_FIELDS = 80
 
+/**
+ * What a rollout is judged by, of a service, of each side by itself: answers and the bad ones, and for each quantile, answers whose
+ * time is known or beyond its edge, and the slow ones. Only requests count that were decided in the present step, by chance.
+ */
+export const TRIAL = Object.freeze({ answers: 0, bad: 1, timed: 2, slow: 5 })
+export const TRIAL_FIELDS = 8
+/** The new version comes first, what it is compared with second. */
+export const SIDE = Object.freeze({ canary: 0, control: 1 })
+export const SIDES = 2
+/** Times from which on an answer is slow, of a service. */
+export const EDGES = 3
+
 /** Cells that count the connections of client addresses: addresses of the same hash share one (dataplane/downstream/admission.ts). */
 export const ADDRESS_CELLS = 65_536
 
@@ -131,9 +143,10 @@ export function binEndMs(index: number): number {
   return 2 ** octave * (1 + (((index - 1) % BINS_PER_OCTAVE) + 1) / BINS_PER_OCTAVE)
 }
 
-/** Cells of the shared Int32Array. `alarm` is counted up, and its waiters woken, by a worker whose attempts at a target fail. */
-export const CELL = Object.freeze({ epoch: 0, alarm: 1, picker: 8 })
-export const CELLS = CELL.picker + SERVICE_SLOTS
+/**
+ * Cells of the shared Int32Array. `step` is the number of the step of the rollout of each service, 0 without one. `alarm` is counted up, and its waiters woken, by a worker whose attempts at a target fail. */
+export const CELL = Object.freeze({ epoch: 0, alarm: 1, picker: 8, step: 8 + SERVICE_SLOTS })
+export const CELLS = CELL.step + SERVICE_SLOTS
 
 /** The shared memory of one process: given to every worker at start. */
 export interface SharedMemory {
@@ -141,6 +154,10 @@ export interface SharedMemory {
   readonly targets: Float64Array
   readonly lanes: Float64Array
   readonly cells: Int32Array
+  /** `TRIAL` by worker, slot of the service and side: see `trialOffset`. */
+  readonly trials: Float64Array
+  /** Times in ms from which on an answer is slow, `EDGES` to a service; written by control. */
+  readonly edges: Float64Array
   /** Client connections by the hash of their address: `ADDRESS_CELLS` to a worker, which writes only its own. */
   readonly addresses: Int32Array
 }
@@ -152,6 +169,8 @@ export function allocateSharedMemory(workers: number): SharedMemory {
     targets: new Float64Array(new SharedArrayBuffer(workers * SLOTS * FIELDS * 8)),
     lanes: new Float64Array(new SharedArrayBuffer(workers * WORKER_FIELDS * 8)),
     cells: new Int32Array(new SharedArrayBuffer(CELLS * 4)),
+    trials: new Float64Array(new SharedArrayBuffer(workers * SERVICE_SLOTS * SIDES * TRIAL_FIELDS * 8)),
+    edges: new Float64Array(new SharedArrayBuffer(SERVICE_SLOTS * EDGES * 8)),
     addresses: new Int32Array(new SharedArrayBuffer(workers * ADDRESS_CELLS * 4)),
   }
 }
@@ -159,6 +178,11 @@ export function allocateSharedMemory(workers: number): SharedMemory {
 /** Offset of the first field of a target in the lane of a worker. */
 export function laneOffset(worker: number, slot: number): number {
   return (worker * SLOTS + slot) * FIELDS
+}
+
+/** Offset of the first field of a side of the trial of a service, in the lane of a worker. */
+export function trialOffset(worker: number, slot: number, side: number): number {
+  return ((worker * SERVICE_SLOTS + slot) * SIDES + side) * TRIAL_FIELDS
 }
 
 /** Sets the gauges of a worker that is no more to zero: they would count what no longer exists. Its counters stay. */

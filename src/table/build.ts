@@ -87,6 +87,7 @@ export function compileService(
     release: status.release,
     salt: saltOf(plan.name, salt),
     slot: status.slot,
+    trial: status.trial ?? null,
     pools,
     bucketEnds: ranges.map((range) => range.end),
     bucketPools: ranges.map((range) => named(range.pool)),

@@ -14,7 +14,7 @@
  * (deadlines.ts). All of it is plain data.
  */
 import type { Address } from '../names/address.ts'
-import type { AdminState, Allotment, Health } from './types.ts'
+import type { AdminState, Allotment, Health, Trial } from './types.ts'
 
 /** What people have set of a target. */
 export interface TargetIntent {
@@ -45,6 +45,8 @@ export interface ServiceIntent {
   allotment?: Allotment
   /** The hot standby: pools that traffic was switched away from last, the last entries of the default failover. */
   fallback?: readonly string[]
+  /** While a rollout is judged by traffic. */
+  trial?: Trial
 }
 
 /** What this process has seen of an address of a target. */

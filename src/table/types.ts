@@ -130,6 +130,12 @@ export interface PoolTable {
   readonly weightEnd: number
 }
 
+/** What a rollout tries: the pool with the new version, and which of its steps this is, by a number that only grows. */
+export interface Trial {
+  readonly pool: string
+  readonly step: number
+}
+
 /** A parsed CIDR; IPv4 is held as IPv4-mapped IPv6, 128 bits in four unsigned words. */
 export interface Network {
   readonly words: readonly [number, number, number, number]
@@ -144,6 +150,7 @@ export interface ServiceTable {
   /** Hash state of the buckets' salt, precomputed: see bucket.ts. */
   readonly salt: number
   readonly slot: number
+  readonly trial: Trial | null
   /** Sorted by name. */
   readonly pools: readonly PoolTable[]
   /** Ends of the ranges of buckets, rising to 10000, and the pool of each; both empty when no pool has a weight. */

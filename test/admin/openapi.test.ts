@@ -35,11 +35,13 @@ test('every route has a summary and a described answer, and every change with a 
     for (const [method, operation] of Object.entries<Loose>(methods)) {
       const name = `${method} ${path}`
       expect(operation.summary, name).toMatch(/^[A-Z].+/)
-      const { 200: good, default: bad } = operation.responses
+      const { 200: done, 201: created, default: bad } = operation.responses
+      const good = done ?? created
       for (const { schema } of [Object.values<Loose>(good.content)[0], bad.content['application/problem+json']]) {
         expect(Object.keys(schema), name).not.toEqual([])
       }
-      const hasBody = ['put', 'patch'].includes(method) || /switch$|explain$|apply$/.test(path)
+      const hasBody =
+        ['put', 'patch'].includes(method) || (method === 'post' && /switch$|explain$|apply$|rollouts$/.test(path))
       expect(operation.requestBody !== undefined, name).toBe(hasBody)
       const named = [...path.matchAll(/\{(\w+)\}/g)].map(([, parameter]) => parameter)
       const inPath = (operation.parameters ?? []).filter((parameter: Loose) => parameter.in === 'path')
@@ -216,6 +218,11 @@ test('answers are what their schemas say', async () => {
     ['post', '/v1/services/{service}/switch', '/v1/services/shop/switch', { to: 'green' }],
     ['post', '/v1/services/{service}/back', '/v1/services/shop/back'],
     ['post', '/v1/switch', '/v1/switch', { to: { shop: 'blue' } }],
+    ['post', '/v1/services/{service}/rollouts', '/v1/services/shop/rollouts', { to: 'green' }],
+    ['get', '/v1/services/{service}/rollouts/{id}', '/v1/services/shop/rollouts/current'],
+    ['post', '/v1/services/{service}/rollouts/{id}/pause', '/v1/services/shop/rollouts/r-1/pause'],
+    ['post', '/v1/services/{service}/rollouts/{id}/abort', '/v1/services/shop/rollouts/r-1/abort'],
+    ['get', '/v1/services/{service}/rollouts', '/v1/services/shop/rollouts'],
     ['put', '/v1/services/{service}/pools/{pool}/state', '/v1/services/shop/pools/green/state', { state: 'drain' }],
     ['get', '/v1/services/{service}', '/v1/services/shop'],
     ['get', '/v1/services/{service}/status', '/v1/services/shop/status'],

@@ -17,6 +17,7 @@ import type { NewEvent } from '../../src/control/events.ts'
 import { createExposition } from '../../src/metrics/exposition.ts'
 import { allocateSharedMemory, FIELD, laneOffset, type SharedMemory } from '../../src/metrics/layout.ts'
 import { createTrafficWindow } from '../../src/metrics/window.ts'
+import { Rollouts } from '../../src/rollout/controller.ts'
 import { memoryStore } from '../../src/store/memory.ts'
 import type { Store } from '../../src/store/store.ts'
 import { literalNames } from '../helpers/literal-names.ts'
@@ -142,8 +143,20 @@ export async function startAdmin(changes: Partial<AdminDeps> = {}, withShop = tr
   const logged: string[] = []
   const exposition = createExposition(control, memory, clock, '0.1.0')
   const traffic = createTrafficWindow(control, memory, clock)
+  const rollouts = new Rollouts({
+    control,
+    clock,
+    memory,
+    store,
+    publish: (event) => control.publish(event),
+    id: () => 'r-1',
+    log: { error() {}, warn() {} },
+  })
+  onTestFinished(() => rollouts.close())
+  await rollouts.start()
   const deps: AdminDeps = {
     control,
+    rollouts,
     store,
     exposition,
     memory,

@@ -20,6 +20,7 @@ import { FIELD } from '../../metrics/layout.ts'
 import { decide } from '../../table/decide.ts'
 import type { Decision, ServiceTable, TargetTable } from '../../table/types.ts'
 import type { Plane } from '../plane.ts'
+import { sideOf } from '../trials.ts'
 import type { RetryBudget } from '../upstream/retry-budget.ts'
 import { Ties } from '../upstream/ties.ts'
 import type { Upstream, UpstreamUser } from '../upstream/upstream.ts'
@@ -61,6 +62,9 @@ export class Attempts {
   #excluded: TargetTable[] | undefined
   /** What is counted at the target when the request goes on to another: a field, or `NONE`. */
   #retry: number = NONE
+  /** Which side of a trial the first attempt counts for, or `NONE`, and in which step it was decided. */
+  #side: number = NONE
+  #step = 0
   /** The cap by which the target has no room. */
   #full: ShedReason = 'target_connections'
   readonly #downstream: Downstream
@@ -82,6 +86,7 @@ export class Attempts {
     this.#budget = null
     this.#moved = false
     this.#retry = NONE
+    this.#side = NONE
   }
 
   /** The service of a request that has a target. */
@@ -118,17 +123,27 @@ export class Attempts {
     }
     this.decision = decision
     if (decision.target === null) return false
-    if (before === null) plane.targets.retryBudgetOf(this.service.slot).note(plane.time.nowMs)
-    else this.#leave()
     this.target = decision.target
+    if (before === null) this.#begin(decision)
+    else this.#leave(before)
     this.count(FIELD.inFlight)
-    if (before === null) this.count(FIELD.decided)
     return true
   }
 
-  #leave(): void {
-    this.count(FIELD.inFlight, -1)
-    if (this.#retry !== NONE) this.count(this.#retry)
+  /** The first decision of a request that has a target. */
+  #begin(decision: Decision): void {
+    const { slot, trial } = this.service
+    this.#plane.targets.retryBudgetOf(slot).note(this.#plane.time.nowMs)
+    this.count(FIELD.decided)
+    if (trial === null) return
+    this.#side = sideOf(decision, trial)
+    this.#step = trial.step
+  }
+
+  #leave({ slot }: TargetTable): void {
+    const { counters } = this.#plane
+    counters.count(slot, FIELD.inFlight, -1)
+    if (this.#retry !== NONE) counters.count(slot, this.#retry)
     this.#retry = NONE
   }
 
@@ -171,8 +186,18 @@ export class Attempts {
     const outcome = attemptOutcome(status, broke)
     const connected = broke !== 'upstream_connect_failed'
     if (this.#underWay) this.#plane.counters.countAttempt(this.target!.slot, outcome, connected)
+    if (this.#side !== NONE && outcome !== 'void') {
+      this.#plane.trials.count(this.service.slot, this.#side, this.#step, outcome, this.decision!)
+    }
+    this.#side = NONE
     this.#underWay = false
     return outcome
+  }
+
+  /** The head of an answer has come, `ttfbMs` after the attempt began. */
+  timed(status: number, ttfbMs: number): void {
+    if (this.#side === NONE || attemptOutcome(status, null) !== 'good') return
+    this.#plane.trials.time(this.service.slot, this.#side, this.#step, ttfbMs)
   }
 
   /** Notes a connection that could not be opened. True when another target may be tried. */

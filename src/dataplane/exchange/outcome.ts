@@ -45,6 +45,7 @@ export class Outcome {
   answered(attempts: Attempts, status: number): void {
     this.#ttfbMs = this.#plane.time.nowMs - this.#startMs
     this.#attemptTtfbMs = this.#plane.time.nowMs - attempts.startedMs
+    attempts.timed(status, this.#attemptTtfbMs)
     if (attempts.repeats > 0) attempts.repeated(status)
     if (status !== SWITCHED) return
     attempts.judge(status, null)

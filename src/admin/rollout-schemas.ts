@@ -1,0 +1,56 @@
+/** Shapes of what is told of rollouts. */
+import Type, { type TProperties } from 'typebox'
+import { nullable } from './schemas.ts'
+
+const object = <P extends TProperties>(properties: P) => Type.Object(properties, { additionalProperties: false })
+const Count = Type.Integer({ minimum: 0 })
+const State = Type.Union(
+  (
+    [
+      'preflight',
+      'warming',
+      'smoke',
+      'shifting',
+      'paused',
+      'holding',
+      'baking',
+      'rollingBack',
+      'done',
+      'rolledBack',
+    ] as const
+  ).map((state) => Type.Literal(state)),
+)
+const Side = object({ requests: Count, failed: Count, slow: Count })
+
+const VerdictAnswer = object({
+  outcome: Type.Union((['pass', 'fail', 'insufficient', 'hold'] as const).map((outcome) => Type.Literal(outcome))),
+  metric: Type.String({ description: 'What has failed, holds or is missing.' }),
+  evidence: Type.Number({ description: 'From 0 to 1, where the new version has failed.' }),
+  canary: Side,
+  control: Side,
+  wouldNotice: nullable(Type.Number({ description: 'Share of failed answers that would have been noticed by now.' })),
+  sentence: Type.String(),
+})
+
+export const RolloutAnswer = object({
+  id: Type.String(),
+  service: Type.String(),
+  from: Type.String(),
+  to: Type.String(),
+  strategy: Type.String(),
+  state: State,
+  step: Type.Integer({ minimum: -1, description: 'Index of the present step; -1 before the first.' }),
+  steps: Type.Array(object({ weight: Count, forMs: Type.Number(), requests: Count })),
+  weight: Type.Integer({ minimum: 0, maximum: 100, description: 'Per cent of the traffic that it is given.' }),
+  startedAtMs: Type.Number(),
+  updatedAtMs: Type.Number(),
+  endedAtMs: nullable(Type.Number()),
+  by: Type.String(),
+  reason: nullable(Type.String()),
+  verdict: nullable(VerdictAnswer),
+  harm: object({ failed: Count, budget: nullable(Count) }),
+  next: nullable(object({ weight: Count, inMs: Type.Number(), waitsFor: Type.String() })),
+  history: Type.Array(object({ atMs: Type.Number(), state: State, weight: Count, reason: nullable(Type.String()) })),
+})
+
+export const RolloutsAnswer = object({ rollouts: Type.Array(RolloutAnswer) })

@@ -1,0 +1,50 @@
+/** A rollout in words, for people. */
+import { percent } from './columns.ts'
+
+/** What the API tells of a rollout, as far as it is shown. */
+export interface RolloutView {
+  readonly id: string
+  readonly service: string
+  readonly from: string
+  readonly to: string
+  readonly strategy: string
+  readonly state: string
+  readonly step: number
+  readonly steps: readonly { readonly weight: number }[]
+  readonly weight: number
+  readonly startedAtMs: number
+  readonly endedAtMs: number | null
+  readonly by: string
+  readonly reason: string | null
+  readonly verdict: { readonly outcome: string; readonly sentence: string } | null
+  readonly harm: { readonly failed: number; readonly budget: number | null }
+  readonly next: { readonly weight: number; readonly inMs: number; readonly waitsFor: string } | null
+}
+
+const BAR = 20
+
+export const isOver = ({ state }: RolloutView): boolean => state === 'done' || state === 'rolledBack'
+
+/** One line: where it stands. */
+export function lineOf(rollout: RolloutView): string {
+  const { service, from, to, state, step, steps, weight, next, reason } = rollout
+  const filled = Math.round((weight / 100) * BAR)
+  const bar = '█'.repeat(filled) + '░'.repeat(BAR - filled)
+  const at = step < 0 ? '' : `, step ${step + 1} of ${steps.length}`
+  const then =
+    next === null ? '' : `; waits for ${next.waitsFor}${next.inMs > 0 ? `, ${Math.ceil(next.inMs / 1_000)} s` : ''}`
+  return `${service} ${from} → ${to} ${bar} ${percent(weight / 100)}  ${wordOf(state)}${at}${then}${reason === null ? '' : `: ${reason}`}`
+}
+
+/** All lines: where it stands, what the verdict says, what it has cost. */
+export function linesOf(rollout: RolloutView): string[] {
+  const { verdict, harm } = rollout
+  const budget = harm.budget === null ? '' : ` of ${harm.budget} that it may`
+  return [
+    lineOf(rollout),
+    ...(verdict === null ? [] : [`  ${verdict.outcome}: ${verdict.sentence}`]),
+    `  ${harm.failed} answers of ${rollout.to} failed${budget}`,
+  ]
+}
+
+const wordOf = (state: string): string => state.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)

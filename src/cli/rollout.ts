@@ -1,0 +1,131 @@
+/**
+ * `deploy` begins a rollout, `rollout` shows and steers it. With `--watch` both stay until it has ended, and exit with 4 when it was rolled
+ * back, so that a CI job fails when the release did.
+ *
+ * On a terminal one block is drawn again and again; elsewhere a line is printed whenever something has changed.
+ */
+import { pathOf } from './admin.ts'
+import { plain } from './columns.ts'
+import { CliFailure, usageFailure } from './failure.ts'
+import { pause } from './pause.ts'
+import { isOver, lineOf, linesOf, type RolloutView } from './rollout-words.ts'
+import type { Call, Verb } from './verb.ts'
+
+const LOOK_MS = 500
+const VERBS = ['pause', 'resume', 'promote', 'abort'] as const
+const WATCH = { watch: { type: 'boolean', short: 'w' } } as const
+const WATCH_HELP = ['-w, --watch', 'Stay until it has ended; exits with 4 when it was rolled back'] as const
+
+/** Begins a rollout. */
+export const deploy: Verb = {
+  name: 'deploy',
+  args: 'SERVICE --to POOL',
+  summary: 'Roll a new version out: step by step, judged, and back by itself when it is worse',
+  argsCount: [1, 1],
+  options: {
+    to: { type: 'string' },
+    target: { type: 'string', multiple: true },
+    version: { type: 'string' },
+    strategy: { type: 'string' },
+    bake: { type: 'string' },
+    ...WATCH,
+  },
+  optionsHelp: [
+    ['--to POOL', 'The pool with the new version'],
+    ['--target URL', 'A target of that pool, again for each; without, it stays as it is'],
+    ['--version V', 'The version that the pool has now'],
+    ['--strategy NAME', 'canary, blue-green, 5-25-100, Canary10Percent5Minutes …; default: that of the service'],
+    ['--bake TIME', 'How long all traffic is watched before it is done'],
+    WATCH_HELP,
+  ],
+  examples: [
+    'deploy shop --to green --watch',
+    'deploy shop --to green --target http://10.0.0.7:3000 --version 1.2 --watch',
+  ],
+  async run(call) {
+    const [service] = call.args
+    const { to, target, version, strategy, bake } = call.options as Readonly<Record<string, string | undefined>>
+    if (to === undefined) throw usageFailure('which pool? deploy SERVICE --to POOL.')
+    await describePool(call, service, to, target as readonly string[] | undefined, version)
+    const sent = { to, ...(strategy !== undefined && { strategy }), ...(bake !== undefined && { bake }) }
+    const begun = await call.admin.call<RolloutView>('POST', pathOf('services', service, 'rollouts'), sent)
+    if (call.options['watch'] === true) return watch(call, begun)
+    show(call, begun)
+  },
+}
+
+/** Shows rollouts, and steers the one that runs. */
+export const rollout: Verb = {
+  name: 'rollout',
+  args: 'show|list|pause|resume|promote|abort SERVICE',
+  summary: 'Show the rollouts of a service, or steer the one that runs',
+  argsCount: [2, 2],
+  options: WATCH,
+  optionsHelp: [WATCH_HELP],
+  examples: ['rollout show shop --watch', 'rollout promote shop', 'rollout abort shop'],
+  async run(call) {
+    const [word, service] = call.args
+    const path = pathOf('services', service, 'rollouts')
+    if (word === 'list') return list(call, path)
+    const isVerb = (VERBS as readonly string[]).includes(word)
+    if (!isVerb && word !== 'show')
+      throw usageFailure(`there is no rollout "${word}": show, list, ${VERBS.join(', ')}.`)
+    const told = isVerb
+      ? await call.admin.call<RolloutView>('POST', `${path}/current/${word}`)
+      : await call.admin.call<RolloutView>('GET', `${path}/current`)
+    if (call.options['watch'] === true) return watch(call, told)
+    show(call, told)
+  },
+}
+
+async function describePool(
+  { admin }: Call,
+  service: string,
+  pool: string,
+  targets: readonly string[] | undefined,
+  version: string | undefined,
+): Promise<void> {
+  if (targets === undefined && version === undefined) return
+  const { spec } = await admin.call<{ spec: { pools: Record<string, object> } }>('GET', pathOf('services', service))
+  const present = Object.hasOwn(spec.pools, pool) ? spec.pools[pool] : {}
+  const body = { ...present, ...(targets && { targets }), ...(version !== undefined && { version }) }
+  await admin.call('PUT', pathOf('services', service, 'pools', pool), body)
+}
+
+async function list(call: Call, path: string): Promise<void> {
+  const answer = await call.admin.call<{ rollouts: readonly RolloutView[] }>('GET', path)
+  if (call.json) return call.print(JSON.stringify(answer) + '\n')
+  for (const told of answer.rollouts) call.print(`${plain(`${told.id}  ${lineOf(told)}`)}\n`)
+}
+
+function show(call: Call, told: RolloutView): void {
+  call.print(
+    call.json
+      ? JSON.stringify(told) + '\n'
+      : linesOf(told)
+          .map((line) => `${plain(line)}\n`)
+          .join(''),
+  )
+}
+
+/** Follows a rollout to its end. */
+async function watch(call: Call, begun: RolloutView): Promise<void> {
+  const path = pathOf('services', begun.service, 'rollouts', begun.id)
+  const draw = call.isTerminal && !call.json
+  let told = begun
+  let last = ''
+  for (;;) {
+    const text = draw ? linesOf(told).map(plain).join('\n') : call.json ? JSON.stringify(told) : stateOf(told)
+    if (draw && last !== '') call.print(`\u001b[${last.split('\n').length}A\u001b[J`)
+    if (draw || text !== last) call.print(draw || call.json ? text + '\n' : `${plain(lineOf(told))}\n`)
+    last = text
+    if (isOver(told) || call.signal.aborted) break
+    await pause(call, LOOK_MS)
+    if (call.signal.aborted) break
+    told = await call.admin.call<RolloutView>('GET', path)
+  }
+  if (told.state === 'rolledBack') throw new CliFailure(4, `rollout ${told.id} was rolled back: ${told.reason}`)
+}
+
+/** What is worth a line of its own. */
+const stateOf = ({ state, weight, step, reason }: RolloutView): string => [state, weight, step, reason].join(' ')

@@ -1,0 +1,35 @@
+/** A rollout as it is kept: its value, and what it needs to go on after a restart. Plain data. */
+import type { OriginState } from './origin-test.ts'
+import type { Rollout, State } from './rollout.ts'
+import type { ToldVerdict } from './told.ts'
+import type { Wish } from './wish.ts'
+
+/** A state that it came to. */
+export interface Passage {
+  readonly atMs: number
+  readonly state: State
+  /** Per cent of the traffic. */
+  readonly weight: number
+  readonly reason: string | null
+}
+
+export interface Kept {
+  readonly service: string
+  /** The pool that had most of the traffic. */
+  readonly from: string
+  readonly wish: Wish
+  readonly rollout: Rollout
+  /** Wall times in ms. */
+  readonly startedAtMs: number
+  readonly updatedAtMs: number
+  readonly endedAtMs: number | null
+  readonly history: readonly Passage[]
+  /** The origin tests as they stood at the last change; null before traffic. */
+  readonly origins: readonly OriginState[] | null
+  /** The verdict as it was last told. */
+  readonly verdict: ToldVerdict | null
+  /** Failed answers of the new version. */
+  readonly harm: number
+  /** Number of the step that traffic is counted for. */
+  readonly step: number
+}

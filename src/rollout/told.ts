@@ -1,0 +1,130 @@
+/**
+ * A rollout as it is told by the API (CONTRACT, Rollouts). Plain data.
+ *
+ * Its weight is that of the traffic, not of the plan: while a shift is on its way to the workers it is still the one before.
+ */
+import type { Kept } from './kept.ts'
+import { isOver, type Rollout, type State } from './rollout.ts'
+import { weightAt } from './strategy.ts'
+import { FAILURES, type Finding, type Verdict } from './verdict.ts'
+import { sentenceOf } from './words.ts'
+
+interface Side {
+  readonly requests: number
+  readonly failed: number
+  /** Slower than 95 of 100 answers of the live pool used to be. */
+  readonly slow: number
+}
+
+export interface ToldVerdict {
+  readonly outcome: Finding['outcome']
+  readonly metric: string
+  /** From 0 to 1, where the new version has failed. */
+  readonly evidence: number
+  readonly canary: Side
+  readonly control: Side
+  /** Share of failed answers that would have been noticed by now; null for none. */
+  readonly wouldNotice: number | null
+  readonly sentence: string
+}
+
+export interface ToldRollout {
+  readonly id: string
+  readonly service: string
+  readonly from: string
+  readonly to: string
+  readonly strategy: string
+  readonly state: State
+  /** Index of the present step; -1 before the first. */
+  readonly step: number
+  readonly steps: readonly { readonly weight: number; readonly forMs: number; readonly requests: number }[]
+  readonly weight: number
+  readonly startedAtMs: number
+  readonly updatedAtMs: number
+  readonly endedAtMs: number | null
+  readonly by: string
+  readonly reason: string | null
+  readonly verdict: ToldVerdict | null
+  readonly harm: { readonly failed: number; readonly budget: number | null }
+  readonly next: { readonly weight: number; readonly inMs: number; readonly waitsFor: string } | null
+  readonly history: Kept['history']
+}
+
+/** What a look has found, with its numbers. */
+export function toldVerdict(finding: Finding, verdict: Verdict, kept: Kept): ToldVerdict {
+  const [failures, , slow] = verdict.metrics
+  const metric = verdict.metrics.find(({ name }) => name === finding.cause) ?? failures
+  const side = (of: 'canary' | 'control'): Side => ({
+    requests: failures.totals[of],
+    failed: failures.totals[`${of}Bad`],
+    slow: slow.totals[`${of}Bad`],
+  })
+  return {
+    outcome: finding.outcome,
+    metric: finding.cause,
+    evidence: Math.max(...verdict.metrics.map(({ origin }) => origin.evidence)),
+    canary: side('canary'),
+    control: side('control'),
+    wouldNotice: metric.name === FAILURES ? verdict.wouldNotice : null,
+    sentence: sentenceOf(finding, verdict, kept),
+  }
+}
+
+/** All that is told of a rollout. */
+export function toldRollout(kept: Kept): ToldRollout {
+  const { service, from, wish, rollout, startedAtMs, updatedAtMs, endedAtMs, history, verdict, harm } = kept
+  const { id, to, plan, state, at, by, reason } = rollout
+  const budget = wish.verdict.harmMax === Number.MAX_SAFE_INTEGER ? null : wish.verdict.harmMax
+  return {
+    id,
+    service,
+    from,
+    to,
+    strategy: wish.strategy,
+    state,
+    step: at,
+    steps: plan.steps.map((step) => ({ weight: step.weight, forMs: step.forMs, requests: step.requests })),
+    weight: givenNow(rollout),
+    startedAtMs,
+    updatedAtMs,
+    endedAtMs,
+    by,
+    reason,
+    verdict,
+    harm: { failed: harm, budget },
+    next: nextOf(kept),
+    history,
+  }
+}
+
+/** Per cent of the traffic that it has; while that is on its way to the workers, what it had before. */
+function givenNow({ phase, state, work, plan, at, weight }: Rollout): number {
+  if (phase !== 'moving' || state === 'rollingBack') return weight
+  if (work === 'afterBake') return weightAt(plan, at)
+  return at > 0 ? weightAt(plan, at - 1) : 0
+}
+
+/** What comes next when all goes well, at the earliest when, and what it waits for. */
+function nextOf({ rollout }: Kept): ToldRollout['next'] {
+  const { plan, policy, state, phase, work, at, clockMs, waitsForPromotion } = rollout
+  if (isOver(rollout) || state === 'rollingBack') return null
+  const inShift =
+    state === 'shifting' || ((state === 'paused' || state === 'holding') && rollout.resumesTo === 'shifting')
+  const step = at < 0 ? undefined : plan.steps[at]
+  const weight =
+    inShift && phase === 'watching' ? (plan.steps[at + 1]?.weight ?? 100) : (step?.weight ?? plan.steps[0].weight)
+  const wholeMs = phase !== 'watching' ? 0 : inShift ? (step?.forMs ?? 0) : policy.bakeMs
+  const inMs = Math.max(0, wholeMs - (phase === 'watching' ? clockMs : 0))
+  return { weight: Math.min(weight, 100), inMs, waitsFor: waitsFor() }
+
+  function waitsFor(): string {
+    if (waitsForPromotion) return 'promotion'
+    if (state === 'paused') return 'somebody to resume it'
+    if (state === 'holding') return 'the live pool to be well'
+    if (phase === 'moving') return 'every worker'
+    if (phase !== 'watching') return work
+    if (state === 'baking') return 'the end of the bake'
+    if (inMs > 0) return 'its time'
+    return plan.advance === 'verdict' ? 'its verdict' : 'its requests'
+  }
+}

@@ -1,0 +1,75 @@
+/**
+ * What is wished of a rollout: the settings of its service with what was sent over them, key by key, and every unit resolved. Pure.
+ *
+ * Defaults: a canary, a bake of five minutes, back when it fails, and no end of patience where there is little traffic.
+ */
+import { durationMs } from '../config/duration.ts'
+import type { RolloutSpec } from '../config/schema-rollout.ts'
+import { TurnoutError } from '../errors.ts'
+import type { Policy } from './rollout.ts'
+import { type Plan, planOf } from './strategy.ts'
+import type { VerdictOptions } from './verdict.ts'
+
+export interface Wish {
+  readonly strategy: string
+  readonly plan: Plan
+  readonly policy: Policy
+  readonly verdict: VerdictOptions
+  readonly spec: RolloutSpec
+}
+
+const BAKE_MS = 300_000
+/** A limit that is none, and can be written as JSON. */
+const NEVER = Number.MAX_SAFE_INTEGER
+
+/** Throws `invalid` with what is wrong. */
+export function wishOf(defaults: RolloutSpec | undefined, sent: RolloutSpec): Wish {
+  const spec: RolloutSpec = { ...defaults, ...sent }
+  const strategy = spec.strategy ?? 'canary'
+  const planned = planOf({
+    strategy,
+    ...(spec.steps && { steps: spec.steps.map(stepOf) }),
+    ...(spec.step && {
+      step: { ...timeOf(spec.step.for), ...(spec.step.requests !== undefined && { requests: spec.step.requests }) },
+    }),
+    ...(spec.advance && { advance: spec.advance }),
+    ...(spec.keep !== undefined && { keep: spec.keep }),
+  })
+  if ('message' in planned) throw refused(spec.steps === undefined ? '/strategy' : '/steps', planned.message)
+  if (planned.batch !== null) throw refused('/strategy', 'replacing a pool target by target is not there yet')
+  return { strategy, plan: planned, policy: policyOf(spec), verdict: verdictOf(spec), spec }
+}
+
+const refused = (pointer: string, message: string): TurnoutError =>
+  new TurnoutError('invalid', message, [{ pointer, message }])
+
+type StepSpec = NonNullable<RolloutSpec['steps']>[number]
+
+function stepOf(step: StepSpec) {
+  if (typeof step === 'number') return step
+  const { weight, requests, until } = step
+  return { weight, ...timeOf(step.for), ...(requests !== undefined && { requests }), ...(until && { until }) }
+}
+
+const timeOf = (duration: string | undefined) => (duration === undefined ? {} : { forMs: durationMs(duration) })
+
+function policyOf(spec: RolloutSpec): Policy {
+  return {
+    bakeMs: spec.bake === undefined ? BAKE_MS : durationMs(spec.bake),
+    onFailure: spec.onFailure ?? 'rollback',
+    onInsufficient: spec.onInsufficient ?? 'wait',
+    insufficientAfterMs: spec.insufficientAfter === undefined ? NEVER : durationMs(spec.insufficientAfter),
+  }
+}
+
+function verdictOf({ verdict }: RolloutSpec): VerdictOptions {
+  return {
+    alpha: verdict?.alpha ?? 0.001,
+    beta: verdict?.beta ?? 0.05,
+    margin: verdict?.margin ?? 0.02,
+    tolerance: verdict?.tolerance ?? 1,
+    harmMax: verdict?.harm ?? NEVER,
+    rate: { above: verdict?.rate.above ?? 0.05, overMs: durationMs(verdict?.rate.over ?? '5m') },
+    given: [],
+  }
+}

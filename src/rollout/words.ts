@@ -1,0 +1,35 @@
+/** A finding in a sentence, with its numbers. Pure. */
+import type { Kept } from './kept.ts'
+import { FAILURES, type Finding, type Verdict } from './verdict.ts'
+
+const percent = (share: number): string => `${Number((share * 100).toPrecision(2))} %`
+const counted = (bad: number, all: number): string => `${bad.toLocaleString('en')} of ${all.toLocaleString('en')}`
+
+/** Why the verdict is what it is. */
+export function sentenceOf({ outcome, cause }: Finding, verdict: Verdict, kept: Kept): string {
+  const { to } = kept.rollout
+  const { from, wish } = kept
+  const metric = verdict.metrics.find(({ name }) => name === cause) ?? verdict.metrics[0]
+  const { canary, canaryBad, control, controlBad } = metric.totals
+  const word = metric.name === FAILURES ? 'failed' : `were slow (${metric.name.slice(5)})`
+  const both = `${counted(canaryBad, canary)} answers of ${to} ${word}, ${counted(controlBad, control)} of ${from}`
+  switch (outcome) {
+    case 'fail':
+      if (cause === 'harm')
+        return `more than ${wish.verdict.harmMax} answers of ${to} failed, which is its harm budget: ${both}`
+      if (cause === 'targets out') return `all targets of ${to} were out for 5 s: ${both}`
+      if (cause === 'rate')
+        return `more than ${percent(wish.verdict.rate.above)} of the answers of ${to} failed, with nothing to compare it with: ${both}`
+      return `${both}: of equal versions fewer than 1 in ${Math.round(1 / wish.verdict.alpha).toLocaleString('en')} would differ so much`
+    case 'hold':
+      return `${from} itself fails more than it used to: ${both}`
+    case 'pass':
+      return `${to} is not worse than ${from} by more than ${percent(wish.verdict.margin)}: ${both}`
+    case 'insufficient': {
+      const noticed = verdict.wouldNotice
+      return noticed === null
+        ? `too few answers for a verdict: ${both}`
+        : `no difference so far: ${both}; ${percent(noticed)} would have been noticed`
+    }
+  }
+}

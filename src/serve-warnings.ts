@@ -1,0 +1,18 @@
+/** What `serve` tells of a configuration that it cannot follow in full. */
+import type { Logger } from 'pino'
+import type { Spec } from './config/schema.ts'
+
+/** Tells when the system allows fewer open files than `limits.connectionsMax` needs. */
+export function warnOfDescriptors(log: Logger, { limits }: Spec, { connectionsMax }: { connectionsMax: number }): void {
+  if (connectionsMax >= limits.connectionsMax) return
+  const wish = `instead of the ${limits.connectionsMax} of limits.connectionsMax`
+  log.warn(`the limit of open files (ulimit -n, LimitNOFILE) leaves ${connectionsMax} client connections, ${wish}`)
+}
+
+/** Listeners, limits and the like are read at start; a change of them is told, not half applied. */
+export function warnOfRestart(log: Logger, running: Spec, fresh: Spec): void {
+  const keys = (
+    ['listeners', 'admin', 'workers', 'store', 'trustedProxies', 'limits', 'timeouts', 'log'] as const
+  ).filter((key) => JSON.stringify(running[key]) !== JSON.stringify(fresh[key]))
+  if (keys.length > 0) log.warn({ keys }, `changed in the file, but read only at start: ${keys.join(', ')}`)
+}

@@ -1,0 +1,279 @@
+/** Rollouts by the admin API, with real targets and real traffic: forward when the new version is well, back when it is not. */
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { runCli } from '../../src/cli/main.ts'
+import type { ToldRollout } from '../../src/rollout/told.ts'
+import { type Load, startLoad } from '../helpers/load.ts'
+import { call, service, startProcess, startProxy, type Proxy as TestProxy, temporaryFolder } from '../helpers/proxy.ts'
+import { until } from '../helpers/raw.ts'
+import { startNamed, startUpstream } from '../helpers/upstream.ts'
+
+const ROLLOUTS = '/v1/services/shop/rollouts'
+
+const current = (proxy: TestProxy) => call<ToldRollout>(proxy, 'GET', `${ROLLOUTS}/current`)
+const begin = (proxy: TestProxy, sent: object) => call<ToldRollout>(proxy, 'POST', ROLLOUTS, { to: 'green', ...sent })
+
+/** Waits until the rollout is in one of these states, and tells it. */
+async function reached(proxy: TestProxy, ...states: ToldRollout['state'][]): Promise<ToldRollout> {
+  let last = await current(proxy)
+  await until(`the rollout is ${states.join(' or ')}`, async () => {
+    last = await current(proxy)
+    return states.includes(last.state)
+  })
+  return last
+}
+
+async function splitOf(proxy: TestProxy): Promise<unknown> {
+  const { spec } = await call<{ spec: { split: unknown } }>(proxy, 'GET', '/v1/services/shop')
+  return spec.split
+}
+
+/** A target that fails a share of its requests once it is told to. */
+async function startFailing(): Promise<{ url: string; failing: number }> {
+  const state = { url: '', failing: 0 }
+  const { url } = await startUpstream((request, response) => {
+    request.resume()
+    response.statusCode = Math.random() < state.failing ? 500 : 200
+    response.end('green')
+  })
+  state.url = url
+  return state
+}
+
+async function startShop(greenUrl: string, more: object = {}): Promise<TestProxy> {
+  const blue = await startNamed('blue')
+  const shop = service({ blue: [blue.url], green: [greenUrl] }, { sticky: false, visitor: [], ...more })
+  return startProxy({ services: { shop } })
+}
+
+/** Requests of a hundred connections, some milliseconds apart. */
+const startTraffic = (proxy: TestProxy): Load => startLoad(proxy.port, { connections: 16, pauseMs: () => 5 })
+
+const QUICK = { strategy: 'canary', steps: [20, 60], bake: '300ms', verdict: { margin: 0.2 } }
+
+describe('a release that is well', () => {
+  test('goes forward step by step until it has all traffic, and no request fails', async () => {
+    const green = await startFailing()
+    const proxy = await startShop(green.url)
+    const load = startTraffic(proxy)
+    const begun = await begin(proxy, QUICK)
+    expect(begun).toMatchObject({ service: 'shop', from: 'blue', to: 'green', strategy: 'canary', weight: 0, step: -1 })
+    const done = await reached(proxy, 'done', 'rolledBack')
+    expect(done).toMatchObject({ state: 'done', weight: 100, reason: null, next: null })
+    expect(done.endedAtMs).toBeGreaterThanOrEqual(done.startedAtMs)
+    expect(done.history.map(({ weight }) => weight)).toEqual(
+      done.history.map(({ weight }) => weight).toSorted((a, b) => a - b),
+    )
+    expect(new Set(done.history.map(({ weight }) => weight))).toEqual(new Set([0, 20, 60, 95, 100]))
+    expect(await splitOf(proxy)).toEqual({ blue: 0, green: 1 })
+    const outcomes = await load.stop()
+    expect(outcomes.filter(({ status }) => status !== 200)).toEqual([])
+  }, 60_000)
+
+  test('with no traffic at all does not advance', async () => {
+    const green = await startFailing()
+    const proxy = await startShop(green.url)
+    await begin(proxy, QUICK)
+    await reached(proxy, 'shifting')
+    await until('the first step is there', async () => (await current(proxy)).weight === 20)
+    await new Promise((resolve) => setTimeout(resolve, 1_000))
+    expect(await current(proxy)).toMatchObject({
+      state: 'shifting',
+      step: 0,
+      weight: 20,
+      verdict: { outcome: 'insufficient' },
+    })
+  })
+})
+
+describe('a release that fails', () => {
+  test('goes back after a handful of failed answers, and says why', async () => {
+    const green = await startFailing()
+    green.failing = 1
+    const proxy = await startShop(green.url)
+    const load = startTraffic(proxy)
+    await begin(proxy, QUICK)
+    const back = await reached(proxy, 'done', 'rolledBack')
+    expect(back).toMatchObject({
+      state: 'rolledBack',
+      weight: 0,
+      verdict: { outcome: 'fail', metric: 'failures', evidence: 1 },
+    })
+    expect(back.reason).toMatch(/answers of green failed, 0 of \d+ of blue: of equal versions fewer than 1 in 1,000/)
+    expect(await splitOf(proxy)).toEqual({ blue: 100, green: 0 })
+    const failed = (await load.stop()).filter(({ status }) => status !== 200)
+    expect(failed.length).toBeGreaterThan(0)
+    expect(failed.length).toBeLessThan(30)
+    expect(back.harm.failed).toBeLessThanOrEqual(failed.length)
+  }, 60_000)
+
+  test('goes back also when it goes bad late, in the bake, and when it is paused', async () => {
+    for (const pausesAt of [null, 60]) {
+      const green = await startFailing()
+      const proxy = await startShop(green.url)
+      const load = startTraffic(proxy)
+      await begin(proxy, { ...QUICK, steps: [60], bake: '1h' })
+      if (pausesAt === null) await reached(proxy, 'baking')
+      else {
+        await until('it is there', async () => (await current(proxy)).weight === pausesAt)
+        await call(proxy, 'POST', `${ROLLOUTS}/current/pause`)
+      }
+      green.failing = 1
+      expect(await reached(proxy, 'rolledBack')).toMatchObject({ weight: 0, verdict: { outcome: 'fail' } })
+      await load.stop()
+    }
+  }, 60_000)
+
+  test('a harm budget ends it at its own count', async () => {
+    const green = await startFailing()
+    green.failing = 1
+    const proxy = await startShop(green.url)
+    const load = startTraffic(proxy)
+    await begin(proxy, { strategy: 'all-at-once', verdict: { harm: 3 } })
+    const back = await reached(proxy, 'rolledBack')
+    expect(back.reason).toMatch(/more than 3 answers of green failed, which is its harm budget/)
+    expect(back.harm.budget).toBe(3)
+    await load.stop()
+  }, 60_000)
+})
+
+describe('before any traffic', () => {
+  test('smoke tests are asked of the new version, and one that fails ends it at once', async () => {
+    const green = await startNamed('green')
+    const proxy = await startShop(green.url)
+    await begin(proxy, { ...QUICK, smoke: [{ path: '/ok' }, { path: '/', json: { ok: true } }] })
+    const back = await reached(proxy, 'rolledBack')
+    expect(back.reason).toMatch(/^smoke test of \/ at http:.*ok is absent, not true$/)
+    expect(green.requests()).toBe(2)
+  })
+
+  test('a hook that says no ends it; each call has a key and a signature', async () => {
+    const heard: { event: string; key: string; signature: string }[] = []
+    const hook = createServer((request, response) => {
+      let body = ''
+      request.on('data', (read) => {
+        body += read
+      })
+      request.on('end', () => {
+        const { event, key } = JSON.parse(body) as { event: string; key: string }
+        heard.push({ event, key, signature: String(request.headers['x-turnout-signature']) })
+        response.writeHead(event === 'BeforeAllowTraffic' ? 409 : 200).end()
+      })
+    })
+    await new Promise<void>((resolve) => hook.listen(0, '127.0.0.1', resolve))
+    onTestFinished(() => void hook.close())
+    const url = `http://127.0.0.1:${(hook.address() as AddressInfo).port}/hook`
+    const proxy = await startShop((await startNamed('green')).url)
+    const hooks = ['AfterInstall', 'BeforeAllowTraffic', 'OnRollback'].map((at) => ({ at, url, secret: 's3cret' }))
+    await begin(proxy, { ...QUICK, hooks })
+    const back = await reached(proxy, 'rolledBack')
+    expect(back.reason).toBe(`hook BeforeAllowTraffic at ${url}: answered 409`)
+    expect(heard.map(({ event }) => event)).toEqual(['AfterInstall', 'BeforeAllowTraffic', 'OnRollback'])
+    expect(new Set(heard.map(({ key }) => key)).size).toBe(3)
+    for (const { signature } of heard) expect(signature).toMatch(/^sha256=[0-9a-f]{64}$/)
+  })
+})
+
+describe('from the command line', () => {
+  /** Runs one command; what it prints, and its exit code. */
+  async function turnout(proxy: TestProxy, ...args: string[]): Promise<{ code: number; out: string; err: string }> {
+    let [out, err] = ['', '']
+    const stdout = { write: (text: string) => (out += text) }
+    const stderr = { write: (text: string) => (err += text) }
+    const code = await runCli(['--admin', proxy.admin, ...args], { env: {}, stdout, stderr })
+    return { code, out, err }
+  }
+
+  test('deploy --watch puts the targets, follows every step, and exits with 4 when it was rolled back', async () => {
+    const green = await startFailing()
+    const proxy = await startShop('http://127.0.0.1:1', { rollout: { ...QUICK, step: { for: '700ms' } } })
+    const load = startTraffic(proxy)
+    const words = ['deploy', 'shop', '--to', 'green', '--target', green.url, '--version', '1.1', '--watch']
+    const done = await turnout(proxy, ...words)
+    expect(done).toMatchObject({ code: 0, err: '' })
+    expect(done.out).toMatch(/shop blue → green █{4}░{16} 20 % {2}shifting, step 1 of 3; waits for its/)
+    expect(done.out).toMatch(/█{20} 100 % {2}done, step 3 of 3\n$/)
+    await call(proxy, 'POST', '/v1/services/shop/switch', { to: 'blue' })
+    green.failing = 1
+    const failed = await turnout(proxy, ...words)
+    expect(failed.code).toBe(4)
+    expect(failed.err).toMatch(/^turnout: rollout r-\w+ was rolled back: \d+ of \d+ answers of green failed/)
+    await load.stop()
+    const listed = await turnout(proxy, 'rollout', 'list', 'shop')
+    expect(listed.out.split('\n').map((line) => / (done|rolled back),/.exec(line)?.[1])).toEqual([
+      'rolled back',
+      'done',
+      undefined,
+    ])
+  }, 60_000)
+
+  test('rollout shows and steers, and says what it does not understand', async () => {
+    const proxy = await startShop((await startNamed('green')).url)
+    expect(await turnout(proxy, 'rollout', 'show', 'shop')).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/no rollout/),
+    })
+    expect((await turnout(proxy, 'deploy', 'shop')).code).toBe(2)
+    expect((await turnout(proxy, 'rollout', 'stop', 'shop')).err).toMatch(/there is no rollout "stop"/)
+    const wrong = await turnout(proxy, 'deploy', 'shop', '--to', 'green', '--strategy', 'canari')
+    expect(wrong).toMatchObject({ code: 1, err: expect.stringMatching(/no strategy is called "canari"/) })
+    const rolling = await turnout(proxy, 'deploy', 'shop', '--to', 'green', '--strategy', 'OneAtATime')
+    expect(rolling).toMatchObject({ code: 1, err: expect.stringMatching(/target by target is not there yet/) })
+    const begun = await turnout(proxy, 'deploy', 'shop', '--to', 'green')
+    expect(begun).toMatchObject({ code: 0, out: expect.stringMatching(/^shop blue → green ░{20} 0 %/) })
+    expect((await turnout(proxy, 'rollout', 'pause', 'shop')).out).toMatch(/paused.*: paused by local/)
+    expect((await turnout(proxy, 'rollout', 'abort', 'shop')).out).toMatch(/rolled back|rolling back/)
+  })
+})
+
+describe('while it runs', () => {
+  async function startPaused(): Promise<TestProxy> {
+    const proxy = await startShop((await startNamed('green')).url)
+    await begin(proxy, { strategy: 'canary', steps: [{ weight: 10, until: 'promoted', for: '1h' }, 50] })
+    await until('the first step is there', async () => (await current(proxy)).weight === 10)
+    return proxy
+  }
+
+  test('nobody else moves the split, and no other rollout begins', async () => {
+    const proxy = await startPaused()
+    const split = call(proxy, 'PUT', '/v1/services/shop/split', { weights: { blue: 50, green: 50 } })
+    await expect(split).rejects.toThrow(/409.*A rollout of shop is running/)
+    await expect(begin(proxy, {})).rejects.toThrow(/409.*A rollout of shop is running/)
+    await expect(call(proxy, 'PUT', '/v1/services/shop/pools/green', { targets: [] })).rejects.toThrow(/409/)
+    // Rules are people's all the same.
+    await call(proxy, 'PUT', '/v1/services/shop/rules', [{ name: 'staff', when: { header: { a: '1' } }, to: 'green' }])
+    expect(await splitOf(proxy)).toEqual({ blue: 9, green: 1 })
+  })
+
+  test('promote goes to the next step, and an abort, a switch to the old pool and "back" lead to the split before', async () => {
+    for (const end of ['abort', 'switch', 'back']) {
+      const proxy = await startPaused()
+      await call(proxy, 'POST', `${ROLLOUTS}/current/promote`)
+      await until('the second step is there', async () => (await current(proxy)).weight === 50)
+      if (end === 'abort') await call(proxy, 'POST', `${ROLLOUTS}/current/abort`)
+      else await call(proxy, 'POST', `/v1/services/shop/${end}`, end === 'switch' ? { to: 'blue' } : undefined)
+      expect(await splitOf(proxy)).toEqual({ blue: 100, green: 0 })
+      expect((await reached(proxy, 'rolledBack')).reason).toBe('aborted by local')
+      // Once more is no harm.
+      await call(proxy, 'POST', `${ROLLOUTS}/current/abort`)
+    }
+  }, 60_000)
+})
+
+test('after kill -9 it goes on where it was', async () => {
+  const [blue, green] = [await startNamed('blue'), await startNamed('green')]
+  const shop = service({ blue: [blue.url], green: [green.url] }, { sticky: false, visitor: [] })
+  const folder = temporaryFolder()
+  const start = () => startProcess({ store: 'sqlite:./turnout.db', services: { shop } }, folder)
+  const first = await start()
+  const { id } = await begin(first, { ...QUICK, steps: [{ weight: 20, until: 'promoted', for: '1h' }] })
+  await until('the first step is there', async () => (await current(first)).weight === 20)
+  first.child.kill('SIGKILL')
+  await first.exited()
+  const second = await start()
+  expect(await current(second)).toMatchObject({ id, state: 'shifting', weight: 20, step: 0 })
+  expect(await splitOf(second)).toEqual({ blue: 4, green: 1 })
+  await call(second, 'POST', `${ROLLOUTS}/${id}/abort`)
+  expect(await splitOf(second)).toEqual({ blue: 100, green: 0 })
+}, 60_000)

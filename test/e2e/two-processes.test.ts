@@ -1,0 +1,74 @@
+/**
+ * Two `turnout serve` on one SQLite file, as an upgrade or a second machine with a shared folder has them: each follows what the other
+ * changes, changes of both at once are all made, and whoever is left goes on with all of it.
+ */
+import { isDeepStrictEqual } from 'node:util'
+import { expect, test } from 'vitest'
+import { call, type ProxyProcess, service, startProcess, temporaryFolder } from '../helpers/proxy.ts'
+import { until } from '../helpers/raw.ts'
+import { startNamed } from '../helpers/upstream.ts'
+
+const poolOf = async (proxy: ProxyProcess): Promise<string> => {
+  const answer = await fetch(proxy.url)
+  await answer.arrayBuffer()
+  return answer.headers.get('x-turnout-pool') ?? `status ${answer.status}`
+}
+
+async function startTwo(): Promise<{ one: ProxyProcess; two: ProxyProcess; again: () => Promise<ProxyProcess> }> {
+  const [blue, green] = [await startNamed('blue'), await startNamed('green')]
+  const shop = service({ blue: [blue.url], green: [green.url] }, { debugHeaders: true })
+  const folder = temporaryFolder()
+  const start = () => startProcess({ store: 'sqlite:./turnout.db', services: { shop } }, folder)
+  return { one: await start(), two: await start(), again: start }
+}
+
+interface Audit {
+  readonly entries: readonly { readonly revision: number }[]
+}
+
+/** What either says of the state that both share. */
+async function shared(proxy: ProxyProcess): Promise<unknown> {
+  const { services, revision } = await call<{ services: { spec: unknown }[]; revision: number }>(
+    proxy,
+    'GET',
+    '/v1/services',
+  )
+  const { entries } = await call<Audit>(proxy, 'GET', '/v1/audit')
+  return { specs: services.map(({ spec }) => spec), revision, entries }
+}
+
+test('each follows what the other changes, by what it routes', async () => {
+  const { one, two } = await startTwo()
+  await call(one, 'POST', '/v1/services/shop/switch', { to: 'green' })
+  expect(await poolOf(one)).toBe('green')
+  await until('the other routes by it', async () => (await poolOf(two)) === 'green')
+  await call(two, 'POST', '/v1/services/shop/back')
+  expect(await poolOf(two)).toBe('blue')
+  await until('and the other way round', async () => (await poolOf(one)) === 'blue')
+})
+
+test('changes of both at the same time are all made, under a revision each, and both have all of them', async () => {
+  const { one, two } = await startTwo()
+  const changes = Array.from({ length: 40 }, (_, at) => {
+    const weights = { blue: 100 - at, green: at }
+    return call<{ revision: number }>(at % 2 === 0 ? one : two, 'PUT', '/v1/services/shop/split', { weights })
+  })
+  const revisions = (await Promise.all(changes)).map(({ revision }) => revision)
+  expect(new Set(revisions).size).toBe(40)
+  await until('both say the same', async () => isDeepStrictEqual(await shared(one), await shared(two)))
+  const { entries } = await call<Audit>(one, 'GET', '/v1/audit?limit=100')
+  expect(entries.map(({ revision }) => revision)).toEqual(expect.arrayContaining(revisions))
+})
+
+test('one that is killed is missed by nobody, and one that starts again has what was changed meanwhile', async () => {
+  const { one, two, again } = await startTwo()
+  await call(one, 'PUT', '/v1/services/shop/split', { weights: { blue: 0, green: 1 } })
+  await until('the other follows', async () => (await poolOf(two)) === 'green')
+  one.child.kill('SIGKILL')
+  await one.exited()
+  await call(two, 'PUT', '/v1/services/shop/split', { weights: { blue: 1, green: 0 } })
+  expect(await poolOf(two)).toBe('blue')
+  const third = await again()
+  expect(await poolOf(third)).toBe('blue')
+  expect(await shared(third)).toEqual(await shared(two))
+})

@@ -1,0 +1,105 @@
+/** What becomes of rollouts when the store, or what is kept, is not as it should be. */
+import { expect, test } from 'vitest'
+import { validateService } from '../../src/config/check.ts'
+import type { ServiceSpec } from '../../src/config/schema.ts'
+import { TurnoutError } from '../../src/errors.ts'
+import { allocateSharedMemory } from '../../src/metrics/layout.ts'
+import { type ControllerDeps, Rollouts } from '../../src/rollout/controller.ts'
+import { memoryStore } from '../../src/store/memory.ts'
+import type { Store } from '../../src/store/store.ts'
+import { type MovableClock, movableClock, SHOP, type StandInControl, standInControl } from '../admin/stand-in.ts'
+import { until } from '../helpers/raw.ts'
+
+function shop(): ServiceSpec {
+  const checked = validateService(SHOP)
+  if ('faults' in checked) throw new Error(JSON.stringify(checked.faults))
+  return checked.spec
+}
+
+interface Stand {
+  readonly control: StandInControl
+  readonly store: Store
+  readonly clock: MovableClock
+  readonly rollouts: Rollouts
+  readonly told: string[]
+}
+
+async function stand(store: Store = memoryStore(), changes: Partial<ControllerDeps> = {}): Promise<Stand> {
+  const clock = movableClock()
+  const control = await standInControl(store, clock)
+  await control.change({ kind: 'service.put', service: 'shop', spec: shop() }, { actor: 'test' })
+  const told: string[] = []
+  const note = (...said: unknown[]) => void told.push(String(said.at(-1)))
+  const log = { error: note, warn: note }
+  const memory = allocateSharedMemory(1)
+  let ids = 0
+  const deps = { control, clock, memory, store, log, publish() {}, id: () => `r-${++ids}`, ...changes }
+  return { control, store, clock, rollouts: new Rollouts(deps), told }
+}
+
+const trialOf = ({ control }: Stand) => control.snapshot().status['shop'].trial
+
+test('a service that a rollout of which nothing is known has set apart belongs to everybody again', async () => {
+  const lost = await stand()
+  const { control, rollouts, told } = lost
+  const weights = control.snapshot().services['shop'].split ?? {}
+  const trial = { pool: 'green', step: 3 }
+  await control.change({ kind: 'shift', service: 'shop', weights, trial, rollout: 'r-9' }, { actor: 'test' })
+  const split = { kind: 'split', service: 'shop', weights: { blue: 1, green: 1 } } as const
+  await expect(control.change(split, { actor: 'test' })).rejects.toThrow('A rollout of shop is running')
+  await expect(rollouts.begin('shop', 'green', {}, 'test')).rejects.toThrow('A rollout of shop is running')
+  await rollouts.start()
+  expect(trialOf(lost)).toBeUndefined()
+  expect(told).toEqual([expect.stringContaining('nothing is known any more')])
+  await control.change(split, { actor: 'test' })
+  await rollouts.close()
+})
+
+test('one that another living process drives is left to it', async () => {
+  const first = await stand()
+  await first.rollouts.start()
+  await first.rollouts.begin('shop', 'green', {}, 'test')
+  first.store.isShared = async () => true
+  const { control, store, rollouts } = await stand(first.store)
+  const before = control.snapshot().revision
+  await rollouts.start()
+  expect(control.snapshot().revision).toBe(before)
+  await expect(rollouts.command('shop', 'current', 'abort', 'test')).rejects.toThrow('no rollout current')
+  expect(await store.get('rollout:shop')).toContain('r-1')
+  await rollouts.close()
+  await first.rollouts.close()
+})
+
+test('one whose begin fails leaves nothing behind', async () => {
+  const failing = await stand()
+  const { control, rollouts, store } = failing
+  await rollouts.start()
+  const change = control.change.bind(control)
+  control.change = () => Promise.reject(new TurnoutError('store_unavailable'))
+  await expect(rollouts.begin('shop', 'green', {}, 'test')).rejects.toMatchObject({ code: 'store_unavailable' })
+  control.change = change
+  expect(rollouts.list('shop')).toEqual([])
+  expect(await store.get('rollout:shop')).toBe('[]')
+  expect((await rollouts.begin('shop', 'green', {}, 'test')).state).toBe('preflight')
+  await rollouts.close()
+})
+
+test('while the store is away a rollout waits for it, and goes back all the same', async () => {
+  const store = memoryStore()
+  const put = store.put.bind(store)
+  const stood = await stand(store)
+  const { rollouts, clock, told } = stood
+  await rollouts.start()
+  await rollouts.begin('shop', 'green', {}, 'test')
+  store.put = () => Promise.reject(new TurnoutError('store_unavailable'))
+  const aborted = rollouts.command('shop', 'current', 'abort', 'test')
+  await until('traffic is back', () => trialOf(stood) === undefined)
+  await until('it is told', () => told.includes('a rollout cannot be kept'))
+  store.put = put
+  await until('it is kept', async () => {
+    clock.move(500)
+    return (await store.get('rollout:shop'))?.includes('rolledBack') === true
+  })
+  expect((await aborted).state).toMatch(/rollingBack|rolledBack/)
+  await rollouts.close()
+})
