@@ -19,6 +19,7 @@ const SECTIONS = [
   'latency',
   'switch',
   'change',
+  'judged',
   'size',
   'log',
   'workers',

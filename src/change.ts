@@ -29,13 +29,18 @@ export type Change =
       readonly state: AdminState
     }
   | { readonly kind: 'restore'; readonly from: number }
-  /** What a rollout does: weights, what is tried from now on, and on a way back the end of every pin. */
+  /**
+   * What a rollout does: weights, and what is tried from now on. Its end, `done` or `back`, ends every pin as a switch does; after `done`
+   * going back leads to `before`.
+   */
   | {
       readonly kind: 'shift'
       readonly service: string
       readonly weights: Weights
       readonly trial: Trial | null
-      readonly endsPins?: boolean
+      readonly ends?: 'done' | 'back'
+      /** Weights when it began. */
+      readonly before: Weights
       /** Its id. */
       readonly rollout: string
     }

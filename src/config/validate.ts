@@ -189,6 +189,10 @@ function messageOf(keyword: string, params: Json, data: unknown, schema: Json): 
       return `${shown(data, schema)} is not ${schema.title ?? `of the form ${schema.pattern}`}`
     case 'minimum':
       return `must be at least ${limit}, found ${shown(data, schema)}`
+    case 'exclusiveMinimum':
+      return `must be above ${limit}, found ${shown(data, schema)}`
+    case 'const':
+      return `must be ${shown(params.allowedValue, schema)}, found ${shown(data, schema)}`
     case 'maximum':
       return `must be at most ${limit}, found ${shown(data, schema)}`
     case 'minItems':

@@ -140,12 +140,20 @@ function split(content: Content, service: string, weights: Weights): Content {
   return putService(content, service, { ...spec, split: weights })
 }
 
-function shift(content: Content, { service, weights, trial, endsPins }: Extract<Change, { kind: 'shift' }>): Content {
+function shift(content: Content, change: Extract<Change, { kind: 'shift' }>): Content {
+  const { service, weights, trial, ends, before } = change
   const next = split(content, service, weights)
   const { trial: tried, ...rest } = intentOf(next, service)
   const releases = new Issuer(next.releases)
-  const release = endsPins === true && tried !== undefined ? releases.next() : rest.release
-  const intent = { ...rest, release, ...(trial === null ? {} : { trial }) }
+  // What was so already is not ended again.
+  const ended = tried === undefined ? undefined : ends
+  const intent = {
+    ...rest,
+    release: ended === undefined ? rest.release : releases.next(),
+    previous:
+      ended === undefined ? rest.previous : ended === 'done' ? { weights: before, release: rest.release } : null,
+    ...(trial === null ? {} : { trial }),
+  }
   if (equalJson(intent, intentOf(next, service))) return next
   return withIntent({ ...next, releases: releases.given }, service, intent)
 }

@@ -3,9 +3,9 @@
  * default failover, so that a new pool that dies falls back to the old one while that is well. Pure; like the allotments it looks at what
  * a change has made of a service, not at which verb it was.
  *
- * - A switch makes one, and so does any change after which none of the pools has traffic that had it before. Shifting weights makes none:
+ * - A switch makes one, and so does a rollout that is done, and any change after which none of the pools has traffic that had it before. Shifting weights makes none:
  *   a canary that goes back to 0 is not what the rest should fall back to.
- * - `back` ends it: what people went back from is no help.
+ * - `back` ends it, and so does a rollout that is rolled back: what people went back from is no help.
  * - A pool ends it by having weight again, by going, and by holding something else: that is the next release, not the last.
  */
 import type { Change } from '../change.ts'
@@ -41,9 +41,10 @@ function fallbackAfter(
   change: Change,
 ): readonly string[] {
   const [had, has] = [weighted(was), weighted(is)]
-  if (change.kind === 'back') return NONE
+  const ends = change.kind === 'shift' ? change.ends : undefined
+  if (change.kind === 'back' || ends === 'back') return NONE
   const left = had.filter((pool) => !has.includes(pool))
-  const switched = left.length > 0 && (change.kind === 'switch' || left.length === had.length)
+  const switched = left.length > 0 && (change.kind === 'switch' || ends === 'done' || left.length === had.length)
   const pools = switched ? left : present
   return pools.filter((pool) => !has.includes(pool) && holdsTheSame(was, is, pool))
 }

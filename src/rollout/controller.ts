@@ -166,13 +166,8 @@ export class Rollouts {
     const { services, status } = control.snapshot()
     for (const [service, { trial }] of Object.entries(status)) {
       if (trial === undefined || this.#running.has(service)) continue
-      const change = {
-        kind: 'shift',
-        service,
-        weights: services[service].split ?? {},
-        trial: null,
-        rollout: '',
-      } as const
+      const weights = services[service].split ?? {}
+      const change = { kind: 'shift', service, weights, trial: null, before: weights, rollout: '' } as const
       await control.change(change, { actor: 'rollouts', force: true })
       log.warn({ service }, 'of the rollout of this service nothing is known any more; its split stays as it is')
     }

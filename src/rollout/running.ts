@@ -68,7 +68,7 @@ export class Running {
   /** Keeps the rollout that has just begun, and begins it. */
   async open(): Promise<void> {
     await this.#deps.save(this.kept)
-    await this.#shift(this.kept.rollout.before, { pool: this.kept.rollout.to, step: this.#nextStep() }, false)
+    await this.#shift(this.kept.rollout.before, { pool: this.kept.rollout.to, step: this.#nextStep() })
     this.#tell('begins')
     this.#do(effectsOf(this.kept.rollout))
   }
@@ -196,14 +196,13 @@ export class Running {
     const weights = sharesAt(rollout.before, rollout.to, weight)
     for (;;) {
       try {
-        await this.#shift(weights, trial, false)
+        await this.#shift(weights, trial, isEnd ? 'done' : undefined)
         break
       } catch (error) {
         if (await this.#givesUp(error, `${service} cannot be shifted to ${weight} %`)) return
         if (this.kept.rollout.phase !== 'moving' || this.kept.rollout.weight !== weight) return
       }
     }
-    this.#beginStep()
     await this.send({ type: 'moved', weight }).catch(() => {})
   }
 
@@ -212,7 +211,7 @@ export class Running {
     const { service, rollout } = this.kept
     for (;;) {
       try {
-        await this.#shift(rollout.before, null, true)
+        await this.#shift(rollout.before, null, 'back')
         break
       } catch (error) {
         if (await this.#givesUp(error, `${service} cannot be taken back`)) return
@@ -230,13 +229,15 @@ export class Running {
     return this.#end.signal.aborted
   }
 
-  async #shift(weights: Readonly<Record<string, number>>, trial: Trial | null, endsPins: boolean): Promise<void> {
+  async #shift(weights: Readonly<Record<string, number>>, trial: Trial | null, ends?: 'done' | 'back'): Promise<void> {
     const { control, stepCell } = this.#deps
     const { service, rollout } = this.kept
-    // From now on answers of the step before count no more, and those of the next only once it is there.
+    // From now on answers of the step before count no more, and those of the next are what comes.
     stepCell(this.#slot).write(trial?.step ?? 0)
-    const change = { kind: 'shift', service, weights, trial, endsPins, rollout: rollout.id } as const
-    await control.change(change, { actor: `rollout ${rollout.id}`, force: endsPins })
+    this.#beginStep()
+    const { id, before } = rollout
+    const change = { kind: 'shift', service, weights, trial, ...(ends && { ends }), before, rollout: id } as const
+    await control.change(change, { actor: `rollout ${id}`, force: ends === 'back' })
   }
 
   #nextStep(): number {

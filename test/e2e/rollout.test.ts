@@ -69,6 +69,9 @@ describe('a release that is well', () => {
     expect(await splitOf(proxy)).toEqual({ blue: 0, green: 1 })
     const outcomes = await load.stop()
     expect(outcomes.filter(({ status }) => status !== 200)).toEqual([])
+    // Who goes back then, goes back to where it all began.
+    await call(proxy, 'POST', '/v1/services/shop/back')
+    expect(await splitOf(proxy)).toEqual({ blue: 100, green: 0 })
   }, 60_000)
 
   test('with no traffic at all does not advance', async () => {
@@ -102,6 +105,7 @@ describe('a release that fails', () => {
     })
     expect(back.reason).toMatch(/answers of green failed, 0 of \d+ of blue: of equal versions fewer than 1 in 1,000/)
     expect(await splitOf(proxy)).toEqual({ blue: 100, green: 0 })
+    await expect(call(proxy, 'POST', '/v1/services/shop/back')).rejects.toThrow(/no split to go back to/)
     const failed = (await load.stop()).filter(({ status }) => status !== 200)
     expect(failed.length).toBeGreaterThan(0)
     expect(failed.length).toBeLessThan(30)

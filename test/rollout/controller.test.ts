@@ -44,7 +44,10 @@ test('a service that a rollout of which nothing is known has set apart belongs t
   const { control, rollouts, told } = lost
   const weights = control.snapshot().services['shop'].split ?? {}
   const trial = { pool: 'green', step: 3 }
-  await control.change({ kind: 'shift', service: 'shop', weights, trial, rollout: 'r-9' }, { actor: 'test' })
+  await control.change(
+    { kind: 'shift', service: 'shop', weights, trial, before: weights, rollout: 'r-9' },
+    { actor: 'test' },
+  )
   const split = { kind: 'split', service: 'shop', weights: { blue: 1, green: 1 } } as const
   await expect(control.change(split, { actor: 'test' })).rejects.toThrow('A rollout of shop is running')
   await expect(rollouts.begin('shop', 'green', {}, 'test')).rejects.toThrow('A rollout of shop is running')
