@@ -1,8 +1,7 @@
 /** Shapes of what is told of rollouts. */
-import Type, { type TProperties } from 'typebox'
-import { nullable } from './schemas.ts'
+import Type from 'typebox'
+import { nullable, object } from './schemas.ts'
 
-const object = <P extends TProperties>(properties: P) => Type.Object(properties, { additionalProperties: false })
 const Count = Type.Integer({ minimum: 0 })
 const State = Type.Union(
   (

@@ -7,7 +7,8 @@
 import Type, { type TProperties, type TSchema } from 'typebox'
 import { ServiceSchema } from '../config/schema.ts'
 
-const object = <P extends TProperties>(properties: P, description?: string) =>
+/** An object with exactly these keys. */
+export const object = <P extends TProperties>(properties: P, description?: string) =>
   Type.Object(properties, { additionalProperties: false, ...(description === undefined ? {} : { description }) })
 
 /** The schema, or null. */

@@ -12,6 +12,7 @@ import type { ServiceStatus } from '../table/status.ts'
 import {
   apply,
   ChangeQuery,
+  changedAnswer,
   checkBody,
   checkedByHandler,
   checkName,
@@ -226,8 +227,7 @@ async function changeSplit(
 /** As the answer to a change that somebody else has made for the caller. */
 function presentAnswer({ control }: Pick<AdminDeps, 'control'>, reply: FastifyReply): ChangeResult {
   const { revision, epoch } = control.snapshot()
-  setETag(reply, revision)
-  return { revision, epoch, appliedInMs: 0, changed: true }
+  return changedAnswer(reply, { revision, epoch, appliedInMs: 0, changed: true })
 }
 
 /** While a rollout runs, whoever goes back, or switches to another pool than its own, ends it first. True when one was ended. */

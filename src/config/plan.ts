@@ -11,6 +11,7 @@ import { canonicalRoute } from './canonical.ts'
 import { durationMs } from './duration.ts'
 import type { RouteSpec, RuleSpec, ServiceSpec, StickySpec } from './schema.ts'
 import type { LimitsSpec, TimeoutsSpec } from './schema-process.ts'
+import { type StatusRanges, statusRanges } from './statuses.ts'
 
 /** How the targets of a service are probed. */
 export interface HealthPlan {
@@ -23,7 +24,7 @@ export interface HealthPlan {
   /** Failures in a row until unhealthy. */
   readonly unhealthyAfter: number
   /** Statuses that pass, as ranges with both ends included. */
-  readonly statuses: readonly (readonly [from: number, to: number])[]
+  readonly statuses: StatusRanges
   /** Host header of the probe; null for the authority of the target. */
   readonly host: string | null
   /** Dotted field of the JSON body and the value that it must equal. */
@@ -140,10 +141,7 @@ export function planHealth({ health }: Pick<ServiceSpec, 'health'>): HealthPlan 
     timeoutMs: durationMs(timeout),
     healthyAfter,
     unhealthyAfter,
-    statuses: status.split(',').map((range) => {
-      const [from, to = from] = range.split('-').map(Number)
-      return [from, to] as const
-    }),
+    statuses: statusRanges(status),
     host: host ?? null,
     json: Object.entries(json ?? {}),
     expectVersion: expectVersion ?? null,

@@ -62,3 +62,13 @@ export function equalJson(a: unknown, b: unknown): boolean {
   const keys = new Set([...Object.keys(one), ...Object.keys(other)])
   return [...keys].every((key) => equalJson(own(one, key), own(other, key)))
 }
+
+/** The value at a dotted path (`db.ok`, `checks.0.name`); own fields only, so `constructor` finds nothing. */
+export function fieldAt(value: unknown, path: string): unknown {
+  let found: unknown = value
+  for (const key of path.split('.')) {
+    if (typeof found !== 'object' || found === null || !Object.hasOwn(found, key)) return undefined
+    found = (found as Record<string, unknown>)[key]
+  }
+  return found
+}

@@ -16,6 +16,8 @@ import { Client, type Dispatcher } from 'undici'
 import type { Clock } from '../clock.ts'
 import { identityOf } from '../config/address.ts'
 import type { HealthPlan } from '../config/plan.ts'
+import { fieldAt } from '../config/record.ts'
+import { isAmong } from '../config/statuses.ts'
 import { type Address, lookupOf } from '../names/address.ts'
 import type { ProbeResult } from './state.ts'
 
@@ -68,7 +70,7 @@ async function ask(client: Client, plan: HealthPlan, version: string, signal: Ab
   if (plan.host !== null) headers.host = plan.host
   const answer = await client.request({ method: 'GET', path: plan.path, headers, signal })
   const { body, whole } = await readCapped(answer.body)
-  if (!plan.statuses.some(([first, last]) => answer.statusCode >= first && answer.statusCode <= last)) {
+  if (!isAmong(answer.statusCode, plan.statuses)) {
     return `answered ${answer.statusCode}`
   }
   if (plan.json.length === 0 && plan.expectVersion === null) return null
@@ -105,16 +107,6 @@ function judgeBody(body: string, plan: HealthPlan, version: string): string | nu
 }
 
 const isPlain = (value: unknown): boolean => typeof value === 'string' || typeof value === 'number'
-
-/** The value at a dotted path (`db.ok`, `checks.0.name`); own fields only, so `constructor` finds nothing. */
-export function fieldAt(value: unknown, path: string): unknown {
-  let found: unknown = value
-  for (const key of path.split('.')) {
-    if (typeof found !== 'object' || found === null || !Object.hasOwn(found, key)) return undefined
-    found = (found as Record<string, unknown>)[key]
-  }
-  return found
-}
 
 /** A value for people; what a target sent is cut, so that it cannot fill the log. */
 function show(value: unknown): string {

@@ -13,7 +13,7 @@ import type { Clock } from '../clock.ts'
 import { own } from '../config/record.ts'
 import type { RolloutSpec } from '../config/schema-rollout.ts'
 import { TurnoutError } from '../errors.ts'
-import { CELL, type SharedMemory } from '../metrics/layout.ts'
+import type { SharedMemory } from '../metrics/layout.ts'
 import type { Store } from '../store/store.ts'
 import type { Kept } from './kept.ts'
 import type { RolloutEvent } from './rollout.ts'
@@ -74,7 +74,6 @@ export class Rollouts {
       if (open !== undefined && !isShared) this.#run(open).resume()
     }
     if (!isShared) await this.#freeOthers()
-    this.#arm()
   }
 
   /** Begins a rollout. Rejects with `conflict` while another runs, `not_found` and `invalid`. */
@@ -173,8 +172,10 @@ export class Rollouts {
     }
   }
 
+  /** Looks again and again while any rollout runs. */
   #arm(): void {
-    if (this.#isClosed) return
+    if (this.#isClosed || this.#running.size === 0) return
+    this.#cancel()
     this.#cancel = this.#deps.clock.after(LOOK_MS, () => {
       for (const running of this.#running.values()) running.look()
       this.#arm()
@@ -186,13 +187,10 @@ export class Rollouts {
       ...this.#deps,
       worker: this.#worker,
       save: (value) => this.#save(value),
-      stepCell: (slot) => ({
-        read: () => Atomics.load(this.#deps.memory.cells, CELL.step + slot),
-        write: (step) => void Atomics.store(this.#deps.memory.cells, CELL.step + slot, step),
-      }),
     }
     const running = new Running(deps, kept)
     this.#running.set(kept.service, running)
+    this.#arm()
     return running
   }
 

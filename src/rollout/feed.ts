@@ -2,7 +2,7 @@
  * What has come since the last look, from the counters that the workers share: two sides by metric, and the live pool's times for the
  * edges of what is slow.
  */
-import { BINS, EDGES, FIELD, laneOffset, type SharedMemory, SIDE, TRIAL, trialOffset } from '../metrics/layout.ts'
+import { BINS, EDGES, FIELD, type SharedMemory, SIDE, sumField, TRIAL, trialOffset } from '../metrics/layout.ts'
 import type { Stratum } from './origin-test.ts'
 import { QUANTILES, SlowEdge } from './slow-edge.ts'
 
@@ -54,13 +54,10 @@ export class Feed {
 
   /** Follows the live pool: `slots` are those of its targets. From now on this is slow. */
   follow(slots: readonly number[]): void {
-    const { targets, edges, workers } = this.#memory
+    const { edges } = this.#memory
     const now = new Float64Array(BINS)
     for (const slot of slots) {
-      for (let worker = 0; worker < workers; worker++) {
-        const at = laneOffset(worker, slot) + FIELD.ttfb
-        for (let bin = 0; bin < BINS; bin++) now[bin] += targets[at + bin]
-      }
+      for (let bin = 0; bin < BINS; bin++) now[bin] += sumField(this.#memory, slot, FIELD.ttfb + bin)
     }
     // A target that has gone takes its answers along.
     const came = now.map((count, bin) => Math.max(0, count - this.#bins[bin]))
@@ -72,16 +69,13 @@ export class Feed {
 
 /** Attempts at targets so far, and the failed ones. */
 export function historyOf(
-  { targets, workers }: SharedMemory,
+  memory: SharedMemory,
   slots: readonly number[],
 ): { readonly bad: number; readonly all: number } {
   let [bad, good] = [0, 0]
   for (const slot of slots) {
-    for (let worker = 0; worker < workers; worker++) {
-      const at = laneOffset(worker, slot)
-      bad += targets[at + FIELD.attemptsFailed]
-      good += targets[at + FIELD.attemptsGood]
-    }
+    bad += sumField(memory, slot, FIELD.attemptsFailed)
+    good += sumField(memory, slot, FIELD.attemptsGood)
   }
   return { bad, all: bad + good }
 }

@@ -8,7 +8,7 @@ import type { Logger } from 'pino'
 import type { Control } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import { own } from '../config/record.ts'
-import type { SharedMemory } from '../metrics/layout.ts'
+import { CELL, type SharedMemory } from '../metrics/layout.ts'
 import type { ServiceStatus } from '../table/status.ts'
 import type { Trial } from '../table/types.ts'
 import { Feed, historyOf } from './feed.ts'
@@ -33,8 +33,6 @@ export interface RunningDeps {
   readonly worker: Worker
   /** Keeps it, for good; resolves when the store has it. */
   save(kept: Kept): Promise<void>
-  /** The number of the present step of a service, as the workers read it. */
-  stepCell(slot: number): { read(): number; write(step: number): void }
   publish(event: { type: 'rollout'; service: string; message: string; data: Record<string, unknown> }): void
   readonly log: Pick<Logger, 'error' | 'warn'>
 }
@@ -77,7 +75,7 @@ export class Running {
   resume(): void {
     const { rollout, step: present } = this.kept
     this.kept = { ...this.kept, rollout: { ...rollout, lookedAtMs: this.#deps.clock.steadyMs() } }
-    this.#deps.stepCell(this.#slot).write(present)
+    this.#setStep(present)
     this.#beginStep()
     this.#do(effectsOf(rollout))
   }
@@ -230,10 +228,10 @@ export class Running {
   }
 
   async #shift(weights: Readonly<Record<string, number>>, trial: Trial | null, ends?: 'done' | 'back'): Promise<void> {
-    const { control, stepCell } = this.#deps
+    const { control } = this.#deps
     const { service, rollout } = this.kept
     // From now on answers of the step before count no more, and those of the next are what comes.
-    stepCell(this.#slot).write(trial?.step ?? 0)
+    this.#setStep(trial?.step ?? 0)
     this.#beginStep()
     const { id, before } = rollout
     const change = { kind: 'shift', service, weights, trial, ...(ends && { ends }), before, rollout: id } as const
@@ -241,9 +239,14 @@ export class Running {
   }
 
   #nextStep(): number {
-    const step = Math.max(this.kept.step, this.#deps.stepCell(this.#slot).read()) + 1
+    const step = Math.max(this.kept.step, Atomics.load(this.#deps.memory.cells, CELL.step + this.#slot)) + 1
     this.kept = { ...this.kept, step }
     return step
+  }
+
+  /** What the workers count from now on. */
+  #setStep(step: number): void {
+    Atomics.store(this.#deps.memory.cells, CELL.step + this.#slot, step)
   }
 
   #beginStep(): void {

@@ -52,7 +52,7 @@ export interface Plan {
   readonly batch: { readonly targets: number } | { readonly share: number } | null
 }
 
-/** Why there is no plan. `near` is a name that was perhaps meant. */
+/** Why there is no plan. */
 export interface PlanFault {
   readonly message: string
 }

@@ -7,6 +7,7 @@ import type { Kept } from './kept.ts'
 import { isOver, type Rollout, type State } from './rollout.ts'
 import { weightAt } from './strategy.ts'
 import { FAILURES, type Finding, type Verdict } from './verdict.ts'
+import { NEVER } from './wish.ts'
 import { sentenceOf } from './words.ts'
 
 interface Side {
@@ -74,7 +75,7 @@ export function toldVerdict(finding: Finding, verdict: Verdict, kept: Kept): Tol
 export function toldRollout(kept: Kept): ToldRollout {
   const { service, from, wish, rollout, startedAtMs, updatedAtMs, endedAtMs, history, verdict, harm } = kept
   const { id, to, plan, state, at, by, reason } = rollout
-  const budget = wish.verdict.harmMax === Number.MAX_SAFE_INTEGER ? null : wish.verdict.harmMax
+  const budget = wish.verdict.harmMax === NEVER ? null : wish.verdict.harmMax
   return {
     id,
     service,

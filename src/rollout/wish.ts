@@ -20,7 +20,7 @@ export interface Wish {
 
 const BAKE_MS = 300_000
 /** A limit that is none, and can be written as JSON. */
-const NEVER = Number.MAX_SAFE_INTEGER
+export const NEVER = Number.MAX_SAFE_INTEGER
 
 /** Throws `invalid` with what is wrong. */
 export function wishOf(defaults: RolloutSpec | undefined, sent: RolloutSpec): Wish {

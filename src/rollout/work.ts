@@ -6,7 +6,9 @@ import { createHmac } from 'node:crypto'
 import { Agent } from 'undici'
 import type { Clock } from '../clock.ts'
 import { durationMs } from '../config/duration.ts'
+import { equalJson, fieldAt } from '../config/record.ts'
 import type { HookEvent, HookSpec, RolloutSpec } from '../config/schema-rollout.ts'
+import { isAmong, statusRanges } from '../config/statuses.ts'
 import type { ServiceStatus } from '../table/status.ts'
 import type { Rollout, Work } from './rollout.ts'
 
@@ -124,11 +126,12 @@ export class Worker {
             throw new WorkFailed(`${what}: ${wordsOf(error)}`)
           },
         )
-        if (!isAmong(answer.status, test.status))
+        if (!isAmong(answer.status, statusRanges(test.status)))
           throw new WorkFailed(`${what}: answered ${answer.status}, not ${test.status}`)
+        const value = parsed(answer.body)
         for (const [path, wanted] of Object.entries(test.json ?? {})) {
-          const found = fieldOf(answer.body, path)
-          if (JSON.stringify(found) !== JSON.stringify(wanted)) {
+          const found = fieldAt(value, path)
+          if (!equalJson(found, wanted)) {
             throw new WorkFailed(
               `${what}: ${path} is ${JSON.stringify(found) ?? 'absent'}, not ${JSON.stringify(wanted)}`,
             )
@@ -191,12 +194,14 @@ export class Worker {
       method: 'GET',
       signal: limit,
     })
-    let body = ''
-    for await (const piece of answer.body) {
-      body += piece
-      if (body.length > BODY_MAX) throw new Error('the answer is longer than 1 MiB')
+    const pieces: Buffer[] = []
+    let bytes = 0
+    for await (const piece of answer.body as AsyncIterable<Buffer>) {
+      bytes += piece.length
+      if (bytes > BODY_MAX) throw new Error('the answer is longer than 1 MiB')
+      pieces.push(piece)
     }
-    return { status: answer.statusCode, body }
+    return { status: answer.statusCode, body: Buffer.concat(pieces).toString() }
   }
 
   #pause(ms: number, signal: AbortSignal): Promise<void> {
@@ -230,18 +235,10 @@ function missingOf({ rollout, status }: WorkAbout): string | null {
   return null
 }
 
-function isAmong(status: number, ranges: string): boolean {
-  return ranges.split(',').some((range) => {
-    const [low, high = low] = range.split('-').map(Number)
-    return status >= low && status <= high
-  })
-}
-
-function fieldOf(body: string, path: string): unknown {
+/** The JSON of a body; undefined when it is none. */
+function parsed(body: string): unknown {
   try {
-    return path
-      .split('.')
-      .reduce<unknown>((value, key) => (value as Record<string, unknown> | null)?.[key], JSON.parse(body))
+    return JSON.parse(body)
   } catch {
     return undefined
   }

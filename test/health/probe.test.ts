@@ -1,7 +1,8 @@
 import { once } from 'node:events'
 import { describe, expect, it, vi } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
-import { BODY_BYTES_MAX, fieldAt, probe } from '../../src/health/probe.ts'
+import { fieldAt } from '../../src/config/record.ts'
+import { BODY_BYTES_MAX, probe } from '../../src/health/probe.ts'
 import { literalAddresses } from '../helpers/literal-names.ts'
 import { healthPlan, json, refusingUrl, startTarget } from './stand-in.ts'
 

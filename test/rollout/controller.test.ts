@@ -106,3 +106,20 @@ test('while the store is away a rollout waits for it, and goes back all the same
   expect((await aborted).state).toMatch(/rollingBack|rolledBack/)
   await rollouts.close()
 })
+
+test('nothing is looked at while no rollout runs', async () => {
+  const clock = movableClock()
+  let looks = 0
+  const after: MovableClock['after'] = (ms, run) => {
+    looks++
+    return clock.after(ms, run)
+  }
+  const { rollouts } = await stand(memoryStore(), { clock: { ...clock, after } })
+  await rollouts.start()
+  clock.move(1_000)
+  expect(looks).toBe(0)
+  await rollouts.begin('shop', 'green', {}, 'test')
+  clock.move(1_000)
+  expect(looks).toBeGreaterThan(90)
+  await rollouts.close()
+})
