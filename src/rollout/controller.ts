@@ -15,6 +15,7 @@ import type { RolloutSpec } from '../config/schema-rollout.ts'
 import { TurnoutError } from '../errors.ts'
 import type { SharedMemory } from '../metrics/layout.ts'
 import type { Store } from '../store/store.ts'
+import { Gates } from './gates/gates.ts'
 import type { Kept } from './kept.ts'
 import type { RolloutEvent } from './rollout.ts'
 import { isOver } from './rollout.ts'
@@ -22,7 +23,6 @@ import { Running, type RunningDeps } from './running.ts'
 import { begin } from './state.ts'
 import { type ToldRollout, toldRollout } from './told.ts'
 import { wishOf } from './wish.ts'
-import { Worker } from './work.ts'
 
 const LOOK_MS = 10
 /** Ended rollouts that are kept of each service. */
@@ -47,7 +47,7 @@ export type Verb = 'pause' | 'resume' | 'promote' | 'abort'
 
 export class Rollouts {
   readonly #deps: ControllerDeps
-  readonly #worker: Worker
+  readonly #gates: Gates
   readonly #running = new Map<string, Running>()
   readonly #ended = new Map<string, Kept[]>()
   #cancel = () => {}
@@ -55,7 +55,7 @@ export class Rollouts {
 
   constructor(deps: ControllerDeps) {
     this.#deps = deps
-    this.#worker = new Worker(deps.clock)
+    this.#gates = new Gates(deps.clock)
   }
 
   /** Takes up what a process before this one has left; what another one drives that lives beside us is its own. */
@@ -156,7 +156,7 @@ export class Rollouts {
     this.#isClosed = true
     this.#cancel()
     await Promise.all([...this.#running.values()].map((running) => running.close()))
-    await this.#worker.close()
+    await this.#gates.close()
   }
 
   /** A service that a rollout has set apart, of which nothing is known any more, belongs to everybody again. */
@@ -185,7 +185,7 @@ export class Rollouts {
   #run(kept: Kept): Running {
     const deps: RunningDeps = {
       ...this.#deps,
-      worker: this.#worker,
+      gates: this.#gates,
       save: (value) => this.#save(value),
     }
     const running = new Running(deps, kept)

@@ -12,6 +12,7 @@ import { CELL, type SharedMemory } from '../metrics/layout.ts'
 import type { ServiceStatus } from '../table/status.ts'
 import type { Trial } from '../table/types.ts'
 import { Feed, historyOf } from './feed.ts'
+import type { Gates } from './gates/gates.ts'
 import type { Kept } from './kept.ts'
 import { type Effect, isOver, type RolloutEvent, type Work } from './rollout.ts'
 import { sharesAt } from './shares.ts'
@@ -19,7 +20,6 @@ import { effectsOf, step } from './state.ts'
 import { type ToldRollout, toldRollout, toldVerdict } from './told.ts'
 import { type Finding, metricsOf, Verdict } from './verdict.ts'
 import { sentenceOf } from './words.ts'
-import type { Worker } from './work.ts'
 
 /** How often the live pool's times are looked at. */
 const FOLLOW_MS = 1_000
@@ -30,7 +30,7 @@ export interface RunningDeps {
   readonly control: Control
   readonly clock: Clock
   readonly memory: SharedMemory
-  readonly worker: Worker
+  readonly gates: Gates
   /** Keeps it, for good; resolves when the store has it. */
   save(kept: Kept): Promise<void>
   publish(event: { type: 'rollout'; service: string; message: string; data: Record<string, unknown> }): void
@@ -177,10 +177,10 @@ export class Running {
   }
 
   async #run(work: Work, works: number): Promise<void> {
-    const { worker, control } = this.#deps
+    const { gates, control } = this.#deps
     const { service, rollout, wish } = this.kept
     const status = (): ServiceStatus | undefined => own(control.snapshot().status, service)
-    const ended = await worker.run(work, { service, rollout, spec: wish.spec, status }, this.#end.signal).then(
+    const ended = await gates.run(work, { service, rollout, spec: wish.spec, status }, this.#end.signal).then(
       () => ({ type: 'passed', works }) as const,
       (error: Error) => ({ type: 'failed', works, reason: error.message }) as const,
     )
@@ -259,7 +259,7 @@ export class Running {
     const { service, rollout, wish } = this.kept
     const text = `${service}: rollout ${rollout.id} to ${rollout.to} is ${WORDS[about]}${rollout.reason === null ? '' : `: ${rollout.reason}`}`
     for (const { url } of wish.spec.notify ?? []) {
-      void this.#deps.worker.notify(url, { text, service, rollout: rollout.id, state: rollout.state }).then((heard) => {
+      void this.#deps.gates.notify(url, { text, service, rollout: rollout.id, state: rollout.state }).then((heard) => {
         if (!heard) this.#deps.log.warn({ rollout: rollout.id, url }, 'nobody has heard of the end of a rollout')
       })
     }

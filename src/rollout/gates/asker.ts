@@ -1,0 +1,72 @@
+/**
+ * Asks targets and those whom hooks call, by HTTP.
+ *
+ * Every call has a time-out, and an answer of more than 1 MiB is not read on.
+ */
+import { Agent } from 'undici'
+
+/** Longest answer that is read. */
+const BODY_MAX = 1_048_576
+
+export interface Asked {
+  readonly status: number
+  readonly body: string
+}
+
+export class Asker {
+  readonly #agent = new Agent({ connections: 16 })
+
+  /** GETs `url`; rejects when the whole answer has not come in time, or with what `signal` aborts with. */
+  async get(url: URL, withinMs: number, signal: AbortSignal): Promise<Asked> {
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(withinMs)])
+    const path = url.pathname + url.search
+    const answer = await this.#agent.request({ origin: url.origin, path, method: 'GET', signal: limit })
+    const pieces: Buffer[] = []
+    let bytes = 0
+    for await (const piece of answer.body as AsyncIterable<Buffer>) {
+      bytes += piece.length
+      if (bytes > BODY_MAX) throw new Error('the answer is longer than 1 MiB')
+      pieces.push(piece)
+    }
+    return { status: answer.statusCode, body: Buffer.concat(pieces).toString() }
+  }
+
+  /** POSTs JSON; gives the status of the answer. */
+  async post(
+    url: string,
+    body: string,
+    headers: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<number> {
+    const { origin, pathname, search } = new URL(url)
+    const answer = await this.#agent.request({
+      origin,
+      path: pathname + search,
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...headers },
+      body,
+      signal,
+    })
+    await answer.body.dump({ limit: BODY_MAX })
+    return answer.statusCode
+  }
+
+  async close(): Promise<void> {
+    await this.#agent.destroy()
+  }
+}
+
+/** What kept an answer from coming, in words. */
+export const wordsOf = (error: unknown): string => {
+  const { name, message, code } = error as Error & { code?: string }
+  return name === 'TimeoutError' ? 'no answer in time' : (code ?? message)
+}
+
+/** The JSON of a body; undefined when it is none. */
+export function parsedJson(body: string): unknown {
+  try {
+    return JSON.parse(body)
+  } catch {
+    return undefined
+  }
+}

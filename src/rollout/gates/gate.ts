@@ -1,0 +1,30 @@
+/** What every gate of a rollout is given, and how it says no. */
+import type { RolloutSpec } from '../../config/schema-rollout.ts'
+import type { ServiceStatus } from '../../table/status.ts'
+import type { Rollout } from '../rollout.ts'
+import type { Asker } from './asker.ts'
+
+/** A gate that does not let a rollout pass; the message says why. */
+export class GateClosed extends Error {}
+
+/** What the rollout is about. */
+export interface About {
+  readonly service: string
+  readonly rollout: Rollout
+  readonly spec: RolloutSpec
+  /** Weights and targets as they are now. */
+  status(): ServiceStatus | undefined
+}
+
+/** What gates work with. */
+export interface Means {
+  readonly asker: Asker
+  /** Steady time in ms. */
+  steadyMs(): number
+  /** Waits; rejects with the reason of `signal`. */
+  pause(ms: number, signal: AbortSignal): Promise<void>
+}
+
+/** URLs of the targets of a pool. */
+export const targetsOf = (about: About, pool: string): string[] =>
+  Object.keys(about.status()?.pools[pool]?.targets ?? {})

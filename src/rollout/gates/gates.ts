@@ -1,0 +1,75 @@
+/**
+ * The work between the states of a rollout: checks before it, warm-up, smoke tests, hooks. Each ends well, or throws `GateClosed` with
+ * a sentence on why. All of it may be done twice, after a restart: hooks carry a key that is the same then.
+ */
+import type { Clock } from '../../clock.ts'
+import type { HookEvent } from '../../config/schema-rollout.ts'
+import type { Work } from '../rollout.ts'
+import { Asker } from './asker.ts'
+import type { About, Means } from './gate.ts'
+import { callHooks } from './hooks.ts'
+import { preflight } from './preflight.ts'
+import { smoke } from './smoke.ts'
+import { warmUp } from './warm-up.ts'
+
+type Gate = (about: About, means: Means, signal: AbortSignal) => Promise<void>
+
+const hook =
+  (event: HookEvent): Gate =>
+  (about, means, signal) =>
+    callHooks(event, about, means, signal)
+
+/** What each work is, in order. The new pool may be started by the first hook: its targets are waited for after that. */
+const GATES: Readonly<Record<Work, readonly Gate[]>> = {
+  preflight: [hook('BeforeInstall'), preflight, hook('AfterInstall')],
+  warming: [warmUp],
+  smoke: [smoke, hook('AfterAllowTestTraffic'), hook('BeforeAllowTraffic')],
+  beforeStep: [hook('BeforeStep')],
+  afterTraffic: [hook('AfterAllowTraffic')],
+  afterBake: [hook('AfterBake')],
+  onRollback: [hook('OnRollback')],
+}
+
+/** Whoever is told of the end of a rollout is given so long. */
+const NOTIFY_MS = 10_000
+
+export class Gates {
+  readonly #means: Means
+
+  constructor(clock: Clock) {
+    const pause = (ms: number, signal: AbortSignal) => waitFor(clock, ms, signal)
+    this.#means = { asker: new Asker(), steadyMs: () => clock.steadyMs(), pause }
+  }
+
+  /** Does one work. Rejects with `GateClosed`, or with what `signal` aborts with. */
+  async run(work: Work, about: About, signal: AbortSignal): Promise<void> {
+    for (const gate of GATES[work]) await gate(about, this.#means, signal)
+  }
+
+  /** Tells somebody, without waiting for long; true when it was heard. */
+  async notify(url: string, body: object): Promise<boolean> {
+    return this.#means.asker.post(url, JSON.stringify(body), {}, AbortSignal.timeout(NOTIFY_MS)).then(
+      (status) => status < 300,
+      () => false,
+    )
+  }
+
+  close(): Promise<void> {
+    return this.#means.asker.close()
+  }
+}
+
+function waitFor(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const gone = () => {
+      cancel()
+      reject(signal.reason as Error)
+    }
+    const cancel = clock.after(ms, () => {
+      signal.removeEventListener('abort', gone)
+      resolve()
+    })
+    if (signal.aborted) gone()
+    else signal.addEventListener('abort', gone, { once: true })
+  })
+}

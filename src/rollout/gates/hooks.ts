@@ -1,0 +1,65 @@
+/**
+ * Calls hooks.
+ *
+ * Each event has a key of its own, which is the same when it is told again after a restart.
+ */
+import { createHmac } from 'node:crypto'
+import { durationMs } from '../../config/duration.ts'
+import type { HookEvent, HookSpec } from '../../config/schema-rollout.ts'
+import { wordsOf } from './asker.ts'
+import { type About, GateClosed, type Means } from './gate.ts'
+
+/** A hook that does not answer well is asked so often, with this time between. */
+const TRIES = 3
+const PAUSE_MS = 1_000
+
+/** Calls all hooks of an event, one after the other. `more` goes into the body, and `part` into the key, where one event has several. */
+export async function callHooks(
+  event: HookEvent,
+  about: About,
+  means: Means,
+  signal: AbortSignal,
+  more: object = {},
+  part = '',
+): Promise<void> {
+  for (const [at, hook] of (about.spec.hooks ?? []).entries()) {
+    if (hook.at !== event) continue
+    const { service, rollout } = about
+    const key = `${rollout.id}-${rollout.works}-${at}${part}`
+    const { id, to, weight, reason } = rollout
+    const body = { event, key, service, rollout: id, to, step: rollout.at, weight, reason, ...more }
+    const why = await call(hook, key, JSON.stringify(body), means, signal)
+    if (why !== null) throw new GateClosed(`hook ${event} at ${hook.url}: ${why}`)
+  }
+}
+
+/** Null when the hook says yes, else why it does not. */
+async function call(
+  hook: HookSpec,
+  key: string,
+  body: string,
+  { asker, pause }: Means,
+  signal: AbortSignal,
+): Promise<string | null> {
+  const headers: Record<string, string> = { 'idempotency-key': key }
+  if (hook.secret !== undefined) {
+    headers['x-turnout-signature'] = `sha256=${createHmac('sha256', hook.secret).update(body).digest('hex')}`
+  }
+  let why = ''
+  for (let tries = 1; tries <= TRIES; tries++) {
+    if (tries > 1) await pause(PAUSE_MS, signal)
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(durationMs(hook.timeout))])
+    try {
+      const status = await asker.post(hook.url, body, headers, limit)
+      if (status >= 200 && status < 300) return null
+      why = `answered ${status}`
+      // A clear no is one: only what may be chance is asked again.
+      if (status < 500 && status !== 429) break
+    } catch (error) {
+      signal.throwIfAborted()
+      why = wordsOf(error)
+      if (limit.aborted) break
+    }
+  }
+  return why
+}

@@ -1,0 +1,35 @@
+/** Smoke tests: every target of the new version is asked, before it gets traffic. */
+import { durationMs } from '../../config/duration.ts'
+import { equalJson, fieldAt } from '../../config/record.ts'
+import type { RolloutSpec } from '../../config/schema-rollout.ts'
+import { isAmong, statusRanges } from '../../config/statuses.ts'
+import { parsedJson, wordsOf } from './asker.ts'
+import { type About, GateClosed, type Means, targetsOf } from './gate.ts'
+
+/** Passes when every target has answered every test as it should. */
+export async function smoke(about: About, means: Means, signal: AbortSignal): Promise<void> {
+  for (const test of about.spec.smoke ?? []) {
+    for (const target of targetsOf(about, about.rollout.to)) await ask(test, target, means, signal)
+  }
+}
+
+type SmokeTest = NonNullable<RolloutSpec['smoke']>[number]
+
+async function ask(test: SmokeTest, target: string, { asker }: Means, signal: AbortSignal): Promise<void> {
+  const what = `smoke test of ${test.path} at ${target}`
+  const { status, body } = await asker
+    .get(new URL(test.path, target), durationMs(test.within), signal)
+    .catch((error: unknown) => {
+      signal.throwIfAborted()
+      throw new GateClosed(`${what}: ${wordsOf(error)}`)
+    })
+  if (!isAmong(status, statusRanges(test.status))) {
+    throw new GateClosed(`${what}: answered ${status}, not ${test.status}`)
+  }
+  const value = parsedJson(body)
+  for (const [path, wanted] of Object.entries(test.json ?? {})) {
+    const found = fieldAt(value, path)
+    if (equalJson(found, wanted)) continue
+    throw new GateClosed(`${what}: ${path} is ${JSON.stringify(found) ?? 'absent'}, not ${JSON.stringify(wanted)}`)
+  }
+}
