@@ -150,17 +150,19 @@ export class OriginTest {
     const whole = logNormaliser(weights, logTolerance)
     const chance = weights.map((weight, above) => Math.exp(weight + above * logTolerance - whole))
     const total = this.#total()
-    let cut = weights.findIndex((_, above) => worth(above) > this.#target)
+    const won = weights.map((_, above) => worth(above))
+    let cut = won.findIndex((value) => value > this.#target)
+    // What lies beyond the cut, and what below it is worth: the cut only moves down, so each outcome is counted once.
+    let tail = 0
+    for (let above = chance.length - 1; above >= cut; above--) tail += chance[above]
+    const below = [0]
+    for (let above = 0; above < cut; above++) below.push(below[above] + chance[above] * won[above])
     for (;;) {
-      let tail = 0
-      let rest = 0
-      for (let above = 0; above < chance.length; above++) {
-        if (above >= cut) tail += chance[above]
-        else rest += chance[above] * worth(above)
-      }
+      const rest = below[cut]
       const boost = rest > 0 ? Math.max(1, (total - this.#target * tail) / rest) : 1
-      if (cut === 0 || boost * worth(cut - 1) <= this.#target) return { cut, boost }
+      if (cut === 0 || boost * won[cut - 1] <= this.#target) return { cut, boost }
       cut--
+      tail += chance[cut]
     }
   }
 }

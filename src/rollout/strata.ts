@@ -3,11 +3,15 @@
  *
  * A stratum is closed by how many answers there are, never by how they went: a batch that ends at a failure is not a fair one. One
  * with an empty side teaches nothing and stays open. When the weight changes, what is open is dropped.
+ *
+ * One may be of millions, where a metric is given from outside, and the tests take as long as the smaller side is large. So a side
+ * of more than `SIDE_MAX` is thinned to that, its bad ones in proportion: that varies less than chance does, so it alarms nobody.
  */
 import type { Stratum } from './origin-test.ts'
 
-/** Answers that a stratum has at least. */
+/** Answers that a stratum has at least, and a side of it at most. */
 const ANSWERS_MIN = 10
+const SIDE_MAX = 20_000
 
 export class Strata {
   #canary = 0
@@ -27,14 +31,10 @@ export class Strata {
   close(share: number): Stratum | null {
     const enough = Math.max(ANSWERS_MIN, Math.ceil(1 / Math.min(share, 1 - share) - 1e-9))
     if (this.#canary < 1 || this.#control < 1 || this.#canary + this.#control < enough) return null
-    const stratum = {
-      canary: this.#canary,
-      canaryBad: this.#canaryBad,
-      control: this.#control,
-      controlBad: this.#controlBad,
-    }
+    const [canary, canaryBad] = thinned(this.#canary, this.#canaryBad)
+    const [control, controlBad] = thinned(this.#control, this.#controlBad)
     this.drop()
-    return stratum
+    return { canary, canaryBad, control, controlBad }
   }
 
   /** Forgets what is open. */
@@ -44,4 +44,8 @@ export class Strata {
     this.#control = 0
     this.#controlBad = 0
   }
+}
+
+function thinned(all: number, bad: number): readonly [all: number, bad: number] {
+  return all <= SIDE_MAX ? [all, bad] : [SIDE_MAX, Math.round((bad * SIDE_MAX) / all)]
 }
