@@ -8,8 +8,8 @@
 import type { SwaggerTransform, SwaggerTransformObject } from '@fastify/swagger'
 import type { FastifySchema } from 'fastify'
 import Type, { type TSchema } from 'typebox'
-import { NAME_PATTERN } from '../config/schema.ts'
 import { asWritten } from '../config/schema-forms.ts'
+import { NAME_PATTERN } from '../config/schema-parts.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -44,6 +44,7 @@ const OPERATIONS: Readonly<Record<string, string>> = {
   'POST /v1/services/:service/rollouts/:id/resume': 'resumeRollout',
   'POST /v1/services/:service/rollouts/:id/promote': 'promoteRollout',
   'POST /v1/services/:service/rollouts/:id/abort': 'abortRollout',
+  'POST /v1/services/:service/rollouts/:id/metrics': 'postMetric',
   'POST /v1/switch': 'switchServices',
   'POST /v1/explain': 'explain',
   'GET /v1/events': 'events',

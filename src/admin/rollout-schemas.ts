@@ -1,4 +1,6 @@
-/** Shapes of what is told of rollouts. */
+/**
+ * Shapes of what is told of rollouts. CONTRACT names their keys, which may become more but not other ones.
+ */
 import Type from 'typebox'
 import { nullable, object } from './schemas.ts'
 
@@ -21,6 +23,22 @@ const State = Type.Union(
 )
 const Side = object({ requests: Count, failed: Count, slow: Count })
 
+const Counts = object({ all: Count, bad: Count })
+
+const MetricAnswer = object({
+  name: Type.String(),
+  canary: Counts,
+  control: Counts,
+  evidence: Type.Number({ description: 'From 0 to 1, where the new version has failed.' }),
+  passed: Type.Boolean({ description: 'In this step.' }),
+  lastError: nullable(Type.String({ description: 'Why nothing came of it when it was last asked for.' })),
+})
+
+export const PostedAnswer = object({
+  counted: Type.Boolean({ description: 'The verdict has these counts.' }),
+  reason: nullable(Type.String({ description: 'Why they do not count.' })),
+})
+
 const VerdictAnswer = object({
   outcome: Type.Union((['pass', 'fail', 'insufficient', 'hold'] as const).map((outcome) => Type.Literal(outcome))),
   metric: Type.String({ description: 'What has failed, holds or is missing.' }),
@@ -29,6 +47,7 @@ const VerdictAnswer = object({
   control: Side,
   wouldNotice: nullable(Type.Number({ description: 'Share of failed answers that would have been noticed by now.' })),
   sentence: Type.String(),
+  metrics: Type.Array(MetricAnswer, { description: 'Those that are given from outside.' }),
 })
 
 export const RolloutAnswer = object({

@@ -5,10 +5,14 @@
  */
 import type { FastifyInstance } from 'fastify'
 import Type from 'typebox'
+import { validateRollout } from '../config/check.ts'
+import { durationMs } from '../config/duration.ts'
+import { closed, Duration } from '../config/schema-parts.ts'
 import { RolloutSchema, type RolloutSpec } from '../config/schema-rollout.ts'
-import { checkBody, checkedByHandler, findService } from './apply.ts'
+import { TurnoutError } from '../errors.ts'
+import { checkBody, checkedByHandler, findService, soundValue } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
-import { RolloutAnswer, RolloutsAnswer } from './rollout-schemas.ts'
+import { PostedAnswer, RolloutAnswer, RolloutsAnswer } from './rollout-schemas.ts'
 import { answers } from './schemas.ts'
 
 interface OfService {
@@ -23,6 +27,32 @@ const BeginSchema = Type.Object(
   { additionalProperties: false },
 )
 
+const POSTED_MAX = 1_000_000_000
+
+const PostSchema = closed({
+  name: Type.String({ minLength: 1, maxLength: 63, description: 'Name of the metric.' }),
+  pool: Type.String({ minLength: 1, maxLength: 63, description: 'Pool that they are of.' }),
+  good: Type.Integer({ minimum: 0, maximum: POSTED_MAX, description: 'Good ones since the last post.' }),
+  bad: Type.Integer({ minimum: 0, maximum: POSTED_MAX, description: 'Bad ones since the last post.' }),
+  over: Type.Optional(
+    Duration('Time over which was counted. Without, the first post of a pool in a step does not count.'),
+  ),
+})
+
+const KEY_PATTERN = '^[!-~]{1,128}$'
+const KeyHeader = Type.Object({
+  'idempotency-key': Type.Optional(
+    Type.String({ pattern: KEY_PATTERN, description: 'What is sent again under the same key counts once.' }),
+  ),
+})
+
+/** The key of a post, or null; throws `malformed`. */
+function keyOf(header: string | string[] | undefined): string | null {
+  if (header === undefined) return null
+  if (typeof header === 'string' && new RegExp(KEY_PATTERN).test(header)) return header
+  throw new TurnoutError('malformed', 'Idempotency-Key must be 1 to 128 visible characters of ASCII.')
+}
+
 /** Registers the calls. */
 export function rolloutRoutes(app: FastifyInstance, { control, rollouts }: AdminDeps): void {
   app.post<OfService>('/v1/services/:service/rollouts', {
@@ -36,8 +66,9 @@ export function rolloutRoutes(app: FastifyInstance, { control, rollouts }: Admin
       const { service } = request.params
       findService(control.snapshot(), service)
       const { to, ...sent } = checkBody(BeginSchema, request.body) as RolloutSpec & { to: string }
+      const sound = soundValue(validateRollout(sent))
       reply.code(201)
-      return rollouts.begin(service, to, sent, request.actor)
+      return rollouts.begin(service, to, sound, request.actor)
     },
   })
   app.get<OfService>('/v1/services/:service/rollouts', {
@@ -55,6 +86,23 @@ export function rolloutRoutes(app: FastifyInstance, { control, rollouts }: Admin
     handler: (request, reply) => {
       findService(control.snapshot(), request.params.service)
       reply.send(rollouts.find(request.params.service, request.params.id))
+    },
+  })
+  app.post<OfRollout>('/v1/services/:service/rollouts/:id/metrics', {
+    validatorCompiler: checkedByHandler,
+    schema: {
+      summary: 'Counts of a metric that is judged beside the traffic, since the last post',
+      headers: KeyHeader,
+      body: PostSchema,
+      response: answers(PostedAnswer),
+    },
+    handler: (request, reply) => {
+      const { service, id } = request.params
+      findService(control.snapshot(), service)
+      const { name, over, ...counts } = checkBody(PostSchema, request.body)
+      const key = keyOf(request.headers['idempotency-key'])
+      const overMs = over === undefined ? null : durationMs(over)
+      reply.send(rollouts.post(service, id, name, { ...counts, overMs, key }))
     },
   })
   for (const [verb, summary] of Object.entries(VERBS) as [keyof typeof VERBS, string][]) {

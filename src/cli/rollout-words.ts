@@ -1,5 +1,22 @@
-/** A rollout in words, for people. */
+/**
+ * A rollout in words, for people: one line of where it stands, and more lines of why and what it has cost.
+ */
 import { percent } from './columns.ts'
+
+interface Counts {
+  readonly all: number
+  readonly bad: number
+}
+
+/** A metric that is given from outside. */
+interface MetricView {
+  readonly name: string
+  readonly canary: Counts
+  readonly control: Counts
+  readonly evidence: number
+  readonly passed: boolean
+  readonly lastError: string | null
+}
 
 /** What the API tells of a rollout, as far as it is shown. */
 export interface RolloutView {
@@ -16,7 +33,11 @@ export interface RolloutView {
   readonly endedAtMs: number | null
   readonly by: string
   readonly reason: string | null
-  readonly verdict: { readonly outcome: string; readonly sentence: string } | null
+  readonly verdict: {
+    readonly outcome: string
+    readonly sentence: string
+    readonly metrics: readonly MetricView[]
+  } | null
   readonly harm: { readonly failed: number; readonly budget: number | null }
   readonly next: { readonly weight: number; readonly inMs: number; readonly waitsFor: string } | null
 }
@@ -38,13 +59,24 @@ export function lineOf(rollout: RolloutView): string {
 
 /** All lines: where it stands, what the verdict says, what it has cost. */
 export function linesOf(rollout: RolloutView): string[] {
-  const { verdict, harm } = rollout
+  const { verdict, harm, to, from } = rollout
   const budget = harm.budget === null ? '' : ` of ${harm.budget} that it may`
   return [
     lineOf(rollout),
     ...(verdict === null ? [] : [`  ${verdict.outcome}: ${verdict.sentence}`]),
-    `  ${harm.failed} answers of ${rollout.to} failed${budget}`,
+    `  ${harm.failed} answers of ${to} failed${budget}`,
+    ...(verdict?.metrics ?? []).map((metric) => `  ${metricLine(metric, to, from)}`),
   ]
 }
 
 const wordOf = (state: string): string => state.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
+
+function metricLine(
+  { name, canary, control, evidence, passed, lastError }: MetricView,
+  to: string,
+  from: string,
+): string {
+  const counts = `${to} ${canary.bad} bad of ${canary.all}, ${from} ${control.bad} of ${control.all}`
+  const stand = evidence === 1 ? 'worse' : passed ? 'passed' : `evidence against it ${percent(evidence)}`
+  return `${name}: ${counts}; ${stand}${lastError === null ? '' : `; ${lastError}`}`
+}

@@ -8,6 +8,7 @@
 import { asciiHost } from '../table/host.ts'
 import { parseRouteHost, parseTarget } from './address.ts'
 import { checkMethod, checkPairs, checkVisitor, checkWhen } from './check-condition.ts'
+import { checkRollout } from './check-rollout.ts'
 import { durationMs } from './duration.ts'
 import { didYouMean, nearest } from './nearest.ts'
 import { child, type Finding, parentOf } from './pointer.ts'
@@ -123,6 +124,7 @@ function checkParts(report: Report, at: string, spec: ServiceSpec): void {
   }
   checkDurations(report, child(at, 'timeouts'), spec.timeouts, 1)
   checkDurations(report, child(at, 'drain'), spec.drain, 0)
+  if (spec.rollout !== undefined) checkRollout(report, child(at, 'rollout'), spec.rollout)
 }
 
 /** Adds a fault for every member of a map of durations that no timer can hold. */

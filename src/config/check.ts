@@ -10,6 +10,7 @@ import type { AdminState } from '../table/types.ts'
 import { isLoopback, parseListenAddress, parseTarget } from './address.ts'
 import { canonicalPool, canonicalRoute, canonicalService } from './canonical.ts'
 import { checkNetworks } from './check-condition.ts'
+import { checkRollout } from './check-rollout.ts'
 import { checkDurations, checkRules, checkService, checkWeights, Report } from './check-service.ts'
 import { withoutUnknown } from './known.ts'
 import { child, type Finding } from './pointer.ts'
@@ -27,6 +28,7 @@ import {
   type Weights,
   WeightsSchema,
 } from './schema.ts'
+import { RolloutSchema, type RolloutSpec } from './schema-rollout.ts'
 import { type Validated, validate } from './validate.ts'
 
 /** What became of an untrusted value. */
@@ -206,6 +208,15 @@ function checkOnePool(report: Report, pool: PoolSpec): void {
     else seen.add(target.identity)
   }
 }
+
+/** Validates the settings of a rollout. */
+export const validateRollout = (body: unknown): Checked<RolloutSpec> =>
+  checked(
+    RolloutSchema,
+    body,
+    (report, rollout) => checkRollout(report, '', rollout),
+    (rollout) => rollout,
+  )
 
 /** Validates `{"state": "drain"}` for a pool or a target. */
 export const validateState = (body: unknown): Checked<AdminState> =>

@@ -16,3 +16,11 @@ export const Duration = (description: string, fallback?: string) =>
     description: `${description} A duration such as 500ms, 2s, 5m, 1h or 7d.`,
     ...(fallback === undefined ? {} : { default: fallback }),
   })
+
+/** Names of services, pools, rules, tokens and metrics: they stand in URLs, headers, labels and queries. */
+export const NAME_PATTERN = '^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$'
+/** What a name is, in words: `"a b" is not …`. */
+export const NAME_TITLE = 'a name (letters, digits, ".", "_" and "-", at most 63, beginning with a letter or digit)'
+
+/** A name that people give to something. */
+export const Name = (description: string) => Type.String({ pattern: NAME_PATTERN, title: NAME_TITLE, description })

@@ -5,7 +5,7 @@
  * decided when it begins (rollout/wish.ts).
  */
 import Type, { type Static } from 'typebox'
-import { closed, Duration } from './schema-parts.ts'
+import { closed, Duration, Name } from './schema-parts.ts'
 
 /** When a hook is called, by CodeDeploy's names and ours. */
 export const HOOK_EVENTS = [
@@ -56,6 +56,44 @@ export const HookSchema = closed({
   secret: Type.Optional(
     Type.String({ minLength: 1, description: 'Signs the body: X-Turnout-Signature, HMAC-SHA256.' }),
   ),
+})
+
+const PromQl = (description: string) =>
+  Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: 2_000,
+      description: `${description} {pool} and {service} stand for their names.`,
+    }),
+  )
+
+/** Which keys are there says what kind it is: posted, counted by Prometheus, or a value with a bound (check-rollout.ts). */
+const MetricSchema = closed({
+  name: Name('Name of the metric.'),
+  margin: Type.Optional(
+    Type.Number({
+      exclusiveMinimum: 0,
+      maximum: 0.5,
+      description: 'Points of bad ones that are accepted. Default: that of the verdict.',
+    }),
+  ),
+  optional: Type.Optional(
+    Type.Boolean({ description: 'It can send the release back, but no step waits for it. Default false.' }),
+  ),
+  prometheus: Type.Optional(Url('Where Prometheus is; without, the counts are posted.')),
+  bad: PromQl('Counters of what went bad.'),
+  all: PromQl('Counters of all there was, the bad ones too.'),
+  query: PromQl('One value, to be kept in bounds.'),
+  above: Type.Optional(Type.Number({ description: 'A value of the query above this is out of bounds.' })),
+  below: Type.Optional(Type.Number({ description: 'A value of the query below this is out of bounds.' })),
+  for: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: 1_000,
+      description: 'Values in a row that must be out of bounds. Default 1.',
+    }),
+  ),
+  every: Type.Optional(Duration('How often Prometheus is asked. Default 15s.')),
 })
 
 export const RolloutSchema = closed(
@@ -149,6 +187,12 @@ export const RolloutSchema = closed(
           },
           { default: {} },
         ),
+        metrics: Type.Optional(
+          Type.Array(MetricSchema, {
+            maxItems: 10,
+            description: 'What else the new version is judged by: counts that are posted, or what Prometheus knows.',
+          }),
+        ),
       }),
     ),
     advance: Type.Optional(
@@ -178,5 +222,6 @@ export const RolloutSchema = closed(
 )
 
 export type RolloutSpec = Static<typeof RolloutSchema>
+export type MetricSpec = Static<typeof MetricSchema>
 export type HookSpec = Static<typeof HookSchema>
 export type HookEvent = (typeof HOOK_EVENTS)[number]

@@ -6,15 +6,10 @@
  * default. What a schema cannot say (a split that names an unknown pool, two equal routes) is checked in `check.ts`.
  */
 import Type, { type Static } from 'typebox'
-import { closed, Duration } from './schema-parts.ts'
+import { closed, Duration, NAME_PATTERN, Name } from './schema-parts.ts'
 import { LimitsSchema, type LimitsSpec, LogSchema, TimeoutsSchema, type TimeoutsSpec } from './schema-process.ts'
 import { RolloutSchema } from './schema-rollout.ts'
 
-/** Names of services, pools, rules and tokens: they stand in URLs, headers and metric labels. */
-export const NAME_PATTERN = '^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$'
-/** What a name is, in words: `"a b" is not …`. */
-export const NAME_TITLE = 'a name (letters, digits, ".", "_" and "-", at most 63, beginning with a letter or digit)'
-const Name = (description: string) => Type.String({ pattern: NAME_PATTERN, title: NAME_TITLE, description })
 /** Key and options of a map of named things: a key that is no name is refused. */
 const NameKey = Type.String({ pattern: NAME_PATTERN })
 const named = { additionalProperties: false }

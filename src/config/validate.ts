@@ -9,7 +9,7 @@ import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
 import type { Static, TSchema } from 'typebox'
 import { didYouMean, nearest } from './nearest.ts'
 import { child, type Finding, isReservedKey, parentOf, pointerKeys, reservedKey } from './pointer.ts'
-import { NAME_TITLE } from './schema.ts'
+import { NAME_TITLE } from './schema-parts.ts'
 
 type Json = Record<string, unknown>
 

@@ -16,6 +16,7 @@ import { TurnoutError } from '../errors.ts'
 import type { SharedMemory } from '../metrics/layout.ts'
 import type { Store } from '../store/store.ts'
 import { Gates } from './gates/gates.ts'
+import type { Post, PostAnswer } from './given/posted.ts'
 import type { Kept } from './kept.ts'
 import type { RolloutEvent } from './rollout.ts'
 import { isOver } from './rollout.ts'
@@ -131,6 +132,14 @@ export class Rollouts {
     if (refused !== undefined) throw new TurnoutError('conflict', `Not now: ${refused}.`)
     if (verb === 'abort') await running.whenBack()
     return running.told()
+  }
+
+  /** Takes counts of a metric that is given from outside. Rejects with `not_found`, `conflict` and `invalid`. */
+  post(service: string, id: string, name: string, post: Post): PostAnswer {
+    const found = this.find(service, id)
+    const running = this.#running.get(service)
+    if (running?.kept.rollout.id !== found.id) throw new TurnoutError('conflict', `Rollout ${found.id} is over.`)
+    return running.given.post(name, post, this.#deps.clock.steadyMs())
   }
 
   /** All of a service, the newest first. */

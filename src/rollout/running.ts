@@ -13,6 +13,7 @@ import type { ServiceStatus } from '../table/status.ts'
 import type { Trial } from '../table/types.ts'
 import { Feed, historyOf } from './feed.ts'
 import type { Gates } from './gates/gates.ts'
+import { Given } from './given/given.ts'
 import type { Kept } from './kept.ts'
 import { type Effect, isOver, type RolloutEvent, type Work } from './rollout.ts'
 import { sharesAt } from './shares.ts'
@@ -44,6 +45,7 @@ export class Running {
   readonly verdict: Verdict
   readonly #deps: RunningDeps
   readonly #feed: Feed
+  readonly given: Given
   readonly #slot: number
   readonly #end = new AbortController()
   #turn: Promise<unknown> = Promise.resolve()
@@ -58,8 +60,12 @@ export class Running {
     const { memory, control } = deps
     this.#slot = own(control.snapshot().status, kept.service)?.slot ?? 0
     this.#feed = new Feed(memory, this.#slot)
+    this.given = new Given(kept, this.#livePools())
     const none = metricsOf(kept.wish.verdict).map(() => ({ bad: 0, all: 0 }))
-    const before = { histories: [this.#history(), ...none.slice(1)], clumps: none.map(() => ({ x2: 0, dof: 0 })) }
+    const before = {
+      histories: [historyOf(memory, this.#slotsOf(this.#livePools())), ...none.slice(1)],
+      clumps: none.map(() => ({ x2: 0, dof: 0 })),
+    }
     this.verdict = new Verdict(kept.wish.verdict, before, kept.origins ?? undefined)
   }
 
@@ -75,8 +81,7 @@ export class Running {
   resume(): void {
     const { rollout, step: present } = this.kept
     this.kept = { ...this.kept, rollout: { ...rollout, lookedAtMs: this.#deps.clock.steadyMs() } }
-    this.#setStep(present)
-    this.#beginStep()
+    this.#beginStep(present)
     this.#do(effectsOf(rollout))
   }
 
@@ -96,7 +101,7 @@ export class Running {
 
   /** As it stands now. */
   told(): ToldRollout {
-    return toldRollout({ ...this.kept, verdict: toldVerdict(this.finding, this.verdict, this.kept) })
+    return toldRollout({ ...this.kept, verdict: toldVerdict(this.finding, this.verdict, this.kept, this.given.told()) })
   }
 
   /** Looks at what has come. Called on a timer, never because of an answer. */
@@ -108,14 +113,14 @@ export class Running {
       this.#followedAtMs = nowMs
       this.#feed.follow(this.#slotsOf(this.#livePools()))
     }
-    const came = this.#feed.take()
+    const came = [...this.#feed.take(), ...this.given.take()]
     this.#answers += came[0].canary
     this.kept = { ...this.kept, harm: this.kept.harm + came[0].canaryBad }
     this.finding = this.verdict.look({ nowMs, came, harm: this.kept.harm, allOut: this.#isAllOut(nowMs) })
     const { outcome } = this.finding
     this.#isLooking = true
-    const reason =
-      outcome === 'pass' || outcome === 'insufficient' ? '' : sentenceOf(this.finding, this.verdict, this.kept)
+    const isTold = outcome === 'fail' || outcome === 'hold'
+    const reason = isTold ? sentenceOf(this.finding, this.verdict, this.kept, this.given.told()) : ''
     const seen = (): void => {
       this.#isLooking = false
     }
@@ -145,7 +150,7 @@ export class Running {
       endedAtMs: isOver(rollout) ? atMs : null,
       history: isNew ? [...this.kept.history, { atMs, state, weight, reason }].slice(-1_000) : this.kept.history,
       origins: this.verdict.metrics.map(({ origin }) => origin.state),
-      verdict: toldVerdict(this.finding, this.verdict, this.kept),
+      verdict: toldVerdict(this.finding, this.verdict, this.kept, this.given.told()),
     }
     // On the way back nobody waits for the store: what is kept of it says the same a moment later.
     if (rollout.state === 'rollingBack') this.#do(effects)
@@ -231,11 +236,11 @@ export class Running {
     const { control } = this.#deps
     const { service, rollout } = this.kept
     // From now on answers of the step before count no more, and those of the next are what comes.
-    this.#setStep(trial?.step ?? 0)
-    this.#beginStep()
+    this.#beginStep(trial?.step ?? 0)
     const { id, before } = rollout
     const change = { kind: 'shift', service, weights, trial, ...(ends && { ends }), before, rollout: id } as const
     await control.change(change, { actor: `rollout ${id}`, force: ends === 'back' })
+    this.given.beginStep(this.kept.rollout.weight / 100, this.#deps.clock.steadyMs())
   }
 
   #nextStep(): number {
@@ -244,15 +249,14 @@ export class Running {
     return step
   }
 
-  /** What the workers count from now on. */
-  #setStep(step: number): void {
+  /** From now on the workers count for this step. */
+  #beginStep(step: number): void {
     Atomics.store(this.#deps.memory.cells, CELL.step + this.#slot, step)
-  }
-
-  #beginStep(): void {
     this.#feed.take()
     this.#answers = 0
-    this.verdict.beginStep(this.kept.rollout.weight / 100)
+    const share = this.kept.rollout.weight / 100
+    this.verdict.beginStep(share)
+    this.given.beginStep(share, this.#deps.clock.steadyMs())
   }
 
   #notify(about: 'paused' | 'done' | 'rolledBack'): void {
@@ -281,11 +285,6 @@ export class Running {
   #slotsOf(pools: readonly string[]): number[] {
     const status = own(this.#deps.control.snapshot().status, this.kept.service)
     return pools.flatMap((pool) => Object.values(status?.pools[pool]?.targets ?? {}).flatMap(({ slots }) => [...slots]))
-  }
-
-  /** Answers of the live pool since this process runs. */
-  #history(): { readonly bad: number; readonly all: number } {
-    return historyOf(this.#deps.memory, this.#slotsOf(this.#livePools()))
   }
 
   #isAllOut(nowMs: number): boolean {

@@ -3,6 +3,7 @@
  *
  * Its weight is that of the traffic, not of the plan: while a shift is on its way to the workers it is still the one before.
  */
+import { type GivenTold, type ToldMetric, toldMetrics } from './given/told.ts'
 import type { Kept } from './kept.ts'
 import { isOver, type Rollout, type State } from './rollout.ts'
 import { weightAt } from './strategy.ts'
@@ -27,6 +28,8 @@ export interface ToldVerdict {
   /** Share of failed answers that would have been noticed by now; null for none. */
   readonly wouldNotice: number | null
   readonly sentence: string
+  /** Those that are given from outside. */
+  readonly metrics: readonly ToldMetric[]
 }
 
 export interface ToldRollout {
@@ -51,8 +54,8 @@ export interface ToldRollout {
   readonly history: Kept['history']
 }
 
-/** What a look has found, with its numbers. */
-export function toldVerdict(finding: Finding, verdict: Verdict, kept: Kept): ToldVerdict {
+/** What a look has found, with its numbers; `given` is what is told of metrics from outside. */
+export function toldVerdict(finding: Finding, verdict: Verdict, kept: Kept, given: readonly GivenTold[]): ToldVerdict {
   const [failures, , slow] = verdict.metrics
   const metric = verdict.metrics.find(({ name }) => name === finding.cause) ?? failures
   const side = (of: 'canary' | 'control'): Side => ({
@@ -67,7 +70,8 @@ export function toldVerdict(finding: Finding, verdict: Verdict, kept: Kept): Tol
     canary: side('canary'),
     control: side('control'),
     wouldNotice: metric.name === FAILURES ? verdict.wouldNotice : null,
-    sentence: sentenceOf(finding, verdict, kept),
+    sentence: sentenceOf(finding, verdict, kept, given),
+    metrics: toldMetrics(given, verdict),
   }
 }
 
@@ -91,7 +95,8 @@ export function toldRollout(kept: Kept): ToldRollout {
     endedAtMs,
     by,
     reason,
-    verdict,
+    // One that was kept by an older Turnout has no metrics.
+    verdict: verdict && { ...verdict, metrics: verdict.metrics ?? [] },
     harm: { failed: harm, budget },
     next: nextOf(kept),
     history,

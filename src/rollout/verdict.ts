@@ -12,7 +12,11 @@
  * is needed there, since if any metric is truly worse its own test must err. When the weight changes, open strata are dropped.
  *
  * Guards are plain rules beside α, and say so: `harm` is the user's own cap of failed answers; all targets out says by itself what
- * is wrong; the share of failures counts only where nothing runs beside the canary that it could be compared with.
+ * is wrong; the share of failures counts only where nothing runs beside the canary that it could be compared with; a value that is given
+ * from outside has bounds.
+ *
+ * A metric whose counts are given from outside holds each step up until it has passed in it, unless it is optional: where nobody gives
+ * anything, or cannot, the release would go on unjudged by what its people care for most.
  */
 import type { ClumpState } from './clump.ts'
 import { Clump } from './clump.ts'
@@ -41,8 +45,17 @@ export interface VerdictOptions {
   readonly harmMax: number
   /** Where there is no control: the share of failed answers over a time. */
   readonly rate: { readonly above: number; readonly overMs: number }
-  /** Names of metrics that are given from outside. */
-  readonly given: readonly string[]
+  /** Metrics whose counts are given from outside. */
+  readonly given: readonly GivenOptions[]
+}
+
+/** A metric whose counts are given from outside. */
+export interface GivenOptions {
+  readonly name: string
+  /** Points of bad ones that are accepted. */
+  readonly margin: number
+  /** It can fail, but no step waits for it. */
+  readonly isOptional: boolean
 }
 
 /** What was there before the rollout, of the live pool. */
@@ -61,6 +74,8 @@ export interface Look {
   readonly harm: number
   /** All targets of the canary are unhealthy or ejected. */
   readonly allOut: boolean
+  /** Values that are given from outside and must stay in bounds: the name of one that did not, and of one that a step still waits for. */
+  readonly bounds?: { readonly broken: string | null; readonly missing: string | null }
 }
 
 export interface Finding {
@@ -97,7 +112,7 @@ export const FAILURES = 'failures'
 
 /** Names of the metrics of a verdict, in the order in which their counts are given. */
 export function metricsOf({ given }: Pick<VerdictOptions, 'given'>): string[] {
-  return [FAILURES, ...QUANTILES.map((quantile) => `slow p${quantile * 100}`), ...given]
+  return [FAILURES, ...QUANTILES.map((quantile) => `slow p${quantile * 100}`), ...given.map(({ name }) => name)]
 }
 
 export class Verdict {
@@ -115,7 +130,7 @@ export class Verdict {
     this.#unwatched = new AnswerWindow(options.rate.overMs, 30)
     this.metrics = metricsOf(options).map((name, at) => {
       const alpha = options.alpha * alphaShare(at, options.given.length)
-      const margin = at === 0 || at > QUANTILES.length ? options.margin : SLOW_MARGIN
+      const margin = marginOf(options, at)
       return {
         name,
         alpha,
@@ -150,18 +165,19 @@ export class Verdict {
     if (this.#failed !== null) return this.#failed
     if (isIll) return { outcome: 'hold', cause: FAILURES }
     const missing = this.metrics.find((metric) => this.#isJudgedToPass(metric) && !metric.test.passes)
-    if (missing === undefined && this.#isCompared) return { outcome: 'pass', cause: FAILURES }
-    return { outcome: 'insufficient', cause: missing?.name ?? FAILURES }
+    const cause = missing?.name ?? look.bounds?.missing ?? null
+    if (cause === null && this.#isCompared) return { outcome: 'pass', cause: FAILURES }
+    return { outcome: 'insufficient', cause: cause ?? FAILURES }
   }
 
   get #isCompared(): boolean {
     return this.#share > 0 && this.#share < 1
   }
 
-  /** Of the three quantiles of slow answers one is enough; a given metric that nobody has given anything for holds nothing up. */
-  #isJudgedToPass({ name, totals }: Metric): boolean {
+  /** Of the three quantiles of slow answers one is enough. */
+  #isJudgedToPass({ name }: Metric): boolean {
     if (name === FAILURES || name === `slow p${SLOW_PASSED * 100}`) return true
-    return this.#options.given.includes(name) && totals.canary + totals.control > 0
+    return this.#options.given.some((given) => given.name === name && !given.isOptional)
   }
 
   #take(metric: Metric, came: Stratum, isIll: boolean): void {
@@ -178,7 +194,7 @@ export class Verdict {
     if (!isIll) metric.test.take(stratum)
   }
 
-  #failure({ nowMs, harm, allOut }: Look, isIll: boolean): Finding | null {
+  #failure({ nowMs, harm, allOut, bounds }: Look, isIll: boolean): Finding | null {
     const worse = this.metrics.find(({ origin }) => origin.failed)
     if (worse !== undefined) return { outcome: 'fail', cause: worse.name }
     if (!allOut) this.#outSinceMs = Infinity
@@ -186,6 +202,7 @@ export class Verdict {
     if (harm > this.#options.harmMax) return { outcome: 'fail', cause: 'harm' }
     if (isIll) return null
     if (nowMs - this.#outSinceMs >= OUT_MS) return { outcome: 'fail', cause: 'targets out' }
+    if (bounds !== undefined && bounds.broken !== null) return { outcome: 'fail', cause: bounds.broken }
     return this.#isCompared || !this.#failsAlone(nowMs) ? null : { outcome: 'fail', cause: 'rate' }
   }
 
@@ -206,4 +223,9 @@ export class Verdict {
 function alphaShare(at: number, given: number): number {
   if (at === 0) return FAILURES_ALPHA
   return at <= QUANTILES.length ? SLOW_ALPHA / QUANTILES.length : GIVEN_ALPHA / given
+}
+
+function marginOf({ margin, given }: VerdictOptions, at: number): number {
+  if (at === 0) return margin
+  return at <= QUANTILES.length ? SLOW_MARGIN : given[at - QUANTILES.length - 1].margin
 }

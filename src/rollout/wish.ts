@@ -6,6 +6,7 @@
 import { durationMs } from '../config/duration.ts'
 import type { RolloutSpec } from '../config/schema-rollout.ts'
 import { TurnoutError } from '../errors.ts'
+import { type GivenPlan, planOfMetric } from './given/plan.ts'
 import type { Policy } from './rollout.ts'
 import { type Plan, planOf } from './strategy.ts'
 import type { VerdictOptions } from './verdict.ts'
@@ -15,6 +16,8 @@ export interface Wish {
   readonly plan: Plan
   readonly policy: Policy
   readonly verdict: VerdictOptions
+  /** Metrics that are given from outside; a rollout that an older Turnout has begun has none. */
+  readonly given?: readonly GivenPlan[]
   readonly spec: RolloutSpec
 }
 
@@ -37,7 +40,8 @@ export function wishOf(defaults: RolloutSpec | undefined, sent: RolloutSpec): Wi
   })
   if ('message' in planned) throw refused(spec.steps === undefined ? '/strategy' : '/steps', planned.message)
   if (planned.batch !== null) throw refused('/strategy', 'replacing a pool target by target is not there yet')
-  return { strategy, plan: planned, policy: policyOf(spec), verdict: verdictOf(spec), spec }
+  const given = (spec.verdict?.metrics ?? []).map((metric) => planOfMetric(metric, marginOf(spec)))
+  return { strategy, plan: planned, policy: policyOf(spec), verdict: verdictOf(spec, given), given, spec }
 }
 
 const refused = (pointer: string, message: string): TurnoutError =>
@@ -62,14 +66,21 @@ function policyOf(spec: RolloutSpec): Policy {
   }
 }
 
-function verdictOf({ verdict }: RolloutSpec): VerdictOptions {
+const marginOf = ({ verdict }: RolloutSpec): number => verdict?.margin ?? 0.02
+
+function verdictOf(spec: RolloutSpec, given: readonly GivenPlan[]): VerdictOptions {
+  const { verdict } = spec
   return {
     alpha: verdict?.alpha ?? 0.001,
     beta: verdict?.beta ?? 0.05,
-    margin: verdict?.margin ?? 0.02,
+    margin: marginOf(spec),
     tolerance: verdict?.tolerance ?? 1,
     harmMax: verdict?.harm ?? NEVER,
     rate: { above: verdict?.rate.above ?? 0.05, overMs: durationMs(verdict?.rate.over ?? '5m') },
-    given: [],
+    given: given.flatMap((plan) => {
+      if (plan.kind === 'bounded') return []
+      const { name, margin, isOptional } = plan
+      return [{ name, margin, isOptional }]
+    }),
   }
 }

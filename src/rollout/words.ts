@@ -1,18 +1,28 @@
 /** A finding in a sentence, with its numbers. Pure. */
+import type { GivenTold } from './given/told.ts'
 import type { Kept } from './kept.ts'
 import { FAILURES, type Finding, type Verdict } from './verdict.ts'
 
 const percent = (share: number): string => `${Number((share * 100).toPrecision(2))} %`
 const counted = (bad: number, all: number): string => `${bad.toLocaleString('en')} of ${all.toLocaleString('en')}`
 
-/** Why the verdict is what it is. */
-export function sentenceOf({ outcome, cause }: Finding, verdict: Verdict, kept: Kept): string {
+/** Why the verdict is what it is; `given` is what is told of metrics from outside. */
+export function sentenceOf(
+  { outcome, cause }: Finding,
+  verdict: Verdict,
+  kept: Kept,
+  given: readonly GivenTold[],
+): string {
   const { to } = kept.rollout
   const { from, wish } = kept
   const metric = verdict.metrics.find(({ name }) => name === cause) ?? verdict.metrics[0]
   const { canary, canaryBad, control, controlBad } = metric.totals
+  const told = given.find(({ name }) => name === cause)
   const word = metric.name === FAILURES ? 'failed' : `were slow (${metric.name.slice(5)})`
-  const both = `${counted(canaryBad, canary)} answers of ${to} ${word}, ${counted(controlBad, control)} of ${from}`
+  const both =
+    told === undefined
+      ? `${counted(canaryBad, canary)} answers of ${to} ${word}, ${counted(controlBad, control)} of ${from}`
+      : `${counted(canaryBad, canary)} of ${to} were bad by ${cause}, ${counted(controlBad, control)} of ${from}`
   switch (outcome) {
     case 'fail':
       if (cause === 'harm')
@@ -26,6 +36,8 @@ export function sentenceOf({ outcome, cause }: Finding, verdict: Verdict, kept: 
     case 'pass':
       return `${to} is not worse than ${from} by more than ${percent(wish.verdict.margin)}: ${both}`
     case 'insufficient': {
+      if (told !== undefined && told.lastError !== null) return `nothing comes of ${cause}: ${told.lastError}`
+      if (told !== undefined) return `too little for a verdict on ${cause}: ${both}`
       const noticed = verdict.wouldNotice
       return noticed === null
         ? `too few answers for a verdict: ${both}`

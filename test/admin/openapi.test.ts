@@ -41,7 +41,8 @@ test('every route has a summary and a described answer, and every change with a 
         expect(Object.keys(schema), name).not.toEqual([])
       }
       const hasBody =
-        ['put', 'patch'].includes(method) || (method === 'post' && /switch$|explain$|apply$|rollouts$/.test(path))
+        ['put', 'patch'].includes(method) ||
+        (method === 'post' && /switch$|explain$|apply$|rollouts$|metrics$/.test(path))
       expect(operation.requestBody !== undefined, name).toBe(hasBody)
       const named = [...path.matchAll(/\{(\w+)\}/g)].map(([, parameter]) => parameter)
       const inPath = (operation.parameters ?? []).filter((parameter: Loose) => parameter.in === 'path')

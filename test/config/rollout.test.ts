@@ -39,8 +39,56 @@ test.each<[object, RegExp]>([
   [{ notify: [{}] }, /url/],
   [{ strategy: 'x'.repeat(129) }, /more than 128 characters/],
   [{ strategie: 'canary' }, /unknown key "strategie"/],
+  [{ smoke: [{ within: '30d' }] }, /^\/rollout\/smoke\/0\/within 30d is too long/],
+  [{ hooks: [{ at: 'AfterBake', url: 'http://h', timeout: '30d' }] }, /hooks\/0\/timeout 30d is too long/],
 ])('%j', (rollout, fault) => {
   expect(faults(rollout).join('\n')).toMatch(fault)
+})
+
+const PROM = { name: 'orders', prometheus: 'http://prom:9090' }
+const COUNTED = { ...PROM, bad: 'b{pool="{pool}"}', all: 'a{pool="{pool}"}' }
+const BOUNDED = { ...PROM, query: 'q{pool="{pool}"}', above: 1 }
+
+test.each<[object, RegExp]>([
+  [{}, /^\/rollout\/verdict\/metrics\/0\/name missing key "name"$/],
+  [{ name: 'a b' }, /"a b" is not a name/],
+  [{ name: 'failures' }, /failures is what the verdict calls something else/],
+  [{ name: 'x', margin: 0 }, /must be above 0/],
+  [{ name: 'x', every: '5s' }, /\/0\/every x is posted, since it names no Prometheus: every says nothing of it$/],
+  [{ name: 'x', bad: '{pool}', all: '{pool}' }, /missing key "prometheus": where Prometheus is/],
+  [{ ...PROM }, /missing key "bad": .*\n.*missing key "all"/],
+  [{ ...COUNTED, all: undefined }, /missing key "all": counters of all there was/],
+  [{ ...COUNTED, bad: 'sum(failed)' }, /\/bad does not say \{pool\}, so both versions would be counted alike/],
+  [{ ...COUNTED, above: 3 }, /orders is counted: above says nothing of it/],
+  [{ ...COUNTED, every: '10ms' }, /too short: at least 1000ms/],
+  [{ ...COUNTED, every: '2d' }, /too long: at most 1h/],
+  [{ ...COUNTED, prometheus: 'prom:9090' }, /is not an http or https URL/],
+  [{ ...COUNTED, prometheus: 'http://a:b@prom' }, /a name and password in the URL are not sent/],
+  [{ ...COUNTED, prometheus: 'http://prom/?x=1' }, /must not have a query/],
+  [{ ...COUNTED, prometheus: 'http://[prom' }, /"http:\/\/\[prom" is not an http or https URL/],
+  [{ ...BOUNDED, above: undefined }, /needs either above or below/],
+  [{ ...BOUNDED, below: 0 }, /needs either above or below/],
+  [{ ...BOUNDED, bad: '{pool}' }, /orders has a query, so it is one value: bad says nothing of it/],
+  [{ ...BOUNDED, margin: 0.1 }, /margin says nothing of it/],
+  [{ ...BOUNDED, for: 0 }, /at least 1/],
+  [{ ...BOUNDED, query: 'x'.repeat(2_001) }, /more than 2000 characters/],
+  [{ ...COUNTED, promethius: 'x' }, /unknown key "promethius"/],
+])('metric %j', (metric, fault) => {
+  expect(faults({ verdict: { metrics: [metric] } }).join('\n')).toMatch(fault)
+})
+
+test('names of metrics are told apart, and there are at most ten', () => {
+  const named = (name: string) => ({ name })
+  expect(faults({ verdict: { metrics: [named('a'), named('b'), named('a')] } })).toEqual([
+    '/rollout/verdict/metrics/2/name another metric has the name "a"',
+  ])
+  expect(faults({ verdict: { metrics: 'abcdefghijk'.split('').map(named) } }).join()).toMatch(/more than 10 entries/)
+  const well = [
+    { name: 'conversion', margin: 0.01, optional: true },
+    { ...COUNTED, every: '15s', margin: 0.05 },
+    { ...BOUNDED, name: 'p99', for: 3, every: '1m', optional: true },
+  ]
+  expect(faults({ verdict: { metrics: well } })).toEqual([])
 })
 
 test('all of it may be said at once', () => {

@@ -1,0 +1,105 @@
+/**
+ * What the schema cannot say about the settings of a rollout: what kind a metric is, and that it is one.
+ *
+ * A metric is posted when it names no Prometheus; counted when it has `bad` and `all`; a value with a bound when it has `query`. A key of
+ * another kind is a fault, since nobody would follow it.
+ */
+import type { Report } from './check-service.ts'
+import { durationMs } from './duration.ts'
+import { child } from './pointer.ts'
+import type { MetricSpec, RolloutSpec } from './schema-rollout.ts'
+
+/** What a verdict calls its own causes. */
+const RESERVED = ['failures', 'harm', 'rate', 'slow']
+const EVERY_MS_MIN = 1_000
+const EVERY_MS_MAX = 3_600_000
+/** Time-outs are timers of the system. */
+const TIMEOUT_MS_MAX = 2_147_483_647
+
+type Key = keyof MetricSpec
+
+const KINDS = {
+  posted: { words: 'is posted, since it names no Prometheus', keys: ['name', 'margin', 'optional'] },
+  counted: {
+    words: 'is counted',
+    keys: ['name', 'margin', 'optional', 'prometheus', 'bad', 'all', 'every'],
+  },
+  bounded: {
+    words: 'has a query, so it is one value',
+    keys: ['name', 'optional', 'prometheus', 'query', 'above', 'below', 'for', 'every'],
+  },
+} as const satisfies Record<string, { words: string; keys: readonly Key[] }>
+
+/** What kind of metric is meant. */
+export function kindOf(metric: MetricSpec): keyof typeof KINDS {
+  if (metric.query !== undefined) return 'bounded'
+  return metric.prometheus === undefined && metric.bad === undefined && metric.all === undefined ? 'posted' : 'counted'
+}
+
+/** Adds every fault of the settings of a rollout. */
+export function checkRollout(report: Report, at: string, rollout: RolloutSpec): void {
+  if (!report.present(at)) return
+  for (const key of ['hooks', 'smoke'] as const) {
+    const listAt = child(at, key)
+    if (!report.present(listAt)) continue
+    for (const [index, entry] of (rollout[key] ?? []).entries()) {
+      if (!report.present(child(listAt, index))) continue
+      const [name, text] = 'within' in entry ? ['within', entry.within] : ['timeout', entry.timeout]
+      checkTime(report, child(child(listAt, index), name), text, 1, TIMEOUT_MS_MAX)
+    }
+  }
+  const metricsAt = child(child(at, 'verdict'), 'metrics')
+  if (!report.present(metricsAt)) return
+  const names = new Set<string>()
+  for (const [index, metric] of (rollout.verdict?.metrics ?? []).entries()) {
+    const metricAt = child(metricsAt, index)
+    if (!report.sound(metricAt)) continue
+    const nameAt = child(metricAt, 'name')
+    if (names.has(metric.name)) report.add(nameAt, `another metric has the name ${JSON.stringify(metric.name)}`)
+    if (RESERVED.includes(metric.name)) report.add(nameAt, `${metric.name} is what the verdict calls something else`)
+    names.add(metric.name)
+    checkMetric(report, metricAt, metric)
+  }
+}
+
+function checkMetric(report: Report, at: string, metric: MetricSpec): void {
+  const { words, keys } = KINDS[kindOf(metric)]
+  for (const key of Object.keys(metric) as Key[]) {
+    if ((keys as readonly Key[]).includes(key)) continue
+    report.add(child(at, key), `${metric.name} ${words}: ${key} says nothing of it`, { about: 'key' })
+  }
+  const need = (key: Key, why: string) => {
+    if (metric[key] === undefined) report.add(child(at, key), `missing key "${key}": ${why}`, { about: 'key' })
+  }
+  if (metric.prometheus !== undefined) checkUrl(report, child(at, 'prometheus'), metric.prometheus)
+  if (metric.every !== undefined) checkTime(report, child(at, 'every'), metric.every, EVERY_MS_MIN, EVERY_MS_MAX)
+  if (kindOf(metric) === 'posted') return
+  need('prometheus', 'where Prometheus is')
+  if (kindOf(metric) === 'bounded') {
+    if ((metric.above === undefined) === (metric.below === undefined)) {
+      report.add(at, `${metric.name} needs either above or below: what value is out of bounds`)
+    }
+    return
+  }
+  need('bad', 'counters of what went bad, by PromQL; or one value by query')
+  need('all', 'counters of all there was, by PromQL')
+  for (const key of ['bad', 'all'] as const) {
+    if (metric[key]?.includes('{pool}') === false) {
+      report.add(child(at, key), 'does not say {pool}, so both versions would be counted alike')
+    }
+  }
+}
+
+function checkUrl(report: Report, at: string, text: string): void {
+  const url = URL.parse(text)
+  if (url === null) report.add(at, `${JSON.stringify(text)} is not an http or https URL`)
+  else if (url.username !== '' || url.password !== '') report.add(at, 'a name and password in the URL are not sent')
+  else if (url.search !== '') report.add(at, 'must not have a query: /api/v1/query is added to it')
+}
+
+function checkTime(report: Report, at: string, text: string, msMin: number, msMax: number): void {
+  if (!report.sound(at)) return
+  const ms = durationMs(text)
+  if (ms < msMin) report.add(at, `${text} is too short: at least ${msMin}ms`)
+  if (ms > msMax) report.add(at, `${text} is too long: at most ${Math.floor(msMax / 3_600_000)}h`)
+}

@@ -1,0 +1,127 @@
+/** Metrics that are given from outside, beside real traffic: posted ones here. */
+import { describe, expect, test } from 'vitest'
+import { runCli } from '../../src/cli/main.ts'
+import type { ToldRollout } from '../../src/rollout/told.ts'
+import { startLoad } from '../helpers/load.ts'
+import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
+import { until } from '../helpers/raw.ts'
+import { startNamed } from '../helpers/upstream.ts'
+
+const ROLLOUTS = '/v1/services/shop/rollouts'
+const current = (proxy: TestProxy) => call<ToldRollout>(proxy, 'GET', `${ROLLOUTS}/current`)
+const isOver = ({ state }: ToldRollout): boolean => state === 'done' || state === 'rolledBack'
+
+/** A shop with traffic, of two versions that answer alike. */
+async function startShop(): Promise<TestProxy> {
+  const [blue, green] = [await startNamed('blue'), await startNamed('green')]
+  const shop = service({ blue: [blue.url], green: [green.url] }, { sticky: false, visitor: [] })
+  const proxy = await startProxy({ services: { shop } })
+  startLoad(proxy.port, { connections: 16, pauseMs: () => 5 })
+  return proxy
+}
+
+const begin = (proxy: TestProxy, metrics: readonly object[], more: object = {}) => {
+  const verdict = { margin: 0.2, metrics }
+  return call(proxy, 'POST', ROLLOUTS, { to: 'green', steps: [50], keep: 20, bake: '100ms', verdict, ...more })
+}
+
+interface Posted {
+  readonly counted: boolean
+  readonly reason: string | null
+}
+const post = (proxy: TestProxy, body: object) => call<Posted>(proxy, 'POST', `${ROLLOUTS}/current/metrics`, body)
+
+/** Posts for both pools again and again until the rollout is over. */
+async function postUntilOver(proxy: TestProxy, greenBad: number): Promise<ToldRollout> {
+  let told = await current(proxy)
+  await until('it is over', async () => {
+    for (const [pool, bad] of [
+      ['green', greenBad],
+      ['blue', 2],
+    ] as const) {
+      await post(proxy, { name: 'conversion', pool, good: 40 - bad, bad }).catch((error: unknown) => {
+        if (!String(error).includes('is over')) throw error
+      })
+    }
+    told = await current(proxy)
+    return isOver(told)
+  })
+  return told
+}
+
+describe('counts that are posted', () => {
+  test('send a version back that is worse by them, however well it answers', async () => {
+    const proxy = await startShop()
+    await begin(proxy, [{ name: 'conversion' }])
+    const told = await postUntilOver(proxy, 30)
+    expect(told.state).toBe('rolledBack')
+    expect(told.reason).toMatch(
+      /^\d+ of \d+ of green were bad by conversion, \d+ of \d+ of blue: of equal versions fewer than 1 in 1,000/,
+    )
+    const [metric] = told.verdict!.metrics
+    expect(metric).toMatchObject({ name: 'conversion', evidence: 1, lastError: null })
+    expect(metric.canary.bad).toBeGreaterThan(metric.control.bad)
+    let out = ''
+    const write = (text: string) => (out += text)
+    await runCli(['--admin', proxy.admin, 'rollout', 'show', 'shop'], { env: {}, stdout: { write }, stderr: { write } })
+    expect(out).toMatch(/^ {2}conversion: green \d+ bad of \d+, blue \d+ of \d+; worse$/m)
+    await expect(post(proxy, { name: 'conversion', pool: 'green', good: 1, bad: 0 })).rejects.toThrow(/409.*is over/)
+  }, 60_000)
+
+  test('let a version pass that is equal by them', async () => {
+    const proxy = await startShop()
+    await begin(proxy, [{ name: 'conversion' }])
+    expect(await postUntilOver(proxy, 2)).toMatchObject({ state: 'done', reason: null })
+  }, 60_000)
+
+  test('are waited for in every step, unless the metric is optional', async () => {
+    const waits = await startShop()
+    await begin(waits, [{ name: 'conversion' }])
+    const isMissing = async () => (await current(waits)).verdict?.metric === 'conversion'
+    await until('all but the metric has passed', isMissing, 30_000)
+    expect(await current(waits)).toMatchObject({
+      state: 'shifting',
+      weight: 50,
+      verdict: {
+        outcome: 'insufficient',
+        sentence: 'too little for a verdict on conversion: 0 of 0 of green were bad by conversion, 0 of 0 of blue',
+      },
+    })
+    const goes = await startShop()
+    await begin(goes, [{ name: 'conversion', optional: true }])
+    await until('it is done', async () => (await current(goes)).state === 'done', 30_000)
+  }, 60_000)
+})
+
+test('what cannot be posted is refused, and says why', async () => {
+  const proxy = await startShop()
+  await expect(post(proxy, { name: 'conversion', pool: 'green', good: 1, bad: 0 })).rejects.toThrow(/404.*no rollout/)
+  const twice = begin(proxy, [{ name: 'a' }, { name: 'a' }])
+  await expect(twice).rejects.toThrow(/422.*\/verdict\/metrics\/1\/name.*another metric has the name/)
+  await begin(proxy, [{ name: 'conversion' }], { steps: [{ weight: 50, until: 'promoted', for: '1h' }] })
+  const good = { name: 'conversion', pool: 'green', good: 1, bad: 0 }
+  for (const [wrong, fault] of [
+    [{ ...good, name: 'conversions' }, /422.*\/name.*did you mean \\"conversion\\"/],
+    [{ ...good, name: 'zzz' }, /422.*known here: conversion/],
+    [{ ...good, pool: 'grey' }, /422.*\/pool.*compares green with blue, not/],
+    [{ ...good, bad: -1 }, /422.*\/bad.*at least 0/],
+    [{ ...good, good: 1.5 }, /422.*\/good.*a whole number/],
+    [{ ...good, good: 1e12 }, /422.*\/good.*at most/],
+    [{ ...good, over: 'long' }, /422.*\/over.*duration/],
+    [{ ...good, more: 1 }, /422.*unknown key/],
+    [{ name: 'conversion', pool: 'green', good: 1 }, /422.*missing key \\"bad\\"/],
+    [7, /422|400/],
+  ] as const) {
+    await expect(post(proxy, wrong as object)).rejects.toThrow(fault)
+  }
+  const keyed = (key: string, body: object) =>
+    fetch(`${proxy.admin}${ROLLOUTS}/current/metrics`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'idempotency-key': key },
+      body: JSON.stringify(body),
+    })
+  expect((await keyed('a b', good)).status).toBe(400)
+  expect((await keyed('one', good)).status).toBe(200)
+  expect((await keyed('one', good)).status).toBe(200)
+  expect((await keyed('one', { ...good, good: 2 })).status).toBe(409)
+})
