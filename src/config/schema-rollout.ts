@@ -27,12 +27,14 @@ const Path = Type.String({
   title: 'a path that begins with "/"',
   description: 'What is asked for.',
 })
-const Statuses = Type.String({
-  default: '200-299',
-  pattern: '^[1-5][0-9]{2}(-[1-5][0-9]{2})?(,[1-5][0-9]{2}(-[1-5][0-9]{2})?)*$',
-  title: 'a list of statuses such as 200-299 or 200,204',
-  description: 'Statuses that are well.',
-})
+const statusList = (description: string, value?: string) =>
+  Type.String({
+    ...(value !== undefined && { default: value }),
+    pattern: '^[1-5][0-9]{2}(-[1-5][0-9]{2})?(,[1-5][0-9]{2}(-[1-5][0-9]{2})?)*$',
+    title: 'a list of statuses such as 200-299 or 200,204',
+    description,
+  })
+const Statuses = statusList('Statuses that are well.', '200-299')
 const Share = (description: string) => Type.Number({ minimum: 0, maximum: 1, description })
 
 const StepSchema = closed({
@@ -168,6 +170,11 @@ export const RolloutSchema = closed(
           maximum: 0.5,
           description: 'Points of failed answers that are accepted.',
         }),
+        failing: Type.Optional(
+          statusList(
+            'Statuses that are failures. Default: 500 to 599 but for 501. What breaks on the way always is one.',
+          ),
+        ),
         tolerance: Type.Number({ default: 1, minimum: 1, maximum: 2, description: 'Odds ratio that is no fault.' }),
         harm: Type.Optional(
           Type.Integer({

@@ -13,5 +13,6 @@ export function statusRanges(list: string): StatusRanges {
 
 /** Whether a status is in one of the ranges. */
 export function isAmong(status: number, ranges: StatusRanges): boolean {
-  return ranges.some(([from, to]) => status >= from && status <= to)
+  for (const range of ranges) if (status >= range[0] && status <= range[1]) return true
+  return false
 }

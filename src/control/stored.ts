@@ -128,7 +128,15 @@ const isRelease = (value: unknown): value is string =>
 const isPools = (value: unknown, pools: ServiceSpec['pools']): value is readonly string[] =>
   Array.isArray(value) && value.every((name) => typeof name === 'string' && Object.hasOwn(pools, name))
 const isTrial = (value: unknown, pools: ServiceSpec['pools']): value is Trial =>
-  isRecord(value) && typeof value['pool'] === 'string' && Object.hasOwn(pools, value['pool']) && isCount(value['step'])
+  isRecord(value) &&
+  typeof value['pool'] === 'string' &&
+  Object.hasOwn(pools, value['pool']) &&
+  isCount(value['step']) &&
+  isListOf(value['targets'], (target) => typeof target === 'string') &&
+  isListOf(value['failing'], (range) => Array.isArray(range) && range.length === 2 && range.every(isCount))
+/** Or it is absent. */
+const isListOf = (value: unknown, isOne: (entry: unknown) => boolean): boolean =>
+  value === undefined || (Array.isArray(value) && value.every(isOne))
 const isWeights = (value: unknown): value is Record<string, number> =>
   isRecord(value) && Object.values(value).every(isCount)
 

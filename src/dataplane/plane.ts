@@ -16,7 +16,7 @@ import { Ids } from './ids.ts'
 import type { WorkerStart } from './messages.ts'
 import { HeadView } from './request-view.ts'
 import { Buffers } from './socket/buffers.ts'
-import type { HeldConnection, Swept } from './sweep.ts'
+import type { HeldConnection, UnderWay } from './sweep.ts'
 import { Tables } from './tables.ts'
 import { Time } from './time.ts'
 import { Trials } from './trials.ts'
@@ -49,7 +49,7 @@ export class Plane {
   readonly log: AccessLog
   readonly clients = new Set<HeldConnection>()
   /** Those of all connections, under way or not. */
-  readonly exchanges = new Set<Swept>()
+  readonly exchanges = new Set<UnderWay>()
   /** Set when the worker drains: every answer closes its connection. */
   draining = false
 

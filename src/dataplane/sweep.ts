@@ -10,6 +10,12 @@ export interface Swept {
   onDeadline(): void
 }
 
+/** An exchange, under way or not. */
+export interface UnderWay extends Swept {
+  /** Counts an answer that has not come yet where it is a slow one already; false when nobody judges it. */
+  noteSlow(): boolean
+}
+
 /** A client connection as the worker has it. */
 export interface HeldConnection extends Swept {
   /** Ends it when it is idle; it may carry one more request until `deadlineMs`. */

@@ -6,12 +6,25 @@
  * dropped: slow failures would count against the next one. A visitor whose requests fail again and again counts once in
  * each step: it stays with its version, so its own trouble would look like that of the version.
  */
-import { CELL, EDGES, type SharedMemory, SIDE, TRIAL, trialOffset } from '../metrics/layout.ts'
+import {
+  CELL,
+  EDGES,
+  FIELD,
+  laneOffset,
+  type SharedMemory,
+  SIDE,
+  sumField,
+  TRIAL,
+  trialOffset,
+} from '../metrics/layout.ts'
 import { hashString } from '../table/bucket.ts'
 import type { Decision, Trial } from '../table/types.ts'
 
 /** Visitors that are known by worker and service to have failed in this step; whoever comes after these counts each time. */
 const VISITORS_MAX = 10_000
+
+/** An edge that was never set is 0, and one of a pool that has not answered yet is infinite. */
+const isKnown = (edgeMs: number): boolean => edgeMs > 0 && edgeMs < Infinity
 
 /** Visitors of a service who have failed in a step, by hash. */
 interface Failed {
@@ -19,16 +32,22 @@ interface Failed {
   readonly visitors: Set<number>
 }
 
-/** The side that a decision counts for; below 0 for none. */
-export function sideOf({ reason, aimed }: Decision, { pool }: Trial): number {
+/** Answers of each new target of the canary that are not timed: it has not warmed up yet. */
+const COLD_ANSWERS = 20
+
+/** The side that a decision counts for; below 0 for none. Where targets of one pool have two versions, its other targets are the control. */
+export function sideOf({ reason, pool, target }: Decision, trial: Trial): number {
   if (reason !== 'bucket' && reason !== 'picker') return -1
-  return aimed?.name === pool ? SIDE.canary : SIDE.control
+  if (target!.isTried) return SIDE.canary
+  return trial.targets === undefined || pool!.name === trial.pool ? SIDE.control : -1
 }
 
 export class Trials {
   readonly #memory: SharedMemory
   readonly #index: number
   readonly #failed = new Map<number, Failed>()
+  /** Some exchange may be judged, and is to be looked at while it waits. */
+  isWatched = false
 
   /** For worker `index`. */
   constructor(memory: SharedMemory, index: number) {
@@ -46,16 +65,47 @@ export class Trials {
     }
   }
 
-  /** Counts the time to the head of a good answer. */
-  time(slot: number, side: number, step: number, ttfbMs: number): void {
-    if (!this.#isPresent(slot, step)) return
+  /** A client was given a failure by the version that is tried. */
+  countHarm(slot: number): void {
+    this.#memory.trials[trialOffset(this.#index, slot, SIDE.canary) + TRIAL.harm]++
+  }
+
+  /** Counts the time to the head of a good answer of a target, which was counted for the first `from` edges before. */
+  time(slot: number, target: number, side: number, step: number, from: number, ttfbMs: number): void {
+    if (!this.#isTimed(slot, target, side, step)) return
     const { trials, edges } = this.#memory
     const at = trialOffset(this.#index, slot, side)
-    for (let edge = 0; edge < EDGES; edge++) {
-      trials[at + TRIAL.timed + edge]++
+    for (let edge = from; edge < EDGES; edge++) {
       const edgeMs = edges[slot * EDGES + edge]
-      if (edgeMs > 0 && ttfbMs >= edgeMs) trials[at + TRIAL.slow + edge]++
+      if (!isKnown(edgeMs)) continue
+      trials[at + TRIAL.timed + edge]++
+      if (ttfbMs >= edgeMs) trials[at + TRIAL.slow + edge]++
     }
+  }
+
+  /** Counts an answer that has not come after so long for every edge that it is beyond. Gives the number of edges counted so far. */
+  timeOpen(slot: number, target: number, side: number, step: number, from: number, waitedMs: number): number {
+    const { trials, edges } = this.#memory
+    let edge = from
+    // The edges rise, so those that are passed come first.
+    while (edge < EDGES && isKnown(edges[slot * EDGES + edge]) && waitedMs >= edges[slot * EDGES + edge]) edge++
+    if (edge === from || !this.#isTimed(slot, target, side, step)) return edge
+    const at = trialOffset(this.#index, slot, side)
+    for (let passed = from; passed < edge; passed++) {
+      trials[at + TRIAL.timed + passed]++
+      trials[at + TRIAL.slow + passed]++
+    }
+    return edge
+  }
+
+  #isTimed(slot: number, target: number, side: number, step: number): boolean {
+    return this.#isPresent(slot, step) && (side !== SIDE.canary || !this.#isCold(target))
+  }
+
+  #isCold(target: number): boolean {
+    const { targets } = this.#memory
+    if (targets[laneOffset(this.#index, target) + FIELD.attemptsGood] >= COLD_ANSWERS) return false
+    return sumField(this.#memory, target, FIELD.attemptsGood) < COLD_ANSWERS
   }
 
   #isPresent(slot: number, step: number): boolean {

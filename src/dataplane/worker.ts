@@ -47,6 +47,7 @@ function onSweep(): void {
   time.tick()
   time.syncWallClock()
   if (time.nowMs >= drainUntilMs) for (const client of plane.clients) client.destroy()
+  if (plane.trials.isWatched) noteSlow()
   sweepExchanges()
   sweepClients()
   plane.targets.sweep()
@@ -64,6 +65,13 @@ function onSweep(): void {
 /** What has passed is seen to in several turns when it is much, so that others have theirs. */
 function sweepExchanges(): void {
   if (sweep(plane.exchanges, plane.time.nowMs)) setImmediate(sweepExchanges)
+}
+
+/** Until no exchange is judged any more; the next that is begins it again. */
+function noteSlow(): void {
+  let isWatched = false
+  for (const exchange of plane.exchanges) if (exchange.noteSlow()) isWatched = true
+  plane.trials.isWatched = isWatched
 }
 
 function sweepClients(): void {

@@ -111,10 +111,11 @@ export const WORKER_FIELDS = 80
 
 /**
  * What a rollout is judged by, of a service, of each side by itself: answers and the bad ones, and for each quantile, answers whose
- * time is known or beyond its edge, and the slow ones. Only requests count that were decided in the present step, by chance.
+ * time is known or beyond its edge, and the slow ones. Only requests count that were decided in the present step, by chance. `harm`
+ * is of all requests: those to whose clients the new version has brought a failure.
  */
-export const TRIAL = Object.freeze({ answers: 0, bad: 1, timed: 2, slow: 5 })
-export const TRIAL_FIELDS = 8
+export const TRIAL = Object.freeze({ answers: 0, bad: 1, timed: 2, slow: 5, harm: 8 })
+export const TRIAL_FIELDS = 9
 /** The new version comes first, what it is compared with second. */
 export const SIDE = Object.freeze({ canary: 0, control: 1 })
 export const SIDES = 2

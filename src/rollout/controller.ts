@@ -15,9 +15,11 @@ import type { RolloutSpec } from '../config/schema-rollout.ts'
 import { TurnoutError } from '../errors.ts'
 import type { SharedMemory } from '../metrics/layout.ts'
 import type { Store } from '../store/store.ts'
+import { SLICE_MS } from './clump.ts'
 import { Gates } from './gates/gates.ts'
 import type { Post, PostAnswer } from './given/posted.ts'
 import type { Kept } from './kept.ts'
+import { Past } from './past.ts'
 import type { RolloutEvent } from './rollout.ts'
 import { isOver } from './rollout.ts'
 import { Running, type RunningDeps } from './running.ts'
@@ -49,14 +51,19 @@ export type Verb = 'pause' | 'resume' | 'promote' | 'abort'
 export class Rollouts {
   readonly #deps: ControllerDeps
   readonly #gates: Gates
+  readonly #past: Past
   readonly #running = new Map<string, Running>()
   readonly #ended = new Map<string, Kept[]>()
+  readonly #endPast: () => void
   #cancel = () => {}
   #isClosed = false
 
   constructor(deps: ControllerDeps) {
     this.#deps = deps
     this.#gates = new Gates(deps.clock)
+    this.#past = new Past(deps.memory)
+    const { clock, control } = deps
+    this.#endPast = clock.every(SLICE_MS, () => this.#past.followAll(control.snapshot().status, clock.steadyMs()))
   }
 
   /** Takes up what a process before this one has left; what another one drives that lives beside us is its own. */
@@ -104,7 +111,7 @@ export class Rollouts {
       updatedAtMs: startedAtMs,
       endedAtMs: null,
       history: [],
-      origins: null,
+      tests: null,
       verdict: null,
       harm: 0,
       step: 0,
@@ -164,6 +171,7 @@ export class Rollouts {
   async close(): Promise<void> {
     this.#isClosed = true
     this.#cancel()
+    this.#endPast()
     await Promise.all([...this.#running.values()].map((running) => running.close()))
     await this.#gates.close()
   }
@@ -195,6 +203,7 @@ export class Rollouts {
     const deps: RunningDeps = {
       ...this.#deps,
       gates: this.#gates,
+      past: this.#past,
       save: (value) => this.#save(value),
     }
     const running = new Running(deps, kept)

@@ -1,42 +1,42 @@
 /**
- * What has come since the last look, from the counters that the workers share: two sides by metric, and the live pool's times for the
- * edges of what is slow.
+ * What has come since the last look, from the counters that the workers share: two sides by metric.
+ *
+ * What is slow is said here too, by the live pool's own times (past.ts), for the workers to count by.
  */
-import { BINS, EDGES, FIELD, type SharedMemory, SIDE, sumField, TRIAL, trialOffset } from '../metrics/layout.ts'
+import { EDGES, type SharedMemory, SIDE, TRIAL, trialOffset } from '../metrics/layout.ts'
 import type { Stratum } from './origin-test.ts'
-import { QUANTILES, SlowEdge } from './slow-edge.ts'
+import { QUANTILES } from './slow-edge.ts'
+
+function sumOf({ trials, workers }: SharedMemory, slot: number, side: number, field: number): number {
+  let total = 0
+  for (let worker = 0; worker < workers; worker++) total += trials[trialOffset(worker, slot, side) + field]
+  return total
+}
+
+const FIELDS = [[TRIAL.answers, TRIAL.bad], ...QUANTILES.map((_, edge) => [TRIAL.timed + edge, TRIAL.slow + edge])]
 
 /** Sums of the answers of a service since it was tried, by metric. */
-function sums({ trials, workers }: SharedMemory, slot: number): Stratum[] {
-  const all: [answers: number, bad: number] = [TRIAL.answers, TRIAL.bad]
-  const fields = [all, ...QUANTILES.map((_, edge) => [TRIAL.timed + edge, TRIAL.slow + edge] as const)]
-  return fields.map(([answers, bad]) => {
-    const sum = (side: number, field: number) => {
-      let total = 0
-      for (let worker = 0; worker < workers; worker++) total += trials[trialOffset(worker, slot, side) + field]
-      return total
-    }
-    return {
-      canary: sum(SIDE.canary, answers),
-      canaryBad: sum(SIDE.canary, bad),
-      control: sum(SIDE.control, answers),
-      controlBad: sum(SIDE.control, bad),
-    }
-  })
+function sums(memory: SharedMemory, slot: number): Stratum[] {
+  return FIELDS.map(([answers, bad]) => ({
+    canary: sumOf(memory, slot, SIDE.canary, answers),
+    canaryBad: sumOf(memory, slot, SIDE.canary, bad),
+    control: sumOf(memory, slot, SIDE.control, answers),
+    controlBad: sumOf(memory, slot, SIDE.control, bad),
+  }))
 }
 
 export class Feed {
   readonly #memory: SharedMemory
   readonly #slot: number
-  readonly #edge = new SlowEdge()
   #last: Stratum[]
-  #bins = new Float64Array(BINS)
+  #harm: number
 
   /** Of the service with this slot. */
   constructor(memory: SharedMemory, slot: number) {
     this.#memory = memory
     this.#slot = slot
     this.#last = sums(memory, slot)
+    this.#harm = sumOf(memory, slot, SIDE.canary, TRIAL.harm)
   }
 
   /** What has come since the last call. */
@@ -52,30 +52,16 @@ export class Feed {
     }))
   }
 
-  /** Follows the live pool: `slots` are those of its targets. From now on this is slow. */
-  follow(slots: readonly number[]): void {
-    const { edges } = this.#memory
-    const now = new Float64Array(BINS)
-    for (const slot of slots) {
-      for (let bin = 0; bin < BINS; bin++) now[bin] += sumField(this.#memory, slot, FIELD.ttfb + bin)
-    }
-    // A target that has gone takes its answers along.
-    const came = now.map((count, bin) => Math.max(0, count - this.#bins[bin]))
-    this.#bins = now
-    this.#edge.add(came)
-    for (let edge = 0; edge < EDGES; edge++) edges[this.#slot * EDGES + edge] = this.#edge.edgeMs(QUANTILES[edge])
+  /** Failures that the new version has brought to clients since the last call. */
+  takeHarm(): number {
+    const now = sumOf(this.#memory, this.#slot, SIDE.canary, TRIAL.harm)
+    const came = now - this.#harm
+    this.#harm = now
+    return came
   }
-}
 
-/** Attempts at targets so far, and the failed ones. */
-export function historyOf(
-  memory: SharedMemory,
-  slots: readonly number[],
-): { readonly bad: number; readonly all: number } {
-  let [bad, good] = [0, 0]
-  for (const slot of slots) {
-    bad += sumField(memory, slot, FIELD.attemptsFailed)
-    good += sumField(memory, slot, FIELD.attemptsGood)
+  /** From now on this is slow, by quantile. */
+  setEdges(edgesMs: readonly number[]): void {
+    for (let edge = 0; edge < EDGES; edge++) this.#memory.edges[this.#slot * EDGES + edge] = edgesMs[edge]
   }
-  return { bad, all: bad + good }
 }

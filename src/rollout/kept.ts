@@ -1,7 +1,7 @@
 /** A rollout as it is kept: its value, and what it needs to go on after a restart. Plain data. */
-import type { OriginState } from './origin-test.ts'
 import type { Rollout, State } from './rollout.ts'
 import type { ToldVerdict } from './told.ts'
+import type { TestStates } from './verdict.ts'
 import type { Wish } from './wish.ts'
 
 /** A state that it came to. */
@@ -24,8 +24,8 @@ export interface Kept {
   readonly updatedAtMs: number
   readonly endedAtMs: number | null
   readonly history: readonly Passage[]
-  /** The origin tests as they stood at the last change; null before traffic. */
-  readonly origins: readonly OriginState[] | null
+  /** The tests of each metric as they stood when it was kept last; null before traffic. */
+  readonly tests: readonly TestStates[] | null
   /** The verdict as it was last told. */
   readonly verdict: ToldVerdict | null
   /** Failed answers of the new version. */

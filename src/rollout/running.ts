@@ -1,36 +1,29 @@
 /**
  * One rollout under way: takes its events one at a time, keeps it, and does what is asked for.
  *
- * Looks come every 10 ms and mostly change nothing but a clock, which is not kept: after a restart a step begins its time anew, and the
- * origin tests go on from where they stood at the last change; what they have not seen since is lost, which is no harm.
+ * Looks come every 10 ms and mostly change nothing but a clock and the tests. These are kept at every change, and every 10 s: after a
+ * restart they go on from there; what they have not seen since is lost, which is no harm.
  */
 import type { Logger } from 'pino'
-import type { Control } from '../change.ts'
-import type { Clock } from '../clock.ts'
 import { own } from '../config/record.ts'
-import { CELL, type SharedMemory } from '../metrics/layout.ts'
 import type { ServiceStatus } from '../table/status.ts'
 import type { Trial } from '../table/types.ts'
-import { Feed, historyOf } from './feed.ts'
 import type { Gates } from './gates/gates.ts'
-import { Given } from './given/given.ts'
+import type { Given } from './given/given.ts'
+import { Judging, type JudgingDeps } from './judging.ts'
 import type { Kept } from './kept.ts'
 import { type Effect, isOver, type RolloutEvent, type Work } from './rollout.ts'
 import { sharesAt } from './shares.ts'
 import { effectsOf, step } from './state.ts'
-import { type ToldRollout, toldRollout, toldVerdict } from './told.ts'
-import { type Finding, metricsOf, Verdict } from './verdict.ts'
+import { type ToldRollout, type ToldVerdict, toldRollout, toldVerdict } from './told.ts'
 import { sentenceOf } from './words.ts'
 
-/** How often the live pool's times are looked at. */
-const FOLLOW_MS = 1_000
 /** A shift that fails, because the store is away or a pool is not proven, is tried again after so long. */
 const RETRY_MS = 500
+/** How often it is kept while nothing but its clock and its tests change. */
+const KEEP_MS = 10_000
 
-export interface RunningDeps {
-  readonly control: Control
-  readonly clock: Clock
-  readonly memory: SharedMemory
+export interface RunningDeps extends JudgingDeps {
   readonly gates: Gates
   /** Keeps it, for good; resolves when the store has it. */
   save(kept: Kept): Promise<void>
@@ -40,39 +33,24 @@ export interface RunningDeps {
 
 export class Running {
   kept: Kept
-  /** What the last look has found. */
-  finding: Finding = { outcome: 'insufficient', cause: 'failures' }
-  readonly verdict: Verdict
   readonly #deps: RunningDeps
-  readonly #feed: Feed
-  readonly given: Given
-  readonly #slot: number
+  readonly #judging: Judging
   readonly #end = new AbortController()
   #turn: Promise<unknown> = Promise.resolve()
   #isLooking = false
-  #answers = 0
-  #followedAtMs = -Infinity
+  #keptAtMs = 0
   #whenBack = Promise.withResolvers<void>()
 
   constructor(deps: RunningDeps, kept: Kept) {
     this.#deps = deps
     this.kept = kept
-    const { memory, control } = deps
-    this.#slot = own(control.snapshot().status, kept.service)?.slot ?? 0
-    this.#feed = new Feed(memory, this.#slot)
-    this.given = new Given(kept, this.#livePools())
-    const none = metricsOf(kept.wish.verdict).map(() => ({ bad: 0, all: 0 }))
-    const before = {
-      histories: [historyOf(memory, this.#slotsOf(this.#livePools())), ...none.slice(1)],
-      clumps: none.map(() => ({ x2: 0, dof: 0 })),
-    }
-    this.verdict = new Verdict(kept.wish.verdict, before, kept.origins ?? undefined)
+    this.#judging = new Judging(deps, kept)
   }
 
   /** Keeps the rollout that has just begun, and begins it. */
   async open(): Promise<void> {
     await this.#deps.save(this.kept)
-    await this.#shift(this.kept.rollout.before, { pool: this.kept.rollout.to, step: this.#nextStep() })
+    await this.#shift(this.kept.rollout.before, this.#nextTrial())
     this.#tell('begins')
     this.#do(effectsOf(this.kept.rollout))
   }
@@ -81,7 +59,7 @@ export class Running {
   resume(): void {
     const { rollout, step: present } = this.kept
     this.kept = { ...this.kept, rollout: { ...rollout, lookedAtMs: this.#deps.clock.steadyMs() } }
-    this.#beginStep(present)
+    this.#judging.goOn(present, rollout.weight)
     this.#do(effectsOf(rollout))
   }
 
@@ -99,33 +77,36 @@ export class Running {
     return this.#whenBack.promise
   }
 
+  /** What is given from outside. */
+  get given(): Given {
+    return this.#judging.given
+  }
+
   /** As it stands now. */
   told(): ToldRollout {
-    return toldRollout({ ...this.kept, verdict: toldVerdict(this.finding, this.verdict, this.kept, this.given.told()) })
+    return toldRollout({ ...this.kept, verdict: this.#toldVerdict() })
+  }
+
+  #toldVerdict(): ToldVerdict {
+    const { finding, verdict, given } = this.#judging
+    return toldVerdict(finding, verdict, this.kept, given.told())
   }
 
   /** Looks at what has come. Called on a timer, never because of an answer. */
   look(): void {
     if (this.#isLooking || isOver(this.kept.rollout)) return
-    const { clock } = this.#deps
-    const nowMs = clock.steadyMs()
-    if (nowMs - this.#followedAtMs >= FOLLOW_MS) {
-      this.#followedAtMs = nowMs
-      this.#feed.follow(this.#slotsOf(this.#livePools()))
-    }
-    const came = [...this.#feed.take(), ...this.given.take()]
-    this.#answers += came[0].canary
-    this.kept = { ...this.kept, harm: this.kept.harm + came[0].canaryBad }
-    this.finding = this.verdict.look({ nowMs, came, harm: this.kept.harm, allOut: this.#isAllOut(nowMs) })
-    const { outcome } = this.finding
+    const judging = this.#judging
+    const harm = judging.takeHarm()
+    if (harm > 0) this.kept = { ...this.kept, harm: this.kept.harm + harm }
+    const { outcome } = judging.look(this.#deps.clock.steadyMs(), this.kept.harm, this.kept.rollout.weight)
     this.#isLooking = true
     const isTold = outcome === 'fail' || outcome === 'hold'
-    const reason = isTold ? sentenceOf(this.finding, this.verdict, this.kept, this.given.told()) : ''
+    const reason = isTold ? sentenceOf(judging.finding, judging.verdict, this.kept, judging.given.told()) : ''
     const seen = (): void => {
       this.#isLooking = false
     }
     // What goes wrong is told by `send`.
-    this.send({ type: 'look', outcome, reason, answers: this.#answers }).then(seen, seen)
+    this.send({ type: 'look', outcome, reason, answers: judging.answers }).then(seen, seen)
   }
 
   async close(): Promise<void> {
@@ -141,7 +122,10 @@ export class Running {
     const changed =
       isNew || rollout.phase !== before.phase || rollout.works !== before.works || rollout.at !== before.at
     this.kept = { ...this.kept, rollout }
-    if (!changed) return refused
+    if (!changed) {
+      await this.#keepNowAndThen()
+      return refused
+    }
     const atMs = clock.nowMs()
     const { state, weight, reason } = rollout
     this.kept = {
@@ -149,8 +133,6 @@ export class Running {
       updatedAtMs: atMs,
       endedAtMs: isOver(rollout) ? atMs : null,
       history: isNew ? [...this.kept.history, { atMs, state, weight, reason }].slice(-1_000) : this.kept.history,
-      origins: this.verdict.metrics.map(({ origin }) => origin.state),
-      verdict: toldVerdict(this.finding, this.verdict, this.kept, this.given.told()),
     }
     // On the way back nobody waits for the store: what is kept of it says the same a moment later.
     if (rollout.state === 'rollingBack') this.#do(effects)
@@ -161,8 +143,24 @@ export class Running {
     return refused
   }
 
+  /** Keeps how far the clock and the tests have come; when the store is away, that waits. */
+  async #keepNowAndThen(): Promise<void> {
+    const nowMs = this.#deps.clock.steadyMs()
+    if (nowMs - this.#keptAtMs < KEEP_MS) return
+    this.#keptAtMs = nowMs
+    this.#note()
+    await this.#deps.save(this.kept).catch(() => {})
+  }
+
+  /** Notes what the verdict has come to. */
+  #note(): void {
+    this.kept = { ...this.kept, tests: this.#judging.verdict.states, verdict: this.#toldVerdict() }
+  }
+
   /** Keeps it; while the store is away, tries again. */
   async #save(): Promise<void> {
+    this.#keptAtMs = this.#deps.clock.steadyMs()
+    this.#note()
     for (;;) {
       try {
         return await this.#deps.save(this.kept)
@@ -195,7 +193,7 @@ export class Running {
   async #move(weight: number): Promise<void> {
     const { service, rollout } = this.kept
     const isEnd = rollout.work === 'afterBake'
-    const trial = isEnd ? null : { pool: rollout.to, step: this.#nextStep() }
+    const trial = isEnd ? null : this.#nextTrial()
     const weights = sharesAt(rollout.before, rollout.to, weight)
     for (;;) {
       try {
@@ -236,27 +234,19 @@ export class Running {
     const { control } = this.#deps
     const { service, rollout } = this.kept
     // From now on answers of the step before count no more, and those of the next are what comes.
-    this.#beginStep(trial?.step ?? 0)
+    this.#judging.beginStep(trial?.step ?? 0, rollout.weight)
     const { id, before } = rollout
     const change = { kind: 'shift', service, weights, trial, ...(ends && { ends }), before, rollout: id } as const
     await control.change(change, { actor: `rollout ${id}`, force: ends === 'back' })
-    this.given.beginStep(this.kept.rollout.weight / 100, this.#deps.clock.steadyMs())
+    this.#judging.given.beginStep(rollout.weight / 100, this.#deps.clock.steadyMs())
   }
 
-  #nextStep(): number {
-    const step = Math.max(this.kept.step, Atomics.load(this.#deps.memory.cells, CELL.step + this.#slot)) + 1
+  /** What the workers are to count from now on: a new step. */
+  #nextTrial(): Trial {
+    const step = Math.max(this.kept.step, this.#judging.step) + 1
     this.kept = { ...this.kept, step }
-    return step
-  }
-
-  /** From now on the workers count for this step. */
-  #beginStep(step: number): void {
-    Atomics.store(this.#deps.memory.cells, CELL.step + this.#slot, step)
-    this.#feed.take()
-    this.#answers = 0
-    const share = this.kept.rollout.weight / 100
-    this.verdict.beginStep(share)
-    this.given.beginStep(share, this.#deps.clock.steadyMs())
+    const { rollout, wish } = this.kept
+    return { pool: rollout.to, step, ...(wish.failing && { failing: wish.failing }) }
   }
 
   #notify(about: 'paused' | 'done' | 'rolledBack'): void {
@@ -275,23 +265,6 @@ export class Running {
     const why = reason === null ? '' : `: ${reason}`
     const message = `rollout ${id} of ${service} to ${to} ${what === 'begins' ? what : `is ${what}`} at ${weight} %${why}`
     this.#deps.publish({ type: 'rollout', service, message, data: { id, to, state, weight, reason } })
-  }
-
-  #livePools(): string[] {
-    const { before, to } = this.kept.rollout
-    return Object.keys(before).filter((pool) => pool !== to && before[pool] > 0)
-  }
-
-  #slotsOf(pools: readonly string[]): number[] {
-    const status = own(this.#deps.control.snapshot().status, this.kept.service)
-    return pools.flatMap((pool) => Object.values(status?.pools[pool]?.targets ?? {}).flatMap(({ slots }) => [...slots]))
-  }
-
-  #isAllOut(nowMs: number): boolean {
-    const { service, rollout } = this.kept
-    if (rollout.weight === 0) return false
-    const targets = Object.values(own(this.#deps.control.snapshot().status, service)?.pools[rollout.to]?.targets ?? {})
-    return targets.every(({ health, ejectedUntilMs }) => health === 'unhealthy' || ejectedUntilMs > nowMs)
   }
 }
 

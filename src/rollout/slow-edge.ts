@@ -14,7 +14,8 @@ export const QUANTILES = [0.75, 0.95, 0.99] as const
 const REMEMBERED = 20_000
 
 export class SlowEdge {
-  readonly #bins = new Float64Array(BINS)
+  /** Answers that are remembered, by the bin of their time to first byte. */
+  readonly bins = new Float64Array(BINS)
   #total = 0
   #since = 0
 
@@ -23,25 +24,32 @@ export class SlowEdge {
     for (let bin = 0; bin < BINS; bin++) {
       const count = bins[bin]
       if (!(count > 0)) continue
-      this.#bins[bin] += count
+      this.bins[bin] += count
       this.#total += count
       this.#since += count
     }
     if (this.#since < REMEMBERED) return
-    for (let bin = 0; bin < BINS; bin++) this.#bins[bin] /= 2
+    for (let bin = 0; bin < BINS; bin++) this.bins[bin] /= 2
     this.#total /= 2
     this.#since = 0
   }
 
   /** Time in ms from which on an answer is slow; Infinity while nothing is known. */
   edgeMs(quantile: number): number {
+    const first = this.binOf(quantile)
+    return first === Infinity ? Infinity : binEndMs(first - 1)
+  }
+
+  /** The first bin of what is slow, at least 1; Infinity while nothing is known. */
+  binOf(quantile: number): number {
+    if (this.#total === 0) return Infinity
     const most = this.#total * (1 - quantile)
     let above = 0
     for (let bin = BINS - 1; bin > 0; bin--) {
-      above += this.#bins[bin]
+      above += this.bins[bin]
       // The first bin, from above, that would make them too many: the edge is where it ends.
-      if (above > most) return binEndMs(bin)
+      if (above > most) return bin + 1
     }
-    return this.#total === 0 ? Infinity : binEndMs(0)
+    return 1
   }
 }

@@ -18,10 +18,9 @@
  * A metric whose counts are given from outside holds each step up until it has passed in it, unless it is optional: where nobody gives
  * anything, or cannot, the release would go on unjudged by what its people care for most.
  */
-import type { ClumpState } from './clump.ts'
-import { Clump } from './clump.ts'
+import { Clump, type ClumpState } from './clump.ts'
 import { ControlHealth } from './control-health.ts'
-import { type History, MarginTest } from './margin-test.ts'
+import { type History, type MarginState, MarginTest } from './margin-test.ts'
 import { wouldNotice } from './notice.ts'
 import { type OriginState, OriginTest, type Stratum } from './origin-test.ts'
 import { QUANTILES } from './slow-edge.ts'
@@ -84,13 +83,19 @@ export interface Finding {
   readonly cause: Cause
 }
 
+/** The tests of a metric, as they are kept. */
+export interface TestStates {
+  readonly origin: OriginState
+  readonly margin: MarginState
+}
+
 interface Metric {
   readonly name: string
   readonly alpha: number
   readonly margin: number
   readonly origin: OriginTest
   readonly strata: Strata
-  readonly clump: Clump
+  clump: Clump
   readonly totals: { canary: number; canaryBad: number; control: number; controlBad: number }
   test: MarginTest
 }
@@ -117,14 +122,15 @@ export function metricsOf({ given }: Pick<VerdictOptions, 'given'>): string[] {
 
 export class Verdict {
   readonly metrics: readonly Metric[]
+  /** Part of the traffic that the canary is given. At 0 and 1 there is nothing to compare. */
+  share = 0
   readonly #options: VerdictOptions
   readonly #control: ControlHealth
   readonly #unwatched: AnswerWindow
-  #share = 0
   #outSinceMs = Infinity
   #failed: Finding | null = null
 
-  constructor(options: VerdictOptions, before: Before, states?: readonly OriginState[]) {
+  constructor(options: VerdictOptions, before: Before, states?: readonly TestStates[]) {
     this.#options = options
     this.#control = new ControlHealth(before.histories[0] ?? { bad: 0, all: 0 })
     this.#unwatched = new AnswerWindow(options.rate.overMs, 30)
@@ -135,23 +141,36 @@ export class Verdict {
         name,
         alpha,
         margin,
-        origin: new OriginTest({ alpha, tolerance: options.tolerance }, states?.[at]),
+        origin: new OriginTest({ alpha, tolerance: options.tolerance }, states?.[at]?.origin),
         strata: new Strata(),
         clump: new Clump(before.clumps[at]),
         totals: { canary: 0, canaryBad: 0, control: 0, controlBad: 0 },
-        test: new MarginTest({ beta: options.beta, margin }, before.histories[at] ?? { bad: 0, all: 0 }),
+        test: new MarginTest(
+          { beta: options.beta, margin },
+          states?.[at]?.margin ?? before.histories[at] ?? { bad: 0, all: 0 },
+        ),
       }
     })
   }
 
-  /** A step begins; `share` is the part of the traffic that the canary is given. At 0 and 1 there is nothing to compare. */
+  /** How far its tests have come, by metric. */
+  get states(): TestStates[] {
+    return this.metrics.map(({ origin, test }) => ({ origin: origin.state, margin: test.state }))
+  }
+
+  /** A step begins. */
   beginStep(share: number): void {
-    this.#share = share
+    this.share = share
     this.#unwatched.clear()
     for (const metric of this.metrics) {
       metric.strata.drop()
       metric.test = new MarginTest({ beta: this.#options.beta, margin: metric.margin }, metric.test.history)
     }
+  }
+
+  /** How far answers of the control go bad together by themselves, as far as it is known by now; by metric. */
+  noteClumps(states: readonly ClumpState[]): void {
+    for (const [at, state] of states.entries()) this.metrics[at].clump = new Clump(state)
   }
 
   /** Takes what has come, and says what it means. */
@@ -171,7 +190,7 @@ export class Verdict {
   }
 
   get #isCompared(): boolean {
-    return this.#share > 0 && this.#share < 1
+    return this.share > 0 && this.share < 1
   }
 
   /** Of the three quantiles of slow answers one is enough. */
@@ -188,7 +207,7 @@ export class Verdict {
     totals.controlBad += came.controlBad
     if (!this.#isCompared) return
     strata.add(came)
-    const stratum = strata.close(this.#share)
+    const stratum = strata.close(this.share)
     if (stratum === null) return
     metric.origin.take(stratum, metric.clump.size)
     if (!isIll) metric.test.take(stratum)
@@ -216,7 +235,7 @@ export class Verdict {
   get wouldNotice(): number | null {
     const [{ totals, alpha }] = this.metrics
     const control = totals.control === 0 ? this.#control.reference : totals.controlBad / totals.control
-    return wouldNotice(totals.canary, control, this.#share, alpha)
+    return wouldNotice(totals.canary, control, this.share, alpha)
   }
 }
 

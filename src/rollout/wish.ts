@@ -5,6 +5,7 @@
  */
 import { durationMs } from '../config/duration.ts'
 import type { RolloutSpec } from '../config/schema-rollout.ts'
+import { type StatusRanges, statusRanges } from '../config/statuses.ts'
 import { TurnoutError } from '../errors.ts'
 import { type GivenPlan, planOfMetric } from './given/plan.ts'
 import type { Policy } from './rollout.ts'
@@ -18,6 +19,8 @@ export interface Wish {
   readonly verdict: VerdictOptions
   /** Metrics that are given from outside; a rollout that an older Turnout has begun has none. */
   readonly given?: readonly GivenPlan[]
+  /** Statuses that are failures; absent: those that always are. */
+  readonly failing?: StatusRanges
   readonly spec: RolloutSpec
 }
 
@@ -41,7 +44,15 @@ export function wishOf(defaults: RolloutSpec | undefined, sent: RolloutSpec): Wi
   if ('message' in planned) throw refused(spec.steps === undefined ? '/strategy' : '/steps', planned.message)
   if (planned.batch !== null) throw refused('/strategy', 'replacing a pool target by target is not there yet')
   const given = (spec.verdict?.metrics ?? []).map((metric) => planOfMetric(metric, marginOf(spec)))
-  return { strategy, plan: planned, policy: policyOf(spec), verdict: verdictOf(spec, given), given, spec }
+  return {
+    strategy,
+    plan: planned,
+    policy: policyOf(spec),
+    verdict: verdictOf(spec, given),
+    given,
+    spec,
+    ...(spec.verdict?.failing !== undefined && { failing: statusRanges(spec.verdict.failing) }),
+  }
 }
 
 const refused = (pointer: string, message: string): TurnoutError =>

@@ -25,6 +25,7 @@ import type {
   Table,
   TableDelta,
   TargetTable,
+  Trial,
 } from './types.ts'
 
 /** 24 bits: enough to tell the targets of a pool apart, too few to find the address again. */
@@ -134,7 +135,8 @@ function compilePools(plan: ServicePlan, status: ServiceStatus): PoolTable[] {
     const weight = weights[index]
     weightEnd += pickable({ admin, weight })
     const { release } = status
-    return compilePool(plan, spec, poolStatus, { release: pinName(release, poolStatus), weight, weightEnd })
+    const trial = status.trial?.pool === spec.name ? status.trial : null
+    return compilePool(plan, spec, poolStatus, { release: pinName(release, poolStatus), weight, weightEnd }, trial)
   })
 }
 
@@ -149,6 +151,7 @@ function compilePool(
   spec: ServicePlan['pools'][number],
   status: PoolStatus,
   place: Pick<PoolTable, 'release' | 'weight' | 'weightEnd'>,
+  trial: Trial | null,
 ): PoolTable {
   const admin = adminState(status.admin)
   const targets: TargetTable[] = []
@@ -167,7 +170,10 @@ function compilePool(
   for (const url of spec.targets) {
     const targetStatus = own(status.targets, url)
     assert(targetStatus !== undefined, `${plan.name}/${spec.name} has no status of target ${url}`)
-    targets.push(...compileTarget(url, targetStatus, plan.probed, tagOf(url, TAG_BITS, tags), pool))
+    const isTried = trial !== null && trial.targets?.includes(url) !== false
+    targets.push(
+      ...compileTarget(url, targetStatus, { probed: plan.probed, tag: tagOf(url, TAG_BITS, tags), isTried }, pool),
+    )
   }
   const fit: Health = plan.probed ? 'healthy' : 'unknown'
   const takesAll = (target: TargetTable) =>
@@ -183,8 +189,7 @@ const pinName = (release: string, { born }: PoolStatus): string => (born === und
 function compileTarget(
   url: string,
   status: TargetStatus,
-  probed: boolean,
-  tag: string,
+  { probed, tag, isTried }: { readonly probed: boolean; readonly tag: string; readonly isTried: boolean },
   pool: PoolTable,
 ): TargetTable[] {
   const parsed = new URL(url)
@@ -215,6 +220,7 @@ function compileTarget(
     health: probed ? health(address.health) : 'unknown',
     ejectedUntilMs: address.ejectedUntilMs,
     pool,
+    isTried,
   }))
 }
 

@@ -5,6 +5,7 @@
  * spec (what people write) → plan (the same with units resolved, by config/plan.ts) ┐
  *                             status (status.ts: set by people, and observed) ├→ build → table (immutable)
  */
+import type { StatusRanges } from '../config/statuses.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Router } from './match.ts'
 import type { RuleSet } from './rules.ts'
@@ -113,6 +114,8 @@ export interface TargetTable {
   readonly health: Health
   readonly ejectedUntilMs: number
   readonly pool: PoolTable
+  /** It has the version that a rollout tries. */
+  readonly isTried: boolean
 }
 
 export interface PoolTable {
@@ -134,6 +137,10 @@ export interface PoolTable {
 export interface Trial {
   readonly pool: string
   readonly step: number
+  /** The targets of the pool that have the new version; absent: all of them. */
+  readonly targets?: readonly string[]
+  /** Statuses that are failures; absent: those that are for everybody else (dataplane/exchange/attempt-outcome.ts). */
+  readonly failing?: StatusRanges
 }
 
 /** A parsed CIDR; IPv4 is held as IPv4-mapped IPv6, 128 bits in four unsigned words. */

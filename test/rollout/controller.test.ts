@@ -3,8 +3,9 @@ import { expect, test } from 'vitest'
 import { validateService } from '../../src/config/check.ts'
 import type { ServiceSpec } from '../../src/config/schema.ts'
 import { TurnoutError } from '../../src/errors.ts'
-import { allocateSharedMemory } from '../../src/metrics/layout.ts'
+import { allocateSharedMemory, type SharedMemory, SIDE, TRIAL, trialOffset } from '../../src/metrics/layout.ts'
 import { type ControllerDeps, Rollouts } from '../../src/rollout/controller.ts'
+import type { Kept } from '../../src/rollout/kept.ts'
 import { memoryStore } from '../../src/store/memory.ts'
 import type { Store } from '../../src/store/store.ts'
 import { type MovableClock, movableClock, SHOP, type StandInControl, standInControl } from '../admin/stand-in.ts'
@@ -20,6 +21,7 @@ interface Stand {
   readonly control: StandInControl
   readonly store: Store
   readonly clock: MovableClock
+  readonly memory: SharedMemory
   readonly rollouts: Rollouts
   readonly told: string[]
 }
@@ -34,7 +36,7 @@ async function stand(store: Store = memoryStore(), changes: Partial<ControllerDe
   const memory = allocateSharedMemory(1)
   let ids = 0
   const deps = { control, clock, memory, store, log, publish() {}, id: () => `r-${++ids}`, ...changes }
-  return { control, store, clock, rollouts: new Rollouts(deps), told }
+  return { control, store, clock, memory, rollouts: new Rollouts(deps), told }
 }
 
 const trialOf = ({ control }: Stand) => control.snapshot().status['shop'].trial
@@ -122,4 +124,37 @@ test('nothing is looked at while no rollout runs', async () => {
   clock.move(1_000)
   expect(looks).toBeGreaterThan(90)
   await rollouts.close()
+})
+
+test('after a restart the clock of a step and the tests go on from where they were ten seconds ago at most', async () => {
+  const store = memoryStore()
+  const first = await stand(store)
+  await first.rollouts.start()
+  await first.rollouts.begin('shop', 'green', { steps: [{ weight: 10, for: '1h' }] }, 'test')
+  const kept = async () => JSON.parse((await store.get('rollout:shop')) ?? '[]')[0] as Kept
+  await until('it watches traffic', async () => {
+    first.clock.move(500)
+    return (await kept()).rollout.phase === 'watching'
+  })
+  const { slot } = first.control.snapshot().status['shop']
+  first.memory.trials[trialOffset(0, slot, SIDE.canary) + TRIAL.answers] += 3
+  first.memory.trials[trialOffset(0, slot, SIDE.control) + TRIAL.answers] += 30
+  await until('its clock is kept', async () => {
+    first.clock.move(10)
+    return (await kept()).rollout.clockMs > 9_000
+  })
+  const before = await kept()
+  // As though it had been killed: nothing is closed.
+  const second = await stand(store)
+  await second.rollouts.start()
+  const [told] = second.rollouts.list('shop')
+  expect(told.next?.inMs).toBeLessThanOrEqual(3_600_000 - 9_000)
+  expect(before.tests?.[0].origin.seen).toBe(3)
+  await until('the tests go on', async () => {
+    second.clock.move(500)
+    return (await kept()).rollout.clockMs > before.rollout.clockMs
+  })
+  expect((await kept()).tests?.[0]).toEqual(before.tests?.[0])
+  await second.rollouts.close()
+  await first.rollouts.close()
 })

@@ -9,13 +9,18 @@
  * - `void` tells nothing of the target: the client went away or broke its request before there was an answer, or a kept
  *   connection was being closed as idle just when the request came.
  */
+import { isAmong, type StatusRanges } from '../../config/statuses.ts'
 import { ERRORS, type ErrorCode } from '../../errors.ts'
 
 export type AttemptOutcome = 'good' | 'failed' | 'void'
 
-/** Judges an attempt by the status of its final answer, 0 when none has begun, and by what broke the exchange, if anything did. */
-export function attemptOutcome(status: number, broke: ErrorCode | null): AttemptOutcome {
+/**
+ * Judges an attempt by the status of its final answer, 0 when none has begun, and by what broke the exchange, if anything did. `failing`
+ * are the statuses that fail where a rollout says which.
+ */
+export function attemptOutcome(status: number, broke: ErrorCode | null, failing?: StatusRanges): AttemptOutcome {
   if (broke !== null && ERRORS[broke].source === 'upstream') return 'failed'
-  if (status >= 500 && status !== 501) return 'failed'
-  return status === 0 ? 'void' : 'good'
+  if (status === 0) return 'void'
+  const fails = failing === undefined ? status >= 500 && status !== 501 : isAmong(status, failing)
+  return fails ? 'failed' : 'good'
 }

@@ -20,12 +20,12 @@ import { FIELD } from '../../metrics/layout.ts'
 import { decide } from '../../table/decide.ts'
 import type { Decision, ServiceTable, TargetTable } from '../../table/types.ts'
 import type { Plane } from '../plane.ts'
-import { sideOf } from '../trials.ts'
 import type { RetryBudget } from '../upstream/retry-budget.ts'
 import { Ties } from '../upstream/ties.ts'
 import type { Upstream, UpstreamUser } from '../upstream/upstream.ts'
 import { type AttemptOutcome, attemptOutcome } from './attempt-outcome.ts'
 import type { Downstream } from './downstream.ts'
+import { Judged } from './judged.ts'
 
 /** Targets that are tried while connections are refused. */
 const CONNECTS_MAX = 3
@@ -62,9 +62,7 @@ export class Attempts {
   #excluded: TargetTable[] | undefined
   /** What is counted at the target when the request goes on to another: a field, or `NONE`. */
   #retry: number = NONE
-  /** Which side of a trial the first attempt counts for, or `NONE`, and in which step it was decided. */
-  #side: number = NONE
-  #step = 0
+  readonly judged: Judged
   /** The cap by which the target has no room. */
   #full: ShedReason = 'target_connections'
   readonly #downstream: Downstream
@@ -73,6 +71,7 @@ export class Attempts {
   constructor(plane: Plane, downstream: Downstream) {
     this.#plane = plane
     this.#downstream = downstream
+    this.judged = new Judged(plane.trials)
   }
 
   /** Begins with a request; what `end` lets go of is not there. */
@@ -86,7 +85,7 @@ export class Attempts {
     this.#budget = null
     this.#moved = false
     this.#retry = NONE
-    this.#side = NONE
+    this.judged.forget()
   }
 
   /** The service of a request that has a target. */
@@ -132,12 +131,9 @@ export class Attempts {
 
   /** The first decision of a request that has a target. */
   #begin(decision: Decision): void {
-    const { slot, trial } = this.service
-    this.#plane.targets.retryBudgetOf(slot).note(this.#plane.time.nowMs)
+    this.#plane.targets.retryBudgetOf(this.service.slot).note(this.#plane.time.nowMs)
     this.count(FIELD.decided)
-    if (trial === null) return
-    this.#side = sideOf(decision, trial)
-    this.#step = trial.step
+    this.judged.begin(decision)
   }
 
   #leave({ slot }: TargetTable): void {
@@ -186,18 +182,16 @@ export class Attempts {
     const outcome = attemptOutcome(status, broke)
     const connected = broke !== 'upstream_connect_failed'
     if (this.#underWay) this.#plane.counters.countAttempt(this.target!.slot, outcome, connected)
-    if (this.#side !== NONE && outcome !== 'void') {
-      this.#plane.trials.count(this.service.slot, this.#side, this.#step, outcome, this.decision!)
-    }
-    this.#side = NONE
+    this.judged.end(this.decision!, status, broke)
     this.#underWay = false
     return outcome
   }
 
-  /** The head of an answer has come, `ttfbMs` after the attempt began. */
-  timed(status: number, ttfbMs: number): void {
-    if (this.#side === NONE || attemptOutcome(status, null) !== 'good') return
-    this.#plane.trials.time(this.service.slot, this.#side, this.#step, ttfbMs)
+  /** There is no answer yet. False when nobody judges it. */
+  noteSlow(): boolean {
+    return (
+      this.judged.isJudged && this.judged.noteSlow(this.service, this.target!, this.#plane.time.nowMs - this.startedMs)
+    )
   }
 
   /** Notes a connection that could not be opened. True when another target may be tried. */

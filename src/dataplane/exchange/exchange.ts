@@ -20,7 +20,7 @@ import { MALFORMED } from '../http1/max-forwards.ts'
 import type { ResponseHead } from '../http1/response-head.ts'
 import type { Plane } from '../plane.ts'
 import type { Outgoing } from '../socket/outgoing.ts'
-import type { Swept } from '../sweep.ts'
+import type { UnderWay } from '../sweep.ts'
 import type { Upstream, UpstreamUser } from '../upstream/upstream.ts'
 import { Answer, type AnswerOwner } from './answer.ts'
 import { Attempts } from './attempts.ts'
@@ -31,7 +31,7 @@ import { type BodyAtHand, ExchangeRequest } from './request.ts'
 import { type Predecessor, Rest } from './rest.ts'
 import { Tunnel } from './tunnel.ts'
 
-export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predecessor, Swept {
+export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predecessor, UnderWay {
   deadlineMs = Infinity
   readonly answer: Answer
   readonly #plane: Plane
@@ -267,6 +267,10 @@ export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predece
         this.#attempts.count(FIELD.timeouts)
         return this.#fail('upstream_timeout')
     }
+  }
+
+  noteSlow(): boolean {
+    return (this.#phase === 'waiting' || this.#phase === 'connecting') && this.#attempts.noteSlow()
   }
 
   #letGo(): void {

@@ -45,7 +45,7 @@ export class Outcome {
   answered(attempts: Attempts, status: number): void {
     this.#ttfbMs = this.#plane.time.nowMs - this.#startMs
     this.#attemptTtfbMs = this.#plane.time.nowMs - attempts.startedMs
-    attempts.timed(status, this.#attemptTtfbMs)
+    attempts.judged.timed(attempts.service, attempts.target!, status, this.#attemptTtfbMs)
     if (attempts.repeats > 0) attempts.repeated(status)
     if (status !== SWITCHED) return
     attempts.judge(status, null)
@@ -75,6 +75,7 @@ export class Outcome {
       const { slot } = attempts.target
       const answered = this.#ttfbMs >= 0
       attempt = attempts.judge(answered ? status : 0, this.#error)
+      attempts.judged.noteHarm(attempts.service, attempts.target, answered ? status : 0, this.#error)
       // The client never saw that another attempt had failed.
       if (attempts.connects + attempts.repeats > 0 && attempt === 'good') attempts.count(FIELD.rescued)
       if (status === SWITCHED) plane.counters.countTunnelClosed(slot, durationMs - this.#ttfbMs, bytesIn, bytesOut)

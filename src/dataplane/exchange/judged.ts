@@ -1,0 +1,73 @@
+/**
+ * What one request says of the version that a rollout tries (trials.ts): its first attempt, if that was decided by chance, and what
+ * its client was given in the end. Lives as long as its exchange.
+ */
+import type { ErrorCode } from '../../errors.ts'
+import type { Decision, ServiceTable, TargetTable } from '../../table/types.ts'
+import { sideOf, type Trials } from '../trials.ts'
+import { attemptOutcome } from './attempt-outcome.ts'
+
+const NONE = -1
+
+export class Judged {
+  readonly #trials: Trials
+  /** Which side the attempt counts for, or `NONE`. */
+  #side: number = NONE
+  /** The step that it was decided in. */
+  #step = 0
+  /** For how many of the edges of what is slow it was counted before its answer came. */
+  #edges = 0
+
+  constructor(trials: Trials) {
+    this.#trials = trials
+  }
+
+  /** The request was decided for the first time, for a service with a trial or without. */
+  begin(decision: Decision): void {
+    const { trial } = decision.service!
+    this.#side = trial === null ? NONE : sideOf(decision, trial)
+    if (this.#side === NONE) return
+    this.#step = trial!.step
+    this.#edges = 0
+    this.#trials.isWatched = true
+  }
+
+  /** The request is no more, or another attempt follows. */
+  forget(): void {
+    this.#side = NONE
+  }
+
+  /** The attempt is over. */
+  end(decision: Decision, status: number, broke: ErrorCode | null): void {
+    if (this.#side === NONE) return
+    const { slot, trial } = decision.service!
+    const outcome = attemptOutcome(status, broke, trial!.failing)
+    if (outcome !== 'void') this.#trials.count(slot, this.#side, this.#step, outcome, decision)
+    this.#side = NONE
+  }
+
+  /** The head of an answer has come, `ttfbMs` after the attempt began. */
+  timed({ slot, trial }: ServiceTable, target: TargetTable, status: number, ttfbMs: number): void {
+    if (this.#side === NONE || attemptOutcome(status, null, trial!.failing) !== 'good') return
+    this.#trials.time(slot, target.slot, this.#side, this.#step, this.#edges, ttfbMs)
+  }
+
+  /**
+   * There is no answer after `waitedMs`: from each edge on it is a slow one. Without this, a version that hangs would be seen by its
+   * time-outs only. False when it is not judged.
+   */
+  noteSlow({ slot }: ServiceTable, target: TargetTable, waitedMs: number): boolean {
+    this.#edges = this.#trials.timeOpen(slot, target.slot, this.#side, this.#step, this.#edges, waitedMs)
+    return true
+  }
+
+  get isJudged(): boolean {
+    return this.#side !== NONE
+  }
+
+  /** The client was given this answer of the target, or saw it break. */
+  noteHarm({ slot, trial }: ServiceTable, target: TargetTable, status: number, broke: ErrorCode | null): void {
+    if (trial === null || !target.isTried) return
+    if (attemptOutcome(status, broke, trial.failing) === 'failed') this.#trials.countHarm(slot)
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * The verdict on one rollout, fed from the counters of this process.
+ *
+ * Looked at on a timer alone: whoever looks when a failure has come would close strata at failures, which is no fair bet (VERDICT.md 4).
+ * A step begins before its split is on its way to the workers: answers of the step before count no more from then on.
+ */
+import type { Control } from '../change.ts'
+import type { Clock } from '../clock.ts'
+import { own } from '../config/record.ts'
+import { CELL, type SharedMemory } from '../metrics/layout.ts'
+import { Feed } from './feed.ts'
+import { Given } from './given/given.ts'
+import type { Kept } from './kept.ts'
+import { clumpSince, type Past, type PastOf } from './past.ts'
+import { type Finding, metricsOf, Verdict } from './verdict.ts'
+
+/** How often the live pool's times are looked at. */
+const FOLLOW_MS = 1_000
+
+export interface JudgingDeps {
+  readonly control: Control
+  readonly clock: Clock
+  readonly memory: SharedMemory
+  readonly past: Past
+}
+
+export class Judging {
+  /** What the last look has found. */
+  finding: Finding = { outcome: 'insufficient', cause: 'failures' }
+  /** Answers of the new version since the step began. */
+  answers = 0
+  readonly verdict: Verdict
+  /** What is given from outside. */
+  readonly given: Given
+  readonly #deps: JudgingDeps
+  readonly #service: string
+  readonly #to: string
+  readonly #livePools: readonly string[]
+  readonly #slot: number
+  readonly #feed: Feed
+  /** What was known of the live pool when it began. */
+  readonly #metricsBefore: PastOf['metrics']
+  #followedAtMs = -Infinity
+
+  constructor(deps: JudgingDeps, kept: Kept) {
+    const { service, rollout, wish, tests } = kept
+    const { memory, control } = deps
+    const { before, to } = rollout
+    this.#deps = deps
+    this.#service = service
+    this.#to = to
+    this.#livePools = Object.keys(before).filter((pool) => pool !== to && before[pool] > 0)
+    this.#slot = own(control.snapshot().status, service)?.slot ?? 0
+    this.#feed = new Feed(memory, this.#slot)
+    const { metrics } = this.#follow()
+    this.#metricsBefore = metrics
+    this.given = new Given(kept, this.#livePools)
+    const given = metricsOf(wish.verdict).slice(metrics.length)
+    const histories = [...metrics.map(({ history }) => history), ...given.map(() => ({ bad: 0, all: 0 }))]
+    const clumps = metrics.map(({ clump }) => clump)
+    this.verdict = new Verdict(wish.verdict, { histories, clumps }, tests ?? undefined)
+  }
+
+  /** The step that workers count now. */
+  get step(): number {
+    return Atomics.load(this.#deps.memory.cells, CELL.step + this.#slot)
+  }
+
+  /** A step begins: what the workers count from now on, and the part of the traffic that the new version is given, in per cent. */
+  beginStep(step: number, weight: number): void {
+    Atomics.store(this.#deps.memory.cells, CELL.step + this.#slot, step)
+    this.#feed.take()
+    this.answers = 0
+    this.verdict.beginStep(weight / 100)
+    this.given.beginStep(weight / 100, this.#deps.clock.steadyMs())
+  }
+
+  /** The step goes on that a process before this one has begun. */
+  goOn(step: number, weight: number): void {
+    Atomics.store(this.#deps.memory.cells, CELL.step + this.#slot, step)
+    this.verdict.share = weight / 100
+    this.given.beginStep(weight / 100, this.#deps.clock.steadyMs())
+  }
+
+  /** Failures that the new version has brought to clients since the last call. */
+  takeHarm(): number {
+    return this.#feed.takeHarm()
+  }
+
+  /** Takes what has come; `harm` is all that it has done so far, and `weight` what it is given, in per cent. */
+  look(nowMs: number, harm: number, weight: number): Finding {
+    if (nowMs - this.#followedAtMs >= FOLLOW_MS) {
+      this.#followedAtMs = nowMs
+      const { edgesMs, metrics } = this.#follow()
+      this.#feed.setEdges(edgesMs)
+      this.verdict.noteClumps(metrics.map((known, at) => clumpSince(this.#metricsBefore[at], known)))
+    }
+    const came = [...this.#feed.take(), ...this.given.take()]
+    this.answers += came[0].canary
+    this.finding = this.verdict.look({ nowMs, came, harm, allOut: weight > 0 && this.#isAllOut(nowMs) })
+    return this.finding
+  }
+
+  /** What is known by now of what it is compared with. */
+  #follow(): PastOf {
+    const { control, clock, past } = this.#deps
+    const status = own(control.snapshot().status, this.#service)
+    if (status !== undefined) past.follow(this.#service, status, clock.steadyMs())
+    return past.of(this.#service, this.#livePools)
+  }
+
+  #isAllOut(nowMs: number): boolean {
+    const { pools, trial } = own(this.#deps.control.snapshot().status, this.#service) ?? {}
+    const targets = Object.entries(pools?.[this.#to]?.targets ?? {}).filter(
+      ([url]) => trial?.targets?.includes(url) !== false,
+    )
+    return targets.every(([, { health, ejectedUntilMs }]) => health === 'unhealthy' || ejectedUntilMs > nowMs)
+  }
+}

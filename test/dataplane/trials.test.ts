@@ -1,0 +1,111 @@
+/** What a worker counts of a release that is judged. */
+import { beforeEach, describe, expect, test } from 'vitest'
+import { sideOf, Trials } from '../../src/dataplane/trials.ts'
+import {
+  allocateSharedMemory,
+  CELL,
+  EDGES,
+  FIELD,
+  laneOffset,
+  type SharedMemory,
+  SIDE,
+  TRIAL,
+  trialOffset,
+} from '../../src/metrics/layout.ts'
+import type { Decision, PoolTable, Reason, TargetTable } from '../../src/table/types.ts'
+
+const [SLOT, TARGET, STEP] = [5, 7, 3]
+let memory: SharedMemory
+let trials: Trials
+
+beforeEach(() => {
+  memory = allocateSharedMemory(2)
+  trials = new Trials(memory, 1)
+  Atomics.store(memory.cells, CELL.step + SLOT, STEP)
+  memory.edges.set([10, 50, 200], SLOT * EDGES)
+  memory.targets[laneOffset(0, TARGET) + FIELD.attemptsGood] = 20
+})
+
+/** Timed and slow answers of a side, by edge. */
+function times(side: number): readonly (readonly number[])[] {
+  const at = trialOffset(1, SLOT, side)
+  return [TRIAL.timed, TRIAL.slow].map((field) => [...memory.trials.slice(at + field, at + field + EDGES)])
+}
+
+describe('an answer that is slow', () => {
+  test('counts beyond each edge that it has passed, when it comes', () => {
+    trials.time(SLOT, TARGET, SIDE.canary, STEP, 0, 60)
+    expect(times(SIDE.canary)).toEqual([
+      [1, 1, 1],
+      [1, 1, 0],
+    ])
+  })
+
+  test('that has not come yet counts as soon as it passes an edge, and once', () => {
+    let edges = trials.timeOpen(SLOT, TARGET, SIDE.control, STEP, 0, 9)
+    expect([edges, times(SIDE.control)[1]]).toEqual([0, [0, 0, 0]])
+    edges = trials.timeOpen(SLOT, TARGET, SIDE.control, STEP, edges, 60)
+    edges = trials.timeOpen(SLOT, TARGET, SIDE.control, STEP, edges, 150)
+    expect([edges, times(SIDE.control)]).toEqual([
+      2,
+      [
+        [1, 1, 0],
+        [1, 1, 0],
+      ],
+    ])
+    trials.time(SLOT, TARGET, SIDE.control, STEP, edges, 180)
+    expect(times(SIDE.control)).toEqual([
+      [1, 1, 1],
+      [1, 1, 0],
+    ])
+  })
+
+  test('says nothing where nobody knows yet what is slow', () => {
+    memory.edges.set([0, Infinity, 0], SLOT * EDGES)
+    trials.time(SLOT, TARGET, SIDE.canary, STEP, 0, 1e6)
+    expect(trials.timeOpen(SLOT, TARGET, SIDE.canary, STEP, 0, 1e6)).toBe(0)
+    expect(times(SIDE.canary)).toEqual([
+      [0, 0, 0],
+      [0, 0, 0],
+    ])
+  })
+
+  test('does not count of a step that is over', () => {
+    trials.time(SLOT, TARGET, SIDE.canary, STEP - 1, 0, 60)
+    expect(trials.timeOpen(SLOT, TARGET, SIDE.canary, STEP - 1, 0, 60)).toBe(2)
+    expect(times(SIDE.canary)[1]).toEqual([0, 0, 0])
+  })
+
+  test('does not count among the first 20 of a new target of the canary, over all workers', () => {
+    memory.targets[laneOffset(0, TARGET) + FIELD.attemptsGood] = 12
+    memory.targets[laneOffset(1, TARGET) + FIELD.attemptsGood] = 7
+    trials.time(SLOT, TARGET, SIDE.canary, STEP, 0, 60)
+    expect(times(SIDE.canary)[0]).toEqual([0, 0, 0])
+    trials.time(SLOT, TARGET, SIDE.control, STEP, 0, 60)
+    expect(times(SIDE.control)[0]).toEqual([1, 1, 1])
+    memory.targets[laneOffset(1, TARGET) + FIELD.attemptsGood] = 8
+    trials.time(SLOT, TARGET, SIDE.canary, STEP, 0, 60)
+    expect(times(SIDE.canary)[0]).toEqual([1, 1, 1])
+  })
+})
+
+describe('the side that a decision counts for', () => {
+  const decided = (reason: Reason, pool: string, isTried: boolean) =>
+    ({ reason, pool: { name: pool } as PoolTable, target: { isTried } as TargetTable }) as Decision
+
+  test('is none where a rule, a pin or a failover has chosen', () => {
+    const trial = { pool: 'green', step: 1 }
+    for (const reason of ['rule', 'pin', 'failover'] as const) {
+      expect(sideOf(decided(reason, 'green', true), trial)).toBe(-1)
+    }
+    expect(sideOf(decided('bucket', 'green', true), trial)).toBe(SIDE.canary)
+    expect(sideOf(decided('picker', 'blue', false), trial)).toBe(SIDE.control)
+  })
+
+  test('is that of the target where only some of a pool have the new version, and other pools are no control', () => {
+    const trial = { pool: 'blue', step: 1, targets: ['http://a'] }
+    expect(sideOf(decided('picker', 'blue', true), trial)).toBe(SIDE.canary)
+    expect(sideOf(decided('picker', 'blue', false), trial)).toBe(SIDE.control)
+    expect(sideOf(decided('picker', 'other', false), trial)).toBe(-1)
+  })
+})

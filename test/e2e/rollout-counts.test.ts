@@ -1,0 +1,61 @@
+/** What of a service's traffic counts for the verdict on its rollout, and for the harm that it has done. */
+import type { RequestListener, ServerResponse } from 'node:http'
+import { expect, test } from 'vitest'
+import type { ToldRollout } from '../../src/rollout/told.ts'
+import { startLoad } from '../helpers/load.ts'
+import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
+import { until } from '../helpers/raw.ts'
+import { startNamed, startUpstream } from '../helpers/upstream.ts'
+
+const ROLLOUTS = '/v1/services/shop/rollouts'
+const current = (proxy: TestProxy) => call<ToldRollout>(proxy, 'GET', `${ROLLOUTS}/current`)
+
+/** A shop whose new version answers so, at the first step of a rollout that stays there. */
+async function startTried(green: RequestListener, verdict: object = {}, more: object = {}): Promise<TestProxy> {
+  const pools = { blue: [(await startNamed('blue')).url], green: [(await startUpstream(green)).url] }
+  const shop = service(pools, { sticky: false, visitor: [], ...more })
+  const proxy = await startProxy({ services: { shop } })
+  const steps = [{ weight: 10, until: 'promoted', for: '1h' }]
+  await call(proxy, 'POST', ROLLOUTS, { to: 'green', strategy: 'canary', steps, verdict })
+  await until('it is tried', async () => (await current(proxy)).weight === 10)
+  return proxy
+}
+
+test('a version that hangs is slow from the moment on at which the live one would have answered', async () => {
+  const hanging: ServerResponse[] = []
+  let hangs = false
+  const proxy = await startTried((_, response) => {
+    if (hangs) hanging.push(response)
+    else response.end('green')
+  })
+  const load = startLoad(proxy.port, { connections: 200, pauseMs: () => 100 })
+  // The first answers of a new target are not timed.
+  await until('it is timed', async () => (await current(proxy)).verdict!.canary.requests > 60, 20_000)
+  hangs = true
+  await until('it is back', async () => (await current(proxy)).state === 'rolledBack', 20_000)
+  const { verdict, reason, harm } = await current(proxy)
+  expect(verdict!.metric).toMatch(/^slow/)
+  expect(reason).toMatch(/answers of green were slow/)
+  // Long before the first time-out nobody was given a failure.
+  expect(harm.failed).toBe(0)
+  for (const response of hanging) response.end('late')
+  expect((await load.stop()).every(({ status }) => status === 200)).toBe(true)
+}, 60_000)
+
+test('harm counts every failure that reached a client, whoever has sent it there', async () => {
+  const rules = [{ name: 'staff', when: { header: { 'x-staff': '1' } }, to: 'green' }]
+  const proxy = await startTried((_, response) => response.writeHead(503).end(), { harm: 1_000 }, { rules })
+  for (let n = 0; n < 7; n++)
+    expect((await fetch(`http://127.0.0.1:${proxy.port}/`, { headers: { 'x-staff': '1' } })).status).toBe(503)
+  await until('it is counted', async () => (await current(proxy)).harm.failed === 7)
+  // What a rule has sent says nothing of the version as chance would.
+  expect((await current(proxy)).verdict!.canary.requests).toBe(0)
+})
+
+test('which statuses are failures can be said', async () => {
+  const proxy = await startTried((_, response) => response.writeHead(404).end(), { failing: '404,500-599' })
+  const load = startLoad(proxy.port, { connections: 16, pauseMs: () => 5 })
+  await until('it is back', async () => (await current(proxy)).state === 'rolledBack', 20_000)
+  expect((await current(proxy)).reason).toMatch(/answers of green failed, 0 of/)
+  await load.stop()
+}, 60_000)
