@@ -27,8 +27,9 @@ const Counts = object({ all: Count, bad: Count })
 
 const MetricAnswer = object({
   name: Type.String(),
-  canary: Counts,
-  control: Counts,
+  canary: nullable(Counts),
+  control: nullable(Counts),
+  value: nullable(Type.Number({ description: 'Of one value with a bound: what it was when it was last known.' })),
   evidence: Type.Number({ description: 'From 0 to 1, where the new version has failed.' }),
   passed: Type.Boolean({ description: 'In this step.' }),
   lastError: nullable(Type.String({ description: 'Why nothing came of it when it was last asked for.' })),

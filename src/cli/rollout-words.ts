@@ -11,8 +11,9 @@ interface Counts {
 /** A metric that is given from outside. */
 interface MetricView {
   readonly name: string
-  readonly canary: Counts
-  readonly control: Counts
+  readonly canary: Counts | null
+  readonly control: Counts | null
+  readonly value: number | null
   readonly evidence: number
   readonly passed: boolean
   readonly lastError: string | null
@@ -71,12 +72,14 @@ export function linesOf(rollout: RolloutView): string[] {
 
 const wordOf = (state: string): string => state.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
 
-function metricLine(
-  { name, canary, control, evidence, passed, lastError }: MetricView,
-  to: string,
-  from: string,
-): string {
+function metricLine(metric: MetricView, to: string, from: string): string {
+  const { name, canary, control, value, evidence, passed, lastError } = metric
+  const error = lastError === null ? '' : `; ${lastError}`
+  if (canary === null || control === null) {
+    const stand = evidence === 1 ? 'out of bounds' : passed ? 'in bounds' : 'not known to be in bounds'
+    return `${name}: ${value ?? 'no value'}, ${stand}${error}`
+  }
   const counts = `${to} ${canary.bad} bad of ${canary.all}, ${from} ${control.bad} of ${control.all}`
   const stand = evidence === 1 ? 'worse' : passed ? 'passed' : `evidence against it ${percent(evidence)}`
-  return `${name}: ${counts}; ${stand}${lastError === null ? '' : `; ${lastError}`}`
+  return `${name}: ${counts}; ${stand}${error}`
 }

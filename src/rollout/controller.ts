@@ -18,6 +18,7 @@ import type { Store } from '../store/store.ts'
 import { SLICE_MS } from './clump.ts'
 import { Gates } from './gates/gates.ts'
 import type { Post, PostAnswer } from './given/posted.ts'
+import { Prometheus } from './given/prometheus.ts'
 import type { Kept } from './kept.ts'
 import { Past } from './past.ts'
 import type { RolloutEvent } from './rollout.ts'
@@ -51,6 +52,7 @@ export type Verb = 'pause' | 'resume' | 'promote' | 'abort'
 export class Rollouts {
   readonly #deps: ControllerDeps
   readonly #gates: Gates
+  readonly #prometheus = new Prometheus()
   readonly #past: Past
   readonly #running = new Map<string, Running>()
   readonly #ended = new Map<string, Kept[]>()
@@ -174,6 +176,7 @@ export class Rollouts {
     this.#endPast()
     await Promise.all([...this.#running.values()].map((running) => running.close()))
     await this.#gates.close()
+    await this.#prometheus.close()
   }
 
   /** A service that a rollout has set apart, of which nothing is known any more, belongs to everybody again. */
@@ -203,6 +206,7 @@ export class Rollouts {
     const deps: RunningDeps = {
       ...this.#deps,
       gates: this.#gates,
+      prometheus: this.#prometheus,
       past: this.#past,
       save: (value) => this.#save(value),
     }

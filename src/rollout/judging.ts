@@ -9,7 +9,7 @@ import type { Clock } from '../clock.ts'
 import { own } from '../config/record.ts'
 import { CELL, type SharedMemory } from '../metrics/layout.ts'
 import { Feed } from './feed.ts'
-import { Given } from './given/given.ts'
+import { Given, type GivenDeps } from './given/given.ts'
 import type { Kept } from './kept.ts'
 import { clumpSince, type Past, type PastOf } from './past.ts'
 import { type Finding, metricsOf, Verdict } from './verdict.ts'
@@ -17,7 +17,7 @@ import { type Finding, metricsOf, Verdict } from './verdict.ts'
 /** How often the live pool's times are looked at. */
 const FOLLOW_MS = 1_000
 
-export interface JudgingDeps {
+export interface JudgingDeps extends GivenDeps {
   readonly control: Control
   readonly clock: Clock
   readonly memory: SharedMemory
@@ -42,7 +42,8 @@ export class Judging {
   readonly #metricsBefore: PastOf['metrics']
   #followedAtMs = -Infinity
 
-  constructor(deps: JudgingDeps, kept: Kept) {
+  /** Whatever is asked of others ends with `signal`. */
+  constructor(deps: JudgingDeps, kept: Kept, signal: AbortSignal) {
     const { service, rollout, wish, tests } = kept
     const { memory, control } = deps
     const { before, to } = rollout
@@ -54,7 +55,7 @@ export class Judging {
     this.#feed = new Feed(memory, this.#slot)
     const { metrics } = this.#follow()
     this.#metricsBefore = metrics
-    this.given = new Given(kept, this.#livePools)
+    this.given = new Given(kept, this.#livePools, deps, signal)
     const given = metricsOf(wish.verdict).slice(metrics.length)
     const histories = [...metrics.map(({ history }) => history), ...given.map(() => ({ bad: 0, all: 0 }))]
     const clumps = metrics.map(({ clump }) => clump)
@@ -95,9 +96,11 @@ export class Judging {
       this.#feed.setEdges(edgesMs)
       this.verdict.noteClumps(metrics.map((known, at) => clumpSince(this.#metricsBefore[at], known)))
     }
+    this.given.look(nowMs)
     const came = [...this.#feed.take(), ...this.given.take()]
     this.answers += came[0].canary
-    this.finding = this.verdict.look({ nowMs, came, harm, allOut: weight > 0 && this.#isAllOut(nowMs) })
+    const bounds = this.given.bounds(this.finding.outcome === 'hold')
+    this.finding = this.verdict.look({ nowMs, came, harm, allOut: weight > 0 && this.#isAllOut(nowMs), bounds })
     return this.finding
   }
 

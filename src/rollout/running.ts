@@ -4,7 +4,6 @@
  * Looks come every 10 ms and mostly change nothing but a clock and the tests. These are kept at every change, and every 10 s: after a
  * restart they go on from there; what they have not seen since is lost, which is no harm.
  */
-import type { Logger } from 'pino'
 import { own } from '../config/record.ts'
 import type { ServiceStatus } from '../table/status.ts'
 import type { Trial } from '../table/types.ts'
@@ -28,7 +27,6 @@ export interface RunningDeps extends JudgingDeps {
   /** Keeps it, for good; resolves when the store has it. */
   save(kept: Kept): Promise<void>
   publish(event: { type: 'rollout'; service: string; message: string; data: Record<string, unknown> }): void
-  readonly log: Pick<Logger, 'error' | 'warn'>
 }
 
 export class Running {
@@ -44,7 +42,7 @@ export class Running {
   constructor(deps: RunningDeps, kept: Kept) {
     this.#deps = deps
     this.kept = kept
-    this.#judging = new Judging(deps, kept)
+    this.#judging = new Judging(deps, kept, this.#end.signal)
   }
 
   /** Keeps the rollout that has just begun, and begins it. */

@@ -15,9 +15,10 @@ export function sentenceOf(
 ): string {
   const { to } = kept.rollout
   const { from, wish } = kept
+  const told = given.find(({ name }) => name === cause)
+  if (told !== undefined && told.bound !== null) return sentenceOfBound(told, told.bound, to)
   const metric = verdict.metrics.find(({ name }) => name === cause) ?? verdict.metrics[0]
   const { canary, canaryBad, control, controlBad } = metric.totals
-  const told = given.find(({ name }) => name === cause)
   const word = metric.name === FAILURES ? 'failed' : `were slow (${metric.name.slice(5)})`
   const both =
     told === undefined
@@ -36,7 +37,7 @@ export function sentenceOf(
     case 'pass':
       return `${to} is not worse than ${from} by more than ${percent(wish.verdict.margin)}: ${both}`
     case 'insufficient': {
-      if (told !== undefined && told.lastError !== null) return `nothing comes of ${cause}: ${told.lastError}`
+      if (told !== undefined && told.lastError !== null) return nothingOf(told)
       if (told !== undefined) return `too little for a verdict on ${cause}: ${both}`
       const noticed = verdict.wouldNotice
       return noticed === null
@@ -44,4 +45,11 @@ export function sentenceOf(
         : `no difference so far: ${both}; ${percent(noticed)} would have been noticed`
     }
   }
+}
+
+const nothingOf = ({ name, lastError }: GivenTold): string => `nothing comes of ${name}: ${lastError}`
+
+function sentenceOfBound(told: GivenTold, { isBroken, words }: NonNullable<GivenTold['bound']>, to: string): string {
+  if (isBroken) return `${told.name} of ${to} was ${words}, which is its bound`
+  return told.lastError === null ? `${told.name} of ${to} is ${words}` : nothingOf(told)
 }

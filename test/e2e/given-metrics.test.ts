@@ -60,7 +60,7 @@ describe('counts that are posted', () => {
     )
     const [metric] = told.verdict!.metrics
     expect(metric).toMatchObject({ name: 'conversion', evidence: 1, lastError: null })
-    expect(metric.canary.bad).toBeGreaterThan(metric.control.bad)
+    expect(metric.canary!.bad).toBeGreaterThan(metric.control!.bad)
     let out = ''
     const write = (text: string) => (out += text)
     await runCli(['--admin', proxy.admin, 'rollout', 'show', 'shop'], { env: {}, stdout: { write }, stderr: { write } })

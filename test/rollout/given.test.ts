@@ -1,6 +1,15 @@
 /** Metrics that are given from outside: what counts of what comes. */
-import { describe, expect, test } from 'vitest'
+import { createServer, type RequestListener } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { type Ask, type Sample, Unanswered } from '../../src/rollout/given/ask.ts'
+import { Bounded } from '../../src/rollout/given/bounded.ts'
+import { Counted } from '../../src/rollout/given/counted.ts'
+import { filled } from '../../src/rollout/given/fill.ts'
+import { Increments } from '../../src/rollout/given/increments.ts'
+import { Poll } from '../../src/rollout/given/poll.ts'
 import { type Post, Posted } from '../../src/rollout/given/posted.ts'
+import { Prometheus } from '../../src/rollout/given/prometheus.ts'
 
 describe('posted counts', () => {
   const plan = { kind: 'posted', name: 'conversion', margin: 0.02, isOptional: false } as const
@@ -65,5 +74,336 @@ describe('posted counts', () => {
     // Only the last keys are remembered.
     for (let n = 0; n < 1_000; n++) posted.post(post('green', 0, 0, { key: `k${n}` }), 'canary', 4_000)
     expect(posted.post({ ...keyed, bad: 2 }, 'canary', 5_000)).toEqual({ counted: true, reason: null })
+  })
+})
+
+const sample = (labels: string, value: number, target = 'a'): Sample => ({ labels, target, value })
+
+describe('what counters have grown by', () => {
+  const seen = () => true
+  const unseen = () => false
+
+  test('is taken counter by counter, from the second look of a step on', () => {
+    const increments = new Increments()
+    const take = (step: number, ...samples: Sample[]) => increments.take(samples, step, unseen)
+    expect(take(1, sample('x', 100), sample('y', 5))).toEqual({ count: 0, fell: false })
+    expect(take(1, sample('x', 103), sample('y', 6.9))).toEqual({ count: 4, fell: false })
+    expect(take(1, sample('x', 103), sample('y', 7.1))).toEqual({ count: 1, fell: false })
+    // Between two steps nothing is.
+    expect(take(2, sample('x', 110), sample('y', 9))).toEqual({ count: 0, fell: false })
+    expect(take(2, sample('x', 111), sample('y', 9))).toEqual({ count: 1, fell: false })
+  })
+
+  test('is nothing where one began anew, and where a sum has lost a member and gets it back with all its past', () => {
+    const increments = new Increments()
+    const take = (value: number) => increments.take([sample('x', value)], 1, unseen)
+    expect([take(2_000), take(2_010)].map(({ count }) => count)).toEqual([0, 10])
+    expect(take(1_010)).toEqual({ count: 0, fell: true })
+    expect(take(1_020)).toEqual({ count: 10, fell: false })
+    expect(take(2_040)).toEqual({ count: 0, fell: true })
+    expect(take(2_050)).toEqual({ count: 10, fell: false })
+  })
+
+  test('is taken from 0 for one that is new of a target that was looked at before, and of no other', () => {
+    const increments = new Increments()
+    expect(increments.take([sample('500', 7)], 1, unseen).count).toBe(0)
+    expect(increments.take([sample('500', 7), sample('502', 3)], 1, seen).count).toBe(3)
+    // One that was away has grown since it was last seen.
+    expect(increments.take([sample('502', 3)], 1, seen).count).toBe(0)
+    expect(increments.take([sample('500', 9), sample('502', 3)], 1, seen).count).toBe(2)
+  })
+
+  test('is nothing where a counter is infinite, and counters without end are not remembered', () => {
+    const increments = new Increments()
+    expect(increments.take([sample('x', Infinity)], 1, seen)).toEqual({ count: 0, fell: false })
+    for (let n = 0; n < 30; n++) {
+      const many = Array.from({ length: 1_000 }, (_, at) => sample(`${n} ${at}`, 1))
+      increments.take(many, 1, unseen)
+    }
+    expect(increments.take([sample('0 0', 5)], 1, unseen).count).toBe(0)
+  })
+})
+
+describe('counts that Prometheus has', () => {
+  const plan = {
+    kind: 'counted',
+    name: 'orders',
+    margin: 0.02,
+    isOptional: false,
+    prometheus: 'http://prom',
+    everyMs: 1_000,
+    bad: 'bad{pool="{pool}"}',
+    all: 'all{pool="{pool}",service="{service}"}',
+  } as const
+  /** Answers by query; every query but that of the time is asked for at the same moment. */
+  function stand() {
+    const values: Record<string, readonly Sample[]> = {}
+    const asked: (readonly [string, number | null])[] = []
+    const ask: Ask = async (query, atS) => {
+      asked.push([query, atS])
+      if (query === 'time()') return [sample('', 1_234.5)]
+      return values[query] ?? []
+    }
+    const counted = new Counted(plan, 'shop', [
+      ['green', 'canary'],
+      ['blue', 'control'],
+    ])
+    const set = (pool: string, all: number | null, bad: number | null) => {
+      values[`all{pool="${pool}",service="shop"}`] = all === null ? [] : [sample('all', all)]
+      values[`bad{pool="${pool}"}`] = bad === null ? [] : [sample('bad', bad)]
+    }
+    return { counted, ask, asked, set, look: () => counted.look(ask) }
+  }
+  const none = { canary: 0, canaryBad: 0, control: 0, controlBad: 0 }
+
+  test('count from the second look of a step on, all of one moment of its clock', async () => {
+    const { counted, look, set, asked } = stand()
+    counted.beginStep(true)
+    set('green', 1_000, 100)
+    set('blue', 9_000, 900)
+    await look()
+    expect(counted.take()).toEqual(none)
+    expect(asked.slice(1).map(([, atS]) => atS)).toEqual([1_234.5, 1_234.5, 1_234.5, 1_234.5])
+    set('green', 1_010, 103)
+    set('blue', 9_090, 901)
+    await look()
+    expect(counted.take()).toEqual({ canary: 10, canaryBad: 3, control: 90, controlBad: 1 })
+    counted.beginStep(true)
+    set('green', 1_020, 104)
+    await look()
+    expect(counted.take()).toEqual(none)
+  })
+
+  test('that were asked for before a step began do not count in it', async () => {
+    const { counted, ask, set } = stand()
+    counted.beginStep(true)
+    set('green', 1_000, 100)
+    set('blue', 9_000, 900)
+    await counted.look(ask)
+    set('green', 1_010, 103)
+    const under = counted.look(ask)
+    counted.beginStep(true)
+    await under
+    expect(counted.take()).toEqual(none)
+    set('green', 1_020, 103)
+    await counted.look(ask)
+    expect(counted.take()).toEqual(none)
+  })
+
+  test('of bad ones that are not there yet are 0, and what came first is taken', async () => {
+    const { counted, look, set } = stand()
+    counted.beginStep(true)
+    set('green', 100, null)
+    set('blue', 900, null)
+    await look()
+    set('green', 110, null)
+    set('blue', 990, null)
+    await look()
+    expect(counted.take()).toEqual({ canary: 10, canaryBad: 0, control: 90, controlBad: 0 })
+    set('green', 120, 4)
+    set('blue', 1_080, null)
+    await look()
+    expect(counted.take()).toEqual({ canary: 10, canaryBad: 4, control: 90, controlBad: 0 })
+  })
+
+  test('that make no sense are not counted for either side, and it is told why', async () => {
+    const { counted, look, set } = stand()
+    counted.beginStep(true)
+    set('green', 100, 1)
+    await expect(look()).rejects.toThrow('Prometheus has no counters of blue')
+    set('blue', 900, 5)
+    await look()
+    counted.take()
+    set('green', 10, 1)
+    set('blue', 990, 6)
+    await expect(look()).rejects.toThrow('a counter of green has begun anew: this interval is not counted')
+    set('green', 20, 15)
+    await expect(look()).rejects.toThrow('14 bad ones of 10 in all of green: this interval is not counted')
+    expect(counted.take()).toEqual(none)
+    set('green', 30, 15)
+    set('blue', 1_080, 7)
+    await look()
+    expect(counted.take()).toEqual({ canary: 10, canaryBad: 0, control: 90, controlBad: 1 })
+  })
+
+  test('that could not be asked for come with the next look', async () => {
+    const { counted, ask, look, set } = stand()
+    counted.beginStep(true)
+    set('green', 100, 0)
+    set('blue', 900, 0)
+    await look()
+    set('green', 110, 0)
+    const away: Ask = (query, atS) =>
+      query.startsWith('bad') ? Promise.reject(new Unanswered('away')) : ask(query, atS)
+    await expect(counted.look(away)).rejects.toThrow('away')
+    set('green', 120, 2)
+    await look()
+    expect(counted.take()).toMatchObject({ canary: 20, canaryBad: 2 })
+  })
+})
+
+describe('a value with a bound', () => {
+  const plan = {
+    kind: 'bounded',
+    name: 'p99',
+    isOptional: false,
+    prometheus: 'http://prom',
+    everyMs: 1_000,
+    query: 'p99{pool="{pool}"}',
+    above: 500,
+    below: null,
+    row: 2,
+  } as const
+  const looked = (bounded: Bounded, ...values: number[]) => bounded.look(async () => values.map((n) => sample('', n)))
+
+  test('is broken when it was out of bounds so many times in a row, with traffic', async () => {
+    const bounded = new Bounded(plan, 'shop', 'green')
+    bounded.beginStep(0)
+    const isBroken = () => {
+      bounded.judge(false)
+      return bounded.isBroken
+    }
+    await looked(bounded, 900)
+    await looked(bounded, 900)
+    expect(isBroken()).toBe(false)
+    bounded.beginStep(0.1)
+    expect(bounded.isWell).toBe(false)
+    await looked(bounded, 900)
+    await looked(bounded, 500)
+    expect([isBroken(), bounded.isWell, bounded.words]).toEqual([false, true, '500, not above 500'])
+    await looked(bounded, 501)
+    expect([isBroken(), bounded.isWell]).toEqual([false, false])
+    await looked(bounded, Infinity)
+    expect(isBroken()).toBe(true)
+    await looked(bounded, 1)
+    expect(bounded.words).toBe('Infinity, above 500, 2 times in a row')
+  })
+
+  test('is not, for what came while the live pool was ill', async () => {
+    const bounded = new Bounded({ ...plan, row: 1 }, 'shop', 'green')
+    bounded.beginStep(0.1)
+    await looked(bounded, 900)
+    bounded.judge(true)
+    bounded.judge(false)
+    expect(bounded.isBroken).toBe(false)
+  })
+
+  test('that does not come breaks no row and lets nothing pass', async () => {
+    const bounded = new Bounded({ ...plan, above: null, below: 10 }, 'shop', 'green')
+    bounded.beginStep(0.1)
+    await looked(bounded, 20)
+    expect(bounded.isWell).toBe(true)
+    await looked(bounded, 5)
+    await expect(looked(bounded)).rejects.toThrow('the query gives nothing')
+    await expect(looked(bounded, 1, 2)).rejects.toThrow('the query gives 2 values, where it must give one')
+    await expect(bounded.look(() => Promise.reject(new Unanswered('away')))).rejects.toThrow('away')
+    expect(bounded.isWell).toBe(false)
+    await looked(bounded, 5)
+    bounded.judge(false)
+    expect([bounded.isBroken, bounded.words]).toEqual([true, '5, below 10, 2 times in a row'])
+  })
+})
+
+test('a query is filled in with names only', () => {
+  expect(filled('a{s="{service}",p=~"{pool}|{pool}-old",x="{y}"}', 'shop', 'green')).toBe(
+    'a{s="shop",p=~"green|green-old",x="{y}"}',
+  )
+  expect(() => filled('a{p="{pool}"}', 'shop', 'green"} or up{x="')).toThrow(/is not a name/)
+})
+
+test('somebody is asked at his time, one look after the other, and that nothing came is news once', async () => {
+  let ends: (error?: Error) => void = () => {}
+  let looks = 0
+  const poll = new Poll(1_000, () => {
+    looks++
+    return new Promise<void>((resolve, reject) => {
+      ends = (error) => (error === undefined ? resolve() : reject(error))
+    })
+  })
+  const first = poll.look(5_000)
+  expect(await poll.look(7_000)).toBe(false)
+  ends(new Unanswered('away'))
+  expect([await first, poll.lastError, looks]).toEqual([true, 'away', 1])
+  const second = poll.look(8_000)
+  ends(new Unanswered('still away'))
+  expect([await second, poll.lastError]).toEqual([false, 'still away'])
+  poll.restart(8_500, false)
+  expect(await poll.look(9_400)).toBe(false)
+  const third = poll.look(9_500)
+  ends()
+  expect([await third, poll.lastError, looks]).toEqual([false, null, 3])
+})
+
+describe('what Prometheus answers', () => {
+  async function startAnswering(answer: RequestListener): Promise<string> {
+    const server = createServer(answer)
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    onTestFinished(() => {
+      server.closeAllConnections()
+      server.close()
+    })
+    return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  }
+  async function query(url: string, withinMs = 5_000, signal = new AbortController().signal): Promise<Sample[]> {
+    const prometheus = new Prometheus()
+    try {
+      return await prometheus.query(url, 'up{a="b"}', 12.5, withinMs, signal)
+    } finally {
+      await prometheus.close()
+    }
+  }
+  const told = (status: number, body: unknown) =>
+    startAnswering((_request, response) => {
+      response.writeHead(status).end(typeof body === 'string' ? body : JSON.stringify(body))
+    })
+  const success = (data: object) => told(200, { status: 'success', data })
+
+  test('is asked for by its path and the moment, and read with what is infinite and without what is NaN', async () => {
+    let asked = ''
+    const url = await startAnswering((request, response) => {
+      asked = request.url ?? ''
+      const result = [
+        { metric: { job: 'j', instance: 'i', code: '500' }, value: [1, '7'] },
+        { metric: { code: '502' }, value: [1, '+Inf'] },
+        { metric: {}, value: [1, '-Inf'] },
+        { metric: { x: 'y' }, value: [1, 'NaN'] },
+      ]
+      response.end(JSON.stringify({ status: 'success', data: { resultType: 'vector', result } }))
+    })
+    const samples = await query(`${url}/prefix/`)
+    expect(asked).toBe('/prefix/api/v1/query?query=up%7Ba%3D%22b%22%7D&time=12.5')
+    expect(samples.map(({ value }) => value)).toEqual([7, Infinity, -Infinity])
+    expect(samples[0]).toMatchObject({ target: '["j","i"]', labels: expect.stringContaining('500') })
+    expect(await query(await success({ resultType: 'scalar', result: [1, '3'] }))).toMatchObject([{ value: 3 }])
+  })
+
+  test('is told in words where it is no answer', async () => {
+    const series = Array.from({ length: 1_001 }, (_, n) => ({ metric: { n: String(n) }, value: [1, '1'] }))
+    for (const [url, fault] of [
+      [await told(400, { status: 'error', error: 'parse error: x' }), /: says parse error: x$/],
+      [await told(200, { status: 'error', error: 'e'.repeat(999) }), /: says e{200}…$/],
+      [await told(503, 'gone'), /: answered 503$/],
+      [await told(302, ''), /: answered 302$/],
+      [await told(200, '<html>'), /is not JSON of its API$/],
+      [await told(200, '7'), /is not JSON of its API$/],
+      [await success({ resultType: 'matrix', result: [] }), /gives a matrix, not values of one moment$/],
+      [await success({ resultType: 'vector', result: [{ metric: {}, histogram: [] }] }), /gives what is not a number$/],
+      [await success({ resultType: 'vector', result: series }), /gives more than 1000 series$/],
+      [await told(200, 'x'.repeat(2_000_000)), /: the answer is longer than 1 MiB$/],
+      ['http://127.0.0.1:1', /^Prometheus at http:\/\/127\.0\.0\.1:1: ECONNREFUSED$/],
+    ] as const) {
+      const failed = query(url)
+      await expect(failed).rejects.toThrow(fault)
+      await expect(failed).rejects.toBeInstanceOf(Unanswered)
+    }
+  })
+
+  test('is waited for only so long, and not when the rollout is over', async () => {
+    const url = await startAnswering(() => {})
+    await expect(query(url, 50)).rejects.toThrow(/: no answer in time$/)
+    const end = new AbortController()
+    const asked = query(url, 5_000, end.signal)
+    end.abort(new Error('over'))
+    await expect(asked).rejects.toThrow('over')
   })
 })
