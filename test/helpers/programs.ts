@@ -1,4 +1,4 @@
-/** Programs of the system that tests run against: nginx, python3, curl, openssl, haproxy. */
+/** Programs of the system that tests run against: nginx, python3, curl, openssl, haproxy, prometheus. */
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'

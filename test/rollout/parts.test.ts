@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { BINS, binOf } from '../../src/metrics/layout.ts'
 import { ControlHealth } from '../../src/rollout/control-health.ts'
 import { wouldNotice } from '../../src/rollout/notice.ts'
-import { OriginTest } from '../../src/rollout/origin-test.ts'
+import { OriginTest, type Stratum } from '../../src/rollout/origin-test.ts'
 import { sharesAt } from '../../src/rollout/shares.ts'
 import { SlowEdge } from '../../src/rollout/slow-edge.ts'
 import { Strata } from '../../src/rollout/strata.ts'
@@ -164,6 +164,43 @@ describe('the verdict', () => {
     const ill = { canary: 100, canaryBad: 50, control: 100, controlBad: 50 }
     expect(look(verdict, 1_000, ill).outcome).toBe('hold')
     expect(look(verdict, 2_000, { ...ill, canaryBad: 100 }).outcome).toBe('fail')
+  })
+
+  test('waits in each step for a metric that is given from outside, unless it is optional, and fails by either', () => {
+    const good = { canary: 500, canaryBad: 0, control: 500, controlBad: 0 }
+    const bad = { canary: 50, canaryBad: 40, control: 50, controlBad: 0 }
+    const at = (verdict: Verdict, nowMs: number, given: Stratum) =>
+      verdict.look({ nowMs, came: [good, good, good, good, given], harm: 0, allOut: false })
+    for (const isOptional of [false, true]) {
+      const verdict = verdictOf({ given: [{ name: 'orders', margin: 0.05, isOptional }] })
+      verdict.beginStep(0.5)
+      const waits = { outcome: 'insufficient', cause: 'orders' }
+      const passes = { outcome: 'pass', cause: 'failures' }
+      expect(at(verdict, 0, none)).toEqual(isOptional ? passes : waits)
+      expect(at(verdict, 1, good)).toEqual(passes)
+      verdict.beginStep(0.8)
+      expect(at(verdict, 2, none)).toEqual(isOptional ? passes : waits)
+      expect(at(verdict, 3, bad)).toEqual({ outcome: 'fail', cause: 'orders' })
+    }
+  })
+
+  test('a value out of bounds fails it, but not while the live pool is ill; one that is not known lets no step pass', () => {
+    const good = { canary: 500, canaryBad: 0, control: 500, controlBad: 0 }
+    const ill = { canary: 100, canaryBad: 50, control: 100, controlBad: 50 }
+    const verdict = verdictOf()
+    verdict.beginStep(0.5)
+    const at = (nowMs: number, failures: Stratum, broken: string | null, missing: string | null) =>
+      verdict.look({
+        nowMs,
+        came: [failures, good, good, good],
+        harm: 0,
+        allOut: false,
+        bounds: { broken, missing },
+      })
+    expect(at(0, good, null, 'p99')).toEqual({ outcome: 'insufficient', cause: 'p99' })
+    expect(at(1, good, null, null).outcome).toBe('pass')
+    expect(at(20_000, ill, 'p99', 'p99').outcome).toBe('hold')
+    expect(at(60_000, good, 'p99', 'p99')).toEqual({ outcome: 'fail', cause: 'p99' })
   })
 
   test('guards: the harm budget, targets that are all out for 5 s, and failures where nothing is compared', () => {
