@@ -66,6 +66,11 @@ const DOORS: readonly (readonly [from: RegExp, to: RegExp, because: string])[] =
   [/^src\/(workers|dataplane)\//, /^src\/log\/page\.ts$/, 'how lines of a worker reach the main thread'],
   [/^src\/workers\//, /^src\/dataplane\/heap\.ts$/, 'one limit of the heap for who gives it and who keeps it'],
   [/^src\/admin\//, /^src\/metrics\/[a-z-]+\.ts$/, 'status and /metrics show the same sums'],
+  [
+    /^src\/(admin|metrics|cli)\//,
+    /^src\/rollout\/(rollout|verdict)\.ts$/,
+    'one list of the states and outcomes of a rollout',
+  ],
 ]
 
 type Facts = ReadonlyMap<string, FileFacts>

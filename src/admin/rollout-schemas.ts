@@ -2,25 +2,12 @@
  * Shapes of what is told of rollouts. CONTRACT names their keys, which may become more but not other ones.
  */
 import Type from 'typebox'
+import { STATES } from '../rollout/rollout.ts'
+import { OUTCOMES } from '../rollout/verdict.ts'
 import { nullable, object } from './schemas.ts'
 
 const Count = Type.Integer({ minimum: 0 })
-const State = Type.Union(
-  (
-    [
-      'preflight',
-      'warming',
-      'smoke',
-      'shifting',
-      'paused',
-      'holding',
-      'baking',
-      'rollingBack',
-      'done',
-      'rolledBack',
-    ] as const
-  ).map((state) => Type.Literal(state)),
-)
+const State = Type.Union(STATES.map((state) => Type.Literal(state)))
 const Side = object({ requests: Count, failed: Count, slow: Count })
 
 const Counts = object({ all: Count, bad: Count })
@@ -41,7 +28,7 @@ export const PostedAnswer = object({
 })
 
 const VerdictAnswer = object({
-  outcome: Type.Union((['pass', 'fail', 'insufficient', 'hold'] as const).map((outcome) => Type.Literal(outcome))),
+  outcome: Type.Union(OUTCOMES.map((outcome) => Type.Literal(outcome))),
   metric: Type.String({ description: 'What has failed, holds or is missing.' }),
   evidence: Type.Number({ description: 'From 0 to 1, where the new version has failed.' }),
   canary: Side,

@@ -24,3 +24,16 @@ export const NAME_TITLE = 'a name (letters, digits, ".", "_" and "-", at most 63
 
 /** A name that people give to something. */
 export const Name = (description: string) => Type.String({ pattern: NAME_PATTERN, title: NAME_TITLE, description })
+
+/** What is asked of a target: a path, with a query or not. */
+export const UrlPath = (description: string, fallback: string) =>
+  Type.String({ default: fallback, pattern: '^/[^\\s#]*$', title: 'a path that begins with "/"', description })
+
+/** Statuses as people write them; read by statuses.ts. */
+export const Statuses = (description: string, fallback?: string) =>
+  Type.String({
+    ...(fallback === undefined ? {} : { default: fallback }),
+    pattern: '^[1-5][0-9]{2}(-[1-5][0-9]{2})?(,[1-5][0-9]{2}(-[1-5][0-9]{2})?)*$',
+    title: 'a list of statuses such as 200-299 or 200,204',
+    description,
+  })

@@ -5,7 +5,7 @@
  * decided when it begins (rollout/wish.ts).
  */
 import Type, { type Static } from 'typebox'
-import { closed, Duration, Name } from './schema-parts.ts'
+import { closed, Duration, Name, Statuses, UrlPath } from './schema-parts.ts'
 
 /** When a hook is called, by CodeDeploy's names and ours. */
 export const HOOK_EVENTS = [
@@ -21,20 +21,7 @@ export const HOOK_EVENTS = [
 
 const Url = (description: string) =>
   Type.String({ pattern: '^https?://[^\\s#]+$', title: 'an http or https URL', maxLength: 2_048, description })
-const Path = Type.String({
-  default: '/',
-  pattern: '^/[^\\s#]*$',
-  title: 'a path that begins with "/"',
-  description: 'What is asked for.',
-})
-const statusList = (description: string, value?: string) =>
-  Type.String({
-    ...(value !== undefined && { default: value }),
-    pattern: '^[1-5][0-9]{2}(-[1-5][0-9]{2})?(,[1-5][0-9]{2}(-[1-5][0-9]{2})?)*$',
-    title: 'a list of statuses such as 200-299 or 200,204',
-    description,
-  })
-const Statuses = statusList('Statuses that are well.', '200-299')
+const Path = UrlPath('What is asked for.', '/')
 const Share = (description: string) => Type.Number({ minimum: 0, maximum: 1, description })
 
 const StepSchema = closed({
@@ -138,7 +125,7 @@ export const RolloutSchema = closed(
       Type.Array(
         closed({
           path: Path,
-          status: Statuses,
+          status: Statuses('Statuses that are well.', '200-299'),
           json: Type.Optional(
             Type.Record(Type.String(), Type.Unknown(), {
               description: 'Dotted fields of the JSON body and what each must be.',
@@ -171,7 +158,7 @@ export const RolloutSchema = closed(
           description: 'Points of failed answers that are accepted.',
         }),
         failing: Type.Optional(
-          statusList(
+          Statuses(
             'Statuses that are failures. Default: 500 to 599 but for 501. What breaks on the way always is one.',
           ),
         ),

@@ -6,7 +6,7 @@
  * default. What a schema cannot say (a split that names an unknown pool, two equal routes) is checked in `check.ts`.
  */
 import Type, { type Static } from 'typebox'
-import { closed, Duration, NAME_PATTERN, Name } from './schema-parts.ts'
+import { closed, Duration, NAME_PATTERN, Name, Statuses, UrlPath } from './schema-parts.ts'
 import { LimitsSchema, type LimitsSpec, LogSchema, TimeoutsSchema, type TimeoutsSpec } from './schema-process.ts'
 import { RolloutSchema } from './schema-rollout.ts'
 
@@ -101,12 +101,7 @@ export const StickySchema = closed({
 })
 
 export const HealthSchema = closed({
-  path: Type.String({
-    default: '/health',
-    pattern: '^/[^\\s#]*$',
-    title: 'a path that begins with "/"',
-    description: 'Path that is probed with GET.',
-  }),
+  path: UrlPath('Path that is probed with GET.', '/health'),
   interval: Duration('Time between probes of a target; jittered by a tenth.', '5s'),
   timeout: Duration('A probe that takes longer has failed.', '2s'),
   healthyAfter: Type.Integer({ default: 2, minimum: 1, maximum: 100, description: 'Passes in a row until healthy.' }),
@@ -116,12 +111,7 @@ export const HealthSchema = closed({
     maximum: 100,
     description: 'Failures in a row until unhealthy.',
   }),
-  status: Type.String({
-    default: '200-299',
-    pattern: '^[1-5][0-9]{2}(-[1-5][0-9]{2})?(,[1-5][0-9]{2}(-[1-5][0-9]{2})?)*$',
-    title: 'a list of statuses such as 200-299 or 200,204',
-    description: 'Statuses that pass.',
-  }),
+  status: Statuses('Statuses that pass.', '200-299'),
   host: Type.Optional(Type.String({ description: 'Host header of the probe; default the target itself.' })),
   json: Type.Optional(
     Type.Record(Type.String(), Type.Unknown(), {

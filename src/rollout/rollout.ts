@@ -6,18 +6,20 @@
 import type { Plan } from './strategy.ts'
 import type { Outcome } from './verdict.ts'
 
-/** Where it stands. CONTRACT names these. */
-export type State =
-  | 'preflight'
-  | 'warming'
-  | 'smoke'
-  | 'shifting'
-  | 'paused'
-  | 'holding'
-  | 'baking'
-  | 'rollingBack'
-  | 'done'
-  | 'rolledBack'
+/** Where it can stand. CONTRACT names these. */
+export const STATES = [
+  'preflight',
+  'warming',
+  'smoke',
+  'shifting',
+  'paused',
+  'holding',
+  'baking',
+  'rollingBack',
+  'done',
+  'rolledBack',
+] as const
+export type State = (typeof STATES)[number]
 
 /** States that a pause or a hold goes back to. */
 export type Active = 'preflight' | 'warming' | 'smoke' | 'shifting' | 'baking'
@@ -93,6 +95,6 @@ export interface Next {
 }
 
 /** It has ended, one way or the other. */
-export function isOver({ state }: Rollout): boolean {
+export function isOver({ state }: Pick<Rollout, 'state'>): boolean {
   return state === 'done' || state === 'rolledBack'
 }

@@ -27,7 +27,9 @@ import { QUANTILES } from './slow-edge.ts'
 import { Strata } from './strata.ts'
 import { AnswerWindow } from './window.ts'
 
-export type Outcome = 'fail' | 'hold' | 'pass' | 'insufficient'
+/** What it can be, in the order in which they are looked for. */
+export const OUTCOMES = ['fail', 'hold', 'pass', 'insufficient'] as const
+export type Outcome = (typeof OUTCOMES)[number]
 /** A metric by its name, or the guard that struck. */
 export type Cause = string
 
