@@ -1,128 +1,111 @@
-/** The published rules of others beside the verdict, on the same streams of 30 minutes at a weight of 10 %. */
-import { OriginTest } from '../../src/rollout/origin-test.ts'
-import { Strata } from '../../src/rollout/strata.ts'
+/**
+ * The verdict, and the published rules of others, on the same streams: half an hour at one weight. Whoever has not taken the release
+ * back by then lets it go on; the verdict only if it has shown that it may.
+ */
+import { SLICE_MS } from '../../src/rollout/clump.ts'
+import { type Outcome, Verdict } from '../../src/rollout/verdict.ts'
 import { Chance } from './chance.ts'
-import { RULES, type Rule } from './rules.ts'
+import { type Decided, RULES, STAYS_S } from './rules.ts'
+import { VERDICT, WEIGHT } from './settings.ts'
+import { type Came, Source } from './source.ts'
+import type { Stream } from './streams.ts'
 
-interface Format {
-  table(head: readonly string[], rows: readonly (readonly (string | number)[])[]): string
-  percent(share: number): string
-  spread(sorted: readonly number[]): string
+/** Who judges, ours first. */
+export const JUDGES: readonly string[] = ['verdict', ...RULES.map(({ name }) => name)]
+
+/** So many requests of a stream are judged by the verdict; more would take minutes for a run. */
+export const VERDICT_REQUESTS = 20_000_000
+
+/** What a judge made of the runs of a stream. */
+export interface Judged {
+  readonly runs: number
+  /** Releases that went on to the next step. */
+  advanced: number
+  /** Of each that was rolled back: failed answers of the canary until then, users who met one, and seconds; sorted. */
+  readonly failed: number[]
+  readonly users: number[]
+  readonly seconds: number[]
 }
 
-const WEIGHT = 0.1
-const SECONDS = 1_800
-const ALPHA = 0.0007
-/** Looks a second of the verdict. */
-const LOOKS = 10
-
-interface Stream {
-  readonly title: string
-  readonly rate: number
-  readonly control: (second: number) => number
-  readonly canary: (second: number) => number
-}
-
-/** Of each judge: runs that it rolled back, and the failed answers of the canary until then, sorted. */
-type Judged = Map<string, { back: number; readonly harmed: number[] }>
-
-function judge(stream: Stream, runs: number, seed: number): Judged {
-  const chance = new Chance(seed)
-  const judged: Judged = new Map(
-    ['verdict', ...RULES.map(({ name }) => name)].map((name) => [name, { back: 0, harmed: [] }]),
-  )
-  for (let run = 0; run < runs; run++) runOnce(stream, chance, judged)
-  for (const { harmed } of judged.values()) harmed.sort((a, b) => a - b)
+/** What each of `JUDGES` makes of a stream, in their order. */
+export function judge(stream: Stream, plan: { runs: number; seed: number; looks: number }): readonly Judged[] {
+  const chance = new Chance(plan.seed)
+  const judged = JUDGES.map((): Judged => ({ runs: plan.runs, advanced: 0, failed: [], users: [], seconds: [] }))
+  for (let run = 0; run < plan.runs; run++) runOnce(new Source(stream, chance), plan.looks, judged)
+  for (const { failed, users, seconds } of judged)
+    for (const list of [failed, users, seconds]) list.sort((a, b) => a - b)
   return judged
 }
 
-function runOnce(stream: Stream, chance: Chance, judged: Judged): void {
-  const origin = new OriginTest({ alpha: ALPHA, tolerance: 1 })
-  const strata = new Strata()
-  const open = new Map<string, ReturnType<Rule['start']>>(RULES.map((rule) => [rule.name, rule.start()]))
-  let harmed = 0
-  let isJudging = true
-  const back = (name: string) => {
-    const found = judged.get(name)!
-    found.back++
-    found.harmed.push(harmed)
+/** Share of the runs that were rolled back. */
+export const backOf = ({ failed, runs }: Judged): number => failed.length / runs
+
+function runOnce(source: Source, looks: number, judged: readonly Judged[]): void {
+  const ours = new Watched(source)
+  const untilS = VERDICT_REQUESTS / source.stream.rate
+  const others = RULES.map((rule) => ({ check: rule.start(), isOpen: true }))
+  let failed = 0
+  const note = (decided: Decided, at: number, seconds: number) => {
+    if (decided === 'advanced') judged[at].advanced++
+    if (decided !== 'back') return
+    judged[at].failed.push(failed)
+    judged[at].users.push(source.usersHarmed)
+    judged[at].seconds.push(seconds)
   }
-  for (let second = 0; second < SECONDS && (isJudging || open.size > 0); second++) {
-    let [canary, canaryBad] = [0, 0]
-    for (let look = 0; look < LOOKS; look++) {
-      const all = chance.poisson(stream.rate / LOOKS)
-      const part = chance.binomial(all, WEIGHT)
-      const bad = chance.binomial(part, stream.canary(second))
-      strata.add({
-        canary: part,
-        canaryBad: bad,
-        control: all - part,
-        controlBad: chance.binomial(all - part, stream.control(second)),
-      })
-      canary += part
-      canaryBad += bad
-      harmed += bad
-      const stratum = isJudging ? strata.close(WEIGHT) : null
-      if (stratum !== null) origin.take(stratum)
-      if (!isJudging || !origin.failed) continue
-      isJudging = false
-      back('verdict')
+  for (let second = 0; second < STAYS_S && (!ours.isBack || others.some(({ isOpen }) => isOpen)); second++) {
+    const sum = { canary: 0, canaryBad: 0, canaryLate: 0 }
+    const isJudged = !ours.isBack && second < untilS
+    // Where ours has decided only whole seconds matter.
+    const parts = isJudged ? looks : 1
+    for (let part = 0; part < parts; part++) {
+      const came = source.take(second + part / parts, 1 / parts, WEIGHT)
+      sum.canary += came.canary
+      sum.canaryBad += came.canaryBad
+      sum.canaryLate += came.canaryLate
+      failed += came.canaryBad
+      const seconds = second + (part + 1) / parts
+      if (isJudged && !ours.isBack && ours.look(came, seconds)) note('back', 0, seconds)
     }
-    for (const [name, isBack] of open) {
-      if (!isBack({ canary, canaryBad }, second)) continue
-      open.delete(name)
-      back(name)
+    for (const [at, other] of others.entries()) {
+      if (!other.isOpen) continue
+      const decided = other.check(sum, second)
+      other.isOpen = decided === null
+      note(decided, at + 1, second + 1)
     }
   }
+  if (ours.mayAdvance) note('advanced', 0, STAYS_S)
 }
 
-const worse = (rate: number, share: number, title: string): Stream => ({
-  title,
-  rate,
-  control: () => 0.01,
-  canary: () => share,
-})
-const equal = (rate: number, share: (second: number) => number, title: string): Stream => ({
-  title,
-  rate,
-  control: share,
-  canary: share,
-})
-const outage = (seconds: number) => (second: number) => (second >= 600 && second < 600 + seconds ? 0.5 : 0.01)
+/** The verdict on a stream. */
+class Watched {
+  isBack = false
+  readonly #source: Source
+  readonly #verdict: Verdict
+  #outcome: Outcome = 'insufficient'
+  #harm = 0
+  #slicedAtS = 0
 
-/** The section of the report. */
-export function beside(runs: number, seed: number, { table, percent, spread }: Format): string {
-  const head = ['', 'verdict', ...RULES.map(({ name }) => name)]
-  const some = Math.max(10, Math.floor(runs / 10))
-  const bad = [1, 0.5, 0.2, 0.1, 0.05, 0.02].map((share) => {
-    const judged = judge(worse(100, share, percent(share)), some, seed)
-    return [
-      percent(share),
-      ...[...judged.values()].map(({ back, harmed }) => `${spread(harmed)} (${percent(back / some)})`),
-    ]
-  })
-  const streams = [
-    ...[0.005, 0.01, 0.02, 0.05].map((share) => equal(100, () => share, `100/s, both ${percent(share)}`)),
-    equal(10, () => 0.01, '10/s, both 1 %'),
-    equal(1, () => 0.01, '1/s, both 1 %'),
-    equal(1 / 60, () => 0.01, '1 a minute, both 1 %'),
-    equal(100, outage(60), '100/s, an outage of 50 % for 60 s'),
-    equal(100, outage(300), '100/s, an outage of 50 % for 300 s'),
-  ]
-  const good = streams.map((stream) => {
-    const judged = judge(stream, some, seed)
-    return [stream.title, ...[...judged.values()].map(({ back }) => percent(back / some))]
-  })
-  return `## Beside the rules of others
+  constructor(source: Source) {
+    this.#source = source
+    this.#verdict = new Verdict(VERDICT, source.before())
+    this.#verdict.beginStep(WEIGHT)
+  }
 
-The same streams for all: 30 minutes at ${percent(WEIGHT)}, ${some} runs of each row. Their metrics are taken to be fresh, which they are not. Flagger: 1 m × 5,
-success ≥ 99 %. Argo's example: 5 m, ≥ 95 %, failureLimit 3; strict: 1 m, failureLimit 0. Script: 5 % over 300 s, each 15 s.
+  get mayAdvance(): boolean {
+    return this.#outcome === 'pass'
+  }
 
-Failed answers of the canary until it was rolled back, median / p95 (share of the runs that were), at 100 requests/s and a live version that fails 1 %:
-
-${table(['canary fails', ...head.slice(1)], bad)}
-
-Equal releases that were rolled back:
-
-${table(head, good)}`
+  /** Looks at what has come until `second`; true when the release goes back. */
+  look(came: Came, second: number): boolean {
+    this.#harm += came.canaryBad
+    if (second - this.#slicedAtS >= SLICE_MS / 1_000) {
+      this.#slicedAtS = second
+      for (const [at, slice] of this.#source.slice(second, WEIGHT).entries())
+        this.#verdict.metrics[at].clump.take(slice)
+    }
+    const look = { nowMs: second * 1_000, came: came.judged, harm: this.#harm, allOut: false }
+    this.#outcome = this.#verdict.look(look).outcome
+    this.isBack = this.#outcome === 'fail'
+    return this.isBack
+  }
 }

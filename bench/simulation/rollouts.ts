@@ -1,18 +1,18 @@
 /** Whole rollouts under synthetic traffic: the same state machine and verdict as the product runs, on a clock of their own. */
+import { SLICE_MS } from '../../src/rollout/clump.ts'
 import type { Rollout } from '../../src/rollout/rollout.ts'
 import { isOver } from '../../src/rollout/rollout.ts'
 import { begin, step } from '../../src/rollout/state.ts'
 import { type Plan, planOf, type StrategySpec } from '../../src/rollout/strategy.ts'
-import { metricsOf, Verdict, type VerdictOptions } from '../../src/rollout/verdict.ts'
+import { Verdict } from '../../src/rollout/verdict.ts'
 import { Chance } from './chance.ts'
+import { looksOf, VERDICT } from './settings.ts'
+import { Source } from './source.ts'
+import type { Stream } from './streams.ts'
 
 export interface Scene {
   readonly strategy: StrategySpec
-  /** Requests a second in all. */
-  readonly rate: number
-  /** Share of bad answers of either, at a second of the run. */
-  readonly control: (second: number) => number
-  readonly canary: (second: number) => number
+  readonly stream: Stream
   /** Seconds after which a run is given up. */
   readonly secondsMax: number
   readonly bakeMs: number
@@ -21,26 +21,14 @@ export interface Scene {
 export interface Ended {
   readonly end: 'done' | 'rolledBack' | 'undecided'
   readonly seconds: number
-  /** Failed answers of the canary. */
-  readonly harmed: number
+  /** Failed answers of the canary, and users who met one. */
+  readonly failed: number
+  readonly users: number
   readonly reason: string | null
 }
 
-export const VERDICT: VerdictOptions = {
-  alpha: 0.001,
-  beta: 0.05,
-  margin: 0.02,
-  tolerance: 1,
-  harmMax: Infinity,
-  rate: { above: 0.05, overMs: 300_000 },
-  given: [],
-}
-
-/** Looks a second; few, so that thousands of rollouts pass in a minute. Each has at least a stratum where there is traffic for one. */
-const LOOKS = 4
-const QUIET = { canary: 0, canaryBad: 0, control: 0, controlBad: 0 }
-/** Share of answers from the edge of each quantile on. */
-const SLOW = [0.25, 0.05, 0.01]
+/** Requests to a look: so many that thousands of rollouts pass in a minute, and that each look has a stratum where there is traffic for one. */
+const LOOK = 25
 
 export function simulate(scene: Scene, chance: Chance): Ended {
   const plan = planOf(scene.strategy) as Plan
@@ -51,50 +39,39 @@ export function simulate(scene: Scene, chance: Chance): Ended {
     insufficientAfterMs: Infinity,
   } as const
   let { rollout } = begin({ id: 'r', to: 'green', plan, policy, before: { blue: 100 }, by: 'simulation' }, 0)
-  const reference = scene.control(0)
-  const history = { bad: 6_000 * reference, all: 6_000 }
-  const slow = SLOW.map((share) => ({ bad: 6_000 * share, all: 6_000 }))
-  const verdict = new Verdict(VERDICT, {
-    histories: [history, ...slow],
-    clumps: metricsOf(VERDICT).map(() => ({ x2: 0, dof: 0 })),
-  })
+  const source = new Source(scene.stream, chance)
+  const verdict = new Verdict(VERDICT, source.before())
+  const looks = looksOf(scene.stream.rate, LOOK)
   let answers = 0
-  let harmed = 0
-  for (let look = 0; look < scene.secondsMax * LOOKS; look++) {
-    const nowMs = (look * 1_000) / LOOKS
+  let failed = 0
+  for (let look = 0; look < scene.secondsMax * looks; look++) {
+    const second = look / looks
+    const nowMs = second * 1_000
     rollout = withoutWaiting(rollout, nowMs, (weight) => {
       verdict.beginStep(weight / 100)
+      source.beginStep()
       answers = 0
     })
-    if (isOver(rollout)) return { end: rollout.state as 'done', seconds: nowMs / 1_000, harmed, reason: rollout.reason }
-    const second = nowMs / 1_000
-    const all = chance.poisson(scene.rate / LOOKS)
-    const canary = chance.binomial(all, rollout.weight / 100)
-    const control = all - canary
-    const canaryBad = chance.binomial(canary, scene.canary(second))
-    const controlBad = chance.binomial(control, scene.control(second))
-    answers += canary
-    harmed += canaryBad
-    const came = [
-      { canary, canaryBad, control, controlBad },
-      ...slowOf(chance, canary - canaryBad, control - controlBad),
-    ]
-    const { outcome, cause } = verdict.look({ nowMs, came, harm: harmed, allOut: false })
+    if (isOver(rollout)) {
+      return {
+        end: rollout.state as 'done',
+        seconds: second,
+        failed,
+        users: source.usersHarmed,
+        reason: rollout.reason,
+      }
+    }
+    const weight = rollout.weight / 100
+    const came = source.take(second, 1 / looks, weight)
+    answers += came.canary
+    failed += came.canaryBad
+    const isSlice = (look + 1) % (looks * (SLICE_MS / 1_000)) === 0
+    const slices = isSlice ? source.slice(second, weight) : []
+    for (const [at, slice] of slices.entries()) verdict.metrics[at].clump.take(slice)
+    const { outcome, cause } = verdict.look({ nowMs, came: came.judged, harm: failed, allOut: false })
     rollout = step(rollout, { type: 'look', outcome, reason: cause, answers }, nowMs).rollout
   }
-  return { end: 'undecided', seconds: scene.secondsMax, harmed, reason: null }
-}
-
-/** Slow answers among the good ones, of two equal versions: who passes a far edge has passed the near ones. */
-function slowOf(chance: Chance, canary: number, control: number) {
-  let [canarySlow, controlSlow] = [canary, control]
-  let before = 1
-  return SLOW.map((share) => {
-    canarySlow = chance.binomial(canarySlow, share / before)
-    controlSlow = chance.binomial(controlSlow, share / before)
-    before = share
-    return canary + control === 0 ? QUIET : { canary, canaryBad: canarySlow, control, controlBad: controlSlow }
-  })
+  return { end: 'undecided', seconds: scene.secondsMax, failed, users: source.usersHarmed, reason: null }
 }
 
 /** All work passes at once, and a shift is there at once. */
@@ -112,7 +89,7 @@ function withoutWaiting(rollout: Rollout, nowMs: number, shifted: (weight: numbe
   return next
 }
 
-/** How many of the runs ended how. */
+/** How each of the runs ended. */
 export function simulateMany(scene: Scene, runs: number, seed: number): Ended[] {
   const chance = new Chance(seed)
   return Array.from({ length: runs }, () => simulate(scene, chance))

@@ -3,10 +3,12 @@ import { describe, expect, test } from 'vitest'
 import { quantile } from '../../bench/measure.ts'
 import { Chance } from '../../bench/simulation/chance.ts'
 import { type Assignment, power } from '../../bench/simulation/power.ts'
-import { type Scene, simulateMany } from '../../bench/simulation/rollouts.ts'
+import { simulateMany } from '../../bench/simulation/rollouts.ts'
+import { ALPHA, WEIGHT } from '../../bench/simulation/settings.ts'
+import { equal, outage, type Stream, worse } from '../../bench/simulation/streams.ts'
 
 const RATES = [1, 0.5, 0.2, 0.1, 0.05]
-const PLAN = { seed: 7, weight: 0.1, alpha: 0.0007, control: () => 0.01 }
+const PLAN = { seed: 7, weight: WEIGHT, alpha: ALPHA, control: () => 0.01 }
 
 describe.each<[Assignment, number[], number[]]>([
   ['picker', [4, 8, 26, 70, 230], [4, 5, 6, 8, 13]],
@@ -30,37 +32,38 @@ test.each([
 })
 
 describe('whole rollouts', () => {
-  const scene: Scene = {
+  const scene = {
     strategy: { strategy: '5-10-25-50', step: { forMs: 60_000 } },
-    rate: 100,
-    control: () => 0.01,
-    canary: () => 0.01,
     secondsMax: 7_200,
     bakeMs: 60_000,
   }
-  const ends = (changes: Partial<Scene>, runs = 40) =>
-    simulateMany({ ...scene, ...changes }, runs, 3).map(({ end }) => end)
+  const ends = (stream: Stream, runs = 40) => simulateMany({ ...scene, stream }, runs, 4).map(({ end }) => end)
 
   test('equal versions go through; an outage that both share holds them up, and no more', () => {
-    expect(ends({}).filter((end) => end !== 'done')).toEqual([])
-    const outage = (second: number) => (second > 90 && second < 150 ? 0.5 : 0.01)
-    expect(ends({ control: outage, canary: outage }).filter((end) => end !== 'done')).toEqual([])
+    expect(ends(equal(100, 0.01, '')).filter((end) => end !== 'done')).toEqual([])
+    expect(ends(equal(100, outage(60), '')).filter((end) => end !== 'done')).toEqual([])
   })
 
   test('one that fails a fifth goes back', () => {
-    expect(ends({ canary: () => 0.2 }).filter((end) => end !== 'rolledBack')).toEqual([])
+    expect(ends(worse(100, 0.2, '')).filter((end) => end !== 'rolledBack')).toEqual([])
   })
 
   test('with one request a minute nothing advances and nothing goes back', () => {
-    expect(ends({ rate: 1 / 60 }, 10).filter((end) => end !== 'undecided')).toEqual([])
+    expect(ends(equal(1 / 60, 0.01, ''), 10).filter((end) => end !== 'undecided')).toEqual([])
   })
 })
 
 test('chance is the same for the same seed, and even', () => {
   const [one, two] = [new Chance(5), new Chance(5)]
   expect(Array.from({ length: 10 }, () => one.next())).toEqual(Array.from({ length: 10 }, () => two.next()))
-  const draws = Array.from({ length: 20_000 }, () => one.binomial(50, 0.02))
-  expect(draws.reduce((sum, hits) => sum + hits, 0) / draws.length).toBeCloseTo(1, 1)
-  const events = Array.from({ length: 20_000 }, () => one.poisson(3))
-  expect(events.reduce((sum, count) => sum + count, 0) / events.length).toBeCloseTo(3, 1)
+  const mean = (draw: () => number, times: number) =>
+    Array.from({ length: times }, draw).reduce((sum, value) => sum + value, 0) / times
+  expect(mean(() => one.binomial(50, 0.02), 20_000)).toBeCloseTo(1, 1)
+  expect(mean(() => one.poisson(3), 20_000)).toBeCloseTo(3, 1)
+  // Where many are expected, another way is taken: it has to have the same mean and spread.
+  for (const share of [0.3, 0.9]) {
+    expect(mean(() => one.binomial(400, share), 20_000) / (400 * share)).toBeCloseTo(1, 2)
+    const spread = mean(() => (one.binomial(400, share) - 400 * share) ** 2, 20_000)
+    expect(spread / (400 * share * (1 - share))).toBeCloseTo(1, 1)
+  }
 })
