@@ -219,10 +219,6 @@ async function startControlPlane(
   const refused = (error: unknown) => log.warn({ err: error }, 'an observation was not taken')
   const health = createHealth({ control, clock, planHealth, memory, random: Math.random, refused })
   cleanup.add(() => health.stop())
-  const exposition = createExposition(control, memory, clock, VERSION, () => names.counts())
-  cleanup.add(() => exposition.close())
-  const traffic = createTrafficWindow(control, memory, clock)
-  cleanup.add(() => traffic.close())
   const rollouts = new Rollouts({
     control,
     clock,
@@ -234,6 +230,11 @@ async function startControlPlane(
   })
   cleanup.add(() => rollouts.close())
   await rollouts.start()
+  const tell = () => ({ names: names.counts(), rollouts: rollouts.figures() })
+  const exposition = createExposition(control, memory, clock, VERSION, tell)
+  cleanup.add(() => exposition.close())
+  const traffic = createTrafficWindow(control, memory, clock)
+  cleanup.add(() => traffic.close())
   const admin = await createAdmin({
     control,
     rollouts,

@@ -10,7 +10,7 @@ import { collectDefaultMetrics, Histogram, type Metric, Registry } from 'prom-cl
 import type { Control } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import { FAMILIES, readScrape } from './families.ts'
-import type { Family, Sample, Scrape } from './family.ts'
+import type { Family, Sample, Scrape, Told } from './family.ts'
 import type { SharedMemory } from './layout.ts'
 
 const SWITCH_BINS_S = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
@@ -38,17 +38,18 @@ function scraped({ name, help, type, read }: Family, scrape: () => Scrape): Scra
   return { ...about, get: async () => ({ ...about, values: read(scrape()) }), reset: () => {} }
 }
 
-/** Registers every metric; `version` is that of Turnout itself, `names` counts the lookups of names. */
+/** Registers every metric; `version` is that of Turnout itself, `tell` gives what other rooms tell of themselves. */
 export function createExposition(
   control: Pick<Control, 'snapshot' | 'subscribe'>,
   memory: SharedMemory,
   clock: Clock,
   version: string,
-  names: () => Scrape['names'] = () => null,
+  tell: () => Told = () => ({ names: null, rollouts: [] }),
 ): Exposition {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
-  let scrape = readScrape(control.snapshot(), memory, clock.steadyMs(), names())
+  const readAll = (): Scrape => ({ ...readScrape(control.snapshot(), memory, clock.steadyMs()), ...tell() })
+  let scrape = readAll()
   const info: Family = {
     name: 'turnout_info',
     type: 'gauge',
@@ -71,7 +72,7 @@ export function createExposition(
   return {
     contentType: registry.contentType,
     async text() {
-      scrape = readScrape(control.snapshot(), memory, clock.steadyMs(), names())
+      scrape = readAll()
       // prom-client writes `Nan` where it has no figure yet; the format says `NaN`.
       return (await registry.metrics()).replace(/ Nan$/gm, ' NaN')
     },

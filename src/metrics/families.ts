@@ -12,14 +12,15 @@
  * duration of exactly a bound counts above it, which no clock can tell.
  */
 import type { Snapshot } from '../change.ts'
-import type { Family, Sample, Scrape, ScrapedTarget } from './family.ts'
+import type { Family, Sample, Scrape, ScrapedTarget, Told } from './family.ts'
 import { BINS, binEndMs, FIELD, type SharedMemory } from './layout.ts'
 import { NAME_FAMILIES } from './name-families.ts'
+import { ROLLOUT_FAMILIES } from './rollout-families.ts'
 import { authorityOf, type HistogramField, readTally } from './summary.ts'
 import { WORKER_FAMILIES } from './worker-families.ts'
 
 /** Reads the counters and states of every target in the table. */
-export function readScrape(snapshot: Snapshot, memory: SharedMemory, nowMs: number, names: Scrape['names']): Scrape {
+export function readScrape(snapshot: Snapshot, memory: SharedMemory, nowMs: number): Omit<Scrape, keyof Told> {
   const targets: ScrapedTarget[] = []
   for (const [service, spec] of Object.entries(snapshot.services)) {
     for (const [pool, { version }] of Object.entries(spec.pools)) {
@@ -38,7 +39,7 @@ export function readScrape(snapshot: Snapshot, memory: SharedMemory, nowMs: numb
       }
     }
   }
-  return { snapshot, memory, targets, names }
+  return { snapshot, memory, targets }
 }
 
 /** Targets of which anything was counted: a thousand idle ones would be a thousand times the same zeros. */
@@ -237,4 +238,5 @@ export const FAMILIES: readonly Family[] = [
   },
   ...WORKER_FAMILIES,
   ...NAME_FAMILIES,
+  ...ROLLOUT_FAMILIES,
 ]

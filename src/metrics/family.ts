@@ -1,6 +1,7 @@
 /** What a metric is made of, and what one scrape reads. Types only. */
 import type { Snapshot } from '../change.ts'
 import type { NameCounts } from '../names/names.ts'
+import type { ToldRollout } from '../rollout/told.ts'
 import type { SharedMemory } from './layout.ts'
 import type { Tally } from './summary.ts'
 
@@ -24,13 +25,25 @@ export interface ScrapedTarget {
   readonly ejected: boolean
 }
 
+/** The rollout of a service that runs, or its last one. */
+export interface ScrapedRollout {
+  readonly last: ToldRollout
+  /** Those that ended while this process runs. */
+  readonly ended: Readonly<Record<'done' | 'rolledBack', number>>
+}
+
+/** What other rooms tell of themselves. */
+export interface Told {
+  /** null where nothing looks names up. */
+  readonly names: NameCounts | null
+  readonly rollouts: readonly ScrapedRollout[]
+}
+
 /** Everything that one scrape reads, read once. */
-export interface Scrape {
+export interface Scrape extends Told {
   readonly snapshot: Snapshot
   readonly memory: SharedMemory
   readonly targets: readonly ScrapedTarget[]
-  /** null where nothing looks names up. */
-  readonly names: NameCounts | null
 }
 
 export interface Family {

@@ -46,6 +46,16 @@ export interface ControllerDeps {
 const INDEX = 'rollouts'
 const keyOf = (service: string) => `rollout:${service}`
 
+/** How a rollout can end. */
+type Ending = 'done' | 'rolledBack'
+const NO_ENDINGS: Readonly<Record<Ending, number>> = { done: 0, rolledBack: 0 }
+
+/** The rollout of a service that runs, or its last one; and how many have ended while this process runs. */
+export interface Figures {
+  readonly last: ToldRollout
+  readonly ended: Readonly<Record<Ending, number>>
+}
+
 /** A person's verb. */
 export type Verb = 'pause' | 'resume' | 'promote' | 'abort'
 
@@ -56,6 +66,8 @@ export class Rollouts {
   readonly #past: Past
   readonly #running = new Map<string, Running>()
   readonly #ended = new Map<string, Kept[]>()
+  /** How many have ended while this process runs. */
+  readonly #endings = new Map<string, Record<Ending, number>>()
   readonly #endPast: () => void
   #cancel = () => {}
   #isClosed = false
@@ -165,6 +177,20 @@ export class Rollouts {
     return found
   }
 
+  /** The one that runs; null when none does. */
+  running(service: string): ToldRollout | null {
+    return this.#running.get(service)?.told() ?? null
+  }
+
+  /** Of each service that ever had a rollout. */
+  figures(): Figures[] {
+    return [...new Set([...this.#running.keys(), ...this.#ended.keys()])].flatMap((service) => {
+      const [ended] = this.#ended.get(service) ?? []
+      const last = this.running(service) ?? (ended && toldRollout(ended))
+      return last === undefined ? [] : [{ last, ended: this.#endings.get(service) ?? NO_ENDINGS }]
+    })
+  }
+
   /** The pool that the rollout which runs now leads to; null when none does. */
   leadsTo(service: string): string | null {
     return this.#running.get(service)?.kept.rollout.to ?? null
@@ -229,8 +255,11 @@ export class Rollouts {
       await this.#deps.store.put(INDEX, JSON.stringify([...this.#ended.keys()]))
     }
     await this.#write(service, all)
-    if (!isOver(rollout)) return
+    if (!isOver(rollout) || this.#running.get(service)?.kept.rollout.id !== rollout.id) return
     this.#ended.set(service, all)
     this.#running.delete(service)
+    const endings = this.#endings.get(service) ?? NO_ENDINGS
+    const how = rollout.state as Ending
+    this.#endings.set(service, { ...endings, [how]: endings[how] + 1 })
   }
 }

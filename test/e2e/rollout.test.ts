@@ -204,6 +204,17 @@ describe('from the command line', () => {
     expect(failed.code).toBe(4)
     expect(failed.err).toMatch(/^turnout: rollout r-\w+ was rolled back: \d+ of \d+ answers of green failed/)
     await load.stop()
+    const metrics = await (await fetch(`${proxy.admin}/metrics`)).text()
+    for (const line of [
+      'turnout_rollout_state{service="shop",state="rolledBack"} 1',
+      'turnout_rollout_state{service="shop",state="shifting"} 0',
+      'turnout_rollout_weight{service="shop"} 0',
+      'turnout_rollout_evidence{service="shop"} 1',
+      'turnout_rollouts_total{service="shop",outcome="done"} 1',
+      'turnout_rollouts_total{service="shop",outcome="rolledBack"} 1',
+    ]) {
+      expect(metrics).toContain(`${line}\n`)
+    }
     const listed = await turnout(proxy, 'rollout', 'list', 'shop')
     expect(listed.out.split('\n').map((line) => / (done|rolled back),/.exec(line)?.[1])).toEqual([
       'rolled back',

@@ -1,8 +1,12 @@
 /** /metrics, parsed strictly and compared with counters that were filled by hand. */
+import { readFileSync } from 'node:fs'
 import { expect, onTestFinished, test } from 'vitest'
 import { REJECT_CODES, rejectField } from '../../src/metrics/counters.ts'
 import { createExposition } from '../../src/metrics/exposition.ts'
+import type { ScrapedRollout } from '../../src/metrics/family.ts'
 import { allocateSharedMemory, WORKER_FIELD, WORKER_FIELDS } from '../../src/metrics/layout.ts'
+import { STATES } from '../../src/rollout/rollout.ts'
+import type { ToldRollout } from '../../src/rollout/told.ts'
 import { movableClock } from '../admin/stand-in.ts'
 import { add, observe, snapshotOf, stageOf } from './stand-in.ts'
 
@@ -67,13 +71,23 @@ const BLUE = 'http://127.0.0.1:3001'
 const GREEN = 'https://green.example'
 const BLUE_LABELS = { service: 'shop', pool: 'blue', version: '1.0', target: '127.0.0.1:3001' }
 
-function open(snapshot = snapshotOf({ shop: { blue: [BLUE], green: [GREEN] } }, { split: { blue: 95 } as object })) {
+function rolloutOf(service: string, state: ToldRollout['state'], more: Partial<ToldRollout> = {}): ScrapedRollout {
+  const steps = [5, 50, 100].map((weight) => ({ weight, forMs: 0, requests: 0 }))
+  const harm = { failed: 2, budget: 50 }
+  const last = { service, state, step: 1, steps, weight: 50, harm, verdict: { evidence: 0.25 }, ...more }
+  return { last: last as unknown as ToldRollout, ended: { done: 3, rolledBack: 1 } }
+}
+
+function open(
+  snapshot = snapshotOf({ shop: { blue: [BLUE], green: [GREEN] } }, { split: { blue: 95 } as object }),
+  rollouts: readonly ScrapedRollout[] = [rolloutOf('shop', 'shifting')],
+) {
   const memory = allocateSharedMemory(2)
   // Something was counted of each target, so that it has its series, but nothing that is told.
   for (let slot = 0; slot < 8; slot++) add(memory, 0, slot, 'connectErrorsInRow', 1)
   const clock = movableClock()
   const stage = stageOf(snapshot)
-  const exposition = createExposition(stage.control, memory, clock, '9.8.7')
+  const exposition = createExposition(stage.control, memory, clock, '9.8.7', () => ({ names: null, rollouts }))
   onTestFinished(() => exposition.close())
   const scrape = async () => {
     const parsed = parse(await exposition.text())
@@ -232,6 +246,45 @@ test('label values are escaped, and names like those of JavaScript are names', a
   const { value } = await scrape()
   expect(value('turnout_in_flight', { service: 'constructor', pool: 'toString', version })).toBe(0)
   expect(value('turnout_split_weight', { service: 'constructor', pool: 'toString', version })).toBe(0)
+})
+
+test('of a rollout each state has a series, and figures that there are not have none', async () => {
+  const rollouts = [
+    rolloutOf('shop', 'shifting'),
+    rolloutOf('api', 'rolledBack', { step: -1, weight: 0, verdict: null, harm: { failed: 0, budget: null } }),
+    rolloutOf('removed', 'done'),
+  ]
+  const { lines, value, types } = await open(
+    snapshotOf({ shop: { blue: [BLUE] }, api: { live: [GREEN] }, quiet: { live: [] } }),
+    rollouts,
+  ).scrape()
+  const ofState = (service: string) =>
+    lines.filter(({ name, labels }) => name === 'turnout_rollout_state' && labels['service'] === service)
+  for (const [service, state] of [
+    ['shop', 'shifting'],
+    ['api', 'rolledBack'],
+  ]) {
+    expect(ofState(service).map(({ labels }) => labels['state'])).toEqual(STATES)
+    expect(ofState(service).flatMap(({ labels, value }) => (value === 1 ? [labels['state']] : []))).toEqual([state])
+  }
+  for (const service of ['removed', 'quiet']) expect(ofState(service)).toEqual([])
+  expect(value('turnout_rollout_weight', { service: 'shop' })).toBe(50)
+  expect(value('turnout_rollout_step', { service: 'shop' })).toBe(2)
+  expect(value('turnout_rollout_steps', { service: 'shop' })).toBe(3)
+  expect(value('turnout_rollout_evidence', { service: 'shop' })).toBe(0.25)
+  expect(value('turnout_rollout_harm', { service: 'shop' })).toBe(2)
+  expect(value('turnout_rollout_harm_budget')).toBe(50)
+  expect(value('turnout_rollout_step', { service: 'api' })).toBe(0)
+  expect(value('turnout_rollouts_total', { service: 'shop', outcome: 'done' })).toBe(3)
+  expect(value('turnout_rollouts_total', { service: 'api', outcome: 'rolledBack' })).toBe(1)
+  expect(types.get('turnout_rollouts_total')).toBe('counter')
+})
+
+test('the metrics of rollouts are those that the README lists', async () => {
+  const { types } = await open().scrape()
+  const listed = readFileSync(new URL('../../README.md', import.meta.url), 'utf8').matchAll(/^\| (`turnout_[^|]*)/gm)
+  const told = [...listed].flatMap(([, cell]) => [...cell.matchAll(/`(turnout_\w+)`/g)].map(([, name]) => name))
+  expect(told).toEqual([...types.keys()].filter((name) => name.startsWith('turnout_rollout')))
 })
 
 test('process figures are there', async () => {

@@ -109,6 +109,29 @@ test('while the store is away a rollout waits for it, and goes back all the same
   await rollouts.close()
 })
 
+test('each end is counted once, by how it ended, and the last rollout stays to be told', async () => {
+  const { rollouts, clock } = await stand()
+  await rollouts.start()
+  expect([rollouts.figures(), rollouts.running('shop')]).toEqual([[], null])
+  for (let ends = 0; ends < 3; ends++) {
+    const { id } = await rollouts.begin('shop', 'green', {}, 'test')
+    expect(rollouts.running('shop')).toMatchObject({ id, state: 'preflight' })
+    expect(rollouts.figures()).toMatchObject([{ last: { id }, ended: { done: 0, rolledBack: ends } }])
+    await rollouts.command('shop', id, 'abort', 'test')
+    await until('it is over', () => {
+      clock.move(10)
+      return rollouts.running('shop') === null
+    })
+    const [{ last, ended }] = rollouts.figures()
+    expect({ id: last.id, state: last.state, ended }).toEqual({
+      id,
+      state: 'rolledBack',
+      ended: { done: 0, rolledBack: ends + 1 },
+    })
+  }
+  await rollouts.close()
+})
+
 test('nothing is looked at while no rollout runs', async () => {
   const clock = movableClock()
   let looks = 0
