@@ -10,6 +10,8 @@ import { Increments } from '../../src/rollout/given/increments.ts'
 import { Poll } from '../../src/rollout/given/poll.ts'
 import { type Post, Posted } from '../../src/rollout/given/posted.ts'
 import { Prometheus } from '../../src/rollout/given/prometheus.ts'
+import { OriginTest } from '../../src/rollout/origin-test.ts'
+import { Strata } from '../../src/rollout/strata.ts'
 
 describe('posted counts', () => {
   const plan = { kind: 'posted', name: 'conversion', margin: 0.02, isOptional: false } as const
@@ -33,9 +35,9 @@ describe('posted counts', () => {
       counted: false,
       reason: expect.stringContaining('the first of green in this step'),
     })
-    expect(posted.post(post('green', 10, 1), 'canary', 3_000)).toEqual({ counted: true, reason: null })
-    expect(posted.post(post('blue', 90, 3), 'control', 3_000)?.counted).toBe(false)
-    expect(posted.post(post('blue', 90, 4), 'control', 4_000)?.counted).toBe(true)
+    expect(posted.post(post('blue', 90, 3), 'control', 2_100)?.counted).toBe(false)
+    expect(posted.post(post('green', 10, 1), 'canary', 4_000)).toEqual({ counted: true, reason: null })
+    expect(posted.post(post('blue', 90, 4), 'control', 4_100)?.counted).toBe(true)
     expect(posted.take()).toEqual({ canary: 11, canaryBad: 1, control: 94, controlBad: 4 })
     expect(posted.take()).toEqual({ canary: 0, canaryBad: 0, control: 0, controlBad: 0 })
     posted.beginStep(true, 5_000)
@@ -49,13 +51,27 @@ describe('posted counts', () => {
       reason: 'the step began 999 ms ago, and this reaches back 1000 ms',
     })
     expect(posted.post(post('green', 5, 0, { overMs: 1_000 }), 'canary', 2_000)?.counted).toBe(true)
-    expect(posted.take().canary).toBe(5)
+    expect(posted.post(post('blue', 50, 0, { overMs: 900 }), 'control', 2_000)?.counted).toBe(true)
+    expect(posted.take()).toMatchObject({ canary: 5, control: 50 })
+  })
+
+  test('of one side are judged once those of the other cover much the same time', () => {
+    const posted = begun()
+    // Each of a minute, the second half a minute after the first: what both cover is most of it after some more.
+    const taken: number[] = []
+    for (let minute = 0; minute < 8; minute++) {
+      posted.post(post('green', 10, 0, { overMs: 60_000 }), 'canary', 61_000 + minute * 60_000)
+      posted.post(post('blue', 90, 0, { overMs: 60_000 }), 'control', 91_000 + minute * 60_000)
+      taken.push(posted.take().canary)
+    }
+    expect(taken).toEqual([0, 0, 0, 0, 50, 0, 0, 0])
   })
 
   test('that wait when a step begins are dropped, and where one side has all the traffic nothing counts', () => {
     const posted = begun()
-    posted.post(post('green', 5, 0), 'canary', 2_000)
-    posted.post(post('green', 5, 0), 'canary', 2_000)
+    const both = { overMs: 1_000 }
+    posted.post(post('green', 5, 0, both), 'canary', 2_000)
+    posted.post(post('blue', 5, 0, both), 'control', 2_000)
     posted.beginStep(false, 3_000)
     expect(posted.take().canary).toBe(0)
     for (let n = 0; n < 2; n++) {
@@ -65,11 +81,12 @@ describe('posted counts', () => {
 
   test('that are sent again under their key count once, and a key that stood for another post is told', () => {
     const posted = begun()
-    posted.post(post('green', 1, 0), 'canary', 2_000)
+    posted.post(post('green', 1, 0), 'canary', 1_000)
     const keyed = post('green', 5, 1, { key: 'a' })
     expect(posted.post(keyed, 'canary', 2_000)).toEqual({ counted: true, reason: null })
     expect(posted.post(keyed, 'canary', 3_000)).toEqual({ counted: true, reason: null })
     expect(posted.post({ ...keyed, bad: 2 }, 'canary', 3_000)).toBe(null)
+    posted.post(post('blue', 50, 0, { overMs: 1_000 }), 'control', 2_000)
     expect(posted.take()).toMatchObject({ canary: 6, canaryBad: 1 })
     // Only the last keys are remembered.
     for (let n = 0; n < 1_000; n++) posted.post(post('green', 0, 0, { key: `k${n}` }), 'canary', 4_000)
@@ -239,6 +256,82 @@ describe('counts that Prometheus has', () => {
     set('green', 120, 2)
     await look()
     expect(counted.take()).toMatchObject({ canary: 20, canaryBad: 2 })
+  })
+})
+
+describe('targets that are scraped some seconds apart', () => {
+  const EVERY_S = 15
+  /** Orders of both versions, by the second; whether each fails is chance, at a rate that may change with time. */
+  async function judged(seed: number, canaryRate: (s: number) => number, controlRate: (s: number) => number) {
+    let state = seed
+    const chance = () => {
+      state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+      return state / 2 ** 32
+    }
+    const sums = { green: [0, 0], blue: [0, 0] }
+    const scraped = { green: [0, 0], blue: [0, 0] }
+    const counted = new Counted(
+      {
+        kind: 'counted',
+        name: 'o',
+        margin: 0.02,
+        isOptional: false,
+        prometheus: '',
+        everyMs: 0,
+        all: 'all {pool}',
+        bad: 'bad {pool}',
+      },
+      'shop',
+      [
+        ['green', 'canary'],
+        ['blue', 'control'],
+      ],
+    )
+    counted.beginStep(true)
+    const ask: Ask = async (query) => {
+      const [what, pool] = query.split(' ') as ['all' | 'bad', 'green' | 'blue']
+      return [sample('', query === 'time()' ? 1 : scraped[pool][what === 'all' ? 0 : 1])]
+    }
+    const origin = new OriginTest({ alpha: 1e-4, tolerance: 1 })
+    const strata = new Strata()
+    for (let s = 0; s < 600 && !origin.failed; s++) {
+      for (const [pool, orders, rate] of [
+        ['green', 2, canaryRate(s)],
+        ['blue', 18, controlRate(s)],
+      ] as const) {
+        for (let n = 0; n < orders; n++) if (chance() < rate) sums[pool][1]++
+        sums[pool][0] += orders
+      }
+      // The new version is scraped at the beginning, and the live one just before Prometheus is asked.
+      if (s % EVERY_S === 0) scraped.green = [...sums.green]
+      if (s % EVERY_S === EVERY_S - 2) scraped.blue = [...sums.blue]
+      if (s % EVERY_S !== EVERY_S - 1) continue
+      await counted.look(ask).catch(() => {})
+      strata.add(counted.take())
+      const stratum = strata.close(0.1)
+      if (stratum !== null) origin.take(stratum)
+    }
+    return origin.failed
+  }
+  test('are not taken for a worse version when an outage ends that both share', async () => {
+    let failed = 0
+    for (let seed = 1; seed <= 300; seed++) {
+      const endsAt = 280 + (seed % EVERY_S)
+      const outage = (s: number) => (s >= 200 && s < endsAt ? 0.5 : 0.02)
+      if (await judged(seed, outage, outage)) failed++
+    }
+    expect(failed).toBeLessThanOrEqual(1)
+  })
+
+  test('show one that is worse all the same', async () => {
+    for (let seed = 1; seed <= 50; seed++) {
+      const isWorse = await judged(
+        seed,
+        () => 0.2,
+        () => 0.02,
+      )
+      expect(isWorse).toBe(true)
+    }
   })
 })
 

@@ -3,13 +3,14 @@
  *
  * All counters are asked for at one moment of Prometheus' own clock, so a scrape in between does not come to one of them only. What they
  * have grown by between two looks of one step is an interval; it counts for both sides, or, where it makes no sense, for none. The first
- * look of a step only says from where on to count.
+ * look of a step only says from where on to count. When each target was scraped is not known: see steady.ts.
  */
 import type { Stratum } from '../origin-test.ts'
 import { type Ask, type Sample, Unanswered } from './ask.ts'
 import { filled } from './fill.ts'
 import { Increments } from './increments.ts'
 import type { CountedPlan } from './plan.ts'
+import { Steady, UNSTEADY } from './steady.ts'
 import { type Side, Tally } from './tally.ts'
 
 /** Beyond this numbers are not exact. */
@@ -43,6 +44,7 @@ export class Counted {
   readonly plan: CountedPlan
   readonly #pools: readonly PoolCounters[]
   readonly #tally = new Tally()
+  readonly #steady = new Steady()
   #step = 0
   #isCompared = false
 
@@ -86,6 +88,9 @@ export class Counted {
     const intervals = this.#pools.map((counters, at) => intervalOf(counters, answers[at], step))
     const faults = intervals.flatMap(({ fault }) => fault ?? [])
     if (faults.length > 0) throw new Unanswered(faults.join('; '))
+    const sum = (of: 'all' | 'bad') =>
+      intervals.reduce((total, interval, at) => total + (this.#pools[at].side === 'control' ? interval[of] : 0), 0)
+    if (!this.#steady.take(sum('all'), sum('bad'))) throw new Unanswered(UNSTEADY)
     if (!this.#isCompared) return
     for (const [at, { side }] of this.#pools.entries()) this.#tally.add(side, intervals[at].all, intervals[at].bad)
     const missing = this.#pools.filter((_, at) => answers[at].all.length === 0).map(({ pool }) => pool)

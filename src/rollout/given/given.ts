@@ -122,7 +122,7 @@ export class Given {
   /** What there is to tell, in the order of the plans. */
   told(): GivenTold[] {
     return this.#metrics.map((metric) => {
-      const lastError = this.#polls.get(metric)?.lastError ?? null
+      const lastError = metric instanceof Posted ? metric.lastError : (this.#polls.get(metric)?.lastError ?? null)
       const { name } = metric.plan
       if (!(metric instanceof Bounded)) return { name, lastError, bound: null }
       const { value, isWell, isBroken, words } = metric

@@ -3,11 +3,17 @@
  *
  * Counts of a time in which the step changed would compare what was decided under different weights, so they are dropped: whoever
  * says over what time he has counted is held to that; of anybody else the first post of a pool in a step is taken for such a one.
+ *
+ * What was counted for one side is put beside what was counted for the other as soon as both cover much the same time. That is at once where
+ * both are posted together, and takes some more posts where one side is posted half a minute after the other. Each such interval is
+ * judged, if nothing has moved meanwhile (steady.ts).
+ *
  * A post that is sent again under its key is answered as it was and changes nothing. Keys are remembered for the last `KEYS_MAX` posts of
  * a metric; a restart forgets them, but there the step begins anew, and so the repeated post is the first of it, or reaches back too far.
  */
 import type { Stratum } from '../origin-test.ts'
 import type { PostedPlan } from './plan.ts'
+import { Steady, UNSTEADY } from './steady.ts'
 import { type Side, Tally } from './tally.ts'
 
 /** Counts since the last post. */
@@ -27,15 +33,35 @@ export interface PostAnswer {
   readonly reason: string | null
 }
 
+/** Counts of a side, and the time that they are of. */
+interface Span {
+  readonly fromMs: number
+  readonly toMs: number
+  readonly all: number
+  readonly bad: number
+}
+
+/** Part of the time that only one of two spans may cover. */
+const APART_MAX = 0.2
+
+function coverTheSame(a: Span, b: Span): boolean {
+  const lengthMs = Math.max(a.toMs, b.toMs) - Math.min(a.fromMs, b.fromMs)
+  return Math.abs(a.fromMs - b.fromMs) + Math.abs(a.toMs - b.toMs) <= APART_MAX * lengthMs
+}
+
 /** Answers by key that are remembered. */
 export const KEYS_MAX = 1_000
 
 export class Posted {
   readonly plan: PostedPlan
+  /** Why the last interval did not count; null when it did. */
+  lastError: string | null = null
   readonly #tally = new Tally()
+  readonly #steady = new Steady()
+  #spans: Record<Side, Span | null> = { canary: null, control: null }
   readonly #answers = new Map<string, { readonly content: string; readonly answer: PostAnswer }>()
-  /** Pools that have posted in this step. */
-  readonly #pools = new Set<string>()
+  /** When pools have posted last in this step. */
+  readonly #pools = new Map<string, number>()
   #beganAtMs = 0
   #isCompared = false
 
@@ -47,6 +73,7 @@ export class Posted {
     this.#isCompared = isCompared
     this.#beganAtMs = nowMs
     this.#pools.clear()
+    this.#spans = { canary: null, control: null }
     this.#tally.take()
   }
 
@@ -61,8 +88,8 @@ export class Posted {
     const before = key === null ? undefined : this.#answers.get(key)
     if (before !== undefined) return before.content === text ? before.answer : null
     const reason = this.#whyNot(post, nowMs)
-    this.#pools.add(post.pool)
-    if (reason === null) this.#tally.add(side, post.good + post.bad, post.bad)
+    if (reason === null) this.#add(post, side, nowMs)
+    this.#pools.set(post.pool, nowMs)
     const answer = { counted: reason === null, reason }
     if (key !== null) this.#remember(key, text, answer)
     return answer
@@ -75,6 +102,24 @@ export class Posted {
     }
     const sinceMs = nowMs - this.#beganAtMs
     return overMs <= sinceMs ? null : `the step began ${sinceMs} ms ago, and this reaches back ${overMs} ms`
+  }
+
+  #add({ pool, good, bad, overMs }: Post, side: Side, nowMs: number): void {
+    const fromMs = overMs === null ? (this.#pools.get(pool) ?? nowMs) : nowMs - overMs
+    const before = this.#spans[side] ?? { fromMs, toMs: nowMs, all: 0, bad: 0 }
+    this.#spans[side] = {
+      fromMs: Math.min(before.fromMs, fromMs),
+      toMs: nowMs,
+      all: before.all + good + bad,
+      bad: before.bad + bad,
+    }
+    const { canary, control } = this.#spans
+    if (canary === null || control === null || !coverTheSame(canary, control)) return
+    this.#spans = { canary: null, control: null }
+    this.lastError = this.#steady.take(control.all, control.bad) ? null : UNSTEADY
+    if (this.lastError !== null) return
+    this.#tally.add('canary', canary.all, canary.bad)
+    this.#tally.add('control', control.all, control.bad)
   }
 
   #remember(key: string, content: string, answer: PostAnswer): void {
