@@ -246,7 +246,7 @@ async function startControlPlane(
     clock,
     tokens: spec.admin.tokens,
     address: spec.admin.address,
-    explain: createExplain(core, spec),
+    explain: createExplain(core, spec, (service) => rollouts.running(service)),
     applyText: file.applyText,
     isReady,
     process: { workers: memory.workers, store: spec.store.split(':', 1)[0] },
@@ -265,7 +265,11 @@ async function startControlPlane(
 }
 
 /** Decides a posted request by the committed table, as a worker would. */
-function createExplain({ memory, cookies, table }: Core, { limits }: Spec): Explain {
+function createExplain(
+  { memory, cookies, table }: Core,
+  { limits }: Spec,
+  running: Parameters<typeof explanationOf>[2],
+): Explain {
   const signer = new CookieSigner(cookies.cookieKeys, cookies.cookieLayer)
   const posted = new PostedRequest(limits.headBytesMax, limits.headersMax, signer, systemClock.nowMs)
   const load = (slot: number) => sumField(memory, slot, FIELD.inFlight) + sumField(memory, slot, FIELD.tunnels)
@@ -274,7 +278,7 @@ function createExplain({ memory, cookies, table }: Core, { limits }: Spec): Expl
     const present = table()
     const refused = posted.read(input)
     if (refused !== null) return refusalOf(refused, present)
-    return explanationOf(decide(posted.view, present, load, draw, systemClock.steadyMs()), present)
+    return explanationOf(decide(posted.view, present, load, draw, systemClock.steadyMs()), present, running)
   }
 }
 

@@ -9,6 +9,7 @@ import type { FastifyInstance } from 'fastify'
 import Type, { type Static } from 'typebox'
 import { child } from '../config/pointer.ts'
 import { ERRORS, type ErrorCode, TurnoutError } from '../errors.ts'
+import type { ToldRollout } from '../rollout/told.ts'
 import { explainDecision } from '../table/explain.ts'
 import { asciiHost } from '../table/host.ts'
 import { canonicalAddress, parseAddress } from '../table/network.ts'
@@ -16,6 +17,7 @@ import { textOfOctets } from '../table/octets.ts'
 import { encodedPath } from '../table/path.ts'
 import type { Decision } from '../table/types.ts'
 import { checkBody, checkedByHandler } from './apply.ts'
+import { RunningAnswer, toldRunning } from './rollout-schemas.ts'
 import { answers, nullable } from './schemas.ts'
 
 /** Scheme and host and perhaps a path, or a path; then what nothing looks at. Without spaces and control characters. */
@@ -82,6 +84,7 @@ const ExplanationSchema = Type.Object(
     aimed: nullable(Type.String({ description: 'The pool that was meant before health was looked at.' })),
     panic: Type.Boolean({ description: 'Fewer than half of the pool were eligible, so health was ignored.' }),
     error: nullable(Type.String({ description: 'Error code when the request goes nowhere.' })),
+    rollout: nullable(RunningAnswer),
     setsCookie: Type.Boolean({
       description: 'Whether the answer would set our cookie, if no shared cache may keep it.',
     }),
@@ -151,8 +154,14 @@ function asSent(authority: string): string {
 const badValue = (pointer: string, message: string): TurnoutError =>
   new TurnoutError('invalid', undefined, [{ pointer, message }])
 
-/** Tells a decision made by the table of this epoch and revision. */
-export function explanationOf(decision: Decision, table: { epoch: number; revision: number }): Explanation {
+/** Tells a decision made by the table of this epoch and revision; `running` gives the rollout of a service, if one runs. */
+export function explanationOf(
+  decision: Decision,
+  table: { epoch: number; revision: number },
+  running: (service: string) => ToldRollout | null = () => null,
+): Explanation {
+  // A rule and a pin decide by themselves, whatever the weights.
+  const byWeight = decision.reason === 'bucket' || decision.reason === 'picker'
   return {
     service: decision.service?.name ?? null,
     release: decision.service?.release ?? null,
@@ -168,6 +177,7 @@ export function explanationOf(decision: Decision, table: { epoch: number; revisi
     aimed: decision.aimed?.name ?? null,
     panic: decision.panic,
     error: decision.error,
+    rollout: byWeight && decision.service !== null ? toldRunning(running(decision.service.name)) : null,
     setsCookie: decision.setCookie !== null,
     epoch: table.epoch,
     revision: table.revision,
@@ -188,6 +198,7 @@ export function refusalOf(code: ErrorCode, table: { epoch: number; revision: num
     bucket: -1,
     aimed: null,
     panic: false,
+    rollout: null,
     error: code,
     setsCookie: false,
     epoch,

@@ -1,13 +1,16 @@
 /**
  * Shapes of what is told of rollouts. CONTRACT names their keys, which may become more but not other ones.
  */
-import Type from 'typebox'
-import { STATES } from '../rollout/rollout.ts'
+import Type, { type Static } from 'typebox'
+import { STATES, type State } from '../rollout/rollout.ts'
+import type { ToldRollout } from '../rollout/told.ts'
 import { OUTCOMES } from '../rollout/verdict.ts'
 import { nullable, object } from './schemas.ts'
 
 const Count = Type.Integer({ minimum: 0 })
-const State = Type.Union(STATES.map((state) => Type.Literal(state)))
+const Step = Type.Integer({ minimum: -1, description: 'Index of the present step; -1 before the first.' })
+const Weight = Type.Integer({ minimum: 0, maximum: 100, description: 'Per cent of the traffic that it is given.' })
+const StateAnswer = Type.Unsafe<State>(Type.Union(STATES.map((state) => Type.Literal(state))))
 const Side = object({ requests: Count, failed: Count, slow: Count })
 
 const Counts = object({ all: Count, bad: Count })
@@ -44,10 +47,10 @@ export const RolloutAnswer = object({
   from: Type.String(),
   to: Type.String(),
   strategy: Type.String(),
-  state: State,
-  step: Type.Integer({ minimum: -1, description: 'Index of the present step; -1 before the first.' }),
+  state: StateAnswer,
+  step: Step,
   steps: Type.Array(object({ weight: Count, forMs: Type.Number(), requests: Count })),
-  weight: Type.Integer({ minimum: 0, maximum: 100, description: 'Per cent of the traffic that it is given.' }),
+  weight: Weight,
   startedAtMs: Type.Number(),
   updatedAtMs: Type.Number(),
   endedAtMs: nullable(Type.Number()),
@@ -56,7 +59,40 @@ export const RolloutAnswer = object({
   verdict: nullable(VerdictAnswer),
   harm: object({ failed: Count, budget: nullable(Count) }),
   next: nullable(object({ weight: Count, inMs: Type.Number(), waitsFor: Type.String() })),
-  history: Type.Array(object({ atMs: Type.Number(), state: State, weight: Count, reason: nullable(Type.String()) })),
+  history: Type.Array(
+    object({ atMs: Type.Number(), state: StateAnswer, weight: Count, reason: nullable(Type.String()) }),
+  ),
 })
 
 export const RolloutsAnswer = object({ rollouts: Type.Array(RolloutAnswer) })
+
+/** A rollout that runs, in short. */
+export const RunningAnswer = object(
+  {
+    id: Type.String(),
+    to: Type.String(),
+    state: StateAnswer,
+    step: Step,
+    steps: Type.Integer({ minimum: 1, description: 'How many there are.' }),
+    weight: Weight,
+    inMs: nullable(Type.Number({ description: 'At the earliest when it goes on; null on the way back.' })),
+    waitsFor: nullable(Type.String({ description: 'Null on the way back.' })),
+  },
+  'The rollout that runs and decides the weights.',
+)
+
+/** What is told of it in short; null when none runs. */
+export function toldRunning(rollout: ToldRollout | null): Static<typeof RunningAnswer> | null {
+  if (rollout === null) return null
+  const { id, to, state, step, steps, weight, next } = rollout
+  return {
+    id,
+    to,
+    state,
+    step,
+    steps: steps.length,
+    weight,
+    inMs: next?.inMs ?? null,
+    waitsFor: next?.waitsFor ?? null,
+  }
+}

@@ -14,8 +14,10 @@ export const object = <P extends TProperties>(properties: P, description?: strin
 /** The schema, or null. */
 export const nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
 
-const Milliseconds = (description: string) => Type.Number({ description })
-const Count = (description: string) => Type.Integer({ minimum: 0, description })
+/** A time or a duration in ms. */
+export const Milliseconds = (description: string) => Type.Number({ description })
+/** A number of things. */
+export const Count = (description: string) => Type.Integer({ minimum: 0, description })
 
 const ProblemSchema = object(
   {
@@ -79,16 +81,16 @@ export const FileAnswer = object({
   refused: Type.Optional(Type.String({ description: 'Of a dry run: why the change would be refused.' })),
 })
 
-const AdminStateAnswer = Type.Union(['ready', 'drain', 'standby', 'maint'].map((state) => Type.Literal(state)))
-const HealthAnswer = Type.Union(['unknown', 'healthy', 'unhealthy'].map((health) => Type.Literal(health)))
-const drainUntilMs = Milliseconds('Wall time at which the drain ends; 0 when there is none.')
-const states = {
+export const AdminStateAnswer = Type.Union(['ready', 'drain', 'standby', 'maint'].map((state) => Type.Literal(state)))
+export const HealthAnswer = Type.Union(['unknown', 'healthy', 'unhealthy'].map((health) => Type.Literal(health)))
+export const drainUntilMs = Milliseconds('Wall time at which the drain ends; 0 when there is none.')
+export const states = {
   admin: AdminStateAnswer,
   drainUntilMs,
   health: HealthAnswer,
   ejectedUntilMs: Milliseconds('Wall time until which it is ejected; 0 when it is not.'),
 }
-const address = {
+export const address = {
   address: Type.String({ description: 'Where connections go.' }),
   alternate: nullable(Type.String({ description: 'Tried when the address does not accept.' })),
   health: HealthAnswer,
@@ -109,89 +111,9 @@ const ServiceStatusAnswer = object({
 })
 
 const service = { name: Type.String(), spec: ServiceSchema, status: ServiceStatusAnswer }
-const position = { revision: Count('Revision of the spec.'), epoch: Count('Epoch of the table.') }
+export const position = { revision: Count('Revision of the spec.'), epoch: Count('Epoch of the table.') }
 export const ServiceAnswer = object({ ...position, ...service })
 export const ServicesAnswer = object({ ...position, services: Type.Array(object(service)) })
-
-const traffic = {
-  inFlight: Count('Requests under way, without tunnels.'),
-  tunnels: Count('Upgraded connections that are open.'),
-  requests: Count('Requests that were answered since the target was added, at the target that was tried last.'),
-  rate: Type.Number({ description: 'Requests that were answered, a second, within the window.' }),
-  attempts: object({
-    started: Count('Tries of a request at one target since it was added.'),
-    good: Count('Answered, and not by a failure.'),
-    failed: Count('No connection, no answer, a broken one, or a status from 500 on but 501.'),
-    void: Count('Ended before anything could be seen of the target, by the client for the most part.'),
-    rate: Type.Number({ description: 'Tries started a second, within the window.' }),
-  }),
-  failures: Count('Failed attempts: the same as attempts.failed.'),
-  failureShare: nullable(
-    Type.Number({ description: 'Share of failed attempts among the good and failed ones of the window.' }),
-  ),
-  responses: object({
-    '2xx': Count('2xx'),
-    '3xx': Count('3xx'),
-    '4xx': Count('4xx'),
-    '5xx': Count('5xx'),
-  }),
-  p50Ms: nullable(Type.Number()),
-  p90Ms: nullable(Type.Number()),
-  p99Ms: nullable(Type.Number()),
-  latencyOver: Type.Union([Type.Literal('window'), Type.Literal('start')], {
-    description: 'What the quantiles cover; `start` when the window is empty.',
-  }),
-}
-
-const TargetAnswer = object({
-  target: Type.String({ description: 'host:port' }),
-  url: Type.String(),
-  ...states,
-  reason: nullable(Type.String({ description: 'Why its name has no address, or old ones, or more than are used.' })),
-  addresses: Type.Array(object({ ...address, inFlight: traffic.inFlight, tunnels: traffic.tunnels })),
-  ...traffic,
-})
-
-const share = object({
-  aimed: Type.Number({ description: 'Weight over the sum of the weights.' }),
-  seen: nullable(Type.Number({ description: 'Share of the requests that were decided within the window.' })),
-  seenSinceSplit: nullable(
-    Type.Number({ description: 'Share of the requests that were decided since the split last changed.' }),
-  ),
-})
-
-export const StatusAnswer = object({
-  ...position,
-  service: Type.String(),
-  release: Type.String(),
-  windowMs: Milliseconds('How far back the window reaches.'),
-  pools: Type.Array(
-    object({
-      name: Type.String(),
-      version: Type.String(),
-      weight: Count('Weight'),
-      admin: AdminStateAnswer,
-      drainUntilMs,
-      share,
-      ...traffic,
-      targets: Type.Array(TargetAnswer),
-    }),
-  ),
-})
-
-export const ProcessStatusAnswer = object({
-  ...position,
-  version: Type.String({ description: 'Version of Turnout.' }),
-  workers: object({
-    count: Count('Worker threads.'),
-    ready: Type.Boolean({ description: 'Every one routes by a committed table.' }),
-  }),
-  store: Type.String({ description: 'Its kind: memory, sqlite or redis.' }),
-  instances: Type.Array(object({ version: Type.String(), ...position }), {
-    description: 'Every process that serves by this store, as far as it is known.',
-  }),
-  services: Type.Array(StatusAnswer),
-})
 
 export const EventAnswer = object({
   id: Count('Grows by one.'),

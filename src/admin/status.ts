@@ -18,7 +18,9 @@ import { statusesMovedBy } from '../table/deadlines.ts'
 import type { TargetStatus } from '../table/status.ts'
 import { findService } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
-import { answers, ProcessStatusAnswer, StatusAnswer } from './schemas.ts'
+import { toldRunning } from './rollout-schemas.ts'
+import { answers } from './schemas.ts'
+import { ProcessStatusAnswer, StatusAnswer } from './status-schemas.ts'
 
 /** The present snapshot for people: with deadlines by the wall clock of now. */
 export function toldSnapshot({ control, clock }: Pick<AdminDeps, 'control' | 'clock'>): Snapshot {
@@ -28,7 +30,7 @@ export function toldSnapshot({ control, clock }: Pick<AdminDeps, 'control' | 'cl
 
 type StatusDeps = Pick<
   AdminDeps,
-  'control' | 'clock' | 'traffic' | 'memory' | 'names' | 'version' | 'isReady' | 'process'
+  'control' | 'clock' | 'traffic' | 'rollouts' | 'memory' | 'names' | 'version' | 'isReady' | 'process'
 >
 
 /** Registers the calls. */
@@ -90,6 +92,7 @@ function describe(
     service,
     release: status.release,
     windowMs,
+    rollout: toldRunning(deps.rollouts.running(service)),
     pools: Object.entries(pools).map(([name, { version }]) => {
       const targets = traffic.get(name) ?? []
       return {

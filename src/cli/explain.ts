@@ -7,6 +7,7 @@
 import { pathOf } from './admin.ts'
 import { columns, plain } from './columns.ts'
 import { usageFailure } from './failure.ts'
+import { type RunningView, runningInWords } from './rollout-words.ts'
 import type { Verb } from './verb.ts'
 
 /** What the API answers, as far as it is shown (admin/explain.ts). */
@@ -21,6 +22,8 @@ interface Explanation {
   readonly bucket: number
   readonly error: string | null
   readonly setsCookie: boolean
+  /** An older Turnout tells nothing of it. */
+  readonly rollout?: RunningView | null
   readonly epoch: number
 }
 
@@ -73,6 +76,7 @@ function inWords(it: Explanation): string {
     ['service', it.service === null ? null : `${it.service}, release ${it.release}`],
     ['visitor', it.visitor === null ? 'no key in this request' : `${it.visitor}, bucket ${it.bucket} of 10000`],
     ['cookie', it.setsCookie ? 'the answer sets ours' : null],
+    ['rollout', it.rollout ? runningInWords(it.rollout) : null],
     ['epoch', String(it.epoch)],
   ]
   const rows = facts.flatMap(([name, value]) => (value === null ? [] : [[`  ${name}`, value]]))

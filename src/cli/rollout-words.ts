@@ -43,6 +43,18 @@ export interface RolloutView {
   readonly next: { readonly weight: number; readonly inMs: number; readonly waitsFor: string } | null
 }
 
+/** What status and explain tell of a rollout that runs. */
+export interface RunningView {
+  readonly id: string
+  readonly to: string
+  readonly state: string
+  readonly step: number
+  readonly steps: number
+  readonly weight: number
+  readonly inMs: number | null
+  readonly waitsFor: string | null
+}
+
 const BAR = 20
 
 export const isOver = ({ state }: RolloutView): boolean => state === 'done' || state === 'rolledBack'
@@ -69,6 +81,14 @@ export function linesOf(rollout: RolloutView): string[] {
     ...(verdict?.metrics ?? []).map((metric) => `  ${metricLine(metric, to, from)}`),
   ]
 }
+
+/** One that runs, in one line: which it is, where it stands, what it waits for. */
+export function runningInWords({ id, to, state, step, steps, weight, inMs, waitsFor }: RunningView): string {
+  const at = step < 0 ? '' : `, step ${step + 1} of ${steps}`
+  return `${id} to ${to}: ${wordOf(state)}${at}, at ${weight} %${waitsFor === null ? '' : `; waits for ${waitsFor}${within(inMs)}`}`
+}
+
+const within = (inMs: number | null): string => (inMs === null || inMs <= 0 ? '' : `, ${Math.ceil(inMs / 1_000)} s`)
 
 const wordOf = (state: string): string => state.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
 

@@ -11,6 +11,7 @@ import { pathOf } from './admin.ts'
 import { type Column, columns, number, percent, plain } from './columns.ts'
 import { CliFailure } from './failure.ts'
 import { pause } from './pause.ts'
+import { type RunningView, runningInWords } from './rollout-words.ts'
 import type { Call, Verb } from './verb.ts'
 
 interface Traffic {
@@ -61,6 +62,8 @@ interface StatusView {
   readonly epoch: number
   readonly service: string
   readonly release: string
+  /** An older Turnout tells nothing of it. */
+  readonly rollout?: RunningView | null
   readonly pools: readonly PoolView[]
 }
 
@@ -131,7 +134,8 @@ function inColumns(view: StatusView, nowMs: number): string {
     reason === null ? [] : [`${plain(`${target}: ${reason}`)}\n`],
   )
   const head = `${view.service}: release ${view.release}, revision ${view.revision}, epoch ${view.epoch}`
-  return `${plain(head)}\n${columns(TITLES, rows)}${[...new Set(reasons)].join('')}`
+  const rollout = view.rollout ? `rollout ${plain(runningInWords(view.rollout))}\n` : ''
+  return `${plain(head)}\n${rollout}${columns(TITLES, rows)}${[...new Set(reasons)].join('')}`
 }
 
 function poolRow(pool: PoolView, nowMs: number): string[] {

@@ -28,8 +28,10 @@ function reasonOf(decision: Decision, service: ServiceTable): string {
   if (aimed === null) return `no pool of ${service.name} has a weight and takes new visitors`
   if (decision.reason === 'pin')
     return `the cookie of the visitor keeps it at ${aimed.name} in release ${service.release}`
-  if (visitor === null) return `without a visitor key the next turn by weight is that of ${aimed.name}`
-  return `visitor ${textOfOctets(visitor)} has bucket ${decision.bucket} of ${BUCKETS}, which falls to ${aimed.name}`
+  const { trial } = service
+  const by = trial === null ? '' : `, by the weights of the rollout to ${trial.pool}`
+  if (visitor === null) return `without a visitor key the next turn by weight is that of ${aimed.name}${by}`
+  return `visitor ${textOfOctets(visitor)} has bucket ${decision.bucket} of ${BUCKETS}, which falls to ${aimed.name}${by}`
 }
 
 function conditionsOf(plan: RulePlan): string {

@@ -222,6 +222,8 @@ test('answers are what their schemas say', async () => {
     ['post', '/v1/services/{service}/rollouts', '/v1/services/shop/rollouts', { to: 'green' }],
     ['get', '/v1/services/{service}/rollouts/{id}', '/v1/services/shop/rollouts/current'],
     ['post', '/v1/services/{service}/rollouts/{id}/pause', '/v1/services/shop/rollouts/r-1/pause'],
+    ['get', '/v1/services/{service}/status', '/v1/services/shop/status'],
+    ['get', '/v1/status', '/v1/status'],
     ['post', '/v1/services/{service}/rollouts/{id}/abort', '/v1/services/shop/rollouts/r-1/abort'],
     ['get', '/v1/services/{service}/rollouts', '/v1/services/shop/rollouts'],
     ['put', '/v1/services/{service}/pools/{pool}/state', '/v1/services/shop/pools/green/state', { state: 'drain' }],

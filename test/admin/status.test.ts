@@ -1,6 +1,7 @@
 /** What status shows, from counters filled by hand. */
 import { expect, test } from 'vitest'
 import { binOf, FIELD, laneOffset } from '../../src/metrics/layout.ts'
+import { until } from '../helpers/raw.ts'
 import { count, movableClock, type StandIn, startAdmin } from './stand-in.ts'
 
 function requests({ memory }: StandIn, slot: number, n: number, ms: number): void {
@@ -105,6 +106,29 @@ test('the share of failures is that of the attempts, whatever another target has
   const [blue, green] = await poolsOf(admin)
   expect(blue).toMatchObject({ requests: 0, failures: 3, failureShare: 1 })
   expect(green).toMatchObject({ requests: 10, failures: 1, failureShare: 0.1 })
+})
+
+test('a rollout that runs is told, and none when it has ended', async () => {
+  const { call } = await startAdmin()
+  expect((await call('GET', '/v1/services/shop/status')).body.rollout).toBeNull()
+  await call('POST', '/v1/services/shop/rollouts', { to: 'green', steps: [{ weight: 10, for: '1h' }] })
+  const running = async () => (await call('GET', '/v1/services/shop/status')).body.rollout
+  await until('the first step is there', async () => (await running()).weight === 10)
+  await call('POST', '/v1/services/shop/rollouts/current/pause')
+  const told = {
+    id: 'r-1',
+    to: 'green',
+    state: 'paused',
+    step: 0,
+    steps: 2,
+    weight: 10,
+    inMs: expect.any(Number),
+    waitsFor: 'somebody to resume it',
+  }
+  expect(await running()).toEqual(told)
+  expect((await call('GET', '/v1/status')).body.services[0].rollout).toEqual(told)
+  await call('POST', '/v1/services/shop/rollouts/current/abort')
+  await until('it is over', async () => (await running()) === null)
 })
 
 test('GET /v1/status has every service as its own status has it, and the process', async () => {

@@ -219,6 +219,22 @@ describe('verbs that show something', () => {
     )
   })
 
+  it('status tells of a rollout that runs', async () => {
+    const rollout = { id: 'r-1', to: 'green', state: 'rollingBack', step: 1, steps: 5, weight: 25, inMs: null }
+    const shown = async (more: object) => {
+      const told = { ...view, rollout: { ...rollout, waitsFor: null, ...more } }
+      const admin = await scripted({ 'GET /v1/services/shop/status': [200, told] })
+      return (await turnout(admin.url, 'status', 'shop')).out.split('\n')[1]
+    }
+    expect(await shown({})).toBe('rollout r-1 to green: rolling back, step 2 of 5, at 25 %')
+    expect(await shown({ state: 'shifting', inMs: 1_500, waitsFor: 'its time' })).toBe(
+      'rollout r-1 to green: shifting, step 2 of 5, at 25 %; waits for its time, 2 s',
+    )
+    expect(await shown({ state: 'warming', step: -1, weight: 0, inMs: 0, waitsFor: 'the warm-up' })).toBe(
+      'rollout r-1 to green: warming, at 0 %; waits for the warm-up',
+    )
+  })
+
   it('status tells how long a drain and an ejection still last', async () => {
     const soonMs = Date.now() + 7900
     const ejected = { ...target, ...traffic, ejectedUntilMs: soonMs }

@@ -261,6 +261,25 @@ describe('while it runs', () => {
     expect(await splitOf(proxy)).toEqual({ blue: 9, green: 1 })
   })
 
+  test('status and explain say that it decides the weights', async () => {
+    const proxy = await startPaused()
+    const { id } = await current(proxy)
+    const rollout = expect.objectContaining({ id, to: 'green', state: 'shifting', step: 0, steps: 3, weight: 10 })
+    expect(await call(proxy, 'GET', '/v1/services/shop/status')).toMatchObject({ rollout })
+    const ask = { url: 'http://localhost/', headers: {} }
+    expect(await call(proxy, 'POST', '/v1/explain', ask)).toMatchObject({
+      why: expect.stringMatching(/, by the weights of the rollout to green$/),
+      rollout,
+    })
+    await call(proxy, 'PUT', '/v1/services/shop/rules', [{ name: 'staff', when: { header: { a: '1' } }, to: 'green' }])
+    expect(await call(proxy, 'POST', '/v1/explain', { ...ask, headers: { a: '1' } })).toMatchObject({ rollout: null })
+    await call(proxy, 'POST', `${ROLLOUTS}/current/abort`)
+    expect(await call(proxy, 'POST', '/v1/explain', ask)).toMatchObject({
+      why: expect.not.stringContaining('rollout'),
+      rollout: null,
+    })
+  })
+
   test('promote goes to the next step, and an abort, a switch to the old pool and "back" lead to the split before', async () => {
     for (const end of ['abort', 'switch', 'back']) {
       const proxy = await startPaused()

@@ -38,6 +38,18 @@ test.each<[string, ViewOptions, StatusOptions?, string[]?]>([
   ['the cookie of the visitor keeps it at green in release r1', { own: makeOwn({ pool: 'green', pinned: true }) }],
   ['visitor u-1 has bucket 6678 of 10000, which falls to blue', { headers: { 'x-user-id': 'u-1' } }],
   ['without a visitor key the next turn by weight is that of blue', {}],
+  // While a rollout decides the weights, that is said, and only where weights decide.
+  [
+    'visitor u-1 has bucket 6678 of 10000, which falls to blue, by the weights of the rollout to green',
+    { headers: { 'x-user-id': 'u-1' } },
+    { trial: { pool: 'green', step: 1 } },
+  ],
+  [
+    'without a visitor key the next turn by weight is that of blue, by the weights of the rollout to green',
+    {},
+    { trial: { pool: 'green', step: 1 } },
+  ],
+  ['rule staff sends header x-internal=1 to green', asStaff, { trial: { pool: 'green', step: 1 } }],
   [
     'rule staff sends header x-internal=1 to green; no target of green can take it now, so blue takes over',
     asStaff,

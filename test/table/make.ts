@@ -64,6 +64,7 @@ export function makePlan(plan: Partial<ServicePlan> = {}, count = 1): ServicePla
 export interface StatusOptions {
   readonly release?: string
   readonly slot?: number
+  readonly trial?: ServiceStatus['trial']
   /** By pool name. */
   readonly pools?: Readonly<Record<string, Partial<Omit<PoolStatus, 'targets'>>>>
   /** By target URL. */
@@ -91,6 +92,7 @@ export function makeStatus(plan: ServicePlan, options: StatusOptions = {}): Serv
     pools: Object.fromEntries(plan.pools.map((pool) => [pool.name, poolOf(pool)])),
     previous: null,
     slot: options.slot ?? 0,
+    ...(options.trial && { trial: options.trial }),
   }
 }
 

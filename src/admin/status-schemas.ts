@@ -1,0 +1,97 @@
+/**
+ * Shapes of what is told of the present: states, traffic and shares of every pool and target, and the rollout that runs.
+ */
+import Type from 'typebox'
+import { RunningAnswer } from './rollout-schemas.ts'
+import {
+  AdminStateAnswer,
+  address,
+  Count,
+  drainUntilMs,
+  Milliseconds,
+  nullable,
+  object,
+  position,
+  states,
+} from './schemas.ts'
+
+const traffic = {
+  inFlight: Count('Requests under way, without tunnels.'),
+  tunnels: Count('Upgraded connections that are open.'),
+  requests: Count('Requests that were answered since the target was added, at the target that was tried last.'),
+  rate: Type.Number({ description: 'Requests that were answered, a second, within the window.' }),
+  attempts: object({
+    started: Count('Tries of a request at one target since it was added.'),
+    good: Count('Answered, and not by a failure.'),
+    failed: Count('No connection, no answer, a broken one, or a status from 500 on but 501.'),
+    void: Count('Ended before anything could be seen of the target, by the client for the most part.'),
+    rate: Type.Number({ description: 'Tries started a second, within the window.' }),
+  }),
+  failures: Count('Failed attempts: the same as attempts.failed.'),
+  failureShare: nullable(
+    Type.Number({ description: 'Share of failed attempts among the good and failed ones of the window.' }),
+  ),
+  responses: object({
+    '2xx': Count('2xx'),
+    '3xx': Count('3xx'),
+    '4xx': Count('4xx'),
+    '5xx': Count('5xx'),
+  }),
+  p50Ms: nullable(Type.Number()),
+  p90Ms: nullable(Type.Number()),
+  p99Ms: nullable(Type.Number()),
+  latencyOver: Type.Union([Type.Literal('window'), Type.Literal('start')], {
+    description: 'What the quantiles cover; `start` when the window is empty.',
+  }),
+}
+
+const TargetAnswer = object({
+  target: Type.String({ description: 'host:port' }),
+  url: Type.String(),
+  ...states,
+  reason: nullable(Type.String({ description: 'Why its name has no address, or old ones, or more than are used.' })),
+  addresses: Type.Array(object({ ...address, inFlight: traffic.inFlight, tunnels: traffic.tunnels })),
+  ...traffic,
+})
+
+const share = object({
+  aimed: Type.Number({ description: 'Weight over the sum of the weights.' }),
+  seen: nullable(Type.Number({ description: 'Share of the requests that were decided within the window.' })),
+  seenSinceSplit: nullable(
+    Type.Number({ description: 'Share of the requests that were decided since the split last changed.' }),
+  ),
+})
+
+export const StatusAnswer = object({
+  ...position,
+  service: Type.String(),
+  release: Type.String(),
+  windowMs: Milliseconds('How far back the window reaches.'),
+  rollout: nullable(RunningAnswer),
+  pools: Type.Array(
+    object({
+      name: Type.String(),
+      version: Type.String(),
+      weight: Count('Weight'),
+      admin: AdminStateAnswer,
+      drainUntilMs,
+      share,
+      ...traffic,
+      targets: Type.Array(TargetAnswer),
+    }),
+  ),
+})
+
+export const ProcessStatusAnswer = object({
+  ...position,
+  version: Type.String({ description: 'Version of Turnout.' }),
+  workers: object({
+    count: Count('Worker threads.'),
+    ready: Type.Boolean({ description: 'Every one routes by a committed table.' }),
+  }),
+  store: Type.String({ description: 'Its kind: memory, sqlite or redis.' }),
+  instances: Type.Array(object({ version: Type.String(), ...position }), {
+    description: 'Every process that serves by this store, as far as it is known.',
+  }),
+  services: Type.Array(StatusAnswer),
+})
