@@ -76,7 +76,7 @@ export type RolloutEvent =
   | { readonly type: 'failed'; readonly works: number; readonly reason: string }
   /** Every worker routes by the split that was asked for. */
   | { readonly type: 'moved'; readonly weight: number }
-  /** The verdict at a look; `answers` of the new version since the step began. */
+  /** The verdict at a look, with its sentence where it is needed; `answers` of the new version since the step began. */
   | { readonly type: 'look'; readonly outcome: Outcome; readonly reason: string; readonly answers: number }
   | { readonly type: 'pause' | 'resume' | 'promote' | 'abort'; readonly by: string }
 

@@ -21,6 +21,8 @@ import { sentenceOf } from './words.ts'
 const RETRY_MS = 500
 /** How often it is kept while nothing but its clock and its tests change. */
 const KEEP_MS = 10_000
+/** Longer than a look is ever late. */
+const SOON_MS = 1_000
 
 export interface RunningDeps extends JudgingDeps {
   readonly gates: Gates
@@ -98,7 +100,9 @@ export class Running {
     if (harm > 0) this.kept = { ...this.kept, harm: this.kept.harm + harm }
     const { outcome } = judging.look(this.#deps.clock.steadyMs(), this.kept.harm, this.kept.rollout.weight)
     this.#isLooking = true
-    const isTold = outcome === 'fail' || outcome === 'hold'
+    const { clockMs, policy } = this.kept.rollout
+    // What is missing is told to whoever soon has no more patience; before that nobody reads it, and it costs.
+    const isTold = outcome === 'insufficient' ? clockMs + SOON_MS >= policy.insufficientAfterMs : outcome !== 'pass'
     const reason = isTold ? sentenceOf(judging.finding, judging.verdict, this.kept, judging.given.told()) : ''
     const seen = (): void => {
       this.#isLooking = false

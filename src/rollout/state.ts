@@ -181,17 +181,18 @@ function watch(rollout: Rollout, event: RolloutEvent, nowMs: number): Next {
   const counted = { ...looked, clockMs: rollout.clockMs + Math.max(0, nowMs - rollout.lookedAtMs) }
   if (rollout.state === 'baking')
     return counted.clockMs >= rollout.policy.bakeMs ? run(counted, 'afterBake') : stay(counted)
-  return advance(counted, event.outcome, event.answers)
+  return advance(counted, event)
 }
 
-function advance(rollout: Rollout, outcome: Outcome, answers: number): Next {
+function advance(rollout: Rollout, look: Extract<RolloutEvent, { type: 'look' }>): Next {
+  const { outcome, answers, reason: missing } = look
   const { plan, policy, clockMs, weight } = rollout
   const present = plan.steps[rollout.at]
   if (clockMs >= present.forMs && answers >= present.requests && mayAdvance(plan, present, outcome, weight)) {
     return present.untilPromoted ? halt(rollout, 'the step waits to be promoted', true) : toNextStep(rollout)
   }
   if (outcome !== 'insufficient' || clockMs < policy.insufficientAfterMs) return stay(rollout)
-  const reason = 'too little traffic for a verdict in time'
+  const reason = missing === '' ? 'too little traffic for a verdict in time' : `no verdict in time: ${missing}`
   if (policy.onInsufficient === 'rollback') return back(rollout, reason)
   return policy.onInsufficient === 'pause' ? halt(rollout, reason, false) : stay(rollout)
 }

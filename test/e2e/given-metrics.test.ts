@@ -87,6 +87,11 @@ describe('counts that are posted', () => {
         sentence: 'too little for a verdict on conversion: 0 of 0 of green were bad by conversion, 0 of 0 of blue',
       },
     })
+    const impatient = await startShop()
+    const patience = { insufficientAfter: '3s', onInsufficient: 'rollback' }
+    await begin(impatient, [{ name: 'conversion' }], patience)
+    await until('it is over', async () => isOver(await current(impatient)), 30_000)
+    expect((await current(impatient)).reason).toMatch(/^no verdict in time: too little for a verdict on conversion/)
     const goes = await startShop()
     await begin(goes, [{ name: 'conversion', optional: true }])
     await until('it is done', async () => (await current(goes)).state === 'done', 30_000)
