@@ -43,6 +43,8 @@ export type Change =
       readonly before: Weights
       /** Its id. */
       readonly rollout: string
+      /** Of the pool `to` itself, where its targets are replaced one by one. */
+      readonly pool?: PoolShift
     }
   /** The services of a config file: what changed in it since it was last applied is applied over the live ones. */
   | {
@@ -55,6 +57,15 @@ export type Change =
       /** Services that it no longer has are kept as if it still had them. */
       readonly keepsGone?: boolean
     }
+
+/** What becomes of a pool whose targets are replaced. */
+export interface PoolShift {
+  readonly name: string
+  /** Its version from now on. */
+  readonly version?: string
+  /** Targets that are set so, by URL. */
+  readonly states?: Readonly<Record<string, AdminState>>
+}
 
 export interface ChangeOptions {
   /** Name for the audit: of the token, `file`, or `local` where no tokens are configured. */

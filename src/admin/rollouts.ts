@@ -8,8 +8,9 @@ import Type from 'typebox'
 import { validateRollout } from '../config/check.ts'
 import { durationMs } from '../config/duration.ts'
 import { closed, Duration } from '../config/schema-parts.ts'
-import { RolloutSchema, type RolloutSpec } from '../config/schema-rollout.ts'
+import { RolloutSchema } from '../config/schema-rollout.ts'
 import { TurnoutError } from '../errors.ts'
+import type { Asked } from '../rollout/asked.ts'
 import { checkBody, checkedByHandler, findService, soundValue } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
 import { PostedAnswer, RolloutAnswer, RolloutsAnswer } from './rollout-schemas.ts'
@@ -23,7 +24,13 @@ interface OfRollout {
 }
 
 const BeginSchema = Type.Object(
-  { to: Type.String({ description: 'Name of the pool with the new version.' }), ...RolloutSchema.properties },
+  {
+    to: Type.String({ description: 'Name of the pool with the new version.' }),
+    version: Type.Optional(
+      Type.String({ maxLength: 64, description: 'The version that the pool has, or that a rolling release brings.' }),
+    ),
+    ...RolloutSchema.properties,
+  },
   { additionalProperties: false },
 )
 
@@ -65,10 +72,10 @@ export function rolloutRoutes(app: FastifyInstance, { control, rollouts }: Admin
     handler: async (request, reply) => {
       const { service } = request.params
       findService(control.snapshot(), service)
-      const { to, ...sent } = checkBody(BeginSchema, request.body) as RolloutSpec & { to: string }
+      const { to, version, ...sent } = checkBody(BeginSchema, request.body) as Asked
       const sound = soundValue(validateRollout(sent))
       reply.code(201)
-      return rollouts.begin(service, to, sound, request.actor)
+      return rollouts.begin(service, { to, ...(version !== undefined && { version }), ...sound }, request.actor)
     },
   })
   app.get<OfService>('/v1/services/:service/rollouts', {

@@ -236,9 +236,9 @@ async function abortByGoingBack(
   { params: { service }, actor }: FastifyRequest<OfService>,
   change: Change,
 ): Promise<boolean> {
-  const to = rollouts.leadsTo(service)
-  if (to === null) return false
-  const goesBack = change.kind === 'back' || (change.kind === 'switch' && change.to[service] !== to)
+  const goesBack =
+    (change.kind === 'back' && rollouts.isLeftBy(service, null)) ||
+    (change.kind === 'switch' && rollouts.isLeftBy(service, change.to[service]))
   if (goesBack) await rollouts.command(service, 'current', 'abort', actor)
   return goesBack
 }

@@ -67,7 +67,9 @@ export function lineOf(rollout: RolloutView): string {
   const at = step < 0 ? '' : `, step ${step + 1} of ${steps.length}`
   const then =
     next === null ? '' : `; waits for ${next.waitsFor}${next.inMs > 0 ? `, ${Math.ceil(next.inMs / 1_000)} s` : ''}`
-  return `${service} ${from} → ${to} ${bar} ${percent(weight / 100)}  ${wordOf(state)}${at}${then}${reason === null ? '' : `: ${reason}`}`
+  // Where the targets of one pool are replaced, it goes from nowhere.
+  const way = from === to ? to : `${from} → ${to}`
+  return `${service} ${way} ${bar} ${percent(weight / 100)}  ${wordOf(state)}${at}${then}${reason === null ? '' : `: ${reason}`}`
 }
 
 /** All lines: where it stands, what the verdict says, what it has cost. */

@@ -33,7 +33,7 @@ export const deploy: Verb = {
   optionsHelp: [
     ['--to POOL', 'The pool with the new version'],
     ['--target URL', 'A target of that pool, again for each; without, it stays as it is'],
-    ['--version V', 'The version that the pool has now'],
+    ['--version V', 'The version that the pool has now, or that a rolling release brings'],
     ['--strategy NAME', 'canary, blue-green, 5-25-100, Canary10Percent5Minutes …; default: that of the service'],
     ['--bake TIME', 'How long all traffic is watched before it is done'],
     WATCH_HELP,
@@ -47,7 +47,12 @@ export const deploy: Verb = {
     const { to, target, version, strategy, bake } = call.options as Readonly<Record<string, string | undefined>>
     if (to === undefined) throw usageFailure('which pool? deploy SERVICE --to POOL.')
     await describePool(call, service, to, target as readonly string[] | undefined, version)
-    const sent = { to, ...(strategy !== undefined && { strategy }), ...(bake !== undefined && { bake }) }
+    const sent = {
+      to,
+      ...(version !== undefined && { version }),
+      ...(strategy !== undefined && { strategy }),
+      ...(bake !== undefined && { bake }),
+    }
     const begun = await call.admin.call<RolloutView>('POST', pathOf('services', service, 'rollouts'), sent)
     if (call.options['watch'] === true) return watch(call, begun)
     show(call, begun)
@@ -85,7 +90,7 @@ async function describePool(
   targets: readonly string[] | undefined,
   version: string | undefined,
 ): Promise<void> {
-  if (targets === undefined && version === undefined) return
+  if (targets === undefined) return
   const { spec } = await admin.call<{ spec: { pools: Record<string, object> } }>('GET', pathOf('services', service))
   const present = Object.hasOwn(spec.pools, pool) ? spec.pools[pool] : {}
   const body = { ...present, ...(targets && { targets }), ...(version !== undefined && { version }) }

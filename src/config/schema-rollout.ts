@@ -14,6 +14,7 @@ export const HOOK_EVENTS = [
   'AfterAllowTestTraffic',
   'BeforeAllowTraffic',
   'BeforeStep',
+  'UpdateTarget',
   'AfterAllowTraffic',
   'AfterBake',
   'OnRollback',
@@ -137,6 +138,27 @@ export const RolloutSchema = closed(
       ),
     ),
     hooks: Type.Optional(Type.Array(HookSchema, { maxItems: 50, description: 'Who is asked, and when.' })),
+    rolling: Type.Optional(
+      closed({
+        batchSize: Type.Optional(
+          Type.Union(
+            [
+              Type.Integer({ minimum: 1, maximum: 1_000 }),
+              Type.String({ pattern: '^([1-9]|[1-9][0-9])%$', title: 'a share such as 25%' }),
+            ],
+            { description: 'Targets that are replaced at the same time. Default: what the strategy says.' },
+          ),
+        ),
+        maxUnavailable: Type.Optional(
+          Type.Integer({
+            minimum: 1,
+            maximum: 1_000,
+            description: 'Targets of the pool that may be out at the same time, for any reason. Default: a batch.',
+          }),
+        ),
+        within: Type.Optional(Duration('A target must be healthy so long after its hook has said yes. Default 60s.')),
+      }),
+    ),
     verdict: Type.Optional(
       closed({
         alpha: Type.Number({

@@ -58,7 +58,7 @@ function changed(content: Content, change: Resolved, nowMs: number, tools: Chang
     case 'split':
       return split(content, change.service, change.weights)
     case 'shift':
-      return shift(content, change)
+      return shift(content, change, nowMs, tools)
     case 'switch':
       return switchAll(content, Object.entries(change.to))
     case 'back':
@@ -140,9 +140,11 @@ function split(content: Content, service: string, weights: Weights): Content {
   return putService(content, service, { ...spec, split: weights })
 }
 
-function shift(content: Content, change: Extract<Change, { kind: 'shift' }>): Content {
+type Shift = Extract<Change, { kind: 'shift' }>
+
+function shift(content: Content, change: Shift, nowMs: number, tools: ChangeTools): Content {
   const { service, weights, trial, ends, before } = change
-  const next = split(content, service, weights)
+  const next = shiftPool(split(content, service, weights), change, nowMs, tools)
   const { trial: tried, ...rest } = intentOf(next, service)
   const releases = new Issuer(next.releases)
   // What was so already is not ended again.
@@ -156,6 +158,18 @@ function shift(content: Content, change: Extract<Change, { kind: 'shift' }>): Co
   }
   if (equalJson(intent, intentOf(next, service))) return next
   return withIntent({ ...next, releases: releases.given }, service, intent)
+}
+
+function shiftPool(content: Content, { service, pool }: Shift, nowMs: number, tools: ChangeTools): Content {
+  if (pool === undefined) return content
+  const spec = specOf(content, service)
+  const { name, version = poolOf(spec, service, pool.name).version, states = {} } = pool
+  const held = { ...spec.pools[name], version }
+  return Object.entries(states).reduce(
+    (next, [target, state]) =>
+      setState(next, { kind: 'target.state', service, pool: name, target, state }, nowMs, tools),
+    putService(content, service, { ...spec, pools: withEntry(spec.pools, name, held) }),
+  )
 }
 
 function switchAll(content: Content, to: readonly (readonly [service: string, pool: string])[]): Content {

@@ -11,22 +11,23 @@ import type { Logger } from 'pino'
 import type { Control } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import { own } from '../config/record.ts'
-import type { RolloutSpec } from '../config/schema-rollout.ts'
 import { TurnoutError } from '../errors.ts'
 import type { SharedMemory } from '../metrics/layout.ts'
 import type { Store } from '../store/store.ts'
+import { type Asked, assertRollable, fromOf } from './asked.ts'
 import { SLICE_MS } from './clump.ts'
 import { Gates } from './gates/gates.ts'
 import type { Post, PostAnswer } from './given/posted.ts'
 import { Prometheus } from './given/prometheus.ts'
 import type { Kept } from './kept.ts'
 import { Past } from './past.ts'
+import { isRolling } from './rolling.ts'
 import type { RolloutEvent } from './rollout.ts'
 import { isOver } from './rollout.ts'
 import { Running, type RunningDeps } from './running.ts'
 import { begin } from './state.ts'
 import { type ToldRollout, toldRollout } from './told.ts'
-import { wishOf } from './wish.ts'
+import { type Wish, wishOf } from './wish.ts'
 
 const LOOK_MS = 10
 /** Ended rollouts that are kept of each service. */
@@ -99,7 +100,7 @@ export class Rollouts {
   }
 
   /** Begins a rollout. Rejects with `conflict` while another runs, `not_found` and `invalid`. */
-  async begin(service: string, to: string, sent: RolloutSpec, by: string): Promise<ToldRollout> {
+  async begin(service: string, { to, version, ...sent }: Asked, by: string): Promise<ToldRollout> {
     const { control, clock, id } = this.#deps
     const spec = own(control.snapshot().services, service)
     if (spec === undefined) throw new TurnoutError('not_found', `There is no service ${service}.`)
@@ -108,13 +109,17 @@ export class Rollouts {
       throw new TurnoutError('conflict', `A rollout of ${service} is running.`)
     }
     const before = spec.split ?? {}
-    if (Object.entries(before).every(([pool, weight]) => pool === to || weight === 0)) {
-      throw new TurnoutError('conflict', `Pool ${to} of ${service} has all the traffic already.`)
+    const wish: Wish = {
+      ...wishOf(spec.rollout, sent, spec.pools[to].targets),
+      ...(version !== undefined && { version }),
     }
-    const wish = wishOf(spec.rollout, sent)
+    const from = fromOf(spec, to, wish)
+    if (!isRolling(wish) && version !== undefined && version !== spec.pools[to].version) {
+      const pool = { ...spec.pools[to], version }
+      await control.change({ kind: 'pool.put', service, pool: to, spec: pool }, { actor: by })
+    }
+    if (isRolling(wish)) assertRollable(spec, own(control.snapshot().status, service), to)
     const { rollout } = begin({ id: id(), to, plan: wish.plan, policy: wish.policy, before, by }, clock.steadyMs())
-    const others = Object.entries(before).filter(([pool]) => pool !== to)
-    const from = others.sort(([, a], [, b]) => b - a)[0][0]
     const startedAtMs = clock.nowMs()
     const kept: Kept = {
       service,
@@ -191,9 +196,10 @@ export class Rollouts {
     })
   }
 
-  /** The pool that the rollout which runs now leads to; null when none does. */
-  leadsTo(service: string): string | null {
-    return this.#running.get(service)?.kept.rollout.to ?? null
+  /** Whether whoever switches to this pool, or goes back (null), wants the rollout that runs to end. */
+  isLeftBy(service: string, to: string | null): boolean {
+    const rollout = this.#running.get(service)?.kept.rollout
+    return rollout !== undefined && (to === null || (!isRolling(rollout) && to !== rollout.to))
   }
 
   async close(): Promise<void> {

@@ -12,6 +12,7 @@ import { Feed } from './feed.ts'
 import { Given, type GivenDeps } from './given/given.ts'
 import type { Kept } from './kept.ts'
 import { clumpSince, type Past, type PastOf } from './past.ts'
+import { isRolling } from './rolling.ts'
 import { type Finding, metricsOf, Verdict } from './verdict.ts'
 
 /** How often the live pool's times are looked at. */
@@ -50,7 +51,7 @@ export class Judging {
     this.#deps = deps
     this.#service = service
     this.#to = to
-    this.#livePools = Object.keys(before).filter((pool) => pool !== to && before[pool] > 0)
+    this.#livePools = isRolling(rollout) ? [to] : Object.keys(before).filter((pool) => pool !== to && before[pool] > 0)
     this.#slot = own(control.snapshot().status, service)?.slot ?? 0
     this.#feed = new Feed(memory, this.#slot)
     const { metrics } = this.#follow()

@@ -25,7 +25,19 @@ export type State = (typeof STATES)[number]
 export type Active = 'preflight' | 'warming' | 'smoke' | 'shifting' | 'baking'
 
 /** Work that somebody else does, and tells the end of. */
-export type Work = 'preflight' | 'warming' | 'smoke' | 'beforeStep' | 'afterTraffic' | 'afterBake' | 'onRollback'
+export type Work =
+  | 'preflight'
+  | 'warming'
+  | 'smoke'
+  | 'beforeStep'
+  /** The targets of a batch get no more requests; then they are replaced. */
+  | 'draining'
+  | 'replacing'
+  | 'afterTraffic'
+  | 'afterBake'
+  /** The targets that were replaced get the old version again. */
+  | 'restoring'
+  | 'onRollback'
 
 /**
  * Within a state: work is under way; has passed, or failed, while nothing may go on; the split is on its way to every worker;
@@ -59,6 +71,8 @@ export interface Rollout {
   readonly at: number
   /** Per cent of the traffic that the new version is given. */
   readonly weight: number
+  /** Batches of a rolling one that were begun: what a way back has to restore. */
+  readonly begun: number
   /** Time in ms that has counted in this step, or in the bake. */
   readonly clockMs: number
   /** Steady time of the last look, in ms. */

@@ -4,6 +4,7 @@
  * Looks come every 10 ms and mostly change nothing but a clock and the tests. These are kept at every change, and every 10 s: after a
  * restart they go on from there; what they have not seen since is lost, which is no harm.
  */
+import type { PoolShift } from '../change.ts'
 import { own } from '../config/record.ts'
 import type { ServiceStatus } from '../table/status.ts'
 import type { Trial } from '../table/types.ts'
@@ -11,6 +12,8 @@ import type { Gates } from './gates/gates.ts'
 import type { Given } from './given/given.ts'
 import { Judging, type JudgingDeps } from './judging.ts'
 import type { Kept } from './kept.ts'
+import { PoolTargets } from './pool-targets.ts'
+import { isRolling, poolBackOf, poolShiftOf, targetsBegun } from './rolling.ts'
 import { type Effect, isOver, type RolloutEvent, type Work } from './rollout.ts'
 import { sharesAt } from './shares.ts'
 import { effectsOf, step } from './state.ts'
@@ -182,10 +185,12 @@ export class Running {
   }
 
   async #run(work: Work, works: number): Promise<void> {
-    const { gates, control } = this.#deps
+    const { gates, control, memory } = this.#deps
     const { service, rollout, wish } = this.kept
     const status = (): ServiceStatus | undefined => own(control.snapshot().status, service)
-    const ended = await gates.run(work, { service, rollout, spec: wish.spec, status }, this.#end.signal).then(
+    const targets = new PoolTargets(control, memory, service, rollout)
+    const about = { service, rollout, spec: wish.spec, version: wish.version ?? null, status, targets }
+    const ended = await gates.run(work, about, this.#end.signal).then(
       () => ({ type: 'passed', works }) as const,
       (error: Error) => ({ type: 'failed', works, reason: error.message }) as const,
     )
@@ -196,10 +201,11 @@ export class Running {
     const { service, rollout } = this.kept
     const isEnd = rollout.work === 'afterBake'
     const trial = isEnd ? null : this.#nextTrial()
-    const weights = sharesAt(rollout.before, rollout.to, weight)
+    const weights = isRolling(rollout) ? rollout.before : sharesAt(rollout.before, rollout.to, weight)
+    const pool = poolShiftOf(this.kept)
     for (;;) {
       try {
-        await this.#shift(weights, trial, isEnd ? 'done' : undefined)
+        await this.#shift(weights, trial, isEnd ? 'done' : undefined, pool)
         break
       } catch (error) {
         if (await this.#givesUp(error, `${service} cannot be shifted to ${weight} %`)) return
@@ -214,7 +220,7 @@ export class Running {
     const { service, rollout } = this.kept
     for (;;) {
       try {
-        await this.#shift(rollout.before, null, 'back')
+        await this.#shift(rollout.before, null, 'back', poolBackOf(this.kept))
         break
       } catch (error) {
         if (await this.#givesUp(error, `${service} cannot be taken back`)) return
@@ -232,13 +238,29 @@ export class Running {
     return this.#end.signal.aborted
   }
 
-  async #shift(weights: Readonly<Record<string, number>>, trial: Trial | null, ends?: 'done' | 'back'): Promise<void> {
+  async #shift(
+    weights: Readonly<Record<string, number>>,
+    trial: Trial | null,
+    ends?: 'done' | 'back',
+    pool?: PoolShift,
+  ): Promise<void> {
     const { control } = this.#deps
     const { service, rollout } = this.kept
     // From now on answers of the step before count no more, and those of the next are what comes.
     this.#judging.beginStep(trial?.step ?? 0, rollout.weight)
     const { id, before } = rollout
-    const change = { kind: 'shift', service, weights, trial, ...(ends && { ends }), before, rollout: id } as const
+    // Where nothing but targets of one pool changes, nobody's pin has to end.
+    const ended = isRolling(rollout) ? undefined : ends
+    const change = {
+      kind: 'shift',
+      service,
+      weights,
+      trial,
+      ...(ended && { ends: ended }),
+      before,
+      rollout: id,
+      ...(pool && { pool }),
+    } as const
     await control.change(change, { actor: `rollout ${id}`, force: ends === 'back' })
     this.#judging.given.beginStep(rollout.weight / 100, this.#deps.clock.steadyMs())
   }
@@ -248,7 +270,8 @@ export class Running {
     const step = Math.max(this.kept.step, this.#judging.step) + 1
     this.kept = { ...this.kept, step }
     const { rollout, wish } = this.kept
-    return { pool: rollout.to, step, ...(wish.failing && { failing: wish.failing }) }
+    const targets = isRolling(rollout) && { targets: targetsBegun(rollout) }
+    return { pool: rollout.to, step, ...targets, ...(wish.failing && { failing: wish.failing }) }
   }
 
   #notify(about: 'paused' | 'done' | 'rolledBack'): void {

@@ -6,6 +6,8 @@
  *   shifting, baking ◄── the live pool is ill ──► holding       any of these ◄── a person, a policy ──► paused
  *   any state before done ── abort, verdict, work that failed ──► rollingBack ─► rolledBack
  *
+ * A rolling release drains the targets of a batch before its step moves, and replaces them after; its way back restores all that were begun.
+ *
  * Within a state: `working` until its work (gates, warm-up, smoke tests, hooks) has passed; `moving` until every worker routes by the
  * new split; `watching` traffic. The clock of a step and of the bake runs only while watching in its own state.
  *
@@ -57,6 +59,7 @@ export function begin(given: Pick<Rollout, 'id' | 'to' | 'plan' | 'policy' | 'be
     works: 1,
     at: -1,
     weight: 0,
+    begun: 0,
     clockMs: 0,
     lookedAtMs: nowMs,
     resumesTo: 'preflight',
@@ -120,11 +123,16 @@ function afterWork(rollout: Rollout): Next {
     case 'smoke':
       return run(rollout, 'beforeStep', { state: 'shifting', at: 0, clockMs: 0 })
     case 'beforeStep':
+      if (rollout.plan.batches !== null) return run(rollout, 'draining', { begun: rollout.at + 1 })
       return to(rollout, { phase: 'moving', weight: weightAt(rollout.plan, rollout.at) })
+    case 'draining':
+      return to(rollout, { phase: 'moving', weight: weightAt(rollout.plan, rollout.at) })
+    case 'replacing':
     case 'afterTraffic':
       return to(rollout, { phase: 'watching', clockMs: 0 })
     case 'afterBake':
       return to(rollout, { phase: 'moving', weight: 100 })
+    case 'restoring':
     case 'onRollback':
       throw new Error('a rollout that is rolled back goes nowhere else')
   }
@@ -143,14 +151,19 @@ function workFailed(rollout: Rollout, event: RolloutEvent): Next {
 function moved(rollout: Rollout, event: RolloutEvent): Next {
   // One that was overtaken by a way back tells of a weight that is not wanted any more.
   if (rollout.phase !== 'moving' || event.type !== 'moved' || event.weight !== rollout.weight) return stay(rollout)
-  if (rollout.state === 'rollingBack') return run(rollout, 'onRollback')
+  if (rollout.state === 'rollingBack') return run(rollout, rollout.begun > 0 ? 'restoring' : 'onRollback')
+  if (rollout.work === 'draining') return run(rollout, 'replacing')
   if (rollout.work !== 'afterBake') return stay({ ...rollout, phase: 'watching' })
   return { rollout: { ...rollout, state: 'done', phase: 'watching' }, effects: [{ type: 'notify', about: 'done' }] }
 }
 
-/** Whatever becomes of the hook that tells of it, the rollback is done. */
+/** Whatever becomes of targets that are restored, and of the hook that tells of it, the rollback goes on. */
 function rolledBack(rollout: Rollout, event: RolloutEvent): Next {
   if (!isPresent(rollout, event)) return stay(rollout)
+  if (rollout.work === 'restoring') {
+    const reason = event.type === 'failed' ? `${rollout.reason}; and then ${event.reason}` : rollout.reason
+    return run(rollout, 'onRollback', { reason })
+  }
   const ended: Rollout = { ...rollout, state: 'rolledBack', phase: 'watching' }
   return { rollout: ended, effects: [{ type: 'notify', about: 'rolledBack' }] }
 }

@@ -7,6 +7,9 @@
  * `Canary10Percent5Minutes`, `Linear10PercentEvery1Minute`, `AllAtOnce`, `OneAtATime`, `HalfAtATime`, with or without
  * `CodeDeployDefault.`, `Lambda` and `ECS` before them.
  *
+ * A rolling release replaces the targets of one pool, some at a time: its steps are batches of targets, and their weights say how many
+ * of a hundred have the new version once the step is done.
+ *
  * Invariants of a plan: weights rise from step to step; the last is 100, whatever was written; a step at 0 (by rule only) can only be the
  * first. `keep` per cent stay on the old version until the bake ends, so that there is something to compare with to the last.
  */
@@ -29,7 +32,14 @@ export interface StrategySpec {
   readonly step?: { readonly forMs?: number; readonly requests?: number }
   readonly advance?: Advance
   readonly keep?: number
+  /** URLs of the targets of the pool; a rolling release needs them. */
+  readonly targets?: readonly string[]
+  /** Targets of a batch of a rolling release, instead of what the strategy says. */
+  readonly batch?: Batch
 }
+
+/** Targets that are replaced at the same time: a number, or a share of all. */
+export type Batch = { readonly targets: number } | { readonly share: number }
 
 /** When a step ends: with the verdict, or when its time is over and nothing has failed. */
 export type Advance = 'verdict' | 'time'
@@ -48,8 +58,8 @@ export interface Plan {
   readonly advance: Advance
   /** Per cent that stay on the old version until the bake ends. */
   readonly keep: number
-  /** Targets that are replaced at the same time, of a rolling one: a number, or a share of all. Null otherwise. */
-  readonly batch: { readonly targets: number } | { readonly share: number } | null
+  /** URLs of the targets that are replaced in each step of a rolling one; null otherwise. */
+  readonly batches: readonly (readonly string[])[] | null
 }
 
 /** Why there is no plan. */
@@ -62,7 +72,7 @@ interface Shape {
   readonly forMs: number
   readonly advance: Advance
   readonly keep: number
-  readonly batch: Plan['batch']
+  readonly batch: Batch | null
 }
 
 const MINUTE_MS = 60_000
@@ -115,7 +125,7 @@ export function planOf(spec: StrategySpec): Plan | PlanFault {
       message: `no strategy is called "${spec.strategy}": blue-green, canary, linear, all-at-once, rolling, or a name of CodeDeploy`,
     }
   }
-  if (spec.steps !== undefined && shape.batch !== null) return { message: 'a rolling release has no steps of weight' }
+  if (shape.batch !== null) return rollingPlan(spec, shape, spec.batch ?? shape.batch)
   const forMs = spec.step?.forMs ?? shape.forMs
   const requests = spec.step?.requests ?? 0
   const steps = (spec.steps ?? shape.weights).map((written): Step => {
@@ -135,7 +145,37 @@ export function planOf(spec: StrategySpec): Plan | PlanFault {
     steps: steps.map(withoutWaitAtTheEnd(shape)),
     advance: spec.advance ?? shape.advance,
     keep: spec.keep ?? shape.keep,
-    batch: shape.batch,
+    batches: null,
+  }
+}
+
+function rollingPlan(
+  { steps, step, targets = [], advance, keep }: StrategySpec,
+  shape: Shape,
+  batch: Batch,
+): Plan | PlanFault {
+  if (steps !== undefined) return { message: 'a rolling release has no steps of weight' }
+  if (keep !== undefined && keep > 0) return { message: 'a rolling release keeps nothing back' }
+  const { length } = targets
+  const size = 'targets' in batch ? batch.targets : Math.max(1, Math.floor(length * batch.share))
+  if (size >= length) {
+    return {
+      message: `${size} of ${length} targets at a time would leave nobody to answer: a rolling release needs more targets`,
+    }
+  }
+  const count = Math.ceil(length / size)
+  if (count > STEPS_MAX) return { message: `a rollout has at most ${STEPS_MAX} steps: take more targets at a time` }
+  const batches = Array.from({ length: count }, (_, at) => targets.slice(at * size, (at + 1) * size))
+  return {
+    steps: batches.map((_, at) => ({
+      weight: Math.round((Math.min((at + 1) * size, length) / length) * 100),
+      forMs: step?.forMs ?? shape.forMs,
+      requests: step?.requests ?? 0,
+      untilPromoted: false,
+    })),
+    advance: advance ?? shape.advance,
+    keep: 0,
+    batches,
   }
 }
 

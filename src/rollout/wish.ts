@@ -9,7 +9,7 @@ import { type StatusRanges, statusRanges } from '../config/statuses.ts'
 import { TurnoutError } from '../errors.ts'
 import { type GivenPlan, planOfMetric } from './given/plan.ts'
 import type { Policy } from './rollout.ts'
-import { type Plan, planOf } from './strategy.ts'
+import { type Batch, type Plan, planOf } from './strategy.ts'
 import type { VerdictOptions } from './verdict.ts'
 
 export interface Wish {
@@ -22,14 +22,16 @@ export interface Wish {
   /** Statuses that are failures; absent: those that always are. */
   readonly failing?: StatusRanges
   readonly spec: RolloutSpec
+  /** The version that the pool has once a rolling release is done; absent: the one that it has. */
+  readonly version?: string
 }
 
 const BAKE_MS = 300_000
 /** A limit that is none, and can be written as JSON. */
 export const NEVER = Number.MAX_SAFE_INTEGER
 
-/** Throws `invalid` with what is wrong. */
-export function wishOf(defaults: RolloutSpec | undefined, sent: RolloutSpec): Wish {
+/** `targets` are those of the pool with the new version. Throws `invalid` with what is wrong. */
+export function wishOf(defaults: RolloutSpec | undefined, sent: RolloutSpec, targets: readonly string[]): Wish {
   const spec: RolloutSpec = { ...defaults, ...sent }
   const strategy = spec.strategy ?? 'canary'
   const planned = planOf({
@@ -40,9 +42,13 @@ export function wishOf(defaults: RolloutSpec | undefined, sent: RolloutSpec): Wi
     }),
     ...(spec.advance && { advance: spec.advance }),
     ...(spec.keep !== undefined && { keep: spec.keep }),
+    targets,
+    ...(spec.rolling?.batchSize !== undefined && { batch: batchOf(spec.rolling.batchSize) }),
   })
   if ('message' in planned) throw refused(spec.steps === undefined ? '/strategy' : '/steps', planned.message)
-  if (planned.batch !== null) throw refused('/strategy', 'replacing a pool target by target is not there yet')
+  if (planned.batches !== null && !spec.hooks?.some(({ at }) => at === 'UpdateTarget')) {
+    throw refused('/hooks', 'a rolling release needs a hook UpdateTarget, which brings the new version to a target')
+  }
   const given = (spec.verdict?.metrics ?? []).map((metric) => planOfMetric(metric, marginOf(spec)))
   return {
     strategy,
@@ -57,6 +63,10 @@ export function wishOf(defaults: RolloutSpec | undefined, sent: RolloutSpec): Wi
 
 const refused = (pointer: string, message: string): TurnoutError =>
   new TurnoutError('invalid', message, [{ pointer, message }])
+
+function batchOf(size: number | string): Batch {
+  return typeof size === 'number' ? { targets: size } : { share: Number.parseInt(size, 10) / 100 }
+}
 
 type StepSpec = NonNullable<RolloutSpec['steps']>[number]
 

@@ -1,6 +1,7 @@
 /** A finding in a sentence, with its numbers. Pure. */
 import type { GivenTold } from './given/told.ts'
 import type { Kept } from './kept.ts'
+import { isRolling } from './rolling.ts'
 import { FAILURES, type Finding, type Verdict } from './verdict.ts'
 
 const percent = (share: number): string => `${Number((share * 100).toPrecision(2))} %`
@@ -13,8 +14,10 @@ export function sentenceOf(
   kept: Kept,
   given: readonly GivenTold[],
 ): string {
-  const { to } = kept.rollout
-  const { from, wish } = kept
+  const { wish } = kept
+  const isReplaced = isRolling(kept.rollout)
+  const to = isReplaced ? `the new targets of ${kept.rollout.to}` : kept.rollout.to
+  const from = isReplaced ? 'the others' : kept.from
   const told = given.find(({ name }) => name === cause)
   if (told !== undefined && told.bound !== null) return sentenceOfBound(told, told.bound, to)
   const metric = verdict.metrics.find(({ name }) => name === cause) ?? verdict.metrics[0]

@@ -52,7 +52,7 @@ test('a service that a rollout of which nothing is known has set apart belongs t
   )
   const split = { kind: 'split', service: 'shop', weights: { blue: 1, green: 1 } } as const
   await expect(control.change(split, { actor: 'test' })).rejects.toThrow('A rollout of shop is running')
-  await expect(rollouts.begin('shop', 'green', {}, 'test')).rejects.toThrow('A rollout of shop is running')
+  await expect(rollouts.begin('shop', { to: 'green' }, 'test')).rejects.toThrow('A rollout of shop is running')
   await rollouts.start()
   expect(trialOf(lost)).toBeUndefined()
   expect(told).toEqual([expect.stringContaining('nothing is known any more')])
@@ -63,7 +63,7 @@ test('a service that a rollout of which nothing is known has set apart belongs t
 test('one that another living process drives is left to it', async () => {
   const first = await stand()
   await first.rollouts.start()
-  await first.rollouts.begin('shop', 'green', {}, 'test')
+  await first.rollouts.begin('shop', { to: 'green' }, 'test')
   first.store.isShared = async () => true
   const { control, store, rollouts } = await stand(first.store)
   const before = control.snapshot().revision
@@ -81,11 +81,11 @@ test('one whose begin fails leaves nothing behind', async () => {
   await rollouts.start()
   const change = control.change.bind(control)
   control.change = () => Promise.reject(new TurnoutError('store_unavailable'))
-  await expect(rollouts.begin('shop', 'green', {}, 'test')).rejects.toMatchObject({ code: 'store_unavailable' })
+  await expect(rollouts.begin('shop', { to: 'green' }, 'test')).rejects.toMatchObject({ code: 'store_unavailable' })
   control.change = change
   expect(rollouts.list('shop')).toEqual([])
   expect(await store.get('rollout:shop')).toBe('[]')
-  expect((await rollouts.begin('shop', 'green', {}, 'test')).state).toBe('preflight')
+  expect((await rollouts.begin('shop', { to: 'green' }, 'test')).state).toBe('preflight')
   await rollouts.close()
 })
 
@@ -95,7 +95,7 @@ test('while the store is away a rollout waits for it, and goes back all the same
   const stood = await stand(store)
   const { rollouts, clock, told } = stood
   await rollouts.start()
-  await rollouts.begin('shop', 'green', {}, 'test')
+  await rollouts.begin('shop', { to: 'green' }, 'test')
   store.put = () => Promise.reject(new TurnoutError('store_unavailable'))
   const aborted = rollouts.command('shop', 'current', 'abort', 'test')
   await until('traffic is back', () => trialOf(stood) === undefined)
@@ -114,7 +114,7 @@ test('each end is counted once, by how it ended, and the last rollout stays to b
   await rollouts.start()
   expect([rollouts.figures(), rollouts.running('shop')]).toEqual([[], null])
   for (let ends = 0; ends < 3; ends++) {
-    const { id } = await rollouts.begin('shop', 'green', {}, 'test')
+    const { id } = await rollouts.begin('shop', { to: 'green' }, 'test')
     expect(rollouts.running('shop')).toMatchObject({ id, state: 'preflight' })
     expect(rollouts.figures()).toMatchObject([{ last: { id }, ended: { done: 0, rolledBack: ends } }])
     await rollouts.command('shop', id, 'abort', 'test')
@@ -143,7 +143,7 @@ test('nothing is looked at while no rollout runs', async () => {
   await rollouts.start()
   clock.move(1_000)
   expect(looks).toBe(0)
-  await rollouts.begin('shop', 'green', {}, 'test')
+  await rollouts.begin('shop', { to: 'green' }, 'test')
   clock.move(1_000)
   expect(looks).toBeGreaterThan(90)
   await rollouts.close()
@@ -153,7 +153,7 @@ test('after a restart the clock of a step and the tests go on from where they we
   const store = memoryStore()
   const first = await stand(store)
   await first.rollouts.start()
-  await first.rollouts.begin('shop', 'green', { steps: [{ weight: 10, for: '1h' }] }, 'test')
+  await first.rollouts.begin('shop', { to: 'green', steps: [{ weight: 10, for: '1h' }] }, 'test')
   const kept = async () => JSON.parse((await store.get('rollout:shop')) ?? '[]')[0] as Kept
   await until('it watches traffic', async () => {
     first.clock.move(500)

@@ -318,6 +318,60 @@ describe('a way back', () => {
   })
 })
 
+describe('a rolling release', () => {
+  const TARGETS = { strategy: 'rolling', targets: ['a', 'b', 'c'], step: { forMs: 100 } }
+  const works = (driven: Driven) => driven.effects.flatMap((effect) => (effect.type === 'run' ? effect.work : []))
+
+  /** Up to where the first batch is replaced. */
+  const toReplacing = () => new Driven(started(TARGETS)).passed().passed().passed().passed().passed().moved()
+
+  test('drains a batch before its step moves, and replaces it after', () => {
+    const driven = toReplacing()
+    expect(driven.where).toBe('shifting working 33')
+    driven.passed()
+    expect(driven.where).toBe('shifting watching 33')
+    for (const weight of [67, 100]) {
+      driven.look('pass').passed().passed()
+      expect(driven.where).toBe(`shifting moving ${weight}`)
+      driven.moved().passed()
+      expect(driven.rollout.weight).toBe(weight)
+    }
+    expect(driven.rollout.begun).toBe(3)
+    driven.look('insufficient').passed().look('insufficient', 1_000).passed().moved()
+    expect(driven.rollout.state).toBe('done')
+    const batch = ['beforeStep', 'draining', 'replacing']
+    const all = ['warming', 'smoke', ...batch, ...batch, ...batch, 'afterTraffic', 'afterBake']
+    expect(works(driven)).toEqual(all)
+  })
+
+  test('restores what was begun on its way back, and ends although that fails, saying so', () => {
+    const driven = toReplacing().failed('the hook said no')
+    expect(driven.where).toBe('rollingBack moving 0')
+    driven.moved()
+    expect(works(driven).at(-1)).toBe('restoring')
+    driven.failed('c is gone').passed()
+    expect(driven.rollout).toMatchObject({
+      state: 'rolledBack',
+      begun: 1,
+      reason: 'the hook said no; and then c is gone',
+    })
+    expect(works(driven).at(-1)).toBe('onRollback')
+  })
+
+  test('restores nothing where nothing was begun', () => {
+    const driven = new Driven(started(TARGETS)).passed().passed().passed().by('abort').moved()
+    expect(works(driven)).not.toContain('restoring')
+  })
+
+  test('that is paused while targets are out has them back all the same', () => {
+    const driven = new Driven(started(TARGETS)).passed().passed().passed().passed().passed().by('pause').moved()
+    expect(works(driven).at(-1)).toBe('replacing')
+    driven.passed()
+    expect(driven.where).toBe('paused worked 33')
+    expect(driven.by('resume').where).toBe('shifting watching 33')
+  })
+})
+
 test('the end of work that is not the present one changes nothing', () => {
   const driven = new Driven(started()).passed()
   const { rollout } = driven
@@ -351,6 +405,7 @@ test('a random walk keeps every promise', () => {
     { strategy: 'blue-green' },
     { strategy: 'Canary10Percent5Minutes' },
     { strategy: 'canary', steps: [{ weight: 0, until: 'promoted' }, 20], keep: 10 },
+    { strategy: 'rolling', targets: ['a', 'b', 'c'] },
   )
   const policies = fc.record<Policy>({
     bakeMs: fc.constantFrom(0, 500),

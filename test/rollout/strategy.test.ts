@@ -31,9 +31,9 @@ describe('names of ours', () => {
 
   test('the verdict decides, and canary and linear keep something to compare with', () => {
     for (const strategy of ['canary', 'linear', '5-50', '20-percent-steps']) {
-      expect(plan({ strategy })).toMatchObject({ advance: 'verdict', keep: 5, batch: null })
+      expect(plan({ strategy })).toMatchObject({ advance: 'verdict', keep: 5, batches: null })
     }
-    for (const strategy of ['blue-green', 'all-at-once', 'rolling']) expect(plan({ strategy }).keep).toBe(0)
+    for (const strategy of ['blue-green', 'all-at-once']) expect(plan({ strategy }).keep).toBe(0)
   })
 })
 
@@ -52,7 +52,7 @@ describe("CodeDeploy's names", () => {
       ],
       advance: 'time',
       keep: 0,
-      batch: null,
+      batches: null,
     })
   })
 
@@ -70,14 +70,35 @@ describe("CodeDeploy's names", () => {
     expect(plan({ strategy })).toMatchObject({
       advance: 'time',
       keep: 0,
-      batch: null,
+      batches: null,
       steps: [{ weight: 100, forMs: 0 }],
     })
   })
 
   test('OneAtATime and HalfAtATime replace targets', () => {
-    expect(plan({ strategy: 'OneAtATime' }).batch).toEqual({ targets: 1 })
-    expect(plan({ strategy: 'CodeDeployDefault.HalfAtATime' }).batch).toEqual({ share: 0.5 })
+    const targets = ['a', 'b', 'c', 'd', 'e']
+    const batches = (strategy: string, more: Partial<StrategySpec> = {}) => plan({ strategy, targets, ...more }).batches
+    expect(batches('OneAtATime')).toEqual([['a'], ['b'], ['c'], ['d'], ['e']])
+    // Fractions are rounded down, as there.
+    expect(batches('CodeDeployDefault.HalfAtATime')).toEqual([['a', 'b'], ['c', 'd'], ['e']])
+    expect(batches('rolling', { batch: { targets: 4 } })).toEqual([['a', 'b', 'c', 'd'], ['e']])
+    expect(batches('rolling', { batch: { share: 0.1 } })).toHaveLength(5)
+    expect(plan({ strategy: 'OneAtATime', targets })).toMatchObject({ advance: 'time', keep: 0 })
+    expect(plan({ strategy: 'rolling', targets })).toMatchObject({ advance: 'verdict', keep: 0 })
+    expect(plan({ strategy: 'rolling', targets: ['a', 'b', 'c'] }).steps.map(({ weight }) => weight)).toEqual([
+      33, 67, 100,
+    ])
+  })
+
+  test.each([
+    ['one target', { targets: ['a'] }, /1 of 1 targets at a time would leave nobody to answer/],
+    ['a batch of all', { targets: ['a', 'b'], batch: { targets: 2 } }, /2 of 2 targets at a time/],
+    ['no target', {}, /1 of 0 targets/],
+    ['steps', { targets: ['a', 'b'], steps: [10] }, /no steps of weight/],
+    ['something kept back', { targets: ['a', 'b'], keep: 5 }, /keeps nothing back/],
+    ['too many steps', { targets: Array.from({ length: 101 }, String) }, /at most 100 steps: take more/],
+  ])('a rolling release of %s is refused', (_, more: Partial<StrategySpec>, message) => {
+    expect(planOf({ strategy: 'rolling', ...more })).toMatchObject({ message: expect.stringMatching(message) })
   })
 
   test('a percentage that does not divide 100 ends at 100, not before and not beyond', () => {

@@ -1,6 +1,7 @@
 /** What every gate of a rollout is given, and how it says no. */
 import type { RolloutSpec } from '../../config/schema-rollout.ts'
 import type { ServiceStatus } from '../../table/status.ts'
+import type { PoolTargets } from '../pool-targets.ts'
 import type { Rollout } from '../rollout.ts'
 import type { Asker } from './asker.ts'
 
@@ -12,8 +13,12 @@ export interface About {
   readonly service: string
   readonly rollout: Rollout
   readonly spec: RolloutSpec
+  /** The version that a rolling release brings; null where nobody has said it. */
+  readonly version: string | null
   /** Weights and targets as they are now. */
   status(): ServiceStatus | undefined
+  /** Those of the pool with the new version. */
+  readonly targets: PoolTargets
 }
 
 /** What gates work with. */

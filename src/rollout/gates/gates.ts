@@ -9,6 +9,7 @@ import { Asker } from './asker.ts'
 import type { About, Means } from './gate.ts'
 import { callHooks } from './hooks.ts'
 import { preflight } from './preflight.ts'
+import { drain, replace, restore } from './replace.ts'
 import { smoke } from './smoke.ts'
 import { warmUp } from './warm-up.ts'
 
@@ -25,8 +26,11 @@ const GATES: Readonly<Record<Work, readonly Gate[]>> = {
   warming: [warmUp],
   smoke: [smoke, hook('AfterAllowTestTraffic'), hook('BeforeAllowTraffic')],
   beforeStep: [hook('BeforeStep')],
+  draining: [drain],
+  replacing: [replace],
   afterTraffic: [hook('AfterAllowTraffic')],
   afterBake: [hook('AfterBake')],
+  restoring: [restore],
   onRollback: [hook('OnRollback')],
 }
 

@@ -1,0 +1,44 @@
+/** What a rollout is begun with, and whether the service can have it as it is now. Pure. */
+import { own } from '../config/record.ts'
+import type { ServiceSpec } from '../config/schema.ts'
+import type { RolloutSpec } from '../config/schema-rollout.ts'
+import { TurnoutError } from '../errors.ts'
+import type { ServiceStatus } from '../table/status.ts'
+import { isRolling } from './rolling.ts'
+import type { Wish } from './wish.ts'
+
+/** What a rollout is begun with. */
+export type Asked = RolloutSpec & {
+  /** The pool with the new version. */
+  readonly to: string
+  /** The version that it has, or that a rolling release brings. */
+  readonly version?: string
+}
+
+/** A rolling release sets the states of its targets, so none may be set by a person; and it has two versions in one pool. Throws `conflict`. */
+export function assertRollable({ health }: ServiceSpec, status: ServiceStatus | undefined, pool: string): void {
+  if (health?.expectVersion !== undefined) {
+    throw new TurnoutError(
+      'conflict',
+      'health.expectVersion wants one version of all targets, and a rolling release mixes two.',
+    )
+  }
+  const set = Object.entries(status?.pools[pool]?.targets ?? {}).filter(([, { admin }]) => admin !== 'ready')
+  if (set.length === 0) return
+  const [[url, { admin }]] = set
+  throw new TurnoutError(
+    'conflict',
+    `${url} is not ready but ${admin}: a rolling release needs all targets of ${pool}.`,
+  )
+}
+
+/** The pool that traffic comes from; the pool itself where its targets are replaced. Throws `conflict` where there is none. */
+export function fromOf({ split = {} }: ServiceSpec, to: string, wish: Wish): string {
+  if (isRolling(wish)) {
+    if (own(split, to) ?? 0) return to
+    throw new TurnoutError('conflict', `Pool ${to} has no traffic: what a rolling release brings could not be judged.`)
+  }
+  const others = Object.entries(split).filter(([pool, weight]) => pool !== to && weight > 0)
+  if (others.length === 0) throw new TurnoutError('conflict', `Pool ${to} has all the traffic already.`)
+  return others.sort(([, a], [, b]) => b - a)[0][0]
+}

@@ -1,0 +1,113 @@
+/**
+ * Replaces the targets of a batch, and restores them on the way back.
+ *
+ *   ready ─► drain: nobody new, until nothing is in flight ─► maint ─► hook UpdateTarget ─► standby: probed ─► healthy ─► ready
+ *
+ * A target is healthy here when it has answered us as often in a row as its probes ask for, and the probes say so too: what they knew of
+ * it was of the version before. Without probes any answer below 500 is one.
+ */
+import { durationMs } from '../../config/duration.ts'
+import { isAmong, type StatusRanges, statusRanges } from '../../config/statuses.ts'
+import { batchOf } from '../rolling.ts'
+import { type About, GateClosed, type Means } from './gate.ts'
+import { callHooks } from './hooks.ts'
+
+const LOOK_MS = 50
+/** Others of the pool that are out are waited for so long. */
+const ROOM_WITHIN_MS = 60_000
+const HEALTHY_WITHIN = '60s'
+const ASK_MS = 2_000
+/** Answers in a row, and the time between them. */
+const ANSWERS_MIN = 2
+const BETWEEN_MS = 100
+
+/** Passes once nothing is in flight at the targets of the present batch, or their drain is over. */
+export async function drain(about: About, means: Means, signal: AbortSignal): Promise<void> {
+  await room(about, means, signal)
+  await Promise.all(batchOf(about.rollout).map((url) => drainOne(url, about, means, signal)))
+}
+
+/** Passes once the targets of the present batch have the new version and take requests. */
+export async function replace(about: About, means: Means, signal: AbortSignal): Promise<void> {
+  await Promise.all(batchOf(about.rollout).map((url) => update(url, false, about, means, signal)))
+}
+
+/** Gives all targets that were begun the old version again, batch by batch, the last first. Goes on when one fails, and tells in the end. */
+export async function restore(about: About, means: Means, signal: AbortSignal): Promise<void> {
+  const { plan, begun } = about.rollout
+  const failed: string[] = []
+  const restoreOne = async (url: string): Promise<void> => {
+    try {
+      await drainOne(url, about, means, signal)
+      await about.targets.set(url, 'maint')
+      await update(url, true, about, means, signal)
+    } catch (error) {
+      signal.throwIfAborted()
+      failed.push((error as Error).message)
+    }
+  }
+  for (const batch of (plan.batches ?? []).slice(0, begun).reverse()) await Promise.all(batch.map(restoreOne))
+  if (failed.length > 0) throw new GateClosed(failed.join('; '))
+}
+
+/** Waits until the batch may be out together with what is out already. */
+async function room(about: About, { steadyMs, pause }: Means, signal: AbortSignal): Promise<void> {
+  const batch = batchOf(about.rollout)
+  const most = about.spec.rolling?.maxUnavailable ?? batch.length
+  const untilMs = steadyMs() + ROOM_WITHIN_MS
+  for (;;) {
+    const out = Object.entries(about.targets.all).filter(
+      ([url, { admin, health, ejectedUntilMs }]) =>
+        batch.includes(url) || admin !== 'ready' || health === 'unhealthy' || ejectedUntilMs > steadyMs(),
+    )
+    if (out.length <= most) return
+    if (steadyMs() >= untilMs) {
+      const others = out.map(([url]) => url).filter((url) => !batch.includes(url))
+      throw new GateClosed(
+        `of pool ${about.rollout.to} at most ${most} targets may be out, and ${others.join(', ')} are`,
+      )
+    }
+    await pause(LOOK_MS, signal)
+  }
+}
+
+async function drainOne(
+  url: string,
+  { targets }: About,
+  { steadyMs, pause }: Means,
+  signal: AbortSignal,
+): Promise<void> {
+  if (targets.all[url]?.admin === 'ready') await targets.set(url, 'drain')
+  const untilMs = steadyMs() + durationMs(targets.spec?.drain.timeout ?? '0s')
+  while (targets.inFlight(url) > 0 && steadyMs() < untilMs) await pause(LOOK_MS, signal)
+}
+
+async function update(url: string, isUndone: boolean, about: About, means: Means, signal: AbortSignal): Promise<void> {
+  const { targets, version, rollout } = about
+  const before = targets.spec?.pools[rollout.to]?.version ?? null
+  const versions = isUndone ? { version: before, before: version } : { version, before }
+  const part = `-${(rollout.plan.batches ?? []).flat().indexOf(url)}`
+  await callHooks('UpdateTarget', about, means, signal, { target: url, ...versions, undo: isUndone }, part)
+  await targets.set(url, 'standby')
+  await healthy(url, about, means, signal)
+  await targets.set(url, 'ready')
+}
+
+async function healthy(url: string, { targets, spec }: About, means: Means, signal: AbortSignal): Promise<void> {
+  const { steadyMs, pause } = means
+  const within = spec.rolling?.within ?? HEALTHY_WITHIN
+  const untilMs = steadyMs() + durationMs(within)
+  const probes = targets.spec?.health
+  const wanted: StatusRanges = probes === undefined ? [[100, 499]] : statusRanges(probes.status)
+  const path = new URL(probes?.path ?? '/', url)
+  let passes = 0
+  for (;;) {
+    const { status } = await means.asker.get(path, ASK_MS, signal).catch(() => ({ status: 0 }))
+    signal.throwIfAborted()
+    passes = isAmong(status, wanted) ? passes + 1 : 0
+    const isSeen = probes === undefined || targets.all[url]?.health === 'healthy'
+    if (isSeen && passes >= (probes?.healthyAfter ?? ANSWERS_MIN)) return
+    if (steadyMs() >= untilMs) throw new GateClosed(`${url} was not healthy ${within} after its update`)
+    await pause(BETWEEN_MS, signal)
+  }
+}

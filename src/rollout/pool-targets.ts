@@ -1,0 +1,51 @@
+/**
+ * The targets of the pool that a rolling release replaces, as its gates see and set them.
+ *
+ * Every change is one by the rollout's name, and resolves once every worker routes by it.
+ */
+import type { Control } from '../change.ts'
+import { own } from '../config/record.ts'
+import type { ServiceSpec } from '../config/schema.ts'
+import { FIELD, type SharedMemory, sumField } from '../metrics/layout.ts'
+import type { TargetStatus } from '../table/status.ts'
+import type { AdminState } from '../table/types.ts'
+import type { Rollout } from './rollout.ts'
+
+export class PoolTargets {
+  readonly #control: Control
+  readonly #memory: SharedMemory
+  readonly #service: string
+  readonly #pool: string
+  readonly #actor: string
+
+  constructor(control: Control, memory: SharedMemory, service: string, { id, to }: Pick<Rollout, 'id' | 'to'>) {
+    this.#control = control
+    this.#memory = memory
+    this.#service = service
+    this.#pool = to
+    this.#actor = `rollout ${id}`
+  }
+
+  /** The settings of the service. */
+  get spec(): ServiceSpec | undefined {
+    return own(this.#control.snapshot().services, this.#service)
+  }
+
+  /** By URL. */
+  get all(): Readonly<Record<string, TargetStatus>> {
+    return own(this.#control.snapshot().status, this.#service)?.pools[this.#pool]?.targets ?? {}
+  }
+
+  /** Requests and tunnels that are at a target now. */
+  inFlight(url: string): number {
+    const slots = own(this.all, url)?.slots ?? []
+    const sum = (field: number) => slots.reduce((total, slot) => total + sumField(this.#memory, slot, field), 0)
+    return sum(FIELD.inFlight) + sum(FIELD.tunnels)
+  }
+
+  /** Rejects with `conflict` where nobody would be left to answer. */
+  async set(url: string, state: AdminState): Promise<void> {
+    const change = { kind: 'target.state', service: this.#service, pool: this.#pool, target: url, state } as const
+    await this.#control.change(change, { actor: this.#actor })
+  }
+}
