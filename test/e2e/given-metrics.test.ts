@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { runCli } from '../../src/cli/main.ts'
 import type { ToldRollout } from '../../src/rollout/told.ts'
 import { startLoad } from '../helpers/load.ts'
-import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
+import { call, service, startProcess, startProxy, type Proxy as TestProxy, temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { startNamed } from '../helpers/upstream.ts'
 
@@ -130,3 +130,32 @@ test('what cannot be posted is refused, and says why', async () => {
   expect((await keyed('one', good)).status).toBe(200)
   expect((await keyed('one', { ...good, good: 2 })).status).toBe(409)
 })
+
+test('after kill -9 what is posted counts again, and a post that is sent once more does not count twice', async () => {
+  const [blue, green] = [await startNamed('blue'), await startNamed('green')]
+  const shop = service({ blue: [blue.url], green: [green.url] }, { sticky: false, visitor: [] })
+  const folder = temporaryFolder()
+  const serve = () => startProcess({ store: 'sqlite:./turnout.db', services: { shop } }, folder)
+  const send = async (proxy: TestProxy, pool: string, key: string) => {
+    const response = await fetch(`${proxy.admin}${ROLLOUTS}/current/metrics`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'idempotency-key': key },
+      body: JSON.stringify({ name: 'conversion', pool, good: 40, bad: 2 }),
+    })
+    return ((await response.json()) as Posted).counted
+  }
+  const first = await serve()
+  await begin(first, [{ name: 'conversion' }], { steps: [{ weight: 50, until: 'promoted', for: '1h' }] })
+  await until('the first step is there', async () => (await current(first)).weight === 50)
+  expect([await send(first, 'green', 'a'), await send(first, 'green', 'b')]).toEqual([false, true])
+  first.child.kill('SIGKILL')
+  await first.exited()
+  const second = await serve()
+  expect([await send(second, 'green', 'b'), await send(second, 'blue', 'c')]).toEqual([false, false])
+  await until('both sides have counts', async () => {
+    const key = String(Math.random())
+    expect([await send(second, 'green', `g${key}`), await send(second, 'blue', `b${key}`)]).toEqual([true, true])
+    const [metric] = (await current(second)).verdict!.metrics
+    return metric.canary!.all > 0 && metric.control!.all > 0
+  })
+}, 60_000)

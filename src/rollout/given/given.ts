@@ -86,6 +86,7 @@ export class Given {
   look(nowMs: number): void {
     const { log } = this.#deps
     for (const [{ plan }, poll] of this.#polls) {
+      if (!poll.isDue(nowMs)) continue
       const about = { rollout: this.#id, metric: plan.name }
       poll.look(nowMs).then(
         (isNews) => {

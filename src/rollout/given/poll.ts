@@ -19,9 +19,13 @@ export class Poll {
     this.#nextAtMs = isAtOnce ? nowMs : nowMs + this.#everyMs
   }
 
-  /** Looks if it is time to; resolves with true when a look has brought nothing, and the one before had. */
+  /** It is time to look. */
+  isDue(nowMs: number): boolean {
+    return !this.#isLooking && nowMs >= this.#nextAtMs
+  }
+
+  /** Looks; resolves with true when that has brought nothing, and the look before had. */
   async look(nowMs: number): Promise<boolean> {
-    if (this.#isLooking || nowMs < this.#nextAtMs) return false
     this.#nextAtMs = nowMs + this.#everyMs
     this.#isLooking = true
     const before = this.lastError
