@@ -113,6 +113,8 @@ function read<T>(url: string, status: number, text: string): T {
   try {
     body = JSON.parse(text)
   } catch {
+    // What stands before it, a proxy with TLS perhaps, says that nobody is there.
+    if (status >= 502 && status <= 504) throw outOfReach(url, `something before it answered ${status}`)
     throw new CliFailure(1, `${url} answered ${status} and no JSON. Is that the admin API?`)
   }
   if (status < 300) return body as T

@@ -27,7 +27,12 @@ import type { Verb } from './verb.ts'
 /** Where a call of the command line reads and writes. */
 export interface CliIo {
   readonly env: Readonly<Record<string, string | undefined>>
-  readonly stdout: { write(text: string): unknown; readonly isTTY?: boolean }
+  readonly stdout: {
+    write(text: string): unknown
+    readonly isTTY?: boolean
+    readonly columns?: number
+    readonly rows?: number
+  }
   readonly stderr: { write(text: string): unknown }
   /** Ends verbs that go on; default: SIGINT. */
   readonly signal?: AbortSignal
@@ -113,6 +118,8 @@ async function runVerb(verb: Verb, args: readonly string[], options: Values, io:
       clock: io.clock ?? systemClock,
       signal,
       isTerminal: io.stdout.isTTY === true,
+      // Some terminals do not say, or say 0.
+      size: () => ({ columns: io.stdout.columns || 80, rows: io.stdout.rows || 24 }),
       print: (text) => void io.stdout.write(text),
       note: (line) => void io.stderr.write(`turnout: ${line}\n`),
     })

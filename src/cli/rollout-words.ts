@@ -1,6 +1,7 @@
 /**
  * A rollout in words, for people: one line of where it stands, and more lines of why and what it has cost.
  */
+import type { State } from '../rollout/rollout.ts'
 import { percent } from './columns.ts'
 
 interface Counts {
@@ -26,7 +27,7 @@ export interface RolloutView {
   readonly from: string
   readonly to: string
   readonly strategy: string
-  readonly state: string
+  readonly state: State
   readonly step: number
   readonly steps: readonly { readonly weight: number }[]
   readonly weight: number
@@ -37,6 +38,7 @@ export interface RolloutView {
   readonly verdict: {
     readonly outcome: string
     readonly sentence: string
+    readonly evidence: number
     readonly metrics: readonly MetricView[]
   } | null
   readonly harm: { readonly failed: number; readonly budget: number | null }
@@ -47,7 +49,7 @@ export interface RolloutView {
 export interface RunningView {
   readonly id: string
   readonly to: string
-  readonly state: string
+  readonly state: State
   readonly step: number
   readonly steps: number
   readonly weight: number
@@ -57,20 +59,18 @@ export interface RunningView {
 
 const BAR = 20
 
-export const isOver = ({ state }: RolloutView): boolean => state === 'done' || state === 'rolledBack'
-
 /** One line: where it stands. */
 export function lineOf(rollout: RolloutView): string {
   const { service, from, to, state, step, steps, weight, next, reason } = rollout
   const filled = Math.round((weight / 100) * BAR)
   const bar = '█'.repeat(filled) + '░'.repeat(BAR - filled)
   const at = step < 0 ? '' : `, step ${step + 1} of ${steps.length}`
-  const then =
-    next === null ? '' : `; waits for ${next.waitsFor}${next.inMs > 0 ? `, ${Math.ceil(next.inMs / 1_000)} s` : ''}`
-  // Where the targets of one pool are replaced, it goes from nowhere.
-  const way = from === to ? to : `${from} → ${to}`
-  return `${service} ${way} ${bar} ${percent(weight / 100)}  ${wordOf(state)}${at}${then}${reason === null ? '' : `: ${reason}`}`
+  const then = next === null ? '' : `; ${waitInWords(next)}`
+  return `${service} ${wayOf(from, to)} ${bar} ${percent(weight / 100)}  ${wordOf(state)}${at}${then}${reason === null ? '' : `: ${reason}`}`
 }
+
+/** From where to where; a rolling release replaces the targets of one pool, and goes from nowhere. */
+export const wayOf = (from: string, to: string): string => (from === to ? to : `${from} → ${to}`)
 
 /** All lines: where it stands, what the verdict says, what it has cost. */
 export function linesOf(rollout: RolloutView): string[] {
@@ -87,14 +87,31 @@ export function linesOf(rollout: RolloutView): string[] {
 /** One that runs, in one line: which it is, where it stands, what it waits for. */
 export function runningInWords({ id, to, state, step, steps, weight, inMs, waitsFor }: RunningView): string {
   const at = step < 0 ? '' : `, step ${step + 1} of ${steps}`
-  return `${id} to ${to}: ${wordOf(state)}${at}, at ${weight} %${waitsFor === null ? '' : `; waits for ${waitsFor}${within(inMs)}`}`
+  return `${id} to ${to}: ${wordOf(state)}${at}, at ${weight} %${waitsFor === null ? '' : `; ${waitInWords({ waitsFor, inMs: inMs ?? 0 })}`}`
 }
 
-const within = (inMs: number | null): string => (inMs === null || inMs <= 0 ? '' : `, ${Math.ceil(inMs / 1_000)} s`)
+/** Work by its name in the API, as people say it. */
+const WORKS: Readonly<Record<string, string>> = {
+  preflight: 'the checks before it',
+  warming: 'its warm-up',
+  smoke: 'its smoke tests',
+  beforeStep: 'the hooks before the step',
+  draining: 'the targets of the batch to have nothing under way',
+  replacing: 'the targets of the batch to be replaced',
+  afterTraffic: 'the hooks after the shift',
+  afterBake: 'the hooks after the bake',
+}
 
-const wordOf = (state: string): string => state.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
+/** What it waits for, and at the least how long. */
+export function waitInWords({ waitsFor, inMs }: { readonly waitsFor: string; readonly inMs: number }): string {
+  return `waits for ${WORKS[waitsFor] ?? waitsFor}${inMs > 0 ? `, ${Math.ceil(inMs / 1_000)} s` : ''}`
+}
 
-function metricLine(metric: MetricView, to: string, from: string): string {
+/** A state as people say it. */
+export const wordOf = (state: string): string => state.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
+
+/** What is known of a metric that is given from outside. */
+export function metricLine(metric: MetricView, to: string, from: string): string {
   const { name, canary, control, value, evidence, passed, lastError } = metric
   const error = lastError === null ? '' : `; ${lastError}`
   if (canary === null || control === null) {

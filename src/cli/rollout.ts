@@ -1,17 +1,14 @@
 /**
  * `deploy` begins a rollout, `rollout` shows and steers it. With `--watch` both stay until it has ended, and exit with 4 when it was rolled
  * back, so that a CI job fails when the release did.
- *
- * On a terminal one block is drawn again and again; elsewhere a line is printed whenever something has changed.
  */
 import { pathOf } from './admin.ts'
 import { plain } from './columns.ts'
-import { CliFailure, usageFailure } from './failure.ts'
-import { pause } from './pause.ts'
-import { isOver, lineOf, linesOf, type RolloutView } from './rollout-words.ts'
+import { usageFailure } from './failure.ts'
+import { watch } from './rollout-watch.ts'
+import { lineOf, linesOf, type RolloutView } from './rollout-words.ts'
 import type { Call, Verb } from './verb.ts'
 
-const LOOK_MS = 500
 const VERBS = ['pause', 'resume', 'promote', 'abort'] as const
 const WATCH = { watch: { type: 'boolean', short: 'w' } } as const
 const WATCH_HELP = ['-w, --watch', 'Stay until it has ended; exits with 4 when it was rolled back'] as const
@@ -56,6 +53,7 @@ export const deploy: Verb = {
     const begun = await call.admin.call<RolloutView>('POST', pathOf('services', service, 'rollouts'), sent)
     if (call.options['watch'] === true) return watch(call, begun)
     show(call, begun)
+    if (!call.json) call.print(`rollout ${begun.id} has begun; to watch it: turnout rollout show ${service} --watch\n`)
   },
 }
 
@@ -112,25 +110,3 @@ function show(call: Call, told: RolloutView): void {
           .join(''),
   )
 }
-
-/** Follows a rollout to its end. */
-async function watch(call: Call, begun: RolloutView): Promise<void> {
-  const path = pathOf('services', begun.service, 'rollouts', begun.id)
-  const draw = call.isTerminal && !call.json
-  let told = begun
-  let last = ''
-  for (;;) {
-    const text = draw ? linesOf(told).map(plain).join('\n') : call.json ? JSON.stringify(told) : stateOf(told)
-    if (draw && last !== '') call.print(`\u001b[${last.split('\n').length}A\u001b[J`)
-    if (draw || text !== last) call.print(draw || call.json ? text + '\n' : `${plain(lineOf(told))}\n`)
-    last = text
-    if (isOver(told) || call.signal.aborted) break
-    await pause(call, LOOK_MS)
-    if (call.signal.aborted) break
-    told = await call.admin.call<RolloutView>('GET', path)
-  }
-  if (told.state === 'rolledBack') throw new CliFailure(4, `rollout ${told.id} was rolled back: ${told.reason}`)
-}
-
-/** What is worth a line of its own. */
-const stateOf = ({ state, weight, step, reason }: RolloutView): string => [state, weight, step, reason].join(' ')

@@ -11,6 +11,7 @@ import { pathOf } from './admin.ts'
 import { type Column, columns, number, percent, plain } from './columns.ts'
 import { CliFailure } from './failure.ts'
 import { pause } from './pause.ts'
+import { Redraw, wrapped } from './redraw.ts'
 import { type RunningView, runningInWords } from './rollout-words.ts'
 import type { Call, Verb } from './verb.ts'
 
@@ -68,8 +69,6 @@ interface StatusView {
 }
 
 const REDRAW_MS = 1000
-/** Cursor to the top left, and everything below it cleared. */
-const CLEAR = '\u001b[H\u001b[J'
 
 /** Shows what each pool and target is doing. */
 export const status: Verb = {
@@ -83,12 +82,15 @@ export const status: Verb = {
   async run(call) {
     let shown = await look(call)
     if (call.options['watch'] !== true) return call.print(shown)
+    const screen = call.isTerminal && !call.json ? new Redraw(call) : null
     while (!call.signal.aborted) {
-      call.print(call.json || !call.isTerminal ? shown : CLEAR + shown)
+      if (screen === null) call.print(shown)
+      else screen.draw(shown.trimEnd().split('\n'))
       await pause(call, REDRAW_MS)
       shown = await look(call).catch((error: unknown) => {
-        if (error instanceof CliFailure && error.exitCode === 3) return `${error.message} Trying again.\n`
-        throw error
+        if (!(error instanceof CliFailure) || error.exitCode !== 3) throw error
+        const text = `${error.message} Trying again.`
+        return screen === null ? `${text}\n` : wrapped(text, call.size().columns - 1).join('\n')
       })
     }
   },

@@ -17,6 +17,8 @@ export interface Call {
   readonly signal: AbortSignal
   /** Standard output is a terminal, which understands control codes. */
   readonly isTerminal: boolean
+  /** How large the terminal is now; it may be made larger or smaller meanwhile. */
+  readonly size: () => { readonly columns: number; readonly rows: number }
   /** Writes to standard output as it is. */
   readonly print: (text: string) => void
   /** Writes a line for people to standard error. */

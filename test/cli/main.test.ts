@@ -71,6 +71,13 @@ describe('the command line', () => {
     expect(err).toContain('answered 200 and no JSON')
   })
 
+  it('exits with 3 when what stands before the admin API says that nobody is there', async () => {
+    const admin = await scripted({ 'GET /v1/status': (response) => response.writeHead(502).end('<html>Bad Gateway') })
+    const { code, err } = await turnout(admin.url, 'status')
+    expect(code).toBe(3)
+    expect(err).toContain('out of reach: something before it answered 502.')
+  })
+
   it('exits with 3 and a hint when the admin API is out of reach', async () => {
     const admin = await scripted({})
     await admin.stop()
@@ -183,7 +190,7 @@ describe('verbs that go on', () => {
     const script = { 'GET /v1/services/shop/status': [200, view] } as const
     const admin = await scripted(script)
     const { wrote, code, end } = start(['status', 'shop', '--watch'], { TURNOUT_ADMIN: admin.url })
-    const drawn = () => wrote.out.split('\u001b[H\u001b[J').slice(1)
+    const drawn = () => wrote.out.split('\u001b[J').slice(0, -1)
     await vi.waitFor(() => expect(drawn().length).toBeGreaterThan(1), { timeout: 5000 })
     await admin.stop()
     await vi.waitFor(() => expect(drawn().at(-1)).toContain('Trying again'), { timeout: 5000 })

@@ -2,7 +2,7 @@
 import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { onTestFinished } from 'vitest'
-import { runCli } from '../../src/cli/main.ts'
+import { type CliIo, runCli } from '../../src/cli/main.ts'
 
 export interface ExchangeRequest {
   readonly method: string
@@ -50,7 +50,7 @@ export const problem = (code: string, detail: string, errors: readonly object[] 
 export const outcome = (more: object = {}) => ({ revision: 7, epoch: 9, appliedInMs: 1.25, changed: true, ...more })
 
 /** A call that goes on until `end`; what it wrote so far can be read at any time. */
-export function start(argv: readonly string[], env: Record<string, string>, isTTY = true) {
+export function start(argv: readonly string[], env: Record<string, string>, isTTY = true, more: Partial<CliIo> = {}) {
   const ended = new AbortController()
   const wrote = { out: '', err: '' }
   const write = (where: 'out' | 'err') => ({
@@ -59,7 +59,7 @@ export function start(argv: readonly string[], env: Record<string, string>, isTT
       wrote[where] += text
     },
   })
-  const code = runCli(argv, { env, stdout: write('out'), stderr: write('err'), signal: ended.signal })
+  const code = runCli(argv, { env, stdout: write('out'), stderr: write('err'), signal: ended.signal, ...more })
   onTestFinished(() => ended.abort())
   return { wrote, code, end: () => ended.abort() }
 }
