@@ -95,7 +95,8 @@ export class Judging {
       this.#followedAtMs = nowMs
       const { edgesMs, metrics } = this.#follow()
       this.#feed.setEdges(edgesMs)
-      this.verdict.noteClumps(metrics.map((known, at) => clumpSince(this.#metricsBefore[at], known)))
+      const clumps = metrics.map((known, at) => clumpSince(this.#metricsBefore[at], known))
+      this.verdict.noteClumps([...clumps, ...this.given.clumps()])
     }
     this.given.look(nowMs)
     const came = [...this.#feed.take(), ...this.given.take()]

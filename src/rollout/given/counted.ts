@@ -5,12 +5,13 @@
  * have grown by between two looks of one step is an interval; it counts for both sides, or, where it makes no sense, for none. The first
  * look of a step only says from where on to count. When each target was scraped is not known: see steady.ts.
  */
+import type { ClumpState } from '../clump.ts'
 import type { Stratum } from '../origin-test.ts'
 import { type Ask, type Sample, Unanswered } from './ask.ts'
 import { filled } from './fill.ts'
 import { Increments } from './increments.ts'
 import type { CountedPlan } from './plan.ts'
-import { Steady, UNSTEADY } from './steady.ts'
+import { Steady } from './steady.ts'
 import { type Side, Tally } from './tally.ts'
 
 /** Beyond this numbers are not exact. */
@@ -72,6 +73,11 @@ export class Counted {
     return this.#tally.take()
   }
 
+  /** How far what comes goes bad together by itself. */
+  get clump(): ClumpState {
+    return this.#steady.clump
+  }
+
   /** Asks for the counters and takes what they have grown by. Rejects with `Unanswered`. */
   async look(ask: Ask): Promise<void> {
     const step = this.#step
@@ -90,11 +96,13 @@ export class Counted {
     if (faults.length > 0) throw new Unanswered(faults.join('; '))
     const sum = (of: 'all' | 'bad') =>
       intervals.reduce((total, interval, at) => total + (this.#pools[at].side === 'control' ? interval[of] : 0), 0)
-    if (!this.#steady.take(sum('all'), sum('bad'))) throw new Unanswered(UNSTEADY)
-    if (!this.#isCompared) return
-    for (const [at, { side }] of this.#pools.entries()) this.#tally.add(side, intervals[at].all, intervals[at].bad)
+    const isSteady = this.#steady.take(sum('all'), sum('bad'))
+    if (isSteady && this.#isCompared) {
+      for (const [at, { side }] of this.#pools.entries()) this.#tally.add(side, intervals[at].all, intervals[at].bad)
+    }
     const missing = this.#pools.filter((_, at) => answers[at].all.length === 0).map(({ pool }) => pool)
     if (missing.length > 0) throw new Unanswered(`Prometheus has no counters of ${missing.join(' and ')}`)
+    if (this.#steady.reason !== null) throw new Unanswered(this.#steady.reason)
   }
 }
 

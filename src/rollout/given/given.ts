@@ -11,6 +11,7 @@
 import type { Logger } from 'pino'
 import { didYouMean, nearest } from '../../config/nearest.ts'
 import { TurnoutError } from '../../errors.ts'
+import type { ClumpState } from '../clump.ts'
 import type { Kept } from '../kept.ts'
 import type { Stratum } from '../origin-test.ts'
 import type { Look } from '../verdict.ts'
@@ -100,6 +101,11 @@ export class Given {
   /** Counts since the last call, in the order of the plans. */
   take(): Stratum[] {
     return this.#metrics.flatMap((metric) => (metric instanceof Bounded ? [] : [metric.take()]))
+  }
+
+  /** How far what comes goes bad together by itself, in the order of the plans. */
+  clumps(): ClumpState[] {
+    return this.#metrics.flatMap((metric) => (metric instanceof Bounded ? [] : [metric.clump]))
   }
 
   /** Values that are out of bounds, or not known. While the live pool itself is ill, none is. */

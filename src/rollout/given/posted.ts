@@ -11,9 +11,10 @@
  * A post that is sent again under its key is answered as it was and changes nothing. Keys are remembered for the last `KEYS_MAX` posts of
  * a metric; a restart forgets them, but there the step begins anew, and so the repeated post is the first of it, or reaches back too far.
  */
+import type { ClumpState } from '../clump.ts'
 import type { Stratum } from '../origin-test.ts'
 import type { PostedPlan } from './plan.ts'
-import { Steady, UNSTEADY } from './steady.ts'
+import { Steady } from './steady.ts'
 import { type Side, Tally } from './tally.ts'
 
 /** Counts since the last post. */
@@ -54,8 +55,6 @@ export const KEYS_MAX = 1_000
 
 export class Posted {
   readonly plan: PostedPlan
-  /** Why the last interval did not count; null when it did. */
-  lastError: string | null = null
   readonly #tally = new Tally()
   readonly #steady = new Steady()
   #spans: Record<Side, Span | null> = { canary: null, control: null }
@@ -79,6 +78,16 @@ export class Posted {
 
   take(): Stratum {
     return this.#tally.take()
+  }
+
+  /** Why the last interval did not count; null when it did. */
+  get lastError(): string | null {
+    return this.#steady.reason
+  }
+
+  /** How far what comes goes bad together by itself. */
+  get clump(): ClumpState {
+    return this.#steady.clump
   }
 
   /** Takes a post; null when its key stood for another one. */
@@ -116,8 +125,7 @@ export class Posted {
     const { canary, control } = this.#spans
     if (canary === null || control === null || !coverTheSame(canary, control)) return
     this.#spans = { canary: null, control: null }
-    this.lastError = this.#steady.take(control.all, control.bad) ? null : UNSTEADY
-    if (this.lastError !== null) return
+    if (!this.#steady.take(control.all, control.bad)) return
     this.#tally.add('canary', canary.all, canary.bad)
     this.#tally.add('control', control.all, control.bad)
   }
