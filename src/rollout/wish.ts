@@ -50,6 +50,11 @@ export function wishOf(defaults: RolloutSpec | undefined, sent: RolloutSpec, tar
     throw refused('/hooks', 'a rolling release needs a hook UpdateTarget, which brings the new version to a target')
   }
   const given = (spec.verdict?.metrics ?? []).map((metric) => planOfMetric(metric, marginOf(spec)))
+  const compared = given.find(({ kind }) => kind !== 'bounded')
+  if (planned.batches !== null && compared !== undefined) {
+    const why = 'counts are told apart by pool, and a rolling release has one: send a verdict without it'
+    throw refused('/verdict/metrics', `${compared.name} cannot be compared: ${why}`)
+  }
   return {
     strategy,
     plan: planned,

@@ -197,6 +197,8 @@ test('is refused where probes want one version of all', async () => {
 test('what cannot be rolled is refused before anything begins', async () => {
   const { begin } = await stand(2)
   await expect(begin({ hooks: [] })).rejects.toThrow(/needs a hook UpdateTarget/)
+  const counts = { verdict: { metrics: [{ name: 'orders' }] } }
+  await expect(begin(counts)).rejects.toThrow(/orders cannot be compared: counts are told apart by pool/)
   await expect(begin({ rolling: { batchSize: 2 } })).rejects.toThrow(/2 of 2 targets at a time would leave nobody/)
   await expect(begin({ steps: [10] })).rejects.toThrow(/no steps of weight/)
   await expect(begin({ rolling: { batchSize: '0%' } })).rejects.toThrow(/share such as 25%/)
