@@ -219,10 +219,13 @@ async function startControlPlane(
   const refused = (error: unknown) => log.warn({ err: error }, 'an observation was not taken')
   const health = createHealth({ control, clock, planHealth, memory, random: Math.random, refused })
   cleanup.add(() => health.stop())
+  const traffic = createTrafficWindow(control, memory, clock)
+  cleanup.add(() => traffic.close())
   const rollouts = new Rollouts({
     control,
     clock,
     memory,
+    traffic,
     store,
     log,
     publish: (event) => control.publish(event),
@@ -233,8 +236,6 @@ async function startControlPlane(
   const tell = () => ({ names: names.counts(), rollouts: rollouts.figures() })
   const exposition = createExposition(control, memory, clock, VERSION, tell)
   cleanup.add(() => exposition.close())
-  const traffic = createTrafficWindow(control, memory, clock)
-  cleanup.add(() => traffic.close())
   const admin = await createAdmin({
     control,
     rollouts,

@@ -41,6 +41,15 @@ const VerdictAnswer = object({
   metrics: Type.Array(MetricAnswer, { description: 'Those that are given from outside.' }),
 })
 
+const GateAnswer = object({
+  gate: Type.String({ description: 'A check, the event of a hook, smoke or warm-up.' }),
+  at: nullable(Type.String({ description: 'The hook or the path, where there may be several.' })),
+  state: Type.Union((['waiting', 'passed', 'failed', 'skipped'] as const).map((state) => Type.Literal(state))),
+  reason: nullable(Type.String()),
+  startedAtMs: Type.Number(),
+  endedAtMs: nullable(Type.Number()),
+})
+
 export const RolloutAnswer = object({
   id: Type.String(),
   service: Type.String(),
@@ -59,6 +68,9 @@ export const RolloutAnswer = object({
   verdict: nullable(VerdictAnswer),
   harm: object({ failed: Count, budget: nullable(Count) }),
   next: nullable(object({ weight: Count, inMs: Type.Number(), waitsFor: Type.String() })),
+  gates: Type.Array(GateAnswer, {
+    description: 'Checks, hooks, warm-up and smoke tests: the last 200, the oldest first.',
+  }),
   history: Type.Array(
     object({ atMs: Type.Number(), state: StateAnswer, weight: Count, reason: nullable(Type.String()) }),
   ),

@@ -20,6 +20,15 @@ interface MetricView {
   readonly lastError: string | null
 }
 
+interface GateView {
+  readonly gate: string
+  readonly at: string | null
+  readonly state: string
+  readonly reason: string | null
+  readonly startedAtMs: number
+  readonly endedAtMs: number | null
+}
+
 /** What the API tells of a rollout, as far as it is shown. */
 export interface RolloutView {
   readonly id: string
@@ -42,6 +51,7 @@ export interface RolloutView {
     readonly metrics: readonly MetricView[]
   } | null
   readonly harm: { readonly failed: number; readonly budget: number | null }
+  readonly gates: readonly GateView[]
   readonly next: { readonly weight: number; readonly inMs: number; readonly waitsFor: string } | null
 }
 
@@ -81,6 +91,7 @@ export function linesOf(rollout: RolloutView): string[] {
     ...(verdict === null ? [] : [`  ${verdict.outcome}: ${verdict.sentence}`]),
     `  ${harm.failed} answers of ${to} failed${budget}`,
     ...(verdict?.metrics ?? []).map((metric) => `  ${metricLine(metric, to, from)}`),
+    ...rollout.gates.map((gate) => `  ${gateLine(gate)}`),
   ]
 }
 
@@ -121,4 +132,9 @@ export function metricLine(metric: MetricView, to: string, from: string): string
   const counts = `${to} ${canary.bad} bad of ${canary.all}, ${from} ${control.bad} of ${control.all}`
   const stand = evidence === 1 ? 'worse' : passed ? 'passed' : `evidence against it ${percent(evidence)}`
   return `${name}: ${counts}; ${stand}${error}`
+}
+
+function gateLine({ gate, at, state, reason, startedAtMs, endedAtMs }: GateView): string {
+  const took = endedAtMs === null || endedAtMs === startedAtMs ? '' : ` in ${endedAtMs - startedAtMs} ms`
+  return `${state.padEnd(7)}  ${gate}${at === null ? '' : ` ${at}`}${took}${reason === null ? '' : `: ${reason}`}`
 }

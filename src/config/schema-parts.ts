@@ -37,3 +37,7 @@ export const Statuses = (description: string, fallback?: string) =>
     title: 'a list of statuses such as 200-299 or 200,204',
     description,
   })
+
+/** An address that we call. */
+export const HttpUrl = (description: string) =>
+  Type.String({ pattern: '^https?://[^\\s#]+$', title: 'an http or https URL', maxLength: 2_048, description })

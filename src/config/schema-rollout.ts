@@ -5,23 +5,9 @@
  * decided when it begins (rollout/wish.ts).
  */
 import Type, { type Static } from 'typebox'
-import { closed, Duration, Name, Statuses, UrlPath } from './schema-parts.ts'
+import { AnnouncesSchema, FingerprintSchema, HookSchema, RolloutCapacitySchema } from './schema-gates.ts'
+import { closed, Duration, Name, Statuses, HttpUrl as Url, UrlPath } from './schema-parts.ts'
 
-/** When a hook is called, by CodeDeploy's names and ours. */
-export const HOOK_EVENTS = [
-  'BeforeInstall',
-  'AfterInstall',
-  'AfterAllowTestTraffic',
-  'BeforeAllowTraffic',
-  'BeforeStep',
-  'UpdateTarget',
-  'AfterAllowTraffic',
-  'AfterBake',
-  'OnRollback',
-] as const
-
-const Url = (description: string) =>
-  Type.String({ pattern: '^https?://[^\\s#]+$', title: 'an http or https URL', maxLength: 2_048, description })
 const Path = UrlPath('What is asked for.', '/')
 const Share = (description: string) => Type.Number({ minimum: 0, maximum: 1, description })
 
@@ -34,18 +20,6 @@ const StepSchema = closed({
   for: Type.Optional(Duration('Least time of the step.')),
   requests: Type.Optional(Type.Integer({ minimum: 0, description: 'Least answers of the new version.' })),
   until: Type.Optional(Type.Literal('promoted', { description: 'Goes on only when a person says so.' })),
-})
-
-export const HookSchema = closed({
-  at: Type.Union(
-    HOOK_EVENTS.map((event) => Type.Literal(event)),
-    { description: 'When it is called.' },
-  ),
-  url: Url('Gets a POST; 2xx is a yes.'),
-  timeout: Duration('Silence for longer is a no.', '30s'),
-  secret: Type.Optional(
-    Type.String({ minLength: 1, description: 'Signs the body: X-Turnout-Signature, HMAC-SHA256.' }),
-  ),
 })
 
 const PromQl = (description: string) =>
@@ -137,6 +111,9 @@ export const RolloutSchema = closed(
         { maxItems: 100, description: 'Asked of every target of the new version before it gets traffic.' },
       ),
     ),
+    announces: Type.Optional(AnnouncesSchema),
+    fingerprint: Type.Optional(FingerprintSchema),
+    capacity: Type.Optional(RolloutCapacitySchema),
     hooks: Type.Optional(Type.Array(HookSchema, { maxItems: 50, description: 'Who is asked, and when.' })),
     rolling: Type.Optional(
       closed({
@@ -239,5 +216,3 @@ export const RolloutSchema = closed(
 
 export type RolloutSpec = Static<typeof RolloutSchema>
 export type MetricSpec = Static<typeof MetricSchema>
-export type HookSpec = Static<typeof HookSchema>
-export type HookEvent = (typeof HOOK_EVENTS)[number]

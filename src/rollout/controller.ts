@@ -13,6 +13,7 @@ import type { Clock } from '../clock.ts'
 import { own } from '../config/record.ts'
 import { TurnoutError } from '../errors.ts'
 import type { SharedMemory } from '../metrics/layout.ts'
+import type { TrafficWindow } from '../metrics/window.ts'
 import type { Store } from '../store/store.ts'
 import { type Asked, assertRollable, fromOf } from './asked.ts'
 import { SLICE_MS } from './clump.ts'
@@ -37,6 +38,8 @@ export interface ControllerDeps {
   readonly control: Control
   readonly clock: Clock
   readonly memory: SharedMemory
+  /** What happened lately. */
+  readonly traffic: Pick<TrafficWindow, 'service'>
   readonly store: Pick<Store, 'get' | 'isShared' | 'put'>
   publish(event: { type: 'rollout'; service: string; message: string; data: Record<string, unknown> }): void
   /** A name that no other rollout has. */
@@ -75,7 +78,7 @@ export class Rollouts {
 
   constructor(deps: ControllerDeps) {
     this.#deps = deps
-    this.#gates = new Gates(deps.clock)
+    this.#gates = new Gates(deps.clock, (service) => deps.traffic.service(service))
     this.#past = new Past(deps.memory)
     const { clock, control } = deps
     this.#endPast = clock.every(SLICE_MS, () => this.#past.followAll(control.snapshot().status, clock.steadyMs()))

@@ -8,10 +8,12 @@ import type { PoolShift } from '../change.ts'
 import { own } from '../config/record.ts'
 import type { ServiceStatus } from '../table/status.ts'
 import type { Trial } from '../table/types.ts'
+import { GateLog } from './gates/gate-log.ts'
 import type { Gates } from './gates/gates.ts'
 import type { Given } from './given/given.ts'
 import { Judging, type JudgingDeps } from './judging.ts'
 import type { Kept } from './kept.ts'
+import { notify, tell } from './news.ts'
 import { PoolTargets } from './pool-targets.ts'
 import { isRolling, poolBackOf, poolShiftOf, targetsBegun } from './rolling.ts'
 import { type Effect, isOver, type RolloutEvent, type Work } from './rollout.ts'
@@ -39,6 +41,7 @@ export class Running {
   readonly #deps: RunningDeps
   readonly #judging: Judging
   readonly #end = new AbortController()
+  readonly #gateLog: GateLog
   #turn: Promise<unknown> = Promise.resolve()
   #isLooking = false
   #keptAtMs = 0
@@ -48,13 +51,14 @@ export class Running {
     this.#deps = deps
     this.kept = kept
     this.#judging = new Judging(deps, kept, this.#end.signal)
+    this.#gateLog = new GateLog(kept.gates ?? [], () => deps.clock.nowMs())
   }
 
   /** Keeps the rollout that has just begun, and begins it. */
   async open(): Promise<void> {
     await this.#deps.save(this.kept)
     await this.#shift(this.kept.rollout.before, this.#nextTrial())
-    this.#tell('begins')
+    tell('begins', this.kept, this.#deps)
     this.#do(effectsOf(this.kept.rollout))
   }
 
@@ -87,7 +91,7 @@ export class Running {
 
   /** As it stands now. */
   told(): ToldRollout {
-    return toldRollout({ ...this.kept, verdict: this.#toldVerdict() })
+    return toldRollout({ ...this.kept, verdict: this.#toldVerdict(), gates: this.#gateLog.entries })
   }
 
   #toldVerdict(): ToldVerdict {
@@ -142,7 +146,7 @@ export class Running {
     // On the way back nobody waits for the store: what is kept of it says the same a moment later.
     if (rollout.state === 'rollingBack') this.#do(effects)
     await this.#save()
-    if (isNew) this.#tell(rollout.state)
+    if (isNew) tell(rollout.state, this.kept, this.#deps)
     if (rollout.state !== 'rollingBack') this.#do(effects)
     if (isOver(rollout)) this.#end.abort(new Error('the rollout is over'))
     return refused
@@ -159,7 +163,9 @@ export class Running {
 
   /** Notes what the verdict has come to. */
   #note(): void {
-    this.kept = { ...this.kept, tests: this.#judging.verdict.states, verdict: this.#toldVerdict() }
+    if (isOver(this.kept.rollout)) this.#gateLog.close()
+    const verdict = this.#toldVerdict()
+    this.kept = { ...this.kept, tests: this.#judging.verdict.states, verdict, gates: this.#gateLog.entries }
   }
 
   /** Keeps it; while the store is away, tries again. */
@@ -180,7 +186,7 @@ export class Running {
       if (effect.type === 'run') void this.#run(effect.work, effect.works)
       else if (effect.type === 'move') void this.#move(effect.weight)
       else if (effect.type === 'back') void this.#back()
-      else this.#notify(effect.about)
+      else notify(effect.about, this.kept, this.#deps)
     }
   }
 
@@ -189,7 +195,15 @@ export class Running {
     const { service, rollout, wish } = this.kept
     const status = (): ServiceStatus | undefined => own(control.snapshot().status, service)
     const targets = new PoolTargets(control, memory, service, rollout)
-    const about = { service, rollout, spec: wish.spec, version: wish.version ?? null, status, targets }
+    const about = {
+      service,
+      rollout,
+      spec: wish.spec,
+      version: wish.version ?? null,
+      status,
+      targets,
+      log: this.#gateLog,
+    }
     const ended = await gates.run(work, about, this.#end.signal).then(
       () => ({ type: 'passed', works }) as const,
       (error: Error) => ({ type: 'failed', works, reason: error.message }) as const,
@@ -273,24 +287,4 @@ export class Running {
     const targets = isRolling(rollout) && { targets: targetsBegun(rollout) }
     return { pool: rollout.to, step, ...targets, ...(wish.failing && { failing: wish.failing }) }
   }
-
-  #notify(about: 'paused' | 'done' | 'rolledBack'): void {
-    const { service, rollout, wish } = this.kept
-    const text = `${service}: rollout ${rollout.id} to ${rollout.to} is ${WORDS[about]}${rollout.reason === null ? '' : `: ${rollout.reason}`}`
-    for (const { url } of wish.spec.notify ?? []) {
-      void this.#deps.gates.notify(url, { text, service, rollout: rollout.id, state: rollout.state }).then((heard) => {
-        if (!heard) this.#deps.log.warn({ rollout: rollout.id, url }, 'nobody has heard of the end of a rollout')
-      })
-    }
-  }
-
-  #tell(what: string): void {
-    const { service, rollout } = this.kept
-    const { id, to, state, weight, reason } = rollout
-    const why = reason === null ? '' : `: ${reason}`
-    const message = `rollout ${id} of ${service} to ${to} ${what === 'begins' ? what : `is ${what}`} at ${weight} %${why}`
-    this.#deps.publish({ type: 'rollout', service, message, data: { id, to, state, weight, reason } })
-  }
 }
-
-const WORDS = { paused: 'paused', done: 'done', rolledBack: 'rolled back' } as const

@@ -3,6 +3,7 @@
  *
  * Its weight is that of the traffic, not of the plan: while a shift is on its way to the workers it is still the one before.
  */
+import type { ToldGate } from './gates/gate-log.ts'
 import { type GivenTold, type ToldMetric, toldMetrics } from './given/told.ts'
 import type { Kept } from './kept.ts'
 import { isOver, type Rollout, type State } from './rollout.ts'
@@ -51,6 +52,8 @@ export interface ToldRollout {
   readonly verdict: ToldVerdict | null
   readonly harm: { readonly failed: number; readonly budget: number | null }
   readonly next: { readonly weight: number; readonly inMs: number; readonly waitsFor: string } | null
+  /** Checks, hooks, warm-up and smoke tests, the oldest first. */
+  readonly gates: readonly ToldGate[]
   readonly history: Kept['history']
 }
 
@@ -99,6 +102,7 @@ export function toldRollout(kept: Kept): ToldRollout {
     verdict: verdict && { ...verdict, metrics: verdict.metrics ?? [] },
     harm: { failed: harm, budget },
     next: nextOf(kept),
+    gates: kept.gates ?? [],
     history,
   }
 }
@@ -111,7 +115,7 @@ function givenNow({ phase, state, work, plan, at, weight }: Rollout): number {
 }
 
 /** What comes next when all goes well, at the earliest when, and what it waits for. */
-function nextOf({ rollout }: Kept): ToldRollout['next'] {
+function nextOf({ rollout, gates = [] }: Kept): ToldRollout['next'] {
   const { plan, policy, state, phase, work, at, clockMs, waitsForPromotion } = rollout
   if (isOver(rollout) || state === 'rollingBack') return null
   const inShift =
@@ -128,9 +132,17 @@ function nextOf({ rollout }: Kept): ToldRollout['next'] {
     if (state === 'paused') return 'somebody to resume it'
     if (state === 'holding') return 'the live pool to be well'
     if (phase === 'moving') return 'every worker'
-    if (phase !== 'watching') return work
+    if (phase !== 'watching') return gateOf(gates) ?? work
     if (state === 'baking') return 'the end of the bake'
     if (inMs > 0) return 'its time'
     return plan.advance === 'verdict' ? 'its verdict' : 'its requests'
   }
+}
+
+/** What the gate that waits says, or which it is. */
+function gateOf(gates: readonly ToldGate[]): string | null {
+  const waiting = gates.findLast(({ state, reason }) => state === 'waiting' && reason !== null)
+  const { gate, at, reason } = waiting ?? gates.findLast(({ state }) => state === 'waiting') ?? {}
+  if (gate === undefined) return null
+  return reason ?? (at === null ? gate : `${gate} (${at})`)
 }

@@ -147,6 +147,7 @@ export async function startAdmin(changes: Partial<AdminDeps> = {}, withShop = tr
     control,
     clock,
     memory,
+    traffic,
     store,
     publish: (event) => control.publish(event),
     id: () => 'r-1',

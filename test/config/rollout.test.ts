@@ -37,6 +37,11 @@ test.each<[object, RegExp]>([
   [{ smoke: [{ status: 'fine' }] }, /is not a list of statuses/],
   [{ smoke: [{ json: 7 }] }, /expected a map/],
   [{ notify: [{}] }, /url/],
+  [{ announces: { path: 'version' } }, /is not a path/],
+  [{ announces: { json: '' } }, /must not be empty/],
+  [{ fingerprint: { same: 'yes' } }, /true or false/],
+  [{ capacity: {} }, /missing key "requestsPerTarget"/],
+  [{ capacity: { requestsPerTarget: 0 } }, /at least 1/],
   [{ strategy: 'x'.repeat(129) }, /more than 128 characters/],
   [{ strategie: 'canary' }, /unknown key "strategie"/],
   [{ smoke: [{ within: '30d' }] }, /^\/rollout\/smoke\/0\/within 30d is too long/],
@@ -107,6 +112,9 @@ test('all of it may be said at once', () => {
     insufficientAfter: '1h',
     onInsufficient: 'pause',
     notify: [{ url: 'https://chat/' }],
+    announces: { path: '/version', json: 'build.version' },
+    fingerprint: { path: '/schema', same: true },
+    capacity: { requestsPerTarget: 200 },
   }
   expect(faults(rollout)).toEqual([])
 })

@@ -35,7 +35,8 @@ async function stand(store: Store = memoryStore(), changes: Partial<ControllerDe
   const log = { error: note, warn: note }
   const memory = allocateSharedMemory(1)
   let ids = 0
-  const deps = { control, clock, memory, store, log, publish() {}, id: () => `r-${++ids}`, ...changes }
+  const traffic = { service: () => null }
+  const deps = { control, clock, memory, traffic, store, log, publish() {}, id: () => `r-${++ids}`, ...changes }
   return { control, store, clock, memory, rollouts: new Rollouts(deps), told }
 }
 

@@ -1,9 +1,11 @@
 /** What every gate of a rollout is given, and how it says no. */
 import type { RolloutSpec } from '../../config/schema-rollout.ts'
+import type { ServiceTraffic } from '../../metrics/window.ts'
 import type { ServiceStatus } from '../../table/status.ts'
 import type { PoolTargets } from '../pool-targets.ts'
 import type { Rollout } from '../rollout.ts'
 import type { Asker } from './asker.ts'
+import type { GateLog } from './gate-log.ts'
 
 /** A gate that does not let a rollout pass; the message says why. */
 export class GateClosed extends Error {}
@@ -19,6 +21,8 @@ export interface About {
   status(): ServiceStatus | undefined
   /** Those of the pool with the new version. */
   readonly targets: PoolTargets
+  /** What came of it. */
+  readonly log: GateLog
 }
 
 /** What gates work with. */
@@ -28,8 +32,12 @@ export interface Means {
   steadyMs(): number
   /** Waits; rejects with the reason of `signal`. */
   pause(ms: number, signal: AbortSignal): Promise<void>
+  /** What happened at a service lately. */
+  traffic(service: string): ServiceTraffic | null
 }
 
-/** URLs of the targets of a pool. */
+/** URLs of the targets of a pool that are ready. */
 export const targetsOf = (about: About, pool: string): string[] =>
-  Object.keys(about.status()?.pools[pool]?.targets ?? {})
+  Object.entries(about.status()?.pools[pool]?.targets ?? {}).flatMap(([url, { admin }]) =>
+    admin === 'ready' ? [url] : [],
+  )

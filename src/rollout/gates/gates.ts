@@ -3,7 +3,7 @@
  * a sentence on why. All of it may be done twice, after a restart: hooks carry a key that is the same then.
  */
 import type { Clock } from '../../clock.ts'
-import type { HookEvent } from '../../config/schema-rollout.ts'
+import type { HookEvent } from '../../config/schema-gates.ts'
 import type { Work } from '../rollout.ts'
 import { Asker } from './asker.ts'
 import type { About, Means } from './gate.ts'
@@ -40,9 +40,9 @@ const NOTIFY_MS = 10_000
 export class Gates {
   readonly #means: Means
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, traffic: Means['traffic']) {
     const pause = (ms: number, signal: AbortSignal) => waitFor(clock, ms, signal)
-    this.#means = { asker: new Asker(), steadyMs: () => clock.steadyMs(), pause }
+    this.#means = { asker: new Asker(), steadyMs: () => clock.steadyMs(), pause, traffic }
   }
 
   /** Does one work. Rejects with `GateClosed`, or with what `signal` aborts with. */

@@ -5,9 +5,10 @@
  */
 import { createHmac } from 'node:crypto'
 import { durationMs } from '../../config/duration.ts'
-import type { HookEvent, HookSpec } from '../../config/schema-rollout.ts'
+import type { HookEvent, HookSpec } from '../../config/schema-gates.ts'
 import { wordsOf } from './asker.ts'
 import { type About, GateClosed, type Means } from './gate.ts'
+import { nameOf } from './hook-name.ts'
 
 /** A hook that does not answer well is asked so often, with this time between. */
 const TRIES = 3
@@ -28,8 +29,12 @@ export async function callHooks(
     const key = `${rollout.id}-${rollout.works}-${at}${part}`
     const { id, to, weight, reason } = rollout
     const body = { event, key, service, rollout: id, to, step: rollout.at, weight, reason, ...more }
-    const why = await call(hook, key, JSON.stringify(body), means, signal)
-    if (why !== null) throw new GateClosed(`hook ${event} at ${hook.url}: ${why}`)
+    const name = nameOf(hook)
+    await about.log.watch(event, name, signal, async () => {
+      const why = await call(hook, key, JSON.stringify(body), means, signal)
+      if (why === null) return null
+      throw new GateClosed(`hook ${event} at ${name}: ${why}`)
+    })
   }
 }
 

@@ -1,29 +1,45 @@
-/** Before anything else: both pools have somebody to answer, the new one to go to and the old one to go back to. */
+/**
+ * Before anything else: the list of checks (checks.ts). What may become well by waiting is waited for; whatever else fails ends it at
+ * once, when each check has been made, so that all that is wrong is told together.
+ */
+import { CHECKS, look } from './checks.ts'
 import { type About, GateClosed, type Means } from './gate.ts'
+import type { OpenGate } from './gate-log.ts'
 
 /** Targets are waited for so long until they are healthy. */
-const PROVEN_WITHIN_MS = 60_000
+const HEALS_WITHIN_MS = 60_000
 const LOOK_MS = 200
 
-/** Passes once both pools have somebody to answer; waits a while for the targets of the new one. */
-export async function preflight(about: About, { steadyMs, pause }: Means, signal: AbortSignal): Promise<void> {
-  const untilMs = steadyMs() + PROVEN_WITHIN_MS
-  for (;;) {
-    const missing = missingOf(about)
-    if (missing === null) return
-    if (steadyMs() >= untilMs) throw new GateClosed(missing)
-    await pause(LOOK_MS, signal)
+/** Passes once no check fails. */
+export async function preflight(about: About, means: Means, signal: AbortSignal): Promise<void> {
+  const untilMs = means.steadyMs() + HEALS_WITHIN_MS
+  const open = new Map<string, OpenGate>(CHECKS.map(({ name }) => [name, about.log.begin(name)]))
+  const failed = new Map<string, string>()
+  while (open.size > 0) {
+    const isLast = means.steadyMs() >= untilMs
+    for (const check of CHECKS) {
+      const gate = open.get(check.name)
+      if (gate === undefined) continue
+      if (check.after !== undefined && open.has(check.after)) continue
+      if (check.after !== undefined && failed.has(check.after)) {
+        gate.end('skipped', `not asked, since the check of ${check.after} has failed`)
+        open.delete(check.name)
+        continue
+      }
+      const { state, sentence, mayHeal } = await look(check, about, means, signal)
+      signal.throwIfAborted()
+      if (state === 'failed' && mayHeal === true && !isLast) {
+        gate.say(sentence)
+        continue
+      }
+      gate.end(state === 'ok' ? 'passed' : state, sentence)
+      open.delete(check.name)
+      if (state === 'failed') failed.set(check.name, sentence)
+    }
+    if (failed.size > 0) break
+    if (open.size > 0) await means.pause(LOOK_MS, signal)
   }
-}
-
-function missingOf({ rollout, status }: About): string | null {
-  const present = status()
-  for (const pool of [rollout.to, ...Object.keys(rollout.before).filter((name) => rollout.before[name] > 0)]) {
-    const targets = Object.values(present?.pools[pool]?.targets ?? {})
-    if (targets.length === 0) return `pool ${pool} has no targets`
-    if (targets.every(({ health }) => health === 'unhealthy')) return `no target of pool ${pool} is healthy`
-    if (pool === rollout.to && targets.some(({ health }) => health === 'unhealthy'))
-      return `not all targets of pool ${pool} are healthy`
-  }
-  return null
+  if (failed.size === 0) return
+  for (const gate of open.values()) gate.end('skipped', 'not waited for, since another check has failed')
+  throw new GateClosed([...failed.values()].join('; '))
 }

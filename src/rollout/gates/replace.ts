@@ -9,6 +9,7 @@
 import { durationMs } from '../../config/duration.ts'
 import { isAmong, type StatusRanges, statusRanges } from '../../config/statuses.ts'
 import { batchOf } from '../rolling.ts'
+import { assertVersion } from './answer-checks.ts'
 import { type About, GateClosed, type Means } from './gate.ts'
 import { callHooks } from './hooks.ts'
 
@@ -90,6 +91,7 @@ async function update(url: string, isUndone: boolean, about: About, means: Means
   await callHooks('UpdateTarget', about, means, signal, { target: url, ...versions, undo: isUndone }, part)
   await targets.set(url, 'standby')
   await healthy(url, about, means, signal)
+  await assertVersion(url, versions.version, about, means, signal)
   await targets.set(url, 'ready')
 }
 

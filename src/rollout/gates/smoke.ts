@@ -9,7 +9,11 @@ import { type About, GateClosed, type Means, targetsOf } from './gate.ts'
 /** Passes when every target has answered every test as it should. */
 export async function smoke(about: About, means: Means, signal: AbortSignal): Promise<void> {
   for (const test of about.spec.smoke ?? []) {
-    for (const target of targetsOf(about, about.rollout.to)) await ask(test, target, means, signal)
+    await about.log.watch('smoke', test.path, signal, async () => {
+      const targets = targetsOf(about, about.rollout.to)
+      for (const target of targets) await ask(test, target, means, signal)
+      return `${targets.length} of ${targets.length} targets answered as they should`
+    })
   }
 }
 

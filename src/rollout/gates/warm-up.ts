@@ -5,9 +5,19 @@ import { type About, GateClosed, type Means, targetsOf } from './gate.ts'
 const TIMEOUT_MS = 10_000
 
 /** Passes when all requests were sent, and as many answered, as soon, as the settings ask for. */
-export async function warmUp(about: About, { asker, steadyMs, pause }: Means, signal: AbortSignal): Promise<void> {
+export async function warmUp(about: About, means: Means, signal: AbortSignal): Promise<void> {
   const { warmup } = about.spec
-  if (warmup === undefined) return
+  if (warmup !== undefined) await about.log.watch('warm-up', null, signal, () => warm(warmup, about, means, signal))
+}
+
+type WarmUp = NonNullable<About['spec']['warmup']>
+
+async function warm(
+  warmup: WarmUp,
+  about: About,
+  { asker, steadyMs, pause }: Means,
+  signal: AbortSignal,
+): Promise<string> {
   const urls = targetsOf(about, about.rollout.to)
   const count = Math.ceil((durationMs(warmup.for) / 1_000) * warmup.rate)
   const times: number[] = []
@@ -35,4 +45,5 @@ export async function warmUp(about: About, { asker, steadyMs, pause }: Means, si
   if (warmup.p95 !== undefined && p95Ms > durationMs(warmup.p95)) {
     throw new GateClosed(`the warm-up ended with a p95 of ${Math.round(p95Ms)} ms, above ${warmup.p95}`)
   }
+  return `${well} of ${count} requests were answered well, 95 % of them within ${Math.round(p95Ms)} ms`
 }

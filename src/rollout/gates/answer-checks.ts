@@ -1,0 +1,97 @@
+/**
+ * Checks that ask targets what they are: their version, and what they were built or set up with.
+ *
+ * They only read. A target that does not answer has failed the check; at most `AT_ONCE` are asked at the same time.
+ */
+import { fieldAt } from '../../config/record.ts'
+import type { AnswerSpec } from '../../config/schema-gates.ts'
+import { isRolling } from '../rolling.ts'
+import { parsedJson, wordsOf } from './asker.ts'
+import { type Found, failed, ok, skipped } from './check.ts'
+import { type About, GateClosed, type Means, targetsOf } from './gate.ts'
+
+const WITHIN_MS = 5_000
+/** Targets that are asked at the same time. */
+const AT_ONCE = 32
+/** An answer is told so far. */
+const TOLD_LENGTH = 80
+
+/** Every target of the new pool answers the version of its pool. */
+export async function versionAsAnnounced(about: About, means: Means, signal: AbortSignal): Promise<Found> {
+  const { spec, rollout, targets } = about
+  const { to } = rollout
+  if (spec.announces === undefined) return skipped('rollout.announces does not say where a target tells its version')
+  if (isRolling(rollout)) return skipped('each target is asked after its update')
+  const version = about.version ?? targets.spec?.pools[to]?.version ?? ''
+  if (version === '') return skipped(`pool ${to} has no version to compare with`)
+  const urls = targetsOf(about, to)
+  const answers = await askAll(urls, spec.announces, means, signal)
+  const wrong = answers.findIndex((answer) => answer !== version)
+  return wrong < 0
+    ? ok(`${urls.length} of ${urls.length} targets of ${to} answer version ${version}`)
+    : failed(`${urls[wrong]} answers version ${shown(answers[wrong])}, not ${shown(version)}`)
+}
+
+/** Throws `GateClosed` unless a target answers this version; without `announces`, or a version, nothing is asked. */
+export async function assertVersion(
+  url: string,
+  version: string | null,
+  { spec }: About,
+  means: Means,
+  signal: AbortSignal,
+): Promise<void> {
+  if (spec.announces === undefined || version === null || version === '') return
+  const [answer] = await askAll([url], spec.announces, means, signal)
+  if (answer !== version) throw new GateClosed(`${url} answers version ${shown(answer)}, not ${shown(version)}`)
+}
+
+/** All targets of the new pool answer the same, and where it is wished the same as those of the live pools. */
+export async function noDrift(about: About, means: Means, signal: AbortSignal): Promise<Found> {
+  const { spec, rollout } = about
+  const { to, before } = rollout
+  const asked = spec.fingerprint
+  if (asked === undefined) return skipped('rollout.fingerprint does not say what to compare')
+  const mine = targetsOf(about, to)
+  const others = Object.keys(before).filter((pool) => asked.same && pool !== to && before[pool] > 0)
+  const urls = [...mine, ...others.flatMap((pool) => targetsOf(about, pool))]
+  const answers = await askAll(urls, asked, means, signal)
+  const other = answers.findIndex((answer) => answer !== answers[0])
+  if (other < 0) {
+    const whose = [to, ...others].join(' and ')
+    return ok(`all ${urls.length} targets of ${whose} answer ${shown(answers[0] ?? '')} at ${asked.path}`)
+  }
+  const both = `${urls[0]} answers ${shown(answers[0])} at ${asked.path}, and ${urls[other]} ${shown(answers[other])}`
+  return failed(other < mine.length ? `targets of ${to} differ: ${both}` : `${to} differs from the live pool: ${both}`)
+}
+
+/** What each answers, in order. Throws `GateClosed` when one does not. */
+async function askAll(
+  urls: readonly string[],
+  asked: AnswerSpec,
+  means: Means,
+  signal: AbortSignal,
+): Promise<string[]> {
+  const answers: string[] = []
+  for (let at = 0; at < urls.length; at += AT_ONCE) {
+    const some = urls.slice(at, at + AT_ONCE)
+    answers.push(...(await Promise.all(some.map((url) => ask(url, asked, means, signal)))))
+  }
+  return answers
+}
+
+async function ask(url: string, { path, json }: AnswerSpec, { asker }: Means, signal: AbortSignal): Promise<string> {
+  const what = `GET ${path} of ${url}`
+  const { status, body } = await asker.get(new URL(path, url), WITHIN_MS, signal).catch((error: unknown) => {
+    signal.throwIfAborted()
+    throw new GateClosed(`${what}: ${wordsOf(error)}`)
+  })
+  if (status < 200 || status > 299) throw new GateClosed(`${what}: answered ${status}`)
+  if (json === undefined) return body.trim()
+  const found = fieldAt(parsedJson(body), json)
+  if (found === undefined) throw new GateClosed(`${what}: no field ${json} in its answer`)
+  return typeof found === 'string' ? found : JSON.stringify(found)
+}
+
+function shown(text: string): string {
+  return JSON.stringify(text.length > TOLD_LENGTH ? `${text.slice(0, TOLD_LENGTH - 1)}…` : text)
+}

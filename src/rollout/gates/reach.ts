@@ -1,0 +1,34 @@
+/** The check that hooks can be reached: a TCP connection to each, and no request. */
+import { buildConnector } from 'undici'
+import { type Found, failed, ok, skipped } from './check.ts'
+import type { About } from './gate.ts'
+import { nameOf } from './hook-name.ts'
+
+const WITHIN_MS = 3_000
+
+/** Somebody listens wherever a hook is called. */
+export async function hooksReachable({ spec }: About): Promise<Found> {
+  const hooks = spec.hooks ?? []
+  if (hooks.length === 0) return skipped('there are no hooks')
+  const faults = await Promise.all(
+    hooks.map(async (hook) => {
+      const why = await connect(new URL(hook.url))
+      return why === null ? [] : [`hook ${hook.at} at ${nameOf(hook)} cannot be reached: ${why}`]
+    }),
+  )
+  const all = faults.flat()
+  return all.length === 0 ? ok(`${hooks.length} of ${hooks.length} hooks can be reached`) : failed(all.join('; '))
+}
+
+/** Null when a connection was opened, else why not. It is closed at once. */
+function connect({ hostname, protocol, port }: URL): Promise<string | null> {
+  const open = buildConnector({ timeout: WITHIN_MS })
+  // As for plain HTTP, since nothing but the connection is wanted.
+  const where = { hostname, host: hostname, protocol: 'http:', port: port || (protocol === 'https:' ? '443' : '80') }
+  return new Promise((resolve) => {
+    open(where, (error, socket) => {
+      socket?.destroy()
+      resolve(error === null ? null : ((error as Error & { code?: string }).code ?? error.message))
+    })
+  })
+}

@@ -1,0 +1,29 @@
+/** Tells what becomes of a rollout: as an event, and to whom its settings name. */
+import type { Gates } from './gates/gates.ts'
+import type { Kept } from './kept.ts'
+import type { RunningDeps } from './running.ts'
+
+const WORDS = { paused: 'paused', done: 'done', rolledBack: 'rolled back' } as const
+
+/** Tells of an end, or of a pause that waits for a person. */
+export function notify(
+  about: keyof typeof WORDS,
+  { service, rollout, wish }: Kept,
+  { gates, log }: { readonly gates: Pick<Gates, 'notify'>; readonly log: RunningDeps['log'] },
+): void {
+  const why = rollout.reason === null ? '' : `: ${rollout.reason}`
+  const text = `${service}: rollout ${rollout.id} to ${rollout.to} is ${WORDS[about]}${why}`
+  for (const { url } of wish.spec.notify ?? []) {
+    void gates.notify(url, { text, service, rollout: rollout.id, state: rollout.state }).then((heard) => {
+      if (!heard) log.warn({ rollout: rollout.id, url }, 'nobody has heard of the end of a rollout')
+    })
+  }
+}
+
+/** Tells as an event that it begins, or which state it has come to. */
+export function tell(what: string, { service, rollout }: Kept, { publish }: Pick<RunningDeps, 'publish'>): void {
+  const { id, to, state, weight, reason } = rollout
+  const why = reason === null ? '' : `: ${reason}`
+  const message = `rollout ${id} of ${service} to ${to} ${what === 'begins' ? what : `is ${what}`} at ${weight} %${why}`
+  publish({ type: 'rollout', service, message, data: { id, to, state, weight, reason } })
+}
