@@ -144,5 +144,6 @@ function gateOf(gates: readonly ToldGate[]): string | null {
   const waiting = gates.findLast(({ state, reason }) => state === 'waiting' && reason !== null)
   const { gate, at, reason } = waiting ?? gates.findLast(({ state }) => state === 'waiting') ?? {}
   if (gate === undefined) return null
-  return reason ?? (at === null ? gate : `${gate} (${at})`)
+  const name = at === null ? gate : `${gate} (${at})`
+  return reason === null ? name : `${name}: ${reason}`
 }

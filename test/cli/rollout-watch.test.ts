@@ -27,6 +27,7 @@ const ROLLOUT: RolloutView = {
     metrics: [],
   },
   harm: { failed: 1, budget: 50 },
+  gates: [],
   next: { weight: 50, inMs: 11_400, waitsFor: 'its time' },
 }
 const figures = { rate: 120.4, failureShare: 0.004, p50Ms: 1.5, p99Ms: 12 }

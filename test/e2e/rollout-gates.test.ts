@@ -137,10 +137,10 @@ describe('the list of checks before a rollout', () => {
       rollout: { announces: { path: '/' } },
     })
     await begin(proxy, QUICK)
-    await until('it waits', async () => (await current(proxy)).next?.waitsFor.startsWith('not all targets') === true)
+    await until('it waits', async () => (await current(proxy)).next?.waitsFor.startsWith('targets: not all') === true)
     const waiting = await current(proxy)
     expect(waiting.next?.waitsFor).toBe(
-      'not all targets of pool green are healthy: of 1 that are ready 0 are found healthy by a probe',
+      'targets: not all targets of pool green are healthy: of 1 that are ready 0 are found healthy by a probe',
     )
     // Who asks targets waits for them, too.
     expect(gate(waiting, 'version')).toBe('waiting: null')
