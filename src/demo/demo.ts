@@ -9,6 +9,7 @@ import { parseSpec } from '../config/load.ts'
 import type { Spec } from '../config/schema.ts'
 import { serve } from '../serve.ts'
 import { type Fleet, startFleet } from './fleet.ts'
+import { REQUESTS_PER_SECOND, startTraffic } from './traffic.ts'
 
 const PORT = 8080
 const ADMIN_PORT = 9900
@@ -37,9 +38,11 @@ export async function startDemo(env: Environment, print: (text: string) => void)
   const fleet = await startFleet()
   try {
     const turnout = await serve({ spec: specOf(fleet, ports) })
+    const endTraffic = startTraffic(`http://127.0.0.1:${ports.proxy}`, turnout.admin, 'demo')
     print(welcome(fleet, ports))
     return {
       async close() {
+        await endTraffic()
         await turnout.close()
         await fleet.stop()
       },
@@ -92,6 +95,8 @@ function specOf({ targets }: Fleet, ports: Ports): Spec {
           // A pool without weight takes over only where it is named.
           failover: ['blue', 'green'],
           rules: [{ name: 'staff', when: { header: { 'x-internal': '1' } }, to: 'green' }],
+          // So short that somebody watches it to the end.
+          rollout: { steps: [20, 50], step: { for: '3s' }, bake: '3s' },
           health: { path: '/health', interval: '1s', timeout: '500ms', unhealthyAfter: 2, expectVersion: 'version' },
         },
       },
@@ -113,6 +118,10 @@ export function commandsOf(fleet: Fleet, ports: Ports): readonly (readonly [show
     ['See which version answers', `curl -s ${proxy}`],
     ['Send only yourself to green, by a header', `curl -s -H 'x-internal: 1' ${proxy}`],
     ['Share the traffic by halves, and look', `${turnout} split demo blue=50 green=50 && ${loop(10)}`],
+    [
+      'Release a broken green, step by step: it goes back by itself after a few failed answers',
+      `${turnout} switch demo blue && curl -s -X POST '${green}/break?share=0.3' && ${turnout} deploy demo --to green --watch; curl -s -X POST ${green}/mend`,
+    ],
     ['Switch everyone to green, in one commit', `${turnout} switch demo green && ${loop(3)}`],
     ['Ask why a request goes where it goes', `${turnout} explain ${proxy} -H 'x-internal: 1'`],
     [
@@ -132,6 +141,7 @@ function welcome(fleet: Fleet, ports: Ports): string {
   admin   http://127.0.0.1:${ports.admin}/ (API, metrics)
   blue    1.0  ${fleet.targets.blue.join('  ')}
   green   1.1  ${fleet.targets.green.join('  ')}
+  traffic ${REQUESTS_PER_SECOND} requests a second, while a rollout runs, so that there is something to judge
 
 Worth trying, in another terminal, from this directory:
 

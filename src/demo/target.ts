@@ -2,8 +2,9 @@
  * One target of the demo: a real HTTP server that answers as an app of some version would, with every kind of traffic that
  * a proxy has to get right: small pages, JSON, slow and failing answers, an upload, a stream of events, a WebSocket.
  *
- * `POST /crash?forMs=…` makes it refuse and drop all connections for a while, so that people can see what Turnout does
- * about it; only a direct request may do so, never one that came through a proxy.
+ * `POST /crash?forMs=…` makes it refuse and drop all connections for a while, and `POST /break?share=…` answer that share of its
+ * requests with 500 until `POST /mend`, so that people can see what Turnout does about it; only a direct request may do so, never one
+ * that came through a proxy.
  */
 import { createHash } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
@@ -33,7 +34,7 @@ const ANSWERS: Readonly<Record<string, Answer>> = {
     sendJson(response, 200, { status: 'ok', ...who, build: `demo-${who.version}`, uptimeS, db: { ok: true } })
   },
   '/slow': (_request, response, url, who) => {
-    const delayMs = Math.min(millisecondsOf(url, 'ms', 1000), SLOW_MS_MAX)
+    const delayMs = Math.min(numberOf(url, 'ms', 1000), SLOW_MS_MAX)
     const cancel = systemClock.after(delayMs, () => sendJson(response, 200, { ...who, delayMs }))
     response.on('close', cancel)
   },
@@ -65,13 +66,25 @@ const ANSWERS: Readonly<Record<string, Answer>> = {
 export async function startTarget(pool: string, version: string, port: number): Promise<DemoTarget> {
   const sockets = new Set<Socket>()
   const who = { pool, version, target: '' }
+  let failing = 0
   const server = createServer((request, response) => {
     const url = new URL(request.url ?? '/', 'http://target')
-    if (url.pathname === '/crash' && mayCrash(request)) {
-      const forMs = millisecondsOf(url, 'forMs', 10_000)
-      response.setHeader('connection', 'close')
-      response.on('close', () => crash(forMs))
-      return send(response, 202, 'text/plain', `${who.target} is dead for ${forMs / 1000} s\n`)
+    if (isOrder(request)) {
+      if (url.pathname === '/crash') {
+        const forMs = numberOf(url, 'forMs', 10_000)
+        response.setHeader('connection', 'close')
+        response.on('close', () => crash(forMs))
+        return send(response, 202, 'text/plain', `${who.target} is dead for ${forMs / 1000} s\n`)
+      }
+      if (url.pathname === '/break' || url.pathname === '/mend') {
+        failing = url.pathname === '/mend' ? 0 : Math.min(1, numberOf(url, 'share', 0.3))
+        const words = failing === 0 ? 'is well' : `answers ${Math.round(failing * 100)} % of its requests with 500`
+        return send(response, 200, 'text/plain', `${who.target} ${words} from now on\n`)
+      }
+    }
+    // It looks well to whoever only asks for its health, as broken versions do.
+    if (url.pathname !== '/health' && Math.random() < failing) {
+      return sendJson(response, 500, { error: 'This version is broken.', ...who })
     }
     const answer = Object.hasOwn(ANSWERS, url.pathname) ? ANSWERS[url.pathname] : null
     if (answer === null) return sendJson(response, 404, { error: 'No such page.', pages: Object.keys(ANSWERS), ...who })
@@ -113,7 +126,7 @@ export async function startTarget(pool: string, version: string, port: number): 
   }
 }
 
-const mayCrash = ({ method, headers }: IncomingMessage): boolean =>
+const isOrder = ({ method, headers }: IncomingMessage): boolean =>
   method === 'POST' && headers.via === undefined && headers['x-turnout-service'] === undefined
 
 function listen(server: Server, port: number): Promise<number> {
@@ -126,9 +139,9 @@ function listen(server: Server, port: number): Promise<number> {
   })
 }
 
-function millisecondsOf(url: URL, name: string, fallbackMs: number): number {
-  const value = Number(url.searchParams.get(name) ?? fallbackMs)
-  return Number.isFinite(value) && value >= 0 ? value : fallbackMs
+function numberOf(url: URL, name: string, fallback: number): number {
+  const value = Number(url.searchParams.get(name) ?? fallback)
+  return Number.isFinite(value) && value >= 0 ? value : fallback
 }
 
 function sendJson(response: ServerResponse, status: number, body: unknown): void {

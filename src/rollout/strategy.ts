@@ -126,7 +126,8 @@ export function planOf(spec: StrategySpec): Plan | PlanFault {
     }
   }
   if (shape.batch !== null) return rollingPlan(spec, shape, spec.batch ?? shape.batch)
-  const forMs = spec.step?.forMs ?? shape.forMs
+  // A name with a time in it means what it says, whatever the time of other steps is.
+  const forMs = shape.forMs > 0 ? shape.forMs : (spec.step?.forMs ?? 0)
   const requests = spec.step?.requests ?? 0
   const steps = (spec.steps ?? shape.weights).map((written): Step => {
     const step = typeof written === 'number' ? { weight: written } : written

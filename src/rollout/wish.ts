@@ -32,7 +32,9 @@ export const NEVER = Number.MAX_SAFE_INTEGER
 
 /** `targets` are those of the pool with the new version. Throws `invalid` with what is wrong. */
 export function wishOf(defaults: RolloutSpec | undefined, sent: RolloutSpec, targets: readonly string[]): Wish {
-  const spec: RolloutSpec = { ...defaults, ...sent }
+  const { steps: _theirs, ...rest } = defaults ?? {}
+  // Steps of the settings are those of their strategy: another one that is sent has its own.
+  const spec: RolloutSpec = { ...(sent.strategy === undefined ? defaults : rest), ...sent }
   const strategy = spec.strategy ?? 'canary'
   const planned = planOf({
     strategy,

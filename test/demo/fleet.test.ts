@@ -97,6 +97,26 @@ describe('the demo fleet', () => {
   })
 })
 
+describe('a broken version of the demo', () => {
+  it('fails a share of its requests when it is told so directly, and looks well to probes; until it is mended', async () => {
+    const own = await startFleet({ ports: [0, 0, 0] })
+    onTestFinished(() => own.stop())
+    const [url] = own.targets.green
+    const statuses = async (path: string) =>
+      Promise.all(Array.from({ length: 60 }, async () => (await fetch(url + path)).status))
+    const order = (path: string, headers = {}) => fetch(url + path, { method: 'POST', headers })
+    expect((await order('/break?share=1', { via: '1.1 turnout' })).status).toBe(404)
+    expect(new Set(await statuses('/'))).toEqual(new Set([200]))
+    expect(await (await order('/break?share=0.5')).text()).toMatch(
+      /^127\.0\.0\.1:\d+ answers 50 % of its requests with 500/,
+    )
+    expect(new Set(await statuses('/'))).toEqual(new Set([200, 500]))
+    expect(new Set(await statuses('/health'))).toEqual(new Set([200]))
+    await order('/mend')
+    expect(new Set(await statuses('/'))).toEqual(new Set([200]))
+  })
+})
+
 describe('the WebSocket echo', () => {
   async function open(url = blue): Promise<WebSocket> {
     const socket = new WebSocket(`${url.replace('http', 'ws')}/ws`, { perMessageDeflate: false })

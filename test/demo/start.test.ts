@@ -41,13 +41,13 @@ async function paste(command: string): Promise<string> {
 }
 
 describe('npm start', () => {
-  it('prints six commands that work when pasted, and ends cleanly with Ctrl-C', async () => {
+  it('prints seven commands that work when pasted, and ends cleanly with Ctrl-C', async () => {
     const ports = { proxy: await freePort(), admin: await freePort() }
     const { child, wrote, ended } = startDemo(ports)
     await vi.waitFor(() => expect(wrote.out).toContain('Ctrl-C ends it all.'), { timeout: 20_000 })
     const commands = [...wrote.out.matchAll(/^ {2}\d\. .*\n {5}(.*)$/gm)].map(([, command]) => command)
-    expect(commands).toHaveLength(6)
-    const [look, staff, halves, switched, explained, killed] = commands
+    expect(commands).toHaveLength(7)
+    const [look, staff, halves, broken, switched, explained, killed] = commands
 
     expect(await paste(look)).toMatch(/^blue 1\.0 /)
     expect(await paste(staff)).toMatch(/^green 1\.1 /)
@@ -55,6 +55,9 @@ describe('npm start', () => {
     expect(half[0]).toMatch(/^demo: blue 50 %, green 50 % \(revision \d+, /)
     expect(half.filter((line) => line.startsWith('green'))).toHaveLength(5)
     expect(half.filter((line) => line.startsWith('blue'))).toHaveLength(5)
+    expect(await paste(broken)).toMatch(
+      /answers 30 % .*\n[\s\S]*rolled back.* answers of green failed.*\n.* is well from now on\n$/,
+    )
     expect(await paste(switched)).toMatch(/^demo: green 100 % .*\n(green 1\.1 .*\n){3}$/)
     expect(await paste(explained)).toMatch(/^green 1\.1, .*\n {2}why +rule staff sends /)
     const afterKill = (await paste(killed)).split('\n')
@@ -68,7 +71,7 @@ describe('npm start', () => {
     child.kill('SIGINT')
     expect(await ended).toEqual([0, null])
     expect(wrote.err).toBe('')
-  })
+  }, 60_000)
 
   it('takes one Ctrl-C that arrives twice, as npm may pass it on, for one', async () => {
     const { child, wrote, ended } = startDemo({ proxy: await freePort(), admin: await freePort() })

@@ -51,7 +51,14 @@ const SHOWS: readonly (readonly [command: RegExp, shows: RegExp])[] = [
   [/^turnout split demo blue=95/, /^demo: blue 95 %, green 5 % \(revision /],
   [/^turnout switch demo green/, /^demo: green 100 % /],
   [/^turnout back demo/, /^demo: blue 75 %, green 25 % /],
-  [/^turnout deploy demo/, /^demo blue → green ░{20} 0 % {2}preflight/],
+  [/^turnout deploy demo --to green --watch$/, /20 % {2}shifting[\s\S]*95 % {2}baking[\s\S]*█{20} 100 % {2}done/],
+  [/^curl .*\/break/, /answers 30 % of its requests with 500/],
+  [/^turnout deploy demo .* \|\| echo/, /rolled back.* answers of green failed, .*\nexit code 4\n$/],
+  [/^turnout rollout list/, /^r-\w+ {2}demo blue → green .* rolled back.*\nr-\w+ {2}demo blue → green .* done/],
+  [
+    /^turnout deploy demo .*--strategy/,
+    /^demo blue → green ░{20} 0 % {2}preflight[\s\S]*to watch it: turnout rollout show/,
+  ],
   [/^turnout rollout show/, /waits for/],
   [/^turnout rollout abort/, /rolled back|rolling back/],
   [/^turnout explain/, /^green 1\.1, .*\n +why +rule staff sends /],
@@ -91,11 +98,13 @@ describe('the commands of the README', () => {
 
   /** A command with the addresses of this demo, since others may have the ports that the README names. */
   function placed(command: string): string {
-    const [blue] = /blue +1\.0 +http:\/\/(\S+)/.exec(welcome)!.slice(1)
+    const [, blue] = /blue +1\.0 +http:\/\/(\S+)/.exec(welcome)!
+    const [, green] = /green +1\.1 +http:\/\/(\S+)/.exec(welcome)!
     return command
       .replaceAll('localhost:8080', `localhost:${ports.proxy}`)
       .replaceAll('127.0.0.1:9900', `127.0.0.1:${ports.admin}`)
       .replaceAll('127.0.0.1:3001', blue)
+      .replaceAll('127.0.0.1:3003', green)
       .replaceAll('--config config/canary.yaml', `--config ${freely('config/canary.yaml')}`)
   }
 
