@@ -9,6 +9,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { parse } from 'yaml'
 import { parseSpec, printFault } from '../../src/config/load.ts'
 import { temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
@@ -109,10 +110,10 @@ describe('the commands of the README', () => {
   }
 
   /** Starts a command as a shell would that knows `turnout`. */
-  function paste(command: string) {
+  function paste(command: string, more: Readonly<Record<string, string>> = {}) {
     const turnout = `turnout() { ${GO_ON[command] === undefined ? '' : 'exec '}'${process.execPath}' src/main.ts "$@"; }\n`
     const path = [dirname(process.execPath), process.env['PATH']].join(delimiter)
-    const env = { ...process.env, PATH: path, TURNOUT_ADMIN: `http://127.0.0.1:${ports.admin}` }
+    const env = { ...process.env, PATH: path, TURNOUT_ADMIN: `http://127.0.0.1:${ports.admin}`, ...more }
     const child = spawn('sh', ['-c', turnout + placed(command)], { cwd: ROOT, env })
     onTestFinished(() => void child.kill('SIGKILL'))
     const wrote = { out: '', err: '' }
@@ -138,6 +139,41 @@ describe('the commands of the README', () => {
     // Curl is content with any answer.
     expect(wrote.out).not.toMatch(/"code":"/)
     for (const [which, shows] of SHOWS) if (which.test(command)) expect(wrote.out).toMatch(shows)
+  })
+
+  test('the CI job finds the pool without traffic, fails with 4 when the release goes back, and aborts when cancelled', async () => {
+    const [{ text }] = blocks.filter(({ info }) => info === 'yml')
+    const { jobs } = parse(text) as { jobs: { release: { steps: { run: string; if?: string }[] } } }
+    const { steps } = jobs.release
+    expect(steps.map(({ run }) => /start|deploy|abort|turnout=|to=/.exec(run)?.[0])).toEqual([
+      'turnout=',
+      'to=',
+      'start',
+      'deploy',
+      'abort',
+    ])
+    const file = join(temporaryFolder(), 'env')
+    writeFileSync(file, '')
+    /** Runs a step as GitHub does, with what the steps before have left in the file of variables. */
+    const runStep = async (run: string) => {
+      const left = readFileSync(file, 'utf8').matchAll(/^(\w+)=(.*)$/gm)
+      const set = Object.fromEntries([...left].map(([, name, value]) => [name, value]))
+      const here = run.replace('node /opt/turnout/dist/main.js', `${process.execPath} src/main.ts`)
+      const env = { GITHUB_ENV: file, GITHUB_REF_NAME: '1.1', ...set }
+      const { ended, wrote } = paste(here.replaceAll(' shop ', ' demo ').replace(/ shop$/, ' demo'), env)
+      return { code: (await ended)[0], ...wrote }
+    }
+    await paste('turnout switch demo blue').ended
+    await paste("curl -s -X POST 'http://127.0.0.1:3003/break?share=1'").ended
+    const ends = []
+    for (const { run } of steps.filter((step) => !step.run.startsWith('/opt/shop/start'))) ends.push(await runStep(run))
+    expect(readFileSync(file, 'utf8')).toMatch(/^to=green$/m)
+    expect(ends.map(({ code, err }) => [code, err])).toEqual([
+      [0, ''],
+      [0, ''],
+      [4, expect.stringMatching(/^turnout: rollout r-\w+ was rolled back: \d+ of \d+ answers of green failed/)],
+      [0, ''],
+    ])
   })
 
   test('what is listed here as special is in the README', () => {
