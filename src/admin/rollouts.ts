@@ -14,6 +14,7 @@ import type { Asked } from '../rollout/asked.ts'
 import { checkBody, checkedByHandler, findService, soundValue } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
 import { PostedAnswer, RolloutAnswer, RolloutsAnswer } from './rollout-schemas.ts'
+import { RunbookAnswer } from './runbook-schema.ts'
 import { answers } from './schemas.ts'
 
 interface OfService {
@@ -28,6 +29,9 @@ const BeginSchema = Type.Object(
     to: Type.String({ description: 'Name of the pool with the new version.' }),
     version: Type.Optional(
       Type.String({ maxLength: 64, description: 'The version that the pool has, or that a rolling release brings.' }),
+    ),
+    dryRun: Type.Optional(
+      Type.Boolean({ description: 'Only tell what it would do, and what its checks find now. Nothing is changed.' }),
     ),
     ...RolloutSchema.properties,
   },
@@ -67,15 +71,17 @@ export function rolloutRoutes(app: FastifyInstance, { control, rollouts }: Admin
     schema: {
       summary: 'Begin a rollout, by the settings of the service and what is sent over them',
       body: BeginSchema,
-      response: answers(RolloutAnswer, [201]),
+      response: { ...answers(RunbookAnswer), ...answers(RolloutAnswer, [201]) },
     },
     handler: async (request, reply) => {
       const { service } = request.params
       findService(control.snapshot(), service)
-      const { to, version, ...sent } = checkBody(BeginSchema, request.body) as Asked
-      const sound = soundValue(validateRollout(sent))
+      const body = checkBody(BeginSchema, request.body) as Asked & { readonly dryRun?: boolean }
+      const { to, version, dryRun = false, ...sent } = body
+      const asked = { to, ...(version !== undefined && { version }), ...soundValue(validateRollout(sent)) }
+      if (dryRun) return rollouts.dryRun(service, asked, request.actor)
       reply.code(201)
-      return rollouts.begin(service, { to, ...(version !== undefined && { version }), ...sound }, request.actor)
+      return rollouts.begin(service, asked, request.actor)
     },
   })
   app.get<OfService>('/v1/services/:service/rollouts', {

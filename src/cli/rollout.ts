@@ -4,9 +4,10 @@
  */
 import { pathOf } from './admin.ts'
 import { plain } from './columns.ts'
-import { usageFailure } from './failure.ts'
+import { CliFailure, usageFailure } from './failure.ts'
 import { watch } from './rollout-watch.ts'
 import { lineOf, linesOf, type RolloutView } from './rollout-words.ts'
+import { type RunbookView, runbookLines } from './runbook-words.ts'
 import type { Call, Verb } from './verb.ts'
 
 const VERBS = ['pause', 'resume', 'promote', 'abort'] as const
@@ -25,6 +26,7 @@ export const deploy: Verb = {
     version: { type: 'string' },
     strategy: { type: 'string' },
     bake: { type: 'string' },
+    'dry-run': { type: 'boolean' },
     ...WATCH,
   },
   optionsHelp: [
@@ -33,28 +35,42 @@ export const deploy: Verb = {
     ['--version V', 'The version that the pool has now, or that a rolling release brings'],
     ['--strategy NAME', 'canary, blue-green, 5-25-100, Canary10Percent5Minutes …; default: that of the service'],
     ['--bake TIME', 'How long all traffic is watched before it is done'],
+    ['--dry-run', 'Only tell what it would do, and what its checks find now; exits with 1 when one fails'],
     WATCH_HELP,
   ],
   examples: [
     'deploy shop --to green --watch',
+    'deploy shop --to green --dry-run',
     'deploy shop --to green --target http://10.0.0.7:3000 --version 1.2 --watch',
   ],
   async run(call) {
     const [service] = call.args
     const { to, target, version, strategy, bake } = call.options as Readonly<Record<string, string | undefined>>
     if (to === undefined) throw usageFailure('which pool? deploy SERVICE --to POOL.')
-    await describePool(call, service, to, target as readonly string[] | undefined, version)
     const sent = {
       to,
       ...(version !== undefined && { version }),
       ...(strategy !== undefined && { strategy }),
       ...(bake !== undefined && { bake }),
     }
-    const begun = await call.admin.call<RolloutView>('POST', pathOf('services', service, 'rollouts'), sent)
+    const path = pathOf('services', service, 'rollouts')
+    if (call.options['dry-run'] === true) {
+      if (target !== undefined) throw usageFailure('a dry run puts no targets: it is about those that the pool has.')
+      return showRunbook(call, await call.admin.call<RunbookView>('POST', path, { ...sent, dryRun: true }))
+    }
+    await describePool(call, service, to, target as readonly string[] | undefined, version)
+    const begun = await call.admin.call<RolloutView>('POST', path, sent)
     if (call.options['watch'] === true) return watch(call, begun)
     show(call, begun)
     if (!call.json) call.print(`rollout ${begun.id} has begun; to watch it: turnout rollout show ${service} --watch\n`)
   },
+}
+
+function showRunbook(call: Call, runbook: RunbookView): void {
+  const lines = call.json ? [JSON.stringify(runbook)] : runbookLines(runbook).map(plain)
+  for (const line of lines) call.print(`${line}\n`)
+  const failed = runbook.checks.filter(({ state }) => state === 'failed').map(({ check }) => check)
+  if (!runbook.passes) throw new CliFailure(1, `the rollout would not begin: ${failed.join(', ')}`)
 }
 
 /** Shows rollouts, and steers the one that runs. */

@@ -17,6 +17,7 @@ import type { TrafficWindow } from '../metrics/window.ts'
 import type { Store } from '../store/store.ts'
 import { type Asked, assertRollable, fromOf } from './asked.ts'
 import { SLICE_MS } from './clump.ts'
+import { dryRun } from './dry-run.ts'
 import { Gates } from './gates/gates.ts'
 import type { Post, PostAnswer } from './given/posted.ts'
 import { Prometheus } from './given/prometheus.ts'
@@ -25,6 +26,7 @@ import { Past } from './past.ts'
 import { isRolling } from './rolling.ts'
 import type { RolloutEvent } from './rollout.ts'
 import { isOver } from './rollout.ts'
+import type { Runbook } from './runbook.ts'
 import { Running, type RunningDeps } from './running.ts'
 import { begin } from './state.ts'
 import { type ToldRollout, toldRollout } from './told.ts'
@@ -103,41 +105,9 @@ export class Rollouts {
   }
 
   /** Begins a rollout. Rejects with `conflict` while another runs, `not_found` and `invalid`. */
-  async begin(service: string, { to, version, ...sent }: Asked, by: string): Promise<ToldRollout> {
-    const { control, clock, id } = this.#deps
-    const spec = own(control.snapshot().services, service)
-    if (spec === undefined) throw new TurnoutError('not_found', `There is no service ${service}.`)
-    if (!Object.hasOwn(spec.pools, to)) throw new TurnoutError('not_found', `Service ${service} has no pool ${to}.`)
-    if (this.#running.has(service) || own(control.snapshot().status, service)?.trial !== undefined) {
-      throw new TurnoutError('conflict', `A rollout of ${service} is running.`)
-    }
-    const before = spec.split ?? {}
-    const wish: Wish = {
-      ...wishOf(spec.rollout, sent, spec.pools[to].targets),
-      ...(version !== undefined && { version }),
-    }
-    const from = fromOf(spec, to, wish)
-    if (!isRolling(wish) && version !== undefined && version !== spec.pools[to].version) {
-      const pool = { ...spec.pools[to], version }
-      await control.change({ kind: 'pool.put', service, pool: to, spec: pool }, { actor: by })
-    }
-    if (isRolling(wish)) assertRollable(spec, own(control.snapshot().status, service), to)
-    const { rollout } = begin({ id: id(), to, plan: wish.plan, policy: wish.policy, before, by }, clock.steadyMs())
-    const startedAtMs = clock.nowMs()
-    const kept: Kept = {
-      service,
-      from,
-      wish,
-      rollout,
-      startedAtMs,
-      updatedAtMs: startedAtMs,
-      endedAtMs: null,
-      history: [],
-      tests: null,
-      verdict: null,
-      harm: 0,
-      step: 0,
-    }
+  async begin(service: string, asked: Asked, by: string): Promise<ToldRollout> {
+    const kept = this.#keptOf(service, asked, by)
+    await this.#putVersion(service, asked, kept, by)
     const running = this.#run(kept)
     try {
       await running.open()
@@ -147,6 +117,42 @@ export class Rollouts {
       throw error
     }
     return running.told()
+  }
+
+  /** What a rollout would do, with what its checks find now. Rejects as `begin` would; nothing is changed. */
+  dryRun(service: string, asked: Asked, by: string): Promise<Runbook> {
+    return dryRun(this.#keptOf(service, asked, by), this.#deps, this.#gates)
+  }
+
+  /** One that begins now, before anything is done about it. */
+  #keptOf(service: string, { to, version, ...sent }: Asked, by: string): Kept {
+    const { control, clock, id } = this.#deps
+    const { services, status } = control.snapshot()
+    const spec = own(services, service)
+    if (spec === undefined) throw new TurnoutError('not_found', `There is no service ${service}.`)
+    if (!Object.hasOwn(spec.pools, to)) throw new TurnoutError('not_found', `Service ${service} has no pool ${to}.`)
+    if (this.#running.has(service) || own(status, service)?.trial !== undefined) {
+      throw new TurnoutError('conflict', `A rollout of ${service} is running.`)
+    }
+    const before = spec.split ?? {}
+    const wish: Wish = {
+      ...wishOf(spec.rollout, sent, spec.pools[to].targets),
+      ...(version !== undefined && { version }),
+    }
+    const from = fromOf(spec, to, wish)
+    if (isRolling(wish)) assertRollable(spec, own(status, service), to)
+    const { rollout } = begin({ id: id(), to, plan: wish.plan, policy: wish.policy, before, by }, clock.steadyMs())
+    const atMs = clock.nowMs()
+    const times = { startedAtMs: atMs, updatedAtMs: atMs, endedAtMs: null }
+    return { service, from, wish, rollout, ...times, history: [], tests: null, verdict: null, harm: 0, step: 0 }
+  }
+
+  /** A pool that is tried has the version that was sent from now on; a rolling release brings it. */
+  async #putVersion(service: string, { to, version }: Asked, { wish }: Kept, by: string): Promise<void> {
+    const { control } = this.#deps
+    const present = control.snapshot().services[service].pools[to]
+    if (isRolling(wish) || version === undefined || version === present.version) return
+    await control.change({ kind: 'pool.put', service, pool: to, spec: { ...present, version } }, { actor: by })
   }
 
   /** Follows a person's verb; rejects with `conflict` when it makes no sense now. An abort waits until traffic is back. */

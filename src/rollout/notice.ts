@@ -31,6 +31,20 @@ export function wouldNotice(answers: number, control: number, share: number, alp
   return high
 }
 
+/** Answers of a canary that fails with `failing` until that is noticed, about. */
+export function answersToNotice(failing: number, control: number, share: number, alpha: number): number {
+  return Math.ceil((OVERHEAD * Math.log(1 / alpha)) / information(failing, control, (1 - share) / share))
+}
+
+/**
+ * Answers of a canary that is as good as its control, at the rate `control`, until it is shown not to be worse by `margin`, about: it is
+ * compared with a control of which so many good answers are taken for bad ones (VERDICT 7).
+ */
+export function answersToPass(control: number, margin: number, share: number, beta: number): number {
+  const thinned = control + (1 - control) * margin
+  return Math.ceil(Math.log(1 / beta) / information(control, thinned, (1 - share) / share))
+}
+
 function divergence(p: number, q: number): number {
   const part = (a: number, b: number) => (a === 0 ? 0 : a * Math.log(a / b))
   return part(p, q) + part(1 - p, 1 - q)

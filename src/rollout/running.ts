@@ -5,16 +5,14 @@
  * restart they go on from there; what they have not seen since is lost, which is no harm.
  */
 import type { PoolShift } from '../change.ts'
-import { own } from '../config/record.ts'
-import type { ServiceStatus } from '../table/status.ts'
 import type { Trial } from '../table/types.ts'
+import { aboutOf } from './gates/about.ts'
 import { GateLog } from './gates/gate-log.ts'
 import type { Gates } from './gates/gates.ts'
 import type { Given } from './given/given.ts'
 import { Judging, type JudgingDeps } from './judging.ts'
 import type { Kept } from './kept.ts'
 import { notify, tell } from './news.ts'
-import { PoolTargets } from './pool-targets.ts'
 import { isRolling, poolBackOf, poolShiftOf, targetsBegun } from './rolling.ts'
 import { type Effect, isOver, type RolloutEvent, type Work } from './rollout.ts'
 import { sharesAt } from './shares.ts'
@@ -191,20 +189,8 @@ export class Running {
   }
 
   async #run(work: Work, works: number): Promise<void> {
-    const { gates, control, memory } = this.#deps
-    const { service, rollout, wish } = this.kept
-    const status = (): ServiceStatus | undefined => own(control.snapshot().status, service)
-    const targets = new PoolTargets(control, memory, service, rollout)
-    const about = {
-      service,
-      rollout,
-      spec: wish.spec,
-      version: wish.version ?? null,
-      status,
-      targets,
-      log: this.#gateLog,
-    }
-    const ended = await gates.run(work, about, this.#end.signal).then(
+    const about = aboutOf(this.kept, this.#deps, this.#gateLog)
+    const ended = await this.#deps.gates.run(work, about, this.#end.signal).then(
       () => ({ type: 'passed', works }) as const,
       (error: Error) => ({ type: 'failed', works, reason: error.message }) as const,
     )

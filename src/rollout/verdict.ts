@@ -103,10 +103,10 @@ interface Metric {
 }
 
 /** Shares of α, and the margin of what is slow. */
-const FAILURES_ALPHA = 0.7
+export const FAILURES_ALPHA = 0.7
 const SLOW_ALPHA = 0.2
 const GIVEN_ALPHA = 0.1
-const SLOW_MARGIN = 0.05
+export const SLOW_MARGIN = 0.05
 /** The quantile whose metric is also tested for passing. */
 const SLOW_PASSED = 0.95
 /** All targets of the canary may be out for so long. */

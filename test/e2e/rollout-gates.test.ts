@@ -2,11 +2,13 @@
 import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { runCli } from '../../src/cli/main.ts'
+import type { Runbook } from '../../src/rollout/runbook.ts'
 import type { ToldRollout } from '../../src/rollout/told.ts'
 import { startLoad } from '../helpers/load.ts'
-import { service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
+import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
-import { begin, current, reached } from '../helpers/rollouts.ts'
+import { begin, current, ROLLOUTS, reached } from '../helpers/rollouts.ts'
 import { closedPort, startNamed, startUpstream } from '../helpers/upstream.ts'
 
 /** A target that tells its version and what it was set up with. */
@@ -164,5 +166,96 @@ describe('the list of checks before a rollout', () => {
       /^too little capacity: now [\d,.]+ requests a second take [\d.]+ ms each, so [\d.]+ are under way at once, and 1 targets of green carry 2$/,
     )
     await load.stop()
+  })
+})
+
+/** Runs one command; what it prints, and its exit code. */
+async function turnout(proxy: TestProxy, ...args: string[]): Promise<{ code: number; out: string; err: string }> {
+  let [out, err] = ['', '']
+  const stdout = { write: (text: string) => (out += text) }
+  const stderr = { write: (text: string) => (err += text) }
+  const code = await runCli(['--admin', proxy.admin, ...args], { env: {}, stdout, stderr })
+  return { code, out, err }
+}
+
+describe('a dry run', () => {
+  const rollout = {
+    steps: [10, { weight: 50, for: '2m', requests: 500, until: 'promoted' }],
+    bake: '10m',
+    announces: { path: '/plain' },
+    warmup: { requests: [{ path: '/' }], rate: 10, for: '30s' },
+    smoke: [{ path: '/' }],
+  }
+
+  test('tells the whole plan, its checks and its times, and changes and calls nothing', async () => {
+    const [green, hook] = [await startTelling('green-version'), await startHook()]
+    const hooks = ['BeforeInstall', 'BeforeStep', 'OnRollback'].map((at) => ({ at, url: hook.url }))
+    const proxy = await startShop([green.url], { rollout: { ...rollout, hooks } })
+    const load = startLoad(proxy.port, { connections: 4, pauseMs: () => 5 })
+    await until('there is traffic', () => load.outcomes.length > 50)
+    const before = await call<{ revision: number }>(proxy, 'GET', '/v1/services/shop')
+    const book = await call<Runbook>(proxy, 'POST', ROLLOUTS, { to: 'green', dryRun: true })
+    await load.stop()
+    expect(book).toMatchObject({ dryRun: true, service: 'shop', from: 'blue', to: 'green', passes: true })
+    expect(book.checks.map(({ check, state }) => `${check} ${state}`)).toEqual([
+      'targets ok',
+      'live pool ok',
+      'version ok',
+      'capacity skipped',
+      'hooks ok',
+      'drift skipped',
+    ])
+    expect(book.steps.map(({ stage, weight }) => [stage, weight])).toEqual([
+      ['preflight', 0],
+      ['warming', 0],
+      ['smoke', 0],
+      ['shifting', 10],
+      ['shifting', 50],
+      ['shifting', 95],
+      ['baking', 95],
+      ['done', 100],
+    ])
+    expect(book.steps[0].does[0]).toBe(`calls hook BeforeInstall at ${hook.url}`)
+    expect(book.steps[3]).toMatchObject({ split: { blue: 9, green: 1 } })
+    expect(book.steps[4].waitsFor).toEqual([
+      '2 min of time',
+      '500 answers of the new version',
+      'a verdict that it is not worse by more than 2 %',
+      'a person who promotes it',
+    ])
+    expect(book.back).toMatchObject({ split: { blue: 100, green: 0 } })
+    expect(book.back.does.at(-1)).toBe(`calls hook OnRollback at ${hook.url}`)
+    expect(book.atLeastMs).toBe(30_000 + 120_000 + 600_000)
+    // About what VERDICT 9 has measured at 10 % and a live pool that does not fail.
+    expect(book.notice.map(({ failing }) => failing)).toEqual([1, 0.5, 0.2, 0.1, 0.05])
+    expect(book.notice[0].answers).toBeLessThanOrEqual(5)
+    expect(book.notice[4].answers).toBeGreaterThan(50)
+    for (const { aboutMs } of book.notice) expect(aboutMs).toBeGreaterThan(0)
+    expect(book.steps[3].answersToPass).toBeGreaterThan(100)
+    const after = await call<{ revision: number }>(proxy, 'GET', '/v1/services/shop')
+    expect(after).toEqual(before)
+    expect(hook.heard).toEqual([])
+    await expect(current(proxy)).rejects.toThrow(/no rollout current/)
+  })
+
+  test('of what a pool would not have yet says what fails, and exits with 1', async () => {
+    const proxy = await startShop([(await startTelling('green-version')).url], { rollout })
+    const well = await turnout(proxy, 'deploy', 'shop', '--to', 'green', '--dry-run')
+    expect(well).toMatchObject({ code: 0, err: '' })
+    expect(well.out).toMatch(/^shop blue → green, canary: nothing has changed, no hook was called/)
+    expect(well.out).toMatch(/ {2}ok {7}version: 1 of 1 targets of green answer version green-version\n/)
+    expect(well.out).toMatch(/ {2}4\. shifting, 10 % \(blue=9 green=1\)\n {4}gives green 10 % of the traffic\n/)
+    expect(well.out).toMatch(/a version that fails 5 % is sent back after about \d+ answers of it/)
+    expect(well.out).toMatch(/the whole takes at least 12 min 30 s\n$/)
+    const ill = await turnout(proxy, 'deploy', 'shop', '--to', 'green', '--version', '2', '--dry-run')
+    expect(ill.code).toBe(1)
+    expect(ill.out).toMatch(/ {2}failed {3}version: http:\S+ answers version "green-version", not "2"/)
+    expect(ill.err).toMatch(/the rollout would not begin: version/)
+    const json = await turnout(proxy, '--json', 'deploy', 'shop', '--to', 'green', '--dry-run')
+    expect(JSON.parse(json.out)).toMatchObject({ passes: true })
+    const targets = await turnout(proxy, 'deploy', 'shop', '--to', 'green', '--target', 'http://h:1', '--dry-run')
+    expect(targets).toMatchObject({ code: 2, err: expect.stringMatching(/puts no targets/) })
+    const { spec } = await call<{ spec: { pools: { green: { version: string } } } }>(proxy, 'GET', '/v1/services/shop')
+    expect(spec.pools.green.version).toBe('green-version')
   })
 })

@@ -5,7 +5,10 @@
 import type { Clock } from '../../clock.ts'
 import type { HookEvent } from '../../config/schema-gates.ts'
 import type { Work } from '../rollout.ts'
+import type { CheckFound } from '../runbook.ts'
 import { Asker } from './asker.ts'
+import { failed } from './check.ts'
+import { CHECKS, look } from './checks.ts'
 import type { About, Means } from './gate.ts'
 import { callHooks } from './hooks.ts'
 import { preflight } from './preflight.ts'
@@ -48,6 +51,19 @@ export class Gates {
   /** Does one work. Rejects with `GateClosed`, or with what `signal` aborts with. */
   async run(work: Work, about: About, signal: AbortSignal): Promise<void> {
     for (const gate of GATES[work]) await gate(about, this.#means, signal)
+  }
+
+  /** Makes each check once, as they are now. */
+  async check(about: About, signal: AbortSignal): Promise<CheckFound[]> {
+    return Promise.all(
+      CHECKS.map(async (check) => {
+        const { state, sentence } = await look(check, about, this.#means, signal).catch((error: unknown) => {
+          if (!signal.aborted) throw error
+          return failed('not known: not everybody has answered in time')
+        })
+        return { check: check.name, asks: check.asks, state, sentence }
+      }),
+    )
   }
 
   /** Tells somebody, without waiting for long; true when it was heard. */
