@@ -1,3 +1,6 @@
+/**
+ * `history`: who changed what, newest first, each change in a few words. Rollouts change weights too, and are named.
+ */
 import { pathOf } from './admin.ts'
 import { columns, timeOf } from './columns.ts'
 import { splitInWords } from './outcome.ts'
@@ -47,6 +50,9 @@ function changeInWords({ kind, ...values }: Entry['change']): string {
   const { service, pool, target, state, weights, to } = values as Readonly<Record<string, unknown>>
   if (kind === 'split') return `split ${service}: ${splitInWords(weights as Record<string, number>)}`
   if (kind === 'switch') return `switch ${pairs(to)}`
+  if (kind === 'shift') {
+    return `shift ${service}: ${splitInWords(weights as Record<string, number>)}, by rollout ${values['rollout']}`
+  }
   if (kind === 'pool.state') return `${state} ${service} ${pool}`
   if (kind === 'target.state') return `${state} ${service} ${pool} ${target}`
   if (kind === 'file') return 'config file applied'

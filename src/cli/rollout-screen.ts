@@ -1,9 +1,9 @@
 /**
  * A rollout as it is drawn on a terminal while it is watched: where it stands, what both pools do, what the verdict says.
  */
-import { columns, number, percent } from './columns.ts'
+import { columns, durationInWords, number, percent } from './columns.ts'
 import { widthOf, wrapped } from './redraw.ts'
-import { metricLine, type RolloutView, waitInWords, wayOf, wordOf } from './rollout-words.ts'
+import { gateLine, metricLine, type RolloutView, waitInWords, wayOf, wordOf } from './rollout-words.ts'
 
 /** What the status of the service tells of its pools, as far as it is drawn. */
 export interface PoolsView {
@@ -34,12 +34,15 @@ export function screenOf(rollout: RolloutView, status: PoolsView | null, columns
   const tookS = Math.max(0, Math.round(((endedAtMs ?? nowMs) - startedAtMs) / 1_000))
   return [
     ...wrapped(
-      `${service}: ${wayOf(versionOf(from), versionOf(to))}, ${strategy}, ${id}, ${timeInWords(tookS)}`,
+      `${service}: ${wayOf(versionOf(from), versionOf(to))}, ${strategy}, ${id}, ${durationInWords(tookS)}`,
       width,
     ),
     ...barOf(rollout, width),
     ...paragraph(standOf(rollout)),
     ...(reason === null ? [] : paragraph(reason)),
+    ...toGoOn(rollout).flatMap(paragraph),
+    // Before the first step there is no traffic to tell of.
+    ...(rollout.step >= 0 ? [] : (rollout.gates ?? []).flatMap((gate) => paragraph(gateLine(gate)))),
     ...(status === null ? [] : poolLines(rollout, status)),
     ...(verdict === null ? [] : paragraph(`${verdict.outcome}: ${verdict.sentence}`)),
     ...(verdict === null
@@ -74,6 +77,12 @@ function standOf({ state, step, steps, next }: RolloutView): string {
   return `${wordOf(state)}${at}${next === null ? '' : `; ${waitInWords(next)}`}`
 }
 
+/** What a person has to do, where one is waited for. */
+function toGoOn({ service, state, next }: RolloutView): string[] {
+  if (next?.waitsFor === 'promotion') return [`to go on: turnout rollout promote ${service}`]
+  return state === 'paused' ? [`to go on: turnout rollout resume ${service}`] : []
+}
+
 function poolLines({ from, to }: RolloutView, { windowMs, pools }: PoolsView): string[] {
   const shown = pools.filter(({ name, weight }) => name === from || name === to || weight > 0)
   const rows = shown.map(({ name, rate, failureShare, p50Ms, p99Ms }) => [
@@ -91,15 +100,8 @@ function poolLines({ from, to }: RolloutView, { windowMs, pools }: PoolsView): s
 }
 
 function harmOf({ harm: { failed, budget }, to }: RolloutView): string {
-  const told = `${failed.toLocaleString('en')} failed answers of ${to} reached clients`
+  const told = `${failed.toLocaleString('en')} failed ${failed === 1 ? 'answer' : 'answers'} of ${to} reached clients`
   return budget === null
     ? told
     : `${told}, of ${budget.toLocaleString('en')} that may (${percent(failed / Math.max(1, budget))})`
-}
-
-function timeInWords(seconds: number): string {
-  const [hours, minutes] = [Math.floor(seconds / 3_600), Math.floor(seconds / 60) % 60]
-  const rest = `${seconds % 60} s`
-  if (hours > 0) return `${hours} h ${minutes} min`
-  return minutes > 0 ? `${minutes} min ${rest}` : rest
 }

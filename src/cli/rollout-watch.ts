@@ -67,7 +67,7 @@ async function look(call: Call, seen: Seen, show: Show): Promise<Seen | null> {
       return await within(call, Math.max(1, Math.min(leftMs, TRY_MS_MAX)), see(call, seen.told))
     } catch (error) {
       if (!(error instanceof CliFailure) || error.exitCode !== 3 || clock.monotonicMs() >= untilMs) throw error
-      show(seen, error.message)
+      show(seen, `${error.message} It is waited for, ${Math.ceil((untilMs - clock.monotonicMs()) / 1_000)} s more.`)
     }
     await pause(call, LOOK_MS)
   }
@@ -110,7 +110,7 @@ function inLines(call: Call): Show {
   let saidMs = 0
   let wasAway = false
   return ({ told }, away) => {
-    if (away !== null && !wasAway) call.note(`${away} It is waited for, for ${AWAY_MS_MAX / 1_000} s.`)
+    if (away !== null && !wasAway) call.note(away)
     if (away === null && wasAway) call.note('The admin API is there again.')
     wasAway = away !== null
     if (away !== null) return

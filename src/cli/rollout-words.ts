@@ -2,7 +2,7 @@
  * A rollout in words, for people: one line of where it stands, and more lines of why and what it has cost.
  */
 import type { State } from '../rollout/rollout.ts'
-import { percent } from './columns.ts'
+import { durationInWords, percent } from './columns.ts'
 
 interface Counts {
   readonly all: number
@@ -115,7 +115,7 @@ const WORKS: Readonly<Record<string, string>> = {
 
 /** What it waits for, and at the least how long. */
 export function waitInWords({ waitsFor, inMs }: { readonly waitsFor: string; readonly inMs: number }): string {
-  return `waits for ${WORKS[waitsFor] ?? waitsFor}${inMs > 0 ? `, ${Math.ceil(inMs / 1_000)} s` : ''}`
+  return `waits for ${WORKS[waitsFor] ?? waitsFor}${inMs > 0 ? `, ${durationInWords(Math.ceil(inMs / 1_000))}` : ''}`
 }
 
 /** A state as people say it. */
@@ -134,7 +134,8 @@ export function metricLine(metric: MetricView, to: string, from: string): string
   return `${name}: ${counts}; ${stand}${error}`
 }
 
-function gateLine({ gate, at, state, reason, startedAtMs, endedAtMs }: GateView): string {
+/** What a check before it, a hook, a test or a warm-up has come to. */
+export function gateLine({ gate, at, state, reason, startedAtMs, endedAtMs }: GateView): string {
   const took = endedAtMs === null || endedAtMs === startedAtMs ? '' : ` in ${endedAtMs - startedAtMs} ms`
   return `${state.padEnd(7)}  ${gate}${at === null ? '' : ` ${at}`}${took}${reason === null ? '' : `: ${reason}`}`
 }

@@ -54,7 +54,7 @@ describe('what is drawn', () => {
       '  insufficient: no difference so far: 1 of 120 answers of green failed, 3 of 900 of blue; 12 %',
       '    would have been noticed',
       '  evidence against green: 25 % of what takes it back',
-      '  1 failed answers of green reached clients, of 50 that may (2 %)',
+      '  1 failed answer of green reached clients, of 50 that may (2 %)',
     ])
   })
 
@@ -67,6 +67,24 @@ describe('what is drawn', () => {
       const bar = lines.findIndex((line) => line.includes('█'))
       expect(lines[bar + 1][lines[bar].lastIndexOf('█')]).toBe('▲')
     }
+  })
+
+  it('says what somebody has to do who is waited for, and before the first step what is checked', () => {
+    const paused = { ...ROLLOUT, state: 'paused', next: { weight: 50, inMs: 0, waitsFor: 'promotion' } } as const
+    expect(screenOf(paused, STATUS, 100, 66_000)).toContain('  to go on: turnout rollout promote shop')
+    const byHand = { ...paused, next: { ...paused.next, waitsFor: 'somebody to resume it' } }
+    expect(screenOf(byHand, STATUS, 100, 66_000)).toContain('  to go on: turnout rollout resume shop')
+    const gate = {
+      gate: 'targets',
+      at: 'green',
+      state: 'waiting',
+      reason: 'not healthy',
+      startedAtMs: 1,
+      endedAtMs: null,
+    }
+    const early = { ...ROLLOUT, state: 'preflight', step: -1, gates: [gate] } as const
+    expect(screenOf(early, STATUS, 100, 66_000)).toContain('  waiting  targets green: not healthy')
+    expect(screenOf({ ...early, step: 0 }, STATUS, 100, 66_000).join()).not.toContain('waiting')
   })
 
   it('needs neither figures of the pools nor a verdict, and takes many steps, and one at 0', () => {
@@ -138,6 +156,16 @@ describe('watching', () => {
     ])
     expect(wrote.out).not.toContain('\u001b')
     expect(wrote.err).toBe('turnout: rollout r-1 was rolled back: 4 of 4 answers of green failed\n')
+  })
+
+  it('says each minute how far the verdict is while nothing else changes, for those who end jobs that say nothing', async () => {
+    const quick = { ...systemClock, monotonicMs: () => performance.now() * 100 }
+    const { admin, code, wrote } = await watching([...Array.from({ length: 4 }, () => ({})), DONE], undefined, quick)
+    expect(await code).toBe(0)
+    const said = wrote.out.split('\n')
+    expect(said.filter((line) => line.includes('25 %  shifting')).length).toBeGreaterThan(1)
+    expect(said.filter((line) => line.includes('25 %  shifting')).length).toBeLessThan(admin.asked.length)
+    expect(said[2]).toMatch(/^ {2}insufficient: no difference so far: 1 of 120 /)
   })
 
   it('Ctrl-C ends the watching, not the rollout, and says so; the release was not seen to the end, so it is no success', async () => {

@@ -378,6 +378,11 @@ describe('verbs that show something', () => {
       },
       { ...entry, revision: 9, change: { kind: 'service.put', service: 'shop', spec: {} } },
       { ...entry, revision: 8, change: { kind: 'file' } },
+      {
+        ...entry,
+        revision: 7,
+        change: { kind: 'shift', service: 'shop', weights: { blue: 3, green: 1 }, trial: null, rollout: 'r-1' },
+      },
     ]
     const admin = await scripted({ 'GET /v1/audit': [200, { entries }] })
     const { out } = await turnout(admin.url, 'history', '--limit', '4', '--before', '13')
@@ -389,6 +394,7 @@ describe('verbs that show something', () => {
       '      10  2023-11-14 22:13:20Z  ci   maint shop b t',
       '       9  2023-11-14 22:13:20Z  ci   service.put shop',
       '       8  2023-11-14 22:13:20Z  ci   config file applied',
+      '       7  2023-11-14 22:13:20Z  ci   shift shop: blue 75 %, green 25 %, by rollout r-1',
       '',
     ])
   })
