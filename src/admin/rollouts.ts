@@ -30,6 +30,7 @@ const BeginSchema = Type.Object(
     version: Type.Optional(
       Type.String({ maxLength: 64, description: 'The version that the pool has, or that a rolling release brings.' }),
     ),
+    now: Type.Optional(Type.Boolean({ description: 'Begin and go on whatever the schedule says.' })),
     dryRun: Type.Optional(
       Type.Boolean({ description: 'Only tell what it would do, and what its checks find now. Nothing is changed.' }),
     ),
@@ -77,8 +78,13 @@ export function rolloutRoutes(app: FastifyInstance, { control, rollouts }: Admin
       const { service } = request.params
       findService(control.snapshot(), service)
       const body = checkBody(BeginSchema, request.body) as Asked & { readonly dryRun?: boolean }
-      const { to, version, dryRun = false, ...sent } = body
-      const asked = { to, ...(version !== undefined && { version }), ...soundValue(validateRollout(sent)) }
+      const { to, version, now, dryRun = false, ...sent } = body
+      const asked = {
+        to,
+        ...(version !== undefined && { version }),
+        ...(now !== undefined && { now }),
+        ...soundValue(validateRollout(sent)),
+      }
       if (dryRun) return rollouts.dryRun(service, asked, request.actor)
       reply.code(201)
       return rollouts.begin(service, asked, request.actor)

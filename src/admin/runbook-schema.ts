@@ -44,5 +44,6 @@ export const RunbookAnswer = object({
     }),
   ),
   atLeastMs: Ms,
+  waits: nullable(object({ why: Text, untilMs: nullable(Type.Number()) })),
   notTried: Text,
 })

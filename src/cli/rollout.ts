@@ -26,6 +26,7 @@ export const deploy: Verb = {
     version: { type: 'string' },
     strategy: { type: 'string' },
     bake: { type: 'string' },
+    now: { type: 'boolean' },
     'dry-run': { type: 'boolean' },
     ...WATCH,
   },
@@ -35,6 +36,7 @@ export const deploy: Verb = {
     ['--version V', 'The version that the pool has now, or that a rolling release brings'],
     ['--strategy NAME', 'canary, blue-green, 5-25-100, Canary10Percent5Minutes …; default: that of the service'],
     ['--bake TIME', 'How long all traffic is watched before it is done'],
+    ['--now', 'Whatever its schedule says'],
     ['--dry-run', 'Only tell what it would do, and what its checks find now; exits with 1 when one fails'],
     WATCH_HELP,
   ],
@@ -52,6 +54,7 @@ export const deploy: Verb = {
       ...(version !== undefined && { version }),
       ...(strategy !== undefined && { strategy }),
       ...(bake !== undefined && { bake }),
+      ...(call.options['now'] === true && { now: true }),
     }
     const path = pathOf('services', service, 'rollouts')
     if (call.options['dry-run'] === true) {

@@ -4,6 +4,8 @@
  * A metric is posted when it names no Prometheus; counted when it has `bad` and `all`; a value with a bound when it has `query`. A key of
  * another kind is a fault, since nobody would follow it.
  */
+
+import { checkSchedule } from './check-schedule.ts'
 import type { Report } from './check-service.ts'
 import { durationMs } from './duration.ts'
 import { child } from './pointer.ts'
@@ -48,6 +50,7 @@ export function checkRollout(report: Report, at: string, rollout: RolloutSpec): 
       checkTime(report, child(child(listAt, index), name), text, 1, TIMEOUT_MS_MAX)
     }
   }
+  if (rollout.schedule !== undefined) checkSchedule(report, child(at, 'schedule'), rollout.schedule)
   const metricsAt = child(child(at, 'verdict'), 'metrics')
   if (!report.present(metricsAt)) return
   const names = new Set<string>()

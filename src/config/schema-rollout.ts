@@ -7,6 +7,7 @@
 import Type, { type Static } from 'typebox'
 import { AnnouncesSchema, FingerprintSchema, HookSchema, RolloutCapacitySchema } from './schema-gates.ts'
 import { closed, Duration, Name, Statuses, HttpUrl as Url, UrlPath } from './schema-parts.ts'
+import { ScheduleSchema } from './schema-schedule.ts'
 
 const Path = UrlPath('What is asked for.', '/')
 const Share = (description: string) => Type.Number({ minimum: 0, maximum: 1, description })
@@ -111,6 +112,7 @@ export const RolloutSchema = closed(
         { maxItems: 100, description: 'Asked of every target of the new version before it gets traffic.' },
       ),
     ),
+    schedule: Type.Optional(ScheduleSchema),
     announces: Type.Optional(AnnouncesSchema),
     fingerprint: Type.Optional(FingerprintSchema),
     capacity: Type.Optional(RolloutCapacitySchema),

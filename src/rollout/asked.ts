@@ -13,6 +13,8 @@ export type Asked = RolloutSpec & {
   readonly to: string
   /** The version that it has, or that a rolling release brings. */
   readonly version?: string
+  /** Whatever its schedule says. */
+  readonly now?: boolean
 }
 
 /** A rolling release sets the states of its targets, so none may be set by a person; and it has two versions in one pool. Throws `conflict`. */

@@ -125,7 +125,7 @@ export class Rollouts {
   }
 
   /** One that begins now, before anything is done about it. */
-  #keptOf(service: string, { to, version, ...sent }: Asked, by: string): Kept {
+  #keptOf(service: string, { to, version, now = false, ...sent }: Asked, by: string): Kept {
     const { control, clock, id } = this.#deps
     const { services, status } = control.snapshot()
     const spec = own(services, service)
@@ -136,7 +136,7 @@ export class Rollouts {
     }
     const before = spec.split ?? {}
     const wish: Wish = {
-      ...wishOf(spec.rollout, sent, spec.pools[to].targets),
+      ...wishOf(spec.rollout, now ? { ...sent, schedule: {} } : sent, spec.pools[to].targets),
       ...(version !== undefined && { version }),
     }
     const from = fromOf(spec, to, wish)

@@ -21,7 +21,7 @@ export async function dryRun(
   const about = aboutOf(kept, deps, new GateLog([], () => deps.clock.nowMs()))
   const checks = await gates.check(about, AbortSignal.timeout(WITHIN_MS))
   const names = (kept.wish.spec.hooks ?? []).map(nameOf)
-  return runbookOf(kept, checks, trafficNow(deps.traffic.service(kept.service)), names)
+  return runbookOf(kept, checks, trafficNow(deps.traffic.service(kept.service)), names, deps.clock.nowMs())
 }
 
 function trafficNow(traffic: ServiceTraffic | null): TrafficNow | null {

@@ -4,6 +4,7 @@
  * Counts of answers are about right for a version that is as good, or as bad, as is said: they come from the same bounds as what the
  * verdict would have noticed (notice.ts). Times at the present rate are nobody's promise.
  */
+import { type Closed, closedInWords, closedToBegin } from '../config/calendar.ts'
 import { durationMs, inWords as words } from '../config/duration.ts'
 import type { HookEvent } from '../config/schema-gates.ts'
 import type { Kept } from './kept.ts'
@@ -52,6 +53,8 @@ export interface Runbook {
   /** Answers of a version that fails so often until it is sent back, in the first step that is compared. */
   readonly notice: readonly { readonly failing: number; readonly answers: number; readonly aboutMs: number | null }[]
   readonly atLeastMs: number
+  /** Why it would not begin now, and until when; null when it would. */
+  readonly waits: Closed | null
   /** What was not tried. */
   readonly notTried: string
 }
@@ -77,15 +80,18 @@ export function runbookOf(
   checks: readonly CheckFound[],
   traffic: TrafficNow | null,
   hookNames: HookNames,
+  nowMs: number,
 ): Runbook {
   const { service, from, wish, rollout } = kept
   const { plan, before } = rollout
+  const { schedule } = wish.spec
+  const waits = schedule === undefined ? null : closedToBegin(schedule, nowMs)
   const hooksAt = (event: HookEvent) =>
     (wish.spec.hooks ?? []).flatMap(({ at }, index) =>
       at === event ? [`calls hook ${event} at ${hookNames[index]}`] : [],
     )
   const steps = [
-    ...gateSteps(kept, hooksAt),
+    ...gateSteps(kept, waits, hooksAt),
     ...plan.steps.map((step, at) => shiftStep(kept, step, at, traffic, hooksAt)),
     ...endSteps(kept, hooksAt),
   ]
@@ -112,6 +118,7 @@ export function runbookOf(
     requestsPerSecond: traffic?.requestsPerSecond ?? null,
     notice,
     atLeastMs: steps.reduce((sum, { atLeastMs }) => sum + atLeastMs, 0),
+    waits,
     notTried: 'no hook was called, nothing was warmed up, and no smoke test was sent',
   }
 }
@@ -120,7 +127,7 @@ type HooksAt = (event: HookEvent) => string[]
 
 const still = { answersToPass: null, aboutMs: null } as const
 
-function gateSteps({ wish, rollout }: Kept, hooksAt: HooksAt): RunbookStep[] {
+function gateSteps({ wish, rollout }: Kept, waits: Closed | null, hooksAt: HooksAt): RunbookStep[] {
   const { warmup, smoke } = wish.spec
   const quiet = { weight: 0, split: rollout.before, ...still }
   const warmMs = warmup === undefined ? 0 : durationMs(warmup.for)
@@ -130,8 +137,9 @@ function gateSteps({ wish, rollout }: Kept, hooksAt: HooksAt): RunbookStep[] {
     ...hooksAt('AfterAllowTestTraffic'),
     ...hooksAt('BeforeAllowTraffic'),
   ]
+  const time = waits === null ? [] : [`its schedule: ${closedInWords(waits, wish.spec.schedule ?? {})}`]
   const steps: RunbookStep[] = [
-    { stage: 'preflight', ...quiet, does: begin, waitsFor: ['healthy targets, up to 60 s'], atLeastMs: 0 },
+    { stage: 'preflight', ...quiet, does: begin, waitsFor: [...time, 'healthy targets, up to 60 s'], atLeastMs: 0 },
   ]
   if (warmup !== undefined) {
     const does = [`sends ${warmup.rate} requests a second to ${rollout.to} for ${warmup.for}`]

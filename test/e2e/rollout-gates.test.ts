@@ -259,3 +259,62 @@ describe('a dry run', () => {
     expect(spec.pools.green.version).toBe('green-version')
   })
 })
+
+describe('a schedule', () => {
+  const day = (ms: number) => new Date(ms).toISOString()
+
+  test('is waited for before anything is done, and goes on when its time has come', async () => {
+    const hook = await startHook()
+    const proxy = await startShop([(await startNamed('green')).url])
+    const hooks = [{ at: 'BeforeInstall', url: hook.url }]
+    const notBefore = day(Date.now() + 2_500)
+    await begin(proxy, { ...QUICK, hooks, schedule: { notBefore } })
+    await until(
+      'it waits',
+      async () => (await current(proxy)).next?.waitsFor.startsWith('schedule: not before') === true,
+    )
+    expect(hook.heard).toEqual([])
+    const told = await reached(proxy, 'shifting')
+    expect(Date.now()).toBeGreaterThanOrEqual(Date.parse(notBefore))
+    expect(told.gates[0]).toMatchObject({ gate: 'schedule', state: 'passed' })
+    expect(hook.heard).toHaveLength(1)
+  })
+
+  test('keeps a step back within a freeze, while it can be aborted at once, and failures send it back', async () => {
+    let failing = false
+    const green = await startUpstream((request, response) => {
+      request.resume()
+      response.writeHead(failing ? 500 : 200).end('green')
+    })
+    for (const end of ['abort', 'failures']) {
+      failing = false
+      const proxy = await startShop([green.url])
+      const from = Date.now() + 2_500
+      const freeze = [{ from: day(from), to: day(from + 3_600_000) }]
+      await begin(proxy, { ...QUICK, steps: [{ weight: 20, until: 'promoted' }, 60], schedule: { freeze } })
+      await until('the first step is there', async () => (await current(proxy)).weight === 20)
+      await until('the freeze is there', () => Date.now() > from)
+      await call(proxy, 'POST', `${ROLLOUTS}/current/promote`)
+      await until(
+        'it waits',
+        async () => (await current(proxy)).next?.waitsFor.startsWith('schedule: a freeze') === true,
+      )
+      expect(await current(proxy)).toMatchObject({ state: 'shifting', weight: 20 })
+      if (end === 'abort') await call(proxy, 'POST', `${ROLLOUTS}/current/abort`)
+      const load = startLoad(proxy.port, { connections: 16, pauseMs: () => 5 })
+      failing = true
+      const told = await reached(proxy, 'rolledBack')
+      expect(told.gates.at(-1)).toMatchObject({ gate: 'schedule', state: 'skipped', reason: 'the rollout ended first' })
+      await load.stop()
+    }
+  }, 30_000)
+
+  test('does not count for a release that is to begin now, and a dry run tells how long it would wait', async () => {
+    const schedule = { notBefore: '2099-01-01T08:00', timezone: 'Europe/Berlin' }
+    const proxy = await startShop([(await startNamed('green')).url], { rollout: { ...QUICK, schedule } })
+    const dry = await turnout(proxy, 'deploy', 'shop', '--to', 'green', '--dry-run')
+    expect(dry.out).toContain('waits for its schedule: not before its time, until thu 2099-01-01 08:00 Europe/Berlin')
+    expect((await turnout(proxy, 'deploy', 'shop', '--to', 'green', '--now')).code).toBe(0)
+    await reached(proxy, 'shifting')
+  })
+})

@@ -30,6 +30,8 @@ export interface Means {
   readonly asker: Asker
   /** Steady time in ms. */
   steadyMs(): number
+  /** Wall time in ms, for what stands on a calendar. */
+  nowMs(): number
   /** Waits; rejects with the reason of `signal`. */
   pause(ms: number, signal: AbortSignal): Promise<void>
   /** What happened at a service lately. */

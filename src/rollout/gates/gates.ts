@@ -13,6 +13,7 @@ import type { About, Means } from './gate.ts'
 import { callHooks } from './hooks.ts'
 import { preflight } from './preflight.ts'
 import { drain, replace, restore } from './replace.ts'
+import { mayBegin, mayGoOn } from './schedule.ts'
 import { smoke } from './smoke.ts'
 import { warmUp } from './warm-up.ts'
 
@@ -25,14 +26,14 @@ const hook =
 
 /** What each work is, in order. The new pool may be started by the first hook: its targets are waited for after that. */
 const GATES: Readonly<Record<Work, readonly Gate[]>> = {
-  preflight: [hook('BeforeInstall'), preflight, hook('AfterInstall')],
+  preflight: [mayBegin, hook('BeforeInstall'), preflight, hook('AfterInstall')],
   warming: [warmUp],
   smoke: [smoke, hook('AfterAllowTestTraffic'), hook('BeforeAllowTraffic')],
-  beforeStep: [hook('BeforeStep')],
+  beforeStep: [mayGoOn, hook('BeforeStep')],
   draining: [drain],
   replacing: [replace],
   afterTraffic: [hook('AfterAllowTraffic')],
-  afterBake: [hook('AfterBake')],
+  afterBake: [mayGoOn, hook('AfterBake')],
   restoring: [restore],
   onRollback: [hook('OnRollback')],
 }
@@ -45,7 +46,7 @@ export class Gates {
 
   constructor(clock: Clock, traffic: Means['traffic']) {
     const pause = (ms: number, signal: AbortSignal) => waitFor(clock, ms, signal)
-    this.#means = { asker: new Asker(), steadyMs: () => clock.steadyMs(), pause, traffic }
+    this.#means = { asker: new Asker(), steadyMs: () => clock.steadyMs(), nowMs: () => clock.nowMs(), pause, traffic }
   }
 
   /** Does one work. Rejects with `GateClosed`, or with what `signal` aborts with. */
