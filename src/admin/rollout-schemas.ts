@@ -68,6 +68,7 @@ export const RolloutAnswer = object({
   verdict: nullable(VerdictAnswer),
   harm: object({ failed: Count, budget: nullable(Count) }),
   next: nullable(object({ weight: Count, inMs: Type.Number(), waitsFor: Type.String() })),
+  standbyUntilMs: nullable(Type.Number({ description: 'Wall time until which what it has replaced is kept.' })),
   gates: Type.Array(GateAnswer, {
     description: 'Checks, hooks, warm-up and smoke tests: the last 200, the oldest first.',
   }),

@@ -2,7 +2,7 @@
  * A rollout in words, for people: one line of where it stands, and more lines of why and what it has cost.
  */
 import type { State } from '../rollout/rollout.ts'
-import { durationInWords, percent } from './columns.ts'
+import { durationInWords, percent, timeOf } from './columns.ts'
 
 interface Counts {
   readonly all: number
@@ -51,6 +51,7 @@ export interface RolloutView {
     readonly metrics: readonly MetricView[]
   } | null
   readonly harm: { readonly failed: number; readonly budget: number | null }
+  readonly standbyUntilMs: number | null
   readonly gates: readonly GateView[]
   readonly next: { readonly weight: number; readonly inMs: number; readonly waitsFor: string } | null
 }
@@ -91,6 +92,7 @@ export function linesOf(rollout: RolloutView): string[] {
     ...(verdict === null ? [] : [`  ${verdict.outcome}: ${verdict.sentence}`]),
     `  ${harm.failed} answers of ${to} failed${budget}`,
     ...(verdict?.metrics ?? []).map((metric) => `  ${metricLine(metric, to, from)}`),
+    ...(rollout.standbyUntilMs === null ? [] : [`  ${from} is kept until ${timeOf(rollout.standbyUntilMs)}`]),
     ...rollout.gates.map((gate) => `  ${gateLine(gate)}`),
   ]
 }

@@ -5,6 +5,7 @@
 import { pathOf } from './admin.ts'
 import { plain } from './columns.ts'
 import { CliFailure, usageFailure } from './failure.ts'
+import { FORCE, insisting } from './insist.ts'
 import { watch } from './rollout-watch.ts'
 import { lineOf, linesOf, type RolloutView } from './rollout-words.ts'
 import { type RunbookView, runbookLines } from './runbook-words.ts'
@@ -28,6 +29,7 @@ export const deploy: Verb = {
     bake: { type: 'string' },
     now: { type: 'boolean' },
     'dry-run': { type: 'boolean' },
+    ...FORCE.options,
     ...WATCH,
   },
   optionsHelp: [
@@ -38,6 +40,7 @@ export const deploy: Verb = {
     ['--bake TIME', 'How long all traffic is watched before it is done'],
     ['--now', 'Whatever its schedule says'],
     ['--dry-run', 'Only tell what it would do, and what its checks find now; exits with 1 when one fails'],
+    ['--force', 'Put the targets and version even into a pool that is still kept as standby'],
     WATCH_HELP,
   ],
   examples: [
@@ -101,17 +104,19 @@ export const rollout: Verb = {
 }
 
 async function describePool(
-  { admin }: Call,
+  call: Call,
   service: string,
   pool: string,
   targets: readonly string[] | undefined,
   version: string | undefined,
 ): Promise<void> {
-  if (targets === undefined) return
+  const forced = call.options['force'] === true && version !== undefined
+  if (targets === undefined && !forced) return
+  const { admin } = call
   const { spec } = await admin.call<{ spec: { pools: Record<string, object> } }>('GET', pathOf('services', service))
   const present = Object.hasOwn(spec.pools, pool) ? spec.pools[pool] : {}
   const body = { ...present, ...(targets && { targets }), ...(version !== undefined && { version }) }
-  await admin.call('PUT', pathOf('services', service, 'pools', pool), body)
+  await admin.call('PUT', insisting(pathOf('services', service, 'pools', pool), call), body)
 }
 
 async function list(call: Call, path: string): Promise<void> {

@@ -26,7 +26,7 @@ export interface Closed {
   readonly untilMs: number | null
 }
 
-const DATE = /^(\d{4})-(\d\d)-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.\d{1,3})?)?(Z|[+-]\d\d:\d\d)?)?$/
+const DATE = /^(\d{4})-(\d\d)-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d(?:\.\d{1,3})?))?(Z|[+-]\d\d:\d\d)?)?$/
 const CLOCK = /^(\d\d):(\d\d)$/
 
 export const isClock = (text: string): boolean => CLOCK.test(text)
@@ -47,8 +47,8 @@ export function momentOf(text: string, zone: string): number | null {
   if (parts === null) return null
   const [year, month, day, hour, minute, second] = parts.slice(1, 7).map((part = '0') => Number(part))
   const isDay = month >= 1 && month <= 12 && day >= 1 && dayOf(year, month, day) < firstOfNext(year, month)
-  if (!isDay || hour > 23 || minute > 59 || second > 59) return null
-  const localMs = dayOf(year, month, day) * DAY_MS + (hour * 60 + minute) * MINUTE_MS + second * 1_000
+  if (!isDay || hour > 23 || minute > 59 || second >= 60) return null
+  const localMs = dayOf(year, month, day) * DAY_MS + (hour * 60 + minute) * MINUTE_MS + Math.round(second * 1_000)
   const [, , , , , , , own] = parts
   if (own === undefined) return zonedMs(localMs, zone, 'first')
   if (own === 'Z') return localMs
@@ -178,7 +178,9 @@ function localOf(ms: number, zone: string): number {
       .map(({ type, value }) => [type, Number(value)]),
   )
   const { year, month, day, hour, minute, second } = parts
-  return dayOf(year, month, day) * DAY_MS + (hour * 60 + minute) * MINUTE_MS + second * 1_000
+  // Parts go down to seconds.
+  const restMs = ((ms % 1_000) + 1_000) % 1_000
+  return dayOf(year, month, day) * DAY_MS + (hour * 60 + minute) * MINUTE_MS + second * 1_000 + restMs
 }
 
 /** When clocks in the zone show this; where they do so twice, the first or the last time. */

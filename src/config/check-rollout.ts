@@ -15,6 +15,8 @@ import type { MetricSpec, RolloutSpec } from './schema-rollout.ts'
 const RESERVED = ['failures', 'harm', 'rate', 'slow']
 const EVERY_MS_MIN = 1_000
 const EVERY_MS_MAX = 3_600_000
+/** A year. */
+const STANDBY_MS_MAX = 31_536_000_000
 /** Time-outs are timers of the system. */
 const TIMEOUT_MS_MAX = 2_147_483_647
 
@@ -50,6 +52,7 @@ export function checkRollout(report: Report, at: string, rollout: RolloutSpec): 
       checkTime(report, child(child(listAt, index), name), text, 1, TIMEOUT_MS_MAX)
     }
   }
+  if (rollout.standby !== undefined) checkTime(report, child(at, 'standby'), rollout.standby, 1_000, STANDBY_MS_MAX)
   if (rollout.schedule !== undefined) checkSchedule(report, child(at, 'schedule'), rollout.schedule)
   const metricsAt = child(child(at, 'verdict'), 'metrics')
   if (!report.present(metricsAt)) return

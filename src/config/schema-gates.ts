@@ -17,6 +17,7 @@ export const HOOK_EVENTS = [
   'AfterAllowTraffic',
   'AfterBake',
   'OnRollback',
+  'Retire',
 ] as const
 
 export const HookSchema = closed({

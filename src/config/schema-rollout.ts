@@ -197,6 +197,11 @@ export const RolloutSchema = closed(
       Type.Integer({ minimum: 0, maximum: 50, description: 'Per cent left on the old version until the bake ends.' }),
     ),
     bake: Type.Optional(Duration('How long all traffic is watched before the rollout is done. Default 5m.')),
+    standby: Type.Optional(
+      Duration(
+        'How long what it has replaced is kept once it is done; ending it earlier needs force. Default: not at all.',
+      ),
+    ),
     onFailure: Type.Optional(
       Type.Union([Type.Literal('rollback'), Type.Literal('pause')], { description: 'Default rollback.' }),
     ),

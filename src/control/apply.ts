@@ -20,6 +20,7 @@ import { withMergedFile } from './merged-file.ts'
 import { type Content, canonical, reconcileAll, reconcileService, splitOf, WEIGHT_ALL } from './reconcile.ts'
 import { Issuer } from './releases.ts'
 import { withReleasesOf } from './restored.ts'
+import { keptPools } from './standby-guard.ts'
 
 /** What `applyChange` needs to know of the rest. */
 export interface ChangeTools {
@@ -151,6 +152,7 @@ function shift(content: Content, change: Shift, nowMs: number, tools: ChangeTool
   const ended = tried === undefined ? undefined : ends
   const intent = {
     ...rest,
+    pools: ended === 'done' ? keptPools(rest.pools, change, nowMs) : rest.pools,
     release: ended === undefined ? rest.release : releases.next(),
     previous:
       ended === undefined ? rest.previous : ended === 'done' ? { weights: before, release: rest.release } : null,

@@ -277,6 +277,7 @@ function written(
 
 function hasDeadline({ intents }: Content, name: string): boolean {
   return Object.values(intents[name].pools).some(
-    ({ drainUntilMs, targets }) => drainUntilMs > 0 || Object.values(targets).some((target) => target.drainUntilMs > 0),
+    ({ drainUntilMs, keptUntilMs = 0, targets }) =>
+      drainUntilMs > 0 || keptUntilMs > 0 || Object.values(targets).some((target) => target.drainUntilMs > 0),
   )
 }

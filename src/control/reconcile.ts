@@ -121,7 +121,7 @@ export function reconcileService(
   const { intent } = before
   const known = remembered?.release === intent.release
   const born = (old?: PoolIntent) => (known && old !== undefined ? old.born : releases.number())
-  const pools = reconcilePools(spec, intent.pools, remembered?.pools, born)
+  const pools = reconcilePools(spec, withoutStandby(intent.pools, before.spec, spec), remembered?.pools, born)
   const released = afterContent(intent, before.spec, spec, releases)
   const moved = !sameWeights(splitOf(before.spec), splitOf(spec))
   // The release is read after afterContent: when the pools hold something else now, `back` must not revive its pins.
@@ -129,6 +129,15 @@ export function reconcileService(
   const next = { ...released, pools, previous: stillPossible(previous, spec) }
   const same = pools === intent.pools && next.previous === intent.previous && released === intent
   return same ? intent : next
+}
+
+/** What holds something else now is no standby any more. */
+function withoutStandby(pools: Pools, oldSpec: ServiceSpec, spec: ServiceSpec): Pools {
+  return mapEntries<PoolIntent, PoolIntent>(pools, ({ keptUntilMs, ...rest }, name) => {
+    const [old, now] = [own(oldSpec.pools, name), own(spec.pools, name)]
+    if (keptUntilMs === undefined || old === undefined || now === undefined || !holdsOther(old, now)) return pools[name]
+    return rest
+  })
 }
 
 /** New releases when a pool holds something else now: for the live split, and for the one that `back` returns to. */

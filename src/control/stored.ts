@@ -89,7 +89,7 @@ export function packed(intent: ServiceIntent): ServiceIntent {
   const isSet = ({ admin, drainUntilMs }: TargetIntent): boolean => admin !== 'ready' || drainUntilMs !== 0
   const pools = Object.entries(intent.pools).flatMap(([name, { targets, ...pool }]): [string, PoolIntent][] => {
     const kept = Object.entries(targets).filter(([, target]) => isSet(target))
-    if (kept.length === 0 && !isSet(pool) && pool.born === undefined) return []
+    if (kept.length === 0 && !isSet(pool) && pool.born === undefined && pool.keptUntilMs === undefined) return []
     return [[name, { ...pool, targets: Object.fromEntries(kept) }]]
   })
   return { ...intent, pools: Object.fromEntries(pools) }
@@ -180,12 +180,14 @@ function entriesOf<T>(
 }
 
 function poolOf(stored: Json, at: string, faults: string[]): PoolIntent {
-  const { born, targets } = stored
+  const { born, targets, keptUntilMs } = stored
   if (born !== undefined && !isCount(born)) faults.push(`${at}/born`)
+  if (keptUntilMs !== undefined && !isTime(keptUntilMs)) faults.push(`${at}/keptUntilMs`)
   return {
     ...targetOf(stored, at, faults),
     targets: entriesOf(targets, `${at}/targets`, faults, targetOf),
     ...(isCount(born) ? { born } : {}),
+    ...(isTime(keptUntilMs) ? { keptUntilMs } : {}),
   }
 }
 

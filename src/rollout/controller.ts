@@ -28,6 +28,7 @@ import type { RolloutEvent } from './rollout.ts'
 import { isOver } from './rollout.ts'
 import type { Runbook } from './runbook.ts'
 import { Running, type RunningDeps } from './running.ts'
+import { Standbys } from './standby.ts'
 import { begin } from './state.ts'
 import { type ToldRollout, toldRollout } from './told.ts'
 import { type Wish, wishOf } from './wish.ts'
@@ -74,6 +75,7 @@ export class Rollouts {
   readonly #ended = new Map<string, Kept[]>()
   /** How many have ended while this process runs. */
   readonly #endings = new Map<string, Record<Ending, number>>()
+  readonly #standbys: Standbys
   readonly #endPast: () => void
   #cancel = () => {}
   #isClosed = false
@@ -81,6 +83,7 @@ export class Rollouts {
   constructor(deps: ControllerDeps) {
     this.#deps = deps
     this.#gates = new Gates(deps.clock, (service) => deps.traffic.service(service))
+    this.#standbys = new Standbys({ ...deps, gates: this.#gates, save: (kept) => this.#replace(kept) })
     this.#past = new Past(deps.memory)
     const { clock, control } = deps
     this.#endPast = clock.every(SLICE_MS, () => this.#past.followAll(control.snapshot().status, clock.steadyMs()))
@@ -101,7 +104,9 @@ export class Rollouts {
       const open = all.find(({ rollout }) => !isOver(rollout))
       if (open !== undefined && !isShared) this.#run(open).resume()
     }
-    if (!isShared) await this.#freeOthers()
+    if (isShared) return
+    for (const ended of this.#ended.values()) for (const kept of ended) this.#standbys.watch(kept)
+    await this.#freeOthers()
   }
 
   /** Begins a rollout. Rejects with `conflict` while another runs, `not_found` and `invalid`. */
@@ -215,6 +220,7 @@ export class Rollouts {
     this.#isClosed = true
     this.#cancel()
     this.#endPast()
+    this.#standbys.close()
     await Promise.all([...this.#running.values()].map((running) => running.close()))
     await this.#gates.close()
     await this.#prometheus.close()
@@ -261,6 +267,15 @@ export class Rollouts {
     return this.#deps.store.put(keyOf(service), JSON.stringify(all))
   }
 
+  /** Keeps what has become of one that is over. */
+  async #replace(kept: Kept): Promise<void> {
+    const { service, rollout } = kept
+    const ended = (this.#ended.get(service) ?? []).map((other) => (other.rollout.id === rollout.id ? kept : other))
+    this.#ended.set(service, ended)
+    const running = this.#running.get(service)
+    await this.#write(service, running === undefined ? ended : [running.kept, ...ended].slice(0, KEPT_MAX))
+  }
+
   async #save(kept: Kept): Promise<void> {
     const { service, rollout } = kept
     const ended = this.#ended.get(service) ?? []
@@ -272,6 +287,7 @@ export class Rollouts {
     await this.#write(service, all)
     if (!isOver(rollout) || this.#running.get(service)?.kept.rollout.id !== rollout.id) return
     this.#ended.set(service, all)
+    this.#standbys.watch(kept)
     this.#running.delete(service)
     const endings = this.#endings.get(service) ?? NO_ENDINGS
     const how = rollout.state as Ending

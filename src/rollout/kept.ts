@@ -1,6 +1,7 @@
 /** A rollout as it is kept: its value, and what it needs to go on after a restart. Plain data. */
 import type { ToldGate } from './gates/gate-log.ts'
 import type { Rollout, State } from './rollout.ts'
+import type { Standby } from './standby.ts'
 import type { ToldVerdict } from './told.ts'
 import type { TestStates } from './verdict.ts'
 import type { Wish } from './wish.ts'
@@ -25,6 +26,8 @@ export interface Kept {
   readonly updatedAtMs: number
   readonly endedAtMs: number | null
   readonly history: readonly Passage[]
+  /** What it has replaced, once it is done. */
+  readonly standby?: Standby
   /** What its gates have come to; a rollout that an older Turnout has begun has none. */
   readonly gates?: readonly ToldGate[]
   /** The tests of each metric as they stood when it was kept last; null before traffic. */

@@ -208,9 +208,21 @@ function endSteps({ wish, rollout }: Kept, hooksAt: HooksAt): RunbookStep[] {
   const all = isRolling(rollout)
     ? `gives ${to} its new version`
     : `gives ${to} all the traffic, and ends the pins of before`
+  const kept =
+    wish.spec.standby === undefined || isRolling(rollout)
+      ? []
+      : [`keeps what had the traffic for ${wish.spec.standby}`, ...hooksAt('Retire').map((hook) => `then ${hook}`)]
   return [
     { ...bake, does: [...hooksAt('AfterAllowTraffic'), ...hooksAt('AfterBake')], waitsFor, answersToPass: null },
-    { stage: 'done', weight: 100, split: split(100), does: [all, ...told(wish)], waitsFor: [], atLeastMs: 0, ...still },
+    {
+      stage: 'done',
+      weight: 100,
+      split: split(100),
+      does: [all, ...kept, ...told(wish)],
+      waitsFor: [],
+      atLeastMs: 0,
+      ...still,
+    },
   ]
 }
 

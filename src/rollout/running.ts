@@ -16,6 +16,7 @@ import { notify, tell } from './news.ts'
 import { isRolling, poolBackOf, poolShiftOf, targetsBegun } from './rolling.ts'
 import { type Effect, isOver, type RolloutEvent, type Work } from './rollout.ts'
 import { sharesAt } from './shares.ts'
+import { standbyOf } from './standby.ts'
 import { effectsOf, step } from './state.ts'
 import { type ToldRollout, type ToldVerdict, toldRollout, toldVerdict } from './told.ts'
 import { sentenceOf } from './words.ts'
@@ -139,6 +140,7 @@ export class Running {
       ...this.kept,
       updatedAtMs: atMs,
       endedAtMs: isOver(rollout) ? atMs : null,
+      ...(isOver(rollout) && { standby: standbyOf({ ...this.kept, rollout }, atMs) }),
       history: isNew ? [...this.kept.history, { atMs, state, weight, reason }].slice(-1_000) : this.kept.history,
     }
     // On the way back nobody waits for the store: what is kept of it says the same a moment later.
@@ -259,6 +261,7 @@ export class Running {
       ...(ended && { ends: ended }),
       before,
       rollout: id,
+      ...(ends === 'done' && { standbyMs: this.kept.wish.standbyMs ?? 0 }),
       ...(pool && { pool }),
     } as const
     await control.change(change, { actor: `rollout ${id}`, force: ends === 'back' })

@@ -52,6 +52,8 @@ export interface ToldRollout {
   readonly verdict: ToldVerdict | null
   readonly harm: { readonly failed: number; readonly budget: number | null }
   readonly next: { readonly weight: number; readonly inMs: number; readonly waitsFor: string } | null
+  /** Wall time until which what it has replaced is kept; null when it is not. */
+  readonly standbyUntilMs: number | null
   /** Checks, hooks, warm-up and smoke tests, the oldest first. */
   readonly gates: readonly ToldGate[]
   readonly history: Kept['history']
@@ -102,6 +104,7 @@ export function toldRollout(kept: Kept): ToldRollout {
     verdict: verdict && { ...verdict, metrics: verdict.metrics ?? [] },
     harm: { failed: harm, budget },
     next: nextOf(kept),
+    standbyUntilMs: kept.standby?.isOver === false ? kept.standby.untilMs : null,
     gates: kept.gates ?? [],
     history,
   }

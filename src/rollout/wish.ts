@@ -22,6 +22,8 @@ export interface Wish {
   /** Statuses that are failures; absent: those that always are. */
   readonly failing?: StatusRanges
   readonly spec: RolloutSpec
+  /** How long what it has replaced is kept; absent: not at all. */
+  readonly standbyMs?: number
   /** The version that the pool has once a rolling release is done; absent: the one that it has. */
   readonly version?: string
 }
@@ -51,6 +53,9 @@ export function wishOf(defaults: RolloutSpec | undefined, sent: RolloutSpec, tar
   if (planned.batches !== null && !spec.hooks?.some(({ at }) => at === 'UpdateTarget')) {
     throw refused('/hooks', 'a rolling release needs a hook UpdateTarget, which brings the new version to a target')
   }
+  if (spec.standby === undefined && spec.hooks?.some(({ at }) => at === 'Retire')) {
+    throw refused('/standby', 'a hook Retire is called when the standby is over: say how long that is')
+  }
   const given = (spec.verdict?.metrics ?? []).map((metric) => planOfMetric(metric, marginOf(spec)))
   const compared = given.find(({ kind }) => kind !== 'bounded')
   if (planned.batches !== null && compared !== undefined) {
@@ -64,6 +69,7 @@ export function wishOf(defaults: RolloutSpec | undefined, sent: RolloutSpec, tar
     verdict: verdictOf(spec, given),
     given,
     spec,
+    ...(spec.standby !== undefined && { standbyMs: durationMs(spec.standby) }),
     ...(spec.verdict?.failing !== undefined && { failing: statusRanges(spec.verdict.failing) }),
   }
 }

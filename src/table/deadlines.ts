@@ -15,6 +15,7 @@ export function statusesMovedBy(statuses: Entries<ServiceStatus>, ms: number): E
     pools: mapped(status.pools, (pool) => ({
       ...pool,
       drainUntilMs: moved(pool.drainUntilMs, ms),
+      ...keptMoved(pool.keptUntilMs, ms),
       targets: mapped(pool.targets, (target) => ({
         ...target,
         drainUntilMs: moved(target.drainUntilMs, ms),
@@ -34,6 +35,7 @@ export function intentMovedBy(intent: ServiceIntent, ms: number): ServiceIntent 
   const pools = mapped(intent.pools, (pool) => ({
     ...pool,
     drainUntilMs: moved(pool.drainUntilMs, ms),
+    ...keptMoved(pool.keptUntilMs, ms),
     targets: mapped(pool.targets, (target) => ({ ...target, drainUntilMs: moved(target.drainUntilMs, ms) })),
   }))
   return { ...intent, pools }
@@ -50,6 +52,9 @@ export function observedMovedBy(observed: ServiceObserved, ms: number): ServiceO
 }
 
 const moved = (untilMs: number, ms: number): number => (untilMs === 0 ? 0 : untilMs + ms)
+
+const keptMoved = (untilMs: number | undefined, ms: number): { keptUntilMs?: number } =>
+  untilMs === undefined ? {} : { keptUntilMs: untilMs + ms }
 
 const mapped = <T>(entries: Entries<T>, each: (entry: T) => T): Record<string, T> =>
   Object.fromEntries(Object.entries(entries).map(([name, entry]) => [name, each(entry)]))

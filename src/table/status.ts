@@ -27,6 +27,8 @@ export interface TargetIntent {
 export interface PoolIntent {
   admin: AdminState
   drainUntilMs: number
+  /** Time in ms until which a rollout that has replaced it keeps it; absent when none does. */
+  keptUntilMs?: number
   /** By target URL, exactly the targets of the pool spec. */
   targets: Record<string, TargetIntent>
   /** Number of the release of the document at which the pool came to its service; absent when it came with it. */

@@ -27,6 +27,7 @@ const ROLLOUT: RolloutView = {
     metrics: [],
   },
   harm: { failed: 1, budget: 50 },
+  standbyUntilMs: null,
   gates: [],
   next: { weight: 50, inMs: 11_400, waitsFor: 'its time' },
 }

@@ -6,7 +6,7 @@ import { runCli } from '../../src/cli/main.ts'
 import type { Runbook } from '../../src/rollout/runbook.ts'
 import type { ToldRollout } from '../../src/rollout/told.ts'
 import { startLoad } from '../helpers/load.ts'
-import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
+import { call, service, startProcess, startProxy, type Proxy as TestProxy, temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { begin, current, ROLLOUTS, reached } from '../helpers/rollouts.ts'
 import { closedPort, startNamed, startUpstream } from '../helpers/upstream.ts'
@@ -316,5 +316,115 @@ describe('a schedule', () => {
     expect(dry.out).toContain('waits for its schedule: not before its time, until thu 2099-01-01 08:00 Europe/Berlin')
     expect((await turnout(proxy, 'deploy', 'shop', '--to', 'green', '--now')).code).toBe(0)
     await reached(proxy, 'shifting')
+  })
+})
+
+describe('what a rollout has replaced', () => {
+  const ALL = { strategy: 'all-at-once', bake: '50ms', verdict: { harm: 10 } }
+  const POOL = '/v1/services/shop/pools/blue'
+
+  /** Everything of blue goes to green, in a service with probes or without. */
+  async function startDone(standby: string, more: object = {}): Promise<{ proxy: TestProxy; blue: string }> {
+    const [blue, green] = [await startNamed('blue'), await startNamed('green')]
+    const shop = service({ blue: [blue.url], green: [green.url] }, { sticky: false, visitor: [] })
+    const proxy = await startProxy({ services: { shop } })
+    await begin(proxy, { ...ALL, standby, ...more })
+    await reached(proxy, 'done')
+    return { proxy, blue: blue.url }
+  }
+
+  test('is kept for its time: whatever would end it earlier is refused, unless forced', async () => {
+    const { proxy, blue } = await startDone('1h')
+    const told = await current(proxy)
+    expect(told.standbyUntilMs).toBeGreaterThan(Date.now() + 3_590_000)
+    const target = new URL(blue).host
+    const pool = { version: 'blue-version', targets: [blue] }
+    const refused: [string, string, unknown, RegExp][] = [
+      ['DELETE', POOL, undefined, /standby of its last rollout for another (59 min \d+ s|1 h), and would be removed/],
+      ['PUT', POOL, { ...pool, targets: [] }, /would lose http/],
+      ['PUT', POOL, { ...pool, version: '3' }, /would be version/],
+      ['PUT', `${POOL}/state`, { state: 'maint' }, /would be in maintenance/],
+      ['PUT', `${POOL}/targets/${target}/state`, { state: 'maint' }, /of it would be in maintenance/],
+      ['PATCH', '/v1/services/shop', { pools: { blue: null } }, /would be removed/],
+    ]
+    for (const [method, path, body, why] of refused) {
+      const changed = call(proxy, method, path, body)
+      await expect(changed, path).rejects.toThrow(/409/)
+      await expect(call(proxy, method, path, body), path).rejects.toThrow(why)
+    }
+    // What takes nothing away is everybody's.
+    const more = await startNamed('blue')
+    await call(proxy, 'PUT', POOL, { ...pool, targets: [blue, more.url] })
+    await call(proxy, 'PUT', `${POOL}/state`, { state: 'drain' })
+    await call(proxy, 'PUT', `${POOL}/state`, { state: 'ready' })
+    const deploy = [
+      'deploy',
+      'shop',
+      '--to',
+      'blue',
+      '--target',
+      more.url,
+      '--version',
+      '3',
+      '--strategy',
+      'all-at-once',
+    ]
+    expect(await turnout(proxy, ...deploy)).toMatchObject({ code: 1, err: expect.stringMatching(/would lose http/) })
+    expect((await turnout(proxy, 'rollout', 'show', 'shop')).out).toMatch(/ {2}blue is kept until 20\d\d-/)
+    await call(proxy, 'DELETE', `${POOL}?force=true`)
+  })
+
+  test('can be gone back and switched to, and is nobody else’s to keep while it has the traffic', async () => {
+    for (const way of ['back', 'switch']) {
+      const { proxy, blue } = await startDone('1h')
+      await call(proxy, 'POST', `/v1/services/shop/${way}`, way === 'switch' ? { to: 'blue' } : undefined)
+      await call(proxy, 'PUT', POOL, { version: 'other', targets: [blue] })
+    }
+  })
+
+  test('is retired by its hook when its time is over, and not when it has traffic again', async () => {
+    const hook = await startHook()
+    const hooks = [{ at: 'Retire', url: hook.url }]
+    const { proxy } = await startDone('1s', { hooks })
+    await until('it is retired', () => hook.heard.length > 0)
+    expect(hook.heard[0]).toMatchObject({ event: 'Retire', to: 'green', pools: ['blue'] })
+    await until('that is told', async () => (await current(proxy)).standbyUntilMs === null)
+    expect(gate(await current(proxy), 'Retire')).toBe('passed: null')
+    await call(proxy, 'DELETE', POOL)
+    const other = await startDone('1500ms', { hooks })
+    await call(other.proxy, 'POST', '/v1/services/shop/back')
+    await until('that is told', async () => (await current(other.proxy)).standbyUntilMs === null)
+    expect(hook.heard).toHaveLength(1)
+  })
+
+  test('outlives a restart, and is then retired once', async () => {
+    const hook = await startHook()
+    const [blue, green] = [await startNamed('blue'), await startNamed('green')]
+    const shop = service({ blue: [blue.url], green: [green.url] }, { sticky: false, visitor: [] })
+    const folder = temporaryFolder()
+    const start = () => startProcess({ store: 'sqlite:./turnout.db', services: { shop } }, folder)
+    const first = await start()
+    await begin(first, { ...ALL, standby: '4s', hooks: [{ at: 'Retire', url: hook.url }] })
+    const { standbyUntilMs } = await reached(first, 'done')
+    first.child.kill('SIGKILL')
+    await first.exited()
+    const second = await start()
+    expect((await current(second)).standbyUntilMs).toBe(standbyUntilMs)
+    await expect(call(second, 'DELETE', POOL)).rejects.toThrow(/409.*standby of its last rollout/)
+    await until('it is retired', () => hook.heard.length > 0)
+    await until('that is told', async () => (await current(second)).standbyUntilMs === null)
+    const key = hook.heard[0]['key']
+    expect(key).toMatch(/^r-\w+-\d+-0$/)
+    await second.close()
+    const third = await start()
+    expect((await current(third)).standbyUntilMs).toBeNull()
+    await call(third, 'DELETE', POOL)
+    expect(hook.heard).toHaveLength(1)
+  }, 60_000)
+
+  test('a hook that retires needs a time after which it is called', async () => {
+    const proxy = await startShop([(await startNamed('green')).url])
+    const hooks = [{ at: 'Retire', url: 'http://127.0.0.1:1/' }]
+    await expect(begin(proxy, { ...ALL, hooks })).rejects.toThrow(/422.*say how long that is/)
   })
 })

@@ -67,6 +67,11 @@ export class Gates {
     )
   }
 
+  /** Tells that what was kept may go. */
+  retire(about: About, pools: readonly string[], signal: AbortSignal): Promise<void> {
+    return callHooks('Retire', about, this.#means, signal, { pools })
+  }
+
   /** Tells somebody, without waiting for long; true when it was heard. */
   async notify(url: string, body: object): Promise<boolean> {
     return this.#means.asker.post(url, JSON.stringify(body), {}, AbortSignal.timeout(NOTIFY_MS)).then(
