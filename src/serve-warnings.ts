@@ -12,7 +12,17 @@ export function warnOfDescriptors(log: Logger, { limits }: Spec, { connectionsMa
 /** Listeners, limits and the like are read at start; a change of them is told, not half applied. */
 export function warnOfRestart(log: Logger, running: Spec, fresh: Spec): void {
   const keys = (
-    ['listeners', 'admin', 'workers', 'store', 'trustedProxies', 'limits', 'timeouts', 'log'] as const
+    [
+      'listeners',
+      'admin',
+      'workers',
+      'store',
+      'trustedProxies',
+      'limits',
+      'timeouts',
+      'log',
+      'rolloutCommands',
+    ] as const
   ).filter((key) => JSON.stringify(running[key]) !== JSON.stringify(fresh[key]))
   if (keys.length > 0) log.warn({ keys }, `changed in the file, but read only at start: ${keys.join(', ')}`)
 }

@@ -226,6 +226,7 @@ async function startControlPlane(
     clock,
     memory,
     traffic,
+    commandFolders: spec.rolloutCommands,
     store,
     log,
     publish: (event) => control.publish(event),

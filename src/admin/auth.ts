@@ -24,8 +24,14 @@ export interface Approach {
   readonly needs: Role
 }
 
-/** Returns the name of the caller for the audit, or throws `unauthorized` or `forbidden`. */
-export type Guard = (approach: Approach) => string
+/** Who calls: the name is for the audit. */
+export interface Caller {
+  readonly name: string
+  readonly role: Role
+}
+
+/** Returns the caller, or throws `unauthorized` or `forbidden`. */
+export type Guard = (approach: Approach) => Caller
 
 /** The actor in the audit where no tokens are configured. */
 export const LOCAL_ACTOR = 'local'
@@ -46,11 +52,11 @@ export function createGuard(tokens: AdminSpec['tokens']): Guard {
     if (needs === 'operator' && caller.role !== 'operator') {
       throw new TurnoutError('forbidden', `The token ${caller.name} may only read.`)
     }
-    return caller.name
+    return { name: caller.name, role: caller.role }
   }
 }
 
-function guardLoopback({ headers, remoteAddress }: Approach): string {
+function guardLoopback({ headers, remoteAddress }: Approach): Caller {
   if (remoteAddress === undefined || !isLoopback(remoteAddress)) {
     throw new TurnoutError('forbidden', 'Without tokens the admin API serves loopback only.')
   }
@@ -66,7 +72,7 @@ function guardLoopback({ headers, remoteAddress }: Approach): string {
   if (site === 'cross-site' || site === 'same-site') {
     throw new TurnoutError('forbidden', 'Requests of other sites are refused.')
   }
-  return LOCAL_ACTOR
+  return { name: LOCAL_ACTOR, role: 'operator' }
 }
 
 /** The host of a Host header without its port; empty when it is malformed. */

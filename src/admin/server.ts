@@ -15,6 +15,7 @@ import Fastify, {
   LogController,
 } from 'fastify'
 import { isLoopback } from '../config/address.ts'
+import { withoutSecrets } from '../config/hidden.ts'
 import { TurnoutError } from '../errors.ts'
 import { createGuard, type Role } from './auth.ts'
 import { readBodies } from './body.ts'
@@ -36,6 +37,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Name of the caller, for the audit. */
     actor: string
+    /** May read only, and is shown no secrets. */
+    isViewer: boolean
   }
   interface FastifyInstance {
     /** Aborts when the API ends: a change that waits for a pool does not hold it up. */
@@ -155,12 +158,17 @@ const isReading = (method: string): boolean => method === 'GET' || method === 'H
 function guardCalls(app: FastifyInstance, { tokens }: AdminDeps): void {
   const guard = createGuard(tokens)
   app.decorateRequest('actor', '')
+  app.decorateRequest('isViewer', false)
   app.addHook('onRequest', async (request: FastifyRequest) => {
     const config = request.routeOptions.config ?? {}
     if (config.isOpen === true) return
     const needs = config.role ?? (isReading(request.method) ? 'viewer' : 'operator')
-    request.actor = guard({ headers: request.headers, remoteAddress: request.socket.remoteAddress, needs })
+    const { name, role } = guard({ headers: request.headers, remoteAddress: request.socket.remoteAddress, needs })
+    request.actor = name
+    request.isViewer = role === 'viewer'
   })
+  // Whatever answers with settings: no route has to think of it.
+  app.addHook('preSerialization', async ({ isViewer }, _reply, answer) => (isViewer ? withoutSecrets(answer) : answer))
 }
 
 /**

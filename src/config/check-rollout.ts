@@ -8,7 +8,9 @@
 import { checkSchedule } from './check-schedule.ts'
 import type { Report } from './check-service.ts'
 import { durationMs } from './duration.ts'
+import { HIDDEN } from './hidden.ts'
 import { child } from './pointer.ts'
+import type { HookSpec } from './schema-gates.ts'
 import type { MetricSpec, RolloutSpec } from './schema-rollout.ts'
 
 /** What a verdict calls its own causes. */
@@ -50,7 +52,12 @@ export function checkRollout(report: Report, at: string, rollout: RolloutSpec): 
       if (!report.present(child(listAt, index))) continue
       const [name, text] = 'within' in entry ? ['within', entry.within] : ['timeout', entry.timeout]
       checkTime(report, child(child(listAt, index), name), text, 1, TIMEOUT_MS_MAX)
+      if ('at' in entry) checkHook(report, child(listAt, index), entry)
     }
+  }
+  for (const [index, { url }] of (report.present(child(at, 'notify')) ? (rollout.notify ?? []) : []).entries()) {
+    const urlAt = child(child(child(at, 'notify'), index), 'url')
+    if (report.sound(urlAt)) checkShown(report, urlAt, url)
   }
   if (rollout.standby !== undefined) checkTime(report, child(at, 'standby'), rollout.standby, 1_000, STANDBY_MS_MAX)
   if (rollout.schedule !== undefined) checkSchedule(report, child(at, 'schedule'), rollout.schedule)
@@ -66,6 +73,34 @@ export function checkRollout(report: Report, at: string, rollout: RolloutSpec): 
     names.add(metric.name)
     checkMetric(report, metricAt, metric)
   }
+}
+
+function checkHook(report: Report, at: string, { url, command, secret }: HookSpec): void {
+  const [urlAt, commandAt, secretAt] = [child(at, 'url'), child(at, 'command'), child(at, 'secret')]
+  if (url === undefined && command === undefined && !report.misspelt(at, ['url', 'command'])) {
+    report.add(urlAt, 'missing key "url" (or "command"): who is called', { about: 'key' })
+  }
+  if (url !== undefined && command !== undefined)
+    report.add(commandAt, 'a hook has either a url or a command, not both')
+  if (url !== undefined && report.sound(urlAt)) checkShown(report, urlAt, url)
+  if (secret !== undefined && report.sound(secretAt)) checkShown(report, secretAt, secret)
+  if (command === undefined || !report.sound(commandAt)) return
+  if (secret !== undefined) report.add(secretAt, 'a command gets no signature', { about: 'key' })
+  const [program, ...args] = command
+  if (!program.startsWith('/') || program.split('/').includes('..')) {
+    report.add(
+      child(commandAt, 0),
+      `${JSON.stringify(program)} is no whole path of a program, such as /opt/hooks/migrate`,
+    )
+  }
+  if (command.some((part) => part.includes('\0'))) report.add(commandAt, 'no argument can have a zero byte in it')
+  if (args.includes(HIDDEN)) report.add(commandAt, NOT_SHOWN)
+}
+
+const NOT_SHOWN = `has "${HIDDEN}" in the place of what a viewer is not shown: write it out`
+
+function checkShown(report: Report, at: string, text: string): void {
+  if (text === HIDDEN || text.endsWith(`/${HIDDEN}`) || text.endsWith(`?${HIDDEN}`)) report.add(at, NOT_SHOWN)
 }
 
 function checkMetric(report: Report, at: string, metric: MetricSpec): void {

@@ -52,8 +52,22 @@ export function checkSpec(spec: Spec, refused: readonly Finding[]): Finding[] {
   checkAdmin(report, spec, addresses)
   checkNetworks(report, '/trustedProxies', spec.trustedProxies)
   checkDurations(report, '/timeouts', spec.timeouts, 1)
-  if (report.present('/services')) reportServices(report, '/services', spec.services)
+  if (!report.present('/services')) return report.findings
+  reportServices(report, '/services', spec.services)
+  if (report.sound('/rolloutCommands') && spec.rolloutCommands.length === 0) reportCommands(report, spec.services)
   return report.findings
+}
+
+/** A file that names programs has to allow them. */
+function reportCommands(report: Report, services: Services): void {
+  for (const [name, { rollout }] of Object.entries(services)) {
+    const at = child(child(child('/services', name), 'rollout'), 'hooks')
+    if (!report.sound(at)) continue
+    for (const [index, { command }] of (rollout?.hooks ?? []).entries()) {
+      const commandAt = child(child(at, index), 'command')
+      if (command !== undefined) report.add(commandAt, 'rolloutCommands names no folder whose programs may be run')
+    }
+  }
 }
 
 function reportServices(report: Report, at: string, services: Services): void {

@@ -25,7 +25,14 @@ export const HookSchema = closed({
     HOOK_EVENTS.map((event) => Type.Literal(event)),
     { description: 'When it is called.' },
   ),
-  url: HttpUrl('Gets a POST; 2xx is a yes.'),
+  url: Type.Optional(HttpUrl('Gets a POST; 2xx is a yes.')),
+  command: Type.Optional(
+    Type.Array(Type.String({ maxLength: 4_096 }), {
+      minItems: 1,
+      maxItems: 64,
+      description: 'A program and its arguments, from a folder of rolloutCommands; exit code 0 is a yes.',
+    }),
+  ),
   timeout: Duration('Silence for longer is a no.', '30s'),
   secret: Type.Optional(
     Type.String({ minLength: 1, description: 'Signs the body: X-Turnout-Signature, HMAC-SHA256.' }),

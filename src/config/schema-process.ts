@@ -58,5 +58,10 @@ export const LogSchema = closed(
   { default: {} },
 )
 
+export const RolloutCommandsSchema = Type.Array(
+  Type.String({ pattern: '^/[^\\0]*$', title: 'a folder such as /opt/hooks', maxLength: 4_096 }),
+  { default: [], maxItems: 20, description: 'Folders whose programs hooks of rollouts may run. Default: none.' },
+)
+
 export type LimitsSpec = Static<typeof LimitsSchema>
 export type TimeoutsSpec = Static<typeof TimeoutsSchema>

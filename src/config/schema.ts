@@ -7,7 +7,14 @@
  */
 import Type, { type Static } from 'typebox'
 import { closed, Duration, NAME_PATTERN, Name, Statuses, UrlPath } from './schema-parts.ts'
-import { LimitsSchema, type LimitsSpec, LogSchema, TimeoutsSchema, type TimeoutsSpec } from './schema-process.ts'
+import {
+  LimitsSchema,
+  type LimitsSpec,
+  LogSchema,
+  RolloutCommandsSchema,
+  TimeoutsSchema,
+  type TimeoutsSpec,
+} from './schema-process.ts'
 import { RolloutSchema } from './schema-rollout.ts'
 
 /** Key and options of a map of named things: a key that is no name is refused. */
@@ -242,6 +249,7 @@ export const SpecSchema = closed({
   limits: Type.Unsafe<LimitsSpec>({ ...LimitsSchema, default: {} }),
   timeouts: Type.Unsafe<TimeoutsSpec>({ ...TimeoutsSchema, default: {} }),
   log: LogSchema,
+  rolloutCommands: RolloutCommandsSchema,
   services: Type.Record(NameKey, ServiceSchema, {
     ...named,
     default: {},

@@ -17,6 +17,17 @@ export type Asked = RolloutSpec & {
   readonly now?: boolean
 }
 
+/** Programs are run only from the folders that the config file of this process names. Throws `invalid`. */
+export function assertCommands({ spec: { hooks = [] } }: Wish, folders: readonly string[]): void {
+  for (const [at, { command }] of hooks.entries()) {
+    if (command === undefined || folders.some((folder) => command[0].startsWith(`${folder.replace(/\/+$/, '')}/`)))
+      continue
+    const where = folders.length === 0 ? 'names none' : `names ${folders.join(', ')}`
+    const message = `${command[0]} is in no folder of rolloutCommands in the config file, which ${where}`
+    throw new TurnoutError('invalid', message, [{ pointer: `/hooks/${at}/command`, message }])
+  }
+}
+
 /** A rolling release sets the states of its targets, so none may be set by a person; and it has two versions in one pool. Throws `conflict`. */
 export function assertRollable({ health }: ServiceSpec, status: ServiceStatus | undefined, pool: string): void {
   if (health?.expectVersion !== undefined) {

@@ -15,7 +15,7 @@ import { TurnoutError } from '../errors.ts'
 import type { SharedMemory } from '../metrics/layout.ts'
 import type { TrafficWindow } from '../metrics/window.ts'
 import type { Store } from '../store/store.ts'
-import { type Asked, assertRollable, fromOf } from './asked.ts'
+import { type Asked, assertCommands, assertRollable, fromOf } from './asked.ts'
 import { SLICE_MS } from './clump.ts'
 import { dryRun } from './dry-run.ts'
 import { Gates } from './gates/gates.ts'
@@ -43,6 +43,8 @@ export interface ControllerDeps {
   readonly memory: SharedMemory
   /** What happened lately. */
   readonly traffic: Pick<TrafficWindow, 'service'>
+  /** Folders whose programs hooks may run. */
+  readonly commandFolders: readonly string[]
   readonly store: Pick<Store, 'get' | 'isShared' | 'put'>
   publish(event: { type: 'rollout'; service: string; message: string; data: Record<string, unknown> }): void
   /** A name that no other rollout has. */
@@ -82,7 +84,7 @@ export class Rollouts {
 
   constructor(deps: ControllerDeps) {
     this.#deps = deps
-    this.#gates = new Gates(deps.clock, (service) => deps.traffic.service(service))
+    this.#gates = new Gates(deps.clock, (service) => deps.traffic.service(service), deps.commandFolders)
     this.#standbys = new Standbys({ ...deps, gates: this.#gates, save: (kept) => this.#replace(kept) })
     this.#past = new Past(deps.memory)
     const { clock, control } = deps
@@ -144,6 +146,7 @@ export class Rollouts {
       ...wishOf(spec.rollout, now ? { ...sent, schedule: {} } : sent, spec.pools[to].targets),
       ...(version !== undefined && { version }),
     }
+    assertCommands(wish, this.#deps.commandFolders)
     const from = fromOf(spec, to, wish)
     if (isRolling(wish)) assertRollable(spec, own(status, service), to)
     const { rollout } = begin({ id: id(), to, plan: wish.plan, policy: wish.policy, before, by }, clock.steadyMs())

@@ -66,6 +66,30 @@ describe('with tokens', () => {
     expect(control.snapshot().revision).toBe(1)
   })
 
+  test('a viewer is shown no secret of a hook, nor in the audit or a revision; what an operator is shown can be put back', async () => {
+    const { call } = await startAdmin({ tokens: TOKENS })
+    const secret = 'of-the-hook-0123456789'
+    const rollout = { hooks: [{ at: 'AfterBake', url: 'http://ci/hook', secret }] }
+    expect((await call('PATCH', '/v1/services/shop', { rollout }, OPERATOR)).status).toBe(200)
+    const paths = [
+      '/v1/services',
+      '/v1/services/shop',
+      '/v1/audit',
+      '/v1/revisions',
+      '/v1/revisions/2',
+      '/v1/events?follow=false',
+    ]
+    for (const path of paths) {
+      const shown = await call('GET', path, undefined, VIEWER)
+      expect([path, shown.status, JSON.stringify(shown.body).includes(secret)]).toEqual([path, 200, false])
+    }
+    const shown = await call('GET', '/v1/services/shop', undefined, OPERATOR)
+    expect(shown.body.spec.rollout.hooks[0].secret).toBe(secret)
+    expect((await call('PUT', '/v1/services/shop', shown.body.spec, OPERATOR)).body).toMatchObject({ changed: false })
+    const hidden = await call('GET', '/v1/services/shop', undefined, VIEWER)
+    expect(await call('PUT', '/v1/services/shop', hidden.body.spec, OPERATOR)).toMatchObject({ status: 422 })
+  })
+
   test('an operator changes, and the audit has the name of the token', async () => {
     const { call } = await startAdmin({ tokens: TOKENS })
     expect((await call('POST', '/v1/services/shop/switch', { to: 'green' }, OPERATOR)).status).toBe(200)

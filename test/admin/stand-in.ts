@@ -148,6 +148,7 @@ export async function startAdmin(changes: Partial<AdminDeps> = {}, withShop = tr
     clock,
     memory,
     traffic,
+    commandFolders: [],
     store,
     publish: (event) => control.publish(event),
     id: () => 'r-1',

@@ -1,6 +1,8 @@
 /** What a rollout has to pass before and between its steps, with real targets, hooks, programs and processes. */
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { runCli } from '../../src/cli/main.ts'
 import type { Runbook } from '../../src/rollout/runbook.ts'
@@ -426,5 +428,124 @@ describe('what a rollout has replaced', () => {
     const proxy = await startShop([(await startNamed('green')).url])
     const hooks = [{ at: 'Retire', url: 'http://127.0.0.1:1/' }]
     await expect(begin(proxy, { ...ALL, hooks })).rejects.toThrow(/422.*say how long that is/)
+  })
+})
+
+describe('programs as hooks', () => {
+  /** A folder with programs, and a shop that may run them. */
+  async function startWith(scripts: Readonly<Record<string, string>>): Promise<{ proxy: TestProxy; folder: string }> {
+    const folder = join(temporaryFolder(), 'hooks')
+    mkdirSync(folder)
+    for (const [name, text] of Object.entries(scripts)) {
+      writeFileSync(join(folder, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 })
+    }
+    const [blue, green] = [await startNamed('blue'), await startNamed('green')]
+    const shop = service({ blue: [blue.url], green: [green.url] }, { sticky: false, visitor: [] })
+    return { proxy: await startProxy({ services: { shop }, rolloutCommands: [folder] }), folder }
+  }
+  const command = (folder: string, ...words: string[]) => [join(folder, words[0]), ...words.slice(1)]
+  const isAlive = (pid: number): boolean => {
+    try {
+      process.kill(pid, 0)
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  test('are run with arguments, a body, variables and nothing of our own environment; 0 is a yes', async () => {
+    const { proxy, folder } = await startWith({ tell: 'cat > body; env > variables; echo "$@" > arguments' })
+    process.env['OF_OURS'] = 'a secret'
+    onTestFinished(() => void delete process.env['OF_OURS'])
+    const hooks = [{ at: 'BeforeAllowTraffic', command: command(folder, 'tell', '--x', 'a b; echo') }]
+    await begin(proxy, { ...QUICK, hooks })
+    const told = await reached(proxy, 'shifting')
+    expect(gate(told, 'BeforeAllowTraffic')).toBe('passed: null')
+    expect(told.gates.find(({ gate }) => gate === 'BeforeAllowTraffic')?.at).toBe(join(folder, 'tell'))
+    const [body, variables, words] = ['body', 'variables', 'arguments'].map((name) =>
+      readFileSync(join(folder, name), 'utf8'),
+    )
+    expect(JSON.parse(body)).toMatchObject({
+      event: 'BeforeAllowTraffic',
+      service: 'shop',
+      rollout: told.id,
+      to: 'green',
+    })
+    expect(words).toBe('--x a b; echo\n')
+    expect(variables).toContain(`TURNOUT_EVENT=BeforeAllowTraffic\n`)
+    expect(variables).toContain(`TURNOUT_KEY=${JSON.parse(body).key}\n`)
+    expect(variables).toContain(`TURNOUT_ROLLOUT=${told.id}\n`)
+    expect(variables).toContain('TURNOUT_SERVICE=shop\n')
+    expect(variables).toContain('TURNOUT_TO=green\n')
+    expect(variables).toContain('TURNOUT_STEP=-1\n')
+    expect(variables).not.toContain('OF_OURS')
+  })
+
+  test('another exit code is a no, and its last line says why, however much it has said before', async () => {
+    const { proxy, folder } = await startWith({
+      fail: 'yes | head -c 2000000\necho; echo "no: \x1b[1mtable gone" >&2; exit 3',
+    })
+    await begin(proxy, { ...QUICK, hooks: [{ at: 'AfterInstall', command: command(folder, 'fail') }] })
+    expect((await reached(proxy, 'rolledBack')).reason).toMatch(
+      /^hook AfterInstall at \S+\/fail: exit code 3: no: \?\[1mtable gone$/,
+    )
+  })
+
+  test('one that does not end in time is killed, and all that it has started', async () => {
+    const { proxy, folder } = await startWith({
+      hang: 'sleep 600 &\necho $! > child\necho $$ > self\ntrap "" TERM\nwait\nsleep 600',
+    })
+    await begin(proxy, {
+      ...QUICK,
+      hooks: [{ at: 'AfterInstall', command: command(folder, 'hang'), timeout: '300ms' }],
+    })
+    await until('it is rolled back', async () => (await current(proxy)).state === 'rolledBack', 20_000)
+    expect((await current(proxy)).reason).toMatch(/hang: no end in time$/)
+    for (const name of ['child', 'self']) {
+      const pid = Number(readFileSync(join(folder, name), 'utf8'))
+      await until(`${name} has gone`, () => !isAlive(pid))
+    }
+  }, 30_000)
+
+  test('an abort ends one that runs', async () => {
+    const { proxy, folder } = await startWith({ slow: 'echo $$ > self\nexec sleep 600' })
+    await begin(proxy, { ...QUICK, hooks: [{ at: 'AfterInstall', command: command(folder, 'slow') }] })
+    const self = () => {
+      try {
+        return Number(readFileSync(join(folder, 'self'), 'utf8'))
+      } catch {
+        return 0
+      }
+    }
+    await until('it runs', () => self() > 0)
+    await call(proxy, 'POST', `${ROLLOUTS}/current/abort`)
+    await reached(proxy, 'rolledBack')
+    await until('it has gone', () => !isAlive(self()))
+  })
+
+  test('are refused where the config file names no folder of theirs, and looked for before anything begins', async () => {
+    const { proxy, folder } = await startWith({ well: 'exit 0' })
+    const hooks = (...words: string[]) => ({ hooks: [{ at: 'AfterBake', command: words }] })
+    await expect(begin(proxy, { ...QUICK, ...hooks('/bin/true') })).rejects.toThrow(
+      /422.*is in no folder of rolloutCommands/,
+    )
+    const none = await startShop([(await startNamed('green')).url])
+    await expect(begin(none, hooks(join(folder, 'well')))).rejects.toThrow(/422.*which names none/)
+    // A link that leads out of the folder is found before it is run.
+    symlinkSync('/bin/true', join(folder, 'out'))
+    for (const [name, why] of [
+      ['out', /hook AfterBake: \S+\/out is in no folder of rolloutCommands$/],
+      ['gone', /hook AfterBake: \S+\/gone is not there$/],
+    ] as const) {
+      await begin(proxy, { ...QUICK, ...hooks(join(folder, name)) })
+      expect((await reached(proxy, 'rolledBack')).reason).toMatch(why)
+    }
+  })
+
+  test('in a config file need their folders to be named there', async () => {
+    const rollout = { hooks: [{ at: 'AfterBake', command: ['/opt/hooks/x'] }] }
+    await expect(startShop([(await startNamed('green')).url], { rollout })).rejects.toThrow(
+      /rolloutCommands names no folder whose programs may be run/,
+    )
   })
 })

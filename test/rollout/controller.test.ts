@@ -36,7 +36,18 @@ async function stand(store: Store = memoryStore(), changes: Partial<ControllerDe
   const memory = allocateSharedMemory(1)
   let ids = 0
   const traffic = { service: () => null }
-  const deps = { control, clock, memory, traffic, store, log, publish() {}, id: () => `r-${++ids}`, ...changes }
+  const deps = {
+    control,
+    clock,
+    memory,
+    traffic,
+    commandFolders: [],
+    store,
+    log,
+    publish() {},
+    id: () => `r-${++ids}`,
+    ...changes,
+  }
   return { control, store, clock, memory, rollouts: new Rollouts(deps), told }
 }
 

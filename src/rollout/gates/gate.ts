@@ -5,6 +5,7 @@ import type { ServiceStatus } from '../../table/status.ts'
 import type { PoolTargets } from '../pool-targets.ts'
 import type { Rollout } from '../rollout.ts'
 import type { Asker } from './asker.ts'
+import type { Commands } from './commands.ts'
 import type { GateLog } from './gate-log.ts'
 
 /** A gate that does not let a rollout pass; the message says why. */
@@ -28,6 +29,7 @@ export interface About {
 /** What gates work with. */
 export interface Means {
   readonly asker: Asker
+  readonly commands: Commands
   /** Steady time in ms. */
   steadyMs(): number
   /** Wall time in ms, for what stands on a calendar. */

@@ -9,6 +9,7 @@ import type { CheckFound } from '../runbook.ts'
 import { Asker } from './asker.ts'
 import { failed } from './check.ts'
 import { CHECKS, look } from './checks.ts'
+import { Commands } from './commands.ts'
 import type { About, Means } from './gate.ts'
 import { callHooks } from './hooks.ts'
 import { preflight } from './preflight.ts'
@@ -44,9 +45,16 @@ const NOTIFY_MS = 10_000
 export class Gates {
   readonly #means: Means
 
-  constructor(clock: Clock, traffic: Means['traffic']) {
-    const pause = (ms: number, signal: AbortSignal) => waitFor(clock, ms, signal)
-    this.#means = { asker: new Asker(), steadyMs: () => clock.steadyMs(), nowMs: () => clock.nowMs(), pause, traffic }
+  /** Hooks may run programs of these folders. */
+  constructor(clock: Clock, traffic: Means['traffic'], commandFolders: readonly string[]) {
+    this.#means = {
+      asker: new Asker(),
+      commands: new Commands(commandFolders, clock),
+      steadyMs: () => clock.steadyMs(),
+      nowMs: () => clock.nowMs(),
+      pause: (ms, signal) => waitFor(clock, ms, signal),
+      traffic,
+    }
   }
 
   /** Does one work. Rejects with `GateClosed`, or with what `signal` aborts with. */
@@ -80,8 +88,9 @@ export class Gates {
     )
   }
 
-  close(): Promise<void> {
-    return this.#means.asker.close()
+  async close(): Promise<void> {
+    await this.#means.commands.close()
+    await this.#means.asker.close()
   }
 }
 

@@ -1,7 +1,8 @@
 /**
  * Calls hooks.
  *
- * Each event has a key of its own, which is the same when it is told again after a restart.
+ * Each event has a key of its own, which is the same when it is told again after a restart. A hook is asked by POST, or is a program that is run
+ * (commands.ts); the no of a program is one, and is not asked for again.
  */
 import { createHmac } from 'node:crypto'
 import { durationMs } from '../../config/duration.ts'
@@ -31,7 +32,7 @@ export async function callHooks(
     const body = { event, key, service, rollout: id, to, step: rollout.at, weight, reason, ...more }
     const name = nameOf(hook)
     await about.log.watch(event, name, signal, async () => {
-      const why = await call(hook, key, JSON.stringify(body), means, signal)
+      const why = await ask(hook, key, body, means, signal)
       if (why === null) return null
       throw new GateClosed(`hook ${event} at ${name}: ${why}`)
     })
@@ -39,8 +40,15 @@ export async function callHooks(
 }
 
 /** Null when the hook says yes, else why it does not. */
+function ask(hook: HookSpec, key: string, body: object, means: Means, signal: AbortSignal): Promise<string | null> {
+  const { url, command = [], timeout } = hook
+  if (url !== undefined) return call(hook, url, key, JSON.stringify(body), means, signal)
+  return means.commands.run(command, { ...body }, durationMs(timeout), signal)
+}
+
 async function call(
   hook: HookSpec,
+  url: string,
   key: string,
   body: string,
   { asker, pause }: Means,
@@ -55,7 +63,7 @@ async function call(
     if (tries > 1) await pause(PAUSE_MS, signal)
     const limit = AbortSignal.any([signal, AbortSignal.timeout(durationMs(hook.timeout))])
     try {
-      const status = await asker.post(hook.url, body, headers, limit)
+      const status = await asker.post(url, body, headers, limit)
       if (status >= 200 && status < 300) return null
       why = `answered ${status}`
       // A clear no is one: only what may be chance is asked again.

@@ -1,19 +1,24 @@
-/** The check that hooks can be reached: a TCP connection to each, and no request. */
+/** The check that hooks can be reached: a TCP connection to each, and no request; programs that are there and may be run. */
 import { buildConnector } from 'undici'
 import { type Found, failed, ok, skipped } from './check.ts'
-import type { About } from './gate.ts'
+import type { About, Means } from './gate.ts'
 import { nameOf } from './hook-name.ts'
 
 const WITHIN_MS = 3_000
 
-/** Somebody listens wherever a hook is called. */
-export async function hooksReachable({ spec }: About): Promise<Found> {
+/** Somebody listens wherever a hook is called, and every program can be run. */
+export async function hooksReachable({ spec }: About, { commands }: Means): Promise<Found> {
   const hooks = spec.hooks ?? []
   if (hooks.length === 0) return skipped('there are no hooks')
   const faults = await Promise.all(
     hooks.map(async (hook) => {
-      const why = await connect(new URL(hook.url))
-      return why === null ? [] : [`hook ${hook.at} at ${nameOf(hook)} cannot be reached: ${why}`]
+      const { at, url, command = [] } = hook
+      if (url === undefined) {
+        const fault = await commands.faultOf(command)
+        return fault === null ? [] : [`hook ${at}: ${fault}`]
+      }
+      const why = await connect(new URL(url))
+      return why === null ? [] : [`hook ${at} at ${nameOf(hook)} cannot be reached: ${why}`]
     }),
   )
   const all = faults.flat()

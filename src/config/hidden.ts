@@ -1,0 +1,37 @@
+/**
+ * What a viewer is not shown of whatever holds settings of rollouts: secrets of hooks, what their URLs and commands carry, and where
+ * notifications go, which is a secret by itself with Slack and others. Pure; by shape, so that specs, patches and revisions are all alike.
+ */
+import { isRecord } from './record.ts'
+
+/** Stands where something is not shown; it is refused as a value (check-rollout.ts). */
+export const HIDDEN = '(hidden)'
+
+/** The value without its secrets; the very same where it has none. */
+export function withoutSecrets(value: unknown, key = ''): unknown {
+  if (Array.isArray(value)) {
+    const hide = key === 'hooks' ? hookHidden : key === 'notify' ? addressHidden : withoutSecrets
+    const hidden = value.map((entry) => hide(entry))
+    return hidden.every((entry, at) => entry === value[at]) ? value : hidden
+  }
+  if (!isRecord(value)) return value
+  const entries = Object.entries(value).map(([name, entry]) => [name, withoutSecrets(entry, name)] as const)
+  return entries.every(([name, entry]) => entry === value[name]) ? value : Object.fromEntries(entries)
+}
+
+function hookHidden(hook: unknown): unknown {
+  if (!isRecord(hook)) return hook
+  const { url, secret, command } = hook
+  return {
+    ...hook,
+    ...(secret !== undefined && { secret: HIDDEN }),
+    ...(typeof url === 'string' && { url: url.replace(/^(https?:\/\/)[^/?]*@/, '$1').replace(/\?.*$/s, `?${HIDDEN}`) }),
+    ...(Array.isArray(command) && command.length > 1 && { command: [command[0], HIDDEN] }),
+  }
+}
+
+function addressHidden(address: unknown): unknown {
+  if (!isRecord(address) || typeof address['url'] !== 'string') return address
+  const [origin = ''] = /^https?:\/\/[^/?@]*(?=[/?]|$)/.exec(address['url']) ?? []
+  return { ...address, url: `${origin}/${HIDDEN}` }
+}
