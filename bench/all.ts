@@ -15,6 +15,7 @@ const BENCHES: Readonly<Record<string, readonly string[]>> = {
   latency: ['latency.ts'],
   switch: ['switch.ts'],
   change: ['change.ts'],
+  rollout: ['rollout.ts'],
   judged: ['judged.ts'],
   size: ['variants.ts', 'size'],
   log: ['variants.ts', 'log'],

@@ -37,10 +37,10 @@ export class Client {
     this.socket = this.open()
   }
 
-  /** Sends the request. Only when ready. */
-  send(): void {
+  /** Sends the request, with these further header lines. Only when ready. */
+  send(lines = ''): void {
     this.owed = true
-    this.socket.write(this.request, 'latin1')
+    this.socket.write(lines === '' ? this.request : `${this.request.slice(0, -2)}${lines}\r\n`, 'latin1')
   }
 
   end(): void {

@@ -19,6 +19,7 @@ const SECTIONS = [
   'latency',
   'switch',
   'change',
+  'rollout',
   'judged',
   'size',
   'log',
