@@ -16,6 +16,7 @@ const BENCHES: Readonly<Record<string, readonly string[]>> = {
   switch: ['switch.ts'],
   change: ['change.ts'],
   rollout: ['rollout.ts'],
+  kills: ['kills.ts'],
   judged: ['judged.ts'],
   size: ['variants.ts', 'size'],
   log: ['variants.ts', 'log'],

@@ -20,6 +20,7 @@ const SECTIONS = [
   'switch',
   'change',
   'rollout',
+  'kills',
   'judged',
   'size',
   'log',

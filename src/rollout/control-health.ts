@@ -31,6 +31,10 @@ export class ControlHealth {
     if (last.bad / last.answers >= Math.max(TIMES * this.reference, this.reference + POINTS)) this.#illAtMs = nowMs
   }
 
+  noteIll(nowMs: number): void {
+    this.#illAtMs = nowMs
+  }
+
   isIll(nowMs: number): boolean {
     return nowMs - this.#illAtMs < WELL_AFTER_MS
   }

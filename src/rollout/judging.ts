@@ -8,12 +8,13 @@ import type { Control } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import { own } from '../config/record.ts'
 import { CELL, type SharedMemory } from '../metrics/layout.ts'
+import type { ClumpState } from './clump.ts'
 import { Feed } from './feed.ts'
 import { Given, type GivenDeps } from './given/given.ts'
 import type { Kept } from './kept.ts'
-import { clumpSince, type Past, type PastOf } from './past.ts'
+import type { Past, PastOf } from './past.ts'
 import { isRolling } from './rolling.ts'
-import { type Finding, metricsOf, Verdict } from './verdict.ts'
+import { type Before, type Finding, metricsOf, Verdict } from './verdict.ts'
 
 /** How often the live pool's times are looked at. */
 const FOLLOW_MS = 1_000
@@ -39,13 +40,15 @@ export class Judging {
   readonly #livePools: readonly string[]
   readonly #slot: number
   readonly #feed: Feed
-  /** What was known of the live pool when it began. */
-  readonly #metricsBefore: PastOf['metrics']
+  /** What was known of the live pool when the rollout began; clumps go on to be seen. */
+  readonly #begin: Before
+  /** What was known when this process took it up: what has come since is more than that. */
+  readonly #known: PastOf['metrics']
   #followedAtMs = -Infinity
 
   /** Whatever is asked of others ends with `signal`. */
   constructor(deps: JudgingDeps, kept: Kept, signal: AbortSignal) {
-    const { service, rollout, wish, tests } = kept
+    const { service, rollout, wish, tests, live } = kept
     const { memory, control } = deps
     const { before, to } = rollout
     this.#deps = deps
@@ -55,12 +58,15 @@ export class Judging {
     this.#slot = own(control.snapshot().status, service)?.slot ?? 0
     this.#feed = new Feed(memory, this.#slot)
     const { metrics } = this.#follow()
-    this.#metricsBefore = metrics
+    this.#known = metrics
+    this.#begin = live ?? {
+      histories: metrics.map(({ history }) => history),
+      clumps: metrics.map(({ clump }) => clump),
+    }
     this.given = new Given(kept, this.#livePools, deps, signal)
     const given = metricsOf(wish.verdict).slice(metrics.length)
-    const histories = [...metrics.map(({ history }) => history), ...given.map(() => ({ bad: 0, all: 0 }))]
-    const clumps = metrics.map(({ clump }) => clump)
-    this.verdict = new Verdict(wish.verdict, { histories, clumps }, tests ?? undefined)
+    const histories = [...this.#begin.histories, ...given.map(() => ({ bad: 0, all: 0 }))]
+    this.verdict = new Verdict(wish.verdict, { ...this.#begin, histories }, tests ?? undefined)
   }
 
   /** The step that workers count now. */
@@ -78,10 +84,27 @@ export class Judging {
   }
 
   /** The step goes on that a process before this one has begun. */
-  goOn(step: number, weight: number): void {
+  goOn(step: number, weight: number, isHolding: boolean): void {
+    // Whether the live pool is well again, nobody has seen.
+    if (isHolding) this.verdict.noteIll(this.#deps.clock.steadyMs())
     Atomics.store(this.#deps.memory.cells, CELL.step + this.#slot, step)
     this.verdict.share = weight / 100
     this.given.beginStep(weight / 100, this.#deps.clock.steadyMs())
+  }
+
+  /** What is to be known of the live pool by whoever goes on: it cannot be learnt anew while the rollout runs. */
+  get live(): Before {
+    return {
+      histories: this.#begin.histories,
+      clumps: this.verdict.metrics.slice(0, this.#known.length).map(({ clump }) => clump.state),
+    }
+  }
+
+  #clumps(now: PastOf['metrics']): ClumpState[] {
+    return now.map(({ clumpEver }, at) => {
+      const [begin, before] = [this.#begin.clumps[at], this.#known[at].clumpEver]
+      return { x2: begin.x2 + clumpEver.x2 - before.x2, dof: begin.dof + clumpEver.dof - before.dof }
+    })
   }
 
   /** Failures that the new version has brought to clients since the last call. */
@@ -95,8 +118,7 @@ export class Judging {
       this.#followedAtMs = nowMs
       const { edgesMs, metrics } = this.#follow()
       this.#feed.setEdges(edgesMs)
-      const clumps = metrics.map((known, at) => clumpSince(this.#metricsBefore[at], known))
-      this.verdict.noteClumps([...clumps, ...this.given.clumps()])
+      this.verdict.noteClumps([...this.#clumps(metrics), ...this.given.clumps()])
     }
     this.given.look(nowMs)
     const came = [...this.#feed.take(), ...this.given.take()]

@@ -3,7 +3,7 @@ import type { ToldGate } from './gates/gate-log.ts'
 import type { Rollout, State } from './rollout.ts'
 import type { Standby } from './standby.ts'
 import type { ToldVerdict } from './told.ts'
-import type { TestStates } from './verdict.ts'
+import type { Before, TestStates } from './verdict.ts'
 import type { Wish } from './wish.ts'
 
 /** A state that it came to. */
@@ -30,6 +30,8 @@ export interface Kept {
   readonly standby?: Standby
   /** What its gates have come to; a rollout that an older Turnout has begun has none. */
   readonly gates?: readonly ToldGate[]
+  /** What was known of the live pool when it began; absent where an older Turnout has begun it. */
+  readonly live?: Before
   /** The tests of each metric as they stood when it was kept last; null before traffic. */
   readonly tests: readonly TestStates[] | null
   /** The verdict as it was last told. */

@@ -82,11 +82,6 @@ export class Past {
   }
 }
 
-/** Clumps of the ten minutes before some moment, and of all the time since. */
-export function clumpSince({ clump, clumpEver: before }: Known, { clumpEver: now }: Known): ClumpState {
-  return { x2: clump.x2 + now.x2 - before.x2, dof: clump.dof + now.dof - before.dof }
-}
-
 /** A slice holds these of each metric. */
 const [ALL, BAD, X2, DOF] = [0, 1, 2, 3]
 const PARTS = 4

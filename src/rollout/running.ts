@@ -65,7 +65,7 @@ export class Running {
   resume(): void {
     const { rollout, step: present } = this.kept
     this.kept = { ...this.kept, rollout: { ...rollout, lookedAtMs: this.#deps.clock.steadyMs() } }
-    this.#judging.goOn(present, rollout.weight)
+    this.#judging.goOn(present, rollout.weight, rollout.state === 'holding')
     this.#do(effectsOf(rollout))
   }
 
@@ -164,8 +164,13 @@ export class Running {
   /** Notes what the verdict has come to. */
   #note(): void {
     if (isOver(this.kept.rollout)) this.#gateLog.close()
-    const verdict = this.#toldVerdict()
-    this.kept = { ...this.kept, tests: this.#judging.verdict.states, verdict, gates: this.#gateLog.entries }
+    this.kept = {
+      ...this.kept,
+      live: this.#judging.live,
+      tests: this.#judging.verdict.states,
+      verdict: this.#toldVerdict(),
+      gates: this.#gateLog.entries,
+    }
   }
 
   /** Keeps it; while the store is away, tries again. */

@@ -175,6 +175,11 @@ export class Verdict {
     for (const [at, state] of states.entries()) this.metrics[at].clump = new Clump(state)
   }
 
+  /** The live pool was ill when somebody else has looked last. */
+  noteIll(nowMs: number): void {
+    this.#control.noteIll(nowMs)
+  }
+
   /** Takes what has come, and says what it means. */
   look(look: Look): Finding {
     const { nowMs, came } = look

@@ -3,7 +3,15 @@ import { expect, test } from 'vitest'
 import { validateService } from '../../src/config/check.ts'
 import type { ServiceSpec } from '../../src/config/schema.ts'
 import { TurnoutError } from '../../src/errors.ts'
-import { allocateSharedMemory, type SharedMemory, SIDE, TRIAL, trialOffset } from '../../src/metrics/layout.ts'
+import {
+  allocateSharedMemory,
+  FIELD,
+  laneOffset,
+  type SharedMemory,
+  SIDE,
+  TRIAL,
+  trialOffset,
+} from '../../src/metrics/layout.ts'
 import { type ControllerDeps, Rollouts } from '../../src/rollout/controller.ts'
 import type { Kept } from '../../src/rollout/kept.ts'
 import { memoryStore } from '../../src/store/memory.ts'

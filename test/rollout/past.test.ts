@@ -2,7 +2,7 @@
 import { beforeEach, expect, test } from 'vitest'
 import { allocateSharedMemory, binEndMs, FIELD, laneOffset, type SharedMemory } from '../../src/metrics/layout.ts'
 import { SLICE_MS } from '../../src/rollout/clump.ts'
-import { clumpSince, Past } from '../../src/rollout/past.ts'
+import { Past } from '../../src/rollout/past.ts'
 import type { ServiceStatus, TargetStatus } from '../../src/table/status.ts'
 import type { Trial } from '../../src/table/types.ts'
 
@@ -74,17 +74,16 @@ test('of a target that has the version which is tried nothing enters', () => {
 
 test('targets that differ more than chance allows are clumps, also after the slice was forgotten', () => {
   past.follow('shop', shop(), nowMs)
-  const [before] = past.of('shop', ['blue']).metrics
   come(1, 80, 20)
   come(2, 100, 0)
   follow()
   const [now] = past.of('shop', ['blue']).metrics
   // p = 0.1: (20 − 10)² / 9 of each target.
-  expect(clumpSince(before, now).x2).toBeCloseTo(200 / 9, 9)
-  expect(clumpSince(before, now).dof).toBe(1)
+  expect(now.clump.x2).toBeCloseTo(200 / 9, 9)
+  expect([now.clump.dof, now.clumpEver.dof]).toEqual([1, 1])
   for (let slice = 0; slice < 70; slice++) follow()
   expect(past.of('shop', ['blue']).metrics[0].clump.dof).toBe(0)
-  expect(clumpSince(before, past.of('shop', ['blue']).metrics[0]).dof).toBe(1)
+  expect(past.of('shop', ['blue']).metrics[0].clumpEver.dof).toBe(1)
 })
 
 test('what is gone is forgotten', () => {
