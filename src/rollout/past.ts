@@ -71,9 +71,10 @@ export class Past {
     const sum = (of: (pool: PoolPast) => number) => pools.reduce((total, pool) => total + of(pool), 0)
     const metrics = Array.from({ length: METRICS }, (_, metric): Known => {
       const part = (field: number) => sum(({ recent }) => recent[metric * PARTS + field])
+      const open = (field: typeof ALL | typeof BAD) => sum((pool) => pool.open(metric, field))
       const ever = (field: number) => sum(({ ever }) => ever[metric * PARTS + field])
       return {
-        history: { bad: part(BAD), all: part(ALL) },
+        history: { bad: part(BAD) + open(BAD), all: part(ALL) + open(ALL) },
         clump: { x2: part(X2), dof: part(DOF) },
         clumpEver: { x2: ever(X2), dof: ever(DOF) },
       }
@@ -83,7 +84,7 @@ export class Past {
 }
 
 /** A slice holds these of each metric. */
-const [ALL, BAD, X2, DOF] = [0, 1, 2, 3]
+const [ALL, BAD, X2, DOF] = [0, 1, 2, 3] as const
 const PARTS = 4
 const SLICE = METRICS * PARTS
 
@@ -136,6 +137,13 @@ class PoolPast {
       }
     }
     if (nowMs - this.#sinceMs >= SLICE_MS) this.#close(nowMs)
+  }
+
+  /** Answers, or the bad ones, that have come since the last slice. */
+  open(metric: number, field: typeof ALL | typeof BAD): number {
+    let sum = 0
+    for (const { all, bad } of this.#targets.values()) sum += field === ALL ? all[metric] : bad[metric]
+    return sum
   }
 
   #close(nowMs: number): void {

@@ -11,6 +11,9 @@ import type { TargetStatus } from '../table/status.ts'
 import type { AdminState } from '../table/types.ts'
 import type { Rollout } from './rollout.ts'
 
+/** How long targets are taken out, unless that is renewed. */
+const EJECTED_MS = 30_000
+
 export class PoolTargets {
   readonly #control: Control
   readonly #memory: SharedMemory
@@ -41,6 +44,26 @@ export class PoolTargets {
     const slots = own(this.all, url)?.slots ?? []
     const sum = (field: number) => slots.reduce((total, slot) => total + sumField(this.#memory, slot, field), 0)
     return sum(FIELD.inFlight) + sum(FIELD.tunnels)
+  }
+
+  /** Takes these out for a while, as though they had failed; needs no store. */
+  async eject(urls: readonly string[], nowMs: number): Promise<void> {
+    const untilMs = nowMs + EJECTED_MS
+    const addresses = urls.flatMap((url) =>
+      (own(this.all, url)?.addresses ?? []).map((address) => ({ url, ...address })),
+    )
+    const due = addresses.filter(({ ejectedUntilMs }) => ejectedUntilMs < nowMs + EJECTED_MS / 2)
+    if (due.length === 0) return
+    await this.#control.observe(
+      due.map(({ url, address }) => ({
+        service: this.#service,
+        pool: this.#pool,
+        target: url,
+        address,
+        ejectedUntilMs: untilMs,
+        detail: 'its rollout is rolled back, and the split cannot be changed now',
+      })),
+    )
   }
 
   /** Rejects with `conflict` where nobody would be left to answer. */

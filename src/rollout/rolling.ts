@@ -15,6 +15,13 @@ export function targetsBegun({ plan, begun }: Pick<Rollout, 'plan' | 'begun'>): 
   return (plan.batches ?? []).slice(0, begun).flat()
 }
 
+/** Those of all targets of the pool that may be taken out because of the new version; none when all have it in a pool that is replaced. */
+export function targetsTried(rollout: Pick<Rollout, 'plan' | 'begun'>, all: readonly string[]): readonly string[] {
+  if (!isRolling(rollout)) return all
+  const begun = targetsBegun(rollout)
+  return begun.length < all.length ? begun : []
+}
+
 /** The targets of the present step. */
 export function batchOf({ plan, at }: Pick<Rollout, 'plan' | 'at'>): readonly string[] {
   return plan.batches?.[at] ?? []
@@ -30,9 +37,9 @@ export function poolShiftOf({ rollout, wish }: Kept): PoolShift | undefined {
 
 /** What the way back does to the pool at once: nothing new for targets with the new version, while others are there to answer. */
 export function poolBackOf({ rollout }: Kept): PoolShift | undefined {
-  const begun = targetsBegun(rollout)
-  const isAll = begun.length === rollout.plan.batches?.flat().length
-  return begun.length === 0 || isAll ? undefined : { name: rollout.to, states: statesOf(begun, 'maint') }
+  if (!isRolling(rollout)) return undefined
+  const out = targetsTried(rollout, rollout.plan.batches?.flat() ?? [])
+  return out.length === 0 ? undefined : { name: rollout.to, states: statesOf(out, 'maint') }
 }
 
 const statesOf = (targets: readonly string[], state: 'maint') =>

@@ -13,7 +13,9 @@ import type { Given } from './given/given.ts'
 import { Judging, type JudgingDeps } from './judging.ts'
 import type { Kept } from './kept.ts'
 import { notify, tell } from './news.ts'
-import { isRolling, poolBackOf, poolShiftOf, targetsBegun } from './rolling.ts'
+import { PoolTargets } from './pool-targets.ts'
+import { retry } from './retry.ts'
+import { isRolling, poolBackOf, poolShiftOf, targetsBegun, targetsTried } from './rolling.ts'
 import { type Effect, isOver, type RolloutEvent, type Work } from './rollout.ts'
 import { sharesAt } from './shares.ts'
 import { standbyOf } from './standby.ts'
@@ -21,8 +23,6 @@ import { effectsOf, step } from './state.ts'
 import { type ToldRollout, type ToldVerdict, toldRollout, toldVerdict } from './told.ts'
 import { sentenceOf } from './words.ts'
 
-/** A shift that fails, because the store is away or a pool is not proven, is tried again after so long. */
-const RETRY_MS = 500
 /** How often it is kept while nothing but its clock and its tests change. */
 const KEEP_MS = 10_000
 /** Longer than a look is ever late. */
@@ -39,6 +39,7 @@ export class Running {
   kept: Kept
   readonly #deps: RunningDeps
   readonly #judging: Judging
+  readonly #targets: PoolTargets
   readonly #end = new AbortController()
   readonly #gateLog: GateLog
   #turn: Promise<unknown> = Promise.resolve()
@@ -51,6 +52,7 @@ export class Running {
     this.kept = kept
     this.#judging = new Judging(deps, kept, this.#end.signal)
     this.#gateLog = new GateLog(kept.gates ?? [], () => deps.clock.nowMs())
+    this.#targets = new PoolTargets(deps.control, deps.memory, kept.service, kept.rollout)
   }
 
   /** Keeps the rollout that has just begun, and begins it. */
@@ -177,13 +179,8 @@ export class Running {
   async #save(): Promise<void> {
     this.#keptAtMs = this.#deps.clock.steadyMs()
     this.#note()
-    for (;;) {
-      try {
-        return await this.#deps.save(this.kept)
-      } catch (error) {
-        if (await this.#givesUp(error, 'a rollout cannot be kept')) return
-      }
-    }
+    const { kept } = this
+    await this.#retry('a rollout cannot be kept', () => this.#deps.save(kept))
   }
 
   #do(effects: readonly Effect[]): void {
@@ -210,39 +207,36 @@ export class Running {
     const trial = isEnd ? null : this.#nextTrial()
     const weights = isRolling(rollout) ? rollout.before : sharesAt(rollout.before, rollout.to, weight)
     const pool = poolShiftOf(this.kept)
-    for (;;) {
-      try {
-        await this.#shift(weights, trial, isEnd ? 'done' : undefined, pool)
-        break
-      } catch (error) {
-        if (await this.#givesUp(error, `${service} cannot be shifted to ${weight} %`)) return
-        if (this.kept.rollout.phase !== 'moving' || this.kept.rollout.weight !== weight) return
-      }
-    }
+    const isWanted = () => this.kept.rollout.phase === 'moving' && this.kept.rollout.weight === weight
+    const shift = () => this.#shift(weights, trial, isEnd ? 'done' : undefined, pool)
+    if (!(await this.#retry(`${service} cannot be shifted to ${weight} %`, shift, isWanted))) return
     await this.send({ type: 'moved', weight }).catch(() => {})
   }
 
   /** Back to where it began, whatever the health of who was there. Tried until it is done. */
   async #back(): Promise<void> {
     const { service, rollout } = this.kept
-    for (;;) {
+    const shift = async () => {
       try {
         await this.#shift(rollout.before, null, 'back', poolBackOf(this.kept))
-        break
       } catch (error) {
-        if (await this.#givesUp(error, `${service} cannot be taken back`)) return
+        // The store may be away. As long as it is, those that fail are at least out, as others that fail.
+        await this.#targets
+          .eject(targetsTried(rollout, Object.keys(this.#targets.all)), this.#deps.clock.steadyMs())
+          .catch(() => {})
+        throw error
       }
     }
+    if (!(await this.#retry(`${service} cannot be taken back`, shift))) return
     this.#whenBack.resolve()
     await this.send({ type: 'moved', weight: 0 }).catch(() => {})
   }
 
-  /** Tells what kept a shift up, and waits a moment. True when the process ends. */
-  async #givesUp(error: unknown, what: string): Promise<boolean> {
+  /** Tries until it is done; false when the process ends, or it is not wanted any more. */
+  #retry(what: string, attempt: () => Promise<void>, isWanted = () => true): Promise<boolean> {
     const { clock, log } = this.#deps
-    log.warn({ err: error, rollout: this.kept.rollout.id }, what)
-    await new Promise<void>((resolve) => clock.after(RETRY_MS, resolve))
-    return this.#end.signal.aborted
+    const failed = (error: unknown): void => log.warn({ err: error, rollout: this.kept.rollout.id }, what)
+    return retry(clock, attempt, failed, () => isWanted() && !this.#end.signal.aborted)
   }
 
   async #shift(

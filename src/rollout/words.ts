@@ -1,4 +1,8 @@
-/** A finding in a sentence, with its numbers. Pure. */
+/**
+ * What a rollout says of itself: a finding in a sentence, with its numbers; a notice; an event. Pure.
+ *
+ * Every sentence names both versions and how many answers it rests on.
+ */
 import type { GivenTold } from './given/told.ts'
 import type { Kept } from './kept.ts'
 import { isRolling } from './rolling.ts'

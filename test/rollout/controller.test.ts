@@ -152,6 +152,26 @@ test('each end is counted once, by how it ended, and the last rollout stays to b
   await rollouts.close()
 })
 
+test('while the split cannot be changed, a way back takes the targets of the new version out at least', async () => {
+  const { control, rollouts, clock } = await stand()
+  await rollouts.start()
+  await rollouts.begin('shop', { to: 'green' }, 'test')
+  const change = control.change.bind(control)
+  control.change = () => Promise.reject(new TurnoutError('store_unavailable'))
+  const aborted = rollouts.command('shop', 'current', 'abort', 'test')
+  const ejected = (pool: string) =>
+    Object.values(control.snapshot().status['shop'].pools[pool].targets).map(({ ejectedUntilMs }) => ejectedUntilMs)
+  await until('they are out', () => ejected('green').every((untilMs) => untilMs > clock.steadyMs()))
+  expect(ejected('blue')).toEqual([0])
+  control.change = change
+  await until('traffic is back', async () => {
+    clock.move(500)
+    return rollouts.list('shop')[0].state === 'rolledBack'
+  })
+  await aborted
+  await rollouts.close()
+})
+
 test('nothing is looked at while no rollout runs', async () => {
   const clock = movableClock()
   let looks = 0
@@ -173,6 +193,10 @@ test('after a restart the clock of a step and the tests go on from where they we
   const store = memoryStore()
   const first = await stand(store)
   await first.rollouts.start()
+  const blue = Object.values(first.control.snapshot().status['shop'].pools['blue'].targets)[0].slots[0]
+  first.memory.targets[laneOffset(0, blue) + FIELD.attemptsGood] = 20
+  first.memory.targets[laneOffset(0, blue) + FIELD.attemptsFailed] = 2
+  first.clock.move(10_000)
   await first.rollouts.begin('shop', { to: 'green', steps: [{ weight: 10, for: '1h' }] }, 'test')
   const kept = async () => JSON.parse((await store.get('rollout:shop')) ?? '[]')[0] as Kept
   await until('it watches traffic', async () => {
@@ -180,6 +204,8 @@ test('after a restart the clock of a step and the tests go on from where they we
     return (await kept()).rollout.phase === 'watching'
   })
   const { slot } = first.control.snapshot().status['shop']
+  const live = (await kept()).live!
+  expect(live.histories[0]).toEqual({ bad: 2, all: 22 })
   first.memory.trials[trialOffset(0, slot, SIDE.canary) + TRIAL.answers] += 3
   first.memory.trials[trialOffset(0, slot, SIDE.control) + TRIAL.answers] += 30
   await until('its clock is kept', async () => {
@@ -198,6 +224,8 @@ test('after a restart the clock of a step and the tests go on from where they we
     return (await kept()).rollout.clockMs > before.rollout.clockMs
   })
   expect((await kept()).tests?.[0]).toEqual(before.tests?.[0])
+  // What the live pool was before cannot be learnt anew.
+  expect((await kept()).live).toEqual(live)
   await second.rollouts.close()
   await first.rollouts.close()
 })
