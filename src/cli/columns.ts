@@ -37,10 +37,3 @@ export const timeOf = (atMs: number): string =>
     .toISOString()
     .replace('T', ' ')
     .replace(/\.\d+Z$/, 'Z')
-
-/** Seconds as `8 s`, `2 min 5 s`, `3 h 20 min`. */
-export function durationInWords(seconds: number): string {
-  const [hours, minutes] = [Math.floor(seconds / 3_600), Math.floor(seconds / 60) % 60]
-  if (hours > 0) return `${hours} h ${minutes} min`
-  return minutes > 0 ? `${minutes} min ${seconds % 60} s` : `${seconds} s`
-}

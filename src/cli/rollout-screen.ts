@@ -1,7 +1,8 @@
 /**
  * A rollout as it is drawn on a terminal while it is watched: where it stands, what both pools do, what the verdict says.
  */
-import { columns, durationInWords, number, percent } from './columns.ts'
+import { inWords } from '../config/duration.ts'
+import { columns, number, percent } from './columns.ts'
 import { widthOf, wrapped } from './redraw.ts'
 import { gateLine, metricLine, type RolloutView, waitInWords, wayOf, wordOf } from './rollout-words.ts'
 
@@ -34,7 +35,7 @@ export function screenOf(rollout: RolloutView, status: PoolsView | null, columns
   const tookS = Math.max(0, Math.round(((endedAtMs ?? nowMs) - startedAtMs) / 1_000))
   return [
     ...wrapped(
-      `${service}: ${wayOf(versionOf(from), versionOf(to))}, ${strategy}, ${id}, ${durationInWords(tookS)}`,
+      `${service}: ${wayOf(versionOf(from), versionOf(to))}, ${strategy}, ${id}, ${inWords(tookS * 1_000)}`,
       width,
     ),
     ...barOf(rollout, width),

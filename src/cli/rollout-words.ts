@@ -1,8 +1,10 @@
 /**
  * A rollout in words, for people: one line of where it stands, and more lines of why and what it has cost.
  */
+
+import { inWords } from '../config/duration.ts'
 import type { State } from '../rollout/rollout.ts'
-import { durationInWords, percent, timeOf } from './columns.ts'
+import { percent, timeOf } from './columns.ts'
 
 interface Counts {
   readonly all: number
@@ -117,7 +119,7 @@ const WORKS: Readonly<Record<string, string>> = {
 
 /** What it waits for, and at the least how long. */
 export function waitInWords({ waitsFor, inMs }: { readonly waitsFor: string; readonly inMs: number }): string {
-  return `waits for ${WORKS[waitsFor] ?? waitsFor}${inMs > 0 ? `, ${durationInWords(Math.ceil(inMs / 1_000))}` : ''}`
+  return `waits for ${WORKS[waitsFor] ?? waitsFor}${inMs > 0 ? `, ${inWords(Math.ceil(inMs / 1_000) * 1_000)}` : ''}`
 }
 
 /** A state as people say it. */

@@ -18,14 +18,15 @@ export function durationMs(text: string): number {
   return ms
 }
 
-/** A time for people: `1 h 5 min`. */
+/** A time for people: `250 ms`, `8 s`, `2 min 5 s`, `1 h 5 min`. */
 export function inWords(ms: number): string {
-  if (ms < 1_000) return `${Math.round(ms)} ms`
+  if (ms > 0 && ms < 1_000) return `${Math.round(ms)} ms`
   const seconds = Math.round(ms / 1_000)
+  if (seconds === 0) return '0 s'
   const parts: [number, string][] = [
     [Math.floor(seconds / 3_600), 'h'],
     [Math.floor((seconds % 3_600) / 60), 'min'],
-    [seconds % 60, 's'],
+    [seconds < 3_600 ? seconds % 60 : 0, 's'],
   ]
   return parts.flatMap(([count, unit]) => (count === 0 ? [] : [`${count} ${unit}`])).join(' ')
 }

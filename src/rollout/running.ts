@@ -5,8 +5,10 @@
  * restart they go on from there; what they have not seen since is lost, which is no harm.
  */
 import type { PoolShift } from '../change.ts'
+import { TurnoutError } from '../errors.ts'
 import type { Trial } from '../table/types.ts'
 import { aboutOf } from './gates/about.ts'
+import { GateClosed } from './gates/gate.ts'
 import { GateLog } from './gates/gate-log.ts'
 import type { Gates } from './gates/gates.ts'
 import type { Given } from './given/given.ts'
@@ -196,7 +198,13 @@ export class Running {
     const about = aboutOf(this.kept, this.#deps, this.#gateLog)
     const ended = await this.#deps.gates.run(work, about, this.#end.signal).then(
       () => ({ type: 'passed', works }) as const,
-      (error: Error) => ({ type: 'failed', works, reason: error.message }) as const,
+      (error: Error) => {
+        // Anything but a no, of a gate or of the state of the service, is a bug of ours.
+        if (!(error instanceof GateClosed || error instanceof TurnoutError) && !this.#end.signal.aborted) {
+          this.#deps.log.error({ err: error, rollout: this.kept.rollout.id }, 'a gate of a rollout has broken')
+        }
+        return { type: 'failed', works, reason: error.message } as const
+      },
     )
     if (!this.#end.signal.aborted) await this.send(ended).catch(() => {})
   }

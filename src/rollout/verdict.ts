@@ -89,6 +89,16 @@ export interface Finding {
 export interface TestStates {
   readonly origin: OriginState
   readonly margin: MarginState
+  /** Absent where an older Turnout has kept them. */
+  readonly totals?: Readonly<Totals>
+}
+
+/** Answers since the rollout began. */
+interface Totals {
+  canary: number
+  canaryBad: number
+  control: number
+  controlBad: number
 }
 
 interface Metric {
@@ -98,7 +108,7 @@ interface Metric {
   readonly origin: OriginTest
   readonly strata: Strata
   clump: Clump
-  readonly totals: { canary: number; canaryBad: number; control: number; controlBad: number }
+  readonly totals: Totals
   test: MarginTest
 }
 
@@ -146,7 +156,7 @@ export class Verdict {
         origin: new OriginTest({ alpha, tolerance: options.tolerance }, states?.[at]?.origin),
         strata: new Strata(),
         clump: new Clump(before.clumps[at]),
-        totals: { canary: 0, canaryBad: 0, control: 0, controlBad: 0 },
+        totals: { canary: 0, canaryBad: 0, control: 0, controlBad: 0, ...states?.[at]?.totals },
         test: new MarginTest(
           { beta: options.beta, margin },
           states?.[at]?.margin ?? before.histories[at] ?? { bad: 0, all: 0 },
@@ -157,7 +167,11 @@ export class Verdict {
 
   /** How far its tests have come, by metric. */
   get states(): TestStates[] {
-    return this.metrics.map(({ origin, test }) => ({ origin: origin.state, margin: test.state }))
+    return this.metrics.map(({ origin, test, totals }) => ({
+      origin: origin.state,
+      margin: test.state,
+      totals: { ...totals },
+    }))
   }
 
   /** A step begins. */

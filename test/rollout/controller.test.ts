@@ -217,6 +217,7 @@ test('after a restart the clock of a step and the tests go on from where they we
   const second = await stand(store)
   await second.rollouts.start()
   const [told] = second.rollouts.list('shop')
+  expect(told.verdict).toMatchObject({ canary: { requests: 3 }, control: { requests: 30 } })
   expect(told.next?.inMs).toBeLessThanOrEqual(3_600_000 - 9_000)
   expect(before.tests?.[0].origin.seen).toBe(3)
   await until('the tests go on', async () => {
