@@ -17,10 +17,14 @@ const begin = (proxy: TestProxy, sent: object) => call<ToldRollout>(proxy, 'POST
 /** Waits until the rollout is in one of these states, and tells it. */
 async function reached(proxy: TestProxy, ...states: ToldRollout['state'][]): Promise<ToldRollout> {
   let last = await current(proxy)
-  await until(`the rollout is ${states.join(' or ')}`, async () => {
-    last = await current(proxy)
-    return states.includes(last.state)
-  })
+  await until(
+    `the rollout is ${states.join(' or ')}`,
+    async () => {
+      last = await current(proxy)
+      return states.includes(last.state)
+    },
+    30_000,
+  )
   return last
 }
 
@@ -73,6 +77,45 @@ describe('a release that is well', () => {
     await call(proxy, 'POST', '/v1/services/shop/back')
     expect(await splitOf(proxy)).toEqual({ blue: 100, green: 0 })
   }, 60_000)
+
+  test('with gates, warm-up, smoke tests, five steps and a bake, no request fails', async () => {
+    const heard: string[] = []
+    const hook = await startUpstream((request, response) => {
+      let body = ''
+      request.on('data', (read) => {
+        body += read
+      })
+      request.on('end', () => {
+        const { event, step } = JSON.parse(body) as { event: string; step: number }
+        heard.push(event === 'BeforeStep' ? `${event} ${step}` : event)
+        response.end()
+      })
+    })
+    const green = await startFailing()
+    const proxy = await startShop(green.url)
+    const load = startTraffic(proxy)
+    const events = ['BeforeInstall', 'AfterInstall', 'AfterAllowTestTraffic', 'BeforeAllowTraffic', 'BeforeStep']
+    const hooks = [...events, 'AfterAllowTraffic', 'AfterBake'].map((at) => ({ at, url: hook.url }))
+    await begin(proxy, {
+      strategy: '5-10-25-50-100',
+      hooks,
+      warmup: { requests: [{ path: '/' }, { path: '/b' }], rate: 100, for: '500ms', success: 1, p95: '2s' },
+      smoke: [{ path: '/', status: '200', within: '2s' }],
+      verdict: { margin: 0.2 },
+      bake: '500ms',
+    })
+    const done = await reached(proxy, 'done', 'rolledBack')
+    expect(done).toMatchObject({ state: 'done', weight: 100, reason: null, harm: { failed: 0 } })
+    expect(heard).toEqual([
+      ...events.slice(0, 4),
+      ...[0, 1, 2, 3, 4].map((step) => `BeforeStep ${step}`),
+      'AfterAllowTraffic',
+      'AfterBake',
+    ])
+    const outcomes = await load.stop()
+    expect(outcomes.length).toBeGreaterThan(500)
+    expect(outcomes.filter(({ status }) => status !== 200)).toEqual([])
+  }, 90_000)
 
   test('with no traffic at all does not advance', async () => {
     const green = await startFailing()
