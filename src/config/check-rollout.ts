@@ -55,9 +55,9 @@ export function checkRollout(report: Report, at: string, rollout: RolloutSpec): 
       if ('at' in entry) checkHook(report, child(listAt, index), entry)
     }
   }
-  for (const [index, { url }] of (report.present(child(at, 'notify')) ? (rollout.notify ?? []) : []).entries()) {
-    const urlAt = child(child(child(at, 'notify'), index), 'url')
-    if (report.sound(urlAt)) checkShown(report, urlAt, url)
+  const notifyAt = child(at, 'notify')
+  for (const [index, entry] of (report.present(notifyAt) ? (rollout.notify ?? []) : []).entries()) {
+    if (report.sound(child(notifyAt, index))) checkShown(report, child(child(notifyAt, index), 'url'), entry.url)
   }
   if (rollout.standby !== undefined) checkTime(report, child(at, 'standby'), rollout.standby, 1_000, STANDBY_MS_MAX)
   if (rollout.schedule !== undefined) checkSchedule(report, child(at, 'schedule'), rollout.schedule)

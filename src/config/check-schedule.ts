@@ -29,8 +29,9 @@ function checkDate(report: Report, at: string, text: string, zone: string): bool
   return false
 }
 
-function checkSpan(report: Report, at: string, { from, to, days }: SpanSpec, zone: string): void {
+function checkSpan(report: Report, at: string, span: SpanSpec, zone: string): void {
   if (!report.sound(at)) return
+  const { from, to, days } = span
   const toAt = child(at, 'to')
   if (isClock(from) !== isClock(to)) {
     report.add(toAt, 'from and to must both be times of a day, or both be dates')
