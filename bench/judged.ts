@@ -22,6 +22,13 @@ interface Told {
 
 /** Begins a rollout that stays at the weight of the bench, and waits until traffic is watched. */
 async function beginRollout(adminPort: number): Promise<void> {
+  // Clients are served before the admin API is there.
+  const isReady = () =>
+    fetch(`http://127.0.0.1:${adminPort}/readyz`).then(
+      ({ ok }) => ok,
+      () => false,
+    )
+  while (!(await isReady())) await sleep(50)
   const url = `http://127.0.0.1:${adminPort}/v1/services/shop/rollouts`
   const steps = [{ weight: GREEN_PERCENT, until: 'promoted', for: '1d' }]
   const body = JSON.stringify({ to: 'green', strategy: 'canary', steps })
