@@ -15,6 +15,7 @@ import { TurnoutError } from '../errors.ts'
 import type { SharedMemory } from '../metrics/layout.ts'
 import type { TrafficWindow } from '../metrics/window.ts'
 import type { Store } from '../store/store.ts'
+import { Archive } from './archive.ts'
 import { type Asked, assertCommands, assertRollable, fromOf } from './asked.ts'
 import { SLICE_MS } from './clump.ts'
 import { dryRun } from './dry-run.ts'
@@ -24,8 +25,7 @@ import { Prometheus } from './given/prometheus.ts'
 import type { Kept } from './kept.ts'
 import { Past } from './past.ts'
 import { isRolling } from './rolling.ts'
-import type { RolloutEvent } from './rollout.ts'
-import { isOver } from './rollout.ts'
+import { isOver, type RolloutEvent } from './rollout.ts'
 import type { Runbook } from './runbook.ts'
 import { Running, type RunningDeps } from './running.ts'
 import { Standbys } from './standby.ts'
@@ -34,8 +34,6 @@ import { type ToldRollout, toldRollout } from './told.ts'
 import { type Wish, wishOf } from './wish.ts'
 
 const LOOK_MS = 10
-/** Ended rollouts that are kept of each service. */
-const KEPT_MAX = 50
 
 export interface ControllerDeps {
   readonly control: Control
@@ -51,9 +49,6 @@ export interface ControllerDeps {
   id(): string
   readonly log: Pick<Logger, 'error' | 'warn'>
 }
-
-const INDEX = 'rollouts'
-const keyOf = (service: string) => `rollout:${service}`
 
 /** How a rollout can end. */
 type Ending = 'done' | 'rolledBack'
@@ -74,7 +69,7 @@ export class Rollouts {
   readonly #prometheus = new Prometheus()
   readonly #past: Past
   readonly #running = new Map<string, Running>()
-  readonly #ended = new Map<string, Kept[]>()
+  readonly #archive: Archive
   /** How many have ended while this process runs. */
   readonly #endings = new Map<string, Record<Ending, number>>()
   readonly #standbys: Standbys
@@ -84,8 +79,13 @@ export class Rollouts {
 
   constructor(deps: ControllerDeps) {
     this.#deps = deps
+    this.#archive = new Archive(deps.store)
     this.#gates = new Gates(deps.clock, (service) => deps.traffic.service(service), deps.commandFolders)
-    this.#standbys = new Standbys({ ...deps, gates: this.#gates, save: (kept) => this.#replace(kept) })
+    this.#standbys = new Standbys({
+      ...deps,
+      gates: this.#gates,
+      save: (kept) => this.#archive.replace(kept, this.#running.get(kept.service)?.kept),
+    })
     this.#past = new Past(deps.memory)
     const { clock, control } = deps
     this.#endPast = clock.every(SLICE_MS, () => this.#past.followAll(control.snapshot().status, clock.steadyMs()))
@@ -94,20 +94,12 @@ export class Rollouts {
   /** Takes up what a process before this one has left; what another one drives that lives beside us is its own. */
   async start(): Promise<void> {
     const isShared = await this.#deps.store.isShared()
-    const names = JSON.parse((await this.#deps.store.get(INDEX)) ?? '[]') as string[]
-    for (const service of names) {
-      const text = await this.#deps.store.get(keyOf(service))
-      if (text === null) continue
-      const all = JSON.parse(text) as Kept[]
-      this.#ended.set(
-        service,
-        all.filter(({ rollout }) => isOver(rollout)),
-      )
-      const open = all.find(({ rollout }) => !isOver(rollout))
-      if (open !== undefined && !isShared) this.#run(open).resume()
-    }
+    const open = await this.#archive.read()
     if (isShared) return
-    for (const ended of this.#ended.values()) for (const kept of ended) this.#standbys.watch(kept)
+    for (const kept of open) this.#run(kept).resume()
+    for (const service of this.#archive.services) {
+      for (const kept of this.#archive.ended(service)) this.#standbys.watch(kept)
+    }
     await this.#freeOthers()
   }
 
@@ -120,7 +112,7 @@ export class Rollouts {
       await running.open()
     } catch (error) {
       this.#running.delete(service)
-      await this.#write(service, this.#ended.get(service) ?? [])
+      await this.#archive.forget(service)
       throw error
     }
     return running.told()
@@ -188,7 +180,7 @@ export class Rollouts {
   /** All of a service, the newest first. */
   list(service: string): readonly ToldRollout[] {
     const running = this.#running.get(service)
-    return [...(running === undefined ? [] : [running.told()]), ...(this.#ended.get(service) ?? []).map(toldRollout)]
+    return [...(running === undefined ? [] : [running.told()]), ...this.#archive.ended(service).map(toldRollout)]
   }
 
   /** One of them by its id, or the one that runs, else the last, as `current`. */
@@ -206,8 +198,8 @@ export class Rollouts {
 
   /** Of each service that ever had a rollout. */
   figures(): Figures[] {
-    return [...new Set([...this.#running.keys(), ...this.#ended.keys()])].flatMap((service) => {
-      const [ended] = this.#ended.get(service) ?? []
+    return [...new Set([...this.#running.keys(), ...this.#archive.services])].flatMap((service) => {
+      const [ended] = this.#archive.ended(service)
       const last = this.running(service) ?? (ended && toldRollout(ended))
       return last === undefined ? [] : [{ last, ended: this.#endings.get(service) ?? NO_ENDINGS }]
     })
@@ -266,30 +258,12 @@ export class Rollouts {
     return running
   }
 
-  #write(service: string, all: readonly Kept[]): Promise<void> {
-    return this.#deps.store.put(keyOf(service), JSON.stringify(all))
-  }
-
-  /** Keeps what has become of one that is over. */
-  async #replace(kept: Kept): Promise<void> {
-    const { service, rollout } = kept
-    const ended = (this.#ended.get(service) ?? []).map((other) => (other.rollout.id === rollout.id ? kept : other))
-    this.#ended.set(service, ended)
-    const running = this.#running.get(service)
-    await this.#write(service, running === undefined ? ended : [running.kept, ...ended].slice(0, KEPT_MAX))
-  }
-
+  /** Keeps one that runs; it stops running once it is over. */
   async #save(kept: Kept): Promise<void> {
     const { service, rollout } = kept
-    const ended = this.#ended.get(service) ?? []
-    const all = [kept, ...ended.filter((other) => other.rollout.id !== rollout.id)].slice(0, KEPT_MAX)
-    if (!this.#ended.has(service)) {
-      this.#ended.set(service, [])
-      await this.#deps.store.put(INDEX, JSON.stringify([...this.#ended.keys()]))
-    }
-    await this.#write(service, all)
+    await this.#archive.keep(kept)
     if (!isOver(rollout) || this.#running.get(service)?.kept.rollout.id !== rollout.id) return
-    this.#ended.set(service, all)
+    this.#archive.end(kept)
     this.#standbys.watch(kept)
     this.#running.delete(service)
     const endings = this.#endings.get(service) ?? NO_ENDINGS
