@@ -8,7 +8,6 @@
  * cross-checks and who would be left to answer (leaves-nobody.ts) are the caller's, on the result.
  */
 import type { Change } from '../change.ts'
-import { identityOf, parseTarget } from '../config/address.ts'
 import { child } from '../config/pointer.ts'
 import { equalJson, isRecord, mapEntries, own, sameEntries, withEntry, withoutEntry } from '../config/record.ts'
 import type { PoolSpec, ServiceSpec, Services, Weights } from '../config/schema.ts'
@@ -21,6 +20,7 @@ import { type Content, canonical, reconcileAll, reconcileService, splitOf, WEIGH
 import { Issuer } from './releases.ts'
 import { withReleasesOf } from './restored.ts'
 import { keptPools } from './standby-guard.ts'
+import { targetUrl } from './target-url.ts'
 
 /** What `applyChange` needs to know of the rest. */
 export interface ChangeTools {
@@ -238,27 +238,6 @@ function setState(content: Content, change: StateChange, nowMs: number, tools: C
   }
   const intent = intentOf(content, service)
   return withIntent(content, service, { ...intent, pools: withEntry(intent.pools, pool, next) })
-}
-
-function targetUrl(targets: readonly string[], change: Extract<Change, { kind: 'target.state' }>): string {
-  const wanted = identitiesOf(change.target)
-  const found = targets.filter((url) => wanted.includes(identityOf(url)))
-  if (found.length === 1) return found[0]
-  const where = `in pool ${change.pool} of ${change.service}`
-  if (found.length === 0) {
-    const example = targets.length > 0 ? ` (one that is there: ${identityOf(targets[0]).split('://')[1]})` : ''
-    throw new TurnoutError('not_found', `There is no target ${change.target} ${where}${example}.`)
-  }
-  throw new TurnoutError('conflict', `${change.target} names ${found.join(' and ')} ${where}; give the whole URL.`)
-}
-
-/** The targets that may be meant by a URL, `host:port`, or `host` with the port of its scheme, however it is spelled. */
-function identitiesOf(text: string): string[] {
-  const urls = /^https?:\/\//i.test(text) ? [text] : [`http://${text}`, `https://${text}`]
-  return urls.flatMap((url) => {
-    const target = parseTarget(url)
-    return 'bad' in target ? [] : [target.identity]
-  })
 }
 
 /** A merge patch over a service; the schema and the defaults are applied to what comes out. */

@@ -1,0 +1,26 @@
+/** Which target of a pool is meant by what people write. Pure. */
+import type { Change } from '../change.ts'
+import { identityOf, parseTarget } from '../config/address.ts'
+import { TurnoutError } from '../errors.ts'
+
+/** The URL of the target that a change names. Throws `not_found` where there is none, and `conflict` where there are two. */
+export function targetUrl(targets: readonly string[], change: Extract<Change, { kind: 'target.state' }>): string {
+  const wanted = identitiesOf(change.target)
+  const found = targets.filter((url) => wanted.includes(identityOf(url)))
+  if (found.length === 1) return found[0]
+  const where = `in pool ${change.pool} of ${change.service}`
+  if (found.length === 0) {
+    const example = targets.length > 0 ? ` (one that is there: ${identityOf(targets[0]).split('://')[1]})` : ''
+    throw new TurnoutError('not_found', `There is no target ${change.target} ${where}${example}.`)
+  }
+  throw new TurnoutError('conflict', `${change.target} names ${found.join(' and ')} ${where}; give the whole URL.`)
+}
+
+/** The targets that may be meant by a URL, `host:port`, or `host` with the port of its scheme, however it is spelled. */
+function identitiesOf(text: string): string[] {
+  const urls = /^https?:\/\//i.test(text) ? [text] : [`http://${text}`, `https://${text}`]
+  return urls.flatMap((url) => {
+    const target = parseTarget(url)
+    return 'bad' in target ? [] : [target.identity]
+  })
+}
