@@ -1,6 +1,7 @@
 /**
  * A rollout as it is drawn on a terminal while it is watched: where it stands, what both pools do, what the verdict says.
  */
+import { inDigits } from '../config/digits.ts'
 import { inWords } from '../config/duration.ts'
 import { columns, number, percent } from './columns.ts'
 import { widthOf, wrapped } from './redraw.ts'
@@ -101,8 +102,6 @@ function poolLines({ from, to }: RolloutView, { windowMs, pools }: PoolsView): s
 }
 
 function harmOf({ harm: { failed, budget }, to }: RolloutView): string {
-  const told = `${failed.toLocaleString('en')} failed ${failed === 1 ? 'answer' : 'answers'} of ${to} reached clients`
-  return budget === null
-    ? told
-    : `${told}, of ${budget.toLocaleString('en')} that may (${percent(failed / Math.max(1, budget))})`
+  const told = `${inDigits(failed)} failed ${failed === 1 ? 'answer' : 'answers'} of ${to} reached clients`
+  return budget === null ? told : `${told}, of ${inDigits(budget)} that may (${percent(failed / Math.max(1, budget))})`
 }

@@ -1,6 +1,7 @@
 /**
  * A dry run of a rollout in words, for people: its checks, its steps, the way back, and how soon a bad version is noticed.
  */
+import { inDigits } from '../config/digits.ts'
 import { inWords } from '../config/duration.ts'
 import { percent } from './columns.ts'
 import { wayOf } from './rollout-words.ts'
@@ -44,7 +45,7 @@ export function runbookLines(runbook: RunbookView): string[] {
     requestsPerSecond === null ? 'traffic: not known yet' : `traffic: ${requestsPerSecond} requests a second now`,
     ...notice.map(
       ({ failing, answers, aboutMs }) =>
-        `  a version that fails ${percent(failing)} is sent back after about ${answers.toLocaleString('en')} answers of it${soon(aboutMs)}`,
+        `  a version that fails ${percent(failing)} is sent back after about ${inDigits(answers)} answers of it${soon(aboutMs)}`,
     ),
     `the whole takes at least ${inWords(atLeastMs)}`,
   ]
@@ -55,7 +56,7 @@ function stepLines(step: RunbookView['steps'][number], n: number): string[] {
   const about =
     answersToPass === null
       ? []
-      : [`    about ${answersToPass.toLocaleString('en')} answers, if it is as good as the live one${soon(aboutMs)}`]
+      : [`    about ${inDigits(answersToPass)} answers, if it is as good as the live one${soon(aboutMs)}`]
   return [
     `  ${n}. ${stage}, ${weight} % (${splitOf(split)})`,
     ...does.map((text) => `    ${text}`),

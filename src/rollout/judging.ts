@@ -14,6 +14,7 @@ import { Given, type GivenDeps } from './given/given.ts'
 import type { Kept } from './kept.ts'
 import type { Past, PastOf } from './past.ts'
 import { isRolling } from './rolling.ts'
+import { livePoolsOf } from './rollout.ts'
 import { type Before, type Finding, metricsOf, Verdict } from './verdict.ts'
 
 /** How often the live pool's times are looked at. */
@@ -50,11 +51,10 @@ export class Judging {
   constructor(deps: JudgingDeps, kept: Kept, signal: AbortSignal) {
     const { service, rollout, wish, tests, live } = kept
     const { memory, control } = deps
-    const { before, to } = rollout
     this.#deps = deps
     this.#service = service
-    this.#to = to
-    this.#livePools = isRolling(rollout) ? [to] : Object.keys(before).filter((pool) => pool !== to && before[pool] > 0)
+    this.#to = rollout.to
+    this.#livePools = isRolling(rollout) ? [rollout.to] : livePoolsOf(rollout)
     this.#slot = own(control.snapshot().status, service)?.slot ?? 0
     this.#feed = new Feed(memory, this.#slot)
     const { metrics } = this.#follow()

@@ -108,6 +108,11 @@ export interface Next {
   readonly refused?: string
 }
 
+/** The pools beside the new one that had traffic when it began: what it is compared with, and goes back to. */
+export function livePoolsOf({ before, to }: Pick<Rollout, 'before' | 'to'>): string[] {
+  return Object.keys(before).filter((pool) => pool !== to && before[pool] > 0)
+}
+
 /** It has ended, one way or the other. */
 export function isOver({ state }: Pick<Rollout, 'state'>): boolean {
   return state === 'done' || state === 'rolledBack'

@@ -4,7 +4,9 @@
  * Counts of answers are about right for a version that is as good, or as bad, as is said: they come from the same bounds as what the
  * verdict would have noticed (notice.ts). Times at the present rate are nobody's promise.
  */
+
 import { type Closed, closedInWords, closedToBegin } from '../config/calendar.ts'
+import { inDigits } from '../config/digits.ts'
 import { durationMs, inWords as words } from '../config/duration.ts'
 import type { HookEvent } from '../config/schema-gates.ts'
 import type { Kept } from './kept.ts'
@@ -177,7 +179,7 @@ function shiftStep(kept: Kept, step: Step, at: number, traffic: TrafficNow | nul
     waitsFor: [
       ...(batch === undefined ? [] : ['each to be healthy, and ready again']),
       ...(step.forMs > 0 ? [`${words(step.forMs)} of time`] : []),
-      ...(step.requests > 0 ? [`${step.requests.toLocaleString('en')} answers of the new version`] : []),
+      ...(step.requests > 0 ? [`${inDigits(step.requests)} answers of the new version`] : []),
       ...(asked ? [`a verdict that it is not worse by more than ${percent(wish.verdict.margin)}`] : []),
       ...(step.untilPromoted ? ['a person who promotes it'] : []),
     ],

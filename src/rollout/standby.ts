@@ -14,6 +14,7 @@ import { GateLog } from './gates/gate-log.ts'
 import type { Gates } from './gates/gates.ts'
 import type { Kept } from './kept.ts'
 import { isRolling } from './rolling.ts'
+import { livePoolsOf } from './rollout.ts'
 import type { RunningDeps } from './running.ts'
 
 export interface Standby {
@@ -29,9 +30,7 @@ const TIMER_MS_MAX = 86_400_000
 /** The standby of a rollout that is done now. */
 export function standbyOf({ rollout, wish: { standbyMs = 0 } }: Kept, nowMs: number): Standby | undefined {
   if (rollout.state !== 'done' || standbyMs === 0 || isRolling(rollout)) return undefined
-  const { before, to } = rollout
-  const pools = Object.keys(before).filter((pool) => pool !== to && before[pool] > 0)
-  return { pools, untilMs: nowMs + standbyMs, isOver: false }
+  return { pools: livePoolsOf(rollout), untilMs: nowMs + standbyMs, isOver: false }
 }
 
 export interface StandbysDeps {

@@ -3,13 +3,14 @@
  *
  * Every sentence names both versions and how many answers it rests on.
  */
+import { inDigits } from '../config/digits.ts'
 import type { GivenTold } from './given/told.ts'
 import type { Kept } from './kept.ts'
 import { isRolling } from './rolling.ts'
 import { FAILURES, type Finding, type Verdict } from './verdict.ts'
 
 const percent = (share: number): string => `${Number((share * 100).toPrecision(2))} %`
-const counted = (bad: number, all: number): string => `${bad.toLocaleString('en')} of ${all.toLocaleString('en')}`
+const counted = (bad: number, all: number): string => `${inDigits(bad)} of ${inDigits(all)}`
 
 /** Why the verdict is what it is; `given` is what is told of metrics from outside. */
 export function sentenceOf(
@@ -38,7 +39,7 @@ export function sentenceOf(
       if (cause === 'targets out') return `all targets of ${to} were out for 5 s: ${both}`
       if (cause === 'rate')
         return `more than ${percent(wish.verdict.rate.above)} of the answers of ${to} failed, with nothing to compare it with: ${both}`
-      return `${both}: of equal versions fewer than 1 in ${Math.round(1 / wish.verdict.alpha).toLocaleString('en')} would differ so much`
+      return `${both}: of equal versions fewer than 1 in ${inDigits(Math.round(1 / wish.verdict.alpha))} would differ so much`
     case 'hold':
       return `${from} itself fails more than it used to: ${both}`
     case 'pass':

@@ -3,9 +3,11 @@
  *
  * They only read. A target that does not answer has failed the check; at most `AT_ONCE` are asked at the same time.
  */
+
 import { fieldAt } from '../../config/record.ts'
 import type { AnswerSpec } from '../../config/schema-gates.ts'
 import { isRolling } from '../rolling.ts'
+import { livePoolsOf } from '../rollout.ts'
 import { parsedJson, wordsOf } from './asker.ts'
 import { type Found, failed, ok, skipped } from './check.ts'
 import { type About, GateClosed, type Means, targetsOf } from './gate.ts'
@@ -48,11 +50,11 @@ export async function assertVersion(
 /** All targets of the new pool answer the same, and where it is wished the same as those of the live pools. */
 export async function noDrift(about: About, means: Means, signal: AbortSignal): Promise<Found> {
   const { spec, rollout } = about
-  const { to, before } = rollout
+  const { to } = rollout
   const asked = spec.fingerprint
   if (asked === undefined) return skipped('rollout.fingerprint does not say what to compare')
   const mine = targetsOf(about, to)
-  const others = Object.keys(before).filter((pool) => asked.same && pool !== to && before[pool] > 0)
+  const others = asked.same ? livePoolsOf(rollout) : []
   const urls = [...mine, ...others.flatMap((pool) => targetsOf(about, pool))]
   const answers = await askAll(urls, asked, means, signal)
   const other = answers.findIndex((answer) => answer !== answers[0])

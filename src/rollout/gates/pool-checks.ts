@@ -3,9 +3,11 @@
  *
  * Nobody is asked anything. Requests under way at once are the rate times the time that each takes, over the last ten seconds or so.
  */
+import { inDigits } from '../../config/digits.ts'
 import { FIELD } from '../../metrics/layout.ts'
 import { fitTargets, isProven } from '../../table/proven.ts'
 import { isRolling } from '../rolling.ts'
+import { livePoolsOf } from '../rollout.ts'
 import { type Found, failed, ill, ok, skipped } from './check.ts'
 import { type About, type Means, targetsOf } from './gate.ts'
 
@@ -27,9 +29,9 @@ export function targetsFit(about: About, { steadyMs }: Means): Found {
 
 /** Whoever has the traffic now can take it back. */
 export function liveFits(about: About, { steadyMs }: Means): Found {
-  const { before, to } = about.rollout
+  const { to } = about.rollout
   if (isRolling(about.rollout)) return skipped(`targets of ${to} are replaced, and the others of it go on answering`)
-  const live = Object.keys(before).filter((pool) => pool !== to && before[pool] > 0)
+  const live = livePoolsOf(about.rollout)
   for (const name of live) {
     const pool = about.status()?.pools[name]
     const targets = Object.values(pool?.targets ?? {})
@@ -65,4 +67,4 @@ export function capacitySuffices(about: About, { traffic }: Means): Found {
   return atOnce <= carries ? ok(`${load}; ${room}`) : failed(`too little capacity: ${load}, and ${room}`)
 }
 
-const number = (value: number): string => Number(value.toPrecision(3)).toLocaleString('en')
+const number = (value: number): string => inDigits(Number(value.toPrecision(3)))
