@@ -272,6 +272,7 @@ export class Running {
       ...(pool && { pool }),
     } as const
     await control.change(change, { actor: `rollout ${id}`, force: ends === 'back' })
+    // What is given from outside has no step on it: it counts only from where every worker routes by the new split.
     this.#judging.given.beginStep(rollout.weight / 100, this.#deps.clock.steadyMs())
   }
 

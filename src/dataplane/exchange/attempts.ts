@@ -189,9 +189,9 @@ export class Attempts {
 
   /** There is no answer yet. False when nobody judges it. */
   noteSlow(): boolean {
-    return (
-      this.judged.isJudged && this.judged.noteSlow(this.service, this.target!, this.#plane.time.nowMs - this.startedMs)
-    )
+    if (!this.judged.isJudged) return false
+    this.judged.noteSlow(this.service, this.target!, this.#plane.time.nowMs - this.startedMs)
+    return true
   }
 
   /** Notes a connection that could not be opened. True when another target may be tried. */

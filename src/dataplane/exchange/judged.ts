@@ -54,13 +54,13 @@ export class Judged {
 
   /**
    * There is no answer after `waitedMs`: from each edge on it is a slow one. Without this, a version that hangs would be seen by its
-   * time-outs only. False when it is not judged.
+   * time-outs only.
    */
-  noteSlow({ slot }: ServiceTable, target: TargetTable, waitedMs: number): boolean {
+  noteSlow({ slot }: ServiceTable, target: TargetTable, waitedMs: number): void {
     this.#edges = this.#trials.timeOpen(slot, target.slot, this.#side, this.#step, this.#edges, waitedMs)
-    return true
   }
 
+  /** Its present attempt counts for a side. */
   get isJudged(): boolean {
     return this.#side !== NONE
   }
