@@ -1,24 +1,12 @@
 /** Metrics that are given from outside, beside real traffic: posted ones here. */
 import { describe, expect, test } from 'vitest'
-import { runCli } from '../../src/cli/main.ts'
 import type { ToldRollout } from '../../src/rollout/told.ts'
-import { startLoad } from '../helpers/load.ts'
-import { call, service, startProcess, startProxy, type Proxy as TestProxy, temporaryFolder } from '../helpers/proxy.ts'
+import { call, service, startProcess, type Proxy as TestProxy, temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
+import { current, ROLLOUTS, startAlike, turnout } from '../helpers/rollouts.ts'
 import { startNamed } from '../helpers/upstream.ts'
 
-const ROLLOUTS = '/v1/services/shop/rollouts'
-const current = (proxy: TestProxy) => call<ToldRollout>(proxy, 'GET', `${ROLLOUTS}/current`)
 const isOver = ({ state }: ToldRollout): boolean => state === 'done' || state === 'rolledBack'
-
-/** A shop with traffic, of two versions that answer alike. */
-async function startShop(): Promise<TestProxy> {
-  const [blue, green] = [await startNamed('blue'), await startNamed('green')]
-  const shop = service({ blue: [blue.url], green: [green.url] }, { sticky: false, visitor: [] })
-  const proxy = await startProxy({ services: { shop } })
-  startLoad(proxy.port, { connections: 16, pauseMs: () => 5 })
-  return proxy
-}
 
 const begin = (proxy: TestProxy, metrics: readonly object[], more: object = {}) => {
   const verdict = { margin: 0.2, metrics }
@@ -51,7 +39,7 @@ async function postUntilOver(proxy: TestProxy, greenBad: number): Promise<ToldRo
 
 describe('counts that are posted', () => {
   test('send a version back that is worse by them, however well it answers', async () => {
-    const proxy = await startShop()
+    const proxy = await startAlike()
     await begin(proxy, [{ name: 'conversion' }])
     const told = await postUntilOver(proxy, 30)
     expect(told.state).toBe('rolledBack')
@@ -61,21 +49,19 @@ describe('counts that are posted', () => {
     const [metric] = told.verdict!.metrics
     expect(metric).toMatchObject({ name: 'conversion', evidence: 1, lastError: null })
     expect(metric.canary!.bad).toBeGreaterThan(metric.control!.bad)
-    let out = ''
-    const write = (text: string) => (out += text)
-    await runCli(['--admin', proxy.admin, 'rollout', 'show', 'shop'], { env: {}, stdout: { write }, stderr: { write } })
+    const { out } = await turnout(proxy, 'rollout', 'show', 'shop')
     expect(out).toMatch(/^ {2}conversion: green \d+ bad of \d+, blue \d+ of \d+; worse$/m)
     await expect(post(proxy, { name: 'conversion', pool: 'green', good: 1, bad: 0 })).rejects.toThrow(/409.*is over/)
   }, 60_000)
 
   test('let a version pass that is equal by them', async () => {
-    const proxy = await startShop()
+    const proxy = await startAlike()
     await begin(proxy, [{ name: 'conversion' }])
     expect(await postUntilOver(proxy, 2)).toMatchObject({ state: 'done', reason: null })
   }, 60_000)
 
   test('are waited for in every step, unless the metric is optional', async () => {
-    const waits = await startShop()
+    const waits = await startAlike()
     await begin(waits, [{ name: 'conversion' }])
     const isMissing = async () => (await current(waits)).verdict?.metric === 'conversion'
     await until('all but the metric has passed', isMissing, 30_000)
@@ -87,19 +73,19 @@ describe('counts that are posted', () => {
         sentence: 'too little for a verdict on conversion: 0 of 0 of green were bad by conversion, 0 of 0 of blue',
       },
     })
-    const impatient = await startShop()
+    const impatient = await startAlike()
     const patience = { insufficientAfter: '3s', onInsufficient: 'rollback' }
     await begin(impatient, [{ name: 'conversion' }], patience)
     await until('it is over', async () => isOver(await current(impatient)), 30_000)
     expect((await current(impatient)).reason).toMatch(/^no verdict in time: too little for a verdict on conversion/)
-    const goes = await startShop()
+    const goes = await startAlike()
     await begin(goes, [{ name: 'conversion', optional: true }])
     await until('it is done', async () => (await current(goes)).state === 'done', 30_000)
   }, 60_000)
 })
 
 test('what cannot be posted is refused, and says why', async () => {
-  const proxy = await startShop()
+  const proxy = await startAlike()
   await expect(post(proxy, { name: 'conversion', pool: 'green', good: 1, bad: 0 })).rejects.toThrow(/404.*no rollout/)
   const twice = begin(proxy, [{ name: 'a' }, { name: 'a' }])
   await expect(twice).rejects.toThrow(/422.*\/verdict\/metrics\/1\/name.*another metric has the name/)

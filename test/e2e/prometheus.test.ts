@@ -5,13 +5,12 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { runCli } from '../../src/cli/main.ts'
 import type { ToldRollout } from '../../src/rollout/told.ts'
-import { startLoad } from '../helpers/load.ts'
 import { program, start } from '../helpers/programs.ts'
-import { call, service, startProxy, type Proxy as TestProxy, temporaryFolder } from '../helpers/proxy.ts'
+import { call, type Proxy as TestProxy, temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
-import { closedPort, startNamed } from '../helpers/upstream.ts'
+import { current, ROLLOUTS, startAlike, turnout } from '../helpers/rollouts.ts'
+import { closedPort } from '../helpers/upstream.ts'
 
 const prometheus = program('prometheus')
 const LIMIT_MS = 60_000
@@ -68,18 +67,6 @@ async function startPrometheus(apps: Apps, port: number): Promise<void> {
   await until('Prometheus is ready', () => running.output().includes('ready to receive web requests'), LIMIT_MS)
 }
 
-/** A shop with traffic, of two versions that answer alike. */
-async function startShop(): Promise<TestProxy> {
-  const [blue, green] = [await startNamed('blue'), await startNamed('green')]
-  const shop = service({ blue: [blue.url], green: [green.url] }, { sticky: false, visitor: [] })
-  const proxy = await startProxy({ services: { shop } })
-  startLoad(proxy.port, { connections: 16, pauseMs: () => 5 })
-  return proxy
-}
-
-const ROLLOUTS = '/v1/services/shop/rollouts'
-const current = (proxy: TestProxy) => call<ToldRollout>(proxy, 'GET', `${ROLLOUTS}/current`)
-
 const begin = (proxy: TestProxy, metrics: readonly object[]) => {
   const verdict = { margin: 0.2, metrics }
   return call(proxy, 'POST', ROLLOUTS, { to: 'green', steps: [50], keep: 20, bake: '2s', verdict })
@@ -113,7 +100,7 @@ const checkout = (port: number, more: object = {}) => ({
 
 describe.skipIf(prometheus === null)('by Prometheus', () => {
   test('a version whose orders fail goes back, however well it answers', async () => {
-    const [apps, port, proxy] = [await startApps(), await closedPort(), await startShop()]
+    const [apps, port, proxy] = [await startApps(), await closedPort(), await startAlike()]
     await startPrometheus(apps, port)
     apps.failing.green = 0.2
     await begin(proxy, [orders(port)])
@@ -131,19 +118,13 @@ describe.skipIf(prometheus === null)('by Prometheus', () => {
   }, 90_000)
 
   test('a version that is equal goes forward, once Prometheus is there; until then nothing moves', async () => {
-    const [apps, port, proxy] = [await startApps(), await closedPort(), await startShop()]
+    const [apps, port, proxy] = [await startApps(), await closedPort(), await startAlike()]
     await begin(proxy, [orders(port), checkout(port)])
     const hasPassed = async () => (await current(proxy)).verdict?.metric === 'orders'
     await until('all but what Prometheus knows has passed', hasPassed, LIMIT_MS)
     let out = ''
     const shows = async () => {
-      out = ''
-      const write = (text: string) => (out += text)
-      await runCli(['--admin', proxy.admin, 'rollout', 'show', 'shop'], {
-        env: {},
-        stdout: { write },
-        stderr: { write },
-      })
+      out = (await turnout(proxy, 'rollout', 'show', 'shop')).out
       return out.includes('ECONNREFUSED')
     }
     await until('it is told', shows, LIMIT_MS)
@@ -155,7 +136,7 @@ describe.skipIf(prometheus === null)('by Prometheus', () => {
   }, 120_000)
 
   test('a version that has a value out of bounds goes back', async () => {
-    const [apps, port, proxy] = [await startApps(), await closedPort(), await startShop()]
+    const [apps, port, proxy] = [await startApps(), await closedPort(), await startAlike()]
     await startPrometheus(apps, port)
     apps.seconds.green = 0.75
     await begin(proxy, [checkout(port, { for: 2 })])

@@ -6,11 +6,10 @@ import type { ToldRollout } from '../../src/rollout/told.ts'
 import { startLoad } from '../helpers/load.ts'
 import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
+import { current, ROLLOUTS } from '../helpers/rollouts.ts'
 
 /** The version that the pool has in the helper's spec. */
 const OLD = 'blue-version'
-const ROLLOUTS = '/v1/services/shop/rollouts'
-const current = (proxy: TestProxy) => call<ToldRollout>(proxy, 'GET', `${ROLLOUTS}/current`)
 
 interface Call {
   readonly event: string

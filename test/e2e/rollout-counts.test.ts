@@ -1,14 +1,11 @@
 /** What of a service's traffic counts for the verdict on its rollout, and for the harm that it has done. */
 import type { RequestListener, ServerResponse } from 'node:http'
 import { expect, test } from 'vitest'
-import type { ToldRollout } from '../../src/rollout/told.ts'
 import { startLoad } from '../helpers/load.ts'
 import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
+import { current, ROLLOUTS } from '../helpers/rollouts.ts'
 import { startNamed, startUpstream } from '../helpers/upstream.ts'
-
-const ROLLOUTS = '/v1/services/shop/rollouts'
-const current = (proxy: TestProxy) => call<ToldRollout>(proxy, 'GET', `${ROLLOUTS}/current`)
 
 /** A shop whose new version answers so, at the first step of a rollout that stays there. */
 async function startTried(green: RequestListener, verdict: object = {}, more: object = {}): Promise<TestProxy> {

@@ -4,13 +4,12 @@ import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { runCli } from '../../src/cli/main.ts'
 import type { Runbook } from '../../src/rollout/runbook.ts'
 import type { ToldRollout } from '../../src/rollout/told.ts'
 import { startLoad } from '../helpers/load.ts'
 import { call, service, startProcess, startProxy, type Proxy as TestProxy, temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
-import { begin, current, ROLLOUTS, reached } from '../helpers/rollouts.ts'
+import { begin, current, ROLLOUTS, reached, turnout } from '../helpers/rollouts.ts'
 import { closedPort, startNamed, startUpstream } from '../helpers/upstream.ts'
 
 /** A target that tells its version and what it was set up with. */
@@ -170,15 +169,6 @@ describe('the list of checks before a rollout', () => {
     await load.stop()
   })
 })
-
-/** Runs one command; what it prints, and its exit code. */
-async function turnout(proxy: TestProxy, ...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  let [out, err] = ['', '']
-  const stdout = { write: (text: string) => (out += text) }
-  const stderr = { write: (text: string) => (err += text) }
-  const code = await runCli(['--admin', proxy.admin, ...args], { env: {}, stdout, stderr })
-  return { code, out, err }
-}
 
 describe('a dry run', () => {
   const rollout = {

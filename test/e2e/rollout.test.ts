@@ -2,31 +2,14 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { runCli } from '../../src/cli/main.ts'
-import type { ToldRollout } from '../../src/rollout/told.ts'
 import { type Load, startLoad } from '../helpers/load.ts'
 import { call, service, startProcess, startProxy, type Proxy as TestProxy, temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
+import { begin, current, ROLLOUTS, reachedWithin, turnout } from '../helpers/rollouts.ts'
 import { startNamed, startUpstream } from '../helpers/upstream.ts'
 
-const ROLLOUTS = '/v1/services/shop/rollouts'
-
-const current = (proxy: TestProxy) => call<ToldRollout>(proxy, 'GET', `${ROLLOUTS}/current`)
-const begin = (proxy: TestProxy, sent: object) => call<ToldRollout>(proxy, 'POST', ROLLOUTS, { to: 'green', ...sent })
-
-/** Waits until the rollout is in one of these states, and tells it. */
-async function reached(proxy: TestProxy, ...states: ToldRollout['state'][]): Promise<ToldRollout> {
-  let last = await current(proxy)
-  await until(
-    `the rollout is ${states.join(' or ')}`,
-    async () => {
-      last = await current(proxy)
-      return states.includes(last.state)
-    },
-    30_000,
-  )
-  return last
-}
+const reached = (proxy: TestProxy, ...states: Parameters<typeof reachedWithin>[2][]) =>
+  reachedWithin(30_000, proxy, ...states)
 
 async function splitOf(proxy: TestProxy): Promise<unknown> {
   const { spec } = await call<{ spec: { split: unknown } }>(proxy, 'GET', '/v1/services/shop')
@@ -223,15 +206,6 @@ describe('before any traffic', () => {
 })
 
 describe('from the command line', () => {
-  /** Runs one command; what it prints, and its exit code. */
-  async function turnout(proxy: TestProxy, ...args: string[]): Promise<{ code: number; out: string; err: string }> {
-    let [out, err] = ['', '']
-    const stdout = { write: (text: string) => (out += text) }
-    const stderr = { write: (text: string) => (err += text) }
-    const code = await runCli(['--admin', proxy.admin, ...args], { env: {}, stdout, stderr })
-    return { code, out, err }
-  }
-
   test('deploy --watch puts the targets, follows every step, and exits with 4 when it was rolled back', async () => {
     const green = await startFailing()
     const proxy = await startShop('http://127.0.0.1:1', { rollout: { ...QUICK, step: { for: '700ms' } } })
