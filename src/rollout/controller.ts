@@ -23,6 +23,7 @@ import { Gates } from './gates/gates.ts'
 import type { Post, PostAnswer } from './given/posted.ts'
 import { Prometheus } from './given/prometheus.ts'
 import type { Kept } from './kept.ts'
+import type { Publish } from './news.ts'
 import { Past } from './past.ts'
 import { isRolling } from './rolling.ts'
 import { isOver, type RolloutEvent } from './rollout.ts'
@@ -44,7 +45,7 @@ export interface ControllerDeps {
   /** Folders whose programs hooks may run. */
   readonly commandFolders: readonly string[]
   readonly store: Pick<Store, 'get' | 'isShared' | 'put'>
-  publish(event: { type: 'rollout'; service: string; message: string; data: Record<string, unknown> }): void
+  readonly publish: Publish
   /** A name that no other rollout has. */
   id(): string
   readonly log: Pick<Logger, 'error' | 'warn'>

@@ -1,7 +1,7 @@
 /** A dry run: the runbook of a rollout that has not begun, with what its checks find now. Nothing is changed, and nobody is called. */
 import { FIELD } from '../metrics/layout.ts'
 import type { ServiceTraffic, TrafficWindow } from '../metrics/window.ts'
-import { aboutOf } from './gates/about.ts'
+import { type AboutDeps, aboutOf } from './gates/about.ts'
 import { GateLog } from './gates/gate-log.ts'
 import type { Gates } from './gates/gates.ts'
 import { nameOf } from './gates/hook-name.ts'
@@ -15,11 +15,12 @@ const WITHIN_MS = 20_000
 /** The runbook of what has not begun. */
 export async function dryRun(
   kept: Kept,
-  deps: Pick<RunningDeps, 'control' | 'memory' | 'clock'> & { readonly traffic: Pick<TrafficWindow, 'service'> },
+  deps: AboutDeps & Pick<RunningDeps, 'clock'> & { readonly traffic: Pick<TrafficWindow, 'service'> },
   gates: Gates,
 ): Promise<Runbook> {
-  const about = aboutOf(kept, deps, new GateLog([], () => deps.clock.nowMs()))
-  const checks = await gates.check(about, AbortSignal.timeout(WITHIN_MS))
+  const limit = AbortSignal.timeout(WITHIN_MS)
+  const about = aboutOf(kept, deps, new GateLog([], () => deps.clock.nowMs()), limit)
+  const checks = await gates.check(about, limit)
   const names = (kept.wish.spec.hooks ?? []).map(nameOf)
   return runbookOf(kept, checks, trafficNow(deps.traffic.service(kept.service)), names, deps.clock.nowMs())
 }

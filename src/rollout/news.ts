@@ -3,6 +3,14 @@ import type { Gates } from './gates/gates.ts'
 import type { Kept } from './kept.ts'
 import type { RunningDeps } from './running.ts'
 
+/** Tells an event to all who listen. */
+export type Publish = (event: {
+  type: 'rollout'
+  service: string
+  message: string
+  data: Record<string, unknown>
+}) => void
+
 const WORDS = { paused: 'paused', done: 'done', rolledBack: 'rolled back' } as const
 
 /** Tells of an end, or of a pause that waits for a person. */
@@ -26,4 +34,16 @@ export function tell(what: string, { service, rollout }: Kept, { publish }: Pick
   const why = reason === null ? '' : `: ${reason}`
   const message = `rollout ${id} of ${service} to ${to} ${what === 'begins' ? what : `is ${what}`} at ${weight} %${why}`
   publish({ type: 'rollout', service, message, data: { id, to, state, weight, reason } })
+}
+
+/** Tells that it waits for what cannot be done now, and why. */
+export function tellWait(
+  what: string,
+  error: Error,
+  { service, rollout: { id, state, weight } }: Pick<Kept, 'service' | 'rollout'>,
+  { publish, log }: Pick<RunningDeps, 'publish' | 'log'>,
+): void {
+  log.warn({ err: error, rollout: id }, what)
+  const message = `rollout ${id} of ${service} waits: ${what}: ${error.message}`
+  publish({ type: 'rollout', service, message, data: { id, state, weight, reason: error.message } })
 }

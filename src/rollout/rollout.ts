@@ -117,3 +117,8 @@ export function livePoolsOf({ before, to }: Pick<Rollout, 'before' | 'to'>): str
 export function isOver({ state }: Pick<Rollout, 'state'>): boolean {
   return state === 'done' || state === 'rolledBack'
 }
+
+/** It goes back, or has. */
+export function isBack({ state }: Pick<Rollout, 'state'>): boolean {
+  return state === 'rollingBack' || state === 'rolledBack'
+}

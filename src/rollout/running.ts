@@ -5,25 +5,25 @@
  * restart they go on from there; what they have not seen since is lost, which is no harm.
  */
 import type { PoolShift } from '../change.ts'
-import { TurnoutError } from '../errors.ts'
 import type { Trial } from '../table/types.ts'
-import { aboutOf } from './gates/about.ts'
-import { GateClosed } from './gates/gate.ts'
 import { GateLog } from './gates/gate-log.ts'
 import type { Gates } from './gates/gates.ts'
 import type { Given } from './given/given.ts'
 import { Judging, type JudgingDeps } from './judging.ts'
 import type { Kept } from './kept.ts'
-import { notify, tell } from './news.ts'
+import { notify, type Publish, tell, tellWait } from './news.ts'
 import { PoolTargets } from './pool-targets.ts'
 import { retry } from './retry.ts'
 import { isRolling, poolBackOf, poolShiftOf, targetsBegun, targetsTried } from './rolling.ts'
-import { type Effect, isOver, type RolloutEvent, type Work } from './rollout.ts'
+import { type Effect, isBack, isOver, type RolloutEvent, type Work } from './rollout.ts'
 import { sharesAt } from './shares.ts'
+import { shiftOf } from './shift.ts'
 import { standbyOf } from './standby.ts'
 import { effectsOf, step } from './state.ts'
+import { StoreWait } from './store-wait.ts'
 import { type ToldRollout, type ToldVerdict, toldRollout, toldVerdict } from './told.ts'
 import { sentenceOf } from './words.ts'
+import { Works } from './works.ts'
 
 /** How often it is kept while nothing but its clock and its tests change. */
 const KEEP_MS = 10_000
@@ -34,7 +34,7 @@ export interface RunningDeps extends JudgingDeps {
   readonly gates: Gates
   /** Keeps it, for good; resolves when the store has it. */
   save(kept: Kept): Promise<void>
-  publish(event: { type: 'rollout'; service: string; message: string; data: Record<string, unknown> }): void
+  readonly publish: Publish
 }
 
 export class Running {
@@ -44,8 +44,11 @@ export class Running {
   readonly #targets: PoolTargets
   readonly #end = new AbortController()
   readonly #gateLog: GateLog
+  readonly #works: Works
   #turn: Promise<unknown> = Promise.resolve()
   #isLooking = false
+  /** What the present event has changed cannot be kept yet. */
+  #isUnkept = false
   #keptAtMs = 0
   #whenBack = Promise.withResolvers<void>()
 
@@ -54,6 +57,7 @@ export class Running {
     this.kept = kept
     this.#judging = new Judging(deps, kept, this.#end.signal)
     this.#gateLog = new GateLog(kept.gates ?? [], () => deps.clock.nowMs())
+    this.#works = new Works(deps, this.#gateLog, this.#end.signal)
     this.#targets = new PoolTargets(deps.control, deps.memory, kept.service, kept.rollout)
   }
 
@@ -75,10 +79,27 @@ export class Running {
 
   /** Takes an event in its turn; resolves with why it was refused, if it was, once what it has changed is kept. */
   send(event: RolloutEvent): Promise<string | undefined> {
+    if (this.#isUnkept) {
+      if (this.#leadsBack(event)) return this.#overtake(event)
+      // There will be other looks.
+      if (event.type === 'look') return Promise.resolve(undefined)
+    }
     const taken = this.#turn.then(() => this.#take(event))
     this.#turn = taken.catch((error: unknown) => {
       this.#deps.log.error({ err: error, rollout: this.kept.rollout.id }, 'an event of a rollout was not taken')
     })
+    return taken
+  }
+
+  #leadsBack(event: RolloutEvent): boolean {
+    const { rollout } = this.kept
+    return !isBack(rollout) && isBack(step(rollout, event, this.#deps.clock.steadyMs()).rollout)
+  }
+
+  /** A way back does not wait until what came before it is kept. */
+  #overtake(event: RolloutEvent): Promise<string | undefined> {
+    const taken = this.#take(event)
+    this.#turn = Promise.allSettled([this.#turn, taken])
     return taken
   }
 
@@ -104,7 +125,7 @@ export class Running {
 
   /** Looks at what has come. Called on a timer, never because of an answer. */
   look(): void {
-    if (this.#isLooking || isOver(this.kept.rollout)) return
+    if ((this.#isLooking && !this.#isUnkept) || isOver(this.kept.rollout)) return
     const judging = this.#judging
     const harm = judging.takeHarm()
     if (harm > 0) this.kept = { ...this.kept, harm: this.kept.harm + harm }
@@ -149,7 +170,8 @@ export class Running {
     }
     // On the way back nobody waits for the store: what is kept of it says the same a moment later.
     if (rollout.state === 'rollingBack') this.#do(effects)
-    await this.#save()
+    await this.#save(rollout)
+    if (isBack(this.kept.rollout) && !isBack(rollout)) return refused
     if (isNew) tell(rollout.state, this.kept, this.#deps)
     if (rollout.state !== 'rollingBack') this.#do(effects)
     if (isOver(rollout)) this.#end.abort(new Error('the rollout is over'))
@@ -177,12 +199,17 @@ export class Running {
     }
   }
 
-  /** Keeps it; while the store is away, tries again. */
-  async #save(): Promise<void> {
+  /** Keeps what it has become; while the store is away, tries again, until a way back has overtaken that. */
+  async #save(rollout: Kept['rollout']): Promise<void> {
     this.#keptAtMs = this.#deps.clock.steadyMs()
     this.#note()
-    const { kept } = this
-    await this.#retry('a rollout cannot be kept', () => this.#deps.save(kept))
+    const save = async () => {
+      this.#isUnkept = true
+      await this.#deps.save(this.kept)
+      this.#isUnkept = false
+    }
+    const isWanted = () => isBack(rollout) || !isBack(this.kept.rollout)
+    await this.#retry('a rollout cannot be kept', save, isWanted)
   }
 
   #do(effects: readonly Effect[]): void {
@@ -195,18 +222,8 @@ export class Running {
   }
 
   async #run(work: Work, works: number): Promise<void> {
-    const about = aboutOf(this.kept, this.#deps, this.#gateLog)
-    const ended = await this.#deps.gates.run(work, about, this.#end.signal).then(
-      () => ({ type: 'passed', works }) as const,
-      (error: Error) => {
-        // Anything but a no, of a gate or of the state of the service, is a bug of ours.
-        if (!(error instanceof GateClosed || error instanceof TurnoutError) && !this.#end.signal.aborted) {
-          this.#deps.log.error({ err: error, rollout: this.kept.rollout.id }, 'a gate of a rollout has broken')
-        }
-        return { type: 'failed', works, reason: error.message } as const
-      },
-    )
-    if (!this.#end.signal.aborted) await this.send(ended).catch(() => {})
+    const ended = await this.#works.run(this.kept, work, works)
+    if (ended !== null) await this.send(ended).catch(() => {})
   }
 
   async #move(weight: number): Promise<void> {
@@ -224,6 +241,7 @@ export class Running {
   /** Back to where it began, whatever the health of who was there. Tried until it is done. */
   async #back(): Promise<void> {
     const { service, rollout } = this.kept
+    this.#works.overtake()
     const shift = async () => {
       try {
         await this.#shift(rollout.before, null, 'back', poolBackOf(this.kept))
@@ -240,11 +258,17 @@ export class Running {
     await this.send({ type: 'moved', weight: 0 }).catch(() => {})
   }
 
-  /** Tries until it is done; false when the process ends, or it is not wanted any more. */
-  #retry(what: string, attempt: () => Promise<void>, isWanted = () => true): Promise<boolean> {
-    const { clock, log } = this.#deps
-    const failed = (error: unknown): void => log.warn({ err: error, rollout: this.kept.rollout.id }, what)
-    return retry(clock, attempt, failed, () => isWanted() && !this.#end.signal.aborted)
+  /** Tries until it is done, and says what that waits for; false when the process ends, or it is not wanted any more. */
+  async #retry(what: string, attempt: () => Promise<void>, isWanted = () => true): Promise<boolean> {
+    const wait = new StoreWait(this.#gateLog, null, (error) => tellWait(what, error, this.kept, this.#deps))
+    const isDone = await retry(
+      this.#deps.clock,
+      attempt,
+      (error) => wait.note(error),
+      () => isWanted() && !this.#end.signal.aborted,
+    )
+    wait.end()
+    return isDone
   }
 
   async #shift(
@@ -254,24 +278,11 @@ export class Running {
     pool?: PoolShift,
   ): Promise<void> {
     const { control } = this.#deps
-    const { service, rollout } = this.kept
+    const { rollout } = this.kept
     // From now on answers of the step before count no more, and those of the next are what comes.
     this.#judging.beginStep(trial?.step ?? 0, rollout.weight)
-    const { id, before } = rollout
-    // Where nothing but targets of one pool changes, nobody's pin has to end.
-    const ended = isRolling(rollout) ? undefined : ends
-    const change = {
-      kind: 'shift',
-      service,
-      weights,
-      trial,
-      ...(ended && { ends: ended }),
-      before,
-      rollout: id,
-      ...(ends === 'done' && { standbyMs: this.kept.wish.standbyMs ?? 0 }),
-      ...(pool && { pool }),
-    } as const
-    await control.change(change, { actor: `rollout ${id}`, force: ends === 'back' })
+    const change = shiftOf(this.kept, weights, trial, ends, pool)
+    await control.change(change, { actor: `rollout ${rollout.id}`, force: ends === 'back' })
     // What is given from outside has no step on it: it counts only from where every worker routes by the new split.
     this.#judging.given.beginStep(rollout.weight / 100, this.#deps.clock.steadyMs())
   }

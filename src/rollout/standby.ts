@@ -85,7 +85,7 @@ export class Standbys {
     const gateLog = new GateLog(kept.gates ?? [], () => clock.nowMs())
     let what = 'has ended: what was kept has traffic again, or is not there any more'
     if (mine.length > 0) {
-      what = await gates.retire(aboutOf(kept, this.#deps, gateLog), mine, this.#end.signal).then(
+      what = await gates.retire(aboutOf(kept, this.#deps, gateLog, this.#end.signal), mine, this.#end.signal).then(
         () => `has ended: ${mine.join(' and ')} is free to be retired`,
         (error: Error) => `has ended, but ${mine.join(' and ')} was not retired: ${error.message}`,
       )

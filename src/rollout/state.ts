@@ -18,6 +18,7 @@
 import {
   type Active,
   type Effect,
+  isBack,
   isOver,
   type Next,
   type Rollout,
@@ -267,11 +268,11 @@ function back(rollout: Rollout, reason: string): Next {
 function assertSound(from: Rollout, next: Rollout): void {
   const { state, weight, plan, at } = next
   const allowed = [0, 100, ...(at < 0 ? [] : [weightAt(plan, at)]), ...(at < 1 ? [] : [weightAt(plan, at - 1)])]
-  const isBack = state === 'rollingBack' || state === 'rolledBack'
+  const isOnTheWay = isBack(next)
   if (!allowed.includes(weight)) throw new Error(`a rollout at step ${at} has the weight ${weight}`)
   if (weight === 100 && next.work !== 'afterBake' && plan.keep > 0) throw new Error('nothing is left to compare with')
-  if (isBack && weight !== 0) throw new Error('a rollout on its way back gives traffic to the new version')
-  if (from.state === 'rollingBack' && !isBack) throw new Error(`a rollback has become ${state}`)
+  if (isOnTheWay && weight !== 0) throw new Error('a rollout on its way back gives traffic to the new version')
+  if (from.state === 'rollingBack' && !isOnTheWay) throw new Error(`a rollback has become ${state}`)
   if (isOver(from) && from !== next) throw new Error(`a rollout that is over has become ${state}`)
   if (state === 'done' && weight !== 100) throw new Error('a rollout is done before all traffic has moved')
 }

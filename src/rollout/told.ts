@@ -134,7 +134,7 @@ function nextOf({ rollout, gates = [] }: Kept): ToldRollout['next'] {
     if (waitsForPromotion) return 'promotion'
     if (state === 'paused') return 'somebody to resume it'
     if (state === 'holding') return 'the live pool to be well'
-    if (phase === 'moving') return 'every worker'
+    if (phase === 'moving') return gateOf(gates) ?? 'every worker'
     if (phase !== 'watching') return gateOf(gates) ?? work
     if (state === 'baking') return 'the end of the bake'
     if (inMs > 0) return 'its time'

@@ -1,63 +1,12 @@
 /** What becomes of rollouts when the store, or what is kept, is not as it should be. */
 import { expect, test } from 'vitest'
-import { validateService } from '../../src/config/check.ts'
-import type { ServiceSpec } from '../../src/config/schema.ts'
 import { TurnoutError } from '../../src/errors.ts'
-import {
-  allocateSharedMemory,
-  FIELD,
-  laneOffset,
-  type SharedMemory,
-  SIDE,
-  TRIAL,
-  trialOffset,
-} from '../../src/metrics/layout.ts'
-import { type ControllerDeps, Rollouts } from '../../src/rollout/controller.ts'
+import { FIELD, laneOffset, SIDE, TRIAL, trialOffset } from '../../src/metrics/layout.ts'
 import type { Kept } from '../../src/rollout/kept.ts'
 import { memoryStore } from '../../src/store/memory.ts'
-import type { Store } from '../../src/store/store.ts'
-import { type MovableClock, movableClock, SHOP, type StandInControl, standInControl } from '../admin/stand-in.ts'
+import { type MovableClock, movableClock } from '../admin/stand-in.ts'
 import { until } from '../helpers/raw.ts'
-
-function shop(): ServiceSpec {
-  const checked = validateService(SHOP)
-  if ('faults' in checked) throw new Error(JSON.stringify(checked.faults))
-  return checked.spec
-}
-
-interface Stand {
-  readonly control: StandInControl
-  readonly store: Store
-  readonly clock: MovableClock
-  readonly memory: SharedMemory
-  readonly rollouts: Rollouts
-  readonly told: string[]
-}
-
-async function stand(store: Store = memoryStore(), changes: Partial<ControllerDeps> = {}): Promise<Stand> {
-  const clock = movableClock()
-  const control = await standInControl(store, clock)
-  await control.change({ kind: 'service.put', service: 'shop', spec: shop() }, { actor: 'test' })
-  const told: string[] = []
-  const note = (...said: unknown[]) => void told.push(String(said.at(-1)))
-  const log = { error: note, warn: note }
-  const memory = allocateSharedMemory(1)
-  let ids = 0
-  const traffic = { service: () => null }
-  const deps = {
-    control,
-    clock,
-    memory,
-    traffic,
-    commandFolders: [],
-    store,
-    log,
-    publish() {},
-    id: () => `r-${++ids}`,
-    ...changes,
-  }
-  return { control, store, clock, memory, rollouts: new Rollouts(deps), told }
-}
+import { type Stand, stand } from './stand.ts'
 
 const trialOf = ({ control }: Stand) => control.snapshot().status['shop'].trial
 

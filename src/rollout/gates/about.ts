@@ -1,18 +1,31 @@
 /** What a rollout is about, for its gates. */
+import type { Logger } from 'pino'
 import type { Control } from '../../change.ts'
 import { own } from '../../config/record.ts'
 import type { SharedMemory } from '../../metrics/layout.ts'
 import type { Kept } from '../kept.ts'
+import { type Publish, tellWait } from '../news.ts'
 import { PoolTargets } from '../pool-targets.ts'
 import type { About } from './gate.ts'
 import type { GateLog } from './gate-log.ts'
 
-/** As it is kept now. */
+export interface AboutDeps {
+  readonly control: Control
+  readonly memory: SharedMemory
+  readonly publish: Publish
+  readonly log: Pick<Logger, 'error' | 'warn'>
+}
+
+/** As it is kept now; `untilEnd` cuts off even hooks. */
 export function aboutOf(
-  { service, rollout, wish }: Kept,
-  { control, memory }: { readonly control: Control; readonly memory: SharedMemory },
+  kept: Kept,
+  deps: AboutDeps,
   log: GateLog,
+  untilEnd: AbortSignal,
+  goesOn: About['goesOn'] = () => {},
 ): About {
+  const { service, rollout, wish } = kept
+  const { control, memory } = deps
   return {
     service,
     rollout,
@@ -21,5 +34,8 @@ export function aboutOf(
     status: () => own(control.snapshot().status, service),
     targets: new PoolTargets(control, memory, service, rollout),
     log,
+    untilEnd,
+    goesOn,
+    tellWait: (what, error) => tellWait(what, error, kept, deps),
   }
 }

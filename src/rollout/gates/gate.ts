@@ -24,6 +24,12 @@ export interface About {
   readonly targets: PoolTargets
   /** What came of it. */
   readonly log: GateLog
+  /** A way back ends what waits; a hook that was called is cut off by this alone. */
+  readonly untilEnd: AbortSignal
+  /** Notes what goes on even when its work has failed: nobody begins with the same targets before that has ended. */
+  goesOn(done: Promise<unknown>): void
+  /** Tells people that it waits for what cannot be done now. */
+  tellWait(what: string, error: Error): void
 }
 
 /** What gates work with. */

@@ -26,24 +26,31 @@ export async function callHooks(
 ): Promise<void> {
   for (const [at, hook] of (about.spec.hooks ?? []).entries()) {
     if (hook.at !== event) continue
+    signal.throwIfAborted()
     const { service, rollout } = about
     const key = `${rollout.id}-${rollout.works}-${at}${part}`
     const { id, to, weight, reason } = rollout
     const body = { event, key, service, rollout: id, to, step: rollout.at, weight, reason, ...more }
     const name = nameOf(hook)
     await about.log.watch(event, name, signal, async () => {
-      const why = await ask(hook, key, body, means, signal)
+      const why = await ask(hook, key, body, means, { waits: signal, call: about.untilEnd })
       if (why === null) return null
       throw new GateClosed(`hook ${event} at ${name}: ${why}`)
     })
   }
 }
 
+/** What ends the waiting between calls, and what ends a call. */
+interface Ends {
+  readonly waits: AbortSignal
+  readonly call: AbortSignal
+}
+
 /** Null when the hook says yes, else why it does not. */
-function ask(hook: HookSpec, key: string, body: object, means: Means, signal: AbortSignal): Promise<string | null> {
+function ask(hook: HookSpec, key: string, body: object, means: Means, ends: Ends): Promise<string | null> {
   const { url, command = [], timeout } = hook
-  if (url !== undefined) return call(hook, url, key, JSON.stringify(body), means, signal)
-  return means.commands.run(command, { ...body }, durationMs(timeout), signal)
+  if (url !== undefined) return call(hook, url, key, JSON.stringify(body), means, ends)
+  return means.commands.run(command, { ...body }, durationMs(timeout), ends.call)
 }
 
 async function call(
@@ -52,7 +59,7 @@ async function call(
   key: string,
   body: string,
   { asker, pause }: Means,
-  signal: AbortSignal,
+  ends: Ends,
 ): Promise<string | null> {
   const headers: Record<string, string> = { 'idempotency-key': key }
   if (hook.secret !== undefined) {
@@ -60,8 +67,8 @@ async function call(
   }
   let why = ''
   for (let tries = 1; tries <= TRIES; tries++) {
-    if (tries > 1) await pause(PAUSE_MS, signal)
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(durationMs(hook.timeout))])
+    if (tries > 1) await pause(PAUSE_MS, ends.waits)
+    const limit = AbortSignal.any([ends.call, AbortSignal.timeout(durationMs(hook.timeout))])
     try {
       const status = await asker.post(url, body, headers, limit)
       if (status >= 200 && status < 300) return null
@@ -69,7 +76,7 @@ async function call(
       // A clear no is one: only what may be chance is asked again.
       if (status < 500 && status !== 429) break
     } catch (error) {
-      signal.throwIfAborted()
+      ends.call.throwIfAborted()
       why = wordsOf(error)
       if (limit.aborted) break
     }

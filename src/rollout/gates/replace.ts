@@ -5,10 +5,14 @@
  *
  * A target is healthy here when it has answered us as often in a row as its probes ask for, and the probes say so too: what they knew of
  * it was of the version before. Without probes any answer below 500 is one.
+ *
+ * A store that is away says nothing of the release: whatever has to be set waits for it, however long.
  */
 import { durationMs } from '../../config/duration.ts'
 import { isAmong, type StatusRanges, statusRanges } from '../../config/statuses.ts'
+import type { AdminState } from '../../table/types.ts'
 import { batchOf } from '../rolling.ts'
+import { isForNow, StoreWait } from '../store-wait.ts'
 import { assertVersion } from './answer-checks.ts'
 import { type About, GateClosed, type Means } from './gate.ts'
 import { callHooks } from './hooks.ts'
@@ -17,6 +21,8 @@ const LOOK_MS = 50
 /** Others of the pool that are out are waited for so long. */
 const ROOM_WITHIN_MS = 60_000
 const HEALTHY_WITHIN = '60s'
+/** Between two tries while the store is away. */
+const STORE_MS = 500
 const ASK_MS = 2_000
 /** Answers in a row, and the time between them. */
 const ANSWERS_MIN = 2
@@ -30,7 +36,9 @@ export async function drain(about: About, means: Means, signal: AbortSignal): Pr
 
 /** Passes once the targets of the present batch have the new version and take requests. */
 export async function replace(about: About, means: Means, signal: AbortSignal): Promise<void> {
-  await Promise.all(batchOf(about.rollout).map((url) => update(url, false, about, means, signal)))
+  const updates = batchOf(about.rollout).map((url) => update(url, false, about, means, signal))
+  about.goesOn(Promise.allSettled(updates))
+  await Promise.all(updates)
 }
 
 /** Gives all targets that were begun the old version again, batch by batch, the last first. Goes on when one fails, and tells in the end. */
@@ -40,7 +48,7 @@ export async function restore(about: About, means: Means, signal: AbortSignal): 
   const restoreOne = async (url: string): Promise<void> => {
     try {
       await drainOne(url, about, means, signal)
-      await about.targets.set(url, 'maint')
+      await setState(url, 'maint', about, means, signal)
       await update(url, true, about, means, signal)
     } catch (error) {
       signal.throwIfAborted()
@@ -72,13 +80,32 @@ async function room(about: About, { steadyMs, pause }: Means, signal: AbortSigna
   }
 }
 
-async function drainOne(
+/** Sets a target so. While the store is away that waits, and says so. */
+async function setState(
   url: string,
-  { targets }: About,
-  { steadyMs, pause }: Means,
+  state: AdminState,
+  about: About,
+  means: Means,
   signal: AbortSignal,
 ): Promise<void> {
-  if (targets.all[url]?.admin === 'ready') await targets.set(url, 'drain')
+  const wait = new StoreWait(about.log, url, (error) => about.tellWait(`${url} cannot be set to ${state}`, error))
+  for (;;) {
+    signal.throwIfAborted()
+    try {
+      await about.targets.set(url, state)
+      return wait.end()
+    } catch (error) {
+      if (!isForNow(error)) throw error
+      wait.note(error)
+    }
+    await means.pause(STORE_MS, signal)
+  }
+}
+
+async function drainOne(url: string, about: About, means: Means, signal: AbortSignal): Promise<void> {
+  const { targets } = about
+  const { steadyMs, pause } = means
+  if (targets.all[url]?.admin === 'ready') await setState(url, 'drain', about, means, signal)
   const untilMs = steadyMs() + durationMs(targets.spec?.drain.timeout ?? '0s')
   while (targets.inFlight(url) > 0 && steadyMs() < untilMs) await pause(LOOK_MS, signal)
 }
@@ -89,10 +116,10 @@ async function update(url: string, isUndone: boolean, about: About, means: Means
   const versions = isUndone ? { version: before, before: version } : { version, before }
   const part = `-${(rollout.plan.batches ?? []).flat().indexOf(url)}`
   await callHooks('UpdateTarget', about, means, signal, { target: url, ...versions, undo: isUndone }, part)
-  await targets.set(url, 'standby')
+  await setState(url, 'standby', about, means, signal)
   await healthy(url, about, means, signal)
   await assertVersion(url, versions.version, about, means, signal)
-  await targets.set(url, 'ready')
+  await setState(url, 'ready', about, means, signal)
 }
 
 async function healthy(url: string, { targets, spec }: About, means: Means, signal: AbortSignal): Promise<void> {

@@ -1,0 +1,30 @@
+/** The change by which a rollout moves the split, as control has it. Pure. */
+import type { Change, PoolShift } from '../change.ts'
+import type { Trial } from '../table/types.ts'
+import type { Kept } from './kept.ts'
+import { isRolling } from './rolling.ts'
+
+type Shift = Extract<Change, { kind: 'shift' }>
+
+/** To these weights; `ends` says that it is the last one. */
+export function shiftOf(
+  { service, rollout, wish }: Kept,
+  weights: Shift['weights'],
+  trial: Trial | null,
+  ends: Shift['ends'],
+  pool: PoolShift | undefined,
+): Shift {
+  // Where nothing but targets of one pool changes, nobody's pin has to end.
+  const ended = isRolling(rollout) ? undefined : ends
+  return {
+    kind: 'shift',
+    service,
+    weights,
+    trial,
+    ...(ended && { ends: ended }),
+    before: rollout.before,
+    rollout: rollout.id,
+    ...(ends === 'done' && { standbyMs: wish.standbyMs ?? 0 }),
+    ...(pool && { pool }),
+  }
+}

@@ -1,0 +1,62 @@
+/**
+ * The work of one rollout: one at a time is under way, and how it ends is told.
+ *
+ * A way back overtakes what is under way: it waits for nothing any more and changes no target, but a hook that was called is not cut off
+ * in the middle. Targets are restored, or replaced once more, when that has ended, so that none is updated twice at the same time.
+ */
+import { TurnoutError } from '../errors.ts'
+import { type AboutDeps, aboutOf } from './gates/about.ts'
+import { GateClosed } from './gates/gate.ts'
+import type { GateLog } from './gates/gate-log.ts'
+import type { Gates } from './gates/gates.ts'
+import type { Kept } from './kept.ts'
+import type { RolloutEvent, Work } from './rollout.ts'
+
+export interface WorksDeps extends AboutDeps {
+  readonly gates: Pick<Gates, 'run'>
+}
+
+export class Works {
+  readonly #deps: WorksDeps
+  readonly #log: GateLog
+  readonly #end: AbortSignal
+  readonly #overtaken = new AbortController()
+  #last: Promise<unknown> = Promise.resolve()
+
+  /** `end` ends all of it. */
+  constructor(deps: WorksDeps, log: GateLog, end: AbortSignal) {
+    this.#deps = deps
+    this.#log = log
+    this.#end = end
+  }
+
+  /** A way back begins. */
+  overtake(): void {
+    this.#overtaken.abort(new Error('the rollout goes back'))
+  }
+
+  /** Does work; resolves with how it has ended, or null when nobody waits for that any more. */
+  async run(kept: Kept, work: Work, works: number): Promise<RolloutEvent | null> {
+    const isWayBack = work === 'restoring' || work === 'onRollback'
+    if (work === 'restoring' || work === 'replacing') await this.#last
+    const signal = isWayBack ? this.#end : AbortSignal.any([this.#end, this.#overtaken.signal])
+    const about = aboutOf(kept, this.#deps, this.#log, this.#end, (goesOn) => this.#note(goesOn))
+    const done = this.#deps.gates.run(work, about, signal)
+    this.#note(done)
+    return done.then(
+      () => (this.#end.aborted ? null : { type: 'passed', works }),
+      (error: Error) => {
+        if (signal.aborted) return null
+        // Anything but a no, of a gate or of the state of the service, is a bug of ours.
+        if (!(error instanceof GateClosed || error instanceof TurnoutError)) {
+          this.#deps.log.error({ err: error, rollout: kept.rollout.id }, 'a gate of a rollout has broken')
+        }
+        return { type: 'failed', works, reason: error.message }
+      },
+    )
+  }
+
+  #note(done: Promise<unknown>): void {
+    this.#last = Promise.allSettled([this.#last, done])
+  }
+}

@@ -1,0 +1,169 @@
+/** A store that is away while a rollout goes forward: it waits, says so, and people still act. */
+import { expect, onTestFinished, test } from 'vitest'
+import { TurnoutError } from '../../src/errors.ts'
+import { memoryStore } from '../../src/store/memory.ts'
+import { until } from '../helpers/raw.ts'
+import { startNamed, startUpstream } from '../helpers/upstream.ts'
+import { type Stand, stand } from './stand.ts'
+
+const away = () => new TurnoutError('store_unavailable')
+
+interface Rolling extends Stand {
+  /** Directions of the updates that were called: which target, and whether it was undone. */
+  readonly calls: string[]
+  /** Resolves what the next update waits for. */
+  hold(): () => void
+  /** From now on no change can be stored, nor a rollout kept. */
+  goAway(): void
+  comeBack(): void
+  adminOf(url: string): string
+  readonly urls: readonly string[]
+}
+
+async function rolling(): Promise<Rolling> {
+  const urls = [(await startNamed('one')).url, (await startNamed('two')).url]
+  const calls: string[] = []
+  let held: Promise<void> = Promise.resolve()
+  const hook = await startUpstream(async (request, response) => {
+    const pieces: Buffer[] = []
+    for await (const piece of request) pieces.push(piece as Buffer)
+    const { target, undo } = JSON.parse(Buffer.concat(pieces).toString()) as { target: string; undo: boolean }
+    calls.push(`${undo ? 'undo' : 'update'} ${urls.indexOf(target)}`)
+    if (!undo) await held
+    response.end()
+  })
+  const store = memoryStore()
+  const service = {
+    routes: [{ host: 'shop.example.com', path: '/' }],
+    pools: { blue: { version: '1.0', targets: urls } },
+    live: 'blue',
+    rollout: {
+      strategy: 'rolling',
+      advance: 'time',
+      bake: '1s',
+      hooks: [{ at: 'UpdateTarget', url: hook.url, timeout: '30s' }],
+    },
+  }
+  const stood = await stand(store, {}, service)
+  const { control, rollouts } = stood
+  const [change, put] = [control.change.bind(control), store.put.bind(store)]
+  const comeBack = () => {
+    control.change = change
+    store.put = put
+  }
+  onTestFinished(async () => {
+    comeBack()
+    await rollouts.close()
+  })
+  await rollouts.start()
+  return {
+    ...stood,
+    urls,
+    calls,
+    hold() {
+      const { promise, resolve } = Promise.withResolvers<void>()
+      held = promise
+      return resolve
+    },
+    goAway() {
+      control.change = () => Promise.reject(away())
+      store.put = () => Promise.reject(away())
+    },
+    comeBack,
+    adminOf: (url) => control.snapshot().status['shop'].pools['blue'].targets[url].admin,
+  }
+}
+
+const moving = ({ clock }: Stand, what: string, is: () => boolean) =>
+  until(what, () => {
+    clock.move(50)
+    return is()
+  })
+
+test('a rolling release that goes forward waits for a store that is away, says so once, and goes on', async () => {
+  const release = await rolling()
+  const { rollouts, calls, hold, goAway, comeBack, urls, adminOf, events, clock } = release
+  const goOn = hold()
+  await rollouts.begin('shop', { to: 'blue', version: '2.0' }, 'test')
+  await moving(release, 'the first is updated', () => calls.length === 1)
+  goAway()
+  goOn()
+  const waits = () => rollouts.running('shop')?.next?.waitsFor ?? ''
+  await moving(release, 'it waits', () => waits().includes('store'))
+  expect(waits()).toContain(`store (${urls[0]}): The store cannot be reached`)
+  clock.move(120_000)
+  await moving(release, 'it still waits', () => waits().includes('store'))
+  expect(rollouts.running('shop')).toMatchObject({ state: 'shifting', reason: null })
+  const said = () => events.filter((message) => message.includes('waits:'))
+  expect(said()).toEqual([expect.stringContaining(`${urls[0]} cannot be set to standby: The store cannot be reached`)])
+  comeBack()
+  await moving(release, 'it is done', () => rollouts.running('shop') === null)
+  const [{ state, gates }] = rollouts.list('shop')
+  expect(state).toBe('done')
+  expect(gates.filter(({ gate }) => gate === 'store')).toMatchObject([{ at: urls[0], state: 'passed' }])
+  expect(calls).toEqual(['update 0', 'update 1'])
+  expect(urls.map(adminOf)).toEqual(['ready', 'ready'])
+})
+
+test('aborted while it waits for the store, it goes back once that is there, and never gives the target its new version', async () => {
+  const release = await rolling()
+  const { rollouts, calls, hold, goAway, comeBack, urls, adminOf, control } = release
+  const goOn = hold()
+  await rollouts.begin('shop', { to: 'blue', version: '2.0' }, 'test')
+  await moving(release, 'the first is updated', () => calls.length === 1)
+  goAway()
+  goOn()
+  await moving(release, 'it waits', () => rollouts.running('shop')?.next?.waitsFor.includes('store') === true)
+  const aborted = rollouts.command('shop', 'current', 'abort', 'test')
+  await moving(release, 'it goes back', () => rollouts.running('shop')?.state === 'rollingBack')
+  comeBack()
+  const states: string[] = []
+  const change = control.change.bind(control)
+  control.change = (sent, options) => {
+    if (sent.kind === 'target.state') states.push(sent.state)
+    return change(sent, options)
+  }
+  await moving(release, 'it has gone back', () => rollouts.running('shop') === null)
+  expect((await aborted).id).toBe('r-1')
+  expect(rollouts.list('shop')[0].reason).toBe('aborted by test')
+  expect(calls).toEqual(['update 0', 'undo 0'])
+  expect(states).toEqual(['maint', 'standby', 'ready'])
+  expect(urls.map(adminOf)).toEqual(['ready', 'ready'])
+})
+
+test('a way back waits for an update that is under way, so that no target is updated in both directions at once', async () => {
+  const release = await rolling()
+  const { rollouts, calls, hold, urls, adminOf, clock } = release
+  const goOn = hold()
+  await rollouts.begin('shop', { to: 'blue', version: '2.0' }, 'test')
+  await moving(release, 'the first is updated', () => calls.length === 1)
+  await rollouts.command('shop', 'current', 'abort', 'test')
+  for (let look = 0; look < 20; look++) {
+    clock.move(50)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  expect(calls).toEqual(['update 0'])
+  expect(adminOf(urls[0])).toBe('maint')
+  goOn()
+  await moving(release, 'it has gone back', () => rollouts.running('shop') === null)
+  expect(calls).toEqual(['update 0', 'undo 0'])
+  expect(urls.map(adminOf)).toEqual(['ready', 'ready'])
+})
+
+test('an abort does not wait until what came before it is kept', async () => {
+  const release = await rolling()
+  const { rollouts, calls, hold, goAway, comeBack, told } = release
+  const goOn = hold()
+  await rollouts.begin('shop', { to: 'blue', version: '2.0' }, 'test')
+  await moving(release, 'the first is updated', () => calls.length === 1)
+  goAway()
+  const paused = rollouts.command('shop', 'current', 'pause', 'test')
+  await moving(release, 'the pause cannot be kept', () => told.includes('a rollout cannot be kept'))
+  const aborted = rollouts.command('shop', 'current', 'abort', 'test')
+  await moving(release, 'it goes back', () => rollouts.running('shop')?.state === 'rollingBack')
+  goOn()
+  comeBack()
+  await moving(release, 'it has gone back', () => rollouts.running('shop') === null)
+  await Promise.all([paused, aborted])
+  expect(rollouts.list('shop')[0]).toMatchObject({ state: 'rolledBack', reason: 'aborted by test' })
+})
