@@ -5,13 +5,14 @@
  * change or throws with nothing changed.
  */
 import type { FastifyReply, FastifyRequest, FastifySchemaCompiler } from 'fastify'
-import Type, { type Static, type TSchema } from 'typebox'
+import type { Static, TSchema } from 'typebox'
 import type { Change, ChangeOptions, ChangeResult, Snapshot } from '../change.ts'
 import type { Checked } from '../config/check.ts'
 import { durationMs } from '../config/duration.ts'
 import { didYouMean, nearest } from '../config/nearest.ts'
 import type { ServiceSpec } from '../config/schema.ts'
 import { NAME_PATTERN } from '../config/schema-parts.ts'
+import { Type } from '../config/type.ts'
 import { validate } from '../config/validate.ts'
 import { TurnoutError } from '../errors.ts'
 import type { AdminDeps } from './deps.ts'

@@ -6,12 +6,14 @@
  * unread, the system would reset it, and many a client would never see why. What comes in meanwhile changes nothing any more.
  * Nothing is written into an answer that is under way.
  */
-import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { ConnectionError, FastifyInstance } from 'fastify'
 import type { Clock } from '../clock.ts'
 import { ERRORS, type ErrorCode, TurnoutError } from '../errors.ts'
 import { problem } from './problem.ts'
+
+// By this way, since an import of the module reads all its exports, and Node loads its fetch and its WebSocket for that.
+const { STATUS_CODES } = process.getBuiltinModule('node:http')
 
 /** How long a client has to read why its connection ends. */
 const LINGER_MS = 1_000

@@ -7,9 +7,10 @@
  */
 import type { SwaggerTransform, SwaggerTransformObject } from '@fastify/swagger'
 import type { FastifySchema } from 'fastify'
-import Type, { type TSchema } from 'typebox'
+import type { TSchema } from 'typebox'
 import { asWritten } from '../config/schema-forms.ts'
 import { NAME_PATTERN } from '../config/schema-parts.ts'
+import { Type } from '../config/type.ts'
 
 type Json = Readonly<Record<string, unknown>>
 

@@ -8,8 +8,9 @@
  */
 import type { ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import Type, { type Static } from 'typebox'
+import type { Static } from 'typebox'
 import type { ControlEvent } from '../change.ts'
+import { Type } from '../config/type.ts'
 import { TurnoutError } from '../errors.ts'
 import type { AdminDeps } from './deps.ts'
 import { NUMBER_MAX } from './document.ts'

@@ -6,8 +6,9 @@
  * those of its path percent-encoded. Nothing else is normalised, because nothing else is on the way to a target.
  */
 import type { FastifyInstance } from 'fastify'
-import Type, { type Static } from 'typebox'
+import type { Static } from 'typebox'
 import { child } from '../config/pointer.ts'
+import { Type } from '../config/type.ts'
 import { ERRORS, type ErrorCode, TurnoutError } from '../errors.ts'
 import type { ToldRollout } from '../rollout/told.ts'
 import { explainDecision } from '../table/explain.ts'

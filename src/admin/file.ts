@@ -7,9 +7,9 @@
  * can be read back; so being an operator is not enough to see it.
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import Type from 'typebox'
 import { child } from '../config/pointer.ts'
 import { SpecSchema } from '../config/schema.ts'
+import { Type } from '../config/type.ts'
 import type { Fault } from '../errors.ts'
 import { TurnoutError } from '../errors.ts'
 import { asCaller, changedAnswer, checkedByHandler, FileQuery, waitMsOf } from './apply.ts'

@@ -2,8 +2,9 @@
  * What happened and going back: the audit, the revisions, and restoring one.
  */
 import type { FastifyInstance } from 'fastify'
-import Type, { type Static } from 'typebox'
+import type { Static } from 'typebox'
 import type { Control, Revision } from '../change.ts'
+import { Type } from '../config/type.ts'
 import { TurnoutError } from '../errors.ts'
 import { apply, ChangeQuery } from './apply.ts'
 import type { AdminDeps } from './deps.ts'

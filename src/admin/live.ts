@@ -2,7 +2,7 @@
  * Calls for machines: live, ready, metrics, and the description of the API.
  */
 import type { FastifyInstance } from 'fastify'
-import Type from 'typebox'
+import { Type } from '../config/type.ts'
 import { TurnoutError } from '../errors.ts'
 import type { AdminDeps } from './deps.ts'
 import { answers } from './schemas.ts'

@@ -1,7 +1,8 @@
 /**
  * Shapes of what is told of rollouts. CONTRACT names their keys, which may become more but not other ones.
  */
-import Type, { type Static } from 'typebox'
+import type { Static } from 'typebox'
+import { Type } from '../config/type.ts'
 import { STATES, type State } from '../rollout/rollout.ts'
 import type { ToldRollout } from '../rollout/told.ts'
 import { OUTCOMES } from '../rollout/verdict.ts'

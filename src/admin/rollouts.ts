@@ -4,11 +4,11 @@
  * A rollout is told as it stands at that moment; what becomes of it is the controller's (rollout/controller.ts).
  */
 import type { FastifyInstance } from 'fastify'
-import Type from 'typebox'
 import { validateRollout } from '../config/check.ts'
 import { durationMs } from '../config/duration.ts'
 import { closed, Duration } from '../config/schema-parts.ts'
 import { RolloutSchema } from '../config/schema-rollout.ts'
+import { Type } from '../config/type.ts'
 import { TurnoutError } from '../errors.ts'
 import type { Asked } from '../rollout/asked.ts'
 import { checkBody, checkedByHandler, findService, soundValue } from './apply.ts'

@@ -1,5 +1,5 @@
 /** The shape of the answer to a dry run of a rollout. */
-import Type from 'typebox'
+import { Type } from '../config/type.ts'
 import { nullable, object, WeightsAnswer } from './schemas.ts'
 
 const Text = Type.String()

@@ -4,8 +4,9 @@
  * Answers are written by JSON.stringify, not by these schemas, so a field can never be dropped by a schema that lags behind;
  * a test compares the two.
  */
-import Type, { type TProperties, type TSchema } from 'typebox'
+import type { TProperties, TSchema } from 'typebox'
 import { ServiceSchema } from '../config/schema.ts'
+import { Type } from '../config/type.ts'
 
 /** An object with exactly these keys. */
 export const object = <P extends TProperties>(properties: P, description?: string) =>

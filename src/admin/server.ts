@@ -19,6 +19,7 @@ import { withoutSecrets } from '../config/hidden.ts'
 import { TurnoutError } from '../errors.ts'
 import { createGuard, type Role } from './auth.ts'
 import { readBodies } from './body.ts'
+import { createCompilers } from './compilers.ts'
 import { createConnectionAnswers } from './connection.ts'
 import type { AdminDeps } from './deps.ts'
 import { documentOptions } from './document.ts'
@@ -110,8 +111,7 @@ export async function buildAdmin(deps: AdminDeps): Promise<{ app: FastifyInstanc
       connectionsCheckingInterval: TIMEOUT_CHECK_MS,
     },
     routerOptions: { maxParamLength: PATH_PARAMETER_LENGTH_MAX, querystringParser: readQuery },
-    // Nothing is coerced or dropped: a wrong type or an unknown key is a fault, and all faults are told.
-    ajv: { customOptions: { coerceTypes: false, removeAdditional: false, allErrors: true } },
+    schemaController: createCompilers(),
     frameworkErrors: (error, request, reply) => sendProblem(error, request, reply),
     clientErrorHandler: connection.refuse,
   })
@@ -125,7 +125,6 @@ export async function buildAdmin(deps: AdminDeps): Promise<{ app: FastifyInstanc
   guardCalls(app, deps)
   answerProblems(app, routes)
   readBodies(app)
-  app.setSerializerCompiler(() => (answer) => JSON.stringify(answer))
   await app.register(swagger, documentOptions(deps.version, deps.tokens.length > 0))
   liveRoutes(app, deps)
   serviceRoutes(app, deps)

@@ -2,11 +2,12 @@
  * Calls on whole services: list, read, put, patch, delete, split, switch, back, rules.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import Type, { type TSchema } from 'typebox'
+import type { TSchema } from 'typebox'
 import type { Change, ChangeResult, Snapshot } from '../change.ts'
 import { child } from '../config/pointer.ts'
 import { RulesBodySchema, ServiceSchema, type ServiceSpec, WeightsSchema } from '../config/schema.ts'
 import { asPatch } from '../config/schema-forms.ts'
+import { Type } from '../config/type.ts'
 import { TurnoutError } from '../errors.ts'
 import type { ServiceStatus } from '../table/status.ts'
 import {

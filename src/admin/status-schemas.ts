@@ -1,7 +1,7 @@
 /**
  * Shapes of what is told of the present: states, traffic and shares of every pool and target, and the rollout that runs.
  */
-import Type from 'typebox'
+import { Type } from '../config/type.ts'
 import { RunningAnswer } from './rollout-schemas.ts'
 import {
   AdminStateAnswer,

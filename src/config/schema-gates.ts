@@ -3,8 +3,9 @@
  *
  * As in schema-rollout.ts every key of a rollout is optional; what is not there is not looked at.
  */
-import Type, { type Static } from 'typebox'
+import type { Static } from 'typebox'
 import { closed, Duration, HttpUrl, UrlPath } from './schema-parts.ts'
+import { Type } from './type.ts'
 
 /** When a hook is called, by CodeDeploy's names and ours. */
 export const HOOK_EVENTS = [

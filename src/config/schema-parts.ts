@@ -1,5 +1,6 @@
 /** Words of the schema that several of its files use. */
-import Type, { type TProperties } from 'typebox'
+import type { TProperties } from 'typebox'
+import { Type } from './type.ts'
 
 /** An object whose unknown keys are errors. */
 export const closed = <P extends TProperties>(properties: P, options: object = {}) =>

@@ -2,8 +2,9 @@
  * The part of the schema about the process as a whole: limits and time-outs of the data plane, and the log. Read at start,
  * never changed by the API. See schema.ts for the invariants.
  */
-import Type, { type Static } from 'typebox'
+import type { Static } from 'typebox'
 import { closed, Duration } from './schema-parts.ts'
+import { Type } from './type.ts'
 
 export const LimitsSchema = closed({
   headBytesMax: Type.Integer({

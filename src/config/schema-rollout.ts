@@ -4,10 +4,11 @@
  * Every key is optional, since the body of a rollout lies over the settings of its service, key by key; what is said nowhere is
  * decided when it begins (rollout/wish.ts).
  */
-import Type, { type Static } from 'typebox'
+import type { Static } from 'typebox'
 import { AnnouncesSchema, FingerprintSchema, HookSchema, RolloutCapacitySchema } from './schema-gates.ts'
 import { closed, Duration, Name, Statuses, HttpUrl as Url, UrlPath } from './schema-parts.ts'
 import { ScheduleSchema } from './schema-schedule.ts'
+import { Type } from './type.ts'
 
 const Path = UrlPath('What is asked for.', '/')
 const Share = (description: string) => Type.Number({ minimum: 0, maximum: 1, description })

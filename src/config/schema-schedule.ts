@@ -1,6 +1,7 @@
 /** The part of the schema about when a rollout may begin and go on; calendar.ts says what it means. */
-import Type, { type Static } from 'typebox'
+import type { Static } from 'typebox'
 import { closed } from './schema-parts.ts'
+import { Type } from './type.ts'
 
 const DAY_NAMES = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const
 const CLOCK = '([01][0-9]|2[0-3]):[0-5][0-9]|24:00'

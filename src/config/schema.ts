@@ -5,7 +5,7 @@
  * Invariants: every object is closed (an unknown key is an error), every field has a description, every limit has a
  * default. What a schema cannot say (a split that names an unknown pool, two equal routes) is checked in `check.ts`.
  */
-import Type, { type Static } from 'typebox'
+import type { Static } from 'typebox'
 import { closed, Duration, NAME_PATTERN, Name, Statuses, UrlPath } from './schema-parts.ts'
 import {
   LimitsSchema,
@@ -16,6 +16,7 @@ import {
   type TimeoutsSpec,
 } from './schema-process.ts'
 import { RolloutSchema } from './schema-rollout.ts'
+import { Type } from './type.ts'
 
 /** Key and options of a map of named things: a key that is no name is refused. */
 const NameKey = Type.String({ pattern: NAME_PATTERN })

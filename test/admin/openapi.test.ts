@@ -59,6 +59,19 @@ async function bodySchema(document: Loose, path: string, method: string, type = 
   return ajv.compile(schema)
 }
 
+test('every schema of what is sent is a JSON Schema', async () => {
+  const { call } = await startAdmin()
+  const { body } = await call('GET', '/openapi.json')
+  const ajv = new Ajv2020()
+  for (const [path, methods] of Object.entries<Loose>(body.paths)) {
+    for (const { parameters = [], requestBody = { content: {} } } of Object.values<Loose>(methods)) {
+      for (const { schema } of [...parameters, ...Object.values<Loose>(requestBody.content)]) {
+        expect([path, ajv.validateSchema(schema), ajv.errors]).toEqual([path, true, null])
+      }
+    }
+  }
+})
+
 test('nothing that has a default is required of a caller', async () => {
   const { call } = await startAdmin()
   const { body } = await call('GET', '/openapi.json')
