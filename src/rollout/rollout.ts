@@ -75,6 +75,8 @@ export interface Rollout {
   readonly begun: number
   /** Time in ms that has counted in this step, or in the bake. */
   readonly clockMs: number
+  /** `clockMs` from which on `insufficientAfterMs` counts; absent: 0. */
+  readonly patientFromMs?: number
   /** Steady time of the last look, in ms. */
   readonly lookedAtMs: number
   readonly resumesTo: Active

@@ -205,10 +205,13 @@ function advance(rollout: Rollout, look: Extract<RolloutEvent, { type: 'look' }>
   if (clockMs >= present.forMs && answers >= present.requests && mayAdvance(plan, present, outcome, weight)) {
     return present.untilPromoted ? halt(rollout, 'the step waits to be promoted', true) : toNextStep(rollout)
   }
-  if (outcome !== 'insufficient' || clockMs < policy.insufficientAfterMs) return stay(rollout)
+  if (outcome !== 'insufficient' || clockMs - (rollout.patientFromMs ?? 0) < policy.insufficientAfterMs) {
+    return stay(rollout)
+  }
   const reason = missing === '' ? 'too little traffic for a verdict in time' : `no verdict in time: ${missing}`
   if (policy.onInsufficient === 'rollback') return back(rollout, reason)
-  return policy.onInsufficient === 'pause' ? halt(rollout, reason, false) : stay(rollout)
+  // Whoever resumes it is patient for as long again.
+  return policy.onInsufficient === 'pause' ? halt({ ...rollout, patientFromMs: clockMs }, reason, false) : stay(rollout)
 }
 
 /** Where nothing runs beside the new version, or where time decides, nothing has to be shown. */
@@ -218,7 +221,7 @@ function mayAdvance(plan: Plan, { weight }: Step, outcome: Outcome, given: numbe
 
 function toNextStep(rollout: Rollout): Next {
   const at = rollout.at + 1
-  const changes = { clockMs: 0, waitsForPromotion: false, reason: null }
+  const changes = { clockMs: 0, patientFromMs: 0, waitsForPromotion: false, reason: null }
   if (at < rollout.plan.steps.length) return run(rollout, 'beforeStep', { ...changes, state: 'shifting', at })
   return run(rollout, 'afterTraffic', { ...changes, state: 'baking' })
 }
@@ -229,8 +232,8 @@ function halt(rollout: Rollout, reason: string, waitsForPromotion: boolean): Nex
 }
 
 function pause(rollout: Rollout, event: RolloutEvent): Next {
-  const reason = 'by' in event ? `paused by ${event.by}` : null
-  return stay({ ...rollout, state: 'paused', resumesTo: activeOf(rollout), reason, waitsForPromotion: false })
+  // It waits for a person like any other pause, so it is told like any other.
+  return halt(rollout, 'by' in event ? `paused by ${event.by}` : 'paused', false)
 }
 
 function resume(rollout: Rollout, _event: RolloutEvent, nowMs: number): Next {

@@ -6,6 +6,7 @@ import {
   type Policy,
   type Rollout,
   type RolloutEvent,
+  STATES,
   type State,
 } from '../../src/rollout/rollout.ts'
 import { begin, effectsOf, step } from '../../src/rollout/state.ts'
@@ -27,6 +28,7 @@ class Driven {
 
   constructor(rollout: Rollout) {
     this.rollout = rollout
+    this.nowMs = rollout.lookedAtMs
   }
 
   send(event: RolloutEvent): this {
@@ -168,6 +170,16 @@ describe('a step ends', () => {
   })
 })
 
+test('too little traffic pauses it once: whoever resumes it is patient for as long again, and no step takes over what was waited', () => {
+  const policy: Policy = { ...POLICY, onInsufficient: 'pause', insufficientAfterMs: 1_000 }
+  const driven = new Driven(started(undefined, policy)).toFirstStep().look('insufficient', 1_000).by('resume')
+  expect(driven.look('insufficient', 999).rollout.state).toBe('shifting')
+  expect(driven.look('insufficient', 1).rollout.state).toBe('paused')
+  driven.by('resume').look('pass').passed().moved()
+  expect(driven.look('insufficient', 999).rollout.state).toBe('shifting')
+  expect(driven.look('insufficient', 1).rollout.state).toBe('paused')
+})
+
 describe('a hold', () => {
   test('stops the clock and the steps, and goes on when it is over', () => {
     const driven = new Driven(started({ strategy: 'canary', steps: [10], step: { forMs: 200 } })).toFirstStep()
@@ -225,6 +237,11 @@ describe('a pause', () => {
     expect(driven.rollout.works).toBe(works + 1)
   })
 
+  test('is told whoever has made it, since each waits for a person', () => {
+    const driven = new Driven(started()).toFirstStep().by('pause')
+    expect(driven.effects.at(-1)).toEqual({ type: 'notify', about: 'paused' })
+  })
+
   test('because of a verdict is told once, not at every look', () => {
     const driven = new Driven(started(undefined, { ...POLICY, onFailure: 'pause' })).toFirstStep().look('fail')
     const told = driven.effects.length
@@ -234,38 +251,97 @@ describe('a pause', () => {
   })
 })
 
-describe('a way back', () => {
-  /** A rollout in each state and phase that there is before its end. */
-  function everywhere(): Driven[] {
-    const all: Driven[] = []
-    const driven = new Driven(started())
-    const keep = () => {
-      all.push(new Driven(driven.rollout), new Driven(driven.rollout).by('pause'))
-    }
-    keep()
-    for (let i = 0; i < 3; i++) {
-      driven.passed()
-      keep()
-    }
-    for (let i = 0; i < 3; i++) {
-      driven.passed()
-      keep()
-      driven.moved()
-      keep()
-      all.push(new Driven(driven.rollout).look('hold'))
-      driven.look('pass')
-      keep()
-    }
+/** A rollout in each state and phase that there is before its end. */
+function everywhere(): Driven[] {
+  const all: Driven[] = []
+  const driven = new Driven(started())
+  const keep = () => {
+    all.push(new Driven(driven.rollout), new Driven(driven.rollout).by('pause'))
+  }
+  keep()
+  for (let i = 0; i < 3; i++) {
     driven.passed()
+    keep()
+  }
+  for (let i = 0; i < 3; i++) {
+    driven.passed()
+    keep()
+    driven.moved()
     keep()
     all.push(new Driven(driven.rollout).look('hold'))
-    driven.look('insufficient', 1_000)
+    driven.look('pass')
     keep()
-    driven.passed()
-    keep()
-    return all
+    all.push(new Driven(driven.rollout).look('hold'))
   }
+  driven.passed()
+  keep()
+  all.push(new Driven(driven.rollout).look('hold'))
+  driven.look('insufficient', 1_000)
+  keep()
+  driven.passed()
+  keep()
+  return all
+}
 
+const BACK = { failed: 'rollingBack', fail: 'rollingBack', abort: 'rollingBack' }
+
+/** Where each event may lead, by state; whatever is not here changes no state. */
+const LEADS: Readonly<Record<State, Readonly<Record<string, string>>>> = {
+  preflight: { ...BACK, passed: 'warming', pause: 'paused' },
+  warming: { ...BACK, passed: 'smoke', pause: 'paused' },
+  smoke: { ...BACK, passed: 'shifting', pause: 'paused' },
+  shifting: { ...BACK, pass: 'baking', hold: 'holding', pause: 'paused', promote: 'baking' },
+  baking: { ...BACK, moved: 'done', hold: 'holding', pause: 'paused' },
+  holding: {
+    ...BACK,
+    pass: 'shifting baking',
+    insufficient: 'shifting baking',
+    pause: 'paused',
+    promote: 'shifting baking',
+  },
+  paused: {
+    ...BACK,
+    moved: 'done',
+    resume: 'preflight warming smoke shifting baking',
+    promote: 'shifting baking',
+  },
+  rollingBack: { passed: 'rolledBack', failed: 'rolledBack' },
+  rolledBack: {},
+  done: {},
+}
+
+test('every event in every state leads where the diagram says, and nowhere else', () => {
+  const places = everywhere()
+  const back = new Driven(started()).toFirstStep().by('abort')
+  places.push(new Driven(back.rollout), new Driven(back.moved().rollout), new Driven(back.passed().rollout))
+  const straight = new Driven(started({ strategy: 'all-at-once' }, { ...POLICY, bakeMs: 0 })).toFirstStep()
+  places.push(new Driven(straight.look('pass').passed().look('pass').passed().moved().rollout))
+  const events: Record<string, (driven: Driven) => Driven> = {
+    passed: (driven) => driven.passed(),
+    failed: (driven) => driven.failed(),
+    moved: (driven) => driven.moved(),
+    pass: (driven) => driven.look('pass', 1_000),
+    insufficient: (driven) => driven.look('insufficient', 1_000),
+    hold: (driven) => driven.look('hold', 100),
+    fail: (driven) => driven.look('fail', 100),
+    pause: (driven) => driven.by('pause'),
+    resume: (driven) => driven.by('resume'),
+    promote: (driven) => driven.by('promote'),
+    abort: (driven) => driven.by('abort'),
+  }
+  for (const state of STATES) {
+    const here = places.filter(({ rollout }) => rollout.state === state)
+    expect(here.length, state).toBeGreaterThan(0)
+    const leads = Object.entries(events).flatMap(([name, event]) => {
+      const ends = here.map(({ rollout }) => event(new Driven(rollout)).rollout.state)
+      const others = STATES.filter((end) => end !== state && ends.includes(end))
+      return others.length === 0 ? [] : [[name, others.join(' ')] as const]
+    })
+    expect([state, Object.fromEntries(leads)]).toEqual([state, LEADS[state]])
+  }
+})
+
+describe('a way back', () => {
   test('is taken from every state by an abort and by a verdict, and leads to the split before', () => {
     const places = everywhere()
     expect(new Set(places.map(({ rollout }) => rollout.state))).toEqual(
