@@ -62,6 +62,15 @@ const MetricSchema = closed({
   every: Type.Optional(Duration('How often Prometheus is asked. Default 15s.')),
 })
 
+const NotifySchema = closed({
+  url: Url('Gets a POST with a text, as Slack and others take it.'),
+  format: Type.Optional(
+    Type.Union([Type.Literal('json'), Type.Literal('text')], {
+      description: 'JSON with text, service, rollout and state, or the text alone. Default json.',
+    }),
+  ),
+})
+
 export const RolloutSchema = closed(
   {
     strategy: Type.Optional(
@@ -213,7 +222,7 @@ export const RolloutSchema = closed(
       }),
     ),
     notify: Type.Optional(
-      Type.Array(closed({ url: Url('Gets a POST with a text, as Slack and others take it.') }), {
+      Type.Array(NotifySchema, {
         maxItems: 20,
         description: 'Told of every end, and of every pause that waits for a person.',
       }),
@@ -223,4 +232,5 @@ export const RolloutSchema = closed(
 )
 
 export type RolloutSpec = Static<typeof RolloutSchema>
+export type NotifySpec = Static<typeof NotifySchema>
 export type MetricSpec = Static<typeof MetricSchema>

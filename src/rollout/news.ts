@@ -21,10 +21,17 @@ export function notify(
 ): void {
   const why = rollout.reason === null ? '' : `: ${rollout.reason}`
   const text = `${service}: rollout ${rollout.id} to ${rollout.to} is ${WORDS[about]}${why}`
-  for (const { url } of wish.spec.notify ?? []) {
-    void gates.notify(url, { text, service, rollout: rollout.id, state: rollout.state }).then((heard) => {
-      if (!heard) log.warn({ rollout: rollout.id, url }, 'nobody has heard of the end of a rollout')
-    })
+  for (const to of wish.spec.notify ?? []) {
+    // The path of an address is often its secret, so it is not logged.
+    const { origin } = new URL(to.url)
+    const unheard = (why: string): void =>
+      log.warn({ rollout: rollout.id, origin, why }, `nobody has heard that a rollout is ${WORDS[about]}`)
+    gates.notify(to, { text, service, rollout: rollout.id, state: rollout.state }).then(
+      (why) => {
+        if (why !== null) unheard(why)
+      },
+      (error: Error) => unheard(error.message),
+    )
   }
 }
 

@@ -4,14 +4,15 @@
  */
 import type { Clock } from '../../clock.ts'
 import type { HookEvent } from '../../config/schema-gates.ts'
-import type { Work } from '../rollout.ts'
+import type { NotifySpec } from '../../config/schema-rollout.ts'
+import type { State, Work } from '../rollout.ts'
 import type { CheckFound } from '../runbook.ts'
 import { Asker } from './asker.ts'
 import { failed } from './check.ts'
 import { CHECKS, look } from './checks.ts'
 import { Commands } from './commands.ts'
 import type { About, Means } from './gate.ts'
-import { callHooks } from './hooks.ts'
+import { callHooks, tell } from './hooks.ts'
 import { preflight } from './preflight.ts'
 import { drain, replace, restore } from './replace.ts'
 import { mayBegin, mayGoOn } from './schedule.ts'
@@ -39,11 +40,20 @@ const GATES: Readonly<Record<Work, readonly Gate[]>> = {
   onRollback: [hook('OnRollback')],
 }
 
-/** Whoever is told of the end of a rollout is given so long. */
+/** Of what is told, as Slack and others take it. */
+interface Notice {
+  readonly text: string
+  readonly service: string
+  readonly rollout: string
+  readonly state: State
+}
+
+/** Whoever is told of the end of a rollout is given so long, each time. */
 const NOTIFY_MS = 10_000
 
 export class Gates {
   readonly #means: Means
+  readonly #end = new AbortController()
 
   /** Hooks may run programs of these folders. */
   constructor(clock: Clock, traffic: Means['traffic'], commandFolders: readonly string[]) {
@@ -80,15 +90,18 @@ export class Gates {
     return callHooks('Retire', about, this.#means, signal, { pools })
   }
 
-  /** Tells somebody, without waiting for long; true when it was heard. */
-  async notify(url: string, body: object): Promise<boolean> {
-    return this.#means.asker.post(url, JSON.stringify(body), {}, AbortSignal.timeout(NOTIFY_MS)).then(
-      (status) => status < 300,
-      () => false,
-    )
+  /** Tells somebody; null when it was heard, else why not. What may be chance is tried again. */
+  notify({ url, format }: NotifySpec, notice: Notice): Promise<string | null> {
+    const body = format === 'text' ? notice.text : JSON.stringify(notice)
+    const type = format === 'text' ? 'text/plain; charset=utf-8' : 'application/json'
+    return tell(this.#means, url, body, { 'content-type': type }, NOTIFY_MS, {
+      waits: this.#end.signal,
+      call: this.#end.signal,
+    })
   }
 
   async close(): Promise<void> {
+    this.#end.abort(new Error('the process ends'))
     await this.#means.commands.close()
     await this.#means.asker.close()
   }

@@ -53,22 +53,34 @@ function ask(hook: HookSpec, key: string, body: object, means: Means, ends: Ends
   return means.commands.run(command, { ...body }, durationMs(timeout), ends.call)
 }
 
-async function call(
+function call(
   hook: HookSpec,
   url: string,
   key: string,
   body: string,
-  { asker, pause }: Means,
+  means: Means,
   ends: Ends,
 ): Promise<string | null> {
   const headers: Record<string, string> = { 'idempotency-key': key }
   if (hook.secret !== undefined) {
     headers['x-turnout-signature'] = `sha256=${createHmac('sha256', hook.secret).update(body).digest('hex')}`
   }
+  return tell(means, url, body, headers, durationMs(hook.timeout), ends)
+}
+
+/** POSTs until it is answered well, `TRIES` times at most. Null then, else why not. Rejects with what `ends` abort with. */
+export async function tell(
+  { asker, pause }: Pick<Means, 'asker' | 'pause'>,
+  url: string,
+  body: string,
+  headers: Readonly<Record<string, string>>,
+  timeoutMs: number,
+  ends: Ends,
+): Promise<string | null> {
   let why = ''
   for (let tries = 1; tries <= TRIES; tries++) {
     if (tries > 1) await pause(PAUSE_MS, ends.waits)
-    const limit = AbortSignal.any([ends.call, AbortSignal.timeout(durationMs(hook.timeout))])
+    const limit = AbortSignal.any([ends.call, AbortSignal.timeout(timeoutMs)])
     try {
       const status = await asker.post(url, body, headers, limit)
       if (status >= 200 && status < 300) return null
