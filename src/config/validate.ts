@@ -4,6 +4,8 @@
  * Ajv reports a union by the errors of every branch, and ignores defaults inside it. So before compiling, each union is
  * rewritten as a choice by type (`if object then … else …`): one branch judges, its defaults apply, and one fault comes
  * out. An unknown key that was probably meant to be a missing one silences the fault about the missing one.
+ *
+ * Parts that a value may do without are compiled when the first value has them: half of a service's schema is about rollouts.
  */
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
 import type { Static, TSchema } from 'typebox'
@@ -58,18 +60,20 @@ export function validate<S extends TSchema>(
 ): Validated<S> {
   const reserved: Finding[] = []
   const value = plainCopy(input, '', 0, reserved)
-  const check = compile(schema)
-  check(value)
-  if (
-    fromEnvironment.size > 0 &&
-    (check.errors ?? []).filter((error) => retyped(value, error, fromEnvironment)).length > 0
-  ) {
-    check(value)
+  let errors = errorsOf(schema, value)
+  if (fromEnvironment.size > 0 && errors.filter((error) => retyped(value, error, fromEnvironment)).length > 0) {
+    errors = errorsOf(schema, value)
   }
-  // `if` only says that the branch below it failed, which has said so itself.
-  const errors = (check.errors ?? []).filter((error) => error.keyword !== 'if')
   const refused = [...reserved, ...errors.map(findingOf)]
   return { value: value as Static<S>, findings: withoutExplained(refused), refused }
+}
+
+function errorsOf(schema: TSchema, value: unknown): ErrorObject[] {
+  late = []
+  const check = compile(schema)
+  check(value)
+  // `if` only says that the branch below it failed, which has said so itself.
+  return [...(check.errors ?? []), ...late].filter((error) => error.keyword !== 'if')
 }
 
 function compile(schema: TSchema): ValidateFunction {
@@ -81,11 +85,33 @@ function compile(schema: TSchema): ValidateFunction {
   return check
 }
 
+/** Keyword whose value is a schema that is compiled on its own, when there is a value for it. */
+const LATER = 'later'
+/** What such schemas report: of errors that a keyword gives, Ajv would change the data that they are about. */
+let late: ErrorObject[] = []
+
+ajv.addKeyword({
+  keyword: LATER,
+  schemaType: 'object',
+  modifying: true,
+  validate(schema: TSchema, value: unknown, _parent: unknown, place?: Parameters<ValidateFunction>[1]) {
+    const check = compile(schema)
+    check(value, place)
+    late.push(...(check.errors ?? []))
+    return true
+  },
+})
+
 function unionsByType(schema: unknown): unknown {
   if (Array.isArray(schema)) return schema.map(unionsByType)
   if (typeof schema !== 'object' || schema === null) return schema
+  const needed = (schema as Json).required as readonly string[] | undefined
   const { anyOf, ...rest } = Object.fromEntries(
-    Object.entries(schema).map(([key, value]) => [key, key === 'default' ? value : unionsByType(value)]),
+    Object.entries(schema).map(([key, value]) => {
+      if (key === 'default') return [key, value]
+      if (key === 'properties') return [key, partsOf(value, (name) => needed?.includes(name) !== true)]
+      return [key, key === 'patternProperties' ? partsOf(value, () => true) : unionsByType(value)]
+    }),
   )
   if (anyOf === undefined) return rest
   const byType = Map.groupBy(anyOf as Json[], (branch) => String(branch.type))
@@ -99,6 +125,13 @@ function unionsByType(schema: unknown): unknown {
     choice = byType.size === 1 ? { type, ...judge } : { if: { type }, then: judge, else: choice }
   }
   return { ...rest, ...choice }
+}
+
+/** The schemas of members; of those that may be absent, objects are left for later. */
+function partsOf(schemas: Json, mayBeAbsent: (name: string) => boolean): Json {
+  const part = (schema: unknown, name: string) =>
+    mayBeAbsent(name) && (schema as Json).properties !== undefined ? { [LATER]: schema } : unionsByType(schema)
+  return Object.fromEntries(Object.entries(schemas).map(([name, schema]) => [name, part(schema, name)]))
 }
 
 /** The values of branches that are constants, or null when one is not. */
