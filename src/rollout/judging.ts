@@ -7,14 +7,14 @@
 import type { Control } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import { own } from '../config/record.ts'
-import { CELL, type SharedMemory } from '../metrics/layout.ts'
+import { CELL, FIELD, type SharedMemory, sumField } from '../metrics/layout.ts'
 import type { ClumpState } from './clump.ts'
 import { Feed } from './feed.ts'
 import { Given, type GivenDeps } from './given/given.ts'
 import type { Kept } from './kept.ts'
 import type { Past, PastOf } from './past.ts'
 import { isRolling } from './rolling.ts'
-import { livePoolsOf } from './rollout.ts'
+import { livePoolsOf, type Rollout } from './rollout.ts'
 import { type Before, type Finding, metricsOf, Verdict } from './verdict.ts'
 
 /** How often the live pool's times are looked at. */
@@ -46,6 +46,8 @@ export class Judging {
   /** What was known when this process took it up: what has come since is more than that. */
   readonly #known: PastOf['metrics']
   #followedAtMs = -Infinity
+  /** What its targets had answered when it was last looked at. */
+  #byRules = 0
 
   /** Whatever is asked of others ends with `signal`. */
   constructor(deps: JudgingDeps, kept: Kept, signal: AbortSignal) {
@@ -79,12 +81,15 @@ export class Judging {
     Atomics.store(this.#deps.memory.cells, CELL.step + this.#slot, step)
     this.#feed.take()
     this.answers = 0
+    this.#byRules = this.#answered()
     this.verdict.beginStep(weight / 100)
     this.given.beginStep(weight / 100, this.#deps.clock.steadyMs())
   }
 
   /** The step goes on that a process before this one has begun. */
-  goOn(step: number, weight: number, isHolding: boolean): void {
+  goOn(step: number, weight: number, isHolding: boolean, answers: number): void {
+    this.answers = answers
+    this.#byRules = this.#answered()
     // Whether the live pool is well again, nobody has seen.
     if (isHolding) this.verdict.noteIll(this.#deps.clock.steadyMs())
     Atomics.store(this.#deps.memory.cells, CELL.step + this.#slot, step)
@@ -112,8 +117,8 @@ export class Judging {
     return this.#feed.takeHarm()
   }
 
-  /** Takes what has come; `harm` is all that it has done so far, and `weight` what it is given, in per cent. */
-  look(nowMs: number, harm: number, weight: number): Finding {
+  /** Takes what has come; `harm` is all that it has done so far, `weight` what it is given, in per cent, and `at` in which step. */
+  look(nowMs: number, harm: number, { at, weight }: Pick<Rollout, 'at' | 'weight'>): Finding {
     if (nowMs - this.#followedAtMs >= FOLLOW_MS) {
       this.#followedAtMs = nowMs
       const { edgesMs, metrics } = this.#follow()
@@ -122,10 +127,26 @@ export class Judging {
     }
     this.given.look(nowMs)
     const came = [...this.#feed.take(), ...this.given.take()]
-    this.answers += came[0].canary
+    this.answers += weight === 0 ? this.#takeByRules() : came[0].canary
     const bounds = this.given.bounds(this.finding.outcome === 'hold')
-    this.finding = this.verdict.look({ nowMs, came, harm, allOut: weight > 0 && this.#isAllOut(nowMs), bounds })
+    this.finding = this.verdict.look({ nowMs, came, harm, allOut: at >= 0 && this.#isAllOut(nowMs), bounds })
     return this.finding
+  }
+
+  /** Where it has no weight, whatever it answers has come by rules, which is nothing to compare but something to count. */
+  #takeByRules(): number {
+    const now = this.#answered()
+    const came = Math.max(0, now - this.#byRules)
+    this.#byRules = now
+    return came
+  }
+
+  /** Answers of the new version's targets, however they were chosen. */
+  #answered(): number {
+    const targets = own(this.#deps.control.snapshot().status, this.#service)?.pools[this.#to]?.targets ?? {}
+    const slots = Object.values(targets).flatMap(({ slots }) => slots)
+    const sum = (field: number) => slots.reduce((total, slot) => total + sumField(this.#deps.memory, slot, field), 0)
+    return sum(FIELD.attemptsGood) + sum(FIELD.attemptsFailed)
   }
 
   /** What is known by now of what it is compared with. */

@@ -34,6 +34,8 @@ export interface Kept {
   readonly live?: Before
   /** The tests of each metric as they stood when it was kept last; null before traffic. */
   readonly tests: readonly TestStates[] | null
+  /** Answers of the new version in this step; absent where an older Turnout has kept it. */
+  readonly answers?: number
   /** The verdict as it was last told. */
   readonly verdict: ToldVerdict | null
   /** Failed answers of the new version. */

@@ -115,6 +115,11 @@ export function livePoolsOf({ before, to }: Pick<Rollout, 'before' | 'to'>): str
   return Object.keys(before).filter((pool) => pool !== to && before[pool] > 0)
 }
 
+/** How long it goes on without a verdict before `onInsufficient` counts. */
+export function patienceMs({ policy, clockMs, patientFromMs = 0 }: Rollout): number {
+  return policy.insufficientAfterMs - (clockMs - patientFromMs)
+}
+
 /** It has ended, one way or the other. */
 export function isOver({ state }: Pick<Rollout, 'state'>): boolean {
   return state === 'done' || state === 'rolledBack'

@@ -15,7 +15,7 @@ import { notify, type Publish, tell, tellWait } from './news.ts'
 import { PoolTargets } from './pool-targets.ts'
 import { retry } from './retry.ts'
 import { isRolling, poolBackOf, poolShiftOf, targetsBegun, targetsTried } from './rolling.ts'
-import { type Effect, isBack, isOver, type RolloutEvent, type Work } from './rollout.ts'
+import { type Effect, isBack, isOver, patienceMs, type RolloutEvent, type Work } from './rollout.ts'
 import { sharesAt } from './shares.ts'
 import { shiftOf } from './shift.ts'
 import { standbyOf } from './standby.ts'
@@ -73,7 +73,7 @@ export class Running {
   resume(): void {
     const { rollout, step: present } = this.kept
     this.kept = { ...this.kept, rollout: { ...rollout, lookedAtMs: this.#deps.clock.steadyMs() } }
-    this.#judging.goOn(present, rollout.weight, rollout.state === 'holding')
+    this.#judging.goOn(present, rollout.weight, rollout.state === 'holding', this.kept.answers ?? 0)
     this.#do(effectsOf(rollout))
   }
 
@@ -115,7 +115,8 @@ export class Running {
 
   /** As it stands now. */
   told(): ToldRollout {
-    return toldRollout({ ...this.kept, verdict: this.#toldVerdict(), gates: this.#gateLog.entries })
+    const { answers } = this.#judging
+    return toldRollout({ ...this.kept, verdict: this.#toldVerdict(), gates: this.#gateLog.entries, answers })
   }
 
   #toldVerdict(): ToldVerdict {
@@ -129,11 +130,10 @@ export class Running {
     const judging = this.#judging
     const harm = judging.takeHarm()
     if (harm > 0) this.kept = { ...this.kept, harm: this.kept.harm + harm }
-    const { outcome } = judging.look(this.#deps.clock.steadyMs(), this.kept.harm, this.kept.rollout.weight)
+    const { outcome } = judging.look(this.#deps.clock.steadyMs(), this.kept.harm, this.kept.rollout)
     this.#isLooking = true
-    const { clockMs, policy } = this.kept.rollout
     // What is missing is told to whoever soon has no more patience; before that nobody reads it, and it costs.
-    const isTold = outcome === 'insufficient' ? clockMs + SOON_MS >= policy.insufficientAfterMs : outcome !== 'pass'
+    const isTold = outcome === 'insufficient' ? patienceMs(this.kept.rollout) <= SOON_MS : outcome !== 'pass'
     const reason = isTold ? sentenceOf(judging.finding, judging.verdict, this.kept, judging.given.told()) : ''
     const seen = (): void => {
       this.#isLooking = false
@@ -196,6 +196,7 @@ export class Running {
       tests: this.#judging.verdict.states,
       verdict: this.#toldVerdict(),
       gates: this.#gateLog.entries,
+      answers: this.#judging.answers,
     }
   }
 

@@ -21,6 +21,7 @@ import {
   isBack,
   isOver,
   type Next,
+  patienceMs,
   type Rollout,
   type RolloutEvent,
   type State,
@@ -205,9 +206,7 @@ function advance(rollout: Rollout, look: Extract<RolloutEvent, { type: 'look' }>
   if (clockMs >= present.forMs && answers >= present.requests && mayAdvance(plan, present, outcome, weight)) {
     return present.untilPromoted ? halt(rollout, 'the step waits to be promoted', true) : toNextStep(rollout)
   }
-  if (outcome !== 'insufficient' || clockMs - (rollout.patientFromMs ?? 0) < policy.insufficientAfterMs) {
-    return stay(rollout)
-  }
+  if (outcome !== 'insufficient' || patienceMs(rollout) > 0) return stay(rollout)
   const reason = missing === '' ? 'too little traffic for a verdict in time' : `no verdict in time: ${missing}`
   if (policy.onInsufficient === 'rollback') return back(rollout, reason)
   // Whoever resumes it is patient for as long again.

@@ -3,6 +3,7 @@
  *
  * Its weight is that of the traffic, not of the plan: while a shift is on its way to the workers it is still the one before.
  */
+import { inDigits } from '../config/digits.ts'
 import type { ToldGate } from './gates/gate-log.ts'
 import { type GivenTold, type ToldMetric, toldMetrics } from './given/told.ts'
 import type { Kept } from './kept.ts'
@@ -118,17 +119,18 @@ function givenNow({ phase, state, work, plan, at, weight }: Rollout): number {
 }
 
 /** What comes next when all goes well, at the earliest when, and what it waits for. */
-function nextOf({ rollout, gates = [] }: Kept): ToldRollout['next'] {
+function nextOf({ rollout, gates = [], answers = 0 }: Kept): ToldRollout['next'] {
   const { plan, policy, state, phase, work, at, clockMs, waitsForPromotion } = rollout
   if (isOver(rollout) || state === 'rollingBack') return null
-  const inShift =
-    state === 'shifting' || ((state === 'paused' || state === 'holding') && rollout.resumesTo === 'shifting')
-  const step = at < 0 ? undefined : plan.steps[at]
-  const weight =
-    inShift && phase === 'watching' ? (plan.steps[at + 1]?.weight ?? 100) : (step?.weight ?? plan.steps[0].weight)
-  const wholeMs = phase !== 'watching' ? 0 : inShift ? (step?.forMs ?? 0) : policy.bakeMs
-  const inMs = Math.max(0, wholeMs - (phase === 'watching' ? clockMs : 0))
-  return { weight: Math.min(weight, 100), inMs, waitsFor: waitsFor() }
+  const isStopped = state === 'paused' || state === 'holding'
+  const active = isStopped ? rollout.resumesTo : state
+  const inShift = active === 'shifting'
+  const watched = phase === 'watching' && inShift ? plan.steps[at] : null
+  const next = inShift && phase !== 'watching' ? at : at + 1
+  const weight = active === 'baking' || next === plan.steps.length ? 100 : weightAt(plan, next)
+  const wholeMs = phase !== 'watching' ? 0 : (watched?.forMs ?? policy.bakeMs)
+  const inMs = Math.max(0, wholeMs - clockMs)
+  return { weight, inMs, waitsFor: waitsFor() }
 
   function waitsFor(): string {
     if (waitsForPromotion) return 'promotion'
@@ -137,8 +139,9 @@ function nextOf({ rollout, gates = [] }: Kept): ToldRollout['next'] {
     if (phase === 'moving') return gateOf(gates) ?? 'every worker'
     if (phase !== 'watching') return gateOf(gates) ?? work
     if (state === 'baking') return 'the end of the bake'
-    if (inMs > 0) return 'its time'
-    return plan.advance === 'verdict' ? 'its verdict' : 'its requests'
+    if (inMs > 0 || watched === null) return 'its time'
+    if (answers < watched.requests) return `its requests, ${inDigits(answers)} of ${inDigits(watched.requests)}`
+    return 'its verdict'
   }
 }
 

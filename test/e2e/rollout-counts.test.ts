@@ -57,3 +57,36 @@ test('which statuses are failures can be said', async () => {
   expect((await current(proxy)).reason).toMatch(/answers of green failed, 0 of/)
   await load.stop()
 }, 60_000)
+
+test('a step that only rules lead to ends by its requests too', async () => {
+  const green = await startNamed('green')
+  const rules = [{ name: 'staff', when: { header: { 'x-staff': '1' } }, to: 'green' }]
+  const shop = service({ blue: [(await startNamed('blue')).url], green: [green.url] }, { rules })
+  const proxy = await startProxy({ services: { shop } })
+  const ask = () => fetch(`http://127.0.0.1:${proxy.port}/`, { headers: { 'x-staff': '1' } })
+  const steps = [
+    { weight: 0, requests: 5 },
+    { weight: 10, until: 'promoted', for: '1h' },
+  ]
+  await call(proxy, 'POST', ROLLOUTS, { to: 'green', strategy: 'canary', steps })
+  await until('it waits', async () => (await current(proxy)).next!.waitsFor === 'its requests, 0 of 5')
+  for (let n = 0; n < 4; n++) expect(await (await ask()).text()).toBe('green')
+  await until('they are counted', async () => (await current(proxy)).next!.waitsFor === 'its requests, 4 of 5')
+  expect(await current(proxy)).toMatchObject({ step: 0, weight: 0, next: { weight: 10 } })
+  await ask()
+  await until('it goes on', async () => (await current(proxy)).weight === 10)
+})
+
+test('a version whose targets are all out for 5 s goes back, also before it has any weight', async () => {
+  const green = await startNamed('green')
+  const shop = service(
+    { blue: [(await startNamed('blue')).url], green: [green.url] },
+    { health: { path: '/', interval: '200ms', timeout: '200ms', healthyAfter: 1, unhealthyAfter: 1 } },
+  )
+  const proxy = await startProxy({ services: { shop } })
+  await call(proxy, 'POST', ROLLOUTS, { to: 'green', steps: [{ weight: 0, until: 'promoted' }, 50] })
+  await until('it waits for somebody', async () => (await current(proxy)).state === 'paused', 10_000)
+  await green.close()
+  await until('it is back', async () => (await current(proxy)).state === 'rolledBack', 10_000)
+  expect((await current(proxy)).reason).toMatch(/^all targets of green were out for 5 s: 0 of 0 answers/)
+}, 30_000)
