@@ -9,7 +9,7 @@ import { type GivenTold, type ToldMetric, toldMetrics } from './given/told.ts'
 import type { Kept } from './kept.ts'
 import { isOver, type Rollout, type State } from './rollout.ts'
 import { weightAt } from './strategy.ts'
-import { FAILURES, type Finding, type Verdict } from './verdict.ts'
+import type { Finding, Verdict } from './verdict.ts'
 import { NEVER } from './wish.ts'
 import { sentenceOf } from './words.ts'
 
@@ -63,7 +63,6 @@ export interface ToldRollout {
 /** What a look has found, with its numbers; `given` is what is told of metrics from outside. */
 export function toldVerdict(finding: Finding, verdict: Verdict, kept: Kept, given: readonly GivenTold[]): ToldVerdict {
   const [failures, , slow] = verdict.metrics
-  const metric = verdict.metrics.find(({ name }) => name === finding.cause) ?? failures
   const side = (of: 'canary' | 'control'): Side => ({
     requests: failures.totals[of],
     failed: failures.totals[`${of}Bad`],
@@ -75,7 +74,7 @@ export function toldVerdict(finding: Finding, verdict: Verdict, kept: Kept, give
     evidence: Math.max(...verdict.metrics.map(({ origin }) => origin.evidence)),
     canary: side('canary'),
     control: side('control'),
-    wouldNotice: metric.name === FAILURES ? verdict.wouldNotice : null,
+    wouldNotice: verdict.wouldNotice(),
     sentence: sentenceOf(finding, verdict, kept, given),
     metrics: toldMetrics(given, verdict),
   }

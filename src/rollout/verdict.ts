@@ -199,18 +199,19 @@ export class Verdict {
     const { nowMs, came } = look
     this.#control.add(nowMs, came[0].control, came[0].controlBad)
     const isIll = this.#control.isIll(nowMs)
-    if (!this.#isCompared) this.#unwatched.add(nowMs, came[0].canary, came[0].canaryBad)
+    if (!this.isCompared) this.#unwatched.add(nowMs, came[0].canary, came[0].canaryBad)
     for (let at = 0; at < this.metrics.length; at++) this.#take(this.metrics[at], came[at], isIll)
     this.#failed ??= this.#failure(look, isIll)
     if (this.#failed !== null) return this.#failed
     if (isIll) return { outcome: 'hold', cause: FAILURES }
     const missing = this.metrics.find((metric) => this.#isJudgedToPass(metric) && !metric.test.passes)
     const cause = missing?.name ?? look.bounds?.missing ?? null
-    if (cause === null && this.#isCompared) return { outcome: 'pass', cause: FAILURES }
+    if (cause === null && this.isCompared) return { outcome: 'pass', cause: FAILURES }
     return { outcome: 'insufficient', cause: cause ?? FAILURES }
   }
 
-  get #isCompared(): boolean {
+  /** Both versions have a share. */
+  get isCompared(): boolean {
     return this.share > 0 && this.share < 1
   }
 
@@ -226,7 +227,7 @@ export class Verdict {
     totals.canaryBad += came.canaryBad
     totals.control += came.control
     totals.controlBad += came.controlBad
-    if (!this.#isCompared) return
+    if (!this.isCompared) return
     strata.add(came)
     const stratum = strata.close(this.share)
     if (stratum === null) return
@@ -243,7 +244,7 @@ export class Verdict {
     if (isIll) return null
     if (nowMs - this.#outSinceMs >= OUT_MS) return { outcome: 'fail', cause: 'targets out' }
     if (bounds !== undefined && bounds.broken !== null) return { outcome: 'fail', cause: bounds.broken }
-    return this.#isCompared || !this.#failsAlone(nowMs) ? null : { outcome: 'fail', cause: 'rate' }
+    return this.isCompared || !this.#failsAlone(nowMs) ? null : { outcome: 'fail', cause: 'rate' }
   }
 
   #failsAlone(nowMs: number): boolean {
@@ -252,10 +253,10 @@ export class Verdict {
     return bad >= RATE_BAD_MIN && share > this.#options.rate.above && share > RATE_TIMES * this.#control.reference
   }
 
-  /** Share of failed answers that would have been noticed by now; null when there were too few for any. */
-  get wouldNotice(): number | null {
-    const [{ totals, alpha }] = this.metrics
-    const control = totals.control === 0 ? this.#control.reference : totals.controlBad / totals.control
+  /** Share of bad answers by a metric that would have been noticed by now; null when there were too few for any. */
+  wouldNotice({ name, totals, alpha }: Metric = this.metrics[0]): number | null {
+    const before = name === FAILURES ? this.#control.reference : 0
+    const control = totals.control === 0 ? before : totals.controlBad / totals.control
     return wouldNotice(totals.canary, control, this.share, alpha)
   }
 }

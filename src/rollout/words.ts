@@ -9,6 +9,9 @@ import type { Kept } from './kept.ts'
 import { isRolling } from './rolling.ts'
 import { FAILURES, type Finding, type Verdict } from './verdict.ts'
 
+/** Evidence from which on nobody would say that there is no difference. */
+const LIKELY = 0.5
+
 const percent = (share: number): string => `${Number((share * 100).toPrecision(2))} %`
 const counted = (bad: number, all: number): string => `${inDigits(bad)} of ${inDigits(all)}`
 
@@ -32,6 +35,8 @@ export function sentenceOf(
     told === undefined
       ? `${counted(canaryBad, canary)} answers of ${to} ${word}, ${counted(controlBad, control)} of ${from}`
       : `${counted(canaryBad, canary)} of ${to} were bad by ${cause}, ${counted(controlBad, control)} of ${from}`
+  const share = verdict.wouldNotice(metric)
+  const noticed = share === null ? both : `${both}; ${percent(share)} would have been noticed`
   switch (outcome) {
     case 'fail':
       if (cause === 'harm')
@@ -41,16 +46,18 @@ export function sentenceOf(
         return `more than ${percent(wish.verdict.rate.above)} of the answers of ${to} failed, with nothing to compare it with: ${both}`
       return `${both}: of equal versions fewer than 1 in ${inDigits(Math.round(1 / wish.verdict.alpha))} would differ so much`
     case 'hold':
-      return `${from} itself fails more than it used to: ${both}`
+      return `${from} itself fails more than it used to: ${noticed}`
     case 'pass':
-      return `${to} is not worse than ${from} by more than ${percent(wish.verdict.margin)}: ${both}`
+      return `${to} is not worse than ${from} by more than ${percent(wish.verdict.margin)}: ${noticed}`
     case 'insufficient': {
       if (told !== undefined && told.lastError !== null) return nothingOf(told)
-      if (told !== undefined) return `too little for a verdict on ${cause}: ${both}`
-      const noticed = verdict.wouldNotice
-      return noticed === null
-        ? `too few answers for a verdict: ${both}`
-        : `no difference so far: ${both}; ${percent(noticed)} would have been noticed`
+      if (!verdict.isCompared)
+        return `nothing to compare with while ${to} has ${verdict.share === 0 ? 'no' : 'all'} traffic: ${both}`
+      if (told !== undefined) return `too little for a verdict on ${cause}: ${noticed}`
+      if (share === null) return `too few answers for a verdict: ${both}`
+      const seems =
+        metric.origin.evidence < LIKELY ? 'no difference so far' : `${to} seems worse, but chance might do as much`
+      return `${seems}: ${noticed}`
     }
   }
 }
