@@ -56,8 +56,8 @@ export type Change =
       readonly wins?: boolean
       /** Where it wins, also services that it never had go. */
       readonly prune?: boolean
-      /** Services that it no longer has are kept as if it still had them. */
-      readonly keepsGone?: boolean
+      /** Nobody can be refused: services that it no longer has are kept, and what it says of one with a rollout waits. */
+      readonly atStart?: boolean
     }
 
 /** What becomes of a pool whose targets are replaced. */

@@ -1,6 +1,7 @@
 /** What `serve` tells of a configuration that it cannot follow in full. */
 import type { Logger } from 'pino'
 import type { Spec } from './config/schema.ts'
+import type { KeptAtStart } from './control/config-file.ts'
 
 /** Tells when the system allows fewer open files than `limits.connectionsMax` needs. */
 export function warnOfDescriptors(log: Logger, { limits }: Spec, { connectionsMax }: { connectionsMax: number }): void {
@@ -25,4 +26,12 @@ export function warnOfRestart(log: Logger, running: Spec, fresh: Spec): void {
     ] as const
   ).filter((key) => JSON.stringify(running[key]) !== JSON.stringify(fresh[key]))
   if (keys.length > 0) log.warn({ keys }, `changed in the file, but read only at start: ${keys.join(', ')}`)
+}
+
+/** Tells what of the file was not applied at the start. */
+export function warnOfKept(log: Logger, { gone, tried }: KeptAtStart): void {
+  if (gone.length > 0) log.warn({ services: gone }, 'no longer in the file, and kept until it is applied with --prune')
+  if (tried.length > 0) {
+    log.warn({ services: tried }, 'a rollout of these runs: what the file says of them waits until it is applied again')
+  }
 }

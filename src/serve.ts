@@ -32,7 +32,7 @@ import { createTrafficWindow } from './metrics/window.ts'
 import type { Names, NamesOptions } from './names/names.ts'
 import { startNames } from './names/start.ts'
 import { Rollouts } from './rollout/controller.ts'
-import { warnOfDescriptors, warnOfRestart } from './serve-warnings.ts'
+import { warnOfDescriptors, warnOfKept, warnOfRestart } from './serve-warnings.ts'
 import { openStore } from './store/open.ts'
 import type { Store } from './store/store.ts'
 import { applyDelta, emptyTable } from './table/build.ts'
@@ -183,8 +183,7 @@ async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): 
   cleanup.add(() => control.close())
   follow(control)
   const file = createFile(control)
-  const gone = await file.start(spec.services)
-  if (gone.length > 0) log.warn({ services: gone }, 'no longer in the file, and kept until it is applied with --prune')
+  warnOfKept(log, await file.start(spec.services))
   tell = control.publish.bind(control)
   cleanup.add(() => workers.drain(0))
   await workers.start(options.signal)

@@ -6,6 +6,7 @@
 import type { ChangeOptions, ChangeResult, FileResult } from '../change.ts'
 import { differences } from '../config/difference.ts'
 import { type LoadFault, parseSpec } from '../config/load.ts'
+import { own } from '../config/record.ts'
 import type { Services } from '../config/schema.ts'
 import { TurnoutError } from '../errors.ts'
 import type { RunningControl } from './deps.ts'
@@ -20,12 +21,20 @@ interface FileOptions extends ChangeOptions {
   readonly wins: boolean
 }
 
+/** Names of services of which the file says, or may say, something else that was not applied at a start. */
+export interface KeptAtStart {
+  /** They are not in the file any more, and kept until it is applied with `prune`. */
+  readonly gone: readonly string[]
+  /** A rollout of theirs runs, and the file waits until it is applied again. */
+  readonly tried: readonly string[]
+}
+
 export interface ConfigFile {
   /**
    * Applies the services of the file that Turnout starts with. There is no traffic yet and nobody to ask, so it refuses nothing but
-   * what does not hold together; and services that the file no longer has are kept until it is applied with `prune`. Their names.
+   * what does not hold together.
    */
-  start(services: Services): Promise<readonly string[]>
+  start(services: Services): Promise<KeptAtStart>
   /** Applies the services of the file that was read again. A refusal is an event too: who sent a signal sees no answer. */
   reload(services: Services): Promise<FileResult>
   /**
@@ -57,9 +66,12 @@ export function createFile(
   }
   return {
     async start(services) {
-      await control.change({ kind: 'file', services, keepsGone: true }, { actor: 'file', force: true, prune: true })
-      const live = control.snapshot().services
-      return control.fileServices().filter((name) => !Object.hasOwn(services, name) && Object.hasOwn(live, name))
+      await control.change({ kind: 'file', services, atStart: true }, { actor: 'file', force: true, prune: true })
+      const { services: live, status } = control.snapshot()
+      return {
+        gone: control.fileServices().filter((name) => !Object.hasOwn(services, name) && Object.hasOwn(live, name)),
+        tried: Object.keys(services).filter((name) => own(status, name)?.trial !== undefined),
+      }
     },
     async reload(services) {
       try {

@@ -4,7 +4,7 @@
  */
 import type { Change } from '../change.ts'
 import { mergeFile, overFile } from '../config/merge.ts'
-import { equalJson } from '../config/record.ts'
+import { equalJson, own } from '../config/record.ts'
 import type { Services } from '../config/schema.ts'
 import { TurnoutError } from '../errors.ts'
 import type { Content } from './reconcile.ts'
@@ -14,12 +14,12 @@ type FileChange = Extract<Change, { kind: 'file' }>
 /** The content after a file; `replace` gives the content with other services. Throws `invalid` when it does not hold together. */
 export function withMergedFile(
   content: Content,
-  { services: said, wins = false, prune = false, keepsGone = false }: FileChange,
+  { services: said, wins = false, prune = false, atStart = false }: FileChange,
   replace: (services: Services) => Content,
 ): Content {
   const { base } = content
   // Kept by name only: what else the file says of them is nothing new.
-  const services = keepsGone ? { ...base.services, ...said } : said
+  const services = atStart ? { ...base.services, ...besidesTried(content, said) } : said
   const before = base.services && knownOf(content, base.services, services)
   const merged = wins
     ? overFile(before, content.services, services, prune)
@@ -27,6 +27,11 @@ export function withMergedFile(
   if (merged.faults.length > 0) throw new TurnoutError('invalid', merged.faults[0].message, merged.faults)
   const next = replace(merged.services)
   return before !== null && equalJson(base.services, services) ? next : { ...next, base: { services, lost: [] } }
+}
+
+/** Services that no rollout has set apart: what the file says of the others waits, where nobody is there to be refused. */
+function besidesTried({ intents }: Content, said: Services): Services {
+  return Object.fromEntries(Object.entries(said).filter(([name]) => own(intents, name)?.trial === undefined))
 }
 
 /**

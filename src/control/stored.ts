@@ -78,7 +78,9 @@ export function completed(
         `what people had set of service ${name} was partly malformed, and is as in a new one: ${faults.join(', ')}`,
       )
     }
-    return [name, reconcileService(spec, issuer, undefined, intent)]
+    // What a rollout has set apart stays so: it goes on after a restart.
+    const { trial } = intent
+    return [name, { ...reconcileService(spec, issuer, undefined, intent), ...(trial && { trial }) }]
   })
   const [services, all] = [Object.fromEntries(specs), Object.fromEntries(intents)]
   return { services, intents: all, releases: issuer.given, leftOut, mended, notes }

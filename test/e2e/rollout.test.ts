@@ -3,7 +3,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type Load, startLoad } from '../helpers/load.ts'
-import { call, service, startProcess, startProxy, type Proxy as TestProxy, temporaryFolder } from '../helpers/proxy.ts'
+import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { begin, current, ROLLOUTS, reachedWithin, turnout } from '../helpers/rollouts.ts'
 import { startNamed, startUpstream } from '../helpers/upstream.ts'
@@ -311,20 +311,3 @@ describe('while it runs', () => {
     }
   }, 60_000)
 })
-
-test('after kill -9 it goes on where it was', async () => {
-  const [blue, green] = [await startNamed('blue'), await startNamed('green')]
-  const shop = service({ blue: [blue.url], green: [green.url] }, { sticky: false, visitor: [] })
-  const folder = temporaryFolder()
-  const start = () => startProcess({ store: 'sqlite:./turnout.db', services: { shop } }, folder)
-  const first = await start()
-  const { id } = await begin(first, { ...QUICK, steps: [{ weight: 20, until: 'promoted', for: '1h' }] })
-  await until('the first step is there', async () => (await current(first)).weight === 20)
-  first.child.kill('SIGKILL')
-  await first.exited()
-  const second = await start()
-  expect(await current(second)).toMatchObject({ id, state: 'shifting', weight: 20, step: 0 })
-  expect(await splitOf(second)).toEqual({ blue: 4, green: 1 })
-  await call(second, 'POST', `${ROLLOUTS}/${id}/abort`)
-  expect(await splitOf(second)).toEqual({ blue: 100, green: 0 })
-}, 60_000)

@@ -1,0 +1,91 @@
+/** `kill -9` while a rollout runs, and a start on the same store: it goes on, is judged, and has its service for itself. */
+import { expect, test } from 'vitest'
+import { startLoad } from '../helpers/load.ts'
+import { call, type ProxyProcess, service, startProcess, temporaryFolder } from '../helpers/proxy.ts'
+import { until } from '../helpers/raw.ts'
+import { begin, current, ROLLOUTS, reached } from '../helpers/rollouts.ts'
+import { startNamed, startUpstream } from '../helpers/upstream.ts'
+
+interface Spec {
+  readonly split: Readonly<Record<string, number>>
+  readonly pools: Readonly<Record<string, { readonly version: string; readonly targets: readonly string[] }>>
+  readonly debugHeaders: boolean
+}
+
+const specOf = async (proxy: ProxyProcess) => (await call<{ spec: Spec }>(proxy, 'GET', '/v1/services/shop')).spec
+
+/** Two versions, of which green can be broken, and a folder for what is to outlive a process. */
+async function startFleet() {
+  const blue = (await startNamed('blue')).url
+  const state = { failing: false }
+  const { url: green } = await startUpstream((request, response) => {
+    request.resume()
+    response.statusCode = state.failing ? 500 : 200
+    response.end('green')
+  })
+  const folder = temporaryFolder()
+  const shop = service({ blue: [blue], green: [green] }, { sticky: false, visitor: [] })
+  const start = (changed: object = {}) =>
+    startProcess({ store: 'sqlite:./turnout.db', services: { shop: { ...shop, ...changed } } }, folder)
+  return { blue, green, state, start }
+}
+
+/** In its first step, until somebody promotes it. */
+async function atFirstStep(proxy: ProxyProcess): Promise<string> {
+  const { id } = await begin(proxy, { steps: [{ weight: 20, until: 'promoted', for: '1h' }] })
+  await until('the first step is there', async () => (await current(proxy)).weight === 20)
+  return id
+}
+
+async function killed(proxy: ProxyProcess): Promise<void> {
+  proxy.child.kill('SIGKILL')
+  await proxy.exited()
+}
+
+test('it goes on where it was, and nobody else moves its service', async () => {
+  const { green, start } = await startFleet()
+  const first = await start()
+  const id = await atFirstStep(first)
+  await killed(first)
+  const second = await start()
+  expect(await current(second)).toMatchObject({ id, state: 'shifting', weight: 20, step: 0 })
+  expect((await specOf(second)).split).toEqual({ blue: 4, green: 1 })
+  const running = /A rollout of shop is running/
+  const split = { weights: { blue: 1, green: 1 } }
+  await expect(call(second, 'PUT', '/v1/services/shop/split', split)).rejects.toThrow(running)
+  const pool = { version: '9', targets: [green] }
+  await expect(call(second, 'PUT', '/v1/services/shop/pools/green', pool)).rejects.toThrow(running)
+  await call(second, 'POST', `${ROLLOUTS}/${id}/abort`)
+  expect((await specOf(second)).split).toEqual({ blue: 100, green: 0 })
+}, 60_000)
+
+test('it is judged in the step that it was in, and goes back when the new version fails', async () => {
+  const { state, start } = await startFleet()
+  const first = await start()
+  const id = await atFirstStep(first)
+  await killed(first)
+  const second = await start()
+  startLoad(second.port, { connections: 8, pauseMs: () => 5 })
+  await until('answers of both versions are counted', async () => {
+    const { verdict } = await current(second)
+    return (verdict?.canary.requests ?? 0) > 0 && (verdict?.control.requests ?? 0) > 0
+  })
+  state.failing = true
+  expect(await reached(second, 'rolledBack')).toMatchObject({ id, reason: expect.stringContaining('of green failed') })
+}, 60_000)
+
+test('a file that was edited meanwhile stops no start, and waits until it is applied again', async () => {
+  const { blue, start } = await startFleet()
+  const first = await start()
+  const id = await atFirstStep(first)
+  await killed(first)
+  const changed = { pools: { blue: { version: 'blue', targets: [blue] } }, split: { blue: 1 }, debugHeaders: true }
+  const second = await start(changed)
+  expect(await current(second)).toMatchObject({ id, state: 'shifting', weight: 20 })
+  expect(await specOf(second)).toMatchObject({ split: { blue: 4, green: 1 }, debugHeaders: false })
+  expect(second.output()).toContain('what the file says of them waits until it is applied again')
+  await call(second, 'POST', `${ROLLOUTS}/${id}/abort`)
+  second.child.kill('SIGHUP')
+  await until('the file is applied', async () => (await specOf(second)).debugHeaders)
+  expect(Object.keys((await specOf(second)).pools)).toEqual(['blue'])
+}, 60_000)
