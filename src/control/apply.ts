@@ -16,7 +16,15 @@ import type { PoolIntent, ServiceIntent } from '../table/status.ts'
 import { withAllotments } from './allotments.ts'
 import { withFallback } from './fallback.ts'
 import { withMergedFile } from './merged-file.ts'
-import { type Content, canonical, reconcileAll, reconcileService, splitOf, WEIGHT_ALL } from './reconcile.ts'
+import {
+  type Content,
+  canonical,
+  reconcileAll,
+  reconcileService,
+  sameWeights,
+  splitOf,
+  WEIGHT_ALL,
+} from './reconcile.ts'
 import { Issuer } from './releases.ts'
 import { withReleasesOf } from './restored.ts'
 import { keptPools } from './standby-guard.ts'
@@ -145,6 +153,10 @@ type Shift = Extract<Change, { kind: 'shift' }>
 
 function shift(content: Content, change: Shift, nowMs: number, tools: ChangeTools): Content {
   const { service, weights, trial, ends, before } = change
+  const isBegin = trial !== null && sameWeights(weights, before)
+  if (isBegin && !sameWeights(splitOf(specOf(content, service)), before)) {
+    throw new TurnoutError('conflict', `The split of ${service} was changed just when its rollout was to begin.`)
+  }
   const next = shiftPool(split(content, service, weights), change, nowMs, tools)
   const { trial: tried, ...rest } = intentOf(next, service)
   const releases = new Issuer(next.releases)

@@ -70,6 +70,8 @@ export class Rollouts {
   readonly #prometheus = new Prometheus()
   readonly #past: Past
   readonly #running = new Map<string, Running>()
+  /** Services of which a rollout is about to begin: nobody can see it yet, and none beside it can. */
+  readonly #beginning = new Set<string>()
   readonly #archive: Archive
   /** How many have ended while this process runs. */
   readonly #endings = new Map<string, Record<Ending, number>>()
@@ -97,26 +99,40 @@ export class Rollouts {
     const isShared = await this.#deps.store.isShared()
     const open = await this.#archive.read()
     if (isShared) return
-    for (const kept of open) this.#run(kept).resume()
+    for (const kept of open) await this.#goOn(kept)
     for (const service of this.#archive.services) {
       for (const kept of this.#archive.ended(service)) this.#standbys.watch(kept)
     }
     await this.#freeOthers()
   }
 
+  /** Goes on with one that a process before this one has begun; of one that it had not yet, nobody was told. */
+  async #goOn(kept: Kept): Promise<void> {
+    const { service, rollout } = kept
+    const { trial } = own(this.#deps.control.snapshot().status, service) ?? {}
+    if (rollout.state === 'preflight' && trial === undefined) return this.#archive.forget(service)
+    const running = this.#runningOf(kept)
+    running.resume()
+    this.#follow(running)
+  }
+
   /** Begins a rollout. Rejects with `conflict` while another runs, `not_found` and `invalid`. */
   async begin(service: string, asked: Asked, by: string): Promise<ToldRollout> {
-    const kept = this.#keptOf(service, asked, by)
-    await this.#putVersion(service, asked, kept, by)
-    const running = this.#run(kept)
+    const { wish, rollout } = this.#keptOf(service, asked, by)
+    this.#beginning.add(service)
     try {
-      await running.open()
-    } catch (error) {
-      this.#running.delete(service)
-      await this.#archive.forget(service)
-      throw error
+      await this.#putVersion(service, asked, wish, by)
+      // What it begins with is what there is now, not what there was before others have changed it.
+      const running = this.#runningOf(this.#keptOf(service, asked, by, rollout.id))
+      await running.open().catch(async (error: unknown) => {
+        await this.#archive.forget(service)
+        throw error
+      })
+      this.#follow(running)
+      return running.told()
+    } finally {
+      this.#beginning.delete(service)
     }
-    return running.told()
   }
 
   /** What a rollout would do, with what its checks find now. Rejects as `begin` would; nothing is changed. */
@@ -124,14 +140,18 @@ export class Rollouts {
     return dryRun(this.#keptOf(service, asked, by), this.#deps, this.#gates)
   }
 
-  /** One that begins now, before anything is done about it. */
-  #keptOf(service: string, { to, version, now = false, ...sent }: Asked, by: string): Kept {
+  /** One that begins now, before anything is done about it; `mine` is the id that it has already. */
+  #keptOf(service: string, { to, version, now = false, ...sent }: Asked, by: string, mine?: string): Kept {
     const { control, clock, id } = this.#deps
     const { services, status } = control.snapshot()
     const spec = own(services, service)
     if (spec === undefined) throw new TurnoutError('not_found', `There is no service ${service}.`)
-    if (!Object.hasOwn(spec.pools, to)) throw new TurnoutError('not_found', `Service ${service} has no pool ${to}.`)
-    if (this.#running.has(service) || own(status, service)?.trial !== undefined) {
+    if (!Object.hasOwn(spec.pools, to)) {
+      const known = Object.keys(spec.pools).join(', ')
+      throw new TurnoutError('not_found', `Service ${service} has no pool ${to} (it has ${known}).`)
+    }
+    const isTaken = this.#running.has(service) || (this.#beginning.has(service) && mine === undefined)
+    if (isTaken || own(status, service)?.trial !== undefined) {
       throw new TurnoutError('conflict', `A rollout of ${service} is running.`)
     }
     const before = spec.split ?? {}
@@ -142,14 +162,17 @@ export class Rollouts {
     assertCommands(wish, this.#deps.commandFolders)
     const from = fromOf(spec, to, wish)
     if (isRolling(wish)) assertRollable(spec, own(status, service), to)
-    const { rollout } = begin({ id: id(), to, plan: wish.plan, policy: wish.policy, before, by }, clock.steadyMs())
+    const { rollout } = begin(
+      { id: mine ?? id(), to, plan: wish.plan, policy: wish.policy, before, by },
+      clock.steadyMs(),
+    )
     const atMs = clock.nowMs()
     const times = { startedAtMs: atMs, updatedAtMs: atMs, endedAtMs: null }
     return { service, from, wish, rollout, ...times, history: [], tests: null, verdict: null, harm: 0, step: 0 }
   }
 
   /** A pool that is tried has the version that was sent from now on; a rolling release brings it. */
-  async #putVersion(service: string, { to, version }: Asked, { wish }: Kept, by: string): Promise<void> {
+  async #putVersion(service: string, { to, version }: Asked, wish: Wish, by: string): Promise<void> {
     const { control } = this.#deps
     const present = control.snapshot().services[service].pools[to]
     if (isRolling(wish) || version === undefined || version === present.version) return
@@ -245,7 +268,7 @@ export class Rollouts {
     })
   }
 
-  #run(kept: Kept): Running {
+  #runningOf(kept: Kept): Running {
     const deps: RunningDeps = {
       ...this.#deps,
       gates: this.#gates,
@@ -253,10 +276,12 @@ export class Rollouts {
       past: this.#past,
       save: (value) => this.#save(value),
     }
-    const running = new Running(deps, kept)
-    this.#running.set(kept.service, running)
+    return new Running(deps, kept)
+  }
+
+  #follow(running: Running): void {
+    this.#running.set(running.kept.service, running)
     this.#arm()
-    return running
   }
 
   /** Keeps one that runs; it stops running once it is over. */

@@ -44,6 +44,50 @@ test('one that another living process drives is left to it', async () => {
   await first.rollouts.close()
 })
 
+test('of several that are begun at once one begins, also where each brings a version', async () => {
+  const { control, rollouts } = await stand()
+  await rollouts.start()
+  const asked = ['2.1', '2.2', '2.3'].map((version) => rollouts.begin('shop', { to: 'green', version }, 'test'))
+  const [first, ...others] = await Promise.allSettled(asked)
+  expect(first).toMatchObject({ status: 'fulfilled', value: { id: 'r-1' } })
+  expect(others).toEqual(
+    [1, 2].map(() => ({ status: 'rejected', reason: expect.objectContaining({ code: 'conflict' }) })),
+  )
+  expect(rollouts.list('shop')).toHaveLength(1)
+  expect(control.snapshot().services['shop'].pools['green'].version).toBe('2.1')
+  await rollouts.close()
+})
+
+test('a split that is changed while one begins is not undone by it', async () => {
+  const { control, rollouts } = await stand()
+  await rollouts.start()
+  const begun = rollouts.begin('shop', { to: 'green' }, 'test')
+  const split = { kind: 'split', service: 'shop', weights: { blue: 1, green: 1 } } as const
+  await control.change(split, { actor: 'test' })
+  await expect(begun).rejects.toMatchObject({
+    code: 'conflict',
+    message: expect.stringContaining('was changed just when'),
+  })
+  expect(control.snapshot().services['shop'].split).toEqual({ blue: 1, green: 1 })
+  expect(rollouts.list('shop')).toEqual([])
+  await rollouts.close()
+})
+
+test('one that has not begun when the process is killed is none after the restart', async () => {
+  const first = await stand()
+  await first.rollouts.start()
+  first.control.change = () => new Promise(() => {})
+  void first.rollouts.begin('shop', { to: 'green' }, 'test')
+  await until('it is kept', async () => (await first.store.get('rollout:shop'))?.includes('r-1') === true)
+  // As though it had been killed: nothing is closed.
+  const second = await stand(first.store)
+  await second.rollouts.start()
+  expect(second.rollouts.list('shop')).toEqual([])
+  expect(trialOf(second)).toBeUndefined()
+  expect((await second.rollouts.begin('shop', { to: 'green' }, 'test')).state).toBe('preflight')
+  await second.rollouts.close()
+})
+
 test('one whose begin fails leaves nothing behind', async () => {
   const failing = await stand()
   const { control, rollouts, store } = failing

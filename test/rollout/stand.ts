@@ -33,7 +33,10 @@ export async function stand(
 ): Promise<Stand> {
   const clock = movableClock()
   const control = await standInControl(store, clock)
-  await control.change({ kind: 'service.put', service: 'shop', spec: sound(shop) }, { actor: 'test' })
+  // After a restart it is in the store.
+  if (!Object.hasOwn(control.snapshot().services, 'shop')) {
+    await control.change({ kind: 'service.put', service: 'shop', spec: sound(shop) }, { actor: 'test' })
+  }
   const told: string[] = []
   const events: string[] = []
   const note = (...said: unknown[]) => void told.push(String(said.at(-1)))
