@@ -11,11 +11,11 @@ import { CELL, FIELD, type SharedMemory, sumField } from '../metrics/layout.ts'
 import type { ClumpState } from './clump.ts'
 import { Feed } from './feed.ts'
 import { Given, type GivenDeps } from './given/given.ts'
-import type { Kept } from './kept.ts'
+import type { Forgiven, Kept } from './kept.ts'
 import type { Past, PastOf } from './past.ts'
 import { isRolling } from './rolling.ts'
 import { livePoolsOf, type Rollout } from './rollout.ts'
-import { type Before, type Finding, metricsOf, Verdict } from './verdict.ts'
+import { type Before, type Finding, metricsOf, type TestStates, Verdict, type VerdictOptions } from './verdict.ts'
 
 /** How often the live pool's times are looked at. */
 const FOLLOW_MS = 1_000
@@ -32,7 +32,8 @@ export class Judging {
   finding: Finding = { outcome: 'insufficient', cause: 'failures' }
   /** Answers of the new version since the step began. */
   answers = 0
-  readonly verdict: Verdict
+  verdict: Verdict
+  forgiven: Forgiven
   /** What is given from outside. */
   readonly given: Given
   readonly #deps: JudgingDeps
@@ -48,10 +49,11 @@ export class Judging {
   #followedAtMs = -Infinity
   /** What its targets had answered when it was last looked at. */
   #byRules = 0
+  readonly #options: VerdictOptions
 
   /** Whatever is asked of others ends with `signal`. */
   constructor(deps: JudgingDeps, kept: Kept, signal: AbortSignal) {
-    const { service, rollout, wish, tests, live } = kept
+    const { service, rollout, wish, tests, live, forgiven = { harm: 0, times: 0 } } = kept
     const { memory, control } = deps
     this.#deps = deps
     this.#service = service
@@ -59,6 +61,8 @@ export class Judging {
     this.#livePools = isRolling(rollout) ? [rollout.to] : livePoolsOf(rollout)
     this.#slot = own(control.snapshot().status, service)?.slot ?? 0
     this.#feed = new Feed(memory, this.#slot)
+    this.#options = wish.verdict
+    this.forgiven = forgiven
     const { metrics } = this.#follow()
     this.#known = metrics
     this.#begin = live ?? {
@@ -66,9 +70,13 @@ export class Judging {
       clumps: metrics.map(({ clump }) => clump),
     }
     this.given = new Given(kept, this.#livePools, deps, signal)
-    const given = metricsOf(wish.verdict).slice(metrics.length)
+    this.verdict = this.#begun(tests ?? undefined)
+  }
+
+  #begun(tests?: readonly TestStates[]): Verdict {
+    const given = metricsOf(this.#options).slice(this.#known.length)
     const histories = [...this.#begin.histories, ...given.map(() => ({ bad: 0, all: 0 }))]
-    this.verdict = new Verdict(wish.verdict, { ...this.#begin, histories }, tests ?? undefined)
+    return new Verdict(this.#options, { ...this.#begin, histories }, tests)
   }
 
   /** The step that workers count now. */
@@ -118,7 +126,8 @@ export class Judging {
   }
 
   /** Takes what has come; `harm` is all that it has done so far, `weight` what it is given, in per cent, and `at` in which step. */
-  look(nowMs: number, harm: number, { at, weight }: Pick<Rollout, 'at' | 'weight'>): Finding {
+  look(nowMs: number, harm: number, { at, weight, goneOn = 0 }: Rollout): Finding {
+    if (goneOn !== this.forgiven.times) this.#startAnew({ harm, times: goneOn }, weight)
     if (nowMs - this.#followedAtMs >= FOLLOW_MS) {
       this.#followedAtMs = nowMs
       const { edgesMs, metrics } = this.#follow()
@@ -129,8 +138,28 @@ export class Judging {
     const came = [...this.#feed.take(), ...this.given.take()]
     this.answers += weight === 0 ? this.#takeByRules() : came[0].canary
     const bounds = this.given.bounds(this.finding.outcome === 'hold')
-    this.finding = this.verdict.look({ nowMs, came, harm, allOut: at >= 0 && this.#isAllOut(nowMs), bounds })
+    this.finding = this.verdict.look({
+      nowMs,
+      came,
+      harm: harm - this.forgiven.harm,
+      allOut: at >= 0 && this.#isAllOut(nowMs),
+      bounds,
+    })
     return this.finding
+  }
+
+  /** What a rollout has to know of the last look beside its finding. */
+  get seen(): { readonly answers: number; readonly goneOn: number } {
+    return { answers: this.answers, goneOn: this.forgiven.times }
+  }
+
+  /** A person goes on in spite of a verdict: it is judged by what comes from now on. */
+  #startAnew(forgiven: Forgiven, weight: number): void {
+    this.forgiven = forgiven
+    this.verdict = this.#begun()
+    this.verdict.share = weight / 100
+    // What was out of bounds has to be so again.
+    this.given.bounds(true)
   }
 
   /** Where it has no weight, whatever it answers has come by rules, which is nothing to compare but something to count. */

@@ -15,6 +15,14 @@ export interface Passage {
   readonly reason: string | null
 }
 
+/** What a person has gone on in spite of. */
+export interface Forgiven {
+  /** Failed answers of the new version, which are not in its harm budget any more. */
+  readonly harm: number
+  /** Verdicts. */
+  readonly times: number
+}
+
 export interface Kept {
   readonly service: string
   /** The pool that had most of the traffic. */
@@ -40,6 +48,8 @@ export interface Kept {
   readonly verdict: ToldVerdict | null
   /** Failed answers of the new version. */
   readonly harm: number
+  /** Absent: nothing. */
+  readonly forgiven?: Forgiven
   /** Number of the step that traffic is counted for. */
   readonly step: number
 }

@@ -82,6 +82,10 @@ export interface Rollout {
   readonly resumesTo: Active
   /** The pause is one of the plan: whoever ends it has promoted the step. */
   readonly waitsForPromotion: boolean
+  /** Its verdict was fail, and nobody has gone on since; absent: no. */
+  readonly hasFailed?: boolean
+  /** How often a person has gone on in spite of its verdict; absent: never. */
+  readonly goneOn?: number
   readonly reason: string | null
   /** Who has begun it. */
   readonly by: string
@@ -92,8 +96,14 @@ export type RolloutEvent =
   | { readonly type: 'failed'; readonly works: number; readonly reason: string }
   /** Every worker routes by the split that was asked for. */
   | { readonly type: 'moved'; readonly weight: number }
-  /** The verdict at a look, with its sentence where it is needed; `answers` of the new version since the step began. */
-  | { readonly type: 'look'; readonly outcome: Outcome; readonly reason: string; readonly answers: number }
+  /** The verdict at a look, with its sentence where it is needed; `answers` of the new version since the step began; `goneOn` as it was then. */
+  | {
+      readonly type: 'look'
+      readonly outcome: Outcome
+      readonly reason: string
+      readonly answers: number
+      readonly goneOn?: number
+    }
   | { readonly type: 'pause' | 'resume' | 'promote' | 'abort'; readonly by: string }
 
 export type Effect =

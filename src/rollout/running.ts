@@ -127,9 +127,9 @@ export class Running {
   /** Looks at what has come. Called on a timer, never because of an answer. */
   look(): void {
     if ((this.#isLooking && !this.#isUnkept) || isOver(this.kept.rollout)) return
-    const judging = this.#judging
-    const harm = judging.takeHarm()
+    const harm = this.#judging.takeHarm()
     if (harm > 0) this.kept = { ...this.kept, harm: this.kept.harm + harm }
+    const judging = this.#judging
     const { outcome } = judging.look(this.#deps.clock.steadyMs(), this.kept.harm, this.kept.rollout)
     this.#isLooking = true
     // What is missing is told to whoever soon has no more patience; before that nobody reads it, and it costs.
@@ -139,7 +139,7 @@ export class Running {
       this.#isLooking = false
     }
     // What goes wrong is told by `send`.
-    this.send({ type: 'look', outcome, reason, answers: judging.answers }).then(seen, seen)
+    this.send({ type: 'look', outcome, reason, ...judging.seen }).then(seen, seen)
   }
 
   async close(): Promise<void> {
@@ -197,6 +197,7 @@ export class Running {
       verdict: this.#toldVerdict(),
       gates: this.#gateLog.entries,
       answers: this.#judging.answers,
+      forgiven: this.#judging.forgiven,
     }
   }
 

@@ -180,14 +180,15 @@ function judge(rollout: Rollout, event: RolloutEvent, nowMs: number): Next {
   const looked = { ...rollout, lookedAtMs: nowMs }
   if (event.type !== 'look' || event.outcome !== 'fail') return stay(looked)
   // Whoever has been told once that it has failed, and does nothing, is not told again.
-  return rollout.state === 'paused' && rollout.policy.onFailure === 'pause' ? stay(looked) : fail(looked, event.reason)
+  return rollout.state === 'paused' && rollout.hasFailed ? stay(looked) : failed(looked, event.reason)
 }
 
 /** A verdict on traffic that is shifted, or baked. */
 function watch(rollout: Rollout, event: RolloutEvent, nowMs: number): Next {
   if (event.type !== 'look') return stay(rollout)
   const looked = { ...rollout, lookedAtMs: nowMs }
-  if (event.outcome === 'fail') return fail(looked, event.reason)
+  // A verdict from before somebody went on in spite of it says no more.
+  if (event.outcome === 'fail') return isOld(rollout, event) ? stay(looked) : failed(looked, event.reason)
   if (rollout.state === 'holding') return event.outcome === 'hold' ? stay(looked) : goOn(looked)
   if (event.outcome === 'hold') {
     return stay({ ...looked, state: 'holding', resumesTo: rollout.state as Active, reason: event.reason })
@@ -241,7 +242,8 @@ function resume(rollout: Rollout, _event: RolloutEvent, nowMs: number): Next {
 }
 
 /** Goes on where it was stopped. What had failed is tried anew. */
-function goOn(rollout: Rollout): Next {
+function goOn(before: Rollout): Next {
+  const rollout = inSpite(before)
   const on: Rollout = { ...rollout, state: rollout.resumesTo, reason: null }
   if (on.phase === 'worked') return afterWork(on)
   return on.phase === 'broken' ? run(on, on.work) : stay(on)
@@ -251,7 +253,7 @@ function goOn(rollout: Rollout): Next {
 function promote(rollout: Rollout, event: RolloutEvent, nowMs: number): Next {
   const active = activeOf(rollout)
   if ((active !== 'shifting' && active !== 'baking') || rollout.phase !== 'watching') return refuse(rollout, event)
-  const on: Rollout = { ...rollout, state: active, lookedAtMs: nowMs, reason: null }
+  const on: Rollout = { ...inSpite(rollout), state: active, lookedAtMs: nowMs, reason: null }
   return active === 'baking' ? run(on, 'afterBake') : toNextStep(on)
 }
 
@@ -261,6 +263,19 @@ function abort(rollout: Rollout, event: RolloutEvent): Next {
 
 function fail(rollout: Rollout, reason: string): Next {
   return rollout.policy.onFailure === 'pause' ? halt(rollout, reason, false) : back(rollout, reason)
+}
+
+/** The verdict begins anew for a person who goes on in spite of it (judging.ts). */
+function inSpite(rollout: Rollout): Rollout {
+  return rollout.hasFailed ? { ...rollout, hasFailed: false, goneOn: (rollout.goneOn ?? 0) + 1 } : rollout
+}
+
+const isOld = ({ goneOn = 0 }: Rollout, event: { readonly goneOn?: number }): boolean =>
+  (event.goneOn ?? goneOn) < goneOn
+
+/** By its verdict. */
+function failed(rollout: Rollout, reason: string): Next {
+  return fail({ ...rollout, hasFailed: true }, reason)
 }
 
 function back(rollout: Rollout, reason: string): Next {

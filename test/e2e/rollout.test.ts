@@ -168,6 +168,29 @@ describe('a release that fails', () => {
   }, 60_000)
 })
 
+test('with onFailure: pause it waits for a person, who may go on: from there it is judged anew', async () => {
+  const green = await startFailing()
+  green.failing = 1
+  const proxy = await startShop(green.url)
+  const load = startTraffic(proxy)
+  const verdict = { harm: 1_000_000, margin: 0.2 }
+  await begin(proxy, { strategy: 'canary', steps: [20], keep: 20, bake: '1h', onFailure: 'pause', verdict })
+  const failed = await reached(proxy, 'paused')
+  expect(failed.reason).toMatch(/answers of green failed, 0 of/)
+  expect(failed).toMatchObject({ weight: 20, verdict: { outcome: 'fail', evidence: 1 } })
+  green.failing = 0
+  const seen = failed.verdict!.canary.requests
+  await until('all that was under way is over', async () => (await current(proxy)).verdict!.canary.requests > seen + 60)
+  await call(proxy, 'POST', `${ROLLOUTS}/current/resume`)
+  const passed = await reached(proxy, 'baking', 'paused')
+  expect(passed).toMatchObject({ state: 'baking', verdict: { canary: { failed: 0 } } })
+  // What it has done stays told.
+  expect(passed.harm.failed).toBeGreaterThan(0)
+  green.failing = 1
+  expect(await reached(proxy, 'paused')).toMatchObject({ weight: 80, verdict: { outcome: 'fail' } })
+  await load.stop()
+}, 60_000)
+
 describe('before any traffic', () => {
   test('smoke tests are asked of the new version, and one that fails ends it at once', async () => {
     const green = await startNamed('green')

@@ -341,6 +341,20 @@ test('every event in every state leads where the diagram says, and nowhere else'
   }
 })
 
+test('a verdict that fails in a pause that a person has made is told, and so is one after somebody went on', () => {
+  const driven = new Driven(started(undefined, { ...POLICY, onFailure: 'pause' })).toFirstStep().by('pause')
+  const told = () => driven.effects.filter(({ type }) => type === 'notify').length
+  expect(told()).toBe(1)
+  driven.look('fail').look('fail')
+  expect(driven.rollout).toMatchObject({ state: 'paused', reason: 'fail' })
+  expect(told()).toBe(2)
+  expect(driven.by('resume').look('insufficient').where).toBe('shifting watching 10')
+  driven.send({ type: 'look', outcome: 'fail', reason: 'of before', answers: 9, goneOn: 0 })
+  expect(driven.where).toBe('shifting watching 10')
+  driven.look('fail').look('fail')
+  expect(told()).toBe(3)
+})
+
 describe('a way back', () => {
   test('is taken from every state by an abort and by a verdict, and leads to the split before', () => {
     const places = everywhere()
