@@ -8,6 +8,7 @@ import { packed } from '../../src/control/stored.ts'
 import { memoryStore } from '../../src/store/memory.ts'
 import { sqliteStore } from '../../src/store/sqlite.ts'
 import { NOWHERE, type Store, type StoredContent } from '../../src/store/store.ts'
+import { bulk } from '../helpers/bulk.ts'
 import { BLUE, BLUE2, codeOf, contentOf, put, shop, split, startControl } from './stand-in.ts'
 
 const FIXTURES = join(import.meta.dirname, '../store/fixtures')
@@ -272,7 +273,7 @@ describe('a stored intent', () => {
           expect(Object.keys(control.snapshot().status['shop'].pools)).toEqual(['blue', 'green'])
         }
       }),
-      { numRuns: 60 },
+      { numRuns: bulk(20, 60) },
     )
   })
 

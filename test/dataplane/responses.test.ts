@@ -249,7 +249,7 @@ describe('an answer that breaks off', () => {
   })
 
   test('without length, by FIN, is whole', async () => {
-    const { text } = await cut(['HTTP/1.1 200 OK\r\n\r\n', 'abc', 'FIN'], get())
+    const { text } = await cut(['HTTP/1.1 200 OK\r\n\r\n', 'abc', 'FIN'], last())
     expect(text).toMatch(/\r\n3\r\nabc\r\n0\r\n\r\n$/)
   })
 

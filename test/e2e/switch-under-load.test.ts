@@ -5,14 +5,15 @@ import { runChild } from '../../bench/process.ts'
 import type { SwitchOutcome } from '../../bench/switch-load.ts'
 import { startTargets } from '../../bench/targets.ts'
 import { ask, head, oneConnection, pipeline, tally } from '../helpers/ask.ts'
+import { bulk } from '../helpers/bulk.ts'
 import { call, service, startProxy } from '../helpers/proxy.ts'
 import { rawRequest, until } from '../helpers/raw.ts'
 import { startNamed, startUpstream } from '../helpers/upstream.ts'
 
 const LOAD = fileURLToPath(new URL('../../bench/switch-load.ts', import.meta.url))
-const SWITCHES = 100
+const SWITCHES = bulk(40, 100)
 
-test('100 switches under load on 64 connections fail no request, and none sent after the answer reaches the old pool', async () => {
+test(`${SWITCHES} switches under load on 64 connections fail no request, and none sent after the answer reaches the old pool`, async () => {
   const targets = await startTargets(null)
   onTestFinished(() => targets.stop())
   const pools = { blue: [`http://127.0.0.1:${targets.blue}`], green: [`http://127.0.0.1:${targets.green}`] }

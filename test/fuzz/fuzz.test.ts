@@ -7,12 +7,13 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { HEX, TARGET, TOKEN, VALUE } from '../../src/dataplane/http1/syntax.ts'
 import { REQUESTS, RESPONSES } from '../dataplane/http1/corpus.ts'
 import type { Message } from '../dataplane/http1/reading.ts'
+import { bulk } from '../helpers/bulk.ts'
 import { fuzzCase } from './case.ts'
 import { CODECS, type Codecs, compare } from './comparison.ts'
 import { escaped, reportLines } from './report.ts'
 import { run } from './run.ts'
 
-const MESSAGES = 30_000
+const MESSAGES = bulk(10_000, 30_000)
 const options = { seed: 1, first: 0, messages: MESSAGES, seconds: 0 }
 
 describe('our codec beside llhttp', () => {

@@ -49,11 +49,24 @@ export function rawRequest(
   })
 }
 
-/** Waits until a condition holds, looking every few ms; rejects with `what` after `limitMs` (default 10,000). */
+/** Share of the time so far that is waited before the next look, when a look asks somebody. */
+const PAUSE_SHARE = 0.1
+const PAUSE_MS = 5
+const PAUSE_MS_MAX = 50
+
+/**
+ * Waits until a condition holds; rejects with `what` after `limitMs` (default 10,000). It looks every few ms; a condition that
+ * asks somebody, who would do little else, is looked at less often the longer it takes.
+ */
 export async function until(what: string, holds: () => boolean | Promise<boolean>, limitMs = 10_000): Promise<void> {
-  const deadlineMs = Date.now() + limitMs
-  while (!(await holds())) {
-    if (Date.now() > deadlineMs) throw new Error(`waited ${limitMs} ms in vain: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 5))
+  const startedMs = performance.now()
+  for (;;) {
+    const looked = holds()
+    if (await looked) return
+    const forMs = performance.now() - startedMs
+    if (forMs > limitMs) throw new Error(`waited ${limitMs} ms in vain: ${what}`)
+    const most = typeof looked === 'boolean' ? PAUSE_MS : PAUSE_MS_MAX
+    const pauseMs = Math.min(most, Math.max(PAUSE_MS, forMs * PAUSE_SHARE))
+    await new Promise((resolve) => setTimeout(resolve, pauseMs))
   }
 }

@@ -11,6 +11,7 @@ import {
 } from '../../src/rollout/rollout.ts'
 import { begin, effectsOf, step } from '../../src/rollout/state.ts'
 import { type Plan, planOf, type StrategySpec, weightAt } from '../../src/rollout/strategy.ts'
+import { bulk } from '../helpers/bulk.ts'
 
 const POLICY: Policy = { bakeMs: 1_000, onFailure: 'rollback', onInsufficient: 'wait', insufficientAfterMs: Infinity }
 
@@ -532,7 +533,7 @@ test('a random walk keeps every promise', () => {
       }
       ends.set(driven.rollout.state, (ends.get(driven.rollout.state) ?? 0) + 1)
     }),
-    { numRuns: 3_000 },
+    { numRuns: bulk(600, 3_000) },
   )
   // The walks have been everywhere that matters.
   for (const state of ['done', 'rolledBack', 'paused', 'holding', 'baking', 'shifting'] as const) {
