@@ -1,8 +1,10 @@
+import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
+import { LongestFirst } from './test/sequencer.ts'
 
-// Tests use real sockets and worker threads, so each file gets a process of its own, and two at a time suit two cores. Those of pure
-// rooms leave nothing behind, so their files follow each other in one process.
+// Tests use real sockets and worker threads, so each file gets a process of its own. Many wait half of their time, so there are two
+// more at a time than there are cores. Those of pure rooms leave nothing behind, so their files follow each other in one process.
 const ALL = 'test/**/*.test.ts'
 const PURE = [
   'test/table/*.test.ts',
@@ -19,7 +21,8 @@ process.env['NODE_COMPILE_CACHE'] ??= fileURLToPath(new URL('node_modules/.cache
 export default defineConfig({
   test: {
     pool: 'forks',
-    maxWorkers: 2,
+    maxWorkers: availableParallelism() + 2,
+    sequence: { sequencer: LongestFirst },
     testTimeout: 30_000,
     hookTimeout: 30_000,
     // Until the suite has been clean ten times in a row on a quiet machine: a second try in CI, which the report names.
