@@ -1,8 +1,16 @@
-/** Text for terminals: aligned columns, shares, times. */
+/**
+ * Text for terminals: aligned columns, shares, times.
+ *
+ * A table that is wider than a terminal first loses the columns that say so, the least important first, and then the middle of its
+ * longest names: the begin of a name and its port tell targets apart. Nothing is cut at the edge, where the last columns would be lost
+ * whatever they say. Whoever prints it names what is missing.
+ */
 
 export interface Column {
   readonly title: string
   readonly right?: boolean
+  /** Where there is no room for all, the one with the least leaves first; absent: it stays. */
+  readonly leaves?: number
 }
 
 /** Rows under their titles, each column as wide as its widest cell; lines end without spaces. */
@@ -16,6 +24,51 @@ export function columns(titles: readonly Column[], rows: readonly (readonly stri
       .trimEnd(),
   )
   return lines.join('\n') + '\n'
+}
+
+/** What has room in so many columns of a terminal, and the titles of what has not. */
+export function fitted(
+  titles: readonly Column[],
+  rows: readonly (readonly string[])[],
+  columnsMax: number,
+): { readonly table: string; readonly missing: readonly string[] } {
+  let kept = [...titles.keys()]
+  const leaving = kept
+    .filter((at) => titles[at].leaves !== undefined)
+    .sort((a, b) => (titles[a].leaves ?? 0) - (titles[b].leaves ?? 0))
+  const table = (all = rows) =>
+    columns(
+      kept.map((at) => titles[at]),
+      all.map((row) => kept.map((at) => row[at])),
+    )
+  const excess = () =>
+    Math.max(
+      ...table()
+        .split('\n')
+        .map((line) => line.length),
+    ) - columnsMax
+  const missing: string[] = []
+  while (leaving.length > 0 && excess() > 0) {
+    const next = leaving.shift()
+    kept = kept.filter((at) => at !== next)
+    missing.push(titles[next!].title)
+  }
+  const over = excess()
+  if (over <= 0) return { table: table(), missing }
+  // Names come first, and are the longest.
+  const room = Math.max(NAME_MIN, Math.max(...rows.map(([name]) => name.length)) - over)
+  const shortened = rows.map(([name, ...row]) => [withinMiddle(name, room), ...row])
+  return { table: table(shortened), missing }
+}
+
+/** A name is not made shorter than this. */
+const NAME_MIN = 12
+
+/** The begin of a text and its end, which tells names and ports apart. */
+function withinMiddle(text: string, lengthMax: number): string {
+  if (text.length <= lengthMax) return text
+  const end = Math.floor((lengthMax - 1) / 2)
+  return `${text.slice(0, lengthMax - 1 - end)}…${text.slice(text.length - end)}`
 }
 
 /** Text that cannot move the cursor: names and messages come from others. */

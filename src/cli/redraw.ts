@@ -78,14 +78,34 @@ function withinColumns(text: string, columnsMax: number): string {
   return columnsMax < 1 ? '' : shown + CUT
 }
 
-/** A text in lines of so many columns at most, broken between words; a word that is longer stays whole. Indented, and the later lines more. */
+/**
+ * A text in lines of so many columns at most, broken between words, and within a word that is longer than a line. Indented, and the
+ * later lines more.
+ */
 export function wrapped(text: string, columnsMax: number, indent = ''): string[] {
   const [first, ...words] = text.split(' ')
-  const lines = [indent + first]
+  const lines = broken(indent + first, columnsMax, indent)
   for (const word of words) {
     const longer = `${lines[lines.length - 1]} ${word}`
     if (widthOf(longer) <= columnsMax) lines[lines.length - 1] = longer
-    else lines.push(`${indent}  ${word}`)
+    else lines.push(...broken(`${indent}  ${word}`, columnsMax, indent))
   }
   return lines
+}
+
+function broken(line: string, columnsMax: number, indent: string): string[] {
+  const lines: string[] = []
+  let rest = line
+  while (widthOf(rest) > columnsMax) {
+    let shown = ''
+    for (const { segment } of graphemes.segment(rest)) {
+      if (widthOf(shown + segment) > columnsMax) break
+      shown += segment
+    }
+    // Not even the indent has room.
+    if (shown.trim() === '') break
+    lines.push(shown)
+    rest = `${indent}  ${rest.slice(shown.length)}`
+  }
+  return [...lines, rest]
 }

@@ -3,7 +3,7 @@
  */
 import { inDigits } from '../config/digits.ts'
 import { inWords } from '../config/duration.ts'
-import { columns, number, percent } from './columns.ts'
+import { fitted, number, percent } from './columns.ts'
 import { widthOf, wrapped } from './redraw.ts'
 import { gateLine, metricLine, type RolloutView, waitInWords, wayOf, wordOf } from './rollout-words.ts'
 
@@ -24,7 +24,7 @@ export interface PoolsView {
 const BAR_MAX = 60
 const INDENT = '  '
 
-/** The lines of it, none longer than the terminal is wide where that can be helped. */
+/** The lines of it, none longer than the terminal is wide. */
 export function screenOf(rollout: RolloutView, status: PoolsView | null, columnsMax: number, nowMs: number): string[] {
   const { service, from, to, strategy, id, startedAtMs, endedAtMs, verdict, reason } = rollout
   const width = Math.max(20, columnsMax - 1)
@@ -45,7 +45,7 @@ export function screenOf(rollout: RolloutView, status: PoolsView | null, columns
     ...toGoOn(rollout).flatMap(paragraph),
     // Before the first step there is no traffic to tell of.
     ...(rollout.step >= 0 ? [] : (rollout.gates ?? []).flatMap((gate) => paragraph(gateLine(gate)))),
-    ...(status === null ? [] : poolLines(rollout, status)),
+    ...(status === null ? [] : poolLines(rollout, status, width)),
     ...(verdict === null ? [] : paragraph(`${verdict.outcome}: ${verdict.sentence}`)),
     ...(verdict === null
       ? []
@@ -85,7 +85,7 @@ function toGoOn({ service, state, next }: RolloutView): string[] {
   return state === 'paused' ? [`to go on: turnout rollout resume ${service}`] : []
 }
 
-function poolLines({ from, to }: RolloutView, { windowMs, pools }: PoolsView): string[] {
+function poolLines({ from, to }: RolloutView, { windowMs, pools }: PoolsView, width: number): string[] {
   const shown = pools.filter(({ name, weight }) => name === from || name === to || weight > 0)
   const rows = shown.map(({ name, rate, failureShare, p50Ms, p99Ms }) => [
     INDENT + name,
@@ -95,9 +95,14 @@ function poolLines({ from, to }: RolloutView, { windowMs, pools }: PoolsView): s
     number(p99Ms),
   ])
   const title = `${INDENT}LAST ${Math.max(1, Math.round(windowMs / 1_000))} S`
-  const right = ['REQ/S', 'FAILED', 'P50 MS', 'P99 MS'].map((name) => ({ title: name, right: true }))
-  return columns([{ title }, ...right], rows)
-    .trimEnd()
+  const right = [
+    { title: 'REQ/S', right: true, leaves: 3 },
+    { title: 'FAILED', right: true },
+    { title: 'P50 MS', right: true, leaves: 1 },
+    { title: 'P99 MS', right: true, leaves: 2 },
+  ]
+  return fitted([{ title }, ...right], rows, width)
+    .table.trimEnd()
     .split('\n')
 }
 

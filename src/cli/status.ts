@@ -8,7 +8,7 @@
 import { hostOf } from '../names/address.ts'
 import type { AdminState, Health } from '../table/types.ts'
 import { pathOf } from './admin.ts'
-import { type Column, columns, number, percent, plain } from './columns.ts'
+import { type Column, fitted, number, percent, plain } from './columns.ts'
 import { CliFailure } from './failure.ts'
 import { pause } from './pause.ts'
 import { Redraw, wrapped } from './redraw.ts'
@@ -97,47 +97,57 @@ export const status: Verb = {
 }
 
 async function look(call: Call): Promise<string> {
-  const { admin, args, json, clock } = call
+  const { admin, args, json, clock, isTerminal, size } = call
   const [service] = args
+  // The last column of a terminal stays free; what is no terminal has room for all.
+  const width = isTerminal ? size().columns - 1 : Infinity
   if (service !== undefined) {
     const view = await admin.call<StatusView>('GET', pathOf('services', service, 'status'))
-    return json ? JSON.stringify(view) + '\n' : inColumns(view, clock.nowMs())
+    return json ? JSON.stringify(view) + '\n' : inColumns(view, clock.nowMs(), width)
   }
   // One call for all: a call for each of thousands would fail, and show thousands of different moments.
   const all = await admin.call<{ services: readonly StatusView[] }>('GET', pathOf('status'))
   if (json) return JSON.stringify(all) + '\n'
   const { services: views } = all
   if (views.length === 0) return 'There are no services yet.\n'
-  return views.map((view) => inColumns(view, clock.nowMs())).join('\n')
+  return views.map((view) => inColumns(view, clock.nowMs(), width)).join('\n')
 }
 
+/** In a narrow terminal state, health and failures stay to the last. */
 const TITLES: readonly Column[] = [
   { title: 'POOL' },
-  { title: 'VERSION' },
-  { title: 'WEIGHT', right: true },
-  { title: 'SHARE', right: true },
-  { title: 'SEEN', right: true },
+  { title: 'VERSION', leaves: 6 },
+  { title: 'WEIGHT', right: true, leaves: 10 },
+  { title: 'SHARE', right: true, leaves: 5 },
+  { title: 'SEEN', right: true, leaves: 4 },
   { title: 'STATE' },
   { title: 'HEALTH' },
-  { title: 'IN FLIGHT', right: true },
-  { title: 'TUNNELS', right: true },
-  { title: 'REQ/S', right: true },
-  { title: 'TRIES/S', right: true },
+  { title: 'IN FLIGHT', right: true, leaves: 8 },
+  { title: 'TUNNELS', right: true, leaves: 3 },
+  { title: 'REQ/S', right: true, leaves: 11 },
+  { title: 'TRIES/S', right: true, leaves: 2 },
   { title: 'FAILED', right: true },
-  { title: 'P50 MS', right: true },
-  { title: 'P90 MS', right: true },
-  { title: 'P99 MS', right: true },
+  { title: 'P50 MS', right: true, leaves: 7 },
+  { title: 'P90 MS', right: true, leaves: 1 },
+  { title: 'P99 MS', right: true, leaves: 9 },
 ]
 
-function inColumns(view: StatusView, nowMs: number): string {
+function inColumns(view: StatusView, nowMs: number, width: number): string {
   const rows = view.pools.flatMap((pool) => [poolRow(pool, nowMs), ...pool.targets.flatMap(targetRows(nowMs))])
   const targets = view.pools.flatMap((pool) => pool.targets)
-  const reasons = targets.flatMap(({ target, reason }) =>
-    reason === null ? [] : [`${plain(`${target}: ${reason}`)}\n`],
-  )
-  const head = `${view.service}: release ${view.release}, revision ${view.revision}, epoch ${view.epoch}`
-  const rollout = view.rollout ? `rollout ${plain(runningInWords(view.rollout))}\n` : ''
-  return `${plain(head)}\n${rollout}${columns(TITLES, rows)}${[...new Set(reasons)].join('')}`
+  const reasons = targets.flatMap(({ target, reason }) => (reason === null ? [] : [`${target}: ${reason}`]))
+  const { table, missing } = fitted(TITLES, rows, width)
+  const head = [
+    `${view.service}: release ${view.release}, revision ${view.revision}, epoch ${view.epoch}`,
+    ...(view.rollout ? [`rollout ${runningInWords(view.rollout)}`] : []),
+  ]
+  const foot = [...new Set(reasons), ...(missing.length === 0 ? [] : [`no room for ${missing.join(', ')}`])]
+  const lines = (texts: readonly string[]): string =>
+    texts
+      .flatMap((text) => wrapped(plain(text), width))
+      .map((line) => `${line}\n`)
+      .join('')
+  return `${lines(head)}${table}${lines(foot)}`
 }
 
 function poolRow(pool: PoolView, nowMs: number): string[] {

@@ -72,6 +72,7 @@ test('wide characters count for two columns', () => {
 test('text is wrapped between words, and none is lost', () => {
   expect(wrapped('one two three', 9)).toEqual(['one two', '  three'])
   expect(wrapped('one two three', 9, '  ')).toEqual(['  one two', '    three'])
+  expect(wrapped('a wordthatislong b', 9, ' ')).toEqual([' a', '   wordth', '   atislo', '   ng b'])
   const word = fc.stringMatching(/^[a-z]{1,12}$/)
   fc.assert(
     fc.property(fc.array(word, { minLength: 1 }), fc.integer({ min: 14, max: 60 }), (words, columns) => {

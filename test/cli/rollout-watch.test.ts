@@ -62,12 +62,30 @@ describe('what is drawn', () => {
   it('fits terminals of any width from 40 columns on, and the ticks stand below the ends of their steps', () => {
     for (let columns = 40; columns < 140; columns++) {
       const lines = screenOf(ROLLOUT, STATUS, columns, 66_000)
-      for (const line of lines.filter((line) => !line.includes('REQ/S') && !/^ {2}(blue|green) /.test(line))) {
-        expect(line.length, line).toBeLessThan(columns)
-      }
+      for (const line of lines) expect(line.length, line).toBeLessThan(columns)
+      expect(lines.join('\n')).not.toContain('…')
       const bar = lines.findIndex((line) => line.includes('█'))
       expect(lines[bar + 1][lines[bar].lastIndexOf('█')]).toBe('▲')
     }
+  })
+
+  it.each([60, 80])('in %i columns cuts neither a hook nor the figures of pools with long names', (columns) => {
+    const url =
+      'https://ci.example.com/a/very/long/path/of/a/hook/that/no/line/of/a/narrow/terminal/has/room/for/before-traffic'
+    const gate = { gate: 'BeforeInstall', at: url, state: 'waiting', reason: null, startedAtMs: 1, endedAtMs: null }
+    const long = {
+      ...ROLLOUT,
+      from: 'production-of-the-last-release',
+      to: 'production-of-the-next-release',
+      step: -1,
+      gates: [gate],
+    }
+    const pools = STATUS.pools.map((pool, at) => ({ ...pool, name: [long.from, long.to, 'old'][at] }))
+    const lines = screenOf(long, { ...STATUS, pools }, columns, 66_000)
+    for (const line of lines) expect(line.length, line).toBeLessThan(columns)
+    expect(lines.join('').replaceAll(/ +/g, '')).toContain(url)
+    expect(lines.findLast((line) => line.startsWith('  production-of-the-next-release '))).toMatch(/ –/)
+    expect(lines.join('\n')).toMatch(/LAST 10 S .* FAILED/)
   })
 
   it('says what somebody has to do who is waited for, and before the first step what is checked', () => {

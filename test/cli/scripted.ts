@@ -55,6 +55,7 @@ export function start(argv: readonly string[], env: Record<string, string>, isTT
   const wrote = { out: '', err: '' }
   const write = (where: 'out' | 'err') => ({
     isTTY,
+    columns: 200,
     write: (text: string) => {
       wrote[where] += text
     },

@@ -1,8 +1,9 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { outcome, problem, scripted, start, turnout } from './scripted.ts'
+import { Terminal } from './terminal.ts'
 
 const NOW = '(revision 7, epoch 9, applied in 1.3 ms)'
 
@@ -234,6 +235,46 @@ describe('verbs that show something', () => {
       'rollout r-1 to green: warming, at 0 %; waits for the warm-up',
     )
   })
+
+  it.each([60, 80, 132])(
+    'status in a terminal of %i columns shows what has room, whole, and says what has not',
+    async (width) => {
+      const rollout = { id: 'r-1', to: 'green', state: 'shifting', step: 1, steps: 5, weight: 25, inMs: 1_500 }
+      const soonMs = Date.now() + 20_000
+      const targets = [
+        { ...target, ...traffic, target: 'shop-blue-1.internal:3001', ejectedUntilMs: soonMs },
+        { ...target, ...traffic, target: 'a-name-that-is-longer-than-most-of-them.internal:3002' },
+        {
+          ...target,
+          ...traffic,
+          reason: 'the name cannot be resolved: there is no such name, and there was none before',
+        },
+      ]
+      const told = { ...view, rollout: { ...rollout, waitsFor: 'its time' }, pools: [{ ...pool, targets }] }
+      const admin = await scripted({ 'GET /v1/services/shop/status': [200, told] })
+      for (const watched of [[], ['--watch']]) {
+        const terminal = new Terminal(width, 40)
+        const { code, end } = start(['status', 'shop', ...watched], { TURNOUT_ADMIN: admin.url }, true, {
+          stdout: terminal,
+        })
+        await vi.waitFor(() => expect(terminal.lines.length).toBeGreaterThan(5))
+        end()
+        expect(await code).toBe(0)
+        const text = terminal.lines.join('\n')
+        for (const line of terminal.lines) expect(line.length, line).toBeLessThan(width)
+        // Nothing is cut at the edge; a name that is too long keeps its begin and its port.
+        expect(text).not.toMatch(/…$/m)
+        expect(text).toMatch(/^POOL .* FAILED/m)
+        expect(text).toMatch(/:3002 +ready|:3002 .* ready/)
+        expect(text).toMatch(/shop-b.*:3001 .* healthy, ejected for \d+ s/)
+        expect(text.replaceAll(/\n +/g, ' ')).toContain(
+          'rollout r-1 to green: shifting, step 2 of 5, at 25 %; waits for its time',
+        )
+        expect(text.replaceAll(/\n +/g, ' ')).toContain('no such name, and there was none before')
+        expect(text.replaceAll(/\n +/g, ' ')).toMatch(/\nno room for P90 MS, TRIES\/S/)
+      }
+    },
+  )
 
   it('status tells how long a drain and an ejection still last', async () => {
     const soonMs = Date.now() + 7900
