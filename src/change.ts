@@ -43,6 +43,8 @@ export type Change =
       readonly before: Weights
       /** Its id. */
       readonly rollout: string
+      /** Who has let it go on whatever its schedule says. */
+      readonly hurriedBy?: string
       /** How long what had the traffic before is kept, once it is done. */
       readonly standbyMs?: number
       /** Of the pool `to` itself, where its targets are replaced one by one. */

@@ -126,15 +126,20 @@ export function rolloutRoutes(app: FastifyInstance, { control, rollouts }: Admin
   })
   for (const [verb, summary] of Object.entries(VERBS) as [keyof typeof VERBS, string][]) {
     app.post<OfRollout>(`/v1/services/:service/rollouts/:id/${verb}`, {
-      schema: { summary, response: answers(RolloutAnswer) },
+      schema: { summary, ...(verb === 'promote' && { querystring: PromoteQuery }), response: answers(RolloutAnswer) },
       handler: (request) => {
         const { service, id } = request.params
         findService(control.snapshot(), service)
-        return rollouts.command(service, id, verb, request.actor)
+        const { force = false } = (request.query ?? {}) as { readonly force?: boolean }
+        return rollouts.command(service, id, verb, request.actor, force)
       },
     })
   }
 }
+
+const PromoteQuery = Type.Object({
+  force: Type.Optional(Type.Boolean({ default: false, description: 'Whatever its schedule says.' })),
+})
 
 const VERBS = {
   pause: 'Stop where it is; it is still judged',

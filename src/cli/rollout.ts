@@ -2,6 +2,7 @@
  * `deploy` begins a rollout, `rollout` shows and steers it. With `--watch` both stay until it has ended, and exit with 4 when it was rolled
  * back, so that a CI job fails when the release did.
  */
+import { isOfSchedule } from '../rollout/rollout.ts'
 import { pathOf } from './admin.ts'
 import { plain } from './columns.ts'
 import { CliFailure, usageFailure } from './failure.ts'
@@ -85,8 +86,8 @@ export const rollout: Verb = {
   args: 'show|list|pause|resume|promote|abort SERVICE',
   summary: 'Show the rollouts of a service, or steer the one that runs',
   argsCount: [2, 2],
-  options: WATCH,
-  optionsHelp: [WATCH_HELP],
+  options: { ...FORCE.options, ...WATCH },
+  optionsHelp: [['--force', 'With promote: whatever its schedule says'], WATCH_HELP],
   examples: ['rollout show shop --watch', 'rollout promote shop', 'rollout abort shop'],
   async run(call) {
     const [word, service] = call.args
@@ -95,11 +96,15 @@ export const rollout: Verb = {
     const isVerb = (VERBS as readonly string[]).includes(word)
     if (!isVerb && word !== 'show')
       throw usageFailure(`there is no rollout "${word}": show, list, ${VERBS.join(', ')}.`)
+    if (call.options['force'] === true && word !== 'promote') throw usageFailure('--force goes with promote.')
     const told = isVerb
-      ? await call.admin.call<RolloutView>('POST', `${path}/current/${word}`)
+      ? await call.admin.call<RolloutView>('POST', insisting(`${path}/current/${word}`, call))
       : await call.admin.call<RolloutView>('GET', `${path}/current`)
     if (call.options['watch'] === true) return watch(call, told)
     show(call, told)
+    const waits = isVerb && told.next !== null && isOfSchedule(told.next.waitsFor)
+    if (waits && !call.json)
+      call.print(`it goes on by then; at once with: turnout rollout promote ${service} --force\n`)
   },
 }
 

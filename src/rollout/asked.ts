@@ -4,8 +4,10 @@ import type { ServiceSpec } from '../config/schema.ts'
 import type { RolloutSpec } from '../config/schema-rollout.ts'
 import { TurnoutError } from '../errors.ts'
 import type { ServiceStatus } from '../table/status.ts'
+import type { Kept } from './kept.ts'
 import { isRolling } from './rolling.ts'
-import type { Wish } from './wish.ts'
+import { begin } from './state.ts'
+import { type Wish, wishOf } from './wish.ts'
 
 /** What a rollout is begun with. */
 export type Asked = RolloutSpec & {
@@ -17,8 +19,36 @@ export type Asked = RolloutSpec & {
   readonly now?: boolean
 }
 
+interface Beginning {
+  readonly service: string
+  readonly id: string
+  readonly by: string
+  readonly nowMs: number
+  readonly steadyMs: number
+  readonly commandFolders: readonly string[]
+}
+
+/** One that begins now, before anything is done about it; its pool is one of the service. Throws `conflict` and `invalid`. */
+export function keptOf(
+  { to, version, now = false, ...sent }: Asked,
+  spec: ServiceSpec,
+  status: ServiceStatus | undefined,
+  { service, id, by, nowMs, steadyMs, commandFolders }: Beginning,
+): Kept {
+  const wish: Wish = {
+    ...wishOf(spec.rollout, now ? { ...sent, schedule: {} } : sent, spec.pools[to].targets),
+    ...(version !== undefined && { version }),
+  }
+  assertCommands(wish, commandFolders)
+  const from = fromOf(spec, to, wish)
+  if (isRolling(wish)) assertRollable(spec, status, to)
+  const { rollout } = begin({ id, to, plan: wish.plan, policy: wish.policy, before: spec.split ?? {}, by }, steadyMs)
+  const times = { startedAtMs: nowMs, updatedAtMs: nowMs, endedAtMs: null }
+  return { service, from, wish, rollout, ...times, history: [], tests: null, verdict: null, harm: 0, step: 0 }
+}
+
 /** Programs are run only from the folders that the config file of this process names. Throws `invalid`. */
-export function assertCommands({ spec: { hooks = [] } }: Wish, folders: readonly string[]): void {
+function assertCommands({ spec: { hooks = [] } }: Wish, folders: readonly string[]): void {
   for (const [at, { command }] of hooks.entries()) {
     if (command === undefined || folders.some((folder) => command[0].startsWith(`${folder.replace(/\/+$/, '')}/`)))
       continue
@@ -29,7 +59,7 @@ export function assertCommands({ spec: { hooks = [] } }: Wish, folders: readonly
 }
 
 /** A rolling release sets the states of its targets, so none may be set by a person; and it has two versions in one pool. Throws `conflict`. */
-export function assertRollable({ health }: ServiceSpec, status: ServiceStatus | undefined, pool: string): void {
+function assertRollable({ health }: ServiceSpec, status: ServiceStatus | undefined, pool: string): void {
   if (health?.expectVersion !== undefined) {
     throw new TurnoutError(
       'conflict',
@@ -46,7 +76,7 @@ export function assertRollable({ health }: ServiceSpec, status: ServiceStatus | 
 }
 
 /** The pool that traffic comes from; the pool itself where its targets are replaced. Throws `conflict` where there is none. */
-export function fromOf({ split = {} }: ServiceSpec, to: string, wish: Wish): string {
+function fromOf({ split = {} }: ServiceSpec, to: string, wish: Wish): string {
   if (isRolling(wish)) {
     if (own(split, to) ?? 0) return to
     throw new TurnoutError('conflict', `Pool ${to} has no traffic: what a rolling release brings could not be judged.`)

@@ -16,9 +16,10 @@ import type { SharedMemory } from '../metrics/layout.ts'
 import type { TrafficWindow } from '../metrics/window.ts'
 import type { Store } from '../store/store.ts'
 import { Archive } from './archive.ts'
-import { type Asked, assertCommands, assertRollable, fromOf } from './asked.ts'
+import { type Asked, keptOf } from './asked.ts'
 import { SLICE_MS } from './clump.ts'
 import { dryRun } from './dry-run.ts'
+import { type Ending, Endings, type Figures } from './endings.ts'
 import { Gates } from './gates/gates.ts'
 import type { Post, PostAnswer } from './given/posted.ts'
 import { Prometheus } from './given/prometheus.ts'
@@ -26,13 +27,12 @@ import type { Kept } from './kept.ts'
 import type { Publish } from './news.ts'
 import { Past } from './past.ts'
 import { isRolling } from './rolling.ts'
-import { isOver, type RolloutEvent } from './rollout.ts'
+import { isOfSchedule, isOver, type RolloutEvent } from './rollout.ts'
 import type { Runbook } from './runbook.ts'
 import { Running, type RunningDeps } from './running.ts'
 import { Standbys } from './standby.ts'
-import { begin } from './state.ts'
 import { type ToldRollout, toldRollout } from './told.ts'
-import { type Wish, wishOf } from './wish.ts'
+import type { Wish } from './wish.ts'
 
 const LOOK_MS = 10
 
@@ -51,16 +51,6 @@ export interface ControllerDeps {
   readonly log: Pick<Logger, 'error' | 'warn'>
 }
 
-/** How a rollout can end. */
-type Ending = 'done' | 'rolledBack'
-const NO_ENDINGS: Readonly<Record<Ending, number>> = { done: 0, rolledBack: 0 }
-
-/** The rollout of a service that runs, or its last one; and how many have ended while this process runs. */
-export interface Figures {
-  readonly last: ToldRollout
-  readonly ended: Readonly<Record<Ending, number>>
-}
-
 /** A person's verb. */
 export type Verb = 'pause' | 'resume' | 'promote' | 'abort'
 
@@ -73,8 +63,7 @@ export class Rollouts {
   /** Services of which a rollout is about to begin: nobody can see it yet, and none beside it can. */
   readonly #beginning = new Set<string>()
   readonly #archive: Archive
-  /** How many have ended while this process runs. */
-  readonly #endings = new Map<string, Record<Ending, number>>()
+  readonly #endings = new Endings()
   readonly #standbys: Standbys
   readonly #endPast: () => void
   #cancel = () => {}
@@ -141,7 +130,8 @@ export class Rollouts {
   }
 
   /** One that begins now, before anything is done about it; `mine` is the id that it has already. */
-  #keptOf(service: string, { to, version, now = false, ...sent }: Asked, by: string, mine?: string): Kept {
+  #keptOf(service: string, asked: Asked, by: string, mine?: string): Kept {
+    const { to } = asked
     const { control, clock, id } = this.#deps
     const { services, status } = control.snapshot()
     const spec = own(services, service)
@@ -154,21 +144,9 @@ export class Rollouts {
     if (isTaken || own(status, service)?.trial !== undefined) {
       throw new TurnoutError('conflict', `A rollout of ${service} is running.`)
     }
-    const before = spec.split ?? {}
-    const wish: Wish = {
-      ...wishOf(spec.rollout, now ? { ...sent, schedule: {} } : sent, spec.pools[to].targets),
-      ...(version !== undefined && { version }),
-    }
-    assertCommands(wish, this.#deps.commandFolders)
-    const from = fromOf(spec, to, wish)
-    if (isRolling(wish)) assertRollable(spec, own(status, service), to)
-    const { rollout } = begin(
-      { id: mine ?? id(), to, plan: wish.plan, policy: wish.policy, before, by },
-      clock.steadyMs(),
-    )
-    const atMs = clock.nowMs()
-    const times = { startedAtMs: atMs, updatedAtMs: atMs, endedAtMs: null }
-    return { service, from, wish, rollout, ...times, history: [], tests: null, verdict: null, harm: 0, step: 0 }
+    const times = { nowMs: clock.nowMs(), steadyMs: clock.steadyMs() }
+    const rest = { service, id: mine ?? id(), by, ...times, commandFolders: this.#deps.commandFolders }
+    return keptOf(asked, spec, own(status, service), rest)
   }
 
   /** A pool that is tried has the version that was sent from now on; a rolling release brings it. */
@@ -179,16 +157,24 @@ export class Rollouts {
     await control.change({ kind: 'pool.put', service, pool: to, spec: { ...present, version } }, { actor: by })
   }
 
-  /** Follows a person's verb; rejects with `conflict` when it makes no sense now. An abort waits until traffic is back. */
-  async command(service: string, id: string, verb: Verb, by: string): Promise<ToldRollout> {
+  /**
+   * Follows a person's verb; rejects with `conflict` when it makes no sense now. An abort waits until traffic is back; `force` promotes
+   * whatever the schedule says.
+   */
+  async command(service: string, id: string, verb: Verb, by: string, force = false): Promise<ToldRollout> {
     const found = this.find(service, id)
     const running = this.#running.get(service)
     if (running === undefined || running.kept.rollout.id !== found.id) {
       if (verb === 'abort') return found
       throw new TurnoutError('conflict', `Rollout ${found.id} is over.`)
     }
-    const refused = await running.send({ type: verb, by } as RolloutEvent)
-    if (refused !== undefined) throw new TurnoutError('conflict', `Not now: ${refused}.`)
+    const refused = await running.send({ type: verb, by, ...(verb === 'promote' && { force }) } as RolloutEvent)
+    if (refused !== undefined) {
+      const waitsFor = running.told().next?.waitsFor ?? ''
+      const why = waitsFor === '' ? '' : ` It waits for ${waitsFor}.`
+      const hint = isOfSchedule(waitsFor) ? ' With force it is promoted all the same.' : ''
+      throw new TurnoutError('conflict', `Not now: ${refused}.${why}${hint}`)
+    }
     if (verb === 'abort') await running.whenBack()
     return running.told()
   }
@@ -225,7 +211,7 @@ export class Rollouts {
     return [...new Set([...this.#running.keys(), ...this.#archive.services])].flatMap((service) => {
       const [ended] = this.#archive.ended(service)
       const last = this.running(service) ?? (ended && toldRollout(ended))
-      return last === undefined ? [] : [{ last, ended: this.#endings.get(service) ?? NO_ENDINGS }]
+      return last === undefined ? [] : [{ last, ended: this.#endings.of(service) }]
     })
   }
 
@@ -292,8 +278,6 @@ export class Rollouts {
     this.#archive.end(kept)
     this.#standbys.watch(kept)
     this.#running.delete(service)
-    const endings = this.#endings.get(service) ?? NO_ENDINGS
-    const how = rollout.state as Ending
-    this.#endings.set(service, { ...endings, [how]: endings[how] + 1 })
+    this.#endings.count(service, rollout.state as Ending)
   }
 }

@@ -39,6 +39,9 @@ export type Work =
   | 'restoring'
   | 'onRollback'
 
+/** What is asked again is the schedule alone: the work has passed, or has failed, before a pause. */
+export type Task = Work | 'schedule'
+
 /**
  * Within a state: work is under way; has passed, or failed, while nothing may go on; the split is on its way to every worker;
  * traffic is watched.
@@ -52,6 +55,8 @@ export interface Policy {
   readonly onInsufficient: 'wait' | 'pause' | 'rollback'
   /** Time of a step after which `onInsufficient` counts; Infinity for never. */
   readonly insufficientAfterMs: number
+  /** There is a schedule, which is asked again after a pause. */
+  readonly isScheduled?: boolean
 }
 
 export interface Rollout {
@@ -67,6 +72,10 @@ export interface Rollout {
   readonly work: Work
   /** Work that was begun so far: with the id, the key of an event for whoever is called. */
   readonly works: number
+  /** What has become of the work, while nothing but the schedule is asked again; absent where an older Turnout has begun it. */
+  readonly asks?: 'worked' | 'broken' | null
+  /** Who has let it go on to its next step whatever the schedule says. */
+  readonly hurriedBy?: string | null
   /** Index of the step; -1 before the first. */
   readonly at: number
   /** Per cent of the traffic that the new version is given. */
@@ -104,10 +113,12 @@ export type RolloutEvent =
       readonly answers: number
       readonly goneOn?: number
     }
-  | { readonly type: 'pause' | 'resume' | 'promote' | 'abort'; readonly by: string }
+  | { readonly type: 'pause' | 'resume' | 'abort'; readonly by: string }
+  /** With force whatever the schedule says. */
+  | { readonly type: 'promote'; readonly by: string; readonly force?: boolean }
 
 export type Effect =
-  | { readonly type: 'run'; readonly work: Work; readonly works: number }
+  | { readonly type: 'run'; readonly work: Task; readonly works: number }
   | { readonly type: 'move'; readonly weight: number }
   /** To the split before. */
   | { readonly type: 'back' }
@@ -135,7 +146,20 @@ export function isOver({ state }: Pick<Rollout, 'state'>): boolean {
   return state === 'done' || state === 'rolledBack'
 }
 
+/** Whether people are told of what it has become: another state or weight, or somebody who has let it go on. */
+export function isTold(was: Rollout, { state, weight, hurriedBy = null }: Rollout): boolean {
+  return state !== was.state || weight !== was.weight || (hurriedBy !== null && hurriedBy !== was.hurriedBy)
+}
+
+/** Whether it is at another place within its state. */
+export function isElsewhere(was: Rollout, { phase, works, at }: Rollout): boolean {
+  return phase !== was.phase || works !== was.works || at !== was.at
+}
+
 /** It goes back, or has. */
 export function isBack({ state }: Pick<Rollout, 'state'>): boolean {
   return state === 'rollingBack' || state === 'rolledBack'
 }
+
+/** Whether what it says that it waits for is its schedule. */
+export const isOfSchedule = (waitsFor: string): boolean => waitsFor.startsWith('schedule: ')

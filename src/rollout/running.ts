@@ -14,10 +14,19 @@ import type { Kept } from './kept.ts'
 import { notify, type Publish, tell, tellWait } from './news.ts'
 import { PoolTargets } from './pool-targets.ts'
 import { retry } from './retry.ts'
-import { isRolling, poolBackOf, poolShiftOf, targetsBegun, targetsTried } from './rolling.ts'
-import { type Effect, isBack, isOver, patienceMs, type RolloutEvent, type Work } from './rollout.ts'
+import { isRolling, poolBackOf, poolShiftOf, targetsTried } from './rolling.ts'
+import {
+  type Effect,
+  isBack,
+  isElsewhere,
+  isOver,
+  isTold,
+  patienceMs,
+  type RolloutEvent,
+  type Task,
+} from './rollout.ts'
 import { sharesAt } from './shares.ts'
-import { shiftOf } from './shift.ts'
+import { shiftOf, trialOf } from './shift.ts'
 import { standbyOf } from './standby.ts'
 import { effectsOf, step } from './state.ts'
 import { StoreWait } from './store-wait.ts'
@@ -57,7 +66,7 @@ export class Running {
     this.kept = kept
     this.#judging = new Judging(deps, kept, this.#end.signal)
     this.#gateLog = new GateLog(kept.gates ?? [], () => deps.clock.nowMs())
-    this.#works = new Works(deps, this.#gateLog, this.#end.signal)
+    this.#works = new Works(deps, this.#gateLog, this.#end.signal, () => this.kept.rollout.hurriedBy ?? null)
     this.#targets = new PoolTargets(deps.control, deps.memory, kept.service, kept.rollout)
   }
 
@@ -80,7 +89,12 @@ export class Running {
   /** Takes an event in its turn; resolves with why it was refused, if it was, once what it has changed is kept. */
   send(event: RolloutEvent): Promise<string | undefined> {
     if (this.#isUnkept) {
-      if (this.#leadsBack(event)) return this.#overtake(event)
+      // A way back does not wait until what came before it is kept.
+      if (this.#leadsBack(event)) {
+        const taken = this.#take(event)
+        this.#turn = Promise.allSettled([this.#turn, taken])
+        return taken
+      }
       // There will be other looks.
       if (event.type === 'look') return Promise.resolve(undefined)
     }
@@ -94,13 +108,6 @@ export class Running {
   #leadsBack(event: RolloutEvent): boolean {
     const { rollout } = this.kept
     return !isBack(rollout) && isBack(step(rollout, event, this.#deps.clock.steadyMs()).rollout)
-  }
-
-  /** A way back does not wait until what came before it is kept. */
-  #overtake(event: RolloutEvent): Promise<string | undefined> {
-    const taken = this.#take(event)
-    this.#turn = Promise.allSettled([this.#turn, taken])
-    return taken
   }
 
   /** Resolves when a way back has led there. */
@@ -133,8 +140,8 @@ export class Running {
     const { outcome } = judging.look(this.#deps.clock.steadyMs(), this.kept.harm, this.kept.rollout)
     this.#isLooking = true
     // What is missing is told to whoever soon has no more patience; before that nobody reads it, and it costs.
-    const isTold = outcome === 'insufficient' ? patienceMs(this.kept.rollout) <= SOON_MS : outcome !== 'pass'
-    const reason = isTold ? sentenceOf(judging.finding, judging.verdict, this.kept, judging.given.told()) : ''
+    const isNear = outcome === 'insufficient' ? patienceMs(this.kept.rollout) <= SOON_MS : outcome !== 'pass'
+    const reason = isNear ? sentenceOf(judging.finding, judging.verdict, this.kept, judging.given.told()) : ''
     const seen = (): void => {
       this.#isLooking = false
     }
@@ -151,11 +158,9 @@ export class Running {
     const { clock } = this.#deps
     const before = this.kept.rollout
     const { rollout, effects, refused } = step(before, event, clock.steadyMs())
-    const isNew = rollout.state !== before.state || rollout.weight !== before.weight
-    const changed =
-      isNew || rollout.phase !== before.phase || rollout.works !== before.works || rollout.at !== before.at
+    const isNew = isTold(before, rollout)
     this.kept = { ...this.kept, rollout }
-    if (!changed) {
+    if (!isNew && !isElsewhere(before, rollout)) {
       await this.#keepNowAndThen()
       return refused
     }
@@ -223,7 +228,7 @@ export class Running {
     }
   }
 
-  async #run(work: Work, works: number): Promise<void> {
+  async #run(work: Task, works: number): Promise<void> {
     const ended = await this.#works.run(this.kept, work, works)
     if (ended !== null) await this.send(ended).catch(() => {})
   }
@@ -263,12 +268,8 @@ export class Running {
   /** Tries until it is done, and says what that waits for; false when the process ends, or it is not wanted any more. */
   async #retry(what: string, attempt: () => Promise<void>, isWanted = () => true): Promise<boolean> {
     const wait = new StoreWait(this.#gateLog, null, (error) => tellWait(what, error, this.kept, this.#deps))
-    const isDone = await retry(
-      this.#deps.clock,
-      attempt,
-      (error) => wait.note(error),
-      () => isWanted() && !this.#end.signal.aborted,
-    )
+    const isStill = () => isWanted() && !this.#end.signal.aborted
+    const isDone = await retry(this.#deps.clock, attempt, (error) => wait.note(error), isStill)
     wait.end()
     return isDone
   }
@@ -279,12 +280,11 @@ export class Running {
     ends?: 'done' | 'back',
     pool?: PoolShift,
   ): Promise<void> {
-    const { control } = this.#deps
     const { rollout } = this.kept
     // From now on answers of the step before count no more, and those of the next are what comes.
     this.#judging.beginStep(trial?.step ?? 0, rollout.weight)
     const change = shiftOf(this.kept, weights, trial, ends, pool)
-    await control.change(change, { actor: `rollout ${rollout.id}`, force: ends === 'back' })
+    await this.#deps.control.change(change, { actor: `rollout ${rollout.id}`, force: ends === 'back' })
     // What is given from outside has no step on it: it counts only from where every worker routes by the new split.
     this.#judging.given.beginStep(rollout.weight / 100, this.#deps.clock.steadyMs())
   }
@@ -293,8 +293,6 @@ export class Running {
   #nextTrial(): Trial {
     const step = Math.max(this.kept.step, this.#judging.step) + 1
     this.kept = { ...this.kept, step }
-    const { rollout, wish } = this.kept
-    const targets = isRolling(rollout) && { targets: targetsBegun(rollout) }
-    return { pool: rollout.to, step, ...targets, ...(wish.failing && { failing: wish.failing }) }
+    return trialOf(this.kept)
   }
 }

@@ -1,8 +1,8 @@
-/** The change by which a rollout moves the split, as control has it. Pure. */
+/** The change by which a rollout moves the split, as control has it, and what workers are to count from then on. Pure. */
 import type { Change, PoolShift } from '../change.ts'
 import type { Trial } from '../table/types.ts'
 import type { Kept } from './kept.ts'
-import { isRolling } from './rolling.ts'
+import { isRolling, targetsBegun } from './rolling.ts'
 
 type Shift = Extract<Change, { kind: 'shift' }>
 
@@ -26,5 +26,12 @@ export function shiftOf(
     rollout: rollout.id,
     ...(ends === 'done' && { standbyMs: wish.standbyMs ?? 0 }),
     ...(pool && { pool }),
+    ...(rollout.hurriedBy && ends !== 'back' && { hurriedBy: rollout.hurriedBy }),
   }
+}
+
+/** What the workers count in the present step. */
+export function trialOf({ rollout, wish, step }: Kept): Trial {
+  const targets = isRolling(rollout) && { targets: targetsBegun(rollout) }
+  return { pool: rollout.to, step, ...targets, ...(wish.failing && { failing: wish.failing }) }
 }

@@ -18,7 +18,6 @@
 import {
   type Active,
   type Effect,
-  isBack,
   isOver,
   type Next,
   patienceMs,
@@ -27,6 +26,8 @@ import {
   type State,
   type Work,
 } from './rollout.ts'
+import { asksAgain, hurried, mayHurry } from './schedule-asked.ts'
+import { assertSound } from './sound.ts'
 import { type Plan, type Step, weightAt } from './strategy.ts'
 import type { Outcome } from './verdict.ts'
 
@@ -39,7 +40,7 @@ const NOTHING: Row = { passed: ignore, failed: ignore, moved: ignore, look: igno
 
 /** The one table: what each event does in each state. */
 const TABLE: Readonly<Record<State, Row>> = {
-  preflight: { ...NOTHING, ...WORK, look: judge, pause, abort },
+  preflight: { ...NOTHING, ...WORK, look: judge, pause, promote, abort },
   warming: { ...NOTHING, ...WORK, look: judge, pause, abort },
   smoke: { ...NOTHING, ...WORK, look: judge, pause, abort },
   shifting: { ...NOTHING, ...WORK, moved, look: watch, pause, promote, abort },
@@ -82,7 +83,7 @@ export function step(rollout: Rollout, event: RolloutEvent, nowMs: number): Next
 export function effectsOf(rollout: Rollout): readonly Effect[] {
   const { state, phase, work, works, weight } = rollout
   if (isOver(rollout)) return []
-  if (phase === 'working') return [{ type: 'run', work, works }]
+  if (phase === 'working') return [{ type: 'run', work: rollout.asks ? 'schedule' : work, works }]
   if (phase !== 'moving') return []
   return [state === 'rollingBack' ? { type: 'back' } : { type: 'move', weight }]
 }
@@ -113,7 +114,13 @@ function isPresent({ phase, works }: Rollout, event: RolloutEvent): boolean {
 }
 
 function workPassed(rollout: Rollout, event: RolloutEvent): Next {
-  return isPresent(rollout, event) ? afterWork(rollout) : stay(rollout)
+  if (!isPresent(rollout, event)) return stay(rollout)
+  return proceed(rollout.asks ? { ...rollout, phase: rollout.asks, asks: null } : { ...rollout, phase: 'worked' })
+}
+
+/** What has passed is followed, and what had failed is tried anew. */
+function proceed(rollout: Rollout): Next {
+  return rollout.phase === 'worked' ? afterWork(rollout) : run(rollout, rollout.work)
 }
 
 function afterWork(rollout: Rollout): Next {
@@ -142,12 +149,12 @@ function afterWork(rollout: Rollout): Next {
 
 /** Work that passes in a pause, or in a hold, is followed when that ends. */
 function noteWork(rollout: Rollout, event: RolloutEvent): Next {
-  return stay(isPresent(rollout, event) ? { ...rollout, phase: 'worked' } : rollout)
+  return stay(isPresent(rollout, event) ? { ...rollout, phase: rollout.asks ?? 'worked', asks: null } : rollout)
 }
 
 function workFailed(rollout: Rollout, event: RolloutEvent): Next {
   if (event.type !== 'failed' || !isPresent(rollout, event)) return stay(rollout)
-  return fail({ ...rollout, phase: 'broken' }, event.reason)
+  return fail({ ...rollout, phase: 'broken', asks: null }, event.reason)
 }
 
 function moved(rollout: Rollout, event: RolloutEvent): Next {
@@ -196,7 +203,7 @@ function watch(rollout: Rollout, event: RolloutEvent, nowMs: number): Next {
   if (rollout.phase !== 'watching') return stay(looked)
   const counted = { ...looked, clockMs: rollout.clockMs + Math.max(0, nowMs - rollout.lookedAtMs) }
   if (rollout.state === 'baking')
-    return counted.clockMs >= rollout.policy.bakeMs ? run(counted, 'afterBake') : stay(counted)
+    return counted.clockMs >= rollout.policy.bakeMs ? run(counted, 'afterBake', { hurriedBy: null }) : stay(counted)
   return advance(counted, event)
 }
 
@@ -221,7 +228,7 @@ function mayAdvance(plan: Plan, { weight }: Step, outcome: Outcome, given: numbe
 
 function toNextStep(rollout: Rollout): Next {
   const at = rollout.at + 1
-  const changes = { clockMs: 0, patientFromMs: 0, waitsForPromotion: false, reason: null }
+  const changes = { clockMs: 0, patientFromMs: 0, waitsForPromotion: false, reason: null, hurriedBy: null }
   if (at < rollout.plan.steps.length) return run(rollout, 'beforeStep', { ...changes, state: 'shifting', at })
   return run(rollout, 'afterTraffic', { ...changes, state: 'baking' })
 }
@@ -241,20 +248,29 @@ function resume(rollout: Rollout, _event: RolloutEvent, nowMs: number): Next {
   return rollout.waitsForPromotion ? toNextStep(looked) : goOn(looked)
 }
 
-/** Goes on where it was stopped. What had failed is tried anew. */
+/** Goes on where it was stopped. What had failed is tried anew; what would give the new version more asks the schedule first. */
 function goOn(before: Rollout): Next {
   const rollout = inSpite(before)
   const on: Rollout = { ...rollout, state: rollout.resumesTo, reason: null }
-  if (on.phase === 'worked') return afterWork(on)
-  return on.phase === 'broken' ? run(on, on.work) : stay(on)
+  if (on.phase !== 'worked' && on.phase !== 'broken') return stay(on)
+  if (asksAgain(on)) return to(on, { phase: 'working', works: on.works + 1, asks: on.phase })
+  return proceed(on)
 }
 
-/** On to the next step, whatever the present one still misses. */
+/** On to the next step, whatever the present one still misses; with force, whatever the schedule says. */
 function promote(rollout: Rollout, event: RolloutEvent, nowMs: number): Next {
   const active = activeOf(rollout)
+  const by = event.type === 'promote' && event.force === true && rollout.policy.isScheduled === true ? event.by : null
+  if (by !== null && mayHurry(rollout)) {
+    const on: Rollout = { ...rollout, ...hurried(by), lookedAtMs: nowMs }
+    if (active === rollout.state) return stay(on)
+    const next = goOn(on)
+    return { ...next, rollout: { ...next.rollout, reason: on.reason } }
+  }
   if ((active !== 'shifting' && active !== 'baking') || rollout.phase !== 'watching') return refuse(rollout, event)
   const on: Rollout = { ...inSpite(rollout), state: active, lookedAtMs: nowMs, reason: null }
-  return active === 'baking' ? run(on, 'afterBake') : toNextStep(on)
+  const next = active === 'baking' ? run(on, 'afterBake', { hurriedBy: null }) : toNextStep(on)
+  return by === null ? next : { ...next, rollout: { ...next.rollout, ...hurried(by) } }
 }
 
 function abort(rollout: Rollout, event: RolloutEvent): Next {
@@ -279,17 +295,5 @@ function failed(rollout: Rollout, reason: string): Next {
 }
 
 function back(rollout: Rollout, reason: string): Next {
-  return to(rollout, { state: 'rollingBack', phase: 'moving', weight: 0, reason, waitsForPromotion: false })
-}
-
-function assertSound(from: Rollout, next: Rollout): void {
-  const { state, weight, plan, at } = next
-  const allowed = [0, 100, ...(at < 0 ? [] : [weightAt(plan, at)]), ...(at < 1 ? [] : [weightAt(plan, at - 1)])]
-  const isOnTheWay = isBack(next)
-  if (!allowed.includes(weight)) throw new Error(`a rollout at step ${at} has the weight ${weight}`)
-  if (weight === 100 && next.work !== 'afterBake' && plan.keep > 0) throw new Error('nothing is left to compare with')
-  if (isOnTheWay && weight !== 0) throw new Error('a rollout on its way back gives traffic to the new version')
-  if (from.state === 'rollingBack' && !isOnTheWay) throw new Error(`a rollback has become ${state}`)
-  if (isOver(from) && from !== next) throw new Error(`a rollout that is over has become ${state}`)
-  if (state === 'done' && weight !== 100) throw new Error('a rollout is done before all traffic has moved')
+  return to(rollout, { state: 'rollingBack', phase: 'moving', weight: 0, reason, waitsForPromotion: false, asks: null })
 }

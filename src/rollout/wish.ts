@@ -97,6 +97,7 @@ function policyOf(spec: RolloutSpec): Policy {
     onFailure: spec.onFailure ?? 'rollback',
     onInsufficient: spec.onInsufficient ?? 'wait',
     insufficientAfterMs: spec.insufficientAfter === undefined ? NEVER : durationMs(spec.insufficientAfter),
+    isScheduled: Object.keys(spec.schedule ?? {}).length > 0,
   }
 }
 

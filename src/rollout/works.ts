@@ -6,11 +6,11 @@
  */
 import { TurnoutError } from '../errors.ts'
 import { type AboutDeps, aboutOf } from './gates/about.ts'
-import { GateClosed } from './gates/gate.ts'
+import { type About, GateClosed } from './gates/gate.ts'
 import type { GateLog } from './gates/gate-log.ts'
 import type { Gates } from './gates/gates.ts'
 import type { Kept } from './kept.ts'
-import type { RolloutEvent, Work } from './rollout.ts'
+import type { RolloutEvent, Task } from './rollout.ts'
 
 export interface WorksDeps extends AboutDeps {
   readonly gates: Pick<Gates, 'run'>
@@ -20,11 +20,13 @@ export class Works {
   readonly #deps: WorksDeps
   readonly #log: GateLog
   readonly #end: AbortSignal
+  readonly #hurriedBy: About['hurriedBy']
   readonly #overtaken = new AbortController()
   #last: Promise<unknown> = Promise.resolve()
 
-  /** `end` ends all of it. */
-  constructor(deps: WorksDeps, log: GateLog, end: AbortSignal) {
+  /** `end` ends all of it; `hurriedBy` says who has let the rollout go on whatever its schedule says. */
+  constructor(deps: WorksDeps, log: GateLog, end: AbortSignal, hurriedBy: About['hurriedBy']) {
+    this.#hurriedBy = hurriedBy
     this.#deps = deps
     this.#log = log
     this.#end = end
@@ -36,11 +38,14 @@ export class Works {
   }
 
   /** Does work; resolves with how it has ended, or null when nobody waits for that any more. */
-  async run(kept: Kept, work: Work, works: number): Promise<RolloutEvent | null> {
+  async run(kept: Kept, work: Task, works: number): Promise<RolloutEvent | null> {
     const isWayBack = work === 'restoring' || work === 'onRollback'
     if (work === 'restoring' || work === 'replacing') await this.#last
     const signal = isWayBack ? this.#end : AbortSignal.any([this.#end, this.#overtaken.signal])
-    const about = aboutOf(kept, this.#deps, this.#log, this.#end, (goesOn) => this.#note(goesOn))
+    const about = aboutOf(kept, this.#deps, this.#log, this.#end, {
+      goesOn: (done) => this.#note(done),
+      hurriedBy: this.#hurriedBy,
+    })
     const done = this.#deps.gates.run(work, about, signal)
     this.#note(done)
     return done.then(

@@ -309,6 +309,24 @@ describe('a schedule', () => {
     expect((await turnout(proxy, 'deploy', 'shop', '--to', 'green', '--now')).code).toBe(0)
     await reached(proxy, 'shifting')
   })
+
+  test('is overruled by promote with --force alone, and the audit says by whom', async () => {
+    const proxy = await startShop([(await startNamed('green')).url])
+    await begin(proxy, { ...QUICK, schedule: { notBefore: '2099-01-01T08:00' } })
+    await until('it waits', async () => /^schedule/.test((await current(proxy)).next?.waitsFor ?? ''))
+    const refused = await turnout(proxy, 'rollout', 'promote', 'shop')
+    expect(refused.code).toBe(1)
+    expect(refused.err).toMatch(/not before its time, until thu 2099-01-01 08:00 UTC\. With force/)
+    expect((await turnout(proxy, 'rollout', 'pause', 'shop', '--force')).code).toBe(2)
+    const paused = await turnout(proxy, 'rollout', 'pause', 'shop')
+    expect(paused.code).toBe(0)
+    const { out } = await turnout(proxy, 'rollout', 'resume', 'shop')
+    expect(out).toContain('turnout rollout promote shop --force')
+    expect((await turnout(proxy, 'rollout', 'promote', 'shop', '--force')).code).toBe(0)
+    await until('it has traffic', async () => (await current(proxy)).weight > 0)
+    const { entries } = await call<{ entries: { change: Record<string, unknown> }[] }>(proxy, 'GET', '/v1/audit')
+    expect(entries[0].change).toMatchObject({ kind: 'shift', hurriedBy: 'local' })
+  })
 })
 
 describe('what a rollout has replaced', () => {

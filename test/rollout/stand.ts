@@ -25,7 +25,7 @@ export interface Stand {
   readonly events: string[]
 }
 
-/** A service `shop`, two pools of one target each unless told otherwise. */
+/** A service `shop`, two pools of one target each unless told otherwise; a store that has one has it as it is. */
 export async function stand(
   store: Store = memoryStore(),
   changes: Partial<ControllerDeps> = {},

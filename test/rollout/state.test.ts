@@ -57,6 +57,10 @@ class Driven {
     return this.send({ type: 'look', outcome, reason: outcome, answers })
   }
 
+  force(): this {
+    return this.send({ type: 'promote', by: 'alice', force: true })
+  }
+
   by(type: 'pause' | 'resume' | 'promote' | 'abort'): this {
     return this.send({ type, by: 'alice' })
   }
@@ -249,6 +253,60 @@ describe('a pause', () => {
     for (let i = 0; i < 10; i++) driven.look('fail')
     expect(driven.rollout.state).toBe('paused')
     expect(driven.effects).toHaveLength(told)
+  })
+})
+
+describe('a schedule', () => {
+  const SCHEDULED = { ...POLICY, isScheduled: true }
+  const asks = { type: 'run', work: 'schedule', works: expect.any(Number) }
+
+  test('is asked again where a pause or a hold has ended and more would be given, and the hook before it is not called anew', () => {
+    for (const halt of [(driven: Driven) => driven.by('pause'), (driven: Driven) => driven.look('hold')]) {
+      const driven = halt(new Driven(started(undefined, SCHEDULED)).toFirstStep().look('pass')).passed()
+      if (driven.rollout.state === 'paused') driven.by('resume')
+      else driven.look('insufficient')
+      expect(driven.where).toBe('shifting working 10')
+      expect(driven.effects.at(-1)).toEqual(asks)
+      expect(effectsOf(driven.rollout)).toEqual([asks])
+      // Another pause, and the same again.
+      driven.by('pause').passed().by('resume')
+      expect(driven.effects.at(-1)).toEqual(asks)
+      expect(driven.passed().where).toBe('shifting moving 50')
+      expect(driven.effects.filter((effect) => effect.type === 'run' && effect.work === 'beforeStep')).toHaveLength(2)
+    }
+  })
+
+  test('is asked before what has failed is tried anew, where that gives more', () => {
+    const spec = { strategy: 'rolling', targets: ['a', 'b', 'c'] }
+    const driven = new Driven(started(spec, { ...SCHEDULED, onFailure: 'pause' }))
+    driven.passed().passed().passed().passed().passed().moved().failed().by('resume')
+    expect(driven.effects.at(-1)).toEqual(asks)
+    driven.passed()
+    expect(driven.effects.at(-1)).toMatchObject({ type: 'run', work: 'replacing' })
+  })
+
+  test('is not asked again where nothing more is given, nor on the way back', () => {
+    const driven = new Driven(started(undefined, SCHEDULED)).toFirstStep().by('pause').by('resume')
+    expect(driven.where).toBe('shifting watching 10')
+    driven.look('pass').by('pause').passed().by('resume').by('abort')
+    expect(driven.effects.at(-1)).toEqual({ type: 'back' })
+    expect(driven.moved().passed().rollout.state).toBe('rolledBack')
+  })
+
+  test('is overruled by a person with force, for one step and by name', () => {
+    const waiting = new Driven(started(undefined, SCHEDULED)).toFirstStep().look('pass')
+    expect(new Driven(waiting.rollout).by('promote').refused).toBe('a rollout that is shifting takes no promote')
+    const said = { hurriedBy: 'alice', reason: 'promoted by alice, whatever its schedule says' }
+    expect(waiting.force().rollout).toMatchObject({ ...said, phase: 'working', works: waiting.rollout.works })
+    expect(waiting.passed().moved().rollout).toMatchObject({ ...said, weight: 50 })
+    expect(waiting.look('pass').rollout).toMatchObject({ hurriedBy: null, reason: null })
+    const paused = new Driven(waiting.rollout).by('pause').passed().force()
+    expect(paused.where).toBe('shifting moving 95')
+    const watching = new Driven(started(undefined, SCHEDULED)).toFirstStep().force()
+    expect(watching.rollout).toMatchObject({ ...said, phase: 'working', at: 1 })
+    expect(new Driven(started(undefined, SCHEDULED)).force().rollout).toMatchObject({ state: 'preflight', ...said })
+    // Without a schedule there is nothing to overrule.
+    expect(new Driven(started()).toFirstStep().force().rollout).toMatchObject({ hurriedBy: null, reason: null })
   })
 })
 
@@ -488,7 +546,7 @@ test('a random walk keeps every promise', () => {
     { weight: 3, arbitrary: fc.constant('failed') },
     { weight: 50, arbitrary: fc.constant('moved') },
     { weight: 80, arbitrary: fc.constantFrom('pass', 'insufficient', 'hold') },
-    { weight: 20, arbitrary: fc.constantFrom('pause', 'resume', 'promote') },
+    { weight: 20, arbitrary: fc.constantFrom('pause', 'resume', 'promote', 'force') },
     { weight: 1, arbitrary: fc.constantFrom('abort', 'fail') },
   )
   const specs = fc.constantFrom<StrategySpec>(
@@ -503,6 +561,7 @@ test('a random walk keeps every promise', () => {
     onFailure: fc.constantFrom('rollback', 'pause'),
     onInsufficient: fc.constantFrom('wait', 'pause', 'rollback'),
     insufficientAfterMs: fc.constantFrom(300, Infinity),
+    isScheduled: fc.boolean(),
   })
   const ends = new Map<State, number>()
   fc.assert(
@@ -516,6 +575,7 @@ test('a random walk keeps every promise', () => {
         else if (name === 'failed') driven.failed()
         else if (name === 'moved') driven.moved()
         else if (name === 'pass' || name === 'fail' || name === 'hold' || name === 'insufficient') driven.look(name)
+        else if (name === 'force') driven.force()
         else driven.by(name as 'pause')
         const { rollout } = driven
         // Steps come one after the other, and the weight is that of a step, or none, or all.

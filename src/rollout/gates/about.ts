@@ -16,14 +16,12 @@ export interface AboutDeps {
   readonly log: Pick<Logger, 'error' | 'warn'>
 }
 
+/** Who runs it, where it is run: a dry run and what comes after its end know of neither. */
+type Runner = Pick<About, 'goesOn' | 'hurriedBy'>
+const NOBODY: Runner = { goesOn() {}, hurriedBy: () => null }
+
 /** As it is kept now; `untilEnd` cuts off even hooks. */
-export function aboutOf(
-  kept: Kept,
-  deps: AboutDeps,
-  log: GateLog,
-  untilEnd: AbortSignal,
-  goesOn: About['goesOn'] = () => {},
-): About {
+export function aboutOf(kept: Kept, deps: AboutDeps, log: GateLog, untilEnd: AbortSignal, runner = NOBODY): About {
   const { service, rollout, wish } = kept
   const { control, memory } = deps
   return {
@@ -35,7 +33,7 @@ export function aboutOf(
     targets: new PoolTargets(control, memory, service, rollout),
     log,
     untilEnd,
-    goesOn,
+    ...runner,
     tellWait: (what, error) => tellWait(what, error, kept, deps),
   }
 }

@@ -5,7 +5,7 @@
 import type { Clock } from '../../clock.ts'
 import type { HookEvent } from '../../config/schema-gates.ts'
 import type { NotifySpec } from '../../config/schema-rollout.ts'
-import type { State, Work } from '../rollout.ts'
+import type { State, Task } from '../rollout.ts'
 import type { CheckFound } from '../runbook.ts'
 import { Asker } from './asker.ts'
 import { failed } from './check.ts'
@@ -27,15 +27,17 @@ const hook =
     callHooks(event, about, means, signal)
 
 /** What each work is, in order. The new pool may be started by the first hook: its targets are waited for after that. */
-const GATES: Readonly<Record<Work, readonly Gate[]>> = {
+const GATES: Readonly<Record<Task, readonly Gate[]>> = {
   preflight: [mayBegin, hook('BeforeInstall'), preflight, hook('AfterInstall')],
   warming: [warmUp],
   smoke: [smoke, hook('AfterAllowTestTraffic'), hook('BeforeAllowTraffic')],
-  beforeStep: [mayGoOn, hook('BeforeStep')],
+  schedule: [mayGoOn],
+  // A hook may last into a freeze.
+  beforeStep: [mayGoOn, hook('BeforeStep'), mayGoOn],
   draining: [drain],
   replacing: [replace],
   afterTraffic: [hook('AfterAllowTraffic')],
-  afterBake: [mayGoOn, hook('AfterBake')],
+  afterBake: [mayGoOn, hook('AfterBake'), mayGoOn],
   restoring: [restore],
   onRollback: [hook('OnRollback')],
 }
@@ -68,7 +70,7 @@ export class Gates {
   }
 
   /** Does one work. Rejects with `GateClosed`, or with what `signal` aborts with. */
-  async run(work: Work, about: About, signal: AbortSignal): Promise<void> {
+  async run(work: Task, about: About, signal: AbortSignal): Promise<void> {
     for (const gate of GATES[work]) await gate(about, this.#means, signal)
   }
 
