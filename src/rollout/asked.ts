@@ -1,4 +1,9 @@
-/** What a rollout is begun with, and whether the service can have it as it is now. Pure. */
+/**
+ * What a rollout is begun with, and what comes of it for the service as it is now. Pure.
+ *
+ * Whatever makes no sense is refused before anything is done: a pool that has all the traffic, targets that somebody has set apart, programs
+ * from elsewhere than their folders.
+ */
 import { own } from '../config/record.ts'
 import type { ServiceSpec } from '../config/schema.ts'
 import type { RolloutSpec } from '../config/schema-rollout.ts'
