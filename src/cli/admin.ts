@@ -120,7 +120,9 @@ function read<T>(url: string, status: number, text: string): T {
   if (status < 300) return body as T
   const { code, detail, title, errors } = (body ?? {}) as Record<string, unknown>
   const faults = Array.isArray(errors) ? (errors as CliFault[]) : []
-  throw new Refusal(String(code ?? status), String(detail ?? title ?? `${url} answered ${status}.`), faults)
+  const isOurs = typeof code === 'string'
+  const other = `${url} answered ${status}${isOurs ? '' : ', not as the admin API does. Is that its address?'}`
+  throw new Refusal(String(code ?? status), String(detail ?? title ?? other), faults)
 }
 
 const REASONS: Readonly<Record<string, string>> = {

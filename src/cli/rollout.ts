@@ -105,7 +105,26 @@ export const rollout: Verb = {
     const waits = isVerb && told.next !== null && isOfSchedule(told.next.waitsFor)
     if (waits && !call.json)
       call.print(`it goes on by then; at once with: turnout rollout promote ${service} --force\n`)
+    if (word === 'abort' && told.state === 'done') {
+      call.note(`rollout ${told.id} is done, so there was nothing to abort; turnout back ${service} goes back.`)
+    }
   },
+}
+
+/** What is looked at of a service. */
+interface Pool {
+  readonly targets: readonly string[]
+  readonly version?: string
+}
+interface Spec {
+  readonly pools: Readonly<Record<string, Pool>>
+  readonly split: Readonly<Record<string, number>>
+}
+
+/** Whether they hold the same, however their targets are written. */
+function isSame(a: Pool, b: Pool): boolean {
+  const written = ({ targets }: Pool) => targets.map((text) => URL.parse(text)?.href ?? text).toSorted()
+  return (a.version ?? '') === (b.version ?? '') && String(written(a)) === String(written(b))
 }
 
 async function describePool(
@@ -118,9 +137,14 @@ async function describePool(
   const forced = call.options['force'] === true && version !== undefined
   if (targets === undefined && !forced) return
   const { admin } = call
-  const { spec } = await admin.call<{ spec: { pools: Record<string, object> } }>('GET', pathOf('services', service))
-  const present = Object.hasOwn(spec.pools, pool) ? spec.pools[pool] : {}
+  const { spec } = await admin.call<{ spec: Spec }>('GET', pathOf('services', service))
+  const present: Pool = Object.hasOwn(spec.pools, pool) ? spec.pools[pool] : { targets: [] }
   const body = { ...present, ...(targets && { targets }), ...(version !== undefined && { version }) }
+  if (Object.hasOwn(spec.split, pool) && spec.split[pool] > 0 && !isSame(present, body)) {
+    throw new CliFailure(1, `pool ${pool} has traffic, and what is new in it would get that at once, unjudged.`, [
+      'Nothing has changed. Name a pool without traffic, or leave out --target.',
+    ])
+  }
   await admin.call('PUT', insisting(pathOf('services', service, 'pools', pool), call), body)
 }
 

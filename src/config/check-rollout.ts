@@ -19,6 +19,8 @@ const EVERY_MS_MIN = 1_000
 const EVERY_MS_MAX = 3_600_000
 /** A year. */
 const STANDBY_MS_MAX = 31_536_000_000
+/** A day. */
+const WARM_UP_MS_MAX = 86_400_000
 /** Time-outs are timers of the system. */
 const TIMEOUT_MS_MAX = 2_147_483_647
 
@@ -58,6 +60,9 @@ export function checkRollout(report: Report, at: string, rollout: RolloutSpec): 
   const notifyAt = child(at, 'notify')
   for (const [index, entry] of (report.present(notifyAt) ? (rollout.notify ?? []) : []).entries()) {
     if (report.sound(child(notifyAt, index))) checkShown(report, child(child(notifyAt, index), 'url'), entry.url)
+  }
+  if (rollout.warmup !== undefined && report.present(child(at, 'warmup'))) {
+    checkTime(report, child(child(at, 'warmup'), 'for'), rollout.warmup.for, 0, WARM_UP_MS_MAX)
   }
   if (rollout.standby !== undefined) checkTime(report, child(at, 'standby'), rollout.standby, 1_000, STANDBY_MS_MAX)
   if (rollout.schedule !== undefined) checkSchedule(report, child(at, 'schedule'), rollout.schedule)

@@ -16,7 +16,7 @@ import type { SharedMemory } from '../metrics/layout.ts'
 import type { TrafficWindow } from '../metrics/window.ts'
 import type { Store } from '../store/store.ts'
 import { Archive } from './archive.ts'
-import { type Asked, keptOf } from './asked.ts'
+import { type Asked, assertPool, keptOf } from './asked.ts'
 import { SLICE_MS } from './clump.ts'
 import { dryRun } from './dry-run.ts'
 import { type Ending, Endings, type Figures } from './endings.ts'
@@ -136,10 +136,7 @@ export class Rollouts {
     const { services, status } = control.snapshot()
     const spec = own(services, service)
     if (spec === undefined) throw new TurnoutError('not_found', `There is no service ${service}.`)
-    if (!Object.hasOwn(spec.pools, to)) {
-      const known = Object.keys(spec.pools).join(', ')
-      throw new TurnoutError('not_found', `Service ${service} has no pool ${to} (it has ${known}).`)
-    }
+    assertPool(spec, service, to)
     const isTaken = this.#running.has(service) || (this.#beginning.has(service) && mine === undefined)
     if (isTaken || own(status, service)?.trial !== undefined) {
       throw new TurnoutError('conflict', `A rollout of ${service} is running.`)
@@ -197,7 +194,10 @@ export class Rollouts {
   find(service: string, id: string): ToldRollout {
     const all = this.list(service)
     const found = id === 'current' ? all[0] : all.find((rollout) => rollout.id === id)
-    if (found === undefined) throw new TurnoutError('not_found', `Service ${service} has no rollout ${id}.`)
+    if (found === undefined) {
+      const what = id === 'current' ? 'has had no rollout yet' : `has no rollout ${id}`
+      throw new TurnoutError('not_found', `Service ${service} ${what}.`)
+    }
     return found
   }
 

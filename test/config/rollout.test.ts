@@ -67,6 +67,7 @@ test.each<[object, RegExp]>([
   [{ capacity: { requestsPerTarget: 0 } }, /at least 1/],
   [{ strategy: 'x'.repeat(129) }, /more than 128 characters/],
   [{ strategie: 'canary' }, /unknown key "strategie"/],
+  [{ warmup: { requests: [{}], for: '2d' } }, /^\/rollout\/warmup\/for 2d is too long: at most 24h/],
   [{ smoke: [{ within: '30d' }] }, /^\/rollout\/smoke\/0\/within 30d is too long/],
   [{ hooks: [{ at: 'AfterBake', url: 'http://h', timeout: '30d' }] }, /hooks\/0\/timeout 30d is too long/],
 ])('%j', (rollout, fault) => {

@@ -227,7 +227,7 @@ describe('a dry run', () => {
     const after = await call<{ revision: number }>(proxy, 'GET', '/v1/services/shop')
     expect(after).toEqual(before)
     expect(hook.heard).toEqual([])
-    await expect(current(proxy)).rejects.toThrow(/no rollout current/)
+    await expect(current(proxy)).rejects.toThrow(/has had no rollout yet/)
   })
 
   test('of what a pool would not have yet says what fails, and exits with 1', async () => {

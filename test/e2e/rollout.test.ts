@@ -263,11 +263,55 @@ describe('from the command line', () => {
     ])
   }, 60_000)
 
+  test('deploy gives a pool that has traffic no new targets: they would be live at once, unjudged', async () => {
+    const [green, other] = [await startNamed('green'), await startNamed('other')]
+    const proxy = await startShop(green.url)
+    const poolsOf = async () =>
+      (
+        await call<{ spec: { pools: Record<string, { targets: string[]; version: string }> } }>(
+          proxy,
+          'GET',
+          '/v1/services/shop',
+        )
+      ).spec.pools
+    const before = await poolsOf()
+    const mistaken = await turnout(proxy, 'deploy', 'shop', '--to', 'blue', '--target', other.url, '--version', '2')
+    expect(mistaken).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/^turnout: pool blue has traffic, .*\nNothing has changed/),
+    })
+    expect(await poolsOf()).toEqual(before)
+    // What it has already is nothing new.
+    await call(proxy, 'PUT', '/v1/services/shop/split', { weights: { blue: 9, green: 1 } })
+    const [url] = before['green'].targets
+    const again = [
+      'deploy',
+      'shop',
+      '--to',
+      'green',
+      '--target',
+      `${url}/`.replace(/\/$/, ''),
+      '--version',
+      before['green'].version,
+    ]
+    expect(await turnout(proxy, ...again)).toMatchObject({ code: 0, err: '' })
+  })
+
+  test('an abort that comes too late says so, and what does go back', async () => {
+    const proxy = await startShop((await startNamed('green')).url)
+    await begin(proxy, { strategy: 'AllAtOnce', bake: '0s' })
+    const { id } = await reached(proxy, 'done')
+    expect(await turnout(proxy, 'rollout', 'abort', 'shop')).toMatchObject({
+      code: 0,
+      err: `turnout: rollout ${id} is done, so there was nothing to abort; turnout back shop goes back.\n`,
+    })
+  })
+
   test('rollout shows and steers, and says what it does not understand', async () => {
     const proxy = await startShop((await startNamed('green')).url)
     expect(await turnout(proxy, 'rollout', 'show', 'shop')).toMatchObject({
       code: 1,
-      err: expect.stringMatching(/no rollout/),
+      err: 'turnout: Service shop has had no rollout yet.\n',
     })
     expect((await turnout(proxy, 'deploy', 'shop')).code).toBe(2)
     expect((await turnout(proxy, 'rollout', 'stop', 'shop')).err).toMatch(/there is no rollout "stop"/)

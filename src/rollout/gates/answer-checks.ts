@@ -10,13 +10,12 @@ import { isRolling } from '../rolling.ts'
 import { livePoolsOf } from '../rollout.ts'
 import { parsedJson, wordsOf } from './asker.ts'
 import { type Found, failed, ok, skipped } from './check.ts'
-import { type About, GateClosed, type Means, targetsOf } from './gate.ts'
+import { type About, GateClosed, type Means, readyOf, targetsOf } from './gate.ts'
+import { shortened } from './shortened.ts'
 
 const WITHIN_MS = 5_000
 /** Targets that are asked at the same time. */
 const AT_ONCE = 32
-/** An answer is told so far. */
-const TOLD_LENGTH = 80
 
 /** Every target of the new pool answers the version of its pool. */
 export async function versionAsAnnounced(about: About, means: Means, signal: AbortSignal): Promise<Found> {
@@ -26,7 +25,7 @@ export async function versionAsAnnounced(about: About, means: Means, signal: Abo
   if (isRolling(rollout)) return skipped('each target is asked after its update')
   const version = about.version ?? targets.spec?.pools[to]?.version ?? ''
   if (version === '') return skipped(`pool ${to} has no version to compare with`)
-  const urls = targetsOf(about, to)
+  const urls = readyOf(about)
   const answers = await askAll(urls, spec.announces, means, signal)
   const wrong = answers.findIndex((answer) => answer !== version)
   return wrong < 0
@@ -53,7 +52,7 @@ export async function noDrift(about: About, means: Means, signal: AbortSignal): 
   const { to } = rollout
   const asked = spec.fingerprint
   if (asked === undefined) return skipped('rollout.fingerprint does not say what to compare')
-  const mine = targetsOf(about, to)
+  const mine = readyOf(about)
   const others = asked.same ? livePoolsOf(rollout) : []
   const urls = [...mine, ...others.flatMap((pool) => targetsOf(about, pool))]
   const answers = await askAll(urls, asked, means, signal)
@@ -94,6 +93,4 @@ async function ask(url: string, { path, json }: AnswerSpec, { asker }: Means, si
   return typeof found === 'string' ? found : JSON.stringify(found)
 }
 
-function shown(text: string): string {
-  return JSON.stringify(text.length > TOLD_LENGTH ? `${text.slice(0, TOLD_LENGTH - 1)}…` : text)
-}
+const shown = (text: string): string => JSON.stringify(shortened(text))

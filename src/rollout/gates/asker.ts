@@ -56,10 +56,17 @@ export class Asker {
   }
 }
 
+/** Codes that only who writes HTTP clients knows. */
+const WORDS: Readonly<Record<string, string>> = {
+  UND_ERR_SOCKET: 'the connection was closed before an answer',
+  UND_ERR_CONNECT_TIMEOUT: 'no connection in time',
+  UND_ERR_HEADERS_OVERFLOW: 'the head of the answer is too large',
+}
+
 /** What kept an answer from coming, in words. */
 export const wordsOf = (error: unknown): string => {
   const { name, message, code } = error as Error & { code?: string }
-  return name === 'TimeoutError' ? 'no answer in time' : (code ?? message)
+  return name === 'TimeoutError' ? 'no answer in time' : code === undefined ? message : (WORDS[code] ?? code)
 }
 
 /** The JSON of a body; undefined when it is none. */

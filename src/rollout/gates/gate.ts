@@ -1,4 +1,8 @@
-/** What every gate of a rollout is given, and how it says no. */
+/**
+ * What every gate of a rollout is given, and how it says no.
+ *
+ * A gate ends well, throws `GateClosed` with a sentence for people, or rejects with what its signal aborts with.
+ */
 import type { RolloutSpec } from '../../config/schema-rollout.ts'
 import type { ServiceTraffic } from '../../metrics/window.ts'
 import type { ServiceStatus } from '../../table/status.ts'
@@ -53,3 +57,11 @@ export const targetsOf = (about: About, pool: string): string[] =>
   Object.entries(about.status()?.pools[pool]?.targets ?? {}).flatMap(([url, { admin }]) =>
     admin === 'ready' ? [url] : [],
   )
+
+/** URLs of the targets of the new version, of which there is one at least. Throws `GateClosed` while none is ready. */
+export function readyOf(about: About): string[] {
+  const { to } = about.rollout
+  const urls = targetsOf(about, to)
+  if (urls.length === 0) throw new GateClosed(`pool ${to} has no target that is ready`)
+  return urls
+}

@@ -26,7 +26,9 @@ export async function hooksReachable({ spec }: About, { commands }: Means): Prom
 }
 
 /** Null when a connection was opened, else why not. It is closed at once. */
-function connect({ hostname, protocol, port }: URL): Promise<string | null> {
+function connect({ hostname: host, protocol, port }: URL): Promise<string | null> {
+  // An address of IPv6 stands in brackets in a URL, and only there.
+  const hostname = host.replace(/^\[(.*)\]$/, '$1')
   const open = buildConnector({ timeout: WITHIN_MS })
   // As for plain HTTP, since nothing but the connection is wanted.
   const where = { hostname, host: hostname, protocol: 'http:', port: port || (protocol === 'https:' ? '443' : '80') }

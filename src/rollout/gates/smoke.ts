@@ -4,13 +4,14 @@ import { equalJson, fieldAt } from '../../config/record.ts'
 import type { RolloutSpec } from '../../config/schema-rollout.ts'
 import { isAmong, statusRanges } from '../../config/statuses.ts'
 import { parsedJson, wordsOf } from './asker.ts'
-import { type About, GateClosed, type Means, targetsOf } from './gate.ts'
+import { type About, GateClosed, type Means, readyOf } from './gate.ts'
+import { shortened } from './shortened.ts'
 
 /** Passes when every target has answered every test as it should. */
 export async function smoke(about: About, means: Means, signal: AbortSignal): Promise<void> {
   for (const test of about.spec.smoke ?? []) {
     await about.log.watch('smoke', test.path, signal, async () => {
-      const targets = targetsOf(about, about.rollout.to)
+      const targets = readyOf(about)
       for (const target of targets) await ask(test, target, means, signal)
       return `${targets.length} of ${targets.length} targets answered as they should`
     })
@@ -34,6 +35,7 @@ async function ask(test: SmokeTest, target: string, { asker }: Means, signal: Ab
   for (const [path, wanted] of Object.entries(test.json ?? {})) {
     const found = fieldAt(value, path)
     if (equalJson(found, wanted)) continue
-    throw new GateClosed(`${what}: ${path} is ${JSON.stringify(found) ?? 'absent'}, not ${JSON.stringify(wanted)}`)
+    const is = found === undefined ? 'absent' : shortened(JSON.stringify(found))
+    throw new GateClosed(`${what}: ${path} is ${is}, not ${shortened(JSON.stringify(wanted))}`)
   }
 }
