@@ -82,7 +82,7 @@ export class Counters {
     } else lane[at + FIELD.attemptsVoid]++
   }
 
-  /** Makes control look at the counters now (health/alarm.ts). */
+  /** Makes control look at the counters now (metrics/alarm.ts). */
   #alarm(): void {
     Atomics.add(this.#cells, CELL.alarm, 1)
     Atomics.notify(this.#cells, CELL.alarm)

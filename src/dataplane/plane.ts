@@ -69,7 +69,7 @@ export class Plane {
     this.trusted = new TrustedProxies(start.trustedProxies)
     this.admission = new Admission(start.memory, start.index, start.limits, start.cookieKeys[0])
     this.log = new AccessLog(start.accessSample, sendLog, () => this.counters.countLane(WORKER_FIELD.logDropped))
-    this.trials = new Trials(start.memory, start.index)
+    this.trials = new Trials(start.memory, start.index, this.time)
     this.targets = new Targets(this)
   }
 

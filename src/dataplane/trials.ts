@@ -6,6 +6,7 @@
  * dropped: slow failures would count against the next one. A visitor whose requests fail again and again counts once in
  * each step: it stays with its version, so its own trouble would look like that of the version.
  */
+import { closeBatch, hurry } from '../metrics/batches.ts'
 import {
   CELL,
   EDGES,
@@ -19,6 +20,7 @@ import {
 } from '../metrics/layout.ts'
 import { hashString } from '../table/bucket.ts'
 import type { Decision, Trial } from '../table/types.ts'
+import type { Time } from './time.ts'
 
 /** Visitors that are known by worker and service to have failed in this step; whoever comes after these counts each time. */
 const VISITORS_MAX = 10_000
@@ -45,12 +47,14 @@ export function sideOf({ reason, pool, target }: Decision, trial: Trial): number
 export class Trials {
   readonly #memory: SharedMemory
   readonly #index: number
+  readonly #time: Pick<Time, 'steadyMs'>
   readonly #failed = new Map<number, Failed>()
   /** Some exchange may be judged, and is to be looked at while it waits. */
   isWatched = false
 
   /** For worker `index`. */
-  constructor(memory: SharedMemory, index: number) {
+  constructor(memory: SharedMemory, index: number, time: Pick<Time, 'steadyMs'>) {
+    this.#time = time
     this.#memory = memory
     this.#index = index
   }
@@ -58,22 +62,26 @@ export class Trials {
   /** Counts the end of a first attempt. */
   count(slot: number, side: number, step: number, outcome: 'good' | 'failed', { visitor }: Decision): void {
     if (!this.#isPresent(slot, step)) return
+    closeBatch(this.#memory, slot, this.#time.steadyMs())
     const at = trialOffset(this.#index, slot, side)
     this.#memory.trials[at + TRIAL.answers]++
     if (outcome === 'failed' && (visitor === null || this.#isFirst(slot, step, visitor))) {
       this.#memory.trials[at + TRIAL.bad]++
+      if (side === SIDE.canary) hurry(this.#memory, slot)
     }
   }
 
   /** A client was given a failure by the version that is tried. */
   countHarm(slot: number): void {
     this.#memory.trials[trialOffset(this.#index, slot, SIDE.canary) + TRIAL.harm]++
+    hurry(this.#memory, slot)
   }
 
   /** Counts the time to the head of a good answer of a target, which was counted for the first `from` edges before. */
   time(slot: number, target: number, side: number, step: number, from: number, ttfbMs: number): void {
     if (!this.#isTimed(slot, target, side, step)) return
     const { trials, edges } = this.#memory
+    closeBatch(this.#memory, slot, this.#time.steadyMs())
     const at = trialOffset(this.#index, slot, side)
     for (let edge = from; edge < EDGES; edge++) {
       const edgeMs = edges[slot * EDGES + edge]
@@ -90,6 +98,7 @@ export class Trials {
     // The edges rise, so those that are passed come first.
     while (edge < EDGES && isKnown(edges[slot * EDGES + edge]) && waitedMs >= edges[slot * EDGES + edge]) edge++
     if (edge === from || !this.#isTimed(slot, target, side, step)) return edge
+    closeBatch(this.#memory, slot, this.#time.steadyMs())
     const at = trialOffset(this.#index, slot, side)
     for (let passed = from; passed < edge; passed++) {
       trials[at + TRIAL.timed + passed]++

@@ -6,10 +6,10 @@
  * writer and the workers are never asked anything. Both halves only tell of changes.
  */
 import type { Control, Observation, Snapshot } from '../change.ts'
+import { type Alarm, onAlarm } from '../metrics/alarm.ts'
 import type { SharedMemory } from '../metrics/layout.ts'
-import { FIELD, laneOffset } from '../metrics/layout.ts'
+import { CELL, FIELD, laneOffset } from '../metrics/layout.ts'
 import type { ServiceStatus } from '../table/status.ts'
-import { onAlarm } from './alarm.ts'
 import type { LaneCounts } from './fault.ts'
 import { NOTHING_SWEPT, type OutlierTarget, type PoolMemory, sweepPool, type TargetCounts } from './outlier.ts'
 import { createProber, type ProberDeps } from './prober.ts'
@@ -17,6 +17,8 @@ import { createReport, type Report } from './report.ts'
 
 /** Milliseconds between two sweeps over the counters. */
 export const SWEEP_MS = 500
+/** Targets that fail again and again make it sweep at once. */
+const ALARM: Alarm = { cell: CELL.alarm, pauseMsMin: 10, pausePerLook: 10 }
 
 export interface HealthDeps extends ProberDeps {
   readonly memory: SharedMemory
@@ -45,7 +47,7 @@ export function createHealth(deps: HealthDeps): { stop(): Promise<void> } {
     pools = sweepAll(control, deps.memory, pools, clock.steadyMs(), report)
   }
   const endSweep = clock.every(SWEEP_MS, sweep)
-  const endAlarm = onAlarm(deps.memory, clock, sweep)
+  const endAlarm = onAlarm(deps.memory, clock, ALARM, sweep)
   prober.sync()
 
   return {

@@ -1,63 +1,87 @@
 /**
- * What has come since the last look, from the counters that the workers share: two sides by metric.
+ * What has come since the last look, from the counters that the workers share: batches, of two sides by metric.
  *
  * What is slow is said here too, by the live pool's own times (past.ts), for the workers to count by.
  */
-import { EDGES, type SharedMemory, SIDE, TRIAL, trialOffset } from '../metrics/layout.ts'
+import { closeBatch, hurry, isRead, placeOf, sumInto, takeReadings, unlock } from '../metrics/batches.ts'
+import { EDGES, READING_FIELDS, type SharedMemory, SIDE, TRIAL } from '../metrics/layout.ts'
 import type { Stratum } from './origin-test.ts'
 import { QUANTILES } from './slow-edge.ts'
 
-function sumOf({ trials, workers }: SharedMemory, slot: number, side: number, field: number): number {
-  let total = 0
-  for (let worker = 0; worker < workers; worker++) total += trials[trialOffset(worker, slot, side) + field]
-  return total
+/** What came between two readings of the counters. */
+export interface Batch {
+  readonly atMs: number
+  /** By metric. */
+  readonly came: readonly Stratum[]
+  /** Failures that the new version has brought to clients. */
+  readonly harm: number
 }
+
+/** A reading takes microseconds, and its thread may be kept from the core for a while. */
+const READING_MS_MAX = 1_000
 
 const FIELDS = [[TRIAL.answers, TRIAL.bad], ...QUANTILES.map((_, edge) => [TRIAL.timed + edge, TRIAL.slow + edge])]
-
-/** Sums of the answers of a service since it was tried, by metric. */
-function sums(memory: SharedMemory, slot: number): Stratum[] {
-  return FIELDS.map(([answers, bad]) => ({
-    canary: sumOf(memory, slot, SIDE.canary, answers),
-    canaryBad: sumOf(memory, slot, SIDE.canary, bad),
-    control: sumOf(memory, slot, SIDE.control, answers),
-    controlBad: sumOf(memory, slot, SIDE.control, bad),
-  }))
-}
 
 export class Feed {
   readonly #memory: SharedMemory
   readonly #slot: number
-  #last: Stratum[]
-  #harm: number
+  /** The last reading. */
+  readonly #before = new Float64Array(READING_FIELDS)
+  /** Since when somebody was seen to read; Infinity for nobody. */
+  #readSinceMs = Infinity
 
   /** Of the service with this slot. */
   constructor(memory: SharedMemory, slot: number) {
     this.#memory = memory
     this.#slot = slot
-    this.#last = sums(memory, slot)
-    this.#harm = sumOf(memory, slot, SIDE.canary, TRIAL.harm)
+    this.drop()
   }
 
-  /** What has come since the last call. */
-  take(): Stratum[] {
-    const now = sums(this.#memory, this.#slot)
-    const before = this.#last
-    this.#last = now
-    return now.map((sum, at) => ({
-      canary: sum.canary - before[at].canary,
-      canaryBad: sum.canaryBad - before[at].canaryBad,
-      control: sum.control - before[at].control,
-      controlBad: sum.controlBad - before[at].controlBad,
-    }))
+  /** The batches that have come since the last call. */
+  take(steadyMs: number): Batch[] {
+    this.#close(steadyMs)
+    const batches: Batch[] = []
+    takeReadings(this.#memory, this.#slot, (now) => {
+      // One that was made just before the last `drop` was.
+      if (now.some((count, place) => count < this.#before[place])) return
+      batches.push(this.#batch(now))
+      this.#before.set(now)
+    })
+    return batches
   }
 
-  /** Failures that the new version has brought to clients since the last call. */
-  takeHarm(): number {
-    const now = sumOf(this.#memory, this.#slot, SIDE.canary, TRIAL.harm)
-    const came = now - this.#harm
-    this.#harm = now
-    return came
+  #batch(now: Float64Array): Batch {
+    const came = (side: number, field: number) => now[placeOf(side, field)] - this.#before[placeOf(side, field)]
+    return {
+      atMs: now[0],
+      came: FIELDS.map(([answers, bad]) => ({
+        canary: came(SIDE.canary, answers),
+        canaryBad: came(SIDE.canary, bad),
+        control: came(SIDE.control, answers),
+        controlBad: came(SIDE.control, bad),
+      })),
+      harm: came(SIDE.canary, TRIAL.harm),
+    }
+  }
+
+  #close(steadyMs: number): void {
+    if (!isRead(this.#memory, this.#slot)) this.#readSinceMs = Infinity
+    else if (this.#readSinceMs === Infinity) this.#readSinceMs = steadyMs
+    else if (steadyMs - this.#readSinceMs > READING_MS_MAX) unlock(this.#memory, this.#slot)
+    closeBatch(this.#memory, this.#slot, steadyMs)
+  }
+
+  /** The next batch is to be looked at as soon as it is closed. */
+  hurry(): void {
+    hurry(this.#memory, this.#slot)
+  }
+
+  /** Forgets what has come, but for the harm that it has done, which is given. */
+  drop(): number {
+    takeReadings(this.#memory, this.#slot, () => {})
+    const harmBefore = this.#before[placeOf(SIDE.canary, TRIAL.harm)]
+    sumInto(this.#memory, this.#slot, this.#before, 0)
+    return this.#before[placeOf(SIDE.canary, TRIAL.harm)] - harmBefore
   }
 
   /** From now on this is slow, by quantile. */

@@ -1,7 +1,7 @@
 /**
  * The verdict on one rollout, fed from the counters of this process.
  *
- * Looked at on a timer alone: whoever looks when a failure has come would close strata at failures, which is no fair bet (VERDICT.md 4).
+ * Batches end by the clock alone (metrics/batches.ts): whoever ended one because a failure has come would make no fair bet (VERDICT.md 4).
  * A step begins before its split is on its way to the workers: answers of the step before count no more from then on.
  */
 import type { Control } from '../change.ts'
@@ -12,6 +12,7 @@ import type { ClumpState } from './clump.ts'
 import { Feed } from './feed.ts'
 import { Given, type GivenDeps } from './given/given.ts'
 import type { Forgiven, Kept } from './kept.ts'
+import type { Stratum } from './origin-test.ts'
 import type { Past, PastOf } from './past.ts'
 import { isRolling } from './rolling.ts'
 import { livePoolsOf, type Rollout } from './rollout.ts'
@@ -19,6 +20,13 @@ import { type Before, type Finding, metricsOf, type TestStates, Verdict, type Ve
 
 /** How often the live pool's times are looked at. */
 const FOLLOW_MS = 1_000
+/** Of what the workers count. */
+const NOTHING: readonly Stratum[] = metricsOf({ given: [] }).map(() => ({
+  canary: 0,
+  canaryBad: 0,
+  control: 0,
+  controlBad: 0,
+}))
 
 export interface JudgingDeps extends GivenDeps {
   readonly control: Control
@@ -32,6 +40,8 @@ export class Judging {
   finding: Finding = { outcome: 'insufficient', cause: 'failures' }
   /** Answers of the new version since the step began. */
   answers = 0
+  /** Failures that the new version has brought to clients. */
+  harm: number
   verdict: Verdict
   forgiven: Forgiven
   /** What is given from outside. */
@@ -63,6 +73,7 @@ export class Judging {
     this.#feed = new Feed(memory, this.#slot)
     this.#options = wish.verdict
     this.forgiven = forgiven
+    this.harm = kept.harm
     const { metrics } = this.#follow()
     this.#known = metrics
     this.#begin = live ?? {
@@ -87,7 +98,7 @@ export class Judging {
   /** A step begins: what the workers count from now on, and the part of the traffic that the new version is given, in per cent. */
   beginStep(step: number, weight: number): void {
     Atomics.store(this.#deps.memory.cells, CELL.step + this.#slot, step)
-    this.#feed.take()
+    this.harm += this.#feed.drop()
     this.answers = 0
     this.#byRules = this.#answered()
     this.verdict.beginStep(weight / 100)
@@ -120,14 +131,10 @@ export class Judging {
     })
   }
 
-  /** Failures that the new version has brought to clients since the last call. */
-  takeHarm(): number {
-    return this.#feed.takeHarm()
-  }
-
-  /** Takes what has come; `harm` is all that it has done so far, `weight` what it is given, in per cent, and `at` in which step. */
-  look(nowMs: number, harm: number, { at, weight, goneOn = 0 }: Rollout): Finding {
-    if (goneOn !== this.forgiven.times) this.#startAnew({ harm, times: goneOn }, weight)
+  /** Takes what has come; `weight` is what the new version is given, in per cent, and `at` in which step. */
+  look({ at, weight, goneOn = 0 }: Rollout): Finding {
+    const nowMs = this.#deps.clock.steadyMs()
+    if (goneOn !== this.forgiven.times) this.#startAnew({ harm: this.harm, times: goneOn }, weight)
     if (nowMs - this.#followedAtMs >= FOLLOW_MS) {
       this.#followedAtMs = nowMs
       const { edgesMs, metrics } = this.#follow()
@@ -135,16 +142,20 @@ export class Judging {
       this.verdict.noteClumps([...this.#clumps(metrics), ...this.given.clumps()])
     }
     this.given.look(nowMs)
-    const came = [...this.#feed.take(), ...this.given.take()]
-    this.answers += weight === 0 ? this.#takeByRules() : came[0].canary
+    const allOut = at >= 0 && this.#isAllOut(nowMs)
     const bounds = this.given.bounds(this.finding.outcome === 'hold')
-    this.finding = this.verdict.look({
-      nowMs,
-      came,
-      harm: harm - this.forgiven.harm,
-      allOut: at >= 0 && this.#isAllOut(nowMs),
-      bounds,
-    })
+    const look = (atMs: number, came: readonly Stratum[]) =>
+      this.verdict.look({ nowMs: atMs, came, harm: this.harm - this.forgiven.harm, allOut, bounds })
+    if (weight === 0) this.answers += this.#takeByRules()
+    for (const { atMs, came, harm } of this.#feed.take(nowMs)) {
+      if (weight > 0) this.answers += came[0].canary
+      this.harm += harm
+      look(atMs, came)
+    }
+    // What is given from outside comes beside them.
+    this.finding = look(nowMs, [...NOTHING, ...this.given.take()])
+    // A failure that is in no closed stratum yet: whatever closes it may decide.
+    if (this.verdict.isPending) this.#feed.hurry()
     return this.finding
   }
 

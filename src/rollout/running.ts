@@ -1,8 +1,8 @@
 /**
  * One rollout under way: takes its events one at a time, keeps it, and does what is asked for.
  *
- * Looks come every 10 ms and mostly change nothing but a clock and the tests. These are kept at every change, and every 10 s: after a
- * restart they go on from there; what they have not seen since is lost, which is no harm.
+ * Looks come every 100 ms, or 10 ms where it fails, and mostly change nothing but a clock and the tests. These are kept at every
+ * change, and every 10 s: after a restart they go on from there; what they have not seen since is lost, which is no harm.
  */
 import type { PoolShift } from '../change.ts'
 import type { Trial } from '../table/types.ts'
@@ -131,13 +131,12 @@ export class Running {
     return toldVerdict(finding, verdict, this.kept, given.told())
   }
 
-  /** Looks at what has come. Called on a timer, never because of an answer. */
+  /** Looks at the batches that have come. */
   look(): void {
     if ((this.#isLooking && !this.#isUnkept) || isOver(this.kept.rollout)) return
-    const harm = this.#judging.takeHarm()
-    if (harm > 0) this.kept = { ...this.kept, harm: this.kept.harm + harm }
     const judging = this.#judging
-    const { outcome } = judging.look(this.#deps.clock.steadyMs(), this.kept.harm, this.kept.rollout)
+    const { outcome } = judging.look(this.kept.rollout)
+    if (judging.harm !== this.kept.harm) this.kept = { ...this.kept, harm: judging.harm }
     this.#isLooking = true
     // What is missing is told to whoever soon has no more patience; before that nobody reads it, and it costs.
     const isNear = outcome === 'insufficient' ? patienceMs(this.kept.rollout) <= SOON_MS : outcome !== 'pass'

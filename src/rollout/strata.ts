@@ -19,6 +19,11 @@ export class Strata {
   #control = 0
   #controlBad = 0
 
+  /** The open one has a bad answer of the canary. */
+  get isPending(): boolean {
+    return this.#canaryBad > 0
+  }
+
   /** Adds what has come. */
   add({ canary, canaryBad, control, controlBad }: Stratum): void {
     this.#canary += canary

@@ -69,7 +69,7 @@ export interface Before {
 /** What has come since the last look. */
 export interface Look {
   readonly nowMs: number
-  /** By metric, in the order of `metricsOf`. */
+  /** By metric, in the order of `metricsOf`; the last may be left out, of which nothing has come. */
   readonly came: readonly Stratum[]
   /** Failed answers of the canary that have reached clients so far. */
   readonly harm: number
@@ -194,13 +194,18 @@ export class Verdict {
     this.#control.noteIll(nowMs)
   }
 
+  /** A failure of the canary is in no closed stratum yet: the answers that close it may decide. */
+  get isPending(): boolean {
+    return this.metrics[0].strata.isPending
+  }
+
   /** Takes what has come, and says what it means. */
   look(look: Look): Finding {
     const { nowMs, came } = look
     this.#control.add(nowMs, came[0].control, came[0].controlBad)
     const isIll = this.#control.isIll(nowMs)
     if (!this.isCompared) this.#unwatched.add(nowMs, came[0].canary, came[0].canaryBad)
-    for (let at = 0; at < this.metrics.length; at++) this.#take(this.metrics[at], came[at], isIll)
+    for (let at = 0; at < came.length; at++) this.#take(this.metrics[at], came[at], isIll)
     this.#failed ??= this.#failure(look, isIll)
     if (this.#failed !== null) return this.#failed
     if (isIll) return { outcome: 'hold', cause: FAILURES }

@@ -1,6 +1,7 @@
 /** What a worker counts of a release that is judged. */
 import { beforeEach, describe, expect, test } from 'vitest'
 import { sideOf, Trials } from '../../src/dataplane/trials.ts'
+import { takeReadings } from '../../src/metrics/batches.ts'
 import {
   allocateSharedMemory,
   CELL,
@@ -10,6 +11,7 @@ import {
   type SharedMemory,
   SIDE,
   TRIAL,
+  TRIAL_FIELDS,
   trialOffset,
 } from '../../src/metrics/layout.ts'
 import type { Decision, PoolTable, Reason, TargetTable } from '../../src/table/types.ts'
@@ -17,10 +19,12 @@ import type { Decision, PoolTable, Reason, TargetTable } from '../../src/table/t
 const [SLOT, TARGET, STEP] = [5, 7, 3]
 let memory: SharedMemory
 let trials: Trials
+let nowMs = 0
 
 beforeEach(() => {
   memory = allocateSharedMemory(2)
-  trials = new Trials(memory, 1)
+  nowMs = 1_000
+  trials = new Trials(memory, 1, { steadyMs: () => nowMs })
   Atomics.store(memory.cells, CELL.step + SLOT, STEP)
   memory.edges.set([10, 50, 200], SLOT * EDGES)
   memory.targets[laneOffset(0, TARGET) + FIELD.attemptsGood] = 20
@@ -86,6 +90,42 @@ describe('an answer that is slow', () => {
     memory.targets[laneOffset(1, TARGET) + FIELD.attemptsGood] = 8
     trials.time(SLOT, TARGET, SIDE.canary, STEP, 0, 60)
     expect(times(SIDE.canary)[0]).toEqual([1, 1, 1])
+  })
+})
+
+describe('batches', () => {
+  const keyless = { visitor: null } as Decision
+  const counted: Record<string, () => void> = {
+    'an answer': () => trials.count(SLOT, SIDE.canary, STEP, 'good', keyless),
+    'a time': () => trials.time(SLOT, TARGET, SIDE.canary, STEP, 0, 60),
+    'one that is slow already': () => trials.timeOpen(SLOT, TARGET, SIDE.canary, STEP, 0, 60),
+  }
+  const rings = () => Atomics.load(memory.cells, CELL.verdict)
+
+  test.each(Object.keys(counted))('end before %s of the next is counted', (what) => {
+    counted[what]()
+    const before = memory.trials.slice()
+    nowMs += 10
+    counted[what]()
+    const readings: number[][] = []
+    takeReadings(memory, SLOT, (reading) => readings.push([...reading]))
+    expect(readings.map(([atMs]) => atMs)).toEqual([1_000, 1_010])
+    const from = trialOffset(1, SLOT, SIDE.canary)
+    expect(readings[1].slice(1)).toEqual([...before.slice(from, from + 2 * TRIAL_FIELDS)])
+  })
+
+  test.each([
+    ['failed of the new version', 1, () => trials.count(SLOT, SIDE.canary, STEP, 'failed', keyless)],
+    ['did harm', 1, () => trials.countHarm(SLOT)],
+    ['failed of the live version', 0, () => trials.count(SLOT, SIDE.control, STEP, 'failed', keyless)],
+    ['was good', 0, () => trials.count(SLOT, SIDE.canary, STEP, 'good', keyless)],
+  ])('are looked at as soon as they end where one %s: %i', (_, expected, counts) => {
+    counts()
+    nowMs += 10
+    trials.count(SLOT, SIDE.control, STEP, 'good', keyless)
+    nowMs += 10
+    trials.count(SLOT, SIDE.control, STEP, 'good', keyless)
+    expect(rings()).toBe(expected)
   })
 })
 

@@ -1,15 +1,15 @@
 /** What a worker does to make control look at the counters at once, and what that may cost. */
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { Counters } from '../../src/dataplane/counters.ts'
-import { onAlarm } from '../../src/health/alarm.ts'
-import { allocateSharedMemory } from '../../src/metrics/layout.ts'
-import { standingClock } from './stand-in.ts'
+import { onAlarm } from '../../src/metrics/alarm.ts'
+import { allocateSharedMemory, CELL } from '../../src/metrics/layout.ts'
+import { standingClock } from '../health/stand-in.ts'
 
 function open(lookMs = 0) {
   const memory = allocateSharedMemory(1)
   const { clock, advance, timers } = standingClock()
   let looks = 0
-  const stop = onAlarm(memory, clock, () => {
+  const stop = onAlarm(memory, clock, { cell: CELL.alarm, pauseMsMin: 10, pausePerLook: 10 }, () => {
     looks++
     if (lookMs > 0) advance(lookMs)
   })
