@@ -70,6 +70,16 @@ export const RolloutAnswer = object({
   harm: object({ failed: Count, budget: nullable(Count) }),
   next: nullable(object({ weight: Count, inMs: Type.Number(), waitsFor: Type.String() })),
   standbyUntilMs: nullable(Type.Number({ description: 'Wall time until which what it has replaced is kept.' })),
+  retire: nullable(
+    object(
+      {
+        tries: Count,
+        reason: Type.String(),
+        againAtMs: nullable(Type.Number({ description: 'Wall time of the next try; null when it was given up.' })),
+      },
+      'The hook Retire has failed.',
+    ),
+  ),
   gates: Type.Array(GateAnswer, {
     description: 'Checks, hooks, warm-up and smoke tests: the last 200, the oldest first.',
   }),

@@ -54,6 +54,7 @@ export interface RolloutView {
   } | null
   readonly harm: { readonly failed: number; readonly budget: number | null }
   readonly standbyUntilMs: number | null
+  readonly retire: { readonly tries: number; readonly reason: string; readonly againAtMs: number | null } | null
   readonly gates: readonly GateView[]
   readonly next: { readonly weight: number; readonly inMs: number; readonly waitsFor: string } | null
 }
@@ -95,8 +96,14 @@ export function linesOf(rollout: RolloutView): string[] {
     `  ${harm.failed} answers of ${to} failed${budget}`,
     ...(verdict?.metrics ?? []).map((metric) => `  ${metricLine(metric, to, from)}`),
     ...(rollout.standbyUntilMs === null ? [] : [`  ${from} is kept until ${timeOf(rollout.standbyUntilMs)}`]),
+    ...(rollout.retire === null ? [] : [`  ${retireInWords(from, rollout.retire)}`]),
     ...rollout.gates.map((gate) => `  ${gateLine(gate)}`),
   ]
+}
+
+function retireInWords(from: string, { tries, reason, againAtMs }: NonNullable<RolloutView['retire']>): string {
+  const then = againAtMs === null ? `given up after ${tries} tries` : `tried again at ${timeOf(againAtMs)}`
+  return `${from} was not retired: ${reason}; ${then}`
 }
 
 /** One that runs, in one line: which it is, where it stands, what it waits for. */

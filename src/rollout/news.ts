@@ -13,19 +13,25 @@ export type Publish = (event: {
 
 const WORDS = { paused: 'paused', done: 'done', rolledBack: 'rolled back' } as const
 
+interface Notifying {
+  readonly gates: Pick<Gates, 'notify'>
+  readonly log: RunningDeps['log']
+}
+
 /** Tells of an end, or of a pause that waits for a person. */
-export function notify(
-  about: keyof typeof WORDS,
-  { service, rollout, wish }: Kept,
-  { gates, log }: { readonly gates: Pick<Gates, 'notify'>; readonly log: RunningDeps['log'] },
-): void {
+export function notify(about: keyof typeof WORDS, kept: Kept, deps: Notifying): void {
+  const { service, rollout } = kept
   const why = rollout.reason === null ? '' : `: ${rollout.reason}`
-  const text = `${service}: rollout ${rollout.id} to ${rollout.to} is ${WORDS[about]}${why}`
+  notifyAll(`${service}: rollout ${rollout.id} to ${rollout.to} is ${WORDS[about]}${why}`, WORDS[about], kept, deps)
+}
+
+/** Tells it to all whom its settings name; `is` says what it is for the log. */
+export function notifyAll(text: string, is: string, { service, rollout, wish }: Kept, { gates, log }: Notifying): void {
   for (const to of wish.spec.notify ?? []) {
     // The path of an address is often its secret, so it is not logged.
     const { origin } = new URL(to.url)
     const unheard = (why: string): void =>
-      log.warn({ rollout: rollout.id, origin, why }, `nobody has heard that a rollout is ${WORDS[about]}`)
+      log.warn({ rollout: rollout.id, origin, why }, `nobody has heard that a rollout is ${is}`)
     gates.notify(to, { text, service, rollout: rollout.id, state: rollout.state }).then(
       (why) => {
         if (why !== null) unheard(why)

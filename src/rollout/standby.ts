@@ -1,18 +1,21 @@
 /**
  * What a rollout has replaced, while it is kept: told, and retired when its time is over.
  *
- * Whoever wants it gone earlier is refused by control (control/standby-guard.ts). When the time is over the hook `Retire` is called once, with
- * the same key after a restart; a pool that has traffic again by then, or that has gone or holds something else, is nobody's to retire.
- * The time is steady while the process runs, and wall time in the store.
+ * Whoever wants it gone earlier is refused by control (control/standby-guard.ts). When the time is over the hook `Retire` is called, with
+ * the same key after a restart; a pool that has traffic again by then, or that has gone or holds something else, is nobody's to retire. A hook
+ * that fails is called again some times, ever later; then people are told. Time is steady while the process runs, and wall time in the store.
  */
 import type { Control } from '../change.ts'
 import type { Clock } from '../clock.ts'
+import { inWords } from '../config/duration.ts'
 import { own } from '../config/record.ts'
 import type { SharedMemory } from '../metrics/layout.ts'
 import { aboutOf } from './gates/about.ts'
 import { GateLog } from './gates/gate-log.ts'
 import type { Gates } from './gates/gates.ts'
 import type { Kept } from './kept.ts'
+import { notifyAll } from './news.ts'
+import { retry } from './retry.ts'
 import { isRolling } from './rolling.ts'
 import { livePoolsOf } from './rollout.ts'
 import type { RunningDeps } from './running.ts'
@@ -22,7 +25,21 @@ export interface Standby {
   /** Wall time in ms. */
   readonly untilMs: number
   readonly isOver: boolean
+  /** What its hook has come to, where it has failed. */
+  readonly retire?: Retire
 }
+
+/** A hook `Retire` that has failed. */
+export interface Retire {
+  readonly tries: number
+  readonly reason: string
+  /** Wall time of the next try; null when there is none any more. */
+  readonly againAtMs: number | null
+}
+
+/** Time before each further try. */
+const AGAIN_MS = [60_000, 300_000, 900_000, 3_600_000, 14_400_000]
+const TRIES_MAX = AGAIN_MS.length + 1
 
 /** Longest timer; what is further away is looked at again then. */
 const TIMER_MS_MAX = 86_400_000
@@ -37,7 +54,7 @@ export interface StandbysDeps {
   readonly control: Control
   readonly clock: Clock
   readonly memory: SharedMemory
-  readonly gates: Gates
+  readonly gates: Pick<Gates, 'retire' | 'notify'>
   readonly publish: RunningDeps['publish']
   readonly log: RunningDeps['log']
   /** Keeps what has become of a rollout that is over. */
@@ -58,7 +75,7 @@ export class Standbys {
     const { standby, rollout } = kept
     if (standby === undefined || standby.isOver || this.#cancels.has(rollout.id)) return
     const { clock } = this.#deps
-    const untilMs = clock.steadyMs() + standby.untilMs - clock.nowMs()
+    const untilMs = clock.steadyMs() + (standby.retire?.againAtMs ?? standby.untilMs) - clock.nowMs()
     const arm = (): void => {
       const leftMs = untilMs - clock.steadyMs()
       const next = leftMs <= 0 ? () => void this.#retire(kept, standby) : arm
@@ -73,30 +90,66 @@ export class Standbys {
   }
 
   async #retire(kept: Kept, standby: Standby): Promise<void> {
-    const { control, clock, gates, log, publish } = this.#deps
+    const { clock, gates, publish } = this.#deps
     const { service, rollout } = kept
-    const status = own(control.snapshot().status, service)
-    const split = own(control.snapshot().services, service)?.split ?? {}
-    // Kept by a later rollout, or holding something else, it has another time, or none.
-    const mine = standby.pools.filter((pool) => {
-      const untilMs = status?.pools[pool]?.keptUntilMs
-      return untilMs !== undefined && untilMs <= clock.steadyMs() && !own(split, pool)
-    })
+    const mine = this.#mine(service, standby)
     const gateLog = new GateLog(kept.gates ?? [], () => clock.nowMs())
     let what = 'has ended: what was kept has traffic again, or is not there any more'
+    let retire: Retire | undefined
     if (mine.length > 0) {
-      what = await gates.retire(aboutOf(kept, this.#deps, gateLog, this.#end.signal), mine, this.#end.signal).then(
-        () => `has ended: ${mine.join(' and ')} is free to be retired`,
-        (error: Error) => `has ended, but ${mine.join(' and ')} was not retired: ${error.message}`,
-      )
+      const pools = mine.join(' and ')
+      what = `has ended: ${pools} is free to be retired`
+      const about = aboutOf(kept, this.#deps, gateLog, this.#end.signal)
+      await gates.retire(about, mine, this.#end.signal).catch((error: Error) => {
+        retire = failedAgain(standby.retire, error.message, clock.nowMs())
+        what = `has ended, but ${pools} was not retired: ${error.message}; ${nextInWords(retire)}`
+      })
     }
     // A process that ends leaves it to the next one.
     if (this.#end.signal.aborted) return
-    await this.#deps
-      .save({ ...kept, gates: gateLog.entries, standby: { ...standby, isOver: true } })
-      .catch((error: unknown) => log.error({ err: error, rollout: rollout.id }, 'the end of a standby cannot be kept'))
+    const { retire: _last, ...rest } = standby
+    const isOver = retire === undefined || retire.againAtMs === null
+    const next: Kept = { ...kept, gates: gateLog.entries, standby: { ...rest, isOver, ...(retire && { retire }) } }
     this.#cancels.delete(rollout.id)
+    if (!(await this.#save(next))) return
     const message = `the standby of rollout ${rollout.id} of ${service} ${what}`
     publish({ type: 'rollout', service, message, data: { id: rollout.id, standby: mine } })
+    if (!isOver) this.watch(next)
+    else if (retire !== undefined) notifyAll(`${service}: ${message}`, 'not retired', next, this.#deps)
+  }
+
+  /** Those that are still its own: one that a later rollout keeps, or that holds something else, has another time, or none. */
+  #mine(service: string, { pools }: Standby): string[] {
+    const { control, clock } = this.#deps
+    const status = own(control.snapshot().status, service)
+    const split = own(control.snapshot().services, service)?.split ?? {}
+    return pools.filter((pool) => {
+      const untilMs = status?.pools[pool]?.keptUntilMs
+      return untilMs !== undefined && untilMs <= clock.steadyMs() && !own(split, pool)
+    })
+  }
+
+  /** Keeps what has become of it, once the store is there; false when the process ends first. */
+  #save(kept: Kept): Promise<boolean> {
+    const { clock, log, save } = this.#deps
+    let isTold = false
+    const failed = (error: unknown): void => {
+      if (!isTold) log.error({ err: error, rollout: kept.rollout.id }, 'the end of a standby cannot be kept')
+      isTold = true
+    }
+    return retry(
+      clock,
+      () => save(kept),
+      failed,
+      () => !this.#end.signal.aborted,
+    )
   }
 }
+
+function failedAgain(last: Retire | undefined, reason: string, nowMs: number): Retire {
+  const tries = (last?.tries ?? 0) + 1
+  return { tries, reason, againAtMs: tries < TRIES_MAX ? nowMs + AGAIN_MS[tries - 1] : null }
+}
+
+const nextInWords = ({ tries, againAtMs }: Retire): string =>
+  againAtMs === null ? `tried ${tries} times, and given up` : `tried again in ${inWords(AGAIN_MS[tries - 1])}`

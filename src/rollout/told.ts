@@ -55,6 +55,8 @@ export interface ToldRollout {
   readonly next: { readonly weight: number; readonly inMs: number; readonly waitsFor: string } | null
   /** Wall time until which what it has replaced is kept; null when it is not. */
   readonly standbyUntilMs: number | null
+  /** Why what was kept was not retired; null where that has not failed. */
+  readonly retire: { readonly tries: number; readonly reason: string; readonly againAtMs: number | null } | null
   /** Checks, hooks, warm-up and smoke tests, the oldest first. */
   readonly gates: readonly ToldGate[]
   readonly history: Kept['history']
@@ -104,7 +106,8 @@ export function toldRollout(kept: Kept): ToldRollout {
     verdict: verdict && { ...verdict, metrics: verdict.metrics ?? [] },
     harm: { failed: harm, budget },
     next: nextOf(kept),
-    standbyUntilMs: kept.standby?.isOver === false ? kept.standby.untilMs : null,
+    standbyUntilMs: kept.standby?.isOver === false && !kept.standby.retire ? kept.standby.untilMs : null,
+    retire: kept.standby?.retire ?? null,
     gates: kept.gates ?? [],
     history,
   }

@@ -1,0 +1,121 @@
+/** What becomes of what a rollout has replaced, when the hook that retires it fails. */
+import { expect, onTestFinished, test } from 'vitest'
+import { TurnoutError } from '../../src/errors.ts'
+import { memoryStore } from '../../src/store/memory.ts'
+import type { Store } from '../../src/store/store.ts'
+import { until } from '../helpers/raw.ts'
+import { startUpstream } from '../helpers/upstream.ts'
+import { type Stand, stand } from './stand.ts'
+
+interface Heard {
+  readonly key?: string
+  readonly text?: string
+}
+
+/** Somebody who is called, and answers by this status. */
+async function startHeard(): Promise<{ url: string; heard: Heard[]; answers: { status: number } }> {
+  const heard: Heard[] = []
+  const answers = { status: 409 }
+  const { url } = await startUpstream(async (request, response) => {
+    const pieces: Buffer[] = []
+    for await (const piece of request) pieces.push(piece as Buffer)
+    heard.push(JSON.parse(Buffer.concat(pieces).toString()) as Heard)
+    response.writeHead(answers.status).end()
+  })
+  return { url, heard, answers }
+}
+
+const moving = ({ clock }: Stand, stepMs: number, what: string, is: () => boolean) =>
+  until(what, () => {
+    clock.move(stepMs)
+    return is()
+  })
+
+const retireOf = ({ rollouts }: Stand) => rollouts.list('shop')[0].retire
+
+async function started(store: Store): Promise<Stand> {
+  const stood = await stand(store)
+  onTestFinished(() => stood.rollouts.close())
+  await stood.rollouts.start()
+  return stood
+}
+
+/** One that is done, and whose standby ends in a minute. */
+async function done(store: Store, hook: string, notify: string): Promise<Stand> {
+  const stood = await started(store)
+  await stood.rollouts.begin(
+    'shop',
+    {
+      to: 'green',
+      strategy: 'AllAtOnce',
+      bake: '1s',
+      standby: '1m',
+      hooks: [{ at: 'Retire', url: hook, timeout: '5s' }],
+      notify: [{ url: notify, format: 'json' }],
+    } as never,
+    'test',
+  )
+  await moving(stood, 50, 'it is done', () => stood.rollouts.running('shop') === null)
+  return stood
+}
+
+test('a hook that does not retire is called again, ever later and under the same key, and people are told when it is given up', async () => {
+  const [retire, chat] = [await startHeard(), await startHeard()]
+  chat.answers.status = 200
+  const stood = await done(memoryStore(), retire.url, chat.url)
+  expect(retireOf(stood)).toBe(null)
+  const gapsMs: number[] = []
+  for (let tries = 1; tries <= 5; tries++) {
+    await moving(stood, 10_000, 'it is tried', () => retireOf(stood)?.tries === tries)
+    const { againAtMs, reason } = retireOf(stood)!
+    expect(reason).toContain('answered 409')
+    gapsMs.push(Math.round((againAtMs! - stood.clock.nowMs()) / 60_000))
+    // Not before its time.
+    expect(retire.heard).toHaveLength(tries)
+    stood.clock.move(Math.max(0, againAtMs! - stood.clock.nowMs() - 20_000))
+  }
+  expect(gapsMs).toEqual([1, 5, 15, 60, 240])
+  expect(chat.heard.map(({ text }) => text)).toEqual([expect.stringMatching(/is done$/)])
+  await moving(stood, 10_000, 'it is given up', () => retireOf(stood)?.againAtMs === null)
+  const given =
+    /the standby of rollout r-1 of shop has ended, but blue was not retired: .*409; tried 6 times, and given up$/
+  await until('people are told', () => chat.heard.length === 2)
+  expect(chat.heard[1].text).toMatch(given)
+  expect(stood.events.at(-1)).toMatch(given)
+  expect(stood.rollouts.list('shop')[0]).toMatchObject({ standbyUntilMs: null, retire: { tries: 6 } })
+  expect(new Set(retire.heard.map(({ key }) => key)).size).toBe(1)
+  stood.clock.move(86_400_000)
+  expect(retire.heard).toHaveLength(6)
+})
+
+test('after a restart it goes on where it was, and is over once the hook says yes', async () => {
+  const [retire, chat] = [await startHeard(), await startHeard()]
+  const store = memoryStore()
+  const first = await done(store, retire.url, chat.url)
+  await moving(first, 10_000, 'it has failed', () => retireOf(first)?.tries === 1)
+  await until('that is kept', async () => ((await store.get('rollout:shop')) ?? '').includes('"tries":1'))
+  await first.rollouts.close()
+  retire.answers.status = 200
+  const second = await started(store)
+  expect(retireOf(second)).toEqual(retireOf(first))
+  await moving(second, 10_000, 'it is retired', () => retireOf(second) === null)
+  expect(second.events.at(-1)).toMatch(/has ended: blue is free to be retired$/)
+  expect(retire.heard).toHaveLength(2)
+})
+
+test('the end of a standby is kept once a store that was away is there again', async () => {
+  const [retire, chat] = [await startHeard(), await startHeard()]
+  retire.answers.status = 200
+  const store = memoryStore()
+  const stood = await done(store, retire.url, chat.url)
+  const put = store.put.bind(store)
+  store.put = () => Promise.reject(new TurnoutError('store_unavailable'))
+  await moving(stood, 10_000, 'it is called', () => retire.heard.length === 1)
+  await moving(stood, 500, 'it cannot be kept', () => stood.told.includes('the end of a standby cannot be kept'))
+  store.put = put
+  await until('it is kept', async () => {
+    stood.clock.move(500)
+    return ((await store.get('rollout:shop')) ?? '').includes('"isOver":true')
+  })
+  expect(stood.told.filter((told) => told === 'the end of a standby cannot be kept')).toHaveLength(1)
+})
