@@ -1,4 +1,8 @@
-/** Tells what becomes of a rollout: as an event, and to whom its settings name. */
+/**
+ * Tells what becomes of a rollout: as an event to all who listen, and to those whom its settings name.
+ *
+ * Nobody waits for whoever is told, and nothing fails by him: one who has not heard is a line in the log.
+ */
 import type { Gates } from './gates/gates.ts'
 import type { Kept } from './kept.ts'
 import type { RunningDeps } from './running.ts'
