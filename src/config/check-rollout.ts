@@ -47,15 +47,16 @@ export function kindOf(metric: MetricSpec): keyof typeof KINDS {
 /** Adds every fault of the settings of a rollout. */
 export function checkRollout(report: Report, at: string, rollout: RolloutSpec): void {
   if (!report.present(at)) return
-  for (const key of ['hooks', 'smoke'] as const) {
-    const listAt = child(at, key)
-    if (!report.present(listAt)) continue
-    for (const [index, entry] of (rollout[key] ?? []).entries()) {
-      if (!report.present(child(listAt, index))) continue
-      const [name, text] = 'within' in entry ? ['within', entry.within] : ['timeout', entry.timeout]
-      checkTime(report, child(child(listAt, index), name), text, 1, TIMEOUT_MS_MAX)
-      if ('at' in entry) checkHook(report, child(listAt, index), entry)
-    }
+  checkHooks(report, at, rollout.hooks)
+  const stepsAt = child(at, 'steps')
+  for (const [index, step] of (report.present(stepsAt) ? (rollout.steps ?? []) : []).entries()) {
+    const stepAt = child(stepsAt, index)
+    if (typeof step === 'object' && report.present(stepAt)) checkHooks(report, stepAt, step.hooks)
+  }
+  const smokeAt = child(at, 'smoke')
+  for (const [index, test] of (report.present(smokeAt) ? (rollout.smoke ?? []) : []).entries()) {
+    const testAt = child(smokeAt, index)
+    if (report.present(testAt)) checkTime(report, child(testAt, 'within'), test.within, 1, TIMEOUT_MS_MAX)
   }
   const notifyAt = child(at, 'notify')
   for (const [index, entry] of (report.present(notifyAt) ? (rollout.notify ?? []) : []).entries()) {
@@ -80,7 +81,20 @@ export function checkRollout(report: Report, at: string, rollout: RolloutSpec): 
   }
 }
 
-function checkHook(report: Report, at: string, { url, command, secret }: HookSpec): void {
+type Called = Omit<HookSpec, 'at'>
+
+function checkHooks(report: Report, at: string, hooks: readonly Called[] = []): void {
+  const listAt = child(at, 'hooks')
+  if (!report.present(listAt)) return
+  for (const [index, hook] of hooks.entries()) {
+    const hookAt = child(listAt, index)
+    if (!report.present(hookAt)) continue
+    checkTime(report, child(hookAt, 'timeout'), hook.timeout, 1, TIMEOUT_MS_MAX)
+    checkHook(report, hookAt, hook)
+  }
+}
+
+function checkHook(report: Report, at: string, { url, command, secret }: Called): void {
   const [urlAt, commandAt, secretAt] = [child(at, 'url'), child(at, 'command'), child(at, 'secret')]
   if (url === undefined && command === undefined && !report.misspelt(at, ['url', 'command'])) {
     report.add(urlAt, 'missing key "url" (or "command"): who is called', { about: 'key' })

@@ -12,6 +12,7 @@ import { canonicalPool, canonicalRoute, canonicalService } from './canonical.ts'
 import { checkNetworks } from './check-condition.ts'
 import { checkRollout } from './check-rollout.ts'
 import { checkDurations, checkRules, checkService, checkWeights, Report } from './check-service.ts'
+import { hooksOf } from './hooks.ts'
 import { withoutUnknown } from './known.ts'
 import { child, type Finding } from './pointer.ts'
 import {
@@ -61,11 +62,13 @@ export function checkSpec(spec: Spec, refused: readonly Finding[]): Finding[] {
 /** A file that names programs has to allow them. */
 function reportCommands(report: Report, services: Services): void {
   for (const [name, { rollout }] of Object.entries(services)) {
-    const at = child(child(child('/services', name), 'rollout'), 'hooks')
-    if (!report.sound(at)) continue
-    for (const [index, { command }] of (rollout?.hooks ?? []).entries()) {
-      const commandAt = child(child(at, index), 'command')
-      if (command !== undefined) report.add(commandAt, 'rolloutCommands names no folder whose programs may be run')
+    const at = child(child('/services', name), 'rollout')
+    if (rollout === undefined || !report.sound(at)) continue
+    for (const { pointer, hook } of hooksOf(rollout)) {
+      const commandAt = `${at}${child(pointer, 'command')}`
+      if (hook.command !== undefined) {
+        report.add(commandAt, 'rolloutCommands names no folder whose programs may be run')
+      }
     }
   }
 }

@@ -21,11 +21,7 @@ export const HOOK_EVENTS = [
   'Retire',
 ] as const
 
-export const HookSchema = closed({
-  at: Type.Union(
-    HOOK_EVENTS.map((event) => Type.Literal(event)),
-    { description: 'When it is called.' },
-  ),
+const Called = {
   url: Type.Optional(HttpUrl('Gets a POST; 2xx is a yes.')),
   command: Type.Optional(
     Type.Array(Type.String({ maxLength: 4_096 }), {
@@ -38,6 +34,22 @@ export const HookSchema = closed({
   secret: Type.Optional(
     Type.String({ minLength: 1, description: 'Signs the body: X-Turnout-Signature, HMAC-SHA256.' }),
   ),
+}
+
+export const HookSchema = closed({
+  at: Type.Unsafe<HookEvent>(
+    Type.Union(
+      HOOK_EVENTS.map((event) => Type.Literal(event)),
+      { description: 'When it is called.' },
+    ),
+  ),
+  ...Called,
+})
+
+/** Of one step. */
+export const StepHookSchema = closed({
+  at: Type.Optional(Type.Literal('BeforeStep', { description: 'A hook of a step is called before it.' })),
+  ...Called,
 })
 
 /** Where a target says something of itself. */
@@ -78,7 +90,8 @@ export const RolloutCapacitySchema = closed(
   { description: 'What the new pool must be able to carry, by the traffic of the moment.' },
 )
 
-export type HookSpec = Static<typeof HookSchema>
+/** A hook; with `step`, which no file says, it is of that step alone. */
+export type HookSpec = Static<typeof HookSchema> & { readonly step?: number }
 export type HookEvent = (typeof HOOK_EVENTS)[number]
 /** What is asked of a target about itself. */
 export type AnswerSpec = Static<typeof AnnouncesSchema>

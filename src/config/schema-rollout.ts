@@ -5,7 +5,14 @@
  * decided when it begins (rollout/wish.ts).
  */
 import type { Static } from 'typebox'
-import { AnnouncesSchema, FingerprintSchema, HookSchema, RolloutCapacitySchema } from './schema-gates.ts'
+import {
+  AnnouncesSchema,
+  FingerprintSchema,
+  HookSchema,
+  type HookSpec,
+  RolloutCapacitySchema,
+  StepHookSchema,
+} from './schema-gates.ts'
 import { closed, Duration, Name, Statuses, HttpUrl as Url, UrlPath } from './schema-parts.ts'
 import { ScheduleSchema } from './schema-schedule.ts'
 import { Type } from './type.ts'
@@ -22,6 +29,9 @@ const StepSchema = closed({
   for: Type.Optional(Duration('Least time of the step.')),
   requests: Type.Optional(Type.Integer({ minimum: 0, description: 'Least answers of the new version.' })),
   until: Type.Optional(Type.Literal('promoted', { description: 'Goes on only when a person says so.' })),
+  hooks: Type.Optional(
+    Type.Array(StepHookSchema, { maxItems: 50, description: 'Who is asked before this step alone.' }),
+  ),
 })
 
 const PromQl = (description: string) =>
@@ -231,6 +241,6 @@ export const RolloutSchema = closed(
   { description: 'How the service is released.' },
 )
 
-export type RolloutSpec = Static<typeof RolloutSchema>
+export type RolloutSpec = Omit<Static<typeof RolloutSchema>, 'hooks'> & { hooks?: HookSpec[] }
 export type NotifySpec = Static<typeof NotifySchema>
 export type MetricSpec = Static<typeof MetricSchema>

@@ -61,12 +61,14 @@ export function assertPool({ pools }: ServiceSpec, service: string, name: string
 
 /** Programs are run only from the folders that the config file of this process names. Throws `invalid`. */
 function assertCommands({ spec: { hooks = [] } }: Wish, folders: readonly string[]): void {
-  for (const [at, { command }] of hooks.entries()) {
+  for (const [at, { command, step }] of hooks.entries()) {
     if (command === undefined || folders.some((folder) => command[0].startsWith(`${folder.replace(/\/+$/, '')}/`)))
       continue
     const where = folders.length === 0 ? 'names none' : `names ${folders.join(', ')}`
     const message = `${command[0]} is in no folder of rolloutCommands in the config file, which ${where}`
-    throw new TurnoutError('invalid', message, [{ pointer: `/hooks/${at}/command`, message }])
+    throw new TurnoutError('invalid', message, [
+      { pointer: step === undefined ? `/hooks/${at}/command` : `/steps/${step}/hooks`, message },
+    ])
   }
 }
 

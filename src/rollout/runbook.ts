@@ -88,9 +88,9 @@ export function runbookOf(
   const { plan, before } = rollout
   const { schedule } = wish.spec
   const waits = schedule === undefined ? null : closedToBegin(schedule, nowMs)
-  const hooksAt = (event: HookEvent) =>
-    (wish.spec.hooks ?? []).flatMap(({ at }, index) =>
-      at === event ? [`calls hook ${event} at ${hookNames[index]}`] : [],
+  const hooksAt = (event: HookEvent, step?: number) =>
+    (wish.spec.hooks ?? []).flatMap((hook, index) =>
+      hook.at === event && (hook.step ?? step) === step ? [`calls hook ${event} at ${hookNames[index]}`] : [],
     )
   const steps = [
     ...gateSteps(kept, waits, hooksAt),
@@ -125,7 +125,7 @@ export function runbookOf(
   }
 }
 
-type HooksAt = (event: HookEvent) => string[]
+type HooksAt = (event: HookEvent, step?: number) => string[]
 
 const still = { answersToPass: null, aboutMs: null } as const
 
@@ -171,7 +171,7 @@ function shiftStep(kept: Kept, step: Step, at: number, traffic: TrafficNow | nul
     weight,
     split: batch === undefined ? sharesAt(before, to, weight) : before,
     does: [
-      ...hooksAt('BeforeStep'),
+      ...hooksAt('BeforeStep', at),
       ...(batch === undefined
         ? [`gives ${to} ${weight} % of the traffic`]
         : [`drains ${batch.join(', ')}`, ...hooksAt('UpdateTarget').map((hook) => `${hook}, for each of them`)]),

@@ -4,6 +4,7 @@
  * Defaults: a canary, a bake of five minutes, back when it fails, and no end of patience where there is little traffic.
  */
 import { durationMs } from '../config/duration.ts'
+import { hooksOf } from '../config/hooks.ts'
 import type { RolloutSpec } from '../config/schema-rollout.ts'
 import { type StatusRanges, statusRanges } from '../config/statuses.ts'
 import { TurnoutError } from '../errors.ts'
@@ -36,7 +37,10 @@ export const NEVER = Number.MAX_SAFE_INTEGER
 export function wishOf(defaults: RolloutSpec | undefined, sent: RolloutSpec, targets: readonly string[]): Wish {
   const { steps: _theirs, ...rest } = defaults ?? {}
   // Steps of the settings are those of their strategy: another one that is sent has its own.
-  const spec: RolloutSpec = { ...(sent.strategy === undefined ? defaults : rest), ...sent }
+  const written: RolloutSpec = { ...(sent.strategy === undefined ? defaults : rest), ...sent }
+  // From here on hooks of steps are hooks like others, which say of which step they are.
+  const hooks = hooksOf(written).map(({ hook }) => hook)
+  const spec: RolloutSpec = { ...written, ...(hooks.length > 0 && { hooks }) }
   const strategy = spec.strategy ?? 'canary'
   const planned = planOf({
     strategy,

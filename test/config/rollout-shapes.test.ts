@@ -5,7 +5,10 @@ import { SHOP } from '../admin/stand-in.ts'
 
 const WHOLE = {
   strategy: 'canary',
-  steps: [5, { weight: 25, for: '2m', requests: 10, until: 'promoted' }],
+  steps: [
+    5,
+    { weight: 25, for: '2m', requests: 10, until: 'promoted', hooks: [{ url: 'http://127.0.0.1:1/', secret: 's' }] },
+  ],
   step: { for: '1m', requests: 100 },
   warmup: { requests: [{ path: '/' }], rate: 20, for: '30s', success: 0.99, p95: '500ms' },
   smoke: [{ path: '/', status: '200', within: '1s', json: { ok: true } }],

@@ -30,6 +30,10 @@ test.each<[object, RegExp]>([
   [{ hooks: [{ at: 'AfterBake', url: 'ftp://h' }] }, /is not an http or https URL/],
   [{ hooks: [{ at: 'AfterBake' }] }, /url/],
   [{ hooks: [{ at: 'AfterBake', url: 'http://h', secret: '' }] }, /must not be empty/],
+  [{ steps: [{ weight: 5, hooks: [{ at: 'AfterBake', url: 'http://h' }] }] }, /\/steps\/0/],
+  [{ steps: [{ weight: 5, hooks: [{}] }] }, /\/steps\/0\/hooks\/0\/url missing key "url"/],
+  [{ steps: [5, { weight: 9, hooks: [{ command: ['x'] }] }] }, /\/steps\/1\/hooks\/0\/command\/0 "x" is no whole path/],
+  [{ steps: [{ weight: 5, hooks: [{ url: 'http://h', timeout: '30d' }] }] }, /\/hooks\/0\/timeout 30d is too long/],
   [{ warmup: { requests: [] } }, /needs at least one entry/],
   [{ warmup: { requests: [{ path: 'x' }] } }, /is not a path/],
   [{ warmup: { requests: [{}], success: 2 } }, /at most 1/],
@@ -123,7 +127,11 @@ test('names of metrics are told apart, and there are at most ten', () => {
 test('all of it may be said at once', () => {
   const rollout = {
     strategy: 'canary',
-    steps: [{ weight: 0, for: '1m', requests: 1, until: 'promoted' }, 50],
+    steps: [
+      { weight: 0, for: '1m', requests: 1, until: 'promoted', hooks: [{ url: 'https://ci/hook' }] },
+      { weight: 20, hooks: [{ at: 'BeforeStep', command: ['/opt/hooks/x'] }] },
+      50,
+    ],
     step: { for: '1m', requests: 100 },
     warmup: { requests: [{ path: '/' }], rate: 20, for: '30s', success: 0.99, p95: '500ms' },
     smoke: [{ path: '/', status: '200', json: { ok: true }, within: '1s' }],

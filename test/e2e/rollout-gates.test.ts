@@ -252,6 +252,48 @@ describe('a dry run', () => {
   })
 })
 
+test('a hook of a step is asked before that step alone, told by a dry run, reached before all, and its no leads back', async () => {
+  const heard: string[] = []
+  const hook = await startUpstream((request, response) => {
+    let body = ''
+    request.on('data', (read) => {
+      body += read
+    })
+    request.on('end', () => {
+      const { event, step, key } = JSON.parse(body) as { event: string; step: number; key: string }
+      heard.push(`${request.url} ${event} ${step}`)
+      expect(key).toBe(request.headers['idempotency-key'])
+      response.writeHead(request.url === '/database' ? 409 : 200).end()
+    })
+  })
+  const pools = { blue: [(await startNamed('blue')).url], green: [(await startNamed('green')).url] }
+  const proxy = await startProxy({ services: { shop: service(pools) } })
+  const steps = [
+    { weight: 10, for: '1ms', hooks: [{ url: `${hook.url}/first` }] },
+    { weight: 50, hooks: [{ at: 'BeforeStep', url: `${hook.url}/database` }] },
+  ]
+  const sent = { strategy: 'canary', advance: 'time', steps, hooks: [{ at: 'BeforeStep', url: `${hook.url}/each` }] }
+  const plan = await call<{ steps: { stage: string; does: string[] }[] }>(proxy, 'POST', ROLLOUTS, {
+    to: 'green',
+    ...sent,
+    dryRun: true,
+  })
+  const told = plan.steps.filter(({ stage }) => stage === 'shifting').map(({ does }) => does.slice(0, -1))
+  const at = (path: string) => `calls hook BeforeStep at ${hook.url}${path}`
+  expect(told).toEqual([[at('/each'), at('/first')], [at('/each'), at('/database')], [at('/each')]])
+  const { id } = await begin(proxy, sent)
+  const back = await reached(proxy, 'rolledBack')
+  expect(back).toMatchObject({ id, reason: `hook BeforeStep at ${hook.url}/database: answered 409` })
+  expect(heard).toEqual(['/each BeforeStep 0', '/first BeforeStep 0', '/each BeforeStep 1', '/database BeforeStep 1'])
+  const far = { ...sent, steps: [{ weight: 10, hooks: [{ url: 'http://127.0.0.1:1/x' }] }] }
+  await begin(proxy, far)
+  expect((await reached(proxy, 'rolledBack')).reason).toMatch(
+    /hook BeforeStep at http:\/\/127\.0\.0\.1:1\/x cannot be reached/,
+  )
+  const command = { ...sent, steps: [{ weight: 10, hooks: [{ command: ['/opt/x'] }] }] }
+  await expect(begin(proxy, command)).rejects.toThrow(/in no folder of rolloutCommands/)
+})
+
 describe('a schedule', () => {
   const day = (ms: number) => new Date(ms).toISOString()
 

@@ -25,7 +25,7 @@ export async function callHooks(
   part = '',
 ): Promise<void> {
   for (const [at, hook] of (about.spec.hooks ?? []).entries()) {
-    if (hook.at !== event) continue
+    if (hook.at !== event || (hook.step ?? about.rollout.at) !== about.rollout.at) continue
     signal.throwIfAborted()
     const { service, rollout } = about
     const key = `${rollout.id}-${rollout.works}-${at}${part}`
