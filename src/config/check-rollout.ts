@@ -60,7 +60,7 @@ export function checkRollout(report: Report, at: string, rollout: RolloutSpec): 
   }
   const notifyAt = child(at, 'notify')
   for (const [index, entry] of (report.present(notifyAt) ? (rollout.notify ?? []) : []).entries()) {
-    if (report.sound(child(notifyAt, index))) checkShown(report, child(child(notifyAt, index), 'url'), entry.url)
+    if (report.sound(child(notifyAt, index))) checkCalled(report, child(child(notifyAt, index), 'url'), entry.url)
   }
   if (rollout.warmup !== undefined && report.present(child(at, 'warmup'))) {
     checkTime(report, child(child(at, 'warmup'), 'for'), rollout.warmup.for, 0, WARM_UP_MS_MAX)
@@ -101,7 +101,7 @@ function checkHook(report: Report, at: string, { url, command, secret }: Called)
   }
   if (url !== undefined && command !== undefined)
     report.add(commandAt, 'a hook has either a url or a command, not both')
-  if (url !== undefined && report.sound(urlAt)) checkShown(report, urlAt, url)
+  if (url !== undefined && report.sound(urlAt)) checkCalled(report, urlAt, url)
   if (secret !== undefined && report.sound(secretAt)) checkShown(report, secretAt, secret)
   if (command === undefined || !report.sound(commandAt)) return
   if (secret !== undefined) report.add(secretAt, 'a command gets no signature', { about: 'key' })
@@ -116,10 +116,19 @@ function checkHook(report: Report, at: string, { url, command, secret }: Called)
   if (args.includes(HIDDEN)) report.add(commandAt, NOT_SHOWN)
 }
 
+const CREDENTIALS = 'a name and password in the URL are not sent'
 const NOT_SHOWN = `has "${HIDDEN}" in the place of what a viewer is not shown: write it out`
 
 function checkShown(report: Report, at: string, text: string): void {
   if (text === HIDDEN || text.endsWith(`/${HIDDEN}`) || text.endsWith(`?${HIDDEN}`)) report.add(at, NOT_SHOWN)
+}
+
+/** Somebody who is called by this URL. */
+function checkCalled(report: Report, at: string, text: string): void {
+  checkShown(report, at, text)
+  const url = URL.parse(text)
+  if (url === null) report.add(at, `${JSON.stringify(text)} is not an http or https URL`)
+  else if (url.username !== '' || url.password !== '') report.add(at, CREDENTIALS)
 }
 
 function checkMetric(report: Report, at: string, metric: MetricSpec): void {
@@ -153,7 +162,7 @@ function checkMetric(report: Report, at: string, metric: MetricSpec): void {
 function checkUrl(report: Report, at: string, text: string): void {
   const url = URL.parse(text)
   if (url === null) report.add(at, `${JSON.stringify(text)} is not an http or https URL`)
-  else if (url.username !== '' || url.password !== '') report.add(at, 'a name and password in the URL are not sent')
+  else if (url.username !== '' || url.password !== '') report.add(at, CREDENTIALS)
   else if (url.search !== '') report.add(at, 'must not have a query: /api/v1/query is added to it')
 }
 

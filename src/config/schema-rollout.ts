@@ -20,6 +20,12 @@ import { Type } from './type.ts'
 const Path = UrlPath('What is asked for.', '/')
 const Share = (description: string) => Type.Number({ minimum: 0, maximum: 1, description })
 
+const LeastAnswers = Type.Integer({
+  minimum: 0,
+  maximum: 1_000_000_000,
+  description: 'Least answers of the new version.',
+})
+
 const StepSchema = closed({
   weight: Type.Integer({
     minimum: 0,
@@ -27,7 +33,7 @@ const StepSchema = closed({
     description: 'Per cent of the traffic; at 0 only rules lead there.',
   }),
   for: Type.Optional(Duration('Least time of the step.')),
-  requests: Type.Optional(Type.Integer({ minimum: 0, description: 'Least answers of the new version.' })),
+  requests: Type.Optional(LeastAnswers),
   until: Type.Optional(Type.Literal('promoted', { description: 'Goes on only when a person says so.' })),
   hooks: Type.Optional(
     Type.Array(StepHookSchema, { maxItems: 50, description: 'Who is asked before this step alone.' }),
@@ -100,7 +106,7 @@ export const RolloutSchema = closed(
     step: Type.Optional(
       closed({
         for: Type.Optional(Duration('Least time of every step that does not say.')),
-        requests: Type.Optional(Type.Integer({ minimum: 0, description: 'Least answers of the new version.' })),
+        requests: Type.Optional(LeastAnswers),
       }),
     ),
     warmup: Type.Optional(
@@ -187,6 +193,7 @@ export const RolloutSchema = closed(
         harm: Type.Optional(
           Type.Integer({
             minimum: 0,
+            maximum: 1_000_000_000,
             description: 'Failed answers of the new version that may reach clients. Default: no cap.',
           }),
         ),

@@ -99,11 +99,11 @@ const NAMED: ReadonlyMap<string, Shape> = new Map<string, Shape>([
 /** Names with numbers in them. */
 const PATTERNS: readonly (readonly [RegExp, (...numbers: number[]) => Shape])[] = [
   [
-    /^Canary([1-9]\d*)Percent([1-9]\d*)Minutes?$/,
+    /^Canary([1-9]\d*)Percent([1-9]\d{0,5})Minutes?$/,
     (percent, minutes) => ({ ...TIMED, weights: [percent, 100], forMs: minutes * MINUTE_MS }),
   ],
   [
-    /^Linear([1-9]\d*)PercentEvery([1-9]\d*)Minutes?$/,
+    /^Linear([1-9]\d*)PercentEvery([1-9]\d{0,5})Minutes?$/,
     (percent, minutes) => ({ ...TIMED, weights: evenly(percent), forMs: minutes * MINUTE_MS }),
   ],
   [/^([1-9]\d*)-percent-steps$/, (percent) => ({ ...JUDGED, weights: evenly(percent), keep: KEEP })],

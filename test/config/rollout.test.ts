@@ -63,6 +63,13 @@ test.each<[object, RegExp]>([
   [{ hooks: [{ at: 'AfterBake', url: 'http://h', secret: '(hidden)' }] }, /a viewer is not shown: write it out/],
   [{ hooks: [{ at: 'AfterBake', url: 'http://h/x?(hidden)' }] }, /a viewer is not shown: write it out/],
   [{ notify: [{ url: 'https://chat/(hidden)' }] }, /\/notify\/0\/url .*a viewer is not shown/],
+  [
+    { hooks: [{ at: 'AfterBake', url: 'http://a:b@h' }] },
+    /\/hooks\/0\/url a name and password in the URL are not sent/,
+  ],
+  [{ hooks: [{ at: 'AfterBake', url: 'http://[h' }] }, /"http:\/\/\[h" is not an http or https URL/],
+  [{ notify: [{ url: 'http://a:b@h' }] }, /\/notify\/0\/url a name and password in the URL are not sent/],
+  [{ step: { requests: 1e10 } }, /must be at most 1000000000/],
   [{ standby: '1ms' }, /too short/],
   [{ announces: { path: 'version' } }, /is not a path/],
   [{ announces: { json: '' } }, /must not be empty/],

@@ -65,6 +65,21 @@ test('an answer of a megabyte that is not what a smoke test wants is told by its
   expect(gates.at(-1)?.reason).toBe(reason)
 })
 
+test('a path that begins with two slashes names no other host', async () => {
+  const asked: string[] = []
+  const green = await startUpstream((request, response) => {
+    asked.push(request.url ?? '')
+    request.resume()
+    response.end('1')
+  })
+  const proxy = await startShop(green.url)
+  const path = '//other.invalid/x?y'
+  const gates = { announces: { path }, warmup: { requests: [{ path }], rate: 100, for: '10ms' }, smoke: [{ path }] }
+  await begin(proxy, { ...QUICK, ...gates, version: '1' })
+  expect((await reached(proxy, 'shifting', 'rolledBack')).state).toBe('shifting')
+  expect(asked).toEqual([path, path, path])
+})
+
 test('a hook on an address of IPv6 is reached', async () => {
   const hook = await startOnIpv6()
   if (hook === null) return

@@ -134,6 +134,7 @@ describe('what cannot be is refused with a reason', () => {
     [{ strategy: '' }, /no strategy is called ""/],
     [{ strategy: 'Lambda' }, /no strategy/],
     [{ strategy: 'Canary0Percent5Minutes' }, /no strategy/],
+    [{ strategy: 'Linear10PercentEvery10000000Minutes' }, /no strategy/],
     [{ strategy: 'Canary100Percent5Minutes' }, /have to rise/],
     [{ strategy: 'Canary110Percent5Minutes' }, /no whole number/],
     [{ strategy: 'Linear0PercentEvery1Minute' }, /no strategy/],

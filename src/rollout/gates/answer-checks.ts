@@ -8,7 +8,7 @@ import { fieldAt } from '../../config/record.ts'
 import type { AnswerSpec } from '../../config/schema-gates.ts'
 import { isRolling } from '../rolling.ts'
 import { livePoolsOf } from '../rollout.ts'
-import { parsedJson, wordsOf } from './asker.ts'
+import { parsedJson, urlAt, wordsOf } from './asker.ts'
 import { type Found, failed, ok, skipped } from './check.ts'
 import { type About, GateClosed, type Means, readyOf, targetsOf } from './gate.ts'
 import { shortened } from './shortened.ts'
@@ -82,7 +82,7 @@ async function askAll(
 
 async function ask(url: string, { path, json }: AnswerSpec, { asker }: Means, signal: AbortSignal): Promise<string> {
   const what = `GET ${path} of ${url}`
-  const { status, body } = await asker.get(new URL(path, url), WITHIN_MS, signal).catch((error: unknown) => {
+  const { status, body } = await asker.get(urlAt(url, path), WITHIN_MS, signal).catch((error: unknown) => {
     signal.throwIfAborted()
     throw new GateClosed(`${what}: ${wordsOf(error)}`)
   })

@@ -56,6 +56,9 @@ export class Asker {
   }
 }
 
+/** The URL of a path at a target. Joined as text: a path may begin with two slashes, and names no other host by that. */
+export const urlAt = (target: string, path: string): URL => new URL(new URL(target).origin + path)
+
 /** Codes that only who writes HTTP clients knows. */
 const WORDS: Readonly<Record<string, string>> = {
   UND_ERR_SOCKET: 'the connection was closed before an answer',

@@ -14,6 +14,7 @@ import type { AdminState } from '../../table/types.ts'
 import { batchOf } from '../rolling.ts'
 import { isForNow, StoreWait } from '../store-wait.ts'
 import { assertVersion } from './answer-checks.ts'
+import { urlAt } from './asker.ts'
 import { type About, GateClosed, type Means } from './gate.ts'
 import { callHooks } from './hooks.ts'
 
@@ -128,7 +129,7 @@ async function healthy(url: string, { targets, spec }: About, means: Means, sign
   const untilMs = steadyMs() + durationMs(within)
   const probes = targets.spec?.health
   const wanted: StatusRanges = probes === undefined ? [[100, 499]] : statusRanges(probes.status)
-  const path = new URL(probes?.path ?? '/', url)
+  const path = urlAt(url, probes?.path ?? '/')
   let passes = 0
   for (;;) {
     const { status } = await means.asker.get(path, ASK_MS, signal).catch(() => ({ status: 0 }))

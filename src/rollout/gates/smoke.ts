@@ -3,7 +3,7 @@ import { durationMs } from '../../config/duration.ts'
 import { equalJson, fieldAt } from '../../config/record.ts'
 import type { RolloutSpec } from '../../config/schema-rollout.ts'
 import { isAmong, statusRanges } from '../../config/statuses.ts'
-import { parsedJson, wordsOf } from './asker.ts'
+import { parsedJson, urlAt, wordsOf } from './asker.ts'
 import { type About, GateClosed, type Means, readyOf } from './gate.ts'
 import { shortened } from './shortened.ts'
 
@@ -23,7 +23,7 @@ type SmokeTest = NonNullable<RolloutSpec['smoke']>[number]
 async function ask(test: SmokeTest, target: string, { asker }: Means, signal: AbortSignal): Promise<void> {
   const what = `smoke test of ${test.path} at ${target}`
   const { status, body } = await asker
-    .get(new URL(test.path, target), durationMs(test.within), signal)
+    .get(urlAt(target, test.path), durationMs(test.within), signal)
     .catch((error: unknown) => {
       signal.throwIfAborted()
       throw new GateClosed(`${what}: ${wordsOf(error)}`)

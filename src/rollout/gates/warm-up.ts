@@ -4,6 +4,7 @@
  * It may be long and fast, so nothing is kept by request: times are counted by the millisecond, and what is under way ends in time.
  */
 import { durationMs } from '../../config/duration.ts'
+import { urlAt } from './asker.ts'
 import { type About, GateClosed, type Means, readyOf } from './gate.ts'
 
 const TIMEOUT_MS = 10_000
@@ -30,7 +31,7 @@ async function warm(
   const under = new Set<Promise<void>>()
   const startedMs = steadyMs()
   for (let n = 0; n < count; n++) {
-    const url = new URL(warmup.requests[n % warmup.requests.length].path, urls[n % urls.length])
+    const url = urlAt(urls[n % urls.length], warmup.requests[n % warmup.requests.length].path)
     const begunMs = steadyMs()
     const asked = asker.get(url, TIMEOUT_MS, signal).then(
       ({ status }) => {
