@@ -64,7 +64,7 @@ const text = `## While a rollout is judged
 ${occasion(new Date())}
 
 CPU per request while a rollout of the service waits at its first step, of what it is without one. Both at once on the one core
-(bench/pair.ts), the main thread with its look every 10 ms included:
+(bench/pair.ts), with what the main thread does for it:
 
 ${lines.join('\n')}
 `

@@ -1,6 +1,11 @@
-/** A rollout as it is kept: its value, and what it needs to go on after a restart. Plain data. */
+/**
+ * A rollout as it is kept: its value, and what it needs to go on after a restart. Plain data.
+ *
+ * What may be absent was not there in older versions of Turnout, which may have begun it.
+ */
 import type { ToldGate } from './gates/gate-log.ts'
-import type { Rollout, State } from './rollout.ts'
+import { isRolling } from './rolling.ts'
+import { isOver, livePoolsOf, type Rollout, type State } from './rollout.ts'
 import type { Standby } from './standby.ts'
 import type { ToldVerdict } from './told.ts'
 import type { Before, TestStates } from './verdict.ts'
@@ -14,6 +19,9 @@ export interface Passage {
   readonly weight: number
   readonly reason: string | null
 }
+
+/** States that its history has at most. */
+const HISTORY_MAX = 1_000
 
 /** What a person has gone on in spite of. */
 export interface Forgiven {
@@ -52,4 +60,23 @@ export interface Kept {
   readonly forgiven?: Forgiven
   /** Number of the step that traffic is counted for. */
   readonly step: number
+}
+
+/** As it is kept when its rollout is elsewhere than before; what `isTold` of that goes into its history. */
+export function entered(kept: Kept, atMs: number, isTold: boolean): Kept {
+  const { rollout, history } = kept
+  const { state, weight, reason } = rollout
+  return {
+    ...kept,
+    updatedAtMs: atMs,
+    endedAtMs: isOver(rollout) ? atMs : null,
+    ...(isOver(rollout) && { standby: standbyOf(kept, atMs) }),
+    history: isTold ? [...history, { atMs, state, weight, reason }].slice(-HISTORY_MAX) : history,
+  }
+}
+
+/** The standby of a rollout that is done now. */
+function standbyOf({ rollout, wish: { standbyMs = 0 } }: Kept, nowMs: number): Standby | undefined {
+  if (rollout.state !== 'done' || standbyMs === 0 || isRolling(rollout)) return undefined
+  return { pools: livePoolsOf(rollout), untilMs: nowMs + standbyMs, isOver: false }
 }

@@ -10,7 +10,7 @@ import { GateLog } from './gates/gate-log.ts'
 import type { Gates } from './gates/gates.ts'
 import type { Given } from './given/given.ts'
 import { Judging, type JudgingDeps } from './judging.ts'
-import type { Kept } from './kept.ts'
+import { entered, type Kept } from './kept.ts'
 import { notify, type Publish, tell, tellWait } from './news.ts'
 import { PoolTargets } from './pool-targets.ts'
 import { retry } from './retry.ts'
@@ -27,7 +27,6 @@ import {
 } from './rollout.ts'
 import { sharesAt } from './shares.ts'
 import { shiftOf, trialOf } from './shift.ts'
-import { standbyOf } from './standby.ts'
 import { effectsOf, step } from './state.ts'
 import { StoreWait } from './store-wait.ts'
 import { type ToldRollout, type ToldVerdict, toldRollout, toldVerdict } from './told.ts'
@@ -56,6 +55,8 @@ export class Running {
   readonly #works: Works
   #turn: Promise<unknown> = Promise.resolve()
   #isLooking = false
+  /** It was to look again while it looked: a failure may have come. */
+  #isDue = false
   /** What the present event has changed cannot be kept yet. */
   #isUnkept = false
   #keptAtMs = 0
@@ -133,7 +134,11 @@ export class Running {
 
   /** Looks at the batches that have come. */
   look(): void {
-    if ((this.#isLooking && !this.#isUnkept) || isOver(this.kept.rollout)) return
+    if (isOver(this.kept.rollout)) return
+    if (this.#isLooking && !this.#isUnkept) {
+      this.#isDue = true
+      return
+    }
     const judging = this.#judging
     const { outcome } = judging.look(this.kept.rollout)
     if (judging.harm !== this.kept.harm) this.kept = { ...this.kept, harm: judging.harm }
@@ -143,6 +148,9 @@ export class Running {
     const reason = isNear ? sentenceOf(judging.finding, judging.verdict, this.kept, judging.given.told()) : ''
     const seen = (): void => {
       this.#isLooking = false
+      if (!this.#isDue) return
+      this.#isDue = false
+      this.look()
     }
     // What goes wrong is told by `send`.
     this.send({ type: 'look', outcome, reason, ...judging.seen }).then(seen, seen)
@@ -163,15 +171,7 @@ export class Running {
       await this.#keepNowAndThen()
       return refused
     }
-    const atMs = clock.nowMs()
-    const { state, weight, reason } = rollout
-    this.kept = {
-      ...this.kept,
-      updatedAtMs: atMs,
-      endedAtMs: isOver(rollout) ? atMs : null,
-      ...(isOver(rollout) && { standby: standbyOf({ ...this.kept, rollout }, atMs) }),
-      history: isNew ? [...this.kept.history, { atMs, state, weight, reason }].slice(-1_000) : this.kept.history,
-    }
+    this.kept = entered(this.kept, clock.nowMs(), isNew)
     // On the way back nobody waits for the store: what is kept of it says the same a moment later.
     if (rollout.state === 'rollingBack') this.#do(effects)
     await this.#save(rollout)

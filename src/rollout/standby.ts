@@ -16,8 +16,6 @@ import type { Gates } from './gates/gates.ts'
 import type { Kept } from './kept.ts'
 import { notifyAll } from './news.ts'
 import { retry } from './retry.ts'
-import { isRolling } from './rolling.ts'
-import { livePoolsOf } from './rollout.ts'
 import type { RunningDeps } from './running.ts'
 
 export interface Standby {
@@ -43,12 +41,6 @@ const TRIES_MAX = AGAIN_MS.length + 1
 
 /** Longest timer; what is further away is looked at again then. */
 const TIMER_MS_MAX = 86_400_000
-
-/** The standby of a rollout that is done now. */
-export function standbyOf({ rollout, wish: { standbyMs = 0 } }: Kept, nowMs: number): Standby | undefined {
-  if (rollout.state !== 'done' || standbyMs === 0 || isRolling(rollout)) return undefined
-  return { pools: livePoolsOf(rollout), untilMs: nowMs + standbyMs, isOver: false }
-}
 
 export interface StandbysDeps {
   readonly control: Control

@@ -182,6 +182,35 @@ test('a batch in which the new version has failed is looked at as soon as it is 
   await rollouts.close()
 })
 
+test('a failure that comes while a look is kept is looked at right after it', async () => {
+  const store = memoryStore()
+  const { rollouts, memory, clock } = await stand(store)
+  await rollouts.start()
+  await rollouts.begin('shop', { to: 'green' }, 'test')
+  const put = store.put.bind(store)
+  const { promise: held, resolve: goOn } = Promise.withResolvers<void>()
+  let isHeld = false
+  store.put = async (...what) => {
+    isHeld = true
+    await held
+    return put(...what)
+  }
+  await until('a look is kept', () => {
+    clock.move(1_000)
+    return isHeld
+  })
+  memory.trials[trialOffset(0, 0, SIDE.canary) + TRIAL.harm] = 3
+  hurry(memory, 0)
+  closeBatch(memory, 0, clock.steadyMs() + 10)
+  const seen = () => rollouts.running('shop')?.harm.failed
+  await setImmediate()
+  await setImmediate()
+  expect(seen()).toBe(0)
+  goOn()
+  await until('it is seen', () => seen() === 3)
+  await rollouts.close()
+})
+
 test('nothing is looked at while no rollout runs', async () => {
   const clock = movableClock()
   let looks = 0
