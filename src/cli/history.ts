@@ -40,7 +40,7 @@ function inColumns(entries: readonly Entry[]): string {
     String(revision),
     timeOf(atMs),
     actor,
-    changeInWords(change),
+    changeInWords(change) + insistenceInWords(change),
   ])
   return columns(titles, rows)
 }
@@ -58,6 +58,16 @@ function changeInWords({ kind, ...values }: Entry['change']): string {
   if (kind === 'file') return 'config file applied'
   if (kind === 'restore') return `restore revision ${values['from']}`
   return [kind, ...Object.values(values).filter((value) => typeof value === 'string')].join(' ')
+}
+
+/** What somebody has insisted on. */
+function insistenceInWords({ force, prune, hurriedBy }: Entry['change']): string {
+  const words = [
+    ...(force === true ? ['forced'] : []),
+    ...(prune === true ? ['with --prune'] : []),
+    ...(typeof hurriedBy === 'string' ? [`whatever its schedule says (${hurriedBy})`] : []),
+  ]
+  return words.map((word) => `, ${word}`).join('')
 }
 
 const pairs = (record: unknown): string =>

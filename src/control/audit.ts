@@ -1,11 +1,21 @@
-/** A change as it stands in the audit and in events: who reads a thousand of them needs the gist, not whole documents. */
-import type { Change } from '../change.ts'
+/**
+ * A change as it stands in the audit and in events: who reads a thousand of them needs the gist, not whole documents.
+ *
+ * Bounded, whatever was sent; who has insisted on what would have been refused is told too.
+ */
+import type { Change, ChangeOptions } from '../change.ts'
 import type { AuditEntry } from '../store/store.ts'
 
 const CHANGE_BYTES_MAX = 65_536
 
+type Insistence = Pick<ChangeOptions, 'force' | 'prune'>
+
 /** The change as data for the audit; `services` are the names of those that really changed. Bounded to 64 KiB. */
-export function auditOf(change: Change, services: readonly string[]): AuditEntry['change'] {
+export function auditOf(change: Change, services: readonly string[], options: Insistence = {}): AuditEntry['change'] {
+  return { ...gistOf(change, services), ...insistenceOf(change, options) }
+}
+
+function gistOf(change: Change, services: readonly string[]): AuditEntry['change'] {
   if (change.kind === 'restore') return { kind: change.kind, from: change.from, services }
   if (change.kind === 'file') return { kind: change.kind, services }
   // A switch may be of several services; that of one is found by its name like every other change.
@@ -14,9 +24,21 @@ export function auditOf(change: Change, services: readonly string[]): AuditEntry
   return { kind: change.kind, ...('service' in change ? { service: change.service } : {}), shortened: true }
 }
 
+/** What somebody has insisted on; a rollout that goes back and a file at the start always do, which says nothing. */
+function insistenceOf(change: Change, { force, prune }: Insistence): { force?: true; prune?: true } {
+  if (change.kind === 'shift' || (change.kind === 'file' && change.atStart === true)) return {}
+  return { ...(force === true && { force }), ...(prune === true && { prune }) }
+}
+
 /** One sentence for people. */
-export function describeChange(change: Change, services: readonly string[], actor: string): string {
-  return `${wordsOf(change, services)} by ${actor}`
+export function describeChange(
+  change: Change,
+  services: readonly string[],
+  actor: string,
+  options: Insistence = {},
+): string {
+  const forced = insistenceOf(change, options).force === true ? ', forced' : ''
+  return `${wordsOf(change, services)} by ${actor}${forced}`
 }
 
 function wordsOf(change: Change, services: readonly string[]): string {

@@ -173,14 +173,20 @@ class Writer implements RunningControl {
       return { ...unchanged, changed: changed.length > 0, dryRun: { services: content.services, refused } }
     }
     assertAnswered(before, content, change, clock.steadyMs(), names.addressesOf, options)
-    if (changed.length > 0) return this.#make(change, content, changed, options.actor)
+    if (changed.length > 0) return this.#make(change, content, changed, options)
     if (content.base !== before.base) await this.#keepBase(content)
     return { ...unchanged, changed: false }
   }
 
   /** Stores a change that nothing refuses, brings it into every worker and tells it. */
-  async #make(change: Change, content: Content, changed: readonly string[], actor: string): Promise<ChangeResult> {
+  async #make(
+    change: Change,
+    content: Content,
+    changed: readonly string[],
+    options: ChangeOptions,
+  ): Promise<ChangeResult> {
     const { clock } = this.#deps
+    const { actor } = options
     const { content: before, snapshot: present } = this.#state
     const startedMs = clock.monotonicMs()
     const revision = this.#keeper.nextRevision
@@ -190,7 +196,7 @@ class Writer implements RunningControl {
       written.map((name) => [name, own(content.services, name) && revision]),
     )
     const step = this.#state.prepare({ revision, revisions }, content, changed)
-    const audit = { atMs: clock.nowMs(), actor, change: auditOf(change, changed) }
+    const audit = { atMs: clock.nowMs(), actor, change: auditOf(change, changed, options) }
     await this.#keeper.commit({ before, after: content, names: changed, audit }).catch((error) => {
       this.#state.discard(step)
       throw error
@@ -201,7 +207,7 @@ class Writer implements RunningControl {
     this.publish({
       type: 'change',
       service: changed.length === 1 ? changed[0] : null,
-      message: describeChange(change, changed, actor),
+      message: describeChange(change, changed, actor, options),
       data: { revision, epoch, actor, kind: change.kind, services: changed, appliedInMs },
     })
     return { revision, epoch, appliedInMs, changed: true }

@@ -49,7 +49,9 @@ export function keptOf(
   if (isRolling(wish)) assertRollable(spec, status, to)
   const { rollout } = begin({ id, to, plan: wish.plan, policy: wish.policy, before: spec.split ?? {}, by }, steadyMs)
   const times = { startedAtMs: nowMs, updatedAtMs: nowMs, endedAtMs: null }
-  return { service, from, wish, rollout, ...times, history: [], tests: null, verdict: null, harm: 0, step: 0 }
+  const isHurried = now && (sent.schedule ?? spec.rollout?.schedule) !== undefined
+  const rest = { ...times, ...(isHurried && { isHurried }) }
+  return { service, from, wish, rollout, ...rest, history: [], tests: null, verdict: null, harm: 0, step: 0 }
 }
 
 /** Throws `not_found` with the pools that there are. */

@@ -37,6 +37,8 @@ export interface Kept {
   readonly from: string
   readonly wish: Wish
   readonly rollout: Rollout
+  /** It has a schedule that is not asked: who has begun it has said so. */
+  readonly isHurried?: boolean
   /** Wall times in ms. */
   readonly startedAtMs: number
   readonly updatedAtMs: number

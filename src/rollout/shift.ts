@@ -8,12 +8,13 @@ type Shift = Extract<Change, { kind: 'shift' }>
 
 /** To these weights; `ends` says that it is the last one. */
 export function shiftOf(
-  { service, rollout, wish }: Kept,
+  { service, rollout, wish, isHurried = false }: Kept,
   weights: Shift['weights'],
   trial: Trial | null,
   ends: Shift['ends'],
   pool: PoolShift | undefined,
 ): Shift {
+  const hurriedBy = rollout.hurriedBy ?? (isHurried ? rollout.by : null)
   // Where nothing but targets of one pool changes, nobody's pin has to end.
   const ended = isRolling(rollout) ? undefined : ends
   return {
@@ -26,7 +27,7 @@ export function shiftOf(
     rollout: rollout.id,
     ...(ends === 'done' && { standbyMs: wish.standbyMs ?? 0 }),
     ...(pool && { pool }),
-    ...(rollout.hurriedBy && ends !== 'back' && { hurriedBy: rollout.hurriedBy }),
+    ...(hurriedBy !== null && ends !== 'back' && { hurriedBy }),
   }
 }
 

@@ -16,6 +16,36 @@ test('the audit tells who changed what, newest first, page by page', async () =>
   expect(page.body.entries.map((entry: { revision: number }) => entry.revision)).toEqual([2])
 })
 
+test('the audit and the event tell what was forced, and nothing of who did not insist', async () => {
+  const { call, control } = await startAdmin()
+  await call('PUT', '/v1/services/shop/split?force=false', { weights: { blue: 1, green: 50 } })
+  await call('PUT', '/v1/services/shop/split?force=true', { weights: { blue: 50, green: 50 } })
+  await call('POST', '/v1/services/shop/switch?force=true', { to: 'green' })
+  await call('PUT', '/v1/services/shop/pools/blue/state?force=true', { state: 'maint' })
+  await call('POST', '/v1/revisions/1/restore?force=true')
+  await control.change(
+    { kind: 'file', services: {}, wins: true, prune: true },
+    { actor: 'ci', force: true, prune: true },
+  )
+  const { entries } = (await call('GET', '/v1/audit')).body
+  const said = entries.map(({ change }: { change: Record<string, unknown> }) => [
+    change['kind'],
+    change['force'] ?? false,
+    change['prune'] ?? false,
+  ])
+  expect(said.reverse()).toEqual([
+    ['service.put', false, false],
+    ['split', false, false],
+    ['split', true, false],
+    ['switch', true, false],
+    ['pool.state', true, false],
+    ['restore', true, false],
+    ['file', true, true],
+  ])
+  const told = control.events().filter(({ message }) => message.endsWith('by local, forced'))
+  expect(told).toHaveLength(4)
+})
+
 test('revisions are listed and read in full', async () => {
   const { call } = await startAdmin()
   await call('POST', '/v1/services/shop/switch', { to: 'green' })

@@ -418,11 +418,18 @@ describe('verbs that show something', () => {
         change: { kind: 'target.state', service: 'shop', pool: 'b', target: 't', state: 'maint' },
       },
       { ...entry, revision: 9, change: { kind: 'service.put', service: 'shop', spec: {} } },
-      { ...entry, revision: 8, change: { kind: 'file' } },
+      { ...entry, revision: 8, change: { kind: 'file', force: true, prune: true } },
       {
         ...entry,
         revision: 7,
-        change: { kind: 'shift', service: 'shop', weights: { blue: 3, green: 1 }, trial: null, rollout: 'r-1' },
+        change: {
+          kind: 'shift',
+          service: 'shop',
+          weights: { blue: 3, green: 1 },
+          trial: null,
+          rollout: 'r-1',
+          hurriedBy: 'bob',
+        },
       },
     ]
     const admin = await scripted({ 'GET /v1/audit': [200, { entries }] })
@@ -434,8 +441,8 @@ describe('verbs that show something', () => {
       '      11  2023-11-14 22:13:20Z  ci   split shop: blue 90 %, green 10 %',
       '      10  2023-11-14 22:13:20Z  ci   maint shop b t',
       '       9  2023-11-14 22:13:20Z  ci   service.put shop',
-      '       8  2023-11-14 22:13:20Z  ci   config file applied',
-      '       7  2023-11-14 22:13:20Z  ci   shift shop: blue 75 %, green 25 %, by rollout r-1',
+      '       8  2023-11-14 22:13:20Z  ci   config file applied, forced, with --prune',
+      '       7  2023-11-14 22:13:20Z  ci   shift shop: blue 75 %, green 25 %, by rollout r-1, whatever its schedule says (bob)',
       '',
     ])
   })

@@ -153,9 +153,9 @@ describe('a change', () => {
     await make(split(90, 10))
     await make({ kind: 'restore', from: 1 })
     expect(seen).toEqual([
-      'change shop: service shop set by test',
-      'change shop: shop split blue=90, green=10 by test',
-      'change shop: revision 1 restored by test',
+      'change shop: service shop set by test, forced',
+      'change shop: shop split blue=90, green=10 by test, forced',
+      'change shop: revision 1 restored by test, forced',
     ])
     expect(control.events().map(({ data }) => data['revision'])).toEqual([1, 2, 3])
     const audit = await store.revisions(10)
@@ -164,7 +164,7 @@ describe('a change', () => {
       ['test', 'split'],
       ['test', 'service.put'],
     ])
-    expect(audit[0].change).toEqual({ kind: 'restore', from: 1, services: ['shop'] })
+    expect(audit[0].change).toEqual({ kind: 'restore', from: 1, services: ['shop'], force: true })
   })
 
   test('of great size is shortened in the audit', async () => {
@@ -172,7 +172,12 @@ describe('a change', () => {
     await make(put())
     const rules = [{ name: 'many', when: { visitor: Array.from({ length: 20_000 }, (_, n) => `u-${n}`) }, to: 'green' }]
     await make({ kind: 'rules', service: 'shop', rules })
-    expect((await store.revisions(1))[0].change).toEqual({ kind: 'rules', service: 'shop', shortened: true })
+    expect((await store.revisions(1))[0].change).toEqual({
+      kind: 'rules',
+      service: 'shop',
+      shortened: true,
+      force: true,
+    })
   })
 })
 

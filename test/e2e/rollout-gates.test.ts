@@ -350,6 +350,7 @@ describe('a schedule', () => {
     expect(dry.out).toContain('waits for its schedule: not before its time, until thu 2099-01-01 08:00 Europe/Berlin')
     expect((await turnout(proxy, 'deploy', 'shop', '--to', 'green', '--now')).code).toBe(0)
     await reached(proxy, 'shifting')
+    expect((await turnout(proxy, 'history')).out).toContain(', whatever its schedule says (local)')
   })
 
   test('is overruled by promote with --force alone, and the audit says by whom', async () => {
