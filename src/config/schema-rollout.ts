@@ -128,6 +128,9 @@ export const RolloutSchema = closed(
         closed({
           path: Path,
           status: Statuses('Statuses that are well.', '200-299'),
+          body: Type.Optional(
+            Type.String({ minLength: 1, maxLength: 1_000, description: 'The body must have this in it.' }),
+          ),
           json: Type.Optional(
             Type.Record(Type.String(), Type.Unknown(), {
               description: 'Dotted fields of the JSON body and what each must be.',

@@ -27,6 +27,8 @@ class Fleet {
   readonly broken = new Set<string>()
   /** Targets that their probes find ill. */
   readonly ill = new Set<string>()
+  /** Hosts that were named when somebody asked whether a target is well. */
+  readonly hosts = new Set<string>()
   mostOut = 0
   #out = 0
 
@@ -34,6 +36,7 @@ class Fleet {
     let url = ''
     const server = createServer((request, response) => {
       request.resume()
+      if (request.url === '/health') this.hosts.add(request.headers.host ?? '')
       const fails = request.url === '/health' ? this.ill.has(url) : this.broken.has(version)
       response.statusCode = fails ? 500 : 200
       setTimeout(() => response.end(version), 5)
@@ -87,7 +90,7 @@ async function stand(count: number, more: object = {}): Promise<Stand> {
   await new Promise<void>((resolve) => hook.listen(0, '127.0.0.1', resolve))
   onTestFinished(() => void hook.close())
   const url = `http://127.0.0.1:${(hook.address() as AddressInfo).port}/`
-  const health = { path: '/health', interval: '100ms', healthyAfter: 2, unhealthyAfter: 2 }
+  const health = { path: '/health', interval: '100ms', healthyAfter: 2, unhealthyAfter: 2, host: 'probe.example' }
   const shop = service({ blue: urls }, { sticky: false, visitor: [], health, ...more })
   const proxy = await startProxy({ services: { shop } })
   const hooks = [{ at: 'UpdateTarget', url }]
@@ -131,6 +134,8 @@ test('six targets are replaced two at a time under load, and no request fails', 
   expect(outcomes.filter(({ status }) => status !== 200)).toEqual([])
   expect([...fleet.versions.values()]).toEqual(Array(6).fill('2.0'))
   expect(fleet.mostOut).toBe(2)
+  // Whether a target that was replaced is well is asked as its probes ask.
+  expect([...fleet.hosts]).toEqual(['probe.example'])
   expect(calls).toHaveLength(6)
   expect(new Set(calls.map(({ key }) => key)).size).toBe(6)
   expect(calls.every(({ version, undo }) => version === '2.0' && !undo)).toBe(true)

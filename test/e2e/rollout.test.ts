@@ -201,6 +201,44 @@ describe('before any traffic', () => {
     expect(green.requests()).toBe(2)
   })
 
+  test('whatever is asked of a target is asked as a client would, and a smoke test can want something in the body', async () => {
+    const heard: Record<string, unknown>[] = []
+    const green = await startUpstream(({ headers, url }, response) => {
+      heard.push({ url, host: headers.host, for: headers['x-turnout-service'], pool: headers['x-turnout-pool'] })
+      response.end(url === '/version' ? '1.1' : `<title>${headers.host}</title>`)
+    })
+    const blue = await startNamed('blue')
+    const routes = [{ host: '*.example.com' }, { host: 'shop.example.com' }]
+    const pools = { blue: { targets: [blue.url] }, green: { targets: [green.url], version: '1.1' } }
+    const proxy = await startProxy({ services: { shop: { routes, pools, live: 'blue' } } })
+    const sent = {
+      announces: { path: '/version' },
+      warmup: { requests: [{ path: '/warm' }], rate: 100, for: '20ms', success: 1 },
+      smoke: [{ path: '/', body: '<title>shop.example.com<' }],
+    }
+    await begin(proxy, sent)
+    await until('it is tried', async () => (await current(proxy)).state === 'shifting')
+    const asked = { host: 'shop.example.com', for: 'shop', pool: 'green' }
+    expect(heard).toContainEqual({ ...asked, for: undefined, pool: undefined, url: '/version' })
+    expect(heard).toContainEqual({ ...asked, url: '/warm' })
+    expect(heard).toContainEqual({ ...asked, url: '/' })
+    await call(proxy, 'POST', `${ROLLOUTS}/current/abort`)
+    await begin(proxy, { smoke: [{ path: '/', body: 'checkout' }] })
+    expect((await reached(proxy, 'rolledBack')).reason).toMatch(
+      /^smoke test of \/ at http:.*: its body has no "checkout"$/,
+    )
+  })
+
+  test('a warm-up counts as failures what is one with traffic', async () => {
+    const green = await startUpstream((_, response) => response.writeHead(404).end())
+    const proxy = await startShop(green.url)
+    const warmup = { requests: [{ path: '/' }], rate: 100, for: '50ms', success: 1 }
+    await begin(proxy, { warmup, verdict: { failing: '404,500-599' } })
+    expect((await reached(proxy, 'rolledBack')).reason).toMatch(
+      /of 5 requests of the warm-up only 0 were answered well/,
+    )
+  })
+
   test('a hook that says no ends it; each call has a key and a signature', async () => {
     const heard: { event: string; key: string; signature: string }[] = []
     const hook = createServer((request, response) => {

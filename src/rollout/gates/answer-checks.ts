@@ -8,6 +8,7 @@ import { fieldAt } from '../../config/record.ts'
 import type { AnswerSpec } from '../../config/schema-gates.ts'
 import { isRolling } from '../rolling.ts'
 import { livePoolsOf } from '../rollout.ts'
+import { hostOf } from './as-client.ts'
 import { parsedJson, urlAt, wordsOf } from './asker.ts'
 import { type Found, failed, ok, skipped } from './check.ts'
 import { type About, GateClosed, type Means, readyOf, targetsOf } from './gate.ts'
@@ -26,7 +27,7 @@ export async function versionAsAnnounced(about: About, means: Means, signal: Abo
   const version = about.version ?? targets.spec?.pools[to]?.version ?? ''
   if (version === '') return skipped(`pool ${to} has no version to compare with`)
   const urls = readyOf(about)
-  const answers = await askAll(urls, spec.announces, means, signal)
+  const answers = await askAll(urls, spec.announces, about, means, signal)
   const wrong = answers.findIndex((answer) => answer !== version)
   return wrong < 0
     ? ok(`${urls.length} of ${urls.length} targets of ${to} answer version ${version}`)
@@ -37,12 +38,13 @@ export async function versionAsAnnounced(about: About, means: Means, signal: Abo
 export async function assertVersion(
   url: string,
   version: string | null,
-  { spec }: About,
+  about: About,
   means: Means,
   signal: AbortSignal,
 ): Promise<void> {
+  const { spec } = about
   if (spec.announces === undefined || version === null || version === '') return
-  const [answer] = await askAll([url], spec.announces, means, signal)
+  const [answer] = await askAll([url], spec.announces, about, means, signal)
   if (answer !== version) throw new GateClosed(`${url} answers version ${shown(answer)}, not ${shown(version)}`)
 }
 
@@ -55,7 +57,7 @@ export async function noDrift(about: About, means: Means, signal: AbortSignal): 
   const mine = readyOf(about)
   const others = asked.same ? livePoolsOf(rollout) : []
   const urls = [...mine, ...others.flatMap((pool) => targetsOf(about, pool))]
-  const answers = await askAll(urls, asked, means, signal)
+  const answers = await askAll(urls, asked, about, means, signal)
   const other = answers.findIndex((answer) => answer !== answers[0])
   if (other < 0) {
     const whose = [to, ...others].join(' and ')
@@ -69,20 +71,28 @@ export async function noDrift(about: About, means: Means, signal: AbortSignal): 
 async function askAll(
   urls: readonly string[],
   asked: AnswerSpec,
+  about: About,
   means: Means,
   signal: AbortSignal,
 ): Promise<string[]> {
+  const headers = hostOf(about)
   const answers: string[] = []
   for (let at = 0; at < urls.length; at += AT_ONCE) {
     const some = urls.slice(at, at + AT_ONCE)
-    answers.push(...(await Promise.all(some.map((url) => ask(url, asked, means, signal)))))
+    answers.push(...(await Promise.all(some.map((url) => ask(url, asked, headers, means, signal)))))
   }
   return answers
 }
 
-async function ask(url: string, { path, json }: AnswerSpec, { asker }: Means, signal: AbortSignal): Promise<string> {
+async function ask(
+  url: string,
+  { path, json }: AnswerSpec,
+  headers: Readonly<Record<string, string>>,
+  { asker }: Means,
+  signal: AbortSignal,
+): Promise<string> {
   const what = `GET ${path} of ${url}`
-  const { status, body } = await asker.get(urlAt(url, path), WITHIN_MS, signal).catch((error: unknown) => {
+  const { status, body } = await asker.get(urlAt(url, path), WITHIN_MS, signal, headers).catch((error: unknown) => {
     signal.throwIfAborted()
     throw new GateClosed(`${what}: ${wordsOf(error)}`)
   })

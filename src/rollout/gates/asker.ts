@@ -17,10 +17,15 @@ export class Asker {
   readonly #agent = new Agent({ connections: 16 })
 
   /** GETs `url`; rejects when the whole answer has not come in time, or with what `signal` aborts with. */
-  async get(url: URL, withinMs: number, signal: AbortSignal): Promise<Asked> {
+  async get(
+    url: URL,
+    withinMs: number,
+    signal: AbortSignal,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<Asked> {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(withinMs)])
     const path = url.pathname + url.search
-    const answer = await this.#agent.request({ origin: url.origin, path, method: 'GET', signal: limit })
+    const answer = await this.#agent.request({ origin: url.origin, path, method: 'GET', headers, signal: limit })
     const pieces: Buffer[] = []
     let bytes = 0
     for await (const piece of answer.body as AsyncIterable<Buffer>) {

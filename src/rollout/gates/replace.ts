@@ -130,9 +130,11 @@ async function healthy(url: string, { targets, spec }: About, means: Means, sign
   const probes = targets.spec?.health
   const wanted: StatusRanges = probes === undefined ? [[100, 499]] : statusRanges(probes.status)
   const path = urlAt(url, probes?.path ?? '/')
+  // As probes ask, for it is their answer that counts.
+  const headers: Record<string, string> = probes?.host === undefined ? {} : { host: probes.host }
   let passes = 0
   for (;;) {
-    const { status } = await means.asker.get(path, ASK_MS, signal).catch(() => ({ status: 0 }))
+    const { status } = await means.asker.get(path, ASK_MS, signal, headers).catch(() => ({ status: 0 }))
     signal.throwIfAborted()
     passes = isAmong(status, wanted) ? passes + 1 : 0
     const isSeen = probes === undefined || targets.all[url]?.health === 'healthy'

@@ -1,8 +1,9 @@
-/** Smoke tests: every target of the new version is asked, before it gets traffic. */
+/** Smoke tests: every target of the new version is asked as a client would, before it gets traffic. */
 import { durationMs } from '../../config/duration.ts'
 import { equalJson, fieldAt } from '../../config/record.ts'
 import type { RolloutSpec } from '../../config/schema-rollout.ts'
 import { isAmong, statusRanges } from '../../config/statuses.ts'
+import { headersOf } from './as-client.ts'
 import { parsedJson, urlAt, wordsOf } from './asker.ts'
 import { type About, GateClosed, type Means, readyOf } from './gate.ts'
 import { shortened } from './shortened.ts'
@@ -12,7 +13,8 @@ export async function smoke(about: About, means: Means, signal: AbortSignal): Pr
   for (const test of about.spec.smoke ?? []) {
     await about.log.watch('smoke', test.path, signal, async () => {
       const targets = readyOf(about)
-      for (const target of targets) await ask(test, target, means, signal)
+      const headers = headersOf(about)
+      for (const target of targets) await ask(test, target, headers, means, signal)
       return `${targets.length} of ${targets.length} targets answered as they should`
     })
   }
@@ -20,16 +22,25 @@ export async function smoke(about: About, means: Means, signal: AbortSignal): Pr
 
 type SmokeTest = NonNullable<RolloutSpec['smoke']>[number]
 
-async function ask(test: SmokeTest, target: string, { asker }: Means, signal: AbortSignal): Promise<void> {
+async function ask(
+  test: SmokeTest,
+  target: string,
+  headers: Readonly<Record<string, string>>,
+  { asker }: Means,
+  signal: AbortSignal,
+): Promise<void> {
   const what = `smoke test of ${test.path} at ${target}`
   const { status, body } = await asker
-    .get(urlAt(target, test.path), durationMs(test.within), signal)
+    .get(urlAt(target, test.path), durationMs(test.within), signal, headers)
     .catch((error: unknown) => {
       signal.throwIfAborted()
       throw new GateClosed(`${what}: ${wordsOf(error)}`)
     })
   if (!isAmong(status, statusRanges(test.status))) {
     throw new GateClosed(`${what}: answered ${status}, not ${test.status}`)
+  }
+  if (test.body !== undefined && !body.includes(test.body)) {
+    throw new GateClosed(`${what}: its body has no ${shortened(JSON.stringify(test.body))}`)
   }
   const value = parsedJson(body)
   for (const [path, wanted] of Object.entries(test.json ?? {})) {

@@ -4,6 +4,8 @@
  * It may be long and fast, so nothing is kept by request: times are counted by the millisecond, and what is under way ends in time.
  */
 import { durationMs } from '../../config/duration.ts'
+import { isAmong, statusRanges } from '../../config/statuses.ts'
+import { headersOf } from './as-client.ts'
 import { urlAt } from './asker.ts'
 import { type About, GateClosed, type Means, readyOf } from './gate.ts'
 
@@ -28,15 +30,18 @@ async function warm(
   // By the millisecond: how many requests there may be is nobody's limit.
   const times = new Uint32Array(TIMEOUT_MS + 1)
   let well = 0
+  const headers = headersOf(about)
+  // What fails is the same as with traffic (exchange/attempt-outcome.ts).
+  const failing = statusRanges(about.spec.verdict?.failing ?? '500,502-599')
   const under = new Set<Promise<void>>()
   const startedMs = steadyMs()
   for (let n = 0; n < count; n++) {
     const url = urlAt(urls[n % urls.length], warmup.requests[n % warmup.requests.length].path)
     const begunMs = steadyMs()
-    const asked = asker.get(url, TIMEOUT_MS, signal).then(
+    const asked = asker.get(url, TIMEOUT_MS, signal, headers).then(
       ({ status }) => {
         times[Math.min(TIMEOUT_MS, Math.round(steadyMs() - begunMs))]++
-        if (status < 500) well++
+        if (!isAmong(status, failing)) well++
       },
       () => {},
     )
