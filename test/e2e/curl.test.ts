@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest'
 import { patternOf } from '../helpers/pattern.ts'
 import { program, run } from '../helpers/programs.ts'
 import { service, startProxy, temporaryFolder } from '../helpers/proxy.ts'
+import { shareProxy } from '../helpers/shared-proxy.ts'
 import { startTcp, startUpstream, type Upstream } from '../helpers/upstream.ts'
 
 const curl = program('curl')
@@ -43,9 +44,9 @@ function startTarget(): Promise<Upstream> {
 describe.skipIf(curl === null).each([{ sharedReads: true }, { sharedReads: false }])(
   'curl, with sharedReads $sharedReads',
   ({ sharedReads }) => {
+    const proxyTo = shareProxy({}, { sharedReads })
     const start = async () => {
-      const target = await startTarget()
-      const proxy = await startProxy({ services: { shop: service({ blue: [target.url] }) } }, { sharedReads })
+      const proxy = await proxyTo(await startTarget())
       const { host } = new URL(proxy.url)
       const say = async (...args: string[]) => {
         const { code, stdout, stderr } = await run(curl!, ['-sS', '--max-time', '20', ...args])

@@ -4,7 +4,7 @@ import fastify from 'fastify'
 import { Agent, request } from 'undici'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { patternOf } from '../helpers/pattern.ts'
-import { service, startProxy } from '../helpers/proxy.ts'
+import { shareProxy } from '../helpers/shared-proxy.ts'
 
 const BIG = patternOf(5_000_000)
 
@@ -33,9 +33,9 @@ async function startFastify(): Promise<string> {
 describe.each([{ sharedReads: true }, { sharedReads: false }])(
   'fastify, with sharedReads $sharedReads',
   ({ sharedReads }) => {
+    const proxyTo = shareProxy({}, { sharedReads })
     const start = async () => {
-      const target = await startFastify()
-      const proxy = await startProxy({ services: { shop: service({ blue: [target] }) } }, { sharedReads })
+      const proxy = await proxyTo({ url: await startFastify() })
       const agent = new Agent({ connections: 4 })
       onTestFinished(() => agent.destroy())
       const ask = (path: string, options: Parameters<typeof request>[1] = {}) =>

@@ -6,8 +6,9 @@ import net from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { bulk } from '../helpers/bulk.ts'
 import { patternOf, readPattern, sendPattern } from '../helpers/pattern.ts'
-import { service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
+import type { Proxy as TestProxy } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
+import { shareProxy } from '../helpers/shared-proxy.ts'
 import { startTcp, type Upstream } from '../helpers/upstream.ts'
 
 const MIB = 2 ** 20
@@ -74,8 +75,7 @@ describe.each([
   { sharedReads: true, splices: false, total: LARGE },
   { sharedReads: false, splices: false, total: LARGE_COPIED },
 ])('with sharedReads $sharedReads, splices $splices', ({ sharedReads, splices, total }) => {
-  const proxyFor = (target: Upstream) =>
-    startProxy({ services: { shop: service({ blue: [target.url] }) } }, { sharedReads, splices })
+  const proxyFor = shareProxy({}, { sharedReads, splices })
 
   test.each<Framing>(['length', 'chunked'])(
     `${total / MIB} MiB come down unchanged, framing: %s`,

@@ -7,6 +7,7 @@ import { bulk } from '../helpers/bulk.ts'
 import { patternOf } from '../helpers/pattern.ts'
 import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
 import { rawRequest } from '../helpers/raw.ts'
+import { shareProxy } from '../helpers/shared-proxy.ts'
 
 const CONNECTIONS = 8
 /** Messages that are under way on a connection at the same time. */
@@ -92,9 +93,10 @@ describe.each([
   { sharedReads: true, messages: bulk(20_000, 100_000) },
   { sharedReads: false, messages: bulk(20_000, 100_000) },
 ])('with sharedReads $sharedReads', ({ sharedReads, messages }) => {
+  const proxyTo = shareProxy({}, { sharedReads })
   const start = async () => {
     const echo = await startEcho()
-    const proxy = await startProxy({ services: { chat: service({ blue: [echo.url] }) } }, { sharedReads })
+    const proxy = await proxyTo(echo)
     return { ...echo, proxy }
   }
 
@@ -104,7 +106,7 @@ describe.each([
     const sockets = await Promise.all(Array.from({ length: CONNECTIONS }, () => open(proxy)))
     const wrong = await Promise.all(sockets.map((socket, i) => echoAll(socket, i * each, each)))
     expect(wrong.flat()).toEqual([])
-    const { pools } = await call<{ pools: object }>(proxy, 'GET', '/v1/services/chat/status')
+    const { pools } = await call<{ pools: object }>(proxy, 'GET', '/v1/services/shop/status')
     expect(JSON.stringify(pools)).toContain(`"tunnels":${CONNECTIONS}`)
   }, 120_000)
 
@@ -141,7 +143,7 @@ describe.each([
     expect(await nextMessage(socket)).toBe('hello')
     socket.terminate()
     await expect.poll(() => closes, { timeout: 10_000 }).toEqual([[1006, '']])
-    const tunnels = async () => JSON.stringify(await call(proxy, 'GET', '/v1/services/chat/status'))
+    const tunnels = async () => JSON.stringify(await call(proxy, 'GET', '/v1/services/shop/status'))
     await expect.poll(tunnels, { timeout: 10_000 }).toContain('"tunnels":0')
   })
 

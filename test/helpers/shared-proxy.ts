@@ -4,10 +4,11 @@ import { call, service, startProxy, type Proxy as TestProxy } from './proxy.ts'
 
 /**
  * For tests that ask nothing of the counters, limits or past of a proxy. Each call of what it returns sends everything to other
- * targets. `more` is added to the service. To be called outside tests.
+ * targets. `more` is added to the service. To be called outside tests; within a `describe` it is one for that.
  */
 export function shareProxy(
   more: Record<string, unknown> = {},
+  options: Parameters<typeof startProxy>[1] = {},
 ): (...targets: readonly { readonly url: string }[]) => Promise<TestProxy> {
   let starting: Promise<TestProxy> | null = null
   afterAll(async () => {
@@ -16,7 +17,7 @@ export function shareProxy(
   return async (...targets) => {
     const urls = targets.map(({ url }) => url)
     if (starting === null) {
-      starting = startProxy({ services: { shop: service({ blue: urls }, more) } }, { keep: true })
+      starting = startProxy({ services: { shop: service({ blue: urls }, more) } }, { ...options, keep: true })
       return starting
     }
     const proxy = await starting
