@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { expect, onTestFinished } from 'vitest'
 import { metric } from '../helpers/admin.ts'
+import { bulk } from '../helpers/bulk.ts'
 import { startChildTarget } from '../helpers/child-target.ts'
 import { startProcess, temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
@@ -52,7 +53,12 @@ export async function attack(name: AttackName, during?: During): Promise<Afterma
     if (round === 0) await during?.(count)
     most = Math.max(most, residentBytes(proxy.child.pid!))
   }
-  const { rounds, tally } = await besiege(proxy.port, victims, attacker, { ...SHORT, look })
+  const { rounds, tally } = await besiege(proxy.port, victims, attacker, {
+    ...SHORT,
+    // One good round proves what is asked; the second one looks for what only a second attack meets.
+    roundsMin: bulk(1, SHORT.roundsMin),
+    look,
+  })
   const failed = rounds.reduce((sum, round) => sum + round.calm.failed + round.attack.failed, 0)
   expect(failed, 'requests of others that failed').toBe(0)
   expect(most - before, 'memory taken').toBeLessThan(GROWTH_BYTES_MAX)
