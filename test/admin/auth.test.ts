@@ -1,9 +1,10 @@
 /** Who may call: tokens and roles, and without tokens loopback, Host, Origin and Sec-Fetch-Site. */
-import { request as rawRequest } from 'node:http'
+
 import { describe, expect, test } from 'vitest'
 import { createGuard } from '../../src/admin/auth.ts'
 import { isLoopback } from '../../src/config/address.ts'
 import { isTurnoutError } from '../../src/errors.ts'
+import { http } from '../helpers/http.ts'
 import { SHOP, startAdmin } from './stand-in.ts'
 
 const TOKENS = [
@@ -17,7 +18,7 @@ const OPERATOR = bearer(TOKENS[1].token)
 /** fetch does not let Host, Origin and Sec-Fetch-Site be set freely, so this goes below it. */
 function rawStatus(url: string, path: string, headers: Record<string, string>, method = 'GET'): Promise<number> {
   return new Promise((resolve, reject) => {
-    const request = rawRequest(url + path, { method, headers, agent: false }, (response) => {
+    const request = http.request(url + path, { method, headers, agent: false }, (response) => {
       response.resume()
       resolve(response.statusCode!)
     })

@@ -1,8 +1,9 @@
 /** A small HTTP server that answers by a script and remembers what it was asked, and a call of the command line against it. */
-import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http'
+import type { RequestListener, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { onTestFinished } from 'vitest'
 import { type CliIo, runCli } from '../../src/cli/main.ts'
+import { http } from '../helpers/http.ts'
 
 export interface ExchangeRequest {
   readonly method: string
@@ -31,7 +32,7 @@ export async function scripted(script: Script, port = 0) {
     const type = answer[0] < 400 ? 'application/json' : 'application/problem+json'
     response.writeHead(answer[0], { 'content-type': type }).end(JSON.stringify(answer[1]))
   }
-  const server: Server = createServer(listener)
+  const server: Server = http.createServer(listener)
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
   const stop = () =>
     new Promise<void>((resolve) => {

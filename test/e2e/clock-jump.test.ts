@@ -7,7 +7,7 @@ import { expect, test } from 'vitest'
 import { metric, targetStatus } from '../helpers/admin.ts'
 import { ask, BROWSER, cookieOf } from '../helpers/ask.ts'
 import { call, type ProxyProcess, service, startProcess, temporaryFolder } from '../helpers/proxy.ts'
-import { until } from '../helpers/raw.ts'
+import { drivenUntil, until } from '../helpers/raw.ts'
 import { settableClock } from '../helpers/settable-clock.ts'
 import { startNamed, startUpstream } from '../helpers/upstream.ts'
 
@@ -61,7 +61,7 @@ test.each([
     const { proxy, set, held, broken, probes } = await start()
     const isEjected = async (nowMs: number) =>
       (await targetStatus(proxy, 'ejected', broken.url)).ejectedUntilMs > nowMs + 100
-    await until('the broken one is ejected', async () => {
+    await drivenUntil('the broken one is ejected', async () => {
       await ask(proxy.port, onHost('ejected'))
       return isEjected(Date.now())
     })

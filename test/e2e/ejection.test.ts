@@ -2,10 +2,11 @@
  * Which targets the traffic itself gets ejected, with real targets at about 200 requests a second: how many requests fail before,
  * and who is left in peace.
  */
-import http from 'node:http'
+
 import { expect, onTestFinished, test } from 'vitest'
 import { metric, targetStatus } from '../helpers/admin.ts'
 import { ask } from '../helpers/ask.ts'
+import { http } from '../helpers/http.ts'
 import { service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { startRaw, startUpstream } from '../helpers/upstream.ts'

@@ -2,13 +2,14 @@
  * Targets that are names, end to end: real name servers on loopback, real targets on several of its addresses. A dead name
  * server touches nobody but the names that it alone could have answered.
  */
-import { createServer, type RequestListener } from 'node:http'
+import type { RequestListener } from 'node:http'
 import type net from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { metric, targetStatus } from '../helpers/admin.ts'
 import { ask } from '../helpers/ask.ts'
 import { makeCertificate } from '../helpers/certificate.ts'
+import { http } from '../helpers/http.ts'
 import { startLoad } from '../helpers/load.ts'
 import { addresses, type NameServer, startNameServer, type Zone } from '../helpers/name-server.ts'
 import { program } from '../helpers/programs.ts'
@@ -30,7 +31,7 @@ function start(server: NameServer, config: Record<string, unknown>, keep = false
 /** A target on one of the addresses of loopback; it answers with its address. */
 async function startAt(address: string, port: number, listener?: RequestListener) {
   let requests = 0
-  const server = createServer((request, response) => {
+  const server = http.createServer((request, response) => {
     requests++
     if (listener === undefined) response.setHeader('x-name', address).end(address)
     else listener(request, response)

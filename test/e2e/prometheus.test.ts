@@ -1,11 +1,11 @@
 /** Rollouts that are judged by what a real Prometheus knows of both versions. */
 
 import { writeFileSync } from 'node:fs'
-import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { ToldRollout } from '../../src/rollout/told.ts'
+import { http } from '../helpers/http.ts'
 import { program, start } from '../helpers/programs.ts'
 import { call, type Proxy as TestProxy, temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
@@ -35,7 +35,7 @@ async function startApps(): Promise<Apps> {
       orders[pool].failed += 10 * failing[pool]
     }
   }, 20)
-  const server = createServer((_request, response) => {
+  const server = http.createServer((_request, response) => {
     const lines = pools.flatMap((pool) => [
       `orders_total{version="${pool}"} ${orders[pool].all}`,
       `orders_failed_total{version="${pool}"} ${Math.floor(orders[pool].failed)}`,

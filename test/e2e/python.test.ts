@@ -1,8 +1,10 @@
 /** Python's own `http.server` as the target: HTTP/1.0, one connection a request, and answers that end with the connection. */
+
 import { writeFileSync } from 'node:fs'
-import http from 'node:http'
+import type { IncomingHttpHeaders } from 'node:http'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { http } from '../helpers/http.ts'
 import { patternOf } from '../helpers/pattern.ts'
 import { program, start as startProgram } from '../helpers/programs.ts'
 import { service, startProxy, temporaryFolder } from '../helpers/proxy.ts'
@@ -61,7 +63,7 @@ describe.skipIf(python === null).each([{ sharedReads: true }, { sharedReads: fal
       onTestFinished(() => agent.destroy())
       const sockets = new Set<unknown>()
       const ask = (path: string, method = 'GET', body?: Buffer) =>
-        new Promise<{ status: number; reason: string; headers: http.IncomingHttpHeaders; bytes: Buffer }>(
+        new Promise<{ status: number; reason: string; headers: IncomingHttpHeaders; bytes: Buffer }>(
           (resolve, reject) => {
             const request = http.request(proxy.url + path, { agent, method }, (answer) => {
               const pieces: Buffer[] = []

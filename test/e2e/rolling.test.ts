@@ -1,8 +1,9 @@
 /** A rolling release over real targets, which are really ended and started anew by its hook, under traffic. */
-import { createServer, type Server } from 'node:http'
+import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import type { ToldRollout } from '../../src/rollout/told.ts'
+import { http } from '../helpers/http.ts'
 import { startLoad } from '../helpers/load.ts'
 import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
@@ -34,7 +35,7 @@ class Fleet {
 
   async start(version: string, port = 0): Promise<string> {
     let url = ''
-    const server = createServer((request, response) => {
+    const server = http.createServer((request, response) => {
       request.resume()
       if (request.url === '/health') this.hosts.add(request.headers.host ?? '')
       const fails = request.url === '/health' ? this.ill.has(url) : this.broken.has(version)
@@ -78,7 +79,7 @@ async function stand(count: number, more: object = {}): Promise<Stand> {
   const urls = await Promise.all(Array.from({ length: count }, () => fleet.start(OLD)))
   const calls: Call[] = []
   const refuses = new Set<string>()
-  const hook = createServer(async (request, response) => {
+  const hook = http.createServer(async (request, response) => {
     const pieces: Buffer[] = []
     for await (const piece of request) pieces.push(piece as Buffer)
     const said = JSON.parse(Buffer.concat(pieces).toString()) as Call

@@ -1,11 +1,12 @@
 /** What a rollout has to pass before and between its steps, with real targets, hooks, programs and processes. */
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
-import { createServer, type IncomingMessage } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { Runbook } from '../../src/rollout/runbook.ts'
 import type { ToldRollout } from '../../src/rollout/told.ts'
+import { http } from '../helpers/http.ts'
 import { startLoad } from '../helpers/load.ts'
 import { call, service, startProcess, startProxy, type Proxy as TestProxy, temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
@@ -39,7 +40,7 @@ const gate = ({ gates }: ToldRollout, name: string) => {
 /** Somebody who is called, and answers as told. */
 async function startHook(answer: (body: Record<string, unknown>, request: IncomingMessage) => number = () => 200) {
   const heard: Record<string, unknown>[] = []
-  const server = createServer((request, response) => {
+  const server = http.createServer((request, response) => {
     let text = ''
     request.on('data', (read) => {
       text += read

@@ -1,7 +1,8 @@
 /** Rollouts by the admin API, with real targets and real traffic: forward when the new version is well, back when it is not. */
-import { createServer } from 'node:http'
+
 import type { AddressInfo } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { http } from '../helpers/http.ts'
 import { type Load, startLoad } from '../helpers/load.ts'
 import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
@@ -241,7 +242,7 @@ describe('before any traffic', () => {
 
   test('a hook that says no ends it; each call has a key and a signature', async () => {
     const heard: { event: string; key: string; signature: string }[] = []
-    const hook = createServer((request, response) => {
+    const hook = http.createServer((request, response) => {
       let body = ''
       request.on('data', (read) => {
         body += read

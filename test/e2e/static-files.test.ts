@@ -1,11 +1,13 @@
 /** Ten thousand small files from a real nginx, over keep-alive connections, each compared byte by byte. */
+
 import { mkdirSync, writeFileSync } from 'node:fs'
-import http from 'node:http'
+import type { IncomingHttpHeaders } from 'node:http'
 import net from 'node:net'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { bulk } from '../helpers/bulk.ts'
+import { http } from '../helpers/http.ts'
 import { patternOf } from '../helpers/pattern.ts'
 import { program, start } from '../helpers/programs.ts'
 import { service, startProxy, type Proxy as TestProxy, temporaryFolder } from '../helpers/proxy.ts'
@@ -64,7 +66,7 @@ async function startNginx(root: string, folder: string): Promise<string> {
 
 interface Answer {
   readonly status: number
-  readonly headers: http.IncomingHttpHeaders
+  readonly headers: IncomingHttpHeaders
   readonly bytes: Buffer
 }
 

@@ -1,9 +1,10 @@
 /** WebSockets with the `ws` package on both sides: 100,000 messages come back as they went, and so do pings and close codes. */
-import { createServer } from 'node:http'
+
 import type { AddressInfo } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type RawData, WebSocket, WebSocketServer } from 'ws'
 import { bulk } from '../helpers/bulk.ts'
+import { http } from '../helpers/http.ts'
 import { patternOf } from '../helpers/pattern.ts'
 import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
 import { rawRequest } from '../helpers/raw.ts'
@@ -35,7 +36,7 @@ function isMessage(i: number, data: RawData, isBinary: boolean): boolean {
 
 /** A target that sends every message back, and closes with the code and reason that a message `close …` asks for. */
 async function startEcho(): Promise<{ url: string; closes: [number, string][]; pings: string[] }> {
-  const server = createServer()
+  const server = http.createServer()
   const sockets = new WebSocketServer({ server, perMessageDeflate: false })
   const closes: [number, string][] = []
   const pings: string[] = []
@@ -162,7 +163,9 @@ describe.each([
 })
 
 test('an upgrade that the target refuses is answered by its own answer, and the connection goes on', async () => {
-  const server = createServer((_request, response) => response.writeHead(426, { 'x-why': 'no' }).end('no upgrade here'))
+  const server = http.createServer((_request, response) =>
+    response.writeHead(426, { 'x-why': 'no' }).end('no upgrade here'),
+  )
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   onTestFinished(() => {
     server.closeAllConnections()

@@ -2,7 +2,7 @@
  * What the tests of this room put in the place of the others: a control that applies observations to a snapshot, a clock
  * that only moves when told, and targets on loopback that answer as a test wants.
  */
-import { createServer, type RequestListener } from 'node:http'
+import type { RequestListener } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { createServer as createTcpServer } from 'node:net'
 import { onTestFinished } from 'vitest'
@@ -13,6 +13,7 @@ import type { ServiceSpec } from '../../src/config/schema.ts'
 import type { Address } from '../../src/names/address.ts'
 import type { AddressObserved, ServiceStatus, TargetStatus } from '../../src/table/status.ts'
 import type { AdminState, Health } from '../../src/table/types.ts'
+import { http } from '../helpers/http.ts'
 import { literalAddresses } from '../helpers/literal-names.ts'
 
 /** A plan as the config room would resolve it, quick enough for tests. */
@@ -176,7 +177,7 @@ export async function startTarget(listener: RequestListener) {
   const sockets = new Set<Socket>()
   const seen = { requests: 0, connections: 0, url: '' }
   let answer = listener
-  const server = createServer((request, response) => {
+  const server = http.createServer((request, response) => {
     seen.requests++
     answer(request, response)
   })

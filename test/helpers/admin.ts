@@ -1,5 +1,5 @@
 /** Short looks at the admin API for tests: the status of a target, and single samples of /metrics. */
-import { call, type Proxy as TestProxy } from './proxy.ts'
+import { askAdmin, call, type Proxy as TestProxy } from './proxy.ts'
 
 export interface TargetStatusAnswer {
   readonly url: string
@@ -35,7 +35,7 @@ export async function targetStatus(proxy: TestProxy, service: string, url: strin
 
 /** The sum of all samples of a metric whose label text contains `labels`; 0 when there is none. */
 export async function metric(proxy: TestProxy, name: string, labels = ''): Promise<number> {
-  const text = await (await fetch(proxy.admin + '/metrics')).text()
+  const { text } = await askAdmin(proxy, 'GET', '/metrics')
   let sum = 0
   for (const line of text.split('\n')) {
     const [, sampleName, sampleLabels = '', value] = /^([a-z_]+)(?:\{(.*)\})? (\S+)$/.exec(line) ?? []

@@ -4,9 +4,10 @@
  * `ask` is one request with every header as the test wants it; `pipeline` sends many at once over a few keep-alive
  * connections, which is the cheap way to thousands of answers.
  */
-import http, { type IncomingHttpHeaders } from 'node:http'
+import type { Agent, IncomingHttpHeaders } from 'node:http'
 import net from 'node:net'
 import { onTestFinished } from 'vitest'
+import { http } from './http.ts'
 import { startUpstream, type Upstream } from './upstream.ts'
 
 export interface Asking {
@@ -15,7 +16,7 @@ export interface Asking {
   readonly headers?: Readonly<Record<string, string | string[]>>
   readonly body?: string | Buffer
   /** Connection to use again and again; without one each request has its own. */
-  readonly agent?: http.Agent
+  readonly agent?: Agent
   /** Loopback address to come from. */
   readonly from?: string
 }
@@ -46,7 +47,7 @@ export function ask(port: number, asking: Asking = {}): Promise<Answer> {
 }
 
 /** One keep-alive connection, closed with the test. */
-export function oneConnection(): http.Agent {
+export function oneConnection(): Agent {
   const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
   onTestFinished(() => agent.destroy())
   return agent

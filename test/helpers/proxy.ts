@@ -8,6 +8,7 @@ import { onTestFinished } from 'vitest'
 import { stringify } from 'yaml'
 import { parseSpec } from '../../src/config/load.ts'
 import { serve } from '../../src/serve.ts'
+import { http } from './http.ts'
 
 export interface Proxy {
   /** `http://127.0.0.1:port` of the first listener. */
@@ -134,13 +135,30 @@ export async function call<T = Record<string, unknown>>(
   path: string,
   body?: unknown,
 ): Promise<T> {
-  const headers = body === undefined ? undefined : { 'content-type': 'application/json' }
-  const answer = await fetch(proxy.admin + path, {
-    method,
-    headers,
-    body: body === undefined ? null : JSON.stringify(body),
+  const { status, text } = await askAdmin(proxy, method, path, body === undefined ? undefined : JSON.stringify(body))
+  if (status < 200 || status > 299) throw new Error(`${method} ${path}: ${status} ${text}`)
+  return JSON.parse(text) as T
+}
+
+/** One call of the admin API over a connection of its own. */
+export function askAdmin(
+  proxy: Pick<Proxy, 'admin'>,
+  method: string,
+  path: string,
+  body?: string,
+): Promise<{ readonly status: number; readonly text: string }> {
+  const headers: Record<string, string | number> =
+    body === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }
+  return new Promise((resolve, reject) => {
+    const request = http.request(proxy.admin + path, { method, headers, agent: false }, (response) => {
+      let text = ''
+      response.setEncoding('utf8').on('data', (piece: string) => {
+        text += piece
+      })
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, text }))
+      response.on('error', reject)
+    })
+    request.on('error', reject)
+    request.end(body)
   })
-  const value = (await answer.json()) as T
-  if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(value)}`)
-  return value
 }

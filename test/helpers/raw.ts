@@ -58,14 +58,28 @@ const PAUSE_MS_MAX = 50
  * Waits until a condition holds; rejects with `what` after `limitMs` (default 10,000). It looks every few ms; a condition that
  * asks somebody, who would do little else, is looked at less often the longer it takes.
  */
-export async function until(what: string, holds: () => boolean | Promise<boolean>, limitMs = 10_000): Promise<void> {
+export function until(what: string, holds: () => boolean | Promise<boolean>, limitMs = 10_000): Promise<void> {
+  return look(what, holds, limitMs, PAUSE_MS_MAX)
+}
+
+/** As `until`, for a condition that brings about what is waited for, as one that moves a clock does: it always comes soon again. */
+export function drivenUntil(what: string, holds: () => Promise<boolean>, limitMs = 10_000): Promise<void> {
+  return look(what, holds, limitMs, PAUSE_MS)
+}
+
+async function look(
+  what: string,
+  holds: () => boolean | Promise<boolean>,
+  limitMs: number,
+  pauseMsMax: number,
+): Promise<void> {
   const startedMs = performance.now()
   for (;;) {
     const looked = holds()
     if (await looked) return
     const forMs = performance.now() - startedMs
     if (forMs > limitMs) throw new Error(`waited ${limitMs} ms in vain: ${what}`)
-    const most = typeof looked === 'boolean' ? PAUSE_MS : PAUSE_MS_MAX
+    const most = typeof looked === 'boolean' ? PAUSE_MS : pauseMsMax
     const pauseMs = Math.min(most, Math.max(PAUSE_MS, forMs * PAUSE_SHARE))
     await new Promise((resolve) => setTimeout(resolve, pauseMs))
   }

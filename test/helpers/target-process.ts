@@ -3,12 +3,13 @@
  * `{name, port, backlog}`. It reads each request to its end and answers its name; `?ms=n` in the URL waits before that.
  * Prints its port once it listens.
  */
-import { createServer } from 'node:http'
+
 import type { AddressInfo } from 'node:net'
+import { http } from './http.ts'
 
 const { name, port, backlog } = JSON.parse(process.argv[2]) as { name: string; port: number; backlog: number }
 
-const server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
+const server = http.createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
   const waitMs = Number(/[?&]ms=(\d+)/.exec(request.url ?? '')?.[1] ?? 0)
   request.resume()
   request.on('end', () => {

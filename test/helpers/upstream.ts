@@ -1,8 +1,9 @@
 /** Targets for tests: real HTTP servers, and raw ones that say exactly the bytes that a test wants said. */
-import { createServer, type RequestListener, type Server } from 'node:http'
+import type { RequestListener, Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import net from 'node:net'
 import { onTestFinished } from 'vitest'
+import { http } from './http.ts'
 
 export interface Upstream {
   /** `http://127.0.0.1:port`. */
@@ -25,7 +26,7 @@ async function listen(server: net.Server | Server, port: number, cut: () => void
 
 /** A node:http server with this listener; port 0 takes a free one. */
 export function startUpstream(listener: RequestListener, port = 0): Promise<Upstream> {
-  const server = createServer({ keepAliveTimeout: 60_000 }, listener)
+  const server = http.createServer({ keepAliveTimeout: 60_000 }, listener)
   return listen(server, port, () => server.closeAllConnections())
 }
 

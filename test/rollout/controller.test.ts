@@ -7,7 +7,7 @@ import { FIELD, laneOffset, SIDE, TRIAL, trialOffset } from '../../src/metrics/l
 import type { Kept } from '../../src/rollout/kept.ts'
 import { memoryStore } from '../../src/store/memory.ts'
 import { type MovableClock, movableClock } from '../admin/stand-in.ts'
-import { until } from '../helpers/raw.ts'
+import { drivenUntil, until } from '../helpers/raw.ts'
 import { type Stand, stand } from './stand.ts'
 
 const trialOf = ({ control }: Stand) => control.snapshot().status['shop'].trial
@@ -116,7 +116,7 @@ test('while the store is away a rollout waits for it, and goes back all the same
   await until('traffic is back', () => trialOf(stood) === undefined)
   await until('it is told', () => told.includes('a rollout cannot be kept'))
   store.put = put
-  await until('it is kept', async () => {
+  await drivenUntil('it is kept', async () => {
     clock.move(500)
     return (await store.get('rollout:shop'))?.includes('rolledBack') === true
   })
@@ -159,7 +159,7 @@ test('while the split cannot be changed, a way back takes the targets of the new
   await until('they are out', () => ejected('green').every((untilMs) => untilMs > clock.steadyMs()))
   expect(ejected('blue')).toEqual([0])
   control.change = change
-  await until('traffic is back', async () => {
+  await drivenUntil('traffic is back', async () => {
     clock.move(500)
     return rollouts.list('shop')[0].state === 'rolledBack'
   })
@@ -238,7 +238,7 @@ test('after a restart the clock of a step and the tests go on from where they we
   first.clock.move(10_000)
   await first.rollouts.begin('shop', { to: 'green', steps: [{ weight: 10, for: '1s', requests: 5 }] }, 'test')
   const kept = async () => JSON.parse((await store.get('rollout:shop')) ?? '[]')[0] as Kept
-  await until('it watches traffic', async () => {
+  await drivenUntil('it watches traffic', async () => {
     first.clock.move(500)
     return (await kept()).rollout.phase === 'watching'
   })
@@ -247,7 +247,7 @@ test('after a restart the clock of a step and the tests go on from where they we
   expect(live.histories[0]).toEqual({ bad: 2, all: 22 })
   first.memory.trials[trialOffset(0, slot, SIDE.canary) + TRIAL.answers] += 3
   first.memory.trials[trialOffset(0, slot, SIDE.control) + TRIAL.answers] += 30
-  await until('its clock is kept', async () => {
+  await drivenUntil('its clock is kept', async () => {
     // A second at a time, look by look.
     for (let n = 0; n < 10; n++) {
       first.clock.move(100)
@@ -263,7 +263,7 @@ test('after a restart the clock of a step and the tests go on from where they we
   expect(told.verdict).toMatchObject({ canary: { requests: 3 }, control: { requests: 30 } })
   expect(told.next).toMatchObject({ inMs: 0, waitsFor: 'its requests, 3 of 5' })
   expect(before.tests?.[0].origin.seen).toBe(3)
-  await until('the tests go on', async () => {
+  await drivenUntil('the tests go on', async () => {
     second.clock.move(500)
     return (await kept()).rollout.clockMs > before.rollout.clockMs
   })

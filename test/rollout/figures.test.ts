@@ -6,6 +6,7 @@ import { type Assignment, power } from '../../bench/simulation/power.ts'
 import { simulateMany } from '../../bench/simulation/rollouts.ts'
 import { ALPHA, WEIGHT } from '../../bench/simulation/settings.ts'
 import { equal, outage, type Stream, worse } from '../../bench/simulation/streams.ts'
+import { bulk } from '../helpers/bulk.ts'
 
 const RATES = [1, 0.5, 0.2, 0.1, 0.05]
 const PLAN = { seed: 7, weight: WEIGHT, alpha: ALPHA, control: () => 0.01 }
@@ -15,7 +16,7 @@ describe.each<[Assignment, number[], number[]]>([
   ['hash', [5, 10, 30, 75, 250], [5, 6, 7, 9, 14]],
 ])('assigned by %s, a canary that fails is caught', (assignment, answersMax, badMax) => {
   test.each(RATES.map((rate, at) => [rate, at]))('at a share of %d', (rate, at) => {
-    const found = power({ ...PLAN, assignment, canary: () => rate, answersMax: 20_000, runs: 1_000 })
+    const found = power({ ...PLAN, assignment, canary: () => rate, answersMax: 20_000, runs: bulk(400, 1_000) })
     expect(found.undecided).toBe(0)
     expect(quantile(found.answers, 0.5)).toBeLessThanOrEqual(answersMax[at])
     expect(quantile(found.bad, 0.5)).toBeLessThanOrEqual(badMax[at])
@@ -27,8 +28,9 @@ test.each([
   ['an outage', (moment: number) => (moment > 0.5 && moment < 0.6 ? 0.5 : 0.01)],
 ])('an equal version is hardly ever taken for worse: %s', (_, base) => {
   const plan = { ...PLAN, assignment: 'picker', control: base, canary: base } as const
-  const found = power({ ...plan, answersMax: 2_000, runs: 3_000 })
-  expect(found.answers.length).toBeLessThanOrEqual(5)
+  const runs = bulk(1_200, 3_000)
+  const found = power({ ...plan, answersMax: 2_000, runs })
+  expect(found.answers.length).toBeLessThanOrEqual(runs / 600)
 })
 
 describe('whole rollouts', () => {
@@ -37,7 +39,8 @@ describe('whole rollouts', () => {
     secondsMax: 7_200,
     bakeMs: 60_000,
   }
-  const ends = (stream: Stream, runs = 40) => simulateMany({ ...scene, stream }, runs, 4).map(({ end }) => end)
+  const ends = (stream: Stream, runs = bulk(15, 40)) =>
+    simulateMany({ ...scene, stream }, runs, 4).map(({ end }) => end)
 
   test('equal versions go through; an outage that both share holds them up, and no more', () => {
     expect(ends(equal(100, 0.01, '')).filter((end) => end !== 'done')).toEqual([])

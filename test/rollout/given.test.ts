@@ -1,5 +1,5 @@
 /** Metrics that are given from outside: what counts of what comes. */
-import { createServer, type RequestListener } from 'node:http'
+import type { RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { Clump } from '../../src/rollout/clump.ts'
@@ -13,6 +13,7 @@ import { type Post, Posted } from '../../src/rollout/given/posted.ts'
 import { Prometheus } from '../../src/rollout/given/prometheus.ts'
 import { OriginTest } from '../../src/rollout/origin-test.ts'
 import { Strata } from '../../src/rollout/strata.ts'
+import { http } from '../helpers/http.ts'
 
 describe('posted counts', () => {
   const plan = { kind: 'posted', name: 'conversion', margin: 0.02, isOptional: false } as const
@@ -459,7 +460,7 @@ test('somebody is asked at his time, one look after the other, and that nothing 
 
 describe('what Prometheus answers', () => {
   async function startAnswering(answer: RequestListener): Promise<string> {
-    const server = createServer(answer)
+    const server = http.createServer(answer)
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     onTestFinished(() => {
       server.closeAllConnections()
