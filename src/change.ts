@@ -43,6 +43,8 @@ export type Change =
       readonly before: Weights
       /** Its id. */
       readonly rollout: string
+      /** Who has asked for it; absent where the rollout goes on by itself. */
+      readonly askedBy?: string
       /** Who has let it go on whatever its schedule says. */
       readonly hurriedBy?: string
       /** How long what had the traffic before is kept, once it is done. */

@@ -51,7 +51,8 @@ function changeInWords({ kind, ...values }: Entry['change']): string {
   if (kind === 'split') return `split ${service}: ${splitInWords(weights as Record<string, number>)}`
   if (kind === 'switch') return `switch ${pairs(to)}`
   if (kind === 'shift') {
-    return `shift ${service}: ${splitInWords(weights as Record<string, number>)}, by rollout ${values['rollout']}`
+    const asked = typeof values['askedBy'] === 'string' ? `, asked for by ${values['askedBy']}` : ''
+    return `shift ${service}: ${splitInWords(weights as Record<string, number>)}, by rollout ${values['rollout']}${asked}`
   }
   if (kind === 'pool.state') return `${state} ${service} ${pool}`
   if (kind === 'target.state') return `${state} ${service} ${pool} ${target}`

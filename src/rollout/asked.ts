@@ -51,7 +51,19 @@ export function keptOf(
   const times = { startedAtMs: nowMs, updatedAtMs: nowMs, endedAtMs: null }
   const isHurried = now && (sent.schedule ?? spec.rollout?.schedule) !== undefined
   const rest = { ...times, ...(isHurried && { isHurried }) }
-  return { service, from, wish, rollout, ...rest, history: [], tests: null, verdict: null, harm: 0, step: 0 }
+  return {
+    service,
+    from,
+    wish,
+    rollout,
+    askedBy: by,
+    ...rest,
+    history: [],
+    tests: null,
+    verdict: null,
+    harm: 0,
+    step: 0,
+  }
 }
 
 /** Throws `not_found` with the pools that there are. */

@@ -5,7 +5,7 @@
  */
 import type { ToldGate } from './gates/gate-log.ts'
 import { isRolling } from './rolling.ts'
-import { isOver, livePoolsOf, type Rollout, type State } from './rollout.ts'
+import { isOver, livePoolsOf, type Rollout, type RolloutEvent, type State } from './rollout.ts'
 import type { Standby } from './standby.ts'
 import type { ToldVerdict } from './told.ts'
 import type { Before, TestStates } from './verdict.ts'
@@ -37,6 +37,8 @@ export interface Kept {
   readonly from: string
   readonly wish: Wish
   readonly rollout: Rollout
+  /** Who has asked for what it does now: to begin, to resume, promote or abort it; null where it goes on by itself. */
+  readonly askedBy?: string | null
   /** It has a schedule that is not asked: who has begun it has said so. */
   readonly isHurried?: boolean
   /** Wall times in ms. */
@@ -64,12 +66,18 @@ export interface Kept {
   readonly step: number
 }
 
+const DONE = { pause: 'paused', resume: 'resumed', promote: 'promoted', abort: 'aborted' } as const
+
 /** As it is kept when its rollout is elsewhere than before; what `isTold` of that goes into its history. */
-export function entered(kept: Kept, atMs: number, isTold: boolean): Kept {
-  const { rollout, history } = kept
-  const { state, weight, reason } = rollout
+export function entered(kept: Kept, atMs: number, isTold: boolean, event: RolloutEvent): Kept {
+  const { rollout, history, askedBy } = kept
+  const { state, weight } = rollout
+  const reason = rollout.reason ?? ('by' in event ? `${DONE[event.type]} by ${event.by}` : null)
+  // A person's word holds until it goes on by itself, hooks and shifts that come of it included.
+  const isItself = event.type === 'look' || event.type === 'failed'
   return {
     ...kept,
+    askedBy: 'by' in event ? event.by : isItself ? null : (askedBy ?? null),
     updatedAtMs: atMs,
     endedAtMs: isOver(rollout) ? atMs : null,
     ...(isOver(rollout) && { standby: standbyOf(kept, atMs) }),

@@ -46,8 +46,13 @@ export function notifyAll(text: string, is: string, { service, rollout, wish }: 
 }
 
 /** Tells as an event that it begins, or which state it has come to. */
-export function tell(what: string, { service, rollout }: Kept, { publish }: Pick<RunningDeps, 'publish'>): void {
-  const { id, to, state, weight, reason } = rollout
+export function tell(
+  what: string,
+  { service, rollout, history }: Kept,
+  { publish }: Pick<RunningDeps, 'publish'>,
+): void {
+  const { id, to, state, weight } = rollout
+  const reason = rollout.reason ?? history.at(-1)?.reason ?? null
   const why = reason === null ? '' : `: ${reason}`
   const message = `rollout ${id} of ${service} to ${to} ${what === 'begins' ? what : `is ${what}`} at ${weight} %${why}`
   publish({ type: 'rollout', service, message, data: { id, to, state, weight, reason } })

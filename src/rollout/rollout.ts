@@ -147,7 +147,9 @@ export function isOver({ state }: Pick<Rollout, 'state'>): boolean {
 }
 
 /** Whether people are told of what it has become: another state or weight, or somebody who has let it go on. */
-export function isTold(was: Rollout, { state, weight, hurriedBy = null }: Rollout): boolean {
+export function isTold(was: Rollout, is: Rollout, event: RolloutEvent): boolean {
+  const { state, weight, hurriedBy = null } = is
+  if ('by' in event && isElsewhere(was, is)) return true
   return state !== was.state || weight !== was.weight || (hurriedBy !== null && hurriedBy !== was.hurriedBy)
 }
 

@@ -165,13 +165,13 @@ export class Running {
     const { clock } = this.#deps
     const before = this.kept.rollout
     const { rollout, effects, refused } = step(before, event, clock.steadyMs())
-    const isNew = isTold(before, rollout)
+    const isNew = isTold(before, rollout, event)
     this.kept = { ...this.kept, rollout }
     if (!isNew && !isElsewhere(before, rollout)) {
       await this.#keepNowAndThen()
       return refused
     }
-    this.kept = entered(this.kept, clock.nowMs(), isNew)
+    this.kept = entered(this.kept, clock.nowMs(), isNew, event)
     // On the way back nobody waits for the store: what is kept of it says the same a moment later.
     if (rollout.state === 'rollingBack') this.#do(effects)
     await this.#save(rollout)

@@ -8,7 +8,7 @@ type Shift = Extract<Change, { kind: 'shift' }>
 
 /** To these weights; `ends` says that it is the last one. */
 export function shiftOf(
-  { service, rollout, wish, isHurried = false }: Kept,
+  { service, rollout, wish, askedBy = null, isHurried = false }: Kept,
   weights: Shift['weights'],
   trial: Trial | null,
   ends: Shift['ends'],
@@ -25,6 +25,7 @@ export function shiftOf(
     ...(ended && { ends: ended }),
     before: rollout.before,
     rollout: rollout.id,
+    ...(askedBy !== null && { askedBy }),
     ...(ends === 'done' && { standbyMs: wish.standbyMs ?? 0 }),
     ...(pool && { pool }),
     ...(hurriedBy !== null && ends !== 'back' && { hurriedBy }),

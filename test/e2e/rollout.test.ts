@@ -2,6 +2,7 @@
 
 import type { AddressInfo } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import type { ToldRollout } from '../../src/rollout/told.ts'
 import { http } from '../helpers/http.ts'
 import { type Load, startLoad } from '../helpers/load.ts'
 import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
@@ -417,3 +418,31 @@ describe('while it runs', () => {
     }
   }, 60_000)
 })
+
+test('whoever begins, pauses, resumes, promotes or aborts it is named in its history, and in the audit of what it shifts for them', async () => {
+  const tokenOf = (name: string) => `token-of-${name}-0123456789abcdef0123456789`
+  const tokens = ['ann', 'bob', 'cleo', 'dan', 'eve'].map((name) => ({ name, token: tokenOf(name), role: 'operator' }))
+  const pools = { blue: [(await startNamed('blue')).url], green: [(await startNamed('green')).url] }
+  const proxy = await startProxy({ services: { shop: service(pools) }, admin: { address: '127.0.0.1:0', tokens } })
+  async function as<Answer = ToldRollout>(name: string, method: string, path: string, body?: object): Promise<Answer> {
+    const headers = { authorization: `Bearer ${tokenOf(name)}`, ...(body && { 'content-type': 'application/json' }) }
+    const answer = await fetch(proxy.admin + path, { method, headers, ...(body && { body: JSON.stringify(body) }) })
+    if (!answer.ok) throw new Error(`${answer.status} ${await answer.text()}`)
+    return (await answer.json()) as Answer
+  }
+  const path = `${ROLLOUTS}/current`
+  const at = (weight: number) =>
+    until(`it is at ${weight} %`, async () => (await as('ann', 'GET', path)).weight === weight)
+  await as('ann', 'POST', ROLLOUTS, { to: 'green', steps: [{ weight: 10, until: 'promoted', for: '1h' }, 50] })
+  await at(10)
+  await as('bob', 'POST', `${path}/pause`)
+  await as('cleo', 'POST', `${path}/resume`)
+  await as('dan', 'POST', `${path}/promote`)
+  await at(50)
+  const { history } = await as('eve', 'POST', `${path}/abort`)
+  const reasons = history.flatMap(({ reason }) => reason ?? [])
+  expect(reasons.slice(0, 4)).toEqual(['paused by bob', 'resumed by cleo', 'promoted by dan', 'aborted by eve'])
+  const { entries } = await as<{ entries: { change: Record<string, unknown> }[] }>('ann', 'GET', '/v1/audit')
+  const shifts = entries.filter(({ change }) => change['kind'] === 'shift')
+  expect(shifts.map(({ change }) => change['askedBy']).reverse()).toEqual(['ann', 'ann', 'dan', 'eve'])
+}, 30_000)
