@@ -25,7 +25,7 @@ const ENTRIES = ['src/main.ts', 'src/demo/main.ts', 'src/config/schema-file.ts',
 
 /** No I/O, no clock, no chance: these import only each other and types. */
 const PURE =
-  /^src\/(table\/.*|config\/(?!load|schema-file)[a-z-]+|names\/(address|hosts-file|resolv-conf|state|target-hosts)|dataplane\/http1\/.*|dataplane\/exchange\/attempt-outcome|health\/(state|fault|outlier)|rollout\/(asked|clump|control-health|gates\/gate-log|given\/(ask|bounded|counted|fill|increments|plan|poll|posted|steady|tally|told)|kept|margin-test|notice|origin-test|rolling|rollout|runbook|schedule-asked|shares|shift|slow-edge|sound|state|strata|strategy|told|verdict|window|wish|words)|control\/(allotments|apply|fallback|leaves-nobody|loaded|merged-file|observe|reconcile|releases|restored|standby-guard|stored|target-url)|store\/(old-status|parts|store)|change|errors|metrics\/layout)\.ts$/
+  /^src\/(table\/.*|config\/(?!load|schema-file)[a-z-]+|names\/(address|hosts-file|resolv-conf|state|target-hosts)|dataplane\/http1\/.*|dataplane\/exchange\/attempt-outcome|health\/(state|fault|outlier)|rollout\/(asked|clump|control-health|gates\/gate-log|given\/(ask|bounded|counted|fill|increments|plan|poll|posted|steady|tally|told)|kept|margin-test|notice|origin-test|over-settings|rolling|rollout|runbook|schedule-asked|shares|shift|slow-edge|sound|state|strata|strategy|told|verdict|window|wish|words)|control\/(allotments|apply|fallback|leaves-nobody|loaded|merged-file|observe|reconcile|releases|restored|standby-guard|stored|target-url)|store\/(old-status|parts|store)|change|errors|metrics\/layout)\.ts$/
 /** Packages that compute and do nothing else, for the files that may use them at all (`OWNERS`). */
 const PURE_PACKAGES = new Set(['typebox', 'ajv', 'yaml'])
 const IMPURE_WORDS =

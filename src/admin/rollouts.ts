@@ -31,6 +31,12 @@ const BeginSchema = Type.Object(
       Type.String({ maxLength: 64, description: 'The version that the pool has, or that a rolling release brings.' }),
     ),
     now: Type.Optional(Type.Boolean({ description: 'Begin and go on whatever the schedule says.' })),
+    without: Type.Optional(
+      Type.Array(Type.String(), {
+        maxItems: 10,
+        description: 'Names of metrics of the settings that it is not judged by.',
+      }),
+    ),
     dryRun: Type.Optional(
       Type.Boolean({ description: 'Only tell what it would do, and what its checks find now. Nothing is changed.' }),
     ),
@@ -38,6 +44,16 @@ const BeginSchema = Type.Object(
   },
   { additionalProperties: false },
 )
+
+function askedOf({ to, version, now, without, ...sent }: Asked): Asked {
+  return {
+    to,
+    ...(version !== undefined && { version }),
+    ...(now !== undefined && { now }),
+    ...(without !== undefined && { without }),
+    ...soundValue(validateRollout(sent)),
+  }
+}
 
 const POSTED_MAX = 1_000_000_000
 
@@ -77,14 +93,8 @@ export function rolloutRoutes(app: FastifyInstance, { control, rollouts }: Admin
     handler: async (request, reply) => {
       const { service } = request.params
       findService(control.snapshot(), service)
-      const body = checkBody(BeginSchema, request.body) as Asked & { readonly dryRun?: boolean }
-      const { to, version, now, dryRun = false, ...sent } = body
-      const asked = {
-        to,
-        ...(version !== undefined && { version }),
-        ...(now !== undefined && { now }),
-        ...soundValue(validateRollout(sent)),
-      }
+      const { dryRun = false, ...body } = checkBody(BeginSchema, request.body) as Asked & { readonly dryRun?: boolean }
+      const asked = askedOf(body)
       if (dryRun) return rollouts.dryRun(service, asked, request.actor)
       reply.code(201)
       return rollouts.begin(service, asked, request.actor)

@@ -28,6 +28,7 @@ export const deploy: Verb = {
     version: { type: 'string' },
     strategy: { type: 'string' },
     bake: { type: 'string' },
+    without: { type: 'string', multiple: true },
     now: { type: 'boolean' },
     'dry-run': { type: 'boolean' },
     ...FORCE.options,
@@ -39,6 +40,7 @@ export const deploy: Verb = {
     ['--version V', 'The version that the pool has now, or that a rolling release brings'],
     ['--strategy NAME', 'canary, blue-green, 5-25-100, Canary10Percent5Minutes …; default: that of the service'],
     ['--bake TIME', 'How long all traffic is watched before it is done'],
+    ['--without METRIC', 'Not judged by this metric of the settings, again for each'],
     ['--now', 'Whatever its schedule says'],
     ['--dry-run', 'Only tell what it would do, and what its checks find now; exits with 1 when one fails'],
     ['--force', 'Put the targets and version even into a pool that is still kept as standby'],
@@ -58,6 +60,7 @@ export const deploy: Verb = {
       ...(version !== undefined && { version }),
       ...(strategy !== undefined && { strategy }),
       ...(bake !== undefined && { bake }),
+      ...(call.options['without'] !== undefined && { without: call.options['without'] }),
       ...(call.options['now'] === true && { now: true }),
     }
     const path = pathOf('services', service, 'rollouts')

@@ -22,6 +22,8 @@ export type Asked = RolloutSpec & {
   readonly version?: string
   /** Whatever its schedule says. */
   readonly now?: boolean
+  /** Metrics of the settings that it is not judged by. */
+  readonly without?: readonly string[]
 }
 
 interface Beginning {
@@ -35,13 +37,13 @@ interface Beginning {
 
 /** One that begins now, before anything is done about it; its pool is one of the service. Throws `conflict` and `invalid`. */
 export function keptOf(
-  { to, version, now = false, ...sent }: Asked,
+  { to, version, now = false, without, ...sent }: Asked,
   spec: ServiceSpec,
   status: ServiceStatus | undefined,
   { service, id, by, nowMs, steadyMs, commandFolders }: Beginning,
 ): Kept {
   const wish: Wish = {
-    ...wishOf(spec.rollout, now ? { ...sent, schedule: {} } : sent, spec.pools[to].targets),
+    ...wishOf(spec.rollout, now ? { ...sent, schedule: {} } : sent, spec.pools[to].targets, without),
     ...(version !== undefined && { version }),
   }
   assertCommands(wish, commandFolders)

@@ -150,6 +150,9 @@ export function planOf(spec: StrategySpec): Plan | PlanFault {
   }
 }
 
+/** Whether a strategy replaces targets, by its name. */
+export const isRollingName = (strategy: string): boolean => (shapeOf(strategy)?.batch ?? null) !== null
+
 function rollingPlan(
   { steps, step, targets = [], advance, keep }: StrategySpec,
   shape: Shape,

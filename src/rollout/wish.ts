@@ -9,6 +9,7 @@ import type { RolloutSpec } from '../config/schema-rollout.ts'
 import { type StatusRanges, statusRanges } from '../config/statuses.ts'
 import { TurnoutError } from '../errors.ts'
 import { type GivenPlan, planOfMetric } from './given/plan.ts'
+import { overSettings } from './over-settings.ts'
 import type { Policy } from './rollout.ts'
 import { type Batch, type Plan, planOf } from './strategy.ts'
 import type { VerdictOptions } from './verdict.ts'
@@ -33,11 +34,14 @@ const BAKE_MS = 300_000
 /** A limit that is none, and can be written as JSON. */
 export const NEVER = Number.MAX_SAFE_INTEGER
 
-/** `targets` are those of the pool with the new version. Throws `invalid` with what is wrong. */
-export function wishOf(defaults: RolloutSpec | undefined, sent: RolloutSpec, targets: readonly string[]): Wish {
-  const { steps: _theirs, ...rest } = defaults ?? {}
-  // Steps of the settings are those of their strategy: another one that is sent has its own.
-  const written: RolloutSpec = { ...(sent.strategy === undefined ? defaults : rest), ...sent }
+/** `targets` are those of the pool with the new version, `without` metrics that are left out. Throws `invalid` with what is wrong. */
+export function wishOf(
+  defaults: RolloutSpec | undefined,
+  sent: RolloutSpec,
+  targets: readonly string[],
+  without: readonly string[] = [],
+): Wish {
+  const written = overSettings(defaults, sent, without)
   // From here on hooks of steps are hooks like others, which say of which step they are.
   const hooks = hooksOf(written).map(({ hook }) => hook)
   const spec: RolloutSpec = { ...written, ...(hooks.length > 0 && { hooks }) }
@@ -63,8 +67,10 @@ export function wishOf(defaults: RolloutSpec | undefined, sent: RolloutSpec, tar
   const given = (spec.verdict?.metrics ?? []).map((metric) => planOfMetric(metric, marginOf(spec)))
   const compared = given.find(({ kind }) => kind !== 'bounded')
   if (planned.batches !== null && compared !== undefined) {
-    const why = 'counts are told apart by pool, and a rolling release has one: send a verdict without it'
-    throw refused('/verdict/metrics', `${compared.name} cannot be compared: ${why}`)
+    const { name } = compared
+    const why = 'counts are told apart by pool, and a rolling release has one'
+    const out = `leave it out: deploy --without ${name}, in the API "without": ["${name}"]`
+    throw refused('/verdict/metrics', `${name} cannot be compared: ${why}; ${out}`)
   }
   return {
     strategy,

@@ -7,7 +7,7 @@ import { http } from '../helpers/http.ts'
 import { startLoad } from '../helpers/load.ts'
 import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
-import { current, ROLLOUTS } from '../helpers/rollouts.ts'
+import { current, ROLLOUTS, turnout } from '../helpers/rollouts.ts'
 
 /** The version that the pool has in the helper's spec. */
 const OLD = 'blue-version'
@@ -207,6 +207,24 @@ test('what cannot be rolled is refused before anything begins', async () => {
   await expect(begin({ rolling: { batchSize: 2 } })).rejects.toThrow(/2 of 2 targets at a time would leave nobody/)
   await expect(begin({ steps: [10] })).rejects.toThrow(/no steps of weight/)
   await expect(begin({ rolling: { batchSize: '0%' } })).rejects.toThrow(/share such as 25%/)
+})
+
+test('from the command line: a metric of the settings that it cannot compare is refused with the way out', async () => {
+  const { proxy, calls } = await stand(2, {
+    rollout: {
+      keep: 5,
+      steps: [10],
+      bake: '200ms',
+      advance: 'time',
+      verdict: { metrics: [{ name: 'orders' }] },
+      hooks: [{ at: 'UpdateTarget', url: 'http://127.0.0.1:1/' }],
+    },
+  })
+  const deploy = ['deploy', 'shop', '--to', 'blue', '--strategy', 'rolling', '--version', '2.0']
+  expect(await turnout(proxy, ...deploy)).toMatchObject({ code: 1, err: expect.stringContaining('--without orders') })
+  expect(await turnout(proxy, ...deploy, '--without', 'orders')).toMatchObject({ code: 0 })
+  await until('it has begun', async () => (await current(proxy)).strategy === 'rolling')
+  expect(calls).toEqual([])
 })
 
 test('waits while another target is out, so that never more are out than may', async () => {
