@@ -121,11 +121,15 @@ export const SIDE = Object.freeze({ canary: 0, control: 1 })
 export const SIDES = 2
 /** Times from which on an answer is slow, of a service. */
 export const EDGES = 3
-/** Readings of the trial of a service that are kept until they are looked at: when each was made, and all fields of both sides (metrics/batches.ts). */
-export const READINGS = 16
+/**
+ * Readings of the trial of a service, which are kept until they are looked at: when each was made, and all fields of both sides. They
+ * stand in a ring, with the time when the open batch ends before them; services take turns in having one (metrics/batches.ts).
+ */
+export const RINGS = 256
+export const READINGS = 64
 export const READING_FIELDS = 1 + SIDES * TRIAL_FIELDS
-/** Of all readings of a service, and before them, when the batch ends that is open. */
-export const BATCH_FIELDS = 1 + READINGS * READING_FIELDS
+export const RING_FIELDS = 1 + READINGS * READING_FIELDS
+export const RING_CELLS = 4
 
 /** Cells that count the connections of client addresses: addresses of the same hash share one (dataplane/downstream/admission.ts). */
 export const ADDRESS_CELLS = 65_536
@@ -149,21 +153,23 @@ export function binEndMs(index: number): number {
   return 2 ** octave * (1 + (((index - 1) % BINS_PER_OCTAVE) + 1) / BINS_PER_OCTAVE)
 }
 
-/**
- * Cells of the shared Int32Array. `step` is the number of the step of the rollout of each service, 0 without one. `alarm` is counted up, and its waiters woken, by a
- * worker whose attempts at a target fail, and `verdict` by whoever closes a batch in which a new version has failed. Of `batch` each service has `BATCH_CELLS`.
- */
-export const BATCH_CELLS = 4
 const STEP_CELLS = 8 + SERVICE_SLOTS
+const RING_OF_CELLS = STEP_CELLS + SERVICE_SLOTS
+/**
+ * Cells of the shared Int32Array. `step` is the number of the step of the rollout of each service, 0 without one. `alarm` is counted
+ * up, and its waiters woken, by a worker whose attempts at a target fail, and `verdict` by whoever closes a batch in which a new version
+ * has failed. `ringOf` is the number of the ring of each service, counted from 1, and 0 without one; of `ring` each ring has `RING_CELLS`.
+ */
 export const CELL = Object.freeze({
   epoch: 0,
   alarm: 1,
   verdict: 2,
   picker: 8,
   step: STEP_CELLS,
-  batch: STEP_CELLS + SERVICE_SLOTS,
+  ringOf: RING_OF_CELLS,
+  ring: RING_OF_CELLS + SERVICE_SLOTS,
 })
-export const CELLS = CELL.batch + SERVICE_SLOTS * BATCH_CELLS
+export const CELLS = CELL.ring + RINGS * RING_CELLS
 
 /** The shared memory of one process: given to every worker at start. */
 export interface SharedMemory {
@@ -173,7 +179,7 @@ export interface SharedMemory {
   readonly cells: Int32Array
   /** `TRIAL` by worker, slot of the service and side: see `trialOffset`. */
   readonly trials: Float64Array
-  /** `BATCH_FIELDS` to a service. */
+  /** `RING_FIELDS` to a ring. */
   readonly readings: Float64Array
   /** Times in ms from which on an answer is slow, `EDGES` to a service; written by control. */
   readonly edges: Float64Array
@@ -189,7 +195,7 @@ export function allocateSharedMemory(workers: number): SharedMemory {
     lanes: new Float64Array(new SharedArrayBuffer(workers * WORKER_FIELDS * 8)),
     cells: new Int32Array(new SharedArrayBuffer(CELLS * 4)),
     trials: new Float64Array(new SharedArrayBuffer(workers * SERVICE_SLOTS * SIDES * TRIAL_FIELDS * 8)),
-    readings: new Float64Array(new SharedArrayBuffer(SERVICE_SLOTS * BATCH_FIELDS * 8)),
+    readings: new Float64Array(new SharedArrayBuffer(RINGS * RING_FIELDS * 8)),
     edges: new Float64Array(new SharedArrayBuffer(SERVICE_SLOTS * EDGES * 8)),
     addresses: new Int32Array(new SharedArrayBuffer(workers * ADDRESS_CELLS * 4)),
   }

@@ -3,7 +3,7 @@
  *
  * What is slow is said here too, by the live pool's own times (past.ts), for the workers to count by.
  */
-import { closeBatch, hurry, isRead, placeOf, sumInto, takeReadings, unlock } from '../metrics/batches.ts'
+import { closeBatch, hurry, isRead, openRing, placeOf, sumInto, takeReadings, unlock } from '../metrics/batches.ts'
 import { EDGES, READING_FIELDS, type SharedMemory, SIDE, TRIAL } from '../metrics/layout.ts'
 import type { Stratum } from './origin-test.ts'
 import { QUANTILES } from './slow-edge.ts'
@@ -39,15 +39,24 @@ export class Feed {
 
   /** The batches that have come since the last call. */
   take(steadyMs: number): Batch[] {
-    this.#close(steadyMs)
     const batches: Batch[] = []
-    takeReadings(this.#memory, this.#slot, (now) => {
+    const take = (now: Float64Array) => {
       // One that was made just before the last `drop` was.
       if (now.some((count, place) => count < this.#before[place])) return
       batches.push(this.#batch(now))
       this.#before.set(now)
-    })
+    }
+    if (!openRing(this.#memory, this.#slot)) take(this.#read(steadyMs))
+    this.#close(steadyMs)
+    takeReadings(this.#memory, this.#slot, take)
     return batches
+  }
+
+  #read(steadyMs: number): Float64Array {
+    const now = new Float64Array(READING_FIELDS)
+    now[0] = steadyMs
+    sumInto(this.#memory, this.#slot, now, 0)
+    return now
   }
 
   #batch(now: Float64Array): Batch {
@@ -78,6 +87,7 @@ export class Feed {
 
   /** Forgets what has come, but for the harm that it has done, which is given. */
   drop(): number {
+    openRing(this.#memory, this.#slot)
     takeReadings(this.#memory, this.#slot, () => {})
     const harmBefore = this.#before[placeOf(SIDE.canary, TRIAL.harm)]
     sumInto(this.#memory, this.#slot, this.#before, 0)

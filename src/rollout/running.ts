@@ -1,8 +1,8 @@
 /**
  * One rollout under way: takes its events one at a time, keeps it, and does what is asked for.
  *
- * Looks come every 100 ms, or 10 ms where it fails, and mostly change nothing but a clock and the tests. These are kept at every
- * change, and every 10 s: after a restart they go on from there; what they have not seen since is lost, which is no harm.
+ * Looks come every 100 ms, and as soon as a batch has ended in which it failed; they mostly change nothing but a clock and the tests. These
+ * are kept at every change, and every 10 s: after a restart they go on from there; what they have not seen since is lost, which is no harm.
  */
 import type { PoolShift } from '../change.ts'
 import type { Trial } from '../table/types.ts'

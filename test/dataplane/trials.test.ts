@@ -1,7 +1,7 @@
 /** What a worker counts of a release that is judged. */
 import { beforeEach, describe, expect, test } from 'vitest'
 import { sideOf, Trials } from '../../src/dataplane/trials.ts'
-import { takeReadings } from '../../src/metrics/batches.ts'
+import { openRing, takeReadings } from '../../src/metrics/batches.ts'
 import {
   allocateSharedMemory,
   CELL,
@@ -24,6 +24,7 @@ let nowMs = 0
 beforeEach(() => {
   memory = allocateSharedMemory(2)
   nowMs = 1_000
+  openRing(memory, SLOT)
   trials = new Trials(memory, 1, { steadyMs: () => nowMs })
   Atomics.store(memory.cells, CELL.step + SLOT, STEP)
   memory.edges.set([10, 50, 200], SLOT * EDGES)

@@ -1,11 +1,12 @@
 /** Batches of what a rollout is judged by end by the clock, and none is lost or counted twice, whoever closes it. */
 import { beforeEach, expect, test } from 'vitest'
-import { closeBatch, hurry, isRead, placeOf, takeReadings, unlock } from '../../src/metrics/batches.ts'
+import { closeBatch, hurry, isRead, openRing, placeOf, takeReadings, unlock } from '../../src/metrics/batches.ts'
 import {
   allocateSharedMemory,
-  BATCH_CELLS,
   CELL,
   READINGS,
+  RING_CELLS,
+  RINGS,
   type SharedMemory,
   SIDE,
   TRIAL,
@@ -17,6 +18,7 @@ let memory: SharedMemory
 
 beforeEach(() => {
   memory = allocateSharedMemory(3)
+  openRing(memory, SLOT)
 })
 
 const count = (worker: number, side: number, field: number) => memory.trials[trialOffset(worker, SLOT, side) + field]++
@@ -29,19 +31,19 @@ function taken(): Array<{ atMs: number; answers: number }> {
   return all
 }
 
-test('one ends with the first call in the next 10 ms, whichever thread it comes from', () => {
+test('one ends with the first call in the next 2 ms, whichever thread it comes from', () => {
   closeBatch(memory, SLOT, 10_001)
   count(0, SIDE.canary, TRIAL.answers)
-  closeBatch(memory, SLOT, 10_009)
+  closeBatch(memory, SLOT, 10_001.9)
   count(1, SIDE.canary, TRIAL.answers)
-  closeBatch(memory, SLOT, 10_010)
+  closeBatch(memory, SLOT, 10_002)
   // Another thread whose time is a little behind.
-  closeBatch(memory, SLOT, 10_009.9)
+  closeBatch(memory, SLOT, 10_001.9)
   count(2, SIDE.canary, TRIAL.answers)
   closeBatch(memory, SLOT, 10_050)
   expect(taken()).toEqual([
     { atMs: 10_001, answers: 0 },
-    { atMs: 10_010, answers: 2 },
+    { atMs: 10_002, answers: 2 },
     { atMs: 10_050, answers: 3 },
   ])
   expect(taken()).toEqual([])
@@ -60,7 +62,7 @@ test('where nobody takes them it goes on, and nothing is lost', () => {
 test('control is rung when one is closed that was to be looked at at once, and not before', () => {
   closeBatch(memory, SLOT, 10)
   hurry(memory, SLOT)
-  closeBatch(memory, SLOT, 19)
+  closeBatch(memory, SLOT, 11.9)
   expect(rings()).toBe(0)
   closeBatch(memory, SLOT, 20)
   expect(rings()).toBe(1)
@@ -71,15 +73,15 @@ test('control is rung when one is closed that was to be looked at at once, and n
 test('what is urgent stays so until there is room for a reading', () => {
   for (let turn = 1; turn <= READINGS; turn++) closeBatch(memory, SLOT, turn * 10)
   hurry(memory, SLOT)
-  closeBatch(memory, SLOT, 500)
+  closeBatch(memory, SLOT, 5_000)
   expect(rings()).toBe(0)
   taken()
-  closeBatch(memory, SLOT, 510)
+  closeBatch(memory, SLOT, 5_010)
   expect(rings()).toBe(1)
 })
 
 test('while one thread reads no other does; the lock of one that is no more is opened', () => {
-  const lock = CELL.batch + SLOT * BATCH_CELLS
+  const lock = CELL.ring
   Atomics.store(memory.cells, lock, 1)
   expect(isRead(memory, SLOT)).toBe(true)
   closeBatch(memory, SLOT, 10)
@@ -90,8 +92,46 @@ test('while one thread reads no other does; the lock of one that is no more is o
 })
 
 test('their number may overflow', () => {
-  for (const place of [1, 2]) Atomics.store(memory.cells, CELL.batch + SLOT * BATCH_CELLS + place, 2 ** 31 - 1)
+  for (const place of [1, 2]) Atomics.store(memory.cells, CELL.ring + place, 2 ** 31 - 1)
   closeBatch(memory, SLOT, 10)
   closeBatch(memory, SLOT, 20)
   expect(taken().map(({ atMs }) => atMs)).toEqual([10, 20])
+})
+
+test('a service without a ring has no batches; one is passed on where nothing is judged, and never between two that are', () => {
+  const judged = (slot: number, step: number) => Atomics.store(memory.cells, CELL.step + slot, step)
+  judged(SLOT, 1)
+  for (let slot = 100; slot < 100 + RINGS - 1; slot++) {
+    judged(slot, 1)
+    expect(openRing(memory, slot)).toBe(true)
+  }
+  expect(openRing(memory, 99)).toBe(false)
+  closeBatch(memory, 99, 10)
+  hurry(memory, 99)
+  expect([isRead(memory, 99), openRing(memory, SLOT)]).toEqual([false, true])
+
+  count(0, SIDE.canary, TRIAL.answers)
+  hurry(memory, SLOT)
+  closeBatch(memory, SLOT, 1_000)
+  judged(SLOT, 0)
+  const heard = rings()
+  judged(99, 1)
+  expect(openRing(memory, 99)).toBe(true)
+  const readings: Float64Array[] = []
+  closeBatch(memory, SLOT, 2_000)
+  closeBatch(memory, 99, 10)
+  takeReadings(memory, 99, (reading) => readings.push(reading.slice()))
+  expect(readings.map((reading) => [reading[0], reading[answers]])).toEqual([[10, 0]])
+  expect([taken(), rings()]).toEqual([[], heard])
+  expect(openRing(memory, SLOT)).toBe(false)
+})
+
+test('a ring that is read just now is not passed on', () => {
+  for (let slot = 100; slot < 100 + RINGS - 1; slot++) openRing(memory, slot)
+  for (let ring = 0; ring < RINGS; ring++) Atomics.store(memory.cells, CELL.ring + ring * RING_CELLS, 1)
+  expect(openRing(memory, 99)).toBe(false)
+  unlock(memory, 100)
+  expect(openRing(memory, 99)).toBe(true)
+  Atomics.store(memory.cells, CELL.step + 99, 1)
+  expect(openRing(memory, 100)).toBe(false)
 })

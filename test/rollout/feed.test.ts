@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { closeBatch } from '../../src/metrics/batches.ts'
-import { allocateSharedMemory, BATCH_CELLS, CELL, SIDE, TRIAL, trialOffset } from '../../src/metrics/layout.ts'
+import { allocateSharedMemory, CELL, RINGS, SIDE, TRIAL, trialOffset } from '../../src/metrics/layout.ts'
 import { Feed } from '../../src/rollout/feed.ts'
 
 const SLOT = 3
@@ -35,7 +35,7 @@ test('what came in one batch stays apart, however late it is looked at', () => {
     { canary: 2, canaryBad: 0, control: 18, controlBad: 1 },
   ])
   expect(batches[1].came[2]).toEqual({ canary: 2, canaryBad: 1, control: 0, controlBad: 0 })
-  expect(feed.take(79)).toEqual([])
+  expect(feed.take(75.9)).toEqual([])
 })
 
 test('what came before a step is dropped, but for its harm', () => {
@@ -45,7 +45,7 @@ test('what came before a step is dropped, but for its harm', () => {
   closeBatch(memory, SLOT, 10)
   count(0, SIDE.canary, TRIAL.harm)
   expect(feed.drop()).toBe(2)
-  expect(feed.take(19)).toEqual([])
+  expect(feed.take(11)).toEqual([])
   count(0, SIDE.canary, TRIAL.answers)
   expect(feed.take(20).map(({ came, harm }) => [came[0].canary, came[0].canaryBad, harm])).toEqual([[1, 0, 0]])
 })
@@ -63,8 +63,29 @@ test('a reading that was made before the step and comes after its begin counts f
 
 test('a worker that was ended while it read holds nobody up for longer than a second', () => {
   const { memory, feed, count } = fed()
-  Atomics.store(memory.cells, CELL.batch + SLOT * BATCH_CELLS, 1)
+  Atomics.store(memory.cells, CELL.ring, 1)
   count(0, SIDE.canary, TRIAL.answers)
   const at = [100, 600, 1_100].map((nowMs) => feed.take(nowMs).length)
   expect([...at, feed.take(1_200).length]).toEqual([0, 0, 0, 1])
+})
+
+test('where all rings are taken, what has come since the last look is one batch', () => {
+  const { memory, count } = fed()
+  for (let slot = 100; slot < 100 + RINGS; slot++) {
+    new Feed(memory, slot)
+    Atomics.store(memory.cells, CELL.step + slot, 1)
+  }
+  Atomics.store(memory.cells, CELL.step + SLOT, 1)
+  const late = new Feed(memory, 50)
+  memory.trials[trialOffset(0, 50, SIDE.canary) + TRIAL.answers] = 4
+  closeBatch(memory, 50, 10)
+  count(0, SIDE.canary, TRIAL.answers)
+  expect(late.take(100).map(({ atMs, came }) => [atMs, came[0].canary])).toEqual([[100, 4]])
+  expect(late.take(200).map(({ came }) => came[0].canary)).toEqual([0])
+  // One has come to its end.
+  Atomics.store(memory.cells, CELL.step + 120, 0)
+  memory.trials[trialOffset(0, 50, SIDE.canary) + TRIAL.answers] = 5
+  expect(late.take(300).map(({ came }) => came[0].canary)).toEqual([1])
+  closeBatch(memory, 50, 310)
+  expect(late.take(320).map(({ atMs }) => atMs)).toEqual([310, 320])
 })
