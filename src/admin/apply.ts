@@ -9,7 +9,7 @@ import type { Static, TSchema } from 'typebox'
 import type { Change, ChangeOptions, ChangeResult, Snapshot } from '../change.ts'
 import type { Checked } from '../config/check.ts'
 import { durationMs } from '../config/duration.ts'
-import { didYouMean, nearest } from '../config/nearest.ts'
+import { serviceNamed } from '../config/named.ts'
 import type { ServiceSpec } from '../config/schema.ts'
 import { NAME_PATTERN } from '../config/schema-parts.ts'
 import { Type } from '../config/type.ts'
@@ -149,8 +149,6 @@ export function checkName(what: string, name: string): void {
 }
 
 /** The spec of a service; throws `not_found`. Only own keys count, so `constructor` finds nothing. */
-export function findService(snapshot: Snapshot, name: string): ServiceSpec {
-  if (Object.hasOwn(snapshot.services, name)) return snapshot.services[name]
-  const hint = didYouMean(nearest(name, Object.keys(snapshot.services)))
-  throw new TurnoutError('not_found', `There is no service ${name}${hint}.`)
+export function findService({ services }: Snapshot, name: string): ServiceSpec {
+  return serviceNamed(services, name)
 }

@@ -14,7 +14,7 @@ import Fastify, {
   type FastifyRequest,
   LogController,
 } from 'fastify'
-import { isLoopback } from '../config/address.ts'
+import { isLoopback, parseListenAddress } from '../config/address.ts'
 import { withoutSecrets } from '../config/hidden.ts'
 import { TurnoutError } from '../errors.ts'
 import { createGuard, type Role } from './auth.ts'
@@ -77,13 +77,15 @@ export type Routes = Map<string, Set<string>>
 
 /** Starts the admin API. Rejects with `invalid` for an address off loopback without tokens, or when it is taken. */
 export async function createAdmin(deps: AdminDeps): Promise<Admin> {
-  const { host, port } = parseAddress(deps.address)
+  const at = parseListenAddress(deps.address)
+  if ('bad' in at) throw new TurnoutError('invalid', `The admin API cannot listen: ${at.bad}.`)
+  const { host, port } = at
   if (deps.tokens.length === 0 && !isLoopback(host)) {
     throw new TurnoutError('invalid', `Without tokens the admin API cannot listen on ${deps.address}.`)
   }
   const { app, end } = await buildAdmin(deps)
   try {
-    const address = await app.listen({ host, port })
+    const address = await app.listen({ host: host || '::', port })
     return { address, close: () => closeWithin(CLOSE_TIMEOUT_MS, app, end, deps.clock) }
   } catch (error) {
     end()
@@ -212,12 +214,6 @@ function methodsAt(routes: Routes, path: string): string[] {
     if (fits && parts.length === asked.length) for (const method of methods) allowed.add(method)
   }
   return [...allowed].sort()
-}
-
-function parseAddress(address: string): { host: string; port: number } {
-  const colon = address.lastIndexOf(':')
-  const host = address.slice(0, colon).replace(/^\[(.*)\]$/, '$1')
-  return { host: host === '' ? '::' : host, port: Number(address.slice(colon + 1)) }
 }
 
 async function closeWithin(

@@ -8,6 +8,7 @@
  * cross-checks and who would be left to answer (leaves-nobody.ts) are the caller's, on the result.
  */
 import type { Change } from '../change.ts'
+import { poolNamed, serviceNamed } from '../config/named.ts'
 import { child } from '../config/pointer.ts'
 import { equalJson, isRecord, mapEntries, own, sameEntries, withEntry, withoutEntry } from '../config/record.ts'
 import type { PoolSpec, ServiceSpec, Services, Weights } from '../config/schema.ts'
@@ -62,7 +63,7 @@ function changed(content: Content, change: Resolved, nowMs: number, tools: Chang
       return putService(content, change.service, patched(content, change.service, change.patch, tools))
     case 'service.delete':
       if (content.leftOut.includes(change.service)) return withoutLeftOut(content, [change.service])
-      specOf(content, change.service)
+      serviceNamed(content.services, change.service)
       return replaceAll(content, withoutEntry(content.services, change.service))
     case 'split':
       return split(content, change.service, change.weights)
@@ -73,7 +74,10 @@ function changed(content: Content, change: Resolved, nowMs: number, tools: Chang
     case 'back':
       return back(content, change.service)
     case 'rules':
-      return putService(content, change.service, { ...specOf(content, change.service), rules: [...change.rules] })
+      return putService(content, change.service, {
+        ...serviceNamed(content.services, change.service),
+        rules: [...change.rules],
+      })
     case 'pool.put':
       return putPool(content, change.service, change.pool, change.spec)
     case 'pool.delete':
@@ -86,19 +90,6 @@ function changed(content: Content, change: Resolved, nowMs: number, tools: Chang
     case 'file':
       return withMergedFile(content, change, (services) => replaceAll(content, services))
   }
-}
-
-function specOf(content: Content, service: string): ServiceSpec {
-  const spec = own(content.services, service)
-  if (spec === undefined) throw new TurnoutError('not_found', `There is no service ${service}.`)
-  return spec
-}
-
-function poolOf(spec: ServiceSpec, service: string, pool: string): PoolSpec {
-  const found = own(spec.pools, pool)
-  if (found !== undefined) return found
-  const known = Object.keys(spec.pools).join(', ')
-  throw new TurnoutError('not_found', `Service ${service} has no pool ${pool} (it has ${known}).`)
 }
 
 const intentOf = (content: Content, service: string): ServiceIntent => content.intents[service]
@@ -138,7 +129,7 @@ const withoutLeftOut = (content: Content, names: readonly string[]): Content => 
 })
 
 function split(content: Content, service: string, weights: Weights): Content {
-  const spec = specOf(content, service)
+  const spec = serviceNamed(content.services, service)
   const faults = Object.keys(weights)
     .filter((pool) => !Object.hasOwn(spec.pools, pool))
     .map((pool) => ({ pointer: child('/weights', pool), message: `There is no pool ${pool}.` }))
@@ -154,7 +145,7 @@ type Shift = Extract<Change, { kind: 'shift' }>
 function shift(content: Content, change: Shift, nowMs: number, tools: ChangeTools): Content {
   const { service, weights, trial, ends, before } = change
   const isBegin = trial !== null && sameWeights(weights, before)
-  if (isBegin && !sameWeights(splitOf(specOf(content, service)), before)) {
+  if (isBegin && !sameWeights(splitOf(serviceNamed(content.services, service)), before)) {
     throw new TurnoutError('conflict', `The split of ${service} was changed just when its rollout was to begin.`)
   }
   const next = shiftPool(split(content, service, weights), change, nowMs, tools)
@@ -176,8 +167,8 @@ function shift(content: Content, change: Shift, nowMs: number, tools: ChangeTool
 
 function shiftPool(content: Content, { service, pool }: Shift, nowMs: number, tools: ChangeTools): Content {
   if (pool === undefined) return content
-  const spec = specOf(content, service)
-  const { name, version = poolOf(spec, service, pool.name).version, states = {} } = pool
+  const spec = serviceNamed(content.services, service)
+  const { name, version = poolNamed(spec, service, pool.name).version, states = {} } = pool
   const held = { ...spec.pools[name], version }
   return Object.entries(states).reduce(
     (next, [target, state]) =>
@@ -195,8 +186,8 @@ function switchAll(content: Content, to: readonly (readonly [service: string, po
 }
 
 function switchOne(content: Content, service: string, pool: string): Content {
-  const spec = specOf(content, service)
-  poolOf(spec, service, pool)
+  const spec = serviceNamed(content.services, service)
+  poolNamed(spec, service, pool)
   const next = putService(content, service, { ...spec, split: { [pool]: WEIGHT_ALL } })
   // Also where the weights were so already: who switches wants every pin to end.
   const releases = new Issuer(next.releases)
@@ -205,7 +196,7 @@ function switchOne(content: Content, service: string, pool: string): Content {
 }
 
 function back(content: Content, service: string): Content {
-  const spec = specOf(content, service)
+  const spec = serviceNamed(content.services, service)
   const { previous, release } = intentOf(content, service)
   if (previous === null) throw new TurnoutError('conflict', `Service ${service} has no split to go back to.`)
   const next = putService(content, service, { ...spec, split: previous.weights })
@@ -214,13 +205,13 @@ function back(content: Content, service: string): Content {
 }
 
 function putPool(content: Content, service: string, pool: string, poolSpec: PoolSpec): Content {
-  const spec = specOf(content, service)
+  const spec = serviceNamed(content.services, service)
   return putService(content, service, { ...spec, pools: withEntry(spec.pools, pool, poolSpec) })
 }
 
 function deletePool(content: Content, service: string, pool: string): Content {
-  const spec = specOf(content, service)
-  poolOf(spec, service, pool)
+  const spec = serviceNamed(content.services, service)
+  poolNamed(spec, service, pool)
   const refuse = (why: string) => new TurnoutError('conflict', `Pool ${pool} of ${service} cannot be removed: ${why}.`)
   if (Object.keys(spec.pools).length === 1) throw refuse('it is the last one')
   if (splitOf(spec)[pool] > 0) throw refuse('it has traffic; shift its weight to 0 first')
@@ -234,8 +225,8 @@ type StateChange = Extract<Change, { kind: 'pool.state' | 'target.state' }>
 
 function setState(content: Content, change: StateChange, nowMs: number, tools: ChangeTools): Content {
   const { service, pool, state } = change
-  const spec = specOf(content, service)
-  const targets = poolOf(spec, service, pool).targets
+  const spec = serviceNamed(content.services, service)
+  const targets = poolNamed(spec, service, pool).targets
   const poolIntent = intentOf(content, service).pools[pool]
   const drainUntilMs = state === 'drain' ? nowMs + tools.drainMs(spec) : 0
   let next: PoolIntent
@@ -259,7 +250,7 @@ function patched(
   patch: Readonly<Record<string, unknown>>,
   tools: ChangeTools,
 ): ServiceSpec {
-  const merged = mergePatch(specOf(content, service), patch)
+  const merged = mergePatch(serviceNamed(content.services, service), patch)
   const { split, ...rest } = merged
   const live = typeof patch['live'] === 'string' && !Object.hasOwn(patch, 'split')
   const completed = tools.complete(live || split === undefined ? rest : { ...rest, split: withoutGone(split, merged) })

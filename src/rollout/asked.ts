@@ -68,13 +68,6 @@ export function keptOf(
   }
 }
 
-/** Throws `not_found` with the pools that there are. */
-export function assertPool({ pools }: ServiceSpec, service: string, name: string): void {
-  if (Object.hasOwn(pools, name)) return
-  const known = Object.keys(pools).join(', ')
-  throw new TurnoutError('not_found', `Service ${service} has no pool ${name} (it has ${known}).`)
-}
-
 /** Programs are run only from the folders that the config file of this process names. Throws `invalid`. */
 function assertCommands({ spec: { hooks = [] } }: Wish, folders: readonly string[]): void {
   for (const [at, { command, step }] of hooks.entries()) {

@@ -10,13 +10,14 @@
 import type { Logger } from 'pino'
 import type { Control } from '../change.ts'
 import type { Clock } from '../clock.ts'
+import { poolNamed, serviceNamed } from '../config/named.ts'
 import { own } from '../config/record.ts'
 import { TurnoutError } from '../errors.ts'
 import type { SharedMemory } from '../metrics/layout.ts'
 import type { TrafficWindow } from '../metrics/window.ts'
 import type { Store } from '../store/store.ts'
 import { Archive } from './archive.ts'
-import { type Asked, assertPool, keptOf } from './asked.ts'
+import { type Asked, keptOf } from './asked.ts'
 import { SLICE_MS } from './clump.ts'
 import { dryRun } from './dry-run.ts'
 import { type Ending, Endings, type Figures } from './endings.ts'
@@ -136,9 +137,8 @@ export class Rollouts {
     const { to } = asked
     const { control, clock, id } = this.#deps
     const { services, status } = control.snapshot()
-    const spec = own(services, service)
-    if (spec === undefined) throw new TurnoutError('not_found', `There is no service ${service}.`)
-    assertPool(spec, service, to)
+    const spec = serviceNamed(services, service)
+    poolNamed(spec, service, to)
     const isTaken = this.#running.has(service) || (this.#beginning.has(service) && mine === undefined)
     if (isTaken || own(status, service)?.trial !== undefined) {
       throw new TurnoutError('conflict', `A rollout of ${service} is running.`)

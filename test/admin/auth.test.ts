@@ -112,6 +112,13 @@ describe('with tokens', () => {
   })
 })
 
+test.each(['127.0.0.1', '::1:9900', '*:9900', '127.0.0.1:99999'])(
+  'an address is read as that of a listener: %s is none',
+  async (address) => {
+    await expect(startAdmin({ address })).rejects.toThrow(/^The admin API cannot listen: .*(port|brackets|write)/)
+  },
+)
+
 describe('without tokens', () => {
   test.each([
     [{ host: '127.0.0.1' }, 200],

@@ -284,4 +284,6 @@ test('a service that is not there is told with the nearest one that is', async (
     expect([status, body.detail]).toEqual([404, 'There is no service shp (did you mean "shop"?).'])
   }
   expect((await call('GET', '/v1/services/else')).body.detail).toBe('There is no service else.')
+  const { status, body } = await call('POST', '/v1/switch', { to: { shp: 'green' } })
+  expect([status, body.detail]).toEqual([404, 'There is no service shp (did you mean "shop"?).'])
 })
