@@ -32,6 +32,7 @@ export function fitted(
   rows: readonly (readonly string[])[],
   columnsMax: number,
 ): { readonly table: string; readonly missing: readonly string[] } {
+  if (columnsMax === Infinity) return { table: columns(titles, rows), missing: [] }
   let kept = [...titles.keys()]
   const leaving = kept
     .filter((at) => titles[at].leaves !== undefined)
