@@ -1,28 +1,40 @@
 /**
  * Rollouts in the store: of each service the one that runs, and the last ones that have ended, the newest first.
  *
- * What is kept is there before anything is done about it. A service has one entry, and an index names the services, since a store cannot be
- * asked what it has.
+ * What is kept is there before anything is done about it. Of a service the last one, which may run and is written every ten seconds, has an
+ * entry of its own, so that this costs its own size; those before it have another, which is written when one joins them. A store cannot be
+ * asked what it has, so an index names the services; of those that are no more the last `GONE_MAX` are known. An older Turnout had all of a
+ * service in the first entry: that is read too, and parted at the next write.
  */
 import type { Store } from '../store/store.ts'
 import type { Kept } from './kept.ts'
 import { isOver } from './rollout.ts'
 
-/** Ended rollouts that are kept of each service. */
+/** Rollouts that are kept of each service. */
 const KEPT_MAX = 50
+/** Services without a place in the config of which rollouts are kept: they may come back. */
+const GONE_MAX = 50
 
 const INDEX = 'rollouts'
-const keyOf = (service: string) => `rollout:${service}`
+const lastKey = (service: string) => `rollout:${service}`
+const olderKey = (service: string) => `rollouts-before:${service}`
+
+type ArchiveStore = Pick<Store, 'get' | 'put'>
 
 export class Archive {
-  readonly #store: Pick<Store, 'get' | 'put'>
+  readonly #store: ArchiveStore
+  readonly #isService: (name: string) => boolean
   readonly #ended = new Map<string, readonly Kept[]>()
+  /** Id of the one that has an entry of its own; absent where there is none, or where the entry is of the older form. */
+  readonly #last = new Map<string, string>()
 
-  constructor(store: Pick<Store, 'get' | 'put'>) {
+  /** `isService` tells which services there are now. */
+  constructor(store: ArchiveStore, isService: (name: string) => boolean) {
     this.#store = store
+    this.#isService = isService
   }
 
-  /** Services that ever had one. */
+  /** Services that ever had one, and those of them that are no more, as long as that is known. */
   get services(): string[] {
     return [...this.#ended.keys()]
   }
@@ -36,31 +48,50 @@ export class Archive {
   async read(): Promise<Kept[]> {
     const open: Kept[] = []
     for (const service of JSON.parse((await this.#store.get(INDEX)) ?? '[]') as string[]) {
-      const text = await this.#store.get(keyOf(service))
-      if (text === null) continue
-      const all = JSON.parse(text) as Kept[]
-      this.#ended.set(
-        service,
-        all.filter(({ rollout }) => isOver(rollout)),
-      )
-      open.push(...all.filter(({ rollout }) => !isOver(rollout)).slice(0, 1))
+      const running = await this.readOne(service)
+      if (running !== null) open.push(running)
     }
     return open
   }
 
-  /** Keeps one that runs, or has just ended, before the others of its service. */
+  /** Reads those of one service; gives the one that has not ended. */
+  async readOne(service: string): Promise<Kept | null> {
+    const text = await this.#store.get(lastKey(service))
+    if (text === null) return null
+    const first = JSON.parse(text) as Kept[]
+    const older = JSON.parse((await this.#store.get(olderKey(service))) ?? '[]') as Kept[]
+    // One that has just made room for another may stand in both.
+    const ids = new Set(first.map(({ rollout }) => rollout.id))
+    const all = [...first, ...older.filter(({ rollout }) => !ids.has(rollout.id))]
+    this.#ended.set(
+      service,
+      all.filter(({ rollout }) => isOver(rollout)),
+    )
+    if (first.length === 1) this.#last.set(service, first[0].rollout.id)
+    else this.#last.delete(service)
+    return all.find(({ rollout }) => !isOver(rollout)) ?? null
+  }
+
+  /** Keeps one that runs, or has just ended, as the last of its service. */
   async keep(kept: Kept): Promise<void> {
-    const { service } = kept
+    const { service, rollout } = kept
     if (!this.#ended.has(service)) {
       this.#ended.set(service, [])
-      await this.#store.put(INDEX, JSON.stringify(this.services))
+      await this.forgetGone()
+      await this.#writeIndex().catch((error: unknown) => {
+        this.#ended.delete(service)
+        throw error
+      })
     }
-    await this.#write(service, this.#withFirst(kept))
+    if (this.#last.get(service) !== rollout.id) await this.#writeOlder(service, rollout.id)
+    await this.#store.put(lastKey(service), JSON.stringify([kept]))
+    this.#last.set(service, rollout.id)
   }
 
   /** One that was kept is among those that have ended from now on. */
   end(kept: Kept): void {
-    this.#ended.set(kept.service, this.#withFirst(kept))
+    const others = this.ended(kept.service).filter(({ rollout }) => rollout.id !== kept.rollout.id)
+    this.#ended.set(kept.service, [kept, ...others].slice(0, KEPT_MAX))
   }
 
   /** Keeps what has become of one that has ended; `running` is the one that runs now. */
@@ -68,22 +99,44 @@ export class Archive {
     const { service, rollout } = kept
     const ended = this.ended(service).map((other) => (other.rollout.id === rollout.id ? kept : other))
     this.#ended.set(service, ended)
-    await this.#write(service, running === undefined ? ended : [running, ...ended].slice(0, KEPT_MAX))
+    const last = this.#last.get(service)
+    if (last === rollout.id) return this.#store.put(lastKey(service), JSON.stringify([kept]))
+    if (last !== undefined) return this.#writeOlder(service, last)
+    // Of the older form.
+    const first = running ?? ended[0]
+    await this.#writeOlder(service, first.rollout.id)
+    await this.#store.put(lastKey(service), JSON.stringify([first]))
+    this.#last.set(service, first.rollout.id)
   }
 
   /** The one that was to run has not begun. */
-  forget(service: string): Promise<void> {
-    return this.#write(service, this.ended(service))
+  async forget(service: string): Promise<void> {
+    await this.#writeOlder(service, null)
+    await this.#store.put(lastKey(service), '[]')
+    this.#last.delete(service)
   }
 
-  #withFirst(kept: Kept): Kept[] {
-    return [kept, ...this.ended(kept.service).filter(({ rollout }) => rollout.id !== kept.rollout.id)].slice(
-      0,
-      KEPT_MAX,
-    )
+  /** Of services that are no more the last ones alone are known. */
+  async forgetGone(): Promise<void> {
+    const changedAtMs = (service: string) => this.ended(service)[0]?.updatedAtMs ?? 0
+    const gone = this.services.filter((service) => !this.#isService(service))
+    const old = gone.sort((a, b) => changedAtMs(b) - changedAtMs(a)).slice(GONE_MAX)
+    for (const service of old) {
+      this.#ended.delete(service)
+      this.#last.delete(service)
+      await this.#store.put(olderKey(service), null)
+      await this.#store.put(lastKey(service), null)
+    }
+    if (old.length > 0) await this.#writeIndex()
   }
 
-  #write(service: string, all: readonly Kept[]): Promise<void> {
-    return this.#store.put(keyOf(service), JSON.stringify(all))
+  #writeIndex(): Promise<void> {
+    return this.#store.put(INDEX, JSON.stringify(this.services))
+  }
+
+  /** All that have ended but the one with an entry of its own. */
+  #writeOlder(service: string, last: string | null): Promise<void> {
+    const older = this.ended(service).filter(({ rollout }) => rollout.id !== last)
+    return this.#store.put(olderKey(service), JSON.stringify(older.slice(0, KEPT_MAX - 1)))
   }
 }

@@ -70,7 +70,7 @@ export class Rollouts {
 
   constructor(deps: ControllerDeps) {
     this.#deps = deps
-    this.#archive = new Archive(deps.store)
+    this.#archive = new Archive(deps.store, (name) => Object.hasOwn(deps.control.snapshot().services, name))
     this.#gates = new Gates(deps.clock, (service) => deps.traffic.service(service), deps.commandFolders)
     this.#standbys = new Standbys({
       ...deps,
@@ -91,6 +91,7 @@ export class Rollouts {
     const isShared = await this.#deps.store.isShared()
     const open = await this.#archive.read()
     if (isShared) return
+    await this.#archive.forgetGone()
     for (const kept of open) await this.#goOn(kept)
     for (const service of this.#archive.services) {
       for (const kept of this.#archive.ended(service)) this.#standbys.watch(kept)
@@ -210,7 +211,9 @@ export class Rollouts {
 
   /** Of each service that ever had a rollout. */
   figures(): Figures[] {
+    const { services } = this.#deps.control.snapshot()
     return [...new Set([...this.#running.keys(), ...this.#archive.services])].flatMap((service) => {
+      if (!Object.hasOwn(services, service)) return []
       const [ended] = this.#archive.ended(service)
       const last = this.running(service) ?? (ended && toldRollout(ended))
       return last === undefined ? [] : [{ last, ended: this.#endings.of(service) }]

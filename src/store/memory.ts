@@ -105,7 +105,10 @@ class MemoryStore implements Store {
   }
 
   get = async (key: string): Promise<string | null> => this.#named.get(key) ?? null
-  put = async (key: string, value: string): Promise<void> => void this.#named.set(key, value)
+  put = async (key: string, value: string | null): Promise<void> => {
+    if (value === null) this.#named.delete(key)
+    else this.#named.set(key, value)
+  }
   isShared = async (): Promise<boolean> => false
   close = async (): Promise<void> => {}
 

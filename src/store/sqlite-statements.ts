@@ -1,4 +1,8 @@
-/** What is asked of a store file, in SQL; the tables are in sqlite-layout.ts. */
+/**
+ * What is asked of a store file, in SQL; the tables are in sqlite-layout.ts.
+ *
+ * Prepared once for a connection: whoever opens another file has others.
+ */
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
 import type { Part } from './parts.ts'
 
@@ -25,6 +29,7 @@ const SQL = {
   dropObserved: 'DELETE FROM observed WHERE service = ?',
   named: 'SELECT key, value FROM named',
   get: 'SELECT value FROM named WHERE key = ?',
+  dropNamed: 'DELETE FROM named WHERE key = ?',
   put: 'INSERT INTO named (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
 }
 /** The statements of one connection. */

@@ -144,8 +144,8 @@ class SqliteStore implements Store {
     return this.#read((run) => first(run.get, key)?.value ?? null)
   }
 
-  async put(key: string, value: string): Promise<void> {
-    this.#write((run) => void run.put.run(key, value))
+  async put(key: string, value: string | null): Promise<void> {
+    this.#write((run) => void (value === null ? run.dropNamed.run(key) : run.put.run(key, value)))
   }
 
   async isShared(): Promise<boolean> {

@@ -121,7 +121,8 @@ export interface Store {
   saveObserved(services: Readonly<Record<string, ServiceObserved | null>>): Promise<void>
   /** A small named value: the cookie keys, the config file as last loaded. null when absent. */
   get(key: string): Promise<string | null>
-  put(key: string, value: string): Promise<void>
+  /** Keeps a named value; null forgets it. */
+  put(key: string, value: string | null): Promise<void>
   /** True when another live process uses the same store. */
   isShared(): Promise<boolean>
   close(): Promise<void>

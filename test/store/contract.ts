@@ -180,13 +180,16 @@ export function describeStore(name: string, open: () => Promise<Store>): void {
       expect(await store.get('file')).toBe('b')
     })
 
-    test('holds named values and replaces them', async () => {
+    test('holds named values, replaces and forgets them', async () => {
       const store = await fresh()
       await store.put('keys', 'a')
       await store.put('keys', 'b — ü\n')
       await store.put('__proto__', 'c')
       expect(await store.get('keys')).toBe('b — ü\n')
       expect(await store.get('__proto__')).toBe('c')
+      await store.put('keys', null)
+      await store.put('never', null)
+      expect([await store.get('keys'), await store.get('__proto__')]).toEqual([null, 'c'])
       expect(await store.position()).toEqual(NOWHERE)
     })
 

@@ -1,0 +1,123 @@
+/** Rollouts in the store: what is written when, what an older Turnout has written, and what is forgotten. */
+import { expect, test } from 'vitest'
+import { Archive } from '../../src/rollout/archive.ts'
+import type { Kept } from '../../src/rollout/kept.ts'
+import { memoryStore } from '../../src/store/memory.ts'
+import type { Store } from '../../src/store/store.ts'
+
+function kept(id: string, state: string, more: object = {}): Kept {
+  const rollout = { id, state, to: 'green' }
+  return { service: 'shop', rollout, updatedAtMs: 0, history: Array(20).fill(id), ...more } as unknown as Kept
+}
+
+const ids = (all: readonly Kept[]) => all.map(({ rollout }) => rollout.id)
+const always = () => true
+
+/** Bytes of each write of the store, by key. */
+function counted(store: Store): [key: string, bytes: number][] {
+  const writes: [string, number][] = []
+  const put = store.put.bind(store)
+  store.put = (key, value) => {
+    writes.push([key, value?.length ?? 0])
+    return put(key, value)
+  }
+  return writes
+}
+
+async function withEnded(store: Store, count: number): Promise<Archive> {
+  const archive = new Archive(store, always)
+  for (let at = 0; at < count; at++) {
+    await archive.keep(kept(`e-${at}`, 'shifting'))
+    await archive.keep(kept(`e-${at}`, 'done'))
+    archive.end(kept(`e-${at}`, 'done'))
+  }
+  return archive
+}
+
+test('to keep one that runs costs its own size, however many have ended before it', async () => {
+  const store = memoryStore()
+  const archive = await withEnded(store, 60)
+  const running = kept('r-1', 'shifting')
+  await archive.keep(running)
+  const writes = counted(store)
+  for (let at = 0; at < 5; at++) await archive.keep(running)
+  expect(writes).toEqual(Array(5).fill(['rollout:shop', JSON.stringify([running]).length]))
+  const again = new Archive(store, always)
+  expect(ids(await again.read())).toEqual(['r-1'])
+  // Fifty are kept, with the one that runs.
+  expect(ids(again.ended('shop'))).toEqual(Array.from({ length: 49 }, (_, at) => `e-${59 - at}`))
+})
+
+test('what an older Turnout has kept in one entry is read, and parted at the next write', async () => {
+  const old = [kept('r-1', 'shifting'), kept('e-2', 'done'), kept('e-1', 'rolledBack')]
+  for (const write of ['keep', 'end', 'replace', 'replace while one runs'] as const) {
+    const store = memoryStore()
+    await store.put('rollouts', '["shop"]')
+    await store.put('rollout:shop', JSON.stringify(write === 'replace' ? old.slice(1) : old))
+    const archive = new Archive(store, always)
+    expect(ids(await archive.read())).toEqual(write === 'replace' ? [] : ['r-1'])
+    expect(ids(archive.ended('shop'))).toEqual(['e-2', 'e-1'])
+    const changed = kept('e-1', 'rolledBack', { harm: 7 })
+    if (write === 'keep') await archive.keep(old[0])
+    else if (write === 'replace') await archive.replace(changed, undefined)
+    else if (write === 'replace while one runs') await archive.replace(changed, old[0])
+    else {
+      await archive.keep(kept('r-1', 'done'))
+      archive.end(kept('r-1', 'done'))
+    }
+    expect(JSON.parse((await store.get('rollout:shop'))!)).toHaveLength(1)
+    const again = new Archive(store, always)
+    expect(ids(await again.read())).toEqual(write === 'keep' || write === 'replace while one runs' ? ['r-1'] : [])
+    expect(ids(again.ended('shop'))).toEqual(write === 'end' ? ['r-1', 'e-2', 'e-1'] : ['e-2', 'e-1'])
+    if (write.startsWith('replace')) expect(again.ended('shop')[1].harm).toBe(7)
+  }
+})
+
+test('one that was cut off between its two writes, and one that has not begun, leave each rollout once', async () => {
+  const store = memoryStore()
+  const archive = await withEnded(store, 2)
+  // The older ones are written, and then the process dies.
+  const put = store.put.bind(store)
+  store.put = (key, value) => (key === 'rollout:shop' ? Promise.reject(new Error('killed')) : put(key, value))
+  await expect(archive.keep(kept('r-1', 'preflight'))).rejects.toThrow('killed')
+  const again = new Archive(store, always)
+  expect(await again.read()).toEqual([])
+  expect(ids(again.ended('shop'))).toEqual(['e-1', 'e-0'])
+  store.put = put
+  await again.keep(kept('r-1', 'preflight'))
+  await again.forget('shop')
+  const last = new Archive(store, always)
+  expect(await last.read()).toEqual([])
+  expect(ids(last.ended('shop'))).toEqual(['e-1', 'e-0'])
+})
+
+test('one whose name could not be written is no less known after the next try', async () => {
+  const store = memoryStore()
+  const archive = new Archive(store, always)
+  const put = store.put.bind(store)
+  store.put = () => Promise.reject(new Error('away'))
+  await expect(archive.keep(kept('r-1', 'preflight'))).rejects.toThrow('away')
+  store.put = put
+  await archive.keep(kept('r-1', 'preflight'))
+  expect(ids(await new Archive(store, always).read())).toEqual(['r-1'])
+})
+
+test('of services that are no more the last fifty are known, and the others leave nothing in the store', async () => {
+  const store = memoryStore()
+  const services = new Set(['shop'])
+  const archive = new Archive(store, (name) => services.has(name))
+  const begin = async (service: string, updatedAtMs: number) => {
+    const ended = kept(`r-${service}`, 'done', { service, updatedAtMs })
+    await archive.keep(ended)
+    archive.end(ended)
+  }
+  await begin('shop', 0)
+  for (let at = 0; at < 60; at++) await begin(`gone-${at}`, at)
+  await archive.forgetGone()
+  expect(archive.services).toHaveLength(51)
+  expect(archive.services).toContain('shop')
+  expect(archive.services).not.toContain('gone-9')
+  expect([await store.get('rollout:gone-9'), await store.get('rollouts-before:gone-9')]).toEqual([null, null])
+  expect(JSON.parse((await store.get('rollouts'))!)).toEqual(archive.services)
+  expect(ids(archive.ended('gone-59'))).toEqual(['r-gone-59'])
+})
