@@ -4,8 +4,8 @@
  * Names of ours: `blue-green` and `all-at-once` (all in one step; blue-green keeps the old pool ready), `canary` (5, 10, 25, 50, 100
  * per cent, or steps of one's own), `linear` (tenths), `rolling` (target by target). `5-10-25-50-100` and `20-percent-steps` are short for
  * a canary and a linear one. CodeDeploy's names mean what they say there, so with them time advances and nothing is kept back:
- * `Canary10Percent5Minutes`, `Linear10PercentEvery1Minute`, `AllAtOnce`, `OneAtATime`, `HalfAtATime`, with or without
- * `CodeDeployDefault.`, `Lambda` and `ECS` before them.
+ * `Canary10Percent5Minutes`, `Linear10PercentEvery1Minute`, `AllAtOnce`, with or without `CodeDeployDefault.`, `Lambda` or `ECS` before
+ * them; `OneAtATime` and `HalfAtATime`, which are of servers. No name of ours is one of CodeDeploy's.
  *
  * A rolling release replaces the targets of one pool, some at a time: its steps are batches of targets, and their weights say how many
  * of a hundred have the new version once the step is done.
@@ -80,7 +80,7 @@ const MINUTE_MS = 60_000
 const KEEP = 5
 const STEPS_MAX = 100
 
-const PREFIX = /^(?:CodeDeployDefault\.)?(?:Lambda|ECS)?/
+const PREFIX = /^(CodeDeployDefault\.)?(Lambda|ECS)?/
 const TIMED = { advance: 'time', keep: 0, batch: null } as const
 const JUDGED = { advance: 'verdict', forMs: 0, batch: null } as const
 
@@ -187,10 +187,17 @@ function rollingPlan(
 const withoutWaitAtTheEnd =
   ({ advance }: Shape) =>
   (step: Step): Step =>
-    advance === 'time' && step.weight === 100 ? { ...step, forMs: 0 } : step
+    advance === 'time' && step.weight === 100 ? { ...step, forMs: 0, requests: 0 } : step
 
 function shapeOf(strategy: string): Shape | null {
-  const name = strategy.replace(PREFIX, '')
+  const [prefix = '', , platform] = PREFIX.exec(strategy) ?? []
+  const shape = shapeNamed(strategy.slice(prefix.length))
+  if (shape === null || prefix === '') return shape
+  const isTheirs = shape.advance === 'time' && (platform === undefined || shape.batch === null)
+  return isTheirs ? shape : null
+}
+
+function shapeNamed(name: string): Shape | null {
   const named = NAMED.get(name)
   if (named !== undefined) return named
   for (const [pattern, shape] of PATTERNS) {

@@ -99,6 +99,29 @@ test('a batch without bad answers may be split as one likes', () => {
   )
 })
 
+test('where nothing is held back and nothing near the target, the order of batches does not matter', () => {
+  // All of the stake is in, and the target is out of reach, so there is neither reserve nor cap.
+  const whole: OriginState = { wealth: [0.35, 0.2, 0.2, 0.2, 0.05], seen: Number.MAX_VALUE, peak: 1, failed: false }
+  const strata = fc.array(
+    sizes.chain(({ canary, control, bad }) => {
+      const [low, high] = [Math.max(0, bad - control), Math.min(canary, bad)]
+      return fc.integer({ min: low, max: high }).map((k) => stratum(canary, k, control, bad - k))
+    }),
+    { minLength: 2, maxLength: 6 },
+  )
+  const after = (batches: readonly Stratum[]): readonly number[] => {
+    const test = new OriginTest({ alpha: 1e-280, tolerance: 1 }, whole)
+    for (const batch of batches) test.take(batch)
+    return test.state.wealth
+  }
+  fc.assert(
+    fc.property(strata, (batches) => {
+      const [there, back] = [after(batches), after(batches.toReversed())]
+      for (const [at, wealth] of there.entries()) expect(Math.abs(wealth - back[at])).toBeLessThanOrEqual(wealth * 1e-9)
+    }),
+  )
+})
+
 test('a test goes on from what was kept of it, through JSON, as though it had not stopped', () => {
   const strata = Array.from({ length: 60 }, (_, at) =>
     stratum(1 + (at % 3), at % 7 === 0 ? 1 : 0, 18, at % 5 === 0 ? 1 : 0),

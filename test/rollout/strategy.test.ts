@@ -13,6 +13,7 @@ const fault = (spec: StrategySpec) => {
   return 'message' in planned ? planned.message : null
 }
 const MINUTE_MS = 60_000
+const TENTHS = [10, 20, 30, 40, 50, 60, 70, 80, 90, 100]
 
 describe('names of ours', () => {
   test.each([
@@ -75,11 +76,51 @@ describe("CodeDeploy's names", () => {
     })
   })
 
+  // All that CodeDeploy has itself: weights, and minutes from one to the next.
+  test.each<[string, number[], number]>([
+    ...[5, 10, 15, 30].map((n): [string, number[], number] => [`LambdaCanary10Percent${n}Minutes`, [10, 100], n]),
+    ['LambdaLinear10PercentEvery1Minute', TENTHS, 1],
+    ...[2, 3, 10].map((n): [string, number[], number] => [`LambdaLinear10PercentEvery${n}Minutes`, TENTHS, n]),
+    ['ECSCanary10Percent5Minutes', [10, 100], 5],
+    ['ECSCanary10Percent15Minutes', [10, 100], 15],
+    ['ECSLinear10PercentEvery1Minutes', TENTHS, 1],
+    ['ECSLinear10PercentEvery3Minutes', TENTHS, 3],
+    ['LambdaAllAtOnce', [100], 0],
+    ['ECSAllAtOnce', [100], 0],
+    ['AllAtOnce', [100], 0],
+  ])('%s', (name, expected, minutes) => {
+    for (const strategy of [name, `CodeDeployDefault.${name}`]) {
+      // Whatever a service says of steps in general: once all traffic is there nothing is waited for.
+      const { steps, advance, keep } = plan({ strategy, step: { forMs: 1, requests: 0 } })
+      expect(steps.map(({ weight }) => weight)).toEqual(expected)
+      const before = steps.slice(0, -1)
+      expect(before.map(({ forMs }) => forMs)).toEqual(before.map(() => minutes * MINUTE_MS))
+      expect(plan({ strategy, step: { requests: 50 } }).steps.at(-1)).toMatchObject({ forMs: 0, requests: 0 })
+      expect([advance, keep]).toEqual(['time', 0])
+    }
+  })
+
+  test.each([
+    'LambdaOneAtATime',
+    'ECSHalfAtATime',
+    'Lambdacanary',
+    'ECSblue-green',
+    'CodeDeployDefault.rolling',
+    'CodeDeployDefault.5-10',
+    'CodeDeployDefault.',
+    'LambdaECSAllAtOnce',
+    'lambdaAllAtOnce',
+  ])('%s is none', (strategy) => {
+    expect(planOf({ strategy, targets: ['a', 'b'] })).toMatchObject({ message: expect.stringContaining('no strategy') })
+  })
+
   test('OneAtATime and HalfAtATime replace targets', () => {
     const targets = ['a', 'b', 'c', 'd', 'e']
     const batches = (strategy: string, more: Partial<StrategySpec> = {}) => plan({ strategy, targets, ...more }).batches
     expect(batches('OneAtATime')).toEqual([['a'], ['b'], ['c'], ['d'], ['e']])
-    // Fractions are rounded down, as there.
+    // Fractions are rounded down, as there: of nine at most four at once.
+    const nine = Array.from('abcdefghi')
+    expect(batches('HalfAtATime', { targets: nine })!.map(({ length }) => length)).toEqual([4, 4, 1])
     expect(batches('CodeDeployDefault.HalfAtATime')).toEqual([['a', 'b'], ['c', 'd'], ['e']])
     expect(batches('rolling', { batch: { targets: 4 } })).toEqual([['a', 'b', 'c', 'd'], ['e']])
     expect(batches('rolling', { batch: { share: 0.1 } })).toHaveLength(5)
