@@ -31,12 +31,12 @@ export async function reachedWithin(limitMs: number, proxy: TestProxy, ...states
   return last
 }
 
-/** A shop with traffic, of two versions that answer alike. */
+/** A shop with some traffic, of two versions that answer alike. */
 export async function startAlike(): Promise<TestProxy> {
   const [blue, green] = [await startNamed('blue'), await startNamed('green')]
   const shop = service({ blue: [blue.url], green: [green.url] }, { sticky: false, visitor: [] })
   const proxy = await startProxy({ services: { shop } })
-  startLoad(proxy.port, { connections: 16, pauseMs: () => 5 })
+  startLoad(proxy.port, { connections: 8, pauseMs: () => 20 })
   return proxy
 }
 
