@@ -3,14 +3,11 @@ import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 import { LongestFirst } from './test/sequencer.ts'
 
-// Tests use real sockets and worker threads, so each file gets a process of its own. Many wait half of their time, so there are two
-// more at a time than there are cores. Those of pure rooms leave nothing behind, so their files follow each other in one process.
+// Many files wait half of their time, so there are two more at a time than there are cores. Those that start whole processes, load
+// the machine or try what a process does at its end have a process of their own each; all others leave nothing behind, so they
+// follow each other in the same ones, which load the modules once.
 const ALL = 'test/**/*.test.ts'
-const PURE = [
-  'test/table/*.test.ts',
-  'test/config/*.test.ts',
-  'test/dataplane/http1/{body,fields,request-head,response-head}.test.ts',
-]
+const OWN_PROCESS = 'test/{e2e,attacks,bench,demo,fuzz,workers}/**/*.test.ts'
 // .ci/run names a file that the results are also written to, as JSON.
 const report = process.env['TURNOUT_TEST_REPORT']
 
@@ -29,8 +26,11 @@ export default defineConfig({
     retry: process.env['CI'] === 'true' ? 1 : 0,
     reporters: report === undefined ? ['default'] : ['default', ['json', { outputFile: report }]],
     projects: [
-      { extends: true, test: { name: 'pure', include: PURE, isolate: false } },
-      { extends: true, test: { name: 'rest', include: [ALL], exclude: [...PURE, '**/node_modules/**'] } },
+      {
+        extends: true,
+        test: { name: 'rooms', include: [ALL], exclude: [OWN_PROCESS, '**/node_modules/**'], isolate: false },
+      },
+      { extends: true, test: { name: 'whole', include: [OWN_PROCESS] } },
     ],
   },
 })
