@@ -35,6 +35,7 @@ const VerdictAnswer = object({
   outcome: Type.Union(OUTCOMES.map((outcome) => Type.Literal(outcome))),
   metric: Type.String({ description: 'What has failed, holds or is missing.' }),
   evidence: Type.Number({ description: 'From 0 to 1, where the new version has failed.' }),
+  p: Type.Number({ description: 'Share of equal releases that would ever look as bad as this one has, at most.' }),
   canary: Side,
   control: Side,
   wouldNotice: nullable(Type.Number({ description: 'Share of failed answers that would have been noticed by now.' })),

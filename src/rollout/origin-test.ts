@@ -86,6 +86,11 @@ export class OriginTest {
     return Math.min(1, Math.max(0, Math.log(this.#total()) / Math.log(this.#target)))
   }
 
+  /** Share of equal releases that would ever look as bad as this one has, at most; valid at every look. */
+  get p(): number {
+    return Math.min(1, 1 / (this.#failed ? Math.max(this.#target, this.#peak) : this.#peak))
+  }
+
   get state(): OriginState {
     return { wealth: [...this.#wealth], seen: this.#seen, peak: this.#peak, failed: this.#failed }
   }

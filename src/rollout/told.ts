@@ -25,6 +25,8 @@ export interface ToldVerdict {
   readonly metric: string
   /** From 0 to 1, where the new version has failed. */
   readonly evidence: number
+  /** Share of equal releases that would ever look as bad, at most. */
+  readonly p: number
   readonly canary: Side
   readonly control: Side
   /** Share of failed answers that would have been noticed by now; null for none. */
@@ -74,6 +76,7 @@ export function toldVerdict(finding: Finding, verdict: Verdict, kept: Kept, give
     outcome: finding.outcome,
     metric: finding.cause,
     evidence: Math.max(...verdict.metrics.map(({ origin }) => origin.evidence)),
+    p: verdict.p,
     canary: side('canary'),
     control: side('control'),
     wouldNotice: verdict.wouldNotice(),
@@ -102,8 +105,8 @@ export function toldRollout(kept: Kept): ToldRollout {
     endedAtMs,
     by,
     reason,
-    // One that was kept by an older Turnout has no metrics.
-    verdict: verdict && { ...verdict, metrics: verdict.metrics ?? [] },
+    // One that was kept by an older Turnout has neither metrics nor p.
+    verdict: verdict && { ...verdict, metrics: verdict.metrics ?? [], p: verdict.p ?? 1 },
     harm: { failed: harm, budget },
     next: nextOf(kept),
     standbyUntilMs: kept.standby?.isOver === false && !kept.standby.retire ? kept.standby.untilMs : null,

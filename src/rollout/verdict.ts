@@ -258,6 +258,12 @@ export class Verdict {
     return bad >= RATE_BAD_MIN && share > this.#options.rate.above && share > RATE_TIMES * this.#control.reference
   }
 
+  /** Of all metrics together, each of which has its part of alpha. */
+  get p(): number {
+    const { alpha } = this.#options
+    return Math.min(1, ...this.metrics.map((metric) => (metric.origin.p * alpha) / metric.alpha))
+  }
+
   /** Share of bad answers by a metric that would have been noticed by now; null when there were too few for any. */
   wouldNotice({ name, totals, alpha }: Metric = this.metrics[0]): number | null {
     const before = name === FAILURES ? this.#control.reference : 0

@@ -131,6 +131,7 @@ describe('a release that fails', () => {
       weight: 0,
       verdict: { outcome: 'fail', metric: 'failures', evidence: 1 },
     })
+    expect(back.verdict!.p).toBeLessThanOrEqual(0.001 + 1e-12)
     expect(back.reason).toMatch(/answers of green failed, 0 of \d+ of blue: of equal versions fewer than 1 in 1,000/)
     expect(await splitOf(proxy)).toEqual({ blue: 100, green: 0 })
     await expect(call(proxy, 'POST', '/v1/services/shop/back')).rejects.toThrow(/no split to go back to/)

@@ -135,6 +135,19 @@ test('a test goes on from what was kept of it, through JSON, as though it had no
   expect(second.state).toEqual(whole.state)
 })
 
+test('what it says of chance only falls: one by the greatest wealth that there was, and at most alpha once it has failed', () => {
+  const test = new OriginTest(options)
+  expect(test.p).toBe(1)
+  test.take(stratum(1, 1, 9, 0))
+  const once = test.p
+  expect(once).toBeCloseTo(1 / test.state.peak, 12)
+  for (let n = 0; n < 5; n++) test.take(stratum(1, 0, 9, 1))
+  expect(test.p).toBe(once)
+  for (let n = 0; n < 20; n++) test.take(stratum(1, 1, 9, 0))
+  expect(test.failed).toBe(true)
+  expect(test.p).toBeLessThanOrEqual(options.alpha)
+})
+
 test('a failure latches, whatever comes after it', () => {
   const origin = new OriginTest(options)
   for (let at = 0; at < 5; at++) origin.take(stratum(1, 1, 9, 0))
