@@ -69,7 +69,8 @@ export class Keeper {
   readonly #deps: KeeperDeps
   #position: Position = { revision: 0, mark: '' }
   #fallen: Position | null = null
-  #isAway = false
+  /** What cannot be done at present. */
+  #away: 'reading' | 'writing' | null = null
   /** What stands in the store otherwise than we have it: what is left out, and what was mended. */
   #raw: ReadonlyMap<string, StoredContent> = new Map()
   #readBase: { readonly text: string | null; readonly base: Base } = { text: null, base: NOTHING.base }
@@ -162,7 +163,7 @@ export class Keeper {
       releaseLast: after.releases.last,
       ...(after.base === before.base ? {} : { named: { [BASE_KEY]: JSON.stringify(after.base.services) } }),
     }
-    await this.#reached(async () => {
+    await this.#written(async () => {
       try {
         this.#position = await this.#write(before, after, all, commit, shiftMs)
       } catch (error) {
@@ -214,12 +215,12 @@ export class Keeper {
       const seen = own(observed, name)
       return [name, seen === undefined ? null : observedMovedBy(seen, shiftMs)]
     })
-    await this.#reached(() => this.#deps.store.saveObserved(Object.fromEntries(entries)))
+    await this.#written(() => this.#deps.store.saveObserved(Object.fromEntries(entries)))
   }
 
   /** Keeps the base of the config file alone, where the change that it comes with changes nothing else. */
   async keepBase({ services }: Base): Promise<void> {
-    await this.#reached(() => this.#deps.store.put(BASE_KEY, JSON.stringify(services)))
+    await this.#written(() => this.#deps.store.put(BASE_KEY, JSON.stringify(services)))
   }
 
   /** Tells when another live process uses the store too. */
@@ -228,19 +229,25 @@ export class Keeper {
     this.#tell('warn', 'another live process uses the same store: each follows what the other changes')
   }
 
+  /** The same for what writes: a disk that is full can still be read, and that is not the end of it. */
+  #written<T>(work: () => Promise<T>): Promise<T> {
+    return this.#reached(work, 'writing')
+  }
+
   /** Runs `work` on the store, and tells when it cannot be reached, and when it can be again. */
-  async #reached<T>(work: () => Promise<T>): Promise<T> {
+  async #reached<T>(work: () => Promise<T>, what: 'reading' | 'writing' = 'reading'): Promise<T> {
     try {
       const result = await work()
-      if (this.#isAway) {
-        this.#isAway = false
+      if (this.#away === 'reading' || this.#away === what) {
+        this.#away = null
         this.#tell('info', 'the store is reachable again', { away: false })
       }
       return result
     } catch (error) {
       if (error instanceof Moved) throw error
-      if (!this.#isAway) {
-        this.#isAway = true
+      const wasAway = this.#away !== null
+      this.#away = what === 'reading' ? what : (this.#away ?? what)
+      if (!wasAway) {
         this.#tell('error', `the store cannot be reached: ${reasonOf(error)}; traffic is served by the last table`, {
           away: true,
         })

@@ -45,6 +45,23 @@ describe('while the store is away', () => {
     expect(storeEvents().at(-1)).toMatchObject({ data: { away: false } })
   })
 
+  test('a store that can be read and not written is told once, and that it is back once something was written', async () => {
+    const inner = memoryStore()
+    let isFull = false
+    const store = standInStore(inner, {
+      commit: (present, commit) => (isFull ? Promise.reject(away()) : inner.commit(present, commit)),
+    })
+    const { make, control } = await startControl({ store })
+    await make(put())
+    const storeEvents = () => control.events().filter(({ type }) => type === 'store')
+    isFull = true
+    for (const share of [1, 2, 3]) expect(await codeOf(() => make(split(share, 1)))).toBe('store_unavailable')
+    expect(storeEvents()).toMatchObject([{ message: expect.stringContaining('disk is full'), data: { away: true } }])
+    isFull = false
+    await make(split(4, 1))
+    expect(storeEvents().map(({ data }) => data)).toEqual([{ away: true }, { away: false }])
+  })
+
   test('whatever else a store throws is store_unavailable to the caller', async () => {
     const { make, fault } = await start()
     fault.failing = new Error('socket hang up')
