@@ -93,3 +93,12 @@ export function pickWeight(n: number, weightSum: number, step: number): number {
   const turn = n % weightSum
   return timesModulo(turn < 0 ? turn + weightSum : turn, step, weightSum)
 }
+
+/**
+ * The same while versions are compared: the sequence begins somewhere else in every period. Else whoever asks for ten things in turn would
+ * always send the same one of them to a pool with a tenth, and what goes wrong with that thing would look like that pool's fault.
+ */
+export function pickApart(n: number, weightSum: number, step: number, salt: number): number {
+  const offset = Math.floor((mix32(Math.floor(n / weightSum) ^ salt) * weightSum) / 2 ** 32)
+  return (pickWeight(n, weightSum, step) + offset) % weightSum
+}

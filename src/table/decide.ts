@@ -19,7 +19,7 @@
  */
 
 import { type Choice, chooseTarget, lastResort, tiedTarget } from './balance.ts'
-import { bucketOf, bucketOfHash, mix32, pickWeight } from './bucket.ts'
+import { bucketOf, bucketOfHash, mix32, pickApart, pickWeight } from './bucket.ts'
 import { markCandidates } from './condition-index.ts'
 import { cookieToSet } from './cookie-to-set.ts'
 import { keepsVisitors, poolAdmits } from './eligible.ts'
@@ -226,12 +226,16 @@ function picked(draft: Draft): boolean {
     const first = poolNamed(service, tried.pool.name)
     if (first !== null && takesNew(draft, first)) return aim(draft, first, 'picker')
   }
-  const mark = service.pickStep === 0 ? 0 : pickWeight(draw.next(service.slot), service.weightSum, service.pickStep)
+  const mark = service.pickStep === 0 ? 0 : markOf(service, draw.next(service.slot))
   for (const pool of service.pools) {
     if (mark >= pool.weightEnd) continue
     return aim(draft, takesNew(draft, pool) ? pool : spread(draft, draw.random()), 'picker')
   }
   return aim(draft, null, 'picker')
+}
+
+function markOf({ weightSum, pickStep, trial, salt }: ServiceTable, n: number): number {
+  return trial === null ? pickWeight(n, weightSum, pickStep) : pickApart(n, weightSum, pickStep, salt)
 }
 
 function poolNamed(service: ServiceTable, name: string): PoolTable | null {

@@ -90,3 +90,17 @@ test('a version whose targets are all out for 5 s goes back, also before it has 
   await until('it is back', async () => (await current(proxy)).state === 'rolledBack', 10_000)
   expect((await current(proxy)).reason).toMatch(/^all targets of green were out for 5 s: 0 of 0 answers/)
 }, 30_000)
+
+test('whoever asks for ten things in turn does not always send the same one of them to a version with a tenth', async () => {
+  const seen = new Set<string>()
+  let count = 0
+  const proxy = await startTried((request, response) => {
+    count++
+    seen.add(request.url!)
+    response.end('green')
+  })
+  for (let n = 0; n < 300; n++) await (await fetch(`http://127.0.0.1:${proxy.port}/${n % 10}`)).text()
+  expect(seen.size).toBeGreaterThan(5)
+  expect(count).toBeGreaterThanOrEqual(29)
+  expect(count).toBeLessThanOrEqual(31)
+})

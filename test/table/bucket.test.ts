@@ -1,6 +1,15 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { BUCKETS, bucketOf, hashString, mix32, pickStepOf, pickWeight, saltOf } from '../../src/table/bucket.ts'
+import {
+  BUCKETS,
+  bucketOf,
+  hashString,
+  mix32,
+  pickApart,
+  pickStepOf,
+  pickWeight,
+  saltOf,
+} from '../../src/table/bucket.ts'
 
 describe('hash', () => {
   test('is MurmurHash3 x86 32 over UTF-16, as published vectors show', () => {
@@ -150,3 +159,36 @@ describe('picker', () => {
 function gcd(a: number, b: number): number {
   return b === 0 ? a : gcd(b, a % b)
 }
+
+test('while versions are compared each period is exact and begins anywhere, so no turn of a client is always that of one pool', () => {
+  for (const weights of [
+    [9, 1],
+    [19, 1],
+    [57, 43],
+  ]) {
+    const sum = weights[0] + weights[1]
+    const step = pickStepOf(weights)
+    const salt = saltOf('shop', 'r1')
+    const byTurn = new Array<number>(sum).fill(0)
+    const periods = 4_000
+    for (let period = 0; period < periods; period++) {
+      let second = 0
+      for (let turn = 0; turn < sum; turn++) {
+        const mark = pickApart(period * sum + turn, sum, step, salt)
+        expect(mark >= 0 && mark < sum).toBe(true)
+        if (mark < weights[0]) continue
+        second++
+        byTurn[turn]++
+      }
+      expect(second).toBe(weights[1])
+    }
+    const share = weights[1] / sum
+    // Five standard deviations.
+    const most = 5 * Math.sqrt(periods * share * (1 - share))
+    for (const count of byTurn) expect(Math.abs(count - periods * share)).toBeLessThan(most)
+  }
+  for (const n of [0, 2 ** 32 - 1]) {
+    const mark = pickApart(n, 2 ** 34, 10_000_019, 7)
+    expect(Number.isInteger(mark) && mark >= 0 && mark < 2 ** 34).toBe(true)
+  }
+})
