@@ -48,7 +48,7 @@ test.each([
   await begin(proxy, { ...QUICK, ...gates, hooks: [{ at: 'AfterInstall', url: hook.url }] })
   await until('the checks are through', async () => (await current(proxy)).gates.at(-1)?.gate === 'AfterInstall')
   const target = encodeURIComponent(green.url)
-  await call(proxy, 'PUT', `/v1/services/shop/pools/green/targets/${target}/state`, { state: 'maint' })
+  await call(proxy, 'PUT', `/v1/services/shop/pools/green/targets/${target}/state?force=true`, { state: 'maint' })
   isAnswered = true
   expect((await reached(proxy, 'rolledBack', 'shifting')).reason).toBe('pool green has no target that is ready')
 })

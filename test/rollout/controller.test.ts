@@ -90,6 +90,29 @@ test('one that has not begun when the process is killed is none after the restar
   await second.rollouts.close()
 })
 
+test('nobody takes the last ready target of a pool that it tries, or would go back to, but by force', async () => {
+  const { control, rollouts } = await stand()
+  await rollouts.start()
+  await rollouts.begin('shop', { to: 'green', strategy: 'blue-green' }, 'test')
+  const set = (pool: string, state: 'maint' | 'ready', force = false) =>
+    control.change({ kind: 'pool.state', service: 'shop', pool, state }, { actor: 'test', force })
+  for (const moment of ['before its first step', 'with all the traffic']) {
+    if (moment !== 'before its first step') {
+      const weights = { blue: 0, green: 1 }
+      const trial = { pool: 'green', step: 2 }
+      await control.change(
+        { kind: 'shift', service: 'shop', weights, trial, before: { blue: 100 }, rollout: 'r-1' },
+        { actor: 'test' },
+      )
+    }
+    await expect(set('blue', 'maint')).rejects.toThrow('and the rollout that runs goes back to it')
+    await expect(set('green', 'maint')).rejects.toThrow('and the rollout that runs tries it')
+  }
+  await set('blue', 'maint', true)
+  await set('blue', 'ready')
+  await rollouts.close()
+})
+
 test('one whose begin fails leaves nothing behind', async () => {
   const failing = await stand()
   const { control, rollouts, store } = failing
