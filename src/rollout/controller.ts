@@ -80,7 +80,11 @@ export class Rollouts {
     this.#past = new Past(deps.memory)
     const { clock, control, memory } = deps
     this.#looks = new Looks(memory, clock, () => {
-      for (const running of this.#running.values()) running.look()
+      for (const running of this.#running.values()) {
+        // Nobody can remove it meanwhile; but an older copy may be put in the place of the store.
+        if (running.isGone) void running.send({ type: 'abort', by: 'turnout, since its service is gone' })
+        running.look()
+      }
       return this.#running.size > 0
     })
     this.#endPast = clock.every(SLICE_MS, () => this.#past.followAll(control.snapshot().status, clock.steadyMs()))

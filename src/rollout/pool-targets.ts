@@ -9,6 +9,7 @@ import type { ServiceSpec } from '../config/schema.ts'
 import { FIELD, type SharedMemory, sumField } from '../metrics/layout.ts'
 import type { TargetStatus } from '../table/status.ts'
 import type { AdminState } from '../table/types.ts'
+import { targetsTried } from './rolling.ts'
 import type { Rollout } from './rollout.ts'
 
 /** How long targets are taken out, unless that is renewed. */
@@ -46,8 +47,9 @@ export class PoolTargets {
     return sum(FIELD.inFlight) + sum(FIELD.tunnels)
   }
 
-  /** Takes these out for a while, as though they had failed; needs no store. */
-  async eject(urls: readonly string[], nowMs: number): Promise<void> {
+  /** Takes those with the new version out for a while, as though they had failed; needs no store. */
+  async eject(rollout: Rollout, nowMs: number): Promise<void> {
+    const urls = targetsTried(rollout, Object.keys(this.all))
     const untilMs = nowMs + EJECTED_MS
     const addresses = urls.flatMap((url) =>
       (own(this.all, url)?.addresses ?? []).map((address) => ({ url, ...address })),

@@ -14,7 +14,7 @@ import { entered, type Kept } from './kept.ts'
 import { notify, type Publish, tell, tellWait } from './news.ts'
 import { PoolTargets } from './pool-targets.ts'
 import { retry } from './retry.ts'
-import { isRolling, poolBackOf, poolShiftOf, targetsTried } from './rolling.ts'
+import { isRolling, poolBackOf, poolShiftOf } from './rolling.ts'
 import {
   type Effect,
   isBack,
@@ -249,13 +249,13 @@ export class Running {
     const { service, rollout } = this.kept
     this.#works.overtake()
     const shift = async () => {
+      // The service is gone: there is nothing to go back to.
+      if (this.#targets.spec === undefined) return
       try {
         await this.#shift(rollout.before, null, 'back', poolBackOf(this.kept))
       } catch (error) {
         // The store may be away. As long as it is, those that fail are at least out, as others that fail.
-        await this.#targets
-          .eject(targetsTried(rollout, Object.keys(this.#targets.all)), this.#deps.clock.steadyMs())
-          .catch(() => {})
+        await this.#targets.eject(rollout, this.#deps.clock.steadyMs()).catch(() => {})
         throw error
       }
     }

@@ -35,6 +35,7 @@ export interface Retire {
   readonly againAtMs: number | null
 }
 
+const GONE = 'what was kept has traffic again, or is not there any more'
 /** Time before each further try. */
 const AGAIN_MS = [60_000, 300_000, 900_000, 3_600_000, 14_400_000]
 const TRIES_MAX = AGAIN_MS.length + 1
@@ -55,38 +56,62 @@ export interface StandbysDeps {
 
 export class Standbys {
   readonly #deps: StandbysDeps
-  readonly #cancels = new Map<string, () => void>()
+  /** By the id of the rollout. */
+  readonly #watched = new Map<string, { readonly kept: Kept; cancel(): void }>()
   readonly #end = new AbortController()
+  readonly #endListening: () => void
 
   constructor(deps: StandbysDeps) {
     this.#deps = deps
+    this.#endListening = deps.control.subscribe(({ type }) => {
+      if (type === 'change') this.#endOfGone()
+    })
   }
 
   /** Retires what a rollout keeps when its time is over. */
   watch(kept: Kept): void {
     const { standby, rollout } = kept
-    if (standby === undefined || standby.isOver || this.#cancels.has(rollout.id)) return
+    if (standby === undefined || standby.isOver || this.#watched.has(rollout.id)) return
     const { clock } = this.#deps
     const untilMs = clock.steadyMs() + (standby.retire?.againAtMs ?? standby.untilMs) - clock.nowMs()
     const arm = (): void => {
       const leftMs = untilMs - clock.steadyMs()
       const next = leftMs <= 0 ? () => void this.#retire(kept, standby) : arm
-      this.#cancels.set(rollout.id, clock.after(Math.max(0, Math.min(leftMs, TIMER_MS_MAX)), next))
+      const cancel = clock.after(Math.max(0, Math.min(leftMs, TIMER_MS_MAX)), next)
+      this.#watched.set(rollout.id, { kept, cancel })
     }
     arm()
   }
 
   close(): void {
     this.#end.abort(new Error('the process ends'))
-    for (const cancel of this.#cancels.values()) cancel()
+    this.#endListening()
+    for (const { cancel } of this.#watched.values()) cancel()
+  }
+
+  /** What is kept no more, since somebody has removed it, or put something else in its place, is told at once. */
+  #endOfGone(): void {
+    const { services, status } = this.#deps.control.snapshot()
+    for (const [id, { kept, cancel }] of this.#watched) {
+      const { service, standby } = kept
+      const pools = own(status, service)?.pools ?? {}
+      if (standby === undefined || standby.pools.some((pool) => own(pools, pool)?.keptUntilMs !== undefined)) continue
+      cancel()
+      this.#watched.delete(id)
+      const { untilMs } = standby
+      const why = Object.hasOwn(services, service)
+        ? 'what was kept was removed, or holds something else'
+        : 'the service was removed, and with it what was kept'
+      void this.#over(kept, { pools: standby.pools, untilMs, isOver: true }, [], `has ended early: ${why}`)
+    }
   }
 
   async #retire(kept: Kept, standby: Standby): Promise<void> {
-    const { clock, gates, publish } = this.#deps
+    const { clock, gates } = this.#deps
     const { service, rollout } = kept
     const mine = this.#mine(service, standby)
     const gateLog = new GateLog(kept.gates ?? [], () => clock.nowMs())
-    let what = 'has ended: what was kept has traffic again, or is not there any more'
+    let what = `has ended: ${GONE}`
     let retire: Retire | undefined
     if (mine.length > 0) {
       const pools = mine.join(' and ')
@@ -97,17 +122,24 @@ export class Standbys {
         what = `has ended, but ${pools} was not retired: ${error.message}; ${nextInWords(retire)}`
       })
     }
-    // A process that ends leaves it to the next one.
-    if (this.#end.signal.aborted) return
+    // A process that ends leaves it to the next one, and what has gone meanwhile is over.
+    if (this.#end.signal.aborted || !this.#watched.has(rollout.id)) return
     const { retire: _last, ...rest } = standby
     const isOver = retire === undefined || retire.againAtMs === null
-    const next: Kept = { ...kept, gates: gateLog.entries, standby: { ...rest, isOver, ...(retire && { retire }) } }
-    this.#cancels.delete(rollout.id)
-    if (!(await this.#save(next))) return
+    this.#watched.delete(rollout.id)
+    const next = { ...rest, isOver, ...(retire && { retire }) }
+    await this.#over({ ...kept, gates: gateLog.entries }, next, mine, what)
+  }
+
+  /** Keeps and tells what has become of a standby whose time is over. */
+  async #over(before: Kept, standby: Standby, mine: readonly string[], what: string): Promise<void> {
+    const { service, rollout } = before
+    const kept: Kept = { ...before, standby }
+    if (!(await this.#save(kept))) return
     const message = `the standby of rollout ${rollout.id} of ${service} ${what}`
-    publish({ type: 'rollout', service, message, data: { id: rollout.id, standby: mine } })
-    if (!isOver) this.watch(next)
-    else if (retire !== undefined) notifyAll(`${service}: ${message}`, 'not retired', next, this.#deps)
+    this.#deps.publish({ type: 'rollout', service, message, data: { id: rollout.id, standby: mine } })
+    if (!standby.isOver) this.watch(kept)
+    else if (standby.retire !== undefined) notifyAll(`${service}: ${message}`, 'not retired', kept, this.#deps)
   }
 
   /** Those that are still its own: one that a later rollout keeps, or that holds something else, has another time, or none. */

@@ -296,3 +296,37 @@ test('after a restart the clock of a step and the tests go on from where they we
   await second.rollouts.close()
   await first.rollouts.close()
 })
+
+test('nobody removes a service while its rollout runs, not by force, and not by a file', async () => {
+  const { control, rollouts } = await stand()
+  await rollouts.start()
+  await rollouts.begin('shop', { to: 'green' }, 'test')
+  const removals = [
+    { kind: 'service.delete', service: 'shop' },
+    { kind: 'file', services: {}, wins: true, prune: true },
+    { kind: 'pool.delete', service: 'shop', pool: 'green' },
+  ] as const
+  for (const change of removals) {
+    const options = { actor: 'test', force: true, prune: true }
+    await expect(control.change(change, options), change.kind).rejects.toMatchObject({ code: 'conflict' })
+  }
+  await expect(control.change(removals[0], { actor: 'test', force: true })).rejects.toThrow(
+    'A rollout of shop is running. Abort it first, or wait for its end.',
+  )
+  expect(rollouts.running('shop')?.reason).toBe(null)
+  await rollouts.close()
+})
+
+test('one whose service is gone with the store that knew it is aborted, and that is told', async () => {
+  const { control, rollouts, clock, events } = await stand()
+  await rollouts.start()
+  await rollouts.begin('shop', { to: 'green' }, 'test')
+  const present = control.snapshot()
+  control.snapshot = () => ({ ...present, services: {}, status: {} })
+  await until('it has ended', () => {
+    clock.move(500)
+    return rollouts.running('shop') === null
+  })
+  expect(events.at(-1)).toContain('is rolledBack at 0 %: aborted by turnout, since its service is gone')
+  await rollouts.close()
+})

@@ -119,3 +119,23 @@ test('the end of a standby is kept once a store that was away is there again', a
   })
   expect(stood.told.filter((told) => told === 'the end of a standby cannot be kept')).toHaveLength(1)
 })
+
+test('a service that is removed ends the standby of its rollout at once, and so does what takes the pool away by force', async () => {
+  const [retire, chat] = [await startHeard(), await startHeard()]
+  const removals: [change: object, why: string][] = [
+    [{ kind: 'service.delete', service: 'shop' }, 'the service was removed, and with it what was kept'],
+    [{ kind: 'pool.delete', service: 'shop', pool: 'blue' }, 'what was kept was removed, or holds something else'],
+    [{ kind: 'file', services: {}, wins: true, prune: true }, 'the service was removed, and with it what was kept'],
+  ]
+  for (const [change, why] of removals) {
+    const store = memoryStore()
+    const stood = await done(store, retire.url, chat.url)
+    await stood.control.change(change as never, { actor: 'bob', force: true, prune: true })
+    await until('that is told', () => stood.events.at(-1)?.includes('ended early') === true)
+    expect(stood.events.at(-1)).toBe(`the standby of rollout r-1 of shop has ended early: ${why}`)
+    expect(stood.rollouts.list('shop')[0]).toMatchObject({ standbyUntilMs: null, retire: null })
+    await until('and kept', async () => ((await store.get('rollout:shop')) ?? '').includes('"isOver":true'))
+    stood.clock.move(86_400_000)
+  }
+  expect(retire.heard).toEqual([])
+})
