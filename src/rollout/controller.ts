@@ -80,9 +80,12 @@ export class Rollouts {
     this.#past = new Past(deps.memory)
     const { clock, control, memory } = deps
     this.#looks = new Looks(memory, clock, () => {
-      for (const running of this.#running.values()) {
+      const { services } = control.snapshot()
+      for (const [service, running] of this.#running) {
         // Nobody can remove it meanwhile; but an older copy may be put in the place of the store.
-        if (running.isGone) void running.send({ type: 'abort', by: 'turnout, since its service is gone' })
+        if (!Object.hasOwn(services, service)) {
+          void running.send({ type: 'abort', by: 'turnout, since its service is gone' })
+        }
         running.look()
       }
       return this.#running.size > 0
