@@ -512,6 +512,11 @@ describe('what Prometheus answers', () => {
       [await told(200, '7'), /is not JSON of its API$/],
       [await success({ resultType: 'matrix', result: [] }), /gives a matrix, not values of one moment$/],
       [await success({ resultType: 'vector', result: [{ metric: {}, histogram: [] }] }), /gives what is not a number$/],
+      [
+        await success({ resultType: 'vector', result: [{ metric: {}, value: [1, ''] }] }),
+        /gives "", which is not a number$/,
+      ],
+      [await success({ resultType: 'scalar', result: [1, 'abc'] }), /gives "abc", which is not a number$/],
       [await success({ resultType: 'vector', result: series }), /gives more than 1000 series$/],
       [await told(200, 'x'.repeat(2_000_000)), /: the answer is longer than 1 MiB$/],
       ['http://127.0.0.1:1', /^Prometheus at http:\/\/127\.0\.0\.1:1: ECONNREFUSED$/],

@@ -66,14 +66,17 @@ function* valuesOf(result: readonly unknown[]): Generator<Sample> {
     const labels = JSON.stringify(Object.entries(metric).sort())
     const target = JSON.stringify([metric['job'], metric['instance']])
     const number = numberOf(value[1])
+    if (number === null)
+      throw new Unanswered(`the query gives ${shown(JSON.stringify(value[1]))}, which is not a number`)
     if (!Number.isNaN(number)) yield { labels, target, value: number }
   }
 }
 
-/** A number as Prometheus writes it. */
-function numberOf(text: string): number {
-  if (text === '+Inf') return Infinity
-  return text === '-Inf' ? -Infinity : Number(text)
+/** A number as Prometheus writes it; null where it is none. An empty text is none, and not 0. */
+function numberOf(text: string): number | null {
+  if (text === 'NaN') return Number.NaN
+  if (/^[+-]?Inf$/.test(text)) return text.startsWith('-') ? -Infinity : Infinity
+  return /^[+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?$/i.test(text) ? Number(text) : null
 }
 
 const shown = (value: unknown): string => {
