@@ -40,7 +40,10 @@ export interface AdminDeps {
   /** `host:port`; port 0 takes a free one. */
   readonly address: string
   readonly explain: Explain
-  readonly rollouts: Pick<Rollouts, 'begin' | 'command' | 'dryRun' | 'find' | 'isLeftBy' | 'list' | 'running' | 'post'>
+  readonly rollouts: Pick<
+    Rollouts,
+    'begin' | 'command' | 'dryRun' | 'find' | 'isLeftBy' | 'list' | 'post' | 'refresh' | 'running'
+  >
   /**
    * Applies what changed in the text of a config file (file.ts); `env` is what its `${NAME}` read. Rejects with `invalid` and
    * faults that have line and column.

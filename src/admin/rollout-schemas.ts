@@ -54,6 +54,9 @@ const GateAnswer = object({
 
 export const RolloutAnswer = object({
   id: Type.String(),
+  runsElsewhere: Type.Boolean({
+    description: 'Another Turnout process on the same store runs it; it is told as it was kept last.',
+  }),
   service: Type.String(),
   from: Type.String(),
   to: Type.String(),

@@ -102,9 +102,10 @@ export function rolloutRoutes(app: FastifyInstance, { control, rollouts }: Admin
   })
   app.get<OfService>('/v1/services/:service/rollouts', {
     schema: { summary: 'Rollouts of a service, the newest first', response: answers(RolloutsAnswer) },
-    handler: (request, reply) => {
-      findService(control.snapshot(), request.params.service)
-      reply.send({ rollouts: rollouts.list(request.params.service) })
+    handler: async ({ params: { service } }) => {
+      findService(control.snapshot(), service)
+      await rollouts.refresh(service)
+      return { rollouts: rollouts.list(service) }
     },
   })
   app.get<OfRollout>('/v1/services/:service/rollouts/:id', {
@@ -112,9 +113,10 @@ export function rolloutRoutes(app: FastifyInstance, { control, rollouts }: Admin
       summary: 'A rollout by its id, or as "current" the one that runs, else the last',
       response: answers(RolloutAnswer),
     },
-    handler: (request, reply) => {
-      findService(control.snapshot(), request.params.service)
-      reply.send(rollouts.find(request.params.service, request.params.id))
+    handler: async ({ params: { service, id } }) => {
+      findService(control.snapshot(), service)
+      await rollouts.refresh(service)
+      return rollouts.find(service, id)
     },
   })
   app.post<OfRollout>('/v1/services/:service/rollouts/:id/metrics', {
@@ -137,9 +139,10 @@ export function rolloutRoutes(app: FastifyInstance, { control, rollouts }: Admin
   for (const [verb, summary] of Object.entries(VERBS) as [keyof typeof VERBS, string][]) {
     app.post<OfRollout>(`/v1/services/:service/rollouts/:id/${verb}`, {
       schema: { summary, ...(verb === 'promote' && { querystring: PromoteQuery }), response: answers(RolloutAnswer) },
-      handler: (request) => {
+      handler: async (request) => {
         const { service, id } = request.params
         findService(control.snapshot(), service)
+        await rollouts.refresh(service)
         const { force = false } = (request.query ?? {}) as { readonly force?: boolean }
         return rollouts.command(service, id, verb, request.actor, force)
       },

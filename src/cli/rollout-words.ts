@@ -34,6 +34,7 @@ interface GateView {
 /** What the API tells of a rollout, as far as it is shown. */
 export interface RolloutView {
   readonly id: string
+  readonly runsElsewhere: boolean
   readonly service: string
   readonly from: string
   readonly to: string
@@ -92,6 +93,7 @@ export function linesOf(rollout: RolloutView): string[] {
   const budget = harm.budget === null ? '' : ` of ${harm.budget} that it may`
   return [
     lineOf(rollout),
+    ...(rollout.runsElsewhere ? ['  run by another Turnout process on the same store; as it was kept last'] : []),
     ...(verdict === null ? [] : [`  ${verdict.outcome}: ${verdict.sentence}`]),
     `  ${harm.failed} answers of ${to} failed${budget}`,
     ...(verdict?.metrics ?? []).map((metric) => `  ${metricLine(metric, to, from)}`),

@@ -20,6 +20,7 @@ import { Archive } from './archive.ts'
 import { type Asked, keptOf } from './asked.ts'
 import { SLICE_MS } from './clump.ts'
 import { dryRun } from './dry-run.ts'
+import { Elsewhere } from './elsewhere.ts'
 import { type Ending, Endings, type Figures } from './endings.ts'
 import { Gates } from './gates/gates.ts'
 import type { Post, PostAnswer } from './given/posted.ts'
@@ -27,6 +28,7 @@ import { Prometheus } from './given/prometheus.ts'
 import type { Kept } from './kept.ts'
 import { Looks } from './looks.ts'
 import type { Publish } from './news.ts'
+import { freeOrphans } from './orphans.ts'
 import { Past } from './past.ts'
 import { isRolling } from './rolling.ts'
 import { isOfSchedule, isOver, type RolloutEvent } from './rollout.ts'
@@ -35,6 +37,10 @@ import { Running, type RunningDeps } from './running.ts'
 import { Standbys } from './standby.ts'
 import { type ToldRollout, toldRollout } from './told.ts'
 import type { Wish } from './wish.ts'
+
+/** Why this process begins and steers none. */
+const THERE =
+  'another Turnout process on this store runs the rollouts, so send it there; when that one ends, this one takes them up'
 
 export interface ControllerDeps {
   readonly control: Control
@@ -67,6 +73,7 @@ export class Rollouts {
   readonly #standbys: Standbys
   readonly #endPast: () => void
   readonly #looks: Looks
+  readonly #elsewhere: Elsewhere
 
   constructor(deps: ControllerDeps) {
     this.#deps = deps
@@ -77,6 +84,8 @@ export class Rollouts {
       gates: this.#gates,
       save: (kept) => this.#archive.replace(kept, this.#running.get(kept.service)?.kept),
     })
+    const takeUp = async () => this.#takeUp(await this.#archive.read())
+    this.#elsewhere = new Elsewhere({ ...deps, archive: this.#archive, takeUp })
     this.#past = new Past(deps.memory)
     const { clock, control, memory } = deps
     this.#looks = new Looks(memory, clock, () => {
@@ -93,22 +102,28 @@ export class Rollouts {
     this.#endPast = clock.every(SLICE_MS, () => this.#past.followAll(control.snapshot().status, clock.steadyMs()))
   }
 
-  /** Takes up what a process before this one has left; what another one drives that lives beside us is its own. */
+  /** Takes up what a process before this one has left; what another one runs that lives beside us is shown until that one is gone. */
   async start(): Promise<void> {
     const isShared = await this.#deps.store.isShared()
     const open = await this.#archive.read()
-    if (isShared) return
+    if (isShared) this.#elsewhere.follow(open)
+    else await this.#takeUp(open)
+  }
+
+  async #takeUp(open: readonly Kept[]): Promise<void> {
     await this.#archive.forgetGone()
     for (const kept of open) await this.#goOn(kept)
     for (const service of this.#archive.services) {
       for (const kept of this.#archive.ended(service)) this.#standbys.watch(kept)
     }
-    await this.#freeOthers()
+    const { control, log } = this.#deps
+    await freeOrphans(control, log, (service) => this.#running.has(service))
   }
 
   /** Goes on with one that a process before this one has begun; of one that it had not yet, nobody was told. */
   async #goOn(kept: Kept): Promise<void> {
     const { service, rollout } = kept
+    if (this.#running.has(service)) return
     const { trial } = own(this.#deps.control.snapshot().status, service) ?? {}
     if (rollout.state === 'preflight' && trial === undefined) return this.#archive.forget(service)
     const running = this.#runningOf(kept)
@@ -118,6 +133,7 @@ export class Rollouts {
 
   /** Begins a rollout. Rejects with `conflict` while another runs, `not_found` and `invalid`. */
   async begin(service: string, asked: Asked, by: string): Promise<ToldRollout> {
+    if (this.#elsewhere.isThere) throw new TurnoutError('conflict', `Nothing is begun here: ${THERE}.`)
     const { wish, rollout } = this.#keptOf(service, asked, by)
     this.#beginning.add(service)
     try {
@@ -172,8 +188,8 @@ export class Rollouts {
     const found = this.find(service, id)
     const running = this.#running.get(service)
     if (running === undefined || running.kept.rollout.id !== found.id) {
-      if (verb === 'abort') return found
-      throw new TurnoutError('conflict', `Rollout ${found.id} is over.`)
+      if (verb === 'abort' && isOver(found)) return found
+      throw this.#notOurs(found)
     }
     const refused = await running.send({ type: verb, by, ...(verb === 'promote' && { force }) } as RolloutEvent)
     if (refused !== undefined) {
@@ -190,14 +206,23 @@ export class Rollouts {
   post(service: string, id: string, name: string, post: Post): PostAnswer {
     const found = this.find(service, id)
     const running = this.#running.get(service)
-    if (running?.kept.rollout.id !== found.id) throw new TurnoutError('conflict', `Rollout ${found.id} is over.`)
+    if (running?.kept.rollout.id !== found.id) throw this.#notOurs(found)
     return running.given.post(name, post, this.#deps.clock.steadyMs())
+  }
+
+  #notOurs(found: ToldRollout): TurnoutError {
+    return new TurnoutError('conflict', `Rollout ${found.id} is ${isOver(found) ? 'over' : `not run here: ${THERE}`}.`)
+  }
+
+  /** Before any of a service is read: takes over what another process that runs them has kept. Rejects with `store_unavailable`. */
+  refresh(service: string): Promise<void> {
+    return this.#elsewhere.refresh(service)
   }
 
   /** All of a service, the newest first. */
   list(service: string): readonly ToldRollout[] {
-    const running = this.#running.get(service)
-    return [...(running === undefined ? [] : [running.told()]), ...this.#archive.ended(service).map(toldRollout)]
+    const running = this.running(service)
+    return [...(running === null ? [] : [running]), ...this.#archive.ended(service).map(toldRollout)]
   }
 
   /** One of them by its id, or the one that runs, else the last, as `current`. */
@@ -213,18 +238,20 @@ export class Rollouts {
 
   /** The one that runs; null when none does. */
   running(service: string): ToldRollout | null {
-    return this.#running.get(service)?.told() ?? null
+    return this.#running.get(service)?.told() ?? this.#elsewhere.told(service)
   }
 
   /** Of each service that ever had a rollout. */
   figures(): Figures[] {
     const { services } = this.#deps.control.snapshot()
-    return [...new Set([...this.#running.keys(), ...this.#archive.services])].flatMap((service) => {
-      if (!Object.hasOwn(services, service)) return []
-      const [ended] = this.#archive.ended(service)
-      const last = this.running(service) ?? (ended && toldRollout(ended))
-      return last === undefined ? [] : [{ last, ended: this.#endings.of(service) }]
-    })
+    return [...new Set([...this.#running.keys(), ...this.#elsewhere.services, ...this.#archive.services])].flatMap(
+      (service) => {
+        if (!Object.hasOwn(services, service)) return []
+        const [ended] = this.#archive.ended(service)
+        const last = this.running(service) ?? (ended && toldRollout(ended))
+        return last === undefined ? [] : [{ last, ended: this.#endings.of(service) }]
+      },
+    )
   }
 
   /** Whether whoever switches to this pool, or goes back (null), wants the rollout that runs to end. */
@@ -240,19 +267,6 @@ export class Rollouts {
     await Promise.all([...this.#running.values()].map((running) => running.close()))
     await this.#gates.close()
     await this.#prometheus.close()
-  }
-
-  /** A service that a rollout has set apart, of which nothing is known any more, belongs to everybody again. */
-  async #freeOthers(): Promise<void> {
-    const { control, log } = this.#deps
-    const { services, status } = control.snapshot()
-    for (const [service, { trial }] of Object.entries(status)) {
-      if (trial === undefined || this.#running.has(service)) continue
-      const weights = services[service].split ?? {}
-      const change = { kind: 'shift', service, weights, trial: null, before: weights, rollout: '' } as const
-      await control.change(change, { actor: 'rollouts', force: true })
-      log.warn({ service }, 'of the rollout of this service nothing is known any more; its split stays as it is')
-    }
   }
 
   #runningOf(kept: Kept): Running {

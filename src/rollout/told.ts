@@ -38,6 +38,8 @@ export interface ToldVerdict {
 
 export interface ToldRollout {
   readonly id: string
+  /** Another Turnout process on the same store runs it; it is told as it was kept last. */
+  readonly runsElsewhere: boolean
   readonly service: string
   readonly from: string
   readonly to: string
@@ -92,6 +94,7 @@ export function toldRollout(kept: Kept): ToldRollout {
   const budget = wish.verdict.harmMax === NEVER ? null : wish.verdict.harmMax
   return {
     id,
+    runsElsewhere: false,
     service,
     from,
     to,

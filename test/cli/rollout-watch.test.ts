@@ -28,6 +28,7 @@ const ROLLOUT: RolloutView = {
   },
   harm: { failed: 1, budget: 50 },
   standbyUntilMs: null,
+  runsElsewhere: false,
   retire: null,
   gates: [],
   next: { weight: 50, inMs: 11_400, waitsFor: 'its time' },

@@ -4,6 +4,7 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import { expect, test } from 'vitest'
+import type { ToldRollout } from '../../src/rollout/told.ts'
 import { call, type ProxyProcess, service, startProcess, temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { startNamed } from '../helpers/upstream.ts'
@@ -71,4 +72,24 @@ test('one that is killed is missed by nobody, and one that starts again has what
   const third = await again()
   expect(await poolOf(third)).toBe('blue')
   expect(await shared(third)).toEqual(await shared(two))
+})
+
+test('a rollout that one runs is shown by the other, which begins and steers none, and takes it up when that one is killed', async () => {
+  const { one, two } = await startTwo()
+  const path = '/v1/services/shop/rollouts'
+  const sent = { to: 'green', steps: [{ weight: 50, for: '1h' }], advance: 'time' }
+  const begun = await call<ToldRollout>(one, 'POST', path, sent)
+  const shown = () => call<ToldRollout>(two, 'GET', `${path}/current`)
+  await until('the other shows it', async () => (await shown()).weight === 50)
+  expect(await shown()).toMatchObject({ id: begun.id, runsElsewhere: true })
+  const status = await call<{ rollout: object | null }>(two, 'GET', '/v1/services/shop/status')
+  expect(status.rollout).toMatchObject({ id: begun.id })
+  await expect(call(two, 'POST', `${path}/current/abort`)).rejects.toThrow(/409.*another Turnout process/)
+  await expect(call(two, 'POST', path, sent)).rejects.toThrow(/409.*Nothing is begun here/)
+  one.child.kill('SIGKILL')
+  await one.exited()
+  await until('it is taken up', async () => !(await shown()).runsElsewhere)
+  await call(two, 'POST', `${path}/current/abort`)
+  expect(await poolOf(two)).toBe('blue')
+  await until('it is over', async () => (await shown()).state === 'rolledBack')
 })

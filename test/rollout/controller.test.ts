@@ -31,17 +31,46 @@ test('a service that a rollout of which nothing is known has set apart belongs t
   await rollouts.close()
 })
 
-test('one that another living process drives is left to it', async () => {
+test('one that another living process runs is shown, is left to it, and is taken up when that one is gone', async () => {
   const first = await stand()
   await first.rollouts.start()
   await first.rollouts.begin('shop', { to: 'green' }, 'test')
-  first.store.isShared = async () => true
-  const { control, store, rollouts } = await stand(first.store)
+  let isShared = true
+  first.store.isShared = async () => isShared
+  const { control, store, clock, rollouts } = await stand(first.store)
   const before = control.snapshot().revision
   await rollouts.start()
   expect(control.snapshot().revision).toBe(before)
-  await expect(rollouts.command('shop', 'current', 'abort', 'test')).rejects.toThrow('no rollout yet')
-  expect(await store.get('rollout:shop')).toContain('r-1')
+  expect(rollouts.running('shop')).toMatchObject({ id: 'r-1', runsElsewhere: true })
+  for (const verb of ['pause', 'promote', 'abort'] as const) {
+    await expect(rollouts.command('shop', 'current', verb, 'test')).rejects.toMatchObject({ code: 'conflict' })
+  }
+  const why = 'another Turnout process on this store runs the rollouts'
+  await expect(rollouts.command('shop', 'current', 'abort', 'test')).rejects.toThrow(why)
+  await expect(rollouts.begin('shop', { to: 'green' }, 'test')).rejects.toThrow(`Nothing is begun here: ${why}`)
+  // What becomes of it there is read at once by who asks, and soon for status and metrics.
+  await first.rollouts.command('shop', 'current', 'pause', 'bob')
+  await rollouts.refresh('shop')
+  expect(rollouts.find('shop', 'current')).toMatchObject({ state: 'paused', runsElsewhere: true })
+  await first.rollouts.command('shop', 'current', 'resume', 'bob')
+  await until('status has it', () => {
+    clock.move(2_000)
+    return rollouts.running('shop')?.state !== 'paused'
+  })
+  expect(rollouts.figures()).toMatchObject([{ last: { id: 'r-1' } }])
+  expect(control.actors).toEqual([])
+  // As though it had been killed: nothing is closed there.
+  isShared = false
+  await until('it is taken up', () => {
+    clock.move(500)
+    return rollouts.running('shop')?.runsElsewhere === false
+  })
+  expect(await rollouts.command('shop', 'current', 'abort', 'test')).toMatchObject({ id: 'r-1' })
+  await until('it is over', async () => {
+    clock.move(500)
+    return (await store.get('rollout:shop'))?.includes('rolledBack') === true
+  })
+  expect(rollouts.list('shop')).toHaveLength(1)
   await rollouts.close()
   await first.rollouts.close()
 })

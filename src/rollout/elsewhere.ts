@@ -1,0 +1,98 @@
+/**
+ * Rollouts that another Turnout process on the same store runs: shown here, and run there alone.
+ *
+ * One process runs them: the one that holds the store's lock of the living (store.isShared). Here they are read, whenever somebody asks, and
+ * every two seconds for status and metrics; so the clock and the verdict may be ten seconds old, as they are kept. When the other one is gone,
+ * however it ended, we take them up as after a restart: at the second look, when what it wrote last has been taken over by control too.
+ */
+import type { Control } from '../change.ts'
+import type { Clock } from '../clock.ts'
+import type { Store } from '../store/store.ts'
+import type { Archive } from './archive.ts'
+import type { Kept } from './kept.ts'
+import { type ToldRollout, toldRollout } from './told.ts'
+
+const LOOK_MS = 2_000
+
+export interface ElsewhereDeps {
+  readonly control: Pick<Control, 'snapshot'>
+  readonly clock: Clock
+  readonly store: Pick<Store, 'isShared'>
+  readonly archive: Archive
+  /** The other one is gone. */
+  takeUp(): Promise<void>
+}
+
+export class Elsewhere {
+  readonly #deps: ElsewhereDeps
+  readonly #running = new Map<string, Kept>()
+  #isThere = false
+  #isLooking = false
+  /** The last look has found nobody. */
+  #isAlone = false
+  #end = () => {}
+
+  constructor(deps: ElsewhereDeps) {
+    this.#deps = deps
+  }
+
+  /** Another process runs them. */
+  get isThere(): boolean {
+    return this.#isThere
+  }
+
+  /** Names of the services of which one is known to run there. */
+  get services(): string[] {
+    return [...this.#running.keys()]
+  }
+
+  /** Begins to follow another process; these run there. */
+  follow(open: readonly Kept[]): void {
+    this.#isThere = true
+    for (const kept of open) this.#running.set(kept.service, kept)
+    this.#end = this.#deps.clock.every(LOOK_MS, () => void this.#look())
+  }
+
+  /** The one that runs there, as it was kept last; null when none does. */
+  told(service: string): ToldRollout | null {
+    const kept = this.#running.get(service)
+    return kept === undefined ? null : { ...toldRollout(kept), runsElsewhere: true }
+  }
+
+  /** Reads what the other process has kept of a service. */
+  async refresh(service: string): Promise<void> {
+    if (!this.#isThere) return
+    const kept = await this.#deps.archive.readOne(service)
+    if (kept === null) this.#running.delete(service)
+    else this.#running.set(service, kept)
+  }
+
+  close(): void {
+    this.#end()
+  }
+
+  /** What goes wrong, such as a store that is away, is tried again at the next look. */
+  async #look(): Promise<void> {
+    if (this.#isLooking || !this.#isThere) return
+    this.#isLooking = true
+    try {
+      if (await this.#deps.store.isShared()) {
+        this.#isAlone = false
+        await this.#refreshAll()
+      } else if (this.#isAlone) {
+        await this.#deps.takeUp()
+        this.#isThere = false
+        this.#running.clear()
+        this.#end()
+      } else this.#isAlone = true
+    } catch {
+      // Told by control, whose store it is.
+    }
+    this.#isLooking = false
+  }
+
+  async #refreshAll(): Promise<void> {
+    const tried = Object.entries(this.#deps.control.snapshot().status).filter(([, { trial }]) => trial !== undefined)
+    for (const service of new Set([...this.services, ...tried.map(([name]) => name)])) await this.refresh(service)
+  }
+}
