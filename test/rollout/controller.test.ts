@@ -359,3 +359,50 @@ test('one whose service is gone with the store that knew it is aborted, and that
   expect(events.at(-1)).toMatch(/is rolled ?[bB]ack at 0 %: aborted by turnout, since its service is gone/)
   await rollouts.close()
 })
+
+test('in an outage that both versions share it holds, is not rolled back, and goes on 30 s after the last of it', async () => {
+  const { control, rollouts, memory, clock } = await stand()
+  await rollouts.start()
+  await rollouts.begin('shop', { to: 'green', steps: [{ weight: 50, for: '1h' }] }, 'test')
+  const told = () => rollouts.running('shop')!
+  await drivenUntil('it watches traffic', async () => {
+    clock.move(500)
+    return told().weight === 50
+  })
+  const { slot } = control.snapshot().status['shop']
+  /** A tenth of a second of traffic of both, of which this share fails. */
+  const answer = async (failing: number): Promise<void> => {
+    for (const side of [SIDE.canary, SIDE.control]) {
+      memory.trials[trialOffset(0, slot, side) + TRIAL.answers] += 20
+      memory.trials[trialOffset(0, slot, side) + TRIAL.bad] += 20 * failing
+    }
+    clock.move(100)
+    // What it has looked at is taken before the next.
+    await new Promise((resolve) => setTimeout(resolve, 0))
+  }
+  for (let n = 0; n < 50; n++) await answer(0)
+  await drivenUntil('it holds', async () => {
+    await answer(0.5)
+    return told().state === 'holding'
+  })
+  expect(told().reason).toMatch(
+    /^blue itself fails more than it used to: \d+ of [\d,]+ answers of green failed, \d+ of/,
+  )
+  const stoodMs = told().next!.inMs
+  for (let n = 0; n < 200; n++) await answer(0.5)
+  expect(told()).toMatchObject({
+    state: 'holding',
+    weight: 50,
+    next: { inMs: stoodMs, waitsFor: 'the live pool to be well' },
+  })
+  let wellMs = 0
+  await drivenUntil('it goes on', async () => {
+    for (let n = 0; n < 10; n++) await answer(0)
+    wellMs += 1_000
+    return told().state === 'shifting'
+  })
+  expect(wellMs).toBeGreaterThanOrEqual(30_000)
+  expect(wellMs).toBeLessThanOrEqual(45_000)
+  expect(told()).toMatchObject({ reason: null, weight: 50 })
+  await rollouts.close()
+})
