@@ -146,6 +146,8 @@ function makeAt(file: string, fill: (temporary: string) => void): void {
   closeSync(openSync(temporary, 'wx', 0o600))
   try {
     fill(temporary)
+    // What stands beside it would be that of whoever has made it.
+    if (existsSync(file)) return
     for (const suffix of BESIDE) rmSync(file + suffix, { force: true })
     linkSync(temporary, file)
   } catch (error) {

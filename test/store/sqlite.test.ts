@@ -19,6 +19,7 @@ import { createInterface } from 'node:readline'
 import { setImmediate } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openStore } from '../../src/store/open.ts'
+import { openFile, remake } from '../../src/store/sqlite-file.ts'
 import { NOWHERE, REVISIONS_KEPT, type Store } from '../../src/store/store.ts'
 import type { Health } from '../../src/table/types.ts'
 import { describeStore, expectCode } from './contract.ts'
@@ -104,6 +105,20 @@ test('two processes on one file lose no commit and never share a revision', asyn
       .map(Number)
       .sort((a, b) => a - b),
   ).toEqual(Array.from({ length: 60 }, (_, n) => n + 1))
+})
+
+test('who makes a file that another has made meanwhile takes nothing of it away', () => {
+  const first = openFile(file())
+  rmSync(file())
+  const other = openFile(file())
+  other.exec('CREATE TABLE kept (n)')
+  expect(readdirSync(folder)).toContain('turnout.db-wal')
+  // As one does that has found no file a moment ago, when `other` was not there yet.
+  remake(first, file())
+  const third = openFile(file())
+  expect(third.prepare('SELECT count(*) AS n FROM kept').get()).toEqual({ n: 0 })
+  other.close()
+  third.close()
 })
 
 test('the second of two writers is told that the revision has moved', async () => {
