@@ -126,20 +126,25 @@ describe('the commands of the README', () => {
     return { child, wrote, ended: once(child, 'close') as Promise<[number | null]> }
   }
 
-  test.each(commands.filter((command) => NOT_RUN[command] === undefined))('%s', async (command) => {
-    const { child, wrote, ended } = paste(command)
-    const goesOn = GO_ON[command]
-    if (goesOn !== undefined) {
-      await until(`${command} shows ${goesOn}`, () => goesOn.test(wrote.out + wrote.err), 20_000)
-      child.kill('SIGINT')
-    }
-    const [code] = await ended
-    expect(code, wrote.err).toBe(0)
-    expect(wrote.out + wrote.err).not.toBe('')
-    // Curl is content with any answer.
-    expect(wrote.out).not.toMatch(/"code":"/)
-    for (const [which, shows] of SHOWS) if (which.test(command)) expect(wrote.out).toMatch(shows)
-  })
+  // A whole release is one of them.
+  test.each(commands.filter((command) => NOT_RUN[command] === undefined))(
+    '%s',
+    { timeout: 60_000 },
+    async (command) => {
+      const { child, wrote, ended } = paste(command)
+      const goesOn = GO_ON[command]
+      if (goesOn !== undefined) {
+        await until(`${command} shows ${goesOn}`, () => goesOn.test(wrote.out + wrote.err), 20_000)
+        child.kill('SIGINT')
+      }
+      const [code] = await ended
+      expect(code, wrote.err).toBe(0)
+      expect(wrote.out + wrote.err).not.toBe('')
+      // Curl is content with any answer.
+      expect(wrote.out).not.toMatch(/"code":"/)
+      for (const [which, shows] of SHOWS) if (which.test(command)) expect(wrote.out).toMatch(shows)
+    },
+  )
 
   test('the CI job finds the pool without traffic, fails with 4 when the release goes back, and aborts when cancelled', async () => {
     const [{ text }] = blocks.filter(({ info }) => info === 'yml')

@@ -5,12 +5,15 @@
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { ServiceObserved } from '../../src/table/status.ts'
+import { bulk } from '../helpers/bulk.ts'
 import { startLoad } from '../helpers/load.ts'
 import { call, type ProxyProcess, service, startProcess, temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { closedPort, startNamed, startUpstream } from '../helpers/upstream.ts'
 
 const STORE = 'sqlite:./turnout.db'
+/** How often it is killed while it changes. */
+const ROUNDS = bulk(3, 5)
 
 async function killed(proxy: ProxyProcess): Promise<void> {
   proxy.child.kill('SIGKILL')
@@ -128,14 +131,14 @@ test('an edited file is applied at the restart, field by field, beside what the 
   expect(await specOf(proxy)).toMatchObject({ split: { blue: 10, green: 90 }, debugHeaders: true, balance: 'random' })
 })
 
-test('kill -9 in the middle of changes loses none that was acknowledged', async () => {
+test('kill -9 in the middle of changes loses none that was acknowledged', { timeout: 90_000 }, async () => {
   const blue = await startNamed('blue')
   const green = await startNamed('green')
   const config = { store: STORE, services: { shop: service({ blue: [blue.url], green: [green.url] }) } }
   const folder = temporaryFolder()
   let sent = 0
   let acknowledged = { revision: 0, weight: 0 }
-  for (let round = 0; round < 5; round++) {
+  for (let round = 0; round < ROUNDS; round++) {
     const proxy = await startProcess(config, folder)
     const { revision, spec } = await call<{ revision: number; spec: { split: { blue: number } } }>(
       proxy,
