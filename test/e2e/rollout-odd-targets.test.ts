@@ -65,6 +65,25 @@ test('an answer of a megabyte that is not what a smoke test wants is told by its
   expect(gates.at(-1)?.reason).toBe(reason)
 })
 
+test('an abort while a hook is asked begins no check after it', async () => {
+  const answers: (() => void)[] = []
+  const hook = await startUpstream((request, response) => {
+    request.resume()
+    answers.push(() => response.end())
+  })
+  const proxy = await startShop((await startNamed('green')).url)
+  const hooks = ['BeforeInstall', 'OnRollback'].map((at) => ({ at, url: hook.url }))
+  await begin(proxy, { ...QUICK, hooks })
+  await until('the hook is asked', async () => (await current(proxy)).gates.at(-1)?.gate === 'BeforeInstall')
+  await call(proxy, 'POST', `${ROLLOUTS}/current/abort`)
+  await until('the other is asked', () => answers.length === 2)
+  answers[0]()
+  await until('the first is through', async () => (await current(proxy)).gates[0].state === 'passed')
+  answers[1]()
+  await reached(proxy, 'rolledBack')
+  expect((await current(proxy)).gates.map(({ gate }) => gate)).toEqual(['BeforeInstall', 'OnRollback'])
+})
+
 test('a path that begins with two slashes names no other host', async () => {
   const asked: string[] = []
   const green = await startUpstream((request, response) => {

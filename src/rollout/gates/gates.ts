@@ -71,7 +71,10 @@ export class Gates {
 
   /** Does one work. Rejects with `GateClosed`, or with what `signal` aborts with. */
   async run(work: Task, about: About, signal: AbortSignal): Promise<void> {
-    for (const gate of GATES[work]) await gate(about, this.#means, signal)
+    for (const gate of GATES[work]) {
+      signal.throwIfAborted()
+      await gate(about, this.#means, signal)
+    }
   }
 
   /** Makes each check once, as they are now. */
