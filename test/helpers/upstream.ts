@@ -95,11 +95,26 @@ export function startAnswering(answer: string): Promise<RawUpstream> {
   })
 }
 
-/** A port that nobody listens on. */
+/** Below those that systems give to whoever asks for port 0. */
+const PORTS_FROM = 10_240
+const PORTS_TO = 32_768
+let lastPort = PORTS_FROM + Math.floor(Math.random() * (PORTS_TO - PORTS_FROM))
+
+/**
+ * A port that nobody listens on, and that the system gives to nobody: a test that runs at the same time would otherwise be sent
+ * what was meant to reach nobody.
+ */
 export async function closedPort(): Promise<number> {
+  for (;;) {
+    lastPort = lastPort + 1 < PORTS_TO ? lastPort + 1 : PORTS_FROM
+    if (await isFree(lastPort)) return lastPort
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
   const server = net.createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise<void>((resolve) => server.close(() => resolve()))
-  return port
+  return new Promise((resolve) => {
+    server.once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+  })
 }
