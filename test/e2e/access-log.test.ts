@@ -24,7 +24,7 @@ function entriesOf(proxy: ProxyProcess): Entry[] {
 
 /** Waits for that many lines. */
 async function waitForEntries(proxy: ProxyProcess, count: number): Promise<Entry[]> {
-  await until(`${count} lines`, () => proxy.stdout().split('\n').length > count)
+  await until(`${count} lines`, () => proxy.stdoutLines() >= count)
   return entriesOf(proxy)
 }
 

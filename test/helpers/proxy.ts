@@ -59,6 +59,8 @@ export interface ProxyProcess extends Proxy {
   output(): string
   /** What of it went to standard output: the access log. */
   stdout(): string
+  /** Whole lines of it so far. */
+  stdoutLines(): number
   /** Resolves with the exit code, or null after a signal. */
   exited(): Promise<number | null>
 }
@@ -95,8 +97,10 @@ export async function startProcess(
     wake()
   }
   let stdout = ''
+  let lines = 0
   child.stdout.on('data', (bytes: Buffer) => {
     stdout += bytes
+    for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, at + 1)) lines++
     collect(bytes)
   })
   child.stderr.on('data', collect)
@@ -124,7 +128,7 @@ export async function startProcess(
     await exit
   }
   const port = Number(new URL(listeners[0]).port)
-  const written = { output: () => output, stdout: () => stdout }
+  const written = { output: () => output, stdout: () => stdout, stdoutLines: () => lines }
   return { url: listeners[0], port, admin, child, ...written, exited: () => exit, close }
 }
 
