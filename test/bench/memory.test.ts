@@ -34,7 +34,9 @@ describe('a probed Turnout', () => {
     }
   })
 
-  test('idle clients hold their connections, and the snapshot of a worker has them by constructor', async () => {
+  test('idle clients hold their connections, and the snapshot of a worker has them by constructor', {
+    timeout: 60_000,
+  }, async () => {
     const script = fileURLToPath(new URL('../../bench/idle-clients.ts', import.meta.url))
     const clients = startChild([process.execPath, script, String(proxy.port), '60'], { core: null })
     try {

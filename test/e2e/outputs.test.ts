@@ -4,7 +4,6 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync, writeFileSync } from 'node:fs'
-import net from 'node:net'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
@@ -14,17 +13,9 @@ import { scripted } from '../cli/scripted.ts'
 import { ask } from '../helpers/ask.ts'
 import { service, temporaryFolder, testConfig } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
-import { startNamed } from '../helpers/upstream.ts'
+import { closedPort, startNamed } from '../helpers/upstream.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1')
-  await new Promise((resolve) => server.once('listening', resolve))
-  const { port } = server.address() as net.AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
 
 function run(
   args: string[],
@@ -71,7 +62,7 @@ test.skipIf(process.platform !== 'linux').each(ways)(
   'a proxy that writes %s serves, is ready, reloads and ends',
   async (_, start) => {
     const blue = await startNamed('blue')
-    const [port, adminPort] = [await freePort(), await freePort()]
+    const [port, adminPort] = [await closedPort(), await closedPort()]
     const folder = temporaryFolder()
     const file = join(folder, 'turnout.yaml')
     const config = testConfig({

@@ -37,7 +37,7 @@ async function startShop(greenUrl: string, more: object = {}): Promise<TestProxy
 }
 
 /** Requests of a hundred connections, some milliseconds apart. */
-const startTraffic = (proxy: TestProxy): Load => startLoad(proxy.port, { connections: 16, pauseMs: () => 5 })
+const startTraffic = (proxy: TestProxy): Load => startLoad(proxy.port, { connections: 16, pauseMs: () => 10 })
 
 const QUICK = { strategy: 'canary', steps: [20, 60], bake: '300ms', verdict: { margin: 0.2 } }
 
