@@ -11,7 +11,7 @@ import { QUANTILES } from './slow-edge.ts'
 /** What came between two readings of the counters. */
 export interface Batch {
   readonly atMs: number
-  /** By metric. */
+  /** By metric; what is slow is left out of most. */
   readonly came: readonly Stratum[]
   /** Failures that the new version has brought to clients. */
   readonly harm: number
@@ -20,13 +20,28 @@ export interface Batch {
 /** A reading takes microseconds, and its thread may be kept from the core for a while. */
 const READING_MS_MAX = 1_000
 
-const FIELDS = [[TRIAL.answers, TRIAL.bad], ...QUANTILES.map((_, edge) => [TRIAL.timed + edge, TRIAL.slow + edge])]
+/** Some are slow in every batch, and each costs the tests of three metrics; nobody is hurt by what waits a moment. */
+const TIMED_MS = 10
+const TIMED = QUANTILES.map((_, edge) => [TRIAL.timed + edge, TRIAL.slow + edge] as const)
+
+const HARM = placeOf(SIDE.canary, TRIAL.harm)
+
+function between(before: Float64Array, now: Float64Array, answers: number, bad: number): Stratum {
+  const came = (side: number, field: number) => now[placeOf(side, field)] - before[placeOf(side, field)]
+  return {
+    canary: came(SIDE.canary, answers),
+    canaryBad: came(SIDE.canary, bad),
+    control: came(SIDE.control, answers),
+    controlBad: came(SIDE.control, bad),
+  }
+}
 
 export class Feed {
   readonly #memory: SharedMemory
   readonly #slot: number
-  /** The last reading. */
+  /** The last reading, and the last that times were taken of. */
   readonly #before = new Float64Array(READING_FIELDS)
+  readonly #timed = new Float64Array(READING_FIELDS)
   /** Since when somebody was seen to read; Infinity for nobody. */
   #readSinceMs = Infinity
 
@@ -42,9 +57,8 @@ export class Feed {
     const batches: Batch[] = []
     const take = (now: Float64Array) => {
       // One that was made just before the last `drop` was.
-      if (now.some((count, place) => count < this.#before[place])) return
+      for (let place = 0; place < READING_FIELDS; place++) if (now[place] < this.#before[place]) return
       batches.push(this.#batch(now))
-      this.#before.set(now)
     }
     if (!openRing(this.#memory, this.#slot)) take(this.#read(steadyMs))
     this.#close(steadyMs)
@@ -60,17 +74,14 @@ export class Feed {
   }
 
   #batch(now: Float64Array): Batch {
-    const came = (side: number, field: number) => now[placeOf(side, field)] - this.#before[placeOf(side, field)]
-    return {
-      atMs: now[0],
-      came: FIELDS.map(([answers, bad]) => ({
-        canary: came(SIDE.canary, answers),
-        canaryBad: came(SIDE.canary, bad),
-        control: came(SIDE.control, answers),
-        controlBad: came(SIDE.control, bad),
-      })),
-      harm: came(SIDE.canary, TRIAL.harm),
+    const came = [between(this.#before, now, TRIAL.answers, TRIAL.bad)]
+    if (now[0] - this.#timed[0] >= TIMED_MS) {
+      for (const [timed, slow] of TIMED) came.push(between(this.#timed, now, timed, slow))
+      this.#timed.set(now)
     }
+    const harm = now[HARM] - this.#before[HARM]
+    this.#before.set(now)
+    return { atMs: now[0], came, harm }
   }
 
   #close(steadyMs: number): void {
@@ -89,9 +100,10 @@ export class Feed {
   drop(): number {
     openRing(this.#memory, this.#slot)
     takeReadings(this.#memory, this.#slot, () => {})
-    const harmBefore = this.#before[placeOf(SIDE.canary, TRIAL.harm)]
+    const harmBefore = this.#before[HARM]
     sumInto(this.#memory, this.#slot, this.#before, 0)
-    return this.#before[placeOf(SIDE.canary, TRIAL.harm)] - harmBefore
+    this.#timed.set(this.#before)
+    return this.#before[HARM] - harmBefore
   }
 
   /** From now on this is slow, by quantile. */
