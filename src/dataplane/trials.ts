@@ -59,7 +59,7 @@ export class Trials {
     this.#index = index
   }
 
-  /** Counts the end of a first attempt. */
+  /** Counts the end of a first attempt, in a batch that ends by the clock. */
   count(slot: number, side: number, step: number, outcome: 'good' | 'failed', { visitor }: Decision): void {
     if (!this.#isPresent(slot, step)) return
     closeBatch(this.#memory, slot, this.#time.steadyMs())
@@ -81,7 +81,6 @@ export class Trials {
   time(slot: number, target: number, side: number, step: number, from: number, ttfbMs: number): void {
     if (!this.#isTimed(slot, target, side, step)) return
     const { trials, edges } = this.#memory
-    closeBatch(this.#memory, slot, this.#time.steadyMs())
     const at = trialOffset(this.#index, slot, side)
     for (let edge = from; edge < EDGES; edge++) {
       const edgeMs = edges[slot * EDGES + edge]
@@ -98,7 +97,6 @@ export class Trials {
     // The edges rise, so those that are passed come first.
     while (edge < EDGES && isKnown(edges[slot * EDGES + edge]) && waitedMs >= edges[slot * EDGES + edge]) edge++
     if (edge === from || !this.#isTimed(slot, target, side, step)) return edge
-    closeBatch(this.#memory, slot, this.#time.steadyMs())
     const at = trialOffset(this.#index, slot, side)
     for (let passed = from; passed < edge; passed++) {
       trials[at + TRIAL.timed + passed]++
@@ -118,7 +116,8 @@ export class Trials {
   }
 
   #isPresent(slot: number, step: number): boolean {
-    return Atomics.load(this.#memory.cells, CELL.step + slot) === step
+    // Whoever knows the step has its table, which came after this was written.
+    return this.#memory.cells[CELL.step + slot] === step
   }
 
   #isFirst(slot: number, step: number, visitor: string): boolean {
