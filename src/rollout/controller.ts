@@ -262,6 +262,7 @@ export class Rollouts {
 
   async close(): Promise<void> {
     this.#endPast()
+    this.#elsewhere.close()
     this.#looks.close()
     this.#standbys.close()
     await Promise.all([...this.#running.values()].map((running) => running.close()))

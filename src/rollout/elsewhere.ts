@@ -31,6 +31,7 @@ export class Elsewhere {
   /** The last look has found nobody. */
   #isAlone = false
   #end = () => {}
+  #isClosed = false
 
   constructor(deps: ElsewhereDeps) {
     this.#deps = deps
@@ -67,7 +68,9 @@ export class Elsewhere {
     else this.#running.set(service, kept)
   }
 
+  /** Ends following; what a look is about to find is not taken up any more. */
   close(): void {
+    this.#isClosed = true
     this.#end()
   }
 
@@ -76,7 +79,9 @@ export class Elsewhere {
     if (this.#isLooking || !this.#isThere) return
     this.#isLooking = true
     try {
-      if (await this.#deps.store.isShared()) {
+      const isShared = await this.#deps.store.isShared()
+      if (this.#isClosed) return
+      if (isShared) {
         this.#isAlone = false
         await this.#refreshAll()
       } else if (this.#isAlone) {

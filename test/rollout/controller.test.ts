@@ -75,6 +75,37 @@ test('one that another living process runs is shown, is left to it, and is taken
   await first.rollouts.close()
 })
 
+test('a process that is closed looks no more for the one that runs them, and takes nothing up', async () => {
+  const first = await stand()
+  await first.rollouts.start()
+  await first.rollouts.begin('shop', { to: 'green' }, 'test')
+  let looks = 0
+  let answer = Promise.resolve(true)
+  first.store.isShared = () => {
+    looks++
+    return answer
+  }
+  const { clock, rollouts } = await stand(first.store)
+  await rollouts.start()
+  const { promise: held, resolve: goOn } = Promise.withResolvers<boolean>()
+  // The second look in a row that finds nobody takes them up: it is under way when the process is closed.
+  answer = Promise.resolve(false)
+  clock.move(2_000)
+  await setImmediate()
+  answer = held
+  clock.move(2_000)
+  await rollouts.close()
+  goOn(false)
+  await setImmediate()
+  expect(rollouts.running('shop')).toMatchObject({ id: 'r-1', runsElsewhere: true })
+  const before = looks
+  clock.move(10_000)
+  await setImmediate()
+  expect(looks).toBe(before)
+  expect(rollouts.running('shop')).toMatchObject({ runsElsewhere: true })
+  await first.rollouts.close()
+})
+
 test('of several that are begun at once one begins, also where each brings a version', async () => {
   const { control, rollouts } = await stand()
   await rollouts.start()
