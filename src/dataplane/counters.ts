@@ -3,6 +3,7 @@
  * What each field means is in metrics/layout.ts; control and metrics read the sums over all lanes.
  */
 import type { ErrorCode } from '../errors.ts'
+import { raise } from '../metrics/alarm.ts'
 import { rejectField, type ShedReason, shedField } from '../metrics/counters.ts'
 import {
   BINS,
@@ -78,14 +79,8 @@ export class Counters {
         lane[at + FIELD.connectErrorsInRow]++
       }
       const inRow = ++lane[at + FIELD.failuresInRow]
-      if (inRow === FIRST_ALARM || inRow % ALARM_EVERY === 0) this.#alarm()
+      if (inRow === FIRST_ALARM || inRow % ALARM_EVERY === 0) raise(this.#cells, CELL.alarm)
     } else lane[at + FIELD.attemptsVoid]++
-  }
-
-  /** Makes control look at the counters now (metrics/alarm.ts). */
-  #alarm(): void {
-    Atomics.add(this.#cells, CELL.alarm, 1)
-    Atomics.notify(this.#cells, CELL.alarm)
   }
 
   /** Counts the end of a request at a target. `status` is 0 when nobody was answered, `ttfbMs` below 0 when the target gave no answer. */

@@ -17,6 +17,12 @@ export interface Alarm {
   readonly pausePerLook: number
 }
 
+/** Counts a cell up, and wakes whoever waits for that. */
+export function raise(cells: Int32Array, cell: number): void {
+  Atomics.add(cells, cell, 1)
+  Atomics.notify(cells, cell)
+}
+
 /** Calls `look` when a worker has rung, until what it returns is called. */
 export function onAlarm(
   { cells }: SharedMemory,

@@ -13,6 +13,7 @@
  * Any thread may close a batch: whoever gets the lock of the ring. Where there is no room, or the lock is held, the batch just goes on. A
  * worker that is ended while it holds the lock leaves it; control, which finds it held for long, opens it.
  */
+import { raise } from './alarm.ts'
 import {
   CELL,
   READING_FIELDS,
@@ -63,10 +64,7 @@ function read(memory: SharedMemory, slot: number, ring: number, steadyMs: number
     sumInto(memory, slot, readings, at)
     readings[endAt(ring)] = (Math.floor(steadyMs / BATCH_MS) + 1) * BATCH_MS
     Atomics.store(cells, cellOf(ring, PLACE.made), (made + 1) | 0)
-    if (isUrgent) {
-      Atomics.add(cells, CELL.verdict, 1)
-      Atomics.notify(cells, CELL.verdict)
-    }
+    if (isUrgent) raise(cells, CELL.verdict)
   }
   Atomics.store(cells, cellOf(ring, PLACE.lock), 0)
 }

@@ -229,3 +229,8 @@ export function sumField(memory: SharedMemory, slot: number, field: number): num
   for (let worker = 0; worker < memory.workers; worker++) sum += memory.targets[laneOffset(worker, slot) + field]
   return sum
 }
+
+/** The same over all slots of a target. */
+export function sumSlots(memory: SharedMemory, slots: readonly number[], field: number): number {
+  return slots.reduce((sum, slot) => sum + sumField(memory, slot, field), 0)
+}

@@ -7,7 +7,7 @@
 import type { Control } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import { own } from '../config/record.ts'
-import { CELL, FIELD, type SharedMemory, sumField } from '../metrics/layout.ts'
+import { CELL, FIELD, type SharedMemory, sumSlots } from '../metrics/layout.ts'
 import type { ClumpState } from './clump.ts'
 import { Feed } from './feed.ts'
 import { Given, type GivenDeps } from './given/given.ts'
@@ -185,7 +185,7 @@ export class Judging {
   #answered(): number {
     const targets = own(this.#deps.control.snapshot().status, this.#service)?.pools[this.#to]?.targets ?? {}
     const slots = Object.values(targets).flatMap(({ slots }) => slots)
-    const sum = (field: number) => slots.reduce((total, slot) => total + sumField(this.#deps.memory, slot, field), 0)
+    const sum = (field: number) => sumSlots(this.#deps.memory, slots, field)
     return sum(FIELD.attemptsGood) + sum(FIELD.attemptsFailed)
   }
 

@@ -7,7 +7,7 @@
  *
  * Everybody is looked at every `SLICE_MS`, and whoever is compared with more often (`follow`). What it holds is bounded by the targets.
  */
-import { BINS, FIELD, type SharedMemory, sumField } from '../metrics/layout.ts'
+import { BINS, FIELD, type SharedMemory, sumSlots } from '../metrics/layout.ts'
 import type { ServiceStatus, TargetStatus } from '../table/status.ts'
 import { Clump, type ClumpState, SLICE_MS, type SliceCounts } from './clump.ts'
 import type { History } from './margin-test.ts'
@@ -193,7 +193,7 @@ const unseen = (): Followed => ({
 
 /** What has come of a target since the last look. */
 function come(memory: SharedMemory, slots: readonly number[], target: Followed) {
-  const sum = (field: number) => slots.reduce((total, slot) => total + sumField(memory, slot, field), 0)
+  const sum = (field: number) => sumSlots(memory, slots, field)
   const [good, failed] = [sum(FIELD.attemptsGood), sum(FIELD.attemptsFailed)]
   // Sums fall only where the slots went to another target of that name.
   const came = {

@@ -6,7 +6,7 @@
 import type { Control } from '../change.ts'
 import { own } from '../config/record.ts'
 import type { ServiceSpec } from '../config/schema.ts'
-import { FIELD, type SharedMemory, sumField } from '../metrics/layout.ts'
+import { FIELD, type SharedMemory, sumSlots } from '../metrics/layout.ts'
 import type { TargetStatus } from '../table/status.ts'
 import type { AdminState } from '../table/types.ts'
 import { targetsTried } from './rolling.ts'
@@ -43,8 +43,7 @@ export class PoolTargets {
   /** Requests and tunnels that are at a target now. */
   inFlight(url: string): number {
     const slots = own(this.all, url)?.slots ?? []
-    const sum = (field: number) => slots.reduce((total, slot) => total + sumField(this.#memory, slot, field), 0)
-    return sum(FIELD.inFlight) + sum(FIELD.tunnels)
+    return sumSlots(this.#memory, slots, FIELD.inFlight) + sumSlots(this.#memory, slots, FIELD.tunnels)
   }
 
   /** Takes those with the new version out for a while, as though they had failed; needs no store. */
