@@ -116,7 +116,6 @@ function checkHook(report: Report, at: string, { url, command, secret }: Called)
   if (args.includes(HIDDEN)) report.add(commandAt, NOT_SHOWN)
 }
 
-const CREDENTIALS = 'a name and password in the URL are not sent'
 const NOT_SHOWN = `has "${HIDDEN}" in the place of what a viewer is not shown: write it out`
 
 function checkShown(report: Report, at: string, text: string): void {
@@ -126,9 +125,16 @@ function checkShown(report: Report, at: string, text: string): void {
 /** Somebody who is called by this URL. */
 function checkCalled(report: Report, at: string, text: string): void {
   checkShown(report, at, text)
+  askedUrl(report, at, text)
+}
+
+/** A URL that we ask; null when it is none that can be asked. */
+function askedUrl(report: Report, at: string, text: string): URL | null {
   const url = URL.parse(text)
   if (url === null) report.add(at, `${JSON.stringify(text)} is not an http or https URL`)
-  else if (url.username !== '' || url.password !== '') report.add(at, CREDENTIALS)
+  else if (url.username === '' && url.password === '') return url
+  else report.add(at, 'a name and password in the URL are not sent')
+  return null
 }
 
 function checkMetric(report: Report, at: string, metric: MetricSpec): void {
@@ -160,10 +166,8 @@ function checkMetric(report: Report, at: string, metric: MetricSpec): void {
 }
 
 function checkUrl(report: Report, at: string, text: string): void {
-  const url = URL.parse(text)
-  if (url === null) report.add(at, `${JSON.stringify(text)} is not an http or https URL`)
-  else if (url.username !== '' || url.password !== '') report.add(at, CREDENTIALS)
-  else if (url.search !== '') report.add(at, 'must not have a query: /api/v1/query is added to it')
+  const url = askedUrl(report, at, text)
+  if (url !== null && url.search !== '') report.add(at, 'must not have a query: /api/v1/query is added to it')
 }
 
 function checkTime(report: Report, at: string, text: string, msMin: number, msMax: number): void {
