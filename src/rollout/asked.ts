@@ -50,16 +50,17 @@ export function keptOf(
   const from = fromOf(spec, to, wish)
   if (isRolling(wish)) assertRollable(spec, status, to)
   const { rollout } = begin({ id, to, plan: wish.plan, policy: wish.policy, before: spec.split ?? {}, by }, steadyMs)
-  const times = { startedAtMs: nowMs, updatedAtMs: nowMs, endedAtMs: null }
   const isHurried = now && (sent.schedule ?? spec.rollout?.schedule) !== undefined
-  const rest = { ...times, ...(isHurried && { isHurried }) }
   return {
     service,
     from,
     wish,
     rollout,
     askedBy: by,
-    ...rest,
+    ...(isHurried && { isHurried }),
+    startedAtMs: nowMs,
+    updatedAtMs: nowMs,
+    endedAtMs: null,
     history: [],
     tests: null,
     verdict: null,

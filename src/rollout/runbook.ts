@@ -4,7 +4,6 @@
  * Counts of answers are about right for a version that is as good, or as bad, as is said: they come from the same bounds as what the
  * verdict would have noticed (notice.ts). Times at the present rate are nobody's promise.
  */
-
 import { type Closed, closedInWords, closedToBegin } from '../config/calendar.ts'
 import { inDigits } from '../config/digits.ts'
 import { durationMs, inWords as words } from '../config/duration.ts'

@@ -3,7 +3,6 @@
  *
  * They only read. A target that does not answer has failed the check; at most `AT_ONCE` are asked at the same time.
  */
-
 import { fieldAt } from '../../config/record.ts'
 import type { AnswerSpec } from '../../config/schema-gates.ts'
 import { isRolling } from '../rolling.ts'

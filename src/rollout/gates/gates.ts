@@ -12,7 +12,7 @@ import { failed } from './check.ts'
 import { CHECKS, look } from './checks.ts'
 import { Commands } from './commands.ts'
 import type { About, Means } from './gate.ts'
-import { callHooks, tell } from './hooks.ts'
+import { callHooks, postUntilHeard } from './hooks.ts'
 import { preflight } from './preflight.ts'
 import { drain, replace, restore } from './replace.ts'
 import { mayBegin, mayGoOn } from './schedule.ts'
@@ -99,7 +99,7 @@ export class Gates {
   notify({ url, format }: NotifySpec, notice: Notice): Promise<string | null> {
     const body = format === 'text' ? notice.text : JSON.stringify(notice)
     const type = format === 'text' ? 'text/plain; charset=utf-8' : 'application/json'
-    return tell(this.#means, url, body, { 'content-type': type }, NOTIFY_MS, {
+    return postUntilHeard(this.#means, url, body, { 'content-type': type }, NOTIFY_MS, {
       waits: this.#end.signal,
       call: this.#end.signal,
     })

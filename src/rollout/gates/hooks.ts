@@ -65,11 +65,11 @@ function call(
   if (hook.secret !== undefined) {
     headers['x-turnout-signature'] = `sha256=${createHmac('sha256', hook.secret).update(body).digest('hex')}`
   }
-  return tell(means, url, body, headers, durationMs(hook.timeout), ends)
+  return postUntilHeard(means, url, body, headers, durationMs(hook.timeout), ends)
 }
 
 /** POSTs until it is answered well, `TRIES` times at most. Null then, else why not. Rejects with what `ends` abort with. */
-export async function tell(
+export async function postUntilHeard(
   { asker, pause }: Pick<Means, 'asker' | 'pause'>,
   url: string,
   body: string,
