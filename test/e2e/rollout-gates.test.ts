@@ -1,12 +1,10 @@
 /** What a rollout has to pass before and between its steps, with real targets, hooks, programs and processes. */
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
-import type { IncomingMessage } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { Runbook } from '../../src/rollout/runbook.ts'
 import type { ToldRollout } from '../../src/rollout/told.ts'
-import { http } from '../helpers/http.ts'
+import { startCalled, startHook } from '../helpers/hook.ts'
 import { startLoad } from '../helpers/load.ts'
 import { call, service, startProcess, startProxy, type Proxy as TestProxy, temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
@@ -35,25 +33,6 @@ const QUICK = { strategy: 'canary', steps: [{ weight: 20, until: 'promoted' }], 
 const gate = ({ gates }: ToldRollout, name: string) => {
   const found = gates.findLast((entry) => entry.gate === name)
   return found && `${found.state}: ${found.reason}`
-}
-
-/** Somebody who is called, and answers as told. */
-async function startHook(answer: (body: Record<string, unknown>, request: IncomingMessage) => number = () => 200) {
-  const heard: Record<string, unknown>[] = []
-  const server = http.createServer((request, response) => {
-    let text = ''
-    request.on('data', (read) => {
-      text += read
-    })
-    request.on('end', () => {
-      const body = JSON.parse(text) as Record<string, unknown>
-      heard.push(body)
-      response.writeHead(answer(body, request)).end()
-    })
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(() => void server.close())
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`, heard }
 }
 
 describe('the list of checks before a rollout', () => {
@@ -255,17 +234,11 @@ describe('a dry run', () => {
 
 test('a hook of a step is asked before that step alone, told by a dry run, reached before all, and its no leads back', async () => {
   const heard: string[] = []
-  const hook = await startUpstream((request, response) => {
-    let body = ''
-    request.on('data', (read) => {
-      body += read
-    })
-    request.on('end', () => {
-      const { event, step, key } = JSON.parse(body) as { event: string; step: number; key: string }
-      heard.push(`${request.url} ${event} ${step}`)
-      expect(key).toBe(request.headers['idempotency-key'])
-      response.writeHead(request.url === '/database' ? 409 : 200).end()
-    })
+  const hook = await startCalled((text, request) => {
+    const { event, step, key } = JSON.parse(text) as { event: string; step: number; key: string }
+    heard.push(`${request.url} ${event} ${step}`)
+    expect(key).toBe(request.headers['idempotency-key'])
+    return request.url === '/database' ? 409 : 200
   })
   const pools = { blue: [(await startNamed('blue')).url], green: [(await startNamed('green')).url] }
   const proxy = await startProxy({ services: { shop: service(pools) } })

@@ -2,10 +2,11 @@
 import { expect, test } from 'vitest'
 import type { Kept } from '../../src/rollout/kept.ts'
 import { notify } from '../../src/rollout/news.ts'
+import { startCalled } from '../helpers/hook.ts'
 import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { begin, current, ROLLOUTS, reached } from '../helpers/rollouts.ts'
-import { startNamed, startUpstream } from '../helpers/upstream.ts'
+import { startNamed } from '../helpers/upstream.ts'
 
 interface Heard {
   readonly type: string
@@ -16,16 +17,10 @@ interface Heard {
 async function startChat(deaf = 0): Promise<{ url: string; heard: Heard[] }> {
   const heard: Heard[] = []
   let calls = 0
-  const { url } = await startUpstream((request, response) => {
-    let body = ''
-    request.on('data', (read) => {
-      body += read
-    })
-    request.on('end', () => {
-      const isHeard = ++calls > deaf
-      if (isHeard) heard.push({ type: String(request.headers['content-type']), body })
-      response.writeHead(isHeard ? 200 : 503).end()
-    })
+  const { url } = await startCalled((body, request) => {
+    const isHeard = ++calls > deaf
+    if (isHeard) heard.push({ type: String(request.headers['content-type']), body })
+    return isHeard ? 200 : 503
   })
   return { url: `${url}/hooks/T0KEN`, heard }
 }

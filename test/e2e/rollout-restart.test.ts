@@ -30,23 +30,18 @@ async function startFleet() {
   return { blue, green, state, start }
 }
 
-/** In its first step, until somebody promotes it. */
-async function atFirstStep(proxy: ProxyProcess): Promise<string> {
+/** Begins a rollout, and kills the process in the first step of it, which lasts until somebody promotes it. */
+async function killedAtFirstStep(proxy: ProxyProcess): Promise<string> {
   const { id } = await begin(proxy, { steps: [{ weight: 20, until: 'promoted', for: '1h' }] })
   await until('the first step is there', async () => (await current(proxy)).weight === 20)
-  return id
-}
-
-async function killed(proxy: ProxyProcess): Promise<void> {
   proxy.child.kill('SIGKILL')
   await proxy.exited()
+  return id
 }
 
 test('it goes on where it was, and nobody else moves its service', async () => {
   const { green, start } = await startFleet()
-  const first = await start()
-  const id = await atFirstStep(first)
-  await killed(first)
+  const id = await killedAtFirstStep(await start())
   const second = await start()
   expect(await current(second)).toMatchObject({ id, state: 'shifting', weight: 20, step: 0 })
   expect((await specOf(second)).split).toEqual({ blue: 4, green: 1 })
@@ -61,9 +56,7 @@ test('it goes on where it was, and nobody else moves its service', async () => {
 
 test('it is judged in the step that it was in, and goes back when the new version fails', async () => {
   const { state, start } = await startFleet()
-  const first = await start()
-  const id = await atFirstStep(first)
-  await killed(first)
+  const id = await killedAtFirstStep(await start())
   const second = await start()
   startLoad(second.port, { connections: 8, pauseMs: () => 5 })
   await until('answers of both versions are counted', async () => {
@@ -76,9 +69,7 @@ test('it is judged in the step that it was in, and goes back when the new versio
 
 test('a file that was edited meanwhile stops no start, and waits until it is applied again', async () => {
   const { blue, start } = await startFleet()
-  const first = await start()
-  const id = await atFirstStep(first)
-  await killed(first)
+  const id = await killedAtFirstStep(await start())
   const changed = { pools: { blue: { version: 'blue', targets: [blue] } }, split: { blue: 1 }, debugHeaders: true }
   const second = await start(changed)
   expect(await current(second)).toMatchObject({ id, state: 'shifting', weight: 20 })

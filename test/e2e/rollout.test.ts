@@ -1,9 +1,7 @@
 /** Rollouts by the admin API, with real targets and real traffic: forward when the new version is well, back when it is not. */
-
-import type { AddressInfo } from 'node:net'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { ToldRollout } from '../../src/rollout/told.ts'
-import { http } from '../helpers/http.ts'
+import { startHook } from '../helpers/hook.ts'
 import { type Load, startLoad } from '../helpers/load.ts'
 import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
@@ -65,16 +63,9 @@ describe('a release that is well', () => {
 
   test('with gates, warm-up, smoke tests, five steps and a bake, no request fails', async () => {
     const heard: string[] = []
-    const hook = await startUpstream((request, response) => {
-      let body = ''
-      request.on('data', (read) => {
-        body += read
-      })
-      request.on('end', () => {
-        const { event, step } = JSON.parse(body) as { event: string; step: number }
-        heard.push(event === 'BeforeStep' ? `${event} ${step}` : event)
-        response.end()
-      })
+    const hook = await startHook<{ event: string; step: number }>(({ event, step }) => {
+      heard.push(event === 'BeforeStep' ? `${event} ${step}` : event)
+      return 200
     })
     const green = await startFailing()
     const proxy = await startShop(green.url)
@@ -244,20 +235,10 @@ describe('before any traffic', () => {
 
   test('a hook that says no ends it; each call has a key and a signature', async () => {
     const heard: { event: string; key: string; signature: string }[] = []
-    const hook = http.createServer((request, response) => {
-      let body = ''
-      request.on('data', (read) => {
-        body += read
-      })
-      request.on('end', () => {
-        const { event, key } = JSON.parse(body) as { event: string; key: string }
-        heard.push({ event, key, signature: String(request.headers['x-turnout-signature']) })
-        response.writeHead(event === 'BeforeAllowTraffic' ? 409 : 200).end()
-      })
+    const { url } = await startHook<{ event: string; key: string }>(({ event, key }, request) => {
+      heard.push({ event, key, signature: String(request.headers['x-turnout-signature']) })
+      return event === 'BeforeAllowTraffic' ? 409 : 200
     })
-    await new Promise<void>((resolve) => hook.listen(0, '127.0.0.1', resolve))
-    onTestFinished(() => void hook.close())
-    const url = `http://127.0.0.1:${(hook.address() as AddressInfo).port}/hook`
     const proxy = await startShop((await startNamed('green')).url)
     const hooks = ['AfterInstall', 'BeforeAllowTraffic', 'OnRollback'].map((at) => ({ at, url, secret: 's3cret' }))
     await begin(proxy, { ...QUICK, hooks })

@@ -2,8 +2,9 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { TurnoutError } from '../../src/errors.ts'
 import { memoryStore } from '../../src/store/memory.ts'
+import { startHook } from '../helpers/hook.ts'
 import { until } from '../helpers/raw.ts'
-import { startNamed, startUpstream } from '../helpers/upstream.ts'
+import { startNamed } from '../helpers/upstream.ts'
 import { type Stand, stand } from './stand.ts'
 
 const away = () => new TurnoutError('store_unavailable')
@@ -11,8 +12,8 @@ const away = () => new TurnoutError('store_unavailable')
 interface Rolling extends Stand {
   /** Directions of the updates that were called: which target, and whether it was undone. */
   readonly calls: string[]
-  /** Resolves what the next update waits for. */
-  hold(): () => void
+  /** Ends what the update of the first target waits for. */
+  goOn(): void
   /** From now on no change can be stored, nor a rollout kept. */
   goAway(): void
   comeBack(): void
@@ -20,17 +21,15 @@ interface Rolling extends Stand {
   readonly urls: readonly string[]
 }
 
+/** A rolling release whose first target is just updated. */
 async function rolling(): Promise<Rolling> {
   const urls = [(await startNamed('one')).url, (await startNamed('two')).url]
   const calls: string[] = []
-  let held: Promise<void> = Promise.resolve()
-  const hook = await startUpstream(async (request, response) => {
-    const pieces: Buffer[] = []
-    for await (const piece of request) pieces.push(piece as Buffer)
-    const { target, undo } = JSON.parse(Buffer.concat(pieces).toString()) as { target: string; undo: boolean }
+  const { promise: held, resolve: goOn } = Promise.withResolvers<void>()
+  const hook = await startHook<{ target: string; undo: boolean }>(async ({ target, undo }) => {
     calls.push(`${undo ? 'undo' : 'update'} ${urls.indexOf(target)}`)
     if (!undo) await held
-    response.end()
+    return 200
   })
   const store = memoryStore()
   const service = {
@@ -56,15 +55,13 @@ async function rolling(): Promise<Rolling> {
     await rollouts.close()
   })
   await rollouts.start()
+  await rollouts.begin('shop', { to: 'blue', version: '2.0' }, 'test')
+  await moving(stood, 'the first is updated', () => calls.length === 1)
   return {
     ...stood,
     urls,
     calls,
-    hold() {
-      const { promise, resolve } = Promise.withResolvers<void>()
-      held = promise
-      return resolve
-    },
+    goOn,
     goAway() {
       control.change = () => Promise.reject(away())
       store.put = () => Promise.reject(away())
@@ -82,10 +79,7 @@ const moving = ({ clock }: Stand, what: string, is: () => boolean) =>
 
 test('a rolling release that goes forward waits for a store that is away, says so once, and goes on', async () => {
   const release = await rolling()
-  const { rollouts, calls, hold, goAway, comeBack, urls, adminOf, events, clock } = release
-  const goOn = hold()
-  await rollouts.begin('shop', { to: 'blue', version: '2.0' }, 'test')
-  await moving(release, 'the first is updated', () => calls.length === 1)
+  const { rollouts, calls, goOn, goAway, comeBack, urls, adminOf, events, clock } = release
   goAway()
   goOn()
   const waits = () => rollouts.running('shop')?.next?.waitsFor ?? ''
@@ -107,10 +101,7 @@ test('a rolling release that goes forward waits for a store that is away, says s
 
 test('aborted while it waits for the store, it goes back once that is there, and never gives the target its new version', async () => {
   const release = await rolling()
-  const { rollouts, calls, hold, goAway, comeBack, urls, adminOf, control } = release
-  const goOn = hold()
-  await rollouts.begin('shop', { to: 'blue', version: '2.0' }, 'test')
-  await moving(release, 'the first is updated', () => calls.length === 1)
+  const { rollouts, calls, goOn, goAway, comeBack, urls, adminOf, control } = release
   goAway()
   goOn()
   await moving(release, 'it waits', () => rollouts.running('shop')?.next?.waitsFor.includes('store') === true)
@@ -133,10 +124,7 @@ test('aborted while it waits for the store, it goes back once that is there, and
 
 test('a way back waits for an update that is under way, so that no target is updated in both directions at once', async () => {
   const release = await rolling()
-  const { rollouts, calls, hold, urls, adminOf, clock } = release
-  const goOn = hold()
-  await rollouts.begin('shop', { to: 'blue', version: '2.0' }, 'test')
-  await moving(release, 'the first is updated', () => calls.length === 1)
+  const { rollouts, calls, goOn, urls, adminOf, clock } = release
   await rollouts.command('shop', 'current', 'abort', 'test')
   for (let look = 0; look < 20; look++) {
     clock.move(50)
@@ -152,10 +140,7 @@ test('a way back waits for an update that is under way, so that no target is upd
 
 test('an abort does not wait until what came before it is kept', async () => {
   const release = await rolling()
-  const { rollouts, calls, hold, goAway, comeBack, told } = release
-  const goOn = hold()
-  await rollouts.begin('shop', { to: 'blue', version: '2.0' }, 'test')
-  await moving(release, 'the first is updated', () => calls.length === 1)
+  const { rollouts, goOn, goAway, comeBack, told } = release
   goAway()
   const paused = rollouts.command('shop', 'current', 'pause', 'test')
   await moving(release, 'the pause cannot be kept', () => told.includes('a rollout cannot be kept'))
