@@ -1,8 +1,8 @@
 /**
- * Batches of the answers that a rollout is judged by: readings of its counters (layout.ts `TRIAL`) at intervals of 2 ms, kept in shared
+ * Batches of the answers that a rollout is judged by: readings of its counters (layout.ts `TRIAL`) at intervals of 1 ms, kept in shared
  * memory until control looks at them.
  *
- * Nobody wakes up for a reading: it is made by whoever counts the first answer of the next 2 ms, before he counts it, which is as good as
+ * Nobody wakes up for a reading: it is made by whoever counts the first answer of the next millisecond, before he counts it, which is as good as
  * a timer that is never late; and by control, which looks every 100 ms. A timer of 10 ms in the main thread cost 4 % of a core that it
  * shared with a busy worker. How answers went has no part in where a batch ends, or the bets on it were not fair (VERDICT.md 4). Only
  * when it has ended, a failure of the new version makes control look at once.
@@ -29,7 +29,7 @@ import {
   trialOffset,
 } from './layout.ts'
 
-const BATCH_MS = 2
+const BATCH_MS = 1
 
 /** Cells of a ring: whether somebody reads, readings made and taken (both only grow), and whether to look at once. */
 const PLACE = Object.freeze({ lock: 0, made: 1, taken: 2, urgent: 3 })

@@ -125,8 +125,8 @@ export const EDGES = 3
  * Readings of the trial of a service, which are kept until they are looked at: when each was made, and all fields of both sides. They
  * stand in a ring, with the time when the open batch ends before them; services take turns in having one (metrics/batches.ts).
  */
-export const RINGS = 256
-export const READINGS = 64
+export const RINGS = 128
+export const READINGS = 128
 export const READING_FIELDS = 1 + SIDES * TRIAL_FIELDS
 export const RING_FIELDS = 1 + READINGS * READING_FIELDS
 export const RING_CELLS = 4

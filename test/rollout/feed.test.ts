@@ -45,7 +45,7 @@ test('what came before a step is dropped, but for its harm', () => {
   closeBatch(memory, SLOT, 10)
   count(0, SIDE.canary, TRIAL.harm)
   expect(feed.drop()).toBe(2)
-  expect(feed.take(11)).toEqual([])
+  expect(feed.take(10.9)).toEqual([])
   count(0, SIDE.canary, TRIAL.answers)
   expect(feed.take(20).map(({ came, harm }) => [came[0].canary, came[0].canaryBad, harm])).toEqual([[1, 0, 0]])
 })
