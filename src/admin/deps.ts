@@ -57,6 +57,8 @@ export interface AdminDeps {
   readonly log: Logger
   /** How long a request may take to arrive; default 30 s. */
   readonly requestTimeoutMs?: number
+  /** Connections that are served at the same time; default 1,000. */
+  readonly connectionsMax?: number
   /** Version of Turnout. */
   readonly version: string
 }

@@ -21,6 +21,7 @@ import { createGuard, type Role } from './auth.ts'
 import { readBodies } from './body.ts'
 import { createCompilers } from './compilers.ts'
 import { createConnectionAnswers } from './connection.ts'
+import { limitConnections, SERVED_MAX } from './crowd.ts'
 import type { AdminDeps } from './deps.ts'
 import { documentOptions } from './document.ts'
 import { eventRoutes } from './events.ts'
@@ -61,7 +62,6 @@ const PATH_PARAMETER_LENGTH_MAX = 512
 const REQUEST_TIMEOUT_MS = 30_000
 /** How late a client that is too slow may be told so. */
 const TIMEOUT_CHECK_MS = 1_000
-const CONNECTIONS_MAX = 1_000
 /** Calls that are under way at the end get this long. */
 const CLOSE_TIMEOUT_MS = 5_000
 
@@ -117,10 +117,10 @@ export async function buildAdmin(deps: AdminDeps): Promise<{ app: FastifyInstanc
     frameworkErrors: (error, request, reply) => sendProblem(error, request, reply),
     clientErrorHandler: connection.refuse,
   })
-  app.server.maxConnections = CONNECTIONS_MAX
   // Node drops what is beyond a number of fields without a word; their bytes are limited anyhow.
   app.server.maxHeadersCount = 0
   connection.attach(app)
+  limitConnections(app, deps.connectionsMax ?? SERVED_MAX, deps.clock)
   const ending = new AbortController()
   app.decorate('ending', ending.signal)
   const routes = rememberRoutes(app)
