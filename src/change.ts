@@ -51,7 +51,10 @@ export type Change =
       readonly standbyMs?: number
       /** Of the pool `to` itself, where its targets are replaced one by one. */
       readonly pool?: PoolShift
+      /** By this one it begins. */
+      readonly verb?: 'begin'
     }
+  | RolloutLine
   /** The services of a config file: what changed in it since it was last applied is applied over the live ones. */
   | {
       readonly kind: 'file'
@@ -63,6 +66,26 @@ export type Change =
       /** Nobody can be refused: services that it no longer has are kept, and what it says of one with a rollout waits. */
       readonly atStart?: boolean
     }
+
+/** What a rollout has come to: a revision and a line of the audit, by which nothing changes that is served. */
+export type RolloutLine = {
+  readonly kind: 'rollout'
+  readonly service: string
+  /** Its id. */
+  readonly rollout: string
+  readonly to: string
+  /** What a person has asked for, and who; absent where the rollout has come to it by itself. */
+  readonly verb?: 'pause' | 'resume' | 'promote' | 'abort'
+  readonly askedBy?: string
+  /** Who has let it go on whatever its schedule says. */
+  readonly hurriedBy?: string
+  readonly state: string
+  /** Per cent of the traffic. */
+  readonly weight: number
+  readonly reason: string | null
+  /** When that was, in wall time: with a store that was away, before it could be written. */
+  readonly sinceMs: number
+}
 
 /** What becomes of a pool whose targets are replaced. */
 export interface PoolShift {
@@ -86,6 +109,8 @@ export interface ChangeOptions {
   readonly dryRun?: boolean
   /** How long to wait for a pool that is not proven yet; 0, the default, not at all. Other changes go on meanwhile. */
   readonly waitMs?: number
+  /** Named values of the store that are written with a line of a rollout, at once or not at all. */
+  readonly named?: Readonly<Record<string, string>>
   /** Ends the wait; what it aborts with is what the change is rejected with. */
   readonly signal?: AbortSignal
 }

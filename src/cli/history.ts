@@ -51,8 +51,14 @@ function changeInWords({ kind, ...values }: Entry['change']): string {
   if (kind === 'split') return `split ${service}: ${splitInWords(weights as Record<string, number>)}`
   if (kind === 'switch') return `switch ${pairs(to)}`
   if (kind === 'shift') {
-    const asked = typeof values['askedBy'] === 'string' ? `, asked for by ${values['askedBy']}` : ''
-    return `shift ${service}: ${splitInWords(weights as Record<string, number>)}, by rollout ${values['rollout']}${asked}`
+    const by = `by rollout ${values['rollout']}${values['verb'] === 'begin' ? ', which begins' : ''}`
+    return `shift ${service}: ${splitInWords(weights as Record<string, number>)}, ${by}${askedInWords(values)}`
+  }
+  if (kind === 'rollout') {
+    const { verb, reason, weight } = values
+    const what = `${typeof verb === 'string' ? `${verb}, ` : ''}${state} at ${weight} %`
+    const why = typeof reason === 'string' ? `: ${reason}` : ''
+    return `rollout ${values['rollout']} of ${service}: ${what}${askedInWords(values)}${why}`
   }
   if (kind === 'pool.state') return `${state} ${service} ${pool}`
   if (kind === 'target.state') return `${state} ${service} ${pool} ${target}`
@@ -60,6 +66,9 @@ function changeInWords({ kind, ...values }: Entry['change']): string {
   if (kind === 'restore') return `restore revision ${values['from']}`
   return [kind, ...Object.values(values).filter((value) => typeof value === 'string')].join(' ')
 }
+
+const askedInWords = ({ askedBy }: { readonly askedBy?: unknown }): string =>
+  typeof askedBy === 'string' ? `, asked for by ${askedBy}` : ''
 
 /** What somebody has insisted on. */
 function insistenceInWords({ force, prune, hurriedBy }: Entry['change']): string {

@@ -69,6 +69,8 @@ function changed(content: Content, change: Resolved, nowMs: number, tools: Chang
       return split(content, change.service, change.weights)
     case 'shift':
       return shift(content, change, nowMs, tools)
+    case 'rollout':
+      return content
     case 'switch':
       return switchAll(content, Object.entries(change.to))
     case 'back':

@@ -3,8 +3,9 @@
  *
  * Bounded, whatever was sent; who has insisted on what would have been refused is told too.
  */
-import type { Change, ChangeOptions } from '../change.ts'
-import type { AuditEntry } from '../store/store.ts'
+import type { Change, ChangeOptions, RolloutLine } from '../change.ts'
+import { equalJson } from '../config/record.ts'
+import type { AuditEntry, Store } from '../store/store.ts'
 
 const CHANGE_BYTES_MAX = 65_536
 
@@ -30,6 +31,12 @@ function insistenceOf(change: Change, { force, prune }: Insistence): { force?: t
   return { ...(force === true && { force }), ...(prune === true && { prune }) }
 }
 
+/** Whether the line is the last one already: the commit that was reported as failed had happened after all. */
+export async function isWritten(store: Pick<Store, 'revisions'>, line: RolloutLine): Promise<boolean> {
+  const [last] = await store.revisions(1)
+  return last !== undefined && equalJson(last.change, line)
+}
+
 /** One sentence for people. */
 export function describeChange(
   change: Change,
@@ -53,6 +60,8 @@ function wordsOf(change: Change, services: readonly string[]): string {
       return `${change.service} split ${listed(change.weights, '=')}`
     case 'shift':
       return `${change.service} shifted to ${listed(change.weights, '=')}`
+    case 'rollout':
+      return `rollout ${change.rollout} of ${change.service} is ${change.state}`
     case 'switch':
       return `switched ${listed(change.to, ' to ')}`
     case 'back':

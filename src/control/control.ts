@@ -22,7 +22,7 @@ import { RouteOwners } from '../config/route-owners.ts'
 import { TurnoutError } from '../errors.ts'
 import { hostsOf, hostsOfChange, LEARN_MS, servicesAt } from '../names/target-hosts.ts'
 import { applyChange, type ChangeTools, type Resolved } from './apply.ts'
-import { auditOf, describeChange } from './audit.ts'
+import { auditOf, describeChange, isWritten } from './audit.ts'
 import type { ControlDeps, RunningControl } from './deps.ts'
 import { createDrains, type Drains } from './drains.ts'
 import { createEvents, type Events, type NewEvent } from './events.ts'
@@ -176,7 +176,8 @@ class Writer implements RunningControl {
       return { ...unchanged, changed: changed.length > 0, dryRun: { services: content.services, refused } }
     }
     assertAnswered(before, content, change, clock.steadyMs(), names.addressesOf, options)
-    if (changed.length > 0) return this.#make(change, content, changed, options)
+    const isLine = change.kind === 'rollout' && !(await isWritten(this.#deps.store, change))
+    if (changed.length > 0 || isLine) return this.#make(change, content, changed, options)
     if (content.base !== before.base) await this.#keepBase(content)
     return { ...unchanged, changed: false }
   }
@@ -189,7 +190,7 @@ class Writer implements RunningControl {
     options: ChangeOptions,
   ): Promise<ChangeResult> {
     const { clock } = this.#deps
-    const { actor } = options
+    const { actor, named } = options
     const { content: before, snapshot: present } = this.#state
     const startedMs = clock.monotonicMs()
     const revision = this.#keeper.nextRevision
@@ -200,13 +201,15 @@ class Writer implements RunningControl {
     )
     const step = this.#state.prepare({ revision, revisions }, content, changed)
     const audit = { atMs: clock.nowMs(), actor, change: auditOf(change, changed, options) }
-    await this.#keeper.commit({ before, after: content, names: changed, audit }).catch((error) => {
+    await this.#keeper.commit({ before, after: content, names: changed, audit, named }).catch((error) => {
       this.#state.discard(step)
       throw error
     })
     await this.#commit(step)
     const appliedInMs = clock.monotonicMs() - startedMs
     const { epoch } = step.snapshot
+    // What a rollout has come to it tells itself.
+    if (change.kind === 'rollout') return { revision, epoch, appliedInMs, changed: true }
     this.publish({
       type: 'change',
       service: changed.length === 1 ? changed[0] : null,

@@ -63,6 +63,8 @@ export interface Written {
   /** The services whose spec or intent changes. */
   readonly names: readonly string[]
   readonly audit: Omit<AuditEntry, 'revision'>
+  /** Named values that are written with it. */
+  readonly named?: Commit['named']
 }
 
 export class Keeper {
@@ -152,7 +154,7 @@ export class Keeper {
   }
 
   /** Writes a change. Rejects with `Moved` when the store does not stand where it should, else with `store_unavailable`. */
-  async commit({ before, after, names, audit }: Written): Promise<void> {
+  async commit({ before, after, names, audit, named = {} }: Written): Promise<void> {
     const shiftMs = wallShiftMs(this.#deps.clock)
     const further = [...this.#raw.keys()].filter((name) => Object.hasOwn(after.services, name))
     const shifted =
@@ -161,7 +163,7 @@ export class Keeper {
     const commit = {
       ...audit,
       releaseLast: after.releases.last,
-      ...(after.base === before.base ? {} : { named: { [BASE_KEY]: JSON.stringify(after.base.services) } }),
+      named: { ...named, ...(after.base !== before.base && { [BASE_KEY]: JSON.stringify(after.base.services) }) },
     }
     await this.#written(async () => {
       try {

@@ -30,6 +30,8 @@ export interface ScrapedRollout {
   readonly last: ToldRollout
   /** Those that ended while this process runs. */
   readonly ended: Readonly<Record<'done' | 'rolledBack', number>>
+  /** How often people have asked for what was done then. */
+  readonly asked: Readonly<Record<'begin' | 'pause' | 'resume' | 'promote' | 'abort', number>>
 }
 
 /** What other rooms tell of themselves. */

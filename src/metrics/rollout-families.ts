@@ -57,4 +57,13 @@ export const ROLLOUT_FAMILIES: readonly Family[] = [
         Object.entries(ended).map(([outcome, value]) => ({ value, labels: { service, outcome } })),
       ),
   },
+  {
+    name: 'turnout_rollout_verbs_total',
+    type: 'counter',
+    help: 'What people have asked of rollouts and was done while this process runs, by verb.',
+    read: (scrape) =>
+      present(scrape).flatMap(({ last: { service }, asked }) =>
+        Object.entries(asked).map(([verb, value]) => ({ value, labels: { service, verb } })),
+      ),
+  },
 ]

@@ -20,6 +20,7 @@ const lastKey = (service: string) => `rollout:${service}`
 const olderKey = (service: string) => `rollouts-before:${service}`
 
 type ArchiveStore = Pick<Store, 'get' | 'put'>
+type Put = (key: string, text: string) => Promise<unknown>
 
 export class Archive {
   readonly #store: ArchiveStore
@@ -72,8 +73,8 @@ export class Archive {
     return all.find(({ rollout }) => !isOver(rollout)) ?? null
   }
 
-  /** Keeps one that runs, or has just ended, as the last of its service. */
-  async keep(kept: Kept): Promise<void> {
+  /** Keeps one that runs, or has just ended, as the last of its service; `put` writes it. */
+  async keep(kept: Kept, put: Put = (key, text) => this.#store.put(key, text)): Promise<void> {
     const { service, rollout } = kept
     if (!this.#ended.has(service)) {
       this.#ended.set(service, [])
@@ -84,7 +85,7 @@ export class Archive {
       })
     }
     if (this.#last.get(service) !== rollout.id) await this.#writeOlder(service, rollout.id)
-    await this.#store.put(lastKey(service), JSON.stringify([kept]))
+    await put(lastKey(service), JSON.stringify([kept]))
     this.#last.set(service, rollout.id)
   }
 

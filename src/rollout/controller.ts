@@ -8,20 +8,19 @@
  * comes (metrics/batches.ts); where the new version fails it comes as soon as one is closed.
  */
 import type { Logger } from 'pino'
-import type { Control } from '../change.ts'
-import type { Clock } from '../clock.ts'
-import { poolNamed, serviceNamed } from '../config/named.ts'
+import type { RolloutLine } from '../change.ts'
 import { own } from '../config/record.ts'
 import { TurnoutError } from '../errors.ts'
 import type { SharedMemory } from '../metrics/layout.ts'
 import type { TrafficWindow } from '../metrics/window.ts'
 import type { Store } from '../store/store.ts'
 import { Archive } from './archive.ts'
-import { type Asked, keptOf } from './asked.ts'
+import type { Asked } from './asked.ts'
+import { Beginnings, type BeginningsDeps } from './beginnings.ts'
 import { SLICE_MS } from './clump.ts'
+import { Counts, type Ending, type Figures, type Verb } from './counts.ts'
 import { dryRun } from './dry-run.ts'
 import { Elsewhere } from './elsewhere.ts'
-import { type Ending, Endings, type Figures } from './endings.ts'
 import { Gates } from './gates/gates.ts'
 import type { Post, PostAnswer } from './given/posted.ts'
 import { Prometheus } from './given/prometheus.ts'
@@ -36,29 +35,19 @@ import type { Runbook } from './runbook.ts'
 import { Running, type RunningDeps } from './running.ts'
 import { Standbys } from './standby.ts'
 import { type ToldRollout, toldRollout } from './told.ts'
-import type { Wish } from './wish.ts'
 
 /** Why this process begins and steers none. */
 const THERE =
   'another Turnout process on this store runs the rollouts, so send it there; when that one ends, this one takes them up'
 
-export interface ControllerDeps {
-  readonly control: Control
-  readonly clock: Clock
+export interface ControllerDeps extends BeginningsDeps {
   readonly memory: SharedMemory
   /** What happened lately. */
   readonly traffic: Pick<TrafficWindow, 'service'>
-  /** Folders whose programs hooks may run. */
-  readonly commandFolders: readonly string[]
   readonly store: Pick<Store, 'get' | 'isShared' | 'put'>
   readonly publish: Publish
-  /** A name that no other rollout has. */
-  id(): string
   readonly log: Pick<Logger, 'error' | 'warn'>
 }
-
-/** A person's verb. */
-export type Verb = 'pause' | 'resume' | 'promote' | 'abort'
 
 export class Rollouts {
   readonly #deps: ControllerDeps
@@ -66,10 +55,9 @@ export class Rollouts {
   readonly #prometheus = new Prometheus()
   readonly #past: Past
   readonly #running = new Map<string, Running>()
-  /** Services of which a rollout is about to begin: nobody can see it yet, and none beside it can. */
-  readonly #beginning = new Set<string>()
+  readonly #beginnings: Beginnings
   readonly #archive: Archive
-  readonly #endings = new Endings()
+  readonly #counts = new Counts()
   readonly #standbys: Standbys
   readonly #endPast: () => void
   readonly #looks: Looks
@@ -78,6 +66,7 @@ export class Rollouts {
   constructor(deps: ControllerDeps) {
     this.#deps = deps
     this.#archive = new Archive(deps.store, (name) => Object.hasOwn(deps.control.snapshot().services, name))
+    this.#beginnings = new Beginnings(deps, (service) => this.#running.has(service))
     this.#gates = new Gates(deps.clock, (service) => deps.traffic.service(service), deps.commandFolders)
     this.#standbys = new Standbys({
       ...deps,
@@ -134,57 +123,35 @@ export class Rollouts {
   /** Begins a rollout. Rejects with `conflict` while another runs, `not_found` and `invalid`. */
   async begin(service: string, asked: Asked, by: string): Promise<ToldRollout> {
     if (this.#elsewhere.isThere) throw new TurnoutError('conflict', `Nothing is begun here: ${THERE}.`)
-    const { wish, rollout } = this.#keptOf(service, asked, by)
-    this.#beginning.add(service)
-    try {
-      await this.#putVersion(service, asked, wish, by)
-      // What it begins with is what there is now, not what there was before others have changed it.
-      const running = this.#runningOf(this.#keptOf(service, asked, by, rollout.id))
+    const told = await this.#beginnings.begin(service, asked, by, async (kept) => {
+      const running = this.#runningOf(kept)
       await running.open().catch(async (error: unknown) => {
         await this.#archive.forget(service)
         throw error
       })
       this.#follow(running)
       return running.told()
-    } finally {
-      this.#beginning.delete(service)
-    }
+    })
+    this.#counts.ask(service, 'begin')
+    return told
   }
 
   /** What a rollout would do, with what its checks find now. Rejects as `begin` would; nothing is changed. */
   dryRun(service: string, asked: Asked, by: string): Promise<Runbook> {
-    return dryRun(this.#keptOf(service, asked, by), this.#deps, this.#gates)
-  }
-
-  /** One that begins now, before anything is done about it; `mine` is the id that it has already. */
-  #keptOf(service: string, asked: Asked, by: string, mine?: string): Kept {
-    const { to } = asked
-    const { control, clock, id } = this.#deps
-    const { services, status } = control.snapshot()
-    const spec = serviceNamed(services, service)
-    poolNamed(spec, service, to)
-    const isTaken = this.#running.has(service) || (this.#beginning.has(service) && mine === undefined)
-    if (isTaken || own(status, service)?.trial !== undefined) {
-      throw new TurnoutError('conflict', `A rollout of ${service} is running.`)
-    }
-    const times = { nowMs: clock.nowMs(), steadyMs: clock.steadyMs() }
-    const rest = { service, id: mine ?? id(), by, ...times, commandFolders: this.#deps.commandFolders }
-    return keptOf(asked, spec, own(status, service), rest)
-  }
-
-  /** A pool that is tried has the version that was sent from now on; a rolling release brings it. */
-  async #putVersion(service: string, { to, version }: Asked, wish: Wish, by: string): Promise<void> {
-    const { control } = this.#deps
-    const present = control.snapshot().services[service].pools[to]
-    if (isRolling(wish) || version === undefined || version === present.version) return
-    await control.change({ kind: 'pool.put', service, pool: to, spec: { ...present, version } }, { actor: by })
+    return dryRun(this.#beginnings.keptOf(service, asked, by), this.#deps, this.#gates)
   }
 
   /**
    * Follows a person's verb; rejects with `conflict` when it makes no sense now. An abort waits until traffic is back; `force` promotes
    * whatever the schedule says.
    */
-  async command(service: string, id: string, verb: Verb, by: string, force = false): Promise<ToldRollout> {
+  async command(
+    service: string,
+    id: string,
+    verb: Exclude<Verb, 'begin'>,
+    by: string,
+    force = false,
+  ): Promise<ToldRollout> {
     const found = this.find(service, id)
     const running = this.#running.get(service)
     if (running === undefined || running.kept.rollout.id !== found.id) {
@@ -198,6 +165,7 @@ export class Rollouts {
       const hint = isOfSchedule(waitsFor) ? ' With force it is promoted all the same.' : ''
       throw new TurnoutError('conflict', `Not now: ${refused}.${why}${hint}`)
     }
+    this.#counts.ask(service, verb)
     if (verb === 'abort') await running.whenBack()
     return running.told()
   }
@@ -249,7 +217,7 @@ export class Rollouts {
         if (!Object.hasOwn(services, service)) return []
         const [ended] = this.#archive.ended(service)
         const last = this.running(service) ?? (ended && toldRollout(ended))
-        return last === undefined ? [] : [{ last, ended: this.#endings.of(service) }]
+        return last === undefined ? [] : [{ last, ...this.#counts.of(service) }]
       },
     )
   }
@@ -276,7 +244,7 @@ export class Rollouts {
       gates: this.#gates,
       prometheus: this.#prometheus,
       past: this.#past,
-      save: (value) => this.#save(value),
+      save: (value, line) => this.#save(value, line),
     }
     return new Running(deps, kept)
   }
@@ -286,14 +254,17 @@ export class Rollouts {
     this.#looks.begin()
   }
 
-  /** Keeps one that runs; it stops running once it is over. */
-  async #save(kept: Kept): Promise<void> {
+  /** Keeps one that runs, with its line in the audit, if there is one; it stops running once it is over. */
+  async #save(kept: Kept, line: RolloutLine | null): Promise<void> {
     const { service, rollout } = kept
-    await this.#archive.keep(kept)
+    const { control } = this.#deps
+    const withLine = (key: string, text: string) =>
+      control.change(line!, { actor: `rollout ${rollout.id}`, named: { [key]: text } })
+    await this.#archive.keep(kept, line === null ? undefined : withLine)
     if (!isOver(rollout) || this.#running.get(service)?.kept.rollout.id !== rollout.id) return
     this.#archive.end(kept)
     this.#standbys.watch(kept)
     this.#running.delete(service)
-    this.#endings.count(service, rollout.state as Ending)
+    this.#counts.end(service, rollout.state as Ending)
   }
 }

@@ -4,8 +4,9 @@
  * Looks come every 100 ms, and as soon as a batch has ended in which it failed; they mostly change nothing but a clock and the tests. These
  * are kept at every change, and every 10 s: after a restart they go on from there; what they have not seen since is lost, which is no harm.
  */
-import type { PoolShift } from '../change.ts'
+import type { PoolShift, RolloutLine } from '../change.ts'
 import type { Trial } from '../table/types.ts'
+import { auditLineOf } from './audit-line.ts'
 import { GateLog } from './gates/gate-log.ts'
 import type { Gates } from './gates/gates.ts'
 import type { Given } from './given/given.ts'
@@ -40,8 +41,8 @@ const SOON_MS = 1_000
 
 export interface RunningDeps extends JudgingDeps {
   readonly gates: Gates
-  /** Keeps it, for good; resolves when the store has it. */
-  save(kept: Kept): Promise<void>
+  /** Keeps it, for good, with its line in the audit at once; resolves when the store has both. */
+  save(kept: Kept, line: RolloutLine | null): Promise<void>
   readonly publish: Publish
 }
 
@@ -73,7 +74,7 @@ export class Running {
 
   /** Keeps the rollout that has just begun, and begins it. */
   async open(): Promise<void> {
-    await this.#deps.save(this.kept)
+    await this.#deps.save(this.kept, null)
     await this.#shift(this.kept.rollout.before, this.#nextTrial())
     tell('begins', this.kept, this.#deps)
     this.#do(effectsOf(this.kept.rollout))
@@ -174,7 +175,7 @@ export class Running {
     this.kept = entered(this.kept, clock.nowMs(), isNew, event)
     // On the way back nobody waits for the store: what is kept of it says the same a moment later.
     if (rollout.state === 'rollingBack') this.#do(effects)
-    await this.#save(rollout)
+    await this.#save(rollout, isNew ? auditLineOf(before, this.kept, event) : null)
     if (isBack(this.kept.rollout) && !isBack(rollout)) return refused
     if (isNew) tell(rollout.state, this.kept, this.#deps)
     if (rollout.state !== 'rollingBack') this.#do(effects)
@@ -188,7 +189,7 @@ export class Running {
     if (nowMs - this.#keptAtMs < KEEP_MS) return
     this.#keptAtMs = nowMs
     this.#note()
-    await this.#deps.save(this.kept).catch(() => {})
+    await this.#deps.save(this.kept, null).catch(() => {})
   }
 
   /** Notes what the verdict has come to. */
@@ -206,12 +207,12 @@ export class Running {
   }
 
   /** Keeps what it has become; while the store is away, tries again, until a way back has overtaken that. */
-  async #save(rollout: Kept['rollout']): Promise<void> {
+  async #save(rollout: Kept['rollout'], line: RolloutLine | null): Promise<void> {
     this.#keptAtMs = this.#deps.clock.steadyMs()
     this.#note()
     const save = async () => {
       this.#isUnkept = true
-      await this.#deps.save(this.kept)
+      await this.#deps.save(this.kept, line)
       this.#isUnkept = false
     }
     const isWanted = () => isBack(rollout) || !isBack(this.kept.rollout)

@@ -28,6 +28,7 @@ export function shiftOf(
     ...(askedBy !== null && { askedBy }),
     ...(ends === 'done' && { standbyMs: wish.standbyMs ?? 0 }),
     ...(pool && { pool }),
+    ...(trial !== null && rollout.works === 1 && { verb: 'begin' as const }),
     ...(hurriedBy !== null && ends !== 'back' && { hurriedBy }),
   }
 }

@@ -431,6 +431,22 @@ describe('verbs that show something', () => {
           hurriedBy: 'bob',
         },
       },
+      {
+        ...entry,
+        revision: 6,
+        change: {
+          kind: 'rollout',
+          service: 'shop',
+          rollout: 'r-1',
+          to: 'green',
+          verb: 'pause',
+          askedBy: 'bob',
+          state: 'paused',
+          weight: 5,
+          reason: 'paused by bob',
+          sinceMs: entry.atMs,
+        },
+      },
     ]
     const admin = await scripted({ 'GET /v1/audit': [200, { entries }] })
     const { out } = await turnout(admin.url, 'history', '--limit', '4', '--before', '13')
@@ -443,6 +459,7 @@ describe('verbs that show something', () => {
       '       9  2023-11-14 22:13:20Z  ci   service.put shop',
       '       8  2023-11-14 22:13:20Z  ci   config file applied, forced, with --prune',
       '       7  2023-11-14 22:13:20Z  ci   shift shop: blue 75 %, green 25 %, by rollout r-1, whatever its schedule says (bob)',
+      '       6  2023-11-14 22:13:20Z  ci   rollout r-1 of shop: pause, paused at 5 %, asked for by bob: paused by bob',
       '',
     ])
   })

@@ -71,11 +71,13 @@ const BLUE = 'http://127.0.0.1:3001'
 const GREEN = 'https://green.example'
 const BLUE_LABELS = { service: 'shop', pool: 'blue', version: '1.0', target: '127.0.0.1:3001' }
 
+const ASKED = { begin: 4, pause: 2, resume: 0, promote: 0, abort: 1 }
+
 function rolloutOf(service: string, state: ToldRollout['state'], more: Partial<ToldRollout> = {}): ScrapedRollout {
   const steps = [5, 50, 100].map((weight) => ({ weight, forMs: 0, requests: 0 }))
   const harm = { failed: 2, budget: 50 }
   const last = { service, state, step: 1, steps, weight: 50, harm, verdict: { evidence: 0.25 }, ...more }
-  return { last: last as unknown as ToldRollout, ended: { done: 3, rolledBack: 1 } }
+  return { last: last as unknown as ToldRollout, ended: { done: 3, rolledBack: 1 }, asked: ASKED }
 }
 
 function open(
@@ -278,6 +280,7 @@ test('of a rollout each state has a series, and figures that there are not have 
   expect(value('turnout_rollouts_total', { service: 'shop', outcome: 'done' })).toBe(3)
   expect(value('turnout_rollouts_total', { service: 'api', outcome: 'rolledBack' })).toBe(1)
   expect(types.get('turnout_rollouts_total')).toBe('counter')
+  expect(value('turnout_rollout_verbs_total', { service: 'shop', verb: 'pause' })).toBe(2)
 })
 
 test('the metrics of rollouts are those that the README lists', async () => {
@@ -310,6 +313,7 @@ test('labels are of a fixed set, and their values come from the spec or the code
       'service',
       'state',
       'target',
+      'verb',
       'version',
       'worker',
     ].sort(),

@@ -1,0 +1,154 @@
+/** What of a rollout stands in the audit: who has asked for what, and what it has come to by itself. */
+import { expect, onTestFinished, test } from 'vitest'
+import type { RolloutLine } from '../../src/change.ts'
+import { TurnoutError } from '../../src/errors.ts'
+import { SIDE, TRIAL, trialOffset } from '../../src/metrics/layout.ts'
+import { drivenUntil, until } from '../helpers/raw.ts'
+import { type Stand, stand } from './stand.ts'
+
+const STEPS = [
+  { weight: 10, for: '1h' },
+  { weight: 50, for: '1h' },
+]
+
+/** One that watches its first step. */
+async function begun(sent: object = {}): Promise<Stand> {
+  const stood = await stand()
+  const { rollouts, clock } = stood
+  onTestFinished(() => rollouts.close())
+  await rollouts.start()
+  await rollouts.begin('shop', { to: 'green', steps: STEPS, ...sent }, 'alice')
+  await watching(stood, 10)
+  expect(clock.nowMs()).toBeGreaterThan(0)
+  return stood
+}
+
+const watching = ({ rollouts, clock }: Stand, weight: number) =>
+  drivenUntil(`it watches ${weight} %`, async () => {
+    clock.move(100)
+    return rollouts.running('shop')?.weight === weight
+  })
+
+/** The lines of rollouts, the oldest first. */
+const lines = async ({ store }: Stand) =>
+  (await store.revisions(100))
+    .reverse()
+    .filter(({ change }) => change.kind === 'rollout')
+    .map(({ actor, change }) => ({ actor, ...(change as unknown as RolloutLine) }))
+
+/** A tenth of a second of traffic of both, of which these shares fail. */
+async function answer({ control, memory, clock }: Stand, canary: number, live: number): Promise<void> {
+  const { slot } = control.snapshot().status['shop']
+  for (const [side, failing] of [
+    [SIDE.canary, canary],
+    [SIDE.control, live],
+  ] as const) {
+    memory.trials[trialOffset(0, slot, side) + TRIAL.answers] += 20
+    memory.trials[trialOffset(0, slot, side) + TRIAL.bad] += 20 * failing
+  }
+  clock.move(100)
+  await new Promise((resolve) => setTimeout(resolve, 0))
+}
+
+test('what people ask of a rollout is a line of its own each, with who, what and when, and a count', async () => {
+  const stood = await begun()
+  const { rollouts, store, control, clock } = stood
+  await rollouts.command('shop', 'current', 'pause', 'bob')
+  const atMs = clock.nowMs()
+  clock.move(5_000)
+  await rollouts.command('shop', 'current', 'resume', 'carol')
+  await rollouts.command('shop', 'current', 'promote', 'dan')
+  await watching(stood, 50)
+  await rollouts.command('shop', 'r-1', 'abort', 'erin')
+  await drivenUntil('it is over', async () => {
+    clock.move(100)
+    return rollouts.running('shop') === null
+  })
+  const whole = { actor: 'rollout r-1', kind: 'rollout', service: 'shop', rollout: 'r-1', to: 'green' }
+  expect(await lines(stood)).toEqual([
+    {
+      ...whole,
+      verb: 'pause',
+      askedBy: 'bob',
+      state: 'paused',
+      weight: 10,
+      reason: 'paused by bob',
+      sinceMs: atMs,
+    },
+    {
+      ...whole,
+      verb: 'resume',
+      askedBy: 'carol',
+      state: 'shifting',
+      weight: 10,
+      reason: 'resumed by carol',
+      sinceMs: atMs + 5_000,
+    },
+    expect.objectContaining({ verb: 'promote', askedBy: 'dan', state: 'shifting', reason: 'promoted by dan' }),
+    expect.objectContaining({ verb: 'abort', askedBy: 'erin', state: 'rollingBack', reason: 'aborted by erin' }),
+    expect.objectContaining({ state: 'rolledBack', weight: 0, reason: 'aborted by erin' }),
+  ])
+  const begin = (await store.revisions(100)).find(({ change }) => change['verb'] === 'begin')
+  expect(begin?.change).toMatchObject({ kind: 'shift', service: 'shop', rollout: 'r-1', askedBy: 'alice' })
+  const asked = { begin: 1, pause: 1, resume: 1, promote: 1, abort: 1 }
+  expect(rollouts.figures()).toMatchObject([{ asked }])
+  // Each is a revision, but nothing of the service was changed by it.
+  const [{ revision }] = await store.revisions(1)
+  expect(control.snapshot().revision).toBe(revision)
+  expect(control.snapshot().revisions['shop']).toBeLessThan(revision)
+})
+
+test('what is refused is no line, and no count', async () => {
+  const stood = await begun()
+  await expect(stood.rollouts.command('shop', 'current', 'resume', 'bob')).rejects.toThrow('takes no resume')
+  expect(await lines(stood)).toEqual([])
+  expect(stood.rollouts.figures()).toMatchObject([{ asked: { begin: 1, resume: 0 } }])
+})
+
+test('a hold and its end, and a pause and a way back by the verdict, are lines that nobody has asked for', async () => {
+  const stood = await begun({ onFailure: 'pause' })
+  const { rollouts } = stood
+  const state = () => rollouts.running('shop')?.state
+  for (let n = 0; n < 50; n++) await answer(stood, 0, 0)
+  for (const [is, canary, live] of [
+    ['holding', 0.5, 0.5],
+    ['shifting', 0, 0],
+    ['paused', 0.5, 0],
+  ] as const) {
+    await drivenUntil(`it is ${is}`, async () => {
+      await answer(stood, canary, live)
+      return state() === is
+    })
+  }
+  const said = await lines(stood)
+  expect(said.map(({ state, verb, askedBy }) => [state, verb, askedBy])).toEqual([
+    ['holding', undefined, undefined],
+    ['shifting', undefined, undefined],
+    ['paused', undefined, undefined],
+  ])
+  expect(said[0].reason).toMatch(/^blue itself fails more than it used to/)
+  expect(said[2].reason).toMatch(/answers of green failed/)
+})
+
+test('a verb is answered when its line is written, and a commit that failed but had happened is one line', async () => {
+  const stood = await begun()
+  const { rollouts, store, clock } = stood
+  const commit = store.commit.bind(store)
+  let isAway = true
+  store.commit = async (...what) => {
+    if (!isAway) return commit(...what)
+    await commit(...what)
+    throw new TurnoutError('store_unavailable')
+  }
+  let isAnswered = false
+  const paused = rollouts.command('shop', 'current', 'pause', 'bob').then(() => (isAnswered = true))
+  await until('it is tried', () => stood.told.includes('a rollout cannot be kept'))
+  expect(isAnswered).toBe(false)
+  isAway = false
+  await drivenUntil('it is answered', async () => {
+    clock.move(500)
+    return isAnswered
+  })
+  await paused
+  expect((await lines(stood)).map(({ verb }) => verb)).toEqual(['pause'])
+})
