@@ -3,6 +3,7 @@ import { parseSpec } from '../../src/config/load.ts'
 import { planLimits, planTimeouts } from '../../src/config/plan.ts'
 import { Plane } from '../../src/dataplane/plane.ts'
 import { allocateSharedMemory, type SharedMemory } from '../../src/metrics/layout.ts'
+import type { ServiceStatus } from '../../src/table/status.ts'
 import type { ServicePlan, TableDelta } from '../../src/table/types.ts'
 import { makePlan, makeStatus } from '../table/make.ts'
 
@@ -11,6 +12,7 @@ export interface PlaneSetting {
   readonly plan?: Partial<ServicePlan>
   readonly memory?: SharedMemory
   readonly splices?: boolean
+  readonly trial?: ServiceStatus['trial']
 }
 
 /** What every worker of a test is started with, but what differs between them; limits and time-outs are the defaults. */
@@ -34,10 +36,10 @@ export function workerStart(memory: SharedMemory, services: TableDelta['services
 }
 
 /** Default: memory of its own, bodies spliced where the system can. */
-export function makePlane({ targets, plan: more, memory, splices }: PlaneSetting): Plane {
+export function makePlane({ targets, plan: more, memory, splices, trial }: PlaneSetting): Plane {
   const pools = [{ name: 'blue', version: '1', targets: [...targets] }]
   const plan = makePlan({ pools, weights: { blue: 1 }, ...more })
-  const services = { shop: { plan, status: makeStatus(plan) } }
+  const services = { shop: { plan, status: makeStatus(plan, { trial }) } }
   const start = workerStart(memory ?? allocateSharedMemory(1), services, splices)
   return new Plane({ ...start, index: 0, isFirst: true }, () => {})
 }

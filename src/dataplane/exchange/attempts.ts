@@ -45,6 +45,8 @@ export class Attempts {
   repeats = 0
   /** When the present attempt began. */
   startedMs = 0
+  /** From when on its answer is waited for, as far as that tells one version from another (`connected`). */
+  #awaitedMs = 0
   /** An attempt has begun and was not judged yet. */
   #underWay = false
   #isFresh = false
@@ -152,7 +154,22 @@ export class Attempts {
     this.#isTied = kept !== null
     this.#isFresh = idle === null
     this.startedMs = this.#plane.time.nowMs
+    this.#awaitedMs = idle === null ? Infinity : this.startedMs
     return this.#using(idle)
+  }
+
+  /**
+   * The connection is open. What that has cost says nothing of a version: of two that are alike the one with less traffic has its
+   * connections closed as idle more often. The first answer on one takes longer, too, and that has as long as the opening took.
+   */
+  connected(): void {
+    const { nowMs } = this.#plane.time
+    this.#awaitedMs = nowMs + (nowMs - this.startedMs)
+  }
+
+  /** How long the answer was waited for until now; below 0 where that says nothing yet. */
+  get awaitedMs(): number {
+    return this.#plane.time.nowMs - this.#awaitedMs
   }
 
   #using(connection: Upstream | null): Upstream | null {
@@ -190,7 +207,7 @@ export class Attempts {
   /** There is no answer yet. False when nobody judges it. */
   noteSlow(): boolean {
     if (!this.judged.isJudged) return false
-    this.judged.noteSlow(this.service, this.target!, this.#plane.time.nowMs - this.startedMs)
+    this.judged.noteSlow(this.service, this.target!, this.awaitedMs)
     return true
   }
 

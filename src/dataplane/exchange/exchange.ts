@@ -91,7 +91,9 @@ export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predece
   }
 
   onConnected(): void {
-    if (this.#phase === 'connecting') this.#sendRequest()
+    if (this.#phase !== 'connecting') return
+    this.#attempts.connected()
+    this.#sendRequest()
   }
 
   #sendRequest(): void {

@@ -46,10 +46,10 @@ export class Judged {
     this.#side = NONE
   }
 
-  /** The head of an answer has come, `ttfbMs` after the attempt began. */
-  timed({ slot, trial }: ServiceTable, target: TargetTable, status: number, ttfbMs: number): void {
+  /** The head of an answer has come, which was waited for so long. */
+  timed({ slot, trial }: ServiceTable, target: TargetTable, status: number, waitedMs: number): void {
     if (this.#side === NONE || attemptOutcome(status, null, trial!.failing) !== 'good') return
-    this.#trials.time(slot, target.slot, this.#side, this.#step, this.#edges, ttfbMs)
+    this.#trials.time(slot, target.slot, this.#side, this.#step, this.#edges, waitedMs)
   }
 
   /**

@@ -45,7 +45,7 @@ export class Outcome {
   answered(attempts: Attempts, status: number): void {
     this.#ttfbMs = this.#plane.time.nowMs - this.#startMs
     this.#attemptTtfbMs = this.#plane.time.nowMs - attempts.startedMs
-    attempts.judged.timed(attempts.service, attempts.target!, status, this.#attemptTtfbMs)
+    attempts.judged.timed(attempts.service, attempts.target!, status, attempts.awaitedMs)
     if (attempts.repeats > 0) attempts.repeated(status)
     if (status !== SWITCHED) return
     attempts.judge(status, null)

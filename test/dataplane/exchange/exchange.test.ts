@@ -11,7 +11,18 @@ import type { Plane } from '../../../src/dataplane/plane.ts'
 import { RetryBudget } from '../../../src/dataplane/upstream/retry-budget.ts'
 import type { RawUser, RequestToSend, Upstream, UpstreamUser } from '../../../src/dataplane/upstream/upstream.ts'
 import type { ErrorCode } from '../../../src/errors.ts'
-import { allocateSharedMemory, FIELD, FIELDS, type SharedMemory } from '../../../src/metrics/layout.ts'
+import {
+  allocateSharedMemory,
+  CELL,
+  EDGES,
+  FIELD,
+  FIELDS,
+  type SharedMemory,
+  SIDE,
+  TRIAL,
+  trialOffset,
+} from '../../../src/metrics/layout.ts'
+import type { ServiceStatus } from '../../../src/table/status.ts'
 import type { TargetTable } from '../../../src/table/types.ts'
 import { makePlane } from '../make-plane.ts'
 
@@ -160,10 +171,12 @@ let opened: NotedUpstream[]
 let downstream: NotedDownstream
 let exchange: Exchange
 
-beforeEach(() => {
+beforeEach(() => start())
+
+function start(trial?: ServiceStatus['trial']): void {
   memory = allocateSharedMemory(1)
   opened = []
-  plane = makePlane({ targets: ['http://192.0.2.7:80', 'http://192.0.2.8:80'], memory })
+  plane = makePlane({ targets: ['http://192.0.2.7:80', 'http://192.0.2.8:80'], memory, trial })
   const budget = new RetryBudget()
   const leases = (target: TargetTable) => ({
     isCrowded: false,
@@ -178,7 +191,7 @@ beforeEach(() => {
   Object.assign(plane, { targets: { connectionsOf: leases, retryBudgetOf: () => budget } })
   downstream = new NotedDownstream()
   exchange = new Exchange(plane, downstream)
-})
+}
 
 /** Begins a request; `whole` is null when its body is still to come. */
 function begin(line: string, whole: string | null = '', more = ''): void {
@@ -391,5 +404,39 @@ describe('a deadline', () => {
     passDeadline()
     expect(downstream.notes.slice(-2)).toEqual(['destroy', 'cut'])
     expect(counted(FIELD.aborted)).toBe(1)
+  })
+})
+
+describe('of a version that is judged', () => {
+  const [SLOT, STEP, EDGE_MS] = [0, 3, 10]
+  /** How many answers are slow. */
+  const slow = () => memory.trials[trialOffset(0, SLOT, SIDE.control) + TRIAL.slow]
+  const wait = (ms: number) => {
+    plane.time.nowMs += ms
+    exchange.noteSlow()
+  }
+
+  beforeEach(() => {
+    start({ pool: 'green', step: STEP })
+    Atomics.store(memory.cells, CELL.step + SLOT, STEP)
+    memory.edges.fill(EDGE_MS, SLOT * EDGES, SLOT * EDGES + EDGES)
+    begin('GET /x')
+  })
+
+  test('the time that it takes to open a connection is none that it is slow by, nor as much again', () => {
+    wait(60)
+    opened[0].connect()
+    wait(60 + EDGE_MS - 1)
+    opened[0].head('204 No Content', 'none')
+    expect(slow()).toBe(0)
+  })
+
+  test('what it takes beyond that is, before its answer has come', () => {
+    wait(60)
+    opened[0].connect()
+    wait(60 + EDGE_MS)
+    expect(slow()).toBe(1)
+    opened[0].head('204 No Content', 'none')
+    expect(slow()).toBe(1)
   })
 })
