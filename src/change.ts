@@ -45,7 +45,7 @@ export type Change =
       readonly rollout: string
       /** Who has asked for it; absent where the rollout goes on by itself. */
       readonly askedBy?: string
-      /** Who has let it go on whatever its schedule says. */
+      /** Who has let it go on whatever its schedule and its capacity say. */
       readonly hurriedBy?: string
       /** How long what had the traffic before is kept, once it is done. */
       readonly standbyMs?: number
@@ -77,7 +77,7 @@ export type RolloutLine = {
   /** What a person has asked for, and who; absent where the rollout has come to it by itself. */
   readonly verb?: 'pause' | 'resume' | 'promote' | 'abort'
   readonly askedBy?: string
-  /** Who has let it go on whatever its schedule says. */
+  /** Who has let it go on whatever schedule and capacity say. */
   readonly hurriedBy?: string
   readonly state: string
   /** Per cent of the traffic. */

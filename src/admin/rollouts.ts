@@ -151,7 +151,7 @@ export function rolloutRoutes(app: FastifyInstance, { control, rollouts }: Admin
 }
 
 const PromoteQuery = Type.Object({
-  force: Type.Optional(Type.Boolean({ default: false, description: 'Whatever its schedule says.' })),
+  force: Type.Optional(Type.Boolean({ default: false, description: 'Whatever its schedule and its capacity say.' })),
 })
 
 const VERBS = {

@@ -75,7 +75,7 @@ function insistenceInWords({ force, prune, hurriedBy }: Entry['change']): string
   const words = [
     ...(force === true ? ['forced'] : []),
     ...(prune === true ? ['with --prune'] : []),
-    ...(typeof hurriedBy === 'string' ? [`whatever its schedule says (${hurriedBy})`] : []),
+    ...(typeof hurriedBy === 'string' ? [`whatever its schedule or capacity says (${hurriedBy})`] : []),
   ]
   return words.map((word) => `, ${word}`).join('')
 }

@@ -2,7 +2,7 @@
  * `deploy` begins a rollout, `rollout` shows and steers it. With `--watch` both stay until it has ended, and exit with 4 when it was rolled
  * back, so that a CI job fails when the release did.
  */
-import { isOfSchedule } from '../rollout/rollout.ts'
+import { mayBeForced } from '../rollout/rollout.ts'
 import { pathOf } from './admin.ts'
 import { plain } from './columns.ts'
 import { CliFailure, usageFailure } from './failure.ts'
@@ -90,7 +90,7 @@ export const rollout: Verb = {
   summary: 'Show the rollouts of a service, or steer the one that runs',
   argsCount: [2, 2],
   options: { ...FORCE.options, ...WATCH },
-  optionsHelp: [['--force', 'With promote: whatever its schedule says'], WATCH_HELP],
+  optionsHelp: [['--force', 'With promote: whatever its schedule and its capacity say'], WATCH_HELP],
   examples: ['rollout show shop --watch', 'rollout promote shop', 'rollout abort shop'],
   async run(call) {
     const [word, service] = call.args
@@ -105,7 +105,7 @@ export const rollout: Verb = {
       : await call.admin.call<RolloutView>('GET', `${path}/current`)
     if (call.options['watch'] === true) return watch(call, told)
     show(call, told)
-    const waits = isVerb && told.next !== null && isOfSchedule(told.next.waitsFor)
+    const waits = isVerb && told.next !== null && mayBeForced(told.next.waitsFor)
     if (waits && !call.json)
       call.print(`it goes on by then; at once with: turnout rollout promote ${service} --force\n`)
     if (word === 'abort' && told.state === 'done') {

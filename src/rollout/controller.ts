@@ -30,7 +30,7 @@ import type { Publish } from './news.ts'
 import { freeOrphans } from './orphans.ts'
 import { Past } from './past.ts'
 import { isRolling } from './rolling.ts'
-import { isOfSchedule, isOver, type RolloutEvent } from './rollout.ts'
+import { isOver, mayBeForced, type RolloutEvent } from './rollout.ts'
 import type { Runbook } from './runbook.ts'
 import { Running, type RunningDeps } from './running.ts'
 import { Standbys } from './standby.ts'
@@ -143,7 +143,7 @@ export class Rollouts {
 
   /**
    * Follows a person's verb; rejects with `conflict` when it makes no sense now. An abort waits until traffic is back; `force` promotes
-   * whatever the schedule says.
+   * whatever schedule and capacity say.
    */
   async command(
     service: string,
@@ -162,7 +162,7 @@ export class Rollouts {
     if (refused !== undefined) {
       const waitsFor = running.told().next?.waitsFor ?? ''
       const why = waitsFor === '' ? '' : ` It waits for ${waitsFor}.`
-      const hint = isOfSchedule(waitsFor) ? ' With force it is promoted all the same.' : ''
+      const hint = mayBeForced(waitsFor) ? ' With force it is promoted all the same.' : ''
       throw new TurnoutError('conflict', `Not now: ${refused}.${why}${hint}`)
     }
     this.#counts.ask(service, verb)

@@ -57,6 +57,8 @@ export interface Policy {
   readonly insufficientAfterMs: number
   /** There is a schedule, which is asked again after a pause. */
   readonly isScheduled?: boolean
+  /** There is a capacity, which is asked again too. */
+  readonly isMeasured?: boolean
 }
 
 export interface Rollout {
@@ -74,7 +76,7 @@ export interface Rollout {
   readonly works: number
   /** What has become of the work, while nothing but the schedule is asked again; absent where an older Turnout has begun it. */
   readonly asks?: 'worked' | 'broken' | null
-  /** Who has let it go on to its next step whatever the schedule says. */
+  /** Who has let it go on to its next step whatever schedule and capacity say. */
   readonly hurriedBy?: string | null
   /** Index of the step; -1 before the first. */
   readonly at: number
@@ -114,7 +116,7 @@ export type RolloutEvent =
       readonly goneOn?: number
     }
   | { readonly type: 'pause' | 'resume' | 'abort'; readonly by: string }
-  /** With force whatever the schedule says. */
+  /** With force whatever schedule and capacity say. */
   | { readonly type: 'promote'; readonly by: string; readonly force?: boolean }
 
 export type Effect =
@@ -163,5 +165,5 @@ export function isBack({ state }: Pick<Rollout, 'state'>): boolean {
   return state === 'rollingBack' || state === 'rolledBack'
 }
 
-/** Whether what it says that it waits for is its schedule. */
-export const isOfSchedule = (waitsFor: string): boolean => waitsFor.startsWith('schedule: ')
+/** Whether what it says that it waits for is its schedule, or its capacity: what a person may go over. */
+export const mayBeForced = (waitsFor: string): boolean => /^(schedule|capacity): /.test(waitsFor)

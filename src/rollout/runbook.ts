@@ -176,6 +176,7 @@ function shiftStep(kept: Kept, step: Step, at: number, traffic: TrafficNow | nul
         : [`drains ${batch.join(', ')}`, ...hooksAt('UpdateTarget').map((hook) => `${hook}, for each of them`)]),
     ],
     waitsFor: [
+      ...(wish.spec.capacity === undefined ? [] : [`room for it in ${to}, by rate and time of then`]),
       ...(batch === undefined ? [] : ['each to be healthy, and ready again']),
       ...(step.forMs > 0 ? [`${words(step.forMs)} of time`] : []),
       ...(step.requests > 0 ? [`${inDigits(step.requests)} answers of the new version`] : []),

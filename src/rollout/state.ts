@@ -26,7 +26,7 @@ import {
   type State,
   type Work,
 } from './rollout.ts'
-import { asksAgain, hurried, mayHurry } from './schedule-asked.ts'
+import { asks, asksAgain, hurried, mayHurry } from './schedule-asked.ts'
 import { assertSound } from './sound.ts'
 import { type Plan, type Step, weightAt } from './strategy.ts'
 import type { Outcome } from './verdict.ts'
@@ -248,7 +248,7 @@ function resume(rollout: Rollout, _event: RolloutEvent, nowMs: number): Next {
   return rollout.waitsForPromotion ? toNextStep(looked) : goOn(looked)
 }
 
-/** Goes on where it was stopped. What had failed is tried anew; what would give the new version more asks the schedule first. */
+/** Goes on where it was stopped. What had failed is tried anew; what would give the new version more asks its schedule and capacity first. */
 function goOn(before: Rollout): Next {
   const rollout = inSpite(before)
   const on: Rollout = { ...rollout, state: rollout.resumesTo, reason: null }
@@ -257,12 +257,12 @@ function goOn(before: Rollout): Next {
   return proceed(on)
 }
 
-/** On to the next step, whatever the present one still misses; with force, whatever the schedule says. */
+/** On to the next step, whatever the present one still misses; with force, whatever schedule and capacity say. */
 function promote(rollout: Rollout, event: RolloutEvent, nowMs: number): Next {
   const active = activeOf(rollout)
-  const by = event.type === 'promote' && event.force === true && rollout.policy.isScheduled === true ? event.by : null
+  const by = event.type === 'promote' && event.force === true && asks(rollout) ? event.by : null
   if (by !== null && mayHurry(rollout)) {
-    const on: Rollout = { ...rollout, ...hurried(by), lookedAtMs: nowMs }
+    const on: Rollout = { ...rollout, ...hurried(rollout, by), lookedAtMs: nowMs }
     if (active === rollout.state) return stay(on)
     const next = goOn(on)
     return { ...next, rollout: { ...next.rollout, reason: on.reason } }
@@ -270,7 +270,7 @@ function promote(rollout: Rollout, event: RolloutEvent, nowMs: number): Next {
   if ((active !== 'shifting' && active !== 'baking') || rollout.phase !== 'watching') return refuse(rollout, event)
   const on: Rollout = { ...inSpite(rollout), state: active, lookedAtMs: nowMs, reason: null }
   const next = active === 'baking' ? run(on, 'afterBake', { hurriedBy: null }) : toNextStep(on)
-  return by === null ? next : { ...next, rollout: { ...next.rollout, ...hurried(by) } }
+  return by === null ? next : { ...next, rollout: { ...next.rollout, ...hurried(rollout, by) } }
 }
 
 function abort(rollout: Rollout, event: RolloutEvent): Next {

@@ -108,6 +108,7 @@ function policyOf(spec: RolloutSpec): Policy {
     onInsufficient: spec.onInsufficient ?? 'wait',
     insufficientAfterMs: spec.insufficientAfter === undefined ? NEVER : durationMs(spec.insufficientAfter),
     isScheduled: Object.keys(spec.schedule ?? {}).length > 0,
+    isMeasured: spec.capacity !== undefined,
   }
 }
 

@@ -24,7 +24,7 @@ export class Works {
   readonly #overtaken = new AbortController()
   #last: Promise<unknown> = Promise.resolve()
 
-  /** `end` ends all of it; `hurriedBy` says who has let the rollout go on whatever its schedule says. */
+  /** `end` ends all of it; `hurriedBy` says who has let the rollout go on whatever schedule and capacity say. */
   constructor(deps: WorksDeps, log: GateLog, end: AbortSignal, hurriedBy: About['hurriedBy']) {
     this.#hurriedBy = hurriedBy
     this.#deps = deps

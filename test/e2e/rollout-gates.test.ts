@@ -54,7 +54,9 @@ describe('the list of checks before a rollout', () => {
     expect(gate(told, 'targets')).toBe('passed: 2 of 2 ready targets of green are not known to fail')
     expect(gate(told, 'live pool')).toBe('passed: blue can take the traffic back')
     expect(gate(told, 'version')).toBe('passed: 2 of 2 targets of green answer version green-version')
-    expect(gate(told, 'capacity')).toMatch(/^passed: now 0 requests a second .*; 2 targets of green carry 100$/)
+    expect(gate(told, 'capacity')).toMatch(
+      /^passed: at 20 % 0 requests a second .*; 2 healthy targets of green carry 100$/,
+    )
     expect(gate(told, 'hooks')).toBe('passed: 1 of 1 hooks can be reached')
     expect(gate(told, 'drift')).toBe('passed: all 3 targets of green and blue answer "7" at /schema')
     expect(gate(told, 'AfterInstall')).toBe('passed: null')
@@ -144,7 +146,7 @@ describe('the list of checks before a rollout', () => {
     await begin(proxy, { ...QUICK, capacity: { requestsPerTarget: 2 } })
     const told = await reached(proxy, 'rolledBack')
     expect(told.reason).toMatch(
-      /^too little capacity: now [\d,.]+ requests a second take [\d.]+ ms each, so [\d.]+ are under way at once, and 1 targets of green carry 2$/,
+      /^too little capacity: now [\d,.]+ requests a second take [\d.]+ ms each, so [\d.]+ are under way at once, and 1 healthy targets of green carry 2$/,
     )
     await load.stop()
   })
@@ -324,7 +326,7 @@ describe('a schedule', () => {
     expect(dry.out).toContain('waits for its schedule: not before its time, until thu 2099-01-01 08:00 Europe/Berlin')
     expect((await turnout(proxy, 'deploy', 'shop', '--to', 'green', '--now')).code).toBe(0)
     await reached(proxy, 'shifting')
-    expect((await turnout(proxy, 'history')).out).toContain(', whatever its schedule says (local)')
+    expect((await turnout(proxy, 'history')).out).toContain(', whatever its schedule or capacity says (local)')
   })
 
   test('is overruled by promote with --force alone, and the audit says by whom', async () => {

@@ -1,8 +1,9 @@
 /** The list of what is checked before a rollout. All of it only reads, so a dry run does it too. */
 import { noDrift, versionAsAnnounced } from './answer-checks.ts'
+import { capacitySuffices } from './capacity.ts'
 import type { Check, Found } from './check.ts'
 import { type About, GateClosed, type Means } from './gate.ts'
-import { capacitySuffices, liveFits, targetsFit } from './pool-checks.ts'
+import { liveFits, targetsFit } from './pool-checks.ts'
 import { hooksReachable } from './reach.ts'
 
 /** In the order in which they are told. */
@@ -19,7 +20,12 @@ export const CHECKS: readonly Check[] = [
     after: 'targets',
     run: versionAsAnnounced,
   },
-  { name: 'capacity', asks: 'Does the present traffic fit into the new pool?', run: capacitySuffices },
+  {
+    name: 'capacity',
+    asks: 'Does the present traffic fit into the new pool?',
+    after: 'targets',
+    run: capacitySuffices,
+  },
   { name: 'hooks', asks: 'Does somebody listen wherever a hook is called?', run: hooksReachable },
   {
     name: 'drift',

@@ -30,7 +30,7 @@ export interface About {
   readonly log: GateLog
   /** A way back ends what waits; a hook that was called is cut off by this alone. */
   readonly untilEnd: AbortSignal
-  /** Who has let it go on whatever the schedule says; null for nobody. */
+  /** Who has let it go on whatever schedule and capacity say; null for nobody. */
   hurriedBy(): string | null
   /** Notes what goes on even when its work has failed: nobody begins with the same targets before that has ended. */
   goesOn(done: Promise<unknown>): void

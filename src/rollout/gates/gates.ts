@@ -8,6 +8,7 @@ import type { NotifySpec } from '../../config/schema-rollout.ts'
 import type { State, Task } from '../rollout.ts'
 import type { CheckFound } from '../runbook.ts'
 import { Asker } from './asker.ts'
+import { mayGive } from './capacity.ts'
 import { failed } from './check.ts'
 import { CHECKS, look } from './checks.ts'
 import { Commands } from './commands.ts'
@@ -31,13 +32,13 @@ const GATES: Readonly<Record<Task, readonly Gate[]>> = {
   preflight: [mayBegin, hook('BeforeInstall'), preflight, hook('AfterInstall')],
   warming: [warmUp],
   smoke: [smoke, hook('AfterAllowTestTraffic'), hook('BeforeAllowTraffic')],
-  schedule: [mayGoOn],
-  // A hook may last into a freeze.
-  beforeStep: [mayGoOn, hook('BeforeStep'), mayGoOn],
+  schedule: [mayGive],
+  // A hook may last into a freeze, and may bring what was missing.
+  beforeStep: [mayGoOn, hook('BeforeStep'), mayGive],
   draining: [drain],
   replacing: [replace],
   afterTraffic: [hook('AfterAllowTraffic')],
-  afterBake: [mayGoOn, hook('AfterBake'), mayGoOn],
+  afterBake: [mayGoOn, hook('AfterBake'), mayGive],
   restoring: [restore],
   onRollback: [hook('OnRollback')],
 }

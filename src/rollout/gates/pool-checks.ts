@@ -1,15 +1,9 @@
-/**
- * Checks of what is known of the pools: their health, and what they carry.
- *
- * Nobody is asked anything. Requests under way at once are the rate times the time that each takes, over the last ten seconds or so.
- */
-import { inDigits } from '../../config/digits.ts'
-import { FIELD } from '../../metrics/layout.ts'
+/** Checks of what is known of the health of the pools; nobody is asked anything. */
 import { fitTargets, isProven } from '../../table/proven.ts'
 import { isRolling } from '../rolling.ts'
 import { livePoolsOf } from '../rollout.ts'
 import { type Found, failed, ill, ok, skipped } from './check.ts'
-import { type About, type Means, targetsOf } from './gate.ts'
+import type { About, Means } from './gate.ts'
 
 const isProbed = ({ targets }: About): boolean => targets.spec?.health !== undefined
 
@@ -43,28 +37,3 @@ export function liveFits(about: About, { steadyMs }: Means): Found {
   }
   return ok(`${live.join(' and ')} can take the traffic back`)
 }
-
-/** What the live pools do now fits into the new one. */
-export function capacitySuffices(about: About, { traffic }: Means): Found {
-  const { service, spec, rollout } = about
-  if (spec.capacity === undefined) return skipped('rollout.capacity does not say what a target carries')
-  if (isRolling(rollout)) return skipped('its targets are replaced where they are')
-  const now = traffic(service)
-  if (now === null || now.windowMs <= 0) return skipped('nothing is known of the traffic yet')
-  let [requests, busyMs] = [0, 0]
-  for (const targets of now.pools.values()) {
-    for (const { recent } of targets) {
-      requests += recent[FIELD.requests]
-      busyMs += recent[FIELD.durationSumMs]
-    }
-  }
-  const ready = targetsOf(about, rollout.to).length
-  const carries = ready * spec.capacity.requestsPerTarget
-  const atOnce = busyMs / now.windowMs
-  const perSecond = number((requests * 1_000) / now.windowMs)
-  const load = `now ${perSecond} requests a second take ${number(busyMs / Math.max(1, requests))} ms each, so ${number(atOnce)} are under way at once`
-  const room = `${ready} targets of ${rollout.to} carry ${carries}`
-  return atOnce <= carries ? ok(`${load}; ${room}`) : failed(`too little capacity: ${load}, and ${room}`)
-}
-
-const number = (value: number): string => inDigits(Number(value.toPrecision(3)))

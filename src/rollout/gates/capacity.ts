@@ -1,0 +1,129 @@
+/**
+ * Whether what the new version is to be given fits into it: before a rollout all that there is, and before each step what that step gives.
+ *
+ * Requests under way at once are the rate times the time that each takes, both over the last ten seconds or so. The time is that of the new
+ * version itself once it has answered enough, else that of all. Where targets are replaced one by one, the others have to carry all.
+ *
+ * Before a rollout too little ends it at once; between its steps it waits in its step, as it waits for its schedule: it is neither `holding`,
+ * which is of a live pool that is ill, nor `paused`, which is of a person.
+ */
+import { inDigits } from '../../config/digits.ts'
+import { FIELD } from '../../metrics/layout.ts'
+import type { TargetTraffic } from '../../metrics/window.ts'
+import { fitTargets } from '../../table/proven.ts'
+import { batchOf, isRolling } from '../rolling.ts'
+import { weightAt } from '../strategy.ts'
+import { type Found, failed, ok, skipped } from './check.ts'
+import { type About, GateClosed, type Means } from './gate.ts'
+import type { OpenGate } from './gate-log.ts'
+import { mayGoOn } from './schedule.ts'
+
+const LOOK_MS = 1_000
+/** Answers of the new version within the window from which on its own time counts. */
+const ANSWERS_MIN = 20
+
+/** What the live pools do now fits into the new one. */
+export function capacitySuffices(about: About, means: Means): Found {
+  if (about.spec.capacity === undefined) return skipped('rollout.capacity does not say what a target carries')
+  if (isRolling(about.rollout))
+    return skipped('its targets are replaced where they are; before each step the others are looked at')
+  return room(about, means, 100, 'now')
+}
+
+/** Passes once the schedule lets the rollout go on, and what it gives next fits; or a person has it go on all the same. */
+export async function mayGive(about: About, means: Means, signal: AbortSignal): Promise<void> {
+  await mayGoOn(about, means, signal)
+  // Whoever has waited for one of them asks the other once more.
+  for (let isAgain = false; await hasWaited(isAgain, about, means, signal); isAgain = true) {
+    await mayGoOn(about, means, signal)
+  }
+}
+
+/** Waits until what comes next fits; false when it need not, or a person lets it go on all the same. */
+async function hasWaited(isAgain: boolean, about: About, means: Means, signal: AbortSignal): Promise<boolean> {
+  const percent = nextPercent(about)
+  if (about.spec.capacity === undefined || percent === null) return false
+  const look = (): Found => room(about, means, percent, `at ${percent} %`)
+  const first = look()
+  if (isAgain && first.state !== 'failed') return false
+  const open = about.log.begin('capacity')
+  if (first.state !== 'failed') {
+    open.end(first.state === 'ok' ? 'passed' : first.state, first.sentence)
+    return false
+  }
+  if (about.hurriedBy() === null) about.tellWait('it is given no more yet', new GateClosed(first.sentence))
+  return wait(first, look, open, about, means, signal)
+}
+
+async function wait(
+  first: Found,
+  look: () => Found,
+  open: OpenGate,
+  { hurriedBy }: About,
+  { pause }: Means,
+  signal: AbortSignal,
+): Promise<boolean> {
+  for (let { state, sentence } = first; ; { state, sentence } = look()) {
+    const by = hurriedBy()
+    if (state !== 'failed') {
+      open.end('passed', sentence)
+      return true
+    }
+    if (by !== null) {
+      open.end('skipped', `${sentence}; promoted by ${by} all the same`)
+      return false
+    }
+    open.say(sentence)
+    await pause(LOOK_MS, signal)
+  }
+}
+
+/** Per cent that the new version has after the next step; null where that is no more than it has. */
+function nextPercent({ rollout }: About): number | null {
+  const { plan, work, at, weight } = rollout
+  // Targets that are out already come back by it.
+  if (work === 'replacing') return null
+  const next = work === 'afterBake' ? 100 : weightAt(plan, at)
+  return isRolling(rollout) ? (work === 'afterBake' ? null : next) : next > weight ? next : null
+}
+
+function room(about: About, { traffic, steadyMs }: Means, percent: number, when: string): Found {
+  const { service, spec, rollout, targets } = about
+  const now = traffic(service)
+  if (now === null || now.windowMs <= 0) return skipped('nothing is known of the traffic yet')
+  const [all, own] = [workOf([...now.pools.values()].flat()), workOf(now.pools.get(rollout.to) ?? [])]
+  const isReplaced = isRolling(rollout)
+  // What it has already by rules and pins it keeps.
+  const requests = isReplaced ? own.requests : Math.max((all.requests * percent) / 100, own.requests)
+  const isOwn = own.requests >= ANSWERS_MIN
+  const { busyMs, requests: answered } = isOwn ? own : all
+  const eachMs = busyMs / Math.max(1, answered)
+  const atOnce = (requests * eachMs) / now.windowMs
+  const pool = about.status()?.pools[rollout.to]
+  const others = Object.entries(pool?.admin === 'ready' ? pool.targets : {}).filter(
+    ([url]) => !isReplaced || !batchOf(rollout).includes(url),
+  )
+  const { fit } = fitTargets(
+    others.map(([, target]) => target),
+    targets.spec?.health !== undefined,
+    steadyMs(),
+  )
+  const carries = fit * (spec.capacity?.requestsPerTarget ?? 0)
+  const perSecond = number((requests * 1_000) / now.windowMs)
+  const whose = isOwn ? ` as ${rollout.to} answers` : ''
+  const load = `${when} ${perSecond} requests a second take ${number(eachMs)} ms each${whose}, so ${number(atOnce)} are under way at once`
+  const carried = `${fit} ${isReplaced ? 'other targets' : 'healthy targets'} of ${rollout.to} carry ${inDigits(carries)}`
+  return atOnce <= carries ? ok(`${load}; ${carried}`) : failed(`too little capacity: ${load}, and ${carried}`)
+}
+
+/** Requests within the window, and the time that they took together. */
+function workOf(targets: readonly TargetTraffic[]): { requests: number; busyMs: number } {
+  let [requests, busyMs] = [0, 0]
+  for (const { recent } of targets) {
+    requests += recent[FIELD.requests]
+    busyMs += recent[FIELD.durationSumMs]
+  }
+  return { requests, busyMs }
+}
+
+const number = (value: number): string => inDigits(Number(value.toPrecision(3)))

@@ -1,0 +1,169 @@
+/** Whether what a step gives fits into the new version: asked again before each, by what is measured then. */
+import { expect, onTestFinished, test } from 'vitest'
+import { FIELD, FIELDS } from '../../src/metrics/layout.ts'
+import type { TargetTraffic } from '../../src/metrics/window.ts'
+import { until } from '../helpers/raw.ts'
+import { type Stand, stand } from './stand.ts'
+
+/** What is measured of a pool: requests a second, and the time of each. */
+interface Measured {
+  perSecond: number
+  eachMs: number
+}
+
+interface Loaded extends Stand {
+  readonly blue: Measured
+  readonly green: Measured
+  readonly begin: (sent?: object) => Promise<unknown>
+}
+
+const WINDOW_MS = 10_000
+
+function trafficOf({ perSecond, eachMs }: Measured): TargetTraffic {
+  const recent = new Float64Array(FIELDS)
+  recent[FIELD.requests] = (perSecond * WINDOW_MS) / 1_000
+  recent[FIELD.durationSumMs] = recent[FIELD.requests] * eachMs
+  return { url: '', total: recent, recent, decidedSinceSplit: 0 }
+}
+
+/** A hundred requests a second of 20 ms each, which one target that carries three at once carries. */
+async function loaded(): Promise<Loaded> {
+  const blue = { perSecond: 100, eachMs: 20 }
+  const green = { perSecond: 0, eachMs: 0 }
+  const service = () => ({
+    windowMs: WINDOW_MS,
+    pools: new Map([
+      ['blue', [trafficOf(blue)]],
+      ['green', [trafficOf(green)]],
+    ]),
+  })
+  const stood = await stand(undefined, { traffic: { service } })
+  onTestFinished(() => stood.rollouts.close())
+  await stood.rollouts.start()
+  const begin = (sent = {}) =>
+    stood.rollouts.begin(
+      'shop',
+      {
+        to: 'green',
+        capacity: { requestsPerTarget: 3 },
+        steps: [10, 50],
+        step: { for: '1s' },
+        advance: 'time',
+        bake: '1s',
+        ...sent,
+      } as never,
+      'test',
+    )
+  return { ...stood, blue, green, begin }
+}
+
+const moving = ({ clock }: Stand, what: string, is: () => boolean) =>
+  until(what, () => {
+    clock.move(50)
+    return is()
+  })
+
+const now = ({ rollouts }: Stand) => rollouts.list('shop')[0]
+const waits = (stood: Stand) => now(stood).next?.waitsFor.startsWith('capacity: ') === true
+const weightIn = (stood: Stand) => stood.control.snapshot().services['shop'].split
+const capacities = (stood: Stand) =>
+  now(stood).gates.flatMap(({ gate, state, reason }) => (gate === 'capacity' ? [`${state}: ${reason}`] : []))
+
+const TOO_LITTLE =
+  'too little capacity: at 50 % 50 requests a second take 70 ms each as green answers, so 3.5 are under way at once, and 1 healthy targets of green carry 3'
+
+/** One whose new version has turned out slower than the live one. */
+async function slower(): Promise<Loaded> {
+  const stood = await loaded()
+  await stood.begin()
+  await moving(stood, 'it has its first share', () => now(stood).weight === 10)
+  Object.assign(stood.blue, { perSecond: 90 })
+  Object.assign(stood.green, { perSecond: 10, eachMs: 70 })
+  await moving(stood, 'it waits', () => waits(stood))
+  return stood
+}
+
+test('a step waits while what it gives does not fit by the time that the new version itself takes, says so with its numbers, and goes on when it fits', async () => {
+  const stood = await slower()
+  expect(now(stood)).toMatchObject({
+    state: 'shifting',
+    weight: 10,
+    next: { weight: 50, waitsFor: `capacity: ${TOO_LITTLE}` },
+  })
+  expect(weightIn(stood)).toEqual({ blue: 9, green: 1 })
+  expect(stood.events.at(-1)).toBe(`rollout r-1 of shop waits: it is given no more yet: ${TOO_LITTLE}`)
+  stood.clock.move(10_000)
+  expect(now(stood)).toMatchObject({ state: 'shifting', weight: 10 })
+  stood.green.eachMs = 40
+  await moving(stood, 'it goes on', () => now(stood).weight === 50)
+  expect(capacities(stood)).toEqual([
+    'passed: now 100 requests a second take 20 ms each, so 2 are under way at once; 1 healthy targets of green carry 3',
+    'passed: at 10 % 10 requests a second take 20 ms each, so 0.2 are under way at once; 1 healthy targets of green carry 3',
+    'passed: at 50 % 50 requests a second take 40 ms each as green answers, so 2 are under way at once; 1 healthy targets of green carry 3',
+  ])
+  await moving(stood, 'the next one waits', () => waits(stood))
+  expect(now(stood)).toMatchObject({
+    weight: 50,
+    next: { waitsFor: expect.stringMatching(/at 95 % 95 requests .* so 3.8/) },
+  })
+})
+
+test('a few answers of the new version say nothing yet of its time', async () => {
+  const stood = await loaded()
+  await stood.begin()
+  Object.assign(stood.green, { perSecond: 1.9, eachMs: 100 })
+  await moving(stood, 'it is measured before its first share', () => capacities(stood).length === 2)
+  expect(capacities(stood)[1]).not.toContain('as green answers')
+})
+
+test('what more there is to carry counts as it is then, and so does a target that is not healthy any more', async () => {
+  const stood = await loaded()
+  await stood.begin({ bake: '2s' })
+  await moving(stood, 'it bakes', () => now(stood).state === 'baking')
+  stood.blue.perSecond = 160
+  await moving(stood, 'it waits before all the traffic', () => waits(stood))
+  expect(now(stood)).toMatchObject({ state: 'baking', weight: 95, next: { weight: 100 } })
+  expect(now(stood).next?.waitsFor).toMatch(/at 100 % 160 requests a second take 20 ms each, so 3.2 are under way/)
+  stood.blue.perSecond = 100
+  const [url] = stood.control.snapshot().services['shop'].pools['green'].targets
+  await stood.control.observe([
+    { service: 'shop', pool: 'green', target: url, ejectedUntilMs: stood.clock.steadyMs() + 3_000 },
+  ])
+  stood.clock.move(1_000)
+  await until('it still waits', () => now(stood).next?.waitsFor.includes('0 healthy targets of green carry 0') === true)
+  await moving(stood, 'it is done', () => now(stood).state === 'done')
+})
+
+test('promote is refused while it waits; with force it goes over it, for that step alone and by name', async () => {
+  const stood = await slower()
+  const { rollouts, store } = stood
+  await expect(rollouts.command('shop', 'current', 'promote', 'bob')).rejects.toThrow(
+    `It waits for capacity: ${TOO_LITTLE}. With force it is promoted all the same.`,
+  )
+  await rollouts.command('shop', 'current', 'promote', 'alice', true)
+  await moving(stood, 'it goes on', () => now(stood).weight === 50)
+  expect(now(stood).history.at(-1)).toMatchObject({ reason: 'promoted by alice, whatever its capacity says' })
+  expect(capacities(stood).at(-1)).toBe(`skipped: ${TOO_LITTLE}; promoted by alice all the same`)
+  expect((await store.revisions(1))[0].change).toMatchObject({ kind: 'shift', hurriedBy: 'alice' })
+  await moving(stood, 'the next one waits', () => waits(stood))
+})
+
+test('one that was paused asks again when it goes on', async () => {
+  const stood = await slower()
+  const { rollouts, green } = stood
+  await rollouts.command('shop', 'current', 'pause', 'bob')
+  green.eachMs = 10
+  await moving(stood, 'it fits', () => capacities(stood).at(-1)?.startsWith('passed') === true)
+  expect(now(stood)).toMatchObject({ state: 'paused', weight: 10 })
+  green.eachMs = 70
+  await rollouts.command('shop', 'current', 'resume', 'bob')
+  await moving(stood, 'it waits', () => waits(stood))
+  expect(weightIn(stood)).toEqual({ blue: 9, green: 1 })
+})
+
+test('too little capacity holds up no way back', async () => {
+  const stood = await slower()
+  await stood.rollouts.command('shop', 'current', 'abort', 'bob')
+  expect(weightIn(stood)).toEqual({ blue: 95, green: 5 })
+  await moving(stood, 'it is back', () => now(stood).state === 'rolledBack')
+})
