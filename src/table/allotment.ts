@@ -52,18 +52,31 @@ function firstAllotment(claims: readonly Claim[], release: string): Allotment {
   const sum = pools.reduce((total, { weight }) => total + weight, 0)
   const taking = pools.filter(({ takesNew, weight }) => takesNew && weight > 0)
   const takingSum = taking.reduce((total, { weight }) => total + weight, 0)
-  const owners: string[] = []
+  const ranges: BucketRange[] = []
   let below = 0
+  let end = 0
   for (const { pool, weight, takesNew } of sum === 0 ? [] : pools) {
-    const start = owners.length
+    const start = end
     below += weight
-    const end = Math.round((below * BUCKETS) / sum)
+    end = Math.round((below * BUCKETS) / sum)
+    if (takesNew || taking.length === 0) {
+      giveUpTo(end, pool, ranges)
+      continue
+    }
     for (let bucket = start; bucket < end; bucket++) {
       const place = ((bucket - start) / (end - start)) * takingSum
-      owners.push(takesNew || taking.length === 0 ? pool : heirAt(place, taking))
+      giveUpTo(bucket + 1, heirAt(place, taking), ranges)
     }
   }
-  return { salt: release, weights: weightsOf(claims), ranges: rangesOf(owners) }
+  return { salt: release, weights: weightsOf(claims), ranges }
+}
+
+/** Adds the places from the last range up to `end`, to it when it is of the same pool. */
+function giveUpTo(end: number, pool: string, ranges: BucketRange[]): void {
+  const last = ranges.at(-1)
+  if (end === (last?.end ?? 0)) return
+  if (last?.pool === pool) ranges.pop()
+  ranges.push({ pool, end })
 }
 
 function heirAt(place: number, taking: readonly Claim[]): string {

@@ -2,7 +2,10 @@
 import { expect, test } from 'vitest'
 import { ask, BROWSER, see, startSeeing } from '../helpers/ask.ts'
 import { call, service, startProxy } from '../helpers/proxy.ts'
+import { shareProxy } from '../helpers/shared-proxy.ts'
 import { startNamed, startUpstream } from '../helpers/upstream.ts'
+
+const proxyTo = shareProxy()
 
 test('the target is told service, pool and release of the choice, and the release changes with a switch', async () => {
   const [blue, green] = [await startSeeing('blue'), await startSeeing('green')]
@@ -20,7 +23,7 @@ test('the target is told service, pool and release of the choice, and the releas
 
 test('X-Turnout-* of a client never reaches the target, in whatever case, spelling or number', async () => {
   const blue = await startSeeing('blue')
-  const proxy = await startProxy({ workers: 2, services: { shop: service({ blue: [blue.url] }) } })
+  const proxy = await proxyTo(blue)
   const { headers } = await see(proxy.port, {
     headers: {
       'X-Turnout-Pool': ['green', 'red'],
@@ -44,7 +47,7 @@ test('X-Turnout-* of a client never reaches the target, in whatever case, spelli
 
 test('the list of Connection takes none of our fields away', async () => {
   const blue = await startSeeing('blue')
-  const proxy = await startProxy({ workers: 2, services: { shop: service({ blue: [blue.url] }) } })
+  const proxy = await proxyTo(blue)
   const named = 'close, x-turnout-pool, x-forwarded-for, forwarded, host, x-request-id, via, x-mine'
   const { headers } = await see(proxy.port, { headers: { connection: named, 'x-mine': '1', host: 'shop.test' } })
   expect(headers).toMatchObject({
@@ -79,7 +82,7 @@ test('clients are told the choice only when debugHeaders is on, and a target can
 
 test('the request id of a client is kept when it is visible ASCII, else replaced, and is the same for target and client', async () => {
   const blue = await startSeeing('blue')
-  const proxy = await startProxy({ workers: 2, services: { shop: service({ blue: [blue.url] }) } })
+  const proxy = await proxyTo(blue)
   const idFor = async (headers: Record<string, string>) => {
     const answer = await ask(proxy.port, { headers })
     const atTarget = JSON.parse(answer.body).headers['x-request-id']
@@ -97,7 +100,7 @@ test('the request id of a client is kept when it is visible ASCII, else replaced
 
 test('a trace is passed on as it came, or begun, and then nobody says in its name that it is sampled', async () => {
   const blue = await startSeeing('blue')
-  const proxy = await startProxy({ workers: 2, services: { shop: service({ blue: [blue.url] }) } })
+  const proxy = await proxyTo(blue)
   const traceOf = async (headers: Record<string, string | string[]>) => {
     const seen = (await see(proxy.port, { headers })).headers
     return [seen['traceparent'], seen['tracestate']]
@@ -134,7 +137,7 @@ test.each([
   ],
 ])('what is no trace begins a new one, without the state of the old: %j', async (...traceparent) => {
   const blue = await startSeeing('blue')
-  const proxy = await startProxy({ services: { shop: service({ blue: [blue.url] }) } })
+  const proxy = await proxyTo(blue)
   const { headers } = await see(proxy.port, { headers: { traceparent, tracestate: 'rojo=1' } })
   expect(headers['traceparent']).toEqual([expect.stringMatching(/^00-[0-9a-f]{32}-[0-9a-f]{16}-00$/)])
   expect(headers['traceparent']?.[0]).not.toContain('4bf92f3577b34da6a3ce929d0e0e4736')
