@@ -15,7 +15,8 @@ import type { Forgiven, Kept } from './kept.ts'
 import type { Stratum } from './origin-test.ts'
 import type { Past, PastOf } from './past.ts'
 import { isRolling } from './rolling.ts'
-import { livePoolsOf, type Rollout } from './rollout.ts'
+import { isLast, livePoolsOf, type Rollout } from './rollout.ts'
+import { type ToldVerdict, toldVerdict } from './told.ts'
 import { type Before, type Finding, metricsOf, type TestStates, Verdict, type VerdictOptions } from './verdict.ts'
 
 /** How often the live pool's times are looked at. */
@@ -56,6 +57,8 @@ export class Judging {
   readonly #begin: Before
   /** What was known when this process took it up: what has come since is more than that. */
   readonly #known: PastOf['metrics']
+  /** What stood when its last shift began; null before. */
+  #last: ToldVerdict | null
   #followedAtMs = -Infinity
   /** What its targets had answered when it was last looked at. */
   #byRules = 0
@@ -82,6 +85,18 @@ export class Judging {
     }
     this.given = new Given(kept, this.#livePools, deps, signal)
     this.verdict = this.#begun(tests ?? undefined)
+    this.#last = isLast(rollout) ? kept.verdict : null
+  }
+
+  /** The verdict; where the last shift has begun, as it stood then. */
+  told(kept: Kept): ToldVerdict {
+    return this.#last ?? toldVerdict(this.finding, this.verdict, kept, this.given.told())
+  }
+
+  /** The last shift is about to begin: with it counting begins anew, and what is told stays, unless a later verdict led back. */
+  end(kept: Kept, isByVerdict: boolean): void {
+    if (isByVerdict) this.#last = null
+    this.#last ??= this.told(kept)
   }
 
   #begun(tests?: readonly TestStates[]): Verdict {

@@ -165,5 +165,10 @@ export function isBack({ state }: Pick<Rollout, 'state'>): boolean {
   return state === 'rollingBack' || state === 'rolledBack'
 }
 
+/** Its last shift is on its way, forward or back, or has come: what is answered from then on is judged no more. */
+export function isLast(rollout: Pick<Rollout, 'state' | 'phase' | 'work'>): boolean {
+  return isBack(rollout) || isOver(rollout) || (rollout.work === 'afterBake' && rollout.phase === 'moving')
+}
+
 /** Whether what it says that it waits for is its schedule, or its capacity: what a person may go over. */
 export const mayBeForced = (waitsFor: string): boolean => /^(schedule|capacity): /.test(waitsFor)

@@ -20,6 +20,7 @@ import {
   type Effect,
   isBack,
   isElsewhere,
+  isLast,
   isOver,
   isTold,
   patienceMs,
@@ -30,7 +31,7 @@ import { sharesAt } from './shares.ts'
 import { shiftOf, trialOf } from './shift.ts'
 import { effectsOf, step } from './state.ts'
 import { StoreWait } from './store-wait.ts'
-import { type ToldRollout, type ToldVerdict, toldRollout, toldVerdict } from './told.ts'
+import { type ToldRollout, toldRollout } from './told.ts'
 import { sentenceOf } from './words.ts'
 import { Works } from './works.ts'
 
@@ -125,12 +126,7 @@ export class Running {
   /** As it stands now. */
   told(): ToldRollout {
     const { answers } = this.#judging
-    return toldRollout({ ...this.kept, verdict: this.#toldVerdict(), gates: this.#gateLog.entries, answers })
-  }
-
-  #toldVerdict(): ToldVerdict {
-    const { finding, verdict, given } = this.#judging
-    return toldVerdict(finding, verdict, this.kept, given.told())
+    return toldRollout({ ...this.kept, verdict: this.#judging.told(this.kept), gates: this.#gateLog.entries, answers })
   }
 
   /** Looks at the batches that have come. */
@@ -168,6 +164,7 @@ export class Running {
     const { rollout, effects, refused } = step(before, event, clock.steadyMs())
     const isNew = isTold(before, rollout, event)
     this.kept = { ...this.kept, rollout }
+    if (isLast(rollout)) this.#judging.end(this.kept, event.type === 'look' && isBack(rollout) && !isBack(before))
     if (!isNew && !isElsewhere(before, rollout)) {
       await this.#keepNowAndThen()
       return refused
@@ -199,7 +196,7 @@ export class Running {
       ...this.kept,
       live: this.#judging.live,
       tests: this.#judging.verdict.states,
-      verdict: this.#toldVerdict(),
+      verdict: this.#judging.told(this.kept),
       gates: this.#gateLog.entries,
       answers: this.#judging.answers,
       forgiven: this.#judging.forgiven,

@@ -1,33 +1,9 @@
 /** What of a rollout stands in the audit: who has asked for what, and what it has come to by itself. */
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import type { RolloutLine } from '../../src/change.ts'
 import { TurnoutError } from '../../src/errors.ts'
-import { SIDE, TRIAL, trialOffset } from '../../src/metrics/layout.ts'
 import { drivenUntil, until } from '../helpers/raw.ts'
-import { type Stand, stand } from './stand.ts'
-
-const STEPS = [
-  { weight: 10, for: '1h' },
-  { weight: 50, for: '1h' },
-]
-
-/** One that watches its first step. */
-async function begun(sent: object = {}): Promise<Stand> {
-  const stood = await stand()
-  const { rollouts, clock } = stood
-  onTestFinished(() => rollouts.close())
-  await rollouts.start()
-  await rollouts.begin('shop', { to: 'green', steps: STEPS, ...sent }, 'alice')
-  await watching(stood, 10)
-  expect(clock.nowMs()).toBeGreaterThan(0)
-  return stood
-}
-
-const watching = ({ rollouts, clock }: Stand, weight: number) =>
-  drivenUntil(`it watches ${weight} %`, async () => {
-    clock.move(100)
-    return rollouts.running('shop')?.weight === weight
-  })
+import { answer, begun, type Stand, watching } from './stand.ts'
 
 /** The lines of rollouts, the oldest first. */
 const lines = async ({ store }: Stand) =>
@@ -35,20 +11,6 @@ const lines = async ({ store }: Stand) =>
     .reverse()
     .filter(({ change }) => change.kind === 'rollout')
     .map(({ actor, change }) => ({ actor, ...(change as unknown as RolloutLine) }))
-
-/** A tenth of a second of traffic of both, of which these shares fail. */
-async function answer({ control, memory, clock }: Stand, canary: number, live: number): Promise<void> {
-  const { slot } = control.snapshot().status['shop']
-  for (const [side, failing] of [
-    [SIDE.canary, canary],
-    [SIDE.control, live],
-  ] as const) {
-    memory.trials[trialOffset(0, slot, side) + TRIAL.answers] += 20
-    memory.trials[trialOffset(0, slot, side) + TRIAL.bad] += 20 * failing
-  }
-  clock.move(100)
-  await new Promise((resolve) => setTimeout(resolve, 0))
-}
 
 test('what people ask of a rollout is a line of its own each, with who, what and when, and a count', async () => {
   const stood = await begun()

@@ -8,7 +8,7 @@ import type { Kept } from '../../src/rollout/kept.ts'
 import { memoryStore } from '../../src/store/memory.ts'
 import { type MovableClock, movableClock } from '../admin/stand-in.ts'
 import { drivenUntil, until } from '../helpers/raw.ts'
-import { type Stand, stand } from './stand.ts'
+import { answer as answerBoth, type Stand, stand } from './stand.ts'
 
 const trialOf = ({ control }: Stand) => control.snapshot().status['shop'].trial
 
@@ -392,7 +392,8 @@ test('one whose service is gone with the store that knew it is aborted, and that
 })
 
 test('in an outage that both versions share it holds, is not rolled back, and goes on 30 s after the last of it', async () => {
-  const { control, rollouts, memory, clock } = await stand()
+  const stood = await stand()
+  const { rollouts, clock } = stood
   await rollouts.start()
   await rollouts.begin('shop', { to: 'green', steps: [{ weight: 50, for: '1h' }] }, 'test')
   const told = () => rollouts.running('shop')!
@@ -400,17 +401,7 @@ test('in an outage that both versions share it holds, is not rolled back, and go
     clock.move(500)
     return told().weight === 50
   })
-  const { slot } = control.snapshot().status['shop']
-  /** A tenth of a second of traffic of both, of which this share fails. */
-  const answer = async (failing: number): Promise<void> => {
-    for (const side of [SIDE.canary, SIDE.control]) {
-      memory.trials[trialOffset(0, slot, side) + TRIAL.answers] += 20
-      memory.trials[trialOffset(0, slot, side) + TRIAL.bad] += 20 * failing
-    }
-    clock.move(100)
-    // What it has looked at is taken before the next.
-    await new Promise((resolve) => setTimeout(resolve, 0))
-  }
+  const answer = (failing: number) => answerBoth(stood, failing, failing)
   for (let n = 0; n < 50; n++) await answer(0)
   await drivenUntil('it holds', async () => {
     await answer(0.5)

@@ -1,11 +1,14 @@
 /** Rollouts over a control without workers, a memory store and a clock that only moves when told. */
+
+import { onTestFinished } from 'vitest'
 import { validateService } from '../../src/config/check.ts'
 import type { ServiceSpec } from '../../src/config/schema.ts'
-import { allocateSharedMemory, type SharedMemory } from '../../src/metrics/layout.ts'
+import { allocateSharedMemory, type SharedMemory, SIDE, TRIAL, trialOffset } from '../../src/metrics/layout.ts'
 import { type ControllerDeps, Rollouts } from '../../src/rollout/controller.ts'
 import { memoryStore } from '../../src/store/memory.ts'
 import type { Store } from '../../src/store/store.ts'
 import { type MovableClock, movableClock, SHOP, type StandInControl, standInControl } from '../admin/stand-in.ts'
+import { drivenUntil } from '../helpers/raw.ts'
 
 function sound(service: unknown): ServiceSpec {
   const checked = validateService(service)
@@ -57,4 +60,41 @@ export async function stand(
     ...changes,
   }
   return { control, store, clock, memory, rollouts: new Rollouts(deps), told, events }
+}
+
+const STEPS = [
+  { weight: 10, for: '1h' },
+  { weight: 50, for: '1h' },
+]
+
+/** Alice's, to green: one that watches its first step. */
+export async function begun(sent: object = {}): Promise<Stand> {
+  const stood = await stand()
+  const { rollouts } = stood
+  onTestFinished(() => rollouts.close())
+  await rollouts.start()
+  await rollouts.begin('shop', { to: 'green', steps: STEPS, ...sent }, 'alice')
+  await watching(stood, 10)
+  return stood
+}
+
+/** Waits until the new version has this much. */
+export const watching = ({ rollouts, clock }: Stand, weight: number) =>
+  drivenUntil(`it watches ${weight} %`, async () => {
+    clock.move(100)
+    return rollouts.running('shop')?.weight === weight
+  })
+
+/** A tenth of a second of traffic of both, of which these shares fail. */
+export async function answer({ control, memory, clock }: Stand, canary: number, live: number): Promise<void> {
+  const { slot } = control.snapshot().status['shop']
+  for (const [side, failing] of [
+    [SIDE.canary, canary],
+    [SIDE.control, live],
+  ] as const) {
+    memory.trials[trialOffset(0, slot, side) + TRIAL.answers] += 20
+    memory.trials[trialOffset(0, slot, side) + TRIAL.bad] += 20 * failing
+  }
+  clock.move(100)
+  await new Promise((resolve) => setTimeout(resolve, 0))
 }
