@@ -1,7 +1,10 @@
 /** Numbers for people. */
 
-// To make one costs more than to use it a hundred times.
-const FORMAT = new Intl.NumberFormat('en')
+// To make one costs more than to use it a hundred times; and the first one of a process loads tables, which a start need not wait for.
+let format: Intl.NumberFormat | null = null
 
 /** `12,345`, and at most three digits after the point. */
-export const inDigits = (value: number): string => FORMAT.format(value)
+export function inDigits(value: number): string {
+  format ??= new Intl.NumberFormat('en')
+  return format.format(value)
+}

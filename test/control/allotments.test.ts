@@ -9,6 +9,7 @@ import { isTurnoutError } from '../../src/errors.ts'
 import { applyDelta, emptyTable } from '../../src/table/build.ts'
 import { statusOf } from '../../src/table/status.ts'
 import type { Table } from '../../src/table/types.ts'
+import { bulk } from '../helpers/bulk.ts'
 import { decideOne } from '../table/make.ts'
 import { contentOf, NOTHING, placesOf, shop } from './stand-in.ts'
 
@@ -123,7 +124,7 @@ test('whatever is changed, by whichever verb: who moves, moves from a share that
         history.push(content)
       }
     }),
-    { numRuns: 150 },
+    { numRuns: bulk(60, 150) },
   )
 })
 

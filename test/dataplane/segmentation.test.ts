@@ -1,10 +1,11 @@
 /**
  * The same bytes get the same verdict however they are cut (HTTP.md, gate 1): every corpus message as a whole, byte by byte and
- * in two pieces at every place, read by the parsers; and over real sockets byte by byte and in small pieces. The floods are cut
- * at every place in segmentation-floods.test.ts.
+ * in two pieces at every place (of a long one at some), read by the parsers; and over real sockets byte by byte and in small
+ * pieces. The floods are cut in segmentation-floods.test.ts.
  */
 import { describe, expect, test } from 'vitest'
 import { ERRORS } from '../../src/errors.ts'
+import { bulk } from '../helpers/bulk.ts'
 import { rawRequest } from '../helpers/raw.ts'
 import { shareProxy } from '../helpers/shared-proxy.ts'
 import { type RawUpstream, startRaw } from '../helpers/upstream.ts'
@@ -14,11 +15,14 @@ import { readRequests, readResponses } from './http1/reading.ts'
 
 const proxyTo = shareProxy()
 
+/** Of a message that is long every few bytes; its ends are cut at every place. */
+const stepIn = (bytes: string): number => (bytes.length > 2_000 ? bulk(7, 1) : 1)
+
 describe('a request gets the same verdict however it is cut', () => {
   test.each(REQUESTS.filter(isShort).map(({ name, bytes, error }) => [name, bytes, error] as const))(
     '%s',
     (_name, bytes, error) => {
-      expectSameHoweverCut(bytes.length, (cuts) => readRequests(bytes, cuts))
+      expectSameHoweverCut(bytes.length, (cuts) => readRequests(bytes, cuts), stepIn(bytes))
       const { verdict, messages } = readRequests(bytes)
       if (error !== null) expect(verdict).toBe(error)
       else {
@@ -34,7 +38,7 @@ describe('a response gets the same verdict however it is cut', () => {
   test.each(RESPONSES.filter(isShort).map(({ name, bytes, valid }) => [name, bytes, valid] as const))(
     '%s',
     (_name, bytes, valid) => {
-      expectSameHoweverCut(bytes.length, (cuts) => readResponses(bytes, 0, cuts))
+      expectSameHoweverCut(bytes.length, (cuts) => readResponses(bytes, 0, cuts), stepIn(bytes))
       const { messages } = readResponses(bytes)
       const final = messages.find(({ start }) => start === '200' || start === '299')
       expect(final?.body === 'ok').toBe(valid)

@@ -4,6 +4,7 @@
  */
 import { expect, test } from 'vitest'
 import { metric, targetStatus } from '../helpers/admin.ts'
+import { bulk } from '../helpers/bulk.ts'
 import { startChildTarget } from '../helpers/child-target.ts'
 import { type Outcome, type Shot, startLoad } from '../helpers/load.ts'
 import { service, startProxy } from '../helpers/proxy.ts'
@@ -36,7 +37,7 @@ test('a target killed under load is noticed by nobody but POSTs in flight at it,
   await until('both serve', () => namedIn(load.outcomes, 'doomed') > 500 && namedIn(load.outcomes, 'steady') > 500)
   await doomed.kill()
   const atKill = load.outcomes.length
-  await until('the load goes on', () => load.outcomes.length > atKill + 2_000)
+  await until('the load goes on', () => load.outcomes.length > atKill + bulk(700, 2_000))
   await until('probes have noticed', async () => (await targetStatus(proxy, 'shop', doomed.url)).health === 'unhealthy')
 
   await startChildTarget('risen', doomed.port)

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Probed, startProbed } from '../../bench/probed.ts'
+import { bulk } from '../helpers/bulk.ts'
 import { call, type Proxy as TestProxy } from '../helpers/proxy.ts'
 import { closedPort } from '../helpers/upstream.ts'
 
@@ -15,7 +16,7 @@ const CONNECTIONS = 120
 /** What a connection may keep, its share of what the worker holds anyway included. */
 const KEPT_BYTES_MAX = 8_192
 /** Tables that are replaced one by one, and what each may leave behind; a table of so many rules takes five times that. */
-const TABLES = 40
+const TABLES = bulk(20, 40)
 const RULES = 500
 const TABLE_BYTES_MAX = 50_000
 const SWITCH = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: a-protocol-of-ours\r\n\r\n'

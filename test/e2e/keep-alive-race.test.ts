@@ -5,6 +5,7 @@
 import net from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { metric } from '../helpers/admin.ts'
+import { bulk } from '../helpers/bulk.ts'
 import { type Outcome, openLine, type Shot, startLoad } from '../helpers/load.ts'
 import { service, startProxy } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
@@ -12,7 +13,7 @@ import { type RawUpstream, startRaw } from '../helpers/upstream.ts'
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 const HEAD_OK = OK.slice(0, -2)
-const ROUNDS = 45
+const ROUNDS = bulk(24, 45)
 const LINES = 16
 const failed = (outcomes: readonly Outcome[]): Outcome[] => outcomes.filter(({ status }) => status !== 200)
 const headsIn = (text: string): number => text.split('\r\n\r\n').length - 1

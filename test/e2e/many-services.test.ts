@@ -21,7 +21,7 @@ test('status of 2,000 services is there within a second', async () => {
   )
   const proxy = await startProxy({ services })
   let bestMs = Infinity
-  for (let tries = 0; tries < 5; tries++) {
+  for (let tries = 0; tries < 5 && bestMs >= 1_000; tries++) {
     const before = process.cpuUsage()
     const { code, out } = await turnout(proxy, 'status')
     const { user, system } = process.cpuUsage(before)

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import net from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { metric } from '../helpers/admin.ts'
+import { bulk } from '../helpers/bulk.ts'
 import { patternOf, readPattern } from '../helpers/pattern.ts'
 import { service, startProxy } from '../helpers/proxy.ts'
 import { rawRequest, until } from '../helpers/raw.ts'
@@ -216,7 +217,7 @@ test('a hundred at a time, up and down, fast, slow and cut off, never mix', asyn
     await finished
     return wrong ? `${index}: bytes of another` : 'right'
   }
-  for (let round = 0; round < 3; round++) {
+  for (let round = 0; round < bulk(1, 3); round++) {
     const found = await Promise.all(Array.from({ length: 100 }, (_, index) => visit(index)))
     expect(found.filter((one) => one !== 'right')).toEqual([])
   }
