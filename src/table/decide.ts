@@ -18,40 +18,17 @@
  * One object for the work and one for the answer are all that is allocated in the common case.
  */
 
-import { type Choice, chooseTarget, lastResort, tiedTarget } from './balance.ts'
-import { bucketOf, bucketOfHash, mix32, pickApart, pickWeight } from './bucket.ts'
+import { chooseTarget, lastResort, tiedTarget } from './balance.ts'
+import { bucketOf } from './bucket.ts'
+import { bucketed, picked } from './chance.ts'
 import { markCandidates } from './condition-index.ts'
 import { cookieToSet } from './cookie-to-set.ts'
+import { aim, type Draft, poolNamed, takesNew } from './draft.ts'
 import { keepsVisitors, poolAdmits } from './eligible.ts'
 import { match } from './match.ts'
 import { type RuleTable, ruleMatches } from './rules.ts'
-import type {
-  Decision,
-  Draw,
-  Load,
-  OwnCookie,
-  PoolTable,
-  Reason,
-  RequestView,
-  ServiceTable,
-  Table,
-  TargetTable,
-} from './types.ts'
-import { keepsAnything, mayGiveId, visitorKey } from './visitor.ts'
-
-/** A decision in the making: the phases fill it in. */
-interface Draft extends Choice {
-  readonly own: OwnCookie | null
-  bucket: number
-  aimed: PoolTable | null
-  reason: Reason
-  rule: string | null
-  pin: boolean
-  denied: readonly PoolTable[]
-}
-
-/** Buckets that are looked at for a visitor whose own is denied, before its share is spread by weight. */
-const OTHER_BUCKETS_MAX = 32
+import type { Decision, Draw, Load, RequestView, ServiceTable, Table, TargetTable } from './types.ts'
+import { keepsAnything, visitorKey } from './visitor.ts'
 
 const NOTHING: readonly never[] = Object.freeze([])
 
@@ -131,12 +108,6 @@ function begin(
   }
 }
 
-function aim(draft: Draft, pool: PoolTable | null, reason: Reason): boolean {
-  draft.aimed = pool
-  draft.reason = reason
-  return true
-}
-
 /** Forced rules: the first that matches and may be followed wins; those that deny are gathered on the way. */
 function forced(draft: Draft): boolean {
   const { list, index } = draft.service.rules
@@ -181,85 +152,6 @@ function stayed(draft: Draft): boolean {
     return aim(draft, pool, 'picker')
   }
   return false
-}
-
-function bucketed(draft: Draft): boolean {
-  if (draft.visitor === null) {
-    if (!mayGiveId(draft.service, draft.view)) return false
-    draft.visitor = draft.draw.visitorId()
-    draft.bucket = bucketOf(draft.visitor, draft.service.salt)
-    draft.fresh = true
-  }
-  return aim(draft, poolOfBucket(draft), 'bucket')
-}
-
-/** The pool that has the visitor's bucket; where that takes nobody new or is denied, the one of another bucket, always the same. */
-function poolOfBucket(draft: Draft): PoolTable | null {
-  const { service, bucket } = draft
-  const pool = poolAt(service, bucket)
-  if (pool === null || takesNew(draft, pool)) return pool
-  let hash = mix32(bucket ^ service.salt)
-  for (let tries = 0; tries < OTHER_BUCKETS_MAX; tries++) {
-    const other = poolAt(service, bucketOfHash(hash))
-    if (other !== null && takesNew(draft, other)) return other
-    hash = mix32(hash + 1)
-  }
-  return spread(draft, hash / 2 ** 32) ?? pool
-}
-
-function poolAt({ bucketEnds, bucketPools }: ServiceTable, bucket: number): PoolTable | null {
-  let low = 0
-  let high = bucketEnds.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if (bucket < bucketEnds[middle]) high = middle
-    else low = middle + 1
-  }
-  return low < bucketPools.length ? bucketPools[low] : null
-}
-
-/** The picker. Always aims, if only at nothing because no pool with a weight takes visitors. */
-function picked(draft: Draft): boolean {
-  const { service, draw } = draft
-  const tried = draft.exclude.length > 0 ? draft.exclude[0] : draft.avoid
-  if (tried !== null) {
-    const first = poolNamed(service, tried.pool.name)
-    if (first !== null && takesNew(draft, first)) return aim(draft, first, 'picker')
-  }
-  const mark = service.pickStep === 0 ? 0 : markOf(service, draw.next(service.slot))
-  for (const pool of service.pools) {
-    if (mark >= pool.weightEnd) continue
-    return aim(draft, takesNew(draft, pool) ? pool : spread(draft, draw.random()), 'picker')
-  }
-  return aim(draft, null, 'picker')
-}
-
-function markOf({ weightSum, pickStep, trial, salt }: ServiceTable, n: number): number {
-  return trial === null ? pickWeight(n, weightSum, pickStep) : pickApart(n, weightSum, pickStep, salt)
-}
-
-function poolNamed(service: ServiceTable, name: string): PoolTable | null {
-  for (const pool of service.pools) if (pool.name === name) return pool
-  return null
-}
-
-function takesNew(draft: Draft, pool: PoolTable): boolean {
-  return pool.admin === 'ready' && (draft.denied.length === 0 || !draft.denied.includes(pool))
-}
-
-/** The weighted pool that takes new visitors at a place in [0, 1) of their joint weight; null when there is none. */
-function spread(draft: Draft, place: number): PoolTable | null {
-  let sum = 0
-  for (const pool of draft.service.pools) if (takesNew(draft, pool)) sum += pool.weight
-  let mark = place * sum
-  let last: PoolTable | null = null
-  for (const pool of draft.service.pools) {
-    if (pool.weight === 0 || !takesNew(draft, pool)) continue
-    last = pool
-    mark -= pool.weight
-    if (mark < 0) return pool
-  }
-  return last
 }
 
 /** Health, failover and target: from the aimed pool to the decision. */

@@ -1,0 +1,32 @@
+/** A decision in the making, and what several of its phases ask of it. */
+import type { Choice } from './balance.ts'
+import type { OwnCookie, PoolTable, Reason, ServiceTable } from './types.ts'
+
+/** What the phases of `decide` fill in. */
+export interface Draft extends Choice {
+  readonly own: OwnCookie | null
+  bucket: number
+  aimed: PoolTable | null
+  reason: Reason
+  rule: string | null
+  pin: boolean
+  denied: readonly PoolTable[]
+}
+
+/** Aims at a pool. True, so that a phase may end with it. */
+export function aim(draft: Draft, pool: PoolTable | null, reason: Reason): boolean {
+  draft.aimed = pool
+  draft.reason = reason
+  return true
+}
+
+/** The pool of this name, or null. */
+export function poolNamed(service: ServiceTable, name: string): PoolTable | null {
+  for (const pool of service.pools) if (pool.name === name) return pool
+  return null
+}
+
+/** Whether a pool is open to those who are new. */
+export function takesNew(draft: Draft, pool: PoolTable): boolean {
+  return pool.admin === 'ready' && (draft.denied.length === 0 || !draft.denied.includes(pool))
+}
