@@ -5,7 +5,7 @@
  * Specs come in canonical form (`canonicalService`), so nothing here can fail but by a bug.
  */
 import { octetsOfText } from '../table/octets.ts'
-import type { RoutePlan, RulePlan, ServicePlan, StickyPlan, VisitorSource } from '../table/types.ts'
+import type { RoutePlan, RulePlan, ServicePlan, StickyPlan, VisitorSource } from '../table/plan.ts'
 import { networkOf } from './address.ts'
 import { canonicalRoute } from './canonical.ts'
 import { durationMs } from './duration.ts'

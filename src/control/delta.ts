@@ -6,7 +6,8 @@
 import type { Snapshot } from '../change.ts'
 import { equalJson, own } from '../config/record.ts'
 import type { ServiceSpec } from '../config/schema.ts'
-import type { ServiceChange, ServicePlan, TableDelta } from '../table/types.ts'
+import type { ServicePlan } from '../table/plan.ts'
+import type { ServiceChange, TableDelta } from '../table/types.ts'
 
 /** The delta from one snapshot, which the workers have, to the next; `names` are the services that may differ. */
 export function deltaBetween(

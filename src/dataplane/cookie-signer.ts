@@ -7,7 +7,8 @@
  */
 import { createHash, hash, timingSafeEqual } from 'node:crypto'
 import { decodeOwnCookie, encodeOwnCookie, layerOf } from '../table/cookie-record.ts'
-import type { OwnCookie, StickyPlan } from '../table/types.ts'
+import type { StickyPlan } from '../table/plan.ts'
+import type { OwnCookie } from '../table/types.ts'
 import { flat } from './http1/syntax.ts'
 
 const MEMO_MAX = 16_384

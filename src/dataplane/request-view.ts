@@ -11,7 +11,8 @@
 
 import { nameHint } from '../table/condition-index.ts'
 import { cookieValue, countBeginning, findTwo, type TwoCookies } from '../table/cookie-header.ts'
-import type { OwnCookie, RequestView, ServiceTable, StickyPlan } from '../table/types.ts'
+import type { StickyPlan } from '../table/plan.ts'
+import type { OwnCookie, RequestView, ServiceTable } from '../table/types.ts'
 import type { CookieSigner } from './cookie-signer.ts'
 import { KIND } from './http1/field-kinds.ts'
 import { STRIDE } from './http1/fields.ts'

@@ -13,20 +13,10 @@ import { hashString, pickStepOf, saltOf, WEIGHT_SUM_MAX } from './bucket.ts'
 import { TAG_MARK } from './eligible.ts'
 import { withoutLastDot } from './host.ts'
 import { EMPTY_ROUTER, updateRouter } from './match.ts'
+import type { RoutePlan, ServicePlan } from './plan.ts'
 import { compileRules, type RuleSet } from './rules.ts'
 import type { AddressStatus, PoolStatus, ServiceStatus, TargetStatus } from './status.ts'
-import type {
-  AdminState,
-  Health,
-  PoolTable,
-  RoutePlan,
-  ServicePlan,
-  ServiceTable,
-  Table,
-  TableDelta,
-  TargetTable,
-  Trial,
-} from './types.ts'
+import type { AdminState, Health, PoolTable, ServiceTable, Table, TableDelta, TargetTable, Trial } from './types.ts'
 
 /** 24 bits: enough to tell the targets of a pool apart, too few to find the address again. */
 const TAG_BITS = 24

@@ -10,7 +10,8 @@
  * A cookie is renewed at half of its life, or whoever comes every day would lose its pool one day. The end is kept rather than the
  * beginning, as the config may have had another life then. It is coarse: a sixteenth of the life is close enough, and tells less.
  */
-import type { OwnCookie, StickyPlan } from './types.ts'
+import type { StickyPlan } from './plan.ts'
+import type { OwnCookie } from './types.ts'
 
 const PAYLOAD_LENGTH_MAX = 384
 const NAME = '[A-Za-z0-9][A-Za-z0-9_.-]{0,62}'

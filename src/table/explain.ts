@@ -3,7 +3,8 @@
  */
 import { BUCKETS } from './bucket.ts'
 import { textOfOctets } from './octets.ts'
-import type { Decision, RulePlan, ServiceTable } from './types.ts'
+import type { RulePlan } from './plan.ts'
+import type { Decision, ServiceTable } from './types.ts'
 
 /** One sentence on where a request goes and why, such as `rule staff sends header x-internal=1 to green`. */
 export function explainDecision(decision: Decision): string {

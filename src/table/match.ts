@@ -17,7 +17,8 @@
  */
 import { type ConditionIndex, indexConditions, markCandidates } from './condition-index.ts'
 import { withUpperEscapes } from './path.ts'
-import type { RequestView, RoutePlan } from './types.ts'
+import type { RoutePlan } from './plan.ts'
+import type { RequestView } from './types.ts'
 
 const SLASH = 47
 /** Routes at one path that are tried one after the other; more are indexed by their headers. */

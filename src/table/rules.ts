@@ -10,7 +10,8 @@
  */
 import { type ConditionIndex, indexConditions } from './condition-index.ts'
 import { inNetworks, knownNetwork } from './network.ts'
-import type { Network, RequestView, RulePlan } from './types.ts'
+import type { RulePlan } from './plan.ts'
+import type { Network, RequestView } from './types.ts'
 
 /** Rules of a service that are scanned; a longer list gets an index. */
 export const SCANNED_MAX = 8

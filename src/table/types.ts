@@ -1,5 +1,5 @@
 /**
- * The vocabulary of the table: what goes into `build` (plans and status), what comes out (the table), and what `decide`
+ * The vocabulary of the table: what `build` makes of plans (plan.ts) and status (status.ts), and what `decide`
  * reads and returns. Types only; every file of this room imports from here, and nothing here has a life of its own.
  *
  * spec (what people write) → plan (the same with units resolved, by config/plan.ts) ┐
@@ -8,6 +8,7 @@
 import type { StatusRanges } from '../config/statuses.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Router } from './match.ts'
+import type { Balance, ServicePlan, StickyPlan, VisitorSource } from './plan.ts'
 import type { RuleSet } from './rules.ts'
 import type { ServiceStatus } from './status.ts'
 
@@ -15,7 +16,6 @@ import type { ServiceStatus } from './status.ts'
 export type AdminState = 'ready' | 'drain' | 'standby' | 'maint'
 /** Result of active probes; `unknown` until the first result, and for good where no probe is configured. */
 export type Health = 'unknown' | 'healthy' | 'unhealthy'
-export type Balance = 'least-request' | 'round-robin' | 'random' | 'hash'
 
 /** The buckets below `end`, down to the end of the range before, belong to this pool. */
 export interface BucketRange {
@@ -32,61 +32,6 @@ export interface Allotment {
   readonly ranges: readonly BucketRange[]
   /** The one before the last change, which comes back when that is undone. */
   readonly before?: Omit<Allotment, 'before'>
-}
-
-/** Where a visitor key is looked for, in order. */
-export type VisitorSource =
-  | { readonly from: 'header'; readonly name: string }
-  | { readonly from: 'cookie'; readonly name: string }
-  | { readonly from: 'jwt'; readonly claim: string }
-  | { readonly from: 'own' }
-  | { readonly from: 'address' }
-
-export interface RulePlan {
-  readonly name: string
-  /** Lower-case names; `*` as a value means that the field must only be there. */
-  readonly header: readonly (readonly [name: string, value: string])[]
-  readonly cookie: readonly (readonly [name: string, value: string])[]
-  readonly visitor: readonly string[]
-  readonly cidr: readonly string[]
-  readonly to: string | null
-  readonly deny: string | null
-  readonly pin: boolean
-}
-
-export interface RoutePlan {
-  /** Lower-case host: exact, `*.example.com`, or `*`. */
-  readonly host: string
-  readonly path: string
-  readonly method: string | null
-  readonly header: readonly (readonly [name: string, value: string])[]
-}
-
-export interface StickyPlan {
-  readonly pool: boolean
-  readonly target: boolean
-  readonly cookie: string
-  readonly maxAgeS: number
-  /** The fixed tail of Set-Cookie: `; Path=/; Max-Age=…; HttpOnly; SameSite=…`. */
-  readonly attributes: string
-}
-
-/** A service spec with every unit resolved: what workers are sent and what `build` reads. Plain data, cloneable. */
-export interface ServicePlan {
-  readonly name: string
-  readonly routes: readonly RoutePlan[]
-  readonly pools: readonly { readonly name: string; readonly version: string; readonly targets: readonly string[] }[]
-  readonly weights: Readonly<Record<string, number>>
-  readonly rules: readonly RulePlan[]
-  readonly visitor: readonly VisitorSource[]
-  readonly sticky: StickyPlan | null
-  readonly balance: Balance
-  /** null: the other pools by weight, heaviest first, then the hot standby. */
-  readonly failover: readonly string[] | null
-  /** True when active probes are configured. */
-  readonly probed: boolean
-  readonly timeouts: { readonly connectMs: number; readonly responseMs: number; readonly idleMs: number }
-  readonly debugHeaders: boolean
 }
 
 /** One address of a target: what requests are sent to. A target has as many as its name, and one when it is an address itself. */

@@ -7,7 +7,8 @@
  */
 import { own } from '../config/record.ts'
 import { octetsOfText } from './octets.ts'
-import type { OwnCookie, RequestView, ServiceTable, StickyPlan, VisitorSource } from './types.ts'
+import type { StickyPlan, VisitorSource } from './plan.ts'
+import type { OwnCookie, RequestView, ServiceTable } from './types.ts'
 
 /** Longer keys are not taken: they cost hashing and log space, and no real id is that long. */
 export const KEY_LENGTH_MAX = 1_024

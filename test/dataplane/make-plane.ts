@@ -3,8 +3,9 @@ import { parseSpec } from '../../src/config/load.ts'
 import { planLimits, planTimeouts } from '../../src/config/plan.ts'
 import { Plane } from '../../src/dataplane/plane.ts'
 import { allocateSharedMemory, type SharedMemory } from '../../src/metrics/layout.ts'
+import type { ServicePlan } from '../../src/table/plan.ts'
 import type { ServiceStatus } from '../../src/table/status.ts'
-import type { ServicePlan, TableDelta } from '../../src/table/types.ts'
+import type { TableDelta } from '../../src/table/types.ts'
 import { makePlan, makeStatus } from '../table/make.ts'
 
 export interface PlaneSetting {

@@ -1,8 +1,9 @@
 /** Targets with several addresses, or none: each address is a place of its own, and the target keeps its identity. */
 import { describe, expect, test } from 'vitest'
 import { decide } from '../../src/table/decide.ts'
+import type { Balance } from '../../src/table/plan.ts'
 import type { AddressStatus } from '../../src/table/status.ts'
-import type { Balance, OwnCookie } from '../../src/table/types.ts'
+import type { OwnCookie } from '../../src/table/types.ts'
 import { browser, decideOne, makeDraw, makeOwn, makePlan, makeTable, makeView, NOW_MS, noLoad, sticky } from './make.ts'
 
 const API = 'http://api.test:80'

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { decide } from '../../src/table/decide.ts'
+import type { Balance, ServicePlan } from '../../src/table/plan.ts'
 import type { TargetStatus } from '../../src/table/status.ts'
-import type { Balance, ServicePlan } from '../../src/table/types.ts'
 import {
   browser,
   decideOne,

@@ -1,8 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { applyDelta, compileService, emptyTable } from '../../src/table/build.ts'
+import type { ServicePlan } from '../../src/table/plan.ts'
 import type { ServiceStatus } from '../../src/table/status.ts'
-import type { ServicePlan, Table, TableDelta } from '../../src/table/types.ts'
+import type { Table, TableDelta } from '../../src/table/types.ts'
 import { decideOne, makePlan, makeRoute, makeRule, makeStatus, makeTable } from './make.ts'
 
 const named = (name: string, plan: Partial<ServicePlan> = {}) =>

@@ -2,8 +2,9 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { endOfLifeS } from '../../src/table/cookie-record.ts'
 import { decide } from '../../src/table/decide.ts'
+import type { RulePlan, ServicePlan, VisitorSource } from '../../src/table/plan.ts'
 import type { TargetStatus } from '../../src/table/status.ts'
-import type { OwnCookie, RulePlan, ServicePlan, Table, TargetTable, VisitorSource } from '../../src/table/types.ts'
+import type { OwnCookie, Table, TargetTable } from '../../src/table/types.ts'
 import {
   browser,
   decideOne,

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { eligible } from '../../src/table/eligible.ts'
+import type { ServicePlan } from '../../src/table/plan.ts'
 import type { TargetStatus } from '../../src/table/status.ts'
-import type { OwnCookie, ServicePlan, Table } from '../../src/table/types.ts'
+import type { OwnCookie, Table } from '../../src/table/types.ts'
 import {
   browser,
   decideOne,

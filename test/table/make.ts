@@ -4,18 +4,9 @@ import { applyDelta, emptyTable } from '../../src/table/build.ts'
 import { nameHint } from '../../src/table/condition-index.ts'
 import { endOfLifeS } from '../../src/table/cookie-record.ts'
 import { decide } from '../../src/table/decide.ts'
+import type { RoutePlan, RulePlan, ServicePlan, StickyPlan } from '../../src/table/plan.ts'
 import type { PoolStatus, ServiceStatus, TargetStatus } from '../../src/table/status.ts'
-import type {
-  Decision,
-  Draw,
-  OwnCookie,
-  RequestView,
-  RoutePlan,
-  RulePlan,
-  ServicePlan,
-  StickyPlan,
-  Table,
-} from '../../src/table/types.ts'
+import type { Decision, Draw, OwnCookie, RequestView, Table } from '../../src/table/types.ts'
 
 export const NOW_MS = 1_800_000_000_000
 export const noLoad = (): number => 0

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { EMPTY_ROUTER, match, updateRouter } from '../../src/table/match.ts'
-import type { RequestView, RoutePlan } from '../../src/table/types.ts'
+import type { RoutePlan } from '../../src/table/plan.ts'
+import type { RequestView } from '../../src/table/types.ts'
 import { makeRoute, makeView, type ViewOptions } from './make.ts'
 
 const routerOf = (services: Record<string, readonly RoutePlan[]>) =>

@@ -6,8 +6,9 @@ import { PostedRequest } from '../../src/dataplane/posted-request.ts'
 import { HeadView } from '../../src/dataplane/request-view.ts'
 import { decide } from '../../src/table/decide.ts'
 import { explainDecision } from '../../src/table/explain.ts'
+import type { RulePlan } from '../../src/table/plan.ts'
 import { compileRules, SCANNED_MAX } from '../../src/table/rules.ts'
-import type { Decision, RequestView, RulePlan, Table } from '../../src/table/types.ts'
+import type { Decision, RequestView, Table } from '../../src/table/types.ts'
 import { bulk } from '../helpers/bulk.ts'
 import {
   decideOne,

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { VisitorSource } from '../../src/table/types.ts'
+import type { VisitorSource } from '../../src/table/plan.ts'
 import { KEY_LENGTH_MAX, TOKEN_LENGTH_MAX, tokenClaim, visitorKey } from '../../src/table/visitor.ts'
 import { makeOwn, makeView, type ViewOptions } from './make.ts'
 

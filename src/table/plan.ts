@@ -1,0 +1,62 @@
+/**
+ * Plans: what people have written of a service, with every unit resolved and every default filled in (config/plan.ts). That is what
+ * workers are sent and `build` reads. Plain data that can be posted to a thread: no functions, no classes, no undefined that
+ * means something. Equal plans are equal as data, so of a change only what differs is sent (control/delta.ts).
+ */
+
+export type Balance = 'least-request' | 'round-robin' | 'random' | 'hash'
+
+/** Where a visitor key is looked for, in order. */
+export type VisitorSource =
+  | { readonly from: 'header'; readonly name: string }
+  | { readonly from: 'cookie'; readonly name: string }
+  | { readonly from: 'jwt'; readonly claim: string }
+  | { readonly from: 'own' }
+  | { readonly from: 'address' }
+
+export interface RulePlan {
+  readonly name: string
+  /** Lower-case names; `*` as a value means that the field must only be there. */
+  readonly header: readonly (readonly [name: string, value: string])[]
+  readonly cookie: readonly (readonly [name: string, value: string])[]
+  readonly visitor: readonly string[]
+  readonly cidr: readonly string[]
+  readonly to: string | null
+  readonly deny: string | null
+  readonly pin: boolean
+}
+
+export interface RoutePlan {
+  /** Lower-case host: exact, `*.example.com`, or `*`. */
+  readonly host: string
+  readonly path: string
+  readonly method: string | null
+  readonly header: readonly (readonly [name: string, value: string])[]
+}
+
+export interface StickyPlan {
+  readonly pool: boolean
+  readonly target: boolean
+  readonly cookie: string
+  readonly maxAgeS: number
+  /** The fixed tail of Set-Cookie: `; Path=/; Max-Age=…; HttpOnly; SameSite=…`. */
+  readonly attributes: string
+}
+
+/** A service spec with every unit resolved: what workers are sent and what `build` reads. Plain data, cloneable. */
+export interface ServicePlan {
+  readonly name: string
+  readonly routes: readonly RoutePlan[]
+  readonly pools: readonly { readonly name: string; readonly version: string; readonly targets: readonly string[] }[]
+  readonly weights: Readonly<Record<string, number>>
+  readonly rules: readonly RulePlan[]
+  readonly visitor: readonly VisitorSource[]
+  readonly sticky: StickyPlan | null
+  readonly balance: Balance
+  /** null: the other pools by weight, heaviest first, then the hot standby. */
+  readonly failover: readonly string[] | null
+  /** True when active probes are configured. */
+  readonly probed: boolean
+  readonly timeouts: { readonly connectMs: number; readonly responseMs: number; readonly idleMs: number }
+  readonly debugHeaders: boolean
+}
