@@ -5,7 +5,7 @@
  * Specs come in canonical form (`canonicalService`), so nothing here can fail but by a bug.
  */
 import { octetsOfText } from '../table/octets.ts'
-import type { RoutePlan, RulePlan, ServicePlan, StickyPlan, VisitorSource } from '../table/plan.ts'
+import type { RescuePlan, RoutePlan, RulePlan, ServicePlan, StickyPlan, VisitorSource } from '../table/plan.ts'
 import { networkOf } from './address.ts'
 import { canonicalRoute } from './canonical.ts'
 import { durationMs } from './duration.ts'
@@ -85,8 +85,20 @@ export function planService(name: string, spec: ServiceSpec): ServicePlan {
     failover: spec.failover ?? null,
     probed: spec.health !== undefined,
     timeouts: { connectMs: durationMs(connect), responseMs: durationMs(response), idleMs: durationMs(idle) },
+    rescue: planRescue(spec.rescue),
     debugHeaders: spec.debugHeaders,
   }
+}
+
+/** Said by whoever stands before a process that starts, ends or is gone. */
+const RESCUED_STATUSES = [502, 503]
+const RESCUED_BODY_BYTES = 65_536
+
+function planRescue(spec: ServiceSpec['rescue']): RescuePlan | null {
+  if (spec === false) return null
+  const { status: statuses = RESCUED_STATUSES, bodyBytesMax = RESCUED_BODY_BYTES } =
+    typeof spec === 'object' ? spec : {}
+  return { always: spec !== undefined, statuses, bodyBytesMax }
 }
 
 function planRoute(spec: RouteSpec): RoutePlan {

@@ -31,6 +31,11 @@ export const LimitsSchema = closed({
     minimum: 1,
     description: 'Connections per target and worker, so requests under way at it.',
   }),
+  keptBytesMax: Type.Integer({
+    default: 16_777_216,
+    minimum: 0,
+    description: 'Bytes of request bodies that a worker keeps, so that what a new version fails can be sent again.',
+  }),
   upstreamIdleMax: Type.Integer({
     default: 128,
     minimum: 0,

@@ -16,6 +16,7 @@ import {
   type TimeoutsSpec,
 } from './schema-process.ts'
 import { RolloutSchema } from './schema-rollout.ts'
+import { RescueSchema } from './schema-steering.ts'
 import { Type } from './type.ts'
 
 /** Key and options of a map of named things: a key that is no name is refused. */
@@ -190,6 +191,7 @@ export const ServiceSchema = closed({
     },
     { default: {} },
   ),
+  rescue: Type.Optional(RescueSchema),
   rollout: Type.Optional(RolloutSchema),
   debugHeaders: Type.Boolean({
     default: false,

@@ -34,9 +34,8 @@ export interface LoggedAttempts {
   readonly epoch: number
   /** Address of the client, after trusted proxies. */
   readonly address: string
-  /** Attempts beside the last one: refused connections, and repeats. */
-  readonly connects: number
-  readonly repeats: number
+  /** Attempts beside the last one. */
+  readonly retries: number
 }
 
 /** How a request ended. */
@@ -111,7 +110,7 @@ export class AccessLog {
   write(
     wallMs: number,
     request: LoggedRequest,
-    { decision, target, epoch, address, connects, repeats }: LoggedAttempts,
+    { decision, target, epoch, address, retries }: LoggedAttempts,
     outcome: Outcome,
   ): void {
     const { status, bytesIn, bytesOut, durationMs, ttfbMs, attempt, error } = outcome
@@ -151,7 +150,7 @@ export class AccessLog {
     if (ttfbMs < 0) page.put('null')
     else page.putThousandths(toMicroseconds(ttfbMs))
     page.put(',"retries":')
-    page.putNumber(connects + repeats)
+    page.putNumber(retries)
     page.put(attempt === null ? ATTEMPT_TEXTS.none : ATTEMPT_TEXTS[attempt])
     if (error === null) return page.putLong(',"error":null}\n')
     page.put(',"error":')

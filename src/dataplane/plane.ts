@@ -10,6 +10,7 @@ import { CookieSigner } from './cookie-signer.ts'
 import { Counters } from './counters.ts'
 import { Admission } from './downstream/admission.ts'
 import { TrustedProxies } from './downstream/trust.ts'
+import { KeptBytes } from './exchange/kept-bytes.ts'
 import { RequestHead } from './http1/request-head.ts'
 import { ResponseHead } from './http1/response-head.ts'
 import { Ids } from './ids.ts'
@@ -46,6 +47,7 @@ export class Plane {
   readonly trusted: TrustedProxies
   readonly admission: Admission
   readonly trials: Trials
+  readonly kept: KeptBytes
   readonly log: AccessLog
   readonly clients = new Set<HeldConnection>()
   /** Those of all connections, under way or not. */
@@ -70,6 +72,7 @@ export class Plane {
     this.admission = new Admission(start.memory, start.index, start.limits, start.cookieKeys[0])
     this.log = new AccessLog(start.accessSample, sendLog, () => this.counters.countLane(WORKER_FIELD.logDropped))
     this.trials = new Trials(start.memory, start.index, this.time)
+    this.kept = new KeptBytes(start.limits.keptBytesMax, () => this.counters.countLane(WORKER_FIELD.bodiesNotKept))
     this.targets = new Targets(this)
   }
 

@@ -130,7 +130,7 @@ const CODE_CLASSES = {
   '5xx': FIELD.status5xx,
 }
 const OUTCOMES = { good: FIELD.attemptsGood, failed: FIELD.attemptsFailed, void: FIELD.attemptsVoid }
-const RETRY_REASONS = { connect: FIELD.retriesConnect, stale: FIELD.retriesStale }
+const RETRY_REASONS = { connect: FIELD.retriesConnect, stale: FIELD.retriesStale, rescue: FIELD.retriesRescue }
 
 /** All families that are read from shared memory and from the table. */
 export const FAMILIES: readonly Family[] = [
@@ -209,7 +209,7 @@ export const FAMILIES: readonly Family[] = [
   ),
   perTargetAnd(
     'turnout_retries_total',
-    'Requests tried again: without a connection (connect), or closed before any answer (stale).',
+    'Requests tried again: without a connection (connect), closed before any answer (stale), or failed by a new version (rescue).',
     'reason',
     RETRY_REASONS,
   ),

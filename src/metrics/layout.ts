@@ -74,6 +74,8 @@ export const FIELD = Object.freeze({
   tunnelsClosed: 28,
   /** How long closed tunnels were open. */
   tunnelSumMs: 29,
+  /** Requests tried again, because this target has failed them and has a new version. */
+  retriesRescue: 30,
   /** From the head of a request to the end of its answer. */
   duration: HISTOGRAMS,
   /** From the beginning of the attempt to the head of its answer. */
@@ -106,6 +108,8 @@ export const WORKER_FIELD = Object.freeze({
   lost: 66,
   /** Connections to targets that belong to one client for good. */
   boundConnections: 72,
+  /** Request bodies that a new version may have failed for good, since the worker kept as many as it may. */
+  bodiesNotKept: 73,
 })
 export const WORKER_FIELDS = 80
 

@@ -69,6 +69,12 @@ export const WORKER_FAMILIES: readonly Family[] = [
     'Connections to targets that are kept for one client, which has logged in on them (NTLM, Negotiate).',
     WORKER_FIELD.boundConnections,
   ),
+  perWorker(
+    'turnout_bodies_not_kept_total',
+    'counter',
+    'Request bodies that were not kept for another pool, because the worker kept as many bytes as it may.',
+    WORKER_FIELD.bodiesNotKept,
+  ),
   perWorker('turnout_accept_errors_total', 'counter', 'Errors while accepting clients.', WORKER_FIELD.acceptErrors),
   perWorker(
     'turnout_worker_requests_total',

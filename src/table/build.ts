@@ -16,7 +16,7 @@ import { EMPTY_ROUTER, updateRouter } from './match.ts'
 import type { RoutePlan, ServicePlan } from './plan.ts'
 import { compileRules, type RuleSet } from './rules.ts'
 import type { AddressStatus, PoolStatus, ServiceStatus, TargetStatus } from './status.ts'
-import type { AdminState, Health, PoolTable, ServiceTable, Table, TableDelta, TargetTable, Trial } from './types.ts'
+import type { AdminState, Health, PoolTable, ServiceTable, Table, TableDelta, TargetTable } from './types.ts'
 
 /** 24 bits: enough to tell the targets of a pool apart, too few to find the address again. */
 const TAG_BITS = 24
@@ -91,6 +91,7 @@ export function compileService(
     failover: plan.failover === null ? defaultFailover(pools, status.fallback ?? []) : plan.failover.map(named),
     probed: plan.probed,
     timeouts: plan.timeouts,
+    rescue: plan.rescue,
     debugHeaders: plan.debugHeaders,
   }
 }
@@ -124,10 +125,34 @@ function compilePools(plan: ServicePlan, status: ServiceStatus): PoolTable[] {
     const admin = adminState(poolStatus.admin)
     const weight = weights[index]
     weightEnd += pickable({ admin, weight })
-    const { release } = status
-    const trial = status.trial?.pool === spec.name ? status.trial : null
-    return compilePool(plan, spec, poolStatus, { release: pinName(release, poolStatus), weight, weightEnd }, trial)
+    const place = { release: pinName(status.release, poolStatus), weight, weightEnd }
+    return compilePool(plan, spec, poolStatus, place, novelty(plan, status, spec.name, weights, index))
   })
+}
+
+/** Which targets of a pool have a version that is new, and so are tried, and rescued. */
+interface Novelty {
+  readonly isTried: (url: string) => boolean
+  readonly isRescued: (url: string) => boolean
+}
+
+const NO_TARGET = () => false
+const EVERY_TARGET = () => true
+
+/** Without a rollout, the heaviest pool has the version that is not new. */
+function novelty(
+  { rescue }: ServicePlan,
+  { trial }: ServiceStatus,
+  pool: string,
+  weights: readonly number[],
+  index: number,
+): Novelty {
+  if (trial !== undefined) {
+    const isTried = trial.pool !== pool ? NO_TARGET : (url: string) => trial.targets?.includes(url) !== false
+    return { isTried, isRescued: rescue === null ? NO_TARGET : isTried }
+  }
+  const isNew = rescue?.always === true && index !== weights.indexOf(Math.max(...weights))
+  return { isTried: NO_TARGET, isRescued: isNew ? EVERY_TARGET : NO_TARGET }
 }
 
 function weightOf(plan: ServicePlan, pool: string): number {
@@ -141,7 +166,7 @@ function compilePool(
   spec: ServicePlan['pools'][number],
   status: PoolStatus,
   place: Pick<PoolTable, 'release' | 'weight' | 'weightEnd'>,
-  trial: Trial | null,
+  novelty: Novelty,
 ): PoolTable {
   const admin = adminState(status.admin)
   const targets: TargetTable[] = []
@@ -160,10 +185,9 @@ function compilePool(
   for (const url of spec.targets) {
     const targetStatus = own(status.targets, url)
     assert(targetStatus !== undefined, `${plan.name}/${spec.name} has no status of target ${url}`)
-    const isTried = trial !== null && trial.targets?.includes(url) !== false
-    targets.push(
-      ...compileTarget(url, targetStatus, { probed: plan.probed, tag: tagOf(url, TAG_BITS, tags), isTried }, pool),
-    )
+    const tag = tagOf(url, TAG_BITS, tags)
+    const news = { isTried: novelty.isTried(url), isRescued: novelty.isRescued(url) }
+    targets.push(...compileTarget(url, targetStatus, { probed: plan.probed, tag, ...news }, pool))
   }
   const fit: Health = plan.probed ? 'healthy' : 'unknown'
   const takesAll = (target: TargetTable) =>
@@ -179,7 +203,12 @@ const pinName = (release: string, { born }: PoolStatus): string => (born === und
 function compileTarget(
   url: string,
   status: TargetStatus,
-  { probed, tag, isTried }: { readonly probed: boolean; readonly tag: string; readonly isTried: boolean },
+  {
+    probed,
+    tag,
+    isTried,
+    isRescued,
+  }: Pick<TargetTable, 'tag' | 'isTried' | 'isRescued'> & { readonly probed: boolean },
   pool: PoolTable,
 ): TargetTable[] {
   const parsed = new URL(url)
@@ -211,6 +240,7 @@ function compileTarget(
     ejectedUntilMs: address.ejectedUntilMs,
     pool,
     isTried,
+    isRescued,
   }))
 }
 

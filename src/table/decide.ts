@@ -13,7 +13,8 @@
  * - A denied pool is never used, not even by failover. Failover takes the named pools, by default the others by weight and then the hot
  *   standby; another pool without weight only when it is named. With nothing eligible anywhere the aimed pool is tried, ill as it is.
  * - A retry (`exclude`, `avoid`) is the same question again; where the picker decided, it stays with the pool of the first
- *   try rather than take another number, so that retries do not bend the shares.
+ *   try rather than take another number, so that retries do not bend the shares. What a new version has failed (`isRescued`)
+ *   goes to whoever takes over first, and to that version again only where there is nobody.
  *
  * One object for the work and one for the answer are all that is allocated in the common case.
  */
@@ -26,6 +27,7 @@ import { cookieToSet } from './cookie-to-set.ts'
 import { aim, type Draft, poolNamed, takesNew } from './draft.ts'
 import { keepsVisitors, poolAdmits } from './eligible.ts'
 import { match } from './match.ts'
+import { isRescued } from './rescue.ts'
 import { type RuleTable, ruleMatches } from './rules.ts'
 import type { Decision, Draw, Load, RequestView, ServiceTable, Table, TargetTable } from './types.ts'
 import { keepsAnything, visitorKey } from './visitor.ts'
@@ -158,11 +160,12 @@ function stayed(draft: Draft): boolean {
 function settle(draft: Draft): Decision {
   const { aimed, service } = draft
   const usable = aimed !== null && !draft.denied.includes(aimed) ? aimed : null
-  let target = usable === null ? null : (tiedTarget(usable, draft) ?? chooseTarget(usable, draft))
+  const isRescue = draft.exclude.length > 0 && aimed !== null && isRescued(aimed, draft.exclude)
+  let target = usable === null || isRescue ? null : (tiedTarget(usable, draft) ?? chooseTarget(usable, draft))
   if (target === null) {
     target = failedOver(draft)
     if (target !== null) draft.reason = 'failover'
-    else if (usable !== null) target = lastResort(usable, draft)
+    else if (usable !== null) target = (isRescue ? chooseTarget(usable, draft) : null) ?? lastResort(usable, draft)
   }
   return {
     target,

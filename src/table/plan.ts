@@ -34,6 +34,16 @@ export interface RoutePlan {
   readonly header: readonly (readonly [name: string, value: string])[]
 }
 
+/** When and how others answer what a new version has failed. */
+export interface RescuePlan {
+  /** Not only while a rollout judges the version. */
+  readonly always: boolean
+  /** Answers of the new version that are not given to its client. */
+  readonly statuses: readonly number[]
+  /** Largest body that is kept for it. */
+  readonly bodyBytesMax: number
+}
+
 export interface StickyPlan {
   readonly pool: boolean
   readonly target: boolean
@@ -58,5 +68,7 @@ export interface ServicePlan {
   /** True when active probes are configured. */
   readonly probed: boolean
   readonly timeouts: { readonly connectMs: number; readonly responseMs: number; readonly idleMs: number }
+  /** null: never. */
+  readonly rescue: RescuePlan | null
   readonly debugHeaders: boolean
 }

@@ -8,7 +8,7 @@
 import type { StatusRanges } from '../config/statuses.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Router } from './match.ts'
-import type { Balance, ServicePlan, StickyPlan, VisitorSource } from './plan.ts'
+import type { Balance, RescuePlan, ServicePlan, StickyPlan, VisitorSource } from './plan.ts'
 import type { RuleSet } from './rules.ts'
 import type { ServiceStatus } from './status.ts'
 
@@ -61,6 +61,8 @@ export interface TargetTable {
   readonly pool: PoolTable
   /** It has the version that a rollout tries. */
   readonly isTried: boolean
+  /** What it fails, others answer, the live pool first: it has a version that few get yet. */
+  readonly isRescued: boolean
 }
 
 export interface PoolTable {
@@ -120,6 +122,7 @@ export interface ServiceTable {
   readonly failover: readonly PoolTable[]
   readonly probed: boolean
   readonly timeouts: ServicePlan['timeouts']
+  readonly rescue: RescuePlan | null
   readonly debugHeaders: boolean
 }
 

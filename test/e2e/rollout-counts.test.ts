@@ -42,9 +42,9 @@ test('a version that hangs is slow from the moment on at which the live one woul
 
 test('harm counts every failure that reached a client, whoever has sent it there', async () => {
   const rules = [{ name: 'staff', when: { header: { 'x-staff': '1' } }, to: 'green' }]
-  const proxy = await startTried((_, response) => response.writeHead(503).end(), { harm: 1_000 }, { rules })
+  const proxy = await startTried((_, response) => response.writeHead(500).end(), { harm: 1_000 }, { rules })
   for (let n = 0; n < 7; n++)
-    expect((await fetch(`http://127.0.0.1:${proxy.port}/`, { headers: { 'x-staff': '1' } })).status).toBe(503)
+    expect((await fetch(`http://127.0.0.1:${proxy.port}/`, { headers: { 'x-staff': '1' } })).status).toBe(500)
   await until('it is counted', async () => (await current(proxy)).harm.failed === 7)
   // What a rule has sent says nothing of the version as chance would.
   expect((await current(proxy)).verdict!.canary.requests).toBe(0)

@@ -41,6 +41,7 @@ export function makePlan(plan: Partial<ServicePlan> = {}, count = 1): ServicePla
     pools,
     weights,
     rules: [],
+    rescue: null,
     visitor: [{ from: 'header', name: 'x-user-id' }, { from: 'own' }],
     sticky,
     balance: 'least-request',

@@ -4,6 +4,7 @@
  */
 import { ERRORS, type ErrorCode } from '../../errors.ts'
 import type { Framing } from '../http1/body.ts'
+import { MALFORMED } from '../http1/max-forwards.ts'
 import type { ResponseHead } from '../http1/response-head.ts'
 import type { Outgoing } from '../socket/outgoing.ts'
 import type { AnswerUser, Upstream } from '../upstream/upstream.ts'
@@ -92,9 +93,14 @@ export class Answer implements AnswerUser {
     this.#downstream.refuse(code, this.#request.requestId, json)
   }
 
-  /** Answers OPTIONS for us. */
-  options(): void {
+  /** Answers what may go no further (max-forwards.ts); gives the code of the error, when there is no answer to that. */
+  here(): ErrorCode | null {
+    const { method, maxForwards, requestId } = this.#request
+    if (maxForwards > 0) return null
+    if (maxForwards === MALFORMED) return 'bad_request'
+    if (method !== 'OPTIONS') return 'method_not_allowed'
     this.status = 200
-    this.#downstream.options(this.#request.requestId)
+    this.#downstream.options(requestId)
+    return null
   }
 }

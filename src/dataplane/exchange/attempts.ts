@@ -2,12 +2,15 @@
  * Where a request is sent, and how often that is tried: the decision, the targets that failed it, the connection.
  *
  * A request counts as in flight at exactly one target at a time. While connections are refused nothing was sent, so any
- * request is tried on up to `CONNECTS_MAX` targets; once something was written, at most one repeat is allowed, on a fresh
- * connection (RFC 9110 9.2.2). Whether it may be repeated at all is the exchange's to know.
+ * request is tried on up to `CONNECTS_MAX` targets. Once something was written, at most one repeat is allowed, on a fresh
+ * connection, when it is idempotent, can be sent again in full and not one byte of an answer has come (RFC 9110 9.2.2).
  *
  * A kept connection that closes within a moment after a request was sent on it was being closed as idle: a race, and nobody's
  * fault. That request is repeated outside the budget. Any other close without an answer is a failure of the target: the
  * repeat goes to another one, and is taken out of the retry budget of the service.
+ *
+ * What a new version has failed is rescued: the next attempt goes to another pool (decide.ts), once, and the client does not see
+ * the first. For counters and the verdict that stays the failure of the new version; it is taken out of the budget like any repeat.
  *
  * Where somebody logs in on a connection, both sides are tied (ties.ts): this client's next requests go to that target, on that
  * connection, while its pool would be chosen anyway or nothing else says who the visitor is. When it is gone, a request goes on
@@ -18,9 +21,10 @@ import type { ErrorCode } from '../../errors.ts'
 import type { ShedReason } from '../../metrics/counters.ts'
 import { FIELD } from '../../metrics/layout.ts'
 import { decide } from '../../table/decide.ts'
+import { ruledOut } from '../../table/rescue.ts'
 import type { Decision, ServiceTable, TargetTable } from '../../table/types.ts'
 import type { Plane } from '../plane.ts'
-import type { RetryBudget } from '../upstream/retry-budget.ts'
+import { Loan } from '../upstream/retry-budget.ts'
 import { Ties } from '../upstream/ties.ts'
 import type { Upstream, UpstreamUser } from '../upstream/upstream.ts'
 import { type AttemptOutcome, attemptOutcome } from './attempt-outcome.ts'
@@ -43,10 +47,9 @@ export class Attempts {
   address = ''
   connects = 0
   repeats = 0
+  rescues = 0
   /** When the present attempt began. */
   startedMs = 0
-  /** From when on its answer is waited for, as far as that tells one version from another (`connected`). */
-  #awaitedMs = 0
   /** An attempt has begun and was not judged yet. */
   #underWay = false
   #isFresh = false
@@ -55,9 +58,7 @@ export class Attempts {
   /** The request brings credentials that log a connection in, and whether it goes on one that is tied. */
   #logsIn = false
   #isTied = false
-  /** The budget that the repeat was taken out of, and when. */
-  #budget: RetryBudget | null = null
-  #budgetedMs = 0
+  readonly #loan = new Loan()
   /** A target that the next decision takes only when its pool has no other as good. */
   #avoided: TargetTable | null = null
   #moved = false
@@ -84,10 +85,16 @@ export class Attempts {
     this.address = this.#downstream.peer
     this.connects = 0
     this.repeats = 0
-    this.#budget = null
+    this.rescues = 0
+    this.#loan.forget()
     this.#moved = false
     this.#retry = NONE
     this.judged.forget()
+  }
+
+  /** Attempts beside the last one. */
+  get retries(): number {
+    return this.connects + this.repeats + this.rescues
   }
 
   /** The service of a request that has a target. */
@@ -119,7 +126,7 @@ export class Attempts {
     this.#avoided = null
     const before = this.target
     if (decision.target === null && before !== null) {
-      this.#giveBack()
+      this.#loan.giveBack()
       return false
     }
     this.decision = decision
@@ -154,22 +161,13 @@ export class Attempts {
     this.#isTied = kept !== null
     this.#isFresh = idle === null
     this.startedMs = this.#plane.time.nowMs
-    this.#awaitedMs = idle === null ? Infinity : this.startedMs
+    this.judged.asked(this.startedMs, idle !== null)
     return this.#using(idle)
   }
 
-  /**
-   * The connection is open. What that has cost says nothing of a version: of two that are alike the one with less traffic has its
-   * connections closed as idle more often. The first answer on one takes longer, too, and that has as long as the opening took.
-   */
+  /** The connection is open. */
   connected(): void {
-    const { nowMs } = this.#plane.time
-    this.#awaitedMs = nowMs + (nowMs - this.startedMs)
-  }
-
-  /** How long the answer was waited for until now; below 0 where that says nothing yet. */
-  get awaitedMs(): number {
-    return this.#plane.time.nowMs - this.#awaitedMs
+    this.judged.connected(this.startedMs, this.#plane.time.nowMs)
   }
 
   #using(connection: Upstream | null): Upstream | null {
@@ -207,7 +205,7 @@ export class Attempts {
   /** There is no answer yet. False when nobody judges it. */
   noteSlow(): boolean {
     if (!this.judged.isJudged) return false
-    this.judged.noteSlow(this.service, this.target!, this.awaitedMs)
+    this.judged.noteSlow(this.service, this.target!, this.#plane.time.nowMs)
     return true
   }
 
@@ -223,6 +221,8 @@ export class Attempts {
   mayRepeat(): boolean {
     if (this.repeats > 0 || (this.#logsIn && this.#isTied)) return false
     if (this.#isFresh || this.#plane.time.nowMs - this.startedMs > RACE_MS) {
+      // It is rescued, which is better than another try of the same version.
+      if (this.target!.isRescued && this.rescues === 0) return false
       if (!this.#takeFromBudget()) return false
       this.judge(0, 'upstream_closed')
       this.#exclude()
@@ -236,16 +236,23 @@ export class Attempts {
     return true
   }
 
-  #takeFromBudget(): boolean {
-    const { nowMs } = this.#plane.time
-    const budget = this.#plane.targets.retryBudgetOf(this.service.slot)
-    if (!budget.take(nowMs)) {
-      this.count(FIELD.retriesOverBudget)
-      return false
-    }
-    this.#budget = budget
-    this.#budgetedMs = nowMs
+  /** Notes that the request failed, with this status or in this way. True when another pool may answer it, if it is repeatable. */
+  mayRescue(status: number, broke: ErrorCode | null): boolean {
+    if (this.target?.isRescued !== true || this.rescues > 0 || (this.#logsIn && this.#isTied)) return false
+    if (broke === null && !this.service.rescue!.statuses.includes(status)) return false
+    if (!this.#takeFromBudget()) return false
+    this.judge(status, broke)
+    this.#exclude()
+    this.rescues++
+    this.#retry = FIELD.retriesRescue
     return true
+  }
+
+  #takeFromBudget(): boolean {
+    const { targets, time } = this.#plane
+    if (this.#loan.take(targets.retryBudgetOf(this.service.slot), time.nowMs)) return true
+    this.count(FIELD.retriesOverBudget)
+    return false
   }
 
   /** Notes that the target has no room. True, once, when another of its pool may have some; else the request is at none now. */
@@ -261,14 +268,9 @@ export class Attempts {
     return true
   }
 
-  /** The repeat was answered. One that another target answers well costs nothing. */
+  /** The request was sent a second time, and answered. One that another target answers well costs nothing. */
   repeated(status: number): void {
-    if (attemptOutcome(status, null) === 'good') this.#giveBack()
-  }
-
-  #giveBack(): void {
-    this.#budget?.giveBack(this.#budgetedMs)
-    this.#budget = null
+    if (attemptOutcome(status, null) === 'good') this.#loan.giveBack()
   }
 
   /** The request is over: lets go of the decision, so that an idle connection keeps no table alive. */
@@ -293,7 +295,6 @@ export class Attempts {
   }
 
   #exclude(): void {
-    if (this.#excluded === undefined) this.#excluded = []
-    this.#excluded.push(this.target!)
+    this.#excluded = [...(this.#excluded ?? []), ...ruledOut(this.target!)]
   }
 }

@@ -3,20 +3,18 @@
  * Read it from top to bottom:
  *
  *   begin → decide → acquire → sendRequest → (body) → waiting → onHead → onBody* → complete → finish
- *                ▲────── tryAgain ◄── connection refused, or closed before any answer
+ *                ▲────── tryAgain ◄── connection refused, or closed before any answer; isRescued ◄── failed by a new version
  *
  *   none ─► connecting ─► sending ─► waiting ─► relaying ─► none          any phase ─► fail ─► none
  *                  └──────────┴─(no body)─▲      └─101, or complete before all was sent─► inherited ─► none
  *
- * A request is tried again only when that is safe (RFC 9110 9.2.2): always while nothing was written to a target, and once,
- * on a fresh connection, when it is idempotent, can be repeated in full and not one byte of an answer has come.
+ * When a request is tried again, and where: attempts.ts.
  * Between two sides that carry bytes as they are, `sink` and `requestSink` let payload pass unseen. The deadline of a phase is
  * the exchange's own. The object lives as long as its client connection; everything per request is reset in `begin`.
  */
-import type { ErrorCode } from '../../errors.ts'
+import { ERRORS, type ErrorCode } from '../../errors.ts'
 import { FIELD } from '../../metrics/layout.ts'
 import type { Framing } from '../http1/body.ts'
-import { MALFORMED } from '../http1/max-forwards.ts'
 import type { ResponseHead } from '../http1/response-head.ts'
 import type { Plane } from '../plane.ts'
 import type { Outgoing } from '../socket/outgoing.ts'
@@ -36,7 +34,7 @@ export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predece
   readonly answer: Answer
   readonly #plane: Plane
   readonly #downstream: Downstream
-  readonly #request = new ExchangeRequest()
+  readonly #request: ExchangeRequest
   readonly #attempts: Attempts
   readonly #outcome: Outcome
   #phase: Phase = 'none'
@@ -49,6 +47,7 @@ export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predece
     this.#downstream = downstream
     this.#attempts = new Attempts(plane, downstream)
     this.#outcome = new Outcome(plane)
+    this.#request = new ExchangeRequest(plane.kept)
     this.answer = new Answer(this, downstream, this.#request)
   }
 
@@ -59,21 +58,14 @@ export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predece
     this.answer.reset()
     this.#attempts.reset()
     this.#outcome.open()
-    if (fault !== null) return this.#fail(fault)
-    if (request.maxForwards <= 0) return this.#answerHere()
+    const refused = fault ?? this.answer.here()
+    if (refused !== null) return this.#fail(refused)
+    if (request.maxForwards <= 0) return this.#finish(true)
     const attempts = this.#attempts
     if (!attempts.choose()) return this.#fail(attempts.decision?.error ?? 'internal')
     request.writeLines(this.#plane, this.#downstream, attempts.decision!)
+    if (attempts.target!.isRescued) request.keepForRescue(this.#plane, attempts.service.rescue!.bodyBytesMax)
     this.#acquire(false)
-  }
-
-  /** Answers what may go no further (max-forwards.ts). */
-  #answerHere(): void {
-    const { method, maxForwards } = this.#request
-    if (maxForwards === MALFORMED) return this.#fail('bad_request')
-    if (method !== 'OPTIONS') return this.#fail('method_not_allowed')
-    this.answer.options()
-    this.#finish(true)
   }
 
   /** Takes an idle connection to the target, or opens one. */
@@ -104,8 +96,7 @@ export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predece
   }
 
   #requestSent(): void {
-    if (this.#phase === 'relaying') return
-    this.#enter('waiting', this.#attempts.service.timeouts.responseMs)
+    if (this.#phase !== 'relaying') this.#enter('waiting', this.#attempts.service.timeouts.responseMs)
   }
 
   #enter(phase: Phase, ms: number): void {
@@ -113,16 +104,14 @@ export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predece
     this.#expect(ms)
   }
 
-  /** The phase may last so long from now on. */
   #expect(ms: number): void {
     this.deadlineMs = this.#plane.time.nowMs + ms
   }
 
   onRequestBody(buffer: Buffer, at: number, end: number, trailers: string | null): void {
     this.#request.note(buffer, at, end, trailers)
-    const upstream = this.#upstream!
-    upstream.body(buffer, at, end, trailers)
-    this.#requestMoved(upstream)
+    this.#upstream!.body(buffer, at, end, trailers)
+    this.#requestMoved(this.#upstream!)
   }
 
   get requestSink(): Outgoing | null {
@@ -131,9 +120,8 @@ export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predece
 
   onRequestMoved(bytes: number, done: boolean): void {
     this.#request.noteMoved(bytes, done)
-    const upstream = this.#upstream!
-    upstream.moved(done)
-    this.#requestMoved(upstream)
+    this.#upstream!.moved(done)
+    this.#requestMoved(this.#upstream!)
   }
 
   #requestMoved(upstream: Upstream): void {
@@ -173,6 +161,7 @@ export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predece
 
   /** The one place between an answer that has come and an answer that is given. */
   answerCame(head: ResponseHead, framing: Framing): void {
+    if (this.#isRescued(head.status, null)) return
     this.#outcome.answered(this.#attempts, head.status)
     if (head.status === 101) return this.#startTunnel(head)
     this.#phase = 'relaying'
@@ -210,30 +199,40 @@ export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predece
     this.#upstream = null
     if (this.#phase === 'none') return
     if (this.#phase === 'connecting') return this.#tryAgain('upstream_connect_failed', this.#attempts.mayReconnect())
-    if (upstream?.begun !== false) return this.#fail('upstream_closed')
-    this.#tryAgain('upstream_closed', this.#request.repeatable && this.#attempts.mayRepeat())
+    const isUnanswered = upstream?.begun === false
+    if (isUnanswered && this.#request.repeatable && this.#attempts.mayRepeat()) this.#tryAgain('upstream_closed', true)
+    else this.#fail('upstream_closed')
+  }
+
+  /** A new version has failed the request before anything was said of its answer: whether another pool is asked now. */
+  #isRescued(status: number, broke: ErrorCode | null): boolean {
+    if (!this.#request.isRescuable || !this.#attempts.mayRescue(status, broke) || !this.#chooseAgain()) return false
+    this.#letGo()
+    this.answer.status = 0
+    this.#acquire(false)
+    return true
   }
 
   /** Decides again without the targets that failed, and opens a fresh connection. `code` is the answer when that is no use. */
   #tryAgain(code: ErrorCode, allowed: boolean): void {
-    if (!allowed) return this.#fail(code)
-    this.#plane.requestHead.parse(this.#request.headText)
-    if (!this.#attempts.choose()) return this.#fail(code)
-    this.#request.writeChosenLines(this.#plane, this.#attempts.decision!)
+    if (!allowed || !this.#chooseAgain()) return this.#fail(code)
     this.#acquire(true)
   }
 
-  /** Hands both sides to a tunnel. */
+  #chooseAgain(): boolean {
+    this.#plane.requestHead.parse(this.#request.headText)
+    if (!this.#attempts.choose()) return false
+    this.#request.writeChosenLines(this.#plane, this.#attempts.decision!)
+    return true
+  }
+
   #startTunnel(head: ResponseHead): void {
     const upstream = this.#upstream!
     this.#upstream = null
     this.#phase = 'inherited'
-    this.#downstream.switchProtocols(head, this.#request.requestId)
-    this.#request.condense()
     const tunnel = new Tunnel(this, this.#plane, this.#downstream, upstream, this.#outcome)
     this.#heir = tunnel
-    this.#downstream.resume()
-    if (this.#downstream.ended) tunnel.onEnded()
+    tunnel.begin(head, this.#request)
   }
 
   heirEnded(isWhole: boolean): void {
@@ -280,8 +279,9 @@ export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predece
     this.#upstream = null
   }
 
-  /** Ends the exchange: with an error of ours while no answer was begun, else the client sees that it is cut. */
+  /** Ends the exchange, if nobody rescues it: with an error of ours while no answer was begun, else the client sees that it is cut. */
   #fail(code: ErrorCode): void {
+    if (this.answer.status === 0 && ERRORS[code].source === 'upstream' && this.#isRescued(0, code)) return
     this.#letGo()
     this.#outcome.failed(code, this.#attempts)
     if (this.answer.isBegun) return this.#finish(false)

@@ -15,6 +15,8 @@ export class Judged {
   #side: number = NONE
   /** The step that it was decided in. */
   #step = 0
+  /** From when on its answer is waited for, as far as that tells one version from another. */
+  #awaitedMs = 0
   /** For how many of the edges of what is slow it was counted before its answer came. */
   #edges = 0
 
@@ -32,6 +34,19 @@ export class Judged {
     this.#trials.isWatched = true
   }
 
+  /** The attempt has begun, on a connection that is open or not. */
+  asked(nowMs: number, isOpen: boolean): void {
+    this.#awaitedMs = isOpen ? nowMs : Infinity
+  }
+
+  /**
+   * The connection is open. What that has cost says nothing of a version: of two that are alike the one with less traffic has its
+   * connections closed as idle more often. The first answer on one takes longer, too, and that has as long as the opening took.
+   */
+  connected(startedMs: number, nowMs: number): void {
+    this.#awaitedMs = nowMs + (nowMs - startedMs)
+  }
+
   /** The request is no more, or another attempt follows. */
   forget(): void {
     this.#side = NONE
@@ -46,17 +61,18 @@ export class Judged {
     this.#side = NONE
   }
 
-  /** The head of an answer has come, which was waited for so long. */
-  timed({ slot, trial }: ServiceTable, target: TargetTable, status: number, waitedMs: number): void {
+  /** The head of an answer has come. */
+  timed({ slot, trial }: ServiceTable, target: TargetTable, status: number, nowMs: number): void {
     if (this.#side === NONE || attemptOutcome(status, null, trial!.failing) !== 'good') return
-    this.#trials.time(slot, target.slot, this.#side, this.#step, this.#edges, waitedMs)
+    this.#trials.time(slot, target.slot, this.#side, this.#step, this.#edges, nowMs - this.#awaitedMs)
   }
 
   /**
-   * There is no answer after `waitedMs`: from each edge on it is a slow one. Without this, a version that hangs would be seen by its
-   * time-outs only.
+   * There is no answer yet: from each edge on it is a slow one. Without this, a version that hangs would be seen by its time-outs
+   * only.
    */
-  noteSlow({ slot }: ServiceTable, target: TargetTable, waitedMs: number): void {
+  noteSlow({ slot }: ServiceTable, target: TargetTable, nowMs: number): void {
+    const waitedMs = nowMs - this.#awaitedMs
     this.#edges = this.#trials.timeOpen(slot, target.slot, this.#side, this.#step, this.#edges, waitedMs)
   }
 

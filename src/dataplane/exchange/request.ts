@@ -12,6 +12,7 @@ import type { Plane } from '../plane.ts'
 import type { RequestToSend } from '../upstream/upstream.ts'
 import type { Downstream } from './downstream.ts'
 import { poolLines, requestIdOf, requestLines } from './field-lines.ts'
+import type { KeptBytes } from './kept-bytes.ts'
 
 /** What of a body is kept, so that its request can be sent a second time. */
 const KEPT_BYTES_MAX = 8_192
@@ -67,6 +68,14 @@ export class ExchangeRequest implements RequestToSend {
   #repeatable = false
   #keeps = false
   #debugs = false
+  #isRescuable = false
+  /** Bytes that are kept for a rescue alone. */
+  #keptBytes = 0
+  readonly #kept: KeptBytes
+
+  constructor(kept: KeptBytes) {
+    this.#kept = kept
+  }
 
   /** Takes over what is in `plane.requestHead`. */
   read(plane: Plane, headText: string, { whole, done, trailers }: BodyAtHand): void {
@@ -91,11 +100,32 @@ export class ExchangeRequest implements RequestToSend {
     this.bodyBytes = whole.length
     this.#keeps = !done && !head.chunked && head.contentLength <= KEPT_BYTES_MAX && isIdempotent(head.method)
     this.#repeatable = isIdempotent(head.method) && (done || this.#keeps)
+    this.#isRescuable = false
   }
 
   /** It may be sent a second time, in full. */
   get repeatable(): boolean {
     return this.#repeatable
+  }
+
+  /** It may be sent to another pool, in full, when a new version has failed it. */
+  get isRescuable(): boolean {
+    return this.#isRescuable
+  }
+
+  /**
+   * A new version may fail the request, which is in `plane.requestHead`: keeps for another pool what of the body comes, at most
+   * so many bytes. One that is not idempotent needs a key by which its targets tell that they have seen it before.
+   */
+  keepForRescue({ view }: Plane, bytesMax: number): void {
+    this.#isRescuable = this.#repeatable
+    if (this.#repeatable || !(isIdempotent(this.method) || view.header('idempotency-key') !== undefined)) return
+    if (!this.bodyDone) {
+      if (this.chunked || this.contentLength > bytesMax || !this.#kept.take(this.contentLength)) return
+      this.#keptBytes = this.contentLength
+      this.#keeps = true
+    }
+    this.#isRescuable = true
   }
 
   /** Whether pieces of the body are kept for that, so that they must not pass unseen. */
@@ -166,6 +196,8 @@ export class ExchangeRequest implements RequestToSend {
   }
 
   #forgetHead(): void {
+    if (this.#keptBytes > 0) this.#kept.give(this.#keptBytes)
+    this.#keptBytes = 0
     this.headText = ''
     this.target = ''
     this.authority = ''

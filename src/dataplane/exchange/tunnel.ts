@@ -11,11 +11,13 @@
  * its own watches what the target still has to take.
  */
 import { systemClock } from '../../clock.ts'
+import type { ResponseHead } from '../http1/response-head.ts'
 import type { Plane } from '../plane.ts'
 import type { Outgoing } from '../socket/outgoing.ts'
 import type { RawUser, Upstream } from '../upstream/upstream.ts'
 import type { Downstream, RequestUser } from './downstream.ts'
 import type { Outcome } from './outcome.ts'
+import type { ExchangeRequest } from './request.ts'
 import type { Predecessor } from './rest.ts'
 
 /** A tunnel that carries nothing in either direction for this long is closed. */
@@ -43,6 +45,14 @@ export class Tunnel implements RawUser, RequestUser {
     upstream.handOver(this)
     downstream.user = this
     this.#touch()
+  }
+
+  /** Tells the client that it is open; both sides are read from now on. */
+  begin(head: ResponseHead, request: ExchangeRequest): void {
+    this.#downstream.switchProtocols(head, request.requestId)
+    request.condense()
+    this.#downstream.resume()
+    if (this.#downstream.ended) this.onEnded()
   }
 
   onRequestBody(buffer: Buffer, at: number, end: number): void {

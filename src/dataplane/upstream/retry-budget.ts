@@ -60,3 +60,28 @@ export class RetryBudget {
     this.#repeats = 0
   }
 }
+
+/** What one request has taken out of a budget. */
+export class Loan {
+  #budget: RetryBudget | null = null
+  #takenMs = 0
+
+  /** Takes a repeat; false when the budget is spent. */
+  take(budget: RetryBudget, nowMs: number): boolean {
+    if (!budget.take(nowMs)) return false
+    this.#budget = budget
+    this.#takenMs = nowMs
+    return true
+  }
+
+  /** Gives it back, if there is one. */
+  giveBack(): void {
+    this.#budget?.giveBack(this.#takenMs)
+    this.#budget = null
+  }
+
+  /** It stays spent. */
+  forget(): void {
+    this.#budget = null
+  }
+}

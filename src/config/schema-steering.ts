@@ -1,0 +1,29 @@
+/** The part of the schema about how few a bad version hurts. See schema.ts for the invariants. */
+import { closed } from './schema-parts.ts'
+import { Type } from './type.ts'
+
+export const RescueSchema = Type.Union(
+  [
+    closed({
+      status: Type.Optional(
+        Type.Array(Type.Integer({ minimum: 400, maximum: 599 }), {
+          maxItems: 32,
+          uniqueItems: true,
+          description: 'Answers of the new version that another pool is asked in the place of; default 502 and 503.',
+        }),
+      ),
+      bodyBytesMax: Type.Optional(
+        Type.Integer({
+          minimum: 0,
+          maximum: 1_048_576,
+          description: 'Bytes of a request body that is kept for a second try; default 65536.',
+        }),
+      ),
+    }),
+    Type.Boolean(),
+  ],
+  {
+    description:
+      'What a new version fails, others answer. Default: while a rollout judges it; true: of every pool but the heaviest; false: never.',
+  },
+)
