@@ -15,6 +15,13 @@ export function targetsBegun({ plan, begun }: Pick<Rollout, 'plan' | 'begun'>): 
   return (plan.batches ?? []).slice(0, begun).flat()
 }
 
+/** The targets that have had their update, where targets are replaced; null: all of the pool. */
+export function targetsSettled({ plan, begun, work, phase }: Rollout): readonly string[] | null {
+  if (plan.batches === null) return null
+  const isOut = (work === 'draining' || work === 'replacing') && phase !== 'watching'
+  return plan.batches.slice(0, isOut ? begun - 1 : begun).flat()
+}
+
 /** Those of all targets of the pool that may be taken out because of the new version; none when all have it in a pool that is replaced. */
 export function targetsTried(rollout: Pick<Rollout, 'plan' | 'begun'>, all: readonly string[]): readonly string[] {
   if (!isRolling(rollout)) return all

@@ -69,7 +69,8 @@ export class Running {
     this.kept = kept
     this.#judging = new Judging(deps, kept, this.#end.signal)
     this.#gateLog = new GateLog(kept.gates ?? [], () => deps.clock.nowMs())
-    this.#works = new Works(deps, this.#gateLog, this.#end.signal, () => this.kept.rollout.hurriedBy ?? null)
+    const tell = (reason: string) => this.send({ type: 'look', outcome: 'fail', reason, answers: 0 })
+    this.#works = new Works(deps, this.#gateLog, this.#end.signal, () => this.kept, tell)
     this.#targets = new PoolTargets(deps.control, deps.memory, kept.service, kept.rollout)
   }
 
@@ -132,6 +133,7 @@ export class Running {
   /** Looks at the batches that have come. */
   look(): void {
     if (isOver(this.kept.rollout)) return
+    this.#works.look()
     if (this.#isLooking && !this.#isUnkept) {
       this.#isDue = true
       return

@@ -6,30 +6,53 @@
  */
 import { TurnoutError } from '../errors.ts'
 import { type AboutDeps, aboutOf } from './gates/about.ts'
-import { type About, GateClosed } from './gates/gate.ts'
+import { GateClosed } from './gates/gate.ts'
 import type { GateLog } from './gates/gate-log.ts'
 import type { Gates } from './gates/gates.ts'
+import type { StillVersion } from './gates/still-version.ts'
 import type { Kept } from './kept.ts'
 import type { RolloutEvent, Task } from './rollout.ts'
 
 export interface WorksDeps extends AboutDeps {
-  readonly gates: Pick<Gates, 'run'>
+  readonly gates: Pick<Gates, 'run' | 'versions'>
 }
 
 export class Works {
   readonly #deps: WorksDeps
   readonly #log: GateLog
   readonly #end: AbortSignal
-  readonly #hurriedBy: About['hurriedBy']
+  readonly #kept: () => Kept
   readonly #overtaken = new AbortController()
+  readonly #versions: StillVersion
   #last: Promise<unknown> = Promise.resolve()
 
-  /** `end` ends all of it; `hurriedBy` says who has let the rollout go on whatever schedule and capacity say. */
-  constructor(deps: WorksDeps, log: GateLog, end: AbortSignal, hurriedBy: About['hurriedBy']) {
-    this.#hurriedBy = hurriedBy
+  /**
+   * `end` ends all of it; `kept` is the rollout as it is now; `tell` hears of a target that has another version by now.
+   */
+  constructor(
+    deps: WorksDeps,
+    log: GateLog,
+    end: AbortSignal,
+    kept: () => Kept,
+    tell: (wrong: string) => Promise<unknown>,
+  ) {
+    this.#kept = kept
+    this.#versions = deps.gates.versions(end, (wrong) => void tell(wrong).catch(() => {}))
     this.#deps = deps
     this.#log = log
     this.#end = end
+    // Who goes and comes back between two looks is seen by what is told of it.
+    end.addEventListener(
+      'abort',
+      deps.control.subscribe(() => this.look()),
+      { once: true },
+    )
+  }
+
+  /** Looks after the targets that have the new version. */
+  look(): void {
+    const kept = this.#kept()
+    this.#versions.look(() => aboutOf(kept, this.#deps, this.#log, this.#end), kept.rollout)
   }
 
   /** A way back begins. */
@@ -44,7 +67,7 @@ export class Works {
     const signal = isWayBack ? this.#end : AbortSignal.any([this.#end, this.#overtaken.signal])
     const about = aboutOf(kept, this.#deps, this.#log, this.#end, {
       goesOn: (done) => this.#note(done),
-      hurriedBy: this.#hurriedBy,
+      hurriedBy: () => this.#kept().rollout.hurriedBy ?? null,
     })
     const done = this.#deps.gates.run(work, about, signal)
     this.#note(done)

@@ -96,7 +96,8 @@ test('a path that begins with two slashes names no other host', async () => {
   const gates = { announces: { path }, warmup: { requests: [{ path }], rate: 100, for: '10ms' }, smoke: [{ path }] }
   await begin(proxy, { ...QUICK, ...gates, version: '1' })
   expect((await reached(proxy, 'shifting', 'rolledBack')).state).toBe('shifting')
-  expect(asked).toEqual([path, path, path])
+  expect(asked.length).toBeGreaterThanOrEqual(3)
+  expect(new Set(asked)).toEqual(new Set([path]))
 })
 
 test('a hook on an address of IPv6 is reached', async () => {

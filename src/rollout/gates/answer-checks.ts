@@ -19,18 +19,42 @@ const AT_ONCE = 32
 
 /** Every target of the new pool answers the version of its pool. */
 export async function versionAsAnnounced(about: About, means: Means, signal: AbortSignal): Promise<Found> {
-  const { spec, rollout, targets } = about
+  const { spec, rollout } = about
   const { to } = rollout
   if (spec.announces === undefined) return skipped('rollout.announces does not say where a target tells its version')
   if (isRolling(rollout)) return skipped('each target is asked after its update')
-  const version = about.version ?? targets.spec?.pools[to]?.version ?? ''
-  if (version === '') return skipped(`pool ${to} has no version to compare with`)
+  const version = versionOf(about)
+  if (version === null) return skipped(`pool ${to} has no version to compare with`)
   const urls = readyOf(about)
   const answers = await askAll(urls, spec.announces, about, means, signal)
   const wrong = answers.findIndex((answer) => answer !== version)
   return wrong < 0
     ? ok(`${urls.length} of ${urls.length} targets of ${to} answer version ${version}`)
-    : failed(`${urls[wrong]} answers version ${shown(answers[wrong])}, not ${shown(version)}`)
+    : failed(isWrong(urls[wrong], answers[wrong], version))
+}
+
+/** The version that the targets of the new pool are to answer; null where nobody says it, or where they could tell it. */
+export function versionOf({ spec, rollout, version, targets }: About): string | null {
+  if (spec.announces === undefined) return null
+  const present = isRolling(rollout) ? null : targets.spec?.pools[rollout.to]?.version
+  return version || present || null
+}
+
+const isWrong = (url: string, answer: string, version: string): string =>
+  `${url} answers version ${shown(answer)}, not ${shown(version)}`
+
+/** What is wrong with a target as it answers now; null for nothing. Throws `GateClosed` when it does not answer. */
+export async function wrongVersion(
+  url: string,
+  version: string,
+  about: About,
+  means: Means,
+  signal: AbortSignal,
+): Promise<string | null> {
+  const { announces } = about.spec
+  if (announces === undefined) return null
+  const [answer] = await askAll([url], announces, about, means, signal)
+  return answer === version ? null : isWrong(url, answer, version)
 }
 
 /** Throws `GateClosed` unless a target answers this version; without `announces`, or a version, nothing is asked. */
@@ -41,10 +65,9 @@ export async function assertVersion(
   means: Means,
   signal: AbortSignal,
 ): Promise<void> {
-  const { spec } = about
-  if (spec.announces === undefined || version === null || version === '') return
-  const [answer] = await askAll([url], spec.announces, about, means, signal)
-  if (answer !== version) throw new GateClosed(`${url} answers version ${shown(answer)}, not ${shown(version)}`)
+  if (version === null || version === '') return
+  const wrong = await wrongVersion(url, version, about, means, signal)
+  if (wrong !== null) throw new GateClosed(wrong)
 }
 
 /** All targets of the new pool answer the same, and where it is wished the same as those of the live pools. */

@@ -18,6 +18,7 @@ import { preflight } from './preflight.ts'
 import { drain, replace, restore } from './replace.ts'
 import { mayBegin, mayGoOn } from './schedule.ts'
 import { smoke } from './smoke.ts'
+import { StillVersion, stillVersion } from './still-version.ts'
 import { warmUp } from './warm-up.ts'
 
 type Gate = (about: About, means: Means, signal: AbortSignal) => Promise<void>
@@ -38,7 +39,7 @@ const GATES: Readonly<Record<Task, readonly Gate[]>> = {
   draining: [drain],
   replacing: [replace],
   afterTraffic: [hook('AfterAllowTraffic')],
-  afterBake: [mayGoOn, hook('AfterBake'), mayGive],
+  afterBake: [mayGoOn, hook('AfterBake'), mayGive, stillVersion],
   restoring: [restore],
   onRollback: [hook('OnRollback')],
 }
@@ -76,6 +77,11 @@ export class Gates {
       signal.throwIfAborted()
       await gate(about, this.#means, signal)
     }
+  }
+
+  /** Who asks the targets of a rollout while it runs; `tell` hears of a wrong version. */
+  versions(signal: AbortSignal, tell: (wrong: string) => void): StillVersion {
+    return new StillVersion(this.#means, signal, tell)
   }
 
   /** Makes each check once, as they are now. */
