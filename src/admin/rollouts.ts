@@ -28,7 +28,11 @@ const BeginSchema = Type.Object(
   {
     to: Type.String({ description: 'Name of the pool with the new version.' }),
     version: Type.Optional(
-      Type.String({ maxLength: 64, description: 'The version that the pool has, or that a rolling release brings.' }),
+      Type.String({
+        minLength: 1,
+        maxLength: 128,
+        description: 'The version that the pool has, or that a rolling release brings.',
+      }),
     ),
     now: Type.Optional(Type.Boolean({ description: 'Begin and go on whatever the schedule says.' })),
     without: Type.Optional(

@@ -160,10 +160,19 @@ function splitVerb(argv: readonly string[]): { name: string | undefined; rest: s
 function parse(verb: Verb, args: readonly string[]): { values: Values; positionals: readonly string[] } {
   const options = { ...GLOBAL_OPTIONS, ...verb.options }
   try {
-    return parseArgs({ args: [...args], options, allowPositionals: true })
+    const parsed = parseArgs({ args: [...args], options, allowPositionals: true })
+    insistOnValues(verb, parsed)
+    return parsed
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     if (!code?.startsWith('ERR_PARSE_ARGS')) throw error
     throw usageFailure(`${message.split(/\. |\n/)[0]}. See turnout ${verb.name} --help.`)
   }
+}
+
+/** What is empty was mostly a variable of a script that was not set: it would name nothing, or take away what is there. */
+function insistOnValues({ name, args }: Verb, { values, positionals }: ReturnType<typeof parse>): void {
+  const empty = Object.entries(values).find(([, value]) => [value].flat().includes(''))
+  if (empty !== undefined) throw usageFailure(`--${empty[0]} is empty. See turnout ${name} --help.`)
+  if (positionals.includes('')) throw usageFailure(`an argument is empty: usage: turnout ${name} ${args}`)
 }

@@ -229,3 +229,12 @@ test('a port that is taken rejects, and leaves nothing behind', async () => {
   const { url } = await startAdmin()
   await expect(startAdmin({ address: new URL(url).host })).rejects.toMatchObject({ code: 'EADDRINUSE' })
 })
+
+test('a rollout brings any version that a pool may have, and none that is empty', async () => {
+  const admin = await startAdmin()
+  await admin.call('POST', SWITCH, { to: 'blue' })
+  const begin = (version: string) => admin.call('POST', '/v1/services/shop/rollouts', { to: 'green', version })
+  expect(await begin('')).toMatchObject({ status: 422, body: { errors: [{ pointer: '/version' }] } })
+  expect(await begin('v'.repeat(129))).toMatchObject({ status: 422, body: { errors: [{ pointer: '/version' }] } })
+  expect(await begin('v'.repeat(128))).toMatchObject({ status: 201 })
+})

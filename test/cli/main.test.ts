@@ -36,6 +36,9 @@ describe('the command line', () => {
     [['split', 'shop', 'blue=1', 'blue=2'], 'turnout: The pool "blue" is named twice.'],
     [['restore', 'yesterday'], 'turnout: REVISION must be a whole number, not "yesterday".'],
     [['explain', '/', '-H', 'nonsense'], `turnout: A header is 'name: value', not "nonsense".`],
+    [['deploy', 'shop', '--to', 'green', '--version', ''], 'turnout: --version is empty. See turnout deploy --help.'],
+    [['deploy', 'shop', '--to', 'green', '--target='], 'turnout: --target is empty. See turnout deploy --help.'],
+    [['switch', 'shop', ''], 'turnout: an argument is empty: usage: turnout switch SERVICE POOL'],
     [['status', '--admin', 'ftp://x'], 'turnout: --admin must be a URL, not "ftp://x".'],
   ])('refuses %j with exit code 2', async (argv, message) => {
     const admin = await scripted({})
