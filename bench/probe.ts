@@ -6,7 +6,12 @@
  * costs nothing; it is used only where memory is measured, never where CPU is.
  */
 import { writeHeapSnapshot } from 'node:v8'
-import { isMainThread, threadId } from 'node:worker_threads'
+import { isMainThread, threadId, workerData } from 'node:worker_threads'
+import type { WorkerStart } from '../src/dataplane/messages.ts'
+import { WORKER_FIELD, WORKER_FIELDS } from '../src/metrics/layout.ts'
+
+/** The worker stands still while its heap is written, on a busy machine for seconds: its watchdog is to wait so much longer. */
+const PATIENCE_MS = 10_000
 
 /** What the bench asks; every thread answers. */
 export interface ExchangeRequest {
@@ -33,9 +38,21 @@ function answer({ id, what, folder }: ExchangeRequest): ThreadMemory {
   const { gc } = globalThis as { gc?: () => void }
   if (what !== 'memory') for (let i = 0; i < 3; i++) gc?.()
   const wanted = what === 'snapshot' && !isMainThread
-  const snapshot = wanted ? writeHeapSnapshot(`${folder}/${id}-${threadId}.heapsnapshot`) : ''
+  const snapshot = wanted ? patiently(() => writeHeapSnapshot(`${folder}/${id}-${threadId}.heapsnapshot`)) : ''
   const { heapUsed, heapTotal, external, arrayBuffers } = process.memoryUsage()
   return { id, thread: threadId, heapUsed, heapTotal, external, arrayBuffers, snapshot }
+}
+
+/** In a worker only. */
+function patiently(work: () => string): string {
+  const { memory, index } = workerData as WorkerStart
+  const at = index * WORKER_FIELDS + WORKER_FIELD.patienceMs
+  memory.lanes[at] += PATIENCE_MS
+  try {
+    return work()
+  } finally {
+    memory.lanes[at] -= PATIENCE_MS
+  }
 }
 
 const channel = new BroadcastChannel('turnout-bench-probe')
