@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { parse, stringify } from 'yaml'
 import { ask, head, oneConnection, pipeline, tally } from '../helpers/ask.ts'
+import { bulk } from '../helpers/bulk.ts'
 import { call, type ProxyProcess, service, startProcess, temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { startNamed } from '../helpers/upstream.ts'
@@ -30,11 +31,11 @@ interface Shop {
 const RULE = { name: 'staff', when: { header: { 'x-internal': '1' } }, to: 'green' }
 const KEYLESS = new Array(100).fill(head('/'))
 
-async function startShop(store = 'memory'): Promise<Shop> {
+async function startShop(workers = bulk(1, 2)): Promise<Shop> {
   const [blue, green] = [await startNamed('blue'), await startNamed('green')]
   const folder = temporaryFolder()
   const services = { shop: service({ blue: [blue.url], green: [green.url] }, { split: { blue: 90, green: 10 } }) }
-  const proxy = await startProcess({ workers: 2, store, log: { access: false }, services }, folder)
+  const proxy = await startProcess({ workers, log: { access: false }, services }, folder)
   const file = join(folder, 'turnout.yaml')
   const text = () => readFileSync(file, 'utf8')
   const edit = (change: (config: Config) => void) => {
@@ -159,7 +160,7 @@ test('a file without services removes none, whichever way it is read', async () 
 })
 
 test('reloads under load close no connection and fail no request', async () => {
-  const { proxy, reload } = await startShop()
+  const { proxy, reload } = await startShop(2)
   const idle = net.connect(proxy.port, '127.0.0.1')
   onTestFinished(() => {
     idle.destroy()
@@ -233,7 +234,7 @@ test('after a restart the file as it was when last read does not undo the API; w
 })
 
 test('what is read only at start is told to need a restart', async () => {
-  const { proxy, reload } = await startShop()
+  const { proxy, reload } = await startShop(2)
   await reload((config) => {
     config['workers'] = 1
   })
