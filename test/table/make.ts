@@ -1,4 +1,5 @@
 /** Makers for tests of the table: plans, status, tables, requests and draws, with everything that a test does not care about filled in. */
+import { SLOTS } from '../../src/metrics/layout.ts'
 import { hostOf } from '../../src/names/address.ts'
 import { applyDelta, emptyTable } from '../../src/table/build.ts'
 import { nameHint } from '../../src/table/condition-index.ts'
@@ -64,11 +65,16 @@ export interface StatusOptions {
 }
 
 let slotLast = 0
+/** Round and round: files follow each other in one process, and what is counted beyond the last slot is lost. */
+const nextSlot = (): number => {
+  slotLast = (slotLast % (SLOTS - 1)) + 1
+  return slotLast
+}
 
 export function makeStatus(plan: ServicePlan, options: StatusOptions = {}): ServiceStatus {
   const targetOf = (url: string): TargetStatus => {
     const given = options.targets?.[url]
-    const { health = 'healthy', ejectedUntilMs = 0, slots = [++slotLast] } = given ?? {}
+    const { health = 'healthy', ejectedUntilMs = 0, slots = [nextSlot()] } = given ?? {}
     // Unless a test says otherwise, a name is taken for its own address.
     const addresses = [{ address: hostOf(url), alternate: null, health, ejectedUntilMs, slot: slots[0] }]
     return { admin: 'ready', drainUntilMs: 0, health, ejectedUntilMs, addresses, slots, ...given }
