@@ -119,7 +119,8 @@ export function takeReadings(memory: SharedMemory, slot: number, each: (reading:
   const { cells, readings } = memory
   const made = Atomics.load(cells, cellOf(ring, PLACE.made))
   let taken = Atomics.load(cells, cellOf(ring, PLACE.taken))
-  for (; taken !== made; taken = (taken + 1) | 0) {
+  // Fewer are made than taken where a thread, kept from its core until its lock was opened, has set the number back.
+  for (; ((made - taken) | 0) > 0; taken = (taken + 1) | 0) {
     const at = readingAt(ring, taken)
     each(readings.subarray(at, at + READING_FIELDS))
     Atomics.store(cells, cellOf(ring, PLACE.taken), (taken + 1) | 0)

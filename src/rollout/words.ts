@@ -7,6 +7,7 @@ import { inDigits } from '../config/digits.ts'
 import type { GivenTold } from './given/told.ts'
 import type { Kept } from './kept.ts'
 import { isRolling } from './rolling.ts'
+import { livePoolsOf } from './rollout.ts'
 import { FAILURES, type Finding, type Verdict } from './verdict.ts'
 
 /** Evidence from which on nobody would say that there is no difference. */
@@ -25,7 +26,8 @@ export function sentenceOf(
   const { wish } = kept
   const isReplaced = isRolling(kept.rollout)
   const to = isReplaced ? `the new targets of ${kept.rollout.to}` : kept.rollout.to
-  const from = isReplaced ? 'the others' : kept.from
+  const isOne = !isReplaced && livePoolsOf(kept.rollout).length < 2
+  const from = isOne ? kept.from : isReplaced ? 'the others' : 'the live pools'
   const told = given.find(({ name }) => name === cause)
   if (told !== undefined && told.bound !== null) return sentenceOfBound(told, told.bound, to)
   const metric = verdict.metrics.find(({ name }) => name === cause) ?? verdict.metrics[0]
@@ -46,7 +48,7 @@ export function sentenceOf(
         return `more than ${percent(wish.verdict.rate.above)} of the answers of ${to} failed, with nothing to compare it with: ${both}`
       return `${both}: of equal versions fewer than 1 in ${inDigits(Math.round(1 / wish.verdict.alpha))} would differ so much`
     case 'hold':
-      return `${from} itself fails more than it used to: ${noticed}`
+      return `${from} ${isOne ? 'itself fails more than it' : 'themselves fail more than they'} used to: ${noticed}`
     case 'pass':
       return `${to} is not worse than ${from} by more than ${percent(wish.verdict.margin)}: ${noticed}`
     case 'insufficient': {

@@ -91,6 +91,17 @@ test('while one thread reads no other does; the lock of one that is no more is o
   expect([taken().length, isRead(memory, SLOT)]).toEqual([1, false])
 })
 
+test('a thread that sets their number back, since its lock was opened while it was kept from its core, holds nobody up', () => {
+  closeBatch(memory, SLOT, 10)
+  closeBatch(memory, SLOT, 20)
+  expect(taken()).toHaveLength(2)
+  const made = CELL.ring + (Atomics.load(memory.cells, CELL.ringOf + SLOT) - 1) * RING_CELLS + 1
+  Atomics.store(memory.cells, made, 1)
+  expect(taken()).toEqual([])
+  for (const atMs of [30, 40, 50]) closeBatch(memory, SLOT, atMs)
+  expect(taken().map(({ atMs }) => atMs)).toEqual([40, 50])
+})
+
 test('their number may overflow', () => {
   for (const place of [1, 2]) Atomics.store(memory.cells, CELL.ring + place, 2 ** 31 - 1)
   closeBatch(memory, SLOT, 10)

@@ -16,14 +16,19 @@ const OPTIONS: VerdictOptions = {
 const KEPT = {
   from: 'blue',
   wish: { verdict: OPTIONS },
-  rollout: { to: 'green', plan: { batches: null } },
+  rollout: { to: 'green', before: { blue: 100, green: 0 }, plan: { batches: null } },
 } as unknown as Kept
 const GIVEN = [{ name: 'orders', lastError: null, bound: null }]
 const NONE = { canary: 0, canaryBad: 0, control: 0, controlBad: 0 }
 type Counts = readonly [canary: number, canaryBad: number, control: number, controlBad: number]
 
 /** The sentence after one look: failures, what is slow, what is given. */
-function said(share: number, counts: readonly Counts[], more: { harm?: number; allOut?: boolean } = {}): string {
+function said(
+  share: number,
+  counts: readonly Counts[],
+  more: { harm?: number; allOut?: boolean } = {},
+  kept = KEPT,
+): string {
   const names = metricsOf(OPTIONS)
   const histories = names.map(() => ({ bad: 10, all: 1_000 }))
   const verdict = new Verdict(OPTIONS, { histories, clumps: names.map(() => ({ x2: 0, dof: 0 })) })
@@ -34,7 +39,7 @@ function said(share: number, counts: readonly Counts[], more: { harm?: number; a
   })
   verdict.look({ nowMs: 0, came, harm: 0, allOut: false, ...more })
   const finding = verdict.look({ nowMs: 5_000, came: names.map(() => NONE), harm: 0, allOut: false, ...more })
-  return `${finding.outcome}: ${sentenceOf(finding, verdict, KEPT, GIVEN)}`
+  return `${finding.outcome}: ${sentenceOf(finding, verdict, kept, GIVEN)}`
 }
 
 test('no sentence of traffic that is compared is without its numbers and what would have been noticed', () => {
@@ -46,6 +51,14 @@ test('no sentence of traffic that is compared is without its numbers and what wo
   )
   expect(said(0.5, [[400, 200, 400, 200]])).toMatch(
     /^hold: blue itself fails more than it used to: 200 of 400 .*; \d+ % would have been noticed$/,
+  )
+})
+
+test('of several live pools no single one is named for what all of them have answered', () => {
+  const before = { blue: 50, red: 50, green: 0 }
+  const kept = { ...KEPT, rollout: { ...KEPT.rollout, before } }
+  expect(said(0.5, [[400, 200, 400, 200]], {}, kept)).toMatch(
+    /^hold: the live pools themselves fail more than they used to: .*, 200 of 400 of the live pools;/,
   )
 })
 
