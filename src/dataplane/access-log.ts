@@ -35,7 +35,7 @@ export interface LoggedAttempts {
   /** Address of the client, after trusted proxies. */
   readonly address: string
   /** Attempts beside the last one. */
-  readonly retries: number
+  readonly retries: { readonly count: number }
 }
 
 /** How a request ended. */
@@ -150,7 +150,7 @@ export class AccessLog {
     if (ttfbMs < 0) page.put('null')
     else page.putThousandths(toMicroseconds(ttfbMs))
     page.put(',"retries":')
-    page.putNumber(retries)
+    page.putNumber(retries.count)
     page.put(attempt === null ? ATTEMPT_TEXTS.none : ATTEMPT_TEXTS[attempt])
     if (error === null) return page.putLong(',"error":null}\n')
     page.put(',"error":')

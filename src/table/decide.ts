@@ -12,7 +12,7 @@
  *   until the deadline: that is a pin too, as long as the drain.
  * - A denied pool is never used, not even by failover. Failover takes the named pools, by default the others by weight and then the hot
  *   standby; another pool without weight only when it is named. With nothing eligible anywhere the aimed pool is tried, ill as it is.
- * - A retry (`exclude`, `avoid`) is the same question again; where the picker decided, it stays with the pool of the first
+ * - A retry (`earlier`) is the same question again; where the picker decided, it stays with the pool of the first
  *   try rather than take another number, so that retries do not bend the shares. What a new version has failed (`isRescued`)
  *   goes to whoever takes over first, and to that version again only where there is nobody.
  *
@@ -29,10 +29,11 @@ import { keepsVisitors, poolAdmits } from './eligible.ts'
 import { match } from './match.ts'
 import { isRescued } from './rescue.ts'
 import { type RuleTable, ruleMatches } from './rules.ts'
-import type { Decision, Draw, Load, RequestView, ServiceTable, Table, TargetTable } from './types.ts'
+import type { Decision, Draw, Earlier, Load, RequestView, ServiceTable, Table, TargetTable } from './types.ts'
 import { keepsAnything, visitorKey } from './visitor.ts'
 
 const NOTHING: readonly never[] = Object.freeze([])
+const FIRST: Earlier = Object.freeze({ exclude: NOTHING, avoid: null })
 
 const NO_ROUTE: Decision = Object.freeze({
   target: null,
@@ -49,9 +50,8 @@ const NO_ROUTE: Decision = Object.freeze({
 })
 
 /**
- * Decides a request. `nowMs` is steady time (clock.ts). Of earlier tries of the same request, `exclude` are the targets that were found out
- * of order, and `avoid` is one that may be well: taken again only when its pool has no other as good. `tied` are those that the
- * client has logged in at by its connection.
+ * Decides a request. `nowMs` is steady time (clock.ts). `tied` are the targets that the client has
+ * logged in at by its connection.
  */
 export function decide(
   view: RequestView,
@@ -59,15 +59,14 @@ export function decide(
   load: Load,
   draw: Draw,
   nowMs: number,
-  exclude: readonly TargetTable[] = NOTHING,
-  avoid: TargetTable | null = null,
+  earlier: Earlier = FIRST,
   tied: readonly TargetTable[] = NOTHING,
 ): Decision {
   const route = match(table.routes, view)
   if (route === null) return NO_ROUTE
   const service = table.services.get(route.service)
   if (service === undefined) throw new Error(`the table routes to ${route.service}, which it does not have`)
-  const draft = begin(view, service, load, draw, nowMs, exclude, avoid, tied)
+  const draft = begin(view, service, load, draw, nowMs, earlier, tied)
   if (!forced(draft) && !pinned(draft) && !stayed(draft) && !bucketed(draft)) picked(draft)
   return settle(draft)
 }
@@ -78,8 +77,7 @@ function begin(
   load: Load,
   draw: Draw,
   nowMs: number,
-  exclude: readonly TargetTable[],
-  avoid: TargetTable | null,
+  { exclude, avoid }: Earlier,
   tied: readonly TargetTable[],
 ): Draft {
   const sticky = service.sticky

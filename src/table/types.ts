@@ -198,6 +198,14 @@ export interface OwnCookie {
   readonly endS: number
 }
 
+/** What is known of earlier tries of the same request. */
+export interface Earlier {
+  /** Targets that were found out of order. */
+  readonly exclude: readonly TargetTable[]
+  /** One that may be well: taken again only when its pool has no other as good. */
+  readonly avoid: TargetTable | null
+}
+
 /** Number of requests in flight at a target, over all workers, by counter slot. */
 export type Load = (slot: number) => number
 

@@ -56,7 +56,7 @@ function write(log: AccessLog, wallMs: number, facts: Facts, numbers: Partial<Re
   const outcome = { status: 200, bytesIn, bytesOut, durationMs, ttfbMs, attempt: 'good' as const, error: null, ...by }
   const decision = { service: { name: 'shop' }, pool, reason: 'bucket' }
   const target = { authority: '127.0.0.1:8080', pool }
-  const dispatch = { decision, target, epoch: 7, address: client, retries: 2, ...by }
+  const dispatch = { decision, target, epoch: 7, address: client, retries: { count: 2 }, ...by }
   log.write(wallMs, { requestId, method, host, path } as never, dispatch as never, outcome)
   const chosen = dispatch.decision as typeof decision | null
   const micros = (ms: number) => Math.round(ms * 1000) / 1000

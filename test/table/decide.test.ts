@@ -289,9 +289,10 @@ describe('retries', () => {
     const draw = makeDraw()
     for (let n = 0; n < 20; n++) {
       const first = decideOne(table, {}, draw)
-      const again = decide(makeView(), table, noLoad, { ...draw, next: () => expect.unreachable() }, NOW_MS, [
-        first.target!,
-      ])
+      const again = decide(makeView(), table, noLoad, { ...draw, next: () => expect.unreachable() }, NOW_MS, {
+        exclude: [first.target!],
+        avoid: null,
+      })
       expect(again).toMatchObject({ pool: { name: first.pool!.name }, reason: 'picker' })
       expect(again.target).not.toBe(first.target)
     }
@@ -300,10 +301,13 @@ describe('retries', () => {
   test('go to another pool when theirs has nothing left, and nowhere when none has', () => {
     const table = makeTable(makePlan({ weights: { blue: 1, green: 1 } }))
     const first = decideOne(table)
-    const second = decide(makeView(), table, noLoad, makeDraw(), NOW_MS, [first.target!])
+    const second = decide(makeView(), table, noLoad, makeDraw(), NOW_MS, { exclude: [first.target!], avoid: null })
     expect(second).toMatchObject({ reason: 'failover', aimed: { name: first.pool!.name } })
     expect(second.pool).not.toBe(first.pool)
-    const third = decide(makeView(), table, noLoad, makeDraw(), NOW_MS, [first.target!, second.target!])
+    const third = decide(makeView(), table, noLoad, makeDraw(), NOW_MS, {
+      exclude: [first.target!, second.target!],
+      avoid: null,
+    })
     expect(third).toMatchObject({ target: null, error: 'no_healthy_target' })
   })
 
@@ -312,7 +316,9 @@ describe('retries', () => {
     const pools = ['blue', 'green'].map((name) => ({ name, version: '', targets: shared }))
     const plan = makePlan({ pools })
     const first = decideOne(makeTable(plan))
-    expect(decide(makeView(), makeTable(plan), noLoad, makeDraw(), NOW_MS, [first.target!]).target).toBeNull()
+    expect(
+      decide(makeView(), makeTable(plan), noLoad, makeDraw(), NOW_MS, { exclude: [first.target!], avoid: null }).target,
+    ).toBeNull()
   })
 
   test('that only avoid a target stay in its pool too and take no number, even when they come back to it', () => {
@@ -322,7 +328,7 @@ describe('retries', () => {
       for (let n = 0; n < 20; n++) {
         const first = decideOne(table, {}, draw)
         const silent = { ...draw, next: () => expect.unreachable() }
-        const again = decide(makeView(), table, noLoad, silent, NOW_MS, [], first.target)
+        const again = decide(makeView(), table, noLoad, silent, NOW_MS, { exclude: [], avoid: first.target })
         expect(again).toMatchObject({ pool: { name: first.pool!.name }, reason: 'picker' })
         expect(again.target === first.target).toBe(count === 1)
       }
@@ -439,7 +445,10 @@ describe('a client that has logged in by its connection', () => {
     const draw = makeDraw()
     const view = makeView(options)
     return new Set(
-      Array.from({ length: 30 }, () => decide(view, table, noLoad, draw, NOW_MS, [], null, [tied]).target!.url),
+      Array.from(
+        { length: 30 },
+        () => decide(view, table, noLoad, draw, NOW_MS, { exclude: [], avoid: null }, [tied]).target!.url,
+      ),
     )
   }
   const GREEN = 'http://green-1.test:3000'

@@ -21,21 +21,17 @@ import type { ErrorCode } from '../../errors.ts'
 import type { ShedReason } from '../../metrics/counters.ts'
 import { FIELD } from '../../metrics/layout.ts'
 import { decide } from '../../table/decide.ts'
-import { ruledOut } from '../../table/rescue.ts'
 import type { Decision, ServiceTable, TargetTable } from '../../table/types.ts'
 import type { Plane } from '../plane.ts'
-import { Loan } from '../upstream/retry-budget.ts'
 import { Ties } from '../upstream/ties.ts'
 import type { Upstream, UpstreamUser } from '../upstream/upstream.ts'
 import { type AttemptOutcome, attemptOutcome } from './attempt-outcome.ts'
 import type { Downstream } from './downstream.ts'
 import { Judged } from './judged.ts'
+import { Retries } from './retries.ts'
 
-/** Targets that are tried while connections are refused. */
-const CONNECTS_MAX = 3
 /** Time after which a connection that closes did not do so as idle: the request was in the hands of the target. */
 const RACE_MS = 1_000
-const NONE = -1
 
 export class Attempts {
   /** The last decision; its target may be null. */
@@ -45,9 +41,7 @@ export class Attempts {
   epoch = 0
   /** Address of the client, after trusted proxies. */
   address = ''
-  connects = 0
-  repeats = 0
-  rescues = 0
+  readonly retries = new Retries()
   /** When the present attempt began. */
   startedMs = 0
   /** An attempt has begun and was not judged yet. */
@@ -58,13 +52,6 @@ export class Attempts {
   /** The request brings credentials that log a connection in, and whether it goes on one that is tied. */
   #logsIn = false
   #isTied = false
-  readonly #loan = new Loan()
-  /** A target that the next decision takes only when its pool has no other as good. */
-  #avoided: TargetTable | null = null
-  #moved = false
-  #excluded: TargetTable[] | undefined
-  /** What is counted at the target when the request goes on to another: a field, or `NONE`. */
-  #retry: number = NONE
   readonly judged: Judged
   /** The cap by which the target has no room. */
   #full: ShedReason = 'target_connections'
@@ -83,18 +70,8 @@ export class Attempts {
     // For what is refused before it is decided, so that its log line is not that of the request before.
     this.epoch = this.#plane.tables.table.epoch
     this.address = this.#downstream.peer
-    this.connects = 0
-    this.repeats = 0
-    this.rescues = 0
-    this.#loan.forget()
-    this.#moved = false
-    this.#retry = NONE
+    this.retries.reset()
     this.judged.forget()
-  }
-
-  /** Attempts beside the last one. */
-  get retries(): number {
-    return this.connects + this.repeats + this.rescues
   }
 
   /** The service of a request that has a target. */
@@ -113,20 +90,11 @@ export class Attempts {
     this.epoch = table.epoch
     this.#logsIn = plane.requestHead.bindsConnection
     const tied = this.#downstream.ties?.targets()
-    const decision = decide(
-      view,
-      table,
-      plane.load,
-      plane.tables.draw,
-      plane.time.steadyMs(),
-      this.#excluded,
-      this.#avoided,
-      tied,
-    )
-    this.#avoided = null
+    const decision = decide(view, table, plane.load, plane.tables.draw, plane.time.steadyMs(), this.retries, tied)
+    this.retries.avoid = null
     const before = this.target
     if (decision.target === null && before !== null) {
-      this.#loan.giveBack()
+      this.retries.giveBack()
       return false
     }
     this.decision = decision
@@ -148,8 +116,8 @@ export class Attempts {
   #leave({ slot }: TargetTable): void {
     const { counters } = this.#plane
     counters.count(slot, FIELD.inFlight, -1)
-    if (this.#retry !== NONE) counters.count(slot, this.#retry)
-    this.#retry = NONE
+    const reason = this.retries.takeReason()
+    if (reason >= 0) counters.count(slot, reason)
   }
 
   /** An idle connection to the target, unless `fresh` is asked for or none is fit; null to open one. */
@@ -212,65 +180,55 @@ export class Attempts {
   /** Notes a connection that could not be opened. True when another target may be tried. */
   mayReconnect(): boolean {
     this.judge(0, 'upstream_connect_failed')
-    this.#exclude()
-    this.#retry = FIELD.retriesConnect
-    return ++this.connects < CONNECTS_MAX
+    return this.retries.refused(this.target!)
   }
 
   /** Notes a connection that closed before any answer. True when the request, which is repeatable, may be repeated. */
   mayRepeat(): boolean {
-    if (this.repeats > 0 || (this.#logsIn && this.#isTied)) return false
+    const { retries, service, target } = this
+    if (retries.repeats > 0 || (this.#logsIn && this.#isTied)) return false
     if (this.#isFresh || this.#plane.time.nowMs - this.startedMs > RACE_MS) {
       // It is rescued, which is better than another try of the same version.
-      if (this.target!.isRescued && this.rescues === 0) return false
+      if (target!.isRescued && retries.rescues === 0) return false
       if (!this.#takeFromBudget()) return false
       this.judge(0, 'upstream_closed')
-      this.#exclude()
+      retries.failed(target!)
     } else {
       this.judge(0, null)
-      // There is no third try, so another target is the safer choice for the second, unless visitors are kept on theirs.
-      if (this.service.sticky?.target !== true && this.service.balance !== 'hash') this.#avoided = this.target
+      retries.raced(target!, service.sticky?.target === true || service.balance === 'hash')
     }
-    this.repeats++
-    this.#retry = FIELD.retriesStale
     return true
   }
 
   /** Notes that the request failed, with this status or in this way. True when another pool may answer it, if it is repeatable. */
   mayRescue(status: number, broke: ErrorCode | null): boolean {
-    if (this.target?.isRescued !== true || this.rescues > 0 || (this.#logsIn && this.#isTied)) return false
+    if (this.target?.isRescued !== true || this.retries.rescues > 0 || (this.#logsIn && this.#isTied)) return false
     if (broke === null && !this.service.rescue!.statuses.includes(status)) return false
     if (!this.#takeFromBudget()) return false
     this.judge(status, broke)
-    this.#exclude()
-    this.rescues++
-    this.#retry = FIELD.retriesRescue
+    this.retries.rescued(this.target)
     return true
   }
 
   #takeFromBudget(): boolean {
     const { targets, time } = this.#plane
-    if (this.#loan.take(targets.retryBudgetOf(this.service.slot), time.nowMs)) return true
+    if (this.retries.take(targets.retryBudgetOf(this.service.slot), time.nowMs)) return true
     this.count(FIELD.retriesOverBudget)
     return false
   }
 
   /** Notes that the target has no room. True, once, when another of its pool may have some; else the request is at none now. */
   mayMove(): boolean {
-    if (this.#moved) {
-      this.count(FIELD.inFlight, -1)
-      this.target = null
-      this.#plane.counters.countShed(this.#full)
-      return false
-    }
-    this.#moved = true
-    this.#avoided = this.target
-    return true
+    if (this.retries.full(this.target!)) return true
+    this.count(FIELD.inFlight, -1)
+    this.target = null
+    this.#plane.counters.countShed(this.#full)
+    return false
   }
 
   /** The request was sent a second time, and answered. One that another target answers well costs nothing. */
   repeated(status: number): void {
-    if (attemptOutcome(status, null) === 'good') this.#loan.giveBack()
+    if (attemptOutcome(status, null) === 'good') this.retries.giveBack()
   }
 
   /** The request is over: lets go of the decision, so that an idle connection keeps no table alive. */
@@ -285,16 +243,11 @@ export class Attempts {
     this.decision = null
     this.target = null
     this.address = ''
-    this.#avoided = null
-    this.#excluded = undefined
+    this.retries.forget()
   }
 
   /** Adds to a counter of the target. */
   count(field: number, by = 1): void {
     if (this.target !== null) this.#plane.counters.count(this.target.slot, field, by)
-  }
-
-  #exclude(): void {
-    this.#excluded = [...(this.#excluded ?? []), ...ruledOut(this.target!)]
   }
 }

@@ -46,7 +46,7 @@ export class Outcome {
     this.#ttfbMs = this.#plane.time.nowMs - this.#startMs
     this.#attemptTtfbMs = this.#plane.time.nowMs - attempts.startedMs
     attempts.judged.timed(attempts.service, attempts.target!, status, this.#plane.time.nowMs)
-    if (attempts.repeats + attempts.rescues > 0) attempts.repeated(status)
+    if (attempts.retries.count > attempts.retries.connects) attempts.repeated(status)
     if (status !== SWITCHED) return
     attempts.judge(status, null)
     this.#plane.counters.countTunnel(attempts.target!.slot)
@@ -77,7 +77,7 @@ export class Outcome {
       attempt = attempts.judge(answered ? status : 0, this.#error)
       attempts.judged.noteHarm(attempts.service, attempts.target, answered ? status : 0, this.#error)
       // The client never saw that another attempt had failed.
-      if (attempts.retries > 0 && attempt === 'good') attempts.count(FIELD.rescued)
+      if (attempts.retries.count > 0 && attempt === 'good') attempts.count(FIELD.rescued)
       if (status === SWITCHED) plane.counters.countTunnelClosed(slot, durationMs - this.#ttfbMs, bytesIn, bytesOut)
       else {
         const told = answered || status !== CLIENT_CLOSED ? status : 0

@@ -1,0 +1,107 @@
+/**
+ * What is known of the earlier attempts of a request, and so what may still be tried: which targets are out (decide.ts), how often it
+ * was sent, and out of which budget. Whether it can be sent again at all is the request's to know (request.ts), when it is better
+ * not to, that of attempts.ts.
+ */
+import { FIELD } from '../../metrics/layout.ts'
+import { ruledOut } from '../../table/rescue.ts'
+import type { Earlier, TargetTable } from '../../table/types.ts'
+import { Loan, type RetryBudget } from '../upstream/retry-budget.ts'
+
+/** Targets that are tried while connections are refused. */
+const CONNECTS_MAX = 3
+const NONE = -1
+const NOTHING: readonly never[] = Object.freeze([])
+
+export class Retries implements Earlier {
+  exclude: readonly TargetTable[] = NOTHING
+  avoid: TargetTable | null = null
+  connects = 0
+  repeats = 0
+  rescues = 0
+  /** What is counted at the target when the request goes on to another: a field, or `NONE`. */
+  #reason: number = NONE
+  #moved = false
+  readonly #loan = new Loan()
+
+  reset(): void {
+    this.connects = 0
+    this.repeats = 0
+    this.rescues = 0
+    this.#reason = NONE
+    this.#moved = false
+    this.#loan.forget()
+  }
+
+  /** Attempts beside the last one. */
+  get count(): number {
+    return this.connects + this.repeats + this.rescues
+  }
+
+  /** Why the request leaves its target, as a field to count there, and forgets it; below 0 for no reason of that target. */
+  takeReason(): number {
+    const reason = this.#reason
+    this.#reason = NONE
+    return reason
+  }
+
+  /** The target could not be connected to. True when another may be tried: nothing was sent. */
+  refused(target: TargetTable): boolean {
+    this.#ruleOut(target)
+    this.#reason = FIELD.retriesConnect
+    return ++this.connects < CONNECTS_MAX
+  }
+
+  /** The target closed a connection as idle just when the request came. `isBound` says that visitors are kept on their target. */
+  raced(target: TargetTable, isBound: boolean): void {
+    // There is no third try, so another target is the safer choice for the second.
+    if (!isBound) this.avoid = target
+    this.#repeat()
+  }
+
+  /** The target failed the request, which is sent again. */
+  failed(target: TargetTable): void {
+    this.#ruleOut(target)
+    this.#repeat()
+  }
+
+  #repeat(): void {
+    this.repeats++
+    this.#reason = FIELD.retriesStale
+  }
+
+  /** A new version failed the request, which another pool may answer. */
+  rescued(target: TargetTable): void {
+    this.#ruleOut(target)
+    this.rescues++
+    this.#reason = FIELD.retriesRescue
+  }
+
+  /** The target has no room. True, once, when another of its pool may have some. */
+  full(target: TargetTable): boolean {
+    if (this.#moved) return false
+    this.#moved = true
+    this.avoid = target
+    return true
+  }
+
+  /** Takes what is to be sent again out of a budget; false when that is spent. */
+  take(budget: RetryBudget, nowMs: number): boolean {
+    return this.#loan.take(budget, nowMs)
+  }
+
+  /** What was sent again was answered well, or was not sent at all. */
+  giveBack(): void {
+    this.#loan.giveBack()
+  }
+
+  /** Lets go of the targets, so that an idle connection keeps no table alive. */
+  forget(): void {
+    this.exclude = NOTHING
+    this.avoid = null
+  }
+
+  #ruleOut(target: TargetTable): void {
+    this.exclude = [...this.exclude, ...ruledOut(target)]
+  }
+}
