@@ -161,11 +161,14 @@ function shift(content: Content, change: Shift, nowMs: number, tools: ChangeTool
     release: ended === undefined ? rest.release : releases.next(),
     previous:
       ended === undefined ? rest.previous : ended === 'done' ? { weights: before, release: rest.release } : null,
-    ...(trial === null ? {} : { trial }),
+    ...(trial === null ? {} : { trial: { ...trial, tried: tried?.tried ?? readyIn(rest.pools[trial.pool]) } }),
   }
   if (equalJson(intent, intentOf(next, service))) return next
   return withIntent({ ...next, releases: releases.given }, service, intent)
 }
+
+const readyIn = ({ targets }: PoolIntent): string[] =>
+  Object.entries(targets).flatMap(([url, { admin }]) => (admin === 'ready' ? [url] : []))
 
 function shiftPool(content: Content, { service, pool }: Shift, nowMs: number, tools: ChangeTools): Content {
   if (pool === undefined) return content

@@ -39,7 +39,7 @@ import { type Seen, Sightings } from './sightings.ts'
 import { createSlots } from './slots.ts'
 import { assertStandbyKept } from './standby-guard.ts'
 import { changedNames, State, type Step } from './state.ts'
-import { assertNotTried, assertTriedReady } from './trial-guard.ts'
+import { assertNotTried, assertSameTried, assertTriedReady } from './trial-guard.ts'
 import { createWaiting, type Waiting } from './waiting.ts'
 
 /** Changes that may wait for their turn; the next one is refused with `overloaded`. */
@@ -169,6 +169,7 @@ class Writer implements RunningControl {
     if (options.force !== true) {
       assertStandbyKept(before, content, change, changed, clock.steadyMs())
       assertTriedReady(before, content, change, changed)
+      assertSameTried(before, content, change, changed)
     }
     const unchanged = { revision: present.revision, epoch: present.epoch, appliedInMs: 0 }
     if (options.dryRun === true) {

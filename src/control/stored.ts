@@ -135,6 +135,8 @@ const isTrial = (value: unknown, pools: ServiceSpec['pools']): value is Trial =>
   Object.hasOwn(pools, value['pool']) &&
   isCount(value['step']) &&
   isListOf(value['targets'], (target) => typeof target === 'string') &&
+  isListOf(value['tried'], (target) => typeof target === 'string') &&
+  (value['asks'] === undefined || typeof value['asks'] === 'boolean') &&
   isListOf(value['failing'], (range) => Array.isArray(range) && range.length === 2 && range.every(isCount))
 /** Or it is absent. */
 const isListOf = (value: unknown, isOne: (entry: unknown) => boolean): boolean =>

@@ -3,7 +3,8 @@
  * it compares what was with what would be, so that no kind of change can be forgotten: the file and a restored revision neither.
  *
  * States are people's all the while, but for the last ready target of a pool that the rollout tries, or would go back to: with
- * force that goes too. A rolling release sets the states of its targets itself, and leaves-nobody.ts looks at those.
+ * force that goes too. What is tried stays what it was: a target comes to that pool, or is ready for the first time, only where the rollout
+ * asks it for its version (gates/still-version.ts), else by force; so it cannot be replaced one by one, or by maintenance. Some may go. A rolling release sets the states of its targets itself, and leaves-nobody.ts looks at those.
  */
 import type { Change } from '../change.ts'
 import { equalJson, own } from '../config/record.ts'
@@ -44,11 +45,43 @@ export function assertTriedReady(before: Content, after: Content, change: Change
       const why = `the rollout that runs ${isTried ? 'tries it' : 'goes back to it'}`
       throw new TurnoutError(
         'conflict',
-        `Pool ${pool} of ${name} would have no ready target any more, and ${why}. Nothing has changed; with force it is done all the same.`,
+        `Pool ${pool} of ${name} would have no ready target any more, and ${why}.${ANYWAY}`,
       )
     }
   }
 }
+
+/** Throws `conflict` when targets would come to a pool that is tried, and nobody could tell that they are what is tried. */
+export function assertSameTried(before: Content, after: Content, change: Change, changed: readonly string[]): void {
+  if (change.kind === 'shift') return
+  for (const name of changed) {
+    const trial = own(before.intents, name)?.trial
+    const [was, is] = [own(before.services, name), own(after.services, name)]
+    if (trial === undefined || was === undefined || is === undefined) continue
+    const { pool, targets, asks = false } = trial
+    const [old, now] = [was.pools[pool].targets, own(is.pools, pool)?.targets ?? []]
+    if (targets !== undefined && !equalJson(old.toSorted(), now.toSorted())) {
+      const why = `The rollout of ${name} that runs replaces the targets of ${pool} one by one, so none comes or goes meanwhile.`
+      throw new TurnoutError('conflict', why + ANYWAY)
+    }
+    if (targets !== undefined || (asks && was.pools[pool].version !== '')) continue
+    const known = trial.tried ?? old
+    const readyBefore = readyIn(before, name, pool)
+    const come = readyIn(after, name, pool).find(
+      (url) => !readyBefore.includes(url) && !(old.includes(url) && known.includes(url)),
+    )
+    if (come === undefined) continue
+    const why = `${come} would come to pool ${pool} of ${name} while a rollout tries that, and nobody could tell that it has the same version: rollout.announces, and a version of the pool, would.`
+    throw new TurnoutError('conflict', why + ANYWAY)
+  }
+}
+
+const ANYWAY = ' Nothing has changed; with force it is done all the same.'
+
+const readyIn = ({ intents }: Content, service: string, pool: string): string[] =>
+  Object.entries(own(own(intents, service)?.pools ?? {}, pool)?.targets ?? {}).flatMap(([url, { admin }]) =>
+    admin === 'ready' ? [url] : [],
+  )
 
 const positive = (weights: Weights): Weights =>
   Object.fromEntries(Object.entries(weights).filter(([, weight]) => weight > 0))

@@ -36,5 +36,6 @@ export function shiftOf(
 /** What the workers count in the present step. */
 export function trialOf({ rollout, wish, step }: Kept): Trial {
   const targets = isRolling(rollout) && { targets: targetsBegun(rollout) }
-  return { pool: rollout.to, step, ...targets, ...(wish.failing && { failing: wish.failing }) }
+  const asks = wish.spec.announces !== undefined && { asks: true }
+  return { pool: rollout.to, step, ...targets, ...(wish.failing && { failing: wish.failing }), ...asks }
 }

@@ -88,6 +88,10 @@ export interface Trial {
   readonly targets?: readonly string[]
   /** Statuses that are failures; absent: those that are for everybody else (dataplane/exchange/attempt-outcome.ts). */
   readonly failing?: StatusRanges
+  /** Whoever comes to the pool is asked for its version (control/trial-guard.ts); absent: nobody can be. */
+  readonly asks?: boolean
+  /** Targets of the pool that were ready when it began; absent where an older Turnout has begun it. */
+  readonly tried?: readonly string[]
 }
 
 /** A parsed CIDR; IPv4 is held as IPv4-mapped IPv6, 128 bits in four unsigned words. */

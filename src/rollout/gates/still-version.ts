@@ -69,15 +69,18 @@ async function askAll(
 }
 
 /** The targets with the new version that take requests now, by URL. */
-function takingOf({ rollout, targets }: About, nowMs: number): Map<string, TargetStatus> {
-  const settled = targetsSettled(rollout)
+function takingOf(about: About, nowMs: number): Map<string, TargetStatus> {
+  const settled = targetsSettled(about.rollout)
+  const pool = poolOf(about)
   return new Map(
-    Object.entries(targets.all).filter(
+    Object.entries(pool?.admin === 'ready' ? pool.targets : {}).filter(
       ([url, { admin, health, ejectedUntilMs }]) =>
         settled?.includes(url) !== false && admin === 'ready' && health !== 'unhealthy' && ejectedUntilMs <= nowMs,
     ),
   )
 }
+
+const poolOf = (about: About) => about.status()?.pools[about.rollout.to]
 
 /** Asks the targets of one rollout while it runs. */
 export class StillVersion {
@@ -86,7 +89,7 @@ export class StillVersion {
   readonly #tell: (wrong: string) => void
   /** Those that were asked and have taken requests since: when, and their addresses then. */
   readonly #asked = new Map<string, { readonly atMs: number; readonly addresses: string }>()
-  #all: unknown = null
+  #pool: unknown = null
   #lookedAtMs = -Infinity
   #isAsking = false
 
@@ -105,10 +108,10 @@ export class StillVersion {
     const version = versionOf(about)
     if (version === null) return
     // What has changed is a new object; whoever is out for a moment is seen to be, whenever he is asked then.
-    const { all } = about.targets
-    const isNew = all !== this.#all
+    const pool = poolOf(about)
+    const isNew = pool !== this.#pool
     if (!isNew && (this.#isAsking || nowMs - this.#lookedAtMs < LOOK_MS)) return
-    this.#all = all
+    this.#pool = pool
     this.#lookedAtMs = nowMs
     const taking = takingOf(about, nowMs)
     for (const url of this.#asked.keys()) if (!taking.has(url)) this.#asked.delete(url)
