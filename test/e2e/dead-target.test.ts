@@ -6,7 +6,7 @@ import { expect, test } from 'vitest'
 import { metric, targetStatus } from '../helpers/admin.ts'
 import { bulk } from '../helpers/bulk.ts'
 import { startChildTarget } from '../helpers/child-target.ts'
-import { type Outcome, type Shot, startLoad } from '../helpers/load.ts'
+import { type Outcome, PACE_MS, type Shot, startLoad } from '../helpers/load.ts'
 import { service, startProxy } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { closedPort, startNamed, startRaw } from '../helpers/upstream.ts'
@@ -58,7 +58,7 @@ test('a target that is gone is ejected by what the traffic shows, without any pr
   const doomed = await startChildTarget('doomed')
   const steady = await startNamed('steady')
   const proxy = await startProxy({ services: twoTargets(doomed.url, steady.url) })
-  const load = startLoad(proxy.port, { connections: 8 })
+  const load = startLoad(proxy.port, { connections: 8, pauseMs: () => PACE_MS })
   await until('both serve', () => namedIn(load.outcomes, 'doomed') > 20)
   await doomed.kill()
   const ejected = async () => (await targetStatus(proxy, 'shop', doomed.url)).ejectedUntilMs > Date.now()
@@ -106,7 +106,7 @@ test('a target that fails only what another makes good is ejected all the same',
   )
   const steady = await startNamed('steady')
   const proxy = await startProxy({ services: twoTargets(closing.url, steady.url) })
-  const load = startLoad(proxy.port, { connections: 4 })
+  const load = startLoad(proxy.port, { connections: 4, pauseMs: () => PACE_MS })
   const ejected = async () => (await targetStatus(proxy, 'shop', closing.url)).ejectedUntilMs > Date.now()
   await until('it is ejected', ejected)
   expect(failed(await load.stop())).toEqual([])

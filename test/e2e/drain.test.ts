@@ -58,6 +58,8 @@ async function expectKeptUntil(
       expect(answer.body).toBe(other)
       return keptAnswers
     }
+    // Often enough to see the moment, and not all the time.
+    await new Promise((resolve) => setTimeout(resolve, 10))
   }
 }
 

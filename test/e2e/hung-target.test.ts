@@ -6,7 +6,7 @@ import net from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { metric, targetStatus } from '../helpers/admin.ts'
 import { type ChildTarget, startChildTarget } from '../helpers/child-target.ts'
-import { type Outcome, startLoad } from '../helpers/load.ts'
+import { type Outcome, PACE_MS, startLoad } from '../helpers/load.ts'
 import { service, startProxy } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { startNamed, startRaw, startUpstream } from '../helpers/upstream.ts'
@@ -26,11 +26,14 @@ test('requests that hang get 504 at the limit, and others on the same target are
     next: (_, n) => (n === 0 ? { method: 'GET', path: '/hang' } : null),
   })
   await until('all hang', () => hanging === 16)
-  const others = startLoad(proxy.port, { connections: 8 })
-  await until('others are served', () => others.outcomes.length > 200)
+  const others = startLoad(proxy.port, { connections: 8, pauseMs: () => PACE_MS })
+  let servedBefore = 0
+  await until('all have ended', () => {
+    if (stuck.outcomes.length === 0) servedBefore = others.outcomes.length
+    return stuck.outcomes.length === 16
+  })
   // Served while every one of the others still waited: that is what "unaffected" means.
-  expect(stuck.outcomes).toHaveLength(0)
-  await until('all have ended', () => stuck.outcomes.length === 16)
+  expect(servedBefore).toBeGreaterThan(20)
   expect(stuck.outcomes.map(({ status }) => status)).toEqual(new Array(16).fill(504))
   expect(stuck.outcomes[0].head).toContain('X-Turnout-Error: upstream_timeout\r\n')
   expect(stuck.outcomes.every(({ ms }) => ms >= 900)).toBe(true)
@@ -62,7 +65,7 @@ test('clients that give up are no answers of the target: a hung one is ejected t
   const timeouts = { response: '700ms' }
   const blue = [hung.url, steady.url]
   const proxy = await startProxy({ services: { shop: service({ blue }, { timeouts, balance: 'round-robin' }) } })
-  const patient = startLoad(proxy.port, { connections: 8 })
+  const patient = startLoad(proxy.port, { connections: 8, pauseMs: () => PACE_MS })
   const givingUp = setInterval(() => {
     const socket = net.connect(proxy.port, '127.0.0.1')
     socket.on('error', () => {})

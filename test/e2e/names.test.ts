@@ -10,7 +10,7 @@ import { metric, targetStatus } from '../helpers/admin.ts'
 import { ask } from '../helpers/ask.ts'
 import { makeCertificate } from '../helpers/certificate.ts'
 import { http } from '../helpers/http.ts'
-import { startLoad } from '../helpers/load.ts'
+import { PACE_MS, startLoad } from '../helpers/load.ts'
 import { addresses, type NameServer, startNameServer, type Zone } from '../helpers/name-server.ts'
 import { program } from '../helpers/programs.ts'
 import { call, service, startProxy, type Proxy as TestProxy, temporaryFolder } from '../helpers/proxy.ts'
@@ -71,7 +71,7 @@ describe('a dead name server of one service', () => {
       },
     })
     await until('it is probed', async () => (await status(proxy, url)).health === 'healthy')
-    const load = startLoad(proxy.port, { connections: 4 })
+    const load = startLoad(proxy.port, { connections: 4, pauseMs: () => PACE_MS })
     await until(
       'the dead ones have failed',
       async () => {
@@ -126,7 +126,7 @@ describe('a name with several addresses', () => {
     const url = urlOf('api.test', one.port)
     const proxy = await start(server, { services: { shop: service({ live: [url] }) } })
     expect(await addressesOf(proxy, url)).toEqual(three)
-    const load = startLoad(proxy.port, { connections: 4 })
+    const load = startLoad(proxy.port, { connections: 4, pauseMs: () => PACE_MS })
     await until('the dead one is ejected', async () => {
       return (await status(proxy, url)).addresses.some(({ ejectedUntilMs }) => ejectedUntilMs > 0)
     })
@@ -195,7 +195,7 @@ describe('a name that moves', () => {
     const server = await startNameServer({ 'api.test': at(['127.0.0.1']) })
     const url = urlOf('api.test', old.port)
     const proxy = await start(server, { services: { shop: service({ live: [url] }) } })
-    const load = startLoad(proxy.port, { connections: 2 })
+    const load = startLoad(proxy.port, { connections: 2, pauseMs: () => PACE_MS })
     const slow = ask(proxy.port, { path: '/slow' })
     await until('it is under way', async () => (await status(proxy, url)).inFlight > 0)
     await until('it has begun', () => finish.toString() !== '() => {}')

@@ -5,7 +5,7 @@
 import net from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { metric, targetStatus } from '../helpers/admin.ts'
-import { startLoad } from '../helpers/load.ts'
+import { PACE_MS, startLoad } from '../helpers/load.ts'
 import { service, startProxy } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { startRaw, startUpstream } from '../helpers/upstream.ts'
@@ -39,7 +39,7 @@ test('a client that never reads is dropped after the send time-out, while others
   const proxy = await startProxy({ timeouts: { send: '1s' }, services: { shop: service({ blue: [target.url] }) } })
   for (let i = 0; i < 8; i++) deaf(proxy.port, GET)
   await until('all are there', async () => (await targetStatus(proxy, 'shop', target.url)).inFlight === 8)
-  const load = startLoad(proxy.port, { connections: 4 })
+  const load = startLoad(proxy.port, { connections: 4, pauseMs: () => PACE_MS })
   await until('others are served', () => load.outcomes.length > 100)
   await until('all are dropped', async () => (await targetStatus(proxy, 'shop', target.url)).inFlight === 0)
   expect((await load.stop()).filter(({ status }) => status !== 200)).toEqual([])

@@ -5,7 +5,7 @@
 import net from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { metric, targetStatus } from '../helpers/admin.ts'
-import { startLoad } from '../helpers/load.ts'
+import { PACE_MS, startLoad } from '../helpers/load.ts'
 import { service, startProxy } from '../helpers/proxy.ts'
 import { rawRequest, until } from '../helpers/raw.ts'
 import { startNamed, startRaw } from '../helpers/upstream.ts'
@@ -52,7 +52,7 @@ test('hundreds of slow heads harm nobody', async () => {
   for (const client of slow) void client.then(() => ended++)
   await until('all are there', async () => (await metric(proxy, 'turnout_client_connections')) >= 250)
   const before = ended
-  const load = startLoad(proxy.port, { connections: 4 })
+  const load = startLoad(proxy.port, { connections: 4, pauseMs: () => PACE_MS })
   await until('others are served', () => load.outcomes.length > 100)
   expect(before).toBeLessThan(300)
   const answers = await Promise.all(slow)

@@ -34,6 +34,9 @@ export interface Load {
   stop(): Promise<readonly Outcome[]>
 }
 
+/** A pause for load that is to go on while something else takes its time: as fast as it can it would take a core from all others. */
+export const PACE_MS = 5
+
 export interface LoadOptions {
   /** Default 32. */
   readonly connections?: number
