@@ -34,7 +34,7 @@ const wallAtZeroMs = (getEnvironmentData(ZERO_KEY) as number | undefined) ?? Dat
 setEnvironmentData(ZERO_KEY, wallAtZeroMs)
 
 /** Below this the wall clock was not set, but kept right, and rounding. */
-const SHIFT_MS_MIN = 1_000
+export const SHIFT_MS_MIN = 1_000
 
 /** How far the wall clock was set since the process began, in ms: what steady time lacks to be wall time now. */
 export function wallShiftMs(clock: Clock): number {

@@ -6,7 +6,7 @@
  * that fails is called again some times, ever later; then people are told. Time is steady while the process runs, and wall time in the store.
  */
 import type { Control } from '../change.ts'
-import type { Clock } from '../clock.ts'
+import { type Clock, SHIFT_MS_MIN } from '../clock.ts'
 import { inWords } from '../config/duration.ts'
 import { own } from '../config/record.ts'
 import type { SharedMemory } from '../metrics/layout.ts'
@@ -73,7 +73,7 @@ export class Standbys {
     const { standby, rollout } = kept
     if (standby === undefined || standby.isOver || this.#watched.has(rollout.id)) return
     const { clock } = this.#deps
-    const untilMs = clock.steadyMs() + (standby.retire?.againAtMs ?? standby.untilMs) - clock.nowMs()
+    const untilMs = this.#untilMs(kept.service, standby)
     const arm = (): void => {
       const leftMs = untilMs - clock.steadyMs()
       const next = leftMs <= 0 ? () => void this.#retire(kept, standby) : arm
@@ -81,6 +81,18 @@ export class Standbys {
       this.#watched.set(rollout.id, { kept, cancel })
     }
     arm()
+  }
+
+  /**
+   * By steady time. Its pools are kept by that of the process which began it, and across a restart that is less than a second off where
+   * the clock was set by less: until then they are not free.
+   */
+  #untilMs(service: string, { untilMs, retire, pools }: Standby): number {
+    const { clock, control } = this.#deps
+    const toldMs = clock.steadyMs() + (retire?.againAtMs ?? untilMs) - clock.nowMs()
+    const status = own(control.snapshot().status, service)?.pools ?? {}
+    const keptMs = pools.map((pool) => own(status, pool)?.keptUntilMs ?? 0)
+    return Math.max(toldMs, ...keptMs.filter((ms) => ms < toldMs + SHIFT_MS_MIN))
   }
 
   close(): void {

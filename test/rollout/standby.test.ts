@@ -40,9 +40,11 @@ async function started(store: Store): Promise<Stand> {
   return stood
 }
 
-/** One that is done, and whose standby ends in a minute. */
-async function done(store: Store, hook: string, notify: string): Promise<Stand> {
+/** One that is done, and whose standby ends in a minute; the wall clock was set back by `aheadMs` before. */
+async function done(store: Store, hook: string, notify: string, aheadMs = 0): Promise<Stand> {
   const stood = await started(store)
+  const { clock } = stood
+  Object.assign(clock, { steadyMs: () => clock.nowMs() + aheadMs })
   await stood.rollouts.begin(
     'shop',
     {
@@ -101,6 +103,17 @@ test('after a restart it goes on where it was, and is over once the hook says ye
   await moving(second, 10_000, 'it is retired', () => retireOf(second) === null)
   expect(second.events.at(-1)).toMatch(/has ended: blue is free to be retired$/)
   expect(retire.heard).toHaveLength(2)
+})
+
+test('it is retired after a restart too where the clock was set back a little before', async () => {
+  const [retire, chat] = [await startHeard(), await startHeard()]
+  retire.answers.status = 200
+  const store = memoryStore()
+  await (await done(store, retire.url, chat.url, 900)).rollouts.close()
+  const second = await started(store)
+  await moving(second, 100, 'its standby is over', () => second.events.length > 0)
+  expect(second.events.at(-1)).toMatch(/has ended: blue is free to be retired$/)
+  expect(retire.heard).toHaveLength(1)
 })
 
 test('the end of a standby is kept once a store that was away is there again', async () => {
