@@ -61,6 +61,12 @@ export function wishOf(
   if (planned.batches !== null && !spec.hooks?.some(({ at }) => at === 'UpdateTarget')) {
     throw refused('/hooks', 'a rolling release needs a hook UpdateTarget, which brings the new version to a target')
   }
+  const most = spec.rolling?.maxUnavailable ?? Infinity
+  const largest = Math.max(0, ...(planned.batches ?? []).map(({ length }) => length))
+  if (largest > most) {
+    const message = `${largest} targets are replaced at the same time, and at most ${most} may be out`
+    throw refused('/rolling/maxUnavailable', message)
+  }
   if (spec.standby === undefined && spec.hooks?.some(({ at }) => at === 'Retire')) {
     throw refused('/standby', 'a hook Retire is called when the standby is over: say how long that is')
   }

@@ -205,6 +205,10 @@ test('what cannot be rolled is refused before anything begins', async () => {
   const counts = { verdict: { metrics: [{ name: 'orders' }] } }
   await expect(begin(counts)).rejects.toThrow(/orders cannot be compared: counts are told apart by pool/)
   await expect(begin({ rolling: { batchSize: 2 } })).rejects.toThrow(/2 of 2 targets at a time would leave nobody/)
+  const { begin: beginThree } = await stand(3)
+  await expect(beginThree({ rolling: { batchSize: 2, maxUnavailable: 1 } })).rejects.toThrow(
+    /2 targets are replaced at the same time, and at most 1 may be out/,
+  )
   await expect(begin({ steps: [10] })).rejects.toThrow(/no steps of weight/)
   await expect(begin({ rolling: { batchSize: '0%' } })).rejects.toThrow(/share such as 25%/)
 })

@@ -110,6 +110,23 @@ test('a hook on an address of IPv6 is reached', async () => {
   await call(proxy, 'POST', `${ROLLOUTS}/current/abort`)
 })
 
+test('a warm-up of many requests at once measures the target, not who waits for a connection', async () => {
+  const [delayMs, rate] = [300, 300]
+  let [open, most] = [0, 0]
+  const green = await startUpstream((request, response) => {
+    most = Math.max(most, ++open)
+    request.resume()
+    setTimeout(() => {
+      open--
+      response.end('1')
+    }, delayMs)
+  })
+  const proxy = await startShop(green.url)
+  await begin(proxy, { ...QUICK, warmup: { requests: [{ path: '/' }], rate, for: '1s', success: 1 } })
+  expect((await reached(proxy, 'shifting', 'rolledBack')).state).toBe('shifting')
+  expect(most).toBeGreaterThan(32)
+})
+
 test('a warm-up that nobody answers says nothing of times', async () => {
   const green = await startUpstream((request) => void request.socket.destroy())
   const proxy = await startShop(green.url)

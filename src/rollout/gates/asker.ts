@@ -13,8 +13,14 @@ export interface Asked {
   readonly body: string
 }
 
+/**
+ * Connections to one target, or to one that a hook calls. A warm-up has as many requests under way as its rate and the answers make: with
+ * fewer connections they would wait here, and what is measured would be that.
+ */
+const CONNECTIONS_MAX = 1_024
+
 export class Asker {
-  readonly #agent = new Agent({ connections: 16 })
+  readonly #agent = new Agent({ connections: CONNECTIONS_MAX })
 
   /** GETs `url`; rejects when the whole answer has not come in time, or with what `signal` aborts with. */
   async get(
