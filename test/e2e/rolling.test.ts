@@ -186,6 +186,21 @@ test('a target that cannot be updated stops it; what was done is restored, and t
   expect((await statesOf(proxy)).toSorted()).toEqual(['maint', 'ready', 'ready'])
 }, 90_000)
 
+test('a target that had its update and is started with the old version again is noticed, and all are restored', async () => {
+  const { proxy, fleet, begin } = await stand(3)
+  await begin({ announces: { path: '/' }, advance: 'time', step: { for: '1h' } })
+  await until('the first has its update', async () => {
+    const { state, weight, next } = await current(proxy)
+    return state === 'shifting' && weight > 0 && next?.waitsFor === 'its time'
+  })
+  const [first] = [...fleet.versions].find(([, version]) => version === '2.0')!
+  await fleet.replace(first, OLD)
+  await until('it has ended', async () => (await current(proxy)).state === 'rolledBack', 30_000)
+  expect((await current(proxy)).reason).toBe(`${first} answers version "${OLD}", not "2.0"`)
+  expect([...fleet.versions.values()]).toEqual([OLD, OLD, OLD])
+  expect(await statesOf(proxy)).toEqual(Array(3).fill('ready'))
+}, 60_000)
+
 test('is refused while a person has set one of the targets apart', async () => {
   const { proxy, fleet, begin } = await stand(3)
   const [first] = [...fleet.servers.keys()]
