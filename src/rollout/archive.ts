@@ -85,7 +85,11 @@ export class Archive {
       })
     }
     if (this.#last.get(service) !== rollout.id) await this.#writeOlder(service, rollout.id)
-    await put(lastKey(service), JSON.stringify([kept]))
+    const [key, text] = [lastKey(service), JSON.stringify([kept])]
+    await put(key, text).catch(async (error: unknown) => {
+      // What is reported as failed may have happened all the same.
+      if ((await this.#store.get(key).catch(() => null)) !== text) throw error
+    })
     this.#last.set(service, rollout.id)
   }
 

@@ -12,7 +12,20 @@ import { TurnoutError } from '../errors.ts'
 import { type Asked, keptOf } from './asked.ts'
 import type { Kept } from './kept.ts'
 import { isRolling } from './rolling.ts'
+import { isBack } from './rollout.ts'
+import { isWithin } from './turns.ts'
 import type { Wish } from './wish.ts'
+
+/** The store may be away. */
+const UNDO_MS = 1_000
+/** A hook may be asked. */
+const END_MS = 1_000
+
+/** One that runs, and may be about to end. */
+interface Ending {
+  readonly kept: Kept
+  readonly whenOver: Promise<void>
+}
 
 export interface BeginningsDeps {
   readonly control: Control
@@ -25,24 +38,42 @@ export interface BeginningsDeps {
 
 export class Beginnings {
   readonly #deps: BeginningsDeps
-  readonly #isRunning: (service: string) => boolean
+  readonly #running: (service: string) => Ending | undefined
   readonly #services = new Set<string>()
 
-  /** `isRunning` tells of which services one runs. */
-  constructor(deps: BeginningsDeps, isRunning: (service: string) => boolean) {
+  /** `running` tells of the one that runs. */
+  constructor(deps: BeginningsDeps, running: (service: string) => Ending | undefined) {
     this.#deps = deps
-    this.#isRunning = isRunning
+    this.#running = running
   }
 
-  /** Begins one by `open`, once its pool has the version that was sent. Rejects as `keptOf` throws. */
-  async begin<T>(service: string, asked: Asked, by: string, open: (kept: Kept) => Promise<T>): Promise<T> {
+  /**
+   * Begins one by `open`, once its pool has the version that was sent. When that fails, `undo` is waited for so long, and until it is done
+   * no other begins. Rejects as `keptOf` throws, and as `open` does.
+   */
+  async begin<T>(
+    service: string,
+    asked: Asked,
+    by: string,
+    open: (kept: Kept) => Promise<T>,
+    undo: () => Promise<unknown>,
+  ): Promise<T> {
+    // Whoever was told that traffic is back may begin another at once: the end of the last one is not far then.
+    const last = this.#running(service)
+    if (last !== undefined && isBack(last.kept.rollout)) await isWithin(END_MS, last.whenOver, this.#deps.clock)
     const { wish, rollout } = this.keptOf(service, asked, by)
     this.#services.add(service)
+    let undone: Promise<unknown> = Promise.resolve()
     try {
       await this.#putVersion(service, asked, wish, by)
-      return await open(this.keptOf(service, asked, by, rollout.id))
+      const kept = this.keptOf(service, asked, by, rollout.id)
+      return await open(kept).catch(async (error: unknown) => {
+        undone = undo()
+        await isWithin(UNDO_MS, undone, this.#deps.clock)
+        throw error
+      })
     } finally {
-      this.#services.delete(service)
+      void undone.then(() => this.#services.delete(service))
     }
   }
 
@@ -56,7 +87,7 @@ export class Beginnings {
     const { services, status } = control.snapshot()
     const spec = serviceNamed(services, service)
     poolNamed(spec, service, to)
-    const isTaken = this.#isRunning(service) || (this.#services.has(service) && mine === undefined)
+    const isTaken = this.#running(service) !== undefined || (this.#services.has(service) && mine === undefined)
     if (isTaken || own(status, service)?.trial !== undefined) {
       throw new TurnoutError('conflict', `A rollout of ${service} is running.`)
     }

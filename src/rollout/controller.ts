@@ -27,8 +27,10 @@ import { Prometheus } from './given/prometheus.ts'
 import type { Kept } from './kept.ts'
 import { Looks } from './looks.ts'
 import type { Publish } from './news.ts'
-import { freeOrphans } from './orphans.ts'
+import { freeOrphans, takeOver } from './orphans.ts'
+import { followPassed, passAbortOn } from './passed-on.ts'
 import { Past } from './past.ts'
+import { retry } from './retry.ts'
 import { isRolling } from './rolling.ts'
 import { isOver, mayBeForced, type RolloutEvent } from './rollout.ts'
 import type { Runbook } from './runbook.ts'
@@ -36,9 +38,9 @@ import { Running, type RunningDeps } from './running.ts'
 import { Standbys } from './standby.ts'
 import { type ToldRollout, toldRollout } from './told.ts'
 
-/** Why this process begins and steers none. */
+/** Why it begins and steers none. */
 const THERE =
-  'another Turnout process on this store runs the rollouts, so send it there; when that one ends, this one takes them up'
+  'another Turnout process on this store runs the rollouts, so send it there (an abort alone is passed on); when that one ends, this one takes them up'
 
 export interface ControllerDeps extends BeginningsDeps {
   readonly memory: SharedMemory
@@ -60,13 +62,15 @@ export class Rollouts {
   readonly #counts = new Counts()
   readonly #standbys: Standbys
   readonly #endPast: () => void
+  readonly #endNews: () => void
   readonly #looks: Looks
   readonly #elsewhere: Elsewhere
+  #isClosed = false
 
   constructor(deps: ControllerDeps) {
     this.#deps = deps
     this.#archive = new Archive(deps.store, (name) => Object.hasOwn(deps.control.snapshot().services, name))
-    this.#beginnings = new Beginnings(deps, (service) => this.#running.has(service))
+    this.#beginnings = new Beginnings(deps, (service) => this.#running.get(service))
     this.#gates = new Gates(deps.clock, (service) => deps.traffic.service(service), deps.commandFolders)
     this.#standbys = new Standbys({
       ...deps,
@@ -87,6 +91,10 @@ export class Rollouts {
         running.look()
       }
       return this.#running.size > 0
+    })
+    this.#endNews = control.subscribe(({ type, data }) => {
+      if (type === 'change' && data['kind'] === 'reload')
+        for (const running of this.#running.values()) void followPassed(this.#deps, running)
     })
     this.#endPast = clock.every(SLICE_MS, () => this.#past.followAll(control.snapshot().status, clock.steadyMs()))
   }
@@ -113,27 +121,38 @@ export class Rollouts {
   async #goOn(kept: Kept): Promise<void> {
     const { service, rollout } = kept
     if (this.#running.has(service)) return
-    const { trial } = own(this.#deps.control.snapshot().status, service) ?? {}
+    const trial = own(this.#deps.control.snapshot().status, service)?.trial
     if (rollout.state === 'preflight' && trial === undefined) return this.#archive.forget(service)
     const running = this.#runningOf(kept)
     running.resume()
     this.#follow(running)
+    void followPassed(this.#deps, running)
   }
 
   /** Begins a rollout. Rejects with `conflict` while another runs, `not_found` and `invalid`. */
   async begin(service: string, asked: Asked, by: string): Promise<ToldRollout> {
     if (this.#elsewhere.isThere) throw new TurnoutError('conflict', `Nothing is begun here: ${THERE}.`)
-    const told = await this.#beginnings.begin(service, asked, by, async (kept) => {
+    const open = async (kept: Kept) => {
       const running = this.#runningOf(kept)
-      await running.open().catch(async (error: unknown) => {
-        await this.#archive.forget(service)
-        throw error
-      })
+      await running.open()
       this.#follow(running)
+      this.#counts.ask(service, 'begin')
       return running.told()
-    })
-    this.#counts.ask(service, 'begin')
-    return told
+    }
+    return this.#beginnings.begin(service, asked, by, open, () => this.#undo(service))
+  }
+
+  /** One that has failed to begin leaves nothing behind, also where its first shift was reported as failed and had happened. */
+  async #undo(service: string): Promise<void> {
+    const { control, clock, log } = this.#deps
+    const undo = async () => {
+      await this.#archive.forget(service)
+      await takeOver(control, service)
+      await freeOrphans(control, log, (name) => name !== service)
+    }
+    const failed = (error: unknown) =>
+      log.warn({ err: error, service }, 'a rollout that has not begun cannot be undone yet')
+    await retry(clock, undo, failed, () => !this.#isClosed)
   }
 
   /** What a rollout would do, with what its checks find now. Rejects as `begin` would; nothing is changed. */
@@ -156,7 +175,17 @@ export class Rollouts {
     const running = this.#running.get(service)
     if (running === undefined || running.kept.rollout.id !== found.id) {
       if (verb === 'abort' && isOver(found)) return found
+      if (verb === 'abort' && found.runsElsewhere) {
+        await passAbortOn(this.#deps, found, by)
+        await this.refresh(service)
+        return this.find(service, found.id)
+      }
       throw this.#notOurs(found)
+    }
+    if (verb === 'abort') {
+      this.#counts.ask(service, verb)
+      await running.abort(by)
+      return running.told()
     }
     const refused = await running.send({ type: verb, by, ...(verb === 'promote' && { force }) } as RolloutEvent)
     if (refused !== undefined) {
@@ -166,7 +195,6 @@ export class Rollouts {
       throw new TurnoutError('conflict', `Not now: ${refused}.${why}${hint}`)
     }
     this.#counts.ask(service, verb)
-    if (verb === 'abort') await running.whenBack()
     return running.told()
   }
 
@@ -229,7 +257,9 @@ export class Rollouts {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true
     this.#endPast()
+    this.#endNews()
     this.#elsewhere.close()
     this.#looks.close()
     this.#standbys.close()

@@ -1,6 +1,7 @@
 /** Services that a rollout has set apart, of which nothing is known any more. */
 import type { Logger } from 'pino'
 import type { Control } from '../change.ts'
+import { own } from '../config/record.ts'
 
 /** They belong to everybody again; their split stays. `isRun` tells of which services a rollout runs. */
 export async function freeOrphans(
@@ -16,4 +17,12 @@ export async function freeOrphans(
     await control.change(change, { actor: 'rollouts', force: true })
     log.warn({ service }, 'of the rollout of this service nothing is known any more; its split stays as it is')
   }
+}
+
+/** Has what was written in the store without our knowledge taken over: what a change would come upon is read before it is tried. */
+export async function takeOver(control: Control, service: string): Promise<void> {
+  const spec = own(control.snapshot().services, service)
+  if (spec === undefined) return
+  const change = { kind: 'split', service, weights: spec.split ?? {} } as const
+  await control.change(change, { actor: 'rollouts', dryRun: true }).catch(() => {})
 }

@@ -1,20 +1,20 @@
 /**
  * One rollout under way: takes its events one at a time, keeps it, and does what is asked for.
  *
- * Looks come every 100 ms, and as soon as a batch has ended in which it failed; they mostly change nothing but a clock and the tests. These
- * are kept at every change, and every 10 s: after a restart they go on from there; what they have not seen since is lost, which is no harm.
+ * Looks come every 100 ms, and as soon as a batch has ended in which it failed; they mostly change nothing but a clock and the tests.
  */
 import type { PoolShift, RolloutLine } from '../change.ts'
+import { TurnoutError } from '../errors.ts'
 import type { Trial } from '../table/types.ts'
 import { auditLineOf } from './audit-line.ts'
 import { GateLog } from './gates/gate-log.ts'
 import type { Gates } from './gates/gates.ts'
 import type { Given } from './given/given.ts'
 import { Judging, type JudgingDeps } from './judging.ts'
+import { Keeping, type KeepingDeps } from './keeping.ts'
 import { entered, type Kept } from './kept.ts'
 import { notify, type Publish, tell, tellWait } from './news.ts'
 import { PoolTargets } from './pool-targets.ts'
-import { retry } from './retry.ts'
 import { isRolling, poolBackOf, poolShiftOf } from './rolling.ts'
 import {
   type Effect,
@@ -30,20 +30,19 @@ import {
 import { sharesAt } from './shares.ts'
 import { shiftOf, trialOf } from './shift.ts'
 import { effectsOf, step } from './state.ts'
-import { StoreWait } from './store-wait.ts'
+import { isWithdrawn, notBack, notFollowed, Waits } from './store-wait.ts'
 import { type ToldRollout, toldRollout } from './told.ts'
+import { isWithin, Turns } from './turns.ts'
 import { sentenceOf } from './words.ts'
 import { Works } from './works.ts'
 
-/** How often it is kept while nothing but its clock and its tests change. */
-const KEEP_MS = 10_000
+/** How long a person waits for an answer while the store is away. */
+const VERB_MS = 5_000
 /** Longer than a look is ever late. */
 const SOON_MS = 1_000
 
-export interface RunningDeps extends JudgingDeps {
+export interface RunningDeps extends JudgingDeps, KeepingDeps {
   readonly gates: Gates
-  /** Keeps it, for good, with its line in the audit at once; resolves when the store has both. */
-  save(kept: Kept, line: RolloutLine | null): Promise<void>
   readonly publish: Publish
 }
 
@@ -53,22 +52,30 @@ export class Running {
   readonly #judging: Judging
   readonly #targets: PoolTargets
   readonly #end = new AbortController()
+  /** Resolves when it is over, or the process ends. */
+  readonly whenOver = new Promise<void>((resolve) => this.#end.signal.addEventListener('abort', () => resolve()))
   readonly #gateLog: GateLog
   readonly #works: Works
-  #turn: Promise<unknown> = Promise.resolve()
+  readonly #keeping: Keeping
+  #isEnding = false
+  readonly #turns: Turns
+  readonly #waits: Waits
   #isLooking = false
   /** It was to look again while it looked: a failure may have come. */
   #isDue = false
-  /** What the present event has changed cannot be kept yet. */
-  #isUnkept = false
-  #keptAtMs = 0
   #whenBack = Promise.withResolvers<void>()
 
   constructor(deps: RunningDeps, kept: Kept) {
     this.#deps = deps
     this.kept = kept
+    this.#turns = new Turns((error) => {
+      deps.log.error({ err: error, rollout: kept.rollout.id }, 'an event of a rollout was not taken')
+    })
     this.#judging = new Judging(deps, kept, this.#end.signal)
     this.#gateLog = new GateLog(kept.gates ?? [], () => deps.clock.nowMs())
+    const wait = (what: string, error: Error) => tellWait(what, error, this.kept, deps)
+    this.#waits = new Waits(deps.clock, this.#gateLog, this.#end.signal, wait)
+    this.#keeping = new Keeping(deps, this.#judging, this.#gateLog)
     const tell = (reason: string) => this.send({ type: 'look', outcome: 'fail', reason, answers: 0 })
     this.#works = new Works(deps, this.#gateLog, this.#end.signal, () => this.kept, tell)
     this.#targets = new PoolTargets(deps.control, deps.memory, kept.service, kept.rollout)
@@ -90,33 +97,40 @@ export class Running {
     this.#do(effectsOf(rollout))
   }
 
-  /** Takes an event in its turn; resolves with why it was refused, if it was, once what it has changed is kept. */
+  /**
+   * Takes an event in its turn; resolves with why it was refused, if it was, once what it has changed is kept. A person's verb that cannot be
+   * kept, or whose turn does not come, rejects with `store_unavailable`, and has changed nothing; an abort alone is tried until it is done.
+   */
   send(event: RolloutEvent): Promise<string | undefined> {
-    if (this.#isUnkept) {
+    if (this.#keeping.isUnkept) {
       // A way back does not wait until what came before it is kept.
-      if (this.#leadsBack(event)) {
-        const taken = this.#take(event)
-        this.#turn = Promise.allSettled([this.#turn, taken])
-        return taken
-      }
+      if (this.#leadsBack(event)) return this.#turns.beside(this.#take(event))
       // There will be other looks.
       if (event.type === 'look') return Promise.resolve(undefined)
     }
-    const taken = this.#turn.then(() => this.#take(event))
-    this.#turn = taken.catch((error: unknown) => {
-      this.#deps.log.error({ err: error, rollout: this.kept.rollout.id }, 'an event of a rollout was not taken')
-    })
-    return taken
+    if (!isWithdrawn(event)) return this.#turns.take(() => this.#take(event))
+    const late = () =>
+      notFollowed(
+        this.#waits.failed ?? new TurnoutError('overloaded', 'What came before is not through yet.'),
+        this.kept.rollout,
+      )
+    return this.#turns.within(() => this.#take(event), VERB_MS, this.#deps.clock, late)
   }
 
   #leadsBack(event: RolloutEvent): boolean {
     const { rollout } = this.kept
-    return !isBack(rollout) && isBack(step(rollout, event, this.#deps.clock.steadyMs()).rollout)
+    return !this.#isEnding && !isBack(rollout) && isBack(step(rollout, event, this.#deps.clock.steadyMs()).rollout)
   }
 
-  /** Resolves when a way back has led there. */
-  whenBack(): Promise<void> {
-    return this.#whenBack.promise
+  /** Sends an abort; resolves when traffic is back and that is kept. Rejects with `store_unavailable` when that takes too long: it goes on then. */
+  async abort(by: string): Promise<void> {
+    const done = this.send({ type: 'abort', by }).then(() => {
+      const { state, phase } = this.kept.rollout
+      return state === 'rollingBack' && phase === 'moving' ? this.#whenBack.promise : undefined
+    })
+    while (!(await isWithin(VERB_MS, done, this.#deps.clock))) {
+      if (this.#waits.failed !== null) throw notBack(this.#waits.failed, this.kept.rollout)
+    }
   }
 
   /** What is given from outside. */
@@ -134,7 +148,7 @@ export class Running {
   look(): void {
     if (isOver(this.kept.rollout)) return
     this.#works.look()
-    if (this.#isLooking && !this.#isUnkept) {
+    if (this.#isLooking && !this.#keeping.isUnkept) {
       this.#isDue = true
       return
     }
@@ -157,7 +171,7 @@ export class Running {
 
   async close(): Promise<void> {
     this.#end.abort(new Error('the process ends'))
-    await this.#turn
+    await this.#turns.end()
   }
 
   async #take(event: RolloutEvent): Promise<string | undefined> {
@@ -165,16 +179,23 @@ export class Running {
     const before = this.kept.rollout
     const { rollout, effects, refused } = step(before, event, clock.steadyMs())
     const isNew = isTold(before, rollout, event)
-    this.kept = { ...this.kept, rollout }
-    if (isLast(rollout)) this.#judging.end(this.kept, event.type === 'look' && isBack(rollout) && !isBack(before))
     if (!isNew && !isElsewhere(before, rollout)) {
-      await this.#keepNowAndThen()
+      this.kept = { ...this.kept, rollout }
+      if (this.#keeping.isDue) {
+        this.kept = this.#keeping.noted(this.kept)
+        await this.#keeping.keepMeanwhile(this.kept)
+      }
       return refused
     }
-    this.kept = entered(this.kept, clock.nowMs(), isNew, event)
+    const next = entered({ ...this.kept, rollout }, clock.nowMs(), isNew, event)
+    const line = isNew ? auditLineOf(before, next, event) : null
+    if (isWithdrawn(event)) await this.#saveFirst(next, line)
+    else if (!isOver(rollout)) this.kept = next
+    else if (!(await this.#saveEnd(next, line))) return refused
+    if (isLast(rollout)) this.#judging.end(this.kept, event.type === 'look' && isBack(rollout) && !isBack(before))
     // On the way back nobody waits for the store: what is kept of it says the same a moment later.
     if (rollout.state === 'rollingBack') this.#do(effects)
-    await this.#save(rollout, isNew ? auditLineOf(before, this.kept, event) : null)
+    if (!isWithdrawn(event) && !isOver(rollout)) await this.#save(rollout, line)
     if (isBack(this.kept.rollout) && !isBack(rollout)) return refused
     if (isNew) tell(rollout.state, this.kept, this.#deps)
     if (rollout.state !== 'rollingBack') this.#do(effects)
@@ -182,40 +203,31 @@ export class Running {
     return refused
   }
 
-  /** Keeps how far the clock and the tests have come; when the store is away, that waits. */
-  async #keepNowAndThen(): Promise<void> {
-    const nowMs = this.#deps.clock.steadyMs()
-    if (nowMs - this.#keptAtMs < KEEP_MS) return
-    this.#keptAtMs = nowMs
-    this.#note()
-    await this.#deps.save(this.kept, null).catch(() => {})
+  /** Keeps what a person has asked for before it is so. Rejects when that cannot be kept; a way back that came meanwhile stays. */
+  async #saveFirst(next: Kept, line: RolloutLine | null): Promise<void> {
+    try {
+      await this.#keeping.keep(this.#keeping.noted(next), line)
+    } catch (error) {
+      this.#keeping.isUnkept = false
+      throw notFollowed(error, this.kept.rollout)
+    }
+    if (!isBack(this.kept.rollout)) this.kept = { ...next, harm: this.kept.harm }
   }
 
-  /** Notes what the verdict has come to. */
-  #note(): void {
-    if (isOver(this.kept.rollout)) this.#gateLog.close()
-    this.kept = {
-      ...this.kept,
-      live: this.#judging.live,
-      tests: this.#judging.verdict.states,
-      verdict: this.#judging.told(this.kept),
-      gates: this.#gateLog.entries,
-      answers: this.#judging.answers,
-      forgiven: this.#judging.forgiven,
-    }
+  /** Keeps its end before it is told, since another may begin from then on; false when the process ends before. */
+  async #saveEnd(next: Kept, line: RolloutLine | null): Promise<boolean> {
+    const noted = this.#keeping.noted(next)
+    this.#isEnding = true
+    if (!(await this.#waits.until('a rollout cannot be kept', () => this.#keeping.keep(noted, line)))) return false
+    this.kept = noted
+    return true
   }
 
   /** Keeps what it has become; while the store is away, tries again, until a way back has overtaken that. */
   async #save(rollout: Kept['rollout'], line: RolloutLine | null): Promise<void> {
-    this.#keptAtMs = this.#deps.clock.steadyMs()
-    this.#note()
-    const save = async () => {
-      this.#isUnkept = true
-      await this.#deps.save(this.kept, line)
-      this.#isUnkept = false
-    }
+    this.kept = this.#keeping.noted(this.kept)
     const isWanted = () => isBack(rollout) || !isBack(this.kept.rollout)
-    await this.#retry('a rollout cannot be kept', save, isWanted)
+    await this.#waits.until('a rollout cannot be kept', () => this.#keeping.keep(this.kept, line), isWanted)
   }
 
   #do(effects: readonly Effect[]): void {
@@ -240,7 +252,7 @@ export class Running {
     const pool = poolShiftOf(this.kept)
     const isWanted = () => this.kept.rollout.phase === 'moving' && this.kept.rollout.weight === weight
     const shift = () => this.#shift(weights, trial, isEnd ? 'done' : undefined, pool)
-    if (!(await this.#retry(`${service} cannot be shifted to ${weight} %`, shift, isWanted))) return
+    if (!(await this.#waits.until(`${service} cannot be shifted to ${weight} %`, shift, isWanted))) return
     await this.send({ type: 'moved', weight }).catch(() => {})
   }
 
@@ -259,18 +271,9 @@ export class Running {
         throw error
       }
     }
-    if (!(await this.#retry(`${service} cannot be taken back`, shift))) return
+    if (!(await this.#waits.until(`${service} cannot be taken back`, shift))) return
     this.#whenBack.resolve()
     await this.send({ type: 'moved', weight: 0 }).catch(() => {})
-  }
-
-  /** Tries until it is done, and says what that waits for; false when the process ends, or it is not wanted any more. */
-  async #retry(what: string, attempt: () => Promise<void>, isWanted = () => true): Promise<boolean> {
-    const wait = new StoreWait(this.#gateLog, null, (error) => tellWait(what, error, this.kept, this.#deps))
-    const isStill = () => isWanted() && !this.#end.signal.aborted
-    const isDone = await retry(this.#deps.clock, attempt, (error) => wait.note(error), isStill)
-    wait.end()
-    return isDone
   }
 
   async #shift(

@@ -2,11 +2,35 @@
  * A wait for what cannot be done now and must be done in the end, such as a change while the store is away: a gate for as long as it
  * lasts, so that whoever asks sees what is waited for, and told once to those who listen.
  */
-import { ERRORS, isTurnoutError } from '../errors.ts'
+import type { Clock } from '../clock.ts'
+import { ERRORS, isTurnoutError, TurnoutError } from '../errors.ts'
 import type { GateLog, OpenGate } from './gates/gate-log.ts'
+import { retry } from './retry.ts'
+import { isBack, type Rollout, type RolloutEvent } from './rollout.ts'
 
 /** Trying again can help: nothing has changed, and nothing was wrong with what was asked. */
 export const isForNow = (error: unknown): boolean => isTurnoutError(error) && ERRORS[error.code].retry === 'unsent'
+
+/** What a person asks for is kept before it is so, or is not done; an abort alone is tried until it is done. */
+export const isWithdrawn = (event: RolloutEvent): boolean => 'by' in event && event.type !== 'abort'
+
+/** Why a person's verb was not followed; what is no failure of ours to foresee stays as it is. */
+export function notFollowed(error: unknown, { state }: Rollout): unknown {
+  if (!isTurnoutError(error)) return error
+  const after = isBack({ state }) ? '' : ', and is judged all the while; an abort is followed all the same'
+  return new TurnoutError(error.code, `${error.message} Nothing was done: the rollout is ${state}${after}.`)
+}
+
+/** Why an abort is not through yet, and what becomes of it. */
+export function notBack(error: unknown, { weight, phase, to }: Rollout): unknown {
+  if (!isTurnoutError(error)) return error
+  const where =
+    phase === 'moving' && weight === 0
+      ? `Until then the targets of ${to} are out, as far as others can take their traffic.`
+      : 'Traffic is back.'
+  const message = `${error.message} The rollout is aborted and goes back by itself as soon as that can be stored, as long as this process lives. ${where}`
+  return new TurnoutError(error.code, message)
+}
 
 export class StoreWait {
   readonly #log: GateLog
@@ -35,5 +59,36 @@ export class StoreWait {
   end(): void {
     this.#open?.end('passed', null)
     this.#open = null
+  }
+}
+
+/** What of one rollout must be done in the end: tried until it is, and told as a wait meanwhile. */
+export class Waits {
+  /** Why something cannot be done at present; null where nothing waits. */
+  failed: unknown = null
+  readonly #clock: Pick<Clock, 'after'>
+  readonly #log: GateLog
+  readonly #end: AbortSignal
+  readonly #tell: (what: string, error: Error) => void
+
+  /** `end` ends all of it; `tell` is called once for each wait. */
+  constructor(clock: Pick<Clock, 'after'>, log: GateLog, end: AbortSignal, tell: (what: string, error: Error) => void) {
+    this.#clock = clock
+    this.#log = log
+    this.#end = end
+    this.#tell = tell
+  }
+
+  /** Tries until it is done; false when the process ends, or it is not wanted any more. */
+  async until(what: string, attempt: () => Promise<void>, isWanted = () => true): Promise<boolean> {
+    const wait = new StoreWait(this.#log, null, (error) => this.#tell(what, error))
+    const note = (error: unknown) => {
+      this.failed = error
+      wait.note(error)
+    }
+    const isDone = await retry(this.#clock, attempt, note, () => isWanted() && !this.#end.aborted)
+    this.failed = null
+    wait.end()
+    return isDone
   }
 }

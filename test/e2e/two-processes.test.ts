@@ -84,7 +84,7 @@ test('a rollout that one runs is shown by the other, which begins and steers non
   expect(await shown()).toMatchObject({ id: begun.id, runsElsewhere: true })
   const status = await call<{ rollout: object | null }>(two, 'GET', '/v1/services/shop/status')
   expect(status.rollout).toMatchObject({ id: begun.id })
-  await expect(call(two, 'POST', `${path}/current/abort`)).rejects.toThrow(/409.*another Turnout process/)
+  await expect(call(two, 'POST', `${path}/current/pause`)).rejects.toThrow(/409.*another Turnout process/)
   await expect(call(two, 'POST', path, sent)).rejects.toThrow(/409.*Nothing is begun here/)
   one.child.kill('SIGKILL')
   await one.exited()
@@ -92,4 +92,23 @@ test('a rollout that one runs is shown by the other, which begins and steers non
   await call(two, 'POST', `${path}/current/abort`)
   expect(await poolOf(two)).toBe('blue')
   await until('it is over', async () => (await shown()).state === 'rolledBack')
+})
+
+test('an abort that is sent to the process that does not run the rollout is followed by the one that does', async () => {
+  const { one, two } = await startTwo()
+  const path = '/v1/services/shop/rollouts'
+  const sent = { to: 'green', steps: [{ weight: 99, for: '1h' }], advance: 'time', keep: 0 }
+  const { id } = await call<ToldRollout>(one, 'POST', path, sent)
+  const shown = () => call<ToldRollout>(two, 'GET', `${path}/current`)
+  await until('the other shows it', async () => (await shown()).weight === 99)
+  const aborted = await call<ToldRollout>(two, 'POST', `${path}/current/abort`)
+  expect(aborted.id).toBe(id)
+  expect(aborted.state).toMatch(/rollingBack|rolledBack/)
+  for (const proxy of [one, two]) for (let n = 0; n < 20; n++) expect(await poolOf(proxy)).toBe('blue')
+  await until('it is over', async () => (await shown()).state === 'rolledBack')
+  const { entries } = await call<{ entries: { change: Record<string, unknown> }[] }>(two, 'GET', '/v1/audit')
+  const asked = entries.filter(({ change }) => change['verb'] === 'abort').map(({ change }) => change['state'])
+  expect(asked.toReversed()).toEqual(['shifting', 'rollingBack'])
+  // Again, it is over.
+  expect(await call<ToldRollout>(two, 'POST', `${path}/${id}/abort`)).toMatchObject({ state: 'rolledBack' })
 })

@@ -42,11 +42,11 @@ test('one that another living process runs is shown, is left to it, and is taken
   await rollouts.start()
   expect(control.snapshot().revision).toBe(before)
   expect(rollouts.running('shop')).toMatchObject({ id: 'r-1', runsElsewhere: true })
-  for (const verb of ['pause', 'promote', 'abort'] as const) {
+  for (const verb of ['pause', 'promote'] as const) {
     await expect(rollouts.command('shop', 'current', verb, 'test')).rejects.toMatchObject({ code: 'conflict' })
   }
   const why = 'another Turnout process on this store runs the rollouts'
-  await expect(rollouts.command('shop', 'current', 'abort', 'test')).rejects.toThrow(why)
+  await expect(rollouts.command('shop', 'current', 'pause', 'test')).rejects.toThrow(why)
   await expect(rollouts.begin('shop', { to: 'green' }, 'test')).rejects.toThrow(`Nothing is begun here: ${why}`)
   // What becomes of it there is read at once by who asks, and soon for status and metrics.
   await first.rollouts.command('shop', 'current', 'pause', 'bob')

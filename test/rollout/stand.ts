@@ -68,13 +68,13 @@ const STEPS = [
 ]
 
 /** Alice's, to green: one that watches its first step. */
-export async function begun(sent: object = {}): Promise<Stand> {
+export async function begun(sent: object = {}, weight = 10): Promise<Stand> {
   const stood = await stand()
   const { rollouts } = stood
   onTestFinished(() => rollouts.close())
   await rollouts.start()
   await rollouts.begin('shop', { to: 'green', steps: STEPS, ...sent }, 'alice')
-  await watching(stood, 10)
+  await watching(stood, weight)
   return stood
 }
 

@@ -137,18 +137,3 @@ test('a way back waits for an update that is under way, so that no target is upd
   expect(calls).toEqual(['update 0', 'undo 0'])
   expect(urls.map(adminOf)).toEqual(['ready', 'ready'])
 })
-
-test('an abort does not wait until what came before it is kept', async () => {
-  const release = await rolling()
-  const { rollouts, goOn, goAway, comeBack, told } = release
-  goAway()
-  const paused = rollouts.command('shop', 'current', 'pause', 'test')
-  await moving(release, 'the pause cannot be kept', () => told.includes('a rollout cannot be kept'))
-  const aborted = rollouts.command('shop', 'current', 'abort', 'test')
-  await moving(release, 'it goes back', () => rollouts.running('shop')?.state === 'rollingBack')
-  goOn()
-  comeBack()
-  await moving(release, 'it has gone back', () => rollouts.running('shop') === null)
-  await Promise.all([paused, aborted])
-  expect(rollouts.list('shop')[0]).toMatchObject({ state: 'rolledBack', reason: 'aborted by test' })
-})

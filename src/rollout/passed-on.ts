@@ -1,0 +1,73 @@
+/**
+ * An abort that is sent to a process which does not run the rollout: it stands in the store for the one that does, with a line of the audit.
+ *
+ * The line moves the revision, so the other process hears of it as of every change, within half a second. One that takes the rollout up later
+ * finds it there too.
+ */
+import type { Logger } from 'pino'
+import type { Control } from '../change.ts'
+import type { Clock } from '../clock.ts'
+import { own } from '../config/record.ts'
+import { TurnoutError } from '../errors.ts'
+import type { Store } from '../store/store.ts'
+import type { Kept } from './kept.ts'
+import type { RolloutEvent } from './rollout.ts'
+import type { ToldRollout } from './told.ts'
+
+const LOOK_MS = 100
+/** How long whoever has sent it waits for the other process. */
+const FOLLOWED_MS = 5_000
+
+interface Note {
+  readonly id: string
+  readonly by: string
+}
+
+export interface PassedOnDeps {
+  readonly control: Control
+  readonly clock: Clock
+}
+
+interface FollowDeps {
+  readonly store: Pick<Store, 'get' | 'put'>
+  readonly log: Pick<Logger, 'warn'>
+}
+
+const keyOf = (service: string) => `rollout-abort:${service}`
+
+/** Passes an abort on; resolves when traffic is back here. Rejects with `not_ready` when the other process has not followed it in time. */
+export async function passAbortOn({ control, clock }: PassedOnDeps, rollout: ToldRollout, by: string): Promise<void> {
+  const { service, id, to, state, weight } = rollout
+  const reason = `abort asked for by ${by} at a process that does not run it`
+  const line = { kind: 'rollout', service, rollout: id, to, verb: 'abort', askedBy: by, state, weight, reason } as const
+  const named = { [keyOf(service)]: JSON.stringify({ id, by } satisfies Note) }
+  await control.change({ ...line, sinceMs: clock.nowMs() }, { actor: `rollout ${id}`, named })
+  const untilMs = clock.steadyMs() + FOLLOWED_MS
+  while (own(control.snapshot().status, service)?.trial !== undefined) {
+    if (clock.steadyMs() >= untilMs) {
+      const message = `The abort of rollout ${id} stands in the store, but the process that runs it has not followed it within 5 s. It does once it can, or else the one that takes the rollout up.`
+      throw new TurnoutError('not_ready', message)
+    }
+    await new Promise<void>((resolve) => clock.after(LOOK_MS, resolve))
+  }
+}
+
+/** What it is followed by. */
+interface Followed {
+  readonly kept: Pick<Kept, 'service' | 'rollout'>
+  send(event: RolloutEvent): Promise<unknown>
+}
+
+/** Follows an abort that another process has been sent; what cannot be read now is read at its next change. */
+export async function followPassed({ store, log }: FollowDeps, running: Followed): Promise<void> {
+  const { service, rollout } = running.kept
+  try {
+    const text = await store.get(keyOf(service))
+    const note = text === null ? null : (JSON.parse(text) as Note)
+    if (note?.id !== rollout.id) return
+    await running.send({ type: 'abort', by: note.by })
+    await store.put(keyOf(service), null)
+  } catch (error) {
+    log.warn({ err: error, service }, 'whether another process was sent an abort cannot be read, or forgotten')
+  }
+}
