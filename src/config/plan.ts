@@ -5,7 +5,9 @@
  * Specs come in canonical form (`canonicalService`), so nothing here can fail but by a bug.
  */
 import { octetsOfText } from '../table/octets.ts'
+import { canonicalPath } from '../table/path.ts'
 import type { RescuePlan, RoutePlan, RulePlan, ServicePlan, StickyPlan, VisitorSource } from '../table/plan.ts'
+import type { SkewPath } from '../table/skew.ts'
 import { networkOf } from './address.ts'
 import { canonicalRoute } from './canonical.ts'
 import { durationMs } from './duration.ts'
@@ -86,6 +88,7 @@ export function planService(name: string, spec: ServiceSpec): ServicePlan {
     probed: spec.health !== undefined,
     timeouts: { connectMs: durationMs(connect), responseMs: durationMs(response), idleMs: durationMs(idle) },
     rescue: planRescue(spec.rescue),
+    skew: (spec.skew ?? []).map(planSkew),
     debugHeaders: spec.debugHeaders,
   }
 }
@@ -99,6 +102,11 @@ function planRescue(spec: ServiceSpec['rescue']): RescuePlan | null {
   const { status: statuses = RESCUED_STATUSES, bodyBytesMax = RESCUED_BODY_BYTES } =
     typeof spec === 'object' ? spec : {}
   return { always: spec !== undefined, statuses, bodyBytesMax }
+}
+
+function planSkew(text: string): SkewPath {
+  const isPrefix = text.endsWith('*')
+  return { path: canonicalPath(isPrefix ? text.slice(0, -1) : text), isPrefix }
 }
 
 function planRoute(spec: RouteSpec): RoutePlan {

@@ -27,3 +27,18 @@ export const RescueSchema = Type.Union(
       'What a new version fails, others answer. Default: while a rollout judges it; true: of every pool but the heaviest; false: never.',
   },
 )
+
+/** Paths of what only one version has. */
+export const SkewSchema = Type.Array(
+  Type.String({
+    pattern: '^/[^\\s?#*]*\\*?$',
+    title: 'a path that begins with "/", with "*" at its end for all below it',
+    maxLength: 1_024,
+  }),
+  {
+    maxItems: 64,
+    uniqueItems: true,
+    description:
+      'Paths such as /assets/* whose files have other names in each version: what one has not got is asked of the others, and of the one that was just replaced.',
+  },
+)

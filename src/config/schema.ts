@@ -16,7 +16,7 @@ import {
   type TimeoutsSpec,
 } from './schema-process.ts'
 import { RolloutSchema } from './schema-rollout.ts'
-import { RescueSchema } from './schema-steering.ts'
+import { RescueSchema, SkewSchema } from './schema-steering.ts'
 import { Type } from './type.ts'
 
 /** Key and options of a map of named things: a key that is no name is refused. */
@@ -192,6 +192,7 @@ export const ServiceSchema = closed({
     { default: {} },
   ),
   rescue: Type.Optional(RescueSchema),
+  skew: Type.Optional(SkewSchema),
   rollout: Type.Optional(RolloutSchema),
   debugHeaders: Type.Boolean({
     default: false,

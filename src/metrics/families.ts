@@ -130,7 +130,12 @@ const CODE_CLASSES = {
   '5xx': FIELD.status5xx,
 }
 const OUTCOMES = { good: FIELD.attemptsGood, failed: FIELD.attemptsFailed, void: FIELD.attemptsVoid }
-const RETRY_REASONS = { connect: FIELD.retriesConnect, stale: FIELD.retriesStale, rescue: FIELD.retriesRescue }
+const RETRY_REASONS = {
+  skew: FIELD.retriesSkew,
+  connect: FIELD.retriesConnect,
+  stale: FIELD.retriesStale,
+  rescue: FIELD.retriesRescue,
+}
 
 /** All families that are read from shared memory and from the table. */
 export const FAMILIES: readonly Family[] = [
@@ -209,7 +214,7 @@ export const FAMILIES: readonly Family[] = [
   ),
   perTargetAnd(
     'turnout_retries_total',
-    'Requests tried again: without a connection (connect), closed before any answer (stale), or failed by a new version (rescue).',
+    'Requests tried again: without a connection (connect), closed before any answer (stale), failed by a new version (rescue), or not found in one version and asked of another (skew).',
     'reason',
     RETRY_REASONS,
   ),

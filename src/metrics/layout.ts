@@ -76,6 +76,8 @@ export const FIELD = Object.freeze({
   tunnelSumMs: 29,
   /** Requests tried again, because this target has failed them and has a new version. */
   retriesRescue: 30,
+  /** Requests that were asked of another version, because that of this target has not got what they ask for. */
+  retriesSkew: 31,
   /** From the head of a request to the end of its answer. */
   duration: HISTOGRAMS,
   /** From the beginning of the attempt to the head of its answer. */

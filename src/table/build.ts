@@ -71,6 +71,7 @@ export function compileService(
     return pool
   }
   const claims = pools.map((pool) => ({ pool: pool.name, weight: pool.weight, takesNew: pool.admin === 'ready' }))
+  const versions = versionsOf(pools, status.fallback ?? [])
   const { salt, ranges } = reallot(status.allotment, claims, status.release)
   return {
     name: plan.name,
@@ -88,10 +89,12 @@ export function compileService(
     visitor: plan.visitor,
     sticky: plan.sticky,
     balance: plan.balance,
-    failover: plan.failover === null ? defaultFailover(pools, status.fallback ?? []) : plan.failover.map(named),
+    failover: plan.failover === null ? versions : plan.failover.map(named),
     probed: plan.probed,
     timeouts: plan.timeouts,
     rescue: plan.rescue,
+    skew: plan.skew,
+    versions,
     debugHeaders: plan.debugHeaders,
   }
 }
@@ -102,7 +105,7 @@ function pickable(pool: { readonly admin: AdminState; readonly weight: number })
 }
 
 /** The pools with weight, heaviest first, then the hot standby: a new pool that dies falls back to the old one. */
-function defaultFailover(pools: readonly PoolTable[], fallback: readonly string[]): PoolTable[] {
+function versionsOf(pools: readonly PoolTable[], fallback: readonly string[]): PoolTable[] {
   const weighted = pools.filter((pool) => pool.weight > 0).sort((a, b) => b.weight - a.weight)
   return [...weighted, ...fallback.flatMap((name) => pools.filter((pool) => pool.name === name && pool.weight === 0))]
 }

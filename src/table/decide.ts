@@ -14,7 +14,8 @@
  *   standby; another pool without weight only when it is named. With nothing eligible anywhere the aimed pool is tried, ill as it is.
  * - A retry (`earlier`) is the same question again; where the picker decided, it stays with the pool of the first
  *   try rather than take another number, so that retries do not bend the shares. What a new version has failed (`isRescued`)
- *   goes to whoever takes over first, and to that version again only where there is nobody.
+ *   goes to whoever takes over first, and to that version again only where there is nobody. What a version has not got (`missing`)
+ *   is asked of the others that are about, and of the one that was just replaced.
  *
  * One object for the work and one for the answer are all that is allocated in the common case.
  */
@@ -33,7 +34,7 @@ import type { Decision, Draw, Earlier, Load, RequestView, ServiceTable, Table, T
 import { keepsAnything, visitorKey } from './visitor.ts'
 
 const NOTHING: readonly never[] = Object.freeze([])
-const FIRST: Earlier = Object.freeze({ exclude: NOTHING, avoid: null })
+const FIRST: Earlier = Object.freeze({ exclude: NOTHING, avoid: null, missing: NOTHING })
 
 const NO_ROUTE: Decision = Object.freeze({
   target: null,
@@ -77,7 +78,7 @@ function begin(
   load: Load,
   draw: Draw,
   nowMs: number,
-  { exclude, avoid }: Earlier,
+  { exclude, avoid, missing }: Earlier,
   tied: readonly TargetTable[],
 ): Draft {
   const sticky = service.sticky
@@ -93,6 +94,7 @@ function begin(
     nowMs,
     exclude,
     avoid,
+    missing,
     tied,
     own,
     kept,
@@ -156,7 +158,8 @@ function stayed(draft: Draft): boolean {
 
 /** Health, failover and target: from the aimed pool to the decision. */
 function settle(draft: Draft): Decision {
-  const { aimed, service } = draft
+  const { aimed } = draft
+  if (draft.missing.length > 0) return decision(draft, otherVersion(draft))
   const usable = aimed !== null && !draft.denied.includes(aimed) ? aimed : null
   const isRescue = draft.exclude.length > 0 && aimed !== null && isRescued(aimed, draft.exclude)
   let target = usable === null || isRescue ? null : (tiedTarget(usable, draft) ?? chooseTarget(usable, draft))
@@ -165,19 +168,35 @@ function settle(draft: Draft): Decision {
     if (target !== null) draft.reason = 'failover'
     else if (usable !== null) target = (isRescue ? chooseTarget(usable, draft) : null) ?? lastResort(usable, draft)
   }
+  return decision(draft, target)
+}
+
+function decision(draft: Draft, target: TargetTable | null): Decision {
   return {
     target,
     pool: target === null ? null : target.pool,
-    service,
+    service: draft.service,
     error: target === null ? 'no_healthy_target' : null,
     reason: draft.reason,
     rule: draft.rule,
     visitor: draft.visitor,
     bucket: draft.bucket,
-    aimed,
+    aimed: draft.aimed,
     panic: draft.panic,
     setCookie: target === null ? null : cookieToSet(draft, target),
   }
+}
+
+/** A version that was not asked yet, where those before have not got what is wanted. */
+function otherVersion(draft: Draft): TargetTable | null {
+  for (const pool of draft.service.versions) {
+    if (draft.missing.includes(pool.name) || draft.denied.includes(pool)) continue
+    const target = chooseTarget(pool, draft)
+    if (target === null) continue
+    draft.reason = 'skew'
+    return target
+  }
+  return null
 }
 
 function failedOver(draft: Draft): TargetTable | null {

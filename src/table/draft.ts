@@ -11,6 +11,7 @@ export interface Draft extends Choice {
   rule: string | null
   pin: boolean
   denied: readonly PoolTable[]
+  readonly missing: readonly string[]
 }
 
 /** Aims at a pool. True, so that a phase may end with it. */

@@ -3,6 +3,7 @@
  * workers are sent and `build` reads. Plain data that can be posted to a thread: no functions, no classes, no undefined that
  * means something. Equal plans are equal as data, so of a change only what differs is sent (control/delta.ts).
  */
+import type { SkewPath } from './skew.ts'
 
 export type Balance = 'least-request' | 'round-robin' | 'random' | 'hash'
 
@@ -70,5 +71,7 @@ export interface ServicePlan {
   readonly timeouts: { readonly connectMs: number; readonly responseMs: number; readonly idleMs: number }
   /** null: never. */
   readonly rescue: RescuePlan | null
+  /** What another version is asked for, when one has not got it. */
+  readonly skew: readonly SkewPath[]
   readonly debugHeaders: boolean
 }

@@ -10,6 +10,7 @@ import type { ErrorCode } from '../errors.ts'
 import type { Router } from './match.ts'
 import type { Balance, RescuePlan, ServicePlan, StickyPlan, VisitorSource } from './plan.ts'
 import type { RuleSet } from './rules.ts'
+import type { SkewPath } from './skew.ts'
 import type { ServiceStatus } from './status.ts'
 
 /** Set by a person. `drain`: no new visitors; `standby`: probed, not routed; `maint`: neither probed nor routed. */
@@ -127,6 +128,9 @@ export interface ServiceTable {
   readonly probed: boolean
   readonly timeouts: ServicePlan['timeouts']
   readonly rescue: RescuePlan | null
+  readonly skew: readonly SkewPath[]
+  /** The pools whose versions are about: those with weight, heaviest first, then the hot standby. */
+  readonly versions: readonly PoolTable[]
   readonly debugHeaders: boolean
 }
 
@@ -208,6 +212,8 @@ export interface Earlier {
   readonly exclude: readonly TargetTable[]
   /** One that may be well: taken again only when its pool has no other as good. */
   readonly avoid: TargetTable | null
+  /** Names of pools whose version has not got what is asked for. */
+  readonly missing: readonly string[]
 }
 
 /** Number of requests in flight at a target, over all workers, by counter slot. */
@@ -226,7 +232,7 @@ export interface Draw {
 }
 
 /** Why this pool: the phase that decided. */
-export type Reason = 'rule' | 'pin' | 'bucket' | 'picker' | 'failover'
+export type Reason = 'rule' | 'pin' | 'bucket' | 'picker' | 'failover' | 'skew'
 
 export interface Decision {
   /** null when the request goes nowhere; then `error` says why. */

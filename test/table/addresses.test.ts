@@ -55,7 +55,7 @@ test('a retry leaves out the same place under whatever name, not the other addre
   const [failed] = placesOf(table)
   const draw = makeDraw()
   for (let n = 0; n < 50; n++) {
-    const { target } = decide(makeView(), table, noLoad, draw, NOW_MS, { exclude: [failed], avoid: null })
+    const { target } = decide(makeView(), table, noLoad, draw, NOW_MS, { exclude: [failed], avoid: null, missing: [] })
     expect(target?.address).toBe('10.0.0.2')
   }
 })

@@ -127,7 +127,11 @@ describe('hash', () => {
   test('a retry goes to another target', () => {
     const table = tableOf({ balance: 'hash' }, 2)
     const first = decideOne(table, asVisitor(1)).target!
-    const again = decide(makeView(asVisitor(1)), table, noLoad, makeDraw(), NOW_MS, { exclude: [first], avoid: null })
+    const again = decide(makeView(asVisitor(1)), table, noLoad, makeDraw(), NOW_MS, {
+      exclude: [first],
+      avoid: null,
+      missing: [],
+    })
     expect(again.target).not.toBe(first)
     expect(again.target).not.toBeNull()
   })
@@ -139,7 +143,11 @@ describe('a target to avoid', () => {
     const excluded = exclude.map((each) => targets[each])
     const draw = makeDraw()
     const chosen = Array.from({ length: 60 }, (_, n) =>
-      decide(makeView(asVisitor(n)), table, noLoad, draw, NOW_MS, { exclude: excluded, avoid: targets[index] }),
+      decide(makeView(asVisitor(n)), table, noLoad, draw, NOW_MS, {
+        exclude: excluded,
+        avoid: targets[index],
+        missing: [],
+      }),
     )
     return new Set(chosen.map(({ target, panic }) => (panic ? 'panic ' : '') + (target?.url ?? 'none')))
   }

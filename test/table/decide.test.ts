@@ -292,6 +292,7 @@ describe('retries', () => {
       const again = decide(makeView(), table, noLoad, { ...draw, next: () => expect.unreachable() }, NOW_MS, {
         exclude: [first.target!],
         avoid: null,
+        missing: [],
       })
       expect(again).toMatchObject({ pool: { name: first.pool!.name }, reason: 'picker' })
       expect(again.target).not.toBe(first.target)
@@ -301,12 +302,17 @@ describe('retries', () => {
   test('go to another pool when theirs has nothing left, and nowhere when none has', () => {
     const table = makeTable(makePlan({ weights: { blue: 1, green: 1 } }))
     const first = decideOne(table)
-    const second = decide(makeView(), table, noLoad, makeDraw(), NOW_MS, { exclude: [first.target!], avoid: null })
+    const second = decide(makeView(), table, noLoad, makeDraw(), NOW_MS, {
+      exclude: [first.target!],
+      avoid: null,
+      missing: [],
+    })
     expect(second).toMatchObject({ reason: 'failover', aimed: { name: first.pool!.name } })
     expect(second.pool).not.toBe(first.pool)
     const third = decide(makeView(), table, noLoad, makeDraw(), NOW_MS, {
       exclude: [first.target!, second.target!],
       avoid: null,
+      missing: [],
     })
     expect(third).toMatchObject({ target: null, error: 'no_healthy_target' })
   })
@@ -317,7 +323,11 @@ describe('retries', () => {
     const plan = makePlan({ pools })
     const first = decideOne(makeTable(plan))
     expect(
-      decide(makeView(), makeTable(plan), noLoad, makeDraw(), NOW_MS, { exclude: [first.target!], avoid: null }).target,
+      decide(makeView(), makeTable(plan), noLoad, makeDraw(), NOW_MS, {
+        exclude: [first.target!],
+        avoid: null,
+        missing: [],
+      }).target,
     ).toBeNull()
   })
 
@@ -328,7 +338,11 @@ describe('retries', () => {
       for (let n = 0; n < 20; n++) {
         const first = decideOne(table, {}, draw)
         const silent = { ...draw, next: () => expect.unreachable() }
-        const again = decide(makeView(), table, noLoad, silent, NOW_MS, { exclude: [], avoid: first.target })
+        const again = decide(makeView(), table, noLoad, silent, NOW_MS, {
+          exclude: [],
+          avoid: first.target,
+          missing: [],
+        })
         expect(again).toMatchObject({ pool: { name: first.pool!.name }, reason: 'picker' })
         expect(again.target === first.target).toBe(count === 1)
       }
@@ -447,7 +461,7 @@ describe('a client that has logged in by its connection', () => {
     return new Set(
       Array.from(
         { length: 30 },
-        () => decide(view, table, noLoad, draw, NOW_MS, { exclude: [], avoid: null }, [tied]).target!.url,
+        () => decide(view, table, noLoad, draw, NOW_MS, { exclude: [], avoid: null, missing: [] }, [tied]).target!.url,
       ),
     )
   }

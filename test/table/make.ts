@@ -43,6 +43,7 @@ export function makePlan(plan: Partial<ServicePlan> = {}, count = 1): ServicePla
     weights,
     rules: [],
     rescue: null,
+    skew: [],
     visitor: [{ from: 'header', name: 'x-user-id' }, { from: 'own' }],
     sticky,
     balance: 'least-request',

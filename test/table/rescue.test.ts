@@ -22,7 +22,7 @@ function triesOf(table: Table, to: string): string[] {
   let failed: readonly TargetTable[] = []
   for (let n = 0; n < 10; n++) {
     const view = makeView({ headers: { 'x-to': to } })
-    const { target } = decide(view, table, noLoad, makeDraw(), NOW_MS, { exclude: failed, avoid: null })
+    const { target } = decide(view, table, noLoad, makeDraw(), NOW_MS, { exclude: failed, avoid: null, missing: [] })
     if (target === null) return tried
     tried.push(target.host)
     failed = [...failed, ...ruledOut(target)]

@@ -12,6 +12,9 @@
  * What a new version has failed is rescued: the next attempt goes to another pool (decide.ts), once, and the client does not see
  * the first. For counters and the verdict that stays the failure of the new version; it is taken out of the budget like any repeat.
  *
+ * What a version has not got is asked of another that is about, where the service names its path (`skew`): a page of one version asks
+ * for its own files, which the next has under other names. Each has answered rightly, and the last 404 is given to the client.
+ *
  * Where somebody logs in on a connection, both sides are tied (ties.ts): this client's next requests go to that target, on that
  * connection, while its pool would be chosen anyway or nothing else says who the visitor is. When it is gone, a request goes on
  * another one like anybody's, to be asked to log in anew; but one that brings a step of a login which was begun on it is not
@@ -21,6 +24,7 @@ import type { ErrorCode } from '../../errors.ts'
 import type { ShedReason } from '../../metrics/counters.ts'
 import { FIELD } from '../../metrics/layout.ts'
 import { decide } from '../../table/decide.ts'
+import { isSkewed } from '../../table/skew.ts'
 import type { Decision, ServiceTable, TargetTable } from '../../table/types.ts'
 import type { Plane } from '../plane.ts'
 import { Ties } from '../upstream/ties.ts'
@@ -28,10 +32,12 @@ import type { Upstream, UpstreamUser } from '../upstream/upstream.ts'
 import { type AttemptOutcome, attemptOutcome } from './attempt-outcome.ts'
 import type { Downstream } from './downstream.ts'
 import { Judged } from './judged.ts'
+import type { ExchangeRequest } from './request.ts'
 import { Retries } from './retries.ts'
 
 /** Time after which a connection that closes did not do so as idle: the request was in the hands of the target. */
 const RACE_MS = 1_000
+const NOT_FOUND = 404
 
 export class Attempts {
   /** The last decision; its target may be null. */
@@ -94,7 +100,7 @@ export class Attempts {
     this.retries.avoid = null
     const before = this.target
     if (decision.target === null && before !== null) {
-      this.retries.giveBack()
+      this.retries.notSent()
       return false
     }
     this.decision = decision
@@ -200,13 +206,27 @@ export class Attempts {
     return true
   }
 
-  /** Notes that the request failed, with this status or in this way. True when another pool may answer it, if it is repeatable. */
-  mayRescue(status: number, broke: ErrorCode | null): boolean {
+  /** Notes how the target has answered, or broke the exchange. True when another pool may be asked in its place. */
+  mayGoElsewhere({ isRescuable, isFetch, path }: ExchangeRequest, status: number, broke: ErrorCode | null): boolean {
+    if (isRescuable && this.#mayRescue(status, broke)) return true
+    return status === NOT_FOUND && isFetch && this.#mayAskOthers(path)
+  }
+
+  #mayRescue(status: number, broke: ErrorCode | null): boolean {
     if (this.target?.isRescued !== true || this.retries.rescues > 0 || (this.#logsIn && this.#isTied)) return false
     if (broke === null && !this.service.rescue!.statuses.includes(status)) return false
     if (!this.#takeFromBudget()) return false
     this.judge(status, broke)
     this.retries.rescued(this.target)
+    return true
+  }
+
+  #mayAskOthers(path: string): boolean {
+    const { retries, service, target } = this
+    if (service.skew.length === 0 || !isSkewed(service.skew, path) || (this.#logsIn && this.#isTied)) return false
+    if (retries.missing.length === 0 && !this.#takeFromBudget()) return false
+    this.judge(NOT_FOUND, null)
+    retries.missed(target!)
     return true
   }
 
@@ -228,7 +248,13 @@ export class Attempts {
 
   /** The request was sent a second time, and answered. One that another target answers well costs nothing. */
   repeated(status: number): void {
-    if (attemptOutcome(status, null) === 'good') this.retries.giveBack()
+    if (this.isHelped(status)) this.retries.giveBack()
+  }
+
+  /** Whether this is a good answer, after others that were none. */
+  isHelped(status: number): boolean {
+    const { count, missing } = this.retries
+    return count > 0 && attemptOutcome(status, null) === 'good' && (missing.length === 0 || status !== NOT_FOUND)
   }
 
   /** The request is over: lets go of the decision, so that an idle connection keeps no table alive. */

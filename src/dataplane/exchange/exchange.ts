@@ -3,7 +3,7 @@
  * Read it from top to bottom:
  *
  *   begin → decide → acquire → sendRequest → (body) → waiting → onHead → onBody* → complete → finish
- *                ▲────── tryAgain ◄── connection refused, or closed before any answer; isRescued ◄── failed by a new version
+ *                ▲────── tryAgain ◄── connection refused, or closed before any answer; goesElsewhere ◄── failed by a new version, or not found
  *
  *   none ─► connecting ─► sending ─► waiting ─► relaying ─► none          any phase ─► fail ─► none
  *                  └──────────┴─(no body)─▲      └─101, or complete before all was sent─► inherited ─► none
@@ -24,6 +24,7 @@ import { Answer, type AnswerOwner } from './answer.ts'
 import { Attempts } from './attempts.ts'
 import type { Downstream, RequestUser } from './downstream.ts'
 import { lapseOf, type Phase } from './lapse.ts'
+import { Leftover } from './leftover.ts'
 import { CLIENT_CLOSED, Outcome } from './outcome.ts'
 import { type BodyAtHand, ExchangeRequest } from './request.ts'
 import { type Predecessor, Rest } from './rest.ts'
@@ -142,12 +143,10 @@ export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predece
     this.#fail('bad_body')
   }
 
-  /** The target takes more of the request. */
   onDrain(): void {
     if (this.#phase !== 'none' && this.#phase !== 'connecting') this.#downstream.resume()
   }
 
-  /** The client takes more of the answer. */
   onClientDrain(): void {
     if (this.#phase === 'none' || this.#upstream === null) return
     this.#upstream.resume()
@@ -161,7 +160,7 @@ export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predece
 
   /** The one place between an answer that has come and an answer that is given. */
   answerCame(head: ResponseHead, framing: Framing): void {
-    if (this.#isRescued(head.status, null)) return
+    if (this.#goesElsewhere(head.status, null)) return
     this.#outcome.answered(this.#attempts, head.status)
     if (head.status === 101) return this.#startTunnel(head)
     this.#phase = 'relaying'
@@ -204,10 +203,11 @@ export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predece
     else this.#fail('upstream_closed')
   }
 
-  /** A new version has failed the request before anything was said of its answer: whether another pool is asked now. */
-  #isRescued(status: number, broke: ErrorCode | null): boolean {
-    if (!this.#request.isRescuable || !this.#attempts.mayRescue(status, broke) || !this.#chooseAgain()) return false
-    this.#letGo()
+  /** The target has failed the request, or not got what is asked for: whether another pool is asked now, and nothing said of that. */
+  #goesElsewhere(status: number, broke: ErrorCode | null): boolean {
+    if (!this.#attempts.mayGoElsewhere(this.#request, status, broke) || !this.#chooseAgain()) return false
+    if (status !== 0 && this.#upstream!.requestSent) new Leftover(this.#plane, this.#upstream!)
+    else this.#letGo()
     this.answer.status = 0
     this.#acquire(false)
     return true
@@ -281,7 +281,7 @@ export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predece
 
   /** Ends the exchange, if nobody rescues it: with an error of ours while no answer was begun, else the client sees that it is cut. */
   #fail(code: ErrorCode): void {
-    if (this.answer.status === 0 && ERRORS[code].source === 'upstream' && this.#isRescued(0, code)) return
+    if (this.answer.status === 0 && ERRORS[code].source === 'upstream' && this.#goesElsewhere(0, code)) return
     this.#letGo()
     this.#outcome.failed(code, this.#attempts)
     if (this.answer.isBegun) return this.#finish(false)

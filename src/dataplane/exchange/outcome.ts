@@ -77,7 +77,7 @@ export class Outcome {
       attempt = attempts.judge(answered ? status : 0, this.#error)
       attempts.judged.noteHarm(attempts.service, attempts.target, answered ? status : 0, this.#error)
       // The client never saw that another attempt had failed.
-      if (attempts.retries.count > 0 && attempt === 'good') attempts.count(FIELD.rescued)
+      if (attempt === 'good' && attempts.isHelped(status)) attempts.count(FIELD.rescued)
       if (status === SWITCHED) plane.counters.countTunnelClosed(slot, durationMs - this.#ttfbMs, bytesIn, bytesOut)
       else {
         const told = answered || status !== CLIENT_CLOSED ? status : 0

@@ -108,6 +108,11 @@ export class ExchangeRequest implements RequestToSend {
     return this.#repeatable
   }
 
+  /** It only asks for something, and brings nothing. */
+  get isFetch(): boolean {
+    return this.bodyDone && this.bodyBytes === 0 && (this.isHead || this.method === 'GET')
+  }
+
   /** It may be sent to another pool, in full, when a new version has failed it. */
   get isRescuable(): boolean {
     return this.#isRescuable

@@ -16,6 +16,7 @@ const NOTHING: readonly never[] = Object.freeze([])
 export class Retries implements Earlier {
   exclude: readonly TargetTable[] = NOTHING
   avoid: TargetTable | null = null
+  missing: readonly string[] = NOTHING
   connects = 0
   repeats = 0
   rescues = 0
@@ -35,7 +36,7 @@ export class Retries implements Earlier {
 
   /** Attempts beside the last one. */
   get count(): number {
-    return this.connects + this.repeats + this.rescues
+    return this.connects + this.repeats + this.rescues + this.missing.length
   }
 
   /** Why the request leaves its target, as a field to count there, and forgets it; below 0 for no reason of that target. */
@@ -77,6 +78,12 @@ export class Retries implements Earlier {
     this.#reason = FIELD.retriesRescue
   }
 
+  /** The version of the target has not got what is asked for; another one may have. */
+  missed({ pool }: TargetTable): void {
+    this.missing = [...this.missing, pool.name]
+    this.#reason = FIELD.retriesSkew
+  }
+
   /** The target has no room. True, once, when another of its pool may have some. */
   full(target: TargetTable): boolean {
     if (this.#moved) return false
@@ -90,15 +97,21 @@ export class Retries implements Earlier {
     return this.#loan.take(budget, nowMs)
   }
 
-  /** What was sent again was answered well, or was not sent at all. */
+  /** What was sent again was answered well. */
   giveBack(): void {
     this.#loan.giveBack()
+  }
+
+  /** What was to be sent again had nobody to be sent to; what it was asked for in vain before stays spent. */
+  notSent(): void {
+    if (this.missing.length < 2) this.giveBack()
   }
 
   /** Lets go of the targets, so that an idle connection keeps no table alive. */
   forget(): void {
     this.exclude = NOTHING
     this.avoid = null
+    this.missing = NOTHING
   }
 
   #ruleOut(target: TargetTable): void {

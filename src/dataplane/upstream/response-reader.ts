@@ -91,7 +91,7 @@ export class ResponseReader {
 
   /** Takes `buffer[0, length)`; ends early when its user has let go of the connection. */
   take(buffer: Buffer, length: number): void {
-    const user = this.#connection.user!
+    let user = this.#connection.user!
     this.begun = true
     if (this.complete) return user.onFault()
     let at = 0
@@ -100,9 +100,11 @@ export class ResponseReader {
       if (at >= length) return
       at = this.#readHead(user, buffer, at, length)
       if (at < 0) return user.onFault()
-      const { rawUser } = this.#connection
+      const { rawUser, user: userNow } = this.#connection
       if (rawUser !== null && at < length) return rawUser.onRaw(buffer, at, length)
-      if (rawUser !== null || this.#connection.user !== user) return
+      if (rawUser !== null || userNow === null) return
+      // Somebody else may have been given the rest of it.
+      user = userNow
     }
     if (this.#body.done) return this.#finish(user, NOTHING, 0, 0, at, buffer, length)
     // Said once: later, what waits for the client would look like a reason to copy.

@@ -1,0 +1,105 @@
+/** An asset that only another version has is found there, while a page that is open asks for it. */
+import { expect, test } from 'vitest'
+import { metric } from '../helpers/admin.ts'
+import { ask, oneConnection } from '../helpers/ask.ts'
+import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
+import { startUpstream, type Upstream } from '../helpers/upstream.ts'
+
+/** A version that has these files, and answers 404 by its name and so many bytes for all others. */
+function startVersion(name: string, files: readonly string[], bytes = 10) {
+  const asked: string[] = []
+  const connections = new Set<unknown>()
+  const target = startUpstream((request, response) => {
+    connections.add(request.socket)
+    asked.push(`${request.method} ${request.url}`)
+    if (files.includes(request.url!)) response.end(name)
+    else response.writeHead(404).end(name.padEnd(bytes))
+  })
+  return target.then((upstream) => ({ ...upstream, asked, connections }))
+}
+
+const SKEW = ['/assets/*', '/app.js']
+
+const startShop = (pools: Record<string, readonly Upstream[]>, more: object = {}): Promise<TestProxy> => {
+  const urls = Object.fromEntries(Object.entries(pools).map(([name, targets]) => [name, targets.map(({ url }) => url)]))
+  return startProxy({ services: { shop: service(urls, { skew: SKEW, sticky: false, visitor: [], ...more }) } })
+}
+
+const told = async (proxy: TestProxy, path: string, method = 'GET', body?: string) => {
+  const answer = await ask(proxy.port, { path, method, ...(body !== undefined && { body }) })
+  return `${answer.status} ${answer.body.trim()}`
+}
+
+test('it is found in another version that has a share, and in the one that was just replaced', async () => {
+  const blue = await startVersion('blue', ['/', '/assets/a.1.js'])
+  const green = await startVersion('green', ['/', '/assets/a.2.js'])
+  const proxy = await startShop({ blue: [blue], green: [green] })
+  expect(await told(proxy, '/assets/a.1.js')).toBe('200 blue')
+  expect(await told(proxy, '/assets/a.2.js')).toBe('404 blue')
+  await call(proxy, 'PUT', '/v1/services/shop/split', { weights: { blue: 99, green: 1 } })
+  for (let n = 0; n < 10; n++) {
+    expect(await told(proxy, '/assets/a.1.js')).toBe('200 blue')
+    expect(await told(proxy, '/assets/a.2.js')).toBe('200 green')
+  }
+  await call(proxy, 'POST', '/v1/services/shop/switch', { to: 'green' })
+  expect(await told(proxy, '/assets/a.1.js')).toBe('200 blue')
+  expect(await told(proxy, '/assets/a.2.js')).toBe('200 green')
+  expect(await told(proxy, '/')).toBe('200 green')
+  expect(await metric(proxy, 'turnout_retries_total', 'reason="skew"')).toBeGreaterThan(0)
+  expect(await metric(proxy, 'turnout_attempts_total', 'outcome="failed"')).toBe(0)
+  expect(await metric(proxy, 'turnout_in_flight')).toBe(0)
+})
+
+test.each([
+  ['another path', '/other.js', 'GET'],
+  ['a path that only begins like a whole one', '/app.js.map', 'GET'],
+  ['a POST', '/assets/a.2.js', 'POST'],
+])('%s is asked once', async (_, path, method) => {
+  const blue = await startVersion('blue', [])
+  const green = await startVersion('green', [path])
+  const proxy = await startShop({ blue: [blue], green: [green] }, { split: { blue: 100, green: 1 } })
+  for (let n = 0; n < 3; n++) await told(proxy, path, method)
+  expect([...blue.asked, ...green.asked].length).toBe(3)
+})
+
+test('what no version has is a 404, asked of each once and of none more often', async () => {
+  const versions = await Promise.all(['blue', 'green', 'grey'].map((name) => startVersion(name, [])))
+  const [blue, green, grey] = versions
+  const proxy = await startShop(
+    { blue: [blue], green: [green], grey: [grey] },
+    { split: { blue: 8, green: 1, grey: 1 } },
+  )
+  expect(await told(proxy, '/assets/none.js')).toMatch(/^404/)
+  expect(versions.map(({ asked }) => asked)).toEqual(versions.map(() => ['GET /assets/none.js']))
+  expect(await metric(proxy, 'turnout_rescued_total')).toBe(0)
+})
+
+test('whoever asks for what is nowhere gets a fifth of it asked elsewhere, not all', async () => {
+  const blue = await startVersion('blue', [])
+  const green = await startVersion('green', [])
+  const proxy = await startShop({ blue: [blue], green: [green] }, { split: { blue: 1_000, green: 1 } })
+  const agent = oneConnection()
+  for (let n = 0; n < 300; n++) await ask(proxy.port, { path: '/assets/none.js', agent })
+  const again = blue.asked.length + green.asked.length - 300
+  expect(again).toBeGreaterThanOrEqual(30)
+  expect(again).toBeLessThan(100)
+})
+
+test.each([
+  ['short', 10, 1],
+  ['as long as is read', 65_536, 1],
+  ['longer', 1_000_000, 20],
+])(
+  'the 404 that nobody wants is read to its end when it is %s, and its connection is used again',
+  async (_, bytes, connections) => {
+    const blue = await startVersion('blue', [], bytes)
+    const green = await startVersion('green', ['/assets/a.2.js'])
+    const proxy = await startShop({ blue: [blue], green: [green] }, { split: { blue: 1_000, green: 1 } })
+    const agent = oneConnection()
+    for (let n = 0; n < 20; n++) {
+      expect(await ask(proxy.port, { path: '/assets/a.2.js', agent })).toMatchObject({ status: 200, body: 'green' })
+    }
+    expect(blue.connections.size).toBe(connections)
+    expect(green.connections.size).toBe(1)
+  },
+)
