@@ -108,6 +108,22 @@ describe('a name is given out once', () => {
     expect(green(apply(again, whole))).not.toBe(green(again))
   })
 
+  test('a restore that brings a pool back leaves no way back to what its pins meant in between', () => {
+    const before = start()
+    const version: Change = { kind: 'service.patch', service: 'shop', patch: { pools: { blue: { version: '2.0' } } } }
+    const switched = apply(before, version, { kind: 'switch', to: { shop: 'green' } })
+    const { services, intents } = before
+    const restored = apply(
+      switched,
+      { kind: 'pool.delete', service: 'shop', pool: 'blue' },
+      { kind: 'restore', from: 1, services, intents },
+    )
+    expect(pinOf(restored, 'blue')).toBe(pinOf(before, 'blue'))
+    const back = apply(restored, { kind: 'back', service: 'shop' })
+    expect(back.services['shop'].split).toEqual({ blue: 0, green: 100 })
+    expect(pinOf(back, 'blue')).not.toBe(pinOf(switched, 'blue'))
+  })
+
   test('and by another run it has another mark, should the numbers go back with the store', () => {
     const [one, other] = ['a', 'b'].map((run) => apply({ ...start(), releases: { last: 7, run } }, remove, put()))
     expect([release(one), release(other)]).toEqual(['r8-a', 'r8-b'])
