@@ -42,13 +42,21 @@ export function wallShiftMs(clock: Clock): number {
   return Math.abs(shiftMs) < SHIFT_MS_MIN ? 0 : shiftMs
 }
 
+/** What a timer of Node can hold, 24.8 days; one of more would end at once. */
+const TIMER_MS_MAX = 2_147_483_647
+
 export const systemClock: Clock = {
   nowMs: () => Date.now(),
   steadyMs: () => Math.floor(wallAtZeroMs + sharedMs()),
   monotonicMs: () => performance.now(),
   after(delayMs, run) {
-    const timer = setTimeout(run, delayMs)
-    timer.unref()
+    let timer: NodeJS.Timeout
+    const wait = (leftMs: number): void => {
+      const later = leftMs > TIMER_MS_MAX
+      timer = setTimeout(later ? () => wait(leftMs - TIMER_MS_MAX) : run, later ? TIMER_MS_MAX : leftMs)
+      timer.unref()
+    }
+    wait(delayMs)
     return () => clearTimeout(timer)
   },
   every(intervalMs, run) {

@@ -6,8 +6,9 @@ import { Type } from './type.ts'
 export const closed = <P extends TProperties>(properties: P, options: object = {}) =>
   Type.Object(properties, { additionalProperties: false, ...options })
 
-/** What a duration looks like. */
-export const DURATION_PATTERN = '^[0-9]+(\\.[0-9]+)?(ms|s|m|h|d)$'
+/** What a duration looks like: up to some thousand years, so that a date that far from now is one, and sums are exact. */
+export const DURATION_PATTERN =
+  '^([0-9]{1,10}(\\.[0-9]{1,6})?(ms|s)|[0-9]{1,9}(\\.[0-9]{1,6})?m|[0-9]{1,6}(\\.[0-9]{1,6})?(h|d))$'
 
 /** A duration as people write it; resolved by duration.ts. */
 export const Duration = (description: string, fallback?: string) =>

@@ -1,8 +1,8 @@
 /**
- * Batches of the answers that a rollout is judged by: readings of its counters (layout.ts `TRIAL`) at intervals of 1 ms, kept in shared
+ * Batches of the answers that a rollout is judged by: readings of its counters (layout.ts `TRIAL`) at intervals of a millisecond or two, kept in shared
  * memory until control looks at them.
  *
- * Nobody wakes up for a reading: it is made by whoever counts the first answer of the next millisecond, before he counts it, which is as good as
+ * Nobody wakes up for a reading: it is made by whoever counts the first answer of the next interval, before he counts it, which is as good as
  * a timer that is never late; and by control, which looks every 100 ms. A timer of 10 ms in the main thread cost 4 % of a core that it
  * shared with a busy worker. How answers went has no part in where a batch ends, or the bets on it were not fair (VERDICT.md 4). Only
  * when it has ended, a failure of the new version makes control look at once.
@@ -25,11 +25,16 @@ import {
   type SharedMemory,
   SIDE,
   SIDES,
+  TRIAL,
   TRIAL_FIELDS,
   trialOffset,
 } from './layout.ts'
 
-const BATCH_MS = 1
+/** As long is a batch after one of so few answers; then a stratum may want for a single one. */
+const SPARSE_MS = 1
+const SPARSE_ANSWERS = 5
+/** And after others: each costs control a test of what came, which is as good of twice as much. */
+const DENSE_MS = 2
 
 /** Cells of a ring: whether somebody reads, readings made and taken (both only grow), and whether to look at once. */
 const PLACE = Object.freeze({ lock: 0, made: 1, taken: 2, urgent: 3 })
@@ -62,12 +67,17 @@ function read(memory: SharedMemory, slot: number, ring: number, steadyMs: number
     const at = readingAt(ring, made)
     readings[at] = steadyMs
     sumInto(memory, slot, readings, at)
-    readings[endAt(ring)] = (Math.floor(steadyMs / BATCH_MS) + 1) * BATCH_MS
+    const came = answersOf(readings, at) - answersOf(readings, readingAt(ring, made - 1))
+    const batchMs = came > SPARSE_ANSWERS ? DENSE_MS : SPARSE_MS
+    readings[endAt(ring)] = (Math.floor(steadyMs / batchMs) + 1) * batchMs
     Atomics.store(cells, cellOf(ring, PLACE.made), (made + 1) | 0)
     if (isUrgent) raise(cells, CELL.verdict)
   }
   Atomics.store(cells, cellOf(ring, PLACE.lock), 0)
 }
+
+const answersOf = (readings: Float64Array, at: number): number =>
+  readings[at + placeOf(SIDE.canary, TRIAL.answers)] + readings[at + placeOf(SIDE.control, TRIAL.answers)]
 
 /** Sums of all fields of both sides over the workers, as a reading has them from `at` on. */
 export function sumInto({ trials, workers }: SharedMemory, slot: number, into: Float64Array, at: number): void {

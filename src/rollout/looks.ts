@@ -9,7 +9,7 @@ import { CELL, type SharedMemory } from '../metrics/layout.ts'
 
 const LOOK_MS = 100
 /** A batch with a failure of a new version has ended. */
-const ALARM: Alarm = { cell: CELL.verdict, pauseMsMin: 5, pausePerLook: 3 }
+const ALARM: Alarm = { cell: CELL.verdict, pauseMsMin: 1, pausePerLook: 3 }
 
 export class Looks {
   readonly #clock: Clock

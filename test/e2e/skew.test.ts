@@ -2,7 +2,10 @@
 import { expect, test } from 'vitest'
 import { metric } from '../helpers/admin.ts'
 import { ask, oneConnection } from '../helpers/ask.ts'
-import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
+import { program, start } from '../helpers/programs.ts'
+import { call, service, startProxy, type Proxy as TestProxy, temporaryFolder } from '../helpers/proxy.ts'
+import { until } from '../helpers/raw.ts'
+import { begin, reached } from '../helpers/rollouts.ts'
 import { startUpstream, type Upstream } from '../helpers/upstream.ts'
 
 /** A version that has these files, and answers 404 by its name and so many bytes for all others. */
@@ -103,3 +106,48 @@ test.each([
     expect(green.connections.size).toBe(1)
   },
 )
+
+const chromium = program('chromium')
+
+test.skipIf(chromium === null)(
+  'a page that is open goes on loading its own files through a whole release',
+  async () => {
+    const reports: string[] = []
+    const version = (number: string) =>
+      startUpstream((request, response) => {
+        const { pathname, search } = new URL(request.url!, 'http://shop')
+        if (pathname === '/report') {
+          reports.push(`${search.slice(1)} to ${number}`)
+          response.end()
+        } else if (pathname === '/') response.setHeader('content-type', 'text/html').end(pageOf(number))
+        else if (pathname === `/assets/${number}.js`) response.end('1')
+        else response.writeHead(404).end()
+      })
+    const proxy = await startShop({ blue: [await version('1.0')], green: [await version('1.1')] })
+    const profile = temporaryFolder()
+    start(chromium!, [
+      '--headless',
+      '--no-sandbox',
+      '--disable-gpu',
+      `--user-data-dir=${profile}`,
+      '--remote-debugging-port=0',
+      proxy.url,
+    ])
+    const loaded = (number: string) => reports.filter((report) => report.endsWith(`to ${number}`)).length
+    await until('the page loads its file', () => loaded('1.0') > 3, 20_000)
+    await begin(proxy, { strategy: 'all-at-once', bake: '300ms', standby: '1h' })
+    await reached(proxy, 'done')
+    const then = loaded('1.1')
+    await until('it still does', () => loaded('1.1') > then + 10, 20_000)
+    expect(reports.filter((report) => !report.startsWith('200'))).toEqual([])
+  },
+  60_000,
+)
+
+/** Loads the file of its version again and again, and reports each status. */
+const pageOf = (number: string) => `<script>
+  setInterval(async () => {
+    const { status } = await fetch('/assets/${number}.js', { cache: 'no-store' })
+    await fetch('/report?' + status)
+  }, 50)
+</script>`

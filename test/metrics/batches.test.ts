@@ -49,6 +49,20 @@ test('one ends with the first call in the next millisecond, whichever thread it 
   expect(taken()).toEqual([])
 })
 
+test('one is twice as long after one of many answers', () => {
+  const endsAfter = (answersBefore: number) => {
+    memory = allocateSharedMemory(1)
+    openRing(memory, SLOT)
+    for (let tick = 0; tick <= 6; tick++) {
+      closeBatch(memory, SLOT, 10_000 + tick)
+      if (tick === 1) memory.trials[trialOffset(0, SLOT, SIDE.control) + TRIAL.answers] += answersBefore
+    }
+    return taken().map(({ atMs }) => atMs - 10_000)
+  }
+  expect(endsAfter(5)).toEqual([0, 1, 2, 3, 4, 5, 6])
+  expect(endsAfter(6)).toEqual([0, 1, 2, 4, 5, 6])
+})
+
 test('where nobody takes them it goes on, and nothing is lost', () => {
   for (let turn = 1; turn <= READINGS + 5; turn++) {
     count(0, SIDE.canary, TRIAL.answers)
