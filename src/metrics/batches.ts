@@ -1,5 +1,5 @@
 /**
- * Batches of the answers that a rollout is judged by: readings of its counters (layout.ts `TRIAL`) at intervals of a millisecond or two, kept in shared
+ * Batches of the answers that a rollout is judged by: readings of its counters (layout.ts `TRIAL`) at intervals of one or five milliseconds, kept in shared
  * memory until control looks at them.
  *
  * Nobody wakes up for a reading: it is made by whoever counts the first answer of the next interval, before he counts it, which is as good as
@@ -30,11 +30,11 @@ import {
   trialOffset,
 } from './layout.ts'
 
-/** As long is a batch after one of so few answers; then a stratum may want for a single one. */
+/** As long is a batch after one of few answers; then a stratum may want for a single one. */
 const SPARSE_MS = 1
-const SPARSE_ANSWERS = 5
-/** And after others: each costs control a test of what came, which is as good of twice as much. */
-const DENSE_MS = 2
+/** And after one of more than so many a millisecond: each batch costs control a test of what came, which is as good of more. */
+const DENSE_MS = 5
+const DENSE_ANSWERS_PER_MS = 5
 
 /** Cells of a ring: whether somebody reads, readings made and taken (both only grow), and whether to look at once. */
 const PLACE = Object.freeze({ lock: 0, made: 1, taken: 2, urgent: 3 })
@@ -67,8 +67,9 @@ function read(memory: SharedMemory, slot: number, ring: number, steadyMs: number
     const at = readingAt(ring, made)
     readings[at] = steadyMs
     sumInto(memory, slot, readings, at)
-    const came = answersOf(readings, at) - answersOf(readings, readingAt(ring, made - 1))
-    const batchMs = came > SPARSE_ANSWERS ? DENSE_MS : SPARSE_MS
+    const before = readingAt(ring, made - 1)
+    const came = answersOf(readings, at) - answersOf(readings, before)
+    const batchMs = came > DENSE_ANSWERS_PER_MS * (steadyMs - readings[before]) ? DENSE_MS : SPARSE_MS
     readings[endAt(ring)] = (Math.floor(steadyMs / batchMs) + 1) * batchMs
     Atomics.store(cells, cellOf(ring, PLACE.made), (made + 1) | 0)
     if (isUrgent) raise(cells, CELL.verdict)

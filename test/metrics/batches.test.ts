@@ -49,18 +49,18 @@ test('one ends with the first call in the next millisecond, whichever thread it 
   expect(taken()).toEqual([])
 })
 
-test('one is twice as long after one of many answers', () => {
-  const endsAfter = (answersBefore: number) => {
+test('one is longer after one of many answers a millisecond', () => {
+  const endsAfter = (answers: number) => {
     memory = allocateSharedMemory(1)
     openRing(memory, SLOT)
-    for (let tick = 0; tick <= 6; tick++) {
+    for (let tick = 0; tick <= 12; tick++) {
       closeBatch(memory, SLOT, 10_000 + tick)
-      if (tick === 1) memory.trials[trialOffset(0, SLOT, SIDE.control) + TRIAL.answers] += answersBefore
+      if (tick >= 1 && tick < 5) memory.trials[trialOffset(0, SLOT, SIDE.control) + TRIAL.answers] += answers
     }
     return taken().map(({ atMs }) => atMs - 10_000)
   }
-  expect(endsAfter(5)).toEqual([0, 1, 2, 3, 4, 5, 6])
-  expect(endsAfter(6)).toEqual([0, 1, 2, 4, 5, 6])
+  expect(endsAfter(5)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])
+  expect(endsAfter(6)).toEqual([0, 1, 2, 5, 10, 11, 12])
 })
 
 test('where nobody takes them it goes on, and nothing is lost', () => {
