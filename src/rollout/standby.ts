@@ -40,9 +40,6 @@ const GONE = 'what was kept has traffic again, or is not there any more'
 const AGAIN_MS = [60_000, 300_000, 900_000, 3_600_000, 14_400_000]
 const TRIES_MAX = AGAIN_MS.length + 1
 
-/** Longest timer; what is further away is looked at again then. */
-const TIMER_MS_MAX = 86_400_000
-
 export interface StandbysDeps {
   readonly control: Control
   readonly clock: Clock
@@ -77,7 +74,7 @@ export class Standbys {
     const arm = (): void => {
       const leftMs = untilMs - clock.steadyMs()
       const next = leftMs <= 0 ? () => void this.#retire(kept, standby) : arm
-      const cancel = clock.after(Math.max(0, Math.min(leftMs, TIMER_MS_MAX)), next)
+      const cancel = clock.after(Math.max(0, leftMs), next)
       this.#watched.set(rollout.id, { kept, cancel })
     }
     arm()

@@ -30,7 +30,18 @@ import { keepsVisitors, poolAdmits } from './eligible.ts'
 import { match } from './match.ts'
 import { isRescued } from './rescue.ts'
 import { type RuleTable, ruleMatches } from './rules.ts'
-import type { Decision, Draw, Earlier, Load, RequestView, ServiceTable, Table, TargetTable } from './types.ts'
+import type {
+  Decision,
+  Draw,
+  Earlier,
+  Load,
+  PoolTable,
+  Reason,
+  RequestView,
+  ServiceTable,
+  Table,
+  TargetTable,
+} from './types.ts'
 import { keepsAnything, visitorKey } from './visitor.ts'
 
 const NOTHING: readonly never[] = Object.freeze([])
@@ -158,15 +169,15 @@ function stayed(draft: Draft): boolean {
 
 /** Health, failover and target: from the aimed pool to the decision. */
 function settle(draft: Draft): Decision {
-  const { aimed } = draft
-  if (draft.missing.length > 0) return decision(draft, otherVersion(draft))
+  const { aimed, missing, service } = draft
+  if (missing.length > 0) return decision(draft, firstOf(service.versions, missing, 'skew', draft))
   const usable = aimed !== null && !draft.denied.includes(aimed) ? aimed : null
   const isRescue = draft.exclude.length > 0 && aimed !== null && isRescued(aimed, draft.exclude)
   let target = usable === null || isRescue ? null : (tiedTarget(usable, draft) ?? chooseTarget(usable, draft))
   if (target === null) {
-    target = failedOver(draft)
-    if (target !== null) draft.reason = 'failover'
-    else if (usable !== null) target = (isRescue ? chooseTarget(usable, draft) : null) ?? lastResort(usable, draft)
+    target = firstOf(service.failover, [aimed?.name], 'failover', draft)
+    if (target === null && usable !== null)
+      target = (isRescue ? chooseTarget(usable, draft) : null) ?? lastResort(usable, draft)
   }
   return decision(draft, target)
 }
@@ -187,23 +198,19 @@ function decision(draft: Draft, target: TargetTable | null): Decision {
   }
 }
 
-/** A version that was not asked yet, where those before have not got what is wanted. */
-function otherVersion(draft: Draft): TargetTable | null {
-  for (const pool of draft.service.versions) {
-    if (draft.missing.includes(pool.name) || draft.denied.includes(pool)) continue
+/** A target of the first of these pools that has one, but for those that are skipped, by name. */
+function firstOf(
+  pools: readonly PoolTable[],
+  skipped: readonly (string | undefined)[],
+  reason: Reason,
+  draft: Draft,
+): TargetTable | null {
+  for (const pool of pools) {
+    if (skipped.includes(pool.name) || draft.denied.includes(pool)) continue
     const target = chooseTarget(pool, draft)
     if (target === null) continue
-    draft.reason = 'skew'
+    draft.reason = reason
     return target
-  }
-  return null
-}
-
-function failedOver(draft: Draft): TargetTable | null {
-  for (const pool of draft.service.failover) {
-    if (pool === draft.aimed || draft.denied.includes(pool)) continue
-    const target = chooseTarget(pool, draft)
-    if (target !== null) return target
   }
   return null
 }

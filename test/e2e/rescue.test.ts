@@ -23,6 +23,20 @@ const status = (code: number) => startUpstream((_, response) => response.writeHe
 const toGreen = (proxy: TestProxy, asking: Parameters<typeof ask>[1] = {}): Promise<Answer> =>
   ask(proxy.port, { ...asking, headers: { ...TO_GREEN, ...asking.headers } })
 
+/** A blue that keeps the bodies that it gets. */
+async function startKeeping(): Promise<Upstream & { readonly bodies: readonly string[] }> {
+  const bodies: string[] = []
+  const upstream = await startUpstream((request, response) => {
+    let body = ''
+    request.on('data', (piece: Buffer) => (body += piece))
+    request.on('end', () => {
+      bodies.push(body)
+      response.end('blue')
+    })
+  })
+  return { ...upstream, bodies }
+}
+
 const HALF_HEAD = 'HTTP/1.1 200 OK\r\nContent-Le'
 const KINDS: Record<string, () => Promise<Upstream>> = {
   'refuses connections': async () => ({
@@ -63,15 +77,7 @@ test.each([
   ['a GET that is answered by a status that is none of these', 500, { method: 'GET' }, 500],
   ['a GET that is answered by 404', 404, { method: 'GET' }, 404],
 ] as const)('%s gets %i', async (_, told, asking, code) => {
-  const bodies: string[] = []
-  const blue = await startUpstream((request, response) => {
-    let body = ''
-    request.on('data', (piece: Buffer) => (body += piece))
-    request.on('end', () => {
-      bodies.push(body)
-      response.end('blue')
-    })
-  })
+  const { bodies, ...blue } = await startKeeping()
   const green = await startUpstream((request, response) => {
     request.resume()
     request.on('end', () => response.writeHead(code).end())
@@ -172,15 +178,7 @@ test('what the live pool fails is not given to the new version', async () => {
 })
 
 test('a body that comes while its request is moved arrives whole', async () => {
-  const bodies: string[] = []
-  const blue = await startUpstream((request, response) => {
-    let body = ''
-    request.on('data', (piece: Buffer) => (body += piece))
-    request.on('end', () => {
-      bodies.push(body)
-      response.end('blue')
-    })
-  })
+  const { bodies, ...blue } = await startKeeping()
   // It answers at once, before the body has come.
   const green = await startRaw((socket: Socket) => socket.write('HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n'))
   const shop = service({ blue: [blue.url], green: [green.url] }, { rules: RULES, rescue: true })

@@ -246,7 +246,7 @@ export class Attempts {
     return false
   }
 
-  /** The request was sent a second time, and answered. One that another target answers well costs nothing. */
+  /** An answer has come. A request that was sent again, and that another target answers well, costs nothing. */
   repeated(status: number): void {
     if (this.isHelped(status)) this.retries.giveBack()
   }

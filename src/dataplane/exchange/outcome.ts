@@ -46,7 +46,7 @@ export class Outcome {
     this.#ttfbMs = this.#plane.time.nowMs - this.#startMs
     this.#attemptTtfbMs = this.#plane.time.nowMs - attempts.startedMs
     attempts.judged.timed(attempts.service, attempts.target!, status, this.#plane.time.nowMs)
-    if (attempts.retries.count > attempts.retries.connects) attempts.repeated(status)
+    attempts.repeated(status)
     if (status !== SWITCHED) return
     attempts.judge(status, null)
     this.#plane.counters.countTunnel(attempts.target!.slot)
