@@ -34,8 +34,8 @@ interface Failed {
   readonly visitors: Set<number>
 }
 
-/** Answers of each new target of the canary that are not timed: it has not warmed up yet. */
-const COLD_ANSWERS = 20
+/** The first requests that each new target of the canary is given are not timed: it has not warmed up yet. */
+const COLD_REQUESTS = 20
 
 /** The side that a decision counts for; below 0 for none. Where targets of one pool have two versions, its other targets are the control. */
 export function sideOf({ reason, pool, target }: Decision, trial: Trial): number {
@@ -71,15 +71,16 @@ export class Trials {
     }
   }
 
-  /** A client was given a failure by the version that is tried. */
-  countHarm(slot: number): void {
+  /** A client was given a failure by the version that is tried, in whichever step of the present rollout it was sent there. */
+  countHarm(slot: number, step: number): void {
+    if (step < this.#memory.cells[CELL.stepFirst + slot]) return
     this.#memory.trials[trialOffset(this.#index, slot, SIDE.canary) + TRIAL.harm]++
     hurry(this.#memory, slot)
   }
 
-  /** Counts the time to the head of a good answer of a target, which was counted for the first `from` edges before. */
-  time(slot: number, target: number, side: number, step: number, from: number, ttfbMs: number): void {
-    if (!this.#isTimed(slot, target, side, step)) return
+  /** Counts the time to the head of a good answer, which was counted for the first `from` edges before. */
+  time(slot: number, side: number, step: number, from: number, ttfbMs: number): void {
+    if (!this.#isPresent(slot, step)) return
     const { trials, edges } = this.#memory
     const at = trialOffset(this.#index, slot, side)
     for (let edge = from; edge < EDGES; edge++) {
@@ -91,12 +92,12 @@ export class Trials {
   }
 
   /** Counts an answer that has not come after so long for every edge that it is beyond. Gives the number of edges counted so far. */
-  timeOpen(slot: number, target: number, side: number, step: number, from: number, waitedMs: number): number {
+  timeOpen(slot: number, side: number, step: number, from: number, waitedMs: number): number {
     const { trials, edges } = this.#memory
     let edge = from
     // The edges rise, so those that are passed come first.
     while (edge < EDGES && isKnown(edges[slot * EDGES + edge]) && waitedMs >= edges[slot * EDGES + edge]) edge++
-    if (edge === from || !this.#isTimed(slot, target, side, step)) return edge
+    if (edge === from || !this.#isPresent(slot, step)) return edge
     const at = trialOffset(this.#index, slot, side)
     for (let passed = from; passed < edge; passed++) {
       trials[at + TRIAL.timed + passed]++
@@ -105,14 +106,15 @@ export class Trials {
     return edge
   }
 
-  #isTimed(slot: number, target: number, side: number, step: number): boolean {
-    return this.#isPresent(slot, step) && (side !== SIDE.canary || !this.#isCold(target))
-  }
-
-  #isCold(target: number): boolean {
+  /**
+   * Whether a request that a target is about to be given is among those that are not timed. By what it was given, not by what it has
+   * answered: one that hangs from the first request on would stay cold.
+   */
+  isCold(target: number, side: number): boolean {
+    if (side !== SIDE.canary) return false
     const { targets } = this.#memory
-    if (targets[laneOffset(this.#index, target) + FIELD.attemptsGood] >= COLD_ANSWERS) return false
-    return sumField(this.#memory, target, FIELD.attemptsGood) < COLD_ANSWERS
+    if (targets[laneOffset(this.#index, target) + FIELD.attemptsStarted] >= COLD_REQUESTS) return false
+    return sumField(this.#memory, target, FIELD.attemptsStarted) < COLD_REQUESTS
   }
 
   #isPresent(slot: number, step: number): boolean {

@@ -160,9 +160,11 @@ export function binEndMs(index: number): number {
 }
 
 const STEP_CELLS = 8 + SERVICE_SLOTS
-const RING_OF_CELLS = STEP_CELLS + SERVICE_SLOTS
+const STEP_FIRST_CELLS = STEP_CELLS + SERVICE_SLOTS
+const RING_OF_CELLS = STEP_FIRST_CELLS + SERVICE_SLOTS
 /**
- * Cells of the shared Int32Array. `step` is the number of the step of the rollout of each service, 0 without one. `alarm` is counted
+ * Cells of the shared Int32Array. `step` is the number of the step of the rollout of each service, 0 without one, `stepFirst` that
+ * of its first step, and `stepLast` the greatest that any had. `alarm` is counted
  * up, and its waiters woken, by a worker whose attempts at a target fail, and `verdict` by whoever closes a batch in which a new version
  * has failed. `ringOf` is the number of the ring of each service, counted from 1, and 0 without one; of `ring` each ring has `RING_CELLS`.
  */
@@ -170,8 +172,10 @@ export const CELL = Object.freeze({
   epoch: 0,
   alarm: 1,
   verdict: 2,
+  stepLast: 3,
   picker: 8,
   step: STEP_CELLS,
+  stepFirst: STEP_FIRST_CELLS,
   ringOf: RING_OF_CELLS,
   ring: RING_OF_CELLS + SERVICE_SLOTS,
 })

@@ -105,9 +105,16 @@ export class Judging {
     return new Verdict(this.#options, { ...this.#begin, histories }, tests)
   }
 
-  /** The step that workers count now. */
-  get step(): number {
-    return Atomics.load(this.#deps.memory.cells, CELL.step + this.#slot)
+  /**
+   * The number of the next step, above `before`, which is 0 for none. No other has it while this process runs: requests of an earlier rollout may end in this
+   * one, and are not of it.
+   */
+  nextStep(before: number): number {
+    const { cells } = this.#deps.memory
+    const step = Math.max(before, Atomics.load(cells, CELL.stepLast)) + 1
+    Atomics.store(cells, CELL.stepLast, step)
+    if (before === 0) Atomics.store(cells, CELL.stepFirst + this.#slot, step)
+    return step
   }
 
   /** A step begins: what the workers count from now on, and the part of the traffic that the new version is given, in per cent. */
@@ -126,7 +133,11 @@ export class Judging {
     this.#byRules = this.#answered()
     // Whether the live pool is well again, nobody has seen.
     if (isHolding) this.verdict.noteIll(this.#deps.clock.steadyMs())
-    Atomics.store(this.#deps.memory.cells, CELL.step + this.#slot, step)
+    const { cells } = this.#deps.memory
+    Atomics.store(cells, CELL.step + this.#slot, step)
+    // No request is older than the process.
+    Atomics.store(cells, CELL.stepFirst + this.#slot, 0)
+    Atomics.store(cells, CELL.stepLast, Math.max(step, Atomics.load(cells, CELL.stepLast)))
     this.verdict.share = weight / 100
     this.given.beginStep(weight / 100, this.#deps.clock.steadyMs())
   }

@@ -293,7 +293,7 @@ export class Running {
 
   /** What the workers are to count from now on: a new step. */
   #nextTrial(): Trial {
-    const step = Math.max(this.kept.step, this.#judging.step) + 1
+    const step = this.#judging.nextStep(this.kept.step)
     this.kept = { ...this.kept, step }
     return trialOf(this.kept)
   }

@@ -28,7 +28,7 @@ beforeEach(() => {
   trials = new Trials(memory, 1, { steadyMs: () => nowMs })
   Atomics.store(memory.cells, CELL.step + SLOT, STEP)
   memory.edges.set([10, 50, 200], SLOT * EDGES)
-  memory.targets[laneOffset(0, TARGET) + FIELD.attemptsGood] = 20
+  memory.targets[laneOffset(0, TARGET) + FIELD.attemptsStarted] = 20
 })
 
 /** Timed and slow answers of a side, by edge. */
@@ -39,7 +39,7 @@ function times(side: number): readonly (readonly number[])[] {
 
 describe('an answer that is slow', () => {
   test('counts beyond each edge that it has passed, when it comes', () => {
-    trials.time(SLOT, TARGET, SIDE.canary, STEP, 0, 60)
+    trials.time(SLOT, SIDE.canary, STEP, 0, 60)
     expect(times(SIDE.canary)).toEqual([
       [1, 1, 1],
       [1, 1, 0],
@@ -47,10 +47,10 @@ describe('an answer that is slow', () => {
   })
 
   test('that has not come yet counts as soon as it passes an edge, and once', () => {
-    let edges = trials.timeOpen(SLOT, TARGET, SIDE.control, STEP, 0, 9)
+    let edges = trials.timeOpen(SLOT, SIDE.control, STEP, 0, 9)
     expect([edges, times(SIDE.control)[1]]).toEqual([0, [0, 0, 0]])
-    edges = trials.timeOpen(SLOT, TARGET, SIDE.control, STEP, edges, 60)
-    edges = trials.timeOpen(SLOT, TARGET, SIDE.control, STEP, edges, 150)
+    edges = trials.timeOpen(SLOT, SIDE.control, STEP, edges, 60)
+    edges = trials.timeOpen(SLOT, SIDE.control, STEP, edges, 150)
     expect([edges, times(SIDE.control)]).toEqual([
       2,
       [
@@ -58,7 +58,7 @@ describe('an answer that is slow', () => {
         [1, 1, 0],
       ],
     ])
-    trials.time(SLOT, TARGET, SIDE.control, STEP, edges, 180)
+    trials.time(SLOT, SIDE.control, STEP, edges, 180)
     expect(times(SIDE.control)).toEqual([
       [1, 1, 1],
       [1, 1, 0],
@@ -67,8 +67,8 @@ describe('an answer that is slow', () => {
 
   test('says nothing where nobody knows yet what is slow', () => {
     memory.edges.set([0, Infinity, 0], SLOT * EDGES)
-    trials.time(SLOT, TARGET, SIDE.canary, STEP, 0, 1e6)
-    expect(trials.timeOpen(SLOT, TARGET, SIDE.canary, STEP, 0, 1e6)).toBe(0)
+    trials.time(SLOT, SIDE.canary, STEP, 0, 1e6)
+    expect(trials.timeOpen(SLOT, SIDE.canary, STEP, 0, 1e6)).toBe(0)
     expect(times(SIDE.canary)).toEqual([
       [0, 0, 0],
       [0, 0, 0],
@@ -76,21 +76,18 @@ describe('an answer that is slow', () => {
   })
 
   test('does not count of a step that is over', () => {
-    trials.time(SLOT, TARGET, SIDE.canary, STEP - 1, 0, 60)
-    expect(trials.timeOpen(SLOT, TARGET, SIDE.canary, STEP - 1, 0, 60)).toBe(2)
+    trials.time(SLOT, SIDE.canary, STEP - 1, 0, 60)
+    expect(trials.timeOpen(SLOT, SIDE.canary, STEP - 1, 0, 60)).toBe(2)
     expect(times(SIDE.canary)[1]).toEqual([0, 0, 0])
   })
 
-  test('does not count among the first 20 of a new target of the canary, over all workers', () => {
-    memory.targets[laneOffset(0, TARGET) + FIELD.attemptsGood] = 12
-    memory.targets[laneOffset(1, TARGET) + FIELD.attemptsGood] = 7
-    trials.time(SLOT, TARGET, SIDE.canary, STEP, 0, 60)
-    expect(times(SIDE.canary)[0]).toEqual([0, 0, 0])
-    trials.time(SLOT, TARGET, SIDE.control, STEP, 0, 60)
-    expect(times(SIDE.control)[0]).toEqual([1, 1, 1])
-    memory.targets[laneOffset(1, TARGET) + FIELD.attemptsGood] = 8
-    trials.time(SLOT, TARGET, SIDE.canary, STEP, 0, 60)
-    expect(times(SIDE.canary)[0]).toEqual([1, 1, 1])
+  test('is not for the first 20 requests that a new target of the canary is given, over all workers, answered or not', () => {
+    memory.targets[laneOffset(0, TARGET) + FIELD.attemptsStarted] = 12
+    memory.targets[laneOffset(1, TARGET) + FIELD.attemptsStarted] = 7
+    expect(trials.isCold(TARGET, SIDE.canary)).toBe(true)
+    expect(trials.isCold(TARGET, SIDE.control)).toBe(false)
+    memory.targets[laneOffset(1, TARGET) + FIELD.attemptsStarted] = 8
+    expect(trials.isCold(TARGET, SIDE.canary)).toBe(false)
   })
 })
 
@@ -113,7 +110,7 @@ describe('batches', () => {
 
   test.each([
     ['failed of the new version', 1, () => trials.count(SLOT, SIDE.canary, STEP, 'failed', keyless)],
-    ['did harm', 1, () => trials.countHarm(SLOT)],
+    ['did harm', 1, () => trials.countHarm(SLOT, STEP)],
     ['failed of the live version', 0, () => trials.count(SLOT, SIDE.control, STEP, 'failed', keyless)],
     ['was good', 0, () => trials.count(SLOT, SIDE.canary, STEP, 'good', keyless)],
   ])('are looked at as soon as they end where one %s: %i', (_, expected, counts) => {

@@ -104,3 +104,42 @@ test('whoever asks for ten things in turn does not always send the same one of t
   expect(count).toBeGreaterThanOrEqual(29)
   expect(count).toBeLessThanOrEqual(31)
 })
+
+test('a version that hangs from its first request on is slow, too, long before any time-out', async () => {
+  const hanging: ServerResponse[] = []
+  const proxy = await startTried((_, response) => void hanging.push(response))
+  const load = startLoad(proxy.port, { connections: 200, pauseMs: () => 100 })
+  await until('it is back', async () => (await current(proxy)).state === 'rolledBack', 20_000)
+  const { verdict, harm } = await current(proxy)
+  expect(verdict!.metric).toMatch(/^slow/)
+  expect(harm.failed).toBe(0)
+  for (const response of hanging) response.end('late')
+  expect((await load.stop()).every(({ status }) => status === 200)).toBe(true)
+}, 60_000)
+
+test('what an earlier rollout has sent and is answered in the next one counts for neither', async () => {
+  const held: ServerResponse[] = []
+  let isHeld = true
+  const answer = (response: ServerResponse) => (isHeld ? void held.push(response) : response.end('green'))
+  const proxy = await startTried((_, response) => void answer(response), { harm: 1_000 })
+  const asked = Array.from({ length: 60 }, () => fetch(proxy.url).then(({ status }) => status))
+  await until('some are held', () => held.length >= 4)
+  const { id } = await current(proxy)
+  await call(proxy, 'POST', `${ROLLOUTS}/${id}/abort`, {})
+  const steps = [{ weight: 10, until: 'promoted', for: '1h' }]
+  await call(proxy, 'POST', ROLLOUTS, { to: 'green', strategy: 'canary', steps })
+  await until('the next is at its step', async () => (await current(proxy)).weight === 10)
+  for (const response of held) response.writeHead(500).end()
+  expect((await Promise.all(asked)).filter((status) => status === 500).length).toBe(held.length)
+  isHeld = false
+  await Promise.all(Array.from({ length: 30 }, () => fetch(proxy.url).then((answered) => answered.text())))
+  const seen = async () => (await current(proxy)).verdict!
+  // What came before these is counted by then, too.
+  await until('these are counted', async () => {
+    const { canary, control } = await seen()
+    return canary.requests + control.requests >= 30
+  })
+  const { canary, control } = await seen()
+  expect([canary.requests + control.requests, canary.failed]).toEqual([30, 0])
+  expect((await current(proxy)).harm.failed).toBe(0)
+})

@@ -135,7 +135,7 @@ export class Attempts {
     this.#isTied = kept !== null
     this.#isFresh = idle === null
     this.startedMs = this.#plane.time.nowMs
-    this.judged.asked(this.startedMs, idle !== null)
+    this.judged.asked(this.target!, this.startedMs, idle !== null)
     return this.#using(idle)
   }
 
@@ -179,7 +179,7 @@ export class Attempts {
   /** There is no answer yet. False when nobody judges it. */
   noteSlow(): boolean {
     if (!this.judged.isJudged) return false
-    this.judged.noteSlow(this.service, this.target!, this.#plane.time.nowMs)
+    this.judged.noteSlow(this.service, this.#plane.time.nowMs)
     return true
   }
 

@@ -17,6 +17,8 @@ export class Judged {
   #step = 0
   /** From when on its answer is waited for, as far as that tells one version from another. */
   #awaitedMs = 0
+  /** What its answer takes counts. */
+  #isTimed = false
   /** For how many of the edges of what is slow it was counted before its answer came. */
   #edges = 0
 
@@ -34,9 +36,10 @@ export class Judged {
     this.#trials.isWatched = true
   }
 
-  /** The attempt has begun, on a connection that is open or not. */
-  asked(nowMs: number, isOpen: boolean): void {
+  /** The attempt begins, on a connection that is open or not. */
+  asked({ slot }: TargetTable, nowMs: number, isOpen: boolean): void {
     this.#awaitedMs = isOpen ? nowMs : Infinity
+    this.#isTimed = this.#side !== NONE && !this.#trials.isCold(slot, this.#side)
   }
 
   /**
@@ -62,18 +65,19 @@ export class Judged {
   }
 
   /** The head of an answer has come. */
-  timed({ slot, trial }: ServiceTable, target: TargetTable, status: number, nowMs: number): void {
-    if (this.#side === NONE || attemptOutcome(status, null, trial!.failing) !== 'good') return
-    this.#trials.time(slot, target.slot, this.#side, this.#step, this.#edges, nowMs - this.#awaitedMs)
+  timed({ slot, trial }: ServiceTable, status: number, nowMs: number): void {
+    if (this.#side === NONE || !this.#isTimed || attemptOutcome(status, null, trial!.failing) !== 'good') return
+    this.#trials.time(slot, this.#side, this.#step, this.#edges, nowMs - this.#awaitedMs)
   }
 
   /**
    * There is no answer yet: from each edge on it is a slow one. Without this, a version that hangs would be seen by its time-outs
    * only.
    */
-  noteSlow({ slot }: ServiceTable, target: TargetTable, nowMs: number): void {
+  noteSlow({ slot }: ServiceTable, nowMs: number): void {
+    if (!this.#isTimed) return
     const waitedMs = nowMs - this.#awaitedMs
-    this.#edges = this.#trials.timeOpen(slot, target.slot, this.#side, this.#step, this.#edges, waitedMs)
+    this.#edges = this.#trials.timeOpen(slot, this.#side, this.#step, this.#edges, waitedMs)
   }
 
   /** Its present attempt counts for a side. */
@@ -84,6 +88,6 @@ export class Judged {
   /** The client was given this answer of the target, or saw it break. */
   noteHarm({ slot, trial }: ServiceTable, target: TargetTable, status: number, broke: ErrorCode | null): void {
     if (trial === null || !target.isTried) return
-    if (attemptOutcome(status, broke, trial.failing) === 'failed') this.#trials.countHarm(slot)
+    if (attemptOutcome(status, broke, trial.failing) === 'failed') this.#trials.countHarm(slot, trial.step)
   }
 }

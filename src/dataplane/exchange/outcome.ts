@@ -45,7 +45,7 @@ export class Outcome {
   answered(attempts: Attempts, status: number): void {
     this.#ttfbMs = this.#plane.time.nowMs - this.#startMs
     this.#attemptTtfbMs = this.#plane.time.nowMs - attempts.startedMs
-    attempts.judged.timed(attempts.service, attempts.target!, status, this.#plane.time.nowMs)
+    attempts.judged.timed(attempts.service, status, this.#plane.time.nowMs)
     attempts.repeated(status)
     if (status !== SWITCHED) return
     attempts.judge(status, null)
