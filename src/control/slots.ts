@@ -233,4 +233,5 @@ function empty(memory: SharedMemory, slot: number): void {
     const offset = laneOffset(worker, slot)
     memory.targets.fill(0, offset, offset + FIELDS)
   }
+  memory.newFrom[slot] = 0
 }

@@ -112,9 +112,10 @@ export class Trials {
    */
   isCold(target: number, side: number): boolean {
     if (side !== SIDE.canary) return false
-    const { targets } = this.#memory
-    if (targets[laneOffset(this.#index, target) + FIELD.attemptsStarted] >= COLD_REQUESTS) return false
-    return sumField(this.#memory, target, FIELD.attemptsStarted) < COLD_REQUESTS
+    const { targets, newFrom } = this.#memory
+    const warmFrom = newFrom[target] + COLD_REQUESTS
+    if (targets[laneOffset(this.#index, target) + FIELD.attemptsStarted] >= warmFrom) return false
+    return sumField(this.#memory, target, FIELD.attemptsStarted) < warmFrom
   }
 
   #isPresent(slot: number, step: number): boolean {

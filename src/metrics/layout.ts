@@ -185,6 +185,8 @@ export const CELLS = CELL.ring + RINGS * RING_CELLS
 export interface SharedMemory {
   readonly workers: number
   readonly targets: Float64Array
+  /** By slot of a target: how many attempts had been started at it, over all workers, when it was last new. */
+  readonly newFrom: Float64Array
   readonly lanes: Float64Array
   readonly cells: Int32Array
   /** `TRIAL` by worker, slot of the service and side: see `trialOffset`. */
@@ -202,6 +204,7 @@ export function allocateSharedMemory(workers: number): SharedMemory {
   return {
     workers,
     targets: new Float64Array(new SharedArrayBuffer(workers * SLOTS * FIELDS * 8)),
+    newFrom: new Float64Array(new SharedArrayBuffer(SLOTS * 8)),
     lanes: new Float64Array(new SharedArrayBuffer(workers * WORKER_FIELDS * 8)),
     cells: new Int32Array(new SharedArrayBuffer(CELLS * 4)),
     trials: new Float64Array(new SharedArrayBuffer(workers * SERVICE_SLOTS * SIDES * TRIAL_FIELDS * 8)),
@@ -243,4 +246,9 @@ export function sumField(memory: SharedMemory, slot: number, field: number): num
 /** The same over all slots of a target. */
 export function sumSlots(memory: SharedMemory, slots: readonly number[], field: number): number {
   return slots.reduce((sum, slot) => sum + sumField(memory, slot, field), 0)
+}
+
+/** Says that what answers at these slots of targets is new from now on, whatever has answered there before. */
+export function noteNew(memory: SharedMemory, slots: readonly number[]): void {
+  for (const slot of slots) memory.newFrom[slot] = sumField(memory, slot, FIELD.attemptsStarted)
 }

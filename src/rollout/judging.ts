@@ -7,7 +7,7 @@
 import type { Control } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import { own } from '../config/record.ts'
-import { CELL, FIELD, type SharedMemory, sumSlots } from '../metrics/layout.ts'
+import { CELL, FIELD, noteNew, type SharedMemory, sumSlots } from '../metrics/layout.ts'
 import type { ClumpState } from './clump.ts'
 import { Feed } from './feed.ts'
 import { Given, type GivenDeps } from './given/given.ts'
@@ -123,6 +123,8 @@ export class Judging {
     this.harm += this.#feed.drop()
     this.answers = 0
     this.#byRules = this.#answered()
+    // A URL that had another version before is as cold as one that was never there.
+    if (this.verdict.share === 0 && weight > 0) noteNew(this.#deps.memory, this.#slots())
     this.verdict.beginStep(weight / 100)
     this.given.beginStep(weight / 100, this.#deps.clock.steadyMs())
   }
@@ -209,10 +211,15 @@ export class Judging {
 
   /** Answers of the new version's targets, however they were chosen. */
   #answered(): number {
-    const targets = own(this.#deps.control.snapshot().status, this.#service)?.pools[this.#to]?.targets ?? {}
-    const slots = Object.values(targets).flatMap(({ slots }) => slots)
+    const slots = this.#slots()
     const sum = (field: number) => sumSlots(this.#deps.memory, slots, field)
     return sum(FIELD.attemptsGood) + sum(FIELD.attemptsFailed)
+  }
+
+  /** Of the targets of the pool that gets the new version. */
+  #slots(): number[] {
+    const targets = own(this.#deps.control.snapshot().status, this.#service)?.pools[this.#to]?.targets ?? {}
+    return Object.values(targets).flatMap(({ slots }) => slots)
   }
 
   /** What is known by now of what it is compared with. */

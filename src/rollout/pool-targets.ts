@@ -6,7 +6,7 @@
 import type { Control } from '../change.ts'
 import { own } from '../config/record.ts'
 import type { ServiceSpec } from '../config/schema.ts'
-import { FIELD, type SharedMemory, sumSlots } from '../metrics/layout.ts'
+import { FIELD, noteNew, type SharedMemory, sumSlots } from '../metrics/layout.ts'
 import type { TargetStatus } from '../table/status.ts'
 import type { AdminState } from '../table/types.ts'
 import { targetsTried } from './rolling.ts'
@@ -44,6 +44,11 @@ export class PoolTargets {
   inFlight(url: string): number {
     const slots = own(this.all, url)?.slots ?? []
     return sumSlots(this.#memory, slots, FIELD.inFlight) + sumSlots(this.#memory, slots, FIELD.tunnels)
+  }
+
+  /** What answers at it was replaced. */
+  noteNew(url: string): void {
+    noteNew(this.#memory, own(this.all, url)?.slots ?? [])
   }
 
   /** Takes those with the new version out for a while, as though they had failed; needs no store. */

@@ -52,6 +52,7 @@ test('a slot rests for a minute before another target gets it, emptied in every 
   memory.targets[laneOffset(0, slot) + FIELD.ttfb] = 3
   // What failed last is nothing that is still there.
   memory.targets[laneOffset(0, slot) + FIELD.failuresInRow] = 5
+  memory.newFrom[slot] = 7
   take(numbers(2, SLOTS - 1))
 
   expect(await codeOf(() => refuse(numbers(2, SLOTS), null))).toBe('conflict')
@@ -60,6 +61,7 @@ test('a slot rests for a minute before another target gets it, emptied in every 
   expect(memory.targets[laneOffset(1, slot) + FIELD.requests]).toBe(0)
   expect(memory.targets[laneOffset(0, slot) + FIELD.ttfb]).toBe(0)
   expect(memory.targets[laneOffset(0, slot) + FIELD.failuresInRow]).toBe(0)
+  expect(memory.newFrom[slot]).toBe(0)
 })
 
 test.each(['inFlight', 'tunnels', 'connections'] as const)(

@@ -8,6 +8,7 @@ import {
   EDGES,
   FIELD,
   laneOffset,
+  noteNew,
   type SharedMemory,
   SIDE,
   TRIAL,
@@ -87,6 +88,16 @@ describe('an answer that is slow', () => {
     expect(trials.isCold(TARGET, SIDE.canary)).toBe(true)
     expect(trials.isCold(TARGET, SIDE.control)).toBe(false)
     memory.targets[laneOffset(1, TARGET) + FIELD.attemptsStarted] = 8
+    expect(trials.isCold(TARGET, SIDE.canary)).toBe(false)
+  })
+
+  test('nor for the first 20 since what answers at its URL was replaced', () => {
+    memory.targets[laneOffset(0, TARGET) + FIELD.attemptsStarted] = 300
+    memory.targets[laneOffset(1, TARGET) + FIELD.attemptsStarted] = 500
+    noteNew(memory, [TARGET])
+    memory.targets[laneOffset(1, TARGET) + FIELD.attemptsStarted] = 519
+    expect(trials.isCold(TARGET, SIDE.canary)).toBe(true)
+    memory.targets[laneOffset(0, TARGET) + FIELD.attemptsStarted] = 301
     expect(trials.isCold(TARGET, SIDE.canary)).toBe(false)
   })
 })

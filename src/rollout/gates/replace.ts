@@ -120,6 +120,7 @@ async function update(url: string, isUndone: boolean, about: About, means: Means
   await setState(url, 'standby', about, means, signal)
   await healthy(url, about, means, signal)
   await assertVersion(url, versions.version, about, means, signal)
+  targets.noteNew(url)
   await setState(url, 'ready', about, means, signal)
 }
 

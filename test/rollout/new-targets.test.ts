@@ -1,0 +1,72 @@
+/** From when on the targets of a new version count as new, whatever their URLs have answered before. */
+import { expect, onTestFinished, test } from 'vitest'
+import { FIELD, laneOffset } from '../../src/metrics/layout.ts'
+import { memoryStore } from '../../src/store/memory.ts'
+import { startHook } from '../helpers/hook.ts'
+import { drivenUntil } from '../helpers/raw.ts'
+import { startNamed } from '../helpers/upstream.ts'
+import { begun, type Stand, stand } from './stand.ts'
+
+const slotOf = ({ control }: Stand, pool: string, url: string) =>
+  control.snapshot().status['shop'].pools[pool].targets[url].slots[0]
+
+const start = ({ memory }: Stand, slot: number, attempts: number) => {
+  memory.targets[laneOffset(0, slot) + FIELD.attemptsStarted] = attempts
+}
+
+test('a canary at URLs that had the version before is new when it is first given traffic, and not again at the next step', async () => {
+  const stood = await stand()
+  const { control, rollouts, memory, clock } = stood
+  onTestFinished(() => rollouts.close())
+  const [url] = Object.keys(control.snapshot().status['shop'].pools['green'].targets)
+  const slot = slotOf(stood, 'green', url)
+  start(stood, slot, 500)
+  await rollouts.start()
+  const steps = [
+    { weight: 10, for: '10s' },
+    { weight: 50, for: '1h' },
+  ]
+  await rollouts.begin('shop', { to: 'green', advance: 'time', steps }, 'test')
+  await drivenUntil('it has 10 %', async () => memory.newFrom[slot] === 500)
+  start(stood, slot, 700)
+  await drivenUntil('it has 50 %', async () => {
+    clock.move(500)
+    return rollouts.list('shop')[0].weight === 50
+  })
+  expect(memory.newFrom[slot]).toBe(500)
+})
+
+test('one that has no weight yet is as new as before', async () => {
+  const stood = await begun({ steps: [{ weight: 0, for: '1h' }] }, 0)
+  const [url] = Object.keys(stood.control.snapshot().status['shop'].pools['green'].targets)
+  expect(stood.memory.newFrom[slotOf(stood, 'green', url)]).toBe(0)
+})
+
+test('a target that was replaced is new when it comes back, and the others are not', async () => {
+  const urls = [(await startNamed('one')).url, (await startNamed('two')).url]
+  const hook = await startHook(async ({ target }: { target: string }) => {
+    // What was under way until then.
+    start(stood, slotOf(stood, 'blue', target), 900)
+    return 200
+  })
+  const service = {
+    routes: [{ host: 'shop.example.com', path: '/' }],
+    pools: { blue: { version: '1.0', targets: urls } },
+    live: 'blue',
+    rollout: {
+      strategy: 'rolling',
+      hooks: [{ at: 'UpdateTarget', url: hook.url, timeout: '30s' }],
+    },
+  }
+  const stood = await stand(memoryStore(), {}, service)
+  const { rollouts, clock, memory } = stood
+  onTestFinished(() => rollouts.close())
+  await rollouts.start()
+  await rollouts.begin('shop', { to: 'blue', version: '2.0' }, 'test')
+  const newFrom = () => urls.map((url) => memory.newFrom[slotOf(stood, 'blue', url)])
+  await drivenUntil('the first is back', async () => {
+    clock.move(100)
+    return newFrom()[0] > 0
+  })
+  expect(newFrom()).toEqual([900, 0])
+})
