@@ -1,5 +1,5 @@
 /**
- * The conditions of routes and rules: names that can be names, and values that a request can have. One that can never hold is a
+ * What conditions of routes and rules are about: names that can be names, and values that a request can have. One that can never hold is a
  * fault, since nobody would see it at work: the rule is there, and matches nobody.
  *
  * Values are compared with what the parser leaves of a field: no control characters but HTAB, no blanks around it (RFC 9110 5.5), of a
@@ -11,7 +11,6 @@ import { KEY_LENGTH_MAX } from '../table/visitor.ts'
 import { badNetwork, isToken } from './address.ts'
 import type { Report } from './check-service.ts'
 import { child } from './pointer.ts'
-import type { RuleSpec } from './schema.ts'
 
 /** Longer methods are refused (http1/request-head.ts), and so is CONNECT. */
 const METHOD_LENGTH_MAX = 32
@@ -52,15 +51,13 @@ export function checkMethod(report: Report, at: string, method: string): void {
   }
 }
 
-/** Adds every fault of the conditions of a rule. `sources` are where the visitor key may come from. */
-export function checkWhen(report: Report, at: string, when: RuleSpec['when'], sources: readonly string[]): void {
-  if (when.header !== undefined) checkPairs(report, child(at, 'header'), when.header, 'header')
-  if (when.cookie !== undefined) checkPairs(report, child(at, 'cookie'), when.cookie, 'cookie')
-  if (when.visitor !== undefined) checkVisitors(report, child(at, 'visitor'), when.visitor, sources)
-  if (when.cidr !== undefined) checkNetworks(report, child(at, 'cidr'), when.cidr)
-}
-
-function checkVisitors(report: Report, at: string, visitors: readonly string[], sources: readonly string[]): void {
+/** Adds a fault for every visitor that cannot be. `sources` are where the visitor key may come from. */
+export function checkVisitors(
+  report: Report,
+  at: string,
+  visitors: readonly string[],
+  sources: readonly string[],
+): void {
   if (!report.present(at)) return
   const read = sources.length > 0 && !sources.some((source) => source.startsWith('jwt:'))
   const byAddress = sources.includes('address')

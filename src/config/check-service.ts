@@ -5,9 +5,10 @@
  * the report whether what it reads is sound, and skips what is not. So no check guards against wrong types by itself.
  */
 
+import { checkWhen } from '../table/conditions/kinds.ts'
 import { asciiHost } from '../table/host.ts'
 import { parseRouteHost, parseTarget } from './address.ts'
-import { checkMethod, checkPairs, checkVisitor, checkWhen } from './check-condition.ts'
+import { checkMethod, checkPairs, checkVisitor } from './check-condition.ts'
 import { checkRollout } from './check-rollout.ts'
 import { durationMs } from './duration.ts'
 import { didYouMean, nearest } from './nearest.ts'
@@ -220,7 +221,7 @@ export function checkRules(
     const ruleAt = child(at, index)
     if (!report.present(ruleAt)) continue
     checkOutcome(report, ruleAt, rule, pools)
-    if (report.present(child(ruleAt, 'when'))) checkWhen(report, child(ruleAt, 'when'), rule.when, sources)
+    if (report.present(child(ruleAt, 'when'))) checkWhen(report, child(ruleAt, 'when'), rule.when, { sources })
     const nameAt = child(ruleAt, 'name')
     if (!report.sound(nameAt)) continue
     const first = firsts.get(rule.name)

@@ -4,11 +4,11 @@
  *
  * Specs come in canonical form (`canonicalService`), so nothing here can fail but by a bug.
  */
+import { planWhen } from '../table/conditions/kinds.ts'
 import { octetsOfText } from '../table/octets.ts'
 import { canonicalPath } from '../table/path.ts'
 import type { RescuePlan, RoutePlan, RulePlan, ServicePlan, StickyPlan, VisitorSource } from '../table/plan.ts'
 import type { SkewPath } from '../table/skew.ts'
-import { networkOf } from './address.ts'
 import { canonicalRoute } from './canonical.ts'
 import { durationMs } from './duration.ts'
 import type { RouteSpec, RuleSpec, ServiceSpec, StickySpec } from './schema.ts'
@@ -53,8 +53,6 @@ type Pairs = readonly (readonly [string, string])[]
 /** Values as the octets that come over the wire: see table/octets.ts. */
 const headerPairs = (fields: Record<string, string> = {}): Pairs =>
   Object.entries(fields).map(([name, value]) => [name.toLowerCase(), octetsOfText(value)] as const)
-const cookiePairs = (cookies: Record<string, string> = {}): Pairs =>
-  Object.entries(cookies).map(([name, value]) => [name, octetsOfText(value)] as const)
 
 /**
  * Plans each item of a list once: lists of specs are never changed, only replaced, and most changes replace neither thousands
@@ -117,10 +115,7 @@ function planRoute(spec: RouteSpec): RoutePlan {
 function planRule({ name, when, to, deny, pin }: RuleSpec): RulePlan {
   return {
     name,
-    header: headerPairs(when.header),
-    cookie: cookiePairs(when.cookie),
-    visitor: (when.visitor ?? []).map(octetsOfText),
-    cidr: (when.cidr ?? []).map(networkOf),
+    when: planWhen(when),
     to: to ?? null,
     deny: deny ?? null,
     pin: pin ?? false,

@@ -6,6 +6,7 @@
  * default. What a schema cannot say (a split that names an unknown pool, two equal routes) is checked in `check.ts`.
  */
 import type { Static } from 'typebox'
+import { WhenSchema } from '../table/conditions/kinds.ts'
 import { closed, Duration, NAME_PATTERN, Name, Statuses, UrlPath } from './schema-parts.ts'
 import {
   LimitsSchema,
@@ -57,24 +58,6 @@ export const PoolSchema = closed({
   }),
   targets: Type.Array(TargetUrl, { maxItems: 1024, uniqueItems: true, description: 'The targets of this pool.' }),
 })
-
-export const WhenSchema = closed(
-  {
-    header: Type.Optional(
-      Type.Record(Type.String(), Type.String(), {
-        description: 'All of these headers have these values; * means present.',
-      }),
-    ),
-    cookie: Type.Optional(
-      Type.Record(Type.String(), Type.String(), {
-        description: 'All of these cookies have these values; * means present.',
-      }),
-    ),
-    visitor: Type.Optional(Type.Array(Type.String(), { description: 'The visitor key is one of these.' })),
-    cidr: Type.Optional(Type.Array(Type.String(), { description: 'The client address is in one of these networks.' })),
-  },
-  { minProperties: 1, description: 'All of the given conditions must hold.' },
-)
 
 export const RuleSchema = closed({
   name: Name('Name of the rule, shown by explain.'),

@@ -2,7 +2,7 @@
  * Which of many rules (or routes) may match a request, without asking each: an index over their conditions.
  *
  * Every entry is filed under one of its conditions, all of which must hold anyway: the one that fewest others share, and one
- * that asks for a value before one that asks only for presence. Those without any condition are always candidates. A
+ * that asks for a value before one that asks only for presence. Those without any that an index can find are always candidates. A
  * request marks the entries filed under what it has; they come back in the order of the list, and the caller checks the
  * rest of each. So what is found is what a scan of the list finds, and a request that has none of the headers, cookies,
  * visitor or address asked for pays for a look at its own fields, not for the list.
@@ -15,24 +15,15 @@
  */
 
 import { BitSet, type Positions } from './bit-set.ts'
+import type { Filing, Keys } from './conditions/kind.ts'
 import { CookieWalk } from './cookie-header.ts'
 import { knownNetwork } from './network.ts'
 import { indexNetworks, markNetworks, type NetworkIndex } from './network-index.ts'
 import type { Network, RequestView } from './types.ts'
 
-type Pairs = readonly (readonly [name: string, value: string])[]
-
-/** Conditions that must all hold; none of a kind is no condition. */
-export interface Conditions {
-  readonly header: Pairs
-  readonly cookie?: Pairs
-  readonly visitor?: readonly string[]
-  readonly cidr?: readonly string[]
-}
-
 export interface ConditionIndex {
-  /** What every entry is filed under. */
-  readonly filed: readonly Filed['kind'][]
+  /** The place of the condition, in each entry, that a mark says all of; -1 where all are to be checked. */
+  readonly checked: readonly number[]
   readonly always: Positions
   /** A bit for each hint of a header name that is asked for, `cookie` among them when there are cookies. */
   readonly fieldHints: Uint32Array
@@ -51,15 +42,9 @@ interface Values {
   readonly byValue: Map<string, number[]>
 }
 
-type Filed =
-  | { readonly kind: 'always' }
-  | { readonly kind: 'header' | 'cookie'; readonly name: string; readonly value: string }
-  | { readonly kind: 'visitor' | 'cidr'; readonly list: readonly string[] }
-
 const HINTS = 1 << 15
-/** Entries of a list of visitors or networks that are looked at to see how many share it: lists may be long. */
+/** Values of a list that are looked at to see how many share it: lists may be long. */
 const SAMPLE = 8
-const PRESENT = '*'
 const COOKIE = 'cookie'
 const walk = new CookieWalk()
 
@@ -75,8 +60,8 @@ function setHint(hints: Uint32Array, name: string): void {
 
 const isHinted = (hints: Uint32Array, hint: number) => ((hints[hint >>> 5] >>> (hint & 31)) & 1) === 1
 
-/** The index over a list of entries. Throws (a bug) when a network does not parse. */
-export function indexConditions(entries: readonly Conditions[]): ConditionIndex {
+/** The index over a list of entries: how each of their conditions is found. Throws (a bug) when a network does not parse. */
+export function indexConditions(entries: readonly (readonly (Keys | null)[])[]): ConditionIndex {
   const chosen = choose(entries)
   const fieldHints = new Uint32Array(HINTS >>> 5)
   const cookieHints = new Uint32Array(HINTS >>> 5)
@@ -85,18 +70,23 @@ export function indexConditions(entries: readonly Conditions[]): ConditionIndex 
   const visitors = new Map<string, number[]>()
   const networks = new Map<number, readonly Network[]>()
   const always: number[] = []
-  for (const [position, filed] of chosen.entries()) {
+  for (const [position, place] of chosen.entries()) {
     const alone = [position]
-    if (filed.kind === 'always') always.push(position)
-    else if ('name' in filed) fileField(filed.kind === 'header' ? headers : cookies, filed, alone)
-    else if (filed.kind === 'cidr') networks.set(position, filed.list.map(knownNetwork))
-    else for (const visitor of filed.list) file(visitors, visitor, alone)
+    const keys = place === -1 ? null : entries[position][place]
+    if (keys === null) always.push(position)
+    for (const filing of keys?.filings ?? []) {
+      const values = filing.values ?? []
+      if (filing.space === 'network')
+        networks.set(position, [...(networks.get(position) ?? []), ...values.map(knownNetwork)])
+      else if (filing.space === 'visitor') for (const visitor of values) file(visitors, visitor, alone)
+      else fileField(filing.space === 'header' ? headers : cookies, filing, alone)
+    }
   }
   for (const name of headers.keys()) setHint(fieldHints, name)
   for (const name of cookies.keys()) setHint(cookieHints, name)
   if (cookies.size > 0) setHint(fieldHints, COOKIE)
   return {
-    filed: chosen.map(({ kind }) => kind),
+    checked: chosen.map((place, position) => (place !== -1 && entries[position][place]?.whole === true ? place : -1)),
     always,
     fieldHints,
     headers,
@@ -108,11 +98,11 @@ export function indexConditions(entries: readonly Conditions[]): ConditionIndex 
   }
 }
 
-function fileField(names: Map<string, Values>, { name, value }: { name: string; value: string }, alone: number[]) {
+function fileField(names: Map<string, Values>, { name, values: wanted }: Filing, alone: number[]) {
   const values: Values = names.get(name) ?? { present: [], byValue: new Map() }
   names.set(name, values)
-  if (value === PRESENT) values.present.push(...alone)
-  else file(values.byValue, value, alone)
+  if (wanted === null) values.present.push(...alone)
+  else for (const value of wanted) file(values.byValue, value, alone)
 }
 
 /** A list of one is shared by all keys of its entry, since lists of visitors are long; so it is not grown in place. */
@@ -124,40 +114,34 @@ function file(lists: Map<string, number[]>, key: string, alone: number[]): void 
   else list.push(...alone)
 }
 
-/** What each entry is filed under: see the head of this file. */
-function choose(entries: readonly Conditions[]): Filed[] {
-  const options = entries.map(optionsOf)
+/** The place of the condition that each entry is filed under, or -1: see the head of this file. */
+function choose(entries: readonly (readonly (Keys | null)[])[]): number[] {
   const shared = new Map<string, number>()
-  for (const choice of options) if (choice.length > 1) for (const filed of choice) count(shared, filed)
-  const costOf = (filed: Filed) => {
+  const found = (entry: readonly (Keys | null)[]) => entry.filter((keys) => keys !== null)
+  for (const entry of entries) if (found(entry).length > 1) for (const keys of found(entry)) count(shared, keys)
+  const costOf = (keys: Keys | null) => {
+    if (keys === null) return Infinity
     let most = 0
-    for (const key of keysOf(filed)) most = Math.max(most, shared.get(key) ?? 0)
-    return 'name' in filed && filed.value === PRESENT ? most + entries.length : most
+    for (const text of textsOf(keys)) most = Math.max(most, shared.get(text) ?? 0)
+    return keys.filings.some(({ values }) => values === null) ? most + entries.length : most
   }
-  return options.map((choice) => {
-    if (choice.length < 2) return choice[0] ?? { kind: 'always' }
-    const costs = choice.map(costOf)
-    return choice[costs.indexOf(Math.min(...costs))]
+  return entries.map((entry) => {
+    const only = found(entry).length < 2
+    const costs = entry.map((keys) => (only && keys !== null ? 0 : costOf(keys)))
+    const least = Math.min(...costs)
+    return least === Infinity ? -1 : costs.indexOf(least)
   })
 }
 
-function count(shared: Map<string, number>, filed: Filed): void {
-  for (const key of keysOf(filed)) shared.set(key, (shared.get(key) ?? 0) + 1)
+function count(shared: Map<string, number>, keys: Keys): void {
+  for (const text of textsOf(keys)) shared.set(text, (shared.get(text) ?? 0) + 1)
 }
 
-function optionsOf({ header, cookie, visitor, cidr }: Conditions): Filed[] {
-  const options: Filed[] = []
-  if (visitor !== undefined && visitor.length > 0) options.push({ kind: 'visitor', list: visitor })
-  for (const [name, value] of header) options.push({ kind: 'header', name, value })
-  for (const [name, value] of cookie ?? []) options.push({ kind: 'cookie', name, value })
-  if (cidr !== undefined && cidr.length > 0) options.push({ kind: 'cidr', list: cidr })
-  return options
-}
-
-function keysOf(filed: Filed): readonly string[] {
-  if (filed.kind === 'always') return []
-  if ('list' in filed) return filed.list.slice(0, SAMPLE).map((entry) => filed.kind + ' ' + entry)
-  return [filed.kind + ' ' + filed.name + '=' + filed.value]
+/** A text for each thing that a condition is found by, equal where those are. */
+function textsOf({ filings }: Keys): readonly string[] {
+  return filings.flatMap(({ space, name, values }) =>
+    values === null ? [`${space} ${name}`] : values.slice(0, SAMPLE).map((value) => `${space} ${name}=${value}`),
+  )
 }
 
 /** BitSet the entries that may match a request. They are to be taken, or cleared, before the next look at this index. */

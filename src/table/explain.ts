@@ -2,8 +2,8 @@
  * A decision in words, for people: what `explain` prints under the facts. It reads nothing but the decision itself.
  */
 import { BUCKETS } from './bucket.ts'
+import { wordsOf } from './conditions/kinds.ts'
 import { textOfOctets } from './octets.ts'
-import type { RulePlan } from './plan.ts'
 import type { Decision, ServiceTable } from './types.ts'
 
 /** One sentence on where a request goes and why, such as `rule staff sends header x-internal=1 to green`. */
@@ -24,7 +24,7 @@ function reasonOf(decision: Decision, service: ServiceTable): string {
   const { aimed, visitor } = decision
   const rule = service.rules.list.find((candidate) => candidate.plan.name === decision.rule)
   if (rule !== undefined && rule.plan.to !== null) {
-    return `rule ${rule.plan.name} sends ${conditionsOf(rule.plan)} to ${rule.plan.to}`
+    return `rule ${rule.plan.name} sends ${rule.plan.when.map(wordsOf).join(' and ')} to ${rule.plan.to}`
   }
   if (aimed === null) return `no pool of ${service.name} has a weight and takes new visitors`
   if (decision.reason === 'pin')
@@ -33,14 +33,4 @@ function reasonOf(decision: Decision, service: ServiceTable): string {
   const by = trial === null ? '' : `, by the weights of the rollout to ${trial.pool}`
   if (visitor === null) return `without a visitor key the next turn by weight is that of ${aimed.name}${by}`
   return `visitor ${textOfOctets(visitor)} has bucket ${decision.bucket} of ${BUCKETS}, which falls to ${aimed.name}${by}`
-}
-
-function conditionsOf(plan: RulePlan): string {
-  const field = (kind: string) => (pair: readonly [string, string]) => `${kind} ${pair[0]}=${textOfOctets(pair[1])}`
-  return [
-    ...plan.header.map(field('header')),
-    ...plan.cookie.map(field('cookie')),
-    ...(plan.visitor.length > 0 ? [`${plan.visitor.length} named visitors`] : []),
-    ...(plan.cidr.length > 0 ? [`addresses in ${plan.cidr.join(', ')}`] : []),
-  ].join(' and ')
 }

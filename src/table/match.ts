@@ -16,6 +16,8 @@
  * others, and returns the router itself when no route has changed.
  */
 import { type ConditionIndex, indexConditions, markCandidates } from './condition-index.ts'
+import { fieldKeys } from './conditions/fields.ts'
+import type { Keys } from './conditions/kind.ts'
 import { withUpperEscapes } from './path.ts'
 import type { RoutePlan } from './plan.ts'
 import type { RequestView } from './types.ts'
@@ -233,9 +235,12 @@ function treeOf(routes: readonly CompiledRoute[]): PathNode {
     }
     if (node.routes.push(route) === SCANNED_MAX + 1) crowded.push(node)
   }
-  for (const node of crowded) node.index = indexConditions(node.routes.map(({ plan }) => plan))
+  for (const node of crowded) node.index = indexConditions(node.routes.map(({ plan }) => keysOf(plan)))
   return root
 }
+
+/** How an index finds the conditions of a route. */
+const keysOf = (plan: RoutePlan): Keys[] => plan.header.map(([name, value]) => fieldKeys('header', name, value))
 
 /** More conditions first; then by service name, so that the order of changes does not matter. */
 function byPrecedence(a: CompiledRoute, b: CompiledRoute): number {

@@ -3,6 +3,7 @@
  * workers are sent and `build` reads. Plain data that can be posted to a thread: no functions, no classes, no undefined that
  * means something. Equal plans are equal as data, so of a change only what differs is sent (control/delta.ts).
  */
+import type { ConditionPlan } from './conditions/kind.ts'
 import type { SkewPath } from './skew.ts'
 
 export type Balance = 'least-request' | 'round-robin' | 'random' | 'hash'
@@ -17,11 +18,8 @@ export type VisitorSource =
 
 export interface RulePlan {
   readonly name: string
-  /** Lower-case names; `*` as a value means that the field must only be there. */
-  readonly header: readonly (readonly [name: string, value: string])[]
-  readonly cookie: readonly (readonly [name: string, value: string])[]
-  readonly visitor: readonly string[]
-  readonly cidr: readonly string[]
+  /** All must hold; a rule without any matches nobody. */
+  readonly when: readonly ConditionPlan[]
   readonly to: string | null
   readonly deny: string | null
   readonly pin: boolean
@@ -32,6 +30,7 @@ export interface RoutePlan {
   readonly host: string
   readonly path: string
   readonly method: string | null
+  /** Lower-case names; `*` as a value means that the field must only be there. */
   readonly header: readonly (readonly [name: string, value: string])[]
 }
 

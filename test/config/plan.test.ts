@@ -69,15 +69,17 @@ test('names of headers are lower-case, names of cookies stay, and a plain addres
   expect(rules).toEqual([
     {
       name: 'a',
-      header: [['x-staff', 'Yes']],
-      cookie: [['Beta', '*']],
-      visitor: ['u'],
-      cidr: ['10.0.0.0/8', '192.0.2.7/32', '::1/128'],
+      when: [
+        { kind: 'header', asks: { name: 'x-staff', value: 'Yes' } },
+        { kind: 'cookie', asks: { name: 'Beta', value: '*' } },
+        { kind: 'visitor', asks: ['u'] },
+        { kind: 'cidr', asks: ['10.0.0.0/8', '192.0.2.7/32', '::1/128'] },
+      ],
       to: 'green',
       deny: null,
       pin: true,
     },
-    { name: 'b', header: [], cookie: [], visitor: ['x'], cidr: [], to: null, deny: 'green', pin: false },
+    { name: 'b', when: [{ kind: 'visitor', asks: ['x'] }], to: null, deny: 'green', pin: false },
   ])
 })
 

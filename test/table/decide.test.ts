@@ -18,6 +18,7 @@ import {
   NOW_MS,
   noLoad,
   poolOfVisitor,
+  type RuleShort,
   type StatusOptions,
   sticky,
   type ViewOptions,
@@ -48,7 +49,7 @@ describe('rules', () => {
     expect(decideOne(table)).toMatchObject({ pool: { name: 'blue' }, reason: 'picker' })
   })
 
-  test.each<[string, Partial<RulePlan>, Parameters<typeof makeView>[0], boolean]>([
+  test.each<[string, RuleShort, Parameters<typeof makeView>[0], boolean]>([
     ['a cookie', { cookie: [['beta', 'on']] }, { cookies: { beta: 'on' } }, true],
     ['another value of a cookie', { cookie: [['beta', 'on']] }, { cookies: { beta: 'off' } }, false],
     ['a header that is there', { header: [['x-any', '*']] }, { headers: { 'x-any': '' } }, true],

@@ -24,8 +24,25 @@ export function makeRoute(route: Partial<RoutePlan> = {}): RoutePlan {
   return { host: '*', path: '/', method: null, header: [], ...route }
 }
 
-export function makeRule(rule: Partial<RulePlan> & { name: string }): RulePlan {
-  return { header: [], cookie: [], visitor: [], cidr: [], to: null, deny: null, pin: false, ...rule }
+type Pairs = readonly (readonly [name: string, value: string])[]
+
+/** A rule whose conditions may be given by pairs and lists. */
+export interface RuleShort extends Partial<RulePlan> {
+  readonly header?: Pairs
+  readonly cookie?: Pairs
+  readonly visitor?: readonly string[]
+  readonly cidr?: readonly string[]
+}
+
+export function makeRule(rule: RuleShort & { name: string }): RulePlan {
+  const { header = [], cookie = [], visitor = [], cidr = [], when = [], ...rest } = rule
+  const short = [
+    ...header.map(([name, value]) => ({ kind: 'header', asks: { name, value } })),
+    ...cookie.map(([name, value]) => ({ kind: 'cookie', asks: { name, value } })),
+    ...(visitor.length > 0 ? [{ kind: 'visitor', asks: visitor }] : []),
+    ...(cidr.length > 0 ? [{ kind: 'cidr', asks: cidr }] : []),
+  ]
+  return { to: null, deny: null, pin: false, ...rest, when: [...short, ...when] }
 }
 
 /** Pools with `count` targets each; weights of 0 unless given. */

@@ -19,6 +19,7 @@ import {
   makeView,
   NOW_MS,
   noLoad,
+  type RuleShort,
   sticky,
   type ViewOptions,
 } from './make.ts'
@@ -150,7 +151,7 @@ describe('the index', () => {
 })
 
 /** A thousand rules of a kind; number n matches the request `of(n)`. */
-const many: Record<string, { rule: (n: number) => Partial<RulePlan>; of: (n: number) => ViewOptions }> = {
+const many: Record<string, { rule: (n: number) => RuleShort; of: (n: number) => ViewOptions }> = {
   'values of a header': {
     rule: (n) => ({ header: [['x-tenant', `t${n}`]] }),
     of: (n) => ({ headers: { 'x-tenant': `t${n}` } }),

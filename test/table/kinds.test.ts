@@ -1,0 +1,125 @@
+/**
+ * Every kind of condition, by its own example: in traffic, in explain, scanned and indexed, the same is found. The table is gone
+ * over, so a new kind is tried without being named here.
+ */
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { validateService } from '../../src/config/check.ts'
+import { planService } from '../../src/config/plan.ts'
+import { CookieSigner } from '../../src/dataplane/cookie-signer.ts'
+import { RequestHead } from '../../src/dataplane/http1/request-head.ts'
+import { PostedRequest } from '../../src/dataplane/posted-request.ts'
+import { HeadView } from '../../src/dataplane/request-view.ts'
+import type { ExampleRequest } from '../../src/table/conditions/kind.ts'
+import { KINDS, type WhenSpec } from '../../src/table/conditions/kinds.ts'
+import { decide } from '../../src/table/decide.ts'
+import { explainDecision } from '../../src/table/explain.ts'
+import { octetsOfText } from '../../src/table/octets.ts'
+import { compileRules } from '../../src/table/rules.ts'
+import type { RequestView, Table } from '../../src/table/types.ts'
+import { bulk } from '../helpers/bulk.ts'
+import { makeDraw, makeTable, NOW_MS, noLoad } from './make.ts'
+
+const signer = new CookieSigner(['k'.repeat(32)], 'abc123')
+const HOST = 'shop.example.com'
+
+/** What traffic is decided by. */
+function sent({ headers = {}, ip = '192.0.2.1' }: ExampleRequest): RequestView {
+  const head = new RequestHead(65_536, 1_000)
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${octetsOfText(value)}\r\n`)
+  expect(head.parse(`GET / HTTP/1.1\r\nHost: ${HOST}\r\n${lines.join('')}\r\n`)).toBeGreaterThan(0)
+  const view = new HeadView(head, signer, () => NOW_MS)
+  view.address = ip
+  return view
+}
+
+/** What explain is decided by. */
+function posted({ headers = {}, ip = '192.0.2.1' }: ExampleRequest): RequestView {
+  const request = new PostedRequest(65_536, 1_000, signer, () => NOW_MS)
+  const lists = new Map(Object.entries(headers).map(([name, value]) => [name, [value]]))
+  expect(request.read({ method: 'GET', authority: HOST, path: '/', headers: lists, ip })).toBe(null)
+  return request.view
+}
+
+/** Tables with these rules, scanned and indexed; the config is checked on the way. */
+function tablesOf(whens: readonly WhenSpec[]): [scanned: Table, indexed: Table] {
+  const rules = whens.map((when, n) => ({ name: `r${n}`, when, to: 'green' }))
+  const pools = { blue: { targets: ['http://a'] }, green: { targets: ['http://b'] } }
+  const body = { routes: [{}], pools, live: 'blue', visitor: ['header:x-user'], rules }
+  const checked = validateService(body)
+  if ('faults' in checked) throw new Error(JSON.stringify(checked.faults))
+  const table = makeTable(planService('shop', checked.spec))
+  const service = table.services.get('shop')!
+  const of = (scannedMax: number): Table => ({
+    ...table,
+    services: new Map([['shop', { ...service, rules: compileRules(service.plan.rules, scannedMax) }]]),
+  })
+  return [of(Infinity), of(0)]
+}
+
+/** The rule that is found, which is the same whoever asks, and is told alike. */
+function found(whens: readonly WhenSpec[], request: ExampleRequest): string | null {
+  const told = tablesOf(whens).flatMap((table) =>
+    [sent(request), posted(request)].map((view) => {
+      const decision = decide(view, table, noLoad, makeDraw(), NOW_MS)
+      return JSON.stringify([decision.rule, decision.pool?.name, decision.visitor, explainDecision(decision)])
+    }),
+  )
+  expect(new Set(told).size).toBe(1)
+  return JSON.parse(told[0])[0]
+}
+
+interface Example {
+  readonly name: string
+  readonly spec: unknown
+  readonly held: ExampleRequest
+  readonly failed: ExampleRequest
+}
+const examples: Example[] = Object.entries(KINDS).map(([name, kind]) => ({ name, ...kind.example }))
+
+describe.each(examples)('$name', ({ name, spec, held, failed }) => {
+  const when = { [name]: spec } as WhenSpec
+
+  test('holds for the request of its example, and not for the other', () => {
+    expect(found([when], held)).toBe('r0')
+    expect(found([when], failed)).toBe(null)
+    expect(found([when], {})).toBe(null)
+  })
+
+  test('is told in words', () => {
+    const [table] = tablesOf([when])
+    const why = explainDecision(decide(sent(held), table, noLoad, makeDraw(), NOW_MS))
+    expect(why).toMatch(/^rule r0 sends (?!undefined).{4,} to green$/)
+  })
+})
+
+const someWhen = fc
+  .subarray(examples, { minLength: 1, maxLength: 3 })
+  .map((chosen) => Object.fromEntries(chosen.map(({ name, spec }) => [name, spec])) as WhenSpec)
+/** Requests that some of the examples hold for: later ones write over what earlier ones say. */
+const someRequest = fc
+  .array(fc.constantFrom(...examples.flatMap(({ held, failed }) => [held, held, failed])), { maxLength: 4 })
+  .map((parts) => ({
+    ...Object.assign({}, ...parts),
+    headers: Object.assign({}, ...parts.map(({ headers }) => headers)),
+  }))
+
+test('many of all kinds are found alike by traffic and by explain, scanned and indexed', () => {
+  const hits = new Set<string | null>()
+  fc.assert(
+    fc.property(fc.array(someWhen, { maxLength: 30 }), someRequest, (whens, request) => {
+      hits.add(found(whens, request))
+    }),
+    { numRuns: bulk(150, 1_000) },
+  )
+  // Not for want of rules that match.
+  expect(hits.size).toBeGreaterThan(3)
+})
+
+test('an empty list has nobody in it, whatever stands beside it', () => {
+  const header = { 'x-internal': '1' }
+  const request = { headers: { ...header, 'x-user': 'u' } }
+  expect(found([{ header }], request)).toBe('r0')
+  expect(found([{ header, visitor: [] }], request)).toBe(null)
+  expect(found([{ header, cidr: [] }], request)).toBe(null)
+})
