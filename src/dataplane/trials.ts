@@ -18,21 +18,12 @@ import {
   TRIAL,
   trialOffset,
 } from '../metrics/layout.ts'
-import { hashString } from '../table/bucket.ts'
 import type { Decision, Trial } from '../table/types.ts'
+import { noteFailed } from './failed-visitors.ts'
 import type { Time } from './time.ts'
-
-/** Visitors that are known by worker and service to have failed in this step; whoever comes after these counts each time. */
-const VISITORS_MAX = 10_000
 
 /** An edge that was never set is 0, and one of a pool that has not answered yet is infinite. */
 const isKnown = (edgeMs: number): boolean => edgeMs > 0 && edgeMs < Infinity
-
-/** Visitors of a service who have failed in a step, by hash. */
-interface Failed {
-  step: number
-  readonly visitors: Set<number>
-}
 
 /** The first requests that each new target of the canary is given are not timed: it has not warmed up yet. */
 const COLD_REQUESTS = 20
@@ -48,7 +39,6 @@ export class Trials {
   readonly #memory: SharedMemory
   readonly #index: number
   readonly #time: Pick<Time, 'steadyMs'>
-  readonly #failed = new Map<number, Failed>()
   /** Some exchange may be judged, and is to be looked at while it waits. */
   isWatched = false
 
@@ -65,7 +55,7 @@ export class Trials {
     closeBatch(this.#memory, slot, this.#time.steadyMs())
     const at = trialOffset(this.#index, slot, side)
     this.#memory.trials[at + TRIAL.answers]++
-    if (outcome === 'failed' && (visitor === null || this.#isFirst(slot, step, visitor))) {
+    if (outcome === 'failed' && (visitor === null || noteFailed(this.#memory, slot, step, visitor))) {
       this.#memory.trials[at + TRIAL.bad]++
       if (side === SIDE.canary) hurry(this.#memory, slot)
     }
@@ -121,18 +111,5 @@ export class Trials {
   #isPresent(slot: number, step: number): boolean {
     // Whoever knows the step has its table, which came after this was written.
     return this.#memory.cells[CELL.step + slot] === step
-  }
-
-  #isFirst(slot: number, step: number, visitor: string): boolean {
-    const failed = this.#failed.get(slot) ?? { step, visitors: new Set() }
-    this.#failed.set(slot, failed)
-    if (failed.step !== step) {
-      failed.step = step
-      failed.visitors.clear()
-    }
-    const hash = hashString(visitor)
-    if (failed.visitors.has(hash)) return false
-    if (failed.visitors.size < VISITORS_MAX) failed.visitors.add(hash)
-    return true
   }
 }

@@ -137,6 +137,10 @@ export const READING_FIELDS = 1 + SIDES * TRIAL_FIELDS
 export const RING_FIELDS = 1 + READINGS * READING_FIELDS
 export const RING_CELLS = 4
 
+/** Hashes of visitors who have failed in a step, and how many stand in a row (dataplane/failed-visitors.ts). */
+export const VISITOR_CELLS = 131_072
+export const VISITOR_WAYS = 16
+
 /** Cells that count the connections of client addresses: addresses of the same hash share one (dataplane/downstream/admission.ts). */
 export const ADDRESS_CELLS = 65_536
 
@@ -195,6 +199,8 @@ export interface SharedMemory {
   readonly readings: Float64Array
   /** Times in ms from which on an answer is slow, `EDGES` to a service; written by control. */
   readonly edges: Float64Array
+  /** Hashes of visitors who have failed, `VISITOR_CELLS` over all workers. */
+  readonly visitors: Int32Array
   /** Client connections by the hash of their address: `ADDRESS_CELLS` to a worker, which writes only its own. */
   readonly addresses: Int32Array
 }
@@ -210,6 +216,7 @@ export function allocateSharedMemory(workers: number): SharedMemory {
     trials: new Float64Array(new SharedArrayBuffer(workers * SERVICE_SLOTS * SIDES * TRIAL_FIELDS * 8)),
     readings: new Float64Array(new SharedArrayBuffer(RINGS * RING_FIELDS * 8)),
     edges: new Float64Array(new SharedArrayBuffer(SERVICE_SLOTS * EDGES * 8)),
+    visitors: new Int32Array(new SharedArrayBuffer(VISITOR_CELLS * 4)),
     addresses: new Int32Array(new SharedArrayBuffer(workers * ADDRESS_CELLS * 4)),
   }
 }

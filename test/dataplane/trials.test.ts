@@ -102,6 +102,33 @@ describe('an answer that is slow', () => {
   })
 })
 
+describe('a visitor who fails again and again', () => {
+  const fails = (by: Trials, visitor: string, step = STEP) =>
+    by.count(SLOT, SIDE.canary, step, 'failed', { visitor } as Decision)
+  const counted = (field: number) =>
+    [0, 1].reduce((sum, worker) => sum + memory.trials[trialOffset(worker, SLOT, SIDE.canary) + field], 0)
+
+  test('counts once in a step, whichever workers its connections are at', () => {
+    const other = new Trials(memory, 0, { steadyMs: () => nowMs })
+    for (const by of [trials, other, other, trials]) fails(by, 'u-1')
+    fails(other, 'u-2')
+    expect([counted(TRIAL.bad), counted(TRIAL.answers)]).toEqual([2, 5])
+
+    Atomics.store(memory.cells, CELL.step + SLOT, STEP + 1)
+    fails(other, 'u-1', STEP + 1)
+    expect(counted(TRIAL.bad)).toBe(3)
+  })
+
+  test('is known beside a thousand others, and after many steps', () => {
+    for (let step = STEP; step < STEP + 100; step++) {
+      Atomics.store(memory.cells, CELL.step + SLOT, step)
+      const before = counted(TRIAL.bad)
+      for (let n = 0; n < 2_000; n++) fails(trials, `u-${n % 1_000}`, step)
+      expect(counted(TRIAL.bad) - before).toBe(1_000)
+    }
+  })
+})
+
 describe('batches', () => {
   const keyless = { visitor: null } as Decision
   const rings = () => Atomics.load(memory.cells, CELL.verdict)
