@@ -9,6 +9,7 @@ import { checkWhen } from '../table/conditions/kinds.ts'
 import { asciiHost } from '../table/host.ts'
 import { parseRouteHost, parseTarget } from './address.ts'
 import { checkMethod, checkPairs, checkVisitor } from './check-condition.ts'
+import { checkPreview } from './check-preview.ts'
 import { checkRollout } from './check-rollout.ts'
 import { durationMs } from './duration.ts'
 import { didYouMean, nearest } from './nearest.ts'
@@ -103,6 +104,7 @@ function checkParts(report: Report, at: string, spec: ServiceSpec): void {
     checkTargets(report, poolsAt, spec)
     checkSplit(report, at, spec, pools)
     checkFailover(report, child(at, 'failover'), spec.failover, pools)
+    checkPreview(report, child(at, 'preview'), spec)
   }
   const rulesAt = child(at, 'rules')
   if (report.present(rulesAt)) {

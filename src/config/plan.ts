@@ -11,6 +11,7 @@ import type { RescuePlan, RoutePlan, RulePlan, ServicePlan, StickyPlan, VisitorS
 import type { SkewPath } from '../table/skew.ts'
 import { canonicalRoute } from './canonical.ts'
 import { durationMs } from './duration.ts'
+import { withPreviews } from './preview.ts'
 import type { RouteSpec, RuleSpec, ServiceSpec, StickySpec } from './schema.ts'
 import type { LimitsSpec, TimeoutsSpec } from './schema-process.ts'
 import { type StatusRanges, statusRanges } from './statuses.ts'
@@ -67,7 +68,7 @@ function eachOnce<Spec, Plan>(planOf: (spec: Spec) => Plan): (specs: readonly Sp
   }
 }
 
-const routePlans = eachOnce(planRoute)
+const routePlans = eachOnce((route: RouteSpec) => planRoute(route))
 const rulePlans = eachOnce(planRule)
 
 /** The plan of one service in canonical form. */
@@ -75,7 +76,7 @@ export function planService(name: string, spec: ServiceSpec): ServicePlan {
   const { connect, response, idle } = spec.timeouts
   return {
     name,
-    routes: routePlans(spec.routes),
+    routes: withPreviews(spec, routePlans(spec.routes), planRoute),
     pools: Object.entries(spec.pools).map(([pool, { version, targets }]) => ({ name: pool, version, targets })),
     weights: spec.split ?? {},
     rules: rulePlans(spec.rules),
@@ -107,9 +108,9 @@ function planSkew(text: string): SkewPath {
   return { path: canonicalPath(isPrefix ? text.slice(0, -1) : text), isPrefix }
 }
 
-function planRoute(spec: RouteSpec): RoutePlan {
+function planRoute(spec: RouteSpec, preview: RoutePlan['preview'] = null): RoutePlan {
   const { host, path, method, header } = canonicalRoute(spec)
-  return { host, path, method: method ?? null, header: headerPairs(header) }
+  return { host, path, method: method ?? null, header: headerPairs(header), preview }
 }
 
 function planRule({ name, when, to, deny, pin }: RuleSpec): RulePlan {

@@ -1,4 +1,8 @@
-/** The part of the schema about how few a bad version hurts. See schema.ts for the invariants. */
+/**
+ * The part of the schema about who gets which version, and how few a bad one hurts.
+ *
+ * See schema.ts for the invariants.
+ */
 import { closed } from './schema-parts.ts'
 import { Type } from './type.ts'
 
@@ -25,6 +29,32 @@ export const RescueSchema = Type.Union(
   {
     description:
       'What a new version fails, others answer. Default: while a rollout judges it; true: of every pool but the heaviest; false: never.',
+  },
+)
+
+const PreviewHost = Type.String({
+  pattern: '^[^\\s/:]+$',
+  title: 'a host with {pool} in it, such as {pool}.shop.example.com',
+  maxLength: 253,
+  description: 'Host of the preview of each pool; {pool} stands for its name.',
+})
+
+export const PreviewSchema = Type.Union(
+  [
+    PreviewHost,
+    closed({
+      host: PreviewHost,
+      from: Type.Optional(
+        Type.Array(Type.String(), {
+          minItems: 1,
+          maxItems: 1_024,
+          description: 'Networks of the clients that have previews; for all others there is no such host.',
+        }),
+      ),
+    }),
+  ],
+  {
+    description: 'Hosts on which each pool is seen, whatever the split, the rules and the cookies say. Default: none.',
   },
 )
 

@@ -1,7 +1,7 @@
 /**
  * Where a request goes, and why: pure, total, and the same function for traffic, retries and `explain`.
  *
- *   admission → forced rule → valid pin → bucket of the visitor, or picker → health and failover → target
+ *   admission → preview host → forced rule → valid pin → bucket of the visitor, or picker → health and failover → target
  *
  * Invariants:
  * - Every decision has a reason or an error. Nothing that a client sends makes it throw.
@@ -10,6 +10,7 @@
  * - Pools that do not take new visitors (`drain`, `standby`, `maint`) have no share (allotment.ts), and denied ones leave theirs to
  *   the other weighted pools, by weight and always the same way. A visitor whose cookie says that it was in a draining pool stays
  *   until the deadline: that is a pin too, as long as the drain.
+ * - On a preview host its pool answers or nobody does, whatever people have chosen for everybody else.
  * - A denied pool is never used, not even by failover. Failover takes the named pools, by default the others by weight and then the hot
  *   standby; another pool without weight only when it is named. With nothing eligible anywhere the aimed pool is tried, ill as it is.
  * - A retry (`earlier`) is the same question again; where the picker decided, it stays with the pool of the first
@@ -28,6 +29,7 @@ import { cookieToSet } from './cookie-to-set.ts'
 import { aim, type Draft, poolNamed, takesNew } from './draft.ts'
 import { keepsVisitors, poolAdmits } from './eligible.ts'
 import { match } from './match.ts'
+import { isForClient, type Preview } from './preview.ts'
 import { isRescued } from './rescue.ts'
 import { type RuleTable, ruleMatches } from './rules.ts'
 import type {
@@ -78,9 +80,20 @@ export function decide(
   if (route === null) return NO_ROUTE
   const service = table.services.get(route.service)
   if (service === undefined) throw new Error(`the table routes to ${route.service}, which it does not have`)
+  const { preview } = route
+  if (preview !== null && !isForClient(preview, view)) return NO_ROUTE
   const draft = begin(view, service, load, draw, nowMs, earlier, tied)
+  if (preview !== null) return previewed(draft, preview)
   if (!forced(draft) && !pinned(draft) && !stayed(draft) && !bucketed(draft)) picked(draft)
   return settle(draft)
+}
+
+/** What a pool is, is seen when nobody takes over for it; and whoever looks at it is no visitor of everybody's hosts. */
+function previewed(draft: Draft, { pool: name }: Preview): Decision {
+  const pool = poolNamed(draft.service, name)
+  if (pool === null) throw new Error(`a preview host is that of pool ${name}, which is not there`)
+  aim(draft, pool, 'preview')
+  return decision(draft, tiedTarget(pool, draft) ?? chooseTarget(pool, draft) ?? lastResort(pool, draft))
 }
 
 function begin(
@@ -194,7 +207,7 @@ function decision(draft: Draft, target: TargetTable | null): Decision {
     bucket: draft.bucket,
     aimed: draft.aimed,
     panic: draft.panic,
-    setCookie: target === null ? null : cookieToSet(draft, target),
+    setCookie: target === null || draft.reason === 'preview' ? null : cookieToSet(draft, target),
   }
 }
 

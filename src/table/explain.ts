@@ -11,7 +11,10 @@ export function explainDecision(decision: Decision): string {
   const { service, aimed, target, pool } = decision
   if (service === null) return 'no route matches this host and path'
   const why = reasonOf(decision, service)
-  if (target === null || pool === null) return `${why}; no pool has a target that can take it now`
+  if (target === null || pool === null) {
+    const nobody = decision.reason === 'preview' ? 'none of its targets can' : 'no pool has a target that can'
+    return `${why}; ${nobody} take it now`
+  }
   if (pool !== aimed) {
     return aimed === null
       ? `${why}; ${pool.name} takes over`
@@ -26,6 +29,7 @@ function reasonOf(decision: Decision, service: ServiceTable): string {
   if (rule !== undefined && rule.plan.to !== null) {
     return `rule ${rule.plan.name} sends ${rule.plan.when.map(wordsOf).join(' and ')} to ${rule.plan.to}`
   }
+  if (decision.reason === 'preview') return `the host is the preview of pool ${aimed!.name}`
   if (aimed === null) return `no pool of ${service.name} has a weight and takes new visitors`
   if (decision.reason === 'pin')
     return `the cookie of the visitor keeps it at ${aimed.name} in release ${service.release}`

@@ -20,6 +20,7 @@ import { fieldKeys } from './conditions/fields.ts'
 import type { Keys } from './conditions/kind.ts'
 import { withUpperEscapes } from './path.ts'
 import type { RoutePlan } from './plan.ts'
+import { type Preview, previewOf } from './preview.ts'
 import type { RequestView } from './types.ts'
 
 const SLASH = 47
@@ -60,6 +61,7 @@ export interface CompiledRoute {
   readonly plan: RoutePlan
   /** Name of the service, to be looked up in the same table. */
   readonly service: string
+  readonly preview: Preview | null
 }
 
 /** A router without any routes. */
@@ -153,7 +155,7 @@ export function updateRouter(previous: Router, changes: ReadonlyMap<string, read
   if (changed.size === 0) return previous
   for (const service of changed) {
     for (const plan of plans.get(service) ?? []) {
-      added.get(plan.host)?.push({ path: withoutTrailingSlash(plan.path), plan, service })
+      added.get(plan.host)?.push({ path: withoutTrailingSlash(plan.path), plan, service, preview: previewOf(plan) })
     }
   }
   return withHosts(previous, plans, added, changed)
@@ -257,11 +259,16 @@ function withoutTrailingSlash(path: string): string {
   return path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path
 }
 
+function samePreview(a: RoutePlan['preview'], b: RoutePlan['preview']): boolean {
+  return a === b || (a !== null && b !== null && a.pool === b.pool && String(a.from) === String(b.from))
+}
+
 function equalPlan(a: RoutePlan, b: RoutePlan): boolean {
   return (
     a.path === b.path &&
     a.host === b.host &&
     a.method === b.method &&
+    samePreview(a.preview, b.preview) &&
     a.header.length === b.header.length &&
     a.header.every(([name, value], index) => name === b.header[index][0] && value === b.header[index][1])
   )

@@ -32,6 +32,13 @@ export interface RoutePlan {
   readonly method: string | null
   /** Lower-case names; `*` as a value means that the field must only be there. */
   readonly header: readonly (readonly [name: string, value: string])[]
+  readonly preview: PreviewPlan | null
+}
+
+/** The pool that is seen on the host of a route, and by whom: the networks of the clients that are told of it, null for all. */
+export interface PreviewPlan {
+  readonly pool: string
+  readonly from: readonly string[] | null
 }
 
 /** When and how others answer what a new version has failed. */

@@ -232,7 +232,7 @@ export interface Draw {
 }
 
 /** Why this pool: the phase that decided. */
-export type Reason = 'rule' | 'pin' | 'bucket' | 'picker' | 'failover' | 'skew'
+export type Reason = 'rule' | 'pin' | 'bucket' | 'picker' | 'failover' | 'skew' | 'preview'
 
 export interface Decision {
   /** null when the request goes nowhere; then `error` says why. */

@@ -20,7 +20,7 @@ const plan = (changes: object = {}) => planService('shop', spec(changes))
 test('a plan has every default with its unit resolved', () => {
   expect(plan()).toEqual({
     name: 'shop',
-    routes: [{ host: 'shop.example', path: '/', method: null, header: [] }],
+    routes: [{ host: 'shop.example', path: '/', method: null, header: [], preview: null }],
     pools: [
       { name: 'blue', version: '1.0', targets: ['http://a:80'] },
       { name: 'green', version: '', targets: ['https://b:8443'] },
@@ -65,7 +65,7 @@ test('names of headers are lower-case, names of cookies stay, and a plain addres
       { name: 'b', when: { visitor: ['x'] }, deny: 'green' },
     ],
   })
-  expect(routes).toEqual([{ host: '*', path: '/', method: 'GET', header: [['x-api', 'V2']] }])
+  expect(routes).toEqual([{ host: '*', path: '/', method: 'GET', header: [['x-api', 'V2']], preview: null }])
   expect(rules).toEqual([
     {
       name: 'a',

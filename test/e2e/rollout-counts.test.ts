@@ -1,6 +1,7 @@
 /** What of a service's traffic counts for the verdict on its rollout, and for the harm that it has done. */
 import type { RequestListener, ServerResponse } from 'node:http'
 import { expect, test } from 'vitest'
+import { ask } from '../helpers/ask.ts'
 import { startLoad } from '../helpers/load.ts'
 import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
@@ -40,9 +41,14 @@ test('a version that hangs is slow from the moment on at which the live one woul
   expect((await load.stop()).every(({ status }) => status === 200)).toBe(true)
 }, 60_000)
 
-test('harm counts every failure that reached a client, whoever has sent it there', async () => {
+test('harm counts every failure that reached a client, whoever has sent it there, but not what is seen on a preview host', async () => {
   const rules = [{ name: 'staff', when: { header: { 'x-staff': '1' } }, to: 'green' }]
-  const proxy = await startTried((_, response) => response.writeHead(500).end(), { harm: 1_000 }, { rules })
+  const proxy = await startTried(
+    (_, response) => response.writeHead(500).end(),
+    { harm: 1_000 },
+    { rules, preview: '{pool}.test' },
+  )
+  for (let n = 0; n < 3; n++) expect((await ask(proxy.port, { headers: { host: 'green.test' } })).status).toBe(500)
   for (let n = 0; n < 7; n++)
     expect((await fetch(`http://127.0.0.1:${proxy.port}/`, { headers: { 'x-staff': '1' } })).status).toBe(500)
   await until('it is counted', async () => (await current(proxy)).harm.failed === 7)

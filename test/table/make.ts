@@ -21,7 +21,7 @@ export const sticky: StickyPlan = {
 }
 
 export function makeRoute(route: Partial<RoutePlan> = {}): RoutePlan {
-  return { host: '*', path: '/', method: null, header: [], ...route }
+  return { host: '*', path: '/', method: null, header: [], preview: null, ...route }
 }
 
 type Pairs = readonly (readonly [name: string, value: string])[]

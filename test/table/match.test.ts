@@ -153,6 +153,12 @@ const routePlan: fc.Arbitrary<RoutePlan> = fc
     path: pathOf,
     method: fc.constantFrom(null, null, 'POST'),
     header: fc.constantFrom<RoutePlan['header'][]>([], [], [['x-beta', '1']]),
+    preview: fc.constantFrom<RoutePlan['preview'][]>(
+      null,
+      null,
+      { pool: 'blue', from: null },
+      { pool: 'green', from: ['10.0.0.0/8'] },
+    ),
   })
   .map((plan) => ({ ...plan, header: plan.header as RoutePlan['header'] }))
 const servicesOf = fc.dictionary(fc.constantFrom('p', 'q', 'r', 's'), fc.array(routePlan, { maxLength: 6 }), {

@@ -85,6 +85,16 @@ export class Attempts {
     return this.decision!.service!
   }
 
+  /** The pool is seen as it is. */
+  get isPreview(): boolean {
+    return this.decision?.reason === 'preview'
+  }
+
+  /** What the target fails, others answer. */
+  get isRescued(): boolean {
+    return this.target?.isRescued === true && !this.isPreview
+  }
+
   /** Decides the request in `plane.requestHead`. False when there is no target; then `decision.error` says why. */
   choose(): boolean {
     const plane = this.#plane
@@ -195,7 +205,7 @@ export class Attempts {
     if (retries.repeats > 0 || (this.#logsIn && this.#isTied)) return false
     if (this.#isFresh || this.#plane.time.nowMs - this.startedMs > RACE_MS) {
       // It is rescued, which is better than another try of the same version.
-      if (target!.isRescued && retries.rescues === 0) return false
+      if (this.isRescued && retries.rescues === 0) return false
       if (!this.#takeFromBudget()) return false
       this.judge(0, 'upstream_closed')
       retries.failed(target!)
@@ -213,17 +223,18 @@ export class Attempts {
   }
 
   #mayRescue(status: number, broke: ErrorCode | null): boolean {
-    if (this.target?.isRescued !== true || this.retries.rescues > 0 || (this.#logsIn && this.#isTied)) return false
+    if (!this.isRescued || this.retries.rescues > 0 || (this.#logsIn && this.#isTied)) return false
     if (broke === null && !this.service.rescue!.statuses.includes(status)) return false
     if (!this.#takeFromBudget()) return false
     this.judge(status, broke)
-    this.retries.rescued(this.target)
+    this.retries.rescued(this.target!)
     return true
   }
 
   #mayAskOthers(path: string): boolean {
     const { retries, service, target } = this
-    if (service.skew.length === 0 || !isSkewed(service.skew, path) || (this.#logsIn && this.#isTied)) return false
+    if (this.isPreview || service.skew.length === 0 || !isSkewed(service.skew, path) || (this.#logsIn && this.#isTied))
+      return false
     if (retries.missing.length === 0 && !this.#takeFromBudget()) return false
     this.judge(NOT_FOUND, null)
     retries.missed(target!)

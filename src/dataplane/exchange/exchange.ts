@@ -65,7 +65,7 @@ export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predece
     const attempts = this.#attempts
     if (!attempts.choose()) return this.#fail(attempts.decision?.error ?? 'internal')
     request.writeLines(this.#plane, this.#downstream, attempts.decision!)
-    if (attempts.target!.isRescued) request.keepForRescue(this.#plane, attempts.service.rescue!.bodyBytesMax)
+    if (attempts.isRescued) request.keepForRescue(this.#plane, attempts.service.rescue!.bodyBytesMax)
     this.#acquire(false)
   }
 

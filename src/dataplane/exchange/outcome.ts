@@ -75,7 +75,8 @@ export class Outcome {
       const { slot } = attempts.target
       const answered = this.#ttfbMs >= 0
       attempt = attempts.judge(answered ? status : 0, this.#error)
-      attempts.judged.noteHarm(attempts.service, attempts.target, answered ? status : 0, this.#error)
+      if (!attempts.isPreview)
+        attempts.judged.noteHarm(attempts.service, attempts.target, answered ? status : 0, this.#error)
       // The client never saw that another attempt had failed.
       if (attempt === 'good' && attempts.isHelped(status)) attempts.count(FIELD.rescued)
       if (status === SWITCHED) plane.counters.countTunnelClosed(slot, durationMs - this.#ttfbMs, bytesIn, bytesOut)
