@@ -109,6 +109,10 @@ export interface ChangeOptions {
   readonly dryRun?: boolean
   /** How long to wait for a pool that is not proven yet; 0, the default, not at all. Other changes go on meanwhile. */
   readonly waitMs?: number
+  /** A way back, which nobody takes back: it goes before all that wait, and every worker routes by it before the store has it. */
+  readonly atOnce?: boolean
+  /** Once this has aborted the change is not made any more, if it was not: what it aborts with is what the change is rejected with. */
+  readonly unless?: AbortSignal
   /** Named values of the store that are written with a line of a rollout, at once or not at all. */
   readonly named?: Readonly<Record<string, string>>
   /** Ends the wait; what it aborts with is what the change is rejected with. */

@@ -233,6 +233,7 @@ async function startControlPlane(
   })
   cleanup.add(() => rollouts.close())
   await rollouts.start()
+  store.mayBlock(false)
   const tell = () => ({ names: names.counts(), rollouts: rollouts.figures() })
   const exposition = createExposition(control, memory, clock, VERSION, tell)
   cleanup.add(() => exposition.close())
@@ -262,6 +263,7 @@ async function startControlPlane(
     version: VERSION,
   })
   cleanup.add(() => admin.close())
+  cleanup.add(() => store.mayBlock(true))
   return admin
 }
 

@@ -10,6 +10,8 @@
  * - The store compares where it stands. When another process has moved it, what that one wrote is taken over and the change
  *   is made again on top of it, as if it had come a moment later; only who has sent If-Match for what was changed is refused.
  *   So is a commit taken over that was reported as failed and had happened after all.
+ * - The way back of a rollout goes first, and to the workers before the store: it latches, so nothing is lost when it is stored later. Until
+ *   then nobody else changes that service.
  * - What this process has seen goes first in the queue, and into the tables without waiting for the store. It is never in the
  *   document; it is stored apart, for a quick restart (saver.ts).
  * - A change costs what it changes: every step names the services that it touches, and nothing looks at the others.
@@ -28,11 +30,12 @@ import { createDrains, type Drains } from './drains.ts'
 import { createEvents, type Events, type NewEvent } from './events.ts'
 import { startFollower } from './follower.ts'
 import { shownRevision } from './history.ts'
+import { expectRevision } from './if-match.ts'
 import { Keeper, Moved } from './keeper.ts'
 import { assertAnswered, refusalOf } from './leaves-nobody.ts'
 import { keepingEqual, type Loaded } from './loaded.ts'
 import { applyObservations } from './observe.ts'
-import { createQueue } from './queue.ts'
+import { createQueue, type Queue } from './queue.ts'
 import type { Content } from './reconcile.ts'
 import { createSaver, type Saver } from './saver.ts'
 import { type Seen, Sightings } from './sightings.ts'
@@ -57,7 +60,7 @@ export async function createControl(deps: ControlDeps): Promise<RunningControl> 
 class Writer implements RunningControl {
   readonly #deps: ControlDeps
   readonly #tools: ChangeTools
-  readonly #queue = createQueue(CHANGES_WAITING_MAX)
+  readonly #queue: Queue
   readonly #routes = new RouteOwners()
   readonly #events: Events
   readonly #state: State
@@ -71,6 +74,7 @@ class Writer implements RunningControl {
   constructor(deps: ControlDeps) {
     this.#deps = deps
     const { clock, log, memory, store } = deps
+    this.#queue = createQueue(CHANGES_WAITING_MAX, clock)
     this.#tools = { complete: deps.complete, drainMs: (spec) => durationMs(spec.drain.timeout) }
     this.#events = createEvents(clock, (error) => log.error({ err: error }, 'a listener to events has thrown'))
     const { addressesOf } = deps.names
@@ -114,7 +118,7 @@ class Writer implements RunningControl {
     // Before its turn, so that nobody else waits for these names.
     const restored = change.kind === 'restore' ? await this.revision(change.from) : null
     await this.#deps.names.learn(hostsOfChange(change, restored?.services), LEARN_MS.change)
-    return this.#waiting.run(() => this.#queue.run(() => this.#change(change, options)), options)
+    return this.#waiting.run(() => this.#queue.run(() => this.#change(change, options), options.atOnce), options)
   }
 
   observe(observations: readonly Observation[]): Promise<void> {
@@ -144,6 +148,8 @@ class Writer implements RunningControl {
   }
 
   async #change(change: Change, options: ChangeOptions): Promise<ChangeResult> {
+    options.unless?.throwIfAborted()
+    if (options.atOnce === true) await this.#route(change)
     for (let tries = 1; ; tries++) {
       try {
         return await this.#attempt(change, options)
@@ -154,6 +160,16 @@ class Writer implements RunningControl {
     }
   }
 
+  /** Brings a change into every worker that is stored only then; whatever cannot be served throws. */
+  async #route(change: Change): Promise<void> {
+    const { content: before, snapshot } = this.#state
+    const content = applyChange(before, await this.#resolved(change), this.#deps.clock.steadyMs(), this.#tools)
+    const changed = changedNames(before, content)
+    if (changed.length === 0) return
+    await this.#commit(this.#state.prepare(snapshot, content, changed))
+    this.#keeper.owe(before, changed)
+  }
+
   async #attempt(change: Change, options: ChangeOptions): Promise<ChangeResult> {
     const { clock, names } = this.#deps
     // What is refused or found to be so already is judged by what others have written, too. Without a store, by what we have.
@@ -162,9 +178,11 @@ class Writer implements RunningControl {
     expectRevision(present, change, options.ifMatch)
     const resolved = await this.#resolved(change)
     const content = applyChange(before, resolved, clock.steadyMs(), this.#tools)
-    const changed = changedNames(before, content)
+    const owed = options.atOnce === true ? this.#keeper.owed : []
+    const changed = [...new Set([...changedNames(before, content), ...owed])]
     const faults = this.#routes.faults(content.services, changed)
     if (faults.length > 0) throw new TurnoutError('invalid', faults[0].message, faults)
+    if (options.atOnce !== true) this.#keeper.assertNotOwed(changed)
     assertNotTried(before, content, change, changed)
     if (options.force !== true) {
       assertStandbyKept(before, content, change, changed, clock.steadyMs())
@@ -278,14 +296,4 @@ class Writer implements RunningControl {
     )
     this.#keeper.accept(loaded)
   }
-}
-
-/** Throws `stale_revision` when what the change is about has changed after this revision, or that is none yet. */
-function expectRevision({ revision, revisions }: Snapshot, change: Change, ifMatch: number | undefined): void {
-  if (ifMatch === undefined) return
-  // Two teams do not stop each other: the change of one service asks for that service only.
-  const last = 'service' in change ? (own(revisions, change.service) ?? revision) : revision
-  if (ifMatch >= last && ifMatch <= revision) return
-  const what = 'service' in change ? `Service ${change.service}` : 'Something'
-  throw new TurnoutError('stale_revision', `${what} was changed by revision ${last}; this one is for ${ifMatch}.`)
 }

@@ -11,30 +11,25 @@
  * - A store that fell (an older copy was put in its place, or a new one) is told and never followed: what was answered as
  *   done stays done, and traffic does not go back to yesterday. Until the next change mends it, a restart would.
  * - What of the document cannot be served is kept here as it was stored, and goes with the document when that is written anew.
+ * - What every worker has before the store is *owed*: it goes with the next change.
  * - Deadlines are steady time inside and wall time in the store; once somebody has set the clock, the next write brings
  *   those of every service along.
  */
 import type { Logger } from 'pino'
+import { Patience, untilFree } from '../busy.ts'
 import { type Clock, wallShiftMs } from '../clock.ts'
 import { mapEntries, own } from '../config/record.ts'
 import { isTurnoutError, TurnoutError } from '../errors.ts'
-import type {
-  AuditEntry,
-  Commit,
-  Position,
-  Store,
-  StoredContent,
-  StoredDocument,
-  WrittenService,
-} from '../store/store.ts'
-import { intentMovedBy, observedMovedBy } from '../table/deadlines.ts'
+import type { AuditEntry, Commit, Position, Store, StoredContent, StoredDocument } from '../store/store.ts'
+import { observedMovedBy } from '../table/deadlines.ts'
 import type { ServiceObserved } from '../table/status.ts'
 import type { NewEvent } from './events.ts'
 import { restorable } from './history.ts'
 import { type Loaded, loadedFrom } from './loaded.ts'
 import { soundObserved } from './observe.ts'
 import { type Base, type Content, NOTHING } from './reconcile.ts'
-import { baseFrom, packed } from './stored.ts'
+import { baseFrom } from './stored.ts'
+import { hasDeadline, written } from './written.ts'
 
 /** Where the store keeps the services of the config file as they were last applied. */
 const BASE_KEY = 'file'
@@ -75,6 +70,10 @@ export class Keeper {
   #away: 'reading' | 'writing' | null = null
   /** What stands in the store otherwise than we have it: what is left out, and what was mended. */
   #raw: ReadonlyMap<string, StoredContent> = new Map()
+  /** Services of which the workers have more than the store. */
+  readonly #owed = new Set<string>()
+  /** It is locked by another process, which is nothing to tell unless it lasts. */
+  #busy: { readonly what: 'reading' | 'writing'; readonly patience: Patience } | null = null
   #readBase: { readonly text: string | null; readonly base: Base } = { text: null, base: NOTHING.base }
   /** The last of what is told but once. */
   #told: readonly string[] = []
@@ -83,6 +82,25 @@ export class Keeper {
   constructor(deps: KeeperDeps) {
     this.#deps = deps
     this.#shiftMs = wallShiftMs(deps.clock)
+  }
+
+  /** Says that these services are served otherwise than they were, which the store has still. */
+  owe(before: Content, names: readonly string[]): void {
+    const were = names.map((name) => [name, written(before, name, this.#shiftMs)!] as const)
+    this.#raw = new Map([...were, ...this.#raw])
+    for (const name of names) this.#owed.add(name)
+  }
+
+  /** Services that are served otherwise than they are stored. */
+  get owed(): string[] {
+    return [...this.#owed].filter((name) => this.#raw.has(name))
+  }
+
+  /** Throws `conflict` when one of these services is to be stored first as it is served. */
+  assertNotOwed(names: readonly string[]): void {
+    const name = this.owed.find((owed) => names.includes(owed))
+    if (name !== undefined)
+      throw new TurnoutError('conflict', `A rollout of ${name} goes back, and that is not stored yet.`)
   }
 
   /** The revision that the next change will have. */
@@ -173,6 +191,7 @@ export class Keeper {
       }
     })
     this.#fallen = null
+    this.#owed.clear()
     this.#shiftMs = shiftMs
     this.#raw = new Map([...this.#raw].filter(([name]) => !all.has(name)))
   }
@@ -217,7 +236,9 @@ export class Keeper {
       const seen = own(observed, name)
       return [name, seen === undefined ? null : observedMovedBy(seen, shiftMs)]
     })
-    await this.#written(() => this.#deps.store.saveObserved(Object.fromEntries(entries)))
+    await this.#written(() =>
+      untilFree(this.#deps.clock, () => this.#deps.store.saveObserved(Object.fromEntries(entries))),
+    )
   }
 
   /** Keeps the base of the config file alone, where the change that it comes with changes nothing else. */
@@ -240,13 +261,15 @@ export class Keeper {
   async #reached<T>(work: () => Promise<T>, what: 'reading' | 'writing' = 'reading'): Promise<T> {
     try {
       const result = await work()
+      if (this.#busy?.what === what) this.#busy = null
       if (this.#away === 'reading' || this.#away === what) {
         this.#away = null
         this.#tell('info', 'the store is reachable again', { away: false })
       }
       return result
     } catch (error) {
-      if (error instanceof Moved) throw error
+      this.#busy ??= { what, patience: new Patience(this.#deps.clock) }
+      if (error instanceof Moved || this.#busy.patience.pauseMs(error) !== null) throw error
       const wasAway = this.#away !== null
       this.#away = what === 'reading' ? what : (this.#away ?? what)
       if (!wasAway) {
@@ -271,22 +294,3 @@ export class Keeper {
 }
 
 const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
-
-/** A service as it is written, or null; `same` has its intent already. */
-function written(
-  content: Content,
-  name: string,
-  shiftMs: number,
-  same: WrittenService | null = null,
-): WrittenService | null {
-  const [spec, intent] = [own(content.services, name), own(content.intents, name)]
-  if (spec === undefined || intent === undefined) return null
-  return { spec, intent: same?.intent ?? packed(intentMovedBy(intent, shiftMs)) }
-}
-
-function hasDeadline({ intents }: Content, name: string): boolean {
-  return Object.values(intents[name].pools).some(
-    ({ drainUntilMs, keptUntilMs = 0, targets }) =>
-      drainUntilMs > 0 || keptUntilMs > 0 || Object.values(targets).some((target) => target.drainUntilMs > 0),
-  )
-}

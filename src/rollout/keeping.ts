@@ -2,6 +2,7 @@
  * How a rollout is kept: with what its verdict and its gates have come to, at every change, and every 10 s while nothing but its clock and its
  * tests change. After a restart they go on from there; what they have not seen since is lost, which is no harm.
  */
+import { untilFree } from '../busy.ts'
 import type { RolloutLine } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import type { GateLog } from './gates/gate-log.ts'
@@ -45,6 +46,24 @@ export class Keeping {
     this.isUnkept = true
     await this.#deps.save(kept, line)
     this.isUnkept = false
+  }
+
+  /** Keeps one that is about to begin. */
+  keepNew(kept: Kept): Promise<void> {
+    return untilFree(this.#deps.clock, () => this.#deps.save(kept, null))
+  }
+
+  /** Keeps what a person has asked for before it is so, unless it is overtaken. Rejects when that cannot be kept. */
+  async keepFirst(next: Kept, line: RolloutLine | null, isOvertaken: () => boolean): Promise<void> {
+    const noted = this.noted(next)
+    try {
+      await untilFree(this.#deps.clock, async () => {
+        if (!isOvertaken()) await this.keep(noted, line)
+      })
+    } catch (error) {
+      this.isUnkept = false
+      throw error
+    }
   }
 
   /** Nothing was kept for so long that how far the clock and the tests have come is lost in a crash. */

@@ -5,6 +5,7 @@
  * finds it there too.
  */
 import type { Logger } from 'pino'
+import { untilFree } from '../busy.ts'
 import type { Control } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import { own } from '../config/record.ts'
@@ -30,6 +31,7 @@ export interface PassedOnDeps {
 
 interface FollowDeps {
   readonly store: Pick<Store, 'get' | 'put'>
+  readonly clock: Clock
   readonly log: Pick<Logger, 'warn'>
 }
 
@@ -59,14 +61,14 @@ interface Followed {
 }
 
 /** Follows an abort that another process has been sent; what cannot be read now is read at its next change. */
-export async function followPassed({ store, log }: FollowDeps, running: Followed): Promise<void> {
+export async function followPassed({ store, clock, log }: FollowDeps, running: Followed): Promise<void> {
   const { service, rollout } = running.kept
   try {
-    const text = await store.get(keyOf(service))
+    const text = await untilFree(clock, () => store.get(keyOf(service)))
     const note = text === null ? null : (JSON.parse(text) as Note)
     if (note?.id !== rollout.id) return
     await running.send({ type: 'abort', by: note.by })
-    await store.put(keyOf(service), null)
+    await untilFree(clock, () => store.put(keyOf(service), null))
   } catch (error) {
     log.warn({ err: error, service }, 'whether another process was sent an abort cannot be read, or forgotten')
   }

@@ -35,6 +35,11 @@ export class PoolTargets {
     return own(this.#control.snapshot().services, this.#service)
   }
 
+  /** The rollout still has them tried. */
+  get areTried(): boolean {
+    return own(this.#control.snapshot().status, this.#service)?.trial !== undefined
+  }
+
   /** By URL. */
   get all(): Readonly<Record<string, TargetStatus>> {
     return own(this.#control.snapshot().status, this.#service)?.pools[this.#pool]?.targets ?? {}
@@ -72,9 +77,9 @@ export class PoolTargets {
     )
   }
 
-  /** Rejects with `conflict` where nobody would be left to answer. */
-  async set(url: string, state: AdminState): Promise<void> {
+  /** Rejects with `conflict` where nobody would be left to answer, and with the reason of `unless`. */
+  async set(url: string, state: AdminState, unless: AbortSignal): Promise<void> {
     const change = { kind: 'target.state', service: this.#service, pool: this.#pool, target: url, state } as const
-    await this.#control.change(change, { actor: this.#actor })
+    await this.#control.change(change, { actor: this.#actor, unless })
   }
 }

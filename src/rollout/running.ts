@@ -83,7 +83,7 @@ export class Running {
 
   /** Keeps the rollout that has just begun, and begins it. */
   async open(): Promise<void> {
-    await this.#deps.save(this.kept, null)
+    await this.#keeping.keepNew(this.kept)
     await this.#shift(this.kept.rollout.before, this.#nextTrial())
     tell('begins', this.kept, this.#deps)
     this.#do(effectsOf(this.kept.rollout))
@@ -129,7 +129,7 @@ export class Running {
       return state === 'rollingBack' && phase === 'moving' ? this.#whenBack.promise : undefined
     })
     while (!(await isWithin(VERB_MS, done, this.#deps.clock))) {
-      if (this.#waits.failed !== null) throw notBack(this.#waits.failed, this.kept.rollout)
+      if (this.#waits.failed !== null) throw notBack(this.#waits.failed, this.kept.rollout, this.#targets.areTried)
     }
   }
 
@@ -205,13 +205,11 @@ export class Running {
 
   /** Keeps what a person has asked for before it is so. Rejects when that cannot be kept; a way back that came meanwhile stays. */
   async #saveFirst(next: Kept, line: RolloutLine | null): Promise<void> {
-    try {
-      await this.#keeping.keep(this.#keeping.noted(next), line)
-    } catch (error) {
-      this.#keeping.isUnkept = false
+    const isOvertaken = () => isBack(this.kept.rollout)
+    await this.#keeping.keepFirst(next, line, isOvertaken).catch((error: unknown) => {
       throw notFollowed(error, this.kept.rollout)
-    }
-    if (!isBack(this.kept.rollout)) this.kept = { ...next, harm: this.kept.harm }
+    })
+    if (!isOvertaken()) this.kept = { ...next, harm: this.kept.harm }
   }
 
   /** Keeps its end before it is told, since another may begin from then on; false when the process ends before. */
@@ -250,9 +248,10 @@ export class Running {
     const trial = isEnd ? null : this.#nextTrial()
     const weights = isRolling(rollout) ? rollout.before : sharesAt(rollout.before, rollout.to, weight)
     const pool = poolShiftOf(this.kept)
-    const isWanted = () => this.kept.rollout.phase === 'moving' && this.kept.rollout.weight === weight
+    const isWanted = () => !isBack(this.kept.rollout)
     const shift = () => this.#shift(weights, trial, isEnd ? 'done' : undefined, pool)
-    if (!(await this.#waits.until(`${service} cannot be shifted to ${weight} %`, shift, isWanted))) return
+    const isDone = await this.#waits.until(`${service} cannot be shifted to ${weight} %`, shift, isWanted)
+    if (!isDone || !isWanted()) return
     await this.send({ type: 'moved', weight }).catch(() => {})
   }
 
@@ -266,8 +265,8 @@ export class Running {
       try {
         await this.#shift(rollout.before, null, 'back', poolBackOf(this.kept))
       } catch (error) {
-        // The store may be away. As long as it is, those that fail are at least out, as others that fail.
-        await this.#targets.eject(rollout, this.#deps.clock.steadyMs()).catch(() => {})
+        // Mostly every worker goes back already, and the store alone is away. Else those that fail are at least out, as others that fail.
+        if (this.#targets.areTried) await this.#targets.eject(rollout, this.#deps.clock.steadyMs()).catch(() => {})
         throw error
       }
     }
@@ -286,7 +285,8 @@ export class Running {
     // From now on answers of the step before count no more, and those of the next are what comes.
     this.#judging.beginStep(trial?.step ?? 0, rollout.weight)
     const change = shiftOf(this.kept, weights, trial, ends, pool)
-    await this.#deps.control.change(change, { actor: `rollout ${rollout.id}`, force: ends === 'back' })
+    const how = ends === 'back' ? { force: true, atOnce: true } : { unless: this.#works.overtaken }
+    await this.#deps.control.change(change, { actor: `rollout ${rollout.id}`, ...how })
     // What is given from outside has no step on it: it counts only from where every worker routes by the new split.
     this.#judging.given.beginStep(rollout.weight / 100, this.#deps.clock.steadyMs())
   }

@@ -22,12 +22,11 @@ export function notFollowed(error: unknown, { state }: Rollout): unknown {
 }
 
 /** Why an abort is not through yet, and what becomes of it. */
-export function notBack(error: unknown, { weight, phase, to }: Rollout): unknown {
+export function notBack(error: unknown, { to }: Rollout, isTried: boolean): unknown {
   if (!isTurnoutError(error)) return error
-  const where =
-    phase === 'moving' && weight === 0
-      ? `Until then the targets of ${to} are out, as far as others can take their traffic.`
-      : 'Traffic is back.'
+  const where = isTried
+    ? `Until then the targets of ${to} are out, as far as others can take their traffic.`
+    : 'Traffic is back.'
   const message = `${error.message} The rollout is aborted and goes back by itself as soon as that can be stored, as long as this process lives. ${where}`
   return new TurnoutError(error.code, message)
 }
@@ -66,13 +65,18 @@ export class StoreWait {
 export class Waits {
   /** Why something cannot be done at present; null where nothing waits. */
   failed: unknown = null
-  readonly #clock: Pick<Clock, 'after'>
+  readonly #clock: Pick<Clock, 'after' | 'monotonicMs'>
   readonly #log: GateLog
   readonly #end: AbortSignal
   readonly #tell: (what: string, error: Error) => void
 
   /** `end` ends all of it; `tell` is called once for each wait. */
-  constructor(clock: Pick<Clock, 'after'>, log: GateLog, end: AbortSignal, tell: (what: string, error: Error) => void) {
+  constructor(
+    clock: Pick<Clock, 'after' | 'monotonicMs'>,
+    log: GateLog,
+    end: AbortSignal,
+    tell: (what: string, error: Error) => void,
+  ) {
     this.#clock = clock
     this.#log = log
     this.#end = end

@@ -55,6 +55,11 @@ export class Works {
     this.#versions.look(() => aboutOf(kept, this.#deps, this.#log, this.#end), kept.rollout)
   }
 
+  /** Aborts when a way back begins. */
+  get overtaken(): AbortSignal {
+    return this.#overtaken.signal
+  }
+
   /** A way back begins. */
   overtake(): void {
     this.#overtaken.abort(new Error('the rollout goes back'))

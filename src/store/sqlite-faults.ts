@@ -2,6 +2,7 @@
  * What SQLite and the system report of a store file, in words for people: each says what is wrong, and where people can do
  * something about it, what. All of it is `store_unavailable` to whoever called.
  */
+import { StoreBusy } from '../busy.ts'
 import { isTurnoutError, TurnoutError } from '../errors.ts'
 
 /** Primary result codes of SQLite (sqlite.org/rescode.html); what is not named here is told in SQLite's own words. */
@@ -16,6 +17,9 @@ const REASONS: Readonly<Record<number, string>> = {
   26: 'is not a SQLite file, or is damaged',
 }
 
+/** SQLITE_BUSY and SQLITE_LOCKED. */
+const BUSY: ReadonlySet<number> = new Set([5, 6])
+
 /** Extended codes: a file that was left in the middle of a write, which only a connection that may write can set right. */
 const NEEDS_RECOVERY: ReadonlySet<number> = new Set([264, 520, 776])
 
@@ -28,7 +32,8 @@ export function translated<T>(file: string, work: () => T): T {
     return work()
   } catch (error) {
     if (isTurnoutError(error)) throw error
-    throw storeFault(file, reasonOf(error))
+    const fault = storeFault(file, reasonOf(error))
+    throw BUSY.has(primaryOf(error) ?? 0) ? new StoreBusy(fault.message) : fault
   }
 }
 
@@ -55,13 +60,18 @@ export function parsed<T>(text: string, what: string): T {
 export const RESTORE = 'put a copy back, or move the file away to begin anew'
 
 function reasonOf(error: unknown): string {
-  const { code, errcode, message } = error as { code?: string; errcode?: number; message?: string }
+  const { code, message } = error as { code?: string; message?: string }
   if (error instanceof Unreadable) return `is damaged (${message}); ${RESTORE}`
   if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') return 'cannot be written: permission denied'
   if (code === 'EISDIR') return 'is a folder'
   if (code === 'ENOSPC') return 'cannot grow: the disk is full'
-  const primary = errcode === undefined ? undefined : errcode & 0xff
+  const primary = primaryOf(error)
   const reason = primary === undefined ? undefined : REASONS[primary]
   if (reason === undefined) return `failed (${message ?? String(error)})`
   return `${reason} (${message})${primary === 11 || primary === 26 ? `; ${RESTORE}` : ''}`
+}
+
+function primaryOf(error: unknown): number | undefined {
+  const { errcode } = error as { errcode?: number }
+  return errcode === undefined ? undefined : errcode & 0xff
 }

@@ -23,13 +23,12 @@ import {
 } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
+import { BUSY_MS } from '../busy.ts'
 import { loadSqlite } from './sqlite-driver.ts'
 import { needsRecovery, RESTORE, storeFault, translated } from './sqlite-faults.ts'
 import { APPLICATION_ID, LAYOUT, migrate, PAGE_BYTES } from './sqlite-layout.ts'
 import { FORMAT } from './store.ts'
 
-/** Longest wait in ms for the lock of another process; the control plane stands still meanwhile. */
-const BUSY_MS = 1000
 const LINKS_MAX = 40
 /** What SQLite keeps beside a file; without that file it means nothing. */
 const BESIDE = ['-wal', '-shm', '-journal'] as const
@@ -47,13 +46,16 @@ export function fileAt(path: string): string {
 /** What tells a file from another one of the same name; undefined when there is none. */
 export const identityOf = (file: string): number | undefined => statSync(file, { throwIfNoEntry: false })?.ino
 
-/** Opens the file, or makes it; its folder must exist. Throws `store_unavailable`. */
-export function openFile(file: string): DatabaseSync {
+/**
+ * Opens the file, or makes it; its folder must exist. Throws `store_unavailable`. The thread stands still for `busyMs` at most, now and
+ * later, when another process has it locked.
+ */
+export function openFile(file: string, busyMs = BUSY_MS): DatabaseSync {
   return translated(file, () => {
     expectFolder(file)
     if (!existsSync(file)) makeNew(file)
-    lookAt(file)
-    const database = connect(file)
+    lookAt(file, busyMs)
+    const database = connect(file, busyMs)
     try {
       prepare(database, file)
     } catch (error) {
@@ -68,7 +70,7 @@ export function openFile(file: string): DatabaseSync {
 export function checkFile(file: string): void {
   translated(file, () => {
     expectFolder(file)
-    if (existsSync(file)) lookAt(file)
+    if (existsSync(file)) lookAt(file, BUSY_MS)
     else accessSync(dirname(file), constants.R_OK | constants.W_OK)
   })
 }
@@ -78,12 +80,12 @@ function expectFolder(file: string): void {
 }
 
 /** Throws unless the file is one that can be written, and a store that we know; writes nothing. */
-function lookAt(file: string): void {
+function lookAt(file: string, busyMs: number): void {
   const stats = statSync(file)
   if (stats.isDirectory()) throw storeFault(file, 'is a folder')
   if (stats.size === 0) throw storeFault(file, `is empty, which no store is; ${RESTORE}`)
   accessSync(file, constants.R_OK | constants.W_OK)
-  examineBefore(file)
+  examineBefore(file, busyMs)
 }
 
 /** Writes all that a connection has to its name again, after the file was deleted; the connection is closed. */
@@ -124,12 +126,12 @@ export function inTransaction<T>(database: DatabaseSync, work: () => T): T {
   }
 }
 
-const connect = (file: string, readOnly = false): DatabaseSync =>
-  new (loadSqlite().DatabaseSync)(file, { timeout: BUSY_MS, readOnly })
+const connect = (file: string, busyMs: number, readOnly = false): DatabaseSync =>
+  new (loadSqlite().DatabaseSync)(file, { timeout: busyMs, readOnly })
 
 function makeNew(file: string): void {
   makeAt(file, (temporary) => {
-    const database = connect(temporary)
+    const database = connect(temporary, 0)
     try {
       database.exec(`PRAGMA page_size = ${PAGE_BYTES}`)
       inTransaction(database, () => migrate(database, 0))
@@ -158,10 +160,10 @@ function makeAt(file: string, fill: (temporary: string) => void): void {
 }
 
 /** Looks at a file through a connection that cannot write. */
-function examineBefore(file: string): void {
+function examineBefore(file: string, busyMs: number): void {
   let database: DatabaseSync | null = null
   try {
-    database = connect(file, true)
+    database = connect(file, busyMs, true)
     examine(database, file)
   } catch (error) {
     if (!needsRecovery(error)) throw error

@@ -3,7 +3,8 @@
  *
  * - Durable: write-ahead log with synchronous=FULL, so a commit that has returned is on the disk, not only with the kernel.
  * - Several processes may open one file. Every write is one immediate transaction that compares the position first, so the
- *   second writer gets `stale_revision` and never overwrites. A lock is waited for at most a second.
+ *   second writer gets `stale_revision` and never overwrites. A lock is waited for at most a second, and once traffic is served
+ *   not here at all: who finds it taken tries again (busy.ts).
  * - The calls are synchronous inside: they hold up the control plane for the length of an fsync, and no traffic.
  * - Whatever SQLite reports (damaged, locked, read-only, full) becomes `store_unavailable` with words for people, and the
  *   open transaction is rolled back, so the next call may succeed.
@@ -13,6 +14,7 @@
  * - Files and layout: sqlite-file.ts, sqlite-layout.ts. Other processes: sqlite-live.ts.
  */
 import type { DatabaseSync } from 'node:sqlite'
+import { BUSY_MS } from '../busy.ts'
 import type { ServiceObserved } from '../table/status.ts'
 import { type Changes, changesBetween, changesOf, type Part, servicesOf, type Undo, undo, undoOf } from './parts.ts'
 import { parsed, storeFault, translated } from './sqlite-faults.ts'
@@ -49,12 +51,14 @@ class SqliteStore implements Store {
   readonly #live: LiveLock
   #connection: Connection | null
   #isClosed = false
+  /** How long this thread may stand still for the lock of another process. */
+  #busyMs: number = BUSY_MS
   /** Named values of the file that ours has replaced. */
   #carried: readonly Row[] = []
 
   constructor(file: string) {
     this.#file = file
-    this.#connection = open(file)
+    this.#connection = open(file, this.#busyMs)
     this.#live = new LiveLock(file)
   }
 
@@ -152,6 +156,11 @@ class SqliteStore implements Store {
     return !this.#live.take()
   }
 
+  mayBlock(isAllowed: boolean): void {
+    this.#busyMs = isAllowed ? BUSY_MS : 0
+    this.#connection?.database.exec(`PRAGMA busy_timeout = ${this.#busyMs}`)
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true
     this.#live.release()
@@ -168,7 +177,7 @@ class SqliteStore implements Store {
       const present = this.#connection
       if (!this.#isClosed && identityOf(this.#file) === undefined) {
         if (present !== null) remake(present.database, this.#file)
-        this.#connection = open(this.#file)
+        this.#connection = open(this.#file, this.#busyMs)
       }
       const { database, run } = this.#connected()
       return inTransaction(database, () => work(run))
@@ -187,15 +196,15 @@ class SqliteStore implements Store {
       this.#connection = null
       leave(present.database, this.#file)
     }
-    this.#connection = open(this.#file)
+    this.#connection = open(this.#file, this.#busyMs)
     return this.#connection
   }
 }
 
 const DELETED = 'was deleted; the next change writes it anew'
 
-function open(file: string): Connection {
-  const database = openFile(file)
+function open(file: string, busyMs: number): Connection {
+  const database = openFile(file, busyMs)
   return { database, run: prepareAll(database), identity: identityOf(file) }
 }
 

@@ -2,7 +2,8 @@
  * What the store keeps and promises; memory, SQLite and Redis each implement it and pass one contract suite.
  *
  * Promise: when a write resolves it survives `kill -9`; `commit` is a compare-and-set on the position, so two writers can
- * never both win; a reader sees whole documents only. Any method rejects with `store_unavailable` when the store is away.
+ * never both win; a reader sees whole documents only. Any method rejects with `store_unavailable` when the store is away,
+ * and with `StoreBusy` (busy.ts) when another process has it locked just now.
  *
  * - The document is the specs and the intents (table/status.ts), service by service: a commit names the services that it
  *   changes, and writes what is new of these and no other. What it replaced is kept too, so that each of the last
@@ -125,6 +126,8 @@ export interface Store {
   put(key: string, value: string | null): Promise<void>
   /** True when another live process uses the same store. */
   isShared(): Promise<boolean>
+  /** Whether the thread may stand still, a second at most, while another process has the store locked; at first it may. Else `StoreBusy` is what any method rejects with. */
+  mayBlock(isAllowed: boolean): void
   close(): Promise<void>
 }
 

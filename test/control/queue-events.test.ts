@@ -1,11 +1,13 @@
 import { describe, expect, test } from 'vitest'
+import { BUSY_MS, StoreBusy } from '../../src/busy.ts'
+import { systemClock } from '../../src/clock.ts'
 import { createEvents, EVENTS_KEPT, type NewEvent } from '../../src/control/events.ts'
 import { createQueue } from '../../src/control/queue.ts'
 import { codeOf, gate, standingClock } from './stand-in.ts'
 
 describe('the queue', () => {
   test('runs one job at a time in order, and an urgent one next', async () => {
-    const queue = createQueue(10)
+    const queue = createQueue(10, systemClock)
     const seen: string[] = []
     const { promise, open } = gate()
     const jobs = [
@@ -24,8 +26,40 @@ describe('the queue', () => {
     expect(seen).toEqual(['a', 'a ends', 'urgent', 'b', 'c'])
   })
 
+  test('tries a job again that has found the store locked, in its place; urgent ones pass it, and after a second it fails', async () => {
+    const { clock, advance } = standingClock()
+    const queue = createQueue(10, clock)
+    const seen: string[] = []
+    let isLocked = true
+    const jobs = ['a', 'b'].map((name) =>
+      queue.run(async () => {
+        seen.push(name)
+        if (isLocked) throw new StoreBusy('locked')
+      }),
+    )
+    await advance(20)
+    expect(new Set(seen)).toEqual(new Set(['a']))
+    seen.length = 0
+    await queue.run(async () => void seen.push('urgent'), true)
+    expect(seen).toEqual(['urgent'])
+    isLocked = false
+    await advance(100)
+    await Promise.all(jobs)
+    expect(seen).toEqual(['urgent', 'a', 'b'])
+    isLocked = true
+    const failed = codeOf(() =>
+      queue.run(async () => {
+        throw new StoreBusy('locked')
+      }),
+    )
+    await advance(BUSY_MS - 100)
+    expect(await Promise.race([failed, 'it is tried'])).toBe('it is tried')
+    await advance(300)
+    expect(await failed).toBe('store_unavailable')
+  })
+
   test('goes on after a job that failed, and tells only its caller', async () => {
-    const queue = createQueue(10)
+    const queue = createQueue(10, systemClock)
     const failed = queue.run(async () => {
       throw new Error('no')
     })
@@ -35,7 +69,7 @@ describe('the queue', () => {
   })
 
   test('turns away who would be one too many, but not what is urgent', async () => {
-    const queue = createQueue(2)
+    const queue = createQueue(2, systemClock)
     const { promise, open } = gate()
     const running = queue.run(() => promise)
     await Promise.resolve()

@@ -4,6 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { StoreBusy } from '../../src/busy.ts'
+import type { Change } from '../../src/change.ts'
+import type { Weights } from '../../src/config/schema.ts'
+import type { RunningControl } from '../../src/control/deps.ts'
 import { LOOK_MS } from '../../src/control/follower.ts'
 import { SAVE_GAP_MS, SAVE_RETRY_MS } from '../../src/control/saver.ts'
 import { TurnoutError } from '../../src/errors.ts'
@@ -99,6 +103,72 @@ describe('while the store is away', () => {
     await advance(SAVE_GAP_MS)
     expect((await inner.position()).revision).toBe(2)
     expect(target(BLUE).health).toBe('healthy')
+  })
+})
+
+describe('a way back', () => {
+  const trial = { pool: 'green', step: 1 }
+  const shift = (weights: Weights, more: object): Extract<Change, { kind: 'shift' }> => {
+    return {
+      kind: 'shift',
+      service: 'shop',
+      weights,
+      trial: null,
+      before: { blue: 100, green: 0 },
+      rollout: 'r',
+      ...more,
+    }
+  }
+  const forward = shift({ blue: 50, green: 50 }, { trial })
+  const back = shift({ blue: 100, green: 0 }, { ends: 'back' })
+  const goBack = (control: RunningControl) => control.change(back, { actor: 'test', force: true, atOnce: true })
+
+  test('reaches the workers while the store is away, is stored later, and nobody else changes the service until then', async () => {
+    const { control, make, fault, inner, deltas } = await start()
+    await make(forward)
+    fault.failing = away()
+    expect(await codeOf(() => goBack(control))).toBe('store_unavailable')
+    expect(control.snapshot()).toMatchObject({ revision: 2, services: { shop: { split: { blue: 100, green: 0 } } } })
+    expect(control.snapshot().status['shop'].trial).toBeUndefined()
+    expect(deltas).toHaveLength(4)
+    // What is seen meanwhile moves nothing else.
+    await control.observe([sick])
+    expect(control.snapshot().services['shop'].split).toEqual({ blue: 100, green: 0 })
+    fault.failing = null
+    expect(await codeOf(() => make(split(1, 1)))).toBe('conflict')
+    expect(await goBack(control)).toMatchObject({ revision: 3, changed: true })
+    expect(await inner.load()).toMatchObject({ services: { shop: { spec: { split: { blue: 100, green: 0 } } } } })
+    expect((await inner.revisions(1))[0].change).toMatchObject({ kind: 'shift', ends: 'back' })
+    expect(await inner.revision(2)).toMatchObject({ services: { shop: { spec: { split: { blue: 50, green: 50 } } } } })
+    expect(await goBack(control)).toMatchObject({ changed: false })
+    expect(await make(split(1, 1))).toMatchObject({ revision: 4 })
+  })
+
+  test('passes what waits for a lock, and what it has overtaken is not made any more', async () => {
+    const inner = memoryStore()
+    let isLocked = false
+    const store = standInStore(inner, {
+      commit: (...what) => (isLocked ? Promise.reject(new StoreBusy('locked')) : inner.commit(...what)),
+    })
+    const { control, make, advance } = await startControl({ store })
+    await make(put())
+    await make(forward)
+    isLocked = true
+    const overtaken = new AbortController()
+    const further = { actor: 'test', force: true, unless: overtaken.signal }
+    const onward = codeOf(() => control.change(shift({ blue: 1, green: 99 }, { trial }), further))
+    await advance(10)
+    overtaken.abort(new TurnoutError('conflict', 'it goes back'))
+    const wayBack = goBack(control)
+    await advance(10)
+    expect(control.snapshot().services['shop'].split).toEqual({ blue: 100, green: 0 })
+    isLocked = false
+    await advance(100)
+    await wayBack
+    expect(await onward).toBe('conflict')
+    expect(control.snapshot().services['shop'].split).toEqual({ blue: 100, green: 0 })
+    // A lock that does not last is nothing to tell.
+    expect(control.events().filter(({ type }) => type === 'store')).toEqual([])
   })
 })
 

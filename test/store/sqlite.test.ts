@@ -18,6 +18,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setImmediate } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { BUSY_MS, StoreBusy } from '../../src/busy.ts'
 import { openStore } from '../../src/store/open.ts'
 import { openFile, remake } from '../../src/store/sqlite-file.ts'
 import { NOWHERE, REVISIONS_KEPT, type Store } from '../../src/store/store.ts'
@@ -127,6 +128,23 @@ test('the second of two writers is told that the revision has moved', async () =
   await expectCode(other.commit(NOWHERE, entry(2)), 'stale_revision')
   expect(await other.load()).toEqual({ position, ...document(1) })
   expect(await other.commit(position, entry(2))).toMatchObject({ revision: 2 })
+})
+
+test('where others need the thread, a lock of another process holds nobody up: it is told at once', async () => {
+  const store = await open()
+  const position = await store.commit(NOWHERE, entry(1))
+  const blocker = new DatabaseSync(file())
+  blocker.exec('BEGIN IMMEDIATE')
+  store.mayBlock(false)
+  const startedMs = performance.now()
+  for (const write of [() => store.commit(position, entry(2)), () => store.put('a', 'b')]) {
+    await expect(write()).rejects.toBeInstanceOf(StoreBusy)
+  }
+  expect(performance.now() - startedMs).toBeLessThan(BUSY_MS / 2)
+  // Reading goes on.
+  expect(await store.position()).toEqual(position)
+  blocker.close()
+  expect(await store.commit(position, entry(2))).toMatchObject({ revision: 2 })
 })
 
 test('a lock that another process does not give up is reported, and nothing has changed', async () => {

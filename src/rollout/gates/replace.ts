@@ -93,7 +93,7 @@ async function setState(
   for (;;) {
     signal.throwIfAborted()
     try {
-      await about.targets.set(url, state)
+      await about.targets.set(url, state, signal)
       return wait.end()
     } catch (error) {
       if (!isForNow(error)) throw error

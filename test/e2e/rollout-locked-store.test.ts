@@ -1,0 +1,64 @@
+/** A store file that another process has locked, as a backup or a person with sqlite3 does, while a rollout goes back. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { startLoad } from '../helpers/load.ts'
+import { call, service, startProcess, temporaryFolder } from '../helpers/proxy.ts'
+import { until } from '../helpers/raw.ts'
+import { begin, current, reachedWithin } from '../helpers/rollouts.ts'
+import { startNamed, startUpstream } from '../helpers/upstream.ts'
+
+/** Locks a store file for writing, by a process of its own; the returned function ends that. */
+async function lock(file: string): Promise<() => Promise<void>> {
+  const text = `
+    const { DatabaseSync } = require('node:sqlite')
+    const database = new DatabaseSync(process.argv[1], { timeout: 10_000 })
+    database.exec('BEGIN IMMEDIATE')
+    process.stdout.write('locked')
+    setInterval(() => database.isOpen, 60_000)`
+  const child = spawn(process.execPath, ['-e', text, file], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const end = async (): Promise<void> => {
+    if (child.exitCode !== null || child.signalCode !== null) return
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+  }
+  onTestFinished(end)
+  await once(child.stdout, 'data')
+  return end
+}
+
+test('traffic is back at once although the store file is locked by another process, and that is kept when it is free', async () => {
+  let isFailing = false
+  const blue = await startNamed('blue')
+  const green = await startUpstream((request, response) => {
+    request.resume()
+    response.statusCode = isFailing ? 500 : 200
+    response.end('green')
+  })
+  const folder = temporaryFolder()
+  const shop = service({ blue: [blue.url], green: [green.url] }, { sticky: false, visitor: [] })
+  const proxy = await startProcess({ store: 'sqlite:./turnout.db', services: { shop } }, folder)
+  const splitOf = async () => (await call<{ spec: { split: object } }>(proxy, 'GET', '/v1/services/shop')).spec.split
+  const load = startLoad(proxy.port, { connections: 16, pauseMs: () => 10 })
+  await begin(proxy, { steps: [{ weight: 20, for: '1h' }], bake: '1s' })
+  await until('it has its weight', async () => (await current(proxy)).weight === 20)
+  const before = load.outcomes.length
+  await until('the live pool is known', () => load.outcomes.length > before + 1_000)
+  const free = await lock(join(folder, 'turnout.db'))
+  isFailing = true
+  await until('it goes back', async () => (await current(proxy)).state === 'rollingBack')
+  const failed = () => load.outcomes.filter(({ status }) => status !== 200).length
+  const at = load.outcomes.length
+  await until('requests go on', () => load.outcomes.length > at + 3_000)
+  const whileLocked = failed()
+  // So is what people ask, which needs no store.
+  expect(await splitOf()).toEqual({ blue: 100, green: 0 })
+  await free()
+  await reachedWithin(20_000, proxy, 'rolledBack')
+  // A handful until it is noticed, and those under way; a second of standing still was 300.
+  expect(whileLocked).toBeLessThan(40)
+  expect(failed()).toBe(whileLocked)
+  const { entries } = await call<{ entries: { change: object }[] }>(proxy, 'GET', '/v1/audit?limit=3')
+  expect(entries.map(({ change }) => change)).toContainEqual(expect.objectContaining({ kind: 'shift', ends: 'back' }))
+}, 60_000)
