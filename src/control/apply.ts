@@ -175,7 +175,10 @@ function shiftPool(content: Content, { service, pool }: Shift, nowMs: number, to
   const spec = serviceNamed(content.services, service)
   const { name, version = poolNamed(spec, service, pool.name).version, states = {} } = pool
   const held = { ...spec.pools[name], version }
-  return Object.entries(states).reduce(
+  const { targets } = intentOf(content, service).pools[name]
+  // Whoever has insisted may have removed one meanwhile; there is nothing to set then, and the rollout must not stick by it.
+  const present = Object.entries(states).filter(([target]) => Object.hasOwn(targets, target))
+  return present.reduce(
     (next, [target, state]) =>
       setState(next, { kind: 'target.state', service, pool: name, target, state }, nowMs, tools),
     putService(content, service, { ...spec, pools: withEntry(spec.pools, name, held) }),

@@ -2,6 +2,7 @@
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
+import type { ServiceSpec } from '../../src/config/schema.ts'
 import type { ToldRollout } from '../../src/rollout/told.ts'
 import { http } from '../helpers/http.ts'
 import { startLoad } from '../helpers/load.ts'
@@ -70,7 +71,8 @@ interface Stand {
   begin(more?: object): Promise<ToldRollout>
 }
 
-async function stand(count: number, more: object = {}): Promise<Stand> {
+/** `held`: hooks answer once that has come. */
+async function stand(count: number, more: object = {}, held: Promise<void> = Promise.resolve()): Promise<Stand> {
   const fleet = new Fleet()
   onTestFinished(() => {
     for (const server of fleet.servers.values()) server.closeAllConnections()
@@ -84,6 +86,7 @@ async function stand(count: number, more: object = {}): Promise<Stand> {
     for await (const piece of request) pieces.push(piece as Buffer)
     const said = JSON.parse(Buffer.concat(pieces).toString()) as Call
     calls.push(said)
+    await held
     if (refuses.has(said.target)) return void response.writeHead(409).end()
     if (said.event === 'UpdateTarget') await fleet.replace(said.target, said.version!)
     response.end()
@@ -244,6 +247,26 @@ test('from the command line: a metric of the settings that it cannot compare is 
   expect(await turnout(proxy, ...deploy, '--without', 'orders')).toMatchObject({ code: 0 })
   await until('it has begun', async () => (await current(proxy)).strategy === 'rolling')
   expect(calls).toEqual([])
+})
+
+test.each([
+  ['in its update goes back without it', 0, 'rolledBack', OLD],
+  ['before its turn goes on without it', 2, 'done', '2.0'],
+] as const)('a release whose target is removed by force %s', async (_, index, end, version) => {
+  const held = Promise.withResolvers<void>()
+  const { proxy, fleet, calls, begin } = await stand(3, {}, held.promise)
+  const urls = [...fleet.servers.keys()]
+  await begin({ advance: 'time', step: { for: '100ms' } })
+  await until('the first update', () => calls.length === 1)
+  await call(proxy, 'PUT', '/v1/services/shop/pools/blue?force=true', {
+    version: OLD,
+    targets: urls.filter((_, at) => at !== index),
+  })
+  held.resolve()
+  await until('the end', async () => (await current(proxy)).state === end, 30_000)
+  const { spec } = await call<{ spec: ServiceSpec }>(proxy, 'GET', '/v1/services/shop')
+  expect(spec.pools['blue']).toMatchObject({ version, targets: urls.filter((_, at) => at !== index) })
+  expect(calls.filter(({ target }) => target === urls[index])).toHaveLength(index === 0 ? 1 : 0)
 })
 
 test('waits while another target is out, so that never more are out than may', async () => {

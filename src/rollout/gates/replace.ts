@@ -32,12 +32,12 @@ const BETWEEN_MS = 100
 /** Passes once nothing is in flight at the targets of the present batch, or their drain is over. */
 export async function drain(about: About, means: Means, signal: AbortSignal): Promise<void> {
   await room(about, means, signal)
-  await Promise.all(batchOf(about.rollout).map((url) => drainOne(url, about, means, signal)))
+  await Promise.all(presentOf(batchOf(about.rollout), about).map((url) => drainOne(url, about, means, signal)))
 }
 
 /** Passes once the targets of the present batch have the new version and take requests. */
 export async function replace(about: About, means: Means, signal: AbortSignal): Promise<void> {
-  const updates = batchOf(about.rollout).map((url) => update(url, false, about, means, signal))
+  const updates = presentOf(batchOf(about.rollout), about).map((url) => update(url, false, about, means, signal))
   about.goesOn(Promise.allSettled(updates))
   await Promise.all(updates)
 }
@@ -56,9 +56,14 @@ export async function restore(about: About, means: Means, signal: AbortSignal): 
       failed.push((error as Error).message)
     }
   }
-  for (const batch of (plan.batches ?? []).slice(0, begun).reverse()) await Promise.all(batch.map(restoreOne))
+  for (const batch of (plan.batches ?? []).slice(0, begun).reverse())
+    await Promise.all(presentOf(batch, about).map(restoreOne))
   if (failed.length > 0) throw new GateClosed(failed.join('; '))
 }
+
+/** Those that nobody has removed meanwhile, by force. */
+const presentOf = (batch: readonly string[], { targets }: About): readonly string[] =>
+  batch.filter((url) => Object.hasOwn(targets.all, url))
 
 /** Waits until the batch may be out together with what is out already. */
 async function room(about: About, { steadyMs, pause }: Means, signal: AbortSignal): Promise<void> {
