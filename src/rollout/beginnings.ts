@@ -18,8 +18,8 @@ import type { Wish } from './wish.ts'
 
 /** The store may be away. */
 const UNDO_MS = 1_000
-/** A hook may be asked. */
-const END_MS = 1_000
+/** A hook may be asked; as long as a switch waits for its pool. */
+const END_MS = 10_000
 
 /** One that runs, and may be about to end. */
 interface Ending {
@@ -87,7 +87,12 @@ export class Beginnings {
     const { services, status } = control.snapshot()
     const spec = serviceNamed(services, service)
     poolNamed(spec, service, to)
-    const isTaken = this.#running(service) !== undefined || (this.#services.has(service) && mine === undefined)
+    const last = this.#running(service)
+    if (last !== undefined && isBack(last.kept.rollout)) {
+      const message = `Rollout ${last.kept.rollout.id} of ${service} goes back and has not ended: its hook OnRollback, or targets that are restored, are waited for.`
+      throw new TurnoutError('conflict', message)
+    }
+    const isTaken = last !== undefined || (this.#services.has(service) && mine === undefined)
     if (isTaken || own(status, service)?.trial !== undefined) {
       throw new TurnoutError('conflict', `A rollout of ${service} is running.`)
     }

@@ -1,12 +1,13 @@
 /** What becomes of rollouts when the store, or what is kept, is not as it should be. */
 import { setImmediate } from 'node:timers/promises'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { TurnoutError } from '../../src/errors.ts'
 import { closeBatch, hurry } from '../../src/metrics/batches.ts'
 import { FIELD, laneOffset, SIDE, TRIAL, trialOffset } from '../../src/metrics/layout.ts'
 import type { Kept } from '../../src/rollout/kept.ts'
 import { memoryStore } from '../../src/store/memory.ts'
 import { type MovableClock, movableClock } from '../admin/stand-in.ts'
+import { startHook } from '../helpers/hook.ts'
 import { drivenUntil, until } from '../helpers/raw.ts'
 import { answer as answerBoth, type Stand, stand } from './stand.ts'
 
@@ -118,6 +119,34 @@ test('of several that are begun at once one begins, also where each brings a ver
   expect(rollouts.list('shop')).toHaveLength(1)
   expect(control.snapshot().services['shop'].pools['green'].version).toBe('2.1')
   await rollouts.close()
+})
+
+test("once traffic is back the service is everybody's, and the next rollout waits for the hook of the one that goes back", async () => {
+  const { promise: held, resolve: goOn } = Promise.withResolvers<void>()
+  const hook = await startHook(async () => {
+    await held
+    return 200
+  })
+  const { control, rollouts, clock } = await stand()
+  onTestFinished(() => rollouts.close())
+  await rollouts.start()
+  await rollouts.begin('shop', { to: 'green', hooks: [{ at: 'OnRollback', url: hook.url, timeout: '30s' }] }, 'test')
+  await rollouts.command('shop', 'current', 'abort', 'test')
+  const split = (green: number) =>
+    control.change({ kind: 'split', service: 'shop', weights: { blue: 95, green } }, { actor: 'test' })
+  expect(await split(4)).toMatchObject({ changed: true })
+  const begin = () => rollouts.begin('shop', { to: 'green' }, 'test').catch((error: Error) => error.message)
+  const tooEarly = begin()
+  let answered = false
+  void tooEarly.then(() => (answered = true))
+  clock.move(5_000)
+  await setImmediate()
+  expect(answered).toBe(false)
+  clock.move(5_000)
+  expect(await tooEarly).toMatch(/^Rollout r-1 of shop goes back and has not ended: its hook OnRollback/)
+  const next = begin()
+  goOn()
+  expect(await next).toMatchObject({ id: 'r-2', state: 'preflight' })
 })
 
 test('a split that is changed while one begins is not undone by it', async () => {
