@@ -177,7 +177,17 @@ export interface Revision {
 export interface ControlEvent {
   readonly id: number
   readonly atMs: number
-  readonly type: 'change' | 'file' | 'rollout' | 'health' | 'ejection' | 'drain' | 'name' | 'worker' | 'store'
+  readonly type:
+    | 'change'
+    | 'file'
+    | 'rollout'
+    | 'health'
+    | 'ejection'
+    | 'drain'
+    | 'name'
+    | 'worker'
+    | 'store'
+    | 'mirror'
   readonly service: string | null
   readonly message: string
   readonly data: Readonly<Record<string, unknown>>

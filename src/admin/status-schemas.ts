@@ -62,12 +62,45 @@ const share = object({
   ),
 })
 
+const seenAnswer = object({
+  status: Count('Status'),
+  bytes: Count('Bytes of the body.'),
+  headMs: Milliseconds('From the request to the head of the answer.'),
+})
+
+const MirrorAnswer = object({
+  pool: Type.String({ description: 'Pool that gets the copies.' }),
+  share: Type.Number({ description: 'Per cent of the requests that are copied.' }),
+  sent: Count('Copies that were sent.'),
+  failed: Count('Copies that got no whole answer in time.'),
+  compared: Count('Copies whose answer was compared with that of the client.'),
+  differing: object({
+    status: Count('By the status.'),
+    body: Count('By the body alone.'),
+    slower: Count('Twice as long to the head, and 10 ms more.'),
+  }),
+  meanMs: nullable(Milliseconds('From the request to the head of the answer, of the copies that were compared.')),
+  clientMeanMs: nullable(Milliseconds('The same of the answers that they were compared with.')),
+  examples: Type.Array(
+    object({
+      atMs: Type.Number(),
+      target: Type.String(),
+      method: Type.String(),
+      path: Type.String({ description: 'Without its query.' }),
+      live: seenAnswer,
+      copy: seenAnswer,
+    }),
+    { description: 'Some that differed, the last one first.' },
+  ),
+})
+
 export const StatusAnswer = object({
   ...position,
   service: Type.String(),
   release: Type.String(),
   windowMs: Milliseconds('How far back the window reaches.'),
   rollout: nullable(RunningAnswer),
+  mirror: nullable(MirrorAnswer),
   pools: Type.Array(
     object({
       name: Type.String(),

@@ -18,6 +18,7 @@ import { statusesMovedBy } from '../table/deadlines.ts'
 import type { TargetStatus } from '../table/status.ts'
 import { findService } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
+import { mirrorOf } from './mirror.ts'
 import { toldRunning } from './rollout-schemas.ts'
 import { answers } from './schemas.ts'
 import { ProcessStatusAnswer, StatusAnswer } from './status-schemas.ts'
@@ -93,6 +94,7 @@ function describe(
     release: status.release,
     windowMs,
     rollout: toldRunning(deps.rollouts.running(service)),
+    mirror: mirrorOf(snapshot, service, traffic, deps),
     pools: Object.entries(pools).map(([name, { version }]) => {
       const targets = traffic.get(name) ?? []
       return {

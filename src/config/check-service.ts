@@ -105,6 +105,10 @@ function checkParts(report: Report, at: string, spec: ServiceSpec): void {
     checkSplit(report, at, spec, pools)
     checkFailover(report, child(at, 'failover'), spec.failover, pools)
     checkPreview(report, child(at, 'preview'), spec)
+    const mirrorAt = child(at, 'mirror')
+    if (spec.mirror !== undefined && report.present(mirrorAt)) {
+      checkPool(report, child(mirrorAt, 'pool'), spec.mirror.pool, pools)
+    }
   }
   const rulesAt = child(at, 'rules')
   if (report.present(rulesAt)) {

@@ -7,7 +7,15 @@
 import { planWhen } from '../table/conditions/kinds.ts'
 import { octetsOfText } from '../table/octets.ts'
 import { canonicalPath } from '../table/path.ts'
-import type { RescuePlan, RoutePlan, RulePlan, ServicePlan, StickyPlan, VisitorSource } from '../table/plan.ts'
+import type {
+  MirrorPlan,
+  RescuePlan,
+  RoutePlan,
+  RulePlan,
+  ServicePlan,
+  StickyPlan,
+  VisitorSource,
+} from '../table/plan.ts'
 import type { SkewPath } from '../table/skew.ts'
 import { canonicalRoute } from './canonical.ts'
 import { durationMs } from './duration.ts'
@@ -88,6 +96,7 @@ export function planService(name: string, spec: ServiceSpec): ServicePlan {
     timeouts: { connectMs: durationMs(connect), responseMs: durationMs(response), idleMs: durationMs(idle) },
     rescue: planRescue(spec.rescue),
     skew: (spec.skew ?? []).map(planSkew),
+    mirror: planMirror(spec.mirror),
     debugHeaders: spec.debugHeaders,
   }
 }
@@ -101,6 +110,12 @@ function planRescue(spec: ServiceSpec['rescue']): RescuePlan | null {
   const { status: statuses = RESCUED_STATUSES, bodyBytesMax = RESCUED_BODY_BYTES } =
     typeof spec === 'object' ? spec : {}
   return { always: spec !== undefined, statuses, bodyBytesMax }
+}
+
+function planMirror(spec: ServiceSpec['mirror']): MirrorPlan | null {
+  if (spec === undefined) return null
+  const { pool, share, compare: compares, writes } = spec
+  return { pool, share, compares, writes }
 }
 
 function planSkew(text: string): SkewPath {

@@ -36,6 +36,11 @@ export const LimitsSchema = closed({
     minimum: 0,
     description: 'Bytes of request bodies that a worker keeps, so that what a new version fails can be sent again.',
   }),
+  mirrorsMax: Type.Integer({
+    default: 256,
+    minimum: 0,
+    description: 'Copies of requests (mirror) that a worker has under way; beyond that none is made.',
+  }),
   upstreamIdleMax: Type.Integer({
     default: 128,
     minimum: 0,

@@ -3,7 +3,7 @@
  *
  * See schema.ts for the invariants.
  */
-import { closed } from './schema-parts.ts'
+import { closed, Name } from './schema-parts.ts'
 import { Type } from './type.ts'
 
 export const RescueSchema = Type.Union(
@@ -30,6 +30,28 @@ export const RescueSchema = Type.Union(
     description:
       'What a new version fails, others answer. Default: while a rollout judges it; true: of every pool but the heaviest; false: never.',
   },
+)
+
+export const MirrorSchema = closed(
+  {
+    pool: Name('Pool that gets the copies.'),
+    share: Type.Number({
+      default: 100,
+      exclusiveMinimum: 0,
+      maximum: 100,
+      description: 'Per cent of the requests that are copied, drawn at random.',
+    }),
+    compare: Type.Boolean({
+      default: false,
+      description: 'Compare status, body and time of both answers.',
+    }),
+    writes: Type.Boolean({
+      default: false,
+      description:
+        'Copy requests by any method, and with a body that came with the head; else GET, HEAD and OPTIONS without one.',
+    }),
+  },
+  { description: 'A share of the requests is copied to another pool, whose answers nobody is given.' },
 )
 
 const PreviewHost = Type.String({

@@ -225,6 +225,7 @@ function deletePool(content: Content, service: string, pool: string): Content {
   if (splitOf(spec)[pool] > 0) throw refuse('it has traffic; shift its weight to 0 first')
   const rule = spec.rules.find(({ to, deny }) => to === pool || deny === pool)
   if (rule !== undefined) throw refuse(`rule ${rule.name} names it`)
+  if (spec.mirror?.pool === pool) throw refuse('requests are mirrored to it')
   if (spec.failover?.includes(pool)) throw refuse('the failover list names it')
   return putService(content, service, { ...spec, pools: withoutEntry(spec.pools, pool) })
 }

@@ -1,8 +1,8 @@
 /**
  * What the main thread and a worker say to each other. Few and rare: nothing is sent per request but pages of log lines.
  *
- * main: start (workerData) → listen → drain; prepare at any time.   worker: started → listening → drained; prepared, log and fault at any
- * time. A worker listens only when told to, so every table that it was told of before is prepared by then.
+ * main: start (workerData) → listen → drain; prepare at any time.   worker: started → listening → drained; prepared, log, difference and fault at
+ * any time. A worker listens only when told to, so every table that it was told of before is prepared by then.
  */
 import type { LimitsPlan, TimeoutsPlan } from '../config/plan.ts'
 import type { SharedMemory } from '../metrics/layout.ts'
@@ -40,6 +40,25 @@ export interface WorkerStart {
   readonly delta: TableDelta
 }
 
+/** One of two answers to one request: its status, the bytes of its body, and how long its head took. */
+export interface SeenAnswer {
+  readonly status: number
+  readonly bytes: number
+  readonly headMs: number
+}
+
+/** A copy of a request (mirror) that was answered otherwise than the client was. */
+export interface Difference {
+  readonly service: string
+  readonly pool: string
+  readonly target: string
+  readonly method: string
+  /** Without its query. */
+  readonly path: string
+  readonly live: SeenAnswer
+  readonly copy: SeenAnswer
+}
+
 export type ToWorker =
   | { readonly type: 'listen' }
   | { readonly type: 'prepare'; readonly delta: TableDelta }
@@ -54,4 +73,5 @@ export type FromWorker =
   | { readonly type: 'drained' }
   /** A page of the access log, with so many bytes of lines in it (log-page.ts). */
   | { readonly type: 'log'; readonly memory: SharedArrayBuffer; readonly length: number }
+  | { readonly type: 'difference'; readonly difference: Difference }
   | { readonly type: 'fault'; readonly code: string; readonly message: string }

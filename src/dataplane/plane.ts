@@ -11,10 +11,11 @@ import { Counters } from './counters.ts'
 import { Admission } from './downstream/admission.ts'
 import { TrustedProxies } from './downstream/trust.ts'
 import { KeptBytes } from './exchange/kept-bytes.ts'
+import { Mirrors } from './exchange/mirrors.ts'
 import { RequestHead } from './http1/request-head.ts'
 import { ResponseHead } from './http1/response-head.ts'
 import { Ids } from './ids.ts'
-import type { WorkerStart } from './messages.ts'
+import type { Difference, WorkerStart } from './messages.ts'
 import { HeadView } from './request-view.ts'
 import { Buffers } from './socket/buffers.ts'
 import type { HeldConnection, UnderWay } from './sweep.ts'
@@ -48,6 +49,7 @@ export class Plane {
   readonly admission: Admission
   readonly trials: Trials
   readonly kept: KeptBytes
+  readonly mirrors: Mirrors
   readonly log: AccessLog
   readonly clients = new Set<HeldConnection>()
   /** Those of all connections, under way or not. */
@@ -55,7 +57,11 @@ export class Plane {
   /** Set when the worker drains: every answer closes its connection. */
   draining = false
 
-  constructor(start: WorkerStart, sendLog: (memory: SharedArrayBuffer, length: number) => void) {
+  constructor(
+    start: WorkerStart,
+    sendLog: (memory: SharedArrayBuffer, length: number) => void,
+    sendDifference: (difference: Difference) => void,
+  ) {
     this.index = start.index
     this.limits = start.limits
     this.timeouts = start.timeouts
@@ -73,6 +79,7 @@ export class Plane {
     this.log = new AccessLog(start.accessSample, sendLog, () => this.counters.countLane(WORKER_FIELD.logDropped))
     this.trials = new Trials(start.memory, start.index, this.time)
     this.kept = new KeptBytes(start.limits.keptBytesMax, () => this.counters.countLane(WORKER_FIELD.bodiesNotKept))
+    this.mirrors = new Mirrors(start.limits.mirrorsMax, this.counters, sendDifference)
     this.targets = new Targets(this)
   }
 

@@ -21,7 +21,11 @@ const start = workerData as WorkerStart
 const port = parentPort
 if (port === null) throw new Error('worker.ts runs in a worker thread only')
 const send = (message: FromWorker) => port.postMessage(message)
-const plane = new Plane(start, (memory, length) => send({ type: 'log', memory, length }))
+const plane = new Plane(
+  start,
+  (memory, length) => send({ type: 'log', memory, length }),
+  (difference) => send({ type: 'difference', difference }),
+)
 const servers: Server[] = []
 let drainUntilMs = Infinity
 

@@ -14,6 +14,7 @@
 import type { Snapshot } from '../change.ts'
 import type { Family, Sample, Scrape, ScrapedTarget, Told } from './family.ts'
 import { BINS, binEndMs, FIELD, type SharedMemory } from './layout.ts'
+import { MIRROR_FAMILIES } from './mirror-families.ts'
 import { NAME_FAMILIES } from './name-families.ts'
 import { ROLLOUT_FAMILIES } from './rollout-families.ts'
 import { authorityOf, type HistogramField, readTally } from './summary.ts'
@@ -241,6 +242,7 @@ export const FAMILIES: readonly Family[] = [
     help: 'Revision of the spec in the store.',
     read: ({ snapshot }) => [{ value: snapshot.revision }],
   },
+  ...MIRROR_FAMILIES,
   ...WORKER_FAMILIES,
   ...NAME_FAMILIES,
   ...ROLLOUT_FAMILIES,

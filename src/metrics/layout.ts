@@ -28,7 +28,7 @@ export const OCTAVES = 21
 export const BINS = OCTAVES * BINS_PER_OCTAVE + 2
 
 /** Where the histograms of a target begin; what is below and not named is free. */
-const HISTOGRAMS = 36
+const HISTOGRAMS = 42
 
 /** Fields of a target, by name. Gauges come first; what follows only grows. */
 export const FIELD = Object.freeze({
@@ -78,6 +78,17 @@ export const FIELD = Object.freeze({
   retriesRescue: 30,
   /** Requests that were asked of another version, because that of this target has not got what they ask for. */
   retriesSkew: 31,
+  /** Copies of requests (mirror) that were sent to this target, and those that got no whole answer in time. */
+  mirrors: 32,
+  mirrorsFailed: 33,
+  /** Copies whose answer was held against the one that the client got; where the status, or else the body, was another; and the slower ones. */
+  mirrorsCompared: 34,
+  mirrorsOtherStatus: 35,
+  mirrorsOtherBody: 36,
+  mirrorsSlower: 37,
+  /** From the request to the head of the answer, of those that were compared: of the copies, and of what they were compared with. */
+  mirrorsSumMs: 38,
+  mirroredSumMs: 39,
   /** From the head of a request to the end of its answer. */
   duration: HISTOGRAMS,
   /** From the beginning of the attempt to the head of its answer. */
@@ -112,6 +123,8 @@ export const WORKER_FIELD = Object.freeze({
   boundConnections: 72,
   /** Request bodies that a new version may have failed for good, since the worker kept as many as it may. */
   bodiesNotKept: 73,
+  /** Requests that were to be copied, and were not: too many copies were under way, their bodies too large, or nobody there. */
+  notMirrored: 74,
 })
 export const WORKER_FIELDS = 80
 

@@ -75,6 +75,12 @@ export const WORKER_FAMILIES: readonly Family[] = [
     'Request bodies that were not kept for another pool, because the worker kept as many bytes as it may.',
     WORKER_FIELD.bodiesNotKept,
   ),
+  perWorker(
+    'turnout_not_mirrored_total',
+    'counter',
+    'Requests that were to be copied and were not: too many copies under way, a body that was not at hand, or no room at the target.',
+    WORKER_FIELD.notMirrored,
+  ),
   perWorker('turnout_accept_errors_total', 'counter', 'Errors while accepting clients.', WORKER_FIELD.acceptErrors),
   perWorker(
     'turnout_worker_requests_total',

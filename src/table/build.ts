@@ -94,6 +94,7 @@ export function compileService(
     timeouts: plan.timeouts,
     rescue: plan.rescue,
     skew: plan.skew,
+    mirror: plan.mirror === null ? null : { ...plan.mirror, pool: named(plan.mirror.pool) },
     versions,
     debugHeaders: plan.debugHeaders,
   }

@@ -51,6 +51,17 @@ export interface RescuePlan {
   readonly bodyBytesMax: number
 }
 
+/** Requests that are copied to another pool. */
+export interface MirrorPlan {
+  readonly pool: string
+  /** Per cent, above 0. */
+  readonly share: number
+  /** Both answers are compared. */
+  readonly compares: boolean
+  /** Also what is not safe to be made twice, and what brings a body. */
+  readonly writes: boolean
+}
+
 export interface StickyPlan {
   readonly pool: boolean
   readonly target: boolean
@@ -79,5 +90,6 @@ export interface ServicePlan {
   readonly rescue: RescuePlan | null
   /** What another version is asked for, when one has not got it. */
   readonly skew: readonly SkewPath[]
+  readonly mirror: MirrorPlan | null
   readonly debugHeaders: boolean
 }

@@ -8,7 +8,7 @@
 import type { StatusRanges } from '../config/statuses.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Router } from './match.ts'
-import type { Balance, RescuePlan, ServicePlan, StickyPlan, VisitorSource } from './plan.ts'
+import type { Balance, MirrorPlan, RescuePlan, ServicePlan, StickyPlan, VisitorSource } from './plan.ts'
 import type { RuleSet } from './rules.ts'
 import type { SkewPath } from './skew.ts'
 import type { ServiceStatus } from './status.ts'
@@ -95,6 +95,11 @@ export interface Trial {
   readonly tried?: readonly string[]
 }
 
+/** What is copied, and to whom. */
+export interface MirrorTable extends Pick<MirrorPlan, 'share' | 'compares' | 'writes'> {
+  readonly pool: PoolTable
+}
+
 /** A parsed CIDR; IPv4 is held as IPv4-mapped IPv6, 128 bits in four unsigned words. */
 export interface Network {
   readonly words: readonly [number, number, number, number]
@@ -129,6 +134,7 @@ export interface ServiceTable {
   readonly timeouts: ServicePlan['timeouts']
   readonly rescue: RescuePlan | null
   readonly skew: readonly SkewPath[]
+  readonly mirror: MirrorTable | null
   /** The pools whose versions are about: those with weight, heaviest first, then the hot standby. */
   readonly versions: readonly PoolTable[]
   readonly debugHeaders: boolean

@@ -12,7 +12,7 @@
 import { inspect } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import type { Clock } from '../clock.ts'
-import type { FromWorker, ToWorker, WorkerStart } from '../dataplane/messages.ts'
+import type { Difference, FromWorker, ToWorker, WorkerStart } from '../dataplane/messages.ts'
 import { giveBack, linesIn } from '../log/page.ts'
 import type { LossReason } from '../metrics/counters.ts'
 import { clearGauges } from '../metrics/layout.ts'
@@ -44,6 +44,7 @@ export interface WorkerSlotOptions {
   /** When its predecessor was lost; null for the first. */
   readonly lostMs: number | null
   readonly onLog: (lines: Uint8Array, written: () => void) => void
+  readonly onDifference: (difference: Difference) => void
   readonly onListening: (slot: WorkerSlot, ports: readonly number[]) => void
   /** Called once, when it is gone. */
   readonly onGone: (slot: WorkerSlot, blame: Blame) => void
@@ -175,6 +176,9 @@ export class WorkerSlot {
         break
       case 'log':
         this.#options.onLog(linesIn(message.memory, message.length), () => giveBack(message.memory))
+        return
+      case 'difference':
+        this.#options.onDifference(message.difference)
         return
       case 'fault':
         this.fault ??= Object.assign(new Error(message.message), { code: message.code })

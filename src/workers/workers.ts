@@ -9,7 +9,7 @@
  *   at the start, or a system without a thread to give, does not keep the machine busy; every second of life makes up for one loss.
  */
 import type { Clock } from '../clock.ts'
-import type { ListenerPlan, WorkerStart } from '../dataplane/messages.ts'
+import type { Difference, ListenerPlan, WorkerStart } from '../dataplane/messages.ts'
 import { lossField } from '../metrics/counters.ts'
 import { CELL, type SharedMemory, WORKER_FIELDS } from '../metrics/layout.ts'
 import { mergeDelta } from '../table/build.ts'
@@ -42,6 +42,8 @@ export interface WorkersOptions {
   readonly listeners: readonly ListenerPlan[]
   /** Called with access log lines; `written` is to be called once they are, since they are in memory that is used again. */
   readonly onLog: (lines: Uint8Array, written: () => void) => void
+  /** Called with answers that differ (mirror). */
+  readonly onDifference: (difference: Difference) => void
   /** Called when a worker was lost. */
   readonly onLost: (index: number, loss: Loss) => void
   /** Called when another serves in its place, with the time from the loss. */
@@ -120,7 +122,7 @@ export class Workers {
   }
 
   #spawn(index: number, losses: number, lostMs: number | null): WorkerSlot {
-    const { memory, clock, heapMb, onLog, ...options } = this.#options
+    const { memory, clock, heapMb, onLog, onDifference, ...options } = this.#options
     const listeners = options.listeners.map((plan, i) =>
       this.#ports === null ? plan : { ...plan, port: this.#ports[i] },
     )
@@ -133,6 +135,7 @@ export class Workers {
       losses,
       lostMs,
       onLog,
+      onDifference,
       onListening: (slot, ports) => this.#onListening(slot, ports),
       onGone: (slot, blame) => this.#onGone(slot, blame),
       onTurn: () => this.#wakeAll(),

@@ -41,6 +41,7 @@ test('a plan has every default with its unit resolved', () => {
     timeouts: { connectMs: 3_000, responseMs: 60_000, idleMs: 60_000 },
     rescue: { always: false, statuses: [502, 503], bodyBytesMax: 65_536 },
     skew: [],
+    mirror: null,
     debugHeaders: false,
   })
 })

@@ -8,7 +8,11 @@ import { workerStart } from './make-plane.ts'
 /** The plane of the second of two workers, without a thread, and what it shows. */
 function makePlane() {
   const memory = allocateSharedMemory(2)
-  const plane = new Plane({ ...workerStart(memory, {}), index: 1, isFirst: false }, () => {})
+  const plane = new Plane(
+    { ...workerStart(memory, {}), index: 1, isFirst: false },
+    () => {},
+    () => {},
+  )
   const shown = (field: number) => memory.lanes[WORKER_FIELDS + field]
   return { plane, memory, aliveMs: () => shown(WORKER_FIELD.aliveMs), patienceMs: () => shown(WORKER_FIELD.patienceMs) }
 }

@@ -42,5 +42,9 @@ export function makePlane({ targets, plan: more, memory, splices, trial }: Plane
   const plan = makePlan({ pools, weights: { blue: 1 }, ...more })
   const services = { shop: { plan, status: makeStatus(plan, { trial }) } }
   const start = workerStart(memory ?? allocateSharedMemory(1), services, splices)
-  return new Plane({ ...start, index: 0, isFirst: true }, () => {})
+  return new Plane(
+    { ...start, index: 0, isFirst: true },
+    () => {},
+    () => {},
+  )
 }

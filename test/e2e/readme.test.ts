@@ -248,6 +248,7 @@ const SECURITY_ROWS: readonly (readonly [row: string, ...keys: (string | null)[]
   ['idle client connection', 'keepAlive'],
   ['to connect to a target · until it answers', 'connect', 'response'],
   ['without a byte of an answer', 'idle'],
+  ['copies of requests (`mirror`) that a worker has under way', 'mirrorsMax'],
   ['bytes of request bodies that a worker keeps for a rescue', 'keptBytesMax'],
   ['targets that a client is tied to by a login of its connection · without a request of it', null, 'keepAlive'],
   ['tunnel without a byte · once a side has ended · whose client does not read', null, null, 'send'],

@@ -125,7 +125,17 @@ function planes(green: number): { planes: Plane[]; memory: SharedMemory } {
   const memory = allocateSharedMemory(2)
   const plan = makePlan({ weights: { blue: 100 - green, green } })
   const start = workerStart(memory, { shop: { plan, status: makeStatus(plan, { slot: 3 }) } })
-  return { planes: [0, 1].map((index) => new Plane({ ...start, index, isFirst: index === 0 }, () => {})), memory }
+  return {
+    planes: [0, 1].map(
+      (index) =>
+        new Plane(
+          { ...start, index, isFirst: index === 0 },
+          () => {},
+          () => {},
+        ),
+    ),
+    memory,
+  }
 }
 
 /** Decides the head as a worker does. */

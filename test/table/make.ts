@@ -61,6 +61,7 @@ export function makePlan(plan: Partial<ServicePlan> = {}, count = 1): ServicePla
     rules: [],
     rescue: null,
     skew: [],
+    mirror: null,
     visitor: [{ from: 'header', name: 'x-user-id' }, { from: 'own' }],
     sticky,
     balance: 'least-request',

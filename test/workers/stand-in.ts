@@ -61,6 +61,7 @@ export async function startWorkers(
       splices: true,
     },
     onLog: () => {},
+    onDifference: () => {},
     onLost: (index, loss) => losses.push({ index, ...loss }),
     onReplaced: (index) => replaced.push(index),
   })

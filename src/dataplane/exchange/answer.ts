@@ -3,12 +3,15 @@
  * decides what becomes of a head before anything is written; a head is written with the first piece of its body.
  */
 import { ERRORS, type ErrorCode } from '../../errors.ts'
+import type { Decision } from '../../table/types.ts'
 import type { Framing } from '../http1/body.ts'
 import { MALFORMED } from '../http1/max-forwards.ts'
 import type { ResponseHead } from '../http1/response-head.ts'
+import type { Plane } from '../plane.ts'
 import type { Outgoing } from '../socket/outgoing.ts'
 import type { AnswerUser, Upstream } from '../upstream/upstream.ts'
 import type { Downstream } from './downstream.ts'
+import { Mirror } from './mirror.ts'
 import type { ExchangeRequest } from './request.ts'
 
 /** The exchange, as its answer sees it. */
@@ -30,6 +33,8 @@ export class Answer implements AnswerUser {
   bytes = 0
   /** The target answered before the request was sent in full, and stays on the line for what is left of it. */
   drainsRequest = false
+  /** A copy of the request, which is told what the client is given. */
+  #mirror: Mirror | null = null
   readonly #exchange: AnswerOwner
   readonly #downstream: Downstream
   readonly #request: ExchangeRequest
@@ -48,6 +53,18 @@ export class Answer implements AnswerUser {
     this.bytes = 0
     this.drainsRequest = false
     this.#continued = false
+    this.#mirror = null
+  }
+
+  /** Sends a copy of the request, which was just decided, to whom its service mirrors it. */
+  copy(plane: Plane, decision: Decision): void {
+    if (decision.service!.mirror !== null) this.#mirror = Mirror.begin(plane, this.#request, decision)
+  }
+
+  /** It is over: its head came after so long (below 0: not at all), and the client was given all of it or not. */
+  compare(headMs: number, isWhole: boolean): void {
+    this.#mirror?.liveEnded(this.status, headMs, isWhole)
+    this.#mirror = null
   }
 
   onInterim(head: ResponseHead): void {
@@ -72,12 +89,14 @@ export class Answer implements AnswerUser {
   }
 
   get sink(): Outgoing | null {
+    if (this.#mirror?.compares === true) return null
     return this.#downstream.sink
   }
 
   onBody(buffer: Buffer, at: number, end: number, trailers: string | null): void {
     this.isBegun = true
     this.bytes += end - at
+    this.#mirror?.liveBody(buffer, at, end)
     this.#downstream.body(buffer, at, end, trailers)
     this.#exchange.answerGiven(trailers !== null)
   }

@@ -8,9 +8,8 @@
  *   none ─► connecting ─► sending ─► waiting ─► relaying ─► none          any phase ─► fail ─► none
  *                  └──────────┴─(no body)─▲      └─101, or complete before all was sent─► inherited ─► none
  *
- * When a request is tried again, and where: attempts.ts.
- * Between two sides that carry bytes as they are, `sink` and `requestSink` let payload pass unseen. The deadline of a phase is
- * the exchange's own. The object lives as long as its client connection; everything per request is reset in `begin`.
+ * When a request is tried again, and where: attempts.ts. Where both sides carry bytes as they are, `sink` and `requestSink` let payload
+ * pass unseen. Deadlines of phases are the exchange's own. It lives as long as its client connection, and is reset in `begin`.
  */
 import { ERRORS, type ErrorCode } from '../../errors.ts'
 import { FIELD } from '../../metrics/layout.ts'
@@ -66,6 +65,7 @@ export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predece
     if (!attempts.choose()) return this.#fail(attempts.decision?.error ?? 'internal')
     request.writeLines(this.#plane, this.#downstream, attempts.decision!)
     if (attempts.isRescued) request.keepForRescue(this.#plane, attempts.service.rescue!.bodyBytesMax)
+    this.answer.copy(this.#plane, attempts.decision!)
     this.#acquire(false)
   }
 
@@ -249,7 +249,6 @@ export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predece
     this.#finish(false)
   }
 
-  /** Called when the deadline of the present phase has passed. */
   onDeadline(): void {
     if (this.#heir !== null) return this.#heir.onDeadline()
     switch (lapseOf(this.#phase, this.#downstream, this.#upstream)) {
@@ -292,6 +291,7 @@ export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predece
   /** Counts, logs, and hands the connection back to its client. */
   #finish(isWhole: boolean): void {
     this.#outcome.close(this.#request, this.#attempts, this.answer.status, this.answer.bytes)
+    this.answer.compare(this.#outcome.headMs, isWhole)
     this.#phase = 'none'
     this.deadlineMs = Infinity
     this.#request.forget()

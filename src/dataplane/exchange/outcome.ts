@@ -52,6 +52,11 @@ export class Outcome {
     this.#plane.counters.countTunnel(attempts.target!.slot)
   }
 
+  /** From the request to the head of its answer; below 0 before it has come. */
+  get headMs(): number {
+    return this.#ttfbMs
+  }
+
   /** Something went wrong. By its code it is counted only when it is not the doing of a target. */
   failed(code: ErrorCode, attempts: Attempts): void {
     this.#error = code

@@ -1,0 +1,59 @@
+/** Which requests are copied to another pool, and to which of its targets. Pure. */
+import { chooseTarget } from './balance.ts'
+import type { Decision, Draw, Load, RequestView, ServiceTable, TargetTable } from './types.ts'
+
+/** What of a request tells whether it is copied. */
+export interface Mirrored {
+  readonly method: string
+  /** It brings a body. */
+  readonly hasBody: boolean
+}
+
+const NOTHING: readonly never[] = Object.freeze([])
+
+/** Whether a request does no harm when it is made twice, as far as its method tells (RFC 9110 9.2.1). */
+const isSafe = (method: string): boolean => method === 'GET' || method === 'HEAD' || method === 'OPTIONS'
+
+/**
+ * The target that gets a copy of a request, or null: when it is not drawn, not safe (unless writes are copied too), at that pool
+ * already, or the pool has nobody who could take it.
+ */
+export function mirrorTarget(
+  { service, pool: live, visitor }: Decision,
+  { method, hasBody }: Mirrored,
+  view: RequestView,
+  load: Load,
+  draw: Draw,
+  nowMs: number,
+): TargetTable | null {
+  const mirror = service?.mirror ?? null
+  if (mirror === null || live === null || live.name === mirror.pool.name) return null
+  if (!mirror.writes && (hasBody || !isSafe(method))) return null
+  if (mirror.share < 100 && draw.random() * 100 >= mirror.share) return null
+  return chooseTarget(mirror.pool, choiceOf(service!, view, load, draw, nowMs, visitor))
+}
+
+/** A copy is a stranger to whoever gets it: no cookie and no login leads it. */
+function choiceOf(
+  service: ServiceTable,
+  view: RequestView,
+  load: Load,
+  draw: Draw,
+  nowMs: number,
+  visitor: string | null,
+) {
+  return {
+    view,
+    service,
+    load,
+    draw,
+    nowMs,
+    exclude: NOTHING,
+    avoid: null,
+    tied: NOTHING,
+    kept: null,
+    visitor,
+    fresh: false,
+    panic: false,
+  }
+}

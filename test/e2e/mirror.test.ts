@@ -1,0 +1,185 @@
+/** Copies of requests to another pool: what is copied, what is told of it, and that no client ever feels it. */
+import { once } from 'node:events'
+import type { RequestListener } from 'node:http'
+import net, { type Socket } from 'node:net'
+import { expect, test } from 'vitest'
+import type { ControlEvent } from '../../src/change.ts'
+import { metric } from '../helpers/admin.ts'
+import { ask } from '../helpers/ask.ts'
+import { startLoad } from '../helpers/load.ts'
+import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
+import { until } from '../helpers/raw.ts'
+import { closedPort, startNamed, startRaw, startUpstream } from '../helpers/upstream.ts'
+
+interface Told {
+  readonly sent: number
+  readonly failed: number
+  readonly compared: number
+  readonly differing: { readonly status: number; readonly body: number; readonly slower: number }
+  readonly examples: readonly { readonly path: string; readonly live: object; readonly copy: object }[]
+}
+
+const told = async (proxy: TestProxy): Promise<Told> =>
+  (await call<{ mirror: Told }>(proxy, 'GET', '/v1/services/shop/status')).mirror
+
+const BIG = 'x'.repeat(1_000_000)
+
+/** Answers alike for both pools, but for what is planted at some paths of green. */
+const answers =
+  (pool: string): RequestListener =>
+  (request, response) => {
+    const isOther = pool === 'green'
+    if (request.url === '/big') return void response.end(BIG)
+    if (request.url === '/slow' && !isOther) return void response.write('the ')
+    if (request.url === '/chunked') response.write('a')
+    if (request.url === '/status' && isOther) return void response.writeHead(500).end('the same')
+    if (request.url === '/body' && isOther) return void response.end('tHe same')
+    if (request.url === '/big-other') return void response.end(isOther ? `${BIG.slice(1)}y` : BIG)
+    response.end('the same')
+  }
+
+/** A shop whose blue pool has all the traffic, which is copied to this target. */
+async function startShop(
+  green: string,
+  mirror: object = {},
+  more: object = {},
+  process: object = {},
+): Promise<TestProxy> {
+  const blue = await startUpstream(answers('blue'))
+  const shop = service({ blue: [blue.url], green: [green] }, { mirror: { pool: 'green', ...mirror }, ...more })
+  return startProxy({ services: { shop }, ...process })
+}
+
+/** Resolves once nothing of a copy is under way. */
+const settled = (proxy: TestProxy) =>
+  until('no copy is under way', async () => (await metric(proxy, 'turnout_in_flight', 'pool="green"')) === 0)
+
+test('every difference that is planted is counted by what differs, and some are told', async () => {
+  const seen: string[] = []
+  const green = await startUpstream((request, response) => {
+    seen.push(
+      `${request.method} ${request.url} ${request.headers['x-turnout-mirror']} ${request.headers['x-turnout-pool']}`,
+    )
+    answers('green')(request, response)
+  })
+  const proxy = await startShop(green.url, { compare: true })
+  const paths = ['/', '/big', '/chunked', '/status', '/body', '/big-other']
+  for (let round = 0; round < 5; round++) {
+    for (const path of paths) {
+      const { status, body } = await ask(proxy.port, { path, headers: { 'x-turnout-mirror': 'mine' } })
+      expect([status, body.length]).toEqual([200, path.startsWith('/big') ? BIG.length : path === '/chunked' ? 9 : 8])
+    }
+  }
+  await ask(proxy.port, { method: 'HEAD', path: '/big' })
+  await until('all is compared', async () => (await told(proxy)).compared === 31)
+  expect(await told(proxy)).toMatchObject({ sent: 31, failed: 0, differing: { status: 5, body: 10 } })
+  expect(seen).toHaveLength(31)
+  expect(new Set(seen.map((line) => line.replace(/^\S+ \S+ /, '')))).toEqual(new Set(['1 green']))
+  const [example] = (await told(proxy)).examples
+  expect(example).toMatchObject({
+    method: 'GET',
+    path: '/status',
+    live: { status: 200, bytes: 8 },
+    copy: { status: 500, bytes: 8 },
+  })
+  const { events } = await call<{ events: ControlEvent[] }>(proxy, 'GET', '/v1/events?follow=false')
+  expect(events.filter(({ type }) => type === 'mirror').map(({ message }) => message)).toEqual([
+    'a copy of GET /status was answered by pool green with 500, not 200',
+  ])
+  expect(await metric(proxy, 'turnout_mirrors_differing_total', 'by="body"')).toBe(10)
+  // Whoever gets copies is judged by those whom it serves.
+  expect(await metric(proxy, 'turnout_attempts_started_total', 'pool="green"')).toBe(0)
+  expect(await metric(proxy, 'turnout_requests_total', 'pool="green"')).toBe(0)
+})
+
+test('nothing is made twice that is not safe, unless that is said; and of that only what is at hand', async () => {
+  const green: string[] = []
+  const target = await startUpstream((request, response) => {
+    let body = ''
+    request.on('data', (piece: Buffer) => (body += piece))
+    request.on('end', () => {
+      green.push(`${request.method} ${body.length}`)
+      response.end('the same')
+    })
+  })
+  const proxy = await startShop(target.url)
+  const send = async () => {
+    for (const method of ['POST', 'PUT', 'DELETE', 'PATCH', 'GET']) {
+      await ask(proxy.port, { method, body: 'abc', headers: { 'content-length': '3' } })
+    }
+    await ask(proxy.port, { method: 'OPTIONS' })
+    await ask(proxy.port, { method: 'POST', body: 'x'.repeat(300_000) })
+  }
+  await send()
+  await settled(proxy)
+  expect(green).toEqual(['OPTIONS 0'])
+  await call(proxy, 'PATCH', '/v1/services/shop', { mirror: { writes: true } })
+  green.length = 0
+  await send()
+  await settled(proxy)
+  expect(green.toSorted()).toEqual(['DELETE 3', 'GET 3', 'OPTIONS 0', 'PATCH 3', 'POST 3', 'PUT 3'])
+  expect(await metric(proxy, 'turnout_not_mirrored_total')).toBe(1)
+})
+
+test('a target that hangs costs its copies, as many as may be under way, and no client anything', async () => {
+  const green = await startUpstream(() => {})
+  const limits = { limits: { mirrorsMax: 5 }, workers: 1 }
+  const proxy = await startShop(green.url, { compare: true }, { timeouts: { response: '2s' } }, limits)
+  const load = startLoad(proxy.port, { connections: 4 })
+  await until('the cap is met', async () => (await metric(proxy, 'turnout_not_mirrored_total')) > 50)
+  expect((await load.stop()).every(({ status, body }) => status === 200 && body === 'the same')).toBe(true)
+  expect((await told(proxy)).sent).toBeGreaterThanOrEqual(5)
+  await settled(proxy)
+  const { sent, failed, compared } = await told(proxy)
+  expect({ failed, compared }).toEqual({ failed: sent, compared: 0 })
+})
+
+test.each<[string, (socket: Socket) => void]>([
+  ['resets', (raw) => raw.destroy()],
+  ['breaks in the body', (raw) => raw.write('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc') && raw.end()],
+  ['answers what is none', (raw) => raw.write('SSH-2.0-x\r\n\r\n')],
+])('a copy whose target %s has failed, and its client is none the wiser', async (_, answer) => {
+  const green = await startRaw(answer)
+  const proxy = await startShop(green.url, { compare: true })
+  for (let n = 0; n < 3; n++) expect((await ask(proxy.port)).body).toBe('the same')
+  await until('all have failed', async () => (await told(proxy)).failed === 3)
+  expect(await told(proxy)).toMatchObject({ sent: 3, compared: 0 })
+  expect(await metric(proxy, 'turnout_in_flight', 'pool="green"')).toBe(0)
+})
+
+test('a target that accepts nobody fails its copies', async () => {
+  const proxy = await startShop(`http://127.0.0.1:${await closedPort()}`)
+  for (let n = 0; n < 3; n++) expect((await ask(proxy.port)).body).toBe('the same')
+  await until('all have failed', async () => (await told(proxy)).failed === 3)
+})
+
+test('a share is drawn, and neither what goes to that pool anyway nor a preview is copied', async () => {
+  const green = await startNamed('green')
+  const rules = [{ name: 'staff', when: { header: { 'x-staff': '1' } }, to: 'green' }]
+  const proxy = await startShop(green.url, { share: 20 }, { rules, preview: '{pool}.test' })
+  const load = startLoad(proxy.port, { connections: 8, next: (_, n) => (n < 125 ? { method: 'GET' } : null) })
+  await until('all were sent', async () => load.outcomes.length === 1_000)
+  await settled(proxy)
+  const { sent } = await told(proxy)
+  // Four standard deviations of 1,000 draws.
+  expect(Math.abs(sent - 200)).toBeLessThan(51)
+  await call(proxy, 'PATCH', '/v1/services/shop', { mirror: { share: 100 } })
+  await ask(proxy.port, { headers: { 'x-staff': '1' } })
+  await ask(proxy.port, { headers: { host: 'blue.test' } })
+  await ask(proxy.port, { headers: { host: 'green.test' } })
+  await settled(proxy)
+  expect((await told(proxy)).sent).toBe(sent)
+})
+
+test('a client that goes away is compared with nothing, and a pool that gets copies is not removed', async () => {
+  const green = await startUpstream(answers('green'))
+  const proxy = await startShop(green.url, { compare: true })
+  const client = net.connect(proxy.port, '127.0.0.1', () => client.write('GET /slow HTTP/1.1\r\nHost: a\r\n\r\n'))
+  await once(client, 'data')
+  client.resetAndDestroy()
+  await settled(proxy)
+  await until('it is gone', async () => (await metric(proxy, 'turnout_in_flight', 'pool="blue"')) === 0)
+  expect(await told(proxy)).toMatchObject({ sent: 1, failed: 0, compared: 0 })
+  await expect(call(proxy, 'DELETE', '/v1/services/shop/pools/green')).rejects.toThrow(/requests are mirrored to it/)
+  await expect(call(proxy, 'PATCH', '/v1/services/shop', { mirror: { pool: 'gren' } })).rejects.toThrow(/unknown pool/)
+})
