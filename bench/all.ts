@@ -18,6 +18,7 @@ const BENCHES: Readonly<Record<string, readonly string[]>> = {
   rollout: ['rollout.ts'],
   kills: ['kills.ts'],
   judged: ['judged.ts'],
+  steering: ['steering.ts'],
   size: ['variants.ts', 'size'],
   log: ['variants.ts', 'log'],
   workers: ['variants.ts', 'workers'],

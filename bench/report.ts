@@ -22,6 +22,7 @@ const SECTIONS = [
   'rollout',
   'kills',
   'judged',
+  'steering',
   'size',
   'log',
   'workers',

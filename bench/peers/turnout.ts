@@ -30,6 +30,8 @@ export interface TurnoutOptions {
   readonly rules?: number
   /** Whether the access log is on. Default false. */
   readonly accessLog?: boolean
+  /** More settings of the service. Default none. */
+  readonly service?: object
   /** Options of Node. Default none. */
   readonly nodeOptions?: readonly string[]
   /** Another checkout to run. Default: this one. */
@@ -88,6 +90,7 @@ export function turnoutConfiguration(
         ],
         visitor: ['header:x-user-id', 'cookie'],
         health: { path: '/health', interval: '5s' },
+        ...options.service,
       },
     },
   })

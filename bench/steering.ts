@@ -1,0 +1,136 @@
+/**
+ * `node bench/steering.ts`: what the levers between a request and a pool cost: all of them configured and none at work, each of them
+ * alone, and what clients feel of copies that are made of their requests.
+ *
+ * CPU per request is compared side by side (pair.ts). For what clients feel, a Turnout without copies, one that copies a tenth to a
+ * target that answers, and one whose copies hang, take turns at the same rate (latency-load.ts).
+ */
+import { mkdtempSync, rmSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { LatencyRound } from './latency-load.ts'
+import { median } from './measure.ts'
+import { readOptions, say } from './options.ts'
+import { measurePair } from './pair.ts'
+import { startTurnout, turnoutPeer } from './peers/turnout.ts'
+import { LOAD_CORE, PROXY_CORE, runChild } from './process.ts'
+import { decimal, occasion, writeSection } from './report.ts'
+import { SCENARIOS, type Scenario } from './scenario.ts'
+import { startTargets } from './targets.ts'
+
+const options = readOptions('usage: node bench/steering.ts [options]', { rounds: 4, seconds: 2 })
+
+/** What is configured and finds nothing to do under this load. */
+const IDLE = {
+  rescue: true,
+  skew: ['/assets/*', '/favicon.ico'],
+  preview: '{pool}.preview.example.com',
+  mirror: { pool: 'green', share: 0.0001, compare: true },
+}
+const ALONE: readonly (readonly [title: string, service: object])[] = [
+  ['`rescue: true`', { rescue: IDLE.rescue }],
+  ['`skew`, two paths', { skew: IDLE.skew }],
+  ['`preview`', { preview: IDLE.preview }],
+  ['`mirror`, a millionth', { mirror: IDLE.mirror }],
+  ['`mirror`, a tenth', { mirror: { pool: 'green', share: 10 } }],
+  ['`mirror`, a tenth, compared', { mirror: { pool: 'green', share: 10, compare: true } }],
+]
+
+async function costs(name: string, service: object, scenarios: readonly Scenario[], starts: number): Promise<string[]> {
+  const plan = options.quick
+    ? { starts: 1, rounds: 1, warmUps: 1, seconds: 1 }
+    : { starts, rounds: 4, warmUps: 5, seconds: options.seconds }
+  say(name)
+  const found = await measurePair([turnoutPeer('Turnout', {}), turnoutPeer(name, { service })], scenarios, plan)
+  return [...found.values()].map(
+    (ratios) => `${decimal(median(ratios), 3)} (${ratios.map((ratio) => decimal(ratio, 3)).join(', ')})`,
+  )
+}
+
+const PER_SECOND = 2_000
+const FEELING = ['none', 'a tenth, compared', 'all, to a target that hangs'] as const
+
+/** What clients wait for, in ms: by variant, of each round. */
+async function feelings(rounds: number, seconds: number): Promise<ReadonlyMap<string, readonly LatencyRound[]>> {
+  const targets = await startTargets(LOAD_CORE)
+  const hanging = createServer((socket) => void socket.on('error', () => {}).resume())
+  await new Promise<void>((resolve) => hanging.listen(0, '127.0.0.1', resolve))
+  const hung = { version: '0', targets: [`http://127.0.0.1:${(hanging.address() as AddressInfo).port}`] }
+  const pools = (green: number, blue: number) => ({
+    blue: { version: '1.0', targets: [`http://127.0.0.1:${blue}`] },
+    green: { version: '1.1', targets: [`http://127.0.0.1:${green}`] },
+    hung,
+  })
+  const services = [
+    {},
+    { mirror: { pool: 'green', share: 10, compare: true } },
+    // Probes would find it ill, and an ill pool gets no copies.
+    {
+      pools: pools(targets.green, targets.blue),
+      health: undefined,
+      mirror: { pool: 'hung', share: 100, compare: true },
+    },
+  ]
+  const folder = mkdtempSync(join(tmpdir(), 'turnout-steering-'))
+  const found = new Map<string, LatencyRound[]>(FEELING.map((name) => [name, []]))
+  // One at a time, or they would share the core.
+  const script = fileURLToPath(new URL('./latency-load.ts', import.meta.url))
+  const running = []
+  for (const service of services) {
+    const own = mkdtempSync(join(folder, 'peer-'))
+    running.push(
+      await startTurnout({ blue: targets.blue, green: targets.green, folder: own, core: PROXY_CORE }, { service }),
+    )
+  }
+  for (let round = -1; round < rounds; round++) {
+    for (let turn = 0; turn < services.length; turn++) {
+      const which = (round + 1 + turn) % services.length
+      const command = [process.execPath, script, ...[running[which].port, PER_SECOND, seconds].map(String)]
+      const result: LatencyRound = JSON.parse(await runChild(command, { core: LOAD_CORE }))
+      if (result.failed > 0) throw new Error(`${FEELING[which]}: ${result.failed} requests failed`)
+      if (round >= 0) found.get(FEELING[which])!.push(result)
+    }
+  }
+  for (const peer of running) await peer.stop()
+  await targets.stop()
+  hanging.close()
+  rmSync(folder, { recursive: true, force: true })
+  return found
+}
+
+const scenarios = SCENARIOS.slice(0, options.quick ? 1 : 2)
+const all = await costs('all, idle', IDLE, scenarios, options.rounds)
+const alone: string[] = []
+for (const [title, service] of options.quick ? [] : ALONE) {
+  const [ratio] = await costs(title, service, scenarios.slice(0, 1), Math.ceil(options.rounds / 2))
+  alone.push(`- ${title}: ${ratio}`)
+}
+const felt = await feelings(options.quick ? 1 : 7, options.quick ? 1 : 3)
+const spreadOf = (values: readonly number[]): string =>
+  `${decimal(median(values), 3)} (${decimal(Math.min(...values), 3)} to ${decimal(Math.max(...values), 3)})`
+const text = `## Levers between a request and a pool
+
+${occasion(new Date())}
+
+CPU per request, of what it is without any of them; both at once on the one core (bench/pair.ts), by start in brackets.
+
+All configured, none at work (rescue, skew, preview, a mirror of a millionth):
+
+${scenarios.map(({ title }, at) => `- ${title}: ${all[at]}`).join('\n')}
+
+Each alone, small GET. A tenth of the requests copied is a tenth more requests to the targets, by the same process:
+
+${alone.join('\n')}
+
+What clients wait for at ${decimal(PER_SECOND, 0)} requests/s, in ms, median of rounds in turn, least and greatest in brackets; none failed:
+
+| copies | p50 | p99 |
+| --- | ---: | ---: |
+${[...felt].map(([name, rounds]) => `| ${name} | ${spreadOf(rounds.map(({ p50Ms }) => p50Ms))} | ${spreadOf(rounds.map(({ p99Ms }) => p99Ms))} |`).join('\n')}
+`
+if (!options.quick) writeSection('steering', text)
+console.log(text)
+process.exit(0)
