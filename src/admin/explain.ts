@@ -178,7 +178,8 @@ export function explanationOf(
     aimed: decision.aimed?.name ?? null,
     panic: decision.panic,
     error: decision.error,
-    rollout: byWeight && decision.service !== null ? toldRunning(running(decision.service.name)) : null,
+    // By the table that has decided: one that has gone back, and is not over yet, decides nothing any more.
+    rollout: byWeight && decision.service?.trial ? toldRunning(running(decision.service.name)) : null,
     setsCookie: decision.setCookie !== null,
     epoch: table.epoch,
     revision: table.revision,

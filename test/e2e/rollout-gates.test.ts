@@ -9,6 +9,7 @@ import { startLoad } from '../helpers/load.ts'
 import { call, service, startProcess, startProxy, type Proxy as TestProxy, temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { begin, current, ROLLOUTS, reached, turnout } from '../helpers/rollouts.ts'
+import { settableClock } from '../helpers/settable-clock.ts'
 import { closedPort, startNamed, startUpstream } from '../helpers/upstream.ts'
 
 /** A target that tells its version and what it was set up with. */
@@ -431,23 +432,29 @@ describe('what a rollout has replaced', () => {
     const [blue, green] = [await startNamed('blue'), await startNamed('green')]
     const shop = service({ blue: [blue.url], green: [green.url] }, { sticky: false, visitor: [] })
     const folder = temporaryFolder()
-    const start = () => startProcess({ store: 'sqlite:./turnout.db', services: { shop } }, folder)
+    const { nodeOptions, env, set } = settableClock(folder)
+    const start = () => startProcess({ store: 'sqlite:./turnout.db', services: { shop } }, folder, nodeOptions, env)
     const first = await start()
-    await begin(first, { ...ALL, standby: '12s', hooks: [{ at: 'Retire', url: hook.url }] })
+    await begin(first, { ...ALL, standby: '1h', hooks: [{ at: 'Retire', url: hook.url }] })
     const { standbyUntilMs } = await reached(first, 'done')
     first.child.kill('SIGKILL')
     await first.exited()
     const second = await start()
     expect((await current(second)).standbyUntilMs).toBe(standbyUntilMs)
     await expect(call(second, 'DELETE', POOL)).rejects.toThrow(/409.*standby of its last rollout/)
+    expect(hook.heard).toEqual([])
+    second.child.kill('SIGKILL')
+    await second.exited()
+    set(3_600_000)
+    const third = await start()
     await until('it is retired', () => hook.heard.length > 0, 20_000)
-    await until('that is told', async () => (await current(second)).standbyUntilMs === null)
+    await until('that is told', async () => (await current(third)).standbyUntilMs === null, 20_000)
     const key = hook.heard[0]['key']
     expect(key).toMatch(/^r-\w+-\d+-0$/)
-    await second.close()
-    const third = await start()
-    expect((await current(third)).standbyUntilMs).toBeNull()
-    await call(third, 'DELETE', POOL)
+    await third.close()
+    const fourth = await start()
+    expect((await current(fourth)).standbyUntilMs).toBeNull()
+    await call(fourth, 'DELETE', POOL)
     expect(hook.heard).toHaveLength(1)
   }, 60_000)
 

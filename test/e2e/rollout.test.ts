@@ -349,9 +349,9 @@ describe('from the command line', () => {
 })
 
 describe('while it runs', () => {
-  async function startPaused(): Promise<TestProxy> {
+  async function startPaused(more: object = {}): Promise<TestProxy> {
     const proxy = await startShop((await startNamed('green')).url)
-    await begin(proxy, { strategy: 'canary', steps: [{ weight: 10, until: 'promoted', for: '1h' }, 50] })
+    await begin(proxy, { ...more, strategy: 'canary', steps: [{ weight: 10, until: 'promoted', for: '1h' }, 50] })
     await until('the first step is there', async () => (await current(proxy)).weight === 10)
     return proxy
   }
@@ -367,8 +367,14 @@ describe('while it runs', () => {
     expect(await splitOf(proxy)).toEqual({ blue: 9, green: 1 })
   })
 
-  test('status and explain say that it decides the weights', async () => {
-    const proxy = await startPaused()
+  test('status and explain say that it decides the weights, until traffic is back', async () => {
+    // So long it is not over.
+    const { promise: held, resolve: goOn } = Promise.withResolvers<void>()
+    const hook = await startHook(async () => {
+      await held
+      return 200
+    })
+    const proxy = await startPaused({ hooks: [{ at: 'OnRollback', url: hook.url, timeout: '60s' }] })
     const { id } = await current(proxy)
     const rollout = expect.objectContaining({ id, to: 'green', state: 'shifting', step: 0, steps: 3, weight: 10 })
     expect(await call(proxy, 'GET', '/v1/services/shop/status')).toMatchObject({ rollout })
@@ -384,6 +390,7 @@ describe('while it runs', () => {
       why: expect.not.stringContaining('rollout'),
       rollout: null,
     })
+    goOn()
   })
 
   test('promote goes to the next step, and an abort, a switch to the old pool and "back" lead to the split before', async () => {
