@@ -233,8 +233,12 @@ export class Judging {
   #isAllOut(nowMs: number): boolean {
     const { pools, trial } = own(this.#deps.control.snapshot().status, this.#service) ?? {}
     const targets = Object.entries(pools?.[this.#to]?.targets ?? {}).filter(
-      ([url]) => trial?.targets?.includes(url) !== false,
+      // One in standby or maintenance, however healthy, answers nobody.
+      ([url, { admin }]) => admin === 'ready' && trial?.targets?.includes(url) !== false,
     )
-    return targets.every(([, { health, ejectedUntilMs }]) => health === 'unhealthy' || ejectedUntilMs > nowMs)
+    return (
+      targets.length > 0 &&
+      targets.every(([, { health, ejectedUntilMs }]) => health === 'unhealthy' || ejectedUntilMs > nowMs)
+    )
   }
 }

@@ -6,10 +6,10 @@ import { closeBatch, hurry } from '../../src/metrics/batches.ts'
 import { FIELD, laneOffset, SIDE, TRIAL, trialOffset } from '../../src/metrics/layout.ts'
 import type { Kept } from '../../src/rollout/kept.ts'
 import { memoryStore } from '../../src/store/memory.ts'
-import { type MovableClock, movableClock } from '../admin/stand-in.ts'
+import { type MovableClock, movableClock, SHOP } from '../admin/stand-in.ts'
 import { startHook } from '../helpers/hook.ts'
 import { drivenUntil, until } from '../helpers/raw.ts'
-import { answer as answerBoth, type Stand, stand } from './stand.ts'
+import { answer as answerBoth, type Stand, stand, watching } from './stand.ts'
 
 const trialOf = ({ control }: Stand) => control.snapshot().status['shop'].trial
 
@@ -456,4 +456,23 @@ test('in an outage that both versions share it holds, is not rolled back, and go
   expect(wellMs).toBeLessThanOrEqual(45_000)
   expect(told()).toMatchObject({ reason: null, weight: 50 })
   await rollouts.close()
+})
+
+test('a target in standby, however healthy, does not hide that all that could answer are out', async () => {
+  const [one, two] = ['http://127.0.0.1:3002', 'http://127.0.0.1:3003']
+  const pools = { ...SHOP.pools, green: { version: '1.1', targets: [one, two] } }
+  const stood = await stand(memoryStore(), {}, { ...SHOP, pools })
+  const { control, rollouts, clock } = stood
+  onTestFinished(() => rollouts.close())
+  await rollouts.start()
+  await rollouts.begin('shop', { to: 'green', steps: [{ weight: 10, for: '1h' }] }, 'test')
+  await watching(stood, 10)
+  const standby = { kind: 'target.state', service: 'shop', pool: 'green', target: two, state: 'standby' } as const
+  await control.change(standby, { actor: 'test' })
+  await control.observe([{ service: 'shop', pool: 'green', target: one, ejectedUntilMs: clock.steadyMs() + 3_600_000 }])
+  await drivenUntil('it has gone back', async () => {
+    clock.move(500)
+    return rollouts.running('shop') === null
+  })
+  expect(rollouts.list('shop')[0].reason).toMatch(/^all targets of green were out for 5 s/)
 })
