@@ -35,7 +35,11 @@ export class Refusal extends CliFailure {
       detail,
       code === 'unauthorized'
         ? ['TURNOUT_TOKEN says who you are: set it to one of the admin.tokens of the config.']
-        : faults.map(({ pointer, message }) => `  ${pointer === '' ? '/' : pointer}: ${message}`),
+        : faults.map(({ pointer, message }) => {
+            const where = `  ${pointer === '' ? '/' : pointer}`
+            // Where it is the only thing to be said, it has been said.
+            return message === detail ? where : `${where}: ${message}`
+          }),
     )
     this.code = code
     this.faults = faults
