@@ -78,7 +78,7 @@ const ExplanationSchema = Type.Object(
     target: nullable(Type.String({ description: 'URL of the target.' })),
     address: nullable(Type.String({ description: 'The address of the target that the request is sent to.' })),
     why: Type.String({ description: 'The decision in one sentence.' }),
-    reason: nullable(Type.String({ description: 'rule, pin, bucket, picker, failover, skew or preview.' })),
+    reason: nullable(Type.String({ description: 'rule, pin, bucket, picker, failover, skew, preview or link.' })),
     rule: nullable(Type.String({ description: 'Name of the rule that decided.' })),
     visitor: nullable(Type.String({ description: 'The visitor key that was found.' })),
     bucket: Type.Integer({ description: '0 to 9999, or -1 without a visitor.' }),
@@ -180,7 +180,7 @@ export function explanationOf(
     error: decision.error,
     // By the table that has decided: one that has gone back, and is not over yet, decides nothing any more.
     rollout: byWeight && decision.service?.trial ? toldRunning(running(decision.service.name)) : null,
-    setsCookie: decision.setCookie !== null,
+    setsCookie: (decision.redirect ?? decision).setCookie !== null,
     epoch: table.epoch,
     revision: table.revision,
   }

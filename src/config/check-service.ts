@@ -105,6 +105,9 @@ function checkParts(report: Report, at: string, spec: ServiceSpec): void {
     checkSplit(report, at, spec, pools)
     checkFailover(report, child(at, 'failover'), spec.failover, pools)
     checkPreview(report, child(at, 'preview'), spec)
+    if (spec.link !== undefined && spec.sticky === false && report.sound(child(at, 'sticky'))) {
+      report.add(child(at, 'link'), 'a link pins people by our cookie, which sticky: false does not give them')
+    }
     const mirrorAt = child(at, 'mirror')
     if (spec.mirror !== undefined && report.present(mirrorAt)) {
       checkPool(report, child(mirrorAt, 'pool'), spec.mirror.pool, pools)

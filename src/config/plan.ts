@@ -97,6 +97,7 @@ export function planService(name: string, spec: ServiceSpec): ServicePlan {
     rescue: planRescue(spec.rescue),
     skew: (spec.skew ?? []).map(planSkew),
     mirror: planMirror(spec.mirror),
+    link: spec.link ?? null,
     debugHeaders: spec.debugHeaders,
   }
 }

@@ -54,6 +54,13 @@ export const MirrorSchema = closed(
   { description: 'A share of the requests is copied to another pool, whose answers nobody is given.' },
 )
 
+export const LinkSchema = Type.String({
+  pattern: '^[A-Za-z0-9_.-]{1,64}$',
+  title: 'the name of a query parameter',
+  description:
+    'Query parameter by which people choose a pool for themselves, or "off" to be let go, for example turnout. Default: none.',
+})
+
 const PreviewHost = Type.String({
   pattern: '^[^\\s/:]+$',
   title: 'a host with {pool} in it, such as {pool}.shop.example.com',

@@ -17,7 +17,7 @@ import {
   type TimeoutsSpec,
 } from './schema-process.ts'
 import { RolloutSchema } from './schema-rollout.ts'
-import { MirrorSchema, PreviewSchema, RescueSchema, SkewSchema } from './schema-steering.ts'
+import { LinkSchema, MirrorSchema, PreviewSchema, RescueSchema, SkewSchema } from './schema-steering.ts'
 import { Type } from './type.ts'
 
 /** Key and options of a map of named things: a key that is no name is refused. */
@@ -177,6 +177,7 @@ export const ServiceSchema = closed({
   rescue: Type.Optional(RescueSchema),
   skew: Type.Optional(SkewSchema),
   preview: Type.Optional(PreviewSchema),
+  link: Type.Optional(LinkSchema),
   mirror: Type.Optional(MirrorSchema),
   rollout: Type.Optional(RolloutSchema),
   debugHeaders: Type.Boolean({

@@ -48,6 +48,11 @@ export class HeadView implements RequestView {
     return this.#head.path === '*' ? '/' : this.#head.path
   }
 
+  get query(): string {
+    const { target, path } = this.#head
+    return target.length > path.length ? target.slice(path.length + 1) : ''
+  }
+
   header(name: string): string | undefined {
     const i = this.#head.fields.find(name)
     return i < 0 ? undefined : this.#head.fields.value(i)

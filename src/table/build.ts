@@ -96,6 +96,7 @@ export function compileService(
     skew: plan.skew,
     mirror: plan.mirror === null ? null : { ...plan.mirror, pool: named(plan.mirror.pool) },
     versions,
+    link: plan.link,
     debugHeaders: plan.debugHeaders,
   }
 }

@@ -1,7 +1,7 @@
 /**
  * Where a request goes, and why: pure, total, and the same function for traffic, retries and `explain`.
  *
- *   admission → preview host → forced rule → valid pin → bucket of the visitor, or picker → health and failover → target
+ *   admission → preview host → link → forced rule → valid pin → bucket of the visitor, or picker → health and failover → target
  *
  * Invariants:
  * - Every decision has a reason or an error. Nothing that a client sends makes it throw.
@@ -28,6 +28,7 @@ import { markCandidates } from './condition-index.ts'
 import { cookieToSet } from './cookie-to-set.ts'
 import { aim, type Draft, poolNamed, takesNew } from './draft.ts'
 import { keepsVisitors, poolAdmits } from './eligible.ts'
+import { redirectOf } from './link.ts'
 import { match } from './match.ts'
 import { isForClient, type Preview } from './preview.ts'
 import { isRescued } from './rescue.ts'
@@ -61,6 +62,7 @@ const NO_ROUTE: Decision = Object.freeze({
   aimed: null,
   panic: false,
   setCookie: null,
+  redirect: null,
 })
 
 /**
@@ -84,6 +86,8 @@ export function decide(
   if (preview !== null && !isForClient(preview, view)) return NO_ROUTE
   const draft = begin(view, service, load, draw, nowMs, earlier, tied)
   if (preview !== null) return previewed(draft, preview)
+  const redirect = service.link === null ? null : redirectOf(draft)
+  if (redirect !== null) return { ...decision(draft, null), error: null, reason: 'link', redirect }
   if (!forced(draft) && !pinned(draft) && !stayed(draft) && !bucketed(draft)) picked(draft)
   return settle(draft)
 }
@@ -208,6 +212,7 @@ function decision(draft: Draft, target: TargetTable | null): Decision {
     aimed: draft.aimed,
     panic: draft.panic,
     setCookie: target === null || draft.reason === 'preview' ? null : cookieToSet(draft, target),
+    redirect: null,
   }
 }
 

@@ -10,6 +10,7 @@ import type { Decision, ServiceTable } from './types.ts'
 export function explainDecision(decision: Decision): string {
   const { service, aimed, target, pool } = decision
   if (service === null) return 'no route matches this host and path'
+  if (decision.redirect !== null) return linkOf(decision.redirect)
   const why = reasonOf(decision, service)
   if (target === null || pool === null) {
     const nobody = decision.reason === 'preview' ? 'none of its targets can' : 'no pool has a target that can'
@@ -21,6 +22,16 @@ export function explainDecision(decision: Decision): string {
       : `${why}; no target of ${aimed.name} can take it now, so ${pool.name} takes over`
   }
   return decision.panic ? `${why}; too few of its targets are healthy, so health is ignored` : why
+}
+
+function linkOf({ location, setCookie }: NonNullable<Decision['redirect']>): string {
+  const what =
+    setCookie === null
+      ? 'changes nothing'
+      : setCookie.pinned
+        ? `pins the client to ${setCookie.pool}`
+        : 'lets the client go'
+  return `the link ${what}; the client is sent to ${location}`
 }
 
 function reasonOf(decision: Decision, service: ServiceTable): string {

@@ -91,5 +91,7 @@ export interface ServicePlan {
   /** What another version is asked for, when one has not got it. */
   readonly skew: readonly SkewPath[]
   readonly mirror: MirrorPlan | null
+  /** Query parameter by which people choose a pool; null for none. */
+  readonly link: string | null
   readonly debugHeaders: boolean
 }

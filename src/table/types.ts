@@ -7,6 +7,7 @@
  */
 import type { StatusRanges } from '../config/statuses.ts'
 import type { ErrorCode } from '../errors.ts'
+import type { Redirect } from './link.ts'
 import type { Router } from './match.ts'
 import type { Balance, MirrorPlan, RescuePlan, ServicePlan, StickyPlan, VisitorSource } from './plan.ts'
 import type { RuleSet } from './rules.ts'
@@ -135,6 +136,7 @@ export interface ServiceTable {
   readonly rescue: RescuePlan | null
   readonly skew: readonly SkewPath[]
   readonly mirror: MirrorTable | null
+  readonly link: string | null
   /** The pools whose versions are about: those with weight, heaviest first, then the hot standby. */
   readonly versions: readonly PoolTable[]
   readonly debugHeaders: boolean
@@ -169,6 +171,8 @@ export interface RequestView {
   readonly host: string
   /** Path without query, exactly as it will be forwarded. */
   readonly path: string
+  /** What follows `?`; empty without one. */
+  readonly query: string
   /** Client address after trusted proxies. */
   readonly address: string
   /** Value of the first field with this lower-case name. */
@@ -238,7 +242,7 @@ export interface Draw {
 }
 
 /** Why this pool: the phase that decided. */
-export type Reason = 'rule' | 'pin' | 'bucket' | 'picker' | 'failover' | 'skew' | 'preview'
+export type Reason = 'rule' | 'pin' | 'bucket' | 'picker' | 'failover' | 'skew' | 'preview' | 'link'
 
 export interface Decision {
   /** null when the request goes nowhere; then `error` says why. */
@@ -259,4 +263,6 @@ export interface Decision {
   readonly panic: boolean
   /** Our cookie to set, still to be signed; null when the client has it already or gets none. */
   readonly setCookie: OwnCookie | null
+  /** Where the client is sent instead, with which cookie: then there is neither target nor error. null: nowhere. */
+  readonly redirect: Redirect | null
 }

@@ -16,6 +16,7 @@ const NOWHERE: Decision = {
   aimed: null,
   panic: false,
   setCookie: null,
+  redirect: null,
 }
 
 async function inputOf(body: unknown): Promise<ExplainInput> {

@@ -217,6 +217,7 @@ test('answers are what their schemas say', async () => {
         aimed: null,
         panic: false,
         setCookie: null,
+        redirect: null,
       },
       { epoch: 1, revision: 1 },
     )

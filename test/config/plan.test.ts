@@ -42,6 +42,7 @@ test('a plan has every default with its unit resolved', () => {
     rescue: { always: false, statuses: [502, 503], bodyBytesMax: 65_536 },
     skew: [],
     mirror: null,
+    link: null,
     debugHeaders: false,
   })
 })

@@ -62,6 +62,7 @@ export function makePlan(plan: Partial<ServicePlan> = {}, count = 1): ServicePla
     rescue: null,
     skew: [],
     mirror: null,
+    link: null,
     visitor: [{ from: 'header', name: 'x-user-id' }, { from: 'own' }],
     sticky,
     balance: 'least-request',
@@ -136,11 +137,13 @@ export function makeView(options: ViewOptions = {}): RequestView {
   const cookie = Object.entries(cookies).map(([name, value]) => `${name}=${value}`)
   const all = cookie.length === 0 ? headers : { ...headers, cookie: cookie.join('; ') }
   const fields = Object.entries(all).flatMap(([name, values]) => [values].flat().map((value) => [name, value] as const))
+  const [path, query = ''] = (options.path ?? '/').split('?')
   const valuesOf = (name: string) => fields.filter((field) => field[0] === name).map(([, value]) => value)
   return {
     method: options.method ?? 'GET',
     host: options.host ?? 'shop.example.com',
-    path: options.path ?? '/',
+    path,
+    query,
     address: options.address ?? '192.0.2.1',
     header: (name) => valuesOf(name)[0],
     headerHas: (name, value) =>

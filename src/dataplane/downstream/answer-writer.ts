@@ -6,7 +6,7 @@
  * connection may carry another request is decided when the head is begun, since the head says so.
  */
 import { ERRORS, type ErrorCode } from '../../errors.ts'
-import type { AnswerLines } from '../exchange/downstream.ts'
+import type { AnswerLines, RedirectLines } from '../exchange/downstream.ts'
 import { responseLines } from '../exchange/field-lines.ts'
 import type { Framing } from '../http1/body.ts'
 import { framingLine } from '../http1/framing.ts'
@@ -17,7 +17,7 @@ import { writeBody } from '../socket/body-writer.ts'
 import type { Buffers } from '../socket/buffers.ts'
 import type { Outgoing } from '../socket/outgoing.ts'
 import type { Time } from '../time.ts'
-import { connectionLine, errorAnswer, optionsAnswer } from './own-answers.ts'
+import { connectionLine, errorAnswer, optionsAnswer, redirectAnswer } from './own-answers.ts'
 
 /** Bodies up to this size that come with their head are sent as one string. */
 const WHOLE_BYTES_MAX = 4_096
@@ -127,6 +127,11 @@ export class AnswerWriter {
     this.keepAlive = this.#mayStay && bodyDone && status !== 400 && status !== 413
     const asked = { requestId, minor: this.#minor, isHead: this.#isHead }
     this.#out.text(errorAnswer(this.#setting, code, asked, json, this.keepAlive))
+  }
+
+  redirect(lines: RedirectLines, bodyDone: boolean): void {
+    this.keepAlive = this.#mayStay && bodyDone
+    this.#out.text(redirectAnswer(this.#setting, lines, this.#minor, this.keepAlive))
   }
 
   options(requestId: string, bodyDone: boolean): void {

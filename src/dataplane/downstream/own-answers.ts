@@ -3,6 +3,7 @@
  * id, and no detail of the inside.
  */
 import { ERRORS, type ErrorCode } from '../../errors.ts'
+import type { RedirectLines } from '../exchange/downstream.ts'
 import type { Time } from '../time.ts'
 
 /**
@@ -51,6 +52,28 @@ export function optionsAnswer(
     'Content-Length: 0\r\nX-Request-Id: ' +
     requestId +
     '\r\nVia: 1.1 turnout\r\n' +
+    connectionLine(keepAlive, minor) +
+    '\r\n'
+  )
+}
+
+/** Sends a client elsewhere on the same host; `cookieLine` is `Set-Cookie` with CRLF, or empty. */
+export function redirectAnswer(
+  { time }: { readonly time: Time },
+  { requestId, location, cookieLine }: RedirectLines,
+  minor: number,
+  keepAlive: boolean,
+): string {
+  return (
+    'HTTP/1.1 302 Found\r\n' +
+    time.dateLine() +
+    'Location: ' +
+    location +
+    '\r\n' +
+    cookieLine +
+    'Content-Length: 0\r\nX-Request-Id: ' +
+    requestId +
+    '\r\nCache-Control: no-store\r\nVia: 1.1 turnout\r\n' +
     connectionLine(keepAlive, minor) +
     '\r\n'
   )

@@ -5,7 +5,7 @@
 import type { Socket } from 'node:net'
 import type { ErrorCode } from '../../errors.ts'
 import { WORKER_FIELD } from '../../metrics/layout.ts'
-import type { AnswerLines, Downstream, RequestUser } from '../exchange/downstream.ts'
+import type { AnswerLines, Downstream, RedirectLines, RequestUser } from '../exchange/downstream.ts'
 import { Exchange } from '../exchange/exchange.ts'
 import type { Framing } from '../http1/body.ts'
 import { ForwardedLines } from '../http1/forwarded.ts'
@@ -149,6 +149,10 @@ export class Turn implements Downstream {
 
   refuse(code: ErrorCode, requestId: string, json: boolean): void {
     this.#answer.refuse(code, requestId, json, this.#body.reader.done)
+  }
+
+  redirect(lines: RedirectLines): void {
+    this.#answer.redirect(lines, this.#body.reader.done)
   }
 
   options(requestId: string): void {

@@ -112,6 +112,21 @@ export class Answer implements AnswerUser {
     this.#downstream.refuse(code, this.#request.requestId, json)
   }
 
+  /** Sends the client elsewhere, if that was decided. */
+  redirects({ signer, view }: Plane, decision: Decision | null): boolean {
+    if (decision === null || decision.redirect === null) return false
+    const { location, setCookie } = decision.redirect
+    const { name: service, sticky } = decision.service!
+    let cookieLine = ''
+    if (setCookie !== null) {
+      const name = view.cookieName(sticky!, service)
+      cookieLine = 'Set-Cookie: ' + name + '=' + signer.sign(name, setCookie) + sticky!.attributes + '\r\n'
+    }
+    this.status = 302
+    this.#downstream.redirect({ requestId: this.#request.requestId, location, cookieLine })
+    return true
+  }
+
   /** Answers what may go no further (max-forwards.ts); gives the code of the error, when there is no answer to that. */
   here(): ErrorCode | null {
     const { method, maxForwards, requestId } = this.#request

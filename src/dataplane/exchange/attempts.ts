@@ -95,6 +95,11 @@ export class Attempts {
     return this.target?.isRescued === true && !this.isPreview
   }
 
+  /** Why there is no target. */
+  get refusal(): ErrorCode {
+    return this.decision?.error ?? 'internal'
+  }
+
   /** Decides the request in `plane.requestHead`. False when there is no target; then `decision.error` says why. */
   choose(): boolean {
     const plane = this.#plane

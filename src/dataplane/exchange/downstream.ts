@@ -2,7 +2,7 @@
  * The seam towards the client: what an exchange needs of whoever asked. Types only. An HTTP/1.1 connection is one
  * (downstream/client.ts); a stream of HTTP/2 will be another, and a test drives an exchange by one that has no socket at all.
  *
- * An exchange answers by `interim*`, then `head` and `body*` (the last piece with trailers), or by `refuse` or `options`; or by
+ * An exchange answers by `interim*`, then `head` and `body*` (the last piece with trailers), or by `refuse`, `redirect` or `options`; or by
  * `switchProtocols`, after which bytes go both ways as they are. It says `exchangeEnded` once, as its last word.
  */
 import type { ErrorCode } from '../../errors.ts'
@@ -18,6 +18,13 @@ export interface AnswerLines {
   readonly cookieLine: string
   /** Debug lines, with CRLFs. */
   readonly answerLines: string
+}
+
+/** Where a client is sent: path and query on the same host, and `Set-Cookie` with CRLF, or nothing. */
+export interface RedirectLines {
+  readonly requestId: string
+  readonly location: string
+  readonly cookieLine: string
 }
 
 /** Whom a downstream tells of the request, once it has begun: its exchange, or what stands in for it. */
@@ -70,6 +77,8 @@ export interface Downstream {
   readonly sink: Outgoing | null
   /** Sends an error of ours as the whole answer. */
   refuse(code: ErrorCode, requestId: string, json: boolean): void
+  /** Sends the client elsewhere as the whole answer. */
+  redirect(lines: RedirectLines): void
   /** Answers OPTIONS for us. */
   options(requestId: string): void
   /** Passes a 101 on: from here on bytes go both ways as they are. */

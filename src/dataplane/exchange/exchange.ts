@@ -62,7 +62,8 @@ export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predece
     if (refused !== null) return this.#fail(refused)
     if (request.maxForwards <= 0) return this.#finish(true)
     const attempts = this.#attempts
-    if (!attempts.choose()) return this.#fail(attempts.decision?.error ?? 'internal')
+    if (!attempts.choose())
+      return this.answer.redirects(this.#plane, attempts.decision) ? this.#finish(true) : this.#fail(attempts.refusal)
     request.writeLines(this.#plane, this.#downstream, attempts.decision!)
     if (attempts.isRescued) request.keepForRescue(this.#plane, attempts.service.rescue!.bodyBytesMax)
     this.answer.copy(this.#plane, attempts.decision!)
@@ -138,7 +139,6 @@ export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predece
     this.#fail(code)
   }
 
-  /** Only half of a body has come, and no more will. */
   onEnded(): void {
     this.#fail('bad_body')
   }

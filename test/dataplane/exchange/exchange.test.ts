@@ -60,6 +60,10 @@ class NotedDownstream implements Downstream {
   refuse(code: ErrorCode): void {
     this.note(`refuse ${code}`)
   }
+  redirect(): void {
+    this.note('redirect')
+  }
+
   options(): void {
     this.note('options')
   }
