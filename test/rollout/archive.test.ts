@@ -48,6 +48,20 @@ test('to keep one that runs costs its own size, however many have ended before i
   expect(ids(again.ended('shop'))).toEqual(Array.from({ length: 49 }, (_, at) => `e-${59 - at}`))
 })
 
+test('what is kept of the rollouts of a service does not grow with how many there were', async () => {
+  const sizeAfter = async (count: number) => {
+    const store = memoryStore()
+    const writes = counted(store)
+    await withEnded(store, count)
+    const keys = new Set(writes.map(([key]) => key))
+    expect(keys).toEqual(new Set(['rollouts', 'rollout:shop', 'rollouts-before:shop']))
+    const texts = await Promise.all([...keys].map((key) => store.get(key)))
+    return texts.reduce((sum, text) => sum + (text?.length ?? 0), 0)
+  }
+  // Their ids are one digit longer.
+  expect(await sizeAfter(600)).toBeLessThan((await sizeAfter(60)) * 1.2)
+})
+
 test('what an older Turnout has kept in one entry is read, and parted at the next write', async () => {
   const old = [kept('r-1', 'shifting'), kept('e-2', 'done'), kept('e-1', 'rolledBack')]
   for (const write of ['keep', 'end', 'replace', 'replace while one runs'] as const) {

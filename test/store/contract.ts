@@ -1,7 +1,14 @@
 /** What every store must do, run on each of them: `describeStore(name, open)` with a fresh, empty store for each test. */
 import { afterEach, describe, expect, test } from 'vitest'
 import { isTurnoutError } from '../../src/errors.ts'
-import { NOWHERE, type Position, REVISIONS_KEPT, type Store, type WrittenService } from '../../src/store/store.ts'
+import {
+  AUDIT_KEPT,
+  NOWHERE,
+  type Position,
+  REVISIONS_KEPT,
+  type Store,
+  type WrittenService,
+} from '../../src/store/store.ts'
 import { commitAll, document, entry, revision, service, serviceSpec } from './entry.ts'
 
 /** Rejects with this code, which is how every expected failure shows. */
@@ -115,6 +122,15 @@ export function describeStore(name: string, open: () => Promise<Store>): void {
       expect(await store.revision(last)).toEqual(revision(last))
       expect(await store.revisions(last + 10)).toHaveLength(last)
     }, 60_000)
+
+    test(`keeps ${AUDIT_KEPT} lines of the audit and no more`, async () => {
+      const store = await fresh()
+      const position = await commitAll(store, 5)
+      const revision = AUDIT_KEPT + 2
+      const services = { shop: service(1) }
+      await store.replace(position, { ...entry(6), services, revision })
+      expect((await store.revisions(10)).map((line) => line.revision)).toEqual([revision, 5, 4, 3])
+    })
 
     test('writes of a service what is new of it, and reads it back whole', async () => {
       const store = await fresh()

@@ -21,7 +21,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { BUSY_MS, StoreBusy } from '../../src/busy.ts'
 import { openStore } from '../../src/store/open.ts'
 import { openFile, remake } from '../../src/store/sqlite-file.ts'
-import { NOWHERE, REVISIONS_KEPT, type Store } from '../../src/store/store.ts'
+import { AUDIT_KEPT, NOWHERE, type Position, REVISIONS_KEPT, type Store } from '../../src/store/store.ts'
 import type { Health } from '../../src/table/types.ts'
 import { describeStore, expectCode } from './contract.ts'
 import { commitAll, document, entry, revision, service } from './entry.ts'
@@ -128,6 +128,35 @@ test('the second of two writers is told that the revision has moved', async () =
   await expectCode(other.commit(NOWHERE, entry(2)), 'stale_revision')
   expect(await other.load()).toEqual({ position, ...document(1) })
   expect(await other.commit(position, entry(2))).toMatchObject({ revision: 2 })
+})
+
+test('a file that has all that is kept does not grow any more, since what is pruned makes room', async () => {
+  const store = await open()
+  const pages = () => {
+    const looked = new DatabaseSync(file(), { readOnly: true })
+    const { page_count } = looked.prepare('PRAGMA page_count').get() as { page_count: number }
+    looked.close()
+    return page_count
+  }
+  // As a rollout writes: a line, and itself.
+  const line = (of: number) => {
+    const change = { kind: 'rollout', service: 'shop', reason: 'r'.repeat(1_000) }
+    return { ...entry(of), change, named: { 'rollout:shop': 'k'.repeat(10_000) } }
+  }
+  const write = async (from: Position) => {
+    let position = from
+    for (let n = 0; n < 100; n++) position = await store.commit(position, line(position.revision + 1))
+    return position
+  }
+  let position = await write(NOWHERE)
+  const full = pages()
+  for (let times = 1; times < 4; times++) {
+    // So many later all of these are too old.
+    const revision = position.revision + AUDIT_KEPT
+    position = await store.replace(position, { ...line(1), services: { shop: service(1) }, revision })
+    position = await write(position)
+    expect(pages()).toBeLessThanOrEqual(full * 1.1)
+  }
 })
 
 test('where others need the thread, a lock of another process holds nobody up: it is told at once', async () => {
