@@ -1,5 +1,5 @@
 /**
- * Batches of the answers that a rollout is judged by: readings of its counters (layout.ts `TRIAL`) at intervals of one or five milliseconds, kept in shared
+ * Batches of the answers that a rollout is judged by: readings of its counters (layout.ts `TRIAL`) at intervals of one or ten milliseconds, kept in shared
  * memory until control looks at them.
  *
  * Nobody wakes up for a reading: it is made by whoever counts the first answer of the next interval, before he counts it, which is as good as
@@ -33,7 +33,7 @@ import {
 /** As long is a batch after one of few answers; then a stratum may want for a single one. */
 const SPARSE_MS = 1
 /** And after one of more than so many a millisecond: each batch costs control a test of what came, which is as good of more. */
-const DENSE_MS = 5
+const DENSE_MS = 10
 const DENSE_ANSWERS_PER_MS = 5
 
 /** Cells of a ring: whether somebody reads, readings made and taken (both only grow), and whether to look at once. */

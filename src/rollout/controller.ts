@@ -4,7 +4,7 @@
  *   a person, the end of work, a look every 100 ms ─► step (state.ts) ─► kept in the store ─► work begins, the split moves, people are told
  *
  * Invariants: one rollout at a time for a service; its value is in the store before anything is done about it, so after `kill -9`
- * the same is done again, under the same key; events of one rollout are taken one at a time. What a look finds ends with batches of 1 or 5 ms, whenever it
+ * the same is done again, under the same key; events of one rollout are taken one at a time. What a look finds ends with batches of 1 or 10 ms, whenever it
  * comes (metrics/batches.ts); where the new version fails it comes as soon as one is closed.
  */
 import type { Logger } from 'pino'

@@ -21,7 +21,7 @@ export interface Batch {
 const READING_MS_MAX = 1_000
 
 /** Some are slow in every batch, and each costs the tests of three metrics; nobody is hurt by what waits a moment. */
-const TIMED_MS = 10
+const TIMED_MS = 20
 const TIMED = QUANTILES.map((_, edge) => [TRIAL.timed + edge, TRIAL.slow + edge] as const)
 
 const HARM = placeOf(SIDE.canary, TRIAL.harm)

@@ -90,15 +90,15 @@ test('where all rings are taken, what has come since the last look is one batch'
   expect(late.take(320).map(({ atMs }) => atMs)).toEqual([310, 320])
 })
 
-test('what is slow comes every 10 ms, and all of it', () => {
+test('what is slow comes every 20 ms, and all of it', () => {
   const { memory, feed, count } = fed()
-  for (let ms = 10; ms <= 50; ms += 2) {
+  for (let ms = 10; ms <= 60; ms += 2) {
     count(0, SIDE.control, TRIAL.timed + 1)
     count(1, SIDE.control, TRIAL.slow + 1)
     closeBatch(memory, SLOT, ms)
   }
-  const batches = feed.take(50)
-  expect(batches).toHaveLength(21)
+  const batches = feed.take(60)
+  expect(batches).toHaveLength(26)
   const slow = batches.flatMap(({ came }) => (came.length > 1 ? [came[2]] : []))
-  expect(slow.map(({ control, controlBad }) => [control, controlBad])).toEqual([[1, 1], ...Array(4).fill([5, 5])])
+  expect(slow.map(({ control, controlBad }) => [control, controlBad])).toEqual([[6, 6], ...Array(2).fill([10, 10])])
 })

@@ -82,8 +82,9 @@ export class Mirror implements UpstreamUser, AnswerUser, UnderWay {
 
   /** Copies a request that was just decided, if it is to be; null when it is not. */
   static begin(plane: Plane, request: ExchangeRequest, decision: Decision): Mirror | null {
-    if (request.upgrade !== '' || decision.reason === 'preview') return null
-    const { view, load, tables, time, mirrors } = plane
+    const { view, load, tables, time, mirrors, requestHead } = plane
+    // A login of a connection means nothing on another one.
+    if (request.upgrade !== '' || requestHead.bindsConnection || decision.reason === 'preview') return null
     const asked = { method: request.method, hasBody: !request.bodyDone || request.whole !== '' }
     const target = mirrorTarget(decision, asked, view, load, tables.draw, time.steadyMs())
     if (target === null) return null
