@@ -29,6 +29,12 @@ export function notify(about: keyof typeof WORDS, kept: Kept, deps: Notifying): 
   notifyAll(`${service}: rollout ${rollout.id} to ${rollout.to} is ${WORDS[about]}${why}`, WORDS[about], kept, deps)
 }
 
+/** Tells that it waits for what a person may have to bring, or to go over. */
+export function notifyWait(why: string, kept: Kept, deps: Notifying): void {
+  const { service, rollout } = kept
+  notifyAll(`${service}: rollout ${rollout.id} to ${rollout.to} waits: ${why}`, 'waiting', kept, deps)
+}
+
 /** Tells it to all whom its settings name; `is` says what it is for the log. */
 export function notifyAll(text: string, is: string, { service, rollout, wish }: Kept, { gates, log }: Notifying): void {
   for (const to of wish.spec.notify ?? []) {

@@ -11,10 +11,11 @@ import type { GateLog } from './gates/gate-log.ts'
 import type { Gates } from './gates/gates.ts'
 import type { StillVersion } from './gates/still-version.ts'
 import type { Kept } from './kept.ts'
+import { notifyWait } from './news.ts'
 import type { RolloutEvent, Task } from './rollout.ts'
 
 export interface WorksDeps extends AboutDeps {
-  readonly gates: Pick<Gates, 'run' | 'versions'>
+  readonly gates: Pick<Gates, 'run' | 'versions' | 'notify'>
 }
 
 export class Works {
@@ -73,6 +74,7 @@ export class Works {
     const about = aboutOf(kept, this.#deps, this.#log, this.#end, {
       goesOn: (done) => this.#note(done),
       hurriedBy: () => this.#kept().rollout.hurriedBy ?? null,
+      notifyWait: (why) => notifyWait(why, this.#kept(), this.#deps),
     })
     const done = this.#deps.gates.run(work, about, signal)
     this.#note(done)

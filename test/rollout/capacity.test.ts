@@ -1,7 +1,9 @@
 /** Whether what a step gives fits into the new version: asked again before each, by what is measured then. */
+import { setImmediate } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import { FIELD, FIELDS } from '../../src/metrics/layout.ts'
 import type { TargetTraffic } from '../../src/metrics/window.ts'
+import { startHook } from '../helpers/hook.ts'
 import { until } from '../helpers/raw.ts'
 import { type Stand, stand } from './stand.ts'
 
@@ -73,9 +75,9 @@ const TOO_LITTLE =
   'too little capacity: at 50 % 50 requests a second take 70 ms each as green answers, so 3.5 are under way at once, and 1 healthy targets of green carry 3'
 
 /** One whose new version has turned out slower than the live one. */
-async function slower(): Promise<Loaded> {
+async function slower(sent = {}): Promise<Loaded> {
   const stood = await loaded()
-  await stood.begin()
+  await stood.begin(sent)
   await moving(stood, 'it has its first share', () => now(stood).weight === 10)
   Object.assign(stood.blue, { perSecond: 90 })
   Object.assign(stood.green, { perSecond: 10, eachMs: 70 })
@@ -106,6 +108,28 @@ test('a step waits while what it gives does not fit by the time that the new ver
     weight: 50,
     next: { waitsFor: expect.stringMatching(/at 95 % 95 requests .* so 3.8/) },
   })
+})
+
+test('a wait that lasts a minute is told once to those who are to be notified', async () => {
+  const hook = await startHook<{ text: string; state: string }>()
+  const stood = await slower({ notify: [{ url: hook.url }] })
+  const pass = async (seconds: number) => {
+    for (let n = 0; n < seconds * 2; n++) {
+      stood.clock.move(500)
+      await setImmediate()
+    }
+  }
+  await pass(55)
+  expect(hook.heard).toEqual([])
+  await pass(10)
+  await until('they have heard', () => hook.heard.length > 0)
+  await pass(120)
+  expect(waits(stood)).toBe(true)
+  stood.green.eachMs = 40
+  await moving(stood, 'it goes on', () => now(stood).weight === 50)
+  expect(hook.heard).toEqual([
+    expect.objectContaining({ text: `shop: rollout r-1 to green waits: ${TOO_LITTLE}`, state: 'shifting' }),
+  ])
 })
 
 test('a few answers of the new version say nothing yet of its time', async () => {

@@ -17,8 +17,8 @@ export interface AboutDeps {
 }
 
 /** Who runs it, where it is run: a dry run and what comes after its end know of neither. */
-type Runner = Pick<About, 'goesOn' | 'hurriedBy'>
-const NOBODY: Runner = { goesOn() {}, hurriedBy: () => null }
+type Runner = Pick<About, 'goesOn' | 'hurriedBy' | 'notifyWait'>
+const NOBODY: Runner = { goesOn() {}, hurriedBy: () => null, notifyWait() {} }
 
 /** As it is kept now; `untilEnd` cuts off even hooks. */
 export function aboutOf(kept: Kept, deps: AboutDeps, log: GateLog, untilEnd: AbortSignal, runner = NOBODY): About {

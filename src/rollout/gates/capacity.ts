@@ -4,7 +4,7 @@
  * Requests under way at once are the rate times the time that each takes, both over the last ten seconds or so. The time is that of the new
  * version itself once it has answered enough, else that of all. Where targets are replaced one by one, the others have to carry all.
  *
- * Before a rollout too little ends it at once; between its steps it waits in its step, as it waits for its schedule: it is neither `holding`,
+ * Before a rollout too little ends it at once; between its steps it waits, without end but not in silence, in its step, as it waits for its schedule: it is neither `holding`,
  * which is of a live pool that is ill, nor `paused`, which is of a person.
  */
 import { inDigits } from '../../config/digits.ts'
@@ -19,6 +19,8 @@ import type { OpenGate } from './gate-log.ts'
 import { mayGoOn } from './schedule.ts'
 
 const LOOK_MS = 1_000
+/** Whoever is to be notified hears of a wait that lasts so long: what is missing may have to be brought by a person. */
+const NOTIFIED_AFTER_MS = 60_000
 /** Answers of the new version within the window from which on its own time counts. */
 const ANSWERS_MIN = 20
 
@@ -59,10 +61,12 @@ async function wait(
   first: Found,
   look: () => Found,
   open: OpenGate,
-  { hurriedBy }: About,
-  { pause }: Means,
+  { hurriedBy, notifyWait }: About,
+  { pause, steadyMs }: Means,
   signal: AbortSignal,
 ): Promise<boolean> {
+  const notifiesAtMs = steadyMs() + NOTIFIED_AFTER_MS
+  let isNotified = false
   for (let { state, sentence } = first; ; { state, sentence } = look()) {
     const by = hurriedBy()
     if (state !== 'failed') {
@@ -74,6 +78,10 @@ async function wait(
       return false
     }
     open.say(sentence)
+    if (!isNotified && steadyMs() >= notifiesAtMs) {
+      isNotified = true
+      notifyWait(sentence)
+    }
     await pause(LOOK_MS, signal)
   }
 }

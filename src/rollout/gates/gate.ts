@@ -36,6 +36,8 @@ export interface About {
   goesOn(done: Promise<unknown>): void
   /** Tells people that it waits for what cannot be done now. */
   tellWait(what: string, error: Error): void
+  /** Tells those whom its settings name that it waits for long, and why. */
+  notifyWait(why: string): void
 }
 
 /** What gates work with. */
