@@ -135,3 +135,23 @@ async function healthOf(proxy: TestProxy, { url }: Target): Promise<string | und
   const { pools } = await call<Status>(proxy, 'GET', '/v1/services/shop/status')
   return pools.flatMap(({ targets }) => targets).find((target) => target.url === url)?.health
 }
+
+test('the fingerprint is asked once more before the end, and one that differs by then leads back', async () => {
+  const targets = [await startTarget(), await startTarget()]
+  const blue = await startNamed('blue')
+  const pools = { blue: [blue.url], green: targets.map(({ url }) => url) }
+  const rollout = { fingerprint: { path: '/version' }, bake: '300ms' }
+  const proxy = await startProxy({ services: { shop: service(pools, { sticky: false, visitor: [], rollout }) } })
+  const drifts = ({ gates }: ToldRollout) => gates.flatMap(({ gate, state }) => (gate === 'drift' ? [state] : []))
+  await begin(proxy, QUICK)
+  expect(drifts(await reached(proxy, 'done'))).toEqual(['passed', 'passed'])
+  await call(proxy, 'PUT', '/v1/services/shop/split', { weights: { blue: 100, green: 0 } })
+  const hook = await startHook(() => {
+    targets[1].version = 'old'
+    return 200
+  })
+  await begin(proxy, { ...QUICK, hooks: [{ at: 'AfterBake', url: hook.url }] })
+  const back = await reached(proxy, 'rolledBack', 'done')
+  expect(back.reason).toMatch(/^targets of green differ: .* "old"$/)
+  expect(drifts(back)).toEqual(['passed', 'failed'])
+})

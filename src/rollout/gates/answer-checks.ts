@@ -70,15 +70,20 @@ export async function assertVersion(
   if (wrong !== null) throw new GateClosed(wrong)
 }
 
-/** All targets of the new pool answer the same, and where it is wished the same as those of the live pools. */
-export async function noDrift(about: About, means: Means, signal: AbortSignal): Promise<Found> {
+/** All targets of the new pool answer the same, and where it is wished the same as those of the live pools; `urlsOf` a pool are asked. */
+export async function noDrift(
+  about: About,
+  means: Means,
+  signal: AbortSignal,
+  urlsOf = (pool: string): string[] => (pool === about.rollout.to ? readyOf(about) : targetsOf(about, pool)),
+): Promise<Found> {
   const { spec, rollout } = about
   const { to } = rollout
   const asked = spec.fingerprint
   if (asked === undefined) return skipped('rollout.fingerprint does not say what to compare')
-  const mine = readyOf(about)
+  const mine = urlsOf(to)
   const others = asked.same ? livePoolsOf(rollout) : []
-  const urls = [...mine, ...others.flatMap((pool) => targetsOf(about, pool))]
+  const urls = [...mine, ...others.flatMap(urlsOf)]
   const answers = await askAll(urls, asked, about, means, signal)
   const other = answers.findIndex((answer) => answer !== answers[0])
   if (other < 0) {

@@ -18,6 +18,7 @@ import { preflight } from './preflight.ts'
 import { drain, replace, restore } from './replace.ts'
 import { mayBegin, mayGoOn } from './schedule.ts'
 import { smoke } from './smoke.ts'
+import { stillSame } from './still-same.ts'
 import { StillVersion, stillVersion } from './still-version.ts'
 import { warmUp } from './warm-up.ts'
 
@@ -39,7 +40,7 @@ const GATES: Readonly<Record<Task, readonly Gate[]>> = {
   draining: [drain],
   replacing: [replace],
   afterTraffic: [hook('AfterAllowTraffic')],
-  afterBake: [mayGoOn, hook('AfterBake'), mayGive, stillVersion],
+  afterBake: [mayGoOn, hook('AfterBake'), mayGive, stillVersion, stillSame],
   restoring: [restore],
   onRollback: [hook('OnRollback')],
 }

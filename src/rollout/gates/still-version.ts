@@ -68,10 +68,10 @@ async function askAll(
   return { wrong, silent }
 }
 
-/** The targets with the new version that take requests now, by URL. */
-function takingOf(about: About, nowMs: number): Map<string, TargetStatus> {
+/** The targets of a pool that take requests now, by URL: where they are replaced, those with the new version. */
+export function takingOf(about: About, nowMs: number, name = about.rollout.to): Map<string, TargetStatus> {
   const settled = targetsSettled(about.rollout)
-  const pool = poolOf(about)
+  const pool = about.status()?.pools[name]
   return new Map(
     Object.entries(pool?.admin === 'ready' ? pool.targets : {}).filter(
       ([url, { admin, health, ejectedUntilMs }]) =>
