@@ -21,9 +21,9 @@ import { checkBody, checkedByHandler } from './apply.ts'
 import { RunningAnswer, toldRunning } from './rollout-schemas.ts'
 import { answers, nullable } from './schemas.ts'
 
-/** Scheme and host and perhaps a path, or a path; then what nothing looks at. Without spaces and control characters. */
+/** Scheme and host and perhaps a path, or a path; then a query, and what is not sent. Without spaces and control characters. */
 const URL_PATTERN =
-  '^(?:[Hh][Tt][Tt][Pp][Ss]?://([^/?#\\x00-\\x20\\x7F]+)(/[^?#\\x00-\\x20\\x7F]*)?|(/[^?#\\x00-\\x20\\x7F]*))(?:[?#][^\\x00-\\x20\\x7F]*)?$'
+  '^(?:[Hh][Tt][Tt][Pp][Ss]?://([^/?#\\x00-\\x20\\x7F]+)(/[^?#\\x00-\\x20\\x7F]*)?|(/[^?#\\x00-\\x20\\x7F]*))(\\?[^#\\x00-\\x20\\x7F]*)?(?:#[^\\x00-\\x20\\x7F]*)?$'
 const URL_PARTS = new RegExp(URL_PATTERN)
 const LINE_PATTERN = '^[^\\r\\n]*$'
 const LINE = new RegExp(LINE_PATTERN)
@@ -103,7 +103,7 @@ export interface ExplainInput {
   readonly method: string
   /** Host with port by the URL; null when only a Host header may tell. */
   readonly authority: string | null
-  /** Path without query, not normalised. */
+  /** Path and query, not normalised. */
   readonly path: string
   readonly headers: ReadonlyMap<string, readonly string[]>
   readonly ip: string
@@ -132,7 +132,7 @@ function explainInput(body: unknown): ExplainInput {
     const lower = name.toLowerCase()
     headers.set(lower, [...(headers.get(lower) ?? []), ...(typeof lines === 'string' ? [lines] : lines)])
   }
-  const [, authority, path, pathOnly] = URL_PARTS.exec(url)!
+  const [, authority, path, pathOnly, query = ''] = URL_PARTS.exec(url)!
   if (parseAddress(ip) === null) throw badValue('/ip', 'must be an IP address such as 10.0.0.7')
   for (const [name, lines] of headers) {
     if (![name, ...lines].every((line) => LINE.test(line))) throw badValue(child('/headers', name), 'must be one line')
@@ -140,7 +140,7 @@ function explainInput(body: unknown): ExplainInput {
   return {
     method,
     authority: authority === undefined ? null : asSent(authority),
-    path: encodedPath(path ?? pathOnly ?? '/'),
+    path: encodedPath((path ?? pathOnly ?? '/') + query),
     headers,
     ip: canonicalAddress(ip),
   }

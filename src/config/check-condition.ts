@@ -15,6 +15,7 @@ import { child } from './pointer.ts'
 /** Longer methods are refused (http1/request-head.ts), and so is CONNECT. */
 const METHOD_LENGTH_MAX = 32
 const NEVER_IN_FIELD = /[\0-\x08\x0a-\x1f\x7f]|^[ \t]|[ \t]$/
+const NEVER_BEGINS_FIELD = /[\0-\x08\x0a-\x1f\x7f]|^[ \t]/
 const NEVER_IN_COOKIE = /;|^".*"$/s
 
 /** Adds a fault for every name or value of `fields` that no request has. */
@@ -25,19 +26,31 @@ export function checkPairs(
   noun: 'header' | 'cookie',
 ): void {
   if (!report.present(at)) return
-  const seen = new Set<string>()
+  checkNames(report, at, fields, noun)
   for (const [name, value] of Object.entries(fields)) {
-    const known = noun === 'header' ? name.toLowerCase() : name
-    if (!isToken(name)) report.add(child(at, name), `${JSON.stringify(name)} is not a ${noun} name`, { about: 'key' })
-    if (seen.has(known)) report.add(child(at, name), `the header ${known} stands here twice`, { about: 'key' })
-    seen.add(known)
-    const bad = report.sound(child(at, name)) ? neverIn(value, noun) : null
+    const bad = report.sound(child(at, name)) ? neverIn(value, noun, false) : null
     if (bad !== null) report.add(child(at, name), `no ${noun} has the value ${JSON.stringify(value)}: ${bad}`)
   }
 }
 
-/** Why a value is never that of a field, or null. */
-function neverIn(value: string, noun: 'header' | 'cookie'): string | null {
+/** Adds a fault for every name of a header or cookie that none has, or that stands there twice. */
+export function checkNames(report: Report, at: string, fields: object, noun: 'header' | 'cookie'): void {
+  const seen = new Set<string>()
+  for (const name of Object.keys(fields)) {
+    const known = noun === 'header' ? name.toLowerCase() : name
+    if (!isToken(name)) report.add(child(at, name), `${JSON.stringify(name)} is not a ${noun} name`, { about: 'key' })
+    if (seen.has(known)) report.add(child(at, name), `the header ${known} stands here twice`, { about: 'key' })
+    seen.add(known)
+  }
+}
+
+/** Why a value is never that of a field, or what it begins with, or null. */
+export function neverIn(value: string, noun: 'header' | 'cookie', isPrefix: boolean): string | null {
+  if (isPrefix) {
+    if (NEVER_BEGINS_FIELD.test(value)) return 'control characters are refused, and blanks around it are not part of it'
+    return noun === 'cookie' && value.includes(';') ? 'it ends at a semicolon' : null
+  }
+  if (!value.isWellFormed()) return 'half a character cannot be sent'
   if (NEVER_IN_FIELD.test(value)) return 'control characters are refused, and blanks around it are not part of it'
   if (noun === 'header' || !NEVER_IN_COOKIE.test(value)) return null
   return 'it ends at a semicolon, and quotes around it are not part of it'
@@ -73,6 +86,7 @@ const shownKey = (key: string): string => JSON.stringify(key.length > 80 ? `${ke
 /** Why a text is never a visitor key, or null. `read`: all keys are read from fields; `byAddress`: it may be an address. */
 function neverAKey(key: string, read: boolean, byAddress: boolean): string | null {
   if (key === '') return 'an empty key is none'
+  if (!key.isWellFormed()) return 'half a character cannot be sent'
   if (octetsOfText(key).length > KEY_LENGTH_MAX) return `more than ${KEY_LENGTH_MAX} bytes are not taken`
   if (read && NEVER_IN_FIELD.test(key)) {
     return 'control characters are refused, and blanks around it are not part of it'

@@ -226,11 +226,12 @@ export function checkRules(
   sources: readonly string[],
 ): void {
   const firsts = new Map<string, number>()
+  const context = { sources, patterns: { count: 0 } }
   for (const [index, rule] of rules.entries()) {
     const ruleAt = child(at, index)
     if (!report.present(ruleAt)) continue
     checkOutcome(report, ruleAt, rule, pools)
-    if (report.present(child(ruleAt, 'when'))) checkWhen(report, child(ruleAt, 'when'), rule.when, { sources })
+    if (report.present(child(ruleAt, 'when'))) checkWhen(report, child(ruleAt, 'when'), rule.when, context)
     const nameAt = child(ruleAt, 'name')
     if (!report.sound(nameAt)) continue
     const first = firsts.get(rule.name)

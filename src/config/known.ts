@@ -3,6 +3,7 @@
  * unknown key, since it is probably misspelt; what was stored was right once, by a Turnout that knew more keys. Pure.
  */
 import type { TSchema } from 'typebox'
+import { isNested, WhenSchema } from '../table/conditions/kinds.ts'
 import { child } from './pointer.ts'
 import { isRecord, own } from './record.ts'
 
@@ -14,7 +15,8 @@ export function withoutUnknown(schema: TSchema, value: unknown): { readonly valu
   return { value: known(schema as unknown as Json, value, '', gone), gone }
 }
 
-function known(schema: Json, value: unknown, at: string, gone: string[]): unknown {
+function known(given: Json, value: unknown, at: string, gone: string[]): unknown {
+  const schema = isNested(given) ? (WhenSchema as unknown as Json) : given
   if (Array.isArray(value)) {
     const { items } = schema
     return isRecord(items) ? value.map((item, index) => known(items, item, child(at, index), gone)) : value

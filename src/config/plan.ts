@@ -132,7 +132,7 @@ function planRoute(spec: RouteSpec, preview: RoutePlan['preview'] = null): Route
 function planRule({ name, when, to, deny, pin }: RuleSpec): RulePlan {
   return {
     name,
-    when: planWhen(when),
+    when: planWhen(when, name),
     to: to ?? null,
     deny: deny ?? null,
     pin: pin ?? false,

@@ -6,6 +6,7 @@
  */
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { isNested, WhenSchema } from '../table/conditions/kinds.ts'
 import { SpecSchema } from './schema.ts'
 import { asWritten } from './schema-forms.ts'
 
@@ -18,7 +19,12 @@ export function schemaText(): string {
     description:
       'The config file of Turnout, a traffic-splitting HTTP reverse proxy. Durations: 500ms, 2s, 5m, 1h, 7d.',
   }
-  return `${JSON.stringify({ ...head, ...(asWritten(SpecSchema) as object) }, null, 2)}\n`
+  const definitions = { when: asWritten(WhenSchema) }
+  const nested = (_key: string, value: unknown) =>
+    typeof value === 'object' && value !== null && isNested(value)
+      ? { $ref: '#/definitions/when', description: 'Conditions as in when, all of which must hold.' }
+      : value
+  return `${JSON.stringify({ ...head, ...(asWritten(SpecSchema) as object), definitions }, nested, 2)}\n`
 }
 
 /** Where the schema is kept. */

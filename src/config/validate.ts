@@ -9,6 +9,7 @@
  */
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
 import type { Static, TSchema } from 'typebox'
+import { isNested, WhenSchema } from '../table/conditions/kinds.ts'
 import { didYouMean, nearest } from './nearest.ts'
 import { child, type Finding, isReservedKey, parentOf, pointerKeys, reservedKey } from './pointer.ts'
 import { NAME_TITLE } from './schema-parts.ts'
@@ -105,6 +106,7 @@ ajv.addKeyword({
 function unionsByType(schema: unknown): unknown {
   if (Array.isArray(schema)) return schema.map(unionsByType)
   if (typeof schema !== 'object' || schema === null) return schema
+  if (isNested(schema)) return { [LATER]: WhenSchema }
   const needed = (schema as Json).required as readonly string[] | undefined
   const { anyOf, ...rest } = Object.fromEntries(
     Object.entries(schema).map(([key, value]) => {

@@ -10,9 +10,9 @@
  */
 
 import { nameHint } from '../table/condition-index.ts'
-import { cookieValue, countBeginning, findTwo, type TwoCookies } from '../table/cookie-header.ts'
+import { cookieValue, countBeginning, findTwo, someCookie, type TwoCookies } from '../table/cookie-header.ts'
 import type { StickyPlan } from '../table/plan.ts'
-import type { OwnCookie, RequestView, ServiceTable } from '../table/types.ts'
+import type { OwnCookie, RequestView, ServiceTable, TextTest } from '../table/types.ts'
 import type { CookieSigner } from './cookie-signer.ts'
 import { KIND } from './http1/field-kinds.ts'
 import { STRIDE } from './http1/fields.ts'
@@ -68,6 +68,16 @@ export class HeadView implements RequestView {
     return count > 1 && this.#joined(name) === value
   }
 
+  headerPasses(name: string, test: TextTest): boolean {
+    const fields = this.#head.fields
+    let count = 0
+    for (let i = fields.find(name); i >= 0; i = fields.find(name, i + 1)) {
+      if (test.holds(fields.value(i))) return true
+      count++
+    }
+    return count > 1 && test.holds(this.#joined(name))
+  }
+
   #joined(name: string): string {
     const fields = this.#head.fields
     let text = ''
@@ -85,6 +95,14 @@ export class HeadView implements RequestView {
       if (value !== undefined) return value
     }
     return undefined
+  }
+
+  cookiePasses(name: string, test: TextTest): boolean {
+    const { fields } = this.#head
+    for (let i = fields.next(KIND.cookie); i >= 0; i = fields.next(KIND.cookie, i + 1)) {
+      if (someCookie(fields.value(i), name, test)) return true
+    }
+    return false
   }
 
   get fieldCount(): number {

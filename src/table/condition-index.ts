@@ -9,7 +9,7 @@
  *
  * The fields of the request are gone over, not the names that rules ask for, since those may be thousands. A hint of length and
  * two letters tells most fields apart before any string is made. Of a field that comes twice, each line is looked at and all of
- * them joined. A cookie that comes twice may mark too much, never too little: the caller checks that the first one has the value.
+ * them joined. A mark may say too much, never too little: the caller checks what is not `whole` (conditions/kind.ts).
  *
  * The index never changes, but for its marks: they belong to the one look that is going on, and looks do not overlap.
  */
@@ -19,6 +19,8 @@ import type { Filing, Keys } from './conditions/kind.ts'
 import { CookieWalk } from './cookie-header.ts'
 import { knownNetwork } from './network.ts'
 import { indexNetworks, markNetworks, type NetworkIndex } from './network-index.ts'
+import { withUpperEscapes } from './path.ts'
+import { QueryWalk } from './query.ts'
 import type { Network, RequestView } from './types.ts'
 
 export interface ConditionIndex {
@@ -30,12 +32,21 @@ export interface ConditionIndex {
   readonly headers: ReadonlyMap<string, Values>
   readonly cookieHints: Uint32Array
   readonly cookies: ReadonlyMap<string, Values>
+  /** By name, as octets. */
+  readonly parameters: ReadonlyMap<string, Values>
+  readonly methods: ReadonlyMap<string, Positions>
+  readonly paths: ReadonlyMap<string, Positions>
+  readonly prefixes: ReadonlyMap<string, Positions>
+  /** The different lengths of `prefixes`, ascending. */
+  readonly prefixLengths: readonly number[]
+  /** Whether a path or prefix among them has `%` in it. */
+  readonly isEscaped: boolean
   readonly visitors: ReadonlyMap<string, Positions>
   readonly networks: NetworkIndex | null
   readonly marks: BitSet
 }
 
-/** Entries that ask for a header or cookie of one name. */
+/** Entries that ask for a header, cookie or parameter of one name. */
 interface Values {
   /** Those that ask only for presence. */
   readonly present: number[]
@@ -47,6 +58,7 @@ const HINTS = 1 << 15
 const SAMPLE = 8
 const COOKIE = 'cookie'
 const walk = new CookieWalk()
+const parameters = new QueryWalk()
 
 /** Length, first and last letter of a name, in any case, as a number below 32768. */
 export function nameHint(text: string, start: number, end: number): number {
@@ -65,9 +77,12 @@ export function indexConditions(entries: readonly (readonly (Keys | null)[])[]):
   const chosen = choose(entries)
   const fieldHints = new Uint32Array(HINTS >>> 5)
   const cookieHints = new Uint32Array(HINTS >>> 5)
-  const headers = new Map<string, Values>()
-  const cookies = new Map<string, Values>()
-  const visitors = new Map<string, number[]>()
+  const fields = {
+    header: new Map<string, Values>(),
+    cookie: new Map<string, Values>(),
+    query: new Map<string, Values>(),
+  }
+  const lists = newLists()
   const networks = new Map<number, readonly Network[]>()
   const always: number[] = []
   for (const [position, place] of chosen.entries()) {
@@ -78,25 +93,36 @@ export function indexConditions(entries: readonly (readonly (Keys | null)[])[]):
       const values = filing.values ?? []
       if (filing.space === 'network')
         networks.set(position, [...(networks.get(position) ?? []), ...values.map(knownNetwork)])
-      else if (filing.space === 'visitor') for (const visitor of values) file(visitors, visitor, alone)
-      else fileField(filing.space === 'header' ? headers : cookies, filing, alone)
+      else if (filing.space === 'header' || filing.space === 'cookie' || filing.space === 'query')
+        fileField(fields[filing.space], filing, alone)
+      else for (const value of values) file(lists[filing.space], value, alone)
     }
   }
-  for (const name of headers.keys()) setHint(fieldHints, name)
-  for (const name of cookies.keys()) setHint(cookieHints, name)
-  if (cookies.size > 0) setHint(fieldHints, COOKIE)
+  for (const name of fields.header.keys()) setHint(fieldHints, name)
+  for (const name of fields.cookie.keys()) setHint(cookieHints, name)
+  if (fields.cookie.size > 0) setHint(fieldHints, COOKIE)
+  const paths = [...lists.path.keys(), ...lists.prefix.keys()]
   return {
     checked: chosen.map((place, position) => (place !== -1 && entries[position][place]?.whole === true ? place : -1)),
     always,
     fieldHints,
-    headers,
+    headers: fields.header,
     cookieHints,
-    cookies,
-    visitors,
+    cookies: fields.cookie,
+    parameters: fields.query,
+    methods: lists.method,
+    paths: lists.path,
+    prefixes: lists.prefix,
+    prefixLengths: [...new Set([...lists.prefix.keys()].map(({ length }) => length))].sort((a, b) => a - b),
+    isEscaped: paths.some((path) => path.includes('%')),
+    visitors: lists.visitor,
     networks: networks.size === 0 ? null : indexNetworks(networks),
     marks: new BitSet(entries.length),
   }
 }
+
+type Lists = Record<'method' | 'path' | 'prefix' | 'visitor', Map<string, number[]>>
+const newLists = (): Lists => ({ method: new Map(), path: new Map(), prefix: new Map(), visitor: new Map() })
 
 function fileField(names: Map<string, Values>, { name, values: wanted }: Filing, alone: number[]) {
   const values: Values = names.get(name) ?? { present: [], byValue: new Map() }
@@ -150,12 +176,34 @@ export function markCandidates(index: ConditionIndex, view: RequestView, visitor
   marks.clear()
   marks.add(index.always)
   if (index.headers.size > 0 || index.cookies.size > 0) markFields(index, view)
-  if (visitor !== null && index.visitors.size > 0) {
-    const positions = index.visitors.get(visitor)
-    if (positions !== undefined) marks.add(positions)
-  }
+  if (visitor !== null) markList(marks, index.visitors, visitor)
+  if (index.parameters.size > 0) markParameters(index, view.query)
+  markList(marks, index.methods, view.method)
+  if (index.paths.size > 0 || index.prefixes.size > 0) markPaths(index, view.path)
   if (index.networks !== null) markNetworks(index.networks, view.address, marks)
   return marks
+}
+
+function markList(marks: BitSet, lists: ReadonlyMap<string, Positions>, value: string): void {
+  const positions = lists.size === 0 ? undefined : lists.get(value)
+  if (positions !== undefined) marks.add(positions)
+}
+
+function markPaths(index: ConditionIndex, given: string): void {
+  const path = index.isEscaped ? withUpperEscapes(given) : given
+  markList(index.marks, index.paths, path)
+  for (const length of index.prefixLengths) {
+    if (length > path.length) return
+    markList(index.marks, index.prefixes, path.slice(0, length))
+  }
+}
+
+function markParameters(index: ConditionIndex, query: string): void {
+  parameters.begin(query)
+  while (parameters.next()) {
+    const values = index.parameters.get(parameters.name())
+    if (values !== undefined) markValue(index.marks, values, parameters.value())
+  }
 }
 
 function markFields(index: ConditionIndex, view: RequestView): void {

@@ -3,6 +3,7 @@
  * dropped (U+00A0 is an octet like any other), and so are quotes around a value; a piece without `=` is no pair. Cost is linear
  * in the length of the header, and no string is made but the value that was asked for.
  */
+import type { TextTest } from './types.ts'
 
 const TAB = 9
 const SPACE = 32
@@ -22,6 +23,18 @@ export function cookieValue(header: string, name: string): string | undefined {
     return cookieText(header, equals + 1, semicolon === -1 ? header.length : semicolon)
   }
   return undefined
+}
+
+/** Whether a cookie of this name has a value that passes. */
+export function someCookie(header: string, name: string, test: TextTest): boolean {
+  for (let at = header.indexOf(name); at !== -1; at = header.indexOf(name, at + name.length + 1)) {
+    if (!beginsPair(header, at)) continue
+    const equals = skipBlanks(header, at + name.length)
+    if (header.charCodeAt(equals) !== EQUALS) continue
+    const semicolon = header.indexOf(';', equals)
+    if (test.holds(cookieText(header, equals + 1, semicolon === -1 ? header.length : semicolon))) return true
+  }
+  return false
 }
 
 /** Values of two cookies, the name of one of which begins with that of the other; undefined while they were not found. */

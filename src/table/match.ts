@@ -242,7 +242,8 @@ function treeOf(routes: readonly CompiledRoute[]): PathNode {
 }
 
 /** How an index finds the conditions of a route. */
-const keysOf = (plan: RoutePlan): Keys[] => plan.header.map(([name, value]) => fieldKeys('header', name, value))
+const keysOf = (plan: RoutePlan): Keys[] =>
+  plan.header.map(([name, value]) => fieldKeys('header', name, value === '*' ? null : [value]))
 
 /** More conditions first; then by service name, so that the order of changes does not matter. */
 function byPrecedence(a: CompiledRoute, b: CompiledRoute): number {

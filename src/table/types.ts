@@ -164,6 +164,11 @@ export interface ServiceChange {
   readonly status: ServiceStatus
 }
 
+/** Something to be asked of a text of octets. */
+export interface TextTest {
+  holds(text: string): boolean
+}
+
 /** What `decide` may ask about a request. The data plane answers from the raw head, `explain` from what it was posted. */
 export interface RequestView {
   readonly method: string
@@ -182,6 +187,10 @@ export interface RequestView {
    * there is one.
    */
   headerHas(name: string, value: string): boolean
+  /** Whether a field of this lower-case name passes, or all of them together, joined by `, `. */
+  headerPasses(name: string, test: TextTest): boolean
+  /** Whether a cookie of this name passes. */
+  cookiePasses(name: string, test: TextTest): boolean
   /** Value of the first cookie of this name (cookie-header.ts). */
   cookie(name: string): string | undefined
   /** Number of header fields; what follows tells of each, by its place. */

@@ -43,19 +43,19 @@ test('an absolute URL gives host and path, and defaults fill in the rest', async
   expect(await inputOf({ url: 'http://Shop.Example.com:8080/a/../b%20c?q=1#f' })).toEqual({
     method: 'GET',
     authority: 'Shop.Example.com:8080',
-    path: '/a/../b%20c',
+    path: '/a/../b%20c?q=1',
     headers: new Map(),
     ip: '127.0.0.1',
   })
 })
 
 test.each([
-  [{ url: '/x?y', headers: { HOST: 'Shop.Example.com:80' } }, null, '/x'],
+  [{ url: '/x?y', headers: { HOST: 'Shop.Example.com:80' } }, null, '/x?y'],
   [{ url: 'http://a.example', headers: { host: 'b.example' } }, 'a.example', '/'],
   [{ url: 'https://[::1]:8443/p' }, '[::1]:8443', '/p'],
   [{ url: '/x' }, null, '/x'],
   [{ url: 'http://größe.example:80/č%c3' }, 'xn--gre-6ka8i.example:80', '/%C4%8D%c3'],
-])('%j is a request for %j and path %j', async (body, authority, path) => {
+])('%j is a request for %j and path and query %j', async (body, authority, path) => {
   expect(await inputOf(body)).toMatchObject({ authority, path })
 })
 

@@ -36,6 +36,39 @@ describe('a rule asks in vain', () => {
       { visitor: ['é'.repeat(513)] },
       `visitor/0 no visitor has the key "${'é'.repeat(79)}…": more than 1024 bytes are not taken`,
     ],
+    [{ header: { 'x-a': { prefix: ' a' } } }, `header/x-a/prefix no header begins with " a": ${NOT_IN_FIELD}`],
+    [{ cookie: { a: { prefix: 'a;' } } }, 'cookie/a/prefix no cookie begins with "a;": it ends at a semicolon'],
+    [{ header: { 'x-a': { oneOf: ['a', 'b '] } } }, `header/x-a/oneOf/1 no header has the value "b ": ${NOT_IN_FIELD}`],
+    [{ header: { 'x-a': { pattern: 'a$b' } } }, 'header/x-a/pattern no header has "a$b" in it'],
+    [{ header: { 'x-a': { pattern: 'a\\nb' } } }, 'header/x-a/pattern no header has "a\\\\nb" in it'],
+    [{ cookie: { a: { pattern: '^;' } } }, 'cookie/a/pattern no cookie has "^;" in it'],
+    [{ header: { 'x-a': { pattern: '(a' } } }, 'header/x-a/pattern "(a" is no pattern: "(" is not closed'],
+    [{ header: { 'x-a': { prefix: 'a', pattern: 'a' } } }, 'header/x-a give one of prefix, oneOf and pattern'],
+    [{ header: { 'x-a': '\ud800' } }, 'header/x-a no header has the value "\\ud800": half a character cannot be sent'],
+    [{ visitor: ['\ud800'] }, 'visitor/0 no visitor has the key "\\ud800": half a character cannot be sent'],
+    [{ path: 'a' }, 'path no path has the value "a": a path begins with "/"'],
+    [{ path: '/a?b' }, 'path no path has the value "/a?b": it ends at "?", and "#" is not sent'],
+    [{ path: { pattern: 'é' } }, 'path/pattern a path has only visible ASCII: write other characters as %XX'],
+    [{ path: { pattern: 'a b' } }, 'path/pattern a path has only visible ASCII: write other characters as %XX'],
+    [{ path: '*' }, 'path every request has a path'],
+    [{ query: { '': '1' } }, 'query/ "" is not the name of a parameter'],
+    [{ method: ['GET', 'CONNECT'] }, 'method/1 requests by "CONNECT" are refused'],
+    [{ time: { from: '2030-02-30' } }, 'time/from "2030-02-30" is not a date such as 2026-12-24T18:00:00+01:00'],
+    [
+      { time: { from: '2030-01-02', until: '2030-01-02' } },
+      'time/until this is not after from, so the time never comes',
+    ],
+    [{ share: 0 }, 'share must be at least 1, found 0'],
+    [{ not: { header: {} } }, 'not this asks for nothing'],
+    [{ any: [] }, 'any needs at least one entry'],
+    [
+      { any: [{ cookie: { a: '1' } }, { not: { path: 'x' } }] },
+      'any/1/not/path no path has the value "x": a path begins with "/"',
+    ],
+    [
+      { any: [{ not: { all: [{ cokie: {} }] } }] },
+      'any/0/not/all/0/cokie unknown key "cokie" (did you mean "cookie"?)',
+    ],
   ])('%j', (conditions, expected) => expect(when(conditions)).toEqual([`/rules/0/when/${expected}`]))
 })
 
@@ -90,4 +123,16 @@ test('a token that nobody can send is a fault', () => {
     '/admin/tokens/0/token',
     '/admin/tokens/1/token',
   ])
+})
+
+test('the patterns of a service are few', () => {
+  const rules = Array.from({ length: 101 }, (_, n) => ({
+    name: `r${n}`,
+    when: { any: [{ path: { pattern: `^/a${n}` } }] },
+    to: 'blue',
+  }))
+  expect(faults({ rules })).toEqual([
+    '/rules/100/when/any/0/path/pattern the rules of a service have at most 100 patterns',
+  ])
+  expect(faults({ rules: rules.slice(1) })).toEqual([])
 })

@@ -72,8 +72,8 @@ test('names of headers are lower-case, names of cookies stay, and a plain addres
     {
       name: 'a',
       when: [
-        { kind: 'header', asks: { name: 'x-staff', value: 'Yes' } },
-        { kind: 'cookie', asks: { name: 'Beta', value: '*' } },
+        { kind: 'header', asks: { name: 'x-staff', asks: { is: 'exact', text: 'Yes' } } },
+        { kind: 'cookie', asks: { name: 'Beta', asks: { is: 'present' } } },
         { kind: 'visitor', asks: ['u'] },
         { kind: 'cidr', asks: ['10.0.0.0/8', '192.0.2.7/32', '::1/128'] },
       ],

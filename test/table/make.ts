@@ -3,6 +3,7 @@ import { SLOTS } from '../../src/metrics/layout.ts'
 import { hostOf } from '../../src/names/address.ts'
 import { applyDelta, emptyTable } from '../../src/table/build.ts'
 import { nameHint } from '../../src/table/condition-index.ts'
+import { planText } from '../../src/table/conditions/texts.ts'
 import { endOfLifeS } from '../../src/table/cookie-record.ts'
 import { decide } from '../../src/table/decide.ts'
 import type { RoutePlan, RulePlan, ServicePlan, StickyPlan } from '../../src/table/plan.ts'
@@ -37,8 +38,8 @@ export interface RuleShort extends Partial<RulePlan> {
 export function makeRule(rule: RuleShort & { name: string }): RulePlan {
   const { header = [], cookie = [], visitor = [], cidr = [], when = [], ...rest } = rule
   const short = [
-    ...header.map(([name, value]) => ({ kind: 'header', asks: { name, value } })),
-    ...cookie.map(([name, value]) => ({ kind: 'cookie', asks: { name, value } })),
+    ...header.map(([name, value]) => ({ kind: 'header', asks: { name, asks: planText(value) } })),
+    ...cookie.map(([name, value]) => ({ kind: 'cookie', asks: { name, asks: planText(value) } })),
     ...(visitor.length > 0 ? [{ kind: 'visitor', asks: visitor }] : []),
     ...(cidr.length > 0 ? [{ kind: 'cidr', asks: cidr }] : []),
   ]
@@ -140,6 +141,10 @@ export function makeView(options: ViewOptions = {}): RequestView {
   const [path, query = ''] = (options.path ?? '/').split('?')
   const valuesOf = (name: string) => fields.filter((field) => field[0] === name).map(([, value]) => value)
   return {
+    headerPasses: (name, test) =>
+      valuesOf(name).some((value) => test.holds(value)) ||
+      (valuesOf(name).length > 1 && test.holds(valuesOf(name).join(', '))),
+    cookiePasses: (name, test) => Object.hasOwn(cookies, name) && test.holds(cookies[name]),
     method: options.method ?? 'GET',
     host: options.host ?? 'shop.example.com',
     path,

@@ -4,11 +4,12 @@ import { CookieSigner } from '../../src/dataplane/cookie-signer.ts'
 import { RequestHead } from '../../src/dataplane/http1/request-head.ts'
 import { PostedRequest } from '../../src/dataplane/posted-request.ts'
 import { HeadView } from '../../src/dataplane/request-view.ts'
+import { planWhen, type WhenSpec } from '../../src/table/conditions/kinds.ts'
 import { decide } from '../../src/table/decide.ts'
 import { explainDecision } from '../../src/table/explain.ts'
 import type { RulePlan } from '../../src/table/plan.ts'
 import { compileRules, SCANNED_MAX } from '../../src/table/rules.ts'
-import type { Decision, RequestView, Table } from '../../src/table/types.ts'
+import type { Decision, RequestView, Table, TextTest } from '../../src/table/types.ts'
 import { bulk } from '../helpers/bulk.ts'
 import {
   decideOne,
@@ -163,6 +164,18 @@ const many: Record<string, { rule: (n: number) => RuleShort; of: (n: number) => 
     rule: (n) => ({ visitor: [`u${n}`, `v${n}`] }),
     of: (n) => ({ headers: { 'x-user-id': `v${n}` } }),
   },
+  'prefixes of a path': {
+    rule: (n) => ({ when: planWhen({ path: { prefix: `/p${n}/` } }, '') }),
+    of: (n) => ({ path: `/p${n}/x` }),
+  },
+  'values of the query': {
+    rule: (n) => ({ when: planWhen({ query: { tenant: `t ${n}` } }, '') }),
+    of: (n) => ({ path: `/?a=1&tenant=t+${n}` }),
+  },
+  'choices of a cookie and a path': {
+    rule: (n) => ({ when: planWhen({ any: [{ cookie: { t: `${n}` } }, { path: `/p${n}` }] }, '') }),
+    of: (n) => (n % 2 === 0 ? { cookies: { t: `${n}` } } : { path: `/p${n}` }),
+  },
   networks: {
     rule: (n) => ({ cidr: [`10.${n >> 8}.${n & 255}.0/24`] }),
     of: (n) => ({ address: `10.${n >> 8}.${n & 255}.9` }),
@@ -197,8 +210,22 @@ describe.each(Object.entries(many))('a thousand %s', (_, { rule, of }) => {
       asked++
       return view.headerHas(name, value)
     }
+    const headerPasses = (name: string, test: TextTest) => {
+      asked++
+      return view.headerPasses(name, test)
+    }
+    const cookiePasses = (name: string, test: TextTest) => {
+      asked++
+      return view.cookiePasses(name, test)
+    }
     return {
-      decision: decide({ ...view, header, headerHas, cookie } as RequestView, table, noLoad, makeDraw(), NOW_MS),
+      decision: decide(
+        { ...view, header, headerHas, headerPasses, cookie, cookiePasses } as RequestView,
+        table,
+        noLoad,
+        makeDraw(),
+        NOW_MS,
+      ),
       asked,
     }
   }
@@ -212,7 +239,7 @@ describe.each(Object.entries(many))('a thousand %s', (_, { rule, of }) => {
   })
 
   test('are not asked one by one for a request that has nothing of them', () => {
-    const { decision, asked } = counted({ ...of(1_000), cookies: {}, address: '192.0.2.1' })
+    const { decision, asked } = counted({ ...of(1_000), cookies: {}, path: '/', address: '192.0.2.1' })
     expect(decision.rule).toBeNull()
     expect(asked).toBeLessThan(15)
   })
@@ -257,4 +284,31 @@ test('a short list is scanned, a longer one indexed', () => {
   )
   expect(compileRules(rules.slice(1)).index).toBeNull()
   expect(compileRules(rules).index).not.toBeNull()
+})
+
+test.each([
+  ['indexed', 0],
+  ['scanned', Infinity],
+])('a cookie or parameter that comes more than once is looked at in full (%s)', (_, scannedMax) => {
+  const matches = (when: WhenSpec, view: RequestView) =>
+    decide(
+      view,
+      tableWith([makeRule({ name: 'r', when: planWhen(when, 'r'), to: 'green' })], scannedMax),
+      noLoad,
+      makeDraw(),
+      NOW_MS,
+    ).rule === 'r'
+  const twice = headView(['Cookie: a=1; b=9; a=2', 'Cookie: a=3'], '10.0.0.1')
+  expect(['1', '2', '3', '*', '9', '4'].map((a) => matches({ cookie: { a } }, twice))).toEqual([
+    ...[true, true, true, true, false, false],
+  ])
+  const asked = makeView({ path: '/x?a=1&b=%39&a=2&c&=5' })
+  expect(['1', '2', '*', '9', ''].map((a) => matches({ query: { a } }, asked))).toEqual([
+    true,
+    true,
+    true,
+    false,
+    false,
+  ])
+  expect([matches({ query: { b: '9' } }, asked), matches({ query: { c: '' } }, asked)]).toEqual([true, true])
 })

@@ -1,69 +1,131 @@
 /**
- * Conditions on header fields and cookies. Values are compared as octets (octets.ts), `*` means that the field must only be there.
- * Of a header that comes more than once any line will do, and all of them joined (RFC 9110 5.3), since proxies on the way may join
- * them.
+ * Conditions on header fields, cookies and the query. What is sent more than once is looked at in full: any of it will do, and of
+ * header lines also all of them joined (RFC 9110 5.3), since proxies on the way may join them.
  */
-import type { Static } from 'typebox'
-import { checkPairs } from '../../config/check-condition.ts'
+import { checkNames, neverIn } from '../../config/check-condition.ts'
+import type { Report } from '../../config/check-service.ts'
+import { child } from '../../config/pointer.ts'
 import { Type } from '../../config/type.ts'
 import { octetsOfText, textOfOctets } from '../octets.ts'
-import type { Condition, Filing, Keys, Kind } from './kind.ts'
+import { someParameter } from '../query.ts'
+import type { CheckContext, Filing, Keys, Kind } from './kind.ts'
+import {
+  type Alphabet,
+  checkText,
+  compileText,
+  planText,
+  type TextAsks,
+  TextSchema,
+  type TextSpec,
+  valuesOf,
+  wordsOfText,
+} from './texts.ts'
 
-/** A field that is asked for; its value as octets. */
+type FieldsSpec = Record<string, TextSpec>
+
+/** A field that is asked for; its name and text as octets. */
 interface FieldAsks {
   readonly name: string
-  readonly value: string
+  readonly asks: TextAsks
 }
 
-const PRESENT = '*'
+const fieldsSchema = (description: string) =>
+  Type.Record(Type.String(), Type.Unsafe<TextSpec>(TextSchema), {
+    description: `${description}; * means present, and {prefix}, {oneOf} or {pattern} more than one text.`,
+  })
 
-const words = (noun: string, { name, value }: FieldAsks): string => `${noun} ${name}=${textOfOctets(value)}`
-
-/** How an index finds a field with this value. */
-export const fieldKeys = (space: Filing['space'], name: string, value: string): Keys => ({
-  filings: [{ space, name, values: value === PRESENT ? null : [value] }],
-  // Of a field that comes twice an index may mark too much.
+/** How an index finds a field with one of these values; null: any value. */
+export const fieldKeys = (space: Filing['space'], name: string, values: Filing['values']): Keys => ({
+  filings: [{ space, name, values }],
   whole: false,
 })
 
-const headerSchema = Type.Record(Type.String(), Type.String(), {
-  description: 'All of these headers have these values; * means present.',
-})
+function checkFields(report: Report, at: string, fields: FieldsSpec, alphabet: Alphabet, context: CheckContext): void {
+  for (const [name, spec] of Object.entries(fields)) checkText(report, child(at, name), spec, alphabet, context)
+}
+
+const plan = (fields: FieldsSpec, nameOf: (name: string) => string): FieldAsks[] =>
+  Object.entries(fields).map(([name, spec]) => ({ name: nameOf(name), asks: planText(spec) }))
+
+const words = (noun: string, { name, asks }: FieldAsks): string => `${noun} ${textOfOctets(name)}${wordsOfText(asks)}`
+
+const TAB = 9
+const isInField = (octet: number): boolean => octet === TAB || (octet >= 32 && octet !== 127)
+const headers: Alphabet = {
+  noun: 'header',
+  never: (text, isPrefix) => neverIn(text, 'header', isPrefix),
+  has: isInField,
+}
+const cookies: Alphabet = {
+  noun: 'cookie',
+  never: (text, isPrefix) => neverIn(text, 'cookie', isPrefix),
+  has: (octet) => isInField(octet) && octet !== ';'.charCodeAt(0),
+}
+/** Whatever is percent-encoded. */
+const parameters: Alphabet = { noun: 'query', never: () => null, has: () => true }
 
 /** Header fields, by name. */
 export const header = {
-  schema: headerSchema,
-  check: (report, at, spec) => checkPairs(report, at, spec, 'header'),
-  plan: (spec) =>
-    Object.entries(spec).map(([name, value]) => ({ name: name.toLowerCase(), value: octetsOfText(value) })),
-  keys: ({ name, value }) => fieldKeys('header', name, value),
-  compile: ({ name, value }): Condition => ({ holds: (view) => view.headerHas(name, value) }),
+  schema: fieldsSchema('All of these headers have these values'),
+  check(report, at, spec, context) {
+    checkNames(report, at, spec, 'header')
+    checkFields(report, at, spec, headers, context)
+  },
+  plan: (spec) => plan(spec, (name) => name.toLowerCase()),
+  keys: ({ name, asks }) => fieldKeys('header', name, valuesOf(asks)),
+  compile({ name, asks }) {
+    const test = compileText(asks)
+    return { holds: (view) => view.headerPasses(name, test) }
+  },
   words: (asks) => words('header', asks),
   example: {
     spec: { 'X-Internal': 'größe' },
     held: { headers: { 'x-internal': 'größe' } },
     failed: { headers: { 'x-internal': 'gr' } },
   },
-} satisfies Kind<Static<typeof headerSchema>, FieldAsks>
-
-const cookieSchema = Type.Record(Type.String(), Type.String(), {
-  description: 'All of these cookies have these values; * means present.',
-})
+} satisfies Kind<FieldsSpec, FieldAsks>
 
 /** Cookies, by name. */
 export const cookie = {
-  schema: cookieSchema,
-  check: (report, at, spec) => checkPairs(report, at, spec, 'cookie'),
-  plan: (spec) => Object.entries(spec).map(([name, value]) => ({ name, value: octetsOfText(value) })),
-  keys: ({ name, value }) => fieldKeys('cookie', name, value),
-  compile: ({ name, value }) =>
-    value === PRESENT
-      ? { holds: (view) => view.cookie(name) !== undefined }
-      : { holds: (view) => view.cookie(name) === value },
+  schema: fieldsSchema('All of these cookies have these values'),
+  check(report, at, spec, context) {
+    checkNames(report, at, spec, 'cookie')
+    checkFields(report, at, spec, cookies, context)
+  },
+  plan: (spec) => plan(spec, (name) => name),
+  keys: ({ name, asks }) => fieldKeys('cookie', name, valuesOf(asks)),
+  compile({ name, asks }) {
+    const test = compileText(asks)
+    return { holds: (view) => view.cookiePasses(name, test) }
+  },
   words: (asks) => words('cookie', asks),
   example: {
-    spec: { beta: 'on' },
-    held: { headers: { cookie: 'a=1; beta=on' } },
-    failed: { headers: { cookie: 'beta=off' } },
+    spec: { beta: { prefix: 'on' } },
+    held: { headers: { cookie: 'beta=off; beta=on-2' } },
+    failed: { headers: { cookie: 'beta=off; alpha=on' } },
   },
-} satisfies Kind<Static<typeof cookieSchema>, FieldAsks>
+} satisfies Kind<FieldsSpec, FieldAsks>
+
+/** Parameters of the query, by name. */
+export const query = {
+  schema: fieldsSchema('All of these parameters of the query have these values, percent-decoded'),
+  check(report, at, spec, context) {
+    for (const name of Object.keys(spec)) {
+      if (name === '' || !name.isWellFormed())
+        report.add(child(at, name), `${JSON.stringify(name)} is not the name of a parameter`, { about: 'key' })
+    }
+    checkFields(report, at, spec, parameters, context)
+  },
+  plan: (spec) => plan(spec, octetsOfText),
+  keys: ({ name, asks }) => fieldKeys('query', name, valuesOf(asks)),
+  compile({ name, asks }) {
+    const test = compileText(asks)
+    return { holds: (view) => someParameter(view.query, name, test) }
+  },
+  words: (asks) => words('query', asks),
+  example: {
+    spec: { größe: { oneOf: ['a b', 'ä'] }, v: { pattern: '^[2-9]$' } },
+    held: { path: '/?v=1&gr%C3%B6%c3%9fe=a+b&v=%33' },
+    failed: { path: '/?v=1&gr%C3%B6%c3%9fe=a' },
+  },
+} satisfies Kind<FieldsSpec, FieldAsks>

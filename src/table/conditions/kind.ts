@@ -21,7 +21,7 @@ export interface Condition {
 
 /** What an index can look up: fields by name and value, or what a request has one of. */
 export interface Filing {
-  readonly space: 'header' | 'cookie' | 'visitor' | 'network'
+  readonly space: 'header' | 'cookie' | 'query' | 'method' | 'path' | 'prefix' | 'visitor' | 'network'
   /** Name of the field, as the view gives it; empty where there is only one. */
   readonly name: string
   /** Any of these; null: the field only has to be there. */
@@ -38,15 +38,23 @@ export interface Keys {
 
 /** A request by which a kind shows what it means. */
 export interface ExampleRequest {
-  readonly headers?: Readonly<Record<string, string>>
+  readonly method?: string
+  /** With its query. */
+  readonly path?: string
+  /** By lower-case name; a list for one that is sent more than once. */
+  readonly headers?: Readonly<Record<string, string | readonly string[]>>
   /** Client address. */
   readonly ip?: string
+  /** Wall time. */
+  readonly atMs?: number
 }
 
 /** What the checks of a condition may know of its service. */
 export interface CheckContext {
   /** Where the visitor key may come from; empty when that is not known. */
   readonly sources: readonly string[]
+  /** Patterns that were met so far. */
+  readonly patterns: { count: number }
 }
 
 /** An entry of the table. */
@@ -55,8 +63,8 @@ export interface Kind<Spec = unknown, Asks = unknown> {
   readonly schema: TSchema
   /** Adds every fault of what passed the schema, and of what can never hold. */
   check(report: Report, at: string, spec: Spec, context: CheckContext): void
-  /** Conditions that must all hold; none where nothing is asked. */
-  plan(spec: Spec): readonly Asks[]
+  /** Conditions of a rule that must all hold; none where nothing is asked. */
+  plan(spec: Spec, rule: string): readonly Asks[]
   /** null: no index finds it. */
   keys(asks: Asks): Keys | null
   compile(asks: Asks): Condition

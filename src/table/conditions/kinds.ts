@@ -10,19 +10,46 @@ import type { Report } from '../../config/check-service.ts'
 import { child } from '../../config/pointer.ts'
 import { closed } from '../../config/schema-parts.ts'
 import { Type } from '../../config/type.ts'
-import { cookie, header } from './fields.ts'
+import { combinedKinds } from './combined.ts'
+import { cookie, header, query } from './fields.ts'
 import type { CheckContext, Condition, ConditionPlan, Keys, Kind } from './kind.ts'
 import { cidr, visitor } from './listed.ts'
+import { share, time } from './moments.ts'
+import { method, path } from './target.ts'
+
+const SINGLE = { method, path, query, header, cookie, visitor, cidr, share, time } as const
+
+type Single = typeof SINGLE
+/** `when` as people write it. */
+export interface WhenSpec extends Partial<{ [Name in keyof Single]: Static<Single[Name]['schema']> }> {
+  all?: WhenSpec[]
+  any?: WhenSpec[]
+  not?: WhenSpec
+}
+
+/** Marks the schema of a `when` within a `when`, which is that of `when`: whoever goes through schemas asks `isNested`. */
+const NESTED = 'when'
+const NestedSchema = Type.Unsafe<WhenSpec>({
+  type: 'object',
+  minProperties: 1,
+  $comment: NESTED,
+  description: 'Conditions as in when, all of which must hold.',
+})
+
+/** Whether a schema stands for that of `when`. */
+export const isNested = (schema: { readonly $comment?: unknown }): boolean => schema.$comment === NESTED
 
 /** The kinds, by their key in `when`. */
-export const KINDS = { header, cookie, visitor, cidr } as const
+export const KINDS = {
+  ...SINGLE,
+  ...combinedKinds<WhenSpec>(
+    { check: checkWhen, plan: planWhen, keys: keysOf, compile: compileCondition, words: wordsOf },
+    NestedSchema,
+  ),
+} as const
 
-type Kinds = typeof KINDS
 const kinds: Readonly<Record<string, Kind>> = KINDS
-const names = Object.keys(KINDS) as (keyof Kinds)[]
-
-/** `when` as people write it. */
-export type WhenSpec = { [Name in keyof Kinds]?: Static<Kinds[Name]['schema']> }
+const names = Object.keys(KINDS) as (keyof typeof KINDS)[]
 
 /** The schema of `when`. */
 export const WhenSchema = Type.Unsafe<WhenSpec>(
@@ -40,18 +67,25 @@ export function checkWhen(report: Report, at: string, when: WhenSpec, context: C
   }
 }
 
-/** The conditions of `when`, all of which must hold. */
-export const planWhen = (when: WhenSpec): readonly ConditionPlan[] =>
-  names.flatMap((name) => {
+/** The conditions of `when` of a rule, all of which must hold. */
+export function planWhen(when: WhenSpec, rule: string): readonly ConditionPlan[] {
+  return names.flatMap((name) => {
     const spec = when[name]
-    return spec === undefined ? [] : kinds[name].plan(spec).map((asks) => ({ kind: name, asks }))
+    return spec === undefined ? [] : kinds[name].plan(spec, rule).map((asks) => ({ kind: name, asks }))
   })
+}
 
 /** How an index finds a condition, or null. */
-export const keysOf = ({ kind, asks }: ConditionPlan): Keys | null => kinds[kind].keys(asks)
+export function keysOf({ kind, asks }: ConditionPlan): Keys | null {
+  return kinds[kind].keys(asks)
+}
 
 /** What requests are asked. */
-export const compileCondition = ({ kind, asks }: ConditionPlan): Condition => kinds[kind].compile(asks)
+export function compileCondition({ kind, asks }: ConditionPlan): Condition {
+  return kinds[kind].compile(asks)
+}
 
 /** A condition for people. */
-export const wordsOf = ({ kind, asks }: ConditionPlan): string => kinds[kind].words(asks)
+export function wordsOf({ kind, asks }: ConditionPlan): string {
+  return kinds[kind].words(asks)
+}

@@ -1,0 +1,47 @@
+/** Every kind of condition in a running Turnout: what the API checks, explain says and traffic gets is one thing. */
+import { expect, test } from 'vitest'
+import type { ExampleRequest } from '../../src/table/conditions/kind.ts'
+import { KINDS } from '../../src/table/conditions/kinds.ts'
+import { octetsOfText } from '../../src/table/octets.ts'
+import { ask } from '../helpers/ask.ts'
+import { call, service, startProxy } from '../helpers/proxy.ts'
+import { startNamed } from '../helpers/upstream.ts'
+
+interface Example {
+  readonly spec: unknown
+  readonly held: ExampleRequest
+  readonly failed: ExampleRequest
+}
+
+test('every kind holds in traffic where explain says so, and where its example says so', async () => {
+  const [blue, green] = [await startNamed('blue'), await startNamed('green')]
+  const pools = { blue: [blue.url], green: [green.url] }
+  const more = { split: { blue: 100, green: 0 }, visitor: ['header:x-user'] }
+  const proxy = await startProxy({
+    workers: 1,
+    trustedProxies: ['127.0.0.0/8'],
+    services: { shop: service(pools, more) },
+  })
+  const tried: unknown[] = []
+  for (const [name, { example }] of Object.entries(KINDS)) {
+    const { spec, held, failed }: Example = example
+    await call(proxy, 'PUT', '/v1/services/shop/rules', [{ name: 'r0', when: { [name]: spec }, to: 'green' }])
+    for (const [request, wanted] of [
+      [held, 'green'],
+      [failed, 'blue'],
+    ] as const) {
+      const { method = 'GET', path = '/', headers = {}, ip = '192.0.2.1' } = request
+      const url = `http://shop.test${path}`
+      const said = await call<{ pool: string; why: string }>(proxy, 'POST', '/v1/explain', { method, url, headers, ip })
+      const octets = Object.fromEntries(
+        Object.entries(headers).map(([key, values]) => [key, [values].flat().map(octetsOfText)]),
+      )
+      const answer = await ask(proxy.port, { method, path, headers: { ...octets, 'x-forwarded-for': ip } })
+      // The clock of a running Turnout is not that of an example.
+      const pool = request.atMs === undefined ? wanted : answer.body
+      tried.push([name, said.pool, answer.body])
+      expect([name, said.why, said.pool, answer.body]).toEqual([name, said.why, pool, pool])
+    }
+  }
+  expect(tried).toHaveLength(2 * Object.keys(KINDS).length)
+})
