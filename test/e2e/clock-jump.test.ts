@@ -4,7 +4,7 @@
  */
 import type { ServerResponse } from 'node:http'
 import { expect, test } from 'vitest'
-import { metric, targetStatus } from '../helpers/admin.ts'
+import { metric, metricIs, targetStatus } from '../helpers/admin.ts'
 import { ask, BROWSER, cookieOf } from '../helpers/ask.ts'
 import { call, type ProxyProcess, service, startProcess, temporaryFolder } from '../helpers/proxy.ts'
 import { drivenUntil, until } from '../helpers/raw.ts'
@@ -78,7 +78,7 @@ async function jumps(jumpMs: number): Promise<void> {
   if (performance.now() < drainedBy) expect(answer).toBe('green')
   expect(await isEjected(Date.now() + jumpMs)).toBe(true)
   expect(await isEjected(Date.now() + jumpMs + 60_000)).toBe(false)
-  expect(await metric(proxy, 'turnout_target_state', 'state="ejected"')).toBe(1)
+  await metricIs(1, proxy, 'turnout_target_state', 'state="ejected"')
 
   // One request under way is answered, the other has its time-out, neither sooner nor later for the jump.
   held[0].end('at last')

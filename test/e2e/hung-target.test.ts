@@ -4,7 +4,7 @@
  */
 import net from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
-import { metric, targetStatus } from '../helpers/admin.ts'
+import { metric, metricIs, targetStatus } from '../helpers/admin.ts'
 import { type ChildTarget, startChildTarget } from '../helpers/child-target.ts'
 import { type Outcome, PACE_MS, startLoad } from '../helpers/load.ts'
 import { service, startProxy } from '../helpers/proxy.ts'
@@ -42,7 +42,7 @@ test('requests that hang get 504 at the limit, and others on the same target are
   expect(hanging).toBe(16)
   const { inFlight, failures } = await targetStatus(proxy, 'shop', target.url)
   expect({ inFlight, failures }).toEqual({ inFlight: 0, failures: 16 })
-  expect(await metric(proxy, 'turnout_upstream_timeouts_total')).toBe(16)
+  await metricIs(16, proxy, 'turnout_upstream_timeouts_total')
 })
 
 test('a request that hung leaves its connection usable for the client', async () => {
@@ -56,7 +56,7 @@ test('a request that hung leaves its connection usable for the client', async ()
   await until('both have ended', () => load.outcomes.length === 2)
   expect(load.outcomes.map(({ status }) => status)).toEqual([504, 200])
   expect(load.outcomes[0].head).not.toMatch(/^connection: close/im)
-  expect(await metric(proxy, 'turnout_accepted_connections_total')).toBe(1)
+  await metricIs(1, proxy, 'turnout_accepted_connections_total')
 })
 
 test('clients that give up are no answers of the target: a hung one is ejected though most did not wait', async () => {

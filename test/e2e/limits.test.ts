@@ -4,7 +4,7 @@
  */
 import net from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
-import { metric, targetStatus } from '../helpers/admin.ts'
+import { metric, metricIs, targetStatus } from '../helpers/admin.ts'
 import { makeCertificate } from '../helpers/certificate.ts'
 import { type Line, openLine, startLoad } from '../helpers/load.ts'
 import { program } from '../helpers/programs.ts'
@@ -31,7 +31,7 @@ test.each<[what: string, request: string, status: number, code: string]>([
   expect(text).toContain(`X-Turnout-Error: ${code}\r\n`)
   expect(text).toContain('Connection: close\r\n')
   expect(end).toBe('closed')
-  expect(await metric(proxy, 'turnout_rejected_total', `code="${code}"`)).toBe(1)
+  await metricIs(1, proxy, 'turnout_rejected_total', `code="${code}"`)
   expect(blue.requests()).toBe(0)
 })
 
@@ -100,10 +100,10 @@ test.each([
     const { text, end } = await rawRequest(proxy.port, get('/'))
     expect(text).toBe('')
     expect(end).not.toBe('open')
-    expect(await metric(proxy, 'turnout_rejected_total', 'code="overloaded"')).toBe(1)
-    expect(await metric(proxy, 'turnout_shed_total', `reason="${reason}"`)).toBe(1)
-    expect(await metric(proxy, 'turnout_shed_total')).toBe(1)
-    expect(await metric(proxy, 'turnout_client_connections')).toBe(3)
+    await metricIs(1, proxy, 'turnout_rejected_total', 'code="overloaded"')
+    await metricIs(1, proxy, 'turnout_shed_total', `reason="${reason}"`)
+    await metricIs(1, proxy, 'turnout_shed_total')
+    await metricIs(3, proxy, 'turnout_client_connections')
     // Those that are there are not disturbed, and their places come free.
     for (const line of lines) expect(await line?.ask({ method: 'GET' })).toMatchObject({ status: 200 })
     lines[0]?.close()
@@ -131,8 +131,8 @@ test.skipIf(process.platform !== 'linux')('the limits on connections hold for al
   }
   expect(await open(10, '127.0.0.1')).toBe(8)
   expect(await open(10, '127.0.0.2')).toBe(12)
-  expect(await metric(proxy, 'turnout_shed_total', 'reason="connections_per_address"')).toBe(2)
-  expect(await metric(proxy, 'turnout_shed_total', 'reason="connections"')).toBe(6)
+  await metricIs(2, proxy, 'turnout_shed_total', 'reason="connections_per_address"')
+  await metricIs(6, proxy, 'turnout_shed_total', 'reason="connections"')
   for (const line of lines) line?.close()
 })
 
@@ -160,7 +160,7 @@ test.skipIf(openssl === null)(
     })
     await until('they are counted', async () => (await metric(proxy, 'turnout_client_connections')) === 2)
     expect((await rawRequest(proxy.port, '')).end).not.toBe('open')
-    expect(await metric(proxy, 'turnout_shed_total', 'reason="connections"')).toBe(1)
+    await metricIs(1, proxy, 'turnout_shed_total', 'reason="connections"')
     silent[0].destroy()
     await until('the place is free', async () => (await metric(proxy, 'turnout_client_connections')) === 1)
     // A handshake that fails frees its place too.
@@ -179,8 +179,8 @@ test('a connection is closed politely after its last allowed request', async () 
   expect(text.lastIndexOf('HTTP/1.1')).toBeLessThan(text.indexOf('Connection: close'))
   expect(end).toBe('closed')
   expect(blue.requests()).toBe(3)
-  expect(await metric(proxy, 'turnout_shed_total', 'reason="requests_per_connection"')).toBe(1)
-  expect(await metric(proxy, 'turnout_shed_total')).toBe(1)
+  await metricIs(1, proxy, 'turnout_shed_total', 'reason="requests_per_connection"')
+  await metricIs(1, proxy, 'turnout_shed_total')
 })
 
 test('above the connections that a target may have, requests get 503 with Retry-After, which is not the fault of the target', async () => {
@@ -201,8 +201,8 @@ test('above the connections that a target may have, requests get 503 with Retry-
   for (const answer of held) answer()
   await until('all are answered', () => load.outcomes.length === 4)
   expect(load.outcomes.map(({ status }) => status)).toEqual([200, 200, 200, 200])
-  expect(await metric(proxy, 'turnout_rejected_total', 'code="overloaded"')).toBe(20)
-  expect(await metric(proxy, 'turnout_shed_total', 'reason="target_connections"')).toBe(20)
+  await metricIs(20, proxy, 'turnout_rejected_total', 'code="overloaded"')
+  await metricIs(20, proxy, 'turnout_shed_total', 'reason="target_connections"')
   for (const url of blue) {
     const { inFlight, failures, ejectedUntilMs, requests } = await targetStatus(proxy, 'shop', url)
     expect({ inFlight, failures, ejectedUntilMs, requests }).toEqual({
@@ -229,7 +229,7 @@ test.skipIf(process.platform !== 'linux')(
     const load = startLoad(proxy.port, { connections: 64, next: (_, n) => (n === 0 ? shot : null) })
     await until('some are refused', () => load.outcomes.length === 16 && held.length === 48)
     expect(load.outcomes.map(({ status }) => status)).toEqual(new Array(16).fill(503))
-    expect(await metric(proxy, 'turnout_shed_total', 'reason="target_connections_per_address"')).toBe(16)
+    await metricIs(16, proxy, 'turnout_shed_total', 'reason="target_connections_per_address"')
     const others = await Promise.all(Array.from({ length: 48 }, () => openLine(proxy.port, '127.0.0.2')))
     expect(await others[0]?.ask({ method: 'GET' })).toMatchObject({ status: 200 })
     for (const answer of held.splice(0)) answer()

@@ -4,7 +4,7 @@ import type { RequestListener } from 'node:http'
 import net, { type Socket } from 'node:net'
 import { expect, test } from 'vitest'
 import type { ControlEvent } from '../../src/change.ts'
-import { metric } from '../helpers/admin.ts'
+import { metric, metricIs } from '../helpers/admin.ts'
 import { ask } from '../helpers/ask.ts'
 import { startLoad } from '../helpers/load.ts'
 import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
@@ -86,7 +86,7 @@ test('every difference that is planted is counted by what differs, and some are 
   expect(events.filter(({ type }) => type === 'mirror').map(({ message }) => message)).toEqual([
     'a copy of GET /status was answered by pool green with 500, not 200',
   ])
-  expect(await metric(proxy, 'turnout_mirrors_differing_total', 'by="body"')).toBe(10)
+  await metricIs(10, proxy, 'turnout_mirrors_differing_total', 'by="body"')
   // Whoever gets copies is judged by those whom it serves.
   expect(await metric(proxy, 'turnout_attempts_started_total', 'pool="green"')).toBe(0)
   expect(await metric(proxy, 'turnout_requests_total', 'pool="green"')).toBe(0)
@@ -118,7 +118,7 @@ test('nothing is made twice that is not safe, unless that is said; and of that o
   await send()
   await settled(proxy)
   expect(green.toSorted()).toEqual(['DELETE 3', 'GET 3', 'OPTIONS 0', 'PATCH 3', 'POST 3', 'PUT 3'])
-  expect(await metric(proxy, 'turnout_not_mirrored_total')).toBe(1)
+  await metricIs(1, proxy, 'turnout_not_mirrored_total')
 })
 
 test('a target that hangs costs its copies, as many as may be under way, and no client anything', async () => {

@@ -6,7 +6,7 @@ import type { RequestListener } from 'node:http'
 import type net from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { metric, targetStatus } from '../helpers/admin.ts'
+import { metric, metricIs, targetStatus } from '../helpers/admin.ts'
 import { ask } from '../helpers/ask.ts'
 import { makeCertificate } from '../helpers/certificate.ts'
 import { http } from '../helpers/http.ts'
@@ -145,7 +145,7 @@ describe('a name with several addresses', () => {
     expect(text.match(/^turnout_in_flight\{.*\}/gm)).toEqual([
       `turnout_in_flight{service="shop",pool="live",version="live-version",target="api.test:${one.port}"}`,
     ])
-    expect(await metric(proxy, 'turnout_requests_total')).toBe(outcomes.length)
+    await metricIs(outcomes.length, proxy, 'turnout_requests_total')
   })
 
   test('is probed at each of them, by its name', async () => {
@@ -239,7 +239,7 @@ describe('a name that moves', () => {
     expect(events.filter(({ type }) => type === 'name').map(({ message }) => message)).toEqual([
       'api.test cannot be resolved: there is no such name; 127.0.0.1 stays in use',
     ])
-    expect(await metric(proxy, 'turnout_dns_names_failing')).toBe(1)
+    await metricIs(1, proxy, 'turnout_dns_names_failing')
   })
 })
 
@@ -311,7 +311,7 @@ test('of a name with very many addresses 64 are used, and it is said how many ar
     health: 'unknown',
   })
   expect(await addressesOf(proxy, url)).toHaveLength(64)
-  expect(await metric(proxy, 'turnout_dns_addresses_unused')).toBe(236)
+  await metricIs(236, proxy, 'turnout_dns_addresses_unused')
 })
 
 describe('both families of addresses', () => {

@@ -2,7 +2,7 @@
 import type { RequestListener } from 'node:http'
 import type { Socket } from 'node:net'
 import { expect, test } from 'vitest'
-import { metric } from '../helpers/admin.ts'
+import { metric, metricIs } from '../helpers/admin.ts'
 import { type Answer, ask } from '../helpers/ask.ts'
 import { startLoad } from '../helpers/load.ts'
 import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
@@ -61,8 +61,8 @@ test.each(Object.keys(KINDS))('a GET is answered by the live pool when the new v
   const green = await KINDS[kind]()
   const proxy = await startShop([green], { timeouts: { response: '300ms' } })
   expect(await toGreen(proxy)).toMatchObject({ status: 200, body: 'blue' })
-  expect(await metric(proxy, 'turnout_attempts_total', 'outcome="failed"')).toBe(1)
-  expect(await metric(proxy, 'turnout_rescued_total', 'pool="blue"')).toBe(1)
+  await metricIs(1, proxy, 'turnout_attempts_total', 'outcome="failed"')
+  await metricIs(1, proxy, 'turnout_rescued_total', 'pool="blue"')
   expect(await metric(proxy, 'turnout_in_flight')).toBe(0)
   // The next is answered on the connection that was kept.
   expect(await toGreen(proxy)).toMatchObject({ status: 200, body: 'blue' })
@@ -115,7 +115,7 @@ test('a worker keeps bodies up to its limit, and counts those that it does not k
   await until('both are', () => held.length === 2)
   for (const end of held) end()
   expect([(await first).status, (await second).status]).toEqual([200, 503])
-  expect(await metric(proxy, 'turnout_bodies_not_kept_total')).toBe(1)
+  await metricIs(1, proxy, 'turnout_bodies_not_kept_total')
   // What was kept is given back.
   const third = put()
   await until('it is there, too', () => held.length === 3)

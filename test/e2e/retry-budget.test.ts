@@ -4,7 +4,7 @@
  */
 import type net from 'node:net'
 import { expect, test } from 'vitest'
-import { metric } from '../helpers/admin.ts'
+import { metric, metricIs } from '../helpers/admin.ts'
 import { openLine, startLoad } from '../helpers/load.ts'
 import { service, startProxy } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
@@ -31,8 +31,8 @@ test('targets that all fail get a fifth of the requests twice, not all of them',
   const repeats = a.connections() + b.connections() - 400
   expect(repeats).toBeGreaterThanOrEqual(30)
   expect(repeats).toBeLessThanOrEqual(80 + Math.ceil(3 * seconds))
-  expect(await metric(proxy, 'turnout_retries_total', 'reason="stale"')).toBe(repeats)
-  expect(await metric(proxy, 'turnout_retries_over_budget_total')).toBe(400 - repeats)
+  await metricIs(repeats, proxy, 'turnout_retries_total', 'reason="stale"')
+  await metricIs(400 - repeats, proxy, 'turnout_retries_over_budget_total')
 })
 
 test('the budget of one service is not spent by another', async () => {
@@ -78,8 +78,8 @@ test.each<[how: string, second: (socket: net.Socket) => void, failures: number]>
   let mine = 0
   while ((await askAs(`192.0.2.${mine}`))?.body !== 'ok') mine++
   expect(await askAs(`192.0.2.${mine}`)).toMatchObject({ status: 200, body: failures === 0 ? 'ok' : 'steady' })
-  expect(await metric(proxy, 'turnout_upstream_failures_total')).toBe(failures)
-  expect(await metric(proxy, 'turnout_retries_total', 'reason="stale"')).toBe(1)
+  await metricIs(failures, proxy, 'turnout_upstream_failures_total')
+  await metricIs(1, proxy, 'turnout_retries_total', 'reason="stale"')
   line?.close()
 })
 
@@ -91,5 +91,5 @@ test('a request that nobody else can take is not counted as repeated, and its fa
   expect(closing.connections()).toBe(80)
   expect(await metric(proxy, 'turnout_retries_total')).toBe(0)
   expect(await metric(proxy, 'turnout_retries_over_budget_total')).toBe(0)
-  expect(await metric(proxy, 'turnout_upstream_failures_total')).toBe(80)
+  await metricIs(80, proxy, 'turnout_upstream_failures_total')
 })

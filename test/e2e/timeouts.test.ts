@@ -4,7 +4,7 @@
  */
 import net from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
-import { metric, targetStatus } from '../helpers/admin.ts'
+import { metric, metricIs, targetStatus } from '../helpers/admin.ts'
 import { PACE_MS, startLoad } from '../helpers/load.ts'
 import { service, startProxy } from '../helpers/proxy.ts'
 import { rawRequest, until } from '../helpers/raw.ts'
@@ -40,7 +40,7 @@ test('a head that drips is answered with 408 at its deadline, whatever comes mea
   expect(text).toContain('X-Turnout-Error: request_timeout\r\n')
   expect(text).toContain('Connection: close\r\n')
   expect(sent).toBeGreaterThan(3)
-  expect(await metric(proxy, 'turnout_rejected_total', 'code="request_timeout"')).toBe(1)
+  await metricIs(1, proxy, 'turnout_rejected_total', 'code="request_timeout"')
   expect(blue.requests()).toBe(0)
 })
 

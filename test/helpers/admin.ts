@@ -1,5 +1,7 @@
 /** Short looks at the admin API for tests: the status of a target, and single samples of /metrics. */
+import { expect } from 'vitest'
 import { askAdmin, call, type Proxy as TestProxy } from './proxy.ts'
+import { until } from './raw.ts'
 
 export interface TargetStatusAnswer {
   readonly url: string
@@ -42,4 +44,14 @@ export async function metric(proxy: TestProxy, name: string, labels = ''): Promi
     if (sampleName === name && sampleLabels.includes(labels)) sum += Number(value)
   }
   return sum
+}
+
+/** Waits until `metric` is `value`: a worker may count what it has answered a moment after its client has read that. */
+export async function metricIs(value: number, proxy: TestProxy, name: string, labels = ''): Promise<void> {
+  let seen = Number.NaN
+  const is = async () => {
+    seen = await metric(proxy, name, labels)
+    return seen === value
+  }
+  await until(`${name} is ${value}`, is).catch(() => expect(seen).toBe(value))
 }
