@@ -32,7 +32,7 @@ import { followPassed, passAbortOn } from './passed-on.ts'
 import { Past } from './past.ts'
 import { retry } from './retry.ts'
 import { isRolling } from './rolling.ts'
-import { isOver, mayBeForced, type RolloutEvent } from './rollout.ts'
+import { isOver, livePoolsOf, mayBeForced, type RolloutEvent } from './rollout.ts'
 import type { Runbook } from './runbook.ts'
 import { Running, type RunningDeps } from './running.ts'
 import { Standbys } from './standby.ts'
@@ -253,7 +253,7 @@ export class Rollouts {
   /** Whether whoever switches to this pool, or goes back (null), wants the rollout that runs to end. */
   isLeftBy(service: string, to: string | null): boolean {
     const rollout = this.#running.get(service)?.kept.rollout
-    return rollout !== undefined && (to === null || (!isRolling(rollout) && to !== rollout.to))
+    return rollout !== undefined && (to === null || (!isRolling(rollout) && livePoolsOf(rollout).includes(to)))
   }
 
   async close(): Promise<void> {

@@ -9,7 +9,7 @@ import { memoryStore } from '../../src/store/memory.ts'
 import { type MovableClock, movableClock, SHOP } from '../admin/stand-in.ts'
 import { startHook } from '../helpers/hook.ts'
 import { drivenUntil, until } from '../helpers/raw.ts'
-import { answer as answerBoth, type Stand, stand, watching } from './stand.ts'
+import { answer as answerBoth, begun, type Stand, stand, watching } from './stand.ts'
 
 const trialOf = ({ control }: Stand) => control.snapshot().status['shop'].trial
 
@@ -147,6 +147,12 @@ test("once traffic is back the service is everybody's, and the next rollout wait
   const next = begin()
   goOn()
   expect(await next).toMatchObject({ id: 'r-2', state: 'preflight' })
+})
+
+test('only a switch to where traffic was before ends one; to any other pool it is refused like every split', async () => {
+  const { rollouts } = await begun()
+  expect(['blue', 'green', 'red'].map((pool) => rollouts.isLeftBy('shop', pool))).toEqual([true, false, false])
+  expect(rollouts.isLeftBy('shop', null)).toBe(true)
 })
 
 test('a split that is changed while one begins is not undone by it', async () => {

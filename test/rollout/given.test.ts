@@ -14,6 +14,7 @@ import { Prometheus } from '../../src/rollout/given/prometheus.ts'
 import { OriginTest } from '../../src/rollout/origin-test.ts'
 import { Strata } from '../../src/rollout/strata.ts'
 import { http } from '../helpers/http.ts'
+import { startRaw } from '../helpers/upstream.ts'
 
 describe('posted counts', () => {
   const plan = { kind: 'posted', name: 'conversion', margin: 0.02, isOptional: false } as const
@@ -518,6 +519,7 @@ describe('what Prometheus answers', () => {
       ],
       [await success({ resultType: 'scalar', result: [1, 'abc'] }), /gives "abc", which is not a number$/],
       [await success({ resultType: 'vector', result: series }), /gives more than 1000 series$/],
+      [(await startRaw((socket) => socket.end('SSH-2.0-x\r\n\r\n'))).url, /: what came is no answer of HTTP\/1\.1$/],
       [await told(200, 'x'.repeat(2_000_000)), /: the answer is longer than 1 MiB$/],
       ['http://127.0.0.1:1', /^Prometheus at http:\/\/127\.0\.0\.1:1: ECONNREFUSED$/],
     ] as const) {

@@ -80,6 +80,7 @@ const WORDS: Readonly<Record<string, string>> = {
 /** What kept an answer from coming, in words. */
 export const wordsOf = (error: unknown): string => {
   const { name, message, code } = error as Error & { code?: string }
+  if (name === 'HTTPParserError') return 'what came is no answer of HTTP/1.1'
   return name === 'TimeoutError' ? 'no answer in time' : code === undefined ? message : (WORDS[code] ?? code)
 }
 
