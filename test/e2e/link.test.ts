@@ -26,6 +26,12 @@ test('?turnout=green pins a client for the life of the release, ?turnout=off let
   expect((await visit('/?turnout=blue', 'POST')).body).toBe('green')
   expect(await visit('/?turnout=off', 'HEAD')).toMatchObject({ status: 302, location: '/' })
   expect((await visit('/')).body).toBe('blue')
+  expect(await call(proxy, 'POST', '/v1/explain', { url: 'http://shop.test/cart?x=1&turnout=green' })).toMatchObject({
+    why: 'the link pins the client to green; the client is sent to /cart?x=1',
+    reason: 'link',
+    error: null,
+    setsCookie: true,
+  })
   // A pin dies with its release.
   await visit('/?turnout=green')
   await call(proxy, 'POST', '/v1/services/shop/switch', { to: 'green' })
