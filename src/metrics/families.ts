@@ -16,6 +16,7 @@ import type { Family, Sample, Scrape, ScrapedTarget, Told } from './family.ts'
 import { BINS, binEndMs, FIELD, type SharedMemory } from './layout.ts'
 import { MIRROR_FAMILIES } from './mirror-families.ts'
 import { NAME_FAMILIES } from './name-families.ts'
+import { familiesOf } from './per-target.ts'
 import { ROLLOUT_FAMILIES } from './rollout-families.ts'
 import { authorityOf, type HistogramField, readTally } from './summary.ts'
 import { WORKER_FAMILIES } from './worker-families.ts'
@@ -46,25 +47,7 @@ export function readScrape(snapshot: Snapshot, memory: SharedMemory, nowMs: numb
 /** Targets of which anything was counted: a thousand idle ones would be a thousand times the same zeros. */
 const moved = ({ targets }: Scrape): readonly ScrapedTarget[] => targets.filter(({ hasMoved }) => hasMoved)
 
-/** A family with one series for each target; `scale` turns the unit of the field into that of the name. */
-function perTarget(name: string, type: 'counter' | 'gauge', help: string, field: number, scale = 1): Family {
-  const read = (scrape: Scrape): Sample[] =>
-    moved(scrape).map(({ labels, tally }) => ({ value: tally[field] * scale, sharedLabels: labels }))
-  return { name, type, help, read }
-}
-
-/** A family with one series for each target and value of one more label, from a field each. */
-function perTargetAnd(name: string, help: string, label: string, fields: Readonly<Record<string, number>>): Family {
-  const read = (scrape: Scrape): Sample[] =>
-    moved(scrape).flatMap(({ labels, tally }) =>
-      Object.entries(fields).map(([value, field]) => ({
-        value: tally[field],
-        labels: { [label]: value },
-        sharedLabels: labels,
-      })),
-    )
-  return { name, type: 'counter', help, read }
-}
+const { perTarget, perTargetAnd } = familiesOf(moved)
 
 /** Bins whose end is a power of two of ms within the range that is worth a line. */
 const BOUNDS: readonly { readonly bin: number; readonly le: string }[] = Array.from({ length: BINS - 1 })

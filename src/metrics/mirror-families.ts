@@ -1,40 +1,22 @@
 /** The metrics of copied requests, by the target that gets them; a target that was never sent one has none. */
-import type { Family, Sample, Scrape, ScrapedTarget } from './family.ts'
+import type { Family } from './family.ts'
 import { FIELD } from './layout.ts'
+import { familiesOf } from './per-target.ts'
 
-const copied = ({ targets }: Scrape): readonly ScrapedTarget[] =>
-  targets.filter(({ tally }) => tally[FIELD.mirrors] > 0)
-
-function perTarget(name: string, help: string, field: number): Family {
-  const read = (scrape: Scrape): Sample[] =>
-    copied(scrape).map(({ labels, tally }) => ({ value: tally[field], sharedLabels: labels }))
-  return { name, type: 'counter', help, read }
-}
-
-function perTargetAnd(
-  name: string,
-  help: string,
-  label: string,
-  fields: Readonly<Record<string, number>>,
-  scale = 1,
-): Family {
-  const read = (scrape: Scrape): Sample[] =>
-    copied(scrape).flatMap(({ labels, tally }) =>
-      Object.entries(fields).map(([value, field]) => ({
-        value: tally[field] * scale,
-        labels: { [label]: value },
-        sharedLabels: labels,
-      })),
-    )
-  return { name, type: 'counter', help, read }
-}
+const { perTarget, perTargetAnd } = familiesOf(({ targets }) => targets.filter(({ tally }) => tally[FIELD.mirrors] > 0))
 
 /** In the order of the exposition. */
 export const MIRROR_FAMILIES: readonly Family[] = [
-  perTarget('turnout_mirrors_total', 'Copies of requests (mirror) that were sent to the target.', FIELD.mirrors),
-  perTarget('turnout_mirrors_failed_total', 'Copies that got no whole answer in time.', FIELD.mirrorsFailed),
+  perTarget(
+    'turnout_mirrors_total',
+    'counter',
+    'Copies of requests (mirror) that were sent to the target.',
+    FIELD.mirrors,
+  ),
+  perTarget('turnout_mirrors_failed_total', 'counter', 'Copies that got no whole answer in time.', FIELD.mirrorsFailed),
   perTarget(
     'turnout_mirrors_compared_total',
+    'counter',
     'Copies whose answer was compared with the one that the client was given.',
     FIELD.mirrorsCompared,
   ),
