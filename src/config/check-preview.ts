@@ -1,5 +1,6 @@
 /** What the schema cannot say of the preview hosts of a service: that each of its pools has one, which is a host, and whose. */
-import { badNetwork, parseRouteHost } from './address.ts'
+import { parseRouteHost } from './address.ts'
+import { checkNetworks } from './check-condition.ts'
 import type { Report } from './check-service.ts'
 import { child } from './pointer.ts'
 import { POOL_MARK, previewHosts, previewOf } from './preview.ts'
@@ -19,8 +20,5 @@ export function checkPreview(report: Report, at: string, spec: Pick<ServiceSpec,
     const parsed = parseRouteHost(host)
     if ('bad' in parsed) report.add(hostAt, `the preview host of pool ${JSON.stringify(pool)}: ${parsed.bad}`)
   }
-  for (const [index, text] of (preview.from ?? []).entries()) {
-    const bad = badNetwork(text)
-    if (bad !== null) report.add(child(child(at, 'from'), index), bad)
-  }
+  checkNetworks(report, child(at, 'from'), preview.from ?? [])
 }

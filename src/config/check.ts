@@ -15,7 +15,7 @@ import { checkDurations, checkRules, checkService, checkWeights, Report } from '
 import { hooksOf } from './hooks.ts'
 import { withoutUnknown } from './known.ts'
 import { child, type Finding } from './pointer.ts'
-import { previewRoutes } from './preview.ts'
+import { type AnyRoute, allRoutes } from './preview.ts'
 import {
   PoolSchema,
   type PoolSpec,
@@ -91,29 +91,22 @@ export function reportService(report: Report, at: string, name: string, spec: Se
   checkService(report, at, spec)
   const routesAt = child(at, 'routes')
   if (!report.present(routesAt)) return
-  const keys = report.isSound ? routeKeys(spec.routes) : null
-  /** Claims a route; says who has it already. */
-  const claim = (key: string): string | null => {
-    const owner = owners.get(key)
-    if (owner === undefined) owners.set(key, name)
-    if (owner === undefined) return null
-    const whose = owner === name ? 'another entry of this service' : `service ${JSON.stringify(owner)}`
-    return `${whose} has the same route already`
-  }
-  for (const [index, route] of spec.routes.entries()) {
+  const routes: readonly AnyRoute[] = report.sound(at) ? allRoutes(spec) : spec.routes
+  const keys = report.isSound ? routeKeys(routes) : null
+  for (const [index, route] of routes.entries()) {
     if (keys === null && !report.sound(child(routesAt, index))) continue
-    const taken = claim(keys === null ? routeKey(route) : keys[index])
-    if (taken !== null) report.add(child(routesAt, index), taken)
-  }
-  if (!report.sound(at)) return
-  for (const { pool, route } of previewRoutes(spec)) {
-    const taken = claim(routeKey(route))
-    if (taken !== null) report.add(child(at, 'preview'), `${route.host}${route.path}, for pool ${pool}: ${taken}`)
+    const key = keys === null ? routeKey(route) : keys[index]
+    const owner = owners.get(key)
+    if (owner === undefined) {
+      owners.set(key, name)
+      continue
+    }
+    const whose = owner === name ? 'another entry of this service' : `service ${JSON.stringify(owner)}`
+    const taken = `${whose} has the same route already`
+    if (route.preview === undefined) report.add(child(routesAt, index), taken)
+    else report.add(child(at, 'preview'), `${route.host}${route.path}, for pool ${route.preview.pool}: ${taken}`)
   }
 }
-
-/** What the routes of the preview hosts match. */
-export const previewKeys = (spec: ServiceSpec): string[] => previewRoutes(spec).map(({ route }) => routeKey(route))
 
 const keysOfRoutes = new WeakMap<readonly RouteSpec[], readonly string[]>()
 

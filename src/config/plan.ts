@@ -19,8 +19,8 @@ import type {
 import type { SkewPath } from '../table/skew.ts'
 import { canonicalRoute } from './canonical.ts'
 import { durationMs } from './duration.ts'
-import { withPreviews } from './preview.ts'
-import type { RouteSpec, RuleSpec, ServiceSpec, StickySpec } from './schema.ts'
+import { type AnyRoute, allRoutes } from './preview.ts'
+import type { RuleSpec, ServiceSpec, StickySpec } from './schema.ts'
 import type { LimitsSpec, TimeoutsSpec } from './schema-process.ts'
 import { type StatusRanges, statusRanges } from './statuses.ts'
 
@@ -76,7 +76,7 @@ function eachOnce<Spec, Plan>(planOf: (spec: Spec) => Plan): (specs: readonly Sp
   }
 }
 
-const routePlans = eachOnce((route: RouteSpec) => planRoute(route))
+const routePlans = eachOnce(planRoute)
 const rulePlans = eachOnce(planRule)
 
 /** The plan of one service in canonical form. */
@@ -84,7 +84,7 @@ export function planService(name: string, spec: ServiceSpec): ServicePlan {
   const { connect, response, idle } = spec.timeouts
   return {
     name,
-    routes: withPreviews(spec, routePlans(spec.routes), planRoute),
+    routes: routePlans(allRoutes(spec)),
     pools: Object.entries(spec.pools).map(([pool, { version, targets }]) => ({ name: pool, version, targets })),
     weights: spec.split ?? {},
     rules: rulePlans(spec.rules),
@@ -124,9 +124,9 @@ function planSkew(text: string): SkewPath {
   return { path: canonicalPath(isPrefix ? text.slice(0, -1) : text), isPrefix }
 }
 
-function planRoute(spec: RouteSpec, preview: RoutePlan['preview'] = null): RoutePlan {
+function planRoute(spec: AnyRoute): RoutePlan {
   const { host, path, method, header } = canonicalRoute(spec)
-  return { host, path, method: method ?? null, header: headerPairs(header), preview }
+  return { host, path, method: method ?? null, header: headerPairs(header), preview: spec.preview ?? null }
 }
 
 function planRule({ name, when, to, deny, pin }: RuleSpec): RulePlan {

@@ -1,9 +1,14 @@
 /** Preview hosts: a host of its own for each pool of a service, where the pool is seen before anybody is sent to it. Pure. */
-import type { RoutePlan } from '../table/plan.ts'
+import type { PreviewPlan } from '../table/plan.ts'
 import type { RouteSpec, ServiceSpec } from './schema.ts'
 
 /** Stands in a preview host for the name of a pool. */
 export const POOL_MARK = '{pool}'
+
+/** A route of a service, or of the preview host of a pool. */
+export interface AnyRoute extends RouteSpec {
+  readonly preview?: PreviewPlan
+}
 
 type Previewed = Pick<ServiceSpec, 'routes' | 'pools' | 'preview'>
 
@@ -19,35 +24,32 @@ export function previewHosts({ preview, pools }: Omit<Previewed, 'routes'>): [po
   return host === undefined ? [] : Object.keys(pools).map((pool) => [pool, host.replace(POOL_MARK, pool)])
 }
 
-/** The routes of the preview hosts: those of the service, each once for every pool, whatever their own hosts. */
-export function previewRoutes(spec: Previewed): { readonly pool: string; readonly route: RouteSpec }[] {
+const known = new WeakMap<Previewed['routes'], { readonly key: string; readonly all: readonly AnyRoute[] }>()
+
+/**
+ * All routes of a service: its own, and then those of the preview hosts, which are the same, each once for every pool, whatever their own
+ * hosts. The same list for the same routes, preview and pools, so that whoever makes something of it does so once.
+ */
+export function allRoutes(spec: Previewed): readonly AnyRoute[] {
+  const { routes, preview } = spec
+  if (preview === undefined) return routes
+  const key = JSON.stringify([preview, Object.keys(spec.pools)])
+  const before = known.get(routes)
+  if (before?.key === key) return before.all
+  const all = [...routes, ...previewRoutes(spec)]
+  known.set(routes, { key, all })
+  return all
+}
+
+function previewRoutes(spec: Previewed): AnyRoute[] {
+  const from = previewOf(spec.preview)?.from ?? null
   return previewHosts(spec).flatMap(([pool, host]) => {
     const seen = new Set<string>()
     return spec.routes.flatMap((own) => {
-      const route = { ...own, host }
-      const key = JSON.stringify([route.path, route.method, route.header])
+      const key = JSON.stringify([own.path, own.method, own.header])
       if (seen.has(key)) return []
       seen.add(key)
-      return [{ pool, route }]
+      return [{ ...own, host, preview: { pool, from } }]
     })
   })
-}
-
-const known = new WeakMap<Previewed['routes'], { readonly key: string; readonly plans: readonly RoutePlan[] }>()
-
-/** All routes of a service as plans: its own, and those of its preview hosts; made once for the same routes. */
-export function withPreviews(
-  spec: Previewed,
-  own: readonly RoutePlan[],
-  planRoute: (route: RouteSpec, preview: RoutePlan['preview']) => RoutePlan,
-): readonly RoutePlan[] {
-  const preview = previewOf(spec.preview)
-  if (preview === null) return own
-  const key = JSON.stringify([preview, Object.keys(spec.pools)])
-  const before = known.get(spec.routes)
-  if (before?.key === key) return before.plans
-  const from = preview.from ?? null
-  const plans = [...own, ...previewRoutes(spec).map(({ pool, route }) => planRoute(route, { pool, from }))]
-  known.set(spec.routes, { key, plans })
-  return plans
 }

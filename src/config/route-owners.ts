@@ -3,9 +3,10 @@
  * routes only. What it says is what `checkServices` would say of the whole, as far as the changed services are concerned.
  */
 import type { Fault } from '../errors.ts'
-import { previewKeys, reportService, routeKeys } from './check.ts'
+import { reportService, routeKeys } from './check.ts'
 import { Report } from './check-service.ts'
 import { child } from './pointer.ts'
+import { allRoutes } from './preview.ts'
 import type { Services } from './schema.ts'
 
 /** The owners of all routes of the services that were settled. */
@@ -41,7 +42,7 @@ export class RouteOwners {
     }
     for (const name of changed) {
       if (!Object.hasOwn(services, name)) continue
-      const keys = [...routeKeys(services[name].routes), ...previewKeys(services[name])]
+      const keys = routeKeys(allRoutes(services[name]))
       this.#keys.set(name, keys)
       for (const key of keys) this.#owners.set(key, name)
     }
