@@ -38,17 +38,21 @@ const REASONS: Readonly<Record<number, string>> = {
 
 const ALLOW_LINE = 'Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n'
 
-/** Our own answer to OPTIONS. */
-export function optionsAnswer(
+/** An answer of our own without a body; `lines` are its fields beside those that all have, with CRLFs. */
+function emptyAnswer(
   { time }: { readonly time: Time },
+  status: string,
+  lines: string,
   requestId: string,
   minor: number,
   keepAlive: boolean,
 ): string {
   return (
-    'HTTP/1.1 200 OK\r\n' +
+    'HTTP/1.1 ' +
+    status +
+    '\r\n' +
     time.dateLine() +
-    ALLOW_LINE +
+    lines +
     'Content-Length: 0\r\nX-Request-Id: ' +
     requestId +
     '\r\nVia: 1.1 turnout\r\n' +
@@ -57,26 +61,25 @@ export function optionsAnswer(
   )
 }
 
+/** Our own answer to OPTIONS. */
+export function optionsAnswer(
+  setting: { readonly time: Time },
+  requestId: string,
+  minor: number,
+  keepAlive: boolean,
+): string {
+  return emptyAnswer(setting, '200 OK', ALLOW_LINE, requestId, minor, keepAlive)
+}
+
 /** Sends a client elsewhere on the same host; `cookieLine` is `Set-Cookie` with CRLF, or empty. */
 export function redirectAnswer(
-  { time }: { readonly time: Time },
+  setting: { readonly time: Time },
   { requestId, location, cookieLine }: RedirectLines,
   minor: number,
   keepAlive: boolean,
 ): string {
-  return (
-    'HTTP/1.1 302 Found\r\n' +
-    time.dateLine() +
-    'Location: ' +
-    location +
-    '\r\n' +
-    cookieLine +
-    'Content-Length: 0\r\nX-Request-Id: ' +
-    requestId +
-    '\r\nCache-Control: no-store\r\nVia: 1.1 turnout\r\n' +
-    connectionLine(keepAlive, minor) +
-    '\r\n'
-  )
+  const lines = 'Location: ' + location + '\r\n' + cookieLine + 'Cache-Control: no-store\r\n'
+  return emptyAnswer(setting, '302 Found', lines, requestId, minor, keepAlive)
 }
 
 /** A whole answer of our own, as JSON or plain text; no detail of the inside. */

@@ -11,6 +11,7 @@ import type { Plane } from '../plane.ts'
 import type { Outgoing } from '../socket/outgoing.ts'
 import type { AnswerUser, Upstream } from '../upstream/upstream.ts'
 import type { Downstream } from './downstream.ts'
+import { cookieLine } from './field-lines.ts'
 import { Mirror } from './mirror.ts'
 import type { ExchangeRequest } from './request.ts'
 
@@ -113,17 +114,12 @@ export class Answer implements AnswerUser {
   }
 
   /** Sends the client elsewhere, if that was decided. */
-  redirects({ signer, view }: Plane, decision: Decision | null): boolean {
+  redirects(plane: Plane, decision: Decision | null): boolean {
     if (decision === null || decision.redirect === null) return false
     const { location, setCookie } = decision.redirect
-    const { name: service, sticky } = decision.service!
-    let cookieLine = ''
-    if (setCookie !== null) {
-      const name = view.cookieName(sticky!, service)
-      cookieLine = 'Set-Cookie: ' + name + '=' + signer.sign(name, setCookie) + sticky!.attributes + '\r\n'
-    }
+    const line = setCookie === null ? '' : cookieLine(plane, decision.service!, setCookie)
     this.status = 302
-    this.#downstream.redirect({ requestId: this.#request.requestId, location, cookieLine })
+    this.#downstream.redirect({ requestId: this.#request.requestId, location, cookieLine: line })
     return true
   }
 

@@ -6,7 +6,7 @@
  * copied as spans of the received text; fields that Connection names are left out first and ours are added after, so the
  * list can never take ours away (RFC 9110 7.6.1).
  */
-import type { PoolTable, ServiceTable } from '../../table/types.ts'
+import type { OwnCookie, PoolTable, ServiceTable } from '../../table/types.ts'
 import { copyAllBut, KIND } from '../http1/field-kinds.ts'
 import { extendedLines } from '../http1/forwarded.ts'
 import { hopsLine, UNLIMITED } from '../http1/max-forwards.ts'
@@ -15,6 +15,7 @@ import type { ResponseHead } from '../http1/response-head.ts'
 import { flat, VISIBLE } from '../http1/syntax.ts'
 import { isTraced } from '../http1/trace-context.ts'
 import type { Ids } from '../ids.ts'
+import type { Plane } from '../plane.ts'
 import type { Time } from '../time.ts'
 
 const HOP_BY_HOP = [
@@ -105,6 +106,17 @@ export function poolLines(service: ServiceTable, pool: PoolTable): string {
     linesByPool.set(pool, lines)
   }
   return lines
+}
+
+/** `Set-Cookie` with our cookie for a client of the service. */
+export function cookieLine(
+  { view, signer }: Pick<Plane, 'view' | 'signer'>,
+  service: ServiceTable,
+  own: OwnCookie,
+): string {
+  const sticky = service.sticky!
+  const name = view.cookieName(sticky, service.name)
+  return 'Set-Cookie: ' + name + '=' + signer.sign(name, own) + sticky.attributes + '\r\n'
 }
 
 /** The field lines of a response that are passed on to the client. */

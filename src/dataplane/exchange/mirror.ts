@@ -93,30 +93,31 @@ export class Mirror implements UpstreamUser, AnswerUser, UnderWay {
       return null
     }
     const mirror = new Mirror(plane, decision.service!, target, request)
-    mirror.#open(false)
-    return mirror
+    if (mirror.#acquire(false)) {
+      mirror.#start()
+      return mirror
+    }
+    mirrors.give()
+    mirrors.skip()
+    return null
   }
 
-  #open(fresh: boolean): void {
-    const { targets, exchanges, counters, mirrors } = this.#plane
-    const connections = targets.connectionsOf(this.#target)
+  /** Takes an idle connection, unless `fresh`, or opens one; false when the target has no room. */
+  #acquire(fresh: boolean): boolean {
+    const connections = this.#plane.targets.connectionsOf(this.#target)
     const idle = fresh ? null : connections.takeIdle(true)
     this.#isFresh = idle === null
     if (idle !== null) idle.user = this
     this.#upstream = idle ?? (connections.isCrowded ? null : connections.open(this))
-    if (!fresh && this.#upstream === null) {
-      this.#isOver = true
-      mirrors.give()
-      mirrors.skip()
-      return
-    }
-    if (!fresh) {
-      exchanges.add(this)
-      counters.count(this.#target.slot, FIELD.inFlight)
-      counters.count(this.#target.slot, FIELD.mirrors)
-    }
-    if (this.#upstream === null) this.#end(false)
-    else if (idle !== null) this.onConnected()
+    return this.#upstream !== null
+  }
+
+  #start(): void {
+    const { exchanges, counters } = this.#plane
+    exchanges.add(this)
+    counters.count(this.#target.slot, FIELD.inFlight)
+    counters.count(this.#target.slot, FIELD.mirrors)
+    if (!this.#isFresh) this.onConnected()
   }
 
   /** Whether what the client is given is to be told. */
@@ -169,8 +170,8 @@ export class Mirror implements UpstreamUser, AnswerUser, UnderWay {
     const upstream = this.#upstream
     this.#upstream = null
     // A connection that was kept may have been about to be closed.
-    if (!this.#isFresh && upstream?.begun === false) this.#open(true)
-    else this.#end(false)
+    const wasIdle = !this.#isFresh && upstream?.begun === false
+    if (!wasIdle || !this.#acquire(true)) this.#end(false)
   }
 
   onDeadline(): void {

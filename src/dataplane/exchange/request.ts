@@ -11,7 +11,7 @@ import { flat } from '../http1/syntax.ts'
 import type { Plane } from '../plane.ts'
 import type { RequestToSend } from '../upstream/upstream.ts'
 import type { Downstream } from './downstream.ts'
-import { poolLines, requestIdOf, requestLines } from './field-lines.ts'
+import { cookieLine, poolLines, requestIdOf, requestLines } from './field-lines.ts'
 import type { KeptBytes } from './kept-bytes.ts'
 
 /** What of a body is kept, so that its request can be sent a second time. */
@@ -169,12 +169,7 @@ export class ExchangeRequest implements RequestToSend {
     this.authority = authority === '' ? decision.target!.authority : authority
     const service = decision.service!
     this.poolLines = poolLines(service, decision.pool!)
-    this.cookieLine = ''
-    if (decision.setCookie !== null && service.sticky !== null) {
-      const name = plane.view.cookieName(service.sticky, service.name)
-      const value = plane.signer.sign(name, decision.setCookie)
-      this.cookieLine = 'Set-Cookie: ' + name + '=' + value + service.sticky.attributes + '\r\n'
-    }
+    this.cookieLine = decision.setCookie === null ? '' : cookieLine(plane, service, decision.setCookie)
     this.answerLines = service.debugHeaders || this.#debugs ? this.poolLines : ''
   }
 
