@@ -27,6 +27,14 @@ export const NAME_TITLE = 'a name (letters, digits, ".", "_" and "-", at most 63
 /** A name that people give to something. */
 export const Name = (description: string) => Type.String({ pattern: NAME_PATTERN, title: NAME_TITLE, description })
 
+/** A method as requests have it, of any case. */
+export const Method = (description?: string) =>
+  Type.String({
+    pattern: "^[A-Za-z!#$%&'*+.^_`|~0-9-]+$",
+    title: 'an HTTP method',
+    ...(description === undefined ? {} : { description }),
+  })
+
 /** What is asked of a target: a path, with a query or not. */
 export const UrlPath = (description: string, fallback: string) =>
   Type.String({ default: fallback, pattern: '^/[^\\s#]*$', title: 'a path that begins with "/"', description })

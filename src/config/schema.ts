@@ -7,7 +7,7 @@
  */
 import type { Static } from 'typebox'
 import { WhenSchema } from '../table/conditions/kinds.ts'
-import { closed, Duration, NAME_PATTERN, Name, Statuses, UrlPath } from './schema-parts.ts'
+import { closed, Duration, Method, NAME_PATTERN, Name, Statuses, UrlPath } from './schema-parts.ts'
 import {
   LimitsSchema,
   type LimitsSpec,
@@ -38,13 +38,7 @@ export const RouteSchema = closed({
     title: 'a path that begins with "/"',
     description: 'Path prefix, matched on segment boundaries; the longest wins.',
   }),
-  method: Type.Optional(
-    Type.String({
-      pattern: "^[A-Za-z!#$%&'*+.^_`|~0-9-]+$",
-      title: 'an HTTP method',
-      description: 'Only this method.',
-    }),
-  ),
+  method: Type.Optional(Method('Only this method.')),
   header: Type.Optional(
     Type.Record(Type.String(), Type.String(), { description: 'Only requests with these header values.' }),
   ),

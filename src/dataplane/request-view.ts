@@ -58,16 +58,6 @@ export class HeadView implements RequestView {
     return i < 0 ? undefined : this.#head.fields.value(i)
   }
 
-  headerHas(name: string, value: string): boolean {
-    const fields = this.#head.fields
-    let count = 0
-    for (let i = fields.find(name); i >= 0; i = fields.find(name, i + 1)) {
-      if (value === '*' || fields.value(i) === value) return true
-      count++
-    }
-    return count > 1 && this.#joined(name) === value
-  }
-
   headerPasses(name: string, test: TextTest): boolean {
     const fields = this.#head.fields
     let count = 0

@@ -17,10 +17,8 @@ export function cookieValue(header: string, name: string): string | undefined {
   // Names have neither blanks nor semicolons in them, so no pair begins within a place where the name was found.
   for (let at = header.indexOf(name); at !== -1; at = header.indexOf(name, at + name.length + 1)) {
     if (!beginsPair(header, at)) continue
-    const equals = skipBlanks(header, at + name.length)
-    if (header.charCodeAt(equals) !== EQUALS) continue
-    const semicolon = header.indexOf(';', equals)
-    return cookieText(header, equals + 1, semicolon === -1 ? header.length : semicolon)
+    const value = valueBehind(header, at + name.length)
+    if (value !== undefined) return value
   }
   return undefined
 }
@@ -29,12 +27,18 @@ export function cookieValue(header: string, name: string): string | undefined {
 export function someCookie(header: string, name: string, test: TextTest): boolean {
   for (let at = header.indexOf(name); at !== -1; at = header.indexOf(name, at + name.length + 1)) {
     if (!beginsPair(header, at)) continue
-    const equals = skipBlanks(header, at + name.length)
-    if (header.charCodeAt(equals) !== EQUALS) continue
-    const semicolon = header.indexOf(';', equals)
-    if (test.holds(cookieText(header, equals + 1, semicolon === -1 ? header.length : semicolon))) return true
+    const value = valueBehind(header, at + name.length)
+    if (value !== undefined && test.holds(value)) return true
   }
   return false
+}
+
+/** The value of the pair whose name ends here; undefined where that is no pair. */
+function valueBehind(header: string, nameEnd: number): string | undefined {
+  const equals = skipBlanks(header, nameEnd)
+  if (header.charCodeAt(equals) !== EQUALS) return undefined
+  const semicolon = header.indexOf(';', equals)
+  return cookieText(header, equals + 1, semicolon === -1 ? header.length : semicolon)
 }
 
 /** Values of two cookies, the name of one of which begins with that of the other; undefined while they were not found. */
@@ -48,10 +52,8 @@ export function findTwo(header: string, short: string, long: string, found: TwoC
   for (let at = header.indexOf(short); at !== -1; at = header.indexOf(short, at + short.length)) {
     if (!beginsPair(header, at)) continue
     const isLong = header.startsWith(long, at)
-    const equals = skipBlanks(header, at + (isLong ? long.length : short.length))
-    if (header.charCodeAt(equals) !== EQUALS) continue
-    const semicolon = header.indexOf(';', equals)
-    const value = cookieText(header, equals + 1, semicolon === -1 ? header.length : semicolon)
+    const value = valueBehind(header, at + (isLong ? long.length : short.length))
+    if (value === undefined) continue
     if (isLong) found.long ??= value
     else found.short ??= value
   }

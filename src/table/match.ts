@@ -16,8 +16,9 @@
  * others, and returns the router itself when no route has changed.
  */
 import { type ConditionIndex, indexConditions, markCandidates } from './condition-index.ts'
-import { fieldKeys } from './conditions/fields.ts'
-import type { Keys } from './conditions/kind.ts'
+import { header } from './conditions/fields.ts'
+import type { Condition } from './conditions/kind.ts'
+import { planText } from './conditions/texts.ts'
 import { withUpperEscapes } from './path.ts'
 import type { RoutePlan } from './plan.ts'
 import { type Preview, previewOf } from './preview.ts'
@@ -59,6 +60,8 @@ export interface CompiledRoute {
   /** Without a trailing slash, but `/` itself. */
   readonly path: string
   readonly plan: RoutePlan
+  /** All of these must hold. */
+  readonly headers: readonly Condition[]
   /** Name of the service, to be looked up in the same table. */
   readonly service: string
   readonly preview: Preview | null
@@ -118,7 +121,7 @@ function matchPath({ root, escaped }: HostRoutes, view: RequestView): CompiledRo
 
 function firstFitting({ routes, index }: PathNode, view: RequestView): CompiledRoute | null {
   if (index !== null) return firstCandidate(routes, index, view)
-  for (const route of routes) if (fits(route.plan, view)) return route
+  for (const route of routes) if (fits(route, view)) return route
   return null
 }
 
@@ -128,13 +131,13 @@ function firstCandidate(
   view: RequestView,
 ): CompiledRoute | null {
   const marks = markCandidates(index, view, null)
-  for (let at = marks.take(); at !== -1; at = marks.take()) if (fits(routes[at].plan, view)) return routes[at]
+  for (let at = marks.take(); at !== -1; at = marks.take()) if (fits(routes[at], view)) return routes[at]
   return null
 }
 
-function fits(plan: RoutePlan, view: RequestView): boolean {
+function fits({ plan, headers }: CompiledRoute, view: RequestView): boolean {
   if (plan.method !== null && plan.method !== view.method) return false
-  for (const [name, value] of plan.header) if (!view.headerHas(name, value)) return false
+  for (const condition of headers) if (!condition.holds(view, null)) return false
   return true
 }
 
@@ -155,7 +158,7 @@ export function updateRouter(previous: Router, changes: ReadonlyMap<string, read
   if (changed.size === 0) return previous
   for (const service of changed) {
     for (const plan of plans.get(service) ?? []) {
-      added.get(plan.host)?.push({ path: withoutTrailingSlash(plan.path), plan, service, preview: previewOf(plan) })
+      added.get(plan.host)?.push(compileRoute(plan, service))
     }
   }
   return withHosts(previous, plans, added, changed)
@@ -237,13 +240,20 @@ function treeOf(routes: readonly CompiledRoute[]): PathNode {
     }
     if (node.routes.push(route) === SCANNED_MAX + 1) crowded.push(node)
   }
-  for (const node of crowded) node.index = indexConditions(node.routes.map(({ plan }) => keysOf(plan)))
+  for (const node of crowded)
+    node.index = indexConditions(node.routes.map(({ plan }) => headersOf(plan).map(header.keys)))
   return root
 }
 
-/** How an index finds the conditions of a route. */
-const keysOf = (plan: RoutePlan): Keys[] =>
-  plan.header.map(([name, value]) => fieldKeys('header', name, value === '*' ? null : [value]))
+/** The headers of a route are asked for as those of a rule are; its plan has them in octets already. */
+const headersOf = (plan: RoutePlan) =>
+  plan.header.map(([name, value]) => ({ name, asks: planText(value, (octets) => octets) }))
+
+/** A route as it is matched. */
+function compileRoute(plan: RoutePlan, service: string): CompiledRoute {
+  const headers = headersOf(plan).map(header.compile)
+  return { path: withoutTrailingSlash(plan.path), plan, headers, service, preview: previewOf(plan) }
+}
 
 /** More conditions first; then by service name, so that the order of changes does not matter. */
 function byPrecedence(a: CompiledRoute, b: CompiledRoute): number {

@@ -1,6 +1,6 @@
 /** Which requests are copied to another pool, and to which of its targets. Pure. */
 import { chooseTarget } from './balance.ts'
-import type { Decision, Draw, Load, RequestView, ServiceTable, TargetTable } from './types.ts'
+import type { Decision, Draw, Load, RequestView, TargetTable } from './types.ts'
 
 /** What of a request tells whether it is copied. */
 export interface Mirrored {
@@ -30,30 +30,7 @@ export function mirrorTarget(
   if (mirror === null || live === null || live.name === mirror.pool.name) return null
   if (!mirror.writes && (hasBody || !isSafe(method))) return null
   if (mirror.share < 100 && draw.random() * 100 >= mirror.share) return null
-  return chooseTarget(mirror.pool, choiceOf(service!, view, load, draw, nowMs, visitor))
-}
-
-/** A copy is a stranger to whoever gets it: no cookie and no login leads it. */
-function choiceOf(
-  service: ServiceTable,
-  view: RequestView,
-  load: Load,
-  draw: Draw,
-  nowMs: number,
-  visitor: string | null,
-) {
-  return {
-    view,
-    service,
-    load,
-    draw,
-    nowMs,
-    exclude: NOTHING,
-    avoid: null,
-    tied: NOTHING,
-    kept: null,
-    visitor,
-    fresh: false,
-    panic: false,
-  }
+  // A copy is a stranger to whoever gets it: no cookie and no login leads it.
+  const rest = { exclude: NOTHING, avoid: null, tied: NOTHING, kept: null, fresh: false, panic: false }
+  return chooseTarget(mirror.pool, { view, service: service!, load, draw, nowMs, visitor, ...rest })
 }

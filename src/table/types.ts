@@ -182,12 +182,7 @@ export interface RequestView {
   readonly address: string
   /** Value of the first field with this lower-case name. */
   header(name: string): string | undefined
-  /**
-   * Whether a field of this lower-case name has this value, or all of them together have it, joined by `, ` (RFC 9110 5.2); `*`: whether
-   * there is one.
-   */
-  headerHas(name: string, value: string): boolean
-  /** Whether a field of this lower-case name passes, or all of them together, joined by `, `. */
+  /** Whether a field of this lower-case name passes, or all of them together, joined by `, ` (RFC 9110 5.2). */
   headerPasses(name: string, test: TextTest): boolean
   /** Whether a cookie of this name passes. */
   cookiePasses(name: string, test: TextTest): boolean

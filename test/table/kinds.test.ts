@@ -23,14 +23,12 @@ import { makeDraw, makeTable, NOW_MS, noLoad } from './make.ts'
 const signer = new CookieSigner(['k'.repeat(32)], 'abc123')
 const HOST = 'shop.example.com'
 
+/** What an example does not say. */
+const PLAIN: Required<ExampleRequest> = { method: 'GET', path: '/', headers: {}, ip: '192.0.2.1', atMs: NOW_MS }
+
 /** What traffic is decided by. */
-function sent({
-  method = 'GET',
-  path = '/',
-  headers = {},
-  ip = '192.0.2.1',
-  atMs = NOW_MS,
-}: ExampleRequest): RequestView {
+function sent(example: ExampleRequest): RequestView {
+  const { method, path, headers, ip, atMs } = { ...PLAIN, ...example }
   const head = new RequestHead(65_536, 1_000)
   const lines = Object.entries(headers).flatMap(([name, values]) =>
     [values].flat().map((value) => `${name}: ${octetsOfText(value)}\r\n`),
@@ -42,13 +40,8 @@ function sent({
 }
 
 /** What explain is decided by. */
-function posted({
-  method = 'GET',
-  path = '/',
-  headers = {},
-  ip = '192.0.2.1',
-  atMs = NOW_MS,
-}: ExampleRequest): RequestView {
+function posted(example: ExampleRequest): RequestView {
+  const { method, path, headers, ip, atMs } = { ...PLAIN, ...example }
   const request = new PostedRequest(65_536, 1_000, signer, () => atMs)
   const lists = new Map(Object.entries(headers).map(([name, values]) => [name, [values].flat()]))
   expect(request.read({ method, authority: HOST, path, headers: lists, ip })).toBe(null)

@@ -151,8 +151,6 @@ export function makeView(options: ViewOptions = {}): RequestView {
     query,
     address: options.address ?? '192.0.2.1',
     header: (name) => valuesOf(name)[0],
-    headerHas: (name, value) =>
-      valuesOf(name).some((given) => value === '*' || value === given) || valuesOf(name).join(', ') === value,
     cookie: (name) => (Object.hasOwn(cookies, name) ? cookies[name] : undefined),
     fieldCount: fields.length,
     fieldHint: (at) => nameHint(fields[at][0], 0, fields[at][0].length),

@@ -35,7 +35,7 @@ const fieldsSchema = (description: string) =>
   })
 
 /** How an index finds a field with one of these values; null: any value. */
-export const fieldKeys = (space: Filing['space'], name: string, values: Filing['values']): Keys => ({
+const fieldKeys = (space: Filing['space'], name: string, values: Filing['values']): Keys => ({
   filings: [{ space, name, values }],
   whole: false,
 })

@@ -4,6 +4,7 @@
  */
 import { checkMethod } from '../../config/check-condition.ts'
 import { child } from '../../config/pointer.ts'
+import { Method } from '../../config/schema-parts.ts'
 import { Type } from '../../config/type.ts'
 import { canonicalPath, withUpperEscapes } from '../path.ts'
 import type { Kind } from './kind.ts'
@@ -15,15 +16,13 @@ import {
   type TextAsks,
   TextSchema,
   type TextSpec,
+  valuesOf,
   wordsOfText,
 } from './texts.ts'
 
-const METHOD_PATTERN = "^[A-Za-z!#$%&'*+.^_`|~0-9-]+$"
-const Method = Type.String({ pattern: METHOD_PATTERN, title: 'an HTTP method' })
-
 /** Methods; one of these. */
 export const method = {
-  schema: Type.Union([Method, Type.Array(Method)], { description: 'The method is this, or one of these.' }),
+  schema: Type.Union([Method(), Type.Array(Method())], { description: 'The method is this, or one of these.' }),
   check(report, at, spec) {
     if (typeof spec === 'string') checkMethod(report, at, spec)
     else for (const [index, name] of spec.entries()) checkMethod(report, child(at, index), name)
@@ -68,9 +67,9 @@ export const path = {
     return [{ asks, isEscaped: JSON.stringify(asks).includes('%') }]
   },
   keys({ asks }) {
-    if (asks.is === 'exact') return { filings: [{ space: 'path', name: '', values: [asks.text] }], whole: true }
-    if (asks.is === 'oneOf') return { filings: [{ space: 'path', name: '', values: asks.texts }], whole: true }
-    return asks.is === 'prefix' ? { filings: [{ space: 'prefix', name: '', values: [asks.text] }], whole: true } : null
+    if (asks.is === 'prefix') return { filings: [{ space: 'prefix', name: '', values: [asks.text] }], whole: true }
+    const values = valuesOf(asks)
+    return values === null ? null : { filings: [{ space: 'path', name: '', values }], whole: true }
   },
   compile({ asks, isEscaped }) {
     const test = compileText(asks)
