@@ -17,7 +17,7 @@ import { readOptions, say } from './options.ts'
 import { measurePair } from './pair.ts'
 import { startTurnout, turnoutPeer } from './peers/turnout.ts'
 import { LOAD_CORE, PROXY_CORE, runChild } from './process.ts'
-import { decimal, occasion, writeSection } from './report.ts'
+import { decimal, occasion, spread, writeSection } from './report.ts'
 import { SCENARIOS, type Scenario } from './scenario.ts'
 import { startTargets } from './targets.ts'
 
@@ -109,8 +109,6 @@ for (const [title, service] of options.quick ? [] : ALONE) {
   alone.push(`- ${title}: ${ratio}`)
 }
 const felt = await feelings(options.quick ? 1 : 7, options.quick ? 1 : 3)
-const spreadOf = (values: readonly number[]): string =>
-  `${decimal(median(values), 3)} (${decimal(Math.min(...values), 3)} to ${decimal(Math.max(...values), 3)})`
 const text = `## Levers between a request and a pool
 
 ${occasion(new Date())}
@@ -129,7 +127,18 @@ What clients wait for at ${decimal(PER_SECOND, 0)} requests/s, in ms, median of 
 
 | copies | p50 | p99 |
 | --- | ---: | ---: |
-${[...felt].map(([name, rounds]) => `| ${name} | ${spreadOf(rounds.map(({ p50Ms }) => p50Ms))} | ${spreadOf(rounds.map(({ p99Ms }) => p99Ms))} |`).join('\n')}
+${[...felt]
+  .map(
+    ([name, rounds]) =>
+      `| ${name} | ${spread(
+        rounds.map(({ p50Ms }) => p50Ms),
+        3,
+      )} | ${spread(
+        rounds.map(({ p99Ms }) => p99Ms),
+        3,
+      )} |`,
+  )
+  .join('\n')}
 `
 if (!options.quick) writeSection('steering', text)
 console.log(text)

@@ -5,7 +5,7 @@ import { memoryStore } from '../../src/store/memory.ts'
 import { startHook } from '../helpers/hook.ts'
 import { drivenUntil } from '../helpers/raw.ts'
 import { startNamed } from '../helpers/upstream.ts'
-import { begun, type Stand, stand } from './stand.ts'
+import { begun, rollingShop, type Stand, stand } from './stand.ts'
 
 const slotOf = ({ control }: Stand, pool: string, url: string) =>
   control.snapshot().status['shop'].pools[pool].targets[url].slots[0]
@@ -49,16 +49,7 @@ test('a target that was replaced is new when it comes back, and the others are n
     start(stood, slotOf(stood, 'blue', target), 900)
     return 200
   })
-  const service = {
-    routes: [{ host: 'shop.example.com', path: '/' }],
-    pools: { blue: { version: '1.0', targets: urls } },
-    live: 'blue',
-    rollout: {
-      strategy: 'rolling',
-      hooks: [{ at: 'UpdateTarget', url: hook.url, timeout: '30s' }],
-    },
-  }
-  const stood = await stand(memoryStore(), {}, service)
+  const stood = await stand(memoryStore(), {}, rollingShop(urls, hook.url))
   const { rollouts, clock, memory } = stood
   onTestFinished(() => rollouts.close())
   await rollouts.start()

@@ -62,6 +62,14 @@ export async function stand(
   return { control, store, clock, memory, rollouts: new Rollouts(deps), told, events }
 }
 
+/** A service `shop` with one pool, which a hook replaces target by target. */
+export const rollingShop = (targets: readonly string[], hook: string, more: object = {}): object => ({
+  routes: [{ host: 'shop.example.com', path: '/' }],
+  pools: { blue: { version: '1.0', targets } },
+  live: 'blue',
+  rollout: { strategy: 'rolling', ...more, hooks: [{ at: 'UpdateTarget', url: hook, timeout: '30s' }] },
+})
+
 const STEPS = [
   { weight: 10, for: '1h' },
   { weight: 50, for: '1h' },

@@ -5,7 +5,7 @@ import { memoryStore } from '../../src/store/memory.ts'
 import { startHook } from '../helpers/hook.ts'
 import { until } from '../helpers/raw.ts'
 import { startNamed } from '../helpers/upstream.ts'
-import { type Stand, stand } from './stand.ts'
+import { rollingShop, type Stand, stand } from './stand.ts'
 
 const away = () => new TurnoutError('store_unavailable')
 
@@ -32,18 +32,7 @@ async function rolling(): Promise<Rolling> {
     return 200
   })
   const store = memoryStore()
-  const service = {
-    routes: [{ host: 'shop.example.com', path: '/' }],
-    pools: { blue: { version: '1.0', targets: urls } },
-    live: 'blue',
-    rollout: {
-      strategy: 'rolling',
-      advance: 'time',
-      bake: '1s',
-      hooks: [{ at: 'UpdateTarget', url: hook.url, timeout: '30s' }],
-    },
-  }
-  const stood = await stand(store, {}, service)
+  const stood = await stand(store, {}, rollingShop(urls, hook.url, { advance: 'time', bake: '1s' }))
   const { control, rollouts } = stood
   const [change, put] = [control.change.bind(control), store.put.bind(store)]
   const comeBack = () => {
