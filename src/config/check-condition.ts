@@ -72,7 +72,7 @@ export function checkVisitors(
   sources: readonly string[],
 ): void {
   if (!report.present(at)) return
-  const read = sources.length > 0 && !sources.some((source) => source.startsWith('jwt:'))
+  const read = sources.length > 0 && !sources.some((source) => /^(jwt|query):/.test(source))
   const byAddress = sources.includes('address')
   for (const [index, visitor] of visitors.entries()) {
     if (!report.sound(child(at, index))) continue

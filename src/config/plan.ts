@@ -147,6 +147,8 @@ function planVisitor(source: string): VisitorSource {
       return { from: 'header', name: name.toLowerCase() }
     case 'jwt':
       return { from: 'jwt', claim: name }
+    case 'query':
+      return { from: 'query', name: octetsOfText(name) }
     case 'address':
       return { from: 'address' }
     default:

@@ -132,13 +132,13 @@ export const ServiceSchema = closed({
   }),
   visitor: Type.Array(
     Type.String({
-      pattern: '^(header:[^\\s:]+|cookie:[^\\s:]+|jwt:[^\\s:]+|cookie|address)$',
-      title: 'a visitor source (header:NAME, cookie:NAME, jwt:CLAIM, cookie or address)',
+      pattern: '^(header:[^\\s:]+|cookie:[^\\s:]+|jwt:[^\\s:]+|query:[^\\s:]+|cookie|address)$',
+      title: 'a visitor source (header:NAME, cookie:NAME, jwt:CLAIM, query:NAME, cookie or address)',
     }),
     {
       default: ['cookie'],
       description:
-        'Where the visitor key is found, first found wins: header:NAME, cookie:NAME, jwt:CLAIM, cookie (our own), address.',
+        'Where the visitor key is found, first found wins: header:NAME, cookie:NAME, jwt:CLAIM, query:NAME, cookie (our own), address.',
     },
   ),
   sticky: Type.Union([StickySchema, Type.Literal(false)], {

@@ -13,6 +13,8 @@ export type VisitorSource =
   | { readonly from: 'header'; readonly name: string }
   | { readonly from: 'cookie'; readonly name: string }
   | { readonly from: 'jwt'; readonly claim: string }
+  /** Name of a parameter of the query, as octets. */
+  | { readonly from: 'query'; readonly name: string }
   | { readonly from: 'own' }
   | { readonly from: 'address' }
 

@@ -78,6 +78,14 @@ export class QueryWalk {
 
 const walk = new QueryWalk()
 
+/** The value of the first pair of this name; null when there is none. */
+export function firstParameter(query: string, name: string): string | null {
+  walk.begin(query)
+  let value: string | null = null
+  while (walk.next()) if (value === null && walk.isNamed(name)) value = walk.value()
+  return value
+}
+
 /** Whether a query has a pair of this name whose value passes. */
 export function someParameter(query: string, name: string, test: TextTest): boolean {
   walk.begin(query)

@@ -8,6 +8,7 @@
 import { own } from '../config/record.ts'
 import { octetsOfText } from './octets.ts'
 import type { StickyPlan, VisitorSource } from './plan.ts'
+import { firstParameter } from './query.ts'
 import type { OwnCookie, RequestView, ServiceTable } from './types.ts'
 
 /** Longer keys are not taken: they cost hashing and log space, and no real id is that long. */
@@ -56,6 +57,8 @@ function keyFrom(view: RequestView, source: VisitorSource, own: OwnCookie | null
       return view.cookie(source.name)
     case 'jwt':
       return tokenClaim(view.header('authorization'), source.claim)
+    case 'query':
+      return firstParameter(view.query, source.name)
     case 'own':
       return own === null ? null : own.visitor
     case 'address':

@@ -82,8 +82,9 @@ test.each([
   { visitor: ['größe', 'a b', 'é'.repeat(512)] },
 ])('%j may well hold', (conditions) => expect(when(conditions)).toEqual([]))
 
-test('a key out of a token may be any text, and that of an address is in its one form', () => {
+test('a key out of a token or a query may be any text, and that of an address is in its one form', () => {
   expect(when({ visitor: [' u\n'] }, { visitor: ['cookie', 'jwt:sub'] })).toEqual([])
+  expect(when({ visitor: [' u\n'] }, { visitor: ['cookie', 'query:uid'] })).toEqual([])
   expect(when({ visitor: [''] }, { visitor: ['jwt:sub'] })).toHaveLength(1)
   const addresses = { visitor: ['2001:DB8:0::1', '::ffff:10.0.0.1', '10.0.0.1', '2001:db8::1', 'u-1'] }
   expect(when(addresses, { visitor: ['cookie', 'address'] })).toEqual([

@@ -152,7 +152,7 @@ test.each<[string, object, string]>([
   [
     'an unknown visitor source',
     { visitor: ['ip'] },
-    '/visitor/0 "ip" is not a visitor source (header:NAME, cookie:NAME, jwt:CLAIM, cookie or address)',
+    '/visitor/0 "ip" is not a visitor source (header:NAME, cookie:NAME, jwt:CLAIM, query:NAME, cookie or address)',
   ],
   [
     'SameSite=None without Secure',

@@ -86,10 +86,13 @@ test('names of headers are lower-case, names of cookies stay, and a plain addres
 })
 
 test('every visitor source is understood', () => {
-  expect(plan({ visitor: ['header:X-User-Id', 'cookie:Uid', 'jwt:Sub', 'cookie', 'address'] }).visitor).toEqual([
+  expect(
+    plan({ visitor: ['header:X-User-Id', 'cookie:Uid', 'jwt:Sub', 'query:größe', 'cookie', 'address'] }).visitor,
+  ).toEqual([
     { from: 'header', name: 'x-user-id' },
     { from: 'cookie', name: 'Uid' },
     { from: 'jwt', claim: 'Sub' },
+    { from: 'query', name: 'gr\u00c3\u00b6\u00c3\u009fe' },
     { from: 'own' },
     { from: 'address' },
   ])

@@ -8,7 +8,12 @@ import { until } from '../helpers/raw.ts'
 import { startNamed, startUpstream } from '../helpers/upstream.ts'
 
 /** Sends these lines as UTF-8, as curl and browsers do, and gives the body. */
-function askLines(port: number, lines: readonly string[], encoding: 'utf8' | 'latin1' = 'utf8'): Promise<string> {
+function askLines(
+  port: number,
+  lines: readonly string[],
+  encoding: 'utf8' | 'latin1' = 'utf8',
+  path = '/',
+): Promise<string> {
   return new Promise((resolve, reject) => {
     let text = ''
     const socket = net.connect(port, '127.0.0.1')
@@ -19,7 +24,7 @@ function askLines(port: number, lines: readonly string[], encoding: 'utf8' | 'la
     socket.on('end', () => resolve(text.slice(text.indexOf('\r\n\r\n') + 4)))
     socket.end(
       Buffer.from(
-        `GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${lines.map((line) => `${line}\r\n`).join('')}\r\n`,
+        `GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${lines.map((line) => `${line}\r\n`).join('')}\r\n`,
         encoding,
       ),
     )
@@ -40,9 +45,9 @@ interface Explanation {
   readonly why: string
 }
 
-test('rules on other letters match what clients send, in headers, cookies, visitors and tokens', async () => {
+test('rules on other letters match what clients send, in headers, cookies, visitors, tokens and queries', async () => {
   const proxy = await start({
-    visitor: ['header:x-user', 'jwt:sub', 'cookie:uid'],
+    visitor: ['header:x-user', 'jwt:sub', 'cookie:uid', 'query:u'],
     rules: [
       { name: 'header', when: { header: { 'x-size': 'größe' } }, to: 'green' },
       { name: 'cookie', when: { cookie: { size: 'größe' } }, to: 'green' },
@@ -65,6 +70,14 @@ test('rules on other letters match what clients send, in headers, cookies, visit
     expect([sent, said.pool]).toEqual([sent, 'green'])
     if (name === 'X-Size') expect(said.why).toBe('rule header sends header x-size=größe to green')
     if (name === 'X-User') expect(said.visitor).toBe('Žofie')
+  }
+  for (const query of ['?u=%C5%BDofie', '?a=1&u=Žofie', '?%75=%c5%bdofie&u=x']) {
+    expect([query, await askLines(proxy.port, [], 'utf8', `/${query.replace('Ž', '%c5%bd')}`)]).toEqual([
+      query,
+      'green',
+    ])
+    const said = await call<Explanation>(proxy, 'POST', '/v1/explain', { url: `http://a/${query}` })
+    expect([query, said.pool, said.visitor]).toEqual([query, 'green', 'Žofie'])
   }
   // In ISO 8859-1 it is another text, as a target would see it.
   expect(await askLines(proxy.port, ['X-Size: größe'], 'latin1')).toBe('blue')

@@ -33,6 +33,16 @@ describe('visitor key', () => {
     expect(key(given, [])).toBeNull()
   })
 
+  test('is the first value of a parameter of the query, decoded as rules have it', () => {
+    const sources: readonly VisitorSource[] = [{ from: 'query', name: 'uid' }, { from: 'own' }]
+    const { own } = given
+    const of = (path: string) => key({ path, own }, sources)
+    expect(of('/?a=1&uid=u-17&uid=u-18')).toBe('u-17')
+    expect(of('/?u%69d=%c5%bdofie+1')).toBe(`${Buffer.from('Žofie').toString('latin1')} 1`)
+    for (const path of ['/', '/?', '/?UID=u', '/?xuid=u', '/?uid', '/?uid=', '/?uid=&uid=u', '/uid=u'])
+      expect([path, of(path)]).toEqual([path, 'o'])
+  })
+
   test('passes over what is absent, empty or too long', () => {
     const { own, address } = given
     expect(key({ own, address })).toBe('o')
