@@ -48,6 +48,7 @@ const traffic = {
 const TargetAnswer = object({
   target: Type.String({ description: 'host:port' }),
   url: Type.String(),
+  weight: Count('Weight within the pool.'),
   ...states,
   reason: nullable(Type.String({ description: 'Why its name has no address, or old ones, or more than are used.' })),
   addresses: Type.Array(object({ ...address, inFlight: traffic.inFlight, tunnels: traffic.tunnels })),

@@ -9,6 +9,8 @@
 import type { FastifyInstance } from 'fastify'
 import type { Snapshot } from '../change.ts'
 import { wallShiftMs } from '../clock.ts'
+import type { PoolSpec } from '../config/schema.ts'
+import { targetWeight } from '../config/target-weight.ts'
 import { FIELD, sumField } from '../metrics/layout.ts'
 import { authorityOf, histogramCount, quantileMs, sumTallies, type Tally } from '../metrics/summary.ts'
 import type { ServiceTraffic, TargetTraffic } from '../metrics/window.ts'
@@ -95,11 +97,11 @@ function describe(
     windowMs,
     rollout: toldRunning(deps.rollouts.running(service)),
     mirror: mirrorOf(snapshot, service, traffic, deps),
-    pools: Object.entries(pools).map(([name, { version }]) => {
+    pools: Object.entries(pools).map(([name, pool]) => {
       const targets = traffic.get(name) ?? []
       return {
         name,
-        version,
+        version: pool.version,
         weight: weightOf(name),
         admin: status.pools[name].admin,
         drainUntilMs: status.pools[name].drainUntilMs,
@@ -114,7 +116,7 @@ function describe(
           windowMs,
         ),
         targets: targets.map((target) =>
-          describeTarget(status.pools[name].targets[target.url], target, windowMs, deps),
+          describeTarget(pool, status.pools[name].targets[target.url], target, windowMs, deps),
         ),
       }
     }),
@@ -127,6 +129,7 @@ function reasonOf({ fault, unused, addresses }: NameState): string | null {
 }
 
 function describeTarget(
+  pool: PoolSpec,
   { slots: _slots, addresses, ...states }: TargetStatus,
   { url, total, recent }: TargetTraffic,
   windowMs: number,
@@ -135,6 +138,7 @@ function describeTarget(
   return {
     target: authorityOf(url),
     url,
+    weight: targetWeight(pool, url),
     ...states,
     reason: reasonOf(names.of(hostOf(url))),
     addresses: addresses.map(({ slot, ...address }) => ({

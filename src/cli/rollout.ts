@@ -2,6 +2,7 @@
  * `deploy` begins a rollout, `rollout` shows and steers it. With `--watch` both stay until it has ended, and exit with 4 when it was rolled
  * back, so that a CI job fails when the release did.
  */
+import { withoutGoneWeights } from '../config/canonical.ts'
 import { mayBeForced } from '../rollout/rollout.ts'
 import { pathOf } from './admin.ts'
 import { plain } from './columns.ts'
@@ -117,6 +118,7 @@ export const rollout: Verb = {
 /** What is looked at of a service. */
 interface Pool {
   readonly targets: readonly string[]
+  readonly weights?: Readonly<Record<string, number>>
   readonly version?: string
 }
 interface Spec {
@@ -142,7 +144,11 @@ async function describePool(
   const { admin } = call
   const { spec } = await admin.call<{ spec: Spec }>('GET', pathOf('services', service))
   const present: Pool = Object.hasOwn(spec.pools, pool) ? spec.pools[pool] : { targets: [] }
-  const body = { ...present, ...(targets && { targets }), ...(version !== undefined && { version }) }
+  const body = withoutGoneWeights({
+    ...present,
+    ...(targets && { targets }),
+    ...(version !== undefined && { version }),
+  })
   if (Object.hasOwn(spec.split, pool) && spec.split[pool] > 0 && !isSame(present, body)) {
     throw new CliFailure(1, `pool ${pool} has traffic, and what is new in it would get that at once, unjudged.`, [
       'Nothing has changed. Name a pool without traffic, or leave out --target.',

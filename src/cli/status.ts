@@ -29,6 +29,8 @@ interface Traffic {
 interface TargetView extends Traffic {
   readonly target: string
   readonly url: string
+  /** An older Turnout tells nothing of it. */
+  readonly weight?: number
   readonly admin: AdminState
   readonly drainUntilMs: number
   readonly health: Health
@@ -133,7 +135,7 @@ const TITLES: readonly Column[] = [
 ]
 
 function inColumns(view: StatusView, nowMs: number, width: number): string {
-  const rows = view.pools.flatMap((pool) => [poolRow(pool, nowMs), ...pool.targets.flatMap(targetRows(nowMs))])
+  const rows = view.pools.flatMap((pool) => [poolRow(pool, nowMs), ...targetRows(pool, nowMs)])
   const targets = view.pools.flatMap((pool) => pool.targets)
   const reasons = targets.flatMap(({ target, reason }) => (reason === null ? [] : [`${target}: ${reason}`]))
   const { table, missing } = fitted(TITLES, rows, width)
@@ -156,17 +158,19 @@ function poolRow(pool: PoolView, nowMs: number): string[] {
   return [name, version, ...shares, stateOf(pool, nowMs), '', ...figures(pool)]
 }
 
-/** A target, and below it its addresses when it has several. */
-const targetRows =
-  (nowMs: number) =>
-  (target: TargetView): string[][] => {
-    const { addresses } = target
+/** Targets, each with its addresses below it when it has several; with their weights when one has another than the rest. */
+function targetRows({ targets }: PoolView, nowMs: number): string[][] {
+  const isWeighed = targets.some(({ weight }) => weight !== targets[0].weight)
+  return targets.flatMap((target) => {
+    const { addresses, weight } = target
     const [first] = addresses
     const isNamed = addresses.length === 1 && hostOf(target.url) !== first.address
     const name = isNamed ? `${target.target} at ${first.address}` : target.target
-    const row = [`  ${name}`, '', '', '', '', stateOf(target, nowMs), healthOf(target, nowMs), ...figures(target)]
+    const states = [stateOf(target, nowMs), healthOf(target, nowMs)]
+    const row = [`  ${name}`, '', isWeighed ? String(weight) : '', '', '', ...states, ...figures(target)]
     return addresses.length < 2 ? [row] : [row, ...addresses.map((address) => addressRow(address, nowMs))]
-  }
+  })
+}
 
 function addressRow(it: AddressView, nowMs: number): string[] {
   const row = [`    ${it.address}`, '', '', '', '', '', healthOf(it, nowMs), String(it.inFlight), String(it.tunnels)]

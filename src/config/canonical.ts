@@ -8,7 +8,7 @@
 
 import { asciiHost } from '../table/host.ts'
 import { canonicalPath, canonicalRoutePath } from '../table/path.ts'
-import { parseRouteHost, parseTarget } from './address.ts'
+import { identityOf, parseRouteHost, parseTarget } from './address.ts'
 import type { HealthSpec, PoolSpec, RouteSpec, ServiceSpec, Weights } from './schema.ts'
 
 /** The canonical form of a service. */
@@ -61,5 +61,25 @@ export function canonicalPool(pool: PoolSpec): PoolSpec {
     const target = parseTarget(text)
     return 'bad' in target ? text : target.url
   })
-  return { ...pool, targets }
+  const { weights, ...rest } = pool
+  const named = Object.entries(weights ?? {}).flatMap(([text, weight]) => {
+    const target = parseTarget(text)
+    const url = 'bad' in target ? text : target.url
+    return weight === 1 && targets.includes(url) ? [] : [[url, weight] as const]
+  })
+  return { ...rest, targets, ...(named.length === 0 ? {} : { weights: Object.fromEntries(named) }) }
+}
+
+/** The pool without weights of targets that it has no longer: whoever takes a target away need not know of its weight. */
+export function withoutGoneWeights<P extends Weighted>(pool: P): P {
+  const { weights, ...rest } = pool
+  if (weights === undefined) return pool
+  const there = new Set(pool.targets.map(identityOf))
+  const left = Object.entries(weights).filter(([url]) => there.has(identityOf(url)))
+  return (left.length === 0 ? rest : { ...rest, weights: Object.fromEntries(left) }) as P
+}
+
+interface Weighted {
+  readonly targets: readonly string[]
+  readonly weights?: Readonly<Record<string, number>>
 }

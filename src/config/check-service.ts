@@ -7,10 +7,11 @@
 
 import { checkWhen } from '../table/conditions/kinds.ts'
 import { asciiHost } from '../table/host.ts'
-import { parseRouteHost, parseTarget } from './address.ts'
+import { isToken, parseRouteHost, parseTarget } from './address.ts'
 import { checkMethod, checkPairs, checkVisitor } from './check-condition.ts'
 import { checkPreview } from './check-preview.ts'
 import { checkRollout } from './check-rollout.ts'
+import { checkTargetWeights } from './check-target-weights.ts'
 import { durationMs } from './duration.ts'
 import { didYouMean, nearest } from './nearest.ts'
 import { child, type Finding, parentOf } from './pointer.ts'
@@ -134,7 +135,22 @@ function checkParts(report: Report, at: string, spec: ServiceSpec): void {
   }
   checkDurations(report, child(at, 'timeouts'), spec.timeouts, 1)
   checkDurations(report, child(at, 'drain'), spec.drain, 0)
+  if (typeof spec.balance === 'object' && report.sound(child(at, 'balance'))) checkHash(report, at, spec)
   if (spec.rollout !== undefined) checkRollout(report, child(at, 'rollout'), spec.rollout)
+}
+
+function checkHash(report: Report, at: string, { balance, sticky }: ServiceSpec): void {
+  const { hash } = balance as { hash: string }
+  const [from, name] = hash.split(':')
+  if (name !== undefined && !isToken(name)) {
+    report.add(child(child(at, 'balance'), 'hash'), `${JSON.stringify(name)} is not the name of a ${from}`)
+  }
+  if (report.sound(child(at, 'sticky')) && sticky !== false && sticky.target) {
+    report.add(
+      child(at, 'balance'),
+      `sticky.target keeps a visitor at one target, whatever the ${from}: give one of the two`,
+    )
+  }
 }
 
 /** Adds a fault for every member of a map of durations that no timer can hold. */
@@ -164,6 +180,7 @@ function checkTargets(report: Report, poolsAt: string, spec: ServiceSpec): void 
   for (const [pool, poolSpec] of Object.entries(spec.pools)) {
     const at = child(child(poolsAt, pool), 'targets')
     if (!report.present(at)) continue
+    checkTargetWeights(report, child(poolsAt, pool), poolSpec)
     for (const [index, text] of poolSpec.targets.entries()) {
       if (!report.sound(child(at, index))) continue
       const target = parseTarget(text)

@@ -12,6 +12,7 @@ import { canonicalPool, canonicalRoute, canonicalService } from './canonical.ts'
 import { checkNetworks } from './check-condition.ts'
 import { checkRollout } from './check-rollout.ts'
 import { checkDurations, checkRules, checkService, checkWeights, Report } from './check-service.ts'
+import { checkTargetWeights } from './check-target-weights.ts'
 import { hooksOf } from './hooks.ts'
 import { withoutUnknown } from './known.ts'
 import { child, type Finding } from './pointer.ts'
@@ -220,6 +221,7 @@ export const validatePool = (body: unknown): Checked<PoolSpec> => checked(PoolSc
 
 function checkOnePool(report: Report, pool: PoolSpec): void {
   if (!report.present('/targets')) return
+  checkTargetWeights(report, '', pool)
   const seen = new Set<string>()
   for (const [index, text] of pool.targets.entries()) {
     const at = child('/targets', index)

@@ -13,9 +13,9 @@
  * `overFile` is for who wants the file to win wherever the two differ.
  */
 import type { Fault } from '../errors.ts'
-import { canonicalService } from './canonical.ts'
+import { canonicalService, withoutGoneWeights } from './canonical.ts'
 import { checkServices } from './check.ts'
-import { equalJson, isRecord } from './record.ts'
+import { equalJson, isRecord, mapEntries } from './record.ts'
 import type { ServiceSpec, Services } from './schema.ts'
 
 /** A map of JSON values. */
@@ -31,9 +31,14 @@ export interface Merged {
 export function mergeFile(base: Services | null, live: Services, file: Services): Merged {
   const services = base === null ? { ...file, ...live } : (mergeTree(base, live, file) as Services)
   // A pool that came or went with one side must come or go in the split of the other.
-  const fitted = Object.entries(services).map(([name, spec]): [string, ServiceSpec] => [name, canonicalService(spec)])
+  const fitted = Object.entries(services).map(([name, spec]): [string, ServiceSpec] => [name, fittedService(spec)])
   const result = Object.fromEntries(fitted)
   return { services: result, faults: checkServices(result) }
+}
+
+/** So must the weight of a target in its pool. */
+function fittedService(spec: ServiceSpec): ServiceSpec {
+  return canonicalService({ ...spec, pools: mapEntries(spec.pools, withoutGoneWeights) })
 }
 
 /** The file as it is. Services that it had and has no longer go; those that it never had stay, or with `prune` go too. */

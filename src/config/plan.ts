@@ -8,6 +8,7 @@ import { planWhen } from '../table/conditions/kinds.ts'
 import { octetsOfText } from '../table/octets.ts'
 import { canonicalPath } from '../table/path.ts'
 import type {
+  HashSource,
   MirrorPlan,
   RescuePlan,
   RoutePlan,
@@ -85,12 +86,18 @@ export function planService(name: string, spec: ServiceSpec): ServicePlan {
   return {
     name,
     routes: routePlans(allRoutes(spec)),
-    pools: Object.entries(spec.pools).map(([pool, { version, targets }]) => ({ name: pool, version, targets })),
+    pools: Object.entries(spec.pools).map(([pool, { version, targets, weights }]) => ({
+      name: pool,
+      version,
+      targets,
+      ...(weights === undefined ? {} : { weights }),
+    })),
     weights: spec.split ?? {},
     rules: rulePlans(spec.rules),
     visitor: spec.visitor.map(planVisitor),
     sticky: spec.sticky === false ? null : planSticky(spec.sticky),
-    balance: spec.balance,
+    balance: typeof spec.balance === 'string' ? spec.balance : 'hash',
+    hashOn: typeof spec.balance === 'string' ? null : planHash(spec.balance.hash),
     failover: spec.failover ?? null,
     probed: spec.health !== undefined,
     timeouts: { connectMs: durationMs(connect), responseMs: durationMs(response), idleMs: durationMs(idle) },
@@ -154,6 +161,12 @@ function planVisitor(source: string): VisitorSource {
     default:
       return colon < 0 ? { from: 'own' } : { from: 'cookie', name }
   }
+}
+
+function planHash(text: string): HashSource {
+  if (text === 'path') return { from: 'path' }
+  const [from, name] = text.split(':')
+  return from === 'header' ? { from, name: name.toLowerCase() } : { from: 'cookie', name }
 }
 
 const SAME_SITE = { lax: 'Lax', strict: 'Strict', none: 'None' } as const

@@ -6,6 +6,29 @@
 import { closed, Name } from './schema-parts.ts'
 import { Type } from './type.ts'
 
+/** How a target is chosen within a pool. */
+export const BalanceSchema = Type.Union(
+  [
+    Type.Literal('least-request'),
+    Type.Literal('round-robin'),
+    Type.Literal('random'),
+    Type.Literal('hash'),
+    closed({
+      hash: Type.String({
+        pattern: '^(path|header:[^\\s:]+|cookie:[^\\s:]+)$',
+        title: 'what is hashed (path, header:NAME or cookie:NAME)',
+        description:
+          'Requests that are equal in this go to the same target; those that have no such header or cookie go by their visitor.',
+      }),
+    }),
+  ],
+  {
+    default: 'least-request',
+    description:
+      'How a target is chosen within a pool, each by its weight. hash: by the visitor, or the client address where there is none.',
+  },
+)
+
 export const RescueSchema = Type.Union(
   [
     closed({

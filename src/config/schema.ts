@@ -17,7 +17,7 @@ import {
   type TimeoutsSpec,
 } from './schema-process.ts'
 import { RolloutSchema } from './schema-rollout.ts'
-import { LinkSchema, MirrorSchema, PreviewSchema, RescueSchema, SkewSchema } from './schema-steering.ts'
+import { BalanceSchema, LinkSchema, MirrorSchema, PreviewSchema, RescueSchema, SkewSchema } from './schema-steering.ts'
 import { Type } from './type.ts'
 
 /** Key and options of a map of named things: a key that is no name is refused. */
@@ -51,6 +51,11 @@ export const PoolSchema = closed({
     description: 'Version of the app in this pool, for people and metrics.',
   }),
   targets: Type.Array(TargetUrl, { maxItems: 1024, uniqueItems: true, description: 'The targets of this pool.' }),
+  weights: Type.Optional(
+    Type.Record(Type.String(), Type.Integer({ minimum: 0, maximum: 1_000 }), {
+      description: 'Weight of a target within the pool, by its URL; 1 for each that is not named, 0 for nobody new.',
+    }),
+  ),
 })
 
 export const RuleSchema = closed({
@@ -109,8 +114,6 @@ export const HealthSchema = closed({
   ),
 })
 
-export const BALANCE = ['least-request', 'round-robin', 'random', 'hash'] as const
-
 export const ADMIN_STATES = ['ready', 'drain', 'standby', 'maint'] as const
 
 export const ServiceSchema = closed({
@@ -145,10 +148,7 @@ export const ServiceSchema = closed({
     default: {},
     description: 'How visitors are kept; false for not at all.',
   }),
-  balance: Type.Union(
-    BALANCE.map((policy) => Type.Literal(policy)),
-    { default: 'least-request', description: 'How a target is chosen within a pool.' },
-  ),
+  balance: BalanceSchema,
   failover: Type.Optional(
     Type.Array(Type.String(), {
       description:

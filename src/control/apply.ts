@@ -10,13 +10,14 @@
 import type { Change } from '../change.ts'
 import { poolNamed, serviceNamed } from '../config/named.ts'
 import { child } from '../config/pointer.ts'
-import { equalJson, isRecord, mapEntries, own, sameEntries, withEntry, withoutEntry } from '../config/record.ts'
+import { equalJson, mapEntries, own, sameEntries, withEntry, withoutEntry } from '../config/record.ts'
 import type { PoolSpec, ServiceSpec, Services, Weights } from '../config/schema.ts'
 import { type Fault, TurnoutError } from '../errors.ts'
 import type { PoolIntent, ServiceIntent } from '../table/status.ts'
 import { withAllotments } from './allotments.ts'
 import { withFallback } from './fallback.ts'
 import { withMergedFile } from './merged-file.ts'
+import { patched } from './patched.ts'
 import {
   type Content,
   canonical,
@@ -60,7 +61,11 @@ function changed(content: Content, change: Resolved, nowMs: number, tools: Chang
     case 'service.put':
       return putService(content, change.service, change.spec)
     case 'service.patch':
-      return putService(content, change.service, patched(content, change.service, change.patch, tools))
+      return putService(
+        content,
+        change.service,
+        patched(serviceNamed(content.services, change.service), change.patch, tools),
+      )
     case 'service.delete':
       if (content.leftOut.includes(change.service)) return withoutLeftOut(content, [change.service])
       serviceNamed(content.services, change.service)
@@ -250,42 +255,4 @@ function setState(content: Content, change: StateChange, nowMs: number, tools: C
   }
   const intent = intentOf(content, service)
   return withIntent(content, service, { ...intent, pools: withEntry(intent.pools, pool, next) })
-}
-
-/** A merge patch over a service; the schema and the defaults are applied to what comes out. */
-function patched(
-  content: Content,
-  service: string,
-  patch: Readonly<Record<string, unknown>>,
-  tools: ChangeTools,
-): ServiceSpec {
-  const merged = mergePatch(serviceNamed(content.services, service), patch)
-  const { split, ...rest } = merged
-  const live = typeof patch['live'] === 'string' && !Object.hasOwn(patch, 'split')
-  const completed = tools.complete(live || split === undefined ? rest : { ...rest, split: withoutGone(split, merged) })
-  if ('spec' in completed) return completed.spec
-  throw new TurnoutError('invalid', completed.faults[0]?.message, completed.faults)
-}
-
-/** Removing a pool without traffic by a patch needs no patch of its weight. */
-function withoutGone(split: unknown, { pools }: PlainRecord): unknown {
-  if (!isRecord(split) || !isRecord(pools)) return split
-  return Object.fromEntries(
-    Object.entries(split).filter(([pool, weight]) => weight !== 0 || Object.hasOwn(pools, pool)),
-  )
-}
-
-type PlainRecord = Readonly<Record<string, unknown>>
-const PATCH_DEPTH_MAX = 64
-
-/** RFC 7386. */
-function mergePatch(value: unknown, patch: PlainRecord, depth = 0): PlainRecord {
-  if (depth > PATCH_DEPTH_MAX)
-    throw new TurnoutError('invalid', `The patch is nested more than ${PATCH_DEPTH_MAX} deep.`)
-  const merged = new Map<string, unknown>(isRecord(value) ? Object.entries(value) : [])
-  for (const [key, change] of Object.entries(patch)) {
-    if (change === null) merged.delete(key)
-    else merged.set(key, isRecord(change) ? mergePatch(merged.get(key), change, depth + 1) : change)
-  }
-  return Object.fromEntries(merged)
 }

@@ -13,6 +13,7 @@
 import type { Change } from '../change.ts'
 import { own } from '../config/record.ts'
 import type { ServiceSpec } from '../config/schema.ts'
+import { targetWeight } from '../config/target-weight.ts'
 import { isTurnoutError, TurnoutError } from '../errors.ts'
 import { movesBetween } from '../table/allotment.ts'
 import { canAnswer, fitTargets, isProven, type Targets } from '../table/proven.ts'
@@ -112,10 +113,10 @@ function serviceIn(
   return { name, spec, intent, observed: own(observed, name), addressesOf }
 }
 
-/** The targets of a pool as they are known. */
-const targetsOf = ({ intent, observed, addressesOf }: Service, pool: string): Targets =>
+/** The targets of a pool as they are known; those of weight 0 are there for nobody new. */
+const targetsOf = ({ spec, intent, observed, addressesOf }: Service, pool: string): Targets =>
   Object.entries(intent.pools[pool].targets).map(([url, { admin }]) => ({
-    admin,
+    admin: targetWeight(spec.pools[pool], url) === 0 ? 'standby' : admin,
     ...seenOf(addressesOf(url), observedOf(observed, pool, url)),
   }))
 

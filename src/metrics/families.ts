@@ -12,6 +12,7 @@
  * duration of exactly a bound counts above it, which no clock can tell.
  */
 import type { Snapshot } from '../change.ts'
+import { targetWeight } from '../config/target-weight.ts'
 import type { Family, Sample, Scrape, ScrapedTarget, Told } from './family.ts'
 import { BINS, binEndMs, FIELD, type SharedMemory } from './layout.ts'
 import { MIRROR_FAMILIES } from './mirror-families.ts'
@@ -25,7 +26,8 @@ import { WORKER_FAMILIES } from './worker-families.ts'
 export function readScrape(snapshot: Snapshot, memory: SharedMemory, nowMs: number): Omit<Scrape, keyof Told> {
   const targets: ScrapedTarget[] = []
   for (const [service, spec] of Object.entries(snapshot.services)) {
-    for (const [pool, { version }] of Object.entries(spec.pools)) {
+    for (const [pool, poolSpec] of Object.entries(spec.pools)) {
+      const { version, weights } = poolSpec
       const status = Object.hasOwn(snapshot.status, service) ? snapshot.status[service].pools[pool] : undefined
       for (const [url, target] of Object.entries(status?.targets ?? {})) {
         const tally = readTally(memory, target.slots)
@@ -37,6 +39,7 @@ export function readScrape(snapshot: Snapshot, memory: SharedMemory, nowMs: numb
           admin: target.admin,
           health: target.health,
           ejected: target.ejectedUntilMs > nowMs,
+          weight: weights === undefined ? null : targetWeight(poolSpec, url),
         })
       }
     }
@@ -119,6 +122,14 @@ const RETRY_REASONS = {
   connect: FIELD.retriesConnect,
   stale: FIELD.retriesStale,
   rescue: FIELD.retriesRescue,
+}
+
+const targetWeights: Family = {
+  name: 'turnout_target_weight',
+  type: 'gauge',
+  help: 'Weight of a target within its pool, in pools where one has another than 1.',
+  read: ({ targets }) =>
+    targets.flatMap(({ weight, labels }) => (weight === null ? [] : [{ value: weight, sharedLabels: labels }])),
 }
 
 /** All families that are read from shared memory and from the table. */
@@ -212,6 +223,7 @@ export const FAMILIES: readonly Family[] = [
   perTarget('turnout_received_bytes_total', 'counter', 'Bytes from clients for the target.', FIELD.bytesIn),
   perTarget('turnout_sent_bytes_total', 'counter', 'Bytes to clients from the target.', FIELD.bytesOut),
   targetState,
+  targetWeights,
   splitWeight,
   {
     name: 'turnout_epoch',

@@ -23,6 +23,8 @@ export interface ScrapedTarget {
   readonly admin: string
   readonly health: string
   readonly ejected: boolean
+  /** Within its pool; null where all have the same. */
+  readonly weight: number | null
 }
 
 /** The rollout of a service that runs, or its last one. */

@@ -7,13 +7,14 @@
  * Everything was validated before; what cannot be is a bug and throws a plain Error.
  */
 import { own } from '../config/record.ts'
+import { targetWeight } from '../config/target-weight.ts'
 import { hostOf } from '../names/address.ts'
 import { reallot } from './allotment.ts'
 import { hashString, pickStepOf, saltOf, WEIGHT_SUM_MAX } from './bucket.ts'
 import { TAG_MARK } from './eligible.ts'
 import { withoutLastDot } from './host.ts'
 import { EMPTY_ROUTER, updateRouter } from './match.ts'
-import type { RoutePlan, ServicePlan } from './plan.ts'
+import type { PoolPlan, RoutePlan, ServicePlan } from './plan.ts'
 import { compileRules, type RuleSet } from './rules.ts'
 import type { AddressStatus, PoolStatus, ServiceStatus, TargetStatus } from './status.ts'
 import type { AdminState, Health, PoolTable, ServiceTable, Table, TableDelta, TargetTable } from './types.ts'
@@ -89,6 +90,7 @@ export function compileService(
     visitor: plan.visitor,
     sticky: plan.sticky,
     balance: plan.balance,
+    hashOn: plan.hashOn,
     failover: plan.failover === null ? versions : plan.failover.map(named),
     probed: plan.probed,
     timeouts: plan.timeouts,
@@ -168,7 +170,7 @@ function weightOf(plan: ServicePlan, pool: string): number {
 
 function compilePool(
   plan: ServicePlan,
-  spec: ServicePlan['pools'][number],
+  spec: PoolPlan,
   status: PoolStatus,
   place: Pick<PoolTable, 'release' | 'weight' | 'weightEnd'>,
   novelty: Novelty,
@@ -184,6 +186,7 @@ function compilePool(
     drainUntilMs: status.drainUntilMs,
     targets,
     allFit: false,
+    isEven: false,
     weightEnd: place.weightEnd,
   }
   const tags = new Set<string>()
@@ -192,12 +195,14 @@ function compilePool(
     assert(targetStatus !== undefined, `${plan.name}/${spec.name} has no status of target ${url}`)
     const tag = tagOf(url, TAG_BITS, tags)
     const news = { isTried: novelty.isTried(url), isRescued: novelty.isRescued(url) }
-    targets.push(...compileTarget(url, targetStatus, { probed: plan.probed, tag, ...news }, pool))
+    const weight = targetWeight(spec, url)
+    targets.push(...compileTarget(url, targetStatus, { probed: plan.probed, tag, weight, ...news }, pool))
   }
   const fit: Health = plan.probed ? 'healthy' : 'unknown'
   const takesAll = (target: TargetTable) =>
-    target.admin === 'ready' && target.health === fit && target.ejectedUntilMs === 0
+    target.admin === 'ready' && target.health === fit && target.ejectedUntilMs === 0 && target.weight > 0
   pool.allFit = admin === 'ready' && targets.length > 0 && targets.every(takesAll)
+  pool.isEven = targets.every(({ weight }) => weight === targets[0].weight)
   return pool
 }
 
@@ -211,9 +216,10 @@ function compileTarget(
   {
     probed,
     tag,
+    weight,
     isTried,
     isRescued,
-  }: Pick<TargetTable, 'tag' | 'isTried' | 'isRescued'> & { readonly probed: boolean },
+  }: Pick<TargetTable, 'tag' | 'weight' | 'isTried' | 'isRescued'> & { readonly probed: boolean },
   pool: PoolTable,
 ): TargetTable[] {
   const parsed = new URL(url)
@@ -238,6 +244,7 @@ function compileTarget(
     targetTag: tag,
     seed: seedOf(address),
     slot: address.slot,
+    weight,
     admin: adminState(admin),
     drainUntilMs,
     // Without probes it is unknown, whatever earlier probes have left behind.

@@ -1,5 +1,5 @@
 /** A decision in the making, and what several of its phases ask of it. */
-import type { Choice } from './balance.ts'
+import type { Choice } from './grade.ts'
 import type { OwnCookie, PoolTable, Reason, ServiceTable } from './types.ts'
 
 /** What the phases of `decide` fill in. */

@@ -2,7 +2,8 @@
  * Which targets may take a request, by the three axes of their status.
  *
  *   admin state   says who is let in: `ready` everyone, `drain` only visitors that were here before, until the deadline,
- *                 `standby` and `maint` nobody. The pool's state and the target's both count.
+ *                 `standby` and `maint` nobody. The pool's state and the target's both count. A ready target of weight 0
+ *                 lets in whoever its cookie notes, and nobody else, as a drain without an end.
  *   health        `unhealthy` targets take nothing; `unknown` ones of a probed service only when no healthy one can.
  *   ejection      lasts until its time.
  *
@@ -32,8 +33,9 @@ export function isNoted({ target: noted }: OwnCookie, { targetTag }: TargetTable
 export function targetAdmits(target: TargetTable, kept: OwnCookie | null, nowMs: number): boolean {
   const pool = target.pool
   if (!poolAdmits(pool, kept, nowMs)) return false
-  if (target.admin === 'ready') return true
-  return kept !== null && kept.pool === pool.name && isNoted(kept, target) && keepsVisitors(target, nowMs)
+  if (target.admin === 'ready' && target.weight > 0) return true
+  if (kept === null || kept.pool !== pool.name || !isNoted(kept, target)) return false
+  return target.admin === 'ready' || keepsVisitors(target, nowMs)
 }
 
 /** Whether probes or passive ejection say that a target fails. */

@@ -8,6 +8,20 @@ import type { SkewPath } from './skew.ts'
 
 export type Balance = 'least-request' | 'round-robin' | 'random' | 'hash'
 
+/** What of a request chooses its target, where that is not the visitor. */
+export type HashSource =
+  | { readonly from: 'path' }
+  | { readonly from: 'header'; readonly name: string }
+  | { readonly from: 'cookie'; readonly name: string }
+
+export interface PoolPlan {
+  readonly name: string
+  readonly version: string
+  readonly targets: readonly string[]
+  /** By target; 1 for each that is not named. Absent when all are. */
+  readonly weights?: Readonly<Record<string, number>>
+}
+
 /** Where a visitor key is looked for, in order. */
 export type VisitorSource =
   | { readonly from: 'header'; readonly name: string }
@@ -77,12 +91,14 @@ export interface StickyPlan {
 export interface ServicePlan {
   readonly name: string
   readonly routes: readonly RoutePlan[]
-  readonly pools: readonly { readonly name: string; readonly version: string; readonly targets: readonly string[] }[]
+  readonly pools: readonly PoolPlan[]
   readonly weights: Readonly<Record<string, number>>
   readonly rules: readonly RulePlan[]
   readonly visitor: readonly VisitorSource[]
   readonly sticky: StickyPlan | null
   readonly balance: Balance
+  /** What `hash` looks at; null for the visitor. */
+  readonly hashOn: HashSource | null
   /** null: the other pools by weight, heaviest first, then the hot standby. */
   readonly failover: readonly string[] | null
   /** True when active probes are configured. */

@@ -9,7 +9,7 @@ import type { StatusRanges } from '../config/statuses.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Redirect } from './link.ts'
 import type { Router } from './match.ts'
-import type { Balance, MirrorPlan, RescuePlan, ServicePlan, StickyPlan, VisitorSource } from './plan.ts'
+import type { Balance, HashSource, MirrorPlan, RescuePlan, ServicePlan, StickyPlan, VisitorSource } from './plan.ts'
 import type { RuleSet } from './rules.ts'
 import type { SkewPath } from './skew.ts'
 import type { ServiceStatus } from './status.ts'
@@ -56,6 +56,8 @@ export interface TargetTable {
   /** For rendezvous hashing: hash of the URL, and of the address where the target has several. */
   readonly seed: number
   readonly slot: number
+  /** Its part within the pool, beside the weights of the others; with 0 it takes nobody new. */
+  readonly weight: number
   readonly admin: AdminState
   readonly drainUntilMs: number
   readonly health: Health
@@ -78,6 +80,8 @@ export interface PoolTable {
   readonly targets: readonly TargetTable[]
   /** True when every target takes every request at any time: all ready, none failing. Then nothing is looked at again. */
   readonly allFit: boolean
+  /** All targets have the same weight, so nothing is to be weighed. */
+  readonly isEven: boolean
   /** The picker's numbers below this, down to the end of the pool before it; only pools in admin state `ready` take a share. */
   readonly weightEnd: number
 }
@@ -129,6 +133,7 @@ export interface ServiceTable {
   readonly visitor: readonly VisitorSource[]
   readonly sticky: StickyPlan | null
   readonly balance: Balance
+  readonly hashOn: HashSource | null
   /** Pools that take over, in order. */
   readonly failover: readonly PoolTable[]
   readonly probed: boolean

@@ -66,13 +66,17 @@ function withPart(value: unknown, [key, ...rest]: readonly string[], part: unkno
 }
 
 const whole = body({
+  pools: {
+    blue: { version: '1.0', targets: ['http://127.0.0.1:3001'], weights: { 'http://127.0.0.1:3001': 2 } },
+    green: { version: '1.1', targets: ['http://127.0.0.1:3002'] },
+  },
   routes: [{ host: 'shop.example.com', path: '/', method: 'GET', header: { a: 'b' } }],
   rules: [
     { name: 'r', when: { header: { a: 'b' }, cookie: { c: 'd' }, visitor: ['v'], cidr: ['10.0.0.0/8'] }, to: 'blue' },
   ],
   visitor: ['header:x', 'cookie'],
   sticky: { pool: true, target: false, cookie: 'turnout', maxAge: '7d', secure: false, sameSite: 'lax' },
-  balance: 'hash',
+  balance: { hash: 'header:x-tenant' },
   failover: ['green'],
   health: {
     path: '/health',
@@ -199,6 +203,46 @@ test('a target belongs to one pool only, however it is written', () => {
   expect(faults(validatePool(pools.green))).toEqual([])
   expect(faults(validatePool({ targets: ['http://a', 'http://a:80'] }))).toEqual([
     '/targets/1 target http://a:80 stands here twice',
+  ])
+})
+
+test('weights within a pool are of its targets, each once, and not all 0', () => {
+  const targets = ['http://a:80', 'http://b:80']
+  const pool = (weights: object) => faults(validatePool({ targets, weights }))
+  expect(pool({ 'http://A/': 2 })).toEqual([])
+  expect(pool({ 'http://c:80': 2 })).toEqual([
+    '/weights/http:~1~1c:80 "http://c:80" is not a target of this pool (did you mean "http://a:80"?)',
+  ])
+  expect(pool({ 'http://a': 2, 'http://a:80': 3 })).toEqual([
+    '/weights/http:~1~1a:80 target http://a:80 stands here twice',
+  ])
+  expect(pool({ 'http://a': 0, 'http://b': 0 })).toEqual([
+    '/weights every weight is 0: at least one target must get requests',
+  ])
+  expect(pool({ 'http://a': 1.5 })).toEqual([expect.stringContaining('/weights/http:~1~1a')])
+  expect(pool({ 'http://a': 1_001 })).toEqual(['/weights/http:~1~1a must be at most 1000, found 1001'])
+  expect(one({ pools: { blue: { targets, weights: { x: 1 } } }, split: { blue: 1 } })).toEqual([
+    '/pools/blue/weights/x "x" is not a target of this pool',
+  ])
+})
+
+test('weights within a pool come back by the one form of their targets, without those of 1', () => {
+  const weights = { 'http://A': 3, 'http://b:80': 1 }
+  expect(validatePool({ targets: ['http://a', 'http://b'], weights })).toEqual({
+    spec: { version: '', targets: ['http://a:80', 'http://b:80'], weights: { 'http://a:80': 3 } },
+  })
+  const checked = validatePool({ targets: ['http://a'], weights: { 'http://a': 1 } })
+  expect(checked).toEqual({ spec: { version: '', targets: ['http://a:80'] } })
+})
+
+test('what is hashed is named as such things are, and sticky targets leave it nothing to choose', () => {
+  for (const hash of ['path', 'header:X-Tenant', 'cookie:uid']) expect(one({ balance: { hash } })).toEqual([])
+  expect(one({ balance: { hash: 'query:a' } })).toEqual([
+    '/balance/hash "query:a" is not what is hashed (path, header:NAME or cookie:NAME)',
+  ])
+  expect(one({ balance: { hash: 'header:a(b' } })).toEqual(['/balance/hash "a(b" is not the name of a header'])
+  expect(one({ balance: { hash: 'path' }, sticky: { target: true } })).toEqual([
+    '/balance sticky.target keeps a visitor at one target, whatever the path: give one of the two',
   ])
 })
 

@@ -28,6 +28,21 @@ test('the first load takes the file', () => {
   expect(merged(null, {}, shop())).toEqual(shop())
 })
 
+test('a target that goes takes its weight along, whoever has given it', () => {
+  const [a, b] = ['http://a:80', 'http://b:80']
+  const both = { targets: [a, b] }
+  const base = shop({ pools: { ...two, blue: both } })
+  const live = shop({ pools: { ...two, blue: { ...both, weights: { [b]: 3 } } } })
+  expect(merged(base, live, shop({ pools: { ...two, blue: { targets: [a] } } })).shop.pools.blue).toEqual({
+    version: '',
+    targets: [a],
+  })
+  const file = shop({ pools: { ...two, blue: { ...both, weights: { [a]: 2 } } } })
+  const other = shop({ pools: { ...two, blue: { ...both, weights: { [a]: 5 } } } })
+  const changed = shop({ pools: { ...two, blue: { ...both, weights: { [a]: 5, [b]: 3 } } } })
+  expect(merged(file, changed, other).shop.pools.blue.weights).toEqual({ [a]: 5, [b]: 3 })
+})
+
 test('without a base, live services stay and new ones of the file are added', () => {
   const live = shop({ split: { blue: 1, green: 1 } })
   const api = { api: spec({ routes: [{ path: '/api' }] }) }

@@ -36,6 +36,7 @@ test('a plan has every default with its unit resolved', () => {
       attributes: '; Path=/; Max-Age=604800; HttpOnly; SameSite=Lax',
     },
     balance: 'least-request',
+    hashOn: null,
     failover: null,
     probed: false,
     timeouts: { connectMs: 3_000, responseMs: 60_000, idleMs: 60_000 },

@@ -295,6 +295,16 @@ describe('a merge patch', () => {
     expect(await fails(start(), patch({ pools: { blue: null } }))).toBe('invalid')
   })
 
+  test('sets a weight of a target, and takes one away with its target', async () => {
+    const weighed = apply(start(), patch({ pools: { blue: { weights: { [BLUE2]: 3 } } } }))
+    expect(weighed.services['shop'].pools['blue']).toMatchObject({ targets: [BLUE, BLUE2], weights: { [BLUE2]: 3 } })
+    expect(weighed.intents['shop'].release).toBe('r1')
+    const left = apply(weighed, patch({ pools: { blue: { targets: [BLUE] } } })).services['shop'].pools['blue']
+    expect([left.targets, left.weights]).toEqual([[BLUE], undefined])
+    const stale = { pools: { blue: { targets: [BLUE], weights: { [BLUE2]: 2 } } } }
+    expect(await fails(weighed, patch(stale))).toBe('invalid')
+  })
+
   test('answers every fault of what comes out', () => {
     const { faults } = refused(start(), patch({ balance: 'best', drain: 5, colour: 'red' }))
     expect(faults.length).toBeGreaterThanOrEqual(3)

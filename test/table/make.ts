@@ -67,6 +67,7 @@ export function makePlan(plan: Partial<ServicePlan> = {}, count = 1): ServicePla
     visitor: [{ from: 'header', name: 'x-user-id' }, { from: 'own' }],
     sticky,
     balance: 'least-request',
+    hashOn: null,
     failover: null,
     probed: true,
     timeouts: { connectMs: 3_000, responseMs: 60_000, idleMs: 60_000 },

@@ -1,0 +1,57 @@
+/**
+ * A merge patch (RFC 7386) over a service. Pure. What names something that the patch takes away, and that nobody need think of, goes
+ * with it: the weight of a pool without traffic, and that of a target within its pool.
+ */
+import { withoutGoneWeights } from '../config/canonical.ts'
+import { isRecord, mapEntries, own } from '../config/record.ts'
+import type { PoolSpec, ServiceSpec } from '../config/schema.ts'
+import { TurnoutError } from '../errors.ts'
+import type { ChangeTools } from './apply.ts'
+
+/** The service after a patch; the schema and the defaults are applied to what comes out. Throws `invalid`. */
+export function patched(
+  spec: ServiceSpec,
+  patch: PlainRecord,
+  { complete }: Pick<ChangeTools, 'complete'>,
+): ServiceSpec {
+  const merged = mergePatch({ ...spec, pools: weightsLeft(spec.pools, patch['pools']) }, patch)
+  const { split, ...rest } = merged
+  const live = typeof patch['live'] === 'string' && !Object.hasOwn(patch, 'split')
+  const completed = complete(live || split === undefined ? rest : { ...rest, split: withoutGone(split, merged) })
+  if ('spec' in completed) return completed.spec
+  throw new TurnoutError('invalid', completed.faults[0]?.message, completed.faults)
+}
+
+/** The pools as they were, without the weights of targets that the patch takes away. */
+function weightsLeft(pools: ServiceSpec['pools'], patch: unknown): ServiceSpec['pools'] {
+  if (!isRecord(patch)) return pools
+  return mapEntries<PoolSpec>(pools, (pool, name) => {
+    const change = own(patch, name)
+    const targets = isRecord(change) ? change['targets'] : undefined
+    const isListed = Array.isArray(targets) && targets.every((target) => typeof target === 'string')
+    return isListed ? withoutGoneWeights({ ...pool, targets }) : pool
+  })
+}
+
+/** Removing a pool without traffic by a patch needs no patch of its weight. */
+function withoutGone(split: unknown, { pools }: PlainRecord): unknown {
+  if (!isRecord(split) || !isRecord(pools)) return split
+  return Object.fromEntries(
+    Object.entries(split).filter(([pool, weight]) => weight !== 0 || Object.hasOwn(pools, pool)),
+  )
+}
+
+type PlainRecord = Readonly<Record<string, unknown>>
+const PATCH_DEPTH_MAX = 64
+
+/** RFC 7386. */
+function mergePatch(value: unknown, patch: PlainRecord, depth = 0): PlainRecord {
+  if (depth > PATCH_DEPTH_MAX)
+    throw new TurnoutError('invalid', `The patch is nested more than ${PATCH_DEPTH_MAX} deep.`)
+  const merged = new Map<string, unknown>(isRecord(value) ? Object.entries(value) : [])
+  for (const [key, change] of Object.entries(patch)) {
+    if (change === null) merged.delete(key)
+    else merged.set(key, isRecord(change) ? mergePatch(merged.get(key), change, depth + 1) : change)
+  }
+  return Object.fromEntries(merged)
+}
