@@ -1,7 +1,11 @@
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
+import { build } from 'rolldown'
 import { defineConfig } from 'vitest/config'
+import built from './rolldown.config.ts'
 import { LongestFirst } from './test/sequencer.ts'
+
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 
 // Many files wait half of their time, so there are two more at a time than there are cores. Those that load the machine, measure
 // their own process or try what a process does at its end have one of their own each; all others leave nothing behind, so they
@@ -14,13 +18,17 @@ const OWN_PROCESS = [
 // .ci/run names a file that the results are also written to, as JSON.
 const report = process.env['TURNOUT_TEST_REPORT']
 
-// Hundreds of workers and processes are started, each from the same hundred files of TypeScript: Node strips and compiles them
-// once. Forks and what they start inherit this.
-process.env['NODE_COMPILE_CACHE'] ??= fileURLToPath(new URL('node_modules/.cache/node', import.meta.url))
+// Hundreds of workers and processes are started, each from the same files: Node compiles them once. Forks and what they start inherit this.
+process.env['NODE_COMPILE_CACHE'] ??= here('node_modules/.cache/node')
 // To ask of each module whether its path is a link takes a sixth of the time of a start, and there are no links among ours.
 process.env['NODE_PRESERVE_SYMLINKS'] ??= '1'
 
+// Whole processes in tests are what is shipped.
+await build(built)
+
 export default defineConfig({
+  // Proxies in the process of a test start the built worker, too.
+  resolve: { alias: [{ find: /^.*\/worker-entry\.ts$/, replacement: here('test/helpers/built.ts') }] },
   test: {
     pool: 'forks',
     maxWorkers: availableParallelism() + 2,

@@ -17,6 +17,7 @@ import { giveBack, linesIn } from '../log/page.ts'
 import type { LossReason } from '../metrics/counters.ts'
 import { clearGauges } from '../metrics/layout.ts'
 import { pulseOf, VERDICTS, Watchdog } from './watchdog.ts'
+import { WORKER_ENTRY } from './worker-entry.ts'
 
 /** Time for a worker to open its listeners. */
 export const START_MS = 15_000
@@ -142,10 +143,8 @@ export class WorkerSlot {
 
   #open(): Worker {
     const { start, heapMb } = this.#options
-    // From source we are a .ts file, from the package a .js file; so is the worker.
-    const entry = new URL('../dataplane/worker' + (import.meta.url.endsWith('.ts') ? '.ts' : '.js'), import.meta.url)
     const resourceLimits = { maxOldGenerationSizeMb: heapMb, maxYoungGenerationSizeMb: YOUNG_MB }
-    const worker = new Worker(entry, { workerData: start, name: 'turnout-' + start.index, resourceLimits })
+    const worker = new Worker(WORKER_ENTRY, { workerData: start, name: 'turnout-' + start.index, resourceLimits })
     worker.on('message', (message: FromWorker) => this.#onMessage(message))
     worker.on('error', (error: unknown) => {
       this.#blame ??= this.#blameOf(error)

@@ -2,14 +2,13 @@
 import { execFile } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { stringify } from 'yaml'
+import { MAIN } from '../helpers/built.ts'
 import { makeCertificate } from '../helpers/certificate.ts'
 import { program } from '../helpers/programs.ts'
 import { service, temporaryFolder, testConfig } from '../helpers/proxy.ts'
 
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const openssl = program('openssl')
 
 /** Runs `serve --check`, or the start itself, with this config. */

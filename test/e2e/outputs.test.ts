@@ -6,16 +6,14 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
 import { stringify } from 'yaml'
 import { scripted } from '../cli/scripted.ts'
 import { ask } from '../helpers/ask.ts'
+import { MAIN } from '../helpers/built.ts'
 import { service, temporaryFolder, testConfig } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { closedPort, startNamed } from '../helpers/upstream.ts'
-
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 
 function run(
   args: string[],

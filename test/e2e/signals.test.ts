@@ -2,10 +2,10 @@
 import { spawn } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
 import { stringify } from 'yaml'
 import { ServeSignals } from '../../src/signals.ts'
+import { MAIN } from '../helpers/built.ts'
 import { service, temporaryFolder, testConfig } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 
@@ -15,8 +15,7 @@ async function starting() {
   const file = join(folder, 'turnout.yaml')
   const services = { shop: service({ blue: ['http://127.0.0.1:1'] }) }
   writeFileSync(file, stringify({ ...testConfig({ services }), log: { level: 'info', access: false } }))
-  const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
-  const child = spawn(process.execPath, [main, 'serve', '--config', file], { cwd: folder })
+  const child = spawn(process.execPath, [MAIN, 'serve', '--config', file], { cwd: folder })
   onTestFinished(() => {
     child.kill('SIGKILL')
   })

@@ -2,9 +2,9 @@
 import { spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
 import { stringify } from 'yaml'
+import { MAIN } from './built.ts'
 import { testConfig } from './proxy.ts'
 
 /** Runs `turnout serve` with this config until it ends; its exit code (null after a signal) and all that it wrote. */
@@ -14,8 +14,7 @@ export function failToStart(
 ): Promise<{ readonly code: number | null; readonly output: string }> {
   const file = join(folder, 'turnout.yaml')
   writeFileSync(file, stringify({ ...testConfig(config), log: { level: 'info', access: false } }))
-  const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
-  const child = spawn(process.execPath, [main, 'serve', '--config', file], { cwd: folder })
+  const child = spawn(process.execPath, [MAIN, 'serve', '--config', file], { cwd: folder })
   onTestFinished(() => {
     child.kill('SIGKILL')
   })

@@ -3,11 +3,11 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
 import { stringify } from 'yaml'
 import { parseSpec } from '../../src/config/load.ts'
 import { serve } from '../../src/serve.ts'
+import { MAIN } from './built.ts'
 import { http } from './http.ts'
 
 export interface Proxy {
@@ -84,8 +84,7 @@ export async function startProcess(
     file,
     stringify({ ...testConfig(config), log: { level: 'info', access: true, ...(config.log as object) } }),
   )
-  const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
-  const child = spawn(process.execPath, [...nodeOptions, main, 'serve', '--config', file], {
+  const child = spawn(process.execPath, [...nodeOptions, MAIN, 'serve', '--config', file], {
     cwd: folder,
     env: { ...process.env, ...env },
   })
