@@ -4,7 +4,7 @@
  */
 import type { Difference } from './config/difference.ts'
 import type { PoolSpec, RuleSpec, ServiceSpec, Services, Weights } from './config/schema.ts'
-import type { ServiceStatus } from './table/status.ts'
+import type { ServiceIntent, ServiceStatus } from './table/status.ts'
 import type { AdminState, Health, Trial } from './table/types.ts'
 
 export type Change =
@@ -126,8 +126,12 @@ export interface ChangeResult {
   readonly appliedInMs: number
   /** False when everything was so already; then there is no new revision. */
   readonly changed: boolean
-  /** Of a dry run: the services as they would be, and why it would be refused. Then nothing has changed. */
-  readonly dryRun?: { readonly services: Services; readonly refused: string | null }
+  /** Of a dry run: the services as they would be, what would be known of them, and why it would be refused. Then nothing has changed. */
+  readonly dryRun?: {
+    readonly services: Services
+    readonly intents: Readonly<Record<string, ServiceIntent>>
+    readonly refused: string | null
+  }
 }
 
 /** What came of a config file, or of a dry run would come. */

@@ -9,7 +9,6 @@
 import { randomBytes } from 'node:crypto'
 import { resolve } from 'node:path'
 import type { Logger } from 'pino'
-import { type Explain, explanationOf, refusalOf } from './admin/explain.ts'
 import { type Admin, createAdmin } from './admin/server.ts'
 import type { FileResult } from './change.ts'
 import { systemClock } from './clock.ts'
@@ -21,13 +20,11 @@ import { type ConfigFile, createFile } from './control/config-file.ts'
 import { createControl } from './control/control.ts'
 import type { RunningControl } from './control/deps.ts'
 import { type CookieSecrets, cookieSecretsOf } from './dataplane/cookie-secrets.ts'
-import { CookieSigner } from './dataplane/cookie-signer.ts'
-import { PostedRequest } from './dataplane/posted-request.ts'
 import { createHealth } from './health/health.ts'
 import { listenerUrl, planListeners } from './listener-plan.ts'
 import { openAccessLog, openLog } from './log/log.ts'
 import { createExposition } from './metrics/exposition.ts'
-import { allocateSharedMemory, CELL, FIELD, type SharedMemory, sumField } from './metrics/layout.ts'
+import { allocateSharedMemory, type SharedMemory } from './metrics/layout.ts'
 import { createTrafficWindow } from './metrics/window.ts'
 import type { Names, NamesOptions } from './names/names.ts'
 import { startNames } from './names/start.ts'
@@ -36,9 +33,9 @@ import { warnOfDescriptors, warnOfKept, warnOfRestart } from './serve-warnings.t
 import { openStore } from './store/open.ts'
 import type { Store } from './store/store.ts'
 import { applyDelta, emptyTable } from './table/build.ts'
-import { decide } from './table/decide.ts'
-import type { Draw, Table } from './table/types.ts'
+import type { Table } from './table/types.ts'
 import { VERSION } from './version.ts'
+import { createComparer, createExplain } from './what-if.ts'
 import { descriptorsMax, withinDescriptors } from './workers/descriptors.ts'
 import { createWorkerNews } from './workers/news.ts'
 import { workerCount, workerHeapMb } from './workers/sizing.ts'
@@ -249,6 +246,7 @@ async function startControlPlane(
     tokens: spec.admin.tokens,
     address: spec.admin.address,
     explain: createExplain(core, spec, (service) => rollouts.running(service)),
+    compare: createComparer(core, spec),
     applyText: file.applyText,
     isReady,
     process: { workers: memory.workers, store: spec.store.split(':', 1)[0] },
@@ -265,34 +263,6 @@ async function startControlPlane(
   cleanup.add(() => admin.close())
   cleanup.add(() => store.mayBlock(true))
   return admin
-}
-
-/** Decides a posted request by the committed table, as a worker would. */
-function createExplain(
-  { memory, cookies, table }: Core,
-  { limits }: Spec,
-  running: Parameters<typeof explanationOf>[2],
-): Explain {
-  const signer = new CookieSigner(cookies.cookieKeys, cookies.cookieLayer)
-  const posted = new PostedRequest(limits.headBytesMax, limits.headersMax, signer, systemClock.nowMs)
-  const load = (slot: number) => sumField(memory, slot, FIELD.inFlight) + sumField(memory, slot, FIELD.tunnels)
-  const draw = peekingDraw(memory.cells)
-  return (input) => {
-    const present = table()
-    const refused = posted.read(input)
-    if (refused !== null) return refusalOf(refused, present)
-    return explanationOf(decide(posted.view, present, load, draw, systemClock.steadyMs()), present, running)
-  }
-}
-
-/** What explain draws: it looks at the next turn without taking it. */
-function peekingDraw(cells: Int32Array): Draw {
-  return {
-    next: (slot) => Atomics.load(cells, CELL.picker + slot) >>> 0,
-    turn: () => 0,
-    random: Math.random,
-    visitorId: () => randomBytes(10).toString('hex'),
-  }
 }
 
 /** The setting of the store, with its path from this folder on. */

@@ -13,6 +13,7 @@ import type { Names } from '../names/names.ts'
 import type { Rollouts } from '../rollout/controller.ts'
 import type { Store } from '../store/store.ts'
 import type { AdminState } from '../table/types.ts'
+import type { Compare } from './dry-run.ts'
 import type { Explain } from './explain.ts'
 
 /** Checks of what people send (config/check.ts): the canonical value, or every fault with its pointer into the body. */
@@ -40,6 +41,8 @@ export interface AdminDeps {
   /** `host:port`; port 0 takes a free one. */
   readonly address: string
   readonly explain: Explain
+  /** For dry runs; null where no requests are kept. */
+  readonly compare: Compare | null
   readonly rollouts: Pick<
     Rollouts,
     'begin' | 'command' | 'dryRun' | 'find' | 'isLeftBy' | 'list' | 'post' | 'refresh' | 'running'

@@ -24,6 +24,7 @@ import { createConnectionAnswers } from './connection.ts'
 import { limitConnections, SERVED_MAX } from './crowd.ts'
 import type { AdminDeps } from './deps.ts'
 import { documentOptions } from './document.ts'
+import { dryRunRoutes } from './dry-run.ts'
 import { eventRoutes } from './events.ts'
 import { explainRoutes } from './explain.ts'
 import { fileRoutes } from './file.ts'
@@ -134,6 +135,7 @@ export async function buildAdmin(deps: AdminDeps): Promise<{ app: FastifyInstanc
   statusRoutes(app, deps)
   rolloutRoutes(app, deps)
   explainRoutes(app, deps)
+  dryRunRoutes(app, deps)
   historyRoutes(app, deps)
   fileRoutes(app, deps)
   const { close: endStreams } = eventRoutes(app, deps)

@@ -11,6 +11,7 @@ import { apply } from './apply.ts'
 import { back } from './back.ts'
 import { plain } from './columns.ts'
 import { diff } from './diff.ts'
+import { dryRun } from './dry-run.ts'
 import { events } from './events.ts'
 import { explain } from './explain.ts'
 import { CliFailure, usageFailure } from './failure.ts'
@@ -52,6 +53,7 @@ const VERBS: readonly Verb[] = [
   deploy,
   rollout,
   explain,
+  dryRun,
   events,
   history,
   restore,

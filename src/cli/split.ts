@@ -25,7 +25,8 @@ export const split: Verb = {
   },
 }
 
-function weightsOf(shares: readonly string[]): Record<string, number> {
+/** Weights by pool of `POOL=WEIGHT…`; throws a usage failure. */
+export function weightsOf(shares: readonly string[]): Record<string, number> {
   const weights = new Map<string, number>()
   for (const share of shares) {
     const [, pool, weight] = /^([^=]+)=(.*)$/.exec(share) ?? []

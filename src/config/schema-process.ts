@@ -41,6 +41,12 @@ export const LimitsSchema = closed({
     minimum: 0,
     description: 'Copies of requests (mirror) that a worker has under way; beyond that none is made.',
   }),
+  sampleBytesMax: Type.Integer({
+    default: 8_388_608,
+    minimum: 0,
+    maximum: 268_435_456,
+    description: 'Bytes of the heads of the last requests that a worker keeps in memory for dry runs; 0 keeps none.',
+  }),
   upstreamIdleMax: Type.Integer({
     default: 128,
     minimum: 0,

@@ -192,7 +192,8 @@ class Writer implements RunningControl {
     const unchanged = { revision: present.revision, epoch: present.epoch, appliedInMs: 0 }
     if (options.dryRun === true) {
       const refused = refusalOf(before, content, change, clock.steadyMs(), names.addressesOf, options)
-      return { ...unchanged, changed: changed.length > 0, dryRun: { services: content.services, refused } }
+      const { services, intents } = content
+      return { ...unchanged, changed: changed.length > 0, dryRun: { services, intents, refused } }
     }
     assertAnswered(before, content, change, clock.steadyMs(), names.addressesOf, options)
     const isLine = change.kind === 'rollout' && !(await isWritten(this.#deps.store, change))

@@ -1,7 +1,7 @@
 /**
  * What the main thread and a worker say to each other. Few and rare: nothing is sent per request but pages of log lines.
  *
- * main: start (workerData) → listen → drain; prepare at any time.   worker: started → listening → drained; prepared, log, difference and fault at
+ * main: start (workerData) → listen → drain; prepare at any time.   worker: started → listening → drained; prepared, log, sampled, difference and fault at
  * any time. A worker listens only when told to, so every table that it was told of before is prepared by then.
  */
 import type { LimitsPlan, TimeoutsPlan } from '../config/plan.ts'
@@ -62,6 +62,8 @@ export interface Difference {
 export type ToWorker =
   | { readonly type: 'listen' }
   | { readonly type: 'prepare'; readonly delta: TableDelta }
+  /** Tell the samples of the service in this slot; answered under the same number. */
+  | { readonly type: 'sample'; readonly id: number; readonly slot: number }
   /** Stop accepting, answer what is under way with `Connection: close`, and say `drained` when nothing is left. */
   | { readonly type: 'drain'; readonly deadlineMs: number }
 
@@ -74,4 +76,5 @@ export type FromWorker =
   /** A page of the access log, with so many bytes of lines in it (log-page.ts). */
   | { readonly type: 'log'; readonly memory: SharedArrayBuffer; readonly length: number }
   | { readonly type: 'difference'; readonly difference: Difference }
+  | { readonly type: 'sampled'; readonly id: number; readonly samples: Uint8Array<ArrayBuffer> }
   | { readonly type: 'fault'; readonly code: string; readonly message: string }

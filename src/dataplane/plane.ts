@@ -17,6 +17,7 @@ import { ResponseHead } from './http1/response-head.ts'
 import { Ids } from './ids.ts'
 import type { Difference, WorkerStart } from './messages.ts'
 import { HeadView } from './request-view.ts'
+import { Samples } from './samples.ts'
 import { Buffers } from './socket/buffers.ts'
 import type { HeldConnection, UnderWay } from './sweep.ts'
 import { Tables } from './tables.ts'
@@ -51,6 +52,8 @@ export class Plane {
   readonly kept: KeptBytes
   readonly mirrors: Mirrors
   readonly log: AccessLog
+  /** Of the requests in `requestHead`. */
+  readonly samples: Samples
   readonly clients = new Set<HeldConnection>()
   /** Those of all connections, under way or not. */
   readonly exchanges = new Set<UnderWay>()
@@ -77,6 +80,7 @@ export class Plane {
     this.trusted = new TrustedProxies(start.trustedProxies)
     this.admission = new Admission(start.memory, start.index, start.limits, start.cookieKeys[0])
     this.log = new AccessLog(start.accessSample, sendLog, () => this.counters.countLane(WORKER_FIELD.logDropped))
+    this.samples = new Samples(start.limits.sampleBytesMax, this.requestHead, this.time)
     this.trials = new Trials(start.memory, start.index, this.time)
     this.kept = new KeptBytes(start.limits.keptBytesMax, () => this.counters.countLane(WORKER_FIELD.bodiesNotKept))
     this.mirrors = new Mirrors(start.limits.mirrorsMax, this.counters, sendDifference)

@@ -1,6 +1,6 @@
 /**
- * A request that was posted to `explain`, read as if its octets had come over the wire: the same parser, the same limits, the
- * same view. So explain finds what traffic finds, and refuses what traffic refuses.
+ * A request that was posted to `explain`, or that was kept as it came (samples.ts), read as if its octets had come over the wire: the
+ * same parser, the same limits, the same view. So what finds explain is what traffic finds, and so it is with what is refused.
  *
  * One object for one thread; its view is about the request that was read last.
  */
@@ -42,9 +42,13 @@ export class PostedRequest {
       if (name !== 'host') for (const value of values) text += `${name}: ${value}\r\n`
     }
     const octets = octetsOfText(`${text}\r\n`)
-    this.view.address = ip
-    const end = this.#head.parse(octets)
     // What ends before or behind its text has line ends in it.
-    return end === octets.length ? null : (this.#head.error ?? 'bad_request')
+    return this.readHead(octets, ip) === octets.length ? null : (this.#head.error ?? 'bad_request')
+  }
+
+  /** Reads a head as it came from a client of this address; returns where it ends, or at most 0 when it is none. */
+  readHead(octets: string, address: string): number {
+    this.view.address = address
+    return this.#head.parse(octets)
   }
 }

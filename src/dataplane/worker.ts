@@ -33,6 +33,9 @@ port.on('message', (message: ToWorker) => {
   if (message.type === 'prepare') {
     plane.prepare(message.delta)
     send({ type: 'prepared', epoch: message.delta.epoch })
+  } else if (message.type === 'sample') {
+    const samples = plane.samples.of(message.slot)
+    port.postMessage({ type: 'sampled', id: message.id, samples } satisfies FromWorker, [samples.buffer])
   } else if (message.type === 'drain') drain(message.deadlineMs)
   else open().catch(({ code = '', message }: NodeJS.ErrnoException) => send({ type: 'fault', code, message }))
 })
@@ -56,6 +59,7 @@ function onSweep(): void {
   sweepClients()
   plane.targets.sweep()
   plane.log.sweep()
+  plane.samples.sweep()
   counters.setLane(WORKER_FIELD.heapBytes, heapBytes())
   counters.setLane(WORKER_FIELD.loopBusyMs, performance.eventLoopUtilization().active)
   if (plane.draining && plane.clients.size === 0) {

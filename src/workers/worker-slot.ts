@@ -29,6 +29,9 @@ const YOUNG_MB = 24
 /** Time for a worker to exit once it was told to; then its successor starts beside it. */
 const EXIT_MS = 250
 
+/** Time for a worker to tell its samples. */
+const SAMPLES_MS = 2_000
+
 /** Why a worker has failed or was ended; the message is the rest of a sentence about it. */
 export interface Blame {
   readonly reason: LossReason
@@ -75,6 +78,9 @@ export class WorkerSlot {
   #epoch: number
   #gone = false
   #blame: Blame | null = null
+  /** Who waits for samples, by the number of the question. */
+  readonly #waiting = new Map<number, (samples: Uint8Array | null) => void>()
+  #questions = 0
   /** Resolves once it is gone, when it was told to end. */
   #ending: Promise<void> | null = null
 
@@ -109,6 +115,21 @@ export class WorkerSlot {
 
   tell(message: ToWorker): void {
     this.#worker?.postMessage(message)
+  }
+
+  /** The samples of the service in this slot (dataplane/samples.ts); null when it does not tell them in time. */
+  samples(slot: number): Promise<Uint8Array | null> {
+    if (!this.listening || this.drained) return Promise.resolve(null)
+    const id = ++this.#questions
+    return new Promise((resolve) => {
+      const cancel = this.#options.clock.after(SAMPLES_MS, () => this.#waiting.get(id)?.(null))
+      this.#waiting.set(id, (samples) => {
+        cancel()
+        this.#waiting.delete(id)
+        resolve(samples)
+      })
+      this.tell({ type: 'sample', id, slot })
+    })
   }
 
   /** Looks once whether it serves, and ends it when it does not. */
@@ -173,6 +194,9 @@ export class WorkerSlot {
       case 'drained':
         this.drained = true
         break
+      case 'sampled':
+        this.#waiting.get(message.id)?.(message.samples)
+        return
       case 'log':
         this.#options.onLog(linesIn(message.memory, message.length), () => giveBack(message.memory))
         return
@@ -191,6 +215,7 @@ export class WorkerSlot {
     this.#gone = true
     this.listening = false
     this.drained = true
+    for (const give of [...this.#waiting.values()]) give(null)
     clearGauges(this.#options.start.memory, this.index)
     this.#options.onGone(this, this.#blame!)
     this.#options.onTurn()

@@ -111,6 +111,11 @@ export class Workers {
     Atomics.store(this.#options.memory.cells, CELL.epoch, delta.epoch)
   }
 
+  /** What each worker in turn has sampled of the service in this slot; null of one that does not tell. */
+  async *samples(slot: number): AsyncGenerator<Uint8Array | null> {
+    for (const worker of [...this.#slots]) yield await worker.samples(slot)
+  }
+
   /** Lets every worker finish what is under way, for at most `deadlineMs`, and ends them. */
   async drain(deadlineMs: number): Promise<void> {
     this.#ended = true

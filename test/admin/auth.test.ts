@@ -58,6 +58,8 @@ describe('with tokens', () => {
       ['DELETE', '/v1/services/shop'],
       ['POST', '/v1/services/shop/switch'],
       ['POST', '/v1/services/shop/back'],
+      // By its counts one could read what is in the headers of clients.
+      ['POST', '/v1/services/shop/dry-run'],
       ['POST', '/v1/revisions/1/restore'],
       ['POST', '/v1/switch'],
     ]) {

@@ -3,9 +3,12 @@ import { Ajv } from 'ajv'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import formats from 'ajv-formats'
 import { expect, test } from 'vitest'
+import type { Compare } from '../../src/admin/dry-run.ts'
 import { explanationOf, refusalOf } from '../../src/admin/explain.ts'
 import { buildAdmin } from '../../src/admin/server.ts'
 import { ServiceSchema } from '../../src/config/schema.ts'
+import { Comparison } from '../../src/table/comparison.ts'
+import { decideOne, makePlan, makeRule, makeTable, makeView } from '../table/make.ts'
 import { SHOP, startAdmin } from './stand-in.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: an OpenAPI document of any shape is looked into.
@@ -42,7 +45,7 @@ test('every route has a summary and a described answer, and every change with a 
       }
       const hasBody =
         ['put', 'patch'].includes(method) ||
-        (method === 'post' && /switch$|explain$|apply$|rollouts$|metrics$/.test(path))
+        (method === 'post' && /switch$|explain$|dry-run$|apply$|rollouts$|metrics$/.test(path))
       expect(operation.requestBody !== undefined, name).toBe(hasBody)
       const named = [...path.matchAll(/\{(\w+)\}/g)].map(([, parameter]) => parameter)
       const inPath = (operation.parameters ?? []).filter((parameter: Loose) => parameter.in === 'path')
@@ -221,7 +224,18 @@ test('answers are what their schemas say', async () => {
       },
       { epoch: 1, revision: 1 },
     )
-  const { call } = await startAdmin({ explain })
+  // One request, which a rule would catch.
+  const compare: Compare = async (_name, spec) => {
+    const before = makeTable(makePlan())
+    const after = makeTable(
+      makePlan({ weights: spec.split, rules: [makeRule({ name: 'r', header: [['x-a', '1']], to: 'green' })] }),
+    )
+    const [now, proposed] = [before, after].map((table) => table.services.get('shop')!)
+    const comparison = new Comparison(proposed)
+    comparison.note(makeView(), 2, decideOne(before), decideOne(after), 'v')
+    return { comparison, kept: 1, effective: 1, sinceMs: 1_800_000_000_000, before: now, after: proposed }
+  }
+  const { call } = await startAdmin({ explain, compare })
   const { body: document } = await call('GET', '/openapi.json')
   const ajv = new Ajv({ strict: false })
   const calls: [string, string, string, unknown?][] = [
@@ -245,6 +259,7 @@ test('answers are what their schemas say', async () => {
     ['get', '/v1/services/{service}/status', '/v1/services/shop/status'],
     ['get', '/v1/status', '/v1/status'],
     ['post', '/v1/explain', '/v1/explain', { url: '/' }],
+    ['post', '/v1/services/{service}/dry-run', '/v1/services/shop/dry-run', { weights: { blue: 1, green: 1 } }],
     ['get', '/v1/events', '/v1/events?follow=false'],
     ['get', '/v1/audit', '/v1/audit'],
     ['get', '/v1/revisions', '/v1/revisions'],

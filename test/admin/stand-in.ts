@@ -170,6 +170,7 @@ export async function startAdmin(changes: Partial<AdminDeps> = {}, withShop = tr
     explain: () => {
       throw new Error('this test explains nothing')
     },
+    compare: null,
     applyText: () => {
       throw new Error('this test applies nothing')
     },

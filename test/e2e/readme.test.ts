@@ -250,6 +250,7 @@ const SECURITY_ROWS: readonly (readonly [row: string, ...keys: (string | null)[]
   ['without a byte of an answer', 'idle'],
   ['copies of requests (`mirror`) that a worker has under way', 'mirrorsMax'],
   ['bytes of request bodies that a worker keeps for a rescue', 'keptBytesMax'],
+  ['bytes of heads that a worker keeps for dry runs', 'sampleBytesMax'],
   ['targets that a client is tied to by a login of its connection · without a request of it', null, 'keepAlive'],
   ['tunnel without a byte · once a side has ended · whose client does not read', null, null, 'send'],
   ['target that does not take the last of a tunnel', 'send'],

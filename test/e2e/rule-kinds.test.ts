@@ -1,10 +1,11 @@
-/** Every kind of condition in a running Turnout: what the API checks, explain says and traffic gets is one thing. */
+/** Every kind of condition in a running Turnout: what the API checks, explain says, traffic gets and a dry run finds is one thing. */
 import { expect, test } from 'vitest'
+import type { DryRunReport } from '../../src/admin/dry-run.ts'
 import type { ExampleRequest } from '../../src/table/conditions/kind.ts'
 import { KINDS } from '../../src/table/conditions/kinds.ts'
 import { octetsOfText } from '../../src/table/octets.ts'
 import { ask } from '../helpers/ask.ts'
-import { call, service, startProxy } from '../helpers/proxy.ts'
+import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
 import { startNamed } from '../helpers/upstream.ts'
 
 interface Example {
@@ -13,7 +14,13 @@ interface Example {
   readonly failed: ExampleRequest
 }
 
-test('every kind holds in traffic where explain says so, and where its example says so', async () => {
+/** How many of the last requests these rules would have caught. */
+async function caughtBy(proxy: TestProxy, rules: readonly unknown[]): Promise<number> {
+  const { rules: counts } = await call<DryRunReport>(proxy, 'POST', '/v1/services/shop/dry-run', { rules })
+  return counts[0].caught
+}
+
+test('every kind holds in traffic where explain and a dry run say so, and where its example says so', async () => {
   const [blue, green] = [await startNamed('blue'), await startNamed('green')]
   const pools = { blue: [blue.url], green: [green.url] }
   const more = { split: { blue: 100, green: 0 }, visitor: ['header:x-user'] }
@@ -25,7 +32,10 @@ test('every kind holds in traffic where explain says so, and where its example s
   const tried: unknown[] = []
   for (const [name, { example }] of Object.entries(KINDS)) {
     const { spec, held, failed }: Example = example
-    await call(proxy, 'PUT', '/v1/services/shop/rules', [{ name: 'r0', when: { [name]: spec }, to: 'green' }])
+    const rules = [{ name: 'r0', when: { [name]: spec }, to: 'green' }]
+    const before = await caughtBy(proxy, rules)
+    let greens = 0
+    await call(proxy, 'PUT', '/v1/services/shop/rules', rules)
     for (const [request, wanted] of [
       [held, 'green'],
       [failed, 'blue'],
@@ -40,8 +50,10 @@ test('every kind holds in traffic where explain says so, and where its example s
       // The clock of a running Turnout is not that of an example.
       const pool = request.atMs === undefined ? wanted : answer.body
       tried.push([name, said.pool, answer.body])
+      if (answer.body === 'green') greens++
       expect([name, said.why, said.pool, answer.body]).toEqual([name, said.why, pool, pool])
     }
+    expect([name, (await caughtBy(proxy, rules)) - before]).toEqual([name, greens])
   }
   expect(tried).toHaveLength(2 * Object.keys(KINDS).length)
 })

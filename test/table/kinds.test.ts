@@ -1,5 +1,5 @@
 /**
- * Every kind of condition, by its own example: in traffic, in explain, scanned and indexed, the same is found. The table is gone
+ * Every kind of condition, by its own example: in traffic, in explain, in a dry run, scanned and indexed, the same is found. The table is gone
  * over, so a new kind is tried without being named here.
  */
 import fc from 'fast-check'
@@ -10,6 +10,7 @@ import { CookieSigner } from '../../src/dataplane/cookie-signer.ts'
 import { RequestHead } from '../../src/dataplane/http1/request-head.ts'
 import { PostedRequest } from '../../src/dataplane/posted-request.ts'
 import { HeadView } from '../../src/dataplane/request-view.ts'
+import { Samples, samplesIn } from '../../src/dataplane/samples.ts'
 import type { ExampleRequest } from '../../src/table/conditions/kind.ts'
 import { KINDS, type WhenSpec } from '../../src/table/conditions/kinds.ts'
 import { decide } from '../../src/table/decide.ts'
@@ -18,25 +19,43 @@ import { octetsOfText } from '../../src/table/octets.ts'
 import { compileRules } from '../../src/table/rules.ts'
 import type { RequestView, Table } from '../../src/table/types.ts'
 import { bulk } from '../helpers/bulk.ts'
-import { makeDraw, makeTable, NOW_MS, noLoad } from './make.ts'
+import { makeDraw, makePlan, makeTable, NOW_MS, noLoad } from './make.ts'
 
 const signer = new CookieSigner(['k'.repeat(32)], 'abc123')
 const HOST = 'shop.example.com'
+const SERVICE = makeTable(makePlan()).services.get('shop')!
 
 /** What an example does not say. */
 const PLAIN: Required<ExampleRequest> = { method: 'GET', path: '/', headers: {}, ip: '192.0.2.1', atMs: NOW_MS }
 
 /** What traffic is decided by. */
 function sent(example: ExampleRequest): RequestView {
-  const { method, path, headers, ip, atMs } = { ...PLAIN, ...example }
+  const { ip, atMs } = { ...PLAIN, ...example }
   const head = new RequestHead(65_536, 1_000)
-  const lines = Object.entries(headers).flatMap(([name, values]) =>
-    [values].flat().map((value) => `${name}: ${octetsOfText(value)}\r\n`),
-  )
-  expect(head.parse(`${method} ${path} HTTP/1.1\r\nHost: ${HOST}\r\n${lines.join('')}\r\n`)).toBeGreaterThan(0)
+  expect(head.parse(headOf(example))).toBeGreaterThan(0)
   const view = new HeadView(head, signer, () => atMs)
   view.address = ip
   return view
+}
+
+function headOf(example: ExampleRequest): string {
+  const { method, path, headers } = { ...PLAIN, ...example }
+  const lines = Object.entries(headers).flatMap(([name, values]) =>
+    [values].flat().map((value) => `${name}: ${octetsOfText(value)}\r\n`),
+  )
+  return `${method} ${path} HTTP/1.1\r\nHost: ${HOST}\r\n${lines.join('')}\r\n`
+}
+
+/** What a dry run is decided by. */
+function sampled(example: ExampleRequest): RequestView {
+  const { atMs, ip } = { ...PLAIN, ...example }
+  const time = { nowMs: 0, wallMs: () => atMs }
+  const samples = new Samples(65_536, { text: headOf(example) }, time)
+  samples.note(SERVICE, ip)
+  const [sample] = samplesIn(samples.of(SERVICE.slot))
+  const request = new PostedRequest(65_536, 1_000, signer, () => sample.atMs)
+  expect(request.readHead(sample.head, sample.address)).toBeGreaterThan(0)
+  return request.view
 }
 
 /** What explain is decided by. */
@@ -67,7 +86,7 @@ function tablesOf(whens: readonly WhenSpec[]): [scanned: Table, indexed: Table] 
 /** The rule that is found, which is the same whoever asks, and is told alike. */
 function found(whens: readonly WhenSpec[], request: ExampleRequest): string | null {
   const told = tablesOf(whens).flatMap((table) =>
-    [sent(request), posted(request)].map((view) => {
+    [sent(request), posted(request), sampled(request)].map((view) => {
       const decision = decide(view, table, noLoad, makeDraw(), NOW_MS)
       return JSON.stringify([decision.rule, decision.pool?.name, decision.visitor, explainDecision(decision)])
     }),
@@ -120,7 +139,7 @@ const someRequest = fc
     headers: Object.assign({}, ...parts.map(({ headers }) => headers)),
   }))
 
-test('many of all kinds are found alike by traffic and by explain, scanned and indexed', () => {
+test('many of all kinds are found alike by traffic, explain and a dry run, scanned and indexed', () => {
   const hits = new Set<string | null>()
   fc.assert(
     fc.property(fc.array(someWhen, { maxLength: 30 }), someRequest, (whens, request) => {

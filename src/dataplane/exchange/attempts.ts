@@ -112,6 +112,7 @@ export class Attempts {
     this.#logsIn = plane.requestHead.bindsConnection
     const tied = this.#downstream.ties?.targets()
     const decision = decide(view, table, plane.load, plane.tables.draw, plane.time.steadyMs(), this.retries, tied)
+    if (this.decision === null) plane.samples.note(decision.service, view.address)
     this.retries.avoid = null
     const before = this.target
     if (decision.target === null && before !== null) {
