@@ -10,6 +10,7 @@ import { Type } from './type.ts'
 export const BalanceSchema = Type.Union(
   [
     Type.Literal('least-request'),
+    Type.Literal('least-latency'),
     Type.Literal('round-robin'),
     Type.Literal('random'),
     Type.Literal('hash'),

@@ -15,6 +15,7 @@ import { Mirrors } from './exchange/mirrors.ts'
 import { RequestHead } from './http1/request-head.ts'
 import { ResponseHead } from './http1/response-head.ts'
 import { Ids } from './ids.ts'
+import { Latencies } from './latencies.ts'
 import type { Difference, WorkerStart } from './messages.ts'
 import { HeadView } from './request-view.ts'
 import { Samples } from './samples.ts'
@@ -38,6 +39,7 @@ export class Plane {
   readonly tables: Tables
   /** What a target has to do, over all workers, by its slot: what `decide` balances by. */
   readonly load: Load
+  readonly latencies: Latencies
   readonly buffers: Buffers
   readonly targets: Targets
   /** One for the worker, read and done with before the next read; what must outlive that is copied. */
@@ -70,7 +72,10 @@ export class Plane {
     this.timeouts = start.timeouts
     this.counters = new Counters(start.memory, start.index)
     this.time = new Time(this.counters)
-    this.load = (slot) => this.counters.load(slot)
+    this.latencies = new Latencies(start.memory, start.index, this.time)
+    this.load = Object.assign((slot: number) => this.counters.load(slot), {
+      latencyMs: (slot: number, isIdle: boolean) => this.latencies.of(slot, isIdle),
+    })
     this.tables = new Tables(start.memory, start.delta, this.ids)
     this.buffers = new Buffers(start.sharedReads, start.splices)
     this.requestHead = new RequestHead(start.limits.headBytesMax, start.limits.headersMax)

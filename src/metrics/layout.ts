@@ -89,6 +89,9 @@ export const FIELD = Object.freeze({
   /** From the request to the head of the answer, of those that were compared: of the copies, and of what they were compared with. */
   mirrorsSumMs: 38,
   mirroredSumMs: 39,
+  /** No sums: what the target takes to answer, as this worker sees it, and when it was seen last (dataplane/latencies.ts). */
+  latencyMs: 40,
+  latencyAtMs: 41,
   /** From the head of a request to the end of its answer. */
   duration: HISTOGRAMS,
   /** From the beginning of the attempt to the head of its answer. */

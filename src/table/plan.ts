@@ -6,7 +6,7 @@
 import type { ConditionPlan } from './conditions/kind.ts'
 import type { SkewPath } from './skew.ts'
 
-export type Balance = 'least-request' | 'round-robin' | 'random' | 'hash'
+export type Balance = 'least-request' | 'least-latency' | 'round-robin' | 'random' | 'hash'
 
 /** What of a request chooses its target, where that is not the visitor. */
 export type HashSource =

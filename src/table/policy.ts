@@ -7,6 +7,8 @@
  *   random         the same with a random place.
  *   least-request  two different targets drawn so; of these the one with fewer requests for its weight, the first when equal. So an
  *                  idle pool is shared by weight, and a busy one until each has as many requests as its weight says.
+ *   least-latency  the same, but each request at a target counts for as long as the target takes to answer, and the one to come, too.
+ *                  One that has not answered yet is free for the first request, and dear for any other until that is answered.
  *   hash           weighted rendezvous: the highest -weight / ln(hash of key and target) wins (Thaler and Ravishankar). Each target
  *                  has its share by weight, and a weight that grows moves keys to that target only. With equal weights the order
  *                  is that of the hashes, so a key is at the same target whether or not the weights were looked at.
@@ -15,10 +17,12 @@ import { hashString, mix32 } from './bucket.ts'
 import { isNoted } from './eligible.ts'
 import { type Choice, FAILING, type Grade, isCandidate, UNSURE } from './grade.ts'
 import type { HashSource } from './plan.ts'
-import type { PoolTable, RequestView, TargetTable } from './types.ts'
+import type { Load, PoolTable, RequestView, TargetTable } from './types.ts'
 
 /** 2^32 over the golden ratio. */
 const GOLDEN_STEP = 0x9e3779b9
+/** What a request counts for at a target that has answered none. */
+const UNKNOWN_MS = 1_000
 
 /** One of the `count` candidates: all targets of the pool up to the grade `worst`, but the excluded and the avoided. */
 export function pick(pool: PoolTable, worst: Grade, count: number, choice: Choice): TargetTable {
@@ -53,14 +57,29 @@ function pickByOrder(pool: PoolTable, worst: Grade, count: number, choice: Choic
   }
 }
 
-/** Power of two choices: of two different candidates drawn at random the one with fewer requests; the first when equal. */
+/** Power of two choices: of two different candidates drawn at random the one with less to do; the first when equal. */
 function lessLoaded(pool: PoolTable, worst: Grade, count: number, choice: Choice): TargetTable {
-  const { draw, load } = choice
+  const draw = choice.draw
   const first = Math.floor(draw.random() * count)
   const drawn = Math.floor(draw.random() * (count - 1))
   const a = candidate(pool, first, worst, count, choice)
   const b = candidate(pool, drawn >= first ? drawn + 1 : drawn, worst, count, choice)
-  return load(b.slot) < load(a.slot) ? b : a
+  return isCheaper(b, a, choice) ? b : a
+}
+
+/** Whether a target has less to do for its weight. */
+function isCheaper(a: TargetTable, b: TargetTable, choice: Choice): boolean {
+  const { load, service } = choice
+  if (service.balance !== 'least-latency') return load(a.slot) * b.weight < load(b.slot) * a.weight
+  return waitAt(a, load) * b.weight < waitAt(b, load) * a.weight
+}
+
+/** What the requests at a target and one more take, one after the other. */
+function waitAt({ slot }: TargetTable, load: Load): number {
+  const busy = load(slot)
+  const ms = load.latencyMs?.(slot, busy === 0) ?? 0
+  if (ms === 0) return busy * UNKNOWN_MS
+  return ms * (busy + 1)
 }
 
 /** The candidate at an index, 0 to `count - 1`. */
@@ -74,7 +93,7 @@ function candidate(pool: PoolTable, index: number, worst: Grade, count: number, 
 }
 
 function pickByWeight(pool: PoolTable, worst: Grade, count: number, choice: Choice): TargetTable {
-  const { draw, load, service } = choice
+  const { draw, service } = choice
   const isAll = count === pool.targets.length
   let sum = 0
   for (const target of pool.targets) if (isAll || isCandidate(target, worst, choice)) sum += target.weight
@@ -85,7 +104,7 @@ function pickByWeight(pool: PoolTable, worst: Grade, count: number, choice: Choi
   const a = candidateAt(pool, draw.random() * sum, null, worst, isAll, choice)
   if (service.balance === 'random') return a
   const b = candidateAt(pool, draw.random() * (sum - a.weight), a, worst, isAll, choice)
-  return load(b.slot) * a.weight < load(a.slot) * b.weight ? b : a
+  return isCheaper(b, a, choice) ? b : a
 }
 
 /** The candidate at a mark, 0 to the sum of the weights, but for the one that was drawn already. */

@@ -235,8 +235,13 @@ export interface Earlier {
   readonly missing: readonly string[]
 }
 
-/** Number of requests in flight at a target, over all workers, by counter slot. */
-export type Load = (slot: number) => number
+/** What is known of a target now, by counter slot. */
+export interface Load {
+  /** Number of requests in flight at it, over all workers. */
+  (slot: number): number
+  /** How long it takes to answer in ms, 0 when that is not known yet; `isIdle` when nothing is in flight at it. Absent: nobody knows. */
+  readonly latencyMs?: (slot: number, isIdle: boolean) => number
+}
 
 /** The only sources of chance and order that `decide` has; tests and `explain` give their own. */
 export interface Draw {

@@ -149,7 +149,7 @@ services:
     'turnout.yaml:17:67: services.shop.rules[0].to: unknown pool "gren" (did you mean "green"?)',
     'turnout.yaml:18:17: services.shop.rules[1].name: rule 1 has the name "staff" already',
     'turnout.yaml:18:39: services.shop.rules[1].when.cidr[0]: "10.0.0.0/33" is not a network such as 10.0.0.0/8, 2001:db8::/32 or 192.0.2.7',
-    'turnout.yaml:19:14: services.shop.balance: "least-requests" is not least-request, round-robin, random, hash or a map (did you mean "least-request"?)',
+    'turnout.yaml:19:14: services.shop.balance: "least-requests" is not least-request, least-latency, round-robin, random, hash or a map (did you mean "least-request"?)',
     'turnout.yaml:20:5: services.shop: repeated key "balance" (first on line 19)',
     'turnout.yaml:21:25: services.shop.health.interval: "2 sec" is not a duration such as 500ms, 2s, 5m, 1h or 7d',
     'turnout.yaml:21:41: services.shop.health.timeout: expected a duration such as 500ms, 2s, 5m, 1h or 7d, found 30',

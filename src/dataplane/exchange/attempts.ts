@@ -186,8 +186,11 @@ export class Attempts {
   judge(status: number, broke: ErrorCode | null): AttemptOutcome {
     const outcome = attemptOutcome(status, broke)
     const connected = broke !== 'upstream_connect_failed'
-    if (this.#underWay) this.#plane.counters.countAttempt(this.target!.slot, outcome, connected)
+    const { counters, latencies, time } = this.#plane
+    if (this.#underWay) counters.countAttempt(this.target!.slot, outcome, connected)
     this.judged.end(this.decision!, status, broke)
+    if (this.#underWay && outcome === 'failed')
+      latencies.failed(this.service, this.target!, time.nowMs - this.startedMs)
     this.#underWay = false
     return outcome
   }

@@ -47,6 +47,7 @@ export class Outcome {
     this.#attemptTtfbMs = this.#plane.time.nowMs - attempts.startedMs
     attempts.judged.timed(attempts.service, status, this.#plane.time.nowMs)
     attempts.repeated(status)
+    this.#plane.latencies.answered(attempts.service, attempts.target!, status, this.#attemptTtfbMs)
     if (status !== SWITCHED) return
     attempts.judge(status, null)
     this.#plane.counters.countTunnel(attempts.target!.slot)
