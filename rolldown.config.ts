@@ -12,6 +12,6 @@ const options: BuildOptions = {
   platform: 'node',
   external: Object.keys(manifest.dependencies).map((name) => new RegExp(`^${name}(/|$)`)),
   // Files that share a folder name the worker by the same relative URL as their sources do.
-  output: { dir: 'dist', chunkFileNames: 'chunks/[name].js', cleanDir: false },
+  output: { dir: 'dist', chunkFileNames: 'chunks/[name].js' },
 }
 export default options

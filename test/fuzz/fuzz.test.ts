@@ -52,6 +52,9 @@ test('a message depends on the seed and its number only', () => {
   expect(distinct.size).toBeGreaterThan(1_800)
 })
 
+/** A run that comes early to what the first one needs tens of thousands of messages for. */
+const SOON = 2
+
 /** Takes the table of the codec's alphabet as it should not be until the test has ended. */
 function spoil(table: Uint8Array, letter: string, value: number): void {
   const code = letter.charCodeAt(0)
@@ -72,7 +75,8 @@ const misread = (change: (message: Message) => Partial<Message>): Codecs => ({
   },
 })
 
-const firstFault = (codecs: Codecs = CODECS) => run({ ...options, messages: 400_000 }, () => {}, codecs).fault
+const firstFault = (codecs: Codecs = CODECS, seed = 1) =>
+  run({ ...options, seed, messages: 400_000 }, () => {}, codecs).fault
 
 describe('a codec is found out that', () => {
   test.each([
@@ -82,7 +86,7 @@ describe('a codec is found out that', () => {
     ['takes NUL in a value', VALUE, '\0', 1, 'accepts'],
     ['takes a bare CR in a value', VALUE, '\r', 1, ''],
     ['takes DEL in a value', VALUE, '\x7f', 1, 'accepts'],
-    ['takes bytes above ASCII in a target', TARGET, '\x80', 1, 'accepts'],
+    ['takes bytes above ASCII in a target', TARGET, '\x80', 1, 'accepts', SOON],
     ['takes a tab in a target', TARGET, '\t', 1, 'accepts'],
     ['takes a fragment, as llhttp does', TARGET, '#', 1, 'accepts'],
     ['takes a sign in a chunk size', HEX, '+', 1, 'accepts'],
@@ -90,11 +94,11 @@ describe('a codec is found out that', () => {
     ['takes the digit 5 of a chunk size for 4', HEX, '5', 5, ''],
     ['refuses bytes above ASCII in a value', VALUE, '\xff', 0, 'refuses'],
     ['refuses an underscore in a name', TOKEN, '_', 0, 'refuses'],
-    ['refuses capitals in a chunk size', HEX, 'E', 0, 'refuses'],
+    ['refuses capitals in a chunk size', HEX, 'E', 0, 'refuses', SOON],
     ['refuses a query', TARGET, '?', 0, 'refuses'],
-  ] as const)('%s', (_name, table, letter, value, kind) => {
+  ] as const)('%s', (_name, table, letter, value, kind, seed?: number) => {
     spoil(table, letter, value)
-    const fault = firstFault()
+    const fault = firstFault(CODECS, seed)
     expect(fault?.what).toMatch(new RegExp(`^${kind || '(accepts|framing|refuses)'}:`))
     expect(fault?.shortest.bytes.length).toBeLessThan(200)
   })
