@@ -48,6 +48,7 @@ export function keptOf(
   }
   assertCommands(wish, commandFolders)
   const from = fromOf(spec, to, wish)
+  assertTargets(wish, spec, to)
   if (isRolling(wish)) assertRollable(spec, status, to)
   const { rollout } = begin({ id, to, plan: wish.plan, policy: wish.policy, before: spec.split ?? {}, by }, steadyMs)
   const isHurried = now && (sent.schedule ?? spec.rollout?.schedule) !== undefined
@@ -80,6 +81,15 @@ function assertCommands({ spec: { hooks = [] } }: Wish, folders: readonly string
       { pointer: step === undefined ? `/hooks/${at}/command` : `/steps/${step}/hooks`, message },
     ])
   }
+}
+
+/** There is something to try, now or once a hook has put it there or its time has come. Throws `conflict`. */
+function assertTargets({ spec: { hooks = [], schedule } }: Wish, { pools }: ServiceSpec, to: string): void {
+  if (pools[to].targets.length > 0 || schedule !== undefined || hooks.some(({ at }) => at === 'BeforeInstall')) return
+  throw new TurnoutError(
+    'conflict',
+    `Pool ${to} has no targets, and no hook BeforeInstall that could bring some: give it targets first.`,
+  )
 }
 
 /** A rolling release sets the states of its targets, so none may be set by a person; and it has two versions in one pool. Throws `conflict`. */

@@ -13,6 +13,7 @@
  * Invariants of a plan: weights rise from step to step; the last is 100, whatever was written; a step at 0 (by rule only) can only be the
  * first. `keep` per cent stay on the old version until the bake ends, so that there is something to compare with to the last.
  */
+import { didYouMean, nearest } from '../config/nearest.ts'
 
 /** A step as people write it. */
 export interface StepSpec {
@@ -122,7 +123,7 @@ export function planOf(spec: StrategySpec): Plan | PlanFault {
   const shape = shapeOf(spec.strategy)
   if (shape === null) {
     return {
-      message: `no strategy is called "${spec.strategy}": blue-green, canary, linear, all-at-once, rolling, or a name of CodeDeploy`,
+      message: `no strategy is called "${spec.strategy}"${didYouMean(nearest(spec.strategy, [...NAMED.keys()]))}: blue-green, canary, linear, all-at-once, rolling, or a name of CodeDeploy`,
     }
   }
   if (shape.batch !== null) return rollingPlan(spec, shape, spec.batch ?? shape.batch)

@@ -171,7 +171,7 @@ describe("steps of one's own", () => {
 
 describe('what cannot be is refused with a reason', () => {
   test.each<[StrategySpec, RegExp]>([
-    [{ strategy: 'canari' }, /no strategy is called "canari"/],
+    [{ strategy: 'canari' }, /no strategy is called "canari" \(did you mean "canary"\?\): /],
     [{ strategy: '' }, /no strategy is called ""/],
     [{ strategy: 'Lambda' }, /no strategy/],
     [{ strategy: 'Canary0Percent5Minutes' }, /no strategy/],
