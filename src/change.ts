@@ -189,6 +189,7 @@ export interface ControlEvent {
     | 'ejection'
     | 'drain'
     | 'name'
+    | 'lookup'
     | 'worker'
     | 'store'
     | 'mirror'

@@ -11,6 +11,7 @@ import { parseListenAddress } from './config/address.ts'
 import type { ListenerSpec } from './config/schema.ts'
 import type { ListenerPlan } from './dataplane/messages.ts'
 import { type Fault, TurnoutError } from './errors.ts'
+import { whyUnreadable } from './lookups/watched-file.ts'
 
 /** Reads what the listeners need; paths are relative to `directory`. Throws `invalid` with every fault. */
 export function planListeners(listeners: readonly ListenerSpec[], directory: string): ListenerPlan[] {
@@ -45,9 +46,7 @@ function readText(file: string, fault: (message: string) => void): string | null
   try {
     return readFileSync(file, 'utf8')
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
-    const whys: Readonly<Record<string, string>> = { ENOENT: 'there is no such file', EACCES: 'permission denied' }
-    fault(`${file} cannot be read: ${whys[code ?? ''] ?? message}`)
+    fault(`${file} ${whyUnreadable(error)}`)
     return null
   }
 }

@@ -12,6 +12,7 @@ import { parseSpec, printFault } from './config/load.ts'
 import type { Spec } from './config/schema.ts'
 import { isTurnoutError } from './errors.ts'
 import { planListeners } from './listener-plan.ts'
+import { checkLookups } from './lookups/lookups.ts'
 import { type Running, serve, storeUrl } from './serve.ts'
 import type { ServeSignals } from './signals.ts'
 import type { StandardStreams } from './standard-streams.ts'
@@ -81,6 +82,7 @@ export async function runServe(args: string[], signals: ServeSignals, io: Stream
     const places = { directory: dirname(resolve(path)), stateDirectory: process.cwd() }
     if (values.check) {
       planListeners(spec.listeners, places.directory)
+      await checkLookups(spec.services, places.directory)
       await checkStore(storeUrl(spec.store, places.stateDirectory))
       io.stdout.write(`${path} is valid: ${Object.keys(spec.services).length} service(s)\n`)
       return 0

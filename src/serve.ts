@@ -6,7 +6,7 @@
  *
  * `serve` has no globals: the command line, the demo and the tests start Turnout through it; signals are not its business.
  */
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomInt } from 'node:crypto'
 import { resolve } from 'node:path'
 import type { Logger } from 'pino'
 import { type Admin, createAdmin } from './admin/server.ts'
@@ -20,9 +20,11 @@ import { type ConfigFile, createFile } from './control/config-file.ts'
 import { createControl } from './control/control.ts'
 import type { RunningControl } from './control/deps.ts'
 import { type CookieSecrets, cookieSecretsOf } from './dataplane/cookie-secrets.ts'
+import { Lookups } from './dataplane/lookups.ts'
 import { createHealth } from './health/health.ts'
 import { listenerUrl, planListeners } from './listener-plan.ts'
 import { openAccessLog, openLog } from './log/log.ts'
+import { LookupFiles } from './lookups/lookups.ts'
 import { createExposition } from './metrics/exposition.ts'
 import { allocateSharedMemory, type SharedMemory } from './metrics/layout.ts'
 import { createTrafficWindow } from './metrics/window.ts'
@@ -94,6 +96,9 @@ interface Core {
   readonly control: RunningControl
   readonly names: Names
   readonly file: ConfigFile
+  readonly files: LookupFiles
+  /** What the main thread itself looks up, for explain. */
+  readonly lookups: Lookups
   /** The committed table, as workers have it. */
   table(): Table
 }
@@ -158,6 +163,19 @@ async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): 
     onLog: accessLog.write,
     ...createWorkerNews(log, (event) => tell(event)),
   })
+  const lookups = new Lookups()
+  const files = new LookupFiles({
+    clock: systemClock,
+    directory,
+    secret: () => [randomInt(2 ** 32), randomInt(2 ** 32)],
+    give(lookup) {
+      lookups.take(lookup)
+      workers.give(lookup)
+    },
+    log,
+  })
+  cleanup.add(() => files.close())
+  await files.open(spec.services)
   let table = emptyTable()
   let next = table
   const control = await createControl({
@@ -168,6 +186,7 @@ async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): 
     run: randomBytes(3).toString('hex').slice(0, 5),
     complete: validateService,
     plan: planService,
+    lookupFaults: (before, after, names) => files.faults(before, after, names),
     build(delta) {
       next = applyDelta(table, delta)
     },
@@ -179,12 +198,13 @@ async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): 
   })
   cleanup.add(() => control.close())
   follow(control)
-  const file = createFile(control)
+  files.follow(control)
+  const file = createFile(control, (services) => files.open(services))
   warnOfKept(log, await file.start(spec.services))
   tell = control.publish.bind(control)
   cleanup.add(() => workers.drain(0))
   await workers.start(options.signal)
-  return { memory, store, cookies, workers, control, names, file, table: () => table }
+  return { memory, store, cookies, workers, control, names, file, files, lookups, table: () => table }
 }
 
 function workerStart(options: ServeOptions, cookies: CookieSecrets): WorkersOptions['start'] {
@@ -210,7 +230,7 @@ async function startControlPlane(
   cleanup: Cleanup,
   isReady: () => boolean,
 ): Promise<Admin> {
-  const { control, names, memory, store, file } = core
+  const { control, names, memory, store, file, files } = core
   const clock = systemClock
   const refused = (error: unknown) => log.warn({ err: error }, 'an observation was not taken')
   const health = createHealth({ control, clock, planHealth, memory, random: Math.random, refused })
@@ -231,7 +251,7 @@ async function startControlPlane(
   cleanup.add(() => rollouts.close())
   await rollouts.start()
   store.mayBlock(false)
-  const tell = () => ({ names: names.counts(), rollouts: rollouts.figures() })
+  const tell = () => ({ names: names.counts(), rollouts: rollouts.figures(), lookups: files.told() })
   const exposition = createExposition(control, memory, clock, VERSION, tell)
   cleanup.add(() => exposition.close())
   const admin = await createAdmin({
@@ -241,6 +261,7 @@ async function startControlPlane(
     exposition,
     memory,
     names,
+    lookups: files,
     traffic,
     clock,
     tokens: spec.admin.tokens,

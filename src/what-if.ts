@@ -16,6 +16,7 @@ import type { RunningControl } from './control/deps.ts'
 import { createQueue } from './control/queue.ts'
 import type { CookieSecrets } from './dataplane/cookie-secrets.ts'
 import { CookieSigner } from './dataplane/cookie-signer.ts'
+import type { Lookups } from './dataplane/lookups.ts'
 import { PostedRequest } from './dataplane/posted-request.ts'
 import { type Sample, samplesIn } from './dataplane/samples.ts'
 import { TurnoutError } from './errors.ts'
@@ -37,18 +38,19 @@ interface Core {
   readonly memory: SharedMemory
   readonly cookies: CookieSecrets
   readonly control: Pick<RunningControl, 'snapshot'>
+  readonly lookups: Lookups
   readonly workers: Pick<Workers, 'samples'>
   table(): Table
 }
 
 /** Decides a posted request by the committed table, as a worker would. */
 export function createExplain(
-  { memory, cookies, table }: Pick<Core, 'memory' | 'cookies' | 'table'>,
+  { memory, cookies, lookups, table }: Pick<Core, 'memory' | 'cookies' | 'lookups' | 'table'>,
   { limits }: Pick<Spec, 'limits'>,
   running: Parameters<typeof explanationOf>[2],
 ): Explain {
   const signer = new CookieSigner(cookies.cookieKeys, cookies.cookieLayer)
-  const posted = new PostedRequest(limits.headBytesMax, limits.headersMax, signer, systemClock.nowMs)
+  const posted = new PostedRequest(limits.headBytesMax, limits.headersMax, signer, systemClock.nowMs, lookups)
   const load = (slot: number) => sumField(memory, slot, FIELD.inFlight) + sumField(memory, slot, FIELD.tunnels)
   const draw = peekingDraw(memory.cells)
   return (input) => {
@@ -86,7 +88,7 @@ export function createComparer(core: Core, { limits }: Pick<Spec, 'limits'>): Co
       // Nothing that steers has other pools or targets, so where they are and how they do is as it is.
       const status: ServiceStatus = { ...intent, pools, slot }
       const after = compileService(planService(name, spec), status, before)
-      const over = new Replay(present, after, signer, limits)
+      const over = new Replay(present, after, signer, limits, core.lookups)
       for await (const samples of core.workers.samples(slot)) {
         if (samples !== null) await inPieces(samplesIn(samples), (sample) => over.take(sample))
       }
@@ -123,13 +125,13 @@ class Replay {
   #sinceMs: number | null = null
   #squares = 0
 
-  constructor(present: Table, after: ServiceTable, signer: CookieSigner, limits: Spec['limits']) {
+  constructor(present: Table, after: ServiceTable, signer: CookieSigner, limits: Spec['limits'], lookups: Lookups) {
     this.#service = after.name
     this.#comparison = new Comparison(after)
     const proposed = { ...present, services: new Map(present.services).set(after.name, after) }
     this.#sides = [new Side(present), new Side(proposed)]
     // A window of time, and the end of a cookie, are looked at as they were then.
-    this.#request = new PostedRequest(limits.headBytesMax, limits.headersMax, signer, () => this.#atMs)
+    this.#request = new PostedRequest(limits.headBytesMax, limits.headersMax, signer, () => this.#atMs, lookups)
   }
 
   take({ atMs, weight, address, head }: Sample): void {

@@ -6,6 +6,7 @@ import type { ChangeOptions, Control, FileResult } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import type { Checked } from '../config/check.ts'
 import type { AdminSpec, PoolSpec, RuleSpec, ServiceSpec, Weights } from '../config/schema.ts'
+import type { LookupFiles } from '../lookups/lookups.ts'
 import type { Exposition } from '../metrics/exposition.ts'
 import type { SharedMemory } from '../metrics/layout.ts'
 import type { TrafficWindow } from '../metrics/window.ts'
@@ -35,6 +36,8 @@ export interface AdminDeps {
   readonly traffic: Pick<TrafficWindow, 'service'>
   /** Why a name of a target has no address, or an old one. */
   readonly names: Pick<Names, 'of'>
+  /** The files that requests are looked up in. */
+  readonly lookups: Pick<LookupFiles, 'told'>
   readonly clock: Clock
   /** Without tokens only loopback is served. */
   readonly tokens: AdminSpec['tokens']

@@ -127,5 +127,14 @@ export const ProcessStatusAnswer = object({
   instances: Type.Array(object({ version: Type.String(), ...position }), {
     description: 'Every process that serves by this store, as far as it is known.',
   }),
+  lookups: Type.Array(
+    object({
+      name: Type.String({ description: 'The file, as conditions name it.' }),
+      entries: Count('Visitors in it.'),
+      readAtMs: Milliseconds('When what is in use was read, since 1970; 0 for never.'),
+      fault: nullable(Type.String({ description: 'Why what is in it now is not in use.' })),
+    }),
+    { description: 'The files that requests are looked up in.' },
+  ),
   services: Type.Array(StatusAnswer),
 })

@@ -33,7 +33,7 @@ export function toldSnapshot({ control, clock }: Pick<AdminDeps, 'control' | 'cl
 
 type StatusDeps = Pick<
   AdminDeps,
-  'control' | 'clock' | 'traffic' | 'rollouts' | 'memory' | 'names' | 'version' | 'isReady' | 'process'
+  'control' | 'clock' | 'traffic' | 'rollouts' | 'memory' | 'names' | 'lookups' | 'version' | 'isReady' | 'process'
 >
 
 /** Registers the calls. */
@@ -52,6 +52,7 @@ export function statusRoutes(app: FastifyInstance, deps: StatusDeps): void {
         store,
         // Until instances share a store, there is this one.
         instances: [{ version: deps.version, revision, epoch }],
+        lookups: deps.lookups.told(),
         services: Object.keys(snapshot.services).map((name) =>
           describe(snapshot, name, deps.traffic.service(name)!, deps),
         ),

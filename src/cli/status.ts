@@ -70,6 +70,12 @@ interface StatusView {
   readonly pools: readonly PoolView[]
 }
 
+interface ProcessView {
+  readonly services: readonly StatusView[]
+  /** An older Turnout tells nothing of them. */
+  readonly lookups?: readonly { readonly name: string; readonly fault: string | null }[]
+}
+
 const REDRAW_MS = 1000
 
 /** Shows what each pool and target is doing. */
@@ -108,11 +114,12 @@ async function look(call: Call): Promise<string> {
     return json ? JSON.stringify(view) + '\n' : inColumns(view, clock.nowMs(), width)
   }
   // One call for all: a call for each of thousands would fail, and show thousands of different moments.
-  const all = await admin.call<{ services: readonly StatusView[] }>('GET', pathOf('status'))
+  const all = await admin.call<ProcessView>('GET', pathOf('status'))
   if (json) return JSON.stringify(all) + '\n'
-  const { services: views } = all
+  const { services: views, lookups = [] } = all
   if (views.length === 0) return 'There are no services yet.\n'
-  return views.map((view) => inColumns(view, clock.nowMs(), width)).join('\n')
+  const faults = lookups.flatMap(({ name, fault }) => (fault === null ? [] : [`\n${plain(`${name}: ${fault}`)}\n`]))
+  return views.map((view) => inColumns(view, clock.nowMs(), width)).join('\n') + faults.join('')
 }
 
 /** In a narrow terminal state, health and failures stay to the last. */

@@ -47,6 +47,8 @@ export interface ConfigFile {
 /** The merge of config files into the state of `control`. */
 export function createFile(
   control: Pick<RunningControl, 'change' | 'snapshot' | 'publish' | 'fileServices'>,
+  /** Reads what the services of a file that was read again need; what it rejects with refuses them. */
+  read: (services: Services) => Promise<void> = async () => {},
 ): ConfigFile {
   const apply = (services: Services, { wins, ...options }: FileOptions): Promise<ChangeResult> =>
     control.change({ kind: 'file', services, wins, prune: options.prune === true }, options)
@@ -75,6 +77,7 @@ export function createFile(
     },
     async reload(services) {
       try {
+        await read(services)
         return await told(services, { actor: 'file', waitMs: RELOAD_WAIT_MS, wins: false })
       } catch (error) {
         const why = error instanceof Error ? error.message : String(error)

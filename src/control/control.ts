@@ -5,8 +5,8 @@
  * Invariants:
  * - A change is answered after the store has it (so it survives `kill -9`) and after every worker routes by it. When it is
  *   refused or the store fails, nothing has changed: the last table goes on serving (fail static).
- * - What can refuse a change (schema, who would be left to answer, slots, plans, the table itself) comes before the store, so
- *   nothing is stored that cannot be served.
+ * - What can refuse a change (schema, files that are not read, who would be left to answer, slots, plans, the table itself) comes before the store,
+ *   so nothing is stored that cannot be served.
  * - The store compares where it stands. When another process has moved it, what that one wrote is taken over and the change
  *   is made again on top of it, as if it had come a moment later; only who has sent If-Match for what was changed is refused.
  *   So is a commit taken over that was reported as failed and had happened after all.
@@ -14,8 +14,7 @@
  *   then nobody else changes that service.
  * - What this process has seen goes first in the queue, and into the tables without waiting for the store. It is never in the
  *   document; it is stored apart, for a quick restart (saver.ts).
- * - A change costs what it changes: every step names the services that it touches, and nothing looks at the others.
- * - The present state and how it moves: state.ts. The document in the store: keeper.ts.
+ * - A change costs what it changes: every step names the services that it touches, and nothing looks at the others (state.ts, keeper.ts).
  */
 import type { Change, ChangeOptions, ChangeResult, ControlEvent, Observation, Revision, Snapshot } from '../change.ts'
 import { durationMs } from '../config/duration.ts'
@@ -180,7 +179,8 @@ class Writer implements RunningControl {
     const content = applyChange(before, resolved, clock.steadyMs(), this.#tools)
     const owed = options.atOnce === true ? this.#keeper.owed : []
     const changed = [...new Set([...changedNames(before, content), ...owed])]
-    const faults = this.#routes.faults(content.services, changed)
+    const unread = this.#deps.lookupFaults?.(before.services, content.services, changed) ?? []
+    const faults = [...this.#routes.faults(content.services, changed), ...unread]
     if (faults.length > 0) throw new TurnoutError('invalid', faults[0].message, faults)
     if (options.atOnce !== true) this.#keeper.assertNotOwed(changed)
     assertNotTried(before, content, change, changed)

@@ -2,7 +2,8 @@
 import type { Logger } from 'pino'
 import type { Control } from '../change.ts'
 import type { Clock } from '../clock.ts'
-import type { ServiceSpec } from '../config/schema.ts'
+import type { ServiceSpec, Services } from '../config/schema.ts'
+import type { Fault } from '../errors.ts'
 import type { SharedMemory } from '../metrics/layout.ts'
 import type { Names } from '../names/names.ts'
 import type { Store } from '../store/store.ts'
@@ -24,6 +25,8 @@ export interface ControlDeps {
   plan(name: string, spec: ServiceSpec): ServicePlan
   /** Builds the table that the delta leads to, as every worker will; throws what would end a worker. */
   build(delta: TableDelta): void
+  /** Faults of changed services that name files which are not read (src/lookups/); absent: none are checked. */
+  lookupFaults?(before: Services, after: Services, names: readonly string[]): readonly Fault[]
   /** Brings a delta into every worker and stores the epoch. Never rejects: a worker that does not answer is replaced. */
   commitTables(delta: TableDelta): Promise<void>
   readonly log: Pick<Logger, 'info' | 'warn' | 'error'>

@@ -1,12 +1,13 @@
 /**
  * What the main thread and a worker say to each other. Few and rare: nothing is sent per request but pages of log lines.
  *
- * main: start (workerData) → listen → drain; prepare at any time.   worker: started → listening → drained; prepared, log, sampled, difference and fault at
+ * main: start (workerData) → listen → drain; prepare, lookup and sample at any time.   worker: started → listening → drained; prepared, log, sampled, difference and fault at
  * any time. A worker listens only when told to, so every table that it was told of before is prepared by then.
  */
 import type { LimitsPlan, TimeoutsPlan } from '../config/plan.ts'
 import type { SharedMemory } from '../metrics/layout.ts'
 import type { TableDelta } from '../table/types.ts'
+import type { Lookup } from './lookups.ts'
 
 /** A listener with its certificate read; port 0 asks the system for a free one. */
 export interface ListenerPlan {
@@ -36,6 +37,8 @@ export interface WorkerStart {
   readonly sharedReads: boolean
   /** False copies long bodies even where the kernel could move them; for tests of that fallback. */
   readonly splices: boolean
+  /** What requests are looked up in, as far as it is there. */
+  readonly lookups: readonly Lookup[]
   /** The table to begin with. */
   readonly delta: TableDelta
 }
@@ -64,6 +67,7 @@ export type ToWorker =
   | { readonly type: 'prepare'; readonly delta: TableDelta }
   /** Tell the samples of the service in this slot; answered under the same number. */
   | { readonly type: 'sample'; readonly id: number; readonly slot: number }
+  | { readonly type: 'lookup'; readonly lookup: Lookup }
   /** Stop accepting, answer what is under way with `Connection: close`, and say `drained` when nothing is left. */
   | { readonly type: 'drain'; readonly deadlineMs: number }
 

@@ -16,6 +16,7 @@ import { RequestHead } from './http1/request-head.ts'
 import { ResponseHead } from './http1/response-head.ts'
 import { Ids } from './ids.ts'
 import { Latencies } from './latencies.ts'
+import { Lookups } from './lookups.ts'
 import type { Difference, WorkerStart } from './messages.ts'
 import { HeadView } from './request-view.ts'
 import { Samples } from './samples.ts'
@@ -46,6 +47,7 @@ export class Plane {
   readonly requestHead: RequestHead
   readonly responseHead: ResponseHead
   readonly signer: CookieSigner
+  readonly lookups: Lookups
   /** What `decide` sees of the request in `requestHead`. */
   readonly view: HeadView
   readonly trusted: TrustedProxies
@@ -81,7 +83,8 @@ export class Plane {
     this.requestHead = new RequestHead(start.limits.headBytesMax, start.limits.headersMax)
     this.responseHead = new ResponseHead(start.limits.headBytesMax, start.limits.headersMax)
     this.signer = new CookieSigner(start.cookieKeys, start.cookieLayer)
-    this.view = new HeadView(this.requestHead, this.signer, () => this.time.wallMs())
+    this.lookups = new Lookups(start.lookups)
+    this.view = new HeadView(this.requestHead, this.signer, () => this.time.wallMs(), this.lookups)
     this.trusted = new TrustedProxies(start.trustedProxies)
     this.admission = new Admission(start.memory, start.index, start.limits, start.cookieKeys[0])
     this.log = new AccessLog(start.accessSample, sendLog, () => this.counters.countLane(WORKER_FIELD.logDropped))

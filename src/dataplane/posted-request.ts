@@ -8,6 +8,7 @@ import type { ErrorCode } from '../errors.ts'
 import { octetsOfText } from '../table/octets.ts'
 import type { CookieSigner } from './cookie-signer.ts'
 import { RequestHead } from './http1/request-head.ts'
+import type { Lookups } from './lookups.ts'
 import { HeadView } from './request-view.ts'
 
 /** What a client would send, as text. */
@@ -27,9 +28,9 @@ export class PostedRequest {
   readonly view: HeadView
 
   /** Limits as for traffic. */
-  constructor(bytesMax: number, fieldsMax: number, signer: CookieSigner, wallMs: () => number) {
+  constructor(bytesMax: number, fieldsMax: number, signer: CookieSigner, wallMs: () => number, lookups?: Lookups) {
     this.#head = new RequestHead(bytesMax, fieldsMax)
-    this.view = new HeadView(this.#head, signer, wallMs)
+    this.view = new HeadView(this.#head, signer, wallMs, lookups)
   }
 
   /** Reads a request into the view; the code by which traffic refuses it, or null. */

@@ -17,6 +17,7 @@ import type { CookieSigner } from './cookie-signer.ts'
 import { KIND } from './http1/field-kinds.ts'
 import { STRIDE } from './http1/fields.ts'
 import type { RequestHead } from './http1/request-head.ts'
+import { Lookups } from './lookups.ts'
 
 /** Cookies for one service by other deployments, beside the first, that a client may have before one is overwritten. */
 const APART_MAX = 4
@@ -25,14 +26,16 @@ export class HeadView implements RequestView {
   readonly #head: RequestHead
   readonly #signer: CookieSigner
   readonly wallMs: () => number
+  readonly #lookups: Lookups
   /** What the head has under the two names that our cookie may have: the short one is that of the config. */
   readonly #own: TwoCookies = { short: undefined, long: undefined }
   address = ''
 
-  constructor(head: RequestHead, signer: CookieSigner, wallMs: () => number) {
+  constructor(head: RequestHead, signer: CookieSigner, wallMs: () => number, lookups: Lookups = new Lookups()) {
     this.#head = head
     this.#signer = signer
     this.wallMs = wallMs
+    this.#lookups = lookups
   }
 
   get method(): string {
@@ -93,6 +96,10 @@ export class HeadView implements RequestView {
       if (someCookie(fields.value(i), name, test)) return true
     }
     return false
+  }
+
+  isListed(file: string, visitor: string): boolean {
+    return this.#lookups.isListed(file, visitor)
   }
 
   get fieldCount(): number {

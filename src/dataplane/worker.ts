@@ -33,7 +33,8 @@ port.on('message', (message: ToWorker) => {
   if (message.type === 'prepare') {
     plane.prepare(message.delta)
     send({ type: 'prepared', epoch: message.delta.epoch })
-  } else if (message.type === 'sample') {
+  } else if (message.type === 'lookup') plane.lookups.take(message.lookup)
+  else if (message.type === 'sample') {
     const samples = plane.samples.of(message.slot)
     port.postMessage({ type: 'sampled', id: message.id, samples } satisfies FromWorker, [samples.buffer])
   } else if (message.type === 'drain') drain(message.deadlineMs)

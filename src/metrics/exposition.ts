@@ -44,7 +44,7 @@ export function createExposition(
   memory: SharedMemory,
   clock: Clock,
   version: string,
-  tell: () => Told = () => ({ names: null, rollouts: [] }),
+  tell: () => Told = () => ({ names: null, rollouts: [], lookups: [] }),
 ): Exposition {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })

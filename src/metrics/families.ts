@@ -15,6 +15,7 @@ import type { Snapshot } from '../change.ts'
 import { targetWeight } from '../config/target-weight.ts'
 import type { Family, Sample, Scrape, ScrapedTarget, Told } from './family.ts'
 import { BINS, binEndMs, FIELD, type SharedMemory } from './layout.ts'
+import { LOOKUP_FAMILIES } from './lookup-families.ts'
 import { MIRROR_FAMILIES } from './mirror-families.ts'
 import { NAME_FAMILIES } from './name-families.ts'
 import { familiesOf } from './per-target.ts'
@@ -240,5 +241,6 @@ export const FAMILIES: readonly Family[] = [
   ...MIRROR_FAMILIES,
   ...WORKER_FAMILIES,
   ...NAME_FAMILIES,
+  ...LOOKUP_FAMILIES,
   ...ROLLOUT_FAMILIES,
 ]

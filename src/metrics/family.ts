@@ -1,5 +1,6 @@
 /** What a metric is made of, and what one scrape reads. Types only. */
 import type { Snapshot } from '../change.ts'
+import type { ToldLookup } from '../lookups/lookups.ts'
 import type { NameCounts } from '../names/names.ts'
 import type { ToldRollout } from '../rollout/told.ts'
 import type { SharedMemory } from './layout.ts'
@@ -41,6 +42,7 @@ export interface Told {
   /** null where nothing looks names up. */
   readonly names: NameCounts | null
   readonly rollouts: readonly ScrapedRollout[]
+  readonly lookups: readonly ToldLookup[]
 }
 
 /** Everything that one scrape reads, read once. */

@@ -42,6 +42,8 @@ export interface ConditionIndex {
   /** Whether a path or prefix among them has `%` in it. */
   readonly isEscaped: boolean
   readonly visitors: ReadonlyMap<string, Positions>
+  /** Files of visitors, each looked up once, and who asks for them. */
+  readonly files: readonly (readonly [file: string, positions: Positions])[]
   readonly networks: NetworkIndex | null
   readonly marks: BitSet
 }
@@ -116,13 +118,20 @@ export function indexConditions(entries: readonly (readonly (Keys | null)[])[]):
     prefixLengths: [...new Set([...lists.prefix.keys()].map(({ length }) => length))].sort((a, b) => a - b),
     isEscaped: paths.some((path) => path.includes('%')),
     visitors: lists.visitor,
+    files: [...lists.file],
     networks: networks.size === 0 ? null : indexNetworks(networks),
     marks: new BitSet(entries.length),
   }
 }
 
-type Lists = Record<'method' | 'path' | 'prefix' | 'visitor', Map<string, number[]>>
-const newLists = (): Lists => ({ method: new Map(), path: new Map(), prefix: new Map(), visitor: new Map() })
+type Lists = Record<'method' | 'path' | 'prefix' | 'visitor' | 'file', Map<string, number[]>>
+const newLists = (): Lists => ({
+  method: new Map(),
+  path: new Map(),
+  prefix: new Map(),
+  visitor: new Map(),
+  file: new Map(),
+})
 
 function fileField(names: Map<string, Values>, { name, values: wanted }: Filing, alone: number[]) {
   const values: Values = names.get(name) ?? { present: [], byValue: new Map() }
@@ -176,7 +185,7 @@ export function markCandidates(index: ConditionIndex, view: RequestView, visitor
   marks.clear()
   marks.add(index.always)
   if (index.headers.size > 0 || index.cookies.size > 0) markFields(index, view)
-  if (visitor !== null) markList(marks, index.visitors, visitor)
+  if (visitor !== null) markVisitor(index, view, visitor)
   if (index.parameters.size > 0) markParameters(index, view.query)
   markList(marks, index.methods, view.method)
   if (index.paths.size > 0 || index.prefixes.size > 0) markPaths(index, view.path)
@@ -187,6 +196,11 @@ export function markCandidates(index: ConditionIndex, view: RequestView, visitor
 function markList(marks: BitSet, lists: ReadonlyMap<string, Positions>, value: string): void {
   const positions = lists.size === 0 ? undefined : lists.get(value)
   if (positions !== undefined) marks.add(positions)
+}
+
+function markVisitor({ marks, visitors, files }: ConditionIndex, view: RequestView, visitor: string): void {
+  markList(marks, visitors, visitor)
+  for (let at = 0; at < files.length; at++) if (view.isListed(files[at][0], visitor)) marks.add(files[at][1])
 }
 
 function markPaths(index: ConditionIndex, given: string): void {

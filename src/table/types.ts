@@ -207,6 +207,8 @@ export interface RequestView {
    * malformed or not signed by us.
    */
   ownCookie(service: ServiceTable): OwnCookie | null
+  /** Whether a visitor key stands in a file of visitors, by the name that the config gives it; none does in a file that is not there. */
+  isListed(file: string, visitor: string): boolean
   /** Wall time in ms: what clients measure the life of a cookie by. */
   wallMs(): number
 }

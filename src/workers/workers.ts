@@ -9,6 +9,7 @@
  *   at the start, or a system without a thread to give, does not keep the machine busy; every second of life makes up for one loss.
  */
 import type { Clock } from '../clock.ts'
+import type { Lookup } from '../dataplane/lookups.ts'
 import type { Difference, ListenerPlan, WorkerStart } from '../dataplane/messages.ts'
 import { lossField } from '../metrics/counters.ts'
 import { CELL, type SharedMemory, WORKER_FIELDS } from '../metrics/layout.ts'
@@ -38,7 +39,7 @@ export interface WorkersOptions {
   /** JavaScript heap of one worker in MiB: one that needs more is ended and replaced, and the process lives on. */
   readonly heapMb: number
   /** Everything a worker is started with, but what differs between them. */
-  readonly start: Omit<WorkerStart, 'index' | 'isFirst' | 'memory' | 'delta' | 'listeners'>
+  readonly start: Omit<WorkerStart, 'index' | 'isFirst' | 'memory' | 'lookups' | 'delta' | 'listeners'>
   readonly listeners: readonly ListenerPlan[]
   /** Called with access log lines; `written` is to be called once they are, since they are in memory that is used again. */
   readonly onLog: (lines: Uint8Array, written: () => void) => void
@@ -54,6 +55,7 @@ export class Workers {
   readonly #options: WorkersOptions
   readonly #slots: WorkerSlot[] = []
   #full: TableDelta = { epoch: 0, revision: 0, services: {} }
+  readonly #lookups = new Map<string, Lookup>()
   #ports: readonly number[] | null = null
   #ended = false
   /** All have listened once. */
@@ -116,6 +118,12 @@ export class Workers {
     for (const worker of [...this.#slots]) yield await worker.samples(slot)
   }
 
+  /** Gives every worker, and those that come later, something that requests are looked up in. */
+  give(lookup: Lookup): void {
+    this.#lookups.set(`${lookup.kind} ${lookup.name}`, lookup)
+    for (const slot of this.#slots) slot.tell({ type: 'lookup', lookup })
+  }
+
   /** Lets every worker finish what is under way, for at most `deadlineMs`, and ends them. */
   async drain(deadlineMs: number): Promise<void> {
     this.#ended = true
@@ -132,7 +140,8 @@ export class Workers {
       this.#ports === null ? plan : { ...plan, port: this.#ports[i] },
     )
     const isFirst = this.#ports === null
-    const start: WorkerStart = { ...options.start, index, isFirst, memory, delta: this.#full, listeners }
+    const lookups = [...this.#lookups.values()]
+    const start: WorkerStart = { ...options.start, index, isFirst, memory, lookups, delta: this.#full, listeners }
     return new WorkerSlot({
       start,
       clock,

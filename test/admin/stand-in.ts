@@ -163,6 +163,7 @@ export async function startAdmin(changes: Partial<AdminDeps> = {}, withShop = tr
     exposition,
     memory,
     names: literalNames,
+    lookups: { told: () => [] },
     traffic,
     clock,
     tokens: [],

@@ -145,5 +145,6 @@ test('GET /v1/status has every service as its own status has it, and the process
     workers: { count: 2, ready: true },
     store: 'memory',
     instances: [{ version: '0.1.0', revision: 1, epoch: 1 }],
+    lookups: [],
   })
 })

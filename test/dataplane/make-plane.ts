@@ -22,6 +22,7 @@ export function workerStart(memory: SharedMemory, services: TableDelta['services
   if ('faults' in loaded) throw new Error(JSON.stringify(loaded.faults))
   return {
     memory,
+    lookups: [],
     delta: { epoch: 1, revision: 1, services },
     listeners: [],
     reusePort: true,

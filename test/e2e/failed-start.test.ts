@@ -78,3 +78,21 @@ test('an address that the machine does not have is told as that', async () => {
   expect(code).toBe(1)
   expect(err).toBe('192.0.2.1:8080 cannot be listened on: this machine has no such address\n')
 })
+
+test('--check and the start tell of files of visitors that cannot be used', async () => {
+  const folder = temporaryFolder()
+  writeFileSync(join(folder, 'bad.txt'), 'u-1\nu\0')
+  const rule = (file: string) => ({ name: file, when: { not: { visitor: { file } } }, to: 'blue' })
+  const rules = [rule('bad.txt'), rule('none.txt')]
+  const services = { shop: service({ blue: ['http://127.0.0.1:1'] }, { rules }) }
+  for (const flags of [['--check'], []]) {
+    const { code, err } = await serve({ services }, folder, ...flags)
+    expect(code).toBe(1)
+    expect(err).toContain(
+      `/services/shop/rules/0/when/not/visitor/file: ${folder}/bad.txt line 2 has a control character`,
+    )
+    expect(err).toContain(
+      `/services/shop/rules/1/when/not/visitor/file: ${folder}/none.txt cannot be read: there is no`,
+    )
+  }
+})

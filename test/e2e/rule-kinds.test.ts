@@ -1,18 +1,14 @@
 /** Every kind of condition in a running Turnout: what the API checks, explain says, traffic gets and a dry run finds is one thing. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { DryRunReport } from '../../src/admin/dry-run.ts'
-import type { ExampleRequest } from '../../src/table/conditions/kind.ts'
+import type { Example } from '../../src/table/conditions/kind.ts'
 import { KINDS } from '../../src/table/conditions/kinds.ts'
 import { octetsOfText } from '../../src/table/octets.ts'
 import { ask } from '../helpers/ask.ts'
-import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
+import { call, service, startProxy, type Proxy as TestProxy, temporaryFolder } from '../helpers/proxy.ts'
 import { startNamed } from '../helpers/upstream.ts'
-
-interface Example {
-  readonly spec: unknown
-  readonly held: ExampleRequest
-  readonly failed: ExampleRequest
-}
 
 /** How many of the last requests these rules would have caught. */
 async function caughtBy(proxy: TestProxy, rules: readonly unknown[]): Promise<number> {
@@ -23,15 +19,21 @@ async function caughtBy(proxy: TestProxy, rules: readonly unknown[]): Promise<nu
 test('every kind holds in traffic where explain and a dry run say so, and where its example says so', async () => {
   const [blue, green] = [await startNamed('blue'), await startNamed('green')]
   const pools = { blue: [blue.url], green: [green.url] }
-  const more = { split: { blue: 100, green: 0 }, visitor: ['header:x-user'] }
-  const proxy = await startProxy({
-    workers: 1,
-    trustedProxies: ['127.0.0.0/8'],
-    services: { shop: service(pools, more) },
-  })
+  const directory = temporaryFolder()
+  const examples = Object.entries(KINDS).flatMap(([name, { examples }]) =>
+    examples.map((example: Example) => ({ name, ...example })),
+  )
+  const files = examples.flatMap(({ files = {} }) => Object.entries(files))
+  for (const [file, text] of files) writeFileSync(join(directory, file), text)
+  // The API may name no file but those of the config.
+  const rules = files.map(([file], index) => ({ name: `f${index}`, when: { visitor: { file } }, to: 'green' }))
+  const more = { split: { blue: 100, green: 0 }, visitor: ['header:x-user'], rules }
+  const proxy = await startProxy(
+    { workers: 1, trustedProxies: ['127.0.0.0/8'], services: { shop: service(pools, more) } },
+    { directory },
+  )
   const tried: unknown[] = []
-  for (const [name, { example }] of Object.entries(KINDS)) {
-    const { spec, held, failed }: Example = example
+  for (const { name, spec, held, failed } of examples) {
     const rules = [{ name: 'r0', when: { [name]: spec }, to: 'green' }]
     const before = await caughtBy(proxy, rules)
     let greens = 0
@@ -55,5 +57,6 @@ test('every kind holds in traffic where explain and a dry run say so, and where 
     }
     expect([name, (await caughtBy(proxy, rules)) - before]).toEqual([name, greens])
   }
-  expect(tried).toHaveLength(2 * Object.keys(KINDS).length)
+  expect(tried).toHaveLength(2 * examples.length)
+  expect(new Set(examples.map(({ name }) => name)).size).toBe(Object.keys(KINDS).length)
 })

@@ -1,6 +1,7 @@
 /** /metrics, parsed strictly and compared with counters that were filled by hand. */
 import { readFileSync } from 'node:fs'
 import { expect, onTestFinished, test } from 'vitest'
+import type { ToldLookup } from '../../src/lookups/lookups.ts'
 import { REJECT_CODES, rejectField } from '../../src/metrics/counters.ts'
 import { createExposition } from '../../src/metrics/exposition.ts'
 import type { ScrapedRollout } from '../../src/metrics/family.ts'
@@ -83,13 +84,14 @@ function rolloutOf(service: string, state: ToldRollout['state'], more: Partial<T
 function open(
   snapshot = snapshotOf({ shop: { blue: [BLUE], green: [GREEN] } }, { split: { blue: 95 } as object }),
   rollouts: readonly ScrapedRollout[] = [rolloutOf('shop', 'shifting')],
+  lookups: readonly ToldLookup[] = [],
 ) {
   const memory = allocateSharedMemory(2)
   // Something was counted of each target, so that it has its series, but nothing that is told.
   for (let slot = 0; slot < 8; slot++) add(memory, 0, slot, 'connectErrorsInRow', 1)
   const clock = movableClock()
   const stage = stageOf(snapshot)
-  const exposition = createExposition(stage.control, memory, clock, '9.8.7', () => ({ names: null, rollouts }))
+  const exposition = createExposition(stage.control, memory, clock, '9.8.7', () => ({ names: null, rollouts, lookups }))
   onTestFinished(() => exposition.close())
   const scrape = async () => {
     const parsed = parse(await exposition.text())
@@ -336,4 +338,17 @@ test('2,000 idle services are told in less than 4 MB, and a target has all its s
   const first = lines.filter(({ labels }) => labels['service'] === names[0] && labels['pool'] === 'blue')
   expect(first.filter(({ name }) => name === 'turnout_requests_total').length).toBeGreaterThan(3)
   expect(first.filter(({ name }) => name === 'turnout_request_duration_seconds_bucket').length).toBeGreaterThan(15)
+})
+
+test('the files that requests are looked up in are told by the names that the config gives them', async () => {
+  const lookups = [
+    { name: './testers.txt', entries: 17, readAtMs: 1, fault: null },
+    { name: 'b"2', entries: 0, readAtMs: 0, fault: 'is empty' },
+  ]
+  const { value } = await open(undefined, [], lookups).scrape()
+  expect(value('turnout_lookup_entries', { file: './testers.txt' })).toBe(17)
+  expect(value('turnout_lookup_failing', { file: './testers.txt' })).toBe(0)
+  expect((await open(undefined, [], lookups).exposition.text()).match(/^turnout_lookup_failing.* 1$/m)?.[0]).toBe(
+    'turnout_lookup_failing{file="b\\"2"} 1',
+  )
 })

@@ -8,10 +8,11 @@ import { validateService } from '../../src/config/check.ts'
 import { planService } from '../../src/config/plan.ts'
 import { CookieSigner } from '../../src/dataplane/cookie-signer.ts'
 import { RequestHead } from '../../src/dataplane/http1/request-head.ts'
+import { Lookups } from '../../src/dataplane/lookups.ts'
 import { PostedRequest } from '../../src/dataplane/posted-request.ts'
 import { HeadView } from '../../src/dataplane/request-view.ts'
 import { Samples, samplesIn } from '../../src/dataplane/samples.ts'
-import type { ExampleRequest } from '../../src/table/conditions/kind.ts'
+import type { Example, ExampleRequest } from '../../src/table/conditions/kind.ts'
 import { KINDS, type WhenSpec } from '../../src/table/conditions/kinds.ts'
 import { decide } from '../../src/table/decide.ts'
 import { explainDecision } from '../../src/table/explain.ts'
@@ -19,7 +20,7 @@ import { octetsOfText } from '../../src/table/octets.ts'
 import { compileRules } from '../../src/table/rules.ts'
 import type { RequestView, Table } from '../../src/table/types.ts'
 import { bulk } from '../helpers/bulk.ts'
-import { makeDraw, makePlan, makeTable, NOW_MS, noLoad } from './make.ts'
+import { makeDraw, makePlan, makeTable, NOW_MS, noLoad, packed } from './make.ts'
 
 const signer = new CookieSigner(['k'.repeat(32)], 'abc123')
 const HOST = 'shop.example.com'
@@ -28,12 +29,20 @@ const SERVICE = makeTable(makePlan()).services.get('shop')!
 /** What an example does not say. */
 const PLAIN: Required<ExampleRequest> = { method: 'GET', path: '/', headers: {}, ip: '192.0.2.1', atMs: NOW_MS }
 
+/** What the examples ask for beside the table. */
+const lookups = (): Lookups =>
+  new Lookups(
+    examples.flatMap(({ files = {} }) =>
+      Object.entries(files).map(([name, text]) => ({ kind: 'visitors' as const, name, memory: packed(text) })),
+    ),
+  )
+
 /** What traffic is decided by. */
 function sent(example: ExampleRequest): RequestView {
   const { ip, atMs } = { ...PLAIN, ...example }
   const head = new RequestHead(65_536, 1_000)
   expect(head.parse(headOf(example))).toBeGreaterThan(0)
-  const view = new HeadView(head, signer, () => atMs)
+  const view = new HeadView(head, signer, () => atMs, lookups())
   view.address = ip
   return view
 }
@@ -53,7 +62,7 @@ function sampled(example: ExampleRequest): RequestView {
   const samples = new Samples(65_536, { text: headOf(example) }, time)
   samples.note(SERVICE, ip)
   const [sample] = samplesIn(samples.of(SERVICE.slot))
-  const request = new PostedRequest(65_536, 1_000, signer, () => sample.atMs)
+  const request = new PostedRequest(65_536, 1_000, signer, () => sample.atMs, lookups())
   expect(request.readHead(sample.head, sample.address)).toBeGreaterThan(0)
   return request.view
 }
@@ -61,7 +70,7 @@ function sampled(example: ExampleRequest): RequestView {
 /** What explain is decided by. */
 function posted(example: ExampleRequest): RequestView {
   const { method, path, headers, ip, atMs } = { ...PLAIN, ...example }
-  const request = new PostedRequest(65_536, 1_000, signer, () => atMs)
+  const request = new PostedRequest(65_536, 1_000, signer, () => atMs, lookups())
   const lists = new Map(Object.entries(headers).map(([name, values]) => [name, [values].flat()]))
   expect(request.read({ method, authority: HOST, path, headers: lists, ip })).toBe(null)
   return request.view
@@ -95,15 +104,14 @@ function found(whens: readonly WhenSpec[], request: ExampleRequest): string | nu
   return JSON.parse(told[0])[0]
 }
 
-interface Example {
+interface NamedExample extends Example {
   readonly name: string
-  readonly spec: unknown
-  readonly held: ExampleRequest
-  readonly failed: ExampleRequest
 }
-const examples: Example[] = Object.entries(KINDS).map(([name, kind]) => ({ name, ...kind.example }))
+const examples: NamedExample[] = Object.entries(KINDS).flatMap(([name, { examples }]) =>
+  examples.map((example: Example) => ({ name, ...example })),
+)
 
-describe.each(examples)('$name', ({ name, spec, held, failed }) => {
+describe.each(examples)('$name $spec', ({ name, spec, held, failed }) => {
   const when = { [name]: spec } as WhenSpec
 
   test('holds for the request of its example, and not for the other', () => {

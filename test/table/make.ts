@@ -6,9 +6,11 @@ import { nameHint } from '../../src/table/condition-index.ts'
 import { planText } from '../../src/table/conditions/texts.ts'
 import { endOfLifeS } from '../../src/table/cookie-record.ts'
 import { decide } from '../../src/table/decide.ts'
+import type { HashSecret } from '../../src/table/half-sip-hash.ts'
 import type { RoutePlan, RulePlan, ServicePlan, StickyPlan } from '../../src/table/plan.ts'
 import type { PoolStatus, ServiceStatus, TargetStatus } from '../../src/table/status.ts'
 import type { Decision, Draw, OwnCookie, RequestView, Table } from '../../src/table/types.ts'
+import { packVisitors } from '../../src/table/visitor-list.ts'
 
 export const NOW_MS = 1_800_000_000_000
 export const noLoad = (): number => 0
@@ -132,6 +134,8 @@ export interface ViewOptions {
   readonly cookies?: Readonly<Record<string, string>>
   readonly own?: OwnCookie | null
   readonly wallMs?: number
+  /** Files of visitors, and who is in them. */
+  readonly listed?: Readonly<Record<string, readonly string[]>>
 }
 
 export function makeView(options: ViewOptions = {}): RequestView {
@@ -146,6 +150,7 @@ export function makeView(options: ViewOptions = {}): RequestView {
       valuesOf(name).some((value) => test.holds(value)) ||
       (valuesOf(name).length > 1 && test.holds(valuesOf(name).join(', '))),
     cookiePasses: (name, test) => Object.hasOwn(cookies, name) && test.holds(cookies[name]),
+    isListed: (file, visitor) => options.listed?.[file]?.includes(visitor) === true,
     method: options.method ?? 'GET',
     host: options.host ?? 'shop.example.com',
     path,
@@ -205,4 +210,10 @@ export function decideOne(table: Table, options: ViewOptions = {}, draw: Draw = 
 /** The name of the pool that a visitor key is sent to. */
 export function poolOfVisitor(table: Table, visitor: string): string | undefined {
   return decideOne(table, { headers: { 'x-user-id': visitor } }).pool?.name
+}
+
+/** A list of visitors out of the text of a file. */
+export function packed(text: string | Uint8Array, secret: HashSecret = [17, 4]): SharedArrayBuffer {
+  const steps = packVisitors(typeof text === 'string' ? new TextEncoder().encode(text) : text, secret)
+  for (let step = steps.next(); ; step = steps.next()) if (step.done === true) return step.value
 }

@@ -5,7 +5,7 @@
 import type { Report } from '../../config/check-service.ts'
 import { child } from '../../config/pointer.ts'
 import { Type } from '../../config/type.ts'
-import type { CheckContext, Condition, ConditionPlan, Keys, Kind } from './kind.ts'
+import type { CheckContext, Condition, ConditionPlan, Keys, Kind, NamedFile } from './kind.ts'
 
 /** What the table does with a `when`, wherever it stands. */
 export interface Nested<When> {
@@ -14,6 +14,7 @@ export interface Nested<When> {
   keys(condition: ConditionPlan): Keys | null
   compile(condition: ConditionPlan): Condition
   words(condition: ConditionPlan): string
+  files(when: When): readonly NamedFile[]
 }
 
 type Conjunction = readonly ConditionPlan[]
@@ -24,16 +25,7 @@ const ENTRIES_MAX = 100
 export function combinedKinds<When>(nested: Nested<When>, schema: ReturnType<typeof Type.Unsafe<When>>) {
   const list = (description: string) => Type.Array(schema, { minItems: 1, maxItems: ENTRIES_MAX, description })
 
-  function checkOne(report: Report, at: string, when: When, context: CheckContext): void {
-    if (!report.present(at)) return
-    nested.check(report, at, when, context)
-    if (report.sound(at) && isNothing(when)) report.add(at, 'this asks for nothing')
-  }
-
-  function checkList(report: Report, at: string, whens: readonly When[], context: CheckContext): void {
-    for (const [index, when] of whens.entries()) checkOne(report, child(at, index), when, context)
-  }
-
+  const { checkOne, checkList, filesOfList } = entriesOf(nested)
   const bestKeys = (conditions: Conjunction): Keys | null => bestOf(conditions.map(nested.keys))
   const compileAll = (conditions: Conjunction): Condition => allOf(conditions.map(nested.compile))
   const wordsOfAll = (conditions: Conjunction): string => conditions.map(nested.words).join(' and ')
@@ -45,11 +37,14 @@ export function combinedKinds<When>(nested: Nested<When>, schema: ReturnType<typ
     keys: partly(bestKeys),
     compile: compileAll,
     words: wordsOfAll,
-    example: {
-      spec: [{ header: { 'x-a': '1' } }, { header: { 'x-a': '2' } }] as When[],
-      held: { headers: { 'x-a': ['1', '2'] } },
-      failed: { headers: { 'x-a': '2' } },
-    },
+    files: filesOfList,
+    examples: [
+      {
+        spec: [{ header: { 'x-a': '1' } }, { header: { 'x-a': '2' } }] as When[],
+        held: { headers: { 'x-a': ['1', '2'] } },
+        failed: { headers: { 'x-a': '2' } },
+      },
+    ],
   } satisfies Kind<When[], Conjunction>
 
   const any = {
@@ -62,11 +57,14 @@ export function combinedKinds<When>(nested: Nested<When>, schema: ReturnType<typ
     }),
     compile: (branches) => anyOf(branches.map(compileAll)),
     words: (branches) => `(${branches.map(wordsOfAll).join(' or ')})`,
-    example: {
-      spec: [{ header: { 'x-b': '1' } }, { cidr: ['10.9.0.0/16'] }] as When[],
-      held: { ip: '10.9.0.1' },
-      failed: { ip: '10.8.0.1' },
-    },
+    files: filesOfList,
+    examples: [
+      {
+        spec: [{ header: { 'x-b': '1' } }, { cidr: ['10.9.0.0/16'] }] as When[],
+        held: { ip: '10.9.0.1' },
+        failed: { ip: '10.8.0.1' },
+      },
+    ],
   } satisfies Kind<When[], readonly Conjunction[]>
 
   const not = {
@@ -79,14 +77,36 @@ export function combinedKinds<When>(nested: Nested<When>, schema: ReturnType<typ
       return { holds: (view, visitor) => !inner.holds(view, visitor) }
     },
     words: (conditions) => `not (${wordsOfAll(conditions)})`,
-    example: {
-      spec: { header: { 'x-c': '1' } } as When,
-      held: { headers: { 'x-c': '2' } },
-      failed: { headers: { 'x-c': ['2', '1'] } },
-    },
+    files: nested.files,
+    examples: [
+      {
+        spec: { header: { 'x-c': '1' } } as When,
+        held: { headers: { 'x-c': '2' } },
+        failed: { headers: { 'x-c': ['2', '1'] } },
+      },
+    ],
   } satisfies Kind<When, Conjunction>
 
   return { all, any, not }
+}
+
+/** What is asked of the entries before they are plans. */
+function entriesOf<When>(nested: Nested<When>) {
+  function checkOne(report: Report, at: string, when: When, context: CheckContext): void {
+    if (!report.present(at)) return
+    nested.check(report, at, when, context)
+    if (report.sound(at) && isNothing(when)) report.add(at, 'this asks for nothing')
+  }
+  return {
+    checkOne,
+    checkList(report: Report, at: string, whens: readonly When[], context: CheckContext): void {
+      for (const [index, when] of whens.entries()) checkOne(report, child(at, index), when, context)
+    },
+    filesOfList: (whens: readonly When[]): NamedFile[] =>
+      whens.flatMap((when, index) =>
+        nested.files(when).map(({ pointer, file }) => ({ pointer: child('', index) + pointer, file })),
+      ),
+  }
 }
 
 /** A map of no fields, and nothing else. */

@@ -78,11 +78,13 @@ export const header = {
     return { holds: (view) => view.headerPasses(name, test) }
   },
   words: (asks) => words('header', asks),
-  example: {
-    spec: { 'X-Internal': 'größe' },
-    held: { headers: { 'x-internal': 'größe' } },
-    failed: { headers: { 'x-internal': 'gr' } },
-  },
+  examples: [
+    {
+      spec: { 'X-Internal': 'größe' },
+      held: { headers: { 'x-internal': 'größe' } },
+      failed: { headers: { 'x-internal': 'gr' } },
+    },
+  ],
 } satisfies Kind<FieldsSpec, FieldAsks>
 
 /** Cookies, by name. */
@@ -99,11 +101,13 @@ export const cookie = {
     return { holds: (view) => view.cookiePasses(name, test) }
   },
   words: (asks) => words('cookie', asks),
-  example: {
-    spec: { beta: { prefix: 'on' } },
-    held: { headers: { cookie: 'beta=off; beta=on-2' } },
-    failed: { headers: { cookie: 'beta=off; alpha=on' } },
-  },
+  examples: [
+    {
+      spec: { beta: { prefix: 'on' } },
+      held: { headers: { cookie: 'beta=off; beta=on-2' } },
+      failed: { headers: { cookie: 'beta=off; alpha=on' } },
+    },
+  ],
 } satisfies Kind<FieldsSpec, FieldAsks>
 
 /** Parameters of the query, by name. */
@@ -123,9 +127,11 @@ export const query = {
     return { holds: (view) => someParameter(view.query, name, test) }
   },
   words: (asks) => words('query', asks),
-  example: {
-    spec: { größe: { oneOf: ['a b', 'ä'] }, v: { pattern: '^[2-9]$' } },
-    held: { path: '/?v=1&gr%C3%B6%c3%9fe=a+b&v=%33' },
-    failed: { path: '/?v=1&gr%C3%B6%c3%9fe=a' },
-  },
+  examples: [
+    {
+      spec: { größe: { oneOf: ['a b', 'ä'] }, v: { pattern: '^[2-9]$' } },
+      held: { path: '/?v=1&gr%C3%B6%c3%9fe=a+b&v=%33' },
+      failed: { path: '/?v=1&gr%C3%B6%c3%9fe=a' },
+    },
+  ],
 } satisfies Kind<FieldsSpec, FieldAsks>

@@ -21,10 +21,10 @@ export interface Condition {
 
 /** What an index can look up: fields by name and value, or what a request has one of. */
 export interface Filing {
-  readonly space: 'header' | 'cookie' | 'query' | 'method' | 'path' | 'prefix' | 'visitor' | 'network'
+  readonly space: 'header' | 'cookie' | 'query' | 'method' | 'path' | 'prefix' | 'visitor' | 'file' | 'network'
   /** Name of the field, as the view gives it; empty where there is only one. */
   readonly name: string
-  /** Any of these; null: the field only has to be there. */
+  /** Any of these, of `file` the file that has the visitor; null: the field only has to be there. */
   readonly values: readonly string[] | null
 }
 
@@ -49,6 +49,21 @@ export interface ExampleRequest {
   readonly atMs?: number
 }
 
+/** A condition, a request for which it holds, and one for which it does not. Visitors are told by `x-user`. */
+export interface Example<Spec = unknown> {
+  readonly spec: Spec
+  readonly held: ExampleRequest
+  readonly failed: ExampleRequest
+  /** What is in the files that it names. */
+  readonly files?: Readonly<Record<string, string>>
+}
+
+/** A file that a condition names, and where in the condition. */
+export interface NamedFile {
+  readonly pointer: string
+  readonly file: string
+}
+
 /** What the checks of a condition may know of its service. */
 export interface CheckContext {
   /** Where the visitor key may come from; empty when that is not known. */
@@ -70,6 +85,8 @@ export interface Kind<Spec = unknown, Asks = unknown> {
   compile(asks: Asks): Condition
   /** For people, such as `header x-internal=1`. */
   words(asks: Asks): string
-  /** A condition, a request for which it holds, and one for which it does not. Visitors are told by `x-user`. */
-  readonly example: { readonly spec: Spec; readonly held: ExampleRequest; readonly failed: ExampleRequest }
+  /** Files of visitors that it names; absent: none. */
+  files?(spec: Spec): readonly NamedFile[]
+  /** One for each of its forms. */
+  readonly examples: readonly Example<Spec>[]
 }

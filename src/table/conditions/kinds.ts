@@ -1,7 +1,7 @@
 /**
  * The table of the kinds of conditions that `when` of a rule may have, and what is done by it: schema, checks, plan, index keys, test
  * and words of each stand in its entry (kind.ts), and nowhere else is a kind known by name. So the next kind is one entry here;
- * its example makes the tests try it in traffic, in explain and in the index (test/table/kinds.test.ts).
+ * its examples make the tests try it in traffic, in explain and in the index (test/table/kinds.test.ts).
  *
  * Conditions are told in the order of this table.
  */
@@ -12,7 +12,7 @@ import { closed } from '../../config/schema-parts.ts'
 import { Type } from '../../config/type.ts'
 import { combinedKinds } from './combined.ts'
 import { cookie, header, query } from './fields.ts'
-import type { CheckContext, Condition, ConditionPlan, Keys, Kind } from './kind.ts'
+import type { CheckContext, Condition, ConditionPlan, Keys, Kind, NamedFile } from './kind.ts'
 import { cidr, visitor } from './listed.ts'
 import { share, time } from './moments.ts'
 import { method, path } from './target.ts'
@@ -43,7 +43,7 @@ export const isNested = (schema: { readonly $comment?: unknown }): boolean => sc
 export const KINDS = {
   ...SINGLE,
   ...combinedKinds<WhenSpec>(
-    { check: checkWhen, plan: planWhen, keys: keysOf, compile: compileCondition, words: wordsOf },
+    { check: checkWhen, plan: planWhen, keys: keysOf, compile: compileCondition, words: wordsOf, files: filesOfWhen },
     NestedSchema,
   ),
 } as const
@@ -88,4 +88,13 @@ export function compileCondition({ kind, asks }: ConditionPlan): Condition {
 /** A condition for people. */
 export function wordsOf({ kind, asks }: ConditionPlan): string {
   return kinds[kind].words(asks)
+}
+
+/** The files of visitors that a `when` names. */
+export function filesOfWhen(when: WhenSpec): readonly NamedFile[] {
+  return names.flatMap((name) => {
+    const spec = when[name]
+    const found = spec === undefined ? [] : (kinds[name].files?.(spec) ?? [])
+    return found.map(({ pointer, file }) => ({ pointer: child('', name) + pointer, file }))
+  })
 }

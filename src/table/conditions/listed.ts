@@ -1,34 +1,70 @@
 /**
  * Conditions by lists: visitors by their key, as the service's sources find it, and client addresses (after trusted proxies) by
- * networks. An empty list has nobody in it.
+ * networks. An empty list has nobody in it. Of a file only the name stands in a plan: whoever has the request in view looks it up.
  */
 import type { Static } from 'typebox'
 import { networkOf } from '../../config/address.ts'
 import { checkNetworks, checkVisitors } from '../../config/check-condition.ts'
+import { closed } from '../../config/schema-parts.ts'
 import { Type } from '../../config/type.ts'
 import { inNetworks, knownNetwork } from '../network.ts'
 import { octetsOfText } from '../octets.ts'
 import type { Kind } from './kind.ts'
 
-const visitorSchema = Type.Array(Type.String(), { description: 'The visitor key is one of these.' })
+/** Visitors by name, or by a file with many of them. */
+type VisitorSpec = string[] | { file: string }
+type VisitorAsks = readonly string[] | { readonly file: string }
+
+const FILE_LENGTH_MAX = 1_024
+const isList = (spec: VisitorAsks): spec is readonly string[] => Array.isArray(spec)
 
 /** Visitors by name. */
 export const visitor = {
-  schema: visitorSchema,
-  check: (report, at, spec, { sources }) => checkVisitors(report, at, spec, sources),
-  plan: (spec) => [spec.map(octetsOfText)],
-  keys: (list) => ({ filings: [{ space: 'visitor', name: '', values: list }], whole: true }),
-  compile(list) {
-    const visitors = new Set(list)
+  schema: Type.Union([
+    Type.Array(Type.String(), { description: 'The visitor key is one of these.' }),
+    closed(
+      {
+        file: Type.String({
+          pattern: '^[^\\0]+$',
+          title: 'the path of a file',
+          maxLength: FILE_LENGTH_MAX,
+          description:
+            'File with a key in each line, relative to the config file, which has to name it; read again when it changes.',
+        }),
+      },
+      { description: 'The visitor key stands in this file.' },
+    ),
+  ]),
+  check(report, at, spec, { sources }) {
+    if (isList(spec)) checkVisitors(report, at, spec, sources)
+  },
+  plan: (spec) => [isList(spec) ? spec.map(octetsOfText) : spec],
+  keys: (asks) => ({
+    filings: [
+      isList(asks) ? { space: 'visitor', name: '', values: asks } : { space: 'file', name: '', values: [asks.file] },
+    ],
+    whole: true,
+  }),
+  compile(asks) {
+    if (!isList(asks)) {
+      const { file } = asks
+      return { holds: (view, key) => key !== null && view.isListed(file, key) }
+    }
+    const visitors = new Set(asks)
     return { holds: (_view, key) => key !== null && visitors.has(key) }
   },
-  words: (list) => `${list.length} named visitors`,
-  example: {
-    spec: ['u-1', 'u-17'],
-    held: { headers: { 'x-user': 'u-17' } },
-    failed: { headers: { 'x-user': 'u-2' } },
-  },
-} satisfies Kind<Static<typeof visitorSchema>, readonly string[]>
+  words: (asks) => (isList(asks) ? `${asks.length} named visitors` : `visitor in ${asks.file}`),
+  files: (spec) => (isList(spec) ? [] : [{ pointer: '/file', file: spec.file }]),
+  examples: [
+    { spec: ['u-1', 'u-17'], held: { headers: { 'x-user': 'u-17' } }, failed: { headers: { 'x-user': 'u-2' } } },
+    {
+      spec: { file: './testers.txt' },
+      held: { headers: { 'x-user': 'Žofie 3' } },
+      failed: { headers: { 'x-user': 'Žofie' } },
+      files: { './testers.txt': '# testers\nu-3\r\n  Žofie 3' },
+    },
+  ],
+} satisfies Kind<VisitorSpec, VisitorAsks>
 
 const cidrSchema = Type.Array(Type.String(), { description: 'The client address is in one of these networks.' })
 
@@ -43,5 +79,5 @@ export const cidr = {
     return { holds: ({ address }) => inNetworks(networks, address) }
   },
   words: (list) => `addresses in ${list.join(', ')}`,
-  example: { spec: ['10.0.0.0/8', '2001:db8::/32'], held: { ip: '10.1.2.3' }, failed: { ip: '11.1.2.3' } },
+  examples: [{ spec: ['10.0.0.0/8', '2001:db8::/32'], held: { ip: '10.1.2.3' }, failed: { ip: '11.1.2.3' } }],
 } satisfies Kind<Static<typeof cidrSchema>, readonly string[]>

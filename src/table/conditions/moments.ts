@@ -27,7 +27,7 @@ export const share = {
     return { holds: (_view, visitor) => visitor !== null && bucketOf(visitor, salt) < end }
   },
   words: ({ percent }) => `${percent} % of the visitors`,
-  example: { spec: 40, held: { headers: { 'x-user': 'u-4' } }, failed: { headers: { 'x-user': 'u-1' } } },
+  examples: [{ spec: 40, held: { headers: { 'x-user': 'u-4' } }, failed: { headers: { 'x-user': 'u-1' } } }],
 } satisfies Kind<number, { readonly percent: number; readonly rule: string }>
 
 interface TimeSpec {
@@ -86,9 +86,11 @@ export const time = {
     }
   },
   words: ({ text }) => `time ${text}`,
-  example: {
-    spec: { from: '2030-01-01', until: '2030-01-01T01:00:00+00:30' },
-    held: { atMs: 1_893_456_000_000 },
-    failed: { atMs: 1_893_457_800_000 },
-  },
+  examples: [
+    {
+      spec: { from: '2030-01-01', until: '2030-01-01T01:00:00+00:30' },
+      held: { atMs: 1_893_456_000_000 },
+      failed: { atMs: 1_893_457_800_000 },
+    },
+  ],
 } satisfies Kind<TimeSpec, TimeAsks>

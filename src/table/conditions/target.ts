@@ -31,7 +31,7 @@ export const method = {
   keys: (names) => ({ filings: [{ space: 'method', name: '', values: names }], whole: true }),
   compile: (names) => ({ holds: (view) => names.includes(view.method) }),
   words: (names) => `method ${names.join('|')}`,
-  example: { spec: ['post', 'PUT'], held: { method: 'POST' }, failed: { method: 'GET' } },
+  examples: [{ spec: ['post', 'PUT'], held: { method: 'POST' }, failed: { method: 'GET' } }],
 } satisfies Kind<string | string[], readonly string[]>
 
 interface PathAsks {
@@ -78,9 +78,11 @@ export const path = {
       : { holds: (view) => test.holds(view.path) }
   },
   words: ({ asks }) => `path${wordsOfText(asks)}`,
-  example: {
-    spec: { prefix: '/caf\u00e9/' },
-    held: { path: '/caf%c3%A9/1' },
-    failed: { path: '/cafe/1' },
-  },
+  examples: [
+    {
+      spec: { prefix: '/caf\u00e9/' },
+      held: { path: '/caf%c3%A9/1' },
+      failed: { path: '/cafe/1' },
+    },
+  ],
 } satisfies Kind<TextSpec, PathAsks>

@@ -1,0 +1,231 @@
+/** The files that requests are looked up in: read, watched, given to the threads, told. */
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { validateService } from '../../src/config/check.ts'
+import type { Services } from '../../src/config/schema.ts'
+import type { NewEvent } from '../../src/control/events.ts'
+import { type Lookup, Lookups } from '../../src/dataplane/lookups.ts'
+import { checkLookups, FILES_MAX, LookupFiles } from '../../src/lookups/lookups.ts'
+import { WatchedFile } from '../../src/lookups/watched-file.ts'
+import { temporaryFolder } from '../helpers/proxy.ts'
+
+function services(whens: readonly unknown[]): Services {
+  const checked = validateService({
+    routes: [{}],
+    pools: { blue: { targets: ['http://a'] } },
+    rules: whens.map((when, index) => ({ name: `r${index}`, when, to: 'blue' })),
+  })
+  if ('faults' in checked) throw new Error(JSON.stringify(checked.faults))
+  return { shop: checked.spec }
+}
+const naming = (...files: string[]) => services(files.map((file) => ({ visitor: { file } })))
+
+/** Files in a folder of their own, and what a thread finds in them; the clock ticks when told. */
+function stage() {
+  const directory = temporaryFolder()
+  const write = (file: string, text: string) => writeFileSync(join(directory, file), text)
+  const ticks = new Set<() => void>()
+  const given: Lookup[] = []
+  const events: NewEvent[] = []
+  const thread = new Lookups()
+  const files = new LookupFiles({
+    clock: {
+      every(_ms, run) {
+        ticks.add(run)
+        return () => void ticks.delete(run)
+      },
+      nowMs: () => 17,
+    },
+    directory,
+    secret: () => [1, 2],
+    give(lookup) {
+      given.push(lookup)
+      thread.take(lookup)
+    },
+    log: { info() {}, warn() {} },
+  })
+  onTestFinished(() => files.close())
+  const follow = (live: Services) => {
+    const listeners = new Set<(event: { type: string }) => void>()
+    const control = {
+      snapshot: () => ({ services: live }),
+      subscribe: (listener: (event: { type: string }) => void) => {
+        listeners.add(listener)
+        return () => void listeners.delete(listener)
+      },
+      publish: (event: NewEvent) => void events.push(event),
+    }
+    files.follow(control as unknown as Parameters<LookupFiles['follow']>[0])
+  }
+  /** Looks until something is so. */
+  const until = (assert: () => void) =>
+    vi.waitFor(
+      () => {
+        for (const tick of ticks) tick()
+        assert()
+      },
+      { interval: 5, timeout: 5_000 },
+    )
+  return { directory, write, ticks, given, events, thread, files, follow, until }
+}
+
+test('each file is read once, from the folder of the config, and found by the name that it has there', async () => {
+  const { write, files, given, thread, directory } = stage()
+  write('a.txt', 'u-1\n')
+  write('b.txt', 'u-2\nu-3\n')
+  const b = join(directory, 'b.txt')
+  const nested = { any: [{ all: [{ not: { visitor: { file: 'a.txt' } } }] }, { visitor: { file: b } }] }
+  await files.open(services([{ visitor: { file: 'a.txt' } }, nested]))
+  expect(given.map(({ name }) => name)).toEqual(['a.txt', b])
+  expect([thread.isListed('a.txt', 'u-1'), thread.isListed('a.txt', 'u-2'), thread.isListed(b, 'u-2')]).toEqual([
+    true,
+    false,
+    true,
+  ])
+  expect(thread.isListed('b.txt', 'u-2')).toBe(false)
+  expect(files.told()).toEqual([
+    { name: 'a.txt', entries: 1, readAtMs: 17, fault: null },
+    { name: b, entries: 2, readAtMs: 17, fault: null },
+  ])
+})
+
+test('every file that cannot be used at the start is a fault, with its place and its path', async () => {
+  const { write, files, directory, given } = stage()
+  write('good', 'u\n')
+  write('empty', '')
+  write('long', `u\n${'u'.repeat(1_025)}`)
+  writeFileSync(join(directory, 'latin1'), Buffer.from('gr\xf6\xdfe', 'latin1'))
+  writeFileSync(join(directory, 'large'), '')
+  truncateSync(join(directory, 'large'), 32 * 1_048_576 + 1)
+  mkdirSync(join(directory, 'folder'))
+  execFileSync('mkfifo', [join(directory, 'pipe')])
+  const names = ['good', 'gone', 'empty', 'long', 'latin1', 'large', 'folder', 'pipe']
+  const spec = services([{ all: names.map((file) => ({ visitor: { file } })) }])
+  const faults = [
+    'gone cannot be read: there is no such file',
+    'empty is empty',
+    'long line 2 has more than 1024 bytes',
+    'latin1 is no text in UTF-8',
+    'large has more than 33554432 bytes',
+    'folder is no regular file',
+    'pipe is no regular file',
+  ].map((message, at) => ({
+    pointer: `/services/shop/rules/0/when/all/${at + 1}/visitor/file`,
+    message: join(directory, message),
+  }))
+  await expect(files.open(spec)).rejects.toMatchObject({ code: 'invalid', faults })
+  await expect(checkLookups(spec, directory)).rejects.toMatchObject({ code: 'invalid', faults })
+  // The thread has one that nobody asks for; it is read again when somebody does.
+  expect([given.length, files.told()]).toEqual([1, []])
+  const many = naming(...Array.from({ length: FILES_MAX }, (_, at) => `f${at}`))
+  for (let at = 0; at < FILES_MAX; at++) write(`f${at}`, 'u')
+  await files.open(many)
+  await expect(files.open(naming('good'))).rejects.toMatchObject({
+    faults: [{ message: `${join(directory, 'good')} is one file too many: at most ${FILES_MAX} are read` }],
+  })
+})
+
+test('a file that has changed is read again, and one that cannot be used changes nothing and is told once', async () => {
+  const { write, files, directory, events, thread, follow, until, given } = stage()
+  const path = join(directory, 'a.txt')
+  const isIn = (key: string) => thread.isListed('a.txt', key)
+  write('a.txt', 'u-1\n')
+  await files.open(naming('a.txt'))
+  follow(naming('a.txt'))
+  write('a.txt', 'u-2\nu-3\n')
+  await until(() => expect(isIn('u-2')).toBe(true))
+  expect([isIn('u-1'), files.told()[0].entries]).toEqual([false, 2])
+  expect(events).toEqual([
+    {
+      type: 'lookup',
+      service: null,
+      message: 'a.txt was read again: 2 visitors',
+      data: { file: 'a.txt', failing: false },
+    },
+  ])
+  const faults: [() => void, string][] = [
+    [() => write('a.txt', ''), 'is empty'],
+    [() => write('a.txt', 'u\0'), 'line 1 has a control character, which no visitor key in a line of text has'],
+    [() => rmSync(path), 'cannot be read: there is no such file'],
+  ]
+  for (const [damage, fault] of faults) {
+    damage()
+    await until(() => expect(files.told()[0].fault).toBe(fault))
+    for (let look = 0; look < 5; look++) await until(() => {})
+    expect([isIn('u-2'), files.told()[0].entries]).toEqual([true, 2])
+    expect(events.at(-1)).toMatchObject({
+      message: `a.txt ${fault}; the 2 visitors of before stay in use`,
+      data: { failing: true },
+    })
+  }
+  expect(events).toHaveLength(1 + faults.length)
+  write('a.txt', 'u-4\n')
+  await until(() => expect(files.told()[0].fault).toBe(null))
+  expect([isIn('u-4'), isIn('u-2'), given.length]).toEqual([true, false, 3])
+})
+
+test('a file that is still written is left alone until it is whole', async () => {
+  const path = join(temporaryFolder(), 'a.txt')
+  const taken: number[] = []
+  const clock = { every: () => () => {}, nowMs: () => 0 }
+  const take = async (bytes: Uint8Array) => void taken.push(bytes.length)
+  const file = new WatchedFile({ path, bytesMax: 1_000, clock, take, tell() {} })
+  writeFileSync(path, 'u-1\n')
+  await file.open()
+  for (let part = 1; part <= 20; part++) {
+    writeFileSync(path, 'u-2\n'.repeat(part + 1))
+    await file.look()
+  }
+  expect(taken).toEqual([4])
+  for (let look = 0; look < 3; look++) await file.look()
+  expect(taken).toEqual([4, 84])
+})
+
+test('a link that leads elsewhere is followed, as those of Kubernetes mounts', async () => {
+  const { write, files, thread, until, directory } = stage()
+  for (const [folder, key] of [
+    ['..1', 'u-1'],
+    ['..2', 'u-2'],
+  ]) {
+    mkdirSync(join(directory, folder))
+    write(join(folder, 'a.txt'), key)
+  }
+  symlinkSync('..1', join(directory, '..data'))
+  symlinkSync(join('..data', 'a.txt'), join(directory, 'a.txt'))
+  await files.open(naming('a.txt'))
+  symlinkSync('..2', join(directory, '..new'))
+  renameSync(join(directory, '..new'), join(directory, '..data'))
+  await until(() => expect(thread.isListed('a.txt', 'u-2')).toBe(true))
+})
+
+test('only files of the config may be named by a change, and what was named before may stay', async () => {
+  const { write, files, events, follow } = stage()
+  write('a.txt', 'u-1\n')
+  const [named, others] = [naming('a.txt'), services([{ path: '/' }, { not: { visitor: { file: '/etc/passwd' } } }])]
+  await files.open(named)
+  expect(files.faults(named, others, ['shop'])).toEqual([
+    {
+      pointer: '/shop/rules/1/when/not/visitor/file',
+      message: '"/etc/passwd" is no file that the config file of this Turnout names, and no other is read',
+    },
+  ])
+  expect(files.faults({}, others, ['shop'])).toHaveLength(1)
+  expect(files.faults(others, services([...others.shop.rules.map(({ when }) => when)]), ['shop'])).toEqual([])
+  expect([files.faults(others, named, ['shop']), files.faults(named, {}, ['shop'])]).toEqual([[], []])
+  // Out of a store that others write.
+  follow(others)
+  const fault = 'the config file does not name it, so nobody is in it'
+  expect(files.told()[1]).toEqual({ name: '/etc/passwd', entries: 0, readAtMs: 0, fault })
+  expect(events.map(({ message }) => message)).toEqual([`/etc/passwd: ${fault}`])
+})
+
+test('what is closed is looked at no more', async () => {
+  const { write, files, ticks } = stage()
+  write('a.txt', 'u-1\n')
+  await files.open(naming('a.txt'))
+  expect(ticks.size).toBe(1)
+  files.close()
+  expect(ticks.size).toBe(0)
+})
