@@ -61,6 +61,9 @@ const share = object({
   seenSinceSplit: nullable(
     Type.Number({ description: 'Share of the requests that were decided since the split last changed.' }),
   ),
+  visitors: nullable(
+    Type.Number({ description: 'Share of the visitors that were seen lately; null where none brings a key.' }),
+  ),
 })
 
 const seenAnswer = object({
@@ -100,6 +103,7 @@ export const StatusAnswer = object({
   service: Type.String(),
   release: Type.String(),
   windowMs: Milliseconds('How far back the window reaches.'),
+  visitorsWindowMs: Milliseconds('How far back the visitors reach.'),
   rollout: nullable(RunningAnswer),
   mirror: nullable(MirrorAnswer),
   pools: Type.Array(
@@ -110,6 +114,9 @@ export const StatusAnswer = object({
       admin: AdminStateAnswer,
       drainUntilMs,
       share,
+      visitors: Count(
+        'Different visitors that were seen lately, by the key that they bring: an estimate with a standard error of 4.6 %.',
+      ),
       ...traffic,
       targets: Type.Array(TargetAnswer),
     }),

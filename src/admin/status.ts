@@ -82,7 +82,7 @@ const shareOf = (part: number, whole: number): number | null => (whole === 0 ? n
 function describe(
   snapshot: Snapshot,
   service: string,
-  { windowMs, pools: traffic }: ServiceTraffic,
+  { windowMs, pools: traffic, visitors, visitorsWindowMs }: ServiceTraffic,
   deps: StatusDeps,
 ): object {
   const { pools, split = {} } = snapshot.services[service]
@@ -90,12 +90,14 @@ function describe(
   const all = [...traffic.values()].flat()
   const weightOf = (pool: string): number => (Object.hasOwn(split, pool) ? split[pool] : 0)
   const weightSum = sumOf(Object.keys(pools), weightOf)
+  const visitorSum = sumOf([...visitors.values()], (count) => count)
   return {
     revision: snapshot.revision,
     epoch: snapshot.epoch,
     service,
     release: status.release,
     windowMs,
+    visitorsWindowMs,
     rollout: toldRunning(deps.rollouts.running(service)),
     mirror: mirrorOf(snapshot, service, traffic, deps),
     pools: Object.entries(pools).map(([name, pool]) => {
@@ -110,7 +112,9 @@ function describe(
           aimed: weightSum === 0 ? 0 : weightOf(name) / weightSum,
           seen: shareOf(recentlyDecided(targets), recentlyDecided(all)),
           seenSinceSplit: shareOf(decidedSinceSplit(targets), decidedSinceSplit(all)),
+          visitors: shareOf(visitors.get(name) ?? 0, visitorSum),
         },
+        visitors: visitors.get(name) ?? 0,
         ...figures(
           sumTallies(targets.map(({ total }) => total)),
           sumTallies(targets.map(({ recent }) => recent)),

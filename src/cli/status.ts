@@ -55,7 +55,12 @@ interface PoolView extends Traffic {
   readonly weight: number
   readonly admin: AdminState
   readonly drainUntilMs: number
-  readonly share: { readonly aimed: number; readonly seen: number | null }
+  readonly share: {
+    readonly aimed: number
+    readonly seen: number | null
+    /** An older Turnout tells nothing of it. */
+    readonly visitors?: number | null
+  }
   readonly targets: readonly TargetView[]
 }
 
@@ -129,6 +134,7 @@ const TITLES: readonly Column[] = [
   { title: 'WEIGHT', right: true, leaves: 10 },
   { title: 'SHARE', right: true, leaves: 5 },
   { title: 'SEEN', right: true, leaves: 4 },
+  { title: 'VISITORS', right: true, leaves: 0 },
   { title: 'STATE' },
   { title: 'HEALTH' },
   { title: 'IN FLIGHT', right: true, leaves: 8 },
@@ -161,7 +167,7 @@ function inColumns(view: StatusView, nowMs: number, width: number): string {
 
 function poolRow(pool: PoolView, nowMs: number): string[] {
   const { name, version, weight, share } = pool
-  const shares = [String(weight), percent(share.aimed), percent(share.seen)]
+  const shares = [String(weight), percent(share.aimed), percent(share.seen), percent(share.visitors ?? null)]
   return [name, version, ...shares, stateOf(pool, nowMs), '', ...figures(pool)]
 }
 
@@ -174,13 +180,24 @@ function targetRows({ targets }: PoolView, nowMs: number): string[][] {
     const isNamed = addresses.length === 1 && hostOf(target.url) !== first.address
     const name = isNamed ? `${target.target} at ${first.address}` : target.target
     const states = [stateOf(target, nowMs), healthOf(target, nowMs)]
-    const row = [`  ${name}`, '', isWeighed ? String(weight) : '', '', '', ...states, ...figures(target)]
+    const row = [`  ${name}`, '', isWeighed ? String(weight) : '', '', '', '', ...states, ...figures(target)]
     return addresses.length < 2 ? [row] : [row, ...addresses.map((address) => addressRow(address, nowMs))]
   })
 }
 
 function addressRow(it: AddressView, nowMs: number): string[] {
-  const row = [`    ${it.address}`, '', '', '', '', '', healthOf(it, nowMs), String(it.inFlight), String(it.tunnels)]
+  const row = [
+    `    ${it.address}`,
+    '',
+    '',
+    '',
+    '',
+    '',
+    '',
+    healthOf(it, nowMs),
+    String(it.inFlight),
+    String(it.tunnels),
+  ]
   return TITLES.map((_, index) => row[index] ?? '')
 }
 

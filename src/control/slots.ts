@@ -17,6 +17,7 @@
 import type { Clock } from '../clock.ts'
 import { TurnoutError } from '../errors.ts'
 import { CELL, FIELDS, HOLDING_GAUGES, laneOffset, SERVICE_SLOTS, type SharedMemory, SLOTS } from '../metrics/layout.ts'
+import { clearVisitors } from '../metrics/visitors.ts'
 import type { AddressPlace, ServiceIntent, ServicePlaces, TargetPlace } from '../table/status.ts'
 import { type AddressesOf, targetKey } from './observe.ts'
 
@@ -234,4 +235,5 @@ function empty(memory: SharedMemory, slot: number): void {
     memory.targets.fill(0, offset, offset + FIELDS)
   }
   memory.newFrom[slot] = 0
+  clearVisitors(memory, slot)
 }

@@ -16,6 +16,7 @@ import {
   SLOTS,
   WORKER_FIELDS,
 } from '../metrics/layout.ts'
+import { noteVisitor } from '../metrics/visitors.ts'
 import type { AttemptOutcome } from './exchange/attempt-outcome.ts'
 
 /** Failed attempts in a row after which control is to look: as many as get a target ejected that cannot be reached, or that fails. */
@@ -24,6 +25,7 @@ const ALARM_EVERY = 5
 
 export class Counters {
   readonly #index: number
+  readonly #memory: SharedMemory
   readonly #targets: Float64Array
   readonly #lanes: Float64Array
   readonly #cells: Int32Array
@@ -32,6 +34,7 @@ export class Counters {
   /** For worker `index`. */
   constructor(memory: SharedMemory, index: number) {
     this.#index = index
+    this.#memory = memory
     this.#targets = memory.targets
     this.#lanes = memory.lanes
     this.#cells = memory.cells
@@ -105,6 +108,12 @@ export class Counters {
     if (ttfbMs < 0) return
     lane[at + FIELD.ttfbSumMs] += ttfbMs
     lane[at + FIELD.ttfb + binOf(ttfbMs)]++
+  }
+
+  /** Counts a request that was decided for a target at first, and who sends it: the hash of a visitor, or -1. */
+  countDecided(slot: number, visitorHash: number): void {
+    this.#targets[laneOffset(this.#index, slot) + FIELD.decided]++
+    if (visitorHash !== -1) noteVisitor(this.#memory, slot, visitorHash)
   }
 
   /** Counts a request at a target that is a tunnel from now on. */

@@ -157,6 +157,9 @@ export const RING_CELLS = 4
 export const VISITOR_CELLS = 131_072
 export const VISITOR_WAYS = 16
 
+/** Registers of the estimate of how many visitors a target has had (metrics/visitors.ts). */
+export const VISITOR_REGISTERS = 512
+
 /** Cells that count the connections of client addresses: addresses of the same hash share one (dataplane/downstream/admission.ts). */
 export const ADDRESS_CELLS = 65_536
 
@@ -186,13 +189,14 @@ const RING_OF_CELLS = STEP_FIRST_CELLS + SERVICE_SLOTS
  * Cells of the shared Int32Array. `step` is the number of the step of the rollout of each service, 0 without one, `stepFirst` that
  * of its first step, and `stepLast` the greatest that any had. `alarm` is counted
  * up, and its waiters woken, by a worker whose attempts at a target fail, and `verdict` by whoever closes a batch in which a new version
- * has failed. `ringOf` is the number of the ring of each service, counted from 1, and 0 without one; of `ring` each ring has `RING_CELLS`.
+ * has failed. `visitorHalf` is where visitors are noted, 0 or 1. `ringOf` is the number of the ring of each service, counted from 1, and 0 without one; of `ring` each ring has `RING_CELLS`.
  */
 export const CELL = Object.freeze({
   epoch: 0,
   alarm: 1,
   verdict: 2,
   stepLast: 3,
+  visitorHalf: 4,
   picker: 8,
   step: STEP_CELLS,
   stepFirst: STEP_FIRST_CELLS,
@@ -217,6 +221,8 @@ export interface SharedMemory {
   readonly edges: Float64Array
   /** Hashes of visitors who have failed, `VISITOR_CELLS` over all workers. */
   readonly visitors: Int32Array
+  /** Who was seen: `VISITOR_REGISTERS` to a slot of a target, twice, over all workers. */
+  readonly visitorMarks: Uint8Array
   /** Client connections by the hash of their address: `ADDRESS_CELLS` to a worker, which writes only its own. */
   readonly addresses: Int32Array
 }
@@ -233,6 +239,7 @@ export function allocateSharedMemory(workers: number): SharedMemory {
     readings: new Float64Array(new SharedArrayBuffer(RINGS * RING_FIELDS * 8)),
     edges: new Float64Array(new SharedArrayBuffer(SERVICE_SLOTS * EDGES * 8)),
     visitors: new Int32Array(new SharedArrayBuffer(VISITOR_CELLS * 4)),
+    visitorMarks: new Uint8Array(new SharedArrayBuffer(2 * SLOTS * VISITOR_REGISTERS)),
     addresses: new Int32Array(new SharedArrayBuffer(workers * ADDRESS_CELLS * 4)),
   }
 }

@@ -12,6 +12,7 @@ import type { Control, Snapshot } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import { FIELD, FIELDS, type SharedMemory } from './layout.ts'
 import { growth, readTally, type Tally } from './summary.ts'
+import { turnVisitors, VISITORS_HALF_MS, visitorsOfPool } from './visitors.ts'
 
 const SAMPLE_EVERY_MS = 2_000
 const SAMPLES_KEPT = 6
@@ -33,6 +34,9 @@ export interface ServiceTraffic {
   readonly windowMs: number
   /** Targets by pool, in the order of the spec. */
   readonly pools: ReadonlyMap<string, readonly TargetTraffic[]>
+  /** About how many different visitors each pool has had, and how far back that reaches, in ms. */
+  readonly visitors: ReadonlyMap<string, number>
+  readonly visitorsWindowMs: number
 }
 
 export interface TrafficWindow {
@@ -104,7 +108,21 @@ export function createTrafficWindow(
     if (samples.length > SAMPLES_KEPT) samples.shift()
   }
 
+  let turnedMs = clock.monotonicMs()
+  let halvesMs = 0
+  const turn = (): void => {
+    const snapshot = control.snapshot()
+    const live = Object.keys(snapshot.services).flatMap((service) => [...targetsOf(snapshot, service)])
+    turnVisitors(
+      memory,
+      live.flatMap(({ slots }) => slots),
+    )
+    turnedMs = clock.monotonicMs()
+    halvesMs = VISITORS_HALF_MS
+  }
+
   takeSample()
+  const endTurning = clock.every(VISITORS_HALF_MS, turn)
   const endSampling = clock.every(SAMPLE_EVERY_MS, takeSample)
   const endListening = control.subscribe((event) => {
     if (event.type !== 'change') return
@@ -115,9 +133,14 @@ export function createTrafficWindow(
   })
 
   return {
-    service: (name) => readService(name, control.snapshot(), memory, samples[0], baselines.get(name), clock),
+    service(name) {
+      const visitorsWindowMs = clock.monotonicMs() - turnedMs + halvesMs
+      const traffic = readService(name, control.snapshot(), memory, samples[0], baselines.get(name), clock)
+      return traffic && { ...traffic, visitorsWindowMs }
+    },
     close() {
       endSampling()
+      endTurning()
       endListening()
     },
   }
@@ -130,7 +153,7 @@ function readService(
   oldest: Sample,
   baseline: Baseline | undefined,
   clock: Clock,
-): ServiceTraffic | null {
+): Omit<ServiceTraffic, 'visitorsWindowMs'> | null {
   if (!Object.hasOwn(snapshot.status, name)) return null
   const pools = new Map<string, TargetTraffic[]>(Object.keys(snapshot.status[name].pools).map((pool) => [pool, []]))
   for (const { pool, url, key, slots } of targetsOf(snapshot, name)) {
@@ -141,7 +164,10 @@ function readService(
     const decidedSinceSplit = decided < before ? decided : decided - before
     pools.get(pool)!.push({ url, total, recent, decidedSinceSplit })
   }
-  return { windowMs: Math.max(0, clock.monotonicMs() - oldest.atMs), pools }
+  const visitors = new Map(
+    Object.entries(snapshot.status[name].pools).map(([pool, { targets }]) => [pool, visitorsOfPool(memory, targets)]),
+  )
+  return { windowMs: Math.max(0, clock.monotonicMs() - oldest.atMs), pools, visitors }
 }
 
 function widen(sampled: Tally | undefined): Tally | undefined {

@@ -22,7 +22,7 @@
  */
 
 import { chooseTarget, lastResort, tiedTarget } from './balance.ts'
-import { bucketOf } from './bucket.ts'
+import { bucketOfHash, hashString } from './bucket.ts'
 import { bucketed, picked } from './chance.ts'
 import { markCandidates } from './condition-index.ts'
 import { cookieToSet } from './cookie-to-set.ts'
@@ -59,6 +59,7 @@ const NO_ROUTE: Decision = Object.freeze({
   rule: null,
   visitor: null,
   bucket: -1,
+  visitorHash: -1,
   aimed: null,
   panic: false,
   setCookie: null,
@@ -114,6 +115,8 @@ function begin(
   const given = own !== null && own.service === service.name ? poolNamed(service, own.pool) : null
   const kept = given !== null && own?.release === given.release ? own : null
   const visitor = visitorKey(view, service.visitor, keepsAnything(sticky) ? own : null)
+  // Signed, so that it fits where an object keeps its small numbers.
+  const visitorHash = visitor === null ? -1 : hashString(visitor, service.salt) | 0
   return {
     view,
     service,
@@ -128,7 +131,8 @@ function begin(
     kept,
     visitor,
     fresh: false,
-    bucket: visitor === null ? -1 : bucketOf(visitor, service.salt),
+    bucket: visitor === null ? -1 : bucketOfHash(visitorHash >>> 0),
+    visitorHash,
     aimed: null,
     reason: 'picker',
     rule: null,
@@ -209,6 +213,7 @@ function decision(draft: Draft, target: TargetTable | null): Decision {
     rule: draft.rule,
     visitor: draft.visitor,
     bucket: draft.bucket,
+    visitorHash: draft.visitorHash,
     aimed: draft.aimed,
     panic: draft.panic,
     setCookie: target === null || draft.reason === 'preview' ? null : cookieToSet(draft, target),

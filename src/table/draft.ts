@@ -6,6 +6,8 @@ import type { OwnCookie, PoolTable, Reason, ServiceTable } from './types.ts'
 export interface Draft extends Choice {
   readonly own: OwnCookie | null
   bucket: number
+  /** As in the decision. */
+  readonly visitorHash: number
   aimed: PoolTable | null
   reason: Reason
   rule: string | null

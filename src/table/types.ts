@@ -273,6 +273,8 @@ export interface Decision {
   readonly visitor: string | null
   /** The bucket of the visitor, or -1. */
   readonly bucket: number
+  /** Hash of the visitor key, signed; -1 without one, and of an id that is given only now. */
+  readonly visitorHash: number
   /** The pool that was meant before health was looked at. */
   readonly aimed: PoolTable | null
   /** True when fewer than half of the pool were eligible and health was ignored. */

@@ -13,6 +13,7 @@ const NOWHERE: Decision = {
   rule: null,
   visitor: null,
   bucket: -1,
+  visitorHash: -1,
   aimed: null,
   panic: false,
   setCookie: null,

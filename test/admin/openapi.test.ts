@@ -217,6 +217,7 @@ test('answers are what their schemas say', async () => {
         rule: null,
         visitor: null,
         bucket: -1,
+        visitorHash: -1,
         aimed: null,
         panic: false,
         setCookie: null,

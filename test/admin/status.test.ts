@@ -1,6 +1,7 @@
 /** What status shows, from counters filled by hand. */
 import { expect, test } from 'vitest'
 import { binOf, FIELD, laneOffset } from '../../src/metrics/layout.ts'
+import { noteVisitor } from '../../src/metrics/visitors.ts'
 import { until } from '../helpers/raw.ts'
 import { count, movableClock, type StandIn, startAdmin } from './stand-in.ts'
 
@@ -9,6 +10,11 @@ function requests({ memory }: StandIn, slot: number, n: number, ms: number): voi
   count(memory, slot, 'requests', n)
   count(memory, slot, 'status2xx', n)
   memory.targets[laneOffset(1, slot) + FIELD.duration + binOf(ms)] += n
+}
+
+interface PoolShare {
+  readonly share: { readonly seen: number | null; readonly visitors: number | null }
+  readonly visitors: number
 }
 
 const poolsOf = async ({ call }: StandIn) => (await call('GET', '/v1/services/shop/status')).body.pools
@@ -65,6 +71,29 @@ test('a pool shows its share of what was decided, while its target hangs or its 
     attempts: { started: 10, good: 0, failed: 0, void: 0, rate: 2.5 },
   })
   expect(green).toMatchObject({ failures: 0, failureShare: null })
+})
+
+test('the share of the visitors is told apart from that of the requests, and null while nobody brings a key', async () => {
+  const clock = movableClock()
+  const admin = await startAdmin({ clock })
+  requests(admin, 0, 90, 3)
+  requests(admin, 1, 10, 3)
+  expect((await poolsOf(admin)).map(({ share, visitors }: PoolShare) => [share.visitors, visitors])).toEqual([
+    [null, 0],
+    [null, 0],
+  ])
+  for (const hash of [1, 2, 3]) noteVisitor(admin.memory, 0, hash)
+  noteVisitor(admin.memory, 1, 4)
+  expect(
+    (await poolsOf(admin)).map(({ share, visitors }: PoolShare) => [share.visitors, share.seen, visitors]),
+  ).toEqual([
+    [0.75, 0.9, 3],
+    [0.25, 0.1, 1],
+  ])
+  clock.move(660_000)
+  const { body } = await admin.call('GET', '/v1/services/shop/status')
+  expect(body.pools[0].visitors).toBe(0)
+  expect(body.visitorsWindowMs).toBe(360_000)
 })
 
 test('the share since the split begins anew when the split changes', async () => {
@@ -137,7 +166,7 @@ test('GET /v1/status has every service as its own status has it, and the process
   const { services, ...rest } = body
   expect(status).toBe(200)
   const alone = (await call('GET', '/v1/services/shop/status')).body
-  expect(services).toEqual([{ ...alone, windowMs: expect.any(Number) }])
+  expect(services).toEqual([{ ...alone, windowMs: expect.any(Number), visitorsWindowMs: expect.any(Number) }])
   expect(rest).toEqual({
     revision: 1,
     epoch: 1,

@@ -199,7 +199,7 @@ const pool = {
   weight: 90,
   admin: 'ready',
   drainUntilMs: 0,
-  share: { aimed: 0.9, seen: 0.897, seenSinceSplit: null },
+  share: { aimed: 0.9, seen: 0.897, seenSinceSplit: null, visitors: 0.888 },
   ...traffic,
   targets: [{ ...target, ...traffic }],
 }
@@ -212,9 +212,9 @@ describe('verbs that show something', () => {
     expect(out).toBe(
       [
         'shop: release 3, revision 7, epoch 9',
-        'POOL              VERSION  WEIGHT  SHARE    SEEN  STATE  HEALTH   IN FLIGHT  TUNNELS  REQ/S  TRIES/S  FAILED  P50 MS  P90 MS  P99 MS',
-        'blue              1.0          90   90 %  89.7 %  ready                   2        1    120      130     0 %     1.5       3       –',
-        '  127.0.0.1:3001                                  ready  healthy          2        1    120      130     0 %     1.5       3       –',
+        'POOL              VERSION  WEIGHT  SHARE    SEEN  VISITORS  STATE  HEALTH   IN FLIGHT  TUNNELS  REQ/S  TRIES/S  FAILED  P50 MS  P90 MS  P99 MS',
+        'blue              1.0          90   90 %  89.7 %    88.8 %  ready                   2        1    120      130     0 %     1.5       3       –',
+        '  127.0.0.1:3001                                            ready  healthy          2        1    120      130     0 %     1.5       3       –',
         '',
       ].join('\n'),
     )
@@ -271,7 +271,7 @@ describe('verbs that show something', () => {
           'rollout r-1 to green: shifting, step 2 of 5, at 25 %; waits for its time',
         )
         expect(text.replaceAll(/\n +/g, ' ')).toContain('no such name, and there was none before')
-        expect(text.replaceAll(/\n +/g, ' ')).toMatch(/\nno room for P90 MS, TRIES\/S/)
+        expect(text.replaceAll(/\n +/g, ' ')).toMatch(/\nno room for VISITORS, P90 MS, TRIES\/S/)
       }
     },
   )

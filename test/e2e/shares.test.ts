@@ -62,6 +62,18 @@ describe('over sockets', () => {
     expect(Math.abs(tally(first)['green'] / 100 - 5)).toBeLessThan(1)
     const again = SEQUENTIAL_IDS.slice(0, 500)
     expect(await poolsOf(proxy, again)).toEqual(first.slice(0, 500))
+
+    // The others come ten times as often: that is a share of the requests, and none of the visitors.
+    const often = SEQUENTIAL_IDS.filter((_visitor, n) => first[n] === 'green').slice(0, 300)
+    for (let time = 0; time < 10; time++) await poolsOf(proxy, often)
+    const { pools } = await call<{ pools: { visitors: number; share: { seen: number; visitors: number } }[] }>(
+      proxy,
+      'GET',
+      '/v1/services/shop/status',
+    )
+    expect(pools[1].share.seen).toBeGreaterThan(0.15)
+    expect(Math.abs(pools[1].share.visitors - 0.05)).toBeLessThan(0.012)
+    expect(Math.abs(pools[0].visitors / 9_500 - 1)).toBeLessThan(0.14)
   })
 
   test('raising 5 → 25 → 50 → 100 by the API moves no visitor back, and lowering it again only the last ones', async () => {

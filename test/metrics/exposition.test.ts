@@ -6,6 +6,7 @@ import { REJECT_CODES, rejectField } from '../../src/metrics/counters.ts'
 import { createExposition } from '../../src/metrics/exposition.ts'
 import type { ScrapedRollout } from '../../src/metrics/family.ts'
 import { allocateSharedMemory, WORKER_FIELD, WORKER_FIELDS } from '../../src/metrics/layout.ts'
+import { noteVisitor } from '../../src/metrics/visitors.ts'
 import { STATES } from '../../src/rollout/rollout.ts'
 import type { ToldRollout } from '../../src/rollout/told.ts'
 import { movableClock } from '../admin/stand-in.ts'
@@ -171,12 +172,23 @@ test.each(['duration', 'ttfb'] as const)(
   },
 )
 
+test('the visitors of each pool are told once somebody with a key was there', async () => {
+  const { stage, memory, scrape } = open()
+  const none = await scrape()
+  expect(none.lines.filter(({ name }) => name === 'turnout_visitors')).toEqual([])
+  const [{ slots }] = Object.values(stage.snapshot.status['shop'].pools['green'].targets)
+  for (const hash of [1, 2, 3, 3]) noteVisitor(memory, slots[0], hash)
+  const { value } = await scrape()
+  expect(value('turnout_visitors', { service: 'shop', pool: 'green' })).toBe(3)
+})
+
 test('weights, epoch and revision are those of the snapshot', async () => {
   const { stage, scrape } = open()
   stage.snapshot = { ...stage.snapshot, epoch: 12, revision: 11 }
   const { value } = await scrape()
   expect(value('turnout_split_weight', { service: 'shop', pool: 'blue', version: '1.0' })).toBe(95)
   expect(value('turnout_split_weight', { service: 'shop', pool: 'green' })).toBe(0)
+  expect(value('turnout_split_share', { service: 'shop', pool: 'blue' })).toBe(1)
   expect([value('turnout_epoch'), value('turnout_revision')]).toEqual([12, 11])
   expect(value('turnout_info', { version: '9.8.7' })).toBe(1)
 })

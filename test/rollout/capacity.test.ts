@@ -34,6 +34,8 @@ async function loaded(): Promise<Loaded> {
   const green = { perSecond: 0, eachMs: 0 }
   const service = () => ({
     windowMs: WINDOW_MS,
+    visitors: new Map(),
+    visitorsWindowMs: WINDOW_MS,
     pools: new Map([
       ['blue', [trafficOf(blue)]],
       ['green', [trafficOf(green)]],

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { bucketOfHash } from '../../src/table/bucket.ts'
 import { endOfLifeS } from '../../src/table/cookie-record.ts'
 import { decide } from '../../src/table/decide.ts'
 import type { RulePlan, ServicePlan, VisitorSource } from '../../src/table/plan.ts'
@@ -512,4 +513,13 @@ describe('a client that has logged in by its connection', () => {
     expect(slot).toBe(gone.slot)
     expect(urlsOf(table, gone).size).toBeGreaterThan(1)
   })
+})
+
+test('the hash of a visitor is told, but not of one who is given an id only now', () => {
+  const table = makeTable(makePlan({ weights: { blue: 1, green: 1 } }))
+  const known = decideOne(table, { headers: { 'x-user-id': 'u-1' } })
+  expect(bucketOfHash(known.visitorHash >>> 0)).toBe(known.bucket)
+  const fresh = decideOne(table, { headers: browser })
+  expect([fresh.visitorHash, fresh.bucket >= 0]).toEqual([-1, true])
+  expect(decideOne(table).visitorHash).toBe(-1)
 })

@@ -131,7 +131,7 @@ export class Attempts {
   /** The first decision of a request that has a target. */
   #begin(decision: Decision): void {
     this.#plane.targets.retryBudgetOf(this.service.slot).note(this.#plane.time.nowMs)
-    this.count(FIELD.decided)
+    this.#plane.counters.countDecided(decision.target!.slot, decision.visitorHash)
     this.judged.begin(decision)
   }
 
