@@ -11,7 +11,7 @@ import type { WorkerStart } from '../src/dataplane/messages.ts'
 import { WORKER_FIELD, WORKER_FIELDS } from '../src/metrics/layout.ts'
 
 /** The worker stands still while its heap is written, on a busy machine for seconds: its watchdog is to wait so much longer. */
-const PATIENCE_MS = 10_000
+const PATIENCE_MS = 50_000
 
 /** What the bench asks; every thread answers. */
 export interface ExchangeRequest {

@@ -160,17 +160,4 @@ describe('browsers without a key', () => {
       expect([second.pool?.name, second.bucket, second.setCookie]).toEqual([first.pool?.name, first.bucket, null])
     }
   })
-
-  test('never drift: at constant weights the share of green stays, however often they come back', () => {
-    const table = split({ blue: 90, green: 10 })
-    const draw = makeDraw(3)
-    let cookies = Array.from({ length: 1_000 }, () => decideOne(table, { headers: browser }, draw).setCookie)
-    const share = () => cookies.filter((own) => own?.pool === 'green').length
-    const before = share()
-    for (let visit = 0; visit < 20; visit++) {
-      cookies = cookies.map((own) => decideOne(table, { headers: browser, own }, draw).setCookie ?? own)
-    }
-    expect(share()).toBe(before)
-    expect(Math.abs(before - 100)).toBeLessThan(40)
-  })
 })
