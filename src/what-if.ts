@@ -20,7 +20,8 @@ import type { Lookups } from './dataplane/lookups.ts'
 import { PostedRequest } from './dataplane/posted-request.ts'
 import { type Sample, samplesIn } from './dataplane/samples.ts'
 import { TurnoutError } from './errors.ts'
-import { CELL, FIELD, type SharedMemory, sumField } from './metrics/layout.ts'
+import { CELL, type SharedMemory } from './metrics/layout.ts'
+import { loadOf } from './metrics/load.ts'
 import { compileService } from './table/build.ts'
 import { Comparison } from './table/comparison.ts'
 import { decide } from './table/decide.ts'
@@ -51,7 +52,7 @@ export function createExplain(
 ): Explain {
   const signer = new CookieSigner(cookies.cookieKeys, cookies.cookieLayer)
   const posted = new PostedRequest(limits.headBytesMax, limits.headersMax, signer, systemClock.nowMs, lookups)
-  const load = (slot: number) => sumField(memory, slot, FIELD.inFlight) + sumField(memory, slot, FIELD.tunnels)
+  const load = loadOf(memory)
   const draw = peekingDraw(memory.cells)
   return (input) => {
     const present = table()

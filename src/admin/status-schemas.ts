@@ -98,6 +98,17 @@ const MirrorAnswer = object({
   ),
 })
 
+const QueueAnswer = object({
+  depth: Count('Requests that wait for room at the pool.'),
+  served: Count('Requests that have waited and got room.'),
+  meanMs: nullable(Milliseconds('How long these have waited on average.')),
+  shed: object({
+    full: Count('Answered 503, since as many waited as may.'),
+    time: Count('Answered 503, since they had waited for as long as they may.'),
+    left: Count('Their client had ended its side while they waited.'),
+  }),
+})
+
 export const StatusAnswer = object({
   ...position,
   service: Type.String(),
@@ -118,6 +129,7 @@ export const StatusAnswer = object({
         'Different visitors that were seen lately, by the key that they bring: an estimate with a standard error of 4.6 %.',
       ),
       ...traffic,
+      queue: nullable(QueueAnswer),
       targets: Type.Array(TargetAnswer),
     }),
   ),

@@ -12,6 +12,7 @@ import { wallShiftMs } from '../clock.ts'
 import type { PoolSpec } from '../config/schema.ts'
 import { targetWeight } from '../config/target-weight.ts'
 import { FIELD, sumField } from '../metrics/layout.ts'
+import { queueOf } from '../metrics/queue-families.ts'
 import { authorityOf, histogramCount, quantileMs, sumTallies, type Tally } from '../metrics/summary.ts'
 import type { ServiceTraffic, TargetTraffic } from '../metrics/window.ts'
 import { hostOf } from '../names/address.ts'
@@ -85,7 +86,7 @@ function describe(
   { windowMs, pools: traffic, visitors, visitorsWindowMs }: ServiceTraffic,
   deps: StatusDeps,
 ): object {
-  const { pools, split = {} } = snapshot.services[service]
+  const { pools, split = {}, capacity } = snapshot.services[service]
   const status = snapshot.status[service]
   const all = [...traffic.values()].flat()
   const weightOf = (pool: string): number => (Object.hasOwn(split, pool) ? split[pool] : 0)
@@ -120,6 +121,7 @@ function describe(
           sumTallies(targets.map(({ recent }) => recent)),
           windowMs,
         ),
+        queue: capacity === undefined ? null : queueOf(deps.memory, status.pools[name]),
         targets: targets.map((target) =>
           describeTarget(pool, status.pools[name].targets[target.url], target, windowMs, deps),
         ),

@@ -49,6 +49,13 @@ interface AddressView {
   readonly tunnels: number
 }
 
+interface QueueView {
+  readonly depth: number
+  readonly served: number
+  readonly meanMs: number | null
+  readonly shed: Readonly<Record<string, number>>
+}
+
 interface PoolView extends Traffic {
   readonly name: string
   readonly version: string
@@ -61,6 +68,8 @@ interface PoolView extends Traffic {
     /** An older Turnout tells nothing of it. */
     readonly visitors?: number | null
   }
+  /** null where nothing is limited; an older Turnout tells nothing of it. */
+  readonly queue?: QueueView | null
   readonly targets: readonly TargetView[]
 }
 
@@ -155,6 +164,7 @@ function inColumns(view: StatusView, nowMs: number, width: number): string {
   const head = [
     `${view.service}: release ${view.release}, revision ${view.revision}, epoch ${view.epoch}`,
     ...(view.rollout ? [`rollout ${runningInWords(view.rollout)}`] : []),
+    ...view.pools.flatMap(queueLine),
   ]
   const foot = [...new Set(reasons), ...(missing.length === 0 ? [] : [`no room for ${missing.join(', ')}`])]
   const lines = (texts: readonly string[]): string =>
@@ -163,6 +173,16 @@ function inColumns(view: StatusView, nowMs: number, width: number): string {
       .map((line) => `${line}\n`)
       .join('')
   return `${lines(head)}${table}${lines(foot)}`
+}
+
+/** Of the queue of a pool, if anybody was ever in it. */
+function queueLine({ name, queue }: PoolView): string[] {
+  if (!queue) return []
+  const shed = Object.entries(queue.shed).filter(([, count]) => count > 0)
+  if (queue.depth === 0 && queue.served === 0 && shed.length === 0) return []
+  const waited = queue.meanMs === null ? '' : `, ${queue.served} had waited ${number(queue.meanMs)} ms on average`
+  const none = shed.length === 0 ? '' : `, got none: ${shed.map(([why, count]) => `${count} (${why})`).join(', ')}`
+  return [`queue of ${name}: ${queue.depth} wait for room${waited}${none}`]
 }
 
 function poolRow(pool: PoolView, nowMs: number): string[] {

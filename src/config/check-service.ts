@@ -8,6 +8,7 @@
 import { checkWhen } from '../table/conditions/kinds.ts'
 import { asciiHost } from '../table/host.ts'
 import { isToken, parseRouteHost, parseTarget } from './address.ts'
+import { checkCapacity } from './check-capacity.ts'
 import { checkMethod, checkPairs, checkVisitor } from './check-condition.ts'
 import { checkPreview } from './check-preview.ts'
 import { checkRollout } from './check-rollout.ts'
@@ -136,6 +137,8 @@ function checkParts(report: Report, at: string, spec: ServiceSpec): void {
   checkDurations(report, child(at, 'timeouts'), spec.timeouts, 1)
   checkDurations(report, child(at, 'drain'), spec.drain, 0)
   if (typeof spec.balance === 'object' && report.sound(child(at, 'balance'))) checkHash(report, at, spec)
+  if (spec.capacity !== undefined && checkCapacity(report, child(at, 'capacity'), spec.capacity))
+    checkDuration(report, ['capacity', 'queue', 'for'].reduce(child, at), spec.capacity.queue.for, 1)
   if (spec.rollout !== undefined) checkRollout(report, child(at, 'rollout'), spec.rollout)
 }
 

@@ -8,6 +8,7 @@ import { planWhen } from '../table/conditions/kinds.ts'
 import { octetsOfText } from '../table/octets.ts'
 import { canonicalPath } from '../table/path.ts'
 import type {
+  CapacityPlan,
   HashSource,
   MirrorPlan,
   RescuePlan,
@@ -105,6 +106,7 @@ export function planService(name: string, spec: ServiceSpec): ServicePlan {
     skew: (spec.skew ?? []).map(planSkew),
     mirror: planMirror(spec.mirror),
     link: spec.link ?? null,
+    capacity: planCapacity(spec.capacity),
     debugHeaders: spec.debugHeaders,
   }
 }
@@ -118,6 +120,12 @@ function planRescue(spec: ServiceSpec['rescue']): RescuePlan | null {
   const { status: statuses = RESCUED_STATUSES, bodyBytesMax = RESCUED_BODY_BYTES } =
     typeof spec === 'object' ? spec : {}
   return { always: spec !== undefined, statuses, bodyBytesMax }
+}
+
+function planCapacity(spec: ServiceSpec['capacity']): CapacityPlan | null {
+  if (spec === undefined) return null
+  const { requestsPerTarget = 0, requestsPerPool = 0, queue } = spec
+  return { requestsPerTarget, requestsPerPool, queueMax: queue.requests, queueMs: durationMs(queue.for) }
 }
 
 function planMirror(spec: ServiceSpec['mirror']): MirrorPlan | null {

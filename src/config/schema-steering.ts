@@ -3,7 +3,8 @@
  *
  * See schema.ts for the invariants.
  */
-import { closed, Name } from './schema-parts.ts'
+import type { Static } from 'typebox'
+import { closed, Duration, Name } from './schema-parts.ts'
 import { Type } from './type.ts'
 
 /** How a target is chosen within a pool. */
@@ -109,6 +110,34 @@ export const PreviewSchema = Type.Union(
   {
     description: 'Hosts on which each pool is seen, whatever the split, the rules and the cookies say. Default: none.',
   },
+)
+
+const QueueSchema = closed({
+  requests: Type.Integer({
+    default: 1_000,
+    minimum: 0,
+    maximum: 1_000_000,
+    description: 'Requests of the service that may wait, over all workers; the next is answered 503. 0: none waits.',
+  }),
+  for: Duration('How long a request waits for a target before it is answered 503.', '5s'),
+})
+
+const RequestsMax = (description: string) =>
+  Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000_000, description }))
+
+export const CapacitySchema = closed(
+  {
+    requestsPerTarget: RequestsMax(
+      'Requests that a target carries at once, over all workers; of a name with several addresses each of these. Default: any number.',
+    ),
+    requestsPerPool: RequestsMax('Requests that all targets of a pool carry at once. Default: any number.'),
+    queue: Type.Unsafe<Static<typeof QueueSchema>>({
+      ...QueueSchema,
+      default: {},
+      description: 'Requests for which no target has room wait here, in order.',
+    }),
+  },
+  { description: 'Limits on the requests that are under way at once. Default: none.' },
 )
 
 /** Paths of what only one version has. */

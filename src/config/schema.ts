@@ -17,7 +17,15 @@ import {
   type TimeoutsSpec,
 } from './schema-process.ts'
 import { RolloutSchema } from './schema-rollout.ts'
-import { BalanceSchema, LinkSchema, MirrorSchema, PreviewSchema, RescueSchema, SkewSchema } from './schema-steering.ts'
+import {
+  BalanceSchema,
+  CapacitySchema,
+  LinkSchema,
+  MirrorSchema,
+  PreviewSchema,
+  RescueSchema,
+  SkewSchema,
+} from './schema-steering.ts'
 import { Type } from './type.ts'
 
 /** Key and options of a map of named things: a key that is no name is refused. */
@@ -173,6 +181,7 @@ export const ServiceSchema = closed({
   preview: Type.Optional(PreviewSchema),
   link: Type.Optional(LinkSchema),
   mirror: Type.Optional(MirrorSchema),
+  capacity: Type.Optional(CapacitySchema),
   rollout: Type.Optional(RolloutSchema),
   debugHeaders: Type.Boolean({
     default: false,

@@ -31,9 +31,11 @@ export interface LoggedRequest {
 export interface LoggedAttempts {
   readonly decision: Decision | null
   readonly target: TargetTable | null
-  readonly epoch: number
-  /** Address of the client, after trusted proxies. */
-  readonly address: string
+  readonly placement: {
+    readonly epoch: number
+    /** Address of the client, after trusted proxies. */
+    readonly address: string
+  }
   /** Attempts beside the last one. */
   readonly retries: { readonly count: number }
 }
@@ -47,6 +49,8 @@ export interface Outcome {
   readonly durationMs: number
   /** Time to the head of the answer; below 0 when none came. */
   readonly ttfbMs: number
+  /** How long it has waited for room at its pool, of these; 0 when it did not. */
+  readonly waitedMs: number
   /** What its last attempt says of the target; null when there was none. */
   readonly attempt: AttemptOutcome | null
   readonly error: ErrorCode | null
@@ -110,10 +114,10 @@ export class AccessLog {
   write(
     wallMs: number,
     request: LoggedRequest,
-    { decision, target, epoch, address, retries }: LoggedAttempts,
+    { decision, target, placement: { epoch, address }, retries }: LoggedAttempts,
     outcome: Outcome,
   ): void {
-    const { status, bytesIn, bytesOut, durationMs, ttfbMs, attempt, error } = outcome
+    const { status, bytesIn, bytesOut, durationMs, ttfbMs, waitedMs, attempt, error } = outcome
     const { requestId, method, host, path } = request
     const place = this.#placeOf(decision, target)
     const frame = FRAME_BYTES + place.length
@@ -149,6 +153,10 @@ export class AccessLog {
     page.put(',"ttfbMs":')
     if (ttfbMs < 0) page.put('null')
     else page.putThousandths(toMicroseconds(ttfbMs))
+    if (waitedMs > 0) {
+      page.put(',"waitedMs":')
+      page.putThousandths(toMicroseconds(waitedMs))
+    }
     page.put(',"retries":')
     page.putNumber(retries.count)
     page.put(attempt === null ? ATTEMPT_TEXTS.none : ATTEMPT_TEXTS[attempt])

@@ -116,6 +116,13 @@ export class Counters {
     if (visitorHash !== -1) noteVisitor(this.#memory, slot, visitorHash)
   }
 
+  /** Counts a request at a target that had waited for room. */
+  countQueued(slot: number, waitedMs: number): void {
+    const at = laneOffset(this.#index, slot)
+    this.#targets[at + FIELD.queued]++
+    this.#targets[at + FIELD.queuedSumMs] += waitedMs
+  }
+
   /** Counts a request at a target that is a tunnel from now on. */
   countTunnel(slot: number): void {
     const at = laneOffset(this.#index, slot)

@@ -2,6 +2,7 @@
  * What all connections of one worker share, by nouns: time, counters, tables, buffers, targets. Nothing here is per request,
  * and everything per target is bounded.
  */
+import { systemClock } from '../clock.ts'
 import type { LimitsPlan, TimeoutsPlan } from '../config/plan.ts'
 import { WORKER_FIELD } from '../metrics/layout.ts'
 import type { Load } from '../table/types.ts'
@@ -18,6 +19,8 @@ import { Ids } from './ids.ts'
 import { Latencies } from './latencies.ts'
 import { Lookups } from './lookups.ts'
 import type { Difference, WorkerStart } from './messages.ts'
+import { Permits } from './permits.ts'
+import { Queues } from './queues.ts'
 import { HeadView } from './request-view.ts'
 import { Samples } from './samples.ts'
 import { Buffers } from './socket/buffers.ts'
@@ -52,6 +55,8 @@ export class Plane {
   readonly view: HeadView
   readonly trusted: TrustedProxies
   readonly admission: Admission
+  readonly permits: Permits
+  readonly queues: Queues
   readonly trials: Trials
   readonly kept: KeptBytes
   readonly mirrors: Mirrors
@@ -74,11 +79,19 @@ export class Plane {
     this.timeouts = start.timeouts
     this.counters = new Counters(start.memory, start.index)
     this.time = new Time(this.counters)
+    this.permits = new Permits(start.memory, start.index)
     this.latencies = new Latencies(start.memory, start.index, this.time)
     this.load = Object.assign((slot: number) => this.counters.load(slot), {
+      permits: this.permits.count,
       latencyMs: (slot: number, isIdle: boolean) => this.latencies.of(slot, isIdle),
     })
     this.tables = new Tables(start.memory, start.delta, this.ids)
+    this.queues = new Queues(start.memory, start.index, {
+      tables: this.tables,
+      time: this.time,
+      load: this.load,
+      every: systemClock.every,
+    })
     this.buffers = new Buffers(start.sharedReads, start.splices)
     this.requestHead = new RequestHead(start.limits.headBytesMax, start.limits.headersMax)
     this.responseHead = new ResponseHead(start.limits.headBytesMax, start.limits.headersMax)

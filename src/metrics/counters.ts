@@ -58,6 +58,9 @@ export const SHED_REASONS = Object.freeze([
   'requests_per_connection',
   'target_connections',
   'target_connections_per_address',
+  'queue_full',
+  'queue_time',
+  'queue_left',
 ] as const)
 
 export type ShedReason = (typeof SHED_REASONS)[number]

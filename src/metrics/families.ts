@@ -20,6 +20,7 @@ import { LOOKUP_FAMILIES } from './lookup-families.ts'
 import { MIRROR_FAMILIES } from './mirror-families.ts'
 import { NAME_FAMILIES } from './name-families.ts'
 import { familiesOf } from './per-target.ts'
+import { QUEUE_FAMILIES } from './queue-families.ts'
 import { ROLLOUT_FAMILIES } from './rollout-families.ts'
 import { authorityOf, type HistogramField, readTally } from './summary.ts'
 import { visitorsOfPool } from './visitors.ts'
@@ -272,6 +273,7 @@ export const FAMILIES: readonly Family[] = [
     help: 'Revision of the spec in the store.',
     read: ({ snapshot }) => [{ value: snapshot.revision }],
   },
+  ...QUEUE_FAMILIES,
   ...MIRROR_FAMILIES,
   ...WORKER_FAMILIES,
   ...NAME_FAMILIES,

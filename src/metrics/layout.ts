@@ -28,7 +28,7 @@ export const OCTAVES = 21
 export const BINS = OCTAVES * BINS_PER_OCTAVE + 2
 
 /** Where the histograms of a target begin; what is below and not named is free. */
-const HISTOGRAMS = 42
+const HISTOGRAMS = 48
 
 /** Fields of a target, by name. Gauges come first; what follows only grows. */
 export const FIELD = Object.freeze({
@@ -92,6 +92,12 @@ export const FIELD = Object.freeze({
   /** No sums: what the target takes to answer, as this worker sees it, and when it was seen last (dataplane/latencies.ts). */
   latencyMs: 40,
   latencyAtMs: 41,
+  /** Requests that have waited for room and got it here, and how long; at the first target of a pool those that got none, by why. */
+  queued: 42,
+  queuedSumMs: 43,
+  shedQueueFull: 44,
+  shedQueueTime: 45,
+  shedQueueLeft: 46,
   /** From the head of a request to the end of its answer. */
   duration: HISTOGRAMS,
   /** From the beginning of the attempt to the head of its answer. */
@@ -225,6 +231,13 @@ export interface SharedMemory {
   readonly visitorMarks: Uint8Array
   /** Client connections by the hash of their address: `ADDRESS_CELLS` to a worker, which writes only its own. */
   readonly addresses: Int32Array
+  /**
+   * By worker, which writes only its own, and slot of a target. Permits: requests that are at a target with a limit (dataplane/permits.ts).
+   * Then those that wait for the pool whose first target it is, and since when the first of them has, in steady ms (dataplane/queues.ts).
+   */
+  readonly permits: Int32Array
+  readonly waiting: Int32Array
+  readonly waitingSince: Float64Array
 }
 
 /** Allocates the shared memory for a number of workers. */
@@ -241,6 +254,9 @@ export function allocateSharedMemory(workers: number): SharedMemory {
     visitors: new Int32Array(new SharedArrayBuffer(VISITOR_CELLS * 4)),
     visitorMarks: new Uint8Array(new SharedArrayBuffer(2 * SLOTS * VISITOR_REGISTERS)),
     addresses: new Int32Array(new SharedArrayBuffer(workers * ADDRESS_CELLS * 4)),
+    permits: new Int32Array(new SharedArrayBuffer(workers * SLOTS * 4)),
+    waiting: new Int32Array(new SharedArrayBuffer(workers * SLOTS * 4)),
+    waitingSince: new Float64Array(new SharedArrayBuffer(workers * SLOTS * 8)),
   }
 }
 
@@ -255,7 +271,8 @@ export function trialOffset(worker: number, slot: number, side: number): number 
 }
 
 /** Sets the gauges of a worker that is no more to zero: they would count what no longer exists. Its counters stay. */
-export function clearGauges({ targets, lanes, addresses }: SharedMemory, worker: number): void {
+export function clearGauges(memory: SharedMemory, worker: number): void {
+  const { targets, lanes, addresses } = memory
   for (let slot = 0; slot < SLOTS; slot++) {
     const at = laneOffset(worker, slot)
     for (let gauge = 0; gauge < GAUGES; gauge++) if (targets[at + gauge] !== 0) targets[at + gauge] = 0
@@ -264,6 +281,9 @@ export function clearGauges({ targets, lanes, addresses }: SharedMemory, worker:
   lanes[worker * WORKER_FIELDS + WORKER_FIELD.boundConnections] = 0
   lanes[worker * WORKER_FIELDS + WORKER_FIELD.patienceMs] = 0
   addresses.fill(0, worker * ADDRESS_CELLS, (worker + 1) * ADDRESS_CELLS)
+  for (const gauges of [memory.permits, memory.waiting, memory.waitingSince]) {
+    gauges.fill(0, worker * SLOTS, (worker + 1) * SLOTS)
+  }
 }
 
 /** Sum of one field of a target over the lanes of all workers. */
@@ -271,11 +291,6 @@ export function sumField(memory: SharedMemory, slot: number, field: number): num
   let sum = 0
   for (let worker = 0; worker < memory.workers; worker++) sum += memory.targets[laneOffset(worker, slot) + field]
   return sum
-}
-
-/** The same over all slots of a target. */
-export function sumSlots(memory: SharedMemory, slots: readonly number[], field: number): number {
-  return slots.reduce((sum, slot) => sum + sumField(memory, slot, field), 0)
 }
 
 /** Says that what answers at these slots of targets is new from now on, whatever has answered there before. */

@@ -3,8 +3,7 @@
  *
  * Invariants: a table never changes after it was returned; services that a delta does not name are the same objects as before;
  * the router is the same object unless a route has changed, since it names services only. So a health change of one service
- * costs one compiled service and one copy of the map of services, however many routes there are.
- * Everything was validated before; what cannot be is a bug and throws a plain Error.
+ * costs one compiled service and one copy of the map of services, however many routes there are. What cannot be is a bug, and throws.
  */
 import { own } from '../config/record.ts'
 import { targetWeight } from '../config/target-weight.ts'
@@ -99,6 +98,7 @@ export function compileService(
     mirror: plan.mirror === null ? null : { ...plan.mirror, pool: named(plan.mirror.pool) },
     versions,
     link: plan.link,
+    capacity: plan.capacity,
     debugHeaders: plan.debugHeaders,
   }
 }

@@ -14,7 +14,7 @@ const OTHER_BUCKETS_MAX = 32
 export function bucketed(draft: Draft): boolean {
   if (draft.visitor === null) {
     if (!mayGiveId(draft.service, draft.view)) return false
-    draft.visitor = draft.draw.visitorId()
+    draft.visitor = draft.waited?.visitor ?? draft.draw.visitorId()
     draft.bucket = bucketOf(draft.visitor, draft.service.salt)
     draft.fresh = true
   }
@@ -50,9 +50,12 @@ function poolAt({ bucketEnds, bucketPools }: ServiceTable, bucket: number): Pool
 export function picked(draft: Draft): boolean {
   const { service, draw } = draft
   const tried = draft.exclude.length > 0 ? draft.exclude[0] : draft.avoid
-  if (tried !== null) {
-    const first = poolNamed(service, tried.pool.name)
-    if (first !== null && takesNew(draft, first)) return aim(draft, first, 'picker')
+  const before = tried === null ? (draft.waited?.aimed ?? null) : tried.pool
+  if (before !== null) {
+    const first = poolNamed(service, before.name)
+    // While it waited, all may have been given to another pool.
+    const hasShare = tried !== null || (first !== null && first.weight > 0)
+    if (first !== null && hasShare && takesNew(draft, first)) return aim(draft, first, 'picker')
   }
   const mark = service.pickStep === 0 ? 0 : markOf(service, draw.next(service.slot))
   for (const pool of service.pools) {

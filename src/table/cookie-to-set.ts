@@ -11,6 +11,7 @@
  * - What the client has is renewed at half of its life, whatever the decision was.
  */
 import { endOfLifeS, isDue } from './cookie-record.ts'
+import { isNoted } from './eligible.ts'
 import type { Draw, OwnCookie, PoolTable, Reason, RequestView, ServiceTable, TargetTable } from './types.ts'
 
 /** A decision whose target is known, as far as the cookie depends on it. */
@@ -30,6 +31,8 @@ export interface Outcome {
   readonly denied: readonly PoolTable[]
   readonly reason: Reason
   readonly aimed: PoolTable | null
+  /** Targets that had no room for it. */
+  readonly crowded: ReadonlySet<TargetTable>
 }
 
 /** The cookie to set, or null. */
@@ -72,7 +75,7 @@ function changed(
 ): Note | null {
   const { service, kept } = outcome
   const known = kept !== null && kept.pool === pool.name ? kept : null
-  const tag = targetTag(service, known, pool, target)
+  const tag = targetTag(outcome, known, pool, target)
   if (known !== null && known.target === tag && known.pinned === pinned) return null
   return {
     visitor: visitor ?? outcome.draw.visitorId(),
@@ -84,9 +87,15 @@ function changed(
   }
 }
 
-/** The tag to note: of the given target, or the one noted before when this time another pool had to help out. */
-function targetTag(service: ServiceTable, known: OwnCookie | null, pool: PoolTable, target: TargetTable): string {
+/** The tag to note: of the given target, or the one noted before when this time another one, or another pool, had to help out. */
+function targetTag(
+  { service, crowded }: Outcome,
+  known: OwnCookie | null,
+  pool: PoolTable,
+  target: TargetTable,
+): string {
   if (!service.sticky?.target) return ''
+  if (known !== null) for (const full of crowded) if (isNoted(known, full)) return known.target
   if (target.pool === pool) return target.tag
   return known === null ? '' : known.target
 }

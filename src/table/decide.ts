@@ -18,6 +18,8 @@
  *   goes to whoever takes over first, and to that version again only where there is nobody. What a version has not got (`missing`)
  *   is asked of the others that are about, and of the one that was just replaced.
  *
+ * - A limit (`capacity`) moves nobody to another pool: who finds no room there waits for it (`waitsFor`; within a pool see balance.ts).
+ *
  * One object for the work and one for the answer are all that is allocated in the common case.
  */
 
@@ -32,6 +34,7 @@ import { redirectOf } from './link.ts'
 import { match } from './match.ts'
 import { isForClient, type Preview } from './preview.ts'
 import { isRescued } from './rescue.ts'
+import { NONE } from './room.ts'
 import { type RuleTable, ruleMatches } from './rules.ts'
 import type {
   Decision,
@@ -64,6 +67,7 @@ const NO_ROUTE: Decision = Object.freeze({
   panic: false,
   setCookie: null,
   redirect: null,
+  waitsFor: null,
 })
 
 /**
@@ -107,7 +111,7 @@ function begin(
   load: Load,
   draw: Draw,
   nowMs: number,
-  { exclude, avoid, missing }: Earlier,
+  { exclude, avoid, missing, waited = null }: Earlier,
   tied: readonly TargetTable[],
 ): Draft {
   const sticky = service.sticky
@@ -126,6 +130,7 @@ function begin(
     exclude,
     avoid,
     missing,
+    waited,
     tied,
     own,
     kept,
@@ -139,6 +144,8 @@ function begin(
     pin: false,
     denied: NOTHING,
     panic: false,
+    crowded: NONE,
+    waitsFor: null,
   }
 }
 
@@ -195,9 +202,9 @@ function settle(draft: Draft): Decision {
   const usable = aimed !== null && !draft.denied.includes(aimed) ? aimed : null
   const isRescue = draft.exclude.length > 0 && aimed !== null && isRescued(aimed, draft.exclude)
   let target = usable === null || isRescue ? null : (tiedTarget(usable, draft) ?? chooseTarget(usable, draft))
-  if (target === null) {
+  if (target === null && draft.waitsFor === null) {
     target = firstOf(service.failover, [aimed?.name], 'failover', draft)
-    if (target === null && usable !== null)
+    if (target === null && draft.waitsFor === null && usable !== null)
       target = (isRescue ? chooseTarget(usable, draft) : null) ?? lastResort(usable, draft)
   }
   return decision(draft, target)
@@ -208,7 +215,7 @@ function decision(draft: Draft, target: TargetTable | null): Decision {
     target,
     pool: target === null ? null : target.pool,
     service: draft.service,
-    error: target === null ? 'no_healthy_target' : null,
+    error: target === null ? (draft.waitsFor === null ? 'no_healthy_target' : 'overloaded') : null,
     reason: draft.reason,
     rule: draft.rule,
     visitor: draft.visitor,
@@ -218,6 +225,7 @@ function decision(draft: Draft, target: TargetTable | null): Decision {
     panic: draft.panic,
     setCookie: target === null || draft.reason === 'preview' ? null : cookieToSet(draft, target),
     redirect: null,
+    waitsFor: target === null ? draft.waitsFor : null,
   }
 }
 
@@ -231,7 +239,7 @@ function firstOf(
   for (const pool of pools) {
     if (skipped.includes(pool.name) || draft.denied.includes(pool)) continue
     const target = chooseTarget(pool, draft)
-    if (target === null) continue
+    if (target === null && draft.waitsFor === null) continue
     draft.reason = reason
     return target
   }

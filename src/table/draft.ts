@@ -1,6 +1,6 @@
 /** A decision in the making, and what several of its phases ask of it. */
 import type { Choice } from './grade.ts'
-import type { OwnCookie, PoolTable, Reason, ServiceTable } from './types.ts'
+import type { Decision, OwnCookie, PoolTable, Reason, ServiceTable } from './types.ts'
 
 /** What the phases of `decide` fill in. */
 export interface Draft extends Choice {
@@ -14,6 +14,8 @@ export interface Draft extends Choice {
   pin: boolean
   denied: readonly PoolTable[]
   readonly missing: readonly string[]
+  /** Of a request that has waited: the decision that found no room. */
+  readonly waited: Decision | null
 }
 
 /** Aims at a pool. True, so that a phase may end with it. */

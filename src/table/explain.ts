@@ -12,6 +12,8 @@ export function explainDecision(decision: Decision): string {
   if (service === null) return 'no route matches this host and path'
   if (decision.redirect !== null) return linkOf(decision.redirect)
   const why = reasonOf(decision, service)
+  if (decision.waitsFor !== null)
+    return `${why}; all targets of ${decision.waitsFor.name} have as many requests as they may, so it waits for one`
   if (target === null || pool === null) {
     const nobody = decision.reason === 'preview' ? 'none of its targets can' : 'no pool has a target that can'
     return `${why}; ${nobody} take it now`

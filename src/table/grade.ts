@@ -1,6 +1,6 @@
 /** How good each target of a pool is for a request: what balance.ts counts, and policy.ts chooses from. */
 import { failing, targetAdmits } from './eligible.ts'
-import type { Draw, Load, OwnCookie, RequestView, ServiceTable, TargetTable } from './types.ts'
+import type { Draw, Load, OwnCookie, PoolTable, RequestView, ServiceTable, TargetTable } from './types.ts'
 
 /** What choosing a target needs to know, and what it finds out. */
 export interface Choice {
@@ -21,6 +21,10 @@ export interface Choice {
   fresh: boolean
   /** Set when health was ignored. */
   panic: boolean
+  /** Targets of the pool that have no room, as it was found once: other workers count all the while. */
+  crowded: ReadonlySet<TargetTable>
+  /** Set to the pool when only room is missing. */
+  waitsFor: PoolTable | null
 }
 
 /** Best first: see balance.ts. */
@@ -51,5 +55,6 @@ const isSamePlace = (a: TargetTable, b: TargetTable): boolean => a.address === b
 
 /** Whether the request may go there, when the best that there is has the grade `worst`. */
 export function isCandidate(target: TargetTable, worst: Grade, choice: Choice): boolean {
-  return gradeOf(target, choice) <= worst && !isExcluded(target, choice) && !isAvoided(target, choice)
+  if (gradeOf(target, choice) > worst || isExcluded(target, choice) || isAvoided(target, choice)) return false
+  return !choice.crowded.has(target)
 }

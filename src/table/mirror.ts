@@ -1,5 +1,6 @@
 /** Which requests are copied to another pool, and to which of its targets. Pure. */
 import { chooseTarget } from './balance.ts'
+import { NONE } from './room.ts'
 import type { Decision, Draw, Load, RequestView, TargetTable } from './types.ts'
 
 /** What of a request tells whether it is copied. */
@@ -31,6 +32,15 @@ export function mirrorTarget(
   if (!mirror.writes && (hasBody || !isSafe(method))) return null
   if (mirror.share < 100 && draw.random() * 100 >= mirror.share) return null
   // A copy is a stranger to whoever gets it: no cookie and no login leads it.
-  const rest = { exclude: NOTHING, avoid: null, tied: NOTHING, kept: null, fresh: false, panic: false }
+  const rest = {
+    exclude: NOTHING,
+    avoid: null,
+    tied: NOTHING,
+    kept: null,
+    fresh: false,
+    panic: false,
+    crowded: NONE,
+    waitsFor: null,
+  }
   return chooseTarget(mirror.pool, { view, service: service!, load, draw, nowMs, visitor, ...rest })
 }

@@ -78,6 +78,18 @@ export interface MirrorPlan {
   readonly writes: boolean
 }
 
+/** How many requests may be at a target and at a pool at once, and how many wait when there is no room. */
+export interface CapacityPlan {
+  /** At one address of a target; 0 for any number. */
+  readonly requestsPerTarget: number
+  /** At all targets of one pool together; 0 for any number. */
+  readonly requestsPerPool: number
+  /** Requests of the service that may wait, over all workers; 0 for none. */
+  readonly queueMax: number
+  /** How long each may wait. */
+  readonly queueMs: number
+}
+
 export interface StickyPlan {
   readonly pool: boolean
   readonly target: boolean
@@ -111,5 +123,7 @@ export interface ServicePlan {
   readonly mirror: MirrorPlan | null
   /** Query parameter by which people choose a pool; null for none. */
   readonly link: string | null
+  /** null: no limit. */
+  readonly capacity: CapacityPlan | null
   readonly debugHeaders: boolean
 }

@@ -142,6 +142,7 @@ export interface ServiceTable {
   readonly skew: readonly SkewPath[]
   readonly mirror: MirrorTable | null
   readonly link: string | null
+  readonly capacity: ServicePlan['capacity']
   /** The pools whose versions are about: those with weight, heaviest first, then the hot standby. */
   readonly versions: readonly PoolTable[]
   readonly debugHeaders: boolean
@@ -235,6 +236,8 @@ export interface Earlier {
   readonly avoid: TargetTable | null
   /** Names of pools whose version has not got what is asked for. */
   readonly missing: readonly string[]
+  /** The decision that found no room: whoever had no key of its own stays with the pool of that one. */
+  readonly waited?: Decision | null
 }
 
 /** What is known of a target now, by counter slot. */
@@ -243,6 +246,8 @@ export interface Load {
   (slot: number): number
   /** How long it takes to answer in ms, 0 when that is not known yet; `isIdle` when nothing is in flight at it. Absent: nobody knows. */
   readonly latencyMs?: (slot: number, isIdle: boolean) => number
+  /** Those that hold a permit of a target with a limit (CapacityPlan); absent where nothing has any. */
+  readonly permits?: (slot: number) => number
 }
 
 /** The only sources of chance and order that `decide` has; tests and `explain` give their own. */
@@ -283,4 +288,6 @@ export interface Decision {
   readonly setCookie: OwnCookie | null
   /** Where the client is sent instead, with which cookie: then there is neither target nor error. null: nowhere. */
   readonly redirect: Redirect | null
+  /** The pool whose targets would take the request, but have no room; null when there is room, or nobody at all. */
+  readonly waitsFor: PoolTable | null
 }

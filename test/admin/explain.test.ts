@@ -18,6 +18,7 @@ const NOWHERE: Decision = {
   panic: false,
   setCookie: null,
   redirect: null,
+  waitsFor: null,
 }
 
 async function inputOf(body: unknown): Promise<ExplainInput> {

@@ -222,6 +222,7 @@ test('answers are what their schemas say', async () => {
         panic: false,
         setCookie: null,
         redirect: null,
+        waitsFor: null,
       },
       { epoch: 1, revision: 1 },
     )

@@ -66,6 +66,7 @@ function withPart(value: unknown, [key, ...rest]: readonly string[], part: unkno
 }
 
 const whole = body({
+  capacity: { requestsPerTarget: 2, requestsPerPool: 3, queue: { requests: 4, for: '5s' } },
   pools: {
     blue: { version: '1.0', targets: ['http://127.0.0.1:3001'], weights: { 'http://127.0.0.1:3001': 2 } },
     green: { version: '1.1', targets: ['http://127.0.0.1:3002'] },
@@ -243,6 +244,19 @@ test('what is hashed is named as such things are, and sticky targets leave it no
   expect(one({ balance: { hash: 'header:a(b' } })).toEqual(['/balance/hash "a(b" is not the name of a header'])
   expect(one({ balance: { hash: 'path' }, sticky: { target: true } })).toEqual([
     '/balance sticky.target keeps a visitor at one target, whatever the path: give one of the two',
+  ])
+})
+
+test('a capacity has a limit, that of a pool no lower than that of a target, and a time to wait', () => {
+  expect(one({ capacity: { requestsPerTarget: 200 } })).toEqual([])
+  expect(one({ capacity: { requestsPerPool: 200, queue: { requests: 0 } } })).toEqual([])
+  const none = 'missing key "requestsPerTarget" (or "requestsPerPool"): without a limit nothing ever waits'
+  expect(one({ capacity: {} })).toEqual([`/capacity ${none}`])
+  expect(one({ capacity: { requestsPerTarget: 10, requestsPerPool: 9 } })).toEqual([
+    '/capacity/requestsPerPool a pool that carries 9 requests never gives one target 10',
+  ])
+  expect(one({ capacity: { requestsPerTarget: 1, queue: { for: '0s' } } })).toEqual([
+    '/capacity/queue/for 0s is too short: at least 1ms',
   ])
 })
 

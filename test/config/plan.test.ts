@@ -44,6 +44,7 @@ test('a plan has every default with its unit resolved', () => {
     skew: [],
     mirror: null,
     link: null,
+    capacity: null,
     debugHeaders: false,
   })
 })

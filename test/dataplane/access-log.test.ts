@@ -53,10 +53,20 @@ function write(log: AccessLog, wallMs: number, facts: Facts, numbers: Partial<Re
   const { requestId = 'id', client = '::1', method = 'GET', host = 'shop.test', path = '/', version = '1.0' } = facts
   const pool = { name: 'blue', version }
   const { bytesIn = 0, bytesOut = 0, durationMs = 1.5, ttfbMs = -1 } = numbers
-  const outcome = { status: 200, bytesIn, bytesOut, durationMs, ttfbMs, attempt: 'good' as const, error: null, ...by }
+  const outcome = {
+    status: 200,
+    bytesIn,
+    bytesOut,
+    durationMs,
+    ttfbMs,
+    waitedMs: 0,
+    attempt: 'good' as const,
+    error: null,
+    ...by,
+  }
   const decision = { service: { name: 'shop' }, pool, reason: 'bucket' }
   const target = { authority: '127.0.0.1:8080', pool }
-  const dispatch = { decision, target, epoch: 7, address: client, retries: { count: 2 }, ...by }
+  const dispatch = { decision, target, placement: { epoch: 7, address: client }, retries: { count: 2 }, ...by }
   log.write(wallMs, { requestId, method, host, path } as never, dispatch as never, outcome)
   const chosen = dispatch.decision as typeof decision | null
   const micros = (ms: number) => Math.round(ms * 1000) / 1000

@@ -66,6 +66,7 @@ export function makePlan(plan: Partial<ServicePlan> = {}, count = 1): ServicePla
     skew: [],
     mirror: null,
     link: null,
+    capacity: null,
     visitor: [{ from: 'header', name: 'x-user-id' }, { from: 'own' }],
     sticky,
     balance: 'least-request',

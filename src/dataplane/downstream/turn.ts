@@ -58,14 +58,14 @@ export class Turn implements Downstream {
     this.#answer = new AnswerWriter(plane, connection.out)
     this.#body = new RequestBody(plane.buffers, plane.limits.bodyBytesMax)
     this.exchange = new Exchange(plane, this)
-    this.user = this.exchange
+    this.user = this.exchange.upload
   }
 
   /** Starts with the head in `plane.requestHead`; `buffer[at, end)` came behind it. Returns how far that was taken. */
   begin(text: string, mayStay: boolean, buffer: Buffer, at: number, end: number): number {
     const head = this.#plane.requestHead
     this.#isOver = false
-    this.user = this.exchange
+    this.user = this.exchange.upload
     this.#answer.start(head.minor, head.method === 'HEAD', mayStay, head.expectContinue)
     const body = this.#body
     const behind = body.start(head, buffer, at, end)
@@ -104,6 +104,7 @@ export class Turn implements Downstream {
   /** The client has sent its FIN. */
   onEnd(): void {
     if (!this.#body.reader.done) this.user.onEnded()
+    else if (this.user === this.exchange.upload) this.exchange.upload.onHalfClosed()
   }
 
   /** The connection is gone. Half an answer that would look whole is cut off visibly. */

@@ -5,9 +5,9 @@
  * request is tried on up to `CONNECTS_MAX` targets. Once something was written, at most one repeat is allowed, on a fresh
  * connection, when it is idempotent, can be sent again in full and not one byte of an answer has come (RFC 9110 9.2.2).
  *
- * A kept connection that closes within a moment after a request was sent on it was being closed as idle: a race, and nobody's
- * fault. That request is repeated outside the budget. Any other close without an answer is a failure of the target: the
- * repeat goes to another one, and is taken out of the retry budget of the service.
+ * A kept connection that closes within a moment after a request was sent on it was being closed as idle: a race, and nobody's fault.
+ * That request is repeated outside the budget. Any other close without an answer is a failure of the target: the repeat goes to
+ * another one, and is taken out of the retry budget of the service.
  *
  * What a new version has failed is rescued: the next attempt goes to another pool (decide.ts), once, and the client does not see
  * the first. For counters and the verdict that stays the failure of the new version; it is taken out of the budget like any repeat.
@@ -23,7 +23,6 @@
 import type { ErrorCode } from '../../errors.ts'
 import type { ShedReason } from '../../metrics/counters.ts'
 import { FIELD } from '../../metrics/layout.ts'
-import { decide } from '../../table/decide.ts'
 import { isSkewed } from '../../table/skew.ts'
 import type { Decision, ServiceTable, TargetTable } from '../../table/types.ts'
 import type { Plane } from '../plane.ts'
@@ -32,6 +31,7 @@ import type { Upstream, UpstreamUser } from '../upstream/upstream.ts'
 import { type AttemptOutcome, attemptOutcome } from './attempt-outcome.ts'
 import type { Downstream } from './downstream.ts'
 import { Judged } from './judged.ts'
+import { Placement } from './placement.ts'
 import type { ExchangeRequest } from './request.ts'
 import { Retries } from './retries.ts'
 
@@ -44,9 +44,7 @@ export class Attempts {
   decision: Decision | null = null
   /** The target that the request is in flight at, or null. */
   target: TargetTable | null = null
-  epoch = 0
-  /** Address of the client, after trusted proxies. */
-  address = ''
+  readonly placement: Placement
   readonly retries = new Retries()
   /** When the present attempt began. */
   startedMs = 0
@@ -59,6 +57,8 @@ export class Attempts {
   #logsIn = false
   #isTied = false
   readonly judged: Judged
+  /** Targets that were decided for. */
+  #chosen = 0
   /** The cap by which the target has no room. */
   #full: ShedReason = 'target_connections'
   readonly #downstream: Downstream
@@ -67,6 +67,7 @@ export class Attempts {
   constructor(plane: Plane, downstream: Downstream) {
     this.#plane = plane
     this.#downstream = downstream
+    this.placement = new Placement(plane, downstream)
     this.judged = new Judged(plane.trials)
   }
 
@@ -74,15 +75,20 @@ export class Attempts {
   reset(): void {
     this.#plane.admission.note(this.#downstream.cell, 1)
     // For what is refused before it is decided, so that its log line is not that of the request before.
-    this.epoch = this.#plane.tables.table.epoch
-    this.address = this.#downstream.peer
+    this.placement.begin()
     this.retries.reset()
+    this.#chosen = 0
     this.judged.forget()
   }
 
   /** The service of a request that has a target. */
   get service(): ServiceTable {
     return this.decision!.service!
+  }
+
+  /** The target is the first that was decided for. */
+  get isFirst(): boolean {
+    return this.#chosen === 1
   }
 
   /** The pool is seen as it is. */
@@ -95,35 +101,24 @@ export class Attempts {
     return this.target?.isRescued === true && !this.isPreview
   }
 
-  /** Why there is no target. */
-  get refusal(): ErrorCode {
-    return this.decision?.error ?? 'internal'
-  }
-
-  /** Decides the request in `plane.requestHead`. False when there is no target; then `decision.error` says why. */
-  choose(): boolean {
-    const plane = this.#plane
-    const view = plane.view
-    const peer = this.#downstream.peer
-    view.address = this.#downstream.trusted ? plane.trusted.clientOf(plane.requestHead.fields, peer) : peer
-    this.address = view.address
-    const table = plane.tables.current()
-    this.epoch = table.epoch
-    this.#logsIn = plane.requestHead.bindsConnection
-    const tied = this.#downstream.ties?.targets()
-    const decision = decide(view, table, plane.load, plane.tables.draw, plane.time.steadyMs(), this.retries, tied)
-    if (this.decision === null) plane.samples.note(decision.service, view.address)
+  /**
+   * Decides the request in `plane.requestHead`. False when there is no target; `placement` says why, and whether there will be one.
+   * Only who `hasTurn` goes before those who wait.
+   */
+  choose(hasTurn: boolean): boolean {
+    this.#logsIn = this.#plane.requestHead.bindsConnection
+    const decision = this.placement.find(this.retries, hasTurn)
+    if (this.decision === null) this.#plane.samples.note(decision.service, this.placement.address)
     this.retries.avoid = null
-    const before = this.target
-    if (decision.target === null && before !== null) {
+    if (decision.target === null && this.#chosen > 0) {
       this.retries.notSent()
       return false
     }
     this.decision = decision
     if (decision.target === null) return false
+    if (this.target !== null) this.#leave(this.target)
     this.target = decision.target
-    if (before === null) this.#begin(decision)
-    else this.#leave(before)
+    if (++this.#chosen === 1) this.#begin(decision)
     this.count(FIELD.inFlight)
     return true
   }
@@ -140,6 +135,12 @@ export class Attempts {
     counters.count(slot, FIELD.inFlight, -1)
     const reason = this.retries.takeReason()
     if (reason >= 0) counters.count(slot, reason)
+  }
+
+  /** The request waits, and is at no target meanwhile. */
+  stepAside(): void {
+    if (this.target !== null) this.#leave(this.target)
+    this.target = null
   }
 
   /** An idle connection to the target, unless `fresh` is asked for or none is fit; null to open one. */
@@ -205,6 +206,7 @@ export class Attempts {
   /** Notes a connection that could not be opened. True when another target may be tried. */
   mayReconnect(): boolean {
     this.judge(0, 'upstream_connect_failed')
+    this.placement.giveBack()
     return this.retries.refused(this.target!)
   }
 
@@ -222,6 +224,7 @@ export class Attempts {
       this.judge(0, null)
       retries.raced(target!, service.sticky?.target === true || service.balance === 'hash')
     }
+    this.placement.giveBack()
     return true
   }
 
@@ -259,16 +262,12 @@ export class Attempts {
 
   /** Notes that the target has no room. True, once, when another of its pool may have some; else the request is at none now. */
   mayMove(): boolean {
+    this.placement.giveBack()
     if (this.retries.full(this.target!)) return true
     this.count(FIELD.inFlight, -1)
     this.target = null
     this.#plane.counters.countShed(this.#full)
     return false
-  }
-
-  /** An answer has come. A request that was sent again, and that another target answers well, costs nothing. */
-  repeated(status: number): void {
-    if (this.isHelped(status)) this.retries.giveBack()
   }
 
   /** Whether this is a good answer, after others that were none. */
@@ -286,9 +285,10 @@ export class Attempts {
       this.#downstream.ties.add(used)
     }
     this.#plane.admission.note(this.#downstream.cell, -1)
+    this.placement.giveBack()
     this.decision = null
     this.target = null
-    this.address = ''
+    this.placement.reset()
     this.retries.forget()
   }
 

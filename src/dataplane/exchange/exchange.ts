@@ -2,11 +2,11 @@
  * One request and its response, from the read head to the freed connections; it knows no wire (downstream.ts, upstream.ts).
  * Read it from top to bottom:
  *
- *   begin → decide → acquire → sendRequest → (body) → waiting → onHead → onBody* → complete → finish
- *                ▲────── tryAgain ◄── connection refused, or closed before any answer; goesElsewhere ◄── failed by a new version, or not found
+ *   begin → goOn (→ queued → hasTurn → goOn) → acquire → sendRequest → (body) → waiting → onHead → onBody* → complete → finish
+ *                                              ▲────── tryAgain ◄── connection refused, or closed before any answer; goesElsewhere ◄── failed by a new version, or not found
  *
- *   none ─► connecting ─► sending ─► waiting ─► relaying ─► none          any phase ─► fail ─► none
- *                  └──────────┴─(no body)─▲      └─101, or complete before all was sent─► inherited ─► none
+ *   none ─►◄─ connecting ─► sending ─► waiting ─► relaying ─► none          any phase ─► fail ─► none
+ *    └► queued ◄┘  └──────────┴─(no body)─▲      └─101, or complete before all was sent─► inherited ─► none
  *
  * When a request is tried again, and where: attempts.ts. Where both sides carry bytes as they are, `sink` and `requestSink` let payload
  * pass unseen. Deadlines of phases are the exchange's own. It lives as long as its client connection, and is reset in `begin`.
@@ -16,29 +16,33 @@ import { FIELD } from '../../metrics/layout.ts'
 import type { Framing } from '../http1/body.ts'
 import type { ResponseHead } from '../http1/response-head.ts'
 import type { Plane } from '../plane.ts'
-import type { Outgoing } from '../socket/outgoing.ts'
 import type { UnderWay } from '../sweep.ts'
 import type { Upstream, UpstreamUser } from '../upstream/upstream.ts'
 import { Answer, type AnswerOwner } from './answer.ts'
 import { Attempts } from './attempts.ts'
-import type { Downstream, RequestUser } from './downstream.ts'
+import type { Downstream } from './downstream.ts'
 import { lapseOf, type Phase } from './lapse.ts'
 import { Leftover } from './leftover.ts'
 import { CLIENT_CLOSED, Outcome } from './outcome.ts'
 import { type BodyAtHand, ExchangeRequest } from './request.ts'
 import { type Predecessor, Rest } from './rest.ts'
 import { Tunnel } from './tunnel.ts'
+import { Upload, type UploadOwner } from './upload.ts'
+import { type Unserved, Wait, type WaitOwner } from './wait.ts'
 
-export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predecessor, UnderWay {
+export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWay, UploadOwner, WaitOwner {
   deadlineMs = Infinity
+  phase: Phase = 'none'
+  upstream: Upstream | null = null
   readonly answer: Answer
+  readonly upload: Upload
   readonly #plane: Plane
   readonly #downstream: Downstream
   readonly #request: ExchangeRequest
   readonly #attempts: Attempts
   readonly #outcome: Outcome
-  #phase: Phase = 'none'
-  #upstream: Upstream | null = null
+  /** Its place in a queue, once a request had to wait for room. */
+  #wait: Wait | null = null
   /** What stands in for this exchange now: a tunnel, or the rest of its request. */
   #heir: { onDeadline(): void } | null = null
 
@@ -49,6 +53,7 @@ export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predece
     this.#outcome = new Outcome(plane)
     this.#request = new ExchangeRequest(plane.kept)
     this.answer = new Answer(this, downstream, this.#request)
+    this.upload = new Upload(plane, downstream, this.#request, this.#attempts, this)
   }
 
   /** Starts with the head in `plane.requestHead` and what of its body is at hand. `fault` says why it cannot be served. */
@@ -59,15 +64,43 @@ export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predece
     this.#attempts.reset()
     this.#outcome.open()
     const refused = fault ?? this.answer.here()
-    if (refused !== null) return this.#fail(refused)
+    if (refused !== null) return this.fail(refused)
     if (request.maxForwards <= 0) return this.#finish(true)
+    this.#goOn(false)
+  }
+
+  hasTurn(): void {
+    this.#plane.requestHead.parse(this.#request.headText)
+    this.#goOn(true)
+  }
+
+  /** Decides, and sends the request on; or it waits for its turn. */
+  #goOn(hasTurn: boolean): void {
     const attempts = this.#attempts
-    if (!attempts.choose())
-      return this.answer.redirects(this.#plane, attempts.decision) ? this.#finish(true) : this.#fail(attempts.refusal)
-    request.writeLines(this.#plane, this.#downstream, attempts.decision!)
-    if (attempts.isRescued) request.keepForRescue(this.#plane, attempts.service.rescue!.bodyBytesMax)
-    this.answer.copy(this.#plane, attempts.decision!)
-    this.#acquire(false)
+    if (!attempts.choose(hasTurn)) {
+      if (this.#waits()) return
+      if (this.answer.redirects(this.#plane, attempts.decision)) return this.#finish(true)
+      return this.fail(attempts.placement.refusal)
+    }
+    this.#request.chosen(this.#plane, this.#downstream, attempts)
+    if (attempts.isFirst) this.answer.copy(this.#plane, attempts.decision!)
+    this.#acquire(attempts.retries.count > 0)
+  }
+
+  /** Has the request wait for room, if that is what is missing. Its client is not read from meanwhile. */
+  #waits(): boolean {
+    if (this.#attempts.placement.waitsFor === null) return false
+    this.#wait ??= new Wait(this.#plane, this.#downstream, this)
+    if (!this.#wait.begin(this.#attempts)) return false
+    this.#enter('queued', this.#wait.leftMs)
+    if (!this.#request.bodyDone) this.#downstream.pause()
+    return true
+  }
+
+  /** Ends the wait of the request without room for it. */
+  unserved(why: Unserved): void {
+    this.#wait!.giveUp(why)
+    this.fail('overloaded')
   }
 
   /** Takes an idle connection to the target, or opens one. */
@@ -75,87 +108,50 @@ export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predece
     const idle = this.#attempts.takeIdle(this.#request.repeatable, fresh)
     if (idle !== null) {
       idle.user = this
-      this.#upstream = idle
+      this.upstream = idle
       return this.#sendRequest()
     }
     this.#enter('connecting', this.#attempts.service.timeouts.connectMs)
     if (!this.#request.bodyDone) this.#downstream.pause()
-    this.#upstream = this.#attempts.open(this)
-    if (this.#upstream === null) this.#tryAgain('overloaded', this.#attempts.mayMove())
+    this.upstream = this.#attempts.open(this)
+    if (this.upstream === null) this.#tryAgain('overloaded', this.#attempts.mayMove())
   }
 
   onConnected(): void {
-    if (this.#phase !== 'connecting') return
+    if (this.phase !== 'connecting') return
     this.#attempts.connected()
     this.#sendRequest()
   }
 
   #sendRequest(): void {
-    this.#upstream!.send(this.#request)
-    if (this.#request.bodyDone) return this.#requestSent()
+    this.upstream!.send(this.#request)
+    if (this.#request.bodyDone) return this.requestSent()
     this.#enter('sending', this.#plane.timeouts.bodyMs)
     this.#downstream.resume()
   }
 
-  #requestSent(): void {
-    if (this.#phase !== 'relaying') this.#enter('waiting', this.#attempts.service.timeouts.responseMs)
+  /** The request is sent in full. */
+  requestSent(): void {
+    if (this.phase !== 'relaying') this.#enter('waiting', this.#attempts.service.timeouts.responseMs)
   }
 
   #enter(phase: Phase, ms: number): void {
-    this.#phase = phase
-    this.#expect(ms)
+    this.phase = phase
+    this.expect(ms)
   }
 
-  #expect(ms: number): void {
+  /** Whoever is waited for has so long from now on. */
+  expect(ms: number): void {
     this.deadlineMs = this.#plane.time.nowMs + ms
   }
 
-  onRequestBody(buffer: Buffer, at: number, end: number, trailers: string | null): void {
-    this.#request.note(buffer, at, end, trailers)
-    this.#upstream!.body(buffer, at, end, trailers)
-    this.#requestMoved(this.#upstream!)
-  }
-
-  get requestSink(): Outgoing | null {
-    return this.#request.keeps ? null : (this.#upstream?.sink ?? null)
-  }
-
-  onRequestMoved(bytes: number, done: boolean): void {
-    this.#request.noteMoved(bytes, done)
-    this.#upstream!.moved(done)
-    this.#requestMoved(this.#upstream!)
-  }
-
-  #requestMoved(upstream: Upstream): void {
-    if (this.#request.bodyDone) return this.#requestSent()
-    // An answer that has begun may well wait for the rest of the request.
-    this.#expect(this.#phase === 'relaying' ? this.#attempts.service.timeouts.idleMs : this.#plane.timeouts.bodyMs)
-    if (!upstream.isFull) return
-    this.#downstream.pause()
-    upstream.mark()
-  }
-
-  onRequestFault(code: 'bad_body' | 'body_too_large'): void {
-    this.#fail(code)
-  }
-
-  onEnded(): void {
-    this.#fail('bad_body')
-  }
-
   onDrain(): void {
-    if (this.#phase !== 'none' && this.#phase !== 'connecting') this.#downstream.resume()
-  }
-
-  onClientDrain(): void {
-    if (this.#phase === 'none' || this.#upstream === null) return
-    this.#upstream.resume()
-    if (this.#phase === 'relaying') this.#expect(this.#attempts.service.timeouts.idleMs)
+    if (this.phase !== 'none' && this.phase !== 'connecting') this.#downstream.resume()
   }
 
   /** Gives the target as much time again; there are at most as many interim answers as response-reader.ts lets pass. */
   answerDelayed(): void {
-    if (this.#phase === 'waiting') this.#expect(this.#attempts.service.timeouts.responseMs)
+    if (this.phase === 'waiting') this.expect(this.#attempts.service.timeouts.responseMs)
   }
 
   /** The one place between an answer that has come and an answer that is given. */
@@ -163,25 +159,25 @@ export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predece
     if (this.#goesElsewhere(head.status, null)) return
     this.#outcome.answered(this.#attempts, head.status)
     if (head.status === 101) return this.#startTunnel(head)
-    this.#phase = 'relaying'
-    this.answer.relay(head, framing, this.#upstream!)
+    this.phase = 'relaying'
+    this.answer.relay(head, framing, this.upstream!)
   }
 
   /** A client that does not keep up stops its source. */
   answerGiven(isComplete: boolean): void {
     if (isComplete) return this.#complete()
-    if (!this.#downstream.isFull) return this.#expect(this.#attempts.service.timeouts.idleMs)
-    this.#upstream!.pause()
+    if (!this.#downstream.isFull) return this.expect(this.#attempts.service.timeouts.idleMs)
+    this.upstream!.pause()
     this.#downstream.mark()
-    this.#expect(this.#plane.timeouts.sendMs)
+    this.expect(this.#plane.timeouts.sendMs)
   }
 
   #complete(): void {
-    const upstream = this.#upstream!
-    this.#upstream = null
+    const upstream = this.upstream!
+    this.upstream = null
     if (this.answer.drainsRequest && !upstream.requestSent) {
       // The rest of the request still goes to the target, which stays for it.
-      this.#phase = 'inherited'
+      this.phase = 'inherited'
       this.#heir = new Rest(this, this.#plane, this.#downstream, upstream, this.#request)
       return
     }
@@ -190,23 +186,23 @@ export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predece
   }
 
   onFault(): void {
-    this.#fail('upstream_bad_response')
+    this.fail('upstream_bad_response')
   }
 
   onClosed(): void {
-    const upstream = this.#upstream
-    this.#upstream = null
-    if (this.#phase === 'none') return
-    if (this.#phase === 'connecting') return this.#tryAgain('upstream_connect_failed', this.#attempts.mayReconnect())
+    const upstream = this.upstream
+    this.upstream = null
+    if (this.phase === 'none') return
+    if (this.phase === 'connecting') return this.#tryAgain('upstream_connect_failed', this.#attempts.mayReconnect())
     const isUnanswered = upstream?.begun === false
     if (isUnanswered && this.#request.repeatable && this.#attempts.mayRepeat()) this.#tryAgain('upstream_closed', true)
-    else this.#fail('upstream_closed')
+    else this.fail('upstream_closed')
   }
 
   /** The target has failed the request, or not got what is asked for: whether another pool is asked now, and nothing said of that. */
   #goesElsewhere(status: number, broke: ErrorCode | null): boolean {
     if (!this.#attempts.mayGoElsewhere(this.#request, status, broke) || !this.#chooseAgain()) return false
-    if (status !== 0 && this.#upstream!.requestSent) new Leftover(this.#plane, this.#upstream!)
+    if (status !== 0 && this.upstream!.requestSent) new Leftover(this.#plane, this.upstream!)
     else this.#letGo()
     this.answer.status = 0
     this.#acquire(false)
@@ -215,21 +211,22 @@ export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predece
 
   /** Decides again without the targets that failed, and opens a fresh connection. `code` is the answer when that is no use. */
   #tryAgain(code: ErrorCode, allowed: boolean): void {
-    if (!allowed || !this.#chooseAgain()) return this.#fail(code)
-    this.#acquire(true)
+    if (!allowed) return this.fail(code)
+    if (this.#chooseAgain()) this.#acquire(true)
+    else if (!this.#waits()) this.fail(code)
   }
 
   #chooseAgain(): boolean {
     this.#plane.requestHead.parse(this.#request.headText)
-    if (!this.#attempts.choose()) return false
-    this.#request.writeChosenLines(this.#plane, this.#attempts.decision!)
+    if (!this.#attempts.choose(true)) return false
+    this.#request.chosen(this.#plane, this.#downstream, this.#attempts)
     return true
   }
 
   #startTunnel(head: ResponseHead): void {
-    const upstream = this.#upstream!
-    this.#upstream = null
-    this.#phase = 'inherited'
+    const upstream = this.upstream!
+    this.upstream = null
+    this.phase = 'inherited'
     const tunnel = new Tunnel(this, this.#plane, this.#downstream, upstream, this.#outcome)
     this.#heir = tunnel
     tunnel.begin(head, this.#request)
@@ -240,8 +237,8 @@ export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predece
     this.#finish(isWhole)
   }
 
-  onGone(): void {
-    if (this.#phase === 'none') return
+  abandon(): void {
+    if (this.phase === 'none') return
     this.#letGo()
     this.#outcome.cut('client_closed')
     this.#attempts.count(FIELD.aborted)
@@ -251,35 +248,37 @@ export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predece
 
   onDeadline(): void {
     if (this.#heir !== null) return this.#heir.onDeadline()
-    switch (lapseOf(this.#phase, this.#downstream, this.#upstream)) {
+    switch (lapseOf(this.phase, this.#downstream, this.upstream)) {
+      case 'room':
+        return this.unserved('time')
       case 'nobody':
-        return this.#expect(this.#phase === 'sending' ? this.#plane.timeouts.bodyMs : this.#plane.timeouts.sendMs)
+        return this.expect(this.phase === 'sending' ? this.#plane.timeouts.bodyMs : this.#plane.timeouts.sendMs)
       case 'client':
         this.#outcome.cut('client_stalled')
         return this.#downstream.destroy()
       case 'request':
-        return this.#fail('request_timeout')
+        return this.fail('request_timeout')
       case 'connect':
         this.#letGo()
         this.#attempts.count(FIELD.timeouts)
         return this.#tryAgain('upstream_connect_failed', this.#attempts.mayReconnect())
       case 'target':
         this.#attempts.count(FIELD.timeouts)
-        return this.#fail('upstream_timeout')
+        return this.fail('upstream_timeout')
     }
   }
 
   noteSlow(): boolean {
-    return (this.#phase === 'waiting' || this.#phase === 'connecting') && this.#attempts.noteSlow()
+    return (this.phase === 'waiting' || this.phase === 'connecting') && this.#attempts.noteSlow()
   }
 
   #letGo(): void {
-    this.#upstream?.destroy()
-    this.#upstream = null
+    this.upstream?.destroy()
+    this.upstream = null
   }
 
   /** Ends the exchange, if nobody rescues it: with an error of ours while no answer was begun, else the client sees that it is cut. */
-  #fail(code: ErrorCode): void {
+  fail(code: ErrorCode): void {
     if (this.answer.status === 0 && ERRORS[code].source === 'upstream' && this.#goesElsewhere(0, code)) return
     this.#letGo()
     this.#outcome.failed(code, this.#attempts)
@@ -290,9 +289,10 @@ export class Exchange implements UpstreamUser, RequestUser, AnswerOwner, Predece
 
   /** Counts, logs, and hands the connection back to its client. */
   #finish(isWhole: boolean): void {
+    if (this.#wait !== null) this.#outcome.waitedMs = this.#wait.end()
     this.#outcome.close(this.#request, this.#attempts, this.answer.status, this.answer.bytes)
     this.answer.compare(this.#outcome.headMs, isWhole)
-    this.#phase = 'none'
+    this.phase = 'none'
     this.deadlineMs = Infinity
     this.#request.forget()
     this.#downstream.exchangeEnded(isWhole)

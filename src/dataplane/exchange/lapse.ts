@@ -5,13 +5,14 @@
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Downstream } from './downstream.ts'
 
-export type Phase = 'none' | 'connecting' | 'sending' | 'waiting' | 'relaying' | 'inherited'
+export type Phase = 'none' | 'queued' | 'connecting' | 'sending' | 'waiting' | 'relaying' | 'inherited'
 
-/** Who is too late: `connect` and `target` the target, `request` the client with its request, `client` with its answer. */
-export type Lapse = 'connect' | 'request' | 'target' | 'client' | 'nobody'
+/** Who is too late: `room` all who have some, `connect` and `target` the target, `request` the client with its request, `client` with its answer. */
+export type Lapse = 'room' | 'connect' | 'request' | 'target' | 'client' | 'nobody'
 
 /** Who is too late in this phase. From here on it is seen what they take. */
 export function lapseOf(phase: Phase, downstream: Downstream, upstream: Upstream | null): Lapse {
+  if (phase === 'queued') return 'room'
   if (phase === 'connecting' || upstream === null) return 'connect'
   if (phase === 'relaying' && downstream.unsentBytes > 0) return takes(downstream) ? 'nobody' : 'client'
   const isTaking = upstream.isFull || (phase === 'waiting' && upstream.undelivered > 0)

@@ -19,6 +19,8 @@ export const CLIENT_CLOSED = 499
 export class Outcome {
   inBytes = 0
   outBytes = 0
+  /** Time that the request has waited for room, which is not the target's doing. */
+  waitedMs = 0
   #startMs = 0
   /** From the request to the head of its answer, and from the last attempt to it; below 0 before it has come. */
   #ttfbMs = -1
@@ -34,6 +36,7 @@ export class Outcome {
   open(): void {
     this.inBytes = 0
     this.outBytes = 0
+    this.waitedMs = 0
     this.#startMs = this.#plane.time.nowMs
     this.#ttfbMs = -1
     this.#attemptTtfbMs = -1
@@ -46,16 +49,19 @@ export class Outcome {
     this.#ttfbMs = this.#plane.time.nowMs - this.#startMs
     this.#attemptTtfbMs = this.#plane.time.nowMs - attempts.startedMs
     attempts.judged.timed(attempts.service, status, this.#plane.time.nowMs)
-    attempts.repeated(status)
+    // A request that was sent again, and that another target answers well, costs nothing.
+    if (attempts.isHelped(status)) attempts.retries.giveBack()
     this.#plane.latencies.answered(attempts.service, attempts.target!, status, this.#attemptTtfbMs)
     if (status !== SWITCHED) return
     attempts.judge(status, null)
+    // Tunnels are not limited.
+    attempts.placement.giveBack()
     this.#plane.counters.countTunnel(attempts.target!.slot)
   }
 
-  /** From the request to the head of its answer; below 0 before it has come. */
+  /** From the request to the head of its answer, without what it has waited for room; below 0 before it has come. */
   get headMs(): number {
-    return this.#ttfbMs
+    return this.#ttfbMs < 0 ? -1 : this.#ttfbMs - this.waitedMs
   }
 
   /** Something went wrong. By its code it is counted only when it is not the doing of a target. */
@@ -79,6 +85,7 @@ export class Outcome {
     let attempt: AttemptOutcome | null = null
     if (attempts.target !== null) {
       const { slot } = attempts.target
+      if (this.waitedMs > 0) plane.counters.countQueued(slot, this.waitedMs)
       const answered = this.#ttfbMs >= 0
       attempt = attempts.judge(answered ? status : 0, this.#error)
       if (!attempts.isPreview)
@@ -88,11 +95,13 @@ export class Outcome {
       if (status === SWITCHED) plane.counters.countTunnelClosed(slot, durationMs - this.#ttfbMs, bytesIn, bytesOut)
       else {
         const told = answered || status !== CLIENT_CLOSED ? status : 0
-        plane.counters.countFinished(slot, told, durationMs, this.#attemptTtfbMs, bytesIn, bytesOut)
+        plane.counters.countFinished(slot, told, durationMs - this.waitedMs, this.#attemptTtfbMs, bytesIn, bytesOut)
       }
     }
     if (this.#logged) {
-      const outcome = { status, bytesIn, bytesOut, durationMs, ttfbMs: this.#ttfbMs, attempt, error: this.#error }
+      const { waitedMs } = this
+      const times = { durationMs, ttfbMs: this.#ttfbMs, waitedMs }
+      const outcome = { status, bytesIn, bytesOut, ...times, attempt, error: this.#error }
       plane.log.write(plane.time.wallMs(), request, attempts, outcome)
     }
     attempts.end()

@@ -5,7 +5,7 @@
  * The worker's one request head is read over and over, so everything that must outlive the moment is copied here, once. The
  * head text itself is kept too: a request that is tried again is parsed and decided again from it.
  */
-import type { Decision } from '../../table/types.ts'
+import type { Decision, ServiceTable } from '../../table/types.ts'
 import { hopsLeft, UNLIMITED } from '../http1/max-forwards.ts'
 import { flat } from '../http1/syntax.ts'
 import type { Plane } from '../plane.ts'
@@ -38,6 +38,15 @@ export interface BodyAtHand {
   readonly whole: string
   readonly done: boolean
   readonly trailers: string
+}
+
+/** What is known with a decision (attempts.ts). */
+export interface Chosen {
+  readonly decision: Decision | null
+  readonly isFirst: boolean
+  /** What the target fails, others answer. */
+  readonly isRescued: boolean
+  readonly service: ServiceTable
 }
 
 export class ExchangeRequest implements RequestToSend {
@@ -122,7 +131,7 @@ export class ExchangeRequest implements RequestToSend {
    * A new version may fail the request, which is in `plane.requestHead`: keeps for another pool what of the body comes, at most
    * so many bytes. One that is not idempotent needs a key by which its targets tell that they have seen it before.
    */
-  keepForRescue({ view }: Plane, bytesMax: number): void {
+  #keepForRescue({ view }: Plane, bytesMax: number): void {
     this.#isRescuable = this.#repeatable
     if (this.#repeatable || !(isIdempotent(this.method) || view.header('idempotency-key') !== undefined)) return
     if (!this.bodyDone) {
@@ -153,18 +162,24 @@ export class ExchangeRequest implements RequestToSend {
     if (done) this.bodyDone = true
   }
 
-  /** Writes the lines for the target. */
-  writeLines(plane: Plane, downstream: Downstream, decision: Decision): void {
+  /** Its target is known: what that is sent and, with the first, what is kept for another. For the request in `plane.requestHead`. */
+  chosen(plane: Plane, downstream: Downstream, { decision, isFirst, isRescued, service }: Chosen): void {
+    if (!isFirst) return this.#writeChosenLines(plane, decision!)
+    this.#writeLines(plane, downstream, decision!)
+    if (isRescued) this.#keepForRescue(plane, service.rescue!.bodyBytesMax)
+  }
+
+  #writeLines(plane: Plane, downstream: Downstream, decision: Decision): void {
     const head = plane.requestHead
     const forwarded = downstream.trusted ? null : downstream.forwardedLines(head.authority)
     this.lines = requestLines(plane, head, forwarded, downstream.peer, downstream.tls, this)
     // From a trusted address one may ask for the debug headers; from anybody else the field is dropped unread.
     this.#debugs = downstream.trusted && plane.view.header('x-turnout-debug') !== undefined
-    this.writeChosenLines(plane, decision)
+    this.#writeChosenLines(plane, decision)
   }
 
   /** Writes the lines for either side that depend on the decision, for the request in `plane.requestHead`. */
-  writeChosenLines(plane: Plane, decision: Decision): void {
+  #writeChosenLines(plane: Plane, decision: Decision): void {
     const { authority } = plane.requestHead
     this.authority = authority === '' ? decision.target!.authority : authority
     const service = decision.service!

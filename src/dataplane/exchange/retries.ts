@@ -5,7 +5,7 @@
  */
 import { FIELD } from '../../metrics/layout.ts'
 import { ruledOut } from '../../table/rescue.ts'
-import type { Earlier, TargetTable } from '../../table/types.ts'
+import type { Decision, Earlier, TargetTable } from '../../table/types.ts'
 import { Loan, type RetryBudget } from '../upstream/retry-budget.ts'
 
 /** Targets that are tried while connections are refused. */
@@ -17,6 +17,7 @@ export class Retries implements Earlier {
   exclude: readonly TargetTable[] = NOTHING
   avoid: TargetTable | null = null
   missing: readonly string[] = NOTHING
+  waited: Decision | null = null
   connects = 0
   repeats = 0
   rescues = 0
@@ -112,6 +113,7 @@ export class Retries implements Earlier {
     this.exclude = NOTHING
     this.avoid = null
     this.missing = NOTHING
+    this.waited = null
   }
 
   #ruleOut(target: TargetTable): void {

@@ -201,7 +201,7 @@ function start(trial?: ServiceStatus['trial']): void {
 function begin(line: string, whole: string | null = '', more = ''): void {
   const head = `${line} HTTP/1.1\r\nHost: a\r\n${more}\r\n`
   expect(plane.requestHead.parse(head)).toBeGreaterThan(0)
-  downstream.user = exchange
+  downstream.user = exchange.upload
   exchange.begin(head, { whole: whole ?? '', done: whole !== null, trailers: '' }, null)
 }
 

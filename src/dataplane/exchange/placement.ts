@@ -1,0 +1,101 @@
+/**
+ * The place that is found for a request: the decision, and where there is a limit the permit that goes with it.
+ *
+ * A permit is held from the decision until the target has done with the request: until its answer is complete or broken off, or a
+ * connection to it was not to be had. It goes back before the request is decided again, but for one that is asked of another pool instead
+ * of giving its answer: that one may have to be given after all.
+ */
+import type { ErrorCode } from '../../errors.ts'
+import { decide } from '../../table/decide.ts'
+import type { Decision, PoolTable, ServiceTable } from '../../table/types.ts'
+import type { Plane } from '../plane.ts'
+import type { Downstream } from './downstream.ts'
+import type { Retries } from './retries.ts'
+
+/** Times that a permit is asked for before a request waits: somebody else has taken it each time. */
+const LOOKS_MAX = 3
+const NO_PERMIT = -1
+
+export class Placement {
+  epoch = 0
+  /** Address of the client, after trusted proxies. */
+  address = ''
+  /** Why there is no target. */
+  refusal: ErrorCode = 'internal'
+  /** The pool that the request may wait for, which has no room; null when that is not what is missing. */
+  waitsFor: PoolTable | null = null
+  /** The service of the last decision. */
+  service: ServiceTable | null = null
+  /** Slot of the target whose permit the request holds. */
+  #permit = NO_PERMIT
+  readonly #plane: Plane
+  readonly #downstream: Downstream
+
+  constructor(plane: Plane, downstream: Downstream) {
+    this.#plane = plane
+    this.#downstream = downstream
+  }
+
+  /** Begins with a request. What is refused before it is decided must not have the log line of the request before. */
+  begin(): void {
+    this.epoch = this.#plane.tables.table.epoch
+    this.address = this.#downstream.peer
+  }
+
+  /** Decides the request in `plane.requestHead`, and takes the permit; only who `hasTurn` goes before those who wait. */
+  find(retries: Retries, hasTurn: boolean): Decision {
+    const { view, requestHead, trusted } = this.#plane
+    const { peer } = this.#downstream
+    view.address = this.#downstream.trusted ? trusted.clientOf(requestHead.fields, peer) : peer
+    this.address = view.address
+    let decision = this.#decide(retries)
+    for (let looks = 1; decision.target !== null && decision.service!.capacity !== null; looks++) {
+      const { target, service } = decision
+      const isBehind = !hasTurn && this.#plane.queues.isWaitedFor(target.pool)
+      if (!isBehind && this.#plane.permits.take(target, service!.capacity!)) {
+        this.giveBack()
+        this.#permit = target.slot
+        break
+      }
+      retries.waited = decision
+      // Others take theirs at the same time.
+      if (!isBehind && looks < LOOKS_MAX) decision = this.#decide(retries)
+      else decision = withoutRoom(decision)
+    }
+    if (decision.waitsFor !== null) retries.waited = decision
+    this.waitsFor = decision.waitsFor
+    this.service = decision.service
+    this.refusal = decision.error ?? 'internal'
+    return decision
+  }
+
+  #decide(retries: Retries): Decision {
+    const { view, tables, load, time } = this.#plane
+    const table = tables.current()
+    this.epoch = table.epoch
+    const tied = this.#downstream.ties?.targets()
+    return decide(view, table, load, tables.draw, time.steadyMs(), retries, tied)
+  }
+
+  /** The target has done with the request: its permit is for whoever is next. */
+  giveBack(): void {
+    if (this.#permit === NO_PERMIT) return
+    this.#plane.permits.give(this.#permit)
+    this.#permit = NO_PERMIT
+    this.#plane.queues.freed()
+  }
+
+  /** The request is over: lets go of the table. */
+  reset(): void {
+    this.giveBack()
+    this.waitsFor = null
+    this.service = null
+    this.address = ''
+  }
+}
+
+/** A decision for a target that has no room after all, or is for others first. */
+function withoutRoom(decision: Decision): Decision {
+  const waitsFor = decision.target!.pool
+  return { ...decision, target: null, pool: null, error: 'overloaded', setCookie: null, waitsFor }
+}

@@ -1,0 +1,21 @@
+/** What targets have to do, summed over all workers. */
+import type { Load } from '../table/types.ts'
+import { FIELD, type SharedMemory, SLOTS, sumField } from './layout.ts'
+
+/** Sum over all workers of what stands by worker and slot of a target. */
+export function sumBySlot(bySlot: Int32Array, slot: number): number {
+  let sum = 0
+  for (let at = slot; at < bySlot.length; at += SLOTS) sum += Atomics.load(bySlot, at)
+  return sum
+}
+
+/** Sum of one field over all slots of a target and the lanes of all workers. */
+export function sumSlots(memory: SharedMemory, slots: readonly number[], field: number): number {
+  return slots.reduce((sum, slot) => sum + sumField(memory, slot, field), 0)
+}
+
+/** Requests, tunnels and permits by slot, over all workers, as the main thread reads them: for whoever decides there (explain). */
+export function loadOf(memory: SharedMemory): Load {
+  const load = (slot: number) => sumField(memory, slot, FIELD.inFlight) + sumField(memory, slot, FIELD.tunnels)
+  return Object.assign(load, { permits: (slot: number) => sumBySlot(memory.permits, slot) })
+}
