@@ -5,18 +5,17 @@
  * the report whether what it reads is sound, and skips what is not. So no check guards against wrong types by itself.
  */
 
-import { checkWhen } from '../table/conditions/kinds.ts'
 import { asciiHost } from '../table/host.ts'
 import { isToken, parseRouteHost, parseTarget } from './address.ts'
 import { checkCapacity } from './check-capacity.ts'
 import { checkMethod, checkPairs, checkVisitor } from './check-condition.ts'
 import { checkPreview } from './check-preview.ts'
 import { checkRollout } from './check-rollout.ts'
+import { checkPool, checkRules } from './check-rules.ts'
 import { checkTargetWeights } from './check-target-weights.ts'
 import { durationMs } from './duration.ts'
-import { didYouMean, nearest } from './nearest.ts'
 import { child, type Finding, parentOf } from './pointer.ts'
-import type { HealthSpec, RouteSpec, RuleSpec, ServiceSpec, Weights } from './schema.ts'
+import type { HealthSpec, RouteSpec, ServiceSpec, Weights } from './schema.ts'
 
 /** The longest delay that a timer can hold (2^31 - 1 ms). */
 const TIMER_MS_MAX = 2_147_483_647
@@ -25,13 +24,16 @@ const PROBE_INTERVAL_MS_MIN = 100
 /** Collects findings, and knows which parts the schema has already refused. */
 export class Report {
   readonly findings: Finding[] = []
+  /** What can never have an effect is a fault: of what somebody sends, not of what is served already. */
+  readonly refusesVain: boolean
   readonly #refused: ReadonlySet<string>
   /** Everything around something refused. */
   readonly #around = new Set<string>()
   /** The keys that misspelt ones were probably meant to be. */
   readonly #meant = new Set<string>()
 
-  constructor(refused: readonly Finding[] = []) {
+  constructor(refused: readonly Finding[] = [], refusesVain = false) {
+    this.refusesVain = refusesVain
     this.#refused = new Set(refused.map(({ pointer }) => pointer))
     for (const { pointer, meant } of refused) {
       if (meant !== undefined) this.#meant.add(child(parentOf(pointer), meant))
@@ -198,14 +200,6 @@ function checkTargets(report: Report, poolsAt: string, spec: ServiceSpec): void 
   }
 }
 
-/** Adds a fault unless `name` is one of the pools. */
-function checkPool(report: Report, at: string, name: string, pools: readonly string[] | null, about?: 'key'): void {
-  if (pools === null || pools.includes(name) || !report.sound(at)) return
-  const meant = nearest(name, pools)
-  const instead = meant === null ? ` (pools here: ${pools.join(', ')})` : didYouMean(meant)
-  report.add(at, `unknown pool ${JSON.stringify(name)}${instead}`, { about, ...(meant === null ? {} : { meant }) })
-}
-
 function checkSplit(report: Report, at: string, spec: ServiceSpec, pools: readonly string[]): void {
   const { split, live } = spec
   const splitAt = child(at, 'split')
@@ -235,42 +229,6 @@ function checkFailover(report: Report, at: string, failover: string[] | undefine
     checkPool(report, child(at, index), name, pools)
     if (failover.indexOf(name) < index) report.add(child(at, index), `pool ${JSON.stringify(name)} stands here twice`)
   }
-}
-
-/** Adds every fault of a list of rules; unknown pools only when `pools` are given. `sources` are those of the visitor. */
-export function checkRules(
-  report: Report,
-  at: string,
-  rules: readonly RuleSpec[],
-  pools: readonly string[] | null,
-  sources: readonly string[],
-): void {
-  const firsts = new Map<string, number>()
-  const context = { sources, patterns: { count: 0 } }
-  for (const [index, rule] of rules.entries()) {
-    const ruleAt = child(at, index)
-    if (!report.present(ruleAt)) continue
-    checkOutcome(report, ruleAt, rule, pools)
-    if (report.present(child(ruleAt, 'when'))) checkWhen(report, child(ruleAt, 'when'), rule.when, context)
-    const nameAt = child(ruleAt, 'name')
-    if (!report.sound(nameAt)) continue
-    const first = firsts.get(rule.name)
-    if (first === undefined) firsts.set(rule.name, index)
-    else report.add(nameAt, `rule ${first + 1} has the name ${JSON.stringify(rule.name)} already`)
-  }
-}
-
-function checkOutcome(report: Report, at: string, rule: RuleSpec, pools: readonly string[] | null): void {
-  const { to, deny, pin } = rule
-  if (to !== undefined && deny !== undefined) report.add(child(at, 'deny'), 'a rule has either to or deny, not both')
-  if (to === undefined && deny === undefined && !report.misspelt(at, ['to', 'deny'])) {
-    report.add(child(at, 'to'), 'missing key "to" (or "deny"): a rule names the pool that it is about', {
-      about: 'key',
-    })
-  }
-  if (to !== undefined) checkPool(report, child(at, 'to'), to, pools)
-  if (deny !== undefined) checkPool(report, child(at, 'deny'), deny, pools)
-  if (pin === true && to === undefined) report.add(child(at, 'pin'), 'only a rule with "to" can pin')
 }
 
 function checkHealth(report: Report, at: string, health: HealthSpec): void {

@@ -11,7 +11,8 @@ import { isLoopback, parseListenAddress, parseTarget } from './address.ts'
 import { canonicalPool, canonicalRoute, canonicalService } from './canonical.ts'
 import { checkNetworks } from './check-condition.ts'
 import { checkRollout } from './check-rollout.ts'
-import { checkDurations, checkRules, checkService, checkWeights, Report } from './check-service.ts'
+import { checkRules } from './check-rules.ts'
+import { checkDurations, checkService, checkWeights, Report } from './check-service.ts'
 import { checkTargetWeights } from './check-target-weights.ts'
 import { hooksOf } from './hooks.ts'
 import { withoutUnknown } from './known.ts'
@@ -49,7 +50,7 @@ export function checkServices(services: Services): Fault[] {
 
 /** Every fault of a whole spec that the schema cannot say; skips what `refused` says is broken already. */
 export function checkSpec(spec: Spec, refused: readonly Finding[]): Finding[] {
-  const report = new Report(refused)
+  const report = new Report(refused, true)
   if (!report.present('')) return []
   const addresses = checkListeners(report, spec)
   checkAdmin(report, spec, addresses)
@@ -177,17 +178,26 @@ function checked<S extends TSchema, T>(
   body: unknown,
   check: (report: Report, value: Validated<S>['value']) => void,
   result: (value: Validated<S>['value']) => T,
+  refusesVain = true,
 ): Checked<T> {
   const { value, findings, refused } = validate(schema, body)
-  const report = new Report(refused)
+  const report = new Report(refused, refusesVain)
   if (report.present('')) check(report, value)
   const faults = faultsOf([...findings, ...report.findings])
   return faults.length > 0 ? { faults } : { spec: result(value) }
 }
 
+const checkedService = (body: unknown, refusesVain: boolean): Checked<ServiceSpec> =>
+  checked(
+    ServiceSchema,
+    body,
+    (report, spec) => reportService(report, '', '', spec, new Map()),
+    canonicalService,
+    refusesVain,
+  )
+
 /** Validates a whole service; duplicates of routes in other services are found by `checkServices`. */
-export const validateService = (body: unknown): Checked<ServiceSpec> =>
-  checked(ServiceSchema, body, (report, spec) => reportService(report, '', '', spec, new Map()), canonicalService)
+export const validateService = (body: unknown): Checked<ServiceSpec> => checkedService(body, true)
 
 /**
  * A service as it was stored, by this Turnout or another: completed with the defaults of now, and without the keys that are
@@ -195,7 +205,7 @@ export const validateService = (body: unknown): Checked<ServiceSpec> =>
  */
 export function completeService(stored: unknown): Checked<ServiceSpec> & { readonly gone: readonly string[] } {
   const { value, gone } = withoutUnknown(ServiceSchema, stored)
-  return { ...validateService(value), gone }
+  return { ...checkedService(value, false), gone }
 }
 
 /** Validates a map of weights; with `pools`, also that each name is one of them. */

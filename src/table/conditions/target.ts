@@ -34,7 +34,8 @@ export const method = {
   examples: [{ spec: ['post', 'PUT'], held: { method: 'POST' }, failed: { method: 'GET' } }],
 } satisfies Kind<string | string[], readonly string[]>
 
-interface PathAsks {
+/** What is asked of a path. */
+export interface PathAsks {
   readonly asks: TextAsks
   /** The case of the digits of escapes has to be looked away from. */
   readonly isEscaped: boolean

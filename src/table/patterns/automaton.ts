@@ -59,14 +59,55 @@ export class Automaton {
 
   /** Whether it matches any text that is made of these octets. */
   canHold(isOctet: (octet: number) => boolean): boolean {
+    return this.#reaches(this.#start, isOctet)
+  }
+
+  /** Whether it matches any text that begins so. */
+  canBegin(prefix: string): boolean {
+    let state = this.#start
+    for (let at = 0; at < prefix.length; at++) state = this.#next[state + this.#classes[prefix.charCodeAt(at)]]
+    return this.#reaches(state, () => true)
+  }
+
+  /**
+   * Whether some text matches both this pattern and another; also true when more than so many pairs of their states would have to be
+   * looked at. `work` is how many were.
+   */
+  meets(other: Automaton, workMax: number): { readonly meets: boolean; readonly work: number } {
+    const octets = new Map<number, readonly [number, number]>()
+    for (let octet = 0; octet < OCTETS; octet++) {
+      const kinds = [this.#classes[octet], other.#classes[octet]] as const
+      octets.set(kinds[0] * OCTETS + kinds[1], kinds)
+    }
+    const width = other.#next.length
+    const seen = new Set([this.#start * width + other.#start])
+    let work = 0
+    for (const pair of seen) {
+      const [state, beside] = [Math.floor(pair / width), pair % width]
+      work += octets.size
+      if (work > workMax || (this.#isGood(state) && other.#isGood(beside))) return { meets: true, work }
+      if (state === 0 || beside === 0) continue
+      for (const [kind, otherKind] of octets.values()) {
+        seen.add(this.#next[state + kind] * width + other.#next[beside + otherKind])
+      }
+    }
+    return { meets: false, work }
+  }
+
+  #reaches(from: number, isOctet: (octet: number) => boolean): boolean {
     const possible = new Set<number>()
     for (let octet = 0; octet < OCTETS; octet++) if (isOctet(octet)) possible.add(this.#classes[octet])
-    const seen = new Set([this.#start])
+    const seen = new Set([from])
     for (const state of seen) {
-      if (state === this.#count || this.#endsWell[state / this.#count] === 1) return true
+      if (this.#isGood(state)) return true
       if (state !== 0) for (const kind of possible) seen.add(this.#next[state + kind])
     }
     return false
+  }
+
+  /** Whether a text that ends in this state matches. */
+  #isGood(state: number): boolean {
+    return state === this.#count || this.#endsWell[state / this.#count] === 1
   }
 }
 

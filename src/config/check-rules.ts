@@ -1,0 +1,71 @@
+/**
+ * What the schema cannot say of targeting rules: that their names differ, that their pools are there, and that each may have an effect.
+ */
+import { neverTogether, vainBranches } from '../table/conditions/contradictions.ts'
+import type { CheckContext } from '../table/conditions/kind.ts'
+import { checkWhen, planWhen } from '../table/conditions/kinds.ts'
+import type { Report } from './check-service.ts'
+import { didYouMean, nearest } from './nearest.ts'
+import { child } from './pointer.ts'
+import type { RuleSpec } from './schema.ts'
+
+/** Adds a fault unless `name` is one of the pools. */
+export function checkPool(
+  report: Report,
+  at: string,
+  name: string,
+  pools: readonly string[] | null,
+  about?: 'key',
+): void {
+  if (pools === null || pools.includes(name) || !report.sound(at)) return
+  const meant = nearest(name, pools)
+  const instead = meant === null ? ` (pools here: ${pools.join(', ')})` : didYouMean(meant)
+  report.add(at, `unknown pool ${JSON.stringify(name)}${instead}`, { about, ...(meant === null ? {} : { meant }) })
+}
+
+/** Adds every fault of a list of rules; unknown pools only when `pools` are given. `sources` are those of the visitor. */
+export function checkRules(
+  report: Report,
+  at: string,
+  rules: readonly RuleSpec[],
+  pools: readonly string[] | null,
+  sources: readonly string[],
+): void {
+  const firsts = new Map<string, number>()
+  const context = { sources, patterns: { count: 0 } }
+  for (const [index, rule] of rules.entries()) {
+    const ruleAt = child(at, index)
+    if (!report.present(ruleAt)) continue
+    checkOutcome(report, ruleAt, rule, pools)
+    checkRuleWhen(report, child(ruleAt, 'when'), rule, context)
+    const nameAt = child(ruleAt, 'name')
+    if (!report.sound(nameAt)) continue
+    const first = firsts.get(rule.name)
+    if (first === undefined) firsts.set(rule.name, index)
+    else report.add(nameAt, `rule ${first + 1} has the name ${JSON.stringify(rule.name)} already`)
+  }
+}
+
+function checkRuleWhen(report: Report, at: string, { when, name }: RuleSpec, context: CheckContext): void {
+  if (!report.present(at)) return
+  const before = report.findings.length
+  checkWhen(report, at, when, context)
+  if (!report.refusesVain || !report.sound(at) || report.findings.length > before) return
+  const conditions = planWhen(when, name)
+  const why = neverTogether(conditions)
+  if (why !== null) report.add(at, why)
+  else for (const vain of vainBranches(conditions)) report.add(child(child(at, 'any'), vain.index), vain.why)
+}
+
+function checkOutcome(report: Report, at: string, rule: RuleSpec, pools: readonly string[] | null): void {
+  const { to, deny, pin } = rule
+  if (to !== undefined && deny !== undefined) report.add(child(at, 'deny'), 'a rule has either to or deny, not both')
+  if (to === undefined && deny === undefined && !report.misspelt(at, ['to', 'deny'])) {
+    report.add(child(at, 'to'), 'missing key "to" (or "deny"): a rule names the pool that it is about', {
+      about: 'key',
+    })
+  }
+  if (to !== undefined) checkPool(report, child(at, 'to'), to, pools)
+  if (deny !== undefined) checkPool(report, child(at, 'deny'), deny, pools)
+  if (pin === true && to === undefined) report.add(child(at, 'pin'), 'only a rule with "to" can pin')
+}
