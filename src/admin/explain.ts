@@ -78,7 +78,9 @@ const ExplanationSchema = Type.Object(
     target: nullable(Type.String({ description: 'URL of the target.' })),
     address: nullable(Type.String({ description: 'The address of the target that the request is sent to.' })),
     why: Type.String({ description: 'The decision in one sentence.' }),
-    reason: nullable(Type.String({ description: 'rule, pin, bucket, picker, failover, skew, preview or link.' })),
+    reason: nullable(
+      Type.String({ description: 'rule, pin, bucket, picker, failover, warming, skew, preview or link.' }),
+    ),
     rule: nullable(Type.String({ description: 'Name of the rule that decided.' })),
     visitor: nullable(Type.String({ description: 'The visitor key that was found.' })),
     bucket: Type.Integer({ description: '0 to 9999, or -1 without a visitor.' }),

@@ -253,7 +253,10 @@ function describe(snapshot: Snapshot, name: string): { name: string; spec: Servi
 function outside({ release, previous, pools }: ServiceStatus): object {
   const outsidePools = Object.entries(pools).map(([name, { admin, drainUntilMs, targets }]) => {
     const outsideTargets = Object.entries(targets).map(([url, { slots: _slots, addresses, ...states }]) => {
-      return [url, { ...states, addresses: addresses.map(({ slot: _slot, ...address }) => address) }]
+      return [
+        url,
+        { ...states, addresses: addresses.map(({ slot: _slot, warmFromMs: _began, ...address }) => address) },
+      ]
     })
     return [name, { admin, drainUntilMs, targets: Object.fromEntries(outsideTargets) }]
   })

@@ -9,7 +9,8 @@
 import type { FastifyInstance } from 'fastify'
 import type { Snapshot } from '../change.ts'
 import { wallShiftMs } from '../clock.ts'
-import type { PoolSpec } from '../config/schema.ts'
+import { durationMs } from '../config/duration.ts'
+import type { ServiceSpec } from '../config/schema.ts'
 import { targetWeight } from '../config/target-weight.ts'
 import { FIELD, sumField } from '../metrics/layout.ts'
 import { queueOf } from '../metrics/queue-families.ts'
@@ -18,7 +19,8 @@ import type { ServiceTraffic, TargetTraffic } from '../metrics/window.ts'
 import { hostOf } from '../names/address.ts'
 import type { NameState } from '../names/state.ts'
 import { statusesMovedBy } from '../table/deadlines.ts'
-import type { TargetStatus } from '../table/status.ts'
+import type { PoolStatus, TargetStatus } from '../table/status.ts'
+import { rampUntilMs, targetWarmUntilMs, warmUntilMs } from '../table/warmth.ts'
 import { findService } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
 import { mirrorOf } from './mirror.ts'
@@ -86,7 +88,8 @@ function describe(
   { windowMs, pools: traffic, visitors, visitorsWindowMs }: ServiceTraffic,
   deps: StatusDeps,
 ): object {
-  const { pools, split = {}, capacity } = snapshot.services[service]
+  const spec = snapshot.services[service]
+  const { pools, split = {}, capacity } = spec
   const status = snapshot.status[service]
   const all = [...traffic.values()].flat()
   const weightOf = (pool: string): number => (Object.hasOwn(split, pool) ? split[pool] : 0)
@@ -109,6 +112,7 @@ function describe(
         weight: weightOf(name),
         admin: status.pools[name].admin,
         drainUntilMs: status.pools[name].drainUntilMs,
+        rampUntilMs: rampOf(spec, name, status.pools[name], deps.clock.nowMs()),
         share: {
           aimed: weightSum === 0 ? 0 : weightOf(name) / weightSum,
           seen: shareOf(recentlyDecided(targets), recentlyDecided(all)),
@@ -123,11 +127,31 @@ function describe(
         ),
         queue: capacity === undefined ? null : queueOf(deps.memory, status.pools[name]),
         targets: targets.map((target) =>
-          describeTarget(pool, status.pools[name].targets[target.url], target, windowMs, deps),
+          describeTarget(spec, name, status.pools[name].targets[target.url], target, windowMs, deps),
         ),
       }
     }),
   }
+}
+
+/** When a pool in which all is new gets all that is aimed at it; 0 when it does so now. */
+function rampOf(
+  { health, pools, slowStart = '0s' }: ServiceSpec,
+  name: string,
+  pool: PoolStatus,
+  nowMs: number,
+): number {
+  const slowStartMs = durationMs(slowStart)
+  const addresses = Object.entries(pool.targets).flatMap(([url, { admin, addresses }]) =>
+    addresses.map((address) => ({
+      ...address,
+      admin,
+      weight: targetWeight(pools[name], url),
+      warmUntilMs: warmUntilMs(address, slowStartMs),
+    })),
+  )
+  const untilMs = rampUntilMs(addresses, health !== undefined)
+  return untilMs > nowMs ? untilMs : 0
 }
 
 function reasonOf({ fault, unused, addresses }: NameState): string | null {
@@ -136,19 +160,21 @@ function reasonOf({ fault, unused, addresses }: NameState): string | null {
 }
 
 function describeTarget(
-  pool: PoolSpec,
+  { pools, slowStart = '0s' }: ServiceSpec,
+  pool: string,
   { slots: _slots, addresses, ...states }: TargetStatus,
   { url, total, recent }: TargetTraffic,
   windowMs: number,
-  { names, memory }: StatusDeps,
+  { names, memory, clock }: StatusDeps,
 ): object {
   return {
     target: authorityOf(url),
     url,
-    weight: targetWeight(pool, url),
+    weight: targetWeight(pools[pool], url),
+    warmUntilMs: targetWarmUntilMs(addresses, durationMs(slowStart), clock.nowMs()),
     ...states,
     reason: reasonOf(names.of(hostOf(url))),
-    addresses: addresses.map(({ slot, ...address }) => ({
+    addresses: addresses.map(({ slot, warmFromMs: _began, ...address }) => ({
       ...address,
       inFlight: sumField(memory, slot, FIELD.inFlight),
       tunnels: sumField(memory, slot, FIELD.tunnels),

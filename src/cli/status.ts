@@ -31,6 +31,7 @@ interface TargetView extends Traffic {
   readonly url: string
   /** An older Turnout tells nothing of it. */
   readonly weight?: number
+  readonly warmUntilMs?: number
   readonly admin: AdminState
   readonly drainUntilMs: number
   readonly health: Health
@@ -70,6 +71,8 @@ interface PoolView extends Traffic {
   }
   /** null where nothing is limited; an older Turnout tells nothing of it. */
   readonly queue?: QueueView | null
+  /** An older Turnout tells nothing of it. */
+  readonly rampUntilMs?: number
   readonly targets: readonly TargetView[]
 }
 
@@ -188,7 +191,7 @@ function queueLine({ name, queue }: PoolView): string[] {
 function poolRow(pool: PoolView, nowMs: number): string[] {
   const { name, version, weight, share } = pool
   const shares = [String(weight), percent(share.aimed), percent(share.seen), percent(share.visitors ?? null)]
-  return [name, version, ...shares, stateOf(pool, nowMs), '', ...figures(pool)]
+  return [name, version, ...shares, stateOf(pool, nowMs), warming(pool.rampUntilMs, nowMs), ...figures(pool)]
 }
 
 /** Targets, each with its addresses below it when it has several; with their weights when one has another than the rest. */
@@ -199,7 +202,10 @@ function targetRows({ targets }: PoolView, nowMs: number): string[][] {
     const [first] = addresses
     const isNamed = addresses.length === 1 && hostOf(target.url) !== first.address
     const name = isNamed ? `${target.target} at ${first.address}` : target.target
-    const states = [stateOf(target, nowMs), healthOf(target, nowMs)]
+    const health = [healthOf(target, nowMs), warming(target.warmUntilMs, nowMs)]
+      .filter((word) => word !== '')
+      .join(', ')
+    const states = [stateOf(target, nowMs), health]
     const row = [`  ${name}`, '', isWeighed ? String(weight) : '', '', '', '', ...states, ...figures(target)]
     return addresses.length < 2 ? [row] : [row, ...addresses.map((address) => addressRow(address, nowMs))]
   })
@@ -224,6 +230,9 @@ function addressRow(it: AddressView, nowMs: number): string[] {
 function healthOf({ health, ejectedUntilMs }: { health: Health; ejectedUntilMs: number }, nowMs: number): string {
   return ejectedUntilMs > nowMs ? `${health}, ejected for ${secondsLeft(ejectedUntilMs, nowMs)}` : health
 }
+
+const warming = (untilMs = 0, nowMs: number): string =>
+  untilMs > nowMs ? `warming for ${secondsLeft(untilMs, nowMs)}` : ''
 
 function stateOf({ admin, drainUntilMs }: { admin: AdminState; drainUntilMs: number }, nowMs: number): string {
   return admin === 'drain' && drainUntilMs > nowMs ? `drain, ${secondsLeft(drainUntilMs, nowMs)} left` : admin

@@ -136,6 +136,7 @@ function checkParts(report: Report, at: string, spec: ServiceSpec): void {
     }
     checkDuration(report, child(child(at, 'sticky'), 'maxAge'), maxAge, 1_000, Number.MAX_SAFE_INTEGER)
   }
+  if (spec.slowStart !== undefined) checkDuration(report, child(at, 'slowStart'), spec.slowStart, 1_000)
   checkDurations(report, child(at, 'timeouts'), spec.timeouts, 1)
   checkDurations(report, child(at, 'drain'), spec.drain, 0)
   if (typeof spec.balance === 'object' && report.sound(child(at, 'balance'))) checkHash(report, at, spec)

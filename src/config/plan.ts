@@ -99,6 +99,7 @@ export function planService(name: string, spec: ServiceSpec): ServicePlan {
     sticky: spec.sticky === false ? null : planSticky(spec.sticky),
     balance: typeof spec.balance === 'string' ? spec.balance : 'hash',
     hashOn: typeof spec.balance === 'string' ? null : planHash(spec.balance.hash),
+    slowStartMs: durationMs(spec.slowStart ?? '0s'),
     failover: spec.failover ?? null,
     probed: spec.health !== undefined,
     timeouts: { connectMs: durationMs(connect), responseMs: durationMs(response), idleMs: durationMs(idle) },

@@ -157,6 +157,11 @@ export const ServiceSchema = closed({
     description: 'How visitors are kept; false for not at all.',
   }),
   balance: BalanceSchema,
+  slowStart: Type.Optional(
+    Duration(
+      'What is new (a target, or a pool of such) gets a tenth of its share, and more by and by until so much later.',
+    ),
+  ),
   failover: Type.Optional(
     Type.Array(Type.String(), {
       description:

@@ -72,12 +72,12 @@ class Writer implements RunningControl {
 
   constructor(deps: ControlDeps) {
     this.#deps = deps
-    const { clock, log, memory, store } = deps
+    const { build, clock, log, memory, plan, store } = deps
     this.#queue = createQueue(CHANGES_WAITING_MAX, clock)
     this.#tools = { complete: deps.complete, drainMs: (spec) => durationMs(spec.drain.timeout) }
     this.#events = createEvents(clock, (error) => log.error({ err: error }, 'a listener to events has thrown'))
     const { addressesOf } = deps.names
-    this.#state = new State({ slots: createSlots(memory, clock), addressesOf, plan: deps.plan, build: deps.build })
+    this.#state = new State({ slots: createSlots(memory, clock), addressesOf, clock, plan, build })
     this.#keeper = new Keeper({ store, clock, log, publish: (event) => this.publish(event) })
     this.#saver = createSaver(clock, (names) => this.#keeper.saveObserved(this.#state.content.observed, names))
     this.#waiting = createWaiting(clock, (listener) => this.#events.subscribe(listener))

@@ -156,6 +156,7 @@ export function soundObserved(kept: unknown): Record<string, ServiceObserved> {
 }
 
 function isSeen(value: unknown): value is AddressObserved {
-  const { health, ejectedUntilMs } = Object(value) as Record<string, unknown>
-  return ['unknown', 'healthy', 'unhealthy'].includes(health as string) && Number.isFinite(ejectedUntilMs)
+  const { health, ejectedUntilMs, warmFromMs = 0 } = Object(value) as Record<string, unknown>
+  const isKnown = ['unknown', 'healthy', 'unhealthy'].includes(health as string)
+  return isKnown && Number.isFinite(ejectedUntilMs) && Number.isFinite(warmFromMs)
 }

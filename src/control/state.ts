@@ -11,6 +11,7 @@
  * - Snapshots are never changed, only replaced.
  */
 import type { Snapshot } from '../change.ts'
+import type { Clock } from '../clock.ts'
 import { own, sameEntries, withEntries } from '../config/record.ts'
 import type { ServiceSpec } from '../config/schema.ts'
 import type { ServicePlan } from '../table/plan.ts'
@@ -20,11 +21,13 @@ import { deltaBetween } from './delta.ts'
 import { type AddressesOf, keepObserved } from './observe.ts'
 import { type Content, NOTHING } from './reconcile.ts'
 import type { Slots } from './slots.ts'
+import { withBeginnings } from './warming.ts'
 
 export interface StateDeps {
   readonly slots: Slots
   /** The addresses of a target as they are known now. */
   readonly addressesOf: AddressesOf
+  readonly clock: Pick<Clock, 'steadyMs'>
   plan(name: string, spec: ServiceSpec): ServicePlan
   /** Builds the table that the delta leads to, as every worker will; throws what would end a worker. */
   build(delta: TableDelta): void
@@ -89,9 +92,10 @@ export class State {
   }
 
   #next(at: Pick<Snapshot, 'revision' | 'revisions'>, given: Content, names: readonly string[]): Step {
-    const { slots, addressesOf, plan, build } = this.#deps
+    const { slots, addressesOf, plan, build, clock } = this.#deps
     const present = this.#snapshot
-    const observed = keepObserved(given.observed, given.services, names, addressesOf)
+    const kept = keepObserved(given.observed, given.services, names, addressesOf)
+    const observed = withBeginnings({ ...given, observed: kept }, names, addressesOf, clock.steadyMs())
     const content = observed === given.observed ? given : { ...given, observed }
     const places = new Map<string, ServicePlaces | null>()
     const statuses = names.map((name): [string, ServiceStatus | undefined] => {

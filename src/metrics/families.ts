@@ -12,8 +12,10 @@
  * duration of exactly a bound counts above it, which no clock can tell.
  */
 import type { Snapshot } from '../change.ts'
+import { durationMs } from '../config/duration.ts'
 import { own } from '../config/record.ts'
 import { targetWeight } from '../config/target-weight.ts'
+import { targetWarmUntilMs } from '../table/warmth.ts'
 import type { Family, Sample, Scrape, ScrapedTarget, Told } from './family.ts'
 import { BINS, binEndMs, FIELD, type SharedMemory } from './layout.ts'
 import { LOOKUP_FAMILIES } from './lookup-families.ts'
@@ -30,6 +32,7 @@ import { WORKER_FAMILIES } from './worker-families.ts'
 export function readScrape(snapshot: Snapshot, memory: SharedMemory, nowMs: number): Omit<Scrape, keyof Told> {
   const targets: ScrapedTarget[] = []
   for (const [service, spec] of Object.entries(snapshot.services)) {
+    const slowStartMs = durationMs(spec.slowStart ?? '0s')
     for (const [pool, poolSpec] of Object.entries(spec.pools)) {
       const { version, weights } = poolSpec
       const status = Object.hasOwn(snapshot.status, service) ? snapshot.status[service].pools[pool] : undefined
@@ -43,6 +46,7 @@ export function readScrape(snapshot: Snapshot, memory: SharedMemory, nowMs: numb
           admin: target.admin,
           health: target.health,
           ejected: target.ejectedUntilMs > nowMs,
+          warming: slowStartMs === 0 ? null : targetWarmUntilMs(target.addresses, slowStartMs, nowMs) > 0,
           weight: weights === undefined ? null : targetWeight(poolSpec, url),
         })
       }
@@ -84,20 +88,25 @@ function histogram(name: string, help: string, field: HistogramField, sumField: 
   return { name, type: 'histogram', help, read }
 }
 
-const AXES: readonly [axis: string, of: (target: ScrapedTarget) => string][] = [
+/** null: it has no such axis. */
+const AXES: readonly [axis: string, of: (target: ScrapedTarget) => string | null][] = [
   ['admin', (target) => target.admin],
   ['pool', (target) => target.poolAdmin],
   ['health', (target) => target.health],
   ['ejection', (target) => (target.ejected ? 'ejected' : 'none')],
+  ['warmth', ({ warming }) => (warming === null ? null : warming ? 'warming' : 'warm')],
 ]
 
 const targetState: Family = {
   name: 'turnout_target_state',
   type: 'gauge',
-  help: '1 for the state that a target is in, on each axis; others are not told. The axis "pool" is the admin state of its pool.',
+  help: '1 for the state that a target is in, on each axis; others are not told. The axis "pool" is the admin state of its pool; "warmth" is told where there is a slow start.',
   read: (scrape) =>
     scrape.targets.flatMap((target) =>
-      AXES.map(([axis, of]) => ({ value: 1, labels: { axis, state: of(target) }, sharedLabels: target.labels })),
+      AXES.flatMap(([axis, of]) => {
+        const state = of(target)
+        return state === null ? [] : [{ value: 1, labels: { axis, state }, sharedLabels: target.labels }]
+      }),
     ),
 }
 

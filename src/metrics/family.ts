@@ -1,4 +1,9 @@
-/** What a metric is made of, and what one scrape reads. Types only. */
+/**
+ * What a metric is made of, and what one scrape reads. Types only.
+ *
+ * A scrape is read once, before any family looks at it, so that all families tell of the same moment. What is null there does not
+ * apply to the target, and has no series.
+ */
 import type { Snapshot } from '../change.ts'
 import type { ToldLookup } from '../lookups/lookups.ts'
 import type { NameCounts } from '../names/names.ts'
@@ -24,6 +29,8 @@ export interface ScrapedTarget {
   readonly admin: string
   readonly health: string
   readonly ejected: boolean
+  /** It warms up; null where there is no slow start. */
+  readonly warming: boolean | null
   /** Within its pool; null where all have the same. */
   readonly weight: number | null
 }

@@ -4,7 +4,7 @@
  */
 import { bucketOf, bucketOfHash, mix32, pickApart, pickWeight } from './bucket.ts'
 import { aim, type Draft, poolNamed, takesNew } from './draft.ts'
-import type { PoolTable, ServiceTable } from './types.ts'
+import type { PoolTable, Ranges, ServiceTable } from './types.ts'
 import { mayGiveId } from './visitor.ts'
 
 /** Buckets that are looked at for a visitor whose own is denied, before its share is spread by weight. */
@@ -35,7 +35,8 @@ function poolOfBucket(draft: Draft): PoolTable | null {
   return spread(draft, hash / 2 ** 32) ?? pool
 }
 
-function poolAt({ bucketEnds, bucketPools }: ServiceTable, bucket: number): PoolTable | null {
+/** The pool of the range that a bucket is in. */
+export function poolAt({ bucketEnds, bucketPools }: Ranges, bucket: number): PoolTable | null {
   let low = 0
   let high = bucketEnds.length
   while (low < high) {

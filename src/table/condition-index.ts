@@ -17,11 +17,11 @@
 import { BitSet, type Positions } from './bit-set.ts'
 import type { Filing, Keys } from './conditions/kind.ts'
 import { CookieWalk } from './cookie-header.ts'
-import { knownNetwork } from './network.ts'
+import { knownNetwork, type Network } from './network.ts'
 import { indexNetworks, markNetworks, type NetworkIndex } from './network-index.ts'
 import { withUpperEscapes } from './path.ts'
 import { QueryWalk } from './query.ts'
-import type { Network, RequestView } from './types.ts'
+import type { RequestView } from './types.ts'
 
 export interface ConditionIndex {
   /** The place of the condition, in each entry, that a mark says all of; -1 where all are to be checked. */

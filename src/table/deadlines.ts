@@ -1,5 +1,5 @@
 /**
- * Deadlines (ends of drains and ejections) on another clock. Inside the process they are steady time; outside, in the store and
+ * Deadlines (ends of drains and ejections, and when slow starts began) on another clock. Inside the process they are steady time; outside, in the store and
  * for people, they are wall time. The two differ once somebody has set the clock (clock.ts). A deadline of 0, which is none,
  * stays 0.
  */
@@ -23,6 +23,7 @@ export function statusesMovedBy(statuses: Entries<ServiceStatus>, ms: number): E
         addresses: target.addresses.map((address) => ({
           ...address,
           ejectedUntilMs: moved(address.ejectedUntilMs, ms),
+          ...warmMoved(address.warmFromMs, ms),
         })),
       })),
     })),
@@ -46,7 +47,11 @@ export function observedMovedBy(observed: ServiceObserved, ms: number): ServiceO
   if (ms === 0) return observed
   return mapped(observed, (targets) =>
     mapped(targets, (addresses) =>
-      mapped(addresses, (address) => ({ ...address, ejectedUntilMs: moved(address.ejectedUntilMs, ms) })),
+      mapped(addresses, (address) => ({
+        ...address,
+        ejectedUntilMs: moved(address.ejectedUntilMs, ms),
+        ...warmMoved(address.warmFromMs, ms),
+      })),
     ),
   )
 }
@@ -55,6 +60,9 @@ const moved = (untilMs: number, ms: number): number => (untilMs === 0 ? 0 : unti
 
 const keptMoved = (untilMs: number | undefined, ms: number): { keptUntilMs?: number } =>
   untilMs === undefined ? {} : { keptUntilMs: untilMs + ms }
+
+const warmMoved = (fromMs: number | undefined, ms: number): { warmFromMs?: number } =>
+  fromMs === undefined ? {} : { warmFromMs: fromMs + ms }
 
 const mapped = <T>(entries: Entries<T>, each: (entry: T) => T): Record<string, T> =>
   Object.fromEntries(Object.entries(entries).map(([name, entry]) => [name, each(entry)]))

@@ -6,7 +6,7 @@
  * Invariants:
  * - Every decision has a reason or an error. Nothing that a client sends makes it throw.
  * - Up to `aimed`, only people's choices count (rules, pins, weights, admin states); health only from there on. So a
- *   visitor comes back to its pool when that is well again, and no failure changes who belongs where.
+ *   visitor comes back to its pool when that is well again, and no failure changes who belongs where. So it is with what is new (ramp.ts).
  * - Pools that do not take new visitors (`drain`, `standby`, `maint`) have no share (allotment.ts), and denied ones leave theirs to
  *   the other weighted pools, by weight and always the same way. A visitor whose cookie says that it was in a draining pool stays
  *   until the deadline: that is a pin too, as long as the drain.
@@ -33,6 +33,7 @@ import { keepsVisitors, poolAdmits } from './eligible.ts'
 import { redirectOf } from './link.ts'
 import { match } from './match.ts'
 import { isForClient, type Preview } from './preview.ts'
+import { standIn } from './ramp.ts'
 import { isRescued } from './rescue.ts'
 import { NONE } from './room.ts'
 import { type RuleTable, ruleMatches } from './rules.ts'
@@ -201,7 +202,10 @@ function settle(draft: Draft): Decision {
   if (missing.length > 0) return decision(draft, firstOf(service.versions, missing, 'skew', draft))
   const usable = aimed !== null && !draft.denied.includes(aimed) ? aimed : null
   const isRescue = draft.exclude.length > 0 && aimed !== null && isRescued(aimed, draft.exclude)
-  let target = usable === null || isRescue ? null : (tiedTarget(usable, draft) ?? chooseTarget(usable, draft))
+  let target =
+    usable === null || isRescue
+      ? null
+      : (tiedTarget(usable, draft) ?? standIn(draft, usable) ?? chooseTarget(usable, draft))
   if (target === null && draft.waitsFor === null) {
     target = firstOf(service.failover, [aimed?.name], 'failover', draft)
     if (target === null && draft.waitsFor === null && usable !== null)

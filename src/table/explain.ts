@@ -21,7 +21,9 @@ export function explainDecision(decision: Decision): string {
   if (pool !== aimed) {
     return aimed === null
       ? `${why}; ${pool.name} takes over`
-      : `${why}; no target of ${aimed.name} can take it now, so ${pool.name} takes over`
+      : decision.reason === 'warming'
+        ? `${why}; ${aimed.name} is new and takes a part of its requests yet, so ${pool.name} goes on with this one`
+        : `${why}; no target of ${aimed.name} can take it now, so ${pool.name} takes over`
   }
   return decision.panic ? `${why}; too few of its targets are healthy, so health is ignored` : why
 }

@@ -1,7 +1,13 @@
 /** Which requests are copied to another pool, and to which of its targets. Pure. */
 import { chooseTarget } from './balance.ts'
+import type { MirrorPlan } from './plan.ts'
 import { NONE } from './room.ts'
-import type { Decision, Draw, Load, RequestView, TargetTable } from './types.ts'
+import type { Decision, Draw, Load, PoolTable, RequestView, TargetTable } from './types.ts'
+
+/** What is copied, and to whom. */
+export interface MirrorTable extends Pick<MirrorPlan, 'share' | 'compares' | 'writes'> {
+  readonly pool: PoolTable
+}
 
 /** What of a request tells whether it is copied. */
 export interface Mirrored {

@@ -6,8 +6,7 @@
  * 129 steps. Nothing is written down once per range and network, so the size is that of the input, however they nest.
  */
 import type { BitSet, Positions } from './bit-set.ts'
-import { wordsOf } from './network.ts'
-import type { Network } from './types.ts'
+import { type Network, wordsOf } from './network.ts'
 
 const BITS = 128n
 const WORD = 32n

@@ -6,7 +6,11 @@
  * (octets with leading zeros, RFC 6943 §3.1.1) is no address. A zone (`%eth0`) is dropped, for it says nothing of the client.
  * The last parsed address is remembered: one request asks many rules, and one connection sends many requests.
  */
-import type { Network } from './types.ts'
+/** A parsed CIDR; IPv4 is held as IPv4-mapped IPv6, 128 bits in four unsigned words. */
+export interface Network {
+  readonly words: readonly [number, number, number, number]
+  readonly bits: number
+}
 
 type Words = [number, number, number, number]
 

@@ -111,6 +111,8 @@ export interface ServicePlan {
   readonly balance: Balance
   /** What `hash` looks at; null for the visitor. */
   readonly hashOn: HashSource | null
+  /** How long what is new takes to get its share; 0 for no time. */
+  readonly slowStartMs: number
   /** null: the other pools by weight, heaviest first, then the hot standby. */
   readonly failover: readonly string[] | null
   /** True when active probes are configured. */

@@ -1,7 +1,7 @@
 /**
  * One of the targets that are good enough for a request (balance.ts), by the policy of the service and the weights within the pool.
  *
- * Where all weights are the same nothing is weighed: targets are counted and the k-th is taken. Else, with W the sum of the weights:
+ * A target that warms up has a part of its weight (warmth.ts). Where all weights are the same nothing is weighed: targets are counted and the k-th is taken. Else, with W the sum of the weights:
  *   round-robin    the n-th request goes to the place frac(n × golden ratio) × W of the weights laid end to end: places that follow
  *                  each other are far apart, and any run of requests has every share to a few requests at most. Nothing but n is kept.
  *   random         the same with a random place.
@@ -18,6 +18,7 @@ import { isNoted } from './eligible.ts'
 import { type Choice, FAILING, type Grade, isCandidate, UNSURE } from './grade.ts'
 import type { HashSource } from './plan.ts'
 import type { Load, PoolTable, RequestView, TargetTable } from './types.ts'
+import { partAt } from './warmth.ts'
 
 /** 2^32 over the golden ratio. */
 const GOLDEN_STEP = 0x9e3779b9
@@ -37,8 +38,15 @@ export function pick(pool: PoolTable, worst: Grade, count: number, choice: Choic
     return rendezvous(pool, worst, count, key ?? visitor ?? choice.view.address, choice)
   }
   if (count === 1) return candidate(pool, 0, worst, count, choice)
-  return pool.isEven ? pickByOrder(pool, worst, count, choice) : pickByWeight(pool, worst, count, choice)
+  return isEven(pool, choice) ? pickByOrder(pool, worst, count, choice) : pickByWeight(pool, worst, count, choice)
 }
+
+/** Whether there is nothing to weigh: always, but where weights differ or a target warms up. */
+const isEven = (pool: PoolTable, { nowMs }: Choice): boolean => pool.isEven && nowMs >= pool.weighedUntilMs
+
+/** The weight of a target now. */
+const weightOf = ({ weight, warmUntilMs }: TargetTable, { nowMs, service }: Choice): number =>
+  nowMs >= warmUntilMs ? weight : weight * partAt(warmUntilMs, service.slowStartMs, nowMs)
 
 function keyOf(source: HashSource, view: RequestView): string | undefined {
   if (source.from === 'path') return view.path
@@ -70,8 +78,10 @@ function lessLoaded(pool: PoolTable, worst: Grade, count: number, choice: Choice
 /** Whether a target has less to do for its weight. */
 function isCheaper(a: TargetTable, b: TargetTable, choice: Choice): boolean {
   const { load, service } = choice
-  if (service.balance !== 'least-latency') return load(a.slot) * b.weight < load(b.slot) * a.weight
-  return waitAt(a, load) * b.weight < waitAt(b, load) * a.weight
+  const isTimed = service.balance === 'least-latency'
+  const hereA = isTimed ? waitAt(a, load) : load(a.slot)
+  const hereB = isTimed ? waitAt(b, load) : load(b.slot)
+  return hereA * weightOf(b, choice) < hereB * weightOf(a, choice)
 }
 
 /** What the requests at a target and one more take, one after the other. */
@@ -96,14 +106,14 @@ function pickByWeight(pool: PoolTable, worst: Grade, count: number, choice: Choi
   const { draw, service } = choice
   const isAll = count === pool.targets.length
   let sum = 0
-  for (const target of pool.targets) if (isAll || isCandidate(target, worst, choice)) sum += target.weight
+  for (const target of pool.targets) if (isAll || isCandidate(target, worst, choice)) sum += weightOf(target, choice)
   if (service.balance === 'round-robin') {
     const turn = Math.imul(draw.turn(pool.targets[0].slot), GOLDEN_STEP) >>> 0
     return candidateAt(pool, (turn / 2 ** 32) * sum, null, worst, isAll, choice)
   }
   const a = candidateAt(pool, draw.random() * sum, null, worst, isAll, choice)
   if (service.balance === 'random') return a
-  const b = candidateAt(pool, draw.random() * (sum - a.weight), a, worst, isAll, choice)
+  const b = candidateAt(pool, draw.random() * (sum - weightOf(a, choice)), a, worst, isAll, choice)
   return isCheaper(b, a, choice) ? b : a
 }
 
@@ -122,7 +132,7 @@ function candidateAt(
     if (target === drawn || !(isAll || isCandidate(target, worst, choice))) continue
     // Of weight 0 there is only who is let in by its cookie: better than nobody.
     if (target.weight > 0 || last === null) last = target
-    below += target.weight
+    below += weightOf(target, choice)
     if (mark < below) return target
   }
   if (last === null) throw new Error(`pool ${pool.name} has no candidate at ${mark}`)
@@ -152,11 +162,12 @@ const score = (key: string, target: TargetTable): number => mix32(hashString(key
 function rendezvous(pool: PoolTable, worst: Grade, count: number, key: string, choice: Choice): TargetTable {
   const hash = hashString(key)
   const isAll = count === pool.targets.length
+  const even = isEven(pool, choice)
   let best: TargetTable | null = null
   let bestScore = -1
   for (const target of pool.targets) {
     const mixed = mix32(hash ^ target.seed)
-    const score = pool.isEven ? mixed : -target.weight / Math.log((mixed + 0.5) / 2 ** 32)
+    const score = even ? mixed : -weightOf(target, choice) / Math.log((mixed + 0.5) / 2 ** 32)
     if (score > bestScore && (isAll || isCandidate(target, worst, choice))) {
       best = target
       bestScore = score

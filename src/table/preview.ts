@@ -1,7 +1,7 @@
 /** A host on which one pool of a service is seen, by those whom the config lets see it. */
-import { inNetworks, knownNetwork } from './network.ts'
+import { inNetworks, knownNetwork, type Network } from './network.ts'
 import type { RoutePlan } from './plan.ts'
-import type { Network, RequestView } from './types.ts'
+import type { RequestView } from './types.ts'
 
 /** The pool that is seen, and the networks of the clients that are told of it; null for all. */
 export interface Preview {

@@ -56,6 +56,8 @@ export interface AddressObserved {
   readonly health: Health
   /** Time in ms until which passive ejection lasts; 0 when not ejected. */
   readonly ejectedUntilMs: number
+  /** Since when it has been offered traffic, where there is a slow start (control/warming.ts); absent before, and where there is none. */
+  readonly warmFromMs?: number
 }
 
 /** What this process has seen of a target, by address. */

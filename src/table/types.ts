@@ -9,7 +9,9 @@ import type { StatusRanges } from '../config/statuses.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Redirect } from './link.ts'
 import type { Router } from './match.ts'
-import type { Balance, HashSource, MirrorPlan, RescuePlan, ServicePlan, StickyPlan, VisitorSource } from './plan.ts'
+import type { MirrorTable } from './mirror.ts'
+import type { Balance, HashSource, RescuePlan, ServicePlan, StickyPlan, VisitorSource } from './plan.ts'
+import type { Ramps } from './ramp.ts'
 import type { RuleSet } from './rules.ts'
 import type { SkewPath } from './skew.ts'
 import type { ServiceStatus } from './status.ts'
@@ -58,6 +60,8 @@ export interface TargetTable {
   readonly slot: number
   /** Its part within the pool, beside the weights of the others; with 0 it takes nobody new. */
   readonly weight: number
+  /** Until then its weight rises (warmth.ts); 0 when it does not. */
+  readonly warmUntilMs: number
   readonly admin: AdminState
   readonly drainUntilMs: number
   readonly health: Health
@@ -82,6 +86,10 @@ export interface PoolTable {
   readonly allFit: boolean
   /** All targets have the same weight, so nothing is to be weighed. */
   readonly isEven: boolean
+  /** When the last of its targets is warm; until then they are weighed. */
+  readonly weighedUntilMs: number
+  /** When the first of its targets that can take requests is warm; until then it takes a part of what is aimed at it (ramp.ts). */
+  readonly rampUntilMs: number
   /** The picker's numbers below this, down to the end of the pool before it; only pools in admin state `ready` take a share. */
   readonly weightEnd: number
 }
@@ -100,18 +108,14 @@ export interface Trial {
   readonly tried?: readonly string[]
 }
 
-/** What is copied, and to whom. */
-export interface MirrorTable extends Pick<MirrorPlan, 'share' | 'compares' | 'writes'> {
-  readonly pool: PoolTable
+/** Buckets by pool: the ends of their ranges, rising to 10000, and the pool of each. */
+export interface Ranges {
+  readonly bucketEnds: readonly number[]
+  /** null where it is there no longer. */
+  readonly bucketPools: readonly (PoolTable | null)[]
 }
 
-/** A parsed CIDR; IPv4 is held as IPv4-mapped IPv6, 128 bits in four unsigned words. */
-export interface Network {
-  readonly words: readonly [number, number, number, number]
-  readonly bits: number
-}
-
-export interface ServiceTable {
+export interface ServiceTable extends Ranges {
   readonly name: string
   /** What it was compiled from. */
   readonly plan: ServicePlan
@@ -134,6 +138,9 @@ export interface ServiceTable {
   readonly sticky: StickyPlan | null
   readonly balance: Balance
   readonly hashOn: HashSource | null
+  readonly slowStartMs: number
+  /** null without a slow start. */
+  readonly ramps: Ramps | null
   /** Pools that take over, in order. */
   readonly failover: readonly PoolTable[]
   readonly probed: boolean
@@ -263,7 +270,7 @@ export interface Draw {
 }
 
 /** Why this pool: the phase that decided. */
-export type Reason = 'rule' | 'pin' | 'bucket' | 'picker' | 'failover' | 'skew' | 'preview' | 'link'
+export type Reason = 'rule' | 'pin' | 'bucket' | 'picker' | 'failover' | 'warming' | 'skew' | 'preview' | 'link'
 
 export interface Decision {
   /** null when the request goes nowhere; then `error` says why. */

@@ -37,6 +37,7 @@ test('a plan has every default with its unit resolved', () => {
     },
     balance: 'least-request',
     hashOn: null,
+    slowStartMs: 0,
     failover: null,
     probed: false,
     timeouts: { connectMs: 3_000, responseMs: 60_000, idleMs: 60_000 },

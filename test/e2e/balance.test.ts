@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { metric } from '../helpers/admin.ts'
 import { openLine } from '../helpers/load.ts'
 import { call, service, startProxy } from '../helpers/proxy.ts'
+import { until } from '../helpers/raw.ts'
 import { startNamed, startUpstream } from '../helpers/upstream.ts'
 
 describe('targets of a pool', () => {
@@ -21,6 +22,10 @@ describe('targets of a pool', () => {
       services: {
         weighed: at('weighed', [light, heavy], { balance: 'round-robin' }),
         tenants: at('tenants', [third, heavy], { balance: { hash: 'header:x-tenant' } }),
+        slowly: service(
+          { blue: [light.url], green: [fast.url] },
+          { routes: [{ host: 'slowly' }], slowStart: '3s', balance: 'random' },
+        ),
         sooner: at('sooner', [slow, fast], { balance: 'least-latency' }),
       },
     })
@@ -49,6 +54,25 @@ describe('targets of a pool', () => {
 
     for (let n = 0; n < 200; n++) await get('sooner')
     expect(slows).toBeLessThan(10)
+
+    const status = async () =>
+      (await call(proxy, 'GET', '/v1/services/slowly/status')) as {
+        pools: { rampUntilMs: number; targets: { warmUntilMs: number }[] }[]
+      }
+    const share = async (name: string) => {
+      let count = 0
+      for (let n = 0; n < 60; n++) if ((await get('slowly')) === name) count++
+      return count / 60
+    }
+    await until('the first pool is warm', async () => (await status()).pools[0].rampUntilMs === 0)
+    await call(proxy, 'POST', '/v1/services/slowly/switch', { to: 'green' })
+    expect((await status()).pools[1].rampUntilMs).toBeGreaterThan(Date.now())
+    // A tenth, or somewhat more on a busy machine.
+    expect(await share('fast')).toBeLessThan(0.5)
+    const asked = { url: 'http://slowly/', headers: { 'x-user-id': 'u1' } }
+    expect(await call(proxy, 'POST', '/v1/explain', asked)).toMatchObject({ aimed: 'green' })
+    await call(proxy, 'PUT', '/v1/services/slowly/pools/blue/state', { state: 'standby' })
+    expect(await share('fast')).toBe(1)
     line.close()
   })
 })

@@ -71,6 +71,7 @@ export function makePlan(plan: Partial<ServicePlan> = {}, count = 1): ServicePla
     sticky,
     balance: 'least-request',
     hashOn: null,
+    slowStartMs: 0,
     failover: null,
     probed: true,
     timeouts: { connectMs: 3_000, responseMs: 60_000, idleMs: 60_000 },

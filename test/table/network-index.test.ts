@@ -1,9 +1,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { BitSet } from '../../src/table/bit-set.ts'
-import { inNetworks, knownNetwork } from '../../src/table/network.ts'
+import { inNetworks, knownNetwork, type Network } from '../../src/table/network.ts'
 import { indexNetworks, markNetworks } from '../../src/table/network-index.ts'
-import type { Network } from '../../src/table/types.ts'
 
 const ALL = 2 ** 32 - 1
 

@@ -3,8 +3,7 @@
  * X-Forwarded-For that is no trusted proxy, because everything left of it may be invented.
  */
 
-import { canonicalAddress, inNetworks, parseAddress, parseNetwork } from '../../table/network.ts'
-import type { Network } from '../../table/types.ts'
+import { canonicalAddress, inNetworks, type Network, parseAddress, parseNetwork } from '../../table/network.ts'
 import { KIND } from '../http1/field-kinds.ts'
 import type { Fields } from '../http1/fields.ts'
 import { joined } from '../http1/forwarded.ts'

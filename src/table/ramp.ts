@@ -1,0 +1,92 @@
+/**
+ * Slow start of a pool in which all is new: it takes a part of what chance aims at it, and stand-ins go on with the rest.
+ *
+ * The split says at once what it is to be, in one commit, and nobody decides by an older one; what is new is handed over as in a
+ * failover, by time. So nothing has to move the weights meanwhile, no revision is written for it, and a ramp goes on after a restart
+ * (when it began is stored with health). Envoy and ALB only compare the targets of a pool with each other, which does nothing when all are new.
+ *
+ * - Only what chance decides waits: rules, pins and preview hosts mean this very pool.
+ * - A visitor goes over once, when the part has reached the place of its bucket, and never back, while the ramp lasts. Until then it is where
+ *   it was before the last change of the split, if that can stand in, else with the first that can.
+ * - A pool stands in when it is warm, and large enough: its share, now or before the last change of the split, is not less than what it
+ *   is handed. So a canary is not given what a live pool sheds that comes back. Never the new version of a rollout that is being
+ *   judged. The hot standby may, as in a failover.
+ * - Without a stand-in everything goes to the pool at once: somebody has to answer.
+ */
+import { chooseTarget } from './balance.ts'
+import { mix32 } from './bucket.ts'
+import { poolAt } from './chance.ts'
+import type { Draft } from './draft.ts'
+import type { Allotment, PoolTable, Ranges, ServiceTable, TargetTable } from './types.ts'
+import { FIRST_PART, partAt } from './warmth.ts'
+
+/** Who goes on for a pool that warms up. */
+export interface Ramps {
+  /** By pool, those that can; in the order in which pools take over. */
+  readonly standIns: ReadonlyMap<PoolTable, readonly PoolTable[]>
+  /** Who had which buckets before the last change of the split. */
+  readonly earlier: Ranges | null
+}
+
+/** The ramps of a service with a slow start. `versions` are the pools that may take over. */
+export function rampsOf(
+  { weights, before }: Allotment,
+  trial: ServiceTable['trial'],
+  pools: readonly PoolTable[],
+  versions: readonly PoolTable[],
+): Ramps {
+  const hasHad = (pool: PoolTable) => Math.max(shareIn(weights, pool), shareIn(before?.weights ?? {}, pool))
+  const standInsOf = (pool: PoolTable) =>
+    versions.filter(
+      (other) =>
+        other !== pool && other.name !== trial?.pool && hasHad(other) >= (1 - FIRST_PART) * shareIn(weights, pool),
+    )
+  return {
+    standIns: new Map(pools.map((pool) => [pool, standInsOf(pool)])),
+    earlier:
+      before === undefined
+        ? null
+        : {
+            bucketEnds: before.ranges.map(({ end }) => end),
+            bucketPools: before.ranges.map((range) => pools.find(({ name }) => name === range.pool) ?? null),
+          },
+  }
+}
+
+function shareIn(weights: Allotment['weights'], { name }: PoolTable): number {
+  const sum = Object.values(weights).reduce((total, weight) => total + weight, 0)
+  return Object.hasOwn(weights, name) ? weights[name] / sum : 0
+}
+
+/** A target of a pool that goes on for the one that is aimed at and warms up; null when that takes the request itself. */
+export function standIn(draft: Draft, aimed: PoolTable): TargetTable | null {
+  const { nowMs, service, denied } = draft
+  if (nowMs >= aimed.rampUntilMs || service.ramps === null || takes(draft, aimed)) return null
+  const standIns = service.ramps.standIns.get(aimed)!
+  const { earlier } = service.ramps
+  const before = earlier === null || draft.bucket < 0 ? null : poolAt(earlier, draft.bucket)
+  const first = before !== null && standIns.includes(before) ? before : null
+  for (const pool of first === null ? standIns : [first, ...standIns]) {
+    if (nowMs < pool.rampUntilMs || denied.includes(pool)) continue
+    const target = chooseTarget(pool, draft)
+    if (target !== null) {
+      draft.reason = 'warming'
+      return target
+    }
+    // Nobody waits for room at a pool that is not even theirs.
+    draft.waitsFor = null
+  }
+  return null
+}
+
+/** Whether a request is of the part that the pool takes already; a visitor always the same, and then for good. */
+function takes({ reason, bucket, service, draw, exclude, avoid, nowMs }: Draft, { rampUntilMs }: PoolTable): boolean {
+  if (reason !== 'bucket' && reason !== 'picker') return true
+  const part = partAt(rampUntilMs, service.slowStartMs, nowMs)
+  if (bucket >= 0) return mix32(Math.imul(bucket + 1, ODD) ^ service.salt) < part * 2 ** 32
+  // Without a visitor a retry stays with the pool of the first try, like any other.
+  return exclude.length > 0 || avoid !== null || draw.random() < part
+}
+
+/** Spreads buckets that are neighbours. */
+const ODD = 0x9e3779b1
