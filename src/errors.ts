@@ -54,6 +54,7 @@ export const ERRORS = Object.freeze({
   forbidden: entry(403, 'downstream', 'never', 'This token, host or origin may not do this.'),
   not_found: entry(404, 'downstream', 'never', 'There is no such thing.'),
   conflict: entry(409, 'downstream', 'never', 'The present state does not allow this.'),
+  over_capacity: entry(409, 'downstream', 'never', 'A pool would get more requests at once than it carries.'),
   stale_revision: entry(412, 'downstream', 'never', 'The revision has changed since it was read.'),
   too_large: entry(413, 'downstream', 'never', 'The body is larger than allowed.'),
   store_unavailable: entry(

@@ -27,7 +27,7 @@ import { openAccessLog, openLog } from './log/log.ts'
 import { LookupFiles } from './lookups/lookups.ts'
 import { createExposition } from './metrics/exposition.ts'
 import { allocateSharedMemory, type SharedMemory } from './metrics/layout.ts'
-import { createTrafficWindow } from './metrics/window.ts'
+import { createTrafficWindow, type ServiceTraffic } from './metrics/window.ts'
 import type { Names, NamesOptions } from './names/names.ts'
 import { startNames } from './names/start.ts'
 import { Rollouts } from './rollout/controller.ts'
@@ -99,6 +99,8 @@ interface Core {
   readonly files: LookupFiles
   /** What the main thread itself looks up, for explain. */
   readonly lookups: Lookups
+  /** What happened at a service, for control; it is measured from where the control plane has started. */
+  readonly lately: { traffic: (service: string) => ServiceTraffic | null }
   /** The committed table, as workers have it. */
   table(): Table
 }
@@ -178,7 +180,9 @@ async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): 
   await files.open(spec.services)
   let table = emptyTable()
   let next = table
+  const lately: Core['lately'] = { traffic: () => null }
   const control = await createControl({
+    traffic: (service) => lately.traffic(service),
     store,
     clock: systemClock,
     memory,
@@ -204,7 +208,7 @@ async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): 
   tell = control.publish.bind(control)
   cleanup.add(() => workers.drain(0))
   await workers.start(options.signal)
-  return { memory, store, cookies, workers, control, names, file, files, lookups, table: () => table }
+  return { memory, store, cookies, workers, control, names, file, files, lookups, lately, table: () => table }
 }
 
 function workerStart(options: ServeOptions, cookies: CookieSecrets): WorkersOptions['start'] {
@@ -237,6 +241,7 @@ async function startControlPlane(
   cleanup.add(() => health.stop())
   const traffic = createTrafficWindow(control, memory, clock)
   cleanup.add(() => traffic.close())
+  core.lately.traffic = traffic.service
   const rollouts = new Rollouts({
     control,
     clock,

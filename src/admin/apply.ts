@@ -46,7 +46,7 @@ export const ChangeQuery = Type.Object(
     force: Type.Optional(
       Type.Boolean({
         description:
-          'Make the change even where nobody would be left to answer, or a pool is not proven, not ready or empty.',
+          'Make the change even where nobody would be left to answer, or a pool is not proven, not ready, empty, or would get more than it carries.',
       }),
     ),
   },

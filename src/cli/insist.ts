@@ -9,7 +9,7 @@ import type { Call } from './verb.ts'
 /** `--force`, of every verb that makes a change. */
 export const FORCE = {
   options: { force: { type: 'boolean' } },
-  help: [['--force', 'Do it even where nobody would be left to answer, or a pool is not proven']],
+  help: [['--force', 'Do it even where nobody would be left to answer, or a pool is not proven or too small']],
 } as const
 
 /** A path with what the user insists on. */

@@ -28,10 +28,10 @@ import type { ControlDeps, RunningControl } from './deps.ts'
 import { createDrains, type Drains } from './drains.ts'
 import { createEvents, type Events, type NewEvent } from './events.ts'
 import { startFollower } from './follower.ts'
+import { assertReleasesKept, assertServed, refusalOf } from './guards.ts'
 import { shownRevision } from './history.ts'
 import { expectRevision } from './if-match.ts'
 import { Keeper, Moved } from './keeper.ts'
-import { assertAnswered, refusalOf } from './leaves-nobody.ts'
 import { keepingEqual, type Loaded } from './loaded.ts'
 import { applyObservations } from './observe.ts'
 import { createQueue, type Queue } from './queue.ts'
@@ -39,15 +39,14 @@ import type { Content } from './reconcile.ts'
 import { createSaver, type Saver } from './saver.ts'
 import { type Seen, Sightings } from './sightings.ts'
 import { createSlots } from './slots.ts'
-import { assertStandbyKept } from './standby-guard.ts'
 import { changedNames, State, type Step } from './state.ts'
-import { assertNotTried, assertSameTried, assertTriedReady } from './trial-guard.ts'
 import { createWaiting, type Waiting } from './waiting.ts'
 
 /** Changes that may wait for their turn; the next one is refused with `overloaded`. */
 export const CHANGES_WAITING_MAX = 1000
 /** Changes by other processes that may come between a change and the store; each costs milliseconds. */
 const TRIES_MAX = 200
+const NOBODY_KNOWS = () => null
 
 /** Loads the stored state and brings it into every worker. Rejects with `store_unavailable` when it cannot be loaded. */
 export async function createControl(deps: ControlDeps): Promise<RunningControl> {
@@ -183,19 +182,20 @@ class Writer implements RunningControl {
     const faults = [...this.#routes.faults(content.services, changed), ...unread]
     if (faults.length > 0) throw new TurnoutError('invalid', faults[0].message, faults)
     if (options.atOnce !== true) this.#keeper.assertNotOwed(changed)
-    assertNotTried(before, content, change, changed)
-    if (options.force !== true) {
-      assertStandbyKept(before, content, change, changed, clock.steadyMs())
-      assertTriedReady(before, content, change, changed)
-      assertSameTried(before, content, change, changed)
+    const known = {
+      nowMs: clock.steadyMs(),
+      addressesOf: names.addressesOf,
+      traffic: this.#deps.traffic ?? NOBODY_KNOWS,
     }
+    const judged = { before, after: content, change, changed, options, known }
+    assertReleasesKept(judged)
     const unchanged = { revision: present.revision, epoch: present.epoch, appliedInMs: 0 }
     if (options.dryRun === true) {
-      const refused = refusalOf(before, content, change, clock.steadyMs(), names.addressesOf, options)
+      const refused = refusalOf(judged)
       const { services, intents } = content
       return { ...unchanged, changed: changed.length > 0, dryRun: { services, intents, refused } }
     }
-    assertAnswered(before, content, change, clock.steadyMs(), names.addressesOf, options)
+    assertServed(judged)
     const isLine = change.kind === 'rollout' && !(await isWritten(this.#deps.store, change))
     if (changed.length > 0 || isLine) return this.#make(change, content, changed, options)
     if (content.base !== before.base) await this.#keepBase(content)

@@ -5,6 +5,7 @@ import type { Clock } from '../clock.ts'
 import type { ServiceSpec, Services } from '../config/schema.ts'
 import type { Fault } from '../errors.ts'
 import type { SharedMemory } from '../metrics/layout.ts'
+import type { ServiceTraffic } from '../metrics/window.ts'
 import type { Names } from '../names/names.ts'
 import type { Store } from '../store/store.ts'
 import type { ServicePlan } from '../table/plan.ts'
@@ -23,6 +24,8 @@ export interface ControlDeps {
   /** One service by the schema, with its defaults: for what comes out of a merge patch. */
   readonly complete: ChangeTools['complete']
   plan(name: string, spec: ServiceSpec): ServicePlan
+  /** What happened at a service lately; null, or absent, when nobody knows. */
+  traffic?(service: string): ServiceTraffic | null
   /** Builds the table that the delta leads to, as every worker will; throws what would end a worker. */
   build(delta: TableDelta): void
   /** Faults of changed services that name files which are not read (src/lookups/); absent: none are checked. */

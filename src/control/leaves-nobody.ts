@@ -14,7 +14,7 @@ import type { Change } from '../change.ts'
 import { own } from '../config/record.ts'
 import type { ServiceSpec } from '../config/schema.ts'
 import { targetWeight } from '../config/target-weight.ts'
-import { isTurnoutError, TurnoutError } from '../errors.ts'
+import { TurnoutError } from '../errors.ts'
 import { movesBetween } from '../table/allotment.ts'
 import { canAnswer, fitTargets, isProven, type Targets } from '../table/proven.ts'
 import { observedOf, type ServiceIntent, type ServiceObserved, seenOf } from '../table/status.ts'
@@ -62,17 +62,6 @@ export function assertAnswered(
     if (change.kind === 'back') continue
     assertHealth(was, is, change, nowMs)
     assertSomebody(was, is, nowMs)
-  }
-}
-
-/** Why `assertAnswered` would refuse the change, or null. */
-export function refusalOf(...given: Parameters<typeof assertAnswered>): string | null {
-  try {
-    assertAnswered(...given)
-    return null
-  } catch (error) {
-    if (isTurnoutError(error, 'conflict')) return error.message
-    throw error
   }
 }
 

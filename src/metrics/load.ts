@@ -1,4 +1,5 @@
 /** What targets have to do, summed over all workers. */
+import type { Work } from '../table/demand.ts'
 import type { Load } from '../table/types.ts'
 import { FIELD, type SharedMemory, SLOTS, sumField } from './layout.ts'
 
@@ -18,4 +19,14 @@ export function sumSlots(memory: SharedMemory, slots: readonly number[], field: 
 export function loadOf(memory: SharedMemory): Load {
   const load = (slot: number) => sumField(memory, slot, FIELD.inFlight) + sumField(memory, slot, FIELD.tunnels)
   return Object.assign(load, { permits: (slot: number) => sumBySlot(memory.permits, slot) })
+}
+
+/** What targets had to do within a window. */
+export function workOf(targets: readonly { readonly recent: Float64Array }[]): Work {
+  let [requests, busyMs] = [0, 0]
+  for (const { recent } of targets) {
+    requests += recent[FIELD.requests]
+    busyMs += recent[FIELD.durationSumMs]
+  }
+  return { requests, busyMs }
 }

@@ -1,8 +1,8 @@
 /** Limits on the requests of a target and a pool, and the queue of those that find no room, in whole processes with real sockets. */
 import net from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
-import { ask, openLine } from '../helpers/load.ts'
-import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
+import { ask, openLine, startLoad } from '../helpers/load.ts'
+import { askAdmin, call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { startUpstream } from '../helpers/upstream.ts'
 
@@ -208,6 +208,31 @@ test('a target that dies while others wait for it loses none of them while anoth
   living.open()
   expect((await Promise.all(answers)).map(({ status }) => status)).toEqual(Array(8).fill(200))
   expect(living.most()).toBe(1)
+})
+
+test('a switch to a pool that does not carry what is measured is refused with the numbers, and by force is made', async () => {
+  const blues = await Promise.all([1, 2, 3, 4].map(() => startGate()))
+  const green = await startGate()
+  const pools = { blue: blues.map(({ url }) => url), green: [green.url] }
+  const proxy = await limited(pools, { requestsPerTarget: 1 })
+  for (const gate of [...blues, green]) gate.open()
+  const load = startLoad(proxy.port, { connections: 4 })
+  const to = (pool: string, query = '') =>
+    askAdmin(proxy, 'POST', `/v1/services/shop/switch${query}`, JSON.stringify({ to: pool }))
+  let answer = await to('green')
+  await until('it is refused', async () => {
+    await to('blue', '?force=true')
+    answer = await to('green')
+    return answer.status === 409
+  })
+  expect(JSON.parse(answer.text)).toMatchObject({
+    code: 'over_capacity',
+    detail: expect.stringMatching(
+      /^green of shop would get about [0-9.]+ requests at once .* 1 healthy target carries 1\./,
+    ),
+  })
+  expect((await to('green', '?force=true')).status).toBe(200)
+  expect(new Set((await load.stop()).map(({ status }) => status))).toEqual(new Set([200]))
 })
 
 test('pipelined requests wait one after the other, and an upload that waits arrives whole', async () => {

@@ -8,9 +8,8 @@
  * which is of a live pool that is ill, nor `paused`, which is of a person.
  */
 import { inDigits } from '../../config/digits.ts'
-import { FIELD } from '../../metrics/layout.ts'
-import type { TargetTraffic } from '../../metrics/window.ts'
-import { fitTargets } from '../../table/proven.ts'
+import { workOf } from '../../metrics/load.ts'
+import { carriedBy, demandOf, type PoolLimits } from '../../table/demand.ts'
 import { batchOf, isRolling } from '../rolling.ts'
 import { weightAt } from '../strategy.ts'
 import { type Found, failed, ok, skipped } from './check.ts'
@@ -21,15 +20,14 @@ import { mayGoOn } from './schedule.ts'
 const LOOK_MS = 1_000
 /** Whoever is to be notified hears of a wait that lasts so long: what is missing may have to be brought by a person. */
 const NOTIFIED_AFTER_MS = 60_000
-/** Answers of the new version within the window from which on its own time counts. */
-const ANSWERS_MIN = 20
 
 /** What the live pools do now fits into the new one. */
 export function capacitySuffices(about: About, means: Means): Found {
-  if (about.spec.capacity === undefined) return skipped('rollout.capacity does not say what a target carries')
+  const limits = limitsOf(about)
+  if (limits === null) return skipped('neither capacity nor rollout.capacity says what a target carries')
   if (isRolling(about.rollout))
     return skipped('its targets are replaced where they are; before each step the others are looked at')
-  return room(about, means, 100, 'now')
+  return room(about, means, limits, 100, 'now')
 }
 
 /** Passes once the schedule lets the rollout go on, and what it gives next fits; or a person has it go on all the same. */
@@ -43,9 +41,9 @@ export async function mayGive(about: About, means: Means, signal: AbortSignal): 
 
 /** Waits until what comes next fits; false when it need not, or a person lets it go on all the same. */
 async function hasWaited(isAgain: boolean, about: About, means: Means, signal: AbortSignal): Promise<boolean> {
-  const percent = nextPercent(about)
-  if (about.spec.capacity === undefined || percent === null) return false
-  const look = (): Found => room(about, means, percent, `at ${percent} %`)
+  const [percent, limits] = [nextPercent(about), limitsOf(about)]
+  if (limits === null || percent === null) return false
+  const look = (): Found => room(about, means, limits, percent, `at ${percent} %`)
   const first = look()
   if (isAgain && first.state !== 'failed') return false
   const open = about.log.begin('capacity')
@@ -95,43 +93,31 @@ function nextPercent({ rollout }: About): number | null {
   return isRolling(rollout) ? (work === 'afterBake' ? null : next) : next > weight ? next : null
 }
 
-function room(about: About, { traffic, steadyMs }: Means, percent: number, when: string): Found {
-  const { service, spec, rollout, targets } = about
+/** What its settings say that a target carries, else those of the service; null where neither does. */
+function limitsOf({ spec, targets }: About): PoolLimits | null {
+  const { requestsPerTarget = 0, requestsPerPool = 0 } = { ...targets.spec?.capacity, ...spec.capacity }
+  return requestsPerTarget === 0 && requestsPerPool === 0 ? null : { requestsPerTarget, requestsPerPool }
+}
+
+function room(about: About, { traffic, steadyMs }: Means, limits: PoolLimits, percent: number, when: string): Found {
+  const { service, rollout, targets } = about
   const now = traffic(service)
   if (now === null || now.windowMs <= 0) return skipped('nothing is known of the traffic yet')
   const [all, own] = [workOf([...now.pools.values()].flat()), workOf(now.pools.get(rollout.to) ?? [])]
   const isReplaced = isRolling(rollout)
   // What it has already by rules and pins it keeps.
   const requests = isReplaced ? own.requests : Math.max((all.requests * percent) / 100, own.requests)
-  const isOwn = own.requests >= ANSWERS_MIN
-  const { busyMs, requests: answered } = isOwn ? own : all
-  const eachMs = busyMs / Math.max(1, answered)
-  const atOnce = (requests * eachMs) / now.windowMs
+  const { perSecond, eachMs, atOnce, isOwn } = demandOf(requests, all, own, now.windowMs)
   const pool = about.status()?.pools[rollout.to]
   const others = Object.entries(pool?.admin === 'ready' ? pool.targets : {}).filter(
     ([url]) => !isReplaced || !batchOf(rollout).includes(url),
   )
-  const { fit } = fitTargets(
-    others.map(([, target]) => target),
-    targets.spec?.health !== undefined,
-    steadyMs(),
-  )
-  const carries = fit * (spec.capacity?.requestsPerTarget ?? 0)
-  const perSecond = number((requests * 1_000) / now.windowMs)
+  const its = others.map(([, target]) => target)
+  const { fit, carries } = carriedBy(its, limits, targets.spec?.health !== undefined, steadyMs())
   const whose = isOwn ? ` as ${rollout.to} answers` : ''
-  const load = `${when} ${perSecond} requests a second take ${number(eachMs)} ms each${whose}, so ${number(atOnce)} are under way at once`
+  const load = `${when} ${number(perSecond)} requests a second take ${number(eachMs)} ms each${whose}, so ${number(atOnce)} are under way at once`
   const carried = `${fit} ${isReplaced ? 'other targets' : 'healthy targets'} of ${rollout.to} carry ${inDigits(carries)}`
   return atOnce <= carries ? ok(`${load}; ${carried}`) : failed(`too little capacity: ${load}, and ${carried}`)
-}
-
-/** Requests within the window, and the time that they took together. */
-function workOf(targets: readonly TargetTraffic[]): { requests: number; busyMs: number } {
-  let [requests, busyMs] = [0, 0]
-  for (const { recent } of targets) {
-    requests += recent[FIELD.requests]
-    busyMs += recent[FIELD.durationSumMs]
-  }
-  return { requests, busyMs }
 }
 
 const number = (value: number): string => inDigits(Number(value.toPrecision(3)))

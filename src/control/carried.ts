@@ -1,0 +1,84 @@
+/**
+ * Whether a pool carries what a change sends to it, by what is measured now. Pure.
+ *
+ * Where a service has limits (`capacity`) and the share of a pool grows, by whichever change, the requests that it would have at once must fit
+ * into what its healthy targets carry. Else they would wait, and the last of them be answered 503: `force` does it all the same. A way back
+ * is never refused: not `back`, and not that of a rollout, whose own steps ask for room by themselves (rollout/gates/capacity.ts).
+ */
+import type { Change } from '../change.ts'
+import { inDigits } from '../config/digits.ts'
+import { own } from '../config/record.ts'
+import { TurnoutError } from '../errors.ts'
+import { FIELD } from '../metrics/layout.ts'
+import { workOf } from '../metrics/load.ts'
+import type { ServiceTraffic } from '../metrics/window.ts'
+import { movesBetween } from '../table/allotment.ts'
+import { carriedBy, demandOf } from '../table/demand.ts'
+import { observedOf, seenOf } from '../table/status.ts'
+import type { AddressesOf } from './observe.ts'
+import { type Content, splitOf } from './reconcile.ts'
+
+/** What is known beside the content. */
+export interface Known {
+  readonly nowMs: number
+  readonly addressesOf: AddressesOf
+  /** What happened at a service lately; null when nobody knows. */
+  readonly traffic: (service: string) => ServiceTraffic | null
+}
+
+/** Throws `over_capacity` when a pool would get more than it carries. */
+export function assertCarried(
+  before: Content,
+  after: Content,
+  change: Change,
+  changed: readonly string[],
+  known: Known,
+): void {
+  if (change.kind === 'shift' || change.kind === 'back') return
+  for (const name of changed) {
+    const [was, is] = [own(before.services, name), own(after.services, name)]
+    if (was === undefined || is?.capacity === undefined) continue
+    for (const pool of movesBetween(splitOf(was), splitOf(is)).takers) {
+      const why = excessOf(after, name, pool, known)
+      if (why !== null) throw new TurnoutError('over_capacity', why)
+    }
+  }
+}
+
+/** Why a pool does not carry its share, in words; null when it does, or nothing is known. */
+function excessOf(after: Content, name: string, pool: string, { nowMs, addressesOf, traffic }: Known): string | null {
+  const { capacity, health } = after.services[name]
+  const intent = own(after.intents[name].pools, pool)
+  const lately = traffic(name)
+  if (capacity === undefined || intent === undefined || lately === null || lately.windowMs <= 0) return null
+  const targets = Object.entries(intent.targets).map(([url, { admin }]) => ({
+    admin,
+    ...seenOf(addressesOf(url), observedOf(own(after.observed, name), pool, url)),
+  }))
+  const { requestsPerTarget = 0, requestsPerPool = 0 } = capacity
+  const { fit, carries } = carriedBy(targets, { requestsPerTarget, requestsPerPool }, health !== undefined, nowMs)
+  const everybody = [...lately.pools.values()].flat()
+  const [all, its] = [workOf(everybody), workOf(lately.pools.get(pool) ?? [])]
+  const share = shareOf(after, name, pool)
+  // Whom nobody had room for would have been answered, too.
+  const asked = everybody.reduce((sum, { recent }) => sum + unserved(recent), all.requests)
+  const { perSecond, eachMs, atOnce } = demandOf(asked * share, all, its, lately.windowMs)
+  if (atOnce <= carries) return null
+  const rate = `measured ${number(perSecond / share)} a second`
+  const part = share === 1 ? '' : ` × ${number(share * 100)} %`
+  return (
+    `${pool} of ${name} would get about ${number(atOnce)} requests at once (${rate}${part} × ${number(eachMs / 1_000)} s) ` +
+    `and its ${fit} healthy target${fit === 1 ? '' : 's'} carr${fit === 1 ? 'ies' : 'y'} ${inDigits(carries)}. ` +
+    'Nothing has changed; with force it is done all the same.'
+  )
+}
+
+const unserved = (tally: Float64Array): number => tally[FIELD.shedQueueFull] + tally[FIELD.shedQueueTime]
+
+function shareOf({ services }: Content, name: string, pool: string): number {
+  const weights = splitOf(services[name])
+  const sum = Object.values(weights).reduce((all, weight) => all + weight, 0)
+  return (own(weights, pool) ?? 0) / sum
+}
+
+const number = (value: number): string => inDigits(Number(value.toPrecision(3)))
