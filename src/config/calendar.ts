@@ -1,11 +1,12 @@
 /**
- * When a release may begin, and when it may go on: times of a schedule on the calendar of a time zone. Pure; zones are those of Intl.
+ * When a release may begin, and when it may go on: times of a schedule on the calendar of a time zone. Pure.
  *
  * A span of a day (`from: "16:00"`) begins on each of its days; where `to` is not after `from` it ends on the day after. Where clocks are
  * set back, a local time comes twice: a span begins at the first and ends at the last. Where they are set forward, a time that
  * does not come is the moment so much later. A range (`from: 2026-12-24`) is one span; without a zone of its own it is in that of the schedule.
  */
 import type { ScheduleSpec, SpanSpec } from './schema-schedule.ts'
+import { dateOf, dayOf, type Offset, offsetOf } from './zone.ts'
 
 const MINUTE_MS = 60_000
 const DAY_MS = 86_400_000
@@ -31,16 +32,6 @@ const CLOCK = /^(\d\d):(\d\d)$/
 
 export const isClock = (text: string): boolean => CLOCK.test(text)
 
-/** Whether Intl knows a time zone. */
-export function isZone(zone: string): boolean {
-  try {
-    formatOf(zone)
-    return true
-  } catch {
-    return false
-  }
-}
-
 /** Time in ms of a date such as `2026-12-24`, `2026-12-24T18:00` or `2026-12-24T18:00:00+01:00`; null when it is none. */
 export function momentOf(text: string, zone: string): number | null {
   const parts = DATE.exec(text)
@@ -50,7 +41,7 @@ export function momentOf(text: string, zone: string): number | null {
   if (!isDay || hour > 23 || minute > 59 || second >= 60) return null
   const localMs = dayOf(year, month, day) * DAY_MS + (hour * 60 + minute) * MINUTE_MS + Math.round(second * 1_000)
   const [, , , , , , , own] = parts
-  if (own === undefined) return zonedMs(localMs, zone, 'first')
+  if (own === undefined) return zonedMs(localMs, offsetOf(zone), 'first')
   if (own === 'Z') return localMs
   const [hours, minutes] = own.slice(1).split(':').map(Number)
   return localMs - (own.startsWith('-') ? -1 : 1) * (hours * 60 + minutes) * MINUTE_MS
@@ -62,12 +53,13 @@ const zoneOf = ({ timezone }: ScheduleSpec): string => timezone ?? 'UTC'
 export function closedToBegin(schedule: ScheduleSpec, nowMs: number): Closed | null {
   const zone = zoneOf(schedule)
   const notBeforeMs = schedule.notBefore === undefined ? nowMs : (momentOf(schedule.notBefore, zone) ?? nowMs)
+  const offset = offsetOf(zone)
   const windows = schedule.window === undefined ? null : [schedule.window].flat()
   let why: string | null = notBeforeMs > nowMs ? 'not before its time' : null
   let ms = Math.max(nowMs, notBeforeMs)
   for (let spans = 0; spans < SPANS_MAX; spans++) {
-    const frozen = spanAt(schedule.freeze ?? [], ms, zone)
-    const opensMs = frozen !== null ? frozen.toMs : windows === null ? ms : nextIn(windows, ms, zone)
+    const frozen = spanAt(schedule.freeze ?? [], ms, offset, zone)
+    const opensMs = frozen !== null ? frozen.toMs : windows === null ? ms : nextIn(windows, ms, offset, zone)
     if (opensMs === ms) return why === null ? null : { why, untilMs: ms }
     why ??= frozen !== null ? 'a freeze' : 'outside its window'
     if (opensMs === null) return { why, untilMs: null }
@@ -85,7 +77,7 @@ export function closedToGoOn({ freeze = [], timezone = 'UTC' }: ScheduleSpec, no
 export function closedInWords({ why, untilMs }: Closed, schedule: ScheduleSpec): string {
   if (untilMs === null) return `${why}, and no end of it is in sight`
   const zone = zoneOf(schedule)
-  const localMs = localOf(untilMs, zone)
+  const localMs = untilMs + offsetOf(zone)(untilMs)
   const day = Math.floor(localMs / DAY_MS)
   const minutes = Math.floor((localMs % DAY_MS) / MINUTE_MS)
   const two = (value: number) => String(value).padStart(2, '0')
@@ -94,40 +86,61 @@ export function closedInWords({ why, untilMs }: Closed, schedule: ScheduleSpec):
 }
 
 /** The span that a time is in; null for none. */
-function spanAt(specs: readonly SpanSpec[], ms: number, zone: string): Span | null {
+function spanAt(specs: readonly SpanSpec[], ms: number, offset: Offset, zone: string): Span | null {
   for (const spec of specs) {
-    const found = spansNear(spec, ms, zone, 0).find(({ fromMs, toMs }) => fromMs <= ms && ms < toMs)
+    const found = spansNear(spec, ms, offset, zone, 0).find(({ fromMs, toMs }) => fromMs <= ms && ms < toMs)
     if (found !== undefined) return found
   }
   return null
 }
 
 /** The time itself where it is in a window, else when the next one begins; null when none comes. */
-function nextIn(specs: readonly SpanSpec[], ms: number, zone: string): number | null {
-  if (spanAt(specs, ms, zone) !== null) return ms
-  const starts = specs.flatMap((spec) => spansNear(spec, ms, zone, DAYS_MAX).map(({ fromMs }) => fromMs))
+function nextIn(specs: readonly SpanSpec[], ms: number, offset: Offset, zone: string): number | null {
+  if (spanAt(specs, ms, offset, zone) !== null) return ms
+  const starts = specs.flatMap((spec) => spansNear(spec, ms, offset, zone, DAYS_MAX).map(({ fromMs }) => fromMs))
   const next = Math.min(...starts.filter((fromMs) => fromMs > ms))
   return next === Infinity ? null : next
 }
 
-/** Spans that begin on the day before this time, on its day, and on so many days after it. */
-function spansNear({ from, to, days }: SpanSpec, ms: number, zone: string, daysAfter: number): Span[] {
-  if (!isClock(from)) {
-    const [fromMs, toMs] = [momentOf(from, zone), momentOf(to, zone)]
-    return fromMs === null || toMs === null ? [] : [{ fromMs, toMs }]
-  }
-  const today = Math.floor(localOf(ms, zone) / DAY_MS)
+function spansNear(spec: SpanSpec, ms: number, offset: Offset, zone: string, daysAfter: number): Span[] {
+  if (isClock(spec.from)) return dailyNear(spec, ms, offset, daysAfter)
+  const [fromMs, toMs] = [momentOf(spec.from, zone), momentOf(spec.to, zone)]
+  return fromMs === null || toMs === null ? [] : [{ fromMs, toMs }]
+}
+
+/** Spans of a day that begin on the day before this time, on its day, and on so many days after it. */
+function dailyNear({ from, to, days }: SpanSpec, ms: number, offset: Offset, daysAfter: number): Span[] {
+  const today = Math.floor((ms + offset(ms)) / DAY_MS)
   const [begins, ends] = [minutesOf(from), minutesOf(to)]
   const spans: Span[] = []
   for (let day = today - 1; day <= today + daysAfter; day++) {
     if (days !== undefined && !days.includes(DAYS[(day + 4) % 7])) continue
     const lastDay = ends > begins ? day : day + 1
     spans.push({
-      fromMs: zonedMs(day * DAY_MS + begins * MINUTE_MS, zone, 'first'),
-      toMs: zonedMs(lastDay * DAY_MS + ends * MINUTE_MS, zone, 'last'),
+      fromMs: zonedMs(day * DAY_MS + begins * MINUTE_MS, offset, 'first'),
+      toMs: zonedMs(lastDay * DAY_MS + ends * MINUTE_MS, offset, 'last'),
     })
   }
   return spans
+}
+
+/** Whether a moment is in a span of a day, and from when until when (at least) that is so. */
+export interface Daily {
+  readonly isIn: boolean
+  readonly fromMs: number
+  readonly untilMs: number
+}
+
+/** Where a moment is beside the spans of a day. */
+export function dailyAt(spec: SpanSpec, ms: number, offset: Offset): Daily {
+  const spans = dailyNear(spec, ms, offset, DAYS_MAX)
+  const found = spans.find(({ fromMs, toMs }) => fromMs <= ms && ms < toMs)
+  if (found !== undefined) return { isIn: true, fromMs: found.fromMs, untilMs: found.toMs }
+  return {
+    isIn: false,
+    fromMs: ms,
+    untilMs: Math.min(...spans.map(({ fromMs }) => fromMs).filter((fromMs) => fromMs > ms)),
+  }
 }
 
 function minutesOf(clock: string): number {
@@ -135,59 +148,13 @@ function minutesOf(clock: string): number {
   return hours * 60 + minutes
 }
 
-/** Days since 1970 of a date. */
-function dayOf(year: number, month: number, day: number): number {
-  // Years begin in March, so that the leap day is the last one.
-  const y = month <= 2 ? year - 1 : year
-  const dayOfYear = Math.floor((153 * (month + (month > 2 ? -3 : 9)) + 2) / 5) + day - 1
-  return 365 * y + Math.floor(y / 4) - Math.floor(y / 100) + Math.floor(y / 400) + dayOfYear - 719_468
-}
-
 const firstOfNext = (year: number, month: number): number =>
   month === 12 ? dayOf(year + 1, 1, 1) : dayOf(year, month + 1, 1)
 
-function dateOf(day: number): string {
-  const parts = formatOf('UTC').formatToParts(day * DAY_MS)
-  return ['year', 'month', 'day'].map((part) => parts.find(({ type }) => type === part)?.value).join('-')
-}
-
-const formats = new Map<string, Intl.DateTimeFormat>()
-
-/** Throws where there is no such zone. */
-function formatOf(zone: string): Intl.DateTimeFormat {
-  const known = formats.get(zone)
-  if (known !== undefined) return known
-  const digits = { year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit' } as const
-  const format = new Intl.DateTimeFormat('en-US', {
-    ...digits,
-    minute: '2-digit',
-    second: '2-digit',
-    hourCycle: 'h23',
-    calendar: 'gregory',
-    timeZone: zone,
-  })
-  formats.set(zone, format)
-  return format
-}
-
-/** What clocks in the zone show, as if that were UTC. */
-function localOf(ms: number, zone: string): number {
-  const parts = Object.fromEntries(
-    formatOf(zone)
-      .formatToParts(ms)
-      .map(({ type, value }) => [type, Number(value)]),
-  )
-  const { year, month, day, hour, minute, second } = parts
-  // Parts go down to seconds.
-  const restMs = ((ms % 1_000) + 1_000) % 1_000
-  return dayOf(year, month, day) * DAY_MS + (hour * 60 + minute) * MINUTE_MS + second * 1_000 + restMs
-}
-
-/** When clocks in the zone show this; where they do so twice, the first or the last time. */
-function zonedMs(localMs: number, zone: string, which: 'first' | 'last'): number {
-  const offset = (ms: number) => localOf(ms, zone) - ms
+/** When clocks show this; where they do so twice, the first or the last time. */
+function zonedMs(localMs: number, offset: Offset, which: 'first' | 'last'): number {
   const [before, after] = [localMs - offset(localMs - DAY_MS), localMs - offset(localMs + DAY_MS)]
-  const found = [before, after].filter((ms) => localOf(ms, zone) === localMs)
+  const found = [before, after].filter((ms) => ms + offset(ms) === localMs)
   if (found.length === 0) return before
   return which === 'first' ? Math.min(...found) : Math.max(...found)
 }

@@ -1,18 +1,16 @@
 /** What the schema cannot say about a schedule: that its dates are some, its time zone is known, and its spans have a length. */
-import { isClock, isZone, momentOf } from './calendar.ts'
+import { isClock, momentOf } from './calendar.ts'
 import type { Report } from './check-service.ts'
 import { child } from './pointer.ts'
 import type { ScheduleSpec, SpanSpec } from './schema-schedule.ts'
+import { isZone } from './zone.ts'
+
+const UTC = 'UTC'
 
 /** Adds every fault of a schedule. */
 export function checkSchedule(report: Report, at: string, schedule: ScheduleSpec): void {
   if (!report.present(at)) return
-  const zoneAt = child(at, 'timezone')
-  let zone = 'UTC'
-  if (schedule.timezone !== undefined && report.sound(zoneAt)) {
-    if (isZone(schedule.timezone)) zone = schedule.timezone
-    else report.add(zoneAt, `${JSON.stringify(schedule.timezone)} is no time zone such as Europe/Berlin`)
-  }
+  const zone = checkZone(report, child(at, 'timezone'), schedule.timezone)
   const { notBefore } = schedule
   if (notBefore !== undefined) checkDate(report, child(at, 'notBefore'), notBefore, zone)
   for (const key of ['freeze', 'window'] as const) {
@@ -22,6 +20,14 @@ export function checkSchedule(report: Report, at: string, schedule: ScheduleSpec
   }
 }
 
+/** Adds a fault when there is no such zone; returns one that there is. */
+export function checkZone(report: Report, at: string, zone = UTC): string {
+  if (zone === UTC || !report.sound(at)) return UTC
+  if (isZone(zone)) return zone
+  report.add(at, `${JSON.stringify(zone)} is no time zone such as Europe/Berlin`)
+  return UTC
+}
+
 function checkDate(report: Report, at: string, text: string, zone: string): boolean {
   if (!report.sound(at)) return false
   if (momentOf(text, zone) !== null) return true
@@ -29,12 +35,13 @@ function checkDate(report: Report, at: string, text: string, zone: string): bool
   return false
 }
 
-function checkSpan(report: Report, at: string, span: SpanSpec, zone: string): void {
+/** Adds every fault of a span; `end` is the key that its `to` stands at. */
+export function checkSpan(report: Report, at: string, span: SpanSpec, zone: string, end = 'to'): void {
   if (!report.sound(at)) return
   const { from, to, days } = span
-  const toAt = child(at, 'to')
+  const toAt = child(at, end)
   if (isClock(from) !== isClock(to)) {
-    report.add(toAt, 'from and to must both be times of a day, or both be dates')
+    report.add(toAt, `from and ${end} must both be times of a day, or both be dates`)
   } else if (isClock(from)) {
     if (from === '24:00') report.add(child(at, 'from'), 'write "00:00" of the day after')
     else if (from === to) report.add(toAt, 'the whole day is from "00:00" to "24:00"')

@@ -1,4 +1,7 @@
-/** The part of the schema about when a rollout may begin and go on; calendar.ts says what it means. */
+/**
+ * The part of the schema about when a rollout may begin and go on, in words that conditions of rules on the time share; calendar.ts
+ * says what they mean.
+ */
 import type { Static } from 'typebox'
 import { closed } from './schema-parts.ts'
 import { Type } from './type.ts'
@@ -7,7 +10,8 @@ const DAY_NAMES = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const
 const CLOCK = '([01][0-9]|2[0-3]):[0-5][0-9]|24:00'
 const DATE = '[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\\.[0-9]{1,3})?)?(Z|[+-][0-9]{2}:[0-9]{2})?)?'
 
-const Days = Type.Optional(
+/** Days of the week on which a span begins. */
+export const Days = Type.Optional(
   Type.Array(
     Type.Unsafe<(typeof DAY_NAMES)[number]>(
       Type.Union(
@@ -19,8 +23,14 @@ const Days = Type.Optional(
   ),
 )
 
-const Moment = (description: string) =>
+/** A time of a day, or a date. */
+export const Moment = (description: string) =>
   Type.String({ pattern: `^(${CLOCK}|${DATE})$`, title: 'a time such as "16:00" or 2026-12-24T18:00', description })
+
+/** A time zone. */
+export const TimeZone = Type.Optional(
+  Type.String({ minLength: 1, maxLength: 64, description: 'IANA name, such as Europe/Berlin. Default UTC.' }),
+)
 
 const SpanSchema = closed({
   days: Days,
@@ -47,9 +57,7 @@ export const ScheduleSchema = closed(
         description: 'It begins only then; what has begun goes on outside.',
       }),
     ),
-    timezone: Type.Optional(
-      Type.String({ minLength: 1, maxLength: 64, description: 'IANA name, such as Europe/Berlin. Default UTC.' }),
-    ),
+    timezone: TimeZone,
   },
   { description: 'When it may begin, and go on. It may always go back.' },
 )

@@ -11,6 +11,7 @@ import { contains, knownNetwork } from '../network.ts'
 import { Automaton } from '../patterns/automaton.ts'
 import type { ConditionPlan } from './kind.ts'
 import { wordsOf } from './kinds.ts'
+import type { TimeAsks } from './moments.ts'
 import type { PathAsks } from './target.ts'
 import { compileText, type TextAsks } from './texts.ts'
 
@@ -114,7 +115,7 @@ class Search {
       }
       case 'time': {
         const [ours, theirs] = [spanOf(one), spanOf(other)]
-        return ours.endMs <= theirs.fromMs || theirs.endMs <= ours.fromMs
+        return ours !== null && theirs !== null && (ours.endMs <= theirs.fromMs || theirs.endMs <= ours.fromMs)
       }
       case 'path':
         return this.#isNoPath(one.asks as PathAsks, other.asks as PathAsks)
@@ -160,9 +161,10 @@ function textsOf(asks: TextAsks): readonly string[] | null {
 
 const isDisjoint = (a: readonly unknown[], b: readonly unknown[]): boolean => new Set(a).isDisjointFrom(new Set(b))
 
-function spanOf({ asks }: ConditionPlan): { readonly fromMs: number; readonly endMs: number } {
-  const { fromMs, untilMs } = asks as { readonly fromMs: number | null; readonly untilMs: number | null }
-  return { fromMs: fromMs ?? -Infinity, endMs: untilMs ?? Infinity }
+/** The one span of time that is asked for; null where there are many. */
+function spanOf({ asks }: ConditionPlan): { readonly fromMs: number; readonly endMs: number } | null {
+  const time = asks as TimeAsks
+  return 'daily' in time ? null : { fromMs: time.fromMs ?? -Infinity, endMs: time.untilMs ?? Infinity }
 }
 
 /** Whether a condition holds for every request. */
@@ -188,7 +190,7 @@ function implies(one: ConditionPlan, other: ConditionPlan): boolean {
     }
     case 'time': {
       const [ours, theirs] = [spanOf(one), spanOf(other)]
-      return theirs.fromMs <= ours.fromMs && ours.endMs <= theirs.endMs
+      return ours !== null && theirs !== null && theirs.fromMs <= ours.fromMs && ours.endMs <= theirs.endMs
     }
     case 'share': {
       const [ours, theirs] = [one.asks, other.asks] as { readonly percent: number; readonly rule: string }[]

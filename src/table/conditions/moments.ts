@@ -4,12 +4,16 @@
  * A share is by the name of the rule: the same visitors for rules of one name, whatever the split is, and more of them when it
  * grows. Who has no visitor key (yet) is in no share.
  */
-import { momentOf } from '../../config/calendar.ts'
+import { type Daily, dailyAt, isClock, momentOf } from '../../config/calendar.ts'
+import { checkSpan, checkZone } from '../../config/check-schedule.ts'
+import type { Report } from '../../config/check-service.ts'
 import { child } from '../../config/pointer.ts'
 import { closed } from '../../config/schema-parts.ts'
+import { Days, Moment, type SpanSpec, TimeZone } from '../../config/schema-schedule.ts'
 import { Type } from '../../config/type.ts'
+import { changesOf, offsetIn } from '../../config/zone.ts'
 import { BUCKETS, bucketOf, saltOf } from '../bucket.ts'
-import type { Kind } from './kind.ts'
+import type { Condition, Kind } from './kind.ts'
 
 /** A share of the visitors. */
 export const share = {
@@ -31,53 +35,66 @@ export const share = {
 } satisfies Kind<number, { readonly percent: number; readonly rule: string }>
 
 interface TimeSpec {
+  days?: NonNullable<SpanSpec['days']>
   from?: string
   until?: string
+  timezone?: string
 }
 
-interface TimeAsks {
-  readonly fromMs: number | null
-  readonly untilMs: number | null
-  readonly text: string
+/** One span of time, or one on certain days; then `changes` are those of the zone. */
+export type TimeAsks =
+  | { readonly fromMs: number | null; readonly untilMs: number | null; readonly text: string }
+  | { readonly daily: SpanSpec; readonly changes: readonly number[]; readonly text: string }
+
+const UTC = 'UTC'
+
+/** The span of a day that is asked for; null where none is, but dates. */
+function dailyOf({ days, from, until }: TimeSpec): SpanSpec | null {
+  if (days === undefined && ![from, until].some((text) => text !== undefined && isClock(text))) return null
+  return { ...(days && { days }), from: from ?? '00:00', to: until ?? '24:00' }
 }
 
-const ZONE = 'UTC'
-const Moment = (description: string) =>
-  Type.String({ title: 'a date such as 2026-12-24 or 2026-12-24T18:00:00+01:00', description })
+function textOf({ days, from, until, timezone }: TimeSpec): string {
+  const parts = [days === undefined ? '' : `on ${days.join(', ')}`, from && `from ${from}`, until && `until ${until}`]
+  return [...parts, timezone].filter(Boolean).join(' ')
+}
 
-/** A span of time. */
+/** A time: between two moments, or on certain days and hours, as windows of a schedule are (config/calendar.ts). */
 export const time = {
   schema: closed(
     {
+      days: Days,
       from: Type.Optional(
-        Moment('Not before this moment, such as 2026-12-24T18:00:00+01:00; in UTC unless it says else.'),
+        Moment('Not before this moment, such as 2026-12-24T18:00; or not before "08:00" on each of the days.'),
       ),
-      until: Type.Optional(Moment('Before this moment.')),
+      until: Type.Optional(
+        Moment('Before this moment, or this time of the day; one that is not after from is on the day after.'),
+      ),
+      timezone: TimeZone,
     },
-    { minProperties: 1, description: 'It is between these moments.' },
+    { minProperties: 1, description: 'It is between these moments, or on these days and hours.' },
   ),
-  check(report, at, { from, until }) {
-    const moment = (key: string, text: string | undefined): number | null => {
-      if (text === undefined || !report.sound(child(at, key))) return null
-      const ms = momentOf(text, ZONE)
-      if (ms === null)
-        report.add(child(at, key), `${JSON.stringify(text)} is not a date such as 2026-12-24T18:00:00+01:00`)
-      return ms
-    }
-    const [fromMs, untilMs] = [moment('from', from), moment('until', until)]
-    if (fromMs !== null && untilMs !== null && fromMs >= untilMs)
-      report.add(child(at, 'until'), 'this is not after from, so the time never comes')
+  check(report, at, spec) {
+    const { from, until } = spec
+    const zone = checkZone(report, child(at, 'timezone'), spec.timezone)
+    if (!report.sound(at)) return
+    const daily = dailyOf(spec)
+    if (daily !== null) checkSpan(report, at, daily, zone, 'until')
+    else if (from === undefined && until === undefined) report.add(at, 'this asks for no time')
+    else checkMoments(report, at, spec, zone)
   },
-  plan: ({ from, until }) => [
-    {
-      fromMs: from === undefined ? null : momentOf(from, ZONE),
-      untilMs: until === undefined ? null : momentOf(until, ZONE),
-      text: [from === undefined ? '' : `from ${from}`, until === undefined ? '' : `until ${until}`].join(' ').trim(),
-    },
-  ],
+  plan(spec) {
+    const { from, until, timezone = UTC } = spec
+    const daily = dailyOf(spec)
+    const text = textOf(spec)
+    if (daily !== null) return [{ daily, changes: changesOf(timezone), text }]
+    const msOf = (moment: string | undefined) => (moment === undefined ? null : momentOf(moment, timezone))
+    return [{ fromMs: msOf(from), untilMs: msOf(until), text }]
+  },
   keys: () => null,
-  compile({ fromMs, untilMs }) {
-    const [first, end] = [fromMs ?? -Infinity, untilMs ?? Infinity]
+  compile(asks) {
+    if ('daily' in asks) return compileDaily(asks)
+    const [first, end] = [asks.fromMs ?? -Infinity, asks.untilMs ?? Infinity]
     return {
       holds(view) {
         const nowMs = view.wallMs()
@@ -92,5 +109,36 @@ export const time = {
       held: { atMs: 1_893_456_000_000 },
       failed: { atMs: 1_893_457_800_000 },
     },
+    {
+      // Monday, 1 July 2030: 08:00 in Berlin is 06:00 in UTC.
+      spec: { days: ['mon', 'fri'], from: '08:00', until: '18:00', timezone: 'Europe/Berlin' },
+      held: { atMs: 1_909_116_000_000 },
+      failed: { atMs: 1_909_152_000_000 },
+    },
   ],
 } satisfies Kind<TimeSpec, TimeAsks>
+
+function checkMoments(report: Report, at: string, { from, until }: TimeSpec, zone: string): void {
+  const moment = (key: string, text: string | undefined): number | null => {
+    const ms = text === undefined ? null : momentOf(text, zone)
+    if (text !== undefined && ms === null)
+      report.add(child(at, key), `${JSON.stringify(text)} is not a date such as 2026-12-24T18:00:00+01:00`)
+    return ms
+  }
+  const [fromMs, untilMs] = [moment('from', from), moment('until', until)]
+  if (fromMs !== null && untilMs !== null && fromMs >= untilMs)
+    report.add(child(at, 'until'), 'this is not after from, so the time never comes')
+}
+
+/** What is so now stays so until the span ends or the next begins, so the calendar is asked a few times a day. */
+function compileDaily({ daily, changes }: Extract<TimeAsks, { daily: SpanSpec }>): Condition {
+  const offset = offsetIn(changes)
+  let known: Daily = { isIn: false, fromMs: Infinity, untilMs: Infinity }
+  return {
+    holds(view) {
+      const nowMs = view.wallMs()
+      if (nowMs < known.fromMs || nowMs >= known.untilMs) known = dailyAt(daily, nowMs, offset)
+      return known.isIn
+    },
+  }
+}
