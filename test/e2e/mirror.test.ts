@@ -183,3 +183,32 @@ test('a client that goes away is compared with nothing, and a pool that gets cop
   await expect(call(proxy, 'DELETE', '/v1/services/shop/pools/green')).rejects.toThrow(/requests are mirrored to it/)
   await expect(call(proxy, 'PATCH', '/v1/services/shop', { mirror: { pool: 'gren' } })).rejects.toThrow(/unknown pool/)
 })
+
+test('a copy that another Turnout has made is passed on with its mark, and not copied again', async () => {
+  const marks: string[] = []
+  const note =
+    (pool: string): RequestListener =>
+    (request, response) => {
+      marks.push(`${pool} ${request.url} ${request.headers['x-turnout-mirror']}`)
+      response.end(pool)
+    }
+  const [blue, green, outer] = await Promise.all([
+    startUpstream(note('blue')),
+    startUpstream(note('green')),
+    startUpstream(note('outer')),
+  ])
+  const mirror = { pool: 'green' }
+  const inner = await startProxy({
+    trustedProxies: ['127.0.0.0/8'],
+    services: { shop: service({ blue: [blue.url], green: [green.url] }, { mirror }) },
+  })
+  // In front of it another one, which copies to it.
+  const front = await startProxy({ services: { shop: service({ blue: [outer.url], green: [inner.url] }, { mirror }) } })
+  const copy = await ask(front.port, { path: '/copied', headers: { 'x-turnout-mirror': '1' } })
+  expect(copy.body).toBe('outer')
+  await until('the copy has arrived', () => marks.length === 2)
+  const own = await ask(inner.port, { path: '/own' })
+  expect(own.body).toBe('blue')
+  await until('all have arrived', () => marks.length === 4)
+  expect(marks.toSorted()).toEqual(['blue /copied 1', 'blue /own undefined', 'green /own 1', 'outer /copied undefined'])
+})

@@ -93,6 +93,9 @@ function withoutHops(copy: Uint8Array): Uint8Array {
  */
 const VIA_AND_ID = ['Via: 1.0 turnout\r\nX-Request-Id: ', 'Via: 1.1 turnout\r\nX-Request-Id: ']
 
+/** Marks a copy towards its target. */
+export const MIRROR_LINE = 'X-Turnout-Mirror: 1\r\n'
+
 /** The lines of each pool, made once for each table that has it. */
 const linesByPool = new WeakMap<PoolTable, string>()
 

@@ -16,7 +16,7 @@ import type { Plane } from '../plane.ts'
 import type { Outgoing } from '../socket/outgoing.ts'
 import type { UnderWay } from '../sweep.ts'
 import type { AnswerUser, RequestToSend, Upstream, UpstreamUser } from '../upstream/upstream.ts'
-import { poolLines } from './field-lines.ts'
+import { MIRROR_LINE, poolLines } from './field-lines.ts'
 import type { ExchangeRequest } from './request.ts'
 
 /** A copy that takes longer is given up: an endless answer has no end to compare. */
@@ -24,7 +24,6 @@ const MS_MAX = 30_000
 /** A copy is slower when its head took twice as long as the client's, and so much more. */
 const SLOWER = 2
 const SLOWER_MS = 10
-const MARK = 'X-Turnout-Mirror: 1\r\n'
 
 /** An answer, as far as it has come. */
 class Seen {
@@ -85,6 +84,7 @@ export class Mirror implements UpstreamUser, AnswerUser, UnderWay {
     const { view, load, tables, time, mirrors, requestHead } = plane
     // A login of a connection means nothing on another one.
     if (request.upgrade !== '' || requestHead.bindsConnection || decision.reason === 'preview') return null
+    if (request.isCopy) return null
     const asked = { method: request.method, hasBody: !request.bodyDone || request.whole !== '' }
     const target = mirrorTarget(decision, asked, view, load, tables.draw, time.steadyMs())
     if (target === null) return null
@@ -248,7 +248,7 @@ function copyOf(request: ExchangeRequest, service: ServiceTable, target: TargetT
     isHead,
     target: request.target,
     authority: request.authority,
-    lines: lines + MARK,
+    lines: lines + MIRROR_LINE,
     poolLines: poolLines(service, target.pool),
     upgrade: '',
     expectContinue: false,

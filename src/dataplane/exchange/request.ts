@@ -6,12 +6,13 @@
  * head text itself is kept too: a request that is tried again is parsed and decided again from it.
  */
 import type { Decision, ServiceTable } from '../../table/types.ts'
+import { KIND } from '../http1/field-kinds.ts'
 import { hopsLeft, UNLIMITED } from '../http1/max-forwards.ts'
 import { flat } from '../http1/syntax.ts'
 import type { Plane } from '../plane.ts'
 import type { RequestToSend } from '../upstream/upstream.ts'
 import type { Downstream } from './downstream.ts'
-import { cookieLine, poolLines, requestIdOf, requestLines } from './field-lines.ts'
+import { cookieLine, MIRROR_LINE, poolLines, requestIdOf, requestLines } from './field-lines.ts'
 import type { KeptBytes } from './kept-bytes.ts'
 
 /** What of a body is kept, so that its request can be sent a second time. */
@@ -76,6 +77,8 @@ export class ExchangeRequest implements RequestToSend {
   bodyBytes = 0
   #repeatable = false
   #keeps = false
+  /** Another Turnout has made it (mirror.ts): its target is told so, too, and no copy is made of it. */
+  isCopy = false
   #debugs = false
   #isRescuable = false
   /** Bytes that are kept for a rescue alone. */
@@ -173,8 +176,11 @@ export class ExchangeRequest implements RequestToSend {
     const head = plane.requestHead
     const forwarded = downstream.trusted ? null : downstream.forwardedLines(head.authority)
     this.lines = requestLines(plane, head, forwarded, downstream.peer, downstream.tls, this)
-    // From a trusted address one may ask for the debug headers; from anybody else the field is dropped unread.
-    this.#debugs = downstream.trusted && plane.view.header('x-turnout-debug') !== undefined
+    // From a trusted address one may ask for the debug headers, and say that this is a copy; from anybody else both are dropped unread.
+    const tells = downstream.trusted && head.fields.next(KIND.turnout) >= 0
+    this.#debugs = tells && plane.view.header('x-turnout-debug') !== undefined
+    this.isCopy = tells && plane.view.header('x-turnout-mirror') !== undefined
+    if (this.isCopy) this.lines += MIRROR_LINE
     this.#writeChosenLines(plane, decision)
   }
 
