@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { parse } from 'yaml'
 import { parseSpec, printFault } from '../../src/config/load.ts'
+import { MAIN } from '../helpers/built.ts'
 import { temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { closedPort } from '../helpers/upstream.ts'
@@ -111,7 +112,7 @@ describe('the commands of the README', () => {
 
   /** Starts a command as a shell would that knows `turnout`. */
   function paste(command: string, more: Readonly<Record<string, string>> = {}) {
-    const turnout = `turnout() { ${GO_ON[command] === undefined ? '' : 'exec '}'${process.execPath}' src/main.ts "$@"; }\n`
+    const turnout = `turnout() { ${GO_ON[command] === undefined ? '' : 'exec '}'${process.execPath}' '${MAIN}' "$@"; }\n`
     const path = [dirname(process.execPath), process.env['PATH']].join(delimiter)
     const env = { ...process.env, PATH: path, TURNOUT_ADMIN: `http://127.0.0.1:${ports.admin}`, ...more }
     const child = spawn('sh', ['-c', turnout + placed(command)], { cwd: ROOT, env })
@@ -163,7 +164,7 @@ describe('the commands of the README', () => {
     const runStep = async (run: string) => {
       const left = readFileSync(file, 'utf8').matchAll(/^(\w+)=(.*)$/gm)
       const set = Object.fromEntries([...left].map(([, name, value]) => [name, value]))
-      const here = run.replace('node /opt/turnout/dist/main.js', `${process.execPath} src/main.ts`)
+      const here = run.replace('node /opt/turnout/dist/main.js', `${process.execPath} ${MAIN}`)
       const env = { GITHUB_ENV: file, GITHUB_REF_NAME: '1.1', ...set }
       const { ended, wrote } = paste(here.replaceAll(' shop ', ' demo ').replace(/ shop$/, ' demo'), env)
       return { code: (await ended)[0], ...wrote }
