@@ -45,12 +45,18 @@ const traffic = {
   }),
 }
 
+const drained = Type.Boolean({
+  description:
+    'Nobody is let in any more, and nothing is under way: it can be ended. Preview hosts and copies are not looked at.',
+})
+
 const TargetAnswer = object({
   target: Type.String({ description: 'host:port' }),
   url: Type.String(),
   weight: Count('Weight within the pool.'),
   warmUntilMs: Milliseconds('Wall time until which its part rises, by the slow start; 0 when it does not.'),
   ...states,
+  drained,
   reason: nullable(Type.String({ description: 'Why its name has no address, or old ones, or more than are used.' })),
   addresses: Type.Array(object({ ...address, inFlight: traffic.inFlight, tunnels: traffic.tunnels })),
   ...traffic,
@@ -128,6 +134,7 @@ export const StatusAnswer = object({
       rampUntilMs: Milliseconds(
         'Wall time until which the pool, in which all is new, takes a part of what is aimed at it, where others can go on; 0 when it does not.',
       ),
+      drained,
       share,
       visitors: Count(
         'Different visitors that were seen lately, by the key that they bring: an estimate with a standard error of 4.6 %.',

@@ -19,6 +19,7 @@ import type { ServiceTraffic, TargetTraffic } from '../metrics/window.ts'
 import { hostOf } from '../names/address.ts'
 import type { NameState } from '../names/state.ts'
 import { statusesMovedBy } from '../table/deadlines.ts'
+import { isClosed, keepers } from '../table/eligible.ts'
 import type { PoolStatus, TargetStatus } from '../table/status.ts'
 import { rampUntilMs, targetWarmUntilMs, warmUntilMs } from '../table/warmth.ts'
 import { findService } from './apply.ts'
@@ -89,11 +90,13 @@ function describe(
   deps: StatusDeps,
 ): object {
   const spec = snapshot.services[service]
-  const { pools, split = {}, capacity } = spec
+  const { pools, split = {}, sticky, capacity } = spec
   const status = snapshot.status[service]
   const all = [...traffic.values()].flat()
   const weightOf = (pool: string): number => (Object.hasOwn(split, pool) ? split[pool] : 0)
   const weightSum = sumOf(Object.keys(pools), weightOf)
+  const keeps = keepers(sticky)
+  const nowMs = deps.clock.nowMs()
   const visitorSum = sumOf([...visitors.values()], (count) => count)
   return {
     revision: snapshot.revision,
@@ -106,6 +109,12 @@ function describe(
     mirror: mirrorOf(snapshot, service, traffic, deps),
     pools: Object.entries(pools).map(([name, pool]) => {
       const targets = traffic.get(name) ?? []
+      const isOut = isClosed(status.pools[name], keeps.pool, nowMs)
+      const told = targets.map((target) => {
+        const state = status.pools[name].targets[target.url]
+        const isDrained = (isOut || isClosed(state, keeps.target, nowMs)) && isIdle(target.total)
+        return { ...describeTarget(spec, name, state, target, windowMs, deps), drained: isDrained }
+      })
       return {
         name,
         version: pool.version,
@@ -113,6 +122,7 @@ function describe(
         admin: status.pools[name].admin,
         drainUntilMs: status.pools[name].drainUntilMs,
         rampUntilMs: rampOf(spec, name, status.pools[name], deps.clock.nowMs()),
+        drained: told.every(({ drained }) => drained),
         share: {
           aimed: weightSum === 0 ? 0 : weightOf(name) / weightSum,
           seen: shareOf(recentlyDecided(targets), recentlyDecided(all)),
@@ -126,9 +136,7 @@ function describe(
           windowMs,
         ),
         queue: capacity === undefined ? null : queueOf(deps.memory, status.pools[name]),
-        targets: targets.map((target) =>
-          describeTarget(spec, name, status.pools[name].targets[target.url], target, windowMs, deps),
-        ),
+        targets: told,
       }
     }),
   }
@@ -153,6 +161,8 @@ function rampOf(
   const untilMs = rampUntilMs(addresses, health !== undefined)
   return untilMs > nowMs ? untilMs : 0
 }
+
+const isIdle = (total: Tally): boolean => total[FIELD.inFlight] === 0 && total[FIELD.tunnels] === 0
 
 function reasonOf({ fault, unused, addresses }: NameState): string | null {
   if (fault !== null) return `the name cannot be resolved: ${fault.message}`

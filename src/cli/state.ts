@@ -3,6 +3,7 @@ import type { AdminState } from '../table/types.ts'
 import { pathOf } from './admin.ts'
 import { FORCE, insisting } from './insist.ts'
 import { type Outcome, printOutcome } from './outcome.ts'
+import { SETTLED, settle, waitMsOf } from './settled.ts'
 import type { Verb } from './verb.ts'
 
 const SUMMARIES: Readonly<Record<AdminState, string>> = {
@@ -17,15 +18,22 @@ const stateVerb = (state: AdminState): Verb => ({
   args: 'SERVICE POOL [TARGET]',
   summary: SUMMARIES[state],
   argsCount: [2, 3],
-  options: FORCE.options,
-  optionsHelp: FORCE.help,
-  examples: [`${state} shop blue`, `${state} shop blue 127.0.0.1:3001`],
+  options: { ...FORCE.options, ...SETTLED.options },
+  optionsHelp: [...SETTLED.help, ...FORCE.help],
+  examples: [`${state} shop blue`, `${state} shop blue 127.0.0.1:3001 --wait --timeout 60s`],
   async run(call) {
     const [service, pool, target] = call.args
+    const waitMs = waitMsOf(call)
     const of = target === undefined ? [] : ['targets', target]
     const path = insisting(pathOf('services', service, 'pools', pool, ...of, 'state'), call)
     const outcome = await call.admin.call<Outcome>('PUT', path, { state })
-    printOutcome(call, `${call.args.join(' ')}: ${state}`, outcome)
+    if (waitMs === null) return printOutcome(call, `${call.args.join(' ')}: ${state}`, outcome)
+    await settle(call, state, waitMs)
+    printOutcome(
+      call,
+      `${call.args.join(' ')}: ${state === 'ready' ? 'ready and healthy' : `${state}, and drained`}`,
+      outcome,
+    )
   },
 })
 

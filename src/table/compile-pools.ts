@@ -5,7 +5,7 @@ import { own } from '../config/record.ts'
 import { targetWeight } from '../config/target-weight.ts'
 import { hostOf } from '../names/address.ts'
 import { hashString, WEIGHT_SUM_MAX } from './bucket.ts'
-import { TAG_MARK } from './eligible.ts'
+import { keepers, TAG_MARK } from './eligible.ts'
 import { withoutLastDot } from './host.ts'
 import type { PoolPlan, ServicePlan } from './plan.ts'
 import type { AddressStatus, PoolStatus, ServiceStatus, TargetStatus } from './status.ts'
@@ -92,7 +92,7 @@ function compilePool(
     release: place.release,
     weight: place.weight,
     admin,
-    drainUntilMs: status.drainUntilMs,
+    drainUntilMs: keepers(plan.sticky).pool ? status.drainUntilMs : 0,
     targets,
     allFit: false,
     isEven: false,
@@ -107,7 +107,8 @@ function compilePool(
     const tag = tagOf(url, TAG_BITS, tags)
     const news = { isTried: novelty.isTried(url), isRescued: novelty.isRescued(url) }
     const weight = targetWeight(spec, url)
-    targets.push(...compileTarget(url, targetStatus, { plan, tag, weight, ...news }, pool))
+    const target = keepers(plan.sticky).target ? targetStatus : { ...targetStatus, drainUntilMs: 0 }
+    targets.push(...compileTarget(url, target, { plan, tag, weight, ...news }, pool))
   }
   const fit: Health = plan.probed ? 'healthy' : 'unknown'
   const takesAll = (target: TargetTable) =>

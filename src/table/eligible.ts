@@ -9,7 +9,7 @@
  *
  * The axes stay apart: a passing probe never ends a drain, and panic (balance.ts) ignores health and ejection, never admin.
  */
-import type { OwnCookie, PoolTable, TargetTable } from './types.ts'
+import type { AdminState, OwnCookie, PoolTable, TargetTable } from './types.ts'
 
 /** Whether a pool lets a request in. `kept` is the visitor's cookie when it is of this service and its live release. */
 export function poolAdmits(pool: PoolTable, kept: OwnCookie | null, nowMs: number): boolean {
@@ -19,6 +19,21 @@ export function poolAdmits(pool: PoolTable, kept: OwnCookie | null, nowMs: numbe
 /** Whether a pool or target drains and its deadline has not passed. */
 export function keepsVisitors(place: PoolTable | TargetTable, nowMs: number): boolean {
   return place.admin === 'drain' && nowMs < place.drainUntilMs
+}
+
+/** Which drains keep somebody for a while: pools, whoever a cookie notes for them; targets, only where cookies note those too. */
+export const keepers = (sticky: { readonly target: boolean } | false | null) => ({
+  pool: sticky !== null && sticky !== false,
+  target: sticky !== null && sticky !== false && sticky.target,
+})
+
+/** Whether a pool or target lets nobody in any more, by its admin state alone; `keeps` says whether a drain of it keeps somebody. */
+export function isClosed(
+  { admin, drainUntilMs }: { readonly admin: AdminState; readonly drainUntilMs: number },
+  keeps: boolean,
+  nowMs: number,
+): boolean {
+  return admin === 'drain' ? !keeps || nowMs >= drainUntilMs : admin !== 'ready'
 }
 
 /** Between the tag of a target and that of its address; tags are in base 36. */

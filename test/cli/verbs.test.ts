@@ -49,6 +49,33 @@ describe('verbs that change something', () => {
     expect(admin.asked.map(({ body }) => body)).toEqual(Array(2).fill(JSON.stringify({ state })))
   })
 
+  it('--timeout goes with --wait, and is a duration', async () => {
+    const admin = await scripted({})
+    for (const [argv, says] of [
+      [['--timeout', '1s'], '--timeout goes with --wait.'],
+      [['--wait', '--timeout', 'soon'], '--timeout must be a duration such as 30s, not "soon".'],
+    ] as const) {
+      expect(await turnout(admin.url, 'drain', 'shop', 'blue', ...argv)).toMatchObject({
+        code: 2,
+        err: expect.stringContaining(says),
+      })
+    }
+    expect(admin.asked).toEqual([])
+  })
+
+  it('drain --wait ends when somebody makes it ready again, and ready --wait names who is not healthy', async () => {
+    const status = (more: object) => ({ ...view, pools: [{ ...pool, targets: [{ ...target, ...traffic, ...more }] }] })
+    const admin = await scripted({
+      'PUT /v1/services/shop/pools/blue/state': [200, outcome()],
+      'GET /v1/services/shop': [200, { spec: { health: { path: '/' } } }],
+      'GET /v1/services/shop/status': [200, status({ health: 'unknown', drained: false })],
+    })
+    const again = await turnout(admin.url, 'drain', 'shop', 'blue', '--wait')
+    expect(again).toMatchObject({ code: 1, err: expect.stringContaining('blue was set ready meanwhile.') })
+    const sick = await turnout(admin.url, 'ready', 'shop', 'blue', '--wait', '--timeout', '0s')
+    expect(sick).toMatchObject({ code: 1, err: expect.stringContaining('127.0.0.1:3001 is not probed yet') })
+  })
+
   it.each([
     [['split', 'shop', 'blue=1', '--force'], 'PUT /v1/services/shop/split?force=true'],
     [['switch', 'shop', 'blue', '--force'], 'POST /v1/services/shop/switch?force=true'],

@@ -3,9 +3,11 @@ import { expect, test } from 'vitest'
 import { ask, BROWSER, cookieOf, head, pipeline, tally } from '../helpers/ask.ts'
 import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
+import { turnout } from '../helpers/rollouts.ts'
 import { startNamed, startUpstream } from '../helpers/upstream.ts'
 
 const HALVES = { blue: 50, green: 50 }
+const TO_BLUE = { name: 'to-blue', when: { header: { 'x-to': 'blue' } }, to: 'blue' }
 const KEYLESS = new Array(100).fill(head('/'))
 
 async function startHalves(more: Record<string, unknown> = {}): Promise<TestProxy> {
@@ -142,6 +144,49 @@ test('a draining target keeps its own visitors until the deadline, and then they
   const kept = expectKeptUntil(untilMs, proxy.port, cookie, 'one', 'two')
   expect(tally(await pipeline(proxy.port, KEYLESS))).toEqual({ two: 100 })
   expect(await kept).toBeGreaterThan(0)
+})
+
+test('a pool is drained once nobody is kept and the last request is over, and drain --wait stays until then', async () => {
+  let answer: (() => void) | null = null
+  const slow = await startUpstream((request, response) => {
+    if (request.url !== '/slow') return response.end('slow')
+    answer = () => response.end('slow')
+  })
+  const other = await startNamed('green')
+  const shop = service({ blue: [slow.url], green: [other.url] }, { split: HALVES, drain: { timeout: '1s' } })
+  const proxy = await startProxy({ services: { shop: { ...shop, rules: [TO_BLUE] } } })
+  const drained = async () =>
+    (await call<{ pools: { name: string; drained: boolean }[] }>(proxy, 'GET', '/v1/services/shop/status')).pools.map(
+      (pool) => pool.drained,
+    )
+  const last = ask(proxy.port, { path: '/slow', headers: { 'x-to': 'blue' } })
+  await until('the request is there', () => answer !== null)
+  const began = Date.now()
+  const waited = turnout(proxy, 'drain', 'shop', 'blue', '--wait')
+  const sooner = await turnout(proxy, 'drain', 'shop', 'blue', '--wait', '--timeout', '100ms')
+  expect(sooner).toMatchObject({
+    code: 1,
+    err: expect.stringMatching(/not after 100 ms: blue: 1 requests and 0 tunnels/),
+  })
+  expect(await drained()).toEqual([false, false])
+  answer!()
+  expect((await last).body).toBe('slow')
+  expect(await waited).toMatchObject({ code: 0, out: expect.stringMatching(/^shop blue: drain, and drained \(/) })
+  // Whoever has a cookie was let in until then.
+  expect(Date.now() - began).toBeGreaterThanOrEqual(1_000)
+  expect(await drained()).toEqual([true, false])
+  expect((await turnout(proxy, 'ready', 'shop', 'blue', '--wait')).out).toMatch(/^shop blue: ready and healthy \(/)
+  expect(await drained()).toEqual([false, false])
+})
+
+test('a target that no cookie notes is drained with its last request, however long drains last', async () => {
+  const [one, two] = [await startNamed('one'), await startNamed('two')]
+  const shop = service({ blue: [one.url, two.url] }, { live: 'blue', drain: { timeout: '1h' } })
+  const proxy = await startProxy({ services: { shop } })
+  const target = new URL(one.url).host
+  const done = await turnout(proxy, 'drain', 'shop', 'blue', target, '--wait', '--timeout', '5s')
+  expect(done).toMatchObject({ code: 0, out: expect.stringContaining(`shop blue ${target}: drain, and drained`) })
+  expect(tally(await pipeline(proxy.port, KEYLESS))).toEqual({ two: 100 })
 })
 
 test('states may change under load without a failed request', async () => {

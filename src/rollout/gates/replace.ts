@@ -22,6 +22,8 @@ const LOOK_MS = 50
 /** Others of the pool that are out are waited for so long. */
 const ROOM_WITHIN_MS = 60_000
 const HEALTHY_WITHIN = '60s'
+/** Time for requests that came in the last moment before a target was set aside. */
+const LAST_MS = 2_000
 /** Between two tries while the store is away. */
 const STORE_MS = 500
 const ASK_MS = 2_000
@@ -110,14 +112,26 @@ async function setState(
 
 async function drainOne(url: string, about: About, means: Means, signal: AbortSignal): Promise<void> {
   const { targets } = about
-  const { steadyMs, pause } = means
   if (targets.all[url]?.admin === 'ready') await setState(url, 'drain', about, means, signal)
-  const untilMs = steadyMs() + durationMs(targets.spec?.drain.timeout ?? '0s')
+  await idle(url, durationMs(targets.spec?.drain.timeout ?? '0s'), about, means, signal)
+}
+
+/** Waits until nothing is in flight at the target, for so long at most. */
+async function idle(
+  url: string,
+  withinMs: number,
+  { targets }: About,
+  { steadyMs, pause }: Means,
+  signal: AbortSignal,
+): Promise<void> {
+  const untilMs = steadyMs() + withinMs
   while (targets.inFlight(url) > 0 && steadyMs() < untilMs) await pause(LOOK_MS, signal)
 }
 
 async function update(url: string, isUndone: boolean, about: About, means: Means, signal: AbortSignal): Promise<void> {
   const { targets, version, rollout } = about
+  // Whoever a cookie keeps there was let in until now.
+  await idle(url, LAST_MS, about, means, signal)
   const before = targets.spec?.pools[rollout.to]?.version ?? null
   const versions = isUndone ? { version: before, before: version } : { version, before }
   const part = `-${(rollout.plan.batches ?? []).flat().indexOf(url)}`

@@ -1,0 +1,111 @@
+/**
+ * `--wait` of the verbs that set a state: until nobody is let in any more and nothing is under way (`drain`, `standby`, `maint`), or until
+ * the probes find it healthy (`ready`). So a script may end a server once its drain is over, and go on once another is there.
+ */
+import { durationMs, inWords } from '../config/duration.ts'
+import type { AdminState, Health } from '../table/types.ts'
+import { pathOf } from './admin.ts'
+import { CliFailure, usageFailure } from './failure.ts'
+import { pause } from './pause.ts'
+import type { Call } from './verb.ts'
+
+const LOOK_MS = 250
+/** Between two lines that say what is waited for. */
+const TELL_MS = 5_000
+
+/** The options, of verbs that set a state. */
+export const SETTLED = {
+  options: { wait: { type: 'boolean' }, timeout: { type: 'string' } },
+  help: [
+    ['--wait', 'Stay until nothing is under way there and nobody is let in any more; with ready, until it is healthy'],
+    ['--timeout DURATION', 'With --wait: give up after so long, with exit code 1; default: never'],
+  ],
+} as const
+
+/** What is looked at of a target. */
+interface TargetView {
+  readonly target: string
+  readonly url: string
+  readonly admin: AdminState
+  readonly drainUntilMs: number
+  readonly health: Health
+  readonly drained: boolean
+  readonly inFlight: number
+  readonly tunnels: number
+}
+type PoolView = Omit<TargetView, 'target' | 'url' | 'health'> & {
+  readonly name: string
+  readonly targets: readonly TargetView[]
+}
+
+/** How long `--wait` waits in ms: Infinity without `--timeout`, null where it does not wait at all. Fails with bad usage. */
+export function waitMsOf({ options: { wait, timeout } }: Pick<Call, 'options'>): number | null {
+  if (wait !== true) {
+    if (timeout !== undefined) throw usageFailure('--timeout goes with --wait.')
+    return null
+  }
+  if (typeof timeout !== 'string') return Infinity
+  try {
+    return durationMs(timeout)
+  } catch {
+    throw usageFailure(`--timeout must be a duration such as 30s, not "${timeout}".`)
+  }
+}
+
+/** Waits until what was set is so; `args` are service, pool and perhaps target. Tells what it waits for. */
+export async function settle(call: Call, state: AdminState, limitMs: number): Promise<void> {
+  const { args, admin, clock, signal } = call
+  const [service] = args
+  const untilMs = clock.monotonicMs() + limitMs
+  const probed = state === 'ready' && (await isProbed(call, service))
+  let tellMs = 0
+  for (;;) {
+    const { pools } = await admin.call<{ pools: readonly PoolView[] }>('GET', pathOf('services', service, 'status'))
+    const waits = state === 'ready' ? healthOf(call, pools, probed) : workOf(call, pools)
+    if (waits === null) return
+    if (!call.json && clock.monotonicMs() >= tellMs) {
+      call.note(waits)
+      tellMs = clock.monotonicMs() + TELL_MS
+    }
+    if (signal.aborted) throw new CliFailure(1, `only the waiting has ended: ${waits}.`)
+    if (clock.monotonicMs() >= untilMs) throw new CliFailure(1, `not after ${inWords(limitMs)}: ${waits}.`)
+    await pause(call, Math.min(LOOK_MS, untilMs - clock.monotonicMs()))
+  }
+}
+
+async function isProbed({ admin }: Call, service: string): Promise<boolean> {
+  const { spec } = await admin.call<{ spec: { health?: unknown } }>('GET', pathOf('services', service))
+  return spec.health !== undefined
+}
+
+/** The pool, and the targets of it that the verb is about. */
+function named({ args: [, name, target] }: Call, pools: readonly PoolView[]) {
+  const pool = pools.find((candidate) => candidate.name === name)
+  if (pool === undefined) throw new CliFailure(1, `pool ${name} is gone.`)
+  const targets = pool.targets.filter((one) => target === undefined || one.target === target || one.url === target)
+  if (target !== undefined && targets.length === 0) throw new CliFailure(1, `target ${target} is gone.`)
+  return { pool, targets }
+}
+
+/** What is still to come before it can be ended; null for nothing. */
+function workOf(call: Call, pools: readonly PoolView[]): string | null {
+  const { pool, targets } = named(call, pools)
+  if (targets.every(({ drained }) => drained)) return null
+  const what = call.args.slice(1).join(' ')
+  if (pool.admin === 'ready' && targets.some(({ admin }) => admin === 'ready'))
+    throw new CliFailure(1, `${what} was set ready meanwhile.`)
+  const sum = (of: (target: TargetView) => number) => targets.reduce((total, target) => total + of(target), 0)
+  const [requests, tunnels] = [sum(({ inFlight }) => inFlight), sum((target) => target.tunnels)]
+  if (requests + tunnels > 0) return `${what}: ${requests} requests and ${tunnels} tunnels are under way`
+  const untilMs = Math.max(pool.drainUntilMs, ...targets.map(({ drainUntilMs }) => drainUntilMs))
+  const leftMs = Math.max(0, untilMs - call.clock.nowMs())
+  return `${what}: the visitors that it has are let in for ${inWords(leftMs)} more`
+}
+
+/** What is not healthy yet; null for nothing. */
+function healthOf(call: Call, pools: readonly PoolView[], probed: boolean): string | null {
+  const { targets } = named(call, pools)
+  const sick = targets.filter(({ health }) => health !== 'healthy')
+  if (!probed || sick.length === 0) return null
+  return `${sick.map(({ target, health }) => `${target} is ${health === 'unknown' ? 'not probed yet' : health}`).join(', ')}`
+}
