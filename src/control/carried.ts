@@ -9,11 +9,10 @@ import type { Change } from '../change.ts'
 import { inDigits } from '../config/digits.ts'
 import { own } from '../config/record.ts'
 import { TurnoutError } from '../errors.ts'
-import { FIELD } from '../metrics/layout.ts'
 import { workOf } from '../metrics/load.ts'
 import type { ServiceTraffic } from '../metrics/window.ts'
 import { movesBetween } from '../table/allotment.ts'
-import { carriedBy, demandOf } from '../table/demand.ts'
+import { carriedBy, carriedInWords, demandOf } from '../table/demand.ts'
 import { observedOf, seenOf } from '../table/status.ts'
 import type { AddressesOf } from './observe.ts'
 import { type Content, splitOf } from './reconcile.ts'
@@ -56,24 +55,21 @@ function excessOf(after: Content, name: string, pool: string, { nowMs, addresses
     ...seenOf(addressesOf(url), observedOf(own(after.observed, name), pool, url)),
   }))
   const { requestsPerTarget = 0, requestsPerPool = 0 } = capacity
-  const { fit, carries } = carriedBy(targets, { requestsPerTarget, requestsPerPool }, health !== undefined, nowMs)
-  const everybody = [...lately.pools.values()].flat()
-  const [all, its] = [workOf(everybody), workOf(lately.pools.get(pool) ?? [])]
+  const limits = { requestsPerTarget, requestsPerPool }
+  const carried = carriedBy(targets, limits, health !== undefined, nowMs)
+  const [all, its] = [workOf([...lately.pools.values()].flat()), workOf(lately.pools.get(pool) ?? [])]
   const share = shareOf(after, name, pool)
-  // Whom nobody had room for would have been answered, too.
-  const asked = everybody.reduce((sum, { recent }) => sum + unserved(recent), all.requests)
+  const asked = all.requests + all.unserved
   const { perSecond, eachMs, atOnce } = demandOf(asked * share, all, its, lately.windowMs)
-  if (atOnce <= carries) return null
+  if (atOnce <= carried.carries) return null
   const rate = `measured ${number(perSecond / share)} a second`
   const part = share === 1 ? '' : ` × ${number(share * 100)} %`
   return (
     `${pool} of ${name} would get about ${number(atOnce)} requests at once (${rate}${part} × ${number(eachMs / 1_000)} s) ` +
-    `and its ${fit} healthy target${fit === 1 ? '' : 's'} carr${fit === 1 ? 'ies' : 'y'} ${inDigits(carries)}. ` +
+    `and ${carriedInWords(carried)}. ` +
     'Nothing has changed; with force it is done all the same.'
   )
 }
-
-const unserved = (tally: Float64Array): number => tally[FIELD.shedQueueFull] + tally[FIELD.shedQueueTime]
 
 function shareOf({ services }: Content, name: string, pool: string): number {
   const weights = splitOf(services[name])

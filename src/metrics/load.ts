@@ -23,10 +23,11 @@ export function loadOf(memory: SharedMemory): Load {
 
 /** What targets had to do within a window. */
 export function workOf(targets: readonly { readonly recent: Float64Array }[]): Work {
-  let [requests, busyMs] = [0, 0]
+  let [requests, busyMs, unserved] = [0, 0, 0]
   for (const { recent } of targets) {
     requests += recent[FIELD.requests]
     busyMs += recent[FIELD.durationSumMs]
+    unserved += recent[FIELD.shedQueueFull] + recent[FIELD.shedQueueTime]
   }
-  return { requests, busyMs }
+  return { requests, busyMs, unserved }
 }

@@ -33,6 +33,7 @@ import { effectsOf, step } from './state.ts'
 import { isWithdrawn, notBack, notFollowed, Waits } from './store-wait.ts'
 import { type ToldRollout, toldRollout } from './told.ts'
 import { isWithin, Turns } from './turns.ts'
+import { WayBack, type WayBackDeps } from './way-back.ts'
 import { sentenceOf } from './words.ts'
 import { Works } from './works.ts'
 
@@ -41,7 +42,7 @@ const VERB_MS = 5_000
 /** Longer than a look is ever late. */
 const SOON_MS = 1_000
 
-export interface RunningDeps extends JudgingDeps, KeepingDeps {
+export interface RunningDeps extends JudgingDeps, KeepingDeps, WayBackDeps {
   readonly gates: Gates
   readonly publish: Publish
 }
@@ -56,6 +57,7 @@ export class Running {
   readonly whenOver = new Promise<void>((resolve) => this.#end.signal.addEventListener('abort', () => resolve()))
   readonly #gateLog: GateLog
   readonly #works: Works
+  readonly #wayBack: WayBack
   readonly #keeping: Keeping
   #isEnding = false
   readonly #turns: Turns
@@ -79,6 +81,7 @@ export class Running {
     const tell = (reason: string) => this.send({ type: 'look', outcome: 'fail', reason, answers: 0 })
     this.#works = new Works(deps, this.#gateLog, this.#end.signal, () => this.kept, tell)
     this.#targets = new PoolTargets(deps.control, deps.memory, kept.service, kept.rollout)
+    this.#wayBack = new WayBack(deps, this.#targets, this.#gateLog, this.#end.signal)
   }
 
   /** Keeps the rollout that has just begun, and begins it. */
@@ -259,17 +262,9 @@ export class Running {
   async #back(): Promise<void> {
     const { service, rollout } = this.kept
     this.#works.overtake()
-    const shift = async () => {
-      // The service is gone: there is nothing to go back to.
-      if (this.#targets.spec === undefined) return
-      try {
-        await this.#shift(rollout.before, null, 'back', poolBackOf(this.kept))
-      } catch (error) {
-        // Mostly every worker goes back already, and the store alone is away. Else those that fail are at least out, as others that fail.
-        if (this.#targets.areTried) await this.#targets.eject(rollout, this.#deps.clock.steadyMs()).catch(() => {})
-        throw error
-      }
-    }
+    await this.#wayBack.ease(this.kept)
+    const last = () => this.#shift(rollout.before, null, 'back', poolBackOf(this.kept))
+    const shift = () => this.#wayBack.end(this.kept, last)
     if (!(await this.#waits.until(`${service} cannot be taken back`, shift))) return
     this.#whenBack.resolve()
     await this.send({ type: 'moved', weight: 0 }).catch(() => {})

@@ -4,6 +4,7 @@
  * Requests under way at once are the rate times the time that each takes (Little's law), both over the same window. The time is that of the
  * pool itself once it has answered enough, else that of all.
  */
+import { inDigits } from '../config/digits.ts'
 import type { CapacityPlan } from './plan.ts'
 import { fitTargets, type Targets } from './proven.ts'
 
@@ -11,6 +12,8 @@ import { fitTargets, type Targets } from './proven.ts'
 export interface Work {
   readonly requests: number
   readonly busyMs: number
+  /** Those for which there was no room: they would have been answered, too. */
+  readonly unserved: number
 }
 
 export interface Demand {
@@ -47,4 +50,9 @@ export function carriedBy(
   const addresses = fit.reduce((sum, target) => sum + target.addresses.length, 0)
   const byTargets = requestsPerTarget === 0 ? Infinity : addresses * requestsPerTarget
   return { fit: fit.length, carries: Math.min(byTargets, requestsPerPool === 0 ? Infinity : requestsPerPool) }
+}
+
+/** The same in words: `its 2 healthy targets carry 400`. */
+export function carriedInWords({ fit, carries }: { readonly fit: number; readonly carries: number }): string {
+  return `its ${fit} healthy ${fit === 1 ? 'target carries' : 'targets carry'} ${inDigits(carries)}`
 }

@@ -193,3 +193,68 @@ test('too little capacity holds up no way back', async () => {
   expect(weightIn(stood)).toEqual({ blue: 95, green: 5 })
   await moving(stood, 'it is back', () => now(stood).state === 'rolledBack')
 })
+
+/** One that has half of the traffic, while what had all of it before could carry three quarters of it now. */
+async function grown(): Promise<Loaded> {
+  const stood = await loaded()
+  await stood.begin()
+  await moving(stood, 'it has half', () => now(stood).weight === 50)
+  Object.assign(stood.blue, { perSecond: 100 })
+  Object.assign(stood.green, { perSecond: 100, eachMs: 20 })
+  return stood
+}
+
+/** A second of looks, each of which may wait for others. */
+async function pass(stood: Stand): Promise<void> {
+  for (let n = 0; n < 20; n++) {
+    stood.clock.move(50)
+    await setImmediate()
+  }
+}
+
+test('a way back to those who do not carry all of it any more goes as far as they do at once, and the rest as there is room', async () => {
+  const stood = await grown()
+  const aborted = stood.rollouts.command('shop', 'current', 'abort', 'bob')
+  await until('the first step is made', () => weightIn(stood)?.['blue'] === 3)
+  expect(weightIn(stood)).toEqual({ blue: 3, green: 1 })
+  expect(now(stood)).toMatchObject({ state: 'rollingBack' })
+  expect(capacities(stood).at(-1)).toBe(
+    'waiting: blue would get about 4 requests at once and its 1 healthy target carries 3, so green keeps 25 % for the moment',
+  )
+  expect(stood.control.snapshot().status['shop'].trial).toMatchObject({ pool: 'green' })
+  await expect(
+    stood.control.change({ kind: 'split', service: 'shop', weights: { blue: 1, green: 1 } }, { actor: 'eve' }),
+  ).rejects.toThrow(/rollout of shop is running/)
+  stood.blue.eachMs = 16
+  await pass(stood)
+  expect(weightIn(stood)).toEqual({ blue: 47, green: 3 })
+  stood.blue.eachMs = 17
+  await pass(stood)
+  // What it has gone back it keeps.
+  expect(weightIn(stood)).toEqual({ blue: 47, green: 3 })
+  stood.blue.eachMs = 15
+  await pass(stood)
+  expect(weightIn(stood)).toEqual({ blue: 95, green: 5 })
+  expect((await aborted).state).toMatch(/rollingBack|rolledBack/)
+  expect(stood.control.snapshot().status['shop'].trial).toBeUndefined()
+})
+
+test('after ten seconds all of it is back, whoever carries it', async () => {
+  const stood = await grown()
+  const aborted = stood.rollouts.command('shop', 'current', 'abort', 'bob')
+  await until('the first step is made', () => weightIn(stood)?.['blue'] === 3)
+  for (let second = 0; second < 9; second++) await pass(stood)
+  expect(weightIn(stood)).toEqual({ blue: 3, green: 1 })
+  for (let second = 0; second < 2; second++) await pass(stood)
+  expect(weightIn(stood)).toEqual({ blue: 95, green: 5 })
+  await aborted
+})
+
+test('a way back to a pool of which nobody is healthy waits for nothing', async () => {
+  const stood = await grown()
+  const [url] = stood.control.snapshot().services['shop'].pools['blue'].targets
+  const ejectedUntilMs = stood.clock.steadyMs() + 60_000
+  await stood.control.observe([{ service: 'shop', pool: 'blue', target: url, ejectedUntilMs }])
+  await stood.rollouts.command('shop', 'current', 'abort', 'bob')
+  expect(weightIn(stood)).toEqual({ blue: 95, green: 5 })
+})

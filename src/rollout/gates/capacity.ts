@@ -10,6 +10,7 @@
 import { inDigits } from '../../config/digits.ts'
 import { workOf } from '../../metrics/load.ts'
 import { carriedBy, demandOf, type PoolLimits } from '../../table/demand.ts'
+import { limitsOf } from '../limits.ts'
 import { batchOf, isRolling } from '../rolling.ts'
 import { weightAt } from '../strategy.ts'
 import { type Found, failed, ok, skipped } from './check.ts'
@@ -23,7 +24,7 @@ const NOTIFIED_AFTER_MS = 60_000
 
 /** What the live pools do now fits into the new one. */
 export function capacitySuffices(about: About, means: Means): Found {
-  const limits = limitsOf(about)
+  const limits = limitsOf(about.spec, about.targets.spec)
   if (limits === null) return skipped('neither capacity nor rollout.capacity says what a target carries')
   if (isRolling(about.rollout))
     return skipped('its targets are replaced where they are; before each step the others are looked at')
@@ -41,7 +42,7 @@ export async function mayGive(about: About, means: Means, signal: AbortSignal): 
 
 /** Waits until what comes next fits; false when it need not, or a person lets it go on all the same. */
 async function hasWaited(isAgain: boolean, about: About, means: Means, signal: AbortSignal): Promise<boolean> {
-  const [percent, limits] = [nextPercent(about), limitsOf(about)]
+  const [percent, limits] = [nextPercent(about), limitsOf(about.spec, about.targets.spec)]
   if (limits === null || percent === null) return false
   const look = (): Found => room(about, means, limits, percent, `at ${percent} %`)
   const first = look()
@@ -91,12 +92,6 @@ function nextPercent({ rollout }: About): number | null {
   if (work === 'replacing') return null
   const next = work === 'afterBake' ? 100 : weightAt(plan, at)
   return isRolling(rollout) ? (work === 'afterBake' ? null : next) : next > weight ? next : null
-}
-
-/** What its settings say that a target carries, else those of the service; null where neither does. */
-function limitsOf({ spec, targets }: About): PoolLimits | null {
-  const { requestsPerTarget = 0, requestsPerPool = 0 } = { ...targets.spec?.capacity, ...spec.capacity }
-  return requestsPerTarget === 0 && requestsPerPool === 0 ? null : { requestsPerTarget, requestsPerPool }
 }
 
 function room(about: About, { traffic, steadyMs }: Means, limits: PoolLimits, percent: number, when: string): Found {

@@ -1,0 +1,153 @@
+/**
+ * The way back of a rollout to those who had the traffic before: at once, or where these do not carry all of it any more, in steps.
+ *
+ * Whoever has scaled the old version down meanwhile has too few targets for everybody at once: most requests would wait, and the last be
+ * answered 503, also those that the new version answers well. So where it is known what a target carries (`capacity`), the first step goes
+ * back at once as far as the healthy targets reach, by what is measured; every second more goes as there is room; and after
+ * `EASE_MS_MAX` all the rest, whatever that is. What is less than one per cent, what is not measured, and pools of which no target is healthy
+ * hold nothing up. The rollout is on its way back from the first step on, and latched; until the end what the new version fails is rescued.
+ *
+ * Every step goes to the workers before the store, and a store that is away delays none.
+ */
+import type { Change, Control } from '../change.ts'
+import type { Clock } from '../clock.ts'
+import { inDigits } from '../config/digits.ts'
+import { own } from '../config/record.ts'
+import { workOf } from '../metrics/load.ts'
+import type { ServiceTraffic, TrafficWindow } from '../metrics/window.ts'
+import { carriedBy, carriedInWords, demandOf, type PoolLimits } from '../table/demand.ts'
+import type { ServiceStatus } from '../table/status.ts'
+import type { GateLog, OpenGate } from './gates/gate-log.ts'
+import type { Kept } from './kept.ts'
+import { limitsOf } from './limits.ts'
+import type { PoolTargets } from './pool-targets.ts'
+import { isRolling } from './rolling.ts'
+import { sharesAt } from './shares.ts'
+import { shiftOf, trialOf } from './shift.ts'
+
+const LOOK_MS = 1_000
+/** The longest that a new version is kept on the way back for want of room. */
+export const EASE_MS_MAX = 10_000
+
+export interface WayBackDeps {
+  readonly control: Control
+  readonly clock: Clock
+  readonly traffic: Pick<TrafficWindow, 'service'>
+}
+
+export class WayBack {
+  readonly #deps: WayBackDeps
+  readonly #targets: PoolTargets
+  readonly #log: GateLog
+  readonly #end: AbortSignal
+
+  /** `end` ends it where it stands. */
+  constructor(deps: WayBackDeps, targets: PoolTargets, log: GateLog, end: AbortSignal) {
+    this.#deps = deps
+    this.#targets = targets
+    this.#log = log
+    this.#end = end
+  }
+
+  /** Goes back as far as there is room; resolves when the rest may follow. */
+  async ease(kept: Kept): Promise<void> {
+    const { clock } = this.#deps
+    const untilMs = clock.monotonicMs() + EASE_MS_MAX
+    let open: OpenGate | null = null
+    while (!this.#end.aborted && clock.monotonicMs() < untilMs) {
+      const found = this.#excess(kept)
+      if (found === null || found.percent <= shareOf(kept.rollout.before, kept.rollout.to)) break
+      open ??= this.#log.begin('capacity')
+      open.say(found.sentence)
+      await this.#shiftTo(found.percent, kept)
+      await this.#pause()
+    }
+    open?.end('passed', null)
+  }
+
+  /** Makes the last step, which has to be done in the end; where it fails, those that are tried are out until then. */
+  async end(kept: Kept, shift: () => Promise<void>): Promise<void> {
+    // The service is gone: there is nothing to go back to.
+    if (this.#targets.spec === undefined) return
+    try {
+      await shift()
+    } catch (error) {
+      // Mostly every worker goes back already, and the store alone is away. Else those that fail are at least out, as others that fail.
+      if (this.#targets.areTried) {
+        await this.#targets.eject(kept.rollout, this.#deps.clock.steadyMs()).catch(() => {})
+      }
+      throw error
+    }
+  }
+
+  #excess({ service, rollout, wish }: Kept): Excess | null {
+    const { spec } = this.#targets
+    const limits = spec === undefined || isRolling(rollout) ? null : limitsOf(wish.spec, spec)
+    const status = own(this.#deps.control.snapshot().status, service)
+    const lately = this.#deps.traffic.service(service)
+    if (limits === null || status === undefined || lately === null) return null
+    const probed = spec!.health !== undefined
+    return excessOf(rollout.before, rollout.to, lately, status, limits, probed, this.#deps.clock.steadyMs())
+  }
+
+  /** Leaves the new version this much, if it has more. */
+  async #shiftTo(percent: number, kept: Kept): Promise<void> {
+    const { before, to, id } = kept.rollout
+    if (percent >= shareOf(this.#targets.spec?.split ?? {}, to)) return
+    const change: Change = shiftOf(kept, sharesAt(before, to, percent), trialOf(kept), undefined, undefined)
+    // What cannot be stored now, or is overtaken, is so for the last step too, which is tried until it is done.
+    await this.#deps.control.change(change, { actor: `rollout ${id}`, force: true, atOnce: true }).catch(() => {})
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#deps.clock.after(LOOK_MS, resolve)
+      const leave = (): void => {
+        cancel()
+        resolve()
+      }
+      this.#end.addEventListener('abort', leave, { once: true })
+    })
+  }
+}
+
+/** What of the traffic its pools of before would not carry. */
+export interface Excess {
+  readonly percent: number
+  readonly sentence: string
+}
+
+/** Per cent of the traffic that those who had it before do not carry, in words too; null when they carry all of it, or nobody knows. */
+export function excessOf(
+  before: Readonly<Record<string, number>>,
+  to: string,
+  lately: ServiceTraffic,
+  status: ServiceStatus,
+  limits: PoolLimits,
+  probed: boolean,
+  nowMs: number,
+): Excess | null {
+  if (lately.windowMs <= 0) return null
+  const all = workOf([...lately.pools.values()].flat())
+  const others = Object.entries(before).filter(([pool, weight]) => pool !== to && weight > 0)
+  const sum = others.reduce((total, [, weight]) => total + weight, 0)
+  let most: Excess | null = null
+  for (const [pool, weight] of others) {
+    const asked = ((all.requests + all.unserved) * weight) / sum
+    const { atOnce } = demandOf(asked, all, workOf(lately.pools.get(pool) ?? []), lately.windowMs)
+    const carried = carriedBy(Object.values(status.pools[pool]?.targets ?? {}), limits, probed, nowMs)
+    const percent = Math.floor(100 * (1 - carried.carries / atOnce))
+    if (carried.fit === 0 || !(percent > (most?.percent ?? 0))) continue
+    const needs = `about ${inDigits(Math.round(atOnce))} requests at once`
+    most = {
+      percent,
+      sentence: `${pool} would get ${needs} and ${carriedInWords(carried)}, so ${to} keeps ${percent} % for the moment`,
+    }
+  }
+  return most
+}
+
+function shareOf(weights: Readonly<Record<string, number>>, pool: string): number {
+  const sum = Object.values(weights).reduce((total, weight) => total + weight, 0)
+  return sum === 0 ? 0 : (100 * (own(weights, pool) ?? 0)) / sum
+}
