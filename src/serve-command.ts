@@ -82,7 +82,7 @@ export async function runServe(args: string[], signals: ServeSignals, io: Stream
     const places = { directory: dirname(resolve(path)), stateDirectory: process.cwd() }
     if (values.check) {
       planListeners(spec.listeners, places.directory)
-      await checkLookups(spec.services, places.directory)
+      await checkLookups(spec, places.directory)
       await checkStore(storeUrl(spec.store, places.stateDirectory))
       io.stdout.write(`${path} is valid: ${Object.keys(spec.services).length} service(s)\n`)
       return 0

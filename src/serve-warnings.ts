@@ -19,6 +19,7 @@ export function warnOfRestart(log: Logger, running: Spec, fresh: Spec): void {
       'workers',
       'store',
       'trustedProxies',
+      'country',
       'limits',
       'timeouts',
       'log',

@@ -6,7 +6,7 @@
  *
  * `serve` has no globals: the command line, the demo and the tests start Turnout through it; signals are not its business.
  */
-import { randomBytes, randomInt } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { resolve } from 'node:path'
 import type { Logger } from 'pino'
 import { type Admin, createAdmin } from './admin/server.ts'
@@ -20,11 +20,12 @@ import { type ConfigFile, createFile } from './control/config-file.ts'
 import { createControl } from './control/control.ts'
 import type { RunningControl } from './control/deps.ts'
 import { type CookieSecrets, cookieSecretsOf } from './dataplane/cookie-secrets.ts'
-import { Lookups } from './dataplane/lookups.ts'
+import type { Lookups } from './dataplane/lookups.ts'
 import { createHealth } from './health/health.ts'
 import { listenerUrl, planListeners } from './listener-plan.ts'
 import { openAccessLog, openLog } from './log/log.ts'
-import { LookupFiles } from './lookups/lookups.ts'
+import type { LookupFiles } from './lookups/lookups.ts'
+import { countryHeaderOf, startLookups } from './lookups/start.ts'
 import { createExposition } from './metrics/exposition.ts'
 import { allocateSharedMemory, type SharedMemory } from './metrics/layout.ts'
 import { createTrafficWindow, type ServiceTraffic } from './metrics/window.ts'
@@ -165,17 +166,7 @@ async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): 
     onLog: accessLog.write,
     ...createWorkerNews(log, (event) => tell(event)),
   })
-  const lookups = new Lookups()
-  const files = new LookupFiles({
-    clock: systemClock,
-    directory,
-    secret: () => [randomInt(2 ** 32), randomInt(2 ** 32)],
-    give(lookup) {
-      lookups.take(lookup)
-      workers.give(lookup)
-    },
-    log,
-  })
+  const { lookups, files } = startLookups(spec, directory, log, systemClock, (lookup) => workers.give(lookup))
   cleanup.add(() => files.close())
   await files.open(spec.services)
   let table = emptyTable()
@@ -219,6 +210,7 @@ function workerStart(options: ServeOptions, cookies: CookieSecrets): WorkersOpti
     limits: withinDescriptors(planLimits(spec.limits), descriptorsMax()),
     timeouts: planTimeouts(spec.timeouts),
     trustedProxies: spec.trustedProxies.map(networkOf),
+    countryHeader: countryHeaderOf(spec),
     ...cookies,
     accessSample: spec.log.access ? spec.log.sample : 0,
     sharedReads: options.sharedReads ?? true,

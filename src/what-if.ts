@@ -135,9 +135,9 @@ class Replay {
     this.#request = new PostedRequest(limits.headBytesMax, limits.headersMax, signer, () => this.#atMs, lookups)
   }
 
-  take({ atMs, weight, address, head }: Sample): void {
+  take({ atMs, weight, address, isTrusted, head }: Sample): void {
     this.#atMs = atMs
-    if (this.#request.readHead(head, address) <= 0) return
+    if (this.#request.readHead(head, address, isTrusted) <= 0) return
     const { view } = this.#request
     // Whoever would be given an id has none yet.
     const fresh = `fresh ${this.#kept}`

@@ -159,10 +159,12 @@ export const ProcessStatusAnswer = object({
   }),
   lookups: Type.Array(
     object({
-      name: Type.String({ description: 'The file, as conditions name it.' }),
-      entries: Count('Visitors in it.'),
-      readAtMs: Milliseconds('When what is in use was read, since 1970; 0 for never.'),
-      fault: nullable(Type.String({ description: 'Why what is in it now is not in use.' })),
+      kind: Type.String({ description: 'visitors or countries.' }),
+      name: Type.String({ description: 'The file, as the config names it; empty for countries that nobody tells.' }),
+      entries: Count('Visitors in it; of a database the nodes of its tree.'),
+      content: Type.String({ description: 'What is in use, in words; empty for nothing.' }),
+      readAtMs: Milliseconds('When that was read, since 1970; 0 for never.'),
+      fault: nullable(Type.String({ description: 'Why what is in the file now is not in use.' })),
     }),
     { description: 'The files that requests are looked up in.' },
   ),

@@ -135,7 +135,9 @@ async function look(call: Call): Promise<string> {
   if (json) return JSON.stringify(all) + '\n'
   const { services: views, lookups = [] } = all
   if (views.length === 0) return 'There are no services yet.\n'
-  const faults = lookups.flatMap(({ name, fault }) => (fault === null ? [] : [`\n${plain(`${name}: ${fault}`)}\n`]))
+  const faults = lookups.flatMap(({ name, fault }) =>
+    fault === null ? [] : [`\n${plain(name === '' ? fault : `${name}: ${fault}`)}\n`],
+  )
   return views.map((view) => inColumns(view, clock.nowMs(), width)).join('\n') + faults.join('')
 }
 

@@ -55,6 +55,9 @@ export function checkSpec(spec: Spec, refused: readonly Finding[]): Finding[] {
   const addresses = checkListeners(report, spec)
   checkAdmin(report, spec, addresses)
   checkNetworks(report, '/trustedProxies', spec.trustedProxies)
+  if (spec.country?.header !== undefined && spec.trustedProxies.length === 0 && report.sound('/country/header')) {
+    report.add('/country/header', 'no proxy is trusted (trustedProxies), so nobody is believed to know the country')
+  }
   checkDurations(report, '/timeouts', spec.timeouts, 1)
   if (!report.present('/services')) return report.findings
   reportServices(report, '/services', spec.services)

@@ -80,5 +80,25 @@ export const RolloutCommandsSchema = Type.Array(
   { default: [], maxItems: 20, description: 'Folders whose programs hooks of rollouts may run. Default: none.' },
 )
 
+export const CountrySchema = closed(
+  {
+    header: Type.Optional(
+      Type.String({
+        pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$",
+        title: 'a header name',
+        description: 'Header by which a trusted proxy tells the country of its client, such as cf-ipcountry.',
+      }),
+    ),
+    file: Type.Optional(
+      Type.String({
+        minLength: 1,
+        description: 'Database of countries (.mmdb), relative to this file; read again when it changes.',
+      }),
+    ),
+  },
+  { minProperties: 1, description: 'Who tells the country of a client: the header first, then the database.' },
+)
+
+export type CountrySpec = Static<typeof CountrySchema>
 export type LimitsSpec = Static<typeof LimitsSchema>
 export type TimeoutsSpec = Static<typeof TimeoutsSchema>

@@ -9,6 +9,7 @@ import type { Static } from 'typebox'
 import { WhenSchema } from '../table/conditions/kinds.ts'
 import { closed, Duration, Method, NAME_PATTERN, Name, Statuses, UrlPath } from './schema-parts.ts'
 import {
+  CountrySchema,
   LimitsSchema,
   type LimitsSpec,
   LogSchema,
@@ -244,6 +245,7 @@ export const SpecSchema = closed({
     default: [],
     description: 'Networks whose forwarded headers are believed.',
   }),
+  country: Type.Optional(CountrySchema),
   limits: Type.Unsafe<LimitsSpec>({ ...LimitsSchema, default: {} }),
   timeouts: Type.Unsafe<TimeoutsSpec>({ ...TimeoutsSchema, default: {} }),
   log: LogSchema,

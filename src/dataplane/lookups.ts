@@ -1,32 +1,49 @@
 /**
- * What requests are looked up in beside the table: lists of visitors. The main thread reads them (src/lookups/) and gives every
- * thread the same memory, so a new one costs no copy, and a change of the table costs nothing of them. They come by name, before the
- * first table that names them; what comes again under a name takes the place of what was there, from the next request on.
+ * What requests are looked up in beside the table: lists of visitors, and a database of countries. The main thread reads them
+ * (src/lookups/) and gives every thread the same memory, so a new one costs no copy, and a change of the table costs nothing of them. They
+ * come by name, before the first table that names them; what comes again under a name takes the place of what was there, from the next
+ * request on.
  */
 import { VisitorList } from '../table/visitor-list.ts'
+import { Countries, loadCountries } from './countries.ts'
 
 /** One of them, as threads are given it. */
 export interface Lookup {
-  readonly kind: 'visitors'
-  /** The file, as conditions name it. */
+  readonly kind: 'visitors' | 'countries'
+  /** The file, as the config names it. */
   readonly name: string
   readonly memory: SharedArrayBuffer
 }
 
+/** Loads what these need; to be waited for before the first of a kind is taken. */
+export async function loadFor(given: readonly Pick<Lookup, 'kind'>[]): Promise<void> {
+  if (given.some(({ kind }) => kind === 'countries')) await loadCountries()
+}
+
 /** All that one thread has been given. */
 export class Lookups {
+  /** Header by which trusted proxies tell the country of their client, in lower case; null for none. */
+  readonly countryHeader: string | null
   readonly #visitors = new Map<string, VisitorList>()
+  #countries: Countries | null = null
 
-  constructor(given: readonly Lookup[] = []) {
+  constructor(given: readonly Lookup[] = [], countryHeader: string | null = null) {
+    this.countryHeader = countryHeader
     for (const lookup of given) this.take(lookup)
   }
 
-  take({ name, memory }: Lookup): void {
-    this.#visitors.set(name, new VisitorList(memory))
+  take({ kind, name, memory }: Lookup): void {
+    if (kind === 'countries') this.#countries = new Countries(memory)
+    else this.#visitors.set(name, new VisitorList(memory))
   }
 
   /** Whether a visitor key stands in this file; no key does in a file that is not there. */
   isListed(file: string, visitor: string): boolean {
     return this.#visitors.get(file)?.has(visitor) === true
+  }
+
+  /** The country of an address by the database; null when it is not known. */
+  countryOf(address: string): string | null {
+    return this.#countries === null ? null : this.#countries.of(address)
   }
 }

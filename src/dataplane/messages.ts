@@ -27,6 +27,8 @@ export interface WorkerStart {
   readonly limits: LimitsPlan
   readonly timeouts: TimeoutsPlan
   readonly trustedProxies: readonly string[]
+  /** Header by which those tell the country of a client, in lower case; null for none. */
+  readonly countryHeader: string | null
   /** Secrets that sign our cookie: the first signs, all verify. */
   readonly cookieKeys: readonly string[]
   /** The id of this deployment in our cookies. */

@@ -19,7 +19,7 @@ export interface Posted {
   readonly path: string
   /** By lower-case name. */
   readonly headers: ReadonlyMap<string, readonly string[]>
-  /** Client address after trusted proxies. */
+  /** Client address after trusted proxies; what those add to a request is believed. */
   readonly ip: string
 }
 
@@ -44,12 +44,13 @@ export class PostedRequest {
     }
     const octets = octetsOfText(`${text}\r\n`)
     // What ends before or behind its text has line ends in it.
-    return this.readHead(octets, ip) === octets.length ? null : (this.#head.error ?? 'bad_request')
+    return this.readHead(octets, ip, true) === octets.length ? null : (this.#head.error ?? 'bad_request')
   }
 
-  /** Reads a head as it came from a client of this address; returns where it ends, or at most 0 when it is none. */
-  readHead(octets: string, address: string): number {
+  /** Reads a head as it came from a client of this address, by a trusted proxy or not; returns where it ends, or at most 0 when it is none. */
+  readHead(octets: string, address: string, isTrusted: boolean): number {
     this.view.address = address
+    this.view.isTrusted = isTrusted
     return this.#head.parse(octets)
   }
 }

@@ -11,6 +11,7 @@
 
 import { nameHint } from '../table/condition-index.ts'
 import { cookieValue, countBeginning, findTwo, someCookie, type TwoCookies } from '../table/cookie-header.ts'
+import { countryOf } from '../table/country.ts'
 import type { StickyPlan } from '../table/plan.ts'
 import type { OwnCookie, RequestView, ServiceTable, TextTest } from '../table/types.ts'
 import type { CookieSigner } from './cookie-signer.ts'
@@ -30,6 +31,8 @@ export class HeadView implements RequestView {
   /** What the head has under the two names that our cookie may have: the short one is that of the config. */
   readonly #own: TwoCookies = { short: undefined, long: undefined }
   address = ''
+  /** It came from a trusted proxy, who is believed to know the country of the client. */
+  isTrusted = false
 
   constructor(head: RequestHead, signer: CookieSigner, wallMs: () => number, lookups: Lookups = new Lookups()) {
     this.#head = head
@@ -96,6 +99,19 @@ export class HeadView implements RequestView {
       if (someCookie(fields.value(i), name, test)) return true
     }
     return false
+  }
+
+  country(): string | null {
+    const { countryHeader } = this.#lookups
+    const told = countryHeader !== null && this.isTrusted ? this.#countryBy(countryHeader) : null
+    return told ?? this.#lookups.countryOf(this.address)
+  }
+
+  /** Of two lines one may be the client's own. */
+  #countryBy(name: string): string | null {
+    const { fields } = this.#head
+    const at = fields.find(name)
+    return at < 0 || fields.find(name, at + 1) >= 0 ? null : countryOf(fields.value(at))
   }
 
   isListed(file: string, visitor: string): boolean {

@@ -24,6 +24,8 @@ export interface Sample {
   readonly weight: number
   /** Client address, after trusted proxies. */
   readonly address: string
+  /** It came from a trusted proxy. */
+  readonly isTrusted: boolean
   /** The head as it came, one character an octet. */
   readonly head: string
 }
@@ -35,8 +37,8 @@ const TURN_MS = 10_000
 const FORGOTTEN_MS = 2 * HALF_MS
 /** A countdown that does not end. */
 const NEVER = 2 ** 31 - 1
-/** Before a record: its length, slot, time, weight and the length of the address. */
-const PREFIX_BYTES = 4 + 4 + 8 + 4 + 2
+/** Before a record: its length, slot, time, weight, the length of the address, and whether it came from a trusted proxy. */
+const PREFIX_BYTES = 4 + 4 + 8 + 4 + 2 + 1
 
 /** How one service is sampled. */
 interface Pace {
@@ -86,18 +88,18 @@ export class Samples {
   }
 
   /** Counts a request that was just decided for a service, and takes it when it is its turn. */
-  note(service: ServiceTable | null, address: string): void {
-    if (service !== null && --this.#left[service.slot] <= 0) this.#take(service.slot, address)
+  note(service: ServiceTable | null, address: string, isTrusted: boolean): void {
+    if (service !== null && --this.#left[service.slot] <= 0) this.#take(service.slot, address, isTrusted)
   }
 
-  #take(slot: number, address: string): void {
+  #take(slot: number, address: string, isTrusted: boolean): void {
     if (this.#halfBytes === 0) {
       this.#left[slot] = NEVER
       return
     }
     const pace = this.#paces.get(slot) ?? this.#begin(slot)
     const weight = pace.carried + pace.gap
-    const bytes = this.#write(slot, weight, address, this.#head.text)
+    const bytes = this.#write(slot, weight, address, isTrusted)
     pace.carried = bytes === 0 ? weight : 0
     pace.seen += pace.gap
     pace.taken++
@@ -159,7 +161,8 @@ export class Samples {
   }
 
   /** Returns the bytes that were written; 0 when the head has no room at all. */
-  #write(slot: number, weight: number, address: string, head: string): number {
+  #write(slot: number, weight: number, address: string, isTrusted: boolean): number {
+    const head = this.#head.text
     const bytes = PREFIX_BYTES + address.length + head.length
     if (bytes > this.#halfBytes) return 0
     this.#current ??= { memory: Buffer.allocUnsafeSlow(this.#halfBytes), used: 0 }
@@ -176,6 +179,7 @@ export class Samples {
     at = memory.writeDoubleLE(this.#time.wallMs(), at)
     at = memory.writeUInt32LE(Math.min(weight, 2 ** 32 - 1), at)
     at = memory.writeUInt16LE(address.length, at)
+    at = memory.writeUInt8(isTrusted ? 1 : 0, at)
     at += memory.latin1Write(address, at)
     memory.latin1Write(head, at)
     half.used += bytes
@@ -214,6 +218,7 @@ export function* samplesIn(copy: Uint8Array): Generator<Sample> {
     yield {
       atMs: memory.readDoubleLE(at + 8),
       weight: memory.readUInt32LE(at + 16),
+      isTrusted: memory.readUInt8(at + 22) === 1,
       address: memory.latin1Slice(addressAt, headAt),
       head: memory.latin1Slice(headAt, end),
     }

@@ -9,6 +9,7 @@ import { systemClock } from '../clock.ts'
 import { WORKER_FIELD } from '../metrics/layout.ts'
 import { checkFree, openListener } from './downstream/listener.ts'
 import { endWhenFull, heapBytes } from './heap.ts'
+import { loadFor } from './lookups.ts'
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts'
 import { Plane } from './plane.ts'
 import { sweep } from './sweep.ts'
@@ -21,6 +22,7 @@ const start = workerData as WorkerStart
 const port = parentPort
 if (port === null) throw new Error('worker.ts runs in a worker thread only')
 const send = (message: FromWorker) => port.postMessage(message)
+await loadFor(start.lookups)
 const plane = new Plane(
   start,
   (memory, length) => send({ type: 'log', memory, length }),

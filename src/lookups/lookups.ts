@@ -4,33 +4,38 @@
  * Invariants:
  * - Only files that the config file names are read, as it was read at the start or by SIGHUP: never one that is named by the API, by an
  *   applied text or by the store alone, or whoever may change rules could find out what stands in any file of this machine.
- * - A file is there in every thread before a table that names it. One that cannot be used at first is a fault of the config; later, what
- *   was there before stays in use.
+ * - What rules look up is there in every thread before a table that names it. A file that cannot be used at first is a fault of the
+ *   config; later, what was there before stays in use.
  * - Nothing that stands in a file is told, but how much it is.
  */
-import { isUtf8 } from 'node:buffer'
 import { resolve } from 'node:path'
 import type { Logger } from 'pino'
 import type { Control } from '../change.ts'
 import type { Clock } from '../clock.ts'
-import type { Services } from '../config/schema.ts'
+import type { Services, Spec } from '../config/schema.ts'
 import type { NewEvent } from '../control/events.ts'
 import type { Lookup } from '../dataplane/lookups.ts'
 import { type Fault, TurnoutError } from '../errors.ts'
 import type { HashSecret } from '../table/half-sip-hash.ts'
-import { ListFault, packVisitors, VisitorList } from '../table/visitor-list.ts'
-import { filesOfRules, filesOfServices } from './named-files.ts'
+import { type Content, countriesIn, visitorsIn } from './content.ts'
+import { needsOfRules, needsOfServices } from './needs.ts'
 import { FileFault, WatchedFile } from './watched-file.ts'
 
-/** Files of visitors of a process. */
+/** Files of a process. */
 export const FILES_MAX = 32
-const FILE_BYTES_MAX = 32 * 1_048_576
-const NOT_NAMED = 'the config file does not name it, so nobody is in it'
+const BYTES_MAX = { visitors: 32 * 1_048_576, countries: 512 * 1_048_576 } as const
+/** Why rules look up what is not there. */
+const NOT_NAMED = {
+  visitors: 'the config file does not name it, so nobody is in it',
+  countries: 'the config file says nobody who tells the country of a client (country), so nobody is in one',
+} as const
 
 export interface LookupsDeps {
   readonly clock: Pick<Clock, 'every' | 'nowMs'>
   /** Folder that relative paths start from. */
   readonly directory: string
+  /** Who tells countries. */
+  readonly country: Spec['country']
   /** A new secret, by chance. */
   secret(): HashSecret
   /** Gives something to all threads. */
@@ -38,35 +43,44 @@ export interface LookupsDeps {
   readonly log: Pick<Logger, 'info' | 'warn'>
 }
 
-/** Rejects as `LookupFiles.open` would at a start. */
-export async function checkLookups(services: Services, directory: string): Promise<void> {
-  const clock = { every: () => () => {}, nowMs: () => 0 }
-  const log = { info() {}, warn() {} }
-  await new LookupFiles({ clock, directory, secret: () => [0, 0], give() {}, log }).open(services)
-}
-
 /** What is told of one of them. */
 export interface ToldLookup {
-  /** The file, as conditions name it. */
+  readonly kind: Lookup['kind']
+  /** The file, as the config names it; empty for countries that nobody tells. */
   readonly name: string
-  /** Visitors in it. */
+  /** Visitors in it; of a database the nodes of its tree. */
   readonly entries: number
-  /** When what is in use was read, in wall time; 0 for never. */
+  /** What is in use, in words; empty for nothing. */
+  readonly content: string
+  /** When that was read, in wall time; 0 for never. */
   readonly readAtMs: number
-  /** Why what is in it now is not in use; null when it is. */
+  /** Why what is in the file now is not in use; null when it is. */
   readonly fault: string | null
 }
 
 interface Entry {
+  readonly kind: Lookup['kind']
+  readonly name: string
+  readonly path: string
   readonly file: WatchedFile
-  entries: number
+  content: Pick<Content, 'entries' | 'words'>
+}
+
+type Wanted = Pick<Entry, 'kind' | 'name'> & { readonly pointer: string }
+const keyOf = ({ kind, name }: Pick<Entry, 'kind' | 'name'>): string => `${kind} ${name}`
+
+/** Rejects as `LookupFiles.open` would at a start. */
+export async function checkLookups({ country, services }: Pick<Spec, 'country' | 'services'>, directory: string) {
+  const clock = { every: () => () => {}, nowMs: () => 0 }
+  const log = { info() {}, warn() {} }
+  await new LookupFiles({ clock, directory, country, secret: () => [0, 0], give() {}, log }).open(services)
 }
 
 export class LookupFiles {
   readonly #deps: LookupsDeps
   readonly #entries = new Map<string, Entry>()
-  /** Files that live services name, and that the config file does not. */
-  #unread: ReadonlySet<string> = new Set()
+  /** What live services look up and is not there. */
+  #missing: ReadonlyMap<string, ToldLookup> = new Map()
   #publish = (_event: NewEvent): void => {}
   #end = () => {}
 
@@ -74,46 +88,57 @@ export class LookupFiles {
     this.#deps = deps
   }
 
-  /** Reads every file that these services of the config file name, and that is not there yet. Rejects with `invalid` and every fault. */
+  /**
+   * Reads what these services of the config file look up, and the database of countries, as far as it is not there yet. Rejects with
+   * `invalid` and every fault.
+   */
   async open(services: Services): Promise<void> {
-    const faults: Fault[] = []
+    const needs = needsOfServices(services, '/services')
+    const missing = needs.filter((need) => need.kind === 'countries' && !this.#isThere(need))
+    const faults: Fault[] = missing.map(({ pointer }) => ({ pointer, message: NOT_NAMED.countries }))
     const opened = new Map<string, Entry>()
-    for (const { pointer, file: name } of filesOfServices(services, '/services')) {
-      if (this.#entries.has(name) || opened.has(name)) continue
-      const path = resolve(this.#deps.directory, name)
-      const entry = this.#entryOf(name, path)
+    const database = this.#deps.country?.file
+    const wanted: Wanted[] = needs.filter(({ kind }) => kind === 'visitors')
+    if (database !== undefined) wanted.push({ kind: 'countries', name: database, pointer: '/country/file' })
+    for (const want of wanted) {
+      const key = keyOf(want)
+      if (this.#entries.has(key) || opened.has(key)) continue
+      const entry = this.#entryOf(want)
       try {
         if (this.#entries.size + opened.size === FILES_MAX)
           throw new FileFault(`is one file too many: at most ${FILES_MAX} are read`)
         await entry.file.open()
-        opened.set(name, entry)
+        opened.set(key, entry)
       } catch (error) {
         if (!(error instanceof FileFault)) throw error
-        faults.push({ pointer, message: `${path} ${error.message}` })
+        faults.push({ pointer: want.pointer, message: `${entry.path} ${error.message}` })
       }
     }
     if (faults.length > 0) {
       for (const { file } of opened.values()) file.close()
-      throw new TurnoutError('invalid', 'Files of visitors cannot be used.', faults)
+      throw new TurnoutError('invalid', 'What requests are looked up in cannot be used.', faults)
     }
-    for (const [name, entry] of opened) this.#entries.set(name, entry)
+    for (const [key, entry] of opened) this.#entries.set(key, entry)
   }
 
-  /** Faults of changed services that name a file which they did not name before, and which the config file does not name. */
+  /** Faults of changed services that look up what is not there, and what they did not look up before. */
   faults(before: Services, after: Services, names: readonly string[]): Fault[] {
     return names.flatMap((name) => {
       if (!Object.hasOwn(after, name)) return []
-      const had = Object.hasOwn(before, name) ? filesOfRules(before[name].rules).map(({ file }) => file) : []
-      return filesOfServices({ [name]: after[name] }, '')
-        .filter(({ file }) => !this.#entries.has(file) && !had.includes(file))
-        .map(({ pointer, file }) => ({
+      const had = Object.hasOwn(before, name) ? needsOfRules(before[name].rules).map(keyOf) : []
+      return needsOfServices({ [name]: after[name] }, '')
+        .filter((need) => !this.#isThere(need) && !had.includes(keyOf(need)))
+        .map(({ pointer, kind, name: file }) => ({
           pointer,
-          message: `${JSON.stringify(file)} is no file that the config file of this Turnout names, and no other is read`,
+          message:
+            kind === 'countries'
+              ? NOT_NAMED.countries
+              : `${JSON.stringify(file)} is no file that the config file of this Turnout names, and no other is read`,
         }))
     })
   }
 
-  /** Tells from now on what happens, and which live services name files that are not read. */
+  /** Tells from now on what happens, and which live services look up what is not there. */
   follow(control: Pick<Control, 'snapshot' | 'subscribe'> & { publish(event: NewEvent): void }): void {
     this.#publish = (event) => control.publish(event)
     const look = () => this.#look(control.snapshot().services)
@@ -125,12 +150,11 @@ export class LookupFiles {
 
   /** Each of them, in the order in which they came. */
   told(): readonly ToldLookup[] {
-    const read = [...this.#entries].map(([name, { file, entries }]) => {
+    const read = [...this.#entries.values()].map(({ kind, name, file, content }) => {
       const { readAtMs, fault } = file
-      return { name, entries, readAtMs, fault }
+      return { kind, name, entries: content.entries, content: content.words, readAtMs, fault }
     })
-    const unread = [...this.#unread].map((name) => ({ name, entries: 0, readAtMs: 0, fault: NOT_NAMED }))
-    return [...read, ...unread]
+    return [...read, ...this.#missing.values()]
   }
 
   close(): void {
@@ -138,47 +162,49 @@ export class LookupFiles {
     for (const { file } of this.#entries.values()) file.close()
   }
 
-  #look(services: Services): void {
-    const before = this.#unread
-    const named = filesOfServices(services, '').map(({ file }) => file)
-    this.#unread = new Set(named.filter((file) => !this.#entries.has(file)))
-    for (const name of this.#unread) if (!before.has(name)) this.#tell(name, `${name}: ${NOT_NAMED}`, true)
+  #isThere({ kind, name }: Pick<Entry, 'kind' | 'name'>): boolean {
+    return kind === 'countries' ? this.#deps.country !== undefined : this.#entries.has(keyOf({ kind, name }))
   }
 
-  #entryOf(name: string, path: string): Entry {
-    const { clock } = this.#deps
+  #look(services: Services): void {
+    const before = this.#missing
+    const missing = needsOfServices(services, '').filter((need) => !this.#isThere(need))
+    this.#missing = new Map(
+      missing.map(({ kind, name }) => {
+        const told = { kind, name, entries: 0, content: '', readAtMs: 0, fault: NOT_NAMED[kind] }
+        return [keyOf(told), told]
+      }),
+    )
+    for (const [key, { name, fault }] of this.#missing) {
+      if (!before.has(key)) this.#tell(name, name === '' ? `${fault}` : `${name}: ${fault}`, true)
+    }
+  }
+
+  #entryOf({ kind, name }: Wanted): Entry {
+    const { clock, directory, secret, give } = this.#deps
+    const path = resolve(directory, name)
     const entry: Entry = {
-      entries: 0,
+      kind,
+      name,
+      path,
+      content: { entries: 0, words: '' },
       file: new WatchedFile({
         path,
-        bytesMax: FILE_BYTES_MAX,
+        bytesMax: BYTES_MAX[kind],
         clock,
-        take: async (bytes) => {
-          const memory = await this.#pack(bytes)
-          entry.entries = new VisitorList(memory).count
-          this.#deps.give({ kind: 'visitors', name, memory })
+        async take(bytes) {
+          const content = kind === 'visitors' ? await visitorsIn(bytes, secret()) : await countriesIn(bytes)
+          entry.content = content
+          give({ kind, name, memory: content.memory })
         },
         tell: (fault) => {
-          const visitors = `${entry.entries} visitors`
-          if (fault === null) this.#tell(name, `${name} was read again: ${visitors}`, false)
-          else this.#tell(name, `${name} ${fault}; the ${visitors} of before stay in use`, true)
+          const { words } = entry.content
+          if (fault === null) this.#tell(name, `${name} was read again: ${words}`, false)
+          else this.#tell(name, `${name} ${fault}; the ${words} of before stay in use`, true)
         },
       }),
     }
     return entry
-  }
-
-  async #pack(bytes: Uint8Array): Promise<SharedArrayBuffer> {
-    if (!isUtf8(bytes)) throw new FileFault('is no text in UTF-8')
-    const steps = packVisitors(bytes, this.#deps.secret())
-    try {
-      for (let step = steps.next(); ; step = steps.next()) {
-        if (step.done === true) return step.value
-        await new Promise((done) => setImmediate(done))
-      }
-    } catch (error) {
-      throw error instanceof ListFault ? new FileFault(error.message) : error
-    }
   }
 
   #tell(name: string, message: string, isFault: boolean): void {

@@ -24,8 +24,8 @@ export interface WatchedFileOptions {
   readonly path: string
   readonly bytesMax: number
   readonly clock: Pick<Clock, 'every' | 'nowMs'>
-  /** Makes use of what is in it; rejects with a `FileFault` when it cannot. */
-  take(bytes: Uint8Array): Promise<void>
+  /** Makes use of what is in it, in memory of its own that threads may share; rejects with a `FileFault` when it cannot. */
+  take(bytes: Uint8Array<SharedArrayBuffer>): Promise<void>
   /** Called when it was read again, with null, and when it cannot be used any more, once for each reason. */
   tell(fault: string | null): void
 }
@@ -118,7 +118,7 @@ export class WatchedFile {
   /** Reads and takes it; false when it was written meanwhile. */
   async #read(): Promise<boolean> {
     const { path, bytesMax, clock, take } = this.#options
-    let bytes: Uint8Array
+    let bytes: Uint8Array<SharedArrayBuffer>
     let before: string
     try {
       // Whatever is no regular file is not waited for.
@@ -127,7 +127,7 @@ export class WatchedFile {
         const stats = await file.stat()
         assertUsable(stats, bytesMax)
         before = stateOf(stats)
-        bytes = new Uint8Array(stats.size)
+        bytes = new Uint8Array(new SharedArrayBuffer(stats.size))
         const { bytesRead } = await file.read(bytes, 0, bytes.length, 0)
         if (bytesRead < bytes.length || stateOf(await file.stat()) !== before) {
           if (this.#used !== null) return false

@@ -6,15 +6,20 @@ const gauge = (name: string, help: string, of: (lookup: ToldLookup) => number): 
   name,
   type: 'gauge',
   help,
-  read: ({ lookups }) => lookups.map((lookup) => ({ value: of(lookup), labels: { file: lookup.name } })),
+  read: ({ lookups }) =>
+    lookups.map((lookup) => ({ value: of(lookup), labels: { kind: lookup.kind, file: lookup.name } })),
 })
 
 /** In the order of the exposition. */
 export const LOOKUP_FAMILIES: readonly Family[] = [
-  gauge('turnout_lookup_entries', 'Visitors in a file that conditions name.', ({ entries }) => entries),
+  gauge(
+    'turnout_lookup_entries',
+    'Visitors in a file that conditions name; of a database of countries the nodes of its tree.',
+    ({ entries }) => entries,
+  ),
   gauge(
     'turnout_lookup_failing',
-    'Whether a file that conditions name cannot be used as it is now; what was read of it before stays in use.',
+    'Whether a file that requests are looked up in cannot be used as it is now; what was read of it before stays in use.',
     ({ fault }) => Number(fault !== null),
   ),
 ]

@@ -44,6 +44,7 @@ export interface ConditionIndex {
   readonly visitors: ReadonlyMap<string, Positions>
   /** Files of visitors, each looked up once, and who asks for them. */
   readonly files: readonly (readonly [file: string, positions: Positions])[]
+  readonly countries: ReadonlyMap<string, Positions>
   readonly networks: NetworkIndex | null
   readonly marks: BitSet
 }
@@ -119,18 +120,20 @@ export function indexConditions(entries: readonly (readonly (Keys | null)[])[]):
     isEscaped: paths.some((path) => path.includes('%')),
     visitors: lists.visitor,
     files: [...lists.file],
+    countries: lists.country,
     networks: networks.size === 0 ? null : indexNetworks(networks),
     marks: new BitSet(entries.length),
   }
 }
 
-type Lists = Record<'method' | 'path' | 'prefix' | 'visitor' | 'file', Map<string, number[]>>
+type Lists = Record<'method' | 'path' | 'prefix' | 'visitor' | 'file' | 'country', Map<string, number[]>>
 const newLists = (): Lists => ({
   method: new Map(),
   path: new Map(),
   prefix: new Map(),
   visitor: new Map(),
   file: new Map(),
+  country: new Map(),
 })
 
 function fileField(names: Map<string, Values>, { name, values: wanted }: Filing, alone: number[]) {
@@ -189,6 +192,7 @@ export function markCandidates(index: ConditionIndex, view: RequestView, visitor
   if (index.parameters.size > 0) markParameters(index, view.query)
   markList(marks, index.methods, view.method)
   if (index.paths.size > 0 || index.prefixes.size > 0) markPaths(index, view.path)
+  if (index.countries.size > 0) markList(marks, index.countries, view.country() ?? '')
   if (index.networks !== null) markNetworks(index.networks, view.address, marks)
   return marks
 }

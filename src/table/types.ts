@@ -210,11 +210,10 @@ export interface RequestView {
   fieldValue(at: number): string
   /** The values of all fields of its name, joined by `, `, when it is the second of that name; else null. So each is told once. */
   joinedAt(at: number): string | null
-  /**
-   * Our own cookie for a service that sets one, already verified; that of another service where it has none yet. null: absent,
-   * malformed or not signed by us.
-   */
+  /** Our own cookie for a service that sets one, verified; that of another service where it has none yet. null: absent, malformed or not signed by us. */
   ownCookie(service: ServiceTable): OwnCookie | null
+  /** Country of the client (country.ts), as a trusted proxy or a database tells; null when it is not known. */
+  country(): string | null
   /** Whether a visitor key stands in a file of visitors, by the name that the config gives it; none does in a file that is not there. */
   isListed(file: string, visitor: string): boolean
   /** Wall time in ms: what clients measure the life of a cookie by. */

@@ -137,3 +137,21 @@ test('the patterns of a service are few', () => {
   ])
   expect(faults({ rules: rules.slice(1) })).toEqual([])
 })
+
+test('a country is one by its letters, and needs somebody who is believed to tell it', () => {
+  expect(when({ country: ['DE', 'at', 'T1'] })).toEqual([])
+  expect(when({ country: ['xx', 'Austria'] })).toEqual([
+    '/rules/0/when/country/1 "Austria" is not a country by its two letters, such as DE',
+    '/rules/0/when/country/0 no client is in "xx", which stands for a country that is not known',
+  ])
+  const of = (spec: object) => {
+    const loaded = parseSpec(JSON.stringify(spec), { env: {}, source: 'x' })
+    return 'faults' in loaded ? loaded.faults.map(({ pointer, message }) => `${pointer} ${message}`) : []
+  }
+  expect(of({ country: { header: 'cf-ipcountry' } })).toEqual([
+    '/country/header no proxy is trusted (trustedProxies), so nobody is believed to know the country',
+  ])
+  expect(of({ country: { header: 'cf-ipcountry' }, trustedProxies: ['10.0.0.0/8'] })).toEqual([])
+  expect(of({ country: { file: 'geo.mmdb' } })).toEqual([])
+  expect(of({ country: {} })).toHaveLength(1)
+})

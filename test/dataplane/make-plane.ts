@@ -23,6 +23,7 @@ export function workerStart(memory: SharedMemory, services: TableDelta['services
   return {
     memory,
     lookups: [],
+    countryHeader: null,
     delta: { epoch: 1, revision: 1, services },
     listeners: [],
     reusePort: true,

@@ -17,16 +17,16 @@ function make(bytesMax: number, seed = 1) {
   }
   const time = { ...clock, wallMs: () => 1_800_000_000_000 + time.nowMs }
   const samples = new Samples(bytesMax, head, time, random)
-  const ask = (text: string, service: typeof shop | null = shop, address = '192.0.2.1') => {
+  const ask = (text: string, service: typeof shop | null = shop, address = '192.0.2.1', isTrusted = false) => {
     head.text = text
-    samples.note(service, address)
+    samples.note(service, address, isTrusted)
   }
   return { samples, time, ask, of: (service = shop): Sample[] => [...samplesIn(samples.of(service.slot))] }
 }
 
 test('a few requests are all kept, as they came, each for itself', () => {
   const { ask, of, time } = make(100_000)
-  ask('GET /gr\xc3\xbc\xc3\x9fe HTTP/1.1\r\nHost: a\r\n\r\n', shop, '2001:db8::1')
+  ask('GET /gr\xc3\xbc\xc3\x9fe HTTP/1.1\r\nHost: a\r\n\r\n', shop, '2001:db8::1', true)
   time.nowMs += 5
   ask('GET /2 HTTP/1.1\r\nHost: a\r\n\r\n')
   ask('GET /other HTTP/1.1\r\nHost: b\r\n\r\n', other)
@@ -36,9 +36,16 @@ test('a few requests are all kept, as they came, each for itself', () => {
       atMs: 1_800_000_001_000,
       weight: 1,
       address: '2001:db8::1',
+      isTrusted: true,
       head: 'GET /gr\xc3\xbc\xc3\x9fe HTTP/1.1\r\nHost: a\r\n\r\n',
     },
-    { atMs: 1_800_000_001_005, weight: 1, address: '192.0.2.1', head: 'GET /2 HTTP/1.1\r\nHost: a\r\n\r\n' },
+    {
+      atMs: 1_800_000_001_005,
+      weight: 1,
+      address: '192.0.2.1',
+      isTrusted: false,
+      head: 'GET /2 HTTP/1.1\r\nHost: a\r\n\r\n',
+    },
   ])
   expect(of(other)).toMatchObject([{ head: 'GET /other HTTP/1.1\r\nHost: b\r\n\r\n', weight: 1 }])
 })

@@ -7,6 +7,7 @@ import type { Example } from '../../src/table/conditions/kind.ts'
 import { KINDS } from '../../src/table/conditions/kinds.ts'
 import { octetsOfText } from '../../src/table/octets.ts'
 import { ask } from '../helpers/ask.ts'
+import { mmdbOf } from '../helpers/mmdb.ts'
 import { call, service, startProxy, type Proxy as TestProxy, temporaryFolder } from '../helpers/proxy.ts'
 import { startNamed } from '../helpers/upstream.ts'
 
@@ -25,11 +26,18 @@ test('every kind holds in traffic where explain and a dry run say so, and where 
   )
   const files = examples.flatMap(({ files = {} }) => Object.entries(files))
   for (const [file, text] of files) writeFileSync(join(directory, file), text)
+  const countries = Object.assign({}, ...examples.map(({ countries = {} }) => countries))
+  writeFileSync(join(directory, 'geo.mmdb'), mmdbOf(countries))
   // The API may name no file but those of the config.
   const rules = files.map(([file], index) => ({ name: `f${index}`, when: { visitor: { file } }, to: 'green' }))
   const more = { split: { blue: 100, green: 0 }, visitor: ['header:x-user'], rules }
   const proxy = await startProxy(
-    { workers: 1, trustedProxies: ['127.0.0.0/8'], services: { shop: service(pools, more) } },
+    {
+      workers: 1,
+      trustedProxies: ['127.0.0.0/8'],
+      country: { header: 'X-Country', file: 'geo.mmdb' },
+      services: { shop: service(pools, more) },
+    },
     { directory },
   )
   const tried: unknown[] = []

@@ -4,11 +4,13 @@ import { mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync
 import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { validateService } from '../../src/config/check.ts'
-import type { Services } from '../../src/config/schema.ts'
+import type { Services, Spec } from '../../src/config/schema.ts'
 import type { NewEvent } from '../../src/control/events.ts'
+import { Countries, loadCountries } from '../../src/dataplane/countries.ts'
 import { type Lookup, Lookups } from '../../src/dataplane/lookups.ts'
 import { checkLookups, FILES_MAX, LookupFiles } from '../../src/lookups/lookups.ts'
 import { WatchedFile } from '../../src/lookups/watched-file.ts'
+import { mmdbOf } from '../helpers/mmdb.ts'
 import { temporaryFolder } from '../helpers/proxy.ts'
 
 function services(whens: readonly unknown[]): Services {
@@ -23,7 +25,7 @@ function services(whens: readonly unknown[]): Services {
 const naming = (...files: string[]) => services(files.map((file) => ({ visitor: { file } })))
 
 /** Files in a folder of their own, and what a thread finds in them; the clock ticks when told. */
-function stage() {
+function stage(country?: Spec['country']) {
   const directory = temporaryFolder()
   const write = (file: string, text: string) => writeFileSync(join(directory, file), text)
   const ticks = new Set<() => void>()
@@ -39,6 +41,7 @@ function stage() {
       nowMs: () => 17,
     },
     directory,
+    country,
     secret: () => [1, 2],
     give(lookup) {
       given.push(lookup)
@@ -86,8 +89,8 @@ test('each file is read once, from the folder of the config, and found by the na
   ])
   expect(thread.isListed('b.txt', 'u-2')).toBe(false)
   expect(files.told()).toEqual([
-    { name: 'a.txt', entries: 1, readAtMs: 17, fault: null },
-    { name: b, entries: 2, readAtMs: 17, fault: null },
+    { kind: 'visitors', name: 'a.txt', entries: 1, content: '1 visitors', readAtMs: 17, fault: null },
+    { kind: 'visitors', name: b, entries: 2, content: '2 visitors', readAtMs: 17, fault: null },
   ])
 })
 
@@ -116,7 +119,7 @@ test('every file that cannot be used at the start is a fault, with its place and
     message: join(directory, message),
   }))
   await expect(files.open(spec)).rejects.toMatchObject({ code: 'invalid', faults })
-  await expect(checkLookups(spec, directory)).rejects.toMatchObject({ code: 'invalid', faults })
+  await expect(checkLookups({ services: spec }, directory)).rejects.toMatchObject({ code: 'invalid', faults })
   // The thread has one that nobody asks for; it is read again when somebody does.
   expect([given.length, files.told()]).toEqual([1, []])
   const many = naming(...Array.from({ length: FILES_MAX }, (_, at) => `f${at}`))
@@ -217,7 +220,14 @@ test('only files of the config may be named by a change, and what was named befo
   // Out of a store that others write.
   follow(others)
   const fault = 'the config file does not name it, so nobody is in it'
-  expect(files.told()[1]).toEqual({ name: '/etc/passwd', entries: 0, readAtMs: 0, fault })
+  expect(files.told()[1]).toEqual({
+    kind: 'visitors',
+    name: '/etc/passwd',
+    entries: 0,
+    content: '',
+    readAtMs: 0,
+    fault,
+  })
   expect(events.map(({ message }) => message)).toEqual([`/etc/passwd: ${fault}`])
 })
 
@@ -228,4 +238,56 @@ test('what is closed is looked at no more', async () => {
   expect(ticks.size).toBe(1)
   files.close()
   expect(ticks.size).toBe(0)
+})
+
+test('a database of countries is read, found by its addresses, and read again', async () => {
+  const { directory, files, thread, until, events, follow, given } = stage({ file: 'geo.mmdb' })
+  const path = join(directory, 'geo.mmdb')
+  const write = (countries: Record<string, string>) => writeFileSync(path, mmdbOf(countries))
+  write({ '198.51.100.0/24': 'AT', '198.51.100.128/25': 'DE', '2001:db8::/32': 'FR' })
+  await files.open(services([{ country: ['DE'] }]))
+  follow(services([{ country: ['DE'] }]))
+  const all = ['198.51.100.1', '198.51.100.200', '198.51.101.1', '2001:db8:7::1', '2001:db9::1', '']
+  expect(all.map((address) => thread.countryOf(address))).toEqual(['AT', 'DE', null, 'FR', null, null])
+  const content = 'countries of Test-Country, 2026-01-01'
+  expect(files.told()).toMatchObject([{ kind: 'countries', name: 'geo.mmdb', content, readAtMs: 17, fault: null }])
+  // Not whole: what says what it is stands at the end.
+  writeFileSync(path, mmdbOf({ '198.51.100.0/24': 'SE' }).subarray(0, -20))
+  await until(() => expect(files.told()[0].fault).toBe('is no database in the format .mmdb'))
+  expect(events.at(-1)?.message).toBe(
+    `geo.mmdb is no database in the format .mmdb; the ${content} of before stay in use`,
+  )
+  expect(thread.countryOf('198.51.100.1')).toBe('AT')
+  write({ '198.51.100.0/24': 'SE' })
+  await until(() => expect(thread.countryOf('198.51.100.1')).toBe('SE'))
+  expect(given).toHaveLength(2)
+})
+
+test('a database of IPv4 alone knows no IPv6 address, and one of flat codes is read, too', async () => {
+  await loadCountries()
+  const of = (bytes: Buffer) => {
+    const memory = new SharedArrayBuffer(bytes.length)
+    new Uint8Array(memory).set(bytes)
+    return new Countries(memory)
+  }
+  const four = of(mmdbOf({ '32.0.0.0/3': 'DE' }, { version: 4 }))
+  expect(['33.1.2.3', '2001:db8::1'].map((address) => four.of(address))).toEqual(['DE', null])
+  const flat = of(mmdbOf({ '10.0.0.0/8': 'at', '11.0.0.0/8': 'XX', '12.0.0.0/8': 'Austria' }, { isFlat: true }))
+  expect(['10.1.1.1', '11.1.1.1', '12.1.1.1'].map((address) => flat.of(address))).toEqual(['AT', null, null])
+})
+
+test('countries that nobody tells are a fault of the config and of a change, and are told where they are in the store', async () => {
+  const { files, events, follow } = stage()
+  const spec = services([{ any: [{ country: ['DE'] }, { path: '/a' }] }])
+  const message = 'the config file says nobody who tells the country of a client (country), so nobody is in one'
+  await expect(files.open(spec)).rejects.toMatchObject({
+    faults: [{ pointer: '/services/shop/rules/0/when/any/0/country', message }],
+  })
+  expect(files.faults({}, spec, ['shop'])).toEqual([{ pointer: '/shop/rules/0/when/any/0/country', message }])
+  expect(files.faults(spec, spec, ['shop'])).toEqual([])
+  follow(spec)
+  expect([events.map((event) => event.message), files.told().map(({ fault }) => fault)]).toEqual([[message], [message]])
+  const told = stage({ header: 'cf-ipcountry' })
+  await told.files.open(spec)
+  expect(told.files.faults({}, spec, ['shop'])).toEqual([])
 })

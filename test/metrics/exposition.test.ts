@@ -353,14 +353,14 @@ test('2,000 idle services are told in less than 4 MB, and a target has all its s
 })
 
 test('the files that requests are looked up in are told by the names that the config gives them', async () => {
-  const lookups = [
-    { name: './testers.txt', entries: 17, readAtMs: 1, fault: null },
-    { name: 'b"2', entries: 0, readAtMs: 0, fault: 'is empty' },
+  const lookups: ToldLookup[] = [
+    { kind: 'visitors', name: './testers.txt', entries: 17, content: '17 visitors', readAtMs: 1, fault: null },
+    { kind: 'countries', name: 'b"2', entries: 0, content: '', readAtMs: 0, fault: 'is empty' },
   ]
   const { value } = await open(undefined, [], lookups).scrape()
   expect(value('turnout_lookup_entries', { file: './testers.txt' })).toBe(17)
   expect(value('turnout_lookup_failing', { file: './testers.txt' })).toBe(0)
   expect((await open(undefined, [], lookups).exposition.text()).match(/^turnout_lookup_failing.* 1$/m)?.[0]).toBe(
-    'turnout_lookup_failing{file="b\\"2"} 1',
+    'turnout_lookup_failing{kind="countries",file="b\\"2"} 1',
   )
 })

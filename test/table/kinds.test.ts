@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest'
 import { completeService } from '../../src/config/check.ts'
 import { planService } from '../../src/config/plan.ts'
 import { CookieSigner } from '../../src/dataplane/cookie-signer.ts'
+import { loadCountries } from '../../src/dataplane/countries.ts'
 import { RequestHead } from '../../src/dataplane/http1/request-head.ts'
 import { Lookups } from '../../src/dataplane/lookups.ts'
 import { PostedRequest } from '../../src/dataplane/posted-request.ts'
@@ -21,8 +22,10 @@ import { octetsOfText } from '../../src/table/octets.ts'
 import { compileRules } from '../../src/table/rules.ts'
 import type { RequestView, Table } from '../../src/table/types.ts'
 import { bulk } from '../helpers/bulk.ts'
+import { mmdbOf } from '../helpers/mmdb.ts'
 import { makeDraw, makePlan, makeTable, NOW_MS, noLoad, packed } from './make.ts'
 
+await loadCountries()
 const signer = new CookieSigner(['k'.repeat(32)], 'abc123')
 const HOST = 'shop.example.com'
 const SERVICE = makeTable(makePlan()).services.get('shop')!
@@ -31,12 +34,19 @@ const SERVICE = makeTable(makePlan()).services.get('shop')!
 const PLAIN: Required<ExampleRequest> = { method: 'GET', path: '/', headers: {}, ip: '192.0.2.1', atMs: NOW_MS }
 
 /** What the examples ask for beside the table. */
-const lookups = (): Lookups =>
-  new Lookups(
-    examples.flatMap(({ files = {} }) =>
-      Object.entries(files).map(([name, text]) => ({ kind: 'visitors' as const, name, memory: packed(text) })),
-    ),
+function lookups(): Lookups {
+  const files = examples.flatMap(({ files = {} }) => Object.entries(files))
+  const database = mmdbOf(Object.assign({}, ...examples.map(({ countries = {} }) => countries)))
+  const memory = new SharedArrayBuffer(database.length)
+  new Uint8Array(memory).set(database)
+  return new Lookups(
+    [
+      ...files.map(([name, text]) => ({ kind: 'visitors' as const, name, memory: packed(text) })),
+      { kind: 'countries', name: 'geo.mmdb', memory },
+    ],
+    'x-country',
   )
+}
 
 /** What traffic is decided by. */
 function sent(example: ExampleRequest): RequestView {
@@ -45,6 +55,7 @@ function sent(example: ExampleRequest): RequestView {
   expect(head.parse(headOf(example))).toBeGreaterThan(0)
   const view = new HeadView(head, signer, () => atMs, lookups())
   view.address = ip
+  view.isTrusted = true
   return view
 }
 
@@ -61,10 +72,10 @@ function sampled(example: ExampleRequest): RequestView {
   const { atMs, ip } = { ...PLAIN, ...example }
   const time = { nowMs: 0, wallMs: () => atMs }
   const samples = new Samples(65_536, { text: headOf(example) }, time)
-  samples.note(SERVICE, ip)
+  samples.note(SERVICE, ip, true)
   const [sample] = samplesIn(samples.of(SERVICE.slot))
   const request = new PostedRequest(65_536, 1_000, signer, () => sample.atMs, lookups())
-  expect(request.readHead(sample.head, sample.address)).toBeGreaterThan(0)
+  expect(request.readHead(sample.head, sample.address, sample.isTrusted)).toBeGreaterThan(0)
   return request.view
 }
 
@@ -171,4 +182,14 @@ test('an empty list has nobody in it, whatever stands beside it', () => {
   expect(found([{ header }], request)).toBe('r0')
   expect(found([{ header, visitor: [] }], request)).toBe(null)
   expect(found([{ header, cidr: [] }], request)).toBe(null)
+})
+
+test('a country that a client tells itself is not believed, nor one of two that a proxy passes on', () => {
+  const country = (value: string | string[], isTrusted = true) => {
+    const view = sent({ headers: { 'x-country': value }, ip: '198.51.100.7' }) as HeadView
+    view.isTrusted = isTrusted
+    return view.country()
+  }
+  expect([country('fr'), country('T1'), country('FR', false)]).toEqual(['FR', 'T1', 'AT'])
+  for (const value of ['XX', '', 'FRA', 'F', '1F', ['FR', 'FR']]) expect([value, country(value)]).toEqual([value, 'AT'])
 })

@@ -136,6 +136,7 @@ export interface ViewOptions {
   readonly cookies?: Readonly<Record<string, string>>
   readonly own?: OwnCookie | null
   readonly wallMs?: number
+  readonly country?: string | null
   /** Files of visitors, and who is in them. */
   readonly listed?: Readonly<Record<string, readonly string[]>>
 }
@@ -152,6 +153,7 @@ export function makeView(options: ViewOptions = {}): RequestView {
       valuesOf(name).some((value) => test.holds(value)) ||
       (valuesOf(name).length > 1 && test.holds(valuesOf(name).join(', '))),
     cookiePasses: (name, test) => Object.hasOwn(cookies, name) && test.holds(cookies[name]),
+    country: () => options.country ?? null,
     isListed: (file, visitor) => options.listed?.[file]?.includes(visitor) === true,
     method: options.method ?? 'GET',
     host: options.host ?? 'shop.example.com',

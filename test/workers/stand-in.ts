@@ -54,6 +54,7 @@ export async function startWorkers(
       limits: planLimits(spec.limits),
       timeouts: planTimeouts(spec.timeouts),
       trustedProxies: [],
+      countryHeader: null,
       cookieKeys: ['0'.repeat(64)],
       cookieLayer: 'abc123',
       accessSample: 0,

@@ -108,7 +108,8 @@ export class Attempts {
   choose(hasTurn: boolean): boolean {
     this.#logsIn = this.#plane.requestHead.bindsConnection
     const decision = this.placement.find(this.retries, hasTurn)
-    if (this.decision === null) this.#plane.samples.note(decision.service, this.placement.address)
+    const { samples } = this.#plane
+    if (this.decision === null) samples.note(decision.service, this.placement.address, this.#downstream.trusted)
     this.retries.avoid = null
     if (decision.target === null && this.#chosen > 0) {
       this.retries.notSent()

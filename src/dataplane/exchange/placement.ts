@@ -46,7 +46,8 @@ export class Placement {
   find(retries: Retries, hasTurn: boolean): Decision {
     const { view, requestHead, trusted } = this.#plane
     const { peer } = this.#downstream
-    view.address = this.#downstream.trusted ? trusted.clientOf(requestHead.fields, peer) : peer
+    view.isTrusted = this.#downstream.trusted
+    view.address = view.isTrusted ? trusted.clientOf(requestHead.fields, peer) : peer
     this.address = view.address
     let decision = this.#decide(retries)
     for (let looks = 1; decision.target !== null && decision.service!.capacity !== null; looks++) {

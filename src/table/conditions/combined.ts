@@ -5,7 +5,7 @@
 import type { Report } from '../../config/check-service.ts'
 import { child } from '../../config/pointer.ts'
 import { Type } from '../../config/type.ts'
-import type { CheckContext, Condition, ConditionPlan, Keys, Kind, NamedFile } from './kind.ts'
+import type { CheckContext, Condition, ConditionPlan, Keys, Kind, Need } from './kind.ts'
 
 /** What the table does with a `when`, wherever it stands. */
 export interface Nested<When> {
@@ -14,7 +14,7 @@ export interface Nested<When> {
   keys(condition: ConditionPlan): Keys | null
   compile(condition: ConditionPlan): Condition
   words(condition: ConditionPlan): string
-  files(when: When): readonly NamedFile[]
+  needs(when: When): readonly Need[]
 }
 
 type Conjunction = readonly ConditionPlan[]
@@ -25,7 +25,7 @@ const ENTRIES_MAX = 100
 export function combinedKinds<When>(nested: Nested<When>, schema: ReturnType<typeof Type.Unsafe<When>>) {
   const list = (description: string) => Type.Array(schema, { minItems: 1, maxItems: ENTRIES_MAX, description })
 
-  const { checkOne, checkList, filesOfList } = entriesOf(nested)
+  const { checkOne, checkList, needsOfList } = entriesOf(nested)
   const bestKeys = (conditions: Conjunction): Keys | null => bestOf(conditions.map(nested.keys))
   const compileAll = (conditions: Conjunction): Condition => allOf(conditions.map(nested.compile))
   const wordsOfAll = (conditions: Conjunction): string => conditions.map(nested.words).join(' and ')
@@ -37,7 +37,7 @@ export function combinedKinds<When>(nested: Nested<When>, schema: ReturnType<typ
     keys: partly(bestKeys),
     compile: compileAll,
     words: wordsOfAll,
-    files: filesOfList,
+    needs: needsOfList,
     examples: [
       {
         spec: [{ header: { 'x-a': '1' } }, { header: { 'x-a': '2' } }] as When[],
@@ -57,7 +57,7 @@ export function combinedKinds<When>(nested: Nested<When>, schema: ReturnType<typ
     }),
     compile: (branches) => anyOf(branches.map(compileAll)),
     words: (branches) => `(${branches.map(wordsOfAll).join(' or ')})`,
-    files: filesOfList,
+    needs: needsOfList,
     examples: [
       {
         spec: [{ header: { 'x-b': '1' } }, { cidr: ['10.9.0.0/16'] }] as When[],
@@ -77,7 +77,7 @@ export function combinedKinds<When>(nested: Nested<When>, schema: ReturnType<typ
       return { holds: (view, visitor) => !inner.holds(view, visitor) }
     },
     words: (conditions) => `not (${wordsOfAll(conditions)})`,
-    files: nested.files,
+    needs: nested.needs,
     examples: [
       {
         spec: { header: { 'x-c': '1' } } as When,
@@ -102,9 +102,9 @@ function entriesOf<When>(nested: Nested<When>) {
     checkList(report: Report, at: string, whens: readonly When[], context: CheckContext): void {
       for (const [index, when] of whens.entries()) checkOne(report, child(at, index), when, context)
     },
-    filesOfList: (whens: readonly When[]): NamedFile[] =>
+    needsOfList: (whens: readonly When[]): Need[] =>
       whens.flatMap((when, index) =>
-        nested.files(when).map(({ pointer, file }) => ({ pointer: child('', index) + pointer, file })),
+        nested.needs(when).map((need) => ({ ...need, pointer: child('', index) + need.pointer })),
       ),
   }
 }

@@ -104,6 +104,7 @@ class Search {
     if (one.kind !== other.kind || !this.#spend(1)) return false
     switch (one.kind) {
       case 'method':
+      case 'country':
         return isDisjoint(one.asks as readonly string[], other.asks as readonly string[])
       case 'visitor':
         return Array.isArray(one.asks) && Array.isArray(other.asks) && isDisjoint(one.asks, other.asks)
@@ -181,6 +182,7 @@ function implies(one: ConditionPlan, other: ConditionPlan): boolean {
   if (JSON.stringify(one.asks) === JSON.stringify(other.asks)) return true
   switch (one.kind) {
     case 'method':
+    case 'country':
       return isWithin(one.asks as readonly string[], other.asks as readonly string[])
     case 'visitor':
       return Array.isArray(one.asks) && Array.isArray(other.asks) && isWithin(one.asks, other.asks)

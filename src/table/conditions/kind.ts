@@ -21,7 +21,17 @@ export interface Condition {
 
 /** What an index can look up: fields by name and value, or what a request has one of. */
 export interface Filing {
-  readonly space: 'header' | 'cookie' | 'query' | 'method' | 'path' | 'prefix' | 'visitor' | 'file' | 'network'
+  readonly space:
+    | 'header'
+    | 'cookie'
+    | 'query'
+    | 'method'
+    | 'path'
+    | 'prefix'
+    | 'visitor'
+    | 'file'
+    | 'country'
+    | 'network'
   /** Name of the field, as the view gives it; empty where there is only one. */
   readonly name: string
   /** Any of these, of `file` the file that has the visitor; null: the field only has to be there. */
@@ -49,19 +59,23 @@ export interface ExampleRequest {
   readonly atMs?: number
 }
 
-/** A condition, a request for which it holds, and one for which it does not. Visitors are told by `x-user`. */
+/** A condition, a request for which it holds, and one for which it does not. Visitors are told by `x-user`, countries by `x-country`. */
 export interface Example<Spec = unknown> {
   readonly spec: Spec
   readonly held: ExampleRequest
   readonly failed: ExampleRequest
   /** What is in the files that it names. */
   readonly files?: Readonly<Record<string, string>>
+  /** Which networks are in which country. */
+  readonly countries?: Readonly<Record<string, string>>
 }
 
-/** A file that a condition names, and where in the condition. */
-export interface NamedFile {
+/** What a condition looks up beside the table, and where it says so: a file of visitors by its name, or the country of a client. */
+export interface Need {
   readonly pointer: string
-  readonly file: string
+  readonly kind: 'visitors' | 'countries'
+  /** Empty for countries, which are the same for all. */
+  readonly name: string
 }
 
 /** What the checks of a condition may know of its service. */
@@ -85,8 +99,8 @@ export interface Kind<Spec = unknown, Asks = unknown> {
   compile(asks: Asks): Condition
   /** For people, such as `header x-internal=1`. */
   words(asks: Asks): string
-  /** Files of visitors that it names; absent: none. */
-  files?(spec: Spec): readonly NamedFile[]
+  /** Absent: nothing. */
+  needs?(spec: Spec): readonly Need[]
   /** One for each of its forms. */
   readonly examples: readonly Example<Spec>[]
 }

@@ -12,12 +12,12 @@ import { closed } from '../../config/schema-parts.ts'
 import { Type } from '../../config/type.ts'
 import { combinedKinds } from './combined.ts'
 import { cookie, header, query } from './fields.ts'
-import type { CheckContext, Condition, ConditionPlan, Keys, Kind, NamedFile } from './kind.ts'
-import { cidr, visitor } from './listed.ts'
+import type { CheckContext, Condition, ConditionPlan, Keys, Kind, Need } from './kind.ts'
+import { cidr, country, visitor } from './listed.ts'
 import { share, time } from './moments.ts'
 import { method, path } from './target.ts'
 
-const SINGLE = { method, path, query, header, cookie, visitor, cidr, share, time } as const
+const SINGLE = { method, path, query, header, cookie, visitor, cidr, country, share, time } as const
 
 type Single = typeof SINGLE
 /** `when` as people write it. */
@@ -43,7 +43,7 @@ export const isNested = (schema: { readonly $comment?: unknown }): boolean => sc
 export const KINDS = {
   ...SINGLE,
   ...combinedKinds<WhenSpec>(
-    { check: checkWhen, plan: planWhen, keys: keysOf, compile: compileCondition, words: wordsOf, files: filesOfWhen },
+    { check: checkWhen, plan: planWhen, keys: keysOf, compile: compileCondition, words: wordsOf, needs: needsOfWhen },
     NestedSchema,
   ),
 } as const
@@ -90,11 +90,11 @@ export function wordsOf({ kind, asks }: ConditionPlan): string {
   return kinds[kind].words(asks)
 }
 
-/** The files of visitors that a `when` names. */
-export function filesOfWhen(when: WhenSpec): readonly NamedFile[] {
+/** What a `when` looks up beside the table. */
+export function needsOfWhen(when: WhenSpec): readonly Need[] {
   return names.flatMap((name) => {
     const spec = when[name]
-    const found = spec === undefined ? [] : (kinds[name].files?.(spec) ?? [])
-    return found.map(({ pointer, file }) => ({ pointer: child('', name) + pointer, file }))
+    const found = spec === undefined ? [] : (kinds[name].needs?.(spec) ?? [])
+    return found.map((need) => ({ ...need, pointer: child('', name) + need.pointer }))
   })
 }

@@ -1,0 +1,43 @@
+/** What is made of the bytes of a file before threads are given it. What is no such file is a `FileFault`. */
+import { isUtf8 } from 'node:buffer'
+import { Countries, loadCountries } from '../dataplane/countries.ts'
+import type { HashSecret } from '../table/half-sip-hash.ts'
+import { ListFault, packVisitors, VisitorList } from '../table/visitor-list.ts'
+import { FileFault } from './watched-file.ts'
+
+export interface Content {
+  readonly memory: SharedArrayBuffer
+  readonly entries: number
+  /** For people. */
+  readonly words: string
+}
+
+/** The visitors of a file, in pieces, between which the main thread sees to other things. */
+export async function visitorsIn(bytes: Uint8Array, secret: HashSecret): Promise<Content> {
+  if (!isUtf8(bytes)) throw new FileFault('is no text in UTF-8')
+  const steps = packVisitors(bytes, secret)
+  try {
+    for (let step = steps.next(); ; step = steps.next()) {
+      if (step.done === true) return visitors(step.value)
+      await new Promise((done) => setImmediate(done))
+    }
+  } catch (error) {
+    throw error instanceof ListFault ? new FileFault(error.message) : error
+  }
+}
+
+function visitors(memory: SharedArrayBuffer): Content {
+  const { count } = new VisitorList(memory)
+  return { memory, entries: count, words: `${count} visitors` }
+}
+
+/** A database of countries. What says what it is stands at its end, so one that is not whole is none. */
+export async function countriesIn(bytes: Uint8Array<SharedArrayBuffer>): Promise<Content> {
+  await loadCountries()
+  try {
+    const { type, built, nodes } = new Countries(bytes.buffer).about
+    return { memory: bytes.buffer, entries: nodes, words: `countries of ${type}, ${built.toISOString().slice(0, 10)}` }
+  } catch {
+    throw new FileFault('is no database in the format .mmdb')
+  }
+}
