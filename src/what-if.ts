@@ -90,8 +90,8 @@ export function createComparer(core: Core, { limits }: Pick<Spec, 'limits'>): Co
       const status: ServiceStatus = { ...intent, pools, slot }
       const after = compileService(planService(name, spec), status, before)
       const over = new Replay(present, after, signer, limits, core.lookups)
-      for await (const samples of core.workers.samples(slot)) {
-        if (samples !== null) await inPieces(samplesIn(samples), (sample) => over.take(sample))
+      for await (const lent of core.workers.samples()) {
+        await inPieces(samplesIn(lent, slot), (sample) => over.take(sample))
       }
       return { ...over.result(), before, after }
     })

@@ -8,6 +8,7 @@ import type { LimitsPlan, TimeoutsPlan } from '../config/plan.ts'
 import type { SharedMemory } from '../metrics/layout.ts'
 import type { TableDelta } from '../table/types.ts'
 import type { Lookup } from './lookups.ts'
+import type { Lent } from './samples.ts'
 
 /** A listener with its certificate read; port 0 asks the system for a free one. */
 export interface ListenerPlan {
@@ -67,8 +68,8 @@ export interface Difference {
 export type ToWorker =
   | { readonly type: 'listen' }
   | { readonly type: 'prepare'; readonly delta: TableDelta }
-  /** Tell the samples of the service in this slot; answered under the same number. */
-  | { readonly type: 'sample'; readonly id: number; readonly slot: number }
+  /** Lend the samples of requests; answered under the same number. */
+  | { readonly type: 'sample'; readonly id: number }
   | { readonly type: 'lookup'; readonly lookup: Lookup }
   /** Stop accepting, answer what is under way with `Connection: close`, and say `drained` when nothing is left. */
   | { readonly type: 'drain'; readonly deadlineMs: number }
@@ -82,5 +83,5 @@ export type FromWorker =
   /** A page of the access log, with so many bytes of lines in it (log-page.ts). */
   | { readonly type: 'log'; readonly memory: SharedArrayBuffer; readonly length: number }
   | { readonly type: 'difference'; readonly difference: Difference }
-  | { readonly type: 'sampled'; readonly id: number; readonly samples: Uint8Array<ArrayBuffer> }
+  | { readonly type: 'sampled'; readonly id: number; readonly samples: readonly Lent[] }
   | { readonly type: 'fault'; readonly code: string; readonly message: string }

@@ -59,6 +59,14 @@ interface Pace {
 interface Half {
   readonly memory: Buffer
   used: number
+  /** Somebody else may read it. */
+  isLent: boolean
+}
+
+/** Samples that a worker has lent to the main thread. */
+export interface Lent {
+  readonly memory: SharedArrayBuffer
+  readonly used: number
 }
 
 export class Samples {
@@ -160,15 +168,20 @@ export class Samples {
     this.#draw(slot, pace)
   }
 
+  /** Memory that nobody has touched yet costs none. */
+  #newHalf(): Half {
+    return { memory: Buffer.from(new SharedArrayBuffer(this.#halfBytes)), used: 0, isLent: false }
+  }
+
   /** Returns the bytes that were written; 0 when the head has no room at all. */
   #write(slot: number, weight: number, address: string, isTrusted: boolean): number {
     const head = this.#head.text
     const bytes = PREFIX_BYTES + address.length + head.length
     if (bytes > this.#halfBytes) return 0
-    this.#current ??= { memory: Buffer.allocUnsafeSlow(this.#halfBytes), used: 0 }
+    this.#current ??= this.#newHalf()
     if (this.#current.used + bytes > this.#halfBytes) {
-      const older = this.#current
-      this.#current = this.#previous ?? { memory: Buffer.allocUnsafeSlow(this.#halfBytes), used: 0 }
+      const [older, oldest] = [this.#current, this.#previous]
+      this.#current = oldest === null || oldest.isLent ? this.#newHalf() : oldest
       this.#current.used = 0
       this.#previous = older
     }
@@ -186,33 +199,25 @@ export class Samples {
     return bytes
   }
 
-  /** A copy of what is kept of a service, oldest first, for `samplesIn`. */
-  of(slot: number): Uint8Array<ArrayBuffer> {
+  /**
+   * Lends what is kept, oldest first, for `samplesIn`: as it is, so that no request waits while it is copied. What is lent is never
+   * written over, only added to.
+   */
+  lend(): Lent[] {
     const halves = [this.#previous, this.#current].filter((half) => half !== null)
-    const records = halves.flatMap(({ memory, used }) => [...recordsOf(memory, used, slot)])
-    const copy = new Uint8Array(records.reduce((sum, { length }) => sum + length, 0))
-    let at = 0
-    for (const record of records) {
-      copy.set(record, at)
-      at += record.length
-    }
-    return copy
+    return halves.map((half) => {
+      half.isLent = true
+      return { memory: half.memory.buffer as SharedArrayBuffer, used: half.used }
+    })
   }
 }
 
-function* recordsOf(memory: Buffer, used: number, slot: number): Generator<Buffer> {
-  for (let at = 0; at < used; ) {
-    const end = at + memory.readUInt32LE(at)
-    if (memory.readUInt32LE(at + 4) === slot) yield memory.subarray(at, end)
-    at = end
-  }
-}
-
-/** The samples in a copy that a worker gave. */
-export function* samplesIn(copy: Uint8Array): Generator<Sample> {
-  const memory = Buffer.from(copy.buffer, copy.byteOffset, copy.length)
-  for (let at = 0; at < memory.length; ) {
-    const end = at + memory.readUInt32LE(at)
+/** The samples of the service in a slot among those that a worker has lent. */
+export function* samplesIn({ memory: buffer, used }: Lent, slot: number): Generator<Sample> {
+  const memory = Buffer.from(buffer)
+  for (let at = 0, end = 0; at < used; at = end) {
+    end = at + memory.readUInt32LE(at)
+    if (memory.readUInt32LE(at + 4) !== slot) continue
     const addressAt = at + PREFIX_BYTES
     const headAt = addressAt + memory.readUInt16LE(at + 20)
     yield {
@@ -222,6 +227,5 @@ export function* samplesIn(copy: Uint8Array): Generator<Sample> {
       address: memory.latin1Slice(addressAt, headAt),
       head: memory.latin1Slice(headAt, end),
     }
-    at = end
   }
 }

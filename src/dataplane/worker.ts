@@ -37,8 +37,7 @@ port.on('message', (message: ToWorker) => {
     send({ type: 'prepared', epoch: message.delta.epoch })
   } else if (message.type === 'lookup') plane.lookups.take(message.lookup)
   else if (message.type === 'sample') {
-    const samples = plane.samples.of(message.slot)
-    port.postMessage({ type: 'sampled', id: message.id, samples } satisfies FromWorker, [samples.buffer])
+    send({ type: 'sampled', id: message.id, samples: plane.samples.lend() })
   } else if (message.type === 'drain') drain(message.deadlineMs)
   else open().catch(({ code = '', message }: NodeJS.ErrnoException) => send({ type: 'fault', code, message }))
 })

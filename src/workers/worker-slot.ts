@@ -13,6 +13,7 @@ import { inspect } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import type { Clock } from '../clock.ts'
 import type { Difference, FromWorker, ToWorker, WorkerStart } from '../dataplane/messages.ts'
+import type { Lent } from '../dataplane/samples.ts'
 import { giveBack, linesIn } from '../log/page.ts'
 import type { LossReason } from '../metrics/counters.ts'
 import { clearGauges } from '../metrics/layout.ts'
@@ -29,7 +30,7 @@ const YOUNG_MB = 24
 /** Time for a worker to exit once it was told to; then its successor starts beside it. */
 const EXIT_MS = 250
 
-/** Time for a worker to tell its samples. */
+/** Time for a worker to lend its samples. */
 const SAMPLES_MS = 2_000
 
 /** Why a worker has failed or was ended; the message is the rest of a sentence about it. */
@@ -79,7 +80,7 @@ export class WorkerSlot {
   #gone = false
   #blame: Blame | null = null
   /** Who waits for samples, by the number of the question. */
-  readonly #waiting = new Map<number, (samples: Uint8Array | null) => void>()
+  readonly #waiting = new Map<number, (samples: readonly Lent[] | null) => void>()
   #questions = 0
   /** Resolves once it is gone, when it was told to end. */
   #ending: Promise<void> | null = null
@@ -117,8 +118,8 @@ export class WorkerSlot {
     this.#worker?.postMessage(message)
   }
 
-  /** The samples of the service in this slot (dataplane/samples.ts); null when it does not tell them in time. */
-  samples(slot: number): Promise<Uint8Array | null> {
+  /** The samples that it has of requests (dataplane/samples.ts); null when it does not lend them in time. */
+  samples(): Promise<readonly Lent[] | null> {
     if (!this.listening || this.drained) return Promise.resolve(null)
     const id = ++this.#questions
     return new Promise((resolve) => {
@@ -128,7 +129,7 @@ export class WorkerSlot {
         this.#waiting.delete(id)
         resolve(samples)
       })
-      this.tell({ type: 'sample', id, slot })
+      this.tell({ type: 'sample', id })
     })
   }
 

@@ -11,6 +11,7 @@
 import type { Clock } from '../clock.ts'
 import type { Lookup } from '../dataplane/lookups.ts'
 import type { Difference, ListenerPlan, WorkerStart } from '../dataplane/messages.ts'
+import type { Lent } from '../dataplane/samples.ts'
 import { lossField } from '../metrics/counters.ts'
 import { CELL, type SharedMemory, WORKER_FIELDS } from '../metrics/layout.ts'
 import { mergeDelta } from '../table/build.ts'
@@ -113,9 +114,9 @@ export class Workers {
     Atomics.store(this.#options.memory.cells, CELL.epoch, delta.epoch)
   }
 
-  /** What each worker in turn has sampled of the service in this slot; null of one that does not tell. */
-  async *samples(slot: number): AsyncGenerator<Uint8Array | null> {
-    for (const worker of [...this.#slots]) yield await worker.samples(slot)
+  /** What each worker in turn has sampled of requests; of one that does not lend it, nothing. */
+  async *samples(): AsyncGenerator<Lent> {
+    for (const worker of [...this.#slots]) yield* (await worker.samples()) ?? []
   }
 
   /** Gives every worker, and those that come later, something that requests are looked up in. */

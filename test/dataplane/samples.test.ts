@@ -21,7 +21,12 @@ function make(bytesMax: number, seed = 1) {
     head.text = text
     samples.note(service, address, isTrusted)
   }
-  return { samples, time, ask, of: (service = shop): Sample[] => [...samplesIn(samples.of(service.slot))] }
+  return {
+    samples,
+    time,
+    ask,
+    of: (service = shop): Sample[] => samples.lend().flatMap((lent) => [...samplesIn(lent, service.slot)]),
+  }
 }
 
 test('a few requests are all kept, as they came, each for itself', () => {
@@ -30,6 +35,7 @@ test('a few requests are all kept, as they came, each for itself', () => {
   time.nowMs += 5
   ask('GET /2 HTTP/1.1\r\nHost: a\r\n\r\n')
   ask('GET /other HTTP/1.1\r\nHost: b\r\n\r\n', other)
+  ask('GET /3 HTTP/1.1\r\nHost: a\r\n\r\n')
   ask('GET /nowhere HTTP/1.1\r\nHost: c\r\n\r\n', null)
   expect(of()).toEqual([
     {
@@ -46,6 +52,7 @@ test('a few requests are all kept, as they came, each for itself', () => {
       isTrusted: false,
       head: 'GET /2 HTTP/1.1\r\nHost: a\r\n\r\n',
     },
+    expect.objectContaining({ weight: 1, head: 'GET /3 HTTP/1.1\r\nHost: a\r\n\r\n' }),
   ])
   expect(of(other)).toMatchObject([{ head: 'GET /other HTTP/1.1\r\nHost: b\r\n\r\n', weight: 1 }])
 })
@@ -74,7 +81,7 @@ test('under a flood the last ones stay, in bounds, and stand for all that were s
     for (let n = 0; n < 500; n++) ask(`${asked++} ${head}`)
   }
   const kept = of()
-  expect(samples.of(shop.slot).length).toBeLessThanOrEqual(bytesMax)
+  expect(samples.lend().reduce((sum, { used }) => sum + used, 0)).toBeLessThanOrEqual(bytesMax)
   expect(kept.length).toBeGreaterThan(60)
   const numbers = kept.map(({ head: text }) => Number(text.split(' ')[0]))
   expect(numbers).toEqual(numbers.toSorted((a, b) => a - b))
@@ -108,4 +115,14 @@ test('a client that asks for four things in turn is sampled evenly', () => {
   const fair = counts.reduce((sum, count) => sum + count, 0) / 4
   // A distance that is not drawn finds one of the four alone.
   for (const count of counts) expect(Math.abs(count - fair) / fair).toBeLessThan(0.15)
+})
+
+test('what is lent stays as it is, however much comes after it', () => {
+  const { samples, ask, of } = make(2_000)
+  ask('the first')
+  const [lent] = samples.lend()
+  const seen = () => [...samplesIn(lent, shop.slot)].map(({ head }) => head)
+  for (let n = 0; n < 500; n++) ask(`${n} ${'x'.repeat(300)}`)
+  expect(of().some(({ head }) => head === 'the first')).toBe(false)
+  expect(seen()).toEqual(['the first'])
 })

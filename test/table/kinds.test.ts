@@ -73,7 +73,7 @@ function sampled(example: ExampleRequest): RequestView {
   const time = { nowMs: 0, wallMs: () => atMs }
   const samples = new Samples(65_536, { text: headOf(example) }, time)
   samples.note(SERVICE, ip, true)
-  const [sample] = samplesIn(samples.of(SERVICE.slot))
+  const [sample] = samplesIn(samples.lend()[0], SERVICE.slot)
   const request = new PostedRequest(65_536, 1_000, signer, () => sample.atMs, lookups())
   expect(request.readHead(sample.head, sample.address, sample.isTrusted)).toBeGreaterThan(0)
   return request.view
