@@ -1,7 +1,7 @@
 /** What targets have to do, summed over all workers. */
 import type { Work } from '../table/demand.ts'
 import type { Load } from '../table/types.ts'
-import { FIELD, type SharedMemory, SLOTS, sumField } from './layout.ts'
+import { FIELD, laneOffset, type SharedMemory, SLOTS, sumField } from './layout.ts'
 
 /** Sum over all workers of what stands by worker and slot of a target. */
 export function sumBySlot(bySlot: Int32Array, slot: number): number {
@@ -18,7 +18,22 @@ export function sumSlots(memory: SharedMemory, slots: readonly number[], field: 
 /** Requests, tunnels and permits by slot, over all workers, as the main thread reads them: for whoever decides there (explain). */
 export function loadOf(memory: SharedMemory): Load {
   const load = (slot: number) => sumField(memory, slot, FIELD.inFlight) + sumField(memory, slot, FIELD.tunnels)
-  return Object.assign(load, { permits: (slot: number) => sumBySlot(memory.permits, slot) })
+  return Object.assign(load, {
+    permits: (slot: number) => sumBySlot(memory.permits, slot),
+    latencyMs: (slot: number) => meanLatencyMs(memory, slot),
+  })
+}
+
+/** What a target takes to answer, on average over the workers that have seen it, in ms; 0 when none has. */
+function meanLatencyMs({ targets, workers }: SharedMemory, slot: number): number {
+  let [sum, count] = [0, 0]
+  for (let worker = 0; worker < workers; worker++) {
+    const ms = targets[laneOffset(worker, slot) + FIELD.latencyMs]
+    if (ms === 0) continue
+    sum += ms
+    count++
+  }
+  return count === 0 ? 0 : sum / count
 }
 
 /** What targets had to do within a window. */

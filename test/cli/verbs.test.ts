@@ -247,6 +247,26 @@ describe('verbs that show something', () => {
     )
   })
 
+  it('status tells weights of targets where they differ, and what is warming', async () => {
+    const soonMs = Date.now() + 20_000
+    const [one] = pool.targets
+    const shown = async (more: object) => {
+      const told = { ...view, pools: [{ ...pool, ...more }] }
+      const admin = await scripted({ 'GET /v1/services/shop/status': [200, told] })
+      return (await turnout(admin.url, 'status', 'shop')).out.split('\n').slice(2, -1)
+    }
+    const weighed = [
+      { ...one, weight: 3, warmUntilMs: soonMs },
+      { ...one, weight: 1, warmUntilMs: 0 },
+    ]
+    const [, heavy, light] = await shown({ targets: weighed })
+    expect(heavy).toMatch(/:3001 +3 +ready +healthy, warming for (20|19) s /)
+    expect(light).toMatch(/:3001 +1 +ready +healthy /)
+    const [ramped, even] = await shown({ rampUntilMs: soonMs, targets: [{ ...one, weight: 3, warmUntilMs: 0 }] })
+    expect(ramped).toMatch(/ ready +warming for (20|19) s /)
+    expect(even).toMatch(/:3001 +ready +healthy /)
+  })
+
   it('status tells of a rollout that runs', async () => {
     const rollout = { id: 'r-1', to: 'green', state: 'rollingBack', step: 1, steps: 5, weight: 25, inMs: null }
     const shown = async (more: object) => {

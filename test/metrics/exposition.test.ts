@@ -193,6 +193,28 @@ test('weights, epoch and revision are those of the snapshot', async () => {
   expect(value('turnout_info', { version: '9.8.7' })).toBe(1)
 })
 
+test('weights of targets are told where a pool has any, and warmth where there is a slow start', async () => {
+  const { stage, clock, scrape } = open()
+  const told = async () => {
+    const { lines } = await scrape()
+    return lines.flatMap(({ name, labels, value }) => {
+      if (name === 'turnout_target_weight') return [String(value)]
+      return name === 'turnout_target_state' && labels['axis'] === 'warmth' ? [labels['state']] : []
+    })
+  }
+  expect(await told()).toEqual([])
+  const { services } = stage.snapshot
+  const pools = { ...services['shop'].pools, blue: { ...services['shop'].pools['blue'], weights: { [BLUE]: 3 } } }
+  stage.snapshot = { ...stage.snapshot, services: { shop: { ...services['shop'], pools, slowStart: '10s' } } }
+  const target = stage.snapshot.status['shop'].pools['blue'].targets[BLUE]
+  const began = { address: '127.0.0.1', alternate: null, slot: 0, health: 'healthy', ejectedUntilMs: 0 } as const
+  Object.assign(target, { addresses: [{ ...began, warmFromMs: clock.nowMs() - 5_000 }] })
+  // The other target of the service has begun when nobody looked.
+  expect((await told()).toSorted()).toEqual(['3', 'warm', 'warming'])
+  Object.assign(target, { addresses: [{ ...began, warmFromMs: clock.nowMs() - 10_000 }] })
+  expect((await told()).toSorted()).toEqual(['3', 'warm', 'warm'])
+})
+
 test('a target is in exactly one state on each axis, and an ejection ends by the clock', async () => {
   const { stage, clock, scrape } = open()
   const pool = stage.snapshot.status['shop'].pools['blue']
