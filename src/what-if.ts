@@ -16,6 +16,7 @@ import type { RunningControl } from './control/deps.ts'
 import { createQueue } from './control/queue.ts'
 import type { CookieSecrets } from './dataplane/cookie-secrets.ts'
 import { CookieSigner } from './dataplane/cookie-signer.ts'
+import { flat } from './dataplane/http1/syntax.ts'
 import type { Lookups } from './dataplane/lookups.ts'
 import { PostedRequest } from './dataplane/posted-request.ts'
 import { type Sample, samplesIn } from './dataplane/samples.ts'
@@ -148,7 +149,9 @@ class Replay {
     this.#squares += weight ** 2
     this.#sinceMs = Math.min(this.#sinceMs ?? atMs, atMs)
     const known = [now, proposed].map(({ visitor }) => visitor).filter((visitor) => visitor !== fresh)
-    this.#comparison.note(view, weight, now, proposed, known.find((visitor) => visitor !== null) ?? null)
+    const visitor = known.find((key) => key !== null)
+    // Remembered without its head, which it is a piece of.
+    this.#comparison.note(view, weight, now, proposed, visitor ? flat(visitor) : null)
   }
 
   result(): Pick<Compared, 'comparison' | 'kept' | 'effective' | 'sinceMs'> {
