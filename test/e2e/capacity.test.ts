@@ -1,10 +1,12 @@
 /** Limits on the requests of a target and a pool, and the queue of those that find no room, in whole processes with real sockets. */
 import net from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
+import { metric } from '../helpers/admin.ts'
 import { ask, openLine, startLoad } from '../helpers/load.ts'
 import { askAdmin, call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { startUpstream } from '../helpers/upstream.ts'
+import { followWorkers } from '../helpers/worker-inspector.ts'
 
 interface Gate {
   readonly url: string
@@ -233,6 +235,30 @@ test('a switch to a pool that does not carry what is measured is refused with th
   })
   expect((await to('green', '?force=true')).status).toBe(200)
   expect(new Set((await load.stop()).map(({ status }) => status))).toEqual(new Set([200]))
+})
+
+test('what a worker that dies had at a target, or in the queue, is free for the others at once', async () => {
+  const threads = followWorkers()
+  const target = await startGate()
+  const proxy = await limited({ blue: [target.url] }, { requestsPerTarget: 2 }, 2)
+  const isBack = async () => (await metric(proxy, 'turnout_worker_restarts_total', 'worker="0"')) === 1
+  // The kernel spreads connections as it likes; of so many some are at either worker.
+  const answers = Array.from({ length: 16 }, () => ask(proxy.port, { method: 'GET', path: '/' }))
+  await depthIs(proxy, 14)
+  threads.run(0, 'process.exit(1)')
+  await until('the worker is replaced', isBack)
+  const ended: number[] = []
+  for (const answer of answers) void answer.then(({ status }) => ended.push(status))
+  await until('all are answered, or lost with their worker', () => {
+    target.pass()
+    return ended.length === answers.length
+  })
+  expect(ended.every((status) => status === 200 || status === 0)).toBe(true)
+  await depthIs(proxy, 0)
+  const both = [1, 2].map(() => ask(proxy.port, { method: 'GET', path: '/after' }))
+  await until('two are there at once', () => target.now() === 2)
+  target.open()
+  expect((await Promise.all(both)).map(({ status }) => status)).toEqual([200, 200])
 })
 
 test('pipelined requests wait one after the other, and an upload that waits arrives whole', async () => {
