@@ -1,6 +1,6 @@
 /** What status shows, from counters filled by hand. */
 import { expect, test } from 'vitest'
-import { binOf, FIELD, laneOffset } from '../../src/metrics/layout.ts'
+import { binOf, FIELD, laneOffset, SLOTS } from '../../src/metrics/layout.ts'
 import { noteVisitor } from '../../src/metrics/visitors.ts'
 import { until } from '../helpers/raw.ts'
 import { count, movableClock, type StandIn, startAdmin } from './stand-in.ts'
@@ -176,4 +176,19 @@ test('GET /v1/status has every service as its own status has it, and the process
     instances: [{ version: '0.1.0', revision: 1, epoch: 1 }],
     lookups: [],
   })
+})
+
+test('a pool of a service with limits shows its queue: what waits, has waited, and got no room', async () => {
+  const admin = await startAdmin()
+  expect((await poolsOf(admin))[0].queue).toBeNull()
+  await admin.call('PATCH', '/v1/services/shop', { capacity: { requestsPerTarget: 2 } })
+  admin.memory.waiting[0] = 3
+  admin.memory.waiting[SLOTS] = 1
+  count(admin.memory, 0, 'queued', 4)
+  count(admin.memory, 0, 'queuedSumMs', 100)
+  count(admin.memory, 0, 'shedQueueFull', 2)
+  expect((await poolsOf(admin)).map(({ queue }: { queue: object }) => queue)).toEqual([
+    { depth: 4, served: 4, meanMs: 25, shed: { full: 2, time: 0, left: 0 } },
+    { depth: 0, served: 0, meanMs: null, shed: { full: 0, time: 0, left: 0 } },
+  ])
 })

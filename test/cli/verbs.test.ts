@@ -333,6 +333,18 @@ describe('verbs that show something', () => {
     expect(out).toMatch(/127\.0\.0\.1:3001 .* healthy, ejected for [78] s /)
   })
 
+  it('status tells of the queue of a pool, once anybody was in it', async () => {
+    const none = { depth: 0, served: 0, meanMs: null, shed: { full: 0, time: 0, left: 0 } }
+    const shown = async (queue: object | null) => {
+      const admin = await scripted({ 'GET /v1/services/shop/status': [200, { ...view, pools: [{ ...pool, queue }] }] })
+      return (await turnout(admin.url, 'status', 'shop')).out
+    }
+    expect(await shown({ ...none, depth: 4, served: 12, meanMs: 80.5, shed: { full: 3, time: 0, left: 1 } })).toContain(
+      'queue of blue: 4 wait for room, 12 had waited 80.5 ms on average, got none: 3 (full), 1 (left)\n',
+    )
+    for (const queue of [none, null]) expect(await shown(queue)).not.toContain('queue')
+  })
+
   it('status shows the addresses of names, and why a name has none', async () => {
     const at = (address: string, more = {}) => ({
       address,

@@ -94,6 +94,12 @@ function write(log: AccessLog, wallMs: number, facts: Facts, numbers: Partial<Re
   })
 }
 
+test('a line tells how long its request has waited for room, if it has', () => {
+  const reader = new Reader()
+  write(reader.log, 0, {}, {}, { waitedMs: 12.5 })
+  expect(JSON.parse(reader.lines()[0])).toMatchObject({ waitedMs: 12.5 })
+})
+
 test('while nobody takes the lines, they are dropped and counted instead of piling up', () => {
   const reader = new Reader()
   reader.slow = true

@@ -22,6 +22,7 @@ import {
   TRIAL,
   trialOffset,
 } from '../../../src/metrics/layout.ts'
+import type { ServicePlan } from '../../../src/table/plan.ts'
 import type { ServiceStatus } from '../../../src/table/status.ts'
 import type { TargetTable } from '../../../src/table/types.ts'
 import { makePlane } from '../make-plane.ts'
@@ -177,10 +178,10 @@ let exchange: Exchange
 
 beforeEach(() => start())
 
-function start(trial?: ServiceStatus['trial']): void {
+function start(trial?: ServiceStatus['trial'], plan: Partial<ServicePlan> = {}): void {
   memory = allocateSharedMemory(1)
   opened = []
-  plane = makePlane({ targets: ['http://192.0.2.7:80', 'http://192.0.2.8:80'], memory, trial })
+  plane = makePlane({ targets: ['http://192.0.2.7:80', 'http://192.0.2.8:80'], memory, trial, plan })
   const budget = new RetryBudget()
   const leases = (target: TargetTable) => ({
     isCrowded: false,
@@ -442,5 +443,106 @@ describe('of a version that is judged', () => {
     expect(slow()).toBe(1)
     opened[0].head('204 No Content', 'none')
     expect(slow()).toBe(1)
+  })
+})
+
+describe('of a target that carries one request at once', () => {
+  beforeEach(() => start(undefined, { capacity: ONE }))
+  const ONE = { requestsPerTarget: 1, requestsPerPool: 0, queueMax: 10, queueMs: 1_000 }
+
+  /** One more client asks. */
+  function ask(line: string, whole: string | null = '', more = ''): NotedDownstream {
+    downstream = new NotedDownstream()
+    exchange = new Exchange(plane, downstream)
+    begin(line, whole, more)
+    return downstream
+  }
+  /** The answer comes to a request that was sent. */
+  const answer = (upstream: NotedUpstream) => {
+    upstream.head('200 OK\r\nContent-Length: 2', 'length')
+    upstream.piece('ok', true)
+  }
+  /** Both targets have a request, to which they are connected. */
+  const busy = () => {
+    ask('GET /a')
+    ask('GET /b')
+    for (const upstream of opened) upstream.connect()
+  }
+  /** Turns are given behind what is under way. */
+  const turns = () => Promise.resolve()
+  const waiting = () => memory.waiting.reduce((sum, n) => sum + n, 0)
+
+  test('the next one waits with its body, and is sent once the one before is answered; the wait is not the time of the target', async () => {
+    busy()
+    const third = ask('POST /c', null, 'Content-Length: 2\r\n')
+    expect([third.notes, opened.length, waiting()]).toEqual([['pause'], 2, 1])
+    plane.time.nowMs += 500
+    answer(opened[0])
+    await turns()
+    expect([opened.length, waiting()]).toEqual([3, 0])
+    opened[2].connect()
+    downstream = third
+    piece('ab', true)
+    expect(opened[2].notes).toEqual(['send POST /c', 'body ab.'])
+    const before = counted(FIELD.durationSumMs)
+    plane.time.nowMs += 20
+    answer(opened[2])
+    expect(third.notes.at(-1)).toBe('ended')
+    expect(counted(FIELD.durationSumMs) - before).toBeCloseTo(20)
+    expect([counted(FIELD.queued), counted(FIELD.queuedSumMs)]).toEqual([1, 500])
+  })
+
+  test('one that has waited for as long as it may is refused, and nothing of it counts at a target', () => {
+    busy()
+    const third = ask('GET /c')
+    passDeadline()
+    expect(third.notes).toEqual(['refuse overloaded', 'ended'])
+    expect([counted(FIELD.shedQueueTime), counted(FIELD.decided), counted(FIELD.attemptsStarted)]).toEqual([1, 2, 2])
+    expect([counted(FIELD.queued), waiting()]).toEqual([0, 0])
+  })
+
+  test('one whose client goes away leaves the queue', async () => {
+    busy()
+    const third = ask('GET /c')
+    third.destroy()
+    expect([third.notes.at(-1), waiting()]).toEqual(['cut', 0])
+    answer(opened[0])
+    await turns()
+    expect(opened.length).toBe(2)
+  })
+
+  test('one whose connection is refused waits for another target, behind those that wait already', async () => {
+    ask('GET /a')
+    const second = ask('GET /b')
+    opened[0].connect()
+    plane.time.nowMs += 5
+    const third = ask('GET /c')
+    plane.time.nowMs += 5
+    opened[1].close()
+    expect([second.notes, waiting()]).toEqual([[], 2])
+    await turns()
+    opened[2].connect()
+    expect(opened[2].notes).toEqual(['send GET /c'])
+    expect(opened[2].connections.target).toBe(opened[1].connections.target)
+    answer(opened[2])
+    await turns()
+    // That target has refused the one that waits.
+    expect(opened.length).toBe(3)
+    answer(opened[0])
+    await turns()
+    opened[3].connect()
+    answer(opened[3])
+    expect(opened[3].notes[0]).toBe('send GET /b')
+    for (const { notes } of [second, third]) expect(notes.at(-1)).toBe('ended')
+    expect([counted(FIELD.retriesConnect), counted(FIELD.inFlight), waiting()]).toEqual([1, 0, 0])
+    expect(memory.permits.every((count) => count === 0)).toBe(true)
+  })
+
+  test('one that became a tunnel leaves its place to the next', async () => {
+    busy()
+    ask('GET /c')
+    opened[0].head('101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket', 'none')
+    await turns()
+    expect(opened.length).toBe(3)
   })
 })
