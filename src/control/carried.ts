@@ -13,6 +13,7 @@ import { workOf } from '../metrics/load.ts'
 import type { ServiceTraffic } from '../metrics/window.ts'
 import { movesBetween } from '../table/allotment.ts'
 import { carriedBy, carriedInWords, demandOf } from '../table/demand.ts'
+import { stateForNew } from '../table/proven.ts'
 import { observedOf, seenOf } from '../table/status.ts'
 import type { AddressesOf } from './observe.ts'
 import { type Content, splitOf } from './reconcile.ts'
@@ -46,12 +47,12 @@ export function assertCarried(
 
 /** Why a pool does not carry its share, in words; null when it does, or nothing is known. */
 function excessOf(after: Content, name: string, pool: string, { nowMs, addressesOf, traffic }: Known): string | null {
-  const { capacity, health } = after.services[name]
+  const { capacity, health, pools } = after.services[name]
   const intent = own(after.intents[name].pools, pool)
   const lately = traffic(name)
   if (capacity === undefined || intent === undefined || lately === null || lately.windowMs <= 0) return null
   const targets = Object.entries(intent.targets).map(([url, { admin }]) => ({
-    admin,
+    admin: stateForNew(pools[pool], url, admin),
     ...seenOf(addressesOf(url), observedOf(own(after.observed, name), pool, url)),
   }))
   const { requestsPerTarget = 0, requestsPerPool = 0 } = capacity

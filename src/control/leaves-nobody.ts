@@ -13,10 +13,9 @@
 import type { Change } from '../change.ts'
 import { own } from '../config/record.ts'
 import type { ServiceSpec } from '../config/schema.ts'
-import { targetWeight } from '../config/target-weight.ts'
 import { TurnoutError } from '../errors.ts'
 import { movesBetween } from '../table/allotment.ts'
-import { canAnswer, fitTargets, isProven, type Targets } from '../table/proven.ts'
+import { canAnswer, fitTargets, isProven, stateForNew, type Targets } from '../table/proven.ts'
 import { observedOf, type ServiceIntent, type ServiceObserved, seenOf } from '../table/status.ts'
 import type { AddressesOf } from './observe.ts'
 import { type Content, splitOf } from './reconcile.ts'
@@ -105,7 +104,7 @@ function serviceIn(
 /** The targets of a pool as they are known; those of weight 0 are there for nobody new. */
 const targetsOf = ({ spec, intent, observed, addressesOf }: Service, pool: string): Targets =>
   Object.entries(intent.pools[pool].targets).map(([url, { admin }]) => ({
-    admin: targetWeight(spec.pools[pool], url) === 0 ? 'standby' : admin,
+    admin: stateForNew(spec.pools[pool], url, admin),
     ...seenOf(addressesOf(url), observedOf(observed, pool, url)),
   }))
 
@@ -121,12 +120,14 @@ function aimedAt(was: Service, is: Service, change: Change): readonly string[] {
 const grown = (was: Service, is: Service): readonly string[] =>
   movesBetween(splitOf(was.spec), splitOf(is.spec)).takers.filter((pool) => Object.hasOwn(is.intent.pools, pool))
 
-function assertTakesVisitors({ name, intent }: Service, pool: string): void {
+function assertTakesVisitors({ name, spec, intent }: Service, pool: string): void {
   const { admin, targets } = intent.pools[pool]
   const what = `Pool ${pool} of ${name}`
   if (admin !== 'ready') throw conflict(`${what} is in state ${admin}; set it ready first.`)
   if (Object.keys(targets).length === 0) throw conflict(`${what} has no targets.`)
-  const ready = Object.values(targets).some((target) => target.admin === 'ready')
+  const ready = Object.entries(targets).some(
+    ([url, target]) => stateForNew(spec.pools[pool], url, target.admin) === 'ready',
+  )
   if (!ready) throw conflict(`${what} has no target that is ready.`)
 }
 

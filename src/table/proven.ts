@@ -5,14 +5,32 @@
  * - A pool is *proven* when at least half of its ready targets fit: below half it would be in panic (balance.ts) as soon as traffic
  *   came, and serve from targets that nobody knows, or knows to be ill.
  * - A pool *can answer* when one of its ready targets does not fail: less than proven, for pools that have traffic already.
- * The state of the pool itself is not looked at.
+ * The state of the pool itself is not looked at. Targets of weight 0 count as in standby (`targetsForNew`).
  */
+import { targetWeight } from '../config/target-weight.ts'
 import type { TargetStatus } from './status.ts'
+import type { AdminState } from './types.ts'
 
 /** The targets of a pool, as far as it depends on them. */
 export type Targets = readonly (Pick<TargetStatus, 'admin' | 'health' | 'ejectedUntilMs'> & {
   readonly addresses: readonly unknown[]
 })[]
+
+/** The admin state of a target as those who are new meet it: one of weight 0 lets none of them in. */
+export function stateForNew(
+  pool: Parameters<typeof targetWeight>[0] | undefined,
+  url: string,
+  admin: AdminState,
+): AdminState {
+  return pool !== undefined && targetWeight(pool, url) === 0 ? 'standby' : admin
+}
+
+/** The targets of a pool as those who are new meet them. */
+export const targetsForNew = (
+  pool: Parameters<typeof targetWeight>[0] | undefined,
+  targets: Readonly<Record<string, TargetStatus>>,
+): Targets =>
+  Object.entries(targets).map(([url, target]) => ({ ...target, admin: stateForNew(pool, url, target.admin) }))
 
 /** How many targets of a pool are ready, and how many of these fit. */
 export function fitTargets(targets: Targets, probed: boolean, nowMs: number): { ready: number; fit: number } {

@@ -92,6 +92,14 @@ const restore = (then: Content): Change => ({
   intents: then.intents,
 })
 
+test('a target of weight 0 is nobody who would be left to answer', () => {
+  const pools = { ...shop().pools, blue: { ...shop().pools['blue'], weights: { [BLUE]: 0 } } }
+  expect(outcome(start({ pools }), targetState('blue', BLUE, 'maint'))).not.toBeTypeOf('string')
+  expect(outcome(start({ pools }), targetState('blue', BLUE2, 'maint'))).toMatch(
+    'Nobody would be left to answer for shop',
+  )
+})
+
 describe('a switch', () => {
   test('needs a pool that a probe has found healthy: unknown is not well, and it may be waited for', () => {
     expect(outcome(start(), to('green'))).toMatch(

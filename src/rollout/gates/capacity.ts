@@ -10,6 +10,7 @@
 import { inDigits } from '../../config/digits.ts'
 import { workOf } from '../../metrics/load.ts'
 import { carriedBy, demandOf, type PoolLimits } from '../../table/demand.ts'
+import { targetsForNew } from '../../table/proven.ts'
 import { limitsOf } from '../limits.ts'
 import { batchOf, isRolling } from '../rolling.ts'
 import { weightAt } from '../strategy.ts'
@@ -107,7 +108,7 @@ function room(about: About, { traffic, steadyMs }: Means, limits: PoolLimits, pe
   const others = Object.entries(pool?.admin === 'ready' ? pool.targets : {}).filter(
     ([url]) => !isReplaced || !batchOf(rollout).includes(url),
   )
-  const its = others.map(([, target]) => target)
+  const its = targetsForNew(targets.spec?.pools[rollout.to], Object.fromEntries(others))
   const { fit, carries } = carriedBy(its, limits, targets.spec?.health !== undefined, steadyMs())
   const whose = isOwn ? ` as ${rollout.to} answers` : ''
   const load = `${when} ${number(perSecond)} requests a second take ${number(eachMs)} ms each${whose}, so ${number(atOnce)} are under way at once`

@@ -1,5 +1,5 @@
 /** Checks of what is known of the health of the pools; nobody is asked anything. */
-import { fitTargets, isProven } from '../../table/proven.ts'
+import { fitTargets, isProven, targetsForNew } from '../../table/proven.ts'
 import { isRolling } from '../rolling.ts'
 import { livePoolsOf } from '../rollout.ts'
 import { type Found, failed, ill, ok, skipped } from './check.ts'
@@ -13,7 +13,11 @@ export function targetsFit(about: About, { steadyMs }: Means): Found {
   const pool = about.status()?.pools[to]
   if (pool === undefined || Object.keys(pool.targets).length === 0) return failed(`pool ${to} has no targets`)
   if (pool.admin !== 'ready') return ill(`pool ${to} is in state ${pool.admin}; set it ready`)
-  const { ready, fit } = fitTargets(Object.values(pool.targets), isProbed(about), steadyMs())
+  const { ready, fit } = fitTargets(
+    targetsForNew(about.targets.spec?.pools[to], pool.targets),
+    isProbed(about),
+    steadyMs(),
+  )
   if (ready === 0) return ill(`pool ${to} has no target that is ready`)
   const how = isProbed(about) ? 'found healthy by a probe' : 'not known to fail'
   return fit === ready
@@ -28,7 +32,7 @@ export function liveFits(about: About, { steadyMs }: Means): Found {
   const live = livePoolsOf(about.rollout)
   for (const name of live) {
     const pool = about.status()?.pools[name]
-    const targets = Object.values(pool?.targets ?? {})
+    const targets = targetsForNew(about.targets.spec?.pools[name], pool?.targets ?? {})
     if (pool?.admin === 'ready' && isProven(targets, isProbed(about), steadyMs())) continue
     const { ready, fit } = fitTargets(targets, isProbed(about), steadyMs())
     return ill(
