@@ -47,6 +47,7 @@ const OPERATIONS: Readonly<Record<string, string>> = {
   'POST /v1/services/:service/rollouts/:id/abort': 'abortRollout',
   'POST /v1/services/:service/rollouts/:id/metrics': 'postMetric',
   'POST /v1/switch': 'switchServices',
+  'POST /v1/services/:service/dry-run': 'dryRun',
   'POST /v1/explain': 'explain',
   'GET /v1/events': 'events',
   'GET /v1/audit': 'audit',
@@ -81,8 +82,11 @@ const LAST_EVENT_ID = Type.Object({
 })
 const ETAG = { etag: { type: 'string', description: 'The revision, for If-Match.' } }
 
+/** Calls by POST that ask, and change nothing. */
+const ASKS = /^POST .*\/(explain|dry-run)$/
+
 const isChange = (operation: string): boolean =>
-  !operation.startsWith('GET ') && operation !== 'POST /v1/explain' && !operation.includes('/rollouts')
+  !operation.startsWith('GET ') && !ASKS.test(operation) && !operation.includes('/rollouts')
 /** Calls that answer an ETag. */
 const hasETag = (operation: string): boolean =>
   isChange(operation) || operation === 'GET /v1/services' || operation === 'GET /v1/services/:service'

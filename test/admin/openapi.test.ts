@@ -38,6 +38,7 @@ test('every route has a summary and a described answer, and every change with a 
     for (const [method, operation] of Object.entries<Loose>(methods)) {
       const name = `${method} ${path}`
       expect(operation.summary, name).toMatch(/^[A-Z].+/)
+      expect(operation.operationId, name).toMatch(/^[a-zA-Z]+$/)
       const { 200: done, 201: created, default: bad } = operation.responses
       const good = done ?? created
       for (const { schema } of [Object.values<Loose>(good.content)[0], bad.content['application/problem+json']]) {
