@@ -20,6 +20,7 @@ export function warnOfRestart(log: Logger, running: Spec, fresh: Spec): void {
       'store',
       'trustedProxies',
       'country',
+      'jwt',
       'limits',
       'timeouts',
       'log',

@@ -25,7 +25,7 @@ import { createHealth } from './health/health.ts'
 import { listenerUrl, planListeners } from './listener-plan.ts'
 import { openAccessLog, openLog } from './log/log.ts'
 import type { LookupFiles } from './lookups/lookups.ts'
-import { countryHeaderOf, startLookups } from './lookups/start.ts'
+import { countryHeaderOf, startLookups, tokenPlanOf } from './lookups/start.ts'
 import { createExposition } from './metrics/exposition.ts'
 import { allocateSharedMemory, type SharedMemory } from './metrics/layout.ts'
 import { createTrafficWindow, type ServiceTraffic } from './metrics/window.ts'
@@ -211,6 +211,7 @@ function workerStart(options: ServeOptions, cookies: CookieSecrets): WorkersOpti
     timeouts: planTimeouts(spec.timeouts),
     trustedProxies: spec.trustedProxies.map(networkOf),
     countryHeader: countryHeaderOf(spec),
+    tokens: tokenPlanOf(spec),
     ...cookies,
     accessSample: spec.log.access ? spec.log.sample : 0,
     sharedReads: options.sharedReads ?? true,

@@ -26,8 +26,10 @@ import { loadOf } from './metrics/load.ts'
 import { compileService } from './table/build.ts'
 import { Comparison } from './table/comparison.ts'
 import { decide } from './table/decide.ts'
+import { textOfOctets } from './table/octets.ts'
 import type { ServiceStatus } from './table/status.ts'
-import type { Decision, Draw, ServiceTable, Table } from './table/types.ts'
+import type { Decision, Draw, RequestView, ServiceTable, Table } from './table/types.ts'
+import { visitorSource } from './table/visitor.ts'
 import type { Workers } from './workers/workers.ts'
 
 /** Longest piece of work at a time, in ms. */
@@ -59,8 +61,19 @@ export function createExplain(
     const present = table()
     const refused = posted.read(input)
     if (refused !== null) return refusalOf(refused, present)
-    return explanationOf(decide(posted.view, present, load, draw, systemClock.steadyMs()), present, running)
+    const decision = decide(posted.view, present, load, draw, systemClock.steadyMs())
+    return explanationOf(decision, present, running, foundAt(decision, posted.view, lookups.tokens !== null))
   }
+}
+
+/** Where the visitor key was found, as the config says it; of a JWT also whether it was verified. */
+function foundAt({ service, visitor }: Decision, view: RequestView, verifies: boolean): string | null {
+  const source =
+    service === null || visitor === null ? null : visitorSource(view, service.visitor, view.ownCookie(service))
+  if (source === null) return null
+  if (source.from === 'jwt') return `jwt:${source.claim} (${verifies ? 'verified' : 'not verified'})`
+  if (source.from === 'own') return 'cookie'
+  return 'name' in source ? `${source.from}:${textOfOctets(source.name)}` : source.from
 }
 
 /** What explain draws: it looks at the next turn without taking it. */

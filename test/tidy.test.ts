@@ -46,6 +46,7 @@ const OWNERS: readonly (readonly [module: RegExp, owner: RegExp])[] = [
   [/^node:(http|https)$/, /^src\/demo\//],
   [/^node:worker_threads$/, /^src\/(dataplane\/(worker|heap)\.ts$|workers\/worker-slot\.ts$)/],
   [/^yaml$/, /^src\/config\//],
+  [/^jose$/, /^src\/lookups\/content\.ts$/],
   [/^maxmind$/, /^src\/dataplane\/countries\.ts$/],
   [/^ajv$/, /^src\/(config|admin)\//],
   // Its types only: src/config/type.ts builds what it would.
@@ -69,7 +70,7 @@ const DOORS: readonly (readonly [from: RegExp, to: RegExp, because: string])[] =
   [/^src\/(workers|dataplane)\//, /^src\/log\/page\.ts$/, 'how lines of a worker reach the main thread'],
   [
     /^src\/lookups\//,
-    /^src\/dataplane\/(countries|lookups)\.ts$/,
+    /^src\/dataplane\/(countries|lookups|tokens)\.ts$/,
     'what threads are given is made there, and looked up there for explain',
   ],
   [/^src\/workers\//, /^src\/dataplane\/heap\.ts$/, 'one limit of the heap for who gives it and who keeps it'],

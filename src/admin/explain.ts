@@ -83,6 +83,11 @@ const ExplanationSchema = Type.Object(
     ),
     rule: nullable(Type.String({ description: 'Name of the rule that decided.' })),
     visitor: nullable(Type.String({ description: 'The visitor key that was found.' })),
+    visitorFrom: nullable(
+      Type.String({
+        description: 'Where it was found; of a JWT also whether that was verified, such as jwt:sub (verified).',
+      }),
+    ),
     bucket: Type.Integer({ description: '0 to 9999, or -1 without a visitor.' }),
     aimed: nullable(Type.String({ description: 'The pool that was meant before health was looked at.' })),
     panic: Type.Boolean({ description: 'Fewer than half of the pool were eligible, so health was ignored.' }),
@@ -162,6 +167,7 @@ export function explanationOf(
   decision: Decision,
   table: { epoch: number; revision: number },
   running: (service: string) => ToldRollout | null = () => null,
+  visitorFrom: string | null = null,
 ): Explanation {
   // A rule and a pin decide by themselves, whatever the weights.
   const byWeight = decision.reason === 'bucket' || decision.reason === 'picker'
@@ -176,6 +182,7 @@ export function explanationOf(
     reason: decision.reason,
     rule: decision.rule,
     visitor: decision.visitor === null ? null : textOfOctets(decision.visitor),
+    visitorFrom,
     bucket: decision.bucket,
     aimed: decision.aimed?.name ?? null,
     panic: decision.panic,
@@ -199,6 +206,7 @@ export function refusalOf(code: ErrorCode, table: { epoch: number; revision: num
     rule: null,
     why,
     visitor: null,
+    visitorFrom: null,
     bucket: -1,
     aimed: null,
     panic: false,

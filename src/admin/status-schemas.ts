@@ -159,9 +159,11 @@ export const ProcessStatusAnswer = object({
   }),
   lookups: Type.Array(
     object({
-      kind: Type.String({ description: 'visitors or countries.' }),
-      name: Type.String({ description: 'The file, as the config names it; empty for countries that nobody tells.' }),
-      entries: Count('Visitors in it; of a database the nodes of its tree.'),
+      kind: Type.String({ description: 'visitors, countries or keys.' }),
+      name: Type.String({
+        description: 'The file or URL, as the config names it; empty for countries that nobody tells.',
+      }),
+      entries: Count('Visitors in it; of a database the nodes of its tree, of a JWKS its public keys.'),
       content: Type.String({ description: 'What is in use, in words; empty for nothing.' }),
       readAtMs: Milliseconds('When that was read, since 1970; 0 for never.'),
       fault: nullable(Type.String({ description: 'Why what is in the file now is not in use.' })),

@@ -19,6 +19,8 @@ interface Explanation {
   readonly target: string | null
   readonly why: string
   readonly visitor: string | null
+  /** An older Turnout does not say. */
+  readonly visitorFrom?: string | null
   readonly bucket: number
   readonly error: string | null
   readonly setsCookie: boolean
@@ -74,7 +76,12 @@ function inWords(it: Explanation): string {
   const facts: [string, string | null][] = [
     ['why', it.why],
     ['service', it.service === null ? null : `${it.service}, release ${it.release}`],
-    ['visitor', it.visitor === null ? 'no key in this request' : `${it.visitor}, bucket ${it.bucket} of 10000`],
+    [
+      'visitor',
+      it.visitor === null
+        ? 'no key in this request'
+        : `${it.visitor}, bucket ${it.bucket} of 10000${it.visitorFrom ? `, from ${it.visitorFrom}` : ''}`,
+    ],
     ['cookie', it.setsCookie ? 'the answer sets ours' : null],
     ['rollout', it.rollout ? runningInWords(it.rollout) : null],
     ['epoch', String(it.epoch)],

@@ -58,6 +58,11 @@ export function checkSpec(spec: Spec, refused: readonly Finding[]): Finding[] {
   if (spec.country?.header !== undefined && spec.trustedProxies.length === 0 && report.sound('/country/header')) {
     report.add('/country/header', 'no proxy is trusted (trustedProxies), so nobody is believed to know the country')
   }
+  if (spec.jwt !== undefined && report.sound('/jwt')) {
+    const { secret, jwks } = spec.jwt
+    if ((secret === undefined) === (jwks === undefined))
+      report.add('/jwt', 'give either secret or jwks: tokens are verified by one of them')
+  }
   checkDurations(report, '/timeouts', spec.timeouts, 1)
   if (!report.present('/services')) return report.findings
   reportServices(report, '/services', spec.services)

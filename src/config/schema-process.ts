@@ -99,6 +99,29 @@ export const CountrySchema = closed(
   { minProperties: 1, description: 'Who tells the country of a client: the header first, then the database.' },
 )
 
+export const JwtSchema = closed(
+  {
+    secret: Type.Optional(
+      Type.String({
+        minLength: 32,
+        writeOnly: true,
+        description: 'Secret of tokens by HS256, HS384 or HS512, at least 32 characters.',
+      }),
+    ),
+    jwks: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 2_048,
+        description: 'Public keys (JWKS) of all other tokens: an http or https URL, or a file relative to this one.',
+      }),
+    ),
+    issuer: Type.Optional(Type.String({ description: 'Tokens of others (iss) are not believed.' })),
+    audience: Type.Optional(Type.String({ description: 'Tokens for others (aud) are not believed.' })),
+  },
+  { minProperties: 1, description: 'By what the JWTs of visitors (jwt:CLAIM) are verified. Default: they are not.' },
+)
+
+export type JwtSpec = Static<typeof JwtSchema>
 export type CountrySpec = Static<typeof CountrySchema>
 export type LimitsSpec = Static<typeof LimitsSchema>
 export type TimeoutsSpec = Static<typeof TimeoutsSchema>

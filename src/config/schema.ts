@@ -10,6 +10,7 @@ import { WhenSchema } from '../table/conditions/kinds.ts'
 import { closed, Duration, Method, NAME_PATTERN, Name, Statuses, UrlPath } from './schema-parts.ts'
 import {
   CountrySchema,
+  JwtSchema,
   LimitsSchema,
   type LimitsSpec,
   LogSchema,
@@ -246,6 +247,7 @@ export const SpecSchema = closed({
     description: 'Networks whose forwarded headers are believed.',
   }),
   country: Type.Optional(CountrySchema),
+  jwt: Type.Optional(JwtSchema),
   limits: Type.Unsafe<LimitsSpec>({ ...LimitsSchema, default: {} }),
   timeouts: Type.Unsafe<TimeoutsSpec>({ ...TimeoutsSchema, default: {} }),
   log: LogSchema,

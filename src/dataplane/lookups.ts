@@ -1,15 +1,16 @@
 /**
- * What requests are looked up in beside the table: lists of visitors, and a database of countries. The main thread reads them
+ * What requests are looked up in beside the table: lists of visitors, a database of countries, and the keys of JWTs. The main thread reads them
  * (src/lookups/) and gives every thread the same memory, so a new one costs no copy, and a change of the table costs nothing of them. They
  * come by name, before the first table that names them; what comes again under a name takes the place of what was there, from the next
  * request on.
  */
 import { VisitorList } from '../table/visitor-list.ts'
 import { Countries, loadCountries } from './countries.ts'
+import { type TokenPlan, Tokens } from './tokens.ts'
 
 /** One of them, as threads are given it. */
 export interface Lookup {
-  readonly kind: 'visitors' | 'countries'
+  readonly kind: 'visitors' | 'countries' | 'keys'
   /** The file, as the config names it. */
   readonly name: string
   readonly memory: SharedArrayBuffer
@@ -25,15 +26,19 @@ export class Lookups {
   /** Header by which trusted proxies tell the country of their client, in lower case; null for none. */
   readonly countryHeader: string | null
   readonly #visitors = new Map<string, VisitorList>()
+  /** null: JWTs are not verified. */
+  readonly tokens: Tokens | null
   #countries: Countries | null = null
 
-  constructor(given: readonly Lookup[] = [], countryHeader: string | null = null) {
+  constructor(given: readonly Lookup[] = [], countryHeader: string | null = null, tokens: TokenPlan | null = null) {
     this.countryHeader = countryHeader
+    this.tokens = tokens === null ? null : new Tokens(tokens)
     for (const lookup of given) this.take(lookup)
   }
 
   take({ kind, name, memory }: Lookup): void {
     if (kind === 'countries') this.#countries = new Countries(memory)
+    else if (kind === 'keys') this.tokens?.take(memory)
     else this.#visitors.set(name, new VisitorList(memory))
   }
 

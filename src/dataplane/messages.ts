@@ -9,6 +9,7 @@ import type { SharedMemory } from '../metrics/layout.ts'
 import type { TableDelta } from '../table/types.ts'
 import type { Lookup } from './lookups.ts'
 import type { Lent } from './samples.ts'
+import type { TokenPlan } from './tokens.ts'
 
 /** A listener with its certificate read; port 0 asks the system for a free one. */
 export interface ListenerPlan {
@@ -30,6 +31,8 @@ export interface WorkerStart {
   readonly trustedProxies: readonly string[]
   /** Header by which those tell the country of a client, in lower case; null for none. */
   readonly countryHeader: string | null
+  /** By what JWTs are verified; null: they are not. */
+  readonly tokens: TokenPlan | null
   /** Secrets that sign our cookie: the first signs, all verify. */
   readonly cookieKeys: readonly string[]
   /** The id of this deployment in our cookies. */

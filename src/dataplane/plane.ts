@@ -96,7 +96,7 @@ export class Plane {
     this.requestHead = new RequestHead(start.limits.headBytesMax, start.limits.headersMax)
     this.responseHead = new ResponseHead(start.limits.headBytesMax, start.limits.headersMax)
     this.signer = new CookieSigner(start.cookieKeys, start.cookieLayer)
-    this.lookups = new Lookups(start.lookups, start.countryHeader)
+    this.lookups = new Lookups(start.lookups, start.countryHeader, start.tokens)
     this.view = new HeadView(this.requestHead, this.signer, () => this.time.wallMs(), this.lookups)
     this.trusted = new TrustedProxies(start.trustedProxies)
     this.admission = new Admission(start.memory, start.index, start.limits, start.cookieKeys[0])

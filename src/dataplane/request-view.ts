@@ -14,6 +14,7 @@ import { cookieValue, countBeginning, findTwo, someCookie, type TwoCookies } fro
 import { countryOf } from '../table/country.ts'
 import type { StickyPlan } from '../table/plan.ts'
 import type { OwnCookie, RequestView, ServiceTable, TextTest } from '../table/types.ts'
+import { bearerToken, claimsText } from '../table/visitor.ts'
 import type { CookieSigner } from './cookie-signer.ts'
 import { KIND } from './http1/field-kinds.ts'
 import { STRIDE } from './http1/fields.ts'
@@ -99,6 +100,12 @@ export class HeadView implements RequestView {
       if (someCookie(fields.value(i), name, test)) return true
     }
     return false
+  }
+
+  claims(): string | null {
+    const { tokens } = this.#lookups
+    const authorization = this.header('authorization')
+    return tokens === null ? claimsText(bearerToken(authorization)) : tokens.claims(authorization, this.wallMs())
   }
 
   country(): string | null {

@@ -1,6 +1,10 @@
-/** What is made of the bytes of a file before threads are given it. What is no such file is a `FileFault`. */
+/**
+ * What is made of the bytes of a file, or of a URL, before threads are given it. What is no such file is a `FileFault`, so threads are
+ * never given what they cannot read. Packages are loaded with the first file that needs them.
+ */
 import { isUtf8 } from 'node:buffer'
 import { Countries, loadCountries } from '../dataplane/countries.ts'
+import { publicKeysOf } from '../dataplane/tokens.ts'
 import type { HashSecret } from '../table/half-sip-hash.ts'
 import { ListFault, packVisitors, VisitorList } from '../table/visitor-list.ts'
 import { FileFault } from './watched-file.ts'
@@ -40,4 +44,24 @@ export async function countriesIn(bytes: Uint8Array<SharedArrayBuffer>): Promise
   } catch {
     throw new FileFault('is no database in the format .mmdb')
   }
+}
+
+/** The public keys of a JWKS, and nothing else of it. */
+export async function keysIn(bytes: Uint8Array): Promise<Content> {
+  const { createLocalJWKSet } = await import('jose')
+  let jwks: ReturnType<ReturnType<typeof createLocalJWKSet>['jwks']>
+  try {
+    jwks = createLocalJWKSet(JSON.parse(Buffer.from(bytes).toString())).jwks()
+  } catch {
+    throw new FileFault('is no set of keys (JWKS)')
+  }
+  const keys = publicKeysOf(jwks.keys as unknown as Readonly<Record<string, unknown>>[]).map(({ key, jwk }) => {
+    const { kid, alg, use } = jwk
+    return { ...key.export({ format: 'jwk' }), kid, alg, use }
+  })
+  if (keys.length === 0) throw new FileFault('has no public key that tokens are verified by')
+  const text = Buffer.from(JSON.stringify({ keys }))
+  const memory = new SharedArrayBuffer(text.length)
+  new Uint8Array(memory).set(text)
+  return { memory, entries: keys.length, words: keys.length === 1 ? '1 key' : `${keys.length} keys` }
 }

@@ -17,13 +17,15 @@ import type { NewEvent } from '../control/events.ts'
 import type { Lookup } from '../dataplane/lookups.ts'
 import { type Fault, TurnoutError } from '../errors.ts'
 import type { HashSecret } from '../table/half-sip-hash.ts'
-import { type Content, countriesIn, visitorsIn } from './content.ts'
+import { type Content, countriesIn, keysIn, visitorsIn } from './content.ts'
 import { needsOfRules, needsOfServices } from './needs.ts'
-import { FileFault, WatchedFile } from './watched-file.ts'
+import { FileFault, type Watched, WatchedFile } from './watched-file.ts'
+import { WatchedUrl } from './watched-url.ts'
 
 /** Files of a process. */
 export const FILES_MAX = 32
-const BYTES_MAX = { visitors: 32 * 1_048_576, countries: 512 * 1_048_576 } as const
+const BYTES_MAX = { visitors: 32 * 1_048_576, countries: 512 * 1_048_576, keys: 1_048_576 } as const
+const CONTENT_OF = { visitors: visitorsIn, countries: countriesIn, keys: keysIn } as const
 /** Why rules look up what is not there. */
 const NOT_NAMED = {
   visitors: 'the config file does not name it, so nobody is in it',
@@ -31,11 +33,13 @@ const NOT_NAMED = {
 } as const
 
 export interface LookupsDeps {
-  readonly clock: Pick<Clock, 'every' | 'nowMs'>
+  readonly clock: Pick<Clock, 'after' | 'every' | 'nowMs'>
   /** Folder that relative paths start from. */
   readonly directory: string
   /** Who tells countries. */
   readonly country: Spec['country']
+  /** By what JWTs are verified. */
+  readonly jwt: Spec['jwt']
   /** A new secret, by chance. */
   secret(): HashSecret
   /** Gives something to all threads. */
@@ -48,7 +52,7 @@ export interface ToldLookup {
   readonly kind: Lookup['kind']
   /** The file, as the config names it; empty for countries that nobody tells. */
   readonly name: string
-  /** Visitors in it; of a database the nodes of its tree. */
+  /** Visitors in it; of a database the nodes of its tree, of a JWKS its public keys. */
   readonly entries: number
   /** What is in use, in words; empty for nothing. */
   readonly content: string
@@ -62,18 +66,31 @@ interface Entry {
   readonly kind: Lookup['kind']
   readonly name: string
   readonly path: string
-  readonly file: WatchedFile
+  readonly file: Watched
   content: Pick<Content, 'entries' | 'words'>
 }
+
+const isUrl = (text: string | undefined): boolean => text !== undefined && /^https?:\/\//i.test(text)
 
 type Wanted = Pick<Entry, 'kind' | 'name'> & { readonly pointer: string }
 const keyOf = ({ kind, name }: Pick<Entry, 'kind' | 'name'>): string => `${kind} ${name}`
 
 /** Rejects as `LookupFiles.open` would at a start. */
-export async function checkLookups({ country, services }: Pick<Spec, 'country' | 'services'>, directory: string) {
-  const clock = { every: () => () => {}, nowMs: () => 0 }
+export async function checkLookups(
+  { country, jwt, services }: Pick<Spec, 'country' | 'jwt' | 'services'>,
+  directory: string,
+) {
+  const clock = { after: () => () => {}, every: () => () => {}, nowMs: () => 0 }
   const log = { info() {}, warn() {} }
-  await new LookupFiles({ clock, directory, country, secret: () => [0, 0], give() {}, log }).open(services)
+  await new LookupFiles({
+    clock,
+    directory,
+    country,
+    jwt: isUrl(jwt?.jwks) ? undefined : jwt,
+    secret: () => [0, 0],
+    give() {},
+    log,
+  }).open(services)
 }
 
 export class LookupFiles {
@@ -100,6 +117,8 @@ export class LookupFiles {
     const database = this.#deps.country?.file
     const wanted: Wanted[] = needs.filter(({ kind }) => kind === 'visitors')
     if (database !== undefined) wanted.push({ kind: 'countries', name: database, pointer: '/country/file' })
+    const jwks = this.#deps.jwt?.jwks
+    if (jwks !== undefined) wanted.push({ kind: 'keys', name: jwks, pointer: '/jwt/jwks' })
     for (const want of wanted) {
       const key = keyOf(want)
       if (this.#entries.has(key) || opened.has(key)) continue
@@ -182,28 +201,25 @@ export class LookupFiles {
 
   #entryOf({ kind, name }: Wanted): Entry {
     const { clock, directory, secret, give } = this.#deps
-    const path = resolve(directory, name)
-    const entry: Entry = {
-      kind,
-      name,
+    const path = isUrl(name) ? name : resolve(directory, name)
+    const options = {
       path,
-      content: { entries: 0, words: '' },
-      file: new WatchedFile({
-        path,
-        bytesMax: BYTES_MAX[kind],
-        clock,
-        async take(bytes) {
-          const content = kind === 'visitors' ? await visitorsIn(bytes, secret()) : await countriesIn(bytes)
-          entry.content = content
-          give({ kind, name, memory: content.memory })
-        },
-        tell: (fault) => {
-          const { words } = entry.content
-          if (fault === null) this.#tell(name, `${name} was read again: ${words}`, false)
-          else this.#tell(name, `${name} ${fault}; the ${words} of before stay in use`, true)
-        },
-      }),
+      bytesMax: BYTES_MAX[kind],
+      clock,
+      async take(bytes: Uint8Array<SharedArrayBuffer>) {
+        const content = await CONTENT_OF[kind](bytes, secret())
+        entry.content = content
+        give({ kind, name, memory: content.memory })
+      },
+      tell: (fault: string | null) => {
+        const { words } = entry.content
+        const kept = words === '' ? 'there is none yet' : `the ${words} of before stay in use`
+        if (fault === null) this.#tell(name, `${name} was read again: ${words}`, false)
+        else this.#tell(name, `${name} ${fault}; ${kept}`, true)
+      },
     }
+    const file = isUrl(name) ? new WatchedUrl(options) : new WatchedFile(options)
+    const entry: Entry = { kind, name, path, content: { entries: 0, words: '' }, file }
     return entry
   }
 

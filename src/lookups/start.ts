@@ -4,25 +4,33 @@ import type { Logger } from 'pino'
 import type { Clock } from '../clock.ts'
 import type { Spec } from '../config/schema.ts'
 import { type Lookup, Lookups } from '../dataplane/lookups.ts'
+import type { TokenPlan } from '../dataplane/tokens.ts'
 import { LookupFiles } from './lookups.ts'
 
 /** Header by which trusted proxies tell the country of their client, as requests are asked for it; null for none. */
 export const countryHeaderOf = ({ country }: Pick<Spec, 'country'>): string | null =>
   country?.header?.toLowerCase() ?? null
 
+/** By what JWTs are verified; null: they are not. */
+export function tokenPlanOf({ jwt }: Pick<Spec, 'jwt'>): TokenPlan | null {
+  if (jwt === undefined) return null
+  return { secret: jwt.secret ?? null, issuer: jwt.issuer ?? null, audience: jwt.audience ?? null }
+}
+
 /** The files, still to be opened, and what comes of them for this thread; `give` is for the workers. */
 export function startLookups(
-  spec: Pick<Spec, 'country'>,
+  spec: Pick<Spec, 'country' | 'jwt'>,
   directory: string,
   log: Pick<Logger, 'info' | 'warn'>,
   clock: Clock,
   give: (lookup: Lookup) => void,
 ): { readonly lookups: Lookups; readonly files: LookupFiles } {
-  const lookups = new Lookups([], countryHeaderOf(spec))
+  const lookups = new Lookups([], countryHeaderOf(spec), tokenPlanOf(spec))
   const files = new LookupFiles({
     clock,
     directory,
     country: spec.country,
+    jwt: spec.jwt,
     secret: () => [randomInt(2 ** 32), randomInt(2 ** 32)],
     give(lookup) {
       lookups.take(lookup)

@@ -19,18 +19,32 @@ export class FileFault extends Error {}
 /** The system does not give it now, and may the next time. */
 class Unreadable extends FileFault {}
 
-export interface WatchedFileOptions {
-  /** Absolute. */
+/** Something that is read, and again when it changes. */
+export interface Watched {
+  /** Why what is there now is not in use; null when it is. */
+  readonly fault: string | null
+  /** When what is in use was read, in wall time; 0 for never. */
+  readonly readAtMs: number
+  /** Reads it for the first time and watches it from then on; rejects with a `FileFault` when it cannot be used. */
+  open(): Promise<void>
+  close(): void
+}
+
+export interface WatchedOptions {
+  /** Absolute, or a URL. */
   readonly path: string
   readonly bytesMax: number
-  readonly clock: Pick<Clock, 'every' | 'nowMs'>
   /** Makes use of what is in it, in memory of its own that threads may share; rejects with a `FileFault` when it cannot. */
   take(bytes: Uint8Array<SharedArrayBuffer>): Promise<void>
   /** Called when it was read again, with null, and when it cannot be used any more, once for each reason. */
   tell(fault: string | null): void
 }
 
-export class WatchedFile {
+interface WatchedFileOptions extends WatchedOptions {
+  readonly clock: Pick<Clock, 'every' | 'nowMs'>
+}
+
+export class WatchedFile implements Watched {
   readonly #options: WatchedFileOptions
   /** How the file was that is in use, when it was looked at last, and when it was refused. */
   #used: string | null = null

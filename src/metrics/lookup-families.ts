@@ -14,12 +14,12 @@ const gauge = (name: string, help: string, of: (lookup: ToldLookup) => number): 
 export const LOOKUP_FAMILIES: readonly Family[] = [
   gauge(
     'turnout_lookup_entries',
-    'Visitors in a file that conditions name; of a database of countries the nodes of its tree.',
+    'Visitors in a file that conditions name; of a database of countries the nodes of its tree; of a JWKS its keys.',
     ({ entries }) => entries,
   ),
   gauge(
     'turnout_lookup_failing',
-    'Whether a file that requests are looked up in cannot be used as it is now; what was read of it before stays in use.',
+    'Whether what requests are looked up in cannot be used as it is now; what was read of it before stays in use.',
     ({ fault }) => Number(fault !== null),
   ),
 ]

@@ -1,6 +1,5 @@
 /**
- * The vocabulary of the table: what `build` makes of plans (plan.ts) and status (status.ts), and what `decide`
- * reads and returns. Types only; every file of this room imports from here, and nothing here has a life of its own.
+ * The vocabulary of the table: what `build` makes of plans (plan.ts) and status (status.ts), and what `decide` reads and returns. Types only.
  *
  * spec (what people write) → plan (the same with units resolved, by config/plan.ts) ┐
  *                             status (status.ts: set by people, and observed) ├→ build → table (immutable)
@@ -212,6 +211,8 @@ export interface RequestView {
   joinedAt(at: number): string | null
   /** Our own cookie for a service that sets one, verified; that of another service where it has none yet. null: absent, malformed or not signed by us. */
   ownCookie(service: ServiceTable): OwnCookie | null
+  /** The claims of the JWT of the request as text, verified where the config says by what; null when there are none that are believed. */
+  claims(): string | null
   /** Country of the client (country.ts), as a trusted proxy or a database tells; null when it is not known. */
   country(): string | null
   /** Whether a visitor key stands in a file of visitors, by the name that the config gives it; none does in a file that is not there. */

@@ -2,7 +2,7 @@
  * Who sends a request: the visitor key.
  *
  * The key is the first found in the order of the service's sources, as octets (octets.ts): somebody is the same by a header and by
- * a JWT. A JWT is read, not verified: the key decides which version somebody sees, never what they may do. Nothing here throws on
+ * a JWT. Whoever has the request in view says whether a JWT was verified (claims). The key decides which version somebody sees, never what they may do. Nothing here throws on
  * what a client sends, and all of it takes linear time.
  */
 import { own } from '../config/record.ts'
@@ -22,10 +22,20 @@ const BEARER = /^bearer +/i
 export function visitorKey(view: RequestView, sources: readonly VisitorSource[], own: OwnCookie | null): string | null {
   for (const source of sources) {
     const key = keyFrom(view, source, own)
-    if (key !== null && key !== undefined && key !== '' && key.length <= KEY_LENGTH_MAX) return key
+    if (isKey(key)) return key
   }
   return null
 }
+
+/** Where the visitor key of a request was found; null for nowhere. */
+export const visitorSource = (
+  view: RequestView,
+  sources: readonly VisitorSource[],
+  own: OwnCookie | null,
+): VisitorSource | null => sources.find((source) => isKey(keyFrom(view, source, own))) ?? null
+
+const isKey = (key: string | null | undefined): key is string =>
+  key !== null && key !== undefined && key !== '' && key.length <= KEY_LENGTH_MAX
 
 /** Whether our cookie keeps a visitor anywhere. */
 export function keepsAnything(sticky: StickyPlan | null): boolean {
@@ -56,7 +66,7 @@ function keyFrom(view: RequestView, source: VisitorSource, own: OwnCookie | null
     case 'cookie':
       return view.cookie(source.name)
     case 'jwt':
-      return tokenClaim(view.header('authorization'), source.claim)
+      return claimIn(view.claims(), source.claim)
     case 'query':
       return firstParameter(view.query, source.name)
     case 'own':
@@ -66,16 +76,29 @@ function keyFrom(view: RequestView, source: VisitorSource, own: OwnCookie | null
   }
 }
 
-/** The octets of a claim (text or number) of an `authorization: Bearer` JWT, not verified; null when there is none. */
-export function tokenClaim(authorization: string | undefined, claim: string): string | null {
+/** The token of `authorization: Bearer`; null when there is none, or one that is too long to be read. */
+export function bearerToken(authorization: string | undefined): string | null {
   if (authorization === undefined || authorization.length > TOKEN_LENGTH_MAX) return null
   const scheme = BEARER.exec(authorization)
-  if (scheme === null) return null
-  const start = authorization.indexOf('.', scheme[0].length) + 1
-  const end = start === 0 ? -1 : authorization.indexOf('.', start)
-  if (end === -1) return null
+  return scheme === null ? null : authorization.slice(scheme[0].length)
+}
+
+/** The claims of a JWT as text, not verified; null when there are none. */
+export function claimsText(token: string | null): string | null {
+  const start = token === null ? 0 : token.indexOf('.') + 1
+  const end = token === null || start === 0 ? -1 : token.indexOf('.', start)
+  if (token === null || end === -1) return null
   try {
-    const text = textOfBase64Url(authorization.slice(start, end))
+    return textOfBase64Url(token.slice(start, end))
+  } catch {
+    return null
+  }
+}
+
+/** The octets of a claim (text or number) in the text of all of them; null when there is none. */
+export function claimIn(text: string | null, claim: string): string | null {
+  if (text === null) return null
+  try {
     const value = claimOf(JSON.parse(text), claim)
     if (typeof value === 'string') return octetsOfText(value)
     if (typeof value !== 'number') return null
@@ -98,7 +121,8 @@ function digitsOf(text: string, claim: string): string | null {
   return typeof digits === 'string' ? digits : null
 }
 
-function textOfBase64Url(encoded: string): string {
+/** Throws when it is none. */
+export function textOfBase64Url(encoded: string): string {
   const binary = atob(encoded.replaceAll('-', '+').replaceAll('_', '/'))
   return new TextDecoder('utf-8', { fatal: true }).decode(Uint8Array.from(binary, (unit) => unit.charCodeAt(0)))
 }

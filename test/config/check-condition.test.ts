@@ -155,3 +155,15 @@ test('a country is one by its letters, and needs somebody who is believed to tel
   expect(of({ country: { file: 'geo.mmdb' } })).toEqual([])
   expect(of({ country: {} })).toHaveLength(1)
 })
+
+test('JWTs are verified by a secret that is long enough, or by keys', () => {
+  const of = (jwt: object) => {
+    const loaded = parseSpec(JSON.stringify({ jwt }), { env: {}, source: 'x' })
+    return 'faults' in loaded ? loaded.faults.map(({ pointer, message }) => `${pointer} ${message}`) : []
+  }
+  const secret = 's'.repeat(32)
+  expect([of({ secret }), of({ jwks: './jwks.json', issuer: 'a' })]).toEqual([[], []])
+  const either = '/jwt give either secret or jwks: tokens are verified by one of them'
+  expect([of({ secret, jwks: 'a' }), of({ issuer: 'a' })]).toEqual([[either], [either]])
+  expect(of({ secret: 'short' })).toEqual(['/jwt/secret needs at least 32 characters'])
+})

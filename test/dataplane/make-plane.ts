@@ -24,6 +24,7 @@ export function workerStart(memory: SharedMemory, services: TableDelta['services
     memory,
     lookups: [],
     countryHeader: null,
+    tokens: null,
     delta: { epoch: 1, revision: 1, services },
     listeners: [],
     reusePort: true,

@@ -25,7 +25,7 @@ function services(whens: readonly unknown[]): Services {
 const naming = (...files: string[]) => services(files.map((file) => ({ visitor: { file } })))
 
 /** Files in a folder of their own, and what a thread finds in them; the clock ticks when told. */
-function stage(country?: Spec['country']) {
+function stage(country?: Spec['country'], jwt?: Spec['jwt']) {
   const directory = temporaryFolder()
   const write = (file: string, text: string) => writeFileSync(join(directory, file), text)
   const ticks = new Set<() => void>()
@@ -34,6 +34,7 @@ function stage(country?: Spec['country']) {
   const thread = new Lookups()
   const files = new LookupFiles({
     clock: {
+      after: () => () => {},
       every(_ms, run) {
         ticks.add(run)
         return () => void ticks.delete(run)
@@ -42,6 +43,7 @@ function stage(country?: Spec['country']) {
     },
     directory,
     country,
+    jwt,
     secret: () => [1, 2],
     give(lookup) {
       given.push(lookup)
@@ -290,4 +292,29 @@ test('countries that nobody tells are a fault of the config and of a change, and
   const told = stage({ header: 'cf-ipcountry' })
   await told.files.open(spec)
   expect(told.files.faults({}, spec, ['shop'])).toEqual([])
+})
+
+test('the public keys of a file are given without what else stands there, and a file without any is a fault', async () => {
+  const { generateKeyPairSync } = await import('node:crypto')
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const { write, files, given, directory, until } = stage(undefined, { jwks: 'jwks.json' })
+  const fault = async (text: string) => {
+    write('jwks.json', text)
+    const error = await files.open({}).catch((caught: { faults: unknown }) => caught.faults)
+    return error
+  }
+  const message = (words: string) => [{ pointer: '/jwt/jwks', message: `${join(directory, 'jwks.json')} ${words}` }]
+  expect(await fault('{"keys":1}')).toEqual(message('is no set of keys (JWKS)'))
+  expect(await fault('nothing')).toEqual(message('is no set of keys (JWKS)'))
+  expect(await fault('{"keys":[{"kty":"oct","k":"AAAA"}]}')).toEqual(
+    message('has no public key that tokens are verified by'),
+  )
+  write('jwks.json', JSON.stringify({ keys: [{ ...privateKey.export({ format: 'jwk' }), kid: 'a', x5c: ['x'] }] }))
+  await files.open({})
+  const posted = JSON.parse(Buffer.from(given[0].memory).toString()).keys
+  expect(posted.map((key: object) => Object.keys(key).sort())).toEqual([['crv', 'kid', 'kty', 'x', 'y']])
+  expect(files.told()).toMatchObject([{ kind: 'keys', name: 'jwks.json', entries: 1, content: '1 key', fault: null }])
+  write('jwks.json', '{"keys":[]}')
+  await until(() => expect(files.told()[0].fault).toBe('has no public key that tokens are verified by'))
+  expect(given).toHaveLength(1)
 })

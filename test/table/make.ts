@@ -10,6 +10,7 @@ import type { HashSecret } from '../../src/table/half-sip-hash.ts'
 import type { RoutePlan, RulePlan, ServicePlan, StickyPlan } from '../../src/table/plan.ts'
 import type { PoolStatus, ServiceStatus, TargetStatus } from '../../src/table/status.ts'
 import type { Decision, Draw, OwnCookie, RequestView, Table } from '../../src/table/types.ts'
+import { bearerToken, claimsText } from '../../src/table/visitor.ts'
 import { packVisitors } from '../../src/table/visitor-list.ts'
 
 export const NOW_MS = 1_800_000_000_000
@@ -153,6 +154,7 @@ export function makeView(options: ViewOptions = {}): RequestView {
       valuesOf(name).some((value) => test.holds(value)) ||
       (valuesOf(name).length > 1 && test.holds(valuesOf(name).join(', '))),
     cookiePasses: (name, test) => Object.hasOwn(cookies, name) && test.holds(cookies[name]),
+    claims: () => claimsText(bearerToken(valuesOf('authorization')[0])),
     country: () => options.country ?? null,
     isListed: (file, visitor) => options.listed?.[file]?.includes(visitor) === true,
     method: options.method ?? 'GET',

@@ -1,9 +1,18 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { VisitorSource } from '../../src/table/plan.ts'
-import { KEY_LENGTH_MAX, TOKEN_LENGTH_MAX, tokenClaim, visitorKey } from '../../src/table/visitor.ts'
+import {
+  bearerToken,
+  claimIn,
+  claimsText,
+  KEY_LENGTH_MAX,
+  TOKEN_LENGTH_MAX,
+  visitorKey,
+} from '../../src/table/visitor.ts'
 import { makeOwn, makeView, type ViewOptions } from './make.ts'
 
+const tokenClaim = (authorization: string | undefined, claim: string) =>
+  claimIn(claimsText(bearerToken(authorization)), claim)
 const token = (payload: unknown) => `Bearer x.${Buffer.from(JSON.stringify(payload)).toString('base64url')}.y`
 
 const all: readonly VisitorSource[] = [

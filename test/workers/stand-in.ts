@@ -55,6 +55,7 @@ export async function startWorkers(
       timeouts: planTimeouts(spec.timeouts),
       trustedProxies: [],
       countryHeader: null,
+      tokens: null,
       cookieKeys: ['0'.repeat(64)],
       cookieLayer: 'abc123',
       accessSample: 0,

@@ -1,0 +1,78 @@
+/**
+ * What is fetched from a URL at the start and once a minute, beside the traffic: nobody waits for it, and nothing that fails ends
+ * anything. What was there before stays in use, and the fault is told once. An answer is bounded in time and bytes; redirects are not
+ * followed.
+ */
+import type { Clock } from '../clock.ts'
+import { FileFault, type Watched, type WatchedOptions } from './watched-file.ts'
+
+/** Between two fetches, while they are answered, and while they are not. */
+const FETCH_MS = 60_000
+const AGAIN_MS = 2_000
+const WITHIN_MS = 10_000
+
+interface WatchedUrlOptions extends WatchedOptions {
+  readonly clock: Pick<Clock, 'after' | 'nowMs'>
+}
+
+export class WatchedUrl implements Watched {
+  fault: string | null = 'was not fetched yet'
+  readAtMs = 0
+  readonly #options: WatchedUrlOptions
+  #last = ''
+  #isClosed = false
+  #cancel = () => {}
+
+  constructor(options: WatchedUrlOptions) {
+    this.#options = options
+  }
+
+  async open(): Promise<void> {
+    void this.#fetch()
+  }
+
+  close(): void {
+    this.#isClosed = true
+    this.#cancel()
+  }
+
+  async #fetch(): Promise<void> {
+    const before = this.fault
+    const isFirst = this.readAtMs === 0
+    let isNew = false
+    try {
+      isNew = await this.#read()
+      this.fault = null
+    } catch (error) {
+      this.fault = error instanceof FileFault ? error.message : 'cannot be fetched'
+    }
+    if (this.#isClosed) return
+    if (this.fault !== null ? this.fault !== before : (isNew && !isFirst) || (before !== null && !isFirst))
+      this.#options.tell(this.fault)
+    this.#cancel = this.#options.clock.after(this.fault === null ? FETCH_MS : AGAIN_MS, () => void this.#fetch())
+  }
+
+  /** Whether it is another than before. */
+  async #read(): Promise<boolean> {
+    const { path, bytesMax, clock, take } = this.#options
+    const response = await fetch(path, { redirect: 'manual', signal: AbortSignal.timeout(WITHIN_MS) })
+    if (response.status !== 200) throw new FileFault(`answered ${response.status}`)
+    const pieces: Uint8Array[] = []
+    let size = 0
+    for await (const piece of response.body ?? []) {
+      size += piece.length
+      if (size > bytesMax) throw new FileFault(`has more than ${bytesMax} bytes`)
+      pieces.push(piece)
+    }
+    const text = Buffer.concat(pieces).toString('latin1')
+    const isNew = text !== this.#last
+    if (isNew) {
+      const bytes = new Uint8Array(new SharedArrayBuffer(size))
+      bytes.set(Buffer.from(text, 'latin1'))
+      await take(bytes)
+    }
+    this.#last = text
+    this.readAtMs = clock.nowMs()
+    return isNew
+  }
+}
