@@ -32,7 +32,7 @@ export function checkRules(
   sources: readonly string[],
 ): void {
   const firsts = new Map<string, number>()
-  const context = { sources, patterns: { count: 0 } }
+  const context = { sources, patterns: { count: 0 }, zones: new Set<string>() }
   for (const [index, rule] of rules.entries()) {
     const ruleAt = child(at, index)
     if (!report.present(ruleAt)) continue

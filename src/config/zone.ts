@@ -7,11 +7,12 @@
  */
 
 const SECOND_MS = 1_000
+const MINUTE_MS = 60_000
 const DAY_MS = 86_400_000
 const YEAR_FIRST = 2_024
 const YEAR_LAST = 2_063
 /** No zone changes twice within it (Morocco does within a month). */
-const STEP_MS = 7 * DAY_MS
+const STEP_MS = 14 * DAY_MS
 
 /** By how much clocks in a zone are ahead of UTC at a moment, in ms. */
 export type Offset = (ms: number) => number
@@ -67,12 +68,8 @@ function formatOf(zone: string): Intl.DateTimeFormat {
 
 /** What clocks in the zone show, as if that were UTC. */
 function localOf(ms: number, zone: string): number {
-  const parts = Object.fromEntries(
-    formatOf(zone)
-      .formatToParts(ms)
-      .map(({ type, value }) => [type, Number(value)]),
-  )
-  const { year, month, day, hour, minute, second } = parts
+  // `12/24/2026, 18:00:00`: to take it apart is a fraction of what formatToParts takes.
+  const [month, day, year, hour, minute, second] = formatOf(zone).format(ms).split(/\D+/).map(Number)
   // Parts go down to seconds.
   const restMs = ((ms % SECOND_MS) + SECOND_MS) % SECOND_MS
   return dayOf(year, month, day) * DAY_MS + ((hour * 60 + minute) * 60 + second) * SECOND_MS + restMs
@@ -95,8 +92,9 @@ export function changesOf(zone: string): readonly number[] {
     const next = offset(fromMs + STEP_MS)
     if (next === now) continue
     let [low, high] = [fromMs, fromMs + STEP_MS]
-    while (high - low > SECOND_MS) {
-      const middle = Math.floor((low + high) / 2 / SECOND_MS) * SECOND_MS
+    // All zones change at whole minutes, and have for long.
+    while (high - low > MINUTE_MS) {
+      const middle = Math.floor((low + high) / 2 / MINUTE_MS) * MINUTE_MS
       if (offset(middle) === now) low = middle
       else high = middle
     }

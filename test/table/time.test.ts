@@ -136,6 +136,17 @@ describe('in Berlin', () => {
   })
 })
 
+test('the time zones of a service are few', () => {
+  const zones = Intl.supportedValuesOf('timeZone').slice(0, 33)
+  const rules = zones.map((timezone, n) => ({ name: `r${n}`, when: { time: { days: ['mon'], timezone } }, to: 'blue' }))
+  const faultsOf = (some: object[]) => {
+    const checked = validateService({ routes: [{}], pools: { blue: { targets: ['http://a'] } }, rules: some })
+    return 'faults' in checked ? checked.faults.map(({ pointer, message }) => `${pointer} ${message}`) : []
+  }
+  expect(faultsOf(rules)).toEqual(['/rules/32/when/time/timezone the rules of a service have at most 32 time zones'])
+  expect(faultsOf(rules.slice(1))).toEqual([])
+})
+
 test('what makes no sense is a fault with its place', () => {
   const faults = (time: object) => {
     const rules = [{ name: 'a', when: { time }, to: 'blue' }]

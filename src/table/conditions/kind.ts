@@ -84,6 +84,8 @@ export interface CheckContext {
   readonly sources: readonly string[]
   /** Patterns that were met so far. */
   readonly patterns: { count: number }
+  /** Time zones that were met so far. */
+  readonly zones: Set<string>
 }
 
 /** An entry of the table. */

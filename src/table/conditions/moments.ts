@@ -47,6 +47,8 @@ export type TimeAsks =
   | { readonly daily: SpanSpec; readonly changes: readonly number[]; readonly text: string }
 
 const UTC = 'UTC'
+/** Time zones of all rules of a service: to find the changes of each takes milliseconds. */
+const ZONES_MAX = 32
 
 /** The span of a day that is asked for; null where none is, but dates. */
 function dailyOf({ days, from, until }: TimeSpec): SpanSpec | null {
@@ -74,9 +76,11 @@ export const time = {
     },
     { minProperties: 1, description: 'It is between these moments, or on these days and hours.' },
   ),
-  check(report, at, spec) {
+  check(report, at, spec, { zones }) {
     const { from, until } = spec
     const zone = checkZone(report, child(at, 'timezone'), spec.timezone)
+    if (zones.add(zone).size > ZONES_MAX)
+      report.add(child(at, 'timezone'), `the rules of a service have at most ${ZONES_MAX} time zones`)
     if (!report.sound(at)) return
     const daily = dailyOf(spec)
     if (daily !== null) checkSpan(report, at, daily, zone, 'until')
