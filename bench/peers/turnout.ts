@@ -17,6 +17,10 @@ export const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const SETUP =
   'split, header rule, visitor key and sticky cookie, request id (also to the client), X-Forwarded-*, Forwarded, Via, counters and two histograms per target, health checks every 5 s, passive ejection, one worker; the access log is off.'
 
+/** Beside the config file. */
+const VISITORS = 'visitors.txt'
+const TESTERS = { name: 'testers', when: { visitor: { file: VISITORS } }, to: 'green' }
+
 export const turnout: Peer = turnoutPeer('Turnout', {})
 
 export interface TurnoutOptions {
@@ -28,6 +32,8 @@ export interface TurnoutOptions {
   readonly routes?: number
   /** Rules in all; the last is the rule of the job. Default 1. */
   readonly rules?: number
+  /** Visitors in a file that a rule before the last names. Default: no such rule. */
+  readonly visitors?: number
   /** Whether the access log is on. Default false. */
   readonly accessLog?: boolean
   /** More settings of the service. Default none. */
@@ -56,6 +62,7 @@ export async function startTurnout(config: PeerConfig, options: TurnoutOptions, 
   const adminPort = await freePort()
   const file = `${config.folder}/turnout.yaml`
   writeFileSync(file, turnoutConfiguration(config, options, port, adminPort))
+  if (options.visitors !== undefined) writeFileSync(`${config.folder}/${VISITORS}`, otherVisitors(options.visitors))
   const main = options.checkout === undefined ? MAIN : join(options.checkout, 'src/main.ts')
   const command = [process.execPath, ...(options.nodeOptions ?? []), main, 'serve', '--config', file]
   return { ...(await startPeer(command, port, { core: config.core, ...start })), adminPort }
@@ -86,6 +93,7 @@ export function turnoutConfiguration(
         split: weights,
         rules: [
           ...otherRules((options.rules ?? 1) - 1),
+          ...(options.visitors === undefined ? [] : [TESTERS]),
           { name: 'staff', when: { header: { 'x-internal': '1' } }, to: 'green' },
         ],
         visitor: ['header:x-user-id', 'cookie'],
@@ -117,3 +125,7 @@ function otherRules(count: number): object[] {
     return { name: `other-${i}`, when: when[i % 4], to: i % 2 === 0 ? 'green' : 'blue' }
   })
 }
+
+/** A key in each line, none of which is sent. */
+const otherVisitors = (count: number): string =>
+  Array.from({ length: count }, (_, i) => `user-${i}@example.com\n`).join('')
