@@ -29,22 +29,55 @@ const IDLE = {
   skew: ['/assets/*', '/favicon.ico'],
   preview: '{pool}.preview.example.com',
   mirror: { pool: 'green', share: 0.0001, compare: true },
+  link: 'turnout',
+  capacity: { requestsPerTarget: 1_000_000 },
+  slowStart: '1s',
+  balance: 'least-latency',
+  visitor: ['jwt:sub', 'query:uid', 'header:x-user-id', 'cookie'],
+  rules: [
+    {
+      name: 'night',
+      when: { time: { days: ['sun'], from: '03:00', to: '03:01', timezone: 'Europe/Berlin' } },
+      to: 'green',
+    },
+    { name: 'abroad', when: { country: ['AQ'] }, to: 'green' },
+    { name: 'staff', when: { header: { 'x-internal': '1' } }, to: 'green' },
+  ],
 }
-const ALONE: readonly (readonly [title: string, service: object])[] = [
+/** What of it is set for the process. */
+const PROCESS = {
+  trustedProxies: ['127.0.0.0/8'],
+  country: { header: 'cf-ipcountry' },
+  jwt: { secret: 'a secret of the bench, long enough for HS256' },
+}
+/** Of the others, the one that looks at the requests of all. */
+const NO_SAMPLES = { limits: { requestsPerConnectionMax: 1_000_000_000, sampleBytesMax: 0 } }
+const ALONE: readonly (readonly [title: string, service: object, process?: object])[] = [
   ['`rescue: true`', { rescue: IDLE.rescue }],
   ['`skew`, two paths', { skew: IDLE.skew }],
   ['`preview`', { preview: IDLE.preview }],
   ['`mirror`, a millionth', { mirror: IDLE.mirror }],
+  ['`capacity`, never reached', { capacity: IDLE.capacity }],
+  ['`slowStart`, warm', { slowStart: IDLE.slowStart }],
+  ['`balance: least-latency`', { balance: IDLE.balance }],
+  ['`visitor` by JWT and query first', { visitor: IDLE.visitor }, { jwt: PROCESS.jwt }],
+  ['rules by time and country', { rules: IDLE.rules }, PROCESS],
+  ['without the sample for dry runs', {}, NO_SAMPLES],
   ['`mirror`, a tenth', { mirror: { pool: 'green', share: 10 } }],
   ['`mirror`, a tenth, compared', { mirror: { pool: 'green', share: 10, compare: true } }],
 ]
 
-async function costs(name: string, service: object, scenarios: readonly Scenario[], starts: number): Promise<string[]> {
+async function costs(
+  name: string,
+  settings: { readonly service: object; readonly process?: object },
+  scenarios: readonly Scenario[],
+  starts: number,
+): Promise<string[]> {
   const plan = options.quick
     ? { starts: 1, rounds: 1, warmUps: 1, seconds: 1 }
     : { starts, rounds: 4, warmUps: 5, seconds: options.seconds }
   say(name)
-  const found = await measurePair([turnoutPeer('Turnout', {}), turnoutPeer(name, { service })], scenarios, plan)
+  const found = await measurePair([turnoutPeer('Turnout', {}), turnoutPeer(name, settings)], scenarios, plan)
   return [...found.values()].map(
     (ratios) => `${decimal(median(ratios), 3)} (${ratios.map((ratio) => decimal(ratio, 3)).join(', ')})`,
   )
@@ -102,10 +135,10 @@ async function feelings(rounds: number, seconds: number): Promise<ReadonlyMap<st
 }
 
 const scenarios = SCENARIOS.slice(0, options.quick ? 1 : 2)
-const all = await costs('all, idle', IDLE, scenarios, options.rounds)
+const all = await costs('all, idle', { service: IDLE, process: PROCESS }, scenarios, options.rounds)
 const alone: string[] = []
-for (const [title, service] of options.quick ? [] : ALONE) {
-  const [ratio] = await costs(title, service, scenarios.slice(0, 1), Math.ceil(options.rounds / 2))
+for (const [title, service, process = {}] of options.quick ? [] : ALONE) {
+  const [ratio] = await costs(title, { service, process }, scenarios.slice(0, 1), Math.ceil(options.rounds / 2))
   alone.push(`- ${title}: ${ratio}`)
 }
 const felt = await feelings(options.quick ? 1 : 7, options.quick ? 1 : 3)
@@ -115,7 +148,8 @@ ${occasion(new Date())}
 
 CPU per request, of what it is without any of them; both at once on the one core (bench/pair.ts), by start in brackets.
 
-All configured, none at work (rescue, skew, preview, a mirror of a millionth):
+All configured, none at work (rescue, skew, preview, link, a mirror of a millionth, capacity, slow start, least latency, visitors by
+JWT and query, rules by time and country):
 
 ${scenarios.map(({ title }, at) => `- ${title}: ${all[at]}`).join('\n')}
 

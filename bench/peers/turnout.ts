@@ -36,8 +36,9 @@ export interface TurnoutOptions {
   readonly visitors?: number
   /** Whether the access log is on. Default false. */
   readonly accessLog?: boolean
-  /** More settings of the service. Default none. */
+  /** More settings of the service, and of the process. Default none. */
   readonly service?: object
+  readonly process?: object
   /** Options of Node. Default none. */
   readonly nodeOptions?: readonly string[]
   /** Another checkout to run. Default: this one. */
@@ -83,6 +84,7 @@ export function turnoutConfiguration(
     store: 'memory:',
     log: { level: 'warn', access: accessLog },
     limits: { requestsPerConnectionMax: 1_000_000_000 },
+    ...options.process,
     services: {
       shop: {
         routes: [...otherRoutes((options.routes ?? 1) - 1), { host: '*', path: '/' }],

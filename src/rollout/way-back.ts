@@ -4,7 +4,7 @@
  * Whoever has scaled the old version down meanwhile has too few targets for everybody at once: most requests would wait, and the last be
  * answered 503, also those that the new version answers well. So where it is known what a target carries (`capacity`), the first step goes
  * back at once as far as the healthy targets reach, by what is measured; every second more goes as there is room; and after
- * `EASE_MS_MAX` all the rest, whatever that is. What is less than one per cent, what is not measured, and pools of which no target is healthy
+ * `EASE_MS_MAX` all the rest, whatever that is. A new version that has got no more than a quarter, what is less than one per cent, what is not measured, and pools of which no target is healthy
  * hold nothing up. The rollout is on its way back from the first step on, and latched; until the end what the new version fails is rescued.
  *
  * Every step goes to the workers before the store, and a store that is away delays none.
@@ -26,6 +26,8 @@ import { sharesAt } from './shares.ts'
 import { shiftOf, trialOf } from './shift.ts'
 
 const LOOK_MS = 1_000
+/** So much goes back at once, whatever is said to be carried: those who had it before have three quarters and more of all now. */
+const SMALL_PERCENT = 25
 /** The longest that a new version is kept on the way back for want of room. */
 export const EASE_MS_MAX = 10_000
 
@@ -52,11 +54,13 @@ export class WayBack {
   /** Goes back as far as there is room; resolves when the rest may follow. */
   async ease(kept: Kept): Promise<void> {
     const { clock } = this.#deps
+    const { before, to } = kept.rollout
+    if (shareOf(this.#targets.spec?.split ?? {}, to) - shareOf(before, to) <= SMALL_PERCENT) return
     const untilMs = clock.monotonicMs() + EASE_MS_MAX
     let open: OpenGate | null = null
     while (!this.#end.aborted && clock.monotonicMs() < untilMs) {
       const found = this.#excess(kept)
-      if (found === null || found.percent <= shareOf(kept.rollout.before, kept.rollout.to)) break
+      if (found === null || found.percent <= shareOf(before, to)) break
       open ??= this.#log.begin('capacity')
       open.say(found.sentence)
       await this.#shiftTo(found.percent, kept)

@@ -250,6 +250,15 @@ test('after ten seconds all of it is back, whoever carries it', async () => {
   await aborted
 })
 
+test('what is no more than a quarter goes back at once, whatever is said to be carried', async () => {
+  const stood = await loaded()
+  await stood.begin()
+  await moving(stood, 'it has a tenth', () => now(stood).weight === 10)
+  Object.assign(stood.blue, { perSecond: 1_000 })
+  await stood.rollouts.command('shop', 'current', 'abort', 'bob')
+  expect(weightIn(stood)).toEqual({ blue: 95, green: 5 })
+})
+
 test('a way back to a pool of which nobody is healthy waits for nothing', async () => {
   const stood = await grown()
   const [url] = stood.control.snapshot().services['shop'].pools['blue'].targets
