@@ -5,30 +5,14 @@ import type { ServiceSpec } from '../../src/config/schema.ts'
 import { applyChange, type Resolved as Change } from '../../src/control/apply.ts'
 import { refusalOf } from '../../src/control/guards.ts'
 import type { Content } from '../../src/control/reconcile.ts'
-import { FIELD, FIELDS } from '../../src/metrics/layout.ts'
-import type { ServiceTraffic, TargetTraffic } from '../../src/metrics/window.ts'
 import { hostOf } from '../../src/names/address.ts'
 import { UNSEEN } from '../../src/table/status.ts'
 import { literalAddresses } from '../helpers/literal-names.ts'
+import { type Measured, measuredTraffic } from '../helpers/measured-traffic.ts'
 import { contentOf, shop } from './stand-in.ts'
 
 const NOW = 1_000_000
-const WINDOW_MS = 10_000
 const tools = { drainMs: () => 30_000, complete: validateService }
-
-interface Measured {
-  readonly perSecond: number
-  readonly eachMs: number
-  readonly shed?: number
-}
-
-function trafficOf({ perSecond, eachMs, shed = 0 }: Measured): TargetTraffic {
-  const recent = new Float64Array(FIELDS)
-  recent[FIELD.requests] = (perSecond * WINDOW_MS) / 1_000
-  recent[FIELD.durationSumMs] = recent[FIELD.requests] * eachMs
-  recent[FIELD.shedQueueFull] = (shed * WINDOW_MS) / 1_000
-  return { url: '', total: recent, recent, decidedSinceSplit: 0 }
-}
 
 const busy: Measured = { perSecond: 1_030, eachMs: 400 }
 const idle: Measured = { perSecond: 0, eachMs: 0 }
@@ -56,15 +40,7 @@ function refused(
 ) {
   const after = applyChange(before, change, NOW, tools)
   const { blue = busy, green = idle } = lately
-  const traffic = (): ServiceTraffic => ({
-    windowMs: WINDOW_MS,
-    visitors: new Map(),
-    visitorsWindowMs: WINDOW_MS,
-    pools: new Map([
-      ['blue', [trafficOf(blue)]],
-      ['green', [trafficOf(green)]],
-    ]),
-  })
+  const traffic = () => measuredTraffic(blue, green)
   const known = { nowMs: NOW, addressesOf: literalAddresses, traffic }
   return refusalOf({ before, after, change, changed: ['shop'], options: { force }, known })
 }

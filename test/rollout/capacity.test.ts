@@ -1,17 +1,10 @@
 /** Whether what a step gives fits into the new version: asked again before each, by what is measured then. */
 import { setImmediate } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
-import { FIELD, FIELDS } from '../../src/metrics/layout.ts'
-import type { TargetTraffic } from '../../src/metrics/window.ts'
 import { startHook } from '../helpers/hook.ts'
+import { type Measured, measuredTraffic } from '../helpers/measured-traffic.ts'
 import { until } from '../helpers/raw.ts'
 import { type Stand, stand } from './stand.ts'
-
-/** What is measured of a pool: requests a second, and the time of each. */
-interface Measured {
-  perSecond: number
-  eachMs: number
-}
 
 interface Loaded extends Stand {
   readonly blue: Measured
@@ -19,28 +12,11 @@ interface Loaded extends Stand {
   readonly begin: (sent?: object) => Promise<unknown>
 }
 
-const WINDOW_MS = 10_000
-
-function trafficOf({ perSecond, eachMs }: Measured): TargetTraffic {
-  const recent = new Float64Array(FIELDS)
-  recent[FIELD.requests] = (perSecond * WINDOW_MS) / 1_000
-  recent[FIELD.durationSumMs] = recent[FIELD.requests] * eachMs
-  return { url: '', total: recent, recent, decidedSinceSplit: 0 }
-}
-
 /** A hundred requests a second of 20 ms each, which one target that carries three at once carries. */
 async function loaded(): Promise<Loaded> {
   const blue = { perSecond: 100, eachMs: 20 }
   const green = { perSecond: 0, eachMs: 0 }
-  const service = () => ({
-    windowMs: WINDOW_MS,
-    visitors: new Map(),
-    visitorsWindowMs: WINDOW_MS,
-    pools: new Map([
-      ['blue', [trafficOf(blue)]],
-      ['green', [trafficOf(green)]],
-    ]),
-  })
+  const service = () => measuredTraffic(blue, green)
   const stood = await stand(undefined, { traffic: { service } })
   onTestFinished(() => stood.rollouts.close())
   await stood.rollouts.start()
