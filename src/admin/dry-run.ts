@@ -8,9 +8,10 @@
 import type { FastifyInstance } from 'fastify'
 import type { Static, TSchema } from 'typebox'
 import type { Change } from '../change.ts'
-import { isRecord, own } from '../config/record.ts'
-import { ServiceSchema, type ServiceSpec, WeightsSchema } from '../config/schema.ts'
+import { isRecord } from '../config/record.ts'
+import { ServiceSchema, type ServiceSpec, STEERING, WeightsSchema } from '../config/schema.ts'
 import { asPatch } from '../config/schema-forms.ts'
+import { shareOf, weightShare } from '../config/share.ts'
 import { Type } from '../config/type.ts'
 import { TurnoutError } from '../errors.ts'
 import type { Comparison } from '../table/comparison.ts'
@@ -35,8 +36,9 @@ export interface Compared {
 /** Compares a service with its proposed spec, and what would be known of it, over the requests that were sampled. */
 export type Compare = (service: string, spec: ServiceSpec, intent: ServiceIntent) => Promise<Compared>
 
-const { split, live, rules, visitor, sticky, failover } = ServiceSchema.properties
-const Steering = Type.Object({ split, live, rules, visitor, sticky, failover }, { additionalProperties: false })
+const Steering = Type.Object(Object.fromEntries(STEERING.map((key) => [key, ServiceSchema.properties[key]])), {
+  additionalProperties: false,
+})
 const patch = asPatch(Steering) as { readonly properties: Record<string, TSchema> }
 const DryRunBody = {
   ...patch,
@@ -151,8 +153,6 @@ function proposalOf({ control, validate }: DryRunDeps, service: string, body: un
   return { kind: 'service.patch', service, patch: { ...patch, split: { ...none, ...all } } }
 }
 
-const shareOf = (part: number, whole: number): number | null => (whole === 0 ? null : part / whole)
-
 /** Half of the width of a confidence interval of 95 % at a share of a half, where it is widest, in points. */
 const marginOf = (effective: number): number => (effective === 0 ? 0 : (1.96 * 0.5 * 100) / Math.sqrt(effective))
 
@@ -166,10 +166,7 @@ function reportOf({
 }: Compared): Omit<DryRunReport, 'service' | 'revision' | 'epoch' | 'refused'> {
   const { requests, unknown, redirected, nobody } = comparison
   const { moves, visitors } = comparison.moves()
-  const aimedOf = ({ plan: { weights } }: ServiceTable, pool: string): number => {
-    const sum = Object.values(weights).reduce((total, weight) => total + weight, 0)
-    return sum === 0 ? 0 : (own(weights, pool) ?? 0) / sum
-  }
+  const aimedOf = ({ plan }: ServiceTable, pool: string): number => weightShare(plan.weights, pool)
   return {
     sample: { requests, kept, sinceMs, marginPoints: kept === requests ? 0 : marginOf(effective) },
     withoutVisitor: unknown,

@@ -11,6 +11,7 @@ import type { Snapshot } from '../change.ts'
 import { wallShiftMs } from '../clock.ts'
 import { durationMs } from '../config/duration.ts'
 import type { ServiceSpec } from '../config/schema.ts'
+import { shareOf, weightShare } from '../config/share.ts'
 import { targetWeight } from '../config/target-weight.ts'
 import { FIELD, sumField } from '../metrics/layout.ts'
 import { queueOf } from '../metrics/queue-families.ts'
@@ -81,7 +82,6 @@ const recentlyDecided = (targets: readonly TargetTraffic[]): number =>
   sumOf(targets, ({ recent }) => recent[FIELD.decided])
 const decidedSinceSplit = (targets: readonly TargetTraffic[]): number =>
   sumOf(targets, (target) => target.decidedSinceSplit)
-const shareOf = (part: number, whole: number): number | null => (whole === 0 ? null : part / whole)
 
 function describe(
   snapshot: Snapshot,
@@ -94,7 +94,6 @@ function describe(
   const status = snapshot.status[service]
   const all = [...traffic.values()].flat()
   const weightOf = (pool: string): number => (Object.hasOwn(split, pool) ? split[pool] : 0)
-  const weightSum = sumOf(Object.keys(pools), weightOf)
   const keeps = keepers(sticky)
   const nowMs = deps.clock.nowMs()
   const visitorSum = sumOf([...visitors.values()], (count) => count)
@@ -121,10 +120,10 @@ function describe(
         weight: weightOf(name),
         admin: status.pools[name].admin,
         drainUntilMs: status.pools[name].drainUntilMs,
-        rampUntilMs: rampOf(spec, name, status.pools[name], deps.clock.nowMs()),
+        rampUntilMs: rampOf(spec, name, status.pools[name], nowMs),
         drained: told.every(({ drained }) => drained),
         share: {
-          aimed: weightSum === 0 ? 0 : weightOf(name) / weightSum,
+          aimed: weightShare(split, name),
           seen: shareOf(recentlyDecided(targets), recentlyDecided(all)),
           seenSinceSplit: shareOf(decidedSinceSplit(targets), decidedSinceSplit(all)),
           visitors: shareOf(visitors.get(name) ?? 0, visitorSum),

@@ -8,16 +8,15 @@
 import { readFile } from 'node:fs/promises'
 import { text as textOf } from 'node:stream/consumers'
 import type { DryRunReport } from '../admin/dry-run.ts'
+import { inDigits } from '../config/digits.ts'
 import { readDocument } from '../config/document.ts'
 import { isRecord, own } from '../config/record.ts'
+import { STEERING } from '../config/schema.ts'
 import { pathOf } from './admin.ts'
 import { columns, percent, plain, timeOf } from './columns.ts'
 import { CliFailure, usageFailure } from './failure.ts'
 import { weightsOf } from './split.ts'
 import type { Call, Verb } from './verb.ts'
-
-/** What of a service in a config file steers, and is sent. */
-const STEERING = ['split', 'live', 'rules', 'visitor', 'sticky', 'failover']
 
 /** Tells what a proposal would have made of the last requests. */
 export const dryRun: Verb = {
@@ -46,14 +45,13 @@ async function proposalIn(file: string, service: string, { env }: Call): Promise
   if (!Object.hasOwn(value, 'services')) return value
   const spec = isRecord(value['services']) ? own(value['services'], service) : undefined
   if (!isRecord(spec)) throw usageFailure(`${file} has no service ${service}.`)
-  return Object.fromEntries(Object.entries(spec).filter(([key]) => STEERING.includes(key)))
+  return Object.fromEntries(Object.entries(spec).filter(([key]) => (STEERING as readonly string[]).includes(key)))
 }
 
-const count = (number: number): string => number.toLocaleString('en-US')
-const some = (number: number, noun: string): string => `${count(number)} ${noun}${number === 1 ? '' : 's'}`
+const some = (number: number, noun: string): string => `${inDigits(number)} ${noun}${number === 1 ? '' : 's'}`
 
 function inWords(report: DryRunReport): string {
-  const { service, refused, sample, moves } = report
+  const { refused, sample, moves } = report
   const lines = [seenOf(report)]
   if (sample.kept > 0) {
     lines.push(...ruleLines(report), '')
@@ -66,13 +64,15 @@ function inWords(report: DryRunReport): string {
     lines.push(...troubleLines(report))
   }
   if (refused !== null) lines.push(`it would be refused just now: ${refused}`)
-  return lines.map((line) => `${plain(line)}\n`).join('') || `${service}\n`
+  return lines.map((line) => `${plain(line)}\n`).join('')
 }
 
 function seenOf({ service, sample: { requests, kept, sinceMs, marginPoints } }: DryRunReport): string {
   if (kept === 0 || sinceMs === null) return `${service}: no request was seen yet`
   const part =
-    kept === requests ? '' : ` (${count(kept)} of them kept, so a share is true to ${marginPoints.toFixed(1)} points)`
+    kept === requests
+      ? ''
+      : ` (${inDigits(kept)} of them kept, so a share is true to ${marginPoints.toFixed(1)} points)`
   return `${service}: the last ${some(requests, 'request')}, since ${timeOf(sinceMs)}${part}`
 }
 
@@ -80,8 +80,8 @@ function ruleLines({ rules, gone }: DryRunReport): string[] {
   return [
     ...rules.map(({ name, to, deny, matched, caught, share, before, shadowedBy }) => {
       const what = to === null ? `would keep from ${deny}` : `would catch for ${to}`
-      const now = before === caught ? ', as now' : `, ${count(before)} now`
-      const rest = shadowedBy.map((it) => `${count(it.requests)} more match, and ${it.rule} comes first`)
+      const now = before === caught ? ', as now' : `, ${inDigits(before)} now`
+      const rest = shadowedBy.map((it) => `${inDigits(it.requests)} more match, and ${it.rule} comes first`)
       const none = matched === 0 ? ['none matches'] : []
       return [`rule ${name} ${what} ${percent(share)}: ${some(caught, 'request')}${now}`, ...rest, ...none].join('; ')
     }),
@@ -101,8 +101,12 @@ function poolTable({ pools }: DryRunReport): string {
 function visitorLine({ visitors: { seen, move, forward, backward } }: DryRunReport): string {
   if (seen === 0) return 'no visitor had a key'
   const where =
-    move === 0 ? '' : backward === 0 ? ', all forward' : `: ${count(forward)} forward, ${count(backward)} backward`
-  return `${count(move)} of ${some(seen, 'visitor')} would move${where}`
+    move === 0
+      ? ''
+      : backward === 0
+        ? ', all forward'
+        : `: ${inDigits(forward)} forward, ${inDigits(backward)} backward`
+  return `${inDigits(move)} of ${some(seen, 'visitor')} would move${where}`
 }
 
 function troubleLines({ pools, nobody }: DryRunReport): string[] {
@@ -114,6 +118,8 @@ function troubleLines({ pools, nobody }: DryRunReport): string[] {
         ],
   )
   const lost =
-    nobody.proposed === 0 ? [] : [`${some(nobody.proposed, 'request')} would get no answer; now ${count(nobody.now)}`]
+    nobody.proposed === 0
+      ? []
+      : [`${some(nobody.proposed, 'request')} would get no answer; now ${inDigits(nobody.now)}`]
   return [...elsewhere, ...lost]
 }

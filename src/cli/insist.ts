@@ -2,9 +2,7 @@
  * The options by which a user insists on a change that would be refused: `--force`, and `--wait` for a pool that no probe has found healthy
  * yet. What is refused, and why, is the API's.
  */
-import { durationMs } from '../config/duration.ts'
-import { usageFailure } from './failure.ts'
-import type { Call } from './verb.ts'
+import { type Call, durationGiven } from './verb.ts'
 
 /** `--force`, of every verb that makes a change. */
 export const FORCE = {
@@ -27,10 +25,5 @@ export const WAIT = {
 /** What `--wait` says, as the API takes it (nothing when it was not given) and in ms. */
 export function waitOf({ options }: Pick<Call, 'options'>): { wait?: string; waitMs?: number } {
   const wait = options['wait']
-  if (typeof wait !== 'string') return {}
-  try {
-    return { wait, waitMs: durationMs(wait) }
-  } catch {
-    throw usageFailure(`--wait must be a duration such as 10s, not "${wait}".`)
-  }
+  return typeof wait === 'string' ? { wait, waitMs: durationGiven(wait, '--wait', '10s') } : {}
 }

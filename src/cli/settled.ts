@@ -2,12 +2,12 @@
  * `--wait` of the verbs that set a state: until nobody is let in any more and nothing is under way (`drain`, `standby`, `maint`), or until
  * the probes find it healthy (`ready`). So a script may end a server once its drain is over, and go on once another is there.
  */
-import { durationMs, inWords } from '../config/duration.ts'
+import { inWords } from '../config/duration.ts'
 import type { AdminState, Health } from '../table/types.ts'
 import { pathOf } from './admin.ts'
 import { CliFailure, usageFailure } from './failure.ts'
 import { pause } from './pause.ts'
-import type { Call } from './verb.ts'
+import { type Call, durationGiven } from './verb.ts'
 
 const LOOK_MS = 250
 /** Between two lines that say what is waited for. */
@@ -44,12 +44,7 @@ export function waitMsOf({ options: { wait, timeout } }: Pick<Call, 'options'>):
     if (timeout !== undefined) throw usageFailure('--timeout goes with --wait.')
     return null
   }
-  if (typeof timeout !== 'string') return Infinity
-  try {
-    return durationMs(timeout)
-  } catch {
-    throw usageFailure(`--timeout must be a duration such as 30s, not "${timeout}".`)
-  }
+  return typeof timeout === 'string' ? durationGiven(timeout, '--timeout', '30s') : Infinity
 }
 
 /** Waits until what was set is so; `args` are service, pool and perhaps target. Tells what it waits for. */
@@ -107,5 +102,5 @@ function healthOf(call: Call, pools: readonly PoolView[], probed: boolean): stri
   const { targets } = named(call, pools)
   const sick = targets.filter(({ health }) => health !== 'healthy')
   if (!probed || sick.length === 0) return null
-  return `${sick.map(({ target, health }) => `${target} is ${health === 'unknown' ? 'not probed yet' : health}`).join(', ')}`
+  return sick.map(({ target, health }) => `${target} is ${health === 'unknown' ? 'not probed yet' : health}`).join(', ')
 }

@@ -1,6 +1,7 @@
 /** What a verb is: a name, how it is called, and what it does with the admin API. One file per verb holds one of these. */
 import type { ParseArgsConfig } from 'node:util'
 import type { Clock } from '../clock.ts'
+import { durationMs } from '../config/duration.ts'
 import type { Admin } from './admin.ts'
 import { usageFailure } from './failure.ts'
 
@@ -38,6 +39,15 @@ export interface Verb {
   /** Without the leading `turnout`. */
   readonly examples: readonly string[]
   readonly run: (call: Call) => Promise<void>
+}
+
+/** A duration that the user gave, in ms, or a usage failure that names it and an example. */
+export function durationGiven(text: string, name: string, example: string): number {
+  try {
+    return durationMs(text)
+  } catch {
+    throw usageFailure(`${name} must be a duration such as ${example}, not "${text}".`)
+  }
 }
 
 /** A whole number that the user gave, or a usage failure that names it. */

@@ -282,3 +282,6 @@ export type AdminSpec = Static<typeof AdminSchema>
 /** The whole file. `services` is what the control plane may change; the rest is read at start. */
 export type Spec = Static<typeof SpecSchema>
 export type Services = Record<string, ServiceSpec>
+
+/** What of a service says who gets which pool: what a dry run takes. */
+export const STEERING = ['split', 'live', 'rules', 'visitor', 'sticky', 'failover'] as const

@@ -8,6 +8,7 @@
 import type { Change } from '../change.ts'
 import { inDigits } from '../config/digits.ts'
 import { own } from '../config/record.ts'
+import { weightShare } from '../config/share.ts'
 import { TurnoutError } from '../errors.ts'
 import { workOf } from '../metrics/load.ts'
 import type { ServiceTraffic } from '../metrics/window.ts'
@@ -59,7 +60,7 @@ function excessOf(after: Content, name: string, pool: string, { nowMs, addresses
   const limits = { requestsPerTarget, requestsPerPool }
   const carried = carriedBy(targets, limits, health !== undefined, nowMs)
   const [all, its] = [workOf([...lately.pools.values()].flat()), workOf(lately.pools.get(pool) ?? [])]
-  const share = shareOf(after, name, pool)
+  const share = weightShare(splitOf(after.services[name]), pool)
   const asked = all.requests + all.unserved
   const { perSecond, eachMs, atOnce } = demandOf(asked * share, all, its, lately.windowMs)
   if (atOnce <= carried.carries) return null
@@ -70,12 +71,6 @@ function excessOf(after: Content, name: string, pool: string, { nowMs, addresses
     `and ${carriedInWords(carried)}. ` +
     'Nothing has changed; with force it is done all the same.'
   )
-}
-
-function shareOf({ services }: Content, name: string, pool: string): number {
-  const weights = splitOf(services[name])
-  const sum = Object.values(weights).reduce((all, weight) => all + weight, 0)
-  return (own(weights, pool) ?? 0) / sum
 }
 
 const number = (value: number): string => inDigits(Number(value.toPrecision(3)))

@@ -16,6 +16,7 @@ import type { Services, Spec } from '../config/schema.ts'
 import type { NewEvent } from '../control/events.ts'
 import type { Lookup } from '../dataplane/lookups.ts'
 import { type Fault, TurnoutError } from '../errors.ts'
+import type { Need } from '../table/conditions/kind.ts'
 import type { HashSecret } from '../table/half-sip-hash.ts'
 import { type Content, countriesIn, keysIn, visitorsIn } from './content.ts'
 import { needsOfRules, needsOfServices } from './needs.ts'
@@ -70,6 +71,15 @@ interface Entry {
   content: Pick<Content, 'entries' | 'words'>
 }
 
+const missingOf = ({ kind, name }: Need): ToldLookup => ({
+  kind,
+  name,
+  entries: 0,
+  content: '',
+  readAtMs: 0,
+  fault: NOT_NAMED[kind],
+})
+
 const isUrl = (text: string | undefined): boolean => text !== undefined && /^https?:\/\//i.test(text)
 
 type Wanted = Pick<Entry, 'kind' | 'name'> & { readonly pointer: string }
@@ -96,8 +106,8 @@ export async function checkLookups(
 export class LookupFiles {
   readonly #deps: LookupsDeps
   readonly #entries = new Map<string, Entry>()
-  /** What live services look up and is not there. */
-  #missing: ReadonlyMap<string, ToldLookup> = new Map()
+  /** What live services look up and is not there, by service. */
+  readonly #missing = new Map<string, readonly ToldLookup[]>()
   #publish = (_event: NewEvent): void => {}
   #end = () => {}
 
@@ -160,11 +170,10 @@ export class LookupFiles {
   /** Tells from now on what happens, and which live services look up what is not there. */
   follow(control: Pick<Control, 'snapshot' | 'subscribe'> & { publish(event: NewEvent): void }): void {
     this.#publish = (event) => control.publish(event)
-    const look = () => this.#look(control.snapshot().services)
-    this.#end = control.subscribe(({ type }) => {
-      if (type === 'change') look()
+    this.#end = control.subscribe(({ type, service }) => {
+      if (type === 'change') this.#look(control.snapshot().services, service)
     })
-    look()
+    this.#look(control.snapshot().services, null)
   }
 
   /** Each of them, in the order in which they came. */
@@ -173,7 +182,7 @@ export class LookupFiles {
       const { readAtMs, fault } = file
       return { kind, name, entries: content.entries, content: content.words, readAtMs, fault }
     })
-    return [...read, ...this.#missing.values()]
+    return [...read, ...this.#missed().values()]
   }
 
   close(): void {
@@ -185,16 +194,22 @@ export class LookupFiles {
     return kind === 'countries' ? this.#deps.country !== undefined : this.#entries.has(keyOf({ kind, name }))
   }
 
-  #look(services: Services): void {
-    const before = this.#missing
-    const missing = needsOfServices(services, '').filter((need) => !this.#isThere(need))
-    this.#missing = new Map(
-      missing.map(({ kind, name }) => {
-        const told = { kind, name, entries: 0, content: '', readAtMs: 0, fault: NOT_NAMED[kind] }
-        return [keyOf(told), told]
-      }),
-    )
-    for (const [key, { name, fault }] of this.#missing) {
+  /** Each of those that are missing once, whichever services look it up. */
+  #missed(): ReadonlyMap<string, ToldLookup> {
+    const missing = [...this.#missing.values()].flat().filter((told) => !this.#isThere(told))
+    return new Map(missing.map((told) => [keyOf(told), told]))
+  }
+
+  /** Looks at a service that has changed; null for all of them. */
+  #look(services: Services, changed: string | null): void {
+    const before = this.#missed()
+    for (const service of changed === null ? [...this.#missing.keys(), ...Object.keys(services)] : [changed]) {
+      const rules = Object.hasOwn(services, service) ? services[service].rules : []
+      const missing = needsOfRules(rules).filter((need) => !this.#isThere(need))
+      if (missing.length === 0) this.#missing.delete(service)
+      else this.#missing.set(service, missing.map(missingOf))
+    }
+    for (const [key, { name, fault }] of this.#missed()) {
       if (!before.has(key)) this.#tell(name, name === '' ? `${fault}` : `${name}: ${fault}`, true)
     }
   }

@@ -19,7 +19,7 @@ export class WatchedUrl implements Watched {
   fault: string | null = 'was not fetched yet'
   readAtMs = 0
   readonly #options: WatchedUrlOptions
-  #last = ''
+  #last: Buffer | null = null
   #isClosed = false
   #cancel = () => {}
 
@@ -47,8 +47,8 @@ export class WatchedUrl implements Watched {
       this.fault = error instanceof FileFault ? error.message : 'cannot be fetched'
     }
     if (this.#isClosed) return
-    if (this.fault !== null ? this.fault !== before : (isNew && !isFirst) || (before !== null && !isFirst))
-      this.#options.tell(this.fault)
+    const isTold = this.fault !== null ? this.fault !== before : !isFirst && (isNew || before !== null)
+    if (isTold) this.#options.tell(this.fault)
     this.#cancel = this.#options.clock.after(this.fault === null ? FETCH_MS : AGAIN_MS, () => void this.#fetch())
   }
 
@@ -64,14 +64,14 @@ export class WatchedUrl implements Watched {
       if (size > bytesMax) throw new FileFault(`has more than ${bytesMax} bytes`)
       pieces.push(piece)
     }
-    const text = Buffer.concat(pieces).toString('latin1')
-    const isNew = text !== this.#last
+    const answer = Buffer.concat(pieces)
+    const isNew = this.#last?.equals(answer) !== true
     if (isNew) {
       const bytes = new Uint8Array(new SharedArrayBuffer(size))
-      bytes.set(Buffer.from(text, 'latin1'))
+      bytes.set(answer)
       await take(bytes)
     }
-    this.#last = text
+    this.#last = answer
     this.readAtMs = clock.nowMs()
     return isNew
   }

@@ -14,6 +14,7 @@
 import type { Snapshot } from '../change.ts'
 import { durationMs } from '../config/duration.ts'
 import { own } from '../config/record.ts'
+import { weightShare } from '../config/share.ts'
 import { targetWeight } from '../config/target-weight.ts'
 import { targetWarmUntilMs } from '../table/warmth.ts'
 import type { Family, Sample, Scrape, ScrapedTarget, Told } from './family.ts'
@@ -21,6 +22,7 @@ import { BINS, binEndMs, FIELD, type SharedMemory } from './layout.ts'
 import { LOOKUP_FAMILIES } from './lookup-families.ts'
 import { MIRROR_FAMILIES } from './mirror-families.ts'
 import { NAME_FAMILIES } from './name-families.ts'
+import { perPool } from './per-pool.ts'
 import { familiesOf } from './per-target.ts'
 import { QUEUE_FAMILIES } from './queue-families.ts'
 import { ROLLOUT_FAMILIES } from './rollout-families.ts'
@@ -110,36 +112,21 @@ const targetState: Family = {
     ),
 }
 
-/** Reads one value of each pool; null is no sample. */
-const perPool =
-  (of: (scrape: Scrape, service: string, pool: string) => number | null): Family['read'] =>
-  (scrape) =>
-    Object.entries(scrape.snapshot.services).flatMap(([service, { pools }]) =>
-      Object.entries(pools).flatMap(([pool, { version }]) => {
-        const value = of(scrape, service, pool)
-        return value === null ? [] : [{ value, labels: { service, pool, version } }]
-      }),
-    )
-
-const weightOf = ({ snapshot }: Scrape, service: string, pool: string): number =>
-  own(snapshot.services[service].split ?? {}, pool) ?? 0
+const splitIn = ({ snapshot }: Scrape, service: string): Readonly<Record<string, number>> =>
+  snapshot.services[service].split ?? {}
 
 const splitWeight: Family = {
   name: 'turnout_split_weight',
   type: 'gauge',
   help: 'Weight of a pool; its share is this over the sum of the service.',
-  read: perPool(weightOf),
+  read: perPool((scrape, service, pool) => [{ value: own(splitIn(scrape, service), pool) ?? 0 }]),
 }
 
 const splitShare: Family = {
   name: 'turnout_split_share',
   type: 'gauge',
   help: 'Share that the weight of a pool aims at, 0 to 1; what was seen is in turnout_decided_total and turnout_visitors.',
-  read: perPool((scrape, service, pool) => {
-    const { split = {} } = scrape.snapshot.services[service]
-    const sum = Object.values(split).reduce((total, weight) => total + weight, 0)
-    return sum === 0 ? 0 : weightOf(scrape, service, pool) / sum
-  }),
+  read: perPool((scrape, service, pool) => [{ value: weightShare(splitIn(scrape, service), pool) }]),
 }
 
 /** Of pools that somebody with a key has come to. */
@@ -149,7 +136,8 @@ const visitors: Family = {
   help: 'Different visitors of the last 5 to 10 minutes, by the key that they bring: an estimate with a standard error of 4.6 %.',
   read: perPool(({ snapshot, memory }, service, pool) => {
     const status = own(own(snapshot.status, service)?.pools ?? {}, pool)
-    return status === undefined ? null : visitorsOfPool(memory, status.targets) || null
+    const value = status === undefined ? 0 : visitorsOfPool(memory, status.targets)
+    return value === 0 ? [] : [{ value }]
   }),
 }
 

@@ -3,10 +3,12 @@
  *
  * Who got room is counted at the target that it got, who got none at the first target of the pool; so a pool has the sums over its targets.
  */
+import { own } from '../config/record.ts'
 import type { PoolStatus } from '../table/status.ts'
 import type { Family, Sample, Scrape } from './family.ts'
 import { FIELD, type SharedMemory } from './layout.ts'
 import { sumBySlot, sumSlots } from './load.ts'
+import { perPool } from './per-pool.ts'
 
 const SHED = { full: FIELD.shedQueueFull, time: FIELD.shedQueueTime, left: FIELD.shedQueueLeft }
 
@@ -36,40 +38,34 @@ export function queueOf(memory: SharedMemory, pool: PoolStatus): QueueFigures {
   }
 }
 
-function perPool(
+function ofQueues(
   name: string,
   type: 'counter' | 'gauge',
   help: string,
   read: (figures: QueueFigures) => readonly Sample[],
 ): Family {
-  const samples = ({ snapshot, memory }: Scrape): Sample[] =>
-    Object.entries(snapshot.services).flatMap(([service, { capacity, pools }]) => {
-      const status = Object.hasOwn(snapshot.status, service) ? snapshot.status[service] : undefined
-      if (capacity === undefined || status === undefined) return []
-      return Object.entries(pools).flatMap(([pool, { version }]) =>
-        read(queueOf(memory, status.pools[pool])).map((sample) => ({
-          ...sample,
-          sharedLabels: { service, pool, version },
-        })),
-      )
-    })
-  return { name, type, help, read: samples }
+  const samples = ({ snapshot, memory }: Scrape, service: string, pool: string): readonly Sample[] => {
+    const status = own(snapshot.status, service)
+    const isLimited = snapshot.services[service].capacity !== undefined
+    return isLimited && status !== undefined ? read(queueOf(memory, status.pools[pool])) : []
+  }
+  return { name, type, help, read: perPool(samples) }
 }
 
 export const QUEUE_FAMILIES: readonly Family[] = [
-  perPool('turnout_queue_depth', 'gauge', 'Requests that wait for room at the pool.', ({ depth }) => [
+  ofQueues('turnout_queue_depth', 'gauge', 'Requests that wait for room at the pool.', ({ depth }) => [
     { value: depth },
   ]),
-  perPool('turnout_queued_total', 'counter', 'Requests that have waited for room and got it.', ({ served }) => [
+  ofQueues('turnout_queued_total', 'counter', 'Requests that have waited for room and got it.', ({ served }) => [
     { value: served },
   ]),
-  perPool(
+  ofQueues(
     'turnout_queued_seconds_total',
     'counter',
     'How long requests that got room had waited for it, summed.',
     ({ served, meanMs }) => [{ value: (served * (meanMs ?? 0)) / 1_000 }],
   ),
-  perPool(
+  ofQueues(
     'turnout_queue_shed_total',
     'counter',
     'Requests that got no room: the queue was full, their time was over, or their client has left.',

@@ -13,6 +13,7 @@ import type { Change, Control } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import { inDigits } from '../config/digits.ts'
 import { own } from '../config/record.ts'
+import { weightShare } from '../config/share.ts'
 import { workOf } from '../metrics/load.ts'
 import type { ServiceTraffic, TrafficWindow } from '../metrics/window.ts'
 import { carriedBy, carriedInWords, demandOf, type PoolLimits } from '../table/demand.ts'
@@ -55,12 +56,12 @@ export class WayBack {
   async ease(kept: Kept): Promise<void> {
     const { clock } = this.#deps
     const { before, to } = kept.rollout
-    if (shareOf(this.#targets.spec?.split ?? {}, to) - shareOf(before, to) <= SMALL_PERCENT) return
+    if (percentOf(this.#targets.spec?.split ?? {}, to) - percentOf(before, to) <= SMALL_PERCENT) return
     const untilMs = clock.monotonicMs() + EASE_MS_MAX
     let open: OpenGate | null = null
     while (!this.#end.aborted && clock.monotonicMs() < untilMs) {
       const found = this.#excess(kept)
-      if (found === null || found.percent <= shareOf(before, to)) break
+      if (found === null || found.percent <= percentOf(before, to)) break
       open ??= this.#log.begin('capacity')
       open.say(found.sentence)
       await this.#shiftTo(found.percent, kept)
@@ -97,7 +98,7 @@ export class WayBack {
   /** Leaves the new version this much, if it has more. */
   async #shiftTo(percent: number, kept: Kept): Promise<void> {
     const { before, to, id } = kept.rollout
-    if (percent >= shareOf(this.#targets.spec?.split ?? {}, to)) return
+    if (percent >= percentOf(this.#targets.spec?.split ?? {}, to)) return
     const change: Change = shiftOf(kept, sharesAt(before, to, percent), trialOf(kept), undefined, undefined)
     // What cannot be stored now, or is overtaken, is so for the last step too, which is tried until it is done.
     await this.#deps.control.change(change, { actor: `rollout ${id}`, force: true, atOnce: true }).catch(() => {})
@@ -151,7 +152,4 @@ export function excessOf(
   return most
 }
 
-function shareOf(weights: Readonly<Record<string, number>>, pool: string): number {
-  const sum = Object.values(weights).reduce((total, weight) => total + weight, 0)
-  return sum === 0 ? 0 : (100 * (own(weights, pool) ?? 0)) / sum
-}
+const percentOf = (weights: Readonly<Record<string, number>>, pool: string): number => weightShare(weights, pool, 100)

@@ -85,6 +85,7 @@ function compilePool(
   novelty: Novelty,
 ): PoolTable {
   const admin = adminState(status.admin)
+  const keeps = keepers(plan.sticky)
   const targets: TargetTable[] = []
   const pool = {
     name: spec.name,
@@ -92,7 +93,7 @@ function compilePool(
     release: place.release,
     weight: place.weight,
     admin,
-    drainUntilMs: keepers(plan.sticky).pool ? status.drainUntilMs : 0,
+    drainUntilMs: keeps.pool ? status.drainUntilMs : 0,
     targets,
     allFit: false,
     isEven: false,
@@ -107,7 +108,7 @@ function compilePool(
     const tag = tagOf(url, TAG_BITS, tags)
     const news = { isTried: novelty.isTried(url), isRescued: novelty.isRescued(url) }
     const weight = targetWeight(spec, url)
-    const target = keepers(plan.sticky).target ? targetStatus : { ...targetStatus, drainUntilMs: 0 }
+    const target = keeps.target ? targetStatus : { ...targetStatus, drainUntilMs: 0 }
     targets.push(...compileTarget(url, target, { plan, tag, weight, ...news }, pool))
   }
   const fit: Health = plan.probed ? 'healthy' : 'unknown'

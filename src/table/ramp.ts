@@ -13,6 +13,7 @@
  *   judged. The hot standby may, as in a failover.
  * - Without a stand-in everything goes to the pool at once: somebody has to answer.
  */
+import { weightShare } from '../config/share.ts'
 import { chooseTarget } from './balance.ts'
 import { mix32 } from './bucket.ts'
 import { poolAt } from './chance.ts'
@@ -35,11 +36,13 @@ export function rampsOf(
   pools: readonly PoolTable[],
   versions: readonly PoolTable[],
 ): Ramps {
-  const hasHad = (pool: PoolTable) => Math.max(shareIn(weights, pool), shareIn(before?.weights ?? {}, pool))
+  const hasHad = ({ name }: PoolTable) => Math.max(weightShare(weights, name), weightShare(before?.weights ?? {}, name))
   const standInsOf = (pool: PoolTable) =>
     versions.filter(
       (other) =>
-        other !== pool && other.name !== trial?.pool && hasHad(other) >= (1 - FIRST_PART) * shareIn(weights, pool),
+        other !== pool &&
+        other.name !== trial?.pool &&
+        hasHad(other) >= (1 - FIRST_PART) * weightShare(weights, pool.name),
     )
   return {
     standIns: new Map(pools.map((pool) => [pool, standInsOf(pool)])),
@@ -51,11 +54,6 @@ export function rampsOf(
             bucketPools: before.ranges.map((range) => pools.find(({ name }) => name === range.pool) ?? null),
           },
   }
-}
-
-function shareIn(weights: Allotment['weights'], { name }: PoolTable): number {
-  const sum = Object.values(weights).reduce((total, weight) => total + weight, 0)
-  return Object.hasOwn(weights, name) ? weights[name] / sum : 0
 }
 
 /** A target of a pool that goes on for the one that is aimed at and warms up; null when that takes the request itself. */

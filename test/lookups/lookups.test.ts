@@ -12,6 +12,7 @@ import { checkLookups, FILES_MAX, LookupFiles } from '../../src/lookups/lookups.
 import { WatchedFile } from '../../src/lookups/watched-file.ts'
 import { mmdbOf } from '../helpers/mmdb.ts'
 import { temporaryFolder } from '../helpers/proxy.ts'
+import { startUpstream } from '../helpers/upstream.ts'
 
 function services(whens: readonly unknown[]): Services {
   const checked = validateService({
@@ -52,17 +53,24 @@ function stage(country?: Spec['country'], jwt?: Spec['jwt']) {
     log: { info() {}, warn() {} },
   })
   onTestFinished(() => files.close())
+  /** The returned function tells of a change, of one service or of all (null), after which these are live. */
   const follow = (live: Services) => {
-    const listeners = new Set<(event: { type: string }) => void>()
+    type Listener = (event: { type: string; service: string | null }) => void
+    const listeners = new Set<Listener>()
+    let present = live
     const control = {
-      snapshot: () => ({ services: live }),
-      subscribe: (listener: (event: { type: string }) => void) => {
+      snapshot: () => ({ services: present }),
+      subscribe: (listener: Listener) => {
         listeners.add(listener)
         return () => void listeners.delete(listener)
       },
       publish: (event: NewEvent) => void events.push(event),
     }
     files.follow(control as unknown as Parameters<LookupFiles['follow']>[0])
+    return (next: Services, service: string | null) => {
+      present = next
+      for (const listener of listeners) listener({ type: 'change', service })
+    }
   }
   /** Looks until something is so. */
   const until = (assert: () => void) =>
@@ -317,4 +325,39 @@ test('the public keys of a file are given without what else stands there, and a 
   write('jwks.json', '{"keys":[]}')
   await until(() => expect(files.told()[0].fault).toBe('has no public key that tokens are verified by'))
   expect(given).toHaveLength(1)
+})
+
+test('what services look up in vain is told once for all of them, and no more when the last one of them has changed', async () => {
+  const { write, files, events, follow } = stage()
+  const { shop: first } = naming('gone.txt')
+  const { shop: other } = naming()
+  const changed = follow({ a: first, b: first, c: other })
+  const told = () => files.told().map(({ name }) => name)
+  expect([told(), events.length]).toEqual([['gone.txt'], 1])
+  changed({ a: other, b: first, c: other }, 'a')
+  expect([told(), events.length]).toEqual([['gone.txt'], 1])
+  changed({ a: other, c: other }, 'b')
+  expect(told()).toEqual([])
+  changed({ a: other, c: first }, 'c')
+  expect([told(), events.length]).toEqual([['gone.txt'], 2])
+  changed({ a: first }, null)
+  expect([told(), events.length]).toEqual([['gone.txt'], 2])
+  // A file that is read again names it now.
+  write('gone.txt', 'u-1\n')
+  await files.open({ a: first })
+  expect(files.told()).toMatchObject([{ name: 'gone.txt', entries: 1, fault: null }])
+})
+
+test('a URL of keys that answers nothing, or no keys, is a fault', async () => {
+  let body = ''
+  const { url } = await startUpstream((_, response) => void response.end(body))
+  const { files, given } = stage(undefined, { jwks: url })
+  await files.open({})
+  const fault = () => files.told()[0].fault
+  await vi.waitFor(() => expect(fault()).toBe('is no set of keys (JWKS)'))
+  body = '{"keys":[]}'
+  const { files: again } = stage(undefined, { jwks: url })
+  await again.open({})
+  await vi.waitFor(() => expect(again.told()[0].fault).toBe('has no public key that tokens are verified by'))
+  expect(given).toEqual([])
 })

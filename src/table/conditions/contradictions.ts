@@ -109,7 +109,7 @@ class Search {
       case 'visitor':
         return Array.isArray(one.asks) && Array.isArray(other.asks) && isDisjoint(one.asks, other.asks)
       case 'cidr': {
-        const [ours, theirs] = [one.asks, other.asks].map((list) => (list as readonly string[]).map(knownNetwork))
+        const [ours, theirs] = [networksOf(one), networksOf(other)]
         const meets = (a: (typeof ours)[number]) =>
           theirs.some((b) => contains(a.bits < b.bits ? a : b, (a.bits < b.bits ? b : a).words))
         return !ours.some(meets)
@@ -162,6 +162,8 @@ function textsOf(asks: TextAsks): readonly string[] | null {
 
 const isDisjoint = (a: readonly unknown[], b: readonly unknown[]): boolean => new Set(a).isDisjointFrom(new Set(b))
 
+const networksOf = ({ asks }: ConditionPlan) => (asks as readonly string[]).map(knownNetwork)
+
 /** The one span of time that is asked for; null where there are many. */
 function spanOf({ asks }: ConditionPlan): { readonly fromMs: number; readonly endMs: number } | null {
   const time = asks as TimeAsks
@@ -169,12 +171,13 @@ function spanOf({ asks }: ConditionPlan): { readonly fromMs: number; readonly en
 }
 
 /** Whether a condition holds for every request. */
-function isAlways({ kind, asks }: ConditionPlan): boolean {
+function isAlways(condition: ConditionPlan): boolean {
+  const { kind, asks } = condition
   if (kind === 'path') {
     const { asks: text } = asks as PathAsks
     return text.is === 'prefix' && text.text === '/'
   }
-  return kind === 'cidr' && (asks as readonly string[]).some((network) => knownNetwork(network).bits === 0)
+  return kind === 'cidr' && networksOf(condition).some(({ bits }) => bits === 0)
 }
 
 /** Whether the second of two conditions of one kind holds wherever the first does. */
@@ -187,7 +190,7 @@ function implies(one: ConditionPlan, other: ConditionPlan): boolean {
     case 'visitor':
       return Array.isArray(one.asks) && Array.isArray(other.asks) && isWithin(one.asks, other.asks)
     case 'cidr': {
-      const [ours, theirs] = [one.asks, other.asks].map((list) => (list as readonly string[]).map(knownNetwork))
+      const [ours, theirs] = [networksOf(one), networksOf(other)]
       return ours.every((a) => theirs.some((b) => b.bits <= a.bits && contains(b, a.words)))
     }
     case 'time': {
