@@ -13,6 +13,8 @@ const PER_ADDRESS = 1_000
 const LANES = 64
 /** Anything on a connection that should be idle is noted for this long before the count is told. */
 const SETTLE_MS = 500
+/** Whoever has no answer by then has failed. */
+const ANSWER_MS = 30_000
 
 export interface Held {
   /** Connections that idle after one whole answer. */
@@ -33,6 +35,9 @@ function open(i: number): Promise<void> {
     const socket = connect({ port, host: '127.0.0.1', localAddress, noDelay: true })
     let answer = ''
     socket.setEncoding('latin1')
+    socket.setTimeout(ANSWER_MS, () => {
+      if (!idle.has(socket)) socket.destroy(new Error(`no answer to connection ${i}: ${JSON.stringify(answer)}`))
+    })
     socket.on('connect', () => socket.write(request))
     socket.on('data', (text: string) => {
       answer += text

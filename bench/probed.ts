@@ -14,7 +14,7 @@ const PROBE = fileURLToPath(new URL('./probe.ts', import.meta.url))
 const START_MS = 15_000
 /** A worker that has not answered after this is asked again while it starts. */
 const FIRST_MS = 500
-const ANSWER_MS = 60_000
+const ANSWER_MS = 40_000
 const POLL_MS = 20
 
 /** Starts Turnout with a probe; `ask` gives an answer of every thread, the main thread first, then the workers. */
@@ -33,10 +33,10 @@ export async function startProbed(config: PeerConfig, options: TurnoutOptions) {
     const endMs = performance.now() + limitMs
     while (own.length < threads && performance.now() < endMs) await sleep(POLL_MS)
     answers.delete(id)
-    return own.length === threads ? own.sort((a, b) => a.thread - b.thread) : null
+    return own.sort((a, b) => a.thread - b.thread)
   }
   const endMs = performance.now() + START_MS
-  while ((await askFor(FIRST_MS, 'memory', '')) === null) {
+  while ((await askFor(FIRST_MS, 'memory', '')).length < threads) {
     if (performance.now() < endMs) continue
     await running.stop()
     throw new Error('not every thread of the proxy has answered its probe')
@@ -44,9 +44,12 @@ export async function startProbed(config: PeerConfig, options: TurnoutOptions) {
   return {
     ...running,
     async ask(what: ExchangeRequest['what'], folder = ''): Promise<readonly ThreadMemory[]> {
-      const all = await askFor(ANSWER_MS, what, folder)
-      if (all === null) throw new Error(`not every thread of the proxy has answered '${what}'`)
-      return all
+      const told = await askFor(ANSWER_MS, what, folder)
+      if (told.length === threads) return told
+      const who = told.map(({ thread }) => thread).join(', ')
+      throw new Error(
+        `of ${threads} threads of the proxy only these have answered '${what}': ${who}; ${running.child.errors()}`,
+      )
     },
   }
 }

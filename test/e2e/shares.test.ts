@@ -87,7 +87,8 @@ describe('over sockets', () => {
     const steps = [await at(5), await at(25), await at(50), await at(100)]
     for (const [n, step] of steps.slice(1).entries()) expect(steps[n].isSubsetOf(step)).toBe(true)
     for (const [n, percent] of [5, 25, 50, 100].entries()) {
-      expect(Math.abs((steps[n].size * 100) / visitors.length - percent)).toBeLessThan(3)
+      // Five standard deviations of a half: the salt of a service is by chance.
+      expect(Math.abs((steps[n].size * 100) / visitors.length - percent)).toBeLessThan(5.6)
     }
     expect(await at(25)).toEqual(steps[1])
     expect((await at(0)).size).toBe(0)

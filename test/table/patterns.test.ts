@@ -46,7 +46,8 @@ const text = fc
   .array(fc.constantFrom('a', 'b', 'c', 'ö', '😀', '€', '1', '.', '-', ' ', 'A'), { maxLength: 10 })
   .map((characters) => characters.join(''))
 
-test('match what RegExp matches', () => {
+// RegExp goes back and forth in some of the patterns, for long when the machine is busy.
+test('match what RegExp matches', { timeout: 120_000 }, () => {
   let matched = 0
   fc.assert(
     fc.property(pattern, fc.boolean(), fc.array(text, { minLength: 1, maxLength: 10 }), (source, anyCase, texts) => {
