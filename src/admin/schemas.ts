@@ -59,7 +59,17 @@ const changed = {
 }
 export const WeightsAnswer = Type.Record(Type.String(), Type.Integer(), { description: 'Weight by pool.' })
 export const ChangeAnswer = object(changed)
-export const SplitChangeAnswer = object({ ...changed, service: Type.String(), split: WeightsAnswer })
+export const SplitChangeAnswer = object({
+  ...changed,
+  service: Type.String(),
+  split: WeightsAnswer,
+  warming: Type.Optional(
+    Type.Record(Type.String(), Milliseconds('Wall time.'), {
+      description:
+        'Pools that take only a part of their share yet, by the slow start, and until when: others go on with the rest. Absent for none.',
+    }),
+  ),
+})
 export const GroupChangeAnswer = object({
   ...changed,
   to: Type.Record(Type.String(), Type.String(), { description: 'Pool by service.' }),

@@ -32,7 +32,7 @@ import {
   ServicesAnswer,
   SplitChangeAnswer,
 } from './schemas.ts'
-import { toldSnapshot } from './status.ts'
+import { rampsOf, toldSnapshot } from './status.ts'
 
 /** null removes a key; a key that there cannot be is a fault even so. */
 const PatchSchema = asPatch(ServiceSchema) as TSchema
@@ -216,13 +216,15 @@ async function changeSplit(
   reply: FastifyReply,
   change: Change,
   waitMs?: number,
-): Promise<ChangeResult & { service: string; split: Record<string, number> }> {
+): Promise<ChangeResult & { service: string; split: Record<string, number>; warming?: Record<string, number> }> {
   const { service } = request.params
   findService(deps.control.snapshot(), service)
   const isBack = (await abortByGoingBack(deps, request, change)) && change.kind === 'back'
   const result = isBack ? presentAnswer(deps, reply) : await apply(deps, request, reply, change, waitMs)
-  const now = deps.control.snapshot()
-  return { ...result, service, split: Object.hasOwn(now.services, service) ? (now.services[service].split ?? {}) : {} }
+  const now = toldSnapshot(deps)
+  if (!Object.hasOwn(now.services, service)) return { ...result, service, split: {} }
+  const warming = rampsOf(now, service, deps.clock.nowMs())
+  return { ...result, service, split: now.services[service].split ?? {}, ...(warming && { warming }) }
 }
 
 /** As the answer to a change that somebody else has made for the caller. */

@@ -141,6 +141,21 @@ function describe(
   }
 }
 
+/** The pools of a service that take only a part of their share yet, and when each takes all, in wall time; undefined for none. */
+export function rampsOf(
+  { services, status }: Pick<Snapshot, 'services' | 'status'>,
+  service: string,
+  nowMs: number,
+): Record<string, number> | undefined {
+  const [spec, { pools, fallback = [] }] = [services[service], status[service]]
+  const rampIn = (pool: string) => rampOf(spec, pool, pools[pool], nowMs)
+  const weighted = Object.entries(spec.split ?? {}).flatMap(([pool, weight]) => (weight > 0 ? [pool] : []))
+  const warming = weighted.filter((pool) => rampIn(pool) > 0)
+  // Where nobody is warm, nobody goes on for another.
+  const isHelped = [...weighted, ...fallback].some((pool) => rampIn(pool) === 0)
+  return warming.length > 0 && isHelped ? Object.fromEntries(warming.map((pool) => [pool, rampIn(pool)])) : undefined
+}
+
 /** When a pool in which all is new gets all that is aimed at it; 0 when it does so now. */
 function rampOf(
   { health, pools, slowStart = '0s' }: ServiceSpec,

@@ -1,4 +1,5 @@
 /** How the answer to a change is shown: as JSON, or what is so now and when it began to be so. */
+import { inWords } from '../config/duration.ts'
 import { percent, plain } from './columns.ts'
 import type { Call } from './verb.ts'
 
@@ -9,11 +10,18 @@ export interface Outcome {
   readonly appliedInMs: number
   readonly changed: boolean
   readonly split?: Readonly<Record<string, number>>
+  /** Pools that take a part of their share yet, and until when, in wall time. */
+  readonly warming?: Readonly<Record<string, number>>
 }
 
 /** Prints the outcome of a change; `now` says in words what is so now. */
 export function printOutcome(call: Call, now: string, outcome: Outcome): void {
   call.print(call.json ? JSON.stringify(outcome) + '\n' : `${plain(now)} (${when(outcome)})\n`)
+  if (call.json) return
+  for (const [pool, untilMs] of Object.entries(outcome.warming ?? {})) {
+    const left = inWords(Math.max(0, untilMs - call.clock.nowMs()))
+    call.note(`${plain(pool)} warms up for ${left}: until then others go on with a part of its share (slowStart).`)
+  }
 }
 
 const when = ({ revision, epoch, appliedInMs, changed }: Outcome): string =>

@@ -84,10 +84,11 @@ export class Queues {
     this.#lane = index * SLOTS
   }
 
-  /** Whether somebody waits for this pool, in any worker: then whoever comes waits behind. */
-  isWaitedFor(pool: PoolTable): boolean {
+  /** Whether somebody waits for this pool of a service, in any worker: then whoever comes waits behind. */
+  isWaitedFor({ name }: ServiceTable, pool: PoolTable): boolean {
     for (let at = slotOf(pool); at < this.#since.length; at += SLOTS) if (this.#since[at] > 0) return true
-    return this.#outdated.size > 0
+    for (const { service } of this.#outdated) if (service.name === name) return true
+    return false
   }
 
   /** Puts somebody into the queue of a pool; false when as many wait as may. One that had its turn is taken back in any case. */

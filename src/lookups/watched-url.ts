@@ -56,7 +56,11 @@ export class WatchedUrl implements Watched {
   async #read(): Promise<boolean> {
     const { path, bytesMax, clock, take } = this.#options
     const response = await fetch(path, { redirect: 'manual', signal: AbortSignal.timeout(WITHIN_MS) })
-    if (response.status !== 200) throw new FileFault(`answered ${response.status}`)
+    if (response.status !== 200) {
+      // Else its connection would stay until it is collected, and it is asked again in a moment.
+      await response.body?.cancel()
+      throw new FileFault(`answered ${response.status}`)
+    }
     const pieces: Uint8Array[] = []
     let size = 0
     for await (const piece of response.body ?? []) {

@@ -13,10 +13,12 @@ import type { Change, Control } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import { inDigits } from '../config/digits.ts'
 import { own } from '../config/record.ts'
+import type { ServiceSpec } from '../config/schema.ts'
 import { weightShare } from '../config/share.ts'
 import { workOf } from '../metrics/load.ts'
 import type { ServiceTraffic, TrafficWindow } from '../metrics/window.ts'
 import { carriedBy, carriedInWords, demandOf, type PoolLimits } from '../table/demand.ts'
+import { targetsForNew } from '../table/proven.ts'
 import type { ServiceStatus } from '../table/status.ts'
 import type { GateLog, OpenGate } from './gates/gate-log.ts'
 import type { Kept } from './kept.ts'
@@ -91,8 +93,7 @@ export class WayBack {
     const status = own(this.#deps.control.snapshot().status, service)
     const lately = this.#deps.traffic.service(service)
     if (limits === null || status === undefined || lately === null) return null
-    const probed = spec!.health !== undefined
-    return excessOf(rollout.before, rollout.to, lately, status, limits, probed, this.#deps.clock.steadyMs())
+    return excessOf(rollout.before, rollout.to, lately, status, limits, spec!, this.#deps.clock.steadyMs())
   }
 
   /** Leaves the new version this much, if it has more. */
@@ -129,7 +130,7 @@ export function excessOf(
   lately: ServiceTraffic,
   status: ServiceStatus,
   limits: PoolLimits,
-  probed: boolean,
+  { health, pools }: Pick<ServiceSpec, 'health' | 'pools'>,
   nowMs: number,
 ): Excess | null {
   if (lately.windowMs <= 0) return null
@@ -140,7 +141,8 @@ export function excessOf(
   for (const [pool, weight] of others) {
     const asked = ((all.requests + all.unserved) * weight) / sum
     const { atOnce } = demandOf(asked, all, workOf(lately.pools.get(pool) ?? []), lately.windowMs)
-    const carried = carriedBy(Object.values(status.pools[pool]?.targets ?? {}), limits, probed, nowMs)
+    const targets = targetsForNew(own(pools, pool), own(status.pools, pool)?.targets ?? {})
+    const carried = carriedBy(targets, limits, health !== undefined, nowMs)
     const percent = Math.floor(100 * (1 - carried.carries / atOnce))
     if (carried.fit === 0 || !(percent > (most?.percent ?? 0))) continue
     const needs = `about ${inDigits(Math.round(atOnce))} requests at once`

@@ -103,7 +103,8 @@ function previewed(draft: Draft, { pool: name }: Preview): Decision {
   const pool = poolNamed(draft.service, name)
   if (pool === null) throw new Error(`a preview host is that of pool ${name}, which is not there`)
   aim(draft, pool, 'preview')
-  return decision(draft, tiedTarget(pool, draft) ?? chooseTarget(pool, draft) ?? lastResort(pool, draft))
+  const target = tiedTarget(pool, draft) ?? chooseTarget(pool, draft)
+  return decision(draft, target ?? (draft.waitsFor === null ? lastResort(pool, draft) : null))
 }
 
 function begin(
@@ -112,7 +113,7 @@ function begin(
   load: Load,
   draw: Draw,
   nowMs: number,
-  { exclude, avoid, missing, waited = null }: Earlier,
+  { exclude, avoid, missing, isLost = false, waited = null }: Earlier,
   tied: readonly TargetTable[],
 ): Draft {
   const sticky = service.sticky
@@ -131,6 +132,7 @@ function begin(
     exclude,
     avoid,
     missing,
+    isLost,
     waited,
     tied,
     own,
@@ -199,7 +201,7 @@ function stayed(draft: Draft): boolean {
 /** Health, failover and target: from the aimed pool to the decision. */
 function settle(draft: Draft): Decision {
   const { aimed, missing, service } = draft
-  if (missing.length > 0) return decision(draft, firstOf(service.versions, missing, 'skew', draft))
+  if (missing.length > 0) return decision(draft, otherVersion(draft))
   const usable = aimed !== null && !draft.denied.includes(aimed) ? aimed : null
   const isRescue = draft.exclude.length > 0 && aimed !== null && isRescued(aimed, draft.exclude)
   let target =
@@ -231,6 +233,14 @@ function decision(draft: Draft, target: TargetTable | null): Decision {
     redirect: null,
     waitsFor: target === null ? draft.waitsFor : null,
   }
+}
+
+/** A target of another version than those that have not got what is asked for; or of the first of them, which has said so, where one broke. */
+function otherVersion(draft: Draft): TargetTable | null {
+  const { missing, service } = draft
+  const other = firstOf(service.versions, missing, 'skew', draft)
+  const first = poolNamed(service, missing[0])
+  return other === null && draft.isLost && first !== null ? firstOf([first], NOTHING, 'skew', draft) : other
 }
 
 /** A target of the first of these pools that has one, but for those that are skipped, by name. */

@@ -14,6 +14,7 @@ export interface Draft extends Choice {
   pin: boolean
   denied: readonly PoolTable[]
   readonly missing: readonly string[]
+  readonly isLost: boolean
   /** Of a request that has waited: the decision that found no room. */
   readonly waited: Decision | null
 }

@@ -125,8 +125,7 @@ export interface ServiceTable extends Ranges {
   readonly trial: Trial | null
   /** Sorted by name. */
   readonly pools: readonly PoolTable[]
-  /** Ends of the ranges of buckets, rising to 10000, and the pool of each; both empty when no pool has a weight. */
-  readonly bucketEnds: readonly number[]
+  /** All are there; empty, and so are `bucketEnds`, when no pool has a weight. */
   readonly bucketPools: readonly PoolTable[]
   /** Sum of the weights of the pools in admin state `ready`: what the picker spreads over. */
   readonly weightSum: number
@@ -241,8 +240,9 @@ export interface Earlier {
   readonly exclude: readonly TargetTable[]
   /** One that may be well: taken again only when its pool has no other as good. */
   readonly avoid: TargetTable | null
-  /** Names of pools whose version has not got what is asked for. */
+  /** Names of pools whose version has not got what is asked for; where the last has failed (`isLost`) the first may be asked again. */
   readonly missing: readonly string[]
+  readonly isLost?: boolean
   /** The decision that found no room: whoever had no key of its own stays with the pool of that one. */
   readonly waited?: Decision | null
 }

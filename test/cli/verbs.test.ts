@@ -31,6 +31,16 @@ describe('verbs that change something', () => {
     expect(JSON.parse(admin.asked[0].body)).toEqual({ to: 'green' })
   })
 
+  it('what hands only a part over yet is told to people, since the split alone does not say it', async () => {
+    const split = { blue: 0, green: 1 }
+    const answer = outcome({ split, warming: { green: Date.now() + 29_900 } })
+    const admin = await scripted({ 'POST /v1/services/shop/switch': [200, answer] })
+    expect((await turnout(admin.url, 'switch', 'shop', 'green')).err).toBe(
+      'turnout: green warms up for 30 s: until then others go on with a part of its share (slowStart).\n',
+    )
+    expect((await turnout(admin.url, 'switch', 'shop', 'green', '--json')).err).toBe('')
+  })
+
   it('back sends no body and tells the split that is back', async () => {
     const admin = await scripted({ 'POST /v1/services/shop/back': [200, outcome({ split: { blue: 3, green: 1 } })] })
     expect((await turnout(admin.url, 'back', 'shop')).out).toBe(`shop: blue 75 %, green 25 % ${NOW}\n`)

@@ -150,8 +150,8 @@ test('nobody who comes goes before those who wait for the same pool in another w
   const [a, b] = workers
   new Client('first', a).getsTurn()
   new Client('waits', a).waits()
-  expect(b.queues.isWaitedFor(poolOf('blue'))).toBe(true)
-  expect(b.queues.isWaitedFor(poolOf('green'))).toBe(false)
+  expect(b.queues.isWaitedFor(shop(), poolOf('blue'))).toBe(true)
+  expect(b.queues.isWaitedFor(shop(), poolOf('green'))).toBe(false)
 })
 
 test('who has waited for long in a worker that has no requests at the target is not left to starve by one that has', async () => {
@@ -183,9 +183,9 @@ test('a worker that is busy, or gone, does not keep others from room', async () 
   await microtasks()
   for (let n = 0; n < 10 && went.length === 1; n++) a.tick!()
   expect(went).toEqual(['holder', 'young'])
-  expect(a.queues.isWaitedFor(poolOf('blue'))).toBe(true)
+  expect(a.queues.isWaitedFor(shop(), poolOf('blue'))).toBe(true)
   clearGauges(memory, 1)
-  expect(a.queues.isWaitedFor(poolOf('blue'))).toBe(false)
+  expect(a.queues.isWaitedFor(shop(), poolOf('blue'))).toBe(false)
 })
 
 test('no more wait, over all workers and pools of a service, than may', () => {
@@ -242,7 +242,7 @@ test('whatever comes, leaves and ends in whichever worker: limits hold, nothing 
         if (what === 'comes') {
           const client = new Client(String(all.length), worker, pool)
           all.push(client)
-          const isBehind = worker.queues.isWaitedFor(poolOf(pool))
+          const isBehind = worker.queues.isWaitedFor(shop(), poolOf(pool))
           if (!isBehind && worker.permits.take(targetOf(pool), shop().capacity!)) went.push(client.name)
           else if (!client.waits()) over.add(client.name)
         } else if (what === 'leaves') {
@@ -272,4 +272,19 @@ test('whatever comes, leaves and ends in whichever worker: limits hold, nothing 
     }),
     { numRuns: 40 },
   )
+})
+
+test('the many who wait for a service that has changed are before others of that service, and not before those of another one', async () => {
+  start({ queueMax: 1_000 })
+  const [worker] = workers
+  new Client('holder', worker).getsTurn()
+  for (let n = 0; n < 150; n++) new Client(String(n), worker).waits()
+  await microtasks()
+  const capacity = { ...shop().capacity!, requestsPerTarget: 2 }
+  table = makeTable(makePlan({ capacity, weights: { blue: 1, green: 1 } }))
+  const other = makeTable(makePlan({ name: 'other', capacity })).services.get('other')!
+  worker.tick!()
+  expect(went.length).toBeLessThan(150)
+  expect(worker.queues.isWaitedFor(shop(), poolOf('blue'))).toBe(true)
+  expect(worker.queues.isWaitedFor(other, other.pools[0])).toBe(false)
 })

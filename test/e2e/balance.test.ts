@@ -65,8 +65,10 @@ describe('targets of a pool', () => {
       return count / 60
     }
     await until('the first pool is warm', async () => (await status()).pools[0].rampUntilMs === 0)
-    await call(proxy, 'POST', '/v1/services/slowly/switch', { to: 'green' })
-    expect((await status()).pools[1].rampUntilMs).toBeGreaterThan(Date.now())
+    const switched = await call(proxy, 'POST', '/v1/services/slowly/switch', { to: 'green' })
+    const { rampUntilMs } = (await status()).pools[1]
+    expect(rampUntilMs).toBeGreaterThan(Date.now())
+    expect(Math.abs((switched as { warming: { green: number } }).warming.green - rampUntilMs)).toBeLessThan(100)
     // A tenth, or somewhat more on a busy machine.
     expect(await share('fast')).toBeLessThan(0.5)
     const asked = { url: 'http://slowly/', headers: { 'x-user-id': 'u1' } }

@@ -6,7 +6,7 @@ import { program, start } from '../helpers/programs.ts'
 import { call, service, startProxy, type Proxy as TestProxy, temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { begin, reached } from '../helpers/rollouts.ts'
-import { startUpstream, type Upstream } from '../helpers/upstream.ts'
+import { closedPort, startAnswering, startRaw, startUpstream, type Upstream } from '../helpers/upstream.ts'
 
 /** A version that has these files, and answers 404 by its name and so many bytes for all others. */
 function startVersion(name: string, files: readonly string[], bytes = 10) {
@@ -106,6 +106,26 @@ test.each([
     expect(green.connections.size).toBe(1)
   },
 )
+
+const BROKEN = 'HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n'
+
+test.each([
+  ['that nobody listens for any more', async () => ({ url: `http://127.0.0.1:${await closedPort()}` })],
+  ['that closes', () => startRaw((socket) => socket.destroy())],
+  ['that fails', () => startAnswering(BROKEN)],
+])('a version %s makes no failure of a 404, and keeps no other from being asked', async (_, start) => {
+  const blue = await startVersion('blue', [])
+  const grey = await startVersion('grey', ['/assets/a.0.js'])
+  const broken = (await start()) as Upstream
+  const more = { split: { blue: 1_000, green: 2, grey: 1 }, rescue: true }
+  const proxy = await startShop({ blue: [blue], green: [broken], grey: [grey] }, more)
+  for (let n = 0; n < 3; n++) expect(await told(proxy, '/assets/a.0.js')).toBe('200 grey')
+  expect(await told(proxy, '/assets/none.js')).toBe('404 grey')
+  await call(proxy, 'PUT', '/v1/services/shop/pools/grey/state', { state: 'standby' })
+  for (let n = 0; n < 10; n++) expect(await told(proxy, '/assets/none.js')).toBe('404 blue')
+  expect(await metric(proxy, 'turnout_attempts_total', 'outcome="failed"')).toBeGreaterThan(0)
+  expect(await metric(proxy, 'turnout_in_flight')).toBe(0)
+})
 
 const chromium = program('chromium')
 

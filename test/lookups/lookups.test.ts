@@ -361,3 +361,15 @@ test('a URL of keys that answers nothing, or no keys, is a fault', async () => {
   await vi.waitFor(() => expect(again.told()[0].fault).toBe('has no public key that tokens are verified by'))
   expect(given).toEqual([])
 })
+
+test('of a URL that does not answer 200 nothing more is waited for, so that no connection stays', async () => {
+  let closed = 0
+  const { url } = await startUpstream((request, response) => {
+    request.socket.once('close', () => closed++)
+    response.writeHead(503).write('for ever')
+  })
+  const { files } = stage(undefined, { jwks: url })
+  await files.open({})
+  await vi.waitFor(() => expect(closed).toBe(1))
+  expect(files.told()[0].fault).toBe('answered 503')
+})

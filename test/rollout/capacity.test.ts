@@ -1,6 +1,7 @@
 /** Whether what a step gives fits into the new version: asked again before each, by what is measured then. */
 import { setImmediate } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
+import { SHOP } from '../admin/stand-in.ts'
 import { startHook } from '../helpers/hook.ts'
 import { type Measured, measuredTraffic } from '../helpers/measured-traffic.ts'
 import { until } from '../helpers/raw.ts'
@@ -13,11 +14,11 @@ interface Loaded extends Stand {
 }
 
 /** A hundred requests a second of 20 ms each, which one target that carries three at once carries. */
-async function loaded(): Promise<Loaded> {
+async function loaded(shop?: object): Promise<Loaded> {
   const blue = { perSecond: 100, eachMs: 20 }
   const green = { perSecond: 0, eachMs: 0 }
   const service = () => measuredTraffic(blue, green)
-  const stood = await stand(undefined, { traffic: { service } })
+  const stood = await stand(undefined, { traffic: { service } }, shop)
   onTestFinished(() => stood.rollouts.close())
   await stood.rollouts.start()
   const begin = (sent = {}) =>
@@ -171,8 +172,8 @@ test('too little capacity holds up no way back', async () => {
 })
 
 /** One that has half of the traffic, while what had all of it before could carry three quarters of it now. */
-async function grown(): Promise<Loaded> {
-  const stood = await loaded()
+async function grown(shop?: object): Promise<Loaded> {
+  const stood = await loaded(shop)
   await stood.begin()
   await moving(stood, 'it has half', () => now(stood).weight === 50)
   Object.assign(stood.blue, { perSecond: 100 })
@@ -242,4 +243,16 @@ test('a way back to a pool of which nobody is healthy waits for nothing', async 
   await stood.control.observe([{ service: 'shop', pool: 'blue', target: url, ejectedUntilMs }])
   await stood.rollouts.command('shop', 'current', 'abort', 'bob')
   expect(weightIn(stood)).toEqual({ blue: 95, green: 5 })
+})
+
+test('a target of weight 0 carries nothing of what goes back', async () => {
+  const [one, rest] = ['http://127.0.0.1:3001', 'http://127.0.0.1:3009']
+  const blue = { version: '1.0', targets: [one, rest], weights: { [rest]: 0 } }
+  const stood = await grown({ ...SHOP, pools: { ...SHOP.pools, blue } })
+  const aborted = stood.rollouts.command('shop', 'current', 'abort', 'bob')
+  await until('the first step is made', () => weightIn(stood)?.['blue'] !== 1)
+  expect(capacities(stood).at(-1)).toContain('its 1 healthy target carries 3, so green keeps 25 %')
+  stood.blue.eachMs = 15
+  await pass(stood)
+  await aborted
 })

@@ -67,3 +67,13 @@ test('for whoever is not named there is no such host', () => {
   expect(poolFor('2001:db8::7')).toBe('green')
   expect(decideOne(table, onPreview({ address: '192.0.2.1' }))).toMatchObject({ service: null, error: 'no_route' })
 })
+
+test('while those of its targets that are well have no room it is waited for, and none that is ill is tried', () => {
+  const capacity = { requestsPerTarget: 1, requestsPerPool: 0, queueMax: 10, queueMs: 1_000 }
+  const plan = makePlan({ weights: { blue: 1, green: 0 }, capacity, routes: [makeRoute(), preview()] }, 2)
+  const table = makeTable(plan, { targets: { [GREEN]: { health: 'unhealthy' } } })
+  const { slot } = table.services.get('shop')!.pools[1].targets[1]
+  const load = Object.assign(() => 0, { permits: (at: number) => (at === slot ? 1 : 0) })
+  const decision = decide(makeView(onPreview()), table, load, makeDraw(), NOW_MS)
+  expect(decision).toMatchObject({ target: null, error: 'overloaded', waitsFor: { name: 'green' } })
+})

@@ -9,11 +9,11 @@
  * That request is repeated outside the budget. Any other close without an answer is a failure of the target: the repeat goes to
  * another one, and is taken out of the retry budget of the service.
  *
- * What a new version has failed is rescued: the next attempt goes to another pool (decide.ts), once, and the client does not see
- * the first. For counters and the verdict that stays the failure of the new version; it is taken out of the budget like any repeat.
+ * What a new version has failed is rescued: the next attempt goes to another pool (decide.ts), once, unseen by the client. It stays the
+ * failure of the new version, for counters and the verdict, and is taken out of the budget like any repeat.
  *
  * What a version has not got is asked of another that is about, where the service names its path (`skew`): a page of one version asks
- * for its own files, which the next has under other names. Each has answered rightly, and the last 404 is given to the client.
+ * for its own files, which the next has under other names. The client is given the last 404; or where one breaks, the first once more.
  *
  * Where somebody logs in on a connection, both sides are tied (ties.ts): this client's next requests go to that target, on that
  * connection, while its pool would be chosen anyway or nothing else says who the visitor is. When it is gone, a request goes on
@@ -33,11 +33,10 @@ import type { Downstream } from './downstream.ts'
 import { Judged } from './judged.ts'
 import { Placement } from './placement.ts'
 import type { ExchangeRequest } from './request.ts'
-import { Retries } from './retries.ts'
+import { NOT_FOUND, Retries } from './retries.ts'
 
 /** Time after which a connection that closes did not do so as idle: the request was in the hands of the target. */
 const RACE_MS = 1_000
-const NOT_FOUND = 404
 
 export class Attempts {
   /** The last decision; its target may be null. */
@@ -231,6 +230,13 @@ export class Attempts {
 
   /** Notes how the target has answered, or broke the exchange. True when another pool may be asked in its place. */
   mayGoElsewhere({ isRescuable, isFetch, path }: ExchangeRequest, status: number, broke: ErrorCode | null): boolean {
+    if (this.retries.isBeside(this.target) && attemptOutcome(status, broke) === 'failed') {
+      // Spent, whatever is left of the budget: its client would have had a 404.
+      this.#takeFromBudget()
+      this.judge(status, broke)
+      this.retries.lost(this.target!)
+      return true
+    }
     if (isRescuable && this.#mayRescue(status, broke)) return true
     return status === NOT_FOUND && isFetch && this.#mayAskOthers(path)
   }
@@ -246,8 +252,8 @@ export class Attempts {
 
   #mayAskOthers(path: string): boolean {
     const { retries, service, target } = this
-    if (this.isPreview || service.skew.length === 0 || !isSkewed(service.skew, path) || (this.#logsIn && this.#isTied))
-      return false
+    if (this.isPreview || !isSkewed(service.skew, path) || (this.#logsIn && this.#isTied)) return false
+    if (retries.missing.includes(target!.pool.name)) return false
     if (retries.missing.length === 0 && !this.#takeFromBudget()) return false
     this.judge(NOT_FOUND, null)
     retries.missed(target!)
@@ -269,12 +275,6 @@ export class Attempts {
     this.target = null
     this.#plane.counters.countShed(this.#full)
     return false
-  }
-
-  /** Whether this is a good answer, after others that were none. */
-  isHelped(status: number): boolean {
-    const { count, missing } = this.retries
-    return count > 0 && attemptOutcome(status, null) === 'good' && (missing.length === 0 || status !== NOT_FOUND)
   }
 
   /** The request is over: lets go of the decision, so that an idle connection keeps no table alive. */

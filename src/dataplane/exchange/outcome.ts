@@ -50,7 +50,7 @@ export class Outcome {
     this.#attemptTtfbMs = this.#plane.time.nowMs - attempts.startedMs
     attempts.judged.timed(attempts.service, status, this.#plane.time.nowMs)
     // A request that was sent again, and that another target answers well, costs nothing.
-    if (attempts.isHelped(status)) attempts.retries.giveBack()
+    if (attempts.retries.isHelped(status)) attempts.retries.giveBack()
     this.#plane.latencies.answered(attempts.service, attempts.target!, status, this.#attemptTtfbMs)
     if (status !== SWITCHED) return
     attempts.judge(status, null)
@@ -91,7 +91,7 @@ export class Outcome {
       if (!attempts.isPreview)
         attempts.judged.noteHarm(attempts.service, attempts.target, answered ? status : 0, this.#error)
       // The client never saw that another attempt had failed.
-      if (attempt === 'good' && attempts.isHelped(status)) attempts.count(FIELD.rescued)
+      if (attempt === 'good' && attempts.retries.isHelped(status)) attempts.count(FIELD.rescued)
       if (status === SWITCHED) plane.counters.countTunnelClosed(slot, durationMs - this.#ttfbMs, bytesIn, bytesOut)
       else {
         const told = answered || status !== CLIENT_CLOSED ? status : 0

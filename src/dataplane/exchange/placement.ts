@@ -52,7 +52,7 @@ export class Placement {
     let decision = this.#decide(retries)
     for (let looks = 1; decision.target !== null && decision.service!.capacity !== null; looks++) {
       const { target, service } = decision
-      const isBehind = !hasTurn && this.#plane.queues.isWaitedFor(target.pool)
+      const isBehind = !hasTurn && this.#plane.queues.isWaitedFor(service!, target.pool)
       if (!isBehind && this.#plane.permits.take(target, service!.capacity!)) {
         this.giveBack()
         this.#permit = target.slot

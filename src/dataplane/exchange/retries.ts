@@ -7,9 +7,11 @@ import { FIELD } from '../../metrics/layout.ts'
 import { ruledOut } from '../../table/rescue.ts'
 import type { Decision, Earlier, TargetTable } from '../../table/types.ts'
 import { Loan, type RetryBudget } from '../upstream/retry-budget.ts'
+import { attemptOutcome } from './attempt-outcome.ts'
 
 /** Targets that are tried while connections are refused. */
 const CONNECTS_MAX = 3
+export const NOT_FOUND = 404
 const NONE = -1
 const NOTHING: readonly never[] = Object.freeze([])
 
@@ -17,6 +19,7 @@ export class Retries implements Earlier {
   exclude: readonly TargetTable[] = NOTHING
   avoid: TargetTable | null = null
   missing: readonly string[] = NOTHING
+  isLost = false
   waited: Decision | null = null
   connects = 0
   repeats = 0
@@ -82,7 +85,20 @@ export class Retries implements Earlier {
   /** The version of the target has not got what is asked for; another one may have. */
   missed({ pool }: TargetTable): void {
     this.missing = [...this.missing, pool.name]
+    this.isLost = false
     this.#reason = FIELD.retriesSkew
+  }
+
+  /** Whether a target has another version than those that have not got what is asked for. */
+  isBeside(target: TargetTable | null): boolean {
+    return this.missing.length > 0 && target !== null && !this.missing.includes(target.pool.name)
+  }
+
+  /** The target was asked for what another version has not got, and failed: it has not got it either, as far as anybody knows. */
+  lost(target: TargetTable): void {
+    this.#ruleOut(target)
+    this.missed(target)
+    this.isLost = true
   }
 
   /** The target has no room. True, once, when another of its pool may have some. */
@@ -103,6 +119,12 @@ export class Retries implements Earlier {
     this.#loan.giveBack()
   }
 
+  /** Whether this is a good answer, after others that were none. */
+  isHelped(status: number): boolean {
+    const isFound = this.missing.length === 0 || status !== NOT_FOUND
+    return this.count > 0 && isFound && attemptOutcome(status, null) === 'good'
+  }
+
   /** What was to be sent again had nobody to be sent to; what it was asked for in vain before stays spent. */
   notSent(): void {
     if (this.missing.length < 2) this.giveBack()
@@ -113,6 +135,7 @@ export class Retries implements Earlier {
     this.exclude = NOTHING
     this.avoid = null
     this.missing = NOTHING
+    this.isLost = false
     this.waited = null
   }
 
