@@ -1,20 +1,21 @@
 /** From the `store` setting to the store: the one place that knows which stores there are. */
+import { type Clock, systemClock } from '../clock.ts'
 import { TurnoutError } from '../errors.ts'
 import { memoryStore } from './memory.ts'
+import { redisStore } from './redis.ts'
 import { sqliteStore } from './sqlite.ts'
 import { checkFile, fileAt } from './sqlite-file.ts'
 import type { Store } from './store.ts'
 
 /**
- * Opens the store of a setting: `memory:` or `sqlite:PATH`, the path being relative to the working directory.
- * Rejects with `store_unavailable` when it cannot be used, and with `invalid` when there is no such kind of store.
+ * Opens the store of a setting: `memory:`, `redis[s]://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`, or `sqlite:PATH`, the path being relative to
+ * the working directory. Rejects with `store_unavailable` when it cannot be used, and with `invalid` when there is no such kind of store.
  */
-export async function openStore(url: string): Promise<Store> {
+export async function openStore(url: string, clock: Clock = systemClock): Promise<Store> {
   if (url === 'memory:') return memoryStore()
   if (isFile(url)) return sqliteStore(pathOf(url))
-  const message = /^rediss?:/.test(url)
-    ? 'A Redis store comes in a later version; use sqlite:PATH.'
-    : `There is no store "${url}"; use memory: or sqlite:PATH.`
+  if (isRedis(url)) return redisStore(url, clock)
+  const message = `There is no store "${url}"; use memory:, sqlite:PATH or redis://HOST.`
   throw new TurnoutError('invalid', message, [{ pointer: '/store', message }])
 }
 
@@ -25,4 +26,6 @@ export async function checkStore(url: string): Promise<void> {
 }
 
 const isFile = (url: string): boolean => /^sqlite:./s.test(url)
+/** With a host that can be read; whether there is one is found by connecting. */
+const isRedis = (url: string): boolean => /^rediss?:\/\/./.test(url) && URL.canParse(url)
 const pathOf = (url: string): string => url.slice('sqlite:'.length)

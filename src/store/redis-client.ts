@@ -1,0 +1,128 @@
+/**
+ * The connection to Redis: options, scripts, and its faults in words for people. The only owner of ioredis, which is loaded when a store
+ * is Redis and not before.
+ *
+ * A command waits `COMMAND_MS` at most and is tried once more at most, and none waits for a connection that is not there: whoever asked is
+ * told, and traffic goes on without. Connecting goes on in the background for as long as it takes.
+ */
+import { createHash } from 'node:crypto'
+import type { Redis } from 'ioredis'
+import { isTurnoutError, TurnoutError } from '../errors.ts'
+
+/** Longest time for a connection, and for an answer to a command. */
+export const CONNECT_MS = 3_000
+export const COMMAND_MS = 3_000
+/** Longest pause between two tries to connect. */
+const RETRY_MS_MAX = 1_000
+
+export class RedisClient {
+  readonly #redis: Redis
+  /** For messages: without user and password. */
+  readonly #name: string
+  readonly #hashes = new Map<string, string>()
+  /** Why the last try to connect has failed. */
+  #fault: Error | null = null
+
+  private constructor(redis: Redis, name: string) {
+    this.#redis = redis
+    this.#name = name
+    // Without a listener an error would end the process. It is told by the next command.
+    redis.on('error', (error: Error) => {
+      this.#fault = error
+    })
+    redis.on('ready', () => {
+      this.#fault = null
+    })
+  }
+
+  /** Connects. Rejects with `store_unavailable` when that is not possible now, and then leaves nothing running. */
+  static async connect(url: string): Promise<RedisClient> {
+    const { Redis } = await import('ioredis')
+    const redis = new Redis(url, {
+      lazyConnect: true,
+      connectionName: 'turnout',
+      connectTimeout: CONNECT_MS,
+      commandTimeout: COMMAND_MS,
+      enableOfflineQueue: false,
+      maxRetriesPerRequest: 1,
+      protocol: 2,
+      retryStrategy: (times) => Math.min(times * 50, RETRY_MS_MAX),
+      // A node that became a replica refuses writes; the one that took over is found by connecting anew.
+      reconnectOnError: (error) => error.message.startsWith('READONLY'),
+    })
+    const client = new RedisClient(redis, nameOf(url))
+    try {
+      await redis.connect()
+    } catch (error) {
+      redis.disconnect()
+      throw client.#told(client.#fault ?? error)
+    }
+    return client
+  }
+
+  /** Runs commands; whatever goes wrong is `store_unavailable`. */
+  async run<T>(work: (redis: Redis) => Promise<T>): Promise<T> {
+    try {
+      return await work(this.#redis)
+    } catch (error) {
+      throw this.#told(error)
+    }
+  }
+
+  /** Runs a script. */
+  script(lua: string, keys: readonly string[], values: readonly (string | number)[]): Promise<unknown> {
+    const hash = this.#hashes.get(lua) ?? createHash('sha1').update(lua).digest('hex')
+    this.#hashes.set(lua, hash)
+    return this.run(async (redis) => {
+      try {
+        return await redis.evalsha(hash, keys.length, ...keys, ...values)
+      } catch (error) {
+        if (!(error as Error).message.startsWith('NOSCRIPT')) throw error
+        return await redis.eval(lua, keys.length, ...keys, ...values)
+      }
+    })
+  }
+
+  /** Says that what is stored is no document of ours. */
+  damaged(what: string): TurnoutError {
+    return this.#fails(`is damaged: ${what} cannot be read`)
+  }
+
+  #fails(reason: string): TurnoutError {
+    return new TurnoutError('store_unavailable', `The store ${this.#name} ${reason}.`)
+  }
+
+  #told(error: unknown): TurnoutError {
+    if (isTurnoutError(error)) return error
+    const cause = this.#fault ?? (error as Error)
+    const { message, code } = cause as Error & { code?: string }
+    const reason = REASONS.find(([test]) => test.test(`${code ?? ''} ${message}`))?.[1]
+    return this.#fails(reason === undefined ? `failed (${message})` : `${reason} (${message})`)
+  }
+
+  close(): void {
+    this.#redis.disconnect()
+  }
+}
+
+/** What ioredis, Redis and the system say, and what that means. */
+const REASONS: readonly (readonly [RegExp, string])[] = [
+  [/ECONNREFUSED|ENOENT /, 'is not there: the connection was refused'],
+  [/ENOTFOUND|EAI_AGAIN/, 'is not there: its name is not known'],
+  [/ETIMEDOUT|timed out/i, 'does not answer in time'],
+  [/WRONGPASS|NOAUTH|invalid username-password/, 'does not take the user or the password'],
+  [/NOPERM/, 'does not allow this user what is needed; see "Redis" in the README for its ACL'],
+  [/READONLY/, 'is a replica, which takes no changes'],
+  [/LOADING/, 'is loading its data'],
+  [/OOM /, 'has no memory left'],
+  [/MISCONF/, 'cannot write to its disk'],
+  [/CLUSTERDOWN|MASTERDOWN/, 'has no node that may answer'],
+  [/CERT|certificate|self.signed/i, 'has a certificate that is not trusted'],
+  [/unknown command|ERR syntax/i, 'is too old: Redis 6.2 or later is needed'],
+  [/closed|isn't writeable/i, 'cannot be reached: the connection is closed'],
+]
+
+function nameOf(url: string): string {
+  const { protocol, host, pathname } = new URL(url)
+  return `${protocol}//${host}${pathname.replace(/^\/$/, '')}`
+}

@@ -1,0 +1,67 @@
+/**
+ * Who leads: one of the processes that use a Redis store, by a lease that it renews. Only that one drives rollouts, and stores what it observes.
+ *
+ * The lease ends by itself `LEASE_MS` after it was renewed last. Whoever holds it counts from before it asked, so it stops to believe in
+ * its lead before anybody else can have it, whatever the network does and however long the process stands still.
+ */
+import type { Clock } from '../clock.ts'
+import type { RedisClient } from './redis-client.ts'
+import { type Keys, LEAD, RESIGN } from './redis-scripts.ts'
+
+/** Life of the lead, and how often it is renewed. */
+export const LEASE_MS = 5_000
+export const RENEW_MS = 1_000
+
+export class Lead {
+  readonly #client: RedisClient
+  readonly #keys: Keys
+  readonly #clock: Clock
+  /** Who we are, by chance. */
+  readonly #id = crypto.randomUUID()
+  readonly #end: () => void
+  /** Monotonic time until which it is ours. */
+  #untilMs = -Infinity
+  #asked: Promise<boolean> | null = null
+
+  constructor(client: RedisClient, keys: Keys, clock: Clock) {
+    this.#client = client
+    this.#keys = keys
+    this.#clock = clock
+    this.#end = clock.every(RENEW_MS, () => {
+      if (this.isHeld) this.#ask().catch(() => {})
+    })
+  }
+
+  /** It is ours now, without asking. */
+  get isHeld(): boolean {
+    return this.#clock.monotonicMs() < this.#untilMs
+  }
+
+  /** Whether it is ours; takes it when nobody has it. */
+  take(): Promise<boolean> {
+    return this.isHeld ? Promise.resolve(true) : this.#ask()
+  }
+
+  #ask(): Promise<boolean> {
+    this.#asked ??= this.#askOnce().finally(() => {
+      this.#asked = null
+    })
+    return this.#asked
+  }
+
+  async #askOnce(): Promise<boolean> {
+    const fromMs = this.#clock.monotonicMs()
+    const { leader, fence } = this.#keys
+    const number = await this.#client.script(LEAD, [leader, fence], [this.#id, LEASE_MS])
+    this.#untilMs = Number(number) > 0 ? fromMs + LEASE_MS : -Infinity
+    return this.isHeld
+  }
+
+  /** Gives it back, so that another one need not wait for its end. */
+  async resign(): Promise<void> {
+    this.#end()
+    if (!this.isHeld) return
+    this.#untilMs = -Infinity
+    await this.#client.script(RESIGN, [this.#keys.leader], [this.#id]).catch(() => {})
+  }
+}

@@ -1,0 +1,144 @@
+/**
+ * What is asked of a Redis store, in Lua: each script runs alone and whole, so a reader sees whole documents only and of two writers one wins.
+ *
+ *   doc        hash: revision, mark, release (the last), format, services (how many were ever added)
+ *   services   hash: name → its number in the order in which they were added, and the revision that wrote it last
+ *   parts      hash: service and part (parts.ts) → JSON text
+ *   undo       stream, the revision being the id: what it replaced
+ *   audit      stream, the revision being the id: its line and its mark
+ *   named      hash: small values by name
+ *   observed   hash: service → what the process that leads has seen
+ *   leader     who leads, with a life time; `fence` counts the leaders that there were
+ *
+ * All keys have one hash tag, so that a Cluster has them on one node. A commit says the new revision on the channel `changes`, which is
+ * a hint only: nobody relies on having heard it.
+ */
+
+/** Keys by name; `prefix` ends with the hash tag and a colon. */
+export const keysOf = (prefix: string) => ({
+  doc: `${prefix}doc`,
+  services: `${prefix}services`,
+  parts: `${prefix}parts`,
+  undo: `${prefix}undo`,
+  audit: `${prefix}audit`,
+  named: `${prefix}named`,
+  observed: `${prefix}observed`,
+  leader: `${prefix}leader`,
+  fence: `${prefix}fence`,
+  changes: `${prefix}changes`,
+})
+export type Keys = ReturnType<typeof keysOf>
+
+/** Between a service and a part in a field of `parts`; no name holds one. */
+export const PART_MARK = '\n'
+
+const POSITION = `
+  local function position(doc)
+    local at = redis.call('HMGET', doc, 'revision', 'mark')
+    return tonumber(at[1] or '0'), at[2] or ''
+  end
+`
+
+/**
+ * KEYS: doc, services, parts, audit. ARGV: revision and mark that the reader has already, -1 for none.
+ * Returns [revision, mark, last release, format, [name, 'number revision', …], [service and part, text, …]]; of the parts, only
+ * those of services that were written since.
+ */
+export const LOAD = `${POSITION}
+  local revision, mark = position(KEYS[1])
+  local since = tonumber(ARGV[1])
+  local line = since > 0 and redis.call('XRANGE', KEYS[4], ARGV[1] .. '-0', ARGV[1] .. '-0')[1]
+  if not line or line[2][4] ~= ARGV[2] then since = -1 end
+  local services = redis.call('HGETALL', KEYS[2])
+  local parts = {}
+  for i = 1, #services, 2 do
+    if tonumber(string.match(services[i + 1], ' (%d+)$')) > since then
+      for _, part in ipairs({'routes', 'rules', 'spec', 'intent'}) do
+        local field = services[i] .. '\\n' .. part
+        local text = redis.call('HGET', KEYS[3], field)
+        if text then parts[#parts + 1] = field; parts[#parts + 1] = text end
+      end
+    end
+  end
+  local more = redis.call('HMGET', KEYS[1], 'release', 'format')
+  return {revision, mark, more[1] or '0', more[2] or '0', services, parts}
+`
+
+/**
+ * KEYS: doc, services, parts, undo, audit. ARGV: a revision. Returns [revision of the document, the line in the audit or '', services
+ * as `LOAD` has them, all parts, the undos of the later revisions, newest first].
+ */
+export const REVISION = `${POSITION}
+  local id = ARGV[1] .. '-0'
+  local line = redis.call('XRANGE', KEYS[5], id, id)[1]
+  local undos = {}
+  for i, undo in ipairs(redis.call('XREVRANGE', KEYS[4], '+', '(' .. id)) do undos[i] = undo[2][2] end
+  local parts = redis.call('HGETALL', KEYS[3])
+  return {(position(KEYS[1])), line and line[2][2] or '', redis.call('HGETALL', KEYS[2]), parts, undos}
+`
+
+/**
+ * KEYS: doc, services, parts, undo, audit, named. ARGV: revision and mark that the store must stand at, channel, the new revision and
+ * mark, format, last release, line of the audit, undo, lowest revision that keeps an undo and a line, '1' when every service counts
+ * as written, number of named values and of parts; then key and value of each, and service, part and text (empty: gone) of each.
+ * Returns [1], or [0, revision] where it stands elsewhere.
+ */
+export const COMMIT = `${POSITION}
+  local revision, mark = position(KEYS[1])
+  if revision ~= tonumber(ARGV[1]) or mark ~= ARGV[2] then return {0, revision} end
+  local new = ARGV[4]
+  redis.call('HSET', KEYS[1], 'revision', new, 'mark', ARGV[5], 'format', ARGV[6], 'release', ARGV[7])
+  redis.call('XADD', KEYS[5], new .. '-0', 'line', ARGV[8], 'mark', ARGV[5])
+  redis.call('XADD', KEYS[4], new .. '-0', 'undo', ARGV[9])
+  redis.call('XTRIM', KEYS[4], 'MINID', ARGV[10] .. '-0')
+  redis.call('XTRIM', KEYS[5], 'MINID', ARGV[11] .. '-0')
+  local at = 15
+  for _ = 1, tonumber(ARGV[13]) do
+    redis.call('HSET', KEYS[6], ARGV[at], ARGV[at + 1])
+    at = at + 2
+  end
+  for _ = 1, tonumber(ARGV[14]) do
+    local service, part, text = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+    at = at + 3
+    local field = service .. '\\n' .. part
+    if text == '' then redis.call('HDEL', KEYS[3], field) else redis.call('HSET', KEYS[3], field, text) end
+    local known = redis.call('HGET', KEYS[2], service)
+    if redis.call('HEXISTS', KEYS[3], service .. '\\nspec') == 0 and part == 'spec' then
+      redis.call('HDEL', KEYS[2], service)
+    elseif known or text ~= '' then
+      local number = known and string.match(known, '^%d+') or redis.call('HINCRBY', KEYS[1], 'services', 1)
+      redis.call('HSET', KEYS[2], service, number .. ' ' .. new)
+    end
+  end
+  if ARGV[12] == '1' then
+    local services = redis.call('HGETALL', KEYS[2])
+    for i = 1, #services, 2 do
+      redis.call('HSET', KEYS[2], services[i], string.match(services[i + 1], '^%d+') .. ' ' .. new)
+    end
+  end
+  redis.call('PUBLISH', ARGV[3], new)
+  return {1}
+`
+
+/**
+ * KEYS: leader, fence. ARGV: who asks, ms. Takes the lead where nobody has it, and renews our own. Returns the number of the lead, which
+ * only grows, or 0 while another one leads.
+ */
+export const LEAD = `
+  local held = redis.call('GET', KEYS[1])
+  if held and string.sub(held, 1, #ARGV[1] + 1) == ARGV[1] .. ' ' then
+    redis.call('PEXPIRE', KEYS[1], ARGV[2])
+    return tonumber(string.sub(held, #ARGV[1] + 2))
+  end
+  if held then return 0 end
+  local fence = redis.call('INCR', KEYS[2])
+  redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. fence, 'PX', ARGV[2])
+  return fence
+`
+
+/** KEYS: leader. ARGV: who asks. Gives the lead back, if it is ours. */
+export const RESIGN = `
+  local held = redis.call('GET', KEYS[1])
+  if held and string.sub(held, 1, #ARGV[1] + 1) == ARGV[1] .. ' ' then redis.call('DEL', KEYS[1]) end
+  return 1
+`

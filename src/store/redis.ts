@@ -1,0 +1,255 @@
+/**
+ * The store that several machines share: one document in one Redis (or a Sentinel, or a Cluster).
+ *
+ * - A change is one script (redis-scripts.ts) that compares the position first, so of two writers one gets `stale_revision`. It is as
+ *   durable as that Redis is: with `appendfsync always` it survives a power cut, with a replica we wait for that one too.
+ * - Nothing waits for Redis but the change that needs it. Away, slow or read-only, it is `store_unavailable` with words for people.
+ * - A document that fell (a fail-over loses what the old primary had not passed on; somebody flushed it) is found by its position, and
+ *   control writes the newer one again (keeper.ts).
+ */
+import type { Clock } from '../clock.ts'
+import { TurnoutError } from '../errors.ts'
+import type { ServiceObserved } from '../table/status.ts'
+import { type Changes, changesBetween, changesOf, type Part, servicesOf, type Undo, undo, undoOf } from './parts.ts'
+import { RedisClient } from './redis-client.ts'
+import { Lead } from './redis-lead.ts'
+import { COMMIT, type Keys, keysOf, LOAD, PART_MARK, REVISION } from './redis-scripts.ts'
+import {
+  AUDIT_KEPT,
+  type AuditEntry,
+  assertPosition,
+  type Commit,
+  FORMAT,
+  NOWHERE,
+  type Position,
+  REVISIONS_KEPT,
+  type Replacement,
+  type Store,
+  type StoredDocument,
+  type StoredRevision,
+  type StoredService,
+} from './store.ts'
+
+/** What all keys of a store begin with, unless the config says otherwise; the braces keep them on one node of a Cluster. */
+const PREFIX = '{turnout}:'
+
+/** Fields and values of a hash, one after the other. */
+type Flat = readonly string[]
+
+/** A service in the order in which it was added, and the revision that wrote it last. */
+interface Known {
+  readonly order: number
+  readonly revision: number
+}
+
+/** Connects to a Redis. Rejects with `store_unavailable` when it cannot be read. */
+export async function redisStore(url: string, clock: Clock): Promise<Store> {
+  const client = await RedisClient.connect(url)
+  const store = new RedisStore(client, keysOf(PREFIX), clock)
+  try {
+    await store.load()
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+  return store
+}
+
+class RedisStore implements Store {
+  readonly #client: RedisClient
+  readonly #keys: Keys
+  readonly #lead: Lead
+
+  constructor(client: RedisClient, keys: Keys, clock: Clock) {
+    this.#client = client
+    this.#keys = keys
+    this.#lead = new Lead(client, keys, clock)
+  }
+
+  async load(since: Position = { revision: -1, mark: '' }): Promise<StoredDocument> {
+    const { doc, services, parts, audit } = this.#keys
+    const [revision, mark, releaseLast, format, known, texts] = (await this.#client.script(
+      LOAD,
+      [doc, services, parts, audit],
+      [since.revision, since.mark],
+    )) as [number, string, string, string, Flat, Flat]
+    if (Number(format) > FORMAT) {
+      const message = `The stored document has format ${format}, and this Turnout knows ${FORMAT}: it was written by a newer one.`
+      throw new TurnoutError('store_unavailable', message)
+    }
+    const all = knownServices(known)
+    const written = this.#parts(texts)
+    const named: [string, StoredService][] = []
+    for (const [name, content] of inOrder(servicesOf(written), all)) {
+      named.push([name, { ...content, revision: all.get(name)!.revision }])
+    }
+    const unchanged = inOrder(Object.fromEntries([...all].map(([name]) => [name, null])), all).map(([name]) => name)
+    return {
+      position: { revision, mark },
+      releaseLast: Number(releaseLast),
+      services: Object.fromEntries(named),
+      unchanged: unchanged.filter((name) => !written.has(name)),
+    }
+  }
+
+  async position(): Promise<Position> {
+    const [revision, mark] = await this.#client.run((redis) => redis.hmget(this.#keys.doc, 'revision', 'mark'))
+    return revision === null ? NOWHERE : { revision: Number(revision), mark: mark ?? '' }
+  }
+
+  async commit(present: Position, { services, ...commit }: Commit): Promise<Position> {
+    return this.#write(present, present.revision + 1, changesOf(services), commit, false)
+  }
+
+  async replace(present: Position, { services, revision, ...commit }: Replacement): Promise<Position> {
+    const stored = await this.load()
+    assertPosition(stored.position, present)
+    return this.#write(present, revision, changesBetween(stored.services, services), commit, true)
+  }
+
+  async revisions(limit: number, before?: number): Promise<AuditEntry[]> {
+    if (limit <= 0) return []
+    const from = before === undefined || before === Infinity ? '+' : `(${before}-0`
+    const lines = await this.#client.run((redis) => redis.xrevrange(this.#keys.audit, from, '-', 'COUNT', limit))
+    return lines.map(([, [, line]]) => this.#json<AuditEntry>(line, 'a line of the audit'))
+  }
+
+  async revision(revision: number): Promise<StoredRevision | null> {
+    if (revision < 1) return null
+    const { doc, services, parts, undo: undoKey, audit } = this.#keys
+    const [present, line, known, texts, undos] = (await this.#client.script(
+      REVISION,
+      [doc, services, parts, undoKey, audit],
+      [revision],
+    )) as [number, string, Flat, Flat, Flat]
+    if (line === '' || revision <= present - REVISIONS_KEPT) return null
+    const all = knownServices(known)
+    const was = new Map([...this.#parts(texts)].sort(([a], [b]) => orderOf(a, all) - orderOf(b, all)))
+    undo(
+      was,
+      undos.map((text) => this.#json<Undo>(text, 'a revision')),
+    )
+    return { ...this.#json<AuditEntry>(line, 'a line of the audit'), services: servicesOf(was) }
+  }
+
+  async observed(): Promise<Record<string, unknown>> {
+    if (!(await this.#lead.take())) return {}
+    const seen = await this.#client.run((redis) => redis.hgetall(this.#keys.observed))
+    return Object.fromEntries(
+      Object.entries(seen).map(([service, text]) => [service, this.#json(text, 'what was observed')]),
+    )
+  }
+
+  async saveObserved(services: Readonly<Record<string, ServiceObserved | null>>): Promise<void> {
+    if (!(await this.#lead.take())) return
+    const { observed: key } = this.#keys
+    const [kept, gone] = [[] as string[], [] as string[]]
+    for (const [name, observed] of Object.entries(services)) {
+      if (observed === null) gone.push(name)
+      else kept.push(name, JSON.stringify(observed))
+    }
+    await this.#client.run(async (redis) => {
+      if (kept.length > 0) await redis.hset(key, kept)
+      if (gone.length > 0) await redis.hdel(key, ...gone)
+    })
+  }
+
+  get(key: string): Promise<string | null> {
+    return this.#client.run((redis) => redis.hget(this.#keys.named, key))
+  }
+
+  async put(key: string, value: string | null): Promise<void> {
+    const { named } = this.#keys
+    await this.#client.run<unknown>((redis) =>
+      value === null ? redis.hdel(named, key) : redis.hset(named, key, value),
+    )
+  }
+
+  async isShared(): Promise<boolean> {
+    return !(await this.#lead.take())
+  }
+
+  /** It never stands still. */
+  mayBlock(): void {}
+
+  async close(): Promise<void> {
+    await this.#lead.resign()
+    this.#client.close()
+  }
+
+  async #write(
+    present: Position,
+    revision: number,
+    changes: Changes,
+    { atMs, actor, change, releaseLast, named = {} }: Omit<Commit, 'services'>,
+    isWhole: boolean,
+  ): Promise<Position> {
+    const { doc, services, parts, undo: undoKey, audit, named: namedKey, changes: channel } = this.#keys
+    const mark = crypto.randomUUID()
+    const line = JSON.stringify({ revision, atMs, actor, change } satisfies AuditEntry)
+    const values = Object.entries(named).flat()
+    const texts = changes.flatMap(([service, its]) =>
+      its.flatMap(({ part, after }) => [service, part, after === undefined ? '' : JSON.stringify(after)]),
+    )
+    const [written, stored] = (await this.#client.script(
+      COMMIT,
+      [doc, services, parts, undoKey, audit, namedKey],
+      [
+        present.revision,
+        present.mark,
+        channel,
+        revision,
+        mark,
+        FORMAT,
+        releaseLast,
+        line,
+        JSON.stringify(undoOf(changes)),
+        Math.max(1, revision - REVISIONS_KEPT + 1),
+        Math.max(1, revision - AUDIT_KEPT + 1),
+        isWhole ? '1' : '0',
+        values.length / 2,
+        texts.length / 3,
+        ...values,
+        ...texts,
+      ],
+    )) as [number, number?]
+    if (written === 1) return { revision, mark }
+    throw new TurnoutError('stale_revision', `The stored revision is ${stored}, not ${present.revision}.`)
+  }
+
+  #parts(texts: Flat): Map<string, Map<Part, unknown>> {
+    const services = new Map<string, Map<Part, unknown>>()
+    for (const [field, text] of pairs(texts)) {
+      const mark = field.lastIndexOf(PART_MARK)
+      const [name, part] = [field.slice(0, mark), field.slice(mark + 1) as Part]
+      const parts = services.get(name) ?? new Map<Part, unknown>()
+      services.set(name, parts.set(part, this.#json(text, `part ${part} of service ${name}`)))
+    }
+    return services
+  }
+
+  #json<T>(text: string, what: string): T {
+    try {
+      return JSON.parse(text) as T
+    } catch {
+      throw this.#client.damaged(what)
+    }
+  }
+}
+
+function* pairs(flat: Flat): Generator<[string, string]> {
+  for (let at = 0; at < flat.length; at += 2) yield [flat[at], flat[at + 1]]
+}
+
+function knownServices(flat: Flat): Map<string, Known> {
+  const known = [...pairs(flat)].map(([name, value]): [string, Known] => {
+    const [order, revision] = value.split(' ').map(Number)
+    return [name, { order, revision }]
+  })
+  return new Map(known)
+}
+
+const orderOf = (name: string, known: ReadonlyMap<string, Known>): number => known.get(name)?.order ?? Infinity
+
+const inOrder = <T>(services: Readonly<Record<string, T>>, known: ReadonlyMap<string, Known>): [string, T][] =>
+  Object.entries(services).sort(([a], [b]) => orderOf(a, known) - orderOf(b, known))

@@ -1,0 +1,78 @@
+/** Two instances on one real Redis, each in its own process's place: what one is told both route by, whatever happens to that Redis. */
+import { expect, onTestFinished, test } from 'vitest'
+import { ask, BROWSER } from '../helpers/ask.ts'
+import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
+import { until } from '../helpers/raw.ts'
+import { REDIS, type RedisServer, startRedis } from '../helpers/redis.ts'
+import { startNamed } from '../helpers/upstream.ts'
+
+const poolOf = async (proxy: TestProxy, headers: Record<string, string> = {}): Promise<string> =>
+  String((await ask(proxy.port, { path: '/', headers })).headers['x-turnout-pool'])
+
+async function startShared(count: number, more: object = {}): Promise<{ redis: RedisServer; proxies: TestProxy[] }> {
+  const redis = await startRedis('--appendonly', 'yes', '--appendfsync', 'always')
+  onTestFinished(() => redis.end())
+  const [blue, green] = [await startNamed('blue'), await startNamed('green')]
+  const shop = service({ blue: [blue.url], green: [green.url] }, { debugHeaders: true, ...more })
+  const proxies: TestProxy[] = []
+  for (let n = 0; n < count; n++) proxies.push(await startProxy({ store: redis.url, services: { shop } }))
+  return { redis, proxies }
+}
+
+const switchTo = (proxy: TestProxy, to: string) => call(proxy, 'POST', '/v1/services/shop/switch', { to })
+
+test.skipIf(REDIS === null)('both route by what either is told, and keep the same visitors', async () => {
+  const { proxies } = await startShared(2, { split: { blue: 50, green: 50 }, sticky: { pool: true } })
+  const [one, two] = proxies
+  const first = await ask(one.port, { path: '/', headers: BROWSER })
+  const cookie = String(first.headers['set-cookie']).split(';')[0]
+  for (let n = 0; n < 20; n++) expect(await poolOf(two, { cookie })).toBe(first.headers['x-turnout-pool'])
+  await switchTo(one, 'green')
+  expect(await poolOf(one)).toBe('green')
+  await until('the other routes by it', async () => (await poolOf(two)) === 'green')
+  await switchTo(two, 'blue')
+  await until('and the other way round', async () => (await poolOf(one)) === 'blue')
+})
+
+test.skipIf(REDIS === null)(
+  'traffic goes on without Redis, changes are refused meanwhile, and both go on from where they were',
+  async () => {
+    const { redis, proxies } = await startShared(2)
+    await redis.kill()
+    for (const proxy of proxies) {
+      expect(await poolOf(proxy)).toBe('blue')
+      await expect(switchTo(proxy, 'green')).rejects.toThrow(/503.*store_unavailable.*connection/)
+      expect(await poolOf(proxy)).toBe('blue')
+    }
+    await redis.restart()
+    await until('changes are taken again', () =>
+      switchTo(proxies[0], 'green').then(
+        () => true,
+        () => false,
+      ),
+    )
+    await until('the other has come back too', async () => (await poolOf(proxies[1])) === 'green')
+  },
+  30_000,
+)
+
+test.skipIf(REDIS === null)(
+  'a Redis that was flushed is told, not followed, and written anew with the next change',
+  async () => {
+    const { redis, proxies } = await startShared(2)
+    const [one, two] = proxies
+    await switchTo(one, 'green')
+    await until('the other routes by it', async () => (await poolOf(two)) === 'green')
+    await redis.ask('FLUSHALL')
+    const events = async (proxy: TestProxy) =>
+      JSON.stringify(await call(proxy, 'GET', '/v1/events?follow=false').catch(String))
+    await until('it is told', async () => /went back to revision 0/.test(await events(one)))
+    expect([await poolOf(one), await poolOf(two)]).toEqual(['green', 'green'])
+    await call(one, 'PUT', '/v1/services/shop/split', { weights: { blue: 50, green: 50 } })
+    const split = async (proxy: TestProxy) => {
+      const { spec } = await call<{ spec: { split: unknown } }>(proxy, 'GET', '/v1/services/shop')
+      return JSON.stringify(spec.split)
+    }
+    await until('the other has it', async () => (await split(two)) === (await split(one)))
+  },
+)

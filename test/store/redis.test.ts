@@ -1,0 +1,125 @@
+/** The store that several machines share, on a real Redis. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { openStore } from '../../src/store/open.ts'
+import { NOWHERE, type Store } from '../../src/store/store.ts'
+import { REDIS, type RedisServer, startRedis } from '../helpers/redis.ts'
+import { describeStore, expectCode } from './contract.ts'
+import { commitAll, document, entry, service } from './entry.ts'
+
+describe.skipIf(REDIS === null)('a Redis', () => {
+  let redis: RedisServer
+  beforeAll(async () => {
+    redis = await startRedis('--appendonly', 'yes', '--appendfsync', 'always')
+  })
+  afterAll(() => redis.end())
+  const open = (url = redis.url) => openStore(url)
+  const fresh = async () => {
+    await redis.ask('FLUSHALL')
+    return open()
+  }
+  /** Closes them, whatever comes of the work. */
+  async function using<T>(stores: readonly Store[], work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } finally {
+      for (const store of stores) await store.close()
+    }
+  }
+
+  describeStore('the Redis store', fresh)
+
+  test('two processes see what each writes, and of two commits on one position one wins', async () => {
+    const [one, other] = [await fresh(), await open()]
+    await using([one, other], async () => {
+      const position = await one.commit(NOWHERE, entry(1))
+      expect(await other.position()).toEqual(position)
+      expect(await other.load()).toEqual({ position, ...document(1) })
+      const both = await Promise.allSettled([one.commit(position, entry(2)), other.commit(position, entry(2))])
+      expect(both.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
+      expect((await one.position()).revision).toBe(2)
+    })
+  })
+
+  test('one of them leads, and another one does when that one is closed; only the one that leads keeps what was observed', async () => {
+    const [one, other] = [await fresh(), await open()]
+    await using([one, other], async () => {
+      expect([await one.isShared(), await other.isShared(), await one.isShared()]).toEqual([false, true, false])
+      await other.saveObserved({ shop: {} })
+      expect([await one.observed(), await other.observed()]).toEqual([{}, {}])
+      await one.saveObserved({ shop: { blue: {} } })
+      await one.close()
+      expect(await other.isShared()).toBe(false)
+      expect(await other.observed()).toEqual({ shop: { blue: {} } })
+    })
+  })
+
+  test('the lead of a process that was cut off ends by itself, for that one first', async () => {
+    const one = await fresh()
+    const other = await open()
+    await using([one, other], async () => {
+      expect(await one.isShared()).toBe(false)
+      const lead = await redis.ask('GET', '{turnout}:leader')
+      // As if its renewals came through no more.
+      await redis.ask('PEXPIRE', '{turnout}:leader', '1')
+      await expect.poll(() => other.isShared(), { interval: 100 }).toBe(false)
+      expect(await redis.ask('GET', '{turnout}:leader')).not.toBe(lead)
+      // It learns of it with its next renewal.
+      await expect.poll(() => one.isShared(), { interval: 100, timeout: 3_000 }).toBe(true)
+      expect(await redis.ask('GET', '{turnout}:fence')).toContain('2')
+    })
+  })
+
+  test('what was answered is there after a kill, and a position of a document that fell is another', async () => {
+    const store = await fresh()
+    await using([store], async () => {
+      const position = await commitAll(store, 3)
+      await redis.kill()
+      await expectCode(store.position(), 'store_unavailable')
+      await expectCode(store.commit(position, entry(4)), 'store_unavailable')
+      await redis.restart()
+      await expect.poll(() => store.position().catch(() => null), { timeout: 5_000 }).toEqual(position)
+      expect(await store.load()).toEqual({ position, ...document(3) })
+      await redis.ask('FLUSHALL')
+      expect(await store.position()).toEqual(NOWHERE)
+      const next = { ...entry(4), services: { shop: service(4) }, revision: 4 }
+      expect((await store.replace(NOWHERE, next)).revision).toBe(4)
+      expect((await store.load()).services).toEqual({ shop: { ...service(4), revision: 4 } })
+    })
+  }, 30_000)
+
+  test('what is not our document is told: text that is no JSON, and the format of a newer Turnout', async () => {
+    const store = await fresh()
+    await using([store], async () => {
+      await commitAll(store, 1)
+      await redis.ask('HSET', '{turnout}:doc', 'format', '99')
+      await expect(open()).rejects.toThrow('format 99')
+      await redis.ask('HSET', '{turnout}:doc', 'format', '2')
+      await store.put('key', 'value')
+      await redis.ask('HSET', '{turnout}:observed', 'shop', '{')
+      await store.isShared()
+      await expect(store.observed()).rejects.toThrow('is damaged: what was observed cannot be read')
+    })
+  })
+
+  test.each([
+    ['redis://127.0.0.1:1', /redis:\/\/127\.0\.0\.1:1 is not there: the connection was refused/],
+    ['redis://no-such-host.invalid', /is not there: its name is not known/],
+  ])('%s is told in words', async (url, words) => {
+    await expect(open(url)).rejects.toThrow(words)
+    await expectCode(open(url), 'store_unavailable')
+  })
+
+  test('a password that is wrong, one that is missing and a user who may not are told in words, never with the password', async () => {
+    const guarded = await startRedis('--requirepass', 'right')
+    try {
+      const url = (user: string) => `redis://${user}127.0.0.1:${guarded.port}`
+      await expect(open(url(':wrong@'))).rejects.toThrow(/does not take the user or the password/)
+      await expect(open(url(''))).rejects.toThrow(/does not take the user or the password/)
+      await expect(open(url(':wrong@'))).rejects.not.toThrow(/:wrong/)
+      const store = await open(url(':right@'))
+      await store.close()
+    } finally {
+      await guarded.end()
+    }
+  })
+})
