@@ -18,6 +18,7 @@ import { planHealth, planLimits, planService, planTimeouts } from './config/plan
 import type { Spec } from './config/schema.ts'
 import { type ConfigFile, createFile } from './control/config-file.ts'
 import { createControl } from './control/control.ts'
+import { DepartureWatch } from './control/departure-watch.ts'
 import type { RunningControl } from './control/deps.ts'
 import { type CookieSecrets, cookieSecretsOf } from './dataplane/cookie-secrets.ts'
 import type { Lookups } from './dataplane/lookups.ts'
@@ -235,6 +236,8 @@ async function startControlPlane(
   const traffic = createTrafficWindow(control, memory, clock)
   cleanup.add(() => traffic.close())
   core.lately.traffic = traffic.service
+  const departures = new DepartureWatch(control, memory, clock, (event) => control.publish(event))
+  cleanup.add(() => departures.close())
   const rollouts = new Rollouts({
     control,
     clock,
@@ -261,6 +264,7 @@ async function startControlPlane(
     names,
     lookups: files,
     traffic,
+    departures,
     clock,
     tokens: spec.admin.tokens,
     address: spec.admin.address,

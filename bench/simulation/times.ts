@@ -4,7 +4,7 @@
  * Only how many are over some edges matters, so no single time is drawn: the edges that the product's own `SlowEdge` finds in the live
  * pool's histogram, and that of Flagger's duration check.
  */
-import { BINS, binEndMs } from '../../src/metrics/layout.ts'
+import { BINS, binEndMs } from '../../src/metrics/bins.ts'
 import { QUANTILES, SlowEdge } from '../../src/rollout/slow-edge.ts'
 
 const MEDIAN_MS = 20

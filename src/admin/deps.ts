@@ -6,6 +6,7 @@ import type { ChangeOptions, Control, FileResult } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import type { Checked } from '../config/check.ts'
 import type { AdminSpec, PoolSpec, RuleSpec, ServiceSpec, Weights } from '../config/schema.ts'
+import type { DepartureWatch } from '../control/departure-watch.ts'
 import type { LookupFiles } from '../lookups/lookups.ts'
 import type { Exposition } from '../metrics/exposition.ts'
 import type { SharedMemory } from '../metrics/layout.ts'
@@ -38,6 +39,8 @@ export interface AdminDeps {
   readonly names: Pick<Names, 'of'>
   /** The files that requests are looked up in. */
   readonly lookups: Pick<LookupFiles, 'told'>
+  /** How far the tunnels of a pool have been let go. */
+  readonly departures: Pick<DepartureWatch, 'of'>
   readonly clock: Clock
   /** Without tokens only loopback is served. */
   readonly tokens: AdminSpec['tokens']

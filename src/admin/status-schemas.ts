@@ -2,6 +2,7 @@
  * Shapes of what is told of the present: states, traffic and shares of every pool and target, and the rollout that runs.
  */
 import { Type } from '../config/type.ts'
+import { PACE_STATES } from '../metrics/departures.ts'
 import { RunningAnswer } from './rollout-schemas.ts'
 import {
   AdminStateAnswer,
@@ -45,6 +46,22 @@ const traffic = {
   }),
 }
 
+const streams = Count('Streams of events (server-sent events) that are open; they are among the requests in flight.')
+
+const LetGoAnswer = object({
+  before: Count('Tunnels and streams that were to be closed.'),
+  closed: Count('Those that were.'),
+  cut: Count('Those of them that were cut, since no place was known to end them at.'),
+  moved: Count('Those whose visitors have come back, to another target.'),
+  left: Count('Those that are still to be closed.'),
+  pace: Type.Union(
+    PACE_STATES.map((state) => Type.Literal(state)),
+    {
+      description: 'steady; slowed, since many that come back are refused; stopped, since nobody would take them.',
+    },
+  ),
+})
+
 const drained = Type.Boolean({
   description:
     'Nobody is let in any more, and nothing is under way: it can be ended. Preview hosts and copies are not looked at.',
@@ -59,6 +76,7 @@ const TargetAnswer = object({
   drained,
   reason: nullable(Type.String({ description: 'Why its name has no address, or old ones, or more than are used.' })),
   addresses: Type.Array(object({ ...address, inFlight: traffic.inFlight, tunnels: traffic.tunnels })),
+  streams,
   ...traffic,
 })
 
@@ -140,6 +158,8 @@ export const StatusAnswer = object({
         'Different visitors that were seen lately, by the key that they bring: an estimate with a standard error of 4.6 %.',
       ),
       ...traffic,
+      streams,
+      letGo: nullable(LetGoAnswer),
       queue: nullable(QueueAnswer),
       targets: Type.Array(TargetAnswer),
     }),

@@ -13,6 +13,7 @@ import { durationMs } from '../config/duration.ts'
 import type { ServiceSpec } from '../config/schema.ts'
 import { shareOf, weightShare } from '../config/share.ts'
 import { targetWeight } from '../config/target-weight.ts'
+import { DEPARTURE, sumDepartures } from '../metrics/departures.ts'
 import { FIELD, sumField } from '../metrics/layout.ts'
 import { queueOf } from '../metrics/queue-families.ts'
 import { authorityOf, histogramCount, quantileMs, sumTallies, type Tally } from '../metrics/summary.ts'
@@ -38,7 +39,17 @@ export function toldSnapshot({ control, clock }: Pick<AdminDeps, 'control' | 'cl
 
 type StatusDeps = Pick<
   AdminDeps,
-  'control' | 'clock' | 'traffic' | 'rollouts' | 'memory' | 'names' | 'lookups' | 'version' | 'isReady' | 'process'
+  | 'control'
+  | 'clock'
+  | 'departures'
+  | 'traffic'
+  | 'rollouts'
+  | 'memory'
+  | 'names'
+  | 'lookups'
+  | 'version'
+  | 'isReady'
+  | 'process'
 >
 
 /** Registers the calls. */
@@ -134,6 +145,8 @@ function describe(
           sumTallies(targets.map(({ recent }) => recent)),
           windowMs,
         ),
+        streams: streamsAt(Object.values(status.pools[name].targets), deps),
+        letGo: deps.departures.of(service, name),
         queue: capacity === undefined ? null : queueOf(deps.memory, status.pools[name]),
         targets: told,
       }
@@ -176,6 +189,10 @@ function rampOf(
   return untilMs > nowMs ? untilMs : 0
 }
 
+/** Streams that are open at these targets. */
+const streamsAt = (targets: readonly TargetStatus[], { memory }: StatusDeps): number =>
+  sumOf(targets, ({ slots }) => sumDepartures(memory, slots, DEPARTURE.streams))
+
 const isIdle = (total: Tally): boolean => total[FIELD.inFlight] === 0 && total[FIELD.tunnels] === 0
 
 function reasonOf({ fault, unused, addresses }: NameState): string | null {
@@ -186,11 +203,13 @@ function reasonOf({ fault, unused, addresses }: NameState): string | null {
 function describeTarget(
   { pools, slowStart = '0s' }: ServiceSpec,
   pool: string,
-  { slots: _slots, addresses, ...states }: TargetStatus,
+  status: TargetStatus,
   { url, total, recent }: TargetTraffic,
   windowMs: number,
-  { names, memory, clock }: StatusDeps,
+  deps: StatusDeps,
 ): object {
+  const { names, memory, clock } = deps
+  const { slots: _slots, addresses, ...states } = status
   return {
     target: authorityOf(url),
     url,
@@ -203,6 +222,7 @@ function describeTarget(
       inFlight: sumField(memory, slot, FIELD.inFlight),
       tunnels: sumField(memory, slot, FIELD.tunnels),
     })),
+    streams: streamsAt([status], deps),
     ...figures(total, recent, windowMs),
   }
 }

@@ -57,6 +57,15 @@ interface QueueView {
   readonly shed: Readonly<Record<string, number>>
 }
 
+interface LetGoView {
+  readonly before: number
+  readonly closed: number
+  readonly cut: number
+  readonly moved: number
+  readonly left: number
+  readonly pace: string
+}
+
 interface PoolView extends Traffic {
   readonly name: string
   readonly version: string
@@ -73,6 +82,8 @@ interface PoolView extends Traffic {
   readonly queue?: QueueView | null
   /** An older Turnout tells nothing of it. */
   readonly rampUntilMs?: number
+  /** null where nothing was let go; an older Turnout tells nothing of it. */
+  readonly letGo?: LetGoView | null
   readonly targets: readonly TargetView[]
 }
 
@@ -170,6 +181,7 @@ function inColumns(view: StatusView, nowMs: number, width: number): string {
     `${view.service}: release ${view.release}, revision ${view.revision}, epoch ${view.epoch}`,
     ...(view.rollout ? [`rollout ${runningInWords(view.rollout)}`] : []),
     ...view.pools.flatMap(queueLine),
+    ...view.pools.flatMap(letGoLine),
   ]
   const foot = [...new Set(reasons), ...(missing.length === 0 ? [] : [`no room for ${missing.join(', ')}`])]
   const lines = (texts: readonly string[]): string =>
@@ -188,6 +200,17 @@ function queueLine({ name, queue }: PoolView): string[] {
   const waited = queue.meanMs === null ? '' : `, ${queue.served} had waited ${number(queue.meanMs)} ms on average`
   const none = shed.length === 0 ? '' : `, got none: ${shed.map(([why, count]) => `${count} (${why})`).join(', ')}`
   return [`queue of ${name}: ${queue.depth} wait for room${waited}${none}`]
+}
+
+/** Of the tunnels that a pool lets go, or has let go last. */
+function letGoLine({ name, letGo }: PoolView): string[] {
+  if (!letGo) return []
+  const { before, closed, cut, moved, left, pace } = letGo
+  const state = left === 0 ? '' : `, ${left} left${pace === 'steady' ? '' : ` (${pace})`}`
+  const share = closed === 0 ? '' : ` (${percent(moved / closed)})`
+  return [
+    `tunnels of ${name}: ${closed} of ${before} closed, ${cut} of them cut, ${moved}${share} have come to another place${state}`,
+  ]
 }
 
 function poolRow(pool: PoolView, nowMs: number): string[] {

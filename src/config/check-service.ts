@@ -138,11 +138,26 @@ function checkParts(report: Report, at: string, spec: ServiceSpec): void {
   }
   if (spec.slowStart !== undefined) checkDuration(report, child(at, 'slowStart'), spec.slowStart, 1_000)
   checkDurations(report, child(at, 'timeouts'), spec.timeouts, 1)
-  checkDurations(report, child(at, 'drain'), spec.drain, 0)
+  checkDrain(report, child(at, 'drain'), spec.drain)
   if (typeof spec.balance === 'object' && report.sound(child(at, 'balance'))) checkHash(report, at, spec)
   if (spec.capacity !== undefined && checkCapacity(report, child(at, 'capacity'), spec.capacity))
     checkDuration(report, ['capacity', 'queue', 'for'].reduce(child, at), spec.capacity.queue.for, 1)
   if (spec.rollout !== undefined) checkRollout(report, child(at, 'rollout'), spec.rollout)
+}
+
+/** Codes that an endpoint may not send, or that nobody has given a meaning (RFC 6455 7.4). */
+const isNoCode = (code: number): boolean => (code >= 1_004 && code <= 1_006) || (code >= 1_015 && code < 3_000)
+
+function checkDrain(report: Report, at: string, drain: ServiceSpec['drain']): void {
+  if (!report.present(at)) return
+  const { timeout, tunnels } = drain
+  checkDuration(report, child(at, 'timeout'), timeout, 0)
+  const tunnelsAt = child(at, 'tunnels')
+  if (typeof tunnels !== 'object' || !report.sound(tunnelsAt)) return
+  if (tunnels.over !== undefined) checkDuration(report, child(tunnelsAt, 'over'), tunnels.over, 0)
+  if (tunnels.close !== undefined && report.sound(child(tunnelsAt, 'close')) && isNoCode(tunnels.close)) {
+    report.add(child(tunnelsAt, 'close'), `${tunnels.close} is no code that a WebSocket may be closed with`)
+  }
 }
 
 function checkHash(report: Report, at: string, { balance, sticky }: ServiceSpec): void {

@@ -9,6 +9,7 @@ import { octetsOfText } from '../table/octets.ts'
 import { canonicalPath } from '../table/path.ts'
 import type {
   CapacityPlan,
+  DrainPlan,
   HashSource,
   MirrorPlan,
   RescuePlan,
@@ -108,8 +109,16 @@ export function planService(name: string, spec: ServiceSpec): ServicePlan {
     mirror: planMirror(spec.mirror),
     link: spec.link ?? null,
     capacity: planCapacity(spec.capacity),
+    drain: planDrain(spec.drain),
     debugHeaders: spec.debugHeaders,
   }
+}
+
+function planDrain({ timeout, tunnels = {}, rebalance = false }: ServiceSpec['drain']): DrainPlan {
+  const timeoutMs = durationMs(timeout)
+  if (tunnels === false) return { timeoutMs, tunnels: null, rebalance }
+  const { over = '30s', perSecond = 100, message = null, close = 1_012 } = tunnels
+  return { timeoutMs, tunnels: { overMs: durationMs(over), perSecond, message, close }, rebalance }
 }
 
 /** Said by whoever stands before a process that starts, ends or is gone. */

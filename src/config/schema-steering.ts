@@ -140,6 +140,51 @@ export const CapacitySchema = closed(
   { description: 'Limits on the requests that are under way at once. Default: none.' },
 )
 
+const TunnelsSchema = Type.Union(
+  [
+    closed({
+      over: Type.Optional(Duration('Time over which the tunnels of a pool are closed; default 30s.')),
+      perSecond: Type.Optional(
+        Type.Number({
+          exclusiveMinimum: 0,
+          maximum: 1_000_000,
+          description: 'Tunnels of the service that are closed in a second at most, over all workers; default 100.',
+        }),
+      ),
+      message: Type.Optional(
+        Type.String({
+          minLength: 1,
+          maxLength: 1_024,
+          description: 'Text message that a WebSocket is sent before it is closed; default: none.',
+        }),
+      ),
+      close: Type.Optional(
+        Type.Integer({
+          minimum: 1_000,
+          maximum: 4_999,
+          description: 'Code that a WebSocket is closed with; default 1012 (service restart).',
+        }),
+      ),
+    }),
+    Type.Literal(false),
+  ],
+  {
+    description:
+      'How tunnels and event streams are closed whose visitors would come to another place now; false: they are left until they end.',
+  },
+)
+
+export const DrainSchema = closed(
+  {
+    timeout: Duration('How long a draining pool or target keeps its visitors.', '30s'),
+    tunnels: Type.Optional(TunnelsSchema),
+    rebalance: Type.Optional(
+      Type.Boolean({ description: 'Tunnels follow the weights, too, when these change; default false.' }),
+    ),
+  },
+  { default: {} },
+)
+
 /** Paths of what only one version has. */
 export const SkewSchema = Type.Array(
   Type.String({

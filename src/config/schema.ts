@@ -22,6 +22,7 @@ import { RolloutSchema } from './schema-rollout.ts'
 import {
   BalanceSchema,
   CapacitySchema,
+  DrainSchema,
   LinkSchema,
   MirrorSchema,
   PreviewSchema,
@@ -171,10 +172,7 @@ export const ServiceSchema = closed({
     }),
   ),
   health: Type.Optional(HealthSchema),
-  drain: closed(
-    { timeout: Duration('How long a draining pool or target keeps its visitors.', '30s') },
-    { default: {} },
-  ),
+  drain: DrainSchema,
   timeouts: closed(
     {
       connect: Duration('To open a connection to a target.', '3s'),

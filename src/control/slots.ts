@@ -16,7 +16,17 @@
  */
 import type { Clock } from '../clock.ts'
 import { TurnoutError } from '../errors.ts'
-import { CELL, FIELDS, HOLDING_GAUGES, laneOffset, SERVICE_SLOTS, type SharedMemory, SLOTS } from '../metrics/layout.ts'
+import {
+  CELL,
+  DEPARTURE_FIELDS,
+  departureOffset,
+  FIELDS,
+  HOLDING_GAUGES,
+  laneOffset,
+  SERVICE_SLOTS,
+  type SharedMemory,
+  SLOTS,
+} from '../metrics/layout.ts'
 import { clearVisitors } from '../metrics/visitors.ts'
 import type { AddressPlace, ServiceIntent, ServicePlaces, TargetPlace } from '../table/status.ts'
 import { type AddressesOf, targetKey } from './observe.ts'
@@ -233,6 +243,8 @@ function empty(memory: SharedMemory, slot: number): void {
   for (let worker = 0; worker < memory.workers; worker++) {
     const offset = laneOffset(worker, slot)
     memory.targets.fill(0, offset, offset + FIELDS)
+    const departures = departureOffset(worker, slot)
+    memory.departures.fill(0, departures, departures + DEPARTURE_FIELDS)
   }
   memory.newFrom[slot] = 0
   clearVisitors(memory, slot)

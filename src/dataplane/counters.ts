@@ -4,18 +4,9 @@
  */
 import type { ErrorCode } from '../errors.ts'
 import { raise } from '../metrics/alarm.ts'
+import { BINS, binOf } from '../metrics/bins.ts'
 import { rejectField, type ShedReason, shedField } from '../metrics/counters.ts'
-import {
-  BINS,
-  binOf,
-  CELL,
-  FIELD,
-  FIELDS,
-  laneOffset,
-  type SharedMemory,
-  SLOTS,
-  WORKER_FIELDS,
-} from '../metrics/layout.ts'
+import { CELL, FIELD, FIELDS, laneOffset, type SharedMemory, SLOTS, WORKER_FIELDS } from '../metrics/layout.ts'
 import { noteVisitor } from '../metrics/visitors.ts'
 import type { AttemptOutcome } from './exchange/attempt-outcome.ts'
 

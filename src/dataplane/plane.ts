@@ -9,6 +9,7 @@ import type { Load } from '../table/types.ts'
 import { AccessLog } from './access-log.ts'
 import { CookieSigner } from './cookie-signer.ts'
 import { Counters } from './counters.ts'
+import { Departures } from './departures.ts'
 import { Admission } from './downstream/admission.ts'
 import { TrustedProxies } from './downstream/trust.ts'
 import { KeptBytes } from './exchange/kept-bytes.ts'
@@ -60,6 +61,7 @@ export class Plane {
   readonly trials: Trials
   readonly kept: KeptBytes
   readonly mirrors: Mirrors
+  readonly departures: Departures
   readonly log: AccessLog
   /** Of the requests in `requestHead`. */
   readonly samples: Samples
@@ -105,6 +107,7 @@ export class Plane {
     this.trials = new Trials(start.memory, start.index, this.time)
     this.kept = new KeptBytes(start.limits.keptBytesMax, () => this.counters.countLane(WORKER_FIELD.bodiesNotKept))
     this.mirrors = new Mirrors(start.limits.mirrorsMax, this.counters, sendDifference)
+    this.departures = new Departures(this, start.memory)
     this.targets = new Targets(this)
   }
 

@@ -49,6 +49,7 @@ function drain(deadlineMs: number): void {
   for (const server of servers) server.close()
   const idleUntilMs = plane.time.nowMs + Math.min(LAST_REQUEST_MS, deadlineMs)
   for (const client of plane.clients) client.retire(idleUntilMs)
+  plane.departures.leaveAll(deadlineMs)
 }
 
 function onSweep(): void {
@@ -59,6 +60,7 @@ function onSweep(): void {
   if (plane.trials.isWatched) noteSlow()
   sweepExchanges()
   sweepClients()
+  plane.departures.sweep()
   plane.targets.sweep()
   plane.log.sweep()
   plane.samples.sweep()

@@ -17,8 +17,10 @@ import { own } from '../config/record.ts'
 import { weightShare } from '../config/share.ts'
 import { targetWeight } from '../config/target-weight.ts'
 import { targetWarmUntilMs } from '../table/warmth.ts'
+import { BINS, binEndMs } from './bins.ts'
+import { DEPARTURE_FAMILIES } from './departure-families.ts'
 import type { Family, Sample, Scrape, ScrapedTarget, Told } from './family.ts'
-import { BINS, binEndMs, FIELD, type SharedMemory } from './layout.ts'
+import { FIELD, type SharedMemory } from './layout.ts'
 import { LOOKUP_FAMILIES } from './lookup-families.ts'
 import { MIRROR_FAMILIES } from './mirror-families.ts'
 import { NAME_FAMILIES } from './name-families.ts'
@@ -270,6 +272,7 @@ export const FAMILIES: readonly Family[] = [
     help: 'Revision of the spec in the store.',
     read: ({ snapshot }) => [{ value: snapshot.revision }],
   },
+  ...DEPARTURE_FAMILIES,
   ...QUEUE_FAMILIES,
   ...MIRROR_FAMILIES,
   ...WORKER_FAMILIES,

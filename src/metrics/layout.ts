@@ -16,16 +16,12 @@
  * - Tunnels: what a request became when it was upgraded. The upgrade is an attempt; a tunnel is never a request.
  */
 
+import { BINS } from './bins.ts'
+
 /** Targets that can be counted at the same time. */
 export const SLOTS = 4096
 /** Services that can be served at the same time. */
 export const SERVICE_SLOTS = 16384
-
-/** Histogram bins: log-linear, four to each power of two, from 2^-4 ms (62.5 µs) to 2^17 ms (131 s); the last is above. */
-export const BINS_PER_OCTAVE = 4
-export const OCTAVE_FIRST = -4
-export const OCTAVES = 21
-export const BINS = OCTAVES * BINS_PER_OCTAVE + 2
 
 /** Where the histograms of a target begin; what is below and not named is free. */
 const HISTOGRAMS = 48
@@ -166,27 +162,14 @@ export const VISITOR_WAYS = 16
 /** Registers of the estimate of how many visitors a target has had (metrics/visitors.ts). */
 export const VISITOR_REGISTERS = 512
 
+/** Fields of what is let go, of a target in the lane of a worker; and the table of who was (metrics/departures.ts). */
+export const DEPARTURE_FIELDS = 8
+export const DEPARTURE_GAUGES = 3
+export const RETURNS = 16_384
+export const RETURN_CELLS = 4
+
 /** Cells that count the connections of client addresses: addresses of the same hash share one (dataplane/downstream/admission.ts). */
 export const ADDRESS_CELLS = 65_536
-
-/** Index of the histogram bin of a duration. Bin 0 holds everything below 62.5 µs. */
-export function binOf(ms: number): number {
-  if (!(ms >= 0.0625)) return 0
-  if (ms >= 131_072) return BINS - 1
-  // In units of 2^-6 ms, four to the first octave, the position of the highest bit is the octave and the next two bits are the
-  // place within it; so no logarithm is taken for a request.
-  const units = Math.floor(ms * 64)
-  const octave = 31 - Math.clz32(units) - 2
-  return octave * BINS_PER_OCTAVE + ((units >>> octave) & 3) + 1
-}
-
-/** Upper bound in ms of a histogram bin; Infinity for the last. */
-export function binEndMs(index: number): number {
-  if (index >= BINS - 1) return Infinity
-  if (index === 0) return 2 ** OCTAVE_FIRST
-  const octave = Math.floor((index - 1) / BINS_PER_OCTAVE) + OCTAVE_FIRST
-  return 2 ** octave * (1 + (((index - 1) % BINS_PER_OCTAVE) + 1) / BINS_PER_OCTAVE)
-}
 
 const STEP_CELLS = 8 + SERVICE_SLOTS
 const STEP_FIRST_CELLS = STEP_CELLS + SERVICE_SLOTS
@@ -238,6 +221,10 @@ export interface SharedMemory {
   readonly permits: Int32Array
   readonly waiting: Int32Array
   readonly waitingSince: Float64Array
+  /** `DEPARTURE_FIELDS` by worker, which writes only its own, and slot of a target. */
+  readonly departures: Float64Array
+  /** Who was let go: `RETURN_CELLS` to an entry, over all workers. */
+  readonly returns: Int32Array
 }
 
 /** Allocates the shared memory for a number of workers. */
@@ -257,12 +244,19 @@ export function allocateSharedMemory(workers: number): SharedMemory {
     permits: new Int32Array(new SharedArrayBuffer(workers * SLOTS * 4)),
     waiting: new Int32Array(new SharedArrayBuffer(workers * SLOTS * 4)),
     waitingSince: new Float64Array(new SharedArrayBuffer(workers * SLOTS * 8)),
+    departures: new Float64Array(new SharedArrayBuffer(workers * SLOTS * DEPARTURE_FIELDS * 8)),
+    returns: new Int32Array(new SharedArrayBuffer(RETURNS * RETURN_CELLS * 4)),
   }
 }
 
 /** Offset of the first field of a target in the lane of a worker. */
 export function laneOffset(worker: number, slot: number): number {
   return (worker * SLOTS + slot) * FIELDS
+}
+
+/** Offset of the first field of what is let go at a target, in the lane of a worker. */
+export function departureOffset(worker: number, slot: number): number {
+  return (worker * SLOTS + slot) * DEPARTURE_FIELDS
 }
 
 /** Offset of the first field of a side of the trial of a service, in the lane of a worker. */
@@ -272,10 +266,12 @@ export function trialOffset(worker: number, slot: number, side: number): number 
 
 /** Sets the gauges of a worker that is no more to zero: they would count what no longer exists. Its counters stay. */
 export function clearGauges(memory: SharedMemory, worker: number): void {
-  const { targets, lanes, addresses } = memory
+  const { targets, lanes, addresses, departures } = memory
   for (let slot = 0; slot < SLOTS; slot++) {
     const at = laneOffset(worker, slot)
     for (let gauge = 0; gauge < GAUGES; gauge++) if (targets[at + gauge] !== 0) targets[at + gauge] = 0
+    const from = departureOffset(worker, slot)
+    for (let gauge = from; gauge < from + DEPARTURE_GAUGES; gauge++) if (departures[gauge] !== 0) departures[gauge] = 0
   }
   lanes[worker * WORKER_FIELDS + WORKER_FIELD.clientConnections] = 0
   lanes[worker * WORKER_FIELDS + WORKER_FIELD.boundConnections] = 0

@@ -9,7 +9,8 @@
  * of its power of two, so a quantile is off by at most 25 %, usually by far less; above 131 s it is only known to be above.
  */
 import { withoutLastDot } from '../table/host.ts'
-import { BINS, binEndMs, FIELD, FIELDS, GAUGES, laneOffset, type SharedMemory } from './layout.ts'
+import { BINS, binEndMs } from './bins.ts'
+import { FIELD, FIELDS, GAUGES, laneOffset, type SharedMemory } from './layout.ts'
 
 /** All fields of a target or of several, by the indices of `FIELD`. */
 export type Tally = Float64Array

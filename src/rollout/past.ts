@@ -7,7 +7,8 @@
  *
  * Everybody is looked at every `SLICE_MS`, and whoever is compared with more often (`follow`). What it holds is bounded by the targets.
  */
-import { BINS, FIELD, type SharedMemory } from '../metrics/layout.ts'
+import { BINS } from '../metrics/bins.ts'
+import { FIELD, type SharedMemory } from '../metrics/layout.ts'
 import { sumSlots } from '../metrics/load.ts'
 import type { ServiceStatus, TargetStatus } from '../table/status.ts'
 import { Clump, type ClumpState, SLICE_MS, type SliceCounts } from './clump.ts'

@@ -5,7 +5,7 @@
  * answers. Any edge that is chosen before a batch is a fair one, since it is the same for both versions; nothing of the canary may
  * enter it. It follows the control: what is remembered is halved each time that `REMEMBERED` answers have come.
  */
-import { BINS, binEndMs } from '../metrics/layout.ts'
+import { BINS, binEndMs } from '../metrics/bins.ts'
 
 /** The quantiles that are judged: most answers slower, a slow tail, and a long one. */
 export const QUANTILES = [0.75, 0.95, 0.99] as const

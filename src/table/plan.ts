@@ -90,6 +90,26 @@ export interface CapacityPlan {
   readonly queueMs: number
 }
 
+/** How what is open for long is let go, once its visitors would come to another place. */
+export interface DrainPlan {
+  /** How long visitors are kept by a drain; and what cannot be ended without harm is not, for so long. */
+  readonly timeoutMs: number
+  /** null: tunnels and streams are left until they end. */
+  readonly tunnels: TunnelsPlan | null
+  /** They follow the weights. */
+  readonly rebalance: boolean
+}
+
+export interface TunnelsPlan {
+  readonly overMs: number
+  /** Over all workers. */
+  readonly perSecond: number
+  /** Text message before the Close; null for none. */
+  readonly message: string | null
+  /** Code of the Close. */
+  readonly close: number
+}
+
 export interface StickyPlan {
   readonly pool: boolean
   readonly target: boolean
@@ -127,5 +147,6 @@ export interface ServicePlan {
   readonly link: string | null
   /** null: no limit. */
   readonly capacity: CapacityPlan | null
+  readonly drain: DrainPlan
   readonly debugHeaders: boolean
 }

@@ -165,6 +165,7 @@ export async function startAdmin(changes: Partial<AdminDeps> = {}, withShop = tr
     names: literalNames,
     lookups: { told: () => [] },
     traffic,
+    departures: { of: () => null },
     clock,
     tokens: [],
     address: '127.0.0.1:0',

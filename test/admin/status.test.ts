@@ -1,6 +1,7 @@
 /** What status shows, from counters filled by hand. */
 import { expect, test } from 'vitest'
-import { binOf, FIELD, laneOffset, SLOTS } from '../../src/metrics/layout.ts'
+import { binOf } from '../../src/metrics/bins.ts'
+import { FIELD, laneOffset, SLOTS } from '../../src/metrics/layout.ts'
 import { noteVisitor } from '../../src/metrics/visitors.ts'
 import { until } from '../helpers/raw.ts'
 import { count, movableClock, type StandIn, startAdmin } from './stand-in.ts'

@@ -88,7 +88,7 @@ const whole = body({
     interval: '1s',
     timeout: '1s',
   },
-  drain: { timeout: '1s' },
+  drain: { timeout: '1s', tunnels: { over: '1s', perSecond: 5, message: 'm', close: 1_001 }, rebalance: true },
   timeouts: { connect: '1s', response: '1s', idle: '1s' },
   debugHeaders: false,
 })
@@ -168,6 +168,16 @@ test.each<[string, object, string]>([
   ['a probe without pause', { health: { interval: '1ms' } }, '/health/interval 1ms is too short: at least 100ms'],
   ['a time-out of nothing', { timeouts: { connect: '0s' } }, '/timeouts/connect 0s is too short: at least 1ms'],
   ['a drain that no timer can hold', { drain: { timeout: '100d' } }, '/drain/timeout 100d is too long: at most 24d'],
+  [
+    'a code that no WebSocket is closed with',
+    { drain: { tunnels: { close: 1_006 } } },
+    '/drain/tunnels/close 1006 is no code that a WebSocket may be closed with',
+  ],
+  [
+    'tunnels that are closed over more than a timer can hold',
+    { drain: { tunnels: { over: '100d' } } },
+    '/drain/tunnels/over 100d is too long: at most 24d',
+  ],
   [
     'an empty range of statuses',
     { health: { status: '200,399-300' } },

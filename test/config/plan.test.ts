@@ -46,8 +46,23 @@ test('a plan has every default with its unit resolved', () => {
     mirror: null,
     link: null,
     capacity: null,
+    drain: {
+      timeoutMs: 30_000,
+      tunnels: { overMs: 30_000, perSecond: 100, message: null, close: 1_012 },
+      rebalance: false,
+    },
     debugHeaders: false,
   })
+})
+
+test('tunnels are closed as a service says, or never', () => {
+  const tunnels = { over: '1m', perSecond: 0.5, message: 'reconnect', close: 4_000 }
+  expect(plan({ drain: { timeout: '5s', tunnels } }).drain).toEqual({
+    timeoutMs: 5_000,
+    tunnels: { overMs: 60_000, perSecond: 0.5, message: 'reconnect', close: 4_000 },
+    rebalance: false,
+  })
+  expect(plan({ drain: { tunnels: false } }).drain.tunnels).toBe(null)
 })
 
 test('plans are plain data that a thread can be sent', () => {

@@ -1,7 +1,8 @@
 /** A snapshot without a control, and counters filled by hand. */
 import type { Control, ControlEvent, Snapshot } from '../../src/change.ts'
 import type { ServiceSpec } from '../../src/config/schema.ts'
-import { binOf, FIELD, laneOffset, type SharedMemory } from '../../src/metrics/layout.ts'
+import { binOf } from '../../src/metrics/bins.ts'
+import { FIELD, laneOffset, type SharedMemory } from '../../src/metrics/layout.ts'
 import type { ServiceStatus } from '../../src/table/status.ts'
 
 export interface Stage {

@@ -1,7 +1,8 @@
 /** Sums, growth and quantiles of counters, and what happened lately. */
 import fc from 'fast-check'
 import { expect, onTestFinished, test } from 'vitest'
-import { allocateSharedMemory, binEndMs, binOf, FIELD } from '../../src/metrics/layout.ts'
+import { binEndMs, binOf } from '../../src/metrics/bins.ts'
+import { allocateSharedMemory, FIELD } from '../../src/metrics/layout.ts'
 import { authorityOf, growth, histogramCount, quantileMs, readTally, sumTallies } from '../../src/metrics/summary.ts'
 import { createTrafficWindow } from '../../src/metrics/window.ts'
 import { movableClock } from '../admin/stand-in.ts'

@@ -1,7 +1,7 @@
 /** The small parts of a verdict and of a rollout, each by itself. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { BINS, binOf } from '../../src/metrics/layout.ts'
+import { BINS, binOf } from '../../src/metrics/bins.ts'
 import { ControlHealth } from '../../src/rollout/control-health.ts'
 import { wouldNotice } from '../../src/rollout/notice.ts'
 import { OriginTest, type Stratum } from '../../src/rollout/origin-test.ts'

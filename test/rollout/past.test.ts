@@ -1,6 +1,7 @@
 /** What is known of the live pool before a rollout: its times, its failures, how far its targets differ. */
 import { beforeEach, expect, test } from 'vitest'
-import { allocateSharedMemory, binEndMs, FIELD, laneOffset, type SharedMemory } from '../../src/metrics/layout.ts'
+import { binEndMs } from '../../src/metrics/bins.ts'
+import { allocateSharedMemory, FIELD, laneOffset, type SharedMemory } from '../../src/metrics/layout.ts'
 import { SLICE_MS } from '../../src/rollout/clump.ts'
 import { Past } from '../../src/rollout/past.ts'
 import type { ServiceStatus, TargetStatus } from '../../src/table/status.ts'

@@ -76,6 +76,11 @@ export function makePlan(plan: Partial<ServicePlan> = {}, count = 1): ServicePla
     failover: null,
     probed: true,
     timeouts: { connectMs: 3_000, responseMs: 60_000, idleMs: 60_000 },
+    drain: {
+      timeoutMs: 30_000,
+      tunnels: { overMs: 30_000, perSecond: 100, message: null, close: 1_012 },
+      rebalance: false,
+    },
     debugHeaders: false,
     ...plan,
   }

@@ -10,7 +10,9 @@ import type { ResponseHead } from '../http1/response-head.ts'
 import type { Plane } from '../plane.ts'
 import type { Outgoing } from '../socket/outgoing.ts'
 import type { AnswerUser, Upstream } from '../upstream/upstream.ts'
+import type { Attempts } from './attempts.ts'
 import type { Downstream } from './downstream.ts'
+import { EventStream } from './event-stream.ts'
 import { cookieLine } from './field-lines.ts'
 import { Mirror } from './mirror.ts'
 import type { ExchangeRequest } from './request.ts'
@@ -25,6 +27,8 @@ export interface AnswerOwner {
   answerGiven(isComplete: boolean): void
 }
 
+const NOTHING = Buffer.alloc(0)
+
 export class Answer implements AnswerUser {
   /** Status of the final answer, or 0 before its head came. */
   status = 0
@@ -36,13 +40,17 @@ export class Answer implements AnswerUser {
   drainsRequest = false
   /** A copy of the request, which is told what the client is given. */
   #mirror: Mirror | null = null
+  /** It is a stream of events, which may be ended between two of them. */
+  #stream: EventStream | null = null
+  readonly #plane: Plane
   readonly #exchange: AnswerOwner
   readonly #downstream: Downstream
   readonly #request: ExchangeRequest
   /** The target has said 100 (Continue). */
   #continued = false
 
-  constructor(exchange: AnswerOwner, downstream: Downstream, request: ExchangeRequest) {
+  constructor(exchange: AnswerOwner, plane: Plane, downstream: Downstream, request: ExchangeRequest) {
+    this.#plane = plane
     this.#exchange = exchange
     this.#downstream = downstream
     this.#request = request
@@ -66,6 +74,8 @@ export class Answer implements AnswerUser {
   compare(headMs: number, isWhole: boolean): void {
     this.#mirror?.liveEnded(this.status, headMs, isWhole)
     this.#mirror = null
+    this.#stream?.close()
+    this.#stream = null
   }
 
   onInterim(head: ResponseHead): void {
@@ -80,13 +90,16 @@ export class Answer implements AnswerUser {
   }
 
   /** Passes the final head on, and decides with it whether the rest of a request that is not whole still goes to the target. */
-  relay(head: ResponseHead, framing: Framing, upstream: Upstream): void {
+  relay(head: ResponseHead, framing: Framing, upstream: Upstream, attempts: Attempts): void {
     const sent = upstream.requestSent
     const stays = head.keepAlive && framing !== 'close' && !sent
     // A client that waits for 100 (Continue) and gets this will send nothing.
     this.drainsRequest = stays && (!this.#request.expectContinue || this.#continued)
     this.#downstream.head(head, framing, this.#request, sent || this.drainsRequest)
     if (this.#downstream.endsByClose) this.drainsRequest = false
+    if (framing === 'length' || framing === 'none' || !EventStream.isBegunBy(head)) return
+    this.#stream = new EventStream(this.#plane.departures, this.#downstream, () => this.#give(NOTHING, 0, 0, ''))
+    this.#stream.begin(attempts, this.#request)
   }
 
   get sink(): Outgoing | null {
@@ -95,6 +108,12 @@ export class Answer implements AnswerUser {
   }
 
   onBody(buffer: Buffer, at: number, end: number, trailers: string | null): void {
+    const stream = this.#stream
+    const until = stream === null ? end : stream.walk(buffer, at, end)
+    this.#give(buffer, at, until, stream?.isAsked && stream.isBetween ? '' : trailers)
+  }
+
+  #give(buffer: Buffer, at: number, end: number, trailers: string | null): void {
     this.isBegun = true
     this.bytes += end - at
     this.#mirror?.liveBody(buffer, at, end)

@@ -52,7 +52,7 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
     this.#attempts = new Attempts(plane, downstream)
     this.#outcome = new Outcome(plane)
     this.#request = new ExchangeRequest(plane.kept)
-    this.answer = new Answer(this, downstream, this.#request)
+    this.answer = new Answer(this, plane, downstream, this.#request)
     this.upload = new Upload(plane, downstream, this.#request, this.#attempts, this)
   }
 
@@ -160,7 +160,7 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
     this.#outcome.answered(this.#attempts, head.status)
     if (head.status === 101) return this.#startTunnel(head)
     this.phase = 'relaying'
-    this.answer.relay(head, framing, this.upstream!)
+    this.answer.relay(head, framing, this.upstream!, this.#attempts)
   }
 
   /** A client that does not keep up stops its source. */
@@ -229,7 +229,7 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
     this.phase = 'inherited'
     const tunnel = new Tunnel(this, this.#plane, this.#downstream, upstream, this.#outcome)
     this.#heir = tunnel
-    tunnel.begin(head, this.#request)
+    tunnel.begin(head, this.#request, this.#attempts)
   }
 
   heirEnded(isWhole: boolean): void {

@@ -94,6 +94,8 @@ export class Outcome {
       if (attempt === 'good' && attempts.retries.isHelped(status)) attempts.count(FIELD.rescued)
       if (status === SWITCHED) plane.counters.countTunnelClosed(slot, durationMs - this.#ttfbMs, bytesIn, bytesOut)
       else {
+        const isRefused = request.upgrade !== '' && attempt === 'failed' && this.#error !== 'upstream_connect_failed'
+        if (isRefused) plane.departures.count(slot, 'refused')
         const told = answered || status !== CLIENT_CLOSED ? status : 0
         plane.counters.countFinished(slot, told, durationMs - this.waitedMs, this.#attemptTtfbMs, bytesIn, bytesOut)
       }

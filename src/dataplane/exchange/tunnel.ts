@@ -6,15 +6,27 @@
  * side (half-close passes through); an error on one side closes both. Each direction holds at most one read: it stops
  * reading while the other side does not take it.
  *
+ * One that is to be closed (departures.ts) is told at the next place where nothing breaks: between two frames and two messages of a WebSocket.
+ *
+ *   open ──its turn──► asked ──such a place──► said ──both have ended──► over
+ *     └──no such place is known──┐ └──no such place in time──┐ └──they have not, in time──┐
+ *                                └───────────────────────────┴────────────────────────────┴──► ending ──► over
+ *
+ * What the target sends behind that is dropped, since nothing may follow a Close; what the client still sends goes on, its own Close at last,
+ * by which the target knows. So whatever the client has sent reaches the target.
+ *
  * A tunnel without a byte for an hour ends; so does one without a byte for a minute once one side has ended. A side that takes
  * nothing of what waits for it is cut off after `timeouts.send`. When both sides have ended the exchange is over, so a timer of
  * its own watches what the target still has to take.
  */
 import { systemClock } from '../../clock.ts'
+import type { Departure, Member } from '../departure.ts'
 import type { ResponseHead } from '../http1/response-head.ts'
 import type { Plane } from '../plane.ts'
 import type { Outgoing } from '../socket/outgoing.ts'
 import type { RawUser, Upstream } from '../upstream/upstream.ts'
+import { CLOSE_BYTES, Frames } from '../websocket/frames.ts'
+import type { Attempts } from './attempts.ts'
 import type { Downstream, RequestUser } from './downstream.ts'
 import type { Outcome } from './outcome.ts'
 import type { ExchangeRequest } from './request.ts'
@@ -24,12 +36,24 @@ import type { Predecessor } from './rest.ts'
 const IDLE_MS = 3_600_000
 /** The same once one side has ended: it may be all gone, which a FIN does not tell. */
 const HALF_IDLE_MS = 60_000
+/** What both sides have to end by themselves, once the client was told; and then to take what is left. */
+const SAID_MS = 5_000
+const ENDING_MS = 2_000
 
-export class Tunnel implements RawUser, RequestUser {
+type Stage = 'open' | 'asked' | 'said' | 'ending'
+
+export class Tunnel implements RawUser, RequestUser, Member {
   readonly requestSink: Outgoing | null = null
+  readonly downstream: Downstream
+  #stage: Stage = 'open'
+  /** When the present stage is over. */
+  #limitMs = Infinity
+  /** Of a WebSocket that may be let go. */
+  #frames: Frames | null = null
+  #farewell: Buffer | null = null
+  #departure: Departure | null = null
   readonly #exchange: Predecessor
   readonly #plane: Plane
-  readonly #downstream: Downstream
   readonly #upstream: Upstream
   readonly #outcome: Outcome
   #targetEnded = false
@@ -39,7 +63,7 @@ export class Tunnel implements RawUser, RequestUser {
   constructor(exchange: Predecessor, plane: Plane, downstream: Downstream, upstream: Upstream, outcome: Outcome) {
     this.#exchange = exchange
     this.#plane = plane
-    this.#downstream = downstream
+    this.downstream = downstream
     this.#upstream = upstream
     this.#outcome = outcome
     upstream.handOver(this)
@@ -48,31 +72,90 @@ export class Tunnel implements RawUser, RequestUser {
   }
 
   /** Tells the client that it is open; both sides are read from now on. */
-  begin(head: ResponseHead, request: ExchangeRequest): void {
-    this.#downstream.switchProtocols(head, request.requestId)
+  begin(head: ResponseHead, request: ExchangeRequest, { decision, placement }: Attempts): void {
+    this.downstream.switchProtocols(head, request.requestId)
+    const { headText, path } = request
+    this.#departure = this.#plane.departures.open(this, decision!, { address: placement.address, headText, path })
+    if (this.#departure !== null && head.upgrade.toLowerCase() === 'websocket') this.#frames = new Frames()
     request.condense()
-    this.#downstream.resume()
-    if (this.#downstream.ended) this.onEnded()
+    this.downstream.resume()
+    if (this.downstream.ended) this.onEnded()
+  }
+
+  get isWalked(): boolean {
+    return this.#frames !== null && !this.#frames.isLost
+  }
+
+  /** Tells the client at the next place where nothing breaks; where none is known, both sides are ended now. */
+  leave(farewell: Buffer): void {
+    if (this.#stage !== 'open') return
+    if (!this.isWalked) return this.#cut()
+    this.#farewell = farewell
+    this.#enter('asked', this.#departure!.place.drain.timeoutMs)
+    this.#goOn()
+  }
+
+  #enter(stage: Stage, ms: number): void {
+    this.#stage = stage
+    this.#limitMs = this.#plane.time.nowMs + ms
+    this.#touch()
+  }
+
+  /** Says what is to be said, where that can be. */
+  #goOn(): void {
+    if (this.#frames!.isBetween) this.#say(this.#farewell!)
+    // The target is closing it already.
+    else if (this.#frames!.isClosed) this.#limitMs = Math.min(this.#limitMs, this.#plane.time.nowMs + SAID_MS)
+  }
+
+  #say(farewell: Buffer): void {
+    this.#give(farewell, 0, farewell.length)
+    this.downstream.mark()
+    this.#enter('said', SAID_MS)
+    this.#upstream.resume()
+  }
+
+  /** Ends both sides wherever they are. */
+  #cut(): void {
+    this.downstream.mark()
+    this.#enter('ending', ENDING_MS)
+    this.downstream.endTunnel()
+    this.#upstream.end()
   }
 
   onRequestBody(buffer: Buffer, at: number, end: number): void {
+    if (this.#stage === 'ending') return
     this.#outcome.inBytes += end - at
     this.#touch()
     this.#upstream.raw(buffer, at, end)
-    if (this.#upstream.isFull) this.#downstream.pause()
+    if (this.#upstream.isFull) this.downstream.pause()
   }
 
   onRequestMoved(): void {}
 
   onRequestFault(): void {}
 
+  /** What the target still says is for nobody. */
+  get #isTold(): boolean {
+    return this.#stage === 'said' || this.#stage === 'ending'
+  }
+
   onRaw(buffer: Buffer, at: number, end: number): void {
-    this.#outcome.outBytes += end - at
-    this.#touch()
-    this.#downstream.body(buffer, at, end, null)
-    if (!this.#downstream.isFull) return
+    if (this.#isTold) return
+    const isAsked = this.#stage === 'asked'
+    const until = this.#frames === null ? end : this.#frames.walk(buffer, at, end, isAsked)
+    this.#give(buffer, at, until)
+    if (isAsked) this.#goOn()
+    if (!this.downstream.isFull || this.#isTold) return
     this.#upstream.pause()
     this.#watchClient()
+  }
+
+  #give(buffer: Buffer, at: number, end: number): void {
+    this.#touch()
+    if (end === at) return
+    this.#outcome.outBytes += end - at
+    this.downstream.body(buffer, at, end, null)
   }
 
   onClientDrain(): void {
@@ -81,7 +164,7 @@ export class Tunnel implements RawUser, RequestUser {
   }
 
   onDrain(): void {
-    this.#downstream.resume()
+    this.downstream.resume()
   }
 
   onEnded(): void {
@@ -93,12 +176,12 @@ export class Tunnel implements RawUser, RequestUser {
   onEnd(): void {
     this.#targetEnded = true
     this.#touch()
-    this.#downstream.endTunnel()
-    if (this.#downstream.ended) this.#end()
+    this.downstream.endTunnel()
+    if (this.downstream.ended) this.#end()
   }
 
   onClosed(): void {
-    this.#downstream.destroy()
+    this.downstream.destroy()
   }
 
   onGone(): void {
@@ -107,11 +190,12 @@ export class Tunnel implements RawUser, RequestUser {
   }
 
   onDeadline(): void {
-    const [client, target] = [this.#downstream, this.#upstream]
+    const [client, target] = [this.downstream, this.#upstream]
+    if (this.#plane.time.nowMs >= this.#limitMs) return this.#lapse()
     // Nothing new has come, but the target still takes what came before.
     if (!client.isFull && target.unsentBytes > 0 && target.hasMoved) {
       target.mark()
-      this.#exchange.deadlineMs = this.#plane.time.nowMs + this.#plane.timeouts.sendMs
+      this.#expect(this.#plane.timeouts.sendMs)
       return
     }
     const { hasMoved } = client
@@ -119,16 +203,34 @@ export class Tunnel implements RawUser, RequestUser {
     if (!hasMoved || client.unsentBytes === 0) client.destroy()
   }
 
+  /** A stage has had its time; a client that takes any of what waits for it gets more. */
+  #lapse(): void {
+    const client = this.downstream
+    if (this.#stage === 'asked') {
+      // A message that does not end is broken off, which a Close may do; a frame is not, so that is cut.
+      return this.#frames!.isBetweenFrames ? this.#say(this.#farewell!.subarray(-CLOSE_BYTES)) : this.#cut()
+    }
+    if (client.unsentBytes === 0 || !client.hasMoved) return this.#stage === 'said' ? this.#cut() : client.destroy()
+    client.mark()
+    this.#limitMs = this.#plane.time.nowMs + SAID_MS
+    this.#expect(SAID_MS)
+  }
+
+  #expect(ms: number): void {
+    this.#exchange.deadlineMs = Math.min(this.#plane.time.nowMs + ms, this.#limitMs)
+  }
+
   /** Begins to watch whether the client takes what is unsent. */
   #watchClient(): void {
-    this.#downstream.mark()
-    this.#exchange.deadlineMs = this.#plane.time.nowMs + this.#plane.timeouts.sendMs
+    this.downstream.mark()
+    this.#expect(this.#plane.timeouts.sendMs)
   }
 
   /** Both sides have ended: what is written still leaves before the connection to the target goes, while it takes any of it. */
   #end(): void {
     if (this.#over) return
     this.#over = true
+    if (this.#departure !== null) this.#plane.departures.closed(this.#departure)
     const upstream = this.#upstream
     upstream.mark()
     const stop = systemClock.every(this.#plane.timeouts.sendMs, () => {
@@ -144,8 +246,7 @@ export class Tunnel implements RawUser, RequestUser {
 
   #touch(): void {
     // What it sends is no sign that it takes anything.
-    if (this.#downstream.isFull) return
-    const idleMs = this.#targetEnded || this.#downstream.ended ? HALF_IDLE_MS : IDLE_MS
-    this.#exchange.deadlineMs = this.#plane.time.nowMs + idleMs
+    if (this.downstream.isFull && this.#limitMs === Infinity) return
+    this.#expect(this.#targetEnded || this.downstream.ended ? HALF_IDLE_MS : IDLE_MS)
   }
 }

@@ -1,0 +1,165 @@
+/**
+ * What has become of the tunnels of each pool that were let go (dataplane/departures.ts): how many there were, were closed, have come to another
+ * place, and are left; for status, and told as events when it begins, when it stops since nobody would take them, and when it is over.
+ *
+ * Workers count in shared memory and say nothing; here it is looked at twice a second. A pool that was removed is watched on, since its slots are
+ * not given to others while anything is open there. What a pool let go last stays to be read until it lets go again.
+ */
+import type { Control } from '../change.ts'
+import type { Clock } from '../clock.ts'
+import { DEPARTURE, PACE_STATES, type PaceState } from '../metrics/departures.ts'
+import { departureOffset, type SharedMemory } from '../metrics/layout.ts'
+import type { NewEvent } from './events.ts'
+
+const LOOK_MS = 500
+/** How long it is waited at the end for those that have not come back yet. */
+const RETURN_MS = 5_000
+
+/** What a pool lets go, or has let go last. */
+export interface LetGo {
+  readonly before: number
+  readonly closed: number
+  /** Those of the closed that were cut, since no place was known to end them at. */
+  readonly cut: number
+  /** Those of the closed whose visitors have come to another place. */
+  readonly moved: number
+  readonly left: number
+  readonly pace: PaceState
+}
+
+interface Counts {
+  closed: number
+  cut: number
+  moved: number
+  left: number
+  state: number
+}
+
+interface Watched {
+  readonly service: string
+  readonly pool: string
+  /** The counts before it began. */
+  readonly from: Counts
+  letGo: LetGo
+  /** Since when none was left; below 0 while some are. */
+  overMs: number
+  isTold: boolean
+}
+
+const NONE: Counts = Object.freeze({ closed: 0, cut: 0, moved: 0, left: 0, state: 0 })
+const keyOf = (service: string, pool: string): string => `${service}\n${pool}`
+
+/** Watches until it is closed. */
+export class DepartureWatch {
+  readonly #control: Pick<Control, 'snapshot'>
+  readonly #memory: SharedMemory
+  readonly #clock: Clock
+  readonly #publish: (event: NewEvent) => void
+  /** Whose the slots are, or were last. */
+  readonly #owners = new Map<number, string>()
+  readonly #watched = new Map<string, Watched>()
+  #seen = new Map<string, Counts>()
+  #epoch = -1
+  /** Ends the watch. */
+  readonly close: () => void
+
+  constructor(
+    control: Pick<Control, 'snapshot'>,
+    memory: SharedMemory,
+    clock: Clock,
+    publish: (event: NewEvent) => void,
+  ) {
+    this.#control = control
+    this.#memory = memory
+    this.#clock = clock
+    this.#publish = publish
+    this.close = clock.every(LOOK_MS, () => this.#look())
+  }
+
+  /** What a pool lets go, or has let go last; null when nothing. */
+  of(service: string, pool: string): LetGo | null {
+    return this.#watched.get(keyOf(service, pool))?.letGo ?? null
+  }
+
+  #follow(): void {
+    const snapshot = this.#control.snapshot()
+    if (snapshot.epoch === this.#epoch) return
+    this.#epoch = snapshot.epoch
+    for (const [service, { pools }] of Object.entries(snapshot.status)) {
+      for (const [pool, { targets }] of Object.entries(pools)) {
+        const slots = Object.values(targets).flatMap((target) => target.slots)
+        for (const slot of slots) this.#owners.set(slot, keyOf(service, pool))
+      }
+    }
+  }
+
+  #look(): void {
+    this.#follow()
+    const counted = countAll(this.#memory, this.#owners)
+    for (const [key, counts] of counted) {
+      const known = this.#watched.get(key)
+      const from = this.#seen.get(key) ?? NONE
+      const isOver = known === undefined || known.isTold
+      if (isOver && (counts.left > 0 || counts.closed > from.closed)) this.#begin(key, from, counts)
+      else if (known !== undefined) this.#goOn(known, counts)
+    }
+    this.#seen = counted
+  }
+
+  #begin(key: string, from: Counts, counts: Counts): void {
+    const [service, pool] = key.split('\n')
+    const letGo = told(from, counts, 0)
+    const it: Watched = { service, pool, from, letGo, overMs: -1, isTold: false }
+    this.#watched.set(key, it)
+    const what = `${letGo.before} tunnels of pool ${pool} of ${service} are being closed`
+    this.#tell(it, `${what}: their visitors come to another place`)
+  }
+
+  #goOn(it: Watched, counts: Counts): void {
+    const { service, pool } = it
+    const { pace: before } = it.letGo
+    it.letGo = told(it.from, counts, it.letGo.before)
+    const { pace, left, closed, moved, cut } = it.letGo
+    if (it.isTold) return
+    if (pace !== before && (pace === 'stopped' || (before === 'stopped' && left > 0))) {
+      const what = pace === 'stopped' ? `has stopped with ${left} left: nobody would take them now` : 'goes on'
+      this.#tell(it, `Closing the tunnels of pool ${pool} of ${service} ${what}`)
+    }
+    const nowMs = this.#clock.monotonicMs()
+    it.overMs = left > 0 ? -1 : it.overMs < 0 ? nowMs : it.overMs
+    if (left > 0 || (moved < closed && nowMs - it.overMs < RETURN_MS)) return
+    it.isTold = true
+    const those = `${closed} were closed${cut === 0 ? '' : `, ${cut} of them cut`}, and ${moved} have come to another place`
+    this.#tell(it, `Of the tunnels of pool ${pool} of ${service} ${those}`)
+  }
+
+  #tell({ service, pool, letGo }: Watched, message: string): void {
+    this.#publish({ type: 'drain', service, message, data: { pool, tunnels: letGo } })
+  }
+}
+
+function told(from: Counts, counts: Counts, before: number): LetGo {
+  const grown = (field: 'closed' | 'cut' | 'moved') => Math.max(0, counts[field] - from[field])
+  const [closed, left] = [grown('closed'), counts.left]
+  const pace = left === 0 ? 'steady' : PACE_STATES[counts.state]
+  return { before: Math.max(before, closed + left), closed, cut: grown('cut'), moved: grown('moved'), left, pace }
+}
+
+function countAll({ departures, workers }: SharedMemory, owners: ReadonlyMap<number, string>): Map<string, Counts> {
+  const all = new Map<string, Counts>()
+  for (const [slot, key] of owners) {
+    let counts = all.get(key)
+    for (let worker = 0; worker < workers; worker++) {
+      const at = departureOffset(worker, slot)
+      if (departures[at + DEPARTURE.left] === 0 && departures[at + DEPARTURE.closed] === 0) continue
+      counts ??= { ...NONE }
+      all.set(key, counts)
+      counts.closed += departures[at + DEPARTURE.closed]
+      counts.cut += departures[at + DEPARTURE.cut]
+      counts.moved += departures[at + DEPARTURE.moved]
+      counts.left += departures[at + DEPARTURE.left]
+      counts.state = Math.max(counts.state, departures[at + DEPARTURE.state])
+    }
+  }
+  return all
+}

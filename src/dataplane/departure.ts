@@ -1,0 +1,39 @@
+/** A tunnel or a stream, as whoever lets it go knows it (departures.ts). Types only. */
+import type { DrainPlan } from '../table/plan.ts'
+import type { ServiceTable } from '../table/types.ts'
+import type { Asker, Place } from './destination.ts'
+
+/** What can be asked to leave. */
+export interface Member {
+  /** It is known where it can end and nothing breaks. */
+  readonly isWalked: boolean
+  /** Ends it at the next such place, with these words; at once where none is known. */
+  leave(farewell: Buffer): void
+  readonly downstream: Asker['downstream']
+}
+
+/** What is known of it here. */
+export interface Departure extends Asker {
+  readonly place: OpenPlace
+  readonly member: Member
+  readonly key: number
+  /** Its place among those that wait for their turn, or below 0. */
+  at: number
+  /** From when on it may be cut; below 0 when it is not to. */
+  lateMs: number
+  /** It is to leave, and was not told yet. */
+  isLeaving: boolean
+  isTold: boolean
+  isToBeLookedAt: boolean
+}
+
+/** A place with what is open there. */
+export interface OpenPlace extends Place {
+  readonly members: Set<Departure>
+  drain: DrainPlan
+  /** What was seen of it last; a service that is gone is `null`. */
+  seen: ServiceTable | null
+  /** When it is to be looked at again, though nothing has changed: the deadline of a drain. Steady ms. */
+  lookMs: number
+  isTargetOpen: boolean
+}

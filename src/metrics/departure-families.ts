@@ -1,0 +1,75 @@
+/**
+ * The metrics of tunnels and streams that are let go (dataplane/departures.ts), by pool: of pools that have ever let any go, so others
+ * have no series.
+ */
+import { own } from '../config/record.ts'
+import { DEPARTURE, PACE_STATES, slowestPace, sumDepartures } from './departures.ts'
+import type { Family, Sample, Scrape } from './family.ts'
+import { perPool } from './per-pool.ts'
+
+type Field = keyof typeof DEPARTURE
+
+const slotsOf = ({ snapshot }: Scrape, service: string, pool: string): number[] =>
+  Object.values(own(own(snapshot.status, service)?.pools ?? {}, pool)?.targets ?? {}).flatMap(({ slots }) => slots)
+
+/** A family over one field, for the pools where one of these was ever counted. */
+function ofPools(name: string, type: 'counter' | 'gauge', help: string, field: Field, where: readonly Field[]): Family {
+  const read = (scrape: Scrape, service: string, pool: string): Sample[] => {
+    const slots = slotsOf(scrape, service, pool)
+    const sum = (it: Field) => sumDepartures(scrape.memory, slots, DEPARTURE[it])
+    return where.some((it) => sum(it) > 0) ? [{ value: sum(field) }] : []
+  }
+  return { name, type, help, read: perPool(read) }
+}
+
+const LET_GO: readonly Field[] = ['left', 'closed']
+
+const pace: Family = {
+  name: 'turnout_tunnels_pace',
+  type: 'gauge',
+  help: '1 for how tunnels of the pool are closed now: steady, slowed since reconnects are refused, or stopped since nobody would take them.',
+  read: perPool((scrape, service, pool) => {
+    const slots = slotsOf(scrape, service, pool)
+    if (sumDepartures(scrape.memory, slots, DEPARTURE.left) === 0) return []
+    return [{ value: 1, labels: { state: PACE_STATES[slowestPace(scrape.memory, slots)] } }]
+  }),
+}
+
+export const DEPARTURE_FAMILIES: readonly Family[] = [
+  ofPools(
+    'turnout_tunnels_left',
+    'gauge',
+    'Tunnels and streams that are still to be closed, since their visitors come to another place.',
+    'left',
+    LET_GO,
+  ),
+  ofPools(
+    'turnout_tunnels_let_go_total',
+    'counter',
+    'Tunnels and streams that were closed for that.',
+    'closed',
+    LET_GO,
+  ),
+  ofPools(
+    'turnout_tunnels_cut_total',
+    'counter',
+    'Those of them that were cut, since no place was known to end them at.',
+    'cut',
+    LET_GO,
+  ),
+  ofPools(
+    'turnout_tunnels_moved_total',
+    'counter',
+    'Those of them whose visitors have come to another target.',
+    'moved',
+    LET_GO,
+  ),
+  ofPools(
+    'turnout_tunnels_refused_total',
+    'counter',
+    'Requests to open a tunnel that a target has answered by a failure.',
+    'refused',
+    ['refused'],
+  ),
+  pace,
+]

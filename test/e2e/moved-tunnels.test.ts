@@ -1,0 +1,213 @@
+/**
+ * WebSockets that are moved from one version to another, with the `ws` package on both sides: numbered messages both ways, in fragments and with
+ * pings between them, and clients that come back. Whatever a client has sent arrives, and whatever it is given is whole and in order.
+ */
+import type { AddressInfo } from 'node:net'
+import { expect, onTestFinished, test } from 'vitest'
+import { WebSocket, WebSocketServer } from 'ws'
+import { http } from '../helpers/http.ts'
+import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
+import { until } from '../helpers/raw.ts'
+import { startUpstream } from '../helpers/upstream.ts'
+
+const CLIENTS = 200
+const SEND_MS = 20
+const DRAIN = { timeout: '1s', tunnels: { over: '3s', perSecond: 1000, message: 'reconnect' } }
+
+interface Server {
+  readonly url: string
+  readonly name: string
+  /** Numbers that came, by client. */
+  readonly received: Map<string, number[]>
+  /** Codes that its connections were closed with. */
+  readonly codes: number[]
+}
+
+/** A target that sends numbered messages, every third in two fragments with a ping between them. */
+async function startPusher(name: string): Promise<Server> {
+  const server = http.createServer()
+  const sockets = new WebSocketServer({ server, perMessageDeflate: false })
+  const received = new Map<string, number[]>()
+  const codes: number[] = []
+  sockets.on('connection', (socket, request) => {
+    const id = String(request.headers['x-user-id'])
+    const numbers = received.get(id) ?? []
+    received.set(id, numbers)
+    socket.on('message', (data) => numbers.push(Number(String(data))))
+    let sent = 0
+    const timer = setInterval(() => {
+      const text = `${name} ${sent++} ${'.'.repeat((sent * 97) % 700)}`
+      if (sent % 3 !== 0) return socket.send(text)
+      socket.send(text.slice(0, 5), { fin: false })
+      socket.ping()
+      setImmediate(() => socket.readyState === WebSocket.OPEN && socket.send(text.slice(5), { fin: true }))
+    }, SEND_MS)
+    socket.on('error', () => {})
+    socket.on('close', (code) => {
+      codes.push(code)
+      clearInterval(timer)
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(async () => {
+    for (const socket of sockets.clients) socket.terminate()
+    server.closeAllConnections()
+    await new Promise((resolve) => server.close(resolve))
+  })
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, name, received, codes }
+}
+
+/** A client that comes back whenever it is closed; what it sees is kept. */
+class Client {
+  /** Versions that it was on, in order. */
+  readonly versions: string[] = []
+  readonly faults: string[] = []
+  readonly closes: { readonly code: number; readonly lastText: string }[] = []
+  sent = 0
+  readonly #url: string
+  readonly #id: string
+  #socket: WebSocket | null = null
+  #isOver = false
+  readonly #timer = setInterval(() => {
+    const socket = this.#socket
+    if (socket?.readyState === WebSocket.OPEN) socket.send(String(this.sent++))
+  }, SEND_MS)
+
+  constructor(url: string, id: string) {
+    this.#url = url
+    this.#id = id
+    this.#open()
+  }
+
+  #open(): void {
+    const socket = new WebSocket(this.#url, { headers: { 'x-user-id': this.#id }, perMessageDeflate: false })
+    let expected = 0
+    let lastText = ''
+    socket.on('message', (data) => {
+      lastText = String(data)
+      if (lastText === 'reconnect') return
+      const [name, number, dots] = lastText.split(' ')
+      if (expected === 0) this.versions.push(name)
+      const isWhole = Number(number) === expected && dots.length === ((expected + 1) * 97) % 700
+      if (!isWhole) this.faults.push(`${name} ${number}, not ${expected}`)
+      expected++
+    })
+    socket.on('error', ({ message }) => this.faults.push(message))
+    socket.on('close', (code) => {
+      if (this.#isOver) return
+      this.closes.push({ code, lastText })
+      this.#open()
+    })
+    this.#socket = socket
+  }
+
+  get isOpen(): boolean {
+    return this.#socket?.readyState === WebSocket.OPEN
+  }
+
+  end(): void {
+    this.#isOver = true
+    clearInterval(this.#timer)
+    this.#socket?.terminate()
+  }
+}
+
+interface Status {
+  pools: { name: string; tunnels: number; letGo: Record<string, unknown> | null }[]
+}
+const poolOf = async (proxy: TestProxy, name: string) =>
+  (await call<Status>(proxy, 'GET', '/v1/services/shop/status')).pools.find((pool) => pool.name === name)!
+
+const messages = async (proxy: TestProxy) => {
+  const { events } = await call<{ events: { message: string }[] }>(proxy, 'GET', '/v1/events?follow=false')
+  return events.map(({ message }) => message)
+}
+
+test('after a switch every client is on the other version, told before, and nothing is broken or lost', async () => {
+  const [blue, green] = [await startPusher('blue'), await startPusher('green')]
+  const services = {
+    shop: service({ blue: [blue.url], green: [green.url] }, { visitor: ['header:x-user-id'], drain: DRAIN }),
+  }
+  const proxy = await startProxy({ workers: 2, services })
+  const url = proxy.url.replace('http', 'ws')
+  const clients = Array.from({ length: CLIENTS }, (_, i) => new Client(url, `u${i}`))
+  onTestFinished(() => {
+    for (const client of clients) client.end()
+  })
+  await until('all are on blue', () => clients.every(({ versions }) => versions[0] === 'blue'))
+
+  await call(proxy, 'POST', '/v1/services/shop/switch', { to: 'green', wait: '0s' })
+  await until('all are on green', () => clients.every(({ versions }) => versions[1] === 'green'), 20_000)
+  const numbersOf = (id: string) =>
+    [...(blue.received.get(id) ?? []), ...(green.received.get(id) ?? [])].sort((a, b) => a - b)
+  await until('all that was sent before is there', () =>
+    clients.every((client, i) => numbersOf(`u${i}`).length >= client.sent - 2),
+  )
+  expect(clients.flatMap(({ faults }) => faults)).toEqual([])
+  for (const [i, { closes }] of clients.entries()) {
+    expect(closes).toEqual([{ code: 1012, lastText: 'reconnect' }])
+    expect(numbersOf(`u${i}`)).toEqual(numbersOf(`u${i}`).map((_, at) => at))
+  }
+  expect(new Set(blue.codes)).toEqual(new Set([1012]))
+  const all = { before: CLIENTS, closed: CLIENTS, cut: 0, moved: CLIENTS, left: 0, pace: 'steady' }
+  await expect.poll(async () => (await poolOf(proxy, 'blue')).letGo, { timeout: 10_000 }).toEqual(all)
+  await expect
+    .poll(() => messages(proxy), { timeout: 10_000 })
+    .toContain(`Of the tunnels of pool blue of shop ${CLIENTS} were closed, and ${CLIENTS} have come to another place`)
+  await expect.poll(async () => (await poolOf(proxy, 'blue')).tunnels, { timeout: 10_000 }).toBe(0)
+}, 60_000)
+
+test('event streams end between two events, are asked for again, and no event is broken; long downloads go on', async () => {
+  const READERS = 40
+  const startStreams = (name: string) =>
+    startUpstream((request, response) => {
+      if (request.url === '/file') {
+        response.write('begin ')
+        downloads.push(() => response.end('end'))
+        return
+      }
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      let sent = 0
+      const timer = setInterval(() => {
+        response.write(`id: ${sent}\ndata: ${name} `)
+        setImmediate(() => response.write(`${'x'.repeat(sent % 50)}.\n\n`))
+        sent++
+      }, SEND_MS)
+      response.on('close', () => clearInterval(timer))
+    })
+  const downloads: (() => void)[] = []
+  const [blue, green] = [await startStreams('blue'), await startStreams('green')]
+  const drain = { timeout: '1s', tunnels: { over: '1s', perSecond: 1000 } }
+  const proxy = await startProxy({
+    workers: 2,
+    services: { shop: service({ blue: [blue.url], green: [green.url] }, { drain }) },
+  })
+  const stop = new AbortController()
+  onTestFinished(() => stop.abort())
+  const names: Set<string>[] = []
+  const faults: string[] = []
+  const read = async (seen: Set<string>) => {
+    while (!stop.signal.aborted) {
+      const answer = await fetch(`${proxy.url}/events`, { signal: stop.signal })
+      let text = ''
+      for await (const piece of answer.body!.pipeThrough(new TextDecoderStream())) {
+        text += piece
+        seen.add(/data: (\w+)/.exec(text)?.[1] ?? '')
+      }
+      const isWhole = /^(id: \d+\ndata: \w+ x*\.\n\n)*$/.test(text)
+      if (!isWhole) faults.push(text.slice(-100))
+    }
+  }
+  for (let i = 0; i < READERS; i++) {
+    const seen = new Set<string>()
+    names.push(seen)
+    read(seen).catch((error: unknown) => stop.signal.aborted || faults.push(String(error)))
+  }
+  const download = fetch(`${proxy.url}/file`).then((answer) => answer.text())
+  await until('all read from blue', () => names.every((seen) => seen.has('blue')) && downloads.length === 1)
+  await call(proxy, 'POST', '/v1/services/shop/switch', { to: 'green', wait: '0s' })
+  await until('all read from green', () => names.every((seen) => seen.has('green')), 20_000)
+  expect(faults).toEqual([])
+  downloads[0]()
+  expect(await download).toBe('begin end')
+}, 60_000)
