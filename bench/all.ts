@@ -17,6 +17,7 @@ const BENCHES: Readonly<Record<string, readonly string[]>> = {
   change: ['change.ts'],
   rollout: ['rollout.ts'],
   kills: ['kills.ts'],
+  upgrade: ['upgrade.ts'],
   judged: ['judged.ts'],
   steering: ['steering.ts'],
   size: ['variants.ts', 'size'],

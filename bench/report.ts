@@ -21,6 +21,7 @@ const SECTIONS = [
   'change',
   'rollout',
   'kills',
+  'upgrade',
   'judged',
   'steering',
   'size',

@@ -193,6 +193,7 @@ export interface ControlEvent {
     | 'worker'
     | 'store'
     | 'mirror'
+    | 'upgrade'
   readonly service: string | null
   readonly message: string
   readonly data: Readonly<Record<string, unknown>>

@@ -63,6 +63,7 @@ export const ERRORS = Object.freeze({
     'unsent',
     'The store cannot be reached; traffic is served by the last table.',
   ),
+  upgrade_failed: entry(500, 'internal', 'never', 'The new process could not take over; the one before serves on.'),
   not_ready: entry(503, 'internal', 'unsent', 'Not every worker routes by a committed table yet.'),
 } as const)
 

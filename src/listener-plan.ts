@@ -36,7 +36,8 @@ export function listenerUrl(listener: ListenerSpec, port: number): string {
   return (listener.tls === undefined ? 'http://' : 'https://') + (host.includes(':') ? `[${host}]` : host) + ':' + port
 }
 
-function addressOf(listener: ListenerSpec): { readonly host: string; readonly port: number } {
+/** Its host, empty for every address, and its port. */
+export function addressOf(listener: ListenerSpec): { readonly host: string; readonly port: number } {
   const address = parseListenAddress(listener.address)
   if (!('host' in address)) throw new Error('listener addresses are checked before')
   return address

@@ -1,5 +1,6 @@
 /**
- * The verb `serve`: reads the config file, starts the proxy, and keeps it until a signal ends it (signals.ts).
+ * The verb `serve`: reads the config file, starts the proxy, and keeps it until a signal ends it (signals.ts), or another process
+ * serves in its place (replaceable.ts).
  *
  * A signal that comes during the start is kept: SIGHUP reads the file again once the start is over; SIGTERM and SIGINT give the
  * start up. Why a start failed is told in our own words first: what was tried, with which file or address, and what to do.
@@ -13,10 +14,13 @@ import type { Spec } from './config/schema.ts'
 import { isTurnoutError } from './errors.ts'
 import { planListeners } from './listener-plan.ts'
 import { checkLookups } from './lookups/lookups.ts'
-import { type Running, serve, storeUrl } from './serve.ts'
+import { Replaceable } from './replaceable.ts'
+import { serve } from './serve.ts'
+import type { Running } from './serve-options.ts'
 import type { ServeSignals } from './signals.ts'
 import type { StandardStreams } from './standard-streams.ts'
 import { checkStore } from './store/open.ts'
+import { storeUrl } from './store-url.ts'
 
 const CONFIG_DEFAULT = 'turnout.yaml'
 /** Time for a start that was told to end to close what it has opened. */
@@ -76,6 +80,7 @@ export async function runServe(args: string[], signals: ServeSignals, io: Stream
   }
   if (values.help) return null
   const path = values.config ?? CONFIG_DEFAULT
+  const replaceable = new Replaceable(signals)
   try {
     const spec = readSpec(path)
     // A config often lies where nothing may be written; what is kept goes where we were started.
@@ -83,20 +88,25 @@ export async function runServe(args: string[], signals: ServeSignals, io: Stream
     if (values.check) {
       planListeners(spec.listeners, places.directory)
       await checkLookups(spec, places.directory)
-      await checkStore(storeUrl(spec.store, places.stateDirectory))
+      await checkStore(storeUrl(spec.store, places))
       io.stdout.write(`${path} is valid: ${Object.keys(spec.services).length} service(s)\n`)
       return 0
     }
     const reread = () => readSpec(path)
-    const start = serve({ spec, reread, ...places, signal: signals.ended })
+    const start = serve({ spec, reread, ...places, signal: signals.ended, ...replaceable.options(spec, places) })
     const running = await Promise.race([start, tooLate(signals)])
     if (running === null) return 0
     running.log.info({ listeners: running.listeners, admin: running.admin }, 'serving')
-    return await Promise.race([untilEnded(running, signals), signals.now.then(() => 1)])
+    replaceable.serves(running)
+    const code = await Promise.race([untilEnded(running, signals, replaceable), signals.now.then(() => 1)])
+    replaceable.ends(code)
+    return code
   } catch (error) {
     // Told to end while it started: it serves nobody and has cleaned up.
     if (signals.ended.aborted) return 0
-    io.stderr.write(startFailure(error) + '\n')
+    const why = startFailure(error)
+    io.stderr.write(why + '\n')
+    await replaceable.failed(why)
     return 1
   }
 }
@@ -107,8 +117,8 @@ async function tooLate(signals: ServeSignals): Promise<null> {
   return new Promise((resolveLate) => systemClock.after(START_END_MS, () => resolveLate(null)))
 }
 
-/** Serves until a signal ends it; the exit code. */
-async function untilEnded(running: Running, signals: ServeSignals): Promise<number> {
+/** Serves until a signal ends it, or another process serves in its place; the exit code. */
+async function untilEnded(running: Running, signals: ServeSignals, replaceable: Replaceable): Promise<number> {
   const { log } = running
   signals.onReload(() =>
     running.reload().then(
@@ -120,11 +130,12 @@ async function untilEnded(running: Running, signals: ServeSignals): Promise<numb
       (error: unknown) => log.error(`the config file was not applied:\n${startFailure(error)}`),
     ),
   )
-  await signals.whenEnded
-  log.info({ signal: signals.ended.reason }, 'finishing what is under way')
+  await Promise.race([signals.whenEnded, replaceable.whenDrained])
   try {
+    if (signals.ended.aborted) log.info({ signal: signals.ended.reason }, 'finishing what is under way')
+    await replaceable.giveUp()
     await running.close()
-    return 0
+    return await replaceable.over()
   } catch (error) {
     log.error({ err: error }, 'could not end cleanly')
     return 1

@@ -4,90 +4,57 @@
  *   store → control (first table) → file applied → workers (they accept) → health, admin → ready
  *   ready → not ready → workers drain → admin, health, control, store → over
  *
+ * One that takes the place of another process (upgrade/) does all that it can beforehand, and what is written or accepted last:
+ *
+ *   store → control → workers (none accepts) → health, first probes ─► told to ─► file applied → workers accept → rollouts, admin → ready
+ *
  * `serve` has no globals: the command line, the demo and the tests start Turnout through it; signals are not its business.
  */
 import { randomBytes } from 'node:crypto'
-import { resolve } from 'node:path'
 import type { Logger } from 'pino'
 import { type Admin, createAdmin } from './admin/server.ts'
-import type { FileResult } from './change.ts'
+import { Cleanup } from './cleanup.ts'
 import { systemClock } from './clock.ts'
-import { networkOf } from './config/address.ts'
 import { validatePool, validateRules, validateService, validateState, validateWeights } from './config/check.ts'
-import { planHealth, planLimits, planService, planTimeouts } from './config/plan.ts'
-import type { Spec } from './config/schema.ts'
+import { planHealth, planService, planTimeouts } from './config/plan.ts'
 import { type ConfigFile, createFile } from './control/config-file.ts'
 import { createControl } from './control/control.ts'
 import { DepartureWatch } from './control/departure-watch.ts'
 import type { RunningControl } from './control/deps.ts'
 import { type CookieSecrets, cookieSecretsOf } from './dataplane/cookie-secrets.ts'
+import { checkFree } from './dataplane/downstream/listener.ts'
 import type { Lookups } from './dataplane/lookups.ts'
-import { createHealth } from './health/health.ts'
+import { createHealth, type RunningHealth } from './health/health.ts'
 import { listenerUrl, planListeners } from './listener-plan.ts'
 import { openAccessLog, openLog } from './log/log.ts'
 import type { LookupFiles } from './lookups/lookups.ts'
-import { countryHeaderOf, startLookups, tokenPlanOf } from './lookups/start.ts'
+import { startLookups } from './lookups/start.ts'
 import { createExposition } from './metrics/exposition.ts'
 import { allocateSharedMemory, type SharedMemory } from './metrics/layout.ts'
 import { createTrafficWindow, type ServiceTraffic } from './metrics/window.ts'
-import type { Names, NamesOptions } from './names/names.ts'
+import type { Names } from './names/names.ts'
 import { startNames } from './names/start.ts'
+import { closerOf, presentOf, SELF, type Stage } from './present.ts'
 import { Rollouts } from './rollout/controller.ts'
+import { Seat } from './rollout/seat.ts'
+import type { Running, ServeOptions } from './serve-options.ts'
 import { warnOfDescriptors, warnOfKept, warnOfRestart } from './serve-warnings.ts'
 import { openStore } from './store/open.ts'
 import type { Store } from './store/store.ts'
+import { storeUrl } from './store-url.ts'
 import { applyDelta, emptyTable } from './table/build.ts'
 import type { Table } from './table/types.ts'
 import { VERSION } from './version.ts'
 import { createComparer, createExplain } from './what-if.ts'
-import { descriptorsMax, withinDescriptors } from './workers/descriptors.ts'
+import { workerStart } from './worker-start.ts'
+import { GivenSockets } from './workers/given-sockets.ts'
 import { createWorkerNews } from './workers/news.ts'
 import { workerCount, workerHeapMb } from './workers/sizing.ts'
-import { Workers, type WorkersOptions } from './workers/workers.ts'
+import { Workers } from './workers/workers.ts'
 
-export interface ServeOptions {
-  /** What to serve; its services are applied as the config file would be. */
-  readonly spec: Spec
-  /** Reads the file again for SIGHUP; default: there is none. */
-  readonly reread?: () => Spec
-  /** Folder that relative paths of the spec (certificates) start from. Default: the working directory. */
-  readonly directory?: string
-  /** Folder that a relative path of the store starts from. Default: `directory`. */
-  readonly stateDirectory?: string
-  /** Gives the start up when it aborts; once started, `close` is for that. */
-  readonly signal?: AbortSignal
-  /** Default true. False reads by 'data' events; for tests of the fallback. */
-  readonly sharedReads?: boolean
-  /** Default true. False copies long bodies; for tests of the fallback. */
-  readonly splices?: boolean
-  /** How names of targets are looked up. Default: as the system says; for tests with a name server of their own. */
-  readonly names?: NamesOptions
-}
-
-export interface Running {
-  /** `http://host:port` of each listener, in the order of the spec. */
-  readonly listeners: readonly string[]
-  /** `http://host:port` of the admin API. */
-  readonly admin: string
-  readonly log: Logger
-  /** Reads the config file again and applies what changed in it. */
-  reload(): Promise<FileResult>
-  /** Finishes what is under way, for at most the shutdown time-out, and ends everything. */
-  close(): Promise<void>
-}
-
-/** Everything that was started, in order; ended in the reverse order. */
-class Cleanup {
-  readonly #steps: (() => Promise<void> | void)[] = []
-
-  add(step: () => Promise<void> | void): void {
-    this.#steps.push(step)
-  }
-
-  async run(): Promise<void> {
-    for (const step of this.#steps.splice(0).reverse()) await step()
-  }
-}
+/** First probes are waited for so long at most, since targets that do not answer may take longer. */
+const PROBED_MS_MAX = 10_000
+const STARTED_MS = Math.round(performance.timeOrigin)
 
 /** What traffic depends on: the store, the one writer, the workers and the memory they share. */
 interface Core {
@@ -103,6 +70,8 @@ interface Core {
   readonly lookups: Lookups
   /** What happened at a service, for control; it is measured from where the control plane has started. */
   readonly lately: { traffic: (service: string) => ServiceTraffic | null }
+  /** Applies the file and lets the workers accept. */
+  accept(): Promise<void>
   /** The committed table, as workers have it. */
   table(): Table
 }
@@ -114,10 +83,11 @@ export async function serve(options: ServeOptions): Promise<Running> {
   const cleanup = new Cleanup()
   try {
     const core = await startCore(options, log, cleanup)
-    let draining = false
-    const admin = await startControlPlane(options, core, log, cleanup, () => core.workers.ready && !draining)
+    const stage: Stage = { isDraining: false, isYielded: false }
+    const { admin, rollouts } = await startControlPlane(options, core, log, cleanup, stage)
     const { shutdownMs } = planTimeouts(spec.timeouts)
-    let closing: Promise<void> | null = null
+    const parts = { ...core, options, rollouts, admin, stage, shutdownMs, cleanup, log }
+    const close = closerOf(parts)
     return {
       listeners: spec.listeners.map((listener, i) => listenerUrl(listener, core.workers.ports[i])),
       admin: admin.address,
@@ -128,12 +98,9 @@ export async function serve(options: ServeOptions): Promise<Running> {
         warnOfRestart(log, spec, fresh)
         return core.file.reload(fresh.services)
       },
-      close() {
-        draining = true
-        // Requests in flight end first, while health and admin still tell of them.
-        closing ??= core.workers.drain(shutdownMs).then(() => cleanup.run())
-        return closing
-      },
+      close: () => close(),
+      revision: () => core.control.snapshot().revision,
+      present: presentOf(parts, close),
     }
   } catch (error) {
     await cleanup.run()
@@ -143,11 +110,11 @@ export async function serve(options: ServeOptions): Promise<Running> {
 
 /** Opens the store, applies the file and lets the workers accept. */
 async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): Promise<Core> {
-  const { spec } = options
+  const { spec, predecessor, sockets = { listeners: [], duplicate: null } } = options
   const directory = options.directory ?? process.cwd()
   const listeners = planListeners(spec.listeners, directory)
   const memory = allocateSharedMemory(workerCount(spec))
-  const store = await openStore(storeUrl(spec.store, options.stateDirectory ?? directory))
+  const store = await openStore(storeUrl(spec.store, options))
   cleanup.add(() => store.close())
   const cookies = await cookieSecretsOf(store)
   const start = workerStart(options, cookies)
@@ -162,6 +129,7 @@ async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): 
     memory,
     clock: systemClock,
     listeners,
+    sockets: new GivenSockets(sockets.listeners, memory.workers, sockets.duplicate),
     heapMb: workerHeapMb(start.limits, memory.workers),
     start,
     onLog: accessLog.write,
@@ -179,6 +147,7 @@ async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): 
     clock: systemClock,
     memory,
     names,
+    isHeir: predecessor !== undefined,
     run: randomBytes(3).toString('hex').slice(0, 5),
     complete: validateService,
     plan: planService,
@@ -196,49 +165,49 @@ async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): 
   follow(control)
   files.follow(control)
   const file = createFile(control, (services) => files.open(services))
-  warnOfKept(log, await file.start(spec.services))
-  tell = control.publish.bind(control)
   cleanup.add(() => workers.drain(0))
-  await workers.start(options.signal)
-  return { memory, store, cookies, workers, control, names, file, files, lookups, lately, table: () => table }
+  const accept = async () => {
+    warnOfKept(log, await file.start(spec.services))
+    tell = control.publish.bind(control)
+    await workers.start(options.signal)
+  }
+  if (predecessor === undefined) await accept()
+  else {
+    await file.check(spec.services)
+    for (const [at, plan] of listeners.entries()) if (!sockets.listeners[at]?.length) await checkFree(plan)
+    await workers.prepare(options.signal)
+  }
+  return { memory, store, cookies, workers, control, names, file, files, lookups, lately, accept, table: () => table }
 }
 
-function workerStart(options: ServeOptions, cookies: CookieSecrets): WorkersOptions['start'] {
-  const { spec } = options
-  return {
-    // Also for a single worker, whose successor may have to start while it still closes its connections.
-    reusePort: process.platform === 'linux',
-    limits: withinDescriptors(planLimits(spec.limits), descriptorsMax()),
-    timeouts: planTimeouts(spec.timeouts),
-    trustedProxies: spec.trustedProxies.map(networkOf),
-    countryHeader: countryHeaderOf(spec),
-    tokens: tokenPlanOf(spec),
-    ...cookies,
-    accessSample: spec.log.access ? spec.log.sample : 0,
-    sharedReads: options.sharedReads ?? true,
-    splices: options.splices ?? true,
-  }
+/** Resolves when the process before this one writes no more. */
+async function takeOver(predecessor: NonNullable<ServeOptions['predecessor']>, health: RunningHealth): Promise<void> {
+  predecessor.built()
+  await Promise.race([health.probed(), new Promise<void>((resolve) => systemClock.after(PROBED_MS_MAX, resolve))])
+  predecessor.probed()
+  await predecessor.takeOver()
 }
 
 /** Starts what watches and changes the core: health, metrics and the admin API. */
 async function startControlPlane(
-  { spec }: ServeOptions,
+  { spec, predecessor, sockets, upgrade }: ServeOptions,
   core: Core,
   log: Logger,
   cleanup: Cleanup,
-  isReady: () => boolean,
-): Promise<Admin> {
+  stage: Readonly<Stage>,
+): Promise<{ admin: Admin; rollouts: Seat }> {
   const { control, names, memory, store, file, files } = core
   const clock = systemClock
   const refused = (error: unknown) => log.warn({ err: error }, 'an observation was not taken')
   const health = createHealth({ control, clock, planHealth, memory, random: Math.random, refused })
   cleanup.add(() => health.stop())
+  if (predecessor !== undefined) await takeOver(predecessor, health).then(core.accept)
   const traffic = createTrafficWindow(control, memory, clock)
   cleanup.add(() => traffic.close())
   core.lately.traffic = traffic.service
   const departures = new DepartureWatch(control, memory, clock, (event) => control.publish(event))
   cleanup.add(() => departures.close())
-  const rollouts = new Rollouts({
+  const rolloutsDeps = {
     control,
     clock,
     memory,
@@ -246,9 +215,10 @@ async function startControlPlane(
     commandFolders: spec.rolloutCommands,
     store,
     log,
-    publish: (event) => control.publish(event),
+    publish: control.publish.bind(control),
     id: () => `r-${randomBytes(4).toString('hex')}`,
-  })
+  }
+  const rollouts = new Seat(store, () => new Rollouts(rolloutsDeps))
   cleanup.add(() => rollouts.close())
   await rollouts.start()
   store.mayBlock(false)
@@ -271,8 +241,11 @@ async function startControlPlane(
     explain: createExplain(core, spec, (service) => rollouts.running(service)),
     compare: createComparer(core, spec),
     applyText: file.applyText,
-    isReady,
-    process: { workers: memory.workers, store: spec.store.split(':', 1)[0] },
+    ...(sockets?.admin != null && { descriptor: sockets.admin }),
+    ...(upgrade && { upgrade }),
+    isYielded: () => stage.isYielded,
+    isReady: () => core.workers.ready && !stage.isDraining,
+    process: { workers: memory.workers, store: spec.store.split(':', 1)[0], pid: SELF.pid, startedAtMs: STARTED_MS },
     validate: {
       service: validateService,
       weights: validateWeights,
@@ -285,9 +258,5 @@ async function startControlPlane(
   })
   cleanup.add(() => admin.close())
   cleanup.add(() => store.mayBlock(true))
-  return admin
+  return { admin, rollouts }
 }
-
-/** The setting of the store, with its path from this folder on. */
-export const storeUrl = (url: string, directory: string): string =>
-  url.startsWith('sqlite:') ? 'sqlite:' + resolve(directory, url.slice('sqlite:'.length)) : url

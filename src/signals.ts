@@ -1,6 +1,7 @@
 /**
  * Signals of a process that serves: the first SIGINT or SIGTERM asks for a clean end, a later one for an end at once, SIGHUP for a
- * reload. `ServeSignals` is made before anything else is loaded, so that no signal ends the process while it starts.
+ * reload, SIGUSR2 for an upgrade. `ServeSignals` is made before anything else is loaded, so that no signal ends the process while it starts.
+ * Once another process serves in the place of this one, and this one is still taken for it (upgrade/lifeline.ts), all go to that one too.
  */
 import { systemClock } from './clock.ts'
 
@@ -8,40 +9,81 @@ import { systemClock } from './clock.ts'
 const SAME_PRESS_MS = 500
 
 /** Calls `end` at the first signal, and `endNow` at one that comes later than the same key press can. */
-export function onEndSignal(end: (signal: string) => void, endNow: () => void): void {
+export function onEndSignal(end: (signal: NodeJS.Signals) => void, endNow: (signal: NodeJS.Signals) => void): void {
   let firstMs = -1
-  const heard = (signal: string): void => {
+  const heard = (signal: NodeJS.Signals): void => {
     const nowMs = systemClock.monotonicMs()
     if (firstMs < 0) {
       firstMs = nowMs
       end(signal)
-    } else if (nowMs - firstMs > SAME_PRESS_MS) endNow()
+    } else if (nowMs - firstMs > SAME_PRESS_MS) endNow(signal)
   }
   process.on('SIGINT', heard)
   process.on('SIGTERM', heard)
+}
+
+/** What is done at a signal, one at a time: however many come meanwhile, one more follows. */
+class Repeated {
+  readonly #isEnded: () => boolean
+  #run: (() => Promise<void>) | null = null
+  /** It is asked for and has not begun. */
+  #isAskedFor = false
+  #isRunning = false
+
+  constructor(isEnded: () => boolean) {
+    this.#isEnded = isEnded
+  }
+
+  ask(): void {
+    this.#isAskedFor = true
+    void this.#next()
+  }
+
+  /** Calls `run`, which never rejects, from now on, and for what was asked before. */
+  begin(run: () => Promise<void>): void {
+    this.#run = run
+    void this.#next()
+  }
+
+  async #next(): Promise<void> {
+    if (this.#run === null || this.#isRunning) return
+    this.#isRunning = true
+    while (this.#isAskedFor && !this.#isEnded()) {
+      this.#isAskedFor = false
+      await this.#run()
+    }
+    this.#isRunning = false
+  }
 }
 
 export class ServeSignals {
   readonly #ended = new AbortController()
   readonly #whenEnded = Promise.withResolvers<void>()
   readonly #now = Promise.withResolvers<void>()
-  #reload: (() => Promise<void>) | null = null
-  /** A reload is asked for and has not begun. */
-  #isAskedFor = false
-  #isReloading = false
+  readonly #reload = new Repeated(() => this.ended.aborted)
+  readonly #upgrade = new Repeated(() => this.ended.aborted)
+  #passOn: ((signal: NodeJS.Signals) => void) | null = null
 
   constructor() {
     onEndSignal(
       (signal) => {
         this.#ended.abort(signal)
         this.#whenEnded.resolve()
+        this.#passOn?.(signal)
       },
-      () => this.#now.resolve(),
+      (signal) => {
+        this.#now.resolve()
+        this.#passOn?.(signal)
+      },
     )
-    process.on('SIGHUP', () => {
-      this.#isAskedFor = true
-      void this.#next()
-    })
+    const repeated = (signal: NodeJS.Signals, what: Repeated) => {
+      process.on(signal, () => {
+        if (this.#passOn === null) what.ask()
+        else this.#passOn(signal)
+      })
+    }
+    repeated('SIGHUP', this.#reload)
+    if (process.platform !== 'win32') repeated('SIGUSR2', this.#upgrade)
   }
 
   /** Aborts with the name of the first signal that asks for the end. */
@@ -64,17 +106,16 @@ export class ServeSignals {
    * meanwhile, one more follows: it reads what the file is by then.
    */
   onReload(reload: () => Promise<void>): void {
-    this.#reload = reload
-    void this.#next()
+    this.#reload.begin(reload)
   }
 
-  async #next(): Promise<void> {
-    if (this.#reload === null || this.#isReloading) return
-    this.#isReloading = true
-    while (this.#isAskedFor && !this.ended.aborted) {
-      this.#isAskedFor = false
-      await this.#reload()
-    }
-    this.#isReloading = false
+  /** The same for SIGUSR2 and `upgrade`. */
+  onUpgrade(upgrade: () => Promise<void>): void {
+    this.#upgrade.begin(upgrade)
+  }
+
+  /** From now on each signal goes to `passOn`; those that ask for the end are heard here too. */
+  passOn(passOn: (signal: NodeJS.Signals) => void): void {
+    this.#passOn = passOn
   }
 }

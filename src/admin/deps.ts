@@ -12,9 +12,10 @@ import type { Exposition } from '../metrics/exposition.ts'
 import type { SharedMemory } from '../metrics/layout.ts'
 import type { TrafficWindow } from '../metrics/window.ts'
 import type { Names } from '../names/names.ts'
-import type { Rollouts } from '../rollout/controller.ts'
+import type { SeatedRollouts } from '../rollout/seat.ts'
 import type { Store } from '../store/store.ts'
 import type { AdminState } from '../table/types.ts'
+import type { Upgraded } from '../upgrade/upgrade.ts'
 import type { Compare } from './dry-run.ts'
 import type { Explain } from './explain.ts'
 
@@ -46,13 +47,16 @@ export interface AdminDeps {
   readonly tokens: AdminSpec['tokens']
   /** `host:port`; port 0 takes a free one. */
   readonly address: string
+  /** Descriptor of a socket that listens there already. Default: one is opened. */
+  readonly descriptor?: number
+  /** Another process is about to take over, so nothing may be changed here. Default: never. */
+  isYielded?(): boolean
+  /** Has another process take the place of this one, within so many ms. Absent where that cannot be. */
+  upgrade?(limitMs: number): Promise<Upgraded>
   readonly explain: Explain
   /** For dry runs; null where no requests are kept. */
   readonly compare: Compare | null
-  readonly rollouts: Pick<
-    Rollouts,
-    'begin' | 'command' | 'dryRun' | 'find' | 'isLeftBy' | 'list' | 'post' | 'refresh' | 'running'
-  >
+  readonly rollouts: Omit<SeatedRollouts, 'figures'>
   /**
    * Applies what changed in the text of a config file (file.ts); `env` is what its `${NAME}` read. Rejects with `invalid` and
    * faults that have line and column.
@@ -61,7 +65,12 @@ export interface AdminDeps {
   /** True once a table is committed in every worker. */
   isReady(): boolean
   /** What does not change while it runs. */
-  readonly process: { readonly workers: number; readonly store: string }
+  readonly process: {
+    readonly workers: number
+    readonly store: string
+    readonly pid: number
+    readonly startedAtMs: number
+  }
   readonly validate: Validators
   readonly log: Logger
   /** How long a request may take to arrive; default 30 s. */

@@ -10,6 +10,7 @@ import swagger from '@fastify/swagger'
 import Fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
+  type FastifyListenOptions,
   type FastifyReply,
   type FastifyRequest,
   LogController,
@@ -35,6 +36,7 @@ import { pathOf, sendProblem } from './problem.ts'
 import { rolloutRoutes } from './rollouts.ts'
 import { serviceRoutes } from './services.ts'
 import { statusRoutes } from './status.ts'
+import { upgradeRoutes } from './upgrade.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -65,10 +67,13 @@ const REQUEST_TIMEOUT_MS = 30_000
 const TIMEOUT_CHECK_MS = 1_000
 /** Calls that are under way at the end get this long. */
 const CLOSE_TIMEOUT_MS = 5_000
+const YIELDED = 'Another process is about to take over, and nothing has changed: try again in a second.'
 
 export interface Admin {
   /** `http://host:port` with the port that was taken. */
   readonly address: string
+  /** What listens there. */
+  readonly server: FastifyInstance['server']
   /** Ends event streams, lets calls under way finish for up to 5 s, and stops listening. */
   close(): Promise<void>
 }
@@ -86,14 +91,23 @@ export async function createAdmin(deps: AdminDeps): Promise<Admin> {
   }
   const { app, end } = await buildAdmin(deps)
   try {
-    const address = await app.listen({ host: host || '::', port })
-    return { address, close: () => closeWithin(CLOSE_TIMEOUT_MS, app, end, deps.clock) }
+    const address = await app.listen(placeOf(host, port, deps.descriptor))
+    let closed: Promise<void> | null = null
+    const close = () => {
+      closed ??= closeWithin(CLOSE_TIMEOUT_MS, app, end, deps.clock)
+      return closed
+    }
+    return { address, server: app.server, close }
   } catch (error) {
     end()
     await app.close()
     throw error
   }
 }
+
+/** Where to listen. With a descriptor nobody asks for the host, but a name of several addresses would be opened for each. */
+const placeOf = (host: string, port: number, fd: number | undefined): FastifyListenOptions =>
+  fd === undefined ? { host: host || '::', port } : ({ host: '127.0.0.1', fd } as FastifyListenOptions)
 
 /** The instance before it listens, with the list of its routes; `end` stops what it does by itself. */
 export async function buildAdmin(deps: AdminDeps): Promise<{ app: FastifyInstance; routes: Routes; end: () => void }> {
@@ -138,6 +152,7 @@ export async function buildAdmin(deps: AdminDeps): Promise<{ app: FastifyInstanc
   dryRunRoutes(app, deps)
   historyRoutes(app, deps)
   fileRoutes(app, deps)
+  upgradeRoutes(app, deps)
   const { close: endStreams } = eventRoutes(app, deps)
   const end = (): void => {
     ending.abort(new TurnoutError('not_ready', 'Turnout ends, and nothing has changed.'))
@@ -158,7 +173,7 @@ function rememberRoutes(app: FastifyInstance): Routes {
 
 const isReading = (method: string): boolean => method === 'GET' || method === 'HEAD'
 
-function guardCalls(app: FastifyInstance, { tokens }: AdminDeps): void {
+function guardCalls(app: FastifyInstance, { tokens, isYielded }: AdminDeps): void {
   const guard = createGuard(tokens)
   app.decorateRequest('actor', '')
   app.decorateRequest('isViewer', false)
@@ -169,6 +184,7 @@ function guardCalls(app: FastifyInstance, { tokens }: AdminDeps): void {
     const { name, role } = guard({ headers: request.headers, remoteAddress: request.socket.remoteAddress, needs })
     request.actor = name
     request.isViewer = role === 'viewer'
+    if (needs === 'operator' && isYielded?.() === true) throw new TurnoutError('not_ready', YIELDED)
   })
   // Whatever answers with settings: no route has to think of it.
   app.addHook('preSerialization', async ({ isViewer }, _reply, answer) => (isViewer ? withoutSecrets(answer) : answer))
@@ -225,6 +241,8 @@ async function closeWithin(
   clock: AdminDeps['clock'],
 ): Promise<void> {
   end()
+  // At once: where another process has the socket too, whoever connects from now on is its client.
+  app.server.close()
   const cancel = clock.after(timeoutMs, () => app.server.closeAllConnections())
   await app.close()
   cancel()

@@ -173,6 +173,8 @@ export const ProcessStatusAnswer = object({
     count: Count('Worker threads.'),
     ready: Type.Boolean({ description: 'Every one routes by a committed table.' }),
   }),
+  pid: Type.Integer({ description: 'Id of the process.' }),
+  startedAtMs: Milliseconds('Wall time at which it began.'),
   store: Type.String({ description: 'Its kind: memory, sqlite or redis.' }),
   instances: Type.Array(object({ version: Type.String(), ...position }), {
     description: 'Every process that serves by this store, as far as it is known.',

@@ -59,13 +59,13 @@ export function statusRoutes(app: FastifyInstance, deps: StatusDeps): void {
     handler: (_request, reply) => {
       const snapshot = toldSnapshot(deps)
       const { revision, epoch } = snapshot
-      const { workers, store } = deps.process
+      const { workers, ...process } = deps.process
       reply.send({
         revision,
         epoch,
         version: deps.version,
         workers: { count: workers, ready: deps.isReady() },
-        store,
+        ...process,
         // Until instances share a store, there is this one.
         instances: [{ version: deps.version, revision, epoch }],
         lookups: deps.lookups.told(),

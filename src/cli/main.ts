@@ -22,6 +22,7 @@ import { split } from './split.ts'
 import { stateVerbs } from './state.ts'
 import { status } from './status.ts'
 import { switchVerb } from './switch.ts'
+import { upgrade } from './upgrade.ts'
 import { generalHelp, nearestName, SERVE, serveHelp, verbHelp } from './usage.ts'
 import type { Verb } from './verb.ts'
 
@@ -59,6 +60,7 @@ const VERBS: readonly Verb[] = [
   restore,
   apply,
   diff,
+  upgrade,
 ]
 
 const GLOBAL_OPTIONS = {

@@ -37,7 +37,8 @@ export function serveHelp(): string {
     ['--config FILE', 'The config file; default turnout.yaml'],
     ['--check', 'Only tell whether the file is valid, with every fault'],
   ] as const
-  const signals = 'SIGTERM and Ctrl-C finish what is under way and exit 0; SIGHUP reads the file again.'
+  const signals =
+    'SIGTERM and Ctrl-C finish what is under way and exit 0; SIGHUP reads the file again, SIGUSR2 is an upgrade.'
   const examples = ['serve --config turnout.yaml --check', 'serve --config turnout.yaml']
   return `Usage: turnout ${SERVE.name} ${SERVE.args}\n\n${SERVE.summary}.\n\nOptions:\n${table(rows)}\n\n${signals}\n\nExamples:\n${shown(examples)}`
 }

@@ -30,6 +30,8 @@ export interface KeptAtStart {
 }
 
 export interface ConfigFile {
+  /** Rejects as `start` would; changes nothing. */
+  check(services: Services): Promise<void>
   /**
    * Applies the services of the file that Turnout starts with. There is no traffic yet and nobody to ask, so it refuses nothing but
    * what does not hold together.
@@ -50,6 +52,8 @@ export function createFile(
   /** Reads what the services of a file that was read again need; what it rejects with refuses them. */
   read: (services: Services) => Promise<void> = async () => {},
 ): ConfigFile {
+  /** There is nobody to ask. */
+  const atStart = { actor: 'file', force: true, prune: true } as const
   const apply = (services: Services, { wins, ...options }: FileOptions): Promise<ChangeResult> =>
     control.change({ kind: 'file', services, wins, prune: options.prune === true }, options)
   /** Applies and tells what the file has changed, and what of it has not been applied. */
@@ -67,8 +71,11 @@ export function createFile(
     }
   }
   return {
+    async check(services) {
+      await control.change({ kind: 'file', services, atStart: true }, { ...atStart, dryRun: true })
+    },
     async start(services) {
-      await control.change({ kind: 'file', services, atStart: true }, { actor: 'file', force: true, prune: true })
+      await control.change({ kind: 'file', services, atStart: true }, atStart)
       const { services: live, status } = control.snapshot()
       return {
         gone: control.fileServices().filter((name) => !Object.hasOwn(services, name) && Object.hasOwn(live, name)),

@@ -90,9 +90,9 @@ class Writer implements RunningControl {
   async start(): Promise<void> {
     const loaded = await this.#keeper.load(this.#deps.run ?? '')
     await this.#deps.names.learn(hostsOf(loaded.content.services), LEARN_MS.start)
-    const observed = await this.#keeper.observed()
+    const observed = await this.#keeper.observed(this.#deps.isHeir === true)
     await this.#queue.run(() => this.#adopt(loaded, observed))
-    await this.#keeper.warnOfOthers()
+    if (this.#deps.isHeir !== true) await this.#keeper.warnOfOthers()
     this.#endFollowing = startFollower(this.#deps.clock, () => this.#queue.run(() => this.#follow(), true))
   }
 

@@ -19,6 +19,8 @@ export interface ControlDeps {
   readonly memory: SharedMemory
   /** The addresses of hosts of targets, and how to ask for new ones. */
   readonly names: Pick<Names, 'addressesOf' | 'learn'>
+  /** It takes the place of a process that still lives. Default: no. */
+  readonly isHeir?: boolean
   /** Mark of this run in the names of releases, by chance; none for tests. */
   readonly run?: string
   /** One service by the schema, with its defaults: for what comes out of a merge patch. */

@@ -223,10 +223,10 @@ export class Keeper {
     return store.commit(this.#position, { ...commit, services: Object.fromEntries(services) })
   }
 
-  /** What the process before this one has seen. */
-  async observed(): Promise<Content['observed']> {
+  /** What the process before this one has seen, also while that lives if `isHeir`. */
+  async observed(isHeir: boolean): Promise<Content['observed']> {
     const shiftMs = wallShiftMs(this.#deps.clock)
-    return mapEntries(soundObserved(await this.#deps.store.observed()), (seen) => observedMovedBy(seen, -shiftMs))
+    return mapEntries(soundObserved(await this.#deps.store.observed(isHeir)), (seen) => observedMovedBy(seen, -shiftMs))
   }
 
   /** Stores what was seen of these services, for the process after this one. */

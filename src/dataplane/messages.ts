@@ -18,14 +18,18 @@ export interface ListenerPlan {
   readonly tls: { readonly cert: string; readonly key: string } | null
 }
 
+/** A listener as one worker opens it. */
+export interface WorkerListener extends ListenerPlan {
+  /** Descriptors of sockets that listen there already, and are this worker's from now on; without any it opens one of its own. */
+  readonly inherited: readonly number[]
+}
+
 export interface WorkerStart {
   readonly index: number
   readonly memory: SharedMemory
-  readonly listeners: readonly ListenerPlan[]
+  readonly listeners: readonly WorkerListener[]
   /** False where the platform has no SO_REUSEPORT; then there is one worker only. */
   readonly reusePort: boolean
-  /** True for the first worker of the process: nobody may listen where it will. */
-  readonly isFirst: boolean
   readonly limits: LimitsPlan
   readonly timeouts: TimeoutsPlan
   readonly trustedProxies: readonly string[]
@@ -69,18 +73,27 @@ export interface Difference {
 }
 
 export type ToWorker =
-  | { readonly type: 'listen' }
+  /** `ports` of the listeners; null for the first worker of the process: it finds them out, and nobody may listen where it opens a socket. */
+  | { readonly type: 'listen'; readonly ports: readonly number[] | null }
   | { readonly type: 'prepare'; readonly delta: TableDelta }
   /** Lend the samples of requests; answered under the same number. */
   | { readonly type: 'sample'; readonly id: number }
   | { readonly type: 'lookup'; readonly lookup: Lookup }
-  /** Stop accepting, answer what is under way with `Connection: close`, and say `drained` when nothing is left. */
-  | { readonly type: 'drain'; readonly deadlineMs: number }
+  /**
+   * Stop accepting, answer what is under way with `Connection: close`, and say `drained` when nothing is left. From the listeners that
+   * another process has too (`isShared`, in their order) nothing more is accepted at once; from others first what waits.
+   */
+  | { readonly type: 'drain'; readonly deadlineMs: number; readonly isShared: readonly boolean[] }
 
 export type FromWorker =
   /** It hears what it is told, and waits for `listen`. */
   | { readonly type: 'started' }
-  | { readonly type: 'listening'; readonly ports: readonly number[] }
+  /** For each listener its port, and the descriptors of the sockets that it has here. */
+  | {
+      readonly type: 'listening'
+      readonly ports: readonly number[]
+      readonly descriptors: readonly (readonly number[])[]
+    }
   | { readonly type: 'prepared'; readonly epoch: number }
   | { readonly type: 'drained' }
   /** A page of the access log, with so many bytes of lines in it (log-page.ts). */

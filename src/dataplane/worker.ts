@@ -12,6 +12,7 @@ import { endWhenFull, heapBytes } from './heap.ts'
 import { loadFor } from './lookups.ts'
 import type { FromWorker, ToWorker, WorkerStart } from './messages.ts'
 import { Plane } from './plane.ts'
+import { descriptorOfServer } from './socket/handle.ts'
 import { sweep } from './sweep.ts'
 
 const SWEEP_MS = 100
@@ -28,7 +29,8 @@ const plane = new Plane(
   (memory, length) => send({ type: 'log', memory, length }),
   (difference) => send({ type: 'difference', difference }),
 )
-const servers: Server[] = []
+/** Of each listener. */
+const servers: Server[][] = []
 let drainUntilMs = Infinity
 
 port.on('message', (message: ToWorker) => {
@@ -38,18 +40,39 @@ port.on('message', (message: ToWorker) => {
   } else if (message.type === 'lookup') plane.lookups.take(message.lookup)
   else if (message.type === 'sample') {
     send({ type: 'sampled', id: message.id, samples: plane.samples.lend() })
-  } else if (message.type === 'drain') drain(message.deadlineMs)
-  else open().catch(({ code = '', message }: NodeJS.ErrnoException) => send({ type: 'fault', code, message }))
+  } else if (message.type === 'drain') drain(message.deadlineMs, message.isShared)
+  else
+    open(message.ports).catch(({ code = '', message }: NodeJS.ErrnoException) => send({ type: 'fault', code, message }))
 })
 
-function drain(deadlineMs: number): void {
+function drain(deadlineMs: number, isShared: readonly boolean[]): void {
   plane.time.tick()
   plane.draining = true
   drainUntilMs = plane.time.nowMs + deadlineMs
-  for (const server of servers) server.close()
   const idleUntilMs = plane.time.nowMs + Math.min(LAST_REQUEST_MS, deadlineMs)
+  servers.forEach((opened, at) => {
+    for (const server of opened) {
+      if (isShared[at]) server.close()
+      else closeWhenQuiet(server, idleUntilMs)
+    }
+  })
   for (const client of plane.clients) client.retire(idleUntilMs)
   plane.departures.leaveAll(deadlineMs)
+}
+
+/** Ends a socket once nothing waits to be accepted from it any more, which would be reset; or at that time. */
+function closeWhenQuiet(server: Server, untilMs: number): void {
+  let accepted = 0
+  let seen = -1
+  server.on('connection', () => accepted++)
+  const look = (): void => {
+    plane.time.tick()
+    // Each turn of the event loop accepts one at least, if there is one.
+    if (accepted === seen || plane.time.nowMs >= untilMs) return void server.close()
+    seen = accepted
+    setImmediate(look)
+  }
+  look()
 }
 
 function onSweep(): void {
@@ -90,16 +113,21 @@ function sweepClients(): void {
   if (sweep(plane.clients, plane.time.nowMs)) setImmediate(sweepClients)
 }
 
-async function open(): Promise<void> {
-  const ports: number[] = []
-  if (start.isFirst && start.reusePort) for (const plan of start.listeners) await checkFree(plan)
-  for (const plan of start.listeners) {
-    const server = await openListener(plane, plan, start.reusePort)
-    servers.push(server)
-    const address = server.address()
-    ports.push(typeof address === 'object' && address !== null ? address.port : plan.port)
+async function open(known: readonly number[] | null): Promise<void> {
+  const listeners = start.listeners.map((plan, at) => ({ ...plan, port: known?.[at] ?? plan.port }))
+  if (known === null && start.reusePort) {
+    for (const plan of listeners) if (plan.inherited.length === 0) await checkFree(plan)
   }
-  send({ type: 'listening', ports })
+  const ports: number[] = []
+  const descriptors: number[][] = []
+  for (const plan of listeners) {
+    const opened = await openListener(plane, plan, start.reusePort)
+    servers.push(opened)
+    const address = opened[0].address()
+    ports.push(typeof address === 'object' && address !== null ? address.port : plan.port)
+    descriptors.push(opened.map(descriptorOfServer))
+  }
+  send({ type: 'listening', ports, descriptors })
 }
 
 endWhenFull()

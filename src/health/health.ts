@@ -26,8 +26,15 @@ export interface HealthDeps extends ProberDeps {
   readonly refused?: (error: unknown) => void
 }
 
-/** Starts probing and sweeping; `stop` ends both and resolves when no probe and no report is under way. */
-export function createHealth(deps: HealthDeps): { stop(): Promise<void> } {
+export interface RunningHealth {
+  /** Resolves once every address that is probed has been, and what that says is in the tables. */
+  probed(): Promise<void>
+  /** Ends all; resolves when no probe and no report is under way. */
+  stop(): Promise<void>
+}
+
+/** Starts probing and sweeping. */
+export function createHealth(deps: HealthDeps): RunningHealth {
   const { control, clock } = deps
   const observe = (observations: readonly Observation[]) => control.observe(observations)
   const report = createReport(clock, observe, deps.refused ?? (() => {}))
@@ -51,6 +58,10 @@ export function createHealth(deps: HealthDeps): { stop(): Promise<void> } {
   prober.sync()
 
   return {
+    async probed() {
+      await prober.probed()
+      await report.settled()
+    },
     async stop() {
       unsubscribe()
       cancelSync?.()

@@ -38,6 +38,8 @@ export interface ProberDeps {
 export interface Prober {
   /** Starts, keeps and ends watches so that they fit the spec. */
   sync(): void
+  /** Resolves once every address that is watched now has been probed, or is watched no more. */
+  probed(): Promise<void>
   /** Ends all watches; resolves when no probe is under way. */
   stop(): Promise<void>
 }
@@ -58,7 +60,14 @@ interface Watch {
   readonly wanted: Wanted
   state: ProbeState
   readonly ended: AbortController
+  /** Resolves at its first result, or its end. */
+  readonly first: PromiseWithResolvers<void>
   cancel: () => void
+}
+
+function watchOf(wanted: Wanted, health: Health): Watch {
+  const [ended, first] = [new AbortController(), Promise.withResolvers<void>()]
+  return { wanted, state: probeStateOf(health), ended, first, cancel: () => {} }
 }
 
 /** Creates the prober; nothing is probed before the first `sync`. */
@@ -85,6 +94,7 @@ export function createProber(deps: ProberDeps, report: Report): Prober {
       if (watch.ended.signal.aborted) return
       watch.state = onProbe(watch.state, outcome.result, plan)
       tell(watch, outcome.detail)
+      watch.first.resolve()
     } finally {
       slots.give()
     }
@@ -100,7 +110,7 @@ export function createProber(deps: ProberDeps, report: Report): Prober {
   }
 
   function start(key: string, wanted: Wanted, health: Health): void {
-    const watch: Watch = { wanted, state: probeStateOf(health), ended: new AbortController(), cancel: () => {} }
+    const watch = watchOf(wanted, health)
     watches.set(key, watch)
     schedule(watch, random() * Math.min(wanted.plan.intervalMs, STAGGER_MS))
   }
@@ -109,6 +119,7 @@ export function createProber(deps: ProberDeps, report: Report): Prober {
     watches.delete(key)
     watch.cancel()
     watch.ended.abort()
+    watch.first.resolve()
   }
 
   return {
@@ -123,6 +134,7 @@ export function createProber(deps: ProberDeps, report: Report): Prober {
         start(key, want, watch?.state.health ?? want.health)
       }
     },
+    probed: async () => void (await Promise.all([...watches.values()].map(({ first }) => first.promise))),
     async stop() {
       for (const [key, watch] of watches) end(key, watch)
       await Promise.all(running)

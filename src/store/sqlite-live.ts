@@ -2,6 +2,7 @@
  * Whether another live process uses the same store. Who is first holds a lock on a file beside the store (`turnout.db-live`) for as long
  * as it lives; the kernel gives it back when the process ends, however it ends. So there is nothing to renew, nothing that a
  * crash leaves behind, and it holds between containers that share a folder, where process ids say nothing. The file stays empty.
+ * A process that another one takes over from gives it up while it lives, and then no longer asks for it.
  */
 import type { DatabaseSync } from 'node:sqlite'
 import { loadSqlite } from './sqlite-driver.ts'
@@ -11,6 +12,7 @@ export class LiveLock {
   readonly #path: string
   #database: DatabaseSync | null = null
   #isHeld = false
+  #isYielded = false
 
   constructor(file: string) {
     this.#path = `${file}-live`
@@ -19,6 +21,7 @@ export class LiveLock {
   /** Whether we hold it; takes it when it is free. Also true where it cannot be had at all, since then nobody is known. */
   take(): boolean {
     if (this.#isHeld) return true
+    if (this.#isYielded) return false
     try {
       this.#database ??= new (loadSqlite().DatabaseSync)(this.#path, { timeout: 0 })
       this.#database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
@@ -27,6 +30,12 @@ export class LiveLock {
       return ((error as { errcode?: number }).errcode ?? 0) % 256 !== LOCKED
     }
     return true
+  }
+
+  /** Gives it up, and takes it no more until it is told otherwise. */
+  yield(isYielded: boolean): void {
+    this.#isYielded = isYielded
+    if (isYielded) this.release()
   }
 
   release(): void {

@@ -125,8 +125,8 @@ class SqliteStore implements Store {
     })
   }
 
-  async observed(): Promise<Record<string, unknown>> {
-    if (!this.#live.take()) return {}
+  async observed(evenOfOthers = false): Promise<Record<string, unknown>> {
+    if (!evenOfOthers && !this.#live.take()) return {}
     return this.#read((run) => {
       return Object.fromEntries(
         all(run.observed).map(({ service, text }) => [service, parsed(text, 'what was observed')]),
@@ -154,6 +154,10 @@ class SqliteStore implements Store {
 
   async isShared(): Promise<boolean> {
     return !this.#live.take()
+  }
+
+  yield(isYielded: boolean): void {
+    this.#live.yield(isYielded)
   }
 
   mayBlock(isAllowed: boolean): void {

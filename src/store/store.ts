@@ -116,8 +116,8 @@ export interface Store {
   revisions(limit: number, before?: number): Promise<AuditEntry[]>
   /** One revision in full, or null when it is unknown or was pruned. */
   revision(revision: number): Promise<StoredRevision | null>
-  /** What the process before this one has observed, by service; nothing when another live process uses the store. */
-  observed(): Promise<Readonly<Record<string, unknown>>>
+  /** What the process before this one has observed, by service; nothing when another live process uses the store, unless that one is meant. */
+  observed(evenOfOthers?: boolean): Promise<Readonly<Record<string, unknown>>>
   /** Keeps what was observed of these services; null forgets. Does nothing while another live process does so. */
   saveObserved(services: Readonly<Record<string, ServiceObserved | null>>): Promise<void>
   /** A small named value: the cookie keys, the config file as last loaded. null when absent. */
@@ -126,6 +126,11 @@ export interface Store {
   put(key: string, value: string | null): Promise<void>
   /** True when another live process uses the same store. */
   isShared(): Promise<boolean>
+  /**
+   * True: another process takes this one's place. From then on this one counts as the other: `isShared` is true, and nothing is kept of what
+   * it observes. False: it is as before, unless another one has taken the place.
+   */
+  yield(isYielded: boolean): void
   /** Whether the thread may stand still, a second at most, while another process has the store locked; at first it may. Else `StoreBusy` is what any method rejects with. */
   mayBlock(isAllowed: boolean): void
   close(): Promise<void>

@@ -4,7 +4,8 @@
  *   starting ──started──► told to listen ──listening──► serving ──told to end, or by itself──► gone
  *
  * - A worker that starts is told of every table, and nobody waits for it: it listens only when it is told to, and by then it has
- *   prepared all tables that it was told of before, since messages keep their order. From there on it must acknowledge.
+ *   prepared all tables that it was told of before, since messages keep their order. From there on it must acknowledge. When that
+ *   is, is its owner's to say: at once as a rule, and later in a process that is to take over from another one.
  * - A worker is gone when it has exited; or a moment after it was told to end, since from then on it runs no JavaScript, though
  *   it may still be busy closing thousands of connections. Its gauges are cleared then, before its successor writes any.
  * - The system may have no thread to give (EAGAIN). Then the worker is gone before it has run, and it is tried again.
@@ -50,6 +51,8 @@ export interface WorkerSlotOptions {
   readonly lostMs: number | null
   readonly onLog: (lines: Uint8Array, written: () => void) => void
   readonly onDifference: (difference: Difference) => void
+  /** Called when it could listen. */
+  readonly onStarted: (slot: WorkerSlot) => void
   readonly onListening: (slot: WorkerSlot, ports: readonly number[]) => void
   /** Called once, when it is gone. */
   readonly onGone: (slot: WorkerSlot, blame: Blame) => void
@@ -62,8 +65,12 @@ export class WorkerSlot {
   readonly losses: number
   readonly lostMs: number | null
   readonly startedMs: number
+  /** It could listen. */
+  hasStarted = false
   /** It accepts connections. */
   listening = false
+  /** Of the sockets that it listens on, for each listener. */
+  descriptors: readonly (readonly number[])[] = []
   /** It has finished what was under way, or is gone. */
   drained = false
   /** Why it could not open its listeners, as the system tells it. */
@@ -112,6 +119,12 @@ export class WorkerSlot {
   /** Whether it has nothing under way: it never listened, has drained, or is gone. */
   get isIdle(): boolean {
     return this.drained || !this.#mustAcknowledge
+  }
+
+  /** Lets it accept connections; `ports` as in messages.ts. */
+  listen(ports: readonly number[] | null): void {
+    this.#mustAcknowledge = true
+    this.tell({ type: 'listen', ports })
   }
 
   tell(message: ToWorker): void {
@@ -181,12 +194,13 @@ export class WorkerSlot {
   #onMessage(message: FromWorker): void {
     switch (message.type) {
       case 'started':
-        this.#mustAcknowledge = true
-        this.tell({ type: 'listen' })
+        this.hasStarted = true
+        this.#options.onStarted(this)
         break
       case 'listening':
         if (this.#gone) break
         this.listening = true
+        this.descriptors = message.descriptors
         this.#options.onListening(this, message.ports)
         break
       case 'prepared':

@@ -10,12 +10,13 @@
  */
 import type { Clock } from '../clock.ts'
 import type { Lookup } from '../dataplane/lookups.ts'
-import type { Difference, ListenerPlan, WorkerStart } from '../dataplane/messages.ts'
+import type { Difference, ListenerPlan, WorkerListener, WorkerStart } from '../dataplane/messages.ts'
 import type { Lent } from '../dataplane/samples.ts'
 import { lossField } from '../metrics/counters.ts'
 import { CELL, type SharedMemory, WORKER_FIELDS } from '../metrics/layout.ts'
 import { mergeDelta } from '../table/build.ts'
 import type { TableDelta } from '../table/types.ts'
+import type { GivenSockets } from './given-sockets.ts'
 import { CHECK_MS } from './watchdog.ts'
 import { type Blame, START_MS, WorkerSlot } from './worker-slot.ts'
 
@@ -40,8 +41,10 @@ export interface WorkersOptions {
   /** JavaScript heap of one worker in MiB: one that needs more is ended and replaced, and the process lives on. */
   readonly heapMb: number
   /** Everything a worker is started with, but what differs between them. */
-  readonly start: Omit<WorkerStart, 'index' | 'isFirst' | 'memory' | 'lookups' | 'delta' | 'listeners'>
+  readonly start: Omit<WorkerStart, 'index' | 'memory' | 'lookups' | 'delta' | 'listeners'>
   readonly listeners: readonly ListenerPlan[]
+  /** Sockets of the listeners that were there before; default: there are none. */
+  readonly sockets?: Pick<GivenSockets, 'of'>
   /** Called with access log lines; `written` is to be called once they are, since they are in memory that is used again. */
   readonly onLog: (lines: Uint8Array, written: () => void) => void
   /** Called with answers that differ (mirror). */
@@ -61,6 +64,8 @@ export class Workers {
   #ended = false
   /** All have listened once. */
   #isStarted = false
+  /** None of them listens yet. */
+  #isHeld = false
   /** Why the start has failed. */
   #fault: Error | null = null
   #wake: (() => void)[] = []
@@ -80,23 +85,33 @@ export class Workers {
     return this.#ports ?? []
   }
 
+  /** Descriptors of the sockets that listen, for each listener. */
+  get descriptors(): readonly (readonly number[])[] {
+    return this.#options.listeners.map((_, at) => this.#slots.flatMap((slot) => slot.descriptors[at] ?? []))
+  }
+
+  /** Starts all workers as far as they can be without listening; `start` lets them. Rejects as it does. */
+  prepare(signal?: AbortSignal): Promise<void> {
+    this.#isHeld = true
+    return this.#unlessAborted(signal, async () => {
+      for (let index = 0; index < this.#options.count; index++) this.#slots.push(this.#spawn(index, 0, null))
+      await this.#untilAll(() => this.#slots.every(({ hasStarted }) => hasStarted))
+    })
+  }
+
   /** Starts all workers. Rejects with the system's error when a listener cannot be opened, and when `signal` aborts. */
   async start(signal?: AbortSignal): Promise<void> {
-    signal?.throwIfAborted()
-    const giveUp = () => this.#fail(new Error('the start was given up'))
-    signal?.addEventListener('abort', giveUp)
-    // The first one finds out what port 0 became, so it goes ahead.
-    for (let index = 0; index < this.#options.count && this.#fault === null; index++) {
-      this.#slots.push(this.#spawn(index, 0, null))
-      if (index === 0) await this.#untilListening(() => this.#slots[0].listening)
-    }
-    await this.#untilListening(() => this.ready)
-    signal?.removeEventListener('abort', giveUp)
-    if (this.#fault !== null) {
-      this.#ended = true
-      await Promise.all(this.#slots.map((slot) => slot.terminate()))
-      throw this.#fault
-    }
+    const wasHeld = this.#isHeld
+    this.#isHeld = false
+    await this.#unlessAborted(signal, async () => {
+      // The first one finds out what port 0 became, so it goes ahead.
+      for (let index = 0; index < this.#options.count && this.#fault === null; index++) {
+        if (wasHeld) this.#slots[index].listen(this.#ports)
+        else this.#slots.push(this.#spawn(index, 0, null))
+        if (index === 0) await this.#untilAll(() => this.#slots[0].listening)
+      }
+      await this.#untilAll(() => this.ready)
+    })
     this.#isStarted = true
     this.#stopChecks = this.#options.clock.every(CHECK_MS, () => this.#check())
   }
@@ -125,10 +140,10 @@ export class Workers {
     for (const slot of this.#slots) slot.tell({ type: 'lookup', lookup })
   }
 
-  /** Lets every worker finish what is under way, for at most `deadlineMs`, and ends them. */
-  async drain(deadlineMs: number): Promise<void> {
+  /** Lets every worker finish what is under way, for at most `deadlineMs`, and ends them; `isShared` as in messages.ts, by default none. */
+  async drain(deadlineMs: number, isShared: readonly boolean[] = []): Promise<void> {
     this.#ended = true
-    for (const slot of this.#slots) slot.tell({ type: 'drain', deadlineMs })
+    for (const slot of this.#slots) slot.tell({ type: 'drain', deadlineMs, isShared })
     // One that still starts has nothing under way.
     await this.#until(deadlineMs + 1_000, () => this.#slots.every((slot) => slot.isIdle))
     this.#stopChecks?.()
@@ -137,12 +152,10 @@ export class Workers {
 
   #spawn(index: number, losses: number, lostMs: number | null): WorkerSlot {
     const { memory, clock, heapMb, onLog, onDifference, ...options } = this.#options
-    const listeners = options.listeners.map((plan, i) =>
-      this.#ports === null ? plan : { ...plan, port: this.#ports[i] },
-    )
-    const isFirst = this.#ports === null
+    const given = options.sockets?.of(index) ?? []
+    const listeners = options.listeners.map((plan, at): WorkerListener => ({ ...plan, inherited: given[at] ?? [] }))
     const lookups = [...this.#lookups.values()]
-    const start: WorkerStart = { ...options.start, index, isFirst, memory, lookups, delta: this.#full, listeners }
+    const start: WorkerStart = { ...options.start, index, memory, lookups, delta: this.#full, listeners }
     return new WorkerSlot({
       start,
       clock,
@@ -151,6 +164,9 @@ export class Workers {
       lostMs,
       onLog,
       onDifference,
+      onStarted: (slot) => {
+        if (!this.#isHeld) slot.listen(this.#ports)
+      },
       onListening: (slot, ports) => this.#onListening(slot, ports),
       onGone: (slot, blame) => this.#onGone(slot, blame),
       onTurn: () => this.#wakeAll(),
@@ -191,8 +207,21 @@ export class Workers {
     this.#wakeAll()
   }
 
-  /** Waits until workers listen as they should, or the start has failed. */
-  async #untilListening(done: () => boolean): Promise<void> {
+  /** Does a part of the start. When it fails or `signal` aborts, all workers are ended, and it rejects. */
+  async #unlessAborted(signal: AbortSignal | undefined, part: () => Promise<void>): Promise<void> {
+    signal?.throwIfAborted()
+    const giveUp = () => this.#fail(new Error('the start was given up'))
+    signal?.addEventListener('abort', giveUp)
+    await part()
+    signal?.removeEventListener('abort', giveUp)
+    if (this.#fault === null) return
+    this.#ended = true
+    await Promise.all(this.#slots.map((slot) => slot.terminate()))
+    throw this.#fault
+  }
+
+  /** Waits until workers are where they should be, or the start has failed. */
+  async #untilAll(done: () => boolean): Promise<void> {
     const late = await this.#until(START_MS, () => done() || this.#fault !== null)
     if (late) this.#fail(new Error('the workers have not started in time'))
   }

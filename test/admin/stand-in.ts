@@ -177,7 +177,7 @@ export async function startAdmin(changes: Partial<AdminDeps> = {}, withShop = tr
       throw new Error('this test applies nothing')
     },
     isReady: () => true,
-    process: { workers: 2, store: 'memory' },
+    process: { workers: 2, store: 'memory', pid: 42, startedAtMs: 1_700_000_000_000 },
     validate: VALIDATE,
     log: pino({ level: 'warn' }, { write: (line: string) => logged.push(line) }),
     version: '0.1.0',

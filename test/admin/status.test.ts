@@ -173,6 +173,8 @@ test('GET /v1/status has every service as its own status has it, and the process
     epoch: 1,
     version: '0.1.0',
     workers: { count: 2, ready: true },
+    pid: 42,
+    startedAtMs: 1_700_000_000_000,
     store: 'memory',
     instances: [{ version: '0.1.0', revision: 1, epoch: 1 }],
     lookups: [],

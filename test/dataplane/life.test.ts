@@ -9,7 +9,7 @@ import { workerStart } from './make-plane.ts'
 function makePlane() {
   const memory = allocateSharedMemory(2)
   const plane = new Plane(
-    { ...workerStart(memory, {}), index: 1, isFirst: false },
+    { ...workerStart(memory, {}), index: 1 },
     () => {},
     () => {},
   )

@@ -46,7 +46,7 @@ export function makePlane({ targets, plan: more, memory, splices, trial }: Plane
   const services = { shop: { plan, status: makeStatus(plan, { trial }) } }
   const start = workerStart(memory ?? allocateSharedMemory(1), services, splices)
   return new Plane(
-    { ...start, index: 0, isFirst: true },
+    { ...start, index: 0 },
     () => {},
     () => {},
   )

@@ -142,7 +142,7 @@ function planes(green: number): { planes: Plane[]; memory: SharedMemory } {
     planes: [0, 1].map(
       (index) =>
         new Plane(
-          { ...start, index, isFirst: index === 0 },
+          { ...start, index },
           () => {},
           () => {},
         ),

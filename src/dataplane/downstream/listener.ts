@@ -1,13 +1,14 @@
 /**
  * The listening sockets of a worker. Each worker has its own on the same address (SO_REUSEPORT), so the kernel spreads the
- * connections and a worker that dies takes only its own along. Connections above the caps are refused at once: better a
+ * connections and a worker that dies takes only its own along. A socket that the process was given goes on with all that waits
+ * to be accepted from it; a worker may have several of one address (workers/given-sockets.ts). Connections above the caps are refused at once: better a
  * clear refusal than a slow death of all. They count from the moment they are accepted, a TLS handshake included, until
  * their descriptor is free again.
  */
 import net from 'node:net'
 import tls from 'node:tls'
 import { WORKER_FIELD } from '../../metrics/layout.ts'
-import type { ListenerPlan } from '../messages.ts'
+import type { ListenerPlan, WorkerListener } from '../messages.ts'
 import type { Plane } from '../plane.ts'
 import { KEEP_ALIVE } from '../socket/socket.ts'
 import { Client } from './client.ts'
@@ -17,8 +18,17 @@ const BACKLOG = 4_096
 /** CPU time that a handshake may take; a thousand that come at once are one long silence of the worker. */
 export const HANDSHAKE_MS = 5
 
-/** Opens a listener; resolves with the server once it accepts. Rejects with the system's error (EADDRINUSE …). */
-export function openListener(plane: Plane, plan: ListenerPlan, reusePort: boolean): Promise<net.Server> {
+/**
+ * Opens a listener, or takes over the sockets that it has been given; resolves with a server for each socket once it accepts. Rejects with
+ * the system's error (EADDRINUSE …).
+ */
+export async function openListener(plane: Plane, plan: WorkerListener, reusePort: boolean): Promise<net.Server[]> {
+  const { host, port, inherited } = plan
+  if (inherited.length === 0) return [await openServer(plane, plan, { host, port, reusePort })]
+  return Promise.all(inherited.map((fd) => openServer(plane, plan, { fd })))
+}
+
+function openServer(plane: Plane, plan: ListenerPlan, at: net.ListenOptions | { fd: number }): Promise<net.Server> {
   const isTls = plan.tls !== null
   // Half of a handshake leads nowhere, so a side that ends before its end ends the connection.
   const options = { pauseOnConnect: !isTls, allowHalfOpen: !isTls, noDelay: true, ...KEEP_ALIVE }
@@ -26,7 +36,7 @@ export function openListener(plane: Plane, plan: ListenerPlan, reusePort: boolea
   const server = net.createServer(options, (socket) => acceptClient(plane, socket, secure))
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    server.listen({ host: plan.host, port: plan.port, reusePort, backlog: BACKLOG }, () => {
+    server.listen({ ...at, backlog: BACKLOG }, () => {
       server.off('error', reject)
       // An error of a single accept (too many descriptors, say) must not end the worker.
       server.on('error', () => plane.counters.countLane(WORKER_FIELD.acceptErrors))

@@ -5,7 +5,7 @@
  * for a Node that does not give it (or one with restricted permissions). Its `streamBaseState` is how the handle answers:
  * a few integers that are valid until the next call.
  */
-import type { Socket } from 'node:net'
+import type { Server, Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 
 /** A write that the handle may have to finish later; `oncomplete` is called then, with 0 or a negative error number. */
@@ -63,6 +63,11 @@ export function handleOf(socket: Socket): StreamHandle | null {
 export function descriptorOf(socket: Socket): number {
   if (socket instanceof TLSSocket) return -1
   return handleOf(socket)?.fd ?? -1
+}
+
+/** The descriptor of the socket that a server listens on; -1 once it is closed, or if Node hides it. */
+export function descriptorOfServer(server: Server): number {
+  return (server as unknown as { readonly _handle?: { readonly fd: number } | null })._handle?.fd ?? -1
 }
 
 /** Reads nothing more of a socket in this turn of the event loop; in the next one it goes on, if the socket still wants to. */

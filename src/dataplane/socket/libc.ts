@@ -1,6 +1,6 @@
 /**
  * The few calls of the C library that Node has no door to, by `node:ffi`: what moves bytes between two sockets without
- * showing them to us. Nothing else in the project calls C.
+ * showing them to us, and what a service manager needs (systemd.ts). Nothing else in the project calls C.
  *
  * `node:ffi` came with Node 26.1 and is experimental, so all of it is looked for once and proved by a round trip through two
  * pipes. Where it is not there, not allowed (`--permission`), switched off (`--no-experimental-ffi`) or fails that proof, `libc` is null and
@@ -11,7 +11,8 @@
  */
 import { closeSync, constants, openSync, writeSync } from 'node:fs'
 
-export interface Libc {
+/** What moves bytes between sockets. */
+export interface Moving {
   /** Moves up to `bytes` from one descriptor to another, one of which is a pipe; returns how many, 0 at the end, or -1. */
   splice(from: number, to: number, bytes: number): number
   /** A non-blocking pipe that child processes do not inherit: the ends to read from and to write to. Null if there is none. */
@@ -25,6 +26,15 @@ export interface Libc {
   /** Bytes that a socket has been given and its peer has not acknowledged yet; -1 when that cannot be told. */
   unacknowledged(socket: number): number
   close(descriptor: number): void
+}
+
+export interface Libc extends Moving {
+  /** Another descriptor of the same file or socket, which child processes do not inherit; -1 when there is none left. */
+  duplicate(descriptor: number): number
+  /** Where a socket listens: family, port and address of its name (a `sockaddr`); null for what does not listen. */
+  listensAt(descriptor: number): Uint8Array | null
+  /** Sends a datagram to the socket of this name, a path, or an abstract one that begins with a zero; whether it was taken. */
+  sendTo(name: Uint8Array, text: string): boolean
 }
 
 /** What is used of `node:ffi`. */
@@ -42,6 +52,14 @@ interface Library {
 const MOVE_NONBLOCK = 0x01 | 0x02
 const NONBLOCK_CLOEXEC = 0o4000 | 0o2000000
 const SET_PIPE_SIZE = 1031
+const DUPLICATE_CLOEXEC = 1030
+const SOCKET_LEVEL = 1
+const ACCEPTS_CONNECTIONS = 30
+const UNIX = 1
+const DATAGRAM_CLOEXEC = 2 | 0o2000000
+const NO_SIGNAL = 0x4000
+/** Bytes of the longest name of a socket. */
+const NAME_BYTES = 128
 const PEEK_DONTWAIT = 0x02 | 0x40
 const OUTPUT_QUEUE = 0x5411
 
@@ -99,7 +117,46 @@ function open(ffi: Ffi): Libc {
     // A reset is told once, and takes the same -1; whoever asks again is told the end that it has left.
     isQuiet: (socket) => peek(socket) === -1 && peek(socket) === -1,
     unacknowledged: (socket) => (ioctl(socket, OUTPUT_QUEUE, queuedAt) === 0 ? kept.queued[0] : -1),
+    duplicate: (descriptor) => fcntl(descriptor, DUPLICATE_CLOEXEC, 0),
+    ...serviceCalls(ffi, find),
     close: closeSync,
+  }
+}
+
+/** What is called at a start only, so it may take memory of its own. */
+function serviceCalls(
+  ffi: Ffi,
+  find: (name: string, ...types: string[]) => ReturnType<Library['getFunction']>,
+): Pick<Libc, 'listensAt' | 'sendTo'> {
+  const getsockopt = find('getsockopt', 'i32', 'i32', 'i32', 'pointer', 'pointer')
+  const getsockname = find('getsockname', 'i32', 'pointer', 'pointer')
+  const socket = find('socket', 'i32', 'i32', 'i32')
+  const sendto = find('sendto', 'i32', 'pointer', 'u32', 'i32', 'pointer', 'u32')
+  const close = find('close', 'i32')
+  return {
+    listensAt(descriptor) {
+      const [value, length, name] = [new Uint8Array(4), new Uint8Array(4), new Uint8Array(NAME_BYTES)]
+      const [valueAt, lengthAt, nameAt] = [value, length, name].map((memory) => ffi.getRawPointer(memory))
+      const size = new DataView(length.buffer)
+      size.setUint32(0, value.length, true)
+      if (getsockopt(descriptor, SOCKET_LEVEL, ACCEPTS_CONNECTIONS, valueAt, lengthAt) !== 0 || value[0] !== 1)
+        return null
+      size.setUint32(0, name.length, true)
+      return getsockname(descriptor, nameAt, lengthAt) === 0 ? name : null
+    },
+    sendTo(name, text) {
+      // A path ends with a zero, which an abstract name has at its beginning.
+      const address = new Uint8Array(2 + name.length + (name[0] === 0 ? 0 : 1))
+      new DataView(address.buffer).setUint16(0, UNIX, true)
+      address.set(name, 2)
+      const bytes = new Uint8Array(Buffer.from(text))
+      const descriptor = socket(UNIX, DATAGRAM_CLOEXEC, 0)
+      if (descriptor < 0) return false
+      const [bytesAt, addressAt] = [bytes, address].map((memory) => ffi.getRawPointer(memory))
+      const sent = sendto(descriptor, bytesAt, bytes.length, NO_SIGNAL, addressAt, address.length)
+      close(descriptor)
+      return sent === bytes.length
+    },
   }
 }
 

@@ -11,7 +11,7 @@
  * nothing waiting, so order is kept. Never more is taken than belongs to the body. What cannot be moved (nothing there, the
  * end, an error, TLS, no libc.ts) is left to the stream, which tells the exchange as it always does.
  */
-import { type Libc, libc as theLibc } from './libc.ts'
+import { type Moving, libc as theLibc } from './libc.ts'
 import type { Outgoing } from './outgoing.ts'
 
 /** What a read takes of a body that is moved otherwise. */
@@ -24,14 +24,14 @@ const MOVES_MAX = 8
 const TURN_BYTES = MOVES_MAX * PIPE_BYTES
 
 export class Splicer {
-  readonly #libc: Libc
+  readonly #libc: Moving
   #from: number
   #to: number
   /** Where the last moves came from, and how much that was since others had their turn. */
   #source = -1
   #sourceBytes = 0
 
-  private constructor(libc: Libc, [from, to]: readonly [number, number]) {
+  private constructor(libc: Moving, [from, to]: readonly [number, number]) {
     this.#libc = libc
     this.#from = from
     this.#to = to
@@ -40,7 +40,7 @@ export class Splicer {
   }
 
   /** A splicer with a pipe of its own; null where there is none to be had. */
-  static open(libc: Libc | null = theLibc): Splicer | null {
+  static open(libc: Moving | null = theLibc): Splicer | null {
     const pipe = libc?.pipe() ?? null
     return libc === null || pipe === null ? null : new Splicer(libc, pipe)
   }

@@ -6,7 +6,7 @@ import { TLSSocket } from 'node:tls'
 import { Worker } from 'node:worker_threads'
 import { afterEach, describe, expect, test } from 'vitest'
 import { descriptorOf, pauseForTurn } from '../../../src/dataplane/socket/handle.ts'
-import { type Libc, libc } from '../../../src/dataplane/socket/libc.ts'
+import { libc, type Moving } from '../../../src/dataplane/socket/libc.ts'
 import { Outgoing } from '../../../src/dataplane/socket/outgoing.ts'
 import { SIGN_BYTES, Splicer } from '../../../src/dataplane/socket/splicer.ts'
 import { patternOf } from '../../helpers/pattern.ts'
@@ -259,7 +259,7 @@ test('over TLS there is no descriptor that carries the bytes of a body', () => {
 
 test('a pipe that gives back less than was put in is given up, so that nobody else meets its bytes', () => {
   const closed: number[] = []
-  const broken: Libc = {
+  const broken: Moving = {
     pipe: () => [90, 91],
     resizePipe: () => -1,
     splice: (_from, to) => (to === 91 ? 1_000 : -1),
@@ -275,7 +275,7 @@ test('a pipe that gives back less than was put in is given up, so that nobody el
 })
 
 test('a source has had its turn after a megabyte in a row, and another one begins anew', () => {
-  const endless: Libc = {
+  const endless: Moving = {
     pipe: () => [90, 91],
     resizePipe: () => -1,
     splice: (_from, _to, bytes) => bytes,
@@ -317,6 +317,6 @@ test('a socket that pauses for a turn is read again in the next, unless it was p
 
 test('without a C library, or without a pipe, there is no splicer', () => {
   expect(Splicer.open(null)).toBeNull()
-  expect(Splicer.open({ pipe: () => null } as unknown as Libc)).toBeNull()
+  expect(Splicer.open({ pipe: () => null } as unknown as Moving)).toBeNull()
   expect(SIGN_BYTES).toBeLessThan(65_536)
 })

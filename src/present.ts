@@ -1,0 +1,108 @@
+/**
+ * The process that serves, as an upgrade sees it (upgrade/upgrade.ts): what it hands over, and how it steps back, forward again, or out.
+ *
+ * Stepping back: changes are refused with 503 from then on, one that is under way ends first, and rollouts are those of another process. So whatever was
+ * answered as done is in the store when the other one is told to take over, and that one reads it before it accepts anything. Tables follow the store
+ * as long as this process has connections.
+ */
+import type { Logger } from 'pino'
+import type { Admin } from './admin/server.ts'
+import { untilFree } from './busy.ts'
+import type { Cleanup } from './cleanup.ts'
+import { systemClock } from './clock.ts'
+import { type HostPort, parseListenAddress } from './config/address.ts'
+import type { ConfigFile } from './control/config-file.ts'
+import type { RunningControl } from './control/deps.ts'
+import { descriptorOfServer } from './dataplane/socket/handle.ts'
+import { TurnoutError } from './errors.ts'
+import { addressOf } from './listener-plan.ts'
+import type { Seat } from './rollout/seat.ts'
+import type { ServeOptions } from './serve-options.ts'
+import { storeUrl } from './store-url.ts'
+import type { Present } from './upgrade/upgrade.ts'
+import { VERSION } from './version.ts'
+import type { Workers } from './workers/workers.ts'
+
+/** What this process says of itself. */
+export const SELF = Object.freeze({ pid: process.pid, version: VERSION })
+
+/** Where it is between serving and its end. */
+export interface Stage {
+  isDraining: boolean
+  /** Another process is about to take over. */
+  isYielded: boolean
+}
+
+export interface Parts {
+  readonly options: ServeOptions
+  readonly workers: Workers
+  readonly control: RunningControl
+  readonly file: ConfigFile
+  readonly rollouts: Seat
+  readonly admin: Admin
+  readonly stage: Stage
+  readonly shutdownMs: number
+  readonly cleanup: Cleanup
+  readonly log: Logger
+}
+
+type Close = (isShared?: readonly boolean[]) => Promise<void>
+
+/** Ends all, at most once: `isShared` as in dataplane/messages.ts; by default the sockets of a service manager, where the next process finds them. */
+export function closerOf({ options, workers, stage, shutdownMs, cleanup }: Parts): Close {
+  const { listeners = [], duplicate = null } = options.sockets ?? {}
+  const kept = listeners.map((descriptors) => duplicate !== null && descriptors.length > 0)
+  let closing: Promise<void> | null = null
+  return (isShared = kept) => {
+    stage.isDraining = true
+    // Requests in flight end first, while health and admin still tell of them.
+    closing ??= workers.drain(shutdownMs, isShared).then(() => cleanup.run())
+    return closing
+  }
+}
+
+/** What an upgrade does with these parts; `close` as `closerOf` gives it. */
+export function presentOf(parts: Parts, close: Close): Present {
+  const { control, file, rollouts, admin, stage, log } = parts
+  return {
+    self: SELF,
+    offer: () => offerOf(parts),
+    async yield() {
+      stage.isYielded = true
+      // The queue is one line: once a change that changes nothing has had its turn, all before it are stored.
+      await file.check(control.snapshot().services).catch(() => {})
+      await untilFree(systemClock, () => rollouts.leave())
+    },
+    async takeBack() {
+      await untilFree(systemClock, () => rollouts.comeBack())
+      stage.isYielded = false
+    },
+    async drain(isShared) {
+      // The other one has an admin API.
+      await Promise.all([admin.close(), close(isShared)])
+    },
+    publish: (event) => control.publish(event),
+    log,
+  }
+}
+
+function offerOf({ options, workers, admin }: Parts): ReturnType<Present['offer']> {
+  const { spec, sockets } = options
+  const store = storeUrl(spec.store, options)
+  if (spec.store.startsWith('memory')) {
+    const how = 'set store to sqlite:PATH and restart'
+    throw new TurnoutError('conflict', `Nothing can be handed over: a store in memory ends with its process; ${how}.`)
+  }
+  const isShared = sockets !== undefined && sockets.duplicate !== null
+  const at = parseListenAddress(spec.admin.address) as HostPort
+  return {
+    store,
+    isShared,
+    listeners: spec.listeners.map((listener, i) => ({
+      ...addressOf(listener),
+      bound: workers.ports[i],
+      descriptors: isShared && sockets.listeners[i].length > 0 ? sockets.listeners[i] : workers.descriptors[i],
+    })),
+    admin: { ...at, bound: Number(new URL(admin.address).port), descriptors: [descriptorOfServer(admin.server)] },
+  }
+}

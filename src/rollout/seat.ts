@@ -1,0 +1,66 @@
+/**
+ * The rollouts of this process, while another one may take its place.
+ *
+ *   ours ──leave──► theirs: shown here, run there ──comeBack──► ours
+ *
+ * Leaving is what the end of a process is to its rollouts, and coming back is what its start is: each goes on with what is kept in the
+ * store. So a rollout is never driven by two, and what is left in the middle of a step is done again under the same key. Meanwhile they are those of
+ * another process (elsewhere.ts). Counts of what was asked begin anew with each change of seats.
+ */
+import type { Store } from '../store/store.ts'
+import type { Rollouts } from './controller.ts'
+
+/** What others use of rollouts. */
+export type SeatedRollouts = Pick<
+  Rollouts,
+  'begin' | 'command' | 'dryRun' | 'figures' | 'find' | 'isLeftBy' | 'list' | 'post' | 'refresh' | 'running'
+>
+
+export class Seat implements SeatedRollouts {
+  readonly #store: Pick<Store, 'yield'>
+  readonly #make: () => Rollouts
+  #present: Rollouts
+
+  /** `make` gives rollouts that have not been started. */
+  constructor(store: Pick<Store, 'yield'>, make: () => Rollouts) {
+    this.#store = store
+    this.#make = make
+    this.#present = make()
+  }
+
+  start(): Promise<void> {
+    return this.#present.start()
+  }
+
+  /** Stops driving them, so that another process can; resolves when nothing of them is under way here. */
+  leave(): Promise<void> {
+    return this.#changeSeats(true)
+  }
+
+  /** Drives them again, if no other process does. */
+  comeBack(): Promise<void> {
+    return this.#changeSeats(false)
+  }
+
+  close(): Promise<void> {
+    return this.#present.close()
+  }
+
+  begin: Rollouts['begin'] = (...given) => this.#present.begin(...given)
+  command: Rollouts['command'] = (...given) => this.#present.command(...given)
+  dryRun: Rollouts['dryRun'] = (...given) => this.#present.dryRun(...given)
+  figures: Rollouts['figures'] = () => this.#present.figures()
+  find: Rollouts['find'] = (...given) => this.#present.find(...given)
+  isLeftBy: Rollouts['isLeftBy'] = (...given) => this.#present.isLeftBy(...given)
+  list: Rollouts['list'] = (...given) => this.#present.list(...given)
+  post: Rollouts['post'] = (...given) => this.#present.post(...given)
+  refresh: Rollouts['refresh'] = (...given) => this.#present.refresh(...given)
+  running: Rollouts['running'] = (...given) => this.#present.running(...given)
+
+  async #changeSeats(isYielded: boolean): Promise<void> {
+    await this.#present.close()
+    this.#store.yield(isYielded)
+    this.#present = this.#make()
+    await this.#present.start()
+  }
+}

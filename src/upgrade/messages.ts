@@ -1,0 +1,141 @@
+/**
+ * What the two processes of an upgrade say to each other: the offer, in the environment of the new one, and messages over the channel that
+ * it was started with. Pure.
+ *
+ * Old and new may be of different versions, so both shapes carry the number of the protocol, and whoever reads another number, or anything that
+ * is none of these, says so and goes no further: an upgrade that cannot be understood changes nothing. A Turnout without upgrades ignores the offer,
+ * finds its addresses taken, and ends.
+ *
+ *   old ── offer ──► new: built, probed, asks ──► old: yours ──► new: ready      (or at any time: failed)
+ */
+
+/** Number of the protocol; grows when an older process would misread a newer one. */
+export const PROTOCOL = 1
+
+/** Variable of the environment with the offer. */
+export const OFFER_VARIABLE = 'TURNOUT_UPGRADE'
+
+/** Sockets that listen on one address. */
+export interface OfferedListener {
+  /** As it was configured; empty for every address. */
+  readonly host: string
+  readonly port: number
+  /** The port that it has; another one where port 0 was configured. */
+  readonly bound: number
+  /** Descriptors: in an offer those of the new process. */
+  readonly descriptors: readonly number[]
+}
+
+export interface Identity {
+  readonly pid: number
+  /** Version of Turnout. */
+  readonly version: string
+}
+
+/** What a new process is given. */
+export interface Offer {
+  readonly protocol: typeof PROTOCOL
+  readonly from: Identity
+  /** The store, with its whole path: the new one must use the same. */
+  readonly store: string
+  readonly listeners: readonly OfferedListener[]
+  readonly admin: OfferedListener
+  /** Only the service manager's sockets listen there: they are shared, and stay open (workers/given-sockets.ts). */
+  readonly isShared: boolean
+  /** Descriptor of the pipe to the process that others take for ours (lifeline.ts); null for none. */
+  readonly lifeline: number | null
+}
+
+/** What the new process is, once it serves. */
+export interface Ready extends Identity {
+  readonly listeners: readonly string[]
+  readonly admin: string
+  readonly revision: number
+  /** Of each offered listener whether it has taken it. */
+  readonly taken: readonly boolean[]
+}
+
+export type FromSuccessor =
+  | { readonly type: 'built' | 'probed' | 'asks' }
+  | ({ readonly type: 'ready' } & Ready)
+  /** It ends; why, for people. */
+  | { readonly type: 'failed'; readonly message: string }
+
+export type ToSuccessor = { readonly type: 'yours' }
+
+const WORDS: ReadonlySet<unknown> = new Set(['built', 'probed', 'asks'])
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+const isWhole = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
+const isListOf = <T>(value: unknown, is: (item: unknown) => item is T): value is T[] =>
+  Array.isArray(value) && value.every(is)
+const isText = (value: unknown): value is string => typeof value === 'string'
+const isFlag = (value: unknown): value is boolean => typeof value === 'boolean'
+
+/** A message as it is sent. */
+export const sealed = <M extends object>(message: M): M & { readonly protocol: typeof PROTOCOL } => ({
+  protocol: PROTOCOL,
+  ...message,
+})
+
+/** What the new process has said; null when it is nothing that this one knows. */
+export function readFromSuccessor(sent: unknown): FromSuccessor | null {
+  if (!isObject(sent) || sent['protocol'] !== PROTOCOL) return null
+  const { protocol: _, ...message } = sent
+  const { type } = message
+  if (WORDS.has(type)) return { type } as FromSuccessor
+  if (type === 'failed' && isText(message['message'])) return message as FromSuccessor
+  if (type === 'ready' && isReady(message)) return message as FromSuccessor
+  return null
+}
+
+function isReady(message: Readonly<Record<string, unknown>>): boolean {
+  const { pid, version, listeners, admin, revision, taken } = message
+  return (
+    isWhole(pid) &&
+    isText(version) &&
+    isListOf(listeners, isText) &&
+    isText(admin) &&
+    isWhole(revision) &&
+    isListOf(taken, isFlag)
+  )
+}
+
+/** Whether the old process has said that this one may write. */
+export const isYours = (sent: unknown): boolean =>
+  isObject(sent) && sent['protocol'] === PROTOCOL && sent['type'] === 'yours'
+
+/** The offer of a text, or why it cannot be followed, as a whole sentence. */
+export function readOffer(text: string): Offer | string {
+  let offer: unknown
+  try {
+    offer = JSON.parse(text)
+  } catch {
+    offer = null
+  }
+  if (!isObject(offer)) return `${OFFER_VARIABLE} is not the offer of another Turnout.`
+  if (offer['protocol'] !== PROTOCOL) {
+    return `This Turnout takes over by protocol ${PROTOCOL}, and was offered ${JSON.stringify(offer['protocol'])}: restart instead.`
+  }
+  return isOffer(offer) ? (offer as unknown as Offer) : `${OFFER_VARIABLE} is not an offer of protocol ${PROTOCOL}.`
+}
+
+function isOffer({ from, store, listeners, admin, isShared, lifeline }: Readonly<Record<string, unknown>>): boolean {
+  return (
+    isObject(from) &&
+    isWhole(from['pid']) &&
+    isText(from['version']) &&
+    isText(store) &&
+    isListOf(listeners, isOffered) &&
+    isOffered(admin) &&
+    isFlag(isShared) &&
+    (lifeline === null || isWhole(lifeline))
+  )
+}
+
+function isOffered(value: unknown): value is OfferedListener {
+  if (!isObject(value)) return false
+  const { host, port, bound, descriptors } = value
+  return isText(host) && isWhole(port) && isWhole(bound) && isListOf(descriptors, isWhole)
+}

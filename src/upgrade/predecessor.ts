@@ -1,0 +1,83 @@
+/**
+ * The process that this one is to replace, as the new one knows it: what it offers, and what the two say to each other.
+ *
+ * When it is gone, however it ended, nobody is left to wait for: what it wrote is in the store, its sockets are here too, and the kernel has
+ * freed its lock. So the new process goes on as though it had been told to take over, and nothing more is said.
+ */
+import type { Clock } from '../clock.ts'
+import { type FromSuccessor, isYours, OFFER_VARIABLE, type Offer, type Ready, readOffer, sealed } from './messages.ts'
+
+/** The old process says before that what it cannot do. */
+const YOURS_MS_MAX = 60_000
+
+/** The way to the old process: `process` itself, when it was started with a channel. */
+export interface Channel {
+  readonly connected: boolean
+  send?(message: object, done: (error: Error | null) => void): unknown
+  on(event: 'message', listener: (sent: unknown) => void): unknown
+  once(event: 'disconnect', listener: () => void): unknown
+}
+
+export class Predecessor {
+  readonly offer: Offer
+  readonly #channel: Channel
+  readonly #clock: Pick<Clock, 'after'>
+  readonly #yours = Promise.withResolvers<void>()
+
+  constructor(offer: Offer, channel: Channel, clock: Pick<Clock, 'after'>) {
+    this.offer = offer
+    this.#channel = channel
+    this.#clock = clock
+    channel.on('message', (sent) => {
+      if (isYours(sent)) this.#yours.resolve()
+    })
+    channel.once('disconnect', this.#yours.resolve)
+    if (!channel.connected) this.#yours.resolve()
+  }
+
+  /** Tables are built, and all that could be looked at before is. */
+  built(): void {
+    void this.#say({ type: 'built' })
+  }
+
+  /** Targets have been probed. */
+  probed(): void {
+    void this.#say({ type: 'probed' })
+  }
+
+  /** Asks to take over; resolves when the old process writes no more, or is gone. */
+  async takeOver(): Promise<void> {
+    void this.#say({ type: 'asks' })
+    const { promise: late, reject } = Promise.withResolvers<never>()
+    const cancel = this.#clock.after(YOURS_MS_MAX, () => reject(new Error('the old process does not hand over')))
+    try {
+      await Promise.race([this.#yours.promise, late])
+    } finally {
+      cancel()
+    }
+  }
+
+  /** This process serves. */
+  ready(ready: Ready): void {
+    void this.#say({ type: 'ready', ...ready })
+  }
+
+  /** This process ends; resolves when that is said. */
+  failed(message: string): Promise<void> {
+    return this.#say({ type: 'failed', message })
+  }
+
+  #say(message: FromSuccessor): Promise<void> {
+    const channel = this.#channel
+    if (!channel.connected) return Promise.resolve()
+    return new Promise((resolve) => channel.send?.(sealed(message), () => resolve()))
+  }
+}
+
+/** The offer that this process was started with, taken out of `env`; null when there is none, and the reason when it cannot be followed. */
+export function takeOffer(env: Record<string, string | undefined>): Offer | string | null {
+  const text = env[OFFER_VARIABLE]
+  // What this process starts is not meant.
+  delete env[OFFER_VARIABLE]
+  return text === undefined ? null : readOffer(text)
+}

@@ -1,0 +1,258 @@
+/**
+ * Drives an upgrade in the process that is to be replaced: starts the new one, hears what it says, and does what state.ts asks for.
+ *
+ * One at a time. Whoever asked is answered when the new process serves, or when all is as before and why; what becomes of the old one
+ * then is `whenDrained`. Each phase has a limit, and the whole has the one that was asked for; the new process is killed when it is over.
+ */
+import type { Clock } from '../clock.ts'
+import type { NewEvent } from '../control/events.ts'
+import { TurnoutError } from '../errors.ts'
+import {
+  type FromSuccessor,
+  type Identity,
+  type Offer,
+  type Ready,
+  readFromSuccessor,
+  type ToSuccessor,
+} from './messages.ts'
+import { type Effect, type Happening, isUnderWay, LATE, LIMIT_MS, type Phase, step } from './state.ts'
+
+/** Pause before what was given away is tried to be taken back again, where the store is away. */
+const AGAIN_MS = 500
+
+/** What an upgrade does with the process that serves. */
+export interface Present {
+  readonly self: Identity
+  /** Its sockets, and what else the new process must know. Throws `conflict` where nothing can be handed over. */
+  offer(): Omit<Offer, 'protocol' | 'from' | 'lifeline'>
+  /** Stops writing to the store; resolves when nothing of it is under way. */
+  yield(): Promise<void>
+  /** Writes again. */
+  takeBack(): Promise<void>
+  /** Stops accepting and ends in order; `taken` tells of each listener whether the new process has it. */
+  drain(taken: readonly boolean[]): Promise<void>
+  publish(event: NewEvent): void
+  readonly log: { info(data: object, message: string): void; error(data: object, message: string): void }
+}
+
+/** A new process, as it was started. */
+export interface Successor {
+  readonly pid: number
+  send(message: ToSuccessor): void
+  /** Ends it at once; resolves when it is gone. */
+  kill(): Promise<void>
+}
+
+/** Hears of a new process. */
+export interface SuccessorNews {
+  message(sent: unknown): void
+  /** It is gone; `why` is the rest of a sentence about it. */
+  gone(why: string): void
+}
+
+/** What came of an upgrade. */
+export interface Upgraded extends Omit<Ready, 'taken'> {
+  readonly from: Identity
+  readonly tookMs: number
+}
+
+export interface UpgradeDeps {
+  readonly clock: Clock
+  /** Starts the new process; throws when it cannot. */
+  start(offer: ReturnType<Present['offer']>, news: SuccessorNews): Successor
+}
+
+export class Upgrade {
+  /** Resolves once the new process serves and this one has ended what was under way. */
+  readonly whenDrained: Promise<void>
+  readonly #deps: UpgradeDeps
+  readonly #drained = Promise.withResolvers<void>()
+  #present: Present | null = null
+  #attempt: Attempt | null = null
+
+  constructor(deps: UpgradeDeps) {
+    this.#deps = deps
+    this.whenDrained = this.#drained.promise
+  }
+
+  /** Says what is to be replaced; before, no upgrade can begin. */
+  attach(present: Present): void {
+    this.#present = present
+  }
+
+  /** The new process serves. */
+  get isReplaced(): boolean {
+    const phase = this.#attempt?.phase
+    return phase === 'draining' || phase === 'ended'
+  }
+
+  /** Replaces this process by a new one. Rejects with `conflict` when it cannot begin, and with `upgrade_failed` when all is as before. */
+  async begin(limitMs: number): Promise<Upgraded> {
+    if (this.#present === null) throw new TurnoutError('conflict', 'This process has not started yet.')
+    if (this.#attempt !== null) throw new TurnoutError('conflict', this.#attempt.inWords())
+    const attempt = new Attempt(this.#deps, this.#present, this.#drained.resolve)
+    this.#attempt = attempt
+    try {
+      return await attempt.run(limitMs)
+    } catch (error) {
+      this.#attempt = null
+      throw error
+    }
+  }
+
+  /** Gives up what is under way, since this process is to end; resolves when the new one is gone. Nothing once that serves. */
+  async giveUp(): Promise<void> {
+    await this.#attempt?.giveUp()
+  }
+}
+
+class Attempt {
+  phase: Phase = 'starting'
+  readonly #deps: UpgradeDeps
+  readonly #present: Present
+  readonly #drained: () => void
+  readonly #outcome = Promise.withResolvers<Upgraded>()
+  readonly #startedMs: number
+  #successor: Successor | null = null
+  #ready: Ready | null = null
+  #yielding: Promise<void> = Promise.resolve()
+  #isAbandoned = false
+  #why = ''
+  #cancelLimit = () => {}
+
+  constructor(deps: UpgradeDeps, present: Present, drained: () => void) {
+    this.#deps = deps
+    this.#present = present
+    this.#drained = drained
+    this.#startedMs = deps.clock.monotonicMs()
+  }
+
+  run(limitMs: number): Promise<Upgraded> {
+    const { clock, start } = this.#deps
+    const { log } = this.#present
+    const offer = this.#present.offer()
+    try {
+      this.#successor = start(offer, {
+        message: (sent) => this.#hear(sent),
+        gone: (why) => this.#happen('broken', why),
+      })
+    } catch (error) {
+      throw new TurnoutError('upgrade_failed', `The new process cannot be started: ${(error as Error).message}`)
+    }
+    log.info({ pid: this.#successor.pid }, `an upgrade begins: process ${this.#successor.pid} is started`)
+    const cancel = clock.after(limitMs, () => this.#happen('broken', `was not ready within ${limitMs} ms`))
+    this.#limit()
+    return this.#outcome.promise.finally(cancel)
+  }
+
+  inWords(): string {
+    if (isUnderWay(this.phase)) {
+      const sinceMs = Math.round(this.#deps.clock.monotonicMs() - this.#startedMs)
+      return `An upgrade is under way: process ${this.#successor?.pid} is ${this.phase}, ${sinceMs} ms after its start.`
+    }
+    return this.phase === 'failed'
+      ? 'An upgrade has failed, and what was given away is just taken back.'
+      : `Process ${this.#successor?.pid} serves already; this one ends.`
+  }
+
+  async giveUp(): Promise<void> {
+    if (!isUnderWay(this.phase)) return
+    this.#isAbandoned = true
+    this.#happen('broken', 'was given up, since the present process is to end')
+    await this.#outcome.promise.catch(() => {})
+  }
+
+  #hear(sent: unknown): void {
+    const message: FromSuccessor | null = readFromSuccessor(sent)
+    if (message === null) return this.#happen('broken', 'says what this version does not understand')
+    if (message.type === 'failed') return this.#happen('broken', `says: ${message.message}`)
+    if (message.type === 'ready') this.#ready = message
+    this.#happen(message.type)
+  }
+
+  #happen(happening: Happening, why = ''): void {
+    const next = step(this.phase, happening)
+    if (next === null) {
+      if (isUnderWay(this.phase)) this.#happen('broken', `says ${happening} while it is ${this.phase}`)
+      return
+    }
+    if (happening === 'broken') this.#why = why
+    this.phase = next.phase
+    this.#limit()
+    this.#present.log.info({ pid: this.#successor?.pid, phase: this.phase }, `the upgrade is ${this.phase}`)
+    this.#do(next.effects)
+  }
+
+  #limit(): void {
+    this.#cancelLimit()
+    const { phase } = this
+    const limitMs = LIMIT_MS[phase]
+    if (limitMs === null) return
+    const late = () => this.#happen('broken', `${LATE[phase]} within ${limitMs} ms`)
+    this.#cancelLimit = this.#deps.clock.after(limitMs, late)
+  }
+
+  #do(effects: readonly Effect[]): void {
+    if (effects.includes('kill')) void this.#goBack(effects.includes('takeBack'))
+    else if (effects.includes('give')) this.#successor!.send({ type: 'yours' })
+    else if (effects.includes('drain')) this.#end()
+    else if (effects.includes('yield')) {
+      this.#yielding = this.#present.yield()
+      this.#yielding.then(
+        () => this.#happen('yielded'),
+        (error: Error) => this.#happen('broken', `cannot take over: ${error.message}`),
+      )
+    }
+  }
+
+  /** The new process serves. */
+  #end(): void {
+    const { clock } = this.#deps
+    const { log } = this.#present
+    const { taken, pid, version, listeners, admin, revision } = this.#ready!
+    const tookMs = clock.monotonicMs() - this.#startedMs
+    log.info({ pid, tookMs }, `process ${pid} (${version}) serves; this one finishes what is under way`)
+    // Nothing is accepted here any more when it is answered.
+    const draining = this.#present.drain(taken)
+    this.#outcome.resolve({ pid, version, listeners, admin, revision, from: this.#present.self, tookMs })
+    draining
+      .then(
+        () => this.#happen('drained'),
+        (error: unknown) => {
+          log.error({ err: error }, 'could not end cleanly')
+          this.#happen('drained')
+        },
+      )
+      .then(this.#drained)
+  }
+
+  /** All is to be as before. */
+  async #goBack(mayHaveYielded: boolean): Promise<void> {
+    const { clock } = this.#deps
+    const { log } = this.#present
+    const { pid, kill } = { pid: this.#successor!.pid, kill: () => this.#successor!.kill() }
+    await kill()
+    if (mayHaveYielded) {
+      await this.#yielding.catch(() => {})
+      while (!this.#isAbandoned) {
+        const error = await this.#present.takeBack().then(
+          () => null,
+          (thrown: unknown) => thrown,
+        )
+        if (error === null) break
+        log.error({ err: error }, 'what was handed over cannot be taken back yet')
+        await new Promise<void>((resolve) => clock.after(AGAIN_MS, resolve))
+      }
+    }
+    const { self } = this.#present
+    const message = `The new process, ${pid}, ${this.#why}`.replace(/\.?$/, '.')
+    log.error({ pid }, `the upgrade failed, and process ${self.pid} goes on as before: ${message}`)
+    this.#present.publish({
+      type: 'upgrade',
+      service: null,
+      message: `the upgrade failed, and process ${self.pid} goes on as before: ${message}`,
+      data: { pid: self.pid, failed: pid },
+    })
+    this.#outcome.reject(new TurnoutError('upgrade_failed', message))
+  }
+}

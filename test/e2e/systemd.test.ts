@@ -1,0 +1,174 @@
+/** What a service manager such as systemd is told and gives: sd_notify and sd_listen_fds, played by a socket and by sockets of the test. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { createServer, type Server } from 'node:net'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { stringify } from 'yaml'
+import { libc } from '../../src/dataplane/socket/libc.ts'
+import { named, takeSockets } from '../../src/systemd.ts'
+import { MAIN } from '../helpers/built.ts'
+import { ask } from '../helpers/load.ts'
+import { program } from '../helpers/programs.ts'
+import { call, service, startProcess, temporaryFolder, testConfig } from '../helpers/proxy.ts'
+import { until } from '../helpers/raw.ts'
+import { startNamed } from '../helpers/upstream.ts'
+
+const python = program('python3')
+
+/** Prints each datagram that comes to a Unix socket, with a blank line behind it. */
+const LISTEN = `
+import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+name = sys.argv[1]
+s.bind('\\0' + name[1:] if name[0] == '@' else name)
+print('bound\\n', flush=True)
+while True: print(s.recv(4096).decode() + '\\n', flush=True)
+`
+
+/** A socket that is told; what it was told so far. */
+async function startManager(name: string): Promise<() => string[]> {
+  const child = spawn(python as string, ['-c', LISTEN, name])
+  onTestFinished(() => void child.kill('SIGKILL'))
+  let text = ''
+  child.stdout.on('data', (bytes) => (text += bytes))
+  await until('it listens', () => text.startsWith('bound'))
+  return () => text.split('\n\n').slice(1, -1)
+}
+
+const abstract = `@turnout-test-${process.pid}`
+
+test.skipIf(python === null || process.platform !== 'linux').each(['a path', 'an abstract name'])(
+  'by %s it is told who serves, after an upgrade the new process, and that it ends; the old one ends by itself',
+  { timeout: 60_000 },
+  async (kind) => {
+    const folder = temporaryFolder()
+    const name = kind === 'a path' ? join(folder, 'notify') : abstract
+    const told = await startManager(name)
+    const { url } = await startNamed('blue')
+    const services = { shop: service({ blue: [url] }) }
+    const config = { store: 'sqlite:./turnout.db', services }
+    const proxy = await startProcess(config, folder, [], { NOTIFY_SOCKET: name })
+    const first = proxy.child.pid
+    await until('it is told', () => told().length === 1)
+    expect(told()[0]).toBe(`READY=1\nMAINPID=${first}\nSTATUS=process ${first} serves`)
+    const { pid } = await call<{ pid: number }>(proxy, 'POST', '/v1/upgrade')
+    onTestFinished(() => {
+      try {
+        process.kill(pid, 'SIGKILL')
+      } catch {
+        // It has ended.
+      }
+    })
+    // It is told before the old one ends.
+    expect(await proxy.exited()).toBe(0)
+    expect(told()[1]).toMatch(`READY=1\nMAINPID=${pid}\n`)
+    expect(await ask(proxy.port, { method: 'GET' })).toMatchObject({ status: 200, body: 'blue' })
+    process.kill(pid, 'SIGTERM')
+    await until('it says that it ends', () => told().length === 3)
+    expect(told()[2]).toMatch(/^STOPPING=1\n/)
+  },
+)
+
+/** Sockets on one address, as a service manager opens them. */
+async function open(count: number): Promise<{ port: number; descriptors: number[]; close(): void }> {
+  const servers: Server[] = []
+  let port = 0
+  for (let n = 0; n < count; n++) {
+    const server = createServer()
+    await new Promise<void>((resolve) => server.listen({ host: '127.0.0.1', port, reusePort: true }, resolve))
+    port = (server.address() as { port: number }).port
+    servers.push(server)
+  }
+  const descriptors = servers.map((server) => (server as unknown as { _handle: { fd: number } })._handle.fd)
+  return { port, descriptors, close: () => void servers.map((server) => server.close()) }
+}
+
+/** `turnout serve` with these sockets from descriptor 3 on. */
+function activated(config: Record<string, unknown>, folder: string, descriptors: readonly number[]) {
+  const file = join(folder, 'turnout.yaml')
+  writeFileSync(file, stringify({ ...testConfig(config), log: { level: 'info', access: false } }))
+  const command = `LISTEN_FDS=${descriptors.length} LISTEN_PID=$$ exec "$0" "$@"`
+  const child: ChildProcess = spawn('sh', ['-c', command, process.execPath, MAIN, 'serve', '--config', file], {
+    cwd: folder,
+    stdio: ['ignore', 'pipe', 'pipe', ...descriptors],
+  })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) stream!.on('data', (bytes) => (output += bytes))
+  const exited = new Promise((resolve) => child.once('exit', resolve))
+  return { child, exited, output: () => output }
+}
+
+test.skipIf(libc === null).each([
+  [3, 2],
+  [1, 2],
+])(
+  'of %i sockets that it has opened, %i workers serve all, also after an upgrade',
+  { timeout: 60_000 },
+  async (count, workers) => {
+    const { url } = await startNamed('blue')
+    const sockets = await open(count)
+    const folder = temporaryFolder()
+    const services = { shop: service({ blue: [url] }) }
+    const listeners = [{ address: `127.0.0.1:${sockets.port}` }]
+    const { child, exited, output } = activated(
+      { listeners, workers, store: 'sqlite:./turnout.db', services },
+      folder,
+      sockets.descriptors,
+    )
+    await until('it serves', () => output().includes('"msg":"serving"'))
+    // From here on only they accept.
+    sockets.close()
+    const askAll = async () => {
+      for (let n = 0; n < 30; n++) expect(await ask(sockets.port, { method: 'GET' })).toMatchObject({ status: 200 })
+    }
+    await askAll()
+    const { admin } = JSON.parse(
+      output()
+        .split('\n')
+        .find((line) => line.includes('"serving"'))!,
+    ) as { admin: string }
+    const done = (await (await fetch(`${admin}/v1/upgrade`, { method: 'POST' })).json()) as { pid: number }
+    onTestFinished(() => {
+      try {
+        process.kill(done.pid, 'SIGKILL')
+      } catch {
+        // It has ended.
+      }
+    })
+    await askAll()
+    child.kill('SIGTERM')
+    expect(await exited).toBe(0)
+  },
+)
+
+test.skipIf(libc === null)('a socket that belongs to no listener is a fault, and is named', async () => {
+  const sockets = await open(1)
+  onTestFinished(sockets.close)
+  const services = { shop: service({ blue: ['http://127.0.0.1:1'] }) }
+  const { exited, output } = activated({ services }, temporaryFolder(), sockets.descriptors)
+  expect(await exited).toBe(1)
+  expect(output()).toContain(
+    `one is for 127.0.0.1:${sockets.port}, and neither a listener nor the admin API has this address`,
+  )
+})
+
+test('sockets that are meant for another process are left alone, and none is meant for what is started', () => {
+  const env: Record<string, string | undefined> = { LISTEN_FDS: '1', LISTEN_PID: '1', LISTEN_FDNAMES: 'web', A: 'b' }
+  expect(takeSockets(env, 42)).toEqual([])
+  expect(env).toEqual({ A: 'b' })
+  expect(() => takeSockets({ LISTEN_FDS: 'x', LISTEN_PID: '42' }, 42)).toThrow('LISTEN_FDS is x')
+  expect(() => takeSockets({ LISTEN_FDS: '1', LISTEN_PID: '42' }, 42, null)).toThrow('node:ffi')
+})
+
+test('every address is the same however it is written, and an address is no other', () => {
+  const given = (host: string) => [{ host, port: 80, bound: 80, descriptors: [3] }]
+  for (const host of ['', '0.0.0.0', '::']) expect(named(given('::'), [{ host, port: 80 }])[0].host).toBe(host)
+  expect(named(given('::1'), [{ host: '0:0:0:0:0:0:0:1', port: 80 }])[0].host).toBe('0:0:0:0:0:0:0:1')
+  for (const [host, port] of [
+    ['127.0.0.1', 80],
+    ['', 81],
+  ] as const)
+    expect(() => named(given('::'), [{ host, port }])).toThrow('one is for [::]:80, and neither')
+})

@@ -1,0 +1,225 @@
+/** Another process takes the place of the one that runs: under load, with other numbers of workers, with a rollout under way, and when it cannot. */
+import { spawn } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { stringify } from 'yaml'
+import type { ToldRollout } from '../../src/rollout/told.ts'
+import { MAIN } from '../helpers/built.ts'
+import { ask, PACE_MS, startLoad } from '../helpers/load.ts'
+import {
+  askAdmin,
+  call,
+  type ProxyProcess,
+  service,
+  startProcess,
+  temporaryFolder,
+  testConfig,
+} from '../helpers/proxy.ts'
+import { until } from '../helpers/raw.ts'
+import { startNamed, startUpstream } from '../helpers/upstream.ts'
+
+interface Done {
+  readonly pid: number
+  readonly from: { readonly pid: number }
+  readonly listeners: readonly string[]
+}
+interface Status {
+  readonly pid: number
+  readonly workers: { readonly count: number }
+}
+
+/** A process that can be upgraded, with fixed ports, so that a changed config still names the same addresses. */
+async function start(more: Record<string, unknown> = {}, services?: Record<string, unknown>) {
+  const [blue, green] = [await startNamed('blue'), await startNamed('green')]
+  const shop = service({ blue: [blue.url], green: [green.url] }, { debugHeaders: true })
+  const folder = temporaryFolder()
+  const base = { store: 'sqlite:./turnout.db', log: { level: 'info', access: false }, services: services ?? { shop } }
+  const proxy = await startProcess({ ...base, ...more }, folder)
+  const pids: number[] = []
+  onTestFinished(() => {
+    for (const pid of pids) {
+      try {
+        process.kill(pid, 'SIGKILL')
+      } catch {
+        // It has ended.
+      }
+    }
+  })
+  return {
+    proxy,
+    pids,
+    write: (changes: object) =>
+      writeFileSync(join(folder, 'turnout.yaml'), stringify(testConfig({ ...base, ...more, ...changes }))),
+    async upgrade(): Promise<Done> {
+      const done = await call<Done>(proxy, 'POST', '/v1/upgrade')
+      pids.push(done.pid)
+      return done
+    },
+  }
+}
+
+const isAlive = (pid: number): boolean => {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
+
+/** Requests without a pause on connections that are kept, and on one for each. */
+function load(proxy: ProxyProcess) {
+  const pauseMs = () => PACE_MS
+  const kept = startLoad(proxy.port, { connections: 8, pauseMs })
+  const single = startLoad(proxy.port, {
+    connections: 8,
+    pauseMs,
+    next: () => ({ method: 'GET', headers: { Connection: 'close' } }),
+  })
+  return async () => {
+    const outcomes = [...(await kept.stop()), ...(await single.stop())]
+    return { count: outcomes.length, failed: outcomes.filter(({ status }) => status !== 200) }
+  }
+}
+
+test('under load, from two workers to one and back to two, no request is lost, and what was changed is there', {
+  timeout: 90_000,
+}, async () => {
+  const { proxy, upgrade, write } = await start({ workers: 2 })
+  const first = proxy.child.pid!
+  const stop = load(proxy)
+  const pids = [first]
+  for (const workers of [1, 2]) {
+    write({ workers })
+    await call(proxy, 'PUT', '/v1/services/shop/split', { weights: { blue: workers, green: 3 } })
+    const done = await upgrade()
+    expect(done).toMatchObject({ from: { pid: pids.at(-1) }, listeners: [proxy.url] })
+    pids.push(done.pid)
+    expect(await call<Status>(proxy, 'GET', '/v1/status')).toMatchObject({ pid: done.pid, workers: { count: workers } })
+    const { spec } = await call<{ spec: object }>(proxy, 'GET', '/v1/services/shop')
+    expect(spec).toMatchObject({ split: { blue: workers, green: 3 } })
+  }
+  const { count, failed } = await stop()
+  expect(failed).toEqual([])
+  expect(count).toBeGreaterThan(100)
+  const { events } = await call<{ events: { type: string; message: string }[] }>(
+    proxy,
+    'GET',
+    '/v1/events?follow=false',
+  )
+  expect(events.filter(({ type }) => type === 'upgrade').map(({ message }) => message)).toEqual([
+    expect.stringMatching(`process ${pids[2]} .* has taken the place of process ${pids[1]} `),
+  ])
+  // The second one is over; the first is still there for who started it, and ends with the last.
+  await until('the second has ended', () => !isAlive(pids[1]))
+  expect(isAlive(first)).toBe(true)
+  await proxy.close()
+  expect(await proxy.exited()).toBe(0)
+  await until('the last has ended', () => !isAlive(pids[2]))
+})
+
+test('a new one that cannot start is told with its reason, and changes nothing', { timeout: 60_000 }, async () => {
+  const { proxy, upgrade, write } = await start()
+  const taken = createServer()
+  await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void taken.close())
+  const { port } = taken.address() as { port: number }
+  const stop = load(proxy)
+  const faults: [object, RegExp][] = [
+    [{ workers: 'many' }, /500.*upgrade_failed.*says: .*workers/],
+    [
+      { listeners: [{ address: '127.0.0.1:0' }, { address: `127.0.0.1:${port}` }] },
+      /is taken: another process listens/,
+    ],
+    [{ store: 'sqlite:./other.db' }, /another store.*restart to change it/],
+    [
+      { services: { shop: service({ blue: ['http://127.0.0.1:1'] }, { rules: [{ name: 'x', when: {}, to: 'no' }] }) } },
+      /upgrade_failed/,
+    ],
+  ]
+  for (const [changes, reason] of faults) {
+    write(changes)
+    await expect(call(proxy, 'POST', '/v1/upgrade')).rejects.toThrow(reason)
+    expect(await call<Status>(proxy, 'GET', '/v1/status')).toMatchObject({ pid: proxy.child.pid })
+    await call(proxy, 'PUT', '/v1/services/shop/split', { weights: { blue: 1, green: 0 } })
+  }
+  expect((await stop()).failed).toEqual([])
+  // As soon as the file is right, it can.
+  write({})
+  expect(await upgrade()).toMatchObject({ from: { pid: proxy.child.pid } })
+})
+
+test('an upgrade by the command line prints what serves now, or why not, with its exit code', async () => {
+  const { proxy, pids, write } = await start()
+  const cli = (...args: string[]) =>
+    new Promise<{ code: number | null; out: string; err: string }>((resolve) => {
+      const child = spawn(process.execPath, [MAIN, 'upgrade', '--admin', proxy.admin, ...args])
+      let [out, err] = ['', '']
+      child.stdout.on('data', (bytes) => (out += bytes))
+      child.stderr.on('data', (bytes) => (err += bytes))
+      child.once('close', (code) => resolve({ code, out, err }))
+    })
+  write({ workers: 0 })
+  expect(await cli()).toMatchObject({ code: 1, out: '', err: /The new process, \d+, says: .*workers/ })
+  write({})
+  const { code, out } = await cli('--json', '--timeout', '30s')
+  const done = JSON.parse(out) as Done
+  pids.push(done.pid)
+  expect(code).toBe(0)
+  const again = await cli()
+  expect(again).toMatchObject({
+    code: 0,
+    out: expect.stringMatching(`^process \\d+ .* serves .*process ${done.pid} .* finishes`),
+  })
+  pids.push(Number(/^process (\d+)/.exec(again.out)![1]))
+})
+
+test('SIGUSR2 is an upgrade too, and goes to the one that serves; a rollout goes on where it was', {
+  timeout: 60_000,
+}, async () => {
+  const { proxy, pids } = await start()
+  const path = '/v1/services/shop/rollouts'
+  const sent = { to: 'green', steps: [{ weight: 50, for: '1h' }], advance: 'time' }
+  const { id } = await call<ToldRollout>(proxy, 'POST', path, sent)
+  const current = () => call<ToldRollout>(proxy, 'GET', `${path}/current`)
+  await until('it has its share', async () => (await current()).weight === 50)
+  const pid = async () => (await call<Status>(proxy, 'GET', '/v1/status').catch(() => null))?.pid
+  for (let n = 0; n < 2; n++) {
+    const before = await pid()
+    proxy.child.kill('SIGUSR2')
+    await until('another one serves', async () => ![before, undefined].includes(await pid()))
+    pids.push((await pid())!)
+    await until('the rollout goes on there', async () => (await current().catch(() => null))?.runsElsewhere === false)
+    expect(await current()).toMatchObject({ id, state: 'shifting', weight: 50 })
+  }
+  await call(proxy, 'POST', `${path}/current/abort`)
+  await until('it is back', async () => (await current()).state === 'rolledBack')
+})
+
+test('when the old one is killed in the middle, the new one serves, and what was not accepted is not lost', {
+  timeout: 60_000,
+}, async () => {
+  const blue = await startNamed('blue')
+  // A probe that is not answered keeps the new one from asking.
+  const silent = await startUpstream(() => {})
+  const health = { path: '/', interval: '1h', timeout: '3s' }
+  const slow = service({ blue: [silent.url] }, { routes: [{ host: 'slow', path: '/' }], health })
+  const { proxy, pids } = await start({}, { shop: service({ blue: [blue.url] }), slow })
+  const asked = askAdmin(proxy, 'POST', '/v1/upgrade').catch(() => 'cut')
+  const started = /an upgrade begins: process (\d+) is started/
+  await until('the new one is there', () => started.test(proxy.output()))
+  pids.push(Number(started.exec(proxy.output())![1]))
+  await expect(call(proxy, 'POST', '/v1/upgrade')).rejects.toThrow(/409.*An upgrade is under way/)
+  await until('it probes', () => proxy.output().includes('"phase":"built"'))
+  proxy.child.kill('SIGKILL')
+  expect(await asked).toBe('cut')
+  // Its socket is there, so nobody is refused.
+  expect(await ask(proxy.port, { method: 'GET' })).toMatchObject({ status: 200, body: 'blue' })
+  expect(await call<Status>(proxy, 'GET', '/v1/status')).toMatchObject({ pid: pids[0] })
+})
+
+test('what a store in memory has cannot be handed over', async () => {
+  const { proxy } = await start({ store: 'memory' })
+  await expect(call(proxy, 'POST', '/v1/upgrade')).rejects.toThrow(/409.*a store in memory ends with its process/)
+})
