@@ -55,6 +55,7 @@ const OPERATIONS: Readonly<Record<string, string>> = {
   'GET /v1/revisions/:revision': 'getRevision',
   'POST /v1/revisions/:revision/restore': 'restoreRevision',
   'POST /v1/apply': 'applyFile',
+  'POST /v1/upgrade': 'upgrade',
 }
 
 const PARAMETERS: Readonly<Record<string, TSchema>> = {
@@ -82,8 +83,8 @@ const LAST_EVENT_ID = Type.Object({
 })
 const ETAG = { etag: { type: 'string', description: 'The revision, for If-Match.' } }
 
-/** Calls by POST that ask, and change nothing. */
-const ASKS = /^POST .*\/(explain|dry-run)$/
+/** Calls by POST that change nothing of the services. */
+const ASKS = /^POST .*\/(explain|dry-run|upgrade)$/
 
 const isChange = (operation: string): boolean =>
   !operation.startsWith('GET ') && !ASKS.test(operation) && !operation.includes('/rollouts')

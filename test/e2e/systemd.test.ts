@@ -117,7 +117,7 @@ test.skipIf(libc === null).each([
       folder,
       sockets.descriptors,
     )
-    await until('it serves', () => output().includes('"msg":"serving"'))
+    await until('it serves', () => output().includes('"msg":"serving"'), 25_000)
     // From here on only they accept.
     sockets.close()
     const askAll = async () => {
