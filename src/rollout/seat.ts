@@ -59,7 +59,7 @@ export class Seat implements SeatedRollouts {
 
   async #changeSeats(isYielded: boolean): Promise<void> {
     await this.#present.close()
-    this.#store.yield(isYielded)
+    await this.#store.yield(isYielded)
     this.#present = this.#make()
     await this.#present.start()
   }

@@ -110,7 +110,7 @@ class MemoryStore implements Store {
     else this.#named.set(key, value)
   }
   isShared = async (): Promise<boolean> => false
-  yield = (): void => {}
+  yield = async (): Promise<void> => {}
   mayBlock = (): void => {}
   close = async (): Promise<void> => {}
 

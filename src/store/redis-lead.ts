@@ -22,6 +22,7 @@ export class Lead {
   /** Monotonic time until which it is ours. */
   #untilMs = -Infinity
   #asked: Promise<boolean> | null = null
+  #isYielded = false
 
   constructor(client: RedisClient, keys: Keys, clock: Clock) {
     this.#client = client
@@ -39,6 +40,7 @@ export class Lead {
 
   /** Whether it is ours; takes it when nobody has it. */
   take(): Promise<boolean> {
+    if (this.#isYielded) return Promise.resolve(false)
     return this.isHeld ? Promise.resolve(true) : this.#ask()
   }
 
@@ -57,9 +59,21 @@ export class Lead {
     return this.isHeld
   }
 
+  /** Gives it back, and takes it no more until it is told otherwise. */
+  async yield(isYielded: boolean): Promise<void> {
+    this.#isYielded = isYielded
+    if (!isYielded) return
+    await this.#asked?.catch(() => {})
+    await this.#giveBack()
+  }
+
   /** Gives it back, so that another one need not wait for its end. */
-  async resign(): Promise<void> {
+  resign(): Promise<void> {
     this.#end()
+    return this.#giveBack()
+  }
+
+  async #giveBack(): Promise<void> {
     if (!this.isHeld) return
     this.#untilMs = -Infinity
     await this.#client.script(RESIGN, [this.#keys.leader], [this.#id]).catch(() => {})

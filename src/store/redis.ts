@@ -132,8 +132,8 @@ class RedisStore implements Store {
     return { ...this.#json<AuditEntry>(line, 'a line of the audit'), services: servicesOf(was) }
   }
 
-  async observed(): Promise<Record<string, unknown>> {
-    if (!(await this.#lead.take())) return {}
+  async observed(evenOfOthers = false): Promise<Record<string, unknown>> {
+    if (!evenOfOthers && !(await this.#lead.take())) return {}
     const seen = await this.#client.run((redis) => redis.hgetall(this.#keys.observed))
     return Object.fromEntries(
       Object.entries(seen).map(([service, text]) => [service, this.#json(text, 'what was observed')]),
@@ -167,6 +167,10 @@ class RedisStore implements Store {
 
   async isShared(): Promise<boolean> {
     return !(await this.#lead.take())
+  }
+
+  yield(isYielded: boolean): Promise<void> {
+    return this.#lead.yield(isYielded)
   }
 
   /** It never stands still. */

@@ -156,7 +156,7 @@ class SqliteStore implements Store {
     return !this.#live.take()
   }
 
-  yield(isYielded: boolean): void {
+  async yield(isYielded: boolean): Promise<void> {
     this.#live.yield(isYielded)
   }
 

@@ -130,7 +130,7 @@ export interface Store {
    * True: another process takes this one's place. From then on this one counts as the other: `isShared` is true, and nothing is kept of what
    * it observes. False: it is as before, unless another one has taken the place.
    */
-  yield(isYielded: boolean): void
+  yield(isYielded: boolean): Promise<void>
   /** Whether the thread may stand still, a second at most, while another process has the store locked; at first it may. Else `StoreBusy` is what any method rejects with. */
   mayBlock(isAllowed: boolean): void
   close(): Promise<void>

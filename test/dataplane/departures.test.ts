@@ -39,7 +39,7 @@ function start(more: Partial<ServicePlan> = {}): void {
   planes = [0, 1].map((index) => {
     const options = workerStart(memory, { shop: { plan, status } })
     return new Plane(
-      { ...options, index, isFirst: false },
+      { ...options, index },
       () => {},
       () => {},
     )

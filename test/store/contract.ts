@@ -23,6 +23,8 @@ export async function expectCode(work: Promise<unknown>, code: string): Promise<
 const rules = Array.from({ length: 50 }, (_, n) => ({ name: `r${n}`, when: { visitor: [`u${n}`] }, to: 'blue' }))
 const withRules: WrittenService = { ...service(1), spec: { ...serviceSpec(), rules } }
 
+const seen = { blue: { 'http://a:1': { '10.0.0.1': { health: 'unhealthy', ejectedUntilMs: 7 } } } } as const
+
 export function describeStore(name: string, open: () => Promise<Store>): void {
   describe(name, () => {
     const opened: Store[] = []
@@ -44,6 +46,22 @@ export function describeStore(name: string, open: () => Promise<Store>): void {
       expect(await store.revision(1)).toBeNull()
       expect(await store.observed()).toEqual({})
       expect(await store.get('nothing')).toBeNull()
+    })
+
+    test('one whose place another process takes counts as the other until it is told otherwise', async () => {
+      const store = await fresh()
+      // Nobody else can have one in memory.
+      if (name === 'the memory store') return
+      expect(await store.isShared()).toBe(false)
+      await store.saveObserved({ shop: seen })
+      await store.yield(true)
+      expect(await store.isShared()).toBe(true)
+      await store.saveObserved({ shop: null })
+      expect(await store.observed()).toEqual({})
+      expect(await store.observed(true)).toEqual({ shop: seen })
+      await store.yield(false)
+      expect(await store.isShared()).toBe(false)
+      expect(await store.observed()).toEqual({ shop: seen })
     })
 
     test('counts revisions up from 1 and loads the last one', async () => {
@@ -211,7 +229,6 @@ export function describeStore(name: string, open: () => Promise<Store>): void {
 
     test('keeps what was observed by service, apart from the document', async () => {
       const store = await fresh()
-      const seen = { blue: { 'http://a:1': { '10.0.0.1': { health: 'unhealthy', ejectedUntilMs: 7 } } } } as const
       await store.saveObserved({ shop: seen, api: { ...seen } })
       await store.saveObserved({ api: null, gone: null })
       expect(await store.observed()).toEqual({ shop: seen })
