@@ -52,6 +52,14 @@ import { createWorkerNews } from './workers/news.ts'
 import { workerCount, workerHeapMb } from './workers/sizing.ts'
 import { Workers } from './workers/workers.ts'
 
+/** The checks of what people send to the admin API. */
+const VALIDATE = Object.freeze({
+  service: validateService,
+  weights: validateWeights,
+  rules: validateRules,
+  pool: validatePool,
+  state: validateState,
+})
 /** First probes are waited for so long at most, since targets that do not answer may take longer. */
 const PROBED_MS_MAX = 10_000
 const STARTED_MS = Math.round(performance.timeOrigin)
@@ -246,13 +254,7 @@ async function startControlPlane(
     isYielded: () => stage.isYielded,
     isReady: () => core.workers.ready && !stage.isDraining,
     process: { workers: memory.workers, store: spec.store.split(':', 1)[0], pid: SELF.pid, startedAtMs: STARTED_MS },
-    validate: {
-      service: validateService,
-      weights: validateWeights,
-      rules: validateRules,
-      pool: validatePool,
-      state: validateState,
-    },
+    validate: VALIDATE,
     log,
     version: VERSION,
   })
