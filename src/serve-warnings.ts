@@ -27,7 +27,8 @@ export function warnOfRestart(log: Logger, running: Spec, fresh: Spec): void {
       'rolloutCommands',
     ] as const
   ).filter((key) => JSON.stringify(running[key]) !== JSON.stringify(fresh[key]))
-  if (keys.length > 0) log.warn({ keys }, `changed in the file, but read only at start: ${keys.join(', ')}`)
+  if (keys.length > 0)
+    log.warn({ keys }, `changed in the file, but read only at start: ${keys.join(', ')} (an upgrade reads it, too)`)
 }
 
 /** Tells what of the file was not applied at the start. */

@@ -20,6 +20,8 @@ import { type Effect, type Happening, isUnderWay, LATE, LIMIT_MS, type Phase, st
 /** Pause before what was given away is tried to be taken back again, where the store is away. */
 const AGAIN_MS = 500
 
+const MOVED = 'a worker was replaced meanwhile; try again'
+
 /** What an upgrade does with the process that serves. */
 export interface Present {
   readonly self: Identity
@@ -115,6 +117,8 @@ class Attempt {
   readonly #startedMs: number
   #successor: Successor | null = null
   #ready: Ready | null = null
+  /** What was offered, as text. */
+  #offered = ''
   #yielding: Promise<void> = Promise.resolve()
   #isAbandoned = false
   #why = ''
@@ -131,6 +135,7 @@ class Attempt {
     const { clock, start } = this.#deps
     const { log } = this.#present
     const offer = this.#present.offer()
+    this.#offered = JSON.stringify(offer)
     try {
       this.#successor = start(offer, {
         message: (sent) => this.#hear(sent),
@@ -197,7 +202,9 @@ class Attempt {
     else if (effects.includes('give')) this.#successor!.send({ type: 'yours' })
     else if (effects.includes('drain')) this.#end()
     else if (effects.includes('yield')) {
-      this.#yielding = this.#present.yield()
+      // A worker that was replaced meanwhile has a socket that the new process has not.
+      const isSame = JSON.stringify(this.#present.offer()) === this.#offered
+      this.#yielding = isSame ? this.#present.yield() : Promise.reject(new Error(MOVED))
       this.#yielding.then(
         () => this.#happen('yielded'),
         (error: Error) => this.#happen('broken', `cannot take over: ${error.message}`),

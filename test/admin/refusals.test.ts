@@ -238,3 +238,26 @@ test('a rollout brings any version that a pool may have, and none that is empty'
   expect(await begin('v'.repeat(129))).toMatchObject({ status: 422, body: { errors: [{ pointer: '/version' }] } })
   expect(await begin('v'.repeat(128))).toMatchObject({ status: 201 })
 })
+
+test('while another process is about to take over, whatever changes something is answered 503 for a moment, and reading is not', async () => {
+  const { call, control } = await startAdmin({ isYielded: () => true })
+  const { revision } = control.snapshot()
+  for (const [method, path, body] of [
+    ['PUT', '/v1/services/shop/split', { weights: { blue: 1, green: 1 } }],
+    ['POST', '/v1/services/shop/rollouts', { to: 'green' }],
+    ['POST', '/v1/upgrade', undefined],
+  ] as const) {
+    const { status, headers, body: problem } = await call(method, path, body)
+    expect([status, headers.get('retry-after'), problem.code]).toEqual([503, '1', 'not_ready'])
+  }
+  expect((await call('GET', '/v1/services/shop')).status).toBe(200)
+  expect(control.snapshot().revision).toBe(revision)
+})
+
+test('what was not started by the command line cannot be upgraded, and how long it may take is checked', async () => {
+  const { call } = await startAdmin()
+  expect((await call('POST', '/v1/upgrade')).body).toMatchObject({ status: 409, code: 'conflict' })
+  for (const timeout of ['0s', '11m', '60', '601s']) {
+    expect((await call('POST', `/v1/upgrade?timeout=${timeout}`)).body).toMatchObject({ status: 422, code: 'invalid' })
+  }
+})

@@ -38,6 +38,8 @@ describe('the command line', () => {
     [['explain', '/', '-H', 'nonsense'], `turnout: A header is 'name: value', not "nonsense".`],
     [['deploy', 'shop', '--to', 'green', '--version', ''], 'turnout: --version is empty. See turnout deploy --help.'],
     [['deploy', 'shop', '--to', 'green', '--target='], 'turnout: --target is empty. See turnout deploy --help.'],
+    [['upgrade', '--timeout', '60'], 'turnout: --timeout must be a duration such as 60s, not "60".'],
+    [['upgrade', '--timeout', '11m'], 'turnout: --timeout must be from 1s to 10m.'],
     [['switch', 'shop', ''], 'turnout: an argument is empty: usage: turnout switch SERVICE POOL'],
     [['status', '--admin', 'ftp://x'], 'turnout: --admin must be a URL, not "ftp://x".'],
   ])('refuses %j with exit code 2', async (argv, message) => {

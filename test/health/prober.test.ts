@@ -34,6 +34,18 @@ describe('active probes', () => {
     expect(fake.batches.flat().find(({ target }) => target === down.url)?.detail).toBe('GET /health answered 500')
   })
 
+  it('have all been made once, when that is waited for, whatever they said', async () => {
+    const up = await startTarget(ok)
+    const refusing = await refusingUrl()
+    const fake = fakeControl({ shop: { health: healthPlan({ healthyAfter: 1 }), targets: [up.url, refusing] } })
+    const { health } = start(fake)
+    await health.probed()
+    expect(up.seen.requests).toBeGreaterThan(0)
+    expect(fake.target('shop', up.url).health).toBe('healthy')
+    // And of nobody.
+    await start(fakeControl({})).health.probed()
+  })
+
   it('see a target go down and come back', async () => {
     const target = await startTarget(ok)
     const fake = fakeControl({ shop: { health: healthPlan(), targets: [target.url] } })

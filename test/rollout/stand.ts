@@ -22,6 +22,8 @@ export interface Stand {
   readonly clock: MovableClock
   readonly memory: SharedMemory
   readonly rollouts: Rollouts
+  /** Others over the same, as a process after this one would have them. */
+  make(): Rollouts
   /** What was logged. */
   readonly told: string[]
   /** Messages of the events. */
@@ -59,7 +61,8 @@ export async function stand(
     id: () => `r-${++ids}`,
     ...changes,
   }
-  return { control, store, clock, memory, rollouts: new Rollouts(deps), told, events }
+  const make = () => new Rollouts(deps)
+  return { control, store, clock, memory, rollouts: make(), make, told, events }
 }
 
 /** A service `shop` with one pool, which a hook replaces target by target. */

@@ -25,7 +25,7 @@ function begin(changes: Partial<Present> = {}, limitMs = 120_000) {
   const upgrade = new Upgrade({
     clock,
     start(offered, told) {
-      expect(offered).toBe(offer)
+      expect(offered).toEqual(offer)
       news = told
       done.push('start')
       return { pid: 2, send: ({ type }) => void done.push(type), kill: note('kill') }
@@ -152,6 +152,22 @@ test('a store that is away when the old one should stop, or write again, is wait
   await expect(outcome).rejects.toThrow('cannot take over: the store is away')
   expect(tries).toBe(3)
   expect(done).toContain('kill')
+})
+
+test('one that would not have all sockets, since a worker was replaced meanwhile, does not take over', async () => {
+  let calls = 0
+  const at = { host: '', port: 80, bound: 80, descriptors: [3] }
+  const offer = { store: 's', listeners: [at], admin: at, isShared: false }
+  const changed = { ...offer, listeners: [{ ...at, descriptors: [9] }] }
+  const { outcome, done, sayAll } = begin({ offer: () => (calls++ === 0 ? offer : changed) })
+  await sayAll('built', 'probed', 'asks')
+  await expect(outcome).rejects.toThrow('a worker was replaced meanwhile; try again')
+  expect(done).toEqual([
+    'start',
+    'kill',
+    'takeBack',
+    FAILED('cannot take over: a worker was replaced meanwhile; try again'),
+  ])
 })
 
 test('an end of the old one ends what is under way, and is nothing to a new one that serves', async () => {
