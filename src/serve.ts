@@ -6,7 +6,7 @@
  *
  * One that takes the place of another process (upgrade/) does all that it can beforehand, and what is written or accepted last:
  *
- *   store → control → workers (none accepts) → health, first probes ─► told to ─► file applied → workers accept → rollouts, admin → ready
+ *   store → control → workers (none accepts) → health, first probes ─► told to ─► file applied → rollouts, admin → workers accept → ready
  *
  * `serve` has no globals: the command line, the demo and the tests start Turnout through it; signals are not its business.
  */
@@ -15,6 +15,7 @@ import type { Logger } from 'pino'
 import { type Admin, createAdmin } from './admin/server.ts'
 import { Cleanup } from './cleanup.ts'
 import { systemClock } from './clock.ts'
+import { type HostPort, parseListenAddress } from './config/address.ts'
 import { validatePool, validateRules, validateService, validateState, validateWeights } from './config/check.ts'
 import { planHealth, planService, planTimeouts } from './config/plan.ts'
 import { type ConfigFile, createFile } from './control/config-file.ts'
@@ -25,7 +26,7 @@ import { type CookieSecrets, cookieSecretsOf } from './dataplane/cookie-secrets.
 import { checkFree } from './dataplane/downstream/listener.ts'
 import type { Lookups } from './dataplane/lookups.ts'
 import { createHealth, type RunningHealth } from './health/health.ts'
-import { listenerUrl, planListeners } from './listener-plan.ts'
+import { addressOf, listenerUrl, planListeners } from './listener-plan.ts'
 import { openAccessLog, openLog } from './log/log.ts'
 import type { LookupFiles } from './lookups/lookups.ts'
 import { startLookups } from './lookups/start.ts'
@@ -78,8 +79,8 @@ interface Core {
   readonly lookups: Lookups
   /** What happened at a service, for control; it is measured from where the control plane has started. */
   readonly lately: { traffic: (service: string) => ServiceTraffic | null }
-  /** Applies the file and lets the workers accept. */
-  accept(): Promise<void>
+  /** Applies the file, by which all writing begins. */
+  begin(): Promise<void>
   /** The committed table, as workers have it. */
   table(): Table
 }
@@ -93,6 +94,8 @@ export async function serve(options: ServeOptions): Promise<Running> {
     const core = await startCore(options, log, cleanup)
     const stage: Stage = { isDraining: false, isYielded: false }
     const { admin, rollouts } = await startControlPlane(options, core, log, cleanup, stage)
+    // Last, since what it has accepted would be cut if anything failed then.
+    if (options.predecessor !== undefined) await core.workers.start(options.signal)
     const { shutdownMs } = planTimeouts(spec.timeouts)
     const parts = { ...core, options, rollouts, admin, stage, shutdownMs, cleanup, log }
     const close = closerOf(parts)
@@ -174,18 +177,22 @@ async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): 
   files.follow(control)
   const file = createFile(control, (services) => files.open(services))
   cleanup.add(() => workers.drain(0))
-  const accept = async () => {
+  const begin = async () => {
     warnOfKept(log, await file.start(spec.services))
     tell = control.publish.bind(control)
-    await workers.start(options.signal)
   }
-  if (predecessor === undefined) await accept()
-  else {
+  if (predecessor !== undefined) {
     await file.check(spec.services)
-    for (const [at, plan] of listeners.entries()) if (!sockets.listeners[at]?.length) await checkFree(plan)
+    for (const plan of newListeners(options)) await checkFree(plan)
     await workers.prepare(options.signal)
-  }
-  return { memory, store, cookies, workers, control, names, file, files, lookups, lately, accept, table: () => table }
+  } else await begin().then(() => workers.start(options.signal))
+  return { memory, store, cookies, workers, control, names, file, files, lookups, lately, begin, table: () => table }
+}
+
+/** Addresses of this process that the one before it does not listen on, the admin API among them. */
+function newListeners({ spec, sockets }: ServeOptions): HostPort[] {
+  const all = spec.listeners.filter((_, at) => !sockets?.listeners[at]?.length).map(addressOf)
+  return sockets?.admin == null ? [...all, parseListenAddress(spec.admin.address) as HostPort] : all
 }
 
 /** Resolves when the process before this one writes no more. */
@@ -209,7 +216,7 @@ async function startControlPlane(
   const refused = (error: unknown) => log.warn({ err: error }, 'an observation was not taken')
   const health = createHealth({ control, clock, planHealth, memory, random: Math.random, refused })
   cleanup.add(() => health.stop())
-  if (predecessor !== undefined) await takeOver(predecessor, health).then(core.accept)
+  if (predecessor !== undefined) await takeOver(predecessor, health).then(core.begin)
   const traffic = createTrafficWindow(control, memory, clock)
   cleanup.add(() => traffic.close())
   core.lately.traffic = traffic.service

@@ -1,6 +1,6 @@
 /** Another process takes the place of the one that runs: under load, with other numbers of workers, with a rollout under way, and when it cannot. */
 import { spawn } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
+import { rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -131,6 +131,7 @@ test('a new one that cannot start is told with its reason, and changes nothing',
       { listeners: [{ address: '127.0.0.1:0' }, { address: `127.0.0.1:${port}` }] },
       /is taken: another process listens/,
     ],
+    [{ admin: { address: `127.0.0.1:${port}` } }, /is taken: another process listens/],
     [{ store: 'sqlite:./other.db' }, /another store.*restart to change it/],
     [
       { services: { shop: service({ blue: ['http://127.0.0.1:1'] }, { rules: [{ name: 'x', when: {}, to: 'no' }] }) } },
@@ -147,6 +148,56 @@ test('a new one that cannot start is told with its reason, and changes nothing',
   // As soon as the file is right, it can.
   write({})
   expect(await upgrade()).toMatchObject({ from: { pid: proxy.child.pid } })
+})
+
+/** A program that says this to the process that has started it, and then what it answers to `yours`. */
+const saying = (first: readonly object[], answer: object) => `
+  process.on('message', () => process.send(${JSON.stringify(answer)}))
+  for (const message of ${JSON.stringify(first)}) process.send(message)
+`
+
+test('a new version that breaks once everything was handed over is ended, and what was handed over is taken back; by a link another version is tried', {
+  timeout: 60_000,
+}, async () => {
+  const [blue, green] = [await startNamed('blue'), await startNamed('green')]
+  const [folder, versions] = [temporaryFolder(), temporaryFolder()]
+  const link = join(versions, 'main.js')
+  symlinkSync(MAIN, link)
+  const services = {
+    shop: service({ blue: [blue.url], green: [green.url] }),
+    api: service({ blue: [blue.url] }, { routes: [{ host: 'api', path: '/' }] }),
+  }
+  const proxy = await startProcess({ store: 'sqlite:./turnout.db', services }, folder, [], {}, link)
+  const path = '/v1/services/shop/rollouts'
+  await call(proxy, 'POST', path, { to: 'green', steps: [{ weight: 50, for: '1h' }], advance: 'time' })
+  const current = () => call<ToldRollout>(proxy, 'GET', `${path}/current`)
+  await until('it has its share', async () => (await current()).weight === 50)
+  const stop = load(proxy)
+  const of = (protocol: number, ...types: string[]) => types.map((type) => ({ protocol, type }))
+  rmSync(link)
+  for (const [program, reason] of [
+    [
+      saying(of(1, 'built', 'probed', 'asks'), { protocol: 1, type: 'failed', message: 'out of luck' }),
+      /500.*says: out of luck/,
+    ],
+    [saying(of(1, 'built', 'probed', 'asks'), { protocol: 1, type: 'tada' }), /500.*does not understand/],
+    [saying(of(2, 'built'), {}), /500.*does not understand/],
+    ['process.exit(7)', /500.*has ended with exit code 7/],
+  ] as const) {
+    writeFileSync(link, program)
+    await expect(call(proxy, 'POST', '/v1/upgrade')).rejects.toThrow(reason)
+    expect(await current()).toMatchObject({ weight: 50, runsElsewhere: false })
+    await call(proxy, 'PUT', '/v1/services/api/rules', [])
+  }
+  expect(await call(proxy, 'POST', `${path}/current/pause`)).toMatchObject({ state: 'paused' })
+  rmSync(link)
+  symlinkSync(MAIN, link)
+  const { pid } = await call<Done>(proxy, 'POST', '/v1/upgrade')
+  onTestFinished(() => {
+    if (isAlive(pid)) process.kill(pid, 'SIGKILL')
+  })
+  expect(await current()).toMatchObject({ state: 'paused', weight: 50, runsElsewhere: false })
+  expect((await stop()).failed).toEqual([])
 })
 
 test('an upgrade by the command line prints what serves now, or why not, with its exit code', async () => {

@@ -72,19 +72,20 @@ export function temporaryFolder(): string {
   return folder
 }
 
-/** Starts `turnout serve` as a process of its own, with the config in a file of `folder`; killed when the test ends. */
+/** Starts `turnout serve` as a process of its own, with the config in a file of `folder`; killed when the test ends. `main` is what is run. */
 export async function startProcess(
   config: Record<string, unknown>,
   folder: string,
   nodeOptions: readonly string[] = [],
   env: Readonly<Record<string, string>> = {},
+  main: string = MAIN,
 ): Promise<ProxyProcess> {
   const file = join(folder, 'turnout.yaml')
   writeFileSync(
     file,
     stringify({ ...testConfig(config), log: { level: 'info', access: true, ...(config.log as object) } }),
   )
-  const child = spawn(process.execPath, [...nodeOptions, MAIN, 'serve', '--config', file], {
+  const child = spawn(process.execPath, [...nodeOptions, main, 'serve', '--config', file], {
     cwd: folder,
     env: { ...process.env, ...env },
   })

@@ -77,7 +77,7 @@ function createHandshaker(plane: Plane, { cert, key }: { readonly cert: string; 
  * Takes an address alone for a moment and gives it back; rejects when somebody has it. Sockets that share their port would also
  * share it with another Turnout of the same user, and each of the two would get a part of the other's traffic.
  */
-export function checkFree({ host, port }: ListenerPlan): Promise<void> {
+export function checkFree({ host, port }: Pick<ListenerPlan, 'host' | 'port'>): Promise<void> {
   return new Promise((resolve, reject) => {
     const server = net.createServer()
     server.once('error', reject)
