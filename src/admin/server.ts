@@ -138,6 +138,10 @@ export async function buildAdmin(deps: AdminDeps): Promise<{ app: FastifyInstanc
   limitConnections(app, deps.connectionsMax ?? SERVED_MAX, deps.clock)
   const ending = new AbortController()
   app.decorate('ending', ending.signal)
+  // Else whoever keeps its connection would be refused its next call, which another process would answer.
+  app.addHook('onSend', async (_request, reply) => {
+    if (ending.signal.aborted) reply.header('connection', 'close')
+  })
   const routes = rememberRoutes(app)
   guardCalls(app, deps)
   answerProblems(app, routes)

@@ -217,10 +217,14 @@ test('an upgrade by the command line prints what serves now, or why not, with it
   const done = JSON.parse(out) as Done
   pids.push(done.pid)
   expect(code).toBe(0)
+  const last = await fetch(`${proxy.admin}/v1/upgrade`, { method: 'POST' })
+  pids.push(((await last.json()) as Done).pid)
+  // The next call on a kept connection would meet the process that ends.
+  expect(last.headers.get('connection')).toBe('close')
   const again = await cli()
   expect(again).toMatchObject({
     code: 0,
-    out: expect.stringMatching(`^process \\d+ .* serves .*process ${done.pid} .* finishes`),
+    out: expect.stringMatching(`^process \\d+ .* serves .*process ${pids.at(-1)} .* finishes`),
   })
   pids.push(Number(/^process (\d+)/.exec(again.out)![1]))
 })
