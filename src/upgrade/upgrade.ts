@@ -144,7 +144,7 @@ class Attempt {
     } catch (error) {
       throw new TurnoutError('upgrade_failed', `The new process cannot be started: ${(error as Error).message}`)
     }
-    log.info({ pid: this.#successor.pid }, `an upgrade begins: process ${this.#successor.pid} is started`)
+    log.info({ newPid: this.#successor.pid }, `an upgrade begins: process ${this.#successor.pid} is started`)
     const cancel = clock.after(limitMs, () => this.#happen('broken', `was not ready within ${limitMs} ms`))
     this.#limit()
     return this.#outcome.promise.finally(cancel)
@@ -184,7 +184,8 @@ class Attempt {
     if (happening === 'broken') this.#why = why
     this.phase = next.phase
     this.#limit()
-    this.#present.log.info({ pid: this.#successor?.pid, phase: this.phase }, `the upgrade is ${this.phase}`)
+    const newPid = this.#successor?.pid
+    this.#present.log.info({ newPid, phase: this.phase }, `upgrade to process ${newPid}: ${this.phase}`)
     this.#do(next.effects)
   }
 
@@ -218,7 +219,7 @@ class Attempt {
     const { log } = this.#present
     const { taken, pid, version, listeners, admin, revision } = this.#ready!
     const tookMs = clock.monotonicMs() - this.#startedMs
-    log.info({ pid, tookMs }, `process ${pid} (${version}) serves; this one finishes what is under way`)
+    log.info({ newPid: pid, tookMs }, `process ${pid} (${version}) serves; this one finishes what is under way`)
     // Nothing is accepted here any more when it is answered.
     const draining = this.#present.drain(taken)
     this.#outcome.resolve({ pid, version, listeners, admin, revision, from: this.#present.self, tookMs })
@@ -253,7 +254,7 @@ class Attempt {
     }
     const { self } = this.#present
     const message = `The new process, ${pid}, ${this.#why}`.replace(/\.?$/, '.')
-    log.error({ pid }, `the upgrade failed, and process ${self.pid} goes on as before: ${message}`)
+    log.error({ newPid: pid }, `the upgrade failed, and process ${self.pid} goes on as before: ${message}`)
     this.#present.publish({
       type: 'upgrade',
       service: null,
