@@ -51,7 +51,8 @@ export class ServiceManager {
     // An abstract name is written with this in the place of its zero.
     if (socket.startsWith('@')) name[0] = 0
     if (this.#libc?.sendTo(name, text) === true) return
-    const child = spawn('systemd-notify', text.split('\n'), { stdio: 'ignore' })
+    const env = { ...process.env, NOTIFY_SOCKET: socket }
+    const child = spawn('systemd-notify', text.split('\n'), { stdio: 'ignore', env })
     // Without that program it is as with any other start of a service that does not tell.
     child.on('error', () => {})
     child.unref()

@@ -8,6 +8,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 /** Files that take more than ten seconds, the longest first. */
 const LONG = [
   'e2e/rollout-gates',
+  'e2e/upgrade',
   'e2e/ejection',
   'e2e/prometheus',
   'e2e/access-log',
@@ -15,6 +16,7 @@ const LONG = [
   'attacks/floods',
   'e2e/rollout',
   'e2e/restart',
+  'e2e/systemd',
   'attacks/targets',
   'e2e/reload',
   'e2e/shutdown',

@@ -1,12 +1,12 @@
 /** What a service manager such as systemd is told and gives: sd_notify and sd_listen_fds, played by a socket and by sockets of the test. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { stringify } from 'yaml'
 import { libc } from '../../src/dataplane/socket/libc.ts'
-import { named, takeSockets } from '../../src/systemd.ts'
+import { named, ServiceManager, takeSockets } from '../../src/systemd.ts'
 import { MAIN } from '../helpers/built.ts'
 import { ask } from '../helpers/load.ts'
 import { program } from '../helpers/programs.ts'
@@ -26,6 +26,14 @@ print('bound\\n', flush=True)
 while True: print(s.recv(4096).decode() + '\\n', flush=True)
 `
 
+function killed(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // It has ended.
+  }
+}
+
 /** A socket that is told; what it was told so far. */
 async function startManager(name: string): Promise<() => string[]> {
   const child = spawn(python as string, ['-c', LISTEN, name])
@@ -36,14 +44,14 @@ async function startManager(name: string): Promise<() => string[]> {
   return () => text.split('\n\n').slice(1, -1)
 }
 
-const abstract = `@turnout-test-${process.pid}`
+const isLinux = process.platform === 'linux'
 
-test.skipIf(python === null || process.platform !== 'linux').each(['a path', 'an abstract name'])(
-  'by %s it is told who serves, after an upgrade the new process, and that it ends; the old one ends by itself',
+test.skipIf(python === null || !isLinux)(
+  'it is told who serves, after an upgrade the new process, and that it ends; the old one ends by itself',
   { timeout: 60_000 },
-  async (kind) => {
+  async () => {
     const folder = temporaryFolder()
-    const name = kind === 'a path' ? join(folder, 'notify') : abstract
+    const name = join(folder, 'notify')
     const told = await startManager(name)
     const { url } = await startNamed('blue')
     const services = { shop: service({ blue: [url] }) }
@@ -53,15 +61,9 @@ test.skipIf(python === null || process.platform !== 'linux').each(['a path', 'an
     await until('it is told', () => told().length === 1)
     expect(told()[0]).toBe(`READY=1\nMAINPID=${first}\nSTATUS=process ${first} serves`)
     const { pid } = await call<{ pid: number }>(proxy, 'POST', '/v1/upgrade')
-    onTestFinished(() => {
-      try {
-        process.kill(pid, 'SIGKILL')
-      } catch {
-        // It has ended.
-      }
-    })
-    // It is told before the old one ends.
+    onTestFinished(() => killed(pid))
     expect(await proxy.exited()).toBe(0)
+    // By then it was told of the other one.
     expect(told()[1]).toMatch(`READY=1\nMAINPID=${pid}\n`)
     expect(await ask(proxy.port, { method: 'GET' })).toMatchObject({ status: 200, body: 'blue' })
     process.kill(pid, 'SIGTERM')
@@ -69,6 +71,30 @@ test.skipIf(python === null || process.platform !== 'linux').each(['a path', 'an
     expect(told()[2]).toMatch(/^STOPPING=1\n/)
   },
 )
+
+test.skipIf(python === null || libc === null)('it may have an abstract name', async () => {
+  const name = `@turnout-test-${process.pid}`
+  const told = await startManager(name)
+  new ServiceManager({ NOTIFY_SOCKET: name }).ready()
+  await until('it is told', () => told().length === 1)
+  expect(told()[0]).toMatch(`READY=1\nMAINPID=${process.pid}\n`)
+})
+
+test.skipIf(python === null || !existsSync('/usr/bin/systemd-notify'))(
+  'without node:ffi it is told by systemd-notify',
+  async () => {
+    const name = join(temporaryFolder(), 'notify')
+    const told = await startManager(name)
+    new ServiceManager({ NOTIFY_SOCKET: name }, null).ready()
+    await until('it is told', () => told().join().includes(`MAINPID=${process.pid}`))
+  },
+)
+
+test('where nobody is to be told, nothing is', () => {
+  const manager = new ServiceManager({})
+  expect(manager.follows).toBe(false)
+  manager.ready()
+})
 
 /** Sockets on one address, as a service manager opens them. */
 async function open(count: number): Promise<{ port: number; descriptors: number[]; close(): void }> {
@@ -130,13 +156,7 @@ test.skipIf(libc === null).each([
         .find((line) => line.includes('"serving"'))!,
     ) as { admin: string }
     const done = (await (await fetch(`${admin}/v1/upgrade`, { method: 'POST' })).json()) as { pid: number }
-    onTestFinished(() => {
-      try {
-        process.kill(done.pid, 'SIGKILL')
-      } catch {
-        // It has ended.
-      }
-    })
+    onTestFinished(() => killed(done.pid))
     await askAll()
     child.kill('SIGTERM')
     expect(await exited).toBe(0)
