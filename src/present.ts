@@ -29,7 +29,7 @@ export const SELF = Object.freeze({ pid: process.pid, version: VERSION })
 /** Where it is between serving and its end. */
 export interface Stage {
   isDraining: boolean
-  /** Another process is about to take over. */
+  /** Another process is about to take over from this one, or this one from another: nobody may change anything. */
   isYielded: boolean
 }
 

@@ -6,7 +6,7 @@
  *
  * One that takes the place of another process (upgrade/) does all that it can beforehand, and what is written or accepted last:
  *
- *   store → control → workers (none accepts) → health, first probes ─► told to ─► file applied → rollouts, admin → workers accept → ready
+ *   store → control → workers (none accepts) → health, first probes ─► told to ─► rollouts, admin → file applied → workers accept → ready
  *
  * `serve` has no globals: the command line, the demo and the tests start Turnout through it; signals are not its business.
  */
@@ -92,10 +92,14 @@ export async function serve(options: ServeOptions): Promise<Running> {
   const cleanup = new Cleanup()
   try {
     const core = await startCore(options, log, cleanup)
-    const stage: Stage = { isDraining: false, isYielded: false }
+    const stage: Stage = { isDraining: false, isYielded: options.predecessor !== undefined }
     const { admin, rollouts } = await startControlPlane(options, core, log, cleanup, stage)
-    // Last, since what it has accepted would be cut if anything failed then.
-    if (options.predecessor !== undefined) await core.workers.start(options.signal)
+    if (options.predecessor !== undefined) {
+      // Last, since what it has written would stay, and what it has accepted would be cut, if anything failed then.
+      await core.begin()
+      await core.workers.start(options.signal)
+      stage.isYielded = false
+    }
     const { shutdownMs } = planTimeouts(spec.timeouts)
     const parts = { ...core, options, rollouts, admin, stage, shutdownMs, cleanup, log }
     const close = closerOf(parts)
@@ -216,7 +220,7 @@ async function startControlPlane(
   const refused = (error: unknown) => log.warn({ err: error }, 'an observation was not taken')
   const health = createHealth({ control, clock, planHealth, memory, random: Math.random, refused })
   cleanup.add(() => health.stop())
-  if (predecessor !== undefined) await takeOver(predecessor, health).then(core.begin)
+  if (predecessor !== undefined) await takeOver(predecessor, health)
   const traffic = createTrafficWindow(control, memory, clock)
   cleanup.add(() => traffic.close())
   core.lately.traffic = traffic.service

@@ -49,7 +49,7 @@ export interface AdminDeps {
   readonly address: string
   /** Descriptor of a socket that listens there already. Default: one is opened. */
   readonly descriptor?: number
-  /** Another process is about to take over, so nothing may be changed here. Default: never. */
+  /** One process is just about to take over from another, so nothing may be changed here. Default: never. */
   isYielded?(): boolean
   /** Has another process take the place of this one, within so many ms. Absent where that cannot be. */
   upgrade?(limitMs: number): Promise<Upgraded>

@@ -67,7 +67,7 @@ const REQUEST_TIMEOUT_MS = 30_000
 const TIMEOUT_CHECK_MS = 1_000
 /** Calls that are under way at the end get this long. */
 const CLOSE_TIMEOUT_MS = 5_000
-const YIELDED = 'Another process is about to take over, and nothing has changed: try again in a second.'
+const YIELDED = 'One process is about to take over from another, and nothing has changed: try again in a second.'
 
 export interface Admin {
   /** `http://host:port` with the port that was taken. */

@@ -50,6 +50,7 @@ async function start(more: Record<string, unknown> = {}, services?: Record<strin
   return {
     proxy,
     pids,
+    services: base.services,
     write: (changes: object) =>
       writeFileSync(join(folder, 'turnout.yaml'), stringify(testConfig({ ...base, ...more, ...changes }))),
     async upgrade(): Promise<Done> {
@@ -120,7 +121,8 @@ test('under load, from two workers to one and back to two, no request is lost, a
 })
 
 test('a new one that cannot start is told with its reason, and changes nothing', { timeout: 60_000 }, async () => {
-  const { proxy, upgrade, write } = await start()
+  const { proxy, services, upgrade, write } = await start()
+  const more = service({ blue: ['http://127.0.0.1:1'] }, { routes: [{ host: 'more', path: '/' }] })
   const taken = createServer()
   await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve))
   onTestFinished(() => void taken.close())
@@ -128,7 +130,10 @@ test('a new one that cannot start is told with its reason, and changes nothing',
   const stop = load(proxy)
   const faults: [object, RegExp][] = [
     [
-      { listeners: [{ address: '127.0.0.1:0' }, { address: `127.0.0.1:${port}` }] },
+      {
+        listeners: [{ address: '127.0.0.1:0' }, { address: `127.0.0.1:${port}` }],
+        services: { ...services, more },
+      },
       /is taken: another process listens/,
     ],
     [{ admin: { address: `127.0.0.1:${port}` } }, /is taken: another process listens/],
@@ -142,12 +147,14 @@ test('a new one that cannot start is told with its reason, and changes nothing',
     write(changes)
     await expect(call(proxy, 'POST', '/v1/upgrade')).rejects.toThrow(reason)
     expect(await call<Status>(proxy, 'GET', '/v1/status')).toMatchObject({ pid: proxy.child.pid })
+    expect((await askAdmin(proxy, 'GET', '/v1/services/more')).status).toBe(404)
     await call(proxy, 'PUT', '/v1/services/shop/split', { weights: { blue: 1, green: 0 } })
   }
   expect((await stop()).failed).toEqual([])
-  // As soon as the file is right, it can.
-  write({})
+  // As soon as the file is right, it can, and what else the file says comes with it.
+  write({ services: { ...services, more } })
   expect(await upgrade()).toMatchObject({ from: { pid: proxy.child.pid } })
+  expect((await askAdmin(proxy, 'GET', '/v1/services/more')).status).toBe(200)
 })
 
 /** A program that says this to the process that has started it, and then what it answers to `yours`. */
