@@ -4,6 +4,7 @@
  */
 import type { Difference } from './config/difference.ts'
 import type { PoolSpec, RuleSpec, ServiceSpec, Services, Weights } from './config/schema.ts'
+import type { Hold } from './table/hold.ts'
 import type { ServiceIntent, ServiceStatus } from './table/status.ts'
 import type { AdminState, Health, Trial } from './table/types.ts'
 
@@ -14,7 +15,18 @@ export type Change =
   | { readonly kind: 'service.delete'; readonly service: string }
   | { readonly kind: 'split'; readonly service: string; readonly weights: Weights }
   /** Service → pool, all in one commit; each service takes a new release, so that its pins end. */
-  | { readonly kind: 'switch'; readonly to: Readonly<Record<string, string>> }
+  | {
+      readonly kind: 'switch'
+      readonly to: Readonly<Record<string, string>>
+      /** Made under this hold, and not without it: the same commit releases it. */
+      readonly hold?: string
+      /** What was called under the hold, without secrets. */
+      readonly hook?: string
+    }
+  /** Requests of these services wait from now on. */
+  | { readonly kind: 'hold'; readonly services: readonly string[]; readonly hold: AskedHold }
+  /** They go on; with `hold` only if it is that one by which they are held. `why`: of one who has not been asked. */
+  | { readonly kind: 'release'; readonly services: readonly string[]; readonly hold?: string; readonly why?: string }
   | { readonly kind: 'back'; readonly service: string }
   | { readonly kind: 'rules'; readonly service: string; readonly rules: readonly RuleSpec[] }
   | { readonly kind: 'pool.put'; readonly service: string; readonly pool: string; readonly spec: PoolSpec }
@@ -94,6 +106,11 @@ export interface PoolShift {
   readonly version?: string
   /** Targets that are set so, by URL. */
   readonly states?: Readonly<Record<string, AdminState>>
+}
+
+/** A hold as it is asked for; when it begins, control says. */
+export interface AskedHold extends Omit<Hold, 'sinceMs' | 'untilMs'> {
+  readonly forMs: number
 }
 
 export interface ChangeOptions {
@@ -188,6 +205,7 @@ export interface ControlEvent {
     | 'health'
     | 'ejection'
     | 'drain'
+    | 'hold'
     | 'name'
     | 'lookup'
     | 'worker'

@@ -43,6 +43,12 @@ export const ERRORS = Object.freeze({
   upstream_bad_response: entry(502, 'upstream', 'idempotent', 'The answer of the target is not valid HTTP/1.1.'),
   no_healthy_target: entry(503, 'upstream', 'unsent', 'No target can take this request now.'),
   overloaded: entry(503, 'internal', 'unsent', 'Too many requests are under way.'),
+  held: entry(
+    503,
+    'internal',
+    'unsent',
+    'The service is held for a moment, and the request could not wait for its end.',
+  ),
   upstream_timeout: entry(504, 'upstream', 'idempotent', 'The target did not answer in time.'),
   internal: entry(500, 'internal', 'idempotent', 'Something went wrong inside the proxy.'),
   client_closed: entry(499, 'downstream', 'never', 'The client went away before its answer was complete.'),
@@ -55,6 +61,7 @@ export const ERRORS = Object.freeze({
   not_found: entry(404, 'downstream', 'never', 'There is no such thing.'),
   conflict: entry(409, 'downstream', 'never', 'The present state does not allow this.'),
   over_capacity: entry(409, 'downstream', 'never', 'A pool would get more requests at once than it carries.'),
+  hold_ended: entry(409, 'downstream', 'never', 'The hold has ended before the change under it could be made.'),
   stale_revision: entry(412, 'downstream', 'never', 'The revision has changed since it was read.'),
   too_large: entry(413, 'downstream', 'never', 'The body is larger than allowed.'),
   store_unavailable: entry(

@@ -91,7 +91,7 @@ export function createComparer(core: Core, { limits }: Pick<Spec, 'limits'>): Co
   if (limits.sampleBytesMax === 0) return null
   const signer = new CookieSigner(core.cookies.cookieKeys, core.cookies.cookieLayer)
   const queue = createQueue(WAITING_MAX, systemClock)
-  return (name, spec, { pools: _, ...intent }) =>
+  return (name, spec, { pools: _, hold: _hold, ...intent }) =>
     queue.run(async () => {
       const present = core.table()
       const before = present.services.get(name)
@@ -144,7 +144,10 @@ class Replay {
     this.#service = after.name
     this.#comparison = new Comparison(after)
     const proposed = { ...present, services: new Map(present.services).set(after.name, after) }
-    this.#sides = [new Side(present), new Side(proposed)]
+    // Who goes where is asked, and not whether it is held just now.
+    const now = { ...present.services.get(after.name)!, hold: null }
+    const before = { ...present, services: new Map(present.services).set(after.name, now) }
+    this.#sides = [new Side(before), new Side(proposed)]
     // A window of time, and the end of a cookie, are looked at as they were then.
     this.#request = new PostedRequest(limits.headBytesMax, limits.headersMax, signer, () => this.#atMs, lookups)
   }

@@ -70,19 +70,23 @@ const WAIT_PATTERN =
   '^(?:[0-9]{1,5}ms|[1-5][0-9]{5}ms|600000ms|[1-5]?[0-9]{1,2}(?:\\.[0-9]{1,3})?s|600s|[0-9](?:\\.[0-9]{1,3})?m|10m)$'
 const WAIT = new RegExp(WAIT_PATTERN)
 const WAIT_TITLE = 'a duration of at most 10m, such as 500ms, 10s or 2m'
+/** Of a duration that somebody waits for. */
+export const MINUTES = { pattern: WAIT_PATTERN, title: WAIT_TITLE } as const
 
 /** `wait` in the body of a change that sends traffic to a pool. */
 export const WaitSchema = Type.String({
   default: WAIT_DEFAULT,
-  pattern: WAIT_PATTERN,
-  title: WAIT_TITLE,
+  ...MINUTES,
   description: 'How long to wait for a pool that no probe has found healthy yet; then 409. 0s for not at all.',
 })
 
 /** Milliseconds of a `wait`, which may be absent; throws `invalid`. */
-export function waitMsOf(wait: unknown = WAIT_DEFAULT): number {
-  if (typeof wait === 'string' && WAIT.test(wait)) return durationMs(wait)
-  throw new TurnoutError('invalid', undefined, [{ pointer: '/wait', message: `must be ${WAIT_TITLE}` }])
+export const waitMsOf = (wait: unknown = WAIT_DEFAULT): number => minutesMsOf(wait, '/wait')
+
+/** Milliseconds of a duration of at most ten minutes that stood at `pointer`; throws `invalid`. */
+export function minutesMsOf(duration: unknown, pointer: string): number {
+  if (typeof duration === 'string' && WAIT.test(duration)) return durationMs(duration)
+  throw new TurnoutError('invalid', undefined, [{ pointer, message: `must be ${WAIT_TITLE}` }])
 }
 
 /** Makes the change as the caller of this request and sets the ETag. */

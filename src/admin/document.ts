@@ -32,6 +32,8 @@ const OPERATIONS: Readonly<Record<string, string>> = {
   'GET /v1/services/:service/status': 'getServiceStatus',
   'PUT /v1/services/:service/split': 'split',
   'POST /v1/services/:service/switch': 'switch',
+  'POST /v1/services/:service/hold': 'hold',
+  'POST /v1/services/:service/release': 'release',
   'POST /v1/services/:service/back': 'back',
   'PUT /v1/services/:service/rules': 'putRules',
   'PUT /v1/services/:service/pools/:pool': 'putPool',

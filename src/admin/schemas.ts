@@ -51,7 +51,8 @@ export function answers(schema: TSchema, statuses: readonly number[] = [200], co
   return { ...Object.fromEntries(statuses.map((status) => [status, described])), default: problemAnswer }
 }
 
-const changed = {
+/** What every change answers. */
+export const changed = {
   revision: Count('Revision of the spec after the change.'),
   epoch: Count('Epoch of the table that every worker routes by now.'),
   appliedInMs: Milliseconds('From the validated change to the commit in every worker.'),

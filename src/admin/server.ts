@@ -30,6 +30,7 @@ import { eventRoutes } from './events.ts'
 import { explainRoutes } from './explain.ts'
 import { fileRoutes } from './file.ts'
 import { historyRoutes } from './history.ts'
+import { holdRoutes } from './holds.ts'
 import { liveRoutes } from './live.ts'
 import { poolRoutes } from './pools.ts'
 import { pathOf, sendProblem } from './problem.ts'
@@ -149,6 +150,7 @@ export async function buildAdmin(deps: AdminDeps): Promise<{ app: FastifyInstanc
   await app.register(swagger, documentOptions(deps.version, deps.tokens.length > 0))
   liveRoutes(app, deps)
   serviceRoutes(app, deps)
+  holdRoutes(app, deps)
   poolRoutes(app, deps)
   statusRoutes(app, deps)
   rolloutRoutes(app, deps)

@@ -3,6 +3,7 @@
  */
 import { Type } from '../config/type.ts'
 import { PACE_STATES } from '../metrics/departures.ts'
+import { HoldAnswer } from './holds.ts'
 import { RunningAnswer } from './rollout-schemas.ts'
 import {
   AdminStateAnswer,
@@ -134,6 +135,21 @@ const QueueAnswer = object({
   }),
 })
 
+const HeldAnswer = object({
+  waiting: Count('Requests that are held now.'),
+  bytes: Count('Bytes that these take.'),
+  longestMs: Milliseconds('How long the first of them waits.'),
+  released: Count('Requests that were held and went on.'),
+  meanMs: nullable(Milliseconds('How long these had waited on average.')),
+  shed: object({
+    full: Count('Answered 503, since as many waited as may.'),
+    bytes: Count('Answered 503, since those that waited took as many bytes as they may.'),
+    time: Count('Answered 503, since the hold ended by itself.'),
+    left: Count('Their client had ended its side while they waited.'),
+    ended: Count('Answered 503, since Turnout ended.'),
+  }),
+})
+
 export const StatusAnswer = object({
   ...position,
   service: Type.String(),
@@ -142,6 +158,8 @@ export const StatusAnswer = object({
   visitorsWindowMs: Milliseconds('How far back the visitors reach.'),
   rollout: nullable(RunningAnswer),
   mirror: nullable(MirrorAnswer),
+  hold: HoldAnswer,
+  held: HeldAnswer,
   pools: Type.Array(
     object({
       name: Type.String(),

@@ -14,6 +14,7 @@ import type { ServiceSpec } from '../config/schema.ts'
 import { shareOf, weightShare } from '../config/share.ts'
 import { targetWeight } from '../config/target-weight.ts'
 import { DEPARTURE, sumDepartures } from '../metrics/departures.ts'
+import { holdOf } from '../metrics/hold-families.ts'
 import { FIELD, sumField } from '../metrics/layout.ts'
 import { queueOf } from '../metrics/queue-families.ts'
 import { authorityOf, histogramCount, quantileMs, sumTallies, type Tally } from '../metrics/summary.ts'
@@ -22,7 +23,7 @@ import { hostOf } from '../names/address.ts'
 import type { NameState } from '../names/state.ts'
 import { statusesMovedBy } from '../table/deadlines.ts'
 import { isClosed, keepers } from '../table/eligible.ts'
-import type { PoolStatus, TargetStatus } from '../table/status.ts'
+import type { PoolStatus, ServiceStatus, TargetStatus } from '../table/status.ts'
 import { rampUntilMs, targetWarmUntilMs, warmUntilMs } from '../table/warmth.ts'
 import { findService } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
@@ -117,6 +118,8 @@ function describe(
     visitorsWindowMs,
     rollout: toldRunning(deps.rollouts.running(service)),
     mirror: mirrorOf(snapshot, service, traffic, deps),
+    hold: toldHold(status, nowMs),
+    held: heldOf(deps, status.slot),
     pools: Object.entries(pools).map(([name, pool]) => {
       const targets = traffic.get(name) ?? []
       const isOut = isClosed(status.pools[name], keeps.pool, nowMs)
@@ -167,6 +170,18 @@ export function rampsOf(
   // Where nobody is warm, nobody goes on for another.
   const isHelped = [...weighted, ...fallback].some((pool) => rampIn(pool) === 0)
   return warming.length > 0 && isHelped ? Object.fromEntries(warming.map((pool) => [pool, rampIn(pool)])) : undefined
+}
+
+/** The hold of a service that has not ended by itself. */
+function toldHold({ hold }: ServiceStatus, nowMs: number): object | null {
+  if (hold === undefined || hold.untilMs <= nowMs) return null
+  const { only, sinceMs, untilMs, queueMax, bytesMax, isOfSwitch } = hold
+  return { only, sinceMs, untilMs, queue: queueMax, bytes: bytesMax, ofSwitch: isOfSwitch }
+}
+
+function heldOf({ memory, clock }: StatusDeps, slot: number): object {
+  const { firstSinceMs, ...figures } = holdOf(memory, slot)
+  return { ...figures, longestMs: firstSinceMs === 0 ? 0 : Math.max(0, clock.steadyMs() - firstSinceMs) }
 }
 
 /** When a pool in which all is new gets all that is aimed at it; 0 when it does so now. */

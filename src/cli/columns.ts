@@ -91,3 +91,6 @@ export const timeOf = (atMs: number): string =>
     .toISOString()
     .replace('T', ' ')
     .replace(/\.\d+Z$/, 'Z')
+
+/** How long it is until then, in whole seconds. */
+export const secondsLeft = (untilMs: number, nowMs: number): string => `${Math.ceil((untilMs - nowMs) / 1000)} s`

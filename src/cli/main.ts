@@ -16,6 +16,7 @@ import { events } from './events.ts'
 import { explain } from './explain.ts'
 import { CliFailure, usageFailure } from './failure.ts'
 import { history } from './history.ts'
+import { hold, release } from './hold.ts'
 import { restore } from './restore.ts'
 import { deploy, rollout } from './rollout.ts'
 import { split } from './split.ts'
@@ -51,6 +52,8 @@ const VERBS: readonly Verb[] = [
   switchVerb,
   back,
   ...stateVerbs,
+  hold,
+  release,
   deploy,
   rollout,
   explain,

@@ -8,8 +8,9 @@
 import { hostOf } from '../names/address.ts'
 import type { AdminState, Health } from '../table/types.ts'
 import { pathOf } from './admin.ts'
-import { type Column, fitted, number, percent, plain } from './columns.ts'
+import { type Column, fitted, number, percent, plain, secondsLeft } from './columns.ts'
 import { CliFailure } from './failure.ts'
+import { type HeldView, type HoldView, holdLine } from './hold-words.ts'
 import { pause } from './pause.ts'
 import { Redraw, wrapped } from './redraw.ts'
 import { type RunningView, runningInWords } from './rollout-words.ts'
@@ -95,6 +96,9 @@ interface StatusView {
   readonly release: string
   /** An older Turnout tells nothing of it. */
   readonly rollout?: RunningView | null
+  /** null while it is not held; an older Turnout tells nothing of it. */
+  readonly hold?: HoldView | null
+  readonly held?: HeldView
   readonly pools: readonly PoolView[]
 }
 
@@ -180,6 +184,7 @@ function inColumns(view: StatusView, nowMs: number, width: number): string {
   const head = [
     `${view.service}: release ${view.release}, revision ${view.revision}, epoch ${view.epoch}`,
     ...(view.rollout ? [`rollout ${runningInWords(view.rollout)}`] : []),
+    ...holdLine(view, nowMs),
     ...view.pools.flatMap(queueLine),
     ...view.pools.flatMap(letGoLine),
   ]
@@ -262,8 +267,6 @@ const warming = (untilMs = 0, nowMs: number): string =>
 function stateOf({ admin, drainUntilMs }: { admin: AdminState; drainUntilMs: number }, nowMs: number): string {
   return admin === 'drain' && drainUntilMs > nowMs ? `drain, ${secondsLeft(drainUntilMs, nowMs)} left` : admin
 }
-
-const secondsLeft = (untilMs: number, nowMs: number): string => `${Math.ceil((untilMs - nowMs) / 1000)} s`
 
 function figures({ inFlight, tunnels, rate, attempts, failureShare, p50Ms, p90Ms, p99Ms }: Traffic): string[] {
   const counts = [String(inFlight), String(tunnels), number(rate), number(attempts.rate), percent(failureShare)]

@@ -16,6 +16,7 @@ import { type Fault, TurnoutError } from '../errors.ts'
 import type { PoolIntent, ServiceIntent } from '../table/status.ts'
 import { withAllotments } from './allotments.ts'
 import { withFallback } from './fallback.ts'
+import { held, released, underHold } from './holding.ts'
 import { withMergedFile } from './merged-file.ts'
 import { patched } from './patched.ts'
 import {
@@ -77,7 +78,11 @@ function changed(content: Content, change: Resolved, nowMs: number, tools: Chang
     case 'rollout':
       return content
     case 'switch':
-      return switchAll(content, Object.entries(change.to))
+      return underHold(content, change, nowMs, (still) => switchAll(still, Object.entries(change.to)))
+    case 'hold':
+      return held(content, change, nowMs)
+    case 'release':
+      return released(content, change)
     case 'back':
       return back(content, change.service)
     case 'rules':

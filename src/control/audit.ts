@@ -19,11 +19,13 @@ export function auditOf(change: Change, services: readonly string[], options: In
 function gistOf(change: Change, services: readonly string[]): AuditEntry['change'] {
   if (change.kind === 'restore') return { kind: change.kind, from: change.from, services }
   if (change.kind === 'file') return { kind: change.kind, services }
-  // A switch may be of several services; that of one is found by its name like every other change.
-  if (change.kind === 'switch' && services.length === 1) return { ...change, service: services[0] }
+  // Some may be of several services; that of one is found by its name like every other change.
+  if (isOfSeveral(change) && services.length === 1) return { ...change, service: services[0] }
   if (JSON.stringify(change).length <= CHANGE_BYTES_MAX) return change
   return { kind: change.kind, ...('service' in change ? { service: change.service } : {}), shortened: true }
 }
+
+const isOfSeveral = ({ kind }: Change): boolean => kind === 'switch' || kind === 'hold' || kind === 'release'
 
 /** What somebody has insisted on; a rollout that goes back and a file at the start always do, which says nothing. */
 function insistenceOf(change: Change, { force, prune }: Insistence): { force?: true; prune?: true } {
@@ -63,7 +65,11 @@ function wordsOf(change: Change, services: readonly string[]): string {
     case 'rollout':
       return `rollout ${change.rollout} of ${change.service} is ${change.state}`
     case 'switch':
-      return `switched ${listed(change.to, ' to ')}`
+      return `switched ${listed(change.to, ' to ')}${change.hook === undefined ? '' : `, after hook ${change.hook}`}`
+    case 'hold':
+      return `${change.services.join(', ')} held for ${change.hold.forMs / 1000} s${change.hold.only === 'writes' ? ', writes only,' : ''}${change.hold.isOfSwitch ? ' for a switch' : ''}`
+    case 'release':
+      return `${change.services.join(', ')} released${change.why === undefined ? '' : `, since ${change.why},`}`
     case 'back':
       return `${change.service} back to the split before`
     case 'rules':

@@ -1,5 +1,5 @@
 /**
- * Tells when a drain is over. Nothing depends on it: `decide` looks at the time itself, so a late timer lets nobody in.
+ * Tells when a drain is over, or a hold that nobody has released. Nothing depends on it: `decide` looks at the time itself, so a late timer lets nobody in.
  * Timers are limited to 24 days and may be early, so the timer only means "look again". All times are steady (clock.ts).
  */
 import type { Clock } from '../clock.ts'
@@ -10,7 +10,7 @@ const LOOK_AGAIN_MS = 3_600_000
 
 type Statuses = Readonly<Record<string, ServiceStatus>>
 
-/** Watches the deadlines of drains. */
+/** Watches the deadlines of drains and holds. */
 export interface Drains {
   /** Looks at the services that have changed in the present status, and sets the timer to the next deadline. */
   watch(status: Statuses, names: readonly string[]): void
@@ -56,8 +56,12 @@ export function createDrains(clock: Clock, publish: (event: NewEvent) => void): 
 
 type Deadline = NewEvent & { readonly untilMs: number }
 
-function deadlines(service: string, { pools }: ServiceStatus): Deadline[] {
+function deadlines(service: string, { pools, hold }: ServiceStatus): Deadline[] {
   const found: Deadline[] = []
+  if (hold !== undefined) {
+    const message = `${service} is not held any more: nobody has released it in time, and who still waited was refused`
+    found.push({ untilMs: hold.untilMs, type: 'hold', service, message, data: { hold: hold.id, finished: true } })
+  }
   for (const [pool, { drainUntilMs, targets }] of Object.entries(pools)) {
     if (drainUntilMs > 0) found.push(deadline(service, { pool }, `Pool ${pool} of ${service}`, drainUntilMs))
     for (const [target, { drainUntilMs: untilMs }] of Object.entries(targets)) {

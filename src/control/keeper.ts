@@ -100,7 +100,10 @@ export class Keeper {
   assertNotOwed(names: readonly string[]): void {
     const name = this.owed.find((owed) => names.includes(owed))
     if (name !== undefined)
-      throw new TurnoutError('conflict', `A rollout of ${name} goes back, and that is not stored yet.`)
+      throw new TurnoutError(
+        'conflict',
+        `A rollout of ${name} goes back, or it was released, and that is not stored yet.`,
+      )
   }
 
   /** The revision that the next change will have. */

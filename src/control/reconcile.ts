@@ -105,11 +105,12 @@ export function reconcileService(
   remembered?: ServiceIntent,
 ): ServiceIntent {
   if (before === undefined) {
-    // A rollout that ran when it was remembered is long over.
+    // A rollout that ran when it was remembered is long over, and so is a hold.
     const {
       release,
       previous,
       trial: _trial,
+      hold: _hold,
       ...rest
     }: Omit<ServiceIntent, 'pools'> = remembered ?? {
       release: releases.next(),

@@ -17,6 +17,7 @@ import { ADMIN_STATES, type ServiceSpec, type Services } from '../config/schema.
 import { type Fault, TurnoutError } from '../errors.ts'
 import type { StoredContent } from '../store/store.ts'
 import { BUCKETS } from '../table/bucket.ts'
+import type { Hold } from '../table/hold.ts'
 import type { PoolIntent, ServiceIntent, TargetIntent } from '../table/status.ts'
 import type { AdminState, Allotment, BucketRange, Trial } from '../table/types.ts'
 import { type Base, NOTHING, reconcileService } from './reconcile.ts'
@@ -78,9 +79,10 @@ export function completed(
         `what people had set of service ${name} was partly malformed, and is as in a new one: ${faults.join(', ')}`,
       )
     }
-    // What a rollout has set apart stays so: it goes on after a restart.
-    const { trial } = intent
-    return [name, { ...reconcileService(spec, issuer, undefined, intent), ...(trial && { trial }) }]
+    // What a rollout has set apart stays so, and what is held: both go on after a restart.
+    const { trial, hold } = intent
+    const kept = { ...(trial && { trial }), ...(hold && { hold }) }
+    return [name, { ...reconcileService(spec, issuer, undefined, intent), ...kept }]
   })
   const [services, all] = [Object.fromEntries(specs), Object.fromEntries(intents)]
   return { services, intents: all, releases: issuer.given, leftOut, mended, notes }
@@ -138,6 +140,15 @@ const isTrial = (value: unknown, pools: ServiceSpec['pools']): value is Trial =>
   isListOf(value['tried'], (target) => typeof target === 'string') &&
   (value['asks'] === undefined || typeof value['asks'] === 'boolean') &&
   isListOf(value['failing'], (range) => Array.isArray(range) && range.length === 2 && range.every(isCount))
+const isHold = (value: unknown): value is Hold =>
+  isRecord(value) &&
+  typeof value['id'] === 'string' &&
+  isTime(value['sinceMs']) &&
+  isTime(value['untilMs']) &&
+  (value['only'] === 'all' || value['only'] === 'writes') &&
+  isCount(value['queueMax']) &&
+  isCount(value['bytesMax']) &&
+  typeof value['isOfSwitch'] === 'boolean'
 /** Or it is absent. */
 const isListOf = (value: unknown, isOne: (entry: unknown) => boolean): boolean =>
   value === undefined || (Array.isArray(value) && value.every(isOne))
@@ -148,7 +159,7 @@ const isWeights = (value: unknown): value is Record<string, number> =>
 type Whole<T> = { readonly [K in keyof Required<T>]: T[K] | undefined }
 
 function intentOf(stored: unknown, { pools: specs }: ServiceSpec, releases: Issuer, faults: string[]): ServiceIntent {
-  const { release, pools, previous, allotment, fallback, trial } = isRecord(stored) ? stored : ({} as Json)
+  const { release, pools, previous, allotment, fallback, trial, hold } = isRecord(stored) ? stored : ({} as Json)
   const fault = <T>(what: string, value: T): T => {
     faults.push(what)
     return value
@@ -162,6 +173,7 @@ function intentOf(stored: unknown, { pools: specs }: ServiceSpec, releases: Issu
     allotment: isHeld ? shares : allotment === undefined ? undefined : fault('allotment', undefined),
     fallback: isPools(fallback, specs) || fallback === undefined ? fallback : fault('fallback', undefined),
     trial: isTrial(trial, specs) || trial === undefined ? trial : fault('trial', undefined),
+    hold: isHold(hold) || hold === undefined ? hold : fault('hold', undefined),
   }
   return Object.fromEntries(
     Object.entries(whole).filter(([, value]) => value !== undefined),

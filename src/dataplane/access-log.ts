@@ -51,6 +51,8 @@ export interface Outcome {
   readonly ttfbMs: number
   /** How long it has waited for room at its pool, of these; 0 when it did not. */
   readonly waitedMs: number
+  /** How long it was held. */
+  readonly heldMs: number
   /** What its last attempt says of the target; null when there was none. */
   readonly attempt: AttemptOutcome | null
   readonly error: ErrorCode | null
@@ -117,7 +119,7 @@ export class AccessLog {
     { decision, target, placement: { epoch, address }, retries }: LoggedAttempts,
     outcome: Outcome,
   ): void {
-    const { status, bytesIn, bytesOut, durationMs, ttfbMs, waitedMs, attempt, error } = outcome
+    const { status, bytesIn, bytesOut, durationMs, ttfbMs, waitedMs, heldMs, attempt, error } = outcome
     const { requestId, method, host, path } = request
     const place = this.#placeOf(decision, target)
     const frame = FRAME_BYTES + place.length
@@ -156,6 +158,10 @@ export class AccessLog {
     if (waitedMs > 0) {
       page.put(',"waitedMs":')
       page.putThousandths(toMicroseconds(waitedMs))
+    }
+    if (heldMs > 0) {
+      page.put(',"heldMs":')
+      page.putThousandths(toMicroseconds(heldMs))
     }
     page.put(',"retries":')
     page.putNumber(retries.count)

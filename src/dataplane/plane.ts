@@ -14,6 +14,7 @@ import { Admission } from './downstream/admission.ts'
 import { TrustedProxies } from './downstream/trust.ts'
 import { KeptBytes } from './exchange/kept-bytes.ts'
 import { Mirrors } from './exchange/mirrors.ts'
+import { Holds } from './holds.ts'
 import { RequestHead } from './http1/request-head.ts'
 import { ResponseHead } from './http1/response-head.ts'
 import { Ids } from './ids.ts'
@@ -58,6 +59,7 @@ export class Plane {
   readonly admission: Admission
   readonly permits: Permits
   readonly queues: Queues
+  readonly holds: Holds
   readonly trials: Trials
   readonly kept: KeptBytes
   readonly mirrors: Mirrors
@@ -92,6 +94,13 @@ export class Plane {
       tables: this.tables,
       time: this.time,
       load: this.load,
+      every: systemClock.every,
+    })
+    this.holds = new Holds(start.memory, start.index, {
+      tables: this.tables,
+      time: this.time,
+      queues: this.queues,
+      connectionsMax: start.limits.upstreamConnectionsMax,
       every: systemClock.every,
     })
     this.buffers = new Buffers(start.sharedReads, start.splices)

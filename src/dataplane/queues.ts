@@ -84,6 +84,11 @@ export class Queues {
     this.#lane = index * SLOTS
   }
 
+  /** Nobody waits in this worker. */
+  get isEmpty(): boolean {
+    return this.#size === 0
+  }
+
   /** Whether somebody waits for this pool of a service, in any worker: then whoever comes waits behind. */
   isWaitedFor({ name }: ServiceTable, pool: PoolTable): boolean {
     for (let at = slotOf(pool); at < this.#since.length; at += SLOTS) if (this.#since[at] > 0) return true

@@ -18,6 +18,8 @@ import { sweep } from './sweep.ts'
 const SWEEP_MS = 100
 /** Time that idle keep-alive connections get for one last request when the worker drains. */
 const LAST_REQUEST_MS = 1_000
+/** Time before the end of a drain at which requests that are still held are refused. */
+const REFUSED_MS = 500
 
 const start = workerData as WorkerStart
 const port = parentPort
@@ -79,6 +81,8 @@ function onSweep(): void {
   const { time, counters } = plane
   time.tick()
   time.syncWallClock()
+  // Whoever waits gets an answer before it is cut off.
+  if (time.nowMs >= drainUntilMs - REFUSED_MS) plane.holds.end()
   if (time.nowMs >= drainUntilMs) for (const client of plane.clients) client.destroy()
   if (plane.trials.isWatched) noteSlow()
   sweepExchanges()

@@ -2,7 +2,7 @@
  * Which error codes and caps the data plane counts, why workers were lost, and where: one field for each in the lane of a worker.
  *
  * The order is the layout of shared memory within one process, never stored, so codes may be added anywhere; at most
- * `WORKER_FIELD.shed - WORKER_FIELD.rejected` (48) fit. An answer of our own is counted here by its code, unless a
+ * `WORKER_FIELD.shed - WORKER_FIELD.rejected` (32) fit. An answer of our own is counted here by its code, unless a
  * target is to blame for it: then the counters of the target have it (a failed attempt, and the class of its status).
  */
 import type { ErrorCode } from '../errors.ts'
@@ -28,6 +28,7 @@ export const REJECT_CODES: readonly ErrorCode[] = Object.freeze([
   'upstream_bad_response',
   'no_healthy_target',
   'overloaded',
+  'held',
   'upstream_timeout',
   'internal',
 ] satisfies ErrorCode[])
@@ -51,7 +52,7 @@ export function rejectField(code: ErrorCode): number {
   return FIELD_BY_CODE.get(code) ?? FIELD_BY_CODE.get('internal')!
 }
 
-/** The caps that refuse or end something, in the order of their counters; at most 8 fit. */
+/** The caps that refuse or end something, in the order of their counters; at most 24 fit. */
 export const SHED_REASONS = Object.freeze([
   'connections',
   'connections_per_address',
@@ -61,6 +62,11 @@ export const SHED_REASONS = Object.freeze([
   'queue_full',
   'queue_time',
   'queue_left',
+  'hold_full',
+  'hold_bytes',
+  'hold_time',
+  'hold_left',
+  'hold_ended',
 ] as const)
 
 export type ShedReason = (typeof SHED_REASONS)[number]

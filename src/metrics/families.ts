@@ -20,6 +20,7 @@ import { targetWarmUntilMs } from '../table/warmth.ts'
 import { BINS, binEndMs } from './bins.ts'
 import { DEPARTURE_FAMILIES } from './departure-families.ts'
 import type { Family, Sample, Scrape, ScrapedTarget, Told } from './family.ts'
+import { HOLD_FAMILIES } from './hold-families.ts'
 import { FIELD, type SharedMemory } from './layout.ts'
 import { LOOKUP_FAMILIES } from './lookup-families.ts'
 import { MIRROR_FAMILIES } from './mirror-families.ts'
@@ -274,6 +275,7 @@ export const FAMILIES: readonly Family[] = [
   },
   ...DEPARTURE_FAMILIES,
   ...QUEUE_FAMILIES,
+  ...HOLD_FAMILIES,
   ...MIRROR_FAMILIES,
   ...WORKER_FAMILIES,
   ...NAME_FAMILIES,

@@ -117,7 +117,7 @@ export const WORKER_FIELD = Object.freeze({
   /** One for each error code of the data plane, in the order of `REJECT_CODES` (metrics/counters.ts). */
   rejected: 8,
   /** One for each cap, in the order of `SHED_REASONS` (metrics/counters.ts). */
-  shed: 56,
+  shed: 40,
   /** When the worker was last seen to move, by its own clock: written at every read and every sweep. */
   aliveMs: 64,
   /** How long it may be silent beyond the limits of the watchdog, for what it does just now. */
@@ -167,6 +167,13 @@ export const DEPARTURE_FIELDS = 8
 export const DEPARTURE_GAUGES = 3
 export const RETURNS = 16_384
 export const RETURN_CELLS = 4
+/**
+ * What of a service is held: since when the first request waits (steady ms, 0 for none), those that went on and how long they had waited,
+ * and those that did not, by why. Beside that as `HELD_CELLS`: those that wait now, and the bytes that they take.
+ */
+export const HOLD = Object.freeze({ sinceMs: 0, released: 1, heldMs: 2, full: 3, bytes: 4, time: 5, left: 6, ended: 7 })
+export const HOLD_FIELDS = 8
+export const HELD_CELLS = 2
 
 /** Cells that count the connections of client addresses: addresses of the same hash share one (dataplane/downstream/admission.ts). */
 export const ADDRESS_CELLS = 65_536
@@ -225,6 +232,9 @@ export interface SharedMemory {
   readonly departures: Float64Array
   /** Who was let go: `RETURN_CELLS` to an entry, over all workers. */
   readonly returns: Int32Array
+  /** By worker, which writes only its own, and slot of a service: `HOLD_FIELDS`, and `HELD_CELLS` (dataplane/holds.ts). */
+  readonly holds: Float64Array
+  readonly held: Int32Array
 }
 
 /** Allocates the shared memory for a number of workers. */
@@ -246,6 +256,8 @@ export function allocateSharedMemory(workers: number): SharedMemory {
     waitingSince: new Float64Array(new SharedArrayBuffer(workers * SLOTS * 8)),
     departures: new Float64Array(new SharedArrayBuffer(workers * SLOTS * DEPARTURE_FIELDS * 8)),
     returns: new Int32Array(new SharedArrayBuffer(RETURNS * RETURN_CELLS * 4)),
+    holds: new Float64Array(new SharedArrayBuffer(workers * SERVICE_SLOTS * HOLD_FIELDS * 8)),
+    held: new Int32Array(new SharedArrayBuffer(workers * SERVICE_SLOTS * HELD_CELLS * 4)),
   }
 }
 
@@ -264,22 +276,9 @@ export function trialOffset(worker: number, slot: number, side: number): number 
   return ((worker * SERVICE_SLOTS + slot) * SIDES + side) * TRIAL_FIELDS
 }
 
-/** Sets the gauges of a worker that is no more to zero: they would count what no longer exists. Its counters stay. */
-export function clearGauges(memory: SharedMemory, worker: number): void {
-  const { targets, lanes, addresses, departures } = memory
-  for (let slot = 0; slot < SLOTS; slot++) {
-    const at = laneOffset(worker, slot)
-    for (let gauge = 0; gauge < GAUGES; gauge++) if (targets[at + gauge] !== 0) targets[at + gauge] = 0
-    const from = departureOffset(worker, slot)
-    for (let gauge = from; gauge < from + DEPARTURE_GAUGES; gauge++) if (departures[gauge] !== 0) departures[gauge] = 0
-  }
-  lanes[worker * WORKER_FIELDS + WORKER_FIELD.clientConnections] = 0
-  lanes[worker * WORKER_FIELDS + WORKER_FIELD.boundConnections] = 0
-  lanes[worker * WORKER_FIELDS + WORKER_FIELD.patienceMs] = 0
-  addresses.fill(0, worker * ADDRESS_CELLS, (worker + 1) * ADDRESS_CELLS)
-  for (const gauges of [memory.permits, memory.waiting, memory.waitingSince]) {
-    gauges.fill(0, worker * SLOTS, (worker + 1) * SLOTS)
-  }
+/** Offset of the first field of what is held of a service, in the lane of a worker. */
+export function holdOffset(worker: number, slot: number): number {
+  return (worker * SERVICE_SLOTS + slot) * HOLD_FIELDS
 }
 
 /** Sum of one field of a target over the lanes of all workers. */
@@ -287,9 +286,4 @@ export function sumField(memory: SharedMemory, slot: number, field: number): num
   let sum = 0
   for (let worker = 0; worker < memory.workers; worker++) sum += memory.targets[laneOffset(worker, slot) + field]
   return sum
-}
-
-/** Says that what answers at these slots of targets is new from now on, whatever has answered there before. */
-export function noteNew(memory: SharedMemory, slots: readonly number[]): void {
-  for (const slot of slots) memory.newFrom[slot] = sumField(memory, slot, FIELD.attemptsStarted)
 }

@@ -10,6 +10,11 @@ export function sumBySlot(bySlot: Int32Array, slot: number): number {
   return sum
 }
 
+/** Says that what answers at these slots of targets is new from now on, whatever has answered there before. */
+export function noteNew(memory: SharedMemory, slots: readonly number[]): void {
+  for (const slot of slots) memory.newFrom[slot] = sumField(memory, slot, FIELD.attemptsStarted)
+}
+
 /** Sum of one field over all slots of a target and the lanes of all workers. */
 export function sumSlots(memory: SharedMemory, slots: readonly number[], field: number): number {
   return slots.reduce((sum, slot) => sum + sumField(memory, slot, field), 0)

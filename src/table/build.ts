@@ -95,6 +95,7 @@ export function compileService(
     versions,
     link: plan.link,
     capacity: plan.capacity,
+    hold: status.hold ?? null,
     debugHeaders: plan.debugHeaders,
   }
 }

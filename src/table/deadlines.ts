@@ -1,8 +1,9 @@
 /**
- * Deadlines (ends of drains and ejections, and when slow starts began) on another clock. Inside the process they are steady time; outside, in the store and
+ * Deadlines (ends of drains, holds and ejections, and when slow starts began) on another clock. Inside the process they are steady time; outside, in the store and
  * for people, they are wall time. The two differ once somebody has set the clock (clock.ts). A deadline of 0, which is none,
  * stays 0.
  */
+import type { Hold } from './hold.ts'
 import type { ServiceIntent, ServiceObserved, ServiceStatus } from './status.ts'
 
 type Entries<T> = Readonly<Record<string, T>>
@@ -12,6 +13,7 @@ export function statusesMovedBy(statuses: Entries<ServiceStatus>, ms: number): E
   if (ms === 0) return statuses
   return mapped(statuses, (status) => ({
     ...status,
+    ...holdMoved(status.hold, ms),
     pools: mapped(status.pools, (pool) => ({
       ...pool,
       drainUntilMs: moved(pool.drainUntilMs, ms),
@@ -39,7 +41,7 @@ export function intentMovedBy(intent: ServiceIntent, ms: number): ServiceIntent 
     ...keptMoved(pool.keptUntilMs, ms),
     targets: mapped(pool.targets, (target) => ({ ...target, drainUntilMs: moved(target.drainUntilMs, ms) })),
   }))
-  return { ...intent, pools }
+  return { ...intent, ...holdMoved(intent.hold, ms), pools }
 }
 
 /** What was seen, with every deadline moved by so many ms. */
@@ -60,6 +62,9 @@ const moved = (untilMs: number, ms: number): number => (untilMs === 0 ? 0 : unti
 
 const keptMoved = (untilMs: number | undefined, ms: number): { keptUntilMs?: number } =>
   untilMs === undefined ? {} : { keptUntilMs: untilMs + ms }
+
+const holdMoved = (hold: Hold | undefined, ms: number): { hold?: Hold } =>
+  hold === undefined ? {} : { hold: { ...hold, sinceMs: hold.sinceMs + ms, untilMs: hold.untilMs + ms } }
 
 const warmMoved = (fromMs: number | undefined, ms: number): { warmFromMs?: number } =>
   fromMs === undefined ? {} : { warmFromMs: fromMs + ms }

@@ -1,7 +1,7 @@
 /**
  * Where a request goes, and why: pure, total, and the same function for traffic, retries and `explain`.
  *
- *   admission → preview host → link → forced rule → valid pin → bucket of the visitor, or picker → health and failover → target
+ *   admission (held?) → preview host → link → forced rule → valid pin → bucket of the visitor, or picker → health and failover → target
  *
  * Invariants:
  * - Every decision has a reason or an error. Nothing that a client sends makes it throw.
@@ -29,7 +29,9 @@ import { bucketed, picked } from './chance.ts'
 import { markCandidates } from './condition-index.ts'
 import { cookieToSet } from './cookie-to-set.ts'
 import { aim, type Draft, poolNamed, takesNew } from './draft.ts'
+import type { Earlier } from './earlier.ts'
 import { keepsVisitors, poolAdmits } from './eligible.ts'
+import { isHeld } from './hold.ts'
 import { redirectOf } from './link.ts'
 import { match } from './match.ts'
 import { isForClient, type Preview } from './preview.ts'
@@ -37,18 +39,7 @@ import { standIn } from './ramp.ts'
 import { isRescued } from './rescue.ts'
 import { NONE } from './room.ts'
 import { type RuleTable, ruleMatches } from './rules.ts'
-import type {
-  Decision,
-  Draw,
-  Earlier,
-  Load,
-  PoolTable,
-  Reason,
-  RequestView,
-  ServiceTable,
-  Table,
-  TargetTable,
-} from './types.ts'
+import type { Decision, Draw, Load, PoolTable, Reason, RequestView, ServiceTable, Table, TargetTable } from './types.ts'
 import { keepsAnything, visitorKey } from './visitor.ts'
 
 const NOTHING: readonly never[] = Object.freeze([])
@@ -90,6 +81,8 @@ export function decide(
   if (service === undefined) throw new Error(`the table routes to ${route.service}, which it does not have`)
   const { preview } = route
   if (preview !== null && !isForClient(preview, view)) return NO_ROUTE
+  // It is decided once that is over, and nothing is drawn for it before.
+  if (service.hold !== null && isHeld(service.hold, view, nowMs)) return { ...NO_ROUTE, service, error: 'held' }
   const draft = begin(view, service, load, draw, nowMs, earlier, tied)
   if (preview !== null) return previewed(draft, preview)
   const redirect = service.link === null ? null : redirectOf(draft)

@@ -11,6 +11,7 @@ export function explainDecision(decision: Decision): string {
   const { service, aimed, target, pool } = decision
   if (service === null) return 'no route matches this host and path'
   if (decision.redirect !== null) return linkOf(decision.redirect)
+  if (decision.error === 'held') return `${heldOf(service)}; the request waits until that is released`
   const why = reasonOf(decision, service)
   if (decision.waitsFor !== null)
     return `${why}; all targets of ${decision.waitsFor.name} have as many requests as they may, so it waits for one`
@@ -27,6 +28,9 @@ export function explainDecision(decision: Decision): string {
   }
   return decision.panic ? `${why}; too few of its targets are healthy, so health is ignored` : why
 }
+
+const heldOf = ({ name, hold }: ServiceTable): string =>
+  hold?.only === 'writes' ? `writes to ${name} are held` : `${name} is held`
 
 function linkOf({ location, setCookie }: NonNullable<Decision['redirect']>): string {
   const what =

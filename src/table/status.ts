@@ -14,6 +14,7 @@
  * (deadlines.ts). All of it is plain data.
  */
 import type { Address } from '../names/address.ts'
+import type { Hold } from './hold.ts'
 import type { AdminState, Allotment, Health, Trial } from './types.ts'
 
 /** What people have set of a target. */
@@ -49,6 +50,8 @@ export interface ServiceIntent {
   fallback?: readonly string[]
   /** While a rollout is judged by traffic. */
   trial?: Trial
+  /** The last hold that was not released; it may have ended by itself. */
+  hold?: Hold
 }
 
 /** What this process has seen of an address of a target. */

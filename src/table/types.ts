@@ -6,6 +6,7 @@
  */
 import type { StatusRanges } from '../config/statuses.ts'
 import type { ErrorCode } from '../errors.ts'
+import type { Hold } from './hold.ts'
 import type { Redirect } from './link.ts'
 import type { Router } from './match.ts'
 import type { MirrorTable } from './mirror.ts'
@@ -148,6 +149,7 @@ export interface ServiceTable extends Ranges {
   readonly mirror: MirrorTable | null
   readonly link: string | null
   readonly capacity: ServicePlan['capacity']
+  readonly hold: Hold | null
   /** The pools whose versions are about: those with weight, heaviest first, then the hot standby. */
   readonly versions: readonly PoolTable[]
   readonly debugHeaders: boolean
@@ -232,19 +234,6 @@ export interface OwnCookie {
   readonly pinned: boolean
   /** Wall time in seconds at which the client forgets it; 0 when it does not say. */
   readonly endS: number
-}
-
-/** What is known of earlier tries of the same request. */
-export interface Earlier {
-  /** Targets that were found out of order. */
-  readonly exclude: readonly TargetTable[]
-  /** One that may be well: taken again only when its pool has no other as good. */
-  readonly avoid: TargetTable | null
-  /** Names of pools whose version has not got what is asked for; where the last has failed (`isLost`) the first may be asked again. */
-  readonly missing: readonly string[]
-  readonly isLost?: boolean
-  /** The decision that found no room: whoever had no key of its own stays with the pool of that one. */
-  readonly waited?: Decision | null
 }
 
 /** What is known of a target now, by counter slot. */

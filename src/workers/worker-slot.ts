@@ -17,7 +17,7 @@ import type { Difference, FromWorker, ToWorker, WorkerStart } from '../dataplane
 import type { Lent } from '../dataplane/samples.ts'
 import { giveBack, linesIn } from '../log/page.ts'
 import type { LossReason } from '../metrics/counters.ts'
-import { clearGauges } from '../metrics/layout.ts'
+import { clearGauges } from '../metrics/gauges.ts'
 import { pulseOf, VERDICTS, Watchdog } from './watchdog.ts'
 import { WORKER_ENTRY } from './worker-entry.ts'
 

@@ -46,7 +46,7 @@ test('every route has a summary and a described answer, and every change with a 
       }
       const hasBody =
         ['put', 'patch'].includes(method) ||
-        (method === 'post' && /switch$|explain$|dry-run$|apply$|rollouts$|metrics$/.test(path))
+        (method === 'post' && /switch$|hold$|explain$|dry-run$|apply$|rollouts$|metrics$/.test(path))
       expect(operation.requestBody !== undefined, name).toBe(hasBody)
       const named = [...path.matchAll(/\{(\w+)\}/g)].map(([, parameter]) => parameter)
       const inPath = (operation.parameters ?? []).filter((parameter: Loose) => parameter.in === 'path')

@@ -60,6 +60,7 @@ function write(log: AccessLog, wallMs: number, facts: Facts, numbers: Partial<Re
     durationMs,
     ttfbMs,
     waitedMs: 0,
+    heldMs: 0,
     attempt: 'good' as const,
     error: null,
     ...by,

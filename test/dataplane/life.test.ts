@@ -1,7 +1,8 @@
 /** What a worker shows of itself to the watchdog of the main thread, in shared memory. */
 import { expect, test } from 'vitest'
 import { Plane } from '../../src/dataplane/plane.ts'
-import { allocateSharedMemory, clearGauges, WORKER_FIELD, WORKER_FIELDS } from '../../src/metrics/layout.ts'
+import { clearGauges } from '../../src/metrics/gauges.ts'
+import { allocateSharedMemory, WORKER_FIELD, WORKER_FIELDS } from '../../src/metrics/layout.ts'
 import { until } from '../helpers/raw.ts'
 import { workerStart } from './make-plane.ts'
 

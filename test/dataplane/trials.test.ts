@@ -8,13 +8,13 @@ import {
   EDGES,
   FIELD,
   laneOffset,
-  noteNew,
   type SharedMemory,
   SIDE,
   TRIAL,
   TRIAL_FIELDS,
   trialOffset,
 } from '../../src/metrics/layout.ts'
+import { noteNew } from '../../src/metrics/load.ts'
 import type { Decision, PoolTable, Reason, TargetTable } from '../../src/table/types.ts'
 
 const [SLOT, TARGET, STEP] = [5, 7, 3]

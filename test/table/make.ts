@@ -90,6 +90,7 @@ export interface StatusOptions {
   readonly release?: string
   readonly slot?: number
   readonly trial?: ServiceStatus['trial']
+  readonly hold?: ServiceStatus['hold']
   /** By pool name. */
   readonly pools?: Readonly<Record<string, Partial<Omit<PoolStatus, 'targets'>>>>
   /** By target URL. */
@@ -123,6 +124,7 @@ export function makeStatus(plan: ServicePlan, options: StatusOptions = {}): Serv
     previous: null,
     slot: options.slot ?? 0,
     ...(options.trial && { trial: options.trial }),
+    ...(options.hold && { hold: options.hold }),
   }
 }
 

@@ -2,8 +2,9 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { decide } from '../../src/table/decide.ts'
+import type { Earlier } from '../../src/table/earlier.ts'
 import type { CapacityPlan } from '../../src/table/plan.ts'
-import type { Earlier, Load, Table, TargetTable } from '../../src/table/types.ts'
+import type { Load, Table, TargetTable } from '../../src/table/types.ts'
 import { browser, makeDraw, makeOwn, makePlan, makeTable, makeView, NOW_MS, sticky, type ViewOptions } from './make.ts'
 
 const TWO: CapacityPlan = { requestsPerTarget: 2, requestsPerPool: 0, queueMax: 10, queueMs: 1_000 }

@@ -31,7 +31,7 @@ import type { Upstream, UpstreamUser } from '../upstream/upstream.ts'
 import { type AttemptOutcome, attemptOutcome } from './attempt-outcome.ts'
 import type { Downstream } from './downstream.ts'
 import { Judged } from './judged.ts'
-import { Placement } from './placement.ts'
+import { Placement, type Turn } from './placement.ts'
 import type { ExchangeRequest } from './request.ts'
 import { NOT_FOUND, Retries } from './retries.ts'
 
@@ -100,13 +100,10 @@ export class Attempts {
     return this.target?.isRescued === true && !this.isPreview
   }
 
-  /**
-   * Decides the request in `plane.requestHead`. False when there is no target; `placement` says why, and whether there will be one.
-   * Only who `hasTurn` goes before those who wait.
-   */
-  choose(hasTurn: boolean): boolean {
+  /** Decides the request in `plane.requestHead`. False when there is no target; `placement` says why, and whether there will be one. */
+  choose(turn: Turn): boolean {
     this.#logsIn = this.#plane.requestHead.bindsConnection
-    const decision = this.placement.find(this.retries, hasTurn)
+    const decision = this.placement.find(this.retries, turn)
     const { samples } = this.#plane
     if (this.decision === null) samples.note(decision.service, this.placement.address, this.#downstream.trusted)
     this.retries.avoid = null

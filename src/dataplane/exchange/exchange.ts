@@ -24,6 +24,7 @@ import type { Downstream } from './downstream.ts'
 import { lapseOf, type Phase } from './lapse.ts'
 import { Leftover } from './leftover.ts'
 import { CLIENT_CLOSED, Outcome } from './outcome.ts'
+import type { Turn } from './placement.ts'
 import { type BodyAtHand, ExchangeRequest } from './request.ts'
 import { type Predecessor, Rest } from './rest.ts'
 import { Tunnel } from './tunnel.ts'
@@ -41,7 +42,7 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
   readonly #request: ExchangeRequest
   readonly #attempts: Attempts
   readonly #outcome: Outcome
-  /** Its place in a queue, once a request had to wait for room. */
+  /** Its place in a queue, once a request had to wait. */
   #wait: Wait | null = null
   /** What stands in for this exchange now: a tunnel, or the rest of its request. */
   #heir: { onDeadline(): void } | null = null
@@ -66,18 +67,18 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
     const refused = fault ?? this.answer.here()
     if (refused !== null) return this.fail(refused)
     if (request.maxForwards <= 0) return this.#finish(true)
-    this.#goOn(false)
+    this.#goOn('new')
   }
 
-  hasTurn(): void {
+  hasTurn(turn: Turn): void {
     this.#plane.requestHead.parse(this.#request.headText)
-    this.#goOn(true)
+    this.#goOn(turn)
   }
 
   /** Decides, and sends the request on; or it waits for its turn. */
-  #goOn(hasTurn: boolean): void {
+  #goOn(turn: Turn): void {
     const attempts = this.#attempts
-    if (!attempts.choose(hasTurn)) {
+    if (!attempts.choose(turn)) {
       if (this.#waits()) return
       if (this.answer.redirects(this.#plane, attempts.decision)) return this.#finish(true)
       return this.fail(attempts.placement.refusal)
@@ -87,23 +88,21 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
     this.#acquire(attempts.retries.count > 0)
   }
 
-  /** Has the request wait for room, if that is what is missing. Its client is not read from meanwhile. */
+  /** Has the request wait, if room is missing or it is held. Its client is not read from meanwhile. */
   #waits(): boolean {
-    if (this.#attempts.placement.waitsFor === null) return false
-    this.#wait ??= new Wait(this.#plane, this.#downstream, this)
+    if (!this.#attempts.placement.waits) return false
+    this.#wait ??= new Wait(this.#plane, this.#downstream, this.#request, this)
     if (!this.#wait.begin(this.#attempts)) return false
     this.#enter('queued', this.#wait.leftMs)
     if (!this.#request.bodyDone) this.#downstream.pause()
     return true
   }
 
-  /** Ends the wait of the request without room for it. */
+  /** Ends the wait of the request for nothing. */
   unserved(why: Unserved): void {
-    this.#wait!.giveUp(why)
-    this.fail('overloaded')
+    this.fail(this.#wait!.giveUp(why))
   }
 
-  /** Takes an idle connection to the target, or opens one. */
   #acquire(fresh: boolean): void {
     const idle = this.#attempts.takeIdle(this.#request.repeatable, fresh)
     if (idle !== null) {
@@ -140,7 +139,6 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
     this.expect(ms)
   }
 
-  /** Whoever is waited for has so long from now on. */
   expect(ms: number): void {
     this.deadlineMs = this.#plane.time.nowMs + ms
   }
@@ -158,6 +156,7 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
   answerCame(head: ResponseHead, framing: Framing): void {
     if (this.#goesElsewhere(head.status, null)) return
     this.#outcome.answered(this.#attempts, head.status)
+    this.#wait?.answered()
     if (head.status === 101) return this.#startTunnel(head)
     this.phase = 'relaying'
     this.answer.relay(head, framing, this.upstream!, this.#attempts)
@@ -218,7 +217,7 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
 
   #chooseAgain(): boolean {
     this.#plane.requestHead.parse(this.#request.headText)
-    if (!this.#attempts.choose(true)) return false
+    if (!this.#attempts.choose('room')) return false
     this.#request.chosen(this.#plane, this.#downstream, this.#attempts)
     return true
   }
@@ -250,6 +249,7 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
     if (this.#heir !== null) return this.#heir.onDeadline()
     switch (lapseOf(this.phase, this.#downstream, this.upstream)) {
       case 'room':
+        if (this.#wait!.leftMs >= 1) return this.expect(this.#wait!.leftMs)
         return this.unserved('time')
       case 'nobody':
         return this.expect(this.phase === 'sending' ? this.#plane.timeouts.bodyMs : this.#plane.timeouts.sendMs)
@@ -289,7 +289,7 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
 
   /** Counts, logs, and hands the connection back to its client. */
   #finish(isWhole: boolean): void {
-    if (this.#wait !== null) this.#outcome.waitedMs = this.#wait.end()
+    this.#wait?.end(this.#outcome)
     this.#outcome.close(this.#request, this.#attempts, this.answer.status, this.answer.bytes)
     this.answer.compare(this.#outcome.headMs, isWhole)
     this.phase = 'none'

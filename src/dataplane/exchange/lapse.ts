@@ -7,7 +7,7 @@ import type { Downstream } from './downstream.ts'
 
 export type Phase = 'none' | 'queued' | 'connecting' | 'sending' | 'waiting' | 'relaying' | 'inherited'
 
-/** Who is too late: `room` all who have some, `connect` and `target` the target, `request` the client with its request, `client` with its answer. */
+/** Who is too late: `room` all who have some, or who might end a hold, `connect` and `target` the target, `request` the client with its request, `client` with its answer. */
 export type Lapse = 'room' | 'connect' | 'request' | 'target' | 'client' | 'nobody'
 
 /** Who is too late in this phase. From here on it is seen what they take. */

@@ -21,6 +21,8 @@ export class Outcome {
   outBytes = 0
   /** Time that the request has waited for room, which is not the target's doing. */
   waitedMs = 0
+  /** And time that it was held. */
+  heldMs = 0
   #startMs = 0
   /** From the request to the head of its answer, and from the last attempt to it; below 0 before it has come. */
   #ttfbMs = -1
@@ -37,6 +39,7 @@ export class Outcome {
     this.inBytes = 0
     this.outBytes = 0
     this.waitedMs = 0
+    this.heldMs = 0
     this.#startMs = this.#plane.time.nowMs
     this.#ttfbMs = -1
     this.#attemptTtfbMs = -1
@@ -59,9 +62,9 @@ export class Outcome {
     this.#plane.counters.countTunnel(attempts.target!.slot)
   }
 
-  /** From the request to the head of its answer, without what it has waited for room; below 0 before it has come. */
+  /** From the request to the head of its answer, without what it has waited; below 0 before it has come. */
   get headMs(): number {
-    return this.#ttfbMs < 0 ? -1 : this.#ttfbMs - this.waitedMs
+    return this.#ttfbMs < 0 ? -1 : this.#ttfbMs - this.waitedMs - this.heldMs
   }
 
   /** Something went wrong. By its code it is counted only when it is not the doing of a target. */
@@ -97,12 +100,13 @@ export class Outcome {
         const isRefused = request.upgrade !== '' && attempt === 'failed' && this.#error !== 'upstream_connect_failed'
         if (isRefused) plane.departures.count(slot, 'refused')
         const told = answered || status !== CLIENT_CLOSED ? status : 0
-        plane.counters.countFinished(slot, told, durationMs - this.waitedMs, this.#attemptTtfbMs, bytesIn, bytesOut)
+        const ownMs = durationMs - this.waitedMs - this.heldMs
+        plane.counters.countFinished(slot, told, ownMs, this.#attemptTtfbMs, bytesIn, bytesOut)
       }
     }
     if (this.#logged) {
-      const { waitedMs } = this
-      const times = { durationMs, ttfbMs: this.#ttfbMs, waitedMs }
+      const { waitedMs, heldMs } = this
+      const times = { durationMs, ttfbMs: this.#ttfbMs, waitedMs, heldMs }
       const outcome = { status, bytesIn, bytesOut, ...times, attempt, error: this.#error }
       plane.log.write(plane.time.wallMs(), request, attempts, outcome)
     }

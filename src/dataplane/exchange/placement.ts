@@ -12,6 +12,9 @@ import type { Plane } from '../plane.ts'
 import type { Downstream } from './downstream.ts'
 import type { Retries } from './retries.ts'
 
+/** Why a request is decided: it is new or was held, and goes behind those who wait for room; or it has the turn for that. */
+export type Turn = 'new' | 'held' | 'room'
+
 /** Times that a permit is asked for before a request waits: somebody else has taken it each time. */
 const LOOKS_MAX = 3
 const NO_PERMIT = -1
@@ -42,17 +45,26 @@ export class Placement {
     this.address = this.#downstream.peer
   }
 
-  /** Decides the request in `plane.requestHead`, and takes the permit; only who `hasTurn` goes before those who wait. */
-  find(retries: Retries, hasTurn: boolean): Decision {
-    const { view, requestHead, trusted } = this.#plane
+  /** The request is to wait for something: room, or the end of a hold. */
+  get waits(): boolean {
+    return this.waitsFor !== null || this.refusal === 'held'
+  }
+
+  /** Decides the request in `plane.requestHead`, and takes the permit. */
+  find(retries: Retries, turn: Turn): Decision {
+    const { view, requestHead, trusted, holds } = this.#plane
     const { peer } = this.#downstream
     view.isTrusted = this.#downstream.trusted
     view.address = view.isTrusted ? trusted.clientOf(requestHead.fields, peer) : peer
     this.address = view.address
     let decision = this.#decide(retries)
+    if (holds.size > 0 && turn === 'new' && decision.service !== null && holds.isBehind(decision.service, view)) {
+      retries.waited = decision
+      decision = withoutTurn(decision)
+    }
     for (let looks = 1; decision.target !== null && decision.service!.capacity !== null; looks++) {
       const { target, service } = decision
-      const isBehind = !hasTurn && this.#plane.queues.isWaitedFor(service!, target.pool)
+      const isBehind = turn !== 'room' && this.#plane.queues.isWaitedFor(service!, target.pool)
       if (!isBehind && this.#plane.permits.take(target, service!.capacity!)) {
         this.giveBack()
         this.#permit = target.slot
@@ -94,6 +106,12 @@ export class Placement {
     this.address = ''
   }
 }
+
+/** Others were held before, and have not left yet. */
+const withoutTurn = (decision: Decision): Decision => ({
+  ...decision,
+  ...{ target: null, pool: null, error: 'held', setCookie: null, redirect: null, waitsFor: null },
+})
 
 /** A decision for a target that has no room after all, or is for others first. */
 function withoutRoom(decision: Decision): Decision {

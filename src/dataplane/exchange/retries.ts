@@ -4,8 +4,9 @@
  * not to, that of attempts.ts.
  */
 import { FIELD } from '../../metrics/layout.ts'
+import type { Earlier } from '../../table/earlier.ts'
 import { ruledOut } from '../../table/rescue.ts'
-import type { Decision, Earlier, TargetTable } from '../../table/types.ts'
+import type { Decision, TargetTable } from '../../table/types.ts'
 import { Loan, type RetryBudget } from '../upstream/retry-budget.ts'
 import { attemptOutcome } from './attempt-outcome.ts'
 

@@ -1,30 +1,38 @@
 /**
- * The wait of a request for room at its pool: its place in the queue (queues.ts), how long it may take, and what it took.
+ * The wait of a request, for room at its pool or for the end of a hold (held.ts): its place in the queue (queues.ts), how long it may
+ * take, and what it took.
  *
- * One object serves an exchange for all of its life, from the first request on that had to wait. A request that waits again, since others
- * were faster or its connection was refused, keeps its place and the end of its patience: all of its waits together take at most as
- * long as one may.
+ * One object serves an exchange for all of its life, from the first request on that had to wait. A request that waits for room again, since
+ * others were faster or its connection was refused, keeps its place and the end of its patience: all of its waits for room together take at
+ * most as long as one may. One that was held keeps its place too, and is taken in however many wait for room: it was bounded already.
  */
+import type { ErrorCode } from '../../errors.ts'
 import { FIELD } from '../../metrics/layout.ts'
 import type { PoolTable, ServiceTable } from '../../table/types.ts'
 import type { Plane } from '../plane.ts'
 import type { Queue, Waiter } from '../queue.ts'
 import type { Attempts } from './attempts.ts'
 import type { Downstream } from './downstream.ts'
+import { Held, type HeldRequest } from './held.ts'
+import type { Outcome } from './outcome.ts'
+import type { Turn } from './placement.ts'
 
-/** Why a request gets no room: as many wait as may, its time is over, or its client has ended its side. */
-export type Unserved = 'full' | 'time' | 'left'
+/** Why a request waits no longer: its time is over, its client has ended its side, or Turnout ends. */
+export type Unserved = 'time' | 'left' | 'ended'
 
 const SHED = {
   full: { reason: 'queue_full', field: FIELD.shedQueueFull },
   time: { reason: 'queue_time', field: FIELD.shedQueueTime },
   left: { reason: 'queue_left', field: FIELD.shedQueueLeft },
+  ended: { reason: 'queue_time', field: FIELD.shedQueueTime },
 } as const
 
 /** The exchange whose request waits. */
 export interface WaitOwner {
-  /** Its turn has come: to be decided anew. */
-  hasTurn(): void
+  /** To be decided anew: its turn has come, or it is not held any more. */
+  hasTurn(turn: Turn): void
+  /** It waits no longer, and is refused. */
+  unserved(why: Unserved): void
 }
 
 export class Wait implements Waiter {
@@ -34,7 +42,11 @@ export class Wait implements Waiter {
   sinceMs = 0
   readonly #plane: Plane
   readonly #downstream: Pick<Downstream, 'ended'>
+  readonly #request: HeldRequest
   readonly #owner: WaitOwner
+  /** Once one was held. */
+  #held: Held | null = null
+  #isHeld = false
   #startMs = 0
   #deadlineMs = 0
   /** The time of all waits of the request that are over. */
@@ -42,27 +54,41 @@ export class Wait implements Waiter {
   /** What it waits for; null before it waits, and when its wait is counted. */
   #pool: PoolTable | null = null
 
-  constructor(plane: Plane, downstream: Pick<Downstream, 'ended'>, owner: WaitOwner) {
+  constructor(plane: Plane, downstream: Pick<Downstream, 'ended'>, request: HeldRequest, owner: WaitOwner) {
     this.#plane = plane
     this.#downstream = downstream
+    this.#request = request
     this.#owner = owner
   }
 
-  /** Enters the queue of the pool that has no room; false when the request is not to wait, which is counted. */
+  /** Enters the queue of what it waits for; false when the request is not to wait, which is counted. */
   begin(attempts: Attempts): boolean {
+    const service = attempts.placement.service!
+    this.#isHeld = attempts.placement.waitsFor === null
+    const waits = this.#isHeld ? this.#hold(service) : this.#queueUp(service, attempts.placement.waitsFor!)
+    if (waits) attempts.stepAside()
+    return waits
+  }
+
+  #hold(service: ServiceTable): boolean {
+    this.#held ??= new Held(this.#plane, this.#downstream, this.#owner)
+    return this.#held.begin(service, this.#request)
+  }
+
+  #queueUp(service: ServiceTable, pool: PoolTable): boolean {
     const { nowMs } = this.#plane.time
     const isBack = this.#pool !== null
-    const service = attempts.placement.service!
-    this.#pool = attempts.placement.waitsFor!
+    const wasHeld = this.#held?.isPast === true
+    this.#pool = pool
     if (!isBack) this.#deadlineMs = nowMs + service.capacity!.queueMs
+    if (!isBack && wasHeld) this.sinceMs = this.#held!.sinceMs
     this.#startMs = nowMs
-    const refused = this.#refusal(service, isBack)
-    if (refused === null) attempts.stepAside()
-    else this.giveUp(refused)
+    const refused = this.#refusal(service, isBack || wasHeld)
+    if (refused !== null) this.#shed(refused)
     return refused === null
   }
 
-  #refusal(service: ServiceTable, isBack: boolean): Unserved | null {
+  #refusal(service: ServiceTable, isBack: boolean): keyof typeof SHED | null {
     if (this.#startMs >= this.#deadlineMs) return 'time'
     if (this.#downstream.ended) return 'left'
     return this.#plane.queues.enter(this, service, this.#pool!, isBack) ? null : 'full'
@@ -70,16 +96,22 @@ export class Wait implements Waiter {
 
   /** How long it may still wait. */
   get leftMs(): number {
-    return this.#deadlineMs - this.#startMs
+    return this.#isHeld ? this.#held!.leftMs : this.#deadlineMs - this.#plane.time.nowMs
   }
 
   getsTurn(): void {
     this.#note()
-    this.#owner.hasTurn()
+    this.#owner.hasTurn('room')
   }
 
-  /** Leaves without room, which is counted at the pool. */
-  giveUp(why: Unserved): void {
+  /** Leaves without what it waits for, which is counted; gives the code of its answer. */
+  giveUp(why: Unserved): ErrorCode {
+    if (this.#isHeld) this.#held!.giveUp(why)
+    else this.#shed(why)
+    return this.#isHeld ? 'held' : 'overloaded'
+  }
+
+  #shed(why: keyof typeof SHED): void {
     this.#leave()
     const { reason, field } = SHED[why]
     this.#plane.counters.countShed(reason)
@@ -87,13 +119,18 @@ export class Wait implements Waiter {
     this.#pool = null
   }
 
-  /** The request is over; the time that it has waited. */
-  end(): number {
+  /** Whatever it waited for: it has an answer. */
+  answered(): void {
+    this.#held?.answered(this.#waitedMs === 0)
+  }
+
+  /** The request is over; tells the times that it has waited. */
+  end(outcome: Pick<Outcome, 'waitedMs' | 'heldMs'>): void {
     this.#leave()
-    const waitedMs = this.#waitedMs
+    outcome.waitedMs = this.#waitedMs
+    outcome.heldMs = this.#held?.end() ?? 0
     this.#waitedMs = 0
     this.#pool = null
-    return waitedMs
   }
 
   #leave(): void {

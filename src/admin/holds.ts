@@ -1,0 +1,140 @@
+/**
+ * Calls that hold the requests of a service, and let them go on.
+ *
+ * A release is made like a way back: before all changes that wait, and in every worker before the store has it. So it helps with the store
+ * away too; what it could not store it says.
+ */
+import { randomBytes } from 'node:crypto'
+import type { FastifyInstance } from 'fastify'
+import type { Static } from 'typebox'
+import type { AskedHold } from '../change.ts'
+import { Type } from '../config/type.ts'
+import { isTurnoutError, TurnoutError } from '../errors.ts'
+import { apply, asCaller, ChangeQuery, changedAnswer, findService, MINUTES, minutesMsOf } from './apply.ts'
+import type { AdminDeps } from './deps.ts'
+import { answers, Count, changed, Milliseconds, nullable, object } from './schemas.ts'
+
+const FOR_DEFAULT = '30s'
+const QUEUE_DEFAULT = 10_000
+const BYTES_DEFAULT = 67_108_864
+
+const bounds = {
+  only: Type.Optional(
+    Type.Union([Type.Literal('all'), Type.Literal('writes')], {
+      default: 'all',
+      description: 'All requests, or those that are not safe by their method, and upgrades.',
+    }),
+  ),
+  queue: Type.Optional(
+    Type.Integer({
+      default: QUEUE_DEFAULT,
+      minimum: 1,
+      maximum: 1_000_000,
+      description: 'Requests that may wait, over all workers; more are answered 503.',
+    }),
+  ),
+  bytes: Type.Optional(
+    Type.Integer({
+      default: BYTES_DEFAULT,
+      minimum: 65_536,
+      maximum: 1_073_741_824,
+      description: 'Bytes that these may take in memory.',
+    }),
+  ),
+}
+
+/** How requests are held: the body of a hold, and `hold` of a switch. */
+export const HoldSchema = Type.Object(
+  {
+    for: Type.Optional(
+      Type.String({
+        ...MINUTES,
+        default: FOR_DEFAULT,
+        description: 'When the hold ends by itself; who still waits is answered 503 then.',
+      }),
+    ),
+    ...bounds,
+  },
+  { additionalProperties: false },
+)
+
+/** Told of the hold of a service. */
+export const HoldAnswer = nullable(
+  object(
+    {
+      only: Type.Union([Type.Literal('all'), Type.Literal('writes')]),
+      sinceMs: Milliseconds('Wall time at which it began.'),
+      untilMs: Milliseconds('Wall time at which it ends by itself.'),
+      queue: Count('Requests that may wait.'),
+      bytes: Count('Bytes that these may take.'),
+      ofSwitch: Type.Boolean({ description: 'A switch is under way that has begun it.' }),
+    },
+    'null while it is not held.',
+  ),
+)
+
+/** A hold as it is posted, with what was not said. Throws `invalid`. */
+export function askedHold(posted: Static<typeof HoldSchema>, isOfSwitch: boolean, at = ''): AskedHold {
+  const { for: duration = FOR_DEFAULT, only = 'all', queue = QUEUE_DEFAULT, bytes = BYTES_DEFAULT } = posted
+  const forMs = minutesMsOf(duration, `${at}/for`)
+  if (forMs === 0) throw new TurnoutError('invalid', undefined, [{ pointer: `${at}/for`, message: 'must be above 0' }])
+  const id = `h-${randomBytes(4).toString('hex')}`
+  return { id, forMs, only, queueMax: queue, bytesMax: bytes, isOfSwitch }
+}
+
+interface OfService {
+  Params: { service: string }
+}
+
+/** Registers the calls. */
+export function holdRoutes(app: FastifyInstance, deps: AdminDeps): void {
+  app.post<OfService & { Body: Static<typeof HoldSchema> }>('/v1/services/:service/hold', {
+    schema: {
+      summary: 'Hold the requests of a service, or its writes: they wait in order',
+      querystring: ChangeQuery,
+      body: HoldSchema,
+      response: answers(
+        object({ ...changed, service: Type.String(), untilMs: Milliseconds('When it ends by itself.') }),
+      ),
+    },
+    handler: async (request, reply) => {
+      const { service } = request.params
+      findService(deps.control.snapshot(), service)
+      const hold = askedHold(request.body, false)
+      const untilMs = deps.clock.nowMs() + hold.forMs
+      return { ...(await apply(deps, request, reply, { kind: 'hold', services: [service], hold })), service, untilMs }
+    },
+  })
+  app.post<OfService>('/v1/services/:service/release', {
+    schema: {
+      summary: 'Let the held requests of a service go on; calls a switch off that has held them',
+      querystring: ChangeQuery,
+      response: answers(object({ ...changed, service: Type.String() })),
+    },
+    handler: async (request, reply) => {
+      const { service } = request.params
+      const result = await asCaller(request, 0, (options) =>
+        release(deps, { kind: 'release', services: [service] }, options),
+      )
+      return { ...changedAnswer(reply, result), service }
+    },
+  })
+}
+
+type Release = Parameters<AdminDeps['control']['change']>
+
+/** Releases at once; who asks for one revision only waits for his turn, and may be refused. */
+export async function release(
+  { control }: Pick<AdminDeps, 'control'>,
+  change: Release[0],
+  options: Release[1],
+): ReturnType<AdminDeps['control']['change']> {
+  const atOnce = options.ifMatch === undefined
+  return control.change(change, { ...options, atOnce }).catch((error: unknown) => {
+    if (!atOnce || !isTurnoutError(error, 'store_unavailable')) throw error
+    throw new TurnoutError(
+      error.code,
+      `${error.message} The requests go on all the same. Release once more when the store is back, so that it has that too.`,
+    )
+  })
+}

@@ -1,0 +1,67 @@
+/**
+ * `hold` and `release`: the requests of a service wait in order, and go on.
+ *
+ * A hold ends by itself, so a script that dies between the two leaves nobody waiting for good. `release` also calls a switch off that holds
+ * the service: it is what a person reaches for when a migration hangs.
+ */
+import { pathOf } from './admin.ts'
+import { usageFailure } from './failure.ts'
+import { FORCE, insisting } from './insist.ts'
+import { type Outcome, printOutcome } from './outcome.ts'
+import { type Call, durationGiven, type Verb, wholeNumber } from './verb.ts'
+
+/** What a hold is asked with. */
+export const HOLD = {
+  options: { for: { type: 'string' }, only: { type: 'string' }, queue: { type: 'string' } },
+  help: [
+    ['--for DURATION', 'When the hold ends by itself; default 30s, at most 10m'],
+    ['--only writes', 'Hold only what is not safe by its method, and upgrades'],
+    ['--queue NUMBER', 'Requests that may wait; default 10000'],
+  ],
+} as const
+
+/** The body of a hold, and for how many ms at most. */
+export function holdOf({ options }: Pick<Call, 'options'>): { body: object; forMs: number } {
+  const { for: duration, only, queue } = options
+  const forMs = typeof duration === 'string' ? durationGiven(duration, '--for', '30s') : 30_000
+  if (only !== undefined && only !== 'writes' && only !== 'all') throw usageFailure('--only must be writes, or all.')
+  return {
+    body: { for: duration, only, queue: typeof queue === 'string' ? wholeNumber(queue, '--queue') : undefined },
+    forMs,
+  }
+}
+
+/** Has the requests of a service wait. */
+export const hold: Verb = {
+  name: 'hold',
+  args: 'SERVICE',
+  summary: 'Let the requests of a service wait, in order, until it is released',
+  argsCount: [1, 1],
+  options: { ...HOLD.options, ...FORCE.options },
+  optionsHelp: [...HOLD.help, ...FORCE.help],
+  examples: ['hold shop --for 10s', 'hold shop --only writes'],
+  async run(call) {
+    const [service] = call.args
+    const { body } = holdOf(call)
+    const path = insisting(pathOf('services', service, 'hold'), call)
+    const outcome = await call.admin.call<Outcome & { untilMs: number }>('POST', path, body)
+    const seconds = Math.ceil((outcome.untilMs - call.clock.nowMs()) / 1_000)
+    printOutcome(call, `${service}: held for ${seconds} s at most; turnout release ${service} ends it`, outcome)
+  },
+}
+
+/** Lets them go on. */
+export const release: Verb = {
+  name: 'release',
+  args: 'SERVICE',
+  summary: 'Let the held requests of a service go on; a switch that has held them is called off',
+  argsCount: [1, 1],
+  options: FORCE.options,
+  optionsHelp: FORCE.help,
+  examples: ['release shop'],
+  async run(call) {
+    const [service] = call.args
+    const path = insisting(pathOf('services', service, 'release'), call)
+    printOutcome(call, `${service}: released`, await call.admin.call<Outcome>('POST', path))
+  },
+}

@@ -1,0 +1,244 @@
+/**
+ * The requests of a worker that are held, a queue for each hold, and how they go on once it is over.
+ *
+ * - A queue lasts as long as its hold in the table. With a release, with another hold in its place, or without the service its waiters are
+ *   decided anew, the first come first: they go on, or wait again in their place. When a hold ends by its own time they are refused, each by
+ *   its own deadline (exchange/held.ts).
+ * - Whoever comes while others leave goes behind them: so the order is kept in a worker. Over workers it is to within a tick.
+ * - They do not leave all at once, which would be a herd: at first `OPEN_MIN` are let go in each worker. One more goes for each that has an
+ *   answer and found room at once, so the pace doubles with every answer of the targets; and one more with each tick, since what waits for
+ *   long is no sign. The ticks add nothing while somebody waits for room at a pool: then the limits of `capacity` make the pace.
+ * - How many wait, and the bytes they take, is bounded for the service over all workers, exactly as permits are (permits.ts).
+ * - With nothing held there is no timer, and no cost but a comparison with 0 for a request.
+ */
+import { HELD_CELLS, HOLD, holdOffset, SERVICE_SLOTS, type SharedMemory } from '../metrics/layout.ts'
+import { concerns, type Hold } from '../table/hold.ts'
+import type { RequestView, ServiceTable, Table } from '../table/types.ts'
+import { Queue, type Waiter } from './queue.ts'
+
+const TICK_MS = 2
+/** Those that are let go in one tick at most: others have their turns between. */
+const TURNS_MAX = 32
+/** Those that may be let go and have no answer yet, at first. */
+const OPEN_MIN = 64
+/** And at most: this part of the connections that a worker may have to one target. */
+const OPEN_SHARE = 0.5
+
+/** Why a request is not held, and goes nowhere. */
+export type Unheld = 'full' | 'bytes' | 'time' | 'left' | 'ended'
+
+/** A request that is held; what is of the queue is the queue's. */
+export interface HeldWaiter extends Waiter {
+  /** What it takes in memory. */
+  bytes: number
+  /** Among those that are let go, and without an answer yet: one of the queue's. */
+  leaves: HoldQueue | null
+  /** It may wait no longer. */
+  isEnded(): void
+}
+
+/** What the holds need of their worker. */
+export interface HoldsSetting {
+  readonly tables: { current(): Table }
+  readonly time: { tick(): void; steadyMs(): number }
+  /** Somebody waits for room at a pool. */
+  readonly queues: { readonly isEmpty: boolean }
+  readonly connectionsMax: number
+  readonly every: (intervalMs: number, run: () => void) => () => void
+}
+
+export class HoldQueue extends Queue {
+  readonly service: string
+  readonly slot: number
+  readonly hold: Hold
+  /** It is over, by release or another one. */
+  isLeaving = false
+  /** Those that were let go and have no answer, and how many may be. */
+  leaving = 0
+  open: number
+
+  constructor({ name, slot }: ServiceTable, hold: Hold, open: number) {
+    super()
+    this.service = name
+    this.slot = slot
+    this.hold = hold
+    this.open = open
+  }
+}
+
+export class Holds {
+  /** Requests that are held in this worker. */
+  size = 0
+  readonly #setting: HoldsSetting
+  readonly #fields: Float64Array
+  readonly #cells: Int32Array
+  readonly #index: number
+  readonly #openMax: number
+  /** By service. */
+  readonly #present = new Map<string, HoldQueue>()
+  readonly #leaving = new Set<HoldQueue>()
+  #endTicks: (() => void) | null = null
+  readonly #onTick = () => {
+    this.#setting.time.tick()
+    this.#look()
+    if (this.size > 0) return
+    this.#present.clear()
+    this.#endTicks?.()
+    this.#endTicks = null
+  }
+
+  /** For worker `index`. */
+  constructor({ holds, held }: SharedMemory, index: number, setting: HoldsSetting) {
+    this.#setting = setting
+    this.#fields = holds
+    this.#cells = held
+    this.#index = index
+    this.#openMax = Math.max(1, Math.floor(setting.connectionsMax * OPEN_SHARE))
+  }
+
+  /** Whether some who were held before are still about to leave, so that whoever asks now goes behind them. */
+  isBehind(service: ServiceTable, view: RequestView): boolean {
+    const queue = this.#leavingOf(service)
+    return queue !== null && concerns(queue.hold, view)
+  }
+
+  /** The last queue of a service that is over; its end may not have been seen yet. */
+  #leavingOf({ name, hold }: ServiceTable): HoldQueue | null {
+    const present = this.#present.get(name)
+    if (present !== undefined && present.first !== null && present.hold.id !== hold?.id) return present
+    let last: HoldQueue | null = null
+    for (const queue of this.#leaving) if (queue.service === name) last = queue
+    return last
+  }
+
+  /**
+   * Holds a request of this service; gives why not, else null. One that was held already is taken back in any case, in its place. Of a
+   * service that is not held any more, behind those that leave.
+   */
+  enter(waiter: HeldWaiter, service: ServiceTable, isBack: boolean): Unheld | null {
+    const queue = this.#queueFor(service)
+    if (queue === null) return 'time'
+    const { bytesMax, queueMax } = queue.hold
+    this.#add(queue.slot, 1, waiter.bytes)
+    const full = isBack
+      ? null
+      : this.#sum(queue.slot, 0) > queueMax
+        ? 'full'
+        : this.#sum(queue.slot, 1) > bytesMax
+          ? 'bytes'
+          : null
+    if (full !== null) {
+      this.#add(queue.slot, -1, -waiter.bytes)
+      return full
+    }
+    if (!isBack) waiter.sinceMs = this.#setting.time.steadyMs()
+    queue.add(waiter)
+    this.#publish(queue)
+    this.size++
+    this.#endTicks ??= this.#setting.every(TICK_MS, this.#onTick)
+    return null
+  }
+
+  #queueFor(service: ServiceTable): HoldQueue | null {
+    const { name, hold } = service
+    const present = this.#present.get(name)
+    if (hold !== null && this.#setting.time.steadyMs() < hold.untilMs) {
+      if (present?.hold.id === hold.id && present.slot === service.slot) return present
+      if (present !== undefined) this.#release(present)
+      const queue = new HoldQueue(service, hold, Math.min(OPEN_MIN, this.#openMax))
+      this.#present.set(name, queue)
+      return queue
+    }
+    return this.#leavingOf(service)
+  }
+
+  /** Takes a request out that is not held any longer. */
+  leave(waiter: HeldWaiter): void {
+    const queue = waiter.queue as HoldQueue | null
+    if (queue === null) return
+    queue.remove(waiter)
+    this.#add(queue.slot, -1, -waiter.bytes)
+    this.size--
+    if (queue.first === null) this.#leaving.delete(queue)
+    this.#publish(queue)
+  }
+
+  /** One that was let go has an answer, or its end; with `isEasy` it was given room at once. */
+  answered(waiter: HeldWaiter, isEasy: boolean): void {
+    const queue = waiter.leaves
+    if (queue === null) return
+    waiter.leaves = null
+    queue.leaving--
+    if (isEasy) this.#widen(queue)
+  }
+
+  /** Counts what became of a request of the service with this slot: it goes on after so long, or why it does not. */
+  count(slot: number, why: Unheld | number): void {
+    const at = holdOffset(this.#index, slot)
+    if (typeof why === 'string') this.#fields[at + HOLD[why]]++
+    else {
+      this.#fields[at + HOLD.released]++
+      this.#fields[at + HOLD.heldMs] += why
+    }
+  }
+
+  /** Refuses all who wait, since the worker is about to end. */
+  end(): void {
+    for (const queue of [...this.#present.values(), ...this.#leaving]) {
+      while (queue.first !== null) (queue.first as HeldWaiter).isEnded()
+    }
+  }
+
+  #widen(queue: HoldQueue): void {
+    queue.open = Math.min(queue.open + 1, this.#openMax)
+  }
+
+  #add(slot: number, requests: number, bytes: number): void {
+    const at = (this.#index * SERVICE_SLOTS + slot) * HELD_CELLS
+    Atomics.add(this.#cells, at, requests)
+    Atomics.add(this.#cells, at + 1, bytes)
+  }
+
+  #sum(slot: number, cell: number): number {
+    let sum = 0
+    const step = SERVICE_SLOTS * HELD_CELLS
+    for (let at = slot * HELD_CELLS + cell; at < this.#cells.length; at += step) sum += Atomics.load(this.#cells, at)
+    return sum
+  }
+
+  /** Tells since when the first one of a service waits. */
+  #publish({ service, slot }: HoldQueue): void {
+    let sinceMs = this.#present.get(service)?.first?.sinceMs ?? Infinity
+    for (const queue of this.#leaving) {
+      if (queue.service === service) sinceMs = Math.min(sinceMs, queue.first?.sinceMs ?? Infinity)
+    }
+    this.#fields[holdOffset(this.#index, slot) + HOLD.sinceMs] = sinceMs === Infinity ? 0 : sinceMs
+  }
+
+  #release(queue: HoldQueue): void {
+    this.#present.delete(queue.service)
+    queue.isLeaving = true
+    if (queue.first !== null) this.#leaving.add(queue)
+  }
+
+  #look(): void {
+    const { services } = this.#setting.tables.current()
+    for (const queue of this.#present.values()) {
+      if (services.get(queue.service)?.hold?.id !== queue.hold.id) this.#release(queue)
+    }
+    for (const queue of this.#leaving) this.#letGo(queue)
+  }
+
+  #letGo(queue: HoldQueue): void {
+    if (this.#setting.queues.isEmpty) this.#widen(queue)
+    for (let turns = 0; turns < TURNS_MAX && queue.first !== null && queue.leaving < queue.open; turns++) {
+      const waiter = queue.first as HeldWaiter
+      this.leave(waiter)
+      waiter.leaves = queue
+      queue.leaving++
+      waiter.getsTurn()
+      // It waits again, by another hold.
+      if (waiter.queue !== null) this.answered(waiter, false)
+    }
+  }
+}

@@ -1,0 +1,14 @@
+import type { Decision, TargetTable } from './types.ts'
+
+/** What is known of earlier tries of the same request. */
+export interface Earlier {
+  /** Targets that were found out of order. */
+  readonly exclude: readonly TargetTable[]
+  /** One that may be well: taken again only when its pool has no other as good. */
+  readonly avoid: TargetTable | null
+  /** Names of pools whose version has not got what is asked for; where the last has failed (`isLost`) the first may be asked again. */
+  readonly missing: readonly string[]
+  readonly isLost?: boolean
+  /** The decision that found no room: whoever had no key of its own stays with the pool of that one. */
+  readonly waited?: Decision | null
+}
