@@ -107,7 +107,7 @@ export function holdRoutes(app: FastifyInstance, deps: AdminDeps): void {
   })
   app.post<OfService>('/v1/services/:service/release', {
     schema: {
-      summary: 'Let the held requests of a service go on; calls a switch off that has held them',
+      summary: 'Let the held requests of a service go on',
       querystring: ChangeQuery,
       response: answers(object({ ...changed, service: Type.String() })),
     },

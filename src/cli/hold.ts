@@ -1,8 +1,7 @@
 /**
  * `hold` and `release`: the requests of a service wait in order, and go on.
  *
- * A hold ends by itself, so a script that dies between the two leaves nobody waiting for good. `release` also calls a switch off that holds
- * the service: it is what a person reaches for when a migration hangs.
+ * A hold ends by itself, so a script that dies between the two leaves nobody waiting for good.
  */
 import { pathOf } from './admin.ts'
 import { usageFailure } from './failure.ts'
@@ -54,7 +53,7 @@ export const hold: Verb = {
 export const release: Verb = {
   name: 'release',
   args: 'SERVICE',
-  summary: 'Let the held requests of a service go on; a switch that has held them is called off',
+  summary: 'Let the held requests of a service go on',
   argsCount: [1, 1],
   options: FORCE.options,
   optionsHelp: FORCE.help,

@@ -41,6 +41,20 @@ describe('verbs that change something', () => {
     expect((await turnout(admin.url, 'switch', 'shop', 'green', '--json')).err).toBe('')
   })
 
+  it('hold says how, and when it ends by itself; release sends no body; what is no hold is bad usage', async () => {
+    const admin = await scripted({
+      'POST /v1/services/shop/hold': [200, outcome({ untilMs: Date.now() + 9_900 })],
+      'POST /v1/services/shop/release': [200, outcome()],
+    })
+    const held = await turnout(admin.url, 'hold', 'shop', '--for', '10s', '--only', 'writes', '--queue', '500')
+    expect(held.out).toBe(`shop: held for 10 s at most; turnout release shop ends it ${NOW}\n`)
+    expect(JSON.parse(admin.asked[0].body)).toEqual({ for: '10s', only: 'writes', queue: 500 })
+    expect((await turnout(admin.url, 'release', 'shop')).out).toBe(`shop: released ${NOW}\n`)
+    expect(admin.asked[1].body).toBe('')
+    const wrong = await turnout(admin.url, 'hold', 'shop', '--only', 'reads')
+    expect([wrong.code, wrong.err]).toEqual([2, 'turnout: --only must be writes, or all.\n'])
+  })
+
   it('back sends no body and tells the split that is back', async () => {
     const admin = await scripted({ 'POST /v1/services/shop/back': [200, outcome({ split: { blue: 3, green: 1 } })] })
     expect((await turnout(admin.url, 'back', 'shop')).out).toBe(`shop: blue 75 %, green 25 % ${NOW}\n`)
