@@ -25,6 +25,7 @@ export interface Departure extends Asker {
   isLeaving: boolean
   isTold: boolean
   isToBeLookedAt: boolean
+  isSurplus: boolean
 }
 
 /** A place with what is open there. */
@@ -35,5 +36,8 @@ export interface OpenPlace extends Place {
   seen: ServiceTable | null
   /** When it is to be looked at again, though nothing has changed: the deadline of a drain. Steady ms. */
   lookMs: number
+  isOpen: boolean
   isTargetOpen: boolean
+  /** What was given to new visitors when it was looked at last (rebalance.ts); empty before. */
+  shares: string
 }

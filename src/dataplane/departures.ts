@@ -19,6 +19,7 @@ import type { Departure, Member, OpenPlace } from './departure.ts'
 import { type Destination, type DestinationSetting, destinationOf } from './destination.ts'
 import { flat } from './http1/syntax.ts'
 import { Letting } from './letting.ts'
+import { sharesOf, surplusOf } from './rebalance.ts'
 import { keyOf, Returns } from './returns.ts'
 
 /** A longer head is not kept. */
@@ -76,11 +77,13 @@ export class Departures {
       headText: headText.length > HEAD_LENGTH_MAX ? '' : flat(headText),
       downstream: member.downstream,
       isAtHome: decision.aimed === target.pool,
+      isKeyless: visitor === null && (decision.reason === 'picker' || decision.reason === 'bucket'),
       at: -1,
       lateMs: -1,
       isLeaving: false,
       isTold: false,
       isToBeLookedAt: false,
+      isSurplus: false,
     }
     place.members.add(departure)
     // The decision may be of an earlier table than the last that was looked at.
@@ -100,7 +103,9 @@ export class Departures {
       drain,
       seen: service,
       lookMs: Infinity,
+      isOpen: true,
       isTargetOpen: true,
+      shares: '',
     }
     this.#places.set(slot, place)
     // It may take nobody new, and have been given this all the same.
@@ -149,15 +154,27 @@ export class Departures {
     place.seen = service
     place.lookMs = Infinity
     if (service !== null) place.drain = service.plan.drain
-    const isOpen = place.drain.tunnels === null || this.#isOpen(place, service, nowMs)
+    place.isOpen = place.drain.tunnels === null || this.#isOpen(place, service, nowMs)
+    const surplus = place.isOpen ? this.#surplusOf(place, service) : 0
     for (const departure of place.members) {
       if (departure.isTold) continue
-      if (isOpen) this.#stays(departure)
+      if (surplus !== null) departure.isSurplus = this.#plane.tables.draw.random() < surplus
+      // Those that follow weights go on doing so, whatever else changes.
+      const isSettled = place.isOpen && surplus === null && !(place.drain.rebalance && departure.isLeaving)
+      if (isSettled) this.#stays(departure)
       else if (!departure.isToBeLookedAt) {
         departure.isToBeLookedAt = true
         this.#toLookAt.push(departure)
       }
     }
+  }
+
+  /** The part of those that chance has sent here which is to go, since the weights are others now; null where nobody follows them. */
+  #surplusOf(place: OpenPlace, service: ServiceTable | null): number | null {
+    const before = place.shares
+    place.shares = service === null ? '' : sharesOf(service)
+    if (service === null || !place.drain.rebalance || before === '' || before === place.shares) return null
+    return surplusOf(service, place.pool, this.#places.values())
   }
 
   /** Whether whoever is new may come to a place. Notes when that is to be asked again. */
@@ -188,7 +205,7 @@ export class Departures {
   }
 
   #destinationOf(departure: Departure): Destination {
-    return destinationOf(this.#plane, departure, departure.place.isTargetOpen)
+    return destinationOf(this.#plane, departure)
   }
 
   #leaves(departure: Departure): void {

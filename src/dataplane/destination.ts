@@ -28,6 +28,9 @@ export interface Place {
   readonly service: string
   readonly pool: string
   readonly url: string
+  /** It takes new visitors; or its target does, and only its pool does not. */
+  readonly isOpen: boolean
+  readonly isTargetOpen: boolean
 }
 
 /** Who had asked for it. */
@@ -38,6 +41,9 @@ export interface Asker {
   readonly downstream: { readonly peer: string; readonly trusted: boolean }
   /** By its own decision it was where it is, and not in the place of another pool that was ill. */
   readonly isAtHome: boolean
+  /** Nothing says who it is, so chance has sent it; and it is one too many where it is (rebalance.ts). */
+  readonly isKeyless: boolean
+  readonly isSurplus: boolean
 }
 
 /** It stays; it would go to this target; it will, once that is warm; or nobody could take it. */
@@ -46,15 +52,16 @@ export type Destination = 'stays' | 'later' | 'nobody' | TargetTable
 /** What targets have to do does not count: where it goes is found anew when it comes. */
 const NO_LOAD: Load = () => 0
 
-/** Where somebody would come to now, whose own target takes nobody new (`isTargetOpen`: it does, and its pool does not). */
-export function destinationOf(plane: DestinationSetting, asker: Asker, isTargetOpen: boolean): Destination {
+/** Where somebody would come to now. */
+export function destinationOf(plane: DestinationSetting, asker: Asker): Destination {
   const { place } = asker
+  if (asker.isKeyless && place.isOpen) return asker.isSurplus ? elsewhere(plane, place) : 'stays'
   const decision = decided(plane, asker)
   if (decision === null) return elsewhere(plane, place)
   const { target, aimed, reason } = decision
   if (target === null) return 'nobody'
   const isHere = target.pool.name === place.pool && decision.service!.name === place.service
-  if (target.slot === place.slot || (isHere && isTargetOpen)) {
+  if (target.slot === place.slot || (isHere && place.isTargetOpen)) {
     const isStandIn = aimed !== null && aimed.name !== place.pool && asker.isAtHome
     if (!isStandIn) return 'stays'
     return reason === 'warming' ? 'later' : 'nobody'
@@ -79,10 +86,11 @@ function decided(plane: DestinationSetting, { headText, downstream }: Asker): De
   return decide(view, tables.current(), NO_LOAD, draw, time.steadyMs())
 }
 
-/** Somebody of whom only the place is known: any target that takes everybody's new visitors, of its own pool at best. */
-function elsewhere({ tables, time }: DestinationSetting, { service, pool, url }: Place): Destination {
+/** Somebody of whom only the place is known: any target that takes everybody's new visitors, of its own pool at best if that is not open. */
+function elsewhere({ tables, time }: DestinationSetting, { service, pool, url, isOpen }: Place): Destination {
   const table = tables.current().services.get(service)
-  const pools = (table?.pools ?? []).filter(({ admin, weight }) => admin === 'ready' && weight > 0)
+  const weighted = (table?.pools ?? []).filter(({ admin, weight }) => admin === 'ready' && weight > 0)
+  const pools = isOpen ? weighted.filter(({ name }) => name !== pool) : weighted
   const others = pools.flatMap(({ targets }) => targets).filter((target) => target.url !== url && target.weight > 0)
   const ready = others.filter((target) => target.admin === 'ready' && !failing(target, time.steadyMs()))
   return ready.find((target) => target.pool.name === pool) ?? ready[0] ?? 'nobody'

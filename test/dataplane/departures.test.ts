@@ -51,7 +51,12 @@ function commit(change: Partial<ServicePlan>, next: Partial<ServiceStatus> = {})
   plan = { ...plan, ...change }
   status = { ...status, ...next }
   epoch++
-  for (const plane of planes) plane.prepare({ epoch, revision: epoch, services: { shop: { plan, status } } })
+  for (const plane of planes) {
+    const { nowMs } = plane.time
+    plane.prepare({ epoch, revision: epoch, services: { shop: { plan, status } } })
+    // It has looked at the clock.
+    plane.time.nowMs = nowMs
+  }
   Atomics.store(memory.cells, CELL.epoch, epoch)
 }
 
@@ -62,6 +67,17 @@ const withHealth = (pool: string, url: string, health: 'healthy' | 'unhealthy') 
   const target = status.pools[pool].targets[url]
   const addresses = target.addresses.map((address) => ({ ...address, health }))
   return withPool(pool, { targets: { [url]: { ...target, health, addresses } } })
+}
+
+/** The buckets that these weights give, end to end. */
+function withAllotment(weights: Record<string, number>): Partial<ServiceStatus> {
+  const sum = Object.values(weights).reduce((total, weight) => total + weight, 0)
+  let end = 0
+  const ranges = Object.entries(weights).map(([pool, weight]) => {
+    end += (10_000 * weight) / sum
+    return { pool, end: Math.round(end) }
+  })
+  return { allotment: { salt: status.release, weights, ranges } }
 }
 
 interface Noted extends Member {
@@ -272,6 +288,48 @@ test('a service that lets nothing go keeps its tunnels', () => {
   commit({ weights: { blue: 0, green: 100 } })
   pass(60_000)
   expect(isTold(member)).toBe(false)
+})
+
+describe('where tunnels follow the weights', () => {
+  const poolNow = (visitor: string) => {
+    const plane = planes[0]
+    plane.requestHead.parse(`GET / HTTP/1.1\r\nHost: shop.example.com\r\nX-User-Id: ${visitor}\r\n\r\n`)
+    return decide(plane.view, plane.tables.current(), noLoad, plane.tables.draw, plane.time.steadyMs()).pool?.name
+  }
+
+  test('exactly those visitors go who belong elsewhere now, and the others stay when the weights come back', () => {
+    start({ drain: { ...DRAIN, rebalance: true } })
+    const members = Array.from({ length: 200 }, (_, i) => ({ visitor: `u${i}`, member: open(`u${i}`, i % 2) }))
+    pass(200)
+    commit({ weights: { blue: 70, green: 30 } }, withAllotment({ blue: 70, green: 30 }))
+    pass(12_000)
+    for (const { visitor, member } of members) expect(isTold(member)).toBe(poolNow(visitor) === 'green')
+    const told = members.filter(({ member }) => isTold(member)).length
+    commit({ weights: { blue: 100, green: 0 } }, withAllotment({ blue: 100 }))
+    pass(12_000)
+    expect(members.filter(({ member }) => isTold(member)).length).toBe(told)
+  })
+
+  test('of those who are nobody in particular as many go as are too many', () => {
+    start({ drain: { ...DRAIN, rebalance: true } })
+    const members = Array.from({ length: 1_000 }, () => open(null))
+    pass(200)
+    commit({ weights: { blue: 50, green: 50 } }, withAllotment({ blue: 50, green: 50 }))
+    pass(5_000)
+    // Whatever else changes meanwhile.
+    commit({ debugHeaders: true })
+    pass(12_000)
+    const told = members.filter(isTold).length
+    expect(told).toBeGreaterThan(420)
+    expect(told).toBeLessThan(580)
+  })
+})
+
+test('weights alone move nobody, as long as a pool has any', () => {
+  const members = Array.from({ length: 50 }, (_, i) => open(i % 2 === 0 ? `u${i}` : null))
+  commit({ weights: { blue: 1, green: 99 } }, withAllotment({ blue: 1, green: 99 }))
+  pass(15_000)
+  expect(members.some(isTold)).toBe(false)
 })
 
 describe('when the worker drains', () => {
