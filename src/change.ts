@@ -143,6 +143,8 @@ export interface ChangeResult {
   readonly appliedInMs: number
   /** False when everything was so already; then there is no new revision. */
   readonly changed: boolean
+  /** Instances that do not route by it yet, where several share a store; absent when all do. */
+  readonly waitingFor?: readonly string[]
   /** Of a dry run: the services as they would be, what would be known of them, and why it would be refused. Then nothing has changed. */
   readonly dryRun?: {
     readonly services: Services

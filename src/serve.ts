@@ -22,6 +22,7 @@ import { type ConfigFile, createFile } from './control/config-file.ts'
 import { createControl } from './control/control.ts'
 import { DepartureWatch } from './control/departure-watch.ts'
 import type { RunningControl } from './control/deps.ts'
+import { Instances } from './control/instances.ts'
 import { type CookieSecrets, cookieSecretsOf } from './dataplane/cookie-secrets.ts'
 import { checkFree } from './dataplane/downstream/listener.ts'
 import type { Lookups } from './dataplane/lookups.ts'
@@ -32,10 +33,10 @@ import type { LookupFiles } from './lookups/lookups.ts'
 import { startLookups } from './lookups/start.ts'
 import { createExposition } from './metrics/exposition.ts'
 import { allocateSharedMemory, type SharedMemory } from './metrics/layout.ts'
-import { createTrafficWindow, type ServiceTraffic } from './metrics/window.ts'
+import { createTrafficWindow, type ServiceTraffic, type TrafficWindow } from './metrics/window.ts'
 import type { Names } from './names/names.ts'
 import { startNames } from './names/start.ts'
-import { closerOf, presentOf, SELF, type Stage } from './present.ts'
+import { closerOf, INSTANCE, presentOf, SELF, type Stage } from './present.ts'
 import { Rollouts } from './rollout/controller.ts'
 import { Seat } from './rollout/seat.ts'
 import type { Running, ServeOptions } from './serve-options.ts'
@@ -207,6 +208,20 @@ async function takeOver(predecessor: NonNullable<ServeOptions['predecessor']>, h
   await predecessor.takeOver()
 }
 
+/** Rollouts that have not been started. */
+function newSeat(
+  { rolloutCommands: commandFolders }: ServeOptions['spec'],
+  core: Core,
+  traffic: TrafficWindow,
+  log: Logger,
+): Seat {
+  const { control, memory, store } = core
+  const publish = control.publish.bind(control)
+  const id = () => `r-${randomBytes(4).toString('hex')}`
+  const deps = { control, clock: systemClock, memory, traffic, commandFolders, store, log, publish, id }
+  return new Seat(store, () => new Rollouts(deps))
+}
+
 /** Starts what watches and changes the core: health, metrics and the admin API. */
 async function startControlPlane(
   { spec, predecessor, sockets, upgrade }: ServeOptions,
@@ -226,26 +241,23 @@ async function startControlPlane(
   core.lately.traffic = traffic.service
   const departures = new DepartureWatch(control, memory, clock, (event) => control.publish(event))
   cleanup.add(() => departures.close())
-  const rolloutsDeps = {
-    control,
-    clock,
-    memory,
-    traffic,
-    commandFolders: spec.rolloutCommands,
-    store,
-    log,
-    publish: control.publish.bind(control),
-    id: () => `r-${randomBytes(4).toString('hex')}`,
-  }
-  const rollouts = new Seat(store, () => new Rollouts(rolloutsDeps))
+  const rollouts = newSeat(spec, core, traffic, log)
   cleanup.add(() => rollouts.close())
   await rollouts.start()
   store.mayBlock(false)
-  const tell = () => ({ names: names.counts(), rollouts: rollouts.figures(), lookups: files.told() })
-  const exposition = createExposition(control, memory, clock, VERSION, tell)
+  const instances = new Instances({ fleet: store.fleet, control, clock, self: INSTANCE })
+  cleanup.add(() => instances.close())
+  const exposition = createExposition(control, memory, clock, VERSION, () => ({
+    names: names.counts(),
+    rollouts: rollouts.figures(),
+    lookups: files.told(),
+    instances: instances.figures(),
+  }))
   cleanup.add(() => exposition.close())
   const admin = await createAdmin({
-    control,
+    control: instances.controlOf(control),
+    instances,
+    unreadyWhenCutOff: spec.onPartition === 'unready',
     rollouts,
     store,
     exposition,
@@ -259,7 +271,7 @@ async function startControlPlane(
     address: spec.admin.address,
     explain: createExplain(core, spec, (service) => rollouts.running(service)),
     compare: createComparer(core, spec),
-    applyText: file.applyText,
+    applyText: async (text, env, how) => instances.everywhere(await file.applyText(text, env, how), how),
     ...(sockets?.admin != null && { descriptor: sockets.admin }),
     ...(upgrade && { upgrade }),
     isYielded: () => stage.isYielded,

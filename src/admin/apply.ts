@@ -127,10 +127,10 @@ export async function asCaller<T>(
 }
 
 /** What every change answers, with the ETag set. */
-export function changedAnswer(reply: FastifyReply, result: ChangeResult): ChangeResult {
-  const { revision, epoch, appliedInMs, changed } = result
+export function changedAnswer(reply: FastifyReply, result: ChangeResult): ChangeResult & { complete?: false } {
+  const { revision, epoch, appliedInMs, changed, waitingFor } = result
   setETag(reply, revision)
-  return { revision, epoch, appliedInMs, changed }
+  return { revision, epoch, appliedInMs, changed, ...(waitingFor !== undefined && { complete: false, waitingFor }) }
 }
 
 /** The ETag of anything is the revision of the spec. */

@@ -7,6 +7,7 @@ import type { Clock } from '../clock.ts'
 import type { Checked } from '../config/check.ts'
 import type { AdminSpec, PoolSpec, RuleSpec, ServiceSpec, Weights } from '../config/schema.ts'
 import type { DepartureWatch } from '../control/departure-watch.ts'
+import type { Instances } from '../control/instances.ts'
 import type { LookupFiles } from '../lookups/lookups.ts'
 import type { Exposition } from '../metrics/exposition.ts'
 import type { SharedMemory } from '../metrics/layout.ts'
@@ -38,6 +39,10 @@ export interface AdminDeps {
   readonly traffic: Pick<TrafficWindow, 'service'>
   /** Why a name of a target has no address, or an old one. */
   readonly names: Pick<Names, 'of'>
+  /** All that serve by the same store. */
+  readonly instances: Pick<Instances, 'isCutOff' | 'staleMs' | 'told'>
+  /** With true it is not ready while it is cut off from them. */
+  readonly unreadyWhenCutOff: boolean
   /** The files that requests are looked up in. */
   readonly lookups: Pick<LookupFiles, 'told'>
   /** How far the tunnels of a pool have been let go. */

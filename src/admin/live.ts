@@ -2,6 +2,7 @@
  * Calls for machines: live, ready, metrics, and the description of the API.
  */
 import type { FastifyInstance } from 'fastify'
+import type { Static } from 'typebox'
 import { Type } from '../config/type.ts'
 import { TurnoutError } from '../errors.ts'
 import type { AdminDeps } from './deps.ts'
@@ -13,11 +14,27 @@ const ReadyAnswer = Type.Object(
   { additionalProperties: false },
 )
 
+const ReadyQuery = Type.Object(
+  {
+    strict: Type.Optional(
+      Type.Boolean({
+        description:
+          'Whether it is also to reach the store that it shares with other instances. Default: as `onPartition` of the config says.',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+)
+
+const cutOff = (forMs: number): string =>
+  `The store was not reached for ${(forMs / 1000).toFixed(1)} s: other instances may have changed what is served.`
+
 /** Registers the calls. */
 export function liveRoutes(
   app: FastifyInstance,
-  { control, isReady, exposition }: Pick<AdminDeps, 'control' | 'isReady' | 'exposition'>,
+  deps: Pick<AdminDeps, 'control' | 'isReady' | 'exposition' | 'instances' | 'unreadyWhenCutOff'>,
 ): void {
+  const { control, isReady, exposition, instances } = deps
   app.get('/healthz', {
     config: { isOpen: true },
     schema: { summary: 'The process is live', response: answers(LiveAnswer) },
@@ -25,11 +42,17 @@ export function liveRoutes(
       reply.send({ status: 'live' })
     },
   })
-  app.get('/readyz', {
+  app.get<{ Querystring: Static<typeof ReadyQuery> }>('/readyz', {
     config: { isOpen: true },
-    schema: { summary: 'A table is committed in every worker', response: answers(ReadyAnswer) },
-    handler: (_request, reply) => {
+    schema: {
+      summary: 'A table is committed in every worker',
+      querystring: ReadyQuery,
+      response: answers(ReadyAnswer),
+    },
+    handler: (request, reply) => {
       if (!isReady()) throw new TurnoutError('not_ready')
+      const { strict = deps.unreadyWhenCutOff } = request.query
+      if (strict && instances.isCutOff) throw new TurnoutError('not_ready', cutOff(instances.staleMs))
       const { revision, epoch } = control.snapshot()
       reply.send({ status: 'ready', revision, epoch })
     },

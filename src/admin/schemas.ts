@@ -57,6 +57,12 @@ export const changed = {
   epoch: Count('Epoch of the table that every worker routes by now.'),
   appliedInMs: Milliseconds('From the validated change to the commit in every worker.'),
   changed: Type.Boolean({ description: 'False when everything was so already.' }),
+  complete: Type.Optional(
+    Type.Literal(false, {
+      description: 'Not every instance routes by it yet, after five seconds; absent when all do.',
+    }),
+  ),
+  waitingFor: Type.Optional(Type.Array(Type.String(), { description: 'The names of those that do not.' })),
 }
 export const WeightsAnswer = Type.Record(Type.String(), Type.Integer(), { description: 'Weight by pool.' })
 export const ChangeAnswer = object(changed)

@@ -194,9 +194,16 @@ export const ProcessStatusAnswer = object({
   pid: Type.Integer({ description: 'Id of the process.' }),
   startedAtMs: Milliseconds('Wall time at which it began.'),
   store: Type.String({ description: 'Its kind: memory, sqlite or redis.' }),
-  instances: Type.Array(object({ version: Type.String(), ...position }), {
-    description: 'Every process that serves by this store, as far as it is known.',
-  }),
+  storeStaleMs: Milliseconds('How long the store that several instances share has not been reached; 0 while it is.'),
+  instances: Type.Array(
+    object({
+      name: Type.String({ description: 'The machine and the process.' }),
+      version: Type.String(),
+      ...position,
+      isSelf: Type.Boolean({ description: 'The one that answers.' }),
+    }),
+    { description: 'Every instance that serves by this store, as it was heard of last.' },
+  ),
   lookups: Type.Array(
     object({
       kind: Type.String({ description: 'visitors, countries or keys.' }),

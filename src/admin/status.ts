@@ -51,6 +51,7 @@ type StatusDeps = Pick<
   | 'version'
   | 'isReady'
   | 'process'
+  | 'instances'
 >
 
 /** Registers the calls. */
@@ -67,8 +68,8 @@ export function statusRoutes(app: FastifyInstance, deps: StatusDeps): void {
         version: deps.version,
         workers: { count: workers, ready: deps.isReady() },
         ...process,
-        // Until instances share a store, there is this one.
-        instances: [{ version: deps.version, revision, epoch }],
+        storeStaleMs: Math.round(deps.instances.staleMs),
+        instances: deps.instances.told(),
         lookups: deps.lookups.told(),
         services: Object.keys(snapshot.services).map((name) =>
           describe(snapshot, name, deps.traffic.service(name)!, deps),

@@ -9,6 +9,8 @@ export interface Outcome {
   readonly epoch: number
   readonly appliedInMs: number
   readonly changed: boolean
+  /** Instances that do not route by it yet. */
+  readonly waitingFor?: readonly string[]
   readonly split?: Readonly<Record<string, number>>
   /** Pools that take a part of their share yet, and until when, in wall time. */
   readonly warming?: Readonly<Record<string, number>>
@@ -18,6 +20,11 @@ export interface Outcome {
 export function printOutcome(call: Call, now: string, outcome: Outcome): void {
   call.print(call.json ? JSON.stringify(outcome) + '\n' : `${plain(now)} (${when(outcome)})\n`)
   if (call.json) return
+  if (outcome.waitingFor !== undefined) {
+    call.note(
+      `Not every instance routes by it yet, and the change stands: ${outcome.waitingFor.map(plain).join(', ')}.`,
+    )
+  }
   for (const [pool, untilMs] of Object.entries(outcome.warming ?? {})) {
     const left = inWords(Math.max(0, untilMs - call.clock.nowMs()))
     call.note(`${plain(pool)} warms up for ${left}: until then others go on with a part of its share (slowStart).`)

@@ -240,6 +240,11 @@ export const SpecSchema = closed({
     writeOnly: true,
     description: 'memory:, sqlite:PATH or redis://…',
   }),
+  onPartition: Type.Union([Type.Literal('serve'), Type.Literal('unready')], {
+    default: 'serve',
+    description:
+      'What /readyz says while a store that several instances share cannot be reached: unready takes this instance out of the balancer before it. It serves on either way.',
+  }),
   trustedProxies: Type.Array(Type.String(), {
     default: [],
     description: 'Networks whose forwarded headers are believed.',

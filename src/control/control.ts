@@ -46,7 +46,6 @@ import { createWaiting, type Waiting } from './waiting.ts'
 export const CHANGES_WAITING_MAX = 1000
 /** Changes by other processes that may come between a change and the store; each costs milliseconds. */
 const TRIES_MAX = 200
-const NOBODY_KNOWS = () => null
 
 /** Loads the stored state and brings it into every worker. Rejects with `store_unavailable` when it cannot be loaded. */
 export async function createControl(deps: ControlDeps): Promise<RunningControl> {
@@ -93,7 +92,9 @@ class Writer implements RunningControl {
     const observed = await this.#keeper.observed(this.#deps.isHeir === true)
     await this.#queue.run(() => this.#adopt(loaded, observed))
     if (this.#deps.isHeir !== true) await this.#keeper.warnOfOthers()
-    this.#endFollowing = startFollower(this.#deps.clock, () => this.#queue.run(() => this.#follow(), true))
+    const follower = startFollower(this.#deps.clock, () => this.#queue.run(() => this.#follow(), true))
+    this.#deps.store.fleet?.listen(() => follower.hurry())
+    this.#endFollowing = () => follower.end()
   }
 
   snapshot(): Snapshot {
@@ -182,11 +183,8 @@ class Writer implements RunningControl {
     const faults = [...this.#routes.faults(content.services, changed), ...unread]
     if (faults.length > 0) throw new TurnoutError('invalid', faults[0].message, faults)
     if (options.atOnce !== true) this.#keeper.assertNotOwed(changed)
-    const known = {
-      nowMs: clock.steadyMs(),
-      addressesOf: names.addressesOf,
-      traffic: this.#deps.traffic ?? NOBODY_KNOWS,
-    }
+    const { traffic = () => null } = this.#deps
+    const known = { nowMs: clock.steadyMs(), addressesOf: names.addressesOf, traffic }
     const judged = { before, after: content, change, changed, options, known }
     assertReleasesKept(judged)
     const unchanged = { revision: present.revision, epoch: present.epoch, appliedInMs: 0 }

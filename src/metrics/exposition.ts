@@ -44,7 +44,7 @@ export function createExposition(
   memory: SharedMemory,
   clock: Clock,
   version: string,
-  tell: () => Told = () => ({ names: null, rollouts: [], lookups: [] }),
+  tell: () => Told = () => ({ names: null, rollouts: [], lookups: [], instances: { count: 1, staleMs: 0 } }),
 ): Exposition {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })

@@ -21,6 +21,7 @@ import { BINS, binEndMs } from './bins.ts'
 import { DEPARTURE_FAMILIES } from './departure-families.ts'
 import type { Family, Sample, Scrape, ScrapedTarget, Told } from './family.ts'
 import { HOLD_FAMILIES } from './hold-families.ts'
+import { INSTANCE_FAMILIES } from './instance-families.ts'
 import { FIELD, type SharedMemory } from './layout.ts'
 import { LOOKUP_FAMILIES } from './lookup-families.ts'
 import { MIRROR_FAMILIES } from './mirror-families.ts'
@@ -280,5 +281,6 @@ export const FAMILIES: readonly Family[] = [
   ...WORKER_FAMILIES,
   ...NAME_FAMILIES,
   ...LOOKUP_FAMILIES,
+  ...INSTANCE_FAMILIES,
   ...ROLLOUT_FAMILIES,
 ]

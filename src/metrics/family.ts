@@ -50,6 +50,7 @@ export interface Told {
   readonly names: NameCounts | null
   readonly rollouts: readonly ScrapedRollout[]
   readonly lookups: readonly ToldLookup[]
+  readonly instances: { readonly count: number; readonly staleMs: number }
 }
 
 /** Everything that one scrape reads, read once. */

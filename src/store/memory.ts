@@ -33,6 +33,7 @@ export function memoryStore(): Store {
 }
 
 class MemoryStore implements Store {
+  readonly fleet = null
   #position = NOWHERE
   #releaseLast = 0
   readonly #services = new Map<string, Map<Part, Kept>>()

@@ -20,6 +20,8 @@ export class RedisClient {
   /** For messages: without user and password. */
   readonly #name: string
   readonly #hashes = new Map<string, string>()
+  /** A connection of its own for each channel: it can do nothing else. */
+  readonly #listening: Redis[] = []
   /** Why the last try to connect has failed. */
   #fault: Error | null = null
 
@@ -83,6 +85,16 @@ export class RedisClient {
     })
   }
 
+  /** Calls `heard` at each message on a channel. It begins as soon as there is a connection, and goes on after each that was lost. */
+  subscribe(channel: string, heard: () => void): void {
+    const redis = this.#redis.duplicate({ enableOfflineQueue: true, maxRetriesPerRequest: null })
+    this.#listening.push(redis)
+    // The other connection tells.
+    redis.on('error', () => {})
+    redis.on('message', heard)
+    redis.subscribe(channel).catch(() => {})
+  }
+
   /** Says that what is stored is no document of ours. */
   damaged(what: string): TurnoutError {
     return this.#fails(`is damaged: ${what} cannot be read`)
@@ -101,7 +113,7 @@ export class RedisClient {
   }
 
   close(): void {
-    this.#redis.disconnect()
+    for (const redis of [...this.#listening, this.#redis]) redis.disconnect()
   }
 }
 

@@ -8,6 +8,7 @@
  *   audit      stream, the revision being the id: its line and its mark
  *   named      hash: small values by name
  *   observed   hash: service → what the process that leads has seen
+ *   instances  hash: id → when it was heard of last, and what it says of itself
  *   leader     who leads, with a life time; `fence` counts the leaders that there were
  *
  * All keys have one hash tag, so that a Cluster has them on one node. A commit says the new revision on the channel `changes`, which is
@@ -25,6 +26,7 @@ export const keysOf = (prefix: string) => ({
   observed: `${prefix}observed`,
   leader: `${prefix}leader`,
   fence: `${prefix}fence`,
+  instances: `${prefix}instances`,
   changes: `${prefix}changes`,
 })
 export type Keys = ReturnType<typeof keysOf>
@@ -141,4 +143,24 @@ export const RESIGN = `
   local held = redis.call('GET', KEYS[1])
   if held and string.sub(held, 1, #ARGV[1] + 1) == ARGV[1] .. ' ' then redis.call('DEL', KEYS[1]) end
   return 1
+`
+
+/**
+ * KEYS: instances. ARGV: id, what it says of itself, ms. Notes it by the clock of Redis, forgets who has said nothing for so long, and
+ * returns what all others and it say of themselves.
+ */
+export const ANNOUNCE = `
+  local time = redis.call('TIME')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f', now) .. ' ' .. ARGV[2])
+  local all, told = redis.call('HGETALL', KEYS[1]), {}
+  for i = 1, #all, 2 do
+    local at, text = string.match(all[i + 1], '^(%d+) (.*)$')
+    if math.abs(now - tonumber(at)) > tonumber(ARGV[3]) then
+      redis.call('HDEL', KEYS[1], all[i])
+    else
+      told[#told + 1] = text
+    end
+  end
+  return told
 `

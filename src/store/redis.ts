@@ -12,6 +12,7 @@ import { TurnoutError } from '../errors.ts'
 import type { ServiceObserved } from '../table/status.ts'
 import { type Changes, changesBetween, changesOf, type Part, servicesOf, type Undo, undo, undoOf } from './parts.ts'
 import { RedisClient } from './redis-client.ts'
+import { RedisFleet } from './redis-fleet.ts'
 import { Lead } from './redis-lead.ts'
 import { COMMIT, type Keys, keysOf, LOAD, PART_MARK, REVISION } from './redis-scripts.ts'
 import {
@@ -56,6 +57,7 @@ export async function redisStore(url: string, clock: Clock): Promise<Store> {
 }
 
 class RedisStore implements Store {
+  readonly fleet: RedisFleet
   readonly #client: RedisClient
   readonly #keys: Keys
   readonly #lead: Lead
@@ -63,6 +65,7 @@ class RedisStore implements Store {
   constructor(client: RedisClient, keys: Keys, clock: Clock) {
     this.#client = client
     this.#keys = keys
+    this.fleet = new RedisFleet(client, keys)
     this.#lead = new Lead(client, keys, clock)
   }
 

@@ -47,6 +47,7 @@ export function sqliteStore(path: string): Store {
 }
 
 class SqliteStore implements Store {
+  readonly fleet = null
   readonly #file: string
   readonly #live: LiveLock
   #connection: Connection | null

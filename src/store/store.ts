@@ -97,7 +97,33 @@ export interface StoredRevision extends AuditEntry {
   readonly services: Readonly<Record<string, StoredContent>>
 }
 
+/** An instance that uses a store, as it says of itself. */
+export interface Instance {
+  /** By chance, another one after each start. */
+  readonly id: string
+  /** For people: the machine and the process. */
+  readonly name: string
+  readonly version: string
+  /** What it routes by. */
+  readonly revision: number
+  readonly epoch: number
+}
+
+/** The instances of a store that several machines use. */
+export interface Fleet {
+  /** An instance that has said nothing for so long, in ms, is gone, or cut off. */
+  readonly lifeMs: number
+  /** Says where an instance stands. Gives all that have said so lately, this one among them. */
+  announce(self: Instance): Promise<readonly Instance[]>
+  /** Forgets one that ends. */
+  leave(id: string): Promise<void>
+  /** Calls `heard` soon after one of them has written. Only a hint: some writes are never heard of. */
+  listen(heard: () => void): void
+}
+
 export interface Store {
+  /** Null where there is one machine only. */
+  readonly fleet: Fleet | null
   /**
    * The last committed document; an empty one when nothing was ever committed. With a position that it has come from, only the
    * services that were written since; with any other, all of them.

@@ -14,6 +14,7 @@ import { planService } from '../../src/config/plan.ts'
 import { createControl } from '../../src/control/control.ts'
 import type { RunningControl } from '../../src/control/deps.ts'
 import type { NewEvent } from '../../src/control/events.ts'
+import { Instances } from '../../src/control/instances.ts'
 import { createExposition } from '../../src/metrics/exposition.ts'
 import { allocateSharedMemory, FIELD, laneOffset, type SharedMemory } from '../../src/metrics/layout.ts'
 import { createTrafficWindow } from '../../src/metrics/window.ts'
@@ -164,6 +165,8 @@ export async function startAdmin(changes: Partial<AdminDeps> = {}, withShop = tr
     memory,
     names: literalNames,
     lookups: { told: () => [] },
+    instances: new Instances({ fleet: null, control, clock, self: { id: 'a', name: 'here:1', version: '0.1.0' } }),
+    unreadyWhenCutOff: false,
     traffic,
     departures: { of: () => null },
     clock,

@@ -176,7 +176,8 @@ test('GET /v1/status has every service as its own status has it, and the process
     pid: 42,
     startedAtMs: 1_700_000_000_000,
     store: 'memory',
-    instances: [{ version: '0.1.0', revision: 1, epoch: 1 }],
+    storeStaleMs: 0,
+    instances: [{ name: 'here:1', version: '0.1.0', revision: 1, epoch: 1, isSelf: true }],
     lookups: [],
   })
 })

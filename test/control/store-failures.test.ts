@@ -320,7 +320,10 @@ describe('a store that went back to an older copy', () => {
     await earlier.make(put())
     const which = { store: started.inner }
     const store = new Proxy(started.inner, {
-      get: (_target, name: keyof Store) => (which.store[name] as () => unknown).bind(which.store),
+      get(_target, name: keyof Store) {
+        const member: unknown = which.store[name]
+        return typeof member === 'function' ? member.bind(which.store) : member
+      },
     })
     const control = await startControl({ store })
     await control.make(split(60, 40))

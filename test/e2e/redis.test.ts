@@ -27,12 +27,85 @@ test.skipIf(REDIS === null)('both route by what either is told, and keep the sam
   const first = await ask(one.port, { path: '/', headers: BROWSER })
   const cookie = String(first.headers['set-cookie']).split(';')[0]
   for (let n = 0; n < 20; n++) expect(await poolOf(two, { cookie })).toBe(first.headers['x-turnout-pool'])
-  await switchTo(one, 'green')
-  expect(await poolOf(one)).toBe('green')
-  await until('the other routes by it', async () => (await poolOf(two)) === 'green')
-  await switchTo(two, 'blue')
-  await until('and the other way round', async () => (await poolOf(one)) === 'blue')
+  const answers: object[] = []
+  // The answer is the promise: nobody asks again until it is so.
+  for (const [at, pool] of Array.from({ length: 20 }, (_, n) => [n, n % 2 === 0 ? 'green' : 'blue'] as const)) {
+    answers.push(await switchTo(at % 3 === 0 ? one : two, pool))
+    expect([await poolOf(one), await poolOf(two)]).toEqual([pool, pool])
+  }
+  expect(answers.filter((answer) => 'complete' in answer)).toEqual([])
 })
+
+interface Told {
+  readonly storeStaleMs: number
+  readonly instances: readonly { readonly name: string; readonly revision: number; readonly isSelf: boolean }[]
+}
+const statusOf = (proxy: TestProxy) => call<Told>(proxy, 'GET', '/v1/status')
+const readiness = async (proxy: TestProxy, query = '') => (await fetch(`${proxy.admin}/readyz${query}`)).status
+
+test.skipIf(REDIS === null)(
+  'an instance that does not follow is named in the answer, and one that has gone is not waited for',
+  async () => {
+    const { redis, proxies } = await startShared(3)
+    const [one, two, three] = proxies
+    await until('each knows all', async () => (await statusOf(one)).instances.length === 3)
+    const { instances } = await statusOf(two)
+    expect(instances.filter(({ isSelf }) => isSelf)).toHaveLength(1)
+    await three.close()
+    const began = performance.now()
+    await switchTo(one, 'green')
+    expect(performance.now() - began).toBeLessThan(1_000)
+    expect(await poolOf(two)).toBe('green')
+    // One that says again and again that it stands where it stood.
+    const ghost = { id: 'ghost', name: 'elsewhere:7', version: '0.0.1', revision: 1, epoch: 1 }
+    const { setInterval: every, clearInterval: end } = globalThis
+    const haunt = () =>
+      void redis.ask(
+        'HSET',
+        '{turnout}:instances',
+        'ghost',
+        `"${Date.now()} ${JSON.stringify(ghost).replaceAll('"', '\\"')}"`,
+      )
+    haunt()
+    const timer = every(haunt, 500)
+    try {
+      const answer = await switchTo(one, 'blue')
+      expect(answer).toMatchObject({ complete: false, waitingFor: ['elsewhere:7'] })
+      expect([await poolOf(one), await poolOf(two)]).toEqual(['blue', 'blue'])
+    } finally {
+      end(timer)
+    }
+  },
+  30_000,
+)
+
+test.skipIf(REDIS === null)(
+  'an instance that is cut off serves on and says so; where the config wants it, it is not ready meanwhile',
+  async () => {
+    const { redis, proxies } = await startShared(1)
+    const [one] = proxies
+    const cautious = await startProxy({ store: redis.url, onPartition: 'unready' })
+    redis.signal('SIGSTOP')
+    await until(
+      'it is told',
+      async () => (await readiness(one, '?strict=true')) + (await readiness(cautious)) === 1_006,
+      10_000,
+    )
+    expect([await readiness(one), await readiness(cautious), await readiness(cautious, '?strict=false')]).toEqual([
+      200, 503, 200,
+    ])
+    expect((await statusOf(one)).storeStaleMs).toBeGreaterThan(3_000)
+    expect(await (await fetch(`${one.admin}/metrics`)).text()).toMatch(/^turnout_store_stale_seconds [3-9]/m)
+    expect(await poolOf(one)).toBe('blue')
+    redis.signal('SIGCONT')
+    await until(
+      'both are back',
+      async () => (await readiness(one, '?strict=true')) + (await readiness(cautious)) === 400,
+    )
+    expect((await statusOf(one)).storeStaleMs).toBe(0)
+  },
+  30_000,
+)
 
 test.skipIf(REDIS === null)(
   'traffic goes on without Redis, changes are refused meanwhile, and both go on from where they were',

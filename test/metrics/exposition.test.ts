@@ -92,7 +92,12 @@ function open(
   for (let slot = 0; slot < 8; slot++) add(memory, 0, slot, 'connectErrorsInRow', 1)
   const clock = movableClock()
   const stage = stageOf(snapshot)
-  const exposition = createExposition(stage.control, memory, clock, '9.8.7', () => ({ names: null, rollouts, lookups }))
+  const exposition = createExposition(stage.control, memory, clock, '9.8.7', () => ({
+    names: null,
+    rollouts,
+    lookups,
+    instances: { count: 3, staleMs: 1_500 },
+  }))
   onTestFinished(() => exposition.close())
   const scrape = async () => {
     const parsed = parse(await exposition.text())

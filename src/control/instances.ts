@@ -1,0 +1,147 @@
+/**
+ * All instances that serve by one store, and the promise of an answer: whoever has changed something is answered when every one of them
+ * routes by it.
+ *
+ * Each says where it stands every `ANNOUNCE_MS`, and at once when that has changed. One that has said nothing for a while (`lifeMs`) is gone, or
+ * cut off from the store, and is not waited for; one that is there and does not follow, such as an older Turnout that cannot serve what is
+ * stored, is waited for `ROUTED_MS`, and then the answer names it. The change stands either way.
+ *
+ * An instance that is cut off goes on with its last table. It says so: `staleMs` grows, and by the config it is not ready meanwhile.
+ */
+import type { ChangeOptions, ChangeResult, Control } from '../change.ts'
+import type { Clock } from '../clock.ts'
+import type { Fleet, Instance } from '../store/store.ts'
+
+/** How often an instance says where it stands. */
+export const ANNOUNCE_MS = 1_000
+/** Longest wait for the others to route by a change. */
+export const ROUTED_MS = 5_000
+/** Time between two looks meanwhile. */
+const LOOK_MS = 10
+
+export interface InstancesDeps {
+  /** Null where this instance is the only one there can be. */
+  readonly fleet: Fleet | null
+  readonly control: Pick<Control, 'snapshot' | 'subscribe'>
+  readonly clock: Clock
+  /** What does not change while it runs. */
+  readonly self: Pick<Instance, 'id' | 'name' | 'version'>
+}
+
+/** An instance as it is told. */
+export interface ToldInstance extends Omit<Instance, 'id'> {
+  /** It is the one that tells. */
+  readonly isSelf: boolean
+}
+
+export class Instances {
+  readonly #deps: InstancesDeps
+  readonly #ends: readonly (() => void)[]
+  #known: readonly Instance[]
+  /** Monotonic time of the last look at the others. */
+  #lookedAtMs: number
+  #looking: Promise<void> | null = null
+
+  constructor(deps: InstancesDeps) {
+    const { fleet, control, clock } = deps
+    this.#deps = deps
+    this.#known = [this.#self()]
+    this.#lookedAtMs = clock.monotonicMs()
+    if (fleet === null) {
+      this.#ends = []
+      return
+    }
+    // The store tells what goes wrong, and the next look comes.
+    const look = () => void this.#look().catch(() => {})
+    this.#ends = [clock.every(ANNOUNCE_MS, look), control.subscribe(({ type }) => type === 'change' && look())]
+    look()
+  }
+
+  /** All that are there, as they have said last; this one as it is now. */
+  told(): ToldInstance[] {
+    const { id } = this.#deps.self
+    const all = this.#known.map((instance) => (instance.id === id ? this.#self() : instance))
+    return all.map(({ id: its, ...instance }) => ({ ...instance, isSelf: its === id }))
+  }
+
+  /** How long this one has not reached the store that it shares with others, in ms; 0 while it does. */
+  get staleMs(): number {
+    if (this.#deps.fleet === null) return 0
+    const forMs = this.#deps.clock.monotonicMs() - this.#lookedAtMs
+    return forMs < 2 * ANNOUNCE_MS ? 0 : forMs
+  }
+
+  /** For metrics. */
+  figures(): { readonly count: number; readonly staleMs: number } {
+    return { count: this.#known.length, staleMs: this.staleMs }
+  }
+
+  /** Others may have changed what this one does not know of. */
+  get isCutOff(): boolean {
+    return this.staleMs > (this.#deps.fleet?.lifeMs ?? 0)
+  }
+
+  /** What came of a change that has been made here, once all route by it, or with the names of those that do not. */
+  async everywhere<T extends ChangeResult>(made: T, { dryRun, atOnce }: ChangeOptions): Promise<T> {
+    if (this.#deps.fleet === null || dryRun === true || atOnce === true) return made
+    const waitingFor = await this.#routed(made.revision)
+    return waitingFor.length === 0 ? made : { ...made, waitingFor }
+  }
+
+  /** Control as people have it: they are answered when all instances route by what they have changed. */
+  controlOf(control: Control): Control {
+    return {
+      change: async (change, options) => this.everywhere(await control.change(change, options), options),
+      events: (after) => control.events(after),
+      observe: (observations) => control.observe(observations),
+      revision: (revision) => control.revision(revision),
+      snapshot: () => control.snapshot(),
+      subscribe: (listener) => control.subscribe(listener),
+    }
+  }
+
+  /** Names of those that do not route by the revision, once all do or the time is over. */
+  async #routed(revision: number): Promise<string[]> {
+    const { clock } = this.#deps
+    const untilMs = clock.monotonicMs() + ROUTED_MS
+    for (;;) {
+      const isSeen = await this.#look().then(
+        () => true,
+        () => false,
+      )
+      const late = this.#known.filter((instance) => instance.revision < revision).map(({ name }) => name)
+      if (isSeen && late.length === 0) return []
+      if (clock.monotonicMs() >= untilMs)
+        return isSeen ? late : this.told().flatMap((one) => (one.isSelf ? [] : [one.name]))
+      await new Promise<void>((resolve) => clock.after(LOOK_MS, resolve))
+    }
+  }
+
+  /** Says where this one stands and learns where the others do. One look at a time, and whoever asks meanwhile waits for one that begins later. */
+  async #look(): Promise<void> {
+    await this.#looking?.catch(() => {})
+    this.#looking ??= this.#lookOnce().finally(() => {
+      this.#looking = null
+    })
+    await this.#looking
+  }
+
+  async #lookOnce(): Promise<void> {
+    const { clock, fleet } = this.#deps
+    const fromMs = clock.monotonicMs()
+    this.#known = await fleet!.announce(this.#self())
+    this.#lookedAtMs = fromMs
+  }
+
+  #self(): Instance {
+    const { revision, epoch } = this.#deps.control.snapshot()
+    return { ...this.#deps.self, revision, epoch }
+  }
+
+  /** Is not waited for any more. */
+  async close(): Promise<void> {
+    for (const end of this.#ends) end()
+    await this.#looking?.catch(() => {})
+    await this.#deps.fleet?.leave(this.#deps.self.id).catch(() => {})
+  }
+}

@@ -1,0 +1,29 @@
+/** The instances that use a Redis store: each says where it stands, and hears on a channel when another one has written. */
+import type { RedisClient } from './redis-client.ts'
+import { ANNOUNCE, type Keys } from './redis-scripts.ts'
+import type { Fleet, Instance } from './store.ts'
+
+export class RedisFleet implements Fleet {
+  readonly lifeMs = 3_000
+  readonly #client: RedisClient
+  readonly #keys: Keys
+
+  constructor(client: RedisClient, keys: Keys) {
+    this.#client = client
+    this.#keys = keys
+  }
+
+  async announce(self: Instance): Promise<readonly Instance[]> {
+    const values = [self.id, JSON.stringify(self), this.lifeMs]
+    const told = (await this.#client.script(ANNOUNCE, [this.#keys.instances], values)) as string[]
+    return told.map((text) => JSON.parse(text) as Instance)
+  }
+
+  async leave(id: string): Promise<void> {
+    await this.#client.run((redis) => redis.hdel(this.#keys.instances, id))
+  }
+
+  listen(heard: () => void): void {
+    this.#client.subscribe(this.#keys.changes, heard)
+  }
+}
