@@ -5,7 +5,6 @@
  * answered as done is in the store when the other one is told to take over, and that one reads it before it accepts anything. Tables follow the store
  * as long as this process has connections.
  */
-import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import type { Logger } from 'pino'
 import type { Admin } from './admin/server.ts'
@@ -28,12 +27,8 @@ import type { Workers } from './workers/workers.ts'
 /** What this process says of itself. */
 export const SELF = Object.freeze({ pid: process.pid, version: VERSION })
 
-/** The same for the other instances of its store. */
-export const INSTANCE = Object.freeze({
-  id: randomUUID(),
-  name: `${hostname()}:${process.pid}`,
-  version: VERSION,
-})
+/** What it says of itself to the other instances of its store. */
+export const INSTANCE = Object.freeze({ name: `${hostname()}:${process.pid}`, version: VERSION })
 
 /** Where it is between serving and its end. */
 export interface Stage {

@@ -25,7 +25,7 @@ export interface InstancesDeps {
   readonly control: Pick<Control, 'snapshot' | 'subscribe'>
   readonly clock: Clock
   /** What does not change while it runs. */
-  readonly self: Pick<Instance, 'id' | 'name' | 'version'>
+  readonly self: Pick<Instance, 'name' | 'version'>
 }
 
 /** An instance as it is told. */
@@ -36,6 +36,7 @@ export interface ToldInstance extends Omit<Instance, 'id'> {
 
 export class Instances {
   readonly #deps: InstancesDeps
+  readonly #id = crypto.randomUUID()
   readonly #ends: readonly (() => void)[]
   #known: readonly Instance[]
   /** Monotonic time of the last look at the others. */
@@ -59,9 +60,8 @@ export class Instances {
 
   /** All that are there, as they have said last; this one as it is now. */
   told(): ToldInstance[] {
-    const { id } = this.#deps.self
-    const all = this.#known.map((instance) => (instance.id === id ? this.#self() : instance))
-    return all.map(({ id: its, ...instance }) => ({ ...instance, isSelf: its === id }))
+    const all = this.#known.map((instance) => (instance.id === this.#id ? this.#self() : instance))
+    return all.map(({ id: its, ...instance }) => ({ ...instance, isSelf: its === this.#id }))
   }
 
   /** How long this one has not reached the store that it shares with others, in ms; 0 while it does. */
@@ -135,13 +135,13 @@ export class Instances {
 
   #self(): Instance {
     const { revision, epoch } = this.#deps.control.snapshot()
-    return { ...this.#deps.self, revision, epoch }
+    return { id: this.#id, ...this.#deps.self, revision, epoch }
   }
 
   /** Is not waited for any more. */
   async close(): Promise<void> {
     for (const end of this.#ends) end()
     await this.#looking?.catch(() => {})
-    await this.#deps.fleet?.leave(this.#deps.self.id).catch(() => {})
+    await this.#deps.fleet?.leave(this.#id).catch(() => {})
   }
 }

@@ -165,7 +165,7 @@ export async function startAdmin(changes: Partial<AdminDeps> = {}, withShop = tr
     memory,
     names: literalNames,
     lookups: { told: () => [] },
-    instances: new Instances({ fleet: null, control, clock, self: { id: 'a', name: 'here:1', version: '0.1.0' } }),
+    instances: new Instances({ fleet: null, control, clock, self: { name: 'here:1', version: '0.1.0' } }),
     unreadyWhenCutOff: false,
     traffic,
     departures: { of: () => null },
