@@ -9,6 +9,10 @@ import { didYouMean, nearest } from './nearest.ts'
 import { child } from './pointer.ts'
 import type { RuleSpec } from './schema.ts'
 
+/** Pairs that are looked at for all rules of a service together. */
+const SEARCH_MAX = 1_000_000
+const NOTHING = 'this asks for nothing'
+
 /** Adds a fault unless `name` is one of the pools. */
 export function checkPool(
   report: Report,
@@ -32,12 +36,13 @@ export function checkRules(
   sources: readonly string[],
 ): void {
   const firsts = new Map<string, number>()
-  const context = { sources, patterns: { count: 0 }, zones: new Set<string>() }
+  const context = { sources, patterns: { count: 0, work: 0 }, zones: new Set<string>() }
+  const search = { left: SEARCH_MAX }
   for (const [index, rule] of rules.entries()) {
     const ruleAt = child(at, index)
     if (!report.present(ruleAt)) continue
     checkOutcome(report, ruleAt, rule, pools)
-    checkRuleWhen(report, child(ruleAt, 'when'), rule, context)
+    checkRuleWhen(report, child(ruleAt, 'when'), rule, context, search)
     const nameAt = child(ruleAt, 'name')
     if (!report.sound(nameAt)) continue
     const first = firsts.get(rule.name)
@@ -46,15 +51,21 @@ export function checkRules(
   }
 }
 
-function checkRuleWhen(report: Report, at: string, { when, name }: RuleSpec, context: CheckContext): void {
+function checkRuleWhen(
+  report: Report,
+  at: string,
+  { when, name }: RuleSpec,
+  context: CheckContext,
+  search: { left: number },
+): void {
   if (!report.present(at)) return
   const before = report.findings.length
   checkWhen(report, at, when, context)
   if (!report.refusesVain || !report.sound(at) || report.findings.length > before) return
   const conditions = planWhen(when, name)
-  const why = neverTogether(conditions)
+  const why = conditions.length === 0 ? NOTHING : neverTogether(conditions, search)
   if (why !== null) report.add(at, why)
-  else for (const vain of vainBranches(conditions)) report.add(child(child(at, 'any'), vain.index), vain.why)
+  else for (const vain of vainBranches(conditions, search)) report.add(child(child(at, 'any'), vain.index), vain.why)
 }
 
 function checkOutcome(report: Report, at: string, rule: RuleSpec, pools: readonly string[] | null): void {

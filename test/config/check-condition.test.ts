@@ -72,6 +72,10 @@ describe('a rule asks in vain', () => {
   ])('%j', (conditions, expected) => expect(when(conditions)).toEqual([`/rules/0/when/${expected}`]))
 })
 
+test('a rule that asks for nothing is for nobody, and a fault', () => {
+  expect(when({ header: {}, query: {} })).toEqual(['/rules/0/when this asks for nothing'])
+})
+
 test.each([
   { header: { 'x-a': 'größe' } },
   { header: { 'x-a': '' } },
@@ -136,6 +140,22 @@ test('the patterns of a service are few', () => {
     '/rules/100/when/any/0/path/pattern the rules of a service have at most 100 patterns',
   ])
   expect(faults({ rules: rules.slice(1) })).toEqual([])
+})
+
+test('the patterns of a service take no longer than one may, and those beyond that are not even looked at', () => {
+  const asks = (pattern: (n: number) => string, count: number) =>
+    faults({
+      rules: Array.from({ length: count }, (_, n) => ({
+        name: `r${n}`,
+        when: { header: { 'x-a': { pattern: pattern(n) } } },
+        to: 'blue',
+      })),
+    })
+  const [first, ...others] = asks((n) => `${n}|.{0,30}b.{0,30}`, 90)
+  expect(first).toMatch(/^.rules.[0-9]+.when.header.x-a.pattern the patterns of the rules have too many ways to match/)
+  expect(others).toEqual([])
+  expect(asks((n) => `${n}|(a|b)*a(a|b){40}`, 90).length).toBeLessThan(60)
+  expect(asks((n) => `(?i)(googlebot|bingbot|yandexbot) ${n}`, 60)).toEqual([])
 })
 
 test('a country is one by its letters, and needs somebody who is believed to tell it', () => {

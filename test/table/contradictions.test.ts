@@ -5,7 +5,7 @@ import { neverTogether } from '../../src/table/conditions/contradictions.ts'
 import { planWhen, type WhenSpec } from '../../src/table/conditions/kinds.ts'
 import { Automaton } from '../../src/table/patterns/automaton.ts'
 
-const why = (when: WhenSpec) => neverTogether(planWhen(when, 'r'))
+const why = (when: WhenSpec) => neverTogether(planWhen(when, 'r'), { left: 300_000 })
 
 describe('never', () => {
   test.each<[WhenSpec, string]>([

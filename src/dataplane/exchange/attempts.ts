@@ -229,7 +229,7 @@ export class Attempts {
   mayGoElsewhere({ isRescuable, isFetch, path }: ExchangeRequest, status: number, broke: ErrorCode | null): boolean {
     if (this.retries.isBeside(this.target) && attemptOutcome(status, broke) === 'failed') {
       // Spent, whatever is left of the budget: its client would have had a 404.
-      this.#takeFromBudget()
+      this.#takeFromBudget(true)
       this.judge(status, broke)
       this.retries.lost(this.target!)
       return true
@@ -251,15 +251,15 @@ export class Attempts {
     const { retries, service, target } = this
     if (this.isPreview || !isSkewed(service.skew, path) || (this.#logsIn && this.#isTied)) return false
     if (retries.missing.includes(target!.pool.name)) return false
-    if (retries.missing.length === 0 && !this.#takeFromBudget()) return false
+    if (retries.missing.length === 0 && !this.#takeFromBudget(true)) return false
     this.judge(NOT_FOUND, null)
     retries.missed(target!)
     return true
   }
 
-  #takeFromBudget(): boolean {
+  #takeFromBudget(isSkew = false): boolean {
     const { targets, time } = this.#plane
-    if (this.retries.take(targets.retryBudgetOf(this.service.slot), time.nowMs)) return true
+    if (this.retries.take(targets.retryBudgetOf(this.service.slot), time.nowMs, isSkew)) return true
     this.count(FIELD.retriesOverBudget)
     return false
   }

@@ -111,8 +111,8 @@ export class Retries implements Earlier {
   }
 
   /** Takes what is to be sent again out of a budget; false when that is spent. */
-  take(budget: RetryBudget, nowMs: number): boolean {
-    return this.#loan.take(budget, nowMs)
+  take(budget: RetryBudget, nowMs: number, isSkew: boolean): boolean {
+    return this.#loan.take(budget, nowMs, isSkew)
   }
 
   /** What was sent again was answered well. */

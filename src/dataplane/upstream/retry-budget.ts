@@ -11,6 +11,9 @@
  * anyway, so a dead target beside well ones costs no budget (kept counted, they cost 83 and 267 GETs of 8 clients in the half
  * second until it is ejected). Repeats that fail too are what a storm is made of; those, and all that are under way, count.
  *
+ * What is asked of another version (skew) has a budget of its own, as large: who asks for what is nowhere, and anybody can, must not
+ * spend that of those whom a new version fails.
+ *
  * Envoy, Finagle and Linkerd have the same 20 %; Envoy takes it of the requests under way and at least 3 of these, the other
  * two of the last 10 s and 10/s on top. By service and worker: the repeats of one target fall on the others of its pool, or on
  * those of the pool that takes over, and workers share nothing that a request would wait for. The window slides by weighing the one before by what is left of it.
@@ -20,13 +23,19 @@ const WINDOW_MS = 10_000
 const SHARE = 0.2
 const REPEATS_MIN = (3 * WINDOW_MS) / 1_000
 
-/** The budget of one service in one worker; times are monotonic milliseconds. */
+/** What was taken in this window, and in the one before. */
+interface Spent {
+  now: number
+  before: number
+}
+
+/** The budget of one service in one worker; times are monotonic milliseconds. `isSkew` says that another version is asked. */
 export class RetryBudget {
   #startMs = Number.NEGATIVE_INFINITY
   #requests = 0
-  #repeats = 0
   #requestsBefore = 0
-  #repeatsBefore = 0
+  readonly #repeats: Spent = { now: 0, before: 0 }
+  readonly #skews: Spent = { now: 0, before: 0 }
 
   /** Counts a request at its first try. */
   note(nowMs: number): void {
@@ -35,29 +44,32 @@ export class RetryBudget {
   }
 
   /** Takes a repeat out of the budget; false when it is spent. */
-  take(nowMs: number): boolean {
+  take(nowMs: number, isSkew = false): boolean {
     if (nowMs - this.#startMs >= WINDOW_MS) this.#turn(nowMs)
     const left = 1 - (nowMs - this.#startMs) / WINDOW_MS
     const requests = this.#requests + this.#requestsBefore * left
-    const repeats = this.#repeats + this.#repeatsBefore * left
-    if (repeats >= Math.max(requests * SHARE, REPEATS_MIN)) return false
-    this.#repeats++
+    const spent = isSkew ? this.#skews : this.#repeats
+    if (spent.now + spent.before * left >= Math.max(requests * SHARE, REPEATS_MIN)) return false
+    spent.now++
     return true
   }
 
   /** Gives a repeat back that was taken at `takenMs`. */
-  giveBack(takenMs: number): void {
-    if (takenMs >= this.#startMs) this.#repeats--
-    else if (takenMs >= this.#startMs - WINDOW_MS) this.#repeatsBefore--
+  giveBack(takenMs: number, isSkew = false): void {
+    const spent = isSkew ? this.#skews : this.#repeats
+    if (takenMs >= this.#startMs) spent.now--
+    else if (takenMs >= this.#startMs - WINDOW_MS) spent.before--
   }
 
   #turn(nowMs: number): void {
     const isNext = nowMs - this.#startMs < 2 * WINDOW_MS
     this.#requestsBefore = isNext ? this.#requests : 0
-    this.#repeatsBefore = isNext ? this.#repeats : 0
     this.#startMs = isNext ? this.#startMs + WINDOW_MS : nowMs
     this.#requests = 0
-    this.#repeats = 0
+    for (const spent of [this.#repeats, this.#skews]) {
+      spent.before = isNext ? spent.now : 0
+      spent.now = 0
+    }
   }
 }
 
@@ -65,18 +77,20 @@ export class RetryBudget {
 export class Loan {
   #budget: RetryBudget | null = null
   #takenMs = 0
+  #isSkew = false
 
   /** Takes a repeat; false when the budget is spent. */
-  take(budget: RetryBudget, nowMs: number): boolean {
-    if (!budget.take(nowMs)) return false
+  take(budget: RetryBudget, nowMs: number, isSkew: boolean): boolean {
+    if (!budget.take(nowMs, isSkew)) return false
     this.#budget = budget
     this.#takenMs = nowMs
+    this.#isSkew = isSkew
     return true
   }
 
   /** Gives it back, if there is one. */
   giveBack(): void {
-    this.#budget?.giveBack(this.#takenMs)
+    this.#budget?.giveBack(this.#takenMs, this.#isSkew)
     this.#budget = null
   }
 

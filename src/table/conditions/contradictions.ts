@@ -43,29 +43,43 @@ function demandsOf(conditions: Conditions): Demands {
   return { plain, nots, anys }
 }
 
+/** How much may still be looked at, for all rules of a service together. */
+export interface Budget {
+  left: number
+}
+
 /** Why conditions never hold together, as a sentence; null when they may. */
-export function neverTogether(conditions: Conditions): string | null {
-  return new Search().never(conditions, 0)
+export function neverTogether(conditions: Conditions, budget: Budget): string | null {
+  return new Search(budget).never(conditions, 0)
 }
 
 /** Places of the branches of `any` among the conditions that never hold by themselves, with the reason. */
-export function vainBranches(conditions: Conditions): readonly { readonly index: number; readonly why: string }[] {
+export function vainBranches(
+  conditions: Conditions,
+  budget: Budget,
+): readonly { readonly index: number; readonly why: string }[] {
   const any = conditions.find(({ kind }) => kind === 'any')
   return ((any?.asks ?? []) as readonly Conditions[]).flatMap((branch, index) => {
-    const why = neverTogether(branch)
+    const why = neverTogether(branch, budget)
     return why === null ? [] : [{ index, why }]
   })
 }
 
 class Search {
   #work = 0
+  readonly #budget: Budget
   readonly #patterns = new Map<string, Automaton>()
+
+  constructor(budget: Budget) {
+    this.#budget = budget
+  }
 
   never(conditions: Conditions, depth: number): string | null {
     const { plain, nots, anys } = demandsOf(conditions)
-    if (depth > DEPTH_MAX) return null
-    for (const [index, one] of plain.entries()) {
-      for (const other of plain.slice(index + 1)) {
+    if (depth > DEPTH_MAX || !this.#spend(0)) return null
+    for (let at = 0; at < plain.length && this.#spend(0); at++) {
+      for (let beside = at + 1; beside < plain.length && this.#spend(1); beside++) {
+        const [one, other] = [plain[at], plain[beside]]
         if (this.#exclude(one, other)) return `${wordsOf(one)} and ${wordsOf(other)} never hold at once`
       }
     }
@@ -96,7 +110,8 @@ class Search {
   /** Whether there is work left to do. */
   #spend(work: number): boolean {
     this.#work += work
-    return this.#work <= WORK_MAX
+    this.#budget.left -= work
+    return this.#work <= WORK_MAX && this.#budget.left >= 0
   }
 
   /** Whether no request is both. */
@@ -138,7 +153,7 @@ class Search {
     if (a.is === 'prefix' && b.is === 'pattern') return !this.#patternOf(b.text).canBegin(a.text)
     if (a.is === 'pattern' && b.is === 'prefix') return !this.#patternOf(a.text).canBegin(b.text)
     if (a.is !== 'pattern' || b.is !== 'pattern') return false
-    const left = WORK_MAX - this.#work
+    const left = Math.min(WORK_MAX - this.#work, this.#budget.left)
     const { meets, work } = this.#patternOf(a.text).meets(this.#patternOf(b.text), left)
     return this.#spend(work) && !meets
   }

@@ -82,8 +82,8 @@ export interface Need {
 export interface CheckContext {
   /** Where the visitor key may come from; empty when that is not known. */
   readonly sources: readonly string[]
-  /** Patterns that were met so far. */
-  readonly patterns: { count: number }
+  /** Patterns that were met so far, and the steps that it took to compile them. */
+  readonly patterns: { count: number; work: number }
   /** Time zones that were met so far. */
   readonly zones: Set<string>
 }

@@ -7,7 +7,7 @@ import { child } from '../../config/pointer.ts'
 import { closed } from '../../config/schema-parts.ts'
 import { Type } from '../../config/type.ts'
 import { octetsOfText, textOfOctets } from '../octets.ts'
-import { Automaton } from '../patterns/automaton.ts'
+import { Automaton, WORK_MAX } from '../patterns/automaton.ts'
 import { PatternFault } from '../patterns/syntax.ts'
 import type { TextTest } from '../types.ts'
 import type { CheckContext, Filing } from './kind.ts'
@@ -71,18 +71,25 @@ export function checkText(report: Report, at: string, spec: TextSpec, alphabet: 
   if (prefix !== undefined) check(child(at, 'prefix'), prefix, true)
   for (const [index, text] of (oneOf ?? []).entries()) check(child(child(at, 'oneOf'), index), text, false)
   if (pattern === undefined) return
-  const bad = badPattern(pattern, alphabet)
+  const bad = badPattern(pattern, alphabet, context)
   if (bad !== null) report.add(child(at, 'pattern'), bad)
   if (++context.patterns.count === PATTERNS_MAX + 1)
     report.add(child(at, 'pattern'), `the rules of a service have at most ${PATTERNS_MAX} patterns`)
 }
 
-function badPattern(pattern: string, { noun, has }: Alphabet): string | null {
+/** All together cost no more than one may: each worker compiles them between two requests. Beyond that none is looked at. */
+function badPattern(pattern: string, { noun, has }: Alphabet, { patterns }: CheckContext): string | null {
+  if (patterns.work > WORK_MAX) return null
   try {
-    return new Automaton(pattern).canHold(has) ? null : `no ${noun} has ${JSON.stringify(pattern)} in it`
+    const automaton = new Automaton(pattern)
+    patterns.work += automaton.work
+    if (patterns.work > WORK_MAX)
+      return 'the patterns of the rules have too many ways to match together: make them simpler'
+    return automaton.canHold(has) ? null : `no ${noun} has ${JSON.stringify(pattern)} in it`
   } catch (error) {
-    if (error instanceof PatternFault) return `${JSON.stringify(pattern)} is no pattern: ${error.message}`
-    throw error
+    if (!(error instanceof PatternFault)) throw error
+    patterns.work += error.work
+    return `${JSON.stringify(pattern)} is no pattern: ${error.message}`
   }
 }
 

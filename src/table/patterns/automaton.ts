@@ -13,7 +13,8 @@ import { type Step, stepsOf } from './steps.ts'
 import { PatternFault, readPattern } from './syntax.ts'
 
 const ENTRIES_MAX = 65_536
-const WORK_MAX = 4_000_000
+/** A tenth of a millisecond for a thousand of these. */
+export const WORK_MAX = 2_000_000
 const OCTETS = 256
 
 interface State {
@@ -34,17 +35,20 @@ export class Automaton {
   /** By state divided by the number of classes. */
   readonly #endsWell: Uint8Array
   readonly #start: number
+  /** Steps that it took to make it. */
+  readonly work: number
 
   /** Throws a `PatternFault` when the text is no pattern, or one that takes too much. */
   constructor(pattern: string) {
     const { steps, entry } = stepsOf(readPattern(pattern))
     const { classes, octets } = classesOf(steps)
-    const { next, endsWell, start } = new Builder(steps, entry, octets).build()
+    const { next, endsWell, start, work } = new Builder(steps, entry, octets).build()
     this.#classes = classes
     this.#count = octets.length
     this.#next = next
     this.#endsWell = endsWell
     this.#start = start
+    this.work = work
   }
 
   /** Whether a text of octets, a character each, has something in it that matches. */
@@ -161,7 +165,7 @@ class Builder {
     this.#numberOf({ waiting: [], endsWell: true, isDone: true })
   }
 
-  build(): { next: Uint16Array; endsWell: Uint8Array; start: number } {
+  build(): { next: Uint16Array; endsWell: Uint8Array; start: number; work: number } {
     const count = this.#octets.length
     const start = this.#numberOf(this.#reach([this.#entry], true))
     const next: number[] = []
@@ -173,6 +177,7 @@ class Builder {
       next: Uint16Array.from(next),
       endsWell: Uint8Array.from(this.#states, ({ endsWell }) => (endsWell ? 1 : 0)),
       start: start * count,
+      work: this.#work,
     }
   }
 
@@ -182,7 +187,7 @@ class Builder {
     const known = this.#known.get(key)
     if (known !== undefined && !state.isDone) return known
     if ((this.#states.length + 1) * this.#octets.length > ENTRIES_MAX)
-      throw new PatternFault('it has too many ways to match')
+      throw new PatternFault('it has too many ways to match', this.#work)
     const number = this.#states.push(state) - 1
     if (!state.isDone) this.#known.set(key, number)
     return number
@@ -230,6 +235,6 @@ class Builder {
 
   #spend(work: number): void {
     this.#work += work
-    if (this.#work > WORK_MAX) throw new PatternFault('it has too many ways to match')
+    if (this.#work > WORK_MAX) throw new PatternFault('it has too many ways to match', this.#work)
   }
 }

@@ -22,13 +22,13 @@ export function stepsOf(tree: Tree): { readonly steps: readonly Step[]; readonly
   let parts = 0
 
   const add = (step: Step): number => {
-    if (steps.length >= PARTS_MAX) throw new PatternFault('it repeats too much')
+    if (steps.length >= PARTS_MAX) throw new PatternFault('it repeats too much', PARTS_MAX)
     return steps.push(step) - 1
   }
 
   /** The step that a part begins with, when `next` comes behind it. */
   function stepOf(part: Tree, next: number): number {
-    if (++parts > PARTS_MAX) throw new PatternFault('it repeats too much')
+    if (++parts > PARTS_MAX) throw new PatternFault('it repeats too much', PARTS_MAX)
     switch (part.is) {
       case 'set':
         return setOf(part.ranges, next)

@@ -17,7 +17,15 @@ export type Tree =
   | { readonly is: 'start' | 'end' }
 
 /** Why a text is no pattern; thrown here and caught by whoever compiles. */
-export class PatternFault extends Error {}
+export class PatternFault extends Error {
+  /** Steps that it took to find that out, where they are many. */
+  readonly work: number
+
+  constructor(message: string, work = 0) {
+    super(message)
+    this.work = work
+  }
+}
 
 const REPEATS_MAX = 1_000
 const LAST = 0x10ffff

@@ -73,3 +73,13 @@ test('what is given back late frees no more than it still took', () => {
   budget.giveBack(0)
   expect(taken(budget, 40_000)).toBe(0)
 })
+
+test('what is asked of other versions is spent apart from what is repeated, and given back there', () => {
+  const budget = after(1_000)
+  let skews = 0
+  for (let n = 0; n < 1_000; n++) if (budget.take(n, true)) skews++
+  expect(skews).toBe(200)
+  expect(taken(budget, 1_000)).toBe(200)
+  budget.giveBack(999, true)
+  expect([budget.take(1_000), budget.take(1_000, true), budget.take(1_000, true)]).toEqual([false, true, false])
+})
