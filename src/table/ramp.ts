@@ -8,7 +8,7 @@
  * - Only what chance decides waits: rules, pins and preview hosts mean this very pool.
  * - A visitor goes over once, when the part has reached the place of its bucket, and never back, while the ramp lasts. Until then it is where
  *   it was before the last change of the split, if that can stand in, else with the first that can.
- * - A pool stands in when it is warm, and large enough: its share, now or before the last change of the split, is not less than what it
+ * - A pool stands in when it was warm as the other began, and is large enough: its share, now or before the last change of the split, is not less than what it
  *   is handed. So a canary is not given what a live pool sheds that comes back. Never the new version of a rollout that is being
  *   judged. The hot standby may, as in a failover.
  * - Without a stand-in everything goes to the pool at once: somebody has to answer.
@@ -63,9 +63,11 @@ export function standIn(draft: Draft, aimed: PoolTable): TargetTable | null {
   const standIns = service.ramps.standIns.get(aimed)!
   const { earlier } = service.ramps
   const before = earlier === null || draft.bucket < 0 ? null : poolAt(earlier, draft.bucket)
+  // Who was not warm when it began had nobody to go on for: whoever was taken over then would have to come back.
+  const beganMs = aimed.rampUntilMs - service.slowStartMs
   const first = before !== null && standIns.includes(before) ? before : null
   for (const pool of first === null ? standIns : [first, ...standIns]) {
-    if (nowMs < pool.rampUntilMs || denied.includes(pool)) continue
+    if (pool.rampUntilMs > beganMs || denied.includes(pool)) continue
     const target = chooseTarget(pool, draft)
     if (target !== null) {
       draft.reason = 'warming'

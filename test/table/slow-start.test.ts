@@ -167,6 +167,18 @@ describe('a pool in which all is new', () => {
     expect(over.at(-1)).toBe(1_000)
   })
 
+  test('is not stood in for by one that was not warm itself when it began: whoever went over at once would come back', () => {
+    const table = tableOf({
+      weights: { blue: 0, green: 100 },
+      before: { blue: 100 },
+      began: { ...cold('blue'), ...cold('green'), [url('blue')]: NOW_MS - SLOW_MS / 2 },
+      status: { fallback: ['blue'] },
+    })
+    for (const afterMs of [0, SLOW_MS / 2 + 1, SLOW_MS - 1]) {
+      for (let n = 0; n < 100; n++) expect(poolAt(table, n, NOW_MS + afterMs)).toBe('green')
+    }
+  })
+
   test('those without a key are drawn, and a retry stays where the first try was', () => {
     const draw = makeDraw()
     const at = (nowMs: number) => Array.from({ length: 2_000 }, () => decideOne(switched, {}, draw, nowMs).pool!.name)
