@@ -20,6 +20,7 @@ const BENCHES: Readonly<Record<string, readonly string[]>> = {
   upgrade: ['upgrade.ts'],
   judged: ['judged.ts'],
   steering: ['steering.ts'],
+  tunnels: ['tunnels.ts'],
   size: ['variants.ts', 'size'],
   log: ['variants.ts', 'log'],
   workers: ['variants.ts', 'workers'],

@@ -2,7 +2,7 @@
  * The clients of bench/idle.ts, as a process of their own: opens keep-alive connections from several loopback addresses, has
  * each send one request and take its answer, and holds them until its standard input ends.
  *
- * Arguments: port, connections. Prints one line of JSON (`Held`) when all of them idle. When the system allows fewer
+ * Arguments: port, connections, and `tunnel` where each is to be a tunnel to `/idle` instead. Prints one line of JSON (`Held`) when all of them idle. When the system allows fewer
  * descriptors, it holds as many as it gets and says so.
  */
 import { connect, type Socket } from 'node:net'
@@ -23,8 +23,13 @@ export interface Held {
   readonly failure: string | null
 }
 
-const [port, count] = process.argv.slice(2).map(Number)
-const request = Buffer.from(`GET /small HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`)
+const [port, count] = process.argv.slice(2, 4).map(Number)
+const isTunnel = process.argv[4] === 'tunnel'
+const host = `Host: 127.0.0.1:${port}\r\n`
+const request = isTunnel
+  ? Buffer.from(`GET /idle HTTP/1.1\r\n${host}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n`)
+  : Buffer.from(`GET /small HTTP/1.1\r\n${host}\r\n`)
+const status = isTunnel ? 'HTTP/1.1 101' : 'HTTP/1.1 200'
 const idle = new Set<Socket>()
 let failure: string | null = null
 
@@ -41,9 +46,10 @@ function open(i: number): Promise<void> {
     socket.on('connect', () => socket.write(request))
     socket.on('data', (text: string) => {
       answer += text
-      const length = Number(/\r\ncontent-length: *(\d+)/i.exec(answer)?.[1] ?? Number.NaN)
+      const length = Number(/\r\ncontent-length: *(\d+)/i.exec(answer)?.[1] ?? (isTunnel ? 0 : Number.NaN))
+      if (isTunnel && !answer.includes('\r\n\r\n')) return
       if (answer.length < answer.indexOf('\r\n\r\n') + 4 + length || Number.isNaN(length)) return
-      if (answer.startsWith('HTTP/1.1 200')) idle.add(socket)
+      if (answer.startsWith(status)) idle.add(socket)
       else failure ??= answer.slice(0, 80)
       resolve()
     })

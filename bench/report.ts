@@ -24,6 +24,7 @@ const SECTIONS = [
   'upgrade',
   'judged',
   'steering',
+  'tunnels',
   'size',
   'log',
   'workers',

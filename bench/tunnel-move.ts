@@ -1,0 +1,163 @@
+/**
+ * One move of `bench/tunnels.ts`: clients with WebSockets and event streams on blue, a switch to green, and what status and the clients
+ * themselves say of it until all are there.
+ */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { startTurnout } from './peers/turnout.ts'
+import { type Child, firstLine, startChild } from './process.ts'
+import type { ClientsAsked, ClientsReport } from './tunnel-clients.ts'
+import type { Tally } from './tunnel-targets.ts'
+
+/** Between two messages of a tunnel; 2,000 tunnels have 8,000 a second with that, both ways together. */
+export const EVERY_MS = 500
+const WORKERS = 2
+const LOOK_MS = 500
+/** What all have to come back after the time that they are closed over. */
+const PATIENCE_MS = 60_000
+/** What is on its way arrives meanwhile. */
+const SETTLE_MS = 2_000
+
+export interface MoveAsked {
+  readonly tunnels: number
+  readonly readers: number
+  readonly overSeconds: number
+  /** How long green refuses half of the handshakes after the switch; 0: not at all. */
+  readonly refusesMs: number
+}
+
+/** What a pool lets go, as status says. */
+export interface LetGo {
+  readonly before: number
+  readonly closed: number
+  readonly cut: number
+  readonly moved: number
+}
+
+export interface Move {
+  readonly asked: MoveAsked
+  readonly end: ClientsReport
+  readonly tally: Tally
+  readonly letGo: LetGo
+  /** Seconds until nobody was on blue and all were on green, Infinity when that was not so in time. */
+  readonly seconds: number
+  /** Greatest difference between the share on green by status and by the clients, which are asked one after the other. */
+  readonly difference: number
+  readonly mostInSecond: number
+  readonly meanInSecond: number
+}
+
+/** Starts the targets; `core` is where they run, null for anywhere. */
+export async function startTunnelTargets(core: number | null) {
+  const file = fileURLToPath(new URL('./tunnel-targets.ts', import.meta.url))
+  const child = startChild([process.execPath, file, String(EVERY_MS)], { core })
+  const { blue, green }: { blue: number; green: number } = JSON.parse(await firstLine(child))
+  return { blue, green, stop: () => child.stop() }
+}
+
+function ask(clients: Child, what: ClientsAsked): Promise<ClientsReport> {
+  return new Promise((resolve, reject) => {
+    const gone = () => reject(new Error(`the clients have ended: ${clients.errors()}`))
+    clients.process.once('exit', gone)
+    clients.process.once('message', (report) => {
+      clients.process.off('exit', gone)
+      resolve(report as ClientsReport)
+    })
+    clients.process.send(what)
+  })
+}
+
+interface PoolStatus {
+  readonly name: string
+  readonly tunnels: number
+  readonly letGo: LetGo | null
+}
+
+async function poolsOf(adminPort: number): Promise<{ readonly blue: PoolStatus; readonly green: PoolStatus }> {
+  const answer = await fetch(`http://127.0.0.1:${adminPort}/v1/services/shop/status`)
+  const { pools } = (await answer.json()) as { pools: readonly PoolStatus[] }
+  const of = (name: string) => pools.find((pool) => pool.name === name)!
+  return { blue: of('blue'), green: of('green') }
+}
+
+const shareOf = (blue: number, green: number) => (green + blue === 0 ? 0 : green / (green + blue))
+
+/** The most in one second, and how many there are in a second on average, of these times. */
+export function perSecond(timesMs: readonly number[]): { readonly most: number; readonly mean: number } {
+  const sorted = timesMs.toSorted((a, b) => a - b)
+  let most = 0
+  let first = 0
+  for (const [i, ms] of sorted.entries()) {
+    while (sorted[first] <= ms - 1_000) first++
+    most = Math.max(most, i - first + 1)
+  }
+  const seconds = Math.max(1, (sorted[sorted.length - 1] - sorted[0]) / 1_000)
+  return { most, mean: sorted.length / seconds }
+}
+
+/** Moves them once, with a Turnout, targets and clients of its own. */
+export async function measureMove(asked: MoveAsked): Promise<Move> {
+  const folder = mkdtempSync(join(tmpdir(), 'turnout-bench-'))
+  const targets = await startTunnelTargets(null)
+  const over = `${asked.overSeconds}s`
+  const service = { drain: { timeout: '30s', tunnels: { over, perSecond: 10_000 } }, visitor: ['header:x-user-id'] }
+  const config = { blue: targets.blue, green: targets.green, folder, core: null }
+  const proxy = await startTurnout(config, { workers: WORKERS, weights: { blue: 1, green: 0 }, service })
+  const script = fileURLToPath(new URL('./tunnel-clients.ts', import.meta.url))
+  const words = [proxy.port, asked.tunnels, asked.readers, EVERY_MS].map(String)
+  const clients = startChild([process.execPath, script, ...words], { core: null, messages: true })
+  try {
+    await allOn(clients, 'blue', asked.tunnels)
+    const before = (await ask(clients, 'report')).againMs.length
+    if (asked.refusesMs > 0) await fetch(`http://127.0.0.1:${targets.green}/refuse?ms=${asked.refusesMs}`)
+    const startMs = performance.now()
+    await switchTo(proxy.adminPort, 'green')
+    const { seconds, difference } = await watch(clients, proxy.adminPort, asked, startMs)
+    await ask(clients, 'quiet')
+    await sleep(SETTLE_MS)
+    const end = await ask(clients, 'report')
+    const tally = (await (await fetch(`http://127.0.0.1:${targets.green}/tally`)).json()) as Tally
+    const { letGo } = (await poolsOf(proxy.adminPort)).blue
+    const { most, mean } = perSecond(end.againMs.slice(before))
+    return { asked, end, tally, letGo: letGo!, seconds, difference, mostInSecond: most, meanInSecond: mean }
+  } finally {
+    await clients.stop()
+    await proxy.stop()
+    await targets.stop()
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+async function allOn(clients: Child, pool: 'blue', tunnels: number): Promise<void> {
+  const endMs = performance.now() + PATIENCE_MS
+  for (let report = await ask(clients, 'report'); report[pool] < tunnels; report = await ask(clients, 'report')) {
+    if (performance.now() > endMs)
+      throw new Error(`only ${report[pool]} of ${tunnels} are on ${pool}: ${report.reasons}`)
+    await sleep(LOOK_MS)
+  }
+}
+
+async function switchTo(adminPort: number, to: string): Promise<void> {
+  const answer = await fetch(`http://127.0.0.1:${adminPort}/v1/services/shop/switch`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ to, wait: '0s' }),
+  })
+  if (answer.status !== 200) throw new Error(`the switch was answered ${answer.status}: ${await answer.text()}`)
+}
+
+async function watch(clients: Child, adminPort: number, { tunnels, readers, overSeconds }: MoveAsked, startMs: number) {
+  const endMs = startMs + overSeconds * 1_000 + PATIENCE_MS
+  let difference = 0
+  while (performance.now() < endMs) {
+    const [{ blue, green }, own] = await Promise.all([poolsOf(adminPort), ask(clients, 'report')])
+    difference = Math.max(difference, Math.abs(shareOf(blue.tunnels, green.tunnels) - shareOf(own.blue, own.green)))
+    const isThere = own.green === tunnels && own.readersOnGreen === readers && blue.tunnels === 0
+    if (isThere) return { seconds: (performance.now() - startMs) / 1_000, difference }
+    await sleep(LOOK_MS)
+  }
+  return { seconds: Infinity, difference }
+}

@@ -1,0 +1,273 @@
+/**
+ * `node bench/tunnels.ts`: 2,000 live WebSockets and 200 event streams that are moved from blue to green by a switch, once as it is and once
+ * while green refuses half of the handshakes; and what it costs that tunnels can be moved: memory of 10,000 idle ones, and CPU per megabyte,
+ * with `drain.tunnels` and with `tunnels: false`.
+ *
+ * Fails when a message or event was broken or lost, or not all have come over; never because of a time.
+ */
+import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import type { Held } from './idle-clients.ts'
+import { positive, readOptions, say } from './options.ts'
+import { startTurnout } from './peers/turnout.ts'
+import { startProbed } from './probed.ts'
+import { cpuMicros, firstLine, LOAD_CORE, PROXY_CORE, residentBytes, startChild } from './process.ts'
+import { decimal, occasion, spread, writeSection } from './report.ts'
+import { EVERY_MS, type Move, measureMove, startTunnelTargets } from './tunnel-move.ts'
+
+/** Descriptors that a proxy needs besides two for each tunnel. */
+const SPARE_DESCRIPTORS = 1_000
+const REFUSES_MS = 5_000
+const FLOWS = 8
+const WARM_MS = 1_000
+const KINDS = ['moved', 'not moved'] as const
+type Kind = (typeof KINDS)[number]
+const serviceOf = (kind: Kind) => ({ drain: { tunnels: kind === 'moved' ? { over: '10s' } : false } })
+const scriptOf = (name: string) => fileURLToPath(new URL(`./${name}.ts`, import.meta.url))
+
+interface Idle {
+  readonly held: number
+  /** Bytes of a tunnel, resident and in the worker's heap. */
+  readonly resident: number
+  readonly heap: number
+}
+
+interface Flow {
+  readonly megabytesPerSecond: number
+  /** CPU µs of a megabyte. */
+  readonly cpu: number
+}
+
+/** Runs with a Turnout of one worker, and targets, that end with it. */
+async function withFolder<T>(
+  run: (config: { blue: number; green: number; folder: string; core: number }) => Promise<T>,
+) {
+  const folder = mkdtempSync(join(tmpdir(), 'turnout-bench-'))
+  const { blue, green, stop } = await startTunnelTargets(LOAD_CORE)
+  try {
+    return await run({ blue, green, folder, core: PROXY_CORE })
+  } finally {
+    await stop()
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+const measureIdle = (kind: Kind, tunnels: number): Promise<Idle> =>
+  withFolder(async (config) => {
+    const proxy = await startProbed(config, { weights: { blue: 1, green: 0 }, service: serviceOf(kind) })
+    const hold = async (count: number) => {
+      const words = [proxy.port, count, 'tunnel'].map(String)
+      const holder = startChild([process.execPath, scriptOf('idle-clients'), ...words], { core: LOAD_CORE })
+      const held: Held = JSON.parse(await firstLine(holder))
+      if (held.failure !== null) say(`${kind}: ${held.failure}`)
+      return { held: held.held, stop: holder.stop }
+    }
+    const memory = async () => {
+      const { heapUsed } = (await proxy.ask('collect')).at(-1)!
+      return { heapUsed, resident: residentBytes(proxy.pid) ?? Number.NaN }
+    }
+    try {
+      // Some that come and go, so that code and pools of memory are there.
+      await (await hold(Math.min(500, tunnels))).stop()
+      await sleep(WARM_MS)
+      const before = await memory()
+      const { held, stop } = await hold(tunnels)
+      const after = await memory()
+      await stop()
+      const each = (part: 'resident' | 'heapUsed') => (after[part] - before[part]) / held
+      return { held, resident: each('resident'), heap: each('heapUsed') }
+    } finally {
+      await proxy.stop()
+    }
+  })
+
+const measureFlow = (kind: Kind, frame: number, seconds: number): Promise<Flow> =>
+  withFolder(async (config) => {
+    const proxy = await startTurnout(config, { weights: { blue: 1, green: 0 }, service: serviceOf(kind) })
+    const words = [proxy.port, frame, FLOWS].map(String)
+    const receiver = startChild([process.execPath, scriptOf('tunnel-flow'), ...words], {
+      core: LOAD_CORE,
+      messages: true,
+    })
+    const look = async () => {
+      receiver.process.send('look')
+      const [bytes] = (await once(receiver.process, 'message')) as [number]
+      if (bytes <= 0) throw new Error('nothing flows')
+      return { bytes, cpu: cpuMicros(proxy.pid) ?? Number.NaN, ms: performance.now() }
+    }
+    try {
+      await sleep(WARM_MS)
+      const before = await look()
+      await sleep(seconds * 1_000)
+      const after = await look()
+      const megabytes = (after.bytes - before.bytes) / 1e6
+      return {
+        megabytesPerSecond: (megabytes * 1_000) / (after.ms - before.ms),
+        cpu: (after.cpu - before.cpu) / megabytes,
+      }
+    } finally {
+      await receiver.stop()
+      await proxy.stop()
+    }
+  })
+
+/** What must not be, in sentences. */
+function faultsOf({ asked, end, tally, letGo, seconds }: Move): string[] {
+  const lost = end.sent - tally.arrived
+  return [
+    ...(Number.isFinite(seconds)
+      ? []
+      : [`${end.green} of ${asked.tunnels} tunnels and ${end.readersOnGreen} readers came over`]),
+    ...(end.faults === 0 ? [] : [`${end.faults} broken messages or events: ${end.reasons.join('; ')}`]),
+    ...(lost === 0 && tally.wrong === 0
+      ? []
+      : [`of what clients have sent ${lost} were lost, ${tally.wrong} came twice or late`]),
+    ...(letGo.cut === 0 ? [] : [`${letGo.cut} tunnels were cut`]),
+  ]
+}
+
+const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
+
+function renderMoves(moves: readonly Move[]): string[] {
+  const line = (name: string, of: (move: Move) => string) => row([name, ...moves.map(of)])
+  const many = (value: number) => decimal(value, 0)
+  return [
+    row([
+      '',
+      ...moves.map(({ asked }) =>
+        asked.refusesMs === 0 ? 'as it is' : `half refused for ${asked.refusesMs / 1_000} s`,
+      ),
+    ]),
+    row(['---', ...moves.map(() => '---:')]),
+    line('tunnels, readers', ({ asked }) => `${many(asked.tunnels)}, ${many(asked.readers)}`),
+    line('of them on green at the end', ({ end }) => `**${many(end.green)}, ${many(end.readersOnGreen)}**`),
+    line('seconds until all were there', ({ seconds }) => decimal(seconds, 1)),
+    line('reconnects of tunnels, refused before', ({ end }) => `${many(end.againMs.length)}, ${many(end.refused)}`),
+    line(
+      'the most in a second ÷ mean',
+      (move) =>
+        `${many(move.mostInSecond)} ÷ ${many(move.meanInSecond)} = **${decimal(move.mostInSecond / move.meanInSecond, 2)}**`,
+    ),
+    line('messages to clients, events', ({ end }) => `${many(end.messages)}, ${many(end.events)}`),
+    line('of them broken or missing', ({ end }) => `**${many(end.faults)}**`),
+    line(
+      'messages of clients, lost, twice or late',
+      ({ end, tally }) => `${many(end.sent)}, **${many(end.sent - tally.arrived)}**, **${many(tally.wrong)}**`,
+    ),
+    line('closes by another code than 1012', ({ end }) => many(end.otherCloses)),
+    line('status: let go, closed, cut, come elsewhere', ({ letGo }) =>
+      [letGo.before, letGo.closed, letGo.cut, letGo.moved].map(many).join(', '),
+    ),
+    line(
+      'share on green, status against clients, greatest difference',
+      ({ difference }) => `${decimal(100 * difference, 1)} %`,
+    ),
+  ]
+}
+
+const { values, ...options } = readOptions(
+  `usage: node bench/tunnels.ts [options]
+  --clients N         WebSockets that are moved (default 2,000)
+  --readers N         event streams that are moved (default 200)
+  --over SECONDS      time that they are moved over (default 10)
+  --idle N            idle tunnels (default 10,000; fewer where the system allows fewer)`,
+  { rounds: 3, seconds: 3 },
+  { clients: { type: 'string' }, readers: { type: 'string' }, over: { type: 'string' }, idle: { type: 'string' } },
+)
+const number = (name: string, usual: number, quick: number) =>
+  positive(`--${name}`, values[name] ?? (options.quick ? quick : usual))
+const limit = Number(execFileSync('sh', ['-c', 'ulimit -n']).toString())
+const allowed = Number.isFinite(limit) ? Math.floor((limit - SPARE_DESCRIPTORS) / 2) : Infinity
+const idleCount = Math.min(allowed, number('idle', 10_000, 200))
+const asked = {
+  tunnels: number('clients', 2_000, 200),
+  readers: number('readers', 200, 20),
+  overSeconds: number('over', 10, 3),
+}
+const moves: Move[] = []
+for (const refusesMs of [0, REFUSES_MS]) {
+  const move = await measureMove({ ...asked, refusesMs })
+  moves.push(move)
+  say(`moved ${move.end.green} of ${asked.tunnels} in ${decimal(move.seconds, 1)} s; ${faultsOf(move).join('; ')}`)
+}
+const idles = new Map<Kind, Idle[]>(KINDS.map((kind) => [kind, []]))
+const FRAMES = [100, 16_000] as const
+const flows = new Map(FRAMES.map((frame) => [frame, new Map<Kind, Flow[]>(KINDS.map((kind) => [kind, []]))]))
+for (let round = 0; round < options.rounds; round++) {
+  for (const kind of KINDS) {
+    const idle = await measureIdle(kind, idleCount)
+    idles.get(kind)!.push(idle)
+    say(
+      `${kind} ${round + 1}/${options.rounds}: ${Math.round(idle.resident)} bytes of an idle tunnel, ${idle.held} held`,
+    )
+    for (const frame of FRAMES) {
+      const flow = await measureFlow(kind, frame, options.seconds)
+      flows.get(frame)!.get(kind)!.push(flow)
+      say(`  frames of ${frame}: ${Math.round(flow.megabytesPerSecond)} MB/s, ${Math.round(flow.cpu)} µs/MB`)
+    }
+  }
+}
+
+function render(): string {
+  const costs = KINDS.map((kind) => {
+    const kilobytes = (part: 'resident' | 'heap') =>
+      spread(
+        idles.get(kind)!.map((idle) => idle[part] / 1_024),
+        1,
+      )
+    const flowCells = FRAMES.flatMap((frame) => {
+      const rounds = flows.get(frame)!.get(kind)!
+      return [
+        spread(
+          rounds.map(({ cpu }) => cpu),
+          0,
+        ),
+        spread(
+          rounds.map((flow) => flow.megabytesPerSecond),
+          0,
+        ),
+      ]
+    })
+    return row([
+      kind === 'moved' ? '`drain.tunnels`' : '`tunnels: false`',
+      kilobytes('resident'),
+      kilobytes('heap'),
+      ...flowCells,
+    ])
+  })
+  const frameHeads = FRAMES.flatMap((frame) => [`µs/MB, frames of ${decimal(frame, 0)}`, 'MB/s'])
+  const heads = ['', 'resident KiB of an idle tunnel', 'JavaScript heap KiB', ...frameHeads]
+  return [
+    '## Tunnels',
+    '',
+    occasion(new Date()),
+    '',
+    ...renderMoves(moves),
+    '',
+    row(heads),
+    row(heads.map((_, i) => (i === 0 ? '---' : '---:'))),
+    ...costs,
+    '',
+    `**How it was measured.** \`node bench/tunnels.ts\`: clients and targets with the package \`ws\`, a message each way every ${EVERY_MS} ms on every`,
+    `tunnel, every third to the client in two fragments with a ping between them; \`switch\` to green with \`drain.tunnels.over: ${asked.overSeconds}s\`; who is`,
+    'closed comes back at once, who is refused after 0.1 to 1 s. The most in a second is that of any second. The shares are asked for one after the other, so',
+    `they differ by what happens between. Below: one worker, ${decimal(idleCount, 0)} idle tunnels, garbage collected before and with them; ${FLOWS} raw tunnels that`,
+    `send as fast as is taken, on one core, the load on another. ${options.rounds} rounds, medians, least and greatest in brackets.`,
+  ].join('\n')
+}
+
+if (options.json)
+  console.log(JSON.stringify({ moves, idles: [...idles], flows: [...flows].map(([frame, of]) => [frame, [...of]]) }))
+else {
+  const text = render()
+  if (!options.quick) writeSection('tunnels', text)
+  console.log(text)
+}
+const faults = moves.flatMap(faultsOf)
+for (const fault of faults) console.error(`failed: ${fault}`)
+process.exitCode = faults.length === 0 ? 0 : 1
