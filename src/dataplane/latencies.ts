@@ -8,7 +8,7 @@
  * - A target that gets nothing, since it was slow, has nothing else to become faster by than time. So while nothing is at a target
  *   its value is read as decayed, and it is asked again some time. As soon as something is, it is read as it was: one
  *   request finds out what many would pay for.
- * - A failure is no fast answer: it counts for a second or twice what the target took lately, whichever is more, or for what it took.
+ * - A failure is no fast answer, and neither is 429, by which a target says that it has too much already: it counts for a second or twice what the target took lately, whichever is more, or for what it took.
  *
  * Each worker has its own values, in its lane of the shared memory: no locks, and a new worker goes on with those of the one that it
  * replaces. Nothing is written for services with another policy.
@@ -24,6 +24,7 @@ export const DECAY_MS = 10_000
 /** What a failure counts for at least; and what it counts for at most, unless it really took longer. */
 const FAILED_MS = 1_000
 const FAILED_MS_MAX = 60_000
+const TOO_MANY_REQUESTS = 429
 
 export class Latencies {
   readonly #index: number
@@ -45,8 +46,10 @@ export class Latencies {
   }
 
   /** Notes an answer whose head came after so long, in ms, if it is a good one. */
-  answered({ balance }: Service, { slot }: TargetTable, status: number, ms: number): void {
-    if (balance === 'least-latency' && attemptOutcome(status, null) === 'good') this.#note(slot, ms)
+  answered(service: Service, target: TargetTable, status: number, ms: number): void {
+    if (service.balance !== 'least-latency') return
+    if (status === TOO_MANY_REQUESTS) this.failed(service, target, ms)
+    else if (attemptOutcome(status, null) === 'good') this.#note(target.slot, ms)
   }
 
   /** Notes a failed attempt that ended after so long, in ms. */

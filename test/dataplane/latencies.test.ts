@@ -65,6 +65,9 @@ describe('what a target takes', () => {
     const { service, targets, latencies } = open(2)
     latencies.answered(service, targets[0], 502, 1)
     expect(latencies.of(targets[0].slot, false)).toBe(0)
+    // Whoever says at once that it has too much does not get more.
+    latencies.answered(service, targets[1], 429, 1)
+    expect(latencies.of(targets[1].slot, false)).toBe(1_000)
     latencies.failed(service, targets[0], 1)
     expect(latencies.of(targets[0].slot, false)).toBe(1_000)
     latencies.failed(service, targets[0], 1)
