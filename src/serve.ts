@@ -64,6 +64,8 @@ const VALIDATE = Object.freeze({
 })
 /** First probes are waited for so long at most, since targets that do not answer may take longer. */
 const PROBED_MS_MAX = 10_000
+/** A store that is away just then is asked again after so long. */
+const RESEAT_MS = 1_000
 const STARTED_MS = Math.round(performance.timeOrigin)
 
 /** What traffic depends on: the store, the one writer, the workers and the memory they share. */
@@ -208,7 +210,7 @@ async function takeOver(predecessor: NonNullable<ServeOptions['predecessor']>, h
   await predecessor.takeOver()
 }
 
-/** Rollouts that have not been started. */
+/** Rollouts that have not been started, and begin anew whenever another instance has led. */
 function newSeat(
   { rolloutCommands: commandFolders }: ServeOptions['spec'],
   core: Core,
@@ -219,7 +221,10 @@ function newSeat(
   const publish = control.publish.bind(control)
   const id = () => `r-${randomBytes(4).toString('hex')}`
   const deps = { control, clock: systemClock, memory, traffic, commandFolders, store, log, publish, id }
-  return new Seat(store, () => new Rollouts(deps))
+  const seat = new Seat(store, () => new Rollouts(deps))
+  const anew = (): void => void seat.reseat().catch(() => systemClock.after(RESEAT_MS, anew))
+  store.fleet?.onLeadLost(anew)
+  return seat
 }
 
 /** Starts what watches and changes the core: health, metrics and the admin API. */

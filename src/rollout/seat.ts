@@ -20,6 +20,8 @@ export class Seat implements SeatedRollouts {
   readonly #store: Pick<Store, 'yield'>
   readonly #make: () => Rollouts
   #present: Rollouts
+  #isClosed = false
+  #turn: Promise<void> = Promise.resolve()
 
   /** `make` gives rollouts that have not been started. */
   constructor(store: Pick<Store, 'yield'>, make: () => Rollouts) {
@@ -42,8 +44,15 @@ export class Seat implements SeatedRollouts {
     return this.#changeSeats(false)
   }
 
-  close(): Promise<void> {
-    return this.#present.close()
+  /** Another process leads now, or has meanwhile: drops what is driven here, and begins anew with what the store says. */
+  reseat(): Promise<void> {
+    return this.#inTurn(() => this.#present.close())
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    await this.#turn
+    await this.#present.close()
   }
 
   begin: Rollouts['begin'] = (...given) => this.#present.begin(...given)
@@ -57,10 +66,27 @@ export class Seat implements SeatedRollouts {
   refresh: Rollouts['refresh'] = (...given) => this.#present.refresh(...given)
   running: Rollouts['running'] = (...given) => this.#present.running(...given)
 
-  async #changeSeats(isYielded: boolean): Promise<void> {
-    await this.#present.close()
-    await this.#store.yield(isYielded)
-    this.#present = this.#make()
-    await this.#present.start()
+  #changeSeats(isYielded: boolean): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#present.close()
+      await this.#store.yield(isYielded)
+    })
+  }
+
+  /** Leaves what there is, and begins anew; one at a time. */
+  #inTurn(leave: () => Promise<void>): Promise<void> {
+    const turn = this.#turn.then(async () => {
+      if (this.#isClosed) return
+      await leave()
+      // Until the new ones have read what there is, the old ones tell what they know.
+      const next = this.#make()
+      await next.start().catch(async (error: unknown) => {
+        await next.close()
+        throw error
+      })
+      this.#present = next
+    })
+    this.#turn = turn.catch(() => {})
+    return turn
   }
 }

@@ -1,5 +1,6 @@
 /** The instances that use a Redis store: each says where it stands, and hears on a channel when another one has written. */
 import type { RedisClient } from './redis-client.ts'
+import type { Lead } from './redis-lead.ts'
 import { ANNOUNCE, type Keys } from './redis-scripts.ts'
 import type { Fleet, Instance } from './store.ts'
 
@@ -8,7 +9,10 @@ export class RedisFleet implements Fleet {
   readonly #client: RedisClient
   readonly #keys: Keys
 
-  constructor(client: RedisClient, keys: Keys) {
+  readonly #lead: Lead
+
+  constructor(client: RedisClient, keys: Keys, lead: Lead) {
+    this.#lead = lead
     this.#client = client
     this.#keys = keys
   }
@@ -25,5 +29,9 @@ export class RedisFleet implements Fleet {
 
   listen(heard: () => void): void {
     this.#client.subscribe(this.#keys.changes, heard)
+  }
+
+  onLeadLost(lost: () => void): void {
+    this.#lead.onLost(lost)
   }
 }

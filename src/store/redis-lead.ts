@@ -2,7 +2,8 @@
  * Who leads: one of the processes that use a Redis store, by a lease that it renews. Only that one drives rollouts, and stores what it observes.
  *
  * The lease ends by itself `LEASE_MS` after it was renewed last. Whoever holds it counts from before it asked, so it stops to believe in
- * its lead before anybody else can have it, whatever the network does and however long the process stands still.
+ * its lead before anybody else can have it, whatever the network does and however long the process stands still. What it has sent before that
+ * and arrives later is refused by the number of its lead, which only grows (`fence`).
  */
 import type { Clock } from '../clock.ts'
 import type { RedisClient } from './redis-client.ts'
@@ -23,14 +24,27 @@ export class Lead {
   #untilMs = -Infinity
   #asked: Promise<boolean> | null = null
   #isYielded = false
+  /** The number of our lead, also when it may be over: nobody else leads with it. 0 when we do not lead. */
+  #fence = 0
+  #lost = () => {}
 
   constructor(client: RedisClient, keys: Keys, clock: Clock) {
     this.#client = client
     this.#keys = keys
     this.#clock = clock
     this.#end = clock.every(RENEW_MS, () => {
-      if (this.isHeld) this.#ask().catch(() => {})
+      if (this.#fence > 0) this.#ask().catch(() => {})
     })
+  }
+
+  /** What has to stand in the store for what only a leader writes; 0 for one that does not lead. */
+  get fence(): number {
+    return this.#fence
+  }
+
+  /** Calls `lost` when another one leads that did not before. */
+  onLost(lost: () => void): void {
+    this.#lost = lost
   }
 
   /** It is ours now, without asking. */
@@ -54,8 +68,12 @@ export class Lead {
   async #askOnce(): Promise<boolean> {
     const fromMs = this.#clock.monotonicMs()
     const { leader, fence } = this.#keys
-    const number = await this.#client.script(LEAD, [leader, fence], [this.#id, LEASE_MS])
-    this.#untilMs = Number(number) > 0 ? fromMs + LEASE_MS : -Infinity
+    const before = this.#fence
+    const number = Number(await this.#client.script(LEAD, [leader, fence], [this.#id, LEASE_MS]))
+    this.#fence = number
+    this.#untilMs = number > 0 ? fromMs + LEASE_MS : -Infinity
+    // With another number than before somebody else may have led in between.
+    if (before > 0 && number !== before) this.#lost()
     return this.isHeld
   }
 
@@ -74,6 +92,7 @@ export class Lead {
   }
 
   async #giveBack(): Promise<void> {
+    this.#fence = 0
     if (!this.isHeld) return
     this.#untilMs = -Infinity
     await this.#client.script(RESIGN, [this.#keys.leader], [this.#id]).catch(() => {})

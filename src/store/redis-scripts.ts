@@ -80,13 +80,14 @@ export const REVISION = `${POSITION}
 `
 
 /**
- * KEYS: doc, services, parts, undo, audit, named. ARGV: revision and mark that the store must stand at, channel, the new revision and
+ * KEYS: doc, services, parts, undo, audit, named, fence. ARGV: revision and mark that the store must stand at, channel, the new revision and
  * mark, format, last release, line of the audit, undo, lowest revision that keeps an undo and a line, '1' when every service counts
- * as written, number of named values and of parts; then key and value of each, and service, part and text (empty: gone) of each.
- * Returns [1], or [0, revision] where it stands elsewhere.
+ * as written, number of named values and of parts, number of the lead that must be the last one (0: anybody may write); then key and value of each, and service, part and text (empty: gone) of each.
+ * Returns [1], [0, revision] where it stands elsewhere, or [2] where somebody else has led since.
  */
 export const COMMIT = `${POSITION}
   local revision, mark = position(KEYS[1])
+  if ARGV[15] ~= '0' and redis.call('GET', KEYS[7]) ~= ARGV[15] then return {2} end
   if revision ~= tonumber(ARGV[1]) or mark ~= ARGV[2] then return {0, revision} end
   local new = ARGV[4]
   redis.call('HSET', KEYS[1], 'revision', new, 'mark', ARGV[5], 'format', ARGV[6], 'release', ARGV[7])
@@ -94,7 +95,7 @@ export const COMMIT = `${POSITION}
   redis.call('XADD', KEYS[4], new .. '-0', 'undo', ARGV[9])
   redis.call('XTRIM', KEYS[4], 'MINID', ARGV[10] .. '-0')
   redis.call('XTRIM', KEYS[5], 'MINID', ARGV[11] .. '-0')
-  local at = 15
+  local at = 16
   for _ = 1, tonumber(ARGV[13]) do
     redis.call('HSET', KEYS[6], ARGV[at], ARGV[at + 1])
     at = at + 2
@@ -136,6 +137,13 @@ export const LEAD = `
   local fence = redis.call('INCR', KEYS[2])
   redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. fence, 'PX', ARGV[2])
   return fence
+`
+
+/** KEYS: named, fence. ARGV: number of the lead that must be the last one, key, value. Returns 1, or 0 where somebody else has led since. */
+export const PUT_AS_LEADER = `
+  if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+  if ARGV[3] == '' then redis.call('HDEL', KEYS[1], ARGV[2]) else redis.call('HSET', KEYS[1], ARGV[2], ARGV[3]) end
+  return 1
 `
 
 /** KEYS: leader. ARGV: who asks. Gives the lead back, if it is ours. */

@@ -14,13 +14,15 @@ import { type Changes, changesBetween, changesOf, type Part, servicesOf, type Un
 import { RedisClient } from './redis-client.ts'
 import { RedisFleet } from './redis-fleet.ts'
 import { Lead } from './redis-lead.ts'
-import { COMMIT, type Keys, keysOf, LOAD, PART_MARK, REVISION } from './redis-scripts.ts'
+import { COMMIT, type Keys, keysOf, LOAD, PART_MARK, PUT_AS_LEADER, REVISION } from './redis-scripts.ts'
 import {
   AUDIT_KEPT,
   type AuditEntry,
   assertPosition,
   type Commit,
   FORMAT,
+  LEADERS_KEYS,
+  LEADERS_KINDS,
   NOWHERE,
   type Position,
   REVISIONS_KEPT,
@@ -65,8 +67,8 @@ class RedisStore implements Store {
   constructor(client: RedisClient, keys: Keys, clock: Clock) {
     this.#client = client
     this.#keys = keys
-    this.fleet = new RedisFleet(client, keys)
     this.#lead = new Lead(client, keys, clock)
+    this.fleet = new RedisFleet(client, keys, this.#lead)
   }
 
   async load(since: Position = { revision: -1, mark: '' }): Promise<StoredDocument> {
@@ -162,7 +164,12 @@ class RedisStore implements Store {
   }
 
   async put(key: string, value: string | null): Promise<void> {
-    const { named } = this.#keys
+    const { named, fence } = this.#keys
+    if (this.#lead.fence > 0 && LEADERS_KEYS.test(key)) {
+      const values = [this.#lead.fence, key, value ?? '']
+      if ((await this.#client.script(PUT_AS_LEADER, [named, fence], values)) !== 1) throw notLeading()
+      return
+    }
     await this.#client.run<unknown>((redis) =>
       value === null ? redis.hdel(named, key) : redis.hset(named, key, value),
     )
@@ -191,7 +198,7 @@ class RedisStore implements Store {
     { atMs, actor, change, releaseLast, named = {} }: Omit<Commit, 'services'>,
     isWhole: boolean,
   ): Promise<Position> {
-    const { doc, services, parts, undo: undoKey, audit, named: namedKey, changes: channel } = this.#keys
+    const { doc, services, parts, undo: undoKey, audit, named: namedKey, changes: channel, fence } = this.#keys
     const mark = crypto.randomUUID()
     const line = JSON.stringify({ revision, atMs, actor, change } satisfies AuditEntry)
     const values = Object.entries(named).flat()
@@ -200,7 +207,7 @@ class RedisStore implements Store {
     )
     const [written, stored] = (await this.#client.script(
       COMMIT,
-      [doc, services, parts, undoKey, audit, namedKey],
+      [doc, services, parts, undoKey, audit, namedKey, fence],
       [
         present.revision,
         present.mark,
@@ -216,11 +223,13 @@ class RedisStore implements Store {
         isWhole ? '1' : '0',
         values.length / 2,
         texts.length / 3,
+        LEADERS_KINDS.has(change.kind) ? this.#lead.fence : 0,
         ...values,
         ...texts,
       ],
     )) as [number, number?]
     if (written === 1) return { revision, mark }
+    if (written === 2) throw notLeading()
     throw new TurnoutError('stale_revision', `The stored revision is ${stored}, not ${present.revision}.`)
   }
 
@@ -243,6 +252,12 @@ class RedisStore implements Store {
     }
   }
 }
+
+const notLeading = () =>
+  new TurnoutError(
+    'conflict',
+    'Another instance leads by now, and drives the rollouts; what this one has of them is out of date.',
+  )
 
 function* pairs(flat: Flat): Generator<[string, string]> {
   for (let at = 0; at < flat.length; at += 2) yield [flat[at], flat[at + 1]]

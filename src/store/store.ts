@@ -119,7 +119,13 @@ export interface Fleet {
   leave(id: string): Promise<void>
   /** Calls `heard` soon after one of them has written. Only a hint: some writes are never heard of. */
   listen(heard: () => void): void
+  /** Calls `lost` when this process has led (`Store.isShared` was false), and another one does now: it was cut off, or stood still. */
+  onLeadLost(lost: () => void): void
 }
+
+/** Changes and named values that only the process that leads writes: what one of before still sends is refused with `conflict`. */
+export const LEADERS_KINDS: ReadonlySet<string> = new Set(['shift', 'rollout'])
+export const LEADERS_KEYS = /^rollout/
 
 export interface Store {
   /** Null where there is one machine only. */

@@ -1,7 +1,8 @@
 /** Two instances on one real Redis, each in its own process's place: what one is told both route by, whatever happens to that Redis. */
 import { expect, onTestFinished, test } from 'vitest'
+import type { ToldRollout } from '../../src/rollout/told.ts'
 import { ask, BROWSER } from '../helpers/ask.ts'
-import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
+import { call, service, startProcess, startProxy, type Proxy as TestProxy, temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { REDIS, type RedisServer, startRedis } from '../helpers/redis.ts'
 import { startNamed } from '../helpers/upstream.ts'
@@ -148,4 +149,47 @@ test.skipIf(REDIS === null)(
     }
     await until('the other has it', async () => (await split(two)) === (await split(one)))
   },
+)
+
+test.skipIf(REDIS === null)(
+  'the rollout of an instance that is frozen goes on at another one, and nothing of it happens twice when it wakes',
+  async () => {
+    const redis = await startRedis()
+    onTestFinished(() => redis.end())
+    const [blue, green] = [await startNamed('blue'), await startNamed('green')]
+    const shop = service({ blue: [blue.url], green: [green.url] }, { debugHeaders: true })
+    const start = () => startProcess({ store: redis.url, services: { shop } }, temporaryFolder())
+    const [one, two] = [await start(), await start()]
+    const path = '/v1/services/shop/rollouts'
+    const steps = [
+      { weight: 10, for: '2s' },
+      { weight: 30, for: '5s' },
+      { weight: 60, for: '1s' },
+    ]
+    const { id } = await call<ToldRollout>(one, 'POST', path, {
+      to: 'green',
+      steps,
+      advance: 'time',
+      keep: 0,
+      bake: '1s',
+    })
+    const told = (proxy: TestProxy) => call<ToldRollout>(proxy, 'GET', `${path}/current`)
+    await until('its second step runs', async () => (await told(one)).weight === 30)
+    one.child.kill('SIGSTOP')
+    await until('the other drives it', async () => !(await told(two)).runsElsewhere, 20_000)
+    one.child.kill('SIGCONT')
+    await until('it is done', async () => (await told(two)).state === 'done', 40_000)
+    await until('and is so at the one that slept', async () => (await told(one)).state === 'done')
+    const { entries } = await call<{ entries: { change: { kind: string; rollout?: string; weights?: unknown } }[] }>(
+      two,
+      'GET',
+      '/v1/audit?limit=100',
+    )
+    const shifts = entries.filter(({ change }) => change.kind === 'shift' && change.rollout === id)
+    const weights = shifts.map(({ change }) => JSON.stringify(change.weights))
+    // The same step may be set again by who takes it up, but never an earlier one after a later one.
+    expect(weights.filter((each, at) => each !== weights[at - 1])).toEqual([...new Set(weights)])
+    expect([await poolOf(one), await poolOf(two)]).toEqual(['green', 'green'])
+  },
+  90_000,
 )

@@ -69,6 +69,30 @@ describe.skipIf(REDIS === null)('a Redis', () => {
     })
   })
 
+  test('what only a leader writes is refused from one that led before, which is told when it asks again', async () => {
+    const one = await fresh()
+    const other = await open()
+    await using([one, other], async () => {
+      let lost = 0
+      one.fleet!.onLeadLost(() => lost++)
+      expect(await one.isShared()).toBe(false)
+      const ofRollout = (n: number) => ({ ...entry(n), change: { kind: 'shift', service: 'shop' } })
+      let position = await one.commit(NOWHERE, ofRollout(1))
+      await one.put('rollout:shop', 'first')
+      // It stands still for longer than its lease, and another one leads.
+      await redis.ask('DEL', '{turnout}:leader')
+      expect(await other.isShared()).toBe(false)
+      await expectCode(one.commit(position, ofRollout(2)), 'conflict')
+      await expectCode(one.put('rollout:shop', 'late'), 'conflict')
+      expect([await other.get('rollout:shop'), lost]).toEqual(['first', 0])
+      // What people ask of it is nobody's lead.
+      position = await one.commit(position, entry(2))
+      expect(await other.commit(position, ofRollout(3))).toMatchObject({ revision: 3 })
+      await expect.poll(() => lost, { timeout: 3_000 }).toBe(1)
+      expect(await one.isShared()).toBe(true)
+    })
+  })
+
   test('what was answered is there after a kill, and a position of a document that fell is another', async () => {
     const store = await fresh()
     await using([store], async () => {
