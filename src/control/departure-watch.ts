@@ -46,6 +46,8 @@ interface Watched {
   isTold: boolean
 }
 
+/** A lane where these are 0 has nothing to tell. */
+const IN_USE: readonly number[] = [DEPARTURE.left, DEPARTURE.closed, DEPARTURE.moved]
 const NONE: Counts = Object.freeze({ closed: 0, cut: 0, moved: 0, left: 0, state: 0 })
 const keyOf = (service: string, pool: string): string => `${service}\n${pool}`
 
@@ -151,7 +153,8 @@ function countAll({ departures, workers }: SharedMemory, owners: ReadonlyMap<num
     let counts = all.get(key)
     for (let worker = 0; worker < workers; worker++) {
       const at = departureOffset(worker, slot)
-      if (departures[at + DEPARTURE.left] === 0 && departures[at + DEPARTURE.closed] === 0) continue
+      // One that has closed none may still have those who come back.
+      if (IN_USE.every((field) => departures[at + field] === 0)) continue
       counts ??= { ...NONE }
       all.set(key, counts)
       counts.closed += departures[at + DEPARTURE.closed]

@@ -1,0 +1,124 @@
+/** What is told of the tunnels that a pool lets go: counters filled by hand, a snapshot without a control, and a clock that the test moves on. */
+import { beforeEach, expect, onTestFinished, test } from 'vitest'
+import { DepartureWatch } from '../../src/control/departure-watch.ts'
+import type { NewEvent } from '../../src/control/events.ts'
+import { DEPARTURE, PACE_STATES, type PaceState } from '../../src/metrics/departures.ts'
+import { allocateSharedMemory, departureOffset, type SharedMemory } from '../../src/metrics/layout.ts'
+import { movableClock } from '../admin/stand-in.ts'
+import { snapshotOf, stageOf } from '../metrics/stand-in.ts'
+
+const LOOK_MS = 500
+const RETURN_MS = 5_000
+const POOLS = { shop: { blue: ['http://127.0.0.1:3001', 'http://127.0.0.1:3002'], green: ['http://127.0.0.1:3003'] } }
+const OTHER_TARGET = 1
+
+let memory: SharedMemory
+let clock: ReturnType<typeof movableClock>
+let stage: ReturnType<typeof stageOf>
+let watch: DepartureWatch
+let events: NewEvent[]
+
+beforeEach(() => {
+  memory = allocateSharedMemory(2)
+  clock = movableClock()
+  stage = stageOf(snapshotOf(POOLS))
+  events = []
+  watch = new DepartureWatch(stage.control, memory, clock, (event) => void events.push(event))
+  onTestFinished(() => watch.close())
+})
+
+/** Adds to the counts of a worker at the first target of blue, or another. */
+function count(more: Partial<Record<keyof typeof DEPARTURE, number>>, worker = 0, slot = 0): void {
+  for (const [field, by] of Object.entries(more)) {
+    memory.departures[departureOffset(worker, slot) + DEPARTURE[field as keyof typeof DEPARTURE]] += by
+  }
+}
+
+function paceIs(state: PaceState): void {
+  memory.departures[departureOffset(0, 0) + DEPARTURE.state] = PACE_STATES.indexOf(state)
+}
+
+const messages = () => events.map(({ message }) => message)
+const blue = () => watch.of('shop', 'blue')
+
+test('a pool that lets nothing go has nothing to tell', () => {
+  clock.move(10 * LOOK_MS)
+  expect(blue()).toBeNull()
+  expect(events).toEqual([])
+})
+
+test('what is told is the sum over the targets of the pool and the workers, and nothing of other pools', () => {
+  count({ left: 3 })
+  count({ left: 2, closed: 4, cut: 1 }, 1, OTHER_TARGET)
+  clock.move(LOOK_MS)
+  expect(blue()).toEqual({ before: 9, closed: 4, cut: 1, moved: 0, left: 5, pace: 'steady' })
+  expect(watch.of('shop', 'green')).toBeNull()
+})
+
+test('who comes back to a worker that has closed nothing itself is counted, too', () => {
+  count({ closed: 2 })
+  count({ moved: 2 }, 1)
+  clock.move(LOOK_MS)
+  expect(blue()).toMatchObject({ closed: 2, moved: 2 })
+})
+
+test('the beginning is told once, and the end once all have come back', () => {
+  count({ left: 2 })
+  clock.move(2 * LOOK_MS)
+  count({ left: -2, closed: 2, cut: 1, moved: 1 })
+  clock.move(LOOK_MS)
+  expect(messages()).toEqual(['2 tunnels of pool blue of shop are being closed: their visitors come to another place'])
+  count({ moved: 1 })
+  clock.move(4 * LOOK_MS)
+  expect(messages().slice(1)).toEqual([
+    'Of the tunnels of pool blue of shop 2 were closed, 1 of them cut, and 2 have come to another place',
+  ])
+  const tunnels = { before: 2, closed: 2, cut: 1, moved: 2, left: 0, pace: 'steady' }
+  expect(events[1]).toMatchObject({ type: 'drain', service: 'shop', data: { pool: 'blue', tunnels } })
+})
+
+test('who never comes back is waited for some seconds and no longer; who comes later still counts', () => {
+  count({ closed: 2 })
+  clock.move(RETURN_MS - LOOK_MS)
+  expect(messages().length).toBe(1)
+  clock.move(3 * LOOK_MS)
+  expect(messages()[1]).toMatch(/2 were closed, and 0 have come/)
+  count({ moved: 1 })
+  clock.move(LOOK_MS)
+  expect(blue()).toMatchObject({ closed: 2, moved: 1 })
+  expect(messages().length).toBe(2)
+})
+
+test('that it stops, and that it goes on, is told; that it is slowed is only shown', () => {
+  count({ left: 5 })
+  clock.move(LOOK_MS)
+  for (const state of ['slowed', 'stopped', 'stopped', 'slowed'] as const) {
+    paceIs(state)
+    clock.move(LOOK_MS)
+    expect(blue()!.pace).toBe(state)
+  }
+  expect(messages().slice(1)).toEqual([
+    'Closing the tunnels of pool blue of shop has stopped with 5 left: nobody would take them now',
+    'Closing the tunnels of pool blue of shop goes on',
+  ])
+})
+
+test('the next time is counted from its own beginning', () => {
+  count({ closed: 3, moved: 3 })
+  clock.move(2 * LOOK_MS)
+  expect(messages().length).toBe(2)
+  count({ left: 1 })
+  clock.move(LOOK_MS)
+  expect(blue()).toEqual({ before: 1, closed: 0, cut: 0, moved: 0, left: 1, pace: 'steady' })
+  expect(messages()[2]).toBe('1 tunnels of pool blue of shop are being closed: their visitors come to another place')
+})
+
+test('a pool that was removed is watched on until its last has gone', () => {
+  count({ left: 2 })
+  clock.move(LOOK_MS)
+  stage.snapshot = { ...snapshotOf({ shop: { green: ['http://127.0.0.1:3003'] } }, { firstSlot: 2 }), epoch: 2 }
+  count({ left: -2, closed: 2, moved: 2 })
+  clock.move(LOOK_MS)
+  expect(blue()).toMatchObject({ closed: 2, moved: 2, left: 0 })
+  expect(messages()[1]).toMatch(/^Of the tunnels of pool blue of shop 2 were closed/)
+})
