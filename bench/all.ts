@@ -14,6 +14,7 @@ const BENCHES: Readonly<Record<string, readonly string[]>> = {
   profile: ['profile.ts'],
   latency: ['latency.ts'],
   switch: ['switch.ts'],
+  fleet: ['switch.ts', '--instances', '3'],
   change: ['change.ts'],
   rollout: ['rollout.ts'],
   kills: ['kills.ts'],

@@ -18,6 +18,7 @@ const SECTIONS = [
   'profile',
   'latency',
   'switch',
+  'fleet',
   'change',
   'rollout',
   'kills',

@@ -5,7 +5,7 @@
  * is judged when it was sent after an answer to a switch had arrived and its own answer came before the next switch was
  * asked for. Such a request must reach the pool that was switched to. All others may reach either.
  *
- * Arguments: port of the proxy, port of its admin API, number of switches. Prints one line of JSON (`SwitchOutcome`).
+ * Arguments: ports of the instances and of their admin APIs, which each switch takes one of by chance, with commas between; number of switches. Prints one line of JSON (`SwitchOutcome`).
  */
 import { Agent } from 'node:http'
 import { ask } from './check.ts'
@@ -78,12 +78,12 @@ class SwitchLoad {
   }
 }
 
-async function run(port: number, adminPort: number, switches: number): Promise<SwitchOutcome> {
+async function run(ports: readonly number[], adminPorts: readonly number[], switches: number): Promise<SwitchOutcome> {
   const load = new SwitchLoad()
   const clients = Array.from(
     { length: CONNECTIONS },
-    () =>
-      new Client(port, '/small', {
+    (_, n) =>
+      new Client(ports[n % ports.length], '/small', {
         ready: (client) => load.ready(client),
         answer: (client, answer) => load.answer(client, answer),
         failed: (_client, reason) => load.fail(reason),
@@ -99,7 +99,7 @@ async function run(port: number, adminPort: number, switches: number): Promise<S
     load.settled = null
     load.asked++
     const askedMs = performance.now()
-    const { status, body } = await ask(adminPort, agent, {
+    const { status, body } = await ask(adminPorts[Math.floor(Math.random() * adminPorts.length)], agent, {
       method: 'POST',
       path: '/v1/services/shop/switch',
       headers: { 'Content-Type': 'application/json' },
@@ -107,6 +107,7 @@ async function run(port: number, adminPort: number, switches: number): Promise<S
     })
     load.settled = pool
     if (status !== 200) throw new Error(`switch ${i + 1} was answered ${status}: ${body}`)
+    if ('complete' in JSON.parse(body.toString())) load.fail(`switch ${i + 1} is not complete: ${body}`)
     answeredInMs.push(performance.now() - askedMs)
     appliedInMs.push(JSON.parse(body.toString()).appliedInMs)
     await load.more(REQUESTS_BETWEEN)
@@ -119,6 +120,6 @@ async function run(port: number, adminPort: number, switches: number): Promise<S
 }
 
 if (import.meta.main) {
-  const [port, adminPort, switches] = process.argv.slice(2).map(Number)
-  process.stdout.write(`${JSON.stringify(await run(port, adminPort, switches))}\n`)
+  const [ports, adminPorts, [switches]] = process.argv.slice(2).map((list) => list.split(',').map(Number))
+  process.stdout.write(`${JSON.stringify(await run(ports, adminPorts, switches))}\n`)
 }
