@@ -20,8 +20,6 @@ export const DEPARTURE = Object.freeze({
   moved: 5,
   /** Requests to open a tunnel that the target has failed. */
   refused: 6,
-  /** Tunnels that the target has ended soon after it had opened them. */
-  early: 7,
 })
 
 /** The states of the pace of a service (dataplane/pace.ts), by number. */

@@ -163,7 +163,7 @@ export const VISITOR_WAYS = 16
 export const VISITOR_REGISTERS = 512
 
 /** Fields of what is let go, of a target in the lane of a worker; and the table of who was (metrics/departures.ts). */
-export const DEPARTURE_FIELDS = 8
+export const DEPARTURE_FIELDS = 7
 export const DEPARTURE_GAUGES = 3
 export const RETURNS = 16_384
 export const RETURN_CELLS = 4

@@ -3,9 +3,10 @@
  * test moves on, since nobody waits for minutes.
  */
 import net from 'node:net'
-import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
+import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import { Client } from '../../src/dataplane/downstream/client.ts'
+import { Tunnel } from '../../src/dataplane/exchange/tunnel.ts'
 import { sweep } from '../../src/dataplane/sweep.ts'
 import type { UpstreamConnection } from '../../src/dataplane/upstream/connection.ts'
 import { TargetConnections } from '../../src/dataplane/upstream/target-connections.ts'
@@ -236,4 +237,92 @@ test('a tunnel whose client was late and has read all by now may be as silent as
   expect([inside.socket, upstream.socket].some(isGone)).toBe(false)
   pass(2 * REST_MS)
   expect([inside.socket, upstream.socket].every(isGone)).toBe(true)
+})
+
+describe('one that is told to leave', () => {
+  const TEXT = [0x81, 3, ...Buffer.from('bye')]
+  const CLOSE = [0x88, 2, 0x03, 0xf4]
+  /** A first fragment of a message; and a frame of five octets that has two of them. */
+  const FRAGMENT = [0x01, 2, ...Buffer.from('ab')]
+  const PART = [0x82, 5, 1, 2]
+  /** What the client answers, masked by 0. */
+  const ANSWER = [0x88, 0x82, 0, 0, 0, 0, 0x03, 0xf4]
+  const FAREWELL = Buffer.from([...TEXT, ...CLOSE])
+  const DRAIN_MS = 30_000
+  const SAID_MS = 5_000
+  const ENDING_MS = 2_000
+
+  /** A tunnel of a WebSocket to whose client the target has sent this, and that is told to leave then. */
+  async function leaving(sent: readonly number[]) {
+    const begun = vi.spyOn(Tunnel.prototype, 'begin')
+    const tunnel = await openTunnel()
+    const { client, target } = tunnel
+    const received: number[] = []
+    let hasEnded = false
+    client.on('data', (bytes: Buffer) => void received.push(...bytes)).resume()
+    client.on('end', () => {
+      hasEnded = true
+    })
+    if (sent.length > 0) target.write(Buffer.from(sent))
+    await until('it has come', () => received.length === sent.length)
+    const [it] = begun.mock.contexts as Tunnel[]
+    it.leave(FAREWELL)
+    const gets = (bytes: readonly number[]) =>
+      until('it has this', () => Buffer.from(received).equals(Buffer.from([...sent, ...bytes])))
+    return { ...tunnel, received, gets, hasEnded: () => hasEnded }
+  }
+
+  test('is told at once between two messages, and what the target says behind that goes nowhere', async () => {
+    const { target, client, gets, received, upstream } = await leaving([0x81, 1, 0x61])
+    await gets([...TEXT, ...CLOSE])
+    const { bytesRead } = upstream.socket
+    target.write(Buffer.from(FRAGMENT))
+    await until('it has been read', () => upstream.socket.bytesRead === bytesRead + FRAGMENT.length)
+    const answered = new Promise<Buffer>((resolve) => target.once('data', resolve))
+    target.resume()
+    client.write(Buffer.from(ANSWER))
+    expect([...(await answered)]).toEqual(ANSWER)
+    expect(received.length).toBe(3 + FAREWELL.length)
+  })
+
+  test('has some seconds to end by itself, then both sides are ended, and at last closed', async () => {
+    const { inside, upstream, gets, pass, hasEnded } = await leaving([])
+    await gets([...TEXT, ...CLOSE])
+    pass(SAID_MS - 1_000)
+    expect(upstream.socket.writableEnded).toBe(false)
+    pass(1_100)
+    await until('the client sees the end', hasEnded)
+    expect(upstream.socket.writableEnded).toBe(true)
+    expect([inside.socket, upstream.socket].some(isGone)).toBe(false)
+    pass(ENDING_MS + 100)
+    expect([inside.socket, upstream.socket].every(isGone)).toBe(true)
+  })
+
+  test('waits for the end of a message as long as a drain may take, then gets a Close without a text', async () => {
+    const { gets, received, pass } = await leaving(FRAGMENT)
+    pass(DRAIN_MS - 1_000)
+    expect(received.length).toBe(FRAGMENT.length)
+    pass(1_100)
+    await gets(CLOSE)
+  })
+
+  test('within a frame gets nothing that could be taken for payload: both sides are ended', async () => {
+    const { gets, pass, hasEnded, upstream } = await leaving(PART)
+    pass(DRAIN_MS + 100)
+    await until('the client sees the end', hasEnded)
+    await gets([])
+    expect(upstream.socket.writableEnded).toBe(true)
+  })
+
+  test('is not kept by what its client goes on sending', async () => {
+    const { client, inside, upstream, gets, pass } = await leaving([])
+    await gets([...TEXT, ...CLOSE])
+    for (let sent = 1; sent <= 7; sent++) {
+      const { bytesRead } = inside.socket
+      client.write('.')
+      await until('it has come', () => isGone(inside.socket) || inside.socket.bytesRead > bytesRead)
+      pass(1_100)
+    }
+    expect([inside.socket, upstream.socket].every(isGone)).toBe(true)
+  })
 })
