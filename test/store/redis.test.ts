@@ -1,4 +1,5 @@
 /** The store that several machines share, on a real Redis. */
+import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openStore } from '../../src/store/open.ts'
 import { NOWHERE, type Store } from '../../src/store/store.ts'
@@ -145,5 +146,33 @@ describe.skipIf(REDIS === null)('a Redis', () => {
     } finally {
       await guarded.end()
     }
+  })
+
+  test('the rights that the README names for a user of its own are enough, and nothing else is allowed to it', async () => {
+    const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+    const rights = /A user of its own needs `([^`]+)`/.exec(readme)![1].split(' ')
+    await redis.ask('ACL', 'SETUSER', 'turnout', 'reset', 'on', '>secret', ...rights)
+    await redis.ask('FLUSHALL')
+    const store = await open(`redis://turnout:secret@127.0.0.1:${redis.port}`)
+    await using([store], async () => {
+      let heard = 0
+      store.fleet!.listen(() => heard++)
+      expect(await store.isShared()).toBe(false)
+      const position = await commitAll(store, 2)
+      expect(await store.revision(1)).not.toBeNull()
+      expect(await store.revisions(5)).toHaveLength(2)
+      await store.put('rollout:shop', 'kept')
+      await store.put('key', 'value')
+      await store.saveObserved({ shop: {} })
+      expect(await store.observed()).toEqual({ shop: {} })
+      const self = { id: 'a', name: 'here:1', version: '1', revision: 2, epoch: 1 }
+      expect(await store.fleet!.announce(self)).toEqual([self])
+      await store.fleet!.leave('a')
+      await store.replace(position, { ...entry(9), services: { shop: service(9) }, revision: 9 })
+      await expect.poll(() => heard).toBeGreaterThan(0)
+      expect(
+        (await store.get('key')) === 'value' && (await redis.ask('ACL', 'DRYRUN', 'turnout', 'GET', 'other')),
+      ).toContain('has no permissions')
+    })
   })
 })
