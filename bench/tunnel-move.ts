@@ -50,6 +50,9 @@ export interface Move {
   readonly meanInSecond: number
 }
 
+/** As many connections to one target as a bench may want. */
+export const ROOM = { limits: { upstreamConnectionsMax: 20_000 } }
+
 /** Starts the targets; `core` is where they run, null for anywhere. */
 export async function startTunnelTargets(core: number | null) {
   const file = fileURLToPath(new URL('./tunnel-targets.ts', import.meta.url))
@@ -105,7 +108,7 @@ export async function measureMove(asked: MoveAsked): Promise<Move> {
   const over = `${asked.overSeconds}s`
   const service = { drain: { timeout: '30s', tunnels: { over, perSecond: 10_000 } }, visitor: ['header:x-user-id'] }
   const config = { blue: targets.blue, green: targets.green, folder, core: null }
-  const proxy = await startTurnout(config, { workers: WORKERS, weights: { blue: 1, green: 0 }, service })
+  const proxy = await startTurnout(config, { workers: WORKERS, weights: { blue: 1, green: 0 }, service, process: ROOM })
   const script = fileURLToPath(new URL('./tunnel-clients.ts', import.meta.url))
   const words = [proxy.port, asked.tunnels, asked.readers, EVERY_MS].map(String)
   const clients = startChild([process.execPath, script, ...words], { core: null, messages: true })

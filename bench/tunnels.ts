@@ -18,7 +18,7 @@ import { startTurnout } from './peers/turnout.ts'
 import { startProbed } from './probed.ts'
 import { cpuMicros, firstLine, LOAD_CORE, PROXY_CORE, residentBytes, startChild } from './process.ts'
 import { decimal, occasion, spread, writeSection } from './report.ts'
-import { EVERY_MS, type Move, measureMove, startTunnelTargets } from './tunnel-move.ts'
+import { EVERY_MS, type Move, measureMove, ROOM, startTunnelTargets } from './tunnel-move.ts'
 
 /** Descriptors that a proxy needs besides two for each tunnel. */
 const SPARE_DESCRIPTORS = 1_000
@@ -59,7 +59,7 @@ async function withFolder<T>(
 
 const measureIdle = (kind: Kind, tunnels: number): Promise<Idle> =>
   withFolder(async (config) => {
-    const proxy = await startProbed(config, { weights: { blue: 1, green: 0 }, service: serviceOf(kind) })
+    const proxy = await startProbed(config, { weights: { blue: 1, green: 0 }, service: serviceOf(kind), process: ROOM })
     const hold = async (count: number) => {
       const words = [proxy.port, count, 'tunnel'].map(String)
       const holder = startChild([process.execPath, scriptOf('idle-clients'), ...words], { core: LOAD_CORE })
@@ -88,7 +88,11 @@ const measureIdle = (kind: Kind, tunnels: number): Promise<Idle> =>
 
 const measureFlow = (kind: Kind, frame: number, seconds: number): Promise<Flow> =>
   withFolder(async (config) => {
-    const proxy = await startTurnout(config, { weights: { blue: 1, green: 0 }, service: serviceOf(kind) })
+    const proxy = await startTurnout(config, {
+      weights: { blue: 1, green: 0 },
+      service: serviceOf(kind),
+      process: ROOM,
+    })
     const words = [proxy.port, frame, FLOWS].map(String)
     const receiver = startChild([process.execPath, scriptOf('tunnel-flow'), ...words], {
       core: LOAD_CORE,
