@@ -11,7 +11,7 @@ import { WebSocket } from 'ws'
 export type ClientsAsked = 'report' | 'quiet'
 
 export interface ClientsReport {
-  /** WebSockets that are open and have had a message, by the version that sent it. */
+  /** WebSockets that are open, by the version that has opened them. */
   readonly blue: number
   readonly green: number
   /** Readers whose last event came from green. */
@@ -115,13 +115,15 @@ class Crowd {
     const socket = new WebSocket(`ws://127.0.0.1:${this.#port}/ws`, { headers, localAddress, perMessageDeflate: false })
     let expected = 0
     let isOpen = false
+    socket.on('upgrade', ({ headers: { 'x-version': version } }) => {
+      this.versions[i] = String(version)
+    })
     socket.on('open', () => {
       isOpen = true
       if (isAgain) this.againMs.push(Date.now())
     })
     socket.on('message', (data) => {
       const [name, number, padding] = String(data).split(' ')
-      this.versions[i] = name
       this.messages++
       if (Number(number) !== expected || padding !== paddingOf(expected))
         this.#fault(`${name} ${number}: not ${expected}`)

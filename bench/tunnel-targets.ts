@@ -78,6 +78,7 @@ function streamEvents(response: ServerResponse, name: string, everyMs: number): 
 
 async function start(name: string, everyMs: number): Promise<number> {
   const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false })
+  sockets.on('headers', (headers) => void headers.push(`X-Version: ${name}`))
   let refusesUntilMs = 0
   let handshakes = 0
   const server = createServer((request, response) => {
