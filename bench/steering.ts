@@ -37,7 +37,7 @@ const IDLE = {
   rules: [
     {
       name: 'night',
-      when: { time: { days: ['sun'], from: '03:00', to: '03:01', timezone: 'Europe/Berlin' } },
+      when: { time: { days: ['sun'], from: '03:00', until: '03:01', timezone: 'Europe/Berlin' } },
       to: 'green',
     },
     { name: 'abroad', when: { country: ['AQ'] }, to: 'green' },

@@ -9,6 +9,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 const LONG = [
   'e2e/rollout-gates',
   'e2e/upgrade',
+  'e2e/redis',
   'e2e/ejection',
   'e2e/prometheus',
   'e2e/access-log',
