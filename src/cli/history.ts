@@ -51,13 +51,11 @@ function changeInWords({ kind, ...values }: Entry['change']): string {
   if (kind === 'split') return `split ${service}: ${splitInWords(weights as Record<string, number>)}`
   if (kind === 'switch') return `switch ${pairs(to)}`
   if (kind === 'hold') {
-    const { forMs, only, isOfSwitch } = values['hold'] as Readonly<Record<string, unknown>>
+    const { forMs, only } = values['hold'] as Readonly<Record<string, unknown>>
     const what = `hold ${values['services']} for ${Number(forMs) / 1_000} s`
-    return `${what}${only === 'writes' ? ', writes only' : ''}${isOfSwitch === true ? ', for a switch' : ''}`
+    return `${what}${only === 'writes' ? ', writes only' : ''}`
   }
-  if (kind === 'release') {
-    return `release ${values['services']}${typeof values['why'] === 'string' ? `, since ${values['why']}` : ''}`
-  }
+  if (kind === 'release') return `release ${values['services']}`
   if (kind === 'shift') {
     const by = `by rollout ${values['rollout']}${values['verb'] === 'begin' ? ', which begins' : ''}`
     return `shift ${service}: ${splitInWords(weights as Record<string, number>)}, ${by}${askedInWords(values)}`

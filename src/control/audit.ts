@@ -65,11 +65,11 @@ function wordsOf(change: Change, services: readonly string[]): string {
     case 'rollout':
       return `rollout ${change.rollout} of ${change.service} is ${change.state}`
     case 'switch':
-      return `switched ${listed(change.to, ' to ')}${change.hook === undefined ? '' : `, after hook ${change.hook}`}`
+      return `switched ${listed(change.to, ' to ')}`
     case 'hold':
-      return `${change.services.join(', ')} held for ${change.hold.forMs / 1000} s${change.hold.only === 'writes' ? ', writes only,' : ''}${change.hold.isOfSwitch ? ' for a switch' : ''}`
+      return `${change.services.join(', ')} held for ${change.hold.forMs / 1000} s${change.hold.only === 'writes' ? ', writes only,' : ''}`
     case 'release':
-      return `${change.services.join(', ')} released${change.why === undefined ? '' : `, since ${change.why},`}`
+      return `${change.services.join(', ')} released`
     case 'back':
       return `${change.service} back to the split before`
     case 'rules':

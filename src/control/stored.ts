@@ -147,8 +147,7 @@ const isHold = (value: unknown): value is Hold =>
   isTime(value['untilMs']) &&
   (value['only'] === 'all' || value['only'] === 'writes') &&
   isCount(value['queueMax']) &&
-  isCount(value['bytesMax']) &&
-  typeof value['isOfSwitch'] === 'boolean'
+  isCount(value['bytesMax'])
 /** Or it is absent. */
 const isListOf = (value: unknown, isOne: (entry: unknown) => boolean): boolean =>
   value === undefined || (Array.isArray(value) && value.every(isOne))

@@ -17,8 +17,6 @@ export interface Hold {
   readonly queueMax: number
   /** Bytes that these may take in memory: of what has come of them. */
   readonly bytesMax: number
-  /** A switch is under way that has begun it, and is called off when it ends. */
-  readonly isOfSwitch: boolean
 }
 
 /** Whether a request is to wait now. */

@@ -33,7 +33,6 @@ const hold = (changes: Partial<Hold> = {}): Hold => ({
   only: 'all',
   queueMax: 10_000,
   bytesMax: 1_000_000,
-  isOfSwitch: false,
   ...changes,
 })
 

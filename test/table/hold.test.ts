@@ -11,7 +11,6 @@ const HOLD: Hold = {
   only: 'all',
   queueMax: 10,
   bytesMax: 1_000,
-  isOfSwitch: false,
 }
 
 const errorOf = (view: ViewOptions, hold: Partial<Hold> = {}, nowMs = 1_000) =>
