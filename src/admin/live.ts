@@ -17,9 +17,9 @@ const ReadyAnswer = Type.Object(
 const ReadyQuery = Type.Object(
   {
     strict: Type.Optional(
-      Type.Boolean({
+      Type.Union([Type.Boolean(), Type.Literal('')], {
         description:
-          'Whether it is also to reach the store that it shares with other instances. Default: as `onPartition` of the config says.',
+          'Whether it is also to reach the store that it shares with other instances; without a value it is. Default: as `onPartition` of the config says.',
       }),
     ),
   },
@@ -52,7 +52,7 @@ export function liveRoutes(
     handler: (request, reply) => {
       if (!isReady()) throw new TurnoutError('not_ready')
       const { strict = deps.unreadyWhenCutOff } = request.query
-      if (strict && instances.isCutOff) throw new TurnoutError('not_ready', cutOff(instances.staleMs))
+      if (strict !== false && instances.isCutOff) throw new TurnoutError('not_ready', cutOff(instances.staleMs))
       const { revision, epoch } = control.snapshot()
       reply.send({ status: 'ready', revision, epoch })
     },

@@ -10,8 +10,8 @@ import type { Redis } from 'ioredis'
 import { isTurnoutError, TurnoutError } from '../errors.ts'
 
 /** Longest time for a connection, and for an answer to a command. */
-export const CONNECT_MS = 3_000
-export const COMMAND_MS = 3_000
+const CONNECT_MS = 3_000
+const COMMAND_MS = 3_000
 /** Longest pause between two tries to connect. */
 const RETRY_MS_MAX = 1_000
 
@@ -123,7 +123,7 @@ const REASONS: readonly (readonly [RegExp, string])[] = [
   [/ENOTFOUND|EAI_AGAIN/, 'is not there: its name is not known'],
   [/ETIMEDOUT|timed out/i, 'does not answer in time'],
   [/WRONGPASS|NOAUTH|invalid username-password/, 'does not take the user or the password'],
-  [/NOPERM/, 'does not allow this user what is needed; see "Redis" in the README for its ACL'],
+  [/NOPERM/, 'does not allow this user what is needed; see "Several instances on one Redis" in the README'],
   [/READONLY/, 'is a replica, which takes no changes'],
   [/LOADING/, 'is loading its data'],
   [/OOM /, 'has no memory left'],

@@ -8,13 +8,12 @@ export class RedisFleet implements Fleet {
   readonly lifeMs = 3_000
   readonly #client: RedisClient
   readonly #keys: Keys
-
   readonly #lead: Lead
 
   constructor(client: RedisClient, keys: Keys, lead: Lead) {
-    this.#lead = lead
     this.#client = client
     this.#keys = keys
+    this.#lead = lead
   }
 
   async announce(self: Instance): Promise<readonly Instance[]> {

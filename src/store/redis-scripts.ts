@@ -1,7 +1,7 @@
 /**
  * What is asked of a Redis store, in Lua: each script runs alone and whole, so a reader sees whole documents only and of two writers one wins.
  *
- *   doc        hash: revision, mark, release (the last), format, services (how many were ever added)
+ *   doc        hash: revision, mark, release (the last), format, services (how many were ever added), count (how many there are)
  *   services   hash: name → its number in the order in which they were added, and the revision that wrote it last
  *   parts      hash: service and part (parts.ts) → JSON text
  *   undo       stream, the revision being the id: what it replaced
@@ -43,7 +43,7 @@ const POSITION = `
 
 /**
  * KEYS: doc, services, parts, audit. ARGV: revision and mark that the reader has already, -1 for none.
- * Returns [revision, mark, last release, format, [name, 'number revision', …], [service and part, text, …]]; of the parts, only
+ * Returns [revision, mark, last release, format, how many services there must be, [name, 'number revision', …], [service and part, text, …]]; of the parts, only
  * those of services that were written since.
  */
 export const LOAD = `${POSITION}
@@ -62,8 +62,8 @@ export const LOAD = `${POSITION}
       end
     end
   end
-  local more = redis.call('HMGET', KEYS[1], 'release', 'format')
-  return {revision, mark, more[1] or '0', more[2] or '0', services, parts}
+  local more = redis.call('HMGET', KEYS[1], 'release', 'format', 'count')
+  return {revision, mark, more[1] or '0', more[2] or '0', more[3] or '', services, parts}
 `
 
 /**
@@ -119,6 +119,7 @@ export const COMMIT = `${POSITION}
       redis.call('HSET', KEYS[2], services[i], string.match(services[i + 1], '^%d+') .. ' ' .. new)
     end
   end
+  redis.call('HSET', KEYS[1], 'count', redis.call('HLEN', KEYS[2]))
   redis.call('PUBLISH', ARGV[3], new)
   return {1}
 `

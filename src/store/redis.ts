@@ -1,8 +1,8 @@
 /**
- * The store that several machines share: one document in one Redis (or a Sentinel, or a Cluster).
+ * The store that several machines share: one document in one Redis.
  *
  * - A change is one script (redis-scripts.ts) that compares the position first, so of two writers one gets `stale_revision`. It is as
- *   durable as that Redis is: with `appendfsync always` it survives a power cut, with a replica we wait for that one too.
+ *   durable as that Redis is: with `appendfsync always` it survives a power cut.
  * - Nothing waits for Redis but the change that needs it. Away, slow or read-only, it is `store_unavailable` with words for people.
  * - A document that fell (a fail-over loses what the old primary had not passed on; somebody flushed it) is found by its position, and
  *   control writes the newer one again (keeper.ts).
@@ -10,7 +10,17 @@
 import type { Clock } from '../clock.ts'
 import { TurnoutError } from '../errors.ts'
 import type { ServiceObserved } from '../table/status.ts'
-import { type Changes, changesBetween, changesOf, type Part, servicesOf, type Undo, undo, undoOf } from './parts.ts'
+import {
+  type Changes,
+  changesBetween,
+  changesOf,
+  type Part,
+  serviceOf,
+  servicesOf,
+  type Undo,
+  undo,
+  undoOf,
+} from './parts.ts'
 import { RedisClient } from './redis-client.ts'
 import { RedisFleet } from './redis-fleet.ts'
 import { Lead } from './redis-lead.ts'
@@ -33,17 +43,11 @@ import {
   type StoredService,
 } from './store.ts'
 
-/** What all keys of a store begin with, unless the config says otherwise; the braces keep them on one node of a Cluster. */
+/** What all keys of a store begin with; the braces would keep them on one node of a Cluster. */
 const PREFIX = '{turnout}:'
 
 /** Fields and values of a hash, one after the other. */
 type Flat = readonly string[]
-
-/** A service in the order in which it was added, and the revision that wrote it last. */
-interface Known {
-  readonly order: number
-  readonly revision: number
-}
 
 /** Connects to a Redis. Rejects with `store_unavailable` when it cannot be read. */
 export async function redisStore(url: string, clock: Clock): Promise<Store> {
@@ -72,29 +76,27 @@ class RedisStore implements Store {
   }
 
   async load(since: Position = { revision: -1, mark: '' }): Promise<StoredDocument> {
-    const { doc, services, parts, audit } = this.#keys
-    const [revision, mark, releaseLast, format, known, texts] = (await this.#client.script(
+    const { doc, services: servicesKey, parts: partsKey, audit } = this.#keys
+    const [revision, mark, releaseLast, format, count, known, texts] = (await this.#client.script(
       LOAD,
-      [doc, services, parts, audit],
+      [doc, servicesKey, partsKey, audit],
       [since.revision, since.mark],
-    )) as [number, string, string, string, Flat, Flat]
+    )) as [number, string, string, string, string, Flat, Flat]
     if (Number(format) > FORMAT) {
       const message = `The stored document has format ${format}, and this Turnout knows ${FORMAT}: it was written by a newer one.`
       throw new TurnoutError('store_unavailable', message)
     }
-    const all = knownServices(known)
-    const written = this.#parts(texts)
-    const named: [string, StoredService][] = []
-    for (const [name, content] of inOrder(servicesOf(written), all)) {
-      named.push([name, { ...content, revision: all.get(name)!.revision }])
+    // A Redis that may throw keys away throws away whole ones.
+    if (count !== '' && known.length !== 2 * Number(count)) throw this.#client.damaged('the list of services')
+    const parts = this.#parts(texts)
+    const [changed, unchanged] = [[] as [string, StoredService][], [] as string[]]
+    for (const [name, writtenBy] of writtenBys(known)) {
+      if (parts.has(name) || writtenBy > since.revision)
+        changed.push([name, { ...serviceOf(this.#partsOf(name, parts))!, revision: writtenBy }])
+      else unchanged.push(name)
     }
-    const unchanged = inOrder(Object.fromEntries([...all].map(([name]) => [name, null])), all).map(([name]) => name)
-    return {
-      position: { revision, mark },
-      releaseLast: Number(releaseLast),
-      services: Object.fromEntries(named),
-      unchanged: unchanged.filter((name) => !written.has(name)),
-    }
+    const services = Object.fromEntries(changed)
+    return { position: { revision, mark }, releaseLast: Number(releaseLast), services, unchanged }
   }
 
   async position(): Promise<Position> {
@@ -121,15 +123,15 @@ class RedisStore implements Store {
 
   async revision(revision: number): Promise<StoredRevision | null> {
     if (revision < 1) return null
-    const { doc, services, parts, undo: undoKey, audit } = this.#keys
+    const { doc, services, parts: partsKey, undo: undoKey, audit } = this.#keys
     const [present, line, known, texts, undos] = (await this.#client.script(
       REVISION,
-      [doc, services, parts, undoKey, audit],
+      [doc, services, partsKey, undoKey, audit],
       [revision],
     )) as [number, string, Flat, Flat, Flat]
     if (line === '' || revision <= present - REVISIONS_KEPT) return null
-    const all = knownServices(known)
-    const was = new Map([...this.#parts(texts)].sort(([a], [b]) => orderOf(a, all) - orderOf(b, all)))
+    const parts = this.#parts(texts)
+    const was = new Map([...writtenBys(known).keys()].map((name) => [name, this.#partsOf(name, parts)]))
     undo(
       was,
       undos.map((text) => this.#json<Undo>(text, 'a revision')),
@@ -244,6 +246,13 @@ class RedisStore implements Store {
     return services
   }
 
+  /** Those of a service that there is; throws `store_unavailable` when its spec is not there. */
+  #partsOf(name: string, all: ReadonlyMap<string, Map<Part, unknown>>): Map<Part, unknown> {
+    const parts = all.get(name)
+    if (parts?.has('spec') !== true) throw this.#client.damaged(`service ${name}`)
+    return parts
+  }
+
   #json<T>(text: string, what: string): T {
     try {
       return JSON.parse(text) as T
@@ -263,15 +272,8 @@ function* pairs(flat: Flat): Generator<[string, string]> {
   for (let at = 0; at < flat.length; at += 2) yield [flat[at], flat[at + 1]]
 }
 
-function knownServices(flat: Flat): Map<string, Known> {
-  const known = [...pairs(flat)].map(([name, value]): [string, Known] => {
-    const [order, revision] = value.split(' ').map(Number)
-    return [name, { order, revision }]
-  })
-  return new Map(known)
+/** Services in the order in which they were added, and the revision that wrote each last. */
+function writtenBys(flat: Flat): Map<string, number> {
+  const known = [...pairs(flat)].map(([name, value]) => [name, ...value.split(' ').map(Number)] as const)
+  return new Map(known.sort(([, a], [, b]) => a - b).map(([name, , revision]) => [name, revision]))
 }
-
-const orderOf = (name: string, known: ReadonlyMap<string, Known>): number => known.get(name)?.order ?? Infinity
-
-const inOrder = <T>(services: Readonly<Record<string, T>>, known: ReadonlyMap<string, Known>): [string, T][] =>
-  Object.entries(services).sort(([a], [b]) => orderOf(a, known) - orderOf(b, known))

@@ -119,7 +119,7 @@ export interface Fleet {
   leave(id: string): Promise<void>
   /** Calls `heard` soon after one of them has written. Only a hint: some writes are never heard of. */
   listen(heard: () => void): void
-  /** Calls `lost` when this process has led (`Store.isShared` was false), and another one does now: it was cut off, or stood still. */
+  /** Calls `lost` when this process has led (`Store.isShared` was false) and, cut off or standing still, has lost the lead; also where it has it again. */
   onLeadLost(lost: () => void): void
 }
 

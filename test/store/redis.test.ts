@@ -123,6 +123,13 @@ describe.skipIf(REDIS === null)('a Redis', () => {
       await redis.ask('HSET', '{turnout}:observed', 'shop', '{')
       await store.isShared()
       await expect(store.observed()).rejects.toThrow('is damaged: what was observed cannot be read')
+      // As a Redis with another `maxmemory-policy` may do.
+      await redis.ask('DEL', '{turnout}:parts')
+      await expect(store.load()).rejects.toThrow('is damaged: service shop cannot be read')
+      await expect(store.revision(1)).rejects.toThrow('is damaged: service shop cannot be read')
+      expect((await store.load(await store.position())).unchanged).toEqual(['shop'])
+      await redis.ask('DEL', '{turnout}:services')
+      await expect(open()).rejects.toThrow('is damaged: the list of services cannot be read')
     })
   })
 
