@@ -3,7 +3,7 @@
  * told at once (`StoreBusy`) and tries again on a timer, so that nothing else stands still meanwhile; the pauses are those of SQLite's own
  * busy handler, and their sum is bounded.
  */
-import type { Clock } from './clock.ts'
+import { type Clock, sleep } from './clock.ts'
 import { TurnoutError } from './errors.ts'
 
 /** Longest time in ms that anybody waits for the lock of another process. */
@@ -47,7 +47,7 @@ export async function untilFree<T>(clock: Pick<Clock, 'after' | 'monotonicMs'>, 
     } catch (error) {
       const pauseMs = patience.pauseMs(error)
       if (pauseMs === null) throw error
-      await new Promise<void>((resolve) => clock.after(pauseMs, resolve))
+      await sleep(clock, pauseMs)
     }
   }
 }

@@ -45,6 +45,10 @@ export function wallShiftMs(clock: Clock): number {
 /** What a timer of Node can hold, 24.8 days; one of more would end at once. */
 const TIMER_MS_MAX = 2_147_483_647
 
+/** Resolves after so many ms. */
+export const sleep = (clock: Pick<Clock, 'after'>, ms: number): Promise<void> =>
+  new Promise((resolve) => clock.after(ms, resolve))
+
 export const systemClock: Clock = {
   nowMs: () => Date.now(),
   steadyMs: () => Math.floor(wallAtZeroMs + sharedMs()),

@@ -9,13 +9,13 @@
  * An instance that is cut off goes on with its last table. It says so: `staleMs` grows, and by the config it is not ready meanwhile.
  */
 import type { ChangeOptions, ChangeResult, Control } from '../change.ts'
-import type { Clock } from '../clock.ts'
+import { type Clock, sleep } from '../clock.ts'
 import type { Fleet, Instance } from '../store/store.ts'
 
 /** How often an instance says where it stands. */
-export const ANNOUNCE_MS = 1_000
+const ANNOUNCE_MS = 1_000
 /** Longest wait for the others to route by a change. */
-export const ROUTED_MS = 5_000
+const ROUTED_MS = 5_000
 /** Time between two looks meanwhile. */
 const LOOK_MS = 10
 
@@ -109,11 +109,10 @@ export class Instances {
         () => true,
         () => false,
       )
-      const late = this.#known.filter((instance) => instance.revision < revision).map(({ name }) => name)
-      if (isSeen && late.length === 0) return []
-      if (clock.monotonicMs() >= untilMs)
-        return isSeen ? late : this.told().flatMap((one) => (one.isSelf ? [] : [one.name]))
-      await new Promise<void>((resolve) => clock.after(LOOK_MS, resolve))
+      // Of those that cannot be heard nothing is known.
+      const late = this.#known.filter((instance) => (isSeen ? instance.revision < revision : instance.id !== this.#id))
+      if ((isSeen && late.length === 0) || clock.monotonicMs() >= untilMs) return late.map(({ name }) => name)
+      await sleep(clock, LOOK_MS)
     }
   }
 

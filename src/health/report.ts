@@ -7,7 +7,7 @@
  */
 
 import type { Observation } from '../change.ts'
-import type { Clock } from '../clock.ts'
+import { type Clock, sleep } from '../clock.ts'
 
 export interface Report {
   /** Queues an observation; it is sent at the end of this tick, or right after the batch that is on its way. */
@@ -26,7 +26,7 @@ export function createReport(
   let sending: Promise<void> | null = null
 
   async function send(): Promise<void> {
-    await new Promise<void>((resolve) => clock.after(0, resolve))
+    await sleep(clock, 0)
     while (waiting.size > 0) {
       const batch = [...waiting.values()]
       waiting = new Map()

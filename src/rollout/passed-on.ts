@@ -7,7 +7,7 @@
 import type { Logger } from 'pino'
 import { untilFree } from '../busy.ts'
 import type { Control } from '../change.ts'
-import type { Clock } from '../clock.ts'
+import { type Clock, sleep } from '../clock.ts'
 import { own } from '../config/record.ts'
 import { TurnoutError } from '../errors.ts'
 import type { Store } from '../store/store.ts'
@@ -50,7 +50,7 @@ export async function passAbortOn({ control, clock }: PassedOnDeps, rollout: Tol
       const message = `The abort of rollout ${id} stands in the store, but the process that runs it has not followed it within 5 s. It does once it can, or else the one that takes the rollout up.`
       throw new TurnoutError('not_ready', message)
     }
-    await new Promise<void>((resolve) => clock.after(LOOK_MS, resolve))
+    await sleep(clock, LOOK_MS)
   }
 }
 

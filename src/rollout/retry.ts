@@ -1,6 +1,6 @@
 /** Tries again what must be done in the end: a store that is away comes back, and one that another process has locked is soon free. */
 import { Patience } from '../busy.ts'
-import type { Clock } from '../clock.ts'
+import { type Clock, sleep } from '../clock.ts'
 
 const PAUSE_MS = 500
 
@@ -20,7 +20,7 @@ export async function retry(
       if (!isWanted()) return false
       const pauseMs = patience.pauseMs(error)
       if (pauseMs === null) failed(error)
-      await new Promise<void>((resolve) => clock.after(pauseMs ?? PAUSE_MS, resolve))
+      await sleep(clock, pauseMs ?? PAUSE_MS)
       if (!isWanted()) return false
     }
   }

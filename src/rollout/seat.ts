@@ -46,7 +46,7 @@ export class Seat implements SeatedRollouts {
 
   /** Another process leads now, or has meanwhile: drops what is driven here, and begins anew with what the store says. */
   reseat(): Promise<void> {
-    return this.#inTurn(() => this.#present.close())
+    return this.#beginAnew()
   }
 
   async close(): Promise<void> {
@@ -67,17 +67,15 @@ export class Seat implements SeatedRollouts {
   running: Rollouts['running'] = (...given) => this.#present.running(...given)
 
   #changeSeats(isYielded: boolean): Promise<void> {
-    return this.#inTurn(async () => {
-      await this.#present.close()
-      await this.#store.yield(isYielded)
-    })
+    return this.#beginAnew(() => this.#store.yield(isYielded))
   }
 
-  /** Leaves what there is, and begins anew; one at a time. */
-  #inTurn(leave: () => Promise<void>): Promise<void> {
+  /** Drops what there is, and begins with what the store says after `between`; one at a time. */
+  #beginAnew(between = async () => {}): Promise<void> {
     const turn = this.#turn.then(async () => {
       if (this.#isClosed) return
-      await leave()
+      await this.#present.close()
+      await between()
       // Until the new ones have read what there is, the old ones tell what they know.
       const next = this.#make()
       await next.start().catch(async (error: unknown) => {
