@@ -97,10 +97,11 @@ export class RedisClient {
 
   /** Says that what is stored is no document of ours. */
   damaged(what: string): TurnoutError {
-    return this.#fails(`is damaged: ${what} cannot be read`)
+    return this.fault(`is damaged: ${what} cannot be read`)
   }
 
-  #fails(reason: string): TurnoutError {
+  /** A fault of this store: `reason` goes on after its name. */
+  fault(reason: string): TurnoutError {
     return new TurnoutError('store_unavailable', `The store ${this.#name} ${reason}.`)
   }
 
@@ -109,7 +110,7 @@ export class RedisClient {
     const cause = this.#fault ?? (error as Error)
     const { message, code } = cause as Error & { code?: string }
     const reason = REASONS.find(([test]) => test.test(`${code ?? ''} ${message}`))?.[1]
-    return this.#fails(reason === undefined ? `failed (${message})` : `${reason} (${message})`)
+    return this.fault(reason === undefined ? `failed (${message})` : `${reason} (${message})`)
   }
 
   close(): void {

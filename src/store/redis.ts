@@ -34,6 +34,7 @@ import {
   LEADERS_KEYS,
   LEADERS_KINDS,
   NOWHERE,
+  ofNewer,
   type Position,
   REVISIONS_KEPT,
   type Replacement,
@@ -82,10 +83,7 @@ class RedisStore implements Store {
       [doc, servicesKey, partsKey, audit],
       [since.revision, since.mark],
     )) as [number, string, string, string, string, Flat, Flat]
-    if (Number(format) > FORMAT) {
-      const message = `The stored document has format ${format}, and this Turnout knows ${FORMAT}: it was written by a newer one.`
-      throw new TurnoutError('store_unavailable', message)
-    }
+    if (Number(format) > FORMAT) throw this.#client.fault(ofNewer('format', Number(format), FORMAT))
     // A Redis that may throw keys away throws away whole ones.
     if (count !== '' && known.length !== 2 * Number(count)) throw this.#client.damaged('the list of services')
     const parts = this.#parts(texts)

@@ -27,7 +27,7 @@ import { BUSY_MS } from '../busy.ts'
 import { loadSqlite } from './sqlite-driver.ts'
 import { needsRecovery, RESTORE, storeFault, translated } from './sqlite-faults.ts'
 import { APPLICATION_ID, LAYOUT, migrate, PAGE_BYTES } from './sqlite-layout.ts'
-import { FORMAT } from './store.ts'
+import { FORMAT, ofNewer } from './store.ts'
 
 const LINKS_MAX = 40
 /** What SQLite keeps beside a file; without that file it means nothing. */
@@ -179,20 +179,15 @@ function examine(database: DatabaseSync, file: string): void {
     throw storeFault(file, tables.n > 0 ? 'belongs to another program' : `has no store in it; ${RESTORE}`)
   }
   const layout = pragma(database, 'user_version')
-  if (layout > LAYOUT) throw newer(file, 'layout', layout, LAYOUT)
+  if (layout > LAYOUT) throw storeFault(file, ofNewer('layout', layout, LAYOUT))
   const [check] = database.prepare('PRAGMA quick_check(1)').all()
   const found = String(Object.values(check ?? {})[0])
   if (found !== 'ok') throw storeFault(file, `is damaged (${found}); ${RESTORE}`)
   if (layout < LAYOUT) return
   const document = database.prepare('SELECT format FROM document').get() as { format: number } | undefined
-  if (document !== undefined && document.format > FORMAT) throw newer(file, 'format', document.format, FORMAT)
+  if (document !== undefined && document.format > FORMAT)
+    throw storeFault(file, ofNewer('format', document.format, FORMAT))
 }
-
-const newer = (file: string, what: string, found: number, known: number) =>
-  storeFault(
-    file,
-    `was written by a newer Turnout (${what} ${found}, this one knows ${known}); start that one, or put an older copy back`,
-  )
 
 const pragma = (database: DatabaseSync, name: string): number =>
   Number(Object.values(database.prepare(`PRAGMA ${name}`).get() ?? {})[0])

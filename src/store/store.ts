@@ -20,6 +20,10 @@ import type { ServiceIntent, ServiceObserved } from '../table/status.ts'
 /** Format of the documents that this Turnout writes. 1: specs and statuses as one text each. */
 export const FORMAT = 2
 
+/** Says, after the name of a store, why it cannot be used. */
+export const ofNewer = (what: string, found: number, known: number): string =>
+  `was written by a newer Turnout (${what} ${found}, this one knows ${known}); start that one, or put an older copy back`
+
 /** Where a document stands. Two documents at the same position are the same. */
 export interface Position {
   /** 0 before the first commit; only grows, as long as nobody puts an older copy in the place of the store. */
