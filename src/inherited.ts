@@ -5,6 +5,7 @@
  */
 import { closeSync } from 'node:fs'
 import { type HostPort, parseListenAddress } from './config/address.ts'
+import { shownStore } from './config/hidden.ts'
 import type { Spec } from './config/schema.ts'
 import { libc } from './dataplane/socket/libc.ts'
 import { TurnoutError } from './errors.ts'
@@ -25,8 +26,8 @@ export interface Inherited {
 export function inherit(offer: Offer, spec: Spec, folders: Parameters<typeof storeUrl>[1]): Inherited {
   const store = storeUrl(spec.store, folders)
   if (store !== offer.store) {
-    const why = `an upgrade goes on with the store of the process that runs, ${withoutUser(offer.store)}; restart to change it`
-    throw new TurnoutError('invalid', `The config has another store, ${withoutUser(store)}: ${why}.`)
+    const why = `an upgrade goes on with the store of the process that runs, ${shownStore(offer.store)}; restart to change it`
+    throw new TurnoutError('invalid', `The config has another store, ${shownStore(store)}: ${why}.`)
   }
   const { descriptors, taken } = matchListeners(spec.listeners.map(addressOf), offer.listeners)
   const { descriptors: forAdmin } = matchListeners([parseListenAddress(spec.admin.address) as HostPort], [offer.admin])
@@ -37,9 +38,6 @@ export function inherit(offer: Offer, spec: Spec, folders: Parameters<typeof sto
   const duplicate = offer.isShared ? duplicator() : null
   return { sockets: { listeners: descriptors, admin: forAdmin[0][0] ?? null, duplicate }, taken }
 }
-
-/** A URL of a store as it may be shown. */
-const withoutUser = (url: string): string => url.replace(/\/\/[^/]*@/, '//')
 
 /** Fits sockets of the service manager to this config; undefined when there are none. Throws `invalid` when they cannot be used here. */
 export function given(offered: readonly OfferedListener[], spec: Spec): ServeOptions['sockets'] {

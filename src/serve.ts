@@ -14,7 +14,7 @@ import { randomBytes } from 'node:crypto'
 import type { Logger } from 'pino'
 import { type Admin, createAdmin } from './admin/server.ts'
 import { Cleanup } from './cleanup.ts'
-import { systemClock } from './clock.ts'
+import { sleep, systemClock } from './clock.ts'
 import { type HostPort, parseListenAddress } from './config/address.ts'
 import { validatePool, validateRules, validateService, validateState, validateWeights } from './config/check.ts'
 import { planHealth, planService, planTimeouts } from './config/plan.ts'
@@ -205,7 +205,7 @@ function newListeners({ spec, sockets }: ServeOptions): HostPort[] {
 /** Resolves when the process before this one writes no more. */
 async function takeOver(predecessor: NonNullable<ServeOptions['predecessor']>, health: RunningHealth): Promise<void> {
   predecessor.built()
-  await Promise.race([health.probed(), new Promise<void>((resolve) => systemClock.after(PROBED_MS_MAX, resolve))])
+  await Promise.race([health.probed(), sleep(systemClock, PROBED_MS_MAX)])
   predecessor.probed()
   await predecessor.takeOver()
 }

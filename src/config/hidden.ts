@@ -1,11 +1,14 @@
 /**
- * What a viewer is not shown of whatever holds settings of rollouts: secrets of hooks, what their URLs and commands carry, and where
+ * What nobody is shown: of the URL of a store who connects and how; and a viewer, of whatever holds settings of rollouts: secrets of hooks, what their URLs and commands carry, and where
  * notifications go, which is a secret by itself with Slack and others. Pure; by shape, so that specs, patches and revisions are all alike.
  */
 import { isRecord } from './record.ts'
 
 /** Stands where something is not shown; it is refused as a value (check-rollout.ts). */
 export const HIDDEN = '(hidden)'
+
+/** A URL of a store as it may be shown: without user, password and query. */
+export const shownStore = (url: string): string => url.replace(/^(\w+:\/\/)(?:[^/?#]*@)?([^?#]*).*$/s, '$1$2')
 
 /** The value without its secrets; the very same where it has none. */
 export function withoutSecrets(value: unknown, key = ''): unknown {

@@ -7,6 +7,7 @@
  */
 import { createHash } from 'node:crypto'
 import type { Redis } from 'ioredis'
+import { shownStore } from '../config/hidden.ts'
 import { isTurnoutError, TurnoutError } from '../errors.ts'
 
 /** Longest time for a connection, and for an answer to a command. */
@@ -52,7 +53,7 @@ export class RedisClient {
       // A node that became a replica refuses writes; the one that took over is found by connecting anew.
       reconnectOnError: (error) => error.message.startsWith('READONLY'),
     })
-    const client = new RedisClient(redis, nameOf(url))
+    const client = new RedisClient(redis, shownStore(url))
     try {
       await redis.connect()
     } catch (error) {
@@ -134,8 +135,3 @@ const REASONS: readonly (readonly [RegExp, string])[] = [
   [/unknown command|ERR syntax/i, 'is too old: Redis 6.2 or later is needed'],
   [/closed|isn't writeable/i, 'cannot be reached: the connection is closed'],
 ]
-
-function nameOf(url: string): string {
-  const { protocol, host, pathname } = new URL(url)
-  return `${protocol}//${host}${pathname.replace(/^\/$/, '')}`
-}

@@ -8,6 +8,7 @@
  *
  *   old ── offer ──► new: built, probed, asks ──► old: yours ──► new: ready      (or at any time: failed)
  */
+import { isRecord } from '../config/record.ts'
 
 /** Number of the protocol; grows when an older process would misread a newer one. */
 export const PROTOCOL = 1
@@ -65,8 +66,6 @@ export type ToSuccessor = { readonly type: 'yours' }
 
 const WORDS: ReadonlySet<unknown> = new Set(['built', 'probed', 'asks'])
 
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 const isWhole = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
 const isListOf = <T>(value: unknown, is: (item: unknown) => item is T): value is T[] =>
   Array.isArray(value) && value.every(is)
@@ -81,7 +80,7 @@ export const sealed = <M extends object>(message: M): M & { readonly protocol: t
 
 /** What the new process has said; null when it is nothing that this one knows. */
 export function readFromSuccessor(sent: unknown): FromSuccessor | null {
-  if (!isObject(sent) || sent['protocol'] !== PROTOCOL) return null
+  if (!isRecord(sent) || sent['protocol'] !== PROTOCOL) return null
   const { protocol: _, ...message } = sent
   const { type } = message
   if (WORDS.has(type)) return { type } as FromSuccessor
@@ -104,7 +103,7 @@ function isReady(message: Readonly<Record<string, unknown>>): boolean {
 
 /** Whether the old process has said that this one may write. */
 export const isYours = (sent: unknown): boolean =>
-  isObject(sent) && sent['protocol'] === PROTOCOL && sent['type'] === 'yours'
+  isRecord(sent) && sent['protocol'] === PROTOCOL && sent['type'] === 'yours'
 
 /** The offer of a text, or why it cannot be followed, as a whole sentence. */
 export function readOffer(text: string): Offer | string {
@@ -114,7 +113,7 @@ export function readOffer(text: string): Offer | string {
   } catch {
     offer = null
   }
-  if (!isObject(offer)) return `${OFFER_VARIABLE} is not the offer of another Turnout.`
+  if (!isRecord(offer)) return `${OFFER_VARIABLE} is not the offer of another Turnout.`
   if (offer['protocol'] !== PROTOCOL) {
     return `This Turnout takes over by protocol ${PROTOCOL}, and was offered ${JSON.stringify(offer['protocol'])}: restart instead.`
   }
@@ -123,7 +122,7 @@ export function readOffer(text: string): Offer | string {
 
 function isOffer({ from, store, listeners, admin, isShared, lifeline }: Readonly<Record<string, unknown>>): boolean {
   return (
-    isObject(from) &&
+    isRecord(from) &&
     isWhole(from['pid']) &&
     isText(from['version']) &&
     isText(store) &&
@@ -135,7 +134,7 @@ function isOffer({ from, store, listeners, admin, isShared, lifeline }: Readonly
 }
 
 function isOffered(value: unknown): value is OfferedListener {
-  if (!isObject(value)) return false
+  if (!isRecord(value)) return false
   const { host, port, bound, descriptors } = value
   return isText(host) && isWhole(port) && isWhole(bound) && isListOf(descriptors, isWhole)
 }

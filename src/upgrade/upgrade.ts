@@ -4,7 +4,7 @@
  * One at a time. Whoever asked is answered when the new process serves, or when all is as before and why; what becomes of the old one
  * then is `whenDrained`. Each phase has a limit, and the whole has the one that was asked for; the new process is killed when it is over.
  */
-import type { Clock } from '../clock.ts'
+import { type Clock, sleep } from '../clock.ts'
 import type { NewEvent } from '../control/events.ts'
 import { TurnoutError } from '../errors.ts'
 import {
@@ -237,30 +237,26 @@ class Attempt {
   /** All is to be as before. */
   async #goBack(mayHaveYielded: boolean): Promise<void> {
     const { clock } = this.#deps
-    const { log } = this.#present
-    const { pid, kill } = { pid: this.#successor!.pid, kill: () => this.#successor!.kill() }
-    await kill()
+    const { log, self } = this.#present
+    const successor = this.#successor!
+    await successor.kill()
     if (mayHaveYielded) {
       await this.#yielding.catch(() => {})
       while (!this.#isAbandoned) {
-        const error = await this.#present.takeBack().then(
-          () => null,
-          (thrown: unknown) => thrown,
-        )
-        if (error === null) break
-        log.error({ err: error }, 'what was handed over cannot be taken back yet')
-        await new Promise<void>((resolve) => clock.after(AGAIN_MS, resolve))
+        try {
+          await this.#present.takeBack()
+          break
+        } catch (error) {
+          log.error({ err: error }, 'what was handed over cannot be taken back yet')
+          await sleep(clock, AGAIN_MS)
+        }
       }
     }
-    const { self } = this.#present
-    const message = `The new process, ${pid}, ${this.#why}`.replace(/\.?$/, '.')
-    log.error({ newPid: pid }, `the upgrade failed, and process ${self.pid} goes on as before: ${message}`)
-    this.#present.publish({
-      type: 'upgrade',
-      service: null,
-      message: `the upgrade failed, and process ${self.pid} goes on as before: ${message}`,
-      data: { pid: self.pid, failed: pid },
-    })
-    this.#outcome.reject(new TurnoutError('upgrade_failed', message))
+    const { pid } = successor
+    const why = `The new process, ${pid}, ${this.#why}`.replace(/\.?$/, '.')
+    const message = `the upgrade failed, and process ${self.pid} goes on as before: ${why}`
+    log.error({ newPid: pid }, message)
+    this.#present.publish({ type: 'upgrade', service: null, message, data: { pid: self.pid, failed: pid } })
+    this.#outcome.reject(new TurnoutError('upgrade_failed', why))
   }
 }
