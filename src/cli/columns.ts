@@ -94,3 +94,10 @@ export const timeOf = (atMs: number): string =>
 
 /** How long it is until then, in whole seconds. */
 export const secondsLeft = (untilMs: number, nowMs: number): string => `${Math.ceil((untilMs - nowMs) / 1000)} s`
+
+/** Counts by their reasons, such as `3 (full), 1 (time)`; without those that are 0. */
+export const countsByWhy = (counts: Readonly<Record<string, number>>): string =>
+  Object.entries(counts)
+    .filter(([, count]) => count > 0)
+    .map(([why, count]) => `${count} (${why})`)
+    .join(', ')

@@ -1,5 +1,5 @@
 /** A hold in words, for `status`. */
-import { number, secondsLeft } from './columns.ts'
+import { countsByWhy, number, secondsLeft } from './columns.ts'
 
 /** The hold of a service (admin/holds.ts). */
 export interface HoldView {
@@ -26,8 +26,8 @@ export function holdLine(
   const state = hold ? [`${what} for ${secondsLeft(hold.untilMs, nowMs)} more`] : []
   const wait = held.waiting === 0 ? [] : [`${held.waiting} wait, the first for ${number(held.longestMs / 1_000)} s`]
   const went = held.meanMs === null ? [] : [`${held.released} had waited ${number(held.meanMs)} ms on average`]
-  const shed = Object.entries(held.shed).filter(([, count]) => count > 0)
-  const none = shed.length === 0 ? [] : [`refused: ${shed.map(([why, count]) => `${count} (${why})`).join(', ')}`]
+  const shed = countsByWhy(held.shed)
+  const none = shed === '' ? [] : [`refused: ${shed}`]
   const words = [...state, ...wait, ...went, ...none]
   return words.length === 0 ? [] : [`hold: ${words.join('; ')}`]
 }

@@ -4,30 +4,18 @@
  * A hold ends by itself, so a script that dies between the two leaves nobody waiting for good.
  */
 import { pathOf } from './admin.ts'
+import { secondsLeft } from './columns.ts'
 import { usageFailure } from './failure.ts'
 import { FORCE, insisting } from './insist.ts'
 import { type Outcome, printOutcome } from './outcome.ts'
 import { type Call, durationGiven, type Verb, wholeNumber } from './verb.ts'
 
-/** What a hold is asked with. */
-export const HOLD = {
-  options: { for: { type: 'string' }, only: { type: 'string' }, queue: { type: 'string' } },
-  help: [
-    ['--for DURATION', 'When the hold ends by itself; default 30s, at most 10m'],
-    ['--only writes', 'Hold only what is not safe by its method, and upgrades'],
-    ['--queue NUMBER', 'Requests that may wait; default 10000'],
-  ],
-} as const
-
-/** The body of a hold, and for how many ms at most. */
-export function holdOf({ options }: Pick<Call, 'options'>): { body: object; forMs: number } {
+/** What is asked of a hold, as it is posted. */
+function holdOf({ options }: Pick<Call, 'options'>): object {
   const { for: duration, only, queue } = options
-  const forMs = typeof duration === 'string' ? durationGiven(duration, '--for', '30s') : 30_000
+  if (typeof duration === 'string') durationGiven(duration, '--for', '30s')
   if (only !== undefined && only !== 'writes' && only !== 'all') throw usageFailure('--only must be writes, or all.')
-  return {
-    body: { for: duration, only, queue: typeof queue === 'string' ? wholeNumber(queue, '--queue') : undefined },
-    forMs,
-  }
+  return { for: duration, only, queue: typeof queue === 'string' ? wholeNumber(queue, '--queue') : undefined }
 }
 
 /** Has the requests of a service wait. */
@@ -36,16 +24,20 @@ export const hold: Verb = {
   args: 'SERVICE',
   summary: 'Let the requests of a service wait, in order, until it is released',
   argsCount: [1, 1],
-  options: { ...HOLD.options, ...FORCE.options },
-  optionsHelp: [...HOLD.help, ...FORCE.help],
+  options: { for: { type: 'string' }, only: { type: 'string' }, queue: { type: 'string' }, ...FORCE.options },
+  optionsHelp: [
+    ['--for DURATION', 'When the hold ends by itself; default 30s, at most 10m'],
+    ['--only writes', 'Hold only what is not safe by its method, and upgrades'],
+    ['--queue NUMBER', 'Requests that may wait; default 10000'],
+    ...FORCE.help,
+  ],
   examples: ['hold shop --for 10s', 'hold shop --only writes'],
   async run(call) {
     const [service] = call.args
-    const { body } = holdOf(call)
     const path = insisting(pathOf('services', service, 'hold'), call)
-    const outcome = await call.admin.call<Outcome & { untilMs: number }>('POST', path, body)
-    const seconds = Math.ceil((outcome.untilMs - call.clock.nowMs()) / 1_000)
-    printOutcome(call, `${service}: held for ${seconds} s at most; turnout release ${service} ends it`, outcome)
+    const outcome = await call.admin.call<Outcome & { untilMs: number }>('POST', path, holdOf(call))
+    const left = secondsLeft(outcome.untilMs, call.clock.nowMs())
+    printOutcome(call, `${service}: held for ${left} at most; turnout release ${service} ends it`, outcome)
   },
 }
 

@@ -8,7 +8,7 @@
 import { hostOf } from '../names/address.ts'
 import type { AdminState, Health } from '../table/types.ts'
 import { pathOf } from './admin.ts'
-import { type Column, fitted, number, percent, plain, secondsLeft } from './columns.ts'
+import { type Column, countsByWhy, fitted, number, percent, plain, secondsLeft } from './columns.ts'
 import { CliFailure } from './failure.ts'
 import { type HeldView, type HoldView, holdLine } from './hold-words.ts'
 import { pause } from './pause.ts'
@@ -200,10 +200,10 @@ function inColumns(view: StatusView, nowMs: number, width: number): string {
 /** Of the queue of a pool, if anybody was ever in it. */
 function queueLine({ name, queue }: PoolView): string[] {
   if (!queue) return []
-  const shed = Object.entries(queue.shed).filter(([, count]) => count > 0)
-  if (queue.depth === 0 && queue.served === 0 && shed.length === 0) return []
+  const shed = countsByWhy(queue.shed)
+  if (queue.depth === 0 && queue.served === 0 && shed === '') return []
   const waited = queue.meanMs === null ? '' : `, ${queue.served} had waited ${number(queue.meanMs)} ms on average`
-  const none = shed.length === 0 ? '' : `, got none: ${shed.map(([why, count]) => `${count} (${why})`).join(', ')}`
+  const none = shed === '' ? '' : `, got none: ${shed}`
   return [`queue of ${name}: ${queue.depth} wait for room${waited}${none}`]
 }
 

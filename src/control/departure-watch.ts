@@ -9,6 +9,7 @@ import type { Control } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import { DEPARTURE, PACE_STATES, type PaceState } from '../metrics/departures.ts'
 import { departureOffset, type SharedMemory } from '../metrics/layout.ts'
+import { slotsOf } from '../metrics/load.ts'
 import type { NewEvent } from './events.ts'
 
 const LOOK_MS = 500
@@ -88,9 +89,8 @@ export class DepartureWatch {
     if (snapshot.epoch === this.#epoch) return
     this.#epoch = snapshot.epoch
     for (const [service, { pools }] of Object.entries(snapshot.status)) {
-      for (const [pool, { targets }] of Object.entries(pools)) {
-        const slots = Object.values(targets).flatMap((target) => target.slots)
-        for (const slot of slots) this.#owners.set(slot, keyOf(service, pool))
+      for (const [pool, status] of Object.entries(pools)) {
+        for (const slot of slotsOf(status)) this.#owners.set(slot, keyOf(service, pool))
       }
     }
   }

@@ -11,7 +11,8 @@
  * - How many wait, and the bytes they take, is bounded for the service over all workers, exactly as permits are (permits.ts).
  * - With nothing held there is no timer, and no cost but a comparison with 0 for a request.
  */
-import { HELD_CELLS, HOLD, holdOffset, SERVICE_SLOTS, type SharedMemory } from '../metrics/layout.ts'
+import { HELD, HOLD, heldOffset, holdOffset, type SharedMemory } from '../metrics/layout.ts'
+import { sumHeld } from '../metrics/load.ts'
 import { concerns, type Hold } from '../table/hold.ts'
 import type { RequestView, ServiceTable, Table } from '../table/types.ts'
 import { Queue, type Waiter } from './queue.ts'
@@ -118,15 +119,8 @@ export class Holds {
   enter(waiter: HeldWaiter, service: ServiceTable, isBack: boolean): Unheld | null {
     const queue = this.#queueFor(service)
     if (queue === null) return 'time'
-    const { bytesMax, queueMax } = queue.hold
     this.#add(queue.slot, 1, waiter.bytes)
-    const full = isBack
-      ? null
-      : this.#sum(queue.slot, 0) > queueMax
-        ? 'full'
-        : this.#sum(queue.slot, 1) > bytesMax
-          ? 'bytes'
-          : null
+    const full = isBack ? null : this.#tooMuch(queue)
     if (full !== null) {
       this.#add(queue.slot, -1, -waiter.bytes)
       return full
@@ -137,6 +131,12 @@ export class Holds {
     this.size++
     this.#endTicks ??= this.#setting.every(TICK_MS, this.#onTick)
     return null
+  }
+
+  /** What of a service is beyond its limit, over all workers, if anything is. */
+  #tooMuch({ slot, hold }: HoldQueue): 'full' | 'bytes' | null {
+    if (sumHeld(this.#cells, slot, HELD.requests) > hold.queueMax) return 'full'
+    return sumHeld(this.#cells, slot, HELD.bytes) > hold.bytesMax ? 'bytes' : null
   }
 
   #queueFor(service: ServiceTable): HoldQueue | null {
@@ -194,16 +194,9 @@ export class Holds {
   }
 
   #add(slot: number, requests: number, bytes: number): void {
-    const at = (this.#index * SERVICE_SLOTS + slot) * HELD_CELLS
-    Atomics.add(this.#cells, at, requests)
-    Atomics.add(this.#cells, at + 1, bytes)
-  }
-
-  #sum(slot: number, cell: number): number {
-    let sum = 0
-    const step = SERVICE_SLOTS * HELD_CELLS
-    for (let at = slot * HELD_CELLS + cell; at < this.#cells.length; at += step) sum += Atomics.load(this.#cells, at)
-    return sum
+    const at = heldOffset(this.#index, slot)
+    Atomics.add(this.#cells, at + HELD.requests, requests)
+    Atomics.add(this.#cells, at + HELD.bytes, bytes)
   }
 
   /** Tells since when the first one of a service waits. */

@@ -5,17 +5,18 @@
 import { own } from '../config/record.ts'
 import { DEPARTURE, PACE_STATES, slowestPace, sumDepartures } from './departures.ts'
 import type { Family, Sample, Scrape } from './family.ts'
+import { slotsOf } from './load.ts'
 import { perPool } from './per-pool.ts'
 
 type Field = keyof typeof DEPARTURE
 
-const slotsOf = ({ snapshot }: Scrape, service: string, pool: string): number[] =>
-  Object.values(own(own(snapshot.status, service)?.pools ?? {}, pool)?.targets ?? {}).flatMap(({ slots }) => slots)
+const slotsIn = ({ snapshot }: Scrape, service: string, pool: string): number[] =>
+  slotsOf(own(own(snapshot.status, service)?.pools ?? {}, pool) ?? { targets: {} })
 
 /** A family over one field, for the pools where one of these was ever counted. */
 function ofPools(name: string, type: 'counter' | 'gauge', help: string, field: Field, where: readonly Field[]): Family {
   const read = (scrape: Scrape, service: string, pool: string): Sample[] => {
-    const slots = slotsOf(scrape, service, pool)
+    const slots = slotsIn(scrape, service, pool)
     const sum = (it: Field) => sumDepartures(scrape.memory, slots, DEPARTURE[it])
     return where.some((it) => sum(it) > 0) ? [{ value: sum(field) }] : []
   }
@@ -29,7 +30,7 @@ const pace: Family = {
   type: 'gauge',
   help: '1 for how tunnels of the pool are closed now: steady, slowed since reconnects are refused, or stopped since nobody would take them.',
   read: perPool((scrape, service, pool) => {
-    const slots = slotsOf(scrape, service, pool)
+    const slots = slotsIn(scrape, service, pool)
     if (sumDepartures(scrape.memory, slots, DEPARTURE.left) === 0) return []
     return [{ value: 1, labels: { state: PACE_STATES[slowestPace(scrape.memory, slots)] } }]
   }),

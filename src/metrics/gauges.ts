@@ -4,8 +4,8 @@ import {
   DEPARTURE_GAUGES,
   departureOffset,
   GAUGES,
-  HELD_CELLS,
   HOLD,
+  heldOffset,
   holdOffset,
   laneOffset,
   SERVICE_SLOTS,
@@ -28,7 +28,7 @@ export function clearGauges(memory: SharedMemory, worker: number): void {
   lanes[worker * WORKER_FIELDS + WORKER_FIELD.boundConnections] = 0
   lanes[worker * WORKER_FIELDS + WORKER_FIELD.patienceMs] = 0
   addresses.fill(0, worker * ADDRESS_CELLS, (worker + 1) * ADDRESS_CELLS)
-  memory.held.fill(0, worker * SERVICE_SLOTS * HELD_CELLS, (worker + 1) * SERVICE_SLOTS * HELD_CELLS)
+  memory.held.fill(0, heldOffset(worker, 0), heldOffset(worker + 1, 0))
   for (let slot = 0; slot < SERVICE_SLOTS; slot++) {
     const at = holdOffset(worker, slot) + HOLD.sinceMs
     if (memory.holds[at] !== 0) memory.holds[at] = 0

@@ -3,7 +3,8 @@
  */
 import { own } from '../config/record.ts'
 import type { Family, Sample, Scrape } from './family.ts'
-import { HELD_CELLS, HOLD, holdOffset, SERVICE_SLOTS, type SharedMemory } from './layout.ts'
+import { HELD, HOLD, holdOffset, type SharedMemory } from './layout.ts'
+import { sumHeld } from './load.ts'
 
 /** Why requests that were to wait got no answer but 503. */
 const SHED = { full: HOLD.full, bytes: HOLD.bytes, time: HOLD.time, left: HOLD.left, ended: HOLD.ended }
@@ -26,16 +27,11 @@ export interface HoldFigures {
 export function holdOf(memory: SharedMemory, slot: number): HoldFigures {
   const lanes = Array.from({ length: memory.workers }, (_, worker) => holdOffset(worker, slot))
   const sum = (field: number): number => lanes.reduce((all, at) => all + memory.holds[at + field], 0)
-  const cell = (n: number): number =>
-    lanes.reduce(
-      (all, _, worker) => all + Atomics.load(memory.held, (worker * SERVICE_SLOTS + slot) * HELD_CELLS + n),
-      0,
-    )
   const since = lanes.map((at) => memory.holds[at + HOLD.sinceMs]).filter((ms) => ms > 0)
   const released = sum(HOLD.released)
   return {
-    waiting: cell(0),
-    bytes: cell(1),
+    waiting: sumHeld(memory.held, slot, HELD.requests),
+    bytes: sumHeld(memory.held, slot, HELD.bytes),
     firstSinceMs: since.length === 0 ? 0 : Math.min(...since),
     released,
     meanMs: released === 0 ? null : sum(HOLD.heldMs) / released,

@@ -169,11 +169,12 @@ export const RETURNS = 16_384
 export const RETURN_CELLS = 4
 /**
  * What of a service is held: since when the first request waits (steady ms, 0 for none), those that went on and how long they had waited,
- * and those that did not, by why. Beside that as `HELD_CELLS`: those that wait now, and the bytes that they take.
+ * and those that did not, by why. Beside that, in `HELD` cells: those that wait now, and the bytes that they take.
  */
 export const HOLD = Object.freeze({ sinceMs: 0, released: 1, heldMs: 2, full: 3, bytes: 4, time: 5, left: 6, ended: 7 })
-export const HOLD_FIELDS = 8
-export const HELD_CELLS = 2
+const HOLD_FIELDS = 8
+export const HELD = Object.freeze({ requests: 0, bytes: 1 })
+const HELD_CELLS = 2
 
 /** Cells that count the connections of client addresses: addresses of the same hash share one (dataplane/downstream/admission.ts). */
 export const ADDRESS_CELLS = 65_536
@@ -232,7 +233,7 @@ export interface SharedMemory {
   readonly departures: Float64Array
   /** Who was let go: `RETURN_CELLS` to an entry, over all workers. */
   readonly returns: Int32Array
-  /** By worker, which writes only its own, and slot of a service: `HOLD_FIELDS`, and `HELD_CELLS` (dataplane/holds.ts). */
+  /** By worker, which writes only its own, and slot of a service: `HOLD` fields, and `HELD` cells (dataplane/holds.ts). */
   readonly holds: Float64Array
   readonly held: Int32Array
 }
@@ -279,6 +280,11 @@ export function trialOffset(worker: number, slot: number, side: number): number 
 /** Offset of the first field of what is held of a service, in the lane of a worker. */
 export function holdOffset(worker: number, slot: number): number {
   return (worker * SERVICE_SLOTS + slot) * HOLD_FIELDS
+}
+
+/** Offset of the first `HELD` cell of a service, in the lane of a worker. */
+export function heldOffset(worker: number, slot: number): number {
+  return (worker * SERVICE_SLOTS + slot) * HELD_CELLS
 }
 
 /** Sum of one field of a target over the lanes of all workers. */

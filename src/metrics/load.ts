@@ -1,7 +1,12 @@
-/** What targets have to do, summed over all workers. */
+/**
+ * What targets have to do, and how much is held of a service, summed over all workers.
+ *
+ * Each worker writes a lane of its own in shared memory, and nobody keeps the sums; so they are taken when somebody asks. What
+ * decides over a limit (permits, queues, holds) is read by atomics, the rest as it happens to stand.
+ */
 import type { Work } from '../table/demand.ts'
 import type { Load } from '../table/types.ts'
-import { FIELD, laneOffset, type SharedMemory, SLOTS, sumField } from './layout.ts'
+import { FIELD, heldOffset, laneOffset, type SharedMemory, SLOTS, sumField } from './layout.ts'
 
 /** Sum over all workers of what stands by worker and slot of a target. */
 export function sumBySlot(bySlot: Int32Array, slot: number): number {
@@ -9,6 +14,20 @@ export function sumBySlot(bySlot: Int32Array, slot: number): number {
   for (let at = slot; at < bySlot.length; at += SLOTS) sum += Atomics.load(bySlot, at)
   return sum
 }
+
+/** Sum of one of the `HELD` cells of a service over all workers. */
+export function sumHeld(held: Int32Array, slot: number, cell: number): number {
+  let sum = 0
+  const lane = heldOffset(1, 0)
+  for (let at = heldOffset(0, slot) + cell; at < held.length; at += lane) sum += Atomics.load(held, at)
+  return sum
+}
+
+type Targets = Readonly<Record<string, { readonly slots: readonly number[] }>>
+
+/** The slots of all targets of a pool, by its status. */
+export const slotsOf = ({ targets }: { readonly targets: Targets }): number[] =>
+  Object.values(targets).flatMap(({ slots }) => slots)
 
 /** Says that what answers at these slots of targets is new from now on, whatever has answered there before. */
 export function noteNew(memory: SharedMemory, slots: readonly number[]): void {

@@ -7,7 +7,7 @@ import { own } from '../config/record.ts'
 import type { PoolStatus } from '../table/status.ts'
 import type { Family, Sample, Scrape } from './family.ts'
 import { FIELD, type SharedMemory } from './layout.ts'
-import { sumBySlot, sumSlots } from './load.ts'
+import { slotsOf, sumBySlot, sumSlots } from './load.ts'
 import { perPool } from './per-pool.ts'
 
 const SHED = { full: FIELD.shedQueueFull, time: FIELD.shedQueueTime, left: FIELD.shedQueueLeft }
@@ -22,8 +22,6 @@ export interface QueueFigures {
   /** Those that got none: the queue was full, their time was over, or their client has left. */
   readonly shed: Readonly<Record<keyof typeof SHED, number>>
 }
-
-const slotsOf = ({ targets }: PoolStatus): number[] => Object.values(targets).flatMap(({ slots }) => slots)
 
 /** The figures of the queue of a pool. */
 export function queueOf(memory: SharedMemory, pool: PoolStatus): QueueFigures {

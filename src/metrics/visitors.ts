@@ -11,6 +11,7 @@
  */
 import { mix32 } from '../table/bucket.ts'
 import { CELL, type SharedMemory, SLOTS, VISITOR_REGISTERS } from './layout.ts'
+import { slotsOf } from './load.ts'
 
 /** How long one half is written. */
 export const VISITORS_HALF_MS = 300_000
@@ -53,11 +54,7 @@ export function visitorsAt({ visitorMarks: marks }: SharedMemory, slots: readonl
 export const visitorsOfPool = (
   memory: SharedMemory,
   targets: Readonly<Record<string, { readonly slots: readonly number[] }>>,
-): number =>
-  visitorsAt(
-    memory,
-    Object.values(targets).flatMap(({ slots }) => slots),
-  )
+): number => visitorsAt(memory, slotsOf({ targets }))
 
 /** Begins the other half, without what these targets had in it before. */
 export function turnVisitors({ visitorMarks: marks, cells }: SharedMemory, slots: Iterable<number>): void {

@@ -8,7 +8,7 @@ import type { Control } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import { own } from '../config/record.ts'
 import { CELL, FIELD, type SharedMemory } from '../metrics/layout.ts'
-import { noteNew, sumSlots } from '../metrics/load.ts'
+import { noteNew, slotsOf, sumSlots } from '../metrics/load.ts'
 import type { ClumpState } from './clump.ts'
 import { Feed } from './feed.ts'
 import { Given, type GivenDeps } from './given/given.ts'
@@ -219,8 +219,7 @@ export class Judging {
 
   /** Of the targets of the pool that gets the new version. */
   #slots(): number[] {
-    const targets = own(this.#deps.control.snapshot().status, this.#service)?.pools[this.#to]?.targets ?? {}
-    return Object.values(targets).flatMap(({ slots }) => slots)
+    return slotsOf(own(this.#deps.control.snapshot().status, this.#service)?.pools[this.#to] ?? { targets: {} })
   }
 
   /** What is known by now of what it is compared with. */

@@ -98,8 +98,8 @@ export class Answer implements AnswerUser {
     this.#downstream.head(head, framing, this.#request, sent || this.drainsRequest)
     if (this.#downstream.endsByClose) this.drainsRequest = false
     if (framing === 'length' || framing === 'none' || !EventStream.isBegunBy(head)) return
-    this.#stream = new EventStream(this.#plane.departures, this.#downstream, () => this.#give(NOTHING, 0, 0, ''))
-    this.#stream.begin(attempts, this.#request)
+    const stream = new EventStream(this.#plane.departures, this.#downstream, () => this.#give(NOTHING, 0, 0, ''))
+    if (stream.begin(attempts, this.#request)) this.#stream = stream
   }
 
   get sink(): Outgoing | null {

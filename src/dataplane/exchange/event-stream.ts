@@ -45,9 +45,12 @@ export class EventStream implements Member {
     this.#end = end
   }
 
-  begin({ decision, placement }: Attempts, { headText, path }: ExchangeRequest): void {
+  /** False where its service lets nothing go: then nobody has to look at it. */
+  begin({ decision, placement }: Attempts, { headText, path }: ExchangeRequest): boolean {
     this.#departure = this.#departures.open(this, decision!, { address: placement.address, headText, path })
-    if (this.#departure !== null) this.#departures.count(this.#departure.place.slot, 'streams')
+    if (this.#departure === null) return false
+    this.#departures.count(this.#departure.place.slot, 'streams')
+    return true
   }
 
   /** The answer is over. */

@@ -110,7 +110,12 @@ export class Placement {
 /** Others were held before, and have not left yet. */
 const withoutTurn = (decision: Decision): Decision => ({
   ...decision,
-  ...{ target: null, pool: null, error: 'held', setCookie: null, redirect: null, waitsFor: null },
+  target: null,
+  pool: null,
+  error: 'held',
+  setCookie: null,
+  redirect: null,
+  waitsFor: null,
 })
 
 /** A decision for a target that has no room after all, or is for others first. */
