@@ -2,8 +2,8 @@
  * The clients of bench/idle.ts, as a process of their own: opens keep-alive connections from several loopback addresses, has
  * each send one request and take its answer, and holds them until its standard input ends.
  *
- * Arguments: port, connections, and `tunnel` where each is to be a tunnel to `/idle` instead. Prints one line of JSON (`Held`) when all of them idle. When the system allows fewer
- * descriptors, it holds as many as it gets and says so.
+ * Arguments: port, connections, and `tunnel` where each is to be a tunnel to `/idle` instead. Prints one line of JSON (`Held`) when
+ * all of them idle. When the system allows fewer descriptors, it holds as many as it gets and says so.
  */
 import { connect, type Socket } from 'node:net'
 
@@ -47,8 +47,8 @@ function open(i: number): Promise<void> {
     socket.on('data', (text: string) => {
       answer += text
       const length = Number(/\r\ncontent-length: *(\d+)/i.exec(answer)?.[1] ?? (isTunnel ? 0 : Number.NaN))
-      if (isTunnel && !answer.includes('\r\n\r\n')) return
-      if (answer.length < answer.indexOf('\r\n\r\n') + 4 + length || Number.isNaN(length)) return
+      const headEnd = answer.indexOf('\r\n\r\n')
+      if (headEnd < 0 || answer.length < headEnd + 4 + length || Number.isNaN(length)) return
       if (answer.startsWith(status)) idle.add(socket)
       else failure ??= answer.slice(0, 80)
       resolve()

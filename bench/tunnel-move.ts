@@ -21,7 +21,7 @@ const PATIENCE_MS = 60_000
 /** What is on its way arrives meanwhile. */
 const SETTLE_MS = 2_000
 
-export interface MoveAsked {
+interface MoveAsked {
   readonly tunnels: number
   readonly readers: number
   readonly overSeconds: number
@@ -113,7 +113,7 @@ export async function measureMove(asked: MoveAsked): Promise<Move> {
   const words = [proxy.port, asked.tunnels, asked.readers, EVERY_MS].map(String)
   const clients = startChild([process.execPath, script, ...words], { core: null, messages: true })
   try {
-    await allOn(clients, 'blue', asked.tunnels)
+    await allOnBlue(clients, asked.tunnels)
     const before = (await ask(clients, 'report')).againMs.length
     if (asked.refusesMs > 0) await fetch(`http://127.0.0.1:${targets.green}/refuse?ms=${asked.refusesMs}`)
     const startMs = performance.now()
@@ -134,11 +134,14 @@ export async function measureMove(asked: MoveAsked): Promise<Move> {
   }
 }
 
-async function allOn(clients: Child, pool: 'blue', tunnels: number): Promise<void> {
+async function allOnBlue(clients: Child, tunnels: number): Promise<void> {
   const endMs = performance.now() + PATIENCE_MS
-  for (let report = await ask(clients, 'report'); report[pool] < tunnels; report = await ask(clients, 'report')) {
-    if (performance.now() > endMs)
-      throw new Error(`only ${report[pool]} of ${tunnels} are on ${pool}: ${report.reasons}`)
+  for (
+    let { blue, reasons } = await ask(clients, 'report');
+    blue < tunnels;
+    { blue, reasons } = await ask(clients, 'report')
+  ) {
+    if (performance.now() > endMs) throw new Error(`only ${blue} of ${tunnels} are on blue: ${reasons}`)
     await sleep(LOOK_MS)
   }
 }
