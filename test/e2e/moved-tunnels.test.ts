@@ -12,7 +12,7 @@ import { startUpstream } from '../helpers/upstream.ts'
 
 const CLIENTS = 200
 const SEND_MS = 20
-const DRAIN = { timeout: '1s', tunnels: { over: '3s', perSecond: 1000, message: 'reconnect' } }
+const DRAIN = { timeout: '10s', tunnels: { over: '3s', perSecond: 1000, message: 'reconnect' } }
 
 interface Server {
   readonly url: string
