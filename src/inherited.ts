@@ -4,7 +4,6 @@
  * ends them once nothing waits there.
  */
 import { closeSync } from 'node:fs'
-import { type HostPort, parseListenAddress } from './config/address.ts'
 import { shownStore } from './config/hidden.ts'
 import type { Spec } from './config/schema.ts'
 import { libc } from './dataplane/socket/libc.ts'
@@ -30,7 +29,7 @@ export function inherit(offer: Offer, spec: Spec, folders: Parameters<typeof sto
     throw new TurnoutError('invalid', `The config has another store, ${shownStore(store)}: ${why}.`)
   }
   const { descriptors, taken } = matchListeners(spec.listeners.map(addressOf), offer.listeners)
-  const { descriptors: forAdmin } = matchListeners([parseListenAddress(spec.admin.address) as HostPort], [offer.admin])
+  const { descriptors: forAdmin } = matchListeners([addressOf(spec.admin)], [offer.admin])
   const used = new Set([...descriptors.flat(), ...forAdmin.flat()])
   for (const descriptor of [...offer.listeners, offer.admin].flatMap((listener) => listener.descriptors)) {
     if (!used.has(descriptor)) closeSync(descriptor)
@@ -42,7 +41,7 @@ export function inherit(offer: Offer, spec: Spec, folders: Parameters<typeof sto
 /** Fits sockets of the service manager to this config; undefined when there are none. Throws `invalid` when they cannot be used here. */
 export function given(offered: readonly OfferedListener[], spec: Spec): ServeOptions['sockets'] {
   if (offered.length === 0) return undefined
-  const wanted = [...spec.listeners.map(addressOf), parseListenAddress(spec.admin.address) as HostPort]
+  const wanted = [...spec.listeners, spec.admin].map(addressOf)
   const { descriptors } = matchListeners(wanted, named(offered, wanted))
   return { listeners: descriptors.slice(0, -1), admin: descriptors.at(-1)![0] ?? null, duplicate: duplicator() }
 }

@@ -7,7 +7,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { parseListenAddress } from './config/address.ts'
+import { type HostPort, parseListenAddress } from './config/address.ts'
 import type { ListenerSpec } from './config/schema.ts'
 import type { ListenerPlan } from './dataplane/messages.ts'
 import { type Fault, TurnoutError } from './errors.ts'
@@ -36,8 +36,8 @@ export function listenerUrl(listener: ListenerSpec, port: number): string {
   return (listener.tls === undefined ? 'http://' : 'https://') + (host.includes(':') ? `[${host}]` : host) + ':' + port
 }
 
-/** Its host, empty for every address, and its port. */
-export function addressOf(listener: ListenerSpec): { readonly host: string; readonly port: number } {
+/** Where a listener or the admin API of a spec listens: the host, empty for every address, and the port. */
+export function addressOf(listener: { readonly address: string }): HostPort {
   const address = parseListenAddress(listener.address)
   if (!('host' in address)) throw new Error('listener addresses are checked before')
   return address

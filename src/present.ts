@@ -11,7 +11,6 @@ import type { Admin } from './admin/server.ts'
 import { untilFree } from './busy.ts'
 import type { Cleanup } from './cleanup.ts'
 import { systemClock } from './clock.ts'
-import { type HostPort, parseListenAddress } from './config/address.ts'
 import type { ConfigFile } from './control/config-file.ts'
 import type { RunningControl } from './control/deps.ts'
 import { descriptorOfServer } from './dataplane/socket/handle.ts'
@@ -98,7 +97,6 @@ function offerOf({ options, workers, admin }: Parts): ReturnType<Present['offer'
     throw new TurnoutError('conflict', `Nothing can be handed over: a store in memory ends with its process; ${how}.`)
   }
   const isShared = sockets !== undefined && sockets.duplicate !== null
-  const at = parseListenAddress(spec.admin.address) as HostPort
   return {
     store,
     isShared,
@@ -107,6 +105,10 @@ function offerOf({ options, workers, admin }: Parts): ReturnType<Present['offer'
       bound: workers.ports[i],
       descriptors: isShared && sockets.listeners[i].length > 0 ? sockets.listeners[i] : workers.descriptors[i],
     })),
-    admin: { ...at, bound: Number(new URL(admin.address).port), descriptors: [descriptorOfServer(admin.server)] },
+    admin: {
+      ...addressOf(spec.admin),
+      bound: Number(new URL(admin.address).port),
+      descriptors: [descriptorOfServer(admin.server)],
+    },
   }
 }

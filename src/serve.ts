@@ -15,7 +15,7 @@ import type { Logger } from 'pino'
 import { type Admin, createAdmin } from './admin/server.ts'
 import { Cleanup } from './cleanup.ts'
 import { sleep, systemClock } from './clock.ts'
-import { type HostPort, parseListenAddress } from './config/address.ts'
+import type { HostPort } from './config/address.ts'
 import { validatePool, validateRules, validateService, validateState, validateWeights } from './config/check.ts'
 import { planHealth, planService, planTimeouts } from './config/plan.ts'
 import { type ConfigFile, createFile } from './control/config-file.ts'
@@ -199,7 +199,7 @@ async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): 
 /** Addresses of this process that the one before it does not listen on, the admin API among them. */
 function newListeners({ spec, sockets }: ServeOptions): HostPort[] {
   const all = spec.listeners.filter((_, at) => !sockets?.listeners[at]?.length).map(addressOf)
-  return sockets?.admin == null ? [...all, parseListenAddress(spec.admin.address) as HostPort] : all
+  return sockets?.admin == null ? [...all, addressOf(spec.admin)] : all
 }
 
 /** Resolves when the process before this one writes no more. */
