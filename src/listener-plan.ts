@@ -7,7 +7,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { type HostPort, parseListenAddress } from './config/address.ts'
+import { type HostPort, hostAndPort, parseListenAddress } from './config/address.ts'
 import type { ListenerSpec } from './config/schema.ts'
 import type { ListenerPlan } from './dataplane/messages.ts'
 import { type Fault, TurnoutError } from './errors.ts'
@@ -33,7 +33,7 @@ export function planListeners(listeners: readonly ListenerSpec[], directory: str
 /** The URL of a listener that has this port. */
 export function listenerUrl(listener: ListenerSpec, port: number): string {
   const host = addressOf(listener).host || '0.0.0.0'
-  return (listener.tls === undefined ? 'http://' : 'https://') + (host.includes(':') ? `[${host}]` : host) + ':' + port
+  return (listener.tls === undefined ? 'http://' : 'https://') + hostAndPort(host, port)
 }
 
 /** Where a listener or the admin API of a spec listens: the host, empty for every address, and the port. */

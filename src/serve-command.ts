@@ -8,7 +8,7 @@
 import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { systemClock } from './clock.ts'
+import { sleep, systemClock } from './clock.ts'
 import { parseSpec, printFault } from './config/load.ts'
 import type { Spec } from './config/schema.ts'
 import { isTurnoutError } from './errors.ts'
@@ -114,7 +114,8 @@ export async function runServe(args: string[], signals: ServeSignals, io: Stream
 /** Resolves when the start was told to end and has had its time to close what it has opened. */
 async function tooLate(signals: ServeSignals): Promise<null> {
   await signals.whenEnded
-  return new Promise((resolveLate) => systemClock.after(START_END_MS, () => resolveLate(null)))
+  await sleep(systemClock, START_END_MS)
+  return null
 }
 
 /** Serves until a signal ends it, or another process serves in its place; the exit code. */

@@ -9,6 +9,7 @@
  */
 import { spawn } from 'node:child_process'
 import { isIPv6 } from 'node:net'
+import { hostAndPort } from './config/address.ts'
 import { type Libc, libc } from './dataplane/socket/libc.ts'
 import { TurnoutError } from './errors.ts'
 import { canonicalAddress } from './table/network.ts'
@@ -113,8 +114,7 @@ export function named(
   return given.map((listener) => {
     const owner = wanted.find(({ host, port }) => port === listener.port && isSame(listener.host, host))
     if (owner === undefined) {
-      const { host, port } = listener
-      const address = `${isIPv6(host) ? `[${host}]` : host}:${port}`
+      const address = hostAndPort(listener.host, listener.port)
       throw unusable(`one is for ${address}, and neither a listener nor the admin API has this address`)
     }
     return { ...listener, host: owner.host }

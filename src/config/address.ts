@@ -46,6 +46,9 @@ function notAHost(text: string): string {
   return `${JSON.stringify(text)} is not a host name or address${meant === null ? '' : `: write ${meant}`}`
 }
 
+/** A host and a port as one text, an IPv6 host in brackets. */
+export const hostAndPort = (host: string, port: number): string => `${host.includes(':') ? `[${host}]` : host}:${port}`
+
 /** Reads `host:port`, `:port` or `[v6]:port`; port 0 asks the system for a free one. */
 export function parseListenAddress(text: string): HostPort | BadAddress {
   const colon = text.lastIndexOf(':')
