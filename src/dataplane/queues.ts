@@ -92,6 +92,8 @@ export class Queues {
   /** Whether somebody waits for this pool of a service, in any worker: then whoever comes waits behind. */
   isWaitedFor({ name }: ServiceTable, pool: PoolTable): boolean {
     for (let at = slotOf(pool); at < this.#since.length; at += SLOTS) if (this.#since[at] > 0) return true
+    // A walk through nothing costs, too, and this is asked with every request.
+    if (this.#outdated.size === 0) return false
     for (const { service } of this.#outdated) if (service.name === name) return true
     return false
   }

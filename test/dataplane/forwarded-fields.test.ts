@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { TrustedProxies } from '../../src/dataplane/downstream/trust.ts'
 import { Fields } from '../../src/dataplane/http1/fields.ts'
-import { extendedLines, forwardedLines } from '../../src/dataplane/http1/forwarded.ts'
+import { extendedLines, forwardedLines, tellsOfClient } from '../../src/dataplane/http1/forwarded.ts'
 
 const fieldsOf = (...lines: string[]) => {
   const fields = new Fields(64)
@@ -66,6 +66,21 @@ test('what a trusted proxy says is extended', () => {
       'Forwarded: for=1.2.3.4, for=10.0.0.1;host="a";proto=http\r\n',
   )
 })
+
+test('of a trusted proxy that tells of nobody, the connection tells the same as of any client', () => {
+  const fields = fieldsOf('Host: a', 'X-Real-IP: 6.6.6.6', 'Accept: */*')
+  expect(tellsOfClient(fields)).toBe(false)
+  expect(extendedLines(fields, '10.0.0.1', true, 'a')).toBe(forwardedLines('10.0.0.1', true, 'a'))
+})
+
+test.each(['Forwarded: for=1.2.3.4', 'X-Forwarded-For: 1.2.3.4', 'X-Forwarded-Proto: https', 'x-forwarded-host: b'])(
+  'a proxy tells of a client by any of the four fields: %s',
+  (line) => {
+    const fields = fieldsOf('Host: a', line)
+    expect(tellsOfClient(fields)).toBe(true)
+    expect(extendedLines(fields, '10.0.0.1', false, 'a')).not.toBe(forwardedLines('10.0.0.1', false, 'a'))
+  },
+)
 
 test('what it does not say is what the connection shows', () => {
   expect(extendedLines(fieldsOf(), '10.0.0.1', true, 'a')).toBe(forwardedLines('10.0.0.1', true, 'a'))

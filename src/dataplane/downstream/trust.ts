@@ -30,6 +30,7 @@ export class TrustedProxies {
 
   /** The client's address by the X-Forwarded-For chain of a request from a trusted peer. */
   clientOf(fields: Fields, peer: string): string {
+    if (fields.next(KIND.forwardedFor) < 0) return peer
     const chain = joined(fields, KIND.forwardedFor).split(',', CHAIN_MAX + 1)
     if (chain.length > CHAIN_MAX) return peer
     let client = peer

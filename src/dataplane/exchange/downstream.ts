@@ -59,7 +59,7 @@ export interface Downstream {
   ties: Ties | null
   /** The client has said that nothing more will come. */
   readonly ended: boolean
-  /** The fields that tell a target of a client that is no trusted proxy, as lines. */
+  /** The fields that tell a target of the peer, as lines: for a request that tells of nobody else. */
   forwardedLines(authority: string): string
 
   /** Passes an interim answer on, where the client's version knows them. */

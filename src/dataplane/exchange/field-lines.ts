@@ -8,7 +8,7 @@
  */
 import type { OwnCookie, PoolTable, ServiceTable } from '../../table/types.ts'
 import { copyAllBut, KIND } from '../http1/field-kinds.ts'
-import { extendedLines } from '../http1/forwarded.ts'
+import { extendedLines, tellsOfClient } from '../http1/forwarded.ts'
 import { hopsLine, UNLIMITED } from '../http1/max-forwards.ts'
 import type { RequestHead } from '../http1/request-head.ts'
 import type { ResponseHead } from '../http1/response-head.ts'
@@ -17,6 +17,7 @@ import { isTraced } from '../http1/trace-context.ts'
 import type { Ids } from '../ids.ts'
 import type { Plane } from '../plane.ts'
 import type { Time } from '../time.ts'
+import type { Downstream } from './downstream.ts'
 
 const HOP_BY_HOP = [
   KIND.connection,
@@ -58,20 +59,22 @@ export function requestIdOf({ ids }: { readonly ids: Ids }, head: RequestHead): 
   return id
 }
 
-/** The field lines for the target that do not depend on which target it is. `forwarded` is null behind a trusted proxy. */
+/** The field lines for the target that do not depend on which target it is. */
 export function requestLines(
   { ids }: { readonly ids: Ids },
   head: RequestHead,
-  forwarded: string | null,
-  peer: string,
-  tls: boolean,
+  downstream: Pick<Downstream, 'trusted' | 'peer' | 'tls' | 'forwardedLines'>,
   { requestId, maxForwards }: { readonly requestId: string; readonly maxForwards: number },
 ): string {
   const { fields, dropped } = head
   const traced = isTraced(fields, dropped)
-  const copy = (forwarded === null ? TO_TARGET_FROM_PROXY : TO_TARGET)[traced ? 0 : 1]
+  const copy = (downstream.trusted ? TO_TARGET_FROM_PROXY : TO_TARGET)[traced ? 0 : 1]
   let lines = fields.copyLines(maxForwards === UNLIMITED ? copy : withoutHops(copy), dropped)
-  lines += (forwarded ?? extendedLines(fields, peer, tls, head.authority)) + VIA_AND_ID[head.minor] + requestId
+  const forwarded =
+    downstream.trusted && tellsOfClient(fields)
+      ? extendedLines(fields, downstream.peer, downstream.tls, head.authority)
+      : downstream.forwardedLines(head.authority)
+  lines += forwarded + VIA_AND_ID[head.minor] + requestId
   if (traced) return lines + '\r\n' + hopsLine(maxForwards)
   // W3C Trace Context: the trace begins here. A request id of ours is random enough to name the trace too, which also
   // lets people find the one by the other; its half names the first span. Flags 00: it is for whoever records spans to say

@@ -174,8 +174,7 @@ export class ExchangeRequest implements RequestToSend {
 
   #writeLines(plane: Plane, downstream: Downstream, decision: Decision): void {
     const head = plane.requestHead
-    const forwarded = downstream.trusted ? null : downstream.forwardedLines(head.authority)
-    this.lines = requestLines(plane, head, forwarded, downstream.peer, downstream.tls, this)
+    this.lines = requestLines(plane, head, downstream, this)
     // From a trusted address one may ask for the debug headers, and say that this is a copy; from anybody else both are dropped unread.
     const tells = downstream.trusted && head.fields.next(KIND.turnout) >= 0
     this.#debugs = tells && plane.view.header('x-turnout-debug') !== undefined

@@ -41,6 +41,9 @@ export const KIND = Object.freeze({
   lookalike: 22,
 })
 
+/** A bit for each of these kinds, for `Fields.hasAny`. */
+export const kindBits = (...kinds: readonly number[]): number => kinds.reduce((bits, kind) => bits | (1 << kind), 0)
+
 const KNOWN: readonly (readonly [string, number])[] = [
   ['host', KIND.host],
   ['connection', KIND.connection],

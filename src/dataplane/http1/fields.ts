@@ -156,6 +156,11 @@ export class Fields {
     return -1
   }
 
+  /** Whether there is a field of one of these kinds, given as a bit for each (`kindBits`). */
+  hasAny(bits: number): boolean {
+    return (this.#kinds & bits) !== 0
+  }
+
   /** Kind of field `i`. */
   kind(i: number): number {
     return this.index[i * STRIDE + 5]

@@ -4,9 +4,14 @@
  * From a peer that is no trusted proxy they are the connection's own facts: what such a peer says itself is dropped, and so are
  * others by which proxies tell of the client (`KIND.claim`). What a trusted proxy says is extended.
  */
-import { KIND } from './field-kinds.ts'
+import { KIND, kindBits } from './field-kinds.ts'
 import type { Fields } from './fields.ts'
 import { flat, TOKEN } from './syntax.ts'
+
+const TOLD = kindBits(KIND.forwarded, KIND.forwardedFor, KIND.forwardedProto, KIND.forwardedHost)
+
+/** Whether a request brings any of them. Without, a trusted proxy is a client like others: there is nothing to extend. */
+export const tellsOfClient = (fields: Fields): boolean => fields.hasAny(TOLD)
 
 /** Values of all fields of a kind as one list. */
 export function joined(fields: Fields, kind: number): string {
@@ -17,7 +22,7 @@ export function joined(fields: Fields, kind: number): string {
   return list
 }
 
-/** The forwarded fields of a connection from a peer that is not trusted: the same for every request to the same host. */
+/** The forwarded fields of a connection whose peer tells of nobody: the same for every request to the same host. */
 export class ForwardedLines {
   readonly #peer: string
   readonly #tls: boolean
