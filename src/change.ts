@@ -15,11 +15,24 @@ export type Change =
   | { readonly kind: 'service.delete'; readonly service: string }
   | { readonly kind: 'split'; readonly service: string; readonly weights: Weights }
   /** Service → pool, all in one commit; each service takes a new release, so that its pins end. */
-  | { readonly kind: 'switch'; readonly to: Readonly<Record<string, string>> }
+  | {
+      readonly kind: 'switch'
+      readonly to: Readonly<Record<string, string>>
+      /** Made under this hold, and not without it: the same commit releases it. */
+      readonly hold?: string
+      /** What was called under the hold, without secrets. */
+      readonly hook?: string
+    }
   /** Requests of these services wait from now on. */
-  | { readonly kind: 'hold'; readonly services: readonly string[]; readonly hold: AskedHold }
-  /** They go on. */
-  | { readonly kind: 'release'; readonly services: readonly string[] }
+  | {
+      readonly kind: 'hold'
+      readonly services: readonly string[]
+      readonly hold: AskedHold
+      /** Held for a switch to these, service → pool: what would refuse that refuses this. */
+      readonly to?: Readonly<Record<string, string>>
+    }
+  /** They go on; with `hold` only if it is that one by which they are held. `why`: of one who has not been asked. */
+  | { readonly kind: 'release'; readonly services: readonly string[]; readonly hold?: string; readonly why?: string }
   | { readonly kind: 'back'; readonly service: string }
   | { readonly kind: 'rules'; readonly service: string; readonly rules: readonly RuleSpec[] }
   | { readonly kind: 'pool.put'; readonly service: string; readonly pool: string; readonly spec: PoolSpec }

@@ -61,6 +61,8 @@ export const ERRORS = Object.freeze({
   not_found: entry(404, 'downstream', 'never', 'There is no such thing.'),
   conflict: entry(409, 'downstream', 'never', 'The present state does not allow this.'),
   over_capacity: entry(409, 'downstream', 'never', 'A pool would get more requests at once than it carries.'),
+  hold_ended: entry(409, 'downstream', 'never', 'The hold has ended before the change under it could be made.'),
+  hook_failed: entry(409, 'downstream', 'never', 'The hook has not answered well, so nothing was switched.'),
   stale_revision: entry(412, 'downstream', 'never', 'The revision has changed since it was read.'),
   too_large: entry(413, 'downstream', 'never', 'The body is larger than allowed.'),
   store_unavailable: entry(

@@ -44,6 +44,7 @@ import { warnOfDescriptors, warnOfKept, warnOfRestart } from './serve-warnings.t
 import { openStore } from './store/open.ts'
 import type { Store } from './store/store.ts'
 import { storeUrl } from './store-url.ts'
+import { startSwitchHolds } from './switch-holds.ts'
 import { applyDelta, emptyTable } from './table/build.ts'
 import type { Table } from './table/types.ts'
 import { VERSION } from './version.ts'
@@ -250,7 +251,8 @@ async function startControlPlane(
   cleanup.add(() => rollouts.close())
   await rollouts.start()
   store.mayBlock(false)
-  const instances = new Instances({ fleet: store.fleet, control, clock, self: INSTANCE })
+  const { quiet, callHook } = startSwitchHolds(core, clock, cleanup)
+  const instances = new Instances({ fleet: store.fleet, control, clock, self: INSTANCE, quiet })
   cleanup.add(() => instances.close())
   const exposition = createExposition(control, memory, clock, VERSION, () => ({
     names: names.counts(),
@@ -272,6 +274,7 @@ async function startControlPlane(
     traffic,
     departures,
     clock,
+    callHook,
     tokens: spec.admin.tokens,
     address: spec.admin.address,
     explain: createExplain(core, spec, (service) => rollouts.running(service)),

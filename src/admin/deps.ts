@@ -13,6 +13,7 @@ import type { Exposition } from '../metrics/exposition.ts'
 import type { SharedMemory } from '../metrics/layout.ts'
 import type { TrafficWindow } from '../metrics/window.ts'
 import type { Names } from '../names/names.ts'
+import type { HookCaller } from '../rollout/gates/hook-caller.ts'
 import type { SeatedRollouts } from '../rollout/seat.ts'
 import type { Store } from '../store/store.ts'
 import type { AdminState } from '../table/types.ts'
@@ -31,7 +32,7 @@ export interface Validators {
 
 export interface AdminDeps {
   readonly control: Control
-  readonly store: Pick<Store, 'revisions'>
+  readonly store: Pick<Store, 'isShared' | 'revisions'>
   /** What `/metrics` answers. */
   readonly exposition: Pick<Exposition, 'contentType' | 'text'>
   readonly memory: SharedMemory
@@ -40,7 +41,7 @@ export interface AdminDeps {
   /** Why a name of a target has no address, or an old one. */
   readonly names: Pick<Names, 'of'>
   /** All that serve by the same store. */
-  readonly instances: Pick<Instances, 'isCutOff' | 'staleMs' | 'told'>
+  readonly instances: Pick<Instances, 'isCutOff' | 'quieted' | 'staleMs' | 'told'>
   /** With true it is not ready while it is cut off from them. */
   readonly unreadyWhenCutOff: boolean
   /** The files that requests are looked up in. */
@@ -58,6 +59,8 @@ export interface AdminDeps {
   isYielded?(): boolean
   /** Has another process take the place of this one, within so many ms. Absent where that cannot be. */
   upgrade?(limitMs: number): Promise<Upgraded>
+  /** Calls the hook of a switch. */
+  readonly callHook: HookCaller['call']
   readonly explain: Explain
   /** For dry runs; null where no requests are kept. */
   readonly compare: Compare | null

@@ -43,8 +43,8 @@ const bounds = {
   ),
 }
 
-/** How requests are held. */
-const HoldSchema = Type.Object(
+/** How requests are held: the body of a hold, and `hold` of a switch. */
+export const HoldSchema = Type.Object(
   {
     for: Type.Optional(
       Type.String({
@@ -67,16 +67,17 @@ export const HoldAnswer = nullable(
       untilMs: Milliseconds('Wall time at which it ends by itself.'),
       queue: Count('Requests that may wait.'),
       bytes: Count('Bytes that these may take.'),
+      ofSwitch: Type.Boolean({ description: 'A switch is under way that has begun it.' }),
     },
     'null while it is not held.',
   ),
 )
 
 /** A hold as it is posted, with what was not said. Throws `invalid`. */
-function askedHold(posted: Static<typeof HoldSchema>): AskedHold {
+export function askedHold(posted: Static<typeof HoldSchema>, at = ''): AskedHold {
   const { for: duration = FOR_DEFAULT, only = 'all', queue = QUEUE_DEFAULT, bytes = BYTES_DEFAULT } = posted
-  const forMs = minutesMsOf(duration, '/for')
-  if (forMs === 0) throw new TurnoutError('invalid', undefined, [{ pointer: '/for', message: 'must be above 0' }])
+  const forMs = minutesMsOf(duration, `${at}/for`)
+  if (forMs === 0) throw new TurnoutError('invalid', undefined, [{ pointer: `${at}/for`, message: 'must be above 0' }])
   const id = `h-${randomBytes(4).toString('hex')}`
   return { id, forMs, only, queueMax: queue, bytesMax: bytes }
 }
@@ -123,7 +124,7 @@ export function holdRoutes(app: FastifyInstance, deps: AdminDeps): void {
 type Release = Parameters<AdminDeps['control']['change']>
 
 /** Releases at once; who asks for one revision only waits for his turn, and may be refused. */
-async function release(
+export async function release(
   { control }: Pick<AdminDeps, 'control'>,
   change: Release[0],
   options: Release[1],

@@ -66,8 +66,19 @@ export const changed = {
 }
 export const WeightsAnswer = Type.Record(Type.String(), Type.Integer(), { description: 'Weight by pool.' })
 export const ChangeAnswer = object(changed)
+const held = Type.Optional(
+  object(
+    {
+      requests: Count('Requests that waited when it ended, here.'),
+      forMs: Milliseconds('How long the hold was.'),
+      hookMs: nullable(Milliseconds('How long the hook took; null without one.')),
+    },
+    'Of a switch under a hold: what came of that.',
+  ),
+)
 export const SplitChangeAnswer = object({
   ...changed,
+  held,
   service: Type.String(),
   split: WeightsAnswer,
   warming: Type.Optional(
@@ -79,6 +90,7 @@ export const SplitChangeAnswer = object({
 })
 export const GroupChangeAnswer = object({
   ...changed,
+  held,
   to: Type.Record(Type.String(), Type.String(), { description: 'Pool by service.' }),
 })
 

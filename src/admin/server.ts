@@ -37,6 +37,7 @@ import { pathOf, sendProblem } from './problem.ts'
 import { rolloutRoutes } from './rollouts.ts'
 import { serviceRoutes } from './services.ts'
 import { statusRoutes } from './status.ts'
+import { switchRoutes } from './switches.ts'
 import { upgradeRoutes } from './upgrade.ts'
 
 declare module 'fastify' {
@@ -150,6 +151,7 @@ export async function buildAdmin(deps: AdminDeps): Promise<{ app: FastifyInstanc
   await app.register(swagger, documentOptions(deps.version, deps.tokens.length > 0))
   liveRoutes(app, deps)
   serviceRoutes(app, deps)
+  switchRoutes(app, deps)
   holdRoutes(app, deps)
   poolRoutes(app, deps)
   statusRoutes(app, deps)

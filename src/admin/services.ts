@@ -1,5 +1,5 @@
 /**
- * Calls on whole services: list, read, put, patch, delete, split, switch, back, rules.
+ * Calls on whole services: list, read, put, patch, delete, split, back, rules; switches are in switches.ts.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { TSchema } from 'typebox'
@@ -24,14 +24,7 @@ import {
   waitMsOf,
 } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
-import {
-  answers,
-  ChangeAnswer,
-  GroupChangeAnswer,
-  ServiceAnswer,
-  ServicesAnswer,
-  SplitChangeAnswer,
-} from './schemas.ts'
+import { answers, ChangeAnswer, ServiceAnswer, ServicesAnswer, SplitChangeAnswer } from './schemas.ts'
 import { rampsOf, toldSnapshot } from './status.ts'
 
 /** null removes a key; a key that there cannot be is a fault even so. */
@@ -46,7 +39,6 @@ export function serviceRoutes(app: FastifyInstance, deps: AdminDeps): void {
   readRoutes(app, deps)
   writeRoutes(app, deps)
   splitRoutes(app, deps)
-  switchRoutes(app, deps)
 }
 
 function readRoutes(app: FastifyInstance, deps: AdminDeps): void {
@@ -166,51 +158,8 @@ function splitIn(body: unknown): { weights: unknown; wait: unknown } {
   return { weights, wait }
 }
 
-function switchRoutes(app: FastifyInstance, deps: AdminDeps): void {
-  app.post<OfService & { Body: { to: string; wait?: string } }>('/v1/services/:service/switch', {
-    schema: {
-      summary: 'All to one pool, in one commit, once it is proven',
-      querystring: ChangeQuery,
-      body: Type.Object(
-        { to: Type.String({ description: 'Name of the pool.' }), wait: Type.Optional(WaitSchema) },
-        { additionalProperties: false },
-      ),
-      response: answers(SplitChangeAnswer),
-    },
-    handler: (request, reply) => {
-      const { service } = request.params
-      const { to, wait } = request.body
-      return changeSplit(deps, request, reply, { kind: 'switch', to: { [service]: to } }, waitMsOf(wait))
-    },
-  })
-  app.post<{ Body: { to: Record<string, string>; wait?: string } }>('/v1/switch', {
-    schema: {
-      summary: 'Several services to one pool each, in one commit, once all are proven',
-      querystring: ChangeQuery,
-      body: Type.Object(
-        {
-          to: Type.Record(Type.String(), Type.String(), {
-            minProperties: 1,
-            examples: [{ shop: 'green' }],
-            description: 'Pool by service.',
-          }),
-          wait: Type.Optional(WaitSchema),
-        },
-        { additionalProperties: false },
-      ),
-      response: answers(GroupChangeAnswer),
-    },
-    handler: async (request, reply) => {
-      const { to, wait } = request.body
-      const snapshot = deps.control.snapshot()
-      for (const service of Object.keys(to)) findService(snapshot, service)
-      return { ...(await apply(deps, request, reply, { kind: 'switch', to }, waitMsOf(wait))), to }
-    },
-  })
-}
-
 /** Makes a change of the split and tells what it has become. */
-async function changeSplit(
+export async function changeSplit(
   deps: AdminDeps,
   request: FastifyRequest<OfService>,
   reply: FastifyReply,
@@ -221,10 +170,18 @@ async function changeSplit(
   findService(deps.control.snapshot(), service)
   const isBack = (await abortByGoingBack(deps, request, change)) && change.kind === 'back'
   const result = isBack ? presentAnswer(deps, reply) : await apply(deps, request, reply, change, waitMs)
+  return { ...result, ...splitNow(deps, service) }
+}
+
+/** What the split of a service is, and which pools take a part of their share only. */
+export function splitNow(
+  deps: AdminDeps,
+  service: string,
+): { service: string; split: Record<string, number>; warming?: Record<string, number> } {
   const now = toldSnapshot(deps)
-  if (!Object.hasOwn(now.services, service)) return { ...result, service, split: {} }
+  if (!Object.hasOwn(now.services, service)) return { service, split: {} }
   const warming = rampsOf(now, service, deps.clock.nowMs())
-  return { ...result, service, split: now.services[service].split ?? {}, ...(warming && { warming }) }
+  return { service, split: now.services[service].split ?? {}, ...(warming && { warming }) }
 }
 
 /** As the answer to a change that somebody else has made for the caller. */

@@ -176,8 +176,8 @@ export function rampsOf(
 /** The hold of a service that has not ended by itself. */
 function toldHold({ hold }: ServiceStatus, nowMs: number): object | null {
   if (hold === undefined || hold.untilMs <= nowMs) return null
-  const { only, sinceMs, untilMs, queueMax, bytesMax } = hold
-  return { only, sinceMs, untilMs, queue: queueMax, bytes: bytesMax }
+  const { only, sinceMs, untilMs, queueMax, bytesMax, isOfSwitch } = hold
+  return { only, sinceMs, untilMs, queue: queueMax, bytes: bytesMax, ofSwitch: isOfSwitch === true }
 }
 
 function heldOf({ memory, clock }: StatusDeps, slot: number): object {

@@ -49,13 +49,18 @@ function inColumns(entries: readonly Entry[]): string {
 function changeInWords({ kind, ...values }: Entry['change']): string {
   const { service, pool, target, state, weights, to } = values as Readonly<Record<string, unknown>>
   if (kind === 'split') return `split ${service}: ${splitInWords(weights as Record<string, number>)}`
-  if (kind === 'switch') return `switch ${pairs(to)}`
+  if (kind === 'switch') {
+    const { hook } = values
+    return `switch ${pairs(to)}${typeof hook === 'string' ? `, after hook ${hook}` : ''}`
+  }
   if (kind === 'hold') {
     const { forMs, only } = values['hold'] as Readonly<Record<string, unknown>>
     const what = `hold ${values['services']} for ${Number(forMs) / 1_000} s`
-    return `${what}${only === 'writes' ? ', writes only' : ''}`
+    return `${what}${only === 'writes' ? ', writes only' : ''}${to === undefined ? '' : `, to switch ${pairs(to)}`}`
   }
-  if (kind === 'release') return `release ${values['services']}`
+  if (kind === 'release') {
+    return `release ${values['services']}${typeof values['why'] === 'string' ? `, since ${values['why']}` : ''}`
+  }
   if (kind === 'shift') {
     const by = `by rollout ${values['rollout']}${values['verb'] === 'begin' ? ', which begins' : ''}`
     return `shift ${service}: ${splitInWords(weights as Record<string, number>)}, ${by}${askedInWords(values)}`

@@ -5,6 +5,7 @@ import { countsByWhy, number, secondsLeft } from './columns.ts'
 export interface HoldView {
   readonly only: string
   readonly untilMs: number
+  readonly ofSwitch: boolean
 }
 
 /** What is held of it, and was. */
@@ -23,7 +24,9 @@ export function holdLine(
 ): string[] {
   if (held === undefined) return []
   const what = hold?.only === 'writes' ? 'writes are held' : 'held'
-  const state = hold ? [`${what} for ${secondsLeft(hold.untilMs, nowMs)} more`] : []
+  const state = hold
+    ? [`${what} for ${secondsLeft(hold.untilMs, nowMs)} more${hold.ofSwitch ? ', by a switch' : ''}`]
+    : []
   const wait = held.waiting === 0 ? [] : [`${held.waiting} wait, the first for ${number(held.longestMs / 1_000)} s`]
   const went = held.meanMs === null ? [] : [`${held.released} had waited ${number(held.meanMs)} ms on average`]
   const shed = countsByWhy(held.shed)

@@ -10,9 +10,8 @@ import { FORCE, insisting } from './insist.ts'
 import { type Outcome, printOutcome } from './outcome.ts'
 import { type Call, durationGiven, type Verb, wholeNumber } from './verb.ts'
 
-/** What is asked of a hold, as it is posted. */
-function holdOf({ options }: Pick<Call, 'options'>): object {
-  const { for: duration, only, queue } = options
+/** What is asked of a hold by options of these names, as it is posted. */
+export function holdOf({ for: duration, only, queue }: Call['options']): object {
   if (typeof duration === 'string') durationGiven(duration, '--for', '30s')
   if (only !== undefined && only !== 'writes' && only !== 'all') throw usageFailure('--only must be writes, or all.')
   return { for: duration, only, queue: typeof queue === 'string' ? wholeNumber(queue, '--queue') : undefined }
@@ -35,7 +34,7 @@ export const hold: Verb = {
   async run(call) {
     const [service] = call.args
     const path = insisting(pathOf('services', service, 'hold'), call)
-    const outcome = await call.admin.call<Outcome & { untilMs: number }>('POST', path, holdOf(call))
+    const outcome = await call.admin.call<Outcome & { untilMs: number }>('POST', path, holdOf(call.options))
     const left = secondsLeft(outcome.untilMs, call.clock.nowMs())
     printOutcome(call, `${service}: held for ${left} at most; turnout release ${service} ends it`, outcome)
   },

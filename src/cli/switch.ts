@@ -1,22 +1,106 @@
+/**
+ * `switch`: all traffic of a service, or of several in one call, to one pool; at once, or under a hold with a migration as its hook.
+ *
+ * With a hold the answer comes when all is over, so the call waits for as long as the hold may be. Ctrl-C before the hook is called calls the
+ * switch off; after that it goes on without us, and `history` tells what has become of it.
+ */
 import { pathOf } from './admin.ts'
+import { number } from './columns.ts'
+import { usageFailure } from './failure.ts'
+import { holdOf } from './hold.ts'
 import { FORCE, insisting, WAIT, waitOf } from './insist.ts'
 import { type Outcome, printOutcome, splitInWords } from './outcome.ts'
-import type { Verb } from './verb.ts'
+import { type Call, durationGiven, type Verb } from './verb.ts'
 
-/** Sends all traffic of a service to one pool. */
+/** What a switch answers. */
+interface Switched extends Outcome {
+  /** What came of its hold. */
+  readonly held?: { readonly requests: number; readonly forMs: number; readonly hookMs: number | null }
+}
+
+/** Sends all traffic of a service, or of several in one step, to one pool. */
 export const switchVerb: Verb = {
   name: 'switch',
-  args: 'SERVICE POOL',
+  args: 'SERVICE POOL | SERVICE=POOL…',
   summary: 'Send all traffic of a service to one pool, once it is proven; the other stays hot standby',
-  argsCount: [2, 2],
-  options: { ...WAIT.options, ...FORCE.options },
-  optionsHelp: [...WAIT.help, ...FORCE.help],
-  examples: ['switch shop green', 'switch shop green --wait 2m'],
-  async run(call) {
-    const [service, to] = call.args
-    const { wait, waitMs } = waitOf(call)
-    const path = insisting(pathOf('services', service, 'switch'), call)
-    const outcome = await call.admin.call<Outcome>('POST', path, { to, wait }, waitMs)
-    printOutcome(call, `${service}: ${splitInWords(outcome.split ?? { [to]: 1 })}`, outcome)
+  argsCount: [1, Number.POSITIVE_INFINITY],
+  options: {
+    ...WAIT.options,
+    hold: { type: 'string' },
+    only: { type: 'string' },
+    queue: { type: 'string' },
+    hook: { type: 'string' },
+    ...FORCE.options,
   },
+  optionsHelp: [
+    ...WAIT.help,
+    ['--hold DURATION', 'Hold requests meanwhile, for so long at most: they meet the new version, or none of it'],
+    ['--only writes', 'Hold only what is not safe by its method, and upgrades'],
+    ['--queue NUMBER', 'Requests that may wait; default 10000'],
+    ['--hook URL', 'Call this under the hold, for a migration; without a 2xx from it nothing is switched'],
+    ...FORCE.help,
+  ],
+  examples: [
+    'switch shop green',
+    'switch shop green --wait 2m',
+    'switch shop green --hold 10s --only writes --hook https://ci/migrate',
+    'switch shop=green api=green --hold 10s',
+  ],
+  async run(call) {
+    const { path, to, names } = targetOf(call)
+    const { wait, waitMs = 0 } = waitOf(call)
+    const { heldMs, ...how } = howOf(call)
+    const body = { to, wait, ...how }
+    const limitMs = wait === undefined && heldMs === 0 ? undefined : (wait === undefined ? 10_000 : waitMs) + heldMs
+    const outcome = await call.admin.call<Switched>('POST', insisting(path, call), body, limitMs)
+    printOutcome(call, `${now(to, names, outcome)}${heldInWords(outcome)}`, outcome)
+  },
+}
+
+interface Target {
+  readonly path: string
+  readonly to: string | Readonly<Record<string, string>>
+  readonly names: string
+}
+
+/** One service and its pool, or several. */
+function targetOf({ args }: Call): Target {
+  if (args.length === 2 && !args[0].includes('=')) {
+    return { path: pathOf('services', args[0], 'switch'), to: args[1], names: args[0] }
+  }
+  const to = new Map<string, string>()
+  for (const arg of args) {
+    const [, service, pool] = /^([^=]+)=([^=]+)$/.exec(arg) ?? []
+    if (service === undefined)
+      throw usageFailure(`A switch is SERVICE POOL, or SERVICE=POOL for each service, not "${arg}".`)
+    if (to.has(service)) throw usageFailure(`The service "${service}" is named twice.`)
+    to.set(service, pool)
+  }
+  return { path: pathOf('switch'), to: Object.fromEntries(to), names: [...to.keys()].join(', ') }
+}
+
+/** What is asked of the hold, as it is posted, and how long it may be. */
+function howOf(call: Call): { readonly hold?: object; readonly hook?: object; readonly heldMs: number } {
+  const { hold, hook, only, queue } = call.options
+  if (typeof hold !== 'string') {
+    const alone = Object.entries({ hook, only, queue }).find(([, value]) => value !== undefined)
+    if (alone !== undefined) throw usageFailure(`--${alone[0]} is of a switch under a hold: give --hold too.`)
+    return { heldMs: 0 }
+  }
+  const heldMs = durationGiven(hold, '--hold', '10s')
+  return { hold: holdOf({ for: hold, only, queue }), ...(typeof hook === 'string' && { hook: { url: hook } }), heldMs }
+}
+
+function now(to: Target['to'], names: string, { split }: Switched): string {
+  if (typeof to === 'string') return `${names}: ${splitInWords(split ?? { [to]: 1 })}`
+  return Object.entries(to)
+    .map(([service, pool]) => `${service}: ${splitInWords({ [pool]: 1 })}`)
+    .join('; ')
+}
+
+function heldInWords({ held }: Switched): string {
+  if (held === undefined) return ''
+  const { requests, forMs, hookMs } = held
+  const hook = hookMs === null ? '' : `, the hook took ${number(hookMs / 1_000)} s`
+  return `; held ${requests} requests for ${number(forMs / 1_000)} s${hook}`
 }

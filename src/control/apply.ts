@@ -16,7 +16,7 @@ import { type Fault, TurnoutError } from '../errors.ts'
 import type { PoolIntent, ServiceIntent } from '../table/status.ts'
 import { withAllotments } from './allotments.ts'
 import { withFallback } from './fallback.ts'
-import { held, released } from './holding.ts'
+import { held, released, underHold } from './holding.ts'
 import { withMergedFile } from './merged-file.ts'
 import { patched } from './patched.ts'
 import {
@@ -78,7 +78,7 @@ function changed(content: Content, change: Resolved, nowMs: number, tools: Chang
     case 'rollout':
       return content
     case 'switch':
-      return switchAll(content, Object.entries(change.to))
+      return underHold(content, change, nowMs, (still) => switchAll(still, Object.entries(change.to)))
     case 'hold':
       return held(content, change, nowMs)
     case 'release':

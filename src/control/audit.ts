@@ -65,11 +65,11 @@ function wordsOf(change: Change, services: readonly string[]): string {
     case 'rollout':
       return `rollout ${change.rollout} of ${change.service} is ${change.state}`
     case 'switch':
-      return `switched ${listed(change.to, ' to ')}`
+      return `switched ${listed(change.to, ' to ')}${change.hook === undefined ? '' : `, after hook ${change.hook}`}`
     case 'hold':
-      return `${change.services.join(', ')} held for ${change.hold.forMs / 1000} s${change.hold.only === 'writes' ? ', writes only,' : ''}`
+      return `${change.services.join(', ')} held for ${change.hold.forMs / 1000} s${change.hold.only === 'writes' ? ', writes only,' : ''}${change.to === undefined ? '' : ` to switch ${listed(change.to, ' to ')}`}`
     case 'release':
-      return `${change.services.join(', ')} released`
+      return `${change.services.join(', ')} released${change.why === undefined ? '' : `, since ${change.why},`}`
     case 'back':
       return `${change.service} back to the split before`
     case 'rules':

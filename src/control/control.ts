@@ -28,6 +28,7 @@ import type { ControlDeps, RunningControl } from './deps.ts'
 import { createDrains, type Drains } from './drains.ts'
 import { createEvents, type Events, type NewEvent } from './events.ts'
 import { startFollower } from './follower.ts'
+import { foreseen } from './foreseen.ts'
 import { assertReleasesKept, assertServed, refusalOf } from './guards.ts'
 import { shownRevision } from './history.ts'
 import { expectRevision } from './if-match.ts'
@@ -194,6 +195,7 @@ class Writer implements RunningControl {
       return { ...unchanged, changed: changed.length > 0, dryRun: { services, intents, refused } }
     }
     assertServed(judged)
+    if (change.kind === 'hold') foreseen(judged, change, this.#tools).forEach(assertServed)
     const isLine = change.kind === 'rollout' && !(await isWritten(this.#deps.store, change))
     if (changed.length > 0 || isLine) return this.#make(change, content, changed, options)
     if (content.base !== before.base) await this.#keepBase(content)

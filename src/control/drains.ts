@@ -59,7 +59,8 @@ type Deadline = NewEvent & { readonly untilMs: number }
 function deadlines(service: string, { pools, hold }: ServiceStatus): Deadline[] {
   const found: Deadline[] = []
   if (hold !== undefined) {
-    const message = `${service} is not held any more: nobody has released it in time, and who still waited was refused`
+    const why = hold.isOfSwitch === true ? 'the switch that it was for was not made' : 'nobody has released it in time'
+    const message = `${service} is not held any more: ${why}, and who still waited was refused`
     found.push({ untilMs: hold.untilMs, type: 'hold', service, message, data: { hold: hold.id, finished: true } })
   }
   for (const [pool, { drainUntilMs, targets }] of Object.entries(pools)) {

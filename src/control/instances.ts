@@ -6,11 +6,14 @@
  * cut off from the store, and is not waited for; one that is there and does not follow, such as an older Turnout that cannot serve what is
  * stored, is waited for `ROUTED_MS`, and then the answer names it. The change stands either way.
  *
+ * Each says too which holds are quiet there (quiet.ts), so that a switch waits for what is under way at any of them.
+ *
  * An instance that is cut off goes on with its last table. It says so: `staleMs` grows, and by the config it is not ready meanwhile.
  */
 import type { ChangeOptions, ChangeResult, Control } from '../change.ts'
 import { type Clock, sleep } from '../clock.ts'
 import type { Fleet, Instance } from '../store/store.ts'
+import type { Quiet } from './quiet.ts'
 
 /** How often an instance says where it stands. */
 const ANNOUNCE_MS = 1_000
@@ -26,10 +29,12 @@ export interface InstancesDeps {
   readonly clock: Clock
   /** What does not change while it runs. */
   readonly self: Pick<Instance, 'name' | 'version'>
+  /** Which holds are quiet here. */
+  readonly quiet: Pick<Quiet, 'ids'>
 }
 
 /** An instance as it is told. */
-export interface ToldInstance extends Omit<Instance, 'id'> {
+export interface ToldInstance extends Omit<Instance, 'id' | 'quiet'> {
   /** It is the one that tells. */
   readonly isSelf: boolean
 }
@@ -54,14 +59,17 @@ export class Instances {
     }
     // The store tells what goes wrong, and the next look comes.
     const look = () => void this.#look().catch(() => {})
-    this.#ends = [clock.every(ANNOUNCE_MS, look), control.subscribe(({ type }) => type === 'change' && look())]
+    this.#ends = [
+      clock.every(ANNOUNCE_MS, look),
+      control.subscribe(({ type }) => (type === 'change' || type === 'hold') && look()),
+    ]
     look()
   }
 
   /** All that are there, as they have said last; this one as it is now. */
   told(): ToldInstance[] {
     const all = this.#known.map((instance) => (instance.id === this.#id ? this.#self() : instance))
-    return all.map(({ id: its, ...instance }) => ({ ...instance, isSelf: its === this.#id }))
+    return all.map(({ id: its, quiet: _quiet, ...instance }) => ({ ...instance, isSelf: its === this.#id }))
   }
 
   /** How long this one has not reached the store that it shares with others, in ms; 0 while it does. */
@@ -100,17 +108,28 @@ export class Instances {
     }
   }
 
+  /** Names of those at which what a hold holds is still under way, once it is at none or the time is over. Rejects with what `signal` aborts with. */
+  quieted(hold: string, limitMs: number, signal: AbortSignal): Promise<string[]> {
+    return this.#untilAll(({ quiet = [] }) => quiet.includes(hold), limitMs, signal)
+  }
+
   /** Names of those that do not route by the revision, once all do or the time is over. */
-  async #routed(revision: number): Promise<string[]> {
+  #routed(revision: number): Promise<string[]> {
+    return this.#untilAll((instance) => instance.revision >= revision, ROUTED_MS)
+  }
+
+  /** Names of those of which this is not so, once it is of all or the time is over. */
+  async #untilAll(isSo: (instance: Instance) => boolean, limitMs: number, signal?: AbortSignal): Promise<string[]> {
     const { clock } = this.#deps
-    const untilMs = clock.monotonicMs() + ROUTED_MS
+    const untilMs = clock.monotonicMs() + limitMs
     for (;;) {
+      signal?.throwIfAborted()
       const isSeen = await this.#look().then(
         () => true,
         () => false,
       )
       // Of those that cannot be heard nothing is known.
-      const late = this.#known.filter((instance) => (isSeen ? instance.revision < revision : instance.id !== this.#id))
+      const late = this.#known.filter((instance) => (isSeen ? !isSo(instance) : instance.id !== this.#id))
       if ((isSeen && late.length === 0) || clock.monotonicMs() >= untilMs) return late.map(({ name }) => name)
       await sleep(clock, LOOK_MS)
     }
@@ -128,13 +147,14 @@ export class Instances {
   async #lookOnce(): Promise<void> {
     const { clock, fleet } = this.#deps
     const fromMs = clock.monotonicMs()
-    this.#known = await fleet!.announce(this.#self())
+    this.#known = fleet === null ? [this.#self()] : await fleet.announce(this.#self())
     this.#lookedAtMs = fromMs
   }
 
   #self(): Instance {
     const { revision, epoch } = this.#deps.control.snapshot()
-    return { id: this.#id, ...this.#deps.self, revision, epoch }
+    const quiet = this.#deps.quiet.ids()
+    return { id: this.#id, ...this.#deps.self, revision, epoch, ...(quiet.length > 0 && { quiet }) }
   }
 
   /** Is not waited for any more. */

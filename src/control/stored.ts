@@ -147,7 +147,8 @@ const isHold = (value: unknown): value is Hold =>
   isTime(value['untilMs']) &&
   (value['only'] === 'all' || value['only'] === 'writes') &&
   isCount(value['queueMax']) &&
-  isCount(value['bytesMax'])
+  isCount(value['bytesMax']) &&
+  (value['isOfSwitch'] === undefined || value['isOfSwitch'] === true)
 /** Or it is absent. */
 const isListOf = (value: unknown, isOne: (entry: unknown) => boolean): boolean =>
   value === undefined || (Array.isArray(value) && value.every(isOne))

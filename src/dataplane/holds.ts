@@ -182,6 +182,11 @@ export class Holds {
     }
   }
 
+  /** One more write of the service with this slot is at a target, or one less. */
+  countWrite(slot: number, by: 1 | -1): void {
+    Atomics.add(this.#cells, heldOffset(this.#index, slot) + HELD.writes, by)
+  }
+
   /** Refuses all who wait, since the worker is about to end. */
   end(): void {
     for (const queue of [...this.#present.values(), ...this.#leaving]) {

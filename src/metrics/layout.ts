@@ -169,12 +169,13 @@ export const RETURNS = 16_384
 export const RETURN_CELLS = 4
 /**
  * What of a service is held: since when the first request waits (steady ms, 0 for none), those that went on and how long they had waited,
- * and those that did not, by why. Beside that, in `HELD` cells: those that wait now, and the bytes that they take.
+ * and those that did not, by why. Beside that, in `HELD` cells: those that wait now,
+ * the bytes that they take, and writes that are at targets (dataplane/exchange/placement.ts).
  */
 export const HOLD = Object.freeze({ sinceMs: 0, released: 1, heldMs: 2, full: 3, bytes: 4, time: 5, left: 6, ended: 7 })
 const HOLD_FIELDS = 8
-export const HELD = Object.freeze({ requests: 0, bytes: 1 })
-const HELD_CELLS = 2
+export const HELD = Object.freeze({ requests: 0, bytes: 1, writes: 2 })
+const HELD_CELLS = 3
 
 /** Cells that count the connections of client addresses: addresses of the same hash share one (dataplane/downstream/admission.ts). */
 export const ADDRESS_CELLS = 65_536

@@ -1,10 +1,11 @@
 /** A dry run: the runbook of a rollout that has not begun, with what its checks find now. Nothing is changed, and nobody is called. */
+
+import { nameOf } from '../config/hook-name.ts'
 import { FIELD } from '../metrics/layout.ts'
 import type { ServiceTraffic, TrafficWindow } from '../metrics/window.ts'
 import { type AboutDeps, aboutOf } from './gates/about.ts'
 import { GateLog } from './gates/gate-log.ts'
 import type { Gates } from './gates/gates.ts'
-import { nameOf } from './gates/hook-name.ts'
 import type { Kept } from './kept.ts'
 import { type Runbook, runbookOf, type TrafficNow } from './runbook.ts'
 import type { RunningDeps } from './running.ts'

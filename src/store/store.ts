@@ -111,6 +111,8 @@ export interface Instance {
   /** What it routes by. */
   readonly revision: number
   readonly epoch: number
+  /** Holds of switches by which nothing of what they hold is under way there any more; absent for none. */
+  readonly quiet?: readonly string[]
 }
 
 /** The instances of a store that several machines use. */

@@ -17,6 +17,8 @@ export interface Hold {
   readonly queueMax: number
   /** Bytes that these may take in memory: of what has come of them. */
   readonly bytesMax: number
+  /** A switch is under way that has begun it, and is called off when it ends; absent for any other. */
+  readonly isOfSwitch?: true
 }
 
 /** Whether a request is to wait now. */
@@ -29,14 +31,17 @@ export function concerns({ only }: Pick<Hold, 'only'>, view: RequestView): boole
   return only === 'all' || isWrite(view)
 }
 
-function isWrite(view: RequestView): boolean {
-  switch (view.method) {
+const isWrite = (view: RequestView): boolean => !isSafe(view.method) || view.header('upgrade') !== undefined
+
+/** Whether a request by this method only reads. */
+export function isSafe(method: string): boolean {
+  switch (method) {
     case 'GET':
     case 'HEAD':
     case 'OPTIONS':
     case 'TRACE':
-      return view.header('upgrade') !== undefined
-    default:
       return true
+    default:
+      return false
   }
 }

@@ -165,13 +165,22 @@ export async function startAdmin(changes: Partial<AdminDeps> = {}, withShop = tr
     memory,
     names: literalNames,
     lookups: { told: () => [] },
-    instances: new Instances({ fleet: null, control, clock, self: { name: 'here:1', version: '0.1.0' } }),
+    instances: new Instances({
+      fleet: null,
+      control,
+      clock,
+      self: { name: 'here:1', version: '0.1.0' },
+      quiet: { ids: () => [] },
+    }),
     unreadyWhenCutOff: false,
     traffic,
     departures: { of: () => null },
     clock,
     tokens: [],
     address: '127.0.0.1:0',
+    callHook: () => {
+      throw new Error('this test calls nobody')
+    },
     explain: () => {
       throw new Error('this test explains nothing')
     },

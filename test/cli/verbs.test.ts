@@ -55,6 +55,28 @@ describe('verbs that change something', () => {
     expect([wrong.code, wrong.err]).toEqual([2, 'turnout: --only must be writes, or all.\n'])
   })
 
+  it('switch under a hold says how, and tells whom it has held; several services go in one call; what is of a hold needs one', async () => {
+    const held = { requests: 12, forMs: 3_210, hookMs: 3_000 }
+    const admin = await scripted({
+      'POST /v1/services/shop/switch': [200, outcome({ split: { blue: 0, green: 1 }, held })],
+      'POST /v1/switch': [200, outcome({ to: {} })],
+    })
+    const hold = ['--hold', '10s', '--only', 'writes', '--hook', 'http://ci/m']
+    const { out } = await turnout(admin.url, 'switch', 'shop', 'green', ...hold)
+    expect(out).toBe(`shop: green 100 %; held 12 requests for 3.2 s, the hook took 3 s ${NOW}\n`)
+    expect(JSON.parse(admin.asked[0].body)).toEqual({
+      to: 'green',
+      hold: { for: '10s', only: 'writes' },
+      hook: { url: 'http://ci/m' },
+    })
+    const both = await turnout(admin.url, 'switch', 'shop=green', 'api=green')
+    expect(both.out).toBe(`shop: green 100 %; api: green 100 % ${NOW}\n`)
+    expect(JSON.parse(admin.asked[1].body)).toEqual({ to: { shop: 'green', api: 'green' } })
+    const wrong = await turnout(admin.url, 'switch', 'shop', 'green', '--hook', 'http://ci/m')
+    expect([wrong.code, wrong.err]).toEqual([2, 'turnout: --hook is of a switch under a hold: give --hold too.\n'])
+    expect((await turnout(admin.url, 'switch', 'shop')).code).toBe(2)
+  })
+
   it('back sends no body and tells the split that is back', async () => {
     const admin = await scripted({ 'POST /v1/services/shop/back': [200, outcome({ split: { blue: 3, green: 1 } })] })
     expect((await turnout(admin.url, 'back', 'shop')).out).toBe(`shop: blue 75 %, green 25 % ${NOW}\n`)

@@ -20,7 +20,7 @@ const asked = (changes: Partial<AskedHold> = {}): AskedHold => ({
 })
 const apply = (content: Content, change: Change, nowMs = 5_000): Content => applyChange(content, change, nowMs, TOOLS)
 const hold = (changes: Partial<AskedHold> = {}): Change => ({ kind: 'hold', services: ['shop'], hold: asked(changes) })
-const release = (): Change => ({ kind: 'release', services: ['shop'] })
+const release = (more: object = {}): Change => ({ kind: 'release', services: ['shop'], ...more })
 const holdIn = ({ intents }: Content) => intents['shop'].hold
 
 test('a hold begins now and ends by itself; a second one keeps its beginning and says anew how it ends', () => {
@@ -31,11 +31,31 @@ test('a hold begins now and ends by itself; a second one keeps its beginning and
   expect(holdIn(apply(first, hold({ id: 'h-2' }), 6_000))).toMatchObject({ sinceMs: 6_000 })
 })
 
-test('a release ends it, and changes nothing where nothing is held', async () => {
+test('a release ends it, and changes nothing where nothing is held, or another hold is', async () => {
   const content = contentOf({ shop: shop() })
-  expect(holdIn(apply(apply(content, hold()), release()))).toBeUndefined()
+  const held = apply(content, hold())
+  expect(holdIn(apply(held, release()))).toBeUndefined()
+  expect(apply(held, release({ hold: 'h-2' }))).toBe(held)
   expect(apply(content, release())).toBe(content)
   expect(await codeOf(() => apply(content, { kind: 'release', services: ['none'] }))).toBe('not_found')
+})
+
+test('the hold of a switch is its own: nobody else replaces it, and it replaces none', async () => {
+  const ours = apply(contentOf({ shop: shop() }), hold({ isOfSwitch: true }))
+  expect(await codeOf(() => apply(ours, hold({ id: 'h-2' })))).toBe('conflict')
+  expect(await codeOf(() => apply(ours, hold({ id: 'h-2' }), 6_000))).toBe('nothing was thrown')
+  const theirs = apply(contentOf({ shop: shop() }), hold())
+  expect(await codeOf(() => apply(theirs, hold({ id: 'h-2', isOfSwitch: true })))).toBe('conflict')
+})
+
+test('a switch under a hold is made and releases in one, and not at all once that hold is over', async () => {
+  const content = contentOf({ shop: shop() })
+  const held = apply(content, hold({ isOfSwitch: true }))
+  const change: Change = { kind: 'switch', to: { shop: 'green' }, hold: 'h-1' }
+  const switched = apply(held, change, 5_999)
+  expect([switched.services['shop'].split, holdIn(switched)]).toEqual([{ blue: 0, green: 100 }, undefined])
+  expect(await codeOf(() => apply(held, change, 6_000))).toBe('hold_ended')
+  expect(await codeOf(() => apply(content, change))).toBe('hold_ended')
 })
 
 test('what is changed meanwhile keeps the hold; a service that returns has none', () => {

@@ -4,9 +4,13 @@
  * A permit is held from the decision until the target has done with the request: until its answer is complete or broken off, or a
  * connection to it was not to be had. It goes back before the request is decided again, but for one that is asked of another pool instead
  * of giving its answer: that one may have to be given after all.
+ *
+ * For as long, a request that is not safe by its method counts as a write of its service, so that whoever holds them knows when none is
+ * under way any more (control/quiet.ts). One that asks for a tunnel does not: nobody can wait for that to end.
  */
 import type { ErrorCode } from '../../errors.ts'
 import { decide } from '../../table/decide.ts'
+import { isSafe } from '../../table/hold.ts'
 import type { Decision, PoolTable, ServiceTable } from '../../table/types.ts'
 import type { Plane } from '../plane.ts'
 import type { Downstream } from './downstream.ts'
@@ -18,6 +22,7 @@ export type Turn = 'new' | 'held' | 'room'
 /** Times that a permit is asked for before a request waits: somebody else has taken it each time. */
 const LOOKS_MAX = 3
 const NO_PERMIT = -1
+const NO_WRITE = -1
 
 export class Placement {
   epoch = 0
@@ -31,6 +36,8 @@ export class Placement {
   service: ServiceTable | null = null
   /** Slot of the target whose permit the request holds. */
   #permit = NO_PERMIT
+  /** Slot of the service that it is a write of. */
+  #write = NO_WRITE
   readonly #plane: Plane
   readonly #downstream: Downstream
 
@@ -75,7 +82,9 @@ export class Placement {
       if (!isBehind && looks < LOOKS_MAX) decision = this.#decide(retries)
       else decision = withoutRoom(decision)
     }
-    if (decision.waitsFor !== null) retries.waited = decision
+    if (decision.target === null) {
+      if (decision.waitsFor !== null) retries.waited = decision
+    } else if (!isSafe(requestHead.method) && requestHead.upgrade === '') this.#noteWrite(decision.service!.slot)
     this.waitsFor = decision.waitsFor
     this.service = decision.service
     this.refusal = decision.error ?? 'internal'
@@ -90,8 +99,22 @@ export class Placement {
     return decide(view, table, load, tables.draw, time.steadyMs(), retries, tied)
   }
 
+  #noteWrite(slot: number): void {
+    if (this.#write === slot) return
+    this.#endWrite()
+    this.#write = slot
+    this.#plane.holds.countWrite(slot, 1)
+  }
+
+  #endWrite(): void {
+    if (this.#write === NO_WRITE) return
+    this.#plane.holds.countWrite(this.#write, -1)
+    this.#write = NO_WRITE
+  }
+
   /** The target has done with the request: its permit is for whoever is next. */
   giveBack(): void {
+    this.#endWrite()
     if (this.#permit === NO_PERMIT) return
     this.#plane.permits.give(this.#permit)
     this.#permit = NO_PERMIT

@@ -14,6 +14,7 @@ import { CHECKS, look } from './checks.ts'
 import { Commands } from './commands.ts'
 import type { About, Means } from './gate.ts'
 import { callHooks, postUntilHeard } from './hooks.ts'
+import { waitFor } from './pause.ts'
 import { preflight } from './preflight.ts'
 import { drain, replace, restore } from './replace.ts'
 import { mayBegin, mayGoOn } from './schedule.ts'
@@ -118,19 +119,4 @@ export class Gates {
     await this.#means.commands.close()
     await this.#means.asker.close()
   }
-}
-
-function waitFor(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const gone = () => {
-      cancel()
-      reject(signal.reason as Error)
-    }
-    const cancel = clock.after(ms, () => {
-      signal.removeEventListener('abort', gone)
-      resolve()
-    })
-    if (signal.aborted) gone()
-    else signal.addEventListener('abort', gone, { once: true })
-  })
 }

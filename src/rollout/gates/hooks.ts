@@ -6,10 +6,10 @@
  */
 import { createHmac } from 'node:crypto'
 import { durationMs } from '../../config/duration.ts'
+import { nameOf } from '../../config/hook-name.ts'
 import type { HookEvent, HookSpec } from '../../config/schema-gates.ts'
 import { wordsOf } from './asker.ts'
 import { type About, GateClosed, type Means } from './gate.ts'
-import { nameOf } from './hook-name.ts'
 
 /** A hook that does not answer well is asked so often, with this time between. */
 const TRIES = 3
@@ -61,16 +61,19 @@ function call(
   means: Means,
   ends: Ends,
 ): Promise<string | null> {
+  return postUntilHeard(means, url, body, headersOf(hook, key, body), durationMs(hook.timeout), ends)
+}
+
+/** What a hook is sent with a body: the key by which it knows that it has heard it before, and the signature. */
+export function headersOf({ secret }: Pick<HookSpec, 'secret'>, key: string, body: string): Record<string, string> {
   const headers: Record<string, string> = { 'idempotency-key': key }
-  if (hook.secret !== undefined) {
-    headers['x-turnout-signature'] = `sha256=${createHmac('sha256', hook.secret).update(body).digest('hex')}`
-  }
-  return postUntilHeard(means, url, body, headers, durationMs(hook.timeout), ends)
+  if (secret === undefined) return headers
+  return { ...headers, 'x-turnout-signature': `sha256=${createHmac('sha256', secret).update(body).digest('hex')}` }
 }
 
 /** POSTs until it is answered well, `TRIES` times at most. Null then, else why not. Rejects with what `ends` abort with. */
 export async function postUntilHeard(
-  { asker, pause }: Pick<Means, 'asker' | 'pause'>,
+  { asker, pause }: Pick<Means, 'pause'> & { readonly asker: Pick<Means['asker'], 'post'> },
   url: string,
   body: string,
   headers: Readonly<Record<string, string>>,

@@ -1,8 +1,8 @@
 /** The check that hooks can be reached: a TCP connection to each, and no request; programs that are there and may be run. */
 import { buildConnector } from 'undici'
+import { nameOf } from '../../config/hook-name.ts'
 import { type Found, failed, ok, skipped } from './check.ts'
 import type { About, Means } from './gate.ts'
-import { nameOf } from './hook-name.ts'
 
 const WITHIN_MS = 3_000
 

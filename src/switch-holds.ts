@@ -1,0 +1,22 @@
+/** What a switch under a hold (admin/held-switch.ts) needs of several rooms: what is quiet here, its hook, and an end for what was left. */
+import type { Cleanup } from './cleanup.ts'
+import type { Clock } from './clock.ts'
+import type { RunningControl } from './control/deps.ts'
+import { seeToLeftHolds } from './control/left-holds.ts'
+import { Quiet } from './control/quiet.ts'
+import type { SharedMemory } from './metrics/layout.ts'
+import { HookCaller } from './rollout/gates/hook-caller.ts'
+
+/** Starts it; `cleanup` ends it. */
+export function startSwitchHolds(
+  { control, memory }: { readonly control: RunningControl; readonly memory: SharedMemory },
+  clock: Clock,
+  cleanup: Cleanup,
+): { readonly quiet: Quiet; readonly callHook: HookCaller['call'] } {
+  const quiet = new Quiet({ control, memory, clock, publish: (event) => control.publish(event) })
+  cleanup.add(() => quiet.close())
+  cleanup.add(seeToLeftHolds(control, clock))
+  const hooks = new HookCaller(clock)
+  cleanup.add(() => hooks.close())
+  return { quiet, callHook: (...given) => hooks.call(...given) }
+}

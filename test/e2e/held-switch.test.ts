@@ -1,0 +1,249 @@
+/** A switch under a hold, with a migration as its hook, in whole processes with real sockets. */
+import { expect, onTestFinished, test } from 'vitest'
+import { ask } from '../helpers/ask.ts'
+import { startHook } from '../helpers/hook.ts'
+import {
+  askAdmin,
+  call,
+  service,
+  startProcess,
+  startProxy,
+  type Proxy as TestProxy,
+  temporaryFolder,
+} from '../helpers/proxy.ts'
+import { until } from '../helpers/raw.ts'
+import { closedPort, startNamed, startUpstream } from '../helpers/upstream.ts'
+
+interface Status {
+  readonly hold: { readonly only: string; readonly ofSwitch: boolean } | null
+  readonly held: { readonly waiting: number }
+}
+interface Entry {
+  readonly change: Readonly<Record<string, unknown>>
+}
+interface Problem {
+  readonly code: string
+  readonly detail: string
+  readonly errors?: readonly { readonly pointer: string }[]
+}
+
+const statusOf = (proxy: TestProxy, name = 'shop') => call<Status>(proxy, 'GET', `/v1/services/${name}/status`)
+const waitingIs = (proxy: TestProxy, count: number) =>
+  until(`${count} are held`, async () => (await statusOf(proxy)).held.waiting === count)
+const heldBySwitch = (proxy: TestProxy) =>
+  until('the switch holds', async () => (await statusOf(proxy)).hold?.ofSwitch === true)
+const write = (proxy: TestProxy, host = 'a') => ask(proxy.port, { method: 'POST', body: 'x', headers: { host } })
+const audit = async (proxy: TestProxy) =>
+  (await call<{ entries: Entry[] }>(proxy, 'GET', '/v1/audit')).entries.map(({ change }) => change)
+
+/** What a switch of the service is answered, whatever that is. */
+async function switched(proxy: TestProxy, body: object, path = '/v1/services/shop/switch') {
+  const { status, text } = await askAdmin(proxy, 'POST', path, JSON.stringify(body))
+  return {
+    status,
+    body: JSON.parse(text) as Problem & { split: object; held: { requests: number; hookMs: number | null } },
+  }
+}
+
+/** A gate that hooks and targets wait at. */
+function newGate() {
+  const { promise, resolve } = Promise.withResolvers<number>()
+  onTestFinished(() => resolve(200))
+  return { passed: promise, open: (status = 200) => resolve(status) }
+}
+
+test('a switch holds writes, waits for those under way, calls its hook beside none, and lets go at the new version; another is refused meanwhile', async () => {
+  const order: string[] = []
+  const slow = newGate()
+  const blue = await startUpstream(async (request, response) => {
+    if (request.url === '/slow') await slow.passed
+    if (request.method === 'POST') order.push(`write at blue ${request.url}`)
+    response.end('blue')
+  })
+  const green = await startUpstream((request, response) => {
+    if (request.method === 'POST') order.push('write at green')
+    response.end('green')
+  })
+  const migrated = newGate()
+  const hook = await startHook(() => {
+    order.push('hook')
+    return migrated.passed
+  })
+  const proxy = await startProxy({ workers: 2, services: { shop: service({ blue: [blue.url], green: [green.url] }) } })
+  const underWay = ask(proxy.port, { method: 'POST', path: '/slow', body: 'x' })
+  await until('it is at blue', async () =>
+    (await call<{ pools: { inFlight: number }[] }>(proxy, 'GET', '/v1/services/shop/status')).pools.some(
+      ({ inFlight }) => inFlight === 1,
+    ),
+  )
+  const answer = switched(proxy, { to: 'green', hold: { for: '30s', only: 'writes' }, hook: { url: hook.url } })
+  await heldBySwitch(proxy)
+  const later = write(proxy)
+  await waitingIs(proxy, 1)
+  expect([(await ask(proxy.port)).body, hook.heard]).toEqual(['blue', []])
+  const second = await switched(proxy, { to: 'green', hold: {} })
+  expect([second.status, second.body.code, second.body.detail]).toEqual([
+    409,
+    'conflict',
+    'shop is held by a switch that is under way. Release it first.',
+  ])
+  slow.open()
+  expect((await underWay).body).toBe('blue')
+  await until('the hook is called', () => hook.heard.length === 1)
+  expect(hook.heard[0]).toMatchObject({ event: 'Switch', service: 'shop', from: 'blue', to: 'green', revision: 2 })
+  migrated.open()
+  const { status, body } = await answer
+  expect([status, body.split, body.held.requests]).toEqual([200, { blue: 0, green: 100 }, 1])
+  expect((await later).body).toBe('green')
+  expect(order).toEqual(['write at blue /slow', 'hook', 'write at green'])
+  expect((await audit(proxy)).slice(0, 2)).toMatchObject([
+    { kind: 'switch', service: 'shop', hook: hook.url },
+    { kind: 'hold', service: 'shop', to: { shop: 'green' } },
+  ])
+})
+
+test('a hook that says no, that nobody hears, or that is not done in time moves nothing, and who was held goes where he went before', async () => {
+  const [blue, green] = [await startNamed('blue'), await startNamed('green')]
+  const proxy = await startProxy({ services: { shop: service({ blue: [blue.url], green: [green.url] }) } })
+  const [no, silent] = [newGate(), newGate()]
+  const [saysNo, neverSays] = [await startHook(() => no.passed), await startHook(() => silent.passed)]
+  const nobody = { url: `http://127.0.0.1:${await closedPort()}/migrate` }
+  const cases = [
+    { hook: saysNo, held: 1, says: 'answered 422', open: () => no.open(422) },
+    { hook: neverSays, held: 1, says: 'no answer in time', open: () => {} },
+    { hook: nobody, held: 0, says: 'ECONNREFUSED', open: () => {} },
+  ]
+  for (const { hook, held, says, open } of cases) {
+    const answer = switched(proxy, { to: 'green', hold: { for: '3s' }, hook: { url: hook.url } })
+    await heldBySwitch(proxy)
+    const asked = write(proxy)
+    if (held > 0) await waitingIs(proxy, held)
+    open()
+    const { status, body } = await answer
+    expect([status, body.code]).toEqual([409, 'hook_failed'])
+    expect(body.detail).toBe(
+      `Hook ${hook.url}: ${says}. Nothing was switched, and who was held goes where he went before.`,
+    )
+    expect((await asked).body).toBe('blue')
+    expect((await statusOf(proxy)).hold).toBeNull()
+    expect((await audit(proxy))[0]).toMatchObject({
+      kind: 'release',
+      service: 'shop',
+      why: `the switch was called off (Hook ${hook.url}: ${says})`,
+    })
+  }
+  expect((await write(proxy)).body).toBe('blue')
+})
+
+test('whoever releases it, or removes the service, calls the switch off before its hook has answered', async () => {
+  const [blue, green] = [await startNamed('blue'), await startNamed('green')]
+  const shop = (host: string) => ({
+    ...service({ blue: [blue.url], green: [green.url] }),
+    routes: [{ host, path: '/' }],
+  })
+  const proxy = await startProxy({ services: { shop: shop('a'), api: shop('b') } })
+  const gate = newGate()
+  const hook = await startHook(() => gate.passed)
+  const asked = { hold: { for: '60s' }, hook: { url: hook.url } }
+  const first = switched(proxy, { to: 'green', ...asked })
+  await until('the hook is called', () => hook.heard.length === 1)
+  await call(proxy, 'POST', '/v1/services/shop/release')
+  expect((await first).body).toMatchObject({
+    code: 'hold_ended',
+    detail: 'shop was released meanwhile, so nothing was switched.',
+  })
+  const group = switched(proxy, { to: { shop: 'green', api: 'green' }, ...asked }, '/v1/switch')
+  await until('the hook is called', () => hook.heard.length === 2)
+  const held = write(proxy, 'b')
+  await until('it is held', async () => (await statusOf(proxy, 'api')).held.waiting === 1)
+  await call(proxy, 'DELETE', '/v1/services/shop')
+  expect((await group).body).toMatchObject({
+    code: 'hold_ended',
+    detail: 'shop was removed meanwhile, so nothing was switched.',
+  })
+  expect((await held).body).toBe('blue')
+  expect((await statusOf(proxy, 'api')).hold).toBeNull()
+})
+
+test('several services are held, and switched in one commit after one hook; or none is, where one of them would be refused', async () => {
+  const [blue, green] = [await startNamed('blue'), await startNamed('green')]
+  const shop = (host: string) => ({
+    ...service({ blue: [blue.url], green: [green.url] }),
+    routes: [{ host, path: '/' }],
+  })
+  const proxy = await startProxy({ services: { shop: shop('a'), api: shop('b') } })
+  const gate = newGate()
+  const hook = await startHook(() => gate.passed)
+  const group = { to: { shop: 'green', api: 'green' }, hold: { for: '60s' }, hook: { url: hook.url } }
+  await call(proxy, 'PUT', '/v1/services/api/pools/green/state', { state: 'standby' })
+  const refused = await switched(proxy, group, '/v1/switch')
+  expect([refused.status, refused.body.code, hook.heard]).toEqual([409, 'conflict', []])
+  expect((await audit(proxy)).map(({ kind }) => kind)).toEqual(['pool.state', 'file'])
+  await call(proxy, 'PUT', '/v1/services/api/pools/green/state', { state: 'ready' })
+  const answer = switched(proxy, group, '/v1/switch')
+  await until('the hook is called', () => hook.heard.length === 1)
+  expect(hook.heard[0]['services']).toEqual([
+    { service: 'shop', from: 'blue', to: 'green' },
+    { service: 'api', from: 'blue', to: 'green' },
+  ])
+  const held = [write(proxy, 'a'), write(proxy, 'b')]
+  await waitingIs(proxy, 1)
+  await until('it is held', async () => (await statusOf(proxy, 'api')).held.waiting === 1)
+  gate.open()
+  expect((await answer).body).toMatchObject({ to: { shop: 'green', api: 'green' }, held: { requests: 2 } })
+  expect((await Promise.all(held)).map(({ body }) => body)).toEqual(['green', 'green'])
+  expect((await audit(proxy))[0]).toMatchObject({ kind: 'switch', to: { shop: 'green', api: 'green' } })
+})
+
+test('a write that does not end in time calls the switch off, and what cannot be is refused with where it is wrong', async () => {
+  const gate = newGate()
+  const blue = await startUpstream(async (_request, response) => {
+    await gate.passed
+    response.end('blue')
+  })
+  const green = await startNamed('green')
+  const proxy = await startProxy({ services: { shop: service({ blue: [blue.url], green: [green.url] }) } })
+  const wrong = async (body: object) => (await switched(proxy, { to: 'green', ...body })).body.errors?.[0].pointer
+  expect(await wrong({ hook: { url: 'http://127.0.0.1/' } })).toBe('/hook')
+  expect(await wrong({ hold: { for: '2s' }, hook: { url: 'http://127.0.0.1/' } })).toBe('/hold/for')
+  expect(await wrong({ hold: { for: 'x' } })).toBe('/hold/for')
+  expect(await wrong({ hold: {}, hook: { url: 'ftp://a/' } })).toBe('/hook/url')
+  const asked = write(proxy)
+  await until('it is at blue', async () =>
+    (await call<{ pools: { inFlight: number }[] }>(proxy, 'GET', '/v1/services/shop/status')).pools.some(
+      ({ inFlight }) => inFlight === 1,
+    ),
+  )
+  const late = await switched(proxy, { to: 'green', hold: { for: '2s', only: 'writes' } })
+  expect(late.body).toMatchObject({
+    code: 'conflict',
+    detail:
+      'Writes were still under way after 1 s (1 of shop). Nothing was switched, and who was held goes where he went before.',
+  })
+  gate.open()
+  expect((await asked).body).toBe('blue')
+  const made = await switched(proxy, { to: 'green', hold: { for: '2s', only: 'writes' } })
+  expect([made.status, made.body.held.hookMs]).toEqual([200, null])
+})
+
+test('a process that is killed in the middle has moved nothing: after the restart the hold ends when it was to, and the audit says so', async () => {
+  const [blue, green] = [await startNamed('blue'), await startNamed('green')]
+  const gate = newGate()
+  const hook = await startHook(() => gate.passed)
+  const folder = temporaryFolder()
+  const start = () =>
+    startProcess(
+      { store: 'sqlite:./turnout.db', services: { shop: service({ blue: [blue.url], green: [green.url] }) } },
+      folder,
+    )
+  const first = await start()
+  switched(first, { to: 'green', hold: { for: '3s' }, hook: { url: hook.url } }).catch(() => {})
+  await until('the hook is called', () => hook.heard.length === 1)
+  first.child.kill('SIGKILL')
+  await first.exited()
+  const second = await start()
+  expect((await statusOf(second)).hold).toMatchObject({ ofSwitch: true })
+  await until('it has ended', async () => (await audit(second))[0].kind === 'release')
+  expect((await audit(second))[0]).toMatchObject({ service: 'shop', why: 'its switch was not made in time' })
+  expect((await write(second)).body).toBe('blue')
+})
