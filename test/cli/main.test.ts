@@ -27,7 +27,7 @@ describe('the command line', () => {
   it.each([
     [['swich', 'shop', 'green'], 'turnout: there is no verb "swich". Did you mean switch?'],
     [['frobnicate'], 'turnout: there is no verb "frobnicate". See turnout --help.'],
-    [['switch', 'shop'], 'turnout: usage: turnout switch SERVICE POOL'],
+    [['switch', 'shop'], 'turnout: A switch is SERVICE POOL, or SERVICE=POOL for each service, not "shop".'],
     [['--json', 'serve'], 'turnout: serve comes first: turnout serve [--config FILE] [--check]'],
     [['status', 'a', 'b'], 'turnout: usage: turnout status [SERVICE]'],
     [['status', '--wotch'], "turnout: Unknown option '--wotch'. See turnout status --help."],
@@ -40,7 +40,7 @@ describe('the command line', () => {
     [['deploy', 'shop', '--to', 'green', '--target='], 'turnout: --target is empty. See turnout deploy --help.'],
     [['upgrade', '--timeout', '60'], 'turnout: --timeout must be a duration such as 60s, not "60".'],
     [['upgrade', '--timeout', '11m'], 'turnout: --timeout must be from 1s to 10m.'],
-    [['switch', 'shop', ''], 'turnout: an argument is empty: usage: turnout switch SERVICE POOL'],
+    [['switch', 'shop', ''], 'turnout: an argument is empty: usage: turnout switch SERVICE POOL | SERVICE=POOL…'],
     [['status', '--admin', 'ftp://x'], 'turnout: --admin must be a URL, not "ftp://x".'],
   ])('refuses %j with exit code 2', async (argv, message) => {
     const admin = await scripted({})
