@@ -12,7 +12,6 @@ export interface MirrorTable extends Pick<MirrorPlan, 'share' | 'compares' | 'wr
 /** What of a request tells whether it is copied. */
 export interface Mirrored {
   readonly method: string
-  /** It brings a body. */
   readonly hasBody: boolean
 }
 
@@ -27,16 +26,17 @@ const isSafe = (method: string): boolean => method === 'GET' || method === 'HEAD
  */
 export function mirrorTarget(
   { service, pool: live, visitor }: Decision,
-  { method, hasBody }: Mirrored,
+  request: Mirrored,
   view: RequestView,
   load: Load,
   draw: Draw,
   nowMs: number,
 ): TargetTable | null {
   const mirror = service?.mirror ?? null
-  if (mirror === null || live === null || live.name === mirror.pool.name) return null
-  if (!mirror.writes && (hasBody || !isSafe(method))) return null
-  if (mirror.share < 100 && draw.random() * 100 >= mirror.share) return null
+  // Most are not drawn: nothing else is looked at for them.
+  if (mirror === null || (mirror.share < 100 && draw.random() * 100 >= mirror.share)) return null
+  if (live === null || live.name === mirror.pool.name) return null
+  if (!mirror.writes && (request.hasBody || !isSafe(request.method))) return null
   // A copy is a stranger to whoever gets it: no cookie and no login leads it.
   const rest = {
     exclude: NOTHING,

@@ -81,13 +81,12 @@ export class Mirror implements UpstreamUser, AnswerUser, UnderWay {
 
   /** Copies a request that was just decided, if it is to be; null when it is not. */
   static begin(plane: Plane, request: ExchangeRequest, decision: Decision): Mirror | null {
-    const { view, load, tables, time, mirrors, requestHead } = plane
+    const target = mirrorTarget(decision, request, plane.view, plane.load, plane.tables.draw, plane.time.steadyMs())
+    if (target === null) return null
+    const { mirrors, requestHead } = plane
     // A login of a connection means nothing on another one.
     if (request.upgrade !== '' || requestHead.bindsConnection || decision.reason === 'preview') return null
     if (request.isCopy) return null
-    const asked = { method: request.method, hasBody: !request.bodyDone || request.whole !== '' }
-    const target = mirrorTarget(decision, asked, view, load, tables.draw, time.steadyMs())
-    if (target === null) return null
     if (!request.bodyDone || !mirrors.take()) {
       mirrors.skip()
       return null

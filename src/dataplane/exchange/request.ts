@@ -120,6 +120,11 @@ export class ExchangeRequest implements RequestToSend {
     return this.#repeatable
   }
 
+  /** It brings a body. */
+  get hasBody(): boolean {
+    return !this.bodyDone || this.whole !== ''
+  }
+
   /** It only asks for something, and brings nothing. */
   get isFetch(): boolean {
     return this.bodyDone && this.bodyBytes === 0 && (this.isHead || this.method === 'GET')
