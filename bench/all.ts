@@ -22,6 +22,7 @@ const BENCHES: Readonly<Record<string, readonly string[]>> = {
   judged: ['judged.ts'],
   steering: ['steering.ts'],
   tunnels: ['tunnels.ts'],
+  hold: ['hold.ts'],
   size: ['variants.ts', 'size'],
   log: ['variants.ts', 'log'],
   workers: ['variants.ts', 'workers'],

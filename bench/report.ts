@@ -26,6 +26,7 @@ const SECTIONS = [
   'judged',
   'steering',
   'tunnels',
+  'hold',
   'size',
   'log',
   'workers',
