@@ -40,15 +40,16 @@ import { closerOf, INSTANCE, presentOf, SELF, type Stage } from './present.ts'
 import { Rollouts } from './rollout/controller.ts'
 import { Seat } from './rollout/seat.ts'
 import type { Running, ServeOptions } from './serve-options.ts'
-import { warnOfDescriptors, warnOfKept, warnOfRestart } from './serve-warnings.ts'
+import { warnOfDescriptors, warnOfRestart } from './serve-warnings.ts'
 import { openStore } from './store/open.ts'
 import type { Store } from './store/store.ts'
-import { storeUrl } from './store-url.ts'
+import { snapshotPath, storeUrl } from './store-url.ts'
 import { startSwitchHolds } from './switch-holds.ts'
 import { applyDelta, emptyTable } from './table/build.ts'
 import type { Table } from './table/types.ts'
 import { VERSION } from './version.ts'
 import { createComparer, createExplain } from './what-if.ts'
+import { reseat, startFile, startRollouts } from './without-store.ts'
 import { workerStart } from './worker-start.ts'
 import { GivenSockets } from './workers/given-sockets.ts'
 import { createWorkerNews } from './workers/news.ts'
@@ -65,8 +66,6 @@ const VALIDATE = Object.freeze({
 })
 /** First probes are waited for so long at most, since targets that do not answer may take longer. */
 const PROBED_MS_MAX = 10_000
-/** A store that is away just then is asked again after so long. */
-const RESEAT_MS = 1_000
 const STARTED_MS = Math.round(performance.timeOrigin)
 
 /** What traffic depends on: the store, the one writer, the workers and the memory they share. */
@@ -133,7 +132,7 @@ async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): 
   const directory = options.directory ?? process.cwd()
   const listeners = planListeners(spec.listeners, directory)
   const memory = allocateSharedMemory(workerCount(spec))
-  const store = await openStore(storeUrl(spec.store, options))
+  const store = await openStore(storeUrl(spec.store, options), snapshotPath(options))
   cleanup.add(() => store.close())
   const cookies = await cookieSecretsOf(store)
   const start = workerStart(options, cookies)
@@ -186,7 +185,7 @@ async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): 
   const file = createFile(control, (services) => files.open(services))
   cleanup.add(() => workers.drain(0))
   const begin = async () => {
-    warnOfKept(log, await file.start(spec.services))
+    await startFile(file, spec.services, { store, control, log })
     tell = control.publish.bind(control)
   }
   if (predecessor !== undefined) {
@@ -223,8 +222,7 @@ function newSeat(
   const id = () => `r-${randomBytes(4).toString('hex')}`
   const deps = { control, clock: systemClock, memory, traffic, commandFolders, store, log, publish, id }
   const seat = new Seat(store, () => new Rollouts(deps))
-  const anew = (): void => void seat.reseat().catch(() => systemClock.after(RESEAT_MS, anew))
-  store.fleet?.onLeadLost(anew)
+  store.fleet?.onLeadLost(() => void reseat(seat, systemClock))
   return seat
 }
 
@@ -249,10 +247,10 @@ async function startControlPlane(
   cleanup.add(() => departures.close())
   const rollouts = newSeat(spec, core, traffic, log)
   cleanup.add(() => rollouts.close())
-  await rollouts.start()
+  await startRollouts(rollouts, store, clock)
   store.mayBlock(false)
   const { quiet, callHook } = startSwitchHolds(core, clock, cleanup)
-  const instances = new Instances({ fleet: store.fleet, control, clock, self: INSTANCE, quiet })
+  const instances = new Instances({ store, control, clock, self: INSTANCE, quiet })
   cleanup.add(() => instances.close())
   const exposition = createExposition(control, memory, clock, VERSION, () => ({
     names: names.counts(),

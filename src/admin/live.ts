@@ -4,6 +4,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { Static } from 'typebox'
 import { Type } from '../config/type.ts'
+import type { Instances } from '../control/instances.ts'
 import { TurnoutError } from '../errors.ts'
 import type { AdminDeps } from './deps.ts'
 import { answers } from './schemas.ts'
@@ -26,8 +27,10 @@ const ReadyQuery = Type.Object(
   { additionalProperties: false },
 )
 
-const cutOff = (forMs: number): string =>
-  `The store was not reached for ${(forMs / 1000).toFixed(1)} s: other instances may have changed what is served.`
+const cutOff = ({ staleMs: forMs, local }: Pick<Instances, 'staleMs' | 'local'>): string =>
+  local?.serves === true
+    ? `The store has been away since the start: traffic is served by the local snapshot of revision ${local.revision}.`
+    : `The store was not reached for ${(forMs / 1000).toFixed(1)} s: other instances may have changed what is served.`
 
 /** Registers the calls. */
 export function liveRoutes(
@@ -52,7 +55,7 @@ export function liveRoutes(
     handler: (request, reply) => {
       if (!isReady()) throw new TurnoutError('not_ready')
       const { strict = deps.unreadyWhenCutOff } = request.query
-      if (strict !== false && instances.isCutOff) throw new TurnoutError('not_ready', cutOff(instances.staleMs))
+      if (strict !== false && instances.isCutOff) throw new TurnoutError('not_ready', cutOff(instances))
       const { revision, epoch } = control.snapshot()
       reply.send({ status: 'ready', revision, epoch })
     },

@@ -195,6 +195,21 @@ export const ProcessStatusAnswer = object({
   startedAtMs: Milliseconds('Wall time at which it began.'),
   store: Type.String({ description: 'Its kind: memory, sqlite or redis.' }),
   storeStaleMs: Milliseconds('How long the store that several instances share has not been reached; 0 while it is.'),
+  snapshot: Type.Union(
+    [
+      object({
+        serves: Type.Boolean({
+          description: 'It is what is served, since the store was away at the start; nothing can be changed.',
+        }),
+        keptAtMs: Milliseconds('Wall time at which it was written, if it serves.'),
+        revision: Type.Integer({ description: 'Revision that it has; 0 for none.' }),
+        fault: Type.Union([Type.String(), Type.Null()], { description: 'Why it could not be written last.' }),
+        failures: Type.Integer({ description: 'How often it could not be written.' }),
+      }),
+      Type.Null(),
+    ],
+    { description: 'The local copy of a store elsewhere; null where the store is on this machine.' },
+  ),
   instances: Type.Array(
     object({
       name: Type.String({ description: 'The machine and the process.' }),

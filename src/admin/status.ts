@@ -69,6 +69,7 @@ export function statusRoutes(app: FastifyInstance, deps: StatusDeps): void {
         workers: { count: workers, ready: deps.isReady() },
         ...process,
         storeStaleMs: Math.round(deps.instances.staleMs),
+        snapshot: deps.instances.local,
         instances: deps.instances.told(),
         lookups: deps.lookups.told(),
         services: Object.keys(snapshot.services).map((name) =>

@@ -106,6 +106,8 @@ interface ProcessView {
   readonly services: readonly StatusView[]
   /** An older Turnout tells nothing of them. */
   readonly lookups?: readonly { readonly name: string; readonly fault: string | null }[]
+  /** null where there is none. */
+  readonly snapshot?: { readonly serves: boolean; readonly keptAtMs: number; readonly revision: number } | null
 }
 
 const REDRAW_MS = 1000
@@ -148,13 +150,17 @@ async function look(call: Call): Promise<string> {
   // One call for all: a call for each of thousands would fail, and show thousands of different moments.
   const all = await admin.call<ProcessView>('GET', pathOf('status'))
   if (json) return JSON.stringify(all) + '\n'
-  const { services: views, lookups = [] } = all
+  const { services: views, lookups = [], snapshot = null } = all
   if (views.length === 0) return 'There are no services yet.\n'
   const faults = lookups.flatMap(({ name, fault }) =>
     fault === null ? [] : [`\n${plain(name === '' ? fault : `${name}: ${fault}`)}\n`],
   )
-  return views.map((view) => inColumns(view, clock.nowMs(), width)).join('\n') + faults.join('')
+  const tables = views.map((view) => inColumns(view, clock.nowMs(), width))
+  return [...(snapshot?.serves ? [fromSnapshot(snapshot)] : []), tables.join('\n'), ...faults].join('')
 }
+
+const fromSnapshot = ({ revision, keptAtMs }: NonNullable<ProcessView['snapshot']>): string =>
+  `The store is away: served by the local snapshot of revision ${revision}, written at ${new Date(keptAtMs).toISOString()}; nothing can be changed.\n\n`
 
 /** In a narrow terminal state, health and failures stay to the last. */
 const TITLES: readonly Column[] = [

@@ -32,10 +32,11 @@ import { foreseen } from './foreseen.ts'
 import { assertReleasesKept, assertServed, refusalOf } from './guards.ts'
 import { shownRevision } from './history.ts'
 import { expectRevision } from './if-match.ts'
-import { Keeper, Moved } from './keeper.ts'
+import { Keeper } from './keeper.ts'
 import { keepingEqual, type Loaded } from './loaded.ts'
 import { applyObservations } from './observe.ts'
 import { createQueue, type Queue } from './queue.ts'
+import { Moved } from './reach.ts'
 import type { Content } from './reconcile.ts'
 import { createSaver, type Saver } from './saver.ts'
 import { type Seen, Sightings } from './sightings.ts'
@@ -171,7 +172,7 @@ class Writer implements RunningControl {
   }
 
   async #attempt(change: Change, options: ChangeOptions): Promise<ChangeResult> {
-    const { clock, names } = this.#deps
+    const { clock, names, traffic = () => null } = this.#deps
     // What is refused or found to be so already is judged by what others have written, too. Without a store, by what we have.
     await this.#follow().catch(() => {})
     const { content: before, snapshot: present } = this.#state
@@ -184,7 +185,6 @@ class Writer implements RunningControl {
     const faults = [...this.#routes.faults(content.services, changed), ...unread]
     if (faults.length > 0) throw new TurnoutError('invalid', faults[0].message, faults)
     if (options.atOnce !== true) this.#keeper.assertNotOwed(changed)
-    const { traffic = () => null } = this.#deps
     const known = { nowMs: clock.steadyMs(), addressesOf: names.addressesOf, traffic }
     const judged = { before, after: content, change, changed, options, known }
     assertReleasesKept(judged)

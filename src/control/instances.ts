@@ -12,7 +12,7 @@
  */
 import type { ChangeOptions, ChangeResult, Control } from '../change.ts'
 import { type Clock, sleep } from '../clock.ts'
-import type { Fleet, Instance } from '../store/store.ts'
+import type { Instance, Local, Store } from '../store/store.ts'
 import type { Quiet } from './quiet.ts'
 
 /** How often an instance says where it stands. */
@@ -23,8 +23,8 @@ const ROUTED_MS = 5_000
 const LOOK_MS = 10
 
 export interface InstancesDeps {
-  /** Null where this instance is the only one there can be. */
-  readonly fleet: Fleet | null
+  /** Without a fleet this instance is the only one there can be. */
+  readonly store: Pick<Store, 'fleet' | 'local'>
   readonly control: Pick<Control, 'snapshot' | 'subscribe'>
   readonly clock: Clock
   /** What does not change while it runs. */
@@ -39,6 +39,13 @@ export interface ToldInstance extends Omit<Instance, 'id' | 'quiet'> {
   readonly isSelf: boolean
 }
 
+/** What metrics show of them. */
+export interface InstanceFigures {
+  readonly count: number
+  readonly staleMs: number
+  readonly local: ReturnType<Local['told']> | null
+}
+
 export class Instances {
   readonly #deps: InstancesDeps
   readonly #id = crypto.randomUUID()
@@ -49,11 +56,11 @@ export class Instances {
   #looking: Promise<void> | null = null
 
   constructor(deps: InstancesDeps) {
-    const { fleet, control, clock } = deps
+    const { store, control, clock } = deps
     this.#deps = deps
     this.#known = [this.#self()]
     this.#lookedAtMs = clock.monotonicMs()
-    if (fleet === null) {
+    if (store.fleet === null) {
       this.#ends = []
       return
     }
@@ -74,24 +81,29 @@ export class Instances {
 
   /** How long this one has not reached the store that it shares with others, in ms; 0 while it does. */
   get staleMs(): number {
-    if (this.#deps.fleet === null) return 0
+    if (this.#deps.store.fleet === null) return 0
     const forMs = this.#deps.clock.monotonicMs() - this.#lookedAtMs
     return forMs < 2 * ANNOUNCE_MS ? 0 : forMs
   }
 
   /** For metrics. */
-  figures(): { readonly count: number; readonly staleMs: number } {
-    return { count: this.#known.length, staleMs: this.staleMs }
+  figures(): InstanceFigures {
+    return { count: this.#known.length, staleMs: this.staleMs, local: this.local }
+  }
+
+  /** The local copy of the store; null where the store is here. */
+  get local(): ReturnType<Local['told']> | null {
+    return this.#deps.store.local?.told() ?? null
   }
 
   /** Others may have changed what this one does not know of. */
   get isCutOff(): boolean {
-    return this.staleMs > (this.#deps.fleet?.lifeMs ?? 0)
+    return this.local?.serves === true || this.staleMs > (this.#deps.store.fleet?.lifeMs ?? 0)
   }
 
   /** What came of a change that has been made here, once all route by it, or with the names of those that do not. */
   async everywhere<T extends ChangeResult>(made: T, { dryRun, atOnce }: ChangeOptions): Promise<T> {
-    if (this.#deps.fleet === null || dryRun === true || atOnce === true) return made
+    if (this.#deps.store.fleet === null || dryRun === true || atOnce === true) return made
     const waitingFor = await this.#routed(made.revision)
     return waitingFor.length === 0 ? made : { ...made, waitingFor }
   }
@@ -145,9 +157,9 @@ export class Instances {
   }
 
   async #lookOnce(): Promise<void> {
-    const { clock, fleet } = this.#deps
+    const { clock, store } = this.#deps
     const fromMs = clock.monotonicMs()
-    this.#known = fleet === null ? [this.#self()] : await fleet.announce(this.#self())
+    this.#known = store.fleet === null ? [this.#self()] : await store.fleet.announce(this.#self())
     this.#lookedAtMs = fromMs
   }
 
@@ -161,6 +173,6 @@ export class Instances {
   async close(): Promise<void> {
     for (const end of this.#ends) end()
     await this.#looking?.catch(() => {})
-    await this.#deps.fleet?.leave(this.#id).catch(() => {})
+    await this.#deps.store.fleet?.leave(this.#id).catch(() => {})
   }
 }

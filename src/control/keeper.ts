@@ -9,14 +9,15 @@
  *                                        fallen ── next change: all that is served, as a higher revision ──► in step
  *
  * - A store that fell (an older copy was put in its place, or a new one) is told and never followed: what was answered as
- *   done stays done, and traffic does not go back to yesterday. Until the next change mends it, a restart would.
+ *   done stays done, and traffic does not go back to yesterday. It is mended at once where several instances share it (fallen.ts), else by
+ *   the next change; until then a restart would go back.
  * - What of the document cannot be served is kept here as it was stored, and goes with the document when that is written anew.
  * - What every worker has before the store is *owed*: it goes with the next change.
  * - Deadlines are steady time inside and wall time in the store; once somebody has set the clock, the next write brings
  *   those of every service along.
  */
 import type { Logger } from 'pino'
-import { Patience, untilFree } from '../busy.ts'
+import { untilFree } from '../busy.ts'
 import { type Clock, wallShiftMs } from '../clock.ts'
 import { mapEntries, own } from '../config/record.ts'
 import { isTurnoutError, TurnoutError } from '../errors.ts'
@@ -24,9 +25,11 @@ import type { AuditEntry, Commit, Position, Store, StoredContent, StoredDocument
 import { observedMovedBy } from '../table/deadlines.ts'
 import type { ServiceObserved } from '../table/status.ts'
 import type { NewEvent } from './events.ts'
+import { Fallen } from './fallen.ts'
 import { restorable } from './history.ts'
 import { type Loaded, loadedFrom } from './loaded.ts'
 import { soundObserved } from './observe.ts'
+import { Moved, Reach, reasonOf } from './reach.ts'
 import { type Base, type Content, NOTHING } from './reconcile.ts'
 import { baseFrom } from './stored.ts'
 import { hasDeadline, written } from './written.ts'
@@ -44,13 +47,6 @@ export interface KeeperDeps {
   publish(event: NewEvent): void
 }
 
-/** Somebody else has moved the store: what is there must be looked at before the change is tried again. */
-export class Moved extends TurnoutError {
-  constructor() {
-    super('stale_revision')
-  }
-}
-
 /** A change that is to be written. */
 export interface Written {
   readonly before: Content
@@ -65,15 +61,14 @@ export interface Written {
 export class Keeper {
   readonly #deps: KeeperDeps
   #position: Position = { revision: 0, mark: '' }
-  #fallen: Position | null = null
-  /** What cannot be done at present. */
-  #away: 'reading' | 'writing' | null = null
+  readonly #fallen: Fallen
+  readonly #reach: Reach
+  /** What is served is of a local copy, so what belongs to it may have moved, too. */
+  #isCopy = false
   /** What stands in the store otherwise than we have it: what is left out, and what was mended. */
   #raw: ReadonlyMap<string, StoredContent> = new Map()
   /** Services of which the workers have more than the store. */
   readonly #owed = new Set<string>()
-  /** It is locked by another process, which is nothing to tell unless it lasts. */
-  #busy: { readonly what: 'reading' | 'writing'; readonly patience: Patience } | null = null
   #readBase: { readonly text: string | null; readonly base: Base } = { text: null, base: NOTHING.base }
   /** The last of what is told but once. */
   #told: readonly string[] = []
@@ -82,6 +77,10 @@ export class Keeper {
   constructor(deps: KeeperDeps) {
     this.#deps = deps
     this.#shiftMs = wallShiftMs(deps.clock)
+    const tell = this.#tell.bind(this)
+    this.#reach = new Reach(deps.clock, tell)
+    this.#fallen = new Fallen(deps.store, this.#reach, tell)
+    deps.store.local?.listen(({ level, message, data }) => tell(level, message, data))
   }
 
   /** Says that these services are served otherwise than they were, which the store has still. */
@@ -108,23 +107,25 @@ export class Keeper {
 
   /** The revision that the next change will have. */
   get nextRevision(): number {
-    return Math.max(this.#position.revision, this.#fallen?.revision ?? 0) + 1
+    return Math.max(this.#position.revision, this.#fallen.at?.revision ?? 0) + 1
   }
 
   /** Whether the next change writes the whole document, since the store has lost it. */
   get writesAll(): boolean {
-    return this.#fallen !== null
+    return this.#fallen.at !== null
   }
 
   /** The whole of what is stored; `accept` makes it the present document. */
   async load(run: string): Promise<Loaded> {
     const none = { ...NOTHING, releases: { ...NOTHING.releases, run } }
+    this.#isCopy = this.#deps.store.local?.told().serves === true
+    if (this.#isCopy) this.#reach.beginAway()
     return this.#loaded(await this.#deps.store.load(), none, {})
   }
 
   /** What somebody else has written, over what is there already; tells when it cannot be read. */
   loadMoved(content: Content, revisions: Loaded['revisions']): Promise<Loaded> {
-    return this.#reached(async () => this.#loaded(await this.#deps.store.load(this.#position), content, revisions))
+    return this.#reach.run(async () => this.#loaded(await this.#deps.store.load(this.#position), content, revisions))
   }
 
   async #loaded(document: StoredDocument, present: Content, revisions: Loaded['revisions']): Promise<Loaded> {
@@ -156,21 +157,29 @@ export class Keeper {
   /** Says that this is the present document now. */
   accept({ position, raw, notes }: Loaded): void {
     this.#position = position
-    this.#fallen = null
+    this.#fallen.end()
     this.#raw = raw
     for (const note of notes) this.#tellOnce('warn', note)
   }
 
   /** Whether somebody has written what we do not have yet. Tells when the store fell, or is away. */
   async hasMoved(): Promise<boolean> {
-    const [present, found] = [this.#position, await this.#reached(() => this.#deps.store.position())]
+    const [present, found] = [this.#position, await this.#reach.run(() => this.#deps.store.position())]
     if (found.revision > present.revision) return true
     const isOurs = found.revision === present.revision && found.mark === present.mark
-    if (!isOurs && found.mark !== this.#fallen?.mark) {
-      const message = `the store went back to revision ${found.revision} while ${present.revision} is served; it is not followed, and the next change writes all that is served as a higher revision`
-      this.#tell('error', message, { revision: found.revision, served: present.revision })
+    const isCopy = this.#isCopy
+    this.#isCopy = false
+    if (isOurs) {
+      this.#fallen.end()
+      return isCopy
     }
-    this.#fallen = isOurs ? null : found
+    const { fleet } = this.#deps.store
+    if (fleet !== null && found.revision === present.revision) {
+      const message = `the store has lost revision ${found.revision} as it is served, and has another of that number, which is followed`
+      this.#tell('error', message, { revision: found.revision, served: present.revision })
+      return true
+    }
+    await this.#fallen.found(found, present.revision)
     return false
   }
 
@@ -186,14 +195,14 @@ export class Keeper {
       releaseLast: after.releases.last,
       named: { ...named, ...(after.base !== before.base && { [BASE_KEY]: JSON.stringify(after.base.services) }) },
     }
-    await this.#written(async () => {
+    await this.#reach.run(async () => {
       try {
         this.#position = await this.#write(before, after, all, commit, shiftMs)
       } catch (error) {
         throw isTurnoutError(error, 'stale_revision') ? new Moved() : error
       }
-    })
-    this.#fallen = null
+    }, 'writing')
+    this.#fallen.end()
     this.#owed.clear()
     this.#shiftMs = shiftMs
     this.#raw = new Map([...this.#raw].filter(([name]) => !all.has(name)))
@@ -208,10 +217,10 @@ export class Keeper {
   ): Promise<Position> {
     const { store } = this.#deps
     const { nextRevision: revision } = this
-    if (this.#fallen !== null) {
+    if (this.#fallen.at !== null) {
       const gone = [...this.#raw].filter(([name]) => !names.has(name))
       const served = Object.keys(after.services).map((name) => [name, written(after, name, shiftMs)!] as const)
-      return store.replace(this.#fallen, { ...commit, revision, services: Object.fromEntries([...gone, ...served]) })
+      return store.replace(this.#fallen.at, { ...commit, revision, services: Object.fromEntries([...gone, ...served]) })
     }
     const services = [...names].map((name) => {
       const was = written(before, name, this.#shiftMs)
@@ -239,49 +248,19 @@ export class Keeper {
       const seen = own(observed, name)
       return [name, seen === undefined ? null : observedMovedBy(seen, shiftMs)]
     })
-    await this.#written(() =>
-      untilFree(this.#deps.clock, () => this.#deps.store.saveObserved(Object.fromEntries(entries))),
-    )
+    const { clock, store } = this.#deps
+    await this.#reach.run(() => untilFree(clock, () => store.saveObserved(Object.fromEntries(entries))), 'writing')
   }
 
   /** Keeps the base of the config file alone, where the change that it comes with changes nothing else. */
   async keepBase({ services }: Base): Promise<void> {
-    await this.#written(() => this.#deps.store.put(BASE_KEY, JSON.stringify(services)))
+    await this.#reach.run(() => this.#deps.store.put(BASE_KEY, JSON.stringify(services)), 'writing')
   }
 
   /** Tells when another live process uses the store too. */
   async warnOfOthers(): Promise<void> {
-    if (!(await this.#deps.store.isShared())) return
+    if (this.#isCopy || !(await this.#deps.store.isShared())) return
     this.#tell('warn', 'another live process uses the same store: each follows what the other changes')
-  }
-
-  /** The same for what writes: a disk that is full can still be read, and that is not the end of it. */
-  #written<T>(work: () => Promise<T>): Promise<T> {
-    return this.#reached(work, 'writing')
-  }
-
-  /** Runs `work` on the store, and tells when it cannot be reached, and when it can be again. */
-  async #reached<T>(work: () => Promise<T>, what: 'reading' | 'writing' = 'reading'): Promise<T> {
-    try {
-      const result = await work()
-      if (this.#busy?.what === what) this.#busy = null
-      if (this.#away === 'reading' || this.#away === what) {
-        this.#away = null
-        this.#tell('info', 'the store is reachable again', { away: false })
-      }
-      return result
-    } catch (error) {
-      this.#busy ??= { what, patience: new Patience(this.#deps.clock) }
-      if (error instanceof Moved || this.#busy.patience.pauseMs(error) !== null) throw error
-      const wasAway = this.#away !== null
-      this.#away = what === 'reading' ? what : (this.#away ?? what)
-      if (!wasAway) {
-        this.#tell('error', `the store cannot be reached: ${reasonOf(error)}; traffic is served by the last table`, {
-          away: true,
-        })
-      }
-      throw isTurnoutError(error) ? error : new TurnoutError('store_unavailable')
-    }
   }
 
   #tellOnce(level: 'warn' | 'error', message: string): void {
@@ -295,5 +274,3 @@ export class Keeper {
     this.#deps.publish({ type: 'store', service: null, message, data })
   }
 }
-
-const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

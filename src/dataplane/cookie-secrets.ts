@@ -13,13 +13,10 @@ export interface CookieSecrets {
 const LAYER_BYTES = 3
 
 /** Reads both from the store, or makes them. Rejects with `store_unavailable` when what is stored is no such thing. */
-export async function cookieSecretsOf(store: Pick<Store, 'get' | 'put'>): Promise<CookieSecrets> {
+export async function cookieSecretsOf(store: Pick<Store, 'get' | 'putIfAbsent'>): Promise<CookieSecrets> {
   const kept = async (key: string, make: () => string): Promise<string> => {
     const known = await store.get(key)
-    if (known !== null) return known
-    const value = make()
-    await store.put(key, value)
-    return value
+    return known ?? store.putIfAbsent(key, make())
   }
   const keys = await kept('cookieKeys', () => JSON.stringify([randomBytes(32).toString('hex')]))
   const cookieLayer = await kept('cookieLayer', () => randomBytes(LAYER_BYTES).toString('hex'))

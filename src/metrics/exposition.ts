@@ -44,7 +44,12 @@ export function createExposition(
   memory: SharedMemory,
   clock: Clock,
   version: string,
-  tell: () => Told = () => ({ names: null, rollouts: [], lookups: [], instances: { count: 1, staleMs: 0 } }),
+  tell: () => Told = () => ({
+    names: null,
+    rollouts: [],
+    lookups: [],
+    instances: { count: 1, staleMs: 0, local: null },
+  }),
 ): Exposition {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })

@@ -5,6 +5,7 @@
  * apply to the target, and has no series.
  */
 import type { Snapshot } from '../change.ts'
+import type { InstanceFigures } from '../control/instances.ts'
 import type { ToldLookup } from '../lookups/lookups.ts'
 import type { NameCounts } from '../names/names.ts'
 import type { ToldRollout } from '../rollout/told.ts'
@@ -50,7 +51,7 @@ export interface Told {
   readonly names: NameCounts | null
   readonly rollouts: readonly ScrapedRollout[]
   readonly lookups: readonly ToldLookup[]
-  readonly instances: { readonly count: number; readonly staleMs: number }
+  readonly instances: InstanceFigures
 }
 
 /** Everything that one scrape reads, read once. */

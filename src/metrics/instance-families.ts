@@ -1,5 +1,12 @@
 /** The metrics of the instances that serve by one store (control/instances.ts). */
-import type { Family } from './family.ts'
+import type { Family, Sample, Scrape } from './family.ts'
+
+type Local = NonNullable<Scrape['instances']['local']>
+
+const ofLocal = (scrape: Scrape, read: (local: Local) => number): Sample[] => {
+  const { local } = scrape.instances
+  return local === null ? [] : [{ value: read(local), labels: {} }]
+}
 
 /** In the order of the exposition. */
 export const INSTANCE_FAMILIES: readonly Family[] = [
@@ -14,5 +21,23 @@ export const INSTANCE_FAMILIES: readonly Family[] = [
     type: 'gauge',
     help: 'How long a store that several instances share has not been reached; 0 while it is.',
     read: ({ instances }) => [{ value: instances.staleMs / 1_000, labels: {} }],
+  },
+  {
+    name: 'turnout_snapshot_serves',
+    type: 'gauge',
+    help: '1 while the local snapshot of a store elsewhere is what is served, since that was away at the start; else 0.',
+    read: (scrape) => ofLocal(scrape, ({ serves }) => Number(serves)),
+  },
+  {
+    name: 'turnout_snapshot_revision',
+    type: 'gauge',
+    help: 'Revision in the local snapshot of a store elsewhere; 0 for none.',
+    read: (scrape) => ofLocal(scrape, ({ revision }) => revision),
+  },
+  {
+    name: 'turnout_snapshot_failures_total',
+    type: 'counter',
+    help: 'How often the local snapshot of a store elsewhere could not be written.',
+    read: (scrape) => ofLocal(scrape, ({ failures }) => failures),
   },
 ]

@@ -34,6 +34,7 @@ export function memoryStore(): Store {
 
 class MemoryStore implements Store {
   readonly fleet = null
+  readonly local = null
   #position = NOWHERE
   #releaseLast = 0
   readonly #services = new Map<string, Map<Part, Kept>>()
@@ -67,10 +68,10 @@ class MemoryStore implements Store {
     return this.#write(present.revision + 1, changesOf(services), commit)
   }
 
-  async replace(present: Position, { services, revision, ...commit }: Replacement): Promise<Position> {
+  async replace(present: Position, { services, revision, mark, ...commit }: Replacement): Promise<Position> {
     assertPosition(this.#position, present)
     const changes = changesBetween(servicesOf(this.#parts()), services)
-    const position = this.#write(revision, changes, commit)
+    const position = this.#write(revision, changes, commit, mark)
     for (const parts of this.#services.values()) {
       for (const [part, { text }] of parts) parts.set(part, { text, revision })
     }
@@ -110,6 +111,11 @@ class MemoryStore implements Store {
     if (value === null) this.#named.delete(key)
     else this.#named.set(key, value)
   }
+  putIfAbsent = async (key: string, value: string): Promise<string> => {
+    const kept = this.#named.get(key) ?? value
+    this.#named.set(key, kept)
+    return kept
+  }
   isShared = async (): Promise<boolean> => false
   yield = async (): Promise<void> => {}
   mayBlock = (): void => {}
@@ -119,6 +125,7 @@ class MemoryStore implements Store {
     revision: number,
     changes: Changes,
     { atMs, actor, change, releaseLast, named = {} }: Omit<Commit, 'services'>,
+    mark: string = crypto.randomUUID(),
   ): Position {
     for (const [name, parts] of changes) {
       const kept = this.#services.get(name) ?? new Map<Part, Kept>()
@@ -133,7 +140,7 @@ class MemoryStore implements Store {
     this.#audit.set(revision, JSON.stringify({ revision, atMs, actor, change } satisfies AuditEntry))
     for (const [key, value] of Object.entries(named)) this.#named.set(key, value)
     this.#releaseLast = releaseLast
-    this.#position = { revision, mark: crypto.randomUUID() }
+    this.#position = { revision, mark }
     this.#marks.set(revision, this.#position.mark)
     prune(this.#marks, revision - REVISIONS_KEPT)
     prune(this.#undos, revision - REVISIONS_KEPT)

@@ -9,12 +9,17 @@ import type { Store } from './store.ts'
 
 /**
  * Opens the store of a setting: `memory:`, `redis[s]://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`, or `sqlite:PATH`, the path being relative to
- * the working directory. Rejects with `store_unavailable` when it cannot be used, and with `invalid` when there is no such kind of store.
+ * the working directory. `snapshot` is the path of a file for the local copy of one that stands elsewhere; without it none is kept. Rejects with
+ * `store_unavailable` when it cannot be used, and with `invalid` when there is no such kind of store.
  */
-export async function openStore(url: string, clock: Clock = systemClock): Promise<Store> {
+export async function openStore(
+  url: string,
+  snapshot: string | null = null,
+  clock: Clock = systemClock,
+): Promise<Store> {
   if (url === 'memory:') return memoryStore()
   if (isFile(url)) return sqliteStore(pathOf(url))
-  if (isRedis(url)) return redisStore(url, clock)
+  if (isRedis(url)) return redisStore(url, clock, snapshot)
   const message = `There is no store "${url}"; use memory:, sqlite:PATH or redis://HOST.`
   throw new TurnoutError('invalid', message, [{ pointer: '/store', message }])
 }

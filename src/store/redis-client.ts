@@ -7,6 +7,7 @@
  */
 import { createHash } from 'node:crypto'
 import type { Redis } from 'ioredis'
+import { systemClock } from '../clock.ts'
 import { shownStore } from '../config/hidden.ts'
 import { isTurnoutError, TurnoutError } from '../errors.ts'
 
@@ -19,7 +20,7 @@ const RETRY_MS_MAX = 1_000
 export class RedisClient {
   readonly #redis: Redis
   /** For messages: without user and password. */
-  readonly #name: string
+  readonly name: string
   readonly #hashes = new Map<string, string>()
   /** A connection of its own for each channel: it can do nothing else. */
   readonly #listening: Redis[] = []
@@ -28,7 +29,7 @@ export class RedisClient {
 
   private constructor(redis: Redis, name: string) {
     this.#redis = redis
-    this.#name = name
+    this.name = name
     // Without a listener an error would end the process. It is told by the next command.
     redis.on('error', (error: Error) => {
       this.#fault = error
@@ -38,8 +39,8 @@ export class RedisClient {
     })
   }
 
-  /** Connects. Rejects with `store_unavailable` when that is not possible now, and then leaves nothing running. */
-  static async connect(url: string): Promise<RedisClient> {
+  /** A client that connects from its first `reached` on. */
+  static async open(url: string): Promise<RedisClient> {
     const { Redis } = await import('ioredis')
     const redis = new Redis(url, {
       lazyConnect: true,
@@ -53,14 +54,20 @@ export class RedisClient {
       // A node that became a replica refuses writes; the one that took over is found by connecting anew.
       reconnectOnError: (error) => error.message.startsWith('READONLY'),
     })
-    const client = new RedisClient(redis, shownStore(url))
+    return new RedisClient(redis, shownStore(url))
+  }
+
+  /** Connects. Rejects with `store_unavailable` when the first try fails, or has come to nothing in time; it goes on trying then. */
+  async reached(): Promise<void> {
+    const timeout = Promise.withResolvers<never>()
+    const timer = systemClock.after(CONNECT_MS, () => timeout.reject(new Error('timed out')))
     try {
-      await redis.connect()
+      await Promise.race([this.#redis.connect(), timeout.promise])
     } catch (error) {
-      redis.disconnect()
-      throw client.#told(client.#fault ?? error)
+      throw this.#told(this.#fault ?? error)
+    } finally {
+      timer()
     }
-    return client
   }
 
   /** Runs commands; whatever goes wrong is `store_unavailable`. */
@@ -103,7 +110,7 @@ export class RedisClient {
 
   /** A fault of this store: `reason` goes on after its name. */
   fault(reason: string): TurnoutError {
-    return new TurnoutError('store_unavailable', `The store ${this.#name} ${reason}.`)
+    return new TurnoutError('store_unavailable', `The store ${this.name} ${reason}.`)
   }
 
   #told(error: unknown): TurnoutError {

@@ -4,7 +4,7 @@ import type { Lead } from './redis-lead.ts'
 import { ANNOUNCE, type Keys } from './redis-scripts.ts'
 import type { Fleet, Instance } from './store.ts'
 
-export class RedisFleet implements Fleet {
+export class RedisFleet implements Omit<Fleet, 'rewrite'> {
   readonly lifeMs = 3_000
   readonly #client: RedisClient
   readonly #keys: Keys

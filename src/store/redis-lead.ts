@@ -37,7 +37,7 @@ export class Lead {
     })
   }
 
-  /** What has to stand in the store for what only a leader writes; 0 for one that does not lead. */
+  /** What may not be exceeded in the store for what only a leader writes; 0 for one that does not lead. */
   get fence(): number {
     return this.#fence
   }
@@ -69,7 +69,7 @@ export class Lead {
     const fromMs = this.#clock.monotonicMs()
     const { leader, fence } = this.#keys
     const before = this.#fence
-    const number = Number(await this.#client.script(LEAD, [leader, fence], [this.#id, LEASE_MS]))
+    const number = Number(await this.#client.script(LEAD, [leader, fence], [this.#id, LEASE_MS, before]))
     this.#fence = number
     this.#untilMs = number > 0 ? fromMs + LEASE_MS : -Infinity
     // With another number than before somebody else may have led in between.

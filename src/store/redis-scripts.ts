@@ -9,7 +9,7 @@
  *   named      hash: small values by name
  *   observed   hash: service → what the process that leads has seen
  *   instances  hash: id → when it was heard of last, and what it says of itself
- *   leader     who leads, with a life time; `fence` counts the leaders that there were
+ *   leader     who leads, with a life time; `fence` is the number of the last lead
  *
  * All keys have one hash tag, so that a Cluster has them on one node. A commit says the new revision on the channel `changes`, which is
  * a hint only: nobody relies on having heard it.
@@ -82,12 +82,12 @@ export const REVISION = `${POSITION}
 /**
  * KEYS: doc, services, parts, undo, audit, named, fence. ARGV: revision and mark that the store must stand at, channel, the new revision and
  * mark, format, last release, line of the audit, undo, lowest revision that keeps an undo and a line, '1' when every service counts
- * as written, number of named values and of parts, number of the lead that must be the last one (0: anybody may write); then key and value of each, and service, part and text (empty: gone) of each.
+ * as written, number of named values and of parts, number of the lead after which there may be none (0: anybody may write); then key and value of each, and service, part and text (empty: gone) of each.
  * Returns [1], [0, revision] where it stands elsewhere, or [2] where somebody else has led since.
  */
 export const COMMIT = `${POSITION}
   local revision, mark = position(KEYS[1])
-  if ARGV[15] ~= '0' and redis.call('GET', KEYS[7]) ~= ARGV[15] then return {2} end
+  if ARGV[15] ~= '0' and tonumber(redis.call('GET', KEYS[7]) or '0') > tonumber(ARGV[15]) then return {2} end
   if revision ~= tonumber(ARGV[1]) or mark ~= ARGV[2] then return {0, revision} end
   local new = ARGV[4]
   redis.call('HSET', KEYS[1], 'revision', new, 'mark', ARGV[5], 'format', ARGV[6], 'release', ARGV[7])
@@ -125,8 +125,9 @@ export const COMMIT = `${POSITION}
 `
 
 /**
- * KEYS: leader, fence. ARGV: who asks, ms. Takes the lead where nobody has it, and renews our own. Returns the number of the lead, which
- * only grows, or 0 while another one leads.
+ * KEYS: leader, fence. ARGV: who asks, ms, the number that we led with last or 0. Takes the lead where nobody has it, and renews our own.
+ * Returns the number of the lead, or 0 while another one leads. It only grows, also in a Redis that has lost it: so it is the time, or
+ * more. It stays the same for who had it last and gets it again, since nobody else can have had it in between.
  */
 export const LEAD = `
   local held = redis.call('GET', KEYS[1])
@@ -135,14 +136,20 @@ export const LEAD = `
     return tonumber(string.sub(held, #ARGV[1] + 2))
   end
   if held then return 0 end
-  local fence = redis.call('INCR', KEYS[2])
-  redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. fence, 'PX', ARGV[2])
+  local last, fence = tonumber(redis.call('GET', KEYS[2]) or '0'), tonumber(ARGV[3])
+  if fence == 0 or last > fence then
+    local time = redis.call('TIME')
+    fence = math.max(last + 1, time[1] * 1000 + math.floor(time[2] / 1000))
+  end
+  local text = string.format('%.0f', fence)
+  redis.call('SET', KEYS[2], text)
+  redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. text, 'PX', ARGV[2])
   return fence
 `
 
-/** KEYS: named, fence. ARGV: number of the lead that must be the last one, key, value. Returns 1, or 0 where somebody else has led since. */
+/** KEYS: named, fence. ARGV: number of the lead after which there may be none, key, value. Returns 1, or 0 where somebody else has led since. */
 export const PUT_AS_LEADER = `
-  if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+  if tonumber(redis.call('GET', KEYS[2]) or '0') > tonumber(ARGV[1]) then return 0 end
   if ARGV[3] == '' then redis.call('HDEL', KEYS[1], ARGV[2]) else redis.call('HSET', KEYS[1], ARGV[2], ARGV[3]) end
   return 1
 `

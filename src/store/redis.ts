@@ -25,6 +25,8 @@ import { RedisClient } from './redis-client.ts'
 import { RedisFleet } from './redis-fleet.ts'
 import { Lead } from './redis-lead.ts'
 import { COMMIT, type Keys, keysOf, LOAD, PART_MARK, PUT_AS_LEADER, REVISION } from './redis-scripts.ts'
+import { SnapshotFile } from './snapshot-file.ts'
+import { type Remote, SnapshotStore } from './snapshot-store.ts'
 import {
   AUDIT_KEPT,
   type AuditEntry,
@@ -50,20 +52,24 @@ const PREFIX = '{turnout}:'
 /** Fields and values of a hash, one after the other. */
 type Flat = readonly string[]
 
-/** Connects to a Redis. Rejects with `store_unavailable` when it cannot be read. */
-export async function redisStore(url: string, clock: Clock): Promise<Store> {
-  const client = await RedisClient.connect(url)
-  const store = new RedisStore(client, keysOf(PREFIX), clock)
+/**
+ * Connects to a Redis. Rejects with `store_unavailable` when it cannot be read, and there is no snapshot of it at the path that is given
+ * for one. Without such a path none is kept.
+ */
+export async function redisStore(url: string, clock: Clock, snapshot: string | null): Promise<Store> {
+  const client = await RedisClient.open(url)
+  const remote = new RedisStore(client, keysOf(PREFIX), clock)
+  const store = new SnapshotStore(remote, client.name, snapshot === null ? null : new SnapshotFile(snapshot), clock)
   try {
-    await store.load()
+    await store.open()
   } catch (error) {
-    await store.close()
+    await remote.close()
     throw error
   }
   return store
 }
 
-class RedisStore implements Store {
+class RedisStore implements Remote {
   readonly fleet: RedisFleet
   readonly #client: RedisClient
   readonly #keys: Keys
@@ -74,6 +80,10 @@ class RedisStore implements Store {
     this.#keys = keys
     this.#lead = new Lead(client, keys, clock)
     this.fleet = new RedisFleet(client, keys, this.#lead)
+  }
+
+  reached(): Promise<void> {
+    return this.#client.reached()
   }
 
   async load(since: Position = { revision: -1, mark: '' }): Promise<StoredDocument> {
@@ -106,10 +116,10 @@ class RedisStore implements Store {
     return this.#write(present, present.revision + 1, changesOf(services), commit, false)
   }
 
-  async replace(present: Position, { services, revision, ...commit }: Replacement): Promise<Position> {
+  async replace(present: Position, { services, revision, mark, ...commit }: Replacement): Promise<Position> {
     const stored = await this.load()
     assertPosition(stored.position, present)
-    return this.#write(present, revision, changesBetween(stored.services, services), commit, true)
+    return this.#write(present, revision, changesBetween(stored.services, services), commit, true, mark)
   }
 
   async revisions(limit: number, before?: number): Promise<AuditEntry[]> {
@@ -175,6 +185,14 @@ class RedisStore implements Store {
     )
   }
 
+  putIfAbsent(key: string, value: string): Promise<string> {
+    return this.#client.run(async (redis) => {
+      const { named } = this.#keys
+      if ((await redis.hsetnx(named, key, value)) === 1) return value
+      return (await redis.hget(named, key)) ?? value
+    })
+  }
+
   async isShared(): Promise<boolean> {
     return !(await this.#lead.take())
   }
@@ -197,9 +215,9 @@ class RedisStore implements Store {
     changes: Changes,
     { atMs, actor, change, releaseLast, named = {} }: Omit<Commit, 'services'>,
     isWhole: boolean,
+    mark: string = crypto.randomUUID(),
   ): Promise<Position> {
     const { doc, services, parts, undo: undoKey, audit, named: namedKey, changes: channel, fence } = this.#keys
-    const mark = crypto.randomUUID()
     const line = JSON.stringify({ revision, atMs, actor, change } satisfies AuditEntry)
     const values = Object.entries(named).flat()
     const texts = changes.flatMap(([service, its]) =>

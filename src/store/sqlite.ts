@@ -48,6 +48,7 @@ export function sqliteStore(path: string): Store {
 
 class SqliteStore implements Store {
   readonly fleet = null
+  readonly local = null
   readonly #file: string
   readonly #live: LiveLock
   #connection: Connection | null
@@ -96,12 +97,12 @@ class SqliteStore implements Store {
     })
   }
 
-  async replace(present: Position, { services, revision, ...commit }: Replacement): Promise<Position> {
+  async replace(present: Position, { services, revision, mark, ...commit }: Replacement): Promise<Position> {
     const position = this.#write((run) => {
       assertPosition(positionOf(first(run.document)), present)
       const changes = changesBetween(servicesOf(presentParts(run)), services)
       for (const { key, value } of this.#carried) run.put.run(key, value)
-      const position = writeRevision(run, revision, changes, commit)
+      const position = writeRevision(run, revision, changes, commit, mark)
       run.touchParts.run(revision)
       return position
     })
@@ -151,6 +152,14 @@ class SqliteStore implements Store {
 
   async put(key: string, value: string | null): Promise<void> {
     this.#write((run) => void (value === null ? run.dropNamed.run(key) : run.put.run(key, value)))
+  }
+
+  async putIfAbsent(key: string, value: string): Promise<string> {
+    return this.#write((run) => {
+      const kept = first(run.get, key)?.value
+      if (kept === undefined) run.put.run(key, value)
+      return kept ?? value
+    })
   }
 
   async isShared(): Promise<boolean> {
@@ -218,6 +227,7 @@ function writeRevision(
   revision: number,
   changes: Changes,
   { atMs, actor, change, releaseLast, named = {} }: Omit<Commit, 'services'>,
+  mark: string = crypto.randomUUID(),
 ): Position {
   for (const [service, parts] of changes) {
     for (const { part, after } of parts) {
@@ -226,7 +236,7 @@ function writeRevision(
     }
   }
   run.addUndo.run(revision, JSON.stringify(undoOf(changes)))
-  const position = { revision, mark: crypto.randomUUID() }
+  const position = { revision, mark }
   run.addAudit.run(revision, atMs, actor, JSON.stringify(change), position.mark, releaseLast)
   for (const [key, value] of Object.entries(named)) run.put.run(key, value)
   run.pruneUndos.run(revision - REVISIONS_KEPT)

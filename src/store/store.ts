@@ -91,8 +91,10 @@ export interface Commit extends Omit<AuditEntry, 'revision'> {
 
 /** A whole document, for a store that lost it. */
 export interface Replacement extends Omit<Commit, 'services'> {
-  /** Above what the store has, and above what was ever answered. */
+  /** Above what the store has: that of a change that comes with it, above what was ever answered; or with its mark the very one that was lost. */
   readonly revision: number
+  /** Default: a new one. */
+  readonly mark?: string
   readonly services: Readonly<Record<string, WrittenService | StoredContent>>
 }
 
@@ -127,6 +129,37 @@ export interface Fleet {
   listen(heard: () => void): void
   /** Calls `lost` when this process has led (`Store.isShared` was false) and, cut off or standing still, has lost the lead; also where it has it again. */
   onLeadLost(lost: () => void): void
+  /**
+   * Writes the document that this process had last again, as the position that it was, to a store that stands at `found` and lost it. Who leads
+   * does so, and the others when it is overdue. Gives whether it was written here; false too where another one was faster, or `found` is as new.
+   */
+  rewrite(found: Position, isOverdue: boolean): Promise<boolean>
+}
+
+/** What is told of a local copy, for the log and the events. */
+export interface LocalNews {
+  readonly level: 'info' | 'warn' | 'error'
+  readonly message: string
+  /** For the event. */
+  readonly data: Readonly<Record<string, unknown>>
+}
+
+/** The local copy of a document that stands in a store elsewhere (snapshot-store.ts). */
+export interface Local {
+  told(): {
+    /** It is what is served, since the store was not there at the start and has not been since. */
+    readonly serves: boolean
+    /** Wall time at which it was written, if it serves. */
+    readonly keptAtMs: number
+    /** The revision that it has; 0 for none. */
+    readonly revision: number
+    /** Why it could not be written last. */
+    readonly fault: string | null
+    /** How often it could not. */
+    readonly failures: number
+  }
+  /** Calls `heard` with what is to be told, from the start of the process on. */
+  listen(heard: (news: LocalNews) => void): void
 }
 
 /** Changes and named values that only the process that leads writes: what one of before still sends is refused with `conflict`. */
@@ -136,6 +169,8 @@ export const LEADERS_KEYS = /^rollout/
 export interface Store {
   /** Null where there is one machine only. */
   readonly fleet: Fleet | null
+  /** Null where the store is on this machine. */
+  readonly local: Local | null
   /**
    * The last committed document; an empty one when nothing was ever committed. With a position that it has come from, only the
    * services that were written since; with any other, all of them.
@@ -162,6 +197,8 @@ export interface Store {
   get(key: string): Promise<string | null>
   /** Keeps a named value; null forgets it. */
   put(key: string, value: string | null): Promise<void>
+  /** Keeps a named value where there is none; gives the one that is kept. */
+  putIfAbsent(key: string, value: string): Promise<string>
   /** True when another live process uses the same store. */
   isShared(): Promise<boolean>
   /**

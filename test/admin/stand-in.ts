@@ -166,7 +166,7 @@ export async function startAdmin(changes: Partial<AdminDeps> = {}, withShop = tr
     names: literalNames,
     lookups: { told: () => [] },
     instances: new Instances({
-      fleet: null,
+      store: memoryStore(),
       control,
       clock,
       self: { name: 'here:1', version: '0.1.0' },

@@ -93,7 +93,13 @@ test('where several instances share a store each of them must say so, and who do
   const ids: string[] = []
   const every: Clock['every'] = () => () => {}
   const self = { name: 'one:1', version: '1' }
-  const instances = new Instances({ fleet, control, clock: { ...clock, every }, self, quiet: { ids: () => ids } })
+  const instances = new Instances({
+    store: { fleet, local: null },
+    control,
+    clock: { ...clock, every },
+    self,
+    quiet: { ids: () => ids },
+  })
   const signal = new AbortController().signal
   const late = instances.quieted('h-1', 50, signal)
   ids.push('h-1')

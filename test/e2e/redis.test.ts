@@ -130,27 +130,6 @@ test.skipIf(REDIS === null)(
 )
 
 test.skipIf(REDIS === null)(
-  'a Redis that was flushed is told, not followed, and written anew with the next change',
-  async () => {
-    const { redis, proxies } = await startShared(2)
-    const [one, two] = proxies
-    await switchTo(one, 'green')
-    await until('the other routes by it', async () => (await poolOf(two)) === 'green')
-    await redis.ask('FLUSHALL')
-    const events = async (proxy: TestProxy) =>
-      JSON.stringify(await call(proxy, 'GET', '/v1/events?follow=false').catch(String))
-    await until('it is told', async () => /went back to revision 0/.test(await events(one)))
-    expect([await poolOf(one), await poolOf(two)]).toEqual(['green', 'green'])
-    await call(one, 'PUT', '/v1/services/shop/split', { weights: { blue: 50, green: 50 } })
-    const split = async (proxy: TestProxy) => {
-      const { spec } = await call<{ spec: { split: unknown } }>(proxy, 'GET', '/v1/services/shop')
-      return JSON.stringify(spec.split)
-    }
-    await until('the other has it', async () => (await split(two)) === (await split(one)))
-  },
-)
-
-test.skipIf(REDIS === null)(
   'the rollout of an instance that is frozen goes on at another one, and nothing of it happens twice when it wakes',
   async () => {
     const redis = await startRedis()

@@ -33,14 +33,16 @@ export function testConfig(config: Record<string, unknown>): Record<string, unkn
 /** Starts Turnout in this process and closes it when the test has ended. */
 export async function startProxy(
   config: Record<string, unknown>,
-  options: Pick<Parameters<typeof serve>[0], 'sharedReads' | 'splices' | 'directory' | 'names'> & {
+  options: Pick<Parameters<typeof serve>[0], 'sharedReads' | 'splices' | 'directory' | 'stateDirectory' | 'names'> & {
     readonly keep?: boolean
   } = {},
 ): Promise<Proxy> {
   const loaded = parseSpec(stringify(testConfig(config)), { env: {}, source: 'test' })
   if ('faults' in loaded) throw new Error(JSON.stringify(loaded.faults))
   const { keep, ...served } = options
-  const running = await serve({ spec: loaded.spec, ...served })
+  // Each instance has a local snapshot of its own.
+  const isShared = loaded.spec.store.startsWith('redis')
+  const running = await serve({ spec: loaded.spec, ...(isShared && { stateDirectory: temporaryFolder() }), ...served })
   if (keep !== true) onTestFinished(() => running.close())
   const url = running.listeners[0]
   return { url, port: Number(new URL(url).port), admin: running.admin, close: () => running.close() }

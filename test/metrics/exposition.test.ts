@@ -96,7 +96,11 @@ function open(
     names: null,
     rollouts,
     lookups,
-    instances: { count: 3, staleMs: 1_500 },
+    instances: {
+      count: 3,
+      staleMs: 1_500,
+      local: { serves: true, keptAtMs: 5, revision: 7, fault: 'ENOSPC', failures: 2 },
+    },
   }))
   onTestFinished(() => exposition.close())
   const scrape = async () => {

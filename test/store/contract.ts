@@ -64,6 +64,23 @@ export function describeStore(name: string, open: () => Promise<Store>): void {
       expect(await store.observed()).toEqual({ shop: seen })
     })
 
+    test('a value that is kept where there is none is that of whoever came first', async () => {
+      const store = await fresh()
+      const both = await Promise.all(['a', 'b'].map((value) => store.putIfAbsent('key', value)))
+      expect(both[1]).toBe(both[0])
+      expect(await store.putIfAbsent('key', 'c')).toBe(both[0])
+      expect(await store.get('key')).toBe(both[0])
+    })
+
+    test('a document that was lost can be written again as the very position that it was', async () => {
+      const store = await fresh()
+      const lost = { revision: 7, mark: 'of then' }
+      expect(await store.replace(NOWHERE, { ...entry(7), ...lost, services: { shop: service(7) } })).toEqual(lost)
+      expect(await store.position()).toEqual(lost)
+      expect((await store.load(lost)).unchanged).toEqual(['shop'])
+      expect((await store.commit(lost, entry(8))).revision).toBe(8)
+    })
+
     test('counts revisions up from 1 and loads the last one', async () => {
       const store = await fresh()
       expect(await store.commit(NOWHERE, entry(1))).toMatchObject({ revision: 1 })

@@ -1,0 +1,66 @@
+/**
+ * Whether the store can be reached. Whoever works on it goes through here: that it cannot be reached is told once, and once when it can
+ * again; what goes wrong is `store_unavailable` for the caller.
+ *
+ * A store that can be read and not written, such as one on a full disk, is away until something was written. One that another process has
+ * locked is not away, unless that lasts.
+ */
+import { Patience } from '../busy.ts'
+import type { Clock } from '../clock.ts'
+import { isTurnoutError, TurnoutError } from '../errors.ts'
+import type { NewEvent } from './events.ts'
+
+/** What cannot be done while it is away. */
+type Work = 'reading' | 'writing'
+
+/** Somebody else has moved the store: what is there must be looked at before the change is tried again. */
+export class Moved extends TurnoutError {
+  constructor() {
+    super('stale_revision')
+  }
+}
+
+type Tell = (level: 'info' | 'error', message: string, data: NewEvent['data']) => void
+
+export class Reach {
+  readonly #clock: Clock
+  readonly #tell: Tell
+  #away: Work | null = null
+  #busy: { readonly what: Work; readonly patience: Patience } | null = null
+
+  constructor(clock: Clock, tell: Tell) {
+    this.#clock = clock
+    this.#tell = tell
+  }
+
+  /** It was away at the start, which is told already. */
+  beginAway(): void {
+    this.#away = 'reading'
+  }
+
+  /** Runs `work` on the store. Rejects with `Moved`, or with `store_unavailable` and the like. */
+  async run<T>(work: () => Promise<T>, what: Work = 'reading'): Promise<T> {
+    try {
+      const result = await work()
+      if (this.#busy?.what === what) this.#busy = null
+      if (this.#away === 'reading' || this.#away === what) {
+        this.#away = null
+        this.#tell('info', 'the store is reachable again', { away: false })
+      }
+      return result
+    } catch (error) {
+      this.#busy ??= { what, patience: new Patience(this.#clock) }
+      if (error instanceof Moved || this.#busy.patience.pauseMs(error) !== null) throw error
+      const wasAway = this.#away !== null
+      this.#away = what === 'reading' ? what : (this.#away ?? what)
+      if (!wasAway) {
+        const message = `the store cannot be reached: ${reasonOf(error)}; traffic is served by the last table`
+        this.#tell('error', message, { away: true })
+      }
+      throw isTurnoutError(error) ? error : new TurnoutError('store_unavailable')
+    }
+  }
+}
+
+/** What went wrong, for people. */
+export const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

@@ -1,0 +1,61 @@
+/**
+ * What a start leaves for later while the store is away: then it serves by the local snapshot (store/snapshot-store.ts), and nothing can be
+ * changed. Once the store is back, rollouts are read, and the file is applied as one that was read again: there is traffic by then.
+ */
+import type { Logger } from 'pino'
+import { type Clock, sleep } from './clock.ts'
+import type { Services } from './config/schema.ts'
+import type { ConfigFile } from './control/config-file.ts'
+import type { RunningControl } from './control/deps.ts'
+import { isTurnoutError } from './errors.ts'
+import type { Seat } from './rollout/seat.ts'
+import { warnOfKept } from './serve-warnings.ts'
+import type { Store } from './store/store.ts'
+
+/** A store that is away just then is asked again after so long. */
+const AGAIN_MS = 1_000
+
+/** Whether a start may go on after this failure. */
+const isLeft = (store: Pick<Store, 'local'>, error: unknown): boolean =>
+  store.local?.told().serves === true && isTurnoutError(error, 'store_unavailable')
+
+/** Applies the file with which Turnout starts; what of it cannot be stored yet, once it can. Rejects with what is wrong with it. */
+export async function startFile(
+  file: ConfigFile,
+  services: Services,
+  { store, control, log }: { store: Store; control: RunningControl; log: Logger },
+): Promise<void> {
+  try {
+    warnOfKept(log, await file.start(services))
+  } catch (error) {
+    if (!isLeft(store, error)) throw error
+    log.warn('the config file has changed since it was applied last; it is applied once the store is back')
+    const end = control.subscribe(({ type, data }) => {
+      if (type !== 'store' || data['away'] !== false) return
+      end()
+      // A refusal is told as an event.
+      file.reload(services).catch(() => {})
+    })
+  }
+}
+
+/** Begins anew with what the store says of rollouts, once it can be read. */
+export async function reseat(seat: Seat, clock: Clock): Promise<void> {
+  while (
+    !(await seat.reseat().then(
+      () => true,
+      () => false,
+    ))
+  )
+    await sleep(clock, AGAIN_MS)
+}
+
+/** Starts the rollouts, or has them started once the store can be read. */
+export async function startRollouts(seat: Seat, store: Store, clock: Clock): Promise<void> {
+  try {
+    await seat.start()
+  } catch (error) {
+    if (!isLeft(store, error)) throw error
+    void reseat(seat, clock)
+  }
+}
