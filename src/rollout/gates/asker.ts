@@ -3,7 +3,7 @@
  *
  * Every call has a time-out, and an answer of more than 1 MiB is not read on.
  */
-import { Agent } from 'undici'
+import type { Agent } from 'undici'
 
 /** Longest answer that is read. */
 const BODY_MAX = 1_048_576
@@ -20,7 +20,7 @@ export interface Asked {
 const CONNECTIONS_MAX = 1_024
 
 export class Asker {
-  readonly #agent = new Agent({ connections: CONNECTIONS_MAX })
+  #agent: Promise<Agent> | null = null
 
   /** GETs `url`; rejects when the whole answer has not come in time, or with what `signal` aborts with. */
   async get(
@@ -29,9 +29,10 @@ export class Asker {
     signal: AbortSignal,
     headers: Readonly<Record<string, string>> = {},
   ): Promise<Asked> {
+    const agent = await this.#connections()
     const limit = AbortSignal.any([signal, AbortSignal.timeout(withinMs)])
     const path = url.pathname + url.search
-    const answer = await this.#agent.request({ origin: url.origin, path, method: 'GET', headers, signal: limit })
+    const answer = await agent.request({ origin: url.origin, path, method: 'GET', headers, signal: limit })
     const pieces: Buffer[] = []
     let bytes = 0
     for await (const piece of answer.body as AsyncIterable<Buffer>) {
@@ -50,7 +51,8 @@ export class Asker {
     signal: AbortSignal,
   ): Promise<number> {
     const { origin, pathname, search } = new URL(url)
-    const answer = await this.#agent.request({
+    const agent = await this.#connections()
+    const answer = await agent.request({
       origin,
       path: pathname + search,
       method: 'POST',
@@ -63,7 +65,13 @@ export class Asker {
   }
 
   async close(): Promise<void> {
-    await this.#agent.destroy()
+    await (await this.#agent)?.destroy()
+  }
+
+  /** Loaded when something is asked, since that takes a sixth of the time of a start, and most processes never ask. */
+  #connections(): Promise<Agent> {
+    this.#agent ??= import('undici').then((undici) => new undici.Agent({ connections: CONNECTIONS_MAX }))
+    return this.#agent
   }
 }
 

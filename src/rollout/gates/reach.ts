@@ -1,5 +1,4 @@
 /** The check that hooks can be reached: a TCP connection to each, and no request; programs that are there and may be run. */
-import { buildConnector } from 'undici'
 import { nameOf } from '../../config/hook-name.ts'
 import { type Found, failed, ok, skipped } from './check.ts'
 import type { About, Means } from './gate.ts'
@@ -26,7 +25,8 @@ export async function hooksReachable({ spec }: About, { commands }: Means): Prom
 }
 
 /** Null when a connection was opened, else why not. It is closed at once. */
-function connect({ hostname: host, protocol, port }: URL): Promise<string | null> {
+async function connect({ hostname: host, protocol, port }: URL): Promise<string | null> {
+  const { buildConnector } = await import('undici')
   // An address of IPv6 stands in brackets in a URL, and only there.
   const hostname = host.replace(/^\[(.*)\]$/, '$1')
   const open = buildConnector({ timeout: WITHIN_MS })
