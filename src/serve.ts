@@ -220,7 +220,8 @@ function newSeat(
   const { control, memory, store } = core
   const publish = control.publish.bind(control)
   const id = () => `r-${randomBytes(4).toString('hex')}`
-  const deps = { control, clock: systemClock, memory, traffic, commandFolders, store, log, publish, id }
+  const { name } = INSTANCE
+  const deps = { control, clock: systemClock, memory, traffic, commandFolders, store, log, publish, id, name }
   const seat = new Seat(store, () => new Rollouts(deps))
   store.fleet?.onLeadLost(() => void reseat(seat, systemClock))
   return seat

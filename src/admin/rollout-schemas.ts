@@ -31,6 +31,14 @@ export const PostedAnswer = object({
   reason: nullable(Type.String({ description: 'Why they do not count.' })),
 })
 
+const ShareAnswer = object({
+  name: Type.String(),
+  isSelf: Type.Boolean({ description: 'It is the one that judges.' }),
+  canary: object({ requests: Count, failed: Count }),
+  control: object({ requests: Count, failed: Count }),
+  silentMs: Type.Number({ description: 'For how long nothing was heard of it, in ms; 0 where it is heard.' }),
+})
+
 const VerdictAnswer = object({
   outcome: Type.Union(OUTCOMES.map((outcome) => Type.Literal(outcome))),
   metric: Type.String({ description: 'What has failed, holds or is missing.' }),
@@ -41,6 +49,9 @@ const VerdictAnswer = object({
   wouldNotice: nullable(Type.Number({ description: 'Share of failed answers that would have been noticed by now.' })),
   sentence: Type.String(),
   metrics: Type.Array(MetricAnswer, { description: 'Those that are given from outside.' }),
+  instances: Type.Array(ShareAnswer, {
+    description: 'The instances that it is pooled from, and what each has counted; none where there is one only.',
+  }),
 })
 
 const GateAnswer = object({

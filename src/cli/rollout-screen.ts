@@ -5,7 +5,7 @@ import { inDigits } from '../config/digits.ts'
 import { inWords } from '../config/duration.ts'
 import { fitted, number, percent } from './columns.ts'
 import { widthOf, wrapped } from './redraw.ts'
-import { gateLine, metricLine, type RolloutView, waitInWords, wayOf, wordOf } from './rollout-words.ts'
+import { gateLine, metricLine, pooledInWords, type RolloutView, waitInWords, wayOf, wordOf } from './rollout-words.ts'
 
 /** What the status of the service tells of its pools, as far as it is drawn. */
 export interface PoolsView {
@@ -50,6 +50,7 @@ export function screenOf(rollout: RolloutView, status: PoolsView | null, columns
     ...(verdict === null
       ? []
       : paragraph(`evidence against ${to}: ${percent(verdict.evidence)} of what takes it back`)),
+    ...pooledInWords(verdict?.instances).flatMap(paragraph),
     ...(verdict?.metrics ?? []).flatMap((metric) => paragraph(metricLine(metric, to, from))),
     ...paragraph(harmOf(rollout)),
   ]

@@ -2,6 +2,7 @@
  * A rollout in words, for people: one line of where it stands, and more lines of why and what it has cost.
  */
 
+import { inDigits } from '../config/digits.ts'
 import { inWords } from '../config/duration.ts'
 import type { State } from '../rollout/rollout.ts'
 import { percent, timeOf } from './columns.ts'
@@ -52,12 +53,22 @@ export interface RolloutView {
     readonly sentence: string
     readonly evidence: number
     readonly metrics: readonly MetricView[]
+    /** Absent in what an older Turnout tells. */
+    readonly instances?: readonly InstanceView[]
   } | null
   readonly harm: { readonly failed: number; readonly budget: number | null }
   readonly standbyUntilMs: number | null
   readonly retire: { readonly tries: number; readonly reason: string; readonly againAtMs: number | null } | null
   readonly gates: readonly GateView[]
   readonly next: { readonly weight: number; readonly inMs: number; readonly waitsFor: string } | null
+}
+
+/** An instance whose answers are in the verdict. */
+export interface InstanceView {
+  readonly name: string
+  readonly canary: { readonly requests: number }
+  readonly control: { readonly requests: number }
+  readonly silentMs: number
 }
 
 /** What status and explain tell of a rollout that runs. */
@@ -87,6 +98,18 @@ export function lineOf(rollout: RolloutView): string {
 /** From where to where; a rolling release replaces the targets of one pool, and goes from nowhere. */
 export const wayOf = (from: string, to: string): string => (from === to ? to : `${from} → ${to}`)
 
+/** How many instances a verdict is pooled from, each with what it has counted; nothing where there is one only. */
+export function pooledInWords(instances: readonly InstanceView[] = []): string[] {
+  if (instances.length < 2) return []
+  const silent = instances.filter(({ silentMs }) => silentMs > 0).length
+  const each = instances.map(({ name, canary, control, silentMs }) => {
+    const since = silentMs > 0 ? `, not heard for ${inWords(silentMs)}` : ''
+    return `${name} ${inDigits(canary.requests)} + ${inDigits(control.requests)}${since}`
+  })
+  const heard = silent === 0 ? '' : `, ${silent} of them not heard now`
+  return [`pooled over ${instances.length} instances${heard} (answers of both): ${each.join('; ')}`]
+}
+
 /** All lines: where it stands, what the verdict says, what it has cost. */
 export function linesOf(rollout: RolloutView): string[] {
   const { verdict, harm, to, from } = rollout
@@ -95,6 +118,7 @@ export function linesOf(rollout: RolloutView): string[] {
     lineOf(rollout),
     ...(rollout.runsElsewhere ? ['  run by another Turnout process on the same store; as it was kept last'] : []),
     ...(verdict === null ? [] : [`  ${verdict.outcome}: ${verdict.sentence}`]),
+    ...pooledInWords(verdict?.instances).map((line) => `  ${line}`),
     `  ${harm.failed} answers of ${to} failed${budget}`,
     ...(verdict?.metrics ?? []).map((metric) => `  ${metricLine(metric, to, from)}`),
     ...(rollout.standbyUntilMs === null ? [] : [`  ${from} is kept until ${timeOf(rollout.standbyUntilMs)}`]),

@@ -136,6 +136,7 @@ const isTrial = (value: unknown, pools: ServiceSpec['pools']): value is Trial =>
   typeof value['pool'] === 'string' &&
   Object.hasOwn(pools, value['pool']) &&
   isCount(value['step']) &&
+  (value['rollout'] === undefined || typeof value['rollout'] === 'string') &&
   isListOf(value['targets'], (target) => typeof target === 'string') &&
   isListOf(value['tried'], (target) => typeof target === 'string') &&
   (value['asks'] === undefined || typeof value['asks'] === 'boolean') &&

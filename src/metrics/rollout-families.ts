@@ -43,6 +43,11 @@ export const ROLLOUT_FAMILIES: readonly Family[] = [
     ({ verdict }) => verdict?.evidence ?? 0,
   ),
   ofLast(
+    'turnout_rollout_instances',
+    'Instances that the verdict is pooled from and that are heard; absent where there is one only.',
+    ({ verdict }) => verdict?.instances.filter(({ silentMs }) => silentMs === 0).length || null,
+  ),
+  ofLast(
     'turnout_rollout_harm',
     'Failed answers of the new version that have reached clients.',
     ({ harm }) => harm.failed,

@@ -27,26 +27,26 @@ import { Prometheus } from './given/prometheus.ts'
 import type { Kept } from './kept.ts'
 import { Looks } from './looks.ts'
 import type { Publish } from './news.ts'
-import { freeOrphans, takeOver } from './orphans.ts'
+import { freeOrphans, undoBegin } from './orphans.ts'
+import { Outposts } from './outposts.ts'
 import { followPassed, passAbortOn } from './passed-on.ts'
 import { Past } from './past.ts'
-import { retry } from './retry.ts'
+import { notNow, notOurs, THERE } from './refusals.ts'
+import { Reports } from './reports.ts'
 import { isRolling } from './rolling.ts'
-import { isOver, livePoolsOf, mayBeForced, type RolloutEvent } from './rollout.ts'
+import { isOver, livePoolsOf, type RolloutEvent } from './rollout.ts'
 import type { Runbook } from './runbook.ts'
 import { Running, type RunningDeps } from './running.ts'
 import { Standbys } from './standby.ts'
 import { type ToldRollout, toldRollout } from './told.ts'
 
-/** Why it begins and steers none. */
-const THERE =
-  'another Turnout process on this store runs the rollouts, so send it there (an abort alone is passed on); when that one ends, this one takes them up'
-
 export interface ControllerDeps extends BeginningsDeps {
   readonly memory: SharedMemory
   /** What happened lately. */
   readonly traffic: Pick<TrafficWindow, 'service'>
-  readonly store: Pick<Store, 'get' | 'isShared' | 'put'>
+  readonly store: Pick<Store, 'fleet' | 'get' | 'isShared' | 'put'>
+  /** Of this instance, for people. */
+  readonly name: string
   readonly publish: Publish
   readonly log: Pick<Logger, 'error' | 'warn'>
 }
@@ -65,6 +65,8 @@ export class Rollouts {
   readonly #endNews: () => void
   readonly #looks: Looks
   readonly #elsewhere: Elsewhere
+  readonly #reports: Reports
+  readonly #outposts: Outposts
   #isClosed = false
 
   constructor(deps: ControllerDeps) {
@@ -81,6 +83,11 @@ export class Rollouts {
     this.#elsewhere = new Elsewhere({ ...deps, archive: this.#archive, takeUp })
     this.#past = new Past(deps.memory)
     const { clock, control, memory } = deps
+    this.#reports = new Reports(deps, () => {
+      for (const running of this.#running.values()) running.look()
+    })
+    const parts = { past: this.#past, reports: this.#reports, elsewhere: this.#elsewhere }
+    this.#outposts = new Outposts({ ...deps, ...parts, begin: () => this.#looks.begin() })
     this.#looks = new Looks(memory, clock, () => {
       const { services } = control.snapshot()
       for (const [service, running] of this.#running) {
@@ -90,7 +97,7 @@ export class Rollouts {
         }
         running.look()
       }
-      return this.#running.size > 0
+      return this.#outposts.look() || this.#running.size > 0
     })
     this.#endNews = control.subscribe(({ type, data }) => {
       if (type === 'change' && data['kind'] === 'reload')
@@ -103,11 +110,14 @@ export class Rollouts {
   async start(): Promise<void> {
     const isShared = await this.#deps.store.isShared()
     const open = await this.#archive.read()
-    if (isShared) this.#elsewhere.follow(open)
-    else await this.#takeUp(open)
+    if (!isShared) return this.#takeUp(open)
+    this.#elsewhere.follow(open)
+    this.#outposts.sync()
   }
 
   async #takeUp(open: readonly Kept[]): Promise<void> {
+    this.#reports.isJudge = true
+    this.#outposts.handOver()
     await this.#archive.forgetGone()
     for (const kept of open) await this.#goOn(kept)
     for (const service of this.#archive.services) {
@@ -139,20 +149,11 @@ export class Rollouts {
       this.#counts.ask(service, 'begin')
       return running.told()
     }
-    return this.#beginnings.begin(service, asked, by, open, () => this.#undo(service))
-  }
-
-  /** One that has failed to begin leaves nothing behind, also where its first shift was reported as failed and had happened. */
-  async #undo(service: string): Promise<void> {
-    const { control, clock, log } = this.#deps
-    const undo = async () => {
-      await this.#archive.forget(service)
-      await takeOver(control, service)
-      await freeOrphans(control, log, (name) => name !== service)
+    const undo = () => {
+      this.#reports.end(service)
+      return undoBegin(this.#deps, this.#archive, service, () => !this.#isClosed)
     }
-    const failed = (error: unknown) =>
-      log.warn({ err: error, service }, 'a rollout that has not begun cannot be undone yet')
-    await retry(clock, undo, failed, () => !this.#isClosed)
+    return this.#beginnings.begin(service, asked, by, open, undo)
   }
 
   /** What a rollout would do, with what its checks find now. Rejects as `begin` would; nothing is changed. */
@@ -180,7 +181,7 @@ export class Rollouts {
         await this.refresh(service)
         return this.find(service, found.id)
       }
-      throw this.#notOurs(found)
+      throw notOurs(found)
     }
     if (verb === 'abort') {
       this.#counts.ask(service, verb)
@@ -188,12 +189,7 @@ export class Rollouts {
       return running.told()
     }
     const refused = await running.send({ type: verb, by, ...(verb === 'promote' && { force }) } as RolloutEvent)
-    if (refused !== undefined) {
-      const waitsFor = running.told().next?.waitsFor ?? ''
-      const why = waitsFor === '' ? '' : ` It waits for ${waitsFor}.`
-      const hint = mayBeForced(waitsFor) ? ' With force it is promoted all the same.' : ''
-      throw new TurnoutError('conflict', `Not now: ${refused}.${why}${hint}`)
-    }
+    if (refused !== undefined) throw notNow(refused, running.told())
     this.#counts.ask(service, verb)
     return running.told()
   }
@@ -202,12 +198,8 @@ export class Rollouts {
   post(service: string, id: string, name: string, post: Post): PostAnswer {
     const found = this.find(service, id)
     const running = this.#running.get(service)
-    if (running?.kept.rollout.id !== found.id) throw this.#notOurs(found)
+    if (running?.kept.rollout.id !== found.id) throw notOurs(found)
     return running.given.post(name, post, this.#deps.clock.steadyMs())
-  }
-
-  #notOurs(found: ToldRollout): TurnoutError {
-    return new TurnoutError('conflict', `Rollout ${found.id} is ${isOver(found) ? 'over' : `not run here: ${THERE}`}.`)
   }
 
   /** Before any of a service is read: takes over what another process that runs them has kept. Rejects with `store_unavailable`. */
@@ -262,8 +254,10 @@ export class Rollouts {
     this.#endNews()
     this.#elsewhere.close()
     this.#looks.close()
+    this.#outposts.close()
     this.#standbys.close()
     await Promise.all([...this.#running.values()].map((running) => running.close()))
+    await this.#reports.close()
     await this.#gates.close()
     await this.#prometheus.close()
   }
@@ -274,6 +268,7 @@ export class Rollouts {
       gates: this.#gates,
       prometheus: this.#prometheus,
       past: this.#past,
+      reports: this.#reports,
       save: (value, line) => this.#save(value, line),
     }
     return new Running(deps, kept)
@@ -295,6 +290,7 @@ export class Rollouts {
     this.#archive.end(kept)
     this.#standbys.watch(kept)
     this.#running.delete(service)
+    this.#reports.end(service)
     this.#counts.end(service, rollout.state as Ending)
   }
 }

@@ -60,6 +60,11 @@ export class Elsewhere {
     return kept === undefined ? null : { ...toldRollout(kept), runsElsewhere: true }
   }
 
+  /** The same as it is kept; null when none does. */
+  kept(service: string): Kept | null {
+    return this.#running.get(service) ?? null
+  }
+
   /** Reads what the other process has kept of a service. */
   async refresh(service: string): Promise<void> {
     if (!this.#isThere) return

@@ -9,12 +9,15 @@ import type { Clock } from '../clock.ts'
 import { own } from '../config/record.ts'
 import { CELL, FIELD, type SharedMemory } from '../metrics/layout.ts'
 import { noteNew, slotsOf, sumSlots } from '../metrics/load.ts'
-import type { ClumpState } from './clump.ts'
+import { alphaPooled } from './alpha-parts.ts'
 import { Feed } from './feed.ts'
 import { Given, type GivenDeps } from './given/given.ts'
 import type { Forgiven, Kept } from './kept.ts'
+import type { Ledger } from './ledger.ts'
 import type { Stratum } from './origin-test.ts'
-import type { Past, PastOf } from './past.ts'
+import { clumpsSince, type Past, type PastOf } from './past.ts'
+import { Pooled, type TakenByRun, type ToldShare } from './pooled.ts'
+import type { Reports } from './reports.ts'
 import { isRolling } from './rolling.ts'
 import { isLast, livePoolsOf, type Rollout } from './rollout.ts'
 import { type ToldVerdict, toldVerdict } from './told.ts'
@@ -35,6 +38,7 @@ export interface JudgingDeps extends GivenDeps {
   readonly clock: Clock
   readonly memory: SharedMemory
   readonly past: Past
+  readonly reports: Reports
 }
 
 export class Judging {
@@ -64,6 +68,10 @@ export class Judging {
   /** What its targets had answered when it was last looked at. */
   #byRules = 0
   readonly #options: VerdictOptions
+  /** What this instance says to others, and what they say; null where there are none. */
+  readonly #ledger: Ledger | null
+  readonly #pooled: Pooled
+  #step: number
 
   /** Whatever is asked of others ends with `signal`. */
   constructor(deps: JudgingDeps, kept: Kept, signal: AbortSignal) {
@@ -75,7 +83,11 @@ export class Judging {
     this.#livePools = isRolling(rollout) ? [rollout.to] : livePoolsOf(rollout)
     this.#slot = own(control.snapshot().status, service)?.slot ?? 0
     this.#feed = new Feed(memory, this.#slot)
-    this.#options = wish.verdict
+    this.#step = kept.step
+    this.#ledger = deps.reports.open(service, rollout.id, kept.step)
+    this.#pooled = new Pooled(rollout.id, deps.reports, deps.clock.steadyMs(), kept.taken)
+    // Those that judge alone have the other part.
+    this.#options = this.#ledger === null ? wish.verdict : { ...wish.verdict, alpha: alphaPooled(wish.verdict.alpha) }
     this.forgiven = forgiven
     this.harm = kept.harm
     const { metrics } = this.#follow()
@@ -91,7 +103,7 @@ export class Judging {
 
   /** The verdict; where the last shift has begun, as it stood then. */
   told(kept: Kept): ToldVerdict {
-    return this.#last ?? toldVerdict(this.finding, this.verdict, kept, this.given.told())
+    return this.#last ?? toldVerdict(this.finding, this.verdict, kept, this.given.told(), this.#instances)
   }
 
   /** The last shift is about to begin: with it counting begins anew, and what is told stays, unless a later verdict led back. */
@@ -121,7 +133,11 @@ export class Judging {
   /** A step begins: what the workers count from now on, and the part of the traffic that the new version is given, in per cent. */
   beginStep(step: number, weight: number): void {
     Atomics.store(this.#deps.memory.cells, CELL.step + this.#slot, step)
-    this.harm += this.#feed.drop()
+    this.#step = step
+    const harm = this.#feed.drop()
+    this.harm += harm
+    this.#ledger?.addHarm(harm)
+    this.#ledger?.beginStep(step)
     this.answers = 0
     this.#byRules = this.#answered()
     // A URL that had another version before is as cold as one that was never there.
@@ -136,10 +152,11 @@ export class Judging {
     this.#byRules = this.#answered()
     // Whether the live pool is well again, nobody has seen.
     if (isHolding) this.verdict.noteIll(this.#deps.clock.steadyMs())
+    this.#takeOwn()
     const { cells } = this.#deps.memory
+    // Where nothing of it was counted yet, no request is older than the process.
+    if (Atomics.load(cells, CELL.step + this.#slot) === 0) Atomics.store(cells, CELL.stepFirst + this.#slot, 0)
     Atomics.store(cells, CELL.step + this.#slot, step)
-    // No request is older than the process.
-    Atomics.store(cells, CELL.stepFirst + this.#slot, 0)
     Atomics.store(cells, CELL.stepLast, Math.max(step, Atomics.load(cells, CELL.stepLast)))
     this.verdict.share = weight / 100
     this.given.beginStep(weight / 100, this.#deps.clock.steadyMs())
@@ -153,13 +170,6 @@ export class Judging {
     }
   }
 
-  #clumps(now: PastOf['metrics']): ClumpState[] {
-    return now.map(({ clumpEver }, at) => {
-      const [begin, before] = [this.#begin.clumps[at], this.#known[at].clumpEver]
-      return { x2: begin.x2 + clumpEver.x2 - before.x2, dof: begin.dof + clumpEver.dof - before.dof }
-    })
-  }
-
   /** Takes what has come; `weight` is what the new version is given, in per cent, and `at` in which step. */
   look({ at, weight, goneOn = 0 }: Rollout): Finding {
     const nowMs = this.#deps.clock.steadyMs()
@@ -168,24 +178,60 @@ export class Judging {
       this.#followedAtMs = nowMs
       const { edgesMs, metrics } = this.#follow()
       this.#feed.setEdges(edgesMs)
-      this.verdict.noteClumps([...this.#clumps(metrics), ...this.given.clumps()])
+      this.verdict.noteClumps([...clumpsSince(this.#begin.clumps, this.#known, metrics), ...this.given.clumps()])
     }
     this.given.look(nowMs)
     const allOut = at >= 0 && this.#isAllOut(nowMs)
     const bounds = this.given.bounds(this.finding.outcome === 'hold')
+    const alone = this.#hear(goneOn)
+    const unheard = this.#pooled.unheard(this.#options.harmMax, nowMs)
     const look = (atMs: number, came: readonly Stratum[]) =>
-      this.verdict.look({ nowMs: atMs, came, harm: this.harm - this.forgiven.harm, allOut, bounds })
+      this.verdict.look({ nowMs: atMs, came, harm: this.harm - this.forgiven.harm + unheard, allOut, bounds, alone })
     if (weight === 0) this.answers += this.#takeByRules()
-    for (const { atMs, came, harm } of this.#feed.take(nowMs)) {
-      if (weight > 0) this.answers += came[0].canary
+    for (const batch of this.#feed.take(nowMs)) {
+      this.#ledger?.add(batch)
+      this.#pooled.addOwn(batch.came[0])
+      if (weight > 0) this.answers += batch.came[0].canary
+      this.harm += batch.harm
+      look(batch.atMs, batch.came)
+    }
+    for (const { came, harm } of this.#pooled.take(this.#step)) {
       this.harm += harm
-      look(atMs, came)
+      if (came.length === 0) continue
+      if (weight > 0) this.answers += came[0].canary
+      // By our own clock: others may have another time.
+      look(nowMs, came)
     }
     // What is given from outside comes beside them.
     this.finding = look(nowMs, [...NOTHING, ...this.given.take()])
     // A failure that is in no closed stratum yet: whatever closes it may decide.
     if (this.verdict.isPending) this.#feed.hurry()
     return this.finding
+  }
+
+  /** What this instance has counted before it has taken the rollout up is taken like that of another one, as far as nobody has yet. */
+  #takeOwn(): void {
+    const { reports, clock } = this.#deps
+    const steadyMs = clock.steadyMs()
+    if (this.#ledger === null) return
+    const said = { ...this.#ledger.said(steadyMs), readings: [this.#ledger.total] }
+    this.#pooled.hear({ run: reports.run, name: reports.name, said, atMs: steadyMs })
+  }
+
+  /** Takes note of what other instances say; gives why one of them judges by itself that the new version has failed. */
+  #hear(goneOn: number): string | null {
+    for (const heard of this.#deps.reports.heard(this.#service)) this.#pooled.hear(heard)
+    return this.#pooled.failedAlone(goneOn)
+  }
+
+  /** What was taken of each instance, this one among them, to be kept with the tests. */
+  get taken(): TakenByRun | undefined {
+    return this.#ledger === null ? undefined : this.#pooled.taken(this.#step, this.#ledger.total)
+  }
+
+  /** The instances that the verdict is pooled from; none where there is one only. */
+  get #instances(): readonly ToldShare[] {
+    return this.#ledger === null ? [] : this.#pooled.told(this.#deps.clock.steadyMs())
   }
 
   /** What a rollout has to know of the last look beside its finding. */

@@ -35,9 +35,9 @@ export class Keeping {
   /** With what the verdict and the gates have come to. */
   noted(kept: Kept): Kept {
     if (isOver(kept.rollout)) this.#gateLog.close()
-    const { live, answers, forgiven, verdict } = this.#judging
+    const { live, answers, forgiven, harm, taken, verdict } = this.#judging
     const told = { verdict: this.#judging.told(kept), gates: this.#gateLog.entries }
-    return { ...kept, ...told, live, tests: verdict.states, answers, forgiven }
+    return { ...kept, ...told, live, tests: verdict.states, taken, answers, forgiven, harm }
   }
 
   /** Keeps it; while that has not come to be, `isUnkept`. */

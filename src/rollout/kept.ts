@@ -4,6 +4,7 @@
  * What may be absent was not there in older versions of Turnout, which may have begun it.
  */
 import type { ToldGate } from './gates/gate-log.ts'
+import type { TakenByRun } from './pooled.ts'
 import { isRolling } from './rolling.ts'
 import { isOver, livePoolsOf, type Rollout, type RolloutEvent, type State } from './rollout.ts'
 import type { Standby } from './standby.ts'
@@ -54,6 +55,8 @@ export interface Kept {
   readonly live?: Before
   /** The tests of each metric as they stood when it was kept last; null before traffic. */
   readonly tests: readonly TestStates[] | null
+  /** What these are of: what was taken of each instance; absent where there is one only, or an older Turnout has kept it. */
+  readonly taken?: TakenByRun | undefined
   /** Answers of the new version in this step; absent where an older Turnout has kept it. */
   readonly answers?: number
   /** The verdict as it was last told. */

@@ -1,7 +1,10 @@
 /** Services that a rollout has set apart, of which nothing is known any more. */
 import type { Logger } from 'pino'
 import type { Control } from '../change.ts'
+import type { Clock } from '../clock.ts'
 import { own } from '../config/record.ts'
+import type { Archive } from './archive.ts'
+import { retry } from './retry.ts'
 
 /** They belong to everybody again; their split stays. `isRun` tells of which services a rollout runs. */
 export async function freeOrphans(
@@ -20,9 +23,26 @@ export async function freeOrphans(
 }
 
 /** Has what was written in the store without our knowledge taken over: what a change would come upon is read before it is tried. */
-export async function takeOver(control: Control, service: string): Promise<void> {
+async function takeOver(control: Control, service: string): Promise<void> {
   const spec = own(control.snapshot().services, service)
   if (spec === undefined) return
   const change = { kind: 'split', service, weights: spec.split ?? {} } as const
   await control.change(change, { actor: 'rollouts', dryRun: true }).catch(() => {})
+}
+
+/** One that has failed to begin leaves nothing behind, also where its first shift was reported as failed and had happened; tried until it is so. */
+export async function undoBegin(
+  { control, clock, log }: { readonly control: Control; readonly clock: Clock; readonly log: Pick<Logger, 'warn'> },
+  archive: Pick<Archive, 'forget'>,
+  service: string,
+  isWanted: () => boolean,
+): Promise<void> {
+  const undo = async () => {
+    await archive.forget(service)
+    await takeOver(control, service)
+    await freeOrphans(control, log, (name) => name !== service)
+  }
+  const failed = (error: unknown) =>
+    log.warn({ err: error, service }, 'a rollout that has not begun cannot be undone yet')
+  await retry(clock, undo, failed, isWanted)
 }

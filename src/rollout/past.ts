@@ -13,10 +13,8 @@ import { sumSlots } from '../metrics/load.ts'
 import type { ServiceStatus, TargetStatus } from '../table/status.ts'
 import { Clump, type ClumpState, SLICE_MS, type SliceCounts } from './clump.ts'
 import type { History } from './margin-test.ts'
-import { QUANTILES, SlowEdge } from './slow-edge.ts'
+import { METRICS_COUNTED as METRICS, QUANTILES, SlowEdge } from './slow-edge.ts'
 
-/** Failures, and what is slow by each quantile. */
-const METRICS = 1 + QUANTILES.length
 /** Ten minutes of them. */
 const SLICES_MAX = 60
 
@@ -35,6 +33,18 @@ export interface PastOf {
   readonly edgesMs: readonly number[]
   /** By metric, in the order of verdict.ts: failures, then the quantiles. */
   readonly metrics: readonly Known[]
+}
+
+/** How far answers go bad together, by metric: as it was known at the begin, and what has come between `then` and `now`. */
+export function clumpsSince(
+  begin: readonly ClumpState[],
+  then: PastOf['metrics'],
+  now: PastOf['metrics'],
+): ClumpState[] {
+  return now.map(({ clumpEver }, at) => {
+    const before = then[at].clumpEver
+    return { x2: begin[at].x2 + clumpEver.x2 - before.x2, dof: begin[at].dof + clumpEver.dof - before.dof }
+  })
 }
 
 export class Past {

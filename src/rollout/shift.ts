@@ -37,5 +37,12 @@ export function shiftOf(
 export function trialOf({ rollout, wish, step }: Kept): Trial {
   const targets = isRolling(rollout) && { targets: targetsBegun(rollout) }
   const asks = wish.spec.announces !== undefined && { asks: true }
-  return { pool: rollout.to, step, ...targets, ...(wish.failing && { failing: wish.failing }), ...asks }
+  return {
+    pool: rollout.to,
+    step,
+    rollout: rollout.id,
+    ...targets,
+    ...(wish.failing && { failing: wish.failing }),
+    ...asks,
+  }
 }

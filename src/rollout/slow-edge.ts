@@ -9,6 +9,8 @@ import { BINS, binEndMs } from '../metrics/bins.ts'
 
 /** The quantiles that are judged: most answers slower, a slow tail, and a long one. */
 export const QUANTILES = [0.75, 0.95, 0.99] as const
+/** Metrics that are counted here: failures, and what is slow by each quantile. */
+export const METRICS_COUNTED = 1 + QUANTILES.length
 
 /** Answers after which all that were remembered count half. */
 const REMEMBERED = 20_000

@@ -7,13 +7,14 @@ import { inDigits } from '../config/digits.ts'
 import type { ToldGate } from './gates/gate-log.ts'
 import { type GivenTold, type ToldMetric, toldMetrics } from './given/told.ts'
 import type { Kept } from './kept.ts'
+import type { ToldShare } from './pooled.ts'
 import { isOver, type Rollout, type State } from './rollout.ts'
 import { weightAt } from './strategy.ts'
 import type { Finding, Verdict } from './verdict.ts'
 import { NEVER } from './wish.ts'
 import { sentenceOf } from './words.ts'
 
-interface Side {
+export interface Side {
   readonly requests: number
   readonly failed: number
   /** Slower than 95 of 100 answers of the live pool used to be. */
@@ -34,6 +35,8 @@ export interface ToldVerdict {
   readonly sentence: string
   /** Those that are given from outside. */
   readonly metrics: readonly ToldMetric[]
+  /** The instances that it is pooled from; none where there is one only. */
+  readonly instances: readonly ToldShare[]
 }
 
 export interface ToldRollout {
@@ -67,7 +70,13 @@ export interface ToldRollout {
 }
 
 /** What a look has found, with its numbers; `given` is what is told of metrics from outside. */
-export function toldVerdict(finding: Finding, verdict: Verdict, kept: Kept, given: readonly GivenTold[]): ToldVerdict {
+export function toldVerdict(
+  finding: Finding,
+  verdict: Verdict,
+  kept: Kept,
+  given: readonly GivenTold[],
+  instances: readonly ToldShare[],
+): ToldVerdict {
   const [failures, , slow] = verdict.metrics
   const side = (of: 'canary' | 'control'): Side => ({
     requests: failures.totals[of],
@@ -84,6 +93,7 @@ export function toldVerdict(finding: Finding, verdict: Verdict, kept: Kept, give
     wouldNotice: verdict.wouldNotice(),
     sentence: sentenceOf(finding, verdict, kept, given),
     metrics: toldMetrics(given, verdict),
+    instances,
   }
 }
 
@@ -108,8 +118,13 @@ export function toldRollout(kept: Kept): ToldRollout {
     endedAtMs,
     by,
     reason,
-    // One that was kept by an older Turnout has neither metrics nor p.
-    verdict: verdict && { ...verdict, metrics: verdict.metrics ?? [], p: verdict.p ?? 1 },
+    // One that was kept by an older Turnout has neither metrics nor p nor instances.
+    verdict: verdict && {
+      ...verdict,
+      metrics: verdict.metrics ?? [],
+      p: verdict.p ?? 1,
+      instances: verdict.instances ?? [],
+    },
     harm: { failed: harm, budget },
     next: nextOf(kept),
     standbyUntilMs: kept.standby?.isOver === false && !kept.standby.retire ? kept.standby.untilMs : null,

@@ -9,7 +9,8 @@
  *   insufficient  anything else: never advances, never rolls back
  *
  * Every metric has one origin test for the whole rollout, with a share of α, and a margin test anew for each step, at β: no correction
- * is needed there, since if any metric is truly worse its own test must err. When the weight changes, open strata are dropped.
+ * is needed there, since if any metric is truly worse its own test must err. What counts is pooled of all instances; one that judges by itself
+ * has a part of α of its own (outpost.ts), and what it finds is a failure too. When the weight changes, open strata are dropped.
  *
  * Guards are plain rules beside α, and say so: `harm` is the user's own cap of failed answers; all targets out says by itself what
  * is wrong; the share of failures counts only where nothing runs beside the canary that it could be compared with; a value that is given
@@ -77,12 +78,16 @@ export interface Look {
   readonly allOut: boolean
   /** Values that are given from outside and must stay in bounds: the name of one that did not, and of one that a step still waits for. */
   readonly bounds?: { readonly broken: string | null; readonly missing: string | null }
+  /** Why an instance judges by itself that the canary has failed; null or absent where none does. */
+  readonly alone?: string | null
 }
 
 export interface Finding {
   readonly outcome: Outcome
   /** What has failed, holds or is missing. */
   readonly cause: Cause
+  /** In words, where only somebody else knows it. */
+  readonly why?: string
 }
 
 /** The tests of a metric, as they are kept. */
@@ -240,9 +245,10 @@ export class Verdict {
     if (!isIll) metric.test.take(stratum)
   }
 
-  #failure({ nowMs, harm, allOut, bounds }: Look, isIll: boolean): Finding | null {
+  #failure({ nowMs, harm, allOut, bounds, alone = null }: Look, isIll: boolean): Finding | null {
     const worse = this.metrics.find(({ origin }) => origin.failed)
     if (worse !== undefined) return { outcome: 'fail', cause: worse.name }
+    if (alone !== null) return { outcome: 'fail', cause: 'alone', why: alone }
     if (!allOut) this.#outSinceMs = Infinity
     else if (this.#outSinceMs === Infinity) this.#outSinceMs = nowMs
     if (harm > this.#options.harmMax) return { outcome: 'fail', cause: 'harm' }

@@ -18,7 +18,7 @@ const counted = (bad: number, all: number): string => `${inDigits(bad)} of ${inD
 
 /** Why the verdict is what it is; `given` is what is told of metrics from outside. */
 export function sentenceOf(
-  { outcome, cause }: Finding,
+  { outcome, cause, why }: Finding,
   verdict: Verdict,
   kept: Kept,
   given: readonly GivenTold[],
@@ -41,6 +41,9 @@ export function sentenceOf(
   const noticed = share === null ? both : `${both}; ${percent(share)} would have been noticed`
   switch (outcome) {
     case 'fail':
+      if (why !== undefined) return `${why} (all together: ${both})`
+      if (cause === 'harm' && kept.harm - (kept.forgiven?.harm ?? 0) <= wish.verdict.harmMax)
+        return `answers of ${to} failed, and instances of which nothing is heard may have brought as many more as its harm budget of ${wish.verdict.harmMax} has left: ${both}`
       if (cause === 'harm')
         return `more than ${wish.verdict.harmMax} answers of ${to} failed, which is its harm budget: ${both}`
       if (cause === 'targets out') return `all targets of ${to} were out for 5 s: ${both}`

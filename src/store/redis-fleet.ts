@@ -1,16 +1,19 @@
 /** The instances that use a Redis store: each says where it stands, and hears on a channel when another one has written. */
 import type { RedisClient } from './redis-client.ts'
+import type { RedisCounts } from './redis-counts.ts'
 import type { Lead } from './redis-lead.ts'
 import { ANNOUNCE, type Keys } from './redis-scripts.ts'
 import type { Fleet, Instance } from './store.ts'
 
 export class RedisFleet implements Omit<Fleet, 'rewrite'> {
   readonly lifeMs = 3_000
+  readonly counts: RedisCounts
   readonly #client: RedisClient
   readonly #keys: Keys
   readonly #lead: Lead
 
-  constructor(client: RedisClient, keys: Keys, lead: Lead) {
+  constructor(client: RedisClient, keys: Keys, lead: Lead, counts: RedisCounts) {
+    this.counts = counts
     this.#client = client
     this.#keys = keys
     this.#lead = lead

@@ -10,6 +10,7 @@
  *   observed   hash: service → what the process that leads has seen
  *   instances  hash: id → when it was heard of last, and what it says of itself
  *   leader     who leads, with a life time; `fence` is the number of the last lead
+ *   counts, seats   what instances say to each other while a rollout runs (redis-counts.ts), with a life time; `counted` is their channel
  *
  * All keys have one hash tag, so that a Cluster has them on one node. A commit says the new revision on the channel `changes`, which is
  * a hint only: nobody relies on having heard it.
@@ -28,6 +29,9 @@ export const keysOf = (prefix: string) => ({
   fence: `${prefix}fence`,
   instances: `${prefix}instances`,
   changes: `${prefix}changes`,
+  counts: `${prefix}counts`,
+  counted: `${prefix}counted`,
+  seats: `${prefix}seats`,
 })
 export type Keys = ReturnType<typeof keysOf>
 

@@ -22,6 +22,7 @@ import {
   undoOf,
 } from './parts.ts'
 import { RedisClient } from './redis-client.ts'
+import { RedisCounts } from './redis-counts.ts'
 import { RedisFleet } from './redis-fleet.ts'
 import { Lead } from './redis-lead.ts'
 import { COMMIT, type Keys, keysOf, LOAD, PART_MARK, PUT_AS_LEADER, REVISION } from './redis-scripts.ts'
@@ -79,7 +80,7 @@ class RedisStore implements Remote {
     this.#client = client
     this.#keys = keys
     this.#lead = new Lead(client, keys, clock)
-    this.fleet = new RedisFleet(client, keys, this.#lead)
+    this.fleet = new RedisFleet(client, keys, this.#lead, new RedisCounts(client, keys))
   }
 
   reached(): Promise<void> {

@@ -68,6 +68,7 @@ export class SnapshotStore implements Store {
       file && new SnapshotKeeper({ file, clock, present, tell: (level, message) => this.#news.tell(level, message) })
     const { fleet } = remote
     this.fleet = {
+      counts: fleet.counts,
       lifeMs: fleet.lifeMs,
       announce: (self) => fleet.announce(self),
       leave: (id) => fleet.leave(id),

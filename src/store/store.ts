@@ -117,8 +117,26 @@ export interface Instance {
   readonly quiet?: readonly string[]
 }
 
+/** What others have counted, as each said it last. */
+export interface Report {
+  /** How many have said something lately, whoever asks among them. */
+  readonly count: number
+  readonly others: readonly { readonly id: string; readonly agoMs: number; readonly text: string }[]
+}
+
+/** What instances say to each other of a rollout that runs (rollout/reports.ts). */
+export interface FleetCounts {
+  /** Says what run `id` of an instance has counted, and gives what all others have, where it wants that; others hear at once of what is urgent. */
+  report(id: string, text: string, isUrgent: boolean, wantsOthers: boolean): Promise<Report>
+  /** A number from 1 on that nobody else has been given for this rollout. */
+  seat(rollout: string): Promise<number>
+  /** Calls `heard` when one of them has said what is urgent. Only a hint. */
+  listen(heard: () => void): void
+}
+
 /** The instances of a store that several machines use. */
 export interface Fleet {
+  readonly counts: FleetCounts
   /** An instance that has said nothing for so long, in ms, is gone, or cut off. */
   readonly lifeMs: number
   /** Says where an instance stands. Gives all that have said so lately, this one among them. */

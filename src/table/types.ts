@@ -98,6 +98,8 @@ export interface PoolTable {
 export interface Trial {
   readonly pool: string
   readonly step: number
+  /** Id of the rollout; absent where an older Turnout has begun it. */
+  readonly rollout?: string
   /** The targets of the pool that have the new version; absent: all of them. */
   readonly targets?: readonly string[]
   /** Statuses that are failures; absent: those that are for everybody else (dataplane/exchange/attempt-outcome.ts). */

@@ -153,6 +153,7 @@ export async function startAdmin(changes: Partial<AdminDeps> = {}, withShop = tr
     store,
     publish: (event) => control.publish(event),
     id: () => 'r-1',
+    name: 'here:1',
     log: { error() {}, warn() {} },
   })
   onTestFinished(() => rollouts.close())

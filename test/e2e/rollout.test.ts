@@ -6,7 +6,7 @@ import { type Load, startLoad } from '../helpers/load.ts'
 import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { begin, current, ROLLOUTS, reachedWithin, turnout } from '../helpers/rollouts.ts'
-import { startNamed, startUpstream } from '../helpers/upstream.ts'
+import { startFailing, startNamed, startUpstream } from '../helpers/upstream.ts'
 
 const reached = (proxy: TestProxy, ...states: Parameters<typeof reachedWithin>[2][]) =>
   reachedWithin(30_000, proxy, ...states)
@@ -14,18 +14,6 @@ const reached = (proxy: TestProxy, ...states: Parameters<typeof reachedWithin>[2
 async function splitOf(proxy: TestProxy): Promise<unknown> {
   const { spec } = await call<{ spec: { split: unknown } }>(proxy, 'GET', '/v1/services/shop')
   return spec.split
-}
-
-/** A target that fails a share of its requests once it is told to. */
-async function startFailing(): Promise<{ url: string; failing: number }> {
-  const state = { url: '', failing: 0 }
-  const { url } = await startUpstream((request, response) => {
-    request.resume()
-    response.statusCode = Math.random() < state.failing ? 500 : 200
-    response.end('green')
-  })
-  state.url = url
-  return state
 }
 
 async function startShop(greenUrl: string, more: object = {}): Promise<TestProxy> {

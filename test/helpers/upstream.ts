@@ -40,6 +40,18 @@ export function startNamed(name: string, port = 0): Promise<Upstream & { readonl
   }, port).then((upstream) => ({ ...upstream, requests: () => requests }))
 }
 
+/** A target that fails a share of its requests once it is told to. */
+export async function startFailing(): Promise<{ url: string; failing: number }> {
+  const state = { url: '', failing: 0 }
+  const { url } = await startUpstream((request, response) => {
+    request.resume()
+    response.statusCode = Math.random() < state.failing ? 500 : 200
+    response.end('green')
+  })
+  state.url = url
+  return state
+}
+
 export interface RawUpstream extends Upstream {
   /** Connections so far. */
   readonly connections: () => number

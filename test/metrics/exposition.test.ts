@@ -78,7 +78,8 @@ const ASKED = { begin: 4, pause: 2, resume: 0, promote: 0, abort: 1 }
 function rolloutOf(service: string, state: ToldRollout['state'], more: Partial<ToldRollout> = {}): ScrapedRollout {
   const steps = [5, 50, 100].map((weight) => ({ weight, forMs: 0, requests: 0 }))
   const harm = { failed: 2, budget: 50 }
-  const last = { service, state, step: 1, steps, weight: 50, harm, verdict: { evidence: 0.25 }, ...more }
+  const instances = [0, 0, 4_000].map((silentMs) => ({ silentMs }))
+  const last = { service, state, step: 1, steps, weight: 50, harm, verdict: { evidence: 0.25, instances }, ...more }
   return { last: last as unknown as ToldRollout, ended: { done: 3, rolledBack: 1 }, asked: ASKED }
 }
 
@@ -319,6 +320,7 @@ test('of a rollout each state has a series, and figures that there are not have 
   expect(value('turnout_rollout_step', { service: 'shop' })).toBe(2)
   expect(value('turnout_rollout_steps', { service: 'shop' })).toBe(3)
   expect(value('turnout_rollout_evidence', { service: 'shop' })).toBe(0.25)
+  expect(value('turnout_rollout_instances', { service: 'shop' })).toBe(2)
   expect(value('turnout_rollout_harm', { service: 'shop' })).toBe(2)
   expect(value('turnout_rollout_harm_budget')).toBe(50)
   expect(value('turnout_rollout_step', { service: 'api' })).toBe(0)

@@ -59,6 +59,7 @@ export async function stand(
     log,
     publish: ({ message }: { message: string }) => void events.push(message),
     id: () => `r-${++ids}`,
+    name: 'here:1',
     ...changes,
   }
   const make = () => new Rollouts(deps)

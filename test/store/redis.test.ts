@@ -175,6 +175,18 @@ describe.skipIf(REDIS === null)('a Redis', () => {
       const self = { id: 'a', name: 'here:1', version: '1', revision: 2, epoch: 1 }
       expect(await store.fleet!.announce(self)).toEqual([self])
       await store.fleet!.leave('a')
+      const { counts } = store.fleet!
+      let hurried = 0
+      counts.listen(() => hurried++)
+      expect(await counts.report('a', 'text', false, true)).toEqual({ count: 1, others: [] })
+      await expect
+        .poll(async () => {
+          const { count, others } = await counts.report('b', '{"it": 1}', true, true)
+          expect([count, others]).toEqual([2, [{ id: 'a', agoMs: expect.any(Number), text: 'text' }]])
+          return hurried
+        })
+        .toBeGreaterThan(0)
+      expect([await counts.seat('r-1'), await counts.seat('r-1'), await counts.seat('r-2')]).toEqual([1, 2, 1])
       await store.replace(position, { ...entry(9), services: { shop: service(9) }, revision: 9 })
       await expect.poll(() => heard).toBeGreaterThan(0)
       expect(

@@ -1,0 +1,76 @@
+/**
+ * What instances have counted for the verdict of a rollout, and say to each other while one runs: one text of each, in one hash, which Redis
+ * forgets soon after the last of them has said anything.
+ *
+ * A text says all that its instance has counted so far, so one that is lost, late or read twice does no harm. It lives longer than a lead
+ * does, so that whoever takes a rollout up finds what the last leader had counted and not kept.
+ */
+import type { RedisClient } from './redis-client.ts'
+import type { Keys } from './redis-scripts.ts'
+import type { FleetCounts, Report } from './store.ts'
+
+/** How long a text is there after it was said last; longer than the lease of a lead and the two looks that find it over. */
+const LIFE_MS = 15_000
+/** Seats of a rollout are known so long after the last was taken. */
+const SEATS_MS = 24 * 3_600_000
+
+/**
+ * KEYS: counts. ARGV: id, what it says, ms, channel, '1' to have the others told. Notes it by the clock of Redis and forgets who has said nothing
+ * for so long. Returns how many there are, then of each other its id, how long ago it has spoken in ms, and what it said, where that is wanted.
+ */
+const REPORT = `
+  local time = redis.call('TIME')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f', now) .. ' ' .. ARGV[2])
+  redis.call('PEXPIRE', KEYS[1], ARGV[3])
+  if ARGV[4] ~= '' then redis.call('PUBLISH', ARGV[4], ARGV[1]) end
+  local all, told, count = redis.call('HGETALL', KEYS[1]), {}, 0
+  for i = 1, #all, 2 do
+    local at, text = string.match(all[i + 1], '^(%d+) (.*)$')
+    local age = at and math.abs(now - tonumber(at))
+    if not age or age > tonumber(ARGV[3]) then
+      redis.call('HDEL', KEYS[1], all[i])
+    else
+      count = count + 1
+      if ARGV[5] == '1' and all[i] ~= ARGV[1] then
+        told[#told + 1] = all[i]; told[#told + 1] = string.format('%.0f', age); told[#told + 1] = text
+      end
+    end
+  end
+  return {count, told}
+`
+
+export class RedisCounts implements FleetCounts {
+  readonly #client: RedisClient
+  readonly #keys: Keys
+  /** Whoever listens now; there is one connection for whoever does. */
+  #heard: (() => void) | null = null
+
+  constructor(client: RedisClient, keys: Keys) {
+    this.#client = client
+    this.#keys = keys
+  }
+
+  async report(id: string, text: string, isUrgent: boolean, wantsOthers: boolean): Promise<Report> {
+    const { counts, counted } = this.#keys
+    const values = [id, text, LIFE_MS, isUrgent ? counted : '', wantsOthers ? '1' : '0']
+    const [count, told] = (await this.#client.script(REPORT, [counts], values)) as [number, string[]]
+    const others: Report['others'][number][] = []
+    for (let at = 0; at < told.length; at += 3)
+      others.push({ id: told[at], agoMs: Number(told[at + 1]), text: told[at + 2] })
+    return { count, others }
+  }
+
+  async seat(rollout: string): Promise<number> {
+    return this.#client.run(async (redis) => {
+      const seat = await redis.hincrby(this.#keys.seats, rollout, 1)
+      await redis.pexpire(this.#keys.seats, SEATS_MS)
+      return seat
+    })
+  }
+
+  listen(heard: () => void): void {
+    if (this.#heard === null) this.#client.subscribe(this.#keys.counted, () => this.#heard?.())
+    this.#heard = heard
+  }
+}
