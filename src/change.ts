@@ -33,6 +33,8 @@ export type Change =
     }
   /** They go on; with `hold` only if it is that one by which they are held. `why`: of one who has not been asked. */
   | { readonly kind: 'release'; readonly services: readonly string[]; readonly hold?: string; readonly why?: string }
+  /** Visitors of the service are answered by its maintenance page, or no longer. */
+  | { readonly kind: 'maintenance'; readonly service: string; readonly on: boolean }
   | { readonly kind: 'back'; readonly service: string }
   | { readonly kind: 'rules'; readonly service: string; readonly rules: readonly RuleSpec[] }
   | { readonly kind: 'pool.put'; readonly service: string; readonly pool: string; readonly spec: PoolSpec }

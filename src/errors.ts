@@ -49,6 +49,7 @@ export const ERRORS = Object.freeze({
     'unsent',
     'The service is held for a moment, and the request could not wait for its end.',
   ),
+  maintenance: entry(503, 'internal', 'unsent', 'The service is down for maintenance.'),
   upstream_timeout: entry(504, 'upstream', 'idempotent', 'The target did not answer in time.'),
   internal: entry(500, 'internal', 'idempotent', 'Something went wrong inside the proxy.'),
   client_closed: entry(499, 'downstream', 'never', 'The client went away before its answer was complete.'),

@@ -91,7 +91,7 @@ export function createComparer(core: Core, { limits }: Pick<Spec, 'limits'>): Co
   if (limits.sampleBytesMax === 0) return null
   const signer = new CookieSigner(core.cookies.cookieKeys, core.cookies.cookieLayer)
   const queue = createQueue(WAITING_MAX, systemClock)
-  return (name, spec, { pools: _, hold: _hold, ...intent }) =>
+  return (name, spec, { pools: _, hold: _hold, maintenance: _maintenance, ...intent }) =>
     queue.run(async () => {
       const present = core.table()
       const before = present.services.get(name)
@@ -144,8 +144,8 @@ class Replay {
     this.#service = after.name
     this.#comparison = new Comparison(after)
     const proposed = { ...present, services: new Map(present.services).set(after.name, after) }
-    // Who goes where is asked, and not whether it is held just now.
-    const now = { ...present.services.get(after.name)!, hold: null }
+    // Who goes where is asked, and not whether it is held or in maintenance just now.
+    const now = { ...present.services.get(after.name)!, hold: null, maintenance: null }
     const before = { ...present, services: new Map(present.services).set(after.name, now) }
     this.#sides = [new Side(before), new Side(proposed)]
     // A window of time, and the end of a cookie, are looked at as they were then.

@@ -34,6 +34,7 @@ const OPERATIONS: Readonly<Record<string, string>> = {
   'POST /v1/services/:service/switch': 'switch',
   'POST /v1/services/:service/hold': 'hold',
   'POST /v1/services/:service/release': 'release',
+  'PUT /v1/services/:service/maintenance': 'setMaintenance',
   'POST /v1/services/:service/back': 'back',
   'PUT /v1/services/:service/rules': 'putRules',
   'PUT /v1/services/:service/pools/:pool': 'putPool',

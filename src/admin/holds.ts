@@ -121,20 +121,30 @@ export function holdRoutes(app: FastifyInstance, deps: AdminDeps): void {
   })
 }
 
-type Release = Parameters<AdminDeps['control']['change']>
+const RELEASED = 'The requests go on all the same. Release once more when the store is back, so that it has that too.'
 
-/** Releases at once; who asks for one revision only waits for his turn, and may be refused. */
-export async function release(
+type Asked = Parameters<AdminDeps['control']['change']>
+
+/** Releases at once. */
+export const release = (
+  deps: Pick<AdminDeps, 'control'>,
+  change: Asked[0],
+  options: Asked[1],
+): ReturnType<AdminDeps['control']['change']> => changeAtOnce(deps, change, options, RELEASED)
+
+/**
+ * Makes a change at once; who asks for one revision only waits for his turn, and may be refused. `unstored` says what is so all the same
+ * when the store could not be told.
+ */
+export async function changeAtOnce(
   { control }: Pick<AdminDeps, 'control'>,
-  change: Release[0],
-  options: Release[1],
+  change: Asked[0],
+  options: Asked[1],
+  unstored: string,
 ): ReturnType<AdminDeps['control']['change']> {
   const atOnce = options.ifMatch === undefined
   return control.change(change, { ...options, atOnce }).catch((error: unknown) => {
     if (!atOnce || !isTurnoutError(error, 'store_unavailable')) throw error
-    throw new TurnoutError(
-      error.code,
-      `${error.message} The requests go on all the same. Release once more when the store is back, so that it has that too.`,
-    )
+    throw new TurnoutError(error.code, `${error.message} ${unstored}`)
   })
 }

@@ -32,6 +32,7 @@ import { fileRoutes } from './file.ts'
 import { historyRoutes } from './history.ts'
 import { holdRoutes } from './holds.ts'
 import { liveRoutes } from './live.ts'
+import { maintenanceRoutes } from './maintenance.ts'
 import { poolRoutes } from './pools.ts'
 import { pathOf, sendProblem } from './problem.ts'
 import { rolloutRoutes } from './rollouts.ts'
@@ -153,6 +154,7 @@ export async function buildAdmin(deps: AdminDeps): Promise<{ app: FastifyInstanc
   serviceRoutes(app, deps)
   switchRoutes(app, deps)
   holdRoutes(app, deps)
+  maintenanceRoutes(app, deps)
   poolRoutes(app, deps)
   statusRoutes(app, deps)
   rolloutRoutes(app, deps)

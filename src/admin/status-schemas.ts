@@ -4,6 +4,7 @@
 import { Type } from '../config/type.ts'
 import { PACE_STATES } from '../metrics/departures.ts'
 import { HoldAnswer } from './holds.ts'
+import { MaintenanceAnswer } from './maintenance.ts'
 import { RunningAnswer } from './rollout-schemas.ts'
 import {
   AdminStateAnswer,
@@ -160,6 +161,7 @@ export const StatusAnswer = object({
   mirror: nullable(MirrorAnswer),
   hold: HoldAnswer,
   held: HeldAnswer,
+  maintenance: MaintenanceAnswer,
   pools: Type.Array(
     object({
       name: Type.String(),
@@ -221,11 +223,13 @@ export const ProcessStatusAnswer = object({
   ),
   lookups: Type.Array(
     object({
-      kind: Type.String({ description: 'visitors, countries or keys.' }),
+      kind: Type.String({ description: 'visitors, countries, keys or page.' }),
       name: Type.String({
         description: 'The file or URL, as the config names it; empty for countries that nobody tells.',
       }),
-      entries: Count('Visitors in it; of a database the nodes of its tree, of a JWKS its public keys.'),
+      entries: Count(
+        'Visitors in it; of a database the nodes of its tree, of a JWKS its public keys; of a page its bytes.',
+      ),
       content: Type.String({ description: 'What is in use, in words; empty for nothing.' }),
       readAtMs: Milliseconds('When that was read, since 1970; 0 for never.'),
       fault: nullable(Type.String({ description: 'Why what is in the file now is not in use.' })),

@@ -27,6 +27,7 @@ import type { PoolStatus, ServiceStatus, TargetStatus } from '../table/status.ts
 import { rampUntilMs, targetWarmUntilMs, warmUntilMs } from '../table/warmth.ts'
 import { findService } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
+import { toldMaintenance } from './maintenance.ts'
 import { mirrorOf } from './mirror.ts'
 import { toldRunning } from './rollout-schemas.ts'
 import { answers } from './schemas.ts'
@@ -122,6 +123,7 @@ function describe(
     mirror: mirrorOf(snapshot, service, traffic, deps),
     hold: toldHold(status, nowMs),
     held: heldOf(deps, status.slot),
+    maintenance: toldMaintenance(status, deps),
     pools: Object.entries(pools).map(([name, pool]) => {
       const targets = traffic.get(name) ?? []
       const isOut = isClosed(status.pools[name], keeps.pool, nowMs)

@@ -61,6 +61,7 @@ function changeInWords({ kind, ...values }: Entry['change']): string {
   if (kind === 'release') {
     return `release ${values['services']}${typeof values['why'] === 'string' ? `, since ${values['why']}` : ''}`
   }
+  if (kind === 'maintenance') return `maintenance ${values['on'] === true ? 'on' : 'off'} ${service}`
   if (kind === 'shift') {
     const by = `by rollout ${values['rollout']}${values['verb'] === 'begin' ? ', which begins' : ''}`
     return `shift ${service}: ${splitInWords(weights as Record<string, number>)}, ${by}${askedInWords(values)}`

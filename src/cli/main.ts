@@ -17,6 +17,7 @@ import { explain } from './explain.ts'
 import { CliFailure, usageFailure } from './failure.ts'
 import { history } from './history.ts'
 import { hold, release } from './hold.ts'
+import { maintenance } from './maintenance.ts'
 import { restore } from './restore.ts'
 import { deploy, rollout } from './rollout.ts'
 import { split } from './split.ts'
@@ -54,6 +55,7 @@ const VERBS: readonly Verb[] = [
   ...stateVerbs,
   hold,
   release,
+  maintenance,
   deploy,
   rollout,
   explain,

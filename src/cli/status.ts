@@ -11,6 +11,7 @@ import { pathOf } from './admin.ts'
 import { type Column, countsByWhy, fitted, number, percent, plain, secondsLeft } from './columns.ts'
 import { CliFailure } from './failure.ts'
 import { type HeldView, type HoldView, holdLine } from './hold-words.ts'
+import { type MaintenanceView, maintenanceLine } from './maintenance.ts'
 import { pause } from './pause.ts'
 import { Redraw, wrapped } from './redraw.ts'
 import { type RunningView, runningInWords } from './rollout-words.ts'
@@ -98,6 +99,7 @@ interface StatusView {
   readonly rollout?: RunningView | null
   /** null while it is not held; an older Turnout tells nothing of it. */
   readonly hold?: HoldView | null
+  readonly maintenance?: MaintenanceView
   readonly held?: HeldView
   readonly pools: readonly PoolView[]
 }
@@ -191,6 +193,7 @@ function inColumns(view: StatusView, nowMs: number, width: number): string {
     `${view.service}: release ${view.release}, revision ${view.revision}, epoch ${view.epoch}`,
     ...(view.rollout ? [`rollout ${runningInWords(view.rollout)}`] : []),
     ...holdLine(view, nowMs),
+    ...maintenanceLine(view),
     ...view.pools.flatMap(queueLine),
     ...view.pools.flatMap(letGoLine),
   ]

@@ -36,7 +36,7 @@ export function checkRules(
   sources: readonly string[],
 ): void {
   const firsts = new Map<string, number>()
-  const context = { sources, patterns: { count: 0, work: 0 }, zones: new Set<string>() }
+  const context = contextOf(sources)
   const search = { left: SEARCH_MAX }
   for (const [index, rule] of rules.entries()) {
     const ruleAt = child(at, index)
@@ -51,10 +51,26 @@ export function checkRules(
   }
 }
 
+const contextOf = (sources: readonly string[]): CheckContext => ({
+  sources,
+  patterns: { count: 0, work: 0 },
+  zones: new Set<string>(),
+})
+
+/** Adds every fault of conditions that stand by themselves; `sources` are those of the visitor. */
+export function checkConditions(
+  report: Report,
+  at: string,
+  conditions: Pick<RuleSpec, 'when' | 'name'>,
+  sources: readonly string[],
+): void {
+  checkRuleWhen(report, at, conditions, contextOf(sources), { left: SEARCH_MAX })
+}
+
 function checkRuleWhen(
   report: Report,
   at: string,
-  { when, name }: RuleSpec,
+  { when, name }: Pick<RuleSpec, 'when' | 'name'>,
   context: CheckContext,
   search: { left: number },
 ): void {

@@ -9,6 +9,7 @@ import { asciiHost } from '../table/host.ts'
 import { isToken, parseRouteHost, parseTarget } from './address.ts'
 import { checkCapacity } from './check-capacity.ts'
 import { checkMethod, checkPairs, checkVisitor } from './check-condition.ts'
+import { checkMaintenance } from './check-maintenance.ts'
 import { checkPreview } from './check-preview.ts'
 import { checkRollout } from './check-rollout.ts'
 import { checkPool, checkRules } from './check-rules.ts'
@@ -118,12 +119,13 @@ function checkParts(report: Report, at: string, spec: ServiceSpec): void {
     }
   }
   const rulesAt = child(at, 'rules')
+  const sources = report.sound(child(at, 'visitor')) ? spec.visitor : []
   if (report.present(rulesAt)) {
-    const sources = report.sound(child(at, 'visitor')) ? spec.visitor : []
     checkOnce(report, spec.rules, [spec.pools, spec.visitor], () => {
       checkRules(report, rulesAt, spec.rules, pools, sources)
     })
   }
+  if (spec.maintenance !== undefined) checkMaintenance(report, child(at, 'maintenance'), spec.maintenance, sources)
   checkVisitor(report, child(at, 'visitor'), spec.visitor)
   if (spec.health !== undefined) checkHealth(report, child(at, 'health'), spec.health)
   if (report.sound(child(at, 'sticky')) && spec.sticky !== false) {

@@ -11,6 +11,7 @@ import type {
   CapacityPlan,
   DrainPlan,
   HashSource,
+  MaintenancePlan,
   MirrorPlan,
   RescuePlan,
   RoutePlan,
@@ -109,6 +110,7 @@ export function planService(name: string, spec: ServiceSpec): ServicePlan {
     mirror: planMirror(spec.mirror),
     link: spec.link ?? null,
     capacity: planCapacity(spec.capacity),
+    maintenance: planMaintenance(spec.maintenance),
     drain: planDrain(spec.drain),
     debugHeaders: spec.debugHeaders,
   }
@@ -136,6 +138,19 @@ function planCapacity(spec: ServiceSpec['capacity']): CapacityPlan | null {
   if (spec === undefined) return null
   const { requestsPerTarget = 0, requestsPerPool = 0, queue } = spec
   return { requestsPerTarget, requestsPerPool, queueMax: queue.requests, queueMs: durationMs(queue.for) }
+}
+
+function planMaintenance(spec: ServiceSpec['maintenance']): MaintenancePlan | null {
+  if (spec === undefined) return null
+  const { status, retryAfter, contentType, body, file = null, allow } = spec
+  return {
+    status,
+    retryAfterS: Math.ceil(durationMs(retryAfter) / 1_000),
+    contentType,
+    body: body === undefined ? null : octetsOfText(body),
+    file,
+    allow: allow === undefined ? [] : planWhen(allow, 'allow'),
+  }
 }
 
 function planMirror(spec: ServiceSpec['mirror']): MirrorPlan | null {

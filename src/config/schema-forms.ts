@@ -5,6 +5,8 @@
  * What a patch makes of a spec is judged as a whole, too: its form only tells early, and of its own keys.
  */
 
+import { isNested } from '../table/conditions/kinds.ts'
+
 type Json = Readonly<Record<string, unknown>>
 
 const isJson = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
@@ -46,6 +48,8 @@ const hasDefault = (schema: unknown): boolean => isJson(schema) && schema['defau
 function orNull(schema: unknown): unknown {
   if (!isJson(schema)) return schema
   const { description, default: _default, anyOf, ...rest } = schema
+  // Conditions within conditions are judged with the whole.
+  if (isNested(schema)) return { description, type: ['object', 'null'] }
   // A schema that says nothing of the type lets null pass anyway.
   if (anyOf === undefined && Object.keys(rest).length === 0) return schema
   const branches = Array.isArray(anyOf) ? anyOf : [rest]

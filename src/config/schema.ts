@@ -7,6 +7,7 @@
  */
 import type { Static } from 'typebox'
 import { WhenSchema } from '../table/conditions/kinds.ts'
+import { MaintenanceSchema } from './schema-maintenance.ts'
 import { closed, Duration, Method, NAME_PATTERN, Name, Statuses, UrlPath } from './schema-parts.ts'
 import {
   CountrySchema,
@@ -187,6 +188,7 @@ export const ServiceSchema = closed({
   link: Type.Optional(LinkSchema),
   mirror: Type.Optional(MirrorSchema),
   capacity: Type.Optional(CapacitySchema),
+  maintenance: Type.Optional(MaintenanceSchema),
   rollout: Type.Optional(RolloutSchema),
   debugHeaders: Type.Boolean({
     default: false,

@@ -17,6 +17,7 @@ import type { PoolIntent, ServiceIntent } from '../table/status.ts'
 import { withAllotments } from './allotments.ts'
 import { withFallback } from './fallback.ts'
 import { held, released, underHold } from './holding.ts'
+import { maintained } from './maintaining.ts'
 import { withMergedFile } from './merged-file.ts'
 import { patched } from './patched.ts'
 import {
@@ -83,6 +84,8 @@ function changed(content: Content, change: Resolved, nowMs: number, tools: Chang
       return held(content, change, nowMs)
     case 'release':
       return released(content, change)
+    case 'maintenance':
+      return maintained(content, change, nowMs)
     case 'back':
       return back(content, change.service)
     case 'rules':

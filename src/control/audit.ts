@@ -70,6 +70,8 @@ function wordsOf(change: Change, services: readonly string[]): string {
       return `${change.services.join(', ')} held for ${change.hold.forMs / 1000} s${change.hold.only === 'writes' ? ', writes only,' : ''}${change.to === undefined ? '' : ` to switch ${listed(change.to, ' to ')}`}`
     case 'release':
       return `${change.services.join(', ')} released${change.why === undefined ? '' : `, since ${change.why},`}`
+    case 'maintenance':
+      return `maintenance of ${change.service} ${change.on ? 'on' : 'off'}`
     case 'back':
       return `${change.service} back to the split before`
     case 'rules':

@@ -105,12 +105,13 @@ export function reconcileService(
   remembered?: ServiceIntent,
 ): ServiceIntent {
   if (before === undefined) {
-    // A rollout that ran when it was remembered is long over, and so is a hold.
+    // A rollout that ran when it was remembered is long over, and so are a hold and maintenance.
     const {
       release,
       previous,
       trial: _trial,
       hold: _hold,
+      maintenance: _maintenance,
       ...rest
     }: Omit<ServiceIntent, 'pools'> = remembered ?? {
       release: releases.next(),

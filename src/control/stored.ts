@@ -18,6 +18,7 @@ import { type Fault, TurnoutError } from '../errors.ts'
 import type { StoredContent } from '../store/store.ts'
 import { BUCKETS } from '../table/bucket.ts'
 import type { Hold } from '../table/hold.ts'
+import type { MaintenanceIntent } from '../table/maintenance.ts'
 import type { PoolIntent, ServiceIntent, TargetIntent } from '../table/status.ts'
 import type { AdminState, Allotment, BucketRange, Trial } from '../table/types.ts'
 import { type Base, NOTHING, reconcileService } from './reconcile.ts'
@@ -79,9 +80,9 @@ export function completed(
         `what people had set of service ${name} was partly malformed, and is as in a new one: ${faults.join(', ')}`,
       )
     }
-    // What a rollout has set apart stays so, and what is held: both go on after a restart.
-    const { trial, hold } = intent
-    const kept = { ...(trial && { trial }), ...(hold && { hold }) }
+    // What a rollout has set apart stays so, what is held, and what is in maintenance: all go on after a restart.
+    const { trial, hold, maintenance } = intent
+    const kept = { ...(trial && { trial }), ...(hold && { hold }), ...(maintenance && { maintenance }) }
     return [name, { ...reconcileService(spec, issuer, undefined, intent), ...kept }]
   })
   const [services, all] = [Object.fromEntries(specs), Object.fromEntries(intents)]
@@ -150,6 +151,7 @@ const isHold = (value: unknown): value is Hold =>
   isCount(value['queueMax']) &&
   isCount(value['bytesMax']) &&
   (value['isOfSwitch'] === undefined || value['isOfSwitch'] === true)
+const isMaintenance = (value: unknown): value is MaintenanceIntent => isRecord(value) && isTime(value['sinceMs'])
 /** Or it is absent. */
 const isListOf = (value: unknown, isOne: (entry: unknown) => boolean): boolean =>
   value === undefined || (Array.isArray(value) && value.every(isOne))
@@ -160,7 +162,9 @@ const isWeights = (value: unknown): value is Record<string, number> =>
 type Whole<T> = { readonly [K in keyof Required<T>]: T[K] | undefined }
 
 function intentOf(stored: unknown, { pools: specs }: ServiceSpec, releases: Issuer, faults: string[]): ServiceIntent {
-  const { release, pools, previous, allotment, fallback, trial, hold } = isRecord(stored) ? stored : ({} as Json)
+  const { release, pools, previous, allotment, fallback, trial, hold, maintenance } = isRecord(stored)
+    ? stored
+    : ({} as Json)
   const fault = <T>(what: string, value: T): T => {
     faults.push(what)
     return value
@@ -175,6 +179,8 @@ function intentOf(stored: unknown, { pools: specs }: ServiceSpec, releases: Issu
     fallback: isPools(fallback, specs) || fallback === undefined ? fallback : fault('fallback', undefined),
     trial: isTrial(trial, specs) || trial === undefined ? trial : fault('trial', undefined),
     hold: isHold(hold) || hold === undefined ? hold : fault('hold', undefined),
+    maintenance:
+      isMaintenance(maintenance) || maintenance === undefined ? maintenance : fault('maintenance', undefined),
   }
   return Object.fromEntries(
     Object.entries(whole).filter(([, value]) => value !== undefined),

@@ -1,5 +1,5 @@
 /**
- * What requests are looked up in beside the table: lists of visitors, a database of countries, and the keys of JWTs. The main thread reads them
+ * What requests are looked up in beside the table: lists of visitors, a database of countries, the keys of JWTs, and pages for maintenance. The main thread reads them
  * (src/lookups/) and gives every thread the same memory, so a new one costs no copy, and a change of the table costs nothing of them. They
  * come by name, before the first table that names them; what comes again under a name takes the place of what was there, from the next
  * request on.
@@ -10,7 +10,7 @@ import { type TokenPlan, Tokens } from './tokens.ts'
 
 /** One of them, as threads are given it. */
 export interface Lookup {
-  readonly kind: 'visitors' | 'countries' | 'keys'
+  readonly kind: 'visitors' | 'countries' | 'keys' | 'page'
   /** The file, as the config names it. */
   readonly name: string
   readonly memory: SharedArrayBuffer
@@ -29,6 +29,7 @@ export class Lookups {
   /** null: JWTs are not verified. */
   readonly tokens: Tokens | null
   #countries: Countries | null = null
+  readonly #pages = new Map<string, Buffer>()
 
   constructor(given: readonly Lookup[] = [], countryHeader: string | null = null, tokens: TokenPlan | null = null) {
     this.countryHeader = countryHeader
@@ -39,12 +40,18 @@ export class Lookups {
   take({ kind, name, memory }: Lookup): void {
     if (kind === 'countries') this.#countries = new Countries(memory)
     else if (kind === 'keys') this.tokens?.take(memory)
+    else if (kind === 'page') this.#pages.set(name, Buffer.from(new Uint8Array(memory)))
     else this.#visitors.set(name, new VisitorList(memory))
   }
 
   /** Whether a visitor key stands in this file; no key does in a file that is not there. */
   isListed(file: string, visitor: string): boolean {
     return this.#visitors.get(file)?.has(visitor) === true
+  }
+
+  /** The page in this file; null when it is not there. */
+  pageOf(file: string): Buffer | null {
+    return this.#pages.get(file) ?? null
   }
 
   /** The country of an address by the database; null when it is not known. */

@@ -20,6 +20,7 @@ import { ResponseHead } from './http1/response-head.ts'
 import { Ids } from './ids.ts'
 import { Latencies } from './latencies.ts'
 import { Lookups } from './lookups.ts'
+import { MaintenancePages } from './maintenance-pages.ts'
 import type { Difference, WorkerStart } from './messages.ts'
 import { Permits } from './permits.ts'
 import { Queues } from './queues.ts'
@@ -53,6 +54,7 @@ export class Plane {
   readonly responseHead: ResponseHead
   readonly signer: CookieSigner
   readonly lookups: Lookups
+  readonly pages: MaintenancePages
   /** What `decide` sees of the request in `requestHead`. */
   readonly view: HeadView
   readonly trusted: TrustedProxies
@@ -108,6 +110,7 @@ export class Plane {
     this.responseHead = new ResponseHead(start.limits.headBytesMax, start.limits.headersMax)
     this.signer = new CookieSigner(start.cookieKeys, start.cookieLayer)
     this.lookups = new Lookups(start.lookups, start.countryHeader, start.tokens)
+    this.pages = new MaintenancePages(start.memory, start.index, this.lookups)
     this.view = new HeadView(this.requestHead, this.signer, () => this.time.wallMs(), this.lookups)
     this.trusted = new TrustedProxies(start.trustedProxies)
     this.admission = new Admission(start.memory, start.index, start.limits, start.cookieKeys[0])

@@ -46,6 +46,11 @@ export async function countriesIn(bytes: Uint8Array<SharedArrayBuffer>): Promise
   }
 }
 
+/** The page for maintenance, as it is. */
+export async function pageIn(bytes: Uint8Array<SharedArrayBuffer>): Promise<Content> {
+  return { memory: bytes.buffer, entries: bytes.length, words: `page of ${bytes.length} bytes` }
+}
+
 /** The public keys of a JWKS, and nothing else of it. */
 export async function keysIn(bytes: Uint8Array): Promise<Content> {
   const { createLocalJWKSet } = await import('jose')

@@ -13,24 +13,31 @@ import type { Logger } from 'pino'
 import type { Control } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import type { Services, Spec } from '../config/schema.ts'
+import { PAGE_BYTES_MAX } from '../config/schema-maintenance.ts'
 import type { NewEvent } from '../control/events.ts'
 import type { Lookup } from '../dataplane/lookups.ts'
 import { type Fault, TurnoutError } from '../errors.ts'
 import type { Need } from '../table/conditions/kind.ts'
 import type { HashSecret } from '../table/half-sip-hash.ts'
-import { type Content, countriesIn, keysIn, visitorsIn } from './content.ts'
-import { needsOfRules, needsOfServices } from './needs.ts'
+import { type Content, countriesIn, keysIn, pageIn, visitorsIn } from './content.ts'
+import { needsOfService, needsOfServices } from './needs.ts'
 import { FileFault, type Watched, WatchedFile } from './watched-file.ts'
 import { WatchedUrl } from './watched-url.ts'
 
 /** Files of a process. */
 export const FILES_MAX = 32
-const BYTES_MAX = { visitors: 32 * 1_048_576, countries: 512 * 1_048_576, keys: 1_048_576 } as const
-const CONTENT_OF = { visitors: visitorsIn, countries: countriesIn, keys: keysIn } as const
+const BYTES_MAX = {
+  visitors: 32 * 1_048_576,
+  countries: 512 * 1_048_576,
+  keys: 1_048_576,
+  page: PAGE_BYTES_MAX,
+} as const
+const CONTENT_OF = { visitors: visitorsIn, countries: countriesIn, keys: keysIn, page: pageIn } as const
 /** Why rules look up what is not there. */
 const NOT_NAMED = {
   visitors: 'the config file does not name it, so nobody is in it',
   countries: 'the config file says nobody who tells the country of a client (country), so nobody is in one',
+  page: 'the config file does not name it, so a page of Turnout itself is given',
 } as const
 
 export interface LookupsDeps {
@@ -53,7 +60,7 @@ export interface ToldLookup {
   readonly kind: Lookup['kind']
   /** The file, as the config names it; empty for countries that nobody tells. */
   readonly name: string
-  /** Visitors in it; of a database the nodes of its tree, of a JWKS its public keys. */
+  /** Visitors in it; of a database the nodes of its tree, of a JWKS its public keys, of a page its bytes. */
   readonly entries: number
   /** What is in use, in words; empty for nothing. */
   readonly content: string
@@ -125,7 +132,7 @@ export class LookupFiles {
     const faults: Fault[] = missing.map(({ pointer }) => ({ pointer, message: NOT_NAMED.countries }))
     const opened = new Map<string, Entry>()
     const database = this.#deps.country?.file
-    const wanted: Wanted[] = needs.filter(({ kind }) => kind === 'visitors')
+    const wanted: Wanted[] = needs.filter(({ kind }) => kind !== 'countries')
     if (database !== undefined) wanted.push({ kind: 'countries', name: database, pointer: '/country/file' })
     const jwks = this.#deps.jwt?.jwks
     if (jwks !== undefined) wanted.push({ kind: 'keys', name: jwks, pointer: '/jwt/jwks' })
@@ -154,7 +161,7 @@ export class LookupFiles {
   faults(before: Services, after: Services, names: readonly string[]): Fault[] {
     return names.flatMap((name) => {
       if (!Object.hasOwn(after, name)) return []
-      const had = Object.hasOwn(before, name) ? needsOfRules(before[name].rules).map(keyOf) : []
+      const had = Object.hasOwn(before, name) ? needsOfService(before[name]).map(keyOf) : []
       return needsOfServices({ [name]: after[name] }, '')
         .filter((need) => !this.#isThere(need) && !had.includes(keyOf(need)))
         .map(({ pointer, kind, name: file }) => ({
@@ -204,8 +211,8 @@ export class LookupFiles {
   #look(services: Services, changed: string | null): void {
     const before = this.#missed()
     for (const service of changed === null ? [...this.#missing.keys(), ...Object.keys(services)] : [changed]) {
-      const rules = Object.hasOwn(services, service) ? services[service].rules : []
-      const missing = needsOfRules(rules).filter((need) => !this.#isThere(need))
+      const needs = Object.hasOwn(services, service) ? needsOfService(services[service]) : []
+      const missing = needs.filter((need) => !this.#isThere(need))
       if (missing.length === 0) this.#missing.delete(service)
       else this.#missing.set(service, missing.map(missingOf))
     }

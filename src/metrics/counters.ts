@@ -29,6 +29,7 @@ export const REJECT_CODES: readonly ErrorCode[] = Object.freeze([
   'no_healthy_target',
   'overloaded',
   'held',
+  'maintenance',
   'upstream_timeout',
   'internal',
 ] satisfies ErrorCode[])

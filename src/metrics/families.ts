@@ -24,6 +24,7 @@ import { HOLD_FAMILIES } from './hold-families.ts'
 import { INSTANCE_FAMILIES } from './instance-families.ts'
 import { FIELD, type SharedMemory } from './layout.ts'
 import { LOOKUP_FAMILIES } from './lookup-families.ts'
+import { MAINTENANCE_FAMILIES } from './maintenance-families.ts'
 import { MIRROR_FAMILIES } from './mirror-families.ts'
 import { NAME_FAMILIES } from './name-families.ts'
 import { perPool } from './per-pool.ts'
@@ -277,6 +278,7 @@ export const FAMILIES: readonly Family[] = [
   ...DEPARTURE_FAMILIES,
   ...QUEUE_FAMILIES,
   ...HOLD_FAMILIES,
+  ...MAINTENANCE_FAMILIES,
   ...MIRROR_FAMILIES,
   ...WORKER_FAMILIES,
   ...NAME_FAMILIES,

@@ -237,6 +237,8 @@ export interface SharedMemory {
   /** By worker, which writes only its own, and slot of a service: `HOLD` fields, and `HELD` cells (dataplane/holds.ts). */
   readonly holds: Float64Array
   readonly held: Int32Array
+  /** By worker and slot of a service: requests that its maintenance page has answered. */
+  readonly maintenance: Float64Array
 }
 
 /** Allocates the shared memory for a number of workers. */
@@ -260,6 +262,7 @@ export function allocateSharedMemory(workers: number): SharedMemory {
     returns: new Int32Array(new SharedArrayBuffer(RETURNS * RETURN_CELLS * 4)),
     holds: new Float64Array(new SharedArrayBuffer(workers * SERVICE_SLOTS * HOLD_FIELDS * 8)),
     held: new Int32Array(new SharedArrayBuffer(workers * SERVICE_SLOTS * HELD_CELLS * 4)),
+    maintenance: new Float64Array(new SharedArrayBuffer(workers * SERVICE_SLOTS * 8)),
   }
 }
 

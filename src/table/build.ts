@@ -8,6 +8,7 @@
 import { reallot } from './allotment.ts'
 import { pickStepOf, saltOf } from './bucket.ts'
 import { compilePools, pickable } from './compile-pools.ts'
+import { maintenanceOf } from './maintenance.ts'
 import { EMPTY_ROUTER, updateRouter } from './match.ts'
 import type { RoutePlan, ServicePlan } from './plan.ts'
 import { rampsOf } from './ramp.ts'
@@ -96,6 +97,7 @@ export function compileService(
     link: plan.link,
     capacity: plan.capacity,
     hold: status.hold ?? null,
+    maintenance: maintenanceOf(plan.maintenance, status.maintenance),
     debugHeaders: plan.debugHeaders,
   }
 }

@@ -1,9 +1,10 @@
 /**
- * Deadlines (ends of drains, holds and ejections, and when slow starts began) on another clock. Inside the process they are steady time; outside, in the store and
+ * Deadlines (ends of drains, holds and ejections, and when slow starts and maintenance began) on another clock. Inside the process they are steady time; outside, in the store and
  * for people, they are wall time. The two differ once somebody has set the clock (clock.ts). A deadline of 0, which is none,
  * stays 0.
  */
 import type { Hold } from './hold.ts'
+import type { MaintenanceIntent } from './maintenance.ts'
 import type { ServiceIntent, ServiceObserved, ServiceStatus } from './status.ts'
 
 type Entries<T> = Readonly<Record<string, T>>
@@ -14,6 +15,7 @@ export function statusesMovedBy(statuses: Entries<ServiceStatus>, ms: number): E
   return mapped(statuses, (status) => ({
     ...status,
     ...holdMoved(status.hold, ms),
+    ...maintenanceMoved(status.maintenance, ms),
     pools: mapped(status.pools, (pool) => ({
       ...pool,
       drainUntilMs: moved(pool.drainUntilMs, ms),
@@ -41,7 +43,7 @@ export function intentMovedBy(intent: ServiceIntent, ms: number): ServiceIntent 
     ...keptMoved(pool.keptUntilMs, ms),
     targets: mapped(pool.targets, (target) => ({ ...target, drainUntilMs: moved(target.drainUntilMs, ms) })),
   }))
-  return { ...intent, ...holdMoved(intent.hold, ms), pools }
+  return { ...intent, ...holdMoved(intent.hold, ms), ...maintenanceMoved(intent.maintenance, ms), pools }
 }
 
 /** What was seen, with every deadline moved by so many ms. */
@@ -65,6 +67,9 @@ const keptMoved = (untilMs: number | undefined, ms: number): { keptUntilMs?: num
 
 const holdMoved = (hold: Hold | undefined, ms: number): { hold?: Hold } =>
   hold === undefined ? {} : { hold: { ...hold, sinceMs: hold.sinceMs + ms, untilMs: hold.untilMs + ms } }
+
+const maintenanceMoved = (is: MaintenanceIntent | undefined, ms: number): { maintenance?: MaintenanceIntent } =>
+  is === undefined ? {} : { maintenance: { sinceMs: is.sinceMs + ms } }
 
 const warmMoved = (fromMs: number | undefined, ms: number): { warmFromMs?: number } =>
   fromMs === undefined ? {} : { warmFromMs: fromMs + ms }

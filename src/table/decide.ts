@@ -1,7 +1,7 @@
 /**
  * Where a request goes, and why: pure, total, and the same function for traffic, retries and `explain`.
  *
- *   admission (held?) → preview host → link → forced rule → valid pin → bucket of the visitor, or picker → health and failover → target
+ *   admission (maintenance? held?) → preview host → link → forced rule → valid pin → bucket of the visitor, or picker → health and failover → target
  *
  * Invariants:
  * - Every decision has a reason or an error. Nothing that a client sends makes it throw.
@@ -33,6 +33,7 @@ import type { Earlier } from './earlier.ts'
 import { keepsVisitors, poolAdmits } from './eligible.ts'
 import { isHeld } from './hold.ts'
 import { redirectOf } from './link.ts'
+import { isClosedTo } from './maintenance.ts'
 import { match } from './match.ts'
 import { isForClient, type Preview } from './preview.ts'
 import { standIn } from './ramp.ts'
@@ -81,6 +82,9 @@ export function decide(
   if (service === undefined) throw new Error(`the table routes to ${route.service}, which it does not have`)
   const { preview } = route
   if (preview !== null && !isForClient(preview, view)) return NO_ROUTE
+  const { maintenance } = service
+  if (maintenance !== null && preview === null && isClosedTo(view, service, maintenance, earlier))
+    return { ...NO_ROUTE, service, error: 'maintenance' }
   // It is decided once that is over, and nothing is drawn for it before.
   if (service.hold !== null && isHeld(service.hold, view, nowMs)) return { ...NO_ROUTE, service, error: 'held' }
   const draft = begin(view, service, load, draw, nowMs, earlier, tied)

@@ -12,7 +12,8 @@ export function explainDecision(decision: Decision): string {
   if (service === null) return 'no route matches this host and path'
   if (decision.redirect !== null) return linkOf(decision.redirect)
   if (decision.error === 'held') return `${heldOf(service)}; the request waits until that is released`
-  const why = reasonOf(decision, service)
+  if (decision.error === 'maintenance') return `${service.name} is in maintenance; its page answers the request`
+  const why = passedBy(decision, service) + reasonOf(decision, service)
   if (decision.waitsFor !== null)
     return `${why}; all targets of ${decision.waitsFor.name} have as many requests as they may, so it waits for one`
   if (target === null || pool === null) {
@@ -31,6 +32,13 @@ export function explainDecision(decision: Decision): string {
 
 const heldOf = ({ name, hold }: ServiceTable): string =>
   hold?.only === 'writes' ? `writes to ${name} are held` : `${name} is held`
+
+/** How a request has passed the page of a service in maintenance. */
+function passedBy({ reason }: Decision, { name, maintenance }: ServiceTable): string {
+  if (maintenance === null) return ''
+  const how = reason === 'preview' ? 'previews are not closed' : maintenance.plan.allow.map(wordsOf).join(' and ')
+  return `${name} is in maintenance, which lets this one pass (${how}); `
+}
 
 function linkOf({ location, setCookie }: NonNullable<Decision['redirect']>): string {
   const what =

@@ -78,6 +78,19 @@ export interface MirrorPlan {
   readonly writes: boolean
 }
 
+/** What visitors are answered while the service is in maintenance, and who passes (maintenance.ts). */
+export interface MaintenancePlan {
+  readonly status: number
+  /** `Retry-After`; 0 for none. */
+  readonly retryAfterS: number
+  readonly contentType: string
+  /** The page as octets, or the file that has it, as the config names it; neither: the page of Turnout itself. */
+  readonly body: string | null
+  readonly file: string | null
+  /** All must hold for whoever passes; without any nobody does. */
+  readonly allow: readonly ConditionPlan[]
+}
+
 /** How many requests may be at a target and at a pool at once, and how many wait when there is no room. */
 export interface CapacityPlan {
   /** At one address of a target; 0 for any number. */
@@ -147,6 +160,8 @@ export interface ServicePlan {
   readonly link: string | null
   /** null: no limit. */
   readonly capacity: CapacityPlan | null
+  /** null: the page of Turnout itself, and nobody passes. */
+  readonly maintenance: MaintenancePlan | null
   readonly drain: DrainPlan
   readonly debugHeaders: boolean
 }

@@ -15,6 +15,7 @@
  */
 import type { Address } from '../names/address.ts'
 import type { Hold } from './hold.ts'
+import type { MaintenanceIntent } from './maintenance.ts'
 import type { AdminState, Allotment, Health, Trial } from './types.ts'
 
 /** What people have set of a target. */
@@ -52,6 +53,8 @@ export interface ServiceIntent {
   trial?: Trial
   /** The last hold that was not released; it may have ended by itself. */
   hold?: Hold
+  /** Absent while it is off. */
+  maintenance?: MaintenanceIntent
 }
 
 /** What this process has seen of an address of a target. */

@@ -8,6 +8,7 @@ import type { StatusRanges } from '../config/statuses.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Hold } from './hold.ts'
 import type { Redirect } from './link.ts'
+import type { Maintenance } from './maintenance.ts'
 import type { Router } from './match.ts'
 import type { MirrorTable } from './mirror.ts'
 import type { Balance, HashSource, RescuePlan, ServicePlan, StickyPlan, VisitorSource } from './plan.ts'
@@ -152,6 +153,8 @@ export interface ServiceTable extends Ranges {
   readonly link: string | null
   readonly capacity: ServicePlan['capacity']
   readonly hold: Hold | null
+  /** null while it is off. */
+  readonly maintenance: Maintenance | null
   /** The pools whose versions are about: those with weight, heaviest first, then the hot standby. */
   readonly versions: readonly PoolTable[]
   readonly debugHeaders: boolean

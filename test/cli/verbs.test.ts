@@ -77,6 +77,16 @@ describe('verbs that change something', () => {
     expect((await turnout(admin.url, 'switch', 'shop')).code).toBe(2)
   })
 
+  it('maintenance is switched on and off by name; any other word is bad usage', async () => {
+    const admin = await scripted({ 'PUT /v1/services/shop/maintenance': [200, outcome()] })
+    const on = await turnout(admin.url, 'maintenance', 'on', 'shop')
+    expect(on.out).toBe(`shop: visitors are answered by the maintenance page ${NOW}\n`)
+    expect((await turnout(admin.url, 'maintenance', 'off', 'shop')).out).toBe(`shop: visitors are served ${NOW}\n`)
+    expect(admin.asked.map(({ body }) => JSON.parse(body))).toEqual([{ on: true }, { on: false }])
+    const wrong = await turnout(admin.url, 'maintenance', 'shop', 'on')
+    expect([wrong.code, wrong.err]).toEqual([2, 'turnout: maintenance is on or off, not "shop".\n'])
+  })
+
   it('back sends no body and tells the split that is back', async () => {
     const admin = await scripted({ 'POST /v1/services/shop/back': [200, outcome({ split: { blue: 3, green: 1 } })] })
     expect((await turnout(admin.url, 'back', 'shop')).out).toBe(`shop: blue 75 %, green 25 % ${NOW}\n`)

@@ -169,6 +169,26 @@ test.each<[string, object, string]>([
   ['a time-out of nothing', { timeouts: { connect: '0s' } }, '/timeouts/connect 0s is too short: at least 1ms'],
   ['a drain that no timer can hold', { drain: { timeout: '100d' } }, '/drain/timeout 100d is too long: at most 24d'],
   [
+    'a page that is given twice',
+    { maintenance: { body: 'x', file: 'page.html' } },
+    '/maintenance/file give either body or file, not both',
+  ],
+  [
+    'a page that is too large as UTF-8',
+    { maintenance: { body: 'ü'.repeat(200_000) } },
+    '/maintenance/body has more than 262144 bytes',
+  ],
+  [
+    'a page for staff that nobody is',
+    { maintenance: { allow: { cidr: ['10.0.0.0/33'] } } },
+    '/maintenance/allow/cidr/0 "10.0.0.0/33" is not a network such as 10.0.0.0/8, 2001:db8::/32 or 192.0.2.7',
+  ],
+  [
+    'a Content-Type that would be two lines',
+    { maintenance: { contentType: 'text/html\r\nX: y' } },
+    '/maintenance/contentType "text/html\\r\\nX: y" is not a content type such as text/html; charset=utf-8',
+  ],
+  [
     'a code that no WebSocket is closed with',
     { drain: { tunnels: { close: 1_006 } } },
     '/drain/tunnels/close 1006 is no code that a WebSocket may be closed with',

@@ -46,6 +46,7 @@ test('a plan has every default with its unit resolved', () => {
     mirror: null,
     link: null,
     capacity: null,
+    maintenance: null,
     drain: {
       timeoutMs: 30_000,
       tunnels: { overMs: 30_000, perSecond: 100, message: null, close: 1_012 },

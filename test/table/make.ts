@@ -68,6 +68,7 @@ export function makePlan(plan: Partial<ServicePlan> = {}, count = 1): ServicePla
     mirror: null,
     link: null,
     capacity: null,
+    maintenance: null,
     visitor: [{ from: 'header', name: 'x-user-id' }, { from: 'own' }],
     sticky,
     balance: 'least-request',
@@ -91,6 +92,7 @@ export interface StatusOptions {
   readonly slot?: number
   readonly trial?: ServiceStatus['trial']
   readonly hold?: ServiceStatus['hold']
+  readonly maintenance?: ServiceStatus['maintenance']
   /** By pool name. */
   readonly pools?: Readonly<Record<string, Partial<Omit<PoolStatus, 'targets'>>>>
   /** By target URL. */
@@ -125,6 +127,7 @@ export function makeStatus(plan: ServicePlan, options: StatusOptions = {}): Serv
     slot: options.slot ?? 0,
     ...(options.trial && { trial: options.trial }),
     ...(options.hold && { hold: options.hold }),
+    ...(options.maintenance && { maintenance: options.maintenance }),
   }
 }
 

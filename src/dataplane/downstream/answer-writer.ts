@@ -13,11 +13,12 @@ import { framingLine } from '../http1/framing.ts'
 import type { ResponseHead } from '../http1/response-head.ts'
 import { mayBeShared } from '../http1/shared-caching.ts'
 import { flat } from '../http1/syntax.ts'
+import type { Page } from '../maintenance-pages.ts'
 import { writeBody } from '../socket/body-writer.ts'
 import type { Buffers } from '../socket/buffers.ts'
 import type { Outgoing } from '../socket/outgoing.ts'
 import type { Time } from '../time.ts'
-import { connectionLine, errorAnswer, optionsAnswer, redirectAnswer } from './own-answers.ts'
+import { connectionLine, errorAnswer, optionsAnswer, pageHead, redirectAnswer } from './own-answers.ts'
 
 /** Bodies up to this size that come with their head are sent as one string. */
 const WHOLE_BYTES_MAX = 4_096
@@ -127,6 +128,18 @@ export class AnswerWriter {
     this.keepAlive = this.#mayStay && bodyDone && status !== 400 && status !== 413
     const asked = { requestId, minor: this.#minor, isHead: this.#isHead }
     this.#out.text(errorAnswer(this.#setting, code, asked, json, this.keepAlive))
+  }
+
+  /** The page of a service in maintenance as the whole answer. */
+  page(page: Page, requestId: string, bodyDone: boolean): void {
+    this.keepAlive = this.#mayStay && bodyDone
+    const head = pageHead(this.#setting, page, requestId, this.#minor, this.keepAlive)
+    const { body } = page
+    if (this.#isHead) return this.#out.text(head)
+    if (body.length <= WHOLE_BYTES_MAX) return this.#out.text(head + body.latin1Slice(0, body.length))
+    this.#out.text(head)
+    // Its memory is shared, and never changes.
+    this.#out.bytes(body)
   }
 
   redirect(lines: RedirectLines, bodyDone: boolean): void {

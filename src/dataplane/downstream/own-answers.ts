@@ -4,6 +4,7 @@
  */
 import { ERRORS, type ErrorCode } from '../../errors.ts'
 import type { RedirectLines } from '../exchange/downstream.ts'
+import type { Page } from '../maintenance-pages.ts'
 import type { Time } from '../time.ts'
 
 /**
@@ -80,6 +81,34 @@ export function redirectAnswer(
 ): string {
   const lines = 'Location: ' + location + '\r\n' + cookieLine + 'Cache-Control: no-store\r\n'
   return emptyAnswer(setting, '302 Found', lines, requestId, minor, keepAlive)
+}
+
+/** The head of the page of a service in maintenance. */
+export function pageHead(
+  { time }: { readonly time: Time },
+  { status, retryAfterS, contentType, body }: Page,
+  requestId: string,
+  minor: number,
+  keepAlive: boolean,
+): string {
+  return (
+    'HTTP/1.1 ' +
+    status +
+    ' ' +
+    (REASONS[status] ?? '') +
+    '\r\n' +
+    time.dateLine() +
+    'Content-Type: ' +
+    contentType +
+    '\r\nContent-Length: ' +
+    body.length +
+    '\r\nX-Request-Id: ' +
+    requestId +
+    '\r\nX-Turnout-Error: maintenance\r\nCache-Control: no-store\r\nVia: 1.1 turnout\r\n' +
+    (retryAfterS > 0 ? 'Retry-After: ' + retryAfterS + '\r\n' : '') +
+    connectionLine(keepAlive, minor) +
+    '\r\n'
+  )
 }
 
 /** A whole answer of our own, as JSON or plain text; no detail of the inside. */

@@ -10,6 +10,7 @@ import { Exchange } from '../exchange/exchange.ts'
 import type { Framing } from '../http1/body.ts'
 import { ForwardedLines } from '../http1/forwarded.ts'
 import type { ResponseHead } from '../http1/response-head.ts'
+import type { Page } from '../maintenance-pages.ts'
 import type { Plane } from '../plane.ts'
 import { moveBody } from '../socket/body-writer.ts'
 import type { Outgoing } from '../socket/outgoing.ts'
@@ -150,6 +151,10 @@ export class Turn implements Downstream {
 
   refuse(code: ErrorCode, requestId: string, json: boolean): void {
     this.#answer.refuse(code, requestId, json, this.#body.reader.done)
+  }
+
+  page(page: Page, requestId: string): void {
+    this.#answer.page(page, requestId, this.#body.reader.done)
   }
 
   redirect(lines: RedirectLines): void {

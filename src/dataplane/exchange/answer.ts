@@ -126,10 +126,17 @@ export class Answer implements AnswerUser {
     this.#exchange.answerGiven(done)
   }
 
-  /** Gives an answer of our own. */
-  refuse(code: ErrorCode, json: boolean): void {
+  /** Gives an answer of our own: an error, or the page of a service in maintenance. */
+  refuse(code: ErrorCode, json: boolean, decision: Decision | null): void {
+    const { requestId, isHead } = this.#request
+    if (code === 'maintenance') {
+      const page = this.#plane.pages.take(decision!.service!, json, requestId)
+      this.status = page.status
+      this.bytes = isHead ? 0 : page.body.length
+      return this.#downstream.page(page, requestId)
+    }
     this.status = ERRORS[code].status
-    this.#downstream.refuse(code, this.#request.requestId, json)
+    this.#downstream.refuse(code, requestId, json)
   }
 
   /** Sends the client elsewhere, if that was decided. */

@@ -2,12 +2,13 @@
  * The seam towards the client: what an exchange needs of whoever asked. Types only. An HTTP/1.1 connection is one
  * (downstream/client.ts); a stream of HTTP/2 will be another, and a test drives an exchange by one that has no socket at all.
  *
- * An exchange answers by `interim*`, then `head` and `body*` (the last piece with trailers), or by `refuse`, `redirect` or `options`; or by
+ * An exchange answers by `interim*`, then `head` and `body*` (the last piece with trailers), or by `refuse`, `page`, `redirect` or `options`; or by
  * `switchProtocols`, after which bytes go both ways as they are. It says `exchangeEnded` once, as its last word.
  */
 import type { ErrorCode } from '../../errors.ts'
 import type { Framing } from '../http1/body.ts'
 import type { ResponseHead } from '../http1/response-head.ts'
+import type { Page } from '../maintenance-pages.ts'
 import type { Outgoing } from '../socket/outgoing.ts'
 import type { Ties } from '../upstream/ties.ts'
 
@@ -77,6 +78,8 @@ export interface Downstream {
   readonly sink: Outgoing | null
   /** Sends an error of ours as the whole answer. */
   refuse(code: ErrorCode, requestId: string, json: boolean): void
+  /** Sends the page of a service in maintenance as the whole answer. */
+  page(page: Page, requestId: string): void
   /** Sends the client elsewhere as the whole answer. */
   redirect(lines: RedirectLines): void
   /** Answers OPTIONS for us. */

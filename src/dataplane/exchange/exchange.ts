@@ -283,7 +283,7 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
     this.#letGo()
     this.#outcome.failed(code, this.#attempts)
     if (this.answer.isBegun) return this.#finish(false)
-    this.answer.refuse(code, this.#request.acceptsJson(this.#plane))
+    this.answer.refuse(code, this.#request.acceptsJson(this.#plane), this.#attempts.decision)
     this.#finish(true)
   }
 

@@ -70,10 +70,10 @@ export interface Example<Spec = unknown> {
   readonly countries?: Readonly<Record<string, string>>
 }
 
-/** What a condition looks up beside the table, and where it says so: a file of visitors by its name, or the country of a client. */
+/** What a condition looks up beside the table, and where it says so: a file of visitors or of a page by its name, or the country of a client. */
 export interface Need {
   readonly pointer: string
-  readonly kind: 'visitors' | 'countries'
+  readonly kind: 'visitors' | 'countries' | 'page'
   /** Empty for countries, which are the same for all. */
   readonly name: string
 }

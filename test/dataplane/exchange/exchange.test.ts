@@ -61,6 +61,9 @@ class NotedDownstream implements Downstream {
   refuse(code: ErrorCode): void {
     this.note(`refuse ${code}`)
   }
+  page(): void {
+    this.note('page')
+  }
   redirect(): void {
     this.note('redirect')
   }
