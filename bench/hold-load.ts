@@ -1,6 +1,7 @@
 /**
- * A load of `bench/hold.ts`, as a process of its own: requests at fixed moments, over connections that ask on before they are answered, as
- * whoever is held meanwhile would. So every connection shows whether its answers come in the order of its requests.
+ * A load of `bench/hold.ts`, as a process of its own: requests at fixed moments, answered or not. Most go over so many connections that hardly
+ * one asks before it is answered, as browsers do; one of ten goes over a few that ask on all the while, and show whether answers come in the
+ * order of the requests.
  *
  * Each request has a number, which its target says again; half of them are writes. Times are from the moment at which a request was due.
  *
@@ -28,6 +29,9 @@ interface Owed {
 }
 
 const REASONS_MAX = 5
+/** Connections that ask on, and of how many requests one goes over them. */
+const PIPELINED = 10
+const PIPELINED_EVERY = 10
 const NOTHING = { blue: 0, green: 0, refused: 0, failed: 0 }
 const counts = { ...NOTHING }
 let timesMs: number[] = []
@@ -120,13 +124,17 @@ class Connection {
 
 if (import.meta.main) {
   const [port, host, perSecond, count] = process.argv.slice(2)
-  const connections = Array.from({ length: Number(count) }, () => new Connection(Number(port), host))
+  const open = () => new Connection(Number(port), host)
+  const connections = Array.from({ length: Number(count) }, open)
+  const pipelined = Array.from({ length: PIPELINED }, open)
   const everyMs = 1_000 / Number(perSecond)
   let dueMs = performance.now() + 500
   let number = 0
   setInterval(() => {
     for (const nowMs = performance.now(); dueMs <= nowMs; dueMs += everyMs) {
-      connections[number % connections.length].send({ number, dueMs })
+      const isPipelined = number % PIPELINED_EVERY === 0
+      const among = isPipelined ? pipelined : connections
+      among[(isPipelined ? number / PIPELINED_EVERY : number) % among.length].send({ number, dueMs })
       number++
     }
   }, 1)

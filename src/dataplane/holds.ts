@@ -4,10 +4,12 @@
  * - A queue lasts as long as its hold in the table. With a release, with another hold in its place, or without the service its waiters are
  *   decided anew, the first come first: they go on, or wait again in their place. When a hold ends by its own time they are refused, each by
  *   its own deadline (exchange/held.ts).
- * - Whoever comes while others leave goes behind them: so the order is kept in a worker. Over workers it is to within a tick.
- * - They do not leave all at once, which would be a herd: at first `OPEN_MIN` are let go in each worker. One more goes for each that has an
- *   answer and found room at once, so the pace doubles with every answer of the targets; and one more with each tick, since what waits for
- *   long is no sign. The ticks add nothing while somebody waits for room at a pool: then the limits of `capacity` make the pace.
+ * - Whoever comes while others leave that were held goes behind them: so the order is kept in a worker. Over workers it is to within a tick.
+ *   Once all of these are gone nobody waits any more who comes: else clients that ask again at once would be among the last for ever.
+ * - They do not leave all at once, which would be a herd. Their worker sets the pace (release-pace.ts), and so do their targets: at first `OPEN_MIN`
+ *   of each worker may be without an answer. One more may be for each that has an answer and found room at once, so that these double with every
+ *   answer; and one more with each tick, since what waits for long is no sign. The ticks add nothing while somebody waits for room at a pool:
+ *   then the limits of `capacity` make the pace.
  * - How many wait, and the bytes they take, is bounded for the service over all workers, exactly as permits are (permits.ts).
  * - With nothing held there is no timer, and no cost but a comparison with 0 for a request.
  */
@@ -16,10 +18,10 @@ import { sumHeld } from '../metrics/load.ts'
 import { concerns, type Hold } from '../table/hold.ts'
 import type { RequestView, ServiceTable, Table } from '../table/types.ts'
 import { Queue, type Waiter } from './queue.ts'
+import { ReleasePace, TICK_MS } from './release-pace.ts'
 
-const TICK_MS = 2
-/** Those that are let go in one tick at most: others have their turns between. */
-const TURNS_MAX = 32
+/** Those of a hold that go over to another one in one tick at most. */
+const MOVES_MAX = 256
 /** Those that may be let go and have no answer yet, at first. */
 const OPEN_MIN = 64
 /** And at most: this part of the connections that a worker may have to one target. */
@@ -52,8 +54,10 @@ export class HoldQueue extends Queue {
   readonly service: string
   readonly slot: number
   readonly hold: Hold
-  /** It is over, by release or another one. */
-  isLeaving = false
+  /** Since it is over, by release or another one. */
+  pace: ReleasePace | null = null
+  /** When that was seen, in steady ms; Infinity before. */
+  overMs = Infinity
   /** Those that were let go and have no answer, and how many may be. */
   leaving = 0
   open: number
@@ -64,6 +68,11 @@ export class HoldQueue extends Queue {
     this.slot = slot
     this.hold = hold
     this.open = open
+  }
+
+  /** Somebody waits who came before it was over. */
+  get hasHeld(): boolean {
+    return this.first !== null && this.first.sinceMs <= this.overMs
   }
 }
 
@@ -100,7 +109,7 @@ export class Holds {
   /** Whether some who were held before are still about to leave, so that whoever asks now goes behind them. */
   isBehind(service: ServiceTable, view: RequestView): boolean {
     const queue = this.#leavingOf(service)
-    return queue !== null && concerns(queue.hold, view)
+    return queue?.hasHeld === true && concerns(queue.hold, view)
   }
 
   /** The last queue of a service that is over; its end may not have been seen yet. */
@@ -215,7 +224,8 @@ export class Holds {
 
   #release(queue: HoldQueue): void {
     this.#present.delete(queue.service)
-    queue.isLeaving = true
+    queue.overMs = this.#setting.time.steadyMs()
+    queue.pace = new ReleasePace(queue.overMs)
     if (queue.first !== null) this.#leaving.add(queue)
   }
 
@@ -229,14 +239,20 @@ export class Holds {
 
   #letGo(queue: HoldQueue): void {
     if (this.#setting.queues.isEmpty) this.#widen(queue)
-    for (let turns = 0; turns < TURNS_MAX && queue.first !== null && queue.leaving < queue.open; turns++) {
+    const most = queue.pace!.turnsAt(this.#setting.time.steadyMs())
+    let [turns, moves] = [0, 0]
+    while (turns < most && moves < MOVES_MAX && queue.first !== null && queue.leaving < queue.open) {
       const waiter = queue.first as HeldWaiter
       this.leave(waiter)
       waiter.leaves = queue
       queue.leaving++
       waiter.getsTurn()
-      // It waits again, by another hold.
-      if (waiter.queue !== null) this.answered(waiter, false)
+      turns++
+      if (waiter.queue === null) continue
+      // It waits again, by another hold, which is next to no work.
+      this.answered(waiter, false)
+      turns--
+      moves++
     }
   }
 }

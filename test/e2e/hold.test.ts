@@ -71,7 +71,9 @@ test('held requests wait in order, pipelined ones and upgrades too, with their b
   expect(paths.slice(0, 6)).toEqual(['/0', '/1', '/2', '/3', '/4', '/p1'])
   expect(bytes).toBe(8_000_004)
   const { hold, held } = await statusOf(proxy)
-  expect([hold, held.waiting, held.released]).toEqual([null, 0, 9])
+  expect([hold, held.waiting]).toEqual([null, 0])
+  // The second one of the pipeline may have come while others were about to leave.
+  expect([9, 10]).toContain(held.released)
 })
 
 test('only writes are held where that is asked for, and another service not at all', async () => {

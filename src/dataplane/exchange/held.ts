@@ -77,8 +77,8 @@ export class Held implements HeldWaiter {
 
   /** How long it may still wait. */
   get leftMs(): number {
-    const { hold, isLeaving } = this.queue as HoldQueue
-    return isLeaving ? LEAVES_MS : hold.untilMs - this.#plane.time.steadyMs()
+    const { hold, pace } = this.queue as HoldQueue
+    return pace !== null ? LEAVES_MS : hold.untilMs - this.#plane.time.steadyMs()
   }
 
   getsTurn(): void {

@@ -1,0 +1,42 @@
+/** How many of those who were held go with each tick of a worker. */
+import { expect, test } from 'vitest'
+import { ReleasePace, TICK_MS } from '../../src/dataplane/release-pace.ts'
+
+/** What a worker does that needs so long for each that it lets go, besides what it does for others: how long all took, and its longest tick. */
+function releaseOf(
+  count: number,
+  eachMs: number,
+  othersMs = 0,
+): { readonly tookMs: number; readonly longestMs: number } {
+  const pace = new ReleasePace(0)
+  let [nowMs, left, longestMs, spentMs] = [0, count, 0, 0]
+  while (left > 0) {
+    const tickMs = Math.max(TICK_MS, spentMs)
+    nowMs += tickMs
+    longestMs = Math.max(longestMs, tickMs)
+    const turns = Math.min(left, pace.turnsAt(nowMs))
+    left -= turns
+    spentMs = turns * eachMs + othersMs
+  }
+  return { tookMs: nowMs, longestMs }
+}
+
+test('few go at first, and more with each tick that is in time', () => {
+  const pace = new ReleasePace(0)
+  const turns = Array.from({ length: 40 }, (_, n) => pace.turnsAt((n + 1) * TICK_MS))
+  expect([turns[0], turns[39]]).toEqual([2, 12])
+  expect(turns).toEqual(turns.toSorted((a, b) => a - b))
+})
+
+test('a crowd of 1,500 makes nobody else wait for more than a few ms, and is gone within half a second', () => {
+  for (const eachMs of [0.05, 0.1, 0.2]) {
+    const { tookMs, longestMs } = releaseOf(1_500, eachMs)
+    expect([longestMs < 7, tookMs < 500], `${eachMs}: ${tookMs}, ${longestMs}`).toEqual([true, true])
+  }
+})
+
+test('where each costs a lot, or the worker is busy with others all the while, they go as well: the least doubles with time', () => {
+  expect(releaseOf(1_500, 1).tookMs).toBeLessThan(3_000)
+  const { tookMs } = releaseOf(10_000, 0.1, 20)
+  expect([tookMs > 1_000, tookMs < 10_000], String(tookMs)).toEqual([true, true])
+})
