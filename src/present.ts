@@ -18,7 +18,7 @@ import { TurnoutError } from './errors.ts'
 import { addressOf } from './listener-plan.ts'
 import type { Seat } from './rollout/seat.ts'
 import type { ServeOptions } from './serve-options.ts'
-import { storeUrl } from './store-url.ts'
+import { storeKind, storeUrl } from './store-url.ts'
 import type { Present } from './upgrade/upgrade.ts'
 import { VERSION } from './version.ts'
 import type { Workers } from './workers/workers.ts'
@@ -92,7 +92,7 @@ export function presentOf(parts: Parts, close: Close): Present {
 function offerOf({ options, workers, admin }: Parts): ReturnType<Present['offer']> {
   const { spec, sockets } = options
   const store = storeUrl(spec.store, options)
-  if (spec.store.startsWith('memory')) {
+  if (storeKind(spec.store) === 'memory') {
     const how = 'set store to sqlite:PATH and restart'
     throw new TurnoutError('conflict', `Nothing can be handed over: a store in memory ends with its process; ${how}.`)
   }

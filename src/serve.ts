@@ -43,7 +43,7 @@ import type { Running, ServeOptions } from './serve-options.ts'
 import { warnOfDescriptors, warnOfRestart } from './serve-warnings.ts'
 import { openStore } from './store/open.ts'
 import type { Store } from './store/store.ts'
-import { snapshotPath, storeUrl } from './store-url.ts'
+import { snapshotPath, storeKind, storeUrl } from './store-url.ts'
 import { startSwitchHolds } from './switch-holds.ts'
 import { applyDelta, emptyTable } from './table/build.ts'
 import type { Table } from './table/types.ts'
@@ -283,7 +283,7 @@ async function startControlPlane(
     ...(upgrade && { upgrade }),
     isYielded: () => stage.isYielded,
     isReady: () => core.workers.ready && !stage.isDraining,
-    process: { workers: memory.workers, store: spec.store.split(':', 1)[0], pid: SELF.pid, startedAtMs: STARTED_MS },
+    process: { workers: memory.workers, store: storeKind(spec.store), pid: SELF.pid, startedAtMs: STARTED_MS },
     validate: VALIDATE,
     log,
     version: VERSION,

@@ -13,6 +13,7 @@ import { checkNetworks } from './check-condition.ts'
 import { checkRollout } from './check-rollout.ts'
 import { checkRules } from './check-rules.ts'
 import { checkDurations, checkService, checkWeights, Report } from './check-service.ts'
+import { checkStoreSpec } from './check-store.ts'
 import { checkTargetWeights } from './check-target-weights.ts'
 import { hooksOf } from './hooks.ts'
 import { withoutUnknown } from './known.ts'
@@ -63,6 +64,7 @@ export function checkSpec(spec: Spec, refused: readonly Finding[]): Finding[] {
     if ((secret === undefined) === (jwks === undefined))
       report.add('/jwt', 'give either secret or jwks: tokens are verified by one of them')
   }
+  checkStoreSpec(report, '/store', spec.store)
   checkDurations(report, '/timeouts', spec.timeouts, 1)
   if (!report.present('/services')) return report.findings
   reportServices(report, '/services', spec.services)

@@ -3,12 +3,27 @@
  * notifications go, which is a secret by itself with Slack and others. Pure; by shape, so that specs, patches and revisions are all alike.
  */
 import { isRecord } from './record.ts'
+import type { RedisSpec } from './schema-store.ts'
 
 /** Stands where something is not shown; it is refused as a value (check-rollout.ts). */
 export const HIDDEN = '(hidden)'
 
-/** A URL of a store as it may be shown: without user, password and query. */
-export const shownStore = (url: string): string => url.replace(/^(\w+:\/\/)(?:[^/?#]*@)?([^?#]*).*$/s, '$1$2')
+/** The setting of a store as it may be shown, a URL or the map as JSON: without user, password and query. */
+export const shownStore = (text: string): string =>
+  text.startsWith('{') ? shownRedis((JSON.parse(text) as { redis: RedisSpec }).redis) : shownUrl(text)
+
+const shownUrl = (url: string): string => url.replace(/^(\w+:\/\/)(?:[^/?#]*@)?([^?#]*).*$/s, '$1$2')
+
+function shownRedis({ url, sentinels, name, cluster, database, keyPrefix }: RedisSpec): string {
+  const place = url === undefined ? `redis://${(sentinels ?? cluster ?? []).join(',')}` : shownUrl(url)
+  const more = [
+    ...(sentinels === undefined ? [] : [`sentinels of ${name}`]),
+    ...(cluster === undefined ? [] : ['cluster']),
+    ...(database === undefined ? [] : [`database ${database}`]),
+    ...(keyPrefix === undefined ? [] : [`keys {${keyPrefix}}`]),
+  ]
+  return more.length === 0 ? place : `${place} (${more.join(', ')})`
+}
 
 /** The value without its secrets; the very same where it has none. */
 export function withoutSecrets(value: unknown, key = ''): unknown {

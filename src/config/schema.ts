@@ -30,6 +30,7 @@ import {
   RescueSchema,
   SkewSchema,
 } from './schema-steering.ts'
+import { StoreSchema } from './schema-store.ts'
 import { Type } from './type.ts'
 
 /** Key and options of a map of named things: a key that is no name is refused. */
@@ -235,13 +236,7 @@ export const SpecSchema = closed({
     default: 'auto',
     description: 'Worker threads; auto is one per core.',
   }),
-  store: Type.String({
-    default: 'sqlite:./turnout.db',
-    pattern: '^(memory:?|sqlite:.+|rediss?://.+)$',
-    title: 'a store (memory:, sqlite:PATH or redis://HOST)',
-    writeOnly: true,
-    description: 'memory:, sqlite:PATH or redis://…',
-  }),
+  store: StoreSchema,
   onPartition: Type.Union([Type.Literal('serve'), Type.Literal('unready')], {
     default: 'serve',
     description:

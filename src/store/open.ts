@@ -8,7 +8,7 @@ import { checkFile, fileAt } from './sqlite-file.ts'
 import type { Store } from './store.ts'
 
 /**
- * Opens the store of a setting: `memory:`, `redis[s]://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`, or `sqlite:PATH`, the path being relative to
+ * Opens the store of a setting: `memory:`, `redis[s]://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`, the map of the config as JSON, or `sqlite:PATH`, the path being relative to
  * the working directory. `snapshot` is the path of a file for the local copy of one that stands elsewhere; without it none is kept. Rejects with
  * `store_unavailable` when it cannot be used, and with `invalid` when there is no such kind of store.
  */
@@ -32,5 +32,5 @@ export async function checkStore(url: string): Promise<void> {
 
 const isFile = (url: string): boolean => /^sqlite:./s.test(url)
 /** With a host that can be read; whether there is one is found by connecting. */
-const isRedis = (url: string): boolean => /^rediss?:\/\/./.test(url) && URL.canParse(url)
+const isRedis = (url: string): boolean => url.startsWith('{') || (/^rediss?:\/\/./.test(url) && URL.canParse(url))
 const pathOf = (url: string): string => url.slice('sqlite:'.length)

@@ -1,24 +1,16 @@
 /**
- * The connection to Redis: options, scripts, and its faults in words for people. The only owner of ioredis, which is loaded when a store
- * is Redis and not before.
- *
- * A command waits `COMMAND_MS` at most and is tried once more at most, and none waits for a connection that is not there: whoever asked is
- * told, and traffic goes on without. Connecting goes on in the background for as long as it takes.
+ * The connection to Redis: commands, scripts, and its faults in words for people. With redis-setting.ts, which has the options, the only owner
+ * of ioredis; that is loaded when a store is Redis and not before.
  */
 import { createHash } from 'node:crypto'
 import type { Redis } from 'ioredis'
 import { systemClock } from '../clock.ts'
-import { shownStore } from '../config/hidden.ts'
 import { isTurnoutError, TurnoutError } from '../errors.ts'
-
-/** Longest time for a connection, and for an answer to a command. */
-const CONNECT_MS = 3_000
-const COMMAND_MS = 3_000
-/** Longest pause between two tries to connect. */
-const RETRY_MS_MAX = 1_000
+import { CONNECT_MS, type RedisSetting } from './redis-setting.ts'
 
 export class RedisClient {
   readonly #redis: Redis
+  readonly #setting: RedisSetting
   /** For messages: without user and password. */
   readonly name: string
   readonly #hashes = new Map<string, string>()
@@ -27,9 +19,12 @@ export class RedisClient {
   /** Why the last try to connect has failed. */
   #fault: Error | null = null
 
-  private constructor(redis: Redis, name: string) {
+  /** It connects from the first `reached` on. */
+  constructor(setting: RedisSetting) {
+    this.#setting = setting
+    this.name = setting.name
+    const redis = setting.client(false)
     this.#redis = redis
-    this.name = name
     // Without a listener an error would end the process. It is told by the next command.
     redis.on('error', (error: Error) => {
       this.#fault = error
@@ -37,24 +32,6 @@ export class RedisClient {
     redis.on('ready', () => {
       this.#fault = null
     })
-  }
-
-  /** A client that connects from its first `reached` on. */
-  static async open(url: string): Promise<RedisClient> {
-    const { Redis } = await import('ioredis')
-    const redis = new Redis(url, {
-      lazyConnect: true,
-      connectionName: 'turnout',
-      connectTimeout: CONNECT_MS,
-      commandTimeout: COMMAND_MS,
-      enableOfflineQueue: false,
-      maxRetriesPerRequest: 1,
-      protocol: 2,
-      retryStrategy: (times) => Math.min(times * 50, RETRY_MS_MAX),
-      // A node that became a replica refuses writes; the one that took over is found by connecting anew.
-      reconnectOnError: (error) => error.message.startsWith('READONLY'),
-    })
-    return new RedisClient(redis, shownStore(url))
   }
 
   /** Connects. Rejects with `store_unavailable` when the first try fails, or has come to nothing in time; it goes on trying then. */
@@ -95,7 +72,7 @@ export class RedisClient {
 
   /** Calls `heard` at each message on a channel. It begins as soon as there is a connection, and goes on after each that was lost. */
   subscribe(channel: string, heard: () => void): void {
-    const redis = this.#redis.duplicate({ enableOfflineQueue: true, maxRetriesPerRequest: null })
+    const redis = this.#setting.client(true)
     this.#listening.push(redis)
     // The other connection tells.
     redis.on('error', () => {})
@@ -115,8 +92,9 @@ export class RedisClient {
 
   #told(error: unknown): TurnoutError {
     if (isTurnoutError(error)) return error
-    const cause = this.#fault ?? (error as Error)
-    const { message, code } = cause as Error & { code?: string }
+    const cause = (this.#fault ?? error) as Error & { readonly lastNodeError?: Error }
+    // Of a Cluster: what its last node has said.
+    const { message, code } = (cause.lastNodeError ?? cause) as Error & { readonly code?: string }
     const reason = REASONS.find(([test]) => test.test(`${code ?? ''} ${message}`))?.[1]
     return this.fault(reason === undefined ? `failed (${message})` : `${reason} (${message})`)
   }
@@ -128,6 +106,8 @@ export class RedisClient {
 
 /** What ioredis, Redis and the system say, and what that means. */
 const REASONS: readonly (readonly [RegExp, string])[] = [
+  [/sentinels are unreachable/i, 'has no sentinel that can be reached'],
+  [/slots cache|startup nodes|Cluster isn't ready|ClusterAllFailed/i, 'has no node that can be reached'],
   [/ECONNREFUSED|ENOENT /, 'is not there: the connection was refused'],
   [/ENOTFOUND|EAI_AGAIN/, 'is not there: its name is not known'],
   [/ETIMEDOUT|timed out/i, 'does not answer in time'],

@@ -26,6 +26,7 @@ import { RedisCounts } from './redis-counts.ts'
 import { RedisFleet } from './redis-fleet.ts'
 import { Lead } from './redis-lead.ts'
 import { COMMIT, type Keys, keysOf, LOAD, PART_MARK, PUT_AS_LEADER, REVISION } from './redis-scripts.ts'
+import { redisSetting } from './redis-setting.ts'
 import { SnapshotFile } from './snapshot-file.ts'
 import { type Remote, SnapshotStore } from './snapshot-store.ts'
 import {
@@ -47,19 +48,17 @@ import {
   type StoredService,
 } from './store.ts'
 
-/** What all keys of a store begin with; the braces would keep them on one node of a Cluster. */
-const PREFIX = '{turnout}:'
-
 /** Fields and values of a hash, one after the other. */
 type Flat = readonly string[]
 
 /**
- * Connects to a Redis. Rejects with `store_unavailable` when it cannot be read, and there is no snapshot of it at the path that is given
+ * Connects to the Redis of a setting (redis-setting.ts). Rejects with `store_unavailable` when it cannot be read, and there is no snapshot of it at the path that is given
  * for one. Without such a path none is kept.
  */
-export async function redisStore(url: string, clock: Clock, snapshot: string | null): Promise<Store> {
-  const client = await RedisClient.open(url)
-  const remote = new RedisStore(client, keysOf(PREFIX), clock)
+export async function redisStore(text: string, clock: Clock, snapshot: string | null): Promise<Store> {
+  const setting = await redisSetting(text)
+  const client = new RedisClient(setting)
+  const remote = new RedisStore(client, keysOf(setting.prefix), clock)
   const store = new SnapshotStore(remote, client.name, snapshot === null ? null : new SnapshotFile(snapshot), clock)
   try {
     await store.open()

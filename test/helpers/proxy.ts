@@ -7,6 +7,7 @@ import { onTestFinished } from 'vitest'
 import { stringify } from 'yaml'
 import { parseSpec } from '../../src/config/load.ts'
 import { serve } from '../../src/serve.ts'
+import { storeKind } from '../../src/store-url.ts'
 import { MAIN } from './built.ts'
 import { http } from './http.ts'
 
@@ -41,7 +42,7 @@ export async function startProxy(
   if ('faults' in loaded) throw new Error(JSON.stringify(loaded.faults))
   const { keep, ...served } = options
   // Each instance has a local snapshot of its own.
-  const isShared = loaded.spec.store.startsWith('redis')
+  const isShared = storeKind(loaded.spec.store) === 'redis'
   const running = await serve({ spec: loaded.spec, ...(isShared && { stateDirectory: temporaryFolder() }), ...served })
   if (keep !== true) onTestFinished(() => running.close())
   const url = running.listeners[0]

@@ -25,7 +25,8 @@ const withRules: WrittenService = { ...service(1), spec: { ...serviceSpec(), rul
 
 const seen = { blue: { 'http://a:1': { '10.0.0.1': { health: 'unhealthy', ejectedUntilMs: 7 } } } } as const
 
-export function describeStore(name: string, open: () => Promise<Store>): void {
+/** Without `isBulk` the two that write thousands of revisions are left out. */
+export function describeStore(name: string, open: () => Promise<Store>, isBulk = true): void {
   describe(name, () => {
     const opened: Store[] = []
     const fresh = async () => {
@@ -148,17 +149,21 @@ export function describeStore(name: string, open: () => Promise<Store>): void {
       for (let n = 1; n <= 40; n++) expect((await store.revision(n))?.services, `revision ${n}`).toEqual(states[n])
     })
 
-    test(`keeps ${REVISIONS_KEPT} revisions in full and the audit beyond`, async () => {
-      const store = await fresh()
-      const last = REVISIONS_KEPT + 3
-      await commitAll(store, last)
-      expect(await store.revision(3)).toBeNull()
-      expect(await store.revision(4)).toEqual(revision(4))
-      expect(await store.revision(last)).toEqual(revision(last))
-      expect(await store.revisions(last + 10)).toHaveLength(last)
-    }, 60_000)
+    test.runIf(isBulk)(
+      `keeps ${REVISIONS_KEPT} revisions in full and the audit beyond`,
+      async () => {
+        const store = await fresh()
+        const last = REVISIONS_KEPT + 3
+        await commitAll(store, last)
+        expect(await store.revision(3)).toBeNull()
+        expect(await store.revision(4)).toEqual(revision(4))
+        expect(await store.revision(last)).toEqual(revision(last))
+        expect(await store.revisions(last + 10)).toHaveLength(last)
+      },
+      60_000,
+    )
 
-    test(`keeps ${AUDIT_KEPT} lines of the audit and no more`, async () => {
+    test.runIf(isBulk)(`keeps ${AUDIT_KEPT} lines of the audit and no more`, async () => {
       const store = await fresh()
       const position = await commitAll(store, 5)
       const revision = AUDIT_KEPT + 2

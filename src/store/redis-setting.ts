@@ -1,0 +1,111 @@
+/**
+ * From the setting of a Redis to what ioredis is given: the same time-outs and rules for one Redis, one behind sentinels, and a Cluster.
+ *
+ * A command waits `COMMAND_MS` at most and is tried once more at most, and none waits for a connection that is not there: whoever asked is
+ * told, and traffic goes on without. Connecting goes on in the background for as long as it takes.
+ */
+import { readFileSync } from 'node:fs'
+import type { ClusterOptions, Redis, RedisOptions } from 'ioredis'
+import { shownStore } from '../config/hidden.ts'
+import type { RedisSpec } from '../config/schema-store.ts'
+import { TurnoutError } from '../errors.ts'
+
+/** Longest time for a connection, and for an answer to a command. */
+export const CONNECT_MS = 3_000
+const COMMAND_MS = 3_000
+/** Longest pause between two tries to connect. */
+const RETRY_MS_MAX = 1_000
+/** What all keys begin with where the setting says nothing else. */
+const PREFIX = 'turnout'
+
+const SENTINEL_PORT = 26_379
+const REDIS_PORT = 6_379
+
+/** A Redis as it is to be connected to. */
+export interface RedisSetting {
+  /** For messages: without user and password. */
+  readonly name: string
+  /** What all keys begin with; the braces keep them on one node of a Cluster. */
+  readonly prefix: string
+  /** A client that connects with its first command. One that listens waits for a connection instead of failing. */
+  client(isListening: boolean): Redis
+}
+
+/** The setting of a text: a URL, or the map of the config as JSON. Rejects with `invalid` when a file of it cannot be read. */
+export async function redisSetting(text: string): Promise<RedisSetting> {
+  const spec: RedisSpec = text.startsWith('{') ? (JSON.parse(text) as { redis: RedisSpec }).redis : { url: text }
+  const { Redis, Cluster } = await import('ioredis')
+  const { url, sentinels, name, sentinelUsername, sentinelPassword, cluster, natMap, keyPrefix = PREFIX } = spec
+  const tls = tlsOf(spec)
+  const connection = connectionOf(spec, tls)
+  const nats = natMap && {
+    natMap: Object.fromEntries(Object.entries(natMap).map(([from, to]) => [from, nodeOf(to, REDIS_PORT)])),
+  }
+  const make = (isListening: boolean): Redis => {
+    const waiting = isListening ? { enableOfflineQueue: true, maxRetriesPerRequest: null } : {}
+    const options = { ...connection, ...waiting }
+    if (cluster !== undefined) {
+      const { enableOfflineQueue, retryStrategy: clusterRetryStrategy, ...redisOptions } = options
+      const more = { enableOfflineQueue, clusterRetryStrategy, redisOptions, ...nats } as ClusterOptions
+      const nodes = cluster.map((node) => nodeOf(node, REDIS_PORT))
+      // What we ask of one is what we ask of the other.
+      return new Cluster(nodes, { lazyConnect: true, slotsRefreshTimeout: CONNECT_MS, ...more }) as unknown as Redis
+    }
+    if (url !== undefined) return new Redis(url, options)
+    return new Redis({
+      ...options,
+      sentinels: sentinels!.map((node) => nodeOf(node, SENTINEL_PORT)),
+      name,
+      failoverDetector: true,
+      sentinelCommandTimeout: COMMAND_MS,
+      ...(tls && { sentinelTLS: tls, enableTLSForSentinelMode: true }),
+      ...(sentinelUsername !== undefined && { sentinelUsername }),
+      ...(sentinelPassword !== undefined && { sentinelPassword }),
+      ...nats,
+    })
+  }
+  return { name: shownStore(text), prefix: `{${keyPrefix}}:`, client: make }
+}
+
+function connectionOf({ username, password, database }: RedisSpec, tls: RedisOptions['tls']): RedisOptions {
+  return {
+    lazyConnect: true,
+    connectionName: 'turnout',
+    connectTimeout: CONNECT_MS,
+    commandTimeout: COMMAND_MS,
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 1,
+    protocol: 2,
+    retryStrategy: (times) => Math.min(times * 50, RETRY_MS_MAX),
+    // A node that became a replica refuses writes; the one that took over is found by connecting anew.
+    reconnectOnError: (error) => error.message.startsWith('READONLY'),
+    ...(tls && { tls }),
+    ...(username !== undefined && { username }),
+    ...(password !== undefined && { password }),
+    ...(database !== undefined && { db: database }),
+  }
+}
+
+function tlsOf({ tls }: RedisSpec): RedisOptions['tls'] | undefined {
+  if (tls === undefined || tls === true) return tls && {}
+  const read = (key: 'ca' | 'cert' | 'key') => {
+    const file = tls[key]
+    if (file === undefined) return {}
+    try {
+      return { [key]: readFileSync(file) }
+    } catch (error) {
+      const message = `${file} cannot be read: ${(error as Error).message}`
+      throw new TurnoutError('invalid', 'The store cannot be opened.', [
+        { pointer: `/store/redis/tls/${key}`, message },
+      ])
+    }
+  }
+  const { serverName } = tls
+  return { ...read('ca'), ...read('cert'), ...read('key'), ...(serverName !== undefined && { servername: serverName }) }
+}
+
+/** A host, of IPv6 in brackets, and its port. */
+function nodeOf(text: string, portDefault: number): { host: string; port: number } {
+  const [, host, port] = /^\[?(.*?)\]?(?::(\d+))?$/.exec(text)!
+  return { host, port: port === undefined ? portDefault : Number(port) }
+}
