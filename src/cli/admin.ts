@@ -6,6 +6,7 @@
  */
 import { Agent, type Dispatcher } from 'undici'
 import { octetsOfText } from '../table/octets.ts'
+import { unansweredInWords } from '../unanswered.ts'
 import { CliFailure, type CliFault, outOfReach, Refusal, usageFailure } from './failure.ts'
 
 export const ADMIN_DEFAULT = 'http://127.0.0.1:9900'
@@ -125,17 +126,6 @@ function read<T>(url: string, status: number, text: string): T {
   throw new Refusal(String(code ?? status), String(detail ?? title ?? other), faults)
 }
 
-const REASONS: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'connection refused',
-  ECONNRESET: 'connection reset',
-  ENOTFOUND: 'no such host',
-  UND_ERR_SOCKET: 'the connection was closed',
-  UND_ERR_CONNECT_TIMEOUT: 'no connection within 5 s',
-  UND_ERR_HEADERS_TIMEOUT: 'no answer in time',
-}
-
 function unreachable(url: string, error: unknown): unknown {
-  const { name, code, message } = error as Error & { code?: string }
-  if (name === 'AbortError') return error
-  return outOfReach(url, (code !== undefined && REASONS[code]) || message || String(code))
+  return (error as Error).name === 'AbortError' ? error : outOfReach(url, unansweredInWords(error))
 }

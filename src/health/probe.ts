@@ -19,6 +19,7 @@ import type { HealthPlan } from '../config/plan.ts'
 import { fieldAt } from '../config/record.ts'
 import { isAmong } from '../config/statuses.ts'
 import { type Address, lookupOf } from '../names/address.ts'
+import { unansweredInWords } from '../unanswered.ts'
 import type { ProbeResult } from './state.ts'
 
 /** Bytes of an answer's body that are read. */
@@ -57,7 +58,9 @@ export async function probe(
     const fault = await ask(client, plan, version, AbortSignal.any([signal, deadline.signal]))
     return { result: fault === null ? 'pass' : 'fail', detail: `GET ${plan.path} ${fault ?? 'passed'}` }
   } catch (error) {
-    const slow = deadline.signal.aborted ? `took longer than ${plan.timeoutMs} ms` : `failed: ${reasonOf(error)}`
+    const slow = deadline.signal.aborted
+      ? `took longer than ${plan.timeoutMs} ms`
+      : `failed: ${unansweredInWords(error)}`
     return { result: 'fail', detail: `GET ${plan.path} ${slow}` }
   } finally {
     cancel()
@@ -114,18 +117,4 @@ const isPlain = (value: unknown): boolean => typeof value === 'string' || typeof
 function show(value: unknown): string {
   const text = value === undefined ? 'nothing' : JSON.stringify(value)
   return text.length > 80 ? text.slice(0, 79) + '…' : text
-}
-
-const REASONS: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'connection refused',
-  ECONNRESET: 'connection reset',
-  UND_ERR_SOCKET: 'connection closed',
-  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'body cut short',
-  EHOSTUNREACH: 'host unreachable',
-  UND_ERR_CONNECT_TIMEOUT: 'no connection in time',
-}
-
-function reasonOf(error: unknown): string {
-  const { code, message } = error as { code?: string; message?: string }
-  return (code !== undefined && REASONS[code]) || show(message ?? String(error))
 }

@@ -111,7 +111,7 @@ test('a hook that says no, that nobody hears, or that is not done in time moves 
   const cases = [
     { hook: saysNo, held: 1, says: 'answered 422', open: () => no.open(422) },
     { hook: neverSays, held: 1, says: 'no answer in time', open: () => {} },
-    { hook: nobody, held: 0, says: 'ECONNREFUSED', open: () => {} },
+    { hook: nobody, held: 0, says: 'connection refused', open: () => {} },
   ]
   for (const { hook, held, says, open } of cases) {
     const answer = switched(proxy, { to: 'green', hold: { for: '3s' }, hook: { url: hook.url } })

@@ -106,7 +106,7 @@ describe('the list of checks before a rollout', () => {
     await begin(proxy, { ...QUICK, announces: { path: '/plain' }, hooks: [{ at: 'AfterBake', url }] })
     const told = await reached(proxy, 'rolledBack')
     expect(told.reason).toMatch(
-      /answers version "old", not "green-version"; hook AfterBake at http:\S+\/hook cannot be reached: ECONNREFUSED$/,
+      /answers version "old", not "green-version"; hook AfterBake at http:\S+\/hook cannot be reached: connection refused$/,
     )
     expect(gate(told, 'version')).toMatch(/^failed/)
     expect(gate(told, 'hooks')).toMatch(/^failed/)

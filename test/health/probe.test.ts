@@ -45,7 +45,7 @@ describe('a probe', () => {
 
   it('fails when the target closes the connection without an answer', async () => {
     const target = await startTarget((request) => request.socket.destroy())
-    expect(await judge(target.url)).toBe('fail: GET /health failed: connection closed')
+    expect(await judge(target.url)).toBe('fail: GET /health failed: the connection was closed before an answer')
   })
 
   it('fails, and never throws, when the URL cannot be used', async () => {
@@ -74,7 +74,7 @@ describe('a probe', () => {
       response.write('half')
       setImmediate(() => response.socket?.destroy())
     })
-    expect(await judge(target.url)).toBe('fail: GET /health failed: body cut short')
+    expect(await judge(target.url)).toBe('fail: GET /health failed: the body was cut short')
   })
 
   it('reads at most 64 KiB of a body, which is enough when only the status matters', async () => {

@@ -521,7 +521,7 @@ describe('what Prometheus answers', () => {
       [await success({ resultType: 'vector', result: series }), /gives more than 1000 series$/],
       [(await startRaw((socket) => socket.end('SSH-2.0-x\r\n\r\n'))).url, /: what came is no answer of HTTP\/1\.1$/],
       [await told(200, 'x'.repeat(2_000_000)), /: the answer is longer than 1 MiB$/],
-      ['http://127.0.0.1:1', /^Prometheus at http:\/\/127\.0\.0\.1:1: ECONNREFUSED$/],
+      ['http://127.0.0.1:1', /^Prometheus at http:\/\/127\.0\.0\.1:1: connection refused$/],
     ] as const) {
       const failed = query(url)
       await expect(failed).rejects.toThrow(fault)

@@ -5,10 +5,11 @@
  */
 import { fieldAt } from '../../config/record.ts'
 import type { AnswerSpec } from '../../config/schema-gates.ts'
+import { unansweredInWords } from '../../unanswered.ts'
 import { isRolling } from '../rolling.ts'
 import { livePoolsOf } from '../rollout.ts'
 import { hostOf } from './as-client.ts'
-import { parsedJson, urlAt, wordsOf } from './asker.ts'
+import { parsedJson, urlAt } from './asker.ts'
 import { type Found, failed, ok, skipped } from './check.ts'
 import { type About, GateClosed, type Means, readyOf, targetsOf } from './gate.ts'
 import { shortened } from './shortened.ts'
@@ -121,7 +122,7 @@ async function ask(
   const what = `GET ${path} of ${url}`
   const { status, body } = await asker.get(urlAt(url, path), WITHIN_MS, signal, headers).catch((error: unknown) => {
     signal.throwIfAborted()
-    throw new GateClosed(`${what}: ${wordsOf(error)}`)
+    throw new GateClosed(`${what}: ${unansweredInWords(error)}`)
   })
   if (status < 200 || status > 299) throw new GateClosed(`${what}: answered ${status}`)
   if (json === undefined) return body.trim()

@@ -78,20 +78,6 @@ export class Asker {
 /** The URL of a path at a target. Joined as text: a path may begin with two slashes, and names no other host by that. */
 export const urlAt = (target: string, path: string): URL => new URL(new URL(target).origin + path)
 
-/** Codes that only who writes HTTP clients knows. */
-const WORDS: Readonly<Record<string, string>> = {
-  UND_ERR_SOCKET: 'the connection was closed before an answer',
-  UND_ERR_CONNECT_TIMEOUT: 'no connection in time',
-  UND_ERR_HEADERS_OVERFLOW: 'the head of the answer is too large',
-}
-
-/** What kept an answer from coming, in words. */
-export const wordsOf = (error: unknown): string => {
-  const { name, message, code } = error as Error & { code?: string }
-  if (name === 'HTTPParserError') return 'what came is no answer of HTTP/1.1'
-  return name === 'TimeoutError' ? 'no answer in time' : code === undefined ? message : (WORDS[code] ?? code)
-}
-
 /** The JSON of a body; undefined when it is none. */
 export function parsedJson(body: string): unknown {
   try {

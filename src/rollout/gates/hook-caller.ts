@@ -3,7 +3,8 @@
  * tries together have so long, since requests wait meanwhile.
  */
 import type { Clock } from '../../clock.ts'
-import { Asker, wordsOf } from './asker.ts'
+import { unansweredInWords } from '../../unanswered.ts'
+import { Asker } from './asker.ts'
 import { headersOf, postUntilHeard } from './hooks.ts'
 import { waitFor } from './pause.ts'
 
@@ -38,7 +39,7 @@ export class HookCaller {
     const asker: Pick<Asker, 'post'> = {
       post: async (...given) => {
         const status = await this.#asker.post(...given).catch((error: unknown) => {
-          last = wordsOf(error)
+          last = unansweredInWords(error)
           throw error
         })
         last = `answered ${status}`

@@ -8,7 +8,7 @@ import { createHmac } from 'node:crypto'
 import { durationMs } from '../../config/duration.ts'
 import { nameOf } from '../../config/hook-name.ts'
 import type { HookEvent, HookSpec } from '../../config/schema-gates.ts'
-import { wordsOf } from './asker.ts'
+import { unansweredInWords } from '../../unanswered.ts'
 import { type About, GateClosed, type Means } from './gate.ts'
 
 /** A hook that does not answer well is asked so often, with this time between. */
@@ -92,7 +92,7 @@ export async function postUntilHeard(
       if (status < 500 && status !== 429) break
     } catch (error) {
       ends.call.throwIfAborted()
-      why = wordsOf(error)
+      why = unansweredInWords(error)
       if (limit.aborted) break
     }
   }

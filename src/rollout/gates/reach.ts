@@ -1,5 +1,6 @@
 /** The check that hooks can be reached: a TCP connection to each, and no request; programs that are there and may be run. */
 import { nameOf } from '../../config/hook-name.ts'
+import { unansweredInWords } from '../../unanswered.ts'
 import { type Found, failed, ok, skipped } from './check.ts'
 import type { About, Means } from './gate.ts'
 
@@ -35,7 +36,7 @@ async function connect({ hostname: host, protocol, port }: URL): Promise<string 
   return new Promise((resolve) => {
     open(where, (error, socket) => {
       socket?.destroy()
-      resolve(error === null ? null : ((error as Error & { code?: string }).code ?? error.message))
+      resolve(error === null ? null : unansweredInWords(error))
     })
   })
 }

@@ -3,8 +3,9 @@ import { durationMs } from '../../config/duration.ts'
 import { equalJson, fieldAt } from '../../config/record.ts'
 import type { RolloutSpec } from '../../config/schema-rollout.ts'
 import { isAmong, statusRanges } from '../../config/statuses.ts'
+import { unansweredInWords } from '../../unanswered.ts'
 import { headersOf } from './as-client.ts'
-import { parsedJson, urlAt, wordsOf } from './asker.ts'
+import { parsedJson, urlAt } from './asker.ts'
 import { type About, GateClosed, type Means, readyOf } from './gate.ts'
 import { shortened } from './shortened.ts'
 
@@ -34,7 +35,7 @@ async function ask(
     .get(urlAt(target, test.path), durationMs(test.within), signal, headers)
     .catch((error: unknown) => {
       signal.throwIfAborted()
-      throw new GateClosed(`${what}: ${wordsOf(error)}`)
+      throw new GateClosed(`${what}: ${unansweredInWords(error)}`)
     })
   if (!isAmong(status, statusRanges(test.status))) {
     throw new GateClosed(`${what}: answered ${status}, not ${test.status}`)

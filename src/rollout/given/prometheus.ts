@@ -5,7 +5,8 @@
  * sentence; NaN is nothing. Redirects are not followed.
  */
 import { isRecord } from '../../config/record.ts'
-import { Asker, parsedJson, wordsOf } from '../gates/asker.ts'
+import { unansweredInWords } from '../../unanswered.ts'
+import { Asker, parsedJson } from '../gates/asker.ts'
 import { type Sample, Unanswered } from './ask.ts'
 
 const SERIES_MAX = 1_000
@@ -27,7 +28,7 @@ export class Prometheus {
     if (atS !== null) url.searchParams.set('time', String(atS))
     const answer = await this.#asker.get(url, withinMs, signal).catch((error: unknown) => {
       signal.throwIfAborted()
-      throw new Unanswered(`Prometheus at ${base}: ${wordsOf(error)}`)
+      throw new Unanswered(`Prometheus at ${base}: ${unansweredInWords(error)}`)
     })
     try {
       return samplesOf(answer.status, parsedJson(answer.body))
