@@ -17,14 +17,15 @@ const WAIT_MS = 10_000
 /** The event stream sends a comment every 15 s; three missed ones mean that it is gone. */
 const SILENCE_MS_MAX = 45_000
 
-export type Method = 'GET' | 'PUT' | 'POST' | 'DELETE'
+export type Method = 'GET' | 'PUT' | 'PATCH' | 'POST' | 'DELETE'
 
 export interface Admin {
   readonly url: string
-  /** Sends `body` as JSON (none when undefined) and returns the JSON of the answer, which may take `waitMs` longer than others. */
-  call<T>(method: Method, path: string, body?: unknown, waitMs?: number): Promise<T>
-  /** Sends a text as it is. */
-  send<T>(method: Method, path: string, text: string, contentType: string): Promise<T>
+  /**
+   * Sends `body` as JSON (none when undefined) and returns the JSON of the answer, which may take `waitMs` longer than others. A change
+   * is made at `revision` only, unless the user has named one.
+   */
+  call<T>(method: Method, path: string, body?: unknown, waitMs?: number, revision?: number): Promise<T>
   /** Opens a stream that goes on until `signal` aborts. */
   stream(path: string, headers: Record<string, string>, signal: AbortSignal): Promise<AsyncIterable<Buffer>>
   close(): Promise<void>
@@ -35,8 +36,15 @@ export function pathOf(...parts: readonly string[]): string {
   return `/v1/${parts.map(encodeURIComponent).join('/')}`
 }
 
-/** Connects to the admin API at `--admin`, or TURNOUT_ADMIN, or 127.0.0.1:9900; TURNOUT_TOKEN says who is asking. */
-export function openAdmin(given: string | undefined, env: Readonly<Record<string, string | undefined>>): Admin {
+/**
+ * Connects to the admin API at `--admin`, or TURNOUT_ADMIN, or 127.0.0.1:9900; TURNOUT_TOKEN says who is asking. `ifMatch` is sent with
+ * every change, where the call itself names no revision.
+ */
+export function openAdmin(
+  given: string | undefined,
+  env: Readonly<Record<string, string | undefined>>,
+  ifMatch?: number,
+): Admin {
   const url = adminUrl(given || env['TURNOUT_ADMIN'] || ADMIN_DEFAULT)
   const { origin, pathname } = new URL(url)
   // A proxy in front of the admin API may have it below a path.
@@ -63,16 +71,12 @@ export function openAdmin(given: string | undefined, env: Readonly<Record<string
     }
   }
 
-  async function send<T>(
-    method: Method,
-    path: string,
-    body?: string,
-    contentType?: string,
-    waitMs = WAIT_MS,
-  ): Promise<T> {
+  async function send<T>(method: Method, path: string, body?: string, waitMs = WAIT_MS, revision?: number): Promise<T> {
+    const expected = method === 'GET' ? undefined : (ifMatch ?? revision)
     const headers = {
+      ...(expected === undefined ? {} : { 'if-match': `"${expected}"` }),
       accept: 'application/json',
-      ...(contentType === undefined ? {} : { 'content-type': contentType }),
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
     }
     const answer = await request({ method, path, headers, body, headersTimeout: ANSWER_MS_MAX + waitMs })
     const text = await answer.body.text().catch((error: unknown) => {
@@ -83,11 +87,7 @@ export function openAdmin(given: string | undefined, env: Readonly<Record<string
 
   return {
     url,
-    call: (method, path, body, waitMs) =>
-      body === undefined
-        ? send(method, path, undefined, undefined, waitMs)
-        : send(method, path, JSON.stringify(body), 'application/json', waitMs),
-    send,
+    call: (method, path, body, waitMs, revision) => send(method, path, JSON.stringify(body), waitMs, revision),
     async stream(path, headers, signal) {
       const answer = await request({
         method: 'GET',

@@ -4,7 +4,7 @@
  */
 import { differencesInWords, type FileOutcome, sendFile } from './config-file.ts'
 import { CliFailure } from './failure.ts'
-import { FORCE } from './insist.ts'
+import { IF_MATCH } from './insist.ts'
 import { printOutcome } from './outcome.ts'
 import type { Call, Verb } from './verb.ts'
 
@@ -14,7 +14,12 @@ export const apply: Verb = {
   args: 'FILE',
   summary: 'Apply what changed in a config file (- for standard input)',
   argsCount: [1, 1],
-  options: { 'dry-run': { type: 'boolean' }, prune: { type: 'boolean' }, ...FORCE.options },
+  options: {
+    'dry-run': { type: 'boolean' },
+    prune: { type: 'boolean' },
+    force: { type: 'boolean' },
+    ...IF_MATCH.options,
+  },
   optionsHelp: [
     ['--dry-run', 'Only show what would change, and what would be kept'],
     ['--prune', 'Remove the services that the file no longer has'],
@@ -22,6 +27,7 @@ export const apply: Verb = {
       '--force',
       'The file wins wherever it differs from what runs, and is applied even where nobody would be left to answer',
     ],
+    ...IF_MATCH.help,
   ],
   examples: ['apply turnout.yaml', 'apply turnout.yaml --dry-run', 'apply - < turnout.yaml'],
   async run(call) {

@@ -1,5 +1,5 @@
 import { pathOf } from './admin.ts'
-import { FORCE, insisting } from './insist.ts'
+import { CHANGE, insisting } from './insist.ts'
 import { type Outcome, printOutcome, splitInWords } from './outcome.ts'
 import type { Verb } from './verb.ts'
 
@@ -9,8 +9,8 @@ export const back: Verb = {
   args: 'SERVICE',
   summary: 'Return to the split before the last change of it',
   argsCount: [1, 1],
-  options: FORCE.options,
-  optionsHelp: FORCE.help,
+  options: CHANGE.options,
+  optionsHelp: CHANGE.help,
   examples: ['back shop'],
   async run(call) {
     const [service] = call.args

@@ -73,10 +73,10 @@ function variablesOf(text: string, env: Readonly<Record<string, string | undefin
 }
 
 /** The same refusal with each fault as `FILE:LINE:COLUMN: …`, which editors can follow. */
-function inFile(file: string, { faults }: Refusal): CliFailure {
+function inFile(file: string, { code, faults }: Refusal): CliFailure {
   const lines = faults.map((fault) => {
     const place = fault.line === undefined ? file : `${file}:${fault.line}:${fault.column ?? 1}`
     return `${place}: ${fault.pointer === '' ? '' : `${fault.pointer}: `}${fault.message}`
   })
-  return new CliFailure(1, `${file} was not applied; nothing has changed.`, lines)
+  return new CliFailure(1, `${file} was not applied; nothing has changed.`, lines, { code, faults })
 }

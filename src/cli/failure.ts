@@ -1,8 +1,9 @@
 /**
  * The ways a verb can fail, each with its exit code: 1 refused or failed, 2 bad usage, 3 admin API out of reach,
- * 4 a rollout was rolled back.
+ * 4 a rollout was rolled back. Each has a code for scripts too: that of the admin API, or one of ours.
  * Anything else that is thrown is a bug.
  */
+import type { ErrorCode } from '../errors.ts'
 
 /** One fault of a refused change; line and column (1-based) where a file was sent. */
 export interface CliFault {
@@ -12,23 +13,40 @@ export interface CliFault {
   readonly column?: number
 }
 
-/** A failure that people can do something about; `lines` follow the message on stderr. */
-export class CliFailure extends Error {
-  readonly exitCode: 1 | 2 | 3 | 4
-  readonly lines: readonly string[]
+type ExitCode = 1 | 2 | 3 | 4
 
-  constructor(exitCode: 1 | 2 | 3 | 4, message: string, lines: readonly string[] = []) {
-    super(message)
-    this.exitCode = exitCode
-    this.lines = lines
-  }
+/** The codes of what no admin API has refused, by exit code. */
+const CODES = { 1: 'failed', 2: 'usage', 3: 'unreachable', 4: 'rolled_back' } as const
+
+/** What is known of a failure besides its words. */
+interface Told {
+  readonly code?: string
+  readonly faults?: readonly CliFault[]
 }
 
-/** Refused by the admin API with a problem (RFC 9457); `code` is its stable part. */
-export class Refusal extends CliFailure {
+/** A failure that people can do something about; `lines` follow the message on stderr. */
+export class CliFailure extends Error {
+  readonly exitCode: ExitCode
+  readonly lines: readonly string[]
+  /** For scripts; stable. */
   readonly code: string
   readonly faults: readonly CliFault[]
 
+  constructor(exitCode: ExitCode, message: string, lines: readonly string[] = [], told: Told = {}) {
+    super(message)
+    this.exitCode = exitCode
+    this.lines = lines
+    this.code = told.code ?? CODES[exitCode]
+    this.faults = told.faults ?? []
+  }
+}
+
+/** A failure as `--json` tells it: one line, the last on standard error. */
+export const failureAsJson = ({ code, message, exitCode, faults }: CliFailure): string =>
+  JSON.stringify({ code, message, exitCode, errors: faults })
+
+/** Refused by the admin API with a problem (RFC 9457); `code` is its stable part. */
+export class Refusal extends CliFailure {
   constructor(code: string, detail: string, faults: readonly CliFault[]) {
     super(
       1,
@@ -40,11 +58,14 @@ export class Refusal extends CliFailure {
             // Where it is the only thing to be said, it has been said.
             return message === detail ? where : `${where}: ${message}`
           }),
+      { code, faults },
     )
-    this.code = code
-    this.faults = faults
   }
 }
+
+/** Whether a thrown value is a refusal with this code. */
+export const isRefusal = (error: unknown, code: ErrorCode): error is Refusal =>
+  error instanceof Refusal && error.code === code
 
 /** The verb was not called as it is meant to be. */
 export const usageFailure = (message: string): CliFailure => new CliFailure(2, message)

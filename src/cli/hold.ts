@@ -6,7 +6,7 @@
 import { pathOf } from './admin.ts'
 import { secondsLeft } from './columns.ts'
 import { usageFailure } from './failure.ts'
-import { FORCE, insisting } from './insist.ts'
+import { CHANGE, insisting } from './insist.ts'
 import { type Outcome, printOutcome } from './outcome.ts'
 import { type Call, durationGiven, type Verb, wholeNumber } from './verb.ts'
 
@@ -23,12 +23,12 @@ export const hold: Verb = {
   args: 'SERVICE',
   summary: 'Let the requests of a service wait, in order, until it is released',
   argsCount: [1, 1],
-  options: { for: { type: 'string' }, only: { type: 'string' }, queue: { type: 'string' }, ...FORCE.options },
+  options: { for: { type: 'string' }, only: { type: 'string' }, queue: { type: 'string' }, ...CHANGE.options },
   optionsHelp: [
     ['--for DURATION', 'When the hold ends by itself; default 30s, at most 10m'],
     ['--only writes', 'Hold only what is not safe by its method, and upgrades'],
     ['--queue NUMBER', 'Requests that may wait; default 10000'],
-    ...FORCE.help,
+    ...CHANGE.help,
   ],
   examples: ['hold shop --for 10s', 'hold shop --only writes'],
   async run(call) {
@@ -46,8 +46,8 @@ export const release: Verb = {
   args: 'SERVICE',
   summary: 'Let the held requests of a service go on',
   argsCount: [1, 1],
-  options: FORCE.options,
-  optionsHelp: FORCE.help,
+  options: CHANGE.options,
+  optionsHelp: CHANGE.help,
   examples: ['release shop'],
   async run(call) {
     const [service] = call.args

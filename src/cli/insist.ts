@@ -1,14 +1,34 @@
 /**
- * The options by which a user insists on a change that would be refused: `--force`, and `--wait` for a pool that no probe has found healthy
- * yet. What is refused, and why, is the API's.
+ * The options by which a user says more of a change: `--force` for one that would be refused, `--wait` for a pool that no probe has found
+ * healthy yet, `--if-match` to be refused when somebody else was faster. What is refused, and why, is the API's.
  */
-import { type Call, durationGiven } from './verb.ts'
+import { type Call, durationGiven, wholeNumber } from './verb.ts'
 
-/** `--force`, of every verb that makes a change. */
-export const FORCE = {
-  options: { force: { type: 'boolean' } },
-  help: [['--force', 'Do it even where nobody would be left to answer, or a pool is not proven or too small']],
+/** `--if-match`, of every verb that makes a change of the services. */
+export const IF_MATCH = {
+  options: { 'if-match': { type: 'string' } },
+  help: [
+    [
+      '--if-match REVISION',
+      'Only if the service (or all, where there are several) has not changed after this revision',
+    ],
+  ],
 } as const
+
+/** `--force` and `--if-match`. */
+export const CHANGE = {
+  options: { force: { type: 'boolean' }, ...IF_MATCH.options },
+  help: [
+    ['--force', 'Do it even where nobody would be left to answer, or a pool is not proven or too small'],
+    ...IF_MATCH.help,
+  ],
+} as const
+
+/** The revision of `--if-match`; undefined when it was not given. Throws a usage failure. */
+export function revisionOf(options: Call['options']): number | undefined {
+  const given = options['if-match']
+  return typeof given === 'string' ? wholeNumber(given, '--if-match') : undefined
+}
 
 /** A path with what the user insists on. */
 export const insisting = (path: string, { options }: Pick<Call, 'options'>): string =>

@@ -2,7 +2,7 @@
  * The command line but for `serve`: find the verb, read its options, run it, turn what was thrown into an exit code.
  *
  * Options that every verb has may stand before or behind it. Results go to standard output, everything else to standard error, so
- * that `--json` can be piped. Exit codes: 0 done, 1 refused or failed, 2 bad usage, 3 admin API out of reach, 4 rolled back.
+ * that `--json` can be piped; with it a failure is JSON too, on standard error. Exit codes: 0 done, 1 refused or failed, 2 bad usage, 3 admin API out of reach, 4 rolled back.
  */
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 import { type Clock, systemClock } from '../clock.ts'
@@ -14,9 +14,11 @@ import { diff } from './diff.ts'
 import { dryRun } from './dry-run.ts'
 import { events } from './events.ts'
 import { explain } from './explain.ts'
-import { CliFailure, usageFailure } from './failure.ts'
+import { exportVerb } from './export.ts'
+import { CliFailure, failureAsJson, usageFailure } from './failure.ts'
 import { history } from './history.ts'
 import { hold, release } from './hold.ts'
+import { revisionOf } from './insist.ts'
 import { maintenance } from './maintenance.ts'
 import { restore } from './restore.ts'
 import { deploy, rollout } from './rollout.ts'
@@ -65,6 +67,7 @@ const VERBS: readonly Verb[] = [
   restore,
   apply,
   diff,
+  exportVerb,
   upgrade,
 ]
 
@@ -81,7 +84,7 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<number
     return 0
   } catch (error) {
     if (!(error instanceof CliFailure)) throw error
-    const lines = [`turnout: ${error.message}`, ...error.lines]
+    const lines = argv.includes('--json') ? [failureAsJson(error)] : [`turnout: ${error.message}`, ...error.lines]
     io.stderr.write(lines.map((line) => plain(line) + '\n').join(''))
     return error.exitCode
   }
@@ -111,7 +114,7 @@ async function run(argv: readonly string[], io: CliIo): Promise<void> {
 type Values = Record<string, string | boolean | (string | boolean)[] | undefined>
 
 async function runVerb(verb: Verb, args: readonly string[], options: Values, io: CliIo): Promise<void> {
-  const admin = openAdmin(options['admin'] as string | undefined, io.env)
+  const admin = openAdmin(options['admin'] as string | undefined, io.env, revisionOf(options))
   const ended = new AbortController()
   const end = (): void => ended.abort()
   const signal = io.signal === undefined ? ended.signal : AbortSignal.any([io.signal, ended.signal])

@@ -2,7 +2,7 @@
 import { pathOf } from './admin.ts'
 import { number, timeOf } from './columns.ts'
 import { usageFailure } from './failure.ts'
-import { FORCE, insisting } from './insist.ts'
+import { CHANGE, insisting } from './insist.ts'
 import { type Outcome, printOutcome } from './outcome.ts'
 import type { Verb } from './verb.ts'
 
@@ -29,8 +29,8 @@ export const maintenance: Verb = {
   args: 'on|off SERVICE',
   summary: 'Answer the visitors of a service by its maintenance page, or serve them again',
   argsCount: [2, 2],
-  options: FORCE.options,
-  optionsHelp: FORCE.help,
+  options: CHANGE.options,
+  optionsHelp: CHANGE.help,
   examples: ['maintenance on shop', 'maintenance off shop'],
   async run(call) {
     const [state, service] = call.args

@@ -1,5 +1,5 @@
 import { pathOf } from './admin.ts'
-import { FORCE, insisting } from './insist.ts'
+import { CHANGE, insisting } from './insist.ts'
 import { type Outcome, printOutcome } from './outcome.ts'
 import { type Verb, wholeNumber } from './verb.ts'
 
@@ -9,8 +9,8 @@ export const restore: Verb = {
   args: 'REVISION',
   summary: 'Make the services as they were in a revision ("history" lists them)',
   argsCount: [1, 1],
-  options: FORCE.options,
-  optionsHelp: FORCE.help,
+  options: CHANGE.options,
+  optionsHelp: CHANGE.help,
   examples: ['restore 41'],
   async run(call) {
     const revision = wholeNumber(call.args[0], 'REVISION')

@@ -7,7 +7,7 @@ import { mayBeForced } from '../rollout/rollout.ts'
 import { pathOf } from './admin.ts'
 import { plain } from './columns.ts'
 import { CliFailure, usageFailure } from './failure.ts'
-import { FORCE, insisting } from './insist.ts'
+import { insisting } from './insist.ts'
 import { watch } from './rollout-watch.ts'
 import { lineOf, linesOf, type RolloutView } from './rollout-words.ts'
 import { type RunbookView, runbookLines } from './runbook-words.ts'
@@ -32,7 +32,7 @@ export const deploy: Verb = {
     without: { type: 'string', multiple: true },
     now: { type: 'boolean' },
     'dry-run': { type: 'boolean' },
-    ...FORCE.options,
+    force: { type: 'boolean' },
     ...WATCH,
   },
   optionsHelp: [
@@ -90,7 +90,7 @@ export const rollout: Verb = {
   args: 'show|list|pause|resume|promote|abort SERVICE',
   summary: 'Show the rollouts of a service, or steer the one that runs',
   argsCount: [2, 2],
-  options: { ...FORCE.options, ...WATCH },
+  options: { force: { type: 'boolean' }, ...WATCH },
   optionsHelp: [['--force', 'With promote: whatever its schedule and its capacity say'], WATCH_HELP],
   examples: ['rollout show shop --watch', 'rollout promote shop', 'rollout abort shop'],
   async run(call) {

@@ -1,6 +1,6 @@
 import { pathOf } from './admin.ts'
 import { usageFailure } from './failure.ts'
-import { FORCE, insisting, WAIT, waitOf } from './insist.ts'
+import { CHANGE, insisting, WAIT, waitOf } from './insist.ts'
 import { type Outcome, printOutcome, splitInWords } from './outcome.ts'
 import { type Verb, wholeNumber } from './verb.ts'
 
@@ -10,8 +10,8 @@ export const split: Verb = {
   args: 'SERVICE POOL=WEIGHT…',
   summary: 'Share the traffic of a service between its pools',
   argsCount: [2, Number.POSITIVE_INFINITY],
-  options: { ...WAIT.options, ...FORCE.options },
-  optionsHelp: [...WAIT.help, ...FORCE.help],
+  options: { ...WAIT.options, ...CHANGE.options },
+  optionsHelp: [...WAIT.help, ...CHANGE.help],
   examples: ['split shop blue=90 green=10', 'split shop blue=1 green=1'],
   async run(call) {
     const [service, ...shares] = call.args

@@ -1,7 +1,7 @@
 /** The four verbs that set the admin state of a pool, or of one target of it; each is the state's own name. */
 import type { AdminState } from '../table/types.ts'
 import { pathOf } from './admin.ts'
-import { FORCE, insisting } from './insist.ts'
+import { CHANGE, insisting } from './insist.ts'
 import { type Outcome, printOutcome } from './outcome.ts'
 import { SETTLED, settle, waitMsOf } from './settled.ts'
 import type { Verb } from './verb.ts'
@@ -18,8 +18,8 @@ const stateVerb = (state: AdminState): Verb => ({
   args: 'SERVICE POOL [TARGET]',
   summary: SUMMARIES[state],
   argsCount: [2, 3],
-  options: { ...FORCE.options, ...SETTLED.options },
-  optionsHelp: [...SETTLED.help, ...FORCE.help],
+  options: { ...CHANGE.options, ...SETTLED.options },
+  optionsHelp: [...SETTLED.help, ...CHANGE.help],
   examples: [`${state} shop blue`, `${state} shop blue 127.0.0.1:3001 --wait --timeout 60s`],
   async run(call) {
     const [service, pool, target] = call.args

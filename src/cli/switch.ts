@@ -8,7 +8,7 @@ import { pathOf } from './admin.ts'
 import { number } from './columns.ts'
 import { usageFailure } from './failure.ts'
 import { holdOf } from './hold.ts'
-import { FORCE, insisting, WAIT, waitOf } from './insist.ts'
+import { CHANGE, insisting, WAIT, waitOf } from './insist.ts'
 import { type Outcome, printOutcome, splitInWords } from './outcome.ts'
 import { type Call, durationGiven, type Verb } from './verb.ts'
 
@@ -30,7 +30,7 @@ export const switchVerb: Verb = {
     only: { type: 'string' },
     queue: { type: 'string' },
     hook: { type: 'string' },
-    ...FORCE.options,
+    ...CHANGE.options,
   },
   optionsHelp: [
     ...WAIT.help,
@@ -38,7 +38,7 @@ export const switchVerb: Verb = {
     ['--only writes', 'Hold only what is not safe by its method, and upgrades'],
     ['--queue NUMBER', 'Requests that may wait; default 10000'],
     ['--hook URL', 'Call this under the hold, for a migration; without a 2xx from it nothing is switched'],
-    ...FORCE.help,
+    ...CHANGE.help,
   ],
   examples: [
     'switch shop green',

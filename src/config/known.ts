@@ -37,7 +37,7 @@ function known(given: Json, value: unknown, at: string, gone: string[]): unknown
 }
 
 /** The schema of a key; one that allows anything where any name is allowed; undefined where the key is not known. */
-function ruleOf(schema: Json, key: string): Json | undefined {
+export function ruleOf(schema: Json, key: string): Json | undefined {
   const properties = schema['properties']
   if (isRecord(properties)) {
     const property = own(properties, key)

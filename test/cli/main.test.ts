@@ -8,7 +8,7 @@ describe('the command line', () => {
     expect([code, err]).toEqual([0, ''])
     const verbs = [...out.matchAll(/^ {2}([a-z]+) /gm)].map(([, name]) => name)
     expect(verbs).toEqual(
-      'serve status split switch back drain ready standby maint hold release maintenance deploy rollout explain events history restore apply diff upgrade'.split(
+      'serve status split switch back drain ready standby maint hold release maintenance deploy rollout explain events history restore apply diff export upgrade'.split(
         ' ',
       ),
     )
@@ -28,7 +28,7 @@ describe('the command line', () => {
     [['swich', 'shop', 'green'], 'turnout: there is no verb "swich". Did you mean switch?'],
     [['frobnicate'], 'turnout: there is no verb "frobnicate". See turnout --help.'],
     [['switch', 'shop'], 'turnout: A switch is SERVICE POOL, or SERVICE=POOL for each service, not "shop".'],
-    [['--json', 'serve'], 'turnout: serve comes first: turnout serve [--config FILE] [--check]'],
+    [['--admin', '127.0.0.1:1', 'serve'], 'turnout: serve comes first: turnout serve [--config FILE] [--check]'],
     [['status', 'a', 'b'], 'turnout: usage: turnout status [SERVICE]'],
     [['status', '--wotch'], "turnout: Unknown option '--wotch'. See turnout status --help."],
     [['split', 'shop', 'blue'], 'turnout: A share is POOL=WEIGHT, such as green=10, not "blue".'],
@@ -67,6 +67,46 @@ describe('the command line', () => {
     const { code, out, err } = await turnout(admin.url, 'split', 'shop', 'grene=1')
     expect([code, out]).toEqual([1, ''])
     expect(err).toBe('turnout: The values are not valid.\n  /weights/grene: is not a pool\n')
+  })
+
+  it('tells a failure as one line of JSON with --json, with its stable code, whatever it is', async () => {
+    const faults = [{ pointer: '/weights/grene', message: 'is not a pool' }]
+    const admin = await scripted({
+      'PUT /v1/services/shop/split': [422, problem('invalid', 'The values are not valid.', faults)],
+    })
+    const told = async (url: string, ...argv: string[]) => {
+      const { code, out, err } = await turnout(url, ...argv, '--json')
+      expect(out).toBe('')
+      return { code, ...(JSON.parse(err) as object) }
+    }
+    expect(await told(admin.url, 'split', 'shop', 'grene=1')).toEqual({
+      code: 'invalid',
+      message: 'The values are not valid.',
+      exitCode: 1,
+      errors: faults,
+    })
+    expect(await told(admin.url, 'swich', 'shop')).toMatchObject({ code: 'usage', exitCode: 2 })
+    expect(await told(admin.url, 'status', '--wotch')).toMatchObject({ code: 'usage', exitCode: 2 })
+    await admin.stop()
+    expect(await told(admin.url, 'status')).toMatchObject({ code: 'unreachable', exitCode: 3, errors: [] })
+  })
+
+  it('sends the revision of --if-match with every change, and with nothing else', async () => {
+    const admin = await scripted({
+      'PUT /v1/services/shop/split': [200, outcome()],
+      'POST /v1/services/shop/switch': [200, outcome()],
+      'POST /v1/services/shop/back': [200, outcome()],
+      'POST /v1/services/shop/release': [200, outcome()],
+      'PUT /v1/services/shop/pools/blue/state': [200, outcome()],
+      'POST /v1/revisions/3/restore': [412, problem('stale_revision', 'Something was changed by revision 42.')],
+    })
+    for (const change of ['split shop blue=1', 'switch shop blue', 'back shop', 'release shop', 'drain shop blue'])
+      expect((await turnout(admin.url, ...change.split(' '), '--if-match', '41')).code).toBe(0)
+    expect((await turnout(admin.url, 'restore', '3', '--if-match', '41')).code).toBe(1)
+    expect(admin.asked.map(({ headers }) => headers['if-match'])).toEqual(Array(6).fill('"41"'))
+    const wrong = await turnout(admin.url, 'back', 'shop', '--if-match', 'x')
+    expect([wrong.code, wrong.err]).toEqual([2, 'turnout: --if-match must be a whole number, not "x".\n'])
+    expect((await turnout(admin.url, 'history', '--if-match', '41')).code).toBe(2)
   })
 
   it('exits with 1 when something else than the admin API answers', async () => {

@@ -11,6 +11,10 @@ const reference = (name: string) => '$' + `{${name}}`
 async function applied(proxy: Turnout, text: string, env: Record<string, string> = {}, argv = ['apply']) {
   const file = join(temporaryFolder(), 'turnout.yaml')
   writeFileSync(file, text)
+  return { file, ...(await run(proxy, [...argv, file], env)) }
+}
+
+async function run(proxy: Turnout, argv: readonly string[], env: Record<string, string> = {}) {
   const wrote = { out: '', err: '' }
   const stream = (name: 'out' | 'err') => ({
     write: (line: string) => {
@@ -18,7 +22,7 @@ async function applied(proxy: Turnout, text: string, env: Record<string, string>
     },
   })
   const io = { env: { TURNOUT_ADMIN: proxy.admin, ...env }, stdout: stream('out'), stderr: stream('err') }
-  return { code: await runCli([...argv, file], io), file, ...wrote }
+  return { code: await runCli(argv, io), ...wrote }
 }
 
 /** A proxy with one service, and a config of it whose version is `version`. */
@@ -139,4 +143,33 @@ test('a dry run and a diff tell what the file would change and what it would lea
   expect(await call(proxy, 'GET', '/v1/services')).toMatchObject({ revision })
   expect(await weights()).toEqual({ blue: 25, green: 75 })
   expect((await applied(proxy, changed)).code).toBe(0)
+})
+
+test('what is exported is applied again without a change, with its secrets from the environment only', async () => {
+  const { url } = await startNamed('blue')
+  const hooks = [{ at: 'BeforeAllowTraffic', url: 'https://ci.test/hook', secret: 'a-signature' }]
+  const shop = service({ blue: [url], green: [] }, { split: { blue: 1, green: 0 }, rollout: { hooks } })
+  const proxy = await startProxy({ services: { shop } })
+  await call(proxy, 'PUT', '/v1/services/shop/rules', [{ name: 'staff', when: { header: { x: '1' } }, to: 'green' }])
+  const exported = (...argv: string[]) => run(proxy, ['export', ...argv])
+  const { code, out, err } = await exported('--service', 'shop')
+  expect([code, err]).toEqual([
+    0,
+    'turnout: secrets are not in it; apply reads them from SHOP_ROLLOUT_HOOKS_0_SECRET\n',
+  ])
+  expect(out).not.toContain('a-signature')
+  expect(JSON.parse((await exported('--json')).out)).toMatchObject({
+    services: { shop: { rules: [{ name: 'staff' }] } },
+  })
+  expect((await applied(proxy, out)).code).toBe(1)
+  const before = await call(proxy, 'GET', '/v1/services/shop')
+  const env = { SHOP_ROLLOUT_HOOKS_0_SECRET: 'a-signature' }
+  expect((await applied(proxy, out, env, ['diff'])).out).toMatch(/ says what runs\n$/)
+  expect(await applied(proxy, out, env, ['apply', '--force'])).toMatchObject({ code: 0, err: '' })
+  expect(await call(proxy, 'GET', '/v1/services/shop')).toMatchObject({
+    spec: before['spec'],
+    status: before['status'],
+  })
+  const wrong = await exported('--service', 'shpo')
+  expect([wrong.code, wrong.err]).toEqual([1, 'turnout: There is no service shpo (did you mean "shop"?).\n'])
 })
