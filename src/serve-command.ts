@@ -11,6 +11,7 @@ import { parseArgs } from 'node:util'
 import { sleep, systemClock } from './clock.ts'
 import { parseSpec, printFault } from './config/load.ts'
 import type { Spec } from './config/schema.ts'
+import { Sealing } from './dataplane/sealing.ts'
 import { isTurnoutError } from './errors.ts'
 import { planListeners } from './listener-plan.ts'
 import { checkLookups } from './lookups/lookups.ts'
@@ -89,11 +90,20 @@ export async function runServe(args: string[], signals: ServeSignals, io: Stream
       planListeners(spec.listeners, places.directory)
       await checkLookups(spec, places.directory)
       await checkStore(storeUrl(spec.store, places))
+      new Sealing(process.env['TURNOUT_SECRET_KEY'])
       io.stdout.write(`${path} is valid: ${Object.keys(spec.services).length} service(s)\n`)
       return 0
     }
     const reread = () => readSpec(path)
-    const start = serve({ spec, reread, ...places, signal: signals.ended, ...replaceable.options(spec, places) })
+    const secretKey = process.env['TURNOUT_SECRET_KEY']
+    const start = serve({
+      spec,
+      reread,
+      ...places,
+      ...(secretKey !== undefined && { secretKey }),
+      signal: signals.ended,
+      ...replaceable.options(spec, places),
+    })
     const running = await Promise.race([start, tooLate(signals)])
     if (running === null) return 0
     running.log.info({ listeners: running.listeners, admin: running.admin }, 'serving')

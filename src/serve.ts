@@ -26,6 +26,7 @@ import { Instances } from './control/instances.ts'
 import { type CookieSecrets, cookieSecretsOf } from './dataplane/cookie-secrets.ts'
 import { checkFree } from './dataplane/downstream/listener.ts'
 import type { Lookups } from './dataplane/lookups.ts'
+import { Sealing } from './dataplane/sealing.ts'
 import { createHealth, type RunningHealth } from './health/health.ts'
 import { addressOf, listenerUrl, planListeners } from './listener-plan.ts'
 import { openAccessLog, openLog } from './log/log.ts'
@@ -134,7 +135,7 @@ async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): 
   const memory = allocateSharedMemory(workerCount(spec))
   const store = await openStore(storeUrl(spec.store, options), snapshotPath(options))
   cleanup.add(() => store.close())
-  const cookies = await cookieSecretsOf(store)
+  const cookies = await cookieSecretsOf(store, new Sealing(options.secretKey))
   const start = workerStart(options, cookies)
   warnOfDescriptors(log, spec, start.limits)
   let tell: RunningControl['publish'] = () => {}

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { TurnoutError } from '../errors.ts'
 import type { Store } from '../store/store.ts'
+import type { Sealing } from './sealing.ts'
 
 export interface CookieSecrets {
   /** The first signs, all verify. */
@@ -11,17 +12,26 @@ export interface CookieSecrets {
 }
 
 const LAYER_BYTES = 3
+/** Name of the keys in the store. */
+const KEYS = 'cookieKeys'
 
-/** Reads both from the store, or makes them. Rejects with `store_unavailable` when what is stored is no such thing. */
-export async function cookieSecretsOf(store: Pick<Store, 'get' | 'putIfAbsent'>): Promise<CookieSecrets> {
-  const kept = async (key: string, make: () => string): Promise<string> => {
-    const known = await store.get(key)
-    return known ?? store.putIfAbsent(key, make())
-  }
-  const keys = await kept('cookieKeys', () => JSON.stringify([randomBytes(32).toString('hex')]))
+/**
+ * Reads both from the store, or makes them: of several processes that come first, all have those of one. Rejects with `store_unavailable` when
+ * what is stored is no such thing, and with `invalid` when it cannot be decrypted.
+ */
+export async function cookieSecretsOf(
+  store: Pick<Store, 'get' | 'put' | 'putIfAbsent'>,
+  sealing: Sealing,
+): Promise<CookieSecrets> {
+  const kept = async (key: string, make: () => string): Promise<string> =>
+    (await store.get(key)) ?? store.putIfAbsent(key, make())
+  const made = () => sealing.seal(KEYS, JSON.stringify([randomBytes(32).toString('hex')]))
+  const keys = sealing.open(KEYS, await kept(KEYS, made))
+  // While the store is away it stays as it is.
+  if (keys.isStale) await store.put(KEYS, sealing.seal(KEYS, keys.text)).catch(() => {})
   const cookieLayer = await kept('cookieLayer', () => randomBytes(LAYER_BYTES).toString('hex'))
   if (!/^[0-9a-f]+$/.test(cookieLayer)) throw damaged('the id in its cookies')
-  return { cookieKeys: keysOf(keys), cookieLayer }
+  return { cookieKeys: keysOf(keys.text), cookieLayer }
 }
 
 function keysOf(text: string): readonly string[] {

@@ -1,7 +1,8 @@
 /** Two instances on one real Redis, each in its own process's place: what one is told both route by, whatever happens to that Redis. */
 import { expect, onTestFinished, test } from 'vitest'
 import type { ToldRollout } from '../../src/rollout/told.ts'
-import { ask, BROWSER } from '../helpers/ask.ts'
+import { ask, BROWSER, oneConnection } from '../helpers/ask.ts'
+import { bulk } from '../helpers/bulk.ts'
 import { call, service, startProcess, startProxy, type Proxy as TestProxy, temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { REDIS, type RedisServer, startRedis } from '../helpers/redis.ts'
@@ -36,6 +37,37 @@ test.skipIf(REDIS === null)('both route by what either is told, and keep the sam
   }
   expect(answers.filter((answer) => 'complete' in answer)).toEqual([])
 })
+
+test.skipIf(REDIS === null)(
+  'visitors keep their version from instance to instance, also of those that start at the same time, by keys that Redis has encrypted',
+  async () => {
+    const redis = await startRedis()
+    onTestFinished(() => redis.end())
+    const [blue, green] = [await startNamed('blue'), await startNamed('green')]
+    const more = { debugHeaders: true, split: { blue: 50, green: 50 }, sticky: { pool: true } }
+    const shop = service({ blue: [blue.url], green: [green.url] }, more)
+    const secretKey = 'a key of forty characters and of no value'
+    const start = () => startProxy({ store: redis.url, services: { shop } }, { secretKey })
+    const proxies = await Promise.all([start(), start(), start()])
+    expect(await redis.ask('HGET', '{turnout}:named', 'cookieKeys')).toContain('sealed:1:')
+    await expect(startProxy({ store: redis.url })).rejects.toThrow(/set TURNOUT_SECRET_KEY/)
+    const agents = proxies.map(() => oneConnection())
+    const pools = new Set<string>()
+    for (let n = 0; n < bulk(200, 10_000); n++) {
+      const at = n % 3
+      const first = await ask(proxies[at].port, { headers: BROWSER, agent: agents[at] })
+      const cookie = String(first.headers['set-cookie']).split(';')[0]
+      const pool = String(first.headers['x-turnout-pool'])
+      pools.add(pool)
+      for (const other of [(at + 1) % 3, (at + 2) % 3]) {
+        const again = await ask(proxies[other].port, { headers: { ...BROWSER, cookie }, agent: agents[other] })
+        expect(again.headers['x-turnout-pool']).toBe(pool)
+      }
+    }
+    expect([...pools].sort()).toEqual(['blue', 'green'])
+  },
+  120_000,
+)
 
 interface Told {
   readonly storeStaleMs: number

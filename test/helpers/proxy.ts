@@ -34,7 +34,10 @@ export function testConfig(config: Record<string, unknown>): Record<string, unkn
 /** Starts Turnout in this process and closes it when the test has ended. */
 export async function startProxy(
   config: Record<string, unknown>,
-  options: Pick<Parameters<typeof serve>[0], 'sharedReads' | 'splices' | 'directory' | 'stateDirectory' | 'names'> & {
+  options: Pick<
+    Parameters<typeof serve>[0],
+    'sharedReads' | 'splices' | 'directory' | 'stateDirectory' | 'names' | 'secretKey'
+  > & {
     readonly keep?: boolean
   } = {},
 ): Promise<Proxy> {
