@@ -21,6 +21,8 @@ const EVERY_MS_MAX = 3_600_000
 const STANDBY_MS_MAX = 31_536_000_000
 /** A day. */
 const WARM_UP_MS_MAX = 86_400_000
+/** What lives longer does not end at once, and its judgement would come too late for its step. */
+const EARLY_CLOSE_MS_MAX = 60_000
 /** Time-outs are timers of the system. */
 const TIMEOUT_MS_MAX = 2_147_483_647
 
@@ -67,7 +69,11 @@ export function checkRollout(report: Report, at: string, rollout: RolloutSpec): 
   }
   if (rollout.standby !== undefined) checkTime(report, child(at, 'standby'), rollout.standby, 1_000, STANDBY_MS_MAX)
   if (rollout.schedule !== undefined) checkSchedule(report, child(at, 'schedule'), rollout.schedule)
-  const metricsAt = child(child(at, 'verdict'), 'metrics')
+  const verdictAt = child(at, 'verdict')
+  if (rollout.verdict?.earlyClose !== undefined && report.present(verdictAt)) {
+    checkEarlyClose(report, child(verdictAt, 'earlyClose'), rollout.verdict.earlyClose)
+  }
+  const metricsAt = child(verdictAt, 'metrics')
   if (!report.present(metricsAt)) return
   const names = new Set<string>()
   for (const [index, metric] of (rollout.verdict?.metrics ?? []).entries()) {
@@ -79,6 +85,10 @@ export function checkRollout(report: Report, at: string, rollout: RolloutSpec): 
     names.add(metric.name)
     checkMetric(report, metricAt, metric)
   }
+}
+
+function checkEarlyClose(report: Report, at: string, text: string): void {
+  if (report.sound(at) && durationMs(text) > EARLY_CLOSE_MS_MAX) report.add(at, `${text} is too long: at most 1m`)
 }
 
 type Called = Omit<HookSpec, 'at'>

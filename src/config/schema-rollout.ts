@@ -192,6 +192,9 @@ export const RolloutSchema = closed(
             'Statuses that are failures. Default: 500 to 599 but for 501. What breaks on the way always is one.',
           ),
         ),
+        earlyClose: Type.Optional(
+          Duration('A WebSocket that its target closes or breaks sooner is a failure; default 5s, 0s for never.'),
+        ),
         tolerance: Type.Number({ default: 1, minimum: 1, maximum: 2, description: 'Odds ratio that is no fault.' }),
         harm: Type.Optional(
           Type.Integer({

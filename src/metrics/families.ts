@@ -237,6 +237,12 @@ export const FAMILIES: readonly Family[] = [
   perTarget('turnout_tunnels_opened_total', 'counter', 'Tunnels that were opened.', FIELD.tunnelsOpened),
   perTarget('turnout_tunnels_closed_total', 'counter', 'Tunnels that were closed.', FIELD.tunnelsClosed),
   perTarget(
+    'turnout_tunnels_early_closed_total',
+    'counter',
+    'WebSockets that the target ended soon after they were opened, of those that a rollout judged.',
+    FIELD.tunnelsEarly,
+  ),
+  perTarget(
     'turnout_tunnel_seconds_total',
     'counter',
     'How long the tunnels that were closed had been open, summed.',

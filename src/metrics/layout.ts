@@ -94,6 +94,8 @@ export const FIELD = Object.freeze({
   shedQueueFull: 44,
   shedQueueTime: 45,
   shedQueueLeft: 46,
+  /** WebSockets that the target ended too soon, of those that a rollout judges. */
+  tunnelsEarly: 47,
   /** From the head of a request to the end of its answer. */
   duration: HISTOGRAMS,
   /** From the beginning of the attempt to the head of its answer. */
@@ -169,8 +171,7 @@ export const RETURNS = 16_384
 export const RETURN_CELLS = 4
 /**
  * What of a service is held: since when the first request waits (steady ms, 0 for none), those that went on and how long they had waited,
- * and those that did not, by why. Beside that, in `HELD` cells: those that wait now,
- * the bytes that they take, and writes that are at targets (dataplane/exchange/placement.ts).
+ * and those that did not, by why. Beside that, in `HELD` cells: those that wait now, the bytes that they take, and writes that are at targets (dataplane/exchange/placement.ts).
  */
 export const HOLD = Object.freeze({ sinceMs: 0, released: 1, heldMs: 2, full: 3, bytes: 4, time: 5, left: 6, ended: 7 })
 const HOLD_FIELDS = 8
@@ -237,7 +238,7 @@ export interface SharedMemory {
   /** By worker, which writes only its own, and slot of a service: `HOLD` fields, and `HELD` cells (dataplane/holds.ts). */
   readonly holds: Float64Array
   readonly held: Int32Array
-  /** By worker and slot of a service: requests that its maintenance page has answered. */
+  /** Requests that the maintenance page of a service has answered (maintenance.ts). */
   readonly maintenance: Float64Array
 }
 

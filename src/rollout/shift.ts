@@ -43,6 +43,7 @@ export function trialOf({ rollout, wish, step }: Kept): Trial {
     rollout: rollout.id,
     ...targets,
     ...(wish.failing && { failing: wish.failing }),
+    ...(wish.earlyCloseMs !== undefined && { earlyCloseMs: wish.earlyCloseMs }),
     ...asks,
   }
 }

@@ -23,6 +23,8 @@ export interface Wish {
   readonly given?: readonly GivenPlan[]
   /** Statuses that are failures; absent: those that always are. */
   readonly failing?: StatusRanges
+  /** A WebSocket that its target ends sooner has failed; absent: the default. */
+  readonly earlyCloseMs?: number
   readonly spec: RolloutSpec
   /** How long what it has replaced is kept; absent: not at all. */
   readonly standbyMs?: number
@@ -87,6 +89,7 @@ export function wishOf(
     spec,
     ...(spec.standby !== undefined && { standbyMs: durationMs(spec.standby) }),
     ...(spec.verdict?.failing !== undefined && { failing: statusRanges(spec.verdict.failing) }),
+    ...(spec.verdict?.earlyClose !== undefined && { earlyCloseMs: durationMs(spec.verdict.earlyClose) }),
   }
 }
 

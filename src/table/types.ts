@@ -105,6 +105,8 @@ export interface Trial {
   readonly targets?: readonly string[]
   /** Statuses that are failures; absent: those that are for everybody else (dataplane/exchange/attempt-outcome.ts). */
   readonly failing?: StatusRanges
+  /** A WebSocket that its target ends sooner has failed; 0 for never, absent: the default (dataplane/exchange/judged.ts). */
+  readonly earlyCloseMs?: number
   /** Whoever comes to the pool is asked for its version (control/trial-guard.ts); absent: nobody can be. */
   readonly asks?: boolean
   /** Targets of the pool that were ready when it began; absent where an older Turnout has begun it. */

@@ -189,6 +189,11 @@ test.each<[string, object, string]>([
     '/maintenance/contentType "text/html\\r\\nX: y" is not a content type such as text/html; charset=utf-8',
   ],
   [
+    'an early close of minutes',
+    { rollout: { verdict: { earlyClose: '2m' } } },
+    '/rollout/verdict/earlyClose 2m is too long: at most 1m',
+  ],
+  [
     'a code that no WebSocket is closed with',
     { drain: { tunnels: { close: 1_006 } } },
     '/drain/tunnels/close 1006 is no code that a WebSocket may be closed with',

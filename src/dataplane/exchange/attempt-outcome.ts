@@ -14,6 +14,18 @@ import { ERRORS, type ErrorCode } from '../../errors.ts'
 
 export type AttemptOutcome = 'good' | 'failed' | 'void'
 
+/** What an answer to a handshake says of its client: who it is, or that it asks too much. */
+const OF_CLIENT: readonly number[] = [401, 403, 407, 429]
+
+/**
+ * Whether this answer to the handshake of a WebSocket counts against a version that is judged: any that leaves the client without one, 404 and
+ * 200 too, since a version that has lost its WebSockets answers so; but for a redirect and what speaks of the client.
+ */
+export function refusesWebSocket(upgrade: string, status: number): boolean {
+  if (status < 200 || upgrade.toLowerCase() !== 'websocket') return false
+  return status < 300 || (status >= 400 && !OF_CLIENT.includes(status))
+}
+
 /**
  * Judges an attempt by the status of its final answer, 0 when none has begun, and by what broke the exchange, if anything did. `failing`
  * are the statuses that fail where a rollout says which.

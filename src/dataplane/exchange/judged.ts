@@ -1,13 +1,18 @@
 /**
  * What one request says of the version that a rollout tries (trials.ts): its first attempt, if that was decided by chance, and what
- * its client was given in the end. Lives as long as its exchange.
+ * its client was given in the end. Lives as long as its exchange. Of a WebSocket it is open until that has lasted (tunnel-trial.ts).
  */
 import type { ErrorCode } from '../../errors.ts'
+import { SIDE } from '../../metrics/layout.ts'
 import type { Decision, ServiceTable, TargetTable } from '../../table/types.ts'
 import { sideOf, type Trials } from '../trials.ts'
 import { attemptOutcome } from './attempt-outcome.ts'
 
 const NONE = -1
+/** The connection is a tunnel from this answer on. */
+const SWITCHED = 101
+/** A WebSocket that its target ends before has failed, where the rollout says nothing else. */
+const EARLY_CLOSE_MS = 5_000
 
 export class Judged {
   readonly #trials: Trials
@@ -57,10 +62,25 @@ export class Judged {
 
   /** The attempt is over. */
   end(decision: Decision, status: number, broke: ErrorCode | null): void {
-    if (this.#side === NONE) return
+    // Of a tunnel it is known later.
+    if (this.#side === NONE || (status === SWITCHED && broke === null)) return
     const { slot, trial } = decision.service!
     const outcome = attemptOutcome(status, broke, trial!.failing)
     if (outcome !== 'void') this.#trials.count(slot, this.#side, this.#step, outcome, decision)
+    this.#side = NONE
+  }
+
+  /** How long a WebSocket has to last; 0 when nobody judges that. */
+  lastsMs({ trial }: ServiceTable): number {
+    return this.#side === NONE ? 0 : (trial!.earlyCloseMs ?? EARLY_CLOSE_MS)
+  }
+
+  /** A tunnel has lasted, or it was refused or ended by its target. A failure has reached the client. */
+  settle(decision: Decision, outcome: 'good' | 'failed'): void {
+    if (this.#side === NONE) return
+    const { slot } = decision.service!
+    this.#trials.count(slot, this.#side, this.#step, outcome, decision)
+    if (outcome === 'failed' && this.#side === SIDE.canary) this.#trials.countHarm(slot, this.#step)
     this.#side = NONE
   }
 

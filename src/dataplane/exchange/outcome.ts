@@ -7,7 +7,7 @@
 import { ERRORS, type ErrorCode } from '../../errors.ts'
 import { FIELD } from '../../metrics/layout.ts'
 import type { Plane } from '../plane.ts'
-import type { AttemptOutcome } from './attempt-outcome.ts'
+import { type AttemptOutcome, attemptOutcome, refusesWebSocket } from './attempt-outcome.ts'
 import type { Attempts } from './attempts.ts'
 import type { ExchangeRequest } from './request.ts'
 
@@ -90,6 +90,7 @@ export class Outcome {
       const { slot } = attempts.target
       if (this.waitedMs > 0) plane.counters.countQueued(slot, this.waitedMs)
       const answered = this.#ttfbMs >= 0
+      if (request.upgrade !== '' && answered) this.#judgeHandshake(request.upgrade, attempts, status)
       attempt = attempts.judge(answered ? status : 0, this.#error)
       if (!attempts.isPreview)
         attempts.judged.noteHarm(attempts.service, attempts.target, answered ? status : 0, this.#error)
@@ -111,5 +112,11 @@ export class Outcome {
       plane.log.write(plane.time.wallMs(), request, attempts, outcome)
     }
     attempts.end()
+  }
+
+  /** What fails as any answer does is judged as such. */
+  #judgeHandshake(upgrade: string, { judged, decision }: Attempts, status: number): void {
+    if (attemptOutcome(status, this.#error, decision!.service!.trial?.failing) === 'failed') return
+    if (refusesWebSocket(upgrade, status)) judged.settle(decision!, 'failed')
   }
 }

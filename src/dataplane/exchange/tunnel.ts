@@ -31,6 +31,7 @@ import type { Downstream, RequestUser } from './downstream.ts'
 import type { Outcome } from './outcome.ts'
 import type { ExchangeRequest } from './request.ts'
 import type { Predecessor } from './rest.ts'
+import { TunnelTrial } from './tunnel-trial.ts'
 
 /** A tunnel that carries nothing in either direction for this long is closed. */
 const IDLE_MS = 3_600_000
@@ -57,6 +58,8 @@ export class Tunnel implements RawUser, RequestUser, Member {
   readonly #upstream: Upstream
   readonly #outcome: Outcome
   #targetEnded = false
+  /** Of a WebSocket that is judged, until it has lasted. */
+  #trial: TunnelTrial | null = null
   #over = false
 
   /** Bytes are counted by `outcome`. */
@@ -72,14 +75,34 @@ export class Tunnel implements RawUser, RequestUser, Member {
   }
 
   /** Tells the client that it is open; both sides are read from now on. */
-  begin(head: ResponseHead, request: ExchangeRequest, { decision, placement }: Attempts): void {
+  begin(head: ResponseHead, request: ExchangeRequest, attempts: Attempts): void {
+    const { decision, placement } = attempts
     this.downstream.switchProtocols(head, request.requestId)
     const { headText, path } = request
     this.#departure = this.#plane.departures.open(this, decision!, { address: placement.address, headText, path })
-    if (this.#departure !== null && head.upgrade.toLowerCase() === 'websocket') this.#frames = new Frames()
+    const isWebSocket = head.upgrade.toLowerCase() === 'websocket'
+    if (this.#departure !== null && isWebSocket) this.#frames = new Frames()
+    this.#judge(attempts, isWebSocket)
     request.condense()
     this.downstream.resume()
     if (this.downstream.ended) this.onEnded()
+  }
+
+  /** Of what else is tunnelled nobody knows how long it should last. */
+  #judge({ judged, decision, service }: Attempts, isWebSocket: boolean): void {
+    const lastsMs = judged.lastsMs(service)
+    if (!isWebSocket || lastsMs === 0) return judged.settle(decision!, 'good')
+    this.#trial = new TunnelTrial(judged, decision!, this.#plane.counters, this.#plane.time.nowMs + lastsMs)
+    this.#frames ??= new Frames()
+  }
+
+  /** Ends what of it is judged; one that we let go has not failed. */
+  #settle(isByTarget: boolean): void {
+    const trial = this.#trial
+    if (trial === null) return
+    this.#trial = null
+    if (isByTarget && this.#stage === 'open' && !this.downstream.ended) trial.targetEnds()
+    else trial.isGood()
   }
 
   get isWalked(): boolean {
@@ -126,6 +149,7 @@ export class Tunnel implements RawUser, RequestUser, Member {
   onRequestBody(buffer: Buffer, at: number, end: number): void {
     if (this.#stage === 'ending') return
     this.#outcome.inBytes += end - at
+    this.#trial?.walk(buffer, at, end)
     this.#touch()
     this.#upstream.raw(buffer, at, end)
     if (this.#upstream.isFull) this.downstream.pause()
@@ -145,6 +169,7 @@ export class Tunnel implements RawUser, RequestUser, Member {
     const isAsked = this.#stage === 'asked'
     const until = this.#frames === null ? end : this.#frames.walk(buffer, at, end, isAsked)
     this.#give(buffer, at, until)
+    if (this.#trial !== null && this.#frames!.isClosed) this.#settle(true)
     if (isAsked) this.#goOn()
     if (!this.downstream.isFull || this.#isTold) return
     this.#upstream.pause()
@@ -174,6 +199,7 @@ export class Tunnel implements RawUser, RequestUser, Member {
   }
 
   onEnd(): void {
+    this.#settle(true)
     this.#targetEnded = true
     this.#touch()
     this.downstream.endTunnel()
@@ -181,6 +207,7 @@ export class Tunnel implements RawUser, RequestUser, Member {
   }
 
   onClosed(): void {
+    this.#settle(true)
     this.downstream.destroy()
   }
 
@@ -192,6 +219,11 @@ export class Tunnel implements RawUser, RequestUser, Member {
   onDeadline(): void {
     const [client, target] = [this.downstream, this.#upstream]
     if (this.#plane.time.nowMs >= this.#limitMs) return this.#lapse()
+    if (this.#trial !== null && this.#plane.time.nowMs >= this.#trial.untilMs) {
+      this.#settle(false)
+      // Whatever else it waits for begins anew.
+      return client.isFull ? this.#watchClient() : this.#touch()
+    }
     // Nothing new has come, but the target still takes what came before.
     if (!client.isFull && target.unsentBytes > 0 && target.hasMoved) {
       target.mark()
@@ -217,7 +249,7 @@ export class Tunnel implements RawUser, RequestUser, Member {
   }
 
   #expect(ms: number): void {
-    this.#exchange.deadlineMs = Math.min(this.#plane.time.nowMs + ms, this.#limitMs)
+    this.#exchange.deadlineMs = Math.min(this.#plane.time.nowMs + ms, this.#limitMs, this.#trial?.untilMs ?? Infinity)
   }
 
   /** Begins to watch whether the client takes what is unsent. */
@@ -230,6 +262,7 @@ export class Tunnel implements RawUser, RequestUser, Member {
   #end(): void {
     if (this.#over) return
     this.#over = true
+    this.#settle(false)
     if (this.#departure !== null) this.#plane.departures.closed(this.#departure)
     const upstream = this.#upstream
     upstream.mark()

@@ -1,9 +1,9 @@
 /**
- * Where the frames of a WebSocket end, on their way from the target to the client (RFC 6455 5.2). Pure.
+ * Where the frames of a WebSocket end, on their way from the target to the client, or back (RFC 6455 5.2). Pure.
  *
  *     0                   1
  *     0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5      then, as the length says, none, 2 or 8 octets of length,
- *    +-+-+-+-+-------+-+-------------+     and so many octets of payload
+ *    +-+-+-+-+-------+-+-------------+     with M 4 of a key, and so many octets of payload
  *    |F|  R  |opcode |M| length      |     F: the last frame of its message. M: masked, which only clients do.
  *    +-+-+-+-+-------+-+-------------+
  *
@@ -12,7 +12,7 @@
  * has to begin with the first octet behind the 101, since nobody can find a frame from the middle of one.
  *
  * Invariants: nothing is kept but a few numbers; how the octets are cut into pieces changes nothing; what is no sequence of frames
- * that a server may send is `isLost`, for good: then nothing is known any more, and nothing is ever put in.
+ * that this side may send is `isLost`, for good: then nothing is known any more, and nothing is ever put in.
  */
 const FIN = 0x80
 const MASK = 0x80
@@ -24,13 +24,15 @@ const CLOSE = 8
 const PONG = 10
 /** Payload of a control frame (RFC 6455 5.5). */
 const CONTROL_MAX = 125
+/** Octets of the key by which a client masks its payload. */
+const KEY_BYTES = 4
 const LENGTH_16 = 126
 const LENGTH_64 = 127
 
 export class Frames {
   /** What came is no WebSocket. */
   isLost = false
-  /** The target has sent its Close: nothing may follow. */
+  /** This side has sent its Close: nothing may follow. */
   isClosed = false
   /** Payload of the present frame that is still to come. */
   #payload = 0
@@ -41,6 +43,12 @@ export class Frames {
   /** Octets of the length that are still to come, and what they have said so far. Below 0 before the second octet. */
   #lengthLeft = -1
   #length = 0
+  readonly #isClient: boolean
+
+  /** Of what the client sends, whose frames are masked; default: of what the target sends. */
+  constructor(isClient = false) {
+    this.#isClient = isClient
+  }
 
   /** Whether a Close may stand here: between two frames. */
   get isBetweenFrames(): boolean {
@@ -82,7 +90,7 @@ export class Frames {
    * of them, at a fifth of its cost, since nothing is kept from one to the next. Returns where something else begins, or `end`.
    */
   #shortMessages(bytes: Uint8Array, at: number, end: number): number {
-    if (this.isLost || this.isClosed) return at
+    if (this.isLost || this.isClosed || this.#isClient) return at
     while (at + 1 < end) {
       const first = bytes[at] & (FIN | OPCODE)
       const length = bytes[at + 1]
@@ -108,7 +116,7 @@ export class Frames {
 
   #second(octet: number): void {
     const length = octet & ~MASK
-    if ((octet & MASK) !== 0) return this.#lose()
+    if (((octet & MASK) !== 0) !== this.#isClient) return this.#lose()
     this.#lengthLeft = length === LENGTH_16 ? 2 : length === LENGTH_64 ? 8 : 0
     this.#length = this.#lengthLeft === 0 ? length : 0
   }
@@ -126,7 +134,7 @@ export class Frames {
       if (!isKnown || this.#length > Number.MAX_SAFE_INTEGER) return this.#lose()
       this.#isOpen = !isLast
     }
-    this.#payload = this.#length
+    this.#payload = this.#isClient ? this.#length + KEY_BYTES : this.#length
     this.#first = -1
     this.#lengthLeft = -1
   }
