@@ -89,7 +89,19 @@ export function presentOf(parts: Parts, close: Close): Present {
   }
 }
 
-function offerOf({ options, workers, admin }: Parts): ReturnType<Present['offer']> {
+/** Throws `conflict` while a switch holds a service: its end would be that of its hook, whose migration would be made for nothing. */
+function assertNoSwitch({ control }: Pick<Parts, 'control'>): void {
+  const nowMs = systemClock.steadyMs()
+  const held = Object.entries(control.snapshot().status).find(
+    ([, { hold }]) => hold?.isOfSwitch === true && nowMs < hold.untilMs,
+  )
+  if (held === undefined) return
+  throw new TurnoutError('conflict', `A switch holds ${held[0]}. Wait until it is made, or release ${held[0]}.`)
+}
+
+function offerOf(parts: Parts): ReturnType<Present['offer']> {
+  const { options, workers, admin } = parts
+  assertNoSwitch(parts)
   const { spec, sockets } = options
   const store = storeUrl(spec.store, options)
   if (storeKind(spec.store) === 'memory') {

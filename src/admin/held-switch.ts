@@ -202,7 +202,7 @@ async function callOff({ control }: Deps, { to, hold }: AskedSwitch, actor: stri
   const services = Object.keys(to).filter((service) => own(status, service)?.hold?.id === hold.id)
   if (services.length === 0) return
   // What is no expected failure is told in the log, and is for nobody's history.
-  const [said] = isTurnoutError(error) ? error.message.split('. ', 1) : ['something went wrong']
+  const [said] = isTurnoutError(error) ? error.message.split(/\.(?: |$)/, 1) : ['something went wrong']
   const change: Change = { kind: 'release', services, hold: hold.id, why: `the switch was called off (${said})` }
   await release({ control }, change, { actor }).catch(() => {})
 }

@@ -226,7 +226,7 @@ test('a write that does not end in time calls the switch off, and what cannot be
   expect([made.status, made.body.held.hookMs]).toEqual([200, null])
 })
 
-test('a process that is killed in the middle has moved nothing: after the restart its hold has an end, and the audit says so', async () => {
+test('a process that is killed in the middle has moved nothing: after the restart its hold has an end, and the audit says so; no upgrade takes its place meanwhile', async () => {
   const [blue, green] = [await startNamed('blue'), await startNamed('green')]
   const gate = newGate()
   const hook = await startHook(() => gate.passed)
@@ -239,6 +239,11 @@ test('a process that is killed in the middle has moved nothing: after the restar
   const first = await start()
   switched(first, { to: 'green', hold: { for: '3s' }, hook: { url: hook.url } }).catch(() => {})
   await until('the hook is called', () => hook.heard.length === 1)
+  const upgrade = await askAdmin(first, 'POST', '/v1/upgrade')
+  expect([upgrade.status, JSON.parse(upgrade.text).detail]).toEqual([
+    409,
+    'A switch holds shop. Wait until it is made, or release shop.',
+  ])
   first.child.kill('SIGKILL')
   await first.exited()
   const second = await start()
