@@ -255,3 +255,53 @@ withRedis(
   },
   LONG_MS,
 )
+
+withRedis(
+  'a Redis without memory, one that became a replica, and one with another password are told in words, and followed again by themselves',
+  async () => {
+    const { redis, start } = await stand()
+    const folder = temporaryFolder()
+    const proxy = await start(folder)
+    await kept(proxy)
+    const refused = (words: RegExp) =>
+      until('it is refused', async () =>
+        switchTo(proxy, 'green').then(
+          () => false,
+          (error: Error) => error.message.includes('503') && words.test(error.message),
+        ),
+      )
+    const goesOn = async () => {
+      await until('changes are taken again', () => isTaken(proxy, 'green'))
+      expect(await poolOf(proxy)).toBe('green')
+      await switchTo(proxy, 'blue')
+      await until('it is ready', async () => (await readiness(proxy)) === 200)
+    }
+    await switchTo(proxy, 'blue')
+    await redis.ask('CONFIG', 'SET', 'maxmemory', '1')
+    await refused(/has no memory left/)
+    expect(await poolOf(proxy)).toBe('blue')
+    await redis.ask('CONFIG', 'SET', 'maxmemory', '0')
+    await goesOn()
+
+    await redis.ask('REPLICAOF', '127.0.0.1', '1')
+    await refused(/is a replica, which takes no changes/)
+    expect(await poolOf(proxy)).toBe('blue')
+    await redis.ask('REPLICAOF', 'NO', 'ONE')
+    await goesOn()
+
+    await kept(proxy)
+    await redis.ask('CONFIG', 'SET', 'requirepass', 'another')
+    await redis.ask('AUTH another\r\nCLIENT', 'KILL', 'TYPE', 'normal')
+    await refused(/does not take the user or the password/)
+    expect(await poolOf(proxy)).toBe('blue')
+    await proxy.close()
+    const alone = await start(folder)
+    expect((await statusOf(alone)).snapshot.serves).toBe(true)
+    expect(await eventsOf(alone)).toMatch(/does not take the user or the password/)
+    expect(await poolOf(alone)).toBe('blue')
+    await redis.ask("AUTH another\r\nCONFIG SET requirepass ''\r\nPING")
+    await until('it comes over', async () => (await statusOf(alone)).snapshot.serves === false)
+    await until('changes are taken', () => isTaken(alone, 'green'))
+  },
+  LONG_MS,
+)
