@@ -110,7 +110,7 @@ const REASONS: readonly (readonly [RegExp, string])[] = [
   [/slots cache|startup nodes|Cluster isn't ready|ClusterAllFailed/i, 'has no node that can be reached'],
   [/ECONNREFUSED|ENOENT /, 'is not there: the connection was refused'],
   [/ENOTFOUND|EAI_AGAIN/, 'is not there: its name is not known'],
-  [/ETIMEDOUT|timed out/i, 'does not answer in time'],
+  [/ETIMEDOUT|timed out|timeout/i, 'does not answer in time'],
   [/WRONGPASS|NOAUTH|invalid username-password/, 'does not take the user or the password'],
   [/NOPERM/, 'does not allow this user what is needed; see "Several instances on one Redis" in the README'],
   [/READONLY/, 'is a replica, which takes no changes'],

@@ -10,11 +10,17 @@ import { shownStore } from '../config/hidden.ts'
 import type { RedisSpec } from '../config/schema-store.ts'
 import { TurnoutError } from '../errors.ts'
 
-/** Longest time for a connection, and for an answer to a command. */
+/** Longest time for the first connection, and for an answer to a command. */
 export const CONNECT_MS = 3_000
 const COMMAND_MS = 3_000
-/** Longest pause between two tries to connect. */
-const RETRY_MS_MAX = 1_000
+/** Longest time for a try to connect, and longest pause between two: once a network is whole again, one is made within a second or so. */
+const TRY_MS = 1_500
+const RETRY_MS_MAX = 500
+/**
+ * A connection that answers nothing for so long is given up for a new one. After a while without a network the system sends what waits
+ * on the old one ever more rarely, so that it would be of no use for as long again.
+ */
+const SILENT_MS = 2_500
 /** What all keys begin with where the setting says nothing else. */
 const PREFIX = 'turnout'
 
@@ -71,8 +77,9 @@ function connectionOf({ username, password, database }: RedisSpec, tls: RedisOpt
   return {
     lazyConnect: true,
     connectionName: 'turnout',
-    connectTimeout: CONNECT_MS,
+    connectTimeout: TRY_MS,
     commandTimeout: COMMAND_MS,
+    socketTimeout: SILENT_MS,
     enableOfflineQueue: false,
     maxRetriesPerRequest: 1,
     protocol: 2,

@@ -1,4 +1,5 @@
 /** Two instances on one real Redis, each in its own process's place: what one is told both route by, whatever happens to that Redis. */
+import net from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import type { ToldRollout } from '../../src/rollout/told.ts'
 import { ask, BROWSER, oneConnection } from '../helpers/ask.ts'
@@ -134,9 +135,66 @@ test.skipIf(REDIS === null)(
       'both are back',
       async () => (await readiness(one, '?strict=true')) + (await readiness(cautious)) === 400,
     )
-    expect((await statusOf(one)).storeStaleMs).toBe(0)
+    await until('nothing is stale', async () => (await statusOf(one)).storeStaleMs === 0)
   },
   30_000,
+)
+
+/** A relay to a port; while it drops, nothing passes, and connections of then are of no use afterwards. */
+async function startRelay(port: number): Promise<{ readonly port: number; drop(isDropping: boolean): void }> {
+  let isDropping = false
+  const open = new Set<net.Socket>()
+  const waiting: (() => void)[] = []
+  const server = net.createServer((client) => {
+    const join = () => {
+      const target = net.connect(port, '127.0.0.1')
+      for (const socket of [client, target]) {
+        open.add(socket)
+        socket.on('error', () => {}).on('close', () => open.delete(socket))
+      }
+      client.pipe(target).pipe(client)
+    }
+    client.on('error', () => {})
+    if (isDropping) waiting.push(join)
+    else join()
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => {
+    server.close()
+    for (const socket of open) socket.destroy()
+  })
+  return {
+    port: (server.address() as net.AddressInfo).port,
+    drop(isNow) {
+      isDropping = isNow
+      if (isNow) for (const socket of open) socket.unpipe().pause()
+      else for (const join of waiting.splice(0)) join()
+    },
+  }
+}
+
+test.skipIf(REDIS === null)(
+  'one that the network cuts off serves on by its last table, leaves where the config wants it, and catches up within a second',
+  async () => {
+    const { redis, proxies } = await startShared(1)
+    const relay = await startRelay(redis.port)
+    const cut = await startProxy({ store: `redis://127.0.0.1:${relay.port}`, onPartition: 'unready' })
+    const [one] = proxies
+    await until('each knows the other', async () => (await statusOf(one)).instances.length === 2)
+    relay.drop(true)
+    await until('it has left', async () => (await readiness(cut)) === 503, 10_000)
+    await until('nobody waits for it', async () => (await statusOf(one)).instances.length === 1)
+    expect(await switchTo(one, 'green')).not.toHaveProperty('complete')
+    expect([await poolOf(one), await poolOf(cut)]).toEqual(['green', 'blue'])
+    await expect(switchTo(cut, 'blue')).rejects.toThrow(/503/)
+    relay.drop(false)
+    const healedMs = performance.now()
+    await until('it routes by it', async () => (await poolOf(cut)) === 'green', 10_000)
+    // A second on a quiet machine.
+    expect(performance.now() - healedMs).toBeLessThan(2_000)
+    await until('it is ready', async () => (await readiness(cut)) === 200)
+  },
+  60_000,
 )
 
 test.skipIf(REDIS === null)(
