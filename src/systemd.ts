@@ -13,7 +13,7 @@ import { hostAndPort } from './config/address.ts'
 import { type Libc, libc } from './dataplane/socket/libc.ts'
 import { TurnoutError } from './errors.ts'
 import { canonicalAddress } from './table/network.ts'
-import type { OfferedListener } from './upgrade/messages.ts'
+import { type OfferedListener, SOCKET_VARIABLES } from './upgrade/messages.ts'
 
 /** The first descriptor that is given. */
 const FIRST = 3
@@ -66,7 +66,7 @@ export class ServiceManager {
  */
 export function takeSockets(env: Environment, pid: number = process.pid, calls: Libc | null = libc): OfferedListener[] {
   const { LISTEN_PID, LISTEN_FDS = '0' } = env
-  for (const name of ['LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES', 'LISTEN_PIDFDID']) delete env[name]
+  for (const name of SOCKET_VARIABLES) delete env[name]
   const count = Number(LISTEN_FDS)
   if (LISTEN_PID !== String(pid) || count === 0) return []
   if (!Number.isSafeInteger(count) || count < 0 || count > GIVEN_MAX) throw unusable(`LISTEN_FDS is ${LISTEN_FDS}`)

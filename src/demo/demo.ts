@@ -5,6 +5,7 @@
  * traffic; the demo therefore takes each port alone for a moment before it begins, and says whose port is taken.
  */
 import { createServer } from 'node:net'
+import type { Environment } from '../config/environment.ts'
 import { parseSpec } from '../config/load.ts'
 import type { Spec } from '../config/schema.ts'
 import { serve } from '../serve.ts'
@@ -13,8 +14,6 @@ import { REQUESTS_PER_SECOND, startTraffic } from './traffic.ts'
 
 const PORT = 8080
 const ADMIN_PORT = 9900
-
-type Environment = Readonly<Record<string, string | undefined>>
 
 interface Ports {
   readonly proxy: number

@@ -235,7 +235,7 @@ export class LookupFiles {
       },
       tell: (fault: string | null) => {
         const { words } = entry.content
-        const kept = words === '' ? 'there is none yet' : `the ${words} of before stay in use`
+        const kept = words === '' ? 'there is none yet' : `what was read before (${words}) stays in use`
         if (fault === null) this.#tell(name, `${name} was read again: ${words}`, false)
         else this.#tell(name, `${name} ${fault}; ${kept}`, true)
       },

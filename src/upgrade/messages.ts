@@ -15,6 +15,8 @@ export const PROTOCOL = 1
 
 /** Variable of the environment with the offer. */
 export const OFFER_VARIABLE = 'TURNOUT_UPGRADE'
+/** Variables by which a service manager gives sockets: to the very process that it has started, and to none that this one starts. */
+export const SOCKET_VARIABLES = ['LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES', 'LISTEN_PIDFDID'] as const
 
 /** Sockets that listen on one address. */
 export interface OfferedListener {

@@ -7,7 +7,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Readable } from 'node:stream'
-import { type Identity, OFFER_VARIABLE, type OfferedListener, sealed } from './messages.ts'
+import { type Identity, OFFER_VARIABLE, type OfferedListener, SOCKET_VARIABLES, sealed } from './messages.ts'
 import type { Present, Successor, SuccessorNews } from './upgrade.ts'
 
 /** Descriptors of a child: the standard ones, the channel, the lifeline, then the sockets. */
@@ -15,7 +15,7 @@ const LIFELINE = 4
 const FIRST_SOCKET = 5
 
 /** What service managers tell their own child only. */
-const NOT_INHERITED = ['LISTEN_FDS', 'LISTEN_PID', 'LISTEN_FDNAMES', 'LISTEN_PIDFDID', 'NODE_CHANNEL_FD'] as const
+const NOT_INHERITED = [...SOCKET_VARIABLES, 'NODE_CHANNEL_FD'] as const
 
 export interface StartOptions {
   readonly self: Identity

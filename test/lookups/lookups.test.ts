@@ -169,7 +169,7 @@ test('a file that has changed is read again, and one that cannot be used changes
     for (let look = 0; look < 5; look++) await until(() => {})
     expect([isIn('u-2'), files.told()[0].entries]).toEqual([true, 2])
     expect(events.at(-1)).toMatchObject({
-      message: `a.txt ${fault}; the 2 visitors of before stay in use`,
+      message: `a.txt ${fault}; what was read before (2 visitors) stays in use`,
       data: { failing: true },
     })
   }
@@ -265,7 +265,7 @@ test('a database of countries is read, found by its addresses, and read again', 
   writeFileSync(path, mmdbOf({ '198.51.100.0/24': 'SE' }).subarray(0, -20))
   await until(() => expect(files.told()[0].fault).toBe('is no database in the format .mmdb'))
   expect(events.at(-1)?.message).toBe(
-    `geo.mmdb is no database in the format .mmdb; the ${content} of before stay in use`,
+    `geo.mmdb is no database in the format .mmdb; what was read before (${content}) stays in use`,
   )
   expect(thread.countryOf('198.51.100.1')).toBe('AT')
   write({ '198.51.100.0/24': 'SE' })
