@@ -27,7 +27,7 @@ import { Prometheus } from './given/prometheus.ts'
 import type { Kept } from './kept.ts'
 import { Looks } from './looks.ts'
 import type { Publish } from './news.ts'
-import { freeOrphans, undoBegin } from './orphans.ts'
+import { freeOrphans, takeOver, undoBegin } from './orphans.ts'
 import { Outposts } from './outposts.ts'
 import { followPassed, passAbortOn } from './passed-on.ts'
 import { Past } from './past.ts'
@@ -131,10 +131,12 @@ export class Rollouts {
   async #goOn(kept: Kept): Promise<void> {
     const { service, rollout } = kept
     if (this.#running.has(service)) return
-    const trial = own(this.#deps.control.snapshot().status, service)?.trial
-    if (rollout.state === 'preflight' && trial === undefined) return this.#archive.forget(service)
+    const { control } = this.#deps
+    const isTried = () => own(control.snapshot().status, service)?.trial !== undefined
+    if (!isTried()) await takeOver(control, service)
+    if (rollout.state === 'preflight' && !isTried()) return this.#archive.forget(service)
     const running = this.#runningOf(kept)
-    running.resume()
+    running.resume(isTried())
     this.#follow(running)
     void followPassed(this.#deps, running)
   }

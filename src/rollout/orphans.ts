@@ -23,7 +23,7 @@ export async function freeOrphans(
 }
 
 /** Has what was written in the store without our knowledge taken over: what a change would come upon is read before it is tried. */
-async function takeOver(control: Control, service: string): Promise<void> {
+export async function takeOver(control: Control, service: string): Promise<void> {
   const spec = own(control.snapshot().services, service)
   if (spec === undefined) return
   const change = { kind: 'split', service, weights: spec.split ?? {} } as const

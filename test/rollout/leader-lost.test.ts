@@ -1,0 +1,276 @@
+/**
+ * The instance that drives a rollout is lost, after each single thing that it has written: another one takes it up, and nothing happens twice.
+ *
+ * Two controllers over one store, each with a clock and counters of its own. The first stands still as soon as it has written so often; what it
+ * still sends is refused, as Redis does by the number of its lead. So every state of a rollout is left once at each place where that differs.
+ */
+import { setImmediate } from 'node:timers/promises'
+import { expect, onTestFinished, test } from 'vitest'
+import { TurnoutError } from '../../src/errors.ts'
+import { SIDE, TRIAL, trialOffset } from '../../src/metrics/layout.ts'
+import type { Kept } from '../../src/rollout/kept.ts'
+import { type ToldRollout, toldRollout } from '../../src/rollout/told.ts'
+import { memoryStore } from '../../src/store/memory.ts'
+import { type FleetCounts, LEADERS_KEYS, LEADERS_KINDS, type Store } from '../../src/store/store.ts'
+import { SHOP } from '../admin/stand-in.ts'
+import { bulk } from '../helpers/bulk.ts'
+import { startHook } from '../helpers/hook.ts'
+import { startNamed } from '../helpers/upstream.ts'
+import { type Stand, stand } from './stand.ts'
+
+interface World {
+  readonly shared: Store
+  /** Who leads. */
+  leader: number
+  /** What the first one may still write of rollouts. */
+  writesLeft: number
+  readonly texts: Map<string, string>
+  seats: number
+  /** All that it was kept as. */
+  readonly states: Set<string>
+}
+
+/** All that instances have in common, but what they say of what they have counted. */
+const countsOf = (world: World): FleetCounts => ({
+  async report(id, text) {
+    world.texts.set(id, text)
+    const others = [...world.texts].filter(([its]) => its !== id)
+    return { count: world.texts.size, others: others.map(([its, said]) => ({ id: its, agoMs: 0, text: said })) }
+  },
+  seat: async () => ++world.seats,
+  listen() {},
+})
+
+/** The store as one instance has it. */
+function storeOf(world: World, who: number): Store {
+  const { shared } = world
+  const write = async <T>(isOfLeader: boolean, text: string | null, work: () => Promise<T>): Promise<T> => {
+    if (!isOfLeader) return work()
+    if (world.leader !== who) throw new TurnoutError('conflict', 'Another instance leads by now.')
+    const done = await work()
+    for (const [, state] of (text ?? '').matchAll(/"state":"(\w+)","phase"/g)) world.states.add(state)
+    if (who === 0 && --world.writesLeft === 0) world.leader = 1
+    return done
+  }
+  return {
+    local: null,
+    fleet: {
+      counts: countsOf(world),
+      lifeMs: 3_000,
+      announce: async (self) => [self],
+      leave: async () => {},
+      listen() {},
+      onLeadLost() {},
+      rewrite: async () => false,
+    },
+    load: (since) => shared.load(since),
+    position: () => shared.position(),
+    commit: (present, commit) =>
+      write(LEADERS_KINDS.has(commit.change.kind), Object.values(commit.named ?? {}).join(), () =>
+        shared.commit(present, commit),
+      ),
+    replace: (present, replacement) => shared.replace(present, replacement),
+    revisions: (limit, before) => shared.revisions(limit, before),
+    revision: (revision) => shared.revision(revision),
+    observed: async () => ({}),
+    saveObserved: async () => {},
+    get: (key) => shared.get(key),
+    put: (key, value) => write(LEADERS_KEYS.test(key), value, () => shared.put(key, value)),
+    putIfAbsent: (key, value) => shared.putIfAbsent(key, value),
+    isShared: async () => world.leader !== who,
+    yield: async () => {},
+    mayBlock() {},
+    close: async () => {},
+  }
+}
+
+type Plot = 'good' | 'bad' | 'paused' | 'aborted' | 'ill'
+
+interface Ended {
+  readonly told: ToldRollout
+  /** Places at which it was, by what was kept. */
+  readonly states: ReadonlySet<string>
+  readonly writes: number
+}
+
+const EVENTS = ['BeforeInstall', 'BeforeStep', 'AfterAllowTraffic', 'AfterBake', 'OnRollback'] as const
+
+/** One rollout from begin to end, the first instance being lost after so many writes. */
+async function run(plot: Plot, writesMax: number): Promise<Ended> {
+  const [blue, green] = [await startNamed('blue'), await startNamed('green')]
+  const hook = await startHook<{ event: string; step: number; key: string }>()
+  const world: World = {
+    shared: memoryStore(),
+    leader: 0,
+    writesLeft: writesMax,
+    texts: new Map(),
+    seats: 0,
+    states: new Set(),
+  }
+  const pools = { blue: { version: '1.0', targets: [blue.url] }, green: { version: '1.1', targets: [green.url] } }
+  const shop = { ...SHOP, pools, split: { blue: 1, green: 0 } }
+  const stands = [await stand(storeOf(world, 0), {}, shop), await stand(storeOf(world, 1), {}, shop)]
+  onTestFinished(async () => {
+    let isClosed = false
+    const closed = Promise.all(stands.map(({ rollouts, control }) => rollouts.close().then(() => control.close())))
+    void closed.finally(() => {
+      isClosed = true
+    })
+    // What waits to try again learns at its next try that nobody wants it any more.
+    while (!isClosed) {
+      for (const { clock } of stands) clock.move(1_000)
+      await setImmediate()
+    }
+  })
+  for (const { rollouts } of stands) await rollouts.start()
+  const [one, two] = stands
+  const { states } = world
+  const isLost = () => world.leader === 1
+  const tick = async (ms: number) => {
+    for (const each of isLost() ? [two] : stands) {
+      traffic(each, plot, states)
+      each.clock.move(ms)
+    }
+    for (let n = 0; n < 3; n++) await setImmediate()
+  }
+  const sent = {
+    to: 'green',
+    steps: [
+      { weight: 10, for: '1s' },
+      { weight: 50, for: '1s' },
+    ],
+    advance: 'time' as const,
+    keep: 0,
+    bake: '1s',
+    smoke: [{ path: '/', status: '200', within: '5s' }],
+    hooks: EVENTS.map((at) => ({ at, url: hook.url, timeout: '30s' })),
+  }
+  let begun: unknown
+  one.rollouts.begin('shop', sent, 'alice').then(
+    (value) => {
+      begun = value
+    },
+    (error: unknown) => {
+      begun = error
+    },
+  )
+  // Who is lost while it begins one has nobody to answer to; but here its clock goes on, so that it tells why it could not.
+  for (let n = 0; begun === undefined && n < 300; n++) {
+    one.clock.move(100)
+    for (let m = 0; m < 3; m++) await setImmediate()
+  }
+  // One of which nobody was told that it has begun is not there; whoever has sent it is told so.
+  if (begun instanceof Error) return { told: { state: 'preflight' } as ToldRollout, states, writes: 0 }
+  let asked = 0
+  const verbs = async (): Promise<void> => {
+    const leads = stands[world.leader]
+    const running = leads.rollouts.running('shop')
+    if (running === null || running.runsElsewhere) return
+    const ask = (verb: 'pause' | 'resume' | 'abort') =>
+      leads.rollouts.command('shop', 'current', verb, 'bob').then(
+        () => void asked++,
+        () => {},
+      )
+    if (plot === 'paused' && asked === 0 && running.weight === 10) void ask('pause')
+    else if (plot === 'paused' && running.state === 'paused') void ask('resume')
+    else if (plot === 'aborted' && running.weight === 50 && running.state === 'shifting') void ask('abort')
+  }
+  const isOver = async () => /"state":"(done|rolledBack)"/.test((await world.shared.get('rollout:shop')) ?? '')
+  for (let n = 0; !(await isOver()); n++) {
+    if (n > 400)
+      throw new Error(
+        `it does not end: ${JSON.stringify([world.leader, two.rollouts.list('shop')[0], one.told, two.told])}`,
+      )
+    await verbs()
+    await tick(plot === 'ill' && states.has('holding') ? 1_000 : 100)
+  }
+  const text = await world.shared.get('rollout:shop')
+  const { revision } = await world.shared.position()
+  // The first one wakes, and goes on with what it knows.
+  if (isLost()) {
+    for (let n = 0; n < 20; n++) {
+      one.clock.move(100)
+      await setImmediate()
+    }
+    expect(await world.shared.get('rollout:shop')).toBe(text)
+    expect((await world.shared.position()).revision).toBe(revision)
+  }
+  const told = toldRollout(JSON.parse(text!)[0] as Kept)
+  await nothingTwice(world, told, hook.heard)
+  return { told, states, writes: writesMax - world.writesLeft }
+}
+
+/** A tenth of a second of traffic, as this instance counts it; the new version fails in the second step of a bad one. */
+function traffic({ control, memory }: Stand, plot: Plot, states: ReadonlySet<string>): void {
+  const status = control.snapshot().status['shop']
+  const weights = control.snapshot().services['shop'].split ?? {}
+  if (status.trial === undefined || (weights['green'] ?? 0) === 0) return
+  const isHalf = weights['green'] === weights['blue']
+  const add = (side: number, failing: number) => {
+    memory.trials[trialOffset(0, status.slot, side) + TRIAL.answers] += 20
+    memory.trials[trialOffset(0, status.slot, side) + TRIAL.bad] += 20 * failing
+  }
+  add(SIDE.canary, plot === 'bad' && isHalf ? 1 : 0)
+  add(SIDE.control, plot === 'ill' && isHalf && !states.has('holding') ? 0.5 : 0)
+}
+
+async function nothingTwice(
+  { shared }: World,
+  { id, history }: ToldRollout,
+  heard: readonly { event: string; step: number; key: string }[],
+): Promise<void> {
+  // Each event has one key, whoever calls.
+  for (const { event, step, key } of heard) {
+    const same = heard.filter((other) => other.event === event && other.step === step)
+    expect(new Set(same.map((other) => other.key))).toEqual(new Set([key]))
+  }
+  const entries = (await shared.revisions(1_000)).toReversed().filter(({ change }) => change['rollout'] === id)
+  const given = entries
+    .filter(({ change }) => change.kind === 'shift')
+    .map(({ change }) => change['weights'] as Record<string, number>)
+    .map(({ blue, green }) => green / (blue + green))
+  const changed = given.filter((share, at) => share !== given[at - 1])
+  const isBack = changed.at(-1) === 0 && changed.length > 1
+  // Forward step by step, none twice, and back at most once, at the very end.
+  const forward = isBack ? changed.slice(0, -1) : changed
+  expect(forward).toEqual([...new Set(forward)].toSorted((a, b) => a - b))
+  const states = history.map(({ state }) => state)
+  for (const end of ['done', 'rollingBack', 'rolledBack'] as const) {
+    expect(states.filter((state) => state === end).length).toBeLessThanOrEqual(1)
+  }
+}
+
+const END = { good: 'done', bad: 'rolledBack', paused: 'done', aborted: 'rolledBack', ill: 'done' } as const
+const seen = new Set<string>()
+
+for (const plot of ['good', 'bad', 'paused', 'aborted', 'ill'] as const) {
+  test(`whatever a rollout has come to when its leader is lost, it ends as it would have: ${plot}`, async () => {
+    const whole = await run(plot, 1_000)
+    expect(whole.told.state).toBe(END[plot])
+    for (const state of whole.states) seen.add(state)
+    // What comes before is the same in all of them.
+    const from = plot === 'good' ? 1 : Math.ceil(whole.writes / 2)
+    for (let writes = from; writes <= whole.writes; writes += END[plot] === 'done' ? bulk(3, 1) : 1) {
+      const { told } = await run(plot, writes)
+      if (told.state !== 'preflight') expect([writes, told.state]).toEqual([writes, END[plot]])
+      else expect(writes).toBeLessThan(4)
+    }
+  }, 60_000)
+}
+
+test('and every state of a rollout was among them', () => {
+  expect([...seen].sort()).toEqual(
+    [
+      'preflight',
+      'warming',
+      'smoke',
+      'shifting',
+      'holding',
+      'paused',
+      'baking',
+      'rollingBack',
+      'done',
+      'rolledBack',
+    ].sort(),
+  )
+})
