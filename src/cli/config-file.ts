@@ -29,11 +29,15 @@ export interface FileOutcome extends Outcome {
   readonly refused?: string
 }
 
-/** Sends a file (`-`: standard input) with these options of the API. */
-export async function sendFile(call: Call, file: string, options: readonly string[]): Promise<FileOutcome> {
-  const text = await (file === '-' ? textOf(process.stdin) : readFile(file, 'utf8')).catch((error: Error) => {
+/** The text of a file; `-` is standard input. */
+export const textOfFile = (file: string): Promise<string> =>
+  (file === '-' ? textOf(process.stdin) : readFile(file, 'utf8')).catch((error: Error) => {
     throw new CliFailure(1, `${file} cannot be read: ${error.message}`)
   })
+
+/** Sends a file (`-`: standard input) with these options of the API. */
+export async function sendFile(call: Call, file: string, options: readonly string[]): Promise<FileOutcome> {
+  const text = await textOfFile(file)
   const query = options.map((name) => `${name}=true`).join('&')
   try {
     const body = { text, env: variablesOf(text, call.env) }

@@ -20,6 +20,7 @@ import { history } from './history.ts'
 import { hold, release } from './hold.ts'
 import { revisionOf } from './insist.ts'
 import { maintenance } from './maintenance.ts'
+import { nounVerbs } from './nouns.ts'
 import { restore } from './restore.ts'
 import { deploy, rollout } from './rollout.ts'
 import { split } from './split.ts'
@@ -68,6 +69,7 @@ const VERBS: readonly Verb[] = [
   apply,
   diff,
   exportVerb,
+  ...nounVerbs,
   upgrade,
 ]
 
@@ -178,7 +180,10 @@ function parse(verb: Verb, args: readonly string[]): { values: Values; positiona
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     if (!code?.startsWith('ERR_PARSE_ARGS')) throw error
-    throw usageFailure(`${message.split(/\. |\n/)[0]}. See turnout ${verb.name} --help.`)
+    const [, word] = /^Unknown option '--([^']+)'/.exec(message) ?? []
+    const meant = word === undefined ? null : nearestName(word, Object.keys(options))
+    const hint = meant === null ? '' : ` (did you mean --${meant}?)`
+    throw usageFailure(`${message.split(/\. |\n/)[0]}${hint}. See turnout ${verb.name} --help.`)
   }
 }
 

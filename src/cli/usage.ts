@@ -2,6 +2,7 @@
  * The help texts, made from the verbs themselves, and the verb that was probably meant. `serve` has its help here too, though
  * it runs in main.ts, so that all help looks the same.
  */
+import { nearest } from '../config/nearest.ts'
 import { ADMIN_DEFAULT } from './admin.ts'
 import type { Verb } from './verb.ts'
 
@@ -44,31 +45,14 @@ export function serveHelp(): string {
 }
 
 /** Help on one verb. */
-export function verbHelp({ name, args, summary, optionsHelp = [], examples }: Verb): string {
-  const usage = `Usage: turnout ${`${name} ${args}`.trim()}\n\n${summary}.\n`
+export function verbHelp({ name, args, forms = [args], summary, optionsHelp = [], examples }: Verb): string {
+  const usage = `Usage: ${forms.map((form) => `turnout ${`${name} ${form}`.trim()}`).join('\n       ')}\n\n${summary}.\n`
   return `${usage}\nOptions:\n${table([...optionsHelp, ...GLOBAL])}\n\nExamples:\n${shown(examples)}`
 }
 
 const shown = (examples: readonly string[]): string => examples.map((example) => `  turnout ${example}\n`).join('')
 
-/** The name that was probably meant, at most two edits away and less than half of the word; null when none is near. */
+/** The name that was probably meant: the one that begins so, or the nearest; null when none is near. */
 export function nearestName(word: string, names: readonly string[]): string | null {
-  const near = names
-    .map((name) => ({ name, edits: name.startsWith(word) ? 0 : editsBetween(word.toLowerCase(), name) }))
-    .filter(({ edits }) => edits <= 2 && edits * 2 < word.length)
-    .sort((a, b) => a.edits - b.edits)
-  return near[0]?.name ?? null
-}
-
-/** Letters to insert, delete or replace (Levenshtein). */
-function editsBetween(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) {
-      next.push(Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1)))
-    }
-    row = next
-  }
-  return row[b.length]
+  return names.find((name) => word.length > 1 && name.startsWith(word)) ?? nearest(word, names)
 }

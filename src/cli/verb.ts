@@ -30,6 +30,8 @@ export interface Verb {
   readonly name: string
   /** As in `turnout NAME ARGS`. */
   readonly args: string
+  /** The same one by one, where there are several. */
+  readonly forms?: readonly string[]
   readonly summary: string
   /** Least and most positional arguments. */
   readonly argsCount: readonly [min: number, max: number]

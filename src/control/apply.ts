@@ -12,6 +12,7 @@ import { poolNamed, serviceNamed } from '../config/named.ts'
 import { child } from '../config/pointer.ts'
 import { equalJson, mapEntries, own, sameEntries, withEntry, withoutEntry } from '../config/record.ts'
 import type { PoolSpec, ServiceSpec, Services, Weights } from '../config/schema.ts'
+import { targetUrl } from '../config/target-url.ts'
 import { type Fault, TurnoutError } from '../errors.ts'
 import type { PoolIntent, ServiceIntent } from '../table/status.ts'
 import { withAllotments } from './allotments.ts'
@@ -32,7 +33,6 @@ import {
 import { Issuer } from './releases.ts'
 import { withReleasesOf } from './restored.ts'
 import { keptPools } from './standby-guard.ts'
-import { targetUrl } from './target-url.ts'
 
 /** What `applyChange` needs to know of the rest. */
 export interface ChangeTools {

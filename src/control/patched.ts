@@ -3,6 +3,7 @@
  * with it: the weight of a pool without traffic, and that of a target within its pool.
  */
 import { withoutGoneWeights } from '../config/canonical.ts'
+import { mergePatch } from '../config/merge-patch.ts'
 import { isRecord, mapEntries, own } from '../config/record.ts'
 import type { PoolSpec, ServiceSpec } from '../config/schema.ts'
 import { TurnoutError } from '../errors.ts'
@@ -42,16 +43,3 @@ function withoutGone(split: unknown, { pools }: PlainRecord): unknown {
 }
 
 type PlainRecord = Readonly<Record<string, unknown>>
-const PATCH_DEPTH_MAX = 64
-
-/** RFC 7386. */
-function mergePatch(value: unknown, patch: PlainRecord, depth = 0): PlainRecord {
-  if (depth > PATCH_DEPTH_MAX)
-    throw new TurnoutError('invalid', `The patch is nested more than ${PATCH_DEPTH_MAX} deep.`)
-  const merged = new Map<string, unknown>(isRecord(value) ? Object.entries(value) : [])
-  for (const [key, change] of Object.entries(patch)) {
-    if (change === null) merged.delete(key)
-    else merged.set(key, isRecord(change) ? mergePatch(merged.get(key), change, depth + 1) : change)
-  }
-  return Object.fromEntries(merged)
-}

@@ -8,7 +8,7 @@ describe('the command line', () => {
     expect([code, err]).toEqual([0, ''])
     const verbs = [...out.matchAll(/^ {2}([a-z]+) /gm)].map(([, name]) => name)
     expect(verbs).toEqual(
-      'serve status split switch back drain ready standby maint hold release maintenance deploy rollout explain events history restore apply diff export upgrade'.split(
+      'serve status split switch back drain ready standby maint hold release maintenance deploy rollout explain events history restore apply diff export service pool target rule upgrade'.split(
         ' ',
       ),
     )
@@ -30,7 +30,7 @@ describe('the command line', () => {
     [['switch', 'shop'], 'turnout: A switch is SERVICE POOL, or SERVICE=POOL for each service, not "shop".'],
     [['--admin', '127.0.0.1:1', 'serve'], 'turnout: serve comes first: turnout serve [--config FILE] [--check]'],
     [['status', 'a', 'b'], 'turnout: usage: turnout status [SERVICE]'],
-    [['status', '--wotch'], "turnout: Unknown option '--wotch'. See turnout status --help."],
+    [['status', '--wotch'], "turnout: Unknown option '--wotch' (did you mean --watch?). See turnout status --help."],
     [['split', 'shop', 'blue'], 'turnout: A share is POOL=WEIGHT, such as green=10, not "blue".'],
     [['split', 'shop', 'blue=1.5'], 'turnout: The weight of "blue" must be a whole number, not "1.5".'],
     [['split', 'shop', 'blue=1', 'blue=2'], 'turnout: The pool "blue" is named twice.'],
