@@ -1,7 +1,11 @@
 /** Holds by the admin API, over the real control. */
 import { expect, test } from 'vitest'
 import { TurnoutError } from '../../src/errors.ts'
+import { memoryStore } from '../../src/store/memory.ts'
 import { startAdmin } from './stand-in.ts'
+
+const ME = { name: 'one:1', version: '1', revision: 1, epoch: 1, isSelf: true }
+const ALONE = { isCutOff: false, staleMs: 0, told: () => [ME], local: null }
 
 test('a hold and its release are changes like others: with a revision, an event and a line of the audit; a second release changes nothing', async () => {
   const { call } = await startAdmin()
@@ -31,4 +35,36 @@ test('a release that could not be stored says that the requests go on', async ()
   const { status, body } = await call('POST', '/v1/services/shop/release')
   expect([status, body.code]).toEqual([503, 'store_unavailable'])
   expect(body.detail).toContain('The requests go on all the same.')
+})
+
+test('a switch under a hold holds nobody while another process uses the same file, whose requests nobody sees here; with force it does', async () => {
+  const store = Object.assign(memoryStore(), { isShared: async () => true })
+  const { call } = await startAdmin({
+    store,
+    instances: { ...ALONE, quieted: async () => [] },
+    callHook: async () => 'answered 418',
+  })
+  const asked = { to: 'green', hold: { for: '10s' }, hook: { url: 'http://ann:secret@ci.test/m?token=x' } }
+  const refused = await call('POST', '/v1/services/shop/switch', asked)
+  expect([refused.status, refused.body.detail]).toEqual([
+    409,
+    'Another process uses the same store, and nobody can see here what is under way in it. Nobody was held; with force it is done all the same.',
+  ])
+  const forced = await call('POST', '/v1/services/shop/switch?force=true', asked)
+  expect([forced.body.code, forced.body.detail]).toEqual([
+    'hook_failed',
+    'Hook http://ci.test/m: answered 418. Nothing was switched, and who was held goes where he went before.',
+  ])
+})
+
+test('instances that do not hold, or do not say that nothing is under way there, call the switch off and are named', async () => {
+  const { call } = await startAdmin({
+    instances: { ...ALONE, told: () => [ME, { ...ME, name: 'two:1', isSelf: false }], quieted: async () => ['two:1'] },
+  })
+  const { body } = await call('POST', '/v1/services/shop/switch', { to: 'green', hold: { for: '2s', only: 'writes' } })
+  expect([body.code, body.detail]).toEqual([
+    'conflict',
+    'Writes were still under way after 1 s (0 of shop; at two:1). Nothing was switched, and who was held goes where he went before.',
+  ])
+  expect((await call('GET', '/v1/services/shop/status')).body.hold).toBeNull()
 })

@@ -12,6 +12,7 @@ import {
   temporaryFolder,
 } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
+import { REDIS, startRedis } from '../helpers/redis.ts'
 import { closedPort, startNamed, startUpstream } from '../helpers/upstream.ts'
 
 interface Status {
@@ -32,6 +33,11 @@ const waitingIs = (proxy: TestProxy, count: number) =>
   until(`${count} are held`, async () => (await statusOf(proxy)).held.waiting === count)
 const heldBySwitch = (proxy: TestProxy) =>
   until('the switch holds', async () => (await statusOf(proxy)).hold?.ofSwitch === true)
+const isAtBlue = (proxy: TestProxy) =>
+  until('it is at blue', async () => {
+    const { pools } = await call<{ pools: { inFlight: number }[] }>(proxy, 'GET', '/v1/services/shop/status')
+    return pools.some(({ inFlight }) => inFlight === 1)
+  })
 const write = (proxy: TestProxy, host = 'a') => ask(proxy.port, { method: 'POST', body: 'x', headers: { host } })
 const audit = async (proxy: TestProxy) =>
   (await call<{ entries: Entry[] }>(proxy, 'GET', '/v1/audit')).entries.map(({ change }) => change)
@@ -71,11 +77,7 @@ test('a switch holds writes, waits for those under way, calls its hook beside no
   })
   const proxy = await startProxy({ workers: 2, services: { shop: service({ blue: [blue.url], green: [green.url] }) } })
   const underWay = ask(proxy.port, { method: 'POST', path: '/slow', body: 'x' })
-  await until('it is at blue', async () =>
-    (await call<{ pools: { inFlight: number }[] }>(proxy, 'GET', '/v1/services/shop/status')).pools.some(
-      ({ inFlight }) => inFlight === 1,
-    ),
-  )
+  await isAtBlue(proxy)
   const answer = switched(proxy, { to: 'green', hold: { for: '30s', only: 'writes' }, hook: { url: hook.url } })
   await heldBySwitch(proxy)
   const later = write(proxy)
@@ -104,35 +106,34 @@ test('a switch holds writes, waits for those under way, calls its hook beside no
 
 test('a hook that says no, that nobody hears, or that is not done in time moves nothing, and who was held goes where he went before', async () => {
   const [blue, green] = [await startNamed('blue'), await startNamed('green')]
-  const proxy = await startProxy({ services: { shop: service({ blue: [blue.url], green: [green.url] }) } })
   const [no, silent] = [newGate(), newGate()]
   const [saysNo, neverSays] = [await startHook(() => no.passed), await startHook(() => silent.passed)]
   const nobody = { url: `http://127.0.0.1:${await closedPort()}/migrate` }
   const cases = [
-    { hook: saysNo, held: 1, says: 'answered 422', open: () => no.open(422) },
-    { hook: neverSays, held: 1, says: 'no answer in time', open: () => {} },
-    { hook: nobody, held: 0, says: 'connection refused', open: () => {} },
+    { name: 'refused', hook: saysNo, says: 'answered 422', open: () => no.open(422) },
+    { name: 'silent', hook: neverSays, says: 'no answer in time', open: () => {} },
+    { name: 'nobody', hook: nobody, says: 'connection refused', open: () => {} },
   ]
-  for (const { hook, held, says, open } of cases) {
-    const answer = switched(proxy, { to: 'green', hold: { for: '3s' }, hook: { url: hook.url } })
-    await heldBySwitch(proxy)
-    const asked = write(proxy)
-    if (held > 0) await waitingIs(proxy, held)
+  const shop = (host: string) => ({ ...service({ blue: [blue.url], green: [green.url] }), routes: [{ host }] })
+  const proxy = await startProxy({ services: Object.fromEntries(cases.map(({ name }) => [name, shop(name)])) })
+  const each = cases.map(async ({ name, hook, says, open }) => {
+    const how = { hold: { for: '3s' }, hook: { url: hook.url } }
+    const answer = switched(proxy, { to: 'green', ...how }, `/v1/services/${name}/switch`)
+    await until('the switch holds', async () => (await statusOf(proxy, name)).hold?.ofSwitch === true)
+    const asked = write(proxy, name)
+    await until('it is held', async () => (await statusOf(proxy, name)).held.waiting === 1)
     open()
     const { status, body } = await answer
     expect([status, body.code]).toEqual([409, 'hook_failed'])
-    expect(body.detail).toBe(
-      `Hook ${hook.url}: ${says}. Nothing was switched, and who was held goes where he went before.`,
-    )
+    const detail = `Hook ${hook.url}: ${says}. Nothing was switched, and who was held goes where he went before.`
+    expect(body.detail).toBe(detail)
     expect((await asked).body).toBe('blue')
-    expect((await statusOf(proxy)).hold).toBeNull()
-    expect((await audit(proxy))[0]).toMatchObject({
-      kind: 'release',
-      service: 'shop',
-      why: `the switch was called off (Hook ${hook.url}: ${says})`,
-    })
-  }
-  expect((await write(proxy)).body).toBe('blue')
+    expect((await statusOf(proxy, name)).hold).toBeNull()
+    const why = `the switch was called off (Hook ${hook.url}: ${says})`
+    expect(await audit(proxy)).toContainEqual(expect.objectContaining({ kind: 'release', service: name, why }))
+    expect((await write(proxy, name)).body).toBe('blue')
+  })
+  await Promise.all(each)
 })
 
 test('whoever releases it, or removes the service, calls the switch off before its hook has answered', async () => {
@@ -209,11 +210,7 @@ test('a write that does not end in time calls the switch off, and what cannot be
   expect(await wrong({ hold: { for: 'x' } })).toBe('/hold/for')
   expect(await wrong({ hold: {}, hook: { url: 'ftp://a/' } })).toBe('/hook/url')
   const asked = write(proxy)
-  await until('it is at blue', async () =>
-    (await call<{ pools: { inFlight: number }[] }>(proxy, 'GET', '/v1/services/shop/status')).pools.some(
-      ({ inFlight }) => inFlight === 1,
-    ),
-  )
+  await isAtBlue(proxy)
   const late = await switched(proxy, { to: 'green', hold: { for: '2s', only: 'writes' } })
   expect(late.body).toMatchObject({
     code: 'conflict',
@@ -251,3 +248,32 @@ test('a process that is killed in the middle has moved nothing: after the restar
   expect((await audit(second))[0]).toMatchObject({ service: 'shop', why: 'its switch was not made in time' })
   expect((await write(second)).body).toBe('blue')
 })
+
+test.skipIf(REDIS === null)(
+  'instances on one Redis hold together: the hook waits for a write at the other one, and both are switched',
+  async () => {
+    const redis = await startRedis()
+    onTestFinished(() => redis.end())
+    const slow = newGate()
+    const blue = await startUpstream(async (_request, response) => {
+      await slow.passed
+      response.end('blue')
+    })
+    const green = await startNamed('green')
+    const shop = service({ blue: [blue.url], green: [green.url] })
+    const start = () => startProxy({ store: redis.url, services: { shop } })
+    const [one, two] = [await start(), await start()]
+    const hook = await startHook()
+    const underWay = write(two)
+    await isAtBlue(two)
+    const answer = switched(one, { to: 'green', hold: { for: '30s', only: 'writes' }, hook: { url: hook.url } })
+    await heldBySwitch(two)
+    const held = [write(one), write(two)]
+    for (const proxy of [one, two]) await waitingIs(proxy, 1)
+    expect(hook.heard).toEqual([])
+    slow.open()
+    expect([(await underWay).body, (await answer).status]).toEqual(['blue', 200])
+    expect((await Promise.all(held)).map(({ body }) => body)).toEqual(['green', 'green'])
+    expect(hook.heard.length).toBe(1)
+  },
+)
