@@ -10,10 +10,11 @@ import { positive, readOptions, say } from './options.ts'
 import { occasion } from './report.ts'
 import { caught, falseAlarms } from './simulation/alone.ts'
 import { compared } from './simulation/compared.ts'
+import { fleet } from './simulation/fleet.ts'
 import type { Section } from './simulation/section.ts'
 import { whole } from './simulation/whole.ts'
 
-const SECTIONS: Readonly<Record<string, Section>> = { caught, alarms: falseAlarms, whole, compared }
+const SECTIONS: Readonly<Record<string, Section>> = { caught, alarms: falseAlarms, whole, compared, fleet }
 
 const USAGE = `usage: npm run simulate -- [options]
   --runs N            runs of each row; A/A rows have ten times as many (default 1000)

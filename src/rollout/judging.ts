@@ -185,8 +185,16 @@ export class Judging {
     const bounds = this.given.bounds(this.finding.outcome === 'hold')
     const alone = this.#hear(goneOn)
     const unheard = this.#pooled.unheard(this.#options.harmMax, nowMs)
-    const look = (atMs: number, came: readonly Stratum[]) =>
-      this.verdict.look({ nowMs: atMs, came, harm: this.harm - this.forgiven.harm + unheard, allOut, bounds, alone })
+    const look = (atMs: number, came: readonly Stratum[], from?: string) =>
+      this.verdict.look({
+        nowMs: atMs,
+        came,
+        harm: this.harm - this.forgiven.harm + unheard,
+        allOut,
+        bounds,
+        alone,
+        ...(from && { from }),
+      })
     if (weight === 0) this.answers += this.#takeByRules()
     for (const batch of this.#feed.take(nowMs)) {
       this.#ledger?.add(batch)
@@ -195,12 +203,12 @@ export class Judging {
       this.harm += batch.harm
       look(batch.atMs, batch.came)
     }
-    for (const { came, harm } of this.#pooled.take(this.#step)) {
+    for (const { run, came, harm } of this.#pooled.take(this.#step)) {
       this.harm += harm
       if (came.length === 0) continue
       if (weight > 0) this.answers += came[0].canary
       // By our own clock: others may have another time.
-      look(nowMs, came)
+      look(nowMs, came, run)
     }
     // What is given from outside comes beside them.
     this.finding = look(nowMs, [...NOTHING, ...this.given.take()])

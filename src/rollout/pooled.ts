@@ -55,6 +55,7 @@ export interface ToldShare {
 
 /** What has come of one run. */
 export interface PooledBatch {
+  readonly run: string
   readonly came: readonly Stratum[]
   readonly harm: number
 }
@@ -102,8 +103,8 @@ export class Pooled {
       if (came === null || harm < 0) continue
       const isNow = said.step === step
       taken = { ...(isNow ? withMore(taken, came[0]) : taken), name, step: said.step, reading }
-      if (isNow && came.some(isAny)) batches.push({ came, harm })
-      else if (harm > 0) batches.push({ came: [], harm })
+      if (isNow && came.some(isAny)) batches.push({ run, came, harm })
+      else if (harm > 0) batches.push({ run, came: [], harm })
     }
     this.#taken.set(run, taken)
     return batches

@@ -72,6 +72,8 @@ export interface Look {
   readonly nowMs: number
   /** By metric, in the order of `metricsOf`; the last may be left out, of which nothing has come. */
   readonly came: readonly Stratum[]
+  /** The instance that has counted it; absent: this one. Its strata are of its own answers alone, which it has parted evenly. */
+  readonly from?: string
   /** Failed answers of the canary that have reached clients so far. */
   readonly harm: number
   /** All targets of the canary are unhealthy or ejected. */
@@ -111,7 +113,8 @@ interface Metric {
   readonly alpha: number
   readonly margin: number
   readonly origin: OriginTest
-  readonly strata: Strata
+  /** By who has counted it. */
+  readonly strata: Map<string, Strata>
   clump: Clump
   readonly totals: Totals
   test: MarginTest
@@ -159,7 +162,7 @@ export class Verdict {
         alpha,
         margin,
         origin: new OriginTest({ alpha, tolerance: options.tolerance }, states?.[at]?.origin),
-        strata: new Strata(),
+        strata: new Map(),
         clump: new Clump(before.clumps[at]),
         totals: { canary: 0, canaryBad: 0, control: 0, controlBad: 0, ...states?.[at]?.totals },
         test: new MarginTest(
@@ -184,7 +187,7 @@ export class Verdict {
     this.share = share
     this.#unwatched.clear()
     for (const metric of this.metrics) {
-      metric.strata.drop()
+      metric.strata.clear()
       metric.test = new MarginTest({ beta: this.#options.beta, margin: metric.margin }, metric.test.history)
     }
   }
@@ -201,7 +204,7 @@ export class Verdict {
 
   /** A failure of the canary is in no closed stratum yet: the answers that close it may decide. */
   get isPending(): boolean {
-    return this.metrics[0].strata.isPending
+    return [...this.metrics[0].strata.values()].some(({ isPending }) => isPending)
   }
 
   /** Takes what has come, and says what it means. */
@@ -210,7 +213,7 @@ export class Verdict {
     this.#control.add(nowMs, came[0].control, came[0].controlBad)
     const isIll = this.#control.isIll(nowMs)
     if (!this.isCompared) this.#unwatched.add(nowMs, came[0].canary, came[0].canaryBad)
-    for (let at = 0; at < came.length; at++) this.#take(this.metrics[at], came[at], isIll)
+    for (let at = 0; at < came.length; at++) this.#take(this.metrics[at], came[at], isIll, look.from ?? '')
     this.#failed ??= this.#failure(look, isIll)
     if (this.#failed !== null) return this.#failed
     if (isIll) return { outcome: 'hold', cause: FAILURES }
@@ -231,13 +234,15 @@ export class Verdict {
     return this.#options.given.some((given) => given.name === name && !given.isOptional)
   }
 
-  #take(metric: Metric, came: Stratum, isIll: boolean): void {
-    const { totals, strata } = metric
+  #take(metric: Metric, came: Stratum, isIll: boolean, from: string): void {
+    const { totals } = metric
     totals.canary += came.canary
     totals.canaryBad += came.canaryBad
     totals.control += came.control
     totals.controlBad += came.controlBad
     if (!this.isCompared) return
+    const strata = metric.strata.get(from) ?? new Strata()
+    metric.strata.set(from, strata)
     strata.add(came)
     const stratum = strata.close(this.share)
     if (stratum === null) return
