@@ -15,6 +15,7 @@ const BENCHES: Readonly<Record<string, readonly string[]>> = {
   latency: ['latency.ts'],
   switch: ['switch.ts'],
   fleet: ['switch.ts', '--instances', '3'],
+  redis: ['redis.ts'],
   change: ['change.ts'],
   rollout: ['rollout.ts'],
   kills: ['kills.ts'],

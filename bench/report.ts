@@ -19,6 +19,7 @@ const SECTIONS = [
   'latency',
   'switch',
   'fleet',
+  'redis',
   'change',
   'rollout',
   'kills',

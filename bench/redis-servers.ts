@@ -1,0 +1,105 @@
+/** Redis servers for benches, from the program that is installed: one that can be killed, frozen and started again, or two behind sentinels. */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Child, findProgram, freePort, startChild, waitForPort } from './process.ts'
+
+const LOOK_MS = 10
+const WAIT_MS = 30_000
+
+export class RedisServer {
+  readonly port: number
+  readonly #command: readonly string[]
+  #child: Child | null = null
+
+  constructor(port: number, command: readonly string[]) {
+    this.port = port
+    this.#command = command
+  }
+
+  /** Starts it, again too, with what is on its disk. */
+  async start(): Promise<void> {
+    this.#child = startChild(this.#command, { core: null })
+    await waitForPort(this.port, this.#child)
+    await until(async () => /PONG/.test(await this.ask('PING')))
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#child!.process.kill(name)
+  }
+
+  async kill(): Promise<void> {
+    this.signal('SIGKILL')
+    await this.stop()
+  }
+
+  async stop(): Promise<void> {
+    await this.#child?.stop()
+  }
+
+  /** Sends one command, in words without blanks, and gives what it answers, as text. */
+  async ask(...words: readonly string[]): Promise<string> {
+    const socket = connect(this.port, '127.0.0.1')
+    socket.end(`${words.join(' ')}\r\nQUIT\r\n`)
+    let answer = ''
+    try {
+      for await (const bytes of socket) answer += bytes
+    } catch {
+      return ''
+    }
+    return answer
+  }
+}
+
+/** Resolves when `look` gives true; rejects when it has not for half a minute. */
+export async function until(look: () => Promise<boolean>): Promise<void> {
+  const endMs = performance.now() + WAIT_MS
+  while (!(await look())) {
+    if (performance.now() > endMs) throw new Error('waited for half a minute in vain')
+    await sleep(LOOK_MS)
+  }
+}
+
+function programPath(): string {
+  const program = findProgram('redis-server')
+  if (program === null) throw new Error('redis-server is not installed')
+  return program
+}
+
+/** Starts one that keeps what it answers on its disk. */
+export async function startRedis(folder: string, ...options: readonly string[]): Promise<RedisServer> {
+  const port = await freePort()
+  const own = join(folder, `redis-${port}`)
+  mkdirSync(own)
+  const fixed = ['--port', String(port), '--bind', '127.0.0.1', '--dir', own, '--save', '']
+  const kept = ['--appendonly', 'yes', '--appendfsync', 'always']
+  const server = new RedisServer(port, [programPath(), ...fixed, ...kept, ...options])
+  await server.start()
+  return server
+}
+
+/** Starts three sentinels that call the primary at this port `turnout`. */
+export async function startSentinels(folder: string, primary: RedisServer): Promise<RedisServer[]> {
+  const sentinels: RedisServer[] = []
+  for (let n = 0; n < 3; n++) {
+    const port = await freePort()
+    const lines = [
+      `port ${port}`,
+      'bind 127.0.0.1',
+      `dir ${folder}`,
+      `sentinel monitor turnout 127.0.0.1 ${primary.port} 2`,
+      'sentinel down-after-milliseconds turnout 1000',
+      'sentinel failover-timeout turnout 3000',
+    ]
+    const file = join(folder, `sentinel-${port}.conf`)
+    writeFileSync(file, `${lines.join('\n')}\n`)
+    const sentinel = new RedisServer(port, [programPath(), file, '--sentinel'])
+    await sentinel.start()
+    sentinels.push(sentinel)
+  }
+  const known = /num-slaves\r\n\$1\r\n1[\s\S]*num-other-sentinels\r\n\$1\r\n2/
+  for (const sentinel of sentinels)
+    await until(async () => known.test(await sentinel.ask('SENTINEL', 'MASTER', 'turnout')))
+  return sentinels
+}

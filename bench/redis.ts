@@ -1,0 +1,289 @@
+/**
+ * `node bench/redis.ts`: three instances on one Redis under load, with a change every 20 ms, while that Redis is killed, frozen, flushed, and
+ * replaced by its sentinels, each many times. Must be: no failed request; no change lost that was answered as done, but for what Redis itself
+ * has lost, which an instance tells; and every instance at one revision within three seconds from when Redis is there again.
+ *
+ * Load, changes and faults are in this one process, so that "answered before" needs no two clocks. Each change sets a weight that no other one does,
+ * so what all serve in the end says which change was the last; it must be the last that was answered, or one that was sent after it.
+ */
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { Agent } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { ask } from './check.ts'
+import { Client } from './client.ts'
+import { median } from './measure.ts'
+import { positive, readOptions, say } from './options.ts'
+import { CONNECTIONS } from './peers/peer.ts'
+import { startTurnout } from './peers/turnout.ts'
+import { type RedisServer, startRedis, startSentinels, until } from './redis-servers.ts'
+import { decimal, occasion, writeSection } from './report.ts'
+import { startTargets } from './targets.ts'
+import { smallBody } from './upstream.ts'
+
+const INSTANCES = 3
+const TOGETHER_MS_MAX = 3_000
+const CHANGE_EVERY_MS = 20
+/** How long Redis is away, and how long all goes well between two faults. */
+const AWAY_MS = 1_500
+const BETWEEN_MS = 1_000
+
+const KINDS = ['killed', 'frozen', 'flushed', 'failed over'] as const
+type Kind = (typeof KINDS)[number]
+
+interface Outcome {
+  readonly kind: Kind
+  times: number
+  requests: number
+  failed: number
+  changes: number
+  refused: number
+  /** Changes that were answered, and are gone though nobody has told so. */
+  lost: number
+  /** From when Redis is there again until all instances are at one revision. */
+  readonly togetherMs: number[]
+  readonly reasons: string[]
+}
+
+interface Proxy {
+  readonly port: number
+  readonly adminPort: number
+}
+
+/** Changes one after the other, each at an instance by chance. */
+class Changes {
+  sent = 0
+  answered = 0
+  made = 0
+  refused = 0
+  #isOn = false
+  #running: Promise<void> = Promise.resolve()
+  readonly #proxies: readonly Proxy[]
+  readonly #agent: Agent
+
+  constructor(proxies: readonly Proxy[], agent: Agent) {
+    this.#proxies = proxies
+    this.#agent = agent
+  }
+
+  start(): void {
+    this.#isOn = true
+    this.#running = this.#run()
+  }
+
+  async stop(): Promise<void> {
+    this.#isOn = false
+    await this.#running
+  }
+
+  async #run(): Promise<void> {
+    while (this.#isOn) {
+      const number = ++this.sent
+      const { adminPort } = this.#proxies[Math.floor(Math.random() * this.#proxies.length)]
+      const status = await ask(adminPort, this.#agent, {
+        method: 'PUT',
+        path: '/v1/services/shop/split',
+        headers: { 'Content-Type': 'application/json' },
+        body: Buffer.from(JSON.stringify({ weights: { blue: number, green: 1 } })),
+      }).then(
+        (answer) => answer.status,
+        () => 0,
+      )
+      if (status === 200) {
+        this.answered = number
+        this.made++
+      } else this.refused++
+      await sleep(CHANGE_EVERY_MS)
+    }
+  }
+}
+
+/** Where an instance is, the number of its change, and whether what it is told of the store says that something was lost. */
+async function look(proxy: Proxy, agent: Agent) {
+  const status = JSON.parse((await ask(proxy.adminPort, agent, { path: '/v1/status' })).body.toString())
+  const service = JSON.parse((await ask(proxy.adminPort, agent, { path: '/v1/services/shop' })).body.toString())
+  return {
+    revision: Number(status.revision),
+    isStale: status.storeStaleMs > 0,
+    number: Number(service.spec.split.blue),
+  }
+}
+
+type Look = Awaited<ReturnType<typeof look>>
+
+/** All are at one revision, and in touch with Redis. */
+const areTogether = (looks: readonly Look[]): boolean =>
+  new Set(looks.map(({ revision }) => revision)).size === 1 && !looks.some(({ isStale }) => isStale)
+
+async function hasToldLoss(proxies: readonly Proxy[], agent: Agent): Promise<boolean> {
+  const events = await Promise.all(
+    proxies.map(({ adminPort }) => ask(adminPort, agent, { path: '/v1/events?follow=false' })),
+  )
+  return events.some(({ body }) => /went back to revision|has lost revision/.test(body.toString()))
+}
+
+async function measureKind(kind: Kind, times: number): Promise<Outcome> {
+  const folder = mkdtempSync(join(tmpdir(), 'turnout-bench-'))
+  const targets = await startTargets(null)
+  const running: { stop(): Promise<void> }[] = [targets]
+  const home = process.cwd()
+  const outcome: Outcome = {
+    kind,
+    times,
+    requests: 0,
+    failed: 0,
+    changes: 0,
+    refused: 0,
+    lost: 0,
+    togetherMs: [],
+    reasons: [],
+  }
+  const agent = new Agent({ keepAlive: true })
+  const fail = (reason: string) => void (outcome.reasons.length < 5 && outcome.reasons.push(reason))
+  const clients: Client[] = []
+  try {
+    const redis = await startRedis(folder)
+    running.push(redis)
+    const servers = [redis]
+    let store: unknown = `redis://127.0.0.1:${redis.port}`
+    if (kind === 'failed over') {
+      const replica = await startRedis(folder, '--replicaof', '127.0.0.1', String(redis.port))
+      const sentinels = await startSentinels(folder, redis)
+      servers.push(replica)
+      running.push(replica, ...sentinels)
+      store = { redis: { sentinels: sentinels.map(({ port }) => `127.0.0.1:${port}`), name: 'turnout' } }
+    }
+    const proxies: Proxy[] = []
+    for (let n = 0; n < INSTANCES; n++) {
+      const own = join(folder, `instance-${n}`)
+      mkdirSync(own)
+      // Each has its snapshot where it is started.
+      process.chdir(own)
+      const config = { blue: targets.blue, green: targets.green, folder: own, core: null }
+      const proxy = await startTurnout(config, { weights: { blue: 1, green: 1 }, process: { store } })
+      running.push(proxy)
+      proxies.push(proxy)
+    }
+    process.chdir(home)
+    for (let n = 0; n < CONNECTIONS; n++) {
+      const events = {
+        ready: (client: Client) => client.send(),
+        answer(_client: Client, { status, body }: { status: number; body: string }) {
+          outcome.requests++
+          if (status === 200 && (body === smallBody('blue') || body === smallBody('green'))) return
+          outcome.failed++
+          fail(`request: ${status} ${body.slice(0, 80)}`)
+        },
+        failed(_client: Client, reason: string) {
+          outcome.failed++
+          fail(`request: ${reason}`)
+        },
+      }
+      clients.push(new Client(proxies[n % INSTANCES].port, '/small', events))
+    }
+    const changes = new Changes(proxies, agent)
+    const lookAtAll = () => Promise.all(proxies.map((proxy) => look(proxy, agent)))
+    for (let time = 1; time <= times; time++) {
+      changes.start()
+      await sleep(BETWEEN_MS)
+      await strike(kind, servers)
+      const backMs = performance.now()
+      const ended = changes.stop()
+      await until(async () => areTogether(await lookAtAll()))
+      const togetherMs = performance.now() - backMs
+      outcome.togetherMs.push(togetherMs)
+      // The one that was under way then may have moved them once more.
+      await ended
+      const { answered } = changes
+      let looks: readonly Look[] = []
+      await until(async () => {
+        looks = await lookAtAll()
+        return areTogether(looks)
+      })
+      const numbers = looks.map(({ number }) => number)
+      if (new Set(numbers).size > 1) fail(`time ${time}: one revision, and other contents: ${numbers}`)
+      if (Math.min(...numbers) < answered && !(await hasToldLoss(proxies, agent))) outcome.lost++
+      say(
+        `${kind} ${time}/${times}: together after ${decimal(togetherMs, 0)} ms, ${changes.made} changes, ${outcome.failed} failed`,
+      )
+    }
+    outcome.changes = changes.made
+    outcome.refused = changes.refused
+  } finally {
+    process.chdir(home)
+    for (const client of clients) client.end()
+    agent.destroy()
+    for (const one of running.reverse()) await one.stop()
+    rmSync(folder, { recursive: true, force: true })
+  }
+  return outcome
+}
+
+/** Resolves when Redis is there again. */
+async function strike(kind: Kind, servers: readonly RedisServer[]): Promise<void> {
+  const [first] = servers
+  if (kind === 'killed') {
+    await first.kill()
+    await sleep(AWAY_MS)
+    await first.start()
+  } else if (kind === 'frozen') {
+    first.signal('SIGSTOP')
+    await sleep(AWAY_MS)
+    first.signal('SIGCONT')
+  } else if (kind === 'flushed') await first.ask('FLUSHALL')
+  else await failOver(servers)
+}
+
+async function failOver(servers: readonly RedisServer[]): Promise<void> {
+  const roles = await Promise.all(servers.map((server) => server.ask('INFO', 'replication')))
+  const at = roles.findIndex((role) => role.includes('role:master'))
+  const [primary, replica] = [servers[at], servers[1 - at]]
+  await until(async () => (await replica.ask('INFO', 'replication')).includes('master_link_status:up'))
+  await primary.kill()
+  await until(async () => (await replica.ask('INFO', 'replication')).includes('role:master'))
+  // It learns from the sentinels that it is the replica now; that takes them seconds, which the next time waits for.
+  void primary.start()
+}
+
+function render(outcomes: readonly Outcome[]): string {
+  const rows = outcomes.map(({ kind, times, requests, failed, changes, refused, lost, togetherMs }) => {
+    const together = `${decimal(median(togetherMs), 0)} / ${decimal(Math.max(...togetherMs), 0)}`
+    return `| ${kind} | ${times} | ${decimal(requests, 0)} | **${failed}** | ${decimal(changes, 0)} / ${decimal(refused, 0)} | **${lost}** | ${together} |`
+  })
+  return [
+    '## Redis killed, frozen, flushed and replaced under load',
+    '',
+    occasion(new Date()),
+    '',
+    '| Redis was | times | requests | failed | changes made / refused | lost | at one revision after, ms, median / max |',
+    '| --- | ---: | ---: | ---: | ---: | ---: | ---: |',
+    ...rows,
+    '',
+    `**How it was measured.** \`node bench/redis.ts\`: ${INSTANCES} instances of one worker on one Redis (\`appendfsync always\`), ${CONNECTIONS} raw keep-alive`,
+    `connections that ask without pause and check every answer, and a change every ${CHANGE_EVERY_MS} ms at an instance by chance. Redis is away for ${AWAY_MS / 1_000} s, or empty,`,
+    'or killed until its sentinels (down after 1 s) have made the replica the primary. Lost is a change that was answered, is gone, and nobody has told so. The time',
+    'runs from Redis being there, when the changes pause, to all instances being at one revision and in touch with it.',
+  ].join('\n')
+}
+
+const { values, ...options } = readOptions(
+  'usage: node bench/redis.ts [options]\n  --times N           how often each (default 20)\n  --only KIND         killed, frozen, flushed or "failed over"',
+  null,
+  { times: { type: 'string' }, only: { type: 'string' } },
+)
+const times = positive('--times', values['times'] ?? (options.quick ? 1 : 20))
+const outcomes: Outcome[] = []
+for (const kind of KINDS) {
+  if (values['only'] === undefined || values['only'] === kind) outcomes.push(await measureKind(kind, times))
+}
+if (options.json) console.log(JSON.stringify(outcomes))
+else {
+  const text = render(outcomes)
+  if (!options.quick && values['only'] === undefined) writeSection('redis', text)
+  console.log(text)
+}
+for (const { kind, failed, lost, togetherMs, reasons } of outcomes) {
+  for (const reason of reasons) console.error(`failed: ${kind}: ${reason}`)
+  if (failed > 0 || lost > 0 || reasons.length > 0 || Math.max(...togetherMs) > TOGETHER_MS_MAX) process.exitCode = 1
+}
