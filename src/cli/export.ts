@@ -17,7 +17,7 @@ export const exportVerb: Verb = {
   summary: 'Print what runs as a config file that apply takes back, without secrets',
   argsCount: [0, 0],
   options: { service: { type: 'string', multiple: true } },
-  optionsHelp: [['--service NAME', 'Only this service, again for each']],
+  optionsHelp: [['--service SERVICE', 'Only this service, again for each']],
   examples: ['export > turnout.yaml', 'export --service shop'],
   async run(call) {
     // Of all verbs only this one needs the schema, which takes a while to load.

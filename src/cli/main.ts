@@ -10,6 +10,7 @@ import { openAdmin } from './admin.ts'
 import { apply } from './apply.ts'
 import { back } from './back.ts'
 import { plain } from './columns.ts'
+import { completionVerb } from './completion.ts'
 import { diff } from './diff.ts'
 import { dryRun } from './dry-run.ts'
 import { events } from './events.ts'
@@ -20,6 +21,7 @@ import { history } from './history.ts'
 import { hold, release } from './hold.ts'
 import { revisionOf } from './insist.ts'
 import { maintenance } from './maintenance.ts'
+import { manVerb } from './man.ts'
 import { nounVerbs } from './nouns.ts'
 import { restore } from './restore.ts'
 import { deploy, rollout } from './rollout.ts'
@@ -71,6 +73,8 @@ const VERBS: readonly Verb[] = [
   exportVerb,
   ...nounVerbs,
   upgrade,
+  completionVerb(() => VERBS),
+  manVerb(() => VERBS),
 ]
 
 const GLOBAL_OPTIONS = {
@@ -188,8 +192,9 @@ function parse(verb: Verb, args: readonly string[]): { values: Values; positiona
 }
 
 /** What is empty was mostly a variable of a script that was not set: it would name nothing, or take away what is there. */
-function insistOnValues({ name, args }: Verb, { values, positionals }: ReturnType<typeof parse>): void {
+function insistOnValues({ name, args, takesEmpty }: Verb, { values, positionals }: ReturnType<typeof parse>): void {
   const empty = Object.entries(values).find(([, value]) => [value].flat().includes(''))
   if (empty !== undefined) throw usageFailure(`--${empty[0]} is empty. See turnout ${name} --help.`)
-  if (positionals.includes('')) throw usageFailure(`an argument is empty: usage: turnout ${name} ${args}`)
+  if (takesEmpty !== true && positionals.includes(''))
+    throw usageFailure(`an argument is empty: usage: turnout ${name} ${args}`)
 }

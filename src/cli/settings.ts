@@ -53,13 +53,27 @@ function overlaid(settings: Json, [key, ...rest]: readonly string[], value: unkn
   return { ...settings, [key]: next }
 }
 
+/** The keys that there may be at a dotted place, those of maps with a dot behind and others with `=`. */
+export function keysAt(schema: object, place: readonly string[]): string[] {
+  const map = mapOf(place.reduce(memberOf, schema as Json | undefined))
+  const properties = (map?.['properties'] ?? {}) as Readonly<Record<string, Json>>
+  return Object.entries(properties).map(([key, member]) => {
+    const isMap = isNested(member) || mapOf(member)?.['properties'] !== undefined
+    return [...place, key].join('.') + (isMap ? '.' : '=')
+  })
+}
+
 /** The schema of a key; undefined where it is not known. */
 function memberOf(schema: Json | undefined, key: string): Json | undefined {
+  const map = mapOf(schema)
+  return map === undefined ? undefined : ruleOf(map, key)
+}
+
+function mapOf(schema: Json | undefined): Json | undefined {
   if (schema === undefined) return undefined
   const given = isNested(schema) ? (WhenSchema as unknown as Json) : schema
   const { anyOf } = given
-  const map = Array.isArray(anyOf) ? anyOf.find((each: Json) => each['type'] === 'object') : given
-  return map === undefined ? undefined : ruleOf(map, key)
+  return Array.isArray(anyOf) ? anyOf.find((each: Json) => each['type'] === 'object') : given
 }
 
 const typesOf = ({ type, anyOf }: Json): string[] =>

@@ -6,19 +6,38 @@ import { nearest } from '../config/nearest.ts'
 import { ADMIN_DEFAULT } from './admin.ts'
 import type { Verb } from './verb.ts'
 
-type Listed = Pick<Verb, 'name' | 'args' | 'summary'>
+/** What the help texts, completions and the man page know of a verb. */
+export type Listed = Pick<Verb, 'name' | 'args' | 'summary' | 'forms' | 'optionsHelp' | 'examples'>
 
 /** Not a verb of this room: it runs the proxy instead of asking a running one. Listed so that people find it. */
-export const SERVE: Listed = { name: 'serve', args: '[--config FILE] [--check]', summary: 'Run the proxy' }
+export const SERVE: Listed = {
+  name: 'serve',
+  args: '[--config FILE] [--check]',
+  summary: 'Run the proxy',
+  optionsHelp: [
+    ['--config FILE', 'The config file; default turnout.yaml'],
+    ['--check', 'Only tell whether the file is valid, with every fault'],
+  ],
+  examples: ['serve --config turnout.yaml --check', 'serve --config turnout.yaml'],
+}
 
-const GLOBAL: readonly (readonly [string, string])[] = [
+/** The options that every verb but `serve` has. */
+export const GLOBAL: readonly (readonly [string, string])[] = [
   ['--admin URL', `Where the admin API is; default TURNOUT_ADMIN, or ${ADMIN_DEFAULT}`],
   ['--json', 'Print JSON'],
   ['--help', 'Show this help, or that of a verb'],
 ]
 
-const CODES =
+/** What every exit code means. */
+export const CODES =
   'Exit codes: 0 done, 1 refused or failed, 2 bad usage, 3 admin API out of reach, 4 a rollout was rolled back.'
+
+/** Who is asking. */
+export const TOKEN = 'TURNOUT_TOKEN holds the token where the admin API wants one.'
+
+/** What `serve` does at a signal. */
+export const SIGNALS =
+  'SIGTERM and Ctrl-C finish what is under way and exit 0; SIGHUP reads the file again, SIGUSR2 is an upgrade.'
 
 const table = (rows: readonly (readonly [string, string])[]): string => {
   const width = Math.max(...rows.map(([left]) => left.length))
@@ -28,24 +47,17 @@ const table = (rows: readonly (readonly [string, string])[]): string => {
 /** Help on everything. */
 export function generalHelp(verbs: readonly Verb[]): string {
   const rows = [SERVE, ...verbs].map(({ name, args, summary }) => [`${name} ${args}`.trim(), summary] as const)
-  const token = 'TURNOUT_TOKEN holds the token where the admin API wants one.'
-  return `Usage: turnout VERB …\n\n${table(rows)}\n\nOptions:\n${table([...GLOBAL, ['--version', 'Print the version']])}\n\n${token}\n${CODES}\n`
+  return `Usage: turnout VERB …\n\n${table(rows)}\n\nOptions:\n${table([...GLOBAL, ['--version', 'Print the version']])}\n\n${TOKEN}\n${CODES}\n`
 }
 
 /** Help on `serve`. */
 export function serveHelp(): string {
-  const rows = [
-    ['--config FILE', 'The config file; default turnout.yaml'],
-    ['--check', 'Only tell whether the file is valid, with every fault'],
-  ] as const
-  const signals =
-    'SIGTERM and Ctrl-C finish what is under way and exit 0; SIGHUP reads the file again, SIGUSR2 is an upgrade.'
-  const examples = ['serve --config turnout.yaml --check', 'serve --config turnout.yaml']
-  return `Usage: turnout ${SERVE.name} ${SERVE.args}\n\n${SERVE.summary}.\n\nOptions:\n${table(rows)}\n\n${signals}\n\nExamples:\n${shown(examples)}`
+  const { optionsHelp = [], examples } = SERVE
+  return `Usage: turnout ${SERVE.name} ${SERVE.args}\n\n${SERVE.summary}.\n\nOptions:\n${table(optionsHelp)}\n\n${SIGNALS}\n\nExamples:\n${shown(examples)}`
 }
 
 /** Help on one verb. */
-export function verbHelp({ name, args, forms = [args], summary, optionsHelp = [], examples }: Verb): string {
+export function verbHelp({ name, args, forms = [args], summary, optionsHelp = [], examples }: Listed): string {
   const usage = `Usage: ${forms.map((form) => `turnout ${`${name} ${form}`.trim()}`).join('\n       ')}\n\n${summary}.\n`
   return `${usage}\nOptions:\n${table([...optionsHelp, ...GLOBAL])}\n\nExamples:\n${shown(examples)}`
 }

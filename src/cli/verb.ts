@@ -1,4 +1,7 @@
-/** What a verb is: a name, how it is called, and what it does with the admin API. One file per verb holds one of these. */
+/**
+ * What a verb is: a name, how it is called, and what it does with the admin API. One file per verb holds one of these. All help, the
+ * completions of shells and the man page are made of it, so its words in capitals say what may stand there (candidates.ts).
+ */
 import type { ParseArgsConfig } from 'node:util'
 import type { Clock } from '../clock.ts'
 import { durationMs } from '../config/duration.ts'
@@ -35,6 +38,8 @@ export interface Verb {
   readonly summary: string
   /** Least and most positional arguments. */
   readonly argsCount: readonly [min: number, max: number]
+  /** Words may be empty, as the one at the cursor is. */
+  readonly takesEmpty?: true
   readonly options?: NonNullable<ParseArgsConfig['options']>
   /** A line of help per option. */
   readonly optionsHelp?: readonly (readonly [option: string, help: string])[]

@@ -8,7 +8,7 @@ describe('the command line', () => {
     expect([code, err]).toEqual([0, ''])
     const verbs = [...out.matchAll(/^ {2}([a-z]+) /gm)].map(([, name]) => name)
     expect(verbs).toEqual(
-      'serve status split switch back drain ready standby maint hold release maintenance deploy rollout explain events history restore apply diff export service pool target rule upgrade'.split(
+      'serve status split switch back drain ready standby maint hold release maintenance deploy rollout explain events history restore apply diff export service pool target rule upgrade completion man'.split(
         ' ',
       ),
     )

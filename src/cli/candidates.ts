@@ -1,0 +1,187 @@
+/**
+ * What may stand at the cursor of a command line, read from the usage of its verb: `SERVICE POOL=WEIGHT…` says that first a service is
+ * named and then pools of it. A word in capitals is a kind of thing, any other stands for itself.
+ */
+import { GLOBAL, type Listed, SERVE } from './usage.ts'
+
+/** A word, and what it is. */
+export type Candidate = readonly [word: string, what: string]
+
+/** Who knows names; nobody fails. */
+export interface Names {
+  services(): Promise<readonly string[]>
+  pools(service: string): Promise<readonly string[]>
+  targets(service: string, pool: string): Promise<readonly string[]>
+  rules(service: string): Promise<readonly string[]>
+}
+
+/** The shell completes names of files itself. */
+const FILES: readonly Candidate[] = [['@files', '']]
+
+/** What of all that may be there begins with the last word. */
+export async function candidates(
+  verbs: readonly Listed[],
+  words: readonly string[],
+  names: Names,
+): Promise<readonly Candidate[]> {
+  const word = words.at(-1) ?? ''
+  const found = await possible([SERVE, ...verbs], words.slice(0, -1), word, names)
+  return found === FILES ? found : found.filter(([name]) => name.startsWith(word))
+}
+
+async function possible(
+  verbs: readonly Listed[],
+  before: readonly string[],
+  word: string,
+  names: Names,
+): Promise<readonly Candidate[]> {
+  const { verb, args, option } = readWords(verbs, before)
+  const all = verbs.map(({ name, summary }): Candidate => [name, summary])
+  if (verb === undefined) {
+    if (option === undefined && word.startsWith('-'))
+      return [...GLOBAL, ['--version', 'Print the version'] as const].map(optionOf)
+    return option === undefined ? all : []
+  }
+  if (verb === 'help') return args.length === 0 ? all : []
+  const service = serviceIn(verb, args)
+  if (option !== undefined) return ofKind(option, [], service, word, names, verb)
+  if (word.startsWith('-')) return optionsOf(verb).map(optionOf)
+  return ofPlace(verb, args, service, word, names)
+}
+
+const optionsOf = (verb: Listed): readonly Candidate[] => [
+  ...(verb.optionsHelp ?? []),
+  ...(verb === SERVE ? [] : GLOBAL),
+]
+
+/** `-f, --follow` and `--to POOL` as what is typed. */
+const optionOf = ([usage, what]: Candidate): Candidate => [/--[a-z-]+/.exec(usage)?.[0] ?? usage, what]
+
+/** The kind of value that an option takes, as its help has it; undefined for none. */
+function valueOfOption(verb: Listed | undefined, option: string): string | undefined {
+  const usage = (verb === undefined ? GLOBAL : optionsOf(verb)).find(([each]) => each.split(/[ ,]+/).includes(option))
+  const value = usage?.[0].split(' ').at(-1)
+  return value === undefined || value.startsWith('-') ? undefined : value
+}
+
+interface Read {
+  readonly verb: Listed | 'help' | undefined
+  readonly args: readonly string[]
+  /** The kind of value that the word at the cursor is, behind an option. */
+  readonly option: string | undefined
+}
+
+function readWords(verbs: readonly Listed[], words: readonly string[]): Read {
+  let verb: Read['verb']
+  let option: string | undefined
+  const args: string[] = []
+  for (const word of words) {
+    const known = verb === 'help' ? undefined : verb
+    if (option !== undefined) option = undefined
+    else if (word.startsWith('-')) option = valueOfOption(known, word)
+    else if (verb === undefined)
+      verb =
+        word === 'help'
+          ? word
+          : (verbs.find(({ name }) => name === word) ?? { name: word, args: '', summary: '', examples: [] })
+    else args.push(word)
+  }
+  return { verb, args, option }
+}
+
+/** The words of each form, without options. */
+const formsOf = ({ args, forms = args.split(' | ') }: Listed): string[][] =>
+  forms.map((form) =>
+    form
+      .replaceAll(/\[?--[a-z-]+( [A-Z]+)?\]?/g, '')
+      .split(' ')
+      .filter((token) => token !== ''),
+  )
+
+const isFixed = (token: string): boolean => /^[a-z-]+$/.test(token)
+
+/** The form goes on as it began. */
+const fits = (form: readonly string[], args: readonly string[]): boolean =>
+  args.every((arg, at) => at >= form.length || !isFixed(form[at]) || form[at] === arg)
+
+function serviceIn(verb: Listed, args: readonly string[]): string | undefined {
+  const at = formsOf(verb)
+    .find((form) => fits(form, args))
+    ?.findIndex((token) => /^\[?SERVICE\]?$/.test(token))
+  return at === undefined || at < 0 ? undefined : args[at]
+}
+
+async function ofPlace(
+  verb: Listed,
+  args: readonly string[],
+  service: string | undefined,
+  word: string,
+  names: Names,
+): Promise<readonly Candidate[]> {
+  const found: Candidate[] = []
+  for (const form of formsOf(verb).filter((each) => fits(each, args))) {
+    const last = form.at(-1) ?? ''
+    const token = form[args.length] ?? (last.endsWith('…') ? last : undefined)
+    if (token === undefined) continue
+    const some = await ofKind(token.replaceAll(/[[\]…]/g, ''), args, service, word, names, verb)
+    if (some === FILES) return FILES
+    found.push(...some)
+  }
+  return found.filter(([name], at) => found.findIndex(([other]) => other === name) === at)
+}
+
+async function ofKind(
+  kind: string,
+  args: readonly string[],
+  service: string | undefined,
+  word: string,
+  names: Names,
+  verb: Listed,
+): Promise<readonly Candidate[]> {
+  const pools = async (of = service) => (of === undefined ? [] : await names.pools(of))
+  const rows = (all: readonly string[], what: string): Candidate[] => all.map((name) => [name, what])
+  switch (kind) {
+    case 'FILE':
+      return FILES
+    case 'SERVICE':
+      return rows(await names.services(), 'service')
+    case 'POOL':
+      return rows(await pools(), 'pool')
+    case 'TARGET':
+      // Both are behind the word of a noun, or not.
+      return service === undefined ? [] : rows(await names.targets(service, args.at(-1) ?? ''), 'target')
+    case 'RULE':
+      return service === undefined ? [] : rows(await names.rules(service), 'rule')
+    case 'POOL=WEIGHT':
+      return rows(
+        (await pools()).map((name) => `${name}=`),
+        'pool',
+      )
+    case 'SERVICE=POOL': {
+      const [, of] = /^([^=]+)=/.exec(word) ?? []
+      if (of === undefined)
+        return rows(
+          (await names.services()).map((name) => `${name}=`),
+          'service',
+        )
+      return rows(
+        (await pools(of)).map((name) => `${of}=${name}`),
+        'pool',
+      )
+    }
+    case 'KEY=VALUE':
+      return rows(await keysOf(verb.name, word), 'setting')
+    case 'weight=N':
+      return rows(['weight='], 'setting')
+    default:
+      return /^[a-z|-]+$/.test(kind) ? rows(kind.split('|'), '') : []
+  }
+}
+
+/** The keys of the settings of a noun. */
+async function keysOf(noun: string, word: string): Promise<readonly string[]> {
+  const { PoolSchema, RuleSchema, ServiceSchema } = await import('../config/schema.ts')
+  const { keysAt } = await import('./settings.ts')
+  const schemas: Readonly<Record<string, object>> = { service: ServiceSchema, pool: PoolSchema, rule: RuleSchema }
+  return Object.hasOwn(schemas, noun) ? keysAt(schemas[noun], word.split('.').slice(0, -1)) : []
+}
