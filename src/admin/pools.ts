@@ -8,7 +8,10 @@ import type { FastifyInstance } from 'fastify'
 import { PoolSchema, StateBodySchema } from '../config/schema.ts'
 import { apply, ChangeQuery, checkedByHandler, checkName, findService, soundValue } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
-import { answers, ChangeAnswer } from './schemas.ts'
+import { DrainingAnswer, drainingOf, RemovalQuery, removalWaitMs } from './removals.ts'
+import { answers, ChangeAnswer, changed, object } from './schemas.ts'
+
+const PoolChangeAnswer = object({ ...changed, draining: DrainingAnswer })
 
 interface OfPool {
   Params: { service: string; pool: string }
@@ -24,25 +27,31 @@ export function poolRoutes(app: FastifyInstance, deps: AdminDeps): void {
     validatorCompiler: checkedByHandler,
     schema: {
       summary: 'Create or replace a pool: its version and targets',
-      querystring: ChangeQuery,
+      querystring: RemovalQuery,
       body: PoolSchema,
-      response: answers(ChangeAnswer, [200, 201]),
+      response: answers(PoolChangeAnswer, [200, 201]),
     },
     handler: async (request, reply) => {
       const { service, pool } = request.params
-      const { pools } = findService(control.snapshot(), service)
+      const before = control.snapshot()
+      const { pools } = findService(before, service)
       checkName('pool', pool)
       const spec = soundValue(validate.pool(request.body))
+      const waitMs = removalWaitMs(request)
       const result = await apply(deps, request, reply, { kind: 'pool.put', service, pool, spec })
       if (result.changed && !Object.hasOwn(pools, pool)) reply.code(201)
-      return result
+      const draining = await drainingOf(deps, request, before, request.params, waitMs)
+      return { ...result, ...(draining && { draining }) }
     },
   })
   app.delete<OfPool>('/v1/services/:service/pools/:pool', {
-    schema: { summary: 'Remove a pool', querystring: ChangeQuery, response: answers(ChangeAnswer) },
-    handler: (request, reply) => {
+    schema: { summary: 'Remove a pool', querystring: RemovalQuery, response: answers(PoolChangeAnswer) },
+    handler: async (request, reply) => {
       const { service, pool } = request.params
-      return apply(deps, request, reply, { kind: 'pool.delete', service, pool })
+      const [before, waitMs] = [control.snapshot(), removalWaitMs(request)]
+      const result = await apply(deps, request, reply, { kind: 'pool.delete', service, pool })
+      const draining = await drainingOf(deps, request, before, request.params, waitMs)
+      return { ...result, ...(draining && { draining }) }
     },
   })
   stateRoutes(app, deps)

@@ -24,7 +24,8 @@ import {
   waitMsOf,
 } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
-import { answers, ChangeAnswer, ServiceAnswer, ServicesAnswer, SplitChangeAnswer } from './schemas.ts'
+import { DrainingAnswer, drainingOf } from './removals.ts'
+import { answers, ChangeAnswer, changed, object, ServiceAnswer, ServicesAnswer, SplitChangeAnswer } from './schemas.ts'
 import { rampsOf, toldSnapshot } from './status.ts'
 
 /** null removes a key; a key that there cannot be is a fault even so. */
@@ -89,13 +90,16 @@ function writeRoutes(app: FastifyInstance, deps: AdminDeps): void {
       consumes: ['application/merge-patch+json', 'application/json'],
       querystring: ChangeQuery,
       body: PatchSchema,
-      response: answers(ChangeAnswer),
+      response: answers(object({ ...changed, draining: DrainingAnswer })),
     },
-    handler: (request, reply) => {
+    handler: async (request, reply) => {
       const { service } = request.params
-      findService(deps.control.snapshot(), service)
+      const before = deps.control.snapshot()
+      findService(before, service)
       checkBody(PatchSchema, request.body)
-      return apply(deps, request, reply, { kind: 'service.patch', service, patch: request.body })
+      const result = await apply(deps, request, reply, { kind: 'service.patch', service, patch: request.body })
+      const draining = await drainingOf(deps, request, before, request.params, 0)
+      return { ...result, ...(draining && { draining }) }
     },
   })
   app.delete<OfService>('/v1/services/:service', {

@@ -12,6 +12,8 @@ export interface Outcome {
   /** Instances that do not route by it yet. */
   readonly waitingFor?: readonly string[]
   readonly split?: Readonly<Record<string, number>>
+  /** What is under way at what was removed (admin/removals.ts). */
+  readonly draining?: { readonly inFlight: number; readonly tunnels: number; readonly untilMs: number | null }
   /** Pools that take a part of their share yet, and until when, in wall time. */
   readonly warming?: Readonly<Record<string, number>>
 }
@@ -24,6 +26,11 @@ export function printOutcome(call: Call, now: string, outcome: Outcome): void {
     call.note(
       `Not every instance routes by it yet, and the change stands: ${outcome.waitingFor.map(plain).join(', ')}.`,
     )
+  }
+  if (outcome.draining !== undefined) {
+    const { inFlight, tunnels, untilMs } = outcome.draining
+    const over = untilMs === null ? '' : `, tunnels over ${inWords(Math.max(0, untilMs - call.clock.nowMs()))}`
+    call.note(`It drains: ${inFlight} requests and ${tunnels} tunnels were under way there, and end first${over}.`)
   }
   for (const [pool, untilMs] of Object.entries(outcome.warming ?? {})) {
     const left = inWords(Math.max(0, untilMs - call.clock.nowMs()))

@@ -87,6 +87,18 @@ describe('verbs that change something', () => {
     expect([wrong.code, wrong.err]).toEqual([2, 'turnout: maintenance is on or off, not "shop".\n'])
   })
 
+  it('pool remove tells what is still under way there', async () => {
+    const draining = { inFlight: 3, tunnels: 40, streams: 1, untilMs: Date.now() + 29_900, drained: false }
+    const admin = await scripted({
+      'DELETE /v1/services/shop/pools/blue': [200, outcome({ draining })],
+      'GET /v1/services/shop': [200, { revision: 7, spec: { pools: { blue: { version: '1', targets: [] } } } }],
+    })
+    const { err } = await turnout(admin.url, 'pool', 'remove', 'shop', 'blue')
+    expect(err).toBe(
+      'turnout: It drains: 3 requests and 40 tunnels were under way there, and end first, tunnels over 30 s.\n',
+    )
+  })
+
   it('back sends no body and tells the split that is back', async () => {
     const admin = await scripted({ 'POST /v1/services/shop/back': [200, outcome({ split: { blue: 3, green: 1 } })] })
     expect((await turnout(admin.url, 'back', 'shop')).out).toBe(`shop: blue 75 %, green 25 % ${NOW}\n`)

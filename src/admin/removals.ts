@@ -1,0 +1,105 @@
+/**
+ * What is still under way at targets that a change has taken away: nobody new comes there from the answer on, requests end by themselves, and
+ * tunnels and streams are let go at the pace of their service (dataplane/departures.ts). Whoever changes is told how much that is, and may wait for it.
+ *
+ * The counters of what was removed are not given to others while anything is counted there, nor for a minute (control/slots.ts); so each is
+ * looked at until it was seen at rest once.
+ */
+import type { FastifyRequest } from 'fastify'
+import type { Static } from 'typebox'
+import type { Snapshot } from '../change.ts'
+import { durationMs } from '../config/duration.ts'
+import { own } from '../config/record.ts'
+import { Type } from '../config/type.ts'
+import { DEPARTURE, sumDepartures } from '../metrics/departures.ts'
+import { FIELD, sumField } from '../metrics/layout.ts'
+import { ChangeQuery, MINUTES, minutesMsOf } from './apply.ts'
+import type { AdminDeps } from './deps.ts'
+import { Count, Milliseconds, nullable, object } from './schemas.ts'
+
+const LOOK_MS = 100
+
+/** What a change that takes targets away may be asked with. */
+export const RemovalQuery = Type.Object(
+  {
+    ...ChangeQuery.properties,
+    wait: Type.Optional(
+      Type.String({
+        ...MINUTES,
+        description: 'How long to wait until nothing is under way any more at what was removed; default: not at all.',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+)
+
+/** Told of what is still under way. */
+export const DrainingAnswer = Type.Optional(
+  object(
+    {
+      inFlight: Count('Requests under way there when it was removed; streams are among them.'),
+      tunnels: Count('Tunnels that were open there.'),
+      streams: Count('Streams of events that were open there.'),
+      untilMs: nullable(
+        Milliseconds(
+          'Wall time at which the last of the tunnels and streams is told to go, unless their pace slows; null where none is.',
+        ),
+      ),
+      drained: Type.Boolean({ description: 'Nothing of it is left by this answer.' }),
+    },
+    'Nobody new comes to what was removed, and what is under way there ends by itself, tunnels at their pace. Absent where nothing was.',
+  ),
+)
+
+type Draining = NonNullable<Static<typeof DrainingAnswer>>
+
+/** Milliseconds that a caller waits for what was removed. Throws `invalid`. */
+export function removalWaitMs({ query }: Pick<FastifyRequest, 'query'>): number {
+  const { wait } = query as Static<typeof RemovalQuery>
+  return wait === undefined ? 0 : minutesMsOf(wait, '/wait')
+}
+
+/** What is under way at targets of a service, or of one pool, that were there before and are not now; undefined for nothing. It is waited for. */
+export async function drainingOf(
+  { control, clock, memory }: Pick<AdminDeps, 'control' | 'clock' | 'memory'>,
+  request: FastifyRequest,
+  before: Snapshot,
+  { service, pool }: { readonly service: string; readonly pool?: string },
+  waitMs: number,
+): Promise<Draining | undefined> {
+  let slots = slotsGone(before, control.snapshot(), service, pool)
+  const sum = (field: number) => slots.reduce((all, slot) => all + sumField(memory, slot, field), 0)
+  const [inFlight, tunnels] = [sum(FIELD.inFlight), sum(FIELD.tunnels)]
+  if (inFlight + tunnels === 0) return undefined
+  const streams = sumDepartures(memory, slots, DEPARTURE.streams)
+  const lastMs = letGoMs(before, service, tunnels + streams)
+  const untilMs = lastMs === null ? null : clock.nowMs() + lastMs
+  const endMs = clock.monotonicMs() + waitMs
+  const isBusy = (slot: number) => sumField(memory, slot, FIELD.inFlight) + sumField(memory, slot, FIELD.tunnels) > 0
+  for (;;) {
+    slots = slots.filter(isBusy)
+    const isOver = slots.length === 0 || clock.monotonicMs() >= endMs
+    if (isOver || request.raw.socket.destroyed || request.server.ending.aborted) break
+    await new Promise<void>((resolve) => clock.after(Math.min(LOOK_MS, endMs - clock.monotonicMs()), resolve))
+  }
+  return { inFlight, tunnels, streams, untilMs, drained: slots.length === 0 }
+}
+
+function slotsGone(before: Snapshot, after: Snapshot, service: string, pool?: string): number[] {
+  const poolsOf = ({ status }: Snapshot) => own(status, service)?.pools ?? {}
+  const left = poolsOf(after)
+  return Object.entries(poolsOf(before)).flatMap(([name, { targets }]) =>
+    Object.entries(targets).flatMap(([url, { slots }]) => {
+      const isLeft = (pool !== undefined && name !== pool) || Object.hasOwn(own(left, name)?.targets ?? {}, url)
+      return isLeft ? [] : slots
+    }),
+  )
+}
+
+/** How long it takes until the last of so many was told to go; null where none is. */
+function letGoMs({ services }: Snapshot, service: string, count: number): number | null {
+  const tunnels = own(services, service)?.drain.tunnels ?? {}
+  if (tunnels === false || count === 0) return null
+  const { over = '30s', perSecond = 100 } = tunnels
+  return Math.max(durationMs(over), (count / perSecond) * 1_000)
+}
