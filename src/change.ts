@@ -3,6 +3,7 @@
  * change is in control/apply.ts, who makes it happen is control.ts.
  */
 import type { Difference } from './config/difference.ts'
+import type { EventType } from './config/event-types.ts'
 import type { PoolSpec, RuleSpec, ServiceSpec, Services, Weights } from './config/schema.ts'
 import type { Hold } from './table/hold.ts'
 import type { ServiceIntent, ServiceStatus } from './table/status.ts'
@@ -208,20 +209,7 @@ export interface Revision {
 export interface ControlEvent {
   readonly id: number
   readonly atMs: number
-  readonly type:
-    | 'change'
-    | 'file'
-    | 'rollout'
-    | 'health'
-    | 'ejection'
-    | 'drain'
-    | 'hold'
-    | 'name'
-    | 'lookup'
-    | 'worker'
-    | 'store'
-    | 'mirror'
-    | 'upgrade'
+  readonly type: EventType
   readonly service: string | null
   readonly message: string
   readonly data: Readonly<Record<string, unknown>>

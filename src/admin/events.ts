@@ -14,6 +14,7 @@ import { Type } from '../config/type.ts'
 import { TurnoutError } from '../errors.ts'
 import type { AdminDeps } from './deps.ts'
 import { NUMBER_MAX } from './document.ts'
+import { EventFilter, filterOf, sinceMsOf } from './event-filter.ts'
 import { answers, EventAnswer, EventsAnswer } from './schemas.ts'
 
 /** Streams at the same time; one more is answered 503. */
@@ -29,6 +30,7 @@ const EventsQuery = Type.Object(
       Type.Integer({ minimum: 0, maximum: NUMBER_MAX, description: 'Begin after this id; 0 is all that is kept.' }),
     ),
     follow: Type.Boolean({ default: true, description: 'false: a JSON list of what is kept, and no stream.' }),
+    ...EventFilter,
   },
   { additionalProperties: false },
 )
@@ -44,7 +46,8 @@ export function eventRoutes(
   app: FastifyInstance,
   { control, clock }: Pick<AdminDeps, 'control' | 'clock'>,
 ): EventStreams {
-  const streams = new Set<ServerResponse>()
+  /** Each with what its reader wants. */
+  const streams = new Map<ServerResponse, (event: ControlEvent) => boolean>()
   const send = (stream: ServerResponse, text: string): void => {
     // Looked at before writing, so that one large event alone drops nobody.
     if (stream.writableLength <= BUFFERED_BYTES_MAX) {
@@ -55,18 +58,18 @@ export function eventRoutes(
     stream.destroy()
   }
   const endHeartbeat = clock.every(HEARTBEAT_EVERY_MS, () => {
-    for (const stream of streams) send(stream, ': still here\n\n')
+    for (const stream of streams.keys()) send(stream, ': still here\n\n')
   })
   const endListening = control.subscribe((event) => {
     if (streams.size === 0) return
     const text = lines(event)
-    for (const stream of streams) send(stream, text)
+    for (const [stream, isWanted] of streams) if (isWanted(event)) send(stream, text)
   })
 
   const follow = (request: EventsRequest, reply: FastifyReply): void => {
     if (streams.size >= STREAMS_MAX) throw new TurnoutError('overloaded', 'Too many event streams are open.')
-    const after = afterOf(request)
-    const missed = after === null ? [] : control.events(after)
+    const isWanted = filterOf(request.query, { control })
+    const missed = keptFor({ control, clock }, request, isWanted, null)
     reply.hijack()
     const stream = reply.raw
     stream.once('close', () => streams.delete(stream))
@@ -78,7 +81,7 @@ export function eventRoutes(
       'x-accel-buffering': 'no',
       connection: 'close',
     })
-    streams.add(stream)
+    streams.set(stream, isWanted)
     stream.write(['retry: 2000\n\n', ...missed.map(lines)].join(''))
   }
 
@@ -91,14 +94,14 @@ export function eventRoutes(
     },
     handler: (request, reply) => {
       if (request.query.follow) follow(request, reply)
-      else reply.send({ events: control.events(afterOf(request) ?? 0) })
+      else reply.send({ events: keptFor({ control, clock }, request, filterOf(request.query, { control }), 0) })
     },
   })
   return {
     close() {
       endHeartbeat()
       endListening()
-      for (const stream of streams) stream.end()
+      for (const stream of streams.keys()) stream.end()
     },
   }
 }
@@ -109,6 +112,20 @@ const eventAnswers = {
     description: 'A stream of events, or a list.',
     content: { 'text/event-stream': { schema: EventAnswer }, 'application/json': { schema: EventsAnswer } },
   },
+}
+
+/** What is kept and wanted; without a word of where to begin, after `otherwise`, and null is now. */
+function keptFor(
+  { control, clock }: Pick<AdminDeps, 'control' | 'clock'>,
+  request: EventsRequest,
+  isWanted: (event: ControlEvent) => boolean,
+  otherwise: number | null,
+): readonly ControlEvent[] {
+  const isResumed = Boolean(request.headers['last-event-id'])
+  const after = afterOf(request) ?? (request.query.since === undefined ? otherwise : 0)
+  if (after === null) return []
+  const sinceMs = isResumed ? 0 : sinceMsOf(request.query, clock.nowMs())
+  return control.events(after).filter((event) => event.atMs >= sinceMs && isWanted(event))
 }
 
 /** Where the reader wants to begin; null for now. A reconnecting browser repeats the URL, so the header wins. */

@@ -2,6 +2,7 @@
  * What may stand at the cursor of a command line, read from the usage of its verb: `SERVICE POOL=WEIGHT…` says that first a service is
  * named and then pools of it. A word in capitals is a kind of thing, any other stands for itself.
  */
+import { EVENT_TYPES } from '../config/event-types.ts'
 import { GLOBAL, type Listed, SERVE } from './usage.ts'
 
 /** A word, and what it is. */
@@ -171,6 +172,8 @@ async function ofKind(
     }
     case 'KEY=VALUE':
       return rows(await keysOf(verb.name, word), 'setting')
+    case 'KIND':
+      return rows(EVENT_TYPES, 'kind')
     case 'weight=N':
       return rows(['weight='], 'setting')
     default:

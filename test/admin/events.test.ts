@@ -138,3 +138,48 @@ test('closing the API ends every stream', async () => {
   await stream.ended
   await expect(fetch(`${admin.url}/healthz`)).rejects.toThrow()
 })
+
+test('events are told by service, by kind and by age, listed and as they come; what concerns several services is of each', async () => {
+  const clock = movableClock()
+  const admin = await startAdmin({ clock })
+  const told = async (query: string) => {
+    const { status, body } = await admin.call('GET', `/v1/events?follow=false&${query}`)
+    expect(status).toBe(200)
+    return body.events.map(({ message }: { message: string }) => message)
+  }
+  admin.control.publish(anEvent('old'))
+  clock.move(60_000)
+  const change = (message: string, data: object) => ({
+    ...anEvent(message),
+    type: 'change' as const,
+    service: null,
+    data: { ...data },
+  })
+  admin.control.publish(change('both', { services: ['shop', 'api'] }))
+  admin.control.publish(change('others', { services: ['api'] }))
+  admin.control.publish(change('from another instance', { kind: 'reload' }))
+  admin.control.publish({ ...anEvent('a worker'), type: 'worker', service: null })
+  expect(await told('service=shop&after=1')).toEqual(['old', 'both', 'from another instance'])
+  expect(await told('service=shop&type=health')).toEqual(['old'])
+  expect(await told('type=health,worker')).toEqual(['old', 'a worker'])
+  expect(await told('type=health&since=30s')).toEqual([])
+  expect((await told('since=30s')).at(0)).toBe('both')
+  // Of one that is gone there is still something to tell; of one that never was there is not.
+  expect(await told('service=api&type=change&since=30s')).toEqual(['both', 'others', 'from another instance'])
+  const misspelt = await admin.call('GET', '/v1/events?follow=false&service=shpo')
+  expect([misspelt.status, misspelt.body.detail]).toEqual([404, 'There is no service shpo (did you mean "shop"?).'])
+  expect((await admin.call('GET', '/v1/events?type=helth')).body.errors[0].pointer).toBe('/type')
+  expect((await admin.call('GET', '/v1/events?since=noon')).body.errors[0].pointer).toBe('/since')
+  const stream = await follow(admin, '?service=shop&since=30s')
+  const resumed = await follow(admin, '?since=1ms&type=health', { 'last-event-id': '1' })
+  admin.control.publish(change('of api', { services: ['api'] }))
+  admin.control.publish(anEvent('live'))
+  await vi.waitFor(() => {
+    expect([...stream.text().matchAll(/"message":"([^"]*)"/g)].map(([, message]) => message)).toEqual([
+      'both',
+      'from another instance',
+      'live',
+    ])
+    expect([...resumed.text().matchAll(/"message":"([^"]*)"/g)].map(([, message]) => message)).toEqual(['old', 'live'])
+  })
+})

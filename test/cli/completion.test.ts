@@ -58,6 +58,7 @@ test('words, options and names are completed where they may stand, by the usage 
     ['service set shop hea', 'health.'],
     ['service add x --file ', '@files'],
     ['hold shop --only ', 'writes'],
+    ['events --type h', 'health hold'],
     ['completion ', 'bash zsh fish'],
     ['nonsense ', ''],
     ['status nowhere x ', ''],

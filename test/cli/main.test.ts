@@ -202,7 +202,8 @@ describe('verbs that go on', () => {
     await vi.waitFor(() => expect(wrote.out).toContain('no 1'))
     streams[0].destroy()
     await vi.waitFor(() => expect(streams).toHaveLength(2), { timeout: 5000 })
-    expect(admin.asked.map(({ headers }) => headers['last-event-id'])).toEqual(['0', '1'])
+    expect(admin.asked.map(({ headers }) => headers['last-event-id'])).toEqual([undefined, '1'])
+    expect(admin.asked.map(({ url }) => url)).toEqual(Array(2).fill('/v1/events?after=0'))
     streams[1].write(second)
     await vi.waitFor(() => expect(wrote.out).toContain('no 2'))
     expect(wrote.out.match(/no \d/g)).toEqual(['no 1', 'no 2'])
@@ -218,6 +219,19 @@ describe('verbs that go on', () => {
     expect(err).toMatch(/^turnout: A valid token is needed\.\nTURNOUT_TOKEN /)
     await admin.stop()
     expect((await turnout(admin.url, 'events', '--follow')).code).toBe(3)
+  })
+
+  it('events asks for what is of a service, of kinds and not older, and knows the kinds', async () => {
+    const admin = await scripted({ 'GET /v1/events': [200, { events: [event(1)] }] })
+    const filters = ['--service', 'shop', '--type', 'health,drain', '--type', 'change', '--since', '10m']
+    expect((await turnout(admin.url, 'events', ...filters)).code).toBe(0)
+    expect(admin.asked[0].url).toBe('/v1/events?follow=false&service=shop&since=10m&type=health%2Cdrain%2Cchange')
+    const wrong = await turnout(admin.url, 'events', '--type', 'helth')
+    expect([wrong.code, wrong.err]).toEqual([
+      2,
+      'turnout: there are no events of the kind "helth" (did you mean "health"?).\n',
+    ])
+    expect((await turnout(admin.url, 'events', '--since', 'noon')).code).toBe(2)
   })
 
   it('status --watch writes no control codes into what is no terminal', async () => {
