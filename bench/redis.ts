@@ -236,8 +236,14 @@ async function strike(kind: Kind, servers: readonly RedisServer[]): Promise<void
 }
 
 async function failOver(servers: readonly RedisServer[]): Promise<void> {
-  const roles = await Promise.all(servers.map((server) => server.ask('INFO', 'replication')))
-  const at = roles.findIndex((role) => role.includes('role:master'))
+  // One that was started again takes itself for the primary until the sentinels tell it otherwise.
+  let roles: boolean[] = []
+  await until(async () => {
+    const told = await Promise.all(servers.map((server) => server.ask('INFO', 'replication')))
+    roles = told.map((text) => text.includes('role:master'))
+    return roles.filter((isPrimary) => isPrimary).length === 1
+  })
+  const at = roles.indexOf(true)
   const [primary, replica] = [servers[at], servers[1 - at]]
   await until(async () => (await replica.ask('INFO', 'replication')).includes('master_link_status:up'))
   await primary.kill()
