@@ -12,6 +12,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { parse } from 'yaml'
 import { parseSpec, printFault } from '../../src/config/load.ts'
 import { MAIN } from '../helpers/built.ts'
+import { startHook } from '../helpers/hook.ts'
 import { temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { closedPort } from '../helpers/upstream.ts'
@@ -63,6 +64,7 @@ const SHOWS: readonly (readonly [command: RegExp, shows: RegExp])[] = [
   ],
   [/^turnout rollout show/, /waits for/],
   [/^turnout rollout abort/, /rolled back|rolling back/],
+  [/^turnout switch .*--hook/, /green 100 %[\s\S]*held/],
   [/^turnout explain/, /^green 1\.1, .*\n +why +rule staff sends /],
   [/^curl .*x-internal/, /^green 1\.1 /],
   [/^curl .*\/split/, /"split":\{"blue":9,"green":1\}/],
@@ -71,6 +73,9 @@ const SHOWS: readonly (readonly [command: RegExp, shows: RegExp])[] = [
   [/^turnout history/, /config file applied/],
   [/^turnout serve .*--check/, /is valid: 1 service/],
 ]
+
+/** What has to be there for one of them. */
+const MIGRATION = 'http://127.0.0.1:9000/migrate'
 
 describe('the commands of the README', () => {
   let demo: ChildProcess
@@ -132,7 +137,8 @@ describe('the commands of the README', () => {
     '%s',
     { timeout: 60_000 },
     async (command) => {
-      const { child, wrote, ended } = paste(command)
+      const hook = command.includes(MIGRATION) ? (await startHook()).url : MIGRATION
+      const { child, wrote, ended } = paste(command.replace(MIGRATION, hook))
       const goesOn = GO_ON[command]
       if (goesOn !== undefined) {
         await until(`${command} shows ${goesOn}`, () => goesOn.test(wrote.out + wrote.err), 20_000)
