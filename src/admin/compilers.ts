@@ -10,8 +10,14 @@ import type { FastifySchemaCompiler, FastifyServerOptions } from 'fastify'
 /** For the option `schemaController` of an instance. */
 export function createCompilers(): FastifyServerOptions['schemaController'] {
   // Nothing is coerced or dropped: a wrong type or an unknown key is a fault, and all faults are told. The schemas are ours, and a
-  // test holds each against the meta-schema.
-  const ajv = new Ajv({ allErrors: true, useDefaults: true, addUsedSchema: false, validateSchema: false })
+  // test holds each against the meta-schema. With `verbose` a fault brings its schema, whose title says more than a pattern.
+  const ajv = new Ajv({
+    allErrors: true,
+    useDefaults: true,
+    addUsedSchema: false,
+    validateSchema: false,
+    verbose: true,
+  })
   const compile: FastifySchemaCompiler<AnySchema> = ({ schema }) => lazily(() => ajv.compile(schema))
   const write = () => (answer: unknown) => JSON.stringify(answer)
   // The type asks for more of a check than fastify does, which calls it.

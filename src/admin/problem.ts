@@ -65,9 +65,11 @@ function shown({
   return { pointer, message, ...(line === undefined ? {} : { line, column }) }
 }
 
-type SchemaFault = NonNullable<FastifyError['validation']>[number]
+type SchemaFault = NonNullable<FastifyError['validation']>[number] & {
+  readonly parentSchema?: { readonly title?: string }
+}
 
-function faultOf({ instancePath, keyword, params, message }: SchemaFault): Fault {
+function faultOf({ instancePath, keyword, params, message, parentSchema }: SchemaFault): Fault {
   if (keyword === 'additionalProperties') {
     return { pointer: child(instancePath, String(params['additionalProperty'])), message: 'is not a known key' }
   }
@@ -75,6 +77,10 @@ function faultOf({ instancePath, keyword, params, message }: SchemaFault): Fault
     return { pointer: child(instancePath, String(params['missingProperty'])), message: 'is required' }
   }
   if (keyword === 'enum') return { pointer: instancePath, message: `must be one of ${listOf(params['allowedValues'])}` }
+  const title = parentSchema?.title
+  if (keyword === 'pattern' && title !== undefined) return { pointer: instancePath, message: `must be ${title}` }
+  if (keyword === 'minimum') return { pointer: instancePath, message: `must be at least ${params['limit']}` }
+  if (keyword === 'maximum') return { pointer: instancePath, message: `must be at most ${params['limit']}` }
   return { pointer: instancePath, message: message ?? 'is not valid' }
 }
 

@@ -29,10 +29,16 @@ export interface FileOutcome extends Outcome {
   readonly refused?: string
 }
 
+const WHYS: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  EISDIR: 'it is a folder',
+  EACCES: 'permission denied',
+}
+
 /** The text of a file; `-` is standard input. */
 export const textOfFile = (file: string): Promise<string> =>
-  (file === '-' ? textOf(process.stdin) : readFile(file, 'utf8')).catch((error: Error) => {
-    throw new CliFailure(1, `${file} cannot be read: ${error.message}`)
+  (file === '-' ? textOf(process.stdin) : readFile(file, 'utf8')).catch(({ code, message }: NodeJS.ErrnoException) => {
+    throw new CliFailure(1, `${file} cannot be read: ${WHYS[code ?? ''] ?? message}.`)
   })
 
 /** Sends a file (`-`: standard input) with these options of the API. */

@@ -5,8 +5,6 @@
  * `split`. Of a whole config file the part of this service is taken, as far as it steers. The file is read here, since a piece of a config
  * is no config; the API checks what it says.
  */
-import { readFile } from 'node:fs/promises'
-import { text as textOf } from 'node:stream/consumers'
 import type { DryRunReport } from '../admin/dry-run.ts'
 import { inDigits } from '../config/digits.ts'
 import { readDocument } from '../config/document.ts'
@@ -14,6 +12,7 @@ import { isRecord, own } from '../config/record.ts'
 import { STEERING } from '../config/schema.ts'
 import { pathOf } from './admin.ts'
 import { columns, percent, plain, timeOf } from './columns.ts'
+import { textOfFile } from './config-file.ts'
 import { CliFailure, usageFailure } from './failure.ts'
 import { weightsOf } from './split.ts'
 import type { Call, Verb } from './verb.ts'
@@ -35,9 +34,7 @@ export const dryRun: Verb = {
 }
 
 async function proposalIn(file: string, service: string, { env }: Call): Promise<object> {
-  const text = await (file === '-' ? textOf(process.stdin) : readFile(file, 'utf8')).catch((error: Error) => {
-    throw new CliFailure(1, `${file} cannot be read: ${error.message}`)
-  })
+  const text = await textOfFile(file)
   const { value, findings } = readDocument(text, env)
   if (findings.length > 0) throw new CliFailure(1, `${file} cannot be read: ${findings[0].message}`)
   if (Array.isArray(value)) return { rules: value }

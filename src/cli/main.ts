@@ -30,7 +30,7 @@ import { stateVerbs } from './state.ts'
 import { status } from './status.ts'
 import { switchVerb } from './switch.ts'
 import { upgrade } from './upgrade.ts'
-import { generalHelp, nearestName, SERVE, serveHelp, verbHelp } from './usage.ts'
+import { generalHelp, nearestName, SERVE, serveHelp, usageOf, verbHelp } from './usage.ts'
 import type { Verb } from './verb.ts'
 
 /** Where a call of the command line reads and writes. */
@@ -112,7 +112,7 @@ async function run(argv: readonly string[], io: CliIo): Promise<void> {
   if (values['help'] === true) return void io.stdout.write(verbHelp(verb))
   const [min, max] = verb.argsCount
   if (positionals.length < min || positionals.length > max) {
-    throw usageFailure(`usage: turnout ${`${verb.name} ${verb.args}`.trim()}`)
+    throw usageFailure(`usage: turnout ${usageOf(verb)}`)
   }
   await runVerb(verb, positionals, values, io)
 }
@@ -187,7 +187,7 @@ function parse(verb: Verb, args: readonly string[]): { values: Values; positiona
     const [, word] = /^Unknown option '--([^']+)'/.exec(message) ?? []
     const meant = word === undefined ? null : nearestName(word, Object.keys(options))
     const hint = meant === null ? '' : ` (did you mean --${meant}?)`
-    throw usageFailure(`${message.split(/\. |\n/)[0]}${hint}. See turnout ${verb.name} --help.`)
+    throw usageFailure(`${message.split(/\. |\.?\n/)[0]}${hint}. See turnout ${verb.name} --help.`)
   }
 }
 

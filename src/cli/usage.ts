@@ -56,6 +56,12 @@ export function serveHelp(): string {
   return `Usage: turnout ${SERVE.name} ${SERVE.args}\n\n${SERVE.summary}.\n\nOptions:\n${table(optionsHelp)}\n\n${SIGNALS}\n\nExamples:\n${shown(examples)}`
 }
 
+/** A verb with all that it takes, on one line. */
+export function usageOf({ name, args, optionsHelp = [] }: Listed): string {
+  const options = optionsHelp.map(([option]) => option.replace(/^-\w, /, '')).filter((option) => !args.includes(option))
+  return [name, args, ...options.map((option) => `[${option}]`)].filter((part) => part !== '').join(' ')
+}
+
 /** Help on one verb. */
 export function verbHelp({ name, args, forms = [args], summary, optionsHelp = [], examples }: Listed): string {
   const usage = `Usage: ${forms.map((form) => `turnout ${`${name} ${form}`.trim()}`).join('\n       ')}\n\n${summary}.\n`

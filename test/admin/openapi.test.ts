@@ -161,7 +161,7 @@ test('numbers beyond what is described are told so', async () => {
   expect(of('/v1/events', 'after').maximum).toBe(999_999_999_999_999)
   expect((await call('GET', '/v1/revisions?before=999999999999999')).status).toBe(200)
   const refused = await call('GET', '/v1/revisions?before=1000000000000000')
-  expect([refused.status, refused.body.errors[0].message]).toEqual([422, 'must be <= 999999999999999'])
+  expect([refused.status, refused.body.errors[0].message]).toEqual([422, 'must be at most 999999999999999'])
 })
 
 test('a name that stands twice in a query is refused, for one of the values would be lost', async () => {

@@ -29,7 +29,7 @@ describe('the command line', () => {
     [['frobnicate'], 'turnout: there is no verb "frobnicate". See turnout --help.'],
     [['switch', 'shop'], 'turnout: A switch is SERVICE POOL, or SERVICE=POOL for each service, not "shop".'],
     [['--admin', '127.0.0.1:1', 'serve'], 'turnout: serve comes first: turnout serve [--config FILE] [--check]'],
-    [['status', 'a', 'b'], 'turnout: usage: turnout status [SERVICE]'],
+    [['status', 'a', 'b'], 'turnout: usage: turnout status [SERVICE] [--watch]'],
     [['status', '--wotch'], "turnout: Unknown option '--wotch' (did you mean --watch?). See turnout status --help."],
     [['split', 'shop', 'blue'], 'turnout: A share is POOL=WEIGHT, such as green=10, not "blue".'],
     [['split', 'shop', 'blue=1.5'], 'turnout: The weight of "blue" must be a whole number, not "1.5".'],
