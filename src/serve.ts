@@ -251,7 +251,8 @@ async function startControlPlane(
   cleanup.add(() => rollouts.close())
   await startRollouts(rollouts, store, clock)
   store.mayBlock(false)
-  const { quiet, callHook } = startSwitchHolds(core, clock, cleanup)
+  const busyPid = () => predecessor?.busyPid ?? null
+  const { quiet, callHook } = startSwitchHolds(core, clock, cleanup, busyPid)
   const instances = new Instances({ store, control, clock, self: INSTANCE, quiet })
   cleanup.add(() => instances.close())
   const exposition = createExposition(control, memory, clock, VERSION, () => ({
@@ -282,6 +283,7 @@ async function startControlPlane(
     applyText: async (text, env, how) => instances.everywhere(await file.applyText(text, env, how), how),
     ...(sockets?.admin != null && { descriptor: sockets.admin }),
     ...(upgrade && { upgrade }),
+    busyPredecessor: busyPid,
     isYielded: () => stage.isYielded,
     isReady: () => core.workers.ready && !stage.isDraining,
     process: { workers: memory.workers, store: storeKind(spec.store), pid: SELF.pid, startedAtMs: STARTED_MS },

@@ -12,8 +12,9 @@ export function startSwitchHolds(
   { control, memory }: { readonly control: RunningControl; readonly memory: SharedMemory },
   clock: Clock,
   cleanup: Cleanup,
+  busyPredecessor: () => number | null,
 ): { readonly quiet: Quiet; readonly callHook: HookCaller['call'] } {
-  const quiet = new Quiet({ control, memory, clock, publish: (event) => control.publish(event) })
+  const quiet = new Quiet({ control, memory, clock, busyPredecessor, publish: (event) => control.publish(event) })
   cleanup.add(() => quiet.close())
   cleanup.add(seeToLeftHolds(control, clock))
   const hooks = new HookCaller(clock)

@@ -62,7 +62,7 @@ export interface HeldOutcome {
 /** What came of the switch. */
 export type HeldResult = ChangeResult & { readonly held: HeldOutcome }
 
-type Deps = Pick<AdminDeps, 'callHook' | 'clock' | 'control' | 'instances' | 'memory' | 'store'>
+type Deps = Pick<AdminDeps, 'busyPredecessor' | 'callHook' | 'clock' | 'control' | 'instances' | 'memory' | 'store'>
 
 /** What a switch asks for beside its pools; null when it holds nobody. Throws `invalid`. */
 export function askedSwitch(to: AskedSwitch['to'], { hold: posted, hook }: PostedHow): AskedSwitch | null {
@@ -157,8 +157,10 @@ async function untilQuiet(deps: Deps, { to, hold, hook }: AskedSwitch, signal: A
     return `${count} of ${name}`
   })
   const what = hold.only === 'writes' ? 'Writes' : 'Requests'
+  const old = deps.busyPredecessor?.() ?? null
+  const there = old === null ? '' : `; process ${old}, which was replaced, still finishes what it has`
   const where = deps.instances.told().length > 1 ? `; at ${busy.join(', ')}` : ''
-  const message = `${what} were still under way after ${limitMs / 1_000} s (${here.join(', ')}${where}). ${NOTHING_MOVED}`
+  const message = `${what} were still under way after ${limitMs / 1_000} s (${here.join(', ')}${where}${there}). ${NOTHING_MOVED}`
   throw new TurnoutError('conflict', message)
 }
 

@@ -155,6 +155,11 @@ export const StatusAnswer = object({
   ...position,
   service: Type.String(),
   release: Type.String(),
+  predecessor: nullable(
+    Count(
+      'Process that this one has replaced, while it still finishes what is under way, which is not counted here: nothing is drained until then.',
+    ),
+  ),
   windowMs: Milliseconds('How far back the window reaches.'),
   visitorsWindowMs: Milliseconds('How far back the visitors reach.'),
   rollout: nullable(RunningAnswer),

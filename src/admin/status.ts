@@ -53,6 +53,7 @@ type StatusDeps = Pick<
   | 'isReady'
   | 'process'
   | 'instances'
+  | 'busyPredecessor'
 >
 
 /** Registers the calls. */
@@ -111,12 +112,14 @@ function describe(
   const weightOf = (pool: string): number => (Object.hasOwn(split, pool) ? split[pool] : 0)
   const keeps = keepers(sticky)
   const nowMs = deps.clock.nowMs()
+  const predecessor = deps.busyPredecessor?.() ?? null
   const visitorSum = sumOf([...visitors.values()], (count) => count)
   return {
     revision: snapshot.revision,
     epoch: snapshot.epoch,
     service,
     release: status.release,
+    predecessor,
     windowMs,
     visitorsWindowMs,
     rollout: toldRunning(deps.rollouts.running(service)),
@@ -130,7 +133,8 @@ function describe(
       const told = targets.map((target) => {
         const state = status.pools[name].targets[target.url]
         const isDrained = (isOut || isClosed(state, keeps.target, nowMs)) && isIdle(target.total)
-        return { ...describeTarget(spec, name, state, target, windowMs, deps), drained: isDrained }
+        const drained = isDrained && predecessor === null
+        return { ...describeTarget(spec, name, state, target, windowMs, deps), drained }
       })
       return {
         name,

@@ -38,6 +38,12 @@ type PoolView = Omit<TargetView, 'target' | 'url' | 'health'> & {
   readonly targets: readonly TargetView[]
 }
 
+interface StatusView {
+  /** A process that was replaced, and still finishes what is under way. */
+  readonly predecessor: number | null
+  readonly pools: readonly PoolView[]
+}
+
 /** How long `--wait` waits in ms: Infinity without `--timeout`, null where it does not wait at all. Fails with bad usage. */
 export function waitMsOf({ options: { wait, timeout } }: Pick<Call, 'options'>): number | null {
   if (wait !== true) {
@@ -55,8 +61,8 @@ export async function settle(call: Call, state: AdminState, limitMs: number): Pr
   const probed = state === 'ready' && (await isProbed(call, service))
   let tellMs = 0
   for (;;) {
-    const { pools } = await admin.call<{ pools: readonly PoolView[] }>('GET', pathOf('services', service, 'status'))
-    const waits = state === 'ready' ? healthOf(call, pools, probed) : workOf(call, pools)
+    const told = await admin.call<StatusView>('GET', pathOf('services', service, 'status'))
+    const waits = state === 'ready' ? healthOf(call, told.pools, probed) : workOf(call, told)
     if (waits === null) return
     if (!call.json && clock.monotonicMs() >= tellMs) {
       call.note(waits)
@@ -83,7 +89,7 @@ function named({ args: [, name, target] }: Call, pools: readonly PoolView[]) {
 }
 
 /** What is still to come before it can be ended; null for nothing. */
-function workOf(call: Call, pools: readonly PoolView[]): string | null {
+function workOf(call: Call, { pools, predecessor }: StatusView): string | null {
   const { pool, targets } = named(call, pools)
   if (targets.every(({ drained }) => drained)) return null
   const what = call.args.slice(1).join(' ')
@@ -94,6 +100,9 @@ function workOf(call: Call, pools: readonly PoolView[]): string | null {
   if (requests + tunnels > 0) return `${what}: ${requests} requests and ${tunnels} tunnels are under way`
   const untilMs = Math.max(pool.drainUntilMs, ...targets.map(({ drainUntilMs }) => drainUntilMs))
   const leftMs = Math.max(0, untilMs - call.clock.nowMs())
+  if (leftMs === 0 && predecessor !== null) {
+    return `${what}: process ${predecessor}, which was replaced, still finishes what is under way`
+  }
   return `${what}: the visitors that it has are let in for ${inWords(leftMs)} more`
 }
 

@@ -4,6 +4,7 @@
  * - A request that was decided before the hold is counted in the same turn of its worker (placement.ts). So a worker is asked only after it
  *   has begun a turn that is later than the hold: before that it may be between the two.
  * - Tunnels and streams of events are not waited for: nobody knows when they end, and a drain ends them.
+ * - The process that this one has replaced in an upgrade may have some, too: until it has ended them nothing is quiet.
  * - Quiet is told once: what begins later has come by what the hold lets pass.
  *
  * Where several instances share a store each one says it of itself (instances.ts).
@@ -30,6 +31,8 @@ export interface QuietDeps {
   readonly memory: SharedMemory
   readonly clock: Clock
   readonly publish: (event: NewEvent) => void
+  /** The process that this one has replaced, while it still finishes what is under way. Default: none. */
+  readonly busyPredecessor?: () => number | null
 }
 
 /** Watches the holds of switches until it is closed. */
@@ -73,6 +76,8 @@ export class Quiet {
 
   #look(): void {
     const { control, publish } = this.#deps
+    // What it still has under way nobody sees here.
+    if ((this.#deps.busyPredecessor?.() ?? null) !== null) return
     const { status } = control.snapshot()
     const movedMs = this.#moved()
     for (const watched of this.#watched.values()) {

@@ -6,7 +6,7 @@
  * is none of these, says so and goes no further: an upgrade that cannot be understood changes nothing. A Turnout without upgrades ignores the offer,
  * finds its addresses taken, and ends.
  *
- *   old ── offer ──► new: built, probed, asks ──► old: yours ──► new: ready      (or at any time: failed)
+ *   old ── offer ──► new: built, probed, asks ──► old: yours ──► new: ready ──► old: drained      (or before that: failed)
  */
 import { isRecord } from '../config/record.ts'
 
@@ -64,7 +64,8 @@ export type FromSuccessor =
   /** It ends; why, for people. */
   | { readonly type: 'failed'; readonly message: string }
 
-export type ToSuccessor = { readonly type: 'yours' }
+/** It may write; and, later, nothing of the old process is under way any more. */
+export type ToSuccessor = { readonly type: 'yours' | 'drained' }
 
 const WORDS: ReadonlySet<unknown> = new Set(['built', 'probed', 'asks'])
 
@@ -103,9 +104,9 @@ function isReady(message: Readonly<Record<string, unknown>>): boolean {
   )
 }
 
-/** Whether the old process has said that this one may write. */
-export const isYours = (sent: unknown): boolean =>
-  isRecord(sent) && sent['protocol'] === PROTOCOL && sent['type'] === 'yours'
+/** Whether the old process has said this. */
+export const isSaid = (sent: unknown, type: ToSuccessor['type']): boolean =>
+  isRecord(sent) && sent['protocol'] === PROTOCOL && sent['type'] === type
 
 /** The offer of a text, or why it cannot be followed, as a whole sentence. */
 export function readOffer(text: string): Offer | string {

@@ -5,7 +5,7 @@
  * freed its lock. So the new process goes on as though it had been told to take over, and nothing more is said.
  */
 import type { Clock } from '../clock.ts'
-import { type FromSuccessor, isYours, OFFER_VARIABLE, type Offer, type Ready, readOffer, sealed } from './messages.ts'
+import { type FromSuccessor, isSaid, OFFER_VARIABLE, type Offer, type Ready, readOffer, sealed } from './messages.ts'
 
 /** The old process says before that what it cannot do. */
 const YOURS_MS_MAX = 60_000
@@ -23,16 +23,23 @@ export class Predecessor {
   readonly #channel: Channel
   readonly #clock: Pick<Clock, 'after'>
   readonly #yours = Promise.withResolvers<void>()
+  #isOver = false
 
   constructor(offer: Offer, channel: Channel, clock: Pick<Clock, 'after'>) {
     this.offer = offer
     this.#channel = channel
     this.#clock = clock
     channel.on('message', (sent) => {
-      if (isYours(sent)) this.#yours.resolve()
+      if (isSaid(sent, 'yours')) this.#yours.resolve()
+      if (isSaid(sent, 'drained')) this.#isOver = true
     })
     channel.once('disconnect', this.#yours.resolve)
     if (!channel.connected) this.#yours.resolve()
+  }
+
+  /** Its process id while it still has requests and tunnels under way, which nobody counts here; then null. */
+  get busyPid(): number | null {
+    return this.#isOver || !this.#channel.connected ? null : this.offer.from.pid
   }
 
   /** Tables are built, and all that could be looked at before is. */

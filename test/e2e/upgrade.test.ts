@@ -292,3 +292,35 @@ test('what a store in memory has cannot be handed over', async () => {
   const { proxy } = await start({ store: 'memory' })
   await expect(call(proxy, 'POST', '/v1/upgrade')).rejects.toThrow(/409.*a store in memory ends with its process/)
 })
+
+test('what the old one still has under way keeps its pool from being told drained, and a switch under a hold waiting', async () => {
+  const { promise: may, resolve: answer } = Promise.withResolvers<void>()
+  let asked = 0
+  const slow = await startUpstream((request, response) => {
+    if (request.url !== '/slow') return response.end('old')
+    asked++
+    void may.then(() => response.end('slow'))
+  })
+  const other = await startNamed('green')
+  const drain = { timeout: '100ms' }
+  const { proxy, upgrade } = await start({}, { shop: service({ blue: [slow.url], green: [other.url] }, { drain }) })
+  const late = ask(proxy.port, { method: 'GET', path: '/slow' })
+  await until('it is under way', () => asked === 1)
+  const { from } = await upgrade()
+  interface Told {
+    predecessor: number | null
+    pools: { name: string; drained: boolean }[]
+  }
+  const told = () => call<Told>(proxy, 'GET', '/v1/services/shop/status')
+  const hold = { to: 'green', hold: { for: '2500ms' } }
+  const refused = await askAdmin(proxy, 'POST', '/v1/services/shop/switch', JSON.stringify(hold))
+  expect(refused.status).toBe(409)
+  expect(refused.text).toContain(`process ${from.pid}, which was replaced, still finishes`)
+  await call(proxy, 'POST', '/v1/services/shop/switch', { to: 'green' })
+  await call(proxy, 'PUT', '/v1/services/shop/pools/blue/state', { state: 'standby' })
+  expect(await told()).toMatchObject({ predecessor: from.pid, pools: [{ name: 'blue', drained: false }, {}] })
+  answer()
+  await late
+  await until('it is drained', async () => (await told()).pools[0].drained)
+  expect((await told()).predecessor).toBeNull()
+})

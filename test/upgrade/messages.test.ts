@@ -1,7 +1,7 @@
 /** What two processes of different versions may say to each other, and which socket belongs to which listener. */
 import { expect, test } from 'vitest'
 import { matchListeners } from '../../src/upgrade/match.ts'
-import { isYours, type Offer, readFromSuccessor, readOffer, sealed } from '../../src/upgrade/messages.ts'
+import { isSaid, type Offer, readFromSuccessor, readOffer, sealed } from '../../src/upgrade/messages.ts'
 
 const listener = (host: string, port: number, descriptors: number[], bound = port) => ({
   host,
@@ -62,8 +62,9 @@ test('what the new process says is understood when it is one of the messages, an
     sealed({ type: 'ready' }),
   ])
     expect(readFromSuccessor(sent), JSON.stringify(sent)).toBeNull()
-  expect(isYours(sealed({ type: 'yours' }))).toBe(true)
-  expect(isYours({ protocol: 2, type: 'yours' })).toBe(false)
+  expect(isSaid(sealed({ type: 'yours' }), 'yours')).toBe(true)
+  expect(isSaid(sealed({ type: 'yours' }), 'drained')).toBe(false)
+  expect(isSaid({ protocol: 2, type: 'yours' }, 'yours')).toBe(false)
 })
 
 test('a listener gets the sockets of the address that is written the same; new addresses get none, and what is gone is left', () => {

@@ -70,7 +70,7 @@ test('the old one stops to write when it is asked, then gives, and drains once t
   expect(await outcome).toEqual({ ...ready, from: { pid: 1, version: '0.1.0' }, tookMs: 250 })
   expect(upgrade.isReplaced).toBe(true)
   await upgrade.whenDrained
-  expect(done).toEqual(['start', 'yield', 'yours', 'drain true,false'])
+  expect(done).toEqual(['start', 'yield', 'yours', 'drain true,false', 'drained'])
 })
 
 test('a second one is refused meanwhile, and afterwards too', async () => {
