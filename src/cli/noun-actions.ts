@@ -17,7 +17,7 @@ import { insisting } from './insist.ts'
 import type { Noun, Word } from './nouns.ts'
 import { type Outcome, printOutcome, splitInWords } from './outcome.ts'
 import { settingsOf, withSettings } from './settings.ts'
-import type { Call } from './verb.ts'
+import { type Call, durationGiven } from './verb.ts'
 
 /** A service as the API tells it. */
 interface Described {
@@ -49,13 +49,27 @@ async function change(
     const described = await read(call, service)
     const [method, path, body] = made(described)
     try {
-      const outcome = await call.admin.call<Outcome>(method, insisting(path, call), body, undefined, described.revision)
-      return printOutcome(call, said, outcome)
+      const [asked, waitMs] = waiting(insisting(path, call), call)
+      const outcome = await call.admin.call<Outcome>(method, asked, body, waitMs, described.revision)
+      printOutcome(call, said, outcome)
+      if (waitMs === undefined || outcome.draining?.drained !== false) return
+      throw new CliFailure(
+        1,
+        `something is under way there after ${call.options['wait']} yet; what was asked for is done.`,
+      )
     } catch (error) {
       const isAgain = isRefusal(error, 'stale_revision') && call.options['if-match'] === undefined
       if (!isAgain || tries === TRIES_MAX) throw error
     }
   }
+}
+
+/** The path of a removal that waits for what is under way, and for how long. */
+function waiting(path: string, { options }: Call): [path: string, waitMs: number | undefined] {
+  const { wait } = options
+  if (typeof wait !== 'string') return [path, undefined]
+  const waitMs = durationGiven(wait, '--wait', '60s')
+  return [`${path}${path.includes('?') ? '&' : '?'}wait=${wait}`, waitMs]
 }
 
 /** Prints rows for people, or what they are made of. */

@@ -89,20 +89,24 @@ const PLACE = {
   ],
 } as const
 
+const LEAVE = {
+  options: { wait: { type: 'string' } },
+  help: [['--wait DURATION', 'With remove: until what is under way there has ended; exits with 1 where it has not']],
+} as const
+
+/** What each has of its own. */
+const MORE = { service: { options: {}, help: [] }, pool: LEAVE, target: LEAVE, rule: PLACE } as const
+
 function nounVerb(noun: Noun): Verb {
-  const place = noun === 'rule' ? PLACE : { options: {}, help: [] }
+  const own = MORE[noun]
   return {
     name: noun,
     args: `${WORDS.join('|')} …`,
     forms: WORDS.map((word) => usageOf(noun, word)),
     summary: SUMMARIES[noun],
     argsCount: [1, Number.POSITIVE_INFINITY],
-    options: { file: { type: 'string' }, ...place.options, ...CHANGE.options },
-    optionsHelp: [
-      ['--file FILE', 'Settings as a YAML or JSON map, - for standard input'],
-      ...place.help,
-      ...CHANGE.help,
-    ],
+    options: { file: { type: 'string' }, ...own.options, ...CHANGE.options },
+    optionsHelp: [['--file FILE', 'Settings as a YAML or JSON map, - for standard input'], ...own.help, ...CHANGE.help],
     examples: EXAMPLES[noun],
     run: (call) => run(noun, call),
   }
@@ -126,6 +130,7 @@ async function run(noun: Noun, call: Call): Promise<void> {
     throw usageFailure(`usage: turnout ${noun} ${usageOf(noun, word)}`)
   }
   if (more === undefined && call.options['file'] !== undefined) throw usageFailure(`--file goes with add and set.`)
+  if (word !== 'remove' && call.options['wait'] !== undefined) throw usageFailure('--wait goes with remove.')
   // The schema, by which settings are read, takes a while to load.
   const { ACTIONS } = await import('./noun-actions.ts')
   try {

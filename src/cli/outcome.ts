@@ -13,7 +13,13 @@ export interface Outcome {
   readonly waitingFor?: readonly string[]
   readonly split?: Readonly<Record<string, number>>
   /** What is under way at what was removed (admin/removals.ts). */
-  readonly draining?: { readonly inFlight: number; readonly tunnels: number; readonly untilMs: number | null }
+  readonly draining?: {
+    readonly inFlight: number
+    readonly tunnels: number
+    readonly untilMs: number | null
+    /** Nothing of it is left. */
+    readonly drained?: boolean
+  }
   /** Pools that take a part of their share yet, and until when, in wall time. */
   readonly warming?: Readonly<Record<string, number>>
 }
@@ -27,7 +33,7 @@ export function printOutcome(call: Call, now: string, outcome: Outcome): void {
       `Not every instance routes by it yet, and the change stands: ${outcome.waitingFor.map(plain).join(', ')}.`,
     )
   }
-  if (outcome.draining !== undefined) {
+  if (outcome.draining !== undefined && outcome.draining.drained !== true) {
     const { inFlight, tunnels, untilMs } = outcome.draining
     const over = untilMs === null ? '' : `, tunnels over ${inWords(Math.max(0, untilMs - call.clock.nowMs()))}`
     call.note(`It drains: ${inFlight} requests and ${tunnels} tunnels were under way there, and end first${over}.`)

@@ -258,7 +258,7 @@ describe('verbs that change something', () => {
     const admin = await scripted({})
     const { code, err } = await turnout(admin.url, 'apply', '/nowhere/turnout.yaml')
     expect(code).toBe(1)
-    expect(err).toMatch(/^turnout: \/nowhere\/turnout.yaml cannot be read: ENOENT/)
+    expect(err).toMatch(/^turnout: \/nowhere\/turnout.yaml cannot be read: there is no such file\.\n$/)
     expect(admin.asked).toEqual([])
   })
 

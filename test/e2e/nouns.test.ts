@@ -180,3 +180,22 @@ test('what somebody else has changed meanwhile is read again, and not lost; with
   expect((await turnout(admin.url, ...add, '--if-match', '41')).err).toBe('turnout: Somebody was faster.\n')
   expect(asked).toBe(3)
 })
+
+test('a removal may wait for what is under way, and fails where that has not ended by then', async () => {
+  const spec = { routes: [], pools: { blue: { targets: [] }, green: { targets: [] } }, rules: [] }
+  const draining = { inFlight: 2, tunnels: 0, streams: 0, untilMs: null }
+  let drained = true
+  const admin = await scripted({
+    'GET /v1/services/shop': [200, { revision: 40, name: 'shop', spec, status: null }],
+    'DELETE /v1/services/shop/pools/green': (response) =>
+      void response.end(JSON.stringify(outcome({ draining: { ...draining, drained } }))),
+  })
+  const remove = ['pool', 'remove', 'shop', 'green', '--force', '--wait', '60s']
+  expect(await turnout(admin.url, ...remove)).toMatchObject({ code: 0, err: '' })
+  expect(admin.asked.at(-1)?.url).toBe('/v1/services/shop/pools/green?force=true&wait=60s')
+  drained = false
+  const late = await turnout(admin.url, ...remove)
+  expect([late.code, late.err]).toEqual([1, expect.stringContaining('something is under way there after 60s yet')])
+  const wrong = await turnout(admin.url, 'pool', 'set', 'shop', 'green', 'version=1', '--wait', '60s')
+  expect([wrong.code, wrong.err]).toEqual([2, 'turnout: --wait goes with remove.\n'])
+})
