@@ -61,7 +61,7 @@ export function removalWaitMs({ query }: Pick<FastifyRequest, 'query'>): number 
 
 /** What is under way at targets of a service, or of one pool, that were there before and are not now; undefined for nothing. It is waited for. */
 export async function drainingOf(
-  { control, clock, memory }: Pick<AdminDeps, 'control' | 'clock' | 'memory'>,
+  { control, clock, memory, busyPredecessor }: Pick<AdminDeps, 'control' | 'clock' | 'memory' | 'busyPredecessor'>,
   request: FastifyRequest,
   before: Snapshot,
   { service, pool }: { readonly service: string; readonly pool?: string },
@@ -70,7 +70,9 @@ export async function drainingOf(
   let slots = slotsGone(before, control.snapshot(), service, pool)
   const sum = (field: number) => slots.reduce((all, slot) => all + sumField(memory, slot, field), 0)
   const [inFlight, tunnels] = [sum(FIELD.inFlight), sum(FIELD.tunnels)]
-  if (inFlight + tunnels === 0) return undefined
+  // What the process before this one has there is not counted here.
+  const isOldBusy = () => (busyPredecessor?.() ?? null) !== null
+  if (slots.length === 0 || (inFlight + tunnels === 0 && !isOldBusy())) return undefined
   const streams = sumDepartures(memory, slots, DEPARTURE.streams)
   const lastMs = letGoMs(before, service, tunnels + streams)
   const untilMs = lastMs === null ? null : clock.nowMs() + lastMs
@@ -78,11 +80,11 @@ export async function drainingOf(
   const isBusy = (slot: number) => sumField(memory, slot, FIELD.inFlight) + sumField(memory, slot, FIELD.tunnels) > 0
   for (;;) {
     slots = slots.filter(isBusy)
-    const isOver = slots.length === 0 || clock.monotonicMs() >= endMs
+    const isOver = (slots.length === 0 && !isOldBusy()) || clock.monotonicMs() >= endMs
     if (isOver || request.raw.socket.destroyed || request.server.ending.aborted) break
     await new Promise<void>((resolve) => clock.after(Math.min(LOOK_MS, endMs - clock.monotonicMs()), resolve))
   }
-  return { inFlight, tunnels, streams, untilMs, drained: slots.length === 0 }
+  return { inFlight, tunnels, streams, untilMs, drained: slots.length === 0 && !isOldBusy() }
 }
 
 function slotsGone(before: Snapshot, after: Snapshot, service: string, pool?: string): number[] {

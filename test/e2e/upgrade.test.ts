@@ -319,8 +319,9 @@ test('what the old one still has under way keeps its pool from being told draine
   await call(proxy, 'POST', '/v1/services/shop/switch', { to: 'green' })
   await call(proxy, 'PUT', '/v1/services/shop/pools/blue/state', { state: 'standby' })
   expect(await told()).toMatchObject({ predecessor: from.pid, pools: [{ name: 'blue', drained: false }, {}] })
+  const removed = await call(proxy, 'DELETE', '/v1/services/shop/pools/blue')
+  expect(removed).toMatchObject({ draining: { inFlight: 0, drained: false } })
   answer()
-  await late
-  await until('it is drained', async () => (await told()).pools[0].drained)
-  expect((await told()).predecessor).toBeNull()
+  expect((await late).body).toBe('slow')
+  await until('it is over', async () => (await told()).predecessor === null)
 })
