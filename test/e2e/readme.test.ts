@@ -150,8 +150,6 @@ describe('the commands of the README', () => {
       // Curl is content with any answer.
       expect(wrote.out).not.toMatch(/"code":"/)
       for (const [which, shows] of SHOWS) if (which.test(command)) expect(wrote.out).toMatch(shows)
-      // Those that follow begin with the old version.
-      if (hook !== MIGRATION) await paste('turnout switch demo blue').ended
     },
   )
 
