@@ -81,8 +81,8 @@ export function presentOf(parts: Parts, close: Close): Present {
       stage.isYielded = false
     },
     async drain(isShared) {
-      // The other one has an admin API.
-      await Promise.all([admin.close(), close(isShared)])
+      // The other one has an admin API. It knows nothing of whom this one has replaced, so this one ends after that.
+      await Promise.all([admin.close(), close(isShared), parts.options.predecessor?.whenOver])
     },
     publish: (event) => control.publish(event),
     log,

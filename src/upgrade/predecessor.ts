@@ -23,6 +23,7 @@ export class Predecessor {
   readonly #channel: Channel
   readonly #clock: Pick<Clock, 'after'>
   readonly #yours = Promise.withResolvers<void>()
+  readonly #over = Promise.withResolvers<void>()
   #isOver = false
 
   constructor(offer: Offer, channel: Channel, clock: Pick<Clock, 'after'>) {
@@ -31,15 +32,30 @@ export class Predecessor {
     this.#clock = clock
     channel.on('message', (sent) => {
       if (isSaid(sent, 'yours')) this.#yours.resolve()
-      if (isSaid(sent, 'drained')) this.#isOver = true
+      if (isSaid(sent, 'drained')) this.#ends()
     })
-    channel.once('disconnect', this.#yours.resolve)
-    if (!channel.connected) this.#yours.resolve()
+    channel.once('disconnect', () => this.#isGone())
+    if (!channel.connected) this.#isGone()
+  }
+
+  #isGone(): void {
+    this.#yours.resolve()
+    this.#ends()
+  }
+
+  #ends(): void {
+    this.#isOver = true
+    this.#over.resolve()
   }
 
   /** Its process id while it still has requests and tunnels under way, which nobody counts here; then null. */
   get busyPid(): number | null {
-    return this.#isOver || !this.#channel.connected ? null : this.offer.from.pid
+    return this.#isOver ? null : this.offer.from.pid
+  }
+
+  /** Resolves when it has none any more. */
+  get whenOver(): Promise<void> {
+    return this.#over.promise
   }
 
   /** Tables are built, and all that could be looked at before is. */

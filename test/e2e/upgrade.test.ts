@@ -321,6 +321,9 @@ test('what the old one still has under way keeps its pool from being told draine
   expect(await told()).toMatchObject({ predecessor: from.pid, pools: [{ name: 'blue', drained: false }, {}] })
   const removed = await call(proxy, 'DELETE', '/v1/services/shop/pools/blue')
   expect(removed).toMatchObject({ draining: { inFlight: 0, drained: false } })
+  // The next one knows only of the one before it, which has nothing under way itself, and is not over before the first is.
+  const { from: second } = await upgrade()
+  for (let looks = 0; looks < 100; looks++) expect((await told()).predecessor).toBe(second.pid)
   answer()
   expect((await late).body).toBe('slow')
   await until('it is over', async () => (await told()).predecessor === null)
