@@ -200,22 +200,27 @@ function guardCalls(app: FastifyInstance, { tokens, isYielded }: AdminDeps): voi
   app.addHook('preSerialization', async ({ isViewer }, _reply, answer) => (isViewer ? withoutSecrets(answer) : answer))
 }
 
-/**
- * A query with whole numbers and booleans as what they look like, since its schema coerces nothing. A name that comes twice is a
- * list, which no schema takes: else one of the values would be lost without a word.
- */
-function readQuery(text: string): Record<string, unknown> {
-  const typed = (value: string): unknown => {
-    if (/^[0-9]+$/.test(value)) return Number(value)
-    return value === 'true' || value === 'false' ? value === 'true' : value
-  }
+/** A query, all as text. A name that comes twice is a list, which no schema takes: else one of the values would be lost without a word. */
+function readQuery(text: string): Record<string, string | string[]> {
   const query = new URLSearchParams(text)
   return Object.fromEntries(
     [...query.keys()].map((name) => {
       const values = query.getAll(name)
-      return [name, values.length === 1 ? typed(values[0]) : values]
+      return [name, values.length === 1 ? values[0] : values]
     }),
   )
+}
+
+/** Makes numbers and booleans of what a query's schema has as such, where it looks like one: schemas coerce nothing, and a service may be named 0. */
+async function typeQuery({ query, routeOptions }: FastifyRequest): Promise<void> {
+  const values = query as Record<string, unknown>
+  const { properties = {} } = (routeOptions.schema?.querystring ?? {}) as { properties?: Record<string, { type?: string }> }
+  for (const [name, { type }] of Object.entries(properties)) {
+    const text = values[name]
+    if (typeof text !== 'string') continue
+    if (type === 'integer' && /^[0-9]+$/.test(text)) values[name] = Number(text)
+    if (type === 'boolean' && (text === 'true' || text === 'false')) values[name] = text === 'true'
+  }
 }
 
 /** What nobody serves is answered before its body is looked at, whatever that is. */
@@ -227,6 +232,7 @@ function answerProblems(app: FastifyInstance, routes: Routes): void {
     return new TurnoutError('method_not_allowed')
   }
   app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply))
+  app.addHook('preValidation', typeQuery)
   app.setNotFoundHandler((request, reply) => sendProblem(nowhere(request, reply), request, reply))
   app.addHook('onRequest', async (request, reply) => {
     if (request.is404) throw nowhere(request, reply)

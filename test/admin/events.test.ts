@@ -168,6 +168,13 @@ test('events are told by service, by kind and by age, listed and as they come; w
   expect(await told('service=api&type=change&since=30s')).toEqual(['both', 'others', 'from another instance'])
   const misspelt = await admin.call('GET', '/v1/events?follow=false&service=shpo')
   expect([misspelt.status, misspelt.body.detail]).toEqual([404, 'There is no service shpo (did you mean "shop"?).'])
+  // A name that looks like a number, or like yes and no, is a name.
+  for (const name of ['0', 'true']) {
+    expect((await admin.call('GET', `/v1/events?follow=false&service=${name}`)).body.detail).toMatch(
+      `There is no service ${name}`,
+    )
+  }
+  expect((await admin.call('GET', '/v1/events?follow=no')).body.errors[0].pointer).toBe('/follow')
   expect((await admin.call('GET', '/v1/events?type=helth')).body.errors[0].pointer).toBe('/type')
   expect((await admin.call('GET', '/v1/events?since=noon')).body.errors[0].pointer).toBe('/since')
   const stream = await follow(admin, '?service=shop&since=30s')
