@@ -126,10 +126,13 @@ export function freePort(): Promise<number> {
   })
 }
 
-/** Resolves when the port accepts connections; rejects when the child ends first or `timeoutMs` passes. */
+/**
+ * Resolves when the port accepts connections; rejects when the child ends first or `timeoutMs` passes. Once is not enough: a Turnout that
+ * starts takes its port alone for a moment, to see that nobody has it, and opens it for good later.
+ */
 export async function waitForPort(port: number, child: Child, timeoutMs = 15_000): Promise<void> {
   const endMs = performance.now() + timeoutMs
-  while (!(await accepts(port))) {
+  while (!(await stays(port))) {
     if (child.process.exitCode !== null || child.pid === 0) throw new Error(`did not start: ${reason(child)}`)
     if (performance.now() > endMs) throw new Error(`port ${port} did not open in time: ${child.errors()}`)
     await sleep(20)
@@ -140,6 +143,12 @@ export async function waitForPort(port: number, child: Child, timeoutMs = 15_000
 function reason(child: Child): string {
   const lines = child.errors().trim().split('\n')
   return lines.find((line) => /error|alert|emerg/i.test(line)) ?? lines[0]
+}
+
+async function stays(port: number): Promise<boolean> {
+  if (!(await accepts(port))) return false
+  await sleep(20)
+  return accepts(port)
 }
 
 function accepts(port: number): Promise<boolean> {

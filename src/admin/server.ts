@@ -214,7 +214,9 @@ function readQuery(text: string): Record<string, string | string[]> {
 /** Makes numbers and booleans of what a query's schema has as such, where it looks like one: schemas coerce nothing, and a service may be named 0. */
 async function typeQuery({ query, routeOptions }: FastifyRequest): Promise<void> {
   const values = query as Record<string, unknown>
-  const { properties = {} } = (routeOptions.schema?.querystring ?? {}) as { properties?: Record<string, { type?: string }> }
+  const { properties = {} } = (routeOptions.schema?.querystring ?? {}) as {
+    properties?: Record<string, { type?: string }>
+  }
   for (const [name, { type }] of Object.entries(properties)) {
     const text = values[name]
     if (typeof text !== 'string') continue

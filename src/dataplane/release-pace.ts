@@ -10,10 +10,10 @@
 /** Time between two ticks. */
 export const TICK_MS = 2
 /** A tick is late by which others have waited for so long. */
-const LATE_MS = 3 * TICK_MS
+const LATE_MS = 2 * TICK_MS
 /** With one tick, at first; more with each that is in time; and at most, so that others have their turns between. */
 const FIRST = 2
-const MORE = 0.25
+const MORE = 0.1
 const MOST = 64
 /** In so long the least doubles. */
 const DOUBLED_MS = 500
