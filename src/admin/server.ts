@@ -211,17 +211,21 @@ function readQuery(text: string): Record<string, string | string[]> {
   )
 }
 
+interface Typed {
+  readonly type?: string
+  readonly anyOf?: readonly { readonly type?: string }[]
+}
+
 /** Makes numbers and booleans of what a query's schema has as such, where it looks like one: schemas coerce nothing, and a service may be named 0. */
 async function typeQuery({ query, routeOptions }: FastifyRequest): Promise<void> {
   const values = query as Record<string, unknown>
-  const { properties = {} } = (routeOptions.schema?.querystring ?? {}) as {
-    properties?: Record<string, { type?: string }>
-  }
-  for (const [name, { type }] of Object.entries(properties)) {
+  const { properties = {} } = (routeOptions.schema?.querystring ?? {}) as { properties?: Record<string, Typed> }
+  for (const [name, { type, anyOf = [] }] of Object.entries(properties)) {
     const text = values[name]
+    const types = [type, ...anyOf.map((one) => one.type)]
     if (typeof text !== 'string') continue
-    if (type === 'integer' && /^[0-9]+$/.test(text)) values[name] = Number(text)
-    if (type === 'boolean' && (text === 'true' || text === 'false')) values[name] = text === 'true'
+    if (types.includes('integer') && /^[0-9]+$/.test(text)) values[name] = Number(text)
+    if (types.includes('boolean') && (text === 'true' || text === 'false')) values[name] = text === 'true'
   }
 }
 
