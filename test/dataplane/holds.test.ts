@@ -211,8 +211,8 @@ test('who asks again at once when he was let go does not wait again once all are
       new Client(`${name} again`).comes()
     }
   }
-  // Those hundred, and who went in the same tick as the last of them.
-  expect([waited < 110, asked, workers[0].tick]).toEqual([true, 100 + waited, null])
+  // Those hundred, and the two who came again in the very ms of the release, when it is not known who of the same ms came before it.
+  expect([waited <= 102, asked, workers[0].tick]).toEqual([true, 100 + waited, null])
 })
 
 test('while somebody waits for room at a pool, as many go on as have ended', () => {
