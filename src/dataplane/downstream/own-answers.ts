@@ -91,6 +91,20 @@ export function pageHead(
   minor: number,
   keepAlive: boolean,
 ): string {
+  const more = (retryAfterS > 0 ? 'Retry-After: ' + retryAfterS + '\r\n' : '') + connectionLine(keepAlive, minor)
+  return errorHead(time, status, contentType, body.length, requestId, 'maintenance', more)
+}
+
+/** The head of an answer that is an error and has a body; `more` are its last fields, with CRLFs. */
+function errorHead(
+  time: Time,
+  status: number,
+  contentType: string,
+  length: number,
+  requestId: string,
+  code: ErrorCode,
+  more: string,
+): string {
   return (
     'HTTP/1.1 ' +
     status +
@@ -101,12 +115,13 @@ export function pageHead(
     'Content-Type: ' +
     contentType +
     '\r\nContent-Length: ' +
-    body.length +
+    length +
     '\r\nX-Request-Id: ' +
     requestId +
-    '\r\nX-Turnout-Error: maintenance\r\nCache-Control: no-store\r\nVia: 1.1 turnout\r\n' +
-    (retryAfterS > 0 ? 'Retry-After: ' + retryAfterS + '\r\n' : '') +
-    connectionLine(keepAlive, minor) +
+    '\r\nX-Turnout-Error: ' +
+    code +
+    '\r\nCache-Control: no-store\r\nVia: 1.1 turnout\r\n' +
+    more +
     '\r\n'
   )
 }
@@ -124,26 +139,10 @@ export function errorAnswer(
   const body = json
     ? JSON.stringify({ status, code, message, requestId }) + '\n'
     : status + ' ' + REASONS[status] + '\n' + code + ': ' + message + '\nrequest ' + requestId + '\n'
-  return (
-    'HTTP/1.1 ' +
-    status +
-    ' ' +
-    REASONS[status] +
-    '\r\n' +
-    time.dateLine() +
-    'Content-Type: ' +
-    (json ? 'application/json' : 'text/plain; charset=utf-8') +
-    '\r\nContent-Length: ' +
-    body.length +
-    '\r\nX-Request-Id: ' +
-    requestId +
-    '\r\nX-Turnout-Error: ' +
-    code +
-    '\r\nCache-Control: no-store\r\nVia: 1.1 turnout\r\n' +
+  const contentType = json ? 'application/json' : 'text/plain; charset=utf-8'
+  const more =
     (status === 503 || code === 'upstream_connect_failed' ? 'Retry-After: 1\r\n' : '') +
     (status === 405 ? ALLOW_LINE : '') +
-    connectionLine(keepAlive, minor) +
-    '\r\n' +
-    (isHead ? '' : body)
-  )
+    connectionLine(keepAlive, minor)
+  return errorHead(time, status, contentType, body.length, requestId, code, more) + (isHead ? '' : body)
 }
