@@ -55,8 +55,8 @@ export interface AdminDeps {
   readonly address: string
   /** Descriptor of a socket that listens there already. Default: one is opened. */
   readonly descriptor?: number
-  /** The process that this one has replaced, while it still finishes what is under way; else null. Default: never. */
-  busyPredecessor?(): number | null
+  /** The process that this one has replaced, while it still finishes what is under way; else null. */
+  busyPredecessor(): number | null
   /** One process is just about to take over from another, so nothing may be changed here. Default: never. */
   isYielded?(): boolean
   /** Has another process take the place of this one, within so many ms. Absent where that cannot be. */

@@ -157,7 +157,7 @@ async function untilQuiet(deps: Deps, { to, hold, hook }: AskedSwitch, signal: A
     return `${count} of ${name}`
   })
   const what = hold.only === 'writes' ? 'Writes' : 'Requests'
-  const old = deps.busyPredecessor?.() ?? null
+  const old = deps.busyPredecessor()
   const there = old === null ? '' : `; process ${old}, which was replaced, still finishes what it has`
   const where = deps.instances.told().length > 1 ? `; at ${busy.join(', ')}` : ''
   const message = `${what} were still under way after ${limitMs / 1_000} s (${here.join(', ')}${where}${there}). ${NOTHING_MOVED}`

@@ -40,8 +40,7 @@ export function poolRoutes(app: FastifyInstance, deps: AdminDeps): void {
       const waitMs = removalWaitMs(request)
       const result = await apply(deps, request, reply, { kind: 'pool.put', service, pool, spec })
       if (result.changed && !Object.hasOwn(pools, pool)) reply.code(201)
-      const draining = await drainingOf(deps, request, before, request.params, waitMs)
-      return { ...result, ...(draining && { draining }) }
+      return { ...result, ...(await drainingOf(deps, request, before, request.params, waitMs)) }
     },
   })
   app.delete<OfPool>('/v1/services/:service/pools/:pool', {
@@ -50,8 +49,7 @@ export function poolRoutes(app: FastifyInstance, deps: AdminDeps): void {
       const { service, pool } = request.params
       const [before, waitMs] = [control.snapshot(), removalWaitMs(request)]
       const result = await apply(deps, request, reply, { kind: 'pool.delete', service, pool })
-      const draining = await drainingOf(deps, request, before, request.params, waitMs)
-      return { ...result, ...(draining && { draining }) }
+      return { ...result, ...(await drainingOf(deps, request, before, request.params, waitMs)) }
     },
   })
   stateRoutes(app, deps)

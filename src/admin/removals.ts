@@ -8,11 +8,13 @@
 import type { FastifyRequest } from 'fastify'
 import type { Static } from 'typebox'
 import type { Snapshot } from '../change.ts'
-import { durationMs } from '../config/duration.ts'
+import { sleep } from '../clock.ts'
+import { planDrain } from '../config/plan.ts'
 import { own } from '../config/record.ts'
 import { Type } from '../config/type.ts'
 import { DEPARTURE, sumDepartures } from '../metrics/departures.ts'
 import { FIELD, sumField } from '../metrics/layout.ts'
+import { sumSlots } from '../metrics/load.ts'
 import { ChangeQuery, MINUTES, minutesMsOf } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
 import { Count, Milliseconds, nullable, object } from './schemas.ts'
@@ -51,7 +53,9 @@ export const DrainingAnswer = Type.Optional(
   ),
 )
 
-type Draining = NonNullable<Static<typeof DrainingAnswer>>
+interface Drains {
+  readonly draining?: Static<typeof DrainingAnswer>
+}
 
 /** Milliseconds that a caller waits for what was removed. Throws `invalid`. */
 export function removalWaitMs({ query }: Pick<FastifyRequest, 'query'>): number {
@@ -59,20 +63,20 @@ export function removalWaitMs({ query }: Pick<FastifyRequest, 'query'>): number 
   return wait === undefined ? 0 : minutesMsOf(wait, '/wait')
 }
 
-/** What is under way at targets of a service, or of one pool, that were there before and are not now; undefined for nothing. It is waited for. */
+/** What is under way at targets of a service, or of one pool, that were there before and are not now; nothing where nothing is. It is waited for. */
 export async function drainingOf(
   { control, clock, memory, busyPredecessor }: Pick<AdminDeps, 'control' | 'clock' | 'memory' | 'busyPredecessor'>,
   request: FastifyRequest,
   before: Snapshot,
   { service, pool }: { readonly service: string; readonly pool?: string },
   waitMs: number,
-): Promise<Draining | undefined> {
+): Promise<Drains> {
   let slots = slotsGone(before, control.snapshot(), service, pool)
-  const sum = (field: number) => slots.reduce((all, slot) => all + sumField(memory, slot, field), 0)
-  const [inFlight, tunnels] = [sum(FIELD.inFlight), sum(FIELD.tunnels)]
+  const inFlight = sumSlots(memory, slots, FIELD.inFlight)
+  const tunnels = sumSlots(memory, slots, FIELD.tunnels)
   // What the process before this one has there is not counted here.
-  const isOldBusy = () => (busyPredecessor?.() ?? null) !== null
-  if (slots.length === 0 || (inFlight + tunnels === 0 && !isOldBusy())) return undefined
+  const isOldBusy = () => busyPredecessor() !== null
+  if (slots.length === 0 || (inFlight + tunnels === 0 && !isOldBusy())) return {}
   const streams = sumDepartures(memory, slots, DEPARTURE.streams)
   const lastMs = letGoMs(before, service, tunnels + streams)
   const untilMs = lastMs === null ? null : clock.nowMs() + lastMs
@@ -82,9 +86,9 @@ export async function drainingOf(
     slots = slots.filter(isBusy)
     const isOver = (slots.length === 0 && !isOldBusy()) || clock.monotonicMs() >= endMs
     if (isOver || request.raw.socket.destroyed || request.server.ending.aborted) break
-    await new Promise<void>((resolve) => clock.after(Math.min(LOOK_MS, endMs - clock.monotonicMs()), resolve))
+    await sleep(clock, Math.min(LOOK_MS, endMs - clock.monotonicMs()))
   }
-  return { inFlight, tunnels, streams, untilMs, drained: slots.length === 0 && !isOldBusy() }
+  return { draining: { inFlight, tunnels, streams, untilMs, drained: slots.length === 0 && !isOldBusy() } }
 }
 
 function slotsGone(before: Snapshot, after: Snapshot, service: string, pool?: string): number[] {
@@ -100,8 +104,8 @@ function slotsGone(before: Snapshot, after: Snapshot, service: string, pool?: st
 
 /** How long it takes until the last of so many was told to go; null where none is. */
 function letGoMs({ services }: Snapshot, service: string, count: number): number | null {
-  const tunnels = own(services, service)?.drain.tunnels ?? {}
-  if (tunnels === false || count === 0) return null
-  const { over = '30s', perSecond = 100 } = tunnels
-  return Math.max(durationMs(over), (count / perSecond) * 1_000)
+  const spec = own(services, service)
+  const tunnels = spec === undefined ? null : planDrain(spec.drain).tunnels
+  if (tunnels === null || count === 0) return null
+  return Math.max(tunnels.overMs, (count / tunnels.perSecond) * 1_000)
 }

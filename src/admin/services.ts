@@ -98,8 +98,7 @@ function writeRoutes(app: FastifyInstance, deps: AdminDeps): void {
       findService(before, service)
       checkBody(PatchSchema, request.body)
       const result = await apply(deps, request, reply, { kind: 'service.patch', service, patch: request.body })
-      const draining = await drainingOf(deps, request, before, request.params, 0)
-      return { ...result, ...(draining && { draining }) }
+      return { ...result, ...(await drainingOf(deps, request, before, request.params, 0)) }
     },
   })
   app.delete<OfService>('/v1/services/:service', {

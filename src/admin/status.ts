@@ -112,7 +112,7 @@ function describe(
   const weightOf = (pool: string): number => (Object.hasOwn(split, pool) ? split[pool] : 0)
   const keeps = keepers(sticky)
   const nowMs = deps.clock.nowMs()
-  const predecessor = deps.busyPredecessor?.() ?? null
+  const predecessor = deps.busyPredecessor()
   const visitorSum = sumOf([...visitors.values()], (count) => count)
   return {
     revision: snapshot.revision,

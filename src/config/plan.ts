@@ -116,7 +116,8 @@ export function planService(name: string, spec: ServiceSpec): ServicePlan {
   }
 }
 
-function planDrain({ timeout, tunnels = {}, rebalance = false }: ServiceSpec['drain']): DrainPlan {
+/** How a service drains, with what it leaves open filled in. */
+export function planDrain({ timeout, tunnels = {}, rebalance = false }: ServiceSpec['drain']): DrainPlan {
   const timeoutMs = durationMs(timeout)
   if (tunnels === false) return { timeoutMs, tunnels: null, rebalance }
   const { over = '30s', perSecond = 100, message = null, close = 1_012 } = tunnels

@@ -31,8 +31,8 @@ export interface QuietDeps {
   readonly memory: SharedMemory
   readonly clock: Clock
   readonly publish: (event: NewEvent) => void
-  /** The process that this one has replaced, while it still finishes what is under way. Default: none. */
-  readonly busyPredecessor?: () => number | null
+  /** The process that this one has replaced, while it still finishes what is under way; else null. */
+  readonly busyPredecessor: () => number | null
 }
 
 /** Watches the holds of switches until it is closed. */
@@ -75,9 +75,9 @@ export class Quiet {
   }
 
   #look(): void {
-    const { control, publish } = this.#deps
+    const { control, publish, busyPredecessor } = this.#deps
     // What it still has under way nobody sees here.
-    if ((this.#deps.busyPredecessor?.() ?? null) !== null) return
+    if (busyPredecessor() !== null) return
     const { status } = control.snapshot()
     const movedMs = this.#moved()
     for (const watched of this.#watched.values()) {

@@ -8,8 +8,8 @@ import type { Work } from '../table/demand.ts'
 import type { Hold } from '../table/hold.ts'
 import type { ServiceStatus } from '../table/status.ts'
 import type { Load } from '../table/types.ts'
-import { DEPARTURE } from './departures.ts'
-import { departureOffset, FIELD, HELD, heldOffset, laneOffset, type SharedMemory, SLOTS, sumField } from './layout.ts'
+import { DEPARTURE, sumDepartures } from './departures.ts'
+import { FIELD, HELD, heldOffset, laneOffset, type SharedMemory, SLOTS, sumField } from './layout.ts'
 
 /** Sum over all workers of what stands by worker and slot of a target. */
 export function sumBySlot(bySlot: Int32Array, slot: number): number {
@@ -78,14 +78,5 @@ export function workOf(targets: readonly { readonly recent: Float64Array }[]): W
 export function underWay(memory: SharedMemory, status: ServiceStatus, { only }: Pick<Hold, 'only'>): number {
   if (only === 'writes') return sumHeld(memory.held, status.slot, HELD.writes)
   const slots = Object.values(status.pools).flatMap(slotsOf)
-  return Math.max(0, sumSlots(memory, slots, FIELD.inFlight) - streamsAt(memory, slots))
-}
-
-function streamsAt({ departures, workers }: SharedMemory, slots: readonly number[]): number {
-  let sum = 0
-  for (const slot of slots) {
-    for (let worker = 0; worker < workers; worker++)
-      sum += departures[departureOffset(worker, slot) + DEPARTURE.streams]
-  }
-  return sum
+  return Math.max(0, sumSlots(memory, slots, FIELD.inFlight) - sumDepartures(memory, slots, DEPARTURE.streams))
 }

@@ -179,6 +179,7 @@ export async function startAdmin(changes: Partial<AdminDeps> = {}, withShop = tr
     clock,
     tokens: [],
     address: '127.0.0.1:0',
+    busyPredecessor: () => null,
     callHook: () => {
       throw new Error('this test calls nobody')
     },

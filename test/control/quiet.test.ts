@@ -36,7 +36,12 @@ async function started() {
   }
   const told: string[] = []
   const clock = { ...parts.clock, every }
-  const quiet = new Quiet({ ...parts, clock, publish: ({ message }) => void told.push(message) })
+  const quiet = new Quiet({
+    ...parts,
+    clock,
+    busyPredecessor: () => null,
+    publish: ({ message }) => void told.push(message),
+  })
   const look = () => [...looks].forEach((run) => void run())
   const moves = (worker: number) => void parts.memory.lanes[worker * WORKER_FIELDS + WORKER_FIELD.aliveMs]++
   const bothMove = () => [0, 1].forEach(moves)
