@@ -21,19 +21,22 @@ function known(given: Json, value: unknown, at: string, gone: string[]): unknown
     const { items } = schema
     return isRecord(items) ? value.map((item, index) => known(items, item, child(at, index), gone)) : value
   }
-  if (!isRecord(value)) return value
-  if (Array.isArray(schema['anyOf'])) {
-    const branch = schema['anyOf'].find((each: Json) => each['type'] === 'object')
-    return branch === undefined ? value : known(branch, value, at, gone)
-  }
+  const map = mapOf(schema)
+  if (!isRecord(value) || map === undefined) return value
   const entries = Object.entries(value).flatMap(([key, member]): [string, unknown][] => {
     const pointer = child(at, key)
-    const rule = ruleOf(schema, key)
+    const rule = ruleOf(map, key)
     if (rule !== undefined) return [[key, known(rule, member, pointer, gone)]]
     gone.push(pointer)
     return []
   })
   return Object.fromEntries(entries)
+}
+
+/** The schema of the map that a value may be, where it may be other things too; undefined where it is no map. */
+export function mapOf(schema: Json): Json | undefined {
+  const { anyOf } = schema
+  return Array.isArray(anyOf) ? anyOf.find((each: Json) => each['type'] === 'object') : schema
 }
 
 /** The schema of a key; one that allows anything where any name is allowed; undefined where the key is not known. */

@@ -6,15 +6,14 @@
  */
 
 import { isNested } from '../table/conditions/kinds.ts'
+import { isRecord } from './record.ts'
 
 type Json = Readonly<Record<string, unknown>>
-
-const isJson = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** The schema of what people write, before defaults are filled in: a key with a default is not required. */
 export function asWritten(schema: unknown): unknown {
   if (Array.isArray(schema)) return schema.map(asWritten)
-  if (!isJson(schema)) return schema
+  if (!isRecord(schema)) return schema
   const { required, ...rest } = schema
   const written = mapValues(rest, asWritten)
   if (!Array.isArray(required)) return written
@@ -27,26 +26,26 @@ export function asWritten(schema: unknown): unknown {
  * may be absent. Whatever else a patch holds stands in place of what was there, so it is as people write it.
  */
 export function asPatch(schema: unknown): unknown {
-  if (!isJson(schema)) return schema
+  if (!isRecord(schema)) return schema
   const { required, minProperties: _merged, properties, patternProperties, anyOf, ...rest } = schema
   const needed: readonly unknown[] = Array.isArray(required) ? required : []
-  if (isJson(properties)) {
+  if (isRecord(properties)) {
     const member = (value: unknown, key: string): unknown =>
       needed.includes(key) && !hasDefault(value) ? asPatch(value) : orNull(asPatch(value))
     return { ...rest, properties: mapValues(properties, member) }
   }
-  if (isJson(patternProperties)) {
+  if (isRecord(patternProperties)) {
     return { ...rest, patternProperties: mapValues(patternProperties, (value) => orNull(asPatch(value))) }
   }
   if (Array.isArray(anyOf)) return { ...rest, anyOf: anyOf.map(asPatch) }
   return asWritten(schema)
 }
 
-const hasDefault = (schema: unknown): boolean => isJson(schema) && schema['default'] !== undefined
+const hasDefault = (schema: unknown): boolean => isRecord(schema) && schema['default'] !== undefined
 
 /** Without its default, which null would bring back. */
 function orNull(schema: unknown): unknown {
-  if (!isJson(schema)) return schema
+  if (!isRecord(schema)) return schema
   const { description, default: _default, anyOf, ...rest } = schema
   // Conditions within conditions are judged with the whole.
   if (isNested(schema)) return { description, type: ['object', 'null'] }

@@ -3,7 +3,7 @@
  * left loads as the same value again, which a test holds for every default there is.
  */
 import type { TSchema } from 'typebox'
-import { ruleOf } from './known.ts'
+import { mapOf, ruleOf } from './known.ts'
 import { equalJson, isRecord } from './record.ts'
 
 type Json = Readonly<Record<string, unknown>>
@@ -16,13 +16,10 @@ function spare(schema: Json, value: unknown): unknown {
     const { items } = schema
     return isRecord(items) ? value.map((item) => spare(items, item)) : value
   }
-  if (!isRecord(value)) return value
-  if (Array.isArray(schema['anyOf'])) {
-    const branch = schema['anyOf'].find((each: Json) => each['type'] === 'object')
-    return branch === undefined ? value : spare(branch, value)
-  }
+  const map = mapOf(schema)
+  if (!isRecord(value) || map === undefined) return value
   const entries = Object.entries(value).flatMap(([key, member]): [string, unknown][] => {
-    const rule = ruleOf(schema, key)
+    const rule = ruleOf(map, key)
     if (rule === undefined) return [[key, member]]
     const [left, filled] = [spare(rule, member), rule['default']]
     if (filled !== undefined && (equalJson(member, filled) || equalJson(left, filled))) return []
