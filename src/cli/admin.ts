@@ -13,7 +13,7 @@ export const ADMIN_DEFAULT = 'http://127.0.0.1:9900'
 /** A change waits for every worker, so an answer may take a while. */
 const ANSWER_MS_MAX = 60_000
 /** How long the API waits for a pool to be proven unless it is told otherwise. */
-const WAIT_MS = 10_000
+export const WAIT_MS = 10_000
 /** The event stream sends a comment every 15 s; three missed ones mean that it is gone. */
 const SILENCE_MS_MAX = 45_000
 

@@ -3,7 +3,7 @@
  * named and then pools of it. A word in capitals is a kind of thing, any other stands for itself.
  */
 import { EVENT_TYPES } from '../config/event-types.ts'
-import { GLOBAL, type Listed, SERVE } from './usage.ts'
+import { GENERAL, GLOBAL, type Listed, SERVE } from './usage.ts'
 
 /** A word, and what it is. */
 export type Candidate = readonly [word: string, what: string]
@@ -39,15 +39,22 @@ async function possible(
   const { verb, args, option } = readWords(verbs, before)
   const all = verbs.map(({ name, summary }): Candidate => [name, summary])
   if (verb === undefined) {
-    if (option === undefined && word.startsWith('-'))
-      return [...GLOBAL, ['--version', 'Print the version'] as const].map(optionOf)
-    return option === undefined ? all : []
+    if (option !== undefined) return []
+    return word.startsWith('-') ? GENERAL.map(optionOf) : all
   }
   if (verb === 'help') return args.length === 0 ? all : []
-  const service = serviceIn(verb, args)
-  if (option !== undefined) return ofKind(option, [], service, word, names, verb)
-  if (word.startsWith('-')) return optionsOf(verb).map(optionOf)
-  return ofPlace(verb, args, service, word, names)
+  const cursor = { verb, args, service: serviceIn(verb, args), word, names }
+  if (option !== undefined) return ofKind(option, cursor)
+  return word.startsWith('-') ? optionsOf(verb).map(optionOf) : ofPlace(cursor)
+}
+
+/** The word to be completed, what stands before it, and who knows names. */
+interface Cursor {
+  readonly verb: Listed
+  readonly args: readonly string[]
+  readonly service: string | undefined
+  readonly word: string
+  readonly names: Names
 }
 
 const optionsOf = (verb: Listed): readonly Candidate[] => [
@@ -112,35 +119,24 @@ function serviceIn(verb: Listed, args: readonly string[]): string | undefined {
   return at === undefined || at < 0 ? undefined : args[at]
 }
 
-async function ofPlace(
-  verb: Listed,
-  args: readonly string[],
-  service: string | undefined,
-  word: string,
-  names: Names,
-): Promise<readonly Candidate[]> {
+async function ofPlace(cursor: Cursor): Promise<readonly Candidate[]> {
+  const { verb, args } = cursor
   const found: Candidate[] = []
   for (const form of formsOf(verb).filter((each) => fits(each, args))) {
     const last = form.at(-1) ?? ''
     const token = form[args.length] ?? (last.endsWith('…') ? last : undefined)
     if (token === undefined) continue
-    const some = await ofKind(token.replaceAll(/[[\]…]/g, ''), args, service, word, names, verb)
+    const some = await ofKind(token.replaceAll(/[[\]…]/g, ''), cursor)
     if (some === FILES) return FILES
     found.push(...some)
   }
   return found.filter(([name], at) => found.findIndex(([other]) => other === name) === at)
 }
 
-async function ofKind(
-  kind: string,
-  args: readonly string[],
-  service: string | undefined,
-  word: string,
-  names: Names,
-  verb: Listed,
-): Promise<readonly Candidate[]> {
+async function ofKind(kind: string, { verb, args, service, word, names }: Cursor): Promise<readonly Candidate[]> {
   const pools = async (of = service) => (of === undefined ? [] : await names.pools(of))
-  const rows = (all: readonly string[], what: string): Candidate[] => all.map((name) => [name, what])
+  const rows = (all: readonly string[], what: string, [before, behind] = ['', '']): Candidate[] =>
+    all.map((name) => [before + name + behind, what])
   switch (kind) {
     case 'FILE':
       return FILES
@@ -154,21 +150,11 @@ async function ofKind(
     case 'RULE':
       return service === undefined ? [] : rows(await names.rules(service), 'rule')
     case 'POOL=WEIGHT':
-      return rows(
-        (await pools()).map((name) => `${name}=`),
-        'pool',
-      )
+      return rows(await pools(), 'pool', ['', '='])
     case 'SERVICE=POOL': {
       const [, of] = /^([^=]+)=/.exec(word) ?? []
-      if (of === undefined)
-        return rows(
-          (await names.services()).map((name) => `${name}=`),
-          'service',
-        )
-      return rows(
-        (await pools(of)).map((name) => `${of}=${name}`),
-        'pool',
-      )
+      if (of === undefined) return rows(await names.services(), 'service', ['', '='])
+      return rows(await pools(of), 'pool', [`${of}=`, ''])
     }
     case 'KEY=VALUE':
       return rows(await keysOf(verb.name, word), 'setting')

@@ -6,10 +6,11 @@
  * come from the admin API, within a second, or there are none. A candidate stands on a line, with a tab before what it is; `@files` alone
  * says that the shell knows better.
  */
-import { openAdmin } from './admin.ts'
+import { openAdmin, pathOf } from './admin.ts'
 import { candidates, type Names } from './candidates.ts'
 import { plain } from './columns.ts'
 import { usageFailure } from './failure.ts'
+import type { Described } from './noun-actions.ts'
 import type { Listed } from './usage.ts'
 import type { Call, Verb } from './verb.ts'
 
@@ -113,20 +114,12 @@ function adminOf(words: readonly string[]): string | undefined {
   return joined ?? (at >= 0 && at < words.length - 2 ? words[at + 1] : undefined)
 }
 
-interface Described {
-  readonly name: string
-  readonly spec: {
-    readonly pools: Readonly<Record<string, { readonly targets: readonly string[] }>>
-    readonly rules: readonly { readonly name: string }[]
-  }
-}
-
 function namesBy(ask: <T>(path: string) => Promise<T | null>): Names {
-  const specOf = async (service: string) =>
-    (await ask<Described>(`/v1/services/${encodeURIComponent(service)}`))?.spec ?? { pools: {}, rules: [] }
+  const specOf = async (service: string): Promise<Pick<Described['spec'], 'pools' | 'rules'>> =>
+    (await ask<Described>(pathOf('services', service)))?.spec ?? { pools: {}, rules: [] }
   return {
     services: async () =>
-      (await ask<{ services: Described[] }>('/v1/services'))?.services.map(({ name }) => name) ?? [],
+      (await ask<{ services: Described[] }>(pathOf('services')))?.services.map(({ name }) => name) ?? [],
     pools: async (service) => Object.keys((await specOf(service)).pools),
     targets: async (service, pool) => {
       const { pools } = await specOf(service)

@@ -1,14 +1,9 @@
 /**
  * `export`: what runs, as a config file that `apply` takes back unchanged. Secrets are not in it: a variable stands for each, and is told.
  */
-import type { ServiceSpec } from '../config/schema.ts'
 import { pathOf } from './admin.ts'
+import type { Described } from './noun-actions.ts'
 import type { Call, Verb } from './verb.ts'
-
-interface Described {
-  readonly name: string
-  readonly spec: ServiceSpec
-}
 
 /** Prints the services that run as a config file. */
 export const exportVerb: Verb = {

@@ -5,6 +5,7 @@
  * read and changed again, unless the user has named a revision. What may not be is the API's to say, but for one: a service that
  * answers somebody is not removed by one word, since nobody would be left to answer for it.
  */
+import { mergePatch } from '../config/merge-patch.ts'
 import { poolNamed } from '../config/named.ts'
 import { didYouMean, nearest } from '../config/nearest.ts'
 import { own } from '../config/record.ts'
@@ -16,11 +17,11 @@ import { CliFailure, isRefusal, usageFailure } from './failure.ts'
 import { insisting } from './insist.ts'
 import type { Noun, Word } from './nouns.ts'
 import { type Outcome, printOutcome, splitInWords } from './outcome.ts'
-import { settingsOf, withSettings } from './settings.ts'
+import { settingsOf } from './settings.ts'
 import { type Call, durationGiven } from './verb.ts'
 
 /** A service as the API tells it. */
-interface Described {
+export interface Described {
   readonly revision: number
   readonly name: string
   readonly spec: ServiceSpec
@@ -87,7 +88,7 @@ const isThere = (what: string): CliFailure =>
 const listServices: Action = async (call) => {
   const { revision, services } = await call.admin.call<{ revision: number; services: Described[] }>(
     'GET',
-    '/v1/services',
+    pathOf('services'),
   )
   const rows = services.map(({ name, spec }) => {
     const routes = spec.routes.map(({ host, path }) => `${host}${path}`).join(' ')
@@ -257,7 +258,7 @@ const setRule: Action = async (call, [service, rule], words) => {
   const settings = await settingsOf(call, RuleSchema, words)
   await changeRules(call, service, `${service} rule ${rule}: changed`, (rules) => {
     const at = placeOf(rules, service, rule)
-    return rules.with(at, withSettings(rules[at], settings) as unknown as RuleSpec)
+    return rules.with(at, mergePatch(rules[at], settings) as unknown as RuleSpec)
   })
 }
 

@@ -6,8 +6,7 @@
  * does not know is sent as it is: the admin API says what was probably meant. `null` takes a key away.
  */
 import { readDocument } from '../config/document.ts'
-import { ruleOf } from '../config/known.ts'
-import { mergePatch } from '../config/merge-patch.ts'
+import { mapOf, ruleOf } from '../config/known.ts'
 import { pathOf } from '../config/pointer.ts'
 import { isRecord } from '../config/record.ts'
 import { isNested, WhenSchema } from '../table/conditions/kinds.ts'
@@ -55,7 +54,7 @@ function overlaid(settings: Json, [key, ...rest]: readonly string[], value: unkn
 
 /** The keys that there may be at a dotted place, those of maps with a dot behind and others with `=`. */
 export function keysAt(schema: object, place: readonly string[]): string[] {
-  const map = mapOf(place.reduce(memberOf, schema as Json | undefined))
+  const map = mapAt(place.reduce(memberOf, schema as Json | undefined))
   const properties = (map?.['properties'] ?? {}) as Readonly<Record<string, Json>>
   return Object.entries(properties).map(([key, member]) => {
     const isMap = isNested(member) || mapOf(member)?.['properties'] !== undefined
@@ -65,15 +64,13 @@ export function keysAt(schema: object, place: readonly string[]): string[] {
 
 /** The schema of a key; undefined where it is not known. */
 function memberOf(schema: Json | undefined, key: string): Json | undefined {
-  const map = mapOf(schema)
+  const map = mapAt(schema)
   return map === undefined ? undefined : ruleOf(map, key)
 }
 
-function mapOf(schema: Json | undefined): Json | undefined {
+function mapAt(schema: Json | undefined): Json | undefined {
   if (schema === undefined) return undefined
-  const given = isNested(schema) ? (WhenSchema as unknown as Json) : schema
-  const { anyOf } = given
-  return Array.isArray(anyOf) ? anyOf.find((each: Json) => each['type'] === 'object') : given
+  return mapOf(isNested(schema) ? (WhenSchema as unknown as Json) : schema)
 }
 
 const typesOf = ({ type, anyOf }: Json): string[] =>
@@ -103,6 +100,3 @@ function typedValue(key: string, text: string, schema: Json | undefined): unknow
 }
 
 const typeOf = (value: unknown): string => (Array.isArray(value) ? 'array' : typeof value)
-
-/** A rule, pool or the like after settings, as the admin API merges a patch. */
-export const withSettings = (value: object, settings: Json): Json => mergePatch(value, settings)

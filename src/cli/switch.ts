@@ -4,7 +4,7 @@
  * With a hold the answer comes when all is over, so the call waits for as long as the hold may be. Ctrl-C before the hook is called calls the
  * switch off; after that it goes on without us, and `history` tells what has become of it.
  */
-import { pathOf } from './admin.ts'
+import { pathOf, WAIT_MS } from './admin.ts'
 import { number } from './columns.ts'
 import { usageFailure } from './failure.ts'
 import { holdOf } from './hold.ts'
@@ -48,11 +48,10 @@ export const switchVerb: Verb = {
   ],
   async run(call) {
     const { path, to, names } = targetOf(call)
-    const { wait, waitMs = 0 } = waitOf(call)
+    const { wait, waitMs = WAIT_MS } = waitOf(call)
     const { heldMs, ...how } = howOf(call)
     const body = { to, wait, ...how }
-    const limitMs = wait === undefined && heldMs === 0 ? undefined : (wait === undefined ? 10_000 : waitMs) + heldMs
-    const outcome = await call.admin.call<Switched>('POST', insisting(path, call), body, limitMs)
+    const outcome = await call.admin.call<Switched>('POST', insisting(path, call), body, waitMs + heldMs)
     printOutcome(call, `${now(to, names, outcome)}${heldInWords(outcome)}`, outcome)
   },
 }

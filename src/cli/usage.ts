@@ -28,6 +28,9 @@ export const GLOBAL: readonly (readonly [string, string])[] = [
   ['--help', 'Show this help, or that of a verb'],
 ]
 
+/** The options without a verb. */
+export const GENERAL: typeof GLOBAL = [...GLOBAL, ['--version', 'Print the version']]
+
 /** What every exit code means. */
 export const CODES =
   'Exit codes: 0 done, 1 refused or failed, 2 bad usage, 3 admin API out of reach, 4 a rollout was rolled back.'
@@ -47,7 +50,7 @@ const table = (rows: readonly (readonly [string, string])[]): string => {
 /** Help on everything. */
 export function generalHelp(verbs: readonly Verb[]): string {
   const rows = [SERVE, ...verbs].map(({ name, args, summary }) => [`${name} ${args}`.trim(), summary] as const)
-  return `Usage: turnout VERB …\n\n${table(rows)}\n\nOptions:\n${table([...GLOBAL, ['--version', 'Print the version']])}\n\n${TOKEN}\n${CODES}\n`
+  return `Usage: turnout VERB …\n\n${table(rows)}\n\nOptions:\n${table(GENERAL)}\n\n${TOKEN}\n${CODES}\n`
 }
 
 /** Help on `serve`. */
