@@ -86,16 +86,16 @@ export async function runServe(args: string[], signals: ServeSignals, io: Stream
     const spec = readSpec(path)
     // A config often lies where nothing may be written; what is kept goes where we were started.
     const places = { directory: dirname(resolve(path)), stateDirectory: process.cwd() }
+    const secretKey = process.env['TURNOUT_SECRET_KEY']
     if (values.check) {
       planListeners(spec.listeners, places.directory)
       await checkLookups(spec, places.directory)
       await checkStore(storeUrl(spec.store, places))
-      new Sealing(process.env['TURNOUT_SECRET_KEY'])
+      new Sealing(secretKey)
       io.stdout.write(`${path} is valid: ${Object.keys(spec.services).length} service(s)\n`)
       return 0
     }
     const reread = () => readSpec(path)
-    const secretKey = process.env['TURNOUT_SECRET_KEY']
     const start = serve({
       spec,
       reread,
