@@ -15,8 +15,8 @@ export type Phase = 'starting' | 'built' | 'probed' | 'yielding' | 'handed' | 'd
 /** `yielded` and `drained` are ours, `broken` is either's, the rest the new one says. */
 export type Happening = 'built' | 'probed' | 'asks' | 'yielded' | 'ready' | 'drained' | 'broken'
 
-/** What is to be done: stop to write · let it write · end the old part · end the new process · write again. */
-export type Effect = 'yield' | 'give' | 'drain' | 'kill' | 'takeBack'
+/** What is to be done: stop to write · let it write · end the old part · say that it has ended · end the new process · write again. */
+export type Effect = 'yield' | 'give' | 'drain' | 'tell' | 'kill' | 'takeBack'
 
 export interface Next {
   readonly phase: Phase
@@ -32,7 +32,7 @@ const TABLE: Readonly<Record<Phase, Readonly<Partial<Record<Happening, Next>>>>>
   probed: { asks: to('yielding', 'yield'), broken: to('failed', 'kill') },
   yielding: { yielded: to('handed', 'give'), broken: to('failed', 'kill', 'takeBack') },
   handed: { ready: to('draining', 'drain'), broken: to('failed', 'kill', 'takeBack') },
-  draining: { drained: to('ended') },
+  draining: { drained: to('ended', 'tell') },
   ended: {},
   failed: {},
 }

@@ -202,7 +202,7 @@ class Attempt {
     if (effects.includes('kill')) void this.#goBack(effects.includes('takeBack'))
     else if (effects.includes('give')) this.#successor!.send({ type: 'yours' })
     else if (effects.includes('drain')) this.#end()
-    else if (this.phase === 'ended') this.#successor!.send({ type: 'drained' })
+    else if (effects.includes('tell')) this.#successor!.send({ type: 'drained' })
     else if (effects.includes('yield')) {
       // A worker that was replaced meanwhile has a socket that the new process has not.
       const isSame = JSON.stringify(this.#present.offer()) === this.#offered

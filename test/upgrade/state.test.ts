@@ -12,7 +12,7 @@ test('it goes through its phases in one order only, and says at each what is to 
     ['asks', 'yielding', ['yield']],
     ['yielded', 'handed', ['give']],
     ['ready', 'draining', ['drain']],
-    ['drained', 'ended', []],
+    ['drained', 'ended', ['tell']],
   ]
   let phase: Phase = 'starting'
   for (const [happening, next, effects] of way) {
@@ -34,7 +34,7 @@ test('there is no way back once the new one serves, and none from an end', () =>
   for (const phase of PHASES.filter((phase) => !isUnderWay(phase))) {
     for (const happening of HAPPENINGS) {
       expect(step(phase, happening)).toEqual(
-        phase === 'draining' && happening === 'drained' ? { phase: 'ended', effects: [] } : null,
+        phase === 'draining' && happening === 'drained' ? { phase: 'ended', effects: ['tell'] } : null,
       )
     }
   }
