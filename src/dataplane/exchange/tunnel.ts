@@ -49,7 +49,7 @@ export class Tunnel implements RawUser, RequestUser, Member {
   #stage: Stage = 'open'
   /** When the present stage is over. */
   #limitMs = Infinity
-  /** Of a WebSocket that may be let go. */
+  /** Of a WebSocket that may be let go, or is judged. */
   #frames: Frames | null = null
   #farewell: Buffer | null = null
   #departure: Departure | null = null
@@ -101,6 +101,8 @@ export class Tunnel implements RawUser, RequestUser, Member {
     const trial = this.#trial
     if (trial === null) return
     this.#trial = null
+    // Nobody lets it go, so nobody has to know any more where its frames end.
+    if (this.#departure === null) this.#frames = null
     if (isByTarget && this.#stage === 'open' && !this.downstream.ended) trial.targetEnds()
     else trial.isGood()
   }
