@@ -56,8 +56,6 @@ export class HoldQueue extends Queue {
   readonly hold: Hold
   /** Since it is over, by release or another one. */
   pace: ReleasePace | null = null
-  /** When that was seen, in steady ms; Infinity before. */
-  overMs = Infinity
   /** Those that were let go and have no answer, and how many may be. */
   leaving = 0
   open: number
@@ -72,7 +70,7 @@ export class HoldQueue extends Queue {
 
   /** Somebody waits who came before it was over. */
   get hasHeld(): boolean {
-    return this.first !== null && this.first.sinceMs <= this.overMs
+    return this.first !== null && (this.pace === null || this.first.sinceMs <= this.pace.beganMs)
   }
 }
 
@@ -224,8 +222,7 @@ export class Holds {
 
   #release(queue: HoldQueue): void {
     this.#present.delete(queue.service)
-    queue.overMs = this.#setting.time.steadyMs()
-    queue.pace = new ReleasePace(queue.overMs)
+    queue.pace = new ReleasePace(this.#setting.time.steadyMs())
     if (queue.first !== null) this.#leaving.add(queue)
   }
 

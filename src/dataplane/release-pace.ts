@@ -22,11 +22,11 @@ export class ReleasePace {
   #turns = FIRST
   /** What of a turn is left over from the ticks before. */
   #rest = 0
-  readonly #beganMs: number
+  readonly beganMs: number
   #tickedMs: number
 
   constructor(nowMs: number) {
-    this.#beganMs = nowMs
+    this.beganMs = nowMs
     this.#tickedMs = nowMs
   }
 
@@ -34,7 +34,7 @@ export class ReleasePace {
   turnsAt(nowMs: number): number {
     const isLate = nowMs - this.#tickedMs > LATE_MS
     this.#tickedMs = nowMs
-    const least = FIRST * 2 ** ((nowMs - this.#beganMs) / DOUBLED_MS)
+    const least = FIRST * 2 ** ((nowMs - this.beganMs) / DOUBLED_MS)
     this.#turns = Math.min(MOST, Math.max(least, isLate ? this.#turns / 2 : this.#turns + MORE))
     this.#rest += this.#turns
     const whole = Math.floor(this.#rest)
