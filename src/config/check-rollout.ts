@@ -15,8 +15,9 @@ import type { MetricSpec, RolloutSpec } from './schema-rollout.ts'
 
 /** What a verdict calls its own causes. */
 const RESERVED = ['failures', 'harm', 'rate', 'slow']
+const HOUR_MS = 3_600_000
 const EVERY_MS_MIN = 1_000
-const EVERY_MS_MAX = 3_600_000
+const EVERY_MS_MAX = HOUR_MS
 /** A year. */
 const STANDBY_MS_MAX = 31_536_000_000
 /** A day. */
@@ -71,7 +72,7 @@ export function checkRollout(report: Report, at: string, rollout: RolloutSpec): 
   if (rollout.schedule !== undefined) checkSchedule(report, child(at, 'schedule'), rollout.schedule)
   const verdictAt = child(at, 'verdict')
   if (rollout.verdict?.earlyClose !== undefined && report.present(verdictAt)) {
-    checkEarlyClose(report, child(verdictAt, 'earlyClose'), rollout.verdict.earlyClose)
+    checkTime(report, child(verdictAt, 'earlyClose'), rollout.verdict.earlyClose, 0, EARLY_CLOSE_MS_MAX)
   }
   const metricsAt = child(verdictAt, 'metrics')
   if (!report.present(metricsAt)) return
@@ -85,10 +86,6 @@ export function checkRollout(report: Report, at: string, rollout: RolloutSpec): 
     names.add(metric.name)
     checkMetric(report, metricAt, metric)
   }
-}
-
-function checkEarlyClose(report: Report, at: string, text: string): void {
-  if (report.sound(at) && durationMs(text) > EARLY_CLOSE_MS_MAX) report.add(at, `${text} is too long: at most 1m`)
 }
 
 type Called = Omit<HookSpec, 'at'>
@@ -184,5 +181,7 @@ function checkTime(report: Report, at: string, text: string, msMin: number, msMa
   if (!report.sound(at)) return
   const ms = durationMs(text)
   if (ms < msMin) report.add(at, `${text} is too short: at least ${msMin}ms`)
-  if (ms > msMax) report.add(at, `${text} is too long: at most ${Math.floor(msMax / 3_600_000)}h`)
+  if (ms <= msMax) return
+  const most = msMax < HOUR_MS ? `${msMax / 60_000}m` : `${Math.floor(msMax / HOUR_MS)}h`
+  report.add(at, `${text} is too long: at most ${most}`)
 }
