@@ -10,6 +10,15 @@ import { CHANGE, insisting } from './insist.ts'
 import { type Outcome, printOutcome } from './outcome.ts'
 import { type Call, durationGiven, type Verb, wholeNumber } from './verb.ts'
 
+/** Which requests wait, and how many: of `hold`, and of `switch --hold`. */
+export const WAITING = {
+  options: { only: { type: 'string' }, queue: { type: 'string' } },
+  help: [
+    ['--only writes', 'Hold only what is not safe by its method, and upgrades'],
+    ['--queue NUMBER', 'Requests that may wait; default 10000'],
+  ],
+} as const
+
 /** What is asked of a hold by options of these names, as it is posted. */
 export function holdOf({ for: duration, only, queue }: Call['options']): object {
   if (typeof duration === 'string') durationGiven(duration, '--for', '30s')
@@ -23,11 +32,10 @@ export const hold: Verb = {
   args: 'SERVICE',
   summary: 'Let the requests of a service wait, in order, until it is released',
   argsCount: [1, 1],
-  options: { for: { type: 'string' }, only: { type: 'string' }, queue: { type: 'string' }, ...CHANGE.options },
+  options: { for: { type: 'string' }, ...WAITING.options, ...CHANGE.options },
   optionsHelp: [
     ['--for DURATION', 'When the hold ends by itself; default 30s, at most 10m'],
-    ['--only writes', 'Hold only what is not safe by its method, and upgrades'],
-    ['--queue NUMBER', 'Requests that may wait; default 10000'],
+    ...WAITING.help,
     ...CHANGE.help,
   ],
   examples: ['hold shop --for 10s', 'hold shop --only writes'],

@@ -7,7 +7,7 @@
 import { pathOf, WAIT_MS } from './admin.ts'
 import { number } from './columns.ts'
 import { usageFailure } from './failure.ts'
-import { holdOf } from './hold.ts'
+import { holdOf, WAITING } from './hold.ts'
 import { CHANGE, insisting, WAIT, waitOf } from './insist.ts'
 import { type Outcome, printOutcome, splitInWords } from './outcome.ts'
 import { type Call, durationGiven, type Verb } from './verb.ts'
@@ -27,16 +27,14 @@ export const switchVerb: Verb = {
   options: {
     ...WAIT.options,
     hold: { type: 'string' },
-    only: { type: 'string' },
-    queue: { type: 'string' },
+    ...WAITING.options,
     hook: { type: 'string' },
     ...CHANGE.options,
   },
   optionsHelp: [
     ...WAIT.help,
     ['--hold DURATION', 'Hold requests meanwhile, for so long at most: they meet the new version, or none of it'],
-    ['--only writes', 'Hold only what is not safe by its method, and upgrades'],
-    ['--queue NUMBER', 'Requests that may wait; default 10000'],
+    ...WAITING.help,
     ['--hook URL', 'Call this under the hold, for a migration; without a 2xx from it nothing is switched'],
     ...CHANGE.help,
   ],
