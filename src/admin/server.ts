@@ -149,6 +149,7 @@ export async function buildAdmin(deps: AdminDeps): Promise<{ app: FastifyInstanc
   guardCalls(app, deps)
   answerProblems(app, routes)
   readBodies(app)
+  app.addHook('preValidation', typeQuery)
   await app.register(swagger, documentOptions(deps.version, deps.tokens.length > 0))
   liveRoutes(app, deps)
   serviceRoutes(app, deps)
@@ -222,8 +223,8 @@ async function typeQuery({ query, routeOptions }: FastifyRequest): Promise<void>
   const { properties = {} } = (routeOptions.schema?.querystring ?? {}) as { properties?: Record<string, Typed> }
   for (const [name, { type, anyOf = [] }] of Object.entries(properties)) {
     const text = values[name]
-    const types = [type, ...anyOf.map((one) => one.type)]
     if (typeof text !== 'string') continue
+    const types = [type, ...anyOf.map((one) => one.type)]
     if (types.includes('integer') && /^[0-9]+$/.test(text)) values[name] = Number(text)
     if (types.includes('boolean') && (text === 'true' || text === 'false')) values[name] = text === 'true'
   }
@@ -238,7 +239,6 @@ function answerProblems(app: FastifyInstance, routes: Routes): void {
     return new TurnoutError('method_not_allowed')
   }
   app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply))
-  app.addHook('preValidation', typeQuery)
   app.setNotFoundHandler((request, reply) => sendProblem(nowhere(request, reply), request, reply))
   app.addHook('onRequest', async (request, reply) => {
     if (request.is404) throw nowhere(request, reply)
