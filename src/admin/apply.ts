@@ -14,7 +14,7 @@ import type { ServiceSpec } from '../config/schema.ts'
 import { NAME_PATTERN } from '../config/schema-parts.ts'
 import { Type } from '../config/type.ts'
 import { validate } from '../config/validate.ts'
-import { TurnoutError } from '../errors.ts'
+import { isTurnoutError, TurnoutError } from '../errors.ts'
 import type { AdminDeps } from './deps.ts'
 
 const NAME = new RegExp(NAME_PATTERN)
@@ -124,6 +124,23 @@ export async function asCaller<T>(
   } finally {
     socket.removeListener('close', leave)
   }
+}
+
+/**
+ * Makes a change at once; who asks for one revision only waits for his turn, and may be refused. `unstored` says what is so all the same
+ * when the store could not be told.
+ */
+export async function changeAtOnce(
+  { control }: Pick<AdminDeps, 'control'>,
+  change: Change,
+  options: ChangeOptions,
+  unstored: string,
+): Promise<ChangeResult> {
+  const atOnce = options.ifMatch === undefined
+  return control.change(change, { ...options, atOnce }).catch((error: unknown) => {
+    if (!atOnce || !isTurnoutError(error, 'store_unavailable')) throw error
+    throw new TurnoutError(error.code, `${error.message} ${unstored}`)
+  })
 }
 
 /** What every change answers, with the ETag set. */

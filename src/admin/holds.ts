@@ -7,10 +7,19 @@
 import { randomBytes } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import type { Static } from 'typebox'
-import type { AskedHold } from '../change.ts'
+import type { AskedHold, Change, ChangeOptions, ChangeResult } from '../change.ts'
 import { Type } from '../config/type.ts'
-import { isTurnoutError, TurnoutError } from '../errors.ts'
-import { apply, asCaller, ChangeQuery, changedAnswer, findService, MINUTES, minutesMsOf } from './apply.ts'
+import { TurnoutError } from '../errors.ts'
+import {
+  apply,
+  asCaller,
+  ChangeQuery,
+  changeAtOnce,
+  changedAnswer,
+  findService,
+  MINUTES,
+  minutesMsOf,
+} from './apply.ts'
 import type { AdminDeps } from './deps.ts'
 import { answers, Count, changed, Milliseconds, nullable, object } from './schemas.ts'
 
@@ -123,28 +132,9 @@ export function holdRoutes(app: FastifyInstance, deps: AdminDeps): void {
 
 const RELEASED = 'The requests go on all the same. Release once more when the store is back, so that it has that too.'
 
-type Asked = Parameters<AdminDeps['control']['change']>
-
 /** Releases at once. */
 export const release = (
   deps: Pick<AdminDeps, 'control'>,
-  change: Asked[0],
-  options: Asked[1],
-): ReturnType<AdminDeps['control']['change']> => changeAtOnce(deps, change, options, RELEASED)
-
-/**
- * Makes a change at once; who asks for one revision only waits for his turn, and may be refused. `unstored` says what is so all the same
- * when the store could not be told.
- */
-export async function changeAtOnce(
-  { control }: Pick<AdminDeps, 'control'>,
-  change: Asked[0],
-  options: Asked[1],
-  unstored: string,
-): ReturnType<AdminDeps['control']['change']> {
-  const atOnce = options.ifMatch === undefined
-  return control.change(change, { ...options, atOnce }).catch((error: unknown) => {
-    if (!atOnce || !isTurnoutError(error, 'store_unavailable')) throw error
-    throw new TurnoutError(error.code, `${error.message} ${unstored}`)
-  })
-}
+  change: Change,
+  options: ChangeOptions,
+): Promise<ChangeResult> => changeAtOnce(deps, change, options, RELEASED)

@@ -7,9 +7,8 @@ import type { Static } from 'typebox'
 import { Type } from '../config/type.ts'
 import { pagesGiven } from '../metrics/maintenance.ts'
 import type { ServiceStatus } from '../table/status.ts'
-import { asCaller, ChangeQuery, changedAnswer, findService } from './apply.ts'
+import { asCaller, ChangeQuery, changeAtOnce, changedAnswer, findService } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
-import { changeAtOnce } from './holds.ts'
 import { answers, Count, changed, Milliseconds, nullable, object } from './schemas.ts'
 
 const MaintenanceBody = Type.Object(
