@@ -41,13 +41,13 @@ export async function startFile(
 
 /** Begins anew with what the store says of rollouts, once it can be read. */
 export async function reseat(seat: Seat, clock: Clock): Promise<void> {
-  while (
-    !(await seat.reseat().then(
-      () => true,
-      () => false,
-    ))
-  )
-    await sleep(clock, AGAIN_MS)
+  for (;;) {
+    try {
+      return await seat.reseat()
+    } catch {
+      await sleep(clock, AGAIN_MS)
+    }
+  }
 }
 
 /** Starts the rollouts, or has them started once the store can be read. */
