@@ -38,19 +38,24 @@ export class RedisServer {
     await this.#child?.stop()
   }
 
-  /** Sends one command, in words without blanks, and gives what it answers, as text. */
-  async ask(...words: readonly string[]): Promise<string> {
-    const socket = connect(this.port, '127.0.0.1')
-    socket.end(`${words.join(' ')}\r\nQUIT\r\n`)
-    let answer = ''
-    try {
-      for await (const bytes of socket) answer += bytes
-    } catch {
-      return ''
-    }
-    return answer
+  /** Sends one command; gives what it answers, and nothing while it cannot be reached. */
+  ask(...words: readonly string[]): Promise<string> {
+    return askRedis(this.port, ...words).catch(() => '')
   }
 }
+
+/** Sends one command to the server at this port, in words without blanks, and gives what it answers, as text. */
+export async function askRedis(port: number, ...words: readonly string[]): Promise<string> {
+  const socket = connect(port, '127.0.0.1')
+  socket.end(`${words.join(' ')}\r\nQUIT\r\n`)
+  let answer = ''
+  for await (const bytes of socket) answer += bytes
+  return answer
+}
+
+/** Whether what a sentinel says of its primary shows that it knows the replica and both others. */
+export const knowsAll = (said: string): boolean =>
+  /num-slaves\r\n\$1\r\n1[\s\S]*num-other-sentinels\r\n\$1\r\n2/.test(said)
 
 /** Resolves when `look` gives true; rejects when it has not for half a minute. */
 export async function until(look: () => Promise<boolean>): Promise<void> {
@@ -98,8 +103,7 @@ export async function startSentinels(folder: string, primary: RedisServer): Prom
     await sentinel.start()
     sentinels.push(sentinel)
   }
-  const known = /num-slaves\r\n\$1\r\n1[\s\S]*num-other-sentinels\r\n\$1\r\n2/
   for (const sentinel of sentinels)
-    await until(async () => known.test(await sentinel.ask('SENTINEL', 'MASTER', 'turnout')))
+    await until(async () => knowsAll(await sentinel.ask('SENTINEL', 'MASTER', 'turnout')))
   return sentinels
 }

@@ -51,6 +51,16 @@ async function switched(proxy: TestProxy, body: object, path = '/v1/services/sho
   }
 }
 
+/** `shop` at host a and `api` at host b, both blue over the same targets. */
+async function startTwo(): Promise<TestProxy> {
+  const [blue, green] = [await startNamed('blue'), await startNamed('green')]
+  const at = (host: string) => ({
+    ...service({ blue: [blue.url], green: [green.url] }),
+    routes: [{ host, path: '/' }],
+  })
+  return startProxy({ services: { shop: at('a'), api: at('b') } })
+}
+
 /** A gate that hooks and targets wait at. */
 function newGate() {
   const { promise, resolve } = Promise.withResolvers<number>()
@@ -137,12 +147,7 @@ test('a hook that says no, that nobody hears, or that is not done in time moves 
 })
 
 test('whoever releases it, or removes the service, calls the switch off before its hook has answered', async () => {
-  const [blue, green] = [await startNamed('blue'), await startNamed('green')]
-  const shop = (host: string) => ({
-    ...service({ blue: [blue.url], green: [green.url] }),
-    routes: [{ host, path: '/' }],
-  })
-  const proxy = await startProxy({ services: { shop: shop('a'), api: shop('b') } })
+  const proxy = await startTwo()
   const gate = newGate()
   const hook = await startHook(() => gate.passed)
   const asked = { hold: { for: '60s' }, hook: { url: hook.url } }
@@ -167,12 +172,7 @@ test('whoever releases it, or removes the service, calls the switch off before i
 })
 
 test('several services are held, and switched in one commit after one hook; or none is, where one of them would be refused', async () => {
-  const [blue, green] = [await startNamed('blue'), await startNamed('green')]
-  const shop = (host: string) => ({
-    ...service({ blue: [blue.url], green: [green.url] }),
-    routes: [{ host, path: '/' }],
-  })
-  const proxy = await startProxy({ services: { shop: shop('a'), api: shop('b') } })
+  const proxy = await startTwo()
   const gate = newGate()
   const hook = await startHook(() => gate.passed)
   const group = { to: { shop: 'green', api: 'green' }, hold: { for: '60s' }, hook: { url: hook.url } }

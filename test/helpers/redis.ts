@@ -2,10 +2,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freePort } from '../../bench/process.ts'
+import { askRedis, knowsAll } from '../../bench/redis-servers.ts'
 import { program } from './programs.ts'
 import { until } from './raw.ts'
 
@@ -37,7 +37,7 @@ export async function startRedis(...options: readonly string[]): Promise<RedisSe
   const start = async () => {
     const fixed = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', '']
     child = spawn(REDIS!, [...fixed, ...options], { stdio: 'ignore' })
-    await until('redis answers', async () => /PONG|NOAUTH/.test(await ask(port, 'PING').catch(() => '')))
+    await until('redis answers', async () => /PONG|NOAUTH/.test(await askRedis(port, 'PING').catch(() => '')))
   }
   const kill = async () => {
     if (child.exitCode !== null || child.signalCode !== null) return
@@ -49,7 +49,7 @@ export async function startRedis(...options: readonly string[]): Promise<RedisSe
     folder,
     port,
     url: `redis://127.0.0.1:${port}`,
-    ask: (...words) => ask(port, ...words),
+    ask: (...words) => askRedis(port, ...words),
     signal: (name) => void child.kill(name),
     kill,
     restart: start,
@@ -89,10 +89,7 @@ export async function startSentinels(): Promise<RedisGroup> {
   for (let n = 0; n < 3; n++) sentinels.push(await startSentinel(primary.port))
   await until('the replica is there', async () => /slave0:/.test(await primary.ask('INFO', 'replication')))
   for (const { port } of sentinels) {
-    const knows = async () =>
-      /num-slaves\r\n\$1\r\n1[\s\S]*num-other-sentinels\r\n\$1\r\n2/.test(
-        await ask(port, 'SENTINEL', 'MASTER', 'turnout'),
-      )
+    const knows = async () => knowsAll(await askRedis(port, 'SENTINEL', 'MASTER', 'turnout'))
     await until('a sentinel knows all', knows, 20_000)
   }
   return groupOf([primary, replica], sentinels, async () => {
@@ -114,7 +111,7 @@ async function startSentinel(primary: number): Promise<{ port: number; end(): Pr
   const file = join(folder, 'sentinel.conf')
   writeFileSync(file, `${lines.join('\n')}\n`)
   const child = spawn(REDIS!, [file, '--sentinel'], { stdio: 'ignore' })
-  await until('a sentinel answers', async () => /PONG/.test(await ask(port, 'PING').catch(() => '')))
+  await until('a sentinel answers', async () => /PONG/.test(await askRedis(port, 'PING').catch(() => '')))
   return {
     port,
     async end() {
@@ -140,12 +137,4 @@ export async function startCluster(): Promise<RedisGroup> {
     await until('the cluster is whole', isWhole, 20_000)
   }
   return groupOf(servers, servers)
-}
-
-async function ask(port: number, ...words: readonly string[]): Promise<string> {
-  const socket = connect(port, '127.0.0.1')
-  socket.end(`${words.join(' ')}\r\nQUIT\r\n`)
-  let answer = ''
-  for await (const bytes of socket) answer += bytes
-  return answer
 }
