@@ -34,11 +34,12 @@ import type { LookupFiles } from './lookups/lookups.ts'
 import { startLookups } from './lookups/start.ts'
 import { createExposition } from './metrics/exposition.ts'
 import { allocateSharedMemory, type SharedMemory } from './metrics/layout.ts'
-import { createTrafficWindow, type ServiceTraffic, type TrafficWindow } from './metrics/window.ts'
+import { createTrafficWindow, type ServiceTraffic } from './metrics/window.ts'
 import type { Names } from './names/names.ts'
 import { startNames } from './names/start.ts'
 import { closerOf, INSTANCE, presentOf, SELF, type Stage } from './present.ts'
 import { Rollouts } from './rollout/controller.ts'
+import type { GatesDeps } from './rollout/gates/gates.ts'
 import { Seat } from './rollout/seat.ts'
 import type { Running, ServeOptions } from './serve-options.ts'
 import { warnOfDescriptors, warnOfRestart } from './serve-warnings.ts'
@@ -212,17 +213,10 @@ async function takeOver(predecessor: NonNullable<ServeOptions['predecessor']>, h
 }
 
 /** Rollouts that have not been started, and begin anew whenever another instance has led. */
-function newSeat(
-  { rolloutCommands: commandFolders }: ServeOptions['spec'],
-  core: Core,
-  traffic: TrafficWindow,
-  log: Logger,
-): Seat {
-  const { control, memory, store } = core
+function newSeat({ control, memory, store }: Core, log: Logger, given: GatesDeps): Seat {
   const publish = control.publish.bind(control)
   const id = () => `r-${randomBytes(4).toString('hex')}`
-  const { name } = INSTANCE
-  const deps = { control, clock: systemClock, memory, traffic, commandFolders, store, log, publish, id, name }
+  const deps = { ...given, control, memory, store, log, publish, id, name: INSTANCE.name }
   const seat = new Seat(store, () => new Rollouts(deps))
   store.fleet?.onLeadLost(() => void reseat(seat, systemClock))
   return seat
@@ -247,12 +241,12 @@ async function startControlPlane(
   core.lately.traffic = traffic.service
   const departures = new DepartureWatch(control, memory, clock, (event) => control.publish(event))
   cleanup.add(() => departures.close())
-  const rollouts = newSeat(spec, core, traffic, log)
+  const busyPredecessor = () => predecessor?.busyPid ?? null
+  const rollouts = newSeat(core, log, { clock, traffic, commandFolders: spec.rolloutCommands, busyPredecessor })
   cleanup.add(() => rollouts.close())
   await startRollouts(rollouts, store, clock)
   store.mayBlock(false)
-  const busyPid = () => predecessor?.busyPid ?? null
-  const { quiet, callHook } = startSwitchHolds(core, clock, cleanup, busyPid)
+  const { quiet, callHook } = startSwitchHolds(core, clock, cleanup, busyPredecessor)
   const instances = new Instances({ store, control, clock, self: INSTANCE, quiet })
   cleanup.add(() => instances.close())
   const exposition = createExposition(control, memory, clock, VERSION, () => ({
@@ -283,7 +277,7 @@ async function startControlPlane(
     applyText: async (text, env, how) => instances.everywhere(await file.applyText(text, env, how), how),
     ...(sockets?.admin != null && { descriptor: sockets.admin }),
     ...(upgrade && { upgrade }),
-    busyPredecessor: busyPid,
+    busyPredecessor,
     isYielded: () => stage.isYielded,
     isReady: () => core.workers.ready && !stage.isDraining,
     process: { workers: memory.workers, store: storeKind(spec.store), pid: SELF.pid, startedAtMs: STARTED_MS },

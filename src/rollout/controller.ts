@@ -21,6 +21,7 @@ import { SLICE_MS } from './clump.ts'
 import { Counts, type Ending, type Figures, type Verb } from './counts.ts'
 import { dryRun } from './dry-run.ts'
 import { Elsewhere } from './elsewhere.ts'
+import type { Means } from './gates/gate.ts'
 import { Gates } from './gates/gates.ts'
 import type { Post, PostAnswer } from './given/posted.ts'
 import { Prometheus } from './given/prometheus.ts'
@@ -49,6 +50,7 @@ export interface ControllerDeps extends BeginningsDeps {
   readonly name: string
   readonly publish: Publish
   readonly log: Pick<Logger, 'error' | 'warn'>
+  readonly busyPredecessor: Means['busyPredecessor']
 }
 
 export class Rollouts {
@@ -73,7 +75,7 @@ export class Rollouts {
     this.#deps = deps
     this.#archive = new Archive(deps.store, (name) => Object.hasOwn(deps.control.snapshot().services, name))
     this.#beginnings = new Beginnings(deps, (service) => this.#running.get(service))
-    this.#gates = new Gates(deps.clock, (service) => deps.traffic.service(service), deps.commandFolders)
+    this.#gates = new Gates(deps)
     this.#standbys = new Standbys({
       ...deps,
       gates: this.#gates,

@@ -150,6 +150,7 @@ export async function startAdmin(changes: Partial<AdminDeps> = {}, withShop = tr
     memory,
     traffic,
     commandFolders: [],
+    busyPredecessor: () => null,
     store,
     publish: (event) => control.publish(event),
     id: () => 'r-1',

@@ -42,6 +42,46 @@ test('one that has no weight yet is as new as before', async () => {
   expect(stood.memory.newFrom[slotOf(stood, 'green', url)]).toBe(0)
 })
 
+test('a target is not replaced while the process before this one still has requests under way, for as long as a drain may last', async () => {
+  const urls = [(await startNamed('one')).url, (await startNamed('two')).url]
+  const replaced: string[] = []
+  const hook = await startHook(async ({ target }: { target: string }) => {
+    replaced.push(target)
+    return 200
+  })
+  let predecessor: number | null = 17
+  const drain = { timeout: '20s' }
+  const shop = { ...rollingShop(urls, hook.url, { advance: 'time' }), drain }
+  const stood = await stand(memoryStore(), { busyPredecessor: () => predecessor }, shop)
+  const { rollouts, clock, control } = stood
+  onTestFinished(() => rollouts.close())
+  await rollouts.start()
+  await rollouts.begin('shop', { to: 'blue', version: '2.0' }, 'test')
+  const states = () => urls.map((url) => control.snapshot().status['shop'].pools['blue'].targets[url].admin)
+  await drivenUntil('the first drains', async () => states()[0] === 'drain')
+  for (let looks = 0; looks < 100; looks++) {
+    clock.move(100)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  expect(replaced).toEqual([])
+  predecessor = null
+  await drivenUntil('it is replaced', async () => {
+    clock.move(50)
+    return replaced.length > 0
+  })
+  predecessor = 18
+  await drivenUntil('the second drains', async () => {
+    clock.move(100)
+    return states()[1] === 'drain'
+  })
+  const sinceMs = clock.steadyMs()
+  await drivenUntil('it is replaced after the time of a drain', async () => {
+    clock.move(100)
+    return replaced.length === 2
+  })
+  expect(clock.steadyMs() - sinceMs).toBeGreaterThanOrEqual(19_000)
+})
+
 test('a target that was replaced is new when it comes back, and the others are not', async () => {
   const urls = [(await startNamed('one')).url, (await startNamed('two')).url]
   const hook = await startHook(async ({ target }: { target: string }) => {

@@ -55,6 +55,7 @@ export async function stand(
     memory,
     traffic,
     commandFolders: [],
+    busyPredecessor: () => null,
     store,
     log,
     publish: ({ message }: { message: string }) => void events.push(message),

@@ -5,6 +5,7 @@
 import type { Clock } from '../../clock.ts'
 import type { HookEvent } from '../../config/schema-gates.ts'
 import type { NotifySpec } from '../../config/schema-rollout.ts'
+import type { TrafficWindow } from '../../metrics/window.ts'
 import type { State, Task } from '../rollout.ts'
 import type { CheckFound } from '../runbook.ts'
 import { Asker } from './asker.ts'
@@ -57,19 +58,27 @@ interface Notice {
 /** Whoever is told of the end of a rollout is given so long, each time. */
 const NOTIFY_MS = 10_000
 
+export interface GatesDeps extends Pick<Means, 'busyPredecessor'> {
+  readonly clock: Clock
+  /** Folders whose programs hooks may run. */
+  readonly commandFolders: readonly string[]
+  /** What happened lately. */
+  readonly traffic: Pick<TrafficWindow, 'service'>
+}
+
 export class Gates {
   readonly #means: Means
   readonly #end = new AbortController()
 
-  /** Hooks may run programs of these folders. */
-  constructor(clock: Clock, traffic: Means['traffic'], commandFolders: readonly string[]) {
+  constructor({ clock, commandFolders, traffic, busyPredecessor }: GatesDeps) {
     this.#means = {
+      busyPredecessor,
+      traffic: (service) => traffic.service(service),
       asker: new Asker(),
       commands: new Commands(commandFolders, clock),
       steadyMs: () => clock.steadyMs(),
       nowMs: () => clock.nowMs(),
       pause: (ms, signal) => waitFor(clock, ms, signal),
-      traffic,
     }
   }
 

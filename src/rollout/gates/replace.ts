@@ -116,16 +116,17 @@ async function drainOne(url: string, about: About, means: Means, signal: AbortSi
   await idle(url, durationMs(targets.spec?.drain.timeout ?? '0s'), about, means, signal)
 }
 
-/** Waits until nothing is in flight at the target, for so long at most. */
+/** Waits until nothing is in flight at the target, for so long at most; what the process before this one has there is not counted here. */
 async function idle(
   url: string,
   withinMs: number,
   { targets }: About,
-  { steadyMs, pause }: Means,
+  { steadyMs, pause, busyPredecessor }: Means,
   signal: AbortSignal,
 ): Promise<void> {
   const untilMs = steadyMs() + withinMs
-  while (targets.inFlight(url) > 0 && steadyMs() < untilMs) await pause(LOOK_MS, signal)
+  const isBusy = () => targets.inFlight(url) > 0 || busyPredecessor() !== null
+  while (isBusy() && steadyMs() < untilMs) await pause(LOOK_MS, signal)
 }
 
 async function update(url: string, isUndone: boolean, about: About, means: Means, signal: AbortSignal): Promise<void> {
