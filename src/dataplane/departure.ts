@@ -9,6 +9,8 @@ export interface Member {
   readonly isWalked: boolean
   /** Ends it at the next such place, with these words; at once where none is known. */
   leave(farewell: Buffer): void
+  /** Breaks it off, where that is not its own to do when it has had its time. */
+  cut?(): void
   readonly downstream: Asker['downstream']
 }
 
@@ -19,7 +21,7 @@ export interface Departure extends Asker {
   readonly key: number
   /** Its place among those that wait for their turn, or below 0. */
   at: number
-  /** From when on it may be cut; below 0 when it is not to. */
+  /** From when on it may be cut, also when it was told and has not gone; below 0 when it is not to. */
   lateMs: number
   /** It is to leave, and was not told yet. */
   isLeaving: boolean

@@ -16,7 +16,7 @@ import { DEPARTURE, PACE_STATES } from '../metrics/departures.ts'
 import { departureOffset, type SharedMemory } from '../metrics/layout.ts'
 import type { Decision, ServiceTable, Table } from '../table/types.ts'
 import type { Departure, Member, OpenPlace } from './departure.ts'
-import { type Destination, type DestinationSetting, destinationOf } from './destination.ts'
+import { type DestinationSetting, destinationOf } from './destination.ts'
 import { flat } from './http1/syntax.ts'
 import { Letting } from './letting.ts'
 import { sharesOf, surplusOf } from './rebalance.ts'
@@ -48,6 +48,8 @@ export class Departures {
   readonly #places = new Map<number, OpenPlace>()
   readonly #lettings = new Map<string, Letting>()
   #toLookAt: Departure[] = []
+  /** Those that were told and cannot go yet, until they are cut. */
+  #late: Departure[] = []
   #table: Table | null = null
   #lookMs = Infinity
   /** Over how long all leave, when the worker drains; 0 when it does not. */
@@ -138,6 +140,7 @@ export class Departures {
       this.#lookAtSome()
     }
     for (const [name, letting] of this.#lettings) this.#letGo(name, letting, nowMs)
+    if (this.#late.length > 0) this.#cutLate(nowMs)
   }
 
   #look(table: Table, nowMs: number): void {
@@ -199,13 +202,9 @@ export class Departures {
       departure.isToBeLookedAt = false
       const { place } = departure
       if (departure.isTold || !place.members.has(departure)) continue
-      if (this.#destinationOf(departure) === 'stays') this.#stays(departure)
+      if (destinationOf(this.#plane, departure) === 'stays') this.#stays(departure)
       else this.#leaves(departure)
     }
-  }
-
-  #destinationOf(departure: Departure): Destination {
-    return destinationOf(this.#plane, departure)
   }
 
   #leaves(departure: Departure): void {
@@ -234,7 +233,7 @@ export class Departures {
   #letGo(name: string, letting: Letting, nowMs: number): void {
     const { random } = this.#plane.tables.draw
     const draw = () => letting.waiting[Math.floor(random() * letting.waiting.length)]
-    const isTaken = () => this.#shutdownMs > 0 || this.#destinationOf(draw()) !== 'nobody'
+    const isTaken = () => this.#shutdownMs > 0 || destinationOf(this.#plane, draw()) !== 'nobody'
     for (let due = letting.due(nowMs, isTaken); due > 0 && letting.waiting.length > 0; due--) {
       const departure = draw()
       if (this.#shutdownMs === 0 && !this.#goes(departure, letting, nowMs)) continue
@@ -252,7 +251,7 @@ export class Departures {
       letting.add(departure, nowMs, nowMs + departure.place.drain.timeoutMs)
       return false
     }
-    const destination = this.#destinationOf(departure)
+    const destination = destinationOf(this.#plane, departure)
     if (destination === 'stays') this.#stays(departure)
     if (destination === 'nobody') letting.isRefused = true
     if (typeof destination === 'string') return false
@@ -268,6 +267,19 @@ export class Departures {
     if (!member.isWalked) this.#count(place.slot, DEPARTURE.cut)
     this.#returns.note(key, place.slot, nowMs)
     member.leave(letting.farewell)
+    if (member.cut === undefined || !place.members.has(departure)) return
+    departure.lateMs = nowMs + place.drain.timeoutMs
+    this.#late.push(departure)
+  }
+
+  #cutLate(nowMs: number): void {
+    this.#late = this.#late.filter((departure) => departure.place.members.has(departure))
+    for (const departure of this.#late) {
+      if (nowMs < departure.lateMs) continue
+      departure.lateMs = Infinity
+      this.#count(departure.place.slot, DEPARTURE.cut)
+      departure.member.cut!()
+    }
   }
 
   #count(slot: number, field: number, by = 1): void {

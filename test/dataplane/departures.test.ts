@@ -228,6 +228,22 @@ test('what has no place to end at is left for the time of a drain, and then cut'
   expect([isTold(plain), sum('left'), sum('cut')]).toEqual([true, 0, 1])
 })
 
+test('one that was told and cannot end is cut when the time of a drain is over, and one that has ended by then is not', () => {
+  const members = [open(null), open(null)]
+  const cut = members.map(() => 0)
+  for (const [i, member] of members.entries()) member.cut = () => void cut[i]++
+  commit({ weights: { blue: 0, green: 100 } })
+  pass(11_000)
+  expect(members.every(isTold)).toBe(true)
+  members[1].close()
+  pass(Math.max(...members.map(({ toldMs }) => toldMs)) + DRAIN.timeoutMs - 11_200)
+  pass(10_000)
+  expect([cut, sum('cut'), sum('closed')]).toEqual([[1, 0], 1, 2])
+  members[0].close()
+  pass(1_000)
+  expect(sum('cut')).toBe(1)
+})
+
 test('while nobody would take them nobody leaves, and that is told; then they go on, slowly at first', () => {
   const members = Array.from({ length: 100 }, (_, i) => open(`u${i}`))
   commit({ weights: { blue: 0, green: 100 } }, withHealth('green', GREEN, 'unhealthy'))

@@ -157,7 +157,7 @@ test('after a switch every client is on the other version, told before, and noth
   await expect.poll(async () => (await poolOf(proxy, 'blue')).tunnels, { timeout: 10_000 }).toBe(0)
 }, 60_000)
 
-test('event streams end between two events, are asked for again, and no event is broken; long downloads go on', async () => {
+test('event streams end between two events, are asked for again, and no event is broken; one that is stuck in an event is cut; long downloads go on', async () => {
   const READERS = 40
   const startStreams = (name: string) =>
     startUpstream((request, response) => {
@@ -167,6 +167,7 @@ test('event streams end between two events, are asked for again, and no event is
         return
       }
       response.writeHead(200, { 'content-type': 'text/event-stream' })
+      if (request.url === '/stuck') return void response.write('data: 1\n\ndata: 2')
       let sent = 0
       const timer = setInterval(() => {
         response.write(`id: ${sent}\ndata: ${name} `)
@@ -204,10 +205,14 @@ test('event streams end between two events, are asked for again, and no event is
     read(seen).catch((error: unknown) => stop.signal.aborted || faults.push(String(error)))
   }
   const download = fetch(`${proxy.url}/file`).then((answer) => answer.text())
+  const stuck = await fetch(`${proxy.url}/stuck`)
   await until('all read from blue', () => names.every((seen) => seen.has('blue')) && downloads.length === 1)
   await call(proxy, 'POST', '/v1/services/shop/switch', { to: 'green', wait: '0s' })
   await until('all read from green', () => names.every((seen) => seen.has('green')), 20_000)
   expect(faults).toEqual([])
+  await expect(stuck.text()).rejects.toThrow('terminated')
   downloads[0]()
   expect(await download).toBe('begin end')
+  const idle = { inFlight: 0, letGo: { cut: 1, left: 0 } }
+  await expect.poll(() => poolOf(proxy, 'blue'), { timeout: 10_000 }).toMatchObject(idle)
 }, 60_000)

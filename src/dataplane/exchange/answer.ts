@@ -15,6 +15,7 @@ import type { Downstream } from './downstream.ts'
 import { EventStream } from './event-stream.ts'
 import { cookieLine } from './field-lines.ts'
 import { Mirror } from './mirror.ts'
+import type { Outcome } from './outcome.ts'
 import type { ExchangeRequest } from './request.ts'
 
 /** The exchange, as its answer sees it. */
@@ -90,7 +91,7 @@ export class Answer implements AnswerUser {
   }
 
   /** Passes the final head on, and decides with it whether the rest of a request that is not whole still goes to the target. */
-  relay(head: ResponseHead, framing: Framing, upstream: Upstream, attempts: Attempts): void {
+  relay(head: ResponseHead, framing: Framing, upstream: Upstream, attempts: Attempts, outcome: Outcome): void {
     const sent = upstream.requestSent
     const stays = head.keepAlive && framing !== 'close' && !sent
     // A client that waits for 100 (Continue) and gets this will send nothing.
@@ -98,7 +99,13 @@ export class Answer implements AnswerUser {
     this.#downstream.head(head, framing, this.#request, sent || this.drainsRequest)
     if (this.#downstream.endsByClose) this.drainsRequest = false
     if (framing === 'length' || framing === 'none' || !EventStream.isBegunBy(head)) return
-    const stream = new EventStream(this.#plane.departures, this.#downstream, () => this.#give(NOTHING, 0, 0, ''))
+    const stream = new EventStream(this.#plane.departures, this.#downstream, {
+      end: () => this.#give(NOTHING, 0, 0, ''),
+      cut: () => {
+        outcome.cut('drain_ended')
+        this.#downstream.destroy()
+      },
+    })
     if (stream.begin(attempts, this.#request)) this.#stream = stream
   }
 

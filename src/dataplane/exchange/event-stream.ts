@@ -3,7 +3,7 @@
  * that its reader asks again and comes to another place. Other long answers are left to end.
  *
  * A line ends with CR LF, LF or CR, and an event with an empty line. So the last four octets of what was passed on say all that is to be
- * known; only once it is to leave, what comes is looked through. An answer with a coding of its content is left alone: nobody sees its lines.
+ * known; only once it is to leave, what comes is looked through. One whose event does not end for `drain.timeout` is broken off. An answer with a coding of its content is left alone: nobody sees its lines.
  */
 import type { Departure, Member } from '../departure.ts'
 import type { Departures } from '../departures.ts'
@@ -28,7 +28,7 @@ export class EventStream implements Member {
   #ends = EMPTY
   #afterCr = false
   readonly #departures: Departures
-  readonly #end: () => void
+  readonly #ways: Readonly<Record<'cut' | 'end', () => void>>
   #departure: Departure | null = null
 
   /** The answer is a stream of events by its head. */
@@ -38,11 +38,11 @@ export class EventStream implements Member {
     return fields.find('content-encoding') < 0
   }
 
-  /** `end` ends the answer. */
-  constructor(departures: Departures, downstream: Downstream, end: () => void) {
+  /** `end` ends the answer, and `cut` breaks it off. */
+  constructor(departures: Departures, downstream: Downstream, ways: Readonly<Record<'cut' | 'end', () => void>>) {
     this.#departures = departures
     this.downstream = downstream
-    this.#end = end
+    this.#ways = ways
   }
 
   /** False where its service lets nothing go: then nobody has to look at it. */
@@ -62,8 +62,12 @@ export class EventStream implements Member {
   }
 
   leave(): void {
-    if (this.isBetween) this.#end()
+    if (this.isBetween) this.#ways.end()
     else this.isAsked = true
+  }
+
+  cut(): void {
+    this.#ways.cut()
   }
 
   /** The last event is whole. */

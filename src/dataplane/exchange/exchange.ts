@@ -159,7 +159,7 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
     this.#wait?.answered()
     if (head.status === 101) return this.#startTunnel(head)
     this.phase = 'relaying'
-    this.answer.relay(head, framing, this.upstream!, this.#attempts)
+    this.answer.relay(head, framing, this.upstream!, this.#attempts, this.#outcome)
   }
 
   /** A client that does not keep up stops its source. */

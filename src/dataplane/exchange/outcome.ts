@@ -73,8 +73,8 @@ export class Outcome {
     if (attempts.target === null || ERRORS[code].source !== 'upstream') this.#plane.counters.countRejected(code)
   }
 
-  /** The client has ended it; that is logged, unless something went wrong before. */
-  cut(code: 'client_closed' | 'client_stalled'): void {
+  /** The client has ended it, or it was broken off; that is logged, unless something went wrong before. */
+  cut(code: 'client_closed' | 'client_stalled' | 'drain_ended'): void {
     this.#error ??= code
   }
 

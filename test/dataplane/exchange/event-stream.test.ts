@@ -6,7 +6,8 @@ import type { Downstream } from '../../../src/dataplane/exchange/downstream.ts'
 import { EventStream } from '../../../src/dataplane/exchange/event-stream.ts'
 import { ResponseHead } from '../../../src/dataplane/http1/response-head.ts'
 
-const newStream = (end: () => void = () => {}) => new EventStream({} as Departures, {} as Downstream, end)
+const newStream = (end: () => void = () => {}) =>
+  new EventStream({} as Departures, {} as Downstream, { end, cut: () => {} })
 
 const lines = fc.array(
   fc.constantFrom('data: x', 'id: 1', ': a comment', 'event: e').map((line) => line),
