@@ -10,7 +10,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { isLoopback } from '../config/address.ts'
-import type { AdminSpec } from '../config/schema.ts'
+import type { AdminSpec } from '../config/schema-process.ts'
 import { TurnoutError } from '../errors.ts'
 import { octetsOfText } from '../table/octets.ts'
 

@@ -11,7 +11,8 @@ import { durationMs } from './duration.ts'
 import { HIDDEN } from './hidden.ts'
 import { child } from './pointer.ts'
 import type { HookSpec } from './schema-gates.ts'
-import type { MetricSpec, RolloutSpec } from './schema-rollout.ts'
+import type { RolloutSpec } from './schema-rollout.ts'
+import type { MetricSpec } from './schema-verdict.ts'
 
 /** What a verdict calls its own causes. */
 const RESERVED = ['failures', 'harm', 'rate', 'slow']

@@ -1,12 +1,14 @@
 /**
- * `npm run schema`: writes config/schema.json, which editors read to complete and check config files.
+ * `npm run schema`: writes what is made from the schema: config/schema.json, which editors read to complete and check config files,
+ * and config/REFERENCE.md, which people read.
  *
- * It is the one schema with two changes for editors: a key with a default is not required (validation fills it in), and
- * JSON Schema's own head is there. A test compares the file on disk with what this file would write.
+ * The first is the one schema with two changes for editors: a key with a default is not required (validation fills it in), and
+ * JSON Schema's own head is there. A test compares the files on disk with what this file would write.
  */
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { isNested, WhenSchema } from '../table/conditions/kinds.ts'
+import { referenceText } from './reference.ts'
 import { SpecSchema } from './schema.ts'
 import { asWritten } from './schema-forms.ts'
 
@@ -22,12 +24,19 @@ export function schemaText(): string {
   const definitions = { when: asWritten(WhenSchema) }
   const nested = (_key: string, value: unknown) =>
     typeof value === 'object' && value !== null && isNested(value)
-      ? { $ref: '#/definitions/when', description: 'Conditions as in when, all of which must hold.' }
+      ? { $ref: '#/definitions/when', description: (value as { description: string }).description }
       : value
   return `${JSON.stringify({ ...head, ...(asWritten(SpecSchema) as object), definitions }, nested, 2)}\n`
 }
 
-/** Where the schema is kept. */
-export const schemaPath = fileURLToPath(new URL('../../config/schema.json', import.meta.url))
+const inConfig = (name: string): string => fileURLToPath(new URL(`../../config/${name}`, import.meta.url))
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) writeFileSync(schemaPath, schemaText())
+/** What is made from the schema: the text of each file by its path. */
+export const madeFiles = (): Readonly<Record<string, string>> => ({
+  [inConfig('schema.json')]: schemaText(),
+  [inConfig('REFERENCE.md')]: referenceText(SpecSchema as unknown as Readonly<Record<string, unknown>>),
+})
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  for (const [path, text] of Object.entries(madeFiles())) writeFileSync(path, text)
+}

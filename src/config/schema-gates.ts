@@ -22,17 +22,21 @@ export const HOOK_EVENTS = [
 ] as const
 
 const Called = {
-  url: Type.Optional(HttpUrl('Gets a POST; 2xx is a yes.')),
+  url: Type.Optional(HttpUrl('Gets a POST; 2xx is a yes. Default: none, there is a command.')),
   command: Type.Optional(
     Type.Array(Type.String({ maxLength: 4_096 }), {
       minItems: 1,
       maxItems: 64,
-      description: 'A program and its arguments, from a folder of rolloutCommands; exit code 0 is a yes.',
+      description:
+        'A program and its arguments, from a folder of rolloutCommands; exit code 0 is a yes. Default: none, there is a url.',
     }),
   ),
   timeout: Duration('Silence for longer is a no.', '30s'),
   secret: Type.Optional(
-    Type.String({ minLength: 1, description: 'Signs the body: X-Turnout-Signature, HMAC-SHA256.' }),
+    Type.String({
+      minLength: 1,
+      description: 'Signs the body: X-Turnout-Signature, HMAC-SHA256. Default: it is not signed.',
+    }),
   ),
 }
 
@@ -48,7 +52,9 @@ export const HookSchema = closed({
 
 /** Of one step. */
 export const StepHookSchema = closed({
-  at: Type.Optional(Type.Literal('BeforeStep', { description: 'A hook of a step is called before it.' })),
+  at: Type.Optional(
+    Type.Literal('BeforeStep', { description: 'A hook of a step is called before it. Default BeforeStep.' }),
+  ),
   ...Called,
 })
 
@@ -59,13 +65,13 @@ const answer = (path: string) => ({
     Type.String({
       minLength: 1,
       maxLength: 256,
-      description: 'Dotted field of the JSON body. Without, the whole body counts, without blanks around it.',
+      description: 'Dotted field of the JSON body. Default: the whole body counts, without blanks around it.',
     }),
   ),
 })
 
 export const AnnouncesSchema = closed(answer('Where a target tells its version.'), {
-  description: 'Every target of the new pool must answer the version of its pool.',
+  description: 'Every target of the new pool must answer the version of its pool. Default: none is asked.',
 })
 
 export const FingerprintSchema = closed(
@@ -76,7 +82,7 @@ export const FingerprintSchema = closed(
       description: 'The live pool must answer the same, e.g. the schema of a database that both use.',
     }),
   },
-  { description: 'All targets of the new pool must answer the same.' },
+  { description: 'All targets of the new pool must answer the same. Default: none is asked.' },
 )
 
 export const RolloutCapacitySchema = closed(
@@ -87,7 +93,10 @@ export const RolloutCapacitySchema = closed(
       description: 'Requests that a target carries at the same time.',
     }),
   },
-  { description: 'What the new pool must be able to carry, by the traffic of the moment.' },
+  {
+    description:
+      'What the new pool must be able to carry, by the traffic of the moment. Default: capacity of the service.',
+  },
 )
 
 /** A hook; with `step`, which no file says, it is of that step alone. */

@@ -13,11 +13,14 @@ export const MaintenanceSchema = closed(
       Type.String({
         minLength: 1,
         maxLength: PAGE_BYTES_MAX,
-        description: 'The page itself; default: a short one of Turnout.',
+        description: 'The page itself. Default: a short one of Turnout.',
       }),
     ),
     file: Type.Optional(
-      Type.String({ minLength: 1, description: 'A file with the page, of at most 256 KiB; it is watched.' }),
+      Type.String({
+        minLength: 1,
+        description: 'A file with the page, of at most 256 KiB; it is watched. Default: none.',
+      }),
     ),
     contentType: Type.String({
       default: 'text/html; charset=utf-8',
@@ -25,11 +28,14 @@ export const MaintenanceSchema = closed(
       title: 'a content type such as text/html; charset=utf-8',
       description: 'Content-Type of the page.',
     }),
-    retryAfter: Duration('When clients are told to come again (Retry-After); 0s: they are not told.', '120s'),
+    retryAfter: Duration(
+      'When clients are told to come again (Retry-After), at most a year; 0s: they are not told.',
+      '120s',
+    ),
     allow: Type.Optional({
       ...WhenSchema,
       description: 'Whoever meets all of these conditions goes on as usual. Default: nobody does.',
     } as typeof WhenSchema),
   },
-  { description: 'What visitors are answered while the service is in maintenance.' },
+  { description: 'What visitors are answered while the service is in maintenance. Default: a short page of Turnout.' },
 )

@@ -10,12 +10,15 @@ export const closed = <P extends TProperties>(properties: P, options: object = {
 export const DURATION_PATTERN =
   '^([0-9]{1,10}(\\.[0-9]{1,6})?(ms|s)|[0-9]{1,9}(\\.[0-9]{1,6})?m|[0-9]{1,6}(\\.[0-9]{1,6})?(h|d))$'
 
+/** What editors say of every duration, after what it is. */
+export const DURATION_HINT = 'A duration such as 500ms, 2s, 5m, 1h or 7d.'
+
 /** A duration as people write it; resolved by duration.ts. */
 export const Duration = (description: string, fallback?: string) =>
   Type.String({
     pattern: DURATION_PATTERN,
     title: 'a duration such as 500ms, 2s, 5m, 1h or 7d',
-    description: `${description} A duration such as 500ms, 2s, 5m, 1h or 7d.`,
+    description: `${description} ${DURATION_HINT}`,
     ...(fallback === undefined ? {} : { default: fallback }),
   })
 

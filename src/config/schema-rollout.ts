@@ -13,8 +13,9 @@ import {
   RolloutCapacitySchema,
   StepHookSchema,
 } from './schema-gates.ts'
-import { closed, Duration, Name, Statuses, HttpUrl as Url, UrlPath } from './schema-parts.ts'
+import { closed, Duration, Statuses, HttpUrl as Url, UrlPath } from './schema-parts.ts'
 import { ScheduleSchema } from './schema-schedule.ts'
+import { VerdictSchema } from './schema-verdict.ts'
 import { Type } from './type.ts'
 
 const Path = UrlPath('What is asked for.', '/')
@@ -23,7 +24,7 @@ const Share = (description: string) => Type.Number({ minimum: 0, maximum: 1, des
 const LeastAnswers = Type.Integer({
   minimum: 0,
   maximum: 1_000_000_000,
-  description: 'Least answers of the new version.',
+  description: 'Least answers of the new version. Default 0.',
 })
 
 const StepSchema = closed({
@@ -32,50 +33,14 @@ const StepSchema = closed({
     maximum: 100,
     description: 'Per cent of the traffic; at 0 only rules lead there.',
   }),
-  for: Type.Optional(Duration('Least time of the step.')),
+  for: Type.Optional(Duration('Least time of the step. Default: that of step.')),
   requests: Type.Optional(LeastAnswers),
-  until: Type.Optional(Type.Literal('promoted', { description: 'Goes on only when a person says so.' })),
+  until: Type.Optional(
+    Type.Literal('promoted', { description: 'Goes on only when a person says so. Default: by itself.' }),
+  ),
   hooks: Type.Optional(
-    Type.Array(StepHookSchema, { maxItems: 50, description: 'Who is asked before this step alone.' }),
+    Type.Array(StepHookSchema, { maxItems: 50, description: 'Who is asked before this step alone. Default: nobody.' }),
   ),
-})
-
-const PromQl = (description: string) =>
-  Type.Optional(
-    Type.String({
-      minLength: 1,
-      maxLength: 2_000,
-      description: `${description} {pool} and {service} stand for their names.`,
-    }),
-  )
-
-/** Which keys are there says what kind it is: posted, counted by Prometheus, or a value with a bound (check-rollout.ts). */
-const MetricSchema = closed({
-  name: Name('Name of the metric.'),
-  margin: Type.Optional(
-    Type.Number({
-      exclusiveMinimum: 0,
-      maximum: 0.5,
-      description: 'Points of bad ones that are accepted. Default: that of the verdict.',
-    }),
-  ),
-  optional: Type.Optional(
-    Type.Boolean({ description: 'It can send the release back, but no step waits for it. Default false.' }),
-  ),
-  prometheus: Type.Optional(Url('Where Prometheus is; without, the counts are posted.')),
-  bad: PromQl('Counters of what went bad.'),
-  all: PromQl('Counters of all there was, the bad ones too.'),
-  query: PromQl('One value, to be kept in bounds.'),
-  above: Type.Optional(Type.Number({ description: 'A value of the query above this is out of bounds.' })),
-  below: Type.Optional(Type.Number({ description: 'A value of the query below this is out of bounds.' })),
-  for: Type.Optional(
-    Type.Integer({
-      minimum: 1,
-      maximum: 1_000,
-      description: 'Values in a row that must be out of bounds. Default 1.',
-    }),
-  ),
-  every: Type.Optional(Duration('How often Prometheus is asked. Default 15s.')),
 })
 
 const NotifySchema = closed({
@@ -93,35 +58,45 @@ export const RolloutSchema = closed(
       Type.String({
         maxLength: 128,
         description:
-          'blue-green, canary, linear, all-at-once, rolling, weights such as 5-25-100, 20-percent-steps, or a name of CodeDeploy.',
+          'blue-green, canary, linear, all-at-once, rolling, weights such as 5-25-100, 20-percent-steps, or a name of CodeDeploy such as Canary10Percent5Minutes. Default canary.',
       }),
     ),
     steps: Type.Optional(
       Type.Array(Type.Union([Type.Integer({ minimum: 0, maximum: 100 }), StepSchema]), {
         minItems: 1,
         maxItems: 100,
-        description: 'Steps: per cent, or what each waits for.',
+        description: 'Steps: per cent, or what each waits for. Default: those of the strategy.',
       }),
     ),
     step: Type.Optional(
-      closed({
-        for: Type.Optional(Duration('Least time of every step that does not say.')),
-        requests: Type.Optional(LeastAnswers),
-      }),
+      closed(
+        {
+          for: Type.Optional(Duration('Least time of every step that does not say. Default 0s.')),
+          requests: Type.Optional(LeastAnswers),
+        },
+        { description: 'What every step waits for that does not say. Default: the verdict alone.' },
+      ),
     ),
     warmup: Type.Optional(
-      closed({
-        requests: Type.Array(closed({ path: Path }), { minItems: 1, maxItems: 100, description: 'Asked for in turn.' }),
-        rate: Type.Number({
-          default: 20,
-          minimum: 0.1,
-          maximum: 1_000,
-          description: 'Requests a second, all targets together.',
-        }),
-        for: Duration('How long.', '30s'),
-        success: Type.Optional(Share('Share of answers that must be well.')),
-        p95: Type.Optional(Duration('95 of 100 answers must come within this time.')),
-      }),
+      closed(
+        {
+          requests: Type.Array(closed({ path: Path }), {
+            minItems: 1,
+            maxItems: 100,
+            description: 'Asked for in turn.',
+          }),
+          rate: Type.Number({
+            default: 20,
+            minimum: 0.1,
+            maximum: 1_000,
+            description: 'Requests a second, all targets together.',
+          }),
+          for: Duration('How long; at most a day.', '30s'),
+          success: Type.Optional(Share('Share of answers that must be well, from 0 to 1. Default: any.')),
+          p95: Type.Optional(Duration('95 of 100 answers must come within this time. Default: any.')),
+        },
+        { description: 'Requests that each target of the new version is sent before it is tried. Default: none.' },
+      ),
     ),
     smoke: Type.Optional(
       Type.Array(
@@ -129,131 +104,102 @@ export const RolloutSchema = closed(
           path: Path,
           status: Statuses('Statuses that are well.', '200-299'),
           body: Type.Optional(
-            Type.String({ minLength: 1, maxLength: 1_000, description: 'The body must have this in it.' }),
+            Type.String({
+              minLength: 1,
+              maxLength: 1_000,
+              description: 'The body must have this in it. Default: anything.',
+            }),
           ),
           json: Type.Optional(
             Type.Record(Type.String(), Type.Unknown(), {
-              description: 'Dotted fields of the JSON body and what each must be.',
+              description: 'Dotted fields of the JSON body and what each must be. Default: anything.',
             }),
           ),
           within: Duration('The whole answer must come within this time.', '5s'),
         }),
-        { maxItems: 100, description: 'Asked of every target of the new version before it gets traffic.' },
+        {
+          maxItems: 100,
+          description: 'Asked of every target of the new version before it gets traffic. Default: nothing.',
+        },
       ),
     ),
     schedule: Type.Optional(ScheduleSchema),
     announces: Type.Optional(AnnouncesSchema),
     fingerprint: Type.Optional(FingerprintSchema),
     capacity: Type.Optional(RolloutCapacitySchema),
-    hooks: Type.Optional(Type.Array(HookSchema, { maxItems: 50, description: 'Who is asked, and when.' })),
+    hooks: Type.Optional(
+      Type.Array(HookSchema, { maxItems: 50, description: 'Who is asked, and when. Default: nobody.' }),
+    ),
     rolling: Type.Optional(
-      closed({
-        batchSize: Type.Optional(
-          Type.Union(
-            [
-              Type.Integer({ minimum: 1, maximum: 1_000 }),
-              Type.String({ pattern: '^([1-9]|[1-9][0-9])%$', title: 'a share such as 25%' }),
-            ],
-            { description: 'Targets that are replaced at the same time. Default: what the strategy says.' },
+      closed(
+        {
+          batchSize: Type.Optional(
+            Type.Union(
+              [
+                Type.Integer({ minimum: 1, maximum: 1_000 }),
+                Type.String({ pattern: '^([1-9]|[1-9][0-9])%$', title: 'a share such as 25%' }),
+              ],
+              { description: 'Targets that are replaced at the same time. Default: what the strategy says.' },
+            ),
           ),
-        ),
-        maxUnavailable: Type.Optional(
-          Type.Integer({
-            minimum: 1,
-            maximum: 1_000,
-            description: 'Targets of the pool that may be out at the same time, for any reason. Default: a batch.',
-          }),
-        ),
-        within: Type.Optional(Duration('A target must be healthy so long after its hook has said yes. Default 60s.')),
-      }),
-    ),
-    verdict: Type.Optional(
-      closed({
-        alpha: Type.Number({
-          default: 0.001,
-          exclusiveMinimum: 0,
-          maximum: 0.2,
-          description: 'Share of equal releases that may be rolled back.',
-        }),
-        beta: Type.Number({
-          default: 0.05,
-          exclusiveMinimum: 0,
-          maximum: 0.5,
-          description: 'Chance of passing one that is worse by the margin.',
-        }),
-        margin: Type.Number({
-          default: 0.02,
-          exclusiveMinimum: 0,
-          maximum: 0.5,
-          description: 'Points of failed answers that are accepted.',
-        }),
-        failing: Type.Optional(
-          Statuses(
-            'Statuses that are failures. Default: 500 to 599 but for 501. What breaks on the way always is one.',
-          ),
-        ),
-        earlyClose: Type.Optional(
-          Duration('A WebSocket that its target closes or breaks sooner is a failure; default 5s, 0s for never.'),
-        ),
-        tolerance: Type.Number({ default: 1, minimum: 1, maximum: 2, description: 'Odds ratio that is no fault.' }),
-        harm: Type.Optional(
-          Type.Integer({
-            minimum: 0,
-            maximum: 1_000_000_000,
-            description: 'Failed answers of the new version that may reach clients. Default: no cap.',
-          }),
-        ),
-        rate: closed(
-          {
-            above: Type.Number({
-              default: 0.05,
-              minimum: 0,
-              maximum: 1,
-              description: 'Share of failures, where nothing runs beside it.',
+          maxUnavailable: Type.Optional(
+            Type.Integer({
+              minimum: 1,
+              maximum: 1_000,
+              description: 'Targets of the pool that may be out at the same time, for any reason. Default: a batch.',
             }),
-            over: Duration('Over this time.', '5m'),
-          },
-          { default: {} },
-        ),
-        metrics: Type.Optional(
-          Type.Array(MetricSchema, {
-            maxItems: 10,
-            description: 'What else the new version is judged by: counts that are posted, or what Prometheus knows.',
-          }),
-        ),
-      }),
+          ),
+          within: Type.Optional(Duration('A target must be healthy so long after its hook has said yes. Default 60s.')),
+        },
+        { description: 'How the targets of a rolling release are taken. Default: as the strategy says.' },
+      ),
     ),
+    verdict: Type.Optional(VerdictSchema),
     advance: Type.Optional(
-      Type.Union([Type.Literal('verdict'), Type.Literal('time')], { description: 'What ends a step.' }),
+      Type.Union([Type.Literal('verdict'), Type.Literal('time')], {
+        description:
+          'What ends a step: the verdict on it, or its time while nothing has failed. Default: as the strategy says.',
+      }),
     ),
     keep: Type.Optional(
-      Type.Integer({ minimum: 0, maximum: 50, description: 'Per cent left on the old version until the bake ends.' }),
+      Type.Integer({
+        minimum: 0,
+        maximum: 50,
+        description: 'Per cent left on the old version until the bake ends. Default: as the strategy says.',
+      }),
     ),
-    bake: Type.Optional(Duration('How long all traffic is watched before the rollout is done. Default 5m.')),
+    bake: Type.Optional(
+      Duration('How long the new version is watched with all traffic before the rollout is done. Default 5m.'),
+    ),
     standby: Type.Optional(
       Duration(
-        'How long what it has replaced is kept once it is done; ending it earlier needs force. Default: not at all.',
+        'How long what it has replaced is kept once it is done; ending it earlier needs force. From 1s to a year. Default: not at all.',
       ),
     ),
     onFailure: Type.Optional(
-      Type.Union([Type.Literal('rollback'), Type.Literal('pause')], { description: 'Default rollback.' }),
+      Type.Union([Type.Literal('rollback'), Type.Literal('pause')], {
+        description:
+          'What becomes of a version that has failed: back by itself, or wait for a person. Default rollback.',
+      }),
     ),
     insufficientAfter: Type.Optional(Duration('Time of a step after which onInsufficient counts. Default: never.')),
     onInsufficient: Type.Optional(
       Type.Union([Type.Literal('wait'), Type.Literal('pause'), Type.Literal('rollback')], {
-        description: 'Default wait.',
+        description: 'What becomes of a step that has had too little traffic for too long. Default wait.',
       }),
     ),
     notify: Type.Optional(
       Type.Array(NotifySchema, {
         maxItems: 20,
-        description: 'Told of every end, and of every pause that waits for a person.',
+        description: 'Told of every end, and of every pause that waits for a person. Default: nobody.',
       }),
     ),
   },
-  { description: 'How the service is released.' },
+  {
+    description:
+      'What the service wants of its rollouts; deploy and the API lie over it key by key. Default: a canary by the verdict.',
+  },
 )
 
 export type RolloutSpec = Omit<Static<typeof RolloutSchema>, 'hooks'> & { hooks?: HookSpec[] }
 export type NotifySpec = Static<typeof NotifySchema>
-export type MetricSpec = Static<typeof MetricSchema>

@@ -44,22 +44,25 @@ export const ScheduleSchema = closed(
       Type.String({
         pattern: `^${DATE}$`,
         title: 'a date such as 2026-12-24T18:00 or 2026-12-24T18:00:00+01:00',
-        description: 'The rollout begins then at the earliest.',
+        description: 'The rollout begins then at the earliest. Default: at once.',
       }),
     ),
     freeze: Type.Optional(
-      Type.Array(SpanSchema, { maxItems: 100, description: 'Then it neither begins nor gives the new version more.' }),
+      Type.Array(SpanSchema, {
+        maxItems: 100,
+        description: 'Then it neither begins nor gives the new version more. Default: never.',
+      }),
     ),
     window: Type.Optional(
       Type.Array(SpanSchema, {
         minItems: 1,
         maxItems: 100,
-        description: 'It begins only then; what has begun goes on outside.',
+        description: 'It begins only then; what has begun goes on outside. Default: always.',
       }),
     ),
     timezone: TimeZone,
   },
-  { description: 'When it may begin, and go on. It may always go back.' },
+  { description: 'When it may begin, and go on; it may always go back. Default: always.' },
 )
 
 export type ScheduleSpec = Static<typeof ScheduleSchema>

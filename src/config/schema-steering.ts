@@ -38,14 +38,14 @@ export const RescueSchema = Type.Union(
         Type.Array(Type.Integer({ minimum: 400, maximum: 599 }), {
           maxItems: 32,
           uniqueItems: true,
-          description: 'Answers of the new version that another pool is asked in the place of; default 502 and 503.',
+          description: 'Statuses of the new version in whose place another pool is asked. Default [502,503].',
         }),
       ),
       bodyBytesMax: Type.Optional(
         Type.Integer({
           minimum: 0,
           maximum: 1_048_576,
-          description: 'Bytes of a request body that is kept for a second try; default 65536.',
+          description: 'Bytes of a request body that is kept for a second try. Default 65536.',
         }),
       ),
     }),
@@ -53,7 +53,7 @@ export const RescueSchema = Type.Union(
   ],
   {
     description:
-      'What a new version fails, others answer. Default: while a rollout judges it; true: of every pool but the heaviest; false: never.',
+      'What a new version fails, others answer; true: of every pool but the heaviest; false: never. Default: while a rollout judges it.',
   },
 )
 
@@ -76,7 +76,7 @@ export const MirrorSchema = closed(
         'Copy requests by any method, and with a body that came with the head; else GET, HEAD and OPTIONS without one.',
     }),
   },
-  { description: 'A share of the requests is copied to another pool, whose answers nobody is given.' },
+  { description: 'A share of the requests is copied to another pool, whose answers nobody is given. Default: none.' },
 )
 
 export const LinkSchema = Type.String({
@@ -102,7 +102,8 @@ export const PreviewSchema = Type.Union(
         Type.Array(Type.String(), {
           minItems: 1,
           maxItems: 1_024,
-          description: 'Networks of the clients that have previews; for all others there is no such host.',
+          description:
+            'Networks of the clients that have previews; for all others there is no such host. Default: everybody has them.',
         }),
       ),
     }),
@@ -137,32 +138,32 @@ export const CapacitySchema = closed(
       description: 'Requests for which no target has room wait here, in order.',
     }),
   },
-  { description: 'Limits on the requests that are under way at once. Default: none.' },
+  { description: 'Limits on the requests that are under way at once, and a queue for the others. Default: none.' },
 )
 
 const TunnelsSchema = Type.Union(
   [
     closed({
-      over: Type.Optional(Duration('Time over which the tunnels of a pool are closed; default 30s.')),
+      over: Type.Optional(Duration('Time over which the tunnels of a pool are closed. Default 30s.')),
       perSecond: Type.Optional(
         Type.Number({
           exclusiveMinimum: 0,
           maximum: 1_000_000,
-          description: 'Tunnels of the service that are closed in a second at most, over all workers; default 100.',
+          description: 'Tunnels of the service that are closed in a second at most, over all workers. Default 100.',
         }),
       ),
       message: Type.Optional(
         Type.String({
           minLength: 1,
           maxLength: 1_024,
-          description: 'Text message that a WebSocket is sent before it is closed; default: none.',
+          description: 'Text message that a WebSocket is sent before it is closed. Default: none.',
         }),
       ),
       close: Type.Optional(
         Type.Integer({
           minimum: 1_000,
           maximum: 4_999,
-          description: 'Code that a WebSocket is closed with; default 1012 (service restart).',
+          description: 'Code that a WebSocket is closed with, such as 1012 (service restart). Default 1012.',
         }),
       ),
     }),
@@ -170,19 +171,19 @@ const TunnelsSchema = Type.Union(
   ],
   {
     description:
-      'How tunnels and event streams are closed whose visitors would come to another place now; false: they are left until they end.',
+      'How tunnels and event streams are closed whose visitors would come to another place now; false: they are left until they end. Default: as the keys below.',
   },
 )
 
 export const DrainSchema = closed(
   {
-    timeout: Duration('How long a draining pool or target keeps its visitors.', '30s'),
+    timeout: Duration('How long a draining pool or target keeps its visitors; 0s: not at all.', '30s'),
     tunnels: Type.Optional(TunnelsSchema),
     rebalance: Type.Optional(
-      Type.Boolean({ description: 'Tunnels follow the weights, too, when these change; default false.' }),
+      Type.Boolean({ description: 'Tunnels follow the weights, too, when these change. Default false.' }),
     ),
   },
-  { default: {} },
+  { default: {}, description: 'How what a pool or a target has is let go.' },
 )
 
 /** Paths of what only one version has. */
@@ -196,6 +197,6 @@ export const SkewSchema = Type.Array(
     maxItems: 64,
     uniqueItems: true,
     description:
-      'Paths such as /assets/* whose files have other names in each version: what one has not got is asked of the others, and of the one that was just replaced.',
+      'Paths such as /assets/* whose files have other names in each version: what one has not got is asked of the others, and of the one that was just replaced. Default: none.',
   },
 )

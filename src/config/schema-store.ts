@@ -13,15 +13,18 @@ const Node = (description: string) =>
     description,
   })
 const Secret = (description: string) => Type.String({ minLength: 1, writeOnly: true, description })
-const File = (description: string) =>
-  Type.String({ minLength: 1, description: `${description} Relative to this file.` })
+const File = (description: string, without: string) =>
+  Type.String({ minLength: 1, description: `${description} Relative to this file. Default: ${without}.` })
 
 const RedisTlsSchema = closed({
-  ca: Type.Optional(File('PEM file of the authorities that are trusted; default: those of Node.')),
-  cert: Type.Optional(File('PEM file of our own certificate, where Redis asks for one.')),
-  key: Type.Optional(File('PEM file of its key.')),
+  ca: Type.Optional(File('PEM file of the authorities that are trusted.', 'those of Node')),
+  cert: Type.Optional(File('PEM file of our own certificate, where Redis asks for one.', 'none')),
+  key: Type.Optional(File('PEM file of its key.', 'none')),
   serverName: Type.Optional(
-    Type.String({ minLength: 1, description: 'Name in the certificate of Redis, where it is not that of the host.' }),
+    Type.String({
+      minLength: 1,
+      description: 'Name in the certificate of Redis, where it is not that of the host. Default: the host.',
+    }),
   ),
 })
 
@@ -31,31 +34,45 @@ export const RedisSchema = closed({
       pattern: '^rediss?://.+$',
       title: 'redis://HOST or rediss://HOST',
       writeOnly: true,
-      description: 'One Redis: redis[s]://[USER:PASSWORD@]HOST[:PORT][/DATABASE].',
+      description:
+        'One Redis: redis[s]://[USER:PASSWORD@]HOST[:PORT][/DATABASE]. Default: none, there are sentinels or a cluster.',
     }),
   ),
   sentinels: Type.Optional(
-    Type.Array(Node('A sentinel.'), { minItems: 1, description: 'Sentinels that know which Redis is the primary.' }),
+    Type.Array(Node('A sentinel.'), {
+      minItems: 1,
+      description: 'Sentinels that know which Redis is the primary. Default: none.',
+    }),
   ),
-  name: Type.Optional(Type.String({ minLength: 1, description: 'What the sentinels call it.' })),
-  sentinelUsername: Type.Optional(Secret('User at the sentinels.')),
-  sentinelPassword: Type.Optional(Secret('Password at the sentinels.')),
+  name: Type.Optional(
+    Type.String({
+      minLength: 1,
+      description: 'What the sentinels call the primary; needed with sentinels. Default: none.',
+    }),
+  ),
+  sentinelUsername: Type.Optional(Secret('User at the sentinels. Default: none.')),
+  sentinelPassword: Type.Optional(Secret('Password at the sentinels. Default: none.')),
   cluster: Type.Optional(
-    Type.Array(Node('A node.'), { minItems: 1, description: 'Some nodes of a Cluster; it tells of the others.' }),
+    Type.Array(Node('A node.'), {
+      minItems: 1,
+      description: 'Some nodes of a Cluster; it tells of the others. Default: none.',
+    }),
   ),
   natMap: Type.Optional(
     Type.Record(Type.String({ pattern: '^.+$' }), Node('Where it is for us.'), {
-      description: 'Addresses that sentinels or a Cluster tell, and where these are for us.',
+      description: 'Addresses that sentinels or a Cluster tell, and where these are for us. Default: none.',
     }),
   ),
   tls: Type.Optional(
     Type.Union([RedisTlsSchema, Type.Literal(true)], {
-      description: 'TLS, also to sentinels; true trusts what Node trusts.',
+      description: 'TLS, also to sentinels; true trusts what Node trusts. Default: only where the URL says rediss.',
     }),
   ),
-  username: Type.Optional(Secret('User at Redis.')),
-  password: Type.Optional(Secret('Password at Redis; better from the environment.')),
-  database: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_048_575, description: 'Number of the database.' })),
+  username: Type.Optional(Secret('User at Redis. Default: none.')),
+  password: Type.Optional(Secret('Password at Redis; better from the environment. Default: none.')),
+  database: Type.Optional(
+    Type.Integer({ minimum: 0, maximum: 1_048_575, description: 'Number of the database. Default 0.' }),
+  ),
   keyPrefix: Type.Optional(
     Type.String({
       pattern: '^[A-Za-z0-9_.:-]{1,64}$',
@@ -72,7 +89,12 @@ export const StoreSchema = Type.Union(
       title: 'a store (memory:, sqlite:PATH or redis://HOST)',
       writeOnly: true,
     }),
-    closed({ redis: RedisSchema }),
+    closed({
+      redis: Type.Unsafe<Static<typeof RedisSchema>>({
+        ...RedisSchema,
+        description: 'One Redis by its url, one that sentinels know, or a cluster.',
+      }),
+    }),
   ],
   {
     default: 'sqlite:./turnout.db',

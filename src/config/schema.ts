@@ -10,10 +10,12 @@ import { WhenSchema } from '../table/conditions/kinds.ts'
 import { MaintenanceSchema } from './schema-maintenance.ts'
 import { closed, Duration, Method, NAME_PATTERN, Name, Statuses, UrlPath } from './schema-parts.ts'
 import {
+  AdminSchema,
   CountrySchema,
   JwtSchema,
   LimitsSchema,
   type LimitsSpec,
+  ListenerSchema,
   LogSchema,
   RolloutCommandsSchema,
   TimeoutsSchema,
@@ -51,9 +53,11 @@ export const RouteSchema = closed({
     title: 'a path that begins with "/"',
     description: 'Path prefix, matched on segment boundaries; the longest wins.',
   }),
-  method: Type.Optional(Method('Only this method.')),
+  method: Type.Optional(Method('Only requests with this method. Default: any method.')),
   header: Type.Optional(
-    Type.Record(Type.String(), Type.String(), { description: 'Only requests with these header values.' }),
+    Type.Record(Type.String(), Type.String(), {
+      description: 'Only requests that have each of these headers with this value. Default: any headers.',
+    }),
   ),
 })
 
@@ -66,7 +70,8 @@ export const PoolSchema = closed({
   targets: Type.Array(TargetUrl, { maxItems: 1024, uniqueItems: true, description: 'The targets of this pool.' }),
   weights: Type.Optional(
     Type.Record(Type.String(), Type.Integer({ minimum: 0, maximum: 1_000 }), {
-      description: 'Weight of a target within the pool, by its URL; 1 for each that is not named, 0 for nobody new.',
+      description:
+        'Weight of a target within the pool, by its URL; 0 for nobody new. Default: 1 for each that is not named.',
     }),
   ),
 })
@@ -74,29 +79,36 @@ export const PoolSchema = closed({
 export const RuleSchema = closed({
   name: Name('Name of the rule, shown by explain.'),
   when: WhenSchema,
-  to: Type.Optional(Name('Pool that matching requests go to.')),
-  deny: Type.Optional(Name('Pool that matching requests never go to.')),
+  to: Type.Optional(Name('Pool that matching requests go to; a rule has this or deny. Default: by the split.')),
+  deny: Type.Optional(Name('Pool that matching requests never go to. Default: none.')),
   pin: Type.Optional(
-    Type.Boolean({ description: 'Matching visitors are pinned to the pool for the life of its release.' }),
+    Type.Boolean({
+      description:
+        'Matching visitors are pinned to the pool for the life of its release, also without what has matched. Default false.',
+    }),
   ),
 })
 
 export const WeightsSchema = Type.Record(NameKey, Type.Integer({ minimum: 0, maximum: 1_000_000 }), {
   ...named,
   minProperties: 1,
-  description: 'Integer weight per pool; share = weight / sum.',
+  description:
+    'Weight of each pool; its share is its weight by the sum of all. Default: all to live, or to the only pool.',
 })
 
 export const StickySchema = closed({
   pool: Type.Boolean({ default: true, description: 'Keep a visitor on the same pool.' }),
-  target: Type.Boolean({ default: false, description: 'Keep a visitor on the same target of the pool.' }),
+  target: Type.Boolean({
+    default: false,
+    description: 'Keep a visitor on the same target of the pool, for sessions in memory.',
+  }),
   cookie: Type.String({
     default: 'turnout',
     pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$",
     title: 'a cookie name',
     description: 'Name of our cookie.',
   }),
-  maxAge: Duration('How long the cookie lives.', '7d'),
+  maxAge: Duration('How long the cookie lives; it is renewed at half of that. At least 1s.', '7d'),
   secure: Type.Boolean({ default: false, description: 'Set the Secure flag on our cookie.' }),
   sameSite: Type.Union([Type.Literal('lax'), Type.Literal('strict'), Type.Literal('none')], {
     default: 'lax',
@@ -104,28 +116,39 @@ export const StickySchema = closed({
   }),
 })
 
-export const HealthSchema = closed({
-  path: UrlPath('Path that is probed with GET.', '/health'),
-  interval: Duration('Time between probes of a target; jittered by a tenth.', '5s'),
-  timeout: Duration('A probe that takes longer has failed.', '2s'),
-  healthyAfter: Type.Integer({ default: 2, minimum: 1, maximum: 100, description: 'Passes in a row until healthy.' }),
-  unhealthyAfter: Type.Integer({
-    default: 3,
-    minimum: 1,
-    maximum: 100,
-    description: 'Failures in a row until unhealthy.',
-  }),
-  status: Statuses('Statuses that pass.', '200-299'),
-  host: Type.Optional(Type.String({ description: 'Host header of the probe; default the target itself.' })),
-  json: Type.Optional(
-    Type.Record(Type.String(), Type.Unknown(), {
-      description: 'Dotted fields of the JSON body and the value that each must have, e.g. {"db.ok": true}.',
+export const HealthSchema = closed(
+  {
+    path: UrlPath('Path that is probed with GET.', '/health'),
+    interval: Duration(
+      'Time between probes of a target, drawn anew each time by a tenth more or less. At least 100ms.',
+      '5s',
+    ),
+    timeout: Duration('A probe that takes longer has failed.', '2s'),
+    healthyAfter: Type.Integer({ default: 2, minimum: 1, maximum: 100, description: 'Passes in a row until healthy.' }),
+    unhealthyAfter: Type.Integer({
+      default: 3,
+      minimum: 1,
+      maximum: 100,
+      description: 'Failures in a row until unhealthy.',
     }),
-  ),
-  expectVersion: Type.Optional(
-    Type.String({ description: 'Dotted field of the JSON body that must equal the version of the pool.' }),
-  ),
-})
+    status: Statuses('Statuses that pass.', '200-299'),
+    host: Type.Optional(
+      Type.String({ description: 'Host header of the probe. Default: host and port of the target.' }),
+    ),
+    json: Type.Optional(
+      Type.Record(Type.String(), Type.Unknown(), {
+        description:
+          'Dotted fields of the JSON body and the value that each must have, e.g. {"db.ok": true}. Default: the body is not looked at.',
+      }),
+    ),
+    expectVersion: Type.Optional(
+      Type.String({
+        description: 'Dotted field of the JSON body that must equal the version of the pool. Default: none.',
+      }),
+    ),
+  },
+  { description: 'How targets are probed. Default: they are not.' },
+)
 
 export const ADMIN_STATES = ['ready', 'drain', 'standby', 'maint'] as const
 
@@ -140,11 +163,11 @@ export const ServiceSchema = closed({
     description: 'Pools by name.',
   }),
   split: Type.Optional(WeightsSchema),
-  live: Type.Optional(Name('Short for a split that gives everything to this pool.')),
+  live: Type.Optional(Name('Short for a split that gives everything to this pool. Default: none, there is a split.')),
   rules: Type.Array(RuleSchema, {
     default: [],
     maxItems: 10_000,
-    description: 'Targeting rules; the first match wins.',
+    description: 'Who goes to which pool whatever the split says; the first rule that matches wins.',
   }),
   visitor: Type.Array(
     Type.String({
@@ -159,29 +182,29 @@ export const ServiceSchema = closed({
   ),
   sticky: Type.Union([StickySchema, Type.Literal(false)], {
     default: {},
-    description: 'How visitors are kept; false for not at all.',
+    description: 'How visitors are kept where they are, by a signed cookie; false for not at all.',
   }),
   balance: BalanceSchema,
   slowStart: Type.Optional(
     Duration(
-      'What is new (a target, or a pool of such) gets a tenth of its share, and more by and by until so much later.',
+      'What is new (a target, or a pool of such) gets a tenth of its share, and more by and by until so much later. At least 1s. Default: all of it at once.',
     ),
   ),
   failover: Type.Optional(
     Type.Array(Type.String(), {
       description:
-        'Pools that take over, in order, when the chosen one has no eligible target. Default: the others by weight, then the one that was switched away from.',
+        'Pools that take over, in order, when the chosen one has no target that can take the request. Default: the others by weight, then the one that was switched away from.',
     }),
   ),
   health: Type.Optional(HealthSchema),
   drain: DrainSchema,
   timeouts: closed(
     {
-      connect: Duration('To open a connection to a target.', '3s'),
-      response: Duration('From the sent request to the head of its answer.', '60s'),
-      idle: Duration('Without a byte of a response body.', '60s'),
+      connect: Duration('Time to open a connection to a target.', '3s'),
+      response: Duration('Time from the sent request to the head of its answer.', '60s'),
+      idle: Duration('Time without a byte of a response body.', '60s'),
     },
-    { default: {} },
+    { default: {}, description: 'How long targets are waited for.' },
   ),
   rescue: Type.Optional(RescueSchema),
   skew: Type.Optional(SkewSchema),
@@ -193,36 +216,8 @@ export const ServiceSchema = closed({
   rollout: Type.Optional(RolloutSchema),
   debugHeaders: Type.Boolean({
     default: false,
-    description: 'Tell clients the service, pool and release that answered.',
+    description: 'Tell clients the service, pool and release that answered (X-Turnout-Pool …).',
   }),
-})
-
-export const ListenerSchema = closed({
-  address: Type.String({ minLength: 1, description: 'host:port, or :port for every address.' }),
-  tls: Type.Optional(
-    closed({
-      cert: Type.String({ description: 'PEM file of the chain.' }),
-      key: Type.String({ description: 'PEM file of the key.' }),
-    }),
-  ),
-})
-
-export const AdminSchema = closed({
-  address: Type.String({
-    default: '127.0.0.1:9900',
-    description: 'host:port of the admin API; off loopback only with tokens.',
-  }),
-  tokens: Type.Array(
-    closed({
-      name: Name('Who this is, for the audit.'),
-      token: Type.String({ minLength: 16, writeOnly: true, description: 'The secret, at least 16 characters.' }),
-      role: Type.Union([Type.Literal('viewer'), Type.Literal('operator')], {
-        default: 'viewer',
-        description: 'viewer reads, operator also changes.',
-      }),
-    }),
-    { default: [], description: 'Without tokens the API serves loopback only.' },
-  ),
 })
 
 export const SpecSchema = closed({
@@ -231,7 +226,11 @@ export const SpecSchema = closed({
     minItems: 1,
     description: 'Where clients are accepted.',
   }),
-  admin: Type.Unsafe<Static<typeof AdminSchema>>({ ...AdminSchema, default: {} }),
+  admin: Type.Unsafe<Static<typeof AdminSchema>>({
+    ...AdminSchema,
+    default: {},
+    description: 'The admin API, which the command line talks to.',
+  }),
   workers: Type.Union([Type.Literal('auto'), Type.Integer({ minimum: 1, maximum: 64 })], {
     default: 'auto',
     description: 'Worker threads; auto is one per core.',
@@ -244,12 +243,21 @@ export const SpecSchema = closed({
   }),
   trustedProxies: Type.Array(Type.String(), {
     default: [],
-    description: 'Networks whose forwarded headers are believed.',
+    description:
+      'Networks of proxies before this one, whose X-Forwarded-* and Forwarded are believed, such as 10.0.0.0/8.',
   }),
   country: Type.Optional(CountrySchema),
   jwt: Type.Optional(JwtSchema),
-  limits: Type.Unsafe<LimitsSpec>({ ...LimitsSchema, default: {} }),
-  timeouts: Type.Unsafe<TimeoutsSpec>({ ...TimeoutsSchema, default: {} }),
+  limits: Type.Unsafe<LimitsSpec>({
+    ...LimitsSchema,
+    default: {},
+    description: 'What clients and targets may use up.',
+  }),
+  timeouts: Type.Unsafe<TimeoutsSpec>({
+    ...TimeoutsSchema,
+    default: {},
+    description: 'How long clients are waited for, and the end of the process.',
+  }),
   log: LogSchema,
   rolloutCommands: RolloutCommandsSchema,
   services: Type.Record(NameKey, ServiceSchema, {
@@ -277,8 +285,6 @@ export type HealthSpec = Static<typeof HealthSchema>
 export type Weights = Static<typeof WeightsSchema>
 /** A service as people write it, with every default filled in; `split` is always there after loading (`live` becomes one). */
 export type ServiceSpec = Static<typeof ServiceSchema>
-export type ListenerSpec = Static<typeof ListenerSchema>
-export type AdminSpec = Static<typeof AdminSchema>
 /** The whole file. `services` is what the control plane may change; the rest is read at start. */
 export type Spec = Static<typeof SpecSchema>
 export type Services = Record<string, ServiceSpec>

@@ -12,7 +12,7 @@ const NONE = -1
 /** The connection is a tunnel from this answer on. */
 const SWITCHED = 101
 /** A WebSocket that its target ends before has failed, where the rollout says nothing else. */
-const EARLY_CLOSE_MS = 5_000
+export const EARLY_CLOSE_MS = 5_000
 
 export class Judged {
   readonly #trials: Trials

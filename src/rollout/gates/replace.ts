@@ -21,7 +21,8 @@ import { callHooks } from './hooks.ts'
 const LOOK_MS = 50
 /** Others of the pool that are out are waited for so long. */
 const ROOM_WITHIN_MS = 60_000
-const HEALTHY_WITHIN = '60s'
+/** How long after its update a target must be healthy, where the settings do not say. */
+export const HEALTHY_WITHIN = '60s'
 /** Time for requests that came in the last moment before a target was set aside. */
 const LAST_MS = 2_000
 /** Between two tries while the store is away. */

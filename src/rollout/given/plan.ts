@@ -3,7 +3,7 @@
  */
 import { kindOf } from '../../config/check-rollout.ts'
 import { durationMs } from '../../config/duration.ts'
-import type { MetricSpec } from '../../config/schema-rollout.ts'
+import type { MetricSpec } from '../../config/schema-verdict.ts'
 
 interface Named {
   readonly name: string

@@ -68,7 +68,7 @@ export function combinedKinds<When>(nested: Nested<When>, schema: ReturnType<typ
   } satisfies Kind<When[], readonly Conjunction[]>
 
   const not = {
-    schema,
+    schema: { ...schema, description: 'Not all of these hold.' } as typeof schema,
     check: checkOne,
     plan: (when, rule) => [nested.plan(when, rule)],
     keys: () => null,
