@@ -6,16 +6,17 @@
  * the posted `env` and nothing else. The proxy's own environment holds secrets of the machine, and what is put into a spec
  * can be read back; so being an operator is not enough to see it.
  */
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { child } from '../config/pointer.ts'
 import { SpecSchema } from '../config/schema.ts'
 import { Type } from '../config/type.ts'
 import type { Fault } from '../errors.ts'
 import { TurnoutError } from '../errors.ts'
-import { asCaller, changedAnswer, checkedByHandler, FileQuery, waitMsOf } from './apply.ts'
+import { asCaller, changedAnswer, checkedByHandler, waitMsOf } from './apply.ts'
 import { JSON_TYPE, textOf } from './body.ts'
 import type { AdminDeps } from './deps.ts'
-import { answers, FileAnswer } from './schemas.ts'
+import { FileRemovalAnswer, FileRemovalQuery, withDraining } from './removals.ts'
+import { answers } from './schemas.ts'
 
 const FILE_BYTES_MAX = 8 * 1024 * 1024
 const YAML = 'application/yaml'
@@ -31,13 +32,15 @@ const FileBody = Type.Object(
   { additionalProperties: false },
 )
 
+type FileDeps = Pick<AdminDeps, 'applyText' | 'busyPredecessor' | 'clock' | 'control' | 'memory'>
+
 interface PostedFile {
   readonly text: string
   readonly env: Readonly<Record<string, string>>
 }
 
 /** Registers the call, in a scope of its own because here a body may be text. None of its types can be sent by a form. */
-export function fileRoutes(app: FastifyInstance, { applyText }: Pick<AdminDeps, 'applyText'>): void {
+export function fileRoutes(app: FastifyInstance, deps: FileDeps): void {
   app.register(async (scope) => {
     scope.addContentTypeParser<Buffer>(YAML, { parseAs: 'buffer' }, (_request, bytes, done) => {
       try {
@@ -52,19 +55,21 @@ export function fileRoutes(app: FastifyInstance, { applyText }: Pick<AdminDeps, 
       schema: {
         summary: 'Apply what changed in a config file',
         consumes: [JSON_TYPE, YAML],
-        querystring: FileQuery,
+        querystring: FileRemovalQuery,
         body: { content: { [JSON_TYPE]: { schema: FileBody }, [YAML]: { schema: SpecSchema } } },
-        response: answers(FileAnswer),
+        response: answers(FileRemovalAnswer),
       },
-      handler: async (request, reply) => {
-        const { text, env } = postedFile(request)
-        const applied = await asCaller(request, waitMsOf(), (options) => applyText(text, env, options))
-        const { changes, kept, others, dryRun } = applied
-        const refused = dryRun?.refused ?? undefined
-        return { ...changedAnswer(reply, applied), changes, kept, others, refused }
-      },
+      handler: (request, reply) => withDraining(deps, request, {}, () => applyFile(deps, request, reply)),
     })
   })
+}
+
+async function applyFile({ applyText }: FileDeps, request: FastifyRequest, reply: FastifyReply): Promise<object> {
+  const { text, env } = postedFile(request)
+  const applied = await asCaller(request, waitMsOf(), (options) => applyText(text, env, options))
+  const { changes, kept, others, dryRun } = applied
+  const refused = dryRun?.refused ?? undefined
+  return { ...changedAnswer(reply, applied), changes, kept, others, refused }
 }
 
 function postedFile({ body }: FastifyRequest): PostedFile {

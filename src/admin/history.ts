@@ -6,10 +6,11 @@ import type { Static } from 'typebox'
 import type { Control, Revision } from '../change.ts'
 import { Type } from '../config/type.ts'
 import { TurnoutError } from '../errors.ts'
-import { apply, ChangeQuery } from './apply.ts'
+import { apply } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
 import { NUMBER_MAX } from './document.ts'
-import { AuditAnswer, answers, ChangeAnswer, RevisionAnswer, RevisionsAnswer } from './schemas.ts'
+import { RemovalAnswer, RemovalQuery, withDraining } from './removals.ts'
+import { AuditAnswer, answers, RevisionAnswer, RevisionsAnswer } from './schemas.ts'
 
 const PageQuery = Type.Object(
   {
@@ -25,8 +26,10 @@ interface OfRevision {
   Params: { revision: string }
 }
 
+type HistoryDeps = Pick<AdminDeps, 'busyPredecessor' | 'clock' | 'control' | 'memory' | 'store'>
+
 /** Registers the calls. */
-export function historyRoutes(app: FastifyInstance, deps: Pick<AdminDeps, 'control' | 'store'>): void {
+export function historyRoutes(app: FastifyInstance, deps: HistoryDeps): void {
   const { control, store } = deps
   app.get<Paged>('/v1/audit', {
     schema: { summary: 'Who changed what', querystring: PageQuery, response: answers(AuditAnswer) },
@@ -53,11 +56,12 @@ export function historyRoutes(app: FastifyInstance, deps: Pick<AdminDeps, 'contr
   app.post<OfRevision>('/v1/revisions/:revision/restore', {
     schema: {
       summary: 'Make the services as they were in a revision',
-      querystring: ChangeQuery,
-      response: answers(ChangeAnswer),
+      querystring: RemovalQuery,
+      response: answers(RemovalAnswer),
     },
-    handler: async (request, reply) => {
-      return apply(deps, request, reply, { kind: 'restore', from: numberOf(request.params.revision) })
+    handler: (request, reply) => {
+      const from = numberOf(request.params.revision)
+      return withDraining(deps, request, {}, () => apply(deps, request, reply, { kind: 'restore', from }))
     },
   })
 }

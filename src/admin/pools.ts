@@ -8,10 +8,8 @@ import type { FastifyInstance } from 'fastify'
 import { PoolSchema, StateBodySchema } from '../config/schema.ts'
 import { apply, ChangeQuery, checkedByHandler, checkName, findService, soundValue } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
-import { DrainingAnswer, drainingOf, RemovalQuery, removalWaitMs } from './removals.ts'
-import { answers, ChangeAnswer, changed, object } from './schemas.ts'
-
-const PoolChangeAnswer = object({ ...changed, draining: DrainingAnswer })
+import { RemovalAnswer, RemovalQuery, withDraining } from './removals.ts'
+import { answers, ChangeAnswer } from './schemas.ts'
 
 interface OfPool {
   Params: { service: string; pool: string }
@@ -29,27 +27,27 @@ export function poolRoutes(app: FastifyInstance, deps: AdminDeps): void {
       summary: 'Create or replace a pool: its version and targets',
       querystring: RemovalQuery,
       body: PoolSchema,
-      response: answers(PoolChangeAnswer, [200, 201]),
+      response: answers(RemovalAnswer, [200, 201]),
     },
     handler: async (request, reply) => {
       const { service, pool } = request.params
-      const before = control.snapshot()
-      const { pools } = findService(before, service)
+      const { pools } = findService(control.snapshot(), service)
       checkName('pool', pool)
       const spec = soundValue(validate.pool(request.body))
-      const waitMs = removalWaitMs(request)
-      const result = await apply(deps, request, reply, { kind: 'pool.put', service, pool, spec })
+      const result = await withDraining(deps, request, { service, pool }, () =>
+        apply(deps, request, reply, { kind: 'pool.put', service, pool, spec }),
+      )
       if (result.changed && !Object.hasOwn(pools, pool)) reply.code(201)
-      return { ...result, ...(await drainingOf(deps, request, before, request.params, waitMs)) }
+      return result
     },
   })
   app.delete<OfPool>('/v1/services/:service/pools/:pool', {
-    schema: { summary: 'Remove a pool', querystring: RemovalQuery, response: answers(PoolChangeAnswer) },
-    handler: async (request, reply) => {
+    schema: { summary: 'Remove a pool', querystring: RemovalQuery, response: answers(RemovalAnswer) },
+    handler: (request, reply) => {
       const { service, pool } = request.params
-      const [before, waitMs] = [control.snapshot(), removalWaitMs(request)]
-      const result = await apply(deps, request, reply, { kind: 'pool.delete', service, pool })
-      return { ...result, ...(await drainingOf(deps, request, before, request.params, waitMs)) }
+      return withDraining(deps, request, { service, pool }, () =>
+        apply(deps, request, reply, { kind: 'pool.delete', service, pool }),
+      )
     },
   })
   stateRoutes(app, deps)

@@ -15,28 +15,26 @@ import { Type } from '../config/type.ts'
 import { DEPARTURE, sumDepartures } from '../metrics/departures.ts'
 import { FIELD, sumField } from '../metrics/layout.ts'
 import { sumSlots } from '../metrics/load.ts'
-import { ChangeQuery, MINUTES, minutesMsOf } from './apply.ts'
+import { ChangeQuery, FileQuery, MINUTES, minutesMsOf } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
-import { Count, Milliseconds, nullable, object } from './schemas.ts'
+import { Count, changed, FileAnswer, Milliseconds, nullable, object } from './schemas.ts'
 
 const LOOK_MS = 100
 
-/** What a change that takes targets away may be asked with. */
-export const RemovalQuery = Type.Object(
-  {
-    ...ChangeQuery.properties,
-    wait: Type.Optional(
-      Type.String({
-        ...MINUTES,
-        description: 'How long to wait until nothing is under way any more at what was removed; default: not at all.',
-      }),
-    ),
-  },
-  { additionalProperties: false },
+const wait = Type.Optional(
+  Type.String({
+    ...MINUTES,
+    description: 'How long to wait until nothing is under way any more at what was removed; default: not at all.',
+  }),
 )
 
+/** What a change that takes targets away may be asked with. */
+export const RemovalQuery = Type.Object({ ...ChangeQuery.properties, wait }, { additionalProperties: false })
+/** The same for a config file. */
+export const FileRemovalQuery = Type.Object({ ...FileQuery.properties, wait }, { additionalProperties: false })
+
 /** Told of what is still under way. */
-export const DrainingAnswer = Type.Optional(
+const draining = Type.Optional(
   object(
     {
       inFlight: Count('Requests under way there when it was removed; streams are among them.'),
@@ -53,33 +51,56 @@ export const DrainingAnswer = Type.Optional(
   ),
 )
 
+/** The answers to changes that may take targets away. */
+export const RemovalAnswer = object({ ...changed, draining })
+export const FileRemovalAnswer = object({ ...FileAnswer.properties, draining })
+
 interface Drains {
-  readonly draining?: Static<typeof DrainingAnswer>
+  readonly draining?: Static<typeof draining>
 }
 
-/** Milliseconds that a caller waits for what was removed. Throws `invalid`. */
-export function removalWaitMs({ query }: Pick<FastifyRequest, 'query'>): number {
-  const { wait } = query as Static<typeof RemovalQuery>
-  return wait === undefined ? 0 : minutesMsOf(wait, '/wait')
+/** Where targets may have been removed: in one pool, in one service, or anywhere. */
+interface Place {
+  readonly service?: string
+  readonly pool?: string
 }
 
-/** What is under way at targets of a service, or of one pool, that were there before and are not now; nothing where nothing is. It is waited for. */
-export async function drainingOf(
-  { control, clock, memory, busyPredecessor }: Pick<AdminDeps, 'control' | 'clock' | 'memory' | 'busyPredecessor'>,
+type RemovalDeps = Pick<AdminDeps, 'busyPredecessor' | 'clock' | 'control' | 'memory'>
+
+/** Makes a change that may take targets away, tells what is under way at those, and waits for it as its caller has asked. Throws `invalid`. */
+export async function withDraining<T extends object>(
+  deps: RemovalDeps,
+  request: FastifyRequest,
+  place: Place,
+  change: () => Promise<T>,
+): Promise<T & Drains> {
+  const { wait } = request.query as Static<typeof RemovalQuery>
+  const waitMs = wait === undefined ? 0 : minutesMsOf(wait, '/wait')
+  const before = deps.control.snapshot()
+  const result = await change()
+  return { ...result, ...(await drainingOf(deps, request, before, place, waitMs)) }
+}
+
+/** What is under way at targets that were there before and are not now; nothing where nothing is. It is waited for. */
+async function drainingOf(
+  { control, clock, memory, busyPredecessor }: RemovalDeps,
   request: FastifyRequest,
   before: Snapshot,
-  { service, pool }: { readonly service: string; readonly pool?: string },
+  { service, pool }: Place,
   waitMs: number,
 ): Promise<Drains> {
-  let slots = slotsGone(before, control.snapshot(), service, pool)
+  const after = control.snapshot()
+  const services = service === undefined ? Object.keys(before.status) : [service]
+  const gone = services.map((name) => ({ name, slots: slotsGone(before, after, name, pool) }))
+  let slots = gone.flatMap((each) => each.slots)
   const inFlight = sumSlots(memory, slots, FIELD.inFlight)
   const tunnels = sumSlots(memory, slots, FIELD.tunnels)
   // What the process before this one has there is not counted here.
   const isOldBusy = () => busyPredecessor() !== null
   if (slots.length === 0 || (inFlight + tunnels === 0 && !isOldBusy())) return {}
   const streams = sumDepartures(memory, slots, DEPARTURE.streams)
-  const lastMs = letGoMs(before, service, tunnels + streams)
-  const untilMs = lastMs === null ? null : clock.nowMs() + lastMs
+  const lastMs = Math.max(...gone.map((each) => letGoMs(before, each.name, longLived(memory, each.slots))))
+  const untilMs = lastMs === 0 ? null : clock.nowMs() + lastMs
   const endMs = clock.monotonicMs() + waitMs
   const isBusy = (slot: number) => sumField(memory, slot, FIELD.inFlight) + sumField(memory, slot, FIELD.tunnels) > 0
   for (;;) {
@@ -91,7 +112,12 @@ export async function drainingOf(
   return { draining: { inFlight, tunnels, streams, untilMs, drained: slots.length === 0 && !isOldBusy() } }
 }
 
+/** Tunnels and streams. */
+const longLived = (memory: AdminDeps['memory'], slots: readonly number[]): number =>
+  sumSlots(memory, slots, FIELD.tunnels) + sumDepartures(memory, slots, DEPARTURE.streams)
+
 function slotsGone(before: Snapshot, after: Snapshot, service: string, pool?: string): number[] {
+  if (own(before.status, service) === own(after.status, service)) return []
   const poolsOf = ({ status }: Snapshot) => own(status, service)?.pools ?? {}
   const left = poolsOf(after)
   return Object.entries(poolsOf(before)).flatMap(([name, { targets }]) =>
@@ -102,10 +128,10 @@ function slotsGone(before: Snapshot, after: Snapshot, service: string, pool?: st
   )
 }
 
-/** How long it takes until the last of so many was told to go; null where none is. */
-function letGoMs({ services }: Snapshot, service: string, count: number): number | null {
+/** How long it takes until the last of so many was told to go; 0 where none is. */
+function letGoMs({ services }: Snapshot, service: string, count: number): number {
   const spec = own(services, service)
   const tunnels = spec === undefined ? null : planDrain(spec.drain).tunnels
-  if (tunnels === null || count === 0) return null
-  return Math.max(tunnels.overMs, (count / tunnels.perSecond) * 1_000)
+  if (tunnels === null || count === 0) return 0
+  return Math.max(1, tunnels.overMs, (count / tunnels.perSecond) * 1_000)
 }

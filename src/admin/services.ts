@@ -24,8 +24,8 @@ import {
   waitMsOf,
 } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
-import { DrainingAnswer, drainingOf } from './removals.ts'
-import { answers, ChangeAnswer, changed, object, ServiceAnswer, ServicesAnswer, SplitChangeAnswer } from './schemas.ts'
+import { RemovalAnswer, RemovalQuery, withDraining } from './removals.ts'
+import { answers, ChangeAnswer, ServiceAnswer, ServicesAnswer, SplitChangeAnswer } from './schemas.ts'
 import { rampsOf, toldSnapshot } from './status.ts'
 
 /** null removes a key; a key that there cannot be is a fault even so. */
@@ -69,16 +69,18 @@ function writeRoutes(app: FastifyInstance, deps: AdminDeps): void {
     validatorCompiler: checkedByHandler,
     schema: {
       summary: 'Create or replace a service',
-      querystring: ChangeQuery,
+      querystring: RemovalQuery,
       body: ServiceSchema,
-      response: answers(ChangeAnswer, [200, 201]),
+      response: answers(RemovalAnswer, [200, 201]),
     },
     handler: async (request, reply) => {
       const { service } = request.params
       checkName('service', service)
       const spec = soundValue(deps.validate.service(request.body))
       const isNew = !Object.hasOwn(deps.control.snapshot().services, service)
-      const result = await apply(deps, request, reply, { kind: 'service.put', service, spec })
+      const result = await withDraining(deps, request, { service }, () =>
+        apply(deps, request, reply, { kind: 'service.put', service, spec }),
+      )
       if (isNew && result.changed) reply.code(201)
       return result
     },
@@ -88,24 +90,26 @@ function writeRoutes(app: FastifyInstance, deps: AdminDeps): void {
     schema: {
       summary: 'Change parts of a service (RFC 7386 merge patch)',
       consumes: ['application/merge-patch+json', 'application/json'],
-      querystring: ChangeQuery,
+      querystring: RemovalQuery,
       body: PatchSchema,
-      response: answers(object({ ...changed, draining: DrainingAnswer })),
+      response: answers(RemovalAnswer),
     },
-    handler: async (request, reply) => {
+    handler: (request, reply) => {
       const { service } = request.params
-      const before = deps.control.snapshot()
-      findService(before, service)
+      findService(deps.control.snapshot(), service)
       checkBody(PatchSchema, request.body)
-      const result = await apply(deps, request, reply, { kind: 'service.patch', service, patch: request.body })
-      return { ...result, ...(await drainingOf(deps, request, before, request.params, 0)) }
+      return withDraining(deps, request, { service }, () =>
+        apply(deps, request, reply, { kind: 'service.patch', service, patch: request.body }),
+      )
     },
   })
   app.delete<OfService>('/v1/services/:service', {
-    schema: { summary: 'Remove a service', querystring: ChangeQuery, response: answers(ChangeAnswer) },
+    schema: { summary: 'Remove a service', querystring: RemovalQuery, response: answers(RemovalAnswer) },
     handler: (request, reply) => {
       const { service } = request.params
-      return apply(deps, request, reply, { kind: 'service.delete', service })
+      return withDraining(deps, request, { service }, () =>
+        apply(deps, request, reply, { kind: 'service.delete', service }),
+      )
     },
   })
 }

@@ -5,6 +5,7 @@
 import { differencesInWords, type FileOutcome, sendFile } from './config-file.ts'
 import { CliFailure } from './failure.ts'
 import { IF_MATCH } from './insist.ts'
+import { assertLeft, LEAVE } from './leave.ts'
 import { printOutcome } from './outcome.ts'
 import type { Call, Verb } from './verb.ts'
 
@@ -18,6 +19,7 @@ export const apply: Verb = {
     'dry-run': { type: 'boolean' },
     prune: { type: 'boolean' },
     force: { type: 'boolean' },
+    ...LEAVE.options,
     ...IF_MATCH.options,
   },
   optionsHelp: [
@@ -27,6 +29,7 @@ export const apply: Verb = {
       '--force',
       'The file wins wherever it differs from what runs, and is applied even where nobody would be left to answer',
     ],
+    ...LEAVE.help,
     ...IF_MATCH.help,
   ],
   examples: ['apply turnout.yaml', 'apply turnout.yaml --dry-run', 'apply - < turnout.yaml'],
@@ -37,6 +40,7 @@ export const apply: Verb = {
     const outcome = await sendFile(call, file, insistence(call))
     printOutcome(call, `${file} applied`, outcome)
     if (!call.json) tellKept(call, outcome)
+    assertLeft(call, outcome)
   },
 }
 

@@ -11,6 +11,7 @@ import { pathOf as namesOf } from '../config/pointer.ts'
 import { pathOf } from './admin.ts'
 import { plain } from './columns.ts'
 import { CliFailure, Refusal } from './failure.ts'
+import { waiting } from './leave.ts'
 import type { Outcome } from './outcome.ts'
 import type { Call } from './verb.ts'
 
@@ -43,11 +44,13 @@ export const textOfFile = (file: string): Promise<string> =>
 
 /** Sends a file (`-`: standard input) with these options of the API. */
 export async function sendFile(call: Call, file: string, options: readonly string[]): Promise<FileOutcome> {
+  const [path, waitMs] = waiting(pathOf('apply'), call)
   const text = await textOfFile(file)
   const query = options.map((name) => `${name}=true`).join('&')
+  const asked = query === '' ? path : `${path}${path.includes('?') ? '&' : '?'}${query}`
   try {
     const body = { text, env: variablesOf(text, call.env) }
-    return await call.admin.call<FileOutcome>('POST', pathOf('apply') + (query === '' ? '' : `?${query}`), body)
+    return await call.admin.call<FileOutcome>('POST', asked, body, waitMs)
   } catch (error) {
     throw error instanceof Refusal && error.faults.length > 0 ? inFile(file, error) : error
   }

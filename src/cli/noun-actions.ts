@@ -15,10 +15,11 @@ import { type Method, pathOf } from './admin.ts'
 import { columns } from './columns.ts'
 import { CliFailure, isRefusal, usageFailure } from './failure.ts'
 import { insisting } from './insist.ts'
+import { assertLeft, waiting } from './leave.ts'
 import type { Noun, Word } from './nouns.ts'
 import { type Outcome, printOutcome, splitInWords } from './outcome.ts'
 import { settingsOf } from './settings.ts'
-import { type Call, durationGiven } from './verb.ts'
+import type { Call } from './verb.ts'
 
 /** A service as the API tells it. */
 export interface Described {
@@ -53,24 +54,12 @@ async function change(
       const [asked, waitMs] = waiting(insisting(path, call), call)
       const outcome = await call.admin.call<Outcome>(method, asked, body, waitMs, described.revision)
       printOutcome(call, said, outcome)
-      if (waitMs === undefined || outcome.draining?.drained !== false) return
-      throw new CliFailure(
-        1,
-        `something is under way there after ${call.options['wait']} yet; what was asked for is done.`,
-      )
+      return assertLeft(call, outcome)
     } catch (error) {
       const isAgain = isRefusal(error, 'stale_revision') && call.options['if-match'] === undefined
       if (!isAgain || tries === TRIES_MAX) throw error
     }
   }
-}
-
-/** The path of a removal that waits for what is under way, and for how long. */
-function waiting(path: string, { options }: Call): [path: string, waitMs: number | undefined] {
-  const { wait } = options
-  if (typeof wait !== 'string') return [path, undefined]
-  const waitMs = durationGiven(wait, '--wait', '60s')
-  return [`${path}${path.includes('?') ? '&' : '?'}wait=${wait}`, waitMs]
 }
 
 /** Prints rows for people, or what they are made of. */

@@ -5,6 +5,7 @@
 import { isTurnoutError } from '../errors.ts'
 import { CliFailure, usageFailure } from './failure.ts'
 import { CHANGE } from './insist.ts'
+import { LEAVE } from './leave.ts'
 import { nearestName } from './usage.ts'
 import type { Call, Verb } from './verb.ts'
 
@@ -66,6 +67,7 @@ const EXAMPLES: Readonly<Record<Noun, readonly string[]>> = {
     "service add shop routes='[{host: shop.test}]' pools.blue.targets=http://127.0.0.1:3001",
     'service set shop health.path=/health balance=round-robin',
     'service set shop health=null',
+    'service remove shop --force --wait 60s',
     'service add shop --file - < shop.yaml',
   ],
   pool: [
@@ -89,13 +91,13 @@ const PLACE = {
   ],
 } as const
 
-const LEAVE = {
-  options: { wait: { type: 'string' } },
+const REMOVE = {
+  options: LEAVE.options,
   help: [['--wait DURATION', 'With remove: until what is under way there has ended; exits with 1 where it has not']],
 } as const
 
 /** What each has of its own. */
-const MORE = { service: { options: {}, help: [] }, pool: LEAVE, target: LEAVE, rule: PLACE } as const
+const MORE = { service: REMOVE, pool: REMOVE, target: REMOVE, rule: PLACE } as const
 
 function nounVerb(noun: Noun): Verb {
   const own = MORE[noun]

@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
+import type { ServiceSpec } from '../../src/config/schema.ts'
 import { ask } from '../helpers/ask.ts'
 import { http } from '../helpers/http.ts'
 import { askAdmin, call, service, startProxy } from '../helpers/proxy.ts'
@@ -71,4 +72,64 @@ test('so does that of a target, and of what has nothing under way nothing is sai
   expect((await Promise.all(asked)).map(({ body }) => body).sort()).toEqual(['other', 'slow'])
   await call(proxy, 'PUT', '/v1/services/shop/pools/idle', { version: '2', targets: ['http://127.0.0.1:1'] })
   expect((await call<Removed>(proxy, 'DELETE', '/v1/services/shop/pools/idle')).draining).toBeUndefined()
+})
+
+test('so does that of a whole service, by a call, a file or a revision, and whatever of it is replaced', async () => {
+  const waiting: ServerResponse[] = []
+  const slow = await startUpstream((_, response) => waiting.push(response))
+  const shop = service({ blue: [slow.url] }, { routes: [{ host: 'shop.test', path: '/' }] })
+  const other = service({ blue: [slow.url] }, { routes: [{ host: 'other.test', path: '/' }] })
+  const proxy = await startProxy({ services: { other } })
+  const path = '/v1/services/shop'
+  const asked: Promise<{ body: string }>[] = []
+  const begin = async () => {
+    await call(proxy, 'PUT', path, shop)
+    asked.push(ask(proxy.port, { headers: { host: 'shop.test' } }))
+    await until('it is under way', () => waiting.length === asked.length)
+  }
+  const one = { draining: { inFlight: 1, tunnels: 0, streams: 0, untilMs: null, drained: false } }
+  const answer = () => waiting.at(-1)!.end('slow')
+  await begin()
+  const empty = { ...shop, pools: { blue: { version: '2', targets: [] } } }
+  expect(await call(proxy, 'PUT', `${path}?force=true`, empty)).toMatchObject(one)
+  answer()
+  await begin()
+  const removal = await call<{ revision: number }>(proxy, 'DELETE', `${path}?force=true&wait=1ms`)
+  expect(removal).toMatchObject(one)
+  answer()
+  await begin()
+  expect(await call(proxy, 'POST', `/v1/revisions/${removal.revision}/restore?force=true`)).toMatchObject(one)
+  answer()
+  await begin()
+  const text = JSON.stringify({ services: { other } })
+  expect(await call(proxy, 'POST', '/v1/apply?prune=true&force=true&wait=1ms', { text })).toMatchObject(one)
+  answer()
+  await begin()
+  const late = await turnout(proxy, 'service', 'remove', 'shop', '--force', '--wait', '1ms')
+  expect([late.code, late.err]).toEqual([1, expect.stringContaining('something is under way there after 1ms yet')])
+  answer()
+  await begin()
+  const removed = turnout(proxy, 'service', 'remove', 'shop', '--force', '--wait', '30s')
+  await until('it is gone', async () => (await askAdmin(proxy, 'GET', path)).status === 404)
+  answer()
+  expect((await removed).code).toBe(0)
+  expect((await Promise.all(asked)).map(({ body }) => body)).toEqual(asked.map(() => 'slow'))
+  expect(await call(proxy, 'PUT', '/v1/services/other', other)).not.toHaveProperty('draining')
+})
+
+test('who removes a target by the command line may wait for what is under way there', async () => {
+  const waiting: ServerResponse[] = []
+  const slow = await startUpstream((_, response) => waiting.push(response))
+  const proxy = await startProxy({
+    services: { shop: service({ blue: [slow.url, (await startNamed('other')).url] }, { balance: 'round-robin' }) },
+  })
+  const asked = [ask(proxy.port), ask(proxy.port)]
+  await until('one is there', () => waiting.length === 1)
+  const removed = turnout(proxy, 'target', 'remove', 'shop', 'blue', slow.url, '--wait', '30s')
+  const targets = async () =>
+    (await call<{ spec: ServiceSpec }>(proxy, 'GET', '/v1/services/shop')).spec.pools['blue'].targets
+  await until('it is gone', async () => (await targets()).length === 1)
+  waiting[0].end('slow')
+  expect(await removed).toMatchObject({ code: 0 })
+  await Promise.all(asked)
 })
