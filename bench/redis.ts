@@ -6,7 +6,7 @@
  * Load, changes and faults are in this one process, so that "answered before" needs no two clocks. Each change sets a weight that no other one does,
  * so what all serve in the end says which change was the last; it must be the last that was answered, or one that was sent after it.
  */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { Agent } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -17,7 +17,8 @@ import { median } from './measure.ts'
 import { positive, readOptions, say } from './options.ts'
 import { CONNECTIONS } from './peers/peer.ts'
 import { startTurnout } from './peers/turnout.ts'
-import { type RedisServer, startRedis, startSentinels, until } from './redis-servers.ts'
+import { until } from './redis-servers.ts'
+import { AWAY_MS, KINDS, type Kind, startKind } from './redis-strikes.ts'
 import { decimal, occasion, writeSection } from './report.ts'
 import { startTargets } from './targets.ts'
 import { smallBody } from './upstream.ts'
@@ -25,12 +26,10 @@ import { smallBody } from './upstream.ts'
 const INSTANCES = 3
 const TOGETHER_MS_MAX = 3_000
 const CHANGE_EVERY_MS = 20
-/** How long Redis is away, and how long all goes well between two faults. */
-const AWAY_MS = 1_500
+/** How long all goes well between two faults. */
 const BETWEEN_MS = 1_000
-
-const KINDS = ['killed', 'frozen', 'flushed', 'failed over'] as const
-type Kind = (typeof KINDS)[number]
+const LOG_LINES = 25
+const AUDIT_LIMIT = 1_000
 
 interface Outcome {
   readonly kind: Kind
@@ -53,8 +52,11 @@ interface Proxy {
 
 /** Changes one after the other, each at an instance by chance. */
 class Changes {
-  sent = 0
+  /** The first is another split than the one at the start. */
+  sent = 1
   answered = 0
+  /** Numbers of those that were answered as done since this was last emptied. */
+  readonly recent: number[] = []
   made = 0
   refused = 0
   #isOn = false
@@ -92,6 +94,7 @@ class Changes {
       )
       if (status === 200) {
         this.answered = number
+        this.recent.push(number)
         this.made++
       } else this.refused++
       await sleep(CHANGE_EVERY_MS)
@@ -116,11 +119,19 @@ type Look = Awaited<ReturnType<typeof look>>
 const areTogether = (looks: readonly Look[]): boolean =>
   new Set(looks.map(({ revision }) => revision)).size === 1 && !looks.some(({ isStale }) => isStale)
 
-async function hasToldLoss(proxies: readonly Proxy[], agent: Agent): Promise<boolean> {
+/** How often instances have told that something was lost. */
+async function lossesTold(proxies: readonly Proxy[], agent: Agent): Promise<number> {
   const events = await Promise.all(
     proxies.map(({ adminPort }) => ask(adminPort, agent, { path: '/v1/events?follow=false' })),
   )
-  return events.some(({ body }) => /went back to revision|has lost revision/.test(body.toString()))
+  const told = events.map(({ body }) => body.toString().match(/went back to revision|has lost revision/g) ?? [])
+  return told.flat().length
+}
+
+/** Of these changes those that the store knows nothing of. */
+async function unknownOf(numbers: readonly number[], { adminPort }: Proxy, agent: Agent): Promise<number[]> {
+  const audit = (await ask(adminPort, agent, { path: `/v1/audit?limit=${AUDIT_LIMIT}` })).body.toString()
+  return numbers.filter((number) => !audit.includes(`"blue":${number},`))
 }
 
 async function measureKind(kind: Kind, times: number): Promise<Outcome> {
@@ -143,17 +154,9 @@ async function measureKind(kind: Kind, times: number): Promise<Outcome> {
   const fail = (reason: string) => void (outcome.reasons.length < 5 && outcome.reasons.push(reason))
   const clients: Client[] = []
   try {
-    const redis = await startRedis(folder)
-    running.push(redis)
-    const servers = [redis]
-    let store: unknown = `redis://127.0.0.1:${redis.port}`
-    if (kind === 'failed over') {
-      const replica = await startRedis(folder, '--replicaof', '127.0.0.1', String(redis.port))
-      const sentinels = await startSentinels(folder, redis)
-      servers.push(replica)
-      running.push(replica, ...sentinels)
-      store = { redis: { sentinels: sentinels.map(({ port }) => `127.0.0.1:${port}`), name: 'turnout' } }
-    }
+    const struck = await startKind(kind, folder)
+    const { store } = struck
+    running.push(...struck.servers)
     const proxies: Proxy[] = []
     for (let n = 0; n < INSTANCES; n++) {
       const own = join(folder, `instance-${n}`)
@@ -161,7 +164,11 @@ async function measureKind(kind: Kind, times: number): Promise<Outcome> {
       // Each has its snapshot where it is started.
       process.chdir(own)
       const config = { blue: targets.blue, green: targets.green, folder: own, core: null }
-      const proxy = await startTurnout(config, { weights: { blue: 1, green: 1 }, process: { store } })
+      const proxy = await startTurnout(
+        config,
+        { weights: { blue: 1, green: 1 }, process: { store } },
+        { stdout: join(folder, `instance-${n}.log`) },
+      )
       running.push(proxy)
       proxies.push(proxy)
     }
@@ -184,32 +191,42 @@ async function measureKind(kind: Kind, times: number): Promise<Outcome> {
     }
     const changes = new Changes(proxies, agent)
     const lookAtAll = () => Promise.all(proxies.map((proxy) => look(proxy, agent)))
+    let toldBefore = 0
     for (let time = 1; time <= times; time++) {
       changes.start()
       await sleep(BETWEEN_MS)
-      await strike(kind, servers)
+      await struck.strike()
       const backMs = performance.now()
       const ended = changes.stop()
-      await until(async () => areTogether(await lookAtAll()))
+      await until('all are together', async () => areTogether(await lookAtAll()))
       const togetherMs = performance.now() - backMs
       outcome.togetherMs.push(togetherMs)
       // The one that was under way then may have moved them once more.
       await ended
       const { answered } = changes
       let looks: readonly Look[] = []
-      await until(async () => {
+      await until('all are together after the last change', async () => {
         looks = await lookAtAll()
         return areTogether(looks)
       })
       const numbers = looks.map(({ number }) => number)
       if (new Set(numbers).size > 1) fail(`time ${time}: one revision, and other contents: ${numbers}`)
-      if (Math.min(...numbers) < answered && !(await hasToldLoss(proxies, agent))) outcome.lost++
+      const unknown = await unknownOf(changes.recent.splice(0), proxies[0], agent)
+      const told = await lossesTold(proxies, agent)
+      if ((unknown.length > 0 || Math.min(...numbers) < answered) && told === toldBefore) {
+        outcome.lost++
+        fail(`time ${time}: change ${unknown} is not known, ${numbers} is served, ${answered} was answered last`)
+      }
+      toldBefore = told
       say(
         `${kind} ${time}/${times}: together after ${decimal(togetherMs, 0)} ms, ${changes.made} changes, ${outcome.failed} failed`,
       )
     }
     outcome.changes = changes.made
     outcome.refused = changes.refused
+  } catch (error) {
+    tellLogs(folder)
+    throw error
   } finally {
     process.chdir(home)
     for (const client of clients) client.end()
@@ -220,36 +237,12 @@ async function measureKind(kind: Kind, times: number): Promise<Outcome> {
   return outcome
 }
 
-/** Resolves when Redis is there again. */
-async function strike(kind: Kind, servers: readonly RedisServer[]): Promise<void> {
-  const [first] = servers
-  if (kind === 'killed') {
-    await first.kill()
-    await sleep(AWAY_MS)
-    await first.start()
-  } else if (kind === 'frozen') {
-    first.signal('SIGSTOP')
-    await sleep(AWAY_MS)
-    first.signal('SIGCONT')
-  } else if (kind === 'flushed') await first.ask('FLUSHALL')
-  else await failOver(servers)
-}
-
-async function failOver(servers: readonly RedisServer[]): Promise<void> {
-  // One that was started again takes itself for the primary until the sentinels tell it otherwise.
-  let roles: boolean[] = []
-  await until(async () => {
-    const told = await Promise.all(servers.map((server) => server.ask('INFO', 'replication')))
-    roles = told.map((text) => text.includes('role:master'))
-    return roles.filter((isPrimary) => isPrimary).length === 1
-  })
-  const at = roles.indexOf(true)
-  const [primary, replica] = [servers[at], servers[1 - at]]
-  await until(async () => (await replica.ask('INFO', 'replication')).includes('master_link_status:up'))
-  await primary.kill()
-  await until(async () => (await replica.ask('INFO', 'replication')).includes('role:master'))
-  // It learns from the sentinels that it is the replica now; that takes them seconds, which the next time waits for.
-  void primary.start()
+/** The last lines of every log, to see why it came to nothing. */
+function tellLogs(folder: string): void {
+  for (const name of readdirSync(folder).filter((each) => each.endsWith('.log'))) {
+    const lines = readFileSync(join(folder, name), 'utf8').trim().split('\n')
+    console.error([`--- ${name}`, ...lines.slice(-LOG_LINES)].join('\n'))
+  }
 }
 
 function render(outcomes: readonly Outcome[]): string {
@@ -268,13 +261,13 @@ function render(outcomes: readonly Outcome[]): string {
     '',
     `**How it was measured.** \`node bench/redis.ts\`: ${INSTANCES} instances of one worker on one Redis (\`appendfsync always\`), ${CONNECTIONS} raw keep-alive`,
     `connections that ask without pause and check every answer, and a change every ${CHANGE_EVERY_MS} ms at an instance by chance. Redis is away for ${AWAY_MS / 1_000} s, or empty,`,
-    'or killed until its sentinels (down after 1 s) have made the replica the primary. Lost is a change that was answered, is gone, and nobody has told so. The time',
+    'or killed until its sentinels (down after 1 s), or the other nodes of its Cluster (of three and a replica; down after 1 s), have made the replica the primary. Lost is a change that was answered, is gone, and nobody has told so. The time',
     'runs from Redis being there, when the changes pause, to all instances being at one revision and in touch with it.',
   ].join('\n')
 }
 
 const { values, ...options } = readOptions(
-  'usage: node bench/redis.ts [options]\n  --times N           how often each (default 20)\n  --only KIND         killed, frozen, flushed or "failed over"',
+  'usage: node bench/redis.ts [options]\n  --times N           how often each (default 20)\n  --only KIND         killed, frozen, flushed, "failed over" or "failed over in a Cluster"',
   null,
   { times: { type: 'string' }, only: { type: 'string' } },
 )

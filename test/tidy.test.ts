@@ -41,7 +41,10 @@ const OWNERS: readonly (readonly [module: RegExp, owner: RegExp])[] = [
   [/^pino$/, /^src\/log\/log\.ts$/],
   [/^undici$/, /^src\/(health|rollout|cli|demo)\//],
   // The demo is a program of its own, beside the proxy.
-  [/^node:(net|tls|http2)$/, /^src\/(dataplane\/(socket\/|downstream\/listener\.ts$)|demo\/)/],
+  [
+    /^node:(net|tls|http2)$/,
+    /^src\/(dataplane\/(socket\/|downstream\/listener\.ts$)|store\/redis-sentinels\.ts$|demo\/)/,
+  ],
   [/^node:ffi$/, /^src\/dataplane\/socket\/libc\.ts$/],
   [/^node:(http|https)$/, /^src\/demo\//],
   [/^node:worker_threads$/, /^src\/(dataplane\/(worker|heap)\.ts$|workers\/worker-slot\.ts$)/],

@@ -125,7 +125,12 @@ export class Keeper {
 
   /** What somebody else has written, over what is there already; tells when it cannot be read. */
   loadMoved(content: Content, revisions: Loaded['revisions']): Promise<Loaded> {
-    return this.#reach.run(async () => this.#loaded(await this.#deps.store.load(this.#position), content, revisions))
+    return this.#reach.run(async () => {
+      const { revision } = this.#position
+      const document = await this.#deps.store.load(this.#position)
+      if (document.hasLost) this.#tellLost(revision, document.position.revision)
+      return this.#loaded(document, content, revisions)
+    })
   }
 
   async #loaded(document: StoredDocument, present: Content, revisions: Loaded['revisions']): Promise<Loaded> {
@@ -173,12 +178,7 @@ export class Keeper {
       this.#fallen.end()
       return isCopy
     }
-    const { fleet } = this.#deps.store
-    if (fleet !== null && found.revision === present.revision) {
-      const message = `the store has lost revision ${found.revision} as it is served, and has another of that number, which is followed`
-      this.#tell('error', message, { revision: found.revision, served: present.revision })
-      return true
-    }
+    if (this.#deps.store.fleet !== null && found.revision === present.revision) return true
     await this.#fallen.found(found, present.revision)
     return false
   }
@@ -261,6 +261,12 @@ export class Keeper {
   async warnOfOthers(): Promise<void> {
     if (this.#isCopy || !(await this.#deps.store.isShared())) return
     this.#tell('warn', 'another live process uses the same store: each follows what the other changes')
+  }
+
+  /** What was written as the revision that is served is gone, and others have gone on from before it. */
+  #tellLost(served: number, revision: number): void {
+    const message = `the store has lost revision ${served} as it is served, and stands at another revision ${revision}, which is followed`
+    this.#tell('error', message, { revision, served })
   }
 
   #tellOnce(level: 'warn' | 'error', message: string): void {

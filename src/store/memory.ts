@@ -46,7 +46,8 @@ class MemoryStore implements Store {
   readonly #named = new Map<string, string>()
 
   async load(since = NOWHERE): Promise<StoredDocument> {
-    const known = this.#marks.get(since.revision) === since.mark ? since.revision : -1
+    const there = this.#marks.get(since.revision)
+    const known = there === since.mark ? since.revision : -1
     const revisionOf = (name: string) =>
       Math.max(...[...this.#services.get(name)!.values()].map(({ revision }) => revision))
     const [changed, unchanged] = [[] as [string, StoredService][], [] as string[]]
@@ -56,7 +57,8 @@ class MemoryStore implements Store {
       else unchanged.push(name)
     }
     const services = Object.fromEntries(changed)
-    return { position: this.#position, releaseLast: this.#releaseLast, services, unchanged }
+    const hasLost = there !== undefined && there !== since.mark
+    return { position: this.#position, releaseLast: this.#releaseLast, services, unchanged, hasLost }
   }
 
   async position(): Promise<Position> {

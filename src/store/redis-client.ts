@@ -101,12 +101,14 @@ export class RedisClient {
 
   close(): void {
     for (const redis of [...this.#listening, this.#redis]) redis.disconnect()
+    this.#setting.end()
   }
 }
 
 /** What ioredis, Redis and the system say, and what that means. */
 const REASONS: readonly (readonly [RegExp, string])[] = [
-  [/sentinels are unreachable/i, 'has no sentinel that can be reached'],
+  [/^ ?No sentinel knows/, 'is not known to its sentinels'],
+  [/^ ?No sentinel/, 'has no sentinel that can be reached'],
   [/slots cache|startup nodes|Cluster isn't ready|ClusterAllFailed/i, 'has no node that can be reached'],
   [/ECONNREFUSED|ENOENT /, 'is not there: the connection was refused'],
   [/ENOTFOUND|EAI_AGAIN/, 'is not there: its name is not known'],

@@ -47,14 +47,15 @@ const POSITION = `
 
 /**
  * KEYS: doc, services, parts, audit. ARGV: revision and mark that the reader has already, -1 for none.
- * Returns [revision, mark, last release, format, how many services there must be, [name, 'number revision', …], [service and part, text, …]]; of the parts, only
- * those of services that were written since.
+ * Returns [revision, mark, last release, format, how many services there must be, [name, 'number revision', …], [service and part, text, …], the mark that
+ * the reader's revision has here, '' where it is not known]; of the parts, only those of services that were written since.
  */
 export const LOAD = `${POSITION}
   local revision, mark = position(KEYS[1])
   local since = tonumber(ARGV[1])
   local line = since > 0 and redis.call('XRANGE', KEYS[4], ARGV[1] .. '-0', ARGV[1] .. '-0')[1]
-  if not line or line[2][4] ~= ARGV[2] then since = -1 end
+  local there = line and line[2][4] or ''
+  if there == '' or there ~= ARGV[2] then since = -1 end
   local services = redis.call('HGETALL', KEYS[2])
   local parts = {}
   for i = 1, #services, 2 do
@@ -67,7 +68,7 @@ export const LOAD = `${POSITION}
     end
   end
   local more = redis.call('HMGET', KEYS[1], 'release', 'format', 'count')
-  return {revision, mark, more[1] or '0', more[2] or '0', more[3] or '', services, parts}
+  return {revision, mark, more[1] or '0', more[2] or '0', more[3] or '', services, parts, there}
 `
 
 /**

@@ -6,9 +6,11 @@
  */
 import { readFileSync } from 'node:fs'
 import type { ClusterOptions, Redis, RedisOptions } from 'ioredis'
+import { systemClock } from '../clock.ts'
 import { shownStore } from '../config/hidden.ts'
 import type { RedisSpec } from '../config/schema-store.ts'
 import { TurnoutError } from '../errors.ts'
+import { type Address, connectorTo, Sentinels } from './redis-sentinels.ts'
 
 /** Longest time for the first connection, and for an answer to a command. */
 export const CONNECT_MS = 3_000
@@ -16,6 +18,9 @@ const COMMAND_MS = 3_000
 /** Longest time for a try to connect, and longest pause between two: once a network is whole again, one is made within a second or so. */
 const TRY_MS = 1_500
 const RETRY_MS_MAX = 500
+/** The same for a sentinel, which is one of several. */
+const SENTINEL_MS = 1_000
+const SENTINEL_RETRY_MS_MAX = 2_000
 /**
  * A connection that answers nothing for so long is given up for a new one. After a while without a network the system sends what waits
  * on the old one ever more rarely, so that it would be of no use for as long again.
@@ -35,43 +40,58 @@ export interface RedisSetting {
   readonly prefix: string
   /** A client that connects with its first command. One that listens waits for a connection instead of failing. */
   client(isListening: boolean): Redis
+  /** Ends what was begun beside the clients. */
+  end(): void
 }
 
 /** The setting of a text: a URL, or the map of the config as JSON. Rejects with `invalid` when a file of it cannot be read. */
 export async function redisSetting(text: string): Promise<RedisSetting> {
   const spec: RedisSpec = text.startsWith('{') ? (JSON.parse(text) as { redis: RedisSpec }).redis : { url: text }
-  const { Redis, Cluster } = await import('ioredis')
-  const { url, sentinels, name, sentinelUsername, sentinelPassword, cluster, natMap, keyPrefix = PREFIX } = spec
+  const { Redis, Cluster, AbstractConnector } = await import('ioredis')
+  const { url, sentinels: nodes, name, cluster, natMap = {}, keyPrefix = PREFIX } = spec
   const tls = tlsOf(spec)
   const connection = connectionOf(spec, tls)
-  const nats = natMap && {
-    natMap: Object.fromEntries(Object.entries(natMap).map(([from, to]) => [from, nodeOf(to, REDIS_PORT)])),
-  }
+  const places = new Map(Object.entries(natMap).map(([from, to]) => [from, nodeOf(to, REDIS_PORT)]))
+  const sentinels =
+    nodes &&
+    new Sentinels({
+      nodes: nodes.map((node) => nodeOf(node, SENTINEL_PORT)),
+      name: name!,
+      clock: systemClock,
+      client: (node) => new Redis({ ...node, ...atSentinel(spec, tls) }),
+      reachable: (told) => places.get(`${told.host}:${told.port}`) ?? told,
+    })
+  const Connector = sentinels && connectorTo(AbstractConnector, sentinels, tls, systemClock)
   const make = (isListening: boolean): Redis => {
     const waiting = isListening ? { enableOfflineQueue: true, maxRetriesPerRequest: null } : {}
     const options = { ...connection, ...waiting }
     if (cluster !== undefined) {
       const { enableOfflineQueue, retryStrategy: clusterRetryStrategy, ...redisOptions } = options
-      const more = { enableOfflineQueue, clusterRetryStrategy, redisOptions, ...nats } as ClusterOptions
-      const nodes = cluster.map((node) => nodeOf(node, REDIS_PORT))
+      const more = { enableOfflineQueue, clusterRetryStrategy, redisOptions } as ClusterOptions
+      const nats = places.size > 0 && { natMap: Object.fromEntries(places) }
+      const starts = cluster.map((node) => nodeOf(node, REDIS_PORT))
+      const last = { lazyConnect: true, slotsRefreshTimeout: CONNECT_MS, ...more, ...nats }
       // What we ask of one is what we ask of the other.
-      return new Cluster(nodes, { lazyConnect: true, slotsRefreshTimeout: CONNECT_MS, ...more }) as unknown as Redis
+      return new Cluster(starts, last) as unknown as Redis
     }
-    if (url !== undefined) return new Redis(url, options)
-    return new Redis({
-      ...options,
-      sentinels: sentinels!.map((node) => nodeOf(node, SENTINEL_PORT)),
-      name,
-      failoverDetector: true,
-      sentinelCommandTimeout: COMMAND_MS,
-      ...(tls && { sentinelTLS: tls, enableTLSForSentinelMode: true }),
-      ...(sentinelUsername !== undefined && { sentinelUsername }),
-      ...(sentinelPassword !== undefined && { sentinelPassword }),
-      ...nats,
-    })
+    return url === undefined ? new Redis({ ...options, Connector }) : new Redis(url, options)
   }
-  return { name: shownStore(text), prefix: `{${keyPrefix}}:`, client: make }
+  return { name: shownStore(text), prefix: `{${keyPrefix}}:`, client: make, end: () => sentinels?.end() }
 }
+
+/** Options of the client of a sentinel. */
+const atSentinel = ({ sentinelUsername, sentinelPassword }: RedisSpec, tls: RedisOptions['tls']): RedisOptions => ({
+  connectionName: 'turnout',
+  connectTimeout: SENTINEL_MS,
+  commandTimeout: SENTINEL_MS,
+  enableReadyCheck: false,
+  maxRetriesPerRequest: 0,
+  protocol: 2,
+  retryStrategy: (times) => Math.min(times * 50, SENTINEL_RETRY_MS_MAX),
+  ...(tls && { tls }),
+  ...(sentinelUsername !== undefined && { username: sentinelUsername }),
+  ...(sentinelPassword !== undefined && { password: sentinelPassword }),
+})
 
 function connectionOf({ username, password, database }: RedisSpec, tls: RedisOptions['tls']): RedisOptions {
   return {
@@ -84,8 +104,8 @@ function connectionOf({ username, password, database }: RedisSpec, tls: RedisOpt
     maxRetriesPerRequest: 1,
     protocol: 2,
     retryStrategy: (times) => Math.min(times * 50, RETRY_MS_MAX),
-    // A node that became a replica refuses writes; the one that took over is found by connecting anew.
-    reconnectOnError: (error) => error.message.startsWith('READONLY'),
+    // A node that became a replica refuses writes; the one that took over is found by connecting anew. Before Redis 7 a script tells it in the midst of more words.
+    reconnectOnError: (error) => error.message.includes('READONLY'),
     ...(tls && { tls }),
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password }),
@@ -112,7 +132,7 @@ function tlsOf({ tls }: RedisSpec): RedisOptions['tls'] | undefined {
 }
 
 /** A host, of IPv6 in brackets, and its port. */
-function nodeOf(text: string, portDefault: number): { host: string; port: number } {
+function nodeOf(text: string, portDefault: number): Address {
   const [, host, port] = /^\[?(.*?)\]?(?::(\d+))?$/.exec(text)!
   return { host, port: port === undefined ? portDefault : Number(port) }
 }

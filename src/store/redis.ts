@@ -88,11 +88,11 @@ class RedisStore implements Remote {
 
   async load(since: Position = { revision: -1, mark: '' }): Promise<StoredDocument> {
     const { doc, services: servicesKey, parts: partsKey, audit } = this.#keys
-    const [revision, mark, releaseLast, format, count, known, texts] = (await this.#client.script(
+    const [revision, mark, releaseLast, format, count, known, texts, there] = (await this.#client.script(
       LOAD,
       [doc, servicesKey, partsKey, audit],
       [since.revision, since.mark],
-    )) as [number, string, string, string, string, Flat, Flat]
+    )) as [number, string, string, string, string, Flat, Flat, string]
     if (Number(format) > FORMAT) throw this.#client.fault(ofNewer('format', Number(format), FORMAT))
     // A Redis that may throw keys away throws away whole ones.
     if (count !== '' && known.length !== 2 * Number(count)) throw this.#client.damaged('the list of services')
@@ -104,7 +104,8 @@ class RedisStore implements Remote {
       else unchanged.push(name)
     }
     const services = Object.fromEntries(changed)
-    return { position: { revision, mark }, releaseLast: Number(releaseLast), services, unchanged }
+    const hasLost = there !== '' && there !== since.mark
+    return { position: { revision, mark }, releaseLast: Number(releaseLast), services, unchanged, hasLost }
   }
 
   async position(): Promise<Position> {

@@ -108,7 +108,7 @@ export class SnapshotStore implements Store {
 
   async load(since?: Position): Promise<StoredDocument> {
     if (this.#state !== 'with' && since === undefined) {
-      return { ...this.#known!, unchanged: [] }
+      return { ...this.#known!, unchanged: [], hasLost: false }
     }
     const document = await this.#remote.load(since)
     this.#state = 'with'

@@ -66,7 +66,8 @@ class SqliteStore implements Store {
 
   async load(since?: Position): Promise<StoredDocument> {
     return this.#read((run) => {
-      const known = since !== undefined && first(run.mark, since.revision)?.mark === since.mark ? since.revision : -1
+      const there = since && first(run.mark, since.revision)?.mark
+      const known = since !== undefined && there === since.mark ? since.revision : -1
       const revisions = new Map<string, number>()
       const parts = presentParts(run, known, revisions)
       const services = Object.entries(servicesOf(parts)).map(([name, service]) => {
@@ -78,6 +79,7 @@ class SqliteStore implements Store {
         releaseLast: document?.release_last ?? 0,
         services: Object.fromEntries(services),
         unchanged: all(run.names).flatMap(({ service }) => (parts.has(service) ? [] : [service])),
+        hasLost: there !== undefined && there !== since?.mark,
       }
     })
   }

@@ -61,6 +61,8 @@ export interface StoredDocument {
   readonly services: Readonly<Record<string, StoredService>>
   /** Services that are there too, and were not read since they are as they were. */
   readonly unchanged: readonly string[]
+  /** Of a load since a position: the store has another document as that revision, so what was written as that position is lost. */
+  readonly hasLost: boolean
 }
 
 /** A service as it is written; deadlines by the wall clock. */

@@ -146,17 +146,22 @@ withRedis(
   LONG_MS,
 )
 
-withRedis(
-  'another revision of the same number, made where this one was lost, is followed and told',
-  async () => {
+withRedis.each([2, 3])(
+  'what others have written up to revision %i, where revision 2 of this instance was lost, is followed and told',
+  async (last) => {
     const { redis, start } = await stand()
     const one = await start()
     await switchTo(one, 'green')
-    // What a fail-over leaves that lost the switch, and on which somebody else has made another change.
-    await redis.ask('HSET', '{turnout}:doc', 'mark', 'other')
-    await until('it is told', async () => /has lost revision 2 as it is served/.test(await eventsOf(one)))
+    // What a fail-over leaves that lost the switch, and on which somebody else has made other changes.
+    await redis.ask('DEL', '{turnout}:audit')
+    for (let revision = 2; revision <= last; revision++)
+      await redis.ask('XADD', '{turnout}:audit', `${revision}-0`, 'line', '{}', 'mark', `other-${revision}`)
+    await redis.ask('HSET', '{turnout}:doc', 'revision', String(last), 'mark', `other-${last}`)
+    const told = `has lost revision 2 as it is served, and stands at another revision ${last}, which is followed`
+    await until('it is told', async () => (await eventsOf(one)).includes(told))
     await switchTo(one, 'blue')
-    expect([await poolOf(one), await revisionOf(one)]).toEqual(['blue', 3])
+    expect([await poolOf(one), await revisionOf(one)]).toEqual(['blue', last + 1])
+    expect((await eventsOf(one)).split('has lost revision')).toHaveLength(2)
   },
   LONG_MS,
 )

@@ -40,7 +40,13 @@ export function describeStore(name: string, open: () => Promise<Store>, isBulk =
 
     test('is empty before the first commit', async () => {
       const store = await fresh()
-      expect(await store.load()).toEqual({ position: NOWHERE, releaseLast: 0, services: {}, unchanged: [] })
+      expect(await store.load()).toEqual({
+        position: NOWHERE,
+        releaseLast: 0,
+        services: {},
+        unchanged: [],
+        hasLost: false,
+      })
       expect(await store.position()).toEqual(NOWHERE)
       expect(await store.revisions(10)).toEqual([])
       expect(await store.revision(0)).toBeNull()
@@ -205,8 +211,10 @@ export function describeStore(name: string, open: () => Promise<Store>, isBulk =
         releaseLast: 5,
         services: { two: { ...service(5), revision: 5 } },
         unchanged: ['three'],
+        hasLost: false,
       })
-      expect(Object.keys((await store.load({ ...since, mark: 'another line' })).services)).toEqual(['two', 'three'])
+      const lost = await store.load({ ...since, mark: 'another line' })
+      expect([Object.keys(lost.services), lost.hasLost]).toEqual([['two', 'three'], true])
     })
 
     test('takes a whole document in the place of its own, and still knows its own', async () => {
@@ -225,6 +233,8 @@ export function describeStore(name: string, open: () => Promise<Store>, isBulk =
       expect(await store.revision(1)).toEqual(revision(1))
       expect(await store.revision(30)).toBeNull()
       expect((await store.load(old)).unchanged).toEqual([])
+      // Nothing is known of what a document was before it was put there.
+      expect((await store.load({ revision: 30, mark: 'of then' })).hasLost).toBe(false)
       expect(await store.commit(position, entry(51, service(9)))).toMatchObject({ revision: 51 })
     })
 

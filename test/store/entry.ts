@@ -29,6 +29,7 @@ export const document = (n: number) => ({
   releaseLast: n,
   services: { shop: { ...service(n), revision: n } },
   unchanged: [],
+  hasLost: false,
 })
 export const revision = (n: number) => ({ revision: n, ...audit(n), services: { shop: service(n) } })
 

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { freePort } from '../../bench/process.ts'
+import { askRedis } from '../../bench/redis-servers.ts'
 import type { RedisSpec } from '../../src/config/schema-store.ts'
 import { openStore } from '../../src/store/open.ts'
 import { NOWHERE, type Store } from '../../src/store/store.ts'
@@ -16,6 +17,7 @@ import { commitAll, document, entry } from './entry.ts'
 const openssl = program('openssl')
 const README = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
 const RIGHTS = /A user of its own needs `([^`]+)`/.exec(README)![1].split(' ')
+const SENTINEL_RIGHTS = /At sentinels it needs `([^`]+)`/.exec(README)![1].split(' ')
 const USER = { username: 'turnout', password: 'secret' }
 
 const open = (redis: RedisSpec) => openStore(JSON.stringify({ redis }))
@@ -96,9 +98,12 @@ describe.skipIf(REDIS === null)('a Redis behind sentinels', () => {
   beforeAll(async () => {
     group = await startSentinels()
     await allow(group.servers)
+    for (const node of group.nodes)
+      await askRedis(Number(node.split(':')[1]), ...'ACL SETUSER turnout reset on >seen'.split(' '), ...SENTINEL_RIGHTS)
   }, 60_000)
   afterAll(() => group.end())
-  const make = () => open({ sentinels: [...group.nodes], name: 'turnout', database: 0, ...USER })
+  const asked = { name: 'turnout', sentinelUsername: 'turnout', sentinelPassword: 'seen' }
+  const make = () => open({ sentinels: [...group.nodes], ...asked, database: 0, ...USER })
   const fresh = async () => {
     await flush(group.servers.slice(0, 1))
     return make()
@@ -110,7 +115,10 @@ describe.skipIf(REDIS === null)('a Redis behind sentinels', () => {
 
   test('one name that the sentinels do not know, and sentinels that are not there, are told', async () => {
     await expect(open({ sentinels: [...group.nodes], name: 'other', ...USER })).rejects.toThrow(
-      /\(sentinels of other\)/,
+      /\(sentinels of other\) is not known to its sentinels/,
+    )
+    await expect(open({ sentinels: [...group.nodes], ...asked, sentinelPassword: 'x', ...USER })).rejects.toThrow(
+      /no sentinel that can be reached .*WRONGPASS/,
     )
     await expect(open({ sentinels: ['127.0.0.1:1'], name: 'turnout' })).rejects.toThrow(
       /no sentinel that can be reached/,
