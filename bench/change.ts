@@ -1,10 +1,11 @@
 /**
  * `node bench/change.ts`: what a change costs where there is much: splits of one service after the other, by the admin API, with 500
- * services and 3,000 targets and the store that is the default.
+ * services and 3,000 targets and with 2,000 and 12,000, and the store that is the default.
  *
  * Told are the time that Turnout itself says (from the validated change to the commit in every worker), that of the whole
  * call, how much the process has caused to be written to disk (whole pages, with what SQLite checkpoints meanwhile), and its
- * CPU time. There is no traffic. One row is without health checks, one with a probe of each target every 10 s.
+ * CPU time; and what it takes to read all: `/v1/status` and `/metrics`. There is no traffic. Rows are without health checks, and one with a
+ * probe of each target every 10 s.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -23,6 +24,8 @@ import { decimal, occasion, writeSection } from './report.ts'
 const TARGETS_PER_POOL = 3
 /** Changes before those that are measured: V8 compiles. */
 const WARM_UPS = 100
+/** How often all is read. */
+const READS = 20
 /** Between two probes of a target. */
 const PROBES_MS = 10_000
 
@@ -33,6 +36,26 @@ interface Measured {
   readonly called: readonly number[]
   readonly storedBytes: number
   readonly cpuMs: number
+  readonly status: Read
+  readonly metrics: Read
+}
+
+interface Read {
+  readonly bytes: number
+  /** By call. */
+  readonly ms: readonly number[]
+}
+
+async function measureRead(admin: Pool, path: string): Promise<Read> {
+  const ms: number[] = []
+  let bytes = 0
+  for (let n = 0; n < READS; n++) {
+    const startedMs = performance.now()
+    const answer = await admin.request({ method: 'GET', path })
+    bytes = (await answer.body.arrayBuffer()).byteLength
+    ms.push(performance.now() - startedMs)
+  }
+  return { bytes, ms }
 }
 
 /** Every address of 127.0.0.0/8 is this machine, so one server is as many targets as needed. */
@@ -104,51 +127,59 @@ async function measureChanges(services: number, changes: number, probes: boolean
   }
   const storedBytes = (writtenBytes(running.pid) - bytes) / changes
   const cpuMs = ((cpuMicros(running.pid) ?? Number.NaN) - cpu) / changes / 1000
+  const status = await measureRead(admin, '/v1/status')
+  const metrics = await measureRead(admin, '/metrics')
   await admin.close()
   await running.stop()
   server.close()
   server.closeAllConnections()
   rmSync(folder, { recursive: true })
-  const title = probes ? 'each target probed every 10 s' : 'no health checks'
+  const title = `${decimal(services, 0)}, ${probes ? 'each target probed every 10 s' : 'no health checks'}`
   say(`${title}: p50 ${quantile(applied, 0.5).toFixed(2)} ms, ${Math.round(storedBytes)} bytes`)
-  return { title, applied, called, storedBytes, cpuMs }
+  return { title, applied, called, storedBytes, cpuMs, status, metrics }
 }
 
-function render(rows: readonly Measured[], services: number): string {
-  const cells = rows.map(({ title, applied, called, storedBytes, cpuMs }) => {
+function render(rows: readonly Measured[]): string {
+  const cells = rows.map(({ title, applied, called, storedBytes, cpuMs, status, metrics }) => {
     const times = [applied, called].flatMap((values) => [0.5, 0.99].map((share) => decimal(quantile(values, share), 2)))
-    return [title, ...times, decimal(storedBytes / 1000, 1), decimal(cpuMs, 2)]
+    const reads = [status, metrics].flatMap(({ bytes, ms }) => [
+      decimal(quantile(ms, 0.5), 0),
+      decimal(bytes / 1_000_000, 2),
+    ])
+    return [title, ...times, decimal(storedBytes / 1000, 1), decimal(cpuMs, 2), ...reads]
   })
   return [
     '## What a change costs',
     '',
     occasion(new Date()),
     '',
-    `Splits of one service after the other, with ${services} services and ${decimal(services * 2 * TARGETS_PER_POOL, 0)} targets:`,
+    `Splits of one service after the other, each with two pools of ${TARGETS_PER_POOL} targets, and what it takes to read all:`,
     '',
-    '| | applied p50 ms | p99 ms | whole call p50 ms | p99 ms | stored KB | CPU ms |',
-    '| --- | ---: | ---: | ---: | ---: | ---: | ---: |',
+    '| services | applied p50 ms | p99 ms | whole call p50 ms | p99 ms | stored KB | CPU ms | `/v1/status` p50 ms | MB | `/metrics` p50 ms | MB |',
+    '| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |',
     ...cells.map((row) => `| ${row.join(' | ')} |`),
     '',
     `**How it was measured.** \`node bench/change.ts\`: ${rows[0].applied.length} calls of PUT …/split after ${WARM_UPS} for the warm-up, one at a time; a`,
     'worker with one thread, SQLite in a file, `applied` as the answer tells it, `stored` by what the process has caused to be',
-    'written to disk (whole pages, checkpoints included), `CPU` of the whole process.',
+    `written to disk (whole pages, checkpoints included), \`CPU\` of the whole process; then ${READS} reads of each.`,
   ].join('\n')
 }
 
 const { values, ...options } = readOptions(
   `usage: node bench/change.ts [options]
-  --services N        services, with six targets each (default 500)
+  --services N        services, with six targets each (default 500, and once more with 2,000)
   --changes N         changes that are measured (default 1000)`,
   null,
   { services: { type: 'string' }, changes: { type: 'string' } },
 )
-const services = positive('--services', values['services'] ?? (options.quick ? 20 : 500))
+const sizes = values['services'] === undefined ? (options.quick ? [20, 40] : [500, 2_000]) : [values['services']]
+const [services, ...more] = sizes.map((size) => positive('--services', size))
 const changes = positive('--changes', values['changes'] ?? (options.quick ? 50 : 1000))
 const rows = [await measureChanges(services, changes, false), await measureChanges(services, changes, true)]
+for (const size of more) rows.push(await measureChanges(size, changes, false))
 if (options.json) console.log(JSON.stringify(rows))
 else {
-  const text = render(rows, services)
+  const text = render(rows)
   if (!options.quick) writeSection('change', text)
   console.log(text)
 }

@@ -5,7 +5,7 @@
 import type { Static } from 'typebox'
 import type { ControlEvent } from '../change.ts'
 import { durationMs } from '../config/duration.ts'
-import { EVENT_TYPES } from '../config/event-types.ts'
+import { EVENT_TYPES, servicesOfEvent } from '../config/event-types.ts'
 import { serviceNamed } from '../config/named.ts'
 import { DURATION_PATTERN, NAME_PATTERN } from '../config/schema-parts.ts'
 import { Type } from '../config/type.ts'
@@ -42,7 +42,7 @@ export function filterOf(
   const types = type === undefined ? null : new Set<string>(type.split(','))
   const isWanted = (event: ControlEvent): boolean =>
     (types === null || types.has(event.type)) && (service === undefined || concerns(event, service))
-  if (service !== undefined && !control.events().some((event) => namesOf(event)?.includes(service))) {
+  if (service !== undefined && !control.events().some((event) => servicesOfEvent(event)?.includes(service))) {
     serviceNamed(control.snapshot().services, service)
   }
   return isWanted
@@ -52,15 +52,7 @@ export function filterOf(
 export const sinceMsOf = ({ since }: Partial<Wanted>, nowMs: number): number =>
   since === undefined ? 0 : nowMs - durationMs(since)
 
-/** The services that an event is of; null where that is not known. */
-function namesOf({ type, service, data }: ControlEvent): readonly unknown[] | null {
-  if (service !== null) return [service]
-  const { services } = data
-  if (Array.isArray(services)) return services
-  return type === 'change' ? null : []
-}
-
 function concerns(event: ControlEvent, service: string): boolean {
-  const names = namesOf(event)
+  const names = servicesOfEvent(event)
   return names === null || names.includes(service)
 }

@@ -17,3 +17,15 @@ export const EVENT_TYPES = [
 
 /** The kind of an event. */
 export type EventType = (typeof EVENT_TYPES)[number]
+
+/** The names of the services that an event is of; null where it may be any. */
+export function servicesOfEvent(event: {
+  readonly type: EventType
+  readonly service: string | null
+  readonly data: Readonly<Record<string, unknown>>
+}): readonly string[] | null {
+  if (event.service !== null) return [event.service]
+  const services = event.data['services']
+  if (Array.isArray(services)) return services as string[]
+  return event.type === 'change' ? null : []
+}

@@ -45,6 +45,22 @@ export function mapEntries<T, U>(record: Entries<T>, each: (value: T, key: strin
   return sameEntries<unknown>(record, mapped) ? (record as unknown as Record<string, U>) : mapped
 }
 
+/** As `mapEntries` for the named entries alone, if they are there; null is all of them. */
+export function mapNamed<T>(
+  record: Record<string, T>,
+  names: readonly string[] | null,
+  each: (value: T, key: string) => T,
+): Record<string, T> {
+  if (names === null) return mapEntries<T>(record, each)
+  const mapped = [...new Set(names)].flatMap((name): [string, T][] => {
+    const value = own(record, name)
+    if (value === undefined) return []
+    const next = each(value, name)
+    return next === value ? [] : [[name, next]]
+  })
+  return mapped.length === 0 ? record : withEntries(record, mapped)
+}
+
 /** Whether both have the same keys with the very same values, in any order. */
 export function sameEntries<T>(a: Entries<T>, b: Entries<T>): boolean {
   const keys = Object.keys(a)

@@ -3,7 +3,7 @@
  * It looks at what a change has made of a service, not at which change it was, so that none can be forgotten.
  */
 
-import { mapEntries, own } from '../config/record.ts'
+import { mapNamed, own } from '../config/record.ts'
 import type { ServiceSpec } from '../config/schema.ts'
 import { type Claim, reallot } from '../table/allotment.ts'
 import type { ServiceIntent } from '../table/status.ts'
@@ -11,12 +11,12 @@ import type { Allotment } from '../table/types.ts'
 import { type Content, splitOf } from './reconcile.ts'
 
 /**
- * The content with the allotments that follow from those before; what did not change keeps its identity. A new service needs none yet,
+ * The content, of which only the named services were changed (null: any), with the allotments that follow from those before; what did not change keeps its identity. A new service needs none yet,
  * since its shares lie end to end, and one that returns has what was remembered for it.
  */
-export function withAllotments(before: Content, after: Content): Content {
+export function withAllotments(before: Content, after: Content, names: readonly string[] | null): Content {
   if (after.intents === before.intents) return after
-  const intents = mapEntries<ServiceIntent, ServiceIntent>(after.intents, (now, name) => {
+  const intents = mapNamed<ServiceIntent>(after.intents, names, (now, name) => {
     const [oldSpec, old] = [own(before.services, name), own(before.intents, name)]
     if (now === old) return now
     if (oldSpec === undefined || old === undefined) return now

@@ -33,6 +33,7 @@ import {
 import { Issuer } from './releases.ts'
 import { withReleasesOf } from './restored.ts'
 import { keptPools } from './standby-guard.ts'
+import { touchedBy } from './touched.ts'
 
 /** What `applyChange` needs to know of the rest. */
 export interface ChangeTools {
@@ -53,7 +54,8 @@ export interface Restore extends Pick<Content, 'services' | 'intents'> {
 
 /** The content after a change, the same object when nothing changes. Throws `not_found`, `conflict` or `invalid`. */
 export function applyChange(content: Content, change: Resolved, nowMs: number, tools: ChangeTools): Content {
-  const next = withFallback(content, withAllotments(content, changed(content, change, nowMs, tools)), change)
+  const made = changed(content, change, nowMs, tools)
+  const next = withFallback(content, withAllotments(content, made, touchedBy(change)), change)
   const served = next.leftOut.filter((name) => Object.hasOwn(next.services, name))
   return served.length === 0 ? next : withoutLeftOut(next, served)
 }

@@ -3,9 +3,10 @@
  *
  * Bounded, whatever was sent; who has insisted on what would have been refused is told too.
  */
-import type { Change, ChangeOptions, RolloutLine } from '../change.ts'
+import type { Change, ChangeOptions, ChangeResult, RolloutLine, Snapshot } from '../change.ts'
 import { equalJson } from '../config/record.ts'
 import type { AuditEntry, Store } from '../store/store.ts'
+import type { NewEvent } from './events.ts'
 
 const CHANGE_BYTES_MAX = 65_536
 
@@ -39,16 +40,31 @@ export async function isWritten(store: Pick<Store, 'revisions'>, line: RolloutLi
   return last !== undefined && equalJson(last.change, line)
 }
 
-/** One sentence for people. */
-export function describeChange(
+/** The event of a change that was made of these services. */
+export function eventOf(
   change: Change,
   services: readonly string[],
-  actor: string,
-  options: Insistence = {},
-): string {
+  options: ChangeOptions,
+  made: Pick<ChangeResult, 'revision' | 'epoch' | 'appliedInMs'>,
+): NewEvent {
+  const { actor } = options
+  const { revision, epoch, appliedInMs } = made
   const forced = insistenceOf(change, options).force === true ? ', forced' : ''
-  return `${wordsOf(change, services)} by ${actor}${forced}`
+  return {
+    type: 'change',
+    service: services.length === 1 ? services[0] : null,
+    message: `${wordsOf(change, services)} by ${actor}${forced}`,
+    data: { revision, epoch, actor, kind: change.kind, services, appliedInMs },
+  }
 }
+
+/** The event of what another process has changed, whatever it was. */
+export const takenOver = ({ revision, epoch }: Pick<Snapshot, 'revision' | 'epoch'>): NewEvent => ({
+  type: 'change',
+  service: null,
+  message: `revision ${revision} of another process was taken over from the store`,
+  data: { revision, epoch, kind: 'reload' },
+})
 
 function wordsOf(change: Change, services: readonly string[]): string {
   switch (change.kind) {

@@ -14,7 +14,7 @@
  *   then nobody else changes that service.
  * - What this process has seen goes first in the queue, and into the tables without waiting for the store. It is never in the
  *   document; it is stored apart, for a quick restart (saver.ts).
- * - A change costs what it changes: every step names the services that it touches, and nothing looks at the others (state.ts, keeper.ts).
+ * - A change costs what it changes: every step names the services that it touches, and nothing looks at the others (touched.ts, state.ts, keeper.ts).
  */
 import type { Change, ChangeOptions, ChangeResult, ControlEvent, Observation, Revision, Snapshot } from '../change.ts'
 import { durationMs } from '../config/duration.ts'
@@ -23,7 +23,7 @@ import { RouteOwners } from '../config/route-owners.ts'
 import { TurnoutError } from '../errors.ts'
 import { hostsOf, hostsOfChange, LEARN_MS, servicesAt } from '../names/target-hosts.ts'
 import { applyChange, type ChangeTools, type Resolved } from './apply.ts'
-import { auditOf, describeChange, isWritten } from './audit.ts'
+import { auditOf, eventOf, isWritten, takenOver } from './audit.ts'
 import type { ControlDeps, RunningControl } from './deps.ts'
 import { createDrains, type Drains } from './drains.ts'
 import { createEvents, type Events, type NewEvent } from './events.ts'
@@ -42,6 +42,7 @@ import { createSaver, type Saver } from './saver.ts'
 import { type Seen, Sightings } from './sightings.ts'
 import { createSlots } from './slots.ts'
 import { changedNames, State, type Step } from './state.ts'
+import { touchedBy } from './touched.ts'
 import { createWaiting, type Waiting } from './waiting.ts'
 
 /** Changes that may wait for their turn; the next one is refused with `overloaded`. */
@@ -76,8 +77,13 @@ class Writer implements RunningControl {
     this.#queue = createQueue(CHANGES_WAITING_MAX, clock)
     this.#tools = { complete: deps.complete, drainMs: (spec) => durationMs(spec.drain.timeout) }
     this.#events = createEvents(clock, (error) => log.error({ err: error }, 'a listener to events has thrown'))
-    const { addressesOf } = deps.names
-    this.#state = new State({ slots: createSlots(memory, clock), addressesOf, clock, plan, build })
+    this.#state = new State({
+      slots: createSlots(memory, clock),
+      addressesOf: deps.names.addressesOf,
+      clock,
+      plan,
+      build,
+    })
     this.#keeper = new Keeper({ store, clock, log, publish: (event) => this.publish(event) })
     this.#saver = createSaver(clock, (names) => this.#keeper.saveObserved(this.#state.content.observed, names))
     this.#waiting = createWaiting(clock, (listener) => this.#events.subscribe(listener))
@@ -165,7 +171,7 @@ class Writer implements RunningControl {
   async #route(change: Change): Promise<void> {
     const { content: before, snapshot } = this.#state
     const content = applyChange(before, await this.#resolved(change), this.#deps.clock.steadyMs(), this.#tools)
-    const changed = changedNames(before, content)
+    const changed = changedNames(before, content, touchedBy(change))
     if (changed.length === 0) return
     await this.#commit(this.#state.prepare(snapshot, content, changed))
     this.#keeper.owe(before, changed)
@@ -180,7 +186,7 @@ class Writer implements RunningControl {
     const resolved = await this.#resolved(change)
     const content = applyChange(before, resolved, clock.steadyMs(), this.#tools)
     const owed = options.atOnce === true ? this.#keeper.owed : []
-    const changed = [...new Set([...changedNames(before, content), ...owed])]
+    const changed = [...new Set(changedNames(before, content, touchedBy(change)).concat(owed))]
     const unread = this.#deps.lookupFaults?.(before.services, content.services, changed) ?? []
     const faults = [...this.#routes.faults(content.services, changed), ...unread]
     if (faults.length > 0) throw new TurnoutError('invalid', faults[0].message, faults)
@@ -230,13 +236,9 @@ class Writer implements RunningControl {
     const { epoch } = step.snapshot
     // What a rollout has come to it tells itself.
     if (change.kind === 'rollout') return { revision, epoch, appliedInMs, changed: true }
-    this.publish({
-      type: 'change',
-      service: changed.length === 1 ? changed[0] : null,
-      message: describeChange(change, changed, actor, options),
-      data: { revision, epoch, actor, kind: change.kind, services: changed, appliedInMs },
-    })
-    return { revision, epoch, appliedInMs, changed: true }
+    const made = { revision, epoch, appliedInMs }
+    this.publish(eventOf(change, changed, options, made))
+    return { ...made, changed: true }
   }
 
   async #resolved(change: Change): Promise<Resolved> {
@@ -283,9 +285,7 @@ class Writer implements RunningControl {
       this.#keeper.tellNotTaken(error)
       throw error
     }
-    const { revision, epoch } = this.snapshot()
-    const message = `revision ${revision} of another process was taken over from the store`
-    this.publish({ type: 'change', service: null, message, data: { revision, epoch, kind: 'reload' } })
+    this.publish(takenOver(this.snapshot()))
   }
 
   async #adopt(loaded: Loaded, observed: Content['observed']): Promise<void> {

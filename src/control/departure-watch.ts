@@ -5,8 +5,9 @@
  * Workers count in shared memory and say nothing; here it is looked at twice a second. A pool that was removed is watched on, since its slots are
  * not given to others while anything is open there. What a pool let go last stays to be read until it lets go again.
  */
-import type { Control } from '../change.ts'
+import type { Control, Snapshot } from '../change.ts'
 import type { Clock } from '../clock.ts'
+import { own } from '../config/record.ts'
 import { DEPARTURE, PACE_STATES, type PaceState } from '../metrics/departures.ts'
 import { departureOffset, type SharedMemory } from '../metrics/layout.ts'
 import { slotsOf } from '../metrics/load.ts'
@@ -62,7 +63,8 @@ export class DepartureWatch {
   readonly #owners = new Map<number, string>()
   readonly #watched = new Map<string, Watched>()
   #seen = new Map<string, Counts>()
-  #epoch = -1
+  /** The statuses whose slots are known. */
+  #followed: Snapshot['status'] = {}
   /** Ends the watch. */
   readonly close: () => void
 
@@ -86,10 +88,12 @@ export class DepartureWatch {
 
   #follow(): void {
     const snapshot = this.#control.snapshot()
-    if (snapshot.epoch === this.#epoch) return
-    this.#epoch = snapshot.epoch
-    for (const [service, { pools }] of Object.entries(snapshot.status)) {
-      for (const [pool, status] of Object.entries(pools)) {
+    const followed = this.#followed
+    if (snapshot.status === followed) return
+    this.#followed = snapshot.status
+    for (const [service, its] of Object.entries(snapshot.status)) {
+      if (its === own(followed, service)) continue
+      for (const [pool, status] of Object.entries(its.pools)) {
         for (const slot of slotsOf(status)) this.#owners.set(slot, keyOf(service, pool))
       }
     }

@@ -9,15 +9,16 @@
  * - A pool ends it by having weight again, by going, and by holding something else: that is the next release, not the last.
  */
 import type { Change } from '../change.ts'
-import { mapEntries, own } from '../config/record.ts'
+import { mapNamed, own } from '../config/record.ts'
 import type { ServiceSpec } from '../config/schema.ts'
 import type { ServiceIntent } from '../table/status.ts'
 import { type Content, holdsOther, splitOf } from './reconcile.ts'
+import { touchedBy } from './touched.ts'
 
 /** The content with the hot standby of each service that the change has touched; the rest keeps its identity. */
 export function withFallback(before: Content, after: Content, change: Change): Content {
   if (after.intents === before.intents) return after
-  const intents = mapEntries<ServiceIntent, ServiceIntent>(after.intents, (now, name) => {
+  const intents = mapNamed<ServiceIntent>(after.intents, touchedBy(change), (now, name) => {
     const [was, old] = [own(before.services, name), own(before.intents, name)]
     if (now === old || was === undefined || old === undefined) return now
     const present = old.fallback ?? NONE

@@ -8,6 +8,7 @@ import type { Change } from '../change.ts'
 import { applyChange, type ChangeTools } from './apply.ts'
 import { assertReleasesKept, type Judged } from './guards.ts'
 import { changedNames } from './state.ts'
+import { touchedBy } from './touched.ts'
 
 /** The switch that a hold is for, as it is to be judged; none for another hold. Throws what refuses it already. */
 export function foreseen(
@@ -18,7 +19,7 @@ export function foreseen(
   if (to === undefined) return []
   const change: Change = { kind: 'switch', to }
   const after = applyChange(judged.before, change, judged.known.nowMs, tools)
-  const next = { ...judged, after, change, changed: changedNames(judged.before, after) }
+  const next = { ...judged, after, change, changed: changedNames(judged.before, after, touchedBy(change)) }
   assertReleasesKept(next)
   return [next]
 }

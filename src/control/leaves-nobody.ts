@@ -19,6 +19,7 @@ import { canAnswer, fitTargets, isProven, stateForNew, type Targets } from '../t
 import { observedOf, type ServiceIntent, type ServiceObserved, seenOf } from '../table/status.ts'
 import type { AddressesOf } from './observe.ts'
 import { type Content, splitOf } from './reconcile.ts'
+import { touchedBy } from './touched.ts'
 
 /** Refused only because a pool is not proven: the next probe may change that. */
 export class Unproven extends TurnoutError {
@@ -53,7 +54,7 @@ export function assertAnswered(
 ): void {
   assertKept(before, after, change, force, prune)
   if (force) return
-  for (const name of new Set([...namedBy(change), ...changedServices(before, after)])) {
+  for (const name of new Set([...namedBy(change), ...changedServices(before, after, change)])) {
     const [was, is] = [serviceIn(before, name, addressesOf), serviceIn(after, name, addressesOf)]
     // A new service has nothing to lose, and one that goes was looked at above.
     if (was === undefined || is === undefined) continue
@@ -68,6 +69,7 @@ const conflict = (why: string) => new TurnoutError('conflict', `${why}${ANYWAY}`
 const ANYWAY = ' Nothing has changed; with force it is done all the same.'
 
 function assertKept(before: Content, after: Content, change: Change, force: boolean, prune: boolean): void {
+  if (change.kind !== 'file' && change.kind !== 'restore') return
   const gone = Object.keys(before.services).filter((name) => !Object.hasOwn(after.services, name))
   if (gone.length === 0) return
   const names = gone.join(', ')
@@ -84,10 +86,11 @@ function namedBy(change: Change): readonly string[] {
   return change.kind === 'split' || change.kind === 'back' ? [change.service] : []
 }
 
-function changedServices(before: Content, after: Content): string[] {
-  return Object.keys(after.services).filter(
+function changedServices(before: Content, after: Content, change: Change): string[] {
+  return (touchedBy(change) ?? Object.keys(after.services)).filter(
     (name) =>
-      own(before.services, name) !== after.services[name] || own(before.intents, name) !== own(after.intents, name),
+      own(before.services, name) !== own(after.services, name) ||
+      own(before.intents, name) !== own(after.intents, name),
   )
 }
 

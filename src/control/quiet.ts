@@ -11,6 +11,8 @@
  */
 import type { Control } from '../change.ts'
 import type { Clock } from '../clock.ts'
+import { servicesOfEvent } from '../config/event-types.ts'
+import { own } from '../config/record.ts'
 import { type SharedMemory, WORKER_FIELD, WORKER_FIELDS } from '../metrics/layout.ts'
 import { underWay } from '../metrics/load.ts'
 import type { Hold } from '../table/hold.ts'
@@ -45,8 +47,10 @@ export class Quiet {
 
   constructor(deps: QuietDeps) {
     this.#deps = deps
-    this.#unsubscribe = deps.control.subscribe(({ type }) => type === 'change' && this.#follow())
-    this.#follow()
+    this.#unsubscribe = deps.control.subscribe(
+      (event) => event.type === 'change' && this.#follow(servicesOfEvent(event)),
+    )
+    this.#follow(null)
   }
 
   /** Ids of the holds that are quiet, in all services that they hold. */
@@ -56,11 +60,14 @@ export class Quiet {
     return [...new Set(watched.map(({ hold }) => hold.id))].filter((id) => !busy.has(id))
   }
 
-  #follow(): void {
+  /** Looks at these services and those that are watched; null is all. */
+  #follow(changed: readonly string[] | null): void {
     const { control, clock } = this.#deps
+    const { status } = control.snapshot()
     const nowMs = clock.steadyMs()
     const present = new Map<string, Hold>()
-    for (const [service, { hold }] of Object.entries(control.snapshot().status)) {
+    for (const service of [...(changed ?? Object.keys(status)), ...this.#watched.keys()]) {
+      const hold = own(status, service)?.hold
       if (hold?.isOfSwitch === true && nowMs < hold.untilMs) present.set(service, hold)
     }
     for (const { service, hold } of this.#watched.values()) {

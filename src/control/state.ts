@@ -116,10 +116,19 @@ export class State {
   }
 }
 
-/** The services that differ between two contents: in spec, intent, what was seen of them, or whether they are left out. */
-export function changedNames(before: Content, after: Content): string[] {
+const RECORDS = ['services', 'intents', 'observed'] as const
+
+/**
+ * The services that differ between two contents: in spec, intent, what was seen of them, or whether they are left out; `among` are those that may
+ * (touched.ts), and null is any.
+ */
+export function changedNames(before: Content, after: Content, among: readonly string[] | null = null): string[] {
   const names = new Set(before.leftOut.filter((name) => !after.leftOut.includes(name)))
-  for (const key of ['services', 'intents', 'observed'] as const) {
+  for (const key of RECORDS) {
+    if (among !== null) {
+      for (const name of among) if (own<unknown>(before[key], name) !== own<unknown>(after[key], name)) names.add(name)
+      continue
+    }
     if (before[key] === after[key] || sameEntries<unknown>(before[key], after[key])) continue
     for (const name of Object.keys(before[key]))
       if (before[key][name] !== own<unknown>(after[key], name)) names.add(name)

@@ -6,6 +6,7 @@
  * writer and the workers are never asked anything. Both halves only tell of changes.
  */
 import type { Control, Observation, Snapshot } from '../change.ts'
+import { servicesOfEvent } from '../config/event-types.ts'
 import { type Alarm, onAlarm } from '../metrics/alarm.ts'
 import type { SharedMemory } from '../metrics/layout.ts'
 import { CELL, FIELD, laneOffset } from '../metrics/layout.ts'
@@ -41,13 +42,18 @@ export function createHealth(deps: HealthDeps): RunningHealth {
   const prober = createProber(deps, report)
   let pools = new Map<string, PoolMemory>()
   let cancelSync: (() => void) | null = null
+  /** Services that have changed since the last look; null for any. */
+  let changed: Set<string> | null = new Set()
 
   // Many changes in one tick need one look at the spec.
   const unsubscribe = control.subscribe((event) => {
     if (event.type !== 'change') return
+    const names = servicesOfEvent(event)
+    changed = names === null ? null : (changed?.union(new Set(names)) ?? null)
     cancelSync ??= clock.after(0, () => {
       cancelSync = null
-      prober.sync()
+      prober.sync(changed)
+      changed = new Set()
     })
   })
   const sweep = () => {

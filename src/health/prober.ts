@@ -14,6 +14,7 @@
 import type { Control, Snapshot } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import type { HealthPlan } from '../config/plan.ts'
+import { own } from '../config/record.ts'
 import type { ServiceSpec } from '../config/schema.ts'
 import type { Address } from '../names/address.ts'
 import type { Health } from '../table/types.ts'
@@ -36,8 +37,8 @@ export interface ProberDeps {
 }
 
 export interface Prober {
-  /** Starts, keeps and ends watches so that they fit the spec. */
-  sync(): void
+  /** Starts, keeps and ends watches so that they fit the spec; of these services, and by default of all (null). */
+  sync(names?: ReadonlySet<string> | null): void
   /** Resolves once every address that is watched now has been probed, or is watched no more. */
   probed(): Promise<void>
   /** Ends all watches; resolves when no probe is under way. */
@@ -123,10 +124,10 @@ export function createProber(deps: ProberDeps, report: Report): Prober {
   }
 
   return {
-    sync() {
-      const snapshot = control.snapshot()
-      const wanted = wantedOf(snapshot, deps.planHealth)
-      for (const [key, watch] of watches) if (!wanted.has(key)) end(key, watch)
+    sync(names = null) {
+      const wanted = wantedOf(control.snapshot(), names, deps.planHealth)
+      const isOver = (key: string, { wanted: { service } }: Watch) => !wanted.has(key) && (names?.has(service) ?? true)
+      for (const [key, watch] of watches) if (isOver(key, watch)) end(key, watch)
       for (const [key, want] of wanted) {
         const watch = watches.get(key)
         if (watch?.wanted.signature === want.signature) continue
@@ -142,12 +143,17 @@ export function createProber(deps: ProberDeps, report: Report): Prober {
   }
 }
 
-/** All addresses that are to be probed now, by key. The status has exactly the services, pools and targets of the spec. */
-function wantedOf(snapshot: Snapshot, planHealth: ProberDeps['planHealth']): Map<string, Wanted> {
+/** The addresses of these services (null: of all) that are to be probed now, by key. The status has exactly the services, pools and targets of the spec. */
+function wantedOf(
+  snapshot: Snapshot,
+  names: ReadonlySet<string> | null,
+  planHealth: ProberDeps['planHealth'],
+): Map<string, Wanted> {
   const wanted = new Map<string, Wanted>()
-  for (const [service, spec] of Object.entries(snapshot.services)) {
-    const plan = planHealth(spec)
-    if (plan === null) continue
+  for (const service of names ?? Object.keys(snapshot.services)) {
+    const spec = own(snapshot.services, service)
+    const plan = spec === undefined ? null : planHealth(spec)
+    if (spec === undefined || plan === null) continue
     for (const [pool, { admin, targets }] of Object.entries(snapshot.status[service].pools)) {
       if (admin === 'maint') continue
       const { version } = spec.pools[pool]

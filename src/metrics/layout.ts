@@ -19,7 +19,7 @@
 import { BINS } from './bins.ts'
 
 /** Targets that can be counted at the same time. */
-export const SLOTS = 4096
+export const SLOTS = 16_384
 /** Services that can be served at the same time. */
 export const SERVICE_SLOTS = 16384
 

@@ -10,6 +10,7 @@
  */
 import type { Control, Snapshot } from '../change.ts'
 import type { Clock } from '../clock.ts'
+import { servicesOfEvent } from '../config/event-types.ts'
 import { FIELD, FIELDS, type SharedMemory } from './layout.ts'
 import { growth, readTally, type Tally } from './summary.ts'
 import { turnVisitors, VISITORS_HALF_MS, visitorsOfPool } from './visitors.ts'
@@ -127,9 +128,7 @@ export function createTrafficWindow(
   const endListening = control.subscribe((event) => {
     if (event.type !== 'change') return
     const snapshot = control.snapshot()
-    for (const service of event.service === null ? Object.keys(snapshot.services) : [event.service]) {
-      noteSplit(snapshot, service)
-    }
+    for (const service of servicesOfEvent(event) ?? Object.keys(snapshot.services)) noteSplit(snapshot, service)
   })
 
   return {

@@ -5,10 +5,12 @@
 import type { Logger } from 'pino'
 import type { Control } from '../change.ts'
 import type { Clock } from '../clock.ts'
+import { servicesOfEvent } from '../config/event-types.ts'
+import { own } from '../config/record.ts'
 import type { Services } from '../config/schema.ts'
 import type { NewEvent } from '../control/events.ts'
 import { type NameNews, Names, type NamesOptions } from './names.ts'
-import { hostsOf } from './target-hosts.ts'
+import { haveSameHosts, hostsOf } from './target-hosts.ts'
 
 /** What names tell, and what they follow. */
 export interface Follower extends Pick<Control, 'snapshot' | 'subscribe'> {
@@ -46,9 +48,16 @@ export function startNames(
       publish = (event) => control.publish(event)
       moved = (host) => control.addressesMoved(host)
       for (const event of early.splice(0)) publish(event)
-      const want = () => names.want(hostsOf(control.snapshot().services))
-      control.subscribe(({ type }) => {
-        if (type === 'change') want()
+      let wanted: Services = {}
+      const want = () => {
+        wanted = control.snapshot().services
+        names.want(hostsOf(wanted))
+      }
+      control.subscribe((event) => {
+        if (event.type !== 'change') return
+        const { services } = control.snapshot()
+        const changed = servicesOfEvent(event)
+        if (changed === null || changed.some((name) => !haveSameHosts(own(wanted, name), own(services, name)))) want()
       })
       want()
     },

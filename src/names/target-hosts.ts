@@ -1,4 +1,9 @@
-/** Which hosts targets have: of whole services, and of what a change brings. Pure. */
+/**
+ * Which hosts targets have: of whole services, and of what a change brings. Pure.
+ *
+ * They are remembered by spec, which never changes: so with thousands of services a change of one is compared, and the others are
+ * looked up.
+ */
 import type { Change } from '../change.ts'
 import type { ServiceSpec, Services } from '../config/schema.ts'
 import { hostOf } from './address.ts'
@@ -16,6 +21,14 @@ export function hostsOfService(spec: ServiceSpec): ReadonlySet<string> {
   const hosts = new Set(Object.values(spec.pools).flatMap(({ targets }) => targets.map(hostOf)))
   known.set(spec, hosts)
   return hosts
+}
+
+/** Whether two specs of a service, or none, have targets at the same hosts. */
+export function haveSameHosts(a: ServiceSpec | undefined, b: ServiceSpec | undefined): boolean {
+  if (a === b) return true
+  if (a === undefined || b === undefined) return false
+  const [one, other] = [hostsOfService(a), hostsOfService(b)]
+  return one.size === other.size && one.isSubsetOf(other)
 }
 
 /** The hosts of all targets. */

@@ -14,7 +14,7 @@ import type { RoutePlan, ServicePlan } from './plan.ts'
 import { rampsOf } from './ramp.ts'
 import { compileRules, type RuleSet } from './rules.ts'
 import type { ServiceStatus } from './status.ts'
-import type { PoolTable, ServiceTable, Table, TableDelta } from './types.ts'
+import type { PoolTable, ServiceChange, ServiceTable, Table, TableDelta } from './types.ts'
 
 /** The table before the first delta: nothing is routed. */
 export function emptyTable(): Table {
@@ -121,12 +121,22 @@ function assert(condition: boolean, message: string): asserts condition {
   if (!condition) throw new Error(message)
 }
 
-/** The whole state after a delta, as a delta from nothing. */
-export function mergeDelta(full: TableDelta, delta: TableDelta): TableDelta {
-  const services: Record<string, TableDelta['services'][string]> = Object.assign(Object.create(null), full.services)
-  for (const [name, service] of Object.entries(delta.services)) {
-    if (service === null) delete services[name]
-    else services[name] = { plan: { ...services[name]?.plan, ...service.plan }, status: service.status }
+/** The whole state, which deltas have led to, for whoever begins with nothing. Adding one costs what it names. */
+export class WholeState {
+  #at: Pick<TableDelta, 'epoch' | 'revision'> = { epoch: 0, revision: 0 }
+  readonly #services = new Map<string, ServiceChange>()
+
+  add({ epoch, revision, services }: TableDelta): void {
+    this.#at = { epoch, revision }
+    for (const [name, change] of Object.entries(services)) {
+      if (change === null) this.#services.delete(name)
+      else
+        this.#services.set(name, { plan: { ...this.#services.get(name)?.plan, ...change.plan }, status: change.status })
+    }
   }
-  return { epoch: delta.epoch, revision: delta.revision, services: { ...services } }
+
+  /** As a delta from nothing. */
+  get delta(): TableDelta {
+    return { ...this.#at, services: Object.fromEntries(this.#services) }
+  }
 }

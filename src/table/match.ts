@@ -143,7 +143,6 @@ function fits({ plan, headers }: CompiledRoute, view: RequestView): boolean {
 
 /** The router after some services have other routes (none: the service is gone). The previous one stays as it is. */
 export function updateRouter(previous: Router, changes: ReadonlyMap<string, readonly RoutePlan[]>): Router {
-  const plans = new Map(previous.plans)
   const changed = new Set<string>()
   /** By host, the routes of changed services there; a host that is not named keeps all that it has. */
   const added = new Map<string, CompiledRoute[]>()
@@ -152,11 +151,13 @@ export function updateRouter(previous: Router, changes: ReadonlyMap<string, read
     if (differing.length === 0) continue
     changed.add(service)
     for (const plan of differing) added.set(plan.host, [])
-    if (routes.length === 0) plans.delete(service)
-    else plans.set(service, routes)
   }
   if (changed.size === 0) return previous
+  const plans = new Map(previous.plans)
   for (const service of changed) {
+    const routes = changes.get(service) ?? []
+    if (routes.length === 0) plans.delete(service)
+    else plans.set(service, routes)
     for (const plan of plans.get(service) ?? []) {
       added.get(plan.host)?.push(compileRoute(plan, service))
     }

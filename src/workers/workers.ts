@@ -14,7 +14,7 @@ import type { Difference, ListenerPlan, WorkerListener, WorkerStart } from '../d
 import type { Lent } from '../dataplane/samples.ts'
 import { lossField } from '../metrics/counters.ts'
 import { CELL, type SharedMemory, WORKER_FIELDS } from '../metrics/layout.ts'
-import { mergeDelta } from '../table/build.ts'
+import { WholeState } from '../table/build.ts'
 import type { TableDelta } from '../table/types.ts'
 import type { GivenSockets } from './given-sockets.ts'
 import { CHECK_MS } from './watchdog.ts'
@@ -58,7 +58,7 @@ export interface WorkersOptions {
 export class Workers {
   readonly #options: WorkersOptions
   readonly #slots: WorkerSlot[] = []
-  #full: TableDelta = { epoch: 0, revision: 0, services: {} }
+  readonly #whole = new WholeState()
   readonly #lookups = new Map<string, Lookup>()
   #ports: readonly number[] | null = null
   #ended = false
@@ -118,7 +118,7 @@ export class Workers {
 
   /** Makes a table the one that every worker decides by. */
   async commit(delta: TableDelta): Promise<void> {
-    this.#full = mergeDelta(this.#full, delta)
+    this.#whole.add(delta)
     for (const slot of this.#slots) slot.tell({ type: 'prepare', delta })
     const isDone = (slot: WorkerSlot) => slot.hasPrepared(delta.epoch)
     const late = await this.#until(ACK_MS, () => this.#slots.every(isDone))
@@ -155,7 +155,7 @@ export class Workers {
     const given = options.sockets?.of(index) ?? []
     const listeners = options.listeners.map((plan, at): WorkerListener => ({ ...plan, inherited: given[at] ?? [] }))
     const lookups = [...this.#lookups.values()]
-    const start: WorkerStart = { ...options.start, index, memory, lookups, delta: this.#full, listeners }
+    const start: WorkerStart = { ...options.start, index, memory, lookups, delta: this.#whole.delta, listeners }
     return new WorkerSlot({
       start,
       clock,

@@ -115,13 +115,13 @@ describe('a change', () => {
   test('that needs more slots than there are is refused before it is stored', async () => {
     const { make, control, store } = await startControl()
     const pools = Object.fromEntries(
-      ['a', 'b', 'c', 'd', 'e'].map((name, n) => [
-        name,
+      Array.from({ length: 17 }, (_, n) => [
+        `p${n}`,
         { version: '', targets: Array.from({ length: 1000 }, (_, t) => `http://10.0.${n}.1:${t + 1}`) },
       ]),
     )
-    expect(5 * 1000).toBeGreaterThan(SLOTS)
-    expect(await codeOf(() => make(put(shop({ pools, split: { a: 1 } }))))).toBe('conflict')
+    expect(17 * 1000).toBeGreaterThan(SLOTS)
+    expect(await codeOf(() => make(put(shop({ pools, split: { p0: 1 } }))))).toBe('conflict')
     expect(control.snapshot().revision).toBe(0)
     expect((await store.position()).revision).toBe(0)
     expect(await make(put())).toMatchObject({ revision: 1 })
