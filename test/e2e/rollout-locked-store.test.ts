@@ -1,32 +1,12 @@
 /** A store file that another process has locked, as a backup or a person with sqlite3 does, while a rollout goes back. */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { startLoad } from '../helpers/load.ts'
+import { lock } from '../helpers/lock.ts'
 import { call, service, startProcess, temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { begin, current, reachedWithin } from '../helpers/rollouts.ts'
 import { startNamed, startUpstream } from '../helpers/upstream.ts'
-
-/** Locks a store file for writing, by a process of its own; the returned function ends that. */
-async function lock(file: string): Promise<() => Promise<void>> {
-  const text = `
-    const { DatabaseSync } = require('node:sqlite')
-    const database = new DatabaseSync(process.argv[1], { timeout: 10_000 })
-    database.exec('BEGIN IMMEDIATE')
-    process.stdout.write('locked')
-    setInterval(() => database.isOpen, 60_000)`
-  const child = spawn(process.execPath, ['-e', text, file], { stdio: ['ignore', 'pipe', 'inherit'] })
-  const end = async (): Promise<void> => {
-    if (child.exitCode !== null || child.signalCode !== null) return
-    child.kill('SIGKILL')
-    await once(child, 'exit')
-  }
-  onTestFinished(end)
-  await once(child.stdout, 'data')
-  return end
-}
 
 test('traffic is back at once although the store file is locked by another process, and that is kept when it is free', async () => {
   let isFailing = false

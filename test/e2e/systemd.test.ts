@@ -1,6 +1,7 @@
 /** What a service manager such as systemd is told and gives: sd_notify and sd_listen_fds, played by a socket and by sockets of the test. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -191,4 +192,23 @@ test('every address is the same however it is written, and an address is no othe
     ['', 81],
   ] as const)
     expect(() => named(given('::'), [{ host, port }])).toThrow('one is for [::]:80, and neither')
+})
+
+test('the unit stops the main process by SIGTERM and waits until it has ended, since systemd does not wait for one that it has not started', async () => {
+  const unit = readFileSync('config/systemd/turnout.service', 'utf8')
+  const [, script] = /^ExecStop=-\/bin\/sh -c '([^']*)'$/m.exec(unit)!
+  const text =
+    "process.on('SIGTERM', () => setTimeout(() => process.exit(), 300)); setInterval(() => {}, 1_000); console.log('up')"
+  const main = spawn(process.execPath, ['-e', text])
+  onTestFinished(() => void main.kill('SIGKILL'))
+  await once(main.stdout, 'data')
+  const order: string[] = []
+  const ended = once(main, 'exit').then(([code]) => void order.push(`main ${code}`))
+  const stop = spawn('/bin/sh', ['-c', script], { env: { ...process.env, MAINPID: String(main.pid) } })
+  const stopped = once(stop, 'exit').then(() => void order.push('stop'))
+  await Promise.all([ended, stopped])
+  expect(order).toEqual(['main 0', 'stop'])
+  // Of a service whose main process has ended already there is nothing to wait for.
+  const [code] = await once(spawn('/bin/sh', ['-c', script], { env: { PATH: process.env['PATH'] } }), 'exit')
+  expect(code).not.toBe(0)
 })

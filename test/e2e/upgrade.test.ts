@@ -8,6 +8,7 @@ import { stringify } from 'yaml'
 import type { ToldRollout } from '../../src/rollout/told.ts'
 import { MAIN } from '../helpers/built.ts'
 import { ask, PACE_MS, startLoad } from '../helpers/load.ts'
+import { lock } from '../helpers/lock.ts'
 import {
   askAdmin,
   call,
@@ -49,6 +50,7 @@ async function start(more: Record<string, unknown> = {}, services?: Record<strin
   })
   return {
     proxy,
+    folder,
     pids,
     services: base.services,
     write: (changes: object) =>
@@ -327,4 +329,23 @@ test('what the old one still has under way keeps its pool from being told draine
   answer()
   expect((await late).body).toBe('slow')
   await until('it is over', async () => (await told()).predecessor === null)
+})
+
+test('a request that the old one holds ends by the end of that hold, also when its release could not be stored', async () => {
+  const { proxy, upgrade, folder } = await start()
+  await call(proxy, 'POST', '/v1/services/shop/hold', { for: '4s' })
+  const heldMs = performance.now()
+  const held = ask(proxy.port, { method: 'GET' })
+  interface Told {
+    held: { waiting: number }
+  }
+  await until('it is held', async () => (await call<Told>(proxy, 'GET', '/v1/services/shop/status')).held.waiting === 1)
+  await upgrade()
+  const free = await lock(join(folder, 'turnout.db'))
+  const released = await askAdmin(proxy, 'POST', '/v1/services/shop/release')
+  expect([released.status, released.text]).toEqual([503, expect.stringContaining('The requests go on all the same')])
+  expect((await ask(proxy.port, { method: 'GET' })).status).toBe(200)
+  expect((await held).status).toBe(503)
+  expect(performance.now() - heldMs).toBeLessThan(8_000)
+  await free()
 })
