@@ -74,12 +74,14 @@ export const LimitsSchema = closed({
   keptBytesMax: Type.Integer({
     default: 16_777_216,
     minimum: 0,
-    description: 'Bytes of request bodies that a worker keeps, so that what a new version fails can be sent again.',
+    description:
+      'Bytes of request bodies that a worker keeps, so that what a new version fails can be sent again; more are not kept (turnout_bodies_not_kept_total).',
   }),
   mirrorsMax: Type.Integer({
     default: 256,
     minimum: 0,
-    description: 'Copies of requests (mirror) that a worker has under way; beyond that none is made.',
+    description:
+      'Copies of requests (mirror) that a worker has under way; more are not made (turnout_not_mirrored_total).',
   }),
   sampleBytesMax: Type.Integer({
     default: 8_388_608,

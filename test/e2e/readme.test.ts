@@ -1,7 +1,7 @@
 /**
  * The README, tried: each command of its `sh` blocks is run in order against a real demo, as somebody would who pastes them, and
  * each of its config snippets loads. What is not run is listed here, each with its reason; a command that is neither run nor
- * listed cannot be. The defaults that README.md and SECURITY.md tell are those of the schema.
+ * listed cannot be. The defaults that SECURITY.md tells are those of the schema.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -232,13 +232,18 @@ function schemaDefaults(): Record<string, string> {
   return Object.fromEntries(all.map(([key, value]) => [key, `${value}`]))
 }
 
-test('the defaults of limits and time-outs are those of the schema', () => {
-  const rows = /^## Limits and time-outs$([\s\S]*?)^## /m.exec(README)![1].matchAll(/^\| ([^|]*`[^|]*) \| ([^|]*) \|/gm)
-  const listed = [...rows].flatMap(([, names, values]) => {
-    const defaults = values.split(' · ')
-    return [...names.matchAll(/`(\w+)`/g)].map(([, name], index) => [name, defaults[index]])
-  })
-  expect(Object.fromEntries(listed)).toEqual(schemaDefaults())
+test('every link within the README leads to a heading, and the contents have every heading behind them', () => {
+  const prose = README.replace(/^```[\s\S]*?^```/gm, '')
+  const anchorOf = (title: string) =>
+    title
+      .toLowerCase()
+      .replace(/[^a-z0-9 _-]/g, '')
+      .replaceAll(' ', '-')
+  const anchors = (text: string) => [...text.matchAll(/^##+ (.*)$/gm)].map(([, title]) => anchorOf(title))
+  const links = (text: string) => [...text.matchAll(/\]\(#([^)]*)\)/g)].map(([, anchor]) => anchor)
+  expect(links(prose).filter((anchor) => !anchors(prose).includes(anchor))).toEqual([])
+  const [, contents, behind] = /^## Contents$([\s\S]*?)(^## [\s\S]*)/m.exec(prose)!
+  expect(links(contents)).toEqual(anchors(behind))
 })
 
 /** Rows of the table in SECURITY.md that can be set, with the key of each value; null for one that is fixed. */
