@@ -92,7 +92,8 @@ export async function runServe(args: string[], signals: ServeSignals, io: Stream
       await checkLookups(spec, places.directory)
       await checkStore(storeUrl(spec.store, places))
       new Sealing(secretKey)
-      io.stdout.write(`${path} is valid: ${Object.keys(spec.services).length} service(s)\n`)
+      const count = Object.keys(spec.services).length
+      io.stdout.write(`${path} is valid: ${count} ${count === 1 ? 'service' : 'services'}\n`)
       return 0
     }
     const reread = () => readSpec(path)

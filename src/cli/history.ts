@@ -76,7 +76,17 @@ function changeInWords({ kind, ...values }: Entry['change']): string {
   if (kind === 'target.state') return `${state} ${service} ${pool} ${target}`
   if (kind === 'file') return 'config file applied'
   if (kind === 'restore') return `restore revision ${values['from']}`
-  return [kind, ...Object.values(values).filter((value) => typeof value === 'string')].join(' ')
+  return [CHANGED[kind] ?? kind, ...Object.values(values).filter((value) => typeof value === 'string')].join(' ')
+}
+
+/** Changes that are told by what they are of. */
+const CHANGED: Readonly<Record<string, string>> = {
+  'service.put': 'set service',
+  'service.patch': 'change',
+  'service.delete': 'remove service',
+  'pool.put': 'set pool',
+  'pool.delete': 'remove pool',
+  rules: 'rules of',
 }
 
 const askedInWords = ({ askedBy }: { readonly askedBy?: unknown }): string =>

@@ -13,6 +13,7 @@ import { plain } from './columns.ts'
 import { completionVerb } from './completion.ts'
 import { diff } from './diff.ts'
 import { dryRun } from './dry-run.ts'
+import { calledHere } from './elsewhere.ts'
 import { events } from './events.ts'
 import { explain } from './explain.ts'
 import { exportVerb } from './export.ts'
@@ -160,6 +161,8 @@ function helpOn(name: string | undefined): string {
 
 function unknownVerb(name: string): CliFailure {
   if (name === SERVE.name) return usageFailure(`serve comes first: turnout ${SERVE.name} ${SERVE.args}`)
+  const here = calledHere(name)
+  if (here !== null) return usageFailure(`there is no verb "${name}". Here it is: turnout ${here}`)
   const meant = nearestName(name, names())
   const hint = meant === null ? 'See turnout --help.' : `Did you mean ${meant}?`
   return usageFailure(`there is no verb "${name}". ${hint}`)

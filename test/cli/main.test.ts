@@ -26,6 +26,7 @@ describe('the command line', () => {
 
   it.each([
     [['swich', 'shop', 'green'], 'turnout: there is no verb "swich". Did you mean switch?'],
+    [['rollback', 'shop'], 'turnout: there is no verb "rollback". Here it is: turnout back SERVICE'],
     [['frobnicate'], 'turnout: there is no verb "frobnicate". See turnout --help.'],
     [['switch', 'shop'], 'turnout: A switch is SERVICE POOL, or SERVICE=POOL for each service, not "shop".'],
     [['--admin', '127.0.0.1:1', 'serve'], 'turnout: serve comes first: turnout serve [--config FILE] [--check]'],

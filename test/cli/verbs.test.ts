@@ -583,7 +583,7 @@ describe('verbs that show something', () => {
       '      12  2023-11-14 22:13:20Z  ci   switch shop to green',
       '      11  2023-11-14 22:13:20Z  ci   split shop: blue 90 %, green 10 %',
       '      10  2023-11-14 22:13:20Z  ci   maint shop b t',
-      '       9  2023-11-14 22:13:20Z  ci   service.put shop',
+      '       9  2023-11-14 22:13:20Z  ci   set service shop',
       '       8  2023-11-14 22:13:20Z  ci   config file applied, forced, with --prune',
       '       7  2023-11-14 22:13:20Z  ci   shift shop: blue 75 %, green 25 %, by rollout r-1, whatever its schedule or capacity says (bob)',
       '       6  2023-11-14 22:13:20Z  ci   rollout r-1 of shop: pause, paused at 5 %, asked for by bob: paused by bob',
