@@ -2,7 +2,9 @@
  * Verbs that other programs have (kubectl, helm, caddy, haproxy, kamal-proxy …) for what has another name here: somebody who guesses
  * one is told ours. They are no aliases: two names for one thing would stand in two people's scripts.
  */
-const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
+
+/** Verbs of others by what is called so here, without `turnout`. */
+export const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   'back SERVICE': ['rollback', 'undo', 'revert'],
   'split SERVICE POOL=WEIGHT …': ['canary', 'weight', 'weights', 'shift', 'traffic', 'route'],
   'rollout promote SERVICE': ['promote'],

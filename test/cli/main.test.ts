@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from 'vitest'
+import { ELSEWHERE } from '../../src/cli/elsewhere.ts'
 import { nearestName } from '../../src/cli/usage.ts'
 import { outcome, problem, scripted, start, turnout } from './scripted.ts'
 
@@ -21,6 +22,14 @@ describe('the command line', () => {
         expect(code).toBe(0)
         expect(out).toMatch(new RegExp(`^Usage: turnout ${verb}[\\s\\S]*Examples:\n {2}turnout ${verb}`))
       }
+    }
+  })
+
+  it('a verb of others that is told by ours is none of ours, and ours is one', async () => {
+    const isVerb = async (name: string) => (await turnout('http://127.0.0.1:1', 'help', name)).code === 0
+    for (const [here, names] of Object.entries(ELSEWHERE)) {
+      expect([here, await isVerb(here.split(' ')[0])]).toEqual([here, true])
+      for (const name of names) expect([name, await isVerb(name)]).toEqual([name, false])
     }
   })
 
