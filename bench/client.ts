@@ -3,7 +3,7 @@
  *
  * wrk and autocannon count requests; here it matters which request got which answer. A connection that breaks while an
  * answer is owed is a failed request; one that was announced to close (`Connection: close`) or breaks between requests is
- * opened again without a word.
+ * opened again without a word; where nobody listens, after a moment.
  */
 import { connect, type Socket } from 'node:net'
 
@@ -19,6 +19,9 @@ export interface ClientEvents {
   /** The answer that was owed will not come. */
   failed(client: Client, reason: string): void
 }
+
+/** Pause before the next try to connect, where nobody listens. */
+const RETRY_MS = 20
 
 export class Client {
   private socket: Socket
@@ -53,14 +56,24 @@ export class Client {
     this.pending = ''
     this.closing = false
     socket.setEncoding('latin1')
-    socket.on('connect', () => this.events.ready(this))
+    let wasOpen = false
+    socket.on('connect', () => {
+      wasOpen = true
+      this.events.ready(this)
+    })
     socket.on('data', (text: string) => this.read(text))
     socket.on('error', (error: Error) => this.fail(error.message))
     socket.on('close', () => {
       this.fail('closed before the answer')
-      if (!this.ended) this.socket = this.open()
+      if (this.ended) return
+      if (wasOpen) this.socket = this.open()
+      else setTimeout(() => this.reopen(), RETRY_MS)
     })
     return socket
+  }
+
+  private reopen(): void {
+    if (!this.ended) this.socket = this.open()
   }
 
   private fail(reason: string): void {

@@ -2,6 +2,9 @@
  * `node bench/kills.ts`: `kill -9` in every state of a rollout, and at moments by chance, and what the next process makes of it. Must be: the
  * same rollout goes on, at a split that its plan allows; every hook has one key for one event, however often it was called; and it ends
  * where it should. Fails when any of that is not so.
+ *
+ * With `--instances N` the same of so many instances on one Redis (its program must be installed): each time the one that leads is killed, another
+ * one must go on with it, and all must have one split.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -11,12 +14,22 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from './client.ts'
 import { quantile } from './measure.ts'
-import { readOptions } from './options.ts'
+import { positive, readOptions } from './options.ts'
 import { MAIN } from './peers/turnout.ts'
 import { type Child, freePort, startChild } from './process.ts'
+import { startRedis } from './redis-servers.ts'
 import { decimal, occasion, writeSection } from './report.ts'
 
-const options = readOptions('usage: node bench/kills.ts [options]', { rounds: 20, seconds: 1 })
+const { values, ...given } = readOptions(
+  'usage: node bench/kills.ts [options]\n  --instances N       instances on one Redis (default 1, without Redis); then two rounds of each, unless told otherwise\n  --only STATE        one of the states; writes no report',
+  { rounds: 20, seconds: 1 },
+  { instances: { type: 'string' }, only: { type: 'string' } },
+)
+const instances = positive('--instances', values['instances'] ?? 1)
+/** Until another instance takes over the lease of the one before has to end: seconds each time. */
+const FLEET_ROUNDS = 2
+const isFleet = instances > 1 && !process.argv.includes('--rounds') && !given.quick
+const options = isFleet ? { ...given, rounds: FLEET_ROUNDS } : given
 /** The next process has so long to serve, and a rollout to come to a state. */
 const LIMIT_MS = 30_000
 
@@ -25,6 +38,7 @@ interface Told {
   readonly state: string
   readonly step: number
   readonly weight: number
+  readonly runsElsewhere: boolean
   readonly next: { readonly waitsFor: string } | null
 }
 interface HookCall {
@@ -65,14 +79,14 @@ const EVENTS = ['AfterInstall', 'AfterAllowTestTraffic', 'BeforeStep', 'AfterAll
 const HOOKS = EVENTS.map((at) => ({ at, url: `http://127.0.0.1:${hook}/`, timeout: '10m' }))
 const STEPS = [20, 60, 100]
 
-/** One process after the other, on the same ports and the same store. */
-class Serving {
+/** One process after the other, on the same ports. */
+class Instance {
   readonly folder = mkdtempSync(join(tmpdir(), 'turnout-bench-'))
   readonly port: number
   readonly adminPort: number
   #child: Child | null = null
 
-  constructor(port: number, adminPort: number) {
+  constructor(port: number, adminPort: number, store: string) {
     this.port = port
     this.adminPort = adminPort
     const shop = {
@@ -86,20 +100,25 @@ class Serving {
       listeners: [{ address: `127.0.0.1:${port}` }],
       admin: { address: `127.0.0.1:${adminPort}` },
       workers: 1,
-      store: 'sqlite:./turnout.db',
+      store,
       log: { level: 'error', access: false },
       services: { shop },
     }
     writeFileSync(join(this.folder, 'turnout.yaml'), JSON.stringify(config))
   }
 
-  /** Starts, and gives the time in ms until it serves. */
-  async start(): Promise<number> {
-    const startedMs = performance.now()
+  get isUp(): boolean {
+    return this.#child !== null
+  }
+
+  async start(): Promise<void> {
     const command = [process.execPath, MAIN, 'serve', '--config', join(this.folder, 'turnout.yaml')]
+    const home = process.cwd()
+    // Each has its snapshot where it is started.
+    process.chdir(this.folder)
     this.#child = startChild(command, { core: null })
+    process.chdir(home)
     await until('it serves', () => fetch(`http://127.0.0.1:${this.adminPort}/readyz`).then(({ ok }) => ok))
-    return performance.now() - startedMs
   }
 
   async kill(): Promise<void> {
@@ -107,6 +126,7 @@ class Serving {
     const gone = new Promise((resolve) => process.once('exit', resolve))
     process.kill('SIGKILL')
     await gone
+    this.#child = null
   }
 
   async call<T>(method: string, path: string, body?: object): Promise<T> {
@@ -117,27 +137,98 @@ class Serving {
     if (!answer.ok) throw new Error(`${method} ${path}: ${await answer.text()}`)
     return (await answer.json()) as T
   }
+}
+
+/** All instances, and the one of them that drives the rollouts, which is the one that is asked and killed. */
+class Serving {
+  readonly instances: readonly Instance[]
+  #driver: Instance
+
+  constructor(all: readonly Instance[]) {
+    this.instances = all
+    this.#driver = all[0]
+  }
+
+  async startAll(): Promise<void> {
+    for (const instance of this.instances) if (!instance.isUp) await instance.start()
+  }
+
+  killDriver(): Promise<void> {
+    return this.#driver.kill()
+  }
+
+  /** Resolves once rollouts are driven again, by the next process or by another instance, with the time in ms until then; then all are there again. */
+  async recover(): Promise<number> {
+    const fromMs = performance.now()
+    if (this.instances.length === 1) await this.startAll()
+    else await until('another one drives', () => this.#findDriver())
+    const tookMs = performance.now() - fromMs
+    await this.startAll()
+    return tookMs
+  }
+
+  async #findDriver(): Promise<boolean> {
+    for (const instance of this.instances) {
+      if (!instance.isUp || (await instance.call<Told>('GET', '/rollouts/current')).runsElsewhere) continue
+      this.#driver = instance
+      return true
+    }
+    return false
+  }
+
+  /** Begins a rollout at the one that leads. */
+  async begin(asked: object): Promise<Told> {
+    let refused: unknown
+    for (const instance of this.instances) {
+      try {
+        const told = await instance.call<Told>('POST', '/rollouts', asked)
+        this.#driver = instance
+        return told
+      } catch (error) {
+        refused = error
+      }
+    }
+    throw refused
+  }
+
+  call<T>(method: string, path: string, body?: object): Promise<T> {
+    return this.#driver.call(method, path, body)
+  }
 
   current(): Promise<Told> {
     return this.call('GET', '/rollouts/current')
   }
 
-  /** Per cent of the new version. */
+  /** Per cent of the new version, which is the same at each. */
   async share(): Promise<number> {
-    const { spec } = await this.call<{ spec: { split: Record<string, number> } }>('GET', '')
-    const sum = Object.values(spec.split).reduce((total, weight) => total + weight, 0)
-    return Math.round(((spec.split['green'] ?? 0) / sum) * 100)
+    const shares: number[] = []
+    for (const instance of this.instances.filter(({ isUp }) => isUp)) {
+      const { spec } = await instance.call<{ spec: { split: Record<string, number> } }>('GET', '')
+      const sum = Object.values(spec.split).reduce((total, weight) => total + weight, 0)
+      shares.push(Math.round(((spec.split['green'] ?? 0) / sum) * 100))
+    }
+    check('all instances have one split', new Set(shares).size === 1, shares)
+    return shares[0]
   }
 
   async reach(state: string, more: (told: Told) => boolean = () => true): Promise<void> {
-    await until(`it is ${state}`, async () => {
-      const told = await this.current()
-      return told.state === state && more(told)
-    })
+    try {
+      await until(`it is ${state}`, async () => {
+        const told = await this.current()
+        return told.state === state && more(told)
+      })
+    } catch (error) {
+      for (const instance of this.instances.filter(({ isUp }) => isUp))
+        console.error(JSON.stringify(await instance.call('GET', '/rollouts/current')))
+      throw error
+    }
   }
 
-  close(): void {
-    rmSync(this.folder, { recursive: true, force: true })
+  async close(): Promise<void> {
+    for (const instance of this.instances) {
+      if (instance.isUp) await instance.kill()
+      rmSync(instance.folder, { recursive: true, force: true })
+    }
   }
 }
 
@@ -229,7 +320,7 @@ async function killIn(serving: Serving, name: string): Promise<number> {
   calls.length = 0
   const warmup = name === 'warming' ? { warmup: { requests: [{ path: '/' }], rate: 10, for: '2s' } } : {}
   const steps = STEPS.map((weight) => ({ weight, for: '1h' }))
-  const { id } = await serving.call<Told>('POST', '/rollouts', {
+  const { id } = await serving.begin({
     to: 'green',
     steps,
     bake: '1h',
@@ -239,16 +330,16 @@ async function killIn(serving: Serving, name: string): Promise<number> {
   await reach(serving)
   const before = await serving.current()
   await sleep(Math.random() * 50)
-  await serving.kill()
+  await serving.killDriver()
   failing = 0
-  const tookMs = await serving.start()
+  const tookMs = await serving.recover()
   const after = await serving.current()
   check(`${name}: it is the same rollout`, after.id === id, [before, after])
   check(`${name}: in the same state`, after.state === before.state, [before.state, after.state])
   const share = await serving.share()
   check(`${name}: the split is one that the plan allows`, shares.includes(share), share)
   silentAt = null
-  if (name === 'rollingBack') await serving.kill().then(() => serving.start())
+  if (name === 'rollingBack') await serving.killDriver().then(() => serving.recover())
   else await serving.call('POST', '/rollouts/current/abort')
   await serving.reach('rolledBack')
   check(`${name}: it ends at the split before`, (await serving.share()) === 0, await serving.share())
@@ -263,11 +354,11 @@ async function killSomewhere(serving: Serving): Promise<string> {
   calls.length = 0
   const steps = STEPS.map((weight) => ({ weight, for: '300ms' }))
   const asked = { to: 'green', steps, advance: 'time', keep: 5, bake: '300ms', hooks: HOOKS }
-  const { id } = await serving.call<Told>('POST', '/rollouts', asked)
+  const { id } = await serving.begin(asked)
   await sleep(Math.random() * 1_600)
   const { state } = await serving.current()
-  await serving.kill()
-  await serving.start()
+  await serving.killDriver()
+  await serving.recover()
   const share = await serving.share()
   check('by chance: the split is one that the plan allows', [0, ...STEPS, 95].includes(share), [state, share])
   await serving.reach('done')
@@ -279,10 +370,15 @@ async function killSomewhere(serving: Serving): Promise<string> {
   return state
 }
 
-const serving = new Serving(await freePort(), await freePort())
-await serving.start()
-for (let n = 0; n < 4; n++) {
-  const client = new Client(serving.port, '/', {
+const folder = mkdtempSync(join(tmpdir(), 'turnout-bench-'))
+const redis = instances === 1 ? null : await startRedis(folder)
+const store = redis === null ? 'sqlite:./turnout.db' : `redis://127.0.0.1:${redis.port}`
+const all: Instance[] = []
+for (let n = 0; n < instances; n++) all.push(new Instance(await freePort(), await freePort(), store))
+const serving = new Serving(all)
+await serving.startAll()
+for (let n = 0; n < 4 * instances; n++) {
+  const client = new Client(all[n % instances].port, '/', {
     ready: () => void setTimeout(() => client.send(), 5),
     answer() {},
     failed() {},
@@ -292,28 +388,37 @@ const times: number[] = []
 const where = new Map<string, number>()
 try {
   for (const name of Object.keys(STATES)) {
+    if (values['only'] !== undefined && values['only'] !== name) continue
     for (let round = 0; round < options.rounds; round++) times.push(await killIn(serving, name))
     console.error(`${name}: killed ${options.rounds} times`)
   }
-  for (let round = 0; round < options.rounds; round++) {
+  for (let round = 0; round < options.rounds && values['only'] === undefined; round++) {
     const state = await killSomewhere(serving)
     where.set(state, (where.get(state) ?? 0) + 1)
   }
 } finally {
-  await serving.kill()
-  serving.close()
+  await serving.close()
+  await redis?.stop()
+  rmSync(folder, { recursive: true, force: true })
 }
-const text = `## Killed in the midst of a rollout
+const [title, command, next] =
+  instances === 1
+    ? ['Killed in the midst of a rollout', '', 'The next process\nserved']
+    : [
+        `The instance that leads, killed in the midst of a rollout over ${instances}`,
+        ' --instances 3',
+        'Another instance\ndrove it',
+      ]
+const text = `## ${title}
 
 ${occasion(new Date())}
 
-\`kill -9\` ${options.rounds} times in each of: ${Object.keys(STATES).join('; ')}; and ${options.rounds} times at a moment by chance (${[...where].map(([state, count]) => `${state} ${count}`).join(', ')}). The next process
-served after ${decimal(quantile(times, 0.5), 0)} ms (median; ${decimal(Math.max(...times), 0)} ms at most). ${
+\`node bench/kills.ts${command}\`: \`kill -9\` ${options.rounds} times in each of: ${Object.keys(STATES).join('; ')}; and ${options.rounds} times at a moment by chance (${[...where].map(([state, count]) => `${state} ${count}`).join(', ')}). ${next} after ${decimal(quantile(times, 0.5), 0)} ms (median; ${decimal(Math.max(...times), 0)} ms at most). ${
   found.length === 0
     ? 'Every rollout went on in its state, at a split that its plan allows, and ended where it should; no hook was called under a second key for one event.'
     : `Not as it must be: ${found.join('; ')}`
 }
 `
-if (!options.quick) writeSection('kills', text)
+if (!options.quick && values['only'] === undefined) writeSection(instances === 1 ? 'kills' : 'kills-fleet', text)
 console.log(text)
 process.exit(found.length === 0 ? 0 : 1)

@@ -171,6 +171,9 @@ async function measureKind(kind: Kind, times: number): Promise<Outcome> {
       )
       running.push(proxy)
       proxies.push(proxy)
+      // Clients are served before the admin API is there.
+      const isReady = () => ask(proxy.adminPort, agent, { path: '/readyz' }).then(({ status }) => status === 200)
+      await until('an instance is ready', () => isReady().catch(() => false))
     }
     process.chdir(home)
     for (let n = 0; n < CONNECTIONS; n++) {

@@ -26,9 +26,10 @@ export interface RolloutTargets {
   readonly green: number
 }
 
-export interface RolloutProxy {
-  readonly port: number
-  readonly adminPort: number
+/** The instances, each with the same part of the requests. */
+export interface RolloutProxies {
+  readonly ports: readonly number[]
+  readonly adminPorts: readonly number[]
 }
 
 export interface RolloutRun {
@@ -81,7 +82,7 @@ function target(isNew: boolean): Promise<Server> {
 const portOf = (server: Server): number => (server.address() as AddressInfo).port
 
 /** Requests at fixed moments, whether or not earlier ones were answered, on connections that are free. */
-function startLoad(port: number): void {
+function startLoad(port: number, perSecond: number): void {
   const free: Client[] = []
   const events = {
     ready: (client: Client) => void free.push(client),
@@ -94,7 +95,7 @@ function startLoad(port: number): void {
   let sent = 0
   const startMs = performance.now()
   setInterval(() => {
-    const due = ((performance.now() - startMs) / 1_000) * job.perSecond
+    const due = ((performance.now() - startMs) / 1_000) * perSecond
     for (; sent < due && free.length > 0; sent++) {
       const headers = job.hashed ? `x-user-id: u${sequence++}\r\n` : ''
       free.shift()!.send(headers)
@@ -119,13 +120,24 @@ async function call(adminPort: number, method: string, path: string, body?: obje
   return (await answer.json()) as Told
 }
 
-async function run(adminPort: number, rate: number): Promise<RolloutRun> {
+/** Where rollouts can be begun: of several instances at the one that leads. */
+async function leading(adminPorts: readonly number[], body: object): Promise<number> {
+  let refused: unknown
+  for (const adminPort of adminPorts) {
+    const error = await call(adminPort, 'POST', '', body).catch((reason: unknown) => reason)
+    if (!(error instanceof Error)) return adminPort
+    refused = error
+  }
+  throw refused
+}
+
+async function run(adminPorts: readonly number[], rate: number): Promise<RolloutRun> {
   came.length = 0
   failedAt.length = 0
   seen = 0
   failing = rate
   const steps = [{ weight: job.weight, until: 'promoted', for: '1d' }]
-  await call(adminPort, 'POST', '', { to: 'green', strategy: 'canary', steps })
+  const adminPort = await leading(adminPorts, { to: 'green', strategy: 'canary', steps })
   const untilMs = performance.now() + LIMIT_MS
   let told = await call(adminPort, 'GET', '/current')
   while (told.state !== 'rolledBack' && performance.now() < untilMs) {
@@ -149,8 +161,8 @@ async function run(adminPort: number, rate: number): Promise<RolloutRun> {
 }
 
 const [blue, green] = [await target(false), await target(true)]
-process.on('message', (proxy: RolloutProxy) => {
-  work(proxy).then(
+process.on('message', (proxies: RolloutProxies) => {
+  work(proxies).then(
     (runs) => process.send!(runs, () => process.exit(0)),
     (error: Error) => {
       console.error(error.message)
@@ -160,11 +172,11 @@ process.on('message', (proxy: RolloutProxy) => {
 })
 process.send!({ blue: portOf(blue), green: portOf(green) } satisfies RolloutTargets)
 
-async function work({ port, adminPort }: RolloutProxy): Promise<RolloutRun[]> {
-  startLoad(port)
+async function work({ ports, adminPorts }: RolloutProxies): Promise<RolloutRun[]> {
+  for (const port of ports) startLoad(port, job.perSecond / ports.length)
   // The live version's past is known by then.
   await sleep(3_000)
   const runs: RolloutRun[] = []
-  for (let n = 0; n < job.runs; n++) for (const rate of job.rates) runs.push(await run(adminPort, rate))
+  for (let n = 0; n < job.runs; n++) for (const rate of job.rates) runs.push(await run(adminPorts, rate))
   return runs
 }

@@ -4,16 +4,20 @@
  * what clients were given, and how long after the answer that decided the last request came to the new version.
  *
  * The bars are those of VERDICT.md 9, for medians. Nothing fails here because of a figure: the table says what was missed.
+ *
+ * With `--instances N` the same of so many instances on one Redis (its program must be installed), each with the same part of the requests, spread
+ * evenly: the verdict pools what they count. Beside the bars stands what the simulation of three gives.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { median, quantile } from './measure.ts'
-import { readOptions } from './options.ts'
+import { positive, readOptions } from './options.ts'
 import { startTurnout } from './peers/turnout.ts'
 import { LOAD_CORE, PROXY_CORE, pinned, startChild } from './process.ts'
+import { startRedis } from './redis-servers.ts'
 import { decimal, occasion, writeSection } from './report.ts'
-import type { RolloutJob, RolloutRun, RolloutTargets } from './rollout-load.ts'
+import type { RolloutJob, RolloutProxies, RolloutRun, RolloutTargets } from './rollout-load.ts'
 
 const RATES = [1, 0.5, 0.2, 0.1, 0.05]
 /** Canary requests until the decision, medians. */
@@ -21,7 +25,43 @@ const BARS = { picker: [4, 8, 26, 70, 230], hashed: [5, 10, 30, 75, 250] }
 const LAG_BAR_MS = 20
 const JOB = { perSecond: 1_000, control: 0.01, weight: 10, rates: RATES }
 
-const options = readOptions('usage: node bench/rollout.ts [options]', { rounds: 20, seconds: 1 })
+/** What bench/simulation gives for three instances: some answers are under way between them when it is decided. */
+const SIMULATED = [6, 11, 29, 70, 233]
+
+const { values, ...options } = readOptions(
+  'usage: node bench/rollout.ts [options]\n  --instances N       instances on one Redis (default 1, without Redis)',
+  { rounds: 20, seconds: 1 },
+  { instances: { type: 'string' } },
+)
+const instances = positive('--instances', values['instances'] ?? 1)
+
+interface Running {
+  stop(): Promise<void>
+}
+
+/** Starts the instances; all that was started is added to what runs. */
+async function startAll({ blue, green }: RolloutTargets, folder: string, running: Running[]): Promise<RolloutProxies> {
+  const proxies: { readonly port: number; readonly adminPort: number }[] = []
+  let store: string | null = null
+  if (instances > 1) {
+    const redis = await startRedis(folder)
+    running.push(redis)
+    store = `redis://127.0.0.1:${redis.port}`
+  }
+  const home = process.cwd()
+  for (let n = 0; n < instances; n++) {
+    const own = join(folder, `instance-${n}`)
+    mkdirSync(own)
+    // Each has its snapshot where it is started.
+    process.chdir(own)
+    const config = { blue, green, folder: own, core: pinned ? PROXY_CORE : null }
+    const proxy = await startTurnout(config, { weights: { blue: 1, green: 0 }, ...(store && { process: { store } }) })
+    running.push(proxy)
+    proxies.push(proxy)
+  }
+  process.chdir(home)
+  return { ports: proxies.map(({ port }) => port), adminPorts: proxies.map(({ adminPort }) => adminPort) }
+}
 
 async function measure(hashed: boolean): Promise<readonly RolloutRun[]> {
   const folder = mkdtempSync(join(tmpdir(), 'turnout-bench-'))
@@ -35,15 +75,13 @@ async function measure(hashed: boolean): Promise<readonly RolloutRun[]> {
       load.process.once('exit', () => reject(new Error(`the load has ended: ${load.errors()}`)))
     })
   try {
-    const { blue, green } = await next<RolloutTargets>()
-    const config = { blue, green, folder, core: pinned ? PROXY_CORE : null }
-    const proxy = await startTurnout(config, { weights: { blue: 1, green: 0 } })
+    const targets = await next<RolloutTargets>()
+    const running: Running[] = []
     try {
-      const { port, adminPort } = proxy
-      load.process.send({ port, adminPort })
+      load.process.send(await startAll(targets, folder, running))
       return await next<RolloutRun[]>()
     } finally {
-      await proxy.stop()
+      for (const one of running.reverse()) await one.stop()
     }
   } finally {
     await load.stop()
@@ -51,7 +89,7 @@ async function measure(hashed: boolean): Promise<readonly RolloutRun[]> {
   }
 }
 
-function row(runs: readonly RolloutRun[], rate: number, bar: number): string {
+function row(runs: readonly RolloutRun[], rate: number, bar: string): string {
   const of = (key: 'answers' | 'failed' | 'seen' | 'lagMs') =>
     runs.filter((run) => run.rate === rate).map((run) => run[key])
   const spread = (values: readonly number[], digits = 0) =>
@@ -59,7 +97,7 @@ function row(runs: readonly RolloutRun[], rate: number, bar: number): string {
   const lag = of('lagMs').filter((value) => !Number.isNaN(value))
   const cells = [
     `${decimal(rate * 100, 0)} %`,
-    decimal(bar, 0),
+    bar,
     `**${decimal(median(of('answers')), 0)}** / ${decimal(quantile(of('answers'), 0.95), 0)}`,
     spread(of('failed')),
     spread(of('seen')),
@@ -68,36 +106,51 @@ function row(runs: readonly RolloutRun[], rate: number, bar: number): string {
   return `| ${cells.join(' | ')} |`
 }
 
-function table(runs: readonly RolloutRun[], bars: readonly number[]): string {
+function table(runs: readonly RolloutRun[], bars: readonly (number | string)[], head = 'bar'): string {
   return [
-    '| fails | bar | answers until decided, median / p95 | of these failed, median / max | failures that clients saw | ms from the deciding answer to the last request |',
+    `| fails | ${head} | answers until decided, median / p95 | of these failed, median / max | failures that clients saw | ms from the deciding answer to the last request |`,
     '| ---: | ---: | ---: | ---: | ---: | ---: |',
-    ...RATES.map((rate, at) => row(runs, rate, bars[at])),
+    ...RATES.map((rate, at) => row(runs, rate, String(bars[at]))),
   ].join('\n')
 }
 
 const picker = await measure(false)
-const hashed = await measure(true)
+const hashed = instances > 1 ? [] : await measure(true)
 const all = [...picker, ...hashed]
 const late = all.filter(({ lagMs }) => lagMs > LAG_BAR_MS).length
 const metrics = [...new Set(all.map(({ metric }) => metric))]
   .map((metric) => `${metric} ${all.filter((run) => run.metric === metric).length}`)
   .join(', ')
-const text = `## A release that fails, live
-
-${occasion(new Date())}
-
-${decimal(JOB.perSecond, 0)} requests a second, ${JOB.weight} % to the new version, the live one fails ${JOB.control * 100} %, α 0.001; ${options.rounds} rollouts a row. The load and the targets
-share one core and one clock, Turnout with one worker has the other. Decided by: ${metrics}. Of ${all.length} rollouts ${late} had a request at the
-new version more than ${LAG_BAR_MS} ms after the answer that decided.
-
-Assigned by the picker:
+const place =
+  instances === 1
+    ? 'Turnout with one worker has the other'
+    : `${instances} instances of one worker on one Redis have the other`
+const parts =
+  instances === 1
+    ? `Assigned by the picker:
 
 ${table(picker, BARS.picker)}
 
 Every request of another visitor, assigned by hash:
 
-${table(hashed, BARS.hashed)}
+${table(hashed, BARS.hashed)}`
+    : `Each instance has the same part of the requests, assigned by its picker. Beside the figures: what one instance that has all of
+them needs (VERDICT.md), and three in the simulation.
+
+${table(
+  picker,
+  BARS.picker.map((bar, at) => `${bar} · ${SIMULATED[at]}`),
+  'one · three simulated',
+)}`
+const text = `## A release that fails, live${instances === 1 ? '' : `, over ${instances} instances`}
+
+${occasion(new Date())}
+
+${decimal(JOB.perSecond, 0)} requests a second, ${JOB.weight} % to the new version, the live one fails ${JOB.control * 100} %, α 0.001; ${options.rounds} rollouts a row. The load and the targets
+share one core and one clock, ${place}. Decided by: ${metrics}. Of ${all.length} rollouts ${late} had a request at the
+new version more than ${LAG_BAR_MS} ms after the answer that decided.
+
+${parts}
 `
-if (!options.quick) writeSection('rollout', text)
+if (!options.quick) writeSection(instances === 1 ? 'rollout' : 'rollout-fleet', text)
 console.log(options.json ? JSON.stringify(all) : text)

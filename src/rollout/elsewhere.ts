@@ -18,7 +18,7 @@ export interface ElsewhereDeps {
   readonly control: Pick<Control, 'snapshot'>
   readonly clock: Clock
   readonly store: Pick<Store, 'isShared'>
-  readonly archive: Archive
+  readonly archive: Pick<Archive, 'readOne'>
   /** The other one is gone. */
   takeUp(): Promise<void>
 }
@@ -69,6 +69,8 @@ export class Elsewhere {
   async refresh(service: string): Promise<void> {
     if (!this.#isThere) return
     const kept = await this.#deps.archive.readOne(service)
+    // Meanwhile they may have been taken up: what was read is old then, and nobody would ever replace it.
+    if (!this.#isThere) return
     if (kept === null) this.#running.delete(service)
     else this.#running.set(service, kept)
   }
