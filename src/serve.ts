@@ -28,6 +28,7 @@ import { checkFree } from './dataplane/downstream/listener.ts'
 import type { Lookups } from './dataplane/lookups.ts'
 import { Sealing } from './dataplane/sealing.ts'
 import { createHealth, type RunningHealth } from './health/health.ts'
+import { openEvents } from './kept-events.ts'
 import { addressOf, listenerUrl, planListeners } from './listener-plan.ts'
 import { openAccessLog, openLog } from './log/log.ts'
 import type { LookupFiles } from './lookups/lookups.ts'
@@ -45,7 +46,7 @@ import type { Running, ServeOptions } from './serve-options.ts'
 import { warnOfDescriptors, warnOfRestart } from './serve-warnings.ts'
 import { openStore } from './store/open.ts'
 import type { Store } from './store/store.ts'
-import { snapshotPath, storeKind, storeUrl } from './store-url.ts'
+import { eventsPath, snapshotPath, storeKind, storeUrl } from './store-url.ts'
 import { startSwitchHolds } from './switch-holds.ts'
 import { applyDelta, emptyTable } from './table/build.ts'
 import type { Table } from './table/types.ts'
@@ -136,6 +137,8 @@ async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): 
   const memory = allocateSharedMemory(workerCount(spec))
   const store = await openStore(storeUrl(spec.store, options), snapshotPath(options))
   cleanup.add(() => store.close())
+  const events = await openEvents(eventsPath(spec.store, options), log, systemClock)
+  cleanup.add(() => events.close())
   const cookies = await cookieSecretsOf(store, new Sealing(options.secretKey))
   const start = workerStart(options, cookies)
   warnOfDescriptors(log, spec, start.limits)
@@ -168,6 +171,7 @@ async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): 
     memory,
     names,
     isHeir: predecessor !== undefined,
+    pastEvents: events.past,
     run: randomBytes(3).toString('hex').slice(0, 5),
     complete: validateService,
     plan: planService,
@@ -182,8 +186,7 @@ async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): 
     log,
   })
   cleanup.add(() => control.close())
-  follow(control)
-  files.follow(control)
+  for (const it of [events, { follow }, files]) it.follow(control)
   const file = createFile(control, (services) => files.open(services))
   cleanup.add(() => workers.drain(0))
   const begin = async () => {

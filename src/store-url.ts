@@ -32,5 +32,13 @@ function withFiles(redis: RedisSpec, { directory }: Folders): RedisSpec {
   return { ...redis, tls: { ...rest, ...file('ca', ca), ...file('cert', cert), ...file('key', key) } }
 }
 
+/** The file for events; null where a restart forgets all. */
+export function eventsPath(store: StoreSpec, folders: Folders): string | null {
+  const kind = storeKind(store)
+  if (kind === 'memory') return null
+  if (typeof store === 'string' && kind === 'sqlite') return `${inState(folders, store.slice('sqlite:'.length))}-events`
+  return inState(folders, 'turnout.events')
+}
+
 /** The file for the local copy of the store, if that stands elsewhere. */
 export const snapshotPath = (folders: Folders): string => inState(folders, SNAPSHOT)

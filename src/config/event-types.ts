@@ -15,6 +15,9 @@ export const EVENT_TYPES = [
   'upgrade',
 ] as const
 
+/** Events that are kept for who asks later. */
+export const EVENTS_KEPT = 1000
+
 /** The kind of an event. */
 export type EventType = (typeof EVENT_TYPES)[number]
 

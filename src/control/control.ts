@@ -76,7 +76,8 @@ class Writer implements RunningControl {
     const { build, clock, log, memory, plan, store } = deps
     this.#queue = createQueue(CHANGES_WAITING_MAX, clock)
     this.#tools = { complete: deps.complete, drainMs: (spec) => durationMs(spec.drain.timeout) }
-    this.#events = createEvents(clock, (error) => log.error({ err: error }, 'a listener to events has thrown'))
+    const failed = (error: unknown) => log.error({ err: error }, 'a listener to events has thrown')
+    this.#events = createEvents(clock, failed, deps.pastEvents, deps.isHeir)
     this.#state = new State({
       slots: createSlots(memory, clock),
       addressesOf: deps.names.addressesOf,
@@ -216,7 +217,6 @@ class Writer implements RunningControl {
     options: ChangeOptions,
   ): Promise<ChangeResult> {
     const { clock } = this.#deps
-    const { actor, named } = options
     const { content: before, snapshot: present } = this.#state
     const startedMs = clock.monotonicMs()
     const revision = this.#keeper.nextRevision
@@ -226,18 +226,18 @@ class Writer implements RunningControl {
       written.map((name) => [name, own(content.services, name) && revision]),
     )
     const step = this.#state.prepare({ revision, revisions }, content, changed)
-    const audit = { atMs: clock.nowMs(), actor, change: auditOf(change, changed, options) }
-    await this.#keeper.commit({ before, after: content, names: changed, audit, named }).catch((error) => {
-      this.#state.discard(step)
-      throw error
-    })
+    const audit = { atMs: clock.nowMs(), actor: options.actor, change: auditOf(change, changed, options) }
+    await this.#keeper
+      .commit({ before, after: content, names: changed, audit, named: options.named })
+      .catch((error) => {
+        this.#state.discard(step)
+        throw error
+      })
     await this.#commit(step)
     const appliedInMs = clock.monotonicMs() - startedMs
-    const { epoch } = step.snapshot
+    const made = { revision, epoch: step.snapshot.epoch, appliedInMs }
     // What a rollout has come to it tells itself.
-    if (change.kind === 'rollout') return { revision, epoch, appliedInMs, changed: true }
-    const made = { revision, epoch, appliedInMs }
-    this.publish(eventOf(change, changed, options, made))
+    if (change.kind !== 'rollout') this.publish(eventOf(change, changed, options, made))
     return { ...made, changed: true }
   }
 

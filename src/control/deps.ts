@@ -1,6 +1,6 @@
 /** What control is given by main, and control as main has it. */
 import type { Logger } from 'pino'
-import type { Control } from '../change.ts'
+import type { Control, ControlEvent } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import type { ServiceSpec, Services } from '../config/schema.ts'
 import type { Fault } from '../errors.ts'
@@ -21,6 +21,8 @@ export interface ControlDeps {
   readonly names: Pick<Names, 'addressesOf' | 'learn'>
   /** It takes the place of a process that still lives. Default: no. */
   readonly isHeir?: boolean
+  /** Events of before, oldest first. Default: none. */
+  readonly pastEvents?: readonly ControlEvent[]
   /** Mark of this run in the names of releases, by chance; none for tests. */
   readonly run?: string
   /** One service by the schema, with its defaults: for what comes out of a merge patch. */

@@ -1,12 +1,11 @@
 /**
- * What happened, for people and for SSE: the last 1,000 events in memory, and whoever listens. Ids grow by one from 1 in
- * each process; the audit in the store is what outlives it. A listener that throws harms neither control nor the others.
+ * What happened, for people and for SSE: the last 1,000 events, and whoever listens. Ids grow by one, also over a restart where those of
+ * before are kept (store/event-file.ts). One that takes the place of a process that still lives leaves that one the next ids, for its end.
+ * A listener that throws harms neither control nor the others.
  */
 import type { ControlEvent } from '../change.ts'
 import type { Clock } from '../clock.ts'
-
-/** Events that are kept for who asks later. */
-export const EVENTS_KEPT = 1000
+import { EVENTS_KEPT } from '../config/event-types.ts'
 
 /** An event before it has its number and time. */
 export type NewEvent = Omit<ControlEvent, 'id' | 'atMs'>
@@ -19,10 +18,15 @@ export interface Events {
   subscribe(listener: (event: ControlEvent) => void): () => void
 }
 
-/** An empty list of events; `failed` hears of a listener that threw. */
-export function createEvents(clock: Clock, failed: (error: unknown) => void): Events {
-  let kept: ControlEvent[] = []
-  let lastId = 0
+/** A list that begins with those of before, oldest first; `failed` hears of a listener that threw. */
+export function createEvents(
+  clock: Clock,
+  failed: (error: unknown) => void,
+  past: readonly ControlEvent[] = [],
+  isHeir = false,
+): Events {
+  let kept: ControlEvent[] = [...past]
+  let lastId = (past.at(-1)?.id ?? 0) + (isHeir ? EVENTS_KEPT : 0)
   const listeners = new Set<{ readonly call: (event: ControlEvent) => void }>()
 
   function publish(event: NewEvent): void {

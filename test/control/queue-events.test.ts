@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { BUSY_MS, StoreBusy } from '../../src/busy.ts'
 import { systemClock } from '../../src/clock.ts'
-import { createEvents, EVENTS_KEPT, type NewEvent } from '../../src/control/events.ts'
+import { EVENTS_KEPT } from '../../src/config/event-types.ts'
+import { createEvents, type NewEvent } from '../../src/control/events.ts'
 import { createQueue } from '../../src/control/queue.ts'
 import { codeOf, gate, standingClock } from './stand-in.ts'
 

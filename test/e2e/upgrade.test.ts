@@ -111,7 +111,9 @@ test('under load, from two workers to one and back to two, no request is lost, a
     'GET',
     '/v1/events?follow=false',
   )
+  // What the processes before have told is still there.
   expect(events.filter(({ type }) => type === 'upgrade').map(({ message }) => message)).toEqual([
+    expect.stringMatching(`process ${pids[1]} .* has taken the place of process ${pids[0]} `),
     expect.stringMatching(`process ${pids[2]} .* has taken the place of process ${pids[1]} `),
   ])
   // The second one is over; the first is still there for who started it, and ends with the last.
