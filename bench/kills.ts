@@ -313,12 +313,15 @@ function silent(event: string, state: string, shares: readonly number[]) {
   }
 }
 
+/** Longer than it takes until somebody goes on with it. */
+const warmingFor = instances === 1 ? '2s' : '30s'
+
 async function killIn(serving: Serving, name: string): Promise<number> {
   const { reach, shares } = STATES[name]
   silentAt = null
   failing = 0
   calls.length = 0
-  const warmup = name === 'warming' ? { warmup: { requests: [{ path: '/' }], rate: 10, for: '2s' } } : {}
+  const warmup = name === 'warming' ? { warmup: { requests: [{ path: '/' }], rate: 10, for: warmingFor } } : {}
   const steps = STEPS.map((weight) => ({ weight, for: '1h' }))
   const { id } = await serving.begin({
     to: 'green',
