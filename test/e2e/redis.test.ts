@@ -85,7 +85,7 @@ test.skipIf(REDIS === null)(
     await until('each knows all', async () => (await statusOf(one)).instances.length === 3)
     const { instances } = await statusOf(two)
     expect(instances.filter(({ isSelf }) => isSelf)).toHaveLength(1)
-    expect(await (await fetch(`${two.admin}/metrics`)).text()).toMatch(/^turnout_instances 3$/m)
+    expect(await (await fetch(`${one.admin}/metrics`)).text()).toMatch(/^turnout_instances 3$/m)
     await three.close()
     const began = performance.now()
     await switchTo(one, 'green')
