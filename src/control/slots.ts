@@ -50,9 +50,11 @@ export function createSlots(memory: SharedMemory, clock: Clock): Slots {
   const targets = new Places(SLOTS, clock, {
     isIdle: (slot) => isIdle(memory, slot),
     empty: (slot) => empty(memory, slot),
+    gives: (slot) => Atomics.store(memory.cells, CELL.slotsGiven, slot + 1),
   })
   const services = new Places(SERVICE_SLOTS, clock, {
     isIdle: () => true,
+    gives() {},
     empty(slot) {
       Atomics.store(memory.cells, CELL.picker + slot, 0)
       Atomics.store(memory.cells, CELL.step + slot, 0)
@@ -127,6 +129,8 @@ interface Owner {
 interface SlotMemory {
   isIdle(slot: number): boolean
   empty(slot: number): void
+  /** Is told of each slot before it is given for the first time, in their order. */
+  gives(slot: number): void
 }
 
 /** A number of slots, and who has them. */
@@ -208,7 +212,10 @@ class Places {
   }
 
   #fresh(): number | null {
-    if (this.#returned.length === 0 && this.#unused < this.#size) return this.#unused++
+    if (this.#returned.length === 0 && this.#unused < this.#size) {
+      this.#memory.gives(this.#unused)
+      return this.#unused++
+    }
     if (this.#returned.length === 0) this.#reclaim()
     return this.#returned.pop() ?? null
   }

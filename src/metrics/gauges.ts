@@ -1,6 +1,7 @@
 /** The gauges of a worker in shared memory: what only exists while the worker does. */
 import {
   ADDRESS_CELLS,
+  CELL,
   DEPARTURE_GAUGES,
   departureOffset,
   GAUGES,
@@ -18,7 +19,9 @@ import {
 /** Sets the gauges of a worker that is no more to zero: they would count what no longer exists. Its counters stay. */
 export function clearGauges(memory: SharedMemory, worker: number): void {
   const { targets, lanes, addresses, departures } = memory
-  for (let slot = 0; slot < SLOTS; slot++) {
+  // Not of all: memory that was never touched would be had from the system just to be read.
+  const given = Atomics.load(memory.cells, CELL.slotsGiven)
+  for (let slot = 0; slot < given; slot++) {
     const at = laneOffset(worker, slot)
     for (let gauge = 0; gauge < GAUGES; gauge++) if (targets[at + gauge] !== 0) targets[at + gauge] = 0
     const from = departureOffset(worker, slot)

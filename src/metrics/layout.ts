@@ -15,7 +15,6 @@
  *   at first, and when they come: that is what a share of traffic is of.
  * - Tunnels: what a request became when it was upgraded. The upgrade is an attempt; a tunnel is never a request.
  */
-
 import { BINS } from './bins.ts'
 
 /** Targets that can be counted at the same time. */
@@ -185,10 +184,10 @@ const STEP_CELLS = 8 + SERVICE_SLOTS
 const STEP_FIRST_CELLS = STEP_CELLS + SERVICE_SLOTS
 const RING_OF_CELLS = STEP_FIRST_CELLS + SERVICE_SLOTS
 /**
- * Cells of the shared Int32Array. `step` is the number of the step of the rollout of each service, 0 without one, `stepFirst` that
- * of its first step, and `stepLast` the greatest that any had. `alarm` is counted
- * up, and its waiters woken, by a worker whose attempts at a target fail, and `verdict` by whoever closes a batch in which a new version
- * has failed. `visitorHalf` is where visitors are noted, 0 or 1. `ringOf` is the number of the ring of each service, counted from 1, and 0 without one; of `ring` each ring has `RING_CELLS`.
+ * Cells of the shared Int32Array. `step` is the number of the step of the rollout of each service, 0 without one, `stepFirst` that of its first
+ * step, and `stepLast` the greatest that any had. `alarm` is counted up, and its waiters woken, by a worker whose attempts at a target fail, and
+ * `verdict` by whoever closes a batch in which a new version has failed. `visitorHalf` is where visitors are noted, 0 or 1. Slots of targets from
+ * `slotsGiven` on were never given. `ringOf` is the number of the ring of each service from 1, 0 without one; of `ring` each has `RING_CELLS`.
  */
 export const CELL = Object.freeze({
   epoch: 0,
@@ -196,6 +195,7 @@ export const CELL = Object.freeze({
   verdict: 2,
   stepLast: 3,
   visitorHalf: 4,
+  slotsGiven: 5,
   picker: 8,
   step: STEP_CELLS,
   stepFirst: STEP_FIRST_CELLS,
