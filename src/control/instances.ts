@@ -44,6 +44,7 @@ export interface InstanceFigures {
   readonly count: number
   readonly staleMs: number
   readonly local: ReturnType<Local['told']> | null
+  readonly unreplicated: number
 }
 
 export class Instances {
@@ -88,7 +89,12 @@ export class Instances {
 
   /** For metrics. */
   figures(): InstanceFigures {
-    return { count: this.#known.length, staleMs: this.staleMs, local: this.local }
+    return {
+      count: this.#known.length,
+      staleMs: this.staleMs,
+      local: this.local,
+      unreplicated: this.#deps.store.fleet?.unreplicated() ?? 0,
+    }
   }
 
   /** The local copy of the store; null where the store is here. */

@@ -48,7 +48,7 @@ export function createExposition(
     names: null,
     rollouts: [],
     lookups: [],
-    instances: { count: 1, staleMs: 0, local: null },
+    instances: { count: 1, staleMs: 0, local: null, unreplicated: 0 },
   }),
 ): Exposition {
   const registry = new Registry()

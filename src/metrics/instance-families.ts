@@ -23,6 +23,12 @@ export const INSTANCE_FAMILIES: readonly Family[] = [
     read: ({ instances }) => [{ value: instances.staleMs / 1_000, labels: {} }],
   },
   {
+    name: 'turnout_store_unreplicated_total',
+    type: 'counter',
+    help: 'Changes that no replica of the Redis had in time, though it has some: a fail-over would have lost them right then.',
+    read: ({ instances }) => [{ value: instances.unreplicated, labels: {} }],
+  },
+  {
     name: 'turnout_snapshot_serves',
     type: 'gauge',
     help: '1 while the local snapshot of a store elsewhere is what is served, since that was away at the start; else 0.',

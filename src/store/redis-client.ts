@@ -8,6 +8,9 @@ import { systemClock } from '../clock.ts'
 import { isTurnoutError, TurnoutError } from '../errors.ts'
 import { CONNECT_MS, type RedisSetting } from './redis-setting.ts'
 
+/** A replica has so long to have what was written. More would delay each change while one stands still. */
+const REPLICATED_MS = 100
+
 export class RedisClient {
   readonly #redis: Redis
   readonly #setting: RedisSetting
@@ -18,6 +21,8 @@ export class RedisClient {
   readonly #listening: Redis[] = []
   /** Why the last try to connect has failed. */
   #fault: Error | null = null
+  /** How often no replica had in time what was written. */
+  unreplicated = 0
 
   /** It connects from the first `reached` on. */
   constructor(setting: RedisSetting) {
@@ -68,6 +73,24 @@ export class RedisClient {
         return await redis.eval(lua, keys.length, ...keys, ...values)
       }
     })
+  }
+
+  /**
+   * Waits until a replica, if one is connected, has what was written here last, `key` among it: a fail-over loses what none has. Counts when none has it
+   * within REPLICATED_MS. Never rejects, since what was written is; a user who may not ask does not wait.
+   */
+  async replicated(key: string): Promise<void> {
+    try {
+      // Both ask the node and the connection of the key, in a Cluster too: commands without a key go where the others of their pipeline go.
+      const role = await this.#redis.pipeline().exists(key).role().exec()
+      const replicas = (role?.[1][1] as [string, number, unknown[]] | undefined)?.[2]
+      if (!Array.isArray(replicas) || replicas.length === 0) return
+      const waited = await this.#redis.pipeline().exists(key).wait(1, REPLICATED_MS).exec()
+      if (Number(waited?.[1][1]) > 0) return
+    } catch {
+      // The connection is gone, and nobody knows who had it.
+    }
+    this.unreplicated++
   }
 
   /** Calls `heard` at each message on a channel. It begins as soon as there is a connection, and goes on after each that was lost. */

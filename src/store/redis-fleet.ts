@@ -19,6 +19,10 @@ export class RedisFleet implements Omit<Fleet, 'rewrite'> {
     this.#lead = lead
   }
 
+  unreplicated(): number {
+    return this.#client.unreplicated
+  }
+
   async announce(self: Instance): Promise<readonly Instance[]> {
     const values = [self.id, JSON.stringify(self), this.lifeMs]
     const told = (await this.#client.script(ANNOUNCE, [this.#keys.instances], values)) as string[]

@@ -2,7 +2,7 @@
  * The store that several machines share: one document in one Redis.
  *
  * - A change is one script (redis-scripts.ts) that compares the position first, so of two writers one gets `stale_revision`. It is as
- *   durable as that Redis is: with `appendfsync always` it survives a power cut.
+ *   durable as that Redis is: with `appendfsync always` it survives a power cut, and where there are replicas it waits a moment for one.
  * - Nothing waits for Redis but the change that needs it. Away, slow or read-only, it is `store_unavailable` with words for people.
  * - A document that fell (a fail-over loses what the old primary had not passed on; somebody flushed it) is found by its position, and
  *   control writes the newer one again (keeper.ts).
@@ -247,7 +247,10 @@ class RedisStore implements Remote {
         ...texts,
       ],
     )) as [number, number?]
-    if (written === 1) return { revision, mark }
+    if (written === 1) {
+      await this.#client.replicated(doc)
+      return { revision, mark }
+    }
     if (written === 2) throw notLeading()
     throw new TurnoutError('stale_revision', `The stored revision is ${stored}, not ${present.revision}.`)
   }

@@ -1,6 +1,5 @@
 /**
- * A store elsewhere with a copy of its document here, in memory and in a local file: so that a start needs no store, and a store that lost
- * the document gets it back.
+ * A store elsewhere with a copy of its document here, in memory and a file: a start needs no store, and a store that lost the document gets it back.
  *
  *   start ── store answers ─┬─ the file is older, or the same ──────► with (the store's)
  *     │                     └─ the file is newer, and of this store ► ahead (the file's) ── written again ──► with
@@ -70,6 +69,7 @@ export class SnapshotStore implements Store {
     this.fleet = {
       counts: fleet.counts,
       lifeMs: fleet.lifeMs,
+      unreplicated: () => fleet.unreplicated(),
       announce: (self) => fleet.announce(self),
       leave: (id) => fleet.leave(id),
       listen: (heard) => fleet.listen(heard),

@@ -141,6 +141,8 @@ export interface Fleet {
   readonly counts: FleetCounts
   /** An instance that has said nothing for so long, in ms, is gone, or cut off. */
   readonly lifeMs: number
+  /** Changes of this process that no replica of the store had in time, though it has some: a fail-over would have lost them right then. */
+  unreplicated(): number
   /** Says where an instance stands. Gives all that have said so lately, this one among them. */
   announce(self: Instance): Promise<readonly Instance[]>
   /** Forgets one that ends. */

@@ -101,6 +101,7 @@ function open(
       count: 3,
       staleMs: 1_500,
       local: { serves: true, keptAtMs: 5, revision: 7, fault: 'ENOSPC', failures: 2 },
+      unreplicated: 4,
     },
   }))
   onTestFinished(() => exposition.close())
@@ -396,4 +397,13 @@ test('the files that requests are looked up in are told by the names that the co
   expect((await open(undefined, [], lookups).exposition.text()).match(/^turnout_lookup_failing.* 1$/m)?.[0]).toBe(
     'turnout_lookup_failing{kind="countries",file="b\\"2"} 1',
   )
+})
+
+test('what is told of the other instances and of the store that they share', async () => {
+  const { value } = await open().scrape()
+  expect(value('turnout_instances')).toBe(3)
+  expect(value('turnout_store_stale_seconds')).toBe(1.5)
+  expect(value('turnout_store_unreplicated_total')).toBe(4)
+  expect([value('turnout_snapshot_serves'), value('turnout_snapshot_revision')]).toEqual([1, 7])
+  expect(value('turnout_snapshot_failures_total')).toBe(2)
 })

@@ -57,6 +57,7 @@ function storeOf(world: World, who: number): Store {
     fleet: {
       counts: countsOf(world),
       lifeMs: 3_000,
+      unreplicated: () => 0,
       announce: async (self) => [self],
       leave: async () => {},
       listen() {},

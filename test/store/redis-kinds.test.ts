@@ -125,6 +125,25 @@ describe.skipIf(REDIS === null)('a Redis behind sentinels', () => {
     )
   }, 20_000)
 
+  test('a change is answered once the replica has it, and counted where that stands still', async () => {
+    const store = await fresh()
+    const [, replica] = group.servers
+    try {
+      let position = NOWHERE
+      for (let revision = 1; revision <= 50; revision++) {
+        position = await store.commit(position, entry(revision))
+        expect(await replica.ask('HGET', '{turnout}:doc', 'revision')).toContain(`\r\n${revision}\r\n`)
+      }
+      expect(store.fleet!.unreplicated()).toBe(0)
+      replica.signal('SIGSTOP')
+      position = await store.commit(position, entry(51))
+      expect(store.fleet!.unreplicated()).toBe(1)
+    } finally {
+      replica.signal('SIGCONT')
+      await store.close()
+    }
+  })
+
   test('when the primary is killed the store goes on with the one that takes its place', async () => {
     const store = await fresh()
     try {
