@@ -5,12 +5,12 @@
  * It reads the spec and the counters and writes nothing but observations, through one report, so that control stays the one
  * writer and the workers are never asked anything. Both halves only tell of changes.
  */
-import type { Control, Observation, Snapshot } from '../change.ts'
+import type { Control, Observation } from '../change.ts'
 import { servicesOfEvent } from '../config/event-types.ts'
 import { type Alarm, onAlarm } from '../metrics/alarm.ts'
 import type { SharedMemory } from '../metrics/layout.ts'
-import { CELL, FIELD, laneOffset } from '../metrics/layout.ts'
-import type { ServiceStatus } from '../table/status.ts'
+import { CELL, FIELD, laneOffset, sumField } from '../metrics/layout.ts'
+import type { PoolStatus } from '../table/status.ts'
 import type { LaneCounts } from './fault.ts'
 import { NOTHING_SWEPT, type OutlierTarget, type PoolMemory, sweepPool, type TargetCounts } from './outlier.ts'
 import { createProber, type ProberDeps } from './prober.ts'
@@ -18,6 +18,8 @@ import { createReport, type Report } from './report.ts'
 
 /** Milliseconds between two sweeps over the counters. */
 export const SWEEP_MS = 500
+/** A pool that nothing happens to is swept this often, so that what was seen of it ages. */
+const QUIET_MS = 10_000
 /** Targets that fail again and again make it sweep at once. */
 const ALARM: Alarm = { cell: CELL.alarm, pauseMsMin: 10, pausePerLook: 10 }
 
@@ -34,13 +36,21 @@ export interface RunningHealth {
   stop(): Promise<void>
 }
 
+/** A pool as it was when it was swept last. */
+interface SweptPool {
+  readonly status: PoolStatus
+  readonly attempts: number
+  readonly atMs: number
+  readonly memory: PoolMemory
+}
+
 /** Starts probing and sweeping. */
 export function createHealth(deps: HealthDeps): RunningHealth {
   const { control, clock } = deps
   const observe = (observations: readonly Observation[]) => control.observe(observations)
   const report = createReport(clock, observe, deps.refused ?? (() => {}))
   const prober = createProber(deps, report)
-  let pools = new Map<string, PoolMemory>()
+  let pools = new Map<string, SweptPool>()
   let cancelSync: (() => void) | null = null
   /** Services that have changed since the last look; null for any. */
   let changed: Set<string> | null = new Set()
@@ -83,20 +93,25 @@ export function createHealth(deps: HealthDeps): RunningHealth {
 function sweepAll(
   control: Control,
   memory: SharedMemory,
-  before: ReadonlyMap<string, PoolMemory>,
+  before: ReadonlyMap<string, SweptPool>,
   nowMs: number,
   report: Report,
-): Map<string, PoolMemory> {
-  const after = new Map<string, PoolMemory>()
-  const snapshot: Snapshot = control.snapshot()
-  for (const [service, status] of Object.entries(snapshot.status)) {
-    for (const pool of Object.keys(status.pools)) {
-      const targets = outlierTargets(memory, status, pool)
+): Map<string, SweptPool> {
+  const after = new Map<string, SweptPool>()
+  for (const [service, { pools }] of Object.entries(control.snapshot().status)) {
+    for (const [pool, status] of Object.entries(pools)) {
+      const key = `${service}\n${pool}`
+      const known = before.get(key)
+      const attempts = attemptsAt(memory, status)
+      if (known !== undefined && isQuiet(known, status, attempts, nowMs)) {
+        after.set(key, known)
+        continue
+      }
+      const targets = outlierTargets(memory, status)
       // One target alone is never ejected, and none at all has nothing to count.
       if (targets.length < 2) continue
-      const key = `${service}\n${pool}`
-      const swept = sweepPool(before.get(key) ?? NOTHING_SWEPT, targets, nowMs)
-      after.set(key, swept.memory)
+      const swept = sweepPool(known?.memory ?? NOTHING_SWEPT, targets, nowMs)
+      after.set(key, { status, attempts, atMs: nowMs, memory: swept.memory })
       for (const { url, address, untilMs, detail } of swept.ejections) {
         report.add({ service, pool, target: url, address, ejectedUntilMs: untilMs, detail })
       }
@@ -105,8 +120,26 @@ function sweepAll(
   return after
 }
 
-function outlierTargets(memory: SharedMemory, status: ServiceStatus, pool: string): OutlierTarget[] {
-  const { admin, targets } = status.pools[pool]
+/** Whether another sweep could find nothing new: nothing was counted since the last one, and no doubt gets older. */
+function isQuiet({ memory, ...last }: SweptPool, status: PoolStatus, attempts: number, nowMs: number): boolean {
+  // A status is replaced and never changed, so the same one has the same addresses in the same slots.
+  if (last.status !== status || last.attempts !== attempts || nowMs - last.atMs >= QUIET_MS) return false
+  for (const { doubted } of memory.targets.values()) if (doubted !== null) return false
+  return true
+}
+
+/** All attempts that have ended at a pool: with the same slots, it is the same only where no counter has moved. */
+function attemptsAt(memory: SharedMemory, { targets }: PoolStatus): number {
+  let attempts = 0
+  for (const url in targets) {
+    for (const { slot } of targets[url].addresses) {
+      attempts += sumField(memory, slot, FIELD.attemptsGood) + sumField(memory, slot, FIELD.attemptsFailed)
+    }
+  }
+  return attempts
+}
+
+function outlierTargets(memory: SharedMemory, { admin, targets }: PoolStatus): OutlierTarget[] {
   return Object.entries(targets).flatMap(([url, target]) =>
     target.addresses.map(({ address, slot, health, ejectedUntilMs }) => ({
       url,

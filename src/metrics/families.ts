@@ -6,7 +6,8 @@
  * really counted (layout.ts) is listed. Adding a metric is adding an entry here, or in worker-families.ts.
  *
  * A target has its series from the first thing that is counted of it on, all at once, so that each begins with a scrape at which it
- * was still small; before that only its states are told. So an idle fleet costs half a KiB for each target and scrape.
+ * was still small; before that only its states are told, and of those no usual one of its pool and of ejection. So an idle fleet costs a
+ * quarter of a KiB for each target and scrape.
  *
  * The log-linear bins are merged to the powers of two between 0.25 ms and 65.5 s: 20 lines for each histogram. A
  * duration of exactly a bound counts above it, which no clock can tell.
@@ -95,24 +96,26 @@ function histogram(name: string, help: string, field: HistogramField, sumField: 
   return { name, type: 'histogram', help, read }
 }
 
-/** null: it has no such axis. */
-const AXES: readonly [axis: string, of: (target: ScrapedTarget) => string | null][] = [
+/** null: it has no such axis. The usual state is not told of targets of which nothing was counted. */
+const AXES: readonly [axis: string, of: (target: ScrapedTarget) => string | null, usual?: string][] = [
   ['admin', (target) => target.admin],
-  ['pool', (target) => target.poolAdmin],
+  ['pool', (target) => target.poolAdmin, 'ready'],
   ['health', (target) => target.health],
-  ['ejection', (target) => (target.ejected ? 'ejected' : 'none')],
+  ['ejection', (target) => (target.ejected ? 'ejected' : 'none'), 'none'],
   ['warmth', ({ warming }) => (warming === null ? null : warming ? 'warming' : 'warm')],
 ]
 
 const targetState: Family = {
   name: 'turnout_target_state',
   type: 'gauge',
-  help: '1 for the state that a target is in, on each axis; others are not told. The axis "pool" is the admin state of its pool; "warmth" is told where there is a slow start.',
+  help: '1 for the state that a target is in, on each axis; others are not told. The axis "pool" is the admin state of its pool; that and "ejection" are told of a target without traffic only where they are not ready and none; "warmth" is told where there is a slow start.',
   read: (scrape) =>
     scrape.targets.flatMap((target) =>
-      AXES.flatMap(([axis, of]) => {
+      AXES.flatMap(([axis, of, usual]) => {
         const state = of(target)
-        return state === null ? [] : [{ value: 1, labels: { axis, state }, sharedLabels: target.labels }]
+        return state === null || (state === usual && !target.hasMoved)
+          ? []
+          : [{ value: 1, labels: { axis, state }, sharedLabels: target.labels }]
       }),
     ),
 }

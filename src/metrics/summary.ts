@@ -30,6 +30,17 @@ export function readTally(memory: SharedMemory, slots: readonly number[]): Tally
   return tally
 }
 
+/** Whether anything was ever counted of a target: whatever fills a histogram stands in another field, too. */
+export function isCounted(memory: SharedMemory, slots: readonly number[]): boolean {
+  for (let worker = 0; worker < memory.workers; worker++) {
+    for (const slot of slots) {
+      const offset = laneOffset(worker, slot)
+      for (let field = 0; field < FIELD.duration; field++) if (memory.targets[offset + field] !== 0) return true
+    }
+  }
+  return false
+}
+
 /** The sum of several tallies; all zero for none. */
 export function sumTallies(tallies: Iterable<Tally>): Tally {
   const sum = new Float64Array(FIELDS)

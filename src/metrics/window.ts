@@ -2,7 +2,7 @@
  * What happened lately: rates, quantiles and shares over about the last ten seconds, and since the split last changed.
  *
  * Every two seconds the tallies of all live targets are kept, six samples deep, so a reading covers 10 to 12 s (less
- * right after the start). Memory is bounded: six samples of less than 1 KiB for each target. A sample is known by its target, so
+ * right after the start). Memory is bounded: six samples of less than 1 KiB for each target, and none of one that nothing was ever counted at. A sample is known by its target, so
  * a slot that was given to another one never shows the traffic of the one before.
  *
  * The share since the split changed needs the counts at that moment. They are taken when control tells of a change, and
@@ -12,7 +12,7 @@ import type { Control, Snapshot } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import { servicesOfEvent } from '../config/event-types.ts'
 import { FIELD, FIELDS, type SharedMemory } from './layout.ts'
-import { growth, readTally, type Tally } from './summary.ts'
+import { growth, isCounted, readTally, type Tally } from './summary.ts'
 import { turnVisitors, VISITORS_HALF_MS, visitorsOfPool } from './visitors.ts'
 
 const SAMPLE_EVERY_MS = 2_000
@@ -75,6 +75,16 @@ function* targetsOf(snapshot: Snapshot, service: string): Generator<LiveTarget> 
 const splitOf = (snapshot: Snapshot, service: string): string =>
   JSON.stringify([snapshot.status[service].release, snapshot.services[service].split ?? null])
 
+const isSame = (before: Snapshot | null, now: Snapshot, service: string): boolean =>
+  before?.services[service] === now.services[service] && before?.status[service] === now.status[service]
+
+function sampleService(tallies: Map<string, Tally>, snapshot: Snapshot, memory: SharedMemory, service: string): void {
+  for (const { key, slots } of targetsOf(snapshot, service)) {
+    // Of one without a sample whatever is counted later is new.
+    if (isCounted(memory, slots)) tallies.set(key, readTally(memory, slots).slice(0, SAMPLED_FIELDS))
+  }
+}
+
 /** Keeps samples of the live targets by the given clock until it is closed. */
 export function createTrafficWindow(
   control: Pick<Control, 'snapshot' | 'subscribe'>,
@@ -95,15 +105,17 @@ export function createTrafficWindow(
     baselines.set(service, { split, decided })
   }
 
+  /** Whose splits were looked at last: what is the same object since then needs no look. */
+  let noted: Snapshot | null = null
+
   const takeSample = (): void => {
     const snapshot = control.snapshot()
     const tallies = new Map<string, Tally>()
     for (const service of Object.keys(snapshot.services)) {
-      noteSplit(snapshot, service)
-      for (const { key, slots } of targetsOf(snapshot, service)) {
-        tallies.set(key, readTally(memory, slots).slice(0, SAMPLED_FIELDS))
-      }
+      if (!isSame(noted, snapshot, service)) noteSplit(snapshot, service)
+      sampleService(tallies, snapshot, memory, service)
     }
+    noted = snapshot
     for (const service of baselines.keys()) if (!Object.hasOwn(snapshot.services, service)) baselines.delete(service)
     samples.push({ atMs: clock.monotonicMs(), tallies })
     if (samples.length > SAMPLES_KEPT) samples.shift()

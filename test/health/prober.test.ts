@@ -191,6 +191,20 @@ describe('the sweep over the counters', () => {
     expect(fake.batches).toHaveLength(1)
   })
 
+  it('ejects at the first sweep after failures, however long nothing has happened before', async () => {
+    const fake = fakeControl({ shop: { health: null, targets } })
+    const { clock, advance } = standingClock()
+    const { memory } = start(fake, clock)
+    const worker = new Counters(memory, 1)
+    // Beyond every window, and a while after the last sweep.
+    advance(604_500)
+    worker.countAttempt(1, 'good', true)
+    for (let n = 0; n < 5; n++) worker.countAttempt(0, 'failed', true)
+    advance(501)
+    await eventually(() => expect(fake.target('shop', targets[0]).ejectedUntilMs).toBeGreaterThan(clock.nowMs()))
+    expect(fake.target('shop', targets[1]).ejectedUntilMs).toBe(0)
+  })
+
   it.each([
     ['three connections in a row that it could not open', false, 3],
     ['five failures in a row', true, 5],

@@ -369,19 +369,24 @@ test('labels are of a fixed set, and their values come from the spec or the code
 })
 
 test('2,000 idle services are told in less than 4 MB, and a target has all its series from the first attempt on', async () => {
-  const names = Array.from({ length: 2_000 }, (_, index) => `service-with-a-name-${index}`)
-  const pools = { blue: ['http://10.10.10.10:3001'], green: ['http://10.10.10.11:3001'] }
+  const names = Array.from({ length: 2_000 }, (_, index) => `service-${index}`)
+  const targets = (net: number) => [1, 2, 3].map((host) => `http://10.10.1${net}.1${host}:3001`)
+  const pools = { blue: targets(0), green: targets(1) }
   const memory = allocateSharedMemory(2)
   const stage = stageOf(snapshotOf(Object.fromEntries(names.map((name) => [name, pools]))))
   const exposition = createExposition(stage.control, memory, movableClock(), '9.8.7')
   onTestFinished(() => exposition.close())
   const idle = await exposition.text()
   expect(idle.length).toBeLessThan(4_000_000)
-  expect(idle.match(/^turnout_target_state\{/gm)).toHaveLength(2_000 * 2 * 4)
+  expect(idle.match(/^turnout_target_state\{/gm)).toHaveLength(2_000 * 6 * 2)
+  expect(idle).not.toMatch(/axis="(pool|ejection)"/)
   expect(idle).not.toMatch(/^turnout_requests_total\{/m)
   add(memory, 0, 0, 'attemptsStarted', 1)
   const { lines } = parse(await exposition.text())
   const first = lines.filter(({ labels }) => labels['service'] === names[0] && labels['pool'] === 'blue')
+  const axes = first.flatMap(({ name, labels }) => (name === 'turnout_target_state' ? [labels['axis']] : []))
+  // Two of the three targets are idle still.
+  expect(axes.toSorted()).toEqual(['admin', 'admin', 'admin', 'ejection', 'health', 'health', 'health', 'pool'])
   expect(first.filter(({ name }) => name === 'turnout_requests_total').length).toBeGreaterThan(3)
   expect(first.filter(({ name }) => name === 'turnout_request_duration_seconds_bucket').length).toBeGreaterThan(15)
 })

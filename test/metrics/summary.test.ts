@@ -3,7 +3,15 @@ import fc from 'fast-check'
 import { expect, onTestFinished, test } from 'vitest'
 import { binEndMs, binOf } from '../../src/metrics/bins.ts'
 import { allocateSharedMemory, FIELD } from '../../src/metrics/layout.ts'
-import { authorityOf, growth, histogramCount, quantileMs, readTally, sumTallies } from '../../src/metrics/summary.ts'
+import {
+  authorityOf,
+  growth,
+  histogramCount,
+  isCounted,
+  quantileMs,
+  readTally,
+  sumTallies,
+} from '../../src/metrics/summary.ts'
 import { createTrafficWindow } from '../../src/metrics/window.ts'
 import { movableClock } from '../admin/stand-in.ts'
 import { add, observe, snapshotOf, stageOf } from './stand-in.ts'
@@ -18,6 +26,13 @@ test('a tally is the sum over the lanes of all workers, of one slot only', () =>
   expect(readTally(memory, [5])[FIELD.requests]).toBe(6)
   const both = sumTallies([readTally(memory, [4]), readTally(memory, [5])])
   expect(both[FIELD.requests]).toBe(106)
+})
+
+test('a target is counted from the first figure on, in any lane and any of its slots', () => {
+  const memory = allocateSharedMemory(2)
+  expect(isCounted(memory, [4, 5])).toBe(false)
+  add(memory, 1, 5, 'bytesOut', 1)
+  expect([isCounted(memory, [4, 5]), isCounted(memory, [4])]).toEqual([true, false])
 })
 
 test('growth takes gauges as they are now and counters as their difference', () => {
