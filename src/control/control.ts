@@ -275,9 +275,9 @@ class Writer implements RunningControl {
 
   /** Takes over what another process has written, if there is any. Rejects when it cannot, which is told. */
   async #follow(): Promise<void> {
-    if (!(await this.#keeper.hasMoved())) return
     const { content } = this.#state
     const loaded = await this.#keeper.loadMoved(content, this.snapshot().revisions)
+    if (loaded === null) return
     try {
       await this.#deps.names.learn(hostsOf(loaded.content.services), LEARN_MS.change)
       await this.#adopt(loaded, content.observed)

@@ -123,11 +123,14 @@ export class Keeper {
     return this.#loaded(await this.#deps.store.load(), none, {})
   }
 
-  /** What somebody else has written, over what is there already; tells when it cannot be read. */
-  loadMoved(content: Content, revisions: Loaded['revisions']): Promise<Loaded> {
+  /** What somebody else has written, over what is there already; null when there is nothing that is to be followed. Tells when it cannot be read. */
+  async loadMoved(content: Content, revisions: Loaded['revisions']): Promise<Loaded | null> {
+    if (!(await this.#hasMoved())) return null
     return this.#reach.run(async () => {
       const { revision } = this.#position
       const document = await this.#deps.store.load(this.#position)
+      // It has fallen since, which the next look finds.
+      if (document.position.revision < revision) return null
       if (document.hasLost) this.#tellLost(revision, document.position.revision)
       return this.#loaded(document, content, revisions)
     })
@@ -168,7 +171,7 @@ export class Keeper {
   }
 
   /** Whether somebody has written what we do not have yet. Tells when the store fell, or is away. */
-  async hasMoved(): Promise<boolean> {
+  async #hasMoved(): Promise<boolean> {
     const [present, found] = [this.#position, await this.#reach.run(() => this.#deps.store.position())]
     if (found.revision > present.revision) return true
     const isOurs = found.revision === present.revision && found.mark === present.mark

@@ -107,9 +107,7 @@ export class SnapshotStore implements Store {
   }
 
   async load(since?: Position): Promise<StoredDocument> {
-    if (this.#state !== 'with' && since === undefined) {
-      return { ...this.#known!, unchanged: [], hasLost: false }
-    }
+    if (this.#state !== 'with' && since === undefined) return { ...this.#known!, unchanged: [], hasLost: false }
     const document = await this.#remote.load(since)
     this.#state = 'with'
     const services = { ...document.services }
@@ -282,6 +280,8 @@ export class SnapshotStore implements Store {
   }
 
   #remember(known: Known): void {
+    // The store has fallen in between: it gets back what is known here.
+    if (known.position.revision < (this.#known?.position.revision ?? 0)) return
     this.#known = known
     this.#keeper?.request()
   }

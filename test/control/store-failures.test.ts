@@ -312,25 +312,30 @@ describe('another writer on the same store', () => {
 })
 
 describe('a store that went back to an older copy', () => {
-  /** Control at revision 3 over a store that says it is at revision 1 again. */
-  async function fallen() {
-    const started = await start()
-    const old = memoryStore()
-    const earlier = await startControl({ store: old })
-    await earlier.make(put())
-    const which = { store: started.inner }
-    const store = new Proxy(started.inner, {
+  /** Control at revision 1 over a store in the place of which another one can be put. */
+  async function startSwapped() {
+    const inner = { store: (await start()).inner as Store }
+    const store = new Proxy(inner.store, {
       get(_target, name: keyof Store) {
-        const member: unknown = which.store[name]
-        return typeof member === 'function' ? member.bind(which.store) : member
+        const member: unknown = inner.store[name]
+        return typeof member === 'function' ? member.bind(inner.store) : member
       },
     })
     const control = await startControl({ store })
+    const storeEvents = () => control.control.events().filter(({ type }) => type === 'store')
+    return { ...control, inner, storeEvents }
+  }
+
+  /** Control at revision 3 over a store that says it is at revision 1 again. */
+  async function fallen() {
+    const old = memoryStore()
+    const earlier = await startControl({ store: old })
+    await earlier.make(put())
+    const control = await startSwapped()
     await control.make(split(60, 40))
     await control.make(put(shop({}, 'api.test'), 'api'))
-    which.store = old
-    const storeEvents = () => control.control.events().filter(({ type }) => type === 'store')
-    return { ...control, old, storeEvents }
+    control.inner.store = old
+    return { ...control, old }
   }
 
   test('is told once and never followed, and traffic goes on by what was answered', async () => {
@@ -341,6 +346,24 @@ describe('a store that went back to an older copy', () => {
     expect(storeEvents()).toMatchObject([
       { message: expect.stringContaining('went back to revision 1'), data: { served: 3 } },
     ])
+  })
+
+  test('is not followed either when it falls between a look that found a newer revision and the reading of that', async () => {
+    const { inner, make, control, advance, storeEvents } = await startSwapped()
+    await make(split(60, 40))
+    const before = control.snapshot()
+    inner.store = new Proxy(memoryStore(), {
+      get(target, name: keyof Store) {
+        if (name === 'position') return async () => ({ revision: 9, mark: 'newer' })
+        return (target[name] as () => unknown).bind(target)
+      },
+    })
+    await advance(3 * LOOK_MS)
+    expect(control.snapshot()).toBe(before)
+    inner.store = memoryStore()
+    await advance(LOOK_MS)
+    expect(control.snapshot()).toBe(before)
+    expect(storeEvents()).toMatchObject([{ message: expect.stringContaining('went back to revision 0') }])
   })
 
   test('gets all that is served with the next change, as a higher revision, and can still be read as it was', async () => {

@@ -5,11 +5,14 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync,
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
+import { memoryStore } from '../../src/store/memory.ts'
 import { type Snapshot, SnapshotFile } from '../../src/store/snapshot-file.ts'
 import { SnapshotKeeper } from '../../src/store/snapshot-keeper.ts'
+import { type Remote, SnapshotStore } from '../../src/store/snapshot-store.ts'
+import { NOWHERE, type Store } from '../../src/store/store.ts'
 import { standingClock } from '../control/stand-in.ts'
 import { until } from '../helpers/raw.ts'
-import { service } from './entry.ts'
+import { commitAll, document, service } from './entry.ts'
 
 function folder(): string {
   const made = mkdtempSync(join(tmpdir(), 'turnout-snapshot-'))
@@ -143,4 +146,26 @@ test('a disk that is full is told once, tried again by and by, and told when it 
   expect(written).toEqual([6])
   expect(told.at(-1)).toMatch(/can be written again/)
   expect(keeper.told.fault).toBeNull()
+})
+
+test('a store that falls just when it is read gets back what was known, and the file keeps it', async () => {
+  const file = new SnapshotFile(join(folder(), 'a.snapshot'))
+  const remote = { store: memoryStore() }
+  const fleet = { counts: {}, lifeMs: 3_000, unreplicated: () => 0 }
+  const elsewhere = new Proxy(remote.store, {
+    get(_target, name) {
+      if (name === 'fleet') return fleet
+      if (name === 'reached') return async () => {}
+      return (remote.store[name as keyof Store] as () => unknown).bind(remote.store)
+    },
+  }) as unknown as Remote
+  const store = new SnapshotStore(elsewhere, 'redis://here', file, standingClock().clock)
+  await store.open()
+  const position = await commitAll(store, 3)
+  remote.store = memoryStore()
+  expect((await store.load(position)).position).toEqual(NOWHERE)
+  expect(await store.fleet.rewrite(NOWHERE, true)).toBe(true)
+  expect(await remote.store.load()).toMatchObject({ position, ...document(3) })
+  await store.close()
+  expect((await file.read())!.position).toEqual(position)
 })
