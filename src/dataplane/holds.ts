@@ -30,6 +30,9 @@ const OPEN_SHARE = 0.5
 /** Why a request is not held, and goes nowhere. */
 export type Unheld = 'full' | 'bytes' | 'time' | 'left' | 'ended'
 
+/** How a request comes to be held: by a hold, once more by another one, or only since others leave before it. */
+export type Way = 'new' | 'back' | 'behind'
+
 /** A request that is held; what is of the queue is the queue's. */
 export interface HeldWaiter extends Waiter {
   /** What it takes in memory. */
@@ -121,18 +124,18 @@ export class Holds {
 
   /**
    * Holds a request of this service; gives why not, else null. One that was held already is taken back in any case, in its place. Of a
-   * service that is not held any more, behind those that leave.
+   * service that is not held any more, or of a kind that is not, behind those that leave.
    */
-  enter(waiter: HeldWaiter, service: ServiceTable, isBack: boolean): Unheld | null {
-    const queue = this.#queueFor(service)
+  enter(waiter: HeldWaiter, service: ServiceTable, way: Way): Unheld | null {
+    const queue = way === 'behind' ? this.#leavingOf(service) : this.#queueFor(service)
     if (queue === null) return 'time'
     this.#add(queue.slot, 1, waiter.bytes)
-    const full = isBack ? null : this.#tooMuch(queue)
+    const full = way === 'back' ? null : this.#tooMuch(queue)
     if (full !== null) {
       this.#add(queue.slot, -1, -waiter.bytes)
       return full
     }
-    if (!isBack) waiter.sinceMs = this.#setting.time.steadyMs()
+    if (way !== 'back') waiter.sinceMs = this.#setting.time.steadyMs()
     queue.add(waiter)
     this.#publish(queue)
     this.size++

@@ -1,13 +1,13 @@
 /** The held requests of several workers in one thread, over one memory, by a clock that is moved by hand. */
 import fc from 'fast-check'
 import { beforeEach, expect, test } from 'vitest'
-import { type HeldWaiter, type HoldQueue, Holds, type Unheld } from '../../src/dataplane/holds.ts'
+import { type HeldWaiter, type HoldQueue, Holds, type Unheld, type Way } from '../../src/dataplane/holds.ts'
 import type { Queue, Waiter } from '../../src/dataplane/queue.ts'
 import { clearGauges } from '../../src/metrics/gauges.ts'
 import { holdOf } from '../../src/metrics/hold-families.ts'
 import { allocateSharedMemory, type SharedMemory } from '../../src/metrics/layout.ts'
 import { applyDelta, emptyTable } from '../../src/table/build.ts'
-import type { Hold } from '../../src/table/hold.ts'
+import { concerns, type Hold } from '../../src/table/hold.ts'
 import type { Table } from '../../src/table/types.ts'
 import { makePlan, makeStatus, makeView } from '../table/make.ts'
 
@@ -83,17 +83,19 @@ class Client implements HeldWaiter {
   sinceMs = 0
   bytes = 100
   isOver = false
+  method = 'GET'
   readonly name: string
   readonly worker: Worker
   constructor(name: string, worker: Worker = workers[0]) {
     this.name = name
     this.worker = worker
   }
-  comes(isBack = false): Unheld | null {
-    return this.worker.holds.enter(this, shop(), isBack)
+  comes(way: Way = 'new'): Unheld | null {
+    return this.worker.holds.enter(this, shop(), way)
   }
   getsTurn(): void {
-    if (shop().hold !== null) this.comes(true)
+    const { hold } = shop()
+    if (hold !== null && concerns(hold, makeView({ method: this.method }))) this.comes('back')
     else went.push(this.name)
   }
   isEnded(): void {
@@ -176,6 +178,24 @@ test('whoever comes while others leave goes behind them, unless it is of a kind 
   expect([went, holds.isBehind(shop(), makeView({ method: 'PUT' }))]).toEqual([['0', '1'], true])
   for (let n = 0; n < 100; n++) tick()
   expect([went.length, went.at(-1), holds.isBehind(shop(), makeView({ method: 'PUT' }))]).toEqual([101, 'late', false])
+})
+
+test('whoever only comes behind others is not held with them by a hold that does not mean it', () => {
+  const clients = crowd(100)
+  for (const client of clients.slice(50)) client.method = 'POST'
+  commit(null)
+  tick()
+  commit(hold({ id: 'h-2', only: 'writes' }))
+  const { holds } = workers[0]
+  expect(holds.isBehind(shop(), makeView({ method: 'GET' }))).toBe(true)
+  const [read, write] = [new Client('read'), new Client('write')]
+  write.method = 'POST'
+  expect([read.comes('behind'), write.comes()]).toEqual([null, null])
+  for (let n = 0; n < 100; n++) tick()
+  expect(went).toEqual([...clients.slice(0, 50).map(({ name }) => name), 'read'])
+  commit(null)
+  for (let n = 0; n < 100; n++) tick()
+  expect(went.slice(51)).toEqual([...clients.slice(50).map(({ name }) => name), 'write'])
 })
 
 test('they do not leave all at once: more go as answers come, and a few with time where none do', () => {

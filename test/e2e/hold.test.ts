@@ -154,6 +154,38 @@ test('a release lets a crowd go on as the limits of the pool allow, and none fai
   expect(most).toBeLessThanOrEqual(10)
 })
 
+test('while a crowd leaves, whoever comes gets the page of maintenance at once, and reads are not held by a new hold of writes', async () => {
+  const waiting: (() => void)[] = []
+  let isOpen = false
+  const target = await startUpstream((request, response) => {
+    request.resume()
+    if (isOpen) return void response.end('ok')
+    waiting.push(() => response.end('ok'))
+  })
+  const maintenance = { status: 530 }
+  // Half of these may be without an answer: the rest of the crowd stays behind them.
+  const limits = { upstreamConnectionsMax: 8 }
+  const proxy = await startProxy({ limits, services: { shop: service({ blue: [target.url] }, { maintenance }) } })
+  await post(proxy, 'hold')
+  const crowd = Array.from({ length: 20 }, () => ask(proxy.port))
+  await waitingIs(proxy, 20)
+  await post(proxy, 'release')
+  await until('some are at the target', () => waiting.length === 4)
+  await call(proxy, 'PUT', '/v1/services/shop/maintenance', { on: true })
+  expect((await ask(proxy.port)).status).toBe(530)
+  await call(proxy, 'PUT', '/v1/services/shop/maintenance', { on: false })
+  await post(proxy, 'hold', { only: 'writes' })
+  const [read, write] = [ask(proxy.port), ask(proxy.port, { method: 'POST' })]
+  await waitingIs(proxy, 18)
+  isOpen = true
+  for (const answer of waiting) answer()
+  expect((await read).status).toBe(200)
+  for (const { status } of await Promise.all(crowd)) expect(status).toBe(200)
+  await waitingIs(proxy, 1)
+  await post(proxy, 'release')
+  expect((await write).status).toBe(200)
+})
+
 test('a wrong hold is refused with where it is wrong', async () => {
   const proxy = await startProxy({ services: { shop: service({ blue: ['http://127.0.0.1:1'] }) } })
   const wrong = await askAdmin(proxy, 'POST', '/v1/services/shop/hold', '{"for":"0s"}')

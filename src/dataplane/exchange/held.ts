@@ -58,13 +58,13 @@ export class Held implements HeldWaiter {
     this.#owner = owner
   }
 
-  /** Waits; false when it may not, which is counted. */
-  begin(service: ServiceTable, request: HeldRequest): boolean {
-    const isBack = this.#slot >= 0
+  /** Waits, by the hold of its service or only behind those who were held before; false when it may not, which is counted. */
+  begin(service: ServiceTable, request: HeldRequest, isBehind: boolean): boolean {
+    const way = this.#slot >= 0 ? 'back' : isBehind ? 'behind' : 'new'
     this.#slot = service.slot
     this.#startMs = this.#plane.time.nowMs
     this.bytes = bytesOf(request)
-    const refused: Unheld | null = this.#downstream.ended ? 'left' : this.#plane.holds.enter(this, service, isBack)
+    const refused: Unheld | null = this.#downstream.ended ? 'left' : this.#plane.holds.enter(this, service, way)
     if (refused === null) return true
     this.giveUp(refused)
     return false

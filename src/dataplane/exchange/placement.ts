@@ -32,6 +32,8 @@ export class Placement {
   refusal: ErrorCode = 'internal'
   /** The pool that the request may wait for, which has no room; null when that is not what is missing. */
   waitsFor: PoolTable | null = null
+  /** It waits for those who were held before, and not by a hold of now. */
+  isBehind = false
   /** The service of the last decision. */
   service: ServiceTable | null = null
   /** Slot of the target whose permit the request holds. */
@@ -65,7 +67,8 @@ export class Placement {
     view.address = view.isTrusted ? trusted.clientOf(requestHead.fields, peer) : peer
     this.address = view.address
     let decision = this.#decide(retries)
-    if (holds.size > 0 && turn === 'new' && decision.service !== null && holds.isBehind(decision.service, view)) {
+    this.isBehind = holds.size > 0 && turn === 'new' && mayGo(decision) && holds.isBehind(decision.service!, view)
+    if (this.isBehind) {
       retries.waited = decision
       decision = withoutTurn(decision)
     }
@@ -129,6 +132,9 @@ export class Placement {
     this.address = ''
   }
 }
+
+/** Whether nothing but those who came before keeps it: it is not held itself, and not to get the page of maintenance. */
+const mayGo = ({ service, error }: Decision): boolean => service !== null && error !== 'held' && error !== 'maintenance'
 
 /** Others were held before, and have not left yet. */
 const withoutTurn = (decision: Decision): Decision => ({

@@ -65,14 +65,16 @@ export class Wait implements Waiter {
   begin(attempts: Attempts): boolean {
     const service = attempts.placement.service!
     this.#isHeld = attempts.placement.waitsFor === null
-    const waits = this.#isHeld ? this.#hold(service) : this.#queueUp(service, attempts.placement.waitsFor!)
+    const waits = this.#isHeld
+      ? this.#hold(service, attempts.placement.isBehind)
+      : this.#queueUp(service, attempts.placement.waitsFor!)
     if (waits) attempts.stepAside()
     return waits
   }
 
-  #hold(service: ServiceTable): boolean {
+  #hold(service: ServiceTable, isBehind: boolean): boolean {
     this.#held ??= new Held(this.#plane, this.#downstream, this.#owner)
-    return this.#held.begin(service, this.#request)
+    return this.#held.begin(service, this.#request, isBehind)
   }
 
   #queueUp(service: ServiceTable, pool: PoolTable): boolean {
