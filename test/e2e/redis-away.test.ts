@@ -225,11 +225,11 @@ withRedis(
     expect(readFileSync(join(folder, 'turnout.snapshot'), 'utf8')).toMatch(/^turnout-snapshot 1 /)
     rmSync(folder, { recursive: true })
     await switchTo(proxy, 'green')
-    await until('it is told', async () => /cannot be written/.test(await eventsOf(proxy)))
+    await until('it is told', async () => /local snapshot [^"]* cannot be written/.test(await eventsOf(proxy)))
     await switchTo(proxy, 'blue')
     expect(await poolOf(proxy)).toBe('blue')
     expect((await statusOf(proxy)).snapshot.fault).toMatch(/ENOENT/)
-    expect((await eventsOf(proxy)).match(/cannot be written/g)).toHaveLength(1)
+    expect((await eventsOf(proxy)).match(/local snapshot [^"]* cannot be written/g)).toHaveLength(1)
     expect(await readiness(proxy)).toBe(200)
   },
   LONG_MS,
