@@ -33,6 +33,7 @@ export default defineConfig({
     pool: 'forks',
     maxWorkers: availableParallelism() + 2,
     sequence: { sequencer: LongestFirst },
+    setupFiles: [here('test/setup.ts')],
     testTimeout: 30_000,
     hookTimeout: 30_000,
     // Until the suite has been clean ten times in a row on a quiet machine: a second try in CI, which the report names.
