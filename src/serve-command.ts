@@ -22,6 +22,7 @@ import type { ServeSignals } from './signals.ts'
 import type { StandardStreams } from './standard-streams.ts'
 import { checkStore } from './store/open.ts'
 import { storeUrl } from './store-url.ts'
+import { unreadInWords } from './unread.ts'
 
 const CONFIG_DEFAULT = 'turnout.yaml'
 /** Time for a start that was told to end to close what it has opened. */
@@ -35,9 +36,9 @@ function readSpec(path: string): Spec {
   try {
     text = readFileSync(path, 'utf8')
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
-    const why = code === 'ENOENT' ? 'there is no such file; --config FILE names another' : message
-    throw new BadConfig(`${path} cannot be read: ${why}`)
+    const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT'
+    const what = isMissing ? '; --config FILE names another' : ''
+    throw new BadConfig(`${path} cannot be read: ${unreadInWords(error)}${what}`)
   }
   // An editor or a disk that is full leaves such a file; taken for a config it would remove every service.
   if (text.trim() === '') throw new BadConfig(`${path} is empty`)

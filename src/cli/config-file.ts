@@ -8,6 +8,7 @@
 import { readFile } from 'node:fs/promises'
 import { text as textOf } from 'node:stream/consumers'
 import { pathOf as namesOf } from '../config/pointer.ts'
+import { unreadInWords } from '../unread.ts'
 import { pathOf } from './admin.ts'
 import { plain } from './columns.ts'
 import { CliFailure, Refusal } from './failure.ts'
@@ -30,16 +31,10 @@ export interface FileOutcome extends Outcome {
   readonly refused?: string
 }
 
-const WHYS: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no such file',
-  EISDIR: 'it is a folder',
-  EACCES: 'permission denied',
-}
-
 /** The text of a file; `-` is standard input. */
 export const textOfFile = (file: string): Promise<string> =>
-  (file === '-' ? textOf(process.stdin) : readFile(file, 'utf8')).catch(({ code, message }: NodeJS.ErrnoException) => {
-    throw new CliFailure(1, `${file} cannot be read: ${WHYS[code ?? ''] ?? message}.`)
+  (file === '-' ? textOf(process.stdin) : readFile(file, 'utf8')).catch((error: unknown) => {
+    throw new CliFailure(1, `${file} cannot be read: ${unreadInWords(error)}.`)
   })
 
 /** Sends a file (`-`: standard input) with these options of the API. */

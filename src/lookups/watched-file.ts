@@ -9,6 +9,7 @@
 import { constants, type Stats } from 'node:fs'
 import { open, stat } from 'node:fs/promises'
 import type { Clock } from '../clock.ts'
+import { unreadInWords } from '../unread.ts'
 
 /** Between two looks. */
 export const LOOK_MS = 1_000
@@ -177,7 +178,5 @@ function faultOf(error: unknown): string {
 
 /** What the system says of a file that it does not let us read, as the rest of a sentence that begins with its name. */
 export function whyUnreadable(error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException
-  const whys: Readonly<Record<string, string>> = { ENOENT: 'there is no such file', EACCES: 'permission denied' }
-  return `cannot be read: ${whys[code ?? ''] ?? code ?? message}`
+  return `cannot be read: ${unreadInWords(error)}`
 }

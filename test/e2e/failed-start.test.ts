@@ -96,3 +96,17 @@ test('--check and the start tell of files of visitors that cannot be used', asyn
     )
   }
 })
+
+test('a config that cannot be read is told in words of ours first', async () => {
+  const folder = temporaryFolder()
+  mkdirSync(join(folder, 'conf.d'))
+  const of = (config: string) =>
+    new Promise<string>((resolve) => {
+      execFile(process.execPath, [MAIN, 'serve', '--config', config], { cwd: folder }, (_error, _out, err) =>
+        resolve(err),
+      )
+    })
+  expect(await of('conf.d')).toBe('conf.d cannot be read: it is a folder\n')
+  expect(await of('none.yaml')).toBe('none.yaml cannot be read: there is no such file; --config FILE names another\n')
+  expect(await of('conf.d/none.yaml/x')).toMatch(/^conf\.d\/none\.yaml\/x cannot be read: there is no such file/)
+})
