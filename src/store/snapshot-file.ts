@@ -35,6 +35,12 @@ const BYTES_MAX = 1_073_741_824
 
 const sumOf = (text: string): string => createHash('sha256').update(text).digest('hex')
 
+/** The document of a snapshot, or of a store. */
+export type Known = Pick<Snapshot, 'position' | 'releaseLast' | 'services'>
+
+/** That part of a document that was read. */
+export const knownOf = ({ position, releaseLast, services }: Known): Known => ({ position, releaseLast, services })
+
 export class SnapshotFile {
   readonly path: string
 
@@ -119,4 +125,12 @@ function isAlive(pid: number): boolean {
   } catch (error) {
     return (error as NodeJS.ErrnoException).code !== 'ESRCH'
   }
+}
+
+/** Throws `store_unavailable`, `why` first, when there is no snapshot of the store at `place` to serve by at this path. */
+export function assertOf(place: string, kept: Snapshot | null, path: string, why: string): asserts kept is Snapshot {
+  if (kept === null)
+    throw new TurnoutError('store_unavailable', `${why} Nor is there a local snapshot to serve by (${path}).`)
+  if (kept.place !== place)
+    throw new TurnoutError('store_unavailable', `${why} The local snapshot ${path} is of another store, ${kept.place}.`)
 }

@@ -16,7 +16,7 @@ import { own } from '../config/record.ts'
 import { isTurnoutError, TurnoutError } from '../errors.ts'
 import { NamedValues } from './named-values.ts'
 import { News } from './news.ts'
-import type { Snapshot, SnapshotFile } from './snapshot-file.ts'
+import { assertOf, type Known, knownOf, type Snapshot, type SnapshotFile } from './snapshot-file.ts'
 import { SnapshotKeeper } from './snapshot-keeper.ts'
 import {
   type Commit,
@@ -38,8 +38,6 @@ export interface Remote extends Omit<Store, 'fleet' | 'local'> {
   /** Rejects with `store_unavailable` when it cannot be reached by now; goes on trying. */
   reached(): Promise<void>
 }
-
-type Known = Pick<Snapshot, 'position' | 'releaseLast' | 'services'>
 
 export class SnapshotStore implements Store {
   readonly fleet: Fleet
@@ -107,7 +105,7 @@ export class SnapshotStore implements Store {
   }
 
   async load(since?: Position): Promise<StoredDocument> {
-    if (this.#state !== 'with' && since === undefined) return { ...this.#known!, unchanged: [], hasLost: false }
+    if (since === undefined) return this.#first()
     const document = await this.#remote.load(since)
     this.#state = 'with'
     const services = { ...document.services }
@@ -121,6 +119,16 @@ export class SnapshotStore implements Store {
     }
     this.#remember({ ...knownOf(document), services })
     return document
+  }
+
+  /** The whole document. A store that has fallen since `open` is begun with like one that had before. */
+  async #first(): Promise<StoredDocument> {
+    if (this.#state === 'with') {
+      const document = await this.#remote.load()
+      if (this.#remember(knownOf(document))) return document
+      this.#state = 'ahead'
+    }
+    return { ...this.#known!, unchanged: [], hasLost: false }
   }
 
   async position(): Promise<Position> {
@@ -212,13 +220,7 @@ export class SnapshotStore implements Store {
     if (this.#file === null) throw error
     const { message } = error
     const { path } = this.#file
-    if (kept === null)
-      throw new TurnoutError('store_unavailable', `${message} Nor is there a local snapshot to serve by (${path}).`)
-    if (kept.place !== this.#place)
-      throw new TurnoutError(
-        'store_unavailable',
-        `${message} The local snapshot ${path} is of another store, ${kept.place}.`,
-      )
+    assertOf(this.#place, kept, path, message)
     this.#begin(kept, 'alone')
     const { position, keptAtMs } = kept
     const what = `traffic is served by the local snapshot ${path} of revision ${position.revision}, written at ${new Date(keptAtMs).toISOString()}`
@@ -263,8 +265,7 @@ export class SnapshotStore implements Store {
     if (known === null || known.position.revision <= found.revision) return false
     if (!isOverdue && (await this.#remote.isShared())) return false
     const { position, services, releaseLast } = known
-    const change = { kind: 'rewrite', found: found.revision }
-    const about = { atMs: this.#clock.nowMs(), actor: 'turnout', change }
+    const about = { atMs: this.#clock.nowMs(), actor: 'turnout', change: { kind: 'rewrite', found: found.revision } }
     try {
       await this.replace(found, { ...about, ...position, releaseLast, services })
       return true
@@ -279,11 +280,12 @@ export class SnapshotStore implements Store {
     this.#remember(knownOf(await this.#remote.load()))
   }
 
-  #remember(known: Known): void {
-    // The store has fallen in between: it gets back what is known here.
-    if (known.position.revision < (this.#known?.position.revision ?? 0)) return
+  /** Whether it is newer than what is known; a store that has fallen in between gets back what is. */
+  #remember(known: Known): boolean {
+    if (known.position.revision < (this.#known?.position.revision ?? 0)) return false
     this.#known = known
     this.#keeper?.request()
+    return true
   }
 
   #name(named: Readonly<Record<string, string>> = {}): void {
@@ -296,5 +298,3 @@ export class SnapshotStore implements Store {
     if (this.#named.needed !== needed) this.#keeper?.request()
   }
 }
-
-const knownOf = ({ position, releaseLast, services }: StoredDocument): Known => ({ position, releaseLast, services })

@@ -148,24 +148,29 @@ test('a disk that is full is told once, tried again by and by, and told when it 
   expect(keeper.told.fault).toBeNull()
 })
 
-test('a store that falls just when it is read gets back what was known, and the file keeps it', async () => {
-  const file = new SnapshotFile(join(folder(), 'a.snapshot'))
-  const remote = { store: memoryStore() }
-  const fleet = { counts: {}, lifeMs: 3_000, unreplicated: () => 0 }
-  const elsewhere = new Proxy(remote.store, {
-    get(_target, name) {
-      if (name === 'fleet') return fleet
-      if (name === 'reached') return async () => {}
-      return (remote.store[name as keyof Store] as () => unknown).bind(remote.store)
-    },
-  }) as unknown as Remote
-  const store = new SnapshotStore(elsewhere, 'redis://here', file, standingClock().clock)
-  await store.open()
-  const position = await commitAll(store, 3)
-  remote.store = memoryStore()
-  expect((await store.load(position)).position).toEqual(NOWHERE)
-  expect(await store.fleet.rewrite(NOWHERE, true)).toBe(true)
-  expect(await remote.store.load()).toMatchObject({ position, ...document(3) })
-  await store.close()
-  expect((await file.read())!.position).toEqual(position)
-})
+test.each(['after a look that found it newer', 'right after a start has found it'])(
+  'a store that falls just when it is read, %s, gets back what was known, and the file keeps it',
+  async (when) => {
+    const file = new SnapshotFile(join(folder(), 'a.snapshot'))
+    const remote = { store: memoryStore() }
+    const fleet = { counts: {}, lifeMs: 3_000, unreplicated: () => 0 }
+    const elsewhere = new Proxy(remote.store, {
+      get(_target, name) {
+        if (name === 'fleet') return fleet
+        if (name === 'reached') return async () => {}
+        return (remote.store[name as keyof Store] as () => unknown).bind(remote.store)
+      },
+    }) as unknown as Remote
+    const store = new SnapshotStore(elsewhere, 'redis://here', file, standingClock().clock)
+    await store.open()
+    const position = await commitAll(store, 3)
+    remote.store = memoryStore()
+    const isStart = when.includes('start')
+    const read = await store.load(isStart ? undefined : position)
+    expect(read.position).toEqual(isStart ? position : NOWHERE)
+    expect(await store.fleet.rewrite(NOWHERE, true)).toBe(true)
+    expect(await remote.store.load()).toMatchObject({ position, ...document(3) })
+    await store.close()
+    expect((await file.read())!.position).toEqual(position)
+  },
+)
