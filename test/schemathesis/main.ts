@@ -20,7 +20,7 @@ import { parse, stringify } from 'yaml'
 
 const USAGE = `usage: npm run schemathesis -- [options]
   --program PATH  default: TURNOUT_SCHEMATHESIS, or on the path, or where .ci/run has put it
-  --seconds S     in all (default 90)
+  --seconds S     in all (default 120)
   --seed N        the same seed makes the same calls (default 1)`
 const TOKEN = 'a-token-for-schemathesis'
 const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
@@ -151,19 +151,19 @@ else if (program === null) {
   console.error(`schemathesis is not there: pip install schemathesis\n${USAGE}`)
   process.exitCode = 2
 } else {
-  const { seconds = '90', seed = '1' } = values
+  const { seconds = '120', seed = '1' } = values
   const share = (part: number): string => String(Math.max(1, Math.floor(Number(seconds) * part)))
   const rounds: Round[] = [
     {
       name: 'with tokens',
       tokens: [{ name: 'schemathesis', token: TOKEN, role: 'operator' }],
-      options: ['--max-time', share(0.65)],
+      options: ['--max-time', share(0.7)],
       reachesAll: true,
     },
     {
       name: 'without tokens',
       tokens: [],
-      options: ['--phases', 'examples,coverage', '--max-time', share(0.35)],
+      options: ['--phases', 'examples,coverage', '--max-time', share(0.3)],
       reachesAll: false,
     },
   ]
