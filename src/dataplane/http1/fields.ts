@@ -47,6 +47,8 @@ export class Fields {
   tooMany = false
   /** A bit for each kind that a field has: most kinds are in few heads, and so spare a walk through all fields. */
   #kinds = 0
+  /** A bit for each length of a name, modulo 32: what a rule looks for is mostly not there, and most of it is as long as nothing that is. */
+  #lengths = 0
   /** The last bytes that were read from: nearly always the one buffer of the worker. */
   #bytes: Uint8Array | null = null
   /** The same four at a time, where that can be had. */
@@ -71,6 +73,7 @@ export class Fields {
     this.malformed = false
     this.tooMany = false
     this.#kinds = 0
+    this.#lengths = 0
     if (bytes !== this.#bytes) this.#see(bytes)
     const end = text.length
     while (at < end) {
@@ -114,6 +117,7 @@ export class Fields {
     const kind = kindOf(bytes, nameStart, nameEnd - nameStart)
     index[field + 5] = kind
     this.#kinds |= 1 << kind
+    this.#lengths |= 1 << (nameEnd - nameStart)
     return at + 2
   }
 
@@ -210,6 +214,7 @@ export class Fields {
 
   /** Index of the first field with this lower-case name from `from` on, or -1. */
   find(lower: string, from = 0): number {
+    if (((this.#lengths >>> lower.length) & 1) === 0) return -1
     for (let i = from; i < this.count; i++) if (this.#isNamed(i, lower)) return i
     return -1
   }

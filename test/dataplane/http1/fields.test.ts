@@ -1,4 +1,4 @@
-/** Which octets a field value may hold, wherever they stand in it: long values are read four octets at a time. */
+/** Which octets a field value may hold, wherever they stand in it (long values are read four octets at a time), and how fields are found by name. */
 import { expect, test } from 'vitest'
 import { Fields } from '../../../src/dataplane/http1/fields.ts'
 
@@ -26,5 +26,18 @@ test.each([0, 1])('octets of a value, in memory that begins at offset %i', (offs
   for (let at = 1; at < 39; at++) {
     const found = Array.from({ length: 256 }, (_, octet) => octet).filter((octet) => !accepts(octet, at, offset))
     expect([at, found]).toEqual([at, refused])
+  }
+})
+
+test('a name of any length is found, in any case, and only in the head that was read last', () => {
+  const fields = new Fields(100)
+  const names = Array.from({ length: 70 }, (_, at) => 'n'.repeat(at + 1))
+  const read = (those: readonly string[]) =>
+    fields.read(`${those.map((name) => `${name.toUpperCase()}: v\r\n`).join('')}\r\n`, 0)
+  read(names)
+  expect(names.map((name) => fields.find(name))).toEqual(names.map((_, at) => at))
+  for (const name of names) {
+    read([name])
+    expect(names.filter((other) => fields.find(other) >= 0)).toEqual([name])
   }
 })
