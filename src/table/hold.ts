@@ -4,6 +4,7 @@
  * A hold ends by itself at `untilMs`, whatever becomes of whoever began it, and is of no account from then on; so nobody has to take it away.
  * With `only: writes` what is safe by its method (RFC 9110 9.2.1) goes on; an upgrade does not, since nobody sees what its tunnel writes.
  */
+import { isSafe } from './methods.ts'
 import type { RequestView } from './types.ts'
 
 export interface Hold {
@@ -32,16 +33,3 @@ export function concerns({ only }: Pick<Hold, 'only'>, view: RequestView): boole
 }
 
 const isWrite = (view: RequestView): boolean => !isSafe(view.method) || view.header('upgrade') !== undefined
-
-/** Whether a request by this method only reads. */
-export function isSafe(method: string): boolean {
-  switch (method) {
-    case 'GET':
-    case 'HEAD':
-    case 'OPTIONS':
-    case 'TRACE':
-      return true
-    default:
-      return false
-  }
-}

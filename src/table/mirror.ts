@@ -1,5 +1,6 @@
 /** Which requests are copied to another pool, and to which of its targets. Pure. */
 import { chooseTarget } from './balance.ts'
+import { isSafe } from './methods.ts'
 import type { MirrorPlan } from './plan.ts'
 import { NONE } from './room.ts'
 import type { Decision, Draw, Load, PoolTable, RequestView, TargetTable } from './types.ts'
@@ -16,9 +17,6 @@ export interface Mirrored {
 }
 
 const NOTHING: readonly never[] = Object.freeze([])
-
-/** Whether a request does no harm when it is made twice, as far as its method tells (RFC 9110 9.2.1). */
-const isSafe = (method: string): boolean => method === 'GET' || method === 'HEAD' || method === 'OPTIONS'
 
 /**
  * The target that gets a copy of a request, or null: when it is not drawn, not safe (unless writes are copied too), at that pool

@@ -108,16 +108,17 @@ test('nothing is made twice that is not safe, unless that is said; and of that o
       await ask(proxy.port, { method, body: 'abc', headers: { 'content-length': '3' } })
     }
     await ask(proxy.port, { method: 'OPTIONS' })
+    await ask(proxy.port, { method: 'TRACE' })
     await ask(proxy.port, { method: 'POST', body: 'x'.repeat(300_000) })
   }
   await send()
   await settled(proxy)
-  expect(green).toEqual(['OPTIONS 0'])
+  expect(green.toSorted()).toEqual(['OPTIONS 0', 'TRACE 0'])
   await call(proxy, 'PATCH', '/v1/services/shop', { mirror: { writes: true } })
   green.length = 0
   await send()
   await settled(proxy)
-  expect(green.toSorted()).toEqual(['DELETE 3', 'GET 3', 'OPTIONS 0', 'PATCH 3', 'POST 3', 'PUT 3'])
+  expect(green.toSorted()).toEqual(['DELETE 3', 'GET 3', 'OPTIONS 0', 'PATCH 3', 'POST 3', 'PUT 3', 'TRACE 0'])
   await metricIs(1, proxy, 'turnout_not_mirrored_total')
 })
 

@@ -10,7 +10,7 @@
  */
 import type { ErrorCode } from '../../errors.ts'
 import { decide } from '../../table/decide.ts'
-import { isSafe } from '../../table/hold.ts'
+import { isSafe } from '../../table/methods.ts'
 import type { Decision, PoolTable, ServiceTable } from '../../table/types.ts'
 import type { Plane } from '../plane.ts'
 import type { Downstream } from './downstream.ts'

@@ -5,6 +5,8 @@
  * The worker's one request head is read over and over, so everything that must outlive the moment is copied here, once. The
  * head text itself is kept too: a request that is tried again is parsed and decided again from it.
  */
+
+import { isIdempotent } from '../../table/methods.ts'
 import type { Decision, ServiceTable } from '../../table/types.ts'
 import { KIND } from '../http1/field-kinds.ts'
 import { hopsLeft, UNLIMITED } from '../http1/max-forwards.ts'
@@ -17,21 +19,6 @@ import type { KeptBytes } from './kept-bytes.ts'
 
 /** What of a body is kept, so that its request can be sent a second time. */
 const KEPT_BYTES_MAX = 8_192
-
-/** Whether requests by this method may be repeated: RFC 9110 9.2.2. */
-function isIdempotent(method: string): boolean {
-  switch (method) {
-    case 'GET':
-    case 'HEAD':
-    case 'OPTIONS':
-    case 'TRACE':
-    case 'PUT':
-    case 'DELETE':
-      return true
-    default:
-      return false
-  }
-}
 
 /** What of a body has come with its head. */
 export interface BodyAtHand {
