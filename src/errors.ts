@@ -53,7 +53,12 @@ export const ERRORS = Object.freeze({
   upstream_timeout: entry(504, 'upstream', 'idempotent', 'The target did not answer in time.'),
   internal: entry(500, 'internal', 'idempotent', 'Something went wrong inside the proxy.'),
   client_closed: entry(499, 'downstream', 'never', 'The client went away before its answer was complete.'),
-  drain_ended: entry(499, 'internal', 'never', 'The stream was in the middle of an event when its drain was over.'),
+  drain_ended: entry(
+    499,
+    'internal',
+    'never',
+    'It had not ended when the time of a drain, or of the end of the process, was over.',
+  ),
   client_stalled: entry(499, 'downstream', 'never', 'The client stopped taking its answer.'),
 
   invalid: entry(422, 'downstream', 'never', 'The values are not valid.'),

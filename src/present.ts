@@ -13,12 +13,14 @@ import type { Cleanup } from './cleanup.ts'
 import { systemClock } from './clock.ts'
 import type { ConfigFile } from './control/config-file.ts'
 import type { RunningControl } from './control/deps.ts'
+import { endEvent } from './dataplane/cuts.ts'
 import { descriptorOfServer } from './dataplane/socket/handle.ts'
 import { TurnoutError } from './errors.ts'
 import { addressOf } from './listener-plan.ts'
 import type { Seat } from './rollout/seat.ts'
 import type { ServeOptions } from './serve-options.ts'
 import { storeKind, storeUrl } from './store-url.ts'
+import type { Told } from './upgrade/messages.ts'
 import type { Present } from './upgrade/upgrade.ts'
 import { VERSION } from './version.ts'
 import type { Workers } from './workers/workers.ts'
@@ -49,17 +51,28 @@ export interface Parts {
   readonly log: Logger
 }
 
-type Close = (isShared?: readonly boolean[]) => Promise<void>
+type Close = (taken?: readonly boolean[]) => Promise<Told>
 
-/** Ends all, at most once: `isShared` as in dataplane/messages.ts; by default the sockets of a service manager, where the next process finds them. */
-export function closerOf({ options, workers, stage, shutdownMs, cleanup }: Parts): Close {
+/**
+ * Ends all, at most once, and resolves with what was cut: told as an event, which is there after the restart; or with `taken`, which is `isShared` of
+ * dataplane/messages.ts, by the process that has taken over. Without it only sockets of a service manager are shared, where the next process finds them.
+ */
+export function closerOf({ options, workers, control, stage, shutdownMs, cleanup, log }: Parts): Close {
   const { listeners = [], duplicate = null } = options.sockets ?? {}
   const kept = listeners.map((descriptors) => duplicate !== null && descriptors.length > 0)
-  let closing: Promise<void> | null = null
-  return (isShared = kept) => {
-    stage.isDraining = true
+  let closing: Promise<Told> | null = null
+  const end = async (taken?: readonly boolean[]): Promise<Told> => {
     // Requests in flight end first, while health and admin still tell of them.
-    closing ??= workers.drain(shutdownMs, isShared).then(() => cleanup.run())
+    const { message, data } = endEvent(await workers.drain(shutdownMs, taken ?? kept))
+    const told = { message: `process ${SELF.pid} has ended: ${message}`, data: { ...SELF, ...data } }
+    log.info(data, told.message)
+    if (taken === undefined) control.publish({ type: 'shutdown', service: null, ...told })
+    await cleanup.run()
+    return told
+  }
+  return (taken) => {
+    stage.isDraining = true
+    closing ??= end(taken)
     return closing
   }
 }
@@ -82,7 +95,9 @@ export function presentOf(parts: Parts, close: Close): Present {
     },
     async drain(isShared) {
       // The other one has an admin API. It knows nothing of whom this one has replaced, so this one ends after that.
-      await Promise.all([admin.close(), close(isShared), parts.options.predecessor?.whenOver])
+      const [told, , before] = await Promise.all([close(isShared), admin.close(), parts.options.predecessor?.whenOver])
+      if (before == null) return told
+      return { message: `${told.message}; ${before.message}`, data: { ...told.data, before: before.data } }
     },
     publish: (event) => control.publish(event),
     log,

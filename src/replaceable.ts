@@ -78,6 +78,10 @@ export class Replaceable {
     const message = `process ${SELF.pid} (${SELF.version}) has taken the place of process ${from.pid} (${from.version})`
     log.info(message)
     present.publish({ type: 'upgrade', service: null, message, data: { ...SELF, from } })
+    void predecessor.whenOver.then((told) => {
+      // One that is replaced itself tells it at its own end.
+      if (told !== null && !this.#upgrade.isReplaced) present.publish({ type: 'shutdown', service: null, ...told })
+    })
   }
 
   /** The start has failed: says why to the process before it. */

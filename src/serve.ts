@@ -119,7 +119,7 @@ export async function serve(options: ServeOptions): Promise<Running> {
         warnOfRestart(log, spec, fresh)
         return core.file.reload(fresh.services)
       },
-      close: () => close(),
+      close: async () => void (await close()),
       revision: () => core.control.snapshot().revision,
       present: presentOf(parts, close),
     }
@@ -188,7 +188,7 @@ async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): 
   cleanup.add(() => control.close())
   for (const it of [events, { follow }, files]) it.follow(control)
   const file = createFile(control, (services) => files.open(services))
-  cleanup.add(() => workers.drain(0))
+  cleanup.add(async () => void (await workers.drain(0)))
   const begin = async () => {
     await startFile(file, spec.services, { store, control, log })
     tell = control.publish.bind(control)

@@ -13,6 +13,7 @@ export const EVENT_TYPES = [
   'store',
   'mirror',
   'upgrade',
+  'shutdown',
 ] as const
 
 /** Events that are kept for who asks later. */

@@ -7,6 +7,7 @@
 import type { LimitsPlan, TimeoutsPlan } from '../config/plan.ts'
 import type { SharedMemory } from '../metrics/layout.ts'
 import type { TableDelta } from '../table/types.ts'
+import type { Cuts } from './cuts.ts'
 import type { Lookup } from './lookups.ts'
 import type { Lent } from './samples.ts'
 import type { TokenPlan } from './tokens.ts'
@@ -95,7 +96,8 @@ export type FromWorker =
       readonly descriptors: readonly (readonly number[])[]
     }
   | { readonly type: 'prepared'; readonly epoch: number }
-  | { readonly type: 'drained' }
+  /** Nothing is left; and what of it was broken off. */
+  | { readonly type: 'drained'; readonly cuts: Cuts }
   /** A page of the access log, with so many bytes of lines in it (log-page.ts). */
   | { readonly type: 'log'; readonly memory: SharedArrayBuffer; readonly length: number }
   | { readonly type: 'difference'; readonly difference: Difference }

@@ -9,6 +9,7 @@ import type { Load } from '../table/types.ts'
 import { AccessLog } from './access-log.ts'
 import { CookieSigner } from './cookie-signer.ts'
 import { Counters } from './counters.ts'
+import { CutCount } from './cuts.ts'
 import { Departures } from './departures.ts'
 import { Admission } from './downstream/admission.ts'
 import { TrustedProxies } from './downstream/trust.ts'
@@ -74,6 +75,9 @@ export class Plane {
   readonly exchanges = new Set<UnderWay>()
   /** Set when the worker drains: every answer closes its connection. */
   draining = false
+  /** What of that did not end by itself; and that the rest is just broken off, since its time is over. */
+  readonly cuts = new CutCount()
+  isBreakingOff = false
 
   constructor(
     start: WorkerStart,

@@ -82,8 +82,7 @@ function onSweep(): void {
   time.tick()
   time.syncWallClock()
   // Whoever waits gets an answer before it is cut off.
-  if (time.nowMs >= drainUntilMs - REFUSED_MS) plane.holds.end()
-  if (time.nowMs >= drainUntilMs) for (const client of plane.clients) client.destroy()
+  if (time.nowMs >= drainUntilMs - REFUSED_MS) breakOff()
   if (plane.trials.isWatched) noteSlow()
   sweepExchanges()
   sweepClients()
@@ -95,10 +94,18 @@ function onSweep(): void {
   counters.setLane(WORKER_FIELD.loopBusyMs, performance.eventLoopUtilization().active)
   if (plane.draining && plane.clients.size === 0) {
     plane.log.flush()
-    send({ type: 'drained' })
+    send({ type: 'drained', cuts: plane.cuts.byService })
     port?.close()
     stopSweep()
   }
+}
+
+/** Ends what has not ended in time, which is counted. */
+function breakOff(): void {
+  plane.isBreakingOff = true
+  plane.holds.end()
+  if (plane.time.nowMs >= drainUntilMs) for (const client of plane.clients) client.destroy()
+  plane.isBreakingOff = false
 }
 
 /** What has passed is seen to in several turns when it is much, so that others have theirs. */

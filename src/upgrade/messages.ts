@@ -64,8 +64,14 @@ export type FromSuccessor =
   /** It ends; why, for people. */
   | { readonly type: 'failed'; readonly message: string }
 
-/** It may write; and, later, nothing of the old process is under way any more. */
-export type ToSuccessor = { readonly type: 'yours' | 'drained' }
+/** What the old process has to tell at its end, for people and as data. */
+export interface Told {
+  readonly message: string
+  readonly data: Readonly<Record<string, unknown>>
+}
+
+/** It may write; and, later, nothing of the old process is under way any more. One of an earlier version has nothing to tell then. */
+export type ToSuccessor = { readonly type: 'yours' } | { readonly type: 'drained'; readonly told?: Told }
 
 const WORDS: ReadonlySet<unknown> = new Set(['built', 'probed', 'asks'])
 
@@ -107,6 +113,14 @@ function isReady(message: Readonly<Record<string, unknown>>): boolean {
 /** Whether the old process has said this. */
 export const isSaid = (sent: unknown, type: ToSuccessor['type']): boolean =>
   isRecord(sent) && sent['protocol'] === PROTOCOL && sent['type'] === type
+
+/** What the old process tells at its end; null when it tells nothing. */
+export function toldIn(sent: unknown): Told | null {
+  const told = isRecord(sent) ? sent['told'] : null
+  if (!isRecord(told)) return null
+  const { message, data } = told
+  return isText(message) && isRecord(data) ? { message, data } : null
+}
 
 /** The offer of a text, or why it cannot be followed, as a whole sentence. */
 export function readOffer(text: string): Offer | string {

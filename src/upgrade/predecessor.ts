@@ -5,7 +5,17 @@
  * freed its lock. So the new process goes on as though it had been told to take over, and nothing more is said.
  */
 import type { Clock } from '../clock.ts'
-import { type FromSuccessor, isSaid, OFFER_VARIABLE, type Offer, type Ready, readOffer, sealed } from './messages.ts'
+import {
+  type FromSuccessor,
+  isSaid,
+  OFFER_VARIABLE,
+  type Offer,
+  type Ready,
+  readOffer,
+  sealed,
+  type Told,
+  toldIn,
+} from './messages.ts'
 
 /** The old process says before that what it cannot do. */
 const YOURS_MS_MAX = 60_000
@@ -23,7 +33,7 @@ export class Predecessor {
   readonly #channel: Channel
   readonly #clock: Pick<Clock, 'after'>
   readonly #yours = Promise.withResolvers<void>()
-  readonly #over = Promise.withResolvers<void>()
+  readonly #over = Promise.withResolvers<Told | null>()
   #isOver = false
 
   constructor(offer: Offer, channel: Channel, clock: Pick<Clock, 'after'>) {
@@ -32,7 +42,7 @@ export class Predecessor {
     this.#clock = clock
     channel.on('message', (sent) => {
       if (isSaid(sent, 'yours')) this.#yours.resolve()
-      if (isSaid(sent, 'drained')) this.#ends()
+      if (isSaid(sent, 'drained')) this.#ends(toldIn(sent))
     })
     channel.once('disconnect', () => this.#isGone())
     if (!channel.connected) this.#isGone()
@@ -40,12 +50,14 @@ export class Predecessor {
 
   #isGone(): void {
     this.#yours.resolve()
-    this.#ends()
+    const { pid } = this.offer.from
+    const message = `process ${pid} is gone, and has not said what it still had under way`
+    this.#ends({ message, data: { ...this.offer.from } })
   }
 
-  #ends(): void {
+  #ends(told: Told | null): void {
     this.#isOver = true
-    this.#over.resolve()
+    this.#over.resolve(told)
   }
 
   /** Its process id while it still has requests and tunnels under way, which nobody counts here; then null. */
@@ -53,8 +65,8 @@ export class Predecessor {
     return this.#isOver ? null : this.offer.from.pid
   }
 
-  /** Resolves when it has none any more. */
-  get whenOver(): Promise<void> {
+  /** Resolves when it has none any more, with what it says of its end; null when it says nothing. */
+  get whenOver(): Promise<Told | null> {
     return this.#over.promise
   }
 

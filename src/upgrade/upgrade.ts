@@ -13,6 +13,7 @@ import {
   type Offer,
   type Ready,
   readFromSuccessor,
+  type Told,
   type ToSuccessor,
 } from './messages.ts'
 import { type Effect, type Happening, isUnderWay, LATE, LIMIT_MS, type Phase, step } from './state.ts'
@@ -31,8 +32,8 @@ export interface Present {
   yield(): Promise<void>
   /** Writes again. */
   takeBack(): Promise<void>
-  /** Stops accepting and ends in order; `taken` tells of each listener whether the new process has it. */
-  drain(taken: readonly boolean[]): Promise<void>
+  /** Stops accepting and ends in order, and what there is to tell of that; `taken` tells of each listener whether the new process has it. */
+  drain(taken: readonly boolean[]): Promise<Told>
   publish(event: NewEvent): void
   readonly log: { info(data: object, message: string): void; error(data: object, message: string): void }
 }
@@ -121,6 +122,8 @@ class Attempt {
   #offered = ''
   #yielding: Promise<void> = Promise.resolve()
   #isAbandoned = false
+  /** Of the end of this process. */
+  #told: Told | null = null
   #why = ''
   #cancelLimit = () => {}
 
@@ -202,7 +205,8 @@ class Attempt {
     if (effects.includes('kill')) void this.#goBack(effects.includes('takeBack'))
     else if (effects.includes('give')) this.#successor!.send({ type: 'yours' })
     else if (effects.includes('drain')) this.#end()
-    else if (effects.includes('tell')) this.#successor!.send({ type: 'drained' })
+    else if (effects.includes('tell'))
+      this.#successor!.send({ type: 'drained', ...(this.#told && { told: this.#told }) })
     else if (effects.includes('yield')) {
       // A worker that was replaced meanwhile has a socket that the new process has not.
       const isSame = JSON.stringify(this.#present.offer()) === this.#offered
@@ -226,7 +230,10 @@ class Attempt {
     this.#outcome.resolve({ pid, version, listeners, admin, revision, from: this.#present.self, tookMs })
     draining
       .then(
-        () => this.#happen('drained'),
+        (told) => {
+          this.#told = told
+          this.#happen('drained')
+        },
         (error: unknown) => {
           log.error({ err: error }, 'could not end cleanly')
           this.#happen('drained')

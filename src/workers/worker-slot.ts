@@ -13,6 +13,7 @@
 import { inspect } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import type { Clock } from '../clock.ts'
+import type { Cuts } from '../dataplane/cuts.ts'
 import type { Difference, FromWorker, ToWorker, WorkerStart } from '../dataplane/messages.ts'
 import type { Lent } from '../dataplane/samples.ts'
 import { giveBack, linesIn } from '../log/page.ts'
@@ -73,6 +74,8 @@ export class WorkerSlot {
   descriptors: readonly (readonly number[])[] = []
   /** It has finished what was under way, or is gone. */
   drained = false
+  /** What of it was broken off at its end; null before, and when it did not say. */
+  cuts: Cuts | null = null
   /** Why it could not open its listeners, as the system tells it. */
   fault: (Error & { code: string }) | null = null
   /** The system gave it a thread. */
@@ -208,6 +211,7 @@ export class WorkerSlot {
         break
       case 'drained':
         this.drained = true
+        this.cuts = message.cuts
         break
       case 'sampled':
         this.#waiting.get(message.id)?.(message.samples)

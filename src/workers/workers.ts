@@ -9,6 +9,7 @@
  *   at the start, or a system without a thread to give, does not keep the machine busy; every second of life makes up for one loss.
  */
 import type { Clock } from '../clock.ts'
+import { CutCount, type End } from '../dataplane/cuts.ts'
 import type { Lookup } from '../dataplane/lookups.ts'
 import type { Difference, ListenerPlan, WorkerListener, WorkerStart } from '../dataplane/messages.ts'
 import type { Lent } from '../dataplane/samples.ts'
@@ -140,14 +141,17 @@ export class Workers {
     for (const slot of this.#slots) slot.tell({ type: 'lookup', lookup })
   }
 
-  /** Lets every worker finish what is under way, for at most `deadlineMs`, and ends them; `isShared` as in messages.ts, by default none. */
-  async drain(deadlineMs: number, isShared: readonly boolean[] = []): Promise<void> {
+  /** Lets every worker finish what is under way, for at most `deadlineMs`, and ends them: what was cut. `isShared` as in messages.ts, by default none. */
+  async drain(deadlineMs: number, isShared: readonly boolean[] = []): Promise<End> {
     this.#ended = true
+    const serving = this.#slots.filter(({ listening }) => listening)
     for (const slot of this.#slots) slot.tell({ type: 'drain', deadlineMs, isShared })
     // One that still starts has nothing under way.
     await this.#until(deadlineMs + 1_000, () => this.#slots.every((slot) => slot.isIdle))
     this.#stopChecks?.()
+    const end = endOf(serving, deadlineMs)
     await Promise.all(this.#slots.map((slot) => slot.terminate()))
+    return end
   }
 
   #spawn(index: number, losses: number, lostMs: number | null): WorkerSlot {
@@ -243,4 +247,11 @@ export class Workers {
     this.#wake = []
     for (const resolve of waiting) resolve()
   }
+}
+
+/** What those that served have said at their end. */
+function endOf(slots: readonly WorkerSlot[], limitMs: number): End {
+  const count = new CutCount()
+  for (const { cuts } of slots) if (cuts !== null) count.addAll(cuts)
+  return { cuts: count.byService, silent: slots.filter(({ cuts }) => cuts === null).length, limitMs }
 }

@@ -7,7 +7,7 @@ import net from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { failToStart } from '../helpers/failed-start.ts'
 import { startLoad } from '../helpers/load.ts'
-import { service, startProcess, temporaryFolder } from '../helpers/proxy.ts'
+import { call, service, startProcess, temporaryFolder } from '../helpers/proxy.ts'
 import { rawRequest, until } from '../helpers/raw.ts'
 import { startNamed, startRaw, startUpstream } from '../helpers/upstream.ts'
 
@@ -77,24 +77,72 @@ test('a connection that idles is closed, and one that was just served is too', a
   expect(await proxy.exited()).toBe(0)
 })
 
+/** The last event about the end of a process. */
+async function told(proxy: { readonly admin: string }): Promise<{ message: string; data: Record<string, unknown> }> {
+  const answer = await fetch(`${proxy.admin}/v1/events?type=shutdown`, { headers: { 'last-event-id': '0' } })
+  const reader = answer.body!.pipeThrough(new TextDecoderStream()).getReader()
+  let text = ''
+  while (!text.includes('"shutdown"') || !text.endsWith('\n\n')) text += (await reader.read()).value
+  await reader.cancel()
+  const lines = text.split('\n').filter((line) => line.startsWith('data: '))
+  return JSON.parse(lines.at(-1)!.slice(6))
+}
+
 const UPGRADE = 'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n'
 const SWITCH = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n'
 
-test('tunnels and requests that do not end are closed at the deadline, with exit code 0', async () => {
+test('tunnels and requests that do not end are closed at the deadline, with exit code 0, and the restart tells how many', async () => {
   const target = await startRaw((socket, text) => {
     if (text.includes('Upgrade: echo') && text.endsWith('\r\n\r\n')) socket.write(SWITCH)
   })
-  const proxy = await startProcess({ ...shop(target.url), timeouts: { shutdown: '1s' } }, temporaryFolder())
+  const folder = temporaryFolder()
+  const config = { ...shop(target.url), workers: 2, store: 'sqlite:./turnout.db', timeouts: { shutdown: '1s' } }
+  const proxy = await startProcess(config, folder)
   const limitMs = 20_000
   const tunnel = rawRequest(proxy.port, UPGRADE, { limitMs })
   const hanging = rawRequest(proxy.port, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n', { limitMs })
   await until('both are there', () => target.connections() === 2)
+  await call(proxy, 'POST', '/v1/services/shop/hold', { for: '1m', only: 'writes' })
+  const refused = rawRequest(proxy.port, 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n', { limitMs })
+  await until('one is held', async () => {
+    const { held } = await call<{ held: { waiting: number } }>(proxy, 'GET', '/v1/services/shop/status')
+    return held.waiting === 1
+  })
   proxy.child.kill('SIGTERM')
   expect(await proxy.exited()).toBe(0)
   expect((await tunnel).text).toMatch(/^HTTP\/1.1 101 /)
   expect((await tunnel).end).not.toBe('open')
   expect(await hanging).toMatchObject({ text: '' })
   expect((await hanging).end).not.toBe('open')
+  expect((await refused).text).toMatch(/^HTTP\/1.1 503 /)
+  const logged = proxy
+    .stdout()
+    .split('\n')
+    .filter((line) => line.includes('"error":'))
+  const ends = logged.map((line) => JSON.parse(line) as { method: string; status: number; error: string })
+  expect(ends.map(({ method, status, error }) => `${method} ${status} ${error}`).toSorted()).toEqual([
+    'GET 101 drain_ended',
+    'GET 499 drain_ended',
+    'POST 503 held',
+  ])
+  const { message, data } = await told(await startProcess(config, folder))
+  expect(message).toBe(
+    `process ${proxy.child.pid} has ended: 1 request cut, 1 tunnel cut, 1 held request refused (shop): not over within 1 s (timeouts.shutdown)`,
+  )
+  const shopCut = { requests: 1, tunnels: 1, refused: 1 }
+  expect(data).toMatchObject({ ...shopCut, silent: 0, services: ['shop'], byService: { shop: shopCut } })
+})
+
+test('an end that cuts nothing says so, and kill -9 has nothing to say', async () => {
+  const folder = temporaryFolder()
+  const config = { ...shop((await startNamed('blue')).url), store: 'sqlite:./turnout.db' }
+  const first = await startProcess(config, folder)
+  await first.close()
+  const second = await startProcess(config, folder)
+  expect(await told(second)).toMatchObject({ message: `process ${first.child.pid} has ended: nothing was cut` })
+  second.child.kill('SIGKILL')
+  await second.exited()
+  expect(await told(await startProcess(config, folder))).toMatchObject({ data: { pid: first.child.pid } })
 })
 
 test('a second signal ends it at once', async () => {

@@ -331,6 +331,11 @@ test('what the old one still has under way keeps its pool from being told draine
   answer()
   expect((await late).body).toBe('slow')
   await until('it is over', async () => (await told()).predecessor === null)
+  const shutdown = `"process ${second.pid} has ended: nothing was cut; process ${from.pid} has ended: nothing was cut"`
+  const events = await fetch(`${proxy.admin}/v1/events?type=shutdown`, { headers: { 'last-event-id': '0' } })
+  const reader = events.body!.pipeThrough(new TextDecoderStream()).getReader()
+  for (let text = ''; !text.includes(shutdown); ) text += (await reader.read()).value
+  await reader.cancel()
 })
 
 test('a request that the old one holds ends by the end of that hold, also when its release could not be stored', async () => {

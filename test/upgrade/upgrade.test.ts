@@ -14,6 +14,8 @@ const READY: Ready = {
   taken: [true, false],
 }
 
+const TOLD = { message: 'process 1 has ended: nothing was cut', data: { pid: 1 } }
+
 /** What was done, in order. */
 function begin(changes: Partial<Present> = {}, limitMs = 120_000) {
   const done: string[] = []
@@ -28,7 +30,11 @@ function begin(changes: Partial<Present> = {}, limitMs = 120_000) {
       expect(offered).toEqual(offer)
       news = told
       done.push('start')
-      return { pid: 2, send: ({ type }) => void done.push(type), kill: note('kill') }
+      return {
+        pid: 2,
+        send: ({ type, ...more }) => void done.push('told' in more ? `${type}, ${more.told?.message}` : type),
+        kill: note('kill'),
+      }
     },
   })
   upgrade.attach({
@@ -36,7 +42,10 @@ function begin(changes: Partial<Present> = {}, limitMs = 120_000) {
     offer: () => offer,
     yield: note('yield'),
     takeBack: note('takeBack'),
-    drain: async (taken) => void done.push(`drain ${taken.join()}`),
+    drain: async (taken) => {
+      done.push(`drain ${taken.join()}`)
+      return TOLD
+    },
     publish: ({ type, message }) => void done.push(`${type}: ${message}`),
     log: { info() {}, error() {} },
     ...changes,
@@ -70,7 +79,7 @@ test('the old one stops to write when it is asked, then gives, and drains once t
   expect(await outcome).toEqual({ ...ready, from: { pid: 1, version: '0.1.0' }, tookMs: 250 })
   expect(upgrade.isReplaced).toBe(true)
   await upgrade.whenDrained
-  expect(done).toEqual(['start', 'yield', 'yours', 'drain true,false', 'drained'])
+  expect(done).toEqual(['start', 'yield', 'yours', 'drain true,false', `drained, ${TOLD.message}`])
 })
 
 test('a second one is refused meanwhile, and afterwards too', async () => {

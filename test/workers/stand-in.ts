@@ -73,7 +73,7 @@ export async function startWorkers(
     return workers.commit(deltaOf(epoch, plan, target))
   }
   await workers.start()
-  onTestFinished(() => workers.drain(0))
+  onTestFinished(async () => void (await workers.drain(0)))
   const good = (target: string) => planService('shop', { ...spec.services['shop'], ...poolsOf(target) })
   return {
     workers,

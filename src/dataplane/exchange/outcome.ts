@@ -75,12 +75,13 @@ export class Outcome {
 
   /** The client has ended it, or it was broken off; that is logged, unless something went wrong before. */
   cut(code: 'client_closed' | 'client_stalled' | 'drain_ended'): void {
-    this.#error ??= code
+    this.#error ??= this.#plane.isBreakingOff ? 'drain_ended' : code
   }
 
   /** Counts and logs the end. `status` is what the client got; without an answer `CLIENT_CLOSED`, which is logged only. */
   close(request: ExchangeRequest, attempts: Attempts, status: number, answerBytes: number): void {
     const plane = this.#plane
+    if (plane.draining) this.#noteCut(attempts, status)
     this.inBytes += request.bodyBytes
     this.outBytes += answerBytes
     const durationMs = plane.time.nowMs - this.#startMs
@@ -112,6 +113,15 @@ export class Outcome {
       plane.log.write(plane.time.wallMs(), request, attempts, outcome)
     }
     attempts.end()
+  }
+
+  /** Counts it if it ends only since its worker does. What was answered in full, and has some of its request left, has lost nothing. */
+  #noteCut({ decision }: Attempts, status: number): void {
+    const { cuts, isBreakingOff } = this.#plane
+    if (isBreakingOff && status === SWITCHED) this.#error ??= 'drain_ended'
+    const service = decision?.service?.name ?? ''
+    if (this.#error === 'drain_ended') cuts.add(service, status === SWITCHED ? 'tunnels' : 'requests')
+    else if (isBreakingOff && this.#error === 'held') cuts.add(service, 'refused')
   }
 
   /** What fails as any answer does is judged as such. */

@@ -114,7 +114,7 @@ export class Tunnel implements RawUser, RequestUser, Member {
   /** Tells the client at the next place where nothing breaks; where none is known, both sides are ended now. */
   leave(farewell: Buffer): void {
     if (this.#stage !== 'open') return
-    if (!this.isWalked) return this.#cut()
+    if (!this.isWalked) return this.#break()
     this.#farewell = farewell
     this.#enter('asked', this.#departure!.place.drain.timeoutMs)
     this.#goOn()
@@ -138,6 +138,12 @@ export class Tunnel implements RawUser, RequestUser, Member {
     this.downstream.mark()
     this.#enter('said', SAID_MS)
     this.#upstream.resume()
+  }
+
+  /** Ends both sides, of which one knows nothing of it. */
+  #break(): void {
+    this.#outcome.cut('drain_ended')
+    this.#cut()
   }
 
   /** Ends both sides wherever they are. */
@@ -242,7 +248,7 @@ export class Tunnel implements RawUser, RequestUser, Member {
     const client = this.downstream
     if (this.#stage === 'asked') {
       // A message that does not end is broken off, which a Close may do; a frame is not, so that is cut.
-      return this.#frames!.isBetweenFrames ? this.#say(this.#farewell!.subarray(-CLOSE_BYTES)) : this.#cut()
+      return this.#frames!.isBetweenFrames ? this.#say(this.#farewell!.subarray(-CLOSE_BYTES)) : this.#break()
     }
     if (client.unsentBytes === 0 || !client.hasMoved) return this.#stage === 'said' ? this.#cut() : client.destroy()
     client.mark()
