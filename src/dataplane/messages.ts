@@ -5,9 +5,9 @@
  * any time. A worker listens only when told to, so every table that it was told of before is prepared by then.
  */
 import type { LimitsPlan, TimeoutsPlan } from '../config/plan.ts'
+import type { Cuts } from '../cuts.ts'
 import type { SharedMemory } from '../metrics/layout.ts'
 import type { TableDelta } from '../table/types.ts'
-import type { Cuts } from './cuts.ts'
 import type { Lookup } from './lookups.ts'
 import type { Lent } from './samples.ts'
 import type { TokenPlan } from './tokens.ts'

@@ -4,12 +4,12 @@
  */
 import { systemClock } from '../clock.ts'
 import type { LimitsPlan, TimeoutsPlan } from '../config/plan.ts'
+import { CutCount } from '../cuts.ts'
 import { WORKER_FIELD } from '../metrics/layout.ts'
 import type { Load } from '../table/types.ts'
 import { AccessLog } from './access-log.ts'
 import { CookieSigner } from './cookie-signer.ts'
 import { Counters } from './counters.ts'
-import { CutCount } from './cuts.ts'
 import { Departures } from './departures.ts'
 import { Admission } from './downstream/admission.ts'
 import { TrustedProxies } from './downstream/trust.ts'

@@ -13,7 +13,7 @@
 import { inspect } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import type { Clock } from '../clock.ts'
-import type { Cuts } from '../dataplane/cuts.ts'
+import type { Cuts } from '../cuts.ts'
 import type { Difference, FromWorker, ToWorker, WorkerStart } from '../dataplane/messages.ts'
 import type { Lent } from '../dataplane/samples.ts'
 import { giveBack, linesIn } from '../log/page.ts'

@@ -9,7 +9,7 @@
  *   at the start, or a system without a thread to give, does not keep the machine busy; every second of life makes up for one loss.
  */
 import type { Clock } from '../clock.ts'
-import { CutCount, type End } from '../dataplane/cuts.ts'
+import { CutCount, type End } from '../cuts.ts'
 import type { Lookup } from '../dataplane/lookups.ts'
 import type { Difference, ListenerPlan, WorkerListener, WorkerStart } from '../dataplane/messages.ts'
 import type { Lent } from '../dataplane/samples.ts'

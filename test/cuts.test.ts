@@ -1,6 +1,6 @@
 /** What was cut at the end of a process: added up over workers, and in words. */
 import { expect, test } from 'vitest'
-import { CutCount, endEvent } from '../../src/dataplane/cuts.ts'
+import { CutCount, endEvent } from '../src/cuts.ts'
 
 test('what workers have cut is added up by service, the most cut first', () => {
   const [one, other, all] = [new CutCount(), new CutCount(), new CutCount()]
