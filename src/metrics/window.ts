@@ -2,7 +2,7 @@
  * What happened lately: rates, quantiles and shares over about the last ten seconds, and since the split last changed.
  *
  * Every two seconds the tallies of all live targets are kept, six samples deep, so a reading covers 10 to 12 s (less
- * right after the start). Memory is bounded: six samples of less than 1 KiB for each target, and none of one that nothing was ever counted at. A sample is known by its target, so
+ * right after the start). A service without news (news.ts) has the very same tallies in the next sample. Memory is bounded: six samples of less than 1 KiB for each target, and none of one that nothing was ever counted at. A sample is known by its target, so
  * a slot that was given to another one never shows the traffic of the one before.
  *
  * The share since the split changed needs the counts at that moment. They are taken when control tells of a change, and
@@ -11,7 +11,9 @@
 import type { Control, Snapshot } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import { servicesOfEvent } from '../config/event-types.ts'
-import { FIELD, FIELDS, type SharedMemory } from './layout.ts'
+import { FIELD, FIELDS, GAUGES, type SharedMemory } from './layout.ts'
+import { sumSlots } from './load.ts'
+import { News } from './news.ts'
 import { growth, isCounted, readTally, type Tally } from './summary.ts'
 import { turnVisitors, VISITORS_HALF_MS, visitorsOfPool } from './visitors.ts'
 
@@ -19,6 +21,10 @@ const SAMPLE_EVERY_MS = 2_000
 const SAMPLES_KEPT = 6
 /** Time to first byte stands last in a tally and nobody asks for it over a window, so samples do without it. */
 const SAMPLED_FIELDS = FIELD.ttfb
+/** All that only grows; whatever fills a histogram stands in one of these, too. */
+const GROWING = Array.from({ length: FIELD.duration }, (_, field) => field).filter(
+  (field) => field >= GAUGES && field !== FIELD.latencyMs && field !== FIELD.latencyAtMs,
+)
 
 export interface TargetTraffic {
   readonly url: string
@@ -46,9 +52,12 @@ export interface TrafficWindow {
   close(): void
 }
 
+/** By target; of those that something was counted of. */
+type Tallies = ReadonlyMap<string, Tally>
+
 interface Sample {
   readonly atMs: number
-  readonly tallies: ReadonlyMap<string, Tally>
+  readonly services: ReadonlyMap<string, Tallies>
 }
 
 interface Baseline {
@@ -75,14 +84,13 @@ function* targetsOf(snapshot: Snapshot, service: string): Generator<LiveTarget> 
 const splitOf = (snapshot: Snapshot, service: string): string =>
   JSON.stringify([snapshot.status[service].release, snapshot.services[service].split ?? null])
 
-const isSame = (before: Snapshot | null, now: Snapshot, service: string): boolean =>
-  before?.services[service] === now.services[service] && before?.status[service] === now.status[service]
-
-function sampleService(tallies: Map<string, Tally>, snapshot: Snapshot, memory: SharedMemory, service: string): void {
+function talliesOf(snapshot: Snapshot, memory: SharedMemory, service: string): Tallies {
+  const tallies = new Map<string, Tally>()
   for (const { key, slots } of targetsOf(snapshot, service)) {
     // Of one without a sample whatever is counted later is new.
     if (isCounted(memory, slots)) tallies.set(key, readTally(memory, slots).slice(0, SAMPLED_FIELDS))
   }
+  return tallies
 }
 
 /** Keeps samples of the live targets by the given clock until it is closed. */
@@ -93,6 +101,7 @@ export function createTrafficWindow(
 ): TrafficWindow {
   const samples: Sample[] = []
   const baselines = new Map<string, Baseline>()
+  const news = new News(memory, GROWING)
 
   const noteSplit = (snapshot: Snapshot, service: string): void => {
     if (!Object.hasOwn(snapshot.services, service) || !Object.hasOwn(snapshot.status, service)) return
@@ -100,24 +109,22 @@ export function createTrafficWindow(
     if (baselines.get(service)?.split === split) return
     const decided = new Map<string, number>()
     for (const target of targetsOf(snapshot, service)) {
-      decided.set(target.key, readTally(memory, target.slots)[FIELD.decided])
+      decided.set(target.key, sumSlots(memory, target.slots, FIELD.decided))
     }
     baselines.set(service, { split, decided })
   }
 
-  /** Whose splits were looked at last: what is the same object since then needs no look. */
-  let noted: Snapshot | null = null
-
   const takeSample = (): void => {
     const snapshot = control.snapshot()
-    const tallies = new Map<string, Tally>()
-    for (const service of Object.keys(snapshot.services)) {
-      if (!isSame(noted, snapshot, service)) noteSplit(snapshot, service)
-      sampleService(tallies, snapshot, memory, service)
+    const services = new Map(samples.at(-1)?.services)
+    for (const service of news.look(snapshot.status)) {
+      noteSplit(snapshot, service)
+      const tallies = talliesOf(snapshot, memory, service)
+      if (tallies.size > 0) services.set(service, tallies)
+      else services.delete(service)
+      if (!Object.hasOwn(snapshot.services, service)) baselines.delete(service)
     }
-    noted = snapshot
-    for (const service of baselines.keys()) if (!Object.hasOwn(snapshot.services, service)) baselines.delete(service)
-    samples.push({ atMs: clock.monotonicMs(), tallies })
+    samples.push({ atMs: clock.monotonicMs(), services })
     if (samples.length > SAMPLES_KEPT) samples.shift()
   }
 
@@ -170,7 +177,7 @@ function readService(
   for (const { pool, url, key, slots } of targetsOf(snapshot, name)) {
     const total = readTally(memory, slots)
     const before = baseline?.decided.get(key) ?? 0
-    const recent = growth(total, widen(oldest.tallies.get(key)))
+    const recent = growth(total, widen(oldest.services.get(name)?.get(key)))
     const decided = total[FIELD.decided]
     const decidedSinceSplit = decided < before ? decided : decided - before
     pools.get(pool)!.push({ url, total, recent, decidedSinceSplit })

@@ -5,11 +5,13 @@
  * targets differ in them by themselves (clump.ts). All of it comes from the counters of the targets. Targets that have the version which
  * a rollout tries are left out while it runs: nothing of the new version may enter what it is measured by.
  *
- * Everybody is looked at every `SLICE_MS`, and whoever is compared with more often (`follow`). What it holds is bounded by the targets.
+ * Everybody with news (metrics/news.ts) or with answers of late is looked at every `SLICE_MS`, and whoever is compared with more often
+ * (`follow`). What it holds is bounded by the targets.
  */
 import { BINS } from '../metrics/bins.ts'
 import { FIELD, type SharedMemory } from '../metrics/layout.ts'
 import { sumSlots } from '../metrics/load.ts'
+import { News } from '../metrics/news.ts'
 import type { ServiceStatus, TargetStatus } from '../table/status.ts'
 import { Clump, type ClumpState, SLICE_MS, type SliceCounts } from './clump.ts'
 import type { History } from './margin-test.ts'
@@ -49,29 +51,40 @@ export function clumpsSince(
 
 export class Past {
   readonly #memory: SharedMemory
+  readonly #news: News
   readonly #services = new Map<string, Map<string, PoolPast>>()
+  /** Those with slices, which age. */
+  readonly #ageing = new Set<string>()
 
   constructor(memory: SharedMemory) {
     this.#memory = memory
+    this.#news = new News(memory, [FIELD.attemptsGood, FIELD.attemptsFailed, FIELD.requests])
   }
 
   /** Takes what has come of every service; those that are gone are forgotten. */
   followAll(statuses: Readonly<Record<string, ServiceStatus>>, nowMs: number): void {
     for (const service of this.#services.keys()) if (!Object.hasOwn(statuses, service)) this.#services.delete(service)
-    for (const [service, status] of Object.entries(statuses)) this.follow(service, status, nowMs)
+    for (const service of this.#news.look(statuses).union(this.#ageing)) {
+      this.#ageing.delete(service)
+      if (!Object.hasOwn(statuses, service)) continue
+      if (this.follow(service, statuses[service], nowMs)) this.#ageing.add(service)
+    }
   }
 
-  /** Takes what has come of one service. */
-  follow(service: string, { pools, trial }: ServiceStatus, nowMs: number): void {
+  /** Takes what has come of one service. True when there is anything of it that ages. */
+  follow(service: string, { pools, trial }: ServiceStatus, nowMs: number): boolean {
     const known = this.#services.get(service) ?? new Map<string, PoolPast>()
     this.#services.set(service, known)
     for (const pool of known.keys()) if (!Object.hasOwn(pools, pool)) known.delete(pool)
+    let ages = false
     for (const [name, { targets }] of Object.entries(pools)) {
       const isTried = (url: string) => trial?.pool === name && trial.targets?.includes(url) !== false
       const pool = known.get(name) ?? new PoolPast(nowMs)
       known.set(name, pool)
       pool.follow(this.#memory, targets, isTried, nowMs)
+      ages ||= pool.ages
     }
+    return ages
   }
 
   /** What is known of these pools of a service. */
@@ -149,6 +162,11 @@ class PoolPast {
       }
     }
     if (nowMs - this.#sinceMs >= SLICE_MS) this.#close(nowMs)
+  }
+
+  /** Whether it has slices, or something for the first one. */
+  get ages(): boolean {
+    return this.#circle !== null || this.open(0, ALL) > 0
   }
 
   /** Answers, or the bad ones, that have come since the last slice. */
