@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * The command line: `serve` runs the proxy (serve-command.ts), every other verb talks to the admin API of a running one (cli/).
+ * The command line: `serve` runs the proxy (serve/command.ts), every other verb talks to the admin API of a running one (cli/).
  *
  * Signals of `serve`: SIGTERM and SIGINT finish what is under way and exit 0, a second one exits at once; SIGHUP reads the
  * config file again. They are listened to before anything large is loaded. Exit codes are those of CONTRACT: 0 done,
@@ -32,7 +32,7 @@ async function runServer(args: string[], signals: ServeSignals): Promise<number>
   // A timer of the clock does not hold a process, and there may be nothing else while it waits for a thread of the system.
   new MessageChannel().port1.ref?.()
   setFlagsFromString(INLINE_MORE)
-  const load = import('./serve-command.ts')
+  const load = import('./serve/command.ts')
   const isEnded = await Promise.race([load.then(() => false), signals.whenEnded.then(() => true)])
   if (isEnded) return 0
   const { runServe } = await load

@@ -88,7 +88,11 @@ const DOORS: readonly (readonly [from: RegExp, to: RegExp, because: string])[] =
 type Facts = ReadonlyMap<string, FileFacts>
 type Rule = (facts: Facts) => string[]
 
-const room = (path: string) => (path.split('/').length > 2 ? path.split('/')[1] : null)
+/** The room of a file; none for the vocabulary and for what puts the rooms together, which knows all of them. */
+const room = (path: string) => {
+  const parts = path.split('/')
+  return parts.length > 2 && parts[1] !== 'serve' ? parts[1] : null
+}
 
 /** A rule that looks at one file at a time. */
 const each =

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { stringify } from 'yaml'
 import { shownStore } from '../../src/config/hidden.ts'
 import { parseSpec } from '../../src/config/load.ts'
-import { storeKind, storeUrl } from '../../src/store-url.ts'
+import { storeKind, storeUrl } from '../../src/serve/store-url.ts'
 
 function load(redis: unknown) {
   return parseSpec(stringify({ store: { redis } }), { env: {}, source: 'test' })

@@ -1,6 +1,6 @@
 /**
  * The few calls of the C library that Node has no door to, by `node:ffi`: what moves bytes between two sockets without
- * showing them to us, and what a service manager needs (systemd.ts). Nothing else in the project calls C.
+ * showing them to us, and what a service manager needs (serve/systemd.ts). Nothing else in the project calls C.
  *
  * `node:ffi` came with Node 26.1 and is experimental, so all of it is looked for once and proved by a round trip through two
  * pipes. Where it is not there, not allowed (`--permission`), switched off (`--no-experimental-ffi`) or fails that proof, `libc` is null and

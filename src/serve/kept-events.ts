@@ -3,10 +3,10 @@
  * cannot be read or written stops nothing; it is told.
  */
 import type { Logger } from 'pino'
-import type { Control, ControlEvent } from './change.ts'
-import type { Clock } from './clock.ts'
-import type { NewEvent } from './control/events.ts'
-import { EventFile } from './store/event-file.ts'
+import type { Control, ControlEvent } from '../change.ts'
+import type { Clock } from '../clock.ts'
+import type { NewEvent } from '../control/events.ts'
+import { EventFile } from '../store/event-file.ts'
 
 interface Teller extends Pick<Control, 'events' | 'subscribe'> {
   publish(event: NewEvent): void

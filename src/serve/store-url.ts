@@ -1,6 +1,6 @@
 /** Where the store is, and the local copy of one that stands elsewhere. */
 import { resolve } from 'node:path'
-import type { RedisSpec, StoreSpec } from './config/schema-store.ts'
+import type { RedisSpec, StoreSpec } from '../config/schema-store.ts'
 
 /** Folders that relative paths start from. */
 interface Folders {

@@ -4,11 +4,11 @@
  * All of it may be left out but the spec: then it is a Turnout of its own, with addresses that it opens itself, that nothing replaces.
  */
 import type { Logger } from 'pino'
-import type { FileResult } from './change.ts'
-import type { Spec } from './config/schema.ts'
-import type { NamesOptions } from './names/names.ts'
-import type { Predecessor } from './upgrade/predecessor.ts'
-import type { Present, Upgraded } from './upgrade/upgrade.ts'
+import type { FileResult } from '../change.ts'
+import type { Spec } from '../config/schema.ts'
+import type { NamesOptions } from '../names/names.ts'
+import type { Predecessor } from '../upgrade/predecessor.ts'
+import type { Present, Upgraded } from '../upgrade/upgrade.ts'
 
 export interface ServeOptions {
   /** What to serve; its services are applied as the config file would be. */

@@ -1,7 +1,7 @@
 /** What `serve` tells of a configuration that it cannot follow in full. */
 import type { Logger } from 'pino'
-import type { Spec } from './config/schema.ts'
-import type { KeptAtStart } from './control/config-file.ts'
+import type { Spec } from '../config/schema.ts'
+import type { KeptAtStart } from '../control/config-file.ts'
 
 /** Tells when the system allows fewer open files than `limits.connectionsMax` needs. */
 export function warnOfDescriptors(log: Logger, { limits }: Spec, { connectionsMax }: { connectionsMax: number }): void {

@@ -7,11 +7,11 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { type HostPort, hostAndPort, parseListenAddress } from './config/address.ts'
-import type { ListenerSpec } from './config/schema-process.ts'
-import type { ListenerPlan } from './dataplane/messages.ts'
-import { type Fault, TurnoutError } from './errors.ts'
-import { whyUnreadable } from './lookups/watched-file.ts'
+import { type HostPort, hostAndPort, parseListenAddress } from '../config/address.ts'
+import type { ListenerSpec } from '../config/schema-process.ts'
+import type { ListenerPlan } from '../dataplane/messages.ts'
+import { type Fault, TurnoutError } from '../errors.ts'
+import { whyUnreadable } from '../lookups/watched-file.ts'
 
 /** Reads what the listeners need; paths are relative to `directory`. Throws `invalid` with every fault. */
 export function planListeners(listeners: readonly ListenerSpec[], directory: string): ListenerPlan[] {

@@ -5,18 +5,18 @@
  *
  * It ends where a service manager can be told of the other one (systemd.ts), and stays everywhere else.
  */
-import { systemClock } from './clock.ts'
-import type { Spec } from './config/schema.ts'
-import { TurnoutError } from './errors.ts'
+import { systemClock } from '../clock.ts'
+import type { Spec } from '../config/schema.ts'
+import { TurnoutError } from '../errors.ts'
+import type { ServeSignals } from '../signals.ts'
+import { Lifeline, tellLifeline } from '../upgrade/lifeline.ts'
+import { Predecessor, takeOffer } from '../upgrade/predecessor.ts'
+import { startSuccessor } from '../upgrade/start.ts'
+import { Upgrade, type Upgraded } from '../upgrade/upgrade.ts'
 import { given, inherit } from './inherited.ts'
+import type { Running, ServeOptions } from './options.ts'
 import { SELF } from './present.ts'
-import type { Running, ServeOptions } from './serve-options.ts'
-import type { ServeSignals } from './signals.ts'
 import { ServiceManager, takeSockets } from './systemd.ts'
-import { Lifeline, tellLifeline } from './upgrade/lifeline.ts'
-import { Predecessor, takeOffer } from './upgrade/predecessor.ts'
-import { startSuccessor } from './upgrade/start.ts'
-import { Upgrade, type Upgraded } from './upgrade/upgrade.ts'
 
 /** For an upgrade by a signal; whoever asks by the admin API says so himself. */
 const LIMIT_MS = 60_000

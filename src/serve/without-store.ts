@@ -3,14 +3,14 @@
  * changed. Once the store is back, rollouts are read, and the file is applied as one that was read again: there is traffic by then.
  */
 import type { Logger } from 'pino'
-import { type Clock, sleep } from './clock.ts'
-import type { Services } from './config/schema.ts'
-import type { ConfigFile } from './control/config-file.ts'
-import type { RunningControl } from './control/deps.ts'
-import { isTurnoutError } from './errors.ts'
-import type { Seat } from './rollout/seat.ts'
-import { warnOfKept } from './serve-warnings.ts'
-import type { Store } from './store/store.ts'
+import { type Clock, sleep } from '../clock.ts'
+import type { Services } from '../config/schema.ts'
+import type { ConfigFile } from '../control/config-file.ts'
+import type { RunningControl } from '../control/deps.ts'
+import { isTurnoutError } from '../errors.ts'
+import type { Seat } from '../rollout/seat.ts'
+import type { Store } from '../store/store.ts'
+import { warnOfKept } from './warnings.ts'
 
 /** A store that is away just then is asked again after so long. */
 const AGAIN_MS = 1_000

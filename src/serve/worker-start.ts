@@ -1,11 +1,11 @@
 /** What every worker is started with: from the spec, and from what the system allows. */
-import { networkOf } from './config/address.ts'
-import { planLimits, planTimeouts } from './config/plan.ts'
-import type { CookieSecrets } from './dataplane/cookie-secrets.ts'
-import { countryHeaderOf, tokenPlanOf } from './lookups/start.ts'
-import type { ServeOptions } from './serve-options.ts'
-import { descriptorsMax, withinDescriptors } from './workers/descriptors.ts'
-import type { WorkersOptions } from './workers/workers.ts'
+import { networkOf } from '../config/address.ts'
+import { planLimits, planTimeouts } from '../config/plan.ts'
+import type { CookieSecrets } from '../dataplane/cookie-secrets.ts'
+import { countryHeaderOf, tokenPlanOf } from '../lookups/start.ts'
+import { descriptorsMax, withinDescriptors } from '../workers/descriptors.ts'
+import type { WorkersOptions } from '../workers/workers.ts'
+import type { ServeOptions } from './options.ts'
 
 /** The same for all workers. */
 export function workerStart(options: ServeOptions, cookies: CookieSecrets): WorkersOptions['start'] {

@@ -9,11 +9,11 @@
  */
 import { spawn } from 'node:child_process'
 import { isIPv6 } from 'node:net'
-import { hostAndPort } from './config/address.ts'
-import { type Libc, libc } from './dataplane/socket/libc.ts'
-import { TurnoutError } from './errors.ts'
-import { canonicalAddress } from './table/network.ts'
-import { type OfferedListener, SOCKET_VARIABLES } from './upgrade/messages.ts'
+import { hostAndPort } from '../config/address.ts'
+import { type Libc, libc } from '../dataplane/socket/libc.ts'
+import { TurnoutError } from '../errors.ts'
+import { canonicalAddress } from '../table/network.ts'
+import { type OfferedListener, SOCKET_VARIABLES } from '../upgrade/messages.ts'
 
 /** The first descriptor that is given. */
 const FIRST = 3

@@ -4,16 +4,16 @@
  * ends them once nothing waits there.
  */
 import { closeSync } from 'node:fs'
-import { shownStore } from './config/hidden.ts'
-import type { Spec } from './config/schema.ts'
-import { libc } from './dataplane/socket/libc.ts'
-import { TurnoutError } from './errors.ts'
+import { shownStore } from '../config/hidden.ts'
+import type { Spec } from '../config/schema.ts'
+import { libc } from '../dataplane/socket/libc.ts'
+import { TurnoutError } from '../errors.ts'
+import { matchListeners } from '../upgrade/match.ts'
+import type { Offer, OfferedListener } from '../upgrade/messages.ts'
 import { addressOf } from './listener-plan.ts'
-import type { ServeOptions } from './serve-options.ts'
+import type { ServeOptions } from './options.ts'
 import { storeUrl } from './store-url.ts'
 import { named } from './systemd.ts'
-import { matchListeners } from './upgrade/match.ts'
-import type { Offer, OfferedListener } from './upgrade/messages.ts'
 
 export interface Inherited {
   readonly sockets: NonNullable<ServeOptions['sockets']>

@@ -1,11 +1,12 @@
 /** What a switch under a hold (admin/held-switch.ts) needs of several rooms: what is quiet here, its hook, and an end for what was left. */
+
+import type { Clock } from '../clock.ts'
+import type { RunningControl } from '../control/deps.ts'
+import { seeToLeftHolds } from '../control/left-holds.ts'
+import { Quiet } from '../control/quiet.ts'
+import type { SharedMemory } from '../metrics/layout.ts'
+import { HookCaller } from '../rollout/gates/hook-caller.ts'
 import type { Cleanup } from './cleanup.ts'
-import type { Clock } from './clock.ts'
-import type { RunningControl } from './control/deps.ts'
-import { seeToLeftHolds } from './control/left-holds.ts'
-import { Quiet } from './control/quiet.ts'
-import type { SharedMemory } from './metrics/layout.ts'
-import { HookCaller } from './rollout/gates/hook-caller.ts'
 
 /** Starts it; `cleanup` ends it. */
 export function startSwitchHolds(
