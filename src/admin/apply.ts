@@ -15,6 +15,7 @@ import { NAME_PATTERN } from '../config/schema-parts.ts'
 import { Type } from '../config/type.ts'
 import { validate } from '../config/validate.ts'
 import { isTurnoutError, TurnoutError } from '../errors.ts'
+import { expectRevision } from '../if-match.ts'
 import type { AdminDeps } from './deps.ts'
 
 const NAME = new RegExp(NAME_PATTERN)
@@ -38,6 +39,15 @@ export function parseIfMatch(header: string | undefined): number | undefined {
   const parts = /^(?:"([0-9]{1,15})"|([0-9]{1,15}))$/.exec(header)
   if (parts === null) throw new TurnoutError('malformed', 'If-Match must be one revision such as "7".')
   return Number(parts[1] ?? parts[2])
+}
+
+/** What `If-Match` says of the service that is asked about: the revision, if any, and that by now, or `stale_revision` is thrown. */
+export function onlyAt(
+  { control }: Pick<AdminDeps, 'control'>,
+  { headers, params: { service } }: FastifyRequest<{ Params: { service: string } }>,
+): { readonly ifMatch: number | undefined; readonly only: () => void } {
+  const ifMatch = parseIfMatch(headers['if-match'])
+  return { ifMatch, only: () => expectRevision(control.snapshot(), { service }, ifMatch) }
 }
 
 /** What every change may be asked with. */

@@ -87,10 +87,9 @@ const LAST_EVENT_ID = Type.Object({
 const ETAG = { etag: { type: 'string', description: 'The revision, for If-Match.' } }
 
 /** Calls by POST that change nothing of the services. */
-const ASKS = /^POST .*\/(explain|dry-run|upgrade)$/
+const ASKS = /^POST .*\/(explain|dry-run|upgrade|metrics)$/
 
-const isChange = (operation: string): boolean =>
-  !operation.startsWith('GET ') && !ASKS.test(operation) && !operation.includes('/rollouts')
+const isChange = (operation: string): boolean => !operation.startsWith('GET ') && !ASKS.test(operation)
 /** Calls that answer an ETag. */
 const hasETag = (operation: string): boolean =>
   isChange(operation) || operation === 'GET /v1/services' || operation === 'GET /v1/services/:service'

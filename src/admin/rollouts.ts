@@ -11,7 +11,7 @@ import { RolloutSchema } from '../config/schema-rollout.ts'
 import { Type } from '../config/type.ts'
 import { TurnoutError } from '../errors.ts'
 import type { Asked } from '../rollout/asked.ts'
-import { checkBody, checkedByHandler, findService, soundValue } from './apply.ts'
+import { checkBody, checkedByHandler, findService, onlyAt, setETag, soundValue } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
 import { PostedAnswer, RolloutAnswer, RolloutsAnswer } from './rollout-schemas.ts'
 import { RunbookAnswer } from './runbook-schema.ts'
@@ -99,9 +99,16 @@ export function rolloutRoutes(app: FastifyInstance, { control, rollouts }: Admin
       findService(control.snapshot(), service)
       const { dryRun = false, ...body } = checkBody(BeginSchema, request.body) as Asked & { readonly dryRun?: boolean }
       const asked = askedOf(body)
-      if (dryRun) return rollouts.dryRun(service, asked, request.actor)
+      const { ifMatch, only } = onlyAt({ control }, request)
+      only()
+      if (dryRun) {
+        setETag(reply, control.snapshot().revision)
+        return rollouts.dryRun(service, asked, request.actor)
+      }
+      const begun = await rollouts.begin(service, asked, request.actor, ifMatch)
+      setETag(reply, control.snapshot().revision)
       reply.code(201)
-      return rollouts.begin(service, asked, request.actor)
+      return begun
     },
   })
   app.get<OfService>('/v1/services/:service/rollouts', {
@@ -140,15 +147,22 @@ export function rolloutRoutes(app: FastifyInstance, { control, rollouts }: Admin
       reply.send(rollouts.post(service, id, name, { ...counts, overMs, key }))
     },
   })
+  steeringRoutes(app, { control, rollouts })
+}
+
+function steeringRoutes(app: FastifyInstance, { control, rollouts }: Pick<AdminDeps, 'control' | 'rollouts'>): void {
   for (const [verb, summary] of Object.entries(VERBS) as [keyof typeof VERBS, string][]) {
     app.post<OfRollout>(`/v1/services/:service/rollouts/:id/${verb}`, {
       schema: { summary, ...(verb === 'promote' && { querystring: PromoteQuery }), response: answers(RolloutAnswer) },
-      handler: async (request) => {
+      handler: async (request, reply) => {
         const { service, id } = request.params
         findService(control.snapshot(), service)
         await rollouts.refresh(service)
         const { force = false } = (request.query ?? {}) as { readonly force?: boolean }
-        return rollouts.command(service, id, verb, request.actor, force)
+        const { only } = onlyAt({ control }, request)
+        const told = await rollouts.command(service, id, verb, request.actor, { force, only })
+        setETag(reply, control.snapshot().revision)
+        return told
       },
     })
   }

@@ -18,6 +18,7 @@ import {
   checkedByHandler,
   checkName,
   findService,
+  onlyAt,
   setETag,
   soundValue,
   WaitSchema,
@@ -199,15 +200,20 @@ function presentAnswer({ control }: Pick<AdminDeps, 'control'>, reply: FastifyRe
 
 /** While a rollout runs, whoever goes back, or switches to another pool than its own, ends it first. True when one was ended. */
 async function abortByGoingBack(
-  { rollouts }: Pick<AdminDeps, 'rollouts'>,
-  { params: { service }, actor }: FastifyRequest<OfService>,
+  { control, rollouts }: Pick<AdminDeps, 'control' | 'rollouts'>,
+  request: FastifyRequest<OfService>,
   change: Change,
 ): Promise<boolean> {
+  const { service } = request.params
   const goesBack =
     (change.kind === 'back' && rollouts.isLeftBy(service, null)) ||
     (change.kind === 'switch' && rollouts.isLeftBy(service, change.to[service]))
-  if (goesBack) await rollouts.command(service, 'current', 'abort', actor)
-  return goesBack
+  if (!goesBack) return false
+  const { only } = onlyAt({ control }, request)
+  await rollouts.command(service, 'current', 'abort', request.actor, { only })
+  // The revision that it was for is over by our own doing.
+  delete request.headers['if-match']
+  return true
 }
 
 function describe(snapshot: Snapshot, name: string): { name: string; spec: ServiceSpec; status: object | null } {

@@ -38,7 +38,7 @@ export function pathOf(...parts: readonly string[]): string {
 
 /**
  * Connects to the admin API at `--admin`, or TURNOUT_ADMIN, or 127.0.0.1:9900; TURNOUT_TOKEN says who is asking. `ifMatch` is sent with
- * every change, where the call itself names no revision.
+ * every change, where the call itself names no revision; and after a change the revision that it has made.
  */
 export function openAdmin(
   given: string | undefined,
@@ -51,6 +51,8 @@ export function openAdmin(
   const prefix = pathname.replace(/\/+$/, '')
   const token = env['TURNOUT_TOKEN']
   const identity: Record<string, string> = token ? { authorization: octetsOfText(`Bearer ${token}`) } : {}
+  // What the command has changed itself is no change of somebody else.
+  let expectedNow = ifMatch
   const agent = new Agent({
     connect: { timeout: 5_000 },
     headersTimeout: ANSWER_MS_MAX,
@@ -72,7 +74,7 @@ export function openAdmin(
   }
 
   async function send<T>(method: Method, path: string, body?: string, waitMs = WAIT_MS, revision?: number): Promise<T> {
-    const expected = method === 'GET' ? undefined : (ifMatch ?? revision)
+    const expected = method === 'GET' ? undefined : (expectedNow ?? revision)
     const headers = {
       ...(expected === undefined ? {} : { 'if-match': `"${expected}"` }),
       accept: 'application/json',
@@ -82,7 +84,10 @@ export function openAdmin(
     const text = await answer.body.text().catch((error: unknown) => {
       throw unreachable(url, error)
     })
-    return read<T>(url, answer.statusCode, text)
+    const told = read<T>(url, answer.statusCode, text)
+    const { revision: made } = Object(told) as { readonly revision?: unknown }
+    if (method !== 'GET' && expectedNow !== undefined && typeof made === 'number') expectedNow = made
+    return told
   }
 
   return {

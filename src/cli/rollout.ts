@@ -7,7 +7,7 @@ import { mayBeForced } from '../rollout/rollout.ts'
 import { pathOf } from './admin.ts'
 import { plain } from './columns.ts'
 import { CliFailure, usageFailure } from './failure.ts'
-import { insisting } from './insist.ts'
+import { IF_MATCH, insisting } from './insist.ts'
 import { watch } from './rollout-watch.ts'
 import { lineOf, linesOf, type RolloutView } from './rollout-words.ts'
 import { type RunbookView, runbookLines } from './runbook-words.ts'
@@ -33,6 +33,7 @@ export const deploy: Verb = {
     now: { type: 'boolean' },
     'dry-run': { type: 'boolean' },
     force: { type: 'boolean' },
+    ...IF_MATCH.options,
     ...WATCH,
   },
   optionsHelp: [
@@ -45,6 +46,7 @@ export const deploy: Verb = {
     ['--now', 'Whatever its schedule says'],
     ['--dry-run', 'Only tell what it would do, and what its checks find now; exits with 1 when one fails'],
     ['--force', 'Put the targets and version even into a pool that is still kept as standby'],
+    ...IF_MATCH.help,
     WATCH_HELP,
   ],
   examples: [
@@ -90,14 +92,16 @@ export const rollout: Verb = {
   args: 'show|list|pause|resume|promote|abort SERVICE',
   summary: 'Show the rollouts of a service, or steer the one that runs',
   argsCount: [2, 2],
-  options: { force: { type: 'boolean' }, ...WATCH },
-  optionsHelp: [['--force', 'With promote: whatever its schedule and its capacity say'], WATCH_HELP],
+  options: { force: { type: 'boolean' }, ...IF_MATCH.options, ...WATCH },
+  optionsHelp: [['--force', 'With promote: whatever its schedule and its capacity say'], ...IF_MATCH.help, WATCH_HELP],
   examples: ['rollout show shop --watch', 'rollout promote shop', 'rollout abort shop'],
   async run(call) {
     const [word, service] = call.args
     const path = pathOf('services', service, 'rollouts')
-    if (word === 'list') return list(call, path)
     const isVerb = (VERBS as readonly string[]).includes(word)
+    if (!isVerb && call.options['if-match'] !== undefined)
+      throw usageFailure(`--if-match goes with ${VERBS.join(', ')}: ${word} changes nothing.`)
+    if (word === 'list') return list(call, path)
     if (!isVerb && word !== 'show')
       throw usageFailure(`there is no rollout "${word}": show, list, ${VERBS.join(', ')}.`)
     if (call.options['force'] === true && word !== 'promote') throw usageFailure('--force goes with promote.')

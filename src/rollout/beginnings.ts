@@ -49,14 +49,15 @@ export class Beginnings {
 
   /**
    * Begins one by `open`, once its pool has the version that was sent. When that fails, `undo` is waited for so long, and until it is done
-   * no other begins. Rejects as `keptOf` throws, and as `open` does.
+   * no other begins. Rejects as `keptOf` throws, as `open` does, and with `stale_revision`.
    */
   async begin<T>(
     service: string,
     asked: Asked,
     by: string,
-    open: (kept: Kept) => Promise<T>,
+    open: (kept: Kept, ifMatch: number | undefined) => Promise<T>,
     undo: () => Promise<unknown>,
+    ifMatch?: number,
   ): Promise<T> {
     // Whoever was told that traffic is back may begin another at once: the end of the last one is not far then.
     const last = this.#running(service)
@@ -65,9 +66,9 @@ export class Beginnings {
     this.#services.add(service)
     let undone: Promise<unknown> = Promise.resolve()
     try {
-      await this.#putVersion(service, asked, wish, by)
+      const at = await this.#putVersion(service, asked, wish, by, ifMatch)
       const kept = this.keptOf(service, asked, by, rollout.id)
-      return await open(kept).catch(async (error: unknown) => {
+      return await open(kept, at).catch(async (error: unknown) => {
         undone = undo()
         await isWithin(UNDO_MS, undone, this.#deps.clock)
         throw error
@@ -101,11 +102,19 @@ export class Beginnings {
     return keptOf(asked, spec, own(status, service), rest)
   }
 
-  /** A pool that is tried has the version that was sent from now on; a rolling release brings it. */
-  async #putVersion(service: string, { to, version }: Asked, wish: Wish, by: string): Promise<void> {
+  /** A pool that is tried has the version that was sent from now on; a rolling release brings it. The revision that all is to be at then. */
+  async #putVersion(
+    service: string,
+    { to, version }: Asked,
+    wish: Wish,
+    by: string,
+    ifMatch: number | undefined,
+  ): Promise<number | undefined> {
     const { control } = this.#deps
     const present = control.snapshot().services[service].pools[to]
-    if (isRolling(wish) || version === undefined || version === present.version) return
-    await control.change({ kind: 'pool.put', service, pool: to, spec: { ...present, version } }, { actor: by })
+    if (isRolling(wish) || version === undefined || version === present.version) return ifMatch
+    const spec = { ...present, version }
+    const { revision } = await control.change({ kind: 'pool.put', service, pool: to, spec }, { actor: by, ifMatch })
+    return ifMatch === undefined ? undefined : revision
   }
 }

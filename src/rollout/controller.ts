@@ -18,7 +18,7 @@ import { Archive } from './archive.ts'
 import type { Asked } from './asked.ts'
 import { Beginnings, type BeginningsDeps } from './beginnings.ts'
 import { SLICE_MS } from './clump.ts'
-import { Counts, type Ending, type Figures, type Verb } from './counts.ts'
+import { type Asking, Counts, type Ending, type Figures, type How } from './counts.ts'
 import { dryRun } from './dry-run.ts'
 import { Elsewhere } from './elsewhere.ts'
 import type { Means } from './gates/gate.ts'
@@ -143,12 +143,12 @@ export class Rollouts {
     void followPassed(this.#deps, running)
   }
 
-  /** Begins a rollout. Rejects with `conflict` while another runs, `not_found` and `invalid`. */
-  async begin(service: string, asked: Asked, by: string): Promise<ToldRollout> {
+  /** Begins a rollout, at this revision of the service only. Rejects with `conflict` while another runs, `not_found`, `invalid` and `stale_revision`. */
+  async begin(service: string, asked: Asked, by: string, ifMatch?: number): Promise<ToldRollout> {
     if (this.#elsewhere.isThere) throw new TurnoutError('conflict', `Nothing is begun here: ${THERE}.`)
-    const open = async (kept: Kept) => {
+    const open = async (kept: Kept, at?: number) => {
       const running = this.#runningOf(kept)
-      await running.open()
+      await running.open(at)
       this.#follow(running)
       this.#counts.ask(service, 'begin')
       return running.told()
@@ -157,7 +157,7 @@ export class Rollouts {
       this.#reports.end(service)
       return undoBegin(this.#deps, this.#archive, service, () => !this.#isClosed)
     }
-    return this.#beginnings.begin(service, asked, by, open, undo)
+    return this.#beginnings.begin(service, asked, by, open, undo, ifMatch)
   }
 
   /** What a rollout would do, with what its checks find now. Rejects as `begin` would; nothing is changed. */
@@ -166,17 +166,12 @@ export class Rollouts {
   }
 
   /**
-   * Follows a person's verb; rejects with `conflict` when it makes no sense now. An abort waits until traffic is back; `force` promotes
-   * whatever schedule and capacity say.
+   * Follows a person's verb; rejects with `conflict` when it makes no sense now. An abort waits until traffic is back.
    */
-  async command(
-    service: string,
-    id: string,
-    verb: Exclude<Verb, 'begin'>,
-    by: string,
-    force = false,
-  ): Promise<ToldRollout> {
+  async command(service: string, id: string, verb: Asking, by: string, how: How = {}): Promise<ToldRollout> {
+    const { force = false, only = () => {} } = how
     const found = this.find(service, id)
+    only()
     const running = this.#running.get(service)
     if (running === undefined || running.kept.rollout.id !== found.id) {
       if (verb === 'abort' && isOver(found)) return found
@@ -192,7 +187,7 @@ export class Rollouts {
       await running.abort(by)
       return running.told()
     }
-    const refused = await running.send({ type: verb, by, ...(verb === 'promote' && { force }) } as RolloutEvent)
+    const refused = await running.send({ type: verb, by, ...(verb === 'promote' && { force }) } as RolloutEvent, only)
     if (refused !== undefined) throw notNow(refused, running.told())
     this.#counts.ask(service, verb)
     return running.told()

@@ -6,6 +6,13 @@ export type Ending = 'done' | 'rolledBack'
 /** What people can ask for. */
 export type Verb = 'begin' | 'pause' | 'resume' | 'promote' | 'abort'
 
+/** What they can ask of one that runs, and how: `force` promotes whatever schedule and capacity say; `only` throws where it is not to be. */
+export type Asking = Exclude<Verb, 'begin'>
+export interface How {
+  readonly force?: boolean
+  readonly only?: () => void
+}
+
 /** How many have ended so, and how often people have asked for what was done then. */
 interface Counted {
   readonly ended: Readonly<Record<Ending, number>>

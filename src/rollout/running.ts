@@ -84,10 +84,10 @@ export class Running {
     this.#wayBack = new WayBack(deps, this.#targets, this.#gateLog, this.#end.signal)
   }
 
-  /** Keeps the rollout that has just begun, and begins it. */
-  async open(): Promise<void> {
+  /** Keeps the rollout that has just begun, and begins it, at this revision only. */
+  async open(ifMatch?: number): Promise<void> {
     await this.#keeping.keepNew(this.kept)
-    await this.#shift(this.kept.rollout.before, this.#nextTrial())
+    await this.#shift(this.kept.rollout.before, this.#nextTrial(), undefined, undefined, ifMatch)
     tell('begins', this.kept, this.#deps)
     this.#do(effectsOf(this.kept.rollout))
   }
@@ -104,8 +104,9 @@ export class Running {
   /**
    * Takes an event in its turn; resolves with why it was refused, if it was, once what it has changed is kept. A person's verb that cannot be
    * kept, or whose turn does not come, rejects with `store_unavailable`, and has changed nothing; an abort alone is tried until it is done.
+   * Where `only` throws in its turn, it rejects so.
    */
-  send(event: RolloutEvent): Promise<string | undefined> {
+  send(event: RolloutEvent, only = () => {}): Promise<string | undefined> {
     if (this.#keeping.isUnkept) {
       // A way back does not wait until what came before it is kept.
       if (this.#leadsBack(event)) return this.#turns.beside(this.#take(event))
@@ -118,7 +119,7 @@ export class Running {
         this.#waits.failed ?? new TurnoutError('overloaded', 'What came before is not through yet.'),
         this.kept.rollout,
       )
-    return this.#turns.within(() => this.#take(event), VERB_MS, this.#deps.clock, late)
+    return this.#turns.within(() => this.#take(event, only), VERB_MS, this.#deps.clock, late)
   }
 
   #leadsBack(event: RolloutEvent): boolean {
@@ -178,7 +179,8 @@ export class Running {
     await this.#turns.end()
   }
 
-  async #take(event: RolloutEvent): Promise<string | undefined> {
+  async #take(event: RolloutEvent, only = () => {}): Promise<string | undefined> {
+    only()
     const { clock } = this.#deps
     const before = this.kept.rollout
     const { rollout, effects, refused } = step(before, event, clock.steadyMs())
@@ -276,13 +278,14 @@ export class Running {
     trial: Trial | null,
     ends?: 'done' | 'back',
     pool?: PoolShift,
+    ifMatch?: number,
   ): Promise<void> {
     const { rollout } = this.kept
     // From now on answers of the step before count no more, and those of the next are what comes.
     this.#judging.beginStep(trial?.step ?? 0, rollout.weight)
     const change = shiftOf(this.kept, weights, trial, ends, pool)
     const how = ends === 'back' ? { force: true, atOnce: true } : { unless: this.#works.overtaken }
-    await this.#deps.control.change(change, { actor: `rollout ${rollout.id}`, ...how })
+    await this.#deps.control.change(change, { actor: `rollout ${rollout.id}`, ifMatch, ...how })
     // What is given from outside has no step on it: it counts only from where every worker routes by the new split.
     this.#judging.given.beginStep(rollout.weight / 100, this.#deps.clock.steadyMs())
   }

@@ -216,6 +216,8 @@ test.each(['"7"', '0'])('If-Match %s is answered 412 at revision 1, and nothing 
     ['POST', '/v1/services/shop/switch', { to: 'green' }],
     ['PATCH', '/v1/services/shop', { balance: 'random' }],
     ['DELETE', '/v1/services/shop', undefined],
+    ['POST', '/v1/services/shop/rollouts', { to: 'green' }],
+    ['POST', '/v1/services/shop/rollouts', { to: 'green', dryRun: true }],
   ] as const) {
     const answer = await call(method, path, body, { 'if-match': ifMatch })
     expect([answer.status, answer.body.code]).toEqual([412, 'stale_revision'])

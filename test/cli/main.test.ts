@@ -119,6 +119,30 @@ describe('the command line', () => {
     expect((await turnout(admin.url, 'history', '--if-match', '41')).code).toBe(2)
   })
 
+  it('sends with its second change the revision that its first one has made, where there is one to send', async () => {
+    const admin = await scripted({
+      'GET /v1/services/shop': [200, { spec: { pools: {}, split: { blue: 1 } } }],
+      'PUT /v1/services/shop/pools/green': [200, outcome({ revision: 43 })],
+      'POST /v1/services/shop/rollouts': [412, problem('stale_revision', 'Service shop was changed by revision 44.')],
+      'POST /v1/services/shop/rollouts/current/promote': [412, problem('stale_revision', 'Somebody was faster.')],
+    })
+    const deploy = ['deploy', 'shop', '--to', 'green', '--target', 'http://127.0.0.1:1']
+    const { code, err } = await turnout(admin.url, ...deploy, '--if-match', '41')
+    expect([code, err]).toEqual([1, 'turnout: Service shop was changed by revision 44.\n'])
+    expect((await turnout(admin.url, 'rollout', 'promote', 'shop', '--if-match', '7')).code).toBe(1)
+    expect((await turnout(admin.url, ...deploy)).code).toBe(1)
+    const sent = admin.asked.map(({ method, headers }) => [method, headers['if-match']])
+    expect(sent.filter(([method]) => method !== 'GET')).toEqual([
+      ['PUT', '"41"'],
+      ['POST', '"43"'],
+      ['POST', '"7"'],
+      ['PUT', undefined],
+      ['POST', undefined],
+    ])
+    const read = await turnout(admin.url, 'rollout', 'show', 'shop', '--if-match', '7')
+    expect([read.code, read.err]).toEqual([2, expect.stringContaining('--if-match goes with pause, resume')])
+  })
+
   it('exits with 1 when something else than the admin API answers', async () => {
     const admin = await scripted({ 'GET /v1/status': (response) => response.end('<html>') })
     const { code, err } = await turnout(admin.url, 'status')

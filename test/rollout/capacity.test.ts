@@ -143,7 +143,7 @@ test('promote is refused while it waits; with force it goes over it, for that st
   await expect(rollouts.command('shop', 'current', 'promote', 'bob')).rejects.toThrow(
     `It waits for capacity: ${TOO_LITTLE}. With force it is promoted all the same.`,
   )
-  await rollouts.command('shop', 'current', 'promote', 'alice', true)
+  await rollouts.command('shop', 'current', 'promote', 'alice', { force: true })
   await moving(stood, 'it goes on', () => now(stood).weight === 50)
   expect(now(stood).history.at(-1)).toMatchObject({ reason: 'promoted by alice, whatever its capacity says' })
   expect(capacities(stood).at(-1)).toBe(`skipped: ${TOO_LITTLE}; promoted by alice all the same`)

@@ -65,7 +65,7 @@ test('one that is resumed within a freeze is held before its next shift and says
     'Not now: a rollout that is shifting takes no promote. It waits for schedule: a freeze, until mon 2023-11-20 00:00 UTC. ' +
       'With force it is promoted all the same.',
   )
-  await rollouts.command('shop', 'current', 'promote', 'alice', true)
+  await rollouts.command('shop', 'current', 'promote', 'alice', { force: true })
   await moving(stood, 'it goes on', () => rollouts.running('shop')?.weight === 50)
   expect(calls).toEqual([0, 1])
   const { history } = rollouts.running('shop')!

@@ -187,3 +187,35 @@ test('whoever was told that an abort is through can begin another at once', asyn
   expect((await rollouts.command('shop', 'current', 'abort', 'bob')).state).toMatch(/rollingBack|rolledBack/)
   expect(await rollouts.begin('shop', { to: 'green' }, 'bob')).toMatchObject({ id: 'r-2', state: 'preflight' })
 })
+
+test('one that is to begin at a revision begins at that alone, also when its pool takes a version first', async () => {
+  const stood = await stand()
+  const { control, rollouts } = stood
+  const { revision } = control.snapshot()
+  await control.change({ kind: 'back', service: 'shop' }, { actor: 'eve' }).catch(() => {})
+  const split = { kind: 'split', service: 'shop', weights: { blue: 9, green: 1 } } as const
+  await control.change(split, { actor: 'eve' })
+  const stale = { code: 'stale_revision' }
+  await expect(rollouts.begin('shop', { to: 'green' }, 'bob', revision)).rejects.toMatchObject(stale)
+  await expect(rollouts.begin('shop', { to: 'green', version: '9' }, 'bob', revision)).rejects.toMatchObject(stale)
+  expect(control.snapshot().services['shop'].pools['green'].version).not.toBe('9')
+  expect(rollouts.list('shop')).toEqual([])
+  const now = control.snapshot().revision
+  expect(await rollouts.begin('shop', { to: 'green', version: '9' }, 'bob', now)).toMatchObject({ to: 'green' })
+})
+
+test('a verb that is for a revision of before changes nothing', async () => {
+  const stood = await begun()
+  const { rollouts } = stood
+  const only = () => {
+    throw new TurnoutError('stale_revision', 'Somebody was faster.')
+  }
+  const before = rollouts.running('shop')
+  for (const verb of ['pause', 'promote', 'abort'] as const) {
+    await expect(rollouts.command('shop', 'current', verb, 'bob', { only })).rejects.toMatchObject({
+      code: 'stale_revision',
+    })
+  }
+  expect(rollouts.running('shop')).toEqual(before)
+  expect(stood.told).toEqual([])
+})
