@@ -2,22 +2,16 @@
  * The metrics of tunnels and streams that are let go (dataplane/departures.ts), by pool: of pools that have ever let any go, so others
  * have no series.
  */
-import { own } from '../config/record.ts'
 import { DEPARTURE, PACE_STATES, slowestPace, sumDepartures } from './departures.ts'
-import type { Family, Sample, Scrape } from './family.ts'
-import { slotsOf } from './load.ts'
+import type { Family, Sample, Scrape, ScrapedPool } from './family.ts'
 import { perPool } from './per-pool.ts'
 
 type Field = keyof typeof DEPARTURE
 
-const slotsIn = ({ snapshot }: Scrape, service: string, pool: string): number[] =>
-  slotsOf(own(own(snapshot.status, service)?.pools ?? {}, pool) ?? { targets: {} })
-
 /** A family over one field, for the pools where one of these was ever counted. */
 function ofPools(name: string, type: 'counter' | 'gauge', help: string, field: Field, where: readonly Field[]): Family {
-  const read = (scrape: Scrape, service: string, pool: string): Sample[] => {
-    const slots = slotsIn(scrape, service, pool)
-    const sum = (it: Field) => sumDepartures(scrape.memory, slots, DEPARTURE[it])
+  const read = ({ memory }: Scrape, { slots }: ScrapedPool): Sample[] => {
+    const sum = (it: Field) => sumDepartures(memory, slots, DEPARTURE[it])
     return where.some((it) => sum(it) > 0) ? [{ value: sum(field) }] : []
   }
   return { name, type, help, read: perPool(read) }
@@ -29,10 +23,9 @@ const pace: Family = {
   name: 'turnout_tunnels_pace',
   type: 'gauge',
   help: '1 for how tunnels of the pool are closed now: steady, slowed since reconnects are refused, or stopped since nobody would take them.',
-  read: perPool((scrape, service, pool) => {
-    const slots = slotsIn(scrape, service, pool)
-    if (sumDepartures(scrape.memory, slots, DEPARTURE.left) === 0) return []
-    return [{ value: 1, labels: { state: PACE_STATES[slowestPace(scrape.memory, slots)] } }]
+  read: perPool(({ memory }, { slots }) => {
+    if (sumDepartures(memory, slots, DEPARTURE.left) === 0) return []
+    return [{ value: 1, labels: { state: PACE_STATES[slowestPace(memory, slots)] } }]
   }),
 }
 

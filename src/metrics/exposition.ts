@@ -11,6 +11,7 @@ import type { Control } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import { FAMILIES, readScrape } from './families.ts'
 import type { Family, Sample, Scrape, Told } from './family.ts'
+import { Inventory } from './inventory.ts'
 import type { SharedMemory } from './layout.ts'
 
 const SWITCH_BINS_S = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
@@ -53,7 +54,11 @@ export function createExposition(
 ): Exposition {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
-  const readAll = (): Scrape => ({ ...readScrape(control.snapshot(), memory, clock.steadyMs()), ...tell() })
+  const inventory = new Inventory()
+  const readAll = (): Scrape => {
+    const snapshot = control.snapshot()
+    return { ...readScrape(snapshot, inventory.pools(snapshot), memory, clock.steadyMs()), ...tell() }
+  }
   let scrape = readAll()
   const info: Family = {
     name: 'turnout_info',

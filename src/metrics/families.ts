@@ -16,11 +16,10 @@ import type { Snapshot } from '../change.ts'
 import { durationMs } from '../config/duration.ts'
 import { own } from '../config/record.ts'
 import { weightShare } from '../config/share.ts'
-import { targetWeight } from '../config/target-weight.ts'
 import { targetWarmUntilMs } from '../table/warmth.ts'
 import { BINS, binEndMs } from './bins.ts'
 import { DEPARTURE_FAMILIES } from './departure-families.ts'
-import type { Family, Sample, Scrape, ScrapedTarget, Told } from './family.ts'
+import type { Family, Sample, Scrape, ScrapedPool, ScrapedTarget, Told } from './family.ts'
 import { HOLD_FAMILIES } from './hold-families.ts'
 import { INSTANCE_FAMILIES } from './instance-families.ts'
 import { FIELD, type SharedMemory } from './layout.ts'
@@ -32,41 +31,39 @@ import { perPool } from './per-pool.ts'
 import { familiesOf } from './per-target.ts'
 import { QUEUE_FAMILIES } from './queue-families.ts'
 import { ROLLOUT_FAMILIES } from './rollout-families.ts'
-import { authorityOf, type HistogramField, readTally } from './summary.ts'
-import { visitorsOfPool } from './visitors.ts'
+import { type HistogramField, isCounted, readTally, UNCOUNTED } from './summary.ts'
+import { visitorsAt } from './visitors.ts'
 import { WORKER_FAMILIES } from './worker-families.ts'
 
-/** Reads the counters and states of every target in the table. */
-export function readScrape(snapshot: Snapshot, memory: SharedMemory, nowMs: number): Omit<Scrape, keyof Told> {
+/** Reads the counters and states of every target of these pools. */
+export function readScrape(
+  snapshot: Snapshot,
+  pools: readonly ScrapedPool[],
+  memory: SharedMemory,
+  nowMs: number,
+): Omit<Scrape, keyof Told> {
   const targets: ScrapedTarget[] = []
-  for (const [service, spec] of Object.entries(snapshot.services)) {
-    const slowStartMs = durationMs(spec.slowStart ?? '0s')
-    for (const [pool, poolSpec] of Object.entries(spec.pools)) {
-      const { version, weights } = poolSpec
-      const status = Object.hasOwn(snapshot.status, service) ? snapshot.status[service].pools[pool] : undefined
-      for (const [url, target] of Object.entries(status?.targets ?? {})) {
-        const tally = readTally(memory, target.slots)
-        targets.push({
-          labels: { service, pool, version, target: authorityOf(url) },
-          tally,
-          hasMoved: tally.some((value) => value !== 0),
-          poolAdmin: status!.admin,
-          admin: target.admin,
-          health: target.health,
-          ejected: target.ejectedUntilMs > nowMs,
-          warming: slowStartMs === 0 ? null : targetWarmUntilMs(target.addresses, slowStartMs, nowMs) > 0,
-          weight: weights === undefined ? null : targetWeight(poolSpec, url),
-        })
-      }
+  for (const { spec, status, targets: known } of pools) {
+    const slowStartMs = spec.slowStart === undefined ? 0 : durationMs(spec.slowStart)
+    for (const { labels, status: target, weight } of known) {
+      const tally = readTally(memory, target.slots)
+      targets.push({
+        labels,
+        tally,
+        hasMoved: tally !== UNCOUNTED,
+        poolAdmin: status.admin,
+        admin: target.admin,
+        health: target.health,
+        ejected: target.ejectedUntilMs > nowMs,
+        warming: slowStartMs === 0 ? null : targetWarmUntilMs(target.addresses, slowStartMs, nowMs) > 0,
+        weight,
+      })
     }
   }
-  return { snapshot, memory, targets }
+  return { snapshot, memory, pools, targets, moved: targets.filter(({ hasMoved }) => hasMoved) }
 }
 
-/** Targets of which anything was counted: a thousand idle ones would be a thousand times the same zeros. */
-const moved = ({ targets }: Scrape): readonly ScrapedTarget[] => targets.filter(({ hasMoved }) => hasMoved)
-
-const { perTarget, perTargetAnd } = familiesOf(moved)
+const { perTarget, perTargetAnd } = familiesOf(({ moved }) => moved)
 
 /** Bins whose end is a power of two of ms within the range that is worth a line. */
 const BOUNDS: readonly { readonly bin: number; readonly le: string }[] = Array.from({ length: BINS - 1 })
@@ -92,7 +89,7 @@ function histogramSamples(name: string, target: ScrapedTarget, field: HistogramF
 
 function histogram(name: string, help: string, field: HistogramField, sumField: number): Family {
   const read = (scrape: Scrape): Sample[] =>
-    moved(scrape).flatMap((target) => histogramSamples(name, target, field, sumField))
+    scrape.moved.flatMap((target) => histogramSamples(name, target, field, sumField))
   return { name, type: 'histogram', help, read }
 }
 
@@ -109,32 +106,33 @@ const targetState: Family = {
   name: 'turnout_target_state',
   type: 'gauge',
   help: '1 for the state that a target is in, on each axis; others are not told. The axis "pool" is the admin state of its pool; that and "ejection" are told of a target without traffic only where they are not ready and none; "warmth" is told where there is a slow start.',
-  read: (scrape) =>
-    scrape.targets.flatMap((target) =>
-      AXES.flatMap(([axis, of, usual]) => {
+  read({ targets }) {
+    const samples: Sample[] = []
+    for (const target of targets) {
+      for (const [axis, of, usual] of AXES) {
         const state = of(target)
-        return state === null || (state === usual && !target.hasMoved)
-          ? []
-          : [{ value: 1, labels: { axis, state }, sharedLabels: target.labels }]
-      }),
-    ),
+        if (state === null || (state === usual && !target.hasMoved)) continue
+        samples.push({ value: 1, labels: { axis, state }, sharedLabels: target.labels })
+      }
+    }
+    return samples
+  },
 }
 
-const splitIn = ({ snapshot }: Scrape, service: string): Readonly<Record<string, number>> =>
-  snapshot.services[service].split ?? {}
+const NO_SPLIT: Readonly<Record<string, number>> = {}
 
 const splitWeight: Family = {
   name: 'turnout_split_weight',
   type: 'gauge',
   help: 'Weight of a pool; its share is this over the sum of the service.',
-  read: perPool((scrape, service, pool) => [{ value: own(splitIn(scrape, service), pool) ?? 0 }]),
+  read: perPool((_, { spec, pool }) => [{ value: own(spec.split ?? NO_SPLIT, pool) ?? 0 }]),
 }
 
 const splitShare: Family = {
   name: 'turnout_split_share',
   type: 'gauge',
   help: 'Share that the weight of a pool aims at, 0 to 1; what was seen is in turnout_decided_total and turnout_visitors.',
-  read: perPool((scrape, service, pool) => [{ value: weightShare(splitIn(scrape, service), pool) }]),
+  read: perPool((_, { spec, pool }) => [{ value: weightShare(spec.split ?? NO_SPLIT, pool) }]),
 }
 
 /** Of pools that somebody with a key has come to. */
@@ -142,9 +140,8 @@ const visitors: Family = {
   name: 'turnout_visitors',
   type: 'gauge',
   help: 'Different visitors of the last 5 to 10 minutes, by the key that they bring: an estimate with a standard error of 4.6 %.',
-  read: perPool(({ snapshot, memory }, service, pool) => {
-    const status = own(own(snapshot.status, service)?.pools ?? {}, pool)
-    const value = status === undefined ? 0 : visitorsOfPool(memory, status.targets)
+  read: perPool(({ memory }, { slots }) => {
+    const value = isCounted(memory, slots) ? visitorsAt(memory, slots) : 0
     return value === 0 ? [] : [{ value }]
   }),
 }

@@ -5,10 +5,12 @@
  * apply to the target, and has no series.
  */
 import type { Snapshot } from '../change.ts'
+import type { ServiceSpec } from '../config/schema.ts'
 import type { InstanceFigures } from '../control/instances.ts'
 import type { ToldLookup } from '../lookups/lookups.ts'
 import type { NameCounts } from '../names/names.ts'
 import type { ToldRollout } from '../rollout/told.ts'
+import type { PoolStatus, TargetStatus } from '../table/status.ts'
 import type { SharedMemory } from './layout.ts'
 import type { Tally } from './summary.ts'
 
@@ -19,6 +21,25 @@ export interface Sample {
   /** Labels that many samples have in common. */
   readonly sharedLabels?: Readonly<Record<string, string>>
   readonly metricName?: string
+}
+
+/** A pool; the same object in every scrape until something of its service changes, so that its labels are written out once. */
+export interface ScrapedPool {
+  readonly service: string
+  readonly pool: string
+  readonly labels: Readonly<Record<'service' | 'pool' | 'version', string>>
+  /** Of its service. */
+  readonly spec: ServiceSpec
+  readonly status: PoolStatus
+  readonly slots: readonly number[]
+  readonly targets: readonly KnownTarget[]
+}
+
+/** What is the same of a target in every scrape for as long. */
+export interface KnownTarget {
+  readonly labels: ScrapedTarget['labels']
+  readonly status: TargetStatus
+  readonly weight: number | null
 }
 
 export interface ScrapedTarget {
@@ -58,7 +79,10 @@ export interface Told {
 export interface Scrape extends Told {
   readonly snapshot: Snapshot
   readonly memory: SharedMemory
+  readonly pools: readonly ScrapedPool[]
   readonly targets: readonly ScrapedTarget[]
+  /** Those that anything was counted of: a thousand idle ones would be a thousand times the same zeros. */
+  readonly moved: readonly ScrapedTarget[]
 }
 
 export interface Family {

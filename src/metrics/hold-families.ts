@@ -45,8 +45,14 @@ export function holdOf(memory: SharedMemory, slot: number): HoldFigures {
   }
 }
 
-const hasMoved = ({ waiting, released, shed }: HoldFigures): boolean =>
-  waiting > 0 || released > 0 || Object.values(shed).some((count) => count > 0)
+/** Whether anything of a service is held, or was. */
+function wasHeld({ workers, holds, held }: SharedMemory, slot: number): boolean {
+  for (let worker = 0; worker < workers; worker++) {
+    const at = holdOffset(worker, slot)
+    for (let field = HOLD.released; field <= HOLD.ended; field++) if (holds[at + field] > 0) return true
+  }
+  return sumHeld(held, slot, HELD.requests) > 0
+}
 
 function ofHolds(
   name: string,
@@ -58,9 +64,8 @@ function ofHolds(
     Object.keys(snapshot.services).flatMap((service) => {
       const status = own(snapshot.status, service)
       if (status === undefined) return []
-      const figures = holdOf(memory, status.slot)
-      if (status.hold === undefined && !hasMoved(figures)) return []
-      return read(figures).map((sample) => ({ ...sample, sharedLabels: { service } }))
+      if (status.hold === undefined && !wasHeld(memory, status.slot)) return []
+      return read(holdOf(memory, status.slot)).map((sample) => ({ ...sample, sharedLabels: { service } }))
     })
   return { name, type, help, read: samples }
 }

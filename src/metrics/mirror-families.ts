@@ -3,7 +3,7 @@ import type { Family } from './family.ts'
 import { FIELD } from './layout.ts'
 import { familiesOf } from './per-target.ts'
 
-const { perTarget, perTargetAnd } = familiesOf(({ targets }) => targets.filter(({ tally }) => tally[FIELD.mirrors] > 0))
+const { perTarget, perTargetAnd } = familiesOf(({ moved }) => moved.filter(({ tally }) => tally[FIELD.mirrors] > 0))
 
 /** In the order of the exposition. */
 export const MIRROR_FAMILIES: readonly Family[] = [

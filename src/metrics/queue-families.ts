@@ -3,9 +3,8 @@
  *
  * Who got room is counted at the target that it got, who got none at the first target of the pool; so a pool has the sums over its targets.
  */
-import { own } from '../config/record.ts'
 import type { PoolStatus } from '../table/status.ts'
-import type { Family, Sample, Scrape } from './family.ts'
+import type { Family, Sample, Scrape, ScrapedPool } from './family.ts'
 import { FIELD, type SharedMemory } from './layout.ts'
 import { slotsOf, sumBySlot, sumSlots } from './load.ts'
 import { perPool } from './per-pool.ts'
@@ -42,11 +41,8 @@ function ofQueues(
   help: string,
   read: (figures: QueueFigures) => readonly Sample[],
 ): Family {
-  const samples = ({ snapshot, memory }: Scrape, service: string, pool: string): readonly Sample[] => {
-    const status = own(snapshot.status, service)
-    const isLimited = snapshot.services[service].capacity !== undefined
-    return isLimited && status !== undefined ? read(queueOf(memory, status.pools[pool])) : []
-  }
+  const samples = ({ memory }: Scrape, { spec, status }: ScrapedPool): readonly Sample[] =>
+    spec.capacity === undefined ? [] : read(queueOf(memory, status))
   return { name, type, help, read: perPool(samples) }
 }
 

@@ -18,8 +18,12 @@ export type Tally = Float64Array
 /** Where the two histograms of a tally begin. */
 export type HistogramField = typeof FIELD.duration | typeof FIELD.ttfb
 
-/** The present tally of a target: the sum over its slots, in the lanes of all workers. */
+/** The tally of all that nothing was ever counted of: most of a fleet, at times. Nobody may write to it. */
+export const UNCOUNTED: Tally = new Float64Array(FIELDS)
+
+/** The present tally of a target: the sum over its slots, in the lanes of all workers; `UNCOUNTED` itself where that is nothing. */
 export function readTally(memory: SharedMemory, slots: readonly number[]): Tally {
+  if (!isCounted(memory, slots)) return UNCOUNTED
   const tally = new Float64Array(FIELDS)
   for (let worker = 0; worker < memory.workers; worker++) {
     for (const slot of slots) {
@@ -41,13 +45,15 @@ export function isCounted(memory: SharedMemory, slots: readonly number[]): boole
   return false
 }
 
-/** The sum of several tallies; all zero for none. */
+/** The sum of several tallies; `UNCOUNTED` for none. */
 export function sumTallies(tallies: Iterable<Tally>): Tally {
-  const sum = new Float64Array(FIELDS)
+  let sum: Tally | null = null
   for (const tally of tallies) {
+    if (tally === UNCOUNTED) continue
+    sum ??= new Float64Array(FIELDS)
     for (let field = 0; field < FIELDS; field++) sum[field] += tally[field]
   }
-  return sum
+  return sum ?? UNCOUNTED
 }
 
 /**
@@ -65,6 +71,7 @@ export function growth(now: Tally, then: Tally | undefined): Tally {
 
 /** The number of observations in a histogram of a tally. */
 export function histogramCount(tally: Tally, histogram: HistogramField): number {
+  if (tally === UNCOUNTED) return 0
   let count = 0
   for (let bin = 0; bin < BINS; bin++) count += tally[histogram + bin]
   return count

@@ -11,7 +11,6 @@
  */
 import { mix32 } from '../table/bucket.ts'
 import { CELL, type SharedMemory, SLOTS, VISITOR_REGISTERS } from './layout.ts'
-import { slotsOf } from './load.ts'
 
 /** How long one half is written. */
 export const VISITORS_HALF_MS = 300_000
@@ -49,12 +48,6 @@ export function visitorsAt({ visitorMarks: marks }: SharedMemory, slots: readonl
   }
   return ranks === null ? 0 : Math.round(estimateOf(ranks))
 }
-
-/** The same of a pool. */
-export const visitorsOfPool = (
-  memory: SharedMemory,
-  targets: Readonly<Record<string, { readonly slots: readonly number[] }>>,
-): number => visitorsAt(memory, slotsOf({ targets }))
 
 /** Begins the other half, without what these targets had in it before. */
 export function turnVisitors({ visitorMarks: marks, cells }: SharedMemory, slots: Iterable<number>): void {

@@ -12,10 +12,10 @@ import type { Control, Snapshot } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import { servicesOfEvent } from '../config/event-types.ts'
 import { FIELD, FIELDS, GAUGES, type SharedMemory } from './layout.ts'
-import { sumSlots } from './load.ts'
+import { slotsOf, sumSlots } from './load.ts'
 import { News } from './news.ts'
-import { growth, isCounted, readTally, type Tally } from './summary.ts'
-import { turnVisitors, VISITORS_HALF_MS, visitorsOfPool } from './visitors.ts'
+import { growth, isCounted, readTally, type Tally, UNCOUNTED } from './summary.ts'
+import { turnVisitors, VISITORS_HALF_MS, visitorsAt } from './visitors.ts'
 
 const SAMPLE_EVERY_MS = 2_000
 const SAMPLES_KEPT = 6
@@ -88,7 +88,8 @@ function talliesOf(snapshot: Snapshot, memory: SharedMemory, service: string): T
   const tallies = new Map<string, Tally>()
   for (const { key, slots } of targetsOf(snapshot, service)) {
     // Of one without a sample whatever is counted later is new.
-    if (isCounted(memory, slots)) tallies.set(key, readTally(memory, slots).slice(0, SAMPLED_FIELDS))
+    const tally = readTally(memory, slots)
+    if (tally !== UNCOUNTED) tallies.set(key, tally.slice(0, SAMPLED_FIELDS))
   }
   return tallies
 }
@@ -177,13 +178,16 @@ function readService(
   for (const { pool, url, key, slots } of targetsOf(snapshot, name)) {
     const total = readTally(memory, slots)
     const before = baseline?.decided.get(key) ?? 0
-    const recent = growth(total, widen(oldest.services.get(name)?.get(key)))
+    const recent = total === UNCOUNTED ? total : growth(total, widen(oldest.services.get(name)?.get(key)))
     const decided = total[FIELD.decided]
     const decidedSinceSplit = decided < before ? decided : decided - before
     pools.get(pool)!.push({ url, total, recent, decidedSinceSplit })
   }
   const visitors = new Map(
-    Object.entries(snapshot.status[name].pools).map(([pool, { targets }]) => [pool, visitorsOfPool(memory, targets)]),
+    Object.entries(snapshot.status[name].pools).map(([pool, status]) => {
+      const slots = slotsOf(status)
+      return [pool, isCounted(memory, slots) ? visitorsAt(memory, slots) : 0]
+    }),
   )
   return { windowMs: Math.max(0, clock.monotonicMs() - oldest.atMs), pools, visitors }
 }

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { DEPARTURE_FAMILIES } from '../../src/metrics/departure-families.ts'
 import { DEPARTURE, PACE_STATES } from '../../src/metrics/departures.ts'
 import type { Scrape } from '../../src/metrics/family.ts'
+import { Inventory } from '../../src/metrics/inventory.ts'
 import { allocateSharedMemory, departureOffset } from '../../src/metrics/layout.ts'
 import { snapshotOf } from './stand-in.ts'
 
@@ -15,7 +16,7 @@ function open() {
     memory.departures[departureOffset(worker, slot) + DEPARTURE[field]] += by
   }
   const read = () => {
-    const scrape = { snapshot, memory } as unknown as Scrape
+    const scrape = { snapshot, memory, pools: new Inventory().pools(snapshot) } as unknown as Scrape
     const samples = DEPARTURE_FAMILIES.map(({ name, read: of }) => [name, of(scrape)] as const)
     return Object.fromEntries(samples.filter(([, found]) => found.length > 0))
   }
