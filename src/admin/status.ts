@@ -200,6 +200,7 @@ function rampOf(
   nowMs: number,
 ): number {
   const slowStartMs = durationMs(slowStart)
+  if (slowStartMs === 0) return 0
   const addresses = Object.entries(pool.targets).flatMap(([url, { admin, addresses }]) =>
     addresses.map((address) => ({
       ...address,

@@ -91,7 +91,8 @@ export class DepartureWatch {
     const followed = this.#followed
     if (snapshot.status === followed) return
     this.#followed = snapshot.status
-    for (const [service, its] of Object.entries(snapshot.status)) {
+    for (const service in snapshot.status) {
+      const its = snapshot.status[service]
       if (its === own(followed, service)) continue
       for (const [pool, status] of Object.entries(its.pools)) {
         for (const slot of slotsOf(status)) this.#owners.set(slot, keyOf(service, pool))
