@@ -53,7 +53,8 @@ _turnout() {
   done
   (( $#names )) || return 1
   [[ $names[1] == *[=.] ]] && more=(-S '')
-  compadd $more -l -d shown -a names
+  # In quotes, or the empty suffix would be left out, and -l be the suffix.
+  compadd "\${(@)more}" -l -d shown -a names
 }
 compdef _turnout turnout
 `

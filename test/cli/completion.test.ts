@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { MAIN } from '../helpers/built.ts'
+import { program } from '../helpers/programs.ts'
 import { scripted, start, turnout } from './scripted.ts'
 
 const spec = {
@@ -96,6 +97,59 @@ test('a real bash completes by the script, also behind = and :, which are begins
   const { stdout, stderr } = await promisify(execFile)('bash', ['--norc', '-c', script], { env })
   expect(stderr).toBe('')
   expect(stdout).toBe('complete -F _turnout turnout\nswitch\nblue= blue-2=\nblue blue-2\n3001\n\n')
+})
+
+const [zsh, fish] = [program('zsh'), program('fish')]
+/** What the shells are started with, so that `turnout` is the one of this checkout. */
+const shellEnv = (admin: string) => ({ ...process.env, NODE: process.execPath, MAIN, TURNOUT_ADMIN: admin })
+
+test.skipIf(zsh === null)('a real zsh completes by the script, and leaves no blank behind = and .', async () => {
+  const { url } = await admin()
+  // Completion needs a terminal: zsh makes one and types into it; ^G prints the line as it is then.
+  const script = `
+    zmodload zsh/zpty
+    zpty z $SHELL_PATH -f -i
+    zpty -w z 'turnout() { "$NODE" "$MAIN" "$@" }; autoload -Uz compinit; compinit -u -D; eval "$(turnout completion zsh)"
+      mark() { print -r -- "<$BUFFER>" }; zle -N mark; bindkey "^G" mark; print REA""DY'
+    zpty -r z out '*READY*'
+    ask() {
+      zpty -w -n z "$1"$'\\t\\007'
+      zpty -r z out '*<*>*'
+      print -r -- "<\${\${out##*<}%%>*}>"
+      zpty -w -n z $'\\025'
+    }
+    ask 'turnout sw'
+    ask 'turnout split shop gr'
+    ask 'turnout switch shop=gr'
+    ask 'turnout drain shop blue 127'
+    ask 'turnout apply READM'`
+  const env = { ...shellEnv(url), TERM: 'vt100', SHELL_PATH: zsh! }
+  const { stdout, stderr } = await promisify(execFile)(zsh!, ['-f', '-c', script], { env, timeout: 60_000 })
+  expect([stderr, stdout]).toEqual([
+    '',
+    '<turnout switch >\n<turnout split shop green=>\n<turnout switch shop=green >\n<turnout drain shop blue 127.0.0.1:3001 >\n<turnout apply README.md >\n',
+  ])
+})
+
+test.skipIf(fish === null)('a real fish completes by the script, and says what each is', async () => {
+  const { url } = await admin()
+  const script = `
+    function turnout; "$NODE" "$MAIN" $argv; end
+    turnout completion fish | source
+    for line in 'turnout sw' 'turnout split shop gr' 'turnout switch shop=gr' 'turnout drain shop blue 127' 'turnout apply READM'
+      complete -C $line
+    end`
+  const { stdout, stderr } = await promisify(execFile)(fish!, ['--no-config', '-c', script], { env: shellEnv(url) })
+  const lines = stdout.trimEnd().split('\n')
+  expect(stderr).toBe('')
+  expect(lines[0]).toMatch(/^switch\tSend all traffic/)
+  expect(lines.map((line) => line.split('\t')[0])).toEqual([
+    'switch',
+    'green=',
+    'shop=green',
+    '127.0.0.1:3001',
+    'README.md',
+  ])
 })
 
 test('the manual page has every verb with its forms and options, and so has each script none of them', async () => {
