@@ -5,9 +5,12 @@
  * and how a decision is told (`explanationOf`). The URL becomes what a client makes of it: other letters of its host are A-labels,
  * those of its path percent-encoded. Nothing else is normalised, because nothing else is on the way to a target.
  */
+
 import type { FastifyInstance } from 'fastify'
 import type { Static } from 'typebox'
+import { hostAndPort } from '../config/address.ts'
 import { child } from '../config/pointer.ts'
+import { isSrvUrl } from '../config/srv-url.ts'
 import { Type } from '../config/type.ts'
 import { ERRORS, type ErrorCode, TurnoutError } from '../errors.ts'
 import type { ToldRollout } from '../rollout/told.ts'
@@ -162,6 +165,12 @@ function asSent(authority: string): string {
 const badValue = (pointer: string, message: string): TurnoutError =>
   new TurnoutError('invalid', undefined, [{ pointer, message }])
 
+/** As `status` tells it: of SRV records with the port. */
+function placeOf(target: Decision['target']): string | null {
+  if (target === null) return null
+  return isSrvUrl(target.url) ? hostAndPort(target.address, target.port) : target.address
+}
+
 /** Tells a decision made by the table of this epoch and revision; `running` gives the rollout of a service, if one runs. */
 export function explanationOf(
   decision: Decision,
@@ -177,7 +186,7 @@ export function explanationOf(
     pool: decision.pool?.name ?? null,
     version: decision.pool?.version ?? null,
     target: decision.target?.url ?? null,
-    address: decision.target?.address ?? null,
+    address: placeOf(decision.target),
     why: explainDecision(decision),
     reason: decision.reason,
     rule: decision.rule,

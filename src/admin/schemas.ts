@@ -123,6 +123,14 @@ export const states = {
 export const address = {
   address: Type.String({ description: 'Where connections go.' }),
   alternate: nullable(Type.String({ description: 'Tried when the address does not accept.' })),
+  srv: Type.Optional(
+    object({
+      host: Type.String({ description: 'The host of the record.' }),
+      ip: Type.String(),
+      port: Count('The port of the record.'),
+      weight: Count('Its part of the target, by the ratio of the weights of the records.'),
+    }),
+  ),
   health: HealthAnswer,
   ejectedUntilMs: states.ejectedUntilMs,
 }

@@ -219,8 +219,9 @@ const streamsAt = (targets: readonly TargetStatus[], { memory }: StatusDeps): nu
 
 const isIdle = (total: Tally): boolean => total[FIELD.inFlight] === 0 && total[FIELD.tunnels] === 0
 
-function reasonOf({ fault, unused, addresses }: NameState): string | null {
+function reasonOf({ fault, unused, addresses, failingHosts = [] }: NameState): string | null {
   if (fault !== null) return `the name cannot be resolved: ${fault.message}`
+  if (failingHosts.length > 0) return `hosts of its SRV records cannot be resolved: ${failingHosts.join(', ')}`
   return unused === 0 ? null : `the name has ${unused} more addresses than the ${addresses.length} that are used`
 }
 

@@ -124,7 +124,7 @@ function namesBy(ask: <T>(path: string) => Promise<T | null>): Names {
     pools: async (service) => Object.keys((await specOf(service)).pools),
     targets: async (service, pool) => {
       const { pools } = await specOf(service)
-      return Object.hasOwn(pools, pool) ? pools[pool].targets.map((url) => url.replace(/^https?:\/\//, '')) : []
+      return Object.hasOwn(pools, pool) ? pools[pool].targets.map((url) => url.replace(/^(srv\+)?https?:\/\//, '')) : []
     },
     rules: async (service) => (await specOf(service)).rules.map(({ name }) => name),
   }

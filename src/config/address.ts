@@ -4,6 +4,7 @@
  */
 import { isIPv4, isIPv6 } from 'node:net'
 import { asciiHost, canonicalHost } from '../table/host.ts'
+import { badSrv, isSrvUrl } from './srv-url.ts'
 
 /** A bad address, told to people. */
 export interface BadAddress {
@@ -77,7 +78,7 @@ export function isLoopback(host: string): boolean {
 
 export interface Target {
   /**
-   * `scheme://host:port` in its one form, always with the port. A dot behind a name stays: it says that the name is complete, so
+   * `scheme://host:port` in its one form, always with the port, but for `srv+scheme://name`, which has none. A dot behind a name stays: it says that the name is complete, so
    * that it is looked up without the search list.
    */
   readonly url: string
@@ -85,18 +86,23 @@ export interface Target {
   readonly identity: string
 }
 
-/** Reads `scheme://host[:port]`. */
+/** Reads `scheme://host[:port]`, and `srv+scheme://name`. */
 export function parseTarget(text: string): Target | BadAddress {
-  const parts = /^(https?):\/\/(\[[^\]]*\]|[^:[\]/]*)(?::([^/:]*))?\/?$/i.exec(text)
+  const parts = /^((?:srv\+)?https?):\/\/(\[[^\]]*\]|[^:[\]/]*)(?::([^/:]*))?\/?$/i.exec(text)
   if (parts === null)
     return { bad: `${JSON.stringify(text)} is not scheme://host:port (an IPv6 address needs brackets)` }
   const scheme = parts[1].toLowerCase()
   const host = hostOf(parts[2])
   if (host === null) return { bad: `${JSON.stringify(text)}: ${notAHost(parts[2])}` }
+  const complete = asciiHost(parts[2])?.endsWith('.') === true && !isIPv4(host)
+  if (isSrvUrl(scheme)) {
+    const bad = badSrv(host, parts[3], text.replace(/\/$/, ''))
+    const identity = `${scheme}://${host}`
+    return bad === null ? { url: complete ? `${identity}.` : identity, identity } : { bad }
+  }
   const port = parts[3] === undefined ? (scheme === 'https' ? 443 : 80) : portOf(parts[3], 1)
   if (port === null) return { bad: `${JSON.stringify(text)}: the port must be from 1 to 65535` }
   const identity = `${scheme}://${host}:${port}`
-  const complete = asciiHost(parts[2])?.endsWith('.') === true && !isIPv4(host)
   return { url: complete ? `${scheme}://${host}.:${port}` : identity, identity }
 }
 

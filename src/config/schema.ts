@@ -40,9 +40,10 @@ const NameKey = Type.String({ pattern: NAME_PATTERN })
 const named = { additionalProperties: false }
 
 const TargetUrl = Type.String({
-  pattern: '^https?://[^/\\s?#@]+/?$',
-  title: 'a target such as http://127.0.0.1:3001, without a path',
-  description: 'One target as scheme://host:port, without a path.',
+  pattern: '^(srv\\+)?https?://[^/\\s?#@]+/?$',
+  title: 'a target such as http://127.0.0.1:3001 or srv+http://_web._tcp.example.com, without a path',
+  description:
+    'One target as scheme://host:port, or srv+scheme://_name._tcp.domain for those of SRV records; without a path.',
 })
 
 export const RouteSchema = closed({

@@ -22,9 +22,10 @@ export function targetUrl(targets: readonly string[], { service, pool, target }:
   throw new TurnoutError('conflict', `${target} names ${found.join(' and ')} ${where}; give the whole URL.`)
 }
 
-/** The targets that may be meant by a URL, `host:port`, or `host` with the port of its scheme, however it is spelled. */
+/** The targets that may be meant by a URL, `host:port`, `host` with the port of its scheme, or a name of SRV records, however it is spelled. */
 function identitiesOf(text: string): string[] {
-  const urls = /^https?:\/\//i.test(text) ? [text] : [`http://${text}`, `https://${text}`]
+  const schemes = ['http', 'https', 'srv+http', 'srv+https']
+  const urls = /^(srv\+)?https?:\/\//i.test(text) ? [text] : schemes.map((scheme) => `${scheme}://${text}`)
   return urls.flatMap((url) => {
     const target = parseTarget(url)
     return 'bad' in target ? [] : [target.identity]

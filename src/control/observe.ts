@@ -6,7 +6,7 @@
 import type { Observation } from '../change.ts'
 import { own, sameEntries, withEntry, withoutEntry } from '../config/record.ts'
 import type { ServiceSpec } from '../config/schema.ts'
-import { type Address, hostOf } from '../names/address.ts'
+import { type Address, hostOf, placeInWords } from '../names/address.ts'
 import { type AddressObserved, type ServiceObserved, type TargetObserved, UNSEEN } from '../table/status.ts'
 import type { NewEvent } from './events.ts'
 import type { Content } from './reconcile.ts'
@@ -80,7 +80,7 @@ function observed(target: AddressObserved, seen: Observation, spec: ServiceSpec,
   }
   const because = seen.detail === undefined ? '' : `: ${seen.detail}`
   const tell = (type: NewEvent['type'], what: string, more: object) => {
-    const which = isNamed ? `${seen.target} (${seen.address})` : seen.target
+    const which = placeInWords(seen.target, addressOf(seen))
     const message = `${which} in pool ${seen.pool} of ${seen.service} ${what}${because}`
     events.push({ type, service: seen.service, message, data: { ...data, ...more } })
   }

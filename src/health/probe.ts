@@ -1,6 +1,6 @@
 /**
  * One active probe: a GET of the health path at an address of a target, and whether its answer is a pass. The name of the target
- * goes into Host and TLS; it is not looked up here.
+ * goes into Host and TLS (names/connect.ts); it is not looked up here.
  *
  * Every probe opens a connection of its own and closes it (`Connection: close`). A kept one would prove only that an old
  * connection lives, not that the target still accepts, and a target that closes it between two probes would look down. One
@@ -14,11 +14,11 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Client, Dispatcher } from 'undici'
 import type { Clock } from '../clock.ts'
-import { identityOf } from '../config/address.ts'
 import type { HealthPlan } from '../config/plan.ts'
 import { fieldAt } from '../config/record.ts'
 import { isAmong } from '../config/statuses.ts'
-import { type Address, lookupOf } from '../names/address.ts'
+import type { Address } from '../names/address.ts'
+import { connectorOf, originOf } from '../names/connect.ts'
 import { unansweredInWords } from '../unanswered.ts'
 import type { ProbeResult } from './state.ts'
 
@@ -46,14 +46,13 @@ export async function probe(
   const cancel = clock.after(plan.timeoutMs, () => deadline.abort())
   let client: Client | null = null
   try {
-    // Without the dot of a complete name, which no server expects in a Host.
-    client = new undici.Client(identityOf(url), {
+    client = new undici.Client(originOf(url, address), {
       pipelining: 0,
       allowH2: false,
       headersTimeout: 0,
       bodyTimeout: 0,
       maxHeaderSize: 32_768,
-      connect: { timeout: plan.timeoutMs, lookup: lookupOf(address) },
+      connect: connectorOf(undici, address, plan.timeoutMs),
     })
     const fault = await ask(client, plan, version, AbortSignal.any([signal, deadline.signal]))
     return { result: fault === null ? 'pass' : 'fail', detail: `GET ${plan.path} ${fault ?? 'passed'}` }

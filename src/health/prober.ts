@@ -159,9 +159,9 @@ function wantedOf(
       const { version } = spec.pools[pool]
       for (const [url, { admin, addresses }] of Object.entries(targets)) {
         if (admin === 'maint') continue
-        for (const { address, alternate, health } of addresses) {
-          const signature = JSON.stringify([plan, plan.expectVersion === null ? '' : version, alternate])
-          const place = { address, alternate }
+        for (const { address, alternate, srv, health } of addresses) {
+          const signature = JSON.stringify([plan, plan.expectVersion === null ? '' : version, alternate, srv?.host])
+          const place = { address, alternate, ...(srv !== undefined && { srv }) }
           const want = { service, pool, url, address: place, version, plan, signature, health }
           wanted.set(addressKey(service, pool, url, address), want)
         }

@@ -8,6 +8,7 @@
  * Quantiles come from the log-linear histogram with linear interpolation inside a bin. A bin spans at most a quarter
  * of its power of two, so a quantile is off by at most 25 %, usually by far less; above 131 s it is only known to be above.
  */
+import { isSrvUrl } from '../config/srv-url.ts'
 import { withoutLastDot } from '../table/host.ts'
 import { BINS, binEndMs } from './bins.ts'
 import { FIELD, FIELDS, GAUGES, laneOffset, type SharedMemory } from './layout.ts'
@@ -92,9 +93,10 @@ export function quantileMs(tally: Tally, histogram: HistogramField, quantile: nu
   return startMs + (binEndMs(bin) - startMs) * share
 }
 
-/** `host:port` of a target URL, without the dot of a complete name: the name of a target in paths and labels. */
+/** `host:port` of a target URL (of SRV records their name), without the dot of a complete name: the name of a target in paths and labels. */
 export function authorityOf(url: string): string {
   const parsed = URL.parse(url)
   if (parsed === null) return url.slice(url.indexOf('//') + 2)
+  if (isSrvUrl(url)) return withoutLastDot(parsed.hostname)
   return `${withoutLastDot(parsed.hostname)}:${parsed.port || (parsed.protocol === 'https:' ? '443' : '80')}`
 }

@@ -8,6 +8,7 @@
  * everywhere, whatever the routes for IPv6 look like.
  */
 import { isIP, isIPv4 } from 'node:net'
+import { isSrvUrl } from '../config/srv-url.ts'
 import { canonicalIPv6 } from '../table/network.ts'
 
 /** Addresses of a name that are used at the same time. */
@@ -15,10 +16,22 @@ export const ADDRESSES_MAX = 64
 
 /** Where connections to a target go. */
 export interface Address {
-  /** An IP address, and the identity of this place within its target. */
+  /** The identity of this place within its target: an IP address, or `ip:port` where a SRV record says the port. */
   readonly address: string
-  /** The same place by the other family, tried when the first does not accept; null for none. */
+  /** The IP address of the same place by the other family, tried when the first does not accept; null for none. */
   readonly alternate: string | null
+  /** What the SRV record says of this place; absent where the URL of the target says it. */
+  readonly srv?: SrvPlace
+}
+
+/** A place that a SRV record names. */
+export interface SrvPlace {
+  /** In lower case, without the dot behind it: certificates are verified for it, and it is the Host of probes. */
+  readonly host: string
+  readonly ip: string
+  readonly port: number
+  /** Its part of the target beside the other places: at least 1. */
+  readonly weight: number
 }
 
 /** What a lookup has found, by family. */
@@ -75,8 +88,21 @@ export function lookupOf({ address, alternate }: Address): (host: string, how: {
   }
 }
 
-/** The host of a target URL: a name, or an address without brackets; empty for what is no URL. */
-export const hostOf = (url: string): string => (URL.parse(url)?.hostname ?? '').replace(/^\[|\]$/g, '')
+/**
+ * What is looked up for a target: the host of its URL, without brackets, or `SRV name` where its records say the hosts; empty for
+ * what is no URL.
+ */
+export function hostOf(url: string): string {
+  const host = (URL.parse(url)?.hostname ?? '').replace(/^\[|\]$/g, '')
+  return host !== '' && isSrvUrl(url) ? SRV + host.toLowerCase() : host
+}
+
+/** A target at one of its addresses, for people: the URL says enough where it has the address itself. */
+export const placeInWords = (url: string, address: string): string =>
+  address === hostOf(url) ? url : `${url} (${address})`
+
+/** Begins what is looked up as SRV records: no host of a URL has a space. */
+export const SRV = 'SRV '
 
 /** Whether a host of a target is an address itself, so that nobody need be asked. */
 export const isLiteral = (host: string): boolean => isIP(host) !== 0

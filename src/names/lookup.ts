@@ -8,21 +8,18 @@
  * Everything is bounded: a query by its time-outs and tries, a lookup by its deadline, the search list and the servers by
  * number. A lookup never rejects.
  */
-import { type RecordWithTtl, Resolver } from 'node:dns'
+import type { RecordWithTtl, Resolver } from 'node:dns'
 import type { Clock } from '../clock.ts'
 import { isLocalhost, isUsable, LOOPBACK, plainAddress } from './address.ts'
 import type { Hosts } from './hosts-file.ts'
 import { completeNames, type ResolvConf } from './resolv-conf.ts'
+import { type Failed, failureOf, isAbsence, Resolvers, UNANSWERED } from './resolvers.ts'
 import type { FamilyAnswer, FaultReason, Lookup, NameFault } from './state.ts'
 
 /** Longest time that a lookup takes. */
 export const LOOKUP_MS_MAX = 4_000
-/** A first server that is dead costs half a second, a slow answer is waited for. c-ares doubles the time with each try. */
-const QUERY = { timeout: 500, tries: 3, maxTimeout: 2_000 } as const
 /** How long the one family waits for the other: some name servers never answer for IPv6. */
 const OTHER_FAMILY_MS = 300
-/** Name servers that are asked after one another when they fail; resolvers have this limit too. */
-const SERVERS_MAX = 3
 /** A hosts file has no TTL, and is quickly read. */
 const HOSTS_TTL_S = 5
 
@@ -37,7 +34,7 @@ export interface LookupContext {
   readonly from: string | null
 }
 
-type Outcome = FamilyAnswer | { readonly fault: NameFault }
+type Outcome = FamilyAnswer | Failed
 
 /** Looks a name up once. */
 export async function lookUp(name: string, context: LookupContext): Promise<Lookup> {
@@ -74,7 +71,6 @@ async function search(name: string, context: LookupContext, session: Session): P
 const hasAddresses = (outcome: Outcome): boolean => 'addresses' in outcome && outcome.addresses.length > 0
 const saysThat = (outcome: Outcome, reason: FaultReason): boolean =>
   'fault' in outcome && outcome.fault.reason === reason
-const isAbsence = ({ reason }: NameFault): boolean => reason === 'not_found' || reason === 'no_address'
 
 const NONE: FamilyAnswer = Object.freeze({ addresses: Object.freeze([]), ttlS: 0 })
 const UNUSABLE: NameFault = { reason: 'no_address', message: 'the name has no usable address' }
@@ -93,27 +89,17 @@ function faultOf(v4: Outcome, v6: Outcome): NameFault {
 
 /** The queries of one lookup, and what ends them together. */
 class Session {
-  readonly #context: LookupContext
-  readonly #resolvers: Resolver[]
-  #ended = false
+  readonly #clock: Clock
+  readonly #resolvers: Resolvers
 
-  constructor(context: LookupContext) {
-    this.#context = context
-    const all = new Resolver(QUERY)
-    if (context.servers !== null) all.setServers(context.servers)
-    this.#resolvers = [all]
-    // c-ares goes on to the next server when one is silent, but takes a refusal for the last word; resolvers do not.
-    for (const server of all.getServers().slice(1, SERVERS_MAX)) {
-      const next = new Resolver(QUERY)
-      next.setServers([server])
-      this.#resolvers.push(next)
-    }
+  constructor({ clock, servers }: LookupContext) {
+    this.#clock = clock
+    this.#resolvers = new Resolvers(servers)
   }
 
   /** Ends all queries that are under way. */
   end(): void {
-    this.#ended = true
-    for (const resolver of this.#resolvers) resolver.cancel()
+    this.#resolvers.end()
   }
 
   /** Asks for both families of a complete name. */
@@ -124,7 +110,7 @@ class Session {
     const note = (family: 0 | 1) => (outcome: Outcome) => {
       outcomes[family] = outcome
       if (hasAddresses(outcome) || saysThat(outcome, 'not_found')) {
-        cancel = this.#context.clock.after(OTHER_FAMILY_MS, resolve)
+        cancel = this.#clock.after(OTHER_FAMILY_MS, resolve)
       }
     }
     void Promise.all([this.#family(name, 4).then(note(0)), this.#family(name, 6).then(note(1))]).then(() => resolve())
@@ -133,19 +119,10 @@ class Session {
     return outcomes
   }
 
-  async #family(name: string, family: 4 | 6): Promise<Outcome> {
-    let outcome: Outcome = UNANSWERED
-    for (const resolver of this.#resolvers) {
-      if (this.#ended) return UNANSWERED
-      outcome = await query(resolver, name, family)
-      if (!('fault' in outcome) || !AT_THE_NEXT.has(outcome.fault.reason)) return outcome
-    }
-    return outcome
+  #family(name: string, family: 4 | 6): Promise<Outcome> {
+    return this.#resolvers.ask((resolver) => query(resolver, name, family))
   }
 }
-
-/** Faults that another server need not have. */
-const AT_THE_NEXT: ReadonlySet<FaultReason> = new Set(['refused', 'server_failure'])
 
 /** One query; node:dns tells by callback or, for a name that is none, by throwing. */
 function query(resolver: Resolver, name: string, family: 4 | 6): Promise<Outcome> {
@@ -171,28 +148,4 @@ function foundIn(records: readonly RecordWithTtl[]): FamilyAnswer {
     ttlS = Math.min(ttlS, record.ttl)
   }
   return { addresses: [...addresses], ttlS: addresses.size === 0 ? 0 : ttlS }
-}
-
-const UNANSWERED: { readonly fault: NameFault } = {
-  fault: { reason: 'timeout', message: 'no name server answered in time' },
-}
-
-const FAULTS: Readonly<Record<string, readonly [FaultReason, string]>> = {
-  ENOTFOUND: ['not_found', 'there is no such name'],
-  ENODATA: ['no_address', 'the name has no address'],
-  ETIMEOUT: ['timeout', UNANSWERED.fault.message],
-  ECANCELLED: ['timeout', UNANSWERED.fault.message],
-  ECONNREFUSED: ['refused', 'no name server is listening'],
-  EREFUSED: ['refused', 'the name server refused the question'],
-  ESERVFAIL: ['server_failure', 'the name server failed (SERVFAIL)'],
-  ENOTIMP: ['server_failure', 'the name server does not answer such questions'],
-  EFORMERR: ['server_failure', 'the name server did not understand the question'],
-  EBADRESP: ['server_failure', 'the answer of the name server is malformed'],
-  EBADNAME: ['not_found', 'this cannot be a name'],
-}
-
-function failureOf(error: NodeJS.ErrnoException): Outcome {
-  const known = FAULTS[error.code ?? '']
-  const [reason, message] = known ?? ['other', `the lookup failed: ${error.code ?? error.message}`]
-  return { fault: { reason, message } }
 }

@@ -7,11 +7,17 @@
  * Names whose servers are silent take seconds to fail, so they have a lane of their own: however many there are, they hold up
  * each other but no name that is answered. All is bounded: lookups at a time by lane, entries by number, and a lookup by itself.
  * A name that nobody wants any more is forgotten when it would be looked up next.
+ *
+ * An entry `SRV name` has the records of a name (srv.ts). The hosts of these are entries like any other, which it uses, so that each goes by
+ * its own TTL and failures; whatever comes of one is looked at by all who use it.
  */
 import type { Clock } from '../clock.ts'
-import { type Address, hostOf, isLiteral } from './address.ts'
+import { type Address, hostOf, isLiteral, SRV } from './address.ts'
+import { Lane } from './lane.ts'
 import { lookUp } from './lookup.ts'
-import { type FaultReason, type NameState, onLookup, sameAddresses, UNASKED } from './state.ts'
+import { lookedUpFor, NO_RECORDS, onSrvLookup, placesOf, type SrvState } from './srv.ts'
+import { lookUpSrv } from './srv-lookup.ts'
+import { type FaultReason, type Lookup, type NameState, onLookup, sameAddresses, UNASKED } from './state.ts'
 import { createSystem, SYSTEM_FILES, type SystemFiles } from './system.ts'
 
 /** Lookups at the same time: of names that are answered or new, and of those whose last lookup was not answered. */
@@ -65,28 +71,15 @@ interface Entry {
   toldMs: number
   cancel: () => void
   readonly waiting: (() => void)[]
+  /** Null for a name of addresses. */
+  srv: SrvState | null
+  /** The entries that it uses as hosts of its records. */
+  hosts: ReadonlySet<Entry>
+  /** The entries that use this one as the host of a record. */
+  readonly users: Set<Entry>
 }
 
-class Lane {
-  readonly #max: number
-  readonly #waiting: (() => Promise<void>)[] = []
-  #running = 0
-
-  constructor(max: number) {
-    this.#max = max
-  }
-
-  add(job: () => Promise<void>): void {
-    this.#waiting.push(job)
-    if (this.#running < this.#max) void this.#work()
-  }
-
-  async #work(): Promise<void> {
-    this.#running++
-    for (let job = this.#waiting.shift(); job !== undefined; job = this.#waiting.shift()) await job()
-    this.#running--
-  }
-}
+const NONE: ReadonlySet<Entry> = new Set()
 
 export class Names {
   readonly #deps: NamesDeps
@@ -143,13 +136,14 @@ export class Names {
   }
 
   counts(): NameCounts {
-    const states = [...this.#entries.values()].map(({ state }) => state)
+    const entries = [...this.#entries.values()]
     return {
       lookups: this.#lookups,
       failures: this.#failures,
-      names: states.length,
-      failing: states.filter(({ failures }) => failures > 0).length,
-      unusedAddresses: states.reduce((sum, { unused }) => sum + unused, 0),
+      names: entries.length,
+      failing: entries.filter(({ state }) => state.failures > 0).length,
+      // Those of the hosts of SRV records are counted with these.
+      unusedAddresses: entries.reduce((sum, { isWanted, state }) => sum + (isWanted ? state.unused : 0), 0),
     }
   }
 
@@ -175,6 +169,9 @@ export class Names {
       toldMs: -Infinity,
       cancel: () => {},
       waiting: [],
+      srv: host.startsWith(SRV) ? NO_RECORDS : null,
+      hosts: NONE,
+      users: new Set(),
     }
     this.#entries.set(host, entry)
     this.#queue(entry)
@@ -191,27 +188,65 @@ export class Names {
     const { clock } = this.#deps
     const { prefersV6, ...system } = this.#system()
     const context = { ...system, clock, servers: this.#servers(), from: entry.state.from }
-    const lookup = await lookUp(entry.host, context)
+    const lookup = await (entry.srv === null ? lookUp(entry.host, context) : lookUpSrv(entry.host, context))
     if (this.#closed) return
     this.#lookups++
     if ('fault' in lookup) this.#failures[lookup.fault.reason]++
+    if ('v4' in lookup || entry.srv === null) {
+      this.#take(entry, onLookup(entry.state, lookup as Lookup, prefersV6))
+      this.#asked(entry)
+    } else {
+      entry.srv = onSrvLookup(entry.srv, lookup)
+      this.#use(entry, entry.srv)
+      this.#place(entry, entry.srv)
+    }
+    for (const user of entry.users) if (user.srv !== null) this.#place(user, user.srv)
+    this.#schedule(entry)
+  }
+
+  /** Has the hosts of the records looked up from now on, and no others for it. */
+  #use(entry: Entry, { records }: SrvState): void {
+    const names = records.map(lookedUpFor).filter((host) => !isLiteral(host))
+    const hosts = new Set(names.map((host) => this.#entryOf(host)))
+    for (const { users } of entry.hosts.difference(hosts)) users.delete(entry)
+    for (const { users } of hosts) users.add(entry)
+    entry.hosts = hosts
+  }
+
+  /** Looks at the places of its records again. */
+  #place(entry: Entry, srv: SrvState): void {
+    const isAsked = (host: string) => isLiteral(host) || this.#entries.get(host)?.isAsked === true
+    this.#take(
+      entry,
+      placesOf(entry.state, srv, (host) => this.of(host), isAsked),
+    )
+    if (srv !== NO_RECORDS && srv.records.every((record) => isAsked(lookedUpFor(record)))) this.#asked(entry)
+  }
+
+  #take(entry: Entry, state: NameState): void {
     const before = entry.state
-    const state = onLookup(before, lookup, prefersV6)
     entry.state = state
-    entry.isAsked = true
     this.#tell(entry)
     if (!sameAddresses(before, state)) this.#deps.moved(entry.host)
+  }
+
+  #asked(entry: Entry): void {
+    entry.isAsked = true
     for (const resolve of entry.waiting.splice(0)) resolve()
-    this.#schedule(entry)
   }
 
   /** Names that are due at the same moment would be so for ever; a tenth of the time spreads them. */
   #schedule(entry: Entry): void {
     const { clock, random } = this.#deps
     entry.cancel = clock.after(entry.state.nextMs * (1 - random() / 10), () => {
-      if (entry.isWanted) this.#queue(entry)
-      else this.#entries.delete(entry.host)
+      if (entry.isWanted || entry.users.size > 0) this.#queue(entry)
+      else this.#forget(entry)
     })
+  }
+
+  #forget(entry: Entry): void {
+    this.#entries.delete(entry.host)
+    if (entry.srv !== null) this.#use(entry, NO_RECORDS)
   }
 
   #tell(entry: Entry): void {

@@ -47,6 +47,8 @@ export interface NameState extends Chosen {
   readonly failures: number
   /** Time until the next lookup. */
   readonly nextMs: number
+  /** Of SRV records: hosts of them whose last lookup has found nothing. */
+  readonly failingHosts?: readonly string[]
 }
 
 /** The least and the longest time between two lookups of a name that is found; in between, its own TTL counts. */
@@ -69,16 +71,18 @@ export const UNASKED: NameState = Object.freeze({
 
 /** The state after one more lookup; `prefersV6` as in `chooseAddresses`. */
 export function onLookup(state: NameState, lookup: Lookup, prefersV6: boolean): NameState {
-  if ('fault' in lookup) {
-    const failures = state.failures + 1
-    const nextMs = Math.min(RETRY_MS_MIN * 2 ** Math.min(failures - 1, 10), RETRY_MS_MAX)
-    return { ...state, fault: lookup.fault, failures, nextMs }
-  }
+  if ('fault' in lookup) return { ...state, ...onFault(state.failures, lookup.fault) }
   const { from, v4, v6 } = lookup
   const kept: Families = from === state.from ? state.found : UNASKED.found
   const found = { v4: v4?.addresses ?? kept.v4, v6: v6?.addresses ?? kept.v6 }
   const chosen = chooseAddresses(found, prefersV6)
   return { ...chosen, found, from, fault: null, failures: 0, nextMs: ttlMs([v4, v6]) }
+}
+
+/** What one more failure changes of a state. */
+export function onFault(before: number, fault: NameFault): Pick<NameState, 'fault' | 'failures' | 'nextMs'> {
+  const failures = before + 1
+  return { fault, failures, nextMs: Math.min(RETRY_MS_MIN * 2 ** Math.min(failures - 1, 10), RETRY_MS_MAX) }
 }
 
 /** The shortest TTL of what was found; a family that could not be asked is asked again soon. */
@@ -92,6 +96,7 @@ function ttlMs(families: readonly (FamilyAnswer | null)[]): number {
 
 /** Whether requests would go elsewhere by the one than by the other. */
 export function sameAddresses(a: NameState, b: NameState): boolean {
-  const keys = ({ addresses }: NameState) => addresses.map(({ address, alternate }) => `${address} ${alternate}`)
+  const keys = ({ addresses }: NameState) =>
+    addresses.map(({ address, alternate, srv }) => `${address} ${alternate} ${srv?.host} ${srv?.weight}`)
   return keys(a).join() === keys(b).join()
 }

@@ -1,7 +1,9 @@
 /**
  * The pools of a service and their targets, from plan and status: the part of build.ts that knows what each of them is.
  */
+import { hostAndPort } from '../config/address.ts'
 import { own } from '../config/record.ts'
+import { isSrvUrl, SRV_PREFIX } from '../config/srv-url.ts'
 import { targetWeight } from '../config/target-weight.ts'
 import { hostOf } from '../names/address.ts'
 import { hashString, WEIGHT_SUM_MAX } from './bucket.ts'
@@ -139,7 +141,7 @@ function compileTarget(
   }: Pick<TargetTable, 'tag' | 'weight' | 'isTried' | 'isRescued'> & { readonly plan: ServicePlan },
   pool: PoolTable,
 ): TargetTable[] {
-  const parsed = new URL(url)
+  const parsed = new URL(isSrvUrl(url) ? url.slice(SRV_PREFIX.length) : url)
   const tls = parsed.protocol === 'https:'
   assert(tls || parsed.protocol === 'http:', `the target ${url} is neither http nor https`)
   const port = parsed.port === '' ? (tls ? 443 : 80) : Number(parsed.port)
@@ -148,20 +150,25 @@ function compileTarget(
   const tags = new Set<string>()
   // A target that moves to another address keeps the keys that are its own by hash.
   const seedOf = ({ address }: AddressStatus) => hashString(addresses.length === 1 ? url : `${url} ${address}`)
+  // By their ratio, so that a target of SRV records has its weight at each of its places, as one with addresses has, but shared otherwise.
+  const parts = addresses.reduce((sum, { srv }) => sum + (srv?.weight ?? 1), 0)
+  const partOf = ({ srv }: AddressStatus) => ((srv?.weight ?? 1) * addresses.length) / parts
   return addresses.map((address) => ({
     url,
-    authority: `${withoutLastDot(parsed.hostname)}:${port}`,
+    authority: address.srv
+      ? hostAndPort(address.srv.host, address.srv.port)
+      : `${withoutLastDot(parsed.hostname)}:${port}`,
     tls,
-    host,
-    address: address.address,
+    host: address.srv?.host ?? host,
+    address: address.srv?.ip ?? address.address,
     alternate: address.alternate,
-    port,
+    port: address.srv?.port ?? port,
     tag:
       address.address === host ? tag : `${tag}${TAG_MARK}${tagOf(`${url} ${address.address}`, ADDRESS_TAG_BITS, tags)}`,
     targetTag: tag,
     seed: seedOf(address),
     slot: address.slot,
-    weight,
+    weight: weight * partOf(address),
     warmUntilMs: warmUntilMs(address, plan.slowStartMs),
     admin: adminState(admin),
     drainUntilMs,

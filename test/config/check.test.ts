@@ -226,8 +226,32 @@ test.each([
   ['http://user:pass@a:80', 'is not a target'],
   ['http://a:80/path', 'is not a target'],
   ['127.0.0.1:3001', 'is not a target'],
+  ['srv+http://web.test', 'SRV records have a name such as _web._tcp.example.com'],
+  ['srv+http://_web._tcp.test:80', 'its SRV records say the port: leave out ":80"'],
+  ['srv+https://_web._udp.test', 'HTTP needs _tcp in the place of _udp'],
+  ['srv+ftp://_web._tcp.test', 'is not a target'],
+  ['srv+http://_web._tcp.test/path', 'is not a target'],
+  ['http+srv://_web._tcp.test', 'is not a target'],
 ])('the target %s is a fault', (target, message) => {
   expect(faults(validatePool({ targets: [target] }))).toEqual([expect.stringContaining(message)])
+})
+
+test('a target of SRV records has one form, and faults in it their pointers', () => {
+  const pools = (...targets: string[]) => ({ blue: { targets: ['http://a'] }, green: { targets } })
+  expect(one({ pools: pools('srv+http://_a._tcp.b', 'srv+http://web.test') })).toEqual([
+    '/pools/green/targets/1 "srv+http://web.test": SRV records have a name such as _web._tcp.example.com; or for a name without SRV records http://web.test:PORT',
+  ])
+  expect(one({ pools: pools('srv+http://_a._tcp.b', 'srv+http://_A._TCP.b./') })).toEqual([
+    '/pools/green/targets/1 target srv+http://_a._tcp.b is already in pool "green"',
+  ])
+  const weights = { 'SRV+HTTP://_A._tcp.B': 3 }
+  expect(validatePool({ targets: ['srv+http://_A._TCP.b', 'https://_a._tcp.b'], weights })).toEqual({
+    spec: {
+      version: '',
+      targets: ['srv+http://_a._tcp.b', 'https://_a._tcp.b:443'],
+      weights: { 'srv+http://_a._tcp.b': 3 },
+    },
+  })
 })
 
 test('a target belongs to one pool only, however it is written', () => {

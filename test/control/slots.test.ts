@@ -203,3 +203,20 @@ describe('addresses of a name', () => {
     expect(move('10.0.0.1')).toEqual(places)
   })
 })
+
+test('a place of SRV records whose port changes is another place, with a slot of its own, while the sums of the target stay', () => {
+  const { slots } = fixture()
+  const srv = 'srv+http://_web._tcp.test'
+  const at = (port: number) => [
+    { address: `10.0.0.1:${port}`, alternate: null, srv: { host: 'a.test', ip: '10.0.0.1', port, weight: 1 } },
+  ]
+  const take = (port: number): TargetPlace => {
+    const places = slots.take('shop', poolsOf([srv]), () => at(port))
+    slots.settle('shop', places)
+    return places.targets['blue'][srv]
+  }
+  const [first, second] = [take(81), take(82)]
+  expect(second.addresses).toMatchObject([{ address: '10.0.0.1:82', srv: { port: 82 } }])
+  expect(second.addresses[0].slot).not.toBe(first.addresses[0].slot)
+  expect(new Set(second.slots)).toEqual(new Set([first.addresses[0].slot, second.addresses[0].slot]))
+})

@@ -2,49 +2,25 @@
  * Targets that are names, end to end: real name servers on loopback, real targets on several of its addresses. A dead name
  * server touches nobody but the names that it alone could have answered.
  */
-import type { RequestListener } from 'node:http'
-import type net from 'node:net'
 import { join } from 'node:path'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { metric, metricIs, targetStatus } from '../helpers/admin.ts'
 import { ask } from '../helpers/ask.ts'
 import { makeCertificate } from '../helpers/certificate.ts'
-import { http } from '../helpers/http.ts'
 import { PACE_MS, startLoad } from '../helpers/load.ts'
-import { addresses, type NameServer, startNameServer, type Zone } from '../helpers/name-server.ts'
+import { addresses, type NameServer, namesBy, startNameServer, type Zone } from '../helpers/name-server.ts'
 import { program } from '../helpers/programs.ts'
 import { call, service, startProxy, type Proxy as TestProxy, temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
-import { startNamed, startTcp } from '../helpers/upstream.ts'
+import { startAt, startNamed, startTcp } from '../helpers/upstream.ts'
 
 const openssl = program('openssl')
 const closed = { rcode: 'nxdomain' } as const
 const probes = { path: '/', interval: '100ms', timeout: '1s', healthyAfter: 1, unhealthyAfter: 2 }
 
 /** Turnout that asks this name server, and no file of the system. */
-function start(server: NameServer, config: Record<string, unknown>, keep = false): Promise<TestProxy> {
-  const folder = temporaryFolder()
-  const files = { hosts: join(folder, 'hosts'), resolvConf: join(folder, 'resolv.conf') }
-  return startProxy({ ...config }, { names: { servers: () => [server.address], files }, keep })
-}
-
-/** A target on one of the addresses of loopback; it answers with its address. */
-async function startAt(address: string, port: number, listener?: RequestListener) {
-  let requests = 0
-  const server = http.createServer((request, response) => {
-    requests++
-    if (listener === undefined) response.setHeader('x-name', address).end(address)
-    else listener(request, response)
-  })
-  await new Promise<void>((done, fail) => server.once('error', fail).listen(port, address, done))
-  const close = () =>
-    new Promise<void>((done) => {
-      server.close(() => done())
-      server.closeAllConnections()
-    })
-  onTestFinished(close)
-  return { close, requests: () => requests, port: (server.address() as net.AddressInfo).port }
-}
+const start = (server: NameServer, config: Record<string, unknown>, keep = false): Promise<TestProxy> =>
+  startProxy({ ...config }, { names: namesBy(server), keep })
 
 const at = (list: readonly string[], ttl = 5): Zone => ({ answers: addresses(list, ttl) })
 const urlOf = (name: string, port: number) => `http://${name}:${port}`

@@ -1,12 +1,16 @@
 /** A small name server on loopback, by UDP and TCP: it answers what a test says, or fails in the way that it wants. */
 import dgram from 'node:dgram'
 import net, { type AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
+import type { NamesOptions } from '../../src/names/names.ts'
+import { temporaryFolder } from './proxy.ts'
 
-export type RecordType = 'A' | 'AAAA' | 'CNAME'
+export type RecordType = 'A' | 'AAAA' | 'CNAME' | 'SRV'
 
 export interface Answer {
   readonly type: RecordType
+  /** Of an SRV record: `priority weight port host`, where the host `.` is the root. */
   readonly value: string
   readonly ttl?: number
   /** Default: the name that was asked for. */
@@ -33,13 +37,16 @@ export interface NameServer {
   close(): Promise<void>
 }
 
-const TYPES: Readonly<Record<number, RecordType>> = { 1: 'A', 28: 'AAAA', 5: 'CNAME' }
-const CODES: Readonly<Record<RecordType, number>> = { A: 1, AAAA: 28, CNAME: 5 }
+const TYPES: Readonly<Record<number, RecordType>> = { 1: 'A', 28: 'AAAA', 5: 'CNAME', 33: 'SRV' }
+const CODES: Readonly<Record<RecordType, number>> = { A: 1, AAAA: 28, CNAME: 5, SRV: 33 }
 const RCODES = { servfail: 2, nxdomain: 3, refused: 5 }
 
 /** A and AAAA records for these addresses. */
 export const addresses = (list: readonly string[], ttl = 30): Answer[] =>
   list.map((value) => ({ type: value.includes(':') ? 'AAAA' : 'A', value, ttl }))
+
+/** SRV records, each as `priority weight port host`. */
+export const services = (list: readonly string[]): Answer[] => list.map((value) => ({ type: 'SRV', value }))
 
 /** Starts a name server with these names; it ends with the test. */
 export async function startNameServer(zones: Readonly<Record<string, Zone>> = {}): Promise<NameServer> {
@@ -74,6 +81,15 @@ export async function startNameServer(zones: Readonly<Record<string, Zone>> = {}
   onTestFinished(close)
   const set = (name: string, zone: Zone | null) => void (zone === null ? known.delete(name) : known.set(name, zone))
   return { address: `127.0.0.1:${port}`, set, asked, close }
+}
+
+/** For a Turnout that asks this name server, and no file of the system. */
+export function namesBy(server: NameServer): NamesOptions {
+  const folder = temporaryFolder()
+  return {
+    servers: () => [server.address],
+    files: { hosts: join(folder, 'hosts'), resolvConf: join(folder, 'resolv.conf') },
+  }
 }
 
 /** The same free port by TCP and by UDP. */
@@ -131,7 +147,7 @@ function writeReply(question: Buffer, name: string, type: RecordType, zone: Zone
 }
 
 function writeRecord({ type, value, ttl = 30 }: Answer, owner: string): Buffer {
-  const data = type === 'CNAME' ? writeName(value) : writeAddress(value)
+  const data = writeData(type, value)
   const fixed = Buffer.alloc(10)
   fixed.writeUInt16BE(CODES[type], 0)
   fixed.writeUInt16BE(1, 2)
@@ -140,7 +156,17 @@ function writeRecord({ type, value, ttl = 30 }: Answer, owner: string): Buffer {
   return Buffer.concat([writeName(owner), fixed, data])
 }
 
+function writeData(type: RecordType, value: string): Buffer {
+  if (type === 'CNAME') return writeName(value)
+  if (type !== 'SRV') return writeAddress(value)
+  const [priority, weight, port, host] = value.split(' ')
+  const numbers = Buffer.alloc(6)
+  for (const [at, number] of [priority, weight, port].entries()) numbers.writeUInt16BE(Number(number), 2 * at)
+  return Buffer.concat([numbers, writeName(host)])
+}
+
 function writeName(name: string): Buffer {
+  if (name === '.') return Buffer.from([0])
   const labels = name.split('.').map((label) => Buffer.concat([Buffer.from([label.length]), Buffer.from(label)]))
   return Buffer.concat([...labels, Buffer.from([0])])
 }

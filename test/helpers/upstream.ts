@@ -3,17 +3,23 @@ import type { RequestListener, Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import net from 'node:net'
 import { onTestFinished } from 'vitest'
+import { hostAndPort } from '../../src/config/address.ts'
 import { http } from './http.ts'
 
 export interface Upstream {
-  /** `http://127.0.0.1:port`. */
+  /** `http://127.0.0.1:port`, unless it was to be elsewhere. */
   readonly url: string
   readonly port: number
   close(): Promise<void>
 }
 
-async function listen(server: net.Server | Server, port: number, cut: () => void): Promise<Upstream> {
-  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
+async function listen(
+  server: net.Server | Server,
+  port: number,
+  cut: () => void,
+  address = '127.0.0.1',
+): Promise<Upstream> {
+  await new Promise<void>((resolve, fail) => server.once('error', fail).listen(port, address, resolve))
   const close = () =>
     new Promise<void>((resolve) => {
       server.close(() => resolve())
@@ -21,7 +27,7 @@ async function listen(server: net.Server | Server, port: number, cut: () => void
     })
   onTestFinished(close)
   const taken = (server.address() as AddressInfo).port
-  return { url: `http://127.0.0.1:${taken}`, port: taken, close }
+  return { url: `http://${hostAndPort(address, taken)}`, port: taken, close }
 }
 
 /** A node:http server with this listener; port 0 takes a free one. */
@@ -38,6 +44,22 @@ export function startNamed(name: string, port = 0): Promise<Upstream & { readonl
     request.resume()
     request.on('end', () => response.setHeader('x-name', name).end(name))
   }, port).then((upstream) => ({ ...upstream, requests: () => requests }))
+}
+
+/** A server on one of the addresses of loopback; without a listener it answers with its address. */
+export async function startAt(
+  address: string,
+  port: number,
+  listener?: RequestListener,
+): Promise<Upstream & { readonly requests: () => number }> {
+  let requests = 0
+  const server = http.createServer((request, response) => {
+    requests++
+    if (listener === undefined) response.setHeader('x-name', address).end(address)
+    else listener(request, response)
+  })
+  const upstream = await listen(server, port, () => server.closeAllConnections(), address)
+  return { ...upstream, requests: () => requests }
 }
 
 /** A target that fails a share of its requests once it is told to. */

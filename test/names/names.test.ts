@@ -5,7 +5,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { type Clock, systemClock } from '../../src/clock.ts'
 import { type NameNews, Names, type NamesOptions } from '../../src/names/names.ts'
 import { bulk } from '../helpers/bulk.ts'
-import { addresses, type NameServer, startNameServer, type Zone } from '../helpers/name-server.ts'
+import { addresses, type NameServer, services, startNameServer, type Zone } from '../helpers/name-server.ts'
 import { temporaryFolder } from '../helpers/proxy.ts'
 
 /** Real time, but for what is due in more than four seconds: that comes when told. */
@@ -203,5 +203,61 @@ describe('what the system says', () => {
     mkdirSync(files.hosts)
     await names.learn(['api', 'localhost'], 4_000)
     expect([at('api'), at('localhost')]).toEqual([['10.0.0.1'], ['127.0.0.1']])
+  })
+})
+
+describe('SRV records', () => {
+  const web = 'SRV _web._tcp.test'
+  const zones = {
+    '_web._tcp.test': { answers: services(['0 1 81 a.test', '0 1 82 b.test']) },
+    'a.test': { answers: addresses(['10.0.0.1']) },
+    'b.test': { answers: addresses(['10.0.0.2']) },
+    'c.test': { answers: addresses(['10.0.0.3']) },
+  }
+
+  test('places are learnt with all their hosts, and followed when a record comes and another goes', async () => {
+    const { names, at, server, moved, eventually } = await setup(zones)
+    await names.learn([web], 4_000)
+    expect(at(web)).toEqual(['10.0.0.1:81', '10.0.0.2:82'])
+    names.want(new Set([web]))
+    server.set('_web._tcp.test', { answers: services(['0 1 83 a.test', '0 1 84 c.test']) })
+    await eventually(() => expect(at(web)).toEqual(['10.0.0.1:83', '10.0.0.3:84']))
+    expect(moved).toContain(web)
+    // The host that no record names any more is forgotten.
+    await eventually(() => expect(names.counts().names).toBe(3))
+  })
+
+  test('an address of a host moves the place, though the records stay', async () => {
+    const { names, at, server, eventually } = await setup(zones)
+    await names.learn([web], 4_000)
+    names.want(new Set([web]))
+    server.set('a.test', { answers: addresses(['10.0.0.9']) })
+    await eventually(() => expect(at(web)).toEqual(['10.0.0.2:82', '10.0.0.9:81']))
+  })
+
+  test('what was known stays when the name, or all of its hosts, are gone', async () => {
+    const { names, at, server, eventually } = await setup(zones)
+    await names.learn([web], 4_000)
+    names.want(new Set([web]))
+    for (const name of Object.keys(zones)) server.set(name, null)
+    await eventually(() => expect(names.of(web).fault).toMatchObject({ reason: 'not_found' }))
+    expect(at(web)).toEqual(['10.0.0.1:81', '10.0.0.2:82'])
+  })
+
+  test('places beyond the limit are counted once, not with their hosts again', async () => {
+    const many = Array.from({ length: 70 }, (_, n) => `10.1.0.${n}`)
+    const { names, eventually } = await setup({ ...zones, 'a.test': { answers: addresses(many), truncated: true } })
+    await names.learn([web], 4_000)
+    names.want(new Set([web]))
+    // 64 of `a` and one of `b`, of which 64 are used; `a` has 6 more.
+    await eventually(() => expect(names.counts().unusedAddresses).toBe(7))
+    expect(names.of(web).unused).toBe(7)
+  })
+
+  test('when nobody wants the name, its hosts are forgotten, too', async () => {
+    const { names, eventually } = await setup(zones)
+    await names.learn([web], 4_000)
+    names.want(new Set())
+    await eventually(() => expect(names.counts().names).toBe(0))
   })
 })

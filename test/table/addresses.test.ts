@@ -39,6 +39,41 @@ test('each address is a place with its own counters; all share the name of the t
   expect(places[0].targetTag).toBe(places[1].targetTag)
 })
 
+test('places of SRV records share the weight that the target has at each of them, by the ratio of theirs', () => {
+  const url = 'srv+http://_web._tcp.test'
+  const place = (address: string, host: string, port: number, weight: number, slot: number): AddressStatus => ({
+    address: `${address}:${port}`,
+    alternate: null,
+    srv: { host, ip: address, port, weight },
+    health: 'healthy',
+    ejectedUntilMs: 0,
+    slot,
+  })
+  const compiled = (weights: readonly [number, number], weight = 1) => {
+    const pools = [{ name: 'blue', version: '1', targets: [url, WEB], weights: { [url]: weight } }]
+    const plan = makePlan({ pools, weights: { blue: 1 } })
+    const addresses = [place('10.0.0.1', 'a.test', 81, weights[0], 1), place('10.0.0.2', 'b.test', 82, weights[1], 2)]
+    const [pool] = makeTable(plan, { targets: { [url]: { addresses } } }).services.get('shop')!.pools
+    return pool
+  }
+  const pool = compiled([3, 1])
+  expect(pool.targets.slice(0, 2)).toMatchObject([
+    { url, authority: 'a.test:81', host: 'a.test', address: '10.0.0.1', port: 81, weight: 1.5, tls: false },
+    { url, authority: 'b.test:82', host: 'b.test', address: '10.0.0.2', port: 82, weight: 0.5, tls: false },
+  ])
+  expect(pool.isEven).toBe(false)
+  // The sum is that of a target of two plain addresses, whatever the weights of the records are.
+  for (const weights of [
+    [3, 1],
+    [1, 1],
+    [65_535, 2],
+  ] as const) {
+    const [one, two, other] = compiled(weights, 5).targets.map(({ weight }) => weight)
+    expect([one + two, other]).toEqual([10, 1])
+  }
+  expect(compiled([7, 7]).isEven).toBe(true)
+})
+
 test('requests go to the addresses that are well', () => {
   const [one, two, three] = at('10.0.0.1', '10.0.0.2', '10.0.0.3')
   const table = tableOf([one, { ...two, health: 'unhealthy' }, { ...three, ejectedUntilMs: NOW_MS + 1 }])

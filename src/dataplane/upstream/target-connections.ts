@@ -28,7 +28,8 @@ const SHARED_FROM = 64
 
 export class TargetConnections implements Leases, ConnectionOwner {
   readonly plane: UpstreamSetting
-  readonly target: TargetTable
+  /** As the last table that has led here has it: the same place in each. */
+  target: TargetTable
   /** Open or opening connections, idle ones included. */
   size = 0
   readonly #idle: UpstreamConnection[] = []

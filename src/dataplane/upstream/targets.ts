@@ -20,12 +20,15 @@ export class Targets {
   /** The connections of this worker to a target. */
   connectionsOf(target: TargetTable): Leases {
     let connections = this.#bySlot.get(target.slot)
+    if (connections?.target === target) return connections
     // A slot may be given to another target once nothing counts on it; then only idle connections are left of the old one.
     if (connections === undefined || !isSamePlace(connections.target, target)) {
       connections?.closeIdle()
       connections = new TargetConnections(this.#setting, target)
       this.#bySlot.set(target.slot, connections)
     }
+    // So that the place is compared once for each table, and not for each request.
+    connections.target = target
     return connections
   }
 
@@ -46,4 +49,4 @@ export class Targets {
 
 /** Tables come and go, so their objects tell nothing. */
 const isSamePlace = (a: TargetTable, b: TargetTable): boolean =>
-  a === b || (a.url === b.url && a.address === b.address && a.alternate === b.alternate)
+  a.port === b.port && a.url === b.url && a.address === b.address && a.alternate === b.alternate && a.host === b.host

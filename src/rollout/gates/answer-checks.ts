@@ -1,7 +1,8 @@
 /**
  * Checks that ask targets what they are: their version, and what they were built or set up with.
  *
- * They only read. A target that does not answer has failed the check; at most `AT_ONCE` are asked at the same time.
+ * They only read. A target is asked at each of its addresses, and one that does not answer has failed the check; at most `AT_ONCE`
+ * addresses are asked at the same time.
  */
 import { fieldAt } from '../../config/record.ts'
 import type { AnswerSpec } from '../../config/schema-gates.ts'
@@ -9,13 +10,14 @@ import { unansweredInWords } from '../../unanswered.ts'
 import { isRolling } from '../rolling.ts'
 import { livePoolsOf } from '../rollout.ts'
 import { hostOf } from './as-client.ts'
-import { parsedJson, urlAt } from './asker.ts'
+import { parsedJson } from './asker.ts'
 import { type Found, failed, ok, skipped } from './check.ts'
 import { type About, GateClosed, type Means, readyOf, targetsOf } from './gate.ts'
+import { type Place, placesOf } from './places.ts'
 import { shortened } from './shortened.ts'
 
 const WITHIN_MS = 5_000
-/** Targets that are asked at the same time. */
+/** Addresses that are asked at the same time. */
 const AT_ONCE = 32
 
 /** Every target of the new pool answers the version of its pool. */
@@ -27,11 +29,12 @@ export async function versionAsAnnounced(about: About, means: Means, signal: Abo
   const version = versionOf(about)
   if (version === null) return skipped(`pool ${to} has no version to compare with`)
   const urls = readyOf(about)
-  const answers = await askAll(urls, spec.announces, about, means, signal)
+  const places = placesOf(about, urls, means.steadyMs())
+  const answers = await askAll(places, spec.announces, about, means, signal)
   const wrong = answers.findIndex((answer) => answer !== version)
   return wrong < 0
     ? ok(`${urls.length} of ${urls.length} targets of ${to} answer version ${version}`)
-    : failed(isWrong(urls[wrong], answers[wrong], version))
+    : failed(isWrong(places[wrong], answers[wrong], version))
 }
 
 /** The version that the targets of the new pool are to answer; null where nobody says it, or where they could tell it. */
@@ -41,8 +44,8 @@ export function versionOf({ spec, rollout, version, targets }: About): string | 
   return version || present || null
 }
 
-const isWrong = (url: string, answer: string, version: string): string =>
-  `${url} answers version ${shown(answer)}, not ${shown(version)}`
+const isWrong = ({ name }: Place, answer: string, version: string): string =>
+  `${name} answers version ${shown(answer)}, not ${shown(version)}`
 
 /** What is wrong with a target as it answers now; null for nothing. Throws `GateClosed` when it does not answer. */
 export async function wrongVersion(
@@ -54,8 +57,10 @@ export async function wrongVersion(
 ): Promise<string | null> {
   const { announces } = about.spec
   if (announces === undefined) return null
-  const [answer] = await askAll([url], announces, about, means, signal)
-  return answer === version ? null : isWrong(url, answer, version)
+  const places = placesOf(about, [url], means.steadyMs())
+  const answers = await askAll(places, announces, about, means, signal)
+  const wrong = answers.findIndex((answer) => answer !== version)
+  return wrong < 0 ? null : isWrong(places[wrong], answers[wrong], version)
 }
 
 /** Throws `GateClosed` unless a target answers this version; without `announces`, or a version, nothing is asked. */
@@ -82,22 +87,30 @@ export async function noDrift(
   const { to } = rollout
   const asked = spec.fingerprint
   if (asked === undefined) return skipped('rollout.fingerprint does not say what to compare')
-  const mine = urlsOf(to)
   const others = asked.same ? livePoolsOf(rollout) : []
-  const urls = [...mine, ...others.flatMap(urlsOf)]
-  const answers = await askAll(urls, asked, about, means, signal)
+  let count = 0
+  const [mine, theirs] = [[to], others].map((pools) =>
+    pools.flatMap((pool) => {
+      const urls = urlsOf(pool)
+      count += urls.length
+      return placesOf(about, urls, means.steadyMs(), pool)
+    }),
+  )
+  const places = [...mine, ...theirs]
+  const answers = await askAll(places, asked, about, means, signal)
   const other = answers.findIndex((answer) => answer !== answers[0])
   if (other < 0) {
     const whose = [to, ...others].join(' and ')
-    return ok(`all ${urls.length} targets of ${whose} answer ${shown(answers[0] ?? '')} at ${asked.path}`)
+    return ok(`all ${count} targets of ${whose} answer ${shown(answers[0] ?? '')} at ${asked.path}`)
   }
-  const both = `${urls[0]} answers ${shown(answers[0])} at ${asked.path}, and ${urls[other]} ${shown(answers[other])}`
+  const [one, another] = [places[0].name, places[other].name]
+  const both = `${one} answers ${shown(answers[0])} at ${asked.path}, and ${another} ${shown(answers[other])}`
   return failed(other < mine.length ? `targets of ${to} differ: ${both}` : `${to} differs from the live pool: ${both}`)
 }
 
 /** What each answers, in order. Throws `GateClosed` when one does not. */
 async function askAll(
-  urls: readonly string[],
+  places: readonly Place[],
   asked: AnswerSpec,
   about: About,
   means: Means,
@@ -105,22 +118,22 @@ async function askAll(
 ): Promise<string[]> {
   const headers = hostOf(about)
   const answers: string[] = []
-  for (let at = 0; at < urls.length; at += AT_ONCE) {
-    const some = urls.slice(at, at + AT_ONCE)
-    answers.push(...(await Promise.all(some.map((url) => ask(url, asked, headers, means, signal)))))
+  for (let at = 0; at < places.length; at += AT_ONCE) {
+    const some = places.slice(at, at + AT_ONCE)
+    answers.push(...(await Promise.all(some.map((place) => ask(place, asked, headers, means, signal)))))
   }
   return answers
 }
 
 async function ask(
-  url: string,
+  place: Place,
   { path, json }: AnswerSpec,
   headers: Readonly<Record<string, string>>,
   { asker }: Means,
   signal: AbortSignal,
 ): Promise<string> {
-  const what = `GET ${path} of ${url}`
-  const { status, body } = await asker.get(urlAt(url, path), WITHIN_MS, signal, headers).catch((error: unknown) => {
+  const what = `GET ${path} of ${place.name}`
+  const { status, body } = await asker.getAt(place, path, WITHIN_MS, signal, headers).catch((error: unknown) => {
     signal.throwIfAborted()
     throw new GateClosed(`${what}: ${unansweredInWords(error)}`)
   })

@@ -3,8 +3,8 @@
  *
  *   ready ─► drain: nobody new, until nothing is in flight ─► maint ─► hook UpdateTarget ─► standby: probed ─► healthy ─► ready
  *
- * A target is healthy here when it has answered us as often in a row as its probes ask for, and the probes say so too: what they knew of
- * it was of the version before. Without probes any answer below 500 is one.
+ * A target is healthy here when it has answered us at each of its addresses as often in a row as its probes ask for, and the probes say
+ * so too: what they knew of it was of the version before. Without probes any answer below 500 is one.
  *
  * A store that is away says nothing of the release: whatever has to be set waits for it, however long.
  */
@@ -14,9 +14,9 @@ import type { AdminState } from '../../table/types.ts'
 import { batchOf } from '../rolling.ts'
 import { isForNow, StoreWait } from '../store-wait.ts'
 import { assertVersion } from './answer-checks.ts'
-import { urlAt } from './asker.ts'
 import { type About, GateClosed, type Means } from './gate.ts'
 import { callHooks } from './hooks.ts'
+import { allPlacesOf } from './places.ts'
 
 const LOOK_MS = 50
 /** Others of the pool that are out are waited for so long. */
@@ -151,14 +151,19 @@ async function healthy(url: string, { targets, spec }: About, means: Means, sign
   const untilMs = steadyMs() + durationMs(within)
   const probes = targets.spec?.health
   const wanted: StatusRanges = probes === undefined ? [[100, 499]] : statusRanges(probes.status)
-  const path = urlAt(url, probes?.path ?? '/')
+  const path = probes?.path ?? '/'
   // As probes ask, for it is their answer that counts.
   const headers: Record<string, string> = probes?.host === undefined ? {} : { host: probes.host }
   let passes = 0
   for (;;) {
-    const { status } = await means.asker.get(path, ASK_MS, signal, headers).catch(() => ({ status: 0 }))
+    // It may come back with other addresses.
+    const places = Object.hasOwn(targets.all, url) ? allPlacesOf(url, targets.all[url]) : []
+    const answers = await Promise.all(
+      places.map((place) => means.asker.getAt(place, path, ASK_MS, signal, headers).catch(() => null)),
+    )
     signal.throwIfAborted()
-    passes = isAmong(status, wanted) ? passes + 1 : 0
+    const pass = answers.length > 0 && answers.every((answer) => answer !== null && isAmong(answer.status, wanted))
+    passes = pass ? passes + 1 : 0
     const isSeen = probes === undefined || targets.all[url]?.health === 'healthy'
     if (isSeen && passes >= (probes?.healthyAfter ?? ANSWERS_MIN)) return
     if (steadyMs() >= untilMs) throw new GateClosed(`${url} was not healthy ${within} after its update`)

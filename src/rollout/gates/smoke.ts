@@ -1,12 +1,13 @@
-/** Smoke tests: every target of the new version is asked as a client would, before it gets traffic. */
+/** Smoke tests: every target of the new version is asked as a client would, at each of its addresses, before it gets traffic. */
 import { durationMs } from '../../config/duration.ts'
 import { equalJson, fieldAt } from '../../config/record.ts'
 import type { RolloutSpec } from '../../config/schema-rollout.ts'
 import { isAmong, statusRanges } from '../../config/statuses.ts'
 import { unansweredInWords } from '../../unanswered.ts'
 import { headersOf } from './as-client.ts'
-import { parsedJson, urlAt } from './asker.ts'
+import { parsedJson } from './asker.ts'
 import { type About, GateClosed, type Means, readyOf } from './gate.ts'
+import { type Place, placesOf } from './places.ts'
 import { shortened } from './shortened.ts'
 
 /** Passes when every target has answered every test as it should. */
@@ -15,7 +16,7 @@ export async function smoke(about: About, means: Means, signal: AbortSignal): Pr
     await about.log.watch('smoke', test.path, signal, async () => {
       const targets = readyOf(about)
       const headers = headersOf(about)
-      for (const target of targets) await ask(test, target, headers, means, signal)
+      for (const place of placesOf(about, targets, means.steadyMs())) await ask(test, place, headers, means, signal)
       return `${targets.length} of ${targets.length} targets answered as they should`
     })
   }
@@ -25,14 +26,14 @@ type SmokeTest = NonNullable<RolloutSpec['smoke']>[number]
 
 async function ask(
   test: SmokeTest,
-  target: string,
+  place: Place,
   headers: Readonly<Record<string, string>>,
   { asker }: Means,
   signal: AbortSignal,
 ): Promise<void> {
-  const what = `smoke test of ${test.path} at ${target}`
+  const what = `smoke test of ${test.path} at ${place.name}`
   const { status, body } = await asker
-    .get(urlAt(target, test.path), durationMs(test.within), signal, headers)
+    .getAt(place, test.path, durationMs(test.within), signal, headers)
     .catch((error: unknown) => {
       signal.throwIfAborted()
       throw new GateClosed(`${what}: ${unansweredInWords(error)}`)

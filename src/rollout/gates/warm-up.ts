@@ -1,13 +1,14 @@
 /**
  * Warms the targets of the new version up, before it gets traffic: requests at a steady rate, and what is asked of their answers.
  *
- * It may be long and fast, so nothing is kept by request: times are counted by the millisecond, and what is under way ends in time.
+ * It may be long and fast, so nothing is kept by request: times are counted by the millisecond, and what is under way ends in time. Each
+ * address of a target has its turn; when something is known of them that was not before, those of then are asked from there on.
  */
 import { durationMs } from '../../config/duration.ts'
 import { isAmong, statusRanges } from '../../config/statuses.ts'
 import { headersOf } from './as-client.ts'
-import { urlAt } from './asker.ts'
 import { type About, GateClosed, type Means, readyOf } from './gate.ts'
+import { placesOf } from './places.ts'
 
 const TIMEOUT_MS = 10_000
 
@@ -25,7 +26,8 @@ async function warm(
   { asker, steadyMs, pause }: Means,
   signal: AbortSignal,
 ): Promise<string> {
-  const urls = readyOf(about)
+  const placesNow = () => placesOf(about, readyOf(about), steadyMs())
+  let [known, places] = [about.status(), placesNow()]
   const count = Math.ceil((durationMs(warmup.for) / 1_000) * warmup.rate)
   // By the millisecond: how many requests there may be is nobody's limit.
   const times = new Uint32Array(TIMEOUT_MS + 1)
@@ -36,9 +38,11 @@ async function warm(
   const under = new Set<Promise<void>>()
   const startedMs = steadyMs()
   for (let n = 0; n < count; n++) {
-    const url = urlAt(urls[n % urls.length], warmup.requests[n % warmup.requests.length].path)
+    // What has changed is a new object.
+    if (about.status() !== known) [known, places] = [about.status(), placesNow()]
+    const { path } = warmup.requests[n % warmup.requests.length]
     const begunMs = steadyMs()
-    const asked = asker.get(url, TIMEOUT_MS, signal, headers).then(
+    const asked = asker.getAt(places[n % places.length], path, TIMEOUT_MS, signal, headers).then(
       ({ status }) => {
         times[Math.min(TIMEOUT_MS, Math.round(steadyMs() - begunMs))]++
         if (!isAmong(status, failing)) well++

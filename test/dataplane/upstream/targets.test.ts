@@ -42,3 +42,16 @@ test('when a place is given to another target, idle connections to the one befor
   plane.targets.connectionsOf(other)
   await until('it is closed', () => open.size === 0)
 })
+
+test('a place is the same in each table, and another by its port or by the host of its certificate', () => {
+  const plane = makePlane({ targets: ['http://127.0.0.1:3000'] })
+  const [target] = plane.tables.current().services.get('shop')!.pools[0].targets
+  const first = plane.targets.connectionsOf(target)
+  const again = { ...target }
+  expect(plane.targets.connectionsOf(again)).toBe(first)
+  // Known by the object from then on, so that nothing of it is compared for the next request.
+  expect((first as unknown as { target: TargetTable }).target).toBe(again)
+  const moved = plane.targets.connectionsOf({ ...target, port: 3001 })
+  expect(moved).not.toBe(first)
+  expect(plane.targets.connectionsOf({ ...target, port: 3001, host: 'a.test' })).not.toBe(moved)
+})
