@@ -7,6 +7,7 @@
  */
 import type { Observation } from '../change.ts'
 import { servicesOfEvent } from '../config/event-types.ts'
+import { own } from '../config/record.ts'
 import { type Alarm, onAlarm } from '../metrics/alarm.ts'
 import type { SharedMemory } from '../metrics/layout.ts'
 import { CELL } from '../metrics/layout.ts'
@@ -52,7 +53,19 @@ export function createHealth(deps: HealthDeps): RunningHealth {
       changed = new Set()
     })
   })
-  const sweep = () => sweeper.sweep(control.snapshot().status, clock.steadyMs())
+  let followed = control.snapshot().status
+  /** Names have other addresses without an event; whatever has changed is a new object. */
+  const follow = () => {
+    const { status } = control.snapshot()
+    if (status === followed) return
+    const moved = Object.keys(status).filter((name) => status[name] !== own(followed, name))
+    followed = status
+    if (moved.length > 0) prober.sync(new Set(moved))
+  }
+  const sweep = () => {
+    follow()
+    sweeper.sweep(control.snapshot().status, clock.steadyMs())
+  }
   const endSweep = clock.every(SWEEP_MS, sweep)
   const endAlarm = onAlarm(deps.memory, clock, ALARM, sweep)
   prober.sync()

@@ -3,6 +3,7 @@ import { systemClock } from '../../src/clock.ts'
 import { Counters } from '../../src/dataplane/counters.ts'
 import { createHealth } from '../../src/health/health.ts'
 import { allocateSharedMemory } from '../../src/metrics/layout.ts'
+import type { Address } from '../../src/names/address.ts'
 import { fakeControl, healthPlan, json, planHealth, refusingUrl, standingClock, startTarget } from './stand-in.ts'
 
 const ok = json({ status: 'ok' })
@@ -32,6 +33,26 @@ describe('active probes', () => {
     await eventually(() => expect(up.seen.requests).toBeGreaterThan(requests + 3))
     expect(fake.batches.flat()).toHaveLength(3)
     expect(fake.batches.flat().find(({ target }) => target === down.url)?.detail).toBe('GET /health answered 500')
+  })
+
+  it('go to an address that a name has got, and to one that has gone no more, though no event tells of either', async () => {
+    const [one, two] = [await startTarget(ok), await startTarget(ok)]
+    const place = ({ url }: { url: string }): Address => {
+      const port = Number(new URL(url).port)
+      const srv = { host: 'a.test', ip: '127.0.0.1', port, weight: 1 }
+      return { address: `127.0.0.1:${port}`, alternate: null, srv }
+    }
+    const url = 'srv+http://_web._tcp.test'
+    const fake = fakeControl({ shop: { health: healthPlan(), targets: [url] } })
+    fake.setAddresses('shop', url, [place(one)])
+    start(fake)
+    await eventually(() => expect(fake.target('shop', url).health).toBe('healthy'))
+    fake.setAddresses('shop', url, [place(two)])
+    await eventually(() => expect(fake.target('shop', url).addresses).toMatchObject([{ health: 'healthy' }]))
+    const requests = one.seen.requests
+    const later = two.seen.requests
+    await eventually(() => expect(two.seen.requests).toBeGreaterThan(later + 3))
+    expect(one.seen.requests).toBe(requests)
   })
 
   it('have all been made once, when that is waited for, whatever they said', async () => {

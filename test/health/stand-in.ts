@@ -110,7 +110,7 @@ export function fakeControl(initial: Readonly<Record<string, ServiceSketch>> = {
     set,
     target,
     setHealth: (service: string, url: string, health: Health) => see(service, url, { health }),
-    /** Gives a target these addresses, as its name would. */
+    /** Gives a target these addresses, as its name would: without an event, and in a new status. */
     setAddresses: (service: string, url: string, addresses: readonly Address[]) => {
       const held = target(service, url)
       const fresh = { health: 'unknown' as Health, ejectedUntilMs: 0 }
@@ -118,7 +118,7 @@ export function fakeControl(initial: Readonly<Record<string, ServiceSketch>> = {
         ...(held.addresses.find((one) => one.address === address.address) ?? { ...fresh, slot }),
         ...address,
       }))
-      tell()
+      status = { ...status, [service]: { ...status[service] } }
     },
     refuse: (on: boolean) => {
       refuses = on
