@@ -19,7 +19,7 @@ import { validatePool, validateRules, validateService, validateState, validateWe
 import { planHealth, planService, planTimeouts } from './config/plan.ts'
 import { type ConfigFile, createFile } from './control/config-file.ts'
 import { createControl } from './control/control.ts'
-import { DepartureWatch } from './control/departure-watch.ts'
+import type { DepartureWatch } from './control/departure-watch.ts'
 import type { RunningControl } from './control/deps.ts'
 import { Instances } from './control/instances.ts'
 import { type CookieSecrets, cookieSecretsOf } from './dataplane/cookie-secrets.ts'
@@ -40,6 +40,7 @@ import type { GatesDeps } from './rollout/gates/gates.ts'
 import { Seat } from './rollout/seat.ts'
 import { Cleanup } from './serve/cleanup.ts'
 import { openEvents } from './serve/kept-events.ts'
+import { startDepartures } from './serve/let-go.ts'
 import { addressOf, listenerUrl, planListeners } from './serve/listener-plan.ts'
 import type { Running, ServeOptions } from './serve/options.ts'
 import { closerOf, INSTANCE, presentOf, SELF, type Stage } from './serve/present.ts'
@@ -99,7 +100,7 @@ export async function serve(options: ServeOptions): Promise<Running> {
   try {
     const core = await startCore(options, log, cleanup)
     const stage: Stage = { isDraining: false, isYielded: options.predecessor !== undefined }
-    const { admin, rollouts } = await startControlPlane(options, core, log, cleanup, stage)
+    const { admin, rollouts, departures } = await startControlPlane(options, core, log, cleanup, stage)
     if (options.predecessor !== undefined) {
       // Last, since what it has written would stay, and what it has accepted would be cut, if anything failed then.
       await core.begin()
@@ -107,7 +108,7 @@ export async function serve(options: ServeOptions): Promise<Running> {
       stage.isYielded = false
     }
     const { shutdownMs } = planTimeouts(spec.timeouts)
-    const parts = { ...core, options, rollouts, admin, stage, shutdownMs, cleanup, log }
+    const parts = { ...core, options, rollouts, departures, admin, stage, shutdownMs, cleanup, log }
     const close = closerOf(parts)
     return {
       listeners: spec.listeners.map((listener, i) => listenerUrl(listener, core.workers.ports[i])),
@@ -134,7 +135,7 @@ async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): 
   const { spec, predecessor, sockets = { listeners: [], duplicate: null } } = options
   const directory = options.directory ?? process.cwd()
   const listeners = planListeners(spec.listeners, directory)
-  const memory = allocateSharedMemory(workerCount(spec))
+  const memory = allocateSharedMemory(workerCount(spec), predecessor !== undefined)
   const store = await openStore(storeUrl(spec.store, options), snapshotPath(options))
   cleanup.add(() => store.close())
   const events = await openEvents(eventsPath(spec.store, options), log, systemClock)
@@ -161,8 +162,7 @@ async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): 
   const { lookups, files } = startLookups(spec, directory, log, systemClock, (lookup) => workers.give(lookup))
   cleanup.add(() => files.close())
   await files.open(spec.services)
-  let table = emptyTable()
-  let next = table
+  let [table, next] = [emptyTable(), emptyTable()]
   const lately: Core['lately'] = { traffic: () => null }
   const control = await createControl({
     traffic: (service) => lately.traffic(service),
@@ -183,6 +183,7 @@ async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): 
       await workers.commit(delta)
       table = next
     },
+    routed: (change, revision) => predecessor?.routed(change, revision),
     log,
   })
   cleanup.add(() => control.close())
@@ -232,7 +233,7 @@ async function startControlPlane(
   log: Logger,
   cleanup: Cleanup,
   stage: Readonly<Stage>,
-): Promise<{ admin: Admin; rollouts: Seat }> {
+): Promise<{ admin: Admin; rollouts: Seat; departures: DepartureWatch }> {
   const { control, names, memory, store, file, files } = core
   const clock = systemClock
   const refused = (error: unknown) => log.warn({ err: error }, 'an observation was not taken')
@@ -242,8 +243,7 @@ async function startControlPlane(
   const traffic = createTrafficWindow(control, memory, clock)
   cleanup.add(() => traffic.close())
   core.lately.traffic = traffic.service
-  const departures = new DepartureWatch(control, memory, clock, (event) => control.publish(event))
-  cleanup.add(() => departures.close())
+  const { departures, letGoBefore } = startDepartures(core, predecessor, clock, cleanup)
   const busyPredecessor = () => predecessor?.busyPid ?? null
   const rollouts = newSeat(core, log, { clock, traffic, commandFolders: spec.rolloutCommands, busyPredecessor })
   cleanup.add(() => rollouts.close())
@@ -257,6 +257,7 @@ async function startControlPlane(
     rollouts: rollouts.figures(),
     lookups: files.told(),
     instances: instances.figures(),
+    letGoBefore,
   }))
   cleanup.add(() => exposition.close())
   const admin = await createAdmin({
@@ -290,5 +291,5 @@ async function startControlPlane(
   })
   cleanup.add(() => admin.close())
   cleanup.add(() => store.mayBlock(true))
-  return { admin, rollouts }
+  return { admin, rollouts, departures }
 }

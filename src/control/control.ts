@@ -18,7 +18,6 @@
  */
 import type { Change, ChangeOptions, ChangeResult, ControlEvent, Observation, Revision, Snapshot } from '../change.ts'
 import { durationMs } from '../config/duration.ts'
-import { own, withEntries } from '../config/record.ts'
 import { RouteOwners } from '../config/route-owners.ts'
 import { TurnoutError } from '../errors.ts'
 import { expectRevision } from '../if-match.ts'
@@ -30,7 +29,7 @@ import { createDrains, type Drains } from './drains.ts'
 import { createEvents, type Events, type NewEvent } from './events.ts'
 import { startFollower } from './follower.ts'
 import { foreseen } from './foreseen.ts'
-import { assertReleasesKept, assertServed, refusalOf } from './guards.ts'
+import { assertReleasesKept, assertServed, dryRunOf } from './guards.ts'
 import { shownRevision } from './history.ts'
 import { Keeper } from './keeper.ts'
 import { keepingEqual, type Loaded } from './loaded.ts'
@@ -139,6 +138,13 @@ class Writer implements RunningControl {
     })
   }
 
+  follow(change: Change, revision: number): Promise<void> {
+    return this.#queue.run(async () => {
+      await this.#follow().catch(() => {})
+      if (this.snapshot().revision <= revision) await this.#route(change)
+    }, true)
+  }
+
   fileServices(): readonly string[] {
     return Object.keys(this.#state.content.base.services ?? {})
   }
@@ -176,6 +182,7 @@ class Writer implements RunningControl {
     if (changed.length === 0) return
     await this.#commit(this.#state.prepare(snapshot, content, changed))
     this.#keeper.owe(before, changed)
+    this.#deps.routed?.(change, snapshot.revision)
   }
 
   async #attempt(change: Change, options: ChangeOptions): Promise<ChangeResult> {
@@ -196,11 +203,7 @@ class Writer implements RunningControl {
     const judged = { before, after: content, change, changed, options, known }
     assertReleasesKept(judged)
     const unchanged = { revision: present.revision, epoch: present.epoch, appliedInMs: 0 }
-    if (options.dryRun === true) {
-      const refused = refusalOf(judged)
-      const { services, intents } = content
-      return { ...unchanged, changed: changed.length > 0, dryRun: { services, intents, refused } }
-    }
+    if (options.dryRun === true) return { ...unchanged, changed: changed.length > 0, dryRun: dryRunOf(judged) }
     assertServed(judged)
     if (change.kind === 'hold') foreseen(judged, change, this.#tools).forEach(assertServed)
     const isLine = change.kind === 'rollout' && !(await isWritten(this.#deps.store, change))
@@ -219,13 +222,8 @@ class Writer implements RunningControl {
     const { clock } = this.#deps
     const { content: before, snapshot: present } = this.#state
     const startedMs = clock.monotonicMs()
-    const revision = this.#keeper.nextRevision
-    const written = this.#keeper.writesAll ? Object.keys({ ...before.services, ...content.services }) : changed
-    const revisions = withEntries(
-      present.revisions,
-      written.map((name) => [name, own(content.services, name) && revision]),
-    )
-    const step = this.#state.prepare({ revision, revisions }, content, changed)
+    const next = this.#keeper.next(present.revisions, { before, after: content, names: changed })
+    const step = this.#state.prepare(next, content, changed)
     const audit = { atMs: clock.nowMs(), actor: options.actor, change: auditOf(change, changed, options) }
     await this.#keeper
       .commit({ before, after: content, names: changed, audit, named: options.named })
@@ -235,7 +233,7 @@ class Writer implements RunningControl {
       })
     await this.#commit(step)
     const appliedInMs = clock.monotonicMs() - startedMs
-    const made = { revision, epoch: step.snapshot.epoch, appliedInMs }
+    const made = { revision: next.revision, epoch: step.snapshot.epoch, appliedInMs }
     // What a rollout has come to it tells itself.
     if (change.kind !== 'rollout') this.publish(eventOf(change, changed, options, made))
     return { ...made, changed: true }

@@ -3,15 +3,17 @@
  * place, and are left; for status, and told as events when it begins, when it stops since nobody would take them, and when it is over.
  *
  * Workers count in shared memory and say nothing; here it is looked at twice a second. A pool that was removed is watched on, since its slots are
- * not given to others while anything is open there. What a pool let go last stays to be read until it lets go again.
+ * not given to others while anything is open there. What a pool let go last stays to be read until it lets go again. What a process lets go that this
+ * one has replaced counts here (old-departures.ts); and what this one does, once it is replaced itself, there.
  */
 import type { Control, Snapshot } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import { own } from '../config/record.ts'
-import { DEPARTURE, PACE_STATES, type PaceState } from '../metrics/departures.ts'
-import { departureOffset, type SharedMemory } from '../metrics/layout.ts'
+import { DEPARTURE, departureOffset, PACE_STATES, type PaceState } from '../metrics/departures.ts'
+import type { SharedMemory } from '../metrics/layout.ts'
 import { slotsOf } from '../metrics/load.ts'
 import type { NewEvent } from './events.ts'
+import { type Counts, type HandedDepartures, type OldDepartures, poolKey, takeReturns } from './old-departures.ts'
 
 const LOOK_MS = 500
 /** How long it is waited at the end for those that have not come back yet. */
@@ -29,14 +31,6 @@ export interface LetGo {
   readonly pace: PaceState
 }
 
-interface Counts {
-  closed: number
-  cut: number
-  moved: number
-  left: number
-  state: number
-}
-
 interface Watched {
   readonly service: string
   readonly pool: string
@@ -50,8 +44,7 @@ interface Watched {
 
 /** A lane where these are 0 has nothing to tell. */
 const IN_USE: readonly number[] = [DEPARTURE.left, DEPARTURE.closed, DEPARTURE.moved]
-const NONE: Counts = Object.freeze({ closed: 0, cut: 0, moved: 0, left: 0, state: 0 })
-const keyOf = (service: string, pool: string): string => `${service}\n${pool}`
+const NONE: Counts = Object.freeze({ closed: 0, cut: 0, moved: 0, left: 0, went: 0, state: 0 })
 
 /** Watches until it is closed. */
 export class DepartureWatch {
@@ -59,10 +52,13 @@ export class DepartureWatch {
   readonly #memory: SharedMemory
   readonly #clock: Clock
   readonly #publish: (event: NewEvent) => void
+  readonly #old: OldDepartures
   /** Whose the slots are, or were last. */
   readonly #owners = new Map<number, string>()
   readonly #watched = new Map<string, Watched>()
   #seen = new Map<string, Counts>()
+  /** What the next process is told of: the counts that it begins from. */
+  readonly #handed = new Map<string, Counts>()
   /** The statuses whose slots are known. */
   #followed: Snapshot['status'] = {}
   /** Ends the watch. */
@@ -73,17 +69,41 @@ export class DepartureWatch {
     memory: SharedMemory,
     clock: Clock,
     publish: (event: NewEvent) => void,
+    old: OldDepartures,
   ) {
     this.#control = control
     this.#memory = memory
     this.#clock = clock
     this.#publish = publish
+    this.#old = old
     this.close = clock.every(LOOK_MS, () => this.#look())
   }
 
   /** What a pool lets go, or has let go last; null when nothing. */
   of(service: string, pool: string): LetGo | null {
-    return this.#watched.get(keyOf(service, pool))?.letGo ?? null
+    return this.#watched.get(poolKey(service, pool))?.letGo ?? null
+  }
+
+  /** What is let go here and is not over, and since the last call whom: for the process that serves now. Nobody comes back here any more. */
+  handOver(): HandedDepartures {
+    this.#look()
+    for (const [key, { isTold, from }] of this.#watched) {
+      if (!isTold && !this.#handed.has(key)) this.#handed.set(key, from)
+    }
+    const keys = [...this.#handed.keys()]
+    const pools = keys.map((key) => {
+      const [service, pool] = key.split('\n')
+      return { service, pool, counts: grownTo(this.#watched.get(key)!, this.#seen.get(key), this.#handed.get(key)!) }
+    })
+    const nowMs = this.#clock.steadyMs()
+    const own = [...takeReturns(this.#memory.returns)].map(({ key, count, slot, atMs }) => {
+      return { key, count, agoMs: nowMs - atMs, pool: this.#owners.get(slot) ?? '' }
+    })
+    const gone = [...own, ...this.#old.takeGone()].flatMap(({ key, count, agoMs, pool }) => {
+      const at = keys.indexOf(pool)
+      return at < 0 ? [] : [[key, count, Math.max(0, Math.floor(agoMs / 1_000)), at] as const]
+    })
+    return { pools, gone }
   }
 
   #follow(): void {
@@ -95,14 +115,15 @@ export class DepartureWatch {
       const its = snapshot.status[service]
       if (its === own(followed, service)) continue
       for (const [pool, status] of Object.entries(its.pools)) {
-        for (const slot of slotsOf(status)) this.#owners.set(slot, keyOf(service, pool))
+        for (const slot of slotsOf(status)) this.#owners.set(slot, poolKey(service, pool))
       }
     }
   }
 
   #look(): void {
     this.#follow()
-    const counted = countAll(this.#memory, this.#owners)
+    this.#old.look()
+    const counted = countAll(this.#memory, this.#owners, this.#old)
     for (const [key, counts] of counted) {
       const known = this.#watched.get(key)
       const from = this.#seen.get(key) ?? NONE
@@ -149,10 +170,28 @@ function told(from: Counts, counts: Counts, before: number): LetGo {
   const grown = (field: 'closed' | 'cut' | 'moved') => Math.max(0, counts[field] - from[field])
   const [closed, left] = [grown('closed'), counts.left]
   const pace = left === 0 ? 'steady' : PACE_STATES[counts.state]
-  return { before: Math.max(before, closed + left), closed, cut: grown('cut'), moved: grown('moved'), left, pace }
+  const went = Math.max(0, counts.went - from.went)
+  return {
+    before: Math.max(before, closed + left + went),
+    closed,
+    cut: grown('cut'),
+    moved: grown('moved'),
+    left,
+    pace,
+  }
 }
 
-function countAll({ departures, workers }: SharedMemory, owners: ReadonlyMap<number, string>): Map<string, Counts> {
+/** The counts of a pool since these. */
+function grownTo({ letGo }: Watched, counts: Counts = NONE, from: Counts): Counts {
+  const { before: _before, pace: _pace, ...grown } = told(from, counts, 0)
+  return { ...grown, went: Math.max(0, letGo.before - grown.closed - grown.left), state: counts.state }
+}
+
+function countAll(
+  { departures, workers }: SharedMemory,
+  owners: ReadonlyMap<number, string>,
+  old: OldDepartures,
+): Map<string, Counts> {
   const all = new Map<string, Counts>()
   for (const [slot, key] of owners) {
     let counts = all.get(key)
@@ -168,6 +207,12 @@ function countAll({ departures, workers }: SharedMemory, owners: ReadonlyMap<num
       counts.left += departures[at + DEPARTURE.left]
       counts.state = Math.max(counts.state, departures[at + DEPARTURE.state])
     }
+  }
+  for (const [key, theirs] of old.counts()) {
+    const counts = all.get(key) ?? { ...NONE }
+    all.set(key, counts)
+    for (const field of ['closed', 'cut', 'moved', 'left', 'went'] as const) counts[field] += theirs[field]
+    counts.state = Math.max(counts.state, theirs.state)
   }
   return all
 }

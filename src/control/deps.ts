@@ -1,6 +1,6 @@
 /** What control is given by main, and control as main has it. */
 import type { Logger } from 'pino'
-import type { Control, ControlEvent } from '../change.ts'
+import type { Change, Control, ControlEvent } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import type { ServiceSpec, Services } from '../config/schema.ts'
 import type { Fault } from '../errors.ts'
@@ -36,6 +36,8 @@ export interface ControlDeps {
   lookupFaults?(before: Services, after: Services, names: readonly string[]): readonly Fault[]
   /** Brings a delta into every worker and stores the epoch. Never rejects: a worker that does not answer is replaced. */
   commitTables(delta: TableDelta): Promise<void>
+  /** Every worker routes by this change before the store has it; `revision` is that of the store. For a process that this one has replaced. */
+  routed?(change: Change, revision: number): void
   readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
 }
 
@@ -45,6 +47,11 @@ export interface RunningControl extends Control {
   publish(event: NewEvent): void
   /** Brings the new addresses of a host into the tables. */
   addressesMoved(host: string): void
+  /**
+   * Brings a change into every worker that the process after this one has made at this revision of the store and may not be able to store.
+   * One that the store has by now was followed, and is left.
+   */
+  follow(change: Change, revision: number): Promise<void>
   /** Names of the services of the config file as it was last applied. */
   fileServices(): readonly string[]
   /** Waits for what is under way, saves what was observed and stops the timers. The store is left open. */

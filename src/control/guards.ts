@@ -2,7 +2,7 @@
  * All that may refuse a change for what it would do, in order: a rollout that runs, a standby that is kept, who would be left to answer, and
  * whether that one carries it. Each says why in words; `force` does it all the same, but for what belongs to a rollout.
  */
-import type { Change, ChangeOptions } from '../change.ts'
+import type { Change, ChangeOptions, ChangeResult } from '../change.ts'
 import { isTurnoutError } from '../errors.ts'
 import { assertCarried, type Known } from './carried.ts'
 import { assertAnswered } from './leaves-nobody.ts'
@@ -36,13 +36,15 @@ export function assertServed({ before, after, change, changed, options, known }:
   if (options.force !== true) assertCarried(before, after, change, changed, known)
 }
 
-/** Why `assertServed` would refuse the change, or null. */
-export function refusalOf(judged: Judged): string | null {
+/** What would come of the change, and why `assertServed` would refuse it, or null. */
+export function dryRunOf(judged: Judged): NonNullable<ChangeResult['dryRun']> {
+  const { services, intents } = judged.after
   try {
     assertServed(judged)
-    return null
+    return { services, intents, refused: null }
   } catch (error) {
-    if (isTurnoutError(error, 'conflict') || isTurnoutError(error, 'over_capacity')) return error.message
+    if (isTurnoutError(error, 'conflict') || isTurnoutError(error, 'over_capacity'))
+      return { services, intents, refused: error.message }
     throw error
   }
 }

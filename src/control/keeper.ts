@@ -18,8 +18,9 @@
  */
 import type { Logger } from 'pino'
 import { untilFree } from '../busy.ts'
+import type { Snapshot } from '../change.ts'
 import { type Clock, wallShiftMs } from '../clock.ts'
-import { mapEntries, own } from '../config/record.ts'
+import { mapEntries, own, withEntries } from '../config/record.ts'
 import { isTurnoutError, TurnoutError } from '../errors.ts'
 import type { AuditEntry, Commit, Position, Store, StoredContent, StoredDocument } from '../store/store.ts'
 import { observedMovedBy } from '../table/deadlines.ts'
@@ -105,14 +106,23 @@ export class Keeper {
       )
   }
 
-  /** The revision that the next change will have. */
-  get nextRevision(): number {
+  get #nextRevision(): number {
     return Math.max(this.#position.revision, this.#fallen.at?.revision ?? 0) + 1
   }
 
-  /** Whether the next change writes the whole document, since the store has lost it. */
-  get writesAll(): boolean {
-    return this.#fallen.at !== null
+  /** The revision that this change will have, and those of all services then. */
+  next(
+    present: Loaded['revisions'],
+    { before, after, names }: Pick<Written, 'before' | 'after' | 'names'>,
+  ): Pick<Snapshot, 'revision' | 'revisions'> {
+    const revision = this.#nextRevision
+    // A store that has lost the document gets the whole of it.
+    const all = this.#fallen.at === null ? names : Object.keys({ ...before.services, ...after.services })
+    const revisions = withEntries(
+      present,
+      all.map((name) => [name, own(after.services, name) && revision]),
+    )
+    return { revision, revisions }
   }
 
   /** The whole of what is stored; `accept` makes it the present document. */
@@ -219,7 +229,7 @@ export class Keeper {
     shiftMs: number,
   ): Promise<Position> {
     const { store } = this.#deps
-    const { nextRevision: revision } = this
+    const revision = this.#nextRevision
     if (this.#fallen.at !== null) {
       const gone = [...this.#raw].filter(([name]) => !names.has(name))
       const served = Object.keys(after.services).map((name) => [name, written(after, name, shiftMs)!] as const)

@@ -16,10 +16,10 @@
  */
 import type { Clock } from '../clock.ts'
 import { TurnoutError } from '../errors.ts'
+import { departureOffset } from '../metrics/departures.ts'
 import {
   CELL,
   DEPARTURE_FIELDS,
-  departureOffset,
   FIELDS,
   HOLDING_GAUGES,
   laneOffset,

@@ -12,8 +12,8 @@
  * Nothing is done for them until the table changes but a comparison at every sweep. Kept of each: the head of its request up to
  * `HEAD_LENGTH_MAX`, and who it is as a number.
  */
-import { DEPARTURE, PACE_STATES } from '../metrics/departures.ts'
-import { departureOffset, type SharedMemory } from '../metrics/layout.ts'
+import { DEPARTURE, departureOffset, PACE_STATES } from '../metrics/departures.ts'
+import type { SharedMemory } from '../metrics/layout.ts'
 import type { Decision, ServiceTable, Table } from '../table/types.ts'
 import type { Departure, Member, OpenPlace } from './departure.ts'
 import { type DestinationSetting, destinationOf } from './destination.ts'

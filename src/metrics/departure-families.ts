@@ -8,10 +8,18 @@ import { perPool } from './per-pool.ts'
 
 type Field = keyof typeof DEPARTURE
 
+const NOTHING = Object.freeze({})
+
+/** The sum of a field over the targets of a pool, and what a process that was replaced lets go of it. */
+const sumOf = ({ memory, letGoBefore }: Scrape, { slots, service, pool }: ScrapedPool): ((field: Field) => number) => {
+  const before: Readonly<Partial<Record<Field, number>>> = letGoBefore(service, pool) ?? NOTHING
+  return (field) => sumDepartures(memory, slots, DEPARTURE[field]) + (before[field] ?? 0)
+}
+
 /** A family over one field, for the pools where one of these was ever counted. */
 function ofPools(name: string, type: 'counter' | 'gauge', help: string, field: Field, where: readonly Field[]): Family {
-  const read = ({ memory }: Scrape, { slots }: ScrapedPool): Sample[] => {
-    const sum = (it: Field) => sumDepartures(memory, slots, DEPARTURE[it])
+  const read = (scrape: Scrape, pool: ScrapedPool): Sample[] => {
+    const sum = sumOf(scrape, pool)
     return where.some((it) => sum(it) > 0) ? [{ value: sum(field) }] : []
   }
   return { name, type, help, read: perPool(read) }
@@ -23,9 +31,11 @@ const pace: Family = {
   name: 'turnout_tunnels_pace',
   type: 'gauge',
   help: '1 for how tunnels of the pool are closed now: steady, slowed since reconnects are refused, or stopped since nobody would take them.',
-  read: perPool(({ memory }, { slots }) => {
-    if (sumDepartures(memory, slots, DEPARTURE.left) === 0) return []
-    return [{ value: 1, labels: { state: PACE_STATES[slowestPace(memory, slots)] } }]
+  read: perPool((scrape, pool) => {
+    if (sumOf(scrape, pool)('left') === 0) return []
+    const before = scrape.letGoBefore(pool.service, pool.pool)?.state ?? 0
+    const state = Math.max(before, slowestPace(scrape.memory, pool.slots))
+    return [{ value: 1, labels: { state: PACE_STATES[state] } }]
   }),
 }
 

@@ -4,7 +4,7 @@
  * Those of a target in the lane of each worker, which writes only its own; `state` is that of the pace of its service, by number. Then a
  * table of who was let go, by which reconnects are known again in any worker (dataplane/returns.ts).
  */
-import { departureOffset, type SharedMemory } from './layout.ts'
+import { DEPARTURE_FIELDS, type SharedMemory, SLOTS } from './layout.ts'
 
 /** Fields of a target in the lane of a worker. The first `DEPARTURE_GAUGES` are gauges. */
 export const DEPARTURE = Object.freeze({
@@ -28,6 +28,13 @@ export type PaceState = (typeof PACE_STATES)[number]
 
 /** How many entries of the table of who was let go stand in a row. */
 export const RETURN_WAYS = 16
+/** Cells of an entry: whose it is (0 for nobody), the slot of the target, how many times, and when, in steady s. */
+export const RETURN = Object.freeze({ hash: 0, slot: 1, count: 2, atS: 3 })
+
+/** Offset of the first field of what is let go at a target, in the lane of a worker. */
+export function departureOffset(worker: number, slot: number): number {
+  return (worker * SLOTS + slot) * DEPARTURE_FIELDS
+}
 
 /** Sum of one field over the lanes of all workers and these slots. */
 export function sumDepartures({ workers, departures }: SharedMemory, slots: Iterable<number>, field: number): number {

@@ -50,6 +50,7 @@ export function createExposition(
     rollouts: [],
     lookups: [],
     instances: { count: 1, staleMs: 0, local: null, unreplicated: 0 },
+    letGoBefore: () => null,
   }),
 ): Exposition {
   const registry = new Registry()

@@ -7,6 +7,7 @@
 import type { Snapshot } from '../change.ts'
 import type { ServiceSpec } from '../config/schema.ts'
 import type { InstanceFigures } from '../control/instances.ts'
+import type { Counts } from '../control/old-departures.ts'
 import type { ToldLookup } from '../lookups/lookups.ts'
 import type { NameCounts } from '../names/names.ts'
 import type { ToldRollout } from '../rollout/told.ts'
@@ -73,6 +74,8 @@ export interface Told {
   readonly rollouts: readonly ScrapedRollout[]
   readonly lookups: readonly ToldLookup[]
   readonly instances: InstanceFigures
+  /** What a process lets go of a pool that this one has replaced; null for nothing. */
+  letGoBefore(service: string, pool: string): Counts | null
 }
 
 /** Everything that one scrape reads, read once. */

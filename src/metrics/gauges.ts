@@ -1,9 +1,10 @@
 /** The gauges of a worker in shared memory: what only exists while the worker does. */
+
+import { departureOffset } from './departures.ts'
 import {
   ADDRESS_CELLS,
   CELL,
   DEPARTURE_GAUGES,
-  departureOffset,
   GAUGES,
   HOLD,
   heldOffset,

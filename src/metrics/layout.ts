@@ -235,6 +235,8 @@ export interface SharedMemory {
   readonly departures: Float64Array
   /** Who was let go: `RETURN_CELLS` to an entry, over all workers. */
   readonly returns: Int32Array
+  /** Who has come that was not let go here, in the same way; empty where this process has replaced none (control/old-departures.ts). */
+  readonly arrivals: Int32Array
   /** By worker, which writes only its own, and slot of a service: `HOLD` fields, and `HELD` cells (dataplane/holds.ts). */
   readonly holds: Float64Array
   readonly held: Int32Array
@@ -242,8 +244,8 @@ export interface SharedMemory {
   readonly maintenance: Float64Array
 }
 
-/** Allocates the shared memory for a number of workers. */
-export function allocateSharedMemory(workers: number): SharedMemory {
+/** Allocates the shared memory for a number of workers; `isHeir` when this process replaces another one. */
+export function allocateSharedMemory(workers: number, isHeir = false): SharedMemory {
   return {
     workers,
     targets: new Float64Array(new SharedArrayBuffer(workers * SLOTS * FIELDS * 8)),
@@ -261,6 +263,7 @@ export function allocateSharedMemory(workers: number): SharedMemory {
     waitingSince: new Float64Array(new SharedArrayBuffer(workers * SLOTS * 8)),
     departures: new Float64Array(new SharedArrayBuffer(workers * SLOTS * DEPARTURE_FIELDS * 8)),
     returns: new Int32Array(new SharedArrayBuffer(RETURNS * RETURN_CELLS * 4)),
+    arrivals: new Int32Array(new SharedArrayBuffer(isHeir ? RETURNS * RETURN_CELLS * 4 : 0)),
     holds: new Float64Array(new SharedArrayBuffer(workers * SERVICE_SLOTS * HOLD_FIELDS * 8)),
     held: new Int32Array(new SharedArrayBuffer(workers * SERVICE_SLOTS * HELD_CELLS * 4)),
     maintenance: new Float64Array(new SharedArrayBuffer(workers * SERVICE_SLOTS * 8)),
@@ -270,11 +273,6 @@ export function allocateSharedMemory(workers: number): SharedMemory {
 /** Offset of the first field of a target in the lane of a worker. */
 export function laneOffset(worker: number, slot: number): number {
   return (worker * SLOTS + slot) * FIELDS
-}
-
-/** Offset of the first field of what is let go at a target, in the lane of a worker. */
-export function departureOffset(worker: number, slot: number): number {
-  return (worker * SLOTS + slot) * DEPARTURE_FIELDS
 }
 
 /** Offset of the first field of a side of the trial of a service, in the lane of a worker. */

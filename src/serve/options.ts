@@ -34,7 +34,10 @@ export interface ServeOptions {
     readonly duplicate: ((descriptor: number) => number) | null
   }
   /** The process that this one takes the place of. Default: none. */
-  readonly predecessor?: Pick<Predecessor, 'built' | 'probed' | 'takeOver' | 'busyPid' | 'whenOver'>
+  readonly predecessor?: Pick<
+    Predecessor,
+    'built' | 'probed' | 'takeOver' | 'busyPid' | 'whenOver' | 'onLetGo' | 'routed'
+  >
   /** Has another process take the place of this one; without it the admin API has no upgrade. */
   readonly upgrade?: (limitMs: number) => Promise<Upgraded>
   /** How names of targets are looked up. Default: as the system says; for tests with a name server of their own. */

@@ -11,6 +11,7 @@ import type { Admin } from '../admin/server.ts'
 import { untilFree } from '../busy.ts'
 import { systemClock } from '../clock.ts'
 import type { ConfigFile } from '../control/config-file.ts'
+import type { DepartureWatch } from '../control/departure-watch.ts'
 import type { RunningControl } from '../control/deps.ts'
 import { endEvent } from '../cuts.ts'
 import { descriptorOfServer } from '../dataplane/socket/handle.ts'
@@ -44,6 +45,7 @@ export interface Parts {
   readonly control: RunningControl
   readonly file: ConfigFile
   readonly rollouts: Seat
+  readonly departures: DepartureWatch
   readonly admin: Admin
   readonly stage: Stage
   readonly shutdownMs: number
@@ -79,7 +81,7 @@ export function closerOf({ options, workers, control, stage, shutdownMs, cleanup
 
 /** What an upgrade does with these parts; `close` as `closerOf` gives it. */
 export function presentOf(parts: Parts, close: Close): Present {
-  const { control, file, rollouts, admin, stage, log } = parts
+  const { control, file, rollouts, departures, admin, stage, log } = parts
   return {
     self: SELF,
     offer: () => offerOf(parts),
@@ -99,6 +101,8 @@ export function presentOf(parts: Parts, close: Close): Present {
       if (before == null) return told
       return { message: `${told.message}; ${before.message}`, data: { ...told.data, before: before.data } }
     },
+    handOver: () => departures.handOver(),
+    follow: (change, revision) => control.follow(change, revision),
     publish: (event) => control.publish(event),
     log,
   }

@@ -7,8 +7,13 @@
  * finds its addresses taken, and ends.
  *
  *   old ── offer ──► new: built, probed, asks ──► old: yours ──► new: ready ──► old: drained      (or before that: failed)
+ *
+ * Between ready and drained the old one tells whose tunnels it closes, and the new one what it routes by that the store may not have. An older
+ * version reads over both, since neither can do harm by being missed.
  */
+import type { Change } from '../change.ts'
 import { isRecord } from '../config/record.ts'
+import type { HandedDepartures } from '../control/old-departures.ts'
 
 /** Number of the protocol; grows when an older process would misread a newer one. */
 export const PROTOCOL = 1
@@ -63,6 +68,8 @@ export type FromSuccessor =
   | ({ readonly type: 'ready' } & Ready)
   /** It ends; why, for people. */
   | { readonly type: 'failed'; readonly message: string }
+  /** It routes by this change, made at this revision of the store, which may not have it. */
+  | { readonly type: 'routed'; readonly change: Change; readonly revision: number }
 
 /** What the old process has to tell at its end, for people and as data. */
 export interface Told {
@@ -70,8 +77,14 @@ export interface Told {
   readonly data: Readonly<Record<string, unknown>>
 }
 
-/** It may write; and, later, nothing of the old process is under way any more. One of an earlier version has nothing to tell then. */
-export type ToSuccessor = { readonly type: 'yours' } | { readonly type: 'drained'; readonly told?: Told }
+/**
+ * It may write; whose tunnels are closed; and, at last, nothing of the old process is under way any more. One of an earlier version has nothing
+ * to tell then.
+ */
+export type ToSuccessor =
+  | { readonly type: 'yours' }
+  | { readonly type: 'letGo'; readonly handed: HandedDepartures }
+  | { readonly type: 'drained'; readonly told?: Told }
 
 const WORDS: ReadonlySet<unknown> = new Set(['built', 'probed', 'asks'])
 
@@ -95,6 +108,9 @@ export function readFromSuccessor(sent: unknown): FromSuccessor | null {
   if (WORDS.has(type)) return { type } as FromSuccessor
   if (type === 'failed' && isText(message['message'])) return message as FromSuccessor
   if (type === 'ready' && isReady(message)) return message as FromSuccessor
+  const { change, revision } = message
+  if (type === 'routed' && isRecord(change) && isText(change['kind']) && isWhole(revision))
+    return message as FromSuccessor
   return null
 }
 
@@ -120,6 +136,30 @@ export function toldIn(sent: unknown): Told | null {
   if (!isRecord(told)) return null
   const { message, data } = told
   return isText(message) && isRecord(data) ? { message, data } : null
+}
+
+/** What the old process has said of those that it lets go; null when it has said something else. */
+export function readHanded(sent: unknown): HandedDepartures | null {
+  if (!isSaid(sent, 'letGo')) return null
+  const { handed } = sent as { handed?: unknown }
+  if (!isRecord(handed)) return null
+  const { pools, gone } = handed
+  if (!Array.isArray(pools) || !Array.isArray(gone) || !pools.every(isPool)) return null
+  return gone.every((one) => isGone(one, pools.length)) ? (handed as unknown as HandedDepartures) : null
+}
+
+const COUNTED = ['closed', 'cut', 'moved', 'left', 'went', 'state'] as const
+
+const isPool = (value: unknown): boolean => {
+  if (!isRecord(value) || !isText(value['service']) || !isText(value['pool'])) return false
+  const { counts } = value
+  return isRecord(counts) && COUNTED.every((field) => isWhole(counts[field]))
+}
+
+function isGone(value: unknown, pools: number): boolean {
+  if (!Array.isArray(value) || value.length !== 4) return false
+  const [key, count, agoS, pool] = value
+  return Number.isSafeInteger(key) && isWhole(count) && isWhole(agoS) && isWhole(pool) && pool < pools
 }
 
 /** The offer of a text, or why it cannot be followed, as a whole sentence. */

@@ -4,13 +4,17 @@
  * When it is gone, however it ended, nobody is left to wait for: what it wrote is in the store, its sockets are here too, and the kernel has
  * freed its lock. So the new process goes on as though it had been told to take over, and nothing more is said.
  */
+
+import type { Change } from '../change.ts'
 import type { Clock } from '../clock.ts'
+import type { HandedDepartures } from '../control/old-departures.ts'
 import {
   type FromSuccessor,
   isSaid,
   OFFER_VARIABLE,
   type Offer,
   type Ready,
+  readHanded,
   readOffer,
   sealed,
   type Told,
@@ -35,6 +39,7 @@ export class Predecessor {
   readonly #yours = Promise.withResolvers<void>()
   readonly #over = Promise.withResolvers<Told | null>()
   #isOver = false
+  #onLetGo: (handed: HandedDepartures) => void = () => {}
 
   constructor(offer: Offer, channel: Channel, clock: Pick<Clock, 'after'>) {
     this.offer = offer
@@ -42,6 +47,8 @@ export class Predecessor {
     this.#clock = clock
     channel.on('message', (sent) => {
       if (isSaid(sent, 'yours')) this.#yours.resolve()
+      const handed = readHanded(sent)
+      if (handed !== null) this.#onLetGo(handed)
       if (isSaid(sent, 'drained')) this.#ends(toldIn(sent))
     })
     channel.once('disconnect', () => this.#isGone())
@@ -68,6 +75,16 @@ export class Predecessor {
   /** Resolves when it has none any more, with what it says of its end; null when it says nothing. */
   get whenOver(): Promise<Told | null> {
     return this.#over.promise
+  }
+
+  /** Calls `hear` from now on with whose tunnels it closes. */
+  onLetGo(hear: (handed: HandedDepartures) => void): void {
+    this.#onLetGo = hear
+  }
+
+  /** This process routes by a change that the store may not have, made at this revision: so shall what is under way there. */
+  routed(change: Change, revision: number): void {
+    if (!this.#isOver) void this.#say({ type: 'routed', change, revision })
   }
 
   /** Tables are built, and all that could be looked at before is. */

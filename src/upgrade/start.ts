@@ -54,6 +54,7 @@ export function startSuccessor(offer: ReturnType<Present['offer']>, options: Sta
     env,
   })
   follow(child, news)
+  let unread = 0
   const gone = new Promise<void>((resolve) => {
     child.once('exit', () => resolve())
     child.once('error', () => resolve())
@@ -61,9 +62,14 @@ export function startSuccessor(offer: ReturnType<Present['offer']>, options: Sta
   return {
     pid: child.pid ?? 0,
     pipe: lifeline === null && stays ? (child.stdio[LIFELINE] as Readable) : null,
+    get isBehind() {
+      return unread > 0
+    },
     send(message) {
       // One that has just ended is told of as such.
-      if (child.connected) child.send(sealed(message), () => {})
+      if (!child.connected) return
+      unread++
+      child.send(sealed(message), () => unread--)
     },
     async kill() {
       child.kill('SIGKILL')

@@ -4,8 +4,11 @@
  * One at a time. Whoever asked is answered when the new process serves, or when all is as before and why; what becomes of the old one
  * then is `whenDrained`. Each phase has a limit, and the whole has the one that was asked for; the new process is killed when it is over.
  */
+
+import type { Change } from '../change.ts'
 import { type Clock, sleep } from '../clock.ts'
 import type { NewEvent } from '../control/events.ts'
+import type { HandedDepartures } from '../control/old-departures.ts'
 import { TurnoutError } from '../errors.ts'
 import {
   type FromSuccessor,
@@ -21,6 +24,9 @@ import { type Effect, type Happening, isUnderWay, LATE, LIMIT_MS, type Phase, st
 /** Pause before what was given away is tried to be taken back again, where the store is away. */
 const AGAIN_MS = 500
 
+/** How often the new process is told whose tunnels are closed. */
+const TELL_MS = 250
+
 const MOVED = 'a worker was replaced meanwhile; try again'
 
 /** What an upgrade does with the process that serves. */
@@ -34,6 +40,10 @@ export interface Present {
   takeBack(): Promise<void>
   /** Stops accepting and ends in order, and what there is to tell of that; `taken` tells of each listener whether the new process has it. */
   drain(taken: readonly boolean[]): Promise<Told>
+  /** Whose tunnels are closed here, since the last call. */
+  handOver(): HandedDepartures
+  /** Routes by what the new process routes by already (control/deps.ts). */
+  follow(change: Change, revision: number): Promise<void>
   publish(event: NewEvent): void
   readonly log: { info(data: object, message: string): void; error(data: object, message: string): void }
 }
@@ -42,6 +52,8 @@ export interface Present {
 export interface Successor {
   readonly pid: number
   send(message: ToSuccessor): void
+  /** It has not read yet what it was sent. */
+  readonly isBehind: boolean
   /** Ends it at once; resolves when it is gone. */
   kill(): Promise<void>
 }
@@ -174,6 +186,7 @@ class Attempt {
     const message: FromSuccessor | null = readFromSuccessor(sent)
     if (message === null) return this.#happen('broken', 'says what this version does not understand')
     if (message.type === 'failed') return this.#happen('broken', `says: ${message.message}`)
+    if (message.type === 'routed') return this.#follow(message)
     if (message.type === 'ready') this.#ready = message
     this.#happen(message.type)
   }
@@ -218,6 +231,14 @@ class Attempt {
     }
   }
 
+  /** What is held here goes on, too, when it is released there. */
+  #follow({ change, revision }: Extract<FromSuccessor, { type: 'routed' }>): void {
+    if (this.phase !== 'draining') return
+    this.#present.follow(change, revision).catch((error: unknown) => {
+      this.#present.log.error({ err: error }, 'what the new process has changed is not followed here')
+    })
+  }
+
   /** The new process serves. */
   #end(): void {
     const { clock } = this.#deps
@@ -228,7 +249,12 @@ class Attempt {
     // Nothing is accepted here any more when it is answered.
     const draining = this.#present.drain(taken)
     this.#outcome.resolve({ pid, version, listeners, admin, revision, from: this.#present.self, tookMs })
+    const successor = this.#successor!
+    const tell = () => successor.send({ type: 'letGo', handed: this.#present.handOver() })
+    const cancel = clock.every(TELL_MS, () => successor.isBehind || tell())
     draining
+      .finally(cancel)
+      .finally(tell)
       .then(
         (told) => {
           this.#told = told

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { validateService } from '../../src/config/check.ts'
 import type { ServiceSpec } from '../../src/config/schema.ts'
 import { applyChange, type Resolved as Change } from '../../src/control/apply.ts'
-import { refusalOf } from '../../src/control/guards.ts'
+import { dryRunOf } from '../../src/control/guards.ts'
 import type { Content } from '../../src/control/reconcile.ts'
 import { hostOf } from '../../src/names/address.ts'
 import { UNSEEN } from '../../src/table/status.ts'
@@ -42,7 +42,7 @@ function refused(
   const { blue = busy, green = idle } = lately
   const traffic = () => measuredTraffic(blue, green)
   const known = { nowMs: NOW, addressesOf: literalAddresses, traffic }
-  return refusalOf({ before, after, change, changed: ['shop'], options: { force }, known })
+  return dryRunOf({ before, after, change, changed: ['shop'], options: { force }, known }).refused
 }
 
 const service = 'shop'

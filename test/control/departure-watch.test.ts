@@ -2,8 +2,10 @@
 import { beforeEach, expect, onTestFinished, test } from 'vitest'
 import { DepartureWatch } from '../../src/control/departure-watch.ts'
 import type { NewEvent } from '../../src/control/events.ts'
-import { DEPARTURE, PACE_STATES, type PaceState } from '../../src/metrics/departures.ts'
-import { allocateSharedMemory, departureOffset, type SharedMemory } from '../../src/metrics/layout.ts'
+import { type Counts, type HandedDepartures, OldDepartures } from '../../src/control/old-departures.ts'
+import { Returns } from '../../src/dataplane/returns.ts'
+import { DEPARTURE, departureOffset, PACE_STATES, type PaceState } from '../../src/metrics/departures.ts'
+import { allocateSharedMemory, type SharedMemory } from '../../src/metrics/layout.ts'
 import { movableClock } from '../admin/stand-in.ts'
 import { snapshotOf, stageOf } from '../metrics/stand-in.ts'
 
@@ -17,13 +19,15 @@ let clock: ReturnType<typeof movableClock>
 let stage: ReturnType<typeof stageOf>
 let watch: DepartureWatch
 let events: NewEvent[]
+let old: OldDepartures
 
 beforeEach(() => {
-  memory = allocateSharedMemory(2)
+  memory = allocateSharedMemory(2, true)
   clock = movableClock()
   stage = stageOf(snapshotOf(POOLS))
   events = []
-  watch = new DepartureWatch(stage.control, memory, clock, (event) => void events.push(event))
+  old = new OldDepartures(memory, clock)
+  watch = new DepartureWatch(stage.control, memory, clock, (event) => void events.push(event), old)
   onTestFinished(() => watch.close())
 })
 
@@ -121,4 +125,82 @@ test('a pool that was removed is watched on until its last has gone', () => {
   clock.move(LOOK_MS)
   expect(blue()).toMatchObject({ closed: 2, moved: 2, left: 0 })
   expect(messages()[1]).toMatch(/^Of the tunnels of pool blue of shop 2 were closed/)
+})
+
+/** What a replaced process tells of blue. */
+const counts = (more: Partial<Counts>) => ({ closed: 0, cut: 0, moved: 0, left: 0, went: 0, state: 0, ...more })
+const told = (more: Partial<Counts>, gone: HandedDepartures['gone'] = []) =>
+  old.take({ pools: [{ service: 'shop', pool: 'blue', counts: counts(more) }], gone })
+/** Somebody comes to a worker that does not know him. */
+const comes = (key: number) => new Returns(memory).take(key, clock.steadyMs())
+
+test('what a replaced process lets go counts here, and who comes is matched, whether the news of him is earlier or later', () => {
+  count({ left: 2 })
+  told({ left: 3, closed: 1, moved: 1, went: 1, state: PACE_STATES.indexOf('slowed') })
+  clock.move(LOOK_MS)
+  expect(blue()).toEqual({ before: 7, closed: 1, cut: 0, moved: 1, left: 5, pace: 'slowed' })
+  told({ left: 1, closed: 3, moved: 1, went: 1 }, [
+    [7, 1, 0, 0],
+    [8, 1, 0, 0],
+  ])
+  comes(7)
+  comes(9)
+  clock.move(LOOK_MS)
+  expect(blue()).toMatchObject({ closed: 3, moved: 2, left: 3 })
+  told({ left: 0, closed: 4, moved: 1, went: 1 }, [[9, 1, 0, 0]])
+  comes(7)
+  count({ left: -2, closed: 2, moved: 2 })
+  clock.move(LOOK_MS)
+  expect(blue()).toEqual({ before: 7, closed: 6, cut: 0, moved: 5, left: 0, pace: 'steady' })
+  comes(8)
+  clock.move(LOOK_MS)
+  expect(messages()).toEqual([
+    '7 tunnels of pool blue of shop are being closed: their visitors come to another place',
+    'Of the tunnels of pool blue of shop 6 were closed, and 6 have come to another place',
+  ])
+})
+
+test('somebody who had come before he was let go, or long ago, has not come back; a replaced process that is gone has none left', () => {
+  comes(7)
+  clock.move(2 * LOOK_MS + 1_000)
+  comes(8)
+  clock.move(LOOK_MS)
+  told({ left: 2, closed: 2 }, [[7, 1, 0, 0]])
+  clock.move(RETURN_MS)
+  told({ left: 2, closed: 3 }, [[8, 1, 6, 0]])
+  clock.move(LOOK_MS)
+  expect(blue()).toMatchObject({ before: 5, closed: 3, moved: 0, left: 2 })
+  old.end()
+  clock.move(RETURN_MS + 2 * LOOK_MS)
+  expect(blue()).toMatchObject({ before: 5, left: 0 })
+  expect(messages()[1]).toMatch(/ 3 were closed, and 0 have come/)
+})
+
+test('what is handed over is what is not over, with all that was told of the process before; and each who was let go once', () => {
+  const returns = new Returns(memory)
+  // Over before.
+  count({ closed: 4, moved: 4 })
+  clock.move(2 * LOOK_MS)
+  expect(watch.handOver()).toEqual({ pools: [], gone: [] })
+  count({ left: 3 })
+  told({ left: 1, closed: 2, moved: 1 }, [[11, 2, 3, 0]])
+  clock.move(LOOK_MS)
+  count({ left: -2, closed: 1 })
+  returns.note(7, OTHER_TARGET, clock.steadyMs())
+  // Nobody of this pool lets any go.
+  returns.note(8, 2, clock.steadyMs())
+  const pools = (more: Partial<Counts>) => [{ service: 'shop', pool: 'blue', counts: counts(more) }]
+  expect(watch.handOver()).toEqual({
+    pools: pools({ closed: 3, moved: 1, left: 2, went: 1 }),
+    gone: [
+      [7, 1, 0, 0],
+      [11, 2, 3, 0],
+    ],
+  })
+  count({ left: -1, closed: 1 })
+  old.end()
+  expect(watch.handOver()).toEqual({ pools: pools({ closed: 4, moved: 1, went: 2 }), gone: [] })
+  // It is told also after it is over here.
+  clock.move(RETURN_MS + 2 * LOOK_MS)
+  expect(watch.handOver()).toEqual({ pools: pools({ closed: 4, moved: 1, went: 2 }), gone: [] })
 })

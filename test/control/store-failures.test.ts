@@ -27,9 +27,9 @@ async function storedHealth(store: Store): Promise<Health | undefined> {
   return observed['shop']?.['blue'][BLUE]['127.0.0.1'].health
 }
 
-async function start() {
+async function start(given: Parameters<typeof startControl>[0] = {}) {
   const fragile = fragileStore()
-  const started = await startControl({ store: fragile.store })
+  const started = await startControl({ store: fragile.store, ...given })
   await started.make(put())
   return { ...started, ...fragile, storeEvents: () => started.control.events().filter(({ type }) => type === 'store') }
 }
@@ -142,6 +142,32 @@ describe('a way back', () => {
     expect(await inner.revision(2)).toMatchObject({ services: { shop: { spec: { split: { blue: 50, green: 50 } } } } })
     expect(await goBack(control)).toMatchObject({ changed: false })
     expect(await make(split(1, 1))).toMatchObject({ revision: 4 })
+  })
+
+  test('that another process has made, and could not store, is followed by the workers once, and is left when it is stored', async () => {
+    const { control, make, fault, deltas } = await start()
+    await make(forward)
+    const [{ revision }, known] = [control.snapshot(), deltas.length]
+    fault.failing = away()
+    await control.follow(back, revision)
+    await control.follow(back, revision)
+    expect(control.snapshot()).toMatchObject({ revision, services: { shop: { split: { blue: 100, green: 0 } } } })
+    expect([deltas.length - known, fault.commits]).toEqual([1, 2])
+    fault.failing = null
+    await goBack(control)
+    await make(split(1, 1))
+    await control.follow(back, revision)
+    expect(control.snapshot().services['shop'].split).toEqual({ blue: 1, green: 1 })
+  })
+
+  test('is told to whoever follows, once it is in every worker and before the store is asked', async () => {
+    const told: unknown[] = []
+    const { control, make, fault } = await start({ routed: (...given) => void told.push(given) })
+    await make(forward)
+    expect(told).toEqual([])
+    fault.failing = away()
+    await codeOf(() => goBack(control))
+    expect(told).toEqual([[back, 2]])
   })
 
   test('passes what waits for a lock, and what it has overtaken is not made any more', async () => {

@@ -5,15 +5,8 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import type { Member } from '../../src/dataplane/departure.ts'
 import { Plane } from '../../src/dataplane/plane.ts'
-import { DEPARTURE, PACE_STATES } from '../../src/metrics/departures.ts'
-import {
-  allocateSharedMemory,
-  CELL,
-  departureOffset,
-  FIELD,
-  laneOffset,
-  type SharedMemory,
-} from '../../src/metrics/layout.ts'
+import { DEPARTURE, departureOffset, PACE_STATES } from '../../src/metrics/departures.ts'
+import { allocateSharedMemory, CELL, FIELD, laneOffset, type SharedMemory } from '../../src/metrics/layout.ts'
 import { decide } from '../../src/table/decide.ts'
 import type { ServicePlan } from '../../src/table/plan.ts'
 import type { PoolStatus, ServiceStatus } from '../../src/table/status.ts'

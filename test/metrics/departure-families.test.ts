@@ -1,22 +1,27 @@
 /** Metrics of tunnels that are let go: counters filled by hand. */
 import { expect, test } from 'vitest'
 import { DEPARTURE_FAMILIES } from '../../src/metrics/departure-families.ts'
-import { DEPARTURE, PACE_STATES } from '../../src/metrics/departures.ts'
+import { DEPARTURE, departureOffset, PACE_STATES } from '../../src/metrics/departures.ts'
 import type { Scrape } from '../../src/metrics/family.ts'
 import { Inventory } from '../../src/metrics/inventory.ts'
-import { allocateSharedMemory, departureOffset } from '../../src/metrics/layout.ts'
+import { allocateSharedMemory } from '../../src/metrics/layout.ts'
 import { snapshotOf } from './stand-in.ts'
 
 const GREEN_SLOT = 2
 
-function open() {
+function open(before: Scrape['letGoBefore'] = () => null) {
   const memory = allocateSharedMemory(2)
   const snapshot = snapshotOf({ shop: { blue: ['http://a.test', 'http://b.test'], green: ['http://c.test'] } })
   const add = (worker: number, slot: number, field: keyof typeof DEPARTURE, by: number) => {
     memory.departures[departureOffset(worker, slot) + DEPARTURE[field]] += by
   }
   const read = () => {
-    const scrape = { snapshot, memory, pools: new Inventory().pools(snapshot) } as unknown as Scrape
+    const scrape = {
+      snapshot,
+      memory,
+      letGoBefore: before,
+      pools: new Inventory().pools(snapshot),
+    } as unknown as Scrape
     const samples = DEPARTURE_FAMILIES.map(({ name, read: of }) => [name, of(scrape)] as const)
     return Object.fromEntries(samples.filter(([, found]) => found.length > 0))
   }
@@ -61,4 +66,18 @@ test('once none is left there is no pace, and the counts stay', () => {
   const found = read()
   expect(found['turnout_tunnels_pace']).toBeUndefined()
   expect(found['turnout_tunnels_left']).toEqual([{ value: 0, sharedLabels: labelsOf('blue') }])
+})
+
+test('what a replaced process lets go of a pool is in its sums', () => {
+  const before = { closed: 5, cut: 1, moved: 4, left: 3, went: 9, state: PACE_STATES.indexOf('stopped') }
+  const { add, read } = open((service, pool) => (service === 'shop' && pool === 'green' ? before : null))
+  add(0, GREEN_SLOT, 'closed', 2)
+  const sharedLabels = labelsOf('green')
+  expect(read()).toEqual({
+    turnout_tunnels_left: [{ value: 3, sharedLabels }],
+    turnout_tunnels_let_go_total: [{ value: 7, sharedLabels }],
+    turnout_tunnels_cut_total: [{ value: 1, sharedLabels }],
+    turnout_tunnels_moved_total: [{ value: 4, sharedLabels }],
+    turnout_tunnels_pace: [{ value: 1, labels: { state: 'stopped' }, sharedLabels }],
+  })
 })

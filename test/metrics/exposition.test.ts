@@ -103,6 +103,7 @@ function open(
       local: { serves: true, keptAtMs: 5, revision: 7, fault: 'ENOSPC', failures: 2 },
       unreplicated: 4,
     },
+    letGoBefore: () => null,
   }))
   onTestFinished(() => exposition.close())
   const scrape = async () => {

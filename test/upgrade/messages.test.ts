@@ -1,7 +1,7 @@
 /** What two processes of different versions may say to each other, and which socket belongs to which listener. */
 import { expect, test } from 'vitest'
 import { matchListeners } from '../../src/upgrade/match.ts'
-import { isSaid, type Offer, readFromSuccessor, readOffer, sealed } from '../../src/upgrade/messages.ts'
+import { isSaid, type Offer, readFromSuccessor, readHanded, readOffer, sealed } from '../../src/upgrade/messages.ts'
 
 const listener = (host: string, port: number, descriptors: number[], bound = port) => ({
   host,
@@ -51,6 +51,8 @@ test('what the new process says is understood when it is one of the messages, an
   for (const type of ['built', 'probed', 'asks'] as const) expect(readFromSuccessor(sealed({ type }))).toEqual({ type })
   expect(readFromSuccessor(sealed({ type: 'failed', message: 'no' }))).toEqual({ type: 'failed', message: 'no' })
   expect(readFromSuccessor(sealed({ type: 'ready', ...READY }))).toEqual({ type: 'ready', ...READY })
+  const routed = { type: 'routed', change: { kind: 'release', services: ['shop'] }, revision: 3 }
+  expect(readFromSuccessor(sealed(routed))).toEqual(routed)
   for (const sent of [
     null,
     'built',
@@ -60,6 +62,8 @@ test('what the new process says is understood when it is one of the messages, an
     sealed({ type: 'failed' }),
     sealed({ type: 'ready', ...READY, taken: [1] }),
     sealed({ type: 'ready' }),
+    sealed({ ...routed, change: 'release' }),
+    sealed({ ...routed, revision: -1 }),
   ])
     expect(readFromSuccessor(sent), JSON.stringify(sent)).toBeNull()
   expect(isSaid(sealed({ type: 'yours' }), 'yours')).toBe(true)
@@ -93,4 +97,24 @@ test('port 0 is the same port again: several in their order, also where it is na
 
 test('an address whose sockets could not be told is opened anew', () => {
   expect(matchListeners([{ host: '', port: 1 }], [listener('', 1, [])])).toEqual({ descriptors: [[]], taken: [false] })
+})
+
+test('what the old one says of those that it lets go is understood when all of it is sound', () => {
+  const counts = { closed: 3, cut: 0, moved: 1, left: 2, went: 0, state: 0 }
+  const pool = { service: 'shop', pool: 'blue', counts }
+  const handed = { pools: [pool], gone: [[-7, 1, 0, 0]] }
+  expect(readHanded(sealed({ type: 'letGo', handed }))).toEqual(handed)
+  for (const fault of [
+    null,
+    {},
+    { ...handed, pools: [{ ...pool, pool: 1 }] },
+    { ...handed, pools: [{ ...pool, counts: { ...counts, left: -1 } }] },
+    { ...handed, pools: [{ ...pool, counts: null }] },
+    { ...handed, gone: [[7, 1, 0]] },
+    { ...handed, gone: [[7, 1, 0, 1]] },
+    { ...handed, gone: [[0.5, 1, 0, 0]] },
+    { ...handed, gone: {} },
+  ])
+    expect(readHanded(sealed({ type: 'letGo', handed: fault })), JSON.stringify(fault)).toBeNull()
+  expect(readHanded(sealed({ type: 'drained', handed }))).toBeNull()
 })

@@ -24,6 +24,7 @@ function begin(changes: Partial<Present> = {}, limitMs = 120_000) {
   const at = { host: '', port: 80, bound: 80, descriptors: [3] }
   const offer: ReturnType<Present['offer']> = { store: 's', listeners: [at], admin: at, isShared: false }
   let news: SuccessorNews | null = null
+  const behind = { is: false }
   const upgrade = new Upgrade({
     clock,
     start(offered, told) {
@@ -32,6 +33,9 @@ function begin(changes: Partial<Present> = {}, limitMs = 120_000) {
       done.push('start')
       return {
         pid: 2,
+        get isBehind() {
+          return behind.is
+        },
         send: ({ type, ...more }) => void done.push('told' in more ? `${type}, ${more.told?.message}` : type),
         kill: note('kill'),
       }
@@ -46,6 +50,8 @@ function begin(changes: Partial<Present> = {}, limitMs = 120_000) {
       done.push(`drain ${taken.join()}`)
       return TOLD
     },
+    handOver: () => ({ pools: [], gone: [] }),
+    follow: async ({ kind }, revision) => void done.push(`follow ${kind} ${revision}`),
     publish: ({ type, message }) => void done.push(`${type}: ${message}`),
     log: { info() {}, error() {} },
     ...changes,
@@ -59,7 +65,7 @@ function begin(changes: Partial<Present> = {}, limitMs = 120_000) {
   const sayAll = async (...types: string[]) => {
     for (const type of types) await say({ type })
   }
-  return { upgrade, outcome, done, clock, say, sayAll, news: () => news! }
+  return { upgrade, outcome, behind, done, clock, say, sayAll, news: () => news! }
 }
 
 const settled = () => new Promise((resolve) => setImmediate(resolve))
@@ -79,7 +85,25 @@ test('the old one stops to write when it is asked, then gives, and drains once t
   expect(await outcome).toEqual({ ...ready, from: { pid: 1, version: '0.1.0' }, tookMs: 250 })
   expect(upgrade.isReplaced).toBe(true)
   await upgrade.whenDrained
-  expect(done).toEqual(['start', 'yield', 'yours', 'drain true,false', `drained, ${TOLD.message}`])
+  expect(done).toEqual(['start', 'yield', 'yours', 'drain true,false', 'letGo', `drained, ${TOLD.message}`])
+})
+
+test('while the old one drains it tells whose tunnels it closes, unless that is not read; and follows what the new one routes by', async () => {
+  const { promise: drained, resolve: end } = Promise.withResolvers<typeof TOLD>()
+  const { done, clock, say, sayAll, behind, upgrade } = begin({ drain: () => drained })
+  const routed = { type: 'routed', change: { kind: 'release' }, revision: 4 }
+  await sayAll('built', 'probed', 'asks')
+  await say(routed)
+  await say({ type: 'ready', ...READY })
+  clock.move(500)
+  behind.is = true
+  clock.move(500)
+  await say(routed)
+  // An older one reads over what it does not know.
+  await say({ type: 'news' })
+  end(TOLD)
+  await upgrade.whenDrained
+  expect(done.slice(3)).toEqual(['letGo', 'letGo', 'follow release 4', 'letGo', `drained, ${TOLD.message}`])
 })
 
 test('a second one is refused meanwhile, and afterwards too', async () => {
