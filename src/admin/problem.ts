@@ -65,23 +65,37 @@ function shown({
   return { pointer, message, ...(line === undefined ? {} : { line, column }) }
 }
 
-type SchemaFault = NonNullable<FastifyError['validation']>[number] & {
+/** What the schema of a route says against a call (compilers.ts). */
+type SchemaFault = Pick<NonNullable<FastifyError['validation']>[number], 'instancePath' | 'keyword' | 'params'> & {
   readonly parentSchema?: { readonly title?: string }
 }
 
-function faultOf({ instancePath, keyword, params, message, parentSchema }: SchemaFault): Fault {
+function faultOf({ instancePath, keyword, params, parentSchema }: SchemaFault): Fault {
   if (keyword === 'additionalProperties') {
     return { pointer: child(instancePath, String(params['additionalProperty'])), message: 'is not a known key' }
   }
   if (keyword === 'required') {
     return { pointer: child(instancePath, String(params['missingProperty'])), message: 'is required' }
   }
-  if (keyword === 'enum') return { pointer: instancePath, message: `must be one of ${listOf(params['allowedValues'])}` }
   const title = parentSchema?.title
   if (keyword === 'pattern' && title !== undefined) return { pointer: instancePath, message: `must be ${title}` }
-  if (keyword === 'minimum') return { pointer: instancePath, message: `must be at least ${params['limit']}` }
-  if (keyword === 'maximum') return { pointer: instancePath, message: `must be at most ${params['limit']}` }
-  return { pointer: instancePath, message: message ?? 'is not valid' }
+  return { pointer: instancePath, message: Object.hasOwn(WORDS, keyword) ? WORDS[keyword](params) : 'is not valid' }
+}
+
+const WORDS: Readonly<Record<string, (params: Readonly<Record<string, unknown>>) => string>> = {
+  type: ({ type }) => `must be ${[type].flat().join(' or ')}`,
+  const: ({ allowedValue }) => `must be ${allowedValue}`,
+  enum: ({ allowedValues }) => `must be one of ${listOf(allowedValues)}`,
+  pattern: ({ pattern }) => `must match pattern "${pattern}"`,
+  minimum: ({ limit }) => `must be at least ${limit}`,
+  maximum: ({ limit }) => `must be at most ${limit}`,
+  exclusiveMinimum: ({ limit }) => `must be above ${limit}`,
+  minLength: ({ limit }) => (limit === 1 ? 'must not be empty' : `must have at least ${limit} characters`),
+  maxLength: ({ limit }) => `must have at most ${limit} characters`,
+  minItems: ({ limit }) => `must have at least ${limit} entries`,
+  maxItems: ({ limit }) => `must have at most ${limit} entries`,
+  minProperties: ({ limit }) => `must have at least ${limit} entries`,
+  uniqueItems: () => 'must not have the same entry twice',
 }
 
 const listOf = (values: unknown): string => (Array.isArray(values) ? values.join(', ') : String(values))

@@ -20,7 +20,7 @@ import { withoutSecrets } from '../config/hidden.ts'
 import { TurnoutError } from '../errors.ts'
 import { createGuard, type Role } from './auth.ts'
 import { readBodies } from './body.ts'
-import { createCompilers } from './compilers.ts'
+import { COMPILERS } from './compilers.ts'
 import { createConnectionAnswers } from './connection.ts'
 import { limitConnections, SERVED_MAX } from './crowd.ts'
 import type { AdminDeps } from './deps.ts'
@@ -131,7 +131,7 @@ export async function buildAdmin(deps: AdminDeps): Promise<{ app: FastifyInstanc
       connectionsCheckingInterval: TIMEOUT_CHECK_MS,
     },
     routerOptions: { maxParamLength: PATH_PARAMETER_LENGTH_MAX, querystringParser: readQuery },
-    schemaController: createCompilers(),
+    schemaController: COMPILERS,
     frameworkErrors: (error, request, reply) => sendProblem(error, request, reply),
     clientErrorHandler: connection.refuse,
   })

@@ -15,7 +15,9 @@ export interface Finding extends Fault {
 
 /** Pointer of a member: `child('/pools', 'a/b')` is `/pools/a~1b`. */
 export const child = (pointer: string, key: string | number): string =>
-  `${pointer}/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`
+  typeof key === 'string' && /[~/]/.test(key)
+    ? `${pointer}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`
+    : `${pointer}/${key}`
 
 /** Keys and indexes of a pointer, unescaped. */
 export const pointerKeys = (pointer: string): string[] =>

@@ -1,15 +1,9 @@
 /**
- * Validation by the one schema: fills in defaults and turns what Ajv reports into faults that people understand.
- *
- * Ajv reports a union by the errors of every branch, and ignores defaults inside it. So before compiling, each union is
- * rewritten as a choice by type (`if object then … else …`): one branch judges, its defaults apply, and one fault comes
- * out. An unknown key that was probably meant to be a missing one silences the fault about the missing one.
- *
- * Parts that a value may do without are compiled when the first value has them: half of a service's schema is about rollouts.
+ * Validation by the one schema: fills in defaults and turns what the schema says against a value (judge.ts) into faults that people
+ * understand. An unknown key that was probably meant to be a missing one silences the fault about the missing one.
  */
-import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
 import type { Static, TSchema } from 'typebox'
-import { isNested, WhenSchema } from '../table/conditions/kinds.ts'
+import { judge, type SchemaError, TYPE_WORDS } from './judge.ts'
 import { didYouMean, nearest } from './nearest.ts'
 import { child, type Finding, isReservedKey, parentOf, pointerKeys, reservedKey } from './pointer.ts'
 import { NAME_TITLE } from './schema-parts.ts'
@@ -18,28 +12,6 @@ type Json = Record<string, unknown>
 
 const SHOWN_LENGTH_MAX = 60
 const DEPTH_MAX = 64
-const TYPE_WORDS: Record<string, string> = {
-  object: 'a map',
-  array: 'a list',
-  string: 'text',
-  integer: 'a whole number',
-  number: 'a number',
-  boolean: 'true or false',
-  null: 'nothing',
-}
-
-// The schemas are ours, and a test holds each against the meta-schema: to do that at every start takes as long as all else here.
-const ajv = new Ajv({
-  allErrors: true,
-  useDefaults: true,
-  strict: true,
-  allowUnionTypes: true,
-  verbose: true,
-  validateSchema: false,
-  // To make the code of the checks shorter takes longer than they ever run.
-  code: { optimize: false },
-})
-const compiled = new WeakMap<TSchema, ValidateFunction>()
 
 /** A validated copy of `value` with defaults, and what is wrong with it; `value` is of the schema's type when nothing is. */
 export interface Validated<S extends TSchema> {
@@ -61,85 +33,12 @@ export function validate<S extends TSchema>(
 ): Validated<S> {
   const reserved: Finding[] = []
   const value = plainCopy(input, '', 0, reserved)
-  let errors = errorsOf(schema, value)
+  let errors = judge(schema, value)
   if (fromEnvironment.size > 0 && errors.filter((error) => retyped(value, error, fromEnvironment)).length > 0) {
-    errors = errorsOf(schema, value)
+    errors = judge(schema, value)
   }
   const refused = [...reserved, ...errors.map(findingOf)]
   return { value: value as Static<S>, findings: withoutExplained(refused), refused }
-}
-
-function errorsOf(schema: TSchema, value: unknown): ErrorObject[] {
-  late = []
-  const check = compile(schema)
-  check(value)
-  // `if` only says that the branch below it failed, which has said so itself.
-  return [...(check.errors ?? []), ...late].filter((error) => error.keyword !== 'if')
-}
-
-function compile(schema: TSchema): ValidateFunction {
-  let check = compiled.get(schema)
-  if (check === undefined) {
-    check = ajv.compile(unionsByType(schema) as Json)
-    compiled.set(schema, check)
-  }
-  return check
-}
-
-/** Keyword whose value is a schema that is compiled on its own, when there is a value for it. */
-const LATER = 'later'
-/** What such schemas report: of errors that a keyword gives, Ajv would change the data that they are about. */
-let late: ErrorObject[] = []
-
-ajv.addKeyword({
-  keyword: LATER,
-  schemaType: 'object',
-  modifying: true,
-  validate(schema: TSchema, value: unknown, _parent: unknown, place?: Parameters<ValidateFunction>[1]) {
-    const check = compile(schema)
-    check(value, place)
-    late.push(...(check.errors ?? []))
-    return true
-  },
-})
-
-function unionsByType(schema: unknown): unknown {
-  if (Array.isArray(schema)) return schema.map(unionsByType)
-  if (typeof schema !== 'object' || schema === null) return schema
-  if (isNested(schema)) return { [LATER]: WhenSchema }
-  const needed = (schema as Json).required as readonly string[] | undefined
-  const { anyOf, ...rest } = Object.fromEntries(
-    Object.entries(schema).map(([key, value]) => {
-      if (key === 'default') return [key, value]
-      if (key === 'properties') return [key, partsOf(value, (name) => needed?.includes(name) !== true)]
-      return [key, key === 'patternProperties' ? partsOf(value, () => true) : unionsByType(value)]
-    }),
-  )
-  if (anyOf === undefined) return rest
-  const byType = Map.groupBy(anyOf as Json[], (branch) => String(branch.type))
-  const words = [...byType].map(([type, branches]) => constantsOf(branches)?.join(', ') ?? TYPE_WORDS[type])
-  const title = `${byType.size === 1 ? 'one of ' : ''}${words.join(' or ')}`
-  let choice: Json = { type: [...byType.keys()], title }
-  for (const [type, branches] of byType) {
-    const constants = constantsOf(branches)
-    const judge = constants === null ? branches[0] : { enum: constants, title }
-    // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema, never awaited
-    choice = byType.size === 1 ? { type, ...judge } : { if: { type }, then: judge, else: choice }
-  }
-  return { ...rest, ...choice }
-}
-
-/** The schemas of members; of those that may be absent, objects are left for later. */
-function partsOf(schemas: Json, mayBeAbsent: (name: string) => boolean): Json {
-  const part = (schema: unknown, name: string) =>
-    mayBeAbsent(name) && (schema as Json).properties !== undefined ? { [LATER]: schema } : unionsByType(schema)
-  return Object.fromEntries(Object.entries(schemas).map(([name, schema]) => [name, part(schema, name)]))
-}
-
-/** The values of branches that are constants, or null when one is not. */
-function constantsOf(branches: readonly Json[]): unknown[] | null {
-  const constants = branches.map((branch) => branch.const)
-  return constants.includes(undefined) ? null : constants
 }
 
 /** A copy without reserved keys, which become findings; too deep values become null. */
@@ -162,7 +61,7 @@ function plainCopy(value: unknown, pointer: string, depth: number, findings: Fin
 }
 
 /** Puts a number or boolean in the place of the text of a variable, where the schema wants one. */
-function retyped(root: unknown, error: ErrorObject, fromEnvironment: ReadonlySet<string>): boolean {
+function retyped(root: unknown, error: SchemaError, fromEnvironment: ReadonlySet<string>): boolean {
   const { instancePath, keyword, data } = error
   if (typeof data !== 'string' || !['type', 'enum'].includes(keyword) || !fromEnvironment.has(instancePath))
     return false
@@ -180,7 +79,7 @@ function withoutExplained(findings: readonly Finding[]): Finding[] {
   return findings.filter((finding) => !isExplained(finding))
 }
 
-function findingOf(error: ErrorObject): Finding {
+function findingOf(error: SchemaError): Finding {
   const { instancePath: pointer, params, data, keyword } = error
   const schema = error.parentSchema as Json
   switch (keyword) {
@@ -197,7 +96,10 @@ function findingOf(error: ErrorObject): Finding {
       return { pointer, message: message + didYouMean(meant), ...(meant === null ? {} : { meant }) }
     }
     case 'uniqueItems':
-      return { pointer: child(pointer, Math.max(params.i, params.j)), message: 'the same entry stands here twice' }
+      return {
+        pointer: child(pointer, Math.max(Number(params.i), Number(params.j))),
+        message: 'the same entry stands here twice',
+      }
     default:
       return { pointer, message: messageOf(keyword, params, data, schema) }
   }
