@@ -22,6 +22,7 @@ const LONG = [
   'e2e/reload',
   'e2e/shutdown',
   'e2e/names',
+  'e2e/srv',
   'e2e/hung-target',
   'names/names',
   'e2e/slow-reader',
