@@ -235,6 +235,29 @@ test('who asks again at once when he was let go does not wait again once all are
   expect([waited <= 102, asked, workers[0].tick]).toEqual([true, 100 + waited, null])
 })
 
+test('those of two holds that are over leave in the order of their coming, and no faster than those of one', () => {
+  crowd(40)
+  commit(null)
+  tick()
+  const reads = went.length
+  // Meanwhile only writes are held, so those of the first go on leaving.
+  commit(hold({ id: 'h-2', only: 'writes' }))
+  for (let n = 40; n < 80; n++) {
+    const client = new Client(String(n))
+    client.method = 'POST'
+    client.comes()
+  }
+  tick()
+  commit(null)
+  const counts = Array.from({ length: 30 }, () => {
+    const before = went.length
+    tick()
+    return went.length - before
+  })
+  expect(went).toEqual(Array.from({ length: 80 }, (_, n) => String(n)))
+  expect(counts.slice(0, 3)).toEqual([reads, reads, reads])
+})
+
 test('while somebody waits for room at a pool, as many go on as have ended', () => {
   const clients = crowd(200)
   isRoomAwaited = true
