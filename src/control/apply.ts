@@ -20,6 +20,7 @@ import { withFallback } from './fallback.ts'
 import { held, released, underHold } from './holding.ts'
 import { maintained } from './maintaining.ts'
 import { withMergedFile } from './merged-file.ts'
+import { partOf, withPart } from './part.ts'
 import { patched } from './patched.ts'
 import {
   type Content,
@@ -54,6 +55,15 @@ export interface Restore extends Pick<Content, 'services' | 'intents'> {
 
 /** The content after a change, the same object when nothing changes. Throws `not_found`, `conflict` or `invalid`. */
 export function applyChange(content: Content, change: Resolved, nowMs: number, tools: ChangeTools): Content {
+  const names = touchedBy(change)
+  // A service that is not there is looked for among all, for the name that was meant.
+  const isThere = names?.every((name) => Object.hasOwn(content.services, name)) === true
+  if (names === null || !isThere) return applied(content, change, nowMs, tools)
+  const part = partOf(content, names)
+  return withPart(content, part, applied(part, change, nowMs, tools))
+}
+
+function applied(content: Content, change: Resolved, nowMs: number, tools: ChangeTools): Content {
   const made = changed(content, change, nowMs, tools)
   const next = withFallback(content, withAllotments(content, made, touchedBy(change)), change)
   const served = next.leftOut.filter((name) => Object.hasOwn(next.services, name))

@@ -147,6 +147,8 @@ class PoolPast {
     const firstBins = QUANTILES.map((quantile) => this.edge.binOf(quantile))
     for (const url of this.#targets.keys()) if (!Object.hasOwn(targets, url)) this.#targets.delete(url)
     for (const [url, { slots }] of Object.entries(targets)) {
+      // Most of a fleet has answered nothing yet, and takes no memory until it has.
+      if (!this.#targets.has(url) && !hasAnswered(memory, slots)) continue
       const target = this.#targets.get(url) ?? unseen()
       this.#targets.set(url, target)
       const { bins, good, failed } = come(memory, slots, target)
@@ -212,6 +214,9 @@ function sliceOf(targets: readonly Followed[]): Float64Array {
   }
   return slice
 }
+
+const hasAnswered = (memory: SharedMemory, slots: readonly number[]): boolean =>
+  sumSlots(memory, slots, FIELD.attemptsGood) + sumSlots(memory, slots, FIELD.attemptsFailed) > 0
 
 const unseen = (): Followed => ({
   bins: new Float64Array(BINS),

@@ -38,6 +38,48 @@ test.each(CHANGES)(
   },
 )
 
+/** The record, and how often all of its names were gone through. */
+function counted<T extends object>(record: T): { record: T; walks: () => number } {
+  let walks = 0
+  const ownKeys = (target: T) => {
+    walks++
+    return Reflect.ownKeys(target)
+  }
+  return { record: new Proxy(record, { ownKeys }), walks: () => walks }
+}
+
+test.each(CHANGES.filter(({ kind }) => kind !== 'service.put'))(
+  '$kind goes through the record of all services once at most, and leaves what it does not touch the very same',
+  (change) => {
+    const content = contentOf({ shop: shop(), api: shop({}, 'api.test'), other: shop({}, 'other.test') })
+    const [services, intents] = [counted(content.services), counted(content.intents)]
+    const before = { ...content, services: services.record, intents: intents.record }
+    const after = applyChange(before, change as Resolved, 1, { drainMs: () => 1, complete: validateService })
+    expect(services.walks()).toBeLessThanOrEqual(1)
+    expect(intents.walks()).toBeLessThanOrEqual(1)
+    expect(after.services['other']).toBe(content.services['other'])
+    expect(after.intents['other']).toBe(content.intents['other'])
+  },
+)
+
+test('many services that are switched at once cost one copy of each record', () => {
+  const names = Array.from({ length: 50 }, (_, n) => `shop${n}`)
+  const content = contentOf(Object.fromEntries(names.map((name) => [name, shop({}, `${name}.test`)])))
+  const [services, intents] = [counted(content.services), counted(content.intents)]
+  const to = Object.fromEntries(names.map((name) => [name, 'green']))
+  const before = { ...content, services: services.record, intents: intents.record }
+  const after = applyChange(before, { kind: 'switch', to }, 1, { drainMs: () => 1, complete: validateService })
+  expect(names.every((name) => after.services[name].split?.['green'] === 100)).toBe(true)
+  expect([services.walks(), intents.walks()]).toEqual([1, 1])
+})
+
+test('a name that is not there is held against all others', () => {
+  const content = contentOf({ shop: shop(), api: shop({}, 'api.test') })
+  const change: Resolved = { kind: 'split', service: 'shp', weights: { blue: 1 } }
+  const make = () => applyChange(content, change, 1, { drainMs: () => 1, complete: validateService })
+  expect(make).toThrow('There is no service shp (did you mean "shop"?)')
+})
+
 test('a file and a restore may touch any', () => {
   expect(touchedBy({ kind: 'file', services: {} })).toBeNull()
   expect(touchedBy({ kind: 'restore', from: 1 })).toBeNull()
