@@ -42,8 +42,6 @@ interface Watched {
   isTold: boolean
 }
 
-/** A lane where these are 0 has nothing to tell. */
-const IN_USE: readonly number[] = [DEPARTURE.left, DEPARTURE.closed, DEPARTURE.moved]
 const NONE: Counts = Object.freeze({ closed: 0, cut: 0, moved: 0, left: 0, went: 0, state: 0 })
 
 /** Watches until it is closed. */
@@ -198,7 +196,8 @@ function countAll(
     for (let worker = 0; worker < workers; worker++) {
       const at = departureOffset(worker, slot)
       // One that has closed none may still have those who come back.
-      if (IN_USE.every((field) => departures[at + field] === 0)) continue
+      if (departures[at + DEPARTURE.left] + departures[at + DEPARTURE.closed] + departures[at + DEPARTURE.moved] === 0)
+        continue
       counts ??= { ...NONE }
       all.set(key, counts)
       counts.closed += departures[at + DEPARTURE.closed]

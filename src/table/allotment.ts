@@ -114,8 +114,7 @@ export function movesBetween(from: Weights, to: Weights): { givers: string[]; ta
  * of their names, and each giver gives the end that is nearer: its highest buckets to takers behind it, its lowest to those before.
  */
 function cut(present: Allotment, weights: Weights): readonly BucketRange[] {
-  const before = ownersOf(present.ranges)
-  const owners = [...before]
+  let pieces = piecesOf(present.ranges)
   const { givers, takers } = traded(present, weights)
   for (const giver of givers) {
     const parts: { readonly taker: string; readonly count: number }[] = []
@@ -126,22 +125,14 @@ function cut(present: Allotment, weights: Weights): readonly BucketRange[] {
       takers[0].moved -= count
       if (takers[0].moved === 0) takers.shift()
     }
-    let lowest = -1
-    let highest = BUCKETS
     for (const { taker, count } of parts.filter((part) => byName(part.taker, giver.pool) < 0)) {
-      for (let left = count; left > 0; left--) {
-        lowest = before.indexOf(giver.pool, lowest + 1)
-        owners[lowest] = taker
-      }
+      pieces = given(pieces, giver.pool, taker, count)
     }
     for (const { taker, count } of parts.filter((part) => byName(part.taker, giver.pool) > 0).reverse()) {
-      for (let left = count; left > 0; left--) {
-        highest = before.lastIndexOf(giver.pool, highest - 1)
-        owners[highest] = taker
-      }
+      pieces = given(pieces.reverse(), giver.pool, taker, count).reverse()
     }
   }
-  return rangesOf(owners)
+  return rangesOf(pieces)
 }
 
 /** A pool whose share changes: what it has, what it has beyond its new share, and how many buckets it gives or takes. */
@@ -194,16 +185,39 @@ const NOBODY: Trader = Object.freeze({ pool: '', has: 0, excess: -Infinity, move
 const larger = (a: Trader, b: Trader): Trader => (b.excess > a.excess ? b : a)
 const smaller = (a: Trader, b: Trader): Trader => (b.excess < a.excess ? b : a)
 
-function ownersOf(ranges: readonly BucketRange[]): string[] {
-  const owners: string[] = []
-  for (const { pool, end } of ranges) while (owners.length < end) owners.push(pool)
-  return owners
+/** So many buckets of one pool, one after the other. */
+interface Piece {
+  readonly pool: string
+  readonly size: number
 }
 
-function rangesOf(owners: readonly string[]): readonly BucketRange[] {
+/** The pieces with the first `count` buckets of the giver given to the taker. */
+function given(pieces: readonly Piece[], giver: string, taker: string, count: number): Piece[] {
+  let left = count
+  return pieces.flatMap((piece) => {
+    const size = piece.pool === giver ? Math.min(left, piece.size) : 0
+    if (size === 0) return piece
+    left -= size
+    const rest = piece.size - size
+    return rest === 0
+      ? { pool: taker, size }
+      : [
+          { pool: taker, size },
+          { pool: giver, size: rest },
+        ]
+  })
+}
+
+function piecesOf(ranges: readonly BucketRange[]): Piece[] {
+  return ranges.map(({ pool, end }, at) => ({ pool, size: end - (ranges[at - 1]?.end ?? 0) }))
+}
+
+function rangesOf(pieces: readonly Piece[]): readonly BucketRange[] {
   const ranges: BucketRange[] = []
-  for (const [bucket, pool] of owners.entries()) {
-    if (pool !== owners[bucket + 1]) ranges.push({ pool, end: bucket + 1 })
+  let end = 0
+  for (const { pool, size } of pieces) {
+    end += size
+    giveUpTo(end, pool, ranges)
   }
   return ranges
 }
