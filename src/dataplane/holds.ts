@@ -6,6 +6,7 @@
  *   its own deadline (exchange/held.ts).
  * - Whoever comes while others leave that were held goes behind them: so the order is kept in a worker. Over workers it is to within a tick.
  *   Once all of these are gone nobody waits any more who comes: else clients that ask again at once would be among the last for ever.
+ *   Those of several holds of a service that are over leave as one queue: in one order, and at the pace of the first of them.
  * - They do not leave all at once, which would be a herd. Their worker sets the pace (release-pace.ts), and so do their targets: at first `OPEN_MIN`
  *   of each worker may be without an answer. One more may be for each that has an answer and found room at once, so that these double with every
  *   answer; and one more with each tick, since what waits for long is no sign. The ticks add nothing while somebody waits for room at a pool:
@@ -234,15 +235,32 @@ export class Holds {
     for (const queue of this.#present.values()) {
       if (services.get(queue.service)?.hold?.id !== queue.hold.id) this.#release(queue)
     }
-    for (const queue of this.#leaving) this.#letGo(queue)
+    for (const queue of this.#leaving) if (this.#isFirst(queue)) this.#letGo(queue)
+  }
+
+  /** Whether it is the first of its service that is over. */
+  #isFirst(queue: HoldQueue): boolean {
+    for (const other of this.#leaving) if (other.service === queue.service) return other === queue
+    return false
+  }
+
+  /** Who has waited longest of those of a service that are about to leave. */
+  #longest(service: string): HeldWaiter | null {
+    let longest: HeldWaiter | null = null
+    for (const { service: its, first } of this.#leaving) {
+      if (its === service && first !== null && (longest === null || first.sinceMs < longest.sinceMs))
+        longest = first as HeldWaiter
+    }
+    return longest
   }
 
   #letGo(queue: HoldQueue): void {
     if (this.#setting.queues.isEmpty) this.#widen(queue)
     const most = queue.pace!.turnsAt(this.#setting.time.steadyMs())
     let [turns, moves] = [0, 0]
-    while (turns < most && moves < MOVES_MAX && queue.first !== null && queue.leaving < queue.open) {
-      const waiter = queue.first as HeldWaiter
+    while (turns < most && moves < MOVES_MAX && queue.leaving < queue.open) {
+      const waiter = this.#longest(queue.service)
+      if (waiter === null) return
       this.leave(waiter)
       waiter.leaves = queue
       queue.leaving++
