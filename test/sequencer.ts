@@ -10,6 +10,7 @@ const LONG = [
   'e2e/rollout-gates',
   'e2e/upgrade',
   'e2e/redis',
+  'e2e/redis-away',
   'e2e/ejection',
   'e2e/prometheus',
   'e2e/access-log',

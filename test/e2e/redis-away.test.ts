@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import type { ToldRollout } from '../../src/rollout/told.ts'
 import { ask, BROWSER } from '../helpers/ask.ts'
+import { type Load, PACE_MS, startLoad } from '../helpers/load.ts'
 import { call, service, startProxy, type Proxy as TestProxy, temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { REDIS, type RedisServer, startRedis } from '../helpers/redis.ts'
@@ -259,6 +260,55 @@ withRedis(
     expect(await redis.ask('HGET', '{turnout}:named', 'rollouts')).toContain('shop')
   },
   LONG_MS,
+)
+
+withRedis(
+  'a canary waits in its step while Redis is killed under it, and goes on once that is back: no request fails, and no step is given twice',
+  async () => {
+    const { redis, start } = await stand(...KEPT)
+    const proxies = [await start(), await start()]
+    const [one, two] = proxies
+    await switchTo(one, 'blue')
+    const loads = proxies.map(({ port }) => startLoad(port, { connections: 4, pauseMs: () => PACE_MS }))
+    const steps = [20, 60].map((weight) => ({ weight, for: '2s' }))
+    const path = '/v1/services/shop/rollouts'
+    const sent = { to: 'green', strategy: 'canary', steps, advance: 'time', keep: 0, bake: '0s' }
+    const { id } = await call<ToldRollout>(one, 'POST', path, sent)
+    const told = (proxy: TestProxy) => call<ToldRollout>(proxy, 'GET', `${path}/${id}`)
+    const poolsOf = ({ outcomes }: Load, from = 0) =>
+      outcomes.slice(from).map(({ head }) => /x-turnout-pool: (\w+)/i.exec(head)?.[1])
+    await until('its first step runs on both', () => loads.every((load) => poolsOf(load).includes('green')))
+    await redis.kill()
+    const waits = async () => (await told(one)).gates.some(({ gate, state }) => gate === 'store' && state === 'waiting')
+    await until('it waits for the store, and says so', waits, 20_000)
+    expect(await eventsOf(one)).toContain(`rollout ${id} of shop waits`)
+    const from = loads.map(({ outcomes }) => outcomes.length)
+    await until(
+      'time enough has gone',
+      () => loads.every(({ outcomes }, at) => outcomes.length > from[at] + 2_000),
+      30_000,
+    )
+    expect(await told(one)).toMatchObject({ state: 'shifting', weight: 20 })
+    for (const [at, load] of loads.entries()) {
+      const pools = poolsOf(load, from[at])
+      const share = pools.filter((pool) => pool === 'green').length / pools.length
+      expect([share > 0.1, share < 0.3]).toEqual([true, true])
+    }
+    await redis.restart()
+    await until('it is done', async () => (await told(one).catch(() => null))?.state === 'done', 40_000)
+    await until('the other shows that', async () => (await told(two)).state === 'done')
+    expect([await poolOf(one), await poolOf(two)]).toEqual(['green', 'green'])
+    for (const load of loads) expect((await load.stop()).filter(({ status }) => status !== 200)).toEqual([])
+    const { entries } = await call<{ entries: { change: { kind: string; rollout?: string; weights?: unknown } }[] }>(
+      one,
+      'GET',
+      '/v1/audit?limit=100',
+    )
+    const shifts = entries.filter(({ change }) => change.kind === 'shift' && change.rollout === id)
+    const weights = shifts.map(({ change }) => JSON.stringify(change.weights))
+    expect(weights.filter((each, at) => each !== weights[at - 1])).toEqual([...new Set(weights)])
+  },
+  120_000,
 )
 
 withRedis(
