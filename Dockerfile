@@ -12,7 +12,7 @@ RUN npm run build
 FROM node:26-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-# The optional ones are Node itself, which the image has.
+# dist has them in it; these bring their licences. The optional ones are Node itself, which the image has.
 RUN npm ci --omit=dev --omit=optional
 
 FROM node:26-slim
