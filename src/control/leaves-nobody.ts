@@ -6,12 +6,13 @@
  *   `ready`, with a target that is ready. So nobody is told of a success that is none, not even where the weights were so already.
  * - Such a pool must be *proven* (table/proven.ts) when a switch goes to it or when it had no share; one whose share only grows must have
  *   a target that does not fail. What a probe may still mend is `Unproven`: who made the change may wait for it (waiting.ts).
- *   `back` never asks for health. Nor is it asked of a pool that is new in the same change: nothing could have probed it before.
- * - A service that somebody answers is not left to nobody: by states, by targets that go, by pools that are emptied.
+ *   `back` never asks for that. Nor is it asked of a pool that is new in the same change: nothing could have probed it before.
+ * - A service that somebody answers is not left to nobody: by states, by targets that go, by pools that are emptied, by going back to a pool that
+ *   fails, by a rule that denies the only pool that answers; nor, where a probe has found somebody healthy, to targets that are all new.
  * - Services are removed one by one and by name; a file or a revision without them is no such word.
  */
 import type { Change } from '../change.ts'
-import { own } from '../config/record.ts'
+import { equalJson, own } from '../config/record.ts'
 import type { ServiceSpec } from '../config/schema.ts'
 import { TurnoutError } from '../errors.ts'
 import { movesBetween } from '../table/allotment.ts'
@@ -59,9 +60,11 @@ export function assertAnswered(
     // A new service has nothing to lose, and one that goes was looked at above.
     if (was === undefined || is === undefined) continue
     for (const pool of aimedAt(was, is, change)) assertTakesVisitors(is, pool)
-    if (change.kind === 'back') continue
-    assertHealth(was, is, change, nowMs)
+    const isBack = change.kind === 'back'
+    if (!isBack) assertHealth(was, is, change, nowMs)
     assertSomebody(was, is, nowMs)
+    assertNotDenied(was, is, nowMs)
+    if (!isBack && change.kind !== 'shift') assertKnown(was, is, nowMs)
   }
 }
 
@@ -105,11 +108,17 @@ function serviceIn(
 }
 
 /** The targets of a pool as they are known; those of weight 0 are there for nobody new. */
-const targetsOf = ({ spec, intent, observed, addressesOf }: Service, pool: string): Targets =>
-  Object.entries(intent.pools[pool].targets).map(([url, { admin }]) => ({
-    admin: stateForNew(spec.pools[pool], url, admin),
-    ...seenOf(addressesOf(url), observedOf(observed, pool, url)),
-  }))
+const targetsOf = (
+  { spec, intent, observed, addressesOf }: Service,
+  pool: string,
+  among?: ReadonlySet<string>,
+): Targets =>
+  Object.entries(intent.pools[pool].targets)
+    .filter(([url]) => among?.has(url) !== false)
+    .map(([url, { admin }]) => ({
+      admin: stateForNew(spec.pools[pool], url, admin),
+      ...seenOf(addressesOf(url), observedOf(observed, pool, url)),
+    }))
 
 /** The pools that the change sends traffic to: by name, or by a larger share. */
 function aimedAt(was: Service, is: Service, change: Change): readonly string[] {
@@ -173,11 +182,41 @@ function assertSomebody(was: Service, is: Service, nowMs: number): void {
   )
 }
 
-/** Whether any pool that traffic comes to, by weight or by failover, can answer. */
-function isAnswered(service: Service, nowMs: number): boolean {
+/** What a probe has found healthy is not given up for targets that nobody has ever seen. */
+function assertKnown(was: Service, is: Service, nowMs: number): void {
+  if (!isProbed(was) || !isProbed(is)) return
+  const isFit = (pool: string) => fitTargets(targetsOf(was, pool), true, nowMs).fit > 0
+  if (!answering(was, nowMs).some(isFit)) return
+  const known = new Set(Object.values(was.intent.pools).flatMap(({ targets }) => Object.keys(targets)))
+  if (answering(is, nowMs).some((pool) => canAnswer(targetsOf(is, pool, known), true, nowMs))) return
+  throw conflict(
+    `All targets that would answer for ${is.name} are new, and no probe has found one healthy. Add them beside those of now first, and take these out once they are.`,
+  )
+}
+
+/** A rule that is new leaves whom it is for to somebody. */
+function assertNotDenied(was: Service, is: Service, nowMs: number): void {
+  const before = was.spec.rules ?? []
+  const denying = (is.spec.rules ?? []).filter((rule) => rule.deny !== undefined && !before.some(equalTo(rule)))
+  if (denying.length === 0) return
+  const pools = answering(is, nowMs)
+  for (const { name, deny } of denying) {
+    if (!pools.includes(deny!) || pools.some((pool) => pool !== deny)) continue
+    throw conflict(
+      `Whom rule ${name} of ${is.name} denies pool ${deny} would be answered by nobody: no other pool can.`,
+    )
+  }
+}
+
+const equalTo = (rule: unknown) => (other: unknown) => equalJson(rule, other)
+
+const isAnswered = (service: Service, nowMs: number): boolean => answering(service, nowMs).length > 0
+
+/** The pools that traffic comes to, by weight or by failover, and that can answer. */
+function answering(service: Service, nowMs: number): string[] {
   const { spec, intent } = service
   const weighted = Object.entries(splitOf(spec)).flatMap(([pool, weight]) => (weight > 0 ? [pool] : []))
-  return [...weighted, ...(spec.failover ?? intent.fallback ?? [])].some(
+  return [...weighted, ...(spec.failover ?? intent.fallback ?? [])].filter(
     (pool) =>
       own(intent.pools, pool)?.admin === 'ready' && canAnswer(targetsOf(service, pool), isProbed(service), nowMs),
   )

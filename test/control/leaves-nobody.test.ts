@@ -210,8 +210,9 @@ describe('a split', () => {
 describe('back', () => {
   const switched = () => made(healthy(start(), 'green'), to('green'))
 
-  test('asks for no health, whatever the probes say', () => {
-    expect(outcome(ill(switched(), 'blue'), back)).toBeTypeOf('object')
+  test('asks for no proof, but where somebody answers it does not go to a pool that fails', () => {
+    expect(outcome(ill(switched(), 'blue'), back)).toMatch('Nobody would be left to answer')
+    expect(outcome(ill(ill(switched(), 'blue'), 'green'), back)).toBeTypeOf('object')
     expect(outcome(seen(switched(), 'blue', { health: 'unknown' }), back)).toBeTypeOf('object')
   })
 
