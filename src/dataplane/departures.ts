@@ -244,7 +244,7 @@ export class Departures {
     if (letting.isEmpty) this.#lettings.delete(name)
   }
 
-  /** Whether one whose turn it is would be taken elsewhere by now; and it can end well, or has had its time. */
+  /** Whether one whose turn it is would be taken elsewhere by now, or never; and it can end well, or has had its time. */
   #goes(departure: Departure, letting: Letting, nowMs: number): boolean {
     if (!departure.member.isWalked && departure.lateMs < 0) {
       letting.remove(departure)
@@ -254,7 +254,7 @@ export class Departures {
     const destination = destinationOf(this.#plane, departure)
     if (destination === 'stays') this.#stays(departure)
     if (destination === 'nobody') letting.isRefused = true
-    if (typeof destination === 'string') return false
+    if (typeof destination === 'string') return destination === 'ends'
     letting.goesTo(destination.pool.targets.map(({ slot }) => slot))
     return true
   }

@@ -46,8 +46,8 @@ export interface Asker {
   readonly isSurplus: boolean
 }
 
-/** It stays; it would go to this target; it will, once that is warm; or nobody could take it. */
-export type Destination = 'stays' | 'later' | 'nobody' | TargetTable
+/** It stays; it would go to this target; it will, once that is warm; nobody could take it now; or nobody ever will, since its service was removed. */
+export type Destination = 'stays' | 'later' | 'nobody' | 'ends' | TargetTable
 
 /** What targets have to do does not count: where it goes is found anew when it comes. */
 const NO_LOAD: Load = () => 0
@@ -59,7 +59,7 @@ export function destinationOf(plane: DestinationSetting, asker: Asker): Destinat
   const decision = decided(plane, asker)
   if (decision === null) return elsewhere(plane, place)
   const { target, aimed, reason } = decision
-  if (target === null) return 'nobody'
+  if (target === null) return plane.tables.current().services.has(place.service) ? 'nobody' : 'ends'
   const isHere = target.pool.name === place.pool && decision.service!.name === place.service
   if (target.slot === place.slot || (isHere && place.isTargetOpen)) {
     const isStandIn = aimed !== null && aimed.name !== place.pool && asker.isAtHome
@@ -89,7 +89,8 @@ function decided(plane: DestinationSetting, { headText, downstream }: Asker): De
 /** Somebody of whom only the place is known: any target that takes everybody's new visitors, of its own pool at best if that is not open. */
 function elsewhere({ tables, time }: DestinationSetting, { service, pool, url, isOpen }: Place): Destination {
   const table = tables.current().services.get(service)
-  const weighted = (table?.pools ?? []).filter(({ admin, weight }) => admin === 'ready' && weight > 0)
+  if (table === undefined) return 'ends'
+  const weighted = table.pools.filter(({ admin, weight }) => admin === 'ready' && weight > 0)
   const pools = isOpen ? weighted.filter(({ name }) => name !== pool) : weighted
   const others = pools.flatMap(({ targets }) => targets).filter((target) => target.url !== url && target.weight > 0)
   const ready = others.filter((target) => target.admin === 'ready' && !failing(target, time.steadyMs()))

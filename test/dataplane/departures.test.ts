@@ -211,6 +211,20 @@ test('a pool that was removed lets go, and so does a target', () => {
   expect(members.every(isTold)).toBe(true)
 })
 
+test('when the service was removed all go at the pace, also those of whom only the place is known, though nobody takes them', () => {
+  const long = `X-Long: ${'x'.repeat(3_000)}\r\n`
+  const members = [open('a'), open(null), open('b', 0, long), open('c', 1)]
+  const stuck = Object.assign(open('d', 1), { isWalked: false })
+  epoch++
+  for (const plane of planes) plane.prepare({ epoch, revision: epoch, services: { shop: null } })
+  Atomics.store(memory.cells, CELL.epoch, epoch)
+  pass(TUNNELS.overMs + 1_000)
+  expect(members.map(isTold)).toEqual([true, true, true, true])
+  expect([isTold(stuck), PACE_STATES[sum('state')]]).toEqual([false, 'steady'])
+  pass(DRAIN.timeoutMs)
+  expect([isTold(stuck), sum('cut'), sum('left')]).toEqual([true, 1, 0])
+})
+
 test('what has no place to end at is left for the time of a drain, and then cut', () => {
   const plain = open('a')
   plain.isWalked = false
