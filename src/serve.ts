@@ -245,7 +245,8 @@ async function startControlPlane(
   core.lately.traffic = traffic.service
   const { departures, letGoBefore } = startDepartures(core, predecessor, clock, cleanup)
   const busyPredecessor = () => predecessor?.busyPid ?? null
-  const rollouts = newSeat(core, log, { clock, traffic, commandFolders: spec.rolloutCommands, busyPredecessor })
+  const { rolloutCommands: commandFolders } = spec
+  const rollouts = newSeat(core, log, { clock, traffic, commandFolders, busyPredecessor, lookAgain: names.again })
   cleanup.add(() => rollouts.close())
   await startRollouts(rollouts, store, clock)
   store.mayBlock(false)

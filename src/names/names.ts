@@ -17,8 +17,9 @@ import { Lane } from './lane.ts'
 import { lookUp } from './lookup.ts'
 import { lookedUpFor, NO_RECORDS, onSrvLookup, placesOf, type SrvState } from './srv.ts'
 import { lookUpSrv } from './srv-lookup.ts'
-import { type FaultReason, type Lookup, type NameState, onLookup, sameAddresses, UNASKED } from './state.ts'
+import { type FaultReason, type Lookup, type NameState, onLookup, sameAddresses, TTL_MS_MIN, UNASKED } from './state.ts'
 import { createSystem, SYSTEM_FILES, type SystemFiles } from './system.ts'
+import { messageOf } from './words.ts'
 
 /** Lookups at the same time: of names that are answered or new, and of those whose last lookup was not answered. */
 const QUICK_MAX = 256
@@ -67,6 +68,9 @@ interface Entry {
   state: NameState
   isWanted: boolean
   isAsked: boolean
+  /** Its turn is waited for, or it is being looked up. */
+  isDue: boolean
+  lookedMs: number
   told: NameState
   toldMs: number
   cancel: () => void
@@ -135,6 +139,14 @@ export class Names {
     for (const host of hosts) if (!isLiteral(host)) this.#entryOf(host).isWanted = true
   }
 
+  /** Looks up again what a target is called by, however long that may be kept, but where it was looked up just now. */
+  readonly again = (url: string): void => {
+    const entry = this.#entries.get(hostOf(url))
+    const nowMs = this.#deps.clock.monotonicMs()
+    for (const one of entry === undefined ? [] : [entry, ...entry.hosts])
+      if (!one.isDue && nowMs - one.lookedMs >= TTL_MS_MIN) this.#queue(one)
+  }
+
   counts(): NameCounts {
     const entries = [...this.#entries.values()]
     return {
@@ -165,6 +177,8 @@ export class Names {
       state: UNASKED,
       isWanted: false,
       isAsked: false,
+      isDue: false,
+      lookedMs: -Infinity,
       told: UNASKED,
       toldMs: -Infinity,
       cancel: () => {},
@@ -179,6 +193,8 @@ export class Names {
   }
 
   #queue(entry: Entry): void {
+    entry.cancel()
+    entry.isDue = true
     const lane = entry.state.fault?.reason === 'timeout' ? this.#silent : this.#quick
     lane.add(() => this.#look(entry))
   }
@@ -238,6 +254,8 @@ export class Names {
   /** Names that are due at the same moment would be so for ever; a tenth of the time spreads them. */
   #schedule(entry: Entry): void {
     const { clock, random } = this.#deps
+    entry.isDue = false
+    entry.lookedMs = clock.monotonicMs()
     entry.cancel = clock.after(entry.state.nextMs * (1 - random() / 10), () => {
       if (entry.isWanted || entry.users.size > 0) this.#queue(entry)
       else this.#forget(entry)
@@ -262,23 +280,6 @@ export class Names {
       if (!isFirst) this.#deps.tell({ host, state, failing, message: messageOf(host, state) })
     }
   }
-}
-
-function messageOf(host: string, { addresses, fault, unused }: NameState): string {
-  const list = addressesInWords(addresses)
-  if (fault === null) {
-    return `${host} is at ${list}` + (unused === 0 ? '' : `; ${unused} more of its addresses are not used`)
-  }
-  const what = addresses.length === 0 ? 'it has no address' : `${list} stays in use`
-  return `${host} cannot be resolved: ${fault.message}; ${what}`
-}
-
-/** Addresses for people, the first few of many. */
-export function addressesInWords(addresses: readonly Address[]): string {
-  const shown = addresses
-    .slice(0, 8)
-    .map(({ address, alternate }) => (alternate === null ? address : `${address} (${alternate})`))
-  return shown.join(', ') + (addresses.length > shown.length ? ` and ${addresses.length - shown.length} more` : '')
 }
 
 /** An address stands for itself, and never fails. */

@@ -51,6 +51,7 @@ export interface ControllerDeps extends BeginningsDeps {
   readonly publish: Publish
   readonly log: Pick<Logger, 'error' | 'warn'>
   readonly busyPredecessor: Means['busyPredecessor']
+  readonly lookAgain: Means['lookAgain']
 }
 
 export class Rollouts {

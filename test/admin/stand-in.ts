@@ -151,6 +151,7 @@ export async function startAdmin(changes: Partial<AdminDeps> = {}, withShop = tr
     traffic,
     commandFolders: [],
     busyPredecessor: () => null,
+    lookAgain() {},
     store,
     publish: (event) => control.publish(event),
     id: () => 'r-1',

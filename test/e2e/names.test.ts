@@ -7,11 +7,13 @@ import { describe, expect, test } from 'vitest'
 import { metric, metricIs, targetStatus } from '../helpers/admin.ts'
 import { ask } from '../helpers/ask.ts'
 import { makeCertificate } from '../helpers/certificate.ts'
+import { startHook } from '../helpers/hook.ts'
 import { PACE_MS, startLoad } from '../helpers/load.ts'
 import { addresses, type NameServer, namesBy, startNameServer, type Zone } from '../helpers/name-server.ts'
 import { program } from '../helpers/programs.ts'
 import { call, service, startProxy, type Proxy as TestProxy, temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
+import { ROLLOUTS, reachedWithin } from '../helpers/rollouts.ts'
 import { startAt, startNamed, startTcp } from '../helpers/upstream.ts'
 
 const openssl = program('openssl')
@@ -191,6 +193,27 @@ describe('a name that moves', () => {
     // Its sums have not fallen with the address that has gone.
     const count = () => metric(proxy, 'turnout_requests_total')
     await until('all is told', async () => (await count()) === outcomes.length + 1)
+  })
+
+  test('when a rolling release replaces it is followed before its TTL is over', { timeout: 30_000 }, async () => {
+    const old = await startAt('127.0.0.1', 0)
+    const next = await startAt('127.0.0.2', old.port)
+    const other = await startNamed('other')
+    const server = await startNameServer({ 'api.test': at(['127.0.0.1'], 60) })
+    const url = urlOf('api.test', old.port)
+    const hook = await startHook<{ target: string }>(async ({ target }) => {
+      if (target !== url) return 200
+      await old.close()
+      server.set('api.test', at(['127.0.0.2'], 60))
+      return 200
+    })
+    const rollout = { strategy: 'rolling', advance: 'time', hooks: [{ at: 'UpdateTarget', url: hook.url }] }
+    const shop = service({ blue: [url, other.url] }, { sticky: false, rollout, live: 'blue' })
+    const proxy = await start(server, { services: { shop } })
+    await call(proxy, 'POST', ROLLOUTS, { to: 'blue', version: '2.0', bake: '0s' })
+    expect(await reachedWithin(20_000, proxy, 'done', 'rolledBack')).toMatchObject({ state: 'done' })
+    expect((await status(proxy, url)).addresses).toMatchObject([{ address: '127.0.0.2' }])
+    expect(next.requests()).toBeGreaterThanOrEqual(2)
   })
 
   test('and fails from then on stays where it was, and says so', { timeout: 30_000 }, async () => {

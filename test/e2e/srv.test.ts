@@ -41,7 +41,8 @@ test('a record that goes, one that comes, and one whose port changes, under load
     ...hosts,
     '_web._tcp.test': records(`1 1 ${a.port} a.test`, `1 1 ${b.port} b.test`, '2 1 9 c.test'),
   })
-  const shop = service({ live: [WEB] }, { health: probes, sticky: false, visitor: [] })
+  // By turns, since what is slow at the one would keep all others from it.
+  const shop = service({ live: [WEB] }, { health: probes, sticky: false, visitor: [], balance: 'round-robin' })
   const proxy = await startProxy({ services: { shop } }, { names: namesBy(server) })
   const status = () => targetStatus(proxy, 'shop', WEB)
   const placesNow = async () => (await status()).addresses.map(({ address }) => address)

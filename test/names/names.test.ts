@@ -72,6 +72,26 @@ describe('what targets are told', () => {
     expect(server.asked.filter((question) => question.endsWith(' A'))).toHaveLength(1)
   })
 
+  test('what may have moved is looked up again at once when that is wished, but not twice in five seconds', async () => {
+    const { names, at, server, clock, skip } = await setup({ 'api.test': { answers: addresses(['10.0.0.1'], 60) } })
+    const asked = () => server.asked.filter((question) => question.endsWith(' A')).length
+    await names.learn(['api.test'], 4_000)
+    names.want(new Set(['api.test']))
+    server.set('api.test', { answers: addresses(['10.0.0.2'], 60) })
+    names.again('http://api.test:80')
+    await new Promise((resolve) => clock.after(50, () => resolve(null)))
+    expect([at('api.test'), asked()]).toEqual([['10.0.0.1'], 1])
+    const lookedMs = clock.monotonicMs()
+    vi.spyOn(clock, 'monotonicMs').mockReturnValue(lookedMs + 5_000)
+    for (let n = 0; n < 3; n++) names.again('http://api.test:80')
+    await vi.waitFor(() => expect(at('api.test')).toEqual(['10.0.0.2']))
+    expect(asked()).toBe(2)
+    // It goes on by its TTL, once.
+    skip(61_000)
+    await vi.waitFor(() => expect(asked()).toBe(3))
+    names.again('http://nobody.test:80')
+  })
+
   test('a new address is followed when the TTL is over, and what has gone is let go', async () => {
     const { names, at, server, moved, eventually } = await setup({
       'api.test': { answers: addresses(['10.0.0.1', '10.0.0.2']) },

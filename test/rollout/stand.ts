@@ -56,6 +56,7 @@ export async function stand(
     traffic,
     commandFolders: [],
     busyPredecessor: () => null,
+    lookAgain() {},
     store,
     log,
     publish: ({ message }: { message: string }) => void events.push(message),

@@ -52,6 +52,8 @@ export interface Means {
   pause(ms: number, signal: AbortSignal): Promise<void>
   /** What happened at a service lately. */
   traffic(service: string): ServiceTraffic | null
+  /** What the name of a target stands for may have changed just now. */
+  lookAgain(url: string): void
   /** The process that this one has replaced, while it still has requests under way, which nobody counts here; else null. */
   busyPredecessor(): number | null
 }

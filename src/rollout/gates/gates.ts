@@ -58,7 +58,7 @@ interface Notice {
 /** Whoever is told of the end of a rollout is given so long, each time. */
 const NOTIFY_MS = 10_000
 
-export interface GatesDeps extends Pick<Means, 'busyPredecessor'> {
+export interface GatesDeps extends Pick<Means, 'busyPredecessor' | 'lookAgain'> {
   readonly clock: Clock
   /** Folders whose programs hooks may run. */
   readonly commandFolders: readonly string[]
@@ -70,9 +70,10 @@ export class Gates {
   readonly #means: Means
   readonly #end = new AbortController()
 
-  constructor({ clock, commandFolders, traffic, busyPredecessor }: GatesDeps) {
+  constructor({ clock, commandFolders, traffic, busyPredecessor, lookAgain }: GatesDeps) {
     this.#means = {
       busyPredecessor,
+      lookAgain,
       traffic: (service) => traffic.service(service),
       asker: new Asker(),
       commands: new Commands(commandFolders, clock),

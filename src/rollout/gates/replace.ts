@@ -156,7 +156,7 @@ async function healthy(url: string, { targets, spec }: About, means: Means, sign
   const headers: Record<string, string> = probes?.host === undefined ? {} : { host: probes.host }
   let passes = 0
   for (;;) {
-    // It may come back with other addresses.
+    // It may have come back with other addresses, long before its name would be looked up.
     const places = Object.hasOwn(targets.all, url) ? allPlacesOf(url, targets.all[url]) : []
     const answers = await Promise.all(
       places.map((place) => means.asker.getAt(place, path, ASK_MS, signal, headers).catch(() => null)),
@@ -164,6 +164,7 @@ async function healthy(url: string, { targets, spec }: About, means: Means, sign
     signal.throwIfAborted()
     const pass = answers.length > 0 && answers.every((answer) => answer !== null && isAmong(answer.status, wanted))
     passes = pass ? passes + 1 : 0
+    if (!pass) means.lookAgain(url)
     const isSeen = probes === undefined || targets.all[url]?.health === 'healthy'
     if (isSeen && passes >= (probes?.healthyAfter ?? ANSWERS_MIN)) return
     if (steadyMs() >= untilMs) throw new GateClosed(`${url} was not healthy ${within} after its update`)

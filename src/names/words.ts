@@ -1,0 +1,21 @@
+/** What is known of names, in words. Pure. */
+import type { Address } from './address.ts'
+import type { NameState } from './state.ts'
+
+/** What is known of a name, as one sentence for people. */
+export function messageOf(host: string, { addresses, fault, unused }: NameState): string {
+  const list = addressesInWords(addresses)
+  if (fault === null) {
+    return `${host} is at ${list}` + (unused === 0 ? '' : `; ${unused} more of its addresses are not used`)
+  }
+  const what = addresses.length === 0 ? 'it has no address' : `${list} stays in use`
+  return `${host} cannot be resolved: ${fault.message}; ${what}`
+}
+
+/** Addresses for people, the first few of many. */
+function addressesInWords(addresses: readonly Address[]): string {
+  const shown = addresses
+    .slice(0, 8)
+    .map(({ address, alternate }) => (alternate === null ? address : `${address} (${alternate})`))
+  return shown.join(', ') + (addresses.length > shown.length ? ` and ${addresses.length - shown.length} more` : '')
+}
