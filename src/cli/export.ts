@@ -1,5 +1,5 @@
 /**
- * `export`: what runs, as a config file that `apply` takes back unchanged. Secrets are not in it: a variable stands for each, and is told.
+ * `export`: the services that run, as a config file that `apply` takes back unchanged. What is of the process (listeners, limits …) only its own file says. Secrets are not in it: a variable stands for each, and is told.
  */
 import { pathOf } from './admin.ts'
 import type { Described } from './noun-actions.ts'
@@ -9,7 +9,7 @@ import type { Call, Verb } from './verb.ts'
 export const exportVerb: Verb = {
   name: 'export',
   args: '',
-  summary: 'Print what runs as a config file that apply takes back, without secrets',
+  summary: 'Print the services that run as a config file that apply takes back, without secrets',
   argsCount: [0, 0],
   options: { service: { type: 'string', multiple: true } },
   optionsHelp: [['--service SERVICE', 'Only this service, again for each']],
@@ -20,6 +20,8 @@ export const exportVerb: Verb = {
     const services = Object.fromEntries((await asked(call)).map(({ name, spec }) => [name, spec]))
     const { config, variables } = writtenFile(services)
     call.print(call.json ? JSON.stringify(config) + '\n' : yamlOf(config))
+    if (!call.json)
+      call.note('these are the services; listeners and what else is of the process stand in its own config file')
     if (variables.length > 0) call.note(`secrets are not in it; apply reads them from ${variables.join(', ')}`)
   },
 }

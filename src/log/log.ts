@@ -5,6 +5,7 @@
 import pino, { type Logger } from 'pino'
 import { type Clock, systemClock } from '../clock.ts'
 import { LineOutput } from './line-output.ts'
+import { forPeople } from './people.ts'
 
 /** Bytes of the log that may wait for a slow reader before lines are dropped. */
 const WAITING_BYTES_MAX = 8_388_608
@@ -14,6 +15,8 @@ class LogLines {
   readonly #output = new LineOutput(2, systemClock, () => {})
   #waitingBytes = 0
   #dropped = 0
+  /** People read it; else programs do. */
+  readonly #isTerminal = process.stderr.isTTY === true
 
   constructor() {
     process.on('exit', () => this.#output.writeRest())
@@ -31,7 +34,7 @@ class LogLines {
   }
 
   #put(line: string): void {
-    const bytes = Buffer.from(line)
+    const bytes = Buffer.from(this.#isTerminal ? forPeople(line) : line)
     this.#waitingBytes += bytes.length
     this.#output.write(bytes, () => {
       this.#waitingBytes -= bytes.length

@@ -54,15 +54,22 @@ export function notifyAll(text: string, is: string, { service, rollout, wish }: 
 /** Tells as an event that it begins, or which state it has come to. */
 export function tell(
   what: string,
-  { service, rollout, history }: Kept,
+  { service, rollout, history, wish }: Kept,
   { publish }: Pick<RunningDeps, 'publish'>,
 ): void {
   const { id, to, state, weight } = rollout
+  if (what !== 'begins' && isPassedThrough(state, wish)) return
   const reason = rollout.reason ?? history.at(-1)?.reason ?? null
   const why = reason === null ? '' : `: ${reason}`
   const message = `rollout ${id} of ${service} to ${to} ${what === 'begins' ? what : `is ${what}`} at ${weight} %${why}`
   publish({ type: 'rollout', service, message, data: { id, to, state, weight, reason } })
 }
+
+/** Whether there is nothing to do in a state, which is over at once. */
+const isPassedThrough = (state: Kept['rollout']['state'], { spec }: Kept['wish']): boolean =>
+  (state === 'warming' || state === 'smoke') &&
+  spec[state === 'warming' ? 'warmup' : 'smoke'] === undefined &&
+  (spec.hooks ?? []).length === 0
 
 /** Tells that it waits for what cannot be done now, and why. */
 export function tellWait(

@@ -54,13 +54,19 @@ function startFailure(error: unknown): string {
   const address = message.replace(/^.* /, '')
   if (code === 'EADDRINUSE') return `${address} is taken: another process listens there`
   if (code === 'EADDRNOTAVAIL') return `${address} cannot be listened on: this machine has no such address`
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') {
+    return `${address} cannot be listened on: no address of this machine has that name (${message})`
+  }
+  if (code === 'EMFILE') {
+    return `the start needs more open files than it may have; raise ulimit -n or LimitNOFILE (${message})`
+  }
   if (code === 'EACCES' && message.includes('listen')) {
     return `${address} cannot be listened on: permission denied; a port below 1024 needs CAP_NET_BIND_SERVICE, or take another`
   }
   if (isTurnoutError(error))
     return [message, ...error.faults.map((fault) => `${fault.pointer}: ${fault.message}`)].join('\n')
   // What the system refuses is no bug, and its message names the file or the address.
-  if (code !== undefined && /^E[A-Z]+$/.test(code)) return message
+  if (code !== undefined && /^E[A-Z_]+$/.test(code)) return `the system refused what the start needs: ${message}`
   return error instanceof Error ? (error.stack ?? message) : String(error)
 }
 
