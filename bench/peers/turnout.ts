@@ -43,6 +43,8 @@ export interface TurnoutOptions {
   readonly nodeOptions?: readonly string[]
   /** Another checkout to run. Default: this one. */
   readonly checkout?: string
+  /** What of it is run. Default: its sources. */
+  readonly main?: string
 }
 
 /** Turnout as a peer of this name, with these options. */
@@ -64,7 +66,7 @@ export async function startTurnout(config: PeerConfig, options: TurnoutOptions, 
   const file = `${config.folder}/turnout.yaml`
   writeFileSync(file, turnoutConfiguration(config, options, port, adminPort))
   if (options.visitors !== undefined) writeFileSync(`${config.folder}/${VISITORS}`, otherVisitors(options.visitors))
-  const main = options.checkout === undefined ? MAIN : join(options.checkout, 'src/main.ts')
+  const main = options.main ?? (options.checkout === undefined ? MAIN : join(options.checkout, 'src/main.ts'))
   const command = [process.execPath, ...(options.nodeOptions ?? []), main, 'serve', '--config', file]
   return { ...(await startPeer(command, port, { core: config.core, ...start })), adminPort }
 }

@@ -2,16 +2,22 @@ import { describe, expect, test } from 'vitest'
 import { COOLING_MS, createSlots } from '../../src/control/slots.ts'
 import { allocateSharedMemory, CELL, FIELD, laneOffset, SERVICE_SLOTS, SLOTS } from '../../src/metrics/layout.ts'
 import type { ServiceIntent, ServicePlaces, TargetPlace } from '../../src/table/status.ts'
-import { literalAddresses } from '../helpers/literal-names.ts'
 import { codeOf, contentOf, shop, standingClock } from './stand-in.ts'
 
 const url = (n: number) => `http://127.0.0.1:${n}`
 
-/** The pools of a service with these targets in one pool. */
-function poolsOf(targets: readonly string[]): ServiceIntent['pools'] {
-  const spec = { ...shop(), pools: { blue: { version: '', targets: [...targets] } }, split: { blue: 1 } }
-  return contentOf({ shop: spec }).intents['shop'].pools
-}
+const { intents } = contentOf({
+  shop: { ...shop(), pools: { blue: { version: '', targets: [url(1)] } }, split: { blue: 1 } },
+})
+const { blue } = intents['shop'].pools
+
+/** The pools of a service with these targets in one pool; each target is intended as the others are, for there are many. */
+const poolsOf = (targets: readonly string[]): ServiceIntent['pools'] => ({
+  blue: { ...blue, targets: Object.fromEntries(targets.map((target) => [target, blue.targets[url(1)]])) },
+})
+
+/** Each target stands for itself. */
+const literalAddresses = (target: string) => [{ address: target, alternate: null }]
 const numbers = (from: number, count: number) => Array.from({ length: count }, (_, n) => url(from + n))
 const slotsOf = (places: ServicePlaces) =>
   Object.values(places.targets['blue']).map(({ addresses }) => addresses[0].slot)

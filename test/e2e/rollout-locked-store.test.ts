@@ -39,6 +39,7 @@ test('traffic is back at once although the store file is locked by another proce
   // A handful until it is noticed, and those under way; a second of standing still was 300.
   expect(whileLocked).toBeLessThan(40)
   expect(failed()).toBe(whileLocked)
-  const { entries } = await call<{ entries: { change: object }[] }>(proxy, 'GET', '/v1/audit?limit=3')
+  // How many lines come after it depends on how often the verdict has changed its mind.
+  const { entries } = await call<{ entries: { change: object }[] }>(proxy, 'GET', '/v1/audit?limit=100')
   expect(entries.map(({ change }) => change)).toContainEqual(expect.objectContaining({ kind: 'shift', ends: 'back' }))
 }, 60_000)

@@ -55,10 +55,10 @@ const PAUSE_MS = 5
 const PAUSE_MS_MAX = 50
 
 /**
- * Waits until a condition holds; rejects with `what` after `limitMs` (default 10,000). It looks every few ms; a condition that
+ * Waits until a condition holds; rejects with `what` after `limitMs` (default 25,000: a machine that does other things may take its time). It looks every few ms; a condition that
  * asks somebody, who would do little else, is looked at less often the longer it takes.
  */
-export function until(what: string, holds: () => boolean | Promise<boolean>, limitMs = 10_000): Promise<void> {
+export function until(what: string, holds: () => boolean | Promise<boolean>, limitMs = 25_000): Promise<void> {
   return look(what, holds, limitMs, PAUSE_MS_MAX)
 }
 
