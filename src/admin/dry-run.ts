@@ -11,7 +11,7 @@ import type { Change } from '../change.ts'
 import { isRecord } from '../config/record.ts'
 import { ServiceSchema, type ServiceSpec, STEERING, WeightsSchema } from '../config/schema.ts'
 import { asPatch } from '../config/schema-forms.ts'
-import { shareOf, weightShare } from '../config/share.ts'
+import { aimedShare, shareOf } from '../config/share.ts'
 import { Type } from '../config/type.ts'
 import { TurnoutError } from '../errors.ts'
 import type { Comparison } from '../table/comparison.ts'
@@ -166,7 +166,8 @@ function reportOf({
 }: Compared): Omit<DryRunReport, 'service' | 'revision' | 'epoch' | 'refused'> {
   const { requests, unknown, redirected, nobody } = comparison
   const { moves, visitors } = comparison.moves()
-  const aimedOf = ({ plan }: ServiceTable, pool: string): number => weightShare(plan.weights, pool)
+  const aimedOf = ({ plan, pools }: ServiceTable, pool: string): number =>
+    aimedShare(plan.weights, Object.fromEntries(pools.map((it) => [it.name, it])), pool)
   return {
     sample: { requests, kept, sinceMs, marginPoints: kept === requests ? 0 : marginOf(effective) },
     withoutVisitor: unknown,

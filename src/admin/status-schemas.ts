@@ -83,7 +83,9 @@ const TargetAnswer = object({
 })
 
 const share = object({
-  aimed: Type.Number({ description: 'Weight over the sum of the weights.' }),
+  aimed: Type.Number({
+    description: 'Weight over the sum of the weights of the pools that take new visitors; 0 for one that takes none.',
+  }),
   seen: nullable(Type.Number({ description: 'Share of the requests that were decided within the window.' })),
   seenSinceSplit: nullable(
     Type.Number({ description: 'Share of the requests that were decided since the split last changed.' }),
@@ -155,6 +157,10 @@ export const StatusAnswer = object({
   ...position,
   service: Type.String(),
   release: Type.String(),
+  probed: Type.Boolean({
+    description:
+      'Whether its targets are asked for their health; where they are not, all that is said of it is unknown.',
+  }),
   predecessor: nullable(
     Count(
       'Process that this one has replaced, while it still finishes what is under way, which is not counted here: nothing is drained until then.',

@@ -11,7 +11,7 @@ import type { Snapshot } from '../change.ts'
 import { wallShiftMs } from '../clock.ts'
 import { durationMs } from '../config/duration.ts'
 import type { ServiceSpec } from '../config/schema.ts'
-import { shareOf, weightShare } from '../config/share.ts'
+import { aimedShare, shareOf } from '../config/share.ts'
 import { targetWeight } from '../config/target-weight.ts'
 import { DEPARTURE, sumDepartures } from '../metrics/departures.ts'
 import { holdOf } from '../metrics/hold-families.ts'
@@ -119,6 +119,7 @@ function describe(
     epoch: snapshot.epoch,
     service,
     release: status.release,
+    probed: spec.health !== undefined,
     predecessor,
     windowMs,
     visitorsWindowMs,
@@ -145,7 +146,7 @@ function describe(
         rampUntilMs: rampOf(spec, name, status.pools[name], nowMs),
         drained: told.every(({ drained }) => drained),
         share: {
-          aimed: weightShare(split, name),
+          aimed: aimedShare(split, status.pools, name),
           seen: shareOf(recentlyDecided(targets), recentlyDecided(all)),
           seenSinceSplit: shareOf(decidedSinceSplit(targets), decidedSinceSplit(all)),
           visitors: shareOf(visitors.get(name) ?? 0, visitorSum),

@@ -95,6 +95,8 @@ interface StatusView {
   readonly epoch: number
   readonly service: string
   readonly release: string
+  /** Whether its targets are asked for their health; an older Turnout tells nothing of it. */
+  readonly probed?: boolean
   /** An older Turnout tells nothing of it. */
   readonly rollout?: RunningView | null
   /** null while it is not held; an older Turnout tells nothing of it. */
@@ -185,7 +187,7 @@ const TITLES: readonly Column[] = [
 ]
 
 function inColumns(view: StatusView, nowMs: number, width: number): string {
-  const rows = view.pools.flatMap((pool) => [poolRow(pool, nowMs), ...targetRows(pool, nowMs)])
+  const rows = view.pools.flatMap((pool) => [poolRow(pool, nowMs), ...targetRows(pool, nowMs, view.probed)])
   const targets = view.pools.flatMap((pool) => pool.targets)
   const reasons = targets.flatMap(({ target, reason }) => (reason === null ? [] : [`${target}: ${reason}`]))
   const { table, missing } = fitted(TITLES, rows, width)
@@ -234,23 +236,23 @@ function poolRow(pool: PoolView, nowMs: number): string[] {
 }
 
 /** Targets, each with its addresses below it when it has several; with their weights when one has another than the rest. */
-function targetRows({ targets }: PoolView, nowMs: number): string[][] {
+function targetRows({ targets }: PoolView, nowMs: number, probed: boolean | undefined): string[][] {
   const isWeighed = targets.some(({ weight }) => weight !== targets[0].weight)
   return targets.flatMap((target) => {
     const { addresses, weight } = target
     const [first] = addresses
     const isNamed = addresses.length === 1 && hostOf(target.url) !== first.address
     const name = isNamed ? `${target.target} at ${first.address}` : target.target
-    const health = [healthOf(target, nowMs), warming(target.warmUntilMs, nowMs)]
+    const health = [healthOf(target, nowMs, probed), warming(target.warmUntilMs, nowMs)]
       .filter((word) => word !== '')
       .join(', ')
     const states = [stateOf(target, nowMs), health]
     const row = [`  ${name}`, '', isWeighed ? String(weight) : '', '', '', '', ...states, ...figures(target)]
-    return addresses.length < 2 ? [row] : [row, ...addresses.map((address) => addressRow(address, nowMs))]
+    return addresses.length < 2 ? [row] : [row, ...addresses.map((address) => addressRow(address, nowMs, probed))]
   })
 }
 
-function addressRow(it: AddressView, nowMs: number): string[] {
+function addressRow(it: AddressView, nowMs: number, probed: boolean | undefined): string[] {
   const row = [
     `    ${it.address}`,
     '',
@@ -259,15 +261,20 @@ function addressRow(it: AddressView, nowMs: number): string[] {
     '',
     '',
     '',
-    healthOf(it, nowMs),
+    healthOf(it, nowMs, probed),
     String(it.inFlight),
     String(it.tunnels),
   ]
   return TITLES.map((_, index) => row[index] ?? '')
 }
 
-function healthOf({ health, ejectedUntilMs }: { health: Health; ejectedUntilMs: number }, nowMs: number): string {
-  return ejectedUntilMs > nowMs ? `${health}, ejected for ${secondsLeft(ejectedUntilMs, nowMs)}` : health
+function healthOf(
+  { health, ejectedUntilMs }: { health: Health; ejectedUntilMs: number },
+  nowMs: number,
+  probed = true,
+): string {
+  const known = probed || health !== 'unknown' ? health : 'no probes'
+  return ejectedUntilMs > nowMs ? `${known}, ejected for ${secondsLeft(ejectedUntilMs, nowMs)}` : known
 }
 
 const warming = (untilMs = 0, nowMs: number): string =>

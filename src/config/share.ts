@@ -9,3 +9,14 @@ export function weightShare(weights: Readonly<Record<string, number>>, pool: str
   const sum = Object.values(weights).reduce((total, weight) => total + weight, 0)
   return sum === 0 ? 0 : (whole * (own(weights, pool) ?? 0)) / sum
 }
+
+/** The part of the new visitors, up to 1, that is aimed at a pool: what is not `ready` takes none, and the others by their weights. */
+export function aimedShare(
+  weights: Readonly<Record<string, number>>,
+  pools: Readonly<Record<string, { readonly admin: string }>>,
+  pool: string,
+): number {
+  const isReady = (name: string): boolean => own(pools, name)?.admin === 'ready'
+  const ready = Object.entries(weights).filter(([name]) => isReady(name))
+  return weightShare(Object.fromEntries(ready), pool)
+}

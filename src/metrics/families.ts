@@ -15,7 +15,6 @@
 import type { Snapshot } from '../change.ts'
 import { durationMs } from '../config/duration.ts'
 import { own } from '../config/record.ts'
-import { weightShare } from '../config/share.ts'
 import { targetWarmUntilMs } from '../table/warmth.ts'
 import { BINS, binEndMs } from './bins.ts'
 import { DEPARTURE_FAMILIES } from './departure-families.ts'
@@ -124,15 +123,15 @@ const NO_SPLIT: Readonly<Record<string, number>> = {}
 const splitWeight: Family = {
   name: 'turnout_split_weight',
   type: 'gauge',
-  help: 'Weight of a pool; its share is this over the sum of the service.',
+  help: 'Weight of a pool; its share is this over the sum of the pools of its service that take new visitors.',
   read: perPool((_, { spec, pool }) => [{ value: own(spec.split ?? NO_SPLIT, pool) ?? 0 }]),
 }
 
 const splitShare: Family = {
   name: 'turnout_split_share',
   type: 'gauge',
-  help: 'Share that the weight of a pool aims at, 0 to 1; what was seen is in turnout_decided_total and turnout_visitors.',
-  read: perPool((_, { spec, pool }) => [{ value: weightShare(spec.split ?? NO_SPLIT, pool) }]),
+  help: 'Share of the new visitors that is aimed at a pool by its weight, 0 to 1, and 0 for one that takes none; what was seen is in turnout_decided_total and turnout_visitors.',
+  read: perPool((_, { aimed }) => [{ value: aimed }]),
 }
 
 /** Of pools that somebody with a key has come to. */

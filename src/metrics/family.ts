@@ -32,6 +32,8 @@ export interface ScrapedPool {
   /** Of its service. */
   readonly spec: ServiceSpec
   readonly status: PoolStatus
+  /** Share of the new visitors, up to 1. */
+  readonly aimed: number
   readonly slots: readonly number[]
   readonly targets: readonly KnownTarget[]
 }

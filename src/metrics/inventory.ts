@@ -6,6 +6,7 @@
 import type { Snapshot } from '../change.ts'
 import { own } from '../config/record.ts'
 import type { ServiceSpec } from '../config/schema.ts'
+import { aimedShare } from '../config/share.ts'
 import { targetWeight } from '../config/target-weight.ts'
 import type { ServiceStatus } from '../table/status.ts'
 import type { KnownTarget, ScrapedPool } from './family.ts'
@@ -51,6 +52,7 @@ function poolsOf(service: string, spec: ServiceSpec, status: ServiceStatus): Scr
         weight: poolSpec.weights === undefined ? null : targetWeight(poolSpec, url),
       }),
     )
-    return [{ service, pool, labels, spec, status: its, slots: slotsOf(its), targets }]
+    const aimed = aimedShare(spec.split ?? {}, status.pools, pool)
+    return [{ service, pool, labels, spec, status: its, aimed, slots: slotsOf(its), targets }]
   })
 }

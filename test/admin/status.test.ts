@@ -14,7 +14,7 @@ function requests({ memory }: StandIn, slot: number, n: number, ms: number): voi
 }
 
 interface PoolShare {
-  readonly share: { readonly seen: number | null; readonly visitors: number | null }
+  readonly share: { readonly aimed: number; readonly seen: number | null; readonly visitors: number | null }
   readonly visitors: number
 }
 
@@ -95,6 +95,17 @@ test('the share of the visitors is told apart from that of the requests, and nul
   const { body } = await admin.call('GET', '/v1/services/shop/status')
   expect(body.pools[0].visitors).toBe(0)
   expect(body.visitorsWindowMs).toBe(360_000)
+})
+
+test('what is aimed at a pool that takes no new visitors is nothing, and the others have all of it', async () => {
+  const admin = await startAdmin()
+  await admin.call('PUT', '/v1/services/shop/split', { weights: { blue: 1, green: 1 } })
+  const aimed = async () => (await poolsOf(admin)).map(({ share }: PoolShare) => share.aimed)
+  expect(await aimed()).toEqual([0.5, 0.5])
+  await admin.call('PUT', '/v1/services/shop/pools/green/state', { state: 'standby' })
+  expect(await aimed()).toEqual([1, 0])
+  await admin.call('PUT', '/v1/services/shop/pools/blue/state?force=true', { state: 'standby' })
+  expect(await aimed()).toEqual([0, 0])
 })
 
 test('the share since the split begins anew when the split changes', async () => {

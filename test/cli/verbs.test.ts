@@ -315,6 +315,18 @@ describe('verbs that show something', () => {
     )
   })
 
+  it('status says so where targets have no probes', async () => {
+    const shown = async (more: object) => {
+      const unseen = { ...pool.targets[0], health: 'unknown' }
+      const told = { ...view, ...more, pools: [{ ...pool, targets: [unseen] }] }
+      const admin = await scripted({ 'GET /v1/services/shop/status': [200, told] })
+      return (await turnout(admin.url, 'status', 'shop')).out.split('\n')[3]
+    }
+    expect(await shown({ probed: false })).toContain('ready  no probes  ')
+    expect(await shown({ probed: true })).toContain('ready  unknown  ')
+    expect(await shown({})).toContain('ready  unknown  ')
+  })
+
   it('status tells weights of targets where they differ, and what is warming', async () => {
     const soonMs = Date.now() + 20_000
     const [one] = pool.targets

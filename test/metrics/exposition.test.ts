@@ -205,6 +205,23 @@ test('weights, epoch and revision are those of the snapshot', async () => {
   expect(value('turnout_info', { version: '9.8.7' })).toBe(1)
 })
 
+test('a pool that takes no new visitors has no share of them, whatever its weight', async () => {
+  const { stage, scrape } = open()
+  const { services, status } = stage.snapshot
+  const { blue } = status['shop'].pools
+  const [split, pools] = [
+    { blue: 1, green: 1 },
+    { ...status['shop'].pools, blue: { ...blue, admin: 'drain' as const } },
+  ]
+  stage.snapshot = {
+    ...stage.snapshot,
+    services: { ...services, shop: { ...services['shop'], split } },
+    status: { ...status, shop: { ...status['shop'], pools } },
+  }
+  const { value } = await scrape()
+  expect(['blue', 'green'].map((pool) => value('turnout_split_share', { service: 'shop', pool }))).toEqual([0, 1])
+})
+
 test('weights of targets are told where a pool has any, and warmth where there is a slow start', async () => {
   const { stage, clock, scrape } = open()
   const told = async () => {
