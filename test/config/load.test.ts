@@ -144,7 +144,7 @@ services:
     'turnout.yaml:9:17: services.shop.routes[0].host: "shop.example.com:80": a route matches the host without its port',
     'turnout.yaml:12:18: services.shop.pools.blue.version: expected text, found 1 (put it in quotes)',
     'turnout.yaml:13:9: services.shop.pools.blue: unknown key "tragets" (did you mean "targets"?)',
-    'turnout.yaml:14:42: services.shop.pools.green.targets[0]: "http://127.0.0.1:3003/app" is not a target such as http://127.0.0.1:3001, without a path',
+    'turnout.yaml:14:42: services.shop.pools.green.targets[0]: "http://127.0.0.1:3003/app" is not a target such as http://127.0.0.1:3001 or srv+http://_web._tcp.example.com, without a path',
     'turnout.yaml:15:14: services.shop.split: unknown pool "bleu" (did you mean "blue"?)',
     'turnout.yaml:17:67: services.shop.rules[0].to: unknown pool "gren" (did you mean "green"?)',
     'turnout.yaml:18:17: services.shop.rules[1].name: rule 1 has the name "staff" already',

@@ -155,7 +155,7 @@ test('what is exported is applied again without a change, with its secrets from 
   const { code, out, err } = await exported('--service', 'shop')
   expect([code, err]).toEqual([
     0,
-    'turnout: secrets are not in it; apply reads them from SHOP_ROLLOUT_HOOKS_0_SECRET\n',
+    'turnout: these are the services; listeners and what else is of the process stand in its own config file\nturnout: secrets are not in it; apply reads them from SHOP_ROLLOUT_HOOKS_0_SECRET\n',
   ])
   expect(out).not.toContain('a-signature')
   expect(JSON.parse((await exported('--json')).out)).toMatchObject({
