@@ -5,7 +5,7 @@
  * still sends is refused, as Redis does by the number of its lead. So every state of a rollout is left once at each place where that differs.
  */
 import { setImmediate } from 'node:timers/promises'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { TurnoutError } from '../../src/errors.ts'
 import { SIDE, TRIAL, trialOffset } from '../../src/metrics/layout.ts'
 import type { Kept } from '../../src/rollout/kept.ts'
@@ -111,18 +111,36 @@ async function run(plot: Plot, writesMax: number): Promise<Ended> {
   const pools = { blue: { version: '1.0', targets: [blue.url] }, green: { version: '1.1', targets: [green.url] } }
   const shop = { ...SHOP, pools, split: { blue: 1, green: 0 } }
   const stands = [await stand(storeOf(world, 0), {}, shop), await stand(storeOf(world, 1), {}, shop)]
-  onTestFinished(async () => {
-    let isClosed = false
-    const closed = Promise.all(stands.map(({ rollouts, control }) => rollouts.close().then(() => control.close())))
-    void closed.finally(() => {
-      isClosed = true
-    })
-    // What waits to try again learns at its next try that nobody wants it any more.
-    while (!isClosed) {
-      for (const { clock } of stands) clock.move(1_000)
-      await setImmediate()
-    }
+  try {
+    return await play(plot, writesMax, world, stands, hook)
+  } finally {
+    await closeAll(stands)
+  }
+}
+
+/** Both let go of all that they hold, which is much: a test has some sixty of these. */
+async function closeAll(stands: readonly Stand[]): Promise<void> {
+  let isClosed = false
+  const closed = Promise.all(stands.map(({ rollouts, control }) => rollouts.close().then(() => control.close())))
+  void closed.finally(() => {
+    isClosed = true
   })
+  // What waits to try again learns at its next try that nobody wants it any more.
+  for (let n = 0; !isClosed; n++) {
+    if (n > 20_000) throw new Error(`it does not close: ${JSON.stringify(stands.map(({ told }) => told))}`)
+    for (const { clock } of stands) clock.move(1_000)
+    await setImmediate()
+  }
+}
+
+/** From its begin to its end. */
+async function play(
+  plot: Plot,
+  writesMax: number,
+  world: World,
+  stands: readonly Stand[],
+  hook: { readonly url: string; readonly heard: readonly { event: string; step: number; key: string }[] },
+): Promise<Ended> {
   for (const { rollouts } of stands) await rollouts.start()
   const [one, two] = stands
   const { states } = world

@@ -9,6 +9,7 @@ import { memoryStore } from '../../src/store/memory.ts'
 import type { Store } from '../../src/store/store.ts'
 import { type MovableClock, movableClock, SHOP, type StandInControl, standInControl } from '../admin/stand-in.ts'
 import { drivenUntil } from '../helpers/raw.ts'
+import { giveBackMemory } from '../helpers/shared-memory.ts'
 
 function sound(service: unknown): ServiceSpec {
   const checked = validateService(service)
@@ -46,6 +47,7 @@ export async function stand(
   const events: string[] = []
   const note = (...said: unknown[]) => void told.push(String(said.at(-1)))
   const log = { error: note, warn: note }
+  giveBackMemory()
   const memory = allocateSharedMemory(1)
   let ids = 0
   const traffic = { service: () => null }
