@@ -6,119 +6,16 @@
  * Fails when a message or event was broken or lost, or not all have come over; never because of a time.
  */
 import { execFileSync } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
-import type { Held } from './idle-clients.ts'
 import { positive, readOptions, say } from './options.ts'
-import { startTurnout } from './peers/turnout.ts'
-import { startProbed } from './probed.ts'
-import { cpuMicros, firstLine, LOAD_CORE, PROXY_CORE, residentBytes, startChild } from './process.ts'
 import { decimal, occasion, spread, writeSection } from './report.ts'
-import { EVERY_MS, type Move, measureMove, ROOM, startTunnelTargets } from './tunnel-move.ts'
+import { FLOWS, FRAMES, type Idle, KINDS, type Kind, measureFlows, measureIdle } from './tunnel-costs.ts'
+import { EVERY_MS, type Move, measureMove } from './tunnel-move.ts'
 
 /** Descriptors that a proxy needs besides two for each tunnel. */
 const SPARE_DESCRIPTORS = 1_000
 const REFUSES_MS = 5_000
-const FLOWS = 8
-const WARM_MS = 1_000
-const KINDS = ['moved', 'not moved'] as const
-type Kind = (typeof KINDS)[number]
-const serviceOf = (kind: Kind) => ({ drain: { tunnels: kind === 'moved' ? { over: '10s' } : false } })
-const scriptOf = (name: string) => fileURLToPath(new URL(`./${name}.ts`, import.meta.url))
-
-interface Idle {
-  readonly held: number
-  /** Bytes of a tunnel, resident and in the worker's heap. */
-  readonly resident: number
-  readonly heap: number
-}
-
-interface Flow {
-  readonly megabytesPerSecond: number
-  /** CPU µs of a megabyte. */
-  readonly cpu: number
-}
-
-/** Runs with a Turnout of one worker, and targets, that end with it. */
-async function withFolder<T>(
-  run: (config: { blue: number; green: number; folder: string; core: number }) => Promise<T>,
-) {
-  const folder = mkdtempSync(join(tmpdir(), 'turnout-bench-'))
-  const { blue, green, stop } = await startTunnelTargets(LOAD_CORE)
-  try {
-    return await run({ blue, green, folder, core: PROXY_CORE })
-  } finally {
-    await stop()
-    rmSync(folder, { recursive: true, force: true })
-  }
-}
-
-const measureIdle = (kind: Kind, tunnels: number): Promise<Idle> =>
-  withFolder(async (config) => {
-    const proxy = await startProbed(config, { weights: { blue: 1, green: 0 }, service: serviceOf(kind), process: ROOM })
-    const hold = async (count: number) => {
-      const words = [proxy.port, count, 'tunnel'].map(String)
-      const holder = startChild([process.execPath, scriptOf('idle-clients'), ...words], { core: LOAD_CORE })
-      const held: Held = JSON.parse(await firstLine(holder))
-      if (held.failure !== null) say(`${kind}: ${held.failure}`)
-      return { held: held.held, stop: holder.stop }
-    }
-    const memory = async () => {
-      const { heapUsed } = (await proxy.ask('collect')).at(-1)!
-      return { heapUsed, resident: residentBytes(proxy.pid) ?? Number.NaN }
-    }
-    try {
-      // Some that come and go, so that code and pools of memory are there.
-      await (await hold(Math.min(500, tunnels))).stop()
-      await sleep(WARM_MS)
-      const before = await memory()
-      const { held, stop } = await hold(tunnels)
-      const after = await memory()
-      await stop()
-      const each = (part: 'resident' | 'heapUsed') => (after[part] - before[part]) / held
-      return { held, resident: each('resident'), heap: each('heapUsed') }
-    } finally {
-      await proxy.stop()
-    }
-  })
-
-const measureFlow = (kind: Kind, frame: number, seconds: number): Promise<Flow> =>
-  withFolder(async (config) => {
-    const proxy = await startTurnout(config, {
-      weights: { blue: 1, green: 0 },
-      service: serviceOf(kind),
-      process: ROOM,
-    })
-    const words = [proxy.port, frame, FLOWS].map(String)
-    const receiver = startChild([process.execPath, scriptOf('tunnel-flow'), ...words], {
-      core: LOAD_CORE,
-      messages: true,
-    })
-    const look = async () => {
-      receiver.process.send('look')
-      const [bytes] = (await once(receiver.process, 'message')) as [number]
-      if (bytes <= 0) throw new Error('nothing flows')
-      return { bytes, cpu: cpuMicros(proxy.pid) ?? Number.NaN, ms: performance.now() }
-    }
-    try {
-      await sleep(WARM_MS)
-      const before = await look()
-      await sleep(seconds * 1_000)
-      const after = await look()
-      const megabytes = (after.bytes - before.bytes) / 1e6
-      return {
-        megabytesPerSecond: (megabytes * 1_000) / (after.ms - before.ms),
-        cpu: (after.cpu - before.cpu) / megabytes,
-      }
-    } finally {
-      await receiver.stop()
-      await proxy.stop()
-    }
-  })
+/** Of what flows, to one round of idle tunnels. */
+const FLOW_PAIRS = 4
 
 /** What must not be, in sentences. */
 function faultsOf({ asked, end, tally, letGo, seconds }: Move): string[] {
@@ -200,10 +97,6 @@ for (const refusesMs of [0, REFUSES_MS]) {
   say(`moved ${move.end.green} of ${asked.tunnels} in ${decimal(move.seconds, 1)} s; ${faultsOf(move).join('; ')}`)
 }
 const idles = new Map<Kind, Idle[]>(KINDS.map((kind) => [kind, []]))
-const FRAMES = [100, 16_000] as const
-/** Of what flows, to one of idle tunnels. */
-const FLOW_ROUNDS = 3
-const flows = new Map(FRAMES.map((frame) => [frame, new Map<Kind, Flow[]>(KINDS.map((kind) => [kind, []]))]))
 for (let round = 0; round < options.rounds; round++) {
   for (const kind of KINDS) {
     const idle = await measureIdle(kind, idleCount)
@@ -213,17 +106,7 @@ for (let round = 0; round < options.rounds; round++) {
     )
   }
 }
-// The two kinds differ by less than one does from round to round: so more rounds, and each kind first as often as second.
-for (let round = 0; round < FLOW_ROUNDS * options.rounds; round++) {
-  for (const frame of FRAMES) {
-    for (const kind of round % 2 === 0 ? KINDS : KINDS.toReversed()) {
-      const flow = await measureFlow(kind, frame, options.seconds)
-      flows.get(frame)!.get(kind)!.push(flow)
-      const [rate, cpu] = [Math.round(flow.megabytesPerSecond), Math.round(flow.cpu)]
-      say(`${kind} ${round + 1}, frames of ${frame}: ${rate} MB/s, ${cpu} µs/MB`)
-    }
-  }
-}
+const flows = await measureFlows(FLOW_PAIRS * options.rounds, options.seconds)
 
 function render(): string {
   const costs = KINDS.map((kind) => {
@@ -252,6 +135,16 @@ function render(): string {
       ...flowCells,
     ])
   })
+  const ratios = FRAMES.flatMap((frame) => {
+    const [moved, not] = KINDS.map((kind) => flows.get(frame)!.get(kind)!)
+    return [
+      `**${spread(
+        moved.map(({ cpu }, i) => cpu / not[i].cpu),
+        2,
+      )}**`,
+      '',
+    ]
+  })
   const frameHeads = FRAMES.flatMap((frame) => [`µs/MB, frames of ${decimal(frame, 0)}`, 'MB/s'])
   const heads = ['', 'resident KiB of an idle tunnel', 'JavaScript heap KiB', ...frameHeads]
   return [
@@ -264,12 +157,14 @@ function render(): string {
     row(heads),
     row(heads.map((_, i) => (i === 0 ? '---' : '---:'))),
     ...costs,
+    row(['of each pair, the first ÷ the second', '', '', ...ratios]),
     '',
     `**How it was measured.** \`node bench/tunnels.ts\`: clients and targets with the package \`ws\`, a message each way every ${EVERY_MS} ms on every`,
     `tunnel, every third to the client in two fragments with a ping between them; \`switch\` to green with \`drain.tunnels.over: ${asked.overSeconds}s\`; who is`,
     'closed comes back at once, who is refused after 0.1 to 1 s. The most in a second is that of any second. The shares are asked for one after the other, so',
     `they differ by what happens between. Below: one worker, ${decimal(idleCount, 0)} idle tunnels, garbage collected before and with them; ${FLOWS} raw tunnels that`,
-    `send as fast as is taken, on one core, the load on another. ${options.rounds} rounds, ${FLOW_ROUNDS * options.rounds} of what flows, medians, least and greatest in brackets.`,
+    `send as fast as is taken, on one core, the load on another, by one process whose service is set the one way and the other by turns. ${options.rounds} rounds,`,
+    `${FLOW_PAIRS * options.rounds} pairs of what flows, medians, least and greatest in brackets.`,
   ].join('\n')
 }
 

@@ -29,7 +29,7 @@ const PART_MIN = 1 / 32
 const SLOWER = 1 / 2
 const FASTER = 3 / 2
 /** More than the pace of so long is never let go in one go. */
-const MISSED_MS_MAX = 500
+const MISSED_MS_MAX = 250
 
 /** What has happened in a second at those who will take them, over all workers. */
 export interface Reconnects {
