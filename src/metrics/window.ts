@@ -3,7 +3,8 @@
  *
  * Every two seconds the tallies of all live targets are kept, six samples deep, so a reading covers 10 to 12 s (less
  * right after the start). A service without news (news.ts) has the very same tallies in the next sample. Memory is bounded: six samples of less than 1 KiB for each target, and none of one that nothing was ever counted at. A sample is known by its target, so
- * a slot that was given to another one never shows the traffic of the one before.
+ * a slot that was given to another one never shows the traffic of the one before. A target that was removed and comes back has its counters
+ * again (control/slots.ts): what they say when it comes is told as of before the window, or all of its life would be the traffic of the last seconds.
  *
  * The share since the split changed needs the counts at that moment. They are taken when control tells of a change, and
  * at the next sample at the latest; requests that were decided in between count as before.
@@ -57,12 +58,12 @@ type Tallies = ReadonlyMap<string, Tally>
 
 interface Sample {
   readonly atMs: number
-  readonly services: ReadonlyMap<string, Tallies>
+  readonly services: Map<string, Tallies>
 }
 
 interface Baseline {
   readonly split: string
-  readonly decided: ReadonlyMap<string, number>
+  readonly decided: Map<string, number>
 }
 
 interface LiveTarget {
@@ -94,6 +95,54 @@ function talliesOf(snapshot: Snapshot, memory: SharedMemory, service: string): T
   return tallies
 }
 
+/** The targets of each service when it was looked at last, to tell those that come. */
+class Arrivals {
+  readonly #keys = new Map<string, ReadonlySet<string>>()
+
+  /** Those of a service that were not there before. */
+  of(service: string, live: readonly LiveTarget[]): LiveTarget[] {
+    const before = this.#keys.get(service)
+    if (live.length === 0) this.#keys.delete(service)
+    else this.#keys.set(service, new Set(live.map(({ key }) => key)))
+    return live.filter(({ key }) => before?.has(key) !== true)
+  }
+}
+
+/** What a target that comes has on its counters already is of before the window and before the split. */
+function countAsBefore(
+  service: string,
+  { key, slots }: LiveTarget,
+  memory: SharedMemory,
+  samples: readonly Sample[],
+  baseline: Baseline | undefined,
+): void {
+  const tally = readTally(memory, slots)
+  if (tally === UNCOUNTED) return
+  const then = tally.slice(0, SAMPLED_FIELDS)
+  for (const { services } of samples) {
+    const known = services.get(service)
+    if (known?.has(key) !== true) services.set(service, new Map(known).set(key, then))
+  }
+  if (baseline?.decided.has(key) === false) baseline.decided.set(key, tally[FIELD.decided])
+}
+
+/** Turns the estimates of visitors over, and says how far back they reach. */
+function followVisitors(control: Pick<Control, 'snapshot'>, memory: SharedMemory, clock: Clock) {
+  let turnedMs = clock.monotonicMs()
+  let halvesMs = 0
+  const close = clock.every(VISITORS_HALF_MS, () => {
+    const snapshot = control.snapshot()
+    const live = Object.keys(snapshot.services).flatMap((service) => [...targetsOf(snapshot, service)])
+    turnVisitors(
+      memory,
+      live.flatMap(({ slots }) => slots),
+    )
+    turnedMs = clock.monotonicMs()
+    halvesMs = VISITORS_HALF_MS
+  })
+  return { windowMs: () => clock.monotonicMs() - turnedMs + halvesMs, close }
+}
+
 /** Keeps samples of the live targets by the given clock until it is closed. */
 export function createTrafficWindow(
   control: Pick<Control, 'snapshot' | 'subscribe'>,
@@ -102,7 +151,12 @@ export function createTrafficWindow(
 ): TrafficWindow {
   const samples: Sample[] = []
   const baselines = new Map<string, Baseline>()
+  const arrivals = new Arrivals()
   const news = new News(memory, GROWING)
+  const noteComing = (snapshot: Snapshot, service: string): void => {
+    for (const target of arrivals.of(service, [...targetsOf(snapshot, service)]))
+      countAsBefore(service, target, memory, samples, baselines.get(service))
+  }
 
   const noteSplit = (snapshot: Snapshot, service: string): void => {
     if (!Object.hasOwn(snapshot.services, service) || !Object.hasOwn(snapshot.status, service)) return
@@ -119,6 +173,7 @@ export function createTrafficWindow(
     const snapshot = control.snapshot()
     const services = new Map(samples.at(-1)?.services)
     for (const service of news.look(snapshot.status)) {
+      noteComing(snapshot, service)
       noteSplit(snapshot, service)
       const tallies = talliesOf(snapshot, memory, service)
       if (tallies.size > 0) services.set(service, tallies)
@@ -129,37 +184,27 @@ export function createTrafficWindow(
     if (samples.length > SAMPLES_KEPT) samples.shift()
   }
 
-  let turnedMs = clock.monotonicMs()
-  let halvesMs = 0
-  const turn = (): void => {
-    const snapshot = control.snapshot()
-    const live = Object.keys(snapshot.services).flatMap((service) => [...targetsOf(snapshot, service)])
-    turnVisitors(
-      memory,
-      live.flatMap(({ slots }) => slots),
-    )
-    turnedMs = clock.monotonicMs()
-    halvesMs = VISITORS_HALF_MS
-  }
-
   takeSample()
-  const endTurning = clock.every(VISITORS_HALF_MS, turn)
+  const visitors = followVisitors(control, memory, clock)
   const endSampling = clock.every(SAMPLE_EVERY_MS, takeSample)
   const endListening = control.subscribe((event) => {
     if (event.type !== 'change') return
     const snapshot = control.snapshot()
-    for (const service of servicesOfEvent(event) ?? Object.keys(snapshot.services)) noteSplit(snapshot, service)
+    for (const service of servicesOfEvent(event) ?? Object.keys(snapshot.services)) {
+      noteComing(snapshot, service)
+      noteSplit(snapshot, service)
+    }
   })
 
   return {
     service(name) {
-      const visitorsWindowMs = clock.monotonicMs() - turnedMs + halvesMs
+      const visitorsWindowMs = visitors.windowMs()
       const traffic = readService(name, control.snapshot(), memory, samples[0], baselines.get(name), clock)
       return traffic && { ...traffic, visitorsWindowMs }
     },
     close() {
       endSampling()
-      endTurning()
+      visitors.close()
       endListening()
     },
   }

@@ -133,6 +133,52 @@ test('a slot that was given to another target does not show the traffic of the o
   expect([recent('blue'), sinceSplit('blue')]).toEqual([60, 60])
 })
 
+test.each([1_000, 9_000, 30_000])(
+  'a target that was away for %i ms and comes back with its counters shows only what came since, in rate and shares',
+  (awayMs) => {
+    const { memory, clock, stage, window, recent, sinceSplit } = openWindow()
+    const [whole, without] = [
+      { blue: [BLUE], green: [GREEN] },
+      { blue: [], green: [GREEN] },
+    ]
+    const split = { blue: 1, green: 1 } as object
+    const serve = (pools: Record<string, string[]>, firstSlot: number) => {
+      stage.snapshot = snapshotOf({ shop: pools }, { split, firstSlot })
+      stage.publish({ type: 'change', service: 'shop' })
+    }
+    serve(whole, 0)
+    add(memory, 0, 0, 'decided', 9_000)
+    add(memory, 0, 0, 'attemptsStarted', 9_000)
+    clock.move(30_000)
+    serve(without, 1)
+    clock.move(awayMs)
+    serve(whole, 0)
+    add(memory, 0, 0, 'decided', 20)
+    add(memory, 0, 0, 'attemptsStarted', 20)
+    for (const ms of [0, 1_000, 2_000, 6_000]) {
+      clock.move(ms)
+      expect(recent('blue')).toBe(20)
+    }
+    clock.move(12_000)
+    expect([recent('blue'), window.service('shop')!.pools.get('blue')![0].total[FIELD.decided]]).toEqual([0, 9_020])
+    expect(sinceSplit('blue')).toBe(9_020)
+  },
+)
+
+test('a target that comes back after the split has changed has no share of what came before it', () => {
+  const { memory, stage, sinceSplit } = openWindow()
+  const serve = (blue: string[], split: object, firstSlot: number) => {
+    stage.snapshot = snapshotOf({ shop: { blue, green: [GREEN] } }, { split, firstSlot })
+    stage.publish({ type: 'change', service: 'shop' })
+  }
+  add(memory, 0, 0, 'decided', 500)
+  serve([], { blue: 1 }, 1)
+  serve([], { blue: 1, green: 1 }, 1)
+  serve([BLUE], { blue: 1, green: 1 }, 0)
+  add(memory, 0, 0, 'decided', 3)
+  expect(sinceSplit('blue')).toBe(3)
+})
+
 test('requests since the split are counted from the change that control tells of, not from the next sample', () => {
   const { memory, clock, stage, sinceSplit } = openWindow()
   add(memory, 0, 0, 'decided', 50)
