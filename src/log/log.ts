@@ -1,11 +1,13 @@
 /**
  * The two outputs: what happened on standard error, and one line a request on standard output. Neither is ever waited for,
- * and nothing that becomes of them (a full disk, a reader that is slow or gone) stops the process.
+ * and nothing that becomes of them (a full disk, a reader that is slow or gone) stops the process. Either is JSON, and for people where it is
+ * a terminal.
  */
 import pino, { type Logger } from 'pino'
 import { type Clock, systemClock } from '../clock.ts'
+import { unwrittenInWords } from '../unread.ts'
 import { LineOutput } from './line-output.ts'
-import { forPeople } from './people.ts'
+import { accessForPeople, forPeople } from './people.ts'
 
 /** Bytes of the log that may wait for a slow reader before lines are dropped. */
 const WAITING_BYTES_MAX = 8_388_608
@@ -60,12 +62,17 @@ export interface AccessLogOutput {
 
 /** Opens standard output for access log lines; what waits for its reader is in the hands of those who write. */
 export function openAccessLog(log: Pick<Logger, 'warn'>, clock: Clock): AccessLogOutput {
-  const output = new LineOutput(1, clock, (err) => log.warn({ err }, 'the access log cannot be written'))
+  const output = new LineOutput(1, clock, (error) => {
+    log.warn(
+      `the access log cannot be written to standard output: ${unwrittenInWords(error)}; lines wait, and are dropped then`,
+    )
+  })
+  const isTerminal = process.stdout.isTTY === true
   // For an end that is not in order.
   const atExit = () => output.writeRest()
   process.on('exit', atExit)
   return {
-    write: (lines, written) => output.write(lines, written),
+    write: (lines, written) => output.write(isTerminal ? accessForPeople(lines) : lines, written),
     async close() {
       await output.stop()
       output.writeRest()

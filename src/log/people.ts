@@ -1,4 +1,4 @@
-/** A line of the log as people read it on a terminal; what goes elsewhere stays the JSON that it is made of. */
+/** Lines of the log and of the access log as people read them on a terminal; what goes elsewhere stays the JSON that they are made of. */
 import { isRecord } from '../config/record.ts'
 
 /** What every line has, and is told in another way or is of no use on a terminal. */
@@ -9,13 +9,8 @@ const CONTROL = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g
 
 /** Time in UTC, level, message, and what else is told as `key=value`; a line that is no JSON stays as it is. */
 export function forPeople(line: string): string {
-  let told: unknown
-  try {
-    told = JSON.parse(line)
-  } catch {
-    return line
-  }
-  if (!isRecord(told)) return line
+  const told = recordIn(line)
+  if (told === null) return line
   const { level, time, msg, err } = told
   const at = typeof time === 'number' ? new Date(time).toISOString().slice(11, 19) : ''
   const why = isRecord(err) && typeof err['message'] === 'string' ? `: ${err['message']}` : ''
@@ -24,4 +19,39 @@ export function forPeople(line: string): string {
     .map(([key, value]) => ` ${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
   const text = `${at} ${String(level).toUpperCase().padEnd(5)} ${String(msg ?? '')}${why}${rest.join('')}`
   return `${text.replace(CONTROL, '?')}\n`
+}
+
+/** Whole lines of the access log: when, what was answered to what, who has answered in how long and why, and what went wrong. */
+export function accessForPeople(lines: Uint8Array): Uint8Array {
+  const texts = Buffer.from(lines).toString('utf8').split('\n').slice(0, -1)
+  return Buffer.from(texts.map((text) => `${requestForPeople(text).replace(CONTROL, '?')}\n`).join(''))
+}
+
+function requestForPeople(line: string): string {
+  const told = recordIn(line)
+  if (told === null) return line
+  const { time, status, method, host, path, service, pool, target, durationMs, reason, error, requestId } = told
+  const { retries, waitedMs, heldMs } = told
+  const isOver = typeof status === 'number' && status < 500 && error === null
+  const place = [pool ? `${service}/${pool}` : service, target].filter((name) => name).join(' ')
+  // What could not be read as a request has nothing but its client.
+  const asked = method === undefined ? told['client'] : `${method} ${host}${path}`
+  const took = durationMs === undefined ? [] : [`${Number(durationMs).toFixed(1)} ms`]
+  const more = { reason, retries, waitedMs, heldMs, error, ...(!isOver && { requestId }) }
+  const words = Object.entries(more).filter(([, value]) => value !== null && value !== undefined && value !== 0)
+  return [
+    `${String(time).slice(11, 19)} ${status} ${asked}`,
+    ...(place === '' ? [] : [place]),
+    ...took,
+    ...words.map(([key, value]) => `${key}=${value}`),
+  ].join('  ')
+}
+
+function recordIn(line: string): Record<string, unknown> | null {
+  try {
+    const told: unknown = JSON.parse(line)
+    return isRecord(told) ? told : null
+  } catch {
+    return null
+  }
 }

@@ -1,6 +1,6 @@
-/** The log on a terminal is for people; what goes into a pipe is JSON, as test/helpers/proxy.ts reads it. */
+/** The log and the access log on a terminal are for people; what goes into a pipe is JSON, as test/helpers/proxy.ts reads it. */
 import { expect, test } from 'vitest'
-import { forPeople } from '../../src/log/people.ts'
+import { accessForPeople, forPeople } from '../../src/log/people.ts'
 
 test('a line has its time, its level, what happened and with what, and no control codes', () => {
   const common = { level: 'info', time: Date.UTC(2026, 10, 29, 10, 5, 7), pid: 1, hostname: 'vm' }
@@ -17,4 +17,47 @@ test('a line has its time, its level, what happened and with what, and no contro
 test('what is no JSON stays as it is', () => {
   expect(forPeople('{"level":"info"\n')).toBe('{"level":"info"\n')
   expect(forPeople('7\n')).toBe('7\n')
+})
+
+test('a request is a line with what was asked, who has answered, and what went wrong, without control codes', () => {
+  const request = {
+    time: '2026-11-29T10:05:07.123Z',
+    requestId: 'r-1',
+    client: '10.0.0.7',
+    method: 'GET',
+    host: 'shop.test',
+  }
+  const place = { service: 'shop', pool: 'blue', version: '1.0', target: '127.0.0.1:3001', reason: 'split', epoch: 3 }
+  const end = { bytesIn: 0, bytesOut: 9, durationMs: 1.25, ttfbMs: 1, retries: 0, attempt: 'good', error: null }
+  const good = { ...request, path: '/a\u001b[2J', status: 200, ...place, ...end }
+  const bad = {
+    ...good,
+    path: '/b',
+    status: 502,
+    durationMs: 30.04,
+    retries: 2,
+    waitedMs: 7.5,
+    error: 'upstream_closed',
+  }
+  const nowhere = {
+    ...bad,
+    status: 404,
+    service: null,
+    pool: null,
+    target: null,
+    reason: null,
+    retries: 0,
+    waitedMs: undefined,
+    error: 'no_route',
+  }
+  const refused = { time: request.time, client: '10.0.0.7', status: 400, error: 'bad_request' }
+  const text = [good, bad, nowhere, refused].map((line) => `${JSON.stringify(line)}\n`).join('')
+  expect(Buffer.from(accessForPeople(Buffer.from(text))).toString()).toBe(
+    [
+      '10:05:07 200 GET shop.test/a?[2J  shop/blue 127.0.0.1:3001  1.3 ms  reason=split\n',
+      '10:05:07 502 GET shop.test/b  shop/blue 127.0.0.1:3001  30.0 ms  reason=split  retries=2  waitedMs=7.5  error=upstream_closed  requestId=r-1\n',
+      '10:05:07 404 GET shop.test/b  30.0 ms  error=no_route  requestId=r-1\n',
+      '10:05:07 400 10.0.0.7  error=bad_request\n',
+    ].join(''),
+  )
 })
