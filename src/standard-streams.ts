@@ -5,6 +5,8 @@
  * exit code stays what it is. Anything else that keeps the output from being written is a failure, told on standard error.
  */
 
+import { unwrittenInWords } from './unread.ts'
+
 /** The streams as a command writes to them. */
 export interface StandardStreams {
   readonly stdout: NodeJS.WriteStream
@@ -30,7 +32,7 @@ export function openStandardStreams(): StandardStreams {
       await written(stdout)
       const fault: NodeJS.ErrnoException | null = stdout.errored
       const isFault = fault !== null && fault.code !== 'EPIPE'
-      if (isFault) stderr.write(`turnout: standard output cannot be written: ${fault.message}\n`)
+      if (isFault) stderr.write(`turnout: standard output cannot be written: ${unwrittenInWords(fault)}\n`)
       await written(stderr)
       return isFault && code === 0 ? 1 : code
     },

@@ -3,7 +3,7 @@
  * serves in its place (replaceable.ts).
  *
  * A signal that comes during the start is kept: SIGHUP reads the file again once the start is over; SIGTERM and SIGINT give the
- * start up. Why a start failed is told in our own words first: what was tried, with which file or address, and what to do.
+ * start up. Why a start failed is told by start-failure.ts.
  */
 import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
@@ -12,7 +12,6 @@ import { sleep, systemClock } from '../clock.ts'
 import { parseSpec, printFault } from '../config/load.ts'
 import type { Spec } from '../config/schema.ts'
 import { Sealing } from '../dataplane/sealing.ts'
-import { isTurnoutError } from '../errors.ts'
 import { checkLookups } from '../lookups/lookups.ts'
 import { serve } from '../serve.ts'
 import type { ServeSignals } from '../signals.ts'
@@ -22,14 +21,12 @@ import { unreadInWords } from '../unread.ts'
 import { planListeners } from './listener-plan.ts'
 import type { Running } from './options.ts'
 import { Replaceable } from './replaceable.ts'
+import { BadConfig, startFailure } from './start-failure.ts'
 import { storeUrl } from './store-url.ts'
 
 const CONFIG_DEFAULT = 'turnout.yaml'
 /** Time for a start that was told to end to close what it has opened. */
 const START_END_MS = 500
-
-/** Thrown for what is wrong with the file; every fault is a line of the message. */
-class BadConfig extends Error {}
 
 function readSpec(path: string): Spec {
   let text: string
@@ -45,29 +42,6 @@ function readSpec(path: string): Spec {
   const loaded = parseSpec(text, { env: process.env, source: path })
   if ('faults' in loaded) throw new BadConfig(loaded.faults.map(printFault).join('\n'))
   return loaded.spec
-}
-
-/** Why `serve` could not start, for people. */
-function startFailure(error: unknown): string {
-  if (error instanceof BadConfig) return error.message
-  const { code, message } = error as { code?: string; message: string }
-  const address = message.replace(/^.* /, '')
-  if (code === 'EADDRINUSE') return `${address} is taken: another process listens there`
-  if (code === 'EADDRNOTAVAIL') return `${address} cannot be listened on: this machine has no such address`
-  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') {
-    return `${address} cannot be listened on: no address of this machine has that name (${message})`
-  }
-  if (code === 'EMFILE') {
-    return `the start needs more open files than it may have; raise ulimit -n or LimitNOFILE (${message})`
-  }
-  if (code === 'EACCES' && message.includes('listen')) {
-    return `${address} cannot be listened on: permission denied; a port below 1024 needs CAP_NET_BIND_SERVICE, or take another`
-  }
-  if (isTurnoutError(error))
-    return [message, ...error.faults.map((fault) => `${fault.pointer}: ${fault.message}`)].join('\n')
-  // What the system refuses is no bug, and its message names the file or the address.
-  if (code !== undefined && /^E[A-Z_]+$/.test(code)) return `the system refused what the start needs: ${message}`
-  return error instanceof Error ? (error.stack ?? message) : String(error)
 }
 
 type Streams = Pick<StandardStreams, 'stdout' | 'stderr'>

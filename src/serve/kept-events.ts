@@ -7,6 +7,7 @@ import type { Control, ControlEvent } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import type { NewEvent } from '../control/events.ts'
 import { EventFile } from '../store/event-file.ts'
+import { unreadInWords } from '../unread.ts'
 
 interface Teller extends Pick<Control, 'events' | 'subscribe'> {
   publish(event: NewEvent): void
@@ -36,7 +37,7 @@ export async function openEvents(path: string | null, log: Logger, clock: Clock)
     },
   })
   const past = await file.read().catch((error: Error) => {
-    log.warn(`the events of before cannot be read from ${path}: ${error.message}`)
+    log.warn(`the events of before cannot be read from ${path}: ${unreadInWords(error)}`)
     return []
   })
   return {

@@ -4,7 +4,6 @@
  * What is wrong with a certificate is found here and told with the names of the files, before any thread starts; a worker would
  * only have the words of OpenSSL.
  */
-import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { type HostPort, hostAndPort, parseListenAddress } from '../config/address.ts'
@@ -12,6 +11,7 @@ import type { ListenerSpec } from '../config/schema-process.ts'
 import type { ListenerPlan } from '../dataplane/messages.ts'
 import { type Fault, TurnoutError } from '../errors.ts'
 import { whyUnreadable } from '../lookups/watched-file.ts'
+import { pairFaults } from '../pem.ts'
 
 /** Reads what the listeners need; paths are relative to `directory`. Throws `invalid` with every fault. */
 export function planListeners(listeners: readonly ListenerSpec[], directory: string): ListenerPlan[] {
@@ -23,7 +23,9 @@ export function planListeners(listeners: readonly ListenerSpec[], directory: str
     const fault = (message: string) => void faults.push({ pointer, message })
     const [certFile, keyFile] = [listener.tls.cert, listener.tls.key].map((path) => resolve(directory, path))
     const [cert, key] = [readText(certFile, fault), readText(keyFile, fault)]
-    if (cert !== null && key !== null) checkPair(certFile, cert, keyFile, key, fault)
+    if (cert !== null && key !== null) {
+      for (const message of pairFaults({ file: certFile, text: cert }, { file: keyFile, text: key })) fault(message)
+    }
     return { host, port, tls: { cert: cert ?? '', key: key ?? '' } }
   })
   if (faults.length > 0) throw new TurnoutError('invalid', 'The listeners cannot be opened.', faults)
@@ -49,28 +51,5 @@ function readText(file: string, fault: (message: string) => void): string | null
   } catch (error) {
     fault(`${file} ${whyUnreadable(error)}`)
     return null
-  }
-}
-
-/** Tells when a text is no certificate or no key, or when the two do not belong together. */
-function checkPair(
-  certFile: string,
-  certText: string,
-  keyFile: string,
-  keyText: string,
-  fault: (message: string) => void,
-): void {
-  const read = <T>(file: string, what: string, parse: () => T): T | null => {
-    try {
-      return parse()
-    } catch (error) {
-      fault(`${file} holds no ${what} in PEM that can be read (${(error as Error).message})`)
-      return null
-    }
-  }
-  const cert = read(certFile, 'certificate', () => new X509Certificate(certText))
-  const key = read(keyFile, 'private key without a passphrase', () => createPrivateKey(keyText))
-  if (cert !== null && key !== null && !cert.checkPrivateKey(key)) {
-    fault(`${keyFile} is not the key of the first certificate in ${certFile}`)
   }
 }

@@ -21,7 +21,6 @@ export function warnOfRestart(log: Logger, running: Spec, fresh: Spec): void {
       'trustedProxies',
       'country',
       'jwt',
-      'cookieKeys',
       'limits',
       'timeouts',
       'log',

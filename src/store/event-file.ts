@@ -12,6 +12,7 @@ import type { ControlEvent } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import { EVENT_TYPES, EVENTS_KEPT } from '../config/event-types.ts'
 import { isRecord } from '../config/record.ts'
+import { unwrittenInWords } from '../unread.ts'
 
 /** What comes within this time is written at once. */
 const GATHER_MS = 200
@@ -95,7 +96,7 @@ export class EventFile {
       this.#fault = null
     } catch (error) {
       this.#waiting = [...lines, ...this.#waiting].slice(-EVENTS_KEPT)
-      const why = (error as Error).message
+      const why = unwrittenInWords(error)
       const isNew = this.#fault === null
       this.#fault = why
       if (isNew) tell('warn', `events cannot be written to ${path}, so a restart would lose them: ${why}`)

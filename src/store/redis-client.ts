@@ -143,7 +143,17 @@ const REASONS: readonly (readonly [RegExp, string])[] = [
   [/OOM /, 'has no memory left'],
   [/MISCONF/, 'cannot write to its disk'],
   [/CLUSTERDOWN|MASTERDOWN/, 'has no node that may answer'],
+  [
+    /wrong version number|packet length too long/,
+    'does not speak TLS there: rediss:// and tls are for a port with TLS',
+  ],
+  [
+    /alert (?:certificate required|bad certificate|unknown ca|handshake failure)/,
+    'does not take our certificate, or wants one: tls.cert and tls.key',
+  ],
   [/CERT|certificate|self.signed/i, 'has a certificate that is not trusted'],
+  [/EHOSTUNREACH|ENETUNREACH/, 'cannot be reached: there is no way to its host'],
+  [/ECONNRESET|EPIPE/, 'has ended the connection: does its port want TLS (rediss://)?'],
   [/unknown command|ERR syntax/i, 'is too old: Redis 6.2 or later is needed'],
   [/closed|isn't writeable/i, 'cannot be reached: the connection is closed'],
 ]

@@ -10,6 +10,8 @@ import { systemClock } from '../clock.ts'
 import { shownStore } from '../config/hidden.ts'
 import type { RedisSpec } from '../config/schema-store.ts'
 import { TurnoutError } from '../errors.ts'
+import { certificateFaults, type PemFile, pairFaults } from '../pem.ts'
+import { unreadInWords } from '../unread.ts'
 import { type Address, connectorTo, Sentinels } from './redis-sentinels.ts'
 
 /** Longest time for the first connection, and for an answer to a command. */
@@ -115,21 +117,37 @@ function connectionOf({ username, password, database }: RedisSpec, tls: RedisOpt
 
 function tlsOf({ tls }: RedisSpec): RedisOptions['tls'] | undefined {
   if (tls === undefined || tls === true) return tls && {}
-  const read = (key: 'ca' | 'cert' | 'key') => {
-    const file = tls[key]
-    if (file === undefined) return {}
-    try {
-      return { [key]: readFileSync(file) }
-    } catch (error) {
-      const message = `${file} cannot be read: ${(error as Error).message}`
-      throw new TurnoutError('invalid', 'The store cannot be opened.', [
-        { pointer: `/store/redis/tls/${key}`, message },
-      ])
-    }
-  }
+  const read = (key: 'ca' | 'cert' | 'key') => (tls[key] === undefined ? null : pemAt(tls[key], key))
+  const [ca, cert, key] = [read('ca'), read('cert'), read('key')]
+  if (ca !== null) assertNone(certificateFaults(ca), 'tls/ca')
+  if (cert !== null && key !== null) assertNone(pairFaults(cert, key), 'tls')
   const { serverName } = tls
-  return { ...read('ca'), ...read('cert'), ...read('key'), ...(serverName !== undefined && { servername: serverName }) }
+  return {
+    ...(ca && { ca: ca.text }),
+    ...(cert && { cert: cert.text }),
+    ...(key && { key: key.text }),
+    ...(serverName !== undefined && { servername: serverName }),
+  }
 }
+
+function pemAt(file: string, key: string): PemFile {
+  try {
+    return { file, text: readFileSync(file, 'utf8') }
+  } catch (error) {
+    throw unusable([`${file} cannot be read: ${unreadInWords(error)}`], `tls/${key}`)
+  }
+}
+
+function assertNone(faults: readonly string[], where: string): void {
+  if (faults.length > 0) throw unusable(faults, where)
+}
+
+const unusable = (messages: readonly string[], where: string): TurnoutError =>
+  new TurnoutError(
+    'invalid',
+    'The store cannot be opened.',
+    messages.map((message) => ({ pointer: `/store/redis/${where}`, message })),
+  )
 
 /** A host, of IPv6 in brackets, and its port. */
 function nodeOf(text: string, portDefault: number): Address {

@@ -14,6 +14,7 @@ import { type FileHandle, open, readdir, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { isRecord } from '../config/record.ts'
 import { TurnoutError } from '../errors.ts'
+import { unreadInWords } from '../unread.ts'
 import { FORMAT, ofNewer, type Position, type StoredService } from './store.ts'
 
 /** A whole document with what belongs to it. */
@@ -55,7 +56,7 @@ export class SnapshotFile {
       text = await textOf(this.path)
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
-      throw this.#fault(`cannot be read (${(error as Error).message})`)
+      throw this.#fault(`cannot be read: ${unreadInWords(error)}`)
     }
     const [head, sum] = HEAD.exec(text) ?? []
     const body = text.slice(head?.length ?? 0)

@@ -4,6 +4,7 @@
  * right again; nobody waits for it, and nothing fails by it.
  */
 import type { Clock } from '../clock.ts'
+import { unwrittenInWords } from '../unread.ts'
 import type { Snapshot, SnapshotFile } from './snapshot-file.ts'
 
 /** From a change to the write of it: what comes in the same moment goes with it. */
@@ -97,7 +98,7 @@ export class SnapshotKeeper {
     } catch (error) {
       this.#failures++
       this.#notBeforeMs = clock.monotonicMs() + RETRY_MS
-      const why = (error as Error).message
+      const why = unwrittenInWords(error)
       if (this.#fault === null)
         tell(
           'warn',

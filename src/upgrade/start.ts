@@ -7,6 +7,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Readable } from 'node:stream'
+import { unreadInWords } from '../unread.ts'
 import { type Identity, OFFER_VARIABLE, type OfferedListener, SOCKET_VARIABLES, sealed } from './messages.ts'
 import type { Present, Successor, SuccessorNews } from './upgrade.ts'
 
@@ -85,7 +86,7 @@ function follow(child: ChildProcess, news: SuccessorNews): void {
     if (how !== '' && !child.connected) news.gone(how)
   }
   child.on('message', news.message)
-  child.once('error', (error) => news.gone(`cannot be started: ${error.message}`))
+  child.once('error', (error) => news.gone(`cannot be started: ${unreadInWords(error)}`))
   child.once('disconnect', tell)
   child.once('exit', (code, signal) => {
     how = signal === null ? `has ended with exit code ${code}; its log says why` : `was ended by ${signal}`

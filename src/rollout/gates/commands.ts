@@ -11,6 +11,7 @@ import { constants } from 'node:fs'
 import { access, realpath, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Clock } from '../../clock.ts'
+import { unreadInWords } from '../../unread.ts'
 
 const RUNNING_MAX = 16
 const OUTPUT_BYTES_MAX = 16_384
@@ -105,7 +106,7 @@ export class Commands {
         if (signal.aborted) reject(signal.reason as Error)
         else resolve(why === null ? null : why + lastLineOf(output))
       }
-      child.once('error', (error: NodeJS.ErrnoException) => finish(`cannot be run: ${error.code ?? error.message}`))
+      child.once('error', (error: NodeJS.ErrnoException) => finish(`cannot be run: ${unreadInWords(error)}`))
       child.once('exit', (code, by) => {
         // What it has left behind in its group after a time-out goes with it.
         if (isLate || signal.aborted) kill(child.pid, 'SIGKILL')
