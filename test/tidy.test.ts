@@ -63,12 +63,13 @@ const BUILTIN_TAKERS = /^src\/(admin\/connection|dataplane\/socket\/libc|store\/
 /** Parts of an owned module that open no socket and start no thread, so that anyone may use them. */
 const HARMLESS: Readonly<Record<string, ReadonlySet<string>>> = {
   'node:net': new Set(['isIP', 'isIPv4', 'isIPv6']),
+  'node:tls': new Set(['createSecureContext']),
   'node:worker_threads': new Set(['getEnvironmentData', 'setEnvironmentData']),
 }
 
 /** What every room may use of others at run time: the pure vocabulary, words of failures, the schema, addresses of targets, time, and the counters in shared memory. */
 const COMMON_GROUND =
-  /^src\/(errors|unanswered|unread|clock|busy|change|cuts|if-match|table\/.*|config\/.*|metrics\/(alarm|batches|bins|counters|departures|gauges|layout|load|maintenance|news|visitors)|names\/(address|connect|target-hosts))\.ts$/
+  /^src\/(errors|unanswered|unread|pem|clock|busy|change|cuts|if-match|table\/.*|config\/.*|metrics\/(alarm|batches|bins|counters|departures|gauges|layout|load|maintenance|news|visitors)|names\/(address|connect|target-hosts))\.ts$/
 /** Uses between rooms beyond it, each with its reason. */
 const DOORS: readonly (readonly [from: RegExp, to: RegExp, because: string])[] = [
   [/^src\/(workers|dataplane)\//, /^src\/log\/page\.ts$/, 'how lines of a worker reach the main thread'],

@@ -103,6 +103,15 @@ export const RolloutAnswer = object({
   ),
 })
 
+/** What an abort answers. */
+export const AbortAnswer = object({
+  ...RolloutAnswer.properties,
+  answered: Type.Boolean({
+    description:
+      'Somebody can answer for the service now; false where no target of the pools that have traffic again can.',
+  }),
+})
+
 export const RolloutsAnswer = object({ rollouts: Type.Array(RolloutAnswer) })
 
 /** A rollout that runs, in short. */

@@ -4,16 +4,19 @@
  * A rollout is told as it stands at that moment; what becomes of it is the controller's (rollout/controller.ts).
  */
 import type { FastifyInstance } from 'fastify'
+import type { Snapshot } from '../change.ts'
 import { validateRollout } from '../config/check.ts'
 import { durationMs } from '../config/duration.ts'
+import { own } from '../config/record.ts'
 import { closed, Duration } from '../config/schema-parts.ts'
 import { RolloutSchema } from '../config/schema-rollout.ts'
 import { Type } from '../config/type.ts'
 import { TurnoutError } from '../errors.ts'
 import type { Asked } from '../rollout/asked.ts'
+import { isAnswered } from '../table/proven.ts'
 import { checkBody, checkedByHandler, findService, onlyAt, setETag, soundValue } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
-import { PostedAnswer, RolloutAnswer, RolloutsAnswer } from './rollout-schemas.ts'
+import { AbortAnswer, PostedAnswer, RolloutAnswer, RolloutsAnswer } from './rollout-schemas.ts'
 import { RunbookAnswer } from './runbook-schema.ts'
 import { answers } from './schemas.ts'
 
@@ -86,7 +89,7 @@ function keyOf(header: string | string[] | undefined): string | null {
 }
 
 /** Registers the calls. */
-export function rolloutRoutes(app: FastifyInstance, { control, rollouts }: AdminDeps): void {
+export function rolloutRoutes(app: FastifyInstance, { clock, control, rollouts }: AdminDeps): void {
   app.post<OfService>('/v1/services/:service/rollouts', {
     validatorCompiler: checkedByHandler,
     schema: {
@@ -147,30 +150,54 @@ export function rolloutRoutes(app: FastifyInstance, { control, rollouts }: Admin
       reply.send(rollouts.post(service, id, name, { ...counts, overMs, key }))
     },
   })
-  steeringRoutes(app, { control, rollouts })
+  steeringRoutes(app, { clock, control, rollouts })
 }
 
-function steeringRoutes(app: FastifyInstance, { control, rollouts }: Pick<AdminDeps, 'control' | 'rollouts'>): void {
+function steeringRoutes(
+  app: FastifyInstance,
+  { control, rollouts, clock }: Pick<AdminDeps, 'clock' | 'control' | 'rollouts'>,
+): void {
   for (const [verb, summary] of Object.entries(VERBS) as [keyof typeof VERBS, string][]) {
+    const isAbort = verb === 'abort'
+    const querystring = own(FORCE, verb)
     app.post<OfRollout>(`/v1/services/:service/rollouts/:id/${verb}`, {
-      schema: { summary, ...(verb === 'promote' && { querystring: PromoteQuery }), response: answers(RolloutAnswer) },
+      schema: {
+        summary,
+        ...(querystring && { querystring }),
+        response: answers(isAbort ? AbortAnswer : RolloutAnswer),
+      },
       handler: async (request, reply) => {
         const { service, id } = request.params
         findService(control.snapshot(), service)
         await rollouts.refresh(service)
-        const { force = false } = (request.query ?? {}) as { readonly force?: boolean }
+        const { force } = (request.query ?? {}) as { readonly force?: boolean }
         const { only } = onlyAt({ control }, request)
-        const told = await rollouts.command(service, id, verb, request.actor, { force, only })
-        setETag(reply, control.snapshot().revision)
-        return told
+        const told = await rollouts.command(service, id, verb, request.actor, {
+          ...(force !== undefined && { force }),
+          only,
+        })
+        const snapshot = control.snapshot()
+        setETag(reply, snapshot.revision)
+        return isAbort ? { ...told, answered: isServed(snapshot, service, clock.steadyMs()) } : told
       },
     })
   }
 }
 
-const PromoteQuery = Type.Object({
-  force: Type.Optional(Type.Boolean({ default: false, description: 'Whatever its schedule and its capacity say.' })),
-})
+/** Whether somebody can answer for a service; one that is gone meanwhile wants nobody. */
+function isServed({ services, status }: Snapshot, name: string, nowMs: number): boolean {
+  const [spec, is] = [own(services, name), own(status, name)]
+  if (spec === undefined || is === undefined) return true
+  return isAnswered(spec, is, spec.split ?? {}, spec.failover ?? is.fallback ?? [], nowMs)
+}
+
+const forceQuery = (isDefault: boolean, description: string) =>
+  Type.Object({ force: Type.Optional(Type.Boolean({ default: isDefault, description })) })
+
+const FORCE = {
+  promote: forceQuery(false, 'Whatever its schedule and its capacity say.'),
+  abort: forceQuery(true, 'Even where nobody would be left to answer; false is refused there.'),
+}
 
 const VERBS = {
   pause: 'Stop where it is; it is still judged',

@@ -75,9 +75,12 @@ function withinMiddle(text: string, lengthMax: number): string {
 /** Text that cannot move the cursor: names and messages come from others. */
 export const plain = (text: string): string => text.replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, '?')
 
-/** `12.5 %`; a dash for none. */
+/** `12.5 %`; a dash for none. What is little is not told as nothing, nor what is almost all as all. */
 export function percent(share: number | null): string {
-  return share === null ? '–' : `${trimmed(share * 100)} %`
+  if (share === null) return '–'
+  if (share > 0 && share < 0.0005) return '<0.1 %'
+  if (share < 1 && share >= 0.9995) return '>99.9 %'
+  return `${trimmed(share * 100)} %`
 }
 
 /** At most one digit after the point; a dash for none. */

@@ -18,7 +18,7 @@ export const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   'apply FILE': ['reload', 'load'],
   'serve --config FILE --check': ['validate', 'check', 'lint', 'configtest'],
   'serve --config FILE': ['start', 'run'],
-  'status [SERVICE]': ['list', 'ls', 'show', 'get', 'ps', 'describe', 'info'],
+  'status [SERVICE]': ['list', 'ls', 'show', 'get', 'ps', 'describe', 'info', 'top', 'instances', 'services', 'health'],
   'events [--follow]': ['logs', 'log', 'tail'],
   'explain URL': ['why', 'trace'],
   history: ['audit', 'revisions'],

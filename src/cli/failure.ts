@@ -3,7 +3,7 @@
  * 4 a rollout was rolled back. Each has a code for scripts too: that of the admin API, or one of ours.
  * Anything else that is thrown is a bug.
  */
-import type { ErrorCode } from '../errors.ts'
+import { ERRORS, type ErrorCode } from '../errors.ts'
 
 /** One fault of a refused change; line and column (1-based) where a file was sent. */
 export interface CliFault {
@@ -45,23 +45,19 @@ export class CliFailure extends Error {
 export const failureAsJson = ({ code, message, exitCode, faults }: CliFailure): string =>
   JSON.stringify({ code, message, exitCode, errors: faults })
 
-/** Refused by the admin API with a problem (RFC 9457); `code` is its stable part. */
+/** Refused by the admin API with a problem (RFC 9457); `code` is its stable part. One fault is told in one line, several in one line each. */
 export class Refusal extends CliFailure {
   constructor(code: string, detail: string, faults: readonly CliFault[]) {
-    super(
-      1,
-      detail,
-      code === 'unauthorized'
-        ? ['TURNOUT_TOKEN says who you are: set it to one of the admin.tokens of the config.']
-        : faults.map(({ pointer, message }) => {
-            const where = `  ${pointer === '' ? '/' : pointer}`
-            // Where it is the only thing to be said, it has been said.
-            return message === detail ? where : `${where}: ${message}`
-          }),
-      { code, faults },
-    )
+    const says = faults.map(({ pointer, message }) => (pointer === '' ? message : `${pointer}: ${message}`))
+    // Beside its fault, words for any fault say nothing.
+    const isAll = says.length === 1 && (detail === faults[0].message || detail === ERRORS.invalid.message)
+    const lines = isAll ? [] : says.map((text) => `  ${text}`)
+    const who = code === 'unauthorized' ? [TOKEN_HINT] : []
+    super(1, isAll ? says[0] : detail, [...lines, ...who], { code, faults })
   }
 }
+
+const TOKEN_HINT = 'TURNOUT_TOKEN says who you are: set it to one of the admin.tokens of the config.'
 
 /** Whether a thrown value is a refusal with this code. */
 export const isRefusal = (error: unknown, code: ErrorCode): error is Refusal =>

@@ -44,6 +44,8 @@ export interface RolloutView {
   readonly step: number
   readonly steps: readonly { readonly weight: number }[]
   readonly weight: number
+  /** Of an abort: whether somebody can answer now. */
+  readonly answered?: boolean
   readonly startedAtMs: number
   readonly endedAtMs: number | null
   readonly by: string
@@ -152,11 +154,7 @@ const WORKS: Readonly<Record<string, string>> = {
 
 /** What it waits for, and at the least how long. */
 export function waitInWords({ waitsFor, inMs }: { readonly waitsFor: string; readonly inMs: number }): string {
-  const left = inWords(Math.ceil(inMs / 1_000) * 1_000)
-  // Its time stands still until what it has come to is stored.
-  if (waitsFor.startsWith('store'))
-    return `waits for the ${waitsFor.replace(/\.$/, '')}${inMs > 0 ? `; then ${left} more` : ''}`
-  return `waits for ${WORKS[waitsFor] ?? waitsFor}${inMs > 0 ? `, ${left}` : ''}`
+  return `waits for ${WORKS[waitsFor] ?? waitsFor}${inMs > 0 ? `, ${inWords(Math.ceil(inMs / 1_000) * 1_000)}` : ''}`
 }
 
 /** A state as people say it. */

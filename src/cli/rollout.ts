@@ -93,7 +93,14 @@ export const rollout: Verb = {
   summary: 'Show the rollouts of a service, or steer the one that runs',
   argsCount: [2, 2],
   options: { force: { type: 'boolean' }, ...IF_MATCH.options, ...WATCH },
-  optionsHelp: [['--force', 'With promote: whatever its schedule and its capacity say'], ...IF_MATCH.help, WATCH_HELP],
+  optionsHelp: [
+    [
+      '--force',
+      'With promote: whatever its schedule and capacity say; with abort: even where nobody is left to answer',
+    ],
+    ...IF_MATCH.help,
+    WATCH_HELP,
+  ],
   examples: ['rollout show shop --watch', 'rollout promote shop', 'rollout abort shop'],
   async run(call) {
     const [word, service] = call.args
@@ -104,9 +111,10 @@ export const rollout: Verb = {
     if (word === 'list') return list(call, path)
     if (!isVerb && word !== 'show')
       throw usageFailure(`there is no rollout "${word}": show, list, ${VERBS.join(', ')}.`)
-    if (call.options['force'] === true && word !== 'promote') throw usageFailure('--force goes with promote.')
+    const isForced = call.options['force'] === true
+    if (isForced && word !== 'promote' && word !== 'abort') throw usageFailure('--force goes with promote and abort.')
     const told = isVerb
-      ? await call.admin.call<RolloutView>('POST', insisting(`${path}/current/${word}`, call))
+      ? await call.admin.call<RolloutView>('POST', insisted(`${path}/current/${word}`, word, isForced))
       : await call.admin.call<RolloutView>('GET', `${path}/current`)
     if (call.options['watch'] === true) return watch(call, told)
     show(call, told)
@@ -116,7 +124,18 @@ export const rollout: Verb = {
     if (word === 'abort' && told.state === 'done') {
       call.note(`rollout ${told.id} is done, so there was nothing to abort; turnout back ${service} goes back.`)
     }
+    if (told.answered === false) {
+      call.note(
+        `nobody can answer for ${service} now: mend a target of ${told.from}, or turnout switch ${service} ${told.to} --force`,
+      )
+    }
   },
+}
+
+/** Its path, with what the user insists on: an abort is never refused by the API unless it is told to ask. */
+function insisted(path: string, word: string, isForced: boolean): string {
+  if (word === 'abort') return isForced ? path : `${path}?force=false`
+  return isForced ? `${path}?force=true` : path
 }
 
 /** What is looked at of a service. */

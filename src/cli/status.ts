@@ -11,6 +11,7 @@ import { pathOf } from './admin.ts'
 import { type Column, countsByWhy, fitted, number, percent, plain, secondsLeft } from './columns.ts'
 import { CliFailure } from './failure.ts'
 import { type HeldView, type HoldView, holdLine } from './hold-words.ts'
+import { type InstanceView, instanceLines } from './instances.ts'
 import { type MaintenanceView, maintenanceLine } from './maintenance.ts'
 import { pause } from './pause.ts'
 import { Redraw, wrapped } from './redraw.ts'
@@ -107,11 +108,13 @@ interface StatusView {
 }
 
 interface ProcessView {
+  readonly revision: number
   readonly services: readonly StatusView[]
   /** An older Turnout tells nothing of them. */
   readonly lookups?: readonly { readonly name: string; readonly fault: string | null }[]
   /** null where there is none. */
   readonly snapshot?: { readonly serves: boolean; readonly keptAtMs: number; readonly revision: number } | null
+  readonly instances?: readonly InstanceView[]
 }
 
 const REDRAW_MS = 1000
@@ -155,12 +158,13 @@ async function look(call: Call): Promise<string> {
   const all = await admin.call<ProcessView>('GET', pathOf('status'))
   if (json) return JSON.stringify(all) + '\n'
   const { services: views, lookups = [], snapshot = null } = all
-  if (views.length === 0) return 'There are no services yet.\n'
+  const others = instanceLines(all, width)
+  if (views.length === 0) return `${others}There are no services yet.\n`
   const faults = lookups.flatMap(({ name, fault }) =>
     fault === null ? [] : [`\n${plain(name === '' ? fault : `${name}: ${fault}`)}\n`],
   )
   const tables = views.map((view) => inColumns(view, clock.nowMs(), width))
-  return [...(snapshot?.serves ? [fromSnapshot(snapshot)] : []), tables.join('\n'), ...faults].join('')
+  return [...(snapshot?.serves ? [fromSnapshot(snapshot)] : []), others, tables.join('\n'), ...faults].join('')
 }
 
 const fromSnapshot = ({ revision, keptAtMs }: NonNullable<ProcessView['snapshot']>): string =>

@@ -26,6 +26,7 @@ import { Gates } from './gates/gates.ts'
 import type { Post, PostAnswer } from './given/posted.ts'
 import { Prometheus } from './given/prometheus.ts'
 import type { Kept } from './kept.ts'
+import { assertSomebodyLeft } from './left-to-nobody.ts'
 import { Looks } from './looks.ts'
 import type { Publish } from './news.ts'
 import { freeOrphans, takeOver, undoBegin } from './orphans.ts'
@@ -170,7 +171,7 @@ export class Rollouts {
    * Follows a person's verb; rejects with `conflict` when it makes no sense now. An abort waits until traffic is back.
    */
   async command(service: string, id: string, verb: Asking, by: string, how: How = {}): Promise<ToldRollout> {
-    const { force = false, only = () => {} } = how
+    const { force = verb === 'abort', only = () => {} } = how
     const found = this.find(service, id)
     only()
     const running = this.#running.get(service)
@@ -184,6 +185,7 @@ export class Rollouts {
       throw notOurs(found)
     }
     if (verb === 'abort') {
+      if (!force) assertSomebodyLeft(running.kept, this.#deps.control.snapshot(), this.#deps.clock.steadyMs())
       this.#counts.ask(service, verb)
       await running.abort(by)
       return running.told()

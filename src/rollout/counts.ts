@@ -6,7 +6,10 @@ export type Ending = 'done' | 'rolledBack'
 /** What people can ask for. */
 export type Verb = 'begin' | 'pause' | 'resume' | 'promote' | 'abort'
 
-/** What they can ask of one that runs, and how: `force` promotes whatever schedule and capacity say; `only` throws where it is not to be. */
+/**
+ * What they can ask of one that runs, and how: `force` promotes whatever schedule and capacity say (default false), and aborts even where nobody
+ * would be left to answer (default true); `only` throws where it is not to be.
+ */
 export type Asking = Exclude<Verb, 'begin'>
 export interface How {
   readonly force?: boolean

@@ -7,8 +7,10 @@
  * - A pool *can answer* when one of its ready targets does not fail: less than proven, for pools that have traffic already.
  * The state of the pool itself is not looked at. Targets of weight 0 count as in standby (`targetsForNew`).
  */
+import { own } from '../config/record.ts'
+import type { ServiceSpec } from '../config/schema.ts'
 import { targetWeight } from '../config/target-weight.ts'
-import type { TargetStatus } from './status.ts'
+import type { ServiceStatus, TargetStatus } from './status.ts'
 import type { AdminState } from './types.ts'
 
 /** The targets of a pool, as far as it depends on them. */
@@ -54,4 +56,20 @@ export function canAnswer(targets: Targets, probed: boolean, nowMs: number): boo
     ({ admin, addresses, health, ejectedUntilMs }) =>
       admin === 'ready' && addresses.length > 0 && ejectedUntilMs <= nowMs && !(probed && health === 'unhealthy'),
   )
+}
+
+/** Whether somebody can answer where traffic goes by these weights: a pool that has a share, or one of those that take over. */
+export function isAnswered(
+  { health, pools }: Pick<ServiceSpec, 'health' | 'pools'>,
+  status: Pick<ServiceStatus, 'pools'>,
+  weights: Readonly<Record<string, number>>,
+  takeOver: readonly string[],
+  nowMs: number,
+): boolean {
+  const weighted = Object.entries(weights).flatMap(([pool, weight]) => (weight > 0 ? [pool] : []))
+  return [...weighted, ...takeOver].some((name) => {
+    const pool = own(status.pools, name)
+    if (pool?.admin !== 'ready') return false
+    return canAnswer(targetsForNew(own(pools, name), pool.targets), health !== undefined, nowMs)
+  })
 }

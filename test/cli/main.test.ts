@@ -69,14 +69,20 @@ describe('the command line', () => {
     expect((await turnout('')).code).toBe(2)
   })
 
-  it('exits with 1 when a change is refused, with the detail and each fault', async () => {
+  it('exits with 1 when a change is refused: one fault is one line, of several each has its own', async () => {
     const faults = [{ pointer: '/weights/grene', message: 'is not a pool' }]
     const admin = await scripted({
       'PUT /v1/services/shop/split': [422, problem('invalid', 'The values are not valid.', faults)],
     })
-    const { code, out, err } = await turnout(admin.url, 'split', 'shop', 'grene=1')
-    expect([code, out]).toEqual([1, ''])
-    expect(err).toBe('turnout: The values are not valid.\n  /weights/grene: is not a pool\n')
+    const split = () => turnout(admin.url, 'split', 'shop', 'grene=1')
+    expect(await split()).toEqual({ code: 1, out: '', err: 'turnout: /weights/grene: is not a pool\n' })
+    const two = [...faults, { pointer: '', message: 'is too much' }]
+    admin.script['PUT /v1/services/shop/split'] = [422, problem('invalid', 'The values are not valid.', two)]
+    expect((await split()).err).toBe(
+      'turnout: The values are not valid.\n  /weights/grene: is not a pool\n  is too much\n',
+    )
+    admin.script['PUT /v1/services/shop/split'] = [409, problem('conflict', 'It is held.', faults)]
+    expect((await split()).err).toBe('turnout: It is held.\n  /weights/grene: is not a pool\n')
   })
 
   it('tells a failure as one line of JSON with --json, with its stable code, whatever it is', async () => {
@@ -91,7 +97,7 @@ describe('the command line', () => {
     }
     expect(await told(admin.url, 'split', 'shop', 'grene=1')).toEqual({
       code: 'invalid',
-      message: 'The values are not valid.',
+      message: '/weights/grene: is not a pool',
       exitCode: 1,
       errors: faults,
     })

@@ -358,10 +358,6 @@ describe('verbs that show something', () => {
     expect(await shown({ state: 'shifting', inMs: 1_500, waitsFor: 'its time' })).toBe(
       'rollout r-1 to green: shifting, step 2 of 5, at 25 %; waits for its time, 2 s',
     )
-    const away = 'store: The store redis://a is not there: the connection was refused (connect ECONNREFUSED).'
-    expect(await shown({ state: 'shifting', inMs: 1_500, waitsFor: away })).toBe(
-      `rollout r-1 to green: shifting, step 2 of 5, at 25 %; waits for the ${away.slice(0, -1)}; then 2 s more`,
-    )
     expect(await shown({ state: 'warming', step: -1, weight: 0, inMs: 0, waitsFor: 'the warm-up' })).toBe(
       'rollout r-1 to green: warming, at 0 %; waits for the warm-up',
     )
@@ -460,6 +456,31 @@ describe('verbs that show something', () => {
     expect((await turnout(admin.url, 'status')).out.match(/^\w+: release/gm)).toEqual(['shop: release', 'api: release'])
     const { services } = JSON.parse((await turnout(admin.url, 'status', '--json')).out)
     expect(services).toEqual([view, { ...view, service: 'api' }])
+  })
+
+  it('status names the instances where there are several, and who does not route by what this one does', async () => {
+    const [self, other] = [
+      { name: 'web-1:4711', revision: 9, isSelf: true },
+      { name: 'web-2:4712', revision: 8, isSelf: false },
+    ]
+    const shown = async (instances: object[]) => {
+      const admin = await scripted({ 'GET /v1/status': [200, { revision: 9, services: [view], instances }] })
+      return (await turnout(admin.url, 'status')).out
+    }
+    expect(await shown([self, other])).toMatch(
+      /^2 instances at revision 9: web-1:4711 \(this one\), web-2:4712 at revision 8\n\nshop: release/,
+    )
+    expect(await shown([self])).toMatch(/^shop: release/)
+  })
+
+  it('a share that is not quite all or nothing is not told as that', async () => {
+    const shown = async (failureShare: number) => {
+      const row = { ...pool, failureShare, targets: [] }
+      const admin = await scripted({ 'GET /v1/services/shop/status': [200, { ...view, pools: [row] }] })
+      return /(\S+) %(?=(?: +\S+){3}\n$)/.exec((await turnout(admin.url, 'status', 'shop')).out)?.[1]
+    }
+    const told = await Promise.all([0, 0.0004, 0.0005, 0.07, 0.9994, 0.9996, 1].map(shown))
+    expect(told).toEqual(['0', '<0.1', '0.1', '7', '99.9', '>99.9', '100'])
   })
 
   it('split says which pools were not named, since they get nothing', async () => {

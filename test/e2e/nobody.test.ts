@@ -152,3 +152,25 @@ test('beside a target that fails, the one that answers stays; back to a pool tha
   expect((await run('back shop --force')).code).toBe(0)
   expect(await status('shop')).toBeGreaterThanOrEqual(500)
 })
+
+test('an abort whose live pool has died is asked for twice; the API does it at once, and both say that nobody answers', async () => {
+  const { put, run, spec, status, poolsOf, proxy, one, two } = await start()
+  const rollout = { steps: [{ weight: 50, until: 'promoted' }] }
+  await put('shop', { ...spec('shop', [one.url], [two.url]), rollout })
+  await until('green is probed', async () => (await poolsOf('shop'))[1].targets[0].health === 'healthy')
+  expect((await run('deploy shop --to green')).code).toBe(0)
+  const rolloutNow = () => call<{ state: string }>(proxy, 'GET', '/v1/services/shop/rollouts/current')
+  await until('half is with green', async () => (await rolloutNow()).state === 'shifting')
+  await one.close()
+  await until('blue fails', async () => (await poolsOf('shop'))[0].targets[0].health === 'unhealthy')
+  const asked = await run('rollout abort shop')
+  expect([asked.code, await status('shop')]).toEqual([1, 200])
+  expect(asked.err).toMatch(/^turnout: Nobody would be left to answer for shop: rollout r-\w+ goes back to blue, /)
+  const done = await run('rollout abort shop --force')
+  expect(done.code).toBe(0)
+  expect(done.err).toContain(
+    'turnout: nobody can answer for shop now: mend a target of blue, or turnout switch shop green --force\n',
+  )
+  expect(await status('shop')).toBeGreaterThanOrEqual(500)
+  expect(await call(proxy, 'POST', '/v1/services/shop/rollouts/current/abort')).toMatchObject({ answered: false })
+})

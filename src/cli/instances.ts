@@ -1,0 +1,25 @@
+/** The instances that serve by one store, in words. */
+import { plain } from './columns.ts'
+import { wrapped } from './redraw.ts'
+
+/** What the API tells of one. */
+export interface InstanceView {
+  readonly name: string
+  readonly revision: number
+  /** The one that answers. */
+  readonly isSelf: boolean
+}
+
+/** Who serves by the same store, and who does not route by what this one does, with an empty line after it; nothing where there is no other. */
+export function instanceLines(
+  { revision, instances = [] }: { readonly revision: number; readonly instances?: readonly InstanceView[] },
+  width: number,
+): string {
+  if (instances.length < 2) return ''
+  const each = instances.map((it) => {
+    const other = it.revision === revision ? '' : ` at revision ${it.revision}`
+    return `${it.name}${it.isSelf ? ' (this one)' : ''}${other}`
+  })
+  const text = `${instances.length} instances at revision ${revision}: ${each.join(', ')}`
+  return `${wrapped(plain(text), width).join('\n')}\n\n`
+}

@@ -1,0 +1,29 @@
+/**
+ * Whether a rollout that went back now would leave its service to nobody: the live pool has died meanwhile, and only the new version answers.
+ * An abort is done all the same, unless whoever asks for it wants to be asked again. Pure.
+ */
+import type { Snapshot } from '../change.ts'
+import { own } from '../config/record.ts'
+import { TurnoutError } from '../errors.ts'
+import { isAnswered } from '../table/proven.ts'
+import type { Kept } from './kept.ts'
+import { isRolling } from './rolling.ts'
+
+/** Throws `conflict` where somebody answers now, and nobody would after the way back. */
+export function assertSomebodyLeft(
+  { service, rollout }: Pick<Kept, 'service' | 'rollout'>,
+  { services, status }: Pick<Snapshot, 'services' | 'status'>,
+  nowMs: number,
+): void {
+  const [spec, is] = [own(services, service), own(status, service)]
+  // Targets that are replaced in place get the version of before again, whoever answers.
+  if (spec === undefined || is === undefined || isRolling(rollout)) return
+  const isNow = isAnswered(spec, is, spec.split ?? {}, spec.failover ?? is.fallback ?? [], nowMs)
+  // Once it has gone back the new version takes over for nobody, unless the service says so.
+  if (!isNow || isAnswered(spec, is, rollout.before, spec.failover ?? [], nowMs)) return
+  const pools = Object.keys(rollout.before).filter((pool) => rollout.before[pool] > 0)
+  throw new TurnoutError(
+    'conflict',
+    `Nobody would be left to answer for ${service}: rollout ${rollout.id} goes back to ${pools.join(' and ')}, where no target can answer now. Nothing has changed; with force it is done all the same.`,
+  )
+}
