@@ -140,7 +140,7 @@ async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): 
   cleanup.add(() => store.close())
   const events = await openEvents(eventsPath(spec.store, options), log, systemClock)
   cleanup.add(() => events.close())
-  const cookies = await cookieSecretsOf(store, new Sealing(options.secretKey))
+  const cookies = await cookieSecretsOf(store, new Sealing(options.secretKey), spec.cookieKeys)
   const start = workerStart(options, cookies)
   warnOfDescriptors(log, spec, start.limits)
   let tell: RunningControl['publish'] = () => {}

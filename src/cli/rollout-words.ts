@@ -154,7 +154,11 @@ const WORKS: Readonly<Record<string, string>> = {
 
 /** What it waits for, and at the least how long. */
 export function waitInWords({ waitsFor, inMs }: { readonly waitsFor: string; readonly inMs: number }): string {
-  return `waits for ${WORKS[waitsFor] ?? waitsFor}${inMs > 0 ? `, ${inWords(Math.ceil(inMs / 1_000) * 1_000)}` : ''}`
+  const left = inWords(Math.ceil(inMs / 1_000) * 1_000)
+  // Its time stands still until what it has come to is stored.
+  if (waitsFor.startsWith('store'))
+    return `waits for the ${waitsFor.replace(/\.$/, '')}${inMs > 0 ? `; then ${left} more` : ''}`
+  return `waits for ${WORKS[waitsFor] ?? waitsFor}${inMs > 0 ? `, ${left}` : ''}`
 }
 
 /** A state as people say it. */

@@ -33,6 +33,7 @@ import {
   type Weights,
   WeightsSchema,
 } from './schema.ts'
+import { COOKIE_KEY_LENGTH_MIN, STORED_KEY } from './schema-process.ts'
 import { RolloutSchema, type RolloutSpec } from './schema-rollout.ts'
 import { type Validated, validate } from './validate.ts'
 
@@ -64,12 +65,25 @@ export function checkSpec(spec: Spec, refused: readonly Finding[]): Finding[] {
     if ((secret === undefined) === (jwks === undefined))
       report.add('/jwt', 'give either secret or jwks: tokens are verified by one of them')
   }
+  checkCookieKeys(report, spec.cookieKeys)
   checkStoreSpec(report, '/store', spec.store)
   checkDurations(report, '/timeouts', spec.timeouts, 1)
   if (!report.present('/services')) return report.findings
   reportServices(report, '/services', spec.services)
   if (report.sound('/rolloutCommands') && spec.rolloutCommands.length === 0) reportCommands(report, spec.services)
   return report.findings
+}
+
+/** None of them is told. */
+function checkCookieKeys(report: Report, keys: readonly string[]): void {
+  if (!report.present('/cookieKeys')) return
+  for (const [index, key] of keys.entries()) {
+    const at = child('/cookieKeys', index)
+    if (!report.sound(at)) continue
+    if (key !== STORED_KEY && key.length < COOKIE_KEY_LENGTH_MIN)
+      report.add(at, `needs at least ${COOKIE_KEY_LENGTH_MIN} characters (openssl rand -hex 32), or is ${STORED_KEY}`)
+    if (keys.indexOf(key) < index) report.add(at, 'stands here twice')
+  }
 }
 
 /** A file that names programs has to allow them. */

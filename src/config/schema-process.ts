@@ -181,6 +181,20 @@ export const JwtSchema = closed(
   { minProperties: 1, description: 'By what the JWTs of visitors (jwt:CLAIM) are verified. Default: they are not.' },
 )
 
+/** Stands among the keys of our cookies for the one that Turnout has made itself. */
+export const STORED_KEY = 'stored'
+export const COOKIE_KEY_LENGTH_MIN = 32
+/** Each is tried with a cookie that is not known yet. */
+const COOKIE_KEYS_MAX = 8
+
+export const CookieKeysSchema = Type.Array(Type.String({ writeOnly: true }), {
+  default: [STORED_KEY],
+  minItems: 1,
+  maxItems: COOKIE_KEYS_MAX,
+  description:
+    'What our cookies are signed by, at least 32 characters each: the first key signs, all verify. stored is the one that Turnout has made itself, and keeps in its store.',
+})
+
 export type ListenerSpec = Static<typeof ListenerSchema>
 export type AdminSpec = Static<typeof AdminSchema>
 export type JwtSpec = Static<typeof JwtSchema>

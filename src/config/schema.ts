@@ -11,6 +11,7 @@ import { MaintenanceSchema } from './schema-maintenance.ts'
 import { closed, Duration, Method, NAME_PATTERN, Name, Statuses, UrlPath } from './schema-parts.ts'
 import {
   AdminSchema,
+  CookieKeysSchema,
   CountrySchema,
   JwtSchema,
   LimitsSchema,
@@ -249,6 +250,7 @@ export const SpecSchema = closed({
   }),
   country: Type.Optional(CountrySchema),
   jwt: Type.Optional(JwtSchema),
+  cookieKeys: CookieKeysSchema,
   limits: Type.Unsafe<LimitsSpec>({
     ...LimitsSchema,
     default: {},

@@ -1,5 +1,9 @@
-/** What our cookies are signed and told apart by: made once, and kept in the store, so that a restart keeps every visitor. */
+/**
+ * What our cookies are signed and told apart by: made once, and kept in the store, so that a restart keeps every visitor. The config may
+ * name other keys, before that one or in its place.
+ */
 import { randomBytes } from 'node:crypto'
+import { STORED_KEY } from '../config/schema-process.ts'
 import { TurnoutError } from '../errors.ts'
 import type { Store } from '../store/store.ts'
 import type { Sealing } from './sealing.ts'
@@ -16,12 +20,13 @@ const LAYER_BYTES = 3
 const KEYS = 'cookieKeys'
 
 /**
- * Reads both from the store, or makes them: of several processes that come first, all have those of one. Rejects with `store_unavailable` when
- * what is stored is no such thing, and with `invalid` when it cannot be decrypted.
+ * Reads both from the store, or makes them: of several processes that come first, all have those of one. `wanted` are the keys in the
+ * order of the config. Rejects with `store_unavailable` when what is stored is no such thing, and with `invalid` when it cannot be decrypted.
  */
 export async function cookieSecretsOf(
   store: Pick<Store, 'get' | 'put' | 'putIfAbsent'>,
   sealing: Sealing,
+  wanted: readonly string[] = [STORED_KEY],
 ): Promise<CookieSecrets> {
   const kept = async (key: string, make: () => string): Promise<string> =>
     (await store.get(key)) ?? store.putIfAbsent(key, make())
@@ -31,7 +36,8 @@ export async function cookieSecretsOf(
   if (keys.isStale) await store.put(KEYS, sealing.seal(KEYS, keys.text)).catch(() => {})
   const cookieLayer = await kept('cookieLayer', () => randomBytes(LAYER_BYTES).toString('hex'))
   if (!/^[0-9a-f]+$/.test(cookieLayer)) throw damaged('the id in its cookies')
-  return { cookieKeys: keysOf(keys.text), cookieLayer }
+  const stored = keysOf(keys.text)
+  return { cookieKeys: wanted.flatMap((key) => (key === STORED_KEY ? stored : [key])), cookieLayer }
 }
 
 function keysOf(text: string): readonly string[] {

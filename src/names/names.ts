@@ -232,17 +232,20 @@ export class Names {
   /** Looks at the places of its records again. */
   #place(entry: Entry, srv: SrvState): void {
     const isAsked = (host: string) => isLiteral(host) || this.#entries.get(host)?.isAsked === true
+    const isWhole = srv.records.every((record) => isAsked(lookedUpFor(record)))
     this.#take(
       entry,
       placesOf(entry.state, srv, (host) => this.of(host), isAsked),
+      isWhole,
     )
-    if (srv !== NO_RECORDS && srv.records.every((record) => isAsked(lookedUpFor(record)))) this.#asked(entry)
+    if (srv !== NO_RECORDS && isWhole) this.#asked(entry)
   }
 
-  #take(entry: Entry, state: NameState): void {
+  /** What is half known yet is used, and told once it is whole. */
+  #take(entry: Entry, state: NameState, isWhole = true): void {
     const before = entry.state
     entry.state = state
-    this.#tell(entry)
+    if (isWhole) this.#tell(entry)
     if (!sameAddresses(before, state)) this.#deps.moved(entry.host)
   }
 
@@ -273,11 +276,14 @@ export class Names {
     const isFirst = told === UNASKED && state.fault === null
     const failing = state.fault !== null && (told.fault === null || told === UNASKED)
     const isBack = state.fault === null && told.fault !== null && !isFirst
-    const moved = state.fault === null && !sameAddresses(told, state) && nowMs - entry.toldMs >= TELL_AGAIN_MS
+    const isOther = !sameAddresses(told, state) || told.unused > 0 !== state.unused > 0
+    const moved = state.fault === null && isOther && nowMs - entry.toldMs >= TELL_AGAIN_MS
     if (isFirst || failing || isBack || moved) {
+      // That it is found is no news; that not all of it is used is.
+      const isQuiet = isFirst && state.unused === 0
       entry.told = state
-      entry.toldMs = isFirst ? entry.toldMs : nowMs
-      if (!isFirst) this.#deps.tell({ host, state, failing, message: messageOf(host, state) })
+      entry.toldMs = isQuiet ? entry.toldMs : nowMs
+      if (!isQuiet) this.#deps.tell({ host, state, failing, message: messageOf(host, state) })
     }
   }
 }

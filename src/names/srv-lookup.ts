@@ -49,8 +49,12 @@ function query(resolver: Resolver, name: string): Promise<{ readonly records: re
 
 function noRecords(error: NodeJS.ErrnoException): Failed {
   const { fault } = failureOf(error)
+  // RFC 2782 forbids it, and some servers do it, such as that of Samba; c-ares takes it from none since 1.34.7, which came with Node 26.6.
+  if (error.code === 'EBADRESP') return { fault: { ...fault, message: `${fault.message}, or ${COMPRESSED}` } }
   return fault.reason === 'no_address' ? { fault: { ...fault, message: 'the name has no SRV records' } } : { fault }
 }
+
+const COMPRESSED = 'it compresses the hosts of its records, which Node does not take'
 
 /** What a host of a record is made of: it becomes a Host, and the name of a certificate. */
 const HOST = /^[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?$/

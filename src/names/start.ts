@@ -36,7 +36,7 @@ export function startNames(
   let moved = (_host: string): void => {}
   const tell = (news: NameNews) => {
     const event = eventOf(news)
-    if (news.failing) log.warn(event.data, event.message)
+    if (news.failing || news.state.unused > 0) log.warn(event.data, event.message)
     else log.info(event.data, event.message)
     publish(event)
   }

@@ -1,12 +1,14 @@
 /** What is known of names, in words. Pure. */
-import type { Address } from './address.ts'
+import { ADDRESSES_MAX, type Address, SRV } from './address.ts'
 import type { NameState } from './state.ts'
 
 /** What is known of a name, as one sentence for people. */
 export function messageOf(host: string, { addresses, fault, unused }: NameState): string {
   const list = addressesInWords(addresses)
   if (fault === null) {
-    return `${host} is at ${list}` + (unused === 0 ? '' : `; ${unused} more of its addresses are not used`)
+    const what = host.startsWith(SRV) ? 'records and addresses' : 'addresses'
+    const more = `; ${unused} more of its ${what} are not used: ${ADDRESSES_MAX} at most`
+    return `${host} is at ${list}${unused === 0 ? '' : more}`
   }
   const what = addresses.length === 0 ? 'it has no address' : `${list} stays in use`
   return `${host} cannot be resolved: ${fault.message}; ${what}`

@@ -7,6 +7,7 @@
  */
 import type { Control } from '../change.ts'
 import type { Clock } from '../clock.ts'
+import { isTurnoutError } from '../errors.ts'
 import type { Store } from '../store/store.ts'
 import type { Archive } from './archive.ts'
 import type { Kept } from './kept.ts'
@@ -30,6 +31,8 @@ export class Elsewhere {
   #isLooking = false
   /** The last look has found nobody. */
   #isAlone = false
+  /** Why the last look could not read what is kept; null when it could. */
+  #unread: string | null = null
   #end = () => {}
   #isClosed = false
 
@@ -57,7 +60,11 @@ export class Elsewhere {
   /** The one that runs there, as it was kept last; null when none does. */
   told(service: string): ToldRollout | null {
     const kept = this.#running.get(service)
-    return kept === undefined ? null : { ...toldRollout(kept), runsElsewhere: true }
+    if (kept === undefined) return null
+    const told = { ...toldRollout(kept), runsElsewhere: true }
+    if (this.#unread === null || told.next === null) return told
+    // What it waits for there nobody knows here.
+    return { ...told, next: { ...told.next, waitsFor: `store, to be heard of again: ${this.#unread}` } }
   }
 
   /** The same as it is kept; null when none does. */
@@ -87,6 +94,7 @@ export class Elsewhere {
     this.#isLooking = true
     try {
       const isShared = await this.#deps.store.isShared()
+      this.#unread = null
       if (this.#isClosed) return
       if (isShared) {
         this.#isAlone = false
@@ -97,8 +105,9 @@ export class Elsewhere {
         this.#running.clear()
         this.#end()
       } else this.#isAlone = true
-    } catch {
+    } catch (error) {
       // Told by control, whose store it is.
+      if (isTurnoutError(error, 'store_unavailable')) this.#unread = error.message
     }
     this.#isLooking = false
   }

@@ -156,6 +156,9 @@ function nextOf({ rollout, gates = [], answers = 0 }: Kept): ToldRollout['next']
   return { weight, inMs, waitsFor: waitsFor() }
 
   function waitsFor(): string {
+    // While what it has come to cannot be stored its clock stands still, and nobody's verb is followed (running.ts).
+    const stored = gateOf(gates.filter(({ gate }) => gate === 'store' || gate === 'change'))
+    if (stored !== null) return stored
     if (waitsForPromotion) return 'promotion'
     if (state === 'paused') return 'somebody to resume it'
     if (state === 'holding') return 'the live pool to be well'

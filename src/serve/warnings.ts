@@ -21,6 +21,7 @@ export function warnOfRestart(log: Logger, running: Spec, fresh: Spec): void {
       'trustedProxies',
       'country',
       'jwt',
+      'cookieKeys',
       'limits',
       'timeouts',
       'log',

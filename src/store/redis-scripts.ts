@@ -177,7 +177,7 @@ export const ANNOUNCE = `
   local all, told = redis.call('HGETALL', KEYS[1]), {}
   for i = 1, #all, 2 do
     local at, text = string.match(all[i + 1], '^(%d+) (.*)$')
-    if math.abs(now - tonumber(at)) > tonumber(ARGV[3]) then
+    if not at or math.abs(now - tonumber(at)) > tonumber(ARGV[3]) then
       redis.call('HDEL', KEYS[1], all[i])
     else
       told[#told + 1] = text

@@ -358,6 +358,10 @@ describe('verbs that show something', () => {
     expect(await shown({ state: 'shifting', inMs: 1_500, waitsFor: 'its time' })).toBe(
       'rollout r-1 to green: shifting, step 2 of 5, at 25 %; waits for its time, 2 s',
     )
+    const away = 'store: The store redis://a is not there: the connection was refused (connect ECONNREFUSED).'
+    expect(await shown({ state: 'shifting', inMs: 1_500, waitsFor: away })).toBe(
+      `rollout r-1 to green: shifting, step 2 of 5, at 25 %; waits for the ${away.slice(0, -1)}; then 2 s more`,
+    )
     expect(await shown({ state: 'warming', step: -1, weight: 0, inMs: 0, waitsFor: 'the warm-up' })).toBe(
       'rollout r-1 to green: warming, at 0 %; waits for the warm-up',
     )

@@ -187,3 +187,17 @@ test('JWTs are verified by a secret that is long enough, or by keys', () => {
   expect([of({ secret, jwks: 'a' }), of({ issuer: 'a' })]).toEqual([[either], [either]])
   expect(of({ secret: 'short' })).toEqual(['/jwt/secret needs at least 32 characters'])
 })
+
+test('keys of our cookies are long enough, each once, or the one of the store, and no fault tells one', () => {
+  const of = (cookieKeys: unknown) => {
+    const loaded = parseSpec(JSON.stringify({ cookieKeys }), { env: {}, source: 'x' })
+    return 'faults' in loaded ? loaded.faults.map(({ pointer, message }) => `${pointer} ${message}`) : []
+  }
+  const key = 'k'.repeat(32)
+  expect([of([key]), of(['stored', key])]).toEqual([[], []])
+  expect(of([key, 'k3y', key])).toEqual([
+    '/cookieKeys/1 needs at least 32 characters (openssl rand -hex 32), or is stored',
+    '/cookieKeys/2 stands here twice',
+  ])
+  expect(of([])).toHaveLength(1)
+})

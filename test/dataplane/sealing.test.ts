@@ -44,6 +44,18 @@ test('the cookie keys are the same for all that begin at the same time', async (
   expect(await store.get('cookieKeys')).toMatch(/^sealed:1:/)
 })
 
+test('the keys that the config names come in its order, and stored is that of the store', async () => {
+  const store = memoryStore()
+  const sealing = new Sealing(undefined)
+  const { cookieKeys: stored, cookieLayer } = await cookieSecretsOf(store, sealing, [ONE])
+  expect(stored).toEqual([ONE])
+  const [made] = (await cookieSecretsOf(store, sealing)).cookieKeys
+  expect(await cookieSecretsOf(store, sealing, [TWO, 'stored', ONE])).toEqual({
+    cookieKeys: [TWO, made, ONE],
+    cookieLayer,
+  })
+})
+
 test('the cookie keys stay the same when a key comes, is replaced, and the old one goes', async () => {
   const store = memoryStore()
   const before = await cookieSecretsOf(store, new Sealing(undefined))

@@ -109,6 +109,44 @@ test('a cookie of the version before keeps its visitor and its pin, and is writt
   }
 })
 
+test('keys are replaced one after the other, and no browser is a new one until its key is left out', async () => {
+  const directory = temporaryFolder()
+  const services = { shop: service(await startPools(), { split: { blue: 100, green: 0 }, rules: PINS }) }
+  const [one, two] = ['1'.repeat(32), '2'.repeat(32)]
+  const browser = new Browser()
+  const other = new Browser()
+  const withKeys = async (...cookieKeys: string[]) => {
+    const config = { workers: 2, store: 'sqlite:./turnout.db', cookieKeys, services }
+    return startProxy(config, { directory, keep: true })
+  }
+  const first = await withKeys('stored')
+  expect((await browser.visit(first.port, '/', { 'x-beta': '1' })).body).toBe('green')
+  await first.close()
+  for (const keys of [
+    ['stored', one],
+    [one, 'stored'],
+    [two, one, 'stored'],
+  ]) {
+    const proxy = await withKeys(...keys)
+    expect([(await browser.visit(proxy.port)).body, browser.set]).toEqual(['green', []])
+    if (keys[0] === one) expect((await other.visit(proxy.port, '/', { 'x-beta': '1' })).body).toBe('green')
+    expect(
+      await call(proxy, 'POST', '/v1/explain', { url: 'http://a/', headers: { cookie: cookieOf(browser) } }),
+    ).toMatchObject({
+      reason: 'pin',
+    })
+    await proxy.close()
+  }
+  // Of the two, only who was signed by the key that is still there is known.
+  const last = await withKeys(one)
+  expect([(await other.visit(last.port)).body, other.set]).toEqual(['green', []])
+  expect((await browser.visit(last.port)).body).toBe('blue')
+  expect(browser.set).toHaveLength(1)
+  await last.close()
+})
+
+const cookieOf = ({ jar }: Browser): string => [...jar].map(([name, { value }]) => `${name}=${value}`).join('; ')
+
 test('a browser that comes again and again keeps its pool beyond the life of its first cookie', async () => {
   const proxy = await startProxy({
     workers: 2,

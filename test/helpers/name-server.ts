@@ -10,7 +10,7 @@ export type RecordType = 'A' | 'AAAA' | 'CNAME' | 'SRV'
 
 export interface Answer {
   readonly type: RecordType
-  /** Of an SRV record: `priority weight port host`, where the host `.` is the root. */
+  /** Of an SRV record: `priority weight port host`, where the host `.` is the root, and `@` the name that was asked for, compressed. */
   readonly value: string
   readonly ttl?: number
   /** Default: the name that was asked for. */
@@ -167,6 +167,7 @@ function writeData(type: RecordType, value: string): Buffer {
 
 function writeName(name: string): Buffer {
   if (name === '.') return Buffer.from([0])
+  if (name === '@') return Buffer.from([0xc0, 12])
   const labels = name.split('.').map((label) => Buffer.concat([Buffer.from([label.length]), Buffer.from(label)]))
   return Buffer.concat([...labels, Buffer.from([0])])
 }

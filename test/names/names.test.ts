@@ -274,6 +274,27 @@ describe('SRV records', () => {
     expect(names.of(web).unused).toBe(7)
   })
 
+  test('of more records than are looked up the same ones count in whatever order they come, and what is left out is told once', async () => {
+    const texts = Array.from({ length: 70 }, (_, n) => `0 1 ${8000 + n} a.test`)
+    const answer = (list: string[]) => ({ answers: services(list), truncated: true })
+    const { names, at, server, news, moved, eventually } = await setup({ ...zones, '_web._tcp.test': answer(texts) })
+    await names.learn([web], 4_000)
+    names.want(new Set([web]))
+    const [first, moves] = [at(web), moved.length]
+    for (let turn = 0; turn < 3; turn++) {
+      texts.push(...texts.splice(0, 23))
+      server.set('_web._tcp.test', answer(texts))
+      const { lookups } = names.counts()
+      await eventually(() => expect(names.counts().lookups).toBeGreaterThan(lookups + 4))
+      expect(at(web)).toEqual(first)
+    }
+    expect([first.length, moved.length, names.counts().unusedAddresses]).toEqual([64, moves, 6])
+    const left = expect.stringMatching(/ and 56 more; 6 more of its records and addresses are not used: 64 at most$/)
+    expect(news.map(({ message }) => message)).toEqual([left])
+    server.set('_web._tcp.test', answer(texts.slice(0, 60)))
+    await eventually(() => expect(news.at(-1)?.message).toMatch(/^SRV _web._tcp.test is at .* and 52 more$/))
+  })
+
   test('when nobody wants the name, its hosts are forgotten, too', async () => {
     const { names, eventually } = await setup(zones)
     await names.learn([web], 4_000)

@@ -165,6 +165,11 @@ describe('a lookup of SRV records', () => {
     expect((await ask({ rcode: 'servfail' })).found).toMatchObject({ fault: { reason: 'server_failure' } })
   })
 
+  test('a server that compresses the hosts of its records is told as such, since Node does not take that', async () => {
+    const message = expect.stringMatching(/is malformed, or it compresses the hosts of its records/)
+    expect((await ask({ answers: services(['0 0 80 @']) })).found).toMatchObject({ fault: { message } })
+  })
+
   test('the search list of the system is gone through', async () => {
     const { found } = await ask({ answers: services(['0 1 80 a.test']) }, 'search test\noptions ndots:3', '_web._tcp')
     expect(found).toMatchObject({ from: '_web._tcp.test' })

@@ -1,8 +1,10 @@
 import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
+import { TurnoutError } from '../../src/errors.ts'
 import { Elsewhere } from '../../src/rollout/elsewhere.ts'
 import type { Kept } from '../../src/rollout/kept.ts'
 import { movableClock } from '../admin/stand-in.ts'
+import { begun } from './stand.ts'
 
 test('what is read while rollouts are taken up is not shown as the run of another process for ever', async () => {
   const clock = movableClock()
@@ -34,4 +36,34 @@ test('what is read while rollouts are taken up is not shown as the run of anothe
   reading[0].resolve(kept)
   await asked
   expect([elsewhere.kept('shop'), elsewhere.services]).toEqual([null, []])
+})
+
+test('while the store is away nobody knows here what a rollout of another process waits for, and that is told', async () => {
+  const stood = await begun()
+  const kept = JSON.parse((await stood.store.get('rollout:shop'))!)[0] as Kept
+  const clock = movableClock()
+  let isAway = false
+  const elsewhere = new Elsewhere({
+    control: stood.control,
+    clock,
+    store: {
+      async isShared() {
+        if (isAway) throw new TurnoutError('store_unavailable', 'The store redis://a does not answer.')
+        return true
+      },
+    },
+    archive: { readOne: async () => kept },
+    takeUp: async () => {},
+  })
+  elsewhere.follow([kept])
+  const look = async (away: boolean) => {
+    isAway = away
+    clock.move(2_000)
+    await setImmediate()
+    return elsewhere.told('shop')?.next?.waitsFor
+  }
+  expect(await look(false)).toBe('its time')
+  expect(await look(true)).toBe('store, to be heard of again: The store redis://a does not answer.')
+  expect(await look(false)).toBe('its time')
+  elsewhere.close()
 })

@@ -5,7 +5,7 @@ import { memoryStore } from '../../src/store/memory.ts'
 import { startHook } from '../helpers/hook.ts'
 import { until } from '../helpers/raw.ts'
 import { startNamed } from '../helpers/upstream.ts'
-import { rollingShop, type Stand, stand } from './stand.ts'
+import { begun, rollingShop, type Stand, stand } from './stand.ts'
 
 const away = () => new TurnoutError('store_unavailable')
 
@@ -125,4 +125,26 @@ test('a way back waits for an update that is under way, so that no target is upd
   await moving(release, 'it has gone back', () => rollouts.running('shop') === null)
   expect(calls).toEqual(['update 0', 'undo 0'])
   expect(urls.map(adminOf)).toEqual(['ready', 'ready'])
+})
+
+test('a step that runs and cannot be kept waits for the store, and not for its time, which stands still', async () => {
+  const stood = await begun({
+    steps: [
+      { weight: 10, for: '1s' },
+      { weight: 50, for: '60s' },
+    ],
+    advance: 'time',
+  })
+  const { rollouts, store, clock } = stood
+  const next = () => rollouts.running('shop')?.next
+  const put = store.put.bind(store)
+  store.put = (key, text) => (/"phase":"watching"/.test(text ?? '') ? Promise.reject(away()) : put(key, text))
+  await moving(stood, 'it waits', () => next()?.waitsFor.startsWith('store') === true)
+  clock.move(30_000)
+  expect(rollouts.running('shop')).toMatchObject({
+    weight: 50,
+    next: { inMs: 60_000, waitsFor: expect.stringMatching(/^store: The store cannot be reached/) },
+  })
+  store.put = put
+  await moving(stood, 'its time runs', () => next()?.waitsFor === 'its time')
 })

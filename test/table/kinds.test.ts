@@ -1,7 +1,8 @@
 /**
  * Every kind of condition, by its own example: in traffic, in explain, in a dry run, scanned and indexed, the same is found. The table is gone
- * over, so a new kind is tried without being named here.
+ * over, so a new kind is tried without being named here. And so it is with who the visitor is, by every source.
  */
+import { createHmac } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { completeService } from '../../src/config/check.ts'
@@ -21,9 +22,10 @@ import { explainDecision } from '../../src/table/explain.ts'
 import { octetsOfText } from '../../src/table/octets.ts'
 import { compileRules } from '../../src/table/rules.ts'
 import type { RequestView, Table } from '../../src/table/types.ts'
+import { visitorSource } from '../../src/table/visitor.ts'
 import { bulk } from '../helpers/bulk.ts'
 import { mmdbOf } from '../helpers/mmdb.ts'
-import { makeDraw, makePlan, makeTable, NOW_MS, noLoad, packed } from './make.ts'
+import { makeDraw, makeOwn, makePlan, makeTable, NOW_MS, noLoad, packed } from './make.ts'
 
 await loadCountries()
 const signer = new CookieSigner(['k'.repeat(32)], 'abc123')
@@ -33,7 +35,9 @@ const SERVICE = makeTable(makePlan()).services.get('shop')!
 /** What an example does not say. */
 const PLAIN: Required<ExampleRequest> = { method: 'GET', path: '/', headers: {}, ip: '192.0.2.1', atMs: NOW_MS }
 
-/** What the examples ask for beside the table. */
+const SECRET = 'a secret of the tests, long enough for HS256'
+
+/** What the examples ask for beside the table, and by what tokens are believed. */
 function lookups(): Lookups {
   const files = examples.flatMap(({ files = {} }) => Object.entries(files))
   const database = mmdbOf(Object.assign({}, ...examples.map(({ countries = {} }) => countries)))
@@ -45,6 +49,7 @@ function lookups(): Lookups {
       { kind: 'countries', name: 'geo.mmdb', memory },
     ],
     'x-country',
+    { secret: SECRET, issuer: null, audience: null },
   )
 }
 
@@ -89,10 +94,10 @@ function posted(example: ExampleRequest): RequestView {
 }
 
 /** Tables with these rules, scanned and indexed; the config is checked on the way, but for rules that never hold, which nobody could send. */
-function tablesOf(whens: readonly WhenSpec[]): [scanned: Table, indexed: Table] {
+function tablesOf(whens: readonly WhenSpec[], visitor = ['header:x-user']): [scanned: Table, indexed: Table] {
   const rules = whens.map((when, n) => ({ name: `r${n}`, when, to: 'green' }))
   const pools = { blue: { targets: ['http://a'] }, green: { targets: ['http://b'] } }
-  const body = { routes: [{}], pools, live: 'blue', visitor: ['header:x-user'], rules }
+  const body = { routes: [{}], pools, live: 'blue', visitor, rules }
   const checked = completeService(body)
   if ('faults' in checked) throw new Error(JSON.stringify(checked.faults))
   const table = makeTable(planService('shop', checked.spec))
@@ -105,11 +110,13 @@ function tablesOf(whens: readonly WhenSpec[]): [scanned: Table, indexed: Table] 
 }
 
 /** The rule that is found, which is the same whoever asks, and is told alike. */
-function found(whens: readonly WhenSpec[], request: ExampleRequest): string | null {
-  const told = tablesOf(whens).flatMap((table) =>
+function found(whens: readonly WhenSpec[], request: ExampleRequest, visitor?: string[]): string | null {
+  const told = tablesOf(whens, visitor).flatMap((table) =>
     [sent(request), posted(request), sampled(request)].map((view) => {
       const decision = decide(view, table, noLoad, makeDraw(), NOW_MS)
-      return JSON.stringify([decision.rule, decision.pool?.name, decision.visitor, explainDecision(decision)])
+      const { rule, pool, reason, bucket, visitorHash, setCookie } = decision
+      const who = [decision.visitor, bucket, visitorHash, setCookie]
+      return JSON.stringify([rule, pool?.name, reason, who, explainDecision(decision)])
     }),
   )
   expect(new Set(told).size).toBe(1)
@@ -174,6 +181,92 @@ test('many of all kinds are found alike by traffic, explain and a dry run, scann
   // Not for want of rules that match.
   expect(hits.size).toBeGreaterThan(3)
   expect(vain).toBeGreaterThan(3)
+})
+
+const text = fc.constantFrom(
+  'u-1',
+  'u-17',
+  'u-1, u-17',
+  'Žofie',
+  '€😀',
+  '"u-17"',
+  'u%2D17',
+  'u+17',
+  '',
+  'k'.repeat(1_024),
+  'k'.repeat(1_025),
+)
+const base64 = (value: object | string) =>
+  Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url')
+
+/** A token with this subject, signed by the secret or by another one. */
+function tokenOf(sub: unknown, isOurs: boolean): string {
+  const signed = `${base64({ alg: 'HS256' })}.${base64({ sub })}`
+  const mac = createHmac('sha256', isOurs ? SECRET : 'another')
+    .update(signed)
+    .digest('base64url')
+  return `Bearer ${signed}.${mac}`
+}
+
+/** Our cookie, as it was signed or not quite. */
+const ownCookie = fc
+  .record({
+    visitor: fc.constantFrom('u-1', 'u-17'),
+    pool: fc.constantFrom('blue', 'green', 'gone'),
+    pinned: fc.boolean(),
+  })
+  .chain((own) => fc.tuple(fc.constant(signer.sign('turnout', makeOwn(own))), fc.constantFrom('', '', 'A')))
+  .map(([value, more]) => `turnout=${value}${more}`)
+
+/** A request that says who sends it, in any of the ways or in none, and some of them twice. */
+const ofSomebody = fc
+  .record({
+    user: fc.array(text, { maxLength: 2 }),
+    uid: fc.array(fc.tuple(fc.constantFrom('', 'a=b; ', ' ; '), text), { maxLength: 2 }),
+    own: fc.option(ownCookie, { nil: undefined }),
+    sub: fc.option(fc.tuple(fc.oneof(text, fc.constantFrom(17, 1e21, null)), fc.boolean()), { nil: undefined }),
+    query: fc.array(fc.tuple(fc.constantFrom('uid', 'u%69d', 'other'), text), { maxLength: 3 }),
+    ip: fc.constantFrom('192.0.2.1', '192.0.2.17', '2001:db8::7'),
+    accept: fc.constantFrom('*/*', 'text/html'),
+  })
+  .map(({ user, uid, own, sub, query, ip, accept }): ExampleRequest => {
+    const pairs = query.map(
+      ([name, value], at) => `${name}=${at === 0 ? encodeURIComponent(value) : value.replace(/[^!-~]/g, '')}`,
+    )
+    const cookies = [...uid.map(([before, value]) => `${before}uid=${value}`), ...(own === undefined ? [] : [own])]
+    return {
+      path: `/${pairs.length === 0 ? '' : `?${pairs.join('&')}`}`,
+      ip,
+      headers: {
+        accept,
+        'x-user': user,
+        cookie: cookies,
+        authorization: sub === undefined ? [] : tokenOf(...sub),
+      },
+    }
+  })
+
+const SOURCES = ['header:x-user', 'cookie:uid', 'jwt:sub', 'query:uid', 'cookie', 'address']
+
+test('whoever sends a request, by each of the sources, is the same visitor for traffic, explain and a dry run', () => {
+  const whens = [
+    { visitor: ['Žofie', '€😀'] },
+    { visitor: { file: './testers.txt' } },
+    { share: 40, visitor: ['u-17', 'k'.repeat(1_024)] },
+  ]
+  const sources = new Set<string>()
+  fc.assert(
+    fc.property(fc.shuffledSubarray(SOURCES, { minLength: 1 }), ofSomebody, (visitor, request) => {
+      found(whens, request, visitor)
+      const [table] = tablesOf(whens, visitor)
+      const service = table.services.get('shop')!
+      const view = sent(request)
+      sources.add(visitorSource(view, service.visitor, view.ownCookie(service))?.from ?? 'nowhere')
+    }),
+    { numRuns: bulk(150, 1_000) },
+  )
+  // Not for want of any of them.
+  expect([...sources].sort()).toEqual(['address', 'cookie', 'header', 'jwt', 'nowhere', 'own', 'query'])
 })
 
 test('an empty list has nobody in it, whatever stands beside it', () => {
