@@ -1,6 +1,6 @@
 /**
  * `npm run bench:all`: every bench, one after the other, each writing its own section of bench/RESULTS.md; `-- NAME …` runs
- * only those. About half an hour, on a machine that does nothing else. A bench that fails does not hide the next; what is
+ * only those. More than an hour and a half, on a machine that does nothing else. A bench that fails does not hide the next; what is
  * given after the names (`--quick`, `--rounds 3`) goes to each of them.
  */
 import { spawn } from 'node:child_process'
