@@ -25,6 +25,8 @@ export const DECAY_MS = 10_000
 const FAILED_MS = 1_000
 const FAILED_MS_MAX = 60_000
 const TOO_MANY_REQUESTS = 429
+/** Of faster answers one in so long is enough: each of them counts for the time since the last, which is next to nothing. */
+const NOTED_MS = 1
 
 export class Latencies {
   readonly #index: number
@@ -62,6 +64,7 @@ export class Latencies {
   #note(slot: number, ms: number): void {
     const at = laneOffset(this.#index, slot)
     const before = this.#targets[at + FIELD.latencyMs]
+    if (ms <= before && this.#time.steadyMs() - this.#targets[at + FIELD.latencyAtMs] < NOTED_MS) return
     const left = ms > before ? 0 : this.#leftOf(at)
     this.#targets[at + FIELD.latencyMs] = before * left + ms * (1 - left)
     this.#targets[at + FIELD.latencyAtMs] = this.#time.steadyMs()

@@ -16,11 +16,12 @@ import type { StickyPlan } from '../table/plan.ts'
 import type { OwnCookie, RequestView, ServiceTable, TextTest } from '../table/types.ts'
 import { bearerToken, claimsText } from '../table/visitor.ts'
 import type { CookieSigner } from './cookie-signer.ts'
-import { KIND } from './http1/field-kinds.ts'
+import { KIND, kindBits } from './http1/field-kinds.ts'
 import { STRIDE } from './http1/fields.ts'
 import type { RequestHead } from './http1/request-head.ts'
 import { Lookups } from './lookups.ts'
 
+const CREDENTIALS = kindBits(KIND.credentials)
 /** Cookies for one service by other deployments, beside the first, that a client may have before one is overwritten. */
 const APART_MAX = 4
 
@@ -103,6 +104,8 @@ export class HeadView implements RequestView {
   }
 
   claims(): string | null {
+    // Most requests bring no credentials: no name is compared for them.
+    if (!this.#head.fields.hasAny(CREDENTIALS)) return null
     const { tokens } = this.#lookups
     const authorization = this.header('authorization')
     return tokens === null ? claimsText(bearerToken(authorization)) : tokens.claims(authorization, this.wallMs())

@@ -5,7 +5,7 @@ import { metric } from '../helpers/admin.ts'
 import { ask, openLine, startLoad } from '../helpers/load.ts'
 import { askAdmin, call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
-import { startUpstream } from '../helpers/upstream.ts'
+import { startRaw, startUpstream } from '../helpers/upstream.ts'
 import { followWorkers } from '../helpers/worker-inspector.ts'
 
 interface Gate {
@@ -181,6 +181,44 @@ test('who leaves, by a reset or by ending its side, makes room in the queue', as
   expect((await first).status).toBe(200)
   expect(target.paths).toEqual(['/first'])
   expect((await queueOf(proxy)).shed).toEqual({ full: 0, time: 0, left: 1 })
+})
+
+test('who resets in the middle of a request makes room once the target has lost that request, and not before', async () => {
+  const busy = new Set<net.Socket>()
+  const seen: number[] = []
+  const target = await startRaw(
+    (socket, text) => {
+      if (!text.endsWith('\r\n\r\n')) return
+      busy.add(socket)
+      // What the kernel has told by then may come to us in another order.
+      setImmediate(() => setImmediate(() => seen.push(busy.size)))
+    },
+    (socket) => {
+      socket.on('close', () => busy.delete(socket))
+      socket.on('end', () => socket.destroy())
+    },
+  )
+  // One worker: what two of them send by two cores, the kernel may deliver in another order.
+  const proxy = await limited({ blue: [target.url] }, { requestsPerTarget: 2 })
+  const send = () => {
+    const socket = net.connect(proxy.port, '127.0.0.1')
+    socket.on('error', () => {})
+    socket.write('GET / HTTP/1.1\r\nHost: test\r\n\r\n')
+    return socket
+  }
+  let underWay = [send(), send()]
+  for (let round = 1; round <= 10; round++) {
+    await until('two are at the target', () => seen.length === 2 * round)
+    const waiting = [send(), send()]
+    await depthIs(proxy, 2)
+    for (const socket of underWay) socket.resetAndDestroy()
+    underWay = waiting
+  }
+  await until('the last two are', () => seen.length === 22)
+  expect(Math.max(...seen)).toBe(2)
+  for (const socket of underWay) socket.resetAndDestroy()
+  await until('nobody is', async () => busy.size === 0 && (await metric(proxy, 'turnout_in_flight')) === 0)
+  expect((await queueOf(proxy)).shed).toEqual({ full: 0, time: 0, left: 0 })
 })
 
 test('who waits is decided anew: by a switch it goes to the other pool, and by a limit that is lifted to the same', async () => {

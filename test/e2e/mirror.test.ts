@@ -122,15 +122,45 @@ test('nothing is made twice that is not safe, unless that is said; and of that o
   await metricIs(1, proxy, 'turnout_not_mirrored_total')
 })
 
+/** How a target hangs, in turn by connection. */
+const HANGS: readonly ((socket: Socket) => void)[] = [
+  () => {},
+  (socket) => socket.write('HTTP/1.1 200 OK\r\nContent-'),
+  (socket) => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nthe '),
+]
+
 test('a target that hangs costs its copies, as many as may be under way, and no client anything', async () => {
-  const green = await startUpstream(() => {})
+  let open = 0
+  let most = 0
+  const green = await startRaw(
+    (socket, _, index) => HANGS[index % HANGS.length](socket),
+    (socket) => {
+      most = Math.max(most, ++open)
+      socket.on('end', () => socket.destroy())
+      socket.on('close', () => open--)
+    },
+  )
   const limits = { limits: { mirrorsMax: 5 }, workers: 1 }
-  const proxy = await startShop(green.url, { compare: true }, { timeouts: { response: '2s' } }, limits)
+  // No room is left beside the clients: a copy that took any would keep one of them waiting.
+  const capacity = { requestsPerTarget: 4, queue: { requests: 0 } }
+  const proxy = await startShop(
+    green.url,
+    { compare: true },
+    { timeouts: { response: '2s', idle: '2s' }, capacity },
+    limits,
+  )
   const load = startLoad(proxy.port, { connections: 4 })
-  await until('the cap is met', async () => (await metric(proxy, 'turnout_not_mirrored_total')) > 50)
-  expect((await load.stop()).every(({ status, body }) => status === 200 && body === 'the same')).toBe(true)
+  await until('the cap is met', async () => (await metric(proxy, 'turnout_not_mirrored_total')) > 500)
+  const answers = await load.stop()
+  expect(answers.every(({ status, body }) => status === 200 && body === 'the same')).toBe(true)
+  // Whoever waited for a copy would have waited until it was given up.
+  expect(Math.max(...answers.map(({ ms }) => ms))).toBeLessThan(1_500)
   expect((await told(proxy)).sent).toBeGreaterThanOrEqual(5)
+  // Five, and those that were given up just before, whose end was not read yet.
+  expect(most).toBeGreaterThanOrEqual(5)
+  expect(most).toBeLessThanOrEqual(10)
   await settled(proxy)
+  await until('the connections of the copies are gone', () => open === 0)
   const { sent, failed, compared } = await told(proxy)
   expect({ failed, compared }).toEqual({ failed: sent, compared: 0 })
 })
