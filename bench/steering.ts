@@ -15,7 +15,7 @@ import type { LatencyRound } from './latency-load.ts'
 import { median } from './measure.ts'
 import { readOptions, say } from './options.ts'
 import { measurePair } from './pair.ts'
-import { startTurnout, turnoutPeer } from './peers/turnout.ts'
+import { startTurnout, type TurnoutOptions, turnoutPeer } from './peers/turnout.ts'
 import { LOAD_CORE, PROXY_CORE, runChild } from './process.ts'
 import { decimal, occasion, spread, writeSection } from './report.ts'
 import { SCENARIOS, type Scenario } from './scenario.ts'
@@ -69,7 +69,7 @@ const ALONE: readonly (readonly [title: string, service: object, process?: objec
 
 async function costs(
   name: string,
-  settings: { readonly service: object; readonly process?: object },
+  settings: TurnoutOptions,
   scenarios: readonly Scenario[],
   starts: number,
 ): Promise<string[]> {
@@ -141,6 +141,12 @@ for (const [title, service, process = {}] of options.quick ? [] : ALONE) {
   const [ratio] = await costs(title, { service, process }, scenarios.slice(0, 1), Math.ceil(options.rounds / 2))
   alone.push(`- ${title}: ${ratio}`)
 }
+const many = await costs(
+  '1,000 rules, 100,000 visitors',
+  { rules: 1_000, visitors: 100_000 },
+  scenarios,
+  options.rounds,
+)
 const felt = await feelings(options.quick ? 1 : 7, options.quick ? 1 : 3)
 const text = `## Levers between a request and a pool
 
@@ -156,6 +162,11 @@ ${scenarios.map(({ title }, at) => `- ${title}: ${all[at]}`).join('\n')}
 Each alone, small GET. A tenth of the requests copied is a tenth more requests to the targets, by the same process:
 
 ${alone.join('\n')}
+
+1,000 rules by header, cookie, visitor and network, and one by a file of 100,000 visitors, none of which matches, against one rule (more
+under "Many routes, many rules"):
+
+${scenarios.map(({ title }, at) => `- ${title}: ${many[at]}`).join('\n')}
 
 What clients wait for at ${decimal(PER_SECOND, 0)} requests/s, in ms, median of rounds in turn, least and greatest in brackets; none failed:
 

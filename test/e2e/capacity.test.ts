@@ -221,6 +221,32 @@ test('who resets in the middle of a request makes room once the target has lost 
   expect((await queueOf(proxy)).shed).toEqual({ full: 0, time: 0, left: 0 })
 })
 
+test('an answer that nobody wants has the room of its request until it is over', async () => {
+  const asked: net.Socket[] = []
+  const green = await startRaw((socket, text) => {
+    if (!text.endsWith('\r\n\r\n')) return
+    asked.push(socket)
+    socket.write('HTTP/1.1 503 No\r\nContent-Length: 4\r\n\r\nbo')
+  })
+  const blue = await startGate('blue')
+  blue.open()
+  const rules = [{ name: 'staff', when: { header: { 'x-staff': '1' } }, to: 'green' }]
+  const pools = { blue: [blue.url], green: [green.url] }
+  const proxy = await limited(pools, { requestsPerTarget: 1 }, 1, { rules, rescue: true })
+  const rescued = () => ask(proxy.port, { method: 'GET', headers: { 'X-Staff': '1' } })
+  expect((await rescued()).body).toBe('blue')
+  const second = rescued()
+  await depthIs(proxy, 1, 'green')
+  expect(asked).toHaveLength(1)
+  asked[0].write('dy')
+  expect((await second).body).toBe('blue')
+  const third = rescued()
+  await depthIs(proxy, 1, 'green')
+  asked[1].destroy()
+  expect((await third).body).toBe('blue')
+  expect(asked).toHaveLength(3)
+})
+
 test('who waits is decided anew: by a switch it goes to the other pool, and by a limit that is lifted to the same', async () => {
   const [blue, green] = [await startGate('blue'), await startGate('green')]
   const proxy = await limited({ blue: [blue.url], green: [green.url] }, { requestsPerTarget: 1 })

@@ -178,6 +178,24 @@ test.each<[string, (socket: Socket) => void]>([
   expect(await metric(proxy, 'turnout_in_flight', 'pool="green"')).toBe(0)
 })
 
+test('an answer whose copy has failed is not looked at any longer: the kernel moves the rest of it', async () => {
+  let more = () => {}
+  const blue = await startUpstream((_, response) => {
+    response.writeHead(200, { 'content-length': 4 * BIG.length }).write(BIG)
+    more = () => void response.end(BIG.repeat(3))
+  })
+  const mirror = { pool: 'green', compare: true }
+  const green = `http://127.0.0.1:${await closedPort()}`
+  const shop = service({ blue: [blue.url], green: [green] }, { mirror })
+  const proxy = await startProxy({ services: { shop } })
+  const answer = ask(proxy.port)
+  await until('the copy has failed', async () => (await told(proxy)).failed === 1)
+  const before = await metric(proxy, 'turnout_spliced_bytes_total')
+  more()
+  expect((await answer).body.length).toBe(4 * BIG.length)
+  expect((await metric(proxy, 'turnout_spliced_bytes_total')) - before).toBeGreaterThan(BIG.length)
+})
+
 test('a target that accepts nobody fails its copies', async () => {
   const proxy = await startShop(`http://127.0.0.1:${await closedPort()}`)
   for (let n = 0; n < 3; n++) expect((await ask(proxy.port)).body).toBe('the same')

@@ -22,7 +22,7 @@ import { Answer, type AnswerOwner } from './answer.ts'
 import { Attempts } from './attempts.ts'
 import type { Downstream } from './downstream.ts'
 import { lapseOf, type Phase } from './lapse.ts'
-import { Leftover } from './leftover.ts'
+import { leave } from './leftover.ts'
 import { CLIENT_CLOSED, Outcome } from './outcome.ts'
 import type { Turn } from './placement.ts'
 import { type BodyAtHand, ExchangeRequest } from './request.ts'
@@ -201,8 +201,8 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
   /** The target has failed the request, or not got what is asked for: whether another pool is asked now, and nothing said of that. */
   #goesElsewhere(status: number, broke: ErrorCode | null): boolean {
     if (!this.#attempts.mayGoElsewhere(this.#request, status, broke) || !this.#chooseAgain()) return false
-    if (status !== 0 && this.upstream!.requestSent) new Leftover(this.#plane, this.upstream!)
-    else this.#letGo()
+    leave(this.#plane, this.upstream, status !== 0, this.#attempts.placement.takeFormer())
+    this.upstream = null
     this.answer.status = 0
     this.#acquire(false)
     return true

@@ -1,26 +1,30 @@
 /**
  * An answer that nobody wants, since another pool is asked in its place: read to its end and dropped, so that the connection may carry
- * the next request. One that is long, or takes its time, costs its connection instead.
+ * the next request. One that is long, or takes its time, costs its connection instead. Until then it has the permit of its request: its
+ * target is not done with it.
  */
 import type { Plane } from '../plane.ts'
 import type { Outgoing } from '../socket/outgoing.ts'
 import type { UnderWay } from '../sweep.ts'
 import type { AnswerUser, Upstream, UpstreamUser } from '../upstream/upstream.ts'
+import { givePermit } from './placement.ts'
 
 const BYTES_MAX = 65_536
 const MS_MAX = 5_000
 
-export class Leftover implements UpstreamUser, AnswerUser, UnderWay {
+class Leftover implements UpstreamUser, AnswerUser, UnderWay {
   readonly deadlineMs: number
   readonly sink: Outgoing | null = null
   readonly #plane: Plane
   readonly #upstream: Upstream
+  readonly #permit: number
   #bytes = 0
 
-  /** Takes the connection over, when the head of the answer was read. */
-  constructor(plane: Plane, upstream: Upstream) {
+  /** Takes the connection over, when the head of the answer was read, and the permit, or none. */
+  constructor(plane: Plane, upstream: Upstream, permit: number) {
     this.#plane = plane
     this.#upstream = upstream
+    this.#permit = permit
     this.deadlineMs = plane.time.nowMs + MS_MAX
     plane.exchanges.add(this)
     upstream.user = this
@@ -33,8 +37,8 @@ export class Leftover implements UpstreamUser, AnswerUser, UnderWay {
   onBody(_: Buffer, at: number, end: number, trailers: string | null): void {
     this.#bytes += end - at
     if (trailers !== null) {
-      this.#end()
       this.#upstream.release()
+      this.#end()
     } else if (this.#bytes > BYTES_MAX) this.#cut()
   }
 
@@ -55,12 +59,13 @@ export class Leftover implements UpstreamUser, AnswerUser, UnderWay {
   }
 
   #cut(): void {
-    this.#end()
     this.#upstream.destroy()
+    this.#end()
   }
 
   #end(): void {
     this.#plane.exchanges.delete(this)
+    givePermit(this.#plane, this.#permit)
   }
 
   onConnected(): void {}
@@ -72,4 +77,17 @@ export class Leftover implements UpstreamUser, AnswerUser, UnderWay {
   onHead(): void {}
 
   onMoved(): void {}
+}
+
+/**
+ * Leaves a target whose request is asked of another now: what it still says is read, where it `hasAnswered` and has all of the request,
+ * or its connection is closed.
+ */
+export function leave(plane: Plane, upstream: Upstream | null, hasAnswered: boolean, permit: number): void {
+  if (hasAnswered && upstream?.requestSent) {
+    new Leftover(plane, upstream, permit)
+    return
+  }
+  upstream?.destroy()
+  givePermit(plane, permit)
 }

@@ -3,7 +3,7 @@
  *
  * The client's own exchange knows of it only that it is there: it tells it what the client is given (`live…`), where both are compared.
  * Whichever of the two ends last compares. Bodies are compared by hash, piece by piece as they come, so nothing of them is kept; what
- * is compared cannot pass unseen, so such an exchange copies the bytes of its answer.
+ * is compared cannot pass unseen, so such an exchange copies the bytes of its answer, until its copy has failed.
  *
  * A copy counts as in flight at its target, and never as an attempt: whether the target is well is told by those who are served.
  */
@@ -58,8 +58,8 @@ export class Mirror implements UpstreamUser, AnswerUser, UnderWay {
   readonly #path: string
   readonly #startMs: number
   readonly #copy: Seen
-  /** What the client is given; null where that is not compared. */
-  readonly #live: Seen | null
+  /** What the client is given; null where that is not compared, or not any more. */
+  #live: Seen | null
   #upstream: Upstream | null = null
   #isFresh = false
   #isOver = false
@@ -194,7 +194,10 @@ export class Mirror implements UpstreamUser, AnswerUser, UnderWay {
     exchanges.delete(this)
     mirrors.give()
     counters.count(this.#target.slot, FIELD.inFlight, -1)
-    if (!isWhole) counters.count(this.#target.slot, FIELD.mirrorsFailed)
+    if (!isWhole) {
+      counters.count(this.#target.slot, FIELD.mirrorsFailed)
+      this.#live = null
+    }
     this.#compare()
   }
 

@@ -3,7 +3,7 @@
  *
  * A permit is held from the decision until the target has done with the request: until its answer is complete or broken off, or a
  * connection to it was not to be had. It goes back before the request is decided again, but for one that is asked of another pool instead
- * of giving its answer: that one may have to be given after all.
+ * of giving its answer: that one may have to be given after all. Else whoever reads the rest of that answer (leftover.ts) takes its permit along.
  *
  * For as long, a request that is not safe by its method counts as a write of its service, so that whoever holds them knows when none is
  * under way any more (control/quiet.ts). One that asks for a tunnel does not: nobody can wait for that to end.
@@ -38,6 +38,8 @@ export class Placement {
   service: ServiceTable | null = null
   /** Slot of the target whose permit the request holds. */
   #permit = NO_PERMIT
+  /** The same of the target that it was taken from in the midst of an answer. */
+  #former = NO_PERMIT
   /** Slot of the service that it is a write of. */
   #write = NO_WRITE
   readonly #plane: Plane
@@ -76,7 +78,7 @@ export class Placement {
       const { target, service } = decision
       const isBehind = turn !== 'room' && this.#plane.queues.isWaitedFor(service!, target.pool)
       if (!isBehind && this.#plane.permits.take(target, service!.capacity!)) {
-        this.giveBack()
+        this.#former = this.#permit
         this.#permit = target.slot
         break
       }
@@ -118,10 +120,16 @@ export class Placement {
   /** The target has done with the request: its permit is for whoever is next. */
   giveBack(): void {
     this.#endWrite()
-    if (this.#permit === NO_PERMIT) return
-    this.#plane.permits.give(this.#permit)
+    const permit = this.#permit
     this.#permit = NO_PERMIT
-    this.#plane.queues.freed()
+    givePermit(this.#plane, permit)
+  }
+
+  /** Hands over the permit of the target that the request was taken from: to be given back once that has done with it, too. */
+  takeFormer(): number {
+    const permit = this.#former
+    this.#former = NO_PERMIT
+    return permit
   }
 
   /** The request is over: lets go of the table. */
@@ -131,6 +139,13 @@ export class Placement {
     this.service = null
     this.address = ''
   }
+}
+
+/** Gives back a permit, by the slot of its target; below 0 there was none. */
+export function givePermit({ permits, queues }: Pick<Plane, 'permits' | 'queues'>, slot: number): void {
+  if (slot === NO_PERMIT) return
+  permits.give(slot)
+  queues.freed()
 }
 
 /** Whether nothing but those who came before keeps it: it is not held itself, and not to get the page of maintenance. */
