@@ -43,7 +43,7 @@ const OWNERS: readonly (readonly [module: RegExp, owner: RegExp])[] = [
   // The demo is a program of its own, beside the proxy.
   [
     /^node:(net|tls|http2)$/,
-    /^src\/(dataplane\/(socket\/|downstream\/listener\.ts$)|store\/redis-sentinels\.ts$|demo\/)/,
+    /^src\/(dataplane\/(socket\/|downstream\/listener\.ts$)|store\/redis-sentinels\.ts$|upgrade\/earlier\.ts$|demo\/)/,
   ],
   [/^node:ffi$/, /^src\/dataplane\/socket\/libc\.ts$/],
   [/^node:(http|https)$/, /^src\/demo\//],

@@ -163,7 +163,7 @@ export const StatusAnswer = object({
   }),
   predecessor: nullable(
     Count(
-      'Process that this one has replaced, while it still finishes what is under way, which is not counted here: nothing is drained until then.',
+      'Process before this one, while it still finishes what is under way, which is not counted here: nothing is drained until then.',
     ),
   ),
   windowMs: Milliseconds('How far back the window reaches.'),

@@ -96,10 +96,14 @@ export function presentOf(parts: Parts, close: Close): Present {
       stage.isYielded = false
     },
     async drain(isShared) {
-      // The other one has an admin API. It knows nothing of whom this one has replaced, so this one ends after that.
-      const [told, , before] = await Promise.all([close(isShared), admin.close(), parts.options.predecessor?.whenOver])
-      if (before == null) return told
-      return { message: `${told.message}; ${before.message}`, data: { ...told.data, before: before.data } }
+      const { predecessor } = parts.options
+      predecessor?.leaveEarlier()
+      // The other one has an admin API. The one that this one has replaced tells nobody else, so this one ends after that.
+      const [told] = await Promise.all([close(isShared), admin.close(), predecessor?.whenOver])
+      const before = predecessor?.takeTold() ?? []
+      if (before.length === 0) return told
+      const message = [told, ...before].map((end) => end.message).join('; ')
+      return { message, data: { ...told.data, before: before.map(({ data }) => data) } }
     },
     handOver: () => departures.handOver(),
     follow: (change, revision) => control.follow(change, revision),

@@ -78,10 +78,13 @@ export class Replaceable {
     const message = `process ${SELF.pid} (${SELF.version}) has taken the place of process ${from.pid} (${from.version})`
     log.info(message)
     present.publish({ type: 'upgrade', service: null, message, data: { ...SELF, from } })
-    void predecessor.whenOver.then((told) => {
+    const tell = () => {
       // One that is replaced itself tells it at its own end.
-      if (told !== null && !this.#upgrade.isReplaced) present.publish({ type: 'shutdown', service: null, ...told })
-    })
+      if (this.#upgrade.isReplaced) return
+      for (const told of predecessor.takeTold()) present.publish({ type: 'shutdown', service: null, ...told })
+    }
+    predecessor.onEnd(tell)
+    tell()
   }
 
   /** The start has failed: says why to the process before it. */
@@ -116,7 +119,8 @@ export class Replaceable {
     ...[offer, news]: Parameters<ConstructorParameters<typeof Upgrade>[0]['start']>
   ): ReturnType<typeof startSuccessor> {
     const lifeline = this.#predecessor?.offer.lifeline ?? null
-    const started = startSuccessor(offer, { self: SELF, lifeline, stays: !this.#manager.follows, news })
+    const earlier = this.#predecessor?.earlier ?? []
+    const started = startSuccessor(offer, { self: SELF, lifeline, stays: !this.#manager.follows, earlier, news })
     this.#lifeline = started.pipe === null ? null : new Lifeline(started.pipe, started.pid)
     return started
   }

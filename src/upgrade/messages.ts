@@ -40,6 +40,12 @@ export interface Identity {
   readonly version: string
 }
 
+/** A process that has been replaced, and finishes what it has under way (earlier.ts). */
+export interface EarlierProcess extends Identity {
+  /** Of a pipe that the system closes when that process is over; in an offer that of the new process. */
+  readonly descriptor: number
+}
+
 /** What a new process is given. */
 export interface Offer {
   readonly protocol: typeof PROTOCOL
@@ -52,6 +58,8 @@ export interface Offer {
   readonly isShared: boolean
   /** Descriptor of the pipe to the process that others take for ours (lifeline.ts); null for none. */
   readonly lifeline: number | null
+  /** All that are not over, oldest first, `from` the last of them. An older version does not tell. */
+  readonly earlier?: readonly EarlierProcess[]
 }
 
 /** What the new process is, once it serves. */
@@ -177,18 +185,24 @@ export function readOffer(text: string): Offer | string {
   return isOffer(offer) ? (offer as unknown as Offer) : `${OFFER_VARIABLE} is not an offer of protocol ${PROTOCOL}.`
 }
 
-function isOffer({ from, store, listeners, admin, isShared, lifeline }: Readonly<Record<string, unknown>>): boolean {
+function isOffer(offer: Readonly<Record<string, unknown>>): boolean {
+  const { from, store, listeners, admin, isShared, lifeline, earlier = [] } = offer
   return (
-    isRecord(from) &&
-    isWhole(from['pid']) &&
-    isText(from['version']) &&
+    isIdentity(from) &&
     isText(store) &&
     isListOf(listeners, isOffered) &&
     isOffered(admin) &&
     isFlag(isShared) &&
-    (lifeline === null || isWhole(lifeline))
+    (lifeline === null || isWhole(lifeline)) &&
+    isListOf(earlier, isEarlier)
   )
 }
+
+const isIdentity = (value: unknown): value is Identity =>
+  isRecord(value) && isWhole(value['pid']) && isText(value['version'])
+
+const isEarlier = (value: unknown): value is EarlierProcess =>
+  isIdentity(value) && isWhole((value as Partial<EarlierProcess>).descriptor)
 
 function isOffered(value: unknown): value is OfferedListener {
   if (!isRecord(value)) return false

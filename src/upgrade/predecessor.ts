@@ -2,13 +2,16 @@
  * The process that this one is to replace, as the new one knows it: what it offers, and what the two say to each other.
  *
  * When it is gone, however it ended, nobody is left to wait for: what it wrote is in the store, its sockets are here too, and the kernel has
- * freed its lock. So the new process goes on as though it had been told to take over, and nothing more is said.
+ * freed its lock. So the new process goes on as though it had been told to take over, and nothing more is said. Those before it that are not over
+ * either (earlier.ts) are waited for all the same.
  */
 
 import type { Change } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import type { HandedDepartures } from '../control/old-departures.ts'
+import { EarlierProcesses } from './earlier.ts'
 import {
+  type EarlierProcess,
   type FromSuccessor,
   isSaid,
   OFFER_VARIABLE,
@@ -37,14 +40,18 @@ export class Predecessor {
   readonly #channel: Channel
   readonly #clock: Pick<Clock, 'after'>
   readonly #yours = Promise.withResolvers<void>()
-  readonly #over = Promise.withResolvers<Told | null>()
+  readonly #earlier: EarlierProcesses
+  readonly #over = Promise.withResolvers<void>()
   #isOver = false
+  #untold: Told[] = []
+  #onEnd: () => void = () => {}
   #onLetGo: (handed: HandedDepartures) => void = () => {}
 
   constructor(offer: Offer, channel: Channel, clock: Pick<Clock, 'after'>) {
     this.offer = offer
     this.#channel = channel
     this.#clock = clock
+    this.#earlier = new EarlierProcesses(offer.earlier ?? [], (told) => this.#note(told))
     channel.on('message', (sent) => {
       if (isSaid(sent, 'yours')) this.#yours.resolve()
       const handed = readHanded(sent)
@@ -63,18 +70,47 @@ export class Predecessor {
   }
 
   #ends(told: Told | null): void {
+    if (this.#isOver) return
     this.#isOver = true
-    this.#over.resolve(told)
+    this.#note(told)
   }
 
-  /** Its process id while it still has requests and tunnels under way, which nobody counts here; then null. */
+  #note(told: Told | null): void {
+    if (told !== null) this.#untold.push(told)
+    this.#onEnd()
+    if (this.busyPid === null) this.#over.resolve()
+  }
+
+  /** The process id of one that still has requests and tunnels under way, which nobody counts here; null when none has. */
   get busyPid(): number | null {
-    return this.#isOver ? null : this.offer.from.pid
+    const { pid } = this.offer.from
+    return this.#isOver ? (this.earlier.find((process) => process.pid !== pid)?.pid ?? null) : pid
   }
 
-  /** Resolves when it has none any more, with what it says of its end; null when it says nothing. */
-  get whenOver(): Promise<Told | null> {
+  /** Resolves when none has any more. */
+  get whenOver(): Promise<void> {
     return this.#over.promise
+  }
+
+  /** Those that are not over, for the process after this one. */
+  get earlier(): readonly EarlierProcess[] {
+    return this.#earlier.all
+  }
+
+  /** The process after this one looks at them from now on; of the one before this one only this one hears. */
+  leaveEarlier(): void {
+    this.#earlier.close()
+    this.#note(null)
+  }
+
+  /** Calls `hear` from now on whenever one has ended. */
+  onEnd(hear: () => void): void {
+    this.#onEnd = hear
+  }
+
+  /** What they have told of their ends since the last call. */
+  takeTold(): readonly Told[] {
+    return this.#untold.splice(0)
   }
 
   /** Calls `hear` from now on with whose tunnels it closes. */

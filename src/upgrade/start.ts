@@ -2,16 +2,25 @@
  * Starts the process that replaces this one: the same command again, by the files that are there now, with our sockets as descriptors.
  *
  * The list of descriptors that a child is given makes a duplicate of each, so both processes have every socket, and one that ends takes none
- * along. Standard output and error are the same. What the new process gets beside: a channel for messages, and the pipe to the process that
- * others take for ours, where there is one (lifeline.ts).
+ * along. Standard output and error are the same. What the new process gets beside: a channel for messages, the pipe to the process that
+ * others take for ours, where there is one (lifeline.ts), and one to each that is not over, this one among them (earlier.ts).
  */
 import { type ChildProcess, spawn } from 'node:child_process'
+import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 import { unreadInWords } from '../unread.ts'
-import { type Identity, OFFER_VARIABLE, type OfferedListener, SOCKET_VARIABLES, sealed } from './messages.ts'
+import { lastWords } from './earlier.ts'
+import {
+  type EarlierProcess,
+  type Identity,
+  OFFER_VARIABLE,
+  type OfferedListener,
+  SOCKET_VARIABLES,
+  sealed,
+} from './messages.ts'
 import type { Present, Successor, SuccessorNews } from './upgrade.ts'
 
-/** Descriptors of a child: the standard ones, the channel, the lifeline, then the sockets. */
+/** Descriptors of a child: the standard ones, the channel, the lifeline, then the sockets, and pipes to those that are not over. */
 const LIFELINE = 4
 const FIRST_SOCKET = 5
 
@@ -24,6 +33,8 @@ export interface StartOptions {
   readonly lifeline: number | null
   /** Where there is none: whether this process stays as the first one. */
   readonly stays: boolean
+  /** Those before this one that are not over. */
+  readonly earlier: readonly EarlierProcess[]
   readonly news: SuccessorNews
 }
 
@@ -34,26 +45,42 @@ export interface Started extends Successor {
 
 /** Starts it; it is told of what becomes of it later. Throws when it cannot be started. */
 export function startSuccessor(offer: ReturnType<Present['offer']>, options: StartOptions): Started {
-  const { self, lifeline, stays, news } = options
+  const { self, lifeline, stays, earlier, news } = options
   const sockets: number[] = []
   const passed = ({ descriptors, ...listener }: OfferedListener): OfferedListener => ({
     ...listener,
     descriptors: descriptors.map((descriptor) => FIRST_SOCKET + sockets.push(descriptor) - 1),
   })
   const hasLifeline = lifeline !== null || stays
+  const [listeners, admin] = [offer.listeners.map(passed), passed(offer.admin)]
+  const firstEarlier = FIRST_SOCKET + sockets.length
   const sent = sealed({
     ...offer,
-    listeners: offer.listeners.map(passed),
-    admin: passed(offer.admin),
+    listeners,
+    admin,
     from: self,
     lifeline: hasLifeline ? LIFELINE : null,
+    earlier: [...earlier, self].map(({ pid, version }, at) => ({ pid, version, descriptor: firstEarlier + at })),
   })
   const env: Record<string, string | undefined> = { ...process.env, [OFFER_VARIABLE]: JSON.stringify(sent) }
   for (const name of NOT_INHERITED) delete env[name]
   const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
-    stdio: ['inherit', 'inherit', 'inherit', 'ipc', lifeline ?? (stays ? 'pipe' : 'ignore'), ...sockets],
+    stdio: [
+      ...(['inherit', 'inherit', 'inherit', 'ipc', lifeline ?? (stays ? 'pipe' : 'ignore')] as const),
+      ...sockets,
+      ...earlier.map(({ descriptor }) => descriptor),
+      'pipe',
+    ],
     env,
   })
+  // There are none where the system has no descriptor left; that is told as an error.
+  const pipes = (child.stdio as ChildProcess['stdio'] | undefined) ?? []
+  const ownEnd = (pipes[firstEarlier + earlier.length] ?? null) as Socket | null
+  // Nobody writes to it.
+  ownEnd
+    ?.on('error', () => {})
+    .resume()
+    .unref()
   follow(child, news)
   let unread = 0
   const gone = new Promise<void>((resolve) => {
@@ -62,11 +89,12 @@ export function startSuccessor(offer: ReturnType<Present['offer']>, options: Sta
   })
   return {
     pid: child.pid ?? 0,
-    pipe: lifeline === null && stays ? (child.stdio[LIFELINE] as Readable) : null,
+    pipe: lifeline === null && stays ? ((pipes[LIFELINE] as Readable | null | undefined) ?? null) : null,
     get isBehind() {
       return unread > 0
     },
     send(message) {
+      if (message.type === 'drained') ownEnd?.end(child.connected ? '' : lastWords(message.told))
       // One that has just ended is told of as such.
       if (!child.connected) return
       unread++

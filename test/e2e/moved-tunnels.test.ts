@@ -2,14 +2,15 @@
  * WebSockets that are moved from one version to another, with the `ws` package on both sides: numbered messages both ways, in fragments and with
  * pings between them, and clients that come back. Whatever a client has sent arrives, and whatever it is given is whole and in order.
  */
+import { createHash } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import { bulk } from '../helpers/bulk.ts'
 import { http } from '../helpers/http.ts'
-import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
+import { call, service, startProcess, startProxy, type Proxy as TestProxy, temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
-import { startUpstream } from '../helpers/upstream.ts'
+import { startRaw, startUpstream } from '../helpers/upstream.ts'
 
 const CLIENTS = bulk(60, 200)
 /** Slow enough that a machine which does other things too comes along: with 20 ms it was busy with 20,000 messages a second. */
@@ -64,10 +65,11 @@ class Client {
   /** Versions that it was on, in order. */
   readonly versions: string[] = []
   readonly faults: string[] = []
-  readonly closes: { readonly code: number; readonly lastText: string }[] = []
+  readonly closes: { readonly code: number; readonly lastText: string; readonly atMs: number }[] = []
   sent = 0
   readonly #url: string
   readonly #id: string
+  readonly #comesBack: boolean
   #socket: WebSocket | null = null
   #isOver = false
   readonly #timer = setInterval(() => {
@@ -75,9 +77,10 @@ class Client {
     if (socket?.readyState === WebSocket.OPEN) socket.send(String(this.sent++))
   }, SEND_MS)
 
-  constructor(url: string, id: string) {
+  constructor(url: string, id: string, comesBack = true) {
     this.#url = url
     this.#id = id
+    this.#comesBack = comesBack
     this.#open()
   }
 
@@ -97,8 +100,8 @@ class Client {
     socket.on('error', ({ message }) => this.faults.push(message))
     socket.on('close', (code) => {
       if (this.#isOver) return
-      this.closes.push({ code, lastText })
-      this.#open()
+      this.closes.push({ code, lastText, atMs: performance.now() })
+      if (this.#comesBack) this.#open()
     })
     this.#socket = socket
   }
@@ -151,7 +154,7 @@ test('after a switch every client is on the other version, told before, and noth
   )
   expect(clients.flatMap(({ faults }) => faults)).toEqual([])
   for (const [i, { closes }] of clients.entries()) {
-    expect(closes).toEqual([{ code: 1012, lastText: 'reconnect' }])
+    expect(closes).toMatchObject([{ code: 1012, lastText: 'reconnect' }])
     expect(numbersOf(`u${i}`)).toEqual(numbersOf(`u${i}`).map((_, at) => at))
   }
   await until('blue has seen every end', () => blue.codes.length >= CLIENTS)
@@ -162,6 +165,57 @@ test('after a switch every client is on the other version, told before, and noth
   const over = new RegExp(`^Of the tunnels of pool blue of shop ${CLIENTS} were closed, and \\d+ have come`, 'm')
   await expect.poll(async () => (await messages(proxy)).join('\n'), { timeout: 10_000 }).toMatch(over)
   await expect.poll(async () => (await poolOf(proxy, 'blue')).tunnels, { timeout: 10_000 }).toBe(0)
+}, 60_000)
+
+test('at SIGTERM tunnels are closed at their pace within the limit, between two messages; those that cannot be are cut at its end, and told after the restart', async () => {
+  const [COUNT, STUCK, LIMIT_MS] = [60, 2, 4_000]
+  const blue = await startPusher('blue')
+  // A message that never ends, after which nothing can be said.
+  const stuck = await startRaw((socket, text) => {
+    if (!text.endsWith('\r\n\r\n')) return
+    const key = /sec-websocket-key: (.*)\r\n/i.exec(text)![1]
+    const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64')
+    const fields = `Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n`
+    socket.write(`HTTP/1.1 101 Switching Protocols\r\n${fields}\r\n`)
+    socket.write(Buffer.from([0x01, 0x02, 0x68, 0x61, 0x80, 0x7e]))
+  })
+  const services = {
+    shop: service({ blue: [blue.url] }, { visitor: ['header:x-user-id'], drain: DRAIN }),
+    odd: service({ blue: [stuck.url] }, { routes: [{ host: 'localhost', path: '/' }] }),
+  }
+  const config = { workers: 2, store: 'sqlite:./turnout.db', timeouts: { shutdown: `${LIMIT_MS}ms` }, services }
+  const folder = temporaryFolder()
+  const proxy = await startProcess(config, folder)
+  const url = proxy.url.replace('http', 'ws')
+  const clients = Array.from({ length: COUNT }, (_, i) => new Client(url, `u${i}`, false))
+  const odd = Array.from({ length: STUCK }, () => new WebSocket(url.replace('127.0.0.1', 'localhost')))
+  const cut = odd.map((socket) => new Promise<number>((resolve) => socket.on('close', resolve).on('error', () => {})))
+  onTestFinished(() => {
+    for (const client of clients) client.end()
+    for (const socket of odd) socket.terminate()
+  })
+  await until('all are there', () => clients.every(({ versions }) => versions.length === 1))
+  await until('so are the odd ones', () => odd.every(({ readyState }) => readyState === WebSocket.OPEN))
+  const sinceMs = performance.now()
+  proxy.child.kill('SIGTERM')
+  expect(await proxy.exited()).toBe(0)
+  const tookMs = performance.now() - sinceMs
+  expect(tookMs).toBeLessThan(LIMIT_MS + 1_500)
+  for (const { closes, faults } of clients) {
+    expect(closes).toMatchObject([{ code: 1012, lastText: 'reconnect' }])
+    expect(faults).toEqual([])
+  }
+  // One after the other: not all in a part of the time, and none at its end.
+  const times = clients.map(({ closes }) => closes[0].atMs - sinceMs).sort((a, b) => a - b)
+  expect(times.at(-1)).toBeLessThan(LIMIT_MS - 500)
+  expect(times[COUNT / 4 - 1]).toBeGreaterThan(300)
+  expect(times[(3 * COUNT) / 4] - times[COUNT / 4]).toBeGreaterThan(700)
+  expect(await Promise.all(cut)).toEqual([1006, 1006])
+  const again = await startProcess(config, folder)
+  const { events } = await call<{ events: object[] }>(again, 'GET', '/v1/events?follow=false&type=shutdown')
+  const what = `${STUCK} tunnels cut (odd): not over within 4 s (timeouts.shutdown)`
+  const data = { tunnels: STUCK, requests: 0, refused: 0, byService: { odd: { tunnels: STUCK } } }
+  expect(events).toMatchObject([{ message: `process ${proxy.child.pid} has ended: ${what}`, data }])
 }, 60_000)
 
 test('event streams end between two events, are asked for again, and no event is broken; one that is stuck in an event is cut; long downloads go on', async () => {

@@ -73,6 +73,13 @@ const isAlive = (pid: number): boolean => {
   }
 }
 
+/** What was told of ends of processes, oldest first. */
+async function ends(proxy: ProxyProcess): Promise<readonly string[]> {
+  const path = '/v1/events?follow=false&type=shutdown'
+  const { events } = await call<{ events: { message: string }[] }>(proxy, 'GET', path)
+  return events.map(({ message }) => message)
+}
+
 /** Requests without a pause on connections that are kept, and on one for each. */
 function load(proxy: ProxyProcess) {
   const pauseMs = () => PACE_MS
@@ -299,7 +306,7 @@ test('what a store in memory has cannot be handed over', async () => {
   await expect(call(proxy, 'POST', '/v1/upgrade')).rejects.toThrow(/409.*a store in memory ends with its process/)
 })
 
-test('what the old one still has under way keeps its pool from being told drained, and a switch under a hold waiting', async () => {
+test('what a replaced one still has under way keeps its pool from being told drained, and a switch under a hold waiting, also when the one between is killed', async () => {
   const { promise: may, resolve: answer } = Promise.withResolvers<void>()
   let asked = 0
   const slow = await startUpstream((request, response) => {
@@ -324,21 +331,29 @@ test('what the old one still has under way keeps its pool from being told draine
   expect(refused.text).toContain(`process ${from.pid}, which was replaced, still finishes`)
   await call(proxy, 'POST', '/v1/services/shop/switch', { to: 'green' })
   await call(proxy, 'PUT', '/v1/services/shop/pools/blue/state', { state: 'standby' })
-  expect(await told()).toMatchObject({ predecessor: from.pid, pools: [{ name: 'blue', drained: false }, {}] })
+  const busy = (pid: number) => ({ predecessor: pid, pools: [{ name: 'blue', drained: false }, {}] })
+  expect(await told()).toMatchObject(busy(from.pid))
+  // The second has nothing under way itself, and is not over before the first is.
+  const { from: second } = await upgrade()
+  for (let looks = 0; looks < 50; looks++) expect(await told()).toMatchObject(busy(second.pid))
+  process.kill(second.pid, 'SIGKILL')
+  await until('the one between is gone', async () => (await told()).predecessor !== second.pid)
+  for (let looks = 0; looks < 50; looks++) expect(await told()).toMatchObject(busy(from.pid))
+  // And so it is for the one after that, which has never met it.
+  const { from: third } = await upgrade()
+  await until('the third is over', async () => (await told()).predecessor === from.pid)
+  for (let looks = 0; looks < 50; looks++) expect(await told()).toMatchObject(busy(from.pid))
   const removed = await call(proxy, 'DELETE', '/v1/services/shop/pools/blue')
   expect(removed).toMatchObject({ draining: { inFlight: 0, drained: false } })
-  // The next one knows only of the one before it, which has nothing under way itself, and is not over before the first is.
-  const { from: second } = await upgrade()
-  for (let looks = 0; looks < 100; looks++) expect((await told()).predecessor).toBe(second.pid)
   answer()
   expect((await late).body).toBe('slow')
   await until('it is over', async () => (await told()).predecessor === null)
-  const shutdown = `"process ${second.pid} has ended: nothing was cut; process ${from.pid} has ended: nothing was cut"`
-  const events = await fetch(`${proxy.admin}/v1/events?type=shutdown`, { headers: { 'last-event-id': '0' } })
-  const reader = events.body!.pipeThrough(new TextDecoderStream()).getReader()
-  for (let text = ''; !text.includes(shutdown); ) text += (await reader.read()).value
-  await reader.cancel()
-})
+  expect(await ends(proxy)).toEqual([
+    `process ${second.pid} is gone, and has not said what it still had under way`,
+    `process ${third.pid} has ended: nothing was cut`,
+    `process ${from.pid} has ended: nothing was cut`,
+  ])
+}, 60_000)
 
 test('a request that the old one holds goes on by a release, also when that could not be stored', async () => {
   const { proxy, upgrade, folder } = await start()
@@ -359,10 +374,15 @@ test('a request that the old one holds goes on by a release, also when that coul
   await hold()
   const again = ask(proxy.port, { method: 'GET' })
   await until('it is held', async () => (await waiting()) === 1)
-  await upgrade()
-  await upgrade()
+  const [second, third] = [await upgrade(), await upgrade()].map(({ from }) => from.pid)
   await call(proxy, 'POST', '/v1/services/shop/release')
   expect(await again).toMatchObject({ status: 200, body: 'blue' })
+  // Each tells the next of whom it has outlived, and nobody is told of twice.
+  const over = [
+    `process ${proxy.child.pid} has ended: nothing was cut`,
+    `process ${third} has ended: nothing was cut; process ${second} has ended: nothing was cut`,
+  ]
+  await expect.poll(() => ends(proxy), { timeout: 10_000 }).toEqual(over)
 }, 60_000)
 
 test('tunnels that the old one closes are counted by the new one, with all that was closed before, and so are those who come back', async () => {

@@ -18,6 +18,7 @@ const OFFER: Offer = {
   admin: listener('127.0.0.1', 9900, [7]),
   isShared: false,
   lifeline: 4,
+  earlier: [{ pid: 7, version: '0.1.0', descriptor: 8 }],
 }
 
 test('an offer is read as it was written', () => {
@@ -25,6 +26,9 @@ test('an offer is read as it was written', () => {
   expect(readOffer(JSON.stringify({ ...OFFER, lifeline: null, news: 'of a later version' }))).toMatchObject({
     lifeline: null,
   })
+  // One of a version that did not tell of those before it.
+  const { earlier: _, ...less } = OFFER
+  expect(readOffer(JSON.stringify(less))).toEqual(less)
 })
 
 test('an offer of another protocol, or of no shape that is known, is refused with the reason', () => {
@@ -39,6 +43,8 @@ test('an offer of another protocol, or of no shape that is known, is refused wit
     { admin: null },
     { isShared: 'no' },
     { lifeline: 'x' },
+    { earlier: [7] },
+    { earlier: [{ pid: 7, version: '0.1.0', descriptor: -1 }] },
   ])
     expect(readOffer(JSON.stringify({ ...OFFER, ...fault })), JSON.stringify(fault)).toMatch(
       /not an offer of protocol 1/,
