@@ -108,7 +108,9 @@ export async function switchUnderHold(
     watch.end()
     const requests = waitingNow(deps, asked)
     const change: Change = { kind: 'switch', to, hold: hold.id, ...(hook !== null && { hook: nameOf(hook) }) }
-    const result = await control.change(change, { actor, force, signal: ending })
+    const result = await control.change(change, { actor, force, signal: ending }).catch((error: unknown) => {
+      throw notMade(error, hook)
+    })
     return { ...result, held: { requests, forMs: clock.monotonicMs() - sinceMs, hookMs } }
   } catch (error) {
     watch.end()
@@ -162,6 +164,13 @@ async function untilQuiet(deps: Deps, { to, hold, hook }: AskedSwitch, signal: A
   const where = deps.instances.told().length > 1 ? `; at ${busy.join(', ')}` : ''
   const message = `${what} were still under way after ${limitMs / 1_000} s (${here.join(', ')}${where}${there}). ${NOTHING_MOVED}`
   throw new TurnoutError('conflict', message)
+}
+
+/** Why it was not made after all; whoever has asked must know that its migration was. */
+function notMade(error: unknown, hook: CalledHook | null): unknown {
+  if (hook === null || !isTurnoutError(error)) return error
+  const said = `Hook ${nameOf(hook)} had said yes before`
+  return new TurnoutError(error.code, `${error.message} ${said}. ${NOTHING_MOVED}`, error.faults)
 }
 
 /** Calls the hook, if there is one; gives how long that took. */

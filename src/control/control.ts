@@ -69,6 +69,7 @@ class Writer implements RunningControl {
   readonly #drains: Drains
   readonly #sightings: Sightings
   #endFollowing = () => {}
+  readonly unstored = (): readonly string[] => this.#keeper.owed
 
   constructor(deps: ControlDeps) {
     this.#deps = deps

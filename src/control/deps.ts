@@ -1,4 +1,8 @@
-/** What control is given by main, and control as main has it. */
+/**
+ * What control is given by main, and control as main has it. Types only.
+ *
+ * The other rooms know `Control` (change.ts), which is a part of the latter.
+ */
 import type { Logger } from 'pino'
 import type { Change, Control, ControlEvent } from '../change.ts'
 import type { Clock } from '../clock.ts'
@@ -52,6 +56,8 @@ export interface RunningControl extends Control {
    * One that the store has by now was followed, and is left.
    */
   follow(change: Change, revision: number): Promise<void>
+  /** Services that are served otherwise than they are stored, since that could not be stored. */
+  readonly unstored: () => readonly string[]
   /** Names of the services of the config file as it was last applied. */
   fileServices(): readonly string[]
   /** Waits for what is under way, saves what was observed and stops the timers. The store is left open. */

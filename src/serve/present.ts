@@ -122,9 +122,18 @@ function assertNoSwitch({ control }: Pick<Parts, 'control'>): void {
   throw new TurnoutError('conflict', `A switch holds ${held[0]}. Wait until it is made, or release ${held[0]}.`)
 }
 
+/** Throws `conflict` while workers have what the store has not: the new process would go back to that. */
+function assertStored({ control }: Parts): void {
+  const [service] = control.unstored()
+  if (service === undefined) return
+  const what = `${service} was released, or a rollout of it goes back, and that is not stored yet`
+  throw new TurnoutError('conflict', `${what}. Release it once more when the store can be written, then upgrade.`)
+}
+
 function offerOf(parts: Parts): ReturnType<Present['offer']> {
   const { options, workers, admin } = parts
   assertNoSwitch(parts)
+  assertStored(parts)
   const { spec, sockets } = options
   const store = storeUrl(spec.store, options)
   if (storeKind(spec.store) === 'memory') {

@@ -221,14 +221,18 @@ class Attempt {
     else if (effects.includes('tell'))
       this.#successor!.send({ type: 'drained', ...(this.#told && { told: this.#told }) })
     else if (effects.includes('yield')) {
-      // A worker that was replaced meanwhile has a socket that the new process has not.
-      const isSame = JSON.stringify(this.#present.offer()) === this.#offered
-      this.#yielding = isSame ? this.#present.yield() : Promise.reject(new Error(MOVED))
+      this.#yielding = this.#yield()
       this.#yielding.then(
         () => this.#happen('yielded'),
         (error: Error) => this.#happen('broken', `cannot take over: ${error.message}`),
       )
     }
+  }
+
+  async #yield(): Promise<void> {
+    // What could be handed over at the start may not be so any more; and a worker that was replaced has a socket that the new process has not.
+    if (JSON.stringify(this.#present.offer()) !== this.#offered) throw new Error(MOVED)
+    await this.#present.yield()
   }
 
   /** What is held here goes on, too, when it is released there. */

@@ -1,7 +1,9 @@
 /** A switch under a hold, with a migration as its hook, in whole processes with real sockets. */
+import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { ask } from '../helpers/ask.ts'
 import { startHook } from '../helpers/hook.ts'
+import { lock } from '../helpers/lock.ts'
 import {
   askAdmin,
   call,
@@ -119,10 +121,22 @@ test('a hook that says no, that nobody hears, or that is not done in time moves 
   const [no, silent] = [newGate(), newGate()]
   const [saysNo, neverSays] = [await startHook(() => no.passed), await startHook(() => silent.passed)]
   const nobody = { url: `http://127.0.0.1:${await closedPort()}/migrate` }
+  // A migration may say how far it is: its answer is one when it is whole.
+  const begins = await startUpstream((request, response) => {
+    response.writeHead(200, { 'content-length': 9 }).write('half')
+    if (request.url === '/fails') setTimeout(() => response.destroy(), 50)
+  })
   const cases = [
     { name: 'refused', hook: saysNo, says: 'answered 422', open: () => no.open(422) },
     { name: 'silent', hook: neverSays, says: 'no answer in time', open: () => {} },
     { name: 'nobody', hook: nobody, says: 'connection refused', open: () => {} },
+    { name: 'lasts', hook: { url: `${begins.url}/lasts` }, says: 'no answer in time', open: () => {} },
+    {
+      name: 'fails',
+      hook: { url: `${begins.url}/fails` },
+      says: 'the connection was closed before an answer',
+      open: () => {},
+    },
   ]
   const shop = (host: string) => ({ ...service({ blue: [blue.url], green: [green.url] }), routes: [{ host }] })
   const proxy = await startProxy({ services: Object.fromEntries(cases.map(({ name }) => [name, shop(name)])) })
@@ -144,6 +158,24 @@ test('a hook that says no, that nobody hears, or that is not done in time moves 
     expect((await write(proxy, name)).body).toBe('blue')
   })
   await Promise.all(each)
+})
+
+test('a switch that cannot be stored after its hook has said yes has moved nothing, and says that the migration was made', async () => {
+  const [blue, green] = [await startNamed('blue'), await startNamed('green')]
+  const folder = temporaryFolder()
+  const shop = service({ blue: [blue.url], green: [green.url] })
+  const proxy = await startProxy({ store: 'sqlite:./turnout.db', services: { shop } }, { stateDirectory: folder })
+  const hook = await startHook(async () => {
+    await lock(join(folder, 'turnout.db'))
+    return 200
+  })
+  const answer = switched(proxy, { to: 'green', hold: { for: '10s' }, hook: { url: hook.url } })
+  await heldBySwitch(proxy)
+  const held = write(proxy)
+  const { status, body } = await answer
+  const said = `Hook ${hook.url} had said yes before. Nothing was switched, and who was held goes where he went before.`
+  expect([status, body.code, body.detail]).toEqual([503, 'store_unavailable', expect.stringContaining(said)])
+  expect([(await held).body, (await write(proxy)).body]).toEqual(['blue', 'blue'])
 })
 
 test('whoever releases it, or removes the service, calls the switch off before its hook has answered', async () => {

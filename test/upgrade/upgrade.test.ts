@@ -203,6 +203,20 @@ test('one that would not have all sockets, since a worker was replaced meanwhile
   ])
 })
 
+test('what could be handed over at the start and no longer can when the new one asks is told, and all is as before', async () => {
+  let calls = 0
+  const at = { host: '', port: 80, bound: 80, descriptors: [3] }
+  const { outcome, done, sayAll } = begin({
+    offer() {
+      if (calls++ > 0) throw new Error('a switch holds shop')
+      return { store: 's', listeners: [at], admin: at, isShared: false }
+    },
+  })
+  await sayAll('built', 'probed', 'asks')
+  await expect(outcome).rejects.toThrow('cannot take over: a switch holds shop')
+  expect(done).toEqual(['start', 'kill', 'takeBack', FAILED('cannot take over: a switch holds shop')])
+})
+
 test('an end of the old one ends what is under way, and is nothing to a new one that serves', async () => {
   const { upgrade, outcome, done, sayAll } = begin()
   await sayAll('built')
