@@ -1,5 +1,5 @@
 /**
- * The text that Prometheus scrapes: our families (families.ts) and the process figures of prom-client, by one registry.
+ * The text that Prometheus scrapes: our families (families.ts) and the process figures of prom-client, by a registry each.
  *
  * prom-client's own Counter and Histogram hold values that somebody feeds them. Ours already stand in shared memory, so
  * each family is registered as an object with `get()`, the one method that a registry asks a metric for, and answers with
@@ -39,6 +39,20 @@ function scraped({ name, help, type, read }: Family, scrape: () => Scrape): Scra
   return { ...about, get: async () => ({ ...about, values: read(scrape()) }), reset: () => {} }
 }
 
+let figures: Registry | null = null
+
+/**
+ * What prom-client tells of the process. It is one for all expositions: prom-client watches garbage collection and the event loop from
+ * then on, and lets go of neither, so each further one would be kept for good, with all that its registry knows.
+ */
+function processFigures(): Registry {
+  if (figures === null) {
+    figures = new Registry()
+    collectDefaultMetrics({ register: figures })
+  }
+  return figures
+}
+
 /** Registers every metric; `version` is that of Turnout itself, `tell` gives what other rooms tell of themselves. */
 export function createExposition(
   control: Pick<Control, 'snapshot' | 'subscribe'>,
@@ -53,8 +67,8 @@ export function createExposition(
     letGoBefore: () => null,
   }),
 ): Exposition {
+  const figuresOfProcess = processFigures()
   const registry = new Registry()
-  collectDefaultMetrics({ register: registry })
   const inventory = new Inventory()
   const readAll = (): Scrape => {
     const snapshot = control.snapshot()
@@ -84,8 +98,9 @@ export function createExposition(
     contentType: registry.contentType,
     async text() {
       scrape = readAll()
+      const texts = await Promise.all([figuresOfProcess.metrics(), registry.metrics()])
       // prom-client writes `Nan` where it has no figure yet; the format says `NaN`.
-      return (await registry.metrics()).replace(/ Nan$/gm, ' NaN')
+      return texts.join('\n').replace(/ Nan$/gm, ' NaN')
     },
     close,
   }

@@ -1,6 +1,7 @@
 /** /metrics, parsed strictly and compared with counters that were filled by hand. */
 import { readFileSync } from 'node:fs'
-import { expect, onTestFinished, test } from 'vitest'
+import { PerformanceObserver } from 'node:perf_hooks'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import type { ToldLookup } from '../../src/lookups/lookups.ts'
 import { REJECT_CODES, rejectField } from '../../src/metrics/counters.ts'
 import { createExposition } from '../../src/metrics/exposition.ts'
@@ -430,4 +431,11 @@ test('what is told of the other instances and of the store that they share', asy
   expect(value('turnout_store_unreplicated_total')).toBe(4)
   expect([value('turnout_snapshot_serves'), value('turnout_snapshot_revision')]).toEqual([1, 7])
   expect(value('turnout_snapshot_failures_total')).toBe(2)
+})
+
+test('what watches the process for figures stands once, however many there were: prom-client lets go of none', () => {
+  const watch = vi.spyOn(PerformanceObserver.prototype, 'observe')
+  onTestFinished(() => watch.mockRestore())
+  for (let n = 0; n < 3; n++) open()
+  expect(watch.mock.calls.length).toBeLessThanOrEqual(1)
 })
