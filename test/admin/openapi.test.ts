@@ -1,5 +1,5 @@
 /** The description is the API: every route, every body, every answer. */
-import { Ajv } from 'ajv'
+import { Ajv, type ValidateFunction } from 'ajv'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import formats from 'ajv-formats'
 import { expect, test } from 'vitest'
@@ -55,12 +55,19 @@ test('every route has a summary and a described answer, and every change with a 
   }
 })
 
-/** The schema of the JSON body of a call, compiled. */
+const compiled = new Map<string, { readonly text: string; readonly check: ValidateFunction }>()
+
+/** The schema of the JSON body of a call, compiled once. */
 async function bodySchema(document: Loose, path: string, method: string, type = 'application/json') {
   const { schema } = document.paths[path][method].requestBody.content[type]
+  const [key, text] = [`${method} ${path}`, JSON.stringify(schema)]
+  const before = compiled.get(key)
+  if (before?.text === text) return before.check
   const ajv = new Ajv2020({ strict: false })
   formats.default(ajv)
-  return ajv.compile(schema)
+  const check = ajv.compile(schema)
+  compiled.set(key, { text, check })
+  return check
 }
 
 test('every schema of what is sent is a JSON Schema', async () => {

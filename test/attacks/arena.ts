@@ -8,9 +8,9 @@ import { availableParallelism } from 'node:os'
 import { expect, onTestFinished } from 'vitest'
 import { metric } from '../helpers/admin.ts'
 import { bulk } from '../helpers/bulk.ts'
-import { startChildTarget } from '../helpers/child-target.ts'
 import { startProcess, temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
+import { startNamed } from '../helpers/upstream.ts'
 import { Attacker } from './attacker.ts'
 import { ATTACKS, type AttackName, configOf } from './attacks.ts'
 import { besiege, FLOOR_MS, isGood, RATIO_MAX, SHORT } from './siege.ts'
@@ -39,7 +39,7 @@ export interface Aftermath {
  * memory stays bounded, and nothing is left when the attackers have gone. Resolves with what came of it.
  */
 export async function attack(name: AttackName, during?: During): Promise<Aftermath> {
-  const [attacker, target] = await Promise.all([Attacker.start(name), startChildTarget('calm')])
+  const [attacker, target] = await Promise.all([Attacker.start(name), startNamed('calm')])
   onTestFinished(() => attacker.end())
   const config = { ...configOf(name, target.port, attacker.targetPort), log: { access: false } }
   const proxy = await startProcess(config, temporaryFolder())

@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest'
 import { validateRollout, validateService } from '../../src/config/check.ts'
 import { SHOP } from '../admin/stand-in.ts'
+import { bulk } from '../helpers/bulk.ts'
 
 const WHOLE = {
   strategy: 'canary',
@@ -58,6 +59,9 @@ function* oddities(value: unknown): Generator<unknown> {
   }
 }
 
+/** The same check is made of it within a service, where it takes ten times as long. */
+const IN_A_SERVICE = bulk(7, 1)
+
 test('of a rollout, in a service and by itself', () => {
   expect(validateRollout(WHOLE)).not.toHaveProperty('faults')
   let count = 0
@@ -65,7 +69,7 @@ test('of a rollout, in a service and by itself', () => {
     count++
     const text = JSON.stringify(rollout)
     expect(() => validateRollout(rollout), text).not.toThrow()
-    expect(() => validateService({ ...SHOP, rollout }), text).not.toThrow()
+    if (count % IN_A_SERVICE === 0) expect(() => validateService({ ...SHOP, rollout }), text).not.toThrow()
   }
   expect(count).toBeGreaterThan(800)
 })

@@ -1,5 +1,5 @@
 /** Shares as they come out at the targets, with two workers and real sockets, and at full length through the real picker. */
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import { startTargets } from '../../bench/targets.ts'
 import { Plane } from '../../src/dataplane/plane.ts'
 import { allocateSharedMemory, type SharedMemory } from '../../src/metrics/layout.ts'
@@ -12,10 +12,16 @@ import { makePlan, makeStatus } from '../table/make.ts'
 
 const SEQUENTIAL_IDS = Array.from({ length: 10_000 }, (_, n) => `user-${n + 1}`)
 
+/** One process for all tests. */
+let starting: ReturnType<typeof startTargets> | null = null
+afterAll(async () => {
+  await (await starting)?.stop()
+})
+
 /** Turnout with two workers before cheap targets whose answers begin with the name of their pool. */
 async function startShop(split: Record<string, number>): Promise<TestProxy> {
-  const targets = await startTargets(null)
-  onTestFinished(() => targets.stop())
+  starting ??= startTargets(null)
+  const targets = await starting
   const pools = { blue: [`http://127.0.0.1:${targets.blue}`], green: [`http://127.0.0.1:${targets.green}`] }
   return startProxy({
     workers: 2,

@@ -1,4 +1,4 @@
-/** Five hundred changes of the weights in a row, as a service lives through them: who moves, who comes back, and how near the shares are. */
+/** Hundreds of changes of the weights in a row, as a service lives through them: who moves, who comes back, and how near the shares are. */
 import { describe, expect, test } from 'vitest'
 import { reallot } from '../../src/table/allotment.ts'
 import { BUCKETS, bucketOf, saltOf } from '../../src/table/bucket.ts'
@@ -6,7 +6,7 @@ import type { Allotment } from '../../src/table/types.ts'
 import { bulk } from '../helpers/bulk.ts'
 import { browser, decideOne, makeDraw, makePlan, makeTable } from './make.ts'
 
-const CHANGES = 500
+const CHANGES = bulk(100, 500)
 const VISITORS = Array.from({ length: 10_000 }, (_, n) => `user-${n}`)
 
 /** Numbers from 0 to 1, the same in each run. */
