@@ -47,7 +47,8 @@ export async function sendFile(call: Call, file: string, options: readonly strin
     const body = { text, env: variablesOf(text, call.env) }
     return await call.admin.call<FileOutcome>('POST', asked, body, waitMs)
   } catch (error) {
-    throw error instanceof Refusal && error.faults.length > 0 ? inFile(file, error) : error
+    const what = options.includes('dryRun') ? 'has faults, so nothing can be told of it' : 'was not applied'
+    throw error instanceof Refusal && error.faults.length > 0 ? inFile(file, what, error) : error
   }
 }
 
@@ -81,10 +82,10 @@ function variablesOf(text: string, env: Readonly<Record<string, string | undefin
 }
 
 /** The same refusal with each fault as `FILE:LINE:COLUMN: …`, which editors can follow. */
-function inFile(file: string, { code, faults }: Refusal): CliFailure {
+function inFile(file: string, what: string, { code, faults }: Refusal): CliFailure {
   const lines = faults.map((fault) => {
     const place = fault.line === undefined ? file : `${file}:${fault.line}:${fault.column ?? 1}`
     return `${place}: ${fault.pointer === '' ? '' : `${fault.pointer}: `}${fault.message}`
   })
-  return new CliFailure(1, `${file} was not applied; nothing has changed.`, lines, { code, faults })
+  return new CliFailure(1, `${file} ${what}; nothing has changed.`, lines, { code, faults })
 }

@@ -1,6 +1,7 @@
 /**
  * `history`: who changed what, newest first, each change in a few words. Rollouts change weights too, and are named.
  */
+import { stateInWords } from '../rollout/rollout.ts'
 import { pathOf } from './admin.ts'
 import { columns, timeOf } from './columns.ts'
 import { splitInWords } from './outcome.ts'
@@ -68,7 +69,7 @@ function changeInWords({ kind, ...values }: Entry['change']): string {
   }
   if (kind === 'rollout') {
     const { verb, reason, weight } = values
-    const what = `${typeof verb === 'string' ? `${verb}, ` : ''}${state} at ${weight} %`
+    const what = `${typeof verb === 'string' ? `${verb}, ` : ''}${stateInWords(String(state))} at ${weight} %`
     const why = typeof reason === 'string' ? `: ${reason}` : ''
     return `rollout ${values['rollout']} of ${service}: ${what}${askedInWords(values)}${why}`
   }

@@ -3,9 +3,10 @@
  */
 import { inDigits } from '../config/digits.ts'
 import { inWords } from '../config/duration.ts'
+import { stateInWords } from '../rollout/rollout.ts'
 import { fitted, number, percent } from './columns.ts'
 import { widthOf, wrapped } from './redraw.ts'
-import { gateLine, metricLine, pooledInWords, type RolloutView, waitInWords, wayOf, wordOf } from './rollout-words.ts'
+import { gateLine, metricLine, pooledInWords, type RolloutView, waitInWords, wayOf } from './rollout-words.ts'
 
 /** What the status of the service tells of its pools, as far as it is drawn. */
 export interface PoolsView {
@@ -77,7 +78,7 @@ function barOf({ weight, steps, step, state }: RolloutView, width: number): stri
 
 function standOf({ state, step, steps, next }: RolloutView): string {
   const at = step < 0 ? '' : `, step ${step + 1} of ${steps.length}`
-  return `${wordOf(state)}${at}${next === null ? '' : `; ${waitInWords(next)}`}`
+  return `${stateInWords(state)}${at}${next === null ? '' : `; ${waitInWords(next)}`}`
 }
 
 /** What a person has to do, where one is waited for. */

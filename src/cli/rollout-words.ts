@@ -4,7 +4,7 @@
 
 import { inDigits } from '../config/digits.ts'
 import { inWords } from '../config/duration.ts'
-import type { State } from '../rollout/rollout.ts'
+import { type State, stateInWords } from '../rollout/rollout.ts'
 import { percent, timeOf } from './columns.ts'
 
 interface Counts {
@@ -94,7 +94,7 @@ export function lineOf(rollout: RolloutView): string {
   const bar = '█'.repeat(filled) + '░'.repeat(BAR - filled)
   const at = step < 0 ? '' : `, step ${step + 1} of ${steps.length}`
   const then = next === null ? '' : `; ${waitInWords(next)}`
-  return `${service} ${wayOf(from, to)} ${bar} ${percent(weight / 100)}  ${wordOf(state)}${at}${then}${reason === null ? '' : `: ${reason}`}`
+  return `${service} ${wayOf(from, to)} ${bar} ${percent(weight / 100)}  ${stateInWords(state)}${at}${then}${reason === null ? '' : `: ${reason}`}`
 }
 
 /** From where to where; a rolling release replaces the targets of one pool, and goes from nowhere. */
@@ -121,7 +121,7 @@ export function linesOf(rollout: RolloutView): string[] {
     ...(rollout.runsElsewhere ? ['  run by another Turnout process on the same store; as it was kept last'] : []),
     ...(verdict === null ? [] : [`  ${verdict.outcome}: ${verdict.sentence}`]),
     ...pooledInWords(verdict?.instances).map((line) => `  ${line}`),
-    `  ${harm.failed} answers of ${to} failed${budget}`,
+    `  ${harm.failed} failed ${harm.failed === 1 ? 'answer' : 'answers'} of ${to} reached clients${budget}`,
     ...(verdict?.metrics ?? []).map((metric) => `  ${metricLine(metric, to, from)}`),
     ...(rollout.standbyUntilMs === null ? [] : [`  ${from} is kept until ${timeOf(rollout.standbyUntilMs)}`]),
     ...(rollout.retire === null ? [] : [`  ${retireInWords(from, rollout.retire)}`]),
@@ -137,7 +137,7 @@ function retireInWords(from: string, { tries, reason, againAtMs }: NonNullable<R
 /** One that runs, in one line: which it is, where it stands, what it waits for. */
 export function runningInWords({ id, to, state, step, steps, weight, inMs, waitsFor }: RunningView): string {
   const at = step < 0 ? '' : `, step ${step + 1} of ${steps}`
-  return `${id} to ${to}: ${wordOf(state)}${at}, at ${weight} %${waitsFor === null ? '' : `; ${waitInWords({ waitsFor, inMs: inMs ?? 0 })}`}`
+  return `${id} to ${to}: ${stateInWords(state)}${at}, at ${weight} %${waitsFor === null ? '' : `; ${waitInWords({ waitsFor, inMs: inMs ?? 0 })}`}`
 }
 
 /** Work by its name in the API, as people say it. */
@@ -160,9 +160,6 @@ export function waitInWords({ waitsFor, inMs }: { readonly waitsFor: string; rea
     return `waits for the ${waitsFor.replace(/\.$/, '')}${inMs > 0 ? `; then ${left} more` : ''}`
   return `waits for ${WORKS[waitsFor] ?? waitsFor}${inMs > 0 ? `, ${left}` : ''}`
 }
-
-/** A state as people say it. */
-export const wordOf = (state: string): string => state.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
 
 /** What is known of a metric that is given from outside. */
 export function metricLine(metric: MetricView, to: string, from: string): string {

@@ -231,7 +231,11 @@ function switchOne(content: Content, service: string, pool: string): Content {
 function back(content: Content, service: string): Content {
   const spec = serviceNamed(content.services, service)
   const { previous, release } = intentOf(content, service)
-  if (previous === null) throw new TurnoutError('conflict', `Service ${service} has no split to go back to.`)
+  if (previous === null)
+    throw new TurnoutError(
+      'conflict',
+      `Service ${service} has no split to go back to: none was changed yet, or what was changed last was taken back.`,
+    )
   const next = putService(content, service, { ...spec, split: previous.weights })
   const present = { weights: splitOf(spec), release }
   return withIntent(next, service, { ...intentOf(next, service), release: previous.release, previous: present })

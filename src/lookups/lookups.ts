@@ -152,7 +152,11 @@ export class LookupFiles {
     }
     if (faults.length > 0) {
       for (const { file } of opened.values()) file.close()
-      throw new TurnoutError('invalid', 'What requests are looked up in cannot be used.', faults)
+      throw new TurnoutError(
+        'invalid',
+        'Files that rules, countries, keys or pages are read from cannot be used.',
+        faults,
+      )
     }
     for (const [key, entry] of opened) this.#entries.set(key, entry)
   }

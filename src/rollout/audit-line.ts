@@ -5,6 +5,7 @@
 import type { RolloutLine } from '../change.ts'
 import type { Kept } from './kept.ts'
 import type { Rollout, RolloutEvent, State } from './rollout.ts'
+import { percentTold } from './shares.ts'
 
 /** States that nothing but its shifts would tell of, if at all. */
 const STOPS: ReadonlySet<State> = new Set(['paused', 'holding', 'rollingBack', 'done', 'rolledBack'])
@@ -12,7 +13,7 @@ const STOPS: ReadonlySet<State> = new Set(['paused', 'holding', 'rollingBack', '
 /** The line for what people are told of now; null where its shifts say it all. `was` is its state before. */
 export function auditLineOf({ state: was }: Rollout, kept: Kept, event: RolloutEvent): RolloutLine | null {
   const { service, rollout, history, updatedAtMs } = kept
-  const { id, to, state, weight } = rollout
+  const { id, to, state } = rollout
   const isStop = state !== was && (STOPS.has(state) || STOPS.has(was))
   if (!isStop && !('by' in event)) return null
   return {
@@ -23,7 +24,7 @@ export function auditLineOf({ state: was }: Rollout, kept: Kept, event: RolloutE
     ...('by' in event && { verb: event.type, askedBy: event.by }),
     ...(event.type === 'promote' && rollout.hurriedBy != null && { hurriedBy: rollout.hurriedBy }),
     state,
-    weight,
+    weight: percentTold(rollout),
     reason: rollout.reason ?? history.at(-1)?.reason ?? null,
     sinceMs: updatedAtMs,
   }

@@ -5,7 +5,9 @@
  */
 import type { Gates } from './gates/gates.ts'
 import type { Kept } from './kept.ts'
+import { stateInWords } from './rollout.ts'
 import type { RunningDeps } from './running.ts'
+import { percentTold } from './shares.ts'
 
 /** Tells an event to all who listen. */
 export type Publish = (event: {
@@ -57,11 +59,12 @@ export function tell(
   { service, rollout, history, wish }: Kept,
   { publish }: Pick<RunningDeps, 'publish'>,
 ): void {
-  const { id, to, state, weight } = rollout
+  const { id, to, state } = rollout
+  const weight = percentTold(rollout)
   if (what !== 'begins' && isPassedThrough(state, wish)) return
   const reason = rollout.reason ?? history.at(-1)?.reason ?? null
   const why = reason === null ? '' : `: ${reason}`
-  const message = `rollout ${id} of ${service} to ${to} ${what === 'begins' ? what : `is ${what}`} at ${weight} %${why}`
+  const message = `rollout ${id} of ${service} to ${to} ${what === 'begins' ? what : `is ${stateInWords(what)}`} at ${weight} %${why}`
   publish({ type: 'rollout', service, message, data: { id, to, state, weight, reason } })
 }
 
@@ -75,10 +78,12 @@ const isPassedThrough = (state: Kept['rollout']['state'], { spec }: Kept['wish']
 export function tellWait(
   what: string,
   error: Error,
-  { service, rollout: { id, state, weight } }: Pick<Kept, 'service' | 'rollout'>,
+  { service, rollout }: Pick<Kept, 'service' | 'rollout'>,
   { publish, log }: Pick<RunningDeps, 'publish' | 'log'>,
 ): void {
+  const { id, state } = rollout
   log.warn({ err: error, rollout: id }, what)
   const message = `rollout ${id} of ${service} waits: ${what}: ${error.message}`
+  const weight = percentTold(rollout)
   publish({ type: 'rollout', service, message, data: { id, state, weight, reason: error.message } })
 }

@@ -172,3 +172,6 @@ export function isLast(rollout: Pick<Rollout, 'state' | 'phase' | 'work'>): bool
 
 /** Whether what it says that it waits for is its schedule, or its capacity: what a person may go over. */
 export const mayBeForced = (waitsFor: string): boolean => /^(schedule|capacity): /.test(waitsFor)
+
+/** A state, as people say it: `rolled back`. */
+export const stateInWords = (state: string): string => state.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)

@@ -1,4 +1,7 @@
 /** The weights of the pools at a moment of a rollout. Pure. */
+import { weightShare } from '../config/share.ts'
+import { isRolling } from './rolling.ts'
+import { isBack, type Rollout } from './rollout.ts'
 
 /** Weights of a service may be at most so large. */
 const WEIGHT_MAX = 1_000_000
@@ -29,3 +32,11 @@ export function sharesAt(
 }
 
 const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b))
+
+/** Per cent of the traffic that the new version has before the rollout and after its way back: none, where it had no share before. */
+export const percentBefore = (rollout: Pick<Rollout, 'before' | 'plan' | 'to'>): number =>
+  isRolling(rollout) ? 0 : Math.round(weightShare(rollout.before, rollout.to, 100))
+
+/** Per cent of the traffic for people: that of the state, or where the rollout gives none yet or has gone back, what the split before it gives. */
+export const percentTold = (rollout: Rollout): number =>
+  isBack(rollout) || rollout.at < 0 ? percentBefore(rollout) : rollout.weight

@@ -8,7 +8,8 @@ import type { ToldGate } from './gates/gate-log.ts'
 import { type GivenTold, type ToldMetric, toldMetrics } from './given/told.ts'
 import type { Kept } from './kept.ts'
 import type { ToldShare } from './pooled.ts'
-import { isOver, type Rollout, type State } from './rollout.ts'
+import { isBack, isOver, type Rollout, type State } from './rollout.ts'
+import { percentBefore, percentTold } from './shares.ts'
 import { weightAt } from './strategy.ts'
 import type { Finding, Verdict } from './verdict.ts'
 import { NEVER } from './wish.ts'
@@ -135,10 +136,11 @@ export function toldRollout(kept: Kept): ToldRollout {
 }
 
 /** Per cent of the traffic that it has; while that is on its way to the workers, what it had before. */
-function givenNow({ phase, state, work, plan, at, weight }: Rollout): number {
-  if (phase !== 'moving' || state === 'rollingBack') return weight
+function givenNow(rollout: Rollout): number {
+  const { phase, work, plan, at } = rollout
+  if (phase !== 'moving' || isBack(rollout)) return percentTold(rollout)
   if (work === 'afterBake') return weightAt(plan, at)
-  return at > 0 ? weightAt(plan, at - 1) : 0
+  return at > 0 ? weightAt(plan, at - 1) : percentBefore(rollout)
 }
 
 /** What comes next when all goes well, at the earliest when, and what it waits for. */

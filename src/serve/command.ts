@@ -11,18 +11,14 @@ import { parseArgs } from 'node:util'
 import { sleep, systemClock } from '../clock.ts'
 import { parseSpec, printFault } from '../config/load.ts'
 import type { Spec } from '../config/schema.ts'
-import { Sealing } from '../dataplane/sealing.ts'
-import { checkLookups } from '../lookups/lookups.ts'
 import { serve } from '../serve.ts'
 import type { ServeSignals } from '../signals.ts'
 import type { StandardStreams } from '../standard-streams.ts'
-import { checkStore } from '../store/open.ts'
 import { unreadInWords } from '../unread.ts'
-import { planListeners } from './listener-plan.ts'
 import type { Running } from './options.ts'
 import { Replaceable } from './replaceable.ts'
+import { startFaults } from './start-check.ts'
 import { BadConfig, startFailure } from './start-failure.ts'
-import { storeUrl } from './store-url.ts'
 
 const CONFIG_DEFAULT = 'turnout.yaml'
 /** Time for a start that was told to end to close what it has opened. */
@@ -69,10 +65,8 @@ export async function runServe(args: string[], signals: ServeSignals, io: Stream
     const places = { directory: dirname(resolve(path)), stateDirectory: process.cwd() }
     const secretKey = process.env['TURNOUT_SECRET_KEY']
     if (values.check) {
-      planListeners(spec.listeners, places.directory)
-      await checkLookups(spec, places.directory)
-      await checkStore(storeUrl(spec.store, places))
-      new Sealing(secretKey)
+      const faults = await startFaults(spec, places, secretKey)
+      if (faults.length > 0) throw new BadConfig(faults.join('\n'))
       const count = Object.keys(spec.services).length
       io.stdout.write(`${path} is valid: ${count} ${count === 1 ? 'service' : 'services'}\n`)
       return 0

@@ -13,7 +13,7 @@ const REASONS: Readonly<Record<number, string>> = {
   10: 'cannot be read or written (disk error)',
   11: 'is damaged',
   13: 'cannot grow: the disk is full',
-  14: 'cannot be opened',
+  14: 'cannot be opened: may it be read, and are there open files left (ulimit -n)?',
   26: 'is not a SQLite file, or is damaged',
 }
 

@@ -247,6 +247,11 @@ export class WorkerSlot {
     if (code !== 'ERR_WORKER_INIT_FAILED' && code !== 'EAGAIN' && this.#worker !== null) {
       return { reason: 'crash', message: 'has failed: ' + inspect(error) }
     }
+    if (/\bEMFILE\b|\bENFILE\b/.test(String(message))) {
+      // At a start nobody has any to give back; later somebody may.
+      this.fault ??= Object.assign(new Error(String(message)), { code: 'EMFILE' })
+      return { reason: 'start', message: `found too few open files left (${message}): raise ulimit -n or LimitNOFILE` }
+    }
     this.hasThread = false
     const why = 'ulimit -u, TasksMax or pids.max allows no more, or memory is short'
     return { reason: 'start', message: `got no thread of the system (${message}): ${why}` }

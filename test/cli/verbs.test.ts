@@ -87,6 +87,22 @@ describe('verbs that change something', () => {
     expect([wrong.code, wrong.err]).toEqual([2, 'turnout: maintenance is on or off, not "shop".\n'])
   })
 
+  it('draining the last ready target of a pool with traffic says that others have it now', async () => {
+    const told = async (aimed: number, ...states: string[]) => {
+      const pools = [{ name: 'blue', share: { aimed }, targets: states.map((admin) => ({ admin })) }]
+      const admin = await scripted({
+        'PUT /v1/services/shop/pools/blue/targets/h%3A1/state': [200, outcome()],
+        'GET /v1/services/shop/status': [200, { pools }],
+      })
+      return (await turnout(admin.url, 'drain', 'shop', 'blue', 'h:1')).err
+    }
+    expect(await told(0.9, 'drain', 'maint')).toBe(
+      'turnout: that was the last ready target of blue: others have its 90 % of the traffic now (SEEN in turnout status shop)\n',
+    )
+    expect(await told(0.9, 'drain', 'ready')).toBe('')
+    expect(await told(0, 'drain')).toBe('')
+  })
+
   it('pool remove tells what is still under way there', async () => {
     const draining = { inFlight: 3, tunnels: 40, streams: 1, untilMs: Date.now() + 29_900, drained: false }
     const admin = await scripted({
@@ -155,7 +171,8 @@ describe('verbs that change something', () => {
   ])('%j insists', async (argv, expected) => {
     const admin = await scripted({ [expected.split('?')[0]]: [200, outcome()] })
     expect((await turnout(admin.url, ...argv)).code).toBe(0)
-    expect(admin.asked.map(({ method, url }) => `${method} ${url}`)).toEqual([expected])
+    const changes = admin.asked.filter(({ method }) => method !== 'GET')
+    expect(changes.map(({ method, url }) => `${method} ${url}`)).toEqual([expected])
   })
 
   it('switch and split say how long to wait, and a wait that is no duration is bad usage', async () => {

@@ -1,8 +1,9 @@
 /** What a start that fails says: what was tried, with which file or address, in our own words; and what --check finds before. */
 import { execFile } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import net from 'node:net'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { stringify } from 'yaml'
 import { MAIN } from '../helpers/built.ts'
 import { makeCertificate } from '../helpers/certificate.ts'
@@ -109,4 +110,28 @@ test('a config that cannot be read is told in words of ours first', async () => 
   expect(await of('conf.d')).toBe('conf.d cannot be read: it is a folder\n')
   expect(await of('none.yaml')).toBe('none.yaml cannot be read: there is no such file; --config FILE names another\n')
   expect(await of('conf.d/none.yaml/x')).toMatch(/^conf\.d\/none\.yaml\/x cannot be read: there is no such file/)
+})
+
+test('--check tells all that would stop a start at once: addresses, files and the store; a port that is taken is no fault of it', async () => {
+  const folder = temporaryFolder()
+  const other = net.createServer().listen(0, '127.0.0.1')
+  onTestFinished(() => void other.close())
+  await new Promise((resolve) => other.once('listening', resolve))
+  const taken = { address: `127.0.0.1:${(other.address() as net.AddressInfo).port}` }
+  expect(await serve({ listeners: [taken] }, folder, '--check')).toEqual({ code: 0, err: '' })
+  const listeners = [
+    taken,
+    { address: '192.0.2.1:8080' },
+    { address: 'no-such-name.invalid:8080', tls: { cert: 'none.pem', key: 'none.pem' } },
+  ]
+  const { code, err } = await serve({ listeners, store: 'sqlite:./none/turnout.db' }, folder, '--check')
+  expect(code).toBe(1)
+  const [, cert, key, address, name, store, ...rest] = err.split('\n')
+  expect([cert, key]).toEqual(
+    Array(2).fill(expect.stringMatching(/^\/listeners\/2\/tls: .*none\.pem cannot be read: /)),
+  )
+  expect(address).toBe('192.0.2.1 cannot be listened on: this machine has no such address')
+  expect(name).toMatch(/^no-such-name\.invalid cannot be listened on: no address of this machine has that name /)
+  expect(store).toMatch(/^The store .* cannot be opened: the folder .* does not exist\.$/)
+  expect(rest).toEqual([''])
 })

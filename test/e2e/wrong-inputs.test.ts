@@ -30,7 +30,7 @@ const WRONG: readonly Wrong[] = [
   ['switch shop blue --hold 9s --queue many', 2, '--queue must be a whole number, not "many".'],
   ['switch shop blue --hold 9s --hook ftp://x', 1, '/hook/url: must be an http or https URL'],
   ['back shpo', 1, NO_SHPO],
-  ['back shop', 1, 'Service shop has no split to go back to.'],
+  ['back shop', 1, 'Service shop has no split to go back to: none was changed yet,'],
   ['drain shop', 2, 'usage: turnout drain SERVICE POOL [TARGET] '],
   ['drain shop gren', 1, NO_GREN],
   ['drain shop blue 127.0.0.1:1', 1, 'There is no target 127.0.0.1:1 in pool blue of shop (one that is there: '],
@@ -79,7 +79,7 @@ const WRONG: readonly Wrong[] = [
   [
     'diff @{servces:{}}',
     1,
-    ' was not applied; nothing has changed.',
+    ' has faults, so nothing can be told of it; nothing has changed.',
     ['unknown key "servces" (did you mean "services"?)'],
   ],
   ['export shop', 2, 'usage: turnout export [--service SERVICE]'],

@@ -422,7 +422,7 @@ test('one whose service is gone with the store that knew it is aborted, and that
     clock.move(500)
     return rollouts.running('shop') === null
   })
-  expect(events.at(-1)).toMatch(/is rolled ?[bB]ack at 0 %: aborted by turnout, since its service is gone/)
+  expect(events.at(-1)).toMatch(/is rolled back at 5 %: aborted by turnout, since its service is gone/)
   await rollouts.close()
 })
 
