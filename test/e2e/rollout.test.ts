@@ -328,7 +328,7 @@ describe('from the command line', () => {
     const wrong = await turnout(proxy, 'deploy', 'shop', '--to', 'green', '--strategy', 'canari')
     expect(wrong).toMatchObject({
       code: 1,
-      err: expect.stringMatching(/^[^\n]*no strategy is called "canari"[^\n]*\n {2}\/strategy\n$/),
+      err: expect.stringMatching(/^turnout: \/strategy: no strategy is called "canari"[^\n]*\n$/),
     })
     const rolling = await turnout(proxy, 'deploy', 'shop', '--to', 'green', '--strategy', 'OneAtATime')
     expect(rolling).toMatchObject({ code: 1, err: expect.stringMatching(/leave nobody to answer/) })
