@@ -1,8 +1,10 @@
 /** A link by which people choose a version for themselves, as a browser follows it. */
 import { expect, test } from 'vitest'
 import { validateService } from '../../src/config/check.ts'
-import { ask } from '../helpers/ask.ts'
+import { ask, cookieOf } from '../helpers/ask.ts'
 import { call, service, startProxy } from '../helpers/proxy.ts'
+import { until } from '../helpers/raw.ts'
+import { begin, current, ROLLOUTS, reached } from '../helpers/rollouts.ts'
 import { startNamed } from '../helpers/upstream.ts'
 
 test('?turnout=green pins a client for the life of the release, ?turnout=off lets it go', async () => {
@@ -37,6 +39,19 @@ test('?turnout=green pins a client for the life of the release, ?turnout=off let
   await call(proxy, 'POST', '/v1/services/shop/switch', { to: 'green' })
   await call(proxy, 'POST', '/v1/services/shop/switch', { to: 'blue' })
   expect((await visit('/')).body).toBe('blue')
+})
+
+test('a pin to a version that a rollout tries ends with its rollback, at once', async () => {
+  const pools = { blue: [(await startNamed('blue')).url], green: [(await startNamed('green')).url] }
+  const proxy = await startProxy({ services: { shop: service(pools, { link: 'turnout', live: 'blue' }) } })
+  await begin(proxy, { strategy: 'canary', steps: [{ weight: 1, until: 'promoted', for: '1h' }] })
+  await until('it is tried', async () => (await current(proxy)).weight === 1)
+  const cookie = cookieOf(await ask(proxy.port, { path: '/?turnout=green' })) ?? ''
+  const pinned = async () => (await ask(proxy.port, { headers: { cookie } })).body
+  expect(await pinned()).toBe('green')
+  await call(proxy, 'POST', `${ROLLOUTS}/current/abort`)
+  await reached(proxy, 'rolledBack')
+  expect(await pinned()).toBe('blue')
 })
 
 test('a link where no cookie is set is refused', () => {

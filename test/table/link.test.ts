@@ -70,6 +70,12 @@ test('nobody is pinned to a pool that takes nobody new, nor where there is no li
   expect(decideOne(makeTable(makePlan({ sticky })), { path }).redirect).toBeNull()
 })
 
+test('its name is as the config has it', () => {
+  const named = makeTable(makePlan({ link: '_version', sticky }))
+  expect(decideOne(named, { path: '/?_version=green' }).redirect).toMatchObject({ location: '/' })
+  expect(decideOne(named, { path: '/?turnout=green' }).redirect).toBeNull()
+})
+
 test('a rule stands above what people choose', () => {
   const rules = [makeRule({ name: 'no', cidr: ['192.0.2.0/24'], deny: 'green' })]
   const denied = makeTable({ ...plan, rules })
