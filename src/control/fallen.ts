@@ -3,7 +3,7 @@
  * what it had answered as done. That is told once and never followed. Where several instances share the store, what is served is written there
  * again at once, by the one that leads, or by another one that finds it at two looks; else the next change writes all.
  */
-import type { Position, Store } from '../store/store.ts'
+import { DAMAGED, type Position, type Store } from '../store/store.ts'
 import type { NewEvent } from './events.ts'
 import type { Reach } from './reach.ts'
 
@@ -39,14 +39,17 @@ export class Fallen {
     this.#at = found
     if (!isKnown) {
       const how = fleet ? 'what is served is written there again' : WITH_NEXT
-      const what = `the store went back to revision ${revision} while ${served} is served; it is not followed`
+      const went =
+        found.mark === DAMAGED.mark ? 'is damaged, since keys of it are gone,' : `went back to revision ${revision}`
+      const what = `the store ${went} while ${served} is served; it is not followed`
       this.#tell('error', `${what}, and ${how}`, { revision, served })
     }
     if (fleet === null) return
     // Whatever hinders it, the next look tries anew.
     if (!(await this.#reach.run(() => fleet.rewrite(found, isKnown), 'writing').catch(() => false))) return
     this.#at = null
-    const message = `revision ${served} was written again to the store, which had gone back to revision ${revision}`
+    const had = found.mark === DAMAGED.mark ? 'was damaged' : `had gone back to revision ${revision}`
+    const message = `revision ${served} was written again to the store, which ${had}`
     this.#tell('warn', message, { revision, served, rewritten: true })
   }
 }

@@ -10,7 +10,8 @@ export function messageOf(host: string, { addresses, fault, unused }: NameState)
     const more = `; ${unused} more of its ${what} are not used: ${ADDRESSES_MAX} at most`
     return `${host} is at ${list}${unused === 0 ? '' : more}`
   }
-  const what = addresses.length === 0 ? 'it has no address' : `${list} stays in use`
+  const what =
+    addresses.length === 0 ? 'it has no address' : `${list} ${addresses.length === 1 ? 'stays' : 'stay'} in use`
   return `${host} cannot be resolved: ${fault.message}; ${what}`
 }
 

@@ -11,6 +11,9 @@ import { CONNECT_MS, type RedisSetting } from './redis-setting.ts'
 /** A replica has so long to have what was written. More would delay each change while one stands still. */
 const REPLICATED_MS = 100
 
+/** Where a channel may not be listened to: the pause until that is tried again. */
+const DEAF_MS = 10_000
+
 export class RedisClient {
   readonly #redis: Redis
   readonly #setting: RedisSetting
@@ -93,14 +96,37 @@ export class RedisClient {
     this.unreplicated++
   }
 
-  /** Calls `heard` at each message on a channel. It begins as soon as there is a connection, and goes on after each that was lost. */
-  subscribe(channel: string, heard: () => void): void {
+  /**
+   * Calls `heard` at each message on a channel. It begins as soon as there is a connection, and goes on after each that was lost. Where that is not
+   * allowed `deaf` is told so once, and it is tried again and again.
+   */
+  subscribe(channel: string, heard: () => void, deaf: (why: string) => void = () => {}): void {
     const redis = this.#setting.client(true)
     this.#listening.push(redis)
     // The other connection tells.
     redis.on('error', () => {})
     redis.on('message', heard)
-    redis.subscribe(channel).catch(() => {})
+    let isDeaf = false
+    const begin = async (): Promise<void> => {
+      try {
+        await redis.subscribe(channel)
+        isDeaf = false
+      } catch (error) {
+        if (!(error as Error).message.startsWith('NOPERM')) return
+        if (!isDeaf) deaf(this.#told(error).message)
+        isDeaf = true
+        systemClock.after(DEAF_MS, () => void (redis.status === 'ready' && begin()))
+      }
+    }
+    // ioredis would do it by itself, and end the process where it is refused.
+    redis.on('ready', () => void begin())
+    redis.connect().catch(() => {})
+  }
+
+  /** Says that a part of what is stored is gone. */
+  gone(): TurnoutError {
+    const why = 'as where maxmemory-policy is not noeviction; an instance that runs writes it anew'
+    return this.fault(`is damaged: keys of it are gone, ${why}`)
   }
 
   /** Says that what is stored is no document of ours. */
@@ -137,7 +163,10 @@ const REASONS: readonly (readonly [RegExp, string])[] = [
   [/ENOTFOUND|EAI_AGAIN/, 'is not there: its name is not known'],
   [/ETIMEDOUT|timed out|timeout/i, 'does not answer in time'],
   [/WRONGPASS|NOAUTH|invalid username-password/, 'does not take the user or the password'],
-  [/NOPERM/, 'does not allow this user what is needed; see "Several instances on one Redis" in the README'],
+  [
+    /NOPERM|executing the script can't run/,
+    'does not allow this user what is needed; see "Several instances on one Redis" in the README',
+  ],
   [/READONLY/, 'is a replica, which takes no changes'],
   [/LOADING/, 'is loading its data'],
   [/OOM /, 'has no memory left'],

@@ -33,8 +33,9 @@ export class RedisFleet implements Omit<Fleet, 'rewrite'> {
     await this.#client.run((redis) => redis.hdel(this.#keys.instances, id))
   }
 
-  listen(heard: () => void): void {
-    this.#client.subscribe(this.#keys.changes, heard)
+  listen(heard: () => void, deaf: (why: string) => void = () => {}): void {
+    const late = (why: string) => deaf(`${why} What others change is followed up to half a second later.`)
+    this.#client.subscribe(this.#keys.changes, heard, late)
   }
 
   onLeadLost(lost: () => void): void {

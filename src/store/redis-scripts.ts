@@ -1,7 +1,7 @@
 /**
  * What is asked of a Redis store, in Lua: each script runs alone and whole, so a reader sees whole documents only and of two writers one wins.
  *
- *   doc        hash: revision, mark, release (the last), format, services (how many were ever added), count (how many there are)
+ *   doc        hash: revision, mark, release (the last), format, services (how many were ever added), count (how many there are), parts
  *   services   hash: name → its number in the order in which they were added, and the revision that wrote it last
  *   parts      hash: service and part (parts.ts) → JSON text
  *   undo       stream, the revision being the id: what it replaced
@@ -38,20 +38,34 @@ export type Keys = ReturnType<typeof keysOf>
 /** Between a service and a part in a field of `parts`; no name holds one. */
 export const PART_MARK = '\n'
 
+/**
+ * Of the keys of a script the first three are doc, services and parts. Where a part of a document is gone it stands at DAMAGED (store.ts): `count` says
+ * how many services there must be, and `parts` how many parts, after the revision that it was written with, since an older Turnout does not write it.
+ */
 const POSITION = `
-  local function position(doc)
-    local at = redis.call('HMGET', doc, 'revision', 'mark')
-    return tonumber(at[1] or '0'), at[2] or ''
+  local function position()
+    local at = redis.call('HMGET', KEYS[1], 'revision', 'mark', 'count', 'parts')
+    local services, parts = redis.call('HLEN', KEYS[2]), redis.call('HLEN', KEYS[3])
+    local of, count = string.match(at[4] or '', '^(%d+) (%d+)$')
+    local revision = tonumber(at[1] or '0')
+    if not revision or (not at[1] and services + parts > 0) or (at[3] and tonumber(at[3]) ~= services)
+      or (of and of == at[1] and tonumber(count) ~= parts) then return 0, 'damaged' end
+    return revision, at[2] or ''
   end
+`
+
+/** KEYS: doc, services, parts. Returns [revision, mark]. */
+export const WHERE = `${POSITION}
+  return {position()}
 `
 
 /**
  * KEYS: doc, services, parts, audit. ARGV: revision and mark that the reader has already, -1 for none.
- * Returns [revision, mark, last release, format, how many services there must be, [name, 'number revision', …], [service and part, text, …], the mark that
+ * Returns [revision, mark, last release, format, [name, 'number revision', …], [service and part, text, …], the mark that
  * the reader's revision has here, '' where it is not known]; of the parts, only those of services that were written since.
  */
 export const LOAD = `${POSITION}
-  local revision, mark = position(KEYS[1])
+  local revision, mark = position()
   local since = tonumber(ARGV[1])
   local line = since > 0 and redis.call('XRANGE', KEYS[4], ARGV[1] .. '-0', ARGV[1] .. '-0')[1]
   local there = line and line[2][4] or ''
@@ -67,8 +81,8 @@ export const LOAD = `${POSITION}
       end
     end
   end
-  local more = redis.call('HMGET', KEYS[1], 'release', 'format', 'count')
-  return {revision, mark, more[1] or '0', more[2] or '0', more[3] or '', services, parts, there}
+  local more = redis.call('HMGET', KEYS[1], 'release', 'format')
+  return {revision, mark, more[1] or '0', more[2] or '0', services, parts, there}
 `
 
 /**
@@ -81,7 +95,7 @@ export const REVISION = `${POSITION}
   local undos = {}
   for i, undo in ipairs(redis.call('XREVRANGE', KEYS[4], '+', '(' .. id)) do undos[i] = undo[2][2] end
   local parts = redis.call('HGETALL', KEYS[3])
-  return {(position(KEYS[1])), line and line[2][2] or '', redis.call('HGETALL', KEYS[2]), parts, undos}
+  return {(position()), line and line[2][2] or '', redis.call('HGETALL', KEYS[2]), parts, undos}
 `
 
 /**
@@ -91,13 +105,25 @@ export const REVISION = `${POSITION}
  * Returns [1], [0, revision] where it stands elsewhere, or [2] where somebody else has led since.
  */
 export const COMMIT = `${POSITION}
-  local revision, mark = position(KEYS[1])
+  local revision, mark = position()
   if ARGV[15] ~= '0' and tonumber(redis.call('GET', KEYS[7]) or '0') > tonumber(ARGV[15]) then return {2} end
   if revision ~= tonumber(ARGV[1]) or mark ~= ARGV[2] then return {0, revision} end
   local new = ARGV[4]
+  if mark == 'damaged' then redis.call('DEL', KEYS[1], KEYS[2], KEYS[3]) end
   redis.call('HSET', KEYS[1], 'revision', new, 'mark', ARGV[5], 'format', ARGV[6], 'release', ARGV[7])
-  redis.call('XADD', KEYS[5], new .. '-0', 'line', ARGV[8], 'mark', ARGV[5])
-  redis.call('XADD', KEYS[4], new .. '-0', 'undo', ARGV[9])
+  local id = new .. '-0'
+  local function add(stream, ...)
+    if type(redis.pcall('XADD', stream, id, ...)) ~= 'table' then return end
+    -- It has outlived the document, and what was lost of that is to be written again.
+    for _, later in ipairs(redis.call('XRANGE', stream, id, '+')) do redis.call('XDEL', stream, later[1]) end
+    redis.call('XSETID', stream, string.format('%.0f-0', new - 1))
+    redis.call('XADD', stream, id, ...)
+  end
+  local line = redis.call('XRANGE', KEYS[5], id, id)[1]
+  if not (line and line[2][4] == ARGV[5]) then
+    add(KEYS[5], 'line', ARGV[8], 'mark', ARGV[5])
+    add(KEYS[4], 'undo', ARGV[9])
+  end
   redis.call('XTRIM', KEYS[4], 'MINID', ARGV[10] .. '-0')
   redis.call('XTRIM', KEYS[5], 'MINID', ARGV[11] .. '-0')
   local at = 16
@@ -124,7 +150,7 @@ export const COMMIT = `${POSITION}
       redis.call('HSET', KEYS[2], services[i], string.match(services[i + 1], '^%d+') .. ' ' .. new)
     end
   end
-  redis.call('HSET', KEYS[1], 'count', redis.call('HLEN', KEYS[2]))
+  redis.call('HSET', KEYS[1], 'count', redis.call('HLEN', KEYS[2]), 'parts', new .. ' ' .. redis.call('HLEN', KEYS[3]))
   redis.call('PUBLISH', ARGV[3], new)
   return {1}
 `

@@ -65,7 +65,7 @@ export async function redisSetting(text: string): Promise<RedisSetting> {
     })
   const Connector = sentinels && connectorTo(AbstractConnector, sentinels, tls, systemClock)
   const make = (isListening: boolean): Redis => {
-    const waiting = isListening ? { enableOfflineQueue: true, maxRetriesPerRequest: null } : {}
+    const waiting = isListening ? { enableOfflineQueue: true, maxRetriesPerRequest: null, autoResubscribe: false } : {}
     const options = { ...connection, ...waiting }
     if (cluster !== undefined) {
       const { enableOfflineQueue, retryStrategy: clusterRetryStrategy, ...redisOptions } = options

@@ -25,7 +25,7 @@ import { RedisClient } from './redis-client.ts'
 import { RedisCounts } from './redis-counts.ts'
 import { RedisFleet } from './redis-fleet.ts'
 import { Lead } from './redis-lead.ts'
-import { COMMIT, type Keys, keysOf, LOAD, PART_MARK, PUT_AS_LEADER, REVISION } from './redis-scripts.ts'
+import { COMMIT, type Keys, keysOf, LOAD, PART_MARK, PUT_AS_LEADER, REVISION, WHERE } from './redis-scripts.ts'
 import { redisSetting } from './redis-setting.ts'
 import { SnapshotFile } from './snapshot-file.ts'
 import { type Remote, SnapshotStore } from './snapshot-store.ts'
@@ -34,10 +34,10 @@ import {
   type AuditEntry,
   assertPosition,
   type Commit,
+  DAMAGED,
   FORMAT,
   LEADERS_KEYS,
   LEADERS_KINDS,
-  NOWHERE,
   ofNewer,
   type Position,
   REVISIONS_KEPT,
@@ -88,14 +88,13 @@ class RedisStore implements Remote {
 
   async load(since: Position = { revision: -1, mark: '' }): Promise<StoredDocument> {
     const { doc, services: servicesKey, parts: partsKey, audit } = this.#keys
-    const [revision, mark, releaseLast, format, count, known, texts, there] = (await this.#client.script(
+    const [revision, mark, releaseLast, format, known, texts, there] = (await this.#client.script(
       LOAD,
       [doc, servicesKey, partsKey, audit],
       [since.revision, since.mark],
-    )) as [number, string, string, string, string, Flat, Flat, string]
+    )) as [number, string, string, string, Flat, Flat, string]
     if (Number(format) > FORMAT) throw this.#client.fault(ofNewer('format', Number(format), FORMAT))
-    // A Redis that may throw keys away throws away whole ones.
-    if (count !== '' && known.length !== 2 * Number(count)) throw this.#client.damaged('the list of services')
+    if (mark === DAMAGED.mark) throw this.#client.gone()
     const parts = this.#parts(texts)
     const [changed, unchanged] = [[] as [string, StoredService][], [] as string[]]
     for (const [name, writtenBy] of writtenBys(known)) {
@@ -109,8 +108,9 @@ class RedisStore implements Remote {
   }
 
   async position(): Promise<Position> {
-    const [revision, mark] = await this.#client.run((redis) => redis.hmget(this.#keys.doc, 'revision', 'mark'))
-    return revision === null ? NOWHERE : { revision: Number(revision), mark: mark ?? '' }
+    const { doc, services, parts } = this.#keys
+    const [revision, mark] = (await this.#client.script(WHERE, [doc, services, parts], [])) as [number, string]
+    return { revision, mark }
   }
 
   async commit(present: Position, { services, ...commit }: Commit): Promise<Position> {
@@ -118,9 +118,9 @@ class RedisStore implements Remote {
   }
 
   async replace(present: Position, { services, revision, mark, ...commit }: Replacement): Promise<Position> {
-    const stored = await this.load()
-    assertPosition(stored.position, present)
-    return this.#write(present, revision, changesBetween(stored.services, services), commit, true, mark)
+    const stored = present.mark === DAMAGED.mark ? null : await this.load()
+    if (stored !== null) assertPosition(stored.position, present)
+    return this.#write(present, revision, changesBetween(stored?.services ?? {}, services), commit, true, mark)
   }
 
   async revisions(limit: number, before?: number): Promise<AuditEntry[]> {
@@ -139,6 +139,7 @@ class RedisStore implements Remote {
       [revision],
     )) as [number, string, Flat, Flat, Flat]
     if (line === '' || revision <= present - REVISIONS_KEPT) return null
+    if (present === DAMAGED.revision) throw this.#client.gone()
     const parts = this.#parts(texts)
     const was = new Map([...writtenBys(known).keys()].map((name) => [name, this.#partsOf(name, parts)]))
     undo(

@@ -44,6 +44,8 @@ export const knownOf = ({ position, releaseLast, services }: Known): Known => ({
 
 export class SnapshotFile {
   readonly path: string
+  /** Why what was read last cannot be used; null where it can, or there is none. */
+  fault: string | null = null
 
   constructor(path: string) {
     this.path = path
@@ -94,7 +96,8 @@ export class SnapshotFile {
   }
 
   #fault(reason: string): TurnoutError {
-    return new TurnoutError('store_unavailable', `The local snapshot ${this.path} ${reason}.`)
+    this.fault = `The local snapshot ${this.path} ${reason}.`
+    return new TurnoutError('store_unavailable', this.fault)
   }
 }
 
@@ -128,10 +131,17 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Throws `store_unavailable`, `why` first, when there is no snapshot of the store at `place` to serve by at this path. */
-export function assertOf(place: string, kept: Snapshot | null, path: string, why: string): asserts kept is Snapshot {
-  if (kept === null)
-    throw new TurnoutError('store_unavailable', `${why} Nor is there a local snapshot to serve by (${path}).`)
+/** Throws `store_unavailable`, `why` first, when what was read of a file is no snapshot of the store at `place` to serve by. */
+export function assertOf(
+  place: string,
+  kept: Snapshot | null,
+  { path, fault }: Pick<SnapshotFile, 'path' | 'fault'>,
+  why: string,
+): asserts kept is Snapshot {
+  if (kept === null) {
+    const none = fault ?? `Nor is there a local snapshot to serve by (${path}).`
+    throw new TurnoutError('store_unavailable', `${why} ${none}`)
+  }
   if (kept.place !== place)
     throw new TurnoutError('store_unavailable', `${why} The local snapshot ${path} is of another store, ${kept.place}.`)
 }

@@ -70,7 +70,7 @@ export class SnapshotStore implements Store {
       unreplicated: () => fleet.unreplicated(),
       announce: (self) => fleet.announce(self),
       leave: (id) => fleet.leave(id),
-      listen: (heard) => fleet.listen(heard),
+      listen: (heard) => fleet.listen(heard, (why) => this.#news.tell('warn', why)),
       onLeadLost: (lost) => fleet.onLeadLost(lost),
       rewrite: (found, isOverdue) => this.#rewrite(found, isOverdue),
     }
@@ -220,7 +220,7 @@ export class SnapshotStore implements Store {
     if (this.#file === null) throw error
     const { message } = error
     const { path } = this.#file
-    assertOf(this.#place, kept, path, message)
+    assertOf(this.#place, kept, this.#file, message)
     this.#begin(kept, 'alone')
     const { position, keptAtMs } = kept
     const what = `traffic is served by the local snapshot ${path} of revision ${position.revision}, written at ${new Date(keptAtMs).toISOString()}`

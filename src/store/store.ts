@@ -35,6 +35,9 @@ export interface Position {
 /** Where an empty store stands. */
 export const NOWHERE: Position = Object.freeze({ revision: 0, mark: '' })
 
+/** Where a document stands of which a part is gone, as a Redis does that may throw keys away. It is never followed. */
+export const DAMAGED: Position = Object.freeze({ revision: 0, mark: 'damaged' })
+
 /** Throws `stale_revision` when the store does not stand where the writer thinks. */
 export function assertPosition(stored: Position, { revision, mark }: Position): void {
   if (stored.revision === revision && stored.mark === mark) return
@@ -147,8 +150,8 @@ export interface Fleet {
   announce(self: Instance): Promise<readonly Instance[]>
   /** Forgets one that ends. */
   leave(id: string): Promise<void>
-  /** Calls `heard` soon after one of them has written. Only a hint: some writes are never heard of. */
-  listen(heard: () => void): void
+  /** Calls `heard` soon after one of them has written, and `deaf` once where that may not be listened to. Only a hint: some writes are never heard of. */
+  listen(heard: () => void, deaf?: (why: string) => void): void
   /** Calls `lost` when this process has led (`Store.isShared` was false) and, cut off or standing still, has lost the lead; also where it has it again. */
   onLeadLost(lost: () => void): void
   /**

@@ -2,10 +2,10 @@
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openStore } from '../../src/store/open.ts'
-import { NOWHERE, type Store } from '../../src/store/store.ts'
+import { DAMAGED, NOWHERE, type Store } from '../../src/store/store.ts'
 import { REDIS, type RedisServer, startRedis } from '../helpers/redis.ts'
 import { describeStore, expectCode } from './contract.ts'
-import { commitAll, document, entry, service } from './entry.ts'
+import { commitAll, document, entry, revision, service } from './entry.ts'
 
 describe.skipIf(REDIS === null)('a Redis', () => {
   let redis: RedisServer
@@ -125,13 +125,82 @@ describe.skipIf(REDIS === null)('a Redis', () => {
       await redis.ask('HSET', '{turnout}:observed', 'shop', '{')
       await store.isShared()
       await expect(store.observed()).rejects.toThrow('is damaged: what was observed cannot be read')
-      // As a Redis with another `maxmemory-policy` may do.
-      await redis.ask('DEL', '{turnout}:parts')
-      await expect(store.load()).rejects.toThrow('is damaged: service shop cannot be read')
-      await expect(store.revision(1)).rejects.toThrow('is damaged: service shop cannot be read')
-      expect((await store.load(await store.position())).unchanged).toEqual(['shop'])
-      await redis.ask('DEL', '{turnout}:services')
-      await expect(open()).rejects.toThrow('is damaged: the list of services cannot be read')
+    })
+  })
+
+  test.each(['doc', 'services', 'parts'])(
+    'where Redis has thrown away %s nobody follows or begins with the rest, and whoever has it all writes it again',
+    async (key) => {
+      const store = await fresh()
+      await using([store], async () => {
+        const position = await commitAll(store, 3)
+        const { services } = await store.load()
+        await redis.ask('DEL', `{turnout}:${key}`)
+        await expect(open()).rejects.toThrow(/is damaged: keys of it are gone/)
+        await expect(store.revision(1)).rejects.toThrow(/is damaged/)
+        await expectCode(store.commit(position, entry(4)), 'stale_revision')
+        expect(await store.position()).toEqual(DAMAGED)
+        expect(await store.fleet!.rewrite(DAMAGED, true)).toBe(true)
+        expect(await store.position()).toEqual(position)
+        const after = await open()
+        await using([after], async () => {
+          expect((await after.load()).services).toEqual(services)
+          expect((await after.revisions(9)).map(({ revision, change }) => [revision, change.kind])).toEqual([
+            [3, entry(3).change.kind],
+            [2, entry(2).change.kind],
+            [1, entry(1).change.kind],
+          ])
+          expect((await after.revision(2))?.services).toEqual(revision(2).services)
+          await after.commit(position, entry(4))
+        })
+      })
+    },
+  )
+
+  test('a document that another one has gone beyond before both were lost is written where the audit goes on', async () => {
+    const store = await fresh()
+    await using([store], async () => {
+      const position = await commitAll(store, 2)
+      await redis.ask('XADD', '{turnout}:audit', '7-0', 'line', '{}', 'mark', 'other')
+      await redis.ask('XADD', '{turnout}:undo', '7-0', 'undo', '[]')
+      await redis.ask('DEL', '{turnout}:doc', '{turnout}:services', '{turnout}:parts')
+      expect(await store.fleet!.rewrite(await store.position(), true)).toBe(true)
+      await store.commit(position, entry(3))
+      expect((await store.revisions(9)).map(({ revision }) => revision)).toEqual([3, 2, 1])
+    })
+  })
+
+  test('a part that an older Turnout has written, which does not count them, is no damage', async () => {
+    const store = await fresh()
+    await using([store], async () => {
+      await commitAll(store, 1)
+      await redis.ask('HSET', '{turnout}:doc', 'revision', '2', 'mark', 'older')
+      await redis.ask('HSET', '{turnout}:parts', 'more', '{}')
+      expect(await store.position()).toEqual({ revision: 2, mark: 'older' })
+    })
+  })
+
+  test('an instance whose right to listen is taken goes on without, says so once, and hears again when it has it', async () => {
+    const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+    const rights = /A user of its own needs `([^`]+)`/.exec(readme)![1].split(' ')
+    const allow = (given: readonly string[]) => redis.ask('ACL', 'SETUSER', 'deaf', 'reset', 'on', '>secret', ...given)
+    await allow(rights)
+    const store = await open(`redis://deaf:secret@127.0.0.1:${redis.port}`)
+    await using([store], async () => {
+      let heard = 0
+      const told: string[] = []
+      store.local!.listen(({ message }) => told.push(message))
+      store.fleet!.listen(() => heard++)
+      const says = () => redis.ask('PUBLISH', '{turnout}:changes', '1')
+      await expect.poll(async () => (await says()) && heard).toBeGreaterThan(0)
+      await allow(rights.filter((right) => !right.startsWith('&')))
+      await redis.ask('CLIENT', 'KILL', 'TYPE', 'pubsub')
+      await expect.poll(() => told).toEqual([expect.stringMatching(/does not allow .* half a second later\.$/s)])
+      expect(await store.position()).toBeDefined()
+      await allow(rights)
+      await redis.ask('CLIENT', 'KILL', 'USER', 'deaf')
+      heard = 0
+      await expect.poll(async () => (await says()) && heard, { timeout: 5_000 }).toBeGreaterThan(0)
     })
   })
 
