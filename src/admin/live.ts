@@ -27,10 +27,10 @@ const ReadyQuery = Type.Object(
   { additionalProperties: false },
 )
 
-const cutOff = ({ staleMs: forMs, local }: Pick<Instances, 'staleMs' | 'local'>): string =>
+const cutOff = ({ staleMs: forMs, local, fault }: Pick<Instances, 'staleMs' | 'local' | 'fault'>): string =>
   local?.serves === true
     ? `The store has been away since the start: traffic is served by the local snapshot of revision ${local.revision}.`
-    : `The store was not reached for ${(forMs / 1000).toFixed(1)} s: other instances may have changed what is served.`
+    : `The store was not reached for ${(forMs / 1000).toFixed(1)} s: other instances may have changed what is served.${fault === null ? '' : ` ${fault}`}`
 
 /** Registers the calls. */
 export function liveRoutes(

@@ -229,6 +229,7 @@ export const ProcessStatusAnswer = object({
       version: Type.String(),
       ...position,
       isSelf: Type.Boolean({ description: 'The one that answers.' }),
+      leads: Type.Boolean({ description: 'Rollouts are driven there. False where there is one machine only.' }),
     }),
     { description: 'Every instance that serves by this store, as it was heard of last.' },
   ),

@@ -8,6 +8,8 @@ export interface InstanceView {
   readonly revision: number
   /** The one that answers. */
   readonly isSelf: boolean
+  /** Rollouts are driven there; absent in what an older Turnout tells. */
+  readonly leads?: boolean
 }
 
 /** Who serves by the same store, and who does not route by what this one does, with an empty line after it; nothing where there is no other. */
@@ -18,7 +20,8 @@ export function instanceLines(
   if (instances.length < 2) return ''
   const each = instances.map((it) => {
     const other = it.revision === revision ? '' : ` at revision ${it.revision}`
-    return `${it.name}${it.isSelf ? ' (this one)' : ''}${other}`
+    const what = [it.isSelf && 'this one', it.leads === true && 'leads'].filter((is) => is !== false)
+    return `${it.name}${what.length === 0 ? '' : ` (${what.join(', ')})`}${other}`
   })
   const text = `${instances.length} instances at revision ${revision}: ${each.join(', ')}`
   return `${wrapped(plain(text), width).join('\n')}\n\n`

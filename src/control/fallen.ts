@@ -3,7 +3,7 @@
  * what it had answered as done. That is told once and never followed. Where several instances share the store, what is served is written there
  * again at once, by the one that leads, or by another one that finds it at two looks; else the next change writes all.
  */
-import { DAMAGED, type Position, type Store } from '../store/store.ts'
+import type { Position, Store } from '../store/store.ts'
 import type { NewEvent } from './events.ts'
 import type { Reach } from './reach.ts'
 
@@ -40,7 +40,7 @@ export class Fallen {
     if (!isKnown) {
       const how = fleet ? 'what is served is written there again' : WITH_NEXT
       const went =
-        found.mark === DAMAGED.mark ? 'is damaged, since keys of it are gone,' : `went back to revision ${revision}`
+        found.isDamaged === true ? 'is damaged, since keys of it are gone,' : `went back to revision ${revision}`
       const what = `the store ${went} while ${served} is served; it is not followed`
       this.#tell('error', `${what}, and ${how}`, { revision, served })
     }
@@ -48,7 +48,7 @@ export class Fallen {
     // Whatever hinders it, the next look tries anew.
     if (!(await this.#reach.run(() => fleet.rewrite(found, isKnown), 'writing').catch(() => false))) return
     this.#at = null
-    const had = found.mark === DAMAGED.mark ? 'was damaged' : `had gone back to revision ${revision}`
+    const had = found.isDamaged === true ? 'was damaged' : `had gone back to revision ${revision}`
     const message = `revision ${served} was written again to the store, which ${had}`
     this.#tell('warn', message, { revision, served, rewritten: true })
   }

@@ -34,7 +34,8 @@ export interface InstancesDeps {
 }
 
 /** An instance as it is told. */
-export interface ToldInstance extends Omit<Instance, 'id' | 'quiet'> {
+export interface ToldInstance extends Omit<Instance, 'id' | 'leads' | 'quiet'> {
+  readonly leads: boolean
   /** It is the one that tells. */
   readonly isSelf: boolean
 }
@@ -55,6 +56,8 @@ export class Instances {
   /** Monotonic time of the last look at the others. */
   #lookedAtMs: number
   #looking: Promise<void> | null = null
+  /** Why the last look has failed; null when it has not. */
+  #fault: string | null = null
 
   constructor(deps: InstancesDeps) {
     const { store, control, clock } = deps
@@ -76,8 +79,10 @@ export class Instances {
 
   /** All that are there, as they have said last; this one as it is now. */
   told(): ToldInstance[] {
-    const all = this.#known.map((instance) => (instance.id === this.#id ? this.#self() : instance))
-    return all.map(({ id: its, quiet: _quiet, ...instance }) => ({ ...instance, isSelf: its === this.#id }))
+    const all = this.#known.map((instance) => (instance.id === this.#id ? { ...instance, ...this.#self() } : instance))
+    return all.map(({ id: its, quiet: _quiet, leads = false, ...instance }) => {
+      return { ...instance, leads, isSelf: its === this.#id }
+    })
   }
 
   /** How long this one has not reached the store that it shares with others, in ms; 0 while it does. */
@@ -85,6 +90,11 @@ export class Instances {
     if (this.#deps.store.fleet === null) return 0
     const forMs = this.#deps.clock.monotonicMs() - this.#lookedAtMs
     return forMs < 2 * ANNOUNCE_MS ? 0 : forMs
+  }
+
+  /** Why it does not reach that; null where nothing is known of it. */
+  get fault(): string | null {
+    return this.#fault
   }
 
   /** For metrics. */
@@ -165,7 +175,13 @@ export class Instances {
   async #lookOnce(): Promise<void> {
     const { clock, store } = this.#deps
     const fromMs = clock.monotonicMs()
-    this.#known = store.fleet === null ? [this.#self()] : await store.fleet.announce(this.#self())
+    try {
+      this.#known = store.fleet === null ? [this.#self()] : await store.fleet.announce(this.#self())
+    } catch (error) {
+      this.#fault = (error as Error).message
+      throw error
+    }
+    this.#fault = null
     this.#lookedAtMs = fromMs
   }
 

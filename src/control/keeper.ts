@@ -102,7 +102,7 @@ export class Keeper {
     if (name !== undefined)
       throw new TurnoutError(
         'conflict',
-        `A rollout of ${name} goes back, or it was released, and that is not stored yet.`,
+        `A rollout of ${name} goes back, which is stored by itself; or it was released while the store was away, which is once it is released again.`,
       )
   }
 

@@ -5,7 +5,7 @@ import type { ToldRollout } from './told.ts'
 
 /** Why a process begins and steers none. */
 export const THERE =
-  'another Turnout process on this store runs the rollouts, so send it there (an abort alone is passed on); when that one ends, this one takes them up'
+  'another Turnout process on this store runs the rollouts, so send it there (of several instances on one Redis `turnout status` names the one that leads; an abort alone is passed on); when that one ends, this one takes them up'
 
 /** It is over, or another process runs it. */
 export const notOurs = (found: ToldRollout): TurnoutError =>

@@ -24,9 +24,10 @@ export class RedisFleet implements Omit<Fleet, 'rewrite'> {
   }
 
   async announce(self: Instance): Promise<readonly Instance[]> {
-    const values = [self.id, JSON.stringify(self), this.lifeMs]
-    const told = (await this.#client.script(ANNOUNCE, [this.#keys.instances], values)) as string[]
-    return told.map((text) => JSON.parse(text) as Instance)
+    const told = { ...self, ...(this.#lead.isHeld && { leads: true }) }
+    const values = [self.id, JSON.stringify(told), this.lifeMs]
+    const all = (await this.#client.script(ANNOUNCE, [this.#keys.instances], values)) as string[]
+    return all.map((text) => JSON.parse(text) as Instance)
   }
 
   async leave(id: string): Promise<void> {

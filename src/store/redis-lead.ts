@@ -48,14 +48,14 @@ export class Lead {
   }
 
   /** It is ours now, without asking. */
-  get #isHeld(): boolean {
+  get isHeld(): boolean {
     return this.#clock.monotonicMs() < this.#untilMs
   }
 
   /** Whether it is ours; takes it when nobody has it. */
   take(): Promise<boolean> {
     if (this.#isYielded) return Promise.resolve(false)
-    return this.#isHeld ? Promise.resolve(true) : this.#ask()
+    return this.isHeld ? Promise.resolve(true) : this.#ask()
   }
 
   #ask(): Promise<boolean> {
@@ -74,7 +74,7 @@ export class Lead {
     this.#untilMs = number > 0 ? fromMs + LEASE_MS : -Infinity
     // With another number than before somebody else may have led in between.
     if (before > 0 && number !== before) this.#lost()
-    return this.#isHeld
+    return this.isHeld
   }
 
   /** Gives it back, and takes it no more until it is told otherwise. */
@@ -93,7 +93,7 @@ export class Lead {
 
   async #giveBack(): Promise<void> {
     this.#fence = 0
-    if (!this.#isHeld) return
+    if (!this.isHeld) return
     this.#untilMs = -Infinity
     await this.#client.script(RESIGN, [this.#keys.leader], [this.#id]).catch(() => {})
   }

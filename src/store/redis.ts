@@ -110,7 +110,7 @@ class RedisStore implements Remote {
   async position(): Promise<Position> {
     const { doc, services, parts } = this.#keys
     const [revision, mark] = (await this.#client.script(WHERE, [doc, services, parts], [])) as [number, string]
-    return { revision, mark }
+    return mark === DAMAGED.mark ? DAMAGED : { revision, mark }
   }
 
   async commit(present: Position, { services, ...commit }: Commit): Promise<Position> {

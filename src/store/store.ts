@@ -30,13 +30,15 @@ export interface Position {
   readonly revision: number
   /** A name for the write, by chance: tells apart what two processes have written as the same revision of two copies. */
   readonly mark: string
+  /** A part of the document is gone; absent where it is whole. */
+  readonly isDamaged?: true
 }
 
 /** Where an empty store stands. */
 export const NOWHERE: Position = Object.freeze({ revision: 0, mark: '' })
 
 /** Where a document stands of which a part is gone, as a Redis does that may throw keys away. It is never followed. */
-export const DAMAGED: Position = Object.freeze({ revision: 0, mark: 'damaged' })
+export const DAMAGED: Position = Object.freeze({ revision: 0, mark: 'damaged', isDamaged: true })
 
 /** Throws `stale_revision` when the store does not stand where the writer thinks. */
 export function assertPosition(stored: Position, { revision, mark }: Position): void {
@@ -118,6 +120,8 @@ export interface Instance {
   /** What it routes by. */
   readonly revision: number
   readonly epoch: number
+  /** It leads: rollouts are driven there. Absent for no. */
+  readonly leads?: boolean
   /** Holds of switches by which nothing of what they hold is under way there any more; absent for none. */
   readonly quiet?: readonly string[]
 }

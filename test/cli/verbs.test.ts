@@ -481,7 +481,7 @@ describe('verbs that show something', () => {
 
   it('status names the instances where there are several, and who does not route by what this one does', async () => {
     const [self, other] = [
-      { name: 'web-1:4711', revision: 9, isSelf: true },
+      { name: 'web-1:4711', revision: 9, isSelf: true, leads: true },
       { name: 'web-2:4712', revision: 8, isSelf: false },
     ]
     const shown = async (instances: object[]) => {
@@ -489,7 +489,7 @@ describe('verbs that show something', () => {
       return (await turnout(admin.url, 'status')).out
     }
     expect(await shown([self, other])).toMatch(
-      /^2 instances at revision 9: web-1:4711 \(this one\), web-2:4712 at revision 8\n\nshop: release/,
+      /^2 instances at revision 9: web-1:4711 \(this one, leads\), web-2:4712 at revision 8\n\nshop: release/,
     )
     expect(await shown([self])).toMatch(/^shop: release/)
   })

@@ -229,7 +229,7 @@ withRedis(
     await until('it is told', async () => /local snapshot [^"]* cannot be written/.test(await eventsOf(proxy)))
     await switchTo(proxy, 'blue')
     expect(await poolOf(proxy)).toBe('blue')
-    expect((await statusOf(proxy)).snapshot.fault).toMatch(/ENOENT/)
+    expect((await statusOf(proxy)).snapshot.fault).toMatch(/no such folder/)
     expect((await eventsOf(proxy)).match(/local snapshot [^"]* cannot be written/g)).toHaveLength(1)
     expect(await readiness(proxy)).toBe(200)
   },

@@ -72,7 +72,12 @@ test.skipIf(REDIS === null)(
 
 interface Told {
   readonly storeStaleMs: number
-  readonly instances: readonly { readonly name: string; readonly revision: number; readonly isSelf: boolean }[]
+  readonly instances: readonly {
+    readonly name: string
+    readonly revision: number
+    readonly isSelf: boolean
+    readonly leads: boolean
+  }[]
 }
 const statusOf = (proxy: TestProxy) => call<Told>(proxy, 'GET', '/v1/status')
 const readiness = async (proxy: TestProxy, query = '') => (await fetch(`${proxy.admin}/readyz${query}`)).status
@@ -85,6 +90,10 @@ test.skipIf(REDIS === null)(
     await until('each knows all', async () => (await statusOf(one)).instances.length === 3)
     const { instances } = await statusOf(two)
     expect(instances.filter(({ isSelf }) => isSelf)).toHaveLength(1)
+    const leading = async (proxy: TestProxy) =>
+      (await statusOf(proxy)).instances.filter(({ leads }) => leads).map(({ name }) => name)
+    await until('both tell of one that leads', async () => (await leading(two)).length === 1)
+    expect(await leading(two)).toEqual(await leading(one))
     expect(await (await fetch(`${one.admin}/metrics`)).text()).toMatch(/^turnout_instances 3$/m)
     await three.close()
     const began = performance.now()
@@ -129,6 +138,8 @@ test.skipIf(REDIS === null)(
       200, 503, 200,
     ])
     expect((await statusOf(one)).storeStaleMs).toBeGreaterThan(3_000)
+    const told = async () => (await fetch(`${one.admin}/readyz?strict`)).text()
+    await until('it says why', async () => /was not reached for .* does not answer in time/.test(await told()))
     expect(await (await fetch(`${one.admin}/metrics`)).text()).toMatch(/^turnout_store_stale_seconds [3-9]/m)
     expect(await poolOf(one)).toBe('blue')
     redis.signal('SIGCONT')

@@ -244,7 +244,7 @@ describe.skipIf(REDIS === null)('a Redis', () => {
       await store.saveObserved({ shop: {} })
       expect(await store.observed()).toEqual({ shop: {} })
       const self = { id: 'a', name: 'here:1', version: '1', revision: 2, epoch: 1 }
-      expect(await store.fleet!.announce(self)).toEqual([self])
+      expect(await store.fleet!.announce(self)).toEqual([{ ...self, leads: true }])
       await store.fleet!.leave('a')
       const { counts } = store.fleet!
       let hurried = 0
