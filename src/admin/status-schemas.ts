@@ -229,6 +229,9 @@ export const ProcessStatusAnswer = object({
       version: Type.String(),
       ...position,
       isSelf: Type.Boolean({ description: 'The one that answers.' }),
+      clockAheadMs: Type.Number({
+        description: 'How far its clock is ahead of that of the store; 0 while they agree, give or take 2 s.',
+      }),
       leads: Type.Boolean({ description: 'Rollouts are driven there. False where there is one machine only.' }),
     }),
     { description: 'Every instance that serves by this store, as it was heard of last.' },

@@ -1,4 +1,5 @@
 /** The instances that serve by one store, in words. */
+import { inWords } from '../config/duration.ts'
 import { plain } from './columns.ts'
 import { wrapped } from './redraw.ts'
 
@@ -10,7 +11,12 @@ export interface InstanceView {
   readonly isSelf: boolean
   /** Rollouts are driven there; absent in what an older Turnout tells. */
   readonly leads?: boolean
+  /** Of the clock of the store. Absent as above. */
+  readonly clockAheadMs?: number
 }
+
+const clockOf = ({ clockAheadMs: ms = 0 }: InstanceView): string | false =>
+  ms !== 0 && `its clock is ${inWords(Math.round(Math.abs(ms) / 1_000) * 1_000)} ${ms > 0 ? 'ahead' : 'behind'}`
 
 /** Who serves by the same store, and who does not route by what this one does, with an empty line after it; nothing where there is no other. */
 export function instanceLines(
@@ -20,7 +26,7 @@ export function instanceLines(
   if (instances.length < 2) return ''
   const each = instances.map((it) => {
     const other = it.revision === revision ? '' : ` at revision ${it.revision}`
-    const what = [it.isSelf && 'this one', it.leads === true && 'leads'].filter((is) => is !== false)
+    const what = [it.isSelf && 'this one', it.leads === true && 'leads', clockOf(it)].filter((is) => is !== false)
     return `${it.name}${what.length === 0 ? '' : ` (${what.join(', ')})`}${other}`
   })
   const text = `${instances.length} instances at revision ${revision}: ${each.join(', ')}`

@@ -34,8 +34,10 @@ export interface InstancesDeps {
 }
 
 /** An instance as it is told. */
-export interface ToldInstance extends Omit<Instance, 'id' | 'leads' | 'quiet'> {
+export interface ToldInstance extends Omit<Instance, 'id' | 'leads' | 'clockAheadMs' | 'quiet'> {
   readonly leads: boolean
+  /** Of the clock of the store; 0 while they agree. */
+  readonly clockAheadMs: number
   /** It is the one that tells. */
   readonly isSelf: boolean
 }
@@ -80,8 +82,8 @@ export class Instances {
   /** All that are there, as they have said last; this one as it is now. */
   told(): ToldInstance[] {
     const all = this.#known.map((instance) => (instance.id === this.#id ? { ...instance, ...this.#self() } : instance))
-    return all.map(({ id: its, quiet: _quiet, leads = false, ...instance }) => {
-      return { ...instance, leads, isSelf: its === this.#id }
+    return all.map(({ id: its, quiet: _quiet, leads = false, clockAheadMs = 0, ...instance }) => {
+      return { ...instance, leads, clockAheadMs, isSelf: its === this.#id }
     })
   }
 

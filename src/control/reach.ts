@@ -49,6 +49,8 @@ export class Reach {
       }
       return result
     } catch (error) {
+      // It has answered, and refuses what is out of date.
+      if (isTurnoutError(error, 'conflict')) throw error
       this.#busy ??= { what, patience: new Patience(this.#clock) }
       if (error instanceof Moved || this.#busy.patience.pauseMs(error) !== null) throw error
       const wasAway = this.#away !== null

@@ -1,9 +1,19 @@
-/** The instances that use a Redis store: each says where it stands, and hears on a channel when another one has written. */
+/**
+ * The instances that use a Redis store: each says where it stands, and hears on a channel when another one has written.
+ *
+ * What they say is dated by the clock of Redis, so clocks that differ make nobody old. But ends of drains and holds are stored as wall time, and
+ * each instance goes by its own clock: one that is far from that of Redis is told, and says so of itself.
+ */
+import type { Clock } from '../clock.ts'
+import { inWords } from '../config/duration.ts'
 import type { RedisClient } from './redis-client.ts'
 import type { RedisCounts } from './redis-counts.ts'
 import type { Lead } from './redis-lead.ts'
 import { ANNOUNCE, type Keys } from './redis-scripts.ts'
 import type { Fleet, Instance } from './store.ts'
+
+/** Clocks that are further apart are told: ends of drains and holds are stored as wall time. */
+const APART_MS = 2_000
 
 export class RedisFleet implements Omit<Fleet, 'rewrite'> {
   readonly lifeMs = 3_000
@@ -11,8 +21,13 @@ export class RedisFleet implements Omit<Fleet, 'rewrite'> {
   readonly #client: RedisClient
   readonly #keys: Keys
   readonly #lead: Lead
+  readonly #clock: Pick<Clock, 'nowMs'>
+  #warn: (message: string) => void = () => {}
+  /** How far the clock of this machine is ahead of that of Redis; 0 while they agree. */
+  #aheadMs = 0
 
-  constructor(client: RedisClient, keys: Keys, lead: Lead, counts: RedisCounts) {
+  constructor(client: RedisClient, keys: Keys, lead: Lead, counts: RedisCounts, clock: Pick<Clock, 'nowMs'>) {
+    this.#clock = clock
     this.counts = counts
     this.#client = client
     this.#keys = keys
@@ -24,9 +39,12 @@ export class RedisFleet implements Omit<Fleet, 'rewrite'> {
   }
 
   async announce(self: Instance): Promise<readonly Instance[]> {
-    const told = { ...self, ...(this.#lead.isHeld && { leads: true }) }
+    const ahead = this.#aheadMs !== 0 && { clockAheadMs: this.#aheadMs }
+    const told = { ...self, ...(this.#lead.isHeld && { leads: true }), ...ahead }
     const values = [self.id, JSON.stringify(told), this.lifeMs]
-    const all = (await this.#client.script(ANNOUNCE, [this.#keys.instances], values)) as string[]
+    const fromMs = this.#clock.nowMs()
+    const [now, all] = (await this.#client.script(ANNOUNCE, [this.#keys.instances], values)) as [string, string[]]
+    this.#compare(Number(now), fromMs, this.#clock.nowMs())
     return all.map((text) => JSON.parse(text) as Instance)
   }
 
@@ -34,8 +52,24 @@ export class RedisFleet implements Omit<Fleet, 'rewrite'> {
     await this.#client.run((redis) => redis.hdel(this.#keys.instances, id))
   }
 
-  listen(heard: () => void, deaf: (why: string) => void = () => {}): void {
-    const late = (why: string) => deaf(`${why} What others change is followed up to half a second later.`)
+  /** Redis showed this while it was between those two times here. */
+  #compare(redisMs: number, fromMs: number, untilMs: number): void {
+    const aheadMs = redisMs < fromMs ? fromMs - redisMs : Math.min(0, untilMs - redisMs)
+    const isApart = Math.abs(aheadMs) > APART_MS
+    const wasApart = this.#aheadMs !== 0
+    this.#aheadMs = isApart ? Math.round(aheadMs) : 0
+    if (isApart === wasApart) return
+    const how = `${inWords(Math.round(Math.abs(aheadMs) / 1_000) * 1_000)} ${aheadMs > 0 ? 'ahead of' : 'behind'}`
+    this.#warn(
+      isApart
+        ? `The clock of this machine is ${how} that of Redis: drains and holds that one instance begins end early or late at another. Set the clocks right.`
+        : 'The clock of this machine agrees with that of Redis again.',
+    )
+  }
+
+  listen(heard: () => void, warn: (message: string) => void = () => {}): void {
+    this.#warn = warn
+    const late = (why: string) => warn(`${why} What others change is followed up to half a second later.`)
     this.#client.subscribe(this.#keys.changes, heard, late)
   }
 

@@ -4,6 +4,9 @@
  * The lease ends by itself `LEASE_MS` after it was renewed last. Whoever holds it counts from before it asked, so it stops to believe in
  * its lead before anybody else can have it, whatever the network does and however long the process stands still. What it has sent before that
  * and arrives later is refused by the number of its lead, which only grows (`fence`).
+ *
+ * A Redis that is flushed, or put back to yesterday, has lost who leads. Whoever has seen another one lead leaves that one the time of a lease to come back:
+ * it alone knows what its rollouts have come to since, and writes them there again.
  */
 import type { Clock } from '../clock.ts'
 import type { RedisClient } from './redis-client.ts'
@@ -26,6 +29,10 @@ export class Lead {
   #isYielded = false
   /** The number of our lead, also when it may be over: nobody else leads with it. 0 when we do not lead. */
   #fence = 0
+  /** The number of the last lead that another one was seen to have; 0 for none since ours. */
+  #other = 0
+  /** Monotonic time at which the store was found to have lost that one; null where it has not. */
+  #missedAtMs: number | null = null
   #lost = () => {}
 
   constructor(client: RedisClient, keys: Keys, clock: Clock) {
@@ -69,7 +76,12 @@ export class Lead {
     const fromMs = this.#clock.monotonicMs()
     const { leader, fence } = this.#keys
     const before = this.#fence
-    const number = Number(await this.#client.script(LEAD, [leader, fence], [this.#id, LEASE_MS, before]))
+    const isOver = this.#missedAtMs !== null && fromMs - this.#missedAtMs > LEASE_MS
+    const values = [this.#id, LEASE_MS, before, isOver ? 0 : this.#other]
+    const found = Number(await this.#client.script(LEAD, [leader, fence], values))
+    this.#missedAtMs = found === 0 ? (this.#missedAtMs ?? fromMs) : null
+    if (found !== 0) this.#other = Math.max(0, -found)
+    const number = Math.max(0, found)
     this.#fence = number
     this.#untilMs = number > 0 ? fromMs + LEASE_MS : -Infinity
     // With another number than before somebody else may have led in between.

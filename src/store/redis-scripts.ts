@@ -156,9 +156,10 @@ export const COMMIT = `${POSITION}
 `
 
 /**
- * KEYS: leader, fence. ARGV: who asks, ms, the number that we led with last or 0. Takes the lead where nobody has it, and renews our own.
- * Returns the number of the lead, or 0 while another one leads. It only grows, also in a Redis that has lost it: so it is the time, or
- * more. It stays the same for who had it last and gets it again, since nobody else can have had it in between.
+ * KEYS: leader, fence. ARGV: who asks, ms, the number that we led with last or 0, that of another one which is known to have led since, or 0. Takes the
+ * lead where nobody has it, and renews our own. Returns the number of the lead; less than 0 while another one leads, which is its number; or 0 where the
+ * store has lost that other one: it comes back to it, with what it alone knows of its rollouts, or its lease ends. The number only grows, also in a Redis
+ * that has lost it: so it is the time, or more. It stays the same for who had it last and gets it again, since nobody else can have had it in between.
  */
 export const LEAD = `
   local held = redis.call('GET', KEYS[1])
@@ -166,8 +167,9 @@ export const LEAD = `
     redis.call('PEXPIRE', KEYS[1], ARGV[2])
     return tonumber(string.sub(held, #ARGV[1] + 2))
   end
-  if held then return 0 end
+  if held then return -tonumber(string.match(held, ' (%d+)$') or '1') end
   local last, fence = tonumber(redis.call('GET', KEYS[2]) or '0'), tonumber(ARGV[3])
+  if last < tonumber(ARGV[4]) then return 0 end
   if fence == 0 or last > fence then
     local time = redis.call('TIME')
     fence = math.max(last + 1, time[1] * 1000 + math.floor(time[2] / 1000))
@@ -194,7 +196,7 @@ export const RESIGN = `
 
 /**
  * KEYS: instances. ARGV: id, what it says of itself, ms. Notes it by the clock of Redis, forgets who has said nothing for so long, and
- * returns what all others and it say of themselves.
+ * returns that clock in ms, and what all others and it say of themselves.
  */
 export const ANNOUNCE = `
   local time = redis.call('TIME')
@@ -209,5 +211,5 @@ export const ANNOUNCE = `
       told[#told + 1] = text
     end
   end
-  return told
+  return {string.format('%.0f', now), told}
 `

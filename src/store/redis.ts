@@ -79,7 +79,7 @@ class RedisStore implements Remote {
     this.#client = client
     this.#keys = keys
     this.#lead = new Lead(client, keys, clock)
-    this.fleet = new RedisFleet(client, keys, this.#lead, new RedisCounts(client, keys))
+    this.fleet = new RedisFleet(client, keys, this.#lead, new RedisCounts(client, keys), clock)
   }
 
   reached(): Promise<void> {

@@ -70,7 +70,7 @@ export class SnapshotStore implements Store {
       unreplicated: () => fleet.unreplicated(),
       announce: (self) => fleet.announce(self),
       leave: (id) => fleet.leave(id),
-      listen: (heard) => fleet.listen(heard, (why) => this.#news.tell('warn', why)),
+      listen: (heard) => fleet.listen(heard, (message) => this.#news.tell('warn', message)),
       onLeadLost: (lost) => fleet.onLeadLost(lost),
       rewrite: (found, isOverdue) => this.#rewrite(found, isOverdue),
     }

@@ -122,6 +122,8 @@ export interface Instance {
   readonly epoch: number
   /** It leads: rollouts are driven there. Absent for no. */
   readonly leads?: boolean
+  /** How far its clock is ahead of that of the store; absent while they agree. */
+  readonly clockAheadMs?: number
   /** Holds of switches by which nothing of what they hold is under way there any more; absent for none. */
   readonly quiet?: readonly string[]
 }
@@ -154,8 +156,8 @@ export interface Fleet {
   announce(self: Instance): Promise<readonly Instance[]>
   /** Forgets one that ends. */
   leave(id: string): Promise<void>
-  /** Calls `heard` soon after one of them has written, and `deaf` once where that may not be listened to. Only a hint: some writes are never heard of. */
-  listen(heard: () => void, deaf?: (why: string) => void): void
+  /** Calls `heard` soon after one of them has written, which is only a hint: some writes are never heard of; and `warn` with what is wrong between them. */
+  listen(heard: () => void, warn?: (message: string) => void): void
   /** Calls `lost` when this process has led (`Store.isShared` was false) and, cut off or standing still, has lost the lead; also where it has it again. */
   onLeadLost(lost: () => void): void
   /**

@@ -482,14 +482,14 @@ describe('verbs that show something', () => {
   it('status names the instances where there are several, and who does not route by what this one does', async () => {
     const [self, other] = [
       { name: 'web-1:4711', revision: 9, isSelf: true, leads: true },
-      { name: 'web-2:4712', revision: 8, isSelf: false },
+      { name: 'web-2:4712', revision: 8, isSelf: false, clockAheadMs: -3_600_000 },
     ]
     const shown = async (instances: object[]) => {
       const admin = await scripted({ 'GET /v1/status': [200, { revision: 9, services: [view], instances }] })
       return (await turnout(admin.url, 'status')).out
     }
     expect(await shown([self, other])).toMatch(
-      /^2 instances at revision 9: web-1:4711 \(this one, leads\), web-2:4712 at revision 8\n\nshop: release/,
+      /^2 instances at revision 9: web-1:4711 \(this one, leads\), web-2:4712 \(its clock is 1 h behind\) at revision 8\n\nshop: release/,
     )
     expect(await shown([self])).toMatch(/^shop: release/)
   })

@@ -1,4 +1,5 @@
 /** Control when the store fails, waits, or has another writer; and with a real file. */
+
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,9 +7,11 @@ import { setImmediate } from 'node:timers/promises'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { StoreBusy } from '../../src/busy.ts'
 import type { Change } from '../../src/change.ts'
+import { systemClock } from '../../src/clock.ts'
 import type { Weights } from '../../src/config/schema.ts'
 import type { RunningControl } from '../../src/control/deps.ts'
 import { LOOK_MS } from '../../src/control/follower.ts'
+import { Reach } from '../../src/control/reach.ts'
 import { SAVE_GAP_MS, SAVE_RETRY_MS } from '../../src/control/saver.ts'
 import { TurnoutError } from '../../src/errors.ts'
 import { memoryStore } from '../../src/store/memory.ts'
@@ -451,4 +454,12 @@ test('with a real file every acknowledged change is there after the process forg
   )
   await store.close()
   await second.close()
+})
+
+test('a store that refuses what is out of date has answered, and is not told as away', async () => {
+  const told: string[] = []
+  const reach = new Reach(systemClock, (_level, message) => told.push(message))
+  const late = new TurnoutError('conflict', 'Another instance leads by now.')
+  await expect(reach.run(() => Promise.reject(late), 'writing')).rejects.toBe(late)
+  expect(told).toEqual([])
 })

@@ -1,6 +1,7 @@
 /** The store that several machines share, on a real Redis. */
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { systemClock } from '../../src/clock.ts'
 import { openStore } from '../../src/store/open.ts'
 import { DAMAGED, NOWHERE, type Store } from '../../src/store/store.ts'
 import { REDIS, type RedisServer, startRedis } from '../helpers/redis.ts'
@@ -71,6 +72,34 @@ describe.skipIf(REDIS === null)('a Redis', () => {
       expect(await fence()).toBeGreaterThan(first)
     })
   })
+
+  test('a Redis that has lost who leads is left to that one for the time of a lease, and then to whoever asks', async () => {
+    await redis.ask('FLUSHALL')
+    let skippedMs = 0
+    const clock = { ...systemClock, monotonicMs: () => systemClock.monotonicMs() + skippedMs }
+    const [one, other] = [await openStore(redis.url), await openStore(redis.url, null, clock)]
+    await using([one, other], async () => {
+      let lost = 0
+      one.fleet!.onLeadLost(() => lost++)
+      for (const lose of [['FLUSHALL'], ['SET', '{turnout}:fence', '7']]) {
+        expect([await one.isShared(), await other.isShared()]).toEqual([false, true])
+        await redis.ask('DEL', '{turnout}:leader')
+        await redis.ask(...lose)
+        expect(await other.isShared()).toBe(true)
+        await expect.poll(() => redis.ask('GET', '{turnout}:fence'), { timeout: 3_000 }).toMatch(/\r\n\d{13}\r\n/)
+      }
+      expect([await one.isShared(), await other.isShared(), lost]).toEqual([false, true, 0])
+      // One that does not come back any more.
+      const ghost = Date.now() + 60_000
+      await redis.ask('SET', '{turnout}:leader', `"ghost ${ghost}"`)
+      expect(await other.isShared()).toBe(true)
+      await expect.poll(() => lost, { timeout: 3_000 }).toBe(1)
+      await redis.ask('FLUSHALL')
+      expect([await one.isShared(), await other.isShared()]).toEqual([true, true])
+      skippedMs = 5_001
+      expect(await other.isShared()).toBe(false)
+    })
+  }, 20_000)
 
   test('what only a leader writes is refused from one that led before, which is told when it asks again', async () => {
     const one = await fresh()
@@ -177,6 +206,31 @@ describe.skipIf(REDIS === null)('a Redis', () => {
       await redis.ask('HSET', '{turnout}:doc', 'revision', '2', 'mark', 'older')
       await redis.ask('HSET', '{turnout}:parts', 'more', '{}')
       expect(await store.position()).toEqual({ revision: 2, mark: 'older' })
+    })
+  })
+
+  test('an instance whose clock is not that of Redis says so, once, and when it is again', async () => {
+    let offMs = 3_600_000
+    const clock = { ...systemClock, nowMs: () => Date.now() + offMs }
+    await redis.ask('FLUSHALL')
+    const store = await openStore(redis.url, null, clock)
+    await using([store], async () => {
+      const told: string[] = []
+      store.local!.listen(({ message }) => told.push(message))
+      store.fleet!.listen(() => {})
+      const announce = async () => {
+        await store.fleet!.announce(self)
+        return store.fleet!.announce(self)
+      }
+      const self = { id: 'a', name: 'here:1', version: '1', revision: 0, epoch: 0 }
+      const [{ clockAheadMs }] = await announce()
+      expect(Math.round(clockAheadMs! / 60_000)).toBe(60)
+      offMs = -3_600_000
+      expect(Math.round((await announce())[0].clockAheadMs! / 60_000)).toBe(-60)
+      offMs = 500
+      expect(await announce()).toEqual([self])
+      const ahead = expect.stringMatching(/^The clock of this machine is 1 h ahead of that of Redis: /)
+      expect(told).toEqual([ahead, 'The clock of this machine agrees with that of Redis again.'])
     })
   })
 
