@@ -93,9 +93,12 @@ export const WaitSchema = Type.String({
 /** Milliseconds of a `wait`, which may be absent; throws `invalid`. */
 export const waitMsOf = (wait: unknown = WAIT_DEFAULT): number => minutesMsOf(wait, '/wait')
 
+/** Whether it is a duration of at most ten minutes. */
+export const isMinutes = (duration: unknown): duration is string => typeof duration === 'string' && WAIT.test(duration)
+
 /** Milliseconds of a duration of at most ten minutes that stood at `pointer`; throws `invalid`. */
 export function minutesMsOf(duration: unknown, pointer: string): number {
-  if (typeof duration === 'string' && WAIT.test(duration)) return durationMs(duration)
+  if (isMinutes(duration)) return durationMs(duration)
   throw new TurnoutError('invalid', undefined, [{ pointer, message: `must be ${WAIT_TITLE}` }])
 }
 

@@ -11,10 +11,11 @@ import { own } from '../config/record.ts'
 import { closed, Duration } from '../config/schema-parts.ts'
 import { RolloutSchema } from '../config/schema-rollout.ts'
 import { Type } from '../config/type.ts'
+import { validate } from '../config/validate.ts'
 import { TurnoutError } from '../errors.ts'
 import type { Asked } from '../rollout/asked.ts'
 import { isAnswered } from '../table/proven.ts'
-import { checkBody, checkedByHandler, findService, onlyAt, setETag, soundValue } from './apply.ts'
+import { checkBody, checkedByHandler, findService, onlyAt, setETag } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
 import { AbortAnswer, PostedAnswer, RolloutAnswer, RolloutsAnswer } from './rollout-schemas.ts'
 import { RunbookAnswer } from './runbook-schema.ts'
@@ -52,14 +53,27 @@ const BeginSchema = Type.Object(
   { additionalProperties: false },
 )
 
-function askedOf({ to, version, now, without, ...sent }: Asked): Asked {
-  return {
+interface Begin {
+  readonly asked: Asked
+  readonly isDry: boolean
+}
+
+/** What is asked for; throws `invalid` with every fault of it, those that the schema cannot say too. */
+function beginOf(body: unknown): Begin {
+  const { value, findings } = validate(BeginSchema, body)
+  const { to, version, now, without, dryRun = false, ...sent } = Object(value) as Asked & { readonly dryRun?: boolean }
+  const checked = validateRollout(sent)
+  const told = new Set(findings.map(({ pointer }) => pointer))
+  const more = 'faults' in checked ? checked.faults.filter(({ pointer }) => !told.has(pointer)) : []
+  const faults = [...findings, ...more].map(({ pointer, message }) => ({ pointer, message }))
+  if ('faults' in checked || faults.length > 0) throw new TurnoutError('invalid', undefined, faults)
+  const own = {
     to,
     ...(version !== undefined && { version }),
     ...(now !== undefined && { now }),
     ...(without !== undefined && { without }),
-    ...soundValue(validateRollout(sent)),
   }
+  return { asked: { ...own, ...checked.spec }, isDry: dryRun }
 }
 
 const POSTED_MAX = 1_000_000_000
@@ -100,11 +114,10 @@ export function rolloutRoutes(app: FastifyInstance, { clock, control, rollouts }
     handler: async (request, reply) => {
       const { service } = request.params
       findService(control.snapshot(), service)
-      const { dryRun = false, ...body } = checkBody(BeginSchema, request.body) as Asked & { readonly dryRun?: boolean }
-      const asked = askedOf(body)
+      const { asked, isDry } = beginOf(request.body)
       const { ifMatch, only } = onlyAt({ control }, request)
       only()
-      if (dryRun) {
+      if (isDry) {
         setETag(reply, control.snapshot().revision)
         return rollouts.dryRun(service, asked, request.actor)
       }

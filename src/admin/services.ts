@@ -4,11 +4,12 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { TSchema } from 'typebox'
 import type { Change, ChangeResult, Snapshot } from '../change.ts'
+import type { Checked } from '../config/check.ts'
 import { child } from '../config/pointer.ts'
-import { RulesBodySchema, ServiceSchema, type ServiceSpec, WeightsSchema } from '../config/schema.ts'
+import { RulesBodySchema, ServiceSchema, type ServiceSpec, type Weights, WeightsSchema } from '../config/schema.ts'
 import { asPatch } from '../config/schema-forms.ts'
 import { Type } from '../config/type.ts'
-import { TurnoutError } from '../errors.ts'
+import { type Fault, TurnoutError } from '../errors.ts'
 import type { ServiceStatus } from '../table/status.ts'
 import {
   apply,
@@ -18,6 +19,8 @@ import {
   checkedByHandler,
   checkName,
   findService,
+  isMinutes,
+  MINUTES,
   onlyAt,
   setETag,
   soundValue,
@@ -127,9 +130,8 @@ function splitRoutes(app: FastifyInstance, deps: AdminDeps): void {
     handler: (request, reply) => {
       const { service } = request.params
       const { pools } = findService(deps.control.snapshot(), service)
-      const { weights: posted, wait } = splitIn(request.body)
-      const weights = soundValue(deps.validate.weights(posted, Object.keys(pools)), '/weights')
-      return changeSplit(deps, request, reply, { kind: 'split', service, weights }, waitMsOf(wait))
+      const { weights, waitMs } = splitIn(request.body, (posted) => deps.validate.weights(posted, Object.keys(pools)))
+      return changeSplit(deps, request, reply, { kind: 'split', service, weights }, waitMs)
     },
   })
   app.post<OfService>('/v1/services/:service/back', {
@@ -157,13 +159,17 @@ function splitRoutes(app: FastifyInstance, deps: AdminDeps): void {
   })
 }
 
-/** What stands at `weights` and `wait`, the only keys of the body. */
-function splitIn(body: unknown): { weights: unknown; wait: unknown } {
-  const { weights, wait, ...others } = Object(body) as Record<string, unknown>
-  const faults = Object.keys(others).map((key) => ({ pointer: child('', key), message: 'is not a known key' }))
-  if (weights === undefined) faults.push({ pointer: '/weights', message: 'is required' })
-  if (faults.length > 0) throw new TurnoutError('invalid', undefined, faults)
-  return { weights, wait }
+/** What stands at `weights` and `wait`, the only keys of the body; throws `invalid` with every fault of all of it. */
+function splitIn(body: unknown, check: (weights: unknown) => Checked<Weights>): { weights: Weights; waitMs: number } {
+  const { weights: posted, wait, ...others } = Object(body) as Record<string, unknown>
+  const faults: Fault[] = Object.keys(others).map((key) => ({ pointer: child('', key), message: 'is not a known key' }))
+  if (wait !== undefined && !isMinutes(wait)) faults.push({ pointer: '/wait', message: `must be ${MINUTES.title}` })
+  const checked: Checked<Weights> =
+    posted === undefined ? { faults: [{ pointer: '', message: 'is required' }] } : check(posted)
+  const ofWeights = 'faults' in checked ? checked.faults : []
+  faults.push(...ofWeights.map(({ pointer, message }) => ({ pointer: `/weights${pointer}`, message })))
+  if ('faults' in checked || faults.length > 0) throw new TurnoutError('invalid', undefined, faults)
+  return { weights: checked.spec, waitMs: waitMsOf(wait) }
 }
 
 /** Makes a change of the split and tells what it has become. */

@@ -5,6 +5,7 @@
  * another kind is a fault, since nobody would follow it.
  */
 
+import { isRollingName, nameFault, weightsFault } from '../rollout/strategy.ts'
 import { checkSchedule } from './check-schedule.ts'
 import type { Report } from './check-service.ts'
 import { durationMs } from './duration.ts'
@@ -51,6 +52,7 @@ export function kindOf(metric: MetricSpec): keyof typeof KINDS {
 /** Adds every fault of the settings of a rollout. */
 export function checkRollout(report: Report, at: string, rollout: RolloutSpec): void {
   if (!report.present(at)) return
+  checkStrategy(report, at, rollout)
   checkHooks(report, at, rollout.hooks)
   const stepsAt = child(at, 'steps')
   for (const [index, step] of (report.present(stepsAt) ? (rollout.steps ?? []) : []).entries()) {
@@ -87,6 +89,19 @@ export function checkRollout(report: Report, at: string, rollout: RolloutSpec): 
     names.add(metric.name)
     checkMetric(report, metricAt, metric)
   }
+}
+
+/** What is served already may have another, which is told when a rollout begins. */
+function checkStrategy(report: Report, at: string, { strategy, steps }: RolloutSpec): void {
+  if (!report.refusesVain) return
+  const [strategyAt, stepsAt] = [child(at, 'strategy'), child(at, 'steps')]
+  const unknown = strategy !== undefined && report.sound(strategyAt) ? nameFault(strategy) : null
+  if (unknown !== null) report.add(strategyAt, unknown)
+  if (steps === undefined || !report.sound(stepsAt)) return
+  const isRolling = unknown === null && strategy !== undefined && report.sound(strategyAt) && isRollingName(strategy)
+  const weights = steps.map((step) => (typeof step === 'number' ? step : step.weight))
+  const fault = isRolling ? 'a rolling release has no steps of weight' : weightsFault(weights)
+  if (fault !== null) report.add(stepsAt, fault)
 }
 
 type Called = Omit<HookSpec, 'at'>

@@ -27,6 +27,7 @@ import { auditOf, eventOf, isWritten, takenOver } from './audit.ts'
 import type { ControlDeps, RunningControl } from './deps.ts'
 import { createDrains, type Drains } from './drains.ts'
 import { createEvents, type Events, type NewEvent } from './events.ts'
+import { refusedAt } from './fault-place.ts'
 import { startFollower } from './follower.ts'
 import { foreseen } from './foreseen.ts'
 import { assertReleasesKept, assertServed, dryRunOf } from './guards.ts'
@@ -198,7 +199,7 @@ class Writer implements RunningControl {
     const changed = [...new Set(changedNames(before, content, touchedBy(change)).concat(owed))]
     const unread = this.#deps.lookupFaults?.(before.services, content.services, changed) ?? []
     const faults = [...this.#routes.faults(content.services, changed), ...unread]
-    if (faults.length > 0) throw new TurnoutError('invalid', faults[0].message, faults)
+    if (faults.length > 0) throw refusedAt(change, faults)
     if (options.atOnce !== true) this.#keeper.assertNotOwed(changed)
     const known = { nowMs: clock.steadyMs(), addressesOf: names.addressesOf, traffic }
     const judged = { before, after: content, change, changed, options, known }

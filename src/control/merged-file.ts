@@ -6,7 +6,7 @@ import type { Change } from '../change.ts'
 import { mergeFile, overFile } from '../config/merge.ts'
 import { equalJson, own } from '../config/record.ts'
 import type { Services } from '../config/schema.ts'
-import { TurnoutError } from '../errors.ts'
+import { refusedAt } from './fault-place.ts'
 import type { Content } from './reconcile.ts'
 
 type FileChange = Extract<Change, { kind: 'file' }>
@@ -14,9 +14,10 @@ type FileChange = Extract<Change, { kind: 'file' }>
 /** The content after a file; `replace` gives the content with other services. Throws `invalid` when it does not hold together. */
 export function withMergedFile(
   content: Content,
-  { services: said, wins = false, prune = false, atStart = false }: FileChange,
+  change: FileChange,
   replace: (services: Services) => Content,
 ): Content {
+  const { services: said, wins = false, prune = false, atStart = false } = change
   const { base } = content
   // Kept by name only: what else the file says of them is nothing new.
   const services = atStart ? { ...base.services, ...besidesTried(content, said) } : said
@@ -24,7 +25,7 @@ export function withMergedFile(
   const merged = wins
     ? overFile(before, content.services, services, prune)
     : mergeFile(before, content.services, services)
-  if (merged.faults.length > 0) throw new TurnoutError('invalid', merged.faults[0].message, merged.faults)
+  if (merged.faults.length > 0) throw refusedAt(change, merged.faults)
   const next = replace(merged.services)
   return before !== null && equalJson(base.services, services) ? next : { ...next, base: { services, lost: [] } }
 }

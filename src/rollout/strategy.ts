@@ -121,11 +121,7 @@ function evenly(percent: number): number[] {
 /** The plan that is asked for, or what is wrong with it. */
 export function planOf(spec: StrategySpec): Plan | PlanFault {
   const shape = shapeOf(spec.strategy)
-  if (shape === null) {
-    return {
-      message: `no strategy is called "${spec.strategy}"${didYouMean(nearest(spec.strategy, [...NAMED.keys()]))}: blue-green, canary, linear, all-at-once, rolling, or a name of CodeDeploy`,
-    }
-  }
+  if (shape === null) return { message: unknownName(spec.strategy) }
   if (shape.batch !== null) return rollingPlan(spec, shape, spec.batch ?? shape.batch)
   // A name with a time in it means what it says, whatever the time of other steps is.
   const forMs = shape.forMs > 0 ? shape.forMs : (spec.step?.forMs ?? 0)
@@ -150,6 +146,21 @@ export function planOf(spec: StrategySpec): Plan | PlanFault {
     batches: null,
   }
 }
+
+const unknownName = (strategy: string): string =>
+  `no strategy is called "${strategy}"${didYouMean(nearest(strategy, [...NAMED.keys()]))}: blue-green, canary, linear, all-at-once, rolling, or a name of CodeDeploy`
+
+/** What is wrong with the name, whatever else a rollout is asked for with; null when nothing is. */
+export function nameFault(strategy: string): string | null {
+  const shape = shapeOf(strategy)
+  if (shape === null) return unknownName(strategy)
+  return shape.batch === null ? faultOf(shape.weights.map(waiting)) : null
+}
+
+/** Why no rollout can have steps of these weights, per cent; null when one can. What a step waits for may be said later. */
+export const weightsFault = (weights: readonly number[]): string | null => faultOf(weights.map(waiting))
+
+const waiting = (weight: number): Step => ({ weight, forMs: 0, requests: 1, untilPromoted: false })
 
 /** Whether a strategy replaces targets, by its name. */
 export const isRollingName = (strategy: string): boolean => (shapeOf(strategy)?.batch ?? null) !== null

@@ -289,3 +289,23 @@ test('a service that is not there is told with the nearest one that is', async (
   const { status, body } = await call('POST', '/v1/switch', { to: { shp: 'green' } })
   expect([status, body.detail]).toEqual([404, 'There is no service shp (did you mean "shop"?).'])
 })
+
+test('a refused body is told all its faults at once, each by a pointer into that body', async () => {
+  const { call, control } = await startAdmin()
+  const pointers = async (method: string, path: string, sent: unknown) => {
+    const { status, body } = await call(method, path, sent)
+    expect([path, status]).toEqual([path, 422])
+    return body.errors.map(({ pointer }: { pointer: string }) => pointer).sort()
+  }
+  const taken = { targets: ['http://127.0.0.1:3002'] }
+  expect(
+    await pointers('PUT', '/v1/services/shop/split', { weights: { blue: -1, gren: 1 }, wait: 'long', x: 1 }),
+  ).toEqual(['/wait', '/weights/blue', '/weights/gren', '/x'])
+  expect(await pointers('PUT', '/v1/services/shop/split', { x: 1 })).toEqual(['/weights', '/x'])
+  expect(await pointers('PUT', '/v1/services/shop/pools/canary', taken)).toEqual(['/targets/0'])
+  expect(await pointers('PUT', '/v1/services/web', SHOP)).toEqual(['/routes/0'])
+  expect(
+    await pointers('POST', '/v1/services/shop/rollouts', { strategy: 'nope', steps: [9, 5], keep: 51, x: 1 }),
+  ).toEqual(['/keep', '/steps', '/strategy', '/to', '/x'])
+  expect(control.snapshot().revision).toBe(1)
+})

@@ -1,6 +1,6 @@
 /** What is wrong with the settings of a rollout is told, whatever it is. */
 import { expect, test } from 'vitest'
-import { validateService } from '../../src/config/check.ts'
+import { completeService, validateService } from '../../src/config/check.ts'
 
 function faults(rollout: unknown): string[] {
   const checked = validateService({ routes: [{}], pools: { blue: { targets: [] } }, rollout })
@@ -77,6 +77,15 @@ test.each<[object, RegExp]>([
   [{ capacity: {} }, /missing key "requestsPerTarget"/],
   [{ capacity: { requestsPerTarget: 0 } }, /at least 1/],
   [{ strategy: 'x'.repeat(129) }, /more than 128 characters/],
+  [{ strategy: 'canery' }, /^\/rollout\/strategy no strategy is called "canery" \(did you mean "canary"\?\)/],
+  [{ strategy: 'Linear0PercentEvery1Minute' }, /^\/rollout\/strategy no strategy is called/],
+  [{ strategy: '50-10' }, /^\/rollout\/strategy the weights have to rise, and 10 comes after 50$/],
+  [{ steps: [50, { weight: 10 }] }, /^\/rollout\/steps the weights have to rise, and 10 comes after 50$/],
+  [{ strategy: 'rolling', steps: [5] }, /^\/rollout\/steps a rolling release has no steps of weight$/],
+  [
+    { strategy: 'nope', steps: [9, 5], keep: 51 },
+    /at most 50, found 51\n.*strategy no strategy.*\n.*steps the weights/,
+  ],
   [{ strategie: 'canary' }, /unknown key "strategie"/],
   [{ warmup: { requests: [{}], for: '2d' } }, /^\/rollout\/warmup\/for 2d is too long: at most 24h/],
   [{ smoke: [{ within: '30d' }] }, /^\/rollout\/smoke\/0\/within 30d is too long/],
@@ -169,4 +178,21 @@ test('all of it may be said at once', () => {
     capacity: { requestsPerTarget: 200 },
   }
   expect(faults(rollout)).toEqual([])
+})
+
+test('every strategy that there is may stand in the settings, and a step at 0 may wait for what is sent', () => {
+  for (const strategy of [
+    'blue-green',
+    'rolling',
+    'Canary10Percent5Minutes',
+    'CodeDeployDefault.LambdaAllAtOnce',
+    '5-25',
+  ])
+    expect(faults({ strategy })).toEqual([])
+  expect(faults({ steps: [0, 5, 100] })).toEqual([])
+})
+
+test('what is stored already stays, whatever its strategy', () => {
+  const stored = { routes: [{}], pools: { blue: { targets: [] } }, rollout: { strategy: 'of-a-later-version' } }
+  expect(completeService(stored)).toHaveProperty('spec')
 })

@@ -51,18 +51,19 @@ test('its visitors are sent by the rule, a new one is taken while requests go on
   expect(await poolOf(COUNT)).toBe('green')
 
   // Whoever may change rules learns nothing of other files, by whichever call.
-  const pointer = '/shop/rules/0/when/visitor/file'
+  const place = '/0/when/visitor/file'
   const patch = { rules: rule('/etc/passwd') }
   const text = stringify(testConfig({ ...config, services: shop(rule('/etc/passwd')) }))
-  for (const [method, path, body] of [
-    ['PUT', '/v1/services/shop/rules', rule('/etc/passwd')],
-    ['PATCH', '/v1/services/shop', patch],
+  for (const [method, path, body, pointer] of [
+    ['PUT', '/v1/services/shop/rules', rule('/etc/passwd'), place],
+    ['PATCH', '/v1/services/shop', patch, `/rules${place}`],
     [
       'PUT',
       '/v1/services/shop',
       { ...(await call<{ spec: object }>(proxy, 'GET', '/v1/services/shop')).spec, ...patch },
+      `/rules${place}`,
     ],
-    ['POST', '/v1/apply', { text }],
+    ['POST', '/v1/apply', { text }, `/services/shop/rules${place}`],
   ] as const) {
     const answer = await askAdmin(proxy, method, path, JSON.stringify(body))
     expect([path, answer.status, JSON.parse(answer.text).errors?.[0]?.pointer]).toEqual([path, 422, pointer])
