@@ -123,10 +123,14 @@ export class Departures {
     if (place.members.size === 0) this.#places.delete(place.slot)
   }
 
-  /** Everything leaves within so long: the worker drains. */
+  /** Everything leaves within so long, also what waits already at a slower pace: the worker drains. */
   leaveAll(limitMs: number): void {
     this.#shutdownMs = Math.max(1, limitMs * SHUTDOWN_PART)
-    for (const { members } of this.#places.values()) for (const departure of members) this.#leaves(departure)
+    const all = [...this.#places.values()].flatMap(({ members }) => [...members])
+    for (const departure of all) this.#stays(departure)
+    for (const { from } of this.#lettings.values()) for (const slot of from) this.#set(slot, DEPARTURE.state, 0)
+    this.#lettings.clear()
+    for (const departure of all) this.#leaves(departure)
   }
 
   /** Looks at what has changed, and lets those go whose turn it is; called at every sweep. */
@@ -216,7 +220,7 @@ export class Departures {
     const plan = isShutdown ? { ...tunnels, overMs: this.#shutdownMs, perSecond: Infinity } : tunnels
     const letting = this.#lettings.get(place.service) ?? new Letting(plan, this.#memory, this.#plane.tables.draw.random)
     this.#lettings.set(place.service, letting)
-    if (!isShutdown || letting.plan.overMs !== plan.overMs) letting.follow(plan)
+    if (!isShutdown) letting.follow(plan)
     departure.isLeaving = true
     this.#count(place.slot, DEPARTURE.left)
     letting.add(departure, nowMs, nowMs + (isShutdown ? this.#shutdownMs : timeoutMs))

@@ -218,7 +218,8 @@ test('when the service was removed all go at the pace, also those of whom only t
   epoch++
   for (const plane of planes) plane.prepare({ epoch, revision: epoch, services: { shop: null } })
   Atomics.store(memory.cells, CELL.epoch, epoch)
-  pass(TUNNELS.overMs + 1_000)
+  // Distances between so few are drawn up to half as long again.
+  pass(1.5 * TUNNELS.overMs + 1_000)
   expect(members.map(isTold)).toEqual([true, true, true, true])
   expect([isTold(stuck), PACE_STATES[sum('state')]]).toEqual([false, 'steady'])
   pass(DRAIN.timeoutMs)
@@ -365,5 +366,22 @@ describe('when the worker drains', () => {
     expect(half).toBeLessThan(130)
     pass(1_000)
     expect(members.every(isTold)).toBe(true)
+  })
+
+  test.each([
+    ['nobody would have taken until then', 'unhealthy', TUNNELS.overMs, 'stopped'],
+    ['were to have much more time', 'healthy', 3_600_000, 'steady'],
+  ] as const)('also those that %s', (_what, health, overMs, state) => {
+    start({ drain: { ...DRAIN, tunnels: { ...TUNNELS, overMs } } })
+    startMs = planes[0].time.nowMs
+    const members = Array.from({ length: 200 }, (_, i) => open(`u${i}`, i % 2))
+    commit({ weights: { blue: 0, green: 100 } }, withHealth('green', GREEN, health))
+    pass(3_000)
+    expect([PACE_STATES[sum('state') / 2], sum('left')]).toEqual([state, 200])
+    for (const plane of planes) plane.departures.leaveAll(2_000)
+    pass(700)
+    expect(members.filter(isTold).length).toBeGreaterThan(70)
+    pass(1_000)
+    expect([members.every(isTold), sum('left'), sum('closed')]).toEqual([true, 0, 200])
   })
 })
