@@ -99,7 +99,8 @@ export async function serve(options: ServeOptions): Promise<Running> {
   const cleanup = new Cleanup()
   try {
     const core = await startCore(options, log, cleanup)
-    const stage: Stage = { isDraining: false, isYielded: options.predecessor !== undefined }
+    const isYielded = options.predecessor !== undefined
+    const stage: Stage = { isDraining: false, isYielded, leaving: new AbortController() }
     const { admin, rollouts, departures } = await startControlPlane(options, core, log, cleanup, stage)
     if (options.predecessor !== undefined) {
       // Last, since what it has written would stay, and what it has accepted would be cut, if anything failed then.
@@ -284,6 +285,7 @@ async function startControlPlane(
     ...(upgrade && { upgrade }),
     busyPredecessor,
     isYielded: () => stage.isYielded,
+    leaving: stage.leaving.signal,
     isReady: () => core.workers.ready && !stage.isDraining,
     process: { workers: memory.workers, store: storeKind(spec.store), pid: SELF.pid, startedAtMs: STARTED_MS },
     validate: VALIDATE,

@@ -60,6 +60,8 @@ export interface AdminDeps {
   busyPredecessor(): number | null
   /** One process is just about to take over from another, so nothing may be changed here. Default: never. */
   isYielded?(): boolean
+  /** Aborts when the process begins to end, and still finishes what is under way. Default: never. */
+  readonly leaving?: AbortSignal
   /** Has another process take the place of this one, within so many ms. Absent where that cannot be. */
   upgrade?(limitMs: number): Promise<Upgraded>
   /** Calls the hook of a switch. */

@@ -10,6 +10,7 @@
  * - The switch is made under this hold or not at all: whoever releases it calls the switch off, and so does its end.
  * - Until the hook is called, the caller's leave calls it off too. From then on it goes to its end without him: a migration that was made
  *   and not switched to would be the worst of all ends.
+ * - A process that is to end calls off what has not called its hook yet, so that those who are held are answered; a hook that works has until its end.
  * - A process that is killed leaves a hold that ends by itself (control/left-holds.ts).
  */
 import type { Static } from 'typebox'
@@ -62,7 +63,10 @@ export interface HeldOutcome {
 /** What came of the switch. */
 export type HeldResult = ChangeResult & { readonly held: HeldOutcome }
 
-type Deps = Pick<AdminDeps, 'busyPredecessor' | 'callHook' | 'clock' | 'control' | 'instances' | 'memory' | 'store'>
+type Deps = Pick<
+  AdminDeps,
+  'busyPredecessor' | 'callHook' | 'clock' | 'control' | 'instances' | 'leaving' | 'memory' | 'store'
+>
 
 /** What a switch asks for beside its pools; null when it holds nobody. Throws `invalid`. */
 export function askedSwitch(to: AskedSwitch['to'], { hold: posted, hook }: PostedHow): AskedSwitch | null {
@@ -102,7 +106,8 @@ export async function switchUnderHold(
   const watch = watchHold(deps, asked)
   try {
     assertEverywhere(begun)
-    await untilQuiet(deps, asked, AbortSignal.any([watch.lost, signal]))
+    await untilQuiet(deps, asked, AbortSignal.any([watch.lost, signal, ...(deps.leaving ? [deps.leaving] : [])]))
+    deps.leaving?.throwIfAborted()
     const leftMs = hold.forMs - RESERVE_MS - (clock.monotonicMs() - sinceMs)
     const hookMs = await called(deps, asked, begun.revision, leftMs, AbortSignal.any([watch.lost, ending]))
     watch.end()

@@ -166,11 +166,14 @@ export async function buildAdmin(deps: AdminDeps): Promise<{ app: FastifyInstanc
   upgradeRoutes(app, deps)
   const { close: endStreams } = eventRoutes(app, deps)
   const end = (): void => {
-    ending.abort(new TurnoutError('not_ready', 'Turnout ends, and nothing has changed.'))
+    ending.abort(endsNow())
     endStreams()
   }
   return { app, routes, end }
 }
+
+/** Why a call is not gone on with. */
+export const endsNow = (): TurnoutError => new TurnoutError('not_ready', 'Turnout ends, and nothing has changed.')
 
 function rememberRoutes(app: FastifyInstance): Routes {
   const routes: Routes = new Map()

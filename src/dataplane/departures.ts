@@ -28,7 +28,6 @@ const HEAD_LENGTH_MAX = 2_048
 const LOOKS_PER_SWEEP = 300
 /** What of the time for a shutdown its tunnels are closed over. */
 const SHUTDOWN_PART = 0.7
-
 /** What somebody has asked for, who has the address of a client after trusted proxies. */
 export interface Opened {
   readonly address: string

@@ -7,7 +7,7 @@
  */
 import { hostname } from 'node:os'
 import type { Logger } from 'pino'
-import type { Admin } from '../admin/server.ts'
+import { type Admin, endsNow } from '../admin/server.ts'
 import { untilFree } from '../busy.ts'
 import { systemClock } from '../clock.ts'
 import type { ConfigFile } from '../control/config-file.ts'
@@ -37,6 +37,8 @@ export interface Stage {
   isDraining: boolean
   /** Another process is about to take over from this one, or this one from another: nobody may change anything. */
   isYielded: boolean
+  /** Aborts when it begins to drain. */
+  readonly leaving: AbortController
 }
 
 export interface Parts {
@@ -74,6 +76,7 @@ export function closerOf({ options, workers, control, stage, shutdownMs, cleanup
   }
   return (taken) => {
     stage.isDraining = true
+    stage.leaving.abort(endsNow())
     closing ??= end(taken)
     return closing
   }

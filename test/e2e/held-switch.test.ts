@@ -178,6 +178,28 @@ test('a switch that cannot be stored after its hook has said yes has moved nothi
   expect([(await held).body, (await write(proxy)).body]).toEqual(['blue', 'blue'])
 })
 
+test('SIGTERM calls off a switch whose hook was not called yet: it never is, and who was held is answered before the end', async () => {
+  const slow = newGate()
+  const blue = await startUpstream(async (request, response) => {
+    if (request.url === '/slow') await slow.passed
+    response.end('blue')
+  })
+  const hook = await startHook()
+  const shop = service({ blue: [blue.url], green: [(await startNamed('green')).url] })
+  const proxy = await startProcess({ services: { shop } }, temporaryFolder())
+  const underWay = ask(proxy.port, { path: '/slow' })
+  await isAtBlue(proxy)
+  const answer = switched(proxy, { to: 'green', hold: { for: '60s' }, hook: { url: hook.url } })
+  await heldBySwitch(proxy)
+  const held = write(proxy)
+  await waitingIs(proxy, 1)
+  proxy.child.kill('SIGTERM')
+  expect((await answer).body).toMatchObject({ code: 'not_ready', detail: 'Turnout ends, and nothing has changed.' })
+  expect((await held).body).toBe('blue')
+  slow.open()
+  expect([(await underWay).body, await proxy.exited(), hook.heard]).toEqual(['blue', 0, []])
+})
+
 test('whoever releases it, or removes the service, calls the switch off before its hook has answered', async () => {
   const proxy = await startTwo()
   const gate = newGate()
