@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { parseSpec, printFault } from '../../src/config/load.ts'
 import type { Spec } from '../../src/config/schema.ts'
+import { bulk } from '../helpers/bulk.ts'
 
 const CI_TOKEN = 'a-secret-of-enough-length'
 
@@ -230,6 +231,6 @@ test('a file with any part cut out or overwritten is loaded or refused with plac
         expect(Math.min(line, column)).toBeGreaterThanOrEqual(1)
       }
     }),
-    { numRuns: 500 },
+    { numRuns: bulk(150, 500) },
   )
 })

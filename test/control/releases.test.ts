@@ -6,6 +6,7 @@ import type { PoolSpec } from '../../src/config/schema.ts'
 import { applyChange, type Resolved as Change } from '../../src/control/apply.ts'
 import { type Content, canonical, reconcileAll } from '../../src/control/reconcile.ts'
 import { isTurnoutError } from '../../src/errors.ts'
+import { bulk } from '../helpers/bulk.ts'
 import { BLUE, BLUE2, contentOf, GREEN, NOTHING, put, shop, split } from './stand-in.ts'
 
 const tools = { drainMs: () => 30_000, complete: validateService }
@@ -247,6 +248,6 @@ test('laws: intent mirrors spec, no pin ever names two versions of a pool, the s
         history.push(content)
       }
     }),
-    { numRuns: 500 },
+    { numRuns: bulk(150, 500) },
   )
 })

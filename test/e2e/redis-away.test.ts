@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import type { ToldRollout } from '../../src/rollout/told.ts'
 import { ask, BROWSER } from '../helpers/ask.ts'
+import { bulk } from '../helpers/bulk.ts'
 import { type Load, PACE_MS, startLoad } from '../helpers/load.ts'
 import { call, service, startProxy, type Proxy as TestProxy, temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
@@ -69,9 +70,10 @@ withRedis(
     const { redis, shop, start } = await stand(...KEPT)
     const folder = temporaryFolder()
     const before = await start(folder)
+    await call(before, 'PUT', '/v1/services/shop/split', { weights: { blue: 30, green: 70 } })
+    // Of those who came before some would move with the weights.
     const first = await ask(before.port, { path: '/', headers: BROWSER })
     const cookie = String(first.headers['set-cookie']).split(';')[0]
-    await call(before, 'PUT', '/v1/services/shop/split', { weights: { blue: 30, green: 70 } })
     await kept(before)
     await before.close()
     await redis.kill()
@@ -173,9 +175,10 @@ withRedis(
     const { redis, start } = await stand()
     const folder = temporaryFolder()
     const before = await start(folder)
+    await call(before, 'PUT', '/v1/services/shop/split', { weights: { blue: 49, green: 51 } })
+    // Of those who came before some would move with the weights.
     const first = await ask(before.port, { path: '/', headers: BROWSER })
     const cookie = String(first.headers['set-cookie']).split(';')[0]
-    await call(before, 'PUT', '/v1/services/shop/split', { weights: { blue: 49, green: 51 } })
     await kept(before)
     await before.close()
     await redis.ask('FLUSHALL')
@@ -285,7 +288,7 @@ withRedis(
     const from = loads.map(({ outcomes }) => outcomes.length)
     await until(
       'time enough has gone',
-      () => loads.every(({ outcomes }, at) => outcomes.length > from[at] + 2_000),
+      () => loads.every(({ outcomes }, at) => outcomes.length > from[at] + bulk(600, 2_000)),
       30_000,
     )
     expect(await told(one)).toMatchObject({ state: 'shifting', weight: 20 })

@@ -13,7 +13,7 @@ import { closedPort, startNamed, startUpstream } from '../helpers/upstream.ts'
 
 const STORE = 'sqlite:./turnout.db'
 /** How often it is killed while it changes. */
-const ROUNDS = bulk(3, 5)
+const ROUNDS = bulk(2, 5)
 
 async function killed(proxy: ProxyProcess): Promise<void> {
   proxy.child.kill('SIGKILL')

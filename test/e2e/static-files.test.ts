@@ -113,8 +113,8 @@ async function startAll(count: number, sharedReads: boolean): Promise<TestProxy>
 
 describe.skipIf(nginx === null)('files of a real nginx', () => {
   test.each([
-    { sharedReads: true, count: bulk(2_000, 10_000) },
-    { sharedReads: false, count: bulk(1_000, 2_000) },
+    { sharedReads: true, count: bulk(800, 10_000) },
+    { sharedReads: false, count: bulk(400, 2_000) },
   ])(
     '$count files arrive byte for byte over keep-alive connections, with sharedReads $sharedReads',
     async ({ sharedReads, count }) => {

@@ -11,7 +11,7 @@ import { rawRequest, until } from '../helpers/raw.ts'
 import { startNamed, startUpstream } from '../helpers/upstream.ts'
 
 const LOAD = fileURLToPath(new URL('../../bench/switch-load.ts', import.meta.url))
-const SWITCHES = bulk(40, 100)
+const SWITCHES = bulk(25, 100)
 
 test(`${SWITCHES} switches under load on 64 connections fail no request, and none sent after the answer reaches the old pool`, async () => {
   const targets = await startTargets(null)

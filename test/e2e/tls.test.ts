@@ -7,6 +7,7 @@ import { Agent, request } from 'undici'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import { metric } from '../helpers/admin.ts'
+import { bulk } from '../helpers/bulk.ts'
 import { type Certificate, makeCertificate } from '../helpers/certificate.ts'
 import { readPattern, sendPattern } from '../helpers/pattern.ts'
 import { program } from '../helpers/programs.ts'
@@ -16,7 +17,7 @@ import { startNamed, startTcp, startUpstream } from '../helpers/upstream.ts'
 
 const openssl = program('openssl')
 const MIB = 2 ** 20
-const SIZE = 48 * MIB
+const SIZE = bulk(12, 48) * MIB
 const GROWTH_MAX = 64 * MIB
 
 const listening = ({ certFile, keyFile }: Certificate) => [

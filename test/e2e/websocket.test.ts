@@ -91,8 +91,8 @@ const nextMessage = (socket: WebSocket) =>
   new Promise<string>((resolve) => socket.once('message', (data) => resolve(String(data))))
 
 describe.each([
-  { sharedReads: true, messages: bulk(20_000, 100_000) },
-  { sharedReads: false, messages: bulk(20_000, 100_000) },
+  { sharedReads: true, messages: bulk(8_000, 100_000) },
+  { sharedReads: false, messages: bulk(8_000, 100_000) },
 ])('with sharedReads $sharedReads', ({ sharedReads, messages }) => {
   const proxyTo = shareProxy({}, { sharedReads })
   const start = async () => {
