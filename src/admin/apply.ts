@@ -9,12 +9,14 @@ import type { Static, TSchema } from 'typebox'
 import type { Change, ChangeOptions, ChangeResult, Snapshot } from '../change.ts'
 import type { Checked } from '../config/check.ts'
 import { durationMs } from '../config/duration.ts'
+import { mergePatch } from '../config/merge-patch.ts'
 import { serviceNamed } from '../config/named.ts'
+import { isRecord } from '../config/record.ts'
 import type { ServiceSpec } from '../config/schema.ts'
 import { NAME_PATTERN } from '../config/schema-parts.ts'
 import { Type } from '../config/type.ts'
 import { validate } from '../config/validate.ts'
-import { isTurnoutError, TurnoutError } from '../errors.ts'
+import { type Fault, isTurnoutError, TurnoutError } from '../errors.ts'
 import { expectRevision } from '../if-match.ts'
 import type { AdminDeps } from './deps.ts'
 
@@ -173,6 +175,28 @@ export function soundValue<T>(checked: Checked<T>, at = ''): T {
   if ('spec' in checked) return checked.spec
   const faults = checked.faults.map(({ pointer, message }) => ({ pointer: at + pointer, message }))
   throw new TurnoutError('invalid', undefined, faults)
+}
+
+/** Throws `invalid` with what the schema says of a body and what else is wrong with it, each place told once, when that is anything. */
+export function assertFaultless(findings: readonly Fault[], more: readonly Fault[]): void {
+  const told = new Set(findings.map(({ pointer }) => pointer))
+  const all = [...findings, ...more.filter(({ pointer }) => !told.has(pointer))]
+  const faults = all.map(({ pointer, message }) => ({ pointer, message }))
+  if (faults.length > 0) throw new TurnoutError('invalid', undefined, faults)
+}
+
+/** Throws `invalid` when the schema refuses a body; then also with what is wrong with the service that its `patch` would make. */
+export function checkPatch(
+  schema: TSchema,
+  body: unknown,
+  patch: unknown,
+  before: ServiceSpec,
+  check: (spec: unknown) => Checked<ServiceSpec>,
+): void {
+  const { findings } = validate(schema, body)
+  if (findings.length === 0) return
+  const checked = check(isRecord(patch) ? mergePatch(before, patch) : before)
+  assertFaultless(findings, 'faults' in checked ? checked.faults : [])
 }
 
 /** Throws `invalid` unless the name from the path may be given to a new thing. */

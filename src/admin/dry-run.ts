@@ -17,7 +17,7 @@ import { TurnoutError } from '../errors.ts'
 import type { Comparison } from '../table/comparison.ts'
 import type { ServiceIntent } from '../table/status.ts'
 import type { ServiceTable } from '../table/types.ts'
-import { asCaller, checkBody, checkedByHandler, findService, soundValue } from './apply.ts'
+import { asCaller, checkedByHandler, checkPatch, findService, soundValue } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
 import { answers, Count, nullable, object } from './schemas.ts'
 
@@ -140,9 +140,10 @@ export function dryRunRoutes(app: FastifyInstance, deps: DryRunDeps): void {
 
 /** The change that the body proposes. */
 function proposalOf({ control, validate }: DryRunDeps, service: string, body: unknown): Change {
-  const { pools } = findService(control.snapshot(), service)
+  const spec = findService(control.snapshot(), service)
+  const { pools } = spec
   const { weights, ...patch } = (isRecord(body) ? body : {}) as Record<string, unknown>
-  checkBody(DryRunBody, body)
+  checkPatch(DryRunBody, body, patch, spec, validate.service)
   if (weights === undefined) return { kind: 'service.patch', service, patch }
   if (patch['split'] !== undefined || patch['live'] !== undefined) {
     const message = 'weights say all of the split already'

@@ -7,7 +7,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Snapshot } from '../change.ts'
 import { validateRollout } from '../config/check.ts'
 import { durationMs } from '../config/duration.ts'
-import { own } from '../config/record.ts'
+import { isRecord, own } from '../config/record.ts'
 import { closed, Duration } from '../config/schema-parts.ts'
 import { RolloutSchema } from '../config/schema-rollout.ts'
 import { Type } from '../config/type.ts'
@@ -15,7 +15,7 @@ import { validate } from '../config/validate.ts'
 import { TurnoutError } from '../errors.ts'
 import type { Asked } from '../rollout/asked.ts'
 import { isAnswered } from '../table/proven.ts'
-import { checkBody, checkedByHandler, findService, onlyAt, setETag } from './apply.ts'
+import { assertFaultless, checkBody, checkedByHandler, findService, onlyAt, setETag, soundValue } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
 import { AbortAnswer, PostedAnswer, RolloutAnswer, RolloutsAnswer } from './rollout-schemas.ts'
 import { RunbookAnswer } from './runbook-schema.ts'
@@ -61,19 +61,23 @@ interface Begin {
 /** What is asked for; throws `invalid` with every fault of it, those that the schema cannot say too. */
 function beginOf(body: unknown): Begin {
   const { value, findings } = validate(BeginSchema, body)
-  const { to, version, now, without, dryRun = false, ...sent } = Object(value) as Asked & { readonly dryRun?: boolean }
+  const {
+    to,
+    version,
+    now,
+    without,
+    dryRun = false,
+    ...sent
+  } = (isRecord(value) ? value : {}) as unknown as Asked & { readonly dryRun?: boolean }
   const checked = validateRollout(sent)
-  const told = new Set(findings.map(({ pointer }) => pointer))
-  const more = 'faults' in checked ? checked.faults.filter(({ pointer }) => !told.has(pointer)) : []
-  const faults = [...findings, ...more].map(({ pointer, message }) => ({ pointer, message }))
-  if ('faults' in checked || faults.length > 0) throw new TurnoutError('invalid', undefined, faults)
+  assertFaultless(findings, 'faults' in checked ? checked.faults : [])
   const own = {
     to,
     ...(version !== undefined && { version }),
     ...(now !== undefined && { now }),
     ...(without !== undefined && { without }),
   }
-  return { asked: { ...own, ...checked.spec }, isDry: dryRun }
+  return { asked: { ...own, ...soundValue(checked) }, isDry: dryRun }
 }
 
 const POSTED_MAX = 1_000_000_000

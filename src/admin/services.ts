@@ -6,6 +6,7 @@ import type { TSchema } from 'typebox'
 import type { Change, ChangeResult, Snapshot } from '../change.ts'
 import type { Checked } from '../config/check.ts'
 import { child } from '../config/pointer.ts'
+import { isRecord } from '../config/record.ts'
 import { RulesBodySchema, ServiceSchema, type ServiceSpec, type Weights, WeightsSchema } from '../config/schema.ts'
 import { asPatch } from '../config/schema-forms.ts'
 import { Type } from '../config/type.ts'
@@ -15,9 +16,9 @@ import {
   apply,
   ChangeQuery,
   changedAnswer,
-  checkBody,
   checkedByHandler,
   checkName,
+  checkPatch,
   findService,
   isMinutes,
   MINUTES,
@@ -100,8 +101,8 @@ function writeRoutes(app: FastifyInstance, deps: AdminDeps): void {
     },
     handler: (request, reply) => {
       const { service } = request.params
-      findService(deps.control.snapshot(), service)
-      checkBody(PatchSchema, request.body)
+      const before = findService(deps.control.snapshot(), service)
+      checkPatch(PatchSchema, request.body, request.body, before, deps.validate.service)
       return withDraining(deps, request, { service }, () =>
         apply(deps, request, reply, { kind: 'service.patch', service, patch: request.body }),
       )
@@ -161,7 +162,7 @@ function splitRoutes(app: FastifyInstance, deps: AdminDeps): void {
 
 /** What stands at `weights` and `wait`, the only keys of the body; throws `invalid` with every fault of all of it. */
 function splitIn(body: unknown, check: (weights: unknown) => Checked<Weights>): { weights: Weights; waitMs: number } {
-  const { weights: posted, wait, ...others } = Object(body) as Record<string, unknown>
+  const { weights: posted, wait, ...others } = isRecord(body) ? body : {}
   const faults: Fault[] = Object.keys(others).map((key) => ({ pointer: child('', key), message: 'is not a known key' }))
   if (wait !== undefined && !isMinutes(wait)) faults.push({ pointer: '/wait', message: `must be ${MINUTES.title}` })
   const checked: Checked<Weights> =

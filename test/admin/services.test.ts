@@ -307,5 +307,19 @@ test('a refused body is told all its faults at once, each by a pointer into that
   expect(
     await pointers('POST', '/v1/services/shop/rollouts', { strategy: 'nope', steps: [9, 5], keep: 51, x: 1 }),
   ).toEqual(['/keep', '/steps', '/strategy', '/to', '/x'])
+  expect(await pointers('POST', '/v1/services/shop/rollouts', '"canary"')).toEqual([''])
+  expect(await pointers('PUT', '/v1/services/shop/split', '"blue"')).toEqual(['/weights'])
+  const rule = { name: 'staff', when: { header: { 'x-internal': '1' } }, to: 'red' }
+  const patch = { split: { blue: -1, gren: 1 }, rules: [rule] }
+  for (const [method, path] of [
+    ['PATCH', '/v1/services/shop'],
+    ['POST', '/v1/services/shop/dry-run'],
+  ])
+    expect(await pointers(method, path, { ...patch, x: null })).toEqual([
+      '/rules/0/to',
+      '/split/blue',
+      '/split/gren',
+      '/x',
+    ])
   expect(control.snapshot().revision).toBe(1)
 })
