@@ -5,8 +5,8 @@
  * its lead before anybody else can have it, whatever the network does and however long the process stands still. What it has sent before that
  * and arrives later is refused by the number of its lead, which only grows (`fence`).
  *
- * A Redis that is flushed, or put back to yesterday, has lost who leads. Whoever has seen another one lead leaves that one the time of a lease to come back:
- * it alone knows what its rollouts have come to since, and writes them there again.
+ * A Redis that is flushed, or was away, may have lost who leads. Whoever has seen another one lead leaves that one the time of a lease to come
+ * back: it alone knows what its rollouts have come to since, and writes them there again.
  */
 import type { Clock } from '../clock.ts'
 import type { RedisClient } from './redis-client.ts'
@@ -33,6 +33,8 @@ export class Lead {
   #other = 0
   /** Monotonic time at which the store was found to have lost that one; null where it has not. */
   #missedAtMs: number | null = null
+  /** The store could not be asked since it was last known who leads. */
+  #wasAway = false
   #lost = () => {}
 
   constructor(client: RedisClient, keys: Keys, clock: Clock) {
@@ -77,8 +79,14 @@ export class Lead {
     const { leader, fence } = this.#keys
     const before = this.#fence
     const isOver = this.#missedAtMs !== null && fromMs - this.#missedAtMs > LEASE_MS
-    const values = [this.#id, LEASE_MS, before, isOver ? 0 : this.#other]
-    const found = Number(await this.#client.script(LEAD, [leader, fence], values))
+    // What was away may be an older copy now, in which that other one has led already.
+    const other = this.#wasAway && this.#other > 0 ? Number.MAX_SAFE_INTEGER : this.#other
+    const values = [this.#id, LEASE_MS, before, isOver ? 0 : other]
+    const found = await this.#client.script(LEAD, [leader, fence], values).then(Number, (error: unknown) => {
+      this.#wasAway = true
+      throw error
+    })
+    if (found !== 0) this.#wasAway = false
     this.#missedAtMs = found === 0 ? (this.#missedAtMs ?? fromMs) : null
     if (found !== 0) this.#other = Math.max(0, -found)
     const number = Math.max(0, found)

@@ -98,6 +98,18 @@ describe.skipIf(REDIS === null)('a Redis', () => {
       expect([await one.isShared(), await other.isShared()]).toEqual([true, true])
       skippedMs = 5_001
       expect(await other.isShared()).toBe(false)
+      // Nor is one at once that has come back, with its lead and without.
+      await redis.ask('SET', '{turnout}:leader', `"ghost ${ghost}"`)
+      skippedMs += 5_001
+      expect(await other.isShared()).toBe(true)
+      await redis.ask('SET', '{turnout}:fence', String(ghost))
+      await redis.kill()
+      await expectCode(other.isShared(), 'store_unavailable')
+      await redis.restart()
+      await redis.ask('DEL', '{turnout}:leader')
+      await expect.poll(() => other.isShared().catch(() => null)).toBe(true)
+      skippedMs += 5_001
+      expect(await other.isShared()).toBe(false)
     })
   }, 20_000)
 
