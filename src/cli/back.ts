@@ -14,7 +14,21 @@ export const back: Verb = {
   examples: ['back shop'],
   async run(call) {
     const [service] = call.args
+    // Only for what is told afterwards: going back waits for nobody and nothing.
+    const before = call.json
+      ? null
+      : await call.admin
+          .call<{ readonly spec: { readonly split: NonNullable<Outcome['split']> } }>(
+            'GET',
+            pathOf('services', service),
+          )
+          .catch(() => null)
     const outcome = await call.admin.call<Outcome>('POST', insisting(pathOf('services', service, 'back'), call))
     printOutcome(call, `${service}: ${splitInWords(outcome.split ?? {})}`, outcome)
+    // A second one is no step further into the past, as somebody may think who is in a hurry.
+    if (outcome.changed && before !== null)
+      call.note(
+        `back again would return to ${splitInWords(before.spec.split)}; turnout history has all that was before`,
+      )
   },
 }

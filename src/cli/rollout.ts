@@ -124,6 +124,9 @@ export const rollout: Verb = {
     if (word === 'abort' && told.state === 'done') {
       call.note(`rollout ${told.id} is done, so there was nothing to abort; turnout back ${service} goes back.`)
     }
+    // It is told as it was kept before.
+    if (word === 'abort' && told.runsElsewhere && told.endedAtMs === null)
+      call.note(`the process that runs it has been told to go back; turnout rollout show ${service} says when it has`)
     if (told.answered === false) {
       call.note(
         `nobody can answer for ${service} now: mend a target of ${told.from}, or turnout switch ${service} ${told.to} --force`,

@@ -24,7 +24,7 @@ const LOOK_MS = 10
 
 export interface InstancesDeps {
   /** Without a fleet this instance is the only one there can be. */
-  readonly store: Pick<Store, 'fleet' | 'local'>
+  readonly store: Pick<Store, 'bytes' | 'fleet' | 'local'>
   readonly control: Pick<Control, 'snapshot' | 'subscribe'>
   readonly clock: Clock
   /** What does not change while it runs. */
@@ -48,6 +48,12 @@ export interface InstanceFigures {
   readonly staleMs: number
   readonly local: ReturnType<Local['told']> | null
   readonly unreplicated: number
+  /** The store cannot be read or written now. */
+  readonly isAway: boolean
+  /** How often that has begun. */
+  readonly failures: number
+  /** Of the store on the disk of this machine; null where it is elsewhere, or nowhere. */
+  readonly bytes: number | null
 }
 
 export class Instances {
@@ -60,19 +66,25 @@ export class Instances {
   #looking: Promise<void> | null = null
   /** Why the last look has failed; null when it has not. */
   #fault: string | null = null
+  #isAway = false
+  #failures = 0
 
   constructor(deps: InstancesDeps) {
     const { store, control, clock } = deps
     this.#deps = deps
     this.#known = [this.#self()]
     this.#lookedAtMs = clock.monotonicMs()
+    const endNews = control.subscribe(({ type, data }) => {
+      if (type === 'store' && typeof data['away'] === 'boolean') this.#noteAway(data['away'])
+    })
     if (store.fleet === null) {
-      this.#ends = []
+      this.#ends = [endNews]
       return
     }
     // The store tells what goes wrong, and the next look comes.
     const look = () => void this.#look().catch(() => {})
     this.#ends = [
+      endNews,
       clock.every(ANNOUNCE_MS, look),
       control.subscribe(({ type }) => (type === 'change' || type === 'hold') && look()),
     ]
@@ -106,7 +118,15 @@ export class Instances {
       staleMs: this.staleMs,
       local: this.local,
       unreplicated: this.#deps.store.fleet?.unreplicated() ?? 0,
+      isAway: this.#isAway,
+      failures: this.#failures,
+      bytes: this.#deps.store.bytes?.() ?? null,
     }
+  }
+
+  #noteAway(isAway: boolean): void {
+    if (isAway && !this.#isAway) this.#failures++
+    this.#isAway = isAway
   }
 
   /** The local copy of the store; null where the store is here. */

@@ -63,7 +63,7 @@ export function createExposition(
     names: null,
     rollouts: [],
     lookups: [],
-    instances: { count: 1, staleMs: 0, local: null, unreplicated: 0 },
+    instances: { count: 1, staleMs: 0, local: null, unreplicated: 0, isAway: false, failures: 0, bytes: null },
     letGoBefore: () => null,
   }),
 ): Exposition {

@@ -1,4 +1,7 @@
-/** The metrics of the instances that serve by one store (control/instances.ts). */
+/**
+ * The metrics of the instances that serve by one store, and of that store as it is seen from here: away, old, large (control/instances.ts).
+ * What there is not has no series, such as the bytes of a store that is elsewhere.
+ */
 import type { Family, Sample, Scrape } from './family.ts'
 
 type Local = NonNullable<Scrape['instances']['local']>
@@ -21,6 +24,24 @@ export const INSTANCE_FAMILIES: readonly Family[] = [
     type: 'gauge',
     help: 'How long a store that several instances share has not been reached; 0 while it is.',
     read: ({ instances }) => [{ value: instances.staleMs / 1_000, labels: {} }],
+  },
+  {
+    name: 'turnout_store_away',
+    type: 'gauge',
+    help: '1 while the store cannot be read or written, so that nothing can be changed; else 0.',
+    read: ({ instances }) => [{ value: Number(instances.isAway), labels: {} }],
+  },
+  {
+    name: 'turnout_store_failures_total',
+    type: 'counter',
+    help: 'How often the store could no longer be read or written.',
+    read: ({ instances }) => [{ value: instances.failures, labels: {} }],
+  },
+  {
+    name: 'turnout_store_bytes',
+    type: 'gauge',
+    help: 'Bytes of the store on the disk of this machine; absent where it is elsewhere, or nowhere.',
+    read: ({ instances: { bytes } }) => (bytes === null ? [] : [{ value: bytes, labels: {} }]),
   },
   {
     name: 'turnout_store_unreplicated_total',

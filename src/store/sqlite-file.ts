@@ -46,6 +46,10 @@ export function fileAt(path: string): string {
 /** What tells a file from another one of the same name; undefined when there is none. */
 export const identityOf = (file: string): number | undefined => statSync(file, { throwIfNoEntry: false })?.ino
 
+/** Bytes of a store on the disk, with what SQLite has written beside it and not taken into it yet. */
+export const bytesOf = (file: string): number =>
+  [file, `${file}-wal`].reduce((sum, path) => sum + (statSync(path, { throwIfNoEntry: false })?.size ?? 0), 0)
+
 /**
  * Opens the file, or makes it; its folder must exist. Throws `store_unavailable`. The thread stands still for `busyMs` at most, now and
  * later, when another process has it locked.

@@ -18,7 +18,7 @@ import { BUSY_MS } from '../busy.ts'
 import type { ServiceObserved } from '../table/status.ts'
 import { type Changes, changesBetween, changesOf, type Part, servicesOf, type Undo, undo, undoOf } from './parts.ts'
 import { parsed, storeFault, translated } from './sqlite-faults.ts'
-import { fileAt, identityOf, inTransaction, leave, openFile, remake } from './sqlite-file.ts'
+import { bytesOf, fileAt, identityOf, inTransaction, leave, openFile, remake } from './sqlite-file.ts'
 import { LiveLock } from './sqlite-live.ts'
 import { all, first, prepareAll, type Row, type Statements } from './sqlite-statements.ts'
 import {
@@ -62,6 +62,10 @@ class SqliteStore implements Store {
     this.#file = file
     this.#connection = open(file, this.#busyMs)
     this.#live = new LiveLock(file)
+  }
+
+  bytes(): number {
+    return bytesOf(this.#file)
   }
 
   async load(since?: Position): Promise<StoredDocument> {

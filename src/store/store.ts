@@ -202,6 +202,8 @@ export interface Store {
   readonly fleet: Fleet | null
   /** Null where the store is on this machine. */
   readonly local: Local | null
+  /** What it takes on the disk of this machine; absent where it is elsewhere, or nowhere. */
+  bytes?(): number
   /**
    * The last committed document; an empty one when nothing was ever committed. With a position that it has come from, only the
    * services that were written since; with any other, all of them.

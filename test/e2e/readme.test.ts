@@ -60,7 +60,8 @@ const SHOWS: readonly (readonly [command: RegExp, shows: RegExp])[] = [
   [/^turnout rollout list/, /^r-\w+ {2}demo blue → green .* rolled back.*\nr-\w+ {2}demo blue → green .* done/],
   [
     /^turnout deploy demo .*--strategy/,
-    /^demo blue → green ░{20} 0 % {2}preflight[\s\S]*to watch it: turnout rollout show/,
+    // It has that share already, from the split before.
+    /^demo blue → green █{5}░{15} 25 % {2}preflight[\s\S]*to watch it: turnout rollout show/,
   ],
   [/^turnout rollout show/, /waits for/],
   [/^turnout rollout abort/, /rolled back|rolling back/],

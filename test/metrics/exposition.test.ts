@@ -103,6 +103,9 @@ function open(
       staleMs: 1_500,
       local: { serves: true, keptAtMs: 5, revision: 7, fault: 'ENOSPC', failures: 2 },
       unreplicated: 4,
+      isAway: true,
+      failures: 6,
+      bytes: 8_192,
     },
     letGoBefore: () => null,
   }))
@@ -429,6 +432,8 @@ test('what is told of the other instances and of the store that they share', asy
   expect(value('turnout_instances')).toBe(3)
   expect(value('turnout_store_stale_seconds')).toBe(1.5)
   expect(value('turnout_store_unreplicated_total')).toBe(4)
+  expect([value('turnout_store_away'), value('turnout_store_failures_total')]).toEqual([1, 6])
+  expect(value('turnout_store_bytes')).toBe(8_192)
   expect([value('turnout_snapshot_serves'), value('turnout_snapshot_revision')]).toEqual([1, 7])
   expect(value('turnout_snapshot_failures_total')).toBe(2)
 })

@@ -64,6 +64,14 @@ test('finds everything again after it was closed', async () => {
   expect(await again.observed()).toEqual({ shop: {} })
 })
 
+test('says what it takes on the disk, with what is written and not taken into the file yet', async () => {
+  const store = await open()
+  const before = store.bytes!()
+  expect(before).toBeGreaterThanOrEqual(statSync(file()).size)
+  await commitAll(store, 20)
+  expect(store.bytes!()).toBeGreaterThan(before)
+})
+
 test('has every acknowledged revision after kill -9 in the middle of writing', async () => {
   let floor = 0
   for (const killAfter of [1, 7, 40]) {
