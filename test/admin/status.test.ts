@@ -189,7 +189,9 @@ test('GET /v1/status has every service as its own status has it, and the process
     store: 'memory',
     storeStaleMs: 0,
     snapshot: null,
-    instances: [{ name: 'here:1', version: '0.1.0', revision: 1, epoch: 1, isSelf: true }],
+    instances: [
+      { name: 'here:1', version: '0.1.0', revision: 1, epoch: 1, isSelf: true, leads: false, clockAheadMs: 0 },
+    ],
     lookups: [],
   })
 })
