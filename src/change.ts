@@ -108,6 +108,12 @@ export type RolloutLine = {
   readonly sinceMs: number
 }
 
+/** The clock of the machine was set, by so many ms, and deadlines are stored by it anew: nothing changes that is served. */
+export type ClockLine = {
+  readonly kind: 'clock'
+  readonly movedMs: number
+}
+
 /** What becomes of a pool whose targets are replaced. */
 export interface PoolShift {
   readonly name: string

@@ -76,6 +76,7 @@ function changeInWords({ kind, ...values }: Entry['change']): string {
   if (kind === 'pool.state') return `${state} ${service} ${pool}`
   if (kind === 'target.state') return `${state} ${service} ${pool} ${target}`
   if (kind === 'file') return 'config file applied'
+  if (kind === 'clock') return `the clock was set by ${Number(values['movedMs']) / 1_000} s`
   if (kind === 'restore') return `restore revision ${values['from']}`
   return [CHANGED[kind] ?? kind, ...Object.values(values).filter((value) => typeof value === 'string')].join(' ')
 }

@@ -3,21 +3,24 @@
  *
  * Bounded, whatever was sent; who has insisted on what would have been refused is told too.
  */
-import type { Change, ChangeOptions, ChangeResult, RolloutLine, Snapshot } from '../change.ts'
+import type { Change, ChangeOptions, ChangeResult, ClockLine, RolloutLine, Snapshot } from '../change.ts'
 import { equalJson } from '../config/record.ts'
 import type { AuditEntry, Store } from '../store/store.ts'
 import type { NewEvent } from './events.ts'
 
 const CHANGE_BYTES_MAX = 65_536
 
+/** What a revision may be of. */
+export type Audited = Change | ClockLine
+
 type Insistence = Pick<ChangeOptions, 'force' | 'prune'>
 
 /** The change as data for the audit; `services` are the names of those that really changed. Bounded to 64 KiB. */
-export function auditOf(change: Change, services: readonly string[], options: Insistence = {}): AuditEntry['change'] {
+export function auditOf(change: Audited, services: readonly string[], options: Insistence = {}): AuditEntry['change'] {
   return { ...gistOf(change, services), ...insistenceOf(change, options) }
 }
 
-function gistOf(change: Change, services: readonly string[]): AuditEntry['change'] {
+function gistOf(change: Audited, services: readonly string[]): AuditEntry['change'] {
   if (change.kind === 'restore') return { kind: change.kind, from: change.from, services }
   if (change.kind === 'file') return { kind: change.kind, services }
   // Some may be of several services; that of one is found by its name like every other change.
@@ -26,10 +29,10 @@ function gistOf(change: Change, services: readonly string[]): AuditEntry['change
   return { kind: change.kind, ...('service' in change ? { service: change.service } : {}), shortened: true }
 }
 
-const isOfSeveral = ({ kind }: Change): boolean => kind === 'switch' || kind === 'hold' || kind === 'release'
+const isOfSeveral = ({ kind }: Audited): boolean => kind === 'switch' || kind === 'hold' || kind === 'release'
 
 /** What somebody has insisted on; a rollout that goes back and a file at the start always do, which says nothing. */
-function insistenceOf(change: Change, { force, prune }: Insistence): { force?: true; prune?: true } {
+function insistenceOf(change: Audited, { force, prune }: Insistence): { force?: true; prune?: true } {
   if (change.kind === 'shift' || (change.kind === 'file' && change.atStart === true)) return {}
   return { ...(force === true && { force }), ...(prune === true && { prune }) }
 }
@@ -42,7 +45,7 @@ export async function isWritten(store: Pick<Store, 'revisions'>, line: RolloutLi
 
 /** The event of a change that was made of these services. */
 export function eventOf(
-  change: Change,
+  change: Audited,
   services: readonly string[],
   options: ChangeOptions,
   made: Pick<ChangeResult, 'revision' | 'epoch' | 'appliedInMs'>,
@@ -66,7 +69,7 @@ export const takenOver = ({ revision, epoch }: Pick<Snapshot, 'revision' | 'epoc
   data: { revision, epoch, kind: 'reload' },
 })
 
-function wordsOf(change: Change, services: readonly string[]): string {
+function wordsOf(change: Audited, services: readonly string[]): string {
   switch (change.kind) {
     case 'service.put':
       return `service ${change.service} set`
@@ -102,6 +105,8 @@ function wordsOf(change: Change, services: readonly string[]): string {
       return `${change.target} in pool ${change.pool} of ${change.service} set to ${change.state}`
     case 'restore':
       return `revision ${change.from} restored`
+    case 'clock':
+      return `deadlines of ${services.join(', ')} stored anew, since the clock was set by ${change.movedMs / 1000} s,`
     case 'file':
       return `config file applied (${services.join(', ')})`
   }

@@ -19,11 +19,10 @@
 import type { Change, ChangeOptions, ChangeResult, ControlEvent, Observation, Revision, Snapshot } from '../change.ts'
 import { durationMs } from '../config/duration.ts'
 import { RouteOwners } from '../config/route-owners.ts'
-import { TurnoutError } from '../errors.ts'
 import { expectRevision } from '../if-match.ts'
 import { hostsOf, hostsOfChange, LEARN_MS, servicesAt } from '../names/target-hosts.ts'
 import { applyChange, type ChangeTools, type Resolved } from './apply.ts'
-import { auditOf, eventOf, isWritten, takenOver } from './audit.ts'
+import { type Audited, auditOf, eventOf, isWritten, takenOver } from './audit.ts'
 import type { ControlDeps, RunningControl } from './deps.ts'
 import { createDrains, type Drains } from './drains.ts'
 import { createEvents, type Events, type NewEvent } from './events.ts'
@@ -36,7 +35,7 @@ import { Keeper } from './keeper.ts'
 import { keepingEqual, type Loaded } from './loaded.ts'
 import { applyObservations } from './observe.ts'
 import { createQueue, type Queue } from './queue.ts'
-import { Moved } from './reach.ts'
+import { whileMoved } from './reach.ts'
 import type { Content } from './reconcile.ts'
 import { createSaver, type Saver } from './saver.ts'
 import { type Seen, Sightings } from './sightings.ts'
@@ -47,8 +46,6 @@ import { createWaiting, type Waiting } from './waiting.ts'
 
 /** Changes that may wait for their turn; the next one is refused with `overloaded`. */
 export const CHANGES_WAITING_MAX = 1000
-/** Changes by other processes that may come between a change and the store; each costs milliseconds. */
-const TRIES_MAX = 200
 
 /** Loads the stored state and brings it into every worker. Rejects with `store_unavailable` when it cannot be loaded. */
 export async function createControl(deps: ControlDeps): Promise<RunningControl> {
@@ -102,7 +99,7 @@ class Writer implements RunningControl {
     const observed = await this.#keeper.observed(this.#deps.isHeir === true)
     await this.#queue.run(() => this.#adopt(loaded, observed))
     if (this.#deps.isHeir !== true) await this.#keeper.warnOfOthers()
-    const follower = startFollower(this.#deps.clock, () => this.#queue.run(() => this.#follow(), true))
+    const follower = startFollower(this.#deps.clock, () => this.#queue.run(() => this.#look(), true))
     this.#deps.store.fleet?.listen(() => follower.hurry())
     this.#endFollowing = () => follower.end()
   }
@@ -166,14 +163,7 @@ class Writer implements RunningControl {
   async #change(change: Change, options: ChangeOptions): Promise<ChangeResult> {
     options.unless?.throwIfAborted()
     if (options.atOnce === true) await this.#route(change)
-    for (let tries = 1; ; tries++) {
-      try {
-        return await this.#attempt(change, options)
-      } catch (error) {
-        if (!(error instanceof Moved)) throw error
-        if (tries === TRIES_MAX) throw new TurnoutError('overloaded', 'Other processes change the store all the time.')
-      }
-    }
+    return whileMoved(() => this.#attempt(change, options))
   }
 
   /** Brings a change into every worker that is stored only then; whatever cannot be served throws. */
@@ -216,7 +206,7 @@ class Writer implements RunningControl {
 
   /** Stores a change that nothing refuses, brings it into every worker and tells it. */
   async #make(
-    change: Change,
+    change: Audited,
     content: Content,
     changed: readonly string[],
     options: ChangeOptions,
@@ -271,6 +261,15 @@ class Writer implements RunningControl {
     if (names.size === 0) return
     await this.#commit(this.#state.prepare(snapshot, { ...content, observed }, [...names]))
     for (const event of events) this.publish(event)
+  }
+
+  /** Follows other processes, and the clock where somebody has set it: the next process reads deadlines by the one on the wall. */
+  async #look(): Promise<void> {
+    await this.#follow()
+    const { content } = this.#state
+    const moved = this.#keeper.moved(content)
+    if (moved === null) return
+    await this.#make({ kind: 'clock', movedMs: moved.movedMs }, content, moved.names, { actor: 'turnout' })
   }
 
   /** Takes over what another process has written, if there is any. Rejects when it cannot, which is told. */

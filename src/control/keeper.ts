@@ -14,12 +14,13 @@
  * - What of the document cannot be served is kept here as it was stored, and goes with the document when that is written anew.
  * - What every worker has before the store is *owed*: it goes with the next change.
  * - Deadlines are steady time inside and wall time in the store; once somebody has set the clock, the next write brings
- *   those of every service along.
+ *   those of every service along. Where nobody else has the store, that is one of its own (`moved`); of several instances
+ *   each has a clock of its own.
  */
 import type { Logger } from 'pino'
 import { untilFree } from '../busy.ts'
 import type { Snapshot } from '../change.ts'
-import { type Clock, wallShiftMs } from '../clock.ts'
+import { type Clock, SHIFT_MS_MIN, wallShiftMs } from '../clock.ts'
 import { mapEntries, own, withEntries } from '../config/record.ts'
 import { isTurnoutError, TurnoutError } from '../errors.ts'
 import type { AuditEntry, Commit, Position, Store, StoredContent, StoredDocument } from '../store/store.ts'
@@ -33,7 +34,7 @@ import { soundObserved } from './observe.ts'
 import { Moved, Reach, reasonOf } from './reach.ts'
 import { type Base, type Content, NOTHING } from './reconcile.ts'
 import { baseFrom } from './stored.ts'
-import { hasDeadline, written } from './written.ts'
+import { withDeadline, written } from './written.ts'
 
 /** Where the store keeps the services of the config file as they were last applied. */
 const BASE_KEY = 'file'
@@ -200,8 +201,7 @@ export class Keeper {
   async commit({ before, after, names, audit, named = {} }: Written): Promise<void> {
     const shiftMs = wallShiftMs(this.#deps.clock)
     const further = [...this.#raw.keys()].filter((name) => Object.hasOwn(after.services, name))
-    const shifted =
-      shiftMs === this.#shiftMs ? [] : Object.keys(after.services).filter((name) => hasDeadline(after, name))
+    const shifted = shiftMs === this.#shiftMs ? [] : withDeadline(after)
     const all = new Set([...names, ...further, ...shifted])
     const commit = {
       ...audit,
@@ -237,15 +237,19 @@ export class Keeper {
     }
     const services = [...names].map((name) => {
       const was = written(before, name, this.#shiftMs)
-      const is = written(
-        after,
-        name,
-        shiftMs,
-        was === null || before.intents[name] !== after.intents[name] ? null : was,
-      )
+      const isSame = shiftMs === this.#shiftMs && before.intents[name] === after.intents[name]
+      const is = written(after, name, shiftMs, isSame ? was : null)
       return [name, { before: this.#raw.get(name) ?? was, after: is }] as const
     })
     return store.commit(this.#position, { ...commit, services: Object.fromEntries(services) })
+  }
+
+  /** How far the clock was set since deadlines were stored, in ms, and of which services there are any; null where nothing is to be done. */
+  moved(content: Content): { readonly movedMs: number; readonly names: readonly string[] } | null {
+    const movedMs = wallShiftMs(this.#deps.clock) - this.#shiftMs
+    if (Math.abs(movedMs) < SHIFT_MS_MIN || this.#deps.store.fleet !== null) return null
+    const names = withDeadline(content)
+    return names.length === 0 ? null : { movedMs, names }
   }
 
   /** What the process before this one has seen, also while that lives if `isHeir`. */

@@ -20,6 +20,21 @@ export class Moved extends TurnoutError {
   }
 }
 
+/** Changes by other processes that may come between a change and the store; each costs milliseconds. */
+const TRIES_MAX = 200
+
+/** Makes a change, again and again while somebody else moves the store meanwhile; rejects with `overloaded` when that has no end. */
+export async function whileMoved<T>(make: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await make()
+    } catch (error) {
+      if (!(error instanceof Moved)) throw error
+      if (tries === TRIES_MAX) throw new TurnoutError('overloaded', 'Other processes change the store all the time.')
+    }
+  }
+}
+
 type Tell = (level: 'info' | 'error', message: string, data: NewEvent['data']) => void
 
 export class Reach {

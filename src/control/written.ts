@@ -17,9 +17,14 @@ export function written(
   return { spec, intent: same?.intent ?? packed(intentMovedBy(intent, shiftMs)) }
 }
 
-/** Whether a service has a deadline. */
-export function hasDeadline({ intents }: Content, name: string): boolean {
-  return Object.values(intents[name].pools).some(
+/** The services that have a deadline, or a beginning that is told. */
+export const withDeadline = (content: Content): string[] =>
+  Object.keys(content.services).filter((name) => hasDeadline(content, name))
+
+function hasDeadline({ intents }: Content, name: string): boolean {
+  const { hold, maintenance, pools } = intents[name]
+  if (hold !== undefined || maintenance !== undefined) return true
+  return Object.values(pools).some(
     ({ drainUntilMs, keptUntilMs = 0, targets }) =>
       drainUntilMs > 0 || keptUntilMs > 0 || Object.values(targets).some((target) => target.drainUntilMs > 0),
   )

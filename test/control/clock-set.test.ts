@@ -1,0 +1,69 @@
+/** What is stored when somebody sets the clock of the machine: the next process reads deadlines by the clock on the wall. */
+import { expect, test } from 'vitest'
+import type { Change } from '../../src/change.ts'
+import { LOOK_MS } from '../../src/control/follower.ts'
+import type { Store } from '../../src/store/store.ts'
+import { put, shop, split, standingClock, startControl } from './stand-in.ts'
+
+const DAY_MS = 86_400_000
+const HOLD_MS = 60_000
+
+const hold: Change = {
+  kind: 'hold',
+  services: ['shop'],
+  hold: { id: 'h-1', forMs: HOLD_MS, only: 'all', queueMax: 10, bytesMax: 1_000 },
+}
+
+async function held() {
+  const started = await startControl()
+  await started.make(put())
+  await started.make(put(shop({}, 'other.test'), 'other'))
+  await started.make(hold)
+  return started
+}
+
+/** How long the hold still lasts for a process that starts with this store when its clock shows `nowMs`. */
+async function leftMs(store: Store, nowMs: number): Promise<number> {
+  const { clock } = standingClock(nowMs)
+  const { control } = await startControl({ store, clock })
+  const left = control.snapshot().status['shop'].hold!.untilMs - clock.steadyMs()
+  await control.close()
+  return left
+}
+
+test.for([DAY_MS, -500_000])('deadlines are stored anew once the clock was set by %i ms', async (byMs) => {
+  const { control, clock, set, advance, store } = await held()
+  set(byMs)
+  await advance(LOOK_MS)
+  expect(await store.revisions(1)).toMatchObject([{ actor: 'turnout', change: { kind: 'clock', movedMs: byMs } }])
+  expect(control.events().at(-1)).toMatchObject({
+    service: 'shop',
+    message: `deadlines of shop stored anew, since the clock was set by ${byMs / 1_000} s, by turnout`,
+  })
+  const { revision } = control.snapshot()
+  await advance(10 * LOOK_MS)
+  expect(control.snapshot().revision, 'once').toBe(revision)
+  await control.close()
+  expect(await leftMs(store, clock.nowMs())).toBe(HOLD_MS - 11 * LOOK_MS)
+})
+
+test('a change of another service that comes first brings them along', async () => {
+  const { control, clock, set, make, store } = await held()
+  set(DAY_MS)
+  await make(split(1, 1, 'other'))
+  expect(await store.revisions(1)).toMatchObject([{ change: { kind: 'split' } }])
+  await control.close()
+  expect(await leftMs(store, clock.nowMs())).toBe(HOLD_MS)
+})
+
+test('nothing is written where there is no deadline, or the clock was only kept right', async () => {
+  const { control, set, advance, make } = await held()
+  const { revision } = control.snapshot()
+  set(900)
+  await advance(LOOK_MS)
+  expect(control.snapshot().revision).toBe(revision)
+  await make({ kind: 'release', services: ['shop'] })
+  set(DAY_MS)
+  await advance(LOOK_MS)
+  expect(control.snapshot().revision).toBe(revision + 1)
+})
