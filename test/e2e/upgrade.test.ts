@@ -21,7 +21,7 @@ import {
   testConfig,
 } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
-import { startNamed, startUpstream } from '../helpers/upstream.ts'
+import { closedPort, startNamed, startUpstream } from '../helpers/upstream.ts'
 
 interface Done {
   readonly pid: number
@@ -95,18 +95,24 @@ function load(proxy: ProxyProcess) {
   }
 }
 
-test('under load, from two workers to one and back to two, no request is lost, and what was changed is there', {
+test('under load, from two workers to one and back to two, with a listener that comes and goes, no request is lost, and what was changed is there', {
   timeout: 90_000,
 }, async () => {
   const { proxy, upgrade, write } = await start({ workers: 2 })
   const first = proxy.child.pid!
   const stop = load(proxy)
   const pids = [first]
+  const port = await closedPort()
   for (const workers of [1, 2]) {
-    write({ workers })
+    const more = workers === 1 ? [`127.0.0.1:${port}`] : []
+    write({ workers, listeners: ['127.0.0.1:0', ...more].map((address) => ({ address })) })
     await call(proxy, 'PUT', '/v1/services/shop/split', { weights: { blue: workers, green: 3 } })
     const done = await upgrade()
-    expect(done).toMatchObject({ from: { pid: pids.at(-1) }, listeners: [proxy.url] })
+    expect(done).toMatchObject({ from: { pid: pids.at(-1) } })
+    expect(done.listeners).toEqual([proxy.url, ...more.map((address) => `http://${address}`)])
+    const isThere = async () => (await ask(port, { method: 'GET' })).status === 200
+    if (more.length > 0) expect(await isThere()).toBe(true)
+    else await until('the process before has let go of its listener', async () => !(await isThere()))
     pids.push(done.pid)
     expect(await call<Status>(proxy, 'GET', '/v1/status')).toMatchObject({ pid: done.pid, workers: { count: workers } })
     const { spec } = await call<{ spec: object }>(proxy, 'GET', '/v1/services/shop')
