@@ -107,7 +107,7 @@ describe.skipIf(REDIS === null)('a Redis', () => {
       await expectCode(other.isShared(), 'store_unavailable')
       await redis.restart()
       await redis.ask('DEL', '{turnout}:leader')
-      await expect.poll(() => other.isShared().catch(() => null)).toBe(true)
+      await expect.poll(() => other.isShared().catch(() => null), { timeout: 5_000 }).toBe(true)
       skippedMs += 5_001
       expect(await other.isShared()).toBe(false)
     })
