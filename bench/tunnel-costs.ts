@@ -12,7 +12,7 @@ import type { Held } from './idle-clients.ts'
 import { say } from './options.ts'
 import { startTurnout } from './peers/turnout.ts'
 import { startProbed } from './probed.ts'
-import { cpuMicros, firstLine, LOAD_CORE, PROXY_CORE, residentBytes, startChild } from './process.ts'
+import { cpuMicros, firstLine, LOAD_CORE, PROXY_CORE, residentBytes, startChild, waitForPort } from './process.ts'
 import { ROOM, startTunnelTargets } from './tunnel-move.ts'
 
 export const FLOWS = 8
@@ -90,6 +90,8 @@ export const measureIdle = (kind: Kind, tunnels: number): Promise<Idle> =>
 export const measureFlows = (pairs: number, seconds: number): Promise<Flows> =>
   withFolder(async (config) => {
     const proxy = await startTurnout(config, { weights: { blue: 1, green: 0 }, process: ROOM })
+    // Clients are served before the admin API is there.
+    await waitForPort(proxy.adminPort, proxy.child)
     const measured = new Map(FRAMES.map((frame) => [frame, new Map(KINDS.map((kind) => [kind, [] as Flow[]]))]))
     try {
       // One pair more than is asked for: in the first, code is still being compiled.
