@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import type { Redis } from 'ioredis'
-import { systemClock } from '../clock.ts'
+import type { Clock } from '../clock.ts'
 import { isTurnoutError, TurnoutError } from '../errors.ts'
 import { CONNECT_MS, type RedisSetting } from './redis-setting.ts'
 
@@ -12,11 +12,12 @@ import { CONNECT_MS, type RedisSetting } from './redis-setting.ts'
 const REPLICATED_MS = 100
 
 /** Where a channel may not be listened to: the pause until that is tried again. */
-const DEAF_MS = 10_000
+export const DEAF_MS = 10_000
 
 export class RedisClient {
   readonly #redis: Redis
   readonly #setting: RedisSetting
+  readonly #clock: Pick<Clock, 'after'>
   /** For messages: without user and password. */
   readonly name: string
   readonly #hashes = new Map<string, string>()
@@ -28,8 +29,9 @@ export class RedisClient {
   unreplicated = 0
 
   /** It connects from the first `reached` on. */
-  constructor(setting: RedisSetting) {
+  constructor(setting: RedisSetting, clock: Pick<Clock, 'after'>) {
     this.#setting = setting
+    this.#clock = clock
     this.name = setting.name
     const redis = setting.client(false)
     this.#redis = redis
@@ -45,7 +47,7 @@ export class RedisClient {
   /** Connects. Rejects with `store_unavailable` when the first try fails, or has come to nothing in time; it goes on trying then. */
   async reached(): Promise<void> {
     const timeout = Promise.withResolvers<never>()
-    const timer = systemClock.after(CONNECT_MS, () => timeout.reject(new Error('timed out')))
+    const timer = this.#clock.after(CONNECT_MS, () => timeout.reject(new Error('timed out')))
     try {
       await Promise.race([this.#redis.connect(), timeout.promise])
     } catch (error) {
@@ -107,6 +109,7 @@ export class RedisClient {
     redis.on('error', () => {})
     redis.on('message', heard)
     let isDeaf = false
+    let endWait = () => {}
     const begin = async (): Promise<void> => {
       try {
         await redis.subscribe(channel)
@@ -115,7 +118,9 @@ export class RedisClient {
         if (!(error as Error).message.startsWith('NOPERM')) return
         if (!isDeaf) deaf(this.#told(error).message)
         isDeaf = true
-        systemClock.after(DEAF_MS, () => void (redis.status === 'ready' && begin()))
+        // One wait, however often the connection is lost meanwhile.
+        endWait()
+        endWait = this.#clock.after(DEAF_MS, () => void (redis.status === 'ready' && begin()))
       }
     }
     // ioredis would do it by itself, and end the process where it is refused.

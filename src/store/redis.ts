@@ -21,6 +21,7 @@ import {
   undo,
   undoOf,
 } from './parts.ts'
+import { type Flat, pairs, writtenBys } from './redis-answers.ts'
 import { RedisClient } from './redis-client.ts'
 import { RedisCounts } from './redis-counts.ts'
 import { RedisFleet } from './redis-fleet.ts'
@@ -48,16 +49,13 @@ import {
   type StoredService,
 } from './store.ts'
 
-/** Fields and values of a hash, one after the other. */
-type Flat = readonly string[]
-
 /**
  * Connects to the Redis of a setting (redis-setting.ts). Rejects with `store_unavailable` when it cannot be read, and there is no snapshot of it at the path that is given
  * for one. Without such a path none is kept.
  */
 export async function redisStore(text: string, clock: Clock, snapshot: string | null): Promise<Store> {
   const setting = await redisSetting(text)
-  const client = new RedisClient(setting)
+  const client = new RedisClient(setting, clock)
   const remote = new RedisStore(client, keysOf(setting.prefix), clock)
   const store = new SnapshotStore(remote, client.name, snapshot === null ? null : new SnapshotFile(snapshot), clock)
   try {
@@ -118,9 +116,9 @@ class RedisStore implements Remote {
   }
 
   async replace(present: Position, { services, revision, mark, ...commit }: Replacement): Promise<Position> {
-    const stored = present.mark === DAMAGED.mark ? null : await this.load()
-    if (stored !== null) assertPosition(stored.position, present)
-    return this.#write(present, revision, changesBetween(stored?.services ?? {}, services), commit, true, mark)
+    const stored = present.mark === DAMAGED.mark ? { position: present, services: {} } : await this.load()
+    assertPosition(stored.position, present)
+    return this.#write(present, revision, changesBetween(stored.services, services), commit, true, mark)
   }
 
   async revisions(limit: number, before?: number): Promise<AuditEntry[]> {
@@ -288,13 +286,3 @@ const notLeading = () =>
     'conflict',
     'Another instance leads by now, and drives the rollouts; what this one has of them is out of date.',
   )
-
-function* pairs(flat: Flat): Generator<[string, string]> {
-  for (let at = 0; at < flat.length; at += 2) yield [flat[at], flat[at + 1]]
-}
-
-/** Services in the order in which they were added, and the revision that wrote each last. */
-function writtenBys(flat: Flat): Map<string, number> {
-  const known = [...pairs(flat)].map(([name, value]) => [name, ...value.split(' ').map(Number)] as const)
-  return new Map(known.sort(([, a], [, b]) => a - b).map(([name, , revision]) => [name, revision]))
-}

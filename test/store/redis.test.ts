@@ -1,8 +1,9 @@
 /** The store that several machines share, on a real Redis. */
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { systemClock } from '../../src/clock.ts'
+import { type Clock, systemClock } from '../../src/clock.ts'
 import { openStore } from '../../src/store/open.ts'
+import { DEAF_MS } from '../../src/store/redis-client.ts'
 import { DAMAGED, NOWHERE, type Store } from '../../src/store/store.ts'
 import { REDIS, type RedisServer, startRedis } from '../helpers/redis.ts'
 import { describeStore, expectCode } from './contract.ts'
@@ -251,7 +252,20 @@ describe.skipIf(REDIS === null)('a Redis', () => {
     const rights = /A user of its own needs `([^`]+)`/.exec(readme)![1].split(' ')
     const allow = (given: readonly string[]) => redis.ask('ACL', 'SETUSER', 'deaf', 'reset', 'on', '>secret', ...given)
     await allow(rights)
-    const store = await open(`redis://deaf:secret@127.0.0.1:${redis.port}`)
+    let waits = 0
+    const clock: Clock = {
+      ...systemClock,
+      after(delayMs, run) {
+        const end = systemClock.after(delayMs, run)
+        if (delayMs !== DEAF_MS) return end
+        waits++
+        return () => {
+          waits--
+          end()
+        }
+      },
+    }
+    const store = await openStore(`redis://deaf:secret@127.0.0.1:${redis.port}`, null, clock)
     await using([store], async () => {
       let heard = 0
       const told: string[] = []
@@ -263,6 +277,14 @@ describe.skipIf(REDIS === null)('a Redis', () => {
       await redis.ask('CLIENT', 'KILL', 'TYPE', 'pubsub')
       await expect.poll(() => told).toEqual([expect.stringMatching(/does not allow .* half a second later\.$/s)])
       expect(await store.position()).toBeDefined()
+      const connected = async () =>
+        Number(/total_connections_received:(\d+)/.exec(await redis.ask('INFO', 'stats'))![1])
+      for (let lost = 0; lost < 3; lost++) {
+        const before = await connected()
+        await redis.ask('CLIENT', 'KILL', 'USER', 'deaf')
+        await expect.poll(connected, { timeout: 5_000 }).toBeGreaterThan(before + 2)
+      }
+      await expect.poll(() => waits, { timeout: 5_000 }).toBe(1)
       await allow(rights)
       await redis.ask('CLIENT', 'KILL', 'USER', 'deaf')
       heard = 0
