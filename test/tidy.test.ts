@@ -25,7 +25,7 @@ const ENTRIES = ['src/main.ts', 'src/demo/main.ts', 'src/config/schema-file.ts',
 
 /** No I/O, no clock, no chance: these import only each other and types. */
 const PURE =
-  /^src\/(table\/.*|config\/(?!load|schema-file)[a-z-]+|names\/(address|hosts-file|lane|resolv-conf|srv|state|target-hosts|words)|dataplane\/http1\/.*|dataplane\/websocket\/.*|dataplane\/pace|dataplane\/exchange\/attempt-outcome|health\/(state|fault|outlier)|rollout\/(asked|clump|control-health|gates\/gate-log|given\/(ask|bounded|counted|fill|increments|plan|poll|posted|steady|tally|told)|kept|limits|margin-test|notice|origin-test|over-settings|rolling|rollout|runbook|schedule-asked|shares|shift|slow-edge|sound|state|strata|strategy|told|verdict|window|wish|words)|control\/(allotments|apply|fallback|fault-place|holding|leaves-nobody|loaded|maintaining|merged-file|observe|part|patched|reconcile|releases|restored|standby-guard|stored|touched|warming|written)|upgrade\/(match|messages|state)|store\/(old-status|parts|store)|change|cuts|if-match|errors|metrics\/(bins|departures|layout|maintenance))\.ts$/
+  /^src\/(table\/.*|config\/(?!load|schema-file)[a-z-]+|names\/(address|hosts-file|lane|resolv-conf|srv|state|target-hosts|words)|dataplane\/http1\/.*|dataplane\/websocket\/.*|dataplane\/pace|dataplane\/exchange\/attempt-outcome|health\/(state|fault|outlier)|rollout\/(asked|clump|control-health|gates\/gate-log|given\/(ask|bounded|counted|fill|increments|plan|poll|posted|steady|tally|told)|kept|limits|margin-test|notice|origin-test|over-settings|rolling|rollout|runbook|schedule-asked|shares|shift|slow-edge|sound|state|strata|told|verdict|window|wish|words)|control\/(allotments|apply|fallback|fault-place|holding|leaves-nobody|loaded|maintaining|merged-file|observe|part|patched|reconcile|releases|restored|standby-guard|stored|touched|warming|written)|upgrade\/(match|messages|state)|store\/(old-status|parts|store)|change|cuts|if-match|errors|metrics\/(bins|departures|layout|maintenance))\.ts$/
 /** Packages that compute and do nothing else, for the files that may use them at all (`OWNERS`). */
 const PURE_PACKAGES = new Set(['typebox', 'yaml'])
 const IMPURE_WORDS =
@@ -72,11 +72,6 @@ const COMMON_GROUND =
   /^src\/(errors|unanswered|unread|pem|clock|busy|change|cuts|if-match|table\/.*|config\/.*|metrics\/(alarm|batches|bins|counters|departures|gauges|layout|load|maintenance|news|visitors)|names\/(address|connect|target-hosts))\.ts$/
 /** Uses between rooms beyond it, each with its reason. */
 const DOORS: readonly (readonly [from: RegExp, to: RegExp, because: string])[] = [
-  [
-    /^src\/config\/check-rollout\.ts$/,
-    /^src\/rollout\/strategy\.ts$/,
-    'a file with a strategy that there is not is refused',
-  ],
   [/^src\/(workers|dataplane)\//, /^src\/log\/page\.ts$/, 'how lines of a worker reach the main thread'],
   [
     /^src\/lookups\//,

@@ -1,9 +1,10 @@
 /** Whole rollouts under synthetic traffic: the same state machine and verdict as the product runs, on a clock of their own. */
+
+import { type Plan, planOf, type StrategySpec } from '../../src/config/strategy.ts'
 import { SLICE_MS } from '../../src/rollout/clump.ts'
 import type { Rollout } from '../../src/rollout/rollout.ts'
 import { isOver } from '../../src/rollout/rollout.ts'
 import { begin, step } from '../../src/rollout/state.ts'
-import { type Plan, planOf, type StrategySpec } from '../../src/rollout/strategy.ts'
 import { Verdict } from '../../src/rollout/verdict.ts'
 import { Chance } from './chance.ts'
 import { looksOf, VERDICT } from './settings.ts'

@@ -95,14 +95,18 @@ export const WaitSchema = Type.String({
 /** Milliseconds of a `wait`, which may be absent; throws `invalid`. */
 export const waitMsOf = (wait: unknown = WAIT_DEFAULT): number => minutesMsOf(wait, '/wait')
 
-/** Whether it is a duration of at most ten minutes. */
-export const isMinutes = (duration: unknown): duration is string => typeof duration === 'string' && WAIT.test(duration)
+/** What is wrong with a `wait`, which may be absent. */
+export const waitFaults = (wait: unknown = WAIT_DEFAULT): Fault[] => minutesFaults(wait, '/wait')
 
 /** Milliseconds of a duration of at most ten minutes that stood at `pointer`; throws `invalid`. */
 export function minutesMsOf(duration: unknown, pointer: string): number {
-  if (isMinutes(duration)) return durationMs(duration)
-  throw new TurnoutError('invalid', undefined, [{ pointer, message: `must be ${WAIT_TITLE}` }])
+  const faults = minutesFaults(duration, pointer)
+  if (faults.length > 0) throw new TurnoutError('invalid', undefined, faults)
+  return durationMs(duration as string)
 }
+
+const minutesFaults = (duration: unknown, pointer: string): Fault[] =>
+  typeof duration === 'string' && WAIT.test(duration) ? [] : [{ pointer, message: `must be ${WAIT_TITLE}` }]
 
 /** Makes the change as the caller of this request and sets the ETag. */
 export async function apply(

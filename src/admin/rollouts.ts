@@ -71,13 +71,13 @@ function beginOf(body: unknown): Begin {
   } = (isRecord(value) ? value : {}) as unknown as Asked & { readonly dryRun?: boolean }
   const checked = validateRollout(sent)
   assertFaultless(findings, 'faults' in checked ? checked.faults : [])
-  const own = {
+  const beside = {
     to,
     ...(version !== undefined && { version }),
     ...(now !== undefined && { now }),
     ...(without !== undefined && { without }),
   }
-  return { asked: { ...own, ...soundValue(checked) }, isDry: dryRun }
+  return { asked: { ...beside, ...soundValue(checked) }, isDry: dryRun }
 }
 
 const POSTED_MAX = 1_000_000_000
@@ -204,8 +204,7 @@ function steeringRoutes(
 /** Whether somebody can answer for a service; one that is gone meanwhile wants nobody. */
 function isServed({ services, status }: Snapshot, name: string, nowMs: number): boolean {
   const [spec, is] = [own(services, name), own(status, name)]
-  if (spec === undefined || is === undefined) return true
-  return isAnswered(spec, is, spec.split ?? {}, spec.failover ?? is.fallback ?? [], nowMs)
+  return spec === undefined || is === undefined || isAnswered(spec, is, nowMs)
 }
 
 const forceQuery = (isDefault: boolean, description: string) =>

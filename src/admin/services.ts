@@ -20,12 +20,11 @@ import {
   checkName,
   checkPatch,
   findService,
-  isMinutes,
-  MINUTES,
   onlyAt,
   setETag,
   soundValue,
   WaitSchema,
+  waitFaults,
   waitMsOf,
 } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
@@ -164,7 +163,7 @@ function splitRoutes(app: FastifyInstance, deps: AdminDeps): void {
 function splitIn(body: unknown, check: (weights: unknown) => Checked<Weights>): { weights: Weights; waitMs: number } {
   const { weights: posted, wait, ...others } = isRecord(body) ? body : {}
   const faults: Fault[] = Object.keys(others).map((key) => ({ pointer: child('', key), message: 'is not a known key' }))
-  if (wait !== undefined && !isMinutes(wait)) faults.push({ pointer: '/wait', message: `must be ${MINUTES.title}` })
+  faults.push(...waitFaults(wait))
   const checked: Checked<Weights> =
     posted === undefined ? { faults: [{ pointer: '', message: 'is required' }] } : check(posted)
   const ofWeights = 'faults' in checked ? checked.faults : []

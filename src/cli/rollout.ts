@@ -114,7 +114,7 @@ export const rollout: Verb = {
     const isForced = call.options['force'] === true
     if (isForced && word !== 'promote' && word !== 'abort') throw usageFailure('--force goes with promote and abort.')
     const told = isVerb
-      ? await call.admin.call<RolloutView>('POST', insisted(`${path}/current/${word}`, word, isForced))
+      ? await call.admin.call<RolloutView>('POST', insisted(call, `${path}/current/${word}`, word))
       : await call.admin.call<RolloutView>('GET', `${path}/current`)
     if (call.options['watch'] === true) return watch(call, told)
     show(call, told)
@@ -136,10 +136,8 @@ export const rollout: Verb = {
 }
 
 /** Its path, with what the user insists on: an abort is never refused by the API unless it is told to ask. */
-function insisted(path: string, word: string, isForced: boolean): string {
-  if (word === 'abort') return isForced ? path : `${path}?force=false`
-  return isForced ? `${path}?force=true` : path
-}
+const insisted = (call: Call, path: string, word: string): string =>
+  word === 'abort' && call.options['force'] !== true ? `${path}?force=false` : insisting(path, call)
 
 /** What is looked at of a service. */
 interface Pool {

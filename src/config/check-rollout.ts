@@ -5,7 +5,6 @@
  * another kind is a fault, since nobody would follow it.
  */
 
-import { isRollingName, nameFault, weightsFault } from '../rollout/strategy.ts'
 import { checkSchedule } from './check-schedule.ts'
 import type { Report } from './check-service.ts'
 import { durationMs } from './duration.ts'
@@ -14,6 +13,7 @@ import { child } from './pointer.ts'
 import type { HookSpec } from './schema-gates.ts'
 import type { RolloutSpec } from './schema-rollout.ts'
 import type { MetricSpec } from './schema-verdict.ts'
+import { isRollingName, nameFault, weightsFault } from './strategy.ts'
 
 /** What a verdict calls its own causes. */
 const RESERVED = ['failures', 'harm', 'rate', 'slow']

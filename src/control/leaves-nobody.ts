@@ -16,7 +16,7 @@ import { equalJson, own } from '../config/record.ts'
 import type { ServiceSpec } from '../config/schema.ts'
 import { TurnoutError } from '../errors.ts'
 import { movesBetween } from '../table/allotment.ts'
-import { canAnswer, fitTargets, isProven, stateForNew, type Targets } from '../table/proven.ts'
+import { answering, canAnswer, fitTargets, isProven, stateForNew, type Targets } from '../table/proven.ts'
 import { observedOf, type ServiceIntent, type ServiceObserved, seenOf } from '../table/status.ts'
 import type { AddressesOf } from './observe.ts'
 import { type Content, splitOf } from './reconcile.ts'
@@ -186,9 +186,9 @@ function assertSomebody(was: Service, is: Service, nowMs: number): void {
 function assertKnown(was: Service, is: Service, nowMs: number): void {
   if (!isProbed(was) || !isProbed(is)) return
   const isFit = (pool: string) => fitTargets(targetsOf(was, pool), true, nowMs).fit > 0
-  if (!answering(was, nowMs).some(isFit)) return
+  if (!answeringIn(was, nowMs).some(isFit)) return
   const known = new Set(Object.values(was.intent.pools).flatMap(({ targets }) => Object.keys(targets)))
-  if (answering(is, nowMs).some((pool) => canAnswer(targetsOf(is, pool, known), true, nowMs))) return
+  if (answeringIn(is, nowMs).some((pool) => canAnswer(targetsOf(is, pool, known), true, nowMs))) return
   throw conflict(
     `All targets that would answer for ${is.name} are new, and no probe has found one healthy. Add them beside those of now first, and take these out once they are.`,
   )
@@ -199,7 +199,7 @@ function assertNotDenied(was: Service, is: Service, nowMs: number): void {
   const before = was.spec.rules ?? []
   const denying = (is.spec.rules ?? []).filter((rule) => rule.deny !== undefined && !before.some(equalTo(rule)))
   if (denying.length === 0) return
-  const pools = answering(is, nowMs)
+  const pools = answeringIn(is, nowMs)
   for (const { name, deny } of denying) {
     if (!pools.includes(deny!) || pools.some((pool) => pool !== deny)) continue
     throw conflict(
@@ -210,16 +210,17 @@ function assertNotDenied(was: Service, is: Service, nowMs: number): void {
 
 const equalTo = (rule: unknown) => (other: unknown) => equalJson(rule, other)
 
-const isAnswered = (service: Service, nowMs: number): boolean => answering(service, nowMs).length > 0
+const isAnswered = (service: Service, nowMs: number): boolean => answeringIn(service, nowMs).length > 0
 
 /** The pools that traffic comes to, by weight or by failover, and that can answer. */
-function answering(service: Service, nowMs: number): string[] {
+function answeringIn(service: Service, nowMs: number): string[] {
   const { spec, intent } = service
-  const weighted = Object.entries(splitOf(spec)).flatMap(([pool, weight]) => (weight > 0 ? [pool] : []))
-  return [...weighted, ...(spec.failover ?? intent.fallback ?? [])].filter(
-    (pool) =>
-      own(intent.pools, pool)?.admin === 'ready' && canAnswer(targetsOf(service, pool), isProbed(service), nowMs),
-  )
+  const poolOf = (name: string) => {
+    const pool = own(intent.pools, name)
+    return pool && { admin: pool.admin, targets: targetsOf(service, name) }
+  }
+  const going = { weights: splitOf(spec), takeOver: spec.failover ?? intent.fallback ?? [] }
+  return answering(going, poolOf, isProbed(service), nowMs)
 }
 
 const isProbed = ({ spec }: Service): boolean => spec.health !== undefined

@@ -14,6 +14,13 @@ export interface Member {
   readonly downstream: Asker['downstream']
 }
 
+/** What somebody has asked for, who has the address of a client after trusted proxies. */
+export interface Opened {
+  readonly address: string
+  readonly headText: string
+  readonly path: string
+}
+
 /** What is known of it here. */
 export interface Departure extends Asker {
   readonly place: OpenPlace

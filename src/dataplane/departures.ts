@@ -15,7 +15,7 @@
 import { DEPARTURE, departureOffset, PACE_STATES } from '../metrics/departures.ts'
 import type { SharedMemory } from '../metrics/layout.ts'
 import type { Decision, ServiceTable, Table } from '../table/types.ts'
-import type { Departure, Member, OpenPlace } from './departure.ts'
+import type { Departure, Member, Opened, OpenPlace } from './departure.ts'
 import { type DestinationSetting, destinationOf } from './destination.ts'
 import { flat } from './http1/syntax.ts'
 import { Letting } from './letting.ts'
@@ -28,12 +28,6 @@ const HEAD_LENGTH_MAX = 2_048
 const LOOKS_PER_SWEEP = 300
 /** What of the time for a shutdown its tunnels are closed over. */
 const SHUTDOWN_PART = 0.7
-/** What somebody has asked for, who has the address of a client after trusted proxies. */
-export interface Opened {
-  readonly address: string
-  readonly headText: string
-  readonly path: string
-}
 
 /** What it needs of its worker. */
 export interface DepartureSetting extends DestinationSetting {

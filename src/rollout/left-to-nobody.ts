@@ -18,9 +18,9 @@ export function assertSomebodyLeft(
   const [spec, is] = [own(services, service), own(status, service)]
   // Targets that are replaced in place get the version of before again, whoever answers.
   if (spec === undefined || is === undefined || isRolling(rollout)) return
-  const isNow = isAnswered(spec, is, spec.split ?? {}, spec.failover ?? is.fallback ?? [], nowMs)
   // Once it has gone back the new version takes over for nobody, unless the service says so.
-  if (!isNow || isAnswered(spec, is, rollout.before, spec.failover ?? [], nowMs)) return
+  const after = { weights: rollout.before, takeOver: spec.failover ?? [] }
+  if (!isAnswered(spec, is, nowMs) || isAnswered(spec, is, nowMs, after)) return
   const pools = Object.keys(rollout.before).filter((pool) => rollout.before[pool] > 0)
   throw new TurnoutError(
     'conflict',

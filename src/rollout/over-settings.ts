@@ -1,7 +1,7 @@
 /** What is sent to begin a rollout, over the settings of its service: key by key, but for what belongs together. Pure. */
 import type { RolloutSpec } from '../config/schema-rollout.ts'
+import { isRollingName } from '../config/strategy.ts'
 import { TurnoutError } from '../errors.ts'
-import { isRollingName } from './strategy.ts'
 
 /** `without` names metrics of the settings that it is not judged by. Throws `invalid` when there is no such metric. */
 export function overSettings(

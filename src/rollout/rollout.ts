@@ -3,7 +3,7 @@
  *
  * All of it is plain data and can be written as JSON, so that it outlives the process.
  */
-import type { Plan } from './strategy.ts'
+import type { Plan } from '../config/strategy.ts'
 import type { Outcome } from './verdict.ts'
 
 /** Where it can stand. CONTRACT names these. */

@@ -8,11 +8,11 @@ import { type Closed, closedInWords, closedToBegin } from '../config/calendar.ts
 import { inDigits } from '../config/digits.ts'
 import { durationMs, inWords as words } from '../config/duration.ts'
 import type { HookEvent } from '../config/schema-gates.ts'
+import { type Step, weightAt } from '../config/strategy.ts'
 import type { Kept } from './kept.ts'
 import { answersToNotice, answersToPass } from './notice.ts'
 import { isRolling } from './rolling.ts'
 import { sharesAt } from './shares.ts'
-import { type Step, weightAt } from './strategy.ts'
 import { FAILURES_ALPHA, SLOW_MARGIN } from './verdict.ts'
 
 /** What a check before it has found now. */

@@ -1,6 +1,7 @@
 /** What holds of a rollout at every step of it. Pure. */
+
+import { weightAt } from '../config/strategy.ts'
 import { isBack, isOver, type Rollout } from './rollout.ts'
-import { weightAt } from './strategy.ts'
 
 /** Throws when a rollout cannot have become `next`: a bug of ours. */
 export function assertSound(from: Rollout, next: Rollout): void {

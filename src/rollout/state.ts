@@ -15,6 +15,8 @@
  * to `before`; a rollback latches, and only its own end follows; what is over stays as it is. The end of work that is not
  * the present one changes nothing, so whatever is told twice, or late, does no harm.
  */
+
+import { type Plan, type Step, weightAt } from '../config/strategy.ts'
 import {
   type Active,
   type Effect,
@@ -28,7 +30,6 @@ import {
 } from './rollout.ts'
 import { asks, asksAgain, hurried, mayHurry } from './schedule-asked.ts'
 import { assertSound } from './sound.ts'
-import { type Plan, type Step, weightAt } from './strategy.ts'
 import type { Outcome } from './verdict.ts'
 
 type Handler = (rollout: Rollout, event: RolloutEvent, nowMs: number) => Next

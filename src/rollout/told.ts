@@ -4,13 +4,13 @@
  * Its weight is that of the traffic, not of the plan: while a shift is on its way to the workers it is still the one before.
  */
 import { inDigits } from '../config/digits.ts'
+import { weightAt } from '../config/strategy.ts'
 import type { ToldGate } from './gates/gate-log.ts'
 import { type GivenTold, type ToldMetric, toldMetrics } from './given/told.ts'
 import type { Kept } from './kept.ts'
 import type { ToldShare } from './pooled.ts'
 import { isBack, isOver, type Rollout, type State } from './rollout.ts'
 import { percentBefore, percentTold } from './shares.ts'
-import { weightAt } from './strategy.ts'
 import type { Finding, Verdict } from './verdict.ts'
 import { NEVER } from './wish.ts'
 import { sentenceOf } from './words.ts'

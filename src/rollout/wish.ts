@@ -7,11 +7,11 @@ import { durationMs } from '../config/duration.ts'
 import { hooksOf } from '../config/hooks.ts'
 import type { RolloutSpec } from '../config/schema-rollout.ts'
 import { type StatusRanges, statusRanges } from '../config/statuses.ts'
+import { type Batch, type Plan, planOf } from '../config/strategy.ts'
 import { TurnoutError } from '../errors.ts'
 import { type GivenPlan, planOfMetric } from './given/plan.ts'
 import { overSettings } from './over-settings.ts'
 import type { Policy } from './rollout.ts'
-import { type Batch, type Plan, planOf } from './strategy.ts'
 import type { VerdictOptions } from './verdict.ts'
 
 export interface Wish {

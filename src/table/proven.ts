@@ -58,18 +58,36 @@ export function canAnswer(targets: Targets, probed: boolean, nowMs: number): boo
   )
 }
 
-/** Whether somebody can answer where traffic goes by these weights: a pool that has a share, or one of those that take over. */
-export function isAnswered(
-  { health, pools }: Pick<ServiceSpec, 'health' | 'pools'>,
-  status: Pick<ServiceStatus, 'pools'>,
-  weights: Readonly<Record<string, number>>,
-  takeOver: readonly string[],
+/** Where traffic goes: by these weights, and to those that take over. */
+export interface Going {
+  readonly weights: Readonly<Record<string, number>>
+  readonly takeOver: readonly string[]
+}
+
+/** The pools that traffic comes to, by weight or by taking over, and that can answer; of a pool that there is `poolOf` says what is known. */
+export function answering(
+  { weights, takeOver }: Going,
+  poolOf: (name: string) => { readonly admin: AdminState; readonly targets: Targets } | undefined,
+  probed: boolean,
   nowMs: number,
-): boolean {
+): string[] {
   const weighted = Object.entries(weights).flatMap(([pool, weight]) => (weight > 0 ? [pool] : []))
-  return [...weighted, ...takeOver].some((name) => {
-    const pool = own(status.pools, name)
-    if (pool?.admin !== 'ready') return false
-    return canAnswer(targetsForNew(own(pools, name), pool.targets), health !== undefined, nowMs)
+  return [...weighted, ...takeOver].filter((name) => {
+    const pool = poolOf(name)
+    return pool?.admin === 'ready' && canAnswer(pool.targets, probed, nowMs)
   })
+}
+
+/** Whether somebody can answer for a service as it is told; default: where its traffic goes now. */
+export function isAnswered(
+  { health, pools, split = {}, failover }: Pick<ServiceSpec, 'health' | 'pools' | 'split' | 'failover'>,
+  status: Pick<ServiceStatus, 'pools' | 'fallback'>,
+  nowMs: number,
+  going: Going = { weights: split, takeOver: failover ?? status.fallback ?? [] },
+): boolean {
+  const poolOf = (name: string) => {
+    const pool = own(status.pools, name)
+    return pool && { admin: pool.admin, targets: targetsForNew(own(pools, name), pool.targets) }
+  }
+  return answering(going, poolOf, health !== undefined, nowMs).length > 0
 }

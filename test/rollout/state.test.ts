@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { type Plan, planOf, type StrategySpec, weightAt } from '../../src/config/strategy.ts'
 import {
   type Effect,
   isOver,
@@ -10,7 +11,6 @@ import {
   type State,
 } from '../../src/rollout/rollout.ts'
 import { begin, effectsOf, step } from '../../src/rollout/state.ts'
-import { type Plan, planOf, type StrategySpec, weightAt } from '../../src/rollout/strategy.ts'
 import { bulk } from '../helpers/bulk.ts'
 
 const POLICY: Policy = { bakeMs: 1_000, onFailure: 'rollback', onInsufficient: 'wait', insufficientAfterMs: Infinity }

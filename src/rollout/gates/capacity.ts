@@ -8,12 +8,12 @@
  * which is of a live pool that is ill, nor `paused`, which is of a person.
  */
 import { inDigits } from '../../config/digits.ts'
+import { weightAt } from '../../config/strategy.ts'
 import { workOf } from '../../metrics/load.ts'
 import { carriedBy, demandOf, type PoolLimits } from '../../table/demand.ts'
 import { targetsForNew } from '../../table/proven.ts'
 import { limitsOf } from '../limits.ts'
 import { batchOf, isRolling } from '../rolling.ts'
-import { weightAt } from '../strategy.ts'
 import { type Found, failed, ok, skipped } from './check.ts'
 import { type About, GateClosed, type Means } from './gate.ts'
 import type { OpenGate } from './gate-log.ts'

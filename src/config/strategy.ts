@@ -13,7 +13,7 @@
  * Invariants of a plan: weights rise from step to step; the last is 100, whatever was written; a step at 0 (by rule only) can only be the
  * first. `keep` per cent stay on the old version until the bake ends, so that there is something to compare with to the last.
  */
-import { didYouMean, nearest } from '../config/nearest.ts'
+import { didYouMean, nearest } from './nearest.ts'
 
 /** A step as people write it. */
 export interface StepSpec {

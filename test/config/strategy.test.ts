@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type Plan, planOf, type StrategySpec, weightAt } from '../../src/rollout/strategy.ts'
+import { type Plan, planOf, type StrategySpec, weightAt } from '../../src/config/strategy.ts'
 
 function plan(spec: StrategySpec): Plan {
   const planned = planOf(spec)
