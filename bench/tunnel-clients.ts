@@ -5,6 +5,8 @@
  * Arguments: port, WebSockets, readers, ms between two messages. Answers each message of its parent (`ClientsAsked`) with a `ClientsReport`.
  */
 import { get } from 'node:http'
+import type { Socket } from 'node:net'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { WebSocket } from 'ws'
 
 /** `quiet`: nothing more is sent. */
@@ -16,8 +18,11 @@ export interface ClientsReport {
   readonly green: number
   /** Readers whose last event came from green. */
   readonly readersOnGreen: number
-  /** Wall time of every WebSocket that was opened again, in ms. */
+  /** Wall times in ms, once it is quiet: of every Close that was read from a socket, and of every WebSocket that was opened again. */
+  readonly closedMs: readonly number[]
   readonly againMs: readonly number[]
+  /** The longest time for which this process read nothing, since it was asked last. */
+  readonly stallMs: number
   /** Handshakes that were refused. */
   readonly refused: number
   /** WebSockets that were closed otherwise than by 1012. */
@@ -36,6 +41,7 @@ const PER_ADDRESS = 500
 /** Least and most that is waited after a refusal. */
 const BACK_OFF_MS = [100, 1_000] as const
 const CLOSE = 1_012
+const CLOSE_FRAME = Buffer.from([0x88, 2, CLOSE >>> 8, CLOSE & 0xff])
 
 /** What message `number` ends with: of many lengths, so that one that is broken is seen. */
 export const paddingOf = (number: number): string => '.'.repeat((number * 97) % 700)
@@ -43,7 +49,9 @@ export const paddingOf = (number: number): string => '.'.repeat((number * 97) % 
 class Crowd {
   readonly versions: (string | null)[]
   readonly readers: string[]
+  readonly closedMs: number[] = []
   readonly againMs: number[] = []
+  readonly #delay = monitorEventLoopDelay({ resolution: 10 })
   refused = 0
   otherCloses = 0
   faults = 0
@@ -58,6 +66,7 @@ class Crowd {
   constructor(port: number, everyMs: number, tunnels: number, readers: number) {
     this.#port = port
     this.#everyMs = everyMs
+    this.#delay.enable()
     this.versions = Array.from({ length: tunnels }, () => null)
     this.readers = Array.from({ length: readers }, () => '')
     this.versions.forEach((_, i) => void setTimeout(() => this.#begin(i), (i * everyMs) / tunnels))
@@ -67,12 +76,16 @@ class Crowd {
   report(): ClientsReport {
     const on = (name: string) => this.versions.filter((version) => version === name).length
     const readersOnGreen = this.readers.filter((version) => version === 'green').length
-    const { againMs, refused, otherCloses, faults, reasons, messages, events, sent } = this
+    const { closedMs, againMs, refused, otherCloses, faults, reasons, messages, events, sent } = this
+    const stallMs = this.#delay.max / 1e6
+    this.#delay.reset()
     return {
       blue: on('blue'),
       green: on('green'),
       readersOnGreen,
-      againMs,
+      closedMs: this.isQuiet ? closedMs : [],
+      againMs: this.isQuiet ? againMs : [],
+      stallMs,
       refused,
       otherCloses,
       faults,
@@ -115,11 +128,17 @@ class Crowd {
     const socket = new WebSocket(`ws://127.0.0.1:${this.#port}/ws`, { headers, localAddress, perMessageDeflate: false })
     let expected = 0
     let isOpen = false
-    socket.on('upgrade', ({ headers: { 'x-version': version } }) => {
-      this.versions[i] = String(version)
+    let raw: Socket | null = null
+    socket.on('upgrade', (response) => {
+      this.versions[i] = String(response.headers['x-version'])
+      raw = response.socket
     })
     socket.on('open', () => {
       isOpen = true
+      // The package tells of a Close only once the target has closed the connection. It reads from now on, so this takes nothing away from it.
+      raw!.on('data', (bytes: Buffer) => {
+        if (bytes.subarray(-CLOSE_FRAME.length).equals(CLOSE_FRAME)) this.closedMs.push(Date.now())
+      })
       if (isAgain) this.againMs.push(Date.now())
     })
     socket.on('message', (data) => {

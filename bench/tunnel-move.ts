@@ -16,6 +16,8 @@ import type { Tally } from './tunnel-targets.ts'
 export const EVERY_MS = 500
 const WORKERS = 2
 const LOOK_MS = 500
+/** Between two looks at what the proxy has let go. */
+const SAMPLE_MS = 100
 /** What all have to come back after the time that they are closed over. */
 const PATIENCE_MS = 60_000
 /** What is on its way arrives meanwhile. */
@@ -46,8 +48,22 @@ export interface Move {
   readonly seconds: number
   /** Greatest difference between the share on green by status and by the clients, which are asked one after the other. */
   readonly difference: number
-  readonly mostInSecond: number
-  readonly meanInSecond: number
+  /** Of what a move is made of, one behind the other: how many in a second. */
+  readonly rates: Readonly<Record<Part, Rate>>
+  /** Ms of the longest time in which nothing was read by clients, and by targets, meanwhile. */
+  readonly stalls: { readonly clients: number; readonly targets: number }
+}
+
+/**
+ * Closes that the proxy has sent, by its own counters, tunnels and streams; closes of tunnels that clients have read; handshakes that green has
+ * read; and tunnels that clients have seen open.
+ */
+export type Part = 'sent' | 'seen' | 'asked' | 'opened'
+
+export interface Rate {
+  /** The most in any second. */
+  readonly most: number
+  readonly mean: number
 }
 
 /** As many connections to one target as a bench may want. */
@@ -89,7 +105,7 @@ async function poolsOf(adminPort: number): Promise<{ readonly blue: PoolStatus; 
 const shareOf = (blue: number, green: number) => (green + blue === 0 ? 0 : green / (green + blue))
 
 /** The most in one second, and how many there are in a second on average, of these times. */
-export function perSecond(timesMs: readonly number[]): { readonly most: number; readonly mean: number } {
+export function perSecond(timesMs: readonly number[]): Rate {
   const sorted = timesMs.toSorted((a, b) => a - b)
   let most = 0
   let first = 0
@@ -114,18 +130,23 @@ export async function measureMove(asked: MoveAsked): Promise<Move> {
   const clients = startChild([process.execPath, script, ...words], { core: null, messages: true })
   try {
     await allOnBlue(clients, asked.tunnels)
-    const before = (await ask(clients, 'report')).againMs.length
     if (asked.refusesMs > 0) await fetch(`http://127.0.0.1:${targets.green}/refuse?ms=${asked.refusesMs}`)
-    const startMs = performance.now()
+    const tallyOf = async () => (await (await fetch(`http://127.0.0.1:${targets.green}/tally`)).json()) as Tally
+    await Promise.all([ask(clients, 'report'), tallyOf()])
+    const [wallMs, startMs] = [Date.now(), performance.now()]
+    const sampler = new Sampler(proxy.adminPort)
     await switchTo(proxy.adminPort, 'green')
-    const { seconds, difference } = await watch(clients, proxy.adminPort, asked, startMs)
+    const { seconds, difference, stallMs } = await watch(clients, proxy.adminPort, asked, startMs)
+    const sent = await sampler.end()
+    const stalls = { clients: stallMs, targets: (await tallyOf()).stallMs }
     await ask(clients, 'quiet')
     await sleep(SETTLE_MS)
     const end = await ask(clients, 'report')
-    const tally = (await (await fetch(`http://127.0.0.1:${targets.green}/tally`)).json()) as Tally
+    const tally = await tallyOf()
     const { letGo } = (await poolsOf(proxy.adminPort)).blue
-    const { most, mean } = perSecond(end.againMs.slice(before))
-    return { asked, end, tally, letGo: letGo!, seconds, difference, mostInSecond: most, meanInSecond: mean }
+    const since = (timesMs: readonly number[]) => perSecond(timesMs.filter((ms) => ms >= wallMs))
+    const rates = { sent, seen: since(end.closedMs), asked: since(tally.handshakesMs), opened: since(end.againMs) }
+    return { asked, end, tally, letGo: letGo!, seconds, difference, rates, stalls }
   } finally {
     await clients.stop()
     await proxy.stop()
@@ -155,15 +176,56 @@ async function switchTo(adminPort: number, to: string): Promise<void> {
   if (answer.status !== 200) throw new Error(`the switch was answered ${answer.status}: ${await answer.text()}`)
 }
 
+/** Looks often at how many the proxy has let go. */
+class Sampler {
+  readonly #adminPort: number
+  readonly #samples: { readonly atMs: number; readonly count: number }[] = []
+  readonly #whenOver: Promise<void>
+  #isOver = false
+
+  constructor(adminPort: number) {
+    this.#adminPort = adminPort
+    this.#whenOver = this.#run()
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#isOver) {
+      const text = await (await fetch(`http://127.0.0.1:${this.#adminPort}/metrics`)).text()
+      const counts = [...text.matchAll(/^turnout_tunnels_let_go_total\{[^}]*\} (\d+)/gm)]
+      this.#samples.push({ atMs: performance.now(), count: counts.reduce((sum, [, count]) => sum + Number(count), 0) })
+      await sleep(SAMPLE_MS)
+    }
+  }
+
+  /** The most in a second, between samples that are at least so far apart; and the mean from the first to the last. */
+  async end(): Promise<Rate> {
+    this.#isOver = true
+    await this.#whenOver
+    const samples = this.#samples
+    const last = samples.findIndex(({ count }) => count === samples[samples.length - 1].count)
+    const first = samples.findLastIndex(({ count }) => count === 0)
+    const rate = (from: number, to: number) =>
+      ((samples[to].count - samples[from].count) * 1_000) / (samples[to].atMs - samples[from].atMs)
+    let most = 0
+    for (let from = 0, to = 0; to < samples.length; to++) {
+      while (samples[from + 1]?.atMs <= samples[to].atMs - 1_000) from++
+      if (samples[from].atMs <= samples[to].atMs - 1_000) most = Math.max(most, rate(from, to))
+    }
+    return { most, mean: rate(Math.max(0, first), last) }
+  }
+}
+
 async function watch(clients: Child, adminPort: number, { tunnels, readers, overSeconds }: MoveAsked, startMs: number) {
   const endMs = startMs + overSeconds * 1_000 + PATIENCE_MS
   let difference = 0
+  let stallMs = 0
   while (performance.now() < endMs) {
     const [{ blue, green }, own] = await Promise.all([poolsOf(adminPort), ask(clients, 'report')])
     difference = Math.max(difference, Math.abs(shareOf(blue.tunnels, green.tunnels) - shareOf(own.blue, own.green)))
+    stallMs = Math.max(stallMs, own.stallMs)
     const isThere = own.green === tunnels && own.readersOnGreen === readers && blue.tunnels === 0
-    if (isThere) return { seconds: (performance.now() - startMs) / 1_000, difference }
+    if (isThere) return { seconds: (performance.now() - startMs) / 1_000, difference, stallMs }
     await sleep(LOOK_MS)
   }
-  return { seconds: Infinity, difference }
+  return { seconds: Infinity, difference, stallMs }
 }

@@ -9,6 +9,7 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Duplex } from 'node:stream'
 import { WebSocket, WebSocketServer } from 'ws'
 import { paddingOf } from './tunnel-clients.ts'
@@ -18,11 +19,19 @@ export interface Tally {
   readonly arrived: number
   /** Numbers that came twice, or behind a later one of the same tunnel. */
   readonly wrong: number
+  /** Wall times in ms of all handshakes of numbered tunnels. */
+  readonly handshakesMs: readonly number[]
+  /** The longest time for which this process read nothing, since it was asked last. */
+  readonly stallMs: number
 }
 
+/** Sockets that listen on a port: Node accepts one connection of each in a turn of its loop, and turns are long with thousands of messages a second. */
+const ACCEPTS_PER_TURN = 32
 const FLOW_BYTES = 65_536
 const SWITCH = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'
 const received = new Map<string, Set<number>>()
+const handshakesMs: number[] = []
+const delay = monitorEventLoopDelay({ resolution: 10 })
 let wrong = 0
 
 function push(socket: WebSocket, request: IncomingMessage, name: string, everyMs: number): void {
@@ -81,31 +90,43 @@ async function start(name: string, everyMs: number): Promise<number> {
   sockets.on('headers', (headers) => void headers.push(`X-Version: ${name}`))
   let refusesUntilMs = 0
   let handshakes = 0
-  const server = createServer((request, response) => {
+  const onRequest = (request: IncomingMessage, response: ServerResponse) => {
     const { pathname, searchParams } = new URL(request.url!, 'http://target')
     if (pathname === '/events') return streamEvents(response, name, everyMs)
     if (pathname === '/refuse') refusesUntilMs = performance.now() + Number(searchParams.get('ms'))
     const arrived = [...received.values()].reduce((sum, { size }) => sum + size, 0)
-    response.end(JSON.stringify({ arrived, wrong } satisfies Tally))
-  })
-  server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+    const stallMs = delay.max / 1e6
+    delay.reset()
+    response.end(JSON.stringify({ arrived, wrong, handshakesMs, stallMs } satisfies Tally))
+  }
+  const onUpgrade = (request: IncomingMessage, socket: Socket, head: Buffer) => {
     socket.on('error', () => {})
     const { pathname, searchParams } = new URL(request.url!, 'http://target')
     if (performance.now() < refusesUntilMs && handshakes++ % 2 === 0) {
       return socket.end('HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
     }
-    if (pathname === '/ws')
+    if (pathname === '/ws') {
+      handshakesMs.push(Date.now())
       return sockets.handleUpgrade(request, socket, head, (it) => push(it, request, name, everyMs))
+    }
     socket.write(SWITCH)
     socket.resume()
     if (pathname === '/flow') flow(socket, framesOf(Number(searchParams.get('frame'))))
     socket.on('end', () => socket.end())
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', 4_096, resolve))
-  return (server.address() as AddressInfo).port
+  }
+  let port = 0
+  for (let i = 0; i < ACCEPTS_PER_TURN; i++) {
+    const server = createServer(onRequest).on('upgrade', onUpgrade)
+    await new Promise<void>((resolve) =>
+      server.listen({ port, host: '127.0.0.1', backlog: 4_096, reusePort: true }, resolve),
+    )
+    port = (server.address() as AddressInfo).port
+  }
+  return port
 }
 
 if (import.meta.main) {
+  delay.enable()
   const everyMs = Number(process.argv[2])
   const [blue, green] = [await start('blue', everyMs), await start('green', everyMs)]
   process.stdout.write(`${JSON.stringify({ blue, green })}\n`)

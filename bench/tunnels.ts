@@ -9,7 +9,7 @@ import { execFileSync } from 'node:child_process'
 import { positive, readOptions, say } from './options.ts'
 import { decimal, occasion, spread, writeSection } from './report.ts'
 import { FLOWS, FRAMES, type Idle, KINDS, type Kind, measureFlows, measureIdle } from './tunnel-costs.ts'
-import { EVERY_MS, type Move, measureMove } from './tunnel-move.ts'
+import { EVERY_MS, type Move, measureMove, type Part } from './tunnel-move.ts'
 
 /** Descriptors that a proxy needs besides two for each tunnel. */
 const SPARE_DESCRIPTORS = 1_000
@@ -32,6 +32,14 @@ function faultsOf({ asked, end, tally, letGo, seconds }: Move): string[] {
   ]
 }
 
+/** Of what a move is made of, by name. */
+const PARTS: readonly (readonly [Part, string])[] = [
+  ['sent', 'tunnels and readers closed, by the metrics'],
+  ['seen', 'Close read by a client'],
+  ['asked', 'handshake read by green'],
+  ['opened', 'tunnel open again'],
+]
+
 const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
 
 function renderMoves(moves: readonly Move[]): string[] {
@@ -49,10 +57,15 @@ function renderMoves(moves: readonly Move[]): string[] {
     line('of them on green at the end', ({ end }) => `**${many(end.green)}, ${many(end.readersOnGreen)}**`),
     line('seconds until all were there', ({ seconds }) => decimal(seconds, 1)),
     line('reconnects of tunnels, refused before', ({ end }) => `${many(end.againMs.length)}, ${many(end.refused)}`),
+    ...PARTS.map(([part, name]) =>
+      line(`${name}: the most in a second ÷ mean`, ({ rates }) => {
+        const { most, mean } = rates[part]
+        return `${many(most)} ÷ ${many(mean)} = **${decimal(most / mean, 2)}**`
+      }),
+    ),
     line(
-      'the most in a second ÷ mean',
-      (move) =>
-        `${many(move.mostInSecond)} ÷ ${many(move.meanInSecond)} = **${decimal(move.mostInSecond / move.meanInSecond, 2)}**`,
+      'longest stall of clients, of targets, ms',
+      ({ stalls }) => `${many(stalls.clients)}, ${many(stalls.targets)}`,
     ),
     line('messages to clients, events', ({ end }) => `${many(end.messages)}, ${many(end.events)}`),
     line('of them broken or missing', ({ end }) => `**${many(end.faults)}**`),
@@ -161,8 +174,11 @@ function render(): string {
     '',
     `**How it was measured.** \`node bench/tunnels.ts\`: clients and targets with the package \`ws\`, a message each way every ${EVERY_MS} ms on every`,
     `tunnel, every third to the client in two fragments with a ping between them; \`switch\` to green with \`drain.tunnels.over: ${asked.overSeconds}s\`; who is`,
-    'closed comes back at once, who is refused after 0.1 to 1 s. The most in a second is that of any second. The shares are asked for one after the other, so',
-    `they differ by what happens between. Below: one worker, ${decimal(idleCount, 0)} idle tunnels, garbage collected before and with them; ${FLOWS} raw tunnels that`,
+    'closed comes back at once, who is refused after 0.1 to 1 s. The most in a second is that of any second. From one line to the next stand what the',
+    'closes wait for: a client, the answer of its target to its own Close, then a place in the turns of the event loop of each process on the way; so the first',
+    'tells of the pace, and what the others add, of processes that share two cores. Node accepts one connection of a socket in such a turn, so green has 32',
+    'sockets on its port. The shares are asked for one after the other, so they differ by what happens between.',
+    `Below: one worker, ${decimal(idleCount, 0)} idle tunnels, garbage collected before and with them; ${FLOWS} raw tunnels that`,
     `send as fast as is taken, on one core, the load on another, by one process whose service is set the one way and the other by turns. ${options.rounds} rounds,`,
     `${FLOW_PAIRS * options.rounds} pairs of what flows, medians, least and greatest in brackets.`,
   ].join('\n')

@@ -74,6 +74,73 @@ test('however the octets are cut, a walk that is to stop stops at the first end 
   )
 })
 
+/** What RFC 6455 says of these octets from a target, frame by frame over all of them. */
+function naive(all: Buffer) {
+  let [at, isOpen, isClosed] = [0, false, false]
+  const state = (isLost: boolean, isInFrame: boolean) => {
+    const isBetweenFrames = !isLost && !isClosed && !isInFrame
+    return { isLost, isClosed, isBetweenFrames, isBetween: isBetweenFrames && !isOpen }
+  }
+  while (at < all.length) {
+    if (at + 1 === all.length) return state(false, true)
+    const [isLast, opcode, isMasked, short] = [all[at] >= 0x80, all[at] & 15, all[at + 1] >= 0x80, all[at + 1] & 127]
+    if (isMasked) return state(true, true)
+    const behind = at + 2 + (short < 126 ? 0 : short === 126 ? 2 : 8)
+    if (behind > all.length) return state(false, true)
+    const length = short < 126 ? BigInt(short) : BigInt(`0x${all.toString('hex', at + 2, behind)}`)
+    const isControl = opcode >= CLOSE
+    const isKnown = isControl ? opcode <= 10 && isLast && length < 126n : opcode <= 2 && (opcode === 0) === isOpen
+    if (!isKnown || length >= 2n ** 53n) return state(true, true)
+    if (opcode === CLOSE) isClosed = true
+    if (!isControl) isOpen = !isLast
+    if (BigInt(behind) + length > BigInt(all.length)) return state(false, true)
+    at = behind + Number(length)
+  }
+  return state(false, false)
+}
+
+const any = fc
+  .record({
+    first: fc.constantFrom(0x00, 0x01, 0x02, 0x80, 0x81, 0x82, 0x88, 0x89, 0x8a, 0xc1, 0x09, 0x83, 0x8b),
+    size: fc.oneof(fc.nat(3), fc.constantFrom(124, 125, 126, 127, 300)),
+    wide: fc.constantFrom(0, 2, 8),
+  })
+  .map(({ first, size, wide }) => {
+    const bytes = frame(0, true, size, Math.max(wide, size < 126 ? 0 : 2))
+    bytes[0] = first
+    return bytes
+  })
+/** What one target in a few sends: all of it as it should be, then something that may not be so, then more of it, up to any place. */
+const anything = fc
+  .tuple(
+    fc.array(fc.oneof(message, control), { maxLength: 4 }),
+    fc.array(any, { maxLength: 4 }),
+    fc.double({ min: 0, max: 1, noNaN: true }),
+  )
+  .map(([good, rest, part]) => {
+    const all = Buffer.concat([...good, ...rest])
+    return all.subarray(0, Math.ceil(all.length * part))
+  })
+
+test('whatever a target sends, and however it is cut, all is seen of it that is seen frame by frame', () => {
+  const fractions = fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { maxLength: 6 })
+  fc.assert(
+    fc.property(anything, fractions, (all, cuts) => {
+      const frames = new Frames()
+      for (const piece of cut(all, cuts)) {
+        if (frames.isLost) break
+        // Behind a Close nothing is asked any more.
+        if (!frames.isClosed) frames.walk(piece, 0, piece.length, false)
+      }
+      const { isLost, isClosed, isBetween, isBetweenFrames } = frames
+      const right = naive(all)
+      if (right.isClosed) expect([isClosed, isBetween, isBetweenFrames]).toEqual([true, false, false])
+      else expect({ isLost, isClosed, isBetweenFrames, isBetween }).toEqual(right)
+    }),
+    { numRuns: 500 },
+  )
+})
+
 test('it is between two frames within a message, and not between two messages', () => {
   const frames = new Frames()
   const all = Buffer.concat([frame(TEXT, false, 5), frame(PING, true, 2), frame(CONTINUATION, true, 3)])
