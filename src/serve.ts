@@ -218,12 +218,12 @@ async function takeOver(predecessor: NonNullable<ServeOptions['predecessor']>, h
 }
 
 /** Rollouts that have not been started, and begin anew whenever another instance has led. */
-function newSeat({ control, memory, store }: Core, log: Logger, given: GatesDeps): Seat {
+function newSeat({ control, memory, store }: Core, log: Logger, given: Omit<GatesDeps, 'stillLeads'>): Seat {
   const publish = control.publish.bind(control)
   const id = () => `r-${randomBytes(4).toString('hex')}`
   const deps = { ...given, control, memory, store, log, publish, id, name: INSTANCE.name }
   const seat = new Seat(store, () => new Rollouts(deps))
-  store.fleet?.onLeadLost(() => void reseat(seat, systemClock))
+  store.fleet?.onLeadLost((dropped) => void reseat(seat, systemClock, dropped))
   return seat
 }
 

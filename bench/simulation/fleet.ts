@@ -10,6 +10,7 @@ import { Ledger, STRETCH_MS } from '../../src/rollout/ledger.ts'
 import { OriginTest, type Stratum } from '../../src/rollout/origin-test.ts'
 import { Pooled } from '../../src/rollout/pooled.ts'
 import { Strata } from '../../src/rollout/strata.ts'
+import { Unsettled } from '../../src/rollout/unsettled.ts'
 import { decimal } from '../report.ts'
 import { Chance } from './chance.ts'
 import { percent, spread, table } from './format.ts'
@@ -70,6 +71,7 @@ function once({ canary, control, answersMax }: Plan, chance: Chance): Result | n
     // The picker: one of each ten, at a random place.
     left: 10,
     place: chance.below(10),
+    unsettled: new Unsettled(),
     dueMs: Infinity,
     offMs: chance.below(REPORT_MS),
   }))
@@ -97,7 +99,7 @@ function once({ canary, control, answersMax }: Plan, chance: Chance): Result | n
         }
       }
       if (at === 0) continue
-      if (came.canaryBad > 0) each.dueMs = Math.min(each.dueMs, ms + STRETCH_MS)
+      if (each.unsettled.take(came, WEIGHT)) each.dueMs = Math.min(each.dueMs, ms + STRETCH_MS)
       if (ms < each.dueMs && ms % REPORT_MS !== each.offMs) continue
       each.dueMs = Infinity
       pooled.hear({ run: `${at}`, name: '', said: each.ledger.said(ms - HEARD_MS), atMs: ms })

@@ -22,7 +22,7 @@ import { type Asking, Counts, type Ending, type Figures, type How } from './coun
 import { dryRun } from './dry-run.ts'
 import { Elsewhere } from './elsewhere.ts'
 import type { Means } from './gates/gate.ts'
-import { Gates } from './gates/gates.ts'
+import { Gates, type GatesDeps } from './gates/gates.ts'
 import type { Post, PostAnswer } from './given/posted.ts'
 import { Prometheus } from './given/prometheus.ts'
 import type { Kept } from './kept.ts'
@@ -56,7 +56,7 @@ export interface ControllerDeps extends BeginningsDeps {
 }
 
 export class Rollouts {
-  readonly #deps: ControllerDeps
+  readonly #deps: ControllerDeps & Pick<GatesDeps, 'stillLeads'>
   readonly #gates: Gates
   readonly #prometheus = new Prometheus()
   readonly #past: Past
@@ -73,7 +73,9 @@ export class Rollouts {
   readonly #outposts: Outposts
   #isClosed = false
 
-  constructor(deps: ControllerDeps) {
+  constructor(given: ControllerDeps) {
+    const stillLeads = () => given.store.fleet?.stillLeads() ?? true
+    const deps = { ...given, stillLeads }
     this.#deps = deps
     this.#archive = new Archive(deps.store, (name) => Object.hasOwn(deps.control.snapshot().services, name))
     this.#beginnings = new Beginnings(deps, (service) => this.#running.get(service))
@@ -204,9 +206,10 @@ export class Rollouts {
     return running.given.post(name, post, this.#deps.clock.steadyMs())
   }
 
-  /** Before any of a service is read: takes over what another process that runs them has kept. Rejects with `store_unavailable`. */
-  refresh(service: string): Promise<void> {
-    return this.#elsewhere.refresh(service)
+  /** Before any of a service is read: takes over what another process that runs them has kept, if one does by now. Rejects with `store_unavailable`. */
+  async refresh(service: string): Promise<void> {
+    if (this.#elsewhere.isThere) await this.#elsewhere.refresh(service)
+    else await this.#deps.stillLeads()
   }
 
   /** All of a service, the newest first. */

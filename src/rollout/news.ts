@@ -3,6 +3,7 @@
  *
  * Nobody waits for whoever is told, and nothing fails by him: one who has not heard is a line in the log.
  */
+import { isTurnoutError } from '../errors.ts'
 import type { Gates } from './gates/gates.ts'
 import type { Kept } from './kept.ts'
 import { stateInWords } from './rollout.ts'
@@ -48,7 +49,8 @@ export function notifyAll(text: string, is: string, { service, rollout, wish }: 
       (why) => {
         if (why !== null) unheard(why)
       },
-      (error: Error) => unheard(error.message),
+      // Whoever leads by now tells it.
+      (error: Error) => isTurnoutError(error, 'conflict') || unheard(error.message),
     )
   }
 }

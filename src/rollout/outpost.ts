@@ -25,6 +25,7 @@ import { PoolTargets } from './pool-targets.ts'
 import type { Reports } from './reports.ts'
 import { isRolling } from './rolling.ts'
 import { livePoolsOf } from './rollout.ts'
+import { Unsettled } from './unsettled.ts'
 import { Verdict } from './verdict.ts'
 import { sentenceOf } from './words.ts'
 
@@ -46,6 +47,7 @@ export class Outpost {
   readonly #slot: number
   readonly #feed: Feed
   readonly #ledger: Ledger
+  readonly #unsettled = new Unsettled()
   #trial: Trial
   #alone: { readonly verdict: Verdict; readonly begin: PastOf['metrics']; readonly goneOn: number } | null = null
   #seat: number | null = null
@@ -77,6 +79,7 @@ export class Outpost {
     if (!isNext) return
     this.look()
     this.#addHarm(this.#feed.drop())
+    this.#unsettled.drop()
     this.#ledger.beginStep(trial.step)
     this.#count(trial.step)
     this.#alone?.verdict.beginStep(this.#share)
@@ -98,7 +101,8 @@ export class Outpost {
     for (const batch of this.#feed.take(nowMs)) {
       this.#ledger.add(batch)
       this.#harm += batch.harm
-      if (batch.harm > 0 || batch.came[0].canaryBad > 0) reports.hurry()
+      const isOpen = this.#unsettled.take(batch.came[0], this.#share)
+      if (batch.harm > 0 || isOpen) reports.hurry()
       this.#judge(batch.atMs, batch.came)
     }
     if (this.#alone?.verdict.isPending) this.#feed.hurry()

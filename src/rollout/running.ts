@@ -3,9 +3,8 @@
  *
  * Looks come every 100 ms, and as soon as a batch has ended in which it failed; they mostly change nothing but a clock and the tests.
  */
-import type { PoolShift, RolloutLine } from '../change.ts'
+import type { RolloutLine } from '../change.ts'
 import { TurnoutError } from '../errors.ts'
-import type { Trial } from '../table/types.ts'
 import { auditLineOf } from './audit-line.ts'
 import { GateLog } from './gates/gate-log.ts'
 import type { Gates } from './gates/gates.ts'
@@ -13,9 +12,10 @@ import type { Given } from './given/given.ts'
 import { Judging, type JudgingDeps } from './judging.ts'
 import { Keeping, type KeepingDeps } from './keeping.ts'
 import { entered, type Kept } from './kept.ts'
+import { Moves } from './moves.ts'
 import { notify, type Publish, tell, tellWait } from './news.ts'
 import { PoolTargets } from './pool-targets.ts'
-import { isRolling, poolBackOf, poolShiftOf } from './rolling.ts'
+import { THERE } from './refusals.ts'
 import {
   type Effect,
   isBack,
@@ -27,8 +27,6 @@ import {
   type RolloutEvent,
   type Task,
 } from './rollout.ts'
-import { sharesAt } from './shares.ts'
-import { shiftOf, trialOf } from './shift.ts'
 import { effectsOf, step } from './state.ts'
 import { isWithdrawn, notBack, notFollowed, Waits } from './store-wait.ts'
 import { type ToldRollout, toldRollout } from './told.ts'
@@ -57,15 +55,15 @@ export class Running {
   readonly whenOver = new Promise<void>((resolve) => this.#end.signal.addEventListener('abort', () => resolve()))
   readonly #gateLog: GateLog
   readonly #works: Works
-  readonly #wayBack: WayBack
+  readonly #moves: Moves
   readonly #keeping: Keeping
   #isEnding = false
+  #isLost = false
   readonly #turns: Turns
   readonly #waits: Waits
   #isLooking = false
   /** It was to look again while it looked: a failure may have come. */
   #isDue = false
-  #whenBack = Promise.withResolvers<void>()
 
   constructor(deps: RunningDeps, kept: Kept) {
     this.#deps = deps
@@ -76,18 +74,21 @@ export class Running {
     this.#judging = new Judging(deps, kept, this.#end.signal)
     this.#gateLog = new GateLog(kept.gates ?? [], () => deps.clock.nowMs())
     const wait = (what: string, error: Error) => tellWait(what, error, this.kept, deps)
-    this.#waits = new Waits(deps.clock, this.#gateLog, this.#end.signal, wait)
+    const isOurs = () => this.#isOurs()
+    this.#waits = new Waits(deps.clock, this.#gateLog, this.#end.signal, wait, isOurs)
     this.#keeping = new Keeping(deps, this.#judging, this.#gateLog)
     const tell = (reason: string) => this.send({ type: 'look', outcome: 'fail', reason, answers: 0 })
     this.#works = new Works(deps, this.#gateLog, this.#end.signal, () => this.kept, tell)
     this.#targets = new PoolTargets(deps.control, deps.memory, kept.service, kept.rollout)
-    this.#wayBack = new WayBack(deps, this.#targets, this.#gateLog, this.#end.signal)
+    const parts = { judging: this.#judging, works: this.#works, waits: this.#waits }
+    const wayBack = new WayBack(deps, this.#targets, this.#gateLog, this.#end.signal)
+    this.#moves = new Moves(deps, { ...parts, wayBack, running: this })
   }
 
   /** Keeps the rollout that has just begun, and begins it, at this revision only. */
   async open(ifMatch?: number): Promise<void> {
     await this.#keeping.keepNew(this.kept)
-    await this.#shift(this.kept.rollout.before, this.#nextTrial(), undefined, undefined, ifMatch)
+    await this.#moves.begin(ifMatch)
     tell('begins', this.kept, this.#deps)
     this.#do(effectsOf(this.kept.rollout))
   }
@@ -131,7 +132,7 @@ export class Running {
   async abort(by: string): Promise<void> {
     const done = this.send({ type: 'abort', by }).then(() => {
       const { state, phase } = this.kept.rollout
-      return state === 'rollingBack' && phase === 'moving' ? this.#whenBack.promise : undefined
+      return state === 'rollingBack' && phase === 'moving' ? this.#moves.whenBack : undefined
     })
     while (!(await isWithin(VERB_MS, done, this.#deps.clock))) {
       if (this.#waits.failed !== null) throw notBack(this.#waits.failed, this.kept.rollout, this.#targets.areTried)
@@ -179,7 +180,24 @@ export class Running {
     await this.#turns.end()
   }
 
+  /** Whether it is still run here: one that another instance runs by now ends here at once, and says and does nothing more. */
+  #isOurs(): boolean | Promise<boolean> {
+    if (this.#isLost) return false
+    const note = (isOurs: boolean): boolean => {
+      this.#isLost = !isOurs
+      if (!isOurs) this.#end.abort(new Error('another instance leads by now'))
+      return isOurs
+    }
+    const still = this.#deps.stillLeads()
+    return typeof still === 'boolean' ? note(still) : still.then(note)
+  }
+
   async #take(event: RolloutEvent, only = () => {}): Promise<string | undefined> {
+    const isOurs = this.#isOurs()
+    if (!(isOurs === true || (await isOurs))) {
+      if ('by' in event) throw new TurnoutError('conflict', `Nothing was done: ${THERE}.`)
+      return undefined
+    }
     only()
     const { clock } = this.#deps
     const before = this.kept.rollout
@@ -203,6 +221,8 @@ export class Running {
     if (rollout.state === 'rollingBack') this.#do(effects)
     if (!isWithdrawn(event) && !isOver(rollout)) await this.#save(rollout, line)
     if (isBack(this.kept.rollout) && !isBack(rollout)) return refused
+    const isStillOurs = this.#isOurs()
+    if (!(isStillOurs === true || (await isStillOurs))) return refused
     if (isNew) tell(rollout.state, this.kept, this.#deps)
     if (rollout.state !== 'rollingBack') this.#do(effects)
     if (isOver(rollout)) this.#end.abort(new Error('the rollout is over'))
@@ -237,8 +257,8 @@ export class Running {
   #do(effects: readonly Effect[]): void {
     for (const effect of effects) {
       if (effect.type === 'run') void this.#run(effect.work, effect.works)
-      else if (effect.type === 'move') void this.#move(effect.weight)
-      else if (effect.type === 'back') void this.#back()
+      else if (effect.type === 'move') void this.#moves.move(effect.weight)
+      else if (effect.type === 'back') void this.#moves.back()
       else notify(effect.about, this.kept, this.#deps)
     }
   }
@@ -246,54 +266,5 @@ export class Running {
   async #run(work: Task, works: number): Promise<void> {
     const ended = await this.#works.run(this.kept, work, works)
     if (ended !== null) await this.send(ended).catch(() => {})
-  }
-
-  async #move(weight: number): Promise<void> {
-    const { service, rollout } = this.kept
-    const isEnd = rollout.work === 'afterBake'
-    const trial = isEnd ? null : this.#nextTrial()
-    const weights = isRolling(rollout) ? rollout.before : sharesAt(rollout.before, rollout.to, weight)
-    const pool = poolShiftOf(this.kept)
-    const isWanted = () => !isBack(this.kept.rollout)
-    const shift = () => this.#shift(weights, trial, isEnd ? 'done' : undefined, pool)
-    const isDone = await this.#waits.until(`${service} cannot be shifted to ${weight} %`, shift, isWanted)
-    if (!isDone || !isWanted()) return
-    await this.send({ type: 'moved', weight }).catch(() => {})
-  }
-
-  /** Back to where it began, whatever the health of who was there. Tried until it is done. */
-  async #back(): Promise<void> {
-    const { service, rollout } = this.kept
-    this.#works.overtake()
-    await this.#wayBack.ease(this.kept)
-    const last = () => this.#shift(rollout.before, null, 'back', poolBackOf(this.kept))
-    const shift = () => this.#wayBack.end(this.kept, last)
-    if (!(await this.#waits.until(`${service} cannot be taken back`, shift))) return
-    this.#whenBack.resolve()
-    await this.send({ type: 'moved', weight: 0 }).catch(() => {})
-  }
-
-  async #shift(
-    weights: Readonly<Record<string, number>>,
-    trial: Trial | null,
-    ends?: 'done' | 'back',
-    pool?: PoolShift,
-    ifMatch?: number,
-  ): Promise<void> {
-    const { rollout } = this.kept
-    // From now on answers of the step before count no more, and those of the next are what comes.
-    this.#judging.beginStep(trial?.step ?? 0, rollout.weight)
-    const change = shiftOf(this.kept, weights, trial, ends, pool)
-    const how = ends === 'back' ? { force: true, atOnce: true } : { unless: this.#works.overtaken }
-    await this.#deps.control.change(change, { actor: `rollout ${rollout.id}`, ifMatch, ...how })
-    // What is given from outside has no step on it: it counts only from where every worker routes by the new split.
-    this.#judging.given.beginStep(rollout.weight / 100, this.#deps.clock.steadyMs())
-  }
-
-  /** What the workers are to count from now on: a new step. */
-  #nextTrial(): Trial {
-    const step = this.#judging.nextStep(this.kept.step)
-    this.kept = { ...this.kept, step }
-    return trialOf(this.kept)
   }
 }

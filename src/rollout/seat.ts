@@ -44,9 +44,9 @@ export class Seat implements SeatedRollouts {
     return this.#changeSeats(false)
   }
 
-  /** Another process leads now, or has meanwhile: drops what is driven here, and begins anew with what the store says. */
-  reseat(): Promise<void> {
-    return this.#beginAnew()
+  /** Another process leads now, or has meanwhile: drops what is driven here, calls `dropped`, and begins anew with what the store says. */
+  reseat(dropped = () => {}): Promise<void> {
+    return this.#beginAnew(async () => dropped())
   }
 
   async close(): Promise<void> {
@@ -63,7 +63,11 @@ export class Seat implements SeatedRollouts {
   isLeftBy: Rollouts['isLeftBy'] = (...given) => this.#present.isLeftBy(...given)
   list: Rollouts['list'] = (...given) => this.#present.list(...given)
   post: Rollouts['post'] = (...given) => this.#present.post(...given)
-  refresh: Rollouts['refresh'] = (...given) => this.#present.refresh(...given)
+  refresh: Rollouts['refresh'] = async (...given) => {
+    await this.#present.refresh(...given)
+    // It may have learnt only now that another one leads.
+    await this.#turn
+  }
   running: Rollouts['running'] = (...given) => this.#present.running(...given)
 
   #changeSeats(isYielded: boolean): Promise<void> {

@@ -47,6 +47,8 @@ export interface StandbysDeps {
   readonly gates: Pick<Gates, 'retire' | 'notify'>
   readonly publish: RunningDeps['publish']
   readonly log: RunningDeps['log']
+  /** Whether what is watched here is still ours (Fleet.stillLeads). */
+  stillLeads(): boolean | Promise<boolean>
   /** Keeps what has become of a rollout that is over. */
   save(kept: Kept): Promise<void>
 }
@@ -116,7 +118,9 @@ export class Standbys {
   }
 
   async #retire(kept: Kept, standby: Standby): Promise<void> {
-    const { clock, gates } = this.#deps
+    const { clock, gates, stillLeads } = this.#deps
+    // Whoever leads by now retires it.
+    if (!(await stillLeads())) return
     const { service, rollout } = kept
     const mine = this.#mine(service, standby)
     const gateLog = new GateLog(kept.gates ?? [], () => clock.nowMs())

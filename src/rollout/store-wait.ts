@@ -69,18 +69,21 @@ export class Waits {
   readonly #log: GateLog
   readonly #end: AbortSignal
   readonly #tell: (what: string, error: Error) => void
+  readonly #isOurs: () => boolean | Promise<boolean>
 
-  /** `end` ends all of it; `tell` is called once for each wait. */
+  /** `end` ends all of it; `tell` is called once for each wait; `isOurs`, before each try, says whether it is still to be done here, and else ends all. */
   constructor(
     clock: Pick<Clock, 'after' | 'monotonicMs'>,
     log: GateLog,
     end: AbortSignal,
     tell: (what: string, error: Error) => void,
+    isOurs: () => boolean | Promise<boolean>,
   ) {
     this.#clock = clock
     this.#log = log
     this.#end = end
     this.#tell = tell
+    this.#isOurs = isOurs
   }
 
   /** Tries until it is done; false when the process ends, or it is not wanted any more. */
@@ -90,7 +93,12 @@ export class Waits {
       this.failed = error
       wait.note(error)
     }
-    const isDone = await retry(this.#clock, attempt, note, () => isWanted() && !this.#end.aborted)
+    const ours = async () => {
+      const isOurs = this.#isOurs()
+      if (!(isOurs === true || (await isOurs))) throw this.#end.reason
+      await attempt()
+    }
+    const isDone = await retry(this.#clock, ours, note, () => isWanted() && !this.#end.aborted)
     this.failed = null
     wait.end()
     return isDone

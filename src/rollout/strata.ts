@@ -34,8 +34,7 @@ export class Strata {
 
   /** The open stratum, when it may be closed; `share` is the part of the traffic that the canary is given, in (0, 1). */
   close(share: number): Stratum | null {
-    const enough = Math.max(ANSWERS_MIN, Math.ceil(1 / Math.min(share, 1 - share) - 1e-9))
-    if (this.#canary < 1 || this.#control < 1 || this.#canary + this.#control < enough) return null
+    if (!isStratum(this.#canary, this.#control, share)) return null
     const [canary, canaryBad] = thinned(this.#canary, this.#canaryBad)
     const [control, controlBad] = thinned(this.#control, this.#controlBad)
     this.drop()
@@ -49,6 +48,12 @@ export class Strata {
     this.#control = 0
     this.#controlBad = 0
   }
+}
+
+/** Whether so many answers are enough for a stratum; `share` is the part of the traffic that the canary is given, in (0, 1). */
+export function isStratum(canary: number, control: number, share: number): boolean {
+  const enough = Math.max(ANSWERS_MIN, Math.ceil(1 / Math.min(share, 1 - share) - 1e-9))
+  return canary >= 1 && control >= 1 && canary + control >= enough
 }
 
 function thinned(all: number, bad: number): readonly [all: number, bad: number] {

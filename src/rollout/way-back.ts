@@ -38,6 +38,7 @@ export interface WayBackDeps {
   readonly control: Control
   readonly clock: Clock
   readonly traffic: Pick<TrafficWindow, 'service'>
+  stillLeads(): boolean | Promise<boolean>
 }
 
 export class WayBack {
@@ -63,7 +64,7 @@ export class WayBack {
     let open: OpenGate | null = null
     while (!this.#end.aborted && clock.monotonicMs() < untilMs) {
       const found = this.#excess(kept)
-      if (found === null || found.percent <= percentOf(before, to)) break
+      if (found === null || found.percent <= percentOf(before, to) || !(await this.#deps.stillLeads())) break
       open ??= this.#log.begin('capacity')
       open.say(found.sentence)
       await this.#shiftTo(found.percent, kept)

@@ -39,11 +39,11 @@ export async function startFile(
   }
 }
 
-/** Begins anew with what the store says of rollouts, once it can be read. */
-export async function reseat(seat: Seat, clock: Clock): Promise<void> {
+/** Begins anew with what the store says of rollouts, once it can be read; `dropped` is called when there is nothing any more of what was driven here. */
+export async function reseat(seat: Seat, clock: Clock, dropped?: () => void): Promise<void> {
   for (;;) {
     try {
-      return await seat.reseat()
+      return await seat.reseat(dropped)
     } catch {
       await sleep(clock, AGAIN_MS)
     }

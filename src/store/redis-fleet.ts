@@ -73,7 +73,11 @@ export class RedisFleet implements Omit<Fleet, 'rewrite'> {
     this.#client.subscribe(this.#keys.changes, heard, late)
   }
 
-  onLeadLost(lost: () => void): void {
+  onLeadLost(lost: (dropped: () => void) => void): void {
     this.#lead.onLost(lost)
+  }
+
+  stillLeads(): boolean | Promise<boolean> {
+    return this.#lead.stillLeads()
   }
 }

@@ -17,6 +17,7 @@ import { isTurnoutError, TurnoutError } from '../errors.ts'
 import { NamedValues } from './named-values.ts'
 import { News } from './news.ts'
 import { assertOf, type Known, knownOf, type Snapshot, type SnapshotFile } from './snapshot-file.ts'
+import { fleetOf, type RemoteFleet } from './snapshot-fleet.ts'
 import { SnapshotKeeper } from './snapshot-keeper.ts'
 import {
   type Commit,
@@ -34,7 +35,7 @@ const LAYER = 'cookieLayer'
 
 /** A store elsewhere, as this one uses it. */
 export interface Remote extends Omit<Store, 'fleet' | 'local'> {
-  readonly fleet: Omit<Fleet, 'rewrite'>
+  readonly fleet: RemoteFleet
   /** Rejects with `store_unavailable` when it cannot be reached by now; goes on trying. */
   reached(): Promise<void>
 }
@@ -63,17 +64,7 @@ export class SnapshotStore implements Store {
     const present = () => (this.#known === null ? null : { place, ...this.#known, named: this.#named.needed })
     this.#keeper =
       file && new SnapshotKeeper({ file, clock, present, tell: (level, message) => this.#news.tell(level, message) })
-    const { fleet } = remote
-    this.fleet = {
-      counts: fleet.counts,
-      lifeMs: fleet.lifeMs,
-      unreplicated: () => fleet.unreplicated(),
-      announce: (self) => fleet.announce(self),
-      leave: (id) => fleet.leave(id),
-      listen: (heard) => fleet.listen(heard, (message) => this.#news.tell('warn', message)),
-      onLeadLost: (lost) => fleet.onLeadLost(lost),
-      rewrite: (found, isOverdue) => this.#rewrite(found, isOverdue),
-    }
+    this.fleet = fleetOf(remote.fleet, this.#news, (found, isOverdue) => this.#rewrite(found, isOverdue))
     this.local = {
       told: () => ({
         serves: this.#state === 'alone',

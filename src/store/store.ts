@@ -158,8 +158,16 @@ export interface Fleet {
   leave(id: string): Promise<void>
   /** Calls `heard` soon after one of them has written, which is only a hint: some writes are never heard of; and `warn` with what is wrong between them. */
   listen(heard: () => void, warn?: (message: string) => void): void
-  /** Calls `lost` when this process has led (`Store.isShared` was false) and, cut off or standing still, has lost the lead; also where it has it again. */
-  onLeadLost(lost: () => void): void
+  /**
+   * Calls `lost` when this process has led (`Store.isShared` was false) and, cut off or standing still, has lost the lead; also where it has it again.
+   * Until `dropped` is called, when there is nothing any more of what it drove, whatever only a leader writes is refused.
+   */
+  onLeadLost(lost: (dropped: () => void) => void): void
+  /**
+   * Whether what this process drives is still its own to drive, at this moment: false once another one leads, or has led since. True at once as long as that
+   * is certain, and while the store is away; a process that stood still asks first.
+   */
+  stillLeads(): boolean | Promise<boolean>
   /**
    * Writes the document that this process had last again, as the position that it was, to a store that stands at `found` and lost it. Who leads
    * does so, and the others when it is overdue. Gives whether it was written here; false too where another one was faster, or `found` is as new.

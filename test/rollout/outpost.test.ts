@@ -95,7 +95,10 @@ test('its workers count in the step that the rollout is in, and what they count 
   await answer(2)
   // Its number, the harm, and answers and failures of both sides.
   expect(ledger.total.slice(1, 6)).toEqual([2, 40, 2, 40, 0])
-  expect(hurried.length).toBeGreaterThan(0)
+  expect(hurried).toHaveLength(1)
+  // The stratum in which the failure is counted may still be open where it is judged; one more of full size closes it.
+  await answer(0, 2)
+  expect(hurried).toHaveLength(2)
 })
 
 test('a release that fails altogether is found by itself, said, and taken out here once nobody has followed for a second', async () => {

@@ -119,8 +119,12 @@ describe.skipIf(REDIS === null)('a Redis', () => {
     const other = await open()
     await using([one, other], async () => {
       let lost = 0
-      one.fleet!.onLeadLost(() => lost++)
-      expect(await one.isShared()).toBe(false)
+      let drop = () => {}
+      one.fleet!.onLeadLost((dropped) => {
+        lost++
+        drop = dropped
+      })
+      expect([await one.isShared(), await one.fleet!.stillLeads()]).toEqual([false, true])
       const ofRollout = (n: number) => ({ ...entry(n), change: { kind: 'shift', service: 'shop' } })
       let position = await one.commit(NOWHERE, ofRollout(1))
       await one.put('rollout:shop', 'first')
@@ -135,8 +139,52 @@ describe.skipIf(REDIS === null)('a Redis', () => {
       expect(await other.commit(position, ofRollout(3))).toMatchObject({ revision: 3 })
       await expect.poll(() => lost, { timeout: 3_000 }).toBe(1)
       expect(await one.isShared()).toBe(true)
+      // What it drove is under way until it is dropped, and knows of nothing.
+      position = await one.position()
+      await expectCode(one.commit(position, ofRollout(4)), 'conflict')
+      await expectCode(one.put('rollout:shop', 'late'), 'conflict')
+      expect([await other.get('rollout:shop'), await one.fleet!.stillLeads()]).toEqual(['first', false])
+      drop()
+      // An abort is passed on by whoever does not lead.
+      expect(await one.commit(position, ofRollout(4))).toMatchObject({ revision: 4 })
     })
   })
+
+  test('a process that stood still asks whether it still leads before it acts; while the store is away it acts by what it knows', async () => {
+    let skippedMs = 0
+    const clock = { ...systemClock, monotonicMs: () => systemClock.monotonicMs() + skippedMs }
+    await redis.ask('FLUSHALL')
+    const [one, other] = [await openStore(redis.url, null, clock), await openStore(redis.url)]
+    await using([one, other], async () => {
+      const leads = () => one.fleet!.stillLeads()
+      expect([await one.isShared(), await leads()]).toEqual([false, true])
+      expect(await other.fleet!.stillLeads()).toBe(false)
+      skippedMs += 30_000
+      expect(await leads()).toBe(true)
+      skippedMs += 30_000
+      await redis.ask('DEL', '{turnout}:leader')
+      expect([await leads(), await other.isShared()]).toEqual([true, true])
+      skippedMs += 30_000
+      await redis.ask('SET', '{turnout}:leader', `"ghost ${Date.now() + 60_000}"`)
+      expect(await leads()).toBe(false)
+    })
+    await redis.ask('FLUSHALL')
+    const third = await openStore(redis.url, null, clock)
+    await using([third], async () => {
+      expect(await third.isShared()).toBe(false)
+      await redis.kill()
+      // Its renewals fail until its lease is over; then nobody is asked any more.
+      await expect.poll(() => third.isShared().catch(() => 'away'), { timeout: 8_000 }).toBe('away')
+      const fromMs = performance.now()
+      expect(await third.fleet!.stillLeads()).toBe(true)
+      expect(performance.now() - fromMs).toBeLessThan(100)
+      // One that stood still tries for a while to learn it.
+      skippedMs += 30_000
+      expect(await third.fleet!.stillLeads()).toBe(true)
+      expect(performance.now() - fromMs).toBeGreaterThan(1_900)
+      await redis.restart()
+    })
+  }, 20_000)
 
   test('what was answered is there after a kill, and a position of a document that fell is another', async () => {
     const store = await fresh()

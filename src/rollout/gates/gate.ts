@@ -44,6 +44,8 @@ export interface About {
 export interface Means {
   readonly asker: Asker
   readonly commands: Commands
+  /** Before anybody outside is told or asked to do something. Rejects where the rollouts are run by another process by now. */
+  assertLeads(): Promise<void>
   /** Steady time in ms. */
   steadyMs(): number
   /** Wall time in ms, for what stands on a calendar. */

@@ -5,7 +5,9 @@
 import type { Clock } from '../../clock.ts'
 import type { HookEvent } from '../../config/schema-gates.ts'
 import type { NotifySpec } from '../../config/schema-rollout.ts'
+import { TurnoutError } from '../../errors.ts'
 import type { TrafficWindow } from '../../metrics/window.ts'
+import { THERE } from '../refusals.ts'
 import type { State, Task } from '../rollout.ts'
 import type { CheckFound } from '../runbook.ts'
 import { Asker } from './asker.ts'
@@ -64,14 +66,19 @@ export interface GatesDeps extends Pick<Means, 'busyPredecessor' | 'lookAgain'> 
   readonly commandFolders: readonly string[]
   /** What happened lately. */
   readonly traffic: Pick<TrafficWindow, 'service'>
+  /** Whether what runs here is still ours to run (Fleet.stillLeads). */
+  stillLeads(): boolean | Promise<boolean>
 }
 
 export class Gates {
   readonly #means: Means
   readonly #end = new AbortController()
 
-  constructor({ clock, commandFolders, traffic, busyPredecessor, lookAgain }: GatesDeps) {
+  constructor({ clock, commandFolders, traffic, busyPredecessor, lookAgain, stillLeads }: GatesDeps) {
     this.#means = {
+      async assertLeads() {
+        if (!(await stillLeads())) throw new TurnoutError('conflict', `Nobody is told from here: ${THERE}.`)
+      },
       busyPredecessor,
       lookAgain,
       traffic: (service) => traffic.service(service),

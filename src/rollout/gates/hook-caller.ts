@@ -46,7 +46,12 @@ export class HookCaller {
         return status
       },
     }
-    const means = { asker, pause: (ms: number, ends: AbortSignal) => waitFor(this.#clock, ms, ends) }
+    // A switch is a person's, whoever leads.
+    const means = {
+      asker,
+      assertLeads: async () => {},
+      pause: (ms: number, ends: AbortSignal) => waitFor(this.#clock, ms, ends),
+    }
     try {
       return await postUntilHeard(means, hook.url, text, headersOf(hook, key, text), wholeMs, {
         waits: all,

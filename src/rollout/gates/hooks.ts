@@ -27,6 +27,7 @@ export async function callHooks(
   for (const [at, hook] of (about.spec.hooks ?? []).entries()) {
     if (hook.at !== event || (hook.step ?? about.rollout.at) !== about.rollout.at) continue
     signal.throwIfAborted()
+    await means.assertLeads()
     const { service, rollout } = about
     const key = `${rollout.id}-${rollout.works}-${at}${part}`
     const { id, to, weight, reason } = rollout
@@ -73,7 +74,11 @@ export function headersOf({ secret }: Pick<HookSpec, 'secret'>, key: string, bod
 
 /** POSTs until it is answered well, `TRIES` times at most. Null then, else why not. Rejects with what `ends` abort with. */
 export async function postUntilHeard(
-  { asker, pause }: Pick<Means, 'pause'> & { readonly asker: Pick<Means['asker'], 'post'> },
+  {
+    asker,
+    pause,
+    assertLeads,
+  }: Pick<Means, 'assertLeads' | 'pause'> & { readonly asker: Pick<Means['asker'], 'post'> },
   url: string,
   body: string,
   headers: Readonly<Record<string, string>>,
@@ -83,6 +88,7 @@ export async function postUntilHeard(
   let why = ''
   for (let tries = 1; tries <= TRIES; tries++) {
     if (tries > 1) await pause(PAUSE_MS, ends.waits)
+    await assertLeads()
     const limit = AbortSignal.any([ends.call, AbortSignal.timeout(timeoutMs)])
     try {
       const status = await asker.post(url, body, headers, limit)

@@ -1,0 +1,105 @@
+/** The shifts of one rollout: each is made by control, tried until it is done, and told to the rollout when every worker routes by it. */
+import type { Control, PoolShift } from '../change.ts'
+import type { Clock } from '../clock.ts'
+import type { Trial } from '../table/types.ts'
+import type { Judging } from './judging.ts'
+import type { Kept } from './kept.ts'
+import { isRolling, poolBackOf, poolShiftOf } from './rolling.ts'
+import { isBack, type RolloutEvent } from './rollout.ts'
+import { sharesAt } from './shares.ts'
+import { shiftOf, trialOf } from './shift.ts'
+import type { Waits } from './store-wait.ts'
+import type { WayBack } from './way-back.ts'
+import type { Works } from './works.ts'
+
+export interface MovesDeps {
+  readonly control: Control
+  readonly clock: Clock
+}
+
+/** What of a rollout they are made with. */
+export interface MovesParts {
+  readonly judging: Judging
+  readonly works: Works
+  readonly waits: Waits
+  readonly wayBack: WayBack
+  readonly running: { kept: Kept; send(event: RolloutEvent): Promise<unknown> }
+}
+
+export class Moves {
+  readonly #deps: MovesDeps
+  readonly #parts: MovesParts
+  readonly #back = Promise.withResolvers<void>()
+
+  constructor(deps: MovesDeps, parts: MovesParts) {
+    this.#deps = deps
+    this.#parts = parts
+  }
+
+  /** Resolves when traffic is back. */
+  get whenBack(): Promise<void> {
+    return this.#back.promise
+  }
+
+  /** The rollout begins, at this revision only: nothing has moved yet. */
+  begin(ifMatch: number | undefined): Promise<void> {
+    return this.#shift(this.#kept.rollout.before, this.#nextTrial(), undefined, undefined, ifMatch)
+  }
+
+  /** Gives the new version this much, in per cent, unless it is overtaken by a way back. */
+  async move(weight: number): Promise<void> {
+    const { waits, running } = this.#parts
+    const { service, rollout } = this.#kept
+    const isEnd = rollout.work === 'afterBake'
+    const trial = isEnd ? null : this.#nextTrial()
+    const weights = isRolling(rollout) ? rollout.before : sharesAt(rollout.before, rollout.to, weight)
+    const pool = poolShiftOf(this.#kept)
+    const isWanted = () => !isBack(this.#kept.rollout)
+    const shift = () => this.#shift(weights, trial, isEnd ? 'done' : undefined, pool)
+    const isDone = await waits.until(`${service} cannot be shifted to ${weight} %`, shift, isWanted)
+    if (!isDone || !isWanted()) return
+    await running.send({ type: 'moved', weight }).catch(() => {})
+  }
+
+  /** Back to where it began, whatever the health of who was there. Tried until it is done. */
+  async back(): Promise<void> {
+    const { waits, wayBack, works, running } = this.#parts
+    const { service, rollout } = this.#kept
+    works.overtake()
+    await wayBack.ease(this.#kept)
+    const last = () => this.#shift(rollout.before, null, 'back', poolBackOf(this.#kept))
+    const shift = () => wayBack.end(this.#kept, last)
+    if (!(await waits.until(`${service} cannot be taken back`, shift))) return
+    this.#back.resolve()
+    await running.send({ type: 'moved', weight: 0 }).catch(() => {})
+  }
+
+  get #kept(): Kept {
+    return this.#parts.running.kept
+  }
+
+  async #shift(
+    weights: Readonly<Record<string, number>>,
+    trial: Trial | null,
+    ends?: 'done' | 'back',
+    pool?: PoolShift,
+    ifMatch?: number,
+  ): Promise<void> {
+    const { judging, works } = this.#parts
+    const { rollout } = this.#kept
+    // From now on answers of the step before count no more, and those of the next are what comes.
+    judging.beginStep(trial?.step ?? 0, rollout.weight)
+    const change = shiftOf(this.#kept, weights, trial, ends, pool)
+    const how = ends === 'back' ? { force: true, atOnce: true } : { unless: works.overtaken }
+    await this.#deps.control.change(change, { actor: `rollout ${rollout.id}`, ifMatch, ...how })
+    // What is given from outside has no step on it: it counts only from where every worker routes by the new split.
+    judging.given.beginStep(rollout.weight / 100, this.#deps.clock.steadyMs())
+  }
+
+  /** What the workers are to count from now on: a new step. */
+  #nextTrial(): Trial {
+    const { judging, running } = this.#parts
+    running.kept = { ...running.kept, step: judging.nextStep(running.kept.step) }
+    return trialOf(running.kept)
+  }
+}
