@@ -18,7 +18,7 @@ import { Archive } from './archive.ts'
 import type { Asked } from './asked.ts'
 import { Beginnings, type BeginningsDeps } from './beginnings.ts'
 import { SLICE_MS } from './clump.ts'
-import { type Asking, Counts, type Ending, type Figures, type How } from './counts.ts'
+import { type Asking, Counts, type Ending, type How } from './counts.ts'
 import { dryRun } from './dry-run.ts'
 import { Elsewhere } from './elsewhere.ts'
 import type { Means } from './gates/gate.ts'
@@ -39,8 +39,9 @@ import { isRolling } from './rolling.ts'
 import { isOver, livePoolsOf, type RolloutEvent } from './rollout.ts'
 import type { Runbook } from './runbook.ts'
 import { Running, type RunningDeps } from './running.ts'
+import { Shown } from './shown.ts'
 import { Standbys } from './standby.ts'
-import { type ToldRollout, toldRollout } from './told.ts'
+import type { ToldRollout } from './told.ts'
 
 export interface ControllerDeps extends BeginningsDeps {
   readonly memory: SharedMemory
@@ -71,6 +72,7 @@ export class Rollouts {
   readonly #elsewhere: Elsewhere
   readonly #reports: Reports
   readonly #outposts: Outposts
+  readonly #shown: Shown
   #isClosed = false
 
   constructor(given: ControllerDeps) {
@@ -87,6 +89,8 @@ export class Rollouts {
     })
     const takeUp = async () => this.#takeUp(await this.#archive.read())
     this.#elsewhere = new Elsewhere({ ...deps, archive: this.#archive, takeUp })
+    const shown = { control: deps.control, running: this.#running, elsewhere: this.#elsewhere, archive: this.#archive }
+    this.#shown = new Shown({ ...shown, counts: this.#counts })
     this.#past = new Past(deps.memory)
     const { clock, control, memory } = deps
     this.#reports = new Reports(deps, () => {
@@ -212,40 +216,10 @@ export class Rollouts {
     else await this.#deps.stillLeads()
   }
 
-  /** All of a service, the newest first. */
-  list(service: string): readonly ToldRollout[] {
-    const running = this.running(service)
-    return [...(running === null ? [] : [running]), ...this.#archive.ended(service).map(toldRollout)]
-  }
-
-  /** One of them by its id, or the one that runs, else the last, as `current`. */
-  find(service: string, id: string): ToldRollout {
-    const all = this.list(service)
-    const found = id === 'current' ? all[0] : all.find((rollout) => rollout.id === id)
-    if (found === undefined) {
-      const what = id === 'current' ? 'has had no rollout yet' : `has no rollout ${id}`
-      throw new TurnoutError('not_found', `Service ${service} ${what}.`)
-    }
-    return found
-  }
-
-  /** The one that runs; null when none does. */
-  running(service: string): ToldRollout | null {
-    return this.#running.get(service)?.told() ?? this.#elsewhere.told(service)
-  }
-
-  /** Of each service that ever had a rollout. */
-  figures(): Figures[] {
-    const { services } = this.#deps.control.snapshot()
-    return [...new Set([...this.#running.keys(), ...this.#elsewhere.services, ...this.#archive.services])].flatMap(
-      (service) => {
-        if (!Object.hasOwn(services, service)) return []
-        const [ended] = this.#archive.ended(service)
-        const last = this.running(service) ?? (ended && toldRollout(ended))
-        return last === undefined ? [] : [{ last, ...this.#counts.of(service) }]
-      },
-    )
-  }
+  list: Shown['list'] = (service) => this.#shown.list(service)
+  find: Shown['find'] = (service, id) => this.#shown.find(service, id)
+  running: Shown['running'] = (service) => this.#shown.running(service)
+  figures: Shown['figures'] = () => this.#shown.figures()
 
   /** Whether whoever switches to this pool, or goes back (null), wants the rollout that runs to end. */
   isLeftBy(service: string, to: string | null): boolean {

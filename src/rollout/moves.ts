@@ -1,4 +1,9 @@
-/** The shifts of one rollout: each is made by control, tried until it is done, and told to the rollout when every worker routes by it. */
+/**
+ * The shifts of one rollout, which control makes: of its begin, to a step, and back.
+ *
+ * A step is tried until it is done, or until a way back has overtaken it; a way back until it is done. The rollout is told when every worker
+ * routes by the new split. What the workers are to count from then on has a number of its own, which is the next one.
+ */
 import type { Control, PoolShift } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import type { Trial } from '../table/types.ts'
