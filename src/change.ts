@@ -86,6 +86,10 @@ export type Change =
       readonly prune?: boolean
       /** Nobody can be refused: services that it no longer has are kept, and what it says of one with a rollout waits. */
       readonly atStart?: boolean
+      /** A name for the file, by what it says; absent where one process has the store. */
+      readonly name?: string
+      /** Nothing of it is applied where another file was applied since this one was last: a start has an old copy. */
+      readonly unlessEarlier?: boolean
     }
 
 /** What a rollout has come to: a revision and a line of the audit, by which nothing changes that is served. */

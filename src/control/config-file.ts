@@ -3,26 +3,39 @@
  * applied; what people changed by the API, and the file did not touch, stays. What the file said last is part of the document:
  * it is written with the change that comes of it, at once, and the merge is made where changes are (merged-file.ts).
  */
+import { createHash } from 'node:crypto'
 import type { ChangeOptions, ChangeResult, FileResult } from '../change.ts'
 import { differences } from '../config/difference.ts'
 import { type LoadFault, parseSpec } from '../config/load.ts'
-import { own } from '../config/record.ts'
-import type { Services } from '../config/schema.ts'
+import { isRecord, mapEntries, own } from '../config/record.ts'
+import { ServiceSchema, type Services } from '../config/schema.ts'
+import { withoutDefaults } from '../config/without-defaults.ts'
 import { TurnoutError } from '../errors.ts'
 import type { RunningControl } from './deps.ts'
+import { isEarlier } from './merged-file.ts'
 
 /** How long a file that is read again waits for pools that it gives traffic to. */
 const RELOAD_WAIT_MS = 10_000
+/** Of the name of a file: 96 bits. */
+const NAME_LENGTH = 16
 /** Places that are told of each kind. */
 const DIFFERENCES_MAX = 1000
 
 interface FileOptions extends ChangeOptions {
   /** Whether the file wins where it has not changed and what runs has. */
   readonly wins: boolean
+  /** Nothing is applied of one that others have gone on from. */
+  readonly unlessEarlier?: boolean
 }
+
+/** What is told of a start with an old copy. */
+export const EARLIER =
+  'the config file is an older one: another was applied to all instances since this one was last, so nothing of it is applied; to go back to it, run turnout apply with it'
 
 /** Names of services of which the file says, or may say, something else that was not applied at a start. */
 export interface KeptAtStart {
+  /** Another file was applied since this one was last, by another instance: nothing of it is applied. */
+  readonly isEarlier: boolean
   /** They are not in the file any more, and kept until it is applied with `prune`. */
   readonly gone: readonly string[]
   /** A rollout of theirs runs, and the file waits until it is applied again. */
@@ -39,6 +52,8 @@ export interface ConfigFile {
   start(services: Services): Promise<KeptAtStart>
   /** Applies the services of the file that was read again. A refusal is an event too: who sent a signal sees no answer. */
   reload(services: Services): Promise<FileResult>
+  /** The same with the file of a start that could not be applied then, since the store was away. */
+  startLate(services: Services): Promise<void>
   /**
    * Applies the text of a file; `${NAME}` reads `env`, which is the sender's. With `force` the file wins wherever it differs from
    * what runs. Rejects with `invalid` and every fault, with line and column, when it does not load.
@@ -48,14 +63,34 @@ export interface ConfigFile {
 
 /** The merge of config files into the state of `control`. */
 export function createFile(
-  control: Pick<RunningControl, 'change' | 'snapshot' | 'publish' | 'fileServices'>,
+  control: Pick<RunningControl, 'change' | 'snapshot' | 'publish' | 'fileBase'>,
+  /** Other instances may have applied other files. */
+  isShared: boolean,
   /** Reads what the services of a file that was read again need; what it rejects with refuses them. */
   read: (services: Services) => Promise<void> = async () => {},
 ): ConfigFile {
   /** There is nobody to ask. */
   const atStart = { actor: 'file', force: true, prune: true } as const
-  const apply = (services: Services, { wins, ...options }: FileOptions): Promise<ChangeResult> =>
-    control.change({ kind: 'file', services, wins, prune: options.prune === true }, options)
+  const named = (services: Services) =>
+    ({ kind: 'file', services, ...(isShared && { name: nameOf(services) }) }) as const
+  const apply = (services: Services, { wins, unlessEarlier, ...options }: FileOptions): Promise<ChangeResult> =>
+    control.change({ ...named(services), wins, unlessEarlier, prune: options.prune === true }, options)
+  const publish = (message: string): void => control.publish({ type: 'file', service: null, message, data: {} })
+  /** Tells it where a start has applied nothing. */
+  const toldEarlier = (services: Services): boolean => {
+    const is = isShared && isEarlier(control.fileBase(), nameOf(services))
+    if (is) publish(EARLIER)
+    return is
+  }
+  const again = async (services: Services, unlessEarlier: boolean): Promise<FileResult> => {
+    try {
+      await read(services)
+      return await told(services, { actor: 'file', waitMs: RELOAD_WAIT_MS, wins: false, unlessEarlier })
+    } catch (error) {
+      publish(`the config file was not applied: ${error instanceof Error ? error.message : String(error)}`)
+      throw error
+    }
+  }
   /** Applies and tells what the file has changed, and what of it has not been applied. */
   const told = async (services: Services, options: FileOptions): Promise<FileResult> => {
     const before = control.snapshot().services
@@ -72,25 +107,17 @@ export function createFile(
   }
   return {
     async check(services) {
-      await control.change({ kind: 'file', services, atStart: true }, { ...atStart, dryRun: true })
+      await control.change({ ...named(services), atStart: true, unlessEarlier: true }, { ...atStart, dryRun: true })
     },
     async start(services) {
-      await control.change({ kind: 'file', services, atStart: true }, atStart)
-      const { services: live, status } = control.snapshot()
-      return {
-        gone: control.fileServices().filter((name) => !Object.hasOwn(services, name) && Object.hasOwn(live, name)),
-        tried: Object.keys(services).filter((name) => own(status, name)?.trial !== undefined),
-      }
+      await control.change({ ...named(services), atStart: true, unlessEarlier: true }, atStart)
+      if (toldEarlier(services)) return { isEarlier: true, gone: [], tried: [] }
+      return keptAtStart(control, services)
     },
-    async reload(services) {
-      try {
-        await read(services)
-        return await told(services, { actor: 'file', waitMs: RELOAD_WAIT_MS, wins: false })
-      } catch (error) {
-        const why = error instanceof Error ? error.message : String(error)
-        control.publish({ type: 'file', service: null, message: `the config file was not applied: ${why}`, data: {} })
-        throw error
-      }
+    reload: (services) => again(services, false),
+    async startLate(services) {
+      await again(services, true)
+      toldEarlier(services)
     },
     async applyText(text, env, options) {
       // An editor or a disk that is full leaves such a file; taken for a config it would remove every service.
@@ -101,6 +128,26 @@ export function createFile(
     },
   }
 }
+
+function keptAtStart(control: Pick<RunningControl, 'snapshot' | 'fileBase'>, services: Services): KeptAtStart {
+  const { services: live, status } = control.snapshot()
+  const before = Object.keys(control.fileBase().services ?? {})
+  return {
+    isEarlier: false,
+    gone: before.filter((name) => !Object.hasOwn(services, name) && Object.hasOwn(live, name)),
+    tried: Object.keys(services).filter((name) => own(status, name)?.trial !== undefined),
+  }
+}
+
+/** By what it says, however it is written, and whatever a later version fills in by itself. */
+function nameOf(services: Services): string {
+  const said = mapEntries(services, (spec) => withoutDefaults(ServiceSchema, spec))
+  return createHash('sha256').update(JSON.stringify(said, inOrder)).digest('base64url').slice(0, NAME_LENGTH)
+}
+
+/** The keys of each object in one order, whatever that of the file. */
+const inOrder = (_key: string, value: unknown): unknown =>
+  isRecord(value) ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))) : value
 
 function firstOf(faults: readonly LoadFault[]): string {
   const more = faults.length > 1 ? ` (and ${faults.length - 1} more)` : ''

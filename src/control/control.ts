@@ -36,7 +36,7 @@ import { keepingEqual, type Loaded } from './loaded.ts'
 import { applyObservations } from './observe.ts'
 import { createQueue, type Queue } from './queue.ts'
 import { whileMoved } from './reach.ts'
-import type { Content } from './reconcile.ts'
+import type { Base, Content } from './reconcile.ts'
 import { createSaver, type Saver } from './saver.ts'
 import { type Seen, Sightings } from './sightings.ts'
 import { createSlots } from './slots.ts'
@@ -144,8 +144,8 @@ class Writer implements RunningControl {
     }, true)
   }
 
-  fileServices(): readonly string[] {
-    return Object.keys(this.#state.content.base.services ?? {})
+  fileBase(): Base {
+    return this.#state.content.base
   }
 
   revision(revision: number): Promise<Revision | null> {

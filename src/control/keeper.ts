@@ -29,15 +29,12 @@ import type { ServiceObserved } from '../table/status.ts'
 import type { NewEvent } from './events.ts'
 import { Fallen } from './fallen.ts'
 import { restorable } from './history.ts'
+import { KeptBase } from './kept-base.ts'
 import { type Loaded, loadedFrom } from './loaded.ts'
 import { soundObserved } from './observe.ts'
 import { Moved, Reach, reasonOf } from './reach.ts'
 import { type Base, type Content, NOTHING } from './reconcile.ts'
-import { baseFrom } from './stored.ts'
 import { withDeadline, written } from './written.ts'
-
-/** Where the store keeps the services of the config file as they were last applied. */
-const BASE_KEY = 'file'
 
 /** Messages that are remembered so that none is told again and again. */
 const TOLD_MAX = 100
@@ -71,7 +68,7 @@ export class Keeper {
   #raw: ReadonlyMap<string, StoredContent> = new Map()
   /** Services of which the workers have more than the store. */
   readonly #owed = new Set<string>()
-  #readBase: { readonly text: string | null; readonly base: Base } = { text: null, base: NOTHING.base }
+  readonly #base: KeptBase
   /** The last of what is told but once. */
   #told: readonly string[] = []
   #shiftMs: number
@@ -79,6 +76,7 @@ export class Keeper {
   constructor(deps: KeeperDeps) {
     this.#deps = deps
     this.#shiftMs = wallShiftMs(deps.clock)
+    this.#base = new KeptBase(deps.store)
     const tell = this.#tell.bind(this)
     this.#reach = new Reach(deps.clock, tell)
     this.#fallen = new Fallen(deps.store, this.#reach, tell)
@@ -148,19 +146,12 @@ export class Keeper {
   }
 
   async #loaded(document: StoredDocument, present: Content, revisions: Loaded['revisions']): Promise<Loaded> {
-    const base = await this.#base()
+    const base = await this.#base.base()
     return loadedFrom(
       document,
       { content: { ...present, base }, revisions, raw: this.#raw },
       wallShiftMs(this.#deps.clock),
     )
-  }
-
-  async #base(): Promise<Base> {
-    const text = await this.#deps.store.get(BASE_KEY)
-    // A file may have thousands of services, and whoever follows another process reads it with each change.
-    if (this.#readBase.text !== text) this.#readBase = { text, base: baseFrom(text) }
-    return this.#readBase.base
   }
 
   /** Tells, once for each reason, that what somebody else has written cannot be served here. */
@@ -206,7 +197,7 @@ export class Keeper {
     const commit = {
       ...audit,
       releaseLast: after.releases.last,
-      named: { ...named, ...(after.base !== before.base && { [BASE_KEY]: JSON.stringify(after.base.services) }) },
+      named: { ...named, ...(after.base !== before.base && this.#base.named(after.base)) },
     }
     await this.#reach.run(async () => {
       try {
@@ -270,8 +261,8 @@ export class Keeper {
   }
 
   /** Keeps the base of the config file alone, where the change that it comes with changes nothing else. */
-  async keepBase({ services }: Base): Promise<void> {
-    await this.#reach.run(() => this.#deps.store.put(BASE_KEY, JSON.stringify(services)), 'writing')
+  async keepBase(base: Base): Promise<void> {
+    await this.#reach.run(() => this.#base.keep(base), 'writing')
   }
 
   /** Tells when another live process uses the store too. */

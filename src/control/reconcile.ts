@@ -38,6 +38,8 @@ export interface Base {
   readonly services: Services | null
   /** Services that were in it, and what they were cannot be known any more. */
   readonly lost: readonly string[]
+  /** Names of the files that were applied, the last one last. */
+  readonly files: readonly string[]
 }
 
 /** The content before there is any. */
@@ -46,7 +48,7 @@ export const NOTHING: Content = Object.freeze({
   intents: {},
   observed: {},
   releases: { last: 0, run: '' },
-  base: { services: null, lost: [] },
+  base: { services: null, lost: [], files: [] },
   leftOut: [],
 })
 

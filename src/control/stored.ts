@@ -100,9 +100,11 @@ export function packed(intent: ServiceIntent): ServiceIntent {
   return { ...intent, pools: Object.fromEntries(pools) }
 }
 
-/** The base of the config file from its text, null for none; services that cannot be served any more are lost from it. */
-export function baseFrom(text: string | null): Base {
-  if (text === null) return NOTHING.base
+/** The base of the config file from its text and that of the names, null for none; services that cannot be served any more are lost from it. */
+export function baseFrom(text: string | null, names: string | null = null): Base {
+  const known = names === null ? [] : jsonOf(names, 'the names of the config files that were applied')
+  const files = Array.isArray(known) ? known.filter((name) => typeof name === 'string') : []
+  if (text === null) return { ...NOTHING.base, files }
   const stored = jsonOf(text, 'the config file as it was last applied')
   const specs: [string, ServiceSpec][] = []
   const lost: string[] = []
@@ -111,7 +113,7 @@ export function baseFrom(text: string | null): Base {
     if ('spec' in checked) specs.push([name, checked.spec])
     else lost.push(name)
   }
-  return { services: Object.fromEntries(specs), lost }
+  return { services: Object.fromEntries(specs), lost, files }
 }
 
 /** Stored JSON text; throws `store_unavailable` when it is none. */

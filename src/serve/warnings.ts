@@ -1,7 +1,7 @@
 /** What `serve` tells of a configuration that it cannot follow in full. */
 import type { Logger } from 'pino'
 import type { Spec } from '../config/schema.ts'
-import type { KeptAtStart } from '../control/config-file.ts'
+import { EARLIER, type KeptAtStart } from '../control/config-file.ts'
 
 /** Tells when the system allows fewer open files than `limits.connectionsMax` needs. */
 export function warnOfDescriptors(log: Logger, { limits }: Spec, { connectionsMax }: { connectionsMax: number }): void {
@@ -33,7 +33,8 @@ export function warnOfRestart(log: Logger, running: Spec, fresh: Spec): void {
 }
 
 /** Tells what of the file was not applied at the start. */
-export function warnOfKept(log: Logger, { gone, tried }: KeptAtStart): void {
+export function warnOfKept(log: Logger, { isEarlier, gone, tried }: KeptAtStart): void {
+  if (isEarlier) log.warn(EARLIER)
   if (gone.length > 0) log.warn({ services: gone }, 'no longer in the file, and kept until it is applied with --prune')
   if (tried.length > 0) {
     log.warn({ services: tried }, 'a rollout of these runs: what the file says of them waits until it is applied again')

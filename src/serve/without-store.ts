@@ -34,7 +34,7 @@ export async function startFile(
       if (type !== 'store' || data['away'] !== false) return
       end()
       // A refusal is told as an event.
-      file.reload(services).catch(() => {})
+      file.startLate(services).catch(() => {})
     })
   }
 }

@@ -7,7 +7,7 @@
 import { own } from '../config/record.ts'
 import { LEADERS_KEYS } from './store.ts'
 
-const NEEDED: ReadonlySet<string> = new Set(['cookieKeys', 'cookieLayer', 'file'])
+const NEEDED: ReadonlySet<string> = new Set(['cookieKeys', 'cookieLayer', 'file', 'files'])
 
 export class NamedValues {
   #needed: Readonly<Record<string, string>> = {}

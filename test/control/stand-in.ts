@@ -44,7 +44,7 @@ export { NOTHING }
 
 /** Content with these services, as if a config file had brought them: nobody has set anything, and nothing was seen. */
 export function contentOf(services: Record<string, ServiceSpec>): Content {
-  return { ...reconcileAll(services, NOTHING), base: { services, lost: [] } }
+  return { ...reconcileAll(services, NOTHING), base: { services, lost: [], files: [] } }
 }
 
 /** Places for these pools where nobody counts. */
