@@ -17,7 +17,7 @@ export const EVERY_MS = 500
 const WORKERS = 2
 const LOOK_MS = 500
 /** Between two looks at what the proxy has let go. */
-const SAMPLE_MS = 100
+const SAMPLE_MS = 200
 /** What all have to come back after the time that they are closed over. */
 const PATIENCE_MS = 60_000
 /** What is on its way arrives meanwhile. */

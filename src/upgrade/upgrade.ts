@@ -292,7 +292,7 @@ class Attempt {
     }
     const { pid } = successor
     const why = `The new process, ${pid}, ${this.#why}`.replace(/\.?$/, '.')
-    const message = `the upgrade failed, and process ${self.pid} goes on as before: ${why}`
+    const message = `the upgrade failed, and process ${self.pid} ${this.#isAbandoned ? 'ends' : 'goes on as before'}: ${why}`
     log.error({ newPid: pid }, message)
     this.#present.publish({ type: 'upgrade', service: null, message, data: { pid: self.pid, failed: pid } })
     this.#outcome.reject(new TurnoutError('upgrade_failed', why))

@@ -222,7 +222,8 @@ test('an end of the old one ends what is under way, and is nothing to a new one 
   await sayAll('built')
   await upgrade.giveUp()
   await expect(outcome).rejects.toThrow('was given up')
-  expect(done.slice(0, 2)).toEqual(['start', 'kill'])
+  const why = 'The new process, 2, was given up, since the present process is to end.'
+  expect(done).toEqual(['start', 'kill', `upgrade: the upgrade failed, and process 1 ends: ${why}`])
   const other = begin()
   await other.sayAll('built', 'probed', 'asks')
   await other.say({ type: 'ready', ...READY })

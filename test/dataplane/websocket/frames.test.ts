@@ -141,6 +141,22 @@ test('whatever a target sends, and however it is cut, all is seen of it that is 
   )
 })
 
+test('a head that is cut at any place is read in two pieces, whatever stands in the buffer behind the first', () => {
+  const all = Buffer.concat([
+    frame(TEXT, true, 3),
+    frame(TEXT, false, 300),
+    frame(PING, true, 1),
+    frame(CONTINUATION, true, 5, 8),
+  ])
+  for (let at = 0; at <= all.length; at++) {
+    const frames = new Frames()
+    const first = Buffer.concat([all.subarray(0, at), Buffer.from([0x88, 0x7f, 0xff, 0xff, 0xff])])
+    frames.walk(first, 0, at, false)
+    frames.walk(all, at, all.length, false)
+    expect([at, frames.isBetween, frames.isLost, frames.isClosed]).toEqual([at, true, false, false])
+  }
+})
+
 test('it is between two frames within a message, and not between two messages', () => {
   const frames = new Frames()
   const all = Buffer.concat([frame(TEXT, false, 5), frame(PING, true, 2), frame(CONTINUATION, true, 3)])
