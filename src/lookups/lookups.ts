@@ -228,19 +228,24 @@ export class LookupFiles {
   #entryOf({ kind, name }: Wanted): Entry {
     const { clock, directory, secret, give } = this.#deps
     const path = isUrl(name) ? name : resolve(directory, name)
+    let before = 0
     const options = {
       path,
       bytesMax: BYTES_MAX[kind],
       clock,
       async take(bytes: Uint8Array<SharedArrayBuffer>) {
         const content = await CONTENT_OF[kind](bytes, secret())
+        before = entry.content.entries
         entry.content = content
         give({ kind, name, memory: content.memory })
       },
       tell: (fault: string | null) => {
-        const { words } = entry.content
+        const { entries, words } = entry.content
         const kept = words === '' ? 'there is none yet' : `what was read before (${words}) stays in use`
-        if (fault === null) this.#tell(name, `${name} was read again: ${words}`, false)
+        // A list that was cut off looks like one that is shorter.
+        const isCut = kind === 'visitors' && entries < before / 2
+        const shrank = isCut ? `, where there were ${before}: is it whole?` : ''
+        if (fault === null) this.#tell(name, `${name} was read again: ${words}${shrank}`, false, isCut)
         else this.#tell(name, `${name} ${fault}; ${kept}`, true)
       },
     }
@@ -249,9 +254,9 @@ export class LookupFiles {
     return entry
   }
 
-  #tell(name: string, message: string, isFault: boolean): void {
+  #tell(name: string, message: string, isFault: boolean, isLoud = isFault): void {
     const data = { file: name, failing: isFault }
-    if (isFault) this.#deps.log.warn(data, message)
+    if (isLoud) this.#deps.log.warn(data, message)
     else this.#deps.log.info(data, message)
     this.#publish({ type: 'lookup', service: null, message, data })
   }

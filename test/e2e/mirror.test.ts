@@ -196,6 +196,29 @@ test('an answer whose copy has failed is not looked at any longer: the kernel mo
   expect((await metric(proxy, 'turnout_spliced_bytes_total')) - before).toBeGreaterThan(BIG.length)
 })
 
+test('a copy whose answer has no end is given up after 16 MiB, whether it is compared or not', async () => {
+  const chunk = 'x'.repeat(1_000_000)
+  let sent = 0
+  const green = await startRaw((socket) => {
+    socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n')
+    const pour = () => {
+      while (!socket.destroyed && socket.write(`${chunk.length.toString(16)}\r\n${chunk}\r\n`)) sent += chunk.length
+      sent += chunk.length
+    }
+    socket.on('drain', pour)
+    pour()
+  })
+  for (const compare of [false, true]) {
+    sent = 0
+    const proxy = await startShop(green.url, { compare })
+    expect((await ask(proxy.port)).body).toBe('the same')
+    await until('it is given up', async () => (await told(proxy)).failed === 1)
+    expect(sent).toBeGreaterThan(16_000_000)
+    expect(sent).toBeLessThan(64_000_000)
+    await settled(proxy)
+  }
+})
+
 test('a target that accepts nobody fails its copies', async () => {
   const proxy = await startShop(`http://127.0.0.1:${await closedPort()}`)
   for (let n = 0; n < 3; n++) expect((await ask(proxy.port)).body).toBe('the same')

@@ -32,6 +32,7 @@ function stage(country?: Spec['country'], jwt?: Spec['jwt']) {
   const ticks = new Set<() => void>()
   const given: Lookup[] = []
   const events: NewEvent[] = []
+  const warnings: string[] = []
   const thread = new Lookups()
   const files = new LookupFiles({
     clock: {
@@ -50,7 +51,7 @@ function stage(country?: Spec['country'], jwt?: Spec['jwt']) {
       given.push(lookup)
       thread.take(lookup)
     },
-    log: { info() {}, warn() {} },
+    log: { info() {}, warn: (_data: unknown, message?: string) => void warnings.push(`${message}`) },
   })
   onTestFinished(() => files.close())
   /** The returned function tells of a change, of one service or of all (null), after which these are live. */
@@ -81,7 +82,7 @@ function stage(country?: Spec['country'], jwt?: Spec['jwt']) {
       },
       { interval: 5, timeout: 5_000 },
     )
-  return { directory, write, ticks, given, events, thread, files, follow, until }
+  return { directory, write, ticks, given, events, warnings, thread, files, follow, until }
 }
 
 test('each file is read once, from the folder of the config, and found by the name that it has there', async () => {
@@ -177,6 +178,23 @@ test('a file that has changed is read again, and one that cannot be used changes
   write('a.txt', 'u-4\n')
   await until(() => expect(files.told()[0].fault).toBe(null))
   expect([isIn('u-4'), isIn('u-2'), given.length]).toEqual([true, false, 3])
+})
+
+test('a list that has shrunk by more than half is taken, and asked about in a warning', async () => {
+  const { write, files, events, warnings, follow, until } = stage()
+  const list = (count: number) => Array.from({ length: count }, (_, n) => `u-${n}\n`).join('')
+  write('a.txt', list(1_000))
+  await files.open(naming('a.txt'))
+  follow(naming('a.txt'))
+  for (const count of [500, 249]) {
+    write('a.txt', list(count))
+    await until(() => expect(files.told()[0].entries).toBe(count))
+  }
+  expect(events.map(({ message }) => message)).toEqual([
+    'a.txt was read again: 500 visitors',
+    'a.txt was read again: 249 visitors, where there were 500: is it whole?',
+  ])
+  expect(warnings).toEqual([events[1].message])
 })
 
 test('a file that is still written is left alone until it is whole', async () => {

@@ -75,7 +75,7 @@ describe.each([2, 3, 5])('%i pools', (pools) => {
     expect(moved).toBeGreaterThan(CHANGES * 100)
   })
 
-  // By buckets shares are exact. What is left is that 10,000 ids do not fall evenly: half a point each way, twice of three.
+  // By buckets shares are exact. What is left is chance: 10,000 ids do not fall evenly (below).
   test('the share of each pool is what was asked for, to a point in 99 of 100 cases, and never off by 1.5', () => {
     let present: Allotment | undefined
     const errors: number[] = []
@@ -89,6 +89,46 @@ describe.each([2, 3, 5])('%i pools', (pools) => {
     }
     expect(errors.filter((error) => error > 0.01).length).toBeLessThan(errors.length / 100)
     expect(Math.max(...errors)).toBeLessThan(0.015)
+  })
+})
+
+describe('what is left of an error is chance, and the hash adds nothing to it', () => {
+  const forms: readonly ((n: number) => string)[] = [
+    (n) => `user-${n}`,
+    String,
+    (n) => `10.7.${n >> 8}.${n & 255}`,
+    (n) => `550e8400-e29b-41d4-a716-${n.toString(16).padStart(12, '0')}`,
+  ]
+  const sets = forms.flatMap((form) => Array.from({ length: 50 }, (_, n) => [form, saltOf('shop', `r${n}`)] as const))
+  /** How many of 10,000 ids are in each hundredth of the buckets, by form and release. */
+  const parts = sets.map(([form, salt]) => {
+    const counts = new Uint16Array(100)
+    for (let n = 0; n < VISITORS.length; n++) counts[Math.floor(bucketOf(form(n), salt) / 100)]++
+    return counts
+  })
+
+  test.each([1, 10, 33, 50])('of a share of %i %%', (percent) => {
+    const p = percent / 100
+    const variance = VISITORS.length * p * (1 - p)
+    const scores = parts.map((counts) => {
+      const inside = counts.subarray(0, percent).reduce((sum, count) => sum + count, 0)
+      return (inside - VISITORS.length * p) / Math.sqrt(variance)
+    })
+    // Binomial: the squares of the scores sum up to chi-square with a degree for each set, whose mean is 1 each, give or take.
+    const chiSquare = scores.reduce((sum, z) => sum + z * z, 0)
+    expect(Math.abs(chiSquare - sets.length)).toBeLessThan(3 * Math.sqrt(2 * sets.length))
+    expect(Math.abs(scores.reduce((sum, z) => sum + z, 0))).toBeLessThan(3 * Math.sqrt(sets.length))
+    // Two standard errors hold 95.4 of 100, at 50 % that is a point; three hold 99.7.
+    const within = (limit: number) => scores.filter((z) => Math.abs(z) <= limit).length / sets.length
+    expect(Math.abs(within(2) - 0.954)).toBeLessThan(0.045)
+    expect(within(3)).toBeGreaterThan(0.98)
+  })
+
+  test('in every hundredth of the buckets', () => {
+    let chiSquare = 0
+    for (const counts of parts) for (const count of counts) chiSquare += (count - 100) ** 2 / 100
+    const degrees = 99 * sets.length
+    expect(Math.abs(chiSquare - degrees)).toBeLessThan(3 * Math.sqrt(2 * degrees))
   })
 })
 

@@ -21,6 +21,8 @@ import type { ExchangeRequest } from './request.ts'
 
 /** A copy that takes longer is given up: an endless answer has no end to compare. */
 const MS_MAX = 30_000
+/** And one with a longer answer: nobody is given it, and until it is over the client's is copied where it could be moved unseen. */
+const BYTES_MAX = 16 * 1_048_576
 /** A copy is slower when its head took twice as long as the client's, and so much more. */
 const SLOWER = 2
 const SLOWER_MS = 10
@@ -153,6 +155,7 @@ export class Mirror implements UpstreamUser, AnswerUser, UnderWay {
 
   onBody(buffer: Buffer, at: number, end: number, trailers: string | null): void {
     this.#copy.note(buffer, at, end)
+    if (this.#copy.bytes > BYTES_MAX) return this.#cut()
     if (trailers === null) return
     const upstream = this.#upstream!
     this.#upstream = null
