@@ -184,6 +184,7 @@ export class Rollouts {
     if (running === undefined || running.kept.rollout.id !== found.id) {
       if (verb === 'abort' && isOver(found)) return found
       if (verb === 'abort' && found.runsElsewhere) {
+        if (!force) assertSomebodyLeft(this.#elsewhere.kept(service)!, this.#deps)
         await passAbortOn(this.#deps, found, by)
         await this.refresh(service)
         return this.find(service, found.id)
@@ -191,7 +192,7 @@ export class Rollouts {
       throw notOurs(found)
     }
     if (verb === 'abort') {
-      if (!force) assertSomebodyLeft(running.kept, this.#deps.control.snapshot(), this.#deps.clock.steadyMs())
+      if (!force) assertSomebodyLeft(running.kept, this.#deps)
       this.#counts.ask(service, verb)
       await running.abort(by)
       return running.told()

@@ -1,8 +1,9 @@
 /**
  * Whether a rollout that went back now would leave its service to nobody: the live pool has died meanwhile, and only the new version answers.
- * An abort is done all the same, unless whoever asks for it wants to be asked again. Pure.
+ * An abort is done all the same, unless whoever asks for it wants to be asked again.
  */
-import type { Snapshot } from '../change.ts'
+import type { Control } from '../change.ts'
+import type { Clock } from '../clock.ts'
 import { own } from '../config/record.ts'
 import { TurnoutError } from '../errors.ts'
 import { isAnswered } from '../table/proven.ts'
@@ -12,9 +13,10 @@ import { isRolling } from './rolling.ts'
 /** Throws `conflict` where somebody answers now, and nobody would after the way back. */
 export function assertSomebodyLeft(
   { service, rollout }: Pick<Kept, 'service' | 'rollout'>,
-  { services, status }: Pick<Snapshot, 'services' | 'status'>,
-  nowMs: number,
+  { control, clock }: { readonly control: Pick<Control, 'snapshot'>; readonly clock: Pick<Clock, 'steadyMs'> },
 ): void {
+  const { services, status } = control.snapshot()
+  const nowMs = clock.steadyMs()
   const [spec, is] = [own(services, service), own(status, service)]
   // Targets that are replaced in place get the version of before again, whoever answers.
   if (spec === undefined || is === undefined || isRolling(rollout)) return

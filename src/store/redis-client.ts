@@ -150,13 +150,24 @@ export class RedisClient {
     // Of a Cluster: what its last node has said.
     const { message, code } = (cause.lastNodeError ?? cause) as Error & { readonly code?: string }
     const reason = REASONS.find(([test]) => test.test(`${code ?? ''} ${message}`))?.[1]
-    return this.fault(reason === undefined ? `failed (${message})` : `${reason} (${message})`)
+    const inWords = reason === undefined ? 'failed' : (this.#setting.isSecure && SECURELY[reason]) || reason
+    return this.fault(`${inWords} (${message})`)
   }
 
   close(): void {
     for (const redis of [...this.#listening, this.#redis]) redis.disconnect()
     this.#setting.end()
   }
+}
+
+const SILENT = 'does not answer in time'
+const ENDED = 'has ended the connection: does its port want TLS (rediss://)?'
+const NO_TLS = 'does not speak TLS there: rediss:// and tls are for a port with TLS'
+
+/** What the same may mean where TLS is spoken: a port without it waits for more, and of a certificate's refusal the end may be seen first. */
+const SECURELY: Readonly<Record<string, string>> = {
+  [SILENT]: `${SILENT}, or ${NO_TLS}`,
+  [ENDED]: 'has ended the connection: does it want another certificate of ours (tls.cert and tls.key)?',
 }
 
 /** What ioredis, Redis and the system say, and what that means. */
@@ -166,7 +177,7 @@ const REASONS: readonly (readonly [RegExp, string])[] = [
   [/slots cache|startup nodes|Cluster isn't ready|ClusterAllFailed/i, 'has no node that can be reached'],
   [/ECONNREFUSED|ENOENT /, 'is not there: the connection was refused'],
   [/ENOTFOUND|EAI_AGAIN/, 'is not there: its name is not known'],
-  [/ETIMEDOUT|timed out|timeout/i, 'does not answer in time'],
+  [/ETIMEDOUT|timed out|timeout/i, SILENT],
   [/WRONGPASS|NOAUTH|invalid username-password/, 'does not take the user or the password'],
   [
     /NOPERM|executing the script can't run/,
@@ -177,17 +188,19 @@ const REASONS: readonly (readonly [RegExp, string])[] = [
   [/OOM /, 'has no memory left'],
   [/MISCONF/, 'cannot write to its disk'],
   [/CLUSTERDOWN|MASTERDOWN/, 'has no node that may answer'],
-  [
-    /wrong version number|packet length too long/,
-    'does not speak TLS there: rediss:// and tls are for a port with TLS',
-  ],
+  [/wrong version number|packet length too long/, NO_TLS],
   [
     /alert (?:certificate required|bad certificate|unknown ca|handshake failure)/,
     'does not take our certificate, or wants one: tls.cert and tls.key',
   ],
-  [/CERT|certificate|self.signed/i, 'has a certificate that is not trusted'],
+  [
+    /CERT_HAS_EXPIRED|CERT_NOT_YET_VALID/,
+    'has a certificate that is not valid now: it has expired, or our clock is wrong',
+  ],
+  [/ALTNAME/, 'has a certificate for another name: tls.serverName says which one is meant'],
+  [/CERT|certificate|self.signed/i, 'has a certificate that is not trusted: tls.ca names who has signed it'],
   [/EHOSTUNREACH|ENETUNREACH/, 'cannot be reached: there is no way to its host'],
-  [/ECONNRESET|EPIPE/, 'has ended the connection: does its port want TLS (rediss://)?'],
+  [/ECONNRESET|EPIPE/, ENDED],
   [/unknown command|ERR syntax/i, 'is too old: Redis 6.2 or later is needed'],
   [/closed|isn't writeable/i, 'cannot be reached: the connection is closed'],
 ]

@@ -40,6 +40,8 @@ export interface RedisSetting {
   readonly name: string
   /** What all keys begin with; the braces keep them on one node of a Cluster. */
   readonly prefix: string
+  /** It is spoken to in TLS. */
+  readonly isSecure: boolean
   /** A client that connects with its first command. One that listens waits for a connection instead of failing. */
   client(isListening: boolean): Redis
   /** Ends what was begun beside the clients. */
@@ -78,7 +80,8 @@ export async function redisSetting(text: string): Promise<RedisSetting> {
     }
     return url === undefined ? new Redis({ ...options, Connector }) : new Redis(url, options)
   }
-  return { name: shownStore(text), prefix: `{${keyPrefix}}:`, client: make, end: () => sentinels?.end() }
+  const isSecure = tls !== undefined || url?.startsWith('rediss:') === true
+  return { name: shownStore(text), prefix: `{${keyPrefix}}:`, isSecure, client: make, end: () => sentinels?.end() }
 }
 
 /** Options of the client of a sentinel. */

@@ -3,10 +3,12 @@
  * changes, changes of both at once are all made, and whoever is left goes on with all of it.
  */
 import { isDeepStrictEqual } from 'node:util'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import type { ToldRollout } from '../../src/rollout/told.ts'
+import { turnout } from '../cli/scripted.ts'
 import { call, type ProxyProcess, service, startProcess, temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
+import { REDIS, startRedis } from '../helpers/redis.ts'
 import { startNamed } from '../helpers/upstream.ts'
 
 const poolOf = async (proxy: ProxyProcess): Promise<string> => {
@@ -112,3 +114,41 @@ test('an abort that is sent to the process that does not run the rollout is foll
   // Again, it is over.
   expect(await call<ToldRollout>(two, 'POST', `${path}/${id}/abort`)).toMatchObject({ state: 'rolledBack' })
 })
+
+test.skipIf(REDIS === null)(
+  'the process that does not run the rollout refuses its abort too where nobody would be left, unless it is told twice',
+  async () => {
+    const redis = await startRedis()
+    onTestFinished(() => redis.end())
+    const [blue, green] = [await startNamed('blue'), await startNamed('green')]
+    const health = { path: '/', interval: '100ms', healthyAfter: 1, unhealthyAfter: 1 }
+    const shop = service({ blue: [blue.url], green: [green.url] }, { debugHeaders: true, health })
+    // Instances have a folder each, as on machines of their own.
+    const start = () => startProcess({ store: redis.url, services: { shop } }, temporaryFolder())
+    const [one, two] = [await start(), await start()]
+    const path = '/v1/services/shop/rollouts'
+    const sent = { to: 'green', steps: [{ weight: 50, until: 'promoted' }] }
+    await until('it begins', () => call(one, 'POST', path, sent).then(Boolean, () => false))
+    const shown = () => call<ToldRollout>(two, 'GET', `${path}/current`)
+    await until('the other shows it', async () => (await shown()).weight === 50)
+    expect((await shown()).runsElsewhere).toBe(true)
+    await blue.close()
+    const healthOfBlue = async (proxy: ProxyProcess) =>
+      (await call<{ pools: { targets: { health: string }[] }[] }>(proxy, 'GET', '/v1/services/shop/status')).pools[0]
+        .targets[0].health
+    for (const proxy of [one, two]) await until('blue fails', async () => (await healthOfBlue(proxy)) === 'unhealthy')
+    await expect(call(two, 'POST', `${path}/current/abort?force=false`)).rejects.toThrow(/409.*Nobody would be left/)
+    const asked = await turnout(two.admin, 'rollout', 'abort', 'shop')
+    expect([asked.code, asked.err]).toEqual([
+      1,
+      expect.stringMatching(/^turnout: Nobody would be left to answer for shop: /),
+    ])
+    expect(await shown()).toMatchObject({ state: 'shifting', weight: 50 })
+    const done = await turnout(two.admin, 'rollout', 'abort', 'shop', '--force')
+    expect([done.code, done.err]).toEqual([0, expect.stringContaining('turnout: nobody can answer for shop now: ')])
+    await until('it is over', async () => (await shown()).state === 'rolledBack')
+    expect(await poolOf(two)).toMatch(/^status 50/)
+    expect(await call(two, 'POST', `${path}/current/abort`)).toMatchObject({ state: 'rolledBack', answered: false })
+  },
+  30_000,
+)
