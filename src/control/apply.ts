@@ -186,7 +186,7 @@ function shift(content: Content, change: Shift, nowMs: number, tools: ChangeTool
     release: ended === undefined ? rest.release : releases.next(),
     previous:
       ended === undefined ? rest.previous : ended === 'done' ? { weights: before, release: rest.release } : null,
-    ...(trial === null ? {} : { trial: { ...trial, tried: tried?.tried ?? readyIn(rest.pools[trial.pool]) } }),
+    ...(trial === null ? {} : { trial: { ...trial, tried: tried?.tried ?? readyIn(rest.pools[trial.pool]), before } }),
   }
   if (equalJson(intent, intentOf(next, service))) return next
   return withIntent({ ...next, releases: releases.given }, service, intent)

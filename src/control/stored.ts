@@ -142,6 +142,7 @@ const isTrial = (value: unknown, pools: ServiceSpec['pools']): value is Trial =>
   (value['rollout'] === undefined || typeof value['rollout'] === 'string') &&
   isListOf(value['targets'], (target) => typeof target === 'string') &&
   isListOf(value['tried'], (target) => typeof target === 'string') &&
+  (value['before'] === undefined || isWeights(value['before'])) &&
   (value['earlyCloseMs'] === undefined || isTime(value['earlyCloseMs'])) &&
   (value['asks'] === undefined || typeof value['asks'] === 'boolean') &&
   isListOf(value['failing'], (range) => Array.isArray(range) && range.length === 2 && range.every(isCount))

@@ -8,7 +8,7 @@
  */
 import type { Store } from '../store/store.ts'
 import type { Kept } from './kept.ts'
-import { isOver } from './rollout.ts'
+import { isOver, STATES } from './rollout.ts'
 
 /** Rollouts that are kept of each service. */
 const KEPT_MAX = 50
@@ -20,19 +20,28 @@ const lastKey = (service: string) => `rollout:${service}`
 const olderKey = (service: string) => `rollouts-before:${service}`
 
 type ArchiveStore = Pick<Store, 'get' | 'put'>
+type Unread = (error: unknown) => void
 type Put = (key: string, text: string) => Promise<unknown>
 
 export class Archive {
   readonly #store: ArchiveStore
   readonly #isService: (name: string) => boolean
+  readonly #unread: (service: string, error: unknown) => void
+  /** Services that the index has. */
+  #indexed: ReadonlySet<string> = new Set()
   readonly #ended = new Map<string, readonly Kept[]>()
   /** Id of the one that has an entry of its own; absent where there is none, or where the entry is of the older form. */
   readonly #last = new Map<string, string>()
 
-  /** `isService` tells which services there are now. */
-  constructor(store: ArchiveStore, isService: (name: string) => boolean) {
+  /** `isService` tells which services there are now; `unread` hears of a service of which what is kept is no such thing: it counts as gone. */
+  constructor(
+    store: ArchiveStore,
+    isService: (name: string) => boolean,
+    unread: (service: string, error: unknown) => void = () => {},
+  ) {
     this.#store = store
     this.#isService = isService
+    this.#unread = unread
   }
 
   /** Services that ever had one, and those of them that are no more, as long as that is known. */
@@ -45,10 +54,12 @@ export class Archive {
     return this.#ended.get(service) ?? []
   }
 
-  /** Reads what a process before this one has left; gives those that have not ended. */
-  async read(): Promise<Kept[]> {
+  /** Reads what a process before this one has left of all services, `more` among them; gives those that have not ended. */
+  async read(more: readonly string[] = []): Promise<Kept[]> {
     const open: Kept[] = []
-    for (const service of JSON.parse((await this.#store.get(INDEX)) ?? '[]') as string[]) {
+    const names = decoded<string>(INDEX, await this.#store.get(INDEX), this.#unread)
+    this.#indexed = new Set(names.filter((name) => typeof name === 'string'))
+    for (const service of new Set([...this.#indexed, ...more])) {
       const running = await this.readOne(service)
       if (running !== null) open.push(running)
     }
@@ -59,8 +70,9 @@ export class Archive {
   async readOne(service: string): Promise<Kept | null> {
     const text = await this.#store.get(lastKey(service))
     if (text === null) return null
-    const first = JSON.parse(text) as Kept[]
-    const older = JSON.parse((await this.#store.get(olderKey(service))) ?? '[]') as Kept[]
+    const unread = (error: unknown) => this.#unread(service, error)
+    const first = keptIn(service, text, unread)
+    const older = keptIn(service, await this.#store.get(olderKey(service)), unread)
     // One that has just made room for another may stand in both.
     const ids = new Set(first.map(({ rollout }) => rollout.id))
     const all = [...first, ...older.filter(({ rollout }) => !ids.has(rollout.id))]
@@ -76,13 +88,10 @@ export class Archive {
   /** Keeps one that runs, or has just ended, as the last of its service; `put` writes it. */
   async keep(kept: Kept, put: Put = (key, text) => this.#store.put(key, text)): Promise<void> {
     const { service, rollout } = kept
-    if (!this.#ended.has(service)) {
-      this.#ended.set(service, [])
+    if (!this.#indexed.has(service) || !this.#ended.has(service)) {
+      this.#ended.set(service, this.ended(service))
       await this.forgetGone()
-      await this.#writeIndex().catch((error: unknown) => {
-        this.#ended.delete(service)
-        throw error
-      })
+      await this.#writeIndex()
     }
     if (this.#last.get(service) !== rollout.id) await this.#writeOlder(service, rollout.id)
     const [key, text] = [lastKey(service), JSON.stringify([kept])]
@@ -135,8 +144,10 @@ export class Archive {
     if (old.length > 0) await this.#writeIndex()
   }
 
-  #writeIndex(): Promise<void> {
-    return this.#store.put(INDEX, JSON.stringify(this.services))
+  async #writeIndex(): Promise<void> {
+    const { services } = this
+    await this.#store.put(INDEX, JSON.stringify(services))
+    this.#indexed = new Set(services)
   }
 
   /** All that have ended but the one with an entry of its own. */
@@ -144,4 +155,27 @@ export class Archive {
     const older = this.ended(service).filter(({ rollout }) => rollout.id !== last)
     return this.#store.put(olderKey(service), JSON.stringify(older.slice(0, KEPT_MAX - 1)))
   }
+}
+
+/** A list as it was kept; empty where there is none, or what is there is none. */
+function decoded<T>(what: string, text: string | null, unread: (what: string, error: unknown) => void): T[] {
+  try {
+    const list: unknown = JSON.parse(text ?? '[]')
+    if (!Array.isArray(list)) throw new TypeError('no list')
+    return list
+  } catch (error) {
+    unread(what, error)
+    return []
+  }
+}
+
+/** Those of a service that are rollouts of it. */
+function keptIn(service: string, text: string | null, unread: Unread): Kept[] {
+  const list = decoded<Kept | null>(service, text, (_service, error) => unread(error))
+  return list.filter((kept): kept is Kept => {
+    const isKept =
+      kept?.service === service && typeof kept.rollout?.id === 'string' && STATES.includes(kept.rollout.state)
+    if (!isKept) unread(new TypeError('no rollout of this service'))
+    return isKept
+  })
 }

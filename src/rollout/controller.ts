@@ -29,7 +29,7 @@ import type { Kept } from './kept.ts'
 import { assertSomebodyLeft } from './left-to-nobody.ts'
 import { Looks } from './looks.ts'
 import type { Publish } from './news.ts'
-import { freeOrphans, takeOver, undoBegin } from './orphans.ts'
+import { type Claim, claimsOf, freeOrphans, takeOver, undoBegin } from './orphans.ts'
 import { Outposts } from './outposts.ts'
 import { followPassed, passAbortOn } from './passed-on.ts'
 import { Past } from './past.ts'
@@ -73,13 +73,21 @@ export class Rollouts {
   readonly #reports: Reports
   readonly #outposts: Outposts
   readonly #shown: Shown
+  readonly #unread = new Set<string>()
   #isClosed = false
 
   constructor(given: ControllerDeps) {
     const stillLeads = () => given.store.fleet?.stillLeads() ?? true
     const deps = { ...given, stillLeads }
     this.#deps = deps
-    this.#archive = new Archive(deps.store, (name) => Object.hasOwn(deps.control.snapshot().services, name))
+    const isService = (name: string) => Object.hasOwn(deps.control.snapshot().services, name)
+    const unread = (what: string, err: unknown) => {
+      // Where it runs elsewhere it is read every two seconds.
+      if (!this.#unread.has(what))
+        deps.log.error({ err, what }, 'what is kept of rollouts cannot be read, and counts as lost')
+      this.#unread.add(what)
+    }
+    this.#archive = new Archive(deps.store, isService, unread)
     this.#beginnings = new Beginnings(deps, (service) => this.#running.get(service))
     this.#gates = new Gates(deps)
     this.#standbys = new Standbys({
@@ -87,7 +95,7 @@ export class Rollouts {
       gates: this.#gates,
       save: (kept) => this.#archive.replace(kept, this.#running.get(kept.service)?.kept),
     })
-    const takeUp = async () => this.#takeUp(await this.#archive.read())
+    const takeUp = async () => this.#takeUp(await this.#readAll())
     this.#elsewhere = new Elsewhere({ ...deps, archive: this.#archive, takeUp })
     const shown = { control: deps.control, running: this.#running, elsewhere: this.#elsewhere, archive: this.#archive }
     this.#shown = new Shown({ ...shown, counts: this.#counts })
@@ -119,34 +127,47 @@ export class Rollouts {
   /** Takes up what a process before this one has left; what another one runs that lives beside us is shown until that one is gone. */
   async start(): Promise<void> {
     const isShared = await this.#deps.store.isShared()
-    const open = await this.#archive.read()
+    const open = await this.#readAll()
     if (!isShared) return this.#takeUp(open)
     this.#elsewhere.follow(open)
     this.#outposts.sync()
+  }
+
+  /** Those that are kept, of services that the index may have lost, too. */
+  #readAll(): Promise<Kept[]> {
+    const { status } = this.#deps.control.snapshot()
+    return this.#archive.read(Object.keys(status).filter((service) => status[service].trial !== undefined))
   }
 
   async #takeUp(open: readonly Kept[]): Promise<void> {
     this.#reports.isJudge = true
     this.#outposts.handOver()
     await this.#archive.forgetGone()
-    for (const kept of open) await this.#goOn(kept)
+    const { control } = this.#deps
+    for (const { service } of open) {
+      if (own(control.snapshot().status, service)?.trial === undefined) await takeOver(control, service)
+    }
+    for (const claim of claimsOf(open, this.#elsewhere.seen, control.snapshot())) await this.#goOn(claim)
     for (const service of this.#archive.services) {
       for (const kept of this.#archive.ended(service)) this.#standbys.watch(kept)
     }
-    const { control, log } = this.#deps
-    await freeOrphans(control, log, (service) => this.#running.has(service))
+    await freeOrphans(this.#deps, this.#gates, (service) => this.#running.has(service))
   }
 
   /** Goes on with one that a process before this one has begun; of one that it had not yet, nobody was told. */
-  async #goOn(kept: Kept): Promise<void> {
+  async #goOn({ kept, isSeen, isBehind }: Claim): Promise<void> {
     const { service, rollout } = kept
     if (this.#running.has(service)) return
-    const { control } = this.#deps
-    const isTried = () => own(control.snapshot().status, service)?.trial !== undefined
-    if (!isTried()) await takeOver(control, service)
-    if (rollout.state === 'preflight' && !isTried()) return this.#archive.forget(service)
+    const { control, log, publish } = this.#deps
+    const isTried = own(control.snapshot().status, service)?.trial !== undefined
+    if (rollout.state === 'preflight' && !isTried) return this.#archive.forget(service)
+    if (isSeen) {
+      const message = `the store has lost rollout ${rollout.id} of ${service}: what was seen of it last is what it goes ${isBehind ? 'back' : 'on'} by`
+      log.warn({ rollout: rollout.id }, message)
+      publish({ type: 'rollout', service, message, data: { id: rollout.id, seen: true } })
+    }
     const running = this.#runningOf(kept)
-    running.resume(isTried())
+    running.resume(isTried, isBehind)
     this.#follow(running)
     void followPassed(this.#deps, running)
   }

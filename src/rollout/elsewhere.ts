@@ -4,31 +4,47 @@
  * One process runs them: the one that holds the store's lock of the living (store.isShared). Here they are read, whenever somebody asks, and
  * every two seconds for status and metrics; so the clock and the verdict may be ten seconds old, as they are kept. When the other one is gone,
  * however it ended, we take them up as after a restart: at the second look, when what it wrote last has been taken over by control too.
+ *
+ * What was read is remembered as long as the document says that the rollout runs, also when the store has lost it since: a process that is gone
+ * at the same time does not write it there again. So it is read after each change, too.
  */
 import type { Control } from '../change.ts'
 import type { Clock } from '../clock.ts'
+import { own } from '../config/record.ts'
 import { isTurnoutError } from '../errors.ts'
 import type { Store } from '../store/store.ts'
 import type { Archive } from './archive.ts'
-import type { Kept } from './kept.ts'
+import { isNewer, type Kept } from './kept.ts'
 import { type ToldRollout, toldRollout } from './told.ts'
 
 const LOOK_MS = 2_000
 
 export interface ElsewhereDeps {
-  readonly control: Pick<Control, 'snapshot'>
+  readonly control: Pick<Control, 'snapshot' | 'subscribe'>
   readonly clock: Clock
   readonly store: Pick<Store, 'isShared'>
-  readonly archive: Pick<Archive, 'readOne'>
+  readonly archive: Pick<Archive, 'ended' | 'readOne'>
   /** The other one is gone. */
   takeUp(): Promise<void>
 }
 
+/** One as it was read last. */
+export interface Seen {
+  readonly kept: Kept
+  /** The revision that was known then. */
+  readonly revision: number
+  /** The store has it no more; `isBehind`: and something was changed since it was read, which it may not know of. */
+  readonly isLost?: true
+  readonly isBehind?: boolean
+}
+
 export class Elsewhere {
   readonly #deps: ElsewhereDeps
-  readonly #running = new Map<string, Kept>()
+  readonly #running = new Map<string, Seen>()
   #isThere = false
   #isLooking = false
+  #isReading = false
+  #isDue = false
   /** The last look has found nobody. */
   #isAlone = false
   /** Why the last look could not read what is kept; null when it could. */
@@ -53,14 +69,21 @@ export class Elsewhere {
   /** Begins to follow another process; these run there. */
   follow(open: readonly Kept[]): void {
     this.#isThere = true
-    for (const kept of open) this.#running.set(kept.service, kept)
-    this.#end = this.#deps.clock.every(LOOK_MS, () => void this.#look())
+    const { clock, control } = this.#deps
+    const { revision } = control.snapshot()
+    for (const kept of open) this.#running.set(kept.service, { kept, revision })
+    const endLooks = clock.every(LOOK_MS, () => void this.#look())
+    const endNews = control.subscribe(({ type }) => type === 'change' && this.#hear())
+    this.#end = () => {
+      endLooks()
+      endNews()
+    }
   }
 
   /** The one that runs there, as it was kept last; null when none does. */
   told(service: string): ToldRollout | null {
-    const kept = this.#running.get(service)
-    if (kept === undefined) return null
+    const kept = this.kept(service)
+    if (kept === null) return null
     const told = { ...toldRollout(kept), runsElsewhere: true }
     if (this.#unread === null || told.next === null) return told
     // What it waits for there nobody knows here.
@@ -69,17 +92,50 @@ export class Elsewhere {
 
   /** The same as it is kept; null when none does. */
   kept(service: string): Kept | null {
-    return this.#running.get(service) ?? null
+    return this.#running.get(service)?.kept ?? null
+  }
+
+  /** All of them, by service. */
+  get seen(): ReadonlyMap<string, Seen> {
+    return this.#running
   }
 
   /** Reads what the other process has kept of a service. */
   async refresh(service: string): Promise<void> {
     if (!this.#isThere) return
-    const kept = await this.#deps.archive.readOne(service)
+    const { archive, control } = this.#deps
+    const { revision } = control.snapshot()
+    const kept = await archive.readOne(service)
     // Meanwhile they may have been taken up: what was read is old then, and nobody would ever replace it.
     if (!this.#isThere) return
-    if (kept === null) this.#running.delete(service)
-    else this.#running.set(service, kept)
+    const seen = this.#running.get(service)
+    if (seen !== undefined && this.#isLost(seen.kept, kept)) {
+      if (!seen.isLost) this.#running.set(service, { ...seen, isLost: true, isBehind: revision > seen.revision })
+    } else if (kept === null) this.#running.delete(service)
+    else this.#running.set(service, { kept, revision })
+  }
+
+  /** Whether the document says that it still runs, and the store knows neither of that nor of its end. */
+  #isLost(seen: Kept, kept: Kept | null): boolean {
+    const { service } = seen
+    const { id } = seen.rollout
+    const { archive, control } = this.#deps
+    const runs = own(control.snapshot().status, service)?.trial?.rollout === id
+    const isThere = kept?.rollout.id === id && !isNewer(seen, kept)
+    return runs && !isThere && !archive.ended(service).some(({ rollout }) => rollout.id === id)
+  }
+
+  /** Something was changed; one reading at a time, and another one after it for whatever came meanwhile. */
+  #hear(): void {
+    this.#isDue = this.#isReading
+    if (this.#isReading) return
+    this.#isReading = true
+    const read = (): void => {
+      this.#isReading = false
+      if (this.#isDue && !this.#isClosed) this.#hear()
+    }
+    // What cannot be read now is at the next look.
+    this.#refreshAll().then(read, read)
   }
 
   /** Ends following; what a look is about to find is not taken up any more. */

@@ -93,3 +93,7 @@ function standbyOf({ rollout, wish: { standbyMs = 0 } }: Kept, nowMs: number): S
   if (rollout.state !== 'done' || standbyMs === 0 || isRolling(rollout)) return undefined
   return { pools: livePoolsOf(rollout), untilMs: nowMs + standbyMs, isOver: false }
 }
+
+/** Whether one that was seen has come further than what is kept of the same one; it has where nothing is. */
+export const isNewer = (seen: Kept, kept: Kept | null | undefined): boolean =>
+  kept == null || seen.step > kept.step || seen.rollout.works > kept.rollout.works

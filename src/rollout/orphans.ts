@@ -1,25 +1,123 @@
-/** Services that a rollout has set apart, of which nothing is known any more. */
+/**
+ * Services that a rollout has set apart, and of which the store has no record any more, or only an older one: whoever leads was lost together with
+ * what it kept, somebody has put an older copy in the place of the store, or what is kept cannot be read.
+ *
+ * A share of the traffic at a version that nobody judges is the worst. So a rollout goes on where all is known that it has come to, and else goes
+ * back to the split before it, which stands in the document itself.
+ *
+ *   the record ── of this rollout, and not older than its split ──────────────────────────────► goes on
+ *      └── else: what this process has seen of it while another one ran it ── the same ───────► goes on
+ *                   └── older than its split, or something was changed since ─────────────────► aborted, with all that belongs to it
+ *                          └── nothing was seen ── freed: the split goes back, and that is told ┘
+ */
 import type { Logger } from 'pino'
-import type { Control } from '../change.ts'
+import type { Control, Snapshot } from '../change.ts'
 import type { Clock } from '../clock.ts'
-import { own } from '../config/record.ts'
+import { equalJson, own } from '../config/record.ts'
+import type { Weights } from '../config/schema.ts'
+import type { Trial } from '../table/types.ts'
 import type { Archive } from './archive.ts'
+import type { Seen } from './elsewhere.ts'
+import type { Gates } from './gates/gates.ts'
+import { isNewer, type Kept } from './kept.ts'
+import type { Publish } from './news.ts'
 import { retry } from './retry.ts'
+import { isRolling, targetsBegun } from './rolling.ts'
+import { sharesAt } from './shares.ts'
 
-/** They belong to everybody again; their split stays. `isRun` tells of which services a rollout runs. */
+/** A rollout that is taken up. */
+export interface Claim {
+  readonly kept: Kept
+  /** It is as it was seen, since the store has lost it. */
+  readonly isSeen: boolean
+  /** Not all is known that it has come to, so it goes back. */
+  readonly isBehind: boolean
+}
+
+/** What is taken up of what the store has, `open`, and of what was seen before. Pure. */
+export function claimsOf(
+  open: readonly Kept[],
+  seen: ReadonlyMap<string, Seen>,
+  { services, status }: Pick<Snapshot, 'services' | 'status'>,
+): Claim[] {
+  const trialOf = (service: string): Trial | undefined => own(status, service)?.trial
+  const isOf = ({ rollout }: Kept, trial: Trial | undefined) =>
+    trial === undefined || trial.rollout === undefined || trial.rollout === rollout.id
+  // Where none is known to run, what is kept of one says how it is to end.
+  const stored = open.filter((kept) => isOf(kept, trialOf(kept.service)))
+  const names = new Set([...stored.map(({ service }) => service), ...seen.keys()])
+  return [...names].flatMap((service): Claim[] => {
+    const trial = trialOf(service)
+    const split = own(services, service)?.split ?? {}
+    const kept = stored.find((its) => its.service === service)
+    const last = seen.get(service)
+    const isSeen = last !== undefined && trial?.rollout === last.kept.rollout.id && isNewer(last.kept, kept)
+    const found = isSeen ? last.kept : kept
+    if (found === undefined) return []
+    const isBehind = isOlder(found, trial, split) || (isSeen && last.isBehind === true)
+    return [{ kept: found, isSeen, isBehind }]
+  })
+}
+
+/** Whether the split has moved on since a rollout was kept so; the move that it was about to make may have been made. */
+function isOlder({ rollout, step }: Kept, trial: Trial | undefined, split: Weights): boolean {
+  if (trial === undefined || trial.step <= step || rollout.state === 'rollingBack') return false
+  const { before, to, weight, works, phase } = rollout
+  if (works > 1 && phase !== 'moving') return true
+  if (isRolling(rollout)) return works > 1 && !equalJson(trial.targets ?? [], targetsBegun(rollout))
+  const made = works > 1 ? sharesAt(before, to, weight) : before
+  return Object.keys({ ...split, ...made }).some((pool) => (split[pool] ?? 0) !== (made[pool] ?? 0))
+}
+
+export interface OrphansDeps {
+  readonly control: Control
+  readonly publish: Publish
+  readonly log: Pick<Logger, 'error' | 'warn'>
+}
+
+/** Takes those back of which nothing is known but what the document says, and tells it. `runs` tells of which services a rollout runs. */
 export async function freeOrphans(
-  control: Control,
-  log: Pick<Logger, 'warn'>,
-  isRun: (service: string) => boolean,
+  { control, publish, log }: OrphansDeps,
+  gates: Pick<Gates, 'notify'>,
+  runs: (service: string) => boolean,
 ): Promise<void> {
   const { services, status } = control.snapshot()
   for (const [service, { trial }] of Object.entries(status)) {
-    if (trial === undefined || isRun(service)) continue
-    const weights = services[service].split ?? {}
-    const change = { kind: 'shift', service, weights, trial: null, before: weights, rollout: '' } as const
-    await control.change(change, { actor: 'rollouts', force: true })
-    log.warn({ service }, 'of the rollout of this service nothing is known any more; its split stays as it is')
+    if (trial === undefined || runs(service)) continue
+    const spec = services[service]
+    const { rollout: id = 'of an older Turnout', pool: to } = trial
+    const before = splitBefore(trial, spec.split ?? {})
+    const out = outOf(trial, spec.pools[to].targets)
+    const change = { kind: 'shift', service, weights: before ?? spec.split ?? {}, trial: null, ends: 'back' } as const
+    const pool = out.length > 0 && {
+      pool: { name: to, states: Object.fromEntries(out.map((url) => [url, 'maint'] as const)) },
+    }
+    await control.change({ ...change, ...pool, before: before ?? {}, rollout: id }, { actor: 'turnout', force: true })
+    const where =
+      before === null
+        ? `its split stays as it is, since nobody knows what it was before`
+        : out.length > 0
+          ? `${out.join(', ')} of ${to}, which may have the new version, are in maintenance`
+          : 'the split is what it was before it'
+    const reason = 'aborted by turnout, since its record is lost'
+    const message = `rollout ${id} of ${service} to ${to} is rolled back: ${reason}; ${where}`
+    log.error({ service, rollout: id }, message)
+    publish({ type: 'rollout', service, message, data: { id, to, state: 'rolledBack', weight: 0, reason } })
+    const notice = { text: `${service}: ${message}`, service, rollout: id, state: 'rolledBack' } as const
+    for (const whom of spec.rollout?.notify ?? []) void gates.notify(whom, notice).catch(() => {})
   }
+}
+
+/** Weights before it; null where neither the document nor the pools that it has left a share say them. */
+function splitBefore({ before, pool, targets }: Trial, split: Weights): Weights | null {
+  if (before !== undefined || targets !== undefined) return before ?? split
+  const others = Object.entries(split).map(([name, weight]) => [name, name === pool ? 0 : weight] as const)
+  return others.some(([, weight]) => weight > 0) ? Object.fromEntries(others) : null
+}
+
+/** Targets that have the new version in a pool whose targets are replaced, while others are there to answer. */
+function outOf({ targets = [] }: Trial, all: readonly string[]): readonly string[] {
+  return targets.length < all.length ? targets.filter((url) => all.includes(url)) : []
 }
 
 /** Has what was written in the store without our knowledge taken over: what a change would come upon is read before it is tried. */
@@ -40,7 +138,19 @@ export async function undoBegin(
   const undo = async () => {
     await archive.forget(service)
     await takeOver(control, service)
-    await freeOrphans(control, log, (name) => name !== service)
+    const { services, status } = control.snapshot()
+    const trial = own(status, service)?.trial
+    if (trial === undefined) return
+    const weights = services[service].split ?? {}
+    const change = {
+      kind: 'shift',
+      service,
+      weights,
+      trial: null,
+      before: weights,
+      rollout: trial.rollout ?? '',
+    } as const
+    await control.change(change, { actor: 'rollouts', force: true })
   }
   const failed = (error: unknown) =>
     log.warn({ err: error, service }, 'a rollout that has not begun cannot be undone yet')

@@ -93,12 +93,13 @@ export class Running {
     this.#do(effectsOf(this.kept.rollout))
   }
 
-  /** Goes on where a process before this one has stopped; back, where that one had taken the traffic back and not kept it yet. */
-  resume(isTried: boolean): void {
+  /** Goes on where a process before this one has stopped; back, where that one had taken the traffic back and not kept it yet, or what it had kept is lost. */
+  resume(isTried: boolean, isBehind: boolean): void {
     const { rollout, step: present } = this.kept
     this.kept = { ...this.kept, rollout: { ...rollout, lookedAtMs: this.#deps.clock.steadyMs() } }
     this.#judging.goOn(present, rollout.weight, rollout.state === 'holding', this.kept.answers ?? 0)
-    if (isTried || isLast(rollout)) this.#do(effectsOf(rollout))
+    if (isBehind && !isBack(rollout)) void this.send({ type: 'abort', by: 'turnout, since its record is lost' })
+    else if (isTried || isLast(rollout)) this.#do(effectsOf(rollout))
     else void this.send({ type: 'abort', by: 'turnout, since its traffic was taken back already' })
   }
 

@@ -13,25 +13,6 @@ import { answer as answerBoth, begun, type Stand, stand, watching } from './stan
 
 const trialOf = ({ control }: Stand) => control.snapshot().status['shop'].trial
 
-test('a service that a rollout of which nothing is known has set apart belongs to everybody again', async () => {
-  const lost = await stand()
-  const { control, rollouts, told } = lost
-  const weights = control.snapshot().services['shop'].split ?? {}
-  const trial = { pool: 'green', step: 3 }
-  await control.change(
-    { kind: 'shift', service: 'shop', weights, trial, before: weights, rollout: 'r-9' },
-    { actor: 'test' },
-  )
-  const split = { kind: 'split', service: 'shop', weights: { blue: 1, green: 1 } } as const
-  await expect(control.change(split, { actor: 'test' })).rejects.toThrow('A rollout of shop is running')
-  await expect(rollouts.begin('shop', { to: 'green' }, 'test')).rejects.toThrow('A rollout of shop is running')
-  await rollouts.start()
-  expect(trialOf(lost)).toBeUndefined()
-  expect(told).toEqual([expect.stringContaining('nothing is known any more')])
-  await control.change(split, { actor: 'test' })
-  await rollouts.close()
-})
-
 test('one that another living process runs is shown, is left to it, and is taken up when that one is gone', async () => {
   const first = await stand()
   await first.rollouts.start()

@@ -12,10 +12,11 @@ test('what is read while rollouts are taken up is not shown as the run of anothe
   let isShared = true
   const reading: PromiseWithResolvers<Kept | null>[] = []
   const elsewhere = new Elsewhere({
-    control: { snapshot: () => ({ status: {} }) as never },
+    control: { snapshot: () => ({ status: {} }) as never, subscribe: () => () => {} },
     clock,
     store: { isShared: async () => isShared },
     archive: {
+      ended: () => [],
       readOne() {
         const read = Promise.withResolvers<Kept | null>()
         reading.push(read)
@@ -52,7 +53,7 @@ test('while the store is away nobody knows here what a rollout of another proces
         return true
       },
     },
-    archive: { readOne: async () => kept },
+    archive: { ended: () => [], readOne: async () => kept },
     takeUp: async () => {},
   })
   elsewhere.follow([kept])
