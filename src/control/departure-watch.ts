@@ -74,7 +74,7 @@ export class DepartureWatch {
     this.#clock = clock
     this.#publish = publish
     this.#old = old
-    this.close = clock.every(LOOK_MS, () => this.#look())
+    this.close = clock.every(LOOK_MS, () => this.look())
   }
 
   /** What a pool lets go, or has let go last; null when nothing. */
@@ -84,7 +84,7 @@ export class DepartureWatch {
 
   /** What is let go here and is not over, and since the last call whom: for the process that serves now. Nobody comes back here any more. */
   handOver(): HandedDepartures {
-    this.#look()
+    this.look()
     for (const [key, { isTold, from }] of this.#watched) {
       if (!isTold && !this.#handed.has(key)) this.#handed.set(key, from)
     }
@@ -118,7 +118,8 @@ export class DepartureWatch {
     }
   }
 
-  #look(): void {
+  /** Looks at once: something was told of a process before this one. */
+  look(): void {
     this.#follow()
     this.#old.look()
     const counted = countAll(this.#memory, this.#owners, this.#old)

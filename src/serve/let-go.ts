@@ -17,8 +17,12 @@ export function startDepartures(
 ): { readonly departures: DepartureWatch; readonly letGoBefore: OldDepartures['of'] } {
   const old = new OldDepartures(memory, clock)
   predecessor?.onLetGo((handed) => old.take(handed))
-  void predecessor?.whenOver.then(() => old.end())
   const departures = new DepartureWatch(control, memory, clock, (event) => control.publish(event), old)
   cleanup.add(() => departures.close())
+  void predecessor?.whenOver.then(() => {
+    old.end()
+    // Whoever sees that it is over sees the counts of its end.
+    departures.look()
+  })
   return { departures, letGoBefore: (service, pool) => old.of(service, pool) }
 }

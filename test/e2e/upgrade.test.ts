@@ -430,7 +430,14 @@ test('tunnels that the old one closes are counted by the new one, with all that 
     pools: { name: string; letGo: { before: number; closed: number; moved: number; left: number } | null }[]
   }
   const told = async () => await call<Told>(proxy, 'GET', '/v1/services/shop/status')
-  await until('it is over', async () => (await told()).predecessor === null, 20_000)
+  let last = await told()
+  const look = async () => {
+    last = await told()
+    return last.predecessor === null
+  }
+  await until('it is over', look, 20_000)
+  expect(last.pools.map((pool) => pool.letGo?.left)).toEqual([0, 0])
+  expect(last.pools[0].letGo).toMatchObject({ before: CLIENTS, closed: CLIENTS })
   await until('all are back', () => sockets.clients.size === CLIENTS)
   const all = { before: CLIENTS, closed: CLIENTS, moved: CLIENTS, left: 0 }
   await expect.poll(async () => (await told()).pools[0].letGo, { timeout: 10_000 }).toMatchObject(all)
