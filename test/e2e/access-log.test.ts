@@ -3,7 +3,7 @@ import net from 'node:net'
 import { expect, test } from 'vitest'
 import { metric } from '../helpers/admin.ts'
 import { ask, head, pipeline } from '../helpers/ask.ts'
-import { bulk } from '../helpers/bulk.ts'
+import { bulk, WORKERS } from '../helpers/bulk.ts'
 import { call, type ProxyProcess, service, startProcess, temporaryFolder } from '../helpers/proxy.ts'
 import { rawRequest, until } from '../helpers/raw.ts'
 import { closedPort, startNamed, startUpstream } from '../helpers/upstream.ts'
@@ -39,7 +39,7 @@ test('every request has one line with what was asked, who answered and why, and 
   })
   const rules = [{ name: 'staff', when: { header: { 'x-internal': '1' } }, to: 'green' }]
   const shop = service({ blue: [blue.url], green: [green.url] }, { rules, visitor: ['header:x-user-id'] })
-  const proxy = await startProcess({ workers: 2, services: { shop } }, temporaryFolder())
+  const proxy = await startProcess({ workers: WORKERS, services: { shop } }, temporaryFolder())
   const startMs = Date.now()
   const send = (id: string, more: object) =>
     ask(proxy.port, {
@@ -103,7 +103,7 @@ test('answers of our own have their line too, with the code of the error', async
   const routed = (targets: string[], host: string, more = {}) =>
     service({ live: targets }, { routes: [{ host }], ...more })
   const config = {
-    workers: 2,
+    workers: WORKERS,
     limits: { bodyBytesMax: 1_000 },
     services: {
       shop: routed([blue.url], 'shop.test'),
@@ -174,7 +174,10 @@ test('a request that its client gave up is logged as 499', async () => {
 
 test('thousands of requests have exactly one line each, and none is lost when the process ends right after them', async () => {
   const blue = await startNamed('blue')
-  const proxy = await startProcess({ workers: 2, services: { shop: service({ live: [blue.url] }) } }, temporaryFolder())
+  const proxy = await startProcess(
+    { workers: WORKERS, services: { shop: service({ live: [blue.url] }) } },
+    temporaryFolder(),
+  )
   const ids = Array.from({ length: 3_000 }, (_, n) => `id-${n}`)
   await pipeline(
     proxy.port,
@@ -241,7 +244,7 @@ test('a sampled log has its share of lines, evenly; one that is off has none', a
   const services = { shop: service({ live: [blue.url] }) }
   const requests = new Array(1_000).fill(head('/'))
   const logged = async (log: object) => {
-    const proxy = await startProcess({ workers: 2, log, services }, temporaryFolder())
+    const proxy = await startProcess({ workers: WORKERS, log, services }, temporaryFolder())
     await pipeline(proxy.port, requests, 16)
     await proxy.close()
     await until('standard output has ended', () => proxy.child.stdout?.readableEnded === true)

@@ -1,6 +1,7 @@
 /** Changes through the whole stack: who made them, on which revision, what they did to traffic, and how to undo them. */
 import { describe, expect, test } from 'vitest'
 import { ask, BROWSER, cookieOf, head, pipeline, tally } from '../helpers/ask.ts'
+import { WORKERS } from '../helpers/bulk.ts'
 import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
 import { closedPort, startNamed } from '../helpers/upstream.ts'
 
@@ -9,7 +10,7 @@ const KEYLESS = new Array(100).fill(head('/'))
 async function startShop(more: Record<string, unknown> = {}, config: Record<string, unknown> = {}): Promise<TestProxy> {
   const [blue, green] = [await startNamed('blue'), await startNamed('green')]
   const services = { shop: service({ blue: [blue.url], green: [green.url] }, more) }
-  return startProxy({ workers: 2, services, ...config })
+  return startProxy({ workers: WORKERS, services, ...config })
 }
 
 interface Reply {
@@ -184,7 +185,7 @@ describe('a deployment by the API alone', () => {
 
   test('targets that come and go under load fail no request', async () => {
     const [one, two] = [await startNamed('one'), await startNamed('two')]
-    const proxy = await startProxy({ workers: 2, services: { shop: service({ blue: [one.url] }) } })
+    const proxy = await startProxy({ workers: WORKERS, services: { shop: service({ blue: [one.url] }) } })
     let over = false
     let rounds = 0
     const load = Array.from({ length: 4 }, async () => {

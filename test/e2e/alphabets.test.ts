@@ -3,6 +3,7 @@ import net from 'node:net'
 import { expect, test } from 'vitest'
 import { stringify } from 'yaml'
 import { parseSpec } from '../../src/config/load.ts'
+import { WORKERS } from '../helpers/bulk.ts'
 import { call, service, startProxy, testConfig } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { startNamed, startUpstream } from '../helpers/upstream.ts'
@@ -35,7 +36,7 @@ const token = (payload: string) => `x.${Buffer.from(payload).toString('base64url
 
 async function start(more: Record<string, unknown>) {
   const [blue, green] = [await startNamed('blue'), await startNamed('green')]
-  return startProxy({ workers: 2, services: { shop: service({ blue: [blue.url], green: [green.url] }, more) } })
+  return startProxy({ workers: WORKERS, services: { shop: service({ blue: [blue.url], green: [green.url] }, more) } })
 }
 
 interface Explanation {

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { Mac } from '../../src/dataplane/cookie-signer.ts'
 import { openStore } from '../../src/store/open.ts'
 import { Browser } from '../helpers/browser.ts'
+import { WORKERS } from '../helpers/bulk.ts'
 import { call, service, startProxy, temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { startNamed } from '../helpers/upstream.ts'
@@ -17,7 +18,7 @@ async function startPools() {
 
 test('two services under one host keep their pins and their drains, each for itself, and say so once', async () => {
   const proxy = await startProxy({
-    workers: 2,
+    workers: WORKERS,
     services: {
       shop: service(await startPools(), { split: { blue: 100, green: 0 }, rules: PINS }),
       api: service(await startPools(), { split: { blue: 100, green: 0 }, rules: PINS, routes: [{ path: '/api' }] }),
@@ -53,7 +54,7 @@ test('a Turnout behind a Turnout has a cookie of its own, from the first answer 
   const inner = await startProxy({ services: { shop: service(await startPools(), HALVES) } })
   const other = await startProxy({ services: { shop: service(await startPools(), HALVES) } })
   const outer = await startProxy({
-    workers: 2,
+    workers: WORKERS,
     services: { shop: service({ blue: [inner.url], green: [other.url] }, { ...HALVES, debugHeaders: true }) },
   })
   for (let n = 0; n < 8; n++) {
@@ -95,7 +96,7 @@ test('a cookie of the version before keeps its visitor and its pin, and is writt
   await store.put('cookieKeys', JSON.stringify(['another key', key]))
   await store.close()
   const services = { shop: service(await startPools(), HALVES) }
-  const proxy = await startProxy({ workers: 2, store: 'sqlite:./turnout.db', services }, { directory })
+  const proxy = await startProxy({ workers: WORKERS, store: 'sqlite:./turnout.db', services }, { directory })
   const { release } = (await call<{ status: { release: string } }>(proxy, 'GET', '/v1/services/shop')).status
   const old = (payload: string) => ({ value: `${payload}.${new Mac(key).of(`turnout=${payload}`)}`, endMs: Infinity })
   for (let n = 0; n < 20; n++) {
@@ -116,7 +117,7 @@ test('keys are replaced one after the other, and no browser is a new one until i
   const browser = new Browser()
   const other = new Browser()
   const withKeys = async (...cookieKeys: string[]) => {
-    const config = { workers: 2, store: 'sqlite:./turnout.db', cookieKeys, services }
+    const config = { workers: WORKERS, store: 'sqlite:./turnout.db', cookieKeys, services }
     return startProxy(config, { directory, keep: true })
   }
   const first = await withKeys('stored')
@@ -149,7 +150,7 @@ const cookieOf = ({ jar }: Browser): string => [...jar].map(([name, { value }]) 
 
 test('a browser that comes again and again keeps its pool beyond the life of its first cookie', async () => {
   const proxy = await startProxy({
-    workers: 2,
+    workers: WORKERS,
     services: { shop: service(await startPools(), { ...HALVES, sticky: { maxAge: '2s' } }) },
   })
   const startedMs = Date.now()

@@ -1,6 +1,7 @@
 /** `drain`, `standby` and `maint`, of pools and of targets, with traffic on. */
 import { expect, test } from 'vitest'
 import { ask, BROWSER, cookieOf, head, pipeline, tally } from '../helpers/ask.ts'
+import { WORKERS } from '../helpers/bulk.ts'
 import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { turnout } from '../helpers/rollouts.ts'
@@ -13,7 +14,7 @@ const KEYLESS = new Array(100).fill(head('/'))
 async function startHalves(more: Record<string, unknown> = {}): Promise<TestProxy> {
   const [blue, green] = [await startNamed('blue'), await startNamed('green')]
   const services = { shop: service({ blue: [blue.url], green: [green.url] }, { split: HALVES, ...more }) }
-  return startProxy({ workers: 2, services })
+  return startProxy({ workers: WORKERS, services })
 }
 
 /** The cookie of a browser that was given this answer at its first visit. */
@@ -123,7 +124,7 @@ test('a target in maint gets nothing more, and requests in flight there still en
   })
   const one = await startNamed('one')
   const pools = { blue: [slow.url, one.url] }
-  const proxy = await startProxy({ workers: 2, services: { shop: service(pools, { balance: 'round-robin' }) } })
+  const proxy = await startProxy({ workers: WORKERS, services: { shop: service(pools, { balance: 'round-robin' }) } })
   const first = Array.from({ length: 8 }, () => ask(proxy.port))
   await until('requests are at both targets', () => held.length > 0 && one.requests() + held.length === 8)
   await setState(proxy, `blue/targets/${new URL(slow.url).host}`, 'maint')
@@ -137,7 +138,7 @@ test('a target in maint gets nothing more, and requests in flight there still en
 test('a draining target keeps its own visitors until the deadline, and then they move within the pool', async () => {
   const [one, two] = [await startNamed('one'), await startNamed('two')]
   const more = { sticky: { pool: true, target: true }, drain: { timeout: '3s' } }
-  const proxy = await startProxy({ workers: 2, services: { shop: service({ blue: [one.url, two.url] }, more) } })
+  const proxy = await startProxy({ workers: WORKERS, services: { shop: service({ blue: [one.url, two.url] }, more) } })
   const cookie = await visitorOf(proxy.port, 'one')
   await setState(proxy, `blue/targets/${new URL(one.url).host}`, 'drain')
   const untilMs = (await statusOf(proxy))['blue'].targets[one.url].drainUntilMs

@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest'
 import type { DryRunReport } from '../../src/admin/dry-run.ts'
 import { ask } from '../helpers/ask.ts'
+import { WORKERS } from '../helpers/bulk.ts'
 import { askAdmin, call, service, startProxy } from '../helpers/proxy.ts'
 import { startNamed } from '../helpers/upstream.ts'
 
@@ -10,7 +11,7 @@ const PATH = '/v1/services/shop/dry-run'
 test('a dry run tells what a split and rules would have made of the last requests, of all workers, and changes nothing', async () => {
   const [blue, green] = [await startNamed('blue'), await startNamed('green')]
   const shop = service({ blue: [blue.url], green: [green.url] }, { visitor: ['header:x-user', 'cookie'] })
-  const proxy = await startProxy({ workers: 2, services: { shop } })
+  const proxy = await startProxy({ workers: WORKERS, services: { shop } })
   const propose = (body: unknown) => call<DryRunReport>(proxy, 'POST', PATH, body)
 
   const empty = await propose({ weights: { green: 1 } })

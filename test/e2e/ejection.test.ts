@@ -5,8 +5,7 @@
 
 import { expect, onTestFinished, test } from 'vitest'
 import { metric, targetStatus } from '../helpers/admin.ts'
-import { ask } from '../helpers/ask.ts'
-import { http } from '../helpers/http.ts'
+import { type Line, openLine } from '../helpers/load.ts'
 import { service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { startRaw, startUpstream } from '../helpers/upstream.ts'
@@ -21,24 +20,32 @@ async function startTarget(next: (request: number) => number) {
     request.resume()
     const status = next(requests++)
     if (status >= 500) failed++
-    response.writeHead(status).end()
+    response.writeHead(status, { 'content-length': 0 }).end()
   })
   return { url: target.url, requests: () => requests, failed: () => failed }
 }
 
 /** Sends a request every `everyMs` ms until the test or `stop` ends it, whatever becomes of them. */
 function send(proxy: TestProxy, everyMs = 5): { readonly statuses: number[]; stop(): void } {
-  const agent = new http.Agent({ keepAlive: true, maxSockets: 64 })
   const statuses: number[] = []
-  const timer = setInterval(() => {
-    void ask(proxy.port, { agent }).then(
-      ({ status }) => statuses.push(status),
-      () => statuses.push(0),
-    )
-  }, everyMs)
+  const idle: Line[] = []
+  const lines: Line[] = []
+  const shoot = async () => {
+    let line = idle.pop() ?? null
+    if (line === null) {
+      line = await openLine(proxy.port)
+      if (line !== null) lines.push(line)
+    }
+    const answer = line === null ? null : await line.ask({ method: 'GET' })
+    // Before it was sent, its connection had been closed.
+    if (answer === 'unsent') return
+    statuses.push(answer?.status ?? 0)
+    if (line?.closed === false) idle.push(line)
+  }
+  const timer = setInterval(() => void shoot(), everyMs)
   const stop = () => {
     clearInterval(timer)
-    agent.destroy()
+    for (const line of lines) line.close()
   }
   onTestFinished(stop)
   return { statuses, stop }

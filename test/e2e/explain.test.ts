@@ -1,6 +1,7 @@
 /** `explain` says what really happens: 200 random requests are explained first and sent then. */
 import { expect, test } from 'vitest'
 import { ask, BROWSER, cookieOf, type Sighting, startSeeing } from '../helpers/ask.ts'
+import { WORKERS } from '../helpers/bulk.ts'
 import { call, service, startProxy } from '../helpers/proxy.ts'
 import { makeDraw } from '../table/make.ts'
 
@@ -38,7 +39,7 @@ test('explain agrees with what happens to 200 random requests, down to the targe
     ],
   }
   const proxy = await startProxy({
-    workers: 2,
+    workers: WORKERS,
     services: {
       shop: service(pools, { ...more, routes: [{ host: 'shop.test' }, { host: '*.shop.test', path: '/a' }] }),
       api: service({ live: [targets['red-1']], next: [targets['blue-1']] }, { routes: [{ host: '*', path: '/api' }] }),
@@ -95,7 +96,7 @@ test('explain says in a sentence why, and knows the epoch it speaks of', async (
   const [blue, green] = [await startSeeing('blue'), await startSeeing('green')]
   const rules = [{ name: 'staff', when: { header: { 'x-internal': '1' } }, to: 'green' }]
   const proxy = await startProxy({
-    workers: 2,
+    workers: WORKERS,
     services: { shop: service({ blue: [blue.url], green: [green.url] }, { rules }) },
   })
   const { epoch } = await call(proxy, 'POST', '/v1/services/shop/switch', { to: 'green' })

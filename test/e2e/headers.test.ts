@@ -1,6 +1,7 @@
 /** What Turnout says about its choice: to the target always, to the client when asked to, and never by the client's word. */
 import { expect, test } from 'vitest'
 import { ask, BROWSER, see, startSeeing } from '../helpers/ask.ts'
+import { WORKERS } from '../helpers/bulk.ts'
 import { call, service, startProxy } from '../helpers/proxy.ts'
 import { shareProxy } from '../helpers/shared-proxy.ts'
 import { startNamed, startUpstream } from '../helpers/upstream.ts'
@@ -9,7 +10,10 @@ const proxyTo = shareProxy()
 
 test('the target is told service, pool and release of the choice, and the release changes with a switch', async () => {
   const [blue, green] = [await startSeeing('blue'), await startSeeing('green')]
-  const proxy = await startProxy({ workers: 2, services: { shop: service({ blue: [blue.url], green: [green.url] }) } })
+  const proxy = await startProxy({
+    workers: WORKERS,
+    services: { shop: service({ blue: [blue.url], green: [green.url] }) },
+  })
   const told = async () => {
     const { name, headers } = await see(proxy.port)
     return [name, ...['service', 'pool', 'release'].map((what) => headers[`x-turnout-${what}`]?.join())]
@@ -64,7 +68,7 @@ test('clients are told the choice only when debugHeaders is on, and a target can
   const boasting = await startUpstream((_request, response) => {
     response.setHeader('x-turnout-pool', 'invented').setHeader('X-Turnout-Other', '1').end('ok')
   })
-  const proxy = await startProxy({ workers: 2, services: { shop: service({ blue: [boasting.url] }) } })
+  const proxy = await startProxy({ workers: WORKERS, services: { shop: service({ blue: [boasting.url] }) } })
   const ours = async () => {
     const { headers } = await ask(proxy.port, { headers: BROWSER })
     return Object.fromEntries(Object.entries(headers).filter(([name]) => name.startsWith('x-turnout')))

@@ -97,11 +97,14 @@ test('a stopped process is ejected after a few 504s and serves again when it run
   const timeouts = { response: '400ms' }
   const proxy = await startProxy({ services: { shop: service({ blue }, { timeouts, health }) } })
   await until('it is healthy', async () => (await targetStatus(proxy, 'shop', frozen.url)).health === 'healthy')
-  const load = startLoad(proxy.port)
+  const load = startLoad(proxy.port, { pauseMs: () => PACE_MS })
   await until('both serve', () => load.outcomes.some(({ body }) => body === 'frozen'))
   frozen.child.kill('SIGSTOP')
   await until('it is out', async () => (await targetStatus(proxy, 'shop', frozen.url)).health === 'unhealthy')
   await until('what hung has ended', async () => (await targetStatus(proxy, 'shop', frozen.url)).inFlight === 0)
+  // Its last 504s may still be on their way to their clients.
+  const before = load.outcomes.length
+  await until('they have come', () => load.outcomes.length > before + 100)
   const after = load.outcomes.length
   await until('the load goes on', () => load.outcomes.length > after + 1_000)
   expect(failed(load.outcomes.slice(after))).toEqual([])

@@ -13,10 +13,10 @@ import { startTcp, type Upstream } from '../helpers/upstream.ts'
 
 const MIB = 2 ** 20
 /** Many times the buffers of both sides, and several periods of the pattern. */
-const LARGE = bulk(64, 1_024) * MIB
-const LARGE_COPIED = bulk(24, 256) * MIB
-const LESS = bulk(24, 64) * MIB
-const ONE_OF_FOUR = bulk(12, 64) * MIB
+const LARGE = bulk(32, 1_024) * MIB
+const LARGE_COPIED = bulk(12, 256) * MIB
+const LESS = bulk(12, 64) * MIB
+const ONE_OF_FOUR = bulk(6, 64) * MIB
 
 type Framing = 'length' | 'chunked' | 'close'
 
@@ -128,7 +128,7 @@ describe.each([
     socket.on('data', (read) => {
       text += read
     })
-    const bytes = bulk(16, 32) * MIB
+    const bytes = bulk(8, 32) * MIB
     for (let turn = 1; turn <= 3; turn++) {
       socket.write(`POST /${turn} HTTP/1.1\r\nHost: shop\r\nContent-Length: ${bytes}\r\n\r\n`)
       // The first bytes make the target answer; what follows is sent only once that has arrived.

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { metric } from '../helpers/admin.ts'
 import { ask, oneConnection } from '../helpers/ask.ts'
+import { WORKERS } from '../helpers/bulk.ts'
 import {
   askAdmin,
   call,
@@ -25,7 +26,7 @@ test('visitors get the page in place of a pool, staff, previews and other servic
   const [blue, other] = [await startNamed('blue'), await startNamed('other')]
   const maintenance = { status: 530, body: PAGE, retryAfter: '90s', allow: { header: { 'x-staff': '1' } } }
   const proxy = await startProxy({
-    workers: 2,
+    workers: WORKERS,
     services: {
       shop: service({ blue: [blue.url] }, { maintenance, preview: '{pool}.shop.test' }),
       api: { ...service({ blue: [other.url] }), routes: [{ host: 'api', path: '/' }] },
@@ -113,7 +114,7 @@ test('a body that was not read, an expectation and an upgrade end with the page 
 test('switched under load each answer is a whole one of either kind, and of the right one from the answer of the call on', async () => {
   const blue = await startNamed('blue')
   const proxy = await startProxy({
-    workers: 2,
+    workers: WORKERS,
     services: { shop: service({ blue: [blue.url] }, { maintenance: { body: 'closed' } }) },
   })
   let isEnded = false

@@ -1,6 +1,7 @@
 /** The counters equal the traffic that was sent: nothing is counted twice, forgotten, or left in flight. */
 import { expect, test } from 'vitest'
 import { ask, head, oneConnection, pipeline } from '../helpers/ask.ts'
+import { WORKERS } from '../helpers/bulk.ts'
 import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
 import { rawRequest, until } from '../helpers/raw.ts'
 import { closedPort, startNamed, startUpstream } from '../helpers/upstream.ts'
@@ -51,7 +52,7 @@ test('requests are counted by pool and by class of the status, in histograms and
   const [blue, green] = [await start(), await start()]
   const rules = [{ name: 'staff', when: { header: { 'x-internal': '1' } }, to: 'green' }]
   const proxy = await startProxy({
-    workers: 2,
+    workers: WORKERS,
     services: { shop: service({ blue: [blue.url], green: [green.url] }, { rules }) },
   })
   await pipeline(proxy.port, new Array(700).fill(head('/')), 16)
@@ -102,7 +103,7 @@ test('requests under way and open connections are gauges that return to nothing'
   const slow = await startUpstream((_request, response) => {
     held.push(() => response.end('slow'))
   })
-  const proxy = await startProxy({ workers: 2, services: { shop: service({ blue: [slow.url] }) } })
+  const proxy = await startProxy({ workers: WORKERS, services: { shop: service({ blue: [slow.url] }) } })
   const answers = Array.from({ length: 12 }, () => ask(proxy.port))
   await until('all are at the target', () => held.length === 12)
   const gauges = (samples: Samples) => [
@@ -124,7 +125,7 @@ test('answers of our own are counted once: by code without a target, else at the
   const dead = `http://127.0.0.1:${await closedPort()}`
   const slow = await startUpstream(() => {})
   const proxy = await startProxy({
-    workers: 2,
+    workers: WORKERS,
     services: {
       shop: service({ shop: [blue.url] }, { routes: [{ host: 'shop.test' }] }),
       dead: service({ dead: [dead] }, { routes: [{ host: 'dead.test' }] }),
@@ -161,7 +162,7 @@ test('a request that its client gives up is counted as aborted and is no longer 
     arrived++
     response.write('the beginning')
   })
-  const proxy = await startProxy({ workers: 2, services: { shop: service({ blue: [slow.url] }) } })
+  const proxy = await startProxy({ workers: WORKERS, services: { shop: service({ blue: [slow.url] }) } })
   await rawRequest(proxy.port, [head('/')], { until: (text) => text.includes('beginning') })
   expect(arrived).toBe(1)
   // The client is gone; the proxy learns it when it next writes to it, or from the reset.
@@ -176,7 +177,10 @@ test('a request that its client gives up is counted as aborted and is no longer 
 
 test('weights, epoch, states and the times of changes are told', async () => {
   const [blue, green] = [await startNamed('blue'), await startNamed('green')]
-  const proxy = await startProxy({ workers: 2, services: { shop: service({ blue: [blue.url], green: [green.url] }) } })
+  const proxy = await startProxy({
+    workers: WORKERS,
+    services: { shop: service({ blue: [blue.url], green: [green.url] }) },
+  })
   const before = await scrape(proxy)
   let last: Record<string, unknown> = {}
   for (const to of ['green', 'blue', 'green']) last = await call(proxy, 'POST', '/v1/services/shop/switch', { to })
@@ -198,7 +202,7 @@ test('weights, epoch, states and the times of changes are told', async () => {
 
 test('nothing that a client sends becomes a label', async () => {
   const blue = await startNamed('blue')
-  const proxy = await startProxy({ workers: 2, services: { shop: service({ blue: [blue.url] }) } })
+  const proxy = await startProxy({ workers: WORKERS, services: { shop: service({ blue: [blue.url] }) } })
   const names = async () => [...(await scrape(proxy)).keys()].filter((series) => series.startsWith('turnout')).sort()
   await ask(proxy.port)
   const before = await names()

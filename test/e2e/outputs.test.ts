@@ -11,6 +11,7 @@ import { stringify } from 'yaml'
 import { scripted } from '../cli/scripted.ts'
 import { ask } from '../helpers/ask.ts'
 import { MAIN } from '../helpers/built.ts'
+import { bulk } from '../helpers/bulk.ts'
 import { service, temporaryFolder, testConfig } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { closedPort, startNamed } from '../helpers/upstream.ts'
@@ -77,7 +78,10 @@ test.skipIf(process.platform !== 'linux').each(ways)(
     // Far more than a pipe holds, on both outputs: each unknown key is a line of the log.
     writeFileSync(
       file,
-      stringify({ ...config, ...Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`unknown${i}`, i])) }),
+      stringify({
+        ...config,
+        ...Object.fromEntries(Array.from({ length: bulk(2_000, 10_000) }, (_, i) => [`unknown${i}`, i])),
+      }),
     )
     child.kill('SIGHUP')
     const path = '/' + 'x'.repeat(4_000)

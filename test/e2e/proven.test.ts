@@ -5,6 +5,7 @@
 import { expect, test } from 'vitest'
 import { targetStatus } from '../helpers/admin.ts'
 import { ask, head, pipeline, tally } from '../helpers/ask.ts'
+import { WORKERS } from '../helpers/bulk.ts'
 import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { closedPort, startNamed } from '../helpers/upstream.ts'
@@ -18,7 +19,10 @@ const SPLIT = '/v1/services/shop/split'
 /** A service with everything in `blue`, which has been found healthy. */
 async function startShop(more: Record<string, unknown> = {}) {
   const blue = await startNamed('blue')
-  const proxy = await startProxy({ workers: 2, services: { shop: service({ blue: [blue.url] }, { health, ...more }) } })
+  const proxy = await startProxy({
+    workers: WORKERS,
+    services: { shop: service({ blue: [blue.url] }, { health, ...more }) },
+  })
   await until('blue is healthy', async () => (await targetStatus(proxy, 'shop', blue.url)).health === 'healthy')
   return { blue, proxy }
 }

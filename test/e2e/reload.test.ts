@@ -9,6 +9,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { parse, stringify } from 'yaml'
 import { ask, head, oneConnection, pipeline, tally } from '../helpers/ask.ts'
 import { bulk } from '../helpers/bulk.ts'
+import { PACE_MS } from '../helpers/load.ts'
 import { call, type ProxyProcess, service, startProcess, temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { startNamed } from '../helpers/upstream.ts'
@@ -175,6 +176,7 @@ test('reloads under load close no connection and fail no request', async () => {
   const ports = agents.map(() => new Set<number | undefined>())
   const load = agents.map(async (agent, n) => {
     for (; !over; answered++) {
+      await new Promise((resolve) => setTimeout(resolve, PACE_MS))
       const { status } = await ask(proxy.port, { agent })
       if (status !== 200) throw new Error(`a request was answered ${status}`)
       for (const socket of Object.values(agent.freeSockets).flat()) ports[n].add(socket?.localPort)

@@ -5,6 +5,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import type { ServiceSpec } from '../../src/config/schema.ts'
 import { ask } from '../helpers/ask.ts'
+import { WORKERS } from '../helpers/bulk.ts'
 import { http } from '../helpers/http.ts'
 import { askAdmin, call, service, startProxy } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
@@ -28,7 +29,7 @@ test('the answer says what is under way at a pool that is removed, all of which 
   const green = await startNamed('green')
   const drain = { timeout: '10s', tunnels: { over: '1s', perSecond: 10 } }
   const proxy = await startProxy({
-    workers: 2,
+    workers: WORKERS,
     services: { shop: service({ blue: [blue.url], green: [green.url] }, { live: 'blue', split: undefined, drain }) },
   })
   const asked = [ask(proxy.port), ask(proxy.port)]

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 import { expect, test } from 'vitest'
 import { metric, metricIs } from '../helpers/admin.ts'
 import { type Answer, ask } from '../helpers/ask.ts'
-import { startLoad } from '../helpers/load.ts'
+import { PACE_MS, startLoad } from '../helpers/load.ts'
 import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { current, ROLLOUTS } from '../helpers/rollouts.ts'
@@ -154,7 +154,7 @@ test('a version that fails all is rolled back: no client has seen a failed GET, 
   const pools = { blue: [(await startNamed('blue')).url], green: [(await startUpstream(fail)).url] }
   const proxy = await startProxy({ services: { shop: service(pools, { sticky: false, visitor: [] }) } })
   const next = (_: number, n: number) => ({ method: n % 4 === 0 ? 'POST' : 'GET' })
-  const load = startLoad(proxy.port, { connections: 16, pauseMs: () => 5, next })
+  const load = startLoad(proxy.port, { connections: 16, pauseMs: () => PACE_MS, next })
   const steps = [{ weight: 10, until: 'promoted', for: '1h' }]
   await call(proxy, 'POST', ROLLOUTS, { to: 'green', strategy: 'canary', steps })
   await until('it is back', async () => (await current(proxy)).state === 'rolledBack', 20_000)

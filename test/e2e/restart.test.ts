@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { ServiceObserved } from '../../src/table/status.ts'
 import { bulk } from '../helpers/bulk.ts'
-import { startLoad } from '../helpers/load.ts'
+import { PACE_MS, startLoad } from '../helpers/load.ts'
 import { call, type ProxyProcess, service, startProcess, temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { closedPort, startNamed, startUpstream } from '../helpers/upstream.ts'
@@ -87,7 +87,8 @@ test('after kill -9 everything is as it was: split, rules, states, health, eject
   const states = `/v1/services/shop/pools/blue/targets`
   await call(proxy, 'PUT', `${states}/${new URL(blue[1]).host}/state`, { state: 'standby' })
   await call(proxy, 'PUT', `${states}/${new URL(blue[2]).host}/state`, { state: 'maint' })
-  const load = startLoad(proxy.port, { connections: 4, next: () => ({ method: 'GET', headers: { Host: 'api' } }) })
+  const next = () => ({ method: 'GET', headers: { Host: 'api' } })
+  const load = startLoad(proxy.port, { connections: 4, next, pauseMs: () => PACE_MS })
   await stored(folder, ({ ejectedUntilMs }) => ejectedUntilMs > 0)
   await load.stop()
   expect(poolOf(await asBrowser(proxy, visitor))).toBe('green')

@@ -5,7 +5,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import type { ServiceSpec } from '../../src/config/schema.ts'
 import type { ToldRollout } from '../../src/rollout/told.ts'
 import { http } from '../helpers/http.ts'
-import { startLoad } from '../helpers/load.ts'
+import { PACE_MS, startLoad } from '../helpers/load.ts'
 import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { current, ROLLOUTS, turnout } from '../helpers/rollouts.ts'
@@ -125,7 +125,7 @@ const statesOf = async (proxy: TestProxy): Promise<string[]> => {
   return pools.find(({ name }) => name === 'blue')!.targets.map(({ admin }) => admin)
 }
 
-const load = (proxy: TestProxy) => startLoad(proxy.port, { connections: 16, pauseMs: () => 5 })
+const load = (proxy: TestProxy) => startLoad(proxy.port, { connections: 16, pauseMs: () => PACE_MS })
 
 test('six targets are replaced two at a time under load, and no request fails', async () => {
   const { proxy, fleet, calls, begin } = await stand(6)

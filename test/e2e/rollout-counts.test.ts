@@ -2,7 +2,7 @@
 import type { RequestListener, ServerResponse } from 'node:http'
 import { expect, test } from 'vitest'
 import { ask } from '../helpers/ask.ts'
-import { startLoad } from '../helpers/load.ts'
+import { PACE_MS, startLoad } from '../helpers/load.ts'
 import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { current, ROLLOUTS } from '../helpers/rollouts.ts'
@@ -58,7 +58,7 @@ test('harm counts every failure that reached a client, whoever has sent it there
 
 test('which statuses are failures can be said', async () => {
   const proxy = await startTried((_, response) => response.writeHead(404).end(), { failing: '404,500-599' })
-  const load = startLoad(proxy.port, { connections: 16, pauseMs: () => 5 })
+  const load = startLoad(proxy.port, { connections: 16, pauseMs: () => PACE_MS })
   await until('it is back', async () => (await current(proxy)).state === 'rolledBack', 20_000)
   expect((await current(proxy)).reason).toMatch(/answers of green failed, 0 of/)
   await load.stop()

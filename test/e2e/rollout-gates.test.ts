@@ -5,7 +5,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import type { Runbook } from '../../src/rollout/runbook.ts'
 import type { ToldRollout } from '../../src/rollout/told.ts'
 import { startCalled, startHook } from '../helpers/hook.ts'
-import { startLoad } from '../helpers/load.ts'
+import { PACE_MS, startLoad } from '../helpers/load.ts'
 import { call, service, startProcess, startProxy, type Proxy as TestProxy, temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { begin, current, ROLLOUTS, reached, turnout } from '../helpers/rollouts.ts'
@@ -166,7 +166,7 @@ describe('a dry run', () => {
     const [green, hook] = [await startTelling('green-version'), await startHook()]
     const hooks = ['BeforeInstall', 'BeforeStep', 'OnRollback'].map((at) => ({ at, url: hook.url }))
     const proxy = await startShop([green.url], { rollout: { ...rollout, hooks } })
-    const load = startLoad(proxy.port, { connections: 4, pauseMs: () => 5 })
+    const load = startLoad(proxy.port, { connections: 4, pauseMs: () => PACE_MS })
     await until('there is traffic', () => load.outcomes.length > 50)
     const before = await call<{ revision: number }>(proxy, 'GET', '/v1/services/shop')
     const book = await call<Runbook>(proxy, 'POST', ROLLOUTS, { to: 'green', dryRun: true })
@@ -312,7 +312,7 @@ describe('a schedule', () => {
       )
       expect(await current(proxy)).toMatchObject({ state: 'shifting', weight: 20 })
       if (end === 'abort') await call(proxy, 'POST', `${ROLLOUTS}/current/abort`)
-      const load = startLoad(proxy.port, { connections: 16, pauseMs: () => 5 })
+      const load = startLoad(proxy.port, { connections: 16, pauseMs: () => PACE_MS })
       failing = true
       const told = await reached(proxy, 'rolledBack')
       expect(told.gates.at(-1)).toMatchObject({ gate: 'schedule', state: 'skipped', reason: 'the rollout ended first' })

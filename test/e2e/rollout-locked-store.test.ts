@@ -1,7 +1,7 @@
 /** A store file that another process has locked, as a backup or a person with sqlite3 does, while a rollout goes back. */
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { startLoad } from '../helpers/load.ts'
+import { PACE_MS, startLoad } from '../helpers/load.ts'
 import { lock } from '../helpers/lock.ts'
 import { call, service, startProcess, temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
@@ -20,7 +20,7 @@ test('traffic is back at once although the store file is locked by another proce
   const shop = service({ blue: [blue.url], green: [green.url] }, { sticky: false, visitor: [] })
   const proxy = await startProcess({ store: 'sqlite:./turnout.db', services: { shop } }, folder)
   const splitOf = async () => (await call<{ spec: { split: object } }>(proxy, 'GET', '/v1/services/shop')).spec.split
-  const load = startLoad(proxy.port, { connections: 16, pauseMs: () => 10 })
+  const load = startLoad(proxy.port, { connections: 16, pauseMs: () => PACE_MS })
   await begin(proxy, { steps: [{ weight: 20, for: '1h' }], bake: '1s' })
   await until('it has its weight', async () => (await current(proxy)).weight === 20)
   const before = load.outcomes.length

@@ -1,6 +1,6 @@
 /** `kill -9` while a rollout runs, and a start on the same store: it goes on, is judged, and has its service for itself. */
 import { expect, test } from 'vitest'
-import { startLoad } from '../helpers/load.ts'
+import { PACE_MS, startLoad } from '../helpers/load.ts'
 import { call, type ProxyProcess, service, startProcess, temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { begin, current, ROLLOUTS, reached } from '../helpers/rollouts.ts'
@@ -58,7 +58,7 @@ test('it is judged in the step that it was in, and goes back when the new versio
   const { state, start } = await startFleet()
   const id = await killedAtFirstStep(await start())
   const second = await start()
-  startLoad(second.port, { connections: 8, pauseMs: () => 5 })
+  startLoad(second.port, { connections: 8, pauseMs: () => PACE_MS })
   await until('answers of both versions are counted', async () => {
     const { verdict } = await current(second)
     return (verdict?.canary.requests ?? 0) > 0 && (verdict?.control.requests ?? 0) > 0

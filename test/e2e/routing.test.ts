@@ -1,6 +1,7 @@
 /** Several services behind one listener: hosts, wildcards, paths, methods and headers, as they reach targets. */
 import { expect, test } from 'vitest'
 import { ask, see, startSeeing } from '../helpers/ask.ts'
+import { WORKERS } from '../helpers/bulk.ts'
 import { call, service, startProxy } from '../helpers/proxy.ts'
 import { rawRequest } from '../helpers/raw.ts'
 import { startNamed } from '../helpers/upstream.ts'
@@ -11,7 +12,7 @@ async function startServices(routes: Record<string, Record<string, unknown>[]>) 
   for (const [name, list] of Object.entries(routes)) {
     services[name] = service({ live: [(await startNamed(name)).url] }, { routes: list })
   }
-  return startProxy({ workers: 2, services })
+  return startProxy({ workers: WORKERS, services })
 }
 
 test('the host decides, exact before wildcard before any; then the longest path on segment boundaries', async () => {
@@ -77,7 +78,7 @@ test('a method and headers narrow a route, and the narrower one wins', async () 
 test('the authority of an absolute URL is stronger than Host, and what is matched is what is forwarded', async () => {
   const [shop, other] = [await startSeeing('shop'), await startSeeing('other')]
   const proxy = await startProxy({
-    workers: 2,
+    workers: WORKERS,
     services: {
       shop: service({ live: [shop.url] }, { routes: [{ host: 'shop.test' }] }),
       other: service({ live: [other.url] }, { routes: [{ host: '*' }] }),
@@ -110,7 +111,7 @@ test('a service put by the API is routed from the answer on, and one deleted no 
 test('two services under one host have one visitor, and each a cookie of its own', async () => {
   const [shop, api] = [await startNamed('shop'), await startNamed('api')]
   const proxy = await startProxy({
-    workers: 2,
+    workers: WORKERS,
     services: {
       shop: service({ live: [shop.url] }, { routes: [{ host: 'shop.test' }] }),
       api: service({ live: [api.url] }, { routes: [{ host: 'shop.test', path: '/api' }] }),

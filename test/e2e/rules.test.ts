@@ -1,6 +1,7 @@
 /** Targeting rules on real requests: who is sent where, what a rule is stronger than, and how long a pin lasts. */
 import { expect, test } from 'vitest'
 import { ask, BROWSER, cookieOf, head, pipeline, tally } from '../helpers/ask.ts'
+import { WORKERS } from '../helpers/bulk.ts'
 import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
 import { startNamed } from '../helpers/upstream.ts'
 
@@ -9,7 +10,7 @@ async function startShop(rules: readonly unknown[], more: Record<string, unknown
   const [blue, green] = [await startNamed('blue'), await startNamed('green')]
   const pools = { blue: [blue.url], green: [green.url] }
   const split = { blue: 100, green: 0 }
-  return startProxy({ workers: 2, services: { shop: service(pools, { split, rules, ...more }) } })
+  return startProxy({ workers: WORKERS, services: { shop: service(pools, { split, rules, ...more }) } })
 }
 
 const STAFF = { name: 'staff', when: { header: { 'X-Internal': '1' } }, to: 'green' }

@@ -1,6 +1,7 @@
 /** Visitors keep their version: the cookie as a browser meets it, on the wire. */
 import { expect, test } from 'vitest'
 import { ask, BROWSER, cookieOf, oneConnection, tally } from '../helpers/ask.ts'
+import { WORKERS } from '../helpers/bulk.ts'
 import { call, service, startProxy, type Proxy as TestProxy, temporaryFolder } from '../helpers/proxy.ts'
 import { startNamed, startUpstream } from '../helpers/upstream.ts'
 
@@ -9,7 +10,7 @@ const HALVES = { blue: 50, green: 50 }
 async function startHalves(more: Record<string, unknown> = {}): Promise<TestProxy> {
   const [blue, green] = [await startNamed('blue'), await startNamed('green')]
   const services = { shop: service({ blue: [blue.url], green: [green.url] }, { split: HALVES, ...more }) }
-  return startProxy({ workers: 2, services })
+  return startProxy({ workers: WORKERS, services })
 }
 
 /** A browser's first visit. */
@@ -55,7 +56,7 @@ test('a restart keeps every browser where it was, though nothing of its cookie w
   const [blue, green] = [await startNamed('blue'), await startNamed('green')]
   const directory = temporaryFolder()
   const config = {
-    workers: 2,
+    workers: WORKERS,
     store: 'sqlite:./turnout.db',
     services: { shop: service({ blue: [blue.url], green: [green.url] }, { split: HALVES }) },
   }
@@ -127,7 +128,7 @@ test('cookies of the app pass beside ours, in both directions', async () => {
     sent = request.headers.cookie
     response.setHeader('set-cookie', ['session=1; Path=/', 'turnout_like=2']).end('blue')
   })
-  const proxy = await startProxy({ workers: 2, services: { shop: service({ blue: [target.url] }) } })
+  const proxy = await startProxy({ workers: WORKERS, services: { shop: service({ blue: [target.url] }) } })
   const cookie = 'session=1; turnout=x; b="2"'
   const answer = await ask(proxy.port, { headers: { ...BROWSER, cookie } })
   expect(sent).toBe(cookie)
@@ -150,7 +151,7 @@ test('sticky by target keeps a browser at one target of the pool, and gives it a
   const [one, two, three] = [await startNamed('one'), await startNamed('two'), await startNamed('three')]
   const pools = { blue: [one.url, two.url, three.url] }
   const proxy = await startProxy({
-    workers: 2,
+    workers: WORKERS,
     services: { shop: service(pools, { sticky: { pool: true, target: true } }) },
   })
   const seen = new Set<string>()

@@ -4,6 +4,7 @@
  */
 import { expect, test } from 'vitest'
 import { type Asking, see, startSeeing } from '../helpers/ask.ts'
+import { WORKERS } from '../helpers/bulk.ts'
 import { service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
 import { rawRequest } from '../helpers/raw.ts'
 
@@ -20,7 +21,7 @@ async function startTrusting(
 ): Promise<TestProxy> {
   const [blue, green] = [await startSeeing('blue'), await startSeeing('green')]
   const shop = service({ blue: [blue.url], green: [green.url] }, more)
-  return startProxy({ workers: 2, trustedProxies, services: { shop } })
+  return startProxy({ workers: WORKERS, trustedProxies, services: { shop } })
 }
 
 /** The forwarded fields that the target sees: for, proto, host, and Forwarded. */

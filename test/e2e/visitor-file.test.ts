@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
 import { stringify } from 'yaml'
 import { ask } from '../helpers/ask.ts'
+import { WORKERS } from '../helpers/bulk.ts'
 import { askAdmin, call, service, startProcess, temporaryFolder, testConfig } from '../helpers/proxy.ts'
 import { startNamed } from '../helpers/upstream.ts'
 
@@ -25,7 +26,7 @@ test('its visitors are sent by the rule, a new one is taken while requests go on
   const rule = (file: string) => [{ name: 'testers', when: { visitor: { file } }, to: 'green' }]
   const more = { split: { blue: 100, green: 0 }, visitor: ['header:x-user'], rules: rule('./testers.txt') }
   const shop = (rules: unknown) => ({ shop: service({ blue: [blue.url], green: [green.url] }, { ...more, rules }) })
-  const config = { workers: 2, services: shop(more.rules) }
+  const config = { workers: WORKERS, services: shop(more.rules) }
   const proxy = await startProcess(config, folder)
   const poolOf = async (at: number) => (await ask(proxy.port, { headers: { 'x-user': `user-${at}` } })).body
   const told = async () => (await call<Told>(proxy, 'GET', '/v1/status')).lookups

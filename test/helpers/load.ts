@@ -5,6 +5,7 @@
  */
 import net from 'node:net'
 import { onTestFinished } from 'vitest'
+import { bulk } from './bulk.ts'
 
 export interface Shot {
   readonly method: string
@@ -35,7 +36,7 @@ export interface Load {
 }
 
 /** A pause for load that is to go on while something else takes its time: as fast as it can it would take a core from all others. */
-export const PACE_MS = 5
+export const PACE_MS = bulk(15, 5)
 
 export interface LoadOptions {
   /** Default 32. */
