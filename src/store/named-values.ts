@@ -7,7 +7,8 @@
 import { own } from '../config/record.ts'
 import { LEADERS_KEYS } from './store.ts'
 
-const NEEDED: ReadonlySet<string> = new Set(['cookieKeys', 'cookieLayer', 'file', 'files'])
+/** Those that a start needs. None of them is ever forgotten. */
+export const NEEDED: readonly string[] = ['cookieKeys', 'cookieLayer', 'file', 'files']
 
 export class NamedValues {
   #needed: Readonly<Record<string, string>> = {}
@@ -15,7 +16,7 @@ export class NamedValues {
 
   /** Whether a start needs it. */
   isNeeded(key: string): boolean {
-    return NEEDED.has(key)
+    return NEEDED.includes(key)
   }
 
   /** Those that a start needs; another object after each change. */
@@ -43,8 +44,7 @@ export class NamedValues {
       if (value === null) this.#leaders.delete(key)
       else this.#leaders.set(key, value)
     }
-    if (!NEEDED.has(key) || value === this.needs(key)) return
-    const { [key]: _before, ...others } = this.#needed
-    this.#needed = value === null ? others : { ...others, [key]: value }
+    if (!this.isNeeded(key) || value === null || value === this.needs(key)) return
+    this.#needed = { ...this.#needed, [key]: value }
   }
 }

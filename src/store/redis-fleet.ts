@@ -6,16 +6,19 @@
  */
 import type { Clock } from '../clock.ts'
 import { inWords } from '../config/duration.ts'
+import type { LostNamed } from './lost-named.ts'
 import type { RedisClient } from './redis-client.ts'
 import type { RedisCounts } from './redis-counts.ts'
 import type { Lead } from './redis-lead.ts'
-import { ANNOUNCE, type Keys } from './redis-scripts.ts'
+import { ANNOUNCE, type Keys, WITHOUT_NAMED } from './redis-scripts.ts'
 import type { Fleet, Instance } from './store.ts'
 
 /** Clocks that are further apart are told: ends of drains and holds are stored as wall time. */
 const APART_MS = 2_000
 
-export class RedisFleet implements Omit<Fleet, 'rewrite'> {
+type Named = LostNamed['fleet']
+
+export class RedisFleet implements Omit<Fleet, 'rewrite'>, Named {
   readonly lifeMs = 3_000
   readonly counts: RedisCounts
   readonly #client: RedisClient
@@ -50,6 +53,13 @@ export class RedisFleet implements Omit<Fleet, 'rewrite'> {
 
   async leave(id: string): Promise<void> {
     await this.#client.run((redis) => redis.hdel(this.#keys.instances, id))
+  }
+
+  async withoutNamed(): Promise<'taken' | 'damaged' | 'others'> {
+    const { doc, services, parts, named, instances } = this.#keys
+    const keys = [doc, services, parts, named, instances]
+    const found = Number(await this.#client.script(WITHOUT_NAMED, keys, [this.lifeMs]))
+    return found === 1 ? 'taken' : found === 2 ? 'others' : 'damaged'
   }
 
   /** Redis showed this while it was between those two times here. */

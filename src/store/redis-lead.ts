@@ -131,7 +131,7 @@ export class Lead {
     const isOver = this.#missedAtMs !== null && fromMs - this.#missedAtMs > LEASE_MS
     // What was away may be an older copy now, in which that other one has led already.
     const other = this.#wasAway && this.#other > 0 ? Number.MAX_SAFE_INTEGER : this.#other
-    const values = [this.#id, LEASE_MS, before, isOver ? 0 : other]
+    const values = [this.#id, LEASE_MS, before, isOver ? 0 : other, this.#other]
     const found = await this.#client.script(LEAD, [leader, fence], values).then(Number, (error: unknown) => {
       this.#wasAway = true
       this.#awaySinceMs = Math.min(this.#awaySinceMs, fromMs)

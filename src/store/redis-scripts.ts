@@ -15,6 +15,7 @@
  * All keys have one hash tag, so that a Cluster has them on one node. A commit says the new revision on the channel `changes`, which is
  * a hint only: nobody relies on having heard it.
  */
+import { NEEDED } from './named-values.ts'
 
 /** Keys by name; `prefix` ends with the hash tag and a colon. */
 export const keysOf = (prefix: string) => ({
@@ -39,35 +40,44 @@ export type Keys = ReturnType<typeof keysOf>
 export const PART_MARK = '\n'
 
 /**
- * Of the keys of a script the first three are doc, services and parts. Where a part of a document is gone it stands at DAMAGED (store.ts): `count` says
- * how many services there must be, and `parts` how many parts, after the revision that it was written with, since an older Turnout does not write it.
+ * Of the keys of a script the first four are doc, services, parts and named. Where a part of a document is gone it stands at DAMAGED (store.ts): `count`
+ * says how many services there must be, `parts` how many parts and `named` how many of the named values that a start needs, both after the revision that
+ * they were written with, since an older Turnout does not write them. Of the named values there may be more by now.
  */
 const POSITION = `
-  local function position()
-    local at = redis.call('HMGET', KEYS[1], 'revision', 'mark', 'count', 'parts')
+  local function needed()
+    local count = 0
+    for _, name in ipairs({'${NEEDED.join("', '")}'}) do count = count + redis.call('HEXISTS', KEYS[4], name) end
+    return count
+  end
+  local function position(anyNamed)
+    local at = redis.call('HMGET', KEYS[1], 'revision', 'mark', 'count', 'parts', 'named')
     local services, parts = redis.call('HLEN', KEYS[2]), redis.call('HLEN', KEYS[3])
-    local of, count = string.match(at[4] or '', '^(%d+) (%d+)$')
-    local revision = tonumber(at[1] or '0')
+    local function least(text)
+      local of, count = string.match(text or '', '^(%d+) (%d+)$')
+      return of and of == at[1] and tonumber(count) or nil
+    end
+    local revision, its = tonumber(at[1] or '0'), least(at[4])
     if not revision or (not at[1] and services + parts > 0) or (at[3] and tonumber(at[3]) ~= services)
-      or (of and of == at[1] and tonumber(count) ~= parts) then return 0, 'damaged' end
+      or (its and its ~= parts) or (not anyNamed and needed() < (least(at[5]) or 0)) then return 0, 'damaged' end
     return revision, at[2] or ''
   end
 `
 
-/** KEYS: doc, services, parts. Returns [revision, mark]. */
+/** KEYS: doc, services, parts, named. Returns [revision, mark]. */
 export const WHERE = `${POSITION}
   return {position()}
 `
 
 /**
- * KEYS: doc, services, parts, audit. ARGV: revision and mark that the reader has already, -1 for none.
+ * KEYS: doc, services, parts, named, audit. ARGV: revision and mark that the reader has already, -1 for none.
  * Returns [revision, mark, last release, format, [name, 'number revision', …], [service and part, text, …], the mark that
  * the reader's revision has here, '' where it is not known]; of the parts, only those of services that were written since.
  */
 export const LOAD = `${POSITION}
   local revision, mark = position()
   local since = tonumber(ARGV[1])
-  local line = since > 0 and redis.call('XRANGE', KEYS[4], ARGV[1] .. '-0', ARGV[1] .. '-0')[1]
+  local line = since > 0 and redis.call('XRANGE', KEYS[5], ARGV[1] .. '-0', ARGV[1] .. '-0')[1]
   local there = line and line[2][4] or ''
   if there == '' or there ~= ARGV[2] then since = -1 end
   local services = redis.call('HGETALL', KEYS[2])
@@ -86,20 +96,21 @@ export const LOAD = `${POSITION}
 `
 
 /**
- * KEYS: doc, services, parts, undo, audit. ARGV: a revision. Returns [revision of the document, the line in the audit or '', services
- * as `LOAD` has them, all parts, the undos of the later revisions, newest first].
+ * KEYS: doc, services, parts, named, undo, audit. ARGV: a revision. Returns [revision of the document, the line in the audit or '', services
+ * as `LOAD` has them, all parts, the undos of the later revisions, newest first]. Without all of these it is not known any more, as without its line.
  */
 export const REVISION = `${POSITION}
   local id = ARGV[1] .. '-0'
-  local line = redis.call('XRANGE', KEYS[5], id, id)[1]
+  local line = redis.call('XRANGE', KEYS[6], id, id)[1]
   local undos = {}
-  for i, undo in ipairs(redis.call('XREVRANGE', KEYS[4], '+', '(' .. id)) do undos[i] = undo[2][2] end
+  for i, undo in ipairs(redis.call('XREVRANGE', KEYS[5], '+', '(' .. id)) do undos[i] = undo[2][2] end
+  if #redis.call('XRANGE', KEYS[6], '(' .. id, '+', 'COUNT', #undos + 1) > #undos then line = nil end
   local parts = redis.call('HGETALL', KEYS[3])
   return {(position()), line and line[2][2] or '', redis.call('HGETALL', KEYS[2]), parts, undos}
 `
 
 /**
- * KEYS: doc, services, parts, undo, audit, named, fence. ARGV: revision and mark that the store must stand at, channel, the new revision and
+ * KEYS: doc, services, parts, named, undo, audit, fence. ARGV: revision and mark that the store must stand at, channel, the new revision and
  * mark, format, last release, line of the audit, undo, lowest revision that keeps an undo and a line, '1' when every service counts
  * as written, number of named values and of parts, number of the lead after which there may be none (0: anybody may write); then key and value of each, and service, part and text (empty: gone) of each.
  * Returns [1], [0, revision] where it stands elsewhere, or [2] where somebody else has led since.
@@ -119,16 +130,16 @@ export const COMMIT = `${POSITION}
     redis.call('XSETID', stream, string.format('%.0f-0', new - 1))
     redis.call('XADD', stream, id, ...)
   end
-  local line = redis.call('XRANGE', KEYS[5], id, id)[1]
+  local line = redis.call('XRANGE', KEYS[6], id, id)[1]
   if not (line and line[2][4] == ARGV[5]) then
-    add(KEYS[5], 'line', ARGV[8], 'mark', ARGV[5])
-    add(KEYS[4], 'undo', ARGV[9])
+    add(KEYS[6], 'line', ARGV[8], 'mark', ARGV[5])
+    add(KEYS[5], 'undo', ARGV[9])
   end
-  redis.call('XTRIM', KEYS[4], 'MINID', ARGV[10] .. '-0')
-  redis.call('XTRIM', KEYS[5], 'MINID', ARGV[11] .. '-0')
+  redis.call('XTRIM', KEYS[5], 'MINID', ARGV[10] .. '-0')
+  redis.call('XTRIM', KEYS[6], 'MINID', ARGV[11] .. '-0')
   local at = 16
   for _ = 1, tonumber(ARGV[13]) do
-    redis.call('HSET', KEYS[6], ARGV[at], ARGV[at + 1])
+    redis.call('HSET', KEYS[4], ARGV[at], ARGV[at + 1])
     at = at + 2
   end
   for _ = 1, tonumber(ARGV[14]) do
@@ -150,34 +161,55 @@ export const COMMIT = `${POSITION}
       redis.call('HSET', KEYS[2], services[i], string.match(services[i + 1], '^%d+') .. ' ' .. new)
     end
   end
-  redis.call('HSET', KEYS[1], 'count', redis.call('HLEN', KEYS[2]), 'parts', new .. ' ' .. redis.call('HLEN', KEYS[3]))
+  redis.call('HSET', KEYS[1], 'count', redis.call('HLEN', KEYS[2]), 'parts', new .. ' ' .. redis.call('HLEN', KEYS[3]),
+    'named', new .. ' ' .. needed())
   redis.call('PUBLISH', ARGV[3], new)
   return {1}
 `
 
 /**
- * KEYS: leader, fence. ARGV: who asks, ms, the number that we led with last or 0, that of another one which is known to have led since, or 0. Takes the
- * lead where nobody has it, and renews our own. Returns the number of the lead; less than 0 while another one leads, which is its number; or 0 where the
+ * KEYS: leader, fence. ARGV: who asks, ms, the number that we led with last or 0, that of another one which is known to have led since, or 0, and that of
+ * the last one that is known to have led. Takes the lead where nobody has it, and renews our own. Returns the number of the lead; less than 0 while another one leads, which is its number; or 0 where the
  * store has lost that other one: it comes back to it, with what it alone knows of its rollouts, or its lease ends. The number only grows, also in a Redis
  * that has lost it: so it is the time, or more. It stays the same for who had it last and gets it again, since nobody else can have had it in between.
  */
 export const LEAD = `
   local held = redis.call('GET', KEYS[1])
+  local number = held and string.match(held, ' (%d+)$')
+  -- Redis may have lost it alone.
+  if number and tonumber(redis.call('GET', KEYS[2]) or '0') < tonumber(number) then redis.call('SET', KEYS[2], number) end
   if held and string.sub(held, 1, #ARGV[1] + 1) == ARGV[1] .. ' ' then
     redis.call('PEXPIRE', KEYS[1], ARGV[2])
     return tonumber(string.sub(held, #ARGV[1] + 2))
   end
-  if held then return -tonumber(string.match(held, ' (%d+)$') or '1') end
+  if held then return -tonumber(number or '1') end
   local last, fence = tonumber(redis.call('GET', KEYS[2]) or '0'), tonumber(ARGV[3])
   if last < tonumber(ARGV[4]) then return 0 end
   if fence == 0 or last > fence then
     local time = redis.call('TIME')
-    fence = math.max(last + 1, time[1] * 1000 + math.floor(time[2] / 1000))
+    fence = math.max(last + 1, tonumber(ARGV[5]) + 1, time[1] * 1000 + math.floor(time[2] / 1000))
   end
   local text = string.format('%.0f', fence)
   redis.call('SET', KEYS[2], text)
   redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. text, 'PX', ARGV[2])
   return fence
+`
+
+/**
+ * KEYS: doc, services, parts, named, instances. ARGV: ms. Takes a document as whole of which nothing but named values is gone. Returns 1, 0 where it is
+ * another part that is gone, or 2 where an instance was heard of in that time: it has them, and writes them again.
+ */
+export const WITHOUT_NAMED = `${POSITION}
+  local time = redis.call('TIME')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  for _, text in ipairs(redis.call('HVALS', KEYS[5])) do
+    local at = string.match(text, '^(%d+) ')
+    if at and math.abs(now - tonumber(at)) <= tonumber(ARGV[1]) then return 2 end
+  end
+  local revision, mark = position(true)
+  if mark == 'damaged' then return 0 end
+  redis.call('HSET', KEYS[1], 'named', string.format('%.0f ', revision) .. needed())
+  return 1
 `
 
 /** KEYS: named, fence. ARGV: number of the lead after which there may be none, key, value. Returns 1, or 0 where somebody else has led since. */

@@ -85,10 +85,10 @@ class RedisStore implements Remote {
   }
 
   async load(since: Position = { revision: -1, mark: '' }): Promise<StoredDocument> {
-    const { doc, services: servicesKey, parts: partsKey, audit } = this.#keys
+    const { doc, services: servicesKey, parts: partsKey, named, audit } = this.#keys
     const [revision, mark, releaseLast, format, known, texts, there] = (await this.#client.script(
       LOAD,
-      [doc, servicesKey, partsKey, audit],
+      [doc, servicesKey, partsKey, named, audit],
       [since.revision, since.mark],
     )) as [number, string, string, string, Flat, Flat, string]
     if (Number(format) > FORMAT) throw this.#client.fault(ofNewer('format', Number(format), FORMAT))
@@ -106,8 +106,8 @@ class RedisStore implements Remote {
   }
 
   async position(): Promise<Position> {
-    const { doc, services, parts } = this.#keys
-    const [revision, mark] = (await this.#client.script(WHERE, [doc, services, parts], [])) as [number, string]
+    const { doc, services, parts, named } = this.#keys
+    const [revision, mark] = (await this.#client.script(WHERE, [doc, services, parts, named], [])) as [number, string]
     return mark === DAMAGED.mark ? DAMAGED : { revision, mark }
   }
 
@@ -130,10 +130,10 @@ class RedisStore implements Remote {
 
   async revision(revision: number): Promise<StoredRevision | null> {
     if (revision < 1) return null
-    const { doc, services, parts: partsKey, undo: undoKey, audit } = this.#keys
+    const { doc, services, parts: partsKey, named, undo: undoKey, audit } = this.#keys
     const [present, line, known, texts, undos] = (await this.#client.script(
       REVISION,
-      [doc, services, partsKey, undoKey, audit],
+      [doc, services, partsKey, named, undoKey, audit],
       [revision],
     )) as [number, string, Flat, Flat, Flat]
     if (line === '' || revision <= present - REVISIONS_KEPT) return null
@@ -225,7 +225,7 @@ class RedisStore implements Remote {
     )
     const [written, stored] = (await this.#client.script(
       COMMIT,
-      [doc, services, parts, undoKey, audit, namedKey, fence],
+      [doc, services, parts, namedKey, undoKey, audit, fence],
       [
         present.revision,
         present.mark,

@@ -14,6 +14,7 @@
 import type { Clock } from '../clock.ts'
 import { own } from '../config/record.ts'
 import { isTurnoutError, TurnoutError } from '../errors.ts'
+import { settleNamed } from './lost-named.ts'
 import { NamedValues } from './named-values.ts'
 import { News } from './news.ts'
 import { assertOf, type Known, knownOf, type Snapshot, type SnapshotFile } from './snapshot-file.ts'
@@ -86,6 +87,10 @@ export class SnapshotStore implements Store {
       this.#goAlone(kept, error)
       return
     }
+    const named = async () => (kept && this.#isOurs(kept, await this.#remote.get(LAYER)) ? kept.named : null)
+    const told = (level: 'info' | 'warn' | 'error', reason: string) =>
+      this.#news.tell(level, `the store ${this.#place} ${reason}`)
+    await settleNamed(this.#remote, named, this.#clock, told)
     const document = await this.#remote.load()
     const layer = await this.#remote.get(LAYER)
     if (kept !== null && this.#isOurs(kept, layer) && kept.position.revision > document.position.revision) {
@@ -168,7 +173,8 @@ export class SnapshotStore implements Store {
     if (this.#state !== 'with' && this.#named.isNeeded(key)) return this.#named.needs(key)
     const value = await this.#remote.get(key)
     this.#note(key, value)
-    return value
+    // The store may have lost it, which the next look at its position finds.
+    return value ?? (this.#named.isNeeded(key) ? this.#named.needs(key) : null)
   }
 
   async put(key: string, value: string | null): Promise<void> {

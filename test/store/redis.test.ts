@@ -247,6 +247,61 @@ describe.skipIf(REDIS === null)('a Redis', () => {
     },
   )
 
+  test('where Redis has lost the named values whoever lives writes them again, and a start waits for that; where nobody has them it goes on without', async () => {
+    const store = await fresh()
+    const [revision, key] = [async () => (await store.position()).revision, 'cookieKeys']
+    await using([store], async () => {
+      await store.putIfAbsent(key, 'old')
+      await store.commit(NOWHERE, { ...entry(1), named: { file: '{}' } })
+      const self = { id: 'one', name: 'one', version: '1', revision: 1, epoch: 1 }
+      await store.fleet!.announce(self)
+      await redis.ask('DEL', '{turnout}:named')
+      expect(await store.position()).toEqual(DAMAGED)
+      const starting = open()
+      expect(await store.fleet!.rewrite(DAMAGED, true)).toBe(true)
+      const other = await starting
+      await using([other], async () => {
+        expect([await other.get(key), await other.get('file'), await revision()]).toEqual(['old', '{}', 1])
+      })
+      await store.fleet!.leave('one')
+      await redis.ask('DEL', '{turnout}:named')
+    })
+    const without = await open()
+    await using([without], async () => {
+      const news: string[] = []
+      without.local!.listen(({ message }) => news.push(message))
+      expect(news).toMatchObject([expect.stringContaining('no instance lives that has them')])
+      expect((await without.load()).services).toMatchObject({ shop: service(1) })
+      expect(await without.putIfAbsent(key, 'new')).toBe('new')
+    })
+  })
+
+  test('a revision of which Redis has lost what later ones replaced is not known any more, rather than wrong', async () => {
+    const store = await fresh()
+    await using([store], async () => {
+      const position = await commitAll(store, 3)
+      await redis.ask('DEL', '{turnout}:undo')
+      expect(await store.revision(1)).toBeNull()
+      await store.commit(position, entry(4))
+      expect([
+        await store.revision(2),
+        (await store.revision(3))?.services,
+        (await store.revision(4))?.services,
+      ]).toEqual([null, revision(3).services, revision(4).services])
+    })
+  })
+
+  test('the number of the last lead that Redis has lost is written again as long as one lasts, and never falls', async () => {
+    await redis.ask('FLUSHALL')
+    const store = await open()
+    await using([store], async () => {
+      expect(await store.isShared()).toBe(false)
+      const first = await redis.ask('GET', '{turnout}:fence')
+      await redis.ask('DEL', '{turnout}:fence')
+      await expect.poll(() => redis.ask('GET', '{turnout}:fence'), { interval: 50, timeout: 3_000 }).toBe(first)
+    })
+  })
+
   test('a document that another one has gone beyond before both were lost is written where the audit goes on', async () => {
     const store = await fresh()
     await using([store], async () => {
