@@ -214,3 +214,6 @@ export function checkName(what: string, name: string): void {
 export function findService({ services }: Snapshot, name: string): ServiceSpec {
   return serviceNamed(services, name)
 }
+
+/** The services by name: every instance that shares a store gives them in the same order, whatever each has heard of when. */
+export const serviceNames = ({ services }: Pick<Snapshot, 'services'>): string[] => Object.keys(services).sort()

@@ -21,6 +21,7 @@ import {
   checkPatch,
   findService,
   onlyAt,
+  serviceNames,
   setETag,
   soundValue,
   WaitSchema,
@@ -53,7 +54,7 @@ function readRoutes(app: FastifyInstance, deps: AdminDeps): void {
       const snapshot = toldSnapshot(deps)
       const { revision, epoch } = snapshot
       setETag(reply, revision)
-      reply.send({ revision, epoch, services: Object.keys(snapshot.services).map((name) => describe(snapshot, name)) })
+      reply.send({ revision, epoch, services: serviceNames(snapshot).map((name) => describe(snapshot, name)) })
     },
   })
   app.get<OfService>('/v1/services/:service', {

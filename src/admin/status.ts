@@ -25,7 +25,7 @@ import { statusesMovedBy } from '../table/deadlines.ts'
 import { isClosed, keepers } from '../table/eligible.ts'
 import type { PoolStatus, ServiceStatus, TargetStatus } from '../table/status.ts'
 import { rampUntilMs, targetWarmUntilMs, warmUntilMs } from '../table/warmth.ts'
-import { findService } from './apply.ts'
+import { findService, serviceNames } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
 import { toldMaintenance } from './maintenance.ts'
 import { mirrorOf } from './mirror.ts'
@@ -74,9 +74,7 @@ export function statusRoutes(app: FastifyInstance, deps: StatusDeps): void {
         snapshot: deps.instances.local,
         instances: deps.instances.told(),
         lookups: deps.lookups.told(),
-        services: Object.keys(snapshot.services).map((name) =>
-          describe(snapshot, name, deps.traffic.service(name)!, deps),
-        ),
+        services: serviceNames(snapshot).map((name) => describe(snapshot, name, deps.traffic.service(name)!, deps)),
       })
     },
   })

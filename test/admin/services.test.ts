@@ -23,6 +23,21 @@ test('a service is read with its spec, its status and the revision as ETag', asy
   expect(all.body).toMatchObject({ revision: 1, epoch: 1, services: [{ name: 'shop' }] })
 })
 
+test('services are listed by name, in whatever order an instance has heard of them', async () => {
+  const { call } = await startAdmin()
+  for (const name of ['zoo', 'bar']) {
+    await call('PUT', `/v1/services/${name}`, { ...SHOP, routes: [{ host: `${name}.example`, path: '/' }] })
+  }
+  for (const path of ['/v1/services', '/v1/status']) {
+    const { services } = (await call('GET', path)).body
+    expect(services.map((its: { name?: string; service?: string }) => its.name ?? its.service)).toEqual([
+      'bar',
+      'shop',
+      'zoo',
+    ])
+  }
+})
+
 test('PUT answers 201 for a new service, 200 for a replaced one, and 200 without a change', async () => {
   const { call } = await startAdmin({}, false)
   const created = await call('PUT', '/v1/services/shop', SHOP)
