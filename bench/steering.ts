@@ -1,6 +1,9 @@
 /**
- * `node bench/steering.ts`: what the levers between a request and a pool cost: all of them configured and none at work, each of them
- * alone, and what clients feel of copies that are made of their requests.
+ * `node bench/steering.ts`: what the levers between a request and a pool cost: all of them configured and none at work, many rules, each
+ * lever alone, and what clients feel of copies that are made of their requests.
+ *
+ * Each part writes a section of its own as soon as it is through, so what is cut short has lost nothing; `--only all,many` measures some
+ * of them. Together they take some ten minutes.
  *
  * CPU per request is compared side by side (pair.ts). For what clients feel, a Turnout without copies, one that copies a tenth to a
  * target that answers, and one whose copies hang, take turns at the same rate (latency-load.ts).
@@ -17,11 +20,21 @@ import { readOptions, say } from './options.ts'
 import { measurePair } from './pair.ts'
 import { startTurnout, type TurnoutOptions, turnoutPeer } from './peers/turnout.ts'
 import { LOAD_CORE, PROXY_CORE, runChild } from './process.ts'
-import { decimal, occasion, spread, writeSection } from './report.ts'
+import { decimal, occasion, type Section, spread, writeSection } from './report.ts'
 import { SCENARIOS, type Scenario } from './scenario.ts'
 import { startTargets } from './targets.ts'
 
-const options = readOptions('usage: node bench/steering.ts [options]', { rounds: 4, seconds: 2 })
+const PARTS = ['all', 'many', 'felt', 'alone'] as const
+const options = readOptions(
+  `usage: node bench/steering.ts [options]
+
+  --only PARTS        of ${PARTS.join(', ')} (default all of them)`,
+  { rounds: 3, seconds: 2 },
+  { only: { type: 'string' } },
+)
+const only = String(options.values['only'] ?? PARTS).split(',')
+for (const part of only)
+  if (!PARTS.includes(part as (typeof PARTS)[number])) throw new Error(`there is no part ${part}`)
 
 /** What is configured and finds nothing to do under this load. */
 const IDLE = {
@@ -71,11 +84,12 @@ async function costs(
   name: string,
   settings: TurnoutOptions,
   scenarios: readonly Scenario[],
-  starts: number,
+  starts = options.rounds,
+  seconds = options.seconds,
 ): Promise<string[]> {
   const plan = options.quick
     ? { starts: 1, rounds: 1, warmUps: 1, seconds: 1 }
-    : { starts, rounds: 4, warmUps: 5, seconds: options.seconds }
+    : { starts, rounds: 4, warmUps: 5, seconds }
   say(name)
   const found = await measurePair([turnoutPeer('Turnout', {}), turnoutPeer(name, settings)], scenarios, plan)
   return [...found.values()].map(
@@ -135,56 +149,74 @@ async function feelings(rounds: number, seconds: number): Promise<ReadonlyMap<st
 }
 
 const scenarios = SCENARIOS.slice(0, options.quick ? 1 : 2)
-const all = await costs('all, idle', { service: IDLE, process: PROCESS }, scenarios, options.rounds)
-const alone: string[] = []
-for (const [title, service, process = {}] of options.quick ? [] : ALONE) {
-  const [ratio] = await costs(title, { service, process }, scenarios.slice(0, 1), Math.ceil(options.rounds / 2))
-  alone.push(`- ${title}: ${ratio}`)
+const HOW = 'CPU per request, both at once on the one core (bench/pair.ts), by start in brackets'
+
+function write(section: Section, title: string, text: string): void {
+  const body = `${title}\n\n${occasion(new Date())}\n\n${text}\n`
+  if (!options.quick) writeSection(section, body)
+  console.log(body)
 }
-const many = await costs(
-  '1,000 rules, 100,000 visitors',
-  { rules: 1_000, visitors: 100_000 },
-  scenarios,
-  options.rounds,
-)
-const felt = await feelings(options.quick ? 1 : 7, options.quick ? 1 : 3)
-const text = `## Levers between a request and a pool
 
-${occasion(new Date())}
+const byScenario = (ratios: readonly string[]) =>
+  scenarios.map(({ title }, at) => `- ${title}: ${ratios[at]}`).join('\n')
 
-CPU per request, of what it is without any of them; both at once on the one core (bench/pair.ts), by start in brackets.
+/** All configured, none at work. */
+async function measureAll(): Promise<void> {
+  const ratios = await costs('all, idle', { service: IDLE, process: PROCESS }, scenarios)
+  write(
+    'steering',
+    '## Levers between a request and a pool',
+    `All configured, none at work (rescue, skew, preview, link, a mirror of a millionth, capacity, slow start, least latency, visitors by
+JWT and query, rules by time and country), of what it is without any of them. ${HOW}:
 
-All configured, none at work (rescue, skew, preview, link, a mirror of a millionth, capacity, slow start, least latency, visitors by
-JWT and query, rules by time and country):
+${byScenario(ratios)}`,
+  )
+}
 
-${scenarios.map(({ title }, at) => `- ${title}: ${all[at]}`).join('\n')}
+async function measureMany(): Promise<void> {
+  const ratios = await costs('1,000 rules, 100,000 visitors', { rules: 1_000, visitors: 100_000 }, scenarios)
+  write(
+    'steering-many',
+    '### 1,000 rules and 100,000 visitors',
+    `Rules by header, cookie, visitor and network, and one by a file of 100,000 visitors, none of which matches, against one rule (more under
+"Many routes, many rules"). ${HOW}:
 
-Each alone, small GET. A tenth of the requests copied is a tenth more requests to the targets, by the same process:
+${byScenario(ratios)}`,
+  )
+}
 
-${alone.join('\n')}
-
-1,000 rules by header, cookie, visitor and network, and one by a file of 100,000 visitors, none of which matches, against one rule (more
-under "Many routes, many rules"):
-
-${scenarios.map(({ title }, at) => `- ${title}: ${many[at]}`).join('\n')}
-
-What clients wait for at ${decimal(PER_SECOND, 0)} requests/s, in ms, median of rounds in turn, least and greatest in brackets; none failed:
+async function measureFelt(): Promise<void> {
+  const felt = await feelings(options.quick ? 1 : 5, options.quick ? 1 : 3)
+  const cells = (rounds: readonly LatencyRound[]) =>
+    [rounds.map(({ p50Ms }) => p50Ms), rounds.map(({ p99Ms }) => p99Ms)].map((ms) => spread(ms, 3)).join(' | ')
+  write(
+    'steering-felt',
+    '### What clients feel of copies',
+    `At ${decimal(PER_SECOND, 0)} requests/s, in ms, median of rounds in turn, least and greatest in brackets; none failed:
 
 | copies | p50 | p99 |
 | --- | ---: | ---: |
-${[...felt]
-  .map(
-    ([name, rounds]) =>
-      `| ${name} | ${spread(
-        rounds.map(({ p50Ms }) => p50Ms),
-        3,
-      )} | ${spread(
-        rounds.map(({ p99Ms }) => p99Ms),
-        3,
-      )} |`,
+${[...felt].map(([name, rounds]) => `| ${name} | ${cells(rounds)} |`).join('\n')}`,
   )
-  .join('\n')}
-`
-if (!options.quick) writeSection('steering', text)
-console.log(text)
+}
+
+/** By many starts of short rounds: what differs, differs from start to start. */
+async function measureAlone(): Promise<void> {
+  const lines: string[] = []
+  for (const [title, service, process = {}] of options.quick ? ALONE.slice(0, 1) : ALONE) {
+    const [ratio] = await costs(title, { service, process }, SCENARIOS.slice(0, 1), Math.ceil(options.rounds / 2), 1)
+    lines.push(`- ${title}: ${ratio}`)
+    write(
+      'steering-alone',
+      '### Each lever alone',
+      `Small GET, of what it is without. A tenth of the requests copied is a tenth more requests to the targets, by the same process. ${HOW};
+rounds are short, so a few per cent here are noise:
+
+${lines.join('\n')}`,
+    )
+  }
+}
+
+const MEASURES = { all: measureAll, many: measureMany, felt: measureFelt, alone: measureAlone }
+for (const part of PARTS) if (only.includes(part)) await MEASURES[part]()
 process.exit(0)

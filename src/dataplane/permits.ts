@@ -11,7 +11,7 @@
  * none either, since a tunnel is no request any more, and a copy only goes where there is room, without taking it.
  */
 import { type SharedMemory, SLOTS } from '../metrics/layout.ts'
-import { sumBySlot } from '../metrics/load.ts'
+import { seenBySlot, sumBySlot } from '../metrics/load.ts'
 import type { CapacityPlan } from '../table/plan.ts'
 import { heldIn } from '../table/room.ts'
 import type { TargetTable } from '../table/types.ts'
@@ -21,6 +21,8 @@ export class Permits {
   readonly #lane: number
   /** Those that are held of a target, over all workers, by its slot. */
   readonly count = (slot: number): number => sumBySlot(this.#held, slot)
+  /** The same for whoever looks for room, and then takes a permit where it seems to be. */
+  readonly seen = (slot: number): number => seenBySlot(this.#held, slot)
 
   /** For worker `index`. */
   constructor({ permits }: SharedMemory, index: number) {

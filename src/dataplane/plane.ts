@@ -92,7 +92,7 @@ export class Plane {
     this.permits = new Permits(start.memory, start.index)
     this.latencies = new Latencies(start.memory, start.index, this.time)
     this.load = Object.assign((slot: number) => this.counters.load(slot), {
-      permits: this.permits.count,
+      permits: this.permits.seen,
       latencyMs: (slot: number, isIdle: boolean) => this.latencies.of(slot, isIdle),
     })
     this.tables = new Tables(start.memory, start.delta, this.ids)

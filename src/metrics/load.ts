@@ -18,6 +18,13 @@ export function sumBySlot(bySlot: Int32Array, slot: number): number {
   return sum
 }
 
+/** The same as it happens to stand, which takes half the time: for whoever only looks where to ask. */
+export function seenBySlot(bySlot: Int32Array, slot: number): number {
+  let sum = 0
+  for (let at = slot; at < bySlot.length; at += SLOTS) sum += bySlot[at]
+  return sum
+}
+
 /** Sum of one of the `HELD` cells of a service over all workers. */
 export function sumHeld(held: Int32Array, slot: number, cell: number): number {
   let sum = 0

@@ -18,8 +18,11 @@ export interface Mirrored {
 
 const NOTHING: readonly never[] = Object.freeze([])
 
+/** Whether chance asks for a copy of a request. Mostly it does not, and then nothing else of the request is looked at for that. */
+export const isDrawn = ({ share }: MirrorTable, draw: Draw): boolean => share >= 100 || draw.random() * 100 < share
+
 /**
- * The target that gets a copy of a request, or null: when it is not drawn, not safe (unless writes are copied too), at that pool
+ * The target that gets a copy of a request that was drawn, or null: when it is not safe (unless writes are copied too), at that pool
  * already, or the pool has nobody who could take it.
  */
 export function mirrorTarget(
@@ -31,9 +34,7 @@ export function mirrorTarget(
   nowMs: number,
 ): TargetTable | null {
   const mirror = service?.mirror ?? null
-  // Most are not drawn: nothing else is looked at for them.
-  if (mirror === null || (mirror.share < 100 && draw.random() * 100 >= mirror.share)) return null
-  if (live === null || live.name === mirror.pool.name) return null
+  if (mirror === null || live === null || live.name === mirror.pool.name) return null
   if (!mirror.writes && (request.hasBody || !isSafe(request.method))) return null
   // A copy is a stranger to whoever gets it: no cookie and no login leads it.
   const rest = {

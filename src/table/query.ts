@@ -80,6 +80,7 @@ const walk = new QueryWalk()
 
 /** The value of the first pair of this name; null when there is none. */
 export function firstParameter(query: string, name: string): string | null {
+  if (query === '') return null
   walk.begin(query)
   let value: string | null = null
   while (walk.next()) if (value === null && walk.isNamed(name)) value = walk.value()

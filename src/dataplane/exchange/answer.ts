@@ -3,6 +3,7 @@
  * decides what becomes of a head before anything is written; a head is written with the first piece of its body.
  */
 import { ERRORS, type ErrorCode } from '../../errors.ts'
+import { isDrawn } from '../../table/mirror.ts'
 import type { Decision } from '../../table/types.ts'
 import type { Framing } from '../http1/body.ts'
 import { MALFORMED } from '../http1/max-forwards.ts'
@@ -68,7 +69,9 @@ export class Answer implements AnswerUser {
 
   /** Sends a copy of the request, which was just decided, to whom its service mirrors it. */
   copy(plane: Plane, decision: Decision): void {
-    if (decision.service!.mirror !== null) this.#mirror = Mirror.begin(plane, this.#request, decision)
+    const { mirror } = decision.service!
+    if (mirror !== null && isDrawn(mirror, plane.tables.draw))
+      this.#mirror = Mirror.begin(plane, this.#request, decision)
   }
 
   /** It is over: its head came after so long (below 0: not at all), and the client was given all of it or not. */

@@ -81,7 +81,7 @@ export class Mirror implements UpstreamUser, AnswerUser, UnderWay {
     this.deadlineMs = nowMs + Math.min(MS_MAX, service.timeouts.responseMs)
   }
 
-  /** Copies a request that was just decided, if it is to be; null when it is not. */
+  /** Copies a request that was just decided and drawn for it, if it can be; null when it cannot. */
   static begin(plane: Plane, request: ExchangeRequest, decision: Decision): Mirror | null {
     const target = mirrorTarget(decision, request, plane.view, plane.load, plane.tables.draw, plane.time.steadyMs())
     if (target === null) return null

@@ -110,8 +110,13 @@ export const country = {
   plan: (spec) => [spec.map((text) => text.toUpperCase())],
   keys: (list) => ({ filings: [{ space: 'country', name: '', values: list }], whole: true }),
   compile(list) {
-    const countries = new Set<string | null>(list)
-    return { holds: (view) => countries.has(view.country()) }
+    const countries = new Set(list)
+    return {
+      holds(view) {
+        const country = view.country()
+        return country !== null && countries.has(country)
+      },
+    }
   },
   words: (list) => `a client in ${list.join(', ')}`,
   needs: () => [{ pointer: '', kind: 'countries', name: '' }],
