@@ -84,6 +84,9 @@ const GLOBAL_OPTIONS = {
   help: { type: 'boolean', short: 'h' },
 } satisfies ParseArgsConfig['options']
 
+/** The long one is ours; the others are what people of other programs type. */
+const VERSION_OPTIONS: ReadonlySet<string> = new Set(['--version', '-v', '-V'])
+
 /** Runs one command (without node and script in `argv`) and resolves with its exit code. */
 export async function runCli(argv: readonly string[], io: CliIo): Promise<number> {
   try {
@@ -99,7 +102,7 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<number
 
 async function run(argv: readonly string[], io: CliIo): Promise<void> {
   const { name, rest } = splitVerb(argv)
-  if (name === 'version' || (name === undefined && rest.includes('--version'))) {
+  if (name === 'version' || (name === undefined && rest.some((word) => VERSION_OPTIONS.has(word)))) {
     return void io.stdout.write(`${io.version ?? 'unknown'}\n`)
   }
   if (name === undefined || name === 'help') {
@@ -136,7 +139,8 @@ async function runVerb(verb: Verb, args: readonly string[], options: Values, io:
       admin,
       clock: io.clock ?? systemClock,
       signal,
-      isTerminal: io.stdout.isTTY === true,
+      // One that is dumb cannot be drawn on.
+      isTerminal: io.stdout.isTTY === true && io.env['TERM'] !== 'dumb',
       // Some terminals do not say, or say 0.
       size: () => ({ columns: io.stdout.columns || 80, rows: io.stdout.rows || 24 }),
       print: (text) => void io.stdout.write(text),
@@ -189,7 +193,12 @@ function parse(verb: Verb, args: readonly string[]): { values: Values; positiona
     if (!code?.startsWith('ERR_PARSE_ARGS')) throw error
     const [, word] = /^Unknown option '--([^']+)'/.exec(message) ?? []
     const meant = word === undefined ? null : nearestName(word, Object.keys(options))
-    const hint = meant === null ? '' : ` (did you mean --${meant}?)`
+    const isFile = message.startsWith("Unknown option '-f'") && verb.args === 'FILE'
+    const hint = isFile
+      ? ` (here it is: turnout ${verb.name} FILE)`
+      : meant === null
+        ? ''
+        : ` (did you mean --${meant}?)`
     throw usageFailure(`${message.split(/\. |\.?\n/)[0]}${hint}. See turnout ${verb.name} --help.`)
   }
 }

@@ -6,14 +6,17 @@ import { withoutGoneWeights } from '../config/canonical.ts'
 import { mayBeForced } from '../rollout/rollout.ts'
 import { pathOf } from './admin.ts'
 import { plain } from './columns.ts'
+import { calledHere, ROLLOUT_ELSEWHERE } from './elsewhere.ts'
 import { CliFailure, usageFailure } from './failure.ts'
 import { IF_MATCH, insisting } from './insist.ts'
 import { watch } from './rollout-watch.ts'
 import { lineOf, linesOf, type RolloutView } from './rollout-words.ts'
 import { type RunbookView, runbookLines } from './runbook-words.ts'
+import { nearestName } from './usage.ts'
 import type { Call, Verb } from './verb.ts'
 
 const VERBS = ['pause', 'resume', 'promote', 'abort'] as const
+const WORDS: readonly string[] = ['show', 'list', ...VERBS]
 const WATCH = { watch: { type: 'boolean', short: 'w' } } as const
 const WATCH_HELP = ['-w, --watch', 'Stay until it has ended; exits with 4 when it was rolled back'] as const
 
@@ -106,11 +109,10 @@ export const rollout: Verb = {
     const [word, service] = call.args
     const path = pathOf('services', service, 'rollouts')
     const isVerb = (VERBS as readonly string[]).includes(word)
+    if (!WORDS.includes(word)) throw unknownWord(word)
     if (!isVerb && call.options['if-match'] !== undefined)
       throw usageFailure(`--if-match goes with ${VERBS.join(', ')}: ${word} changes nothing.`)
     if (word === 'list') return list(call, path)
-    if (!isVerb && word !== 'show')
-      throw usageFailure(`there is no rollout "${word}": show, list, ${VERBS.join(', ')}.`)
     const isForced = call.options['force'] === true
     if (isForced && word !== 'promote' && word !== 'abort') throw usageFailure('--force goes with promote and abort.')
     const told = isVerb
@@ -133,6 +135,18 @@ export const rollout: Verb = {
       )
     }
   },
+}
+
+function unknownWord(word: string): CliFailure {
+  const here = calledHere(word, ROLLOUT_ELSEWHERE)
+  const meant = nearestName(word, WORDS)
+  const hint =
+    here === null
+      ? meant === null
+        ? `one of ${WORDS.join(', ')}.`
+        : `did you mean ${meant}?`
+      : `here it is: turnout ${here}`
+  return usageFailure(`there is no rollout "${word}": ${hint}`)
 }
 
 /** Its path, with what the user insists on: an abort is never refused by the API unless it is told to ask. */

@@ -7,7 +7,7 @@ const COMMON: ReadonlySet<string> = new Set(['level', 'time', 'pid', 'hostname',
 /** What could move the cursor or change what is there; a new line stays. */
 const CONTROL = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g
 
-/** Time in UTC, level, message, and what else is told as `key=value`; a line that is no JSON stays as it is. */
+/** Time in UTC, level, message, and what else is told as `key=value` unless it is an empty list or map; a line that is no JSON stays as it is. */
 export function forPeople(line: string): string {
   const told = recordIn(line)
   if (told === null) return line
@@ -15,11 +15,14 @@ export function forPeople(line: string): string {
   const at = typeof time === 'number' ? new Date(time).toISOString().slice(11, 19) : ''
   const why = isRecord(err) && typeof err['message'] === 'string' ? `: ${err['message']}` : ''
   const rest = Object.entries(told)
-    .filter(([key]) => !COMMON.has(key))
+    .filter(([key, value]) => !COMMON.has(key) && !isEmpty(value))
     .map(([key, value]) => ` ${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
   const text = `${at} ${String(level).toUpperCase().padEnd(5)} ${String(msg ?? '')}${why}${rest.join('')}`
   return `${text.replace(CONTROL, '?')}\n`
 }
+
+const isEmpty = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null && Object.keys(value).length === 0
 
 /** Whole lines of the access log: when, what was answered to what, who has answered in how long and why, and what went wrong. */
 export function accessForPeople(lines: Uint8Array): Uint8Array {

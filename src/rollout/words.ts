@@ -57,7 +57,7 @@ export function sentenceOf(
     case 'insufficient': {
       if (told !== undefined && told.lastError !== null) return nothingOf(told)
       if (!verdict.isCompared)
-        return `nothing to compare with while ${to} has ${verdict.share === 0 ? 'no' : 'all'} traffic: ${both}`
+        return `nothing to compare with while ${verdict.share === 0 ? 'no' : 'all'} traffic goes to ${to}: ${both}`
       if (told !== undefined) return `too little for a verdict on ${cause}: ${noticed}`
       if (share === null) return `too few answers for a verdict: ${both}`
       const seems =

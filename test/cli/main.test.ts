@@ -1,7 +1,60 @@
 import { describe, expect, it, vi } from 'vitest'
-import { ELSEWHERE } from '../../src/cli/elsewhere.ts'
+import { ELSEWHERE, ROLLOUT_ELSEWHERE } from '../../src/cli/elsewhere.ts'
 import { nearestName } from '../../src/cli/usage.ts'
 import { outcome, problem, scripted, start, turnout } from './scripted.ts'
+
+/** What kubectl, HAProxy, Caddy, nginx, Helm and kamal-proxy have for it, and what is told. */
+const HABITS: readonly (readonly [line: string, told: string])[] = [
+  ['get services', 'turnout status [SERVICE]'],
+  ['get pods -o wide', 'turnout status [SERVICE]'],
+  ['describe service shop', 'turnout status [SERVICE]'],
+  ['delete service shop', 'turnout service remove SERVICE'],
+  ['create service shop', 'turnout service add SERVICE'],
+  ['edit service shop', 'turnout service set SERVICE KEY=VALUE'],
+  ['set image shop=1.2', 'turnout service set SERVICE KEY=VALUE'],
+  ['patch service shop', 'turnout service set SERVICE KEY=VALUE'],
+  ['scale shop --replicas 3', 'turnout target add SERVICE POOL TARGET'],
+  ['logs -f', 'turnout events [--follow]'],
+  ['top', 'turnout status [SERVICE]'],
+  ['cordon 10.0.0.1:80', 'turnout drain SERVICE POOL [TARGET]'],
+  ['uncordon 10.0.0.1:80', 'turnout ready SERVICE POOL [TARGET]'],
+  ['apply -f turnout.yaml', 'turnout apply FILE'],
+  ['diff -f turnout.yaml', 'turnout diff FILE'],
+  ['replace -f turnout.yaml', 'turnout apply FILE'],
+  ['config view', 'turnout export'],
+  ['rollout status shop', 'turnout rollout show SERVICE'],
+  ['rollout status deployment/shop', 'turnout rollout show SERVICE'],
+  ['rollout undo shop', 'turnout rollout abort SERVICE, or back SERVICE'],
+  ['rollout history shop', 'turnout rollout list SERVICE'],
+  ['rollout restart shop', 'turnout deploy SERVICE --to POOL'],
+  ['rollout watch shop', 'turnout rollout show SERVICE'],
+  ['rollout approve shop', 'turnout rollout promote SERVICE'],
+  ['rollout continue shop', 'turnout rollout resume SERVICE'],
+  ['promote shop', 'turnout rollout promote SERVICE'],
+  ['weight blue 10', 'turnout split SERVICE POOL=WEIGHT …'],
+  ['split shop green 10', 'such as green=10, not "green"'],
+  ['split shop green=10%', 'must be a whole number, not "10%"'],
+  ['show servers state', 'turnout status [SERVICE]'],
+  ['disable server shop/blue', 'turnout drain SERVICE POOL [TARGET]'],
+  ['enable server shop/blue', 'turnout ready SERVICE POOL [TARGET]'],
+  ['backends', 'turnout pool list SERVICE'],
+  ['servers shop', 'turnout target list SERVICE'],
+  ['reload', 'turnout apply FILE'],
+  ['-s reload', 'turnout apply FILE'],
+  ['run --config turnout.yaml', 'turnout serve --config FILE'],
+  ['start', 'turnout serve --config FILE'],
+  ['stop shop', 'turnout maintenance on SERVICE'],
+  ['validate --config turnout.yaml', 'turnout serve --config FILE --check'],
+  ['fmt turnout.yaml', 'turnout serve --config FILE --check'],
+  ['rollback shop 3', 'turnout back SERVICE'],
+  ['uninstall shop', 'turnout service remove SERVICE'],
+  ['deploy shop green', 'turnout deploy SERVICE --to POOL'],
+  ['deploy shop', 'deploy SERVICE --to POOL'],
+  ['drain shop/blue', 'turnout drain SERVICE POOL [TARGET]'],
+  ['maintenance shop on', 'maintenance is on or off'],
+  ['restart', 'turnout upgrade'],
+  ['help rollback', 'turnout back SERVICE'],
+]
 
 describe('the command line', () => {
   it('lists every verb with --help, and serve among them', async () => {
@@ -31,6 +84,21 @@ describe('the command line', () => {
       expect([here, await isVerb(here.split(' ')[0])]).toEqual([here, true])
       for (const name of names) expect([name, await isVerb(name)]).toEqual([name, false])
     }
+    const words = Object.values(ROLLOUT_ELSEWHERE).flat()
+    expect(words.filter((word) => /^(show|list|pause|resume|promote|abort)$/.test(word))).toEqual([])
+  })
+
+  // Each works, or is answered by the right command, in one line; nothing is sent.
+  it.each(HABITS)('people of other programs type %s, and are told %s', async (line, told) => {
+    const admin = await scripted({})
+    const { code, err } = await turnout(admin.url, ...line.split(' '))
+    expect([code, err]).toEqual([2, expect.stringMatching(/^turnout: .*\n$/)])
+    expect(err).toContain(told)
+    expect(admin.asked).toEqual([])
+  })
+
+  it('-v and -V are --version', async () => {
+    for (const word of ['-v', '-V', '--version', 'version']) expect((await turnout('', word)).code).toBe(0)
   })
 
   it.each([

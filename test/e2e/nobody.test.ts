@@ -174,3 +174,98 @@ test('an abort whose live pool has died is asked for twice; the API does it at o
   expect(await status('shop')).toBeGreaterThanOrEqual(500)
   expect(await call(proxy, 'POST', '/v1/services/shop/rollouts/current/abort')).toMatchObject({ answered: false })
 })
+
+/** Each call of the API that is no GET: what is sent where `blue` answers and `green` is empty, and refused; or why it takes nobody away. */
+const CALLS: Readonly<Record<string, string | readonly object[]>> = {
+  'PUT /v1/services/{service}': [
+    { pools: { blue: { version: '1', targets: [] }, green: { version: '2', targets: [] } } },
+  ],
+  'PATCH /v1/services/{service}': [
+    { pools: { blue: { targets: [] } } },
+    { pools: { blue: null }, split: { blue: 0, green: 1 } },
+  ],
+  'DELETE /v1/services/{service}': 'it is removed by its name; the command line asks twice',
+  'PUT /v1/services/{service}/split': [
+    { weights: { green: 1 }, wait: '0s' },
+    { weights: { blue: 1, green: 9 }, wait: '0s' },
+  ],
+  'POST /v1/services/{service}/switch': [
+    { to: 'green', wait: '0s' },
+    { to: 'green', wait: '0s', hold: { for: '2s' } },
+  ],
+  'POST /v1/switch': [{ to: { api: 'green' }, wait: '0s' }],
+  'POST /v1/services/{service}/back': 'a test of its own, above',
+  'PUT /v1/services/{service}/rules': 'below: it takes a list',
+  'PUT /v1/services/{service}/pools/{pool}': [{ version: '1', targets: [] }],
+  'DELETE /v1/services/{service}/pools/{pool}': [{}],
+  'PUT /v1/services/{service}/pools/{pool}/state': ['drain', 'standby', 'maint'].map((state) => ({ state })),
+  'PUT /v1/services/{service}/pools/{pool}/targets/{target}/state': ['drain', 'standby', 'maint'].map((state) => ({
+    state,
+  })),
+  'POST /v1/services/{service}/rollouts': [{ to: 'green' }],
+  'POST /v1/services/{service}/rollouts/{id}/pause': 'it stays where it is',
+  'POST /v1/services/{service}/rollouts/{id}/resume': 'the pool before takes over',
+  'POST /v1/services/{service}/rollouts/{id}/promote': 'the pool before takes over',
+  'POST /v1/services/{service}/rollouts/{id}/abort':
+    'never refused, by contract, unless asked to be: a test of its own, above',
+  'POST /v1/services/{service}/rollouts/{id}/metrics': 'it changes nothing by itself',
+  'POST /v1/services/{service}/hold': 'it ends by itself',
+  'POST /v1/services/{service}/release': 'who waits is let go',
+  'PUT /v1/services/{service}/maintenance': 'its page answers, and that is what is asked for',
+  'POST /v1/services/{service}/dry-run': 'it changes nothing',
+  'POST /v1/explain': 'it changes nothing',
+  'POST /v1/revisions/{revision}/restore': [{}],
+  'POST /v1/apply': 'what is applied by the command line, above, goes this way',
+  'POST /v1/upgrade': 'the process before serves until the other one does',
+}
+
+test('each call of the API that could leave nobody is refused without force', async () => {
+  const { proxy, put, spec, status, one, target } = await start()
+  await put('first', spec('first', [one.url], []))
+  const { revision } = await call<{ revision: number }>(proxy, 'GET', '/v1/services')
+  const api = spec('api', [one.url], [])
+  await put('api', api)
+  const { paths } = await call<{ paths: Record<string, Record<string, object>> }>(proxy, 'GET', '/openapi.json')
+  const listed = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+  )
+  expect(Object.keys(CALLS).toSorted()).toEqual(listed.filter((name) => !name.startsWith('GET ')).toSorted())
+  const values = { service: 'api', pool: 'blue', target, revision: String(revision) } as Readonly<
+    Record<string, string>
+  >
+  const now = async () => (await call<{ revision: number }>(proxy, 'GET', '/v1/services')).revision
+  const before = await now()
+  const refused = async (name: string, body: object | undefined) => {
+    const [method, path] = name.replaceAll(/\{(\w+)\}/g, (_, key: string) => values[key]).split(' ')
+    const said = await call(proxy, method, path, body).then(JSON.stringify, (error: Error) => error.message)
+    expect([name, body, said, await status('api')]).toEqual([
+      name,
+      body,
+      expect.stringMatching(/409.*conflict|422.*unknown pool/),
+      200,
+    ])
+  }
+  for (const [name, bodies] of Object.entries(CALLS)) {
+    if (typeof bodies === 'string') continue
+    for (const body of bodies) {
+      const isWhole = name === 'PUT /v1/services/{service}'
+      await refused(name, isWhole ? { ...api, ...body } : Object.keys(body).length === 0 ? undefined : body)
+    }
+  }
+  await refused('PUT /v1/services/{service}/rules', [{ name: 'no', when: { path: { prefix: '/' } }, deny: 'blue' }])
+  expect(await now()).toBe(before)
+})
+
+test('each verb of the command line is among those that were tried, or takes nobody away', async () => {
+  const tried = 'split switch back drain standby maint deploy rollout restore apply service pool target rule'.split(' ')
+  const harmless = {
+    'serve status explain dry-run events history diff export completion man': 'they change nothing',
+    ready: 'it gives',
+    'hold release': 'it ends by itself, and ends it',
+    maintenance: 'its page answers, and that is what is asked for',
+    upgrade: 'the process before serves until the other one does',
+  }
+  const { out } = await turnout('', '--help')
+  const verbs = [...out.matchAll(/^ {2}([a-z]+(?:-[a-z]+)?) /gm)].map(([, name]) => name)
+  expect([...tried, ...Object.keys(harmless).join(' ').split(' ')].toSorted()).toEqual(verbs.toSorted())
+})

@@ -84,9 +84,9 @@ test('a version that seems worse is not said to show no difference', () => {
 
 test('where one version has all the traffic, it is that which is said, however many answers there are', () => {
   expect(said(1, [[5_000, 3, 0, 0]])).toBe(
-    'insufficient: nothing to compare with while green has all traffic: 3 of 5,000 answers of green failed, 0 of 0 of blue',
+    'insufficient: nothing to compare with while all traffic goes to green: 3 of 5,000 answers of green failed, 0 of 0 of blue',
   )
-  expect(said(0, [[0, 0, 900, 9]])).toMatch(/^insufficient: nothing to compare with while green has no traffic: /)
+  expect(said(0, [[0, 0, 900, 9]])).toMatch(/^insufficient: nothing to compare with while no traffic goes to green: /)
   expect(said(0.1, [[1, 0, 9, 0]])).toMatch(/^insufficient: too few answers for a verdict: 0 of 1 /)
 })
 
