@@ -48,7 +48,7 @@ import { eventsPath, snapshotPath, storeKind, storeUrl } from './serve/store-url
 import { startSwitchHolds } from './serve/switch-holds.ts'
 import { warnOfDescriptors, warnOfRestart } from './serve/warnings.ts'
 import { createComparer, createExplain } from './serve/what-if.ts'
-import { reseat, startFile, startRollouts } from './serve/without-store.ts'
+import { startFile, startRollouts, unseat } from './serve/without-store.ts'
 import { workerStart } from './serve/worker-start.ts'
 import { openStore } from './store/open.ts'
 import type { Store } from './store/store.ts'
@@ -223,7 +223,7 @@ function newSeat({ control, memory, store }: Core, log: Logger, given: Omit<Gate
   const id = () => `r-${randomBytes(4).toString('hex')}`
   const deps = { ...given, control, memory, store, log, publish, id, name: INSTANCE.name }
   const seat = new Seat(store, () => new Rollouts(deps))
-  store.fleet?.onLeadLost((dropped) => void reseat(seat, systemClock, dropped))
+  store.fleet?.onLeadLost((dropped) => void unseat(seat, control, systemClock, dropped))
   return seat
 }
 

@@ -68,6 +68,7 @@ class Writer implements RunningControl {
   readonly #sightings: Sightings
   #endFollowing = () => {}
   readonly unstored = (): readonly string[] => this.#keeper.owed
+  readonly disown = (): Promise<void> => this.#queue.run(() => this.#follow(true), true)
 
   constructor(deps: ControlDeps) {
     this.#deps = deps
@@ -173,7 +174,7 @@ class Writer implements RunningControl {
     const changed = changedNames(before, content, touchedBy(change))
     if (changed.length === 0) return
     await this.#commit(this.#state.prepare(snapshot, content, changed))
-    this.#keeper.owe(before, changed)
+    this.#keeper.owe(before, changed, change.kind)
     this.#deps.routed?.(change, snapshot.revision)
   }
 
@@ -273,9 +274,9 @@ class Writer implements RunningControl {
   }
 
   /** Takes over what another process has written, if there is any. Rejects when it cannot, which is told. */
-  async #follow(): Promise<void> {
+  async #follow(disowns = false): Promise<void> {
     const { content } = this.#state
-    const loaded = await this.#keeper.loadMoved(content, this.snapshot().revisions)
+    const loaded = await this.#keeper.loadMoved(content, this.snapshot().revisions, disowns)
     if (loaded === null) return
     try {
       await this.#deps.names.learn(hostsOf(loaded.content.services), LEARN_MS.change)

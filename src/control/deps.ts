@@ -57,6 +57,8 @@ export interface RunningControl extends Control {
    * One that the store has by now was followed, and is left.
    */
   follow(change: Change, revision: number): Promise<void>
+  /** Another instance drives the rollouts from now on: what they moved here and could not store is served as it is stored. Rejects while that cannot be read. */
+  disown(): Promise<void>
   /** Services that are served otherwise than they are stored, since that could not be stored. */
   readonly unstored: () => readonly string[]
   /** The config file as it was last applied. */

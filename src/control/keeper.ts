@@ -12,14 +12,15 @@
  *   done stays done, and traffic does not go back to yesterday. It is mended at once where several instances share it (fallen.ts), else by
  *   the next change; until then a restart would go back.
  * - What of the document cannot be served is kept here as it was stored, and goes with the document when that is written anew.
- * - What every worker has before the store is *owed*: it goes with the next change.
+ * - What every worker has before the store is *owed*: it goes with the next change. What is owed by a rollout that another instance drives by
+ *   now is disowned: only who drives it would store it.
  * - Deadlines are steady time inside and wall time in the store; once somebody has set the clock, the next write brings
  *   those of every service along. Where nobody else has the store, that is one of its own (`moved`); of several instances
  *   each has a clock of its own.
  */
 import type { Logger } from 'pino'
 import { untilFree } from '../busy.ts'
-import type { Snapshot } from '../change.ts'
+import type { Change, Snapshot } from '../change.ts'
 import { type Clock, SHIFT_MS_MIN, wallShiftMs } from '../clock.ts'
 import { mapEntries, own, withEntries } from '../config/record.ts'
 import { isTurnoutError, TurnoutError } from '../errors.ts'
@@ -30,7 +31,7 @@ import type { NewEvent } from './events.ts'
 import { Fallen } from './fallen.ts'
 import { restorable } from './history.ts'
 import { KeptBase } from './kept-base.ts'
-import { type Loaded, loadedFrom } from './loaded.ts'
+import { besides, type Loaded, loadedFrom } from './loaded.ts'
 import { soundObserved } from './observe.ts'
 import { Moved, Reach, reasonOf } from './reach.ts'
 import { type Base, type Content, NOTHING } from './reconcile.ts'
@@ -66,8 +67,8 @@ export class Keeper {
   #isCopy = false
   /** What stands in the store otherwise than we have it: what is left out, and what was mended. */
   #raw: ReadonlyMap<string, StoredContent> = new Map()
-  /** Services of which the workers have more than the store. */
-  readonly #owed = new Set<string>()
+  /** Services of which the workers have more than the store, and by what. */
+  readonly #owed = new Map<string, Change['kind']>()
   readonly #base: KeptBase
   /** The last of what is told but once. */
   #told: readonly string[] = []
@@ -83,16 +84,16 @@ export class Keeper {
     deps.store.local?.listen(({ level, message, data }) => tell(level, message, data))
   }
 
-  /** Says that these services are served otherwise than they were, which the store has still. */
-  owe(before: Content, names: readonly string[]): void {
+  /** Says that these services are served otherwise than they were by such a change, which the store has still. */
+  owe(before: Content, names: readonly string[], kind: Change['kind']): void {
     const were = names.map((name) => [name, written(before, name, this.#shiftMs)!] as const)
     this.#raw = new Map([...were, ...this.#raw])
-    for (const name of names) this.#owed.add(name)
+    for (const name of names) this.#owed.set(name, kind)
   }
 
   /** Services that are served otherwise than they are stored. */
   get owed(): string[] {
-    return [...this.#owed].filter((name) => this.#raw.has(name))
+    return [...this.#owed.keys()]
   }
 
   /** Throws `conflict` when one of these services is to be stored first as it is served. */
@@ -132,12 +133,18 @@ export class Keeper {
     return this.#loaded(await this.#deps.store.load(), none, {})
   }
 
-  /** What somebody else has written, over what is there already; null when there is nothing that is to be followed. Tells when it cannot be read. */
-  async loadMoved(content: Content, revisions: Loaded['revisions']): Promise<Loaded | null> {
-    if (!(await this.#hasMoved())) return null
+  /**
+   * What somebody else has written, over what is there already; null when there is nothing that is to be followed. Tells when it cannot be read.
+   * With `disowns` what is owed by rollouts is given up for what the store has.
+   */
+  async loadMoved(content: Content, revisions: Loaded['revisions'], disowns: boolean): Promise<Loaded | null> {
+    const others = [...this.#owed].filter(([, kind]) => kind !== 'shift').map(([name]) => name)
+    const isWhole = disowns && others.length < this.#owed.size
+    if (!isWhole && !(await this.#hasMoved())) return null
     return this.#reach.run(async () => {
       const { revision } = this.#position
-      const document = await this.#deps.store.load(this.#position)
+      const { store } = this.#deps
+      const document = isWhole ? besides(await store.load(), others, revisions) : await store.load(this.#position)
       // It has fallen since, which the next look finds.
       if (document.position.revision < revision) return null
       if (document.hasLost) this.#tellLost(revision, document.position.revision)
@@ -169,6 +176,7 @@ export class Keeper {
     this.#position = position
     this.#fallen.end()
     this.#raw = raw
+    for (const name of this.#owed.keys()) if (!raw.has(name)) this.#owed.delete(name)
     for (const note of notes) this.#tellOnce('warn', note)
   }
 

@@ -52,6 +52,17 @@ export function loadedFrom(
   }
 }
 
+/** A whole document, with those of these services as unchanged that it has at the same revision as is served. */
+export function besides(
+  document: StoredDocument,
+  names: readonly string[],
+  revisions: Loaded['revisions'],
+): StoredDocument {
+  const unchanged = names.filter((name) => own(document.services, name)?.revision === own(revisions, name))
+  const services = Object.entries(document.services).filter(([name]) => !unchanged.includes(name))
+  return { ...document, services: Object.fromEntries(services), unchanged }
+}
+
 /** The content with the old objects where the new ones say the same, so that only what changed is sent to the workers. */
 export function keepingEqual(old: Content, now: Content): Content {
   return {

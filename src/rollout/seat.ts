@@ -44,9 +44,9 @@ export class Seat implements SeatedRollouts {
     return this.#changeSeats(false)
   }
 
-  /** Another process leads now, or has meanwhile: drops what is driven here, calls `dropped`, and begins anew with what the store says. */
-  reseat(dropped = () => {}): Promise<void> {
-    return this.#beginAnew(async () => dropped())
+  /** Another process leads now, or has meanwhile: drops what is driven here, does what comes `between`, and begins anew with what the store says. */
+  reseat(between = async () => {}): Promise<void> {
+    return this.#beginAnew(between)
   }
 
   async close(): Promise<void> {

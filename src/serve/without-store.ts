@@ -39,11 +39,18 @@ export async function startFile(
   }
 }
 
-/** Begins anew with what the store says of rollouts, once it can be read; `dropped` is called when there is nothing any more of what was driven here. */
-export async function reseat(seat: Seat, clock: Clock, dropped?: () => void): Promise<void> {
+/** Another instance leads: drops what is driven here, calls `dropped`, gives up what of it was not stored, and begins anew. */
+export const unseat = (seat: Seat, control: RunningControl, clock: Clock, dropped: () => void): Promise<void> =>
+  reseat(seat, clock, async () => {
+    dropped()
+    await control.disown()
+  })
+
+/** Begins anew with what the store says of rollouts, once it can be read; `between` is what comes when nothing is driven here any more. */
+async function reseat(seat: Seat, clock: Clock, between?: () => Promise<void>): Promise<void> {
   for (;;) {
     try {
-      return await seat.reseat(dropped)
+      return await seat.reseat(between)
     } catch {
       await sleep(clock, AGAIN_MS)
     }

@@ -163,6 +163,38 @@ describe('a way back', () => {
     expect(control.snapshot().services['shop'].split).toEqual({ blue: 1, green: 1 })
   })
 
+  test('of a rollout that another instance drives by now is given up for what the store has, and the service is that one’s to change', async () => {
+    const { control, make, fault } = await start()
+    await make({ kind: 'service.put', service: 'other', spec: shop({}, 'other.test') })
+    await make(forward)
+    await control.change(
+      {
+        kind: 'hold',
+        services: ['other'],
+        hold: { id: 'h', forMs: 60_000, only: 'all', queueMax: 10, bytesMax: 1_000 },
+      },
+      { actor: 'test' },
+    )
+    fault.failing = away()
+    await codeOf(() => goBack(control))
+    const released = { kind: 'release', services: ['other'] } as const
+    await codeOf(() => control.change(released, { actor: 'test', force: true, atOnce: true }))
+    expect(control.unstored()).toEqual(['shop', 'other'])
+    // Nothing is given up as long as nobody can know what is stored.
+    expect(await codeOf(() => control.disown())).toBe('store_unavailable')
+    expect(control.snapshot().services['shop'].split).toEqual({ blue: 100, green: 0 })
+    fault.failing = null
+    await control.disown()
+    expect(control.snapshot()).toMatchObject({ revision: 4, services: { shop: { split: { blue: 50, green: 50 } } } })
+    expect(control.snapshot().status['shop'].trial).toMatchObject(trial)
+    // A release was a person's, and has nothing to do with who leads.
+    expect(control.unstored()).toEqual(['other'])
+    expect(control.snapshot().status['other'].hold).toBeUndefined()
+    await expect(make(split(1, 1))).rejects.toThrow('A rollout of shop is running.')
+    expect(await make(back)).toMatchObject({ revision: 5 })
+    expect(control.snapshot().services['shop'].split).toEqual({ blue: 100, green: 0 })
+  })
+
   test('is told to whoever follows, once it is in every worker and before the store is asked', async () => {
     const told: unknown[] = []
     const { control, make, fault } = await start({ routed: (...given) => void told.push(given) })
