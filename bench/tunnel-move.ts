@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { startTurnout } from './peers/turnout.ts'
-import { type Child, firstLine, startChild } from './process.ts'
+import { type Child, firstLine, startChild, waitForPort } from './process.ts'
 import type { ClientsAsked, ClientsReport } from './tunnel-clients.ts'
 import type { Tally } from './tunnel-targets.ts'
 
@@ -129,6 +129,8 @@ export async function measureMove(asked: MoveAsked): Promise<Move> {
   const words = [proxy.port, asked.tunnels, asked.readers, EVERY_MS].map(String)
   const clients = startChild([process.execPath, script, ...words], { core: null, messages: true })
   try {
+    // Clients are served before the admin API is there.
+    await waitForPort(proxy.adminPort, proxy.child)
     await allOnBlue(clients, asked.tunnels)
     if (asked.refusesMs > 0) await fetch(`http://127.0.0.1:${targets.green}/refuse?ms=${asked.refusesMs}`)
     const tallyOf = async () => (await (await fetch(`http://127.0.0.1:${targets.green}/tally`)).json()) as Tally
@@ -186,6 +188,8 @@ class Sampler {
   constructor(adminPort: number) {
     this.#adminPort = adminPort
     this.#whenOver = this.#run()
+    // Whoever ends it hears of it.
+    this.#whenOver.catch(() => {})
   }
 
   async #run(): Promise<void> {
