@@ -71,6 +71,7 @@ export function statusRoutes(app: FastifyInstance, deps: StatusDeps): void {
         workers: { count: workers, ready: deps.isReady() },
         ...process,
         storeStaleMs: Math.round(deps.instances.staleMs),
+        storeFault: deps.instances.storeFault,
         snapshot: deps.instances.local,
         instances: deps.instances.told(),
         lookups: deps.lookups.told(),

@@ -32,3 +32,18 @@ export function instanceLines(
   const text = `${instances.length} instances at revision ${revision}: ${each.join(', ')}`
   return `${wrapped(plain(text), width).join('\n')}\n\n`
 }
+
+/** What the API tells of the store; an older Turnout does not. */
+export interface StoreView {
+  /** null where there is none. */
+  readonly snapshot?: { readonly serves: boolean; readonly keptAtMs: number; readonly revision: number } | null
+  readonly storeFault?: string | null
+}
+
+/** What hinders changes, with an empty line after it; nothing where nothing does. */
+export function storeLines({ snapshot = null, storeFault = null }: StoreView, width: number): string {
+  if (snapshot?.serves)
+    return `The store is away: served by the local snapshot of revision ${snapshot.revision}, written at ${new Date(snapshot.keptAtMs).toISOString()}; nothing can be changed.\n\n`
+  if (storeFault === null) return ''
+  return `${wrapped(plain(`Nothing can be changed: ${storeFault}`), width).join('\n')}\n\n`
+}

@@ -11,7 +11,7 @@ import { pathOf } from './admin.ts'
 import { type Column, countsByWhy, fitted, number, percent, plain, secondsLeft } from './columns.ts'
 import { CliFailure } from './failure.ts'
 import { type HeldView, type HoldView, holdLine } from './hold-words.ts'
-import { type InstanceView, instanceLines } from './instances.ts'
+import { type InstanceView, instanceLines, type StoreView, storeLines } from './instances.ts'
 import { type MaintenanceView, maintenanceLine } from './maintenance.ts'
 import { pause } from './pause.ts'
 import { Redraw, wrapped } from './redraw.ts'
@@ -107,13 +107,11 @@ interface StatusView {
   readonly pools: readonly PoolView[]
 }
 
-interface ProcessView {
+interface ProcessView extends StoreView {
   readonly revision: number
   readonly services: readonly StatusView[]
   /** An older Turnout tells nothing of them. */
   readonly lookups?: readonly { readonly name: string; readonly fault: string | null }[]
-  /** null where there is none. */
-  readonly snapshot?: { readonly serves: boolean; readonly keptAtMs: number; readonly revision: number } | null
   readonly instances?: readonly InstanceView[]
 }
 
@@ -157,18 +155,15 @@ async function look(call: Call): Promise<string> {
   // One call for all: a call for each of thousands would fail, and show thousands of different moments.
   const all = await admin.call<ProcessView>('GET', pathOf('status'))
   if (json) return JSON.stringify(all) + '\n'
-  const { services: views, lookups = [], snapshot = null } = all
-  const others = instanceLines(all, width)
+  const { services: views, lookups = [] } = all
+  const others = `${storeLines(all, width)}${instanceLines(all, width)}`
   if (views.length === 0) return `${others}There are no services yet.\n`
   const faults = lookups.flatMap(({ name, fault }) =>
     fault === null ? [] : [`\n${plain(name === '' ? fault : `${name}: ${fault}`)}\n`],
   )
   const tables = views.map((view) => inColumns(view, clock.nowMs(), width))
-  return [...(snapshot?.serves ? [fromSnapshot(snapshot)] : []), others, tables.join('\n'), ...faults].join('')
+  return [others, tables.join('\n'), ...faults].join('')
 }
-
-const fromSnapshot = ({ revision, keptAtMs }: NonNullable<ProcessView['snapshot']>): string =>
-  `The store is away: served by the local snapshot of revision ${revision}, written at ${new Date(keptAtMs).toISOString()}; nothing can be changed.\n\n`
 
 /** In a narrow terminal state, health and failures stay to the last. */
 const TITLES: readonly Column[] = [

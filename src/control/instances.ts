@@ -66,7 +66,8 @@ export class Instances {
   #looking: Promise<void> | null = null
   /** Why the last look has failed; null when it has not. */
   #fault: string | null = null
-  #isAway = false
+  /** What was told of that, while it is away. */
+  #away: string | null = null
   #failures = 0
 
   constructor(deps: InstancesDeps) {
@@ -74,8 +75,8 @@ export class Instances {
     this.#deps = deps
     this.#known = [this.#self()]
     this.#lookedAtMs = clock.monotonicMs()
-    const endNews = control.subscribe(({ type, data }) => {
-      if (type === 'store' && typeof data['away'] === 'boolean') this.#noteAway(data['away'])
+    const endNews = control.subscribe(({ type, data, message }) => {
+      if (type === 'store' && typeof data['away'] === 'boolean') this.#noteAway(data['away'] ? message : null)
     })
     if (store.fleet === null) {
       this.#ends = [endNews]
@@ -95,7 +96,13 @@ export class Instances {
   told(): ToldInstance[] {
     const all = this.#known.map((instance) => (instance.id === this.#id ? { ...instance, ...this.#self() } : instance))
     return all.map(({ id: its, quiet: _quiet, leads = false, clockAheadMs = 0, ...instance }) => {
-      return { ...instance, leads, clockAheadMs, isSelf: its === this.#id }
+      return {
+        ...instance,
+        name: this.#nameOf({ ...instance, id: its }),
+        leads,
+        clockAheadMs,
+        isSelf: its === this.#id,
+      }
     })
   }
 
@@ -111,6 +118,11 @@ export class Instances {
     return this.#fault
   }
 
+  /** Why the store cannot be read or written; null while it can. Of one that several share, as it was a second ago: each look writes there. */
+  get storeFault(): string | null {
+    return this.#deps.store.fleet === null ? this.#away : this.#fault
+  }
+
   /** For metrics. */
   figures(): InstanceFigures {
     return {
@@ -118,15 +130,15 @@ export class Instances {
       staleMs: this.staleMs,
       local: this.local,
       unreplicated: this.#deps.store.fleet?.unreplicated() ?? 0,
-      isAway: this.#isAway,
+      isAway: this.#away !== null,
       failures: this.#failures,
       bytes: this.#deps.store.bytes?.() ?? null,
     }
   }
 
-  #noteAway(isAway: boolean): void {
-    if (isAway && !this.#isAway) this.#failures++
-    this.#isAway = isAway
+  #noteAway(away: string | null): void {
+    if (away !== null && this.#away === null) this.#failures++
+    this.#away = away
   }
 
   /** The local copy of the store; null where the store is here. */
@@ -180,7 +192,8 @@ export class Instances {
       )
       // Of those that cannot be heard nothing is known.
       const late = this.#known.filter((instance) => (isSeen ? !isSo(instance) : instance.id !== this.#id))
-      if ((isSeen && late.length === 0) || clock.monotonicMs() >= untilMs) return late.map(({ name }) => name)
+      if ((isSeen && late.length === 0) || clock.monotonicMs() >= untilMs)
+        return late.map((instance) => this.#nameOf(instance))
       await sleep(clock, LOOK_MS)
     }
   }
@@ -205,6 +218,12 @@ export class Instances {
     }
     this.#fault = null
     this.#lookedAtMs = fromMs
+  }
+
+  /** Where two have one name (containers may share a host's, each with the process 1), each with a mark of its own. */
+  #nameOf({ id, name }: Pick<Instance, 'id' | 'name'>): string {
+    const isTaken = this.#known.some((other) => other.id !== id && other.name === name)
+    return isTaken ? `${name}#${id.slice(0, 4)}` : name
   }
 
   #self(): Instance {

@@ -188,6 +188,7 @@ test('GET /v1/status has every service as its own status has it, and the process
     startedAtMs: 1_700_000_000_000,
     store: 'memory',
     storeStaleMs: 0,
+    storeFault: null,
     snapshot: null,
     instances: [
       { name: 'here:1', version: '0.1.0', revision: 1, epoch: 1, isSelf: true, leads: false, clockAheadMs: 0 },

@@ -2,6 +2,7 @@
 import { expect, onTestFinished, test } from 'vitest'
 import type { ControlEvent } from '../../src/change.ts'
 import { Instances } from '../../src/control/instances.ts'
+import type { Instance } from '../../src/store/store.ts'
 import { movableClock } from '../admin/stand-in.ts'
 import { snapshotOf, stageOf } from '../metrics/stand-in.ts'
 
@@ -24,4 +25,24 @@ test('the figures of a store that goes away and comes back, which some instances
   expect(told({ away: false })).toEqual([false, 1])
   expect(told({ away: true })).toEqual([true, 2])
   expect(instances.figures().bytes).toBe(4_096)
+  stage.publish({ type: 'store', data: { away: true }, message: 'the disk is full' })
+  expect(instances.storeFault).toBe('the disk is full')
+  expect([told({ away: false }), instances.storeFault]).toEqual([[false, 2], null])
+})
+
+test('instances of one name, as containers on one host have it, are told apart', async () => {
+  const stage = stageOf(snapshotOf({}))
+  const twin = { id: 'beef-1', name: 'host:1', version: '1', revision: 0, epoch: 0 }
+  const fleet = {
+    lifeMs: 3_000,
+    announce: async (self: Instance) => [self, twin, { ...twin, id: 'x', name: 'other:1' }],
+  }
+  const store = { fleet: { ...fleet, unreplicated: () => 0, leave: async () => {} }, local: null } as never
+  const clock = { ...movableClock(), every: () => () => {} }
+  const self = { name: 'host:1', version: '1' }
+  const instances = new Instances({ store, control: stage.control, clock, self, quiet: { ids: () => [] } })
+  onTestFinished(() => instances.close())
+  await expect.poll(() => instances.told().length).toBe(3)
+  const names = instances.told().map(({ name }) => name)
+  expect(names).toEqual([expect.stringMatching(/^host:1#[0-9a-f]{4}$/), 'host:1#beef', 'other:1'])
 })

@@ -279,3 +279,19 @@ test.skipIf(REDIS === null)(
   },
   90_000,
 )
+
+test.skipIf(REDIS === null)(
+  'a Redis that has no memory left is told by status and readiness for as long as it refuses writes',
+  async () => {
+    const { redis, proxies } = await startShared(1)
+    const [one] = proxies
+    const told = async () => (await call<{ storeFault: string | null }>(one, 'GET', '/v1/status')).storeFault
+    const ready = async () => (await fetch(`${one.admin}/readyz?strict`)).text()
+    expect(await told()).toBeNull()
+    await redis.ask('CONFIG', 'SET', 'maxmemory', '1')
+    await until('status says it', async () => /has no memory left/.test((await told()) ?? ''))
+    await until('readiness does', async () => /has no memory left/.test(await ready()))
+    await redis.ask('CONFIG', 'SET', 'maxmemory', '0')
+    await until('it is over', async () => (await told()) === null && /"ready"/.test(await ready()))
+  },
+)
