@@ -40,12 +40,14 @@ export function pathOf(...parts: readonly string[]): string {
 
 /**
  * Connects to the admin API at `--admin`, or TURNOUT_ADMIN, or 127.0.0.1:9900; TURNOUT_TOKEN says who is asking. `ifMatch` is sent with
- * every change, where the call itself names no revision; and after a change the revision that it has made.
+ * every change, where the call itself names no revision; and after a change the revision that it has made. A change is not waited for any more
+ * once `signal` aborts; what only asks ends by itself.
  */
 export function openAdmin(
   given: string | undefined,
   env: Readonly<Record<string, string | undefined>>,
   ifMatch?: number,
+  signal?: AbortSignal,
 ): Admin {
   const url = adminUrl(given || env['TURNOUT_ADMIN'] || ADMIN_DEFAULT)
   const { origin, pathname } = new URL(url)
@@ -79,7 +81,8 @@ export function openAdmin(
       accept: 'application/json',
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),
     }
-    const answer = await request({ method, path, headers, body, headersTimeout: ANSWER_MS_MAX + waitMs })
+    const ends = method === 'GET' ? undefined : signal
+    const answer = await request({ method, path, headers, body, headersTimeout: ANSWER_MS_MAX + waitMs, signal: ends })
     const text = await answer.body.text().catch((error: unknown) => {
       throw unreachable(url, error)
     })
@@ -141,5 +144,6 @@ function read<T>(url: string, status: number, text: string): T {
 }
 
 function unreachable(url: string, error: unknown): unknown {
-  return (error as Error).name === 'AbortError' ? error : outOfReach(url, unansweredInWords(error))
+  if ((error as Error).name !== 'AbortError') return outOfReach(url, unansweredInWords(error))
+  return new CliFailure(1, 'only the waiting has ended: what was asked may be done all the same; turnout history tells.')
 }

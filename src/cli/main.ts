@@ -124,10 +124,10 @@ async function run(argv: readonly string[], io: CliIo): Promise<void> {
 type Values = Record<string, string | boolean | (string | boolean)[] | undefined>
 
 async function runVerb(verb: Verb, args: readonly string[], options: Values, io: CliIo): Promise<void> {
-  const admin = openAdmin(options['admin'] as string | undefined, io.env, revisionOf(options))
   const ended = new AbortController()
   const end = (): void => ended.abort()
   const signal = io.signal === undefined ? ended.signal : AbortSignal.any([io.signal, ended.signal])
+  const admin = openAdmin(options['admin'] as string | undefined, io.env, revisionOf(options), signal)
   if (io.signal === undefined) process.once('SIGINT', end)
   io.gone?.addEventListener('abort', end)
   try {

@@ -5,8 +5,8 @@
  * every two seconds for status and metrics; so the clock and the verdict may be ten seconds old, as they are kept. When the other one is gone,
  * however it ended, we take them up as after a restart: at the second look, when what it wrote last has been taken over by control too.
  *
- * What was read is remembered as long as the document says that the rollout runs, also when the store has lost it since: a process that is gone
- * at the same time does not write it there again. So it is read after each change, too.
+ * What was read is remembered as long as the document says that the rollout runs, and from its last shift on until its end was read, also when
+ * the store has lost it since: a process that is gone at the same time does not write it there again. So it is read after each change, too.
  */
 import type { Control } from '../change.ts'
 import type { Clock } from '../clock.ts'
@@ -15,6 +15,7 @@ import { isTurnoutError } from '../errors.ts'
 import type { Store } from '../store/store.ts'
 import type { Archive } from './archive.ts'
 import { isNewer, type Kept } from './kept.ts'
+import { isLast } from './rollout.ts'
 import { type ToldRollout, toldRollout } from './told.ts'
 
 const LOOK_MS = 2_000
@@ -115,12 +116,13 @@ export class Elsewhere {
     else this.#running.set(service, { kept, revision })
   }
 
-  /** Whether the document says that it still runs, and the store knows neither of that nor of its end. */
+  /** Whether it is known to run still, and the store knows neither of that nor of its end. With its last shift the document says no more of it. */
   #isLost(seen: Kept, kept: Kept | null): boolean {
     const { service } = seen
     const { id } = seen.rollout
     const { archive, control } = this.#deps
-    const runs = own(control.snapshot().status, service)?.trial?.rollout === id
+    const status = own(control.snapshot().status, service)
+    const runs = status?.trial === undefined ? status !== undefined && isLast(seen.rollout) : status.trial.rollout === id
     const isThere = kept?.rollout.id === id && !isNewer(seen, kept)
     return runs && !isThere && !archive.ended(service).some(({ rollout }) => rollout.id === id)
   }

@@ -23,6 +23,7 @@ import { isNewer, type Kept } from './kept.ts'
 import type { Publish } from './news.ts'
 import { retry } from './retry.ts'
 import { isRolling, targetsBegun } from './rolling.ts'
+import { isLast } from './rollout.ts'
 import { sharesAt } from './shares.ts'
 
 /** A rollout that is taken up. */
@@ -51,10 +52,13 @@ export function claimsOf(
     const split = own(services, service)?.split ?? {}
     const kept = stored.find((its) => its.service === service)
     const last = seen.get(service)
-    const isSeen = last !== undefined && trial?.rollout === last.kept.rollout.id && isNewer(last.kept, kept)
+    // Once its last shift is made the document says nothing of it: then it is only to be ended.
+    const isEnding = trial === undefined && last?.isLost === true && isLast(last.kept.rollout)
+    const isSeen =
+      last !== undefined && (isEnding || trial?.rollout === last.kept.rollout.id) && isNewer(last.kept, kept)
     const found = isSeen ? last.kept : kept
     if (found === undefined) return []
-    const isBehind = isOlder(found, trial, split) || (isSeen && last.isBehind === true)
+    const isBehind = isOlder(found, trial, split) || (isSeen && !isEnding && last.isBehind === true)
     return [{ kept: found, isSeen, isBehind }]
   })
 }

@@ -346,6 +346,18 @@ describe('verbs that go on', () => {
     expect((await turnout(admin.url, 'events', '--since', 'noon')).code).toBe(2)
   })
 
+  it('a change that waits is not waited for after the signal, which is said with what may have come of it', async () => {
+    const admin = await scripted({ 'POST /v1/services/shop/switch': () => {} })
+    const { wrote, code, end } = start(['switch', 'shop', 'green', '--wait', '60s'], { TURNOUT_ADMIN: admin.url })
+    await vi.waitFor(() => expect(admin.asked.at(-1)?.method).toBe('POST'))
+    end()
+    expect(await code).toBe(1)
+    expect(wrote).toEqual({
+      out: '',
+      err: 'turnout: only the waiting has ended: what was asked may be done all the same; turnout history tells.\n',
+    })
+  })
+
   it('status --watch writes no control codes into what is no terminal', async () => {
     const view = { revision: 7, epoch: 9, service: 'shop', release: '3', pools: [] }
     const admin = await scripted({ 'GET /v1/services/shop/status': [200, view] })

@@ -17,7 +17,7 @@ const trialOf = ({ control }: Stand) => control.snapshot().status['shop'].trial
 const shopWith = (notify: string) => ({ ...SHOP, split: { blue: 1, green: 0 }, rollout: { notify: [{ url: notify }] } })
 
 /** Two instances over one store, of which the first has begun a rollout that watches 10 %, and the second follows. */
-async function two() {
+async function two(...hooks: readonly object[]) {
   const shared = memoryStore()
   let leader = 0
   const storeOf = (who: number): Store => {
@@ -36,7 +36,7 @@ async function two() {
   await other.rollouts.start()
   onTestFinished(() => Promise.all([one.rollouts.close(), other.rollouts.close()]).then(() => {}))
   const steps = [10, 50].map((weight) => ({ weight, for: '1h' }))
-  const { id } = await one.rollouts.begin('shop', { to: 'green', steps }, 'alice')
+  const { id } = await one.rollouts.begin('shop', { to: 'green', steps, ...(hooks.length > 0 && { hooks }) } as never, 'alice')
   const tick = async (ms: number) => {
     for (const { clock } of leader === 0 ? [one, other] : [other]) clock.move(ms)
     await setImmediate()
@@ -92,6 +92,32 @@ test('where something was changed since it was seen, it goes back, with its reco
   expect(ended).toMatchObject({ id, state: 'rolledBack', reason: 'aborted by turnout, since its record is lost' })
   expect([splitOf(other), trialOf(other)]).toEqual([{ blue: 1, green: 0 }, undefined])
   await expect.poll(() => heard.heard).toMatchObject([{ rollout: id, state: 'rolledBack' }])
+})
+
+test('one that goes back when it is lost together with its leader is ended by another instance, with its hook, its notice and its record', async () => {
+  const answered = Promise.withResolvers<number>()
+  const hook = await startHook<{ key: string }>(() => answered.promise)
+  const { shared, one, other, id, heard, tick, lead } = await two({ at: 'OnRollback', url: hook.url, timeout: '30s' })
+  void one.rollouts.command('shop', id, 'abort', 'bob').catch(() => {})
+  await drivenUntil('the other has seen that it goes back, and the hook is called', async () => {
+    await tick(100)
+    const { state } = other.rollouts.running('shop') ?? {}
+    return state === 'rollingBack' && trialOf(other) === undefined && hook.heard.length > 0
+  })
+  await one.rollouts.close()
+  for (const key of KEYS) await shared.put(key, null)
+  await other.rollouts.refresh('shop')
+  expect(other.rollouts.running('shop')).toMatchObject({ id, state: 'rollingBack' })
+  answered.resolve(200)
+  lead()
+  await drivenUntil('it has ended', async () => {
+    await tick(1_000)
+    return other.rollouts.running('shop') === null
+  })
+  expect(other.rollouts.list('shop')[0]).toMatchObject({ id, state: 'rolledBack', reason: expect.stringContaining('bob') })
+  expect([splitOf(other), trialOf(other)]).toEqual([{ blue: 1, green: 0 }, undefined])
+  expect(new Set(hook.heard.map(({ key }) => key)).size).toBe(1)
+  await expect.poll(() => heard.heard).toContainEqual(expect.objectContaining({ rollout: id, state: 'rolledBack' }))
 })
 
 test.each([
