@@ -140,8 +140,9 @@ export class Keeper {
   async loadMoved(content: Content, revisions: Loaded['revisions'], disowns: boolean): Promise<Loaded | null> {
     const others = [...this.#owed].filter(([, kind]) => kind !== 'shift').map(([name]) => name)
     const isWhole = disowns && others.length < this.#owed.size
-    if (!isWhole && !(await this.#hasMoved())) return null
+    // Both in one: a position that can be read says nothing of whether the rest can.
     return this.#reach.run(async () => {
+      if (!isWhole && !(await this.#hasMoved())) return null
       const { revision } = this.#position
       const { store } = this.#deps
       const document = isWhole ? besides(await store.load(), others, revisions) : await store.load(this.#position)
@@ -180,9 +181,9 @@ export class Keeper {
     for (const note of notes) this.#tellOnce('warn', note)
   }
 
-  /** Whether somebody has written what we do not have yet. Tells when the store fell, or is away. */
+  /** Whether somebody has written what we do not have yet. Tells when the store fell. */
   async #hasMoved(): Promise<boolean> {
-    const [present, found] = [this.#position, await this.#reach.run(() => this.#deps.store.position())]
+    const [present, found] = [this.#position, await this.#deps.store.position()]
     if (found.revision > present.revision) return true
     const isOurs = found.revision === present.revision && found.mark === present.mark
     const isCopy = this.#isCopy

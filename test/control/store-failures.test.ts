@@ -69,6 +69,26 @@ describe('while the store is away', () => {
     expect(storeEvents().map(({ data }) => data)).toEqual([{ away: true }, { away: false }])
   })
 
+  test('a store whose position can be read and whose document cannot is away, which is told once', async () => {
+    const inner = memoryStore()
+    let isBroken = false
+    const store = standInStore(inner, {
+      load: (since) => (isBroken ? Promise.reject(away()) : inner.load(since)),
+    })
+    const { make, control, advance } = await startControl({ store })
+    await make(put())
+    const other = await startControl({ store: inner })
+    isBroken = true
+    await other.make(split(1, 1))
+    const storeEvents = () => control.events().filter(({ type }) => type === 'store')
+    for (let looks = 0; looks < 5; looks++) await advance(LOOK_MS)
+    expect(storeEvents().map(({ data }) => data)).toEqual([{ away: true }])
+    isBroken = false
+    await advance(LOOK_MS)
+    expect(storeEvents().map(({ data }) => data)).toEqual([{ away: true }, { away: false }])
+    expect(control.snapshot().services['shop'].split).toEqual({ blue: 1, green: 1 })
+  })
+
   test('whatever else a store throws is store_unavailable to the caller', async () => {
     const { make, fault } = await start()
     fault.failing = new Error('socket hang up')
