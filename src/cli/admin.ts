@@ -145,5 +145,8 @@ function read<T>(url: string, status: number, text: string): T {
 
 function unreachable(url: string, error: unknown): unknown {
   if ((error as Error).name !== 'AbortError') return outOfReach(url, unansweredInWords(error))
-  return new CliFailure(1, 'only the waiting has ended: what was asked may be done all the same; turnout history tells.')
+  return new CliFailure(
+    1,
+    'only the waiting has ended: what was asked may be done all the same; turnout history tells.',
+  )
 }

@@ -122,7 +122,8 @@ export class Elsewhere {
     const { id } = seen.rollout
     const { archive, control } = this.#deps
     const status = own(control.snapshot().status, service)
-    const runs = status?.trial === undefined ? status !== undefined && isLast(seen.rollout) : status.trial.rollout === id
+    const runs =
+      status?.trial === undefined ? status !== undefined && isLast(seen.rollout) : status.trial.rollout === id
     const isThere = kept?.rollout.id === id && !isNewer(seen, kept)
     return runs && !isThere && !archive.ended(service).some(({ rollout }) => rollout.id === id)
   }

@@ -117,6 +117,9 @@ export const REVISION = `${POSITION}
  */
 export const COMMIT = `${POSITION}
   local revision, mark = position()
+  -- What fails later leaves what was written before it: a key of another type is to fail here.
+  redis.call('XLEN', KEYS[5])
+  redis.call('XLEN', KEYS[6])
   if ARGV[15] ~= '0' and tonumber(redis.call('GET', KEYS[7]) or '0') > tonumber(ARGV[15]) then return {2} end
   if revision ~= tonumber(ARGV[1]) or mark ~= ARGV[2] then return {0, revision} end
   local new = ARGV[4]

@@ -36,7 +36,11 @@ async function two(...hooks: readonly object[]) {
   await other.rollouts.start()
   onTestFinished(() => Promise.all([one.rollouts.close(), other.rollouts.close()]).then(() => {}))
   const steps = [10, 50].map((weight) => ({ weight, for: '1h' }))
-  const { id } = await one.rollouts.begin('shop', { to: 'green', steps, ...(hooks.length > 0 && { hooks }) } as never, 'alice')
+  const { id } = await one.rollouts.begin(
+    'shop',
+    { to: 'green', steps, ...(hooks.length > 0 && { hooks }) } as never,
+    'alice',
+  )
   const tick = async (ms: number) => {
     for (const { clock } of leader === 0 ? [one, other] : [other]) clock.move(ms)
     await setImmediate()
@@ -114,7 +118,11 @@ test('one that goes back when it is lost together with its leader is ended by an
     await tick(1_000)
     return other.rollouts.running('shop') === null
   })
-  expect(other.rollouts.list('shop')[0]).toMatchObject({ id, state: 'rolledBack', reason: expect.stringContaining('bob') })
+  expect(other.rollouts.list('shop')[0]).toMatchObject({
+    id,
+    state: 'rolledBack',
+    reason: expect.stringContaining('bob'),
+  })
   expect([splitOf(other), trialOf(other)]).toEqual([{ blue: 1, green: 0 }, undefined])
   expect(new Set(hook.heard.map(({ key }) => key)).size).toBe(1)
   await expect.poll(() => heard.heard).toContainEqual(expect.objectContaining({ rollout: id, state: 'rolledBack' }))

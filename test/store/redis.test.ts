@@ -302,6 +302,23 @@ describe.skipIf(REDIS === null)('a Redis', () => {
     })
   })
 
+  test.each(['undo', 'audit'])(
+    'where %s is of another type nothing of a change is written, and all of it once it is gone',
+    async (key) => {
+      const one = await fresh()
+      await using([one], async () => {
+        const position = await one.commit(NOWHERE, entry(1))
+        await redis.ask('SET', `{turnout}:${key}`, 'junk')
+        await expectCode(one.commit(position, entry(2)), 'store_unavailable')
+        expect(await redis.ask('HGET', '{turnout}:doc', 'revision')).toMatch(/^\$1\r\n1\r\n/)
+        if (key === 'undo') expect(await one.revisions(10)).toHaveLength(1)
+        await redis.ask('DEL', `{turnout}:${key}`)
+        expect(await one.commit(position, entry(2))).toMatchObject({ revision: 2 })
+        expect(await one.load()).toMatchObject(document(2))
+      })
+    },
+  )
+
   test('a document that another one has gone beyond before both were lost is written where the audit goes on', async () => {
     const store = await fresh()
     await using([store], async () => {
