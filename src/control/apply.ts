@@ -175,17 +175,16 @@ function shift(content: Content, change: Shift, nowMs: number, tools: ChangeTool
   if (isBegin && !sameWeights(splitOf(serviceNamed(content.services, service)), before)) {
     throw new TurnoutError('conflict', `The split of ${service} was changed just when its rollout was to begin.`)
   }
+  // Once it has ended the service is everybody's: whoever ends it again, since it was not known to have, moves nothing.
+  if (ends !== undefined && intentOf(content, service).trial === undefined) return content
   const next = shiftPool(split(content, service, weights), change, nowMs, tools)
   const { trial: tried, ...rest } = intentOf(next, service)
   const releases = new Issuer(next.releases)
-  // What was so already is not ended again.
-  const ended = tried === undefined ? undefined : ends
   const intent = {
     ...rest,
-    pools: ended === 'done' ? keptPools(rest.pools, change, nowMs) : rest.pools,
-    release: ended === undefined ? rest.release : releases.next(),
-    previous:
-      ended === undefined ? rest.previous : ended === 'done' ? { weights: before, release: rest.release } : null,
+    pools: ends === 'done' ? keptPools(rest.pools, change, nowMs) : rest.pools,
+    release: ends === undefined ? rest.release : releases.next(),
+    previous: ends === undefined ? rest.previous : ends === 'done' ? { weights: before, release: rest.release } : null,
     ...(trial === null ? {} : { trial: { ...trial, tried: tried?.tried ?? readyIn(rest.pools[trial.pool]), before } }),
   }
   if (equalJson(intent, intentOf(next, service))) return next

@@ -183,6 +183,15 @@ describe('a way back', () => {
     expect(control.snapshot().services['shop'].split).toEqual({ blue: 1, green: 1 })
   })
 
+  test('that is made again, since nobody knew that it was, leaves what people have set since', async () => {
+    const { control, make } = await start()
+    await make(forward)
+    await goBack(control)
+    await make(split(1, 1))
+    expect(await goBack(control)).toMatchObject({ changed: false })
+    expect(control.snapshot().services['shop'].split).toEqual({ blue: 1, green: 1 })
+  })
+
   test('of a rollout that another instance drives by now is given up for what the store has, and the service is that one’s to change', async () => {
     const { control, make, fault } = await start()
     await make({ kind: 'service.put', service: 'other', spec: shop({}, 'other.test') })
