@@ -6,7 +6,7 @@ import { isTurnoutError } from '../errors.ts'
 import { CliFailure, usageFailure } from './failure.ts'
 import { CHANGE } from './insist.ts'
 import { LEAVE } from './leave.ts'
-import { nearestName } from './usage.ts'
+import { meantBy } from './usage.ts'
 import type { Call, Verb } from './verb.ts'
 
 interface Form {
@@ -123,9 +123,7 @@ async function run(noun: Noun, call: Call): Promise<void> {
   const [given, ...args] = call.args
   const word = WORDS.find((each) => each === given)
   if (word === undefined) {
-    const meant = nearestName(given, WORDS)
-    const hint = meant === null ? `one of ${WORDS.join(', ')}` : `did you mean ${meant}?`
-    throw usageFailure(`there is no ${noun} "${given}": ${hint}`)
+    throw usageFailure(`there is no ${noun} "${given}": ${meantBy(given, WORDS)}`)
   }
   const { names, more }: Form = NOUNS[noun][word]
   if (args.length < names.length || (args.length > names.length && more === undefined)) {

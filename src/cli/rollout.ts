@@ -12,7 +12,7 @@ import { IF_MATCH, insisting } from './insist.ts'
 import { watch } from './rollout-watch.ts'
 import { lineOf, linesOf, type RolloutView } from './rollout-words.ts'
 import { type RunbookView, runbookLines } from './runbook-words.ts'
-import { nearestName } from './usage.ts'
+import { meantBy } from './usage.ts'
 import type { Call, Verb } from './verb.ts'
 
 const VERBS = ['pause', 'resume', 'promote', 'abort'] as const
@@ -139,13 +139,7 @@ export const rollout: Verb = {
 
 function unknownWord(word: string): CliFailure {
   const here = calledHere(word, ROLLOUT_ELSEWHERE)
-  const meant = nearestName(word, WORDS)
-  const hint =
-    here === null
-      ? meant === null
-        ? `one of ${WORDS.join(', ')}.`
-        : `did you mean ${meant}?`
-      : `here it is: turnout ${here}`
+  const hint = here === null ? meantBy(word, WORDS) : `here it is: turnout ${here}`
   return usageFailure(`there is no rollout "${word}": ${hint}`)
 }
 

@@ -77,3 +77,9 @@ const shown = (examples: readonly string[]): string => examples.map((example) =>
 export function nearestName(word: string, names: readonly string[]): string | null {
   return names.find((name) => word.length > 1 && name.startsWith(word)) ?? nearest(word, names)
 }
+
+/** What to type instead of a word that is none of these, as the end of a sentence. */
+export function meantBy(word: string, names: readonly string[]): string {
+  const meant = nearestName(word, names)
+  return meant === null ? `one of ${names.join(', ')}.` : `did you mean ${meant}?`
+}
