@@ -12,6 +12,7 @@
 import { constants, createHmac, createPublicKey, type KeyObject, timingSafeEqual, verify } from 'node:crypto'
 import { isRecord } from '../config/record.ts'
 import { bearerToken, textOfBase64Url } from '../table/visitor.ts'
+import { flat } from './http1/syntax.ts'
 
 /** A key as JSON has it (RFC 7517). */
 type Jwk = Readonly<Record<string, unknown>>
@@ -106,7 +107,8 @@ export class Tokens {
       const found = this.#verify(token)
       if (found === null) return null
       if (this.#verified.size >= TOKENS_KEPT_MAX) this.#verified.delete(this.#verified.keys().next().value!)
-      this.#verified.set(token, found)
+      // A flat copy: what is kept would else be a piece of the request's head, and keep all of that alive.
+      this.#verified.set(flat(token), found)
       known = found
     }
     return known.fromMs <= nowMs && nowMs < known.untilMs ? known.text : null

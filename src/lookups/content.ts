@@ -51,6 +51,12 @@ export async function pageIn(bytes: Uint8Array<SharedArrayBuffer>): Promise<Cont
   return { memory: bytes.buffer, entries: bytes.length, words: `page of ${bytes.length} bytes` }
 }
 
+/**
+ * Keys of a JWKS. Each is imported here and in every worker, which takes up to 0.2 ms, and a token of a key that is not there is looked
+ * for among all: thousands of them would stop all traffic for a second.
+ */
+export const KEYS_MAX = 256
+
 /** The public keys of a JWKS, and nothing else of it. */
 export async function keysIn(bytes: Uint8Array): Promise<Content> {
   const { createLocalJWKSet } = await import('jose')
@@ -60,6 +66,7 @@ export async function keysIn(bytes: Uint8Array): Promise<Content> {
   } catch {
     throw new FileFault('is no set of keys (JWKS)')
   }
+  if (jwks.keys.length > KEYS_MAX) throw new FileFault(`has more than ${KEYS_MAX} keys`)
   const keys = publicKeysOf(jwks.keys as unknown as Readonly<Record<string, unknown>>[]).map(({ key, jwk }) => {
     const { kid, alg, use } = jwk
     return { ...key.export({ format: 'jwk' }), kid, alg, use }

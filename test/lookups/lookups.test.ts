@@ -8,6 +8,7 @@ import type { Services, Spec } from '../../src/config/schema.ts'
 import type { NewEvent } from '../../src/control/events.ts'
 import { Countries, loadCountries } from '../../src/dataplane/countries.ts'
 import { type Lookup, Lookups } from '../../src/dataplane/lookups.ts'
+import { KEYS_MAX } from '../../src/lookups/content.ts'
 import { checkLookups, FILES_MAX, LookupFiles } from '../../src/lookups/lookups.ts'
 import { WatchedFile } from '../../src/lookups/watched-file.ts'
 import { mmdbOf } from '../helpers/mmdb.ts'
@@ -340,9 +341,16 @@ test('the public keys of a file are given without what else stands there, and a 
   const posted = JSON.parse(Buffer.from(given[0].memory).toString()).keys
   expect(posted.map((key: object) => Object.keys(key).sort())).toEqual([['crv', 'kid', 'kty', 'x', 'y']])
   expect(files.told()).toMatchObject([{ kind: 'keys', name: 'jwks.json', entries: 1, content: '1 key', fault: null }])
+  const many = (count: number) =>
+    JSON.stringify({ keys: Array(count).fill({ kty: 'oct', k: 'AAAA' }).with(0, posted[0]) })
+  write('jwks.json', many(KEYS_MAX + 1))
+  await until(() => expect(files.told()[0].fault).toBe(`has more than ${KEYS_MAX} keys`))
+  write('jwks.json', many(KEYS_MAX))
+  await until(() => expect(files.told()[0].fault).toBe(null))
+  expect(given).toHaveLength(2)
   write('jwks.json', '{"keys":[]}')
   await until(() => expect(files.told()[0].fault).toBe('has no public key that tokens are verified by'))
-  expect(given).toHaveLength(1)
+  expect(given).toHaveLength(2)
 })
 
 test('what services look up in vain is told once for all of them, and no more when the last one of them has changed', async () => {
