@@ -4,7 +4,6 @@
 import type { FastifyInstance } from 'fastify'
 import type { Static } from 'typebox'
 import { Type } from '../config/type.ts'
-import type { Instances } from '../control/instances.ts'
 import { TurnoutError } from '../errors.ts'
 import type { AdminDeps } from './deps.ts'
 import { answers } from './schemas.ts'
@@ -20,17 +19,12 @@ const ReadyQuery = Type.Object(
     strict: Type.Optional(
       Type.Union([Type.Boolean(), Type.Literal('')], {
         description:
-          'Whether it is also to reach the store that it shares with other instances; without a value it is. Default: as `onPartition` of the config says.',
+          'Whether it is also to reach and follow the store that it shares with other instances; without a value it is. Default: as `onPartition` of the config says.',
       }),
     ),
   },
   { additionalProperties: false },
 )
-
-const cutOff = ({ staleMs: forMs, local, fault }: Pick<Instances, 'staleMs' | 'local' | 'fault'>): string =>
-  local?.serves === true
-    ? `The store has been away since the start: traffic is served by the local snapshot of revision ${local.revision}.`
-    : `The store was not reached for ${(forMs / 1000).toFixed(1)} s: other instances may have changed what is served.${fault === null ? '' : ` ${fault}`}`
 
 /** Registers the calls. */
 export function liveRoutes(
@@ -55,7 +49,8 @@ export function liveRoutes(
     handler: (request, reply) => {
       if (!isReady()) throw new TurnoutError('not_ready')
       const { strict = deps.unreadyWhenCutOff } = request.query
-      if (strict !== false && instances.isCutOff) throw new TurnoutError('not_ready', cutOff(instances))
+      const cutOff = strict === false ? null : instances.cutOff
+      if (cutOff !== null) throw new TurnoutError('not_ready', cutOff)
       const { revision, epoch } = control.snapshot()
       reply.send({ status: 'ready', revision, epoch })
     },

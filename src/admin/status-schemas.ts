@@ -207,7 +207,9 @@ export const ProcessStatusAnswer = object({
   pid: Type.Integer({ description: 'Id of the process.' }),
   startedAtMs: Milliseconds('Wall time at which it began.'),
   store: Type.String({ description: 'Its kind: memory, sqlite or redis.' }),
-  storeStaleMs: Milliseconds('How long the store that several instances share has not been reached; 0 while it is.'),
+  storeStaleMs: Milliseconds(
+    'How long the store that several instances share has not been reached, or not followed; 0 while it is.',
+  ),
   storeFault: nullable(
     Type.String({
       description: 'Why it cannot be read or written now, as where it has no memory left: nothing can be changed.',

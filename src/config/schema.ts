@@ -241,7 +241,7 @@ export const SpecSchema = closed({
   onPartition: Type.Union([Type.Literal('serve'), Type.Literal('unready')], {
     default: 'serve',
     description:
-      'What /readyz says while a store that several instances share cannot be reached: unready takes this instance out of the balancer before it. It serves on either way.',
+      'What /readyz says while a store that several instances share cannot be reached or followed: unready takes this instance out of the balancer before it. It serves on either way.',
   }),
   trustedProxies: Type.Array(Type.String(), {
     default: [],

@@ -27,7 +27,7 @@ import type { ControlDeps, RunningControl } from './deps.ts'
 import { createDrains, type Drains } from './drains.ts'
 import { createEvents, type Events, type NewEvent } from './events.ts'
 import { refusedAt } from './fault-place.ts'
-import { startFollower } from './follower.ts'
+import { type Followed, Follower } from './follower.ts'
 import { foreseen } from './foreseen.ts'
 import { assertReleasesKept, assertServed, dryRunOf } from './guards.ts'
 import { shownRevision } from './history.ts'
@@ -66,8 +66,10 @@ class Writer implements RunningControl {
   readonly #saver: Saver
   readonly #drains: Drains
   readonly #sightings: Sightings
-  #endFollowing = () => {}
+  readonly #follower: Follower
   readonly unstored = (): readonly string[] => this.#keeper.owed
+  readonly publish = (event: NewEvent): void => this.#events.publish(event)
+  readonly followed = (): Followed => this.#follower.followed
   readonly disown = (): Promise<void> => this.#queue.run(() => this.#follow(true), true)
 
   constructor(deps: ControlDeps) {
@@ -84,14 +86,15 @@ class Writer implements RunningControl {
       plan,
       build,
     })
-    this.#keeper = new Keeper({ store, clock, log, publish: (event) => this.publish(event) })
+    this.#keeper = new Keeper({ store, clock, log, publish: this.publish })
     this.#saver = createSaver(clock, (names) => this.#keeper.saveObserved(this.#state.content.observed, names))
     this.#waiting = createWaiting(clock, (listener) => this.#events.subscribe(listener))
     this.#sightings = new Sightings(
       (look) => this.#queue.run(look, true),
       (seen) => this.#take(seen),
     )
-    this.#drains = createDrains(clock, (event) => this.publish(event))
+    this.#drains = createDrains(clock, this.publish)
+    this.#follower = new Follower(clock, () => this.#queue.run(() => this.#look(), true))
   }
 
   async start(): Promise<void> {
@@ -100,9 +103,8 @@ class Writer implements RunningControl {
     const observed = await this.#keeper.observed(this.#deps.isHeir === true)
     await this.#queue.run(() => this.#adopt(loaded, observed))
     if (this.#deps.isHeir !== true) await this.#keeper.warnOfOthers()
-    const follower = startFollower(this.#deps.clock, () => this.#queue.run(() => this.#look(), true))
-    this.#deps.store.fleet?.listen(() => follower.hurry())
-    this.#endFollowing = () => follower.end()
+    this.#follower.begin()
+    this.#deps.store.fleet?.listen(() => this.#follower.hurry())
   }
 
   snapshot(): Snapshot {
@@ -115,10 +117,6 @@ class Writer implements RunningControl {
 
   subscribe(listener: (event: ControlEvent) => void): () => void {
     return this.#events.subscribe(listener)
-  }
-
-  publish(event: NewEvent): void {
-    this.#events.publish(event)
   }
 
   async change(change: Change, options: ChangeOptions): Promise<ChangeResult> {
@@ -154,7 +152,7 @@ class Writer implements RunningControl {
   }
 
   async close(): Promise<void> {
-    this.#endFollowing()
+    this.#follower.end()
     this.#drains.close()
     this.#waiting.close()
     await this.#queue.run(async () => {})

@@ -16,6 +16,7 @@ import type { ServicePlan } from '../table/plan.ts'
 import type { TableDelta } from '../table/types.ts'
 import type { ChangeTools } from './apply.ts'
 import type { NewEvent } from './events.ts'
+import type { Followed } from './follower.ts'
 import type { Base } from './reconcile.ts'
 
 export interface ControlDeps {
@@ -61,6 +62,8 @@ export interface RunningControl extends Control {
   disown(): Promise<void>
   /** Services that are served otherwise than they are stored, since that could not be stored. */
   readonly unstored: () => readonly string[]
+  /** How far what others write to the store was followed. */
+  readonly followed: () => Followed
   /** The config file as it was last applied. */
   fileBase(): Base
   /** Waits for what is under way, saves what was observed and stops the timers. The store is left open. */

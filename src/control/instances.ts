@@ -8,11 +8,13 @@
  *
  * Each says too which holds are quiet there (quiet.ts), so that a switch waits for what is under way at any of them.
  *
- * An instance that is cut off goes on with its last table. It says so: `staleMs` grows, and by the config it is not ready meanwhile.
+ * An instance that is cut off goes on with its last table. It says so: `staleMs` grows, and by the config it is not ready meanwhile. It is where it
+ * cannot say where it stands, and as well where it cannot read or take over what others have written.
  */
 import type { ChangeOptions, ChangeResult, Control } from '../change.ts'
 import { type Clock, sleep } from '../clock.ts'
 import type { Instance, Local, Store } from '../store/store.ts'
+import type { RunningControl } from './deps.ts'
 import type { Quiet } from './quiet.ts'
 
 /** How often an instance says where it stands. */
@@ -25,7 +27,7 @@ const LOOK_MS = 10
 export interface InstancesDeps {
   /** Without a fleet this instance is the only one there can be. */
   readonly store: Pick<Store, 'bytes' | 'fleet' | 'local'>
-  readonly control: Pick<Control, 'snapshot' | 'subscribe'>
+  readonly control: Pick<RunningControl, 'followed' | 'snapshot' | 'subscribe'>
   readonly clock: Clock
   /** What does not change while it runs. */
   readonly self: Pick<Instance, 'name' | 'version'>
@@ -106,21 +108,20 @@ export class Instances {
     })
   }
 
-  /** How long this one has not reached the store that it shares with others, in ms; 0 while it does. */
+  /** How long this one has not reached the store that it shares with others, or has not followed it, in ms; 0 while it does both. */
   get staleMs(): number {
-    if (this.#deps.store.fleet === null) return 0
-    const forMs = this.#deps.clock.monotonicMs() - this.#lookedAtMs
-    return forMs < 2 * ANNOUNCE_MS ? 0 : forMs
+    return Math.max(this.#sinceMs(this.#lookedAtMs), this.#sinceMs(this.#deps.control.followed().atMs))
   }
 
-  /** Why it does not reach that; null where nothing is known of it. */
-  get fault(): string | null {
-    return this.#fault
+  #sinceMs(atMs: number): number {
+    if (this.#deps.store.fleet === null) return 0
+    const forMs = this.#deps.clock.monotonicMs() - atMs
+    return forMs < 2 * ANNOUNCE_MS ? 0 : forMs
   }
 
   /** Why the store cannot be read or written; null while it can. Of one that several share, as it was a second ago: each look writes there. */
   get storeFault(): string | null {
-    return this.#deps.store.fleet === null ? this.#away : this.#fault
+    return this.#deps.store.fleet === null ? this.#away : (this.#fault ?? this.#deps.control.followed().fault)
   }
 
   /** For metrics. */
@@ -146,9 +147,15 @@ export class Instances {
     return this.#deps.store.local?.told() ?? null
   }
 
-  /** Others may have changed what this one does not know of. */
-  get isCutOff(): boolean {
-    return this.local?.serves === true || this.staleMs > (this.#deps.store.fleet?.lifeMs ?? 0)
+  /** In words why others may have changed what this one does not know of; null while they cannot. */
+  get cutOff(): string | null {
+    const { local, staleMs, storeFault } = this
+    if (local?.serves === true)
+      return `The store has been away since the start: traffic is served by the local snapshot of revision ${local.revision}.`
+    if (staleMs <= (this.#deps.store.fleet?.lifeMs ?? 0)) return null
+    const what = this.#sinceMs(this.#lookedAtMs) > 0 ? 'reached' : 'followed'
+    const why = storeFault === null ? '' : ` ${storeFault}`
+    return `The store was not ${what} for ${(staleMs / 1_000).toFixed(1)} s: other instances may have changed what is served.${why}`
   }
 
   /** What came of a change that has been made here, once all route by it, or with the names of those that do not. */

@@ -22,7 +22,7 @@ export const INSTANCE_FAMILIES: readonly Family[] = [
   {
     name: 'turnout_store_stale_seconds',
     type: 'gauge',
-    help: 'How long a store that several instances share has not been reached; 0 while it is.',
+    help: 'How long a store that several instances share has not been reached, or not followed; 0 while it is.',
     read: ({ instances }) => [{ value: instances.staleMs / 1_000, labels: {} }],
   },
   {

@@ -1,17 +1,23 @@
 /** What is told of the store by one instance alone: whether it is away, how often that began, and what it takes. */
 import { expect, onTestFinished, test } from 'vitest'
 import type { ControlEvent } from '../../src/change.ts'
+import type { Clock } from '../../src/clock.ts'
 import { Instances } from '../../src/control/instances.ts'
 import type { Instance } from '../../src/store/store.ts'
 import { movableClock } from '../admin/stand-in.ts'
 import { snapshotOf, stageOf } from '../metrics/stand-in.ts'
+
+/** A store that is followed all the time. */
+const followedBy = (clock: Clock) => ({ followed: () => ({ atMs: clock.monotonicMs(), fault: null }) })
 
 test('the figures of a store that goes away and comes back, which some instances do not share', () => {
   const stage = stageOf(snapshotOf({}))
   const store = { fleet: null, local: null, bytes: () => 4_096 }
   const self = { name: 'here:1', version: '1' }
   const quiet = { ids: () => [] }
-  const instances = new Instances({ store, control: stage.control, clock: movableClock(), self, quiet })
+  const clock = movableClock()
+  const control = { ...stage.control, ...followedBy(clock) }
+  const instances = new Instances({ store, control, clock, self, quiet })
   onTestFinished(() => void instances.close())
   const told = (data: ControlEvent['data'], type: ControlEvent['type'] = 'store') => {
     stage.publish({ type, data })
@@ -40,7 +46,8 @@ test('instances of one name, as containers on one host have it, are told apart',
   const store = { fleet: { ...fleet, unreplicated: () => 0, leave: async () => {} }, local: null } as never
   const clock = { ...movableClock(), every: () => () => {} }
   const self = { name: 'host:1', version: '1' }
-  const instances = new Instances({ store, control: stage.control, clock, self, quiet: { ids: () => [] } })
+  const control = { ...stage.control, ...followedBy(clock) }
+  const instances = new Instances({ store, control, clock, self, quiet: { ids: () => [] } })
   onTestFinished(() => instances.close())
   await expect.poll(() => instances.told().length).toBe(3)
   const names = instances.told().map(({ name }) => name)

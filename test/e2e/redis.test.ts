@@ -295,3 +295,29 @@ test.skipIf(REDIS === null)(
     await until('it is over', async () => (await told()) === null && /"ready"/.test(await ready()))
   },
 )
+
+test.skipIf(REDIS === null)(
+  'an instance that can say where it stands, and cannot read the document, is cut off until it can',
+  async () => {
+    const { redis, proxies } = await startShared(1)
+    const [one] = proxies
+    const cautious = await startProxy({ store: redis.url, onPartition: 'unready' })
+    const ready = async () => (await fetch(`${one.admin}/readyz?strict`)).text()
+    const told = () => call<{ storeFault: string | null; storeStaleMs: number }>(one, 'GET', '/v1/status')
+    // A key of another type, whose own is kept aside.
+    await redis.ask('RENAME', '{turnout}:named', '{turnout}:aside')
+    await redis.ask('SET', '{turnout}:named', 'x')
+    await until('it has left', async () => (await readiness(cautious)) === 503, 15_000)
+    await until('it says why', async () => /was not followed for .*WRONGTYPE/.test(await ready()), 15_000)
+    const { storeFault, storeStaleMs } = await told()
+    expect(storeFault).toContain('WRONGTYPE')
+    expect(storeStaleMs).toBeGreaterThan(3_000)
+    expect([await readiness(one), await poolOf(one)]).toEqual([200, 'blue'])
+    await redis.ask('RENAME', '{turnout}:aside', '{turnout}:named')
+    await until('it is back', async () => (await readiness(cautious)) === 200, 15_000)
+    await until('nothing is wrong', async () => (await told()).storeFault === null && /"ready"/.test(await ready()))
+    expect(await switchTo(one, 'green')).not.toHaveProperty('complete')
+    expect([await poolOf(one), await poolOf(cautious)]).toEqual(['green', 'green'])
+  },
+  60_000,
+)
