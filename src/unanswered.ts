@@ -1,4 +1,4 @@
-/** Why no answer of HTTP came, for people: the codes of the system and of the HTTP client, which tell it to nobody else. */
+/** Why no answer of HTTP came, for people: the codes of the system and of the HTTP clients (undici, Node), which tell it to nobody else. */
 const WORDS: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'connection refused',
   ECONNRESET: 'connection reset',
@@ -11,13 +11,17 @@ const WORDS: Readonly<Record<string, string>> = {
   UND_ERR_CONNECT_TIMEOUT: 'no connection in time',
   UND_ERR_HEADERS_TIMEOUT: 'no answer in time',
   UND_ERR_HEADERS_OVERFLOW: 'the head of the answer is too large',
+  HPE_HEADER_OVERFLOW: 'the head of the answer is too large',
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'the body was cut short',
 }
 
 /** What kept an answer from coming; of an error that is not known, its own message. */
 export function unansweredInWords(error: unknown): string {
-  const { name, message, code = '' } = error as Partial<Error> & { readonly code?: string }
-  if (name === 'HTTPParserError') return 'what came is no answer of HTTP/1.1'
+  const { name, message, code = '', syscall } = error as Partial<NodeJS.ErrnoException>
+  // Node has one code for a connection that is reset and for one that is closed; only the first is told by the system.
+  if (code === 'ECONNRESET' && syscall === undefined) return WORDS['UND_ERR_SOCKET']
   if (name === 'TimeoutError') return 'no answer in time'
+  if (WORDS[code] === undefined && (name === 'HTTPParserError' || code.startsWith('HPE_')))
+    return 'what came is no answer of HTTP/1.1'
   return WORDS[code] ?? (message || code || String(error))
 }

@@ -4,9 +4,10 @@
  * All of it is HTTP; nothing here knows how Turnout works inside. What the API refuses becomes a `Refusal` with its faults;
  * whatever keeps an answer from coming (refused, time-out, closed) is "out of reach", exit code 3.
  */
-import type { Agent, Dispatcher } from 'undici'
+import type { IncomingMessage } from 'node:http'
 import { octetsOfText } from '../table/octets.ts'
 import { unansweredInWords } from '../unanswered.ts'
+import { type Exchange, openConnections } from './exchange.ts'
 import { CliFailure, type CliFault, outOfReach, Refusal, usageFailure } from './failure.ts'
 
 export const ADMIN_DEFAULT = 'http://127.0.0.1:9900'
@@ -14,15 +15,11 @@ export const ADMIN_DEFAULT = 'http://127.0.0.1:9900'
 const ANSWER_MS_MAX = 60_000
 /** How long the API waits for a pool to be proven unless it is told otherwise. */
 export const WAIT_MS = 10_000
-/** The event stream sends a comment every 15 s; three missed ones mean that it is gone. */
-const SILENCE_MS_MAX = 45_000
 
 export type Method = 'GET' | 'PUT' | 'PATCH' | 'POST' | 'DELETE'
 
 export interface Admin {
   readonly url: string
-  /** Resolves when all that a call needs is loaded: for who counts the time from there. */
-  readonly loaded: Promise<unknown>
   /**
    * Sends `body` as JSON (none when undefined) and returns the JSON of the answer, which may take `waitMs` longer than others. A change
    * is made at `revision` only, unless the user has named one.
@@ -50,25 +47,15 @@ export function openAdmin(
   signal?: AbortSignal,
 ): Admin {
   const url = adminUrl(given || env['TURNOUT_ADMIN'] || ADMIN_DEFAULT)
-  const { origin, pathname } = new URL(url)
-  // A proxy in front of the admin API may have it below a path.
-  const prefix = pathname.replace(/\/+$/, '')
   const token = env['TURNOUT_TOKEN']
   const identity: Record<string, string> = token ? { authorization: octetsOfText(`Bearer ${token}`) } : {}
   // What the command has changed itself is no change of somebody else.
   let expectedNow = ifMatch
-  // Loaded here: verbs that ask nobody end in half of the time.
-  const agent = openAgent()
+  const connections = openConnections(url)
 
-  async function request(options: Omit<Dispatcher.RequestOptions, 'origin'>): Promise<Dispatcher.ResponseData> {
+  async function request(path: string, exchange: Exchange): Promise<IncomingMessage> {
     try {
-      const { headers } = options
-      return await (await agent).request({
-        ...options,
-        origin,
-        path: prefix + options.path,
-        headers: { ...identity, ...(headers as object) },
-      })
+      return await connections.ask(path, { ...exchange, headers: { ...identity, ...exchange.headers } })
     } catch (error) {
       throw unreachable(url, error)
     }
@@ -82,11 +69,8 @@ export function openAdmin(
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),
     }
     const ends = method === 'GET' ? undefined : signal
-    const answer = await request({ method, path, headers, body, headersTimeout: ANSWER_MS_MAX + waitMs, signal: ends })
-    const text = await answer.body.text().catch((error: unknown) => {
-      throw unreachable(url, error)
-    })
-    const told = read<T>(url, answer.statusCode, text)
+    const answer = await request(path, { method, headers, body, answerMs: ANSWER_MS_MAX + waitMs, signal: ends })
+    const told = read<T>(url, answer.statusCode!, await textOf(url, answer))
     const { revision: made } = Object(told) as { readonly revision?: unknown }
     if (method !== 'GET' && expectedNow !== undefined && typeof made === 'number') expectedNow = made
     return told
@@ -94,29 +78,25 @@ export function openAdmin(
 
   return {
     url,
-    loaded: agent,
     call: (method, path, body, waitMs, revision) => send(method, path, JSON.stringify(body), waitMs, revision),
     async stream(path, headers, signal) {
-      const answer = await request({
-        method: 'GET',
-        path,
-        headers: { accept: 'text/event-stream', ...headers },
-        signal,
-      })
-      if (answer.statusCode !== 200) read(url, answer.statusCode, await answer.body.text())
-      return answer.body as AsyncIterable<Buffer>
+      const asked = { accept: 'text/event-stream', ...headers }
+      const answer = await request(path, { method: 'GET', headers: asked, answerMs: ANSWER_MS_MAX, signal })
+      if (answer.statusCode !== 200) read(url, answer.statusCode!, await textOf(url, answer))
+      return answer
     },
-    close: async () => (await agent).destroy(),
+    close: async () => connections.close(),
   }
 }
 
-async function openAgent(): Promise<Agent> {
-  const undici = await import('undici')
-  return new undici.Agent({
-    connect: { timeout: 5_000 },
-    headersTimeout: ANSWER_MS_MAX,
-    bodyTimeout: SILENCE_MS_MAX,
-  })
+async function textOf(url: string, answer: IncomingMessage): Promise<string> {
+  let text = ''
+  try {
+    for await (const piece of answer.setEncoding('utf8')) text += piece
+  } catch (error) {
+    throw unreachable(url, error)
+  }
+  return text
 }
 
 function adminUrl(text: string): string {

@@ -94,8 +94,7 @@ export const completionVerb = (verbs: () => readonly Listed[]): Verb => ({
 
 async function complete(call: Call, verbs: readonly Listed[], words: readonly string[]): Promise<void> {
   const admin = openAdmin(adminOf(words), call.env)
-  const ask = async <T>(path: string): Promise<T | null> => {
-    await admin.loaded
+  const ask = <T>(path: string): Promise<T | null> => {
     let cancel = (): void => {}
     const late = new Promise<null>((resolve) => {
       cancel = call.clock.after(ANSWER_MS_MAX, () => resolve(null))

@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { systemClock } from '../../src/clock.ts'
 import { outcome, problem, scripted, start, turnout } from './scripted.ts'
 import { Terminal } from './terminal.ts'
 
@@ -104,13 +105,15 @@ describe('verbs that change something', () => {
   })
 
   it('pool remove tells what is still under way there', async () => {
-    const draining = { inFlight: 3, tunnels: 40, streams: 1, untilMs: Date.now() + 29_900, drained: false }
+    const draining = { inFlight: 3, tunnels: 40, streams: 1, untilMs: 29_900, drained: false }
     const admin = await scripted({
       'DELETE /v1/services/shop/pools/blue': [200, outcome({ draining })],
       'GET /v1/services/shop': [200, { revision: 7, spec: { pools: { blue: { version: '1', targets: [] } } } }],
     })
-    const { err } = await turnout(admin.url, 'pool', 'remove', 'shop', 'blue')
-    expect(err).toBe(
+    const clock = { ...systemClock, nowMs: () => 0 }
+    const { code, wrote } = start(['pool', 'remove', 'shop', 'blue'], { TURNOUT_ADMIN: admin.url }, true, { clock })
+    expect(await code).toBe(0)
+    expect(wrote.err).toBe(
       'turnout: It drains: 3 requests and 40 tunnels were under way there, and end first, tunnels over 30 s.\n',
     )
   })

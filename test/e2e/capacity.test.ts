@@ -99,6 +99,8 @@ test('a target with a limit of 2 never has more, and the others are answered in 
   expect((await Promise.all(answers)).map(({ status }) => status)).toEqual(Array(10).fill(200))
   expect(target.paths).toEqual(Array.from({ length: 10 }, (_, n) => `/${n}`))
   expect(target.most()).toBe(2)
+  // A worker tells what it has counted a moment after the answer.
+  await until('eight were served from the queue', async () => (await queueOf(proxy)).served === 8)
   expect(await queueOf(proxy)).toMatchObject({ depth: 0, served: 8, shed: { full: 0, time: 0, left: 0 } })
   const metrics = await (await fetch(`${proxy.admin}/metrics`)).text()
   expect(metrics).toMatch(/^turnout_queued_total\{service="shop",pool="blue",version="[^"]*"\} 8$/m)
