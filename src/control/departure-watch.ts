@@ -4,7 +4,8 @@
  *
  * Workers count in shared memory and say nothing; here it is looked at twice a second. A pool that was removed is watched on, since its slots are
  * not given to others while anything is open there. What a pool let go last stays to be read until it lets go again. What a process lets go that this
- * one has replaced counts here (old-departures.ts); and what this one does, once it is replaced itself, there.
+ * one has replaced counts here (old-departures.ts); and what this one does, once it is replaced itself, there. Those whom it has let go and who were seen to
+ * come here are told there as counts of this process, so they are known on if it is killed.
  */
 import type { Control, Snapshot } from '../change.ts'
 import type { Clock } from '../clock.ts'
@@ -13,7 +14,18 @@ import { DEPARTURE, departureOffset, PACE_STATES, type PaceState } from '../metr
 import type { SharedMemory } from '../metrics/layout.ts'
 import { slotsOf } from '../metrics/load.ts'
 import type { NewEvent } from './events.ts'
-import { type Counts, type HandedDepartures, type OldDepartures, poolKey, takeReturns } from './old-departures.ts'
+import {
+  addCounts,
+  type Counts,
+  type HandedDepartures,
+  type HandedPool,
+  NO_COUNTS,
+  type OldDepartures,
+  poolKey,
+  takeReturns,
+} from './old-departures.ts'
+
+const NONE: Counted = Object.freeze({ own: NO_COUNTS, all: NO_COUNTS })
 
 const LOOK_MS = 500
 /** How long it is waited at the end for those that have not come back yet. */
@@ -31,18 +43,24 @@ export interface LetGo {
   readonly pace: PaceState
 }
 
+/** What is let go of a pool. */
+interface Counted {
+  /** By this process, with those who have come to it. */
+  readonly own: Counts
+  /** And by those before it. */
+  readonly all: Counts
+}
+
 interface Watched {
   readonly service: string
   readonly pool: string
   /** The counts before it began. */
-  readonly from: Counts
+  readonly from: Counted
   letGo: LetGo
   /** Since when none was left; below 0 while some are. */
   overMs: number
   isTold: boolean
 }
-
-const NONE: Counts = Object.freeze({ closed: 0, cut: 0, moved: 0, left: 0, went: 0, state: 0 })
 
 /** Watches until it is closed. */
 export class DepartureWatch {
@@ -54,9 +72,9 @@ export class DepartureWatch {
   /** Whose the slots are, or were last. */
   readonly #owners = new Map<number, string>()
   readonly #watched = new Map<string, Watched>()
-  #seen = new Map<string, Counts>()
+  #seen: ReadonlyMap<string, Counted> = new Map()
   /** What the next process is told of: the counts that it begins from. */
-  readonly #handed = new Map<string, Counts>()
+  readonly #handed = new Map<string, Counted>()
   /** The statuses whose slots are known. */
   #followed: Snapshot['status'] = {}
   /** Ends the watch. */
@@ -89,19 +107,30 @@ export class DepartureWatch {
       if (!isTold && !this.#handed.has(key)) this.#handed.set(key, from)
     }
     const keys = [...this.#handed.keys()]
-    const pools = keys.map((key) => {
+    const own = [...this.#handed].map(([key, from]) => this.#own(key, from))
+    const before = keys.flatMap((key) => {
       const [service, pool] = key.split('\n')
-      return { service, pool, counts: grownTo(this.#watched.get(key)!, this.#seen.get(key), this.#handed.get(key)!) }
+      return [...this.#old.parts(key)].map(([pid, counts]): HandedPool => ({ service, pool, counts, pid }))
     })
     const nowMs = this.#clock.steadyMs()
-    const own = [...takeReturns(this.#memory.returns)].map(({ key, count, slot, atMs }) => {
+    const gone = [...takeReturns(this.#memory.returns)].map(({ key, count, slot, atMs }) => {
       return { key, count, agoMs: nowMs - atMs, pool: this.#owners.get(slot) ?? '' }
     })
-    const gone = [...own, ...this.#old.takeGone()].flatMap(({ key, count, agoMs, pool }) => {
+    const whom = [...gone, ...this.#old.takeGone()].flatMap(({ key, count, agoMs, pool }) => {
       const at = keys.indexOf(pool)
       return at < 0 ? [] : [[key, count, Math.max(0, Math.floor(agoMs / 1_000)), at] as const]
     })
-    return { pools, gone }
+    return { pools: [...own, ...before], gone: whom }
+  }
+
+  /** What this process itself lets go of a pool, since these counts. */
+  #own(key: string, from: Counted): HandedPool {
+    const { service, pool, letGo } = this.#watched.get(key)!
+    const { own, all } = this.#seen.get(key) ?? NONE
+    const { before: _before, pace: _pace, ...grown } = told(from.own, own, 0)
+    // Of all that have ended by themselves, or with their process.
+    const went = letGo.before - letGo.closed - letGo.left - Math.max(0, all.went - from.all.went)
+    return { service, pool, counts: { ...grown, went: Math.max(0, went), state: own.state } }
   }
 
   #follow(): void {
@@ -127,15 +156,15 @@ export class DepartureWatch {
       const known = this.#watched.get(key)
       const from = this.#seen.get(key) ?? NONE
       const isOver = known === undefined || known.isTold
-      if (isOver && (counts.left > 0 || counts.closed > from.closed)) this.#begin(key, from, counts)
-      else if (known !== undefined) this.#goOn(known, counts)
+      if (isOver && (counts.all.left > 0 || counts.all.closed > from.all.closed)) this.#begin(key, from, counts.all)
+      else if (known !== undefined) this.#goOn(known, counts.all)
     }
     this.#seen = counted
   }
 
-  #begin(key: string, from: Counts, counts: Counts): void {
+  #begin(key: string, from: Counted, counts: Counts): void {
     const [service, pool] = key.split('\n')
-    const letGo = told(from, counts, 0)
+    const letGo = told(from.all, counts, 0)
     const it: Watched = { service, pool, from, letGo, overMs: -1, isTold: false }
     this.#watched.set(key, it)
     const what = `${letGo.before} tunnels of pool ${pool} of ${service} are being closed`
@@ -145,7 +174,7 @@ export class DepartureWatch {
   #goOn(it: Watched, counts: Counts): void {
     const { service, pool } = it
     const { pace: before } = it.letGo
-    it.letGo = told(it.from, counts, it.letGo.before)
+    it.letGo = told(it.from.all, counts, it.letGo.before)
     const { pace, left, closed, moved, cut } = it.letGo
     if (it.isTold) return
     if (pace !== before && (pace === 'stopped' || (before === 'stopped' && left > 0))) {
@@ -180,27 +209,21 @@ function told(from: Counts, counts: Counts, before: number): LetGo {
   }
 }
 
-/** The counts of a pool since these. */
-function grownTo({ letGo }: Watched, counts: Counts = NONE, from: Counts): Counts {
-  const { before: _before, pace: _pace, ...grown } = told(from, counts, 0)
-  return { ...grown, went: Math.max(0, letGo.before - grown.closed - grown.left), state: counts.state }
-}
-
 function countAll(
   { departures, workers }: SharedMemory,
   owners: ReadonlyMap<number, string>,
   old: OldDepartures,
-): Map<string, Counts> {
-  const all = new Map<string, Counts>()
+): Map<string, Counted> {
+  const own = new Map<string, Counts>()
   for (const [slot, key] of owners) {
-    let counts = all.get(key)
+    let counts = own.get(key)
     for (let worker = 0; worker < workers; worker++) {
       const at = departureOffset(worker, slot)
       // One that has closed none may still have those who come back.
       if (departures[at + DEPARTURE.left] + departures[at + DEPARTURE.closed] + departures[at + DEPARTURE.moved] === 0)
         continue
-      counts ??= { ...NONE }
-      all.set(key, counts)
+      counts ??= { ...NO_COUNTS }
+      own.set(key, counts)
       counts.closed += departures[at + DEPARTURE.closed]
       counts.cut += departures[at + DEPARTURE.cut]
       counts.moved += departures[at + DEPARTURE.moved]
@@ -208,11 +231,12 @@ function countAll(
       counts.state = Math.max(counts.state, departures[at + DEPARTURE.state])
     }
   }
+  const counted = new Map([...own].map(([key, counts]) => [key, { own: counts, all: counts }]))
   for (const [key, theirs] of old.counts()) {
-    const counts = all.get(key) ?? { ...NONE }
-    all.set(key, counts)
-    for (const field of ['closed', 'cut', 'moved', 'left', 'went'] as const) counts[field] += theirs[field]
-    counts.state = Math.max(counts.state, theirs.state)
+    const ours = own.get(key) ?? NO_COUNTS
+    const all = { ...ours }
+    addCounts(all, theirs)
+    counted.set(key, { own: { ...ours, moved: ours.moved + old.cameFrom(key) }, all })
   }
-  return all
+  return counted
 }

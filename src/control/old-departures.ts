@@ -1,6 +1,9 @@
 /**
  * Tunnels that a process lets go which this one has replaced (upgrade/), as it tells of them: so what is told of a pool stays whole over an upgrade.
  *
+ * Where upgrades follow each other, there may be several; each passes on what those before it tell, and what is told of each is kept apart. So when one
+ * of them is killed only what was left in it is left no more, and those before it tell the rest themselves (upgrade/earlier.ts).
+ *
  * Its visitors come back to this process. So it says whom it has let go, by the keys of dataplane/returns.ts, and the workers here note who comes;
  * the two are matched here. Either may be known first, as the news takes a moment: who has come is remembered for `CAME_MS`, who was let go for
  * `KNOWN_MS`. Whoever comes back counts as moved wherever he comes to, the same target too, since he has come to another process.
@@ -28,10 +31,27 @@ export interface Counts {
   state: number
 }
 
+export const NO_COUNTS: Counts = Object.freeze({ closed: 0, cut: 0, moved: 0, left: 0, went: 0, state: 0 })
+
+/** Adds what another process, or another part of one, counts of the same pool. */
+export function addCounts(sum: Counts, more: Counts): void {
+  for (const field of ['closed', 'cut', 'moved', 'left', 'went'] as const) sum[field] += more[field]
+  sum.state = Math.max(sum.state, more.state)
+}
+
+/** What one process lets go of a pool. */
+export interface HandedPool {
+  readonly service: string
+  readonly pool: string
+  readonly counts: Counts
+  /** The process id, where it is one before the process that tells it. */
+  readonly pid?: number
+}
+
 /** What a process tells the one that has replaced it. */
 export interface HandedDepartures {
   /** Of pools that let some go: all counts since that began, or since it was told first. */
-  readonly pools: readonly { readonly service: string; readonly pool: string; readonly counts: Counts }[]
+  readonly pools: readonly HandedPool[]
   /** Who was let go since the last time: key, how many, how many seconds ago, and which of these pools. */
   readonly gone: readonly (readonly [key: number, count: number, agoS: number, pool: number])[]
 }
@@ -59,21 +79,34 @@ export function* takeReturns(cells: Int32Array): Generator<{ key: number; slot: 
 export class OldDepartures {
   readonly #arrivals: Int32Array
   readonly #clock: Pick<Clock, 'monotonicMs' | 'steadyMs'>
-  readonly #counts = new Map<string, Counts>()
+  readonly #isOver: (pid: number) => boolean
+  /** Of each process that has told itself, or was told of, by pool. */
+  readonly #counts = new Map<number, Map<string, Counts>>()
+  /** Those that have told themselves; what others know of them is older. */
+  readonly #tellers = new Set<number>()
   /** Of those whom it has let go, how many have come, by pool. */
   readonly #moved = new Map<string, number>()
   #gone: Gone[] = []
   #came: { readonly key: number; readonly atMs: number; count: number }[] = []
 
-  constructor({ arrivals }: Pick<SharedMemory, 'arrivals'>, clock: Pick<Clock, 'monotonicMs' | 'steadyMs'>) {
+  /** `isOver` tells of a process whether it is: whatever was left there has gone with it. */
+  constructor(
+    { arrivals }: Pick<SharedMemory, 'arrivals'>,
+    clock: Pick<Clock, 'monotonicMs' | 'steadyMs'>,
+    isOver: (pid: number) => boolean,
+  ) {
     this.#arrivals = arrivals
     this.#clock = clock
+    this.#isOver = isOver
   }
 
-  /** Takes what it tells. */
-  take({ pools, gone }: HandedDepartures): void {
+  /** Takes what the process with this id tells. */
+  take({ pools, gone }: HandedDepartures, teller: number): void {
     const nowMs = this.#clock.monotonicMs()
-    for (const { service, pool, counts } of pools) this.#counts.set(poolKey(service, pool), counts)
+    this.#tellers.add(teller)
+    for (const { service, pool, counts, pid = teller } of pools) {
+      if (pid === teller || !this.#tellers.has(pid)) this.#note(pid, poolKey(service, pool), counts)
+    }
     for (const [key, count, agoS, at] of gone) {
       const { service, pool } = pools[at]
       this.#gone.push({ key, count, atMs: nowMs - agoS * 1_000, pool: poolKey(service, pool) })
@@ -90,26 +123,42 @@ export class OldDepartures {
     this.#match()
   }
 
-  /** It is over: whatever is left there has gone with it. */
-  end(): void {
-    for (const [pool, counts] of this.#counts) this.#counts.set(pool, { ...counts, left: 0, state: 0 })
+  #note(pid: number, pool: string, counts: Counts): void {
+    const ofProcess = this.#counts.get(pid) ?? new Map<string, Counts>()
+    this.#counts.set(pid, ofProcess)
+    ofProcess.set(pool, counts)
   }
 
-  /** What it lets go of each pool of which it has told. */
+  /** What was told of a pool, by process: those who were seen to come here are not among them. */
+  *parts(pool: string): Generator<[pid: number, counts: Counts]> {
+    for (const [pid, ofProcess] of this.#counts) {
+      const counts = ofProcess.get(pool)
+      if (counts !== undefined) yield [pid, this.#isOver(pid) ? { ...counts, left: 0, state: 0 } : counts]
+    }
+  }
+
+  /** What they let go of each pool of which they have told. */
   *counts(): Generator<[pool: string, counts: Counts]> {
-    for (const [pool, counts] of this.#counts) yield [pool, this.#withMoved(pool, counts)]
+    const pools = new Set([...this.#counts.values()].flatMap((ofProcess) => [...ofProcess.keys()]))
+    for (const pool of pools) yield [pool, this.#sum(pool)]
   }
 
   /** Those of a pool; null for none. */
   of(service: string, pool: string): Counts | null {
     if (this.#counts.size === 0) return null
     const key = poolKey(service, pool)
-    const counts = this.#counts.get(key)
-    return counts === undefined ? null : this.#withMoved(key, counts)
+    return [...this.#counts.values()].some((ofProcess) => ofProcess.has(key)) ? this.#sum(key) : null
   }
 
-  #withMoved(pool: string, counts: Counts): Counts {
-    return { ...counts, moved: counts.moved + (this.#moved.get(pool) ?? 0) }
+  /** How many of those whom they let go of a pool have come here. */
+  cameFrom(pool: string): number {
+    return this.#moved.get(pool) ?? 0
+  }
+
+  #sum(pool: string): Counts {
+    const sum = { ...NO_COUNTS, moved: this.cameFrom(pool) }
+    for (const [, counts] of this.parts(pool)) addCounts(sum, counts)
+    return sum
   }
 
   /** Those whom nobody has seen come, for the process after this one, and no longer for this one. */

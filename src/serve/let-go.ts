@@ -15,14 +15,11 @@ export function startDepartures(
   clock: Clock,
   cleanup: Cleanup,
 ): { readonly departures: DepartureWatch; readonly letGoBefore: OldDepartures['of'] } {
-  const old = new OldDepartures(memory, clock)
-  predecessor?.onLetGo((handed) => old.take(handed))
+  const old = new OldDepartures(memory, clock, (pid) => predecessor?.isOver(pid) ?? true)
+  predecessor?.onLetGo((handed, pid) => old.take(handed, pid))
   const departures = new DepartureWatch(control, memory, clock, (event) => control.publish(event), old)
   cleanup.add(() => departures.close())
-  void predecessor?.whenOver.then(() => {
-    old.end()
-    // Whoever sees that it is over sees the counts of its end.
-    departures.look()
-  })
+  // Whoever sees that it is over sees the counts of its end.
+  void predecessor?.whenOver.then(() => departures.look())
   return { departures, letGoBefore: (service, pool) => old.of(service, pool) }
 }

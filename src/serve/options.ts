@@ -36,7 +36,16 @@ export interface ServeOptions {
   /** The process that this one takes the place of. Default: none. */
   readonly predecessor?: Pick<
     Predecessor,
-    'built' | 'probed' | 'takeOver' | 'busyPid' | 'whenOver' | 'leaveEarlier' | 'takeTold' | 'onLetGo' | 'routed'
+    | 'built'
+    | 'probed'
+    | 'takeOver'
+    | 'busyPid'
+    | 'whenOver'
+    | 'isOver'
+    | 'leaveEarlier'
+    | 'takeTold'
+    | 'onLetGo'
+    | 'routed'
   >
   /** Has another process take the place of this one; without it the admin API has no upgrade. */
   readonly upgrade?: (limitMs: number) => Promise<Upgraded>

@@ -160,7 +160,8 @@ const COUNTED = ['closed', 'cut', 'moved', 'left', 'went', 'state'] as const
 
 const isPool = (value: unknown): boolean => {
   if (!isRecord(value) || !isText(value['service']) || !isText(value['pool'])) return false
-  const { counts } = value
+  const { counts, pid = 0 } = value
+  if (!isWhole(pid)) return false
   return isRecord(counts) && COUNTED.every((field) => isWhole(counts[field]))
 }
 

@@ -45,17 +45,20 @@ export class Predecessor {
   #isOver = false
   #untold: Told[] = []
   #onEnd: () => void = () => {}
-  #onLetGo: (handed: HandedDepartures) => void = () => {}
+  #onLetGo: (handed: HandedDepartures, pid: number) => void = () => {}
 
   constructor(offer: Offer, channel: Channel, clock: Pick<Clock, 'after'>) {
     this.offer = offer
     this.#channel = channel
     this.#clock = clock
-    this.#earlier = new EarlierProcesses(offer.earlier ?? [], (told) => this.#note(told))
+    this.#earlier = new EarlierProcesses(offer.earlier ?? [], {
+      letGo: (handed, pid) => this.#onLetGo(handed, pid),
+      ended: (told) => this.#note(told),
+    })
     channel.on('message', (sent) => {
       if (isSaid(sent, 'yours')) this.#yours.resolve()
       const handed = readHanded(sent)
-      if (handed !== null) this.#onLetGo(handed)
+      if (handed !== null) this.#onLetGo(handed, offer.from.pid)
       if (isSaid(sent, 'drained')) this.#ends(toldIn(sent))
     })
     channel.once('disconnect', () => this.#isGone())
@@ -87,6 +90,11 @@ export class Predecessor {
     return this.#isOver ? (this.earlier.find((process) => process.pid !== pid)?.pid ?? null) : pid
   }
 
+  /** Whether a process before this one is over, or unknown. */
+  isOver(pid: number): boolean {
+    return pid === this.offer.from.pid ? this.#isOver : !this.#earlier.all.some((process) => process.pid === pid)
+  }
+
   /** Resolves when none has any more. */
   get whenOver(): Promise<void> {
     return this.#over.promise
@@ -113,8 +121,8 @@ export class Predecessor {
     return this.#untold.splice(0)
   }
 
-  /** Calls `hear` from now on with whose tunnels it closes. */
-  onLetGo(hear: (handed: HandedDepartures) => void): void {
+  /** Calls `hear` from now on with whose tunnels they close, and the process id of who tells it. */
+  onLetGo(hear: (handed: HandedDepartures, pid: number) => void): void {
     this.#onLetGo = hear
   }
 
@@ -147,6 +155,7 @@ export class Predecessor {
 
   /** This process serves. */
   ready(ready: Ready): void {
+    this.#earlier.read()
     void this.#say({ type: 'ready', ...ready })
   }
 

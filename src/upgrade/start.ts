@@ -9,7 +9,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 import { unreadInWords } from '../unread.ts'
-import { lastWords } from './earlier.ts'
+import { lineOf } from './earlier.ts'
 import {
   type EarlierProcess,
   type Identity,
@@ -91,11 +91,12 @@ export function startSuccessor(offer: ReturnType<Present['offer']>, options: Sta
     pid: child.pid ?? 0,
     pipe: lifeline === null && stays ? ((pipes[LIFELINE] as Readable | null | undefined) ?? null) : null,
     get isBehind() {
-      return unread > 0
+      return unread > 0 || (ownEnd?.writableLength ?? 0) > 0
     },
     send(message) {
-      if (message.type === 'drained') ownEnd?.end(child.connected ? '' : lastWords(message.told))
-      // One that has just ended is told of as such.
+      // One that has just ended is told of as such, and those after it hear of the rest.
+      if (!child.connected && (message.type === 'letGo' || message.type === 'drained')) ownEnd?.write(lineOf(message))
+      if (message.type === 'drained') ownEnd?.end()
       if (!child.connected) return
       unread++
       child.send(sealed(message), () => unread--)

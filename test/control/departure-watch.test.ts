@@ -20,13 +20,15 @@ let stage: ReturnType<typeof stageOf>
 let watch: DepartureWatch
 let events: NewEvent[]
 let old: OldDepartures
+let over: Set<number>
 
 beforeEach(() => {
   memory = allocateSharedMemory(2, true)
   clock = movableClock()
   stage = stageOf(snapshotOf(POOLS))
   events = []
-  old = new OldDepartures(memory, clock)
+  over = new Set()
+  old = new OldDepartures(memory, clock, (pid) => over.has(pid))
   watch = new DepartureWatch(stage.control, memory, clock, (event) => void events.push(event), old)
   onTestFinished(() => watch.close())
 })
@@ -127,10 +129,12 @@ test('a pool that was removed is watched on until its last has gone', () => {
   expect(messages()[1]).toMatch(/^Of the tunnels of pool blue of shop 2 were closed/)
 })
 
+/** Its process id, and that of the one before it. */
+const [OLD, OLDER] = [20, 10]
 /** What a replaced process tells of blue. */
 const counts = (more: Partial<Counts>) => ({ closed: 0, cut: 0, moved: 0, left: 0, went: 0, state: 0, ...more })
 const told = (more: Partial<Counts>, gone: HandedDepartures['gone'] = []) =>
-  old.take({ pools: [{ service: 'shop', pool: 'blue', counts: counts(more) }], gone })
+  old.take({ pools: [{ service: 'shop', pool: 'blue', counts: counts(more) }], gone }, OLD)
 /** Somebody comes to a worker that does not know him. */
 const comes = (key: number) => new Returns(memory).take(key, clock.steadyMs())
 
@@ -170,7 +174,7 @@ test('somebody who had come before he was let go, or long ago, has not come back
   told({ left: 2, closed: 3 }, [[8, 1, 6, 0]])
   clock.move(LOOK_MS)
   expect(blue()).toMatchObject({ before: 5, closed: 3, moved: 0, left: 2 })
-  old.end()
+  over.add(OLD)
   clock.move(RETURN_MS + 2 * LOOK_MS)
   expect(blue()).toMatchObject({ before: 5, left: 0 })
   expect(messages()[1]).toMatch(/ 3 were closed, and 0 have come/)
@@ -189,18 +193,61 @@ test('what is handed over is what is not over, with all that was told of the pro
   returns.note(7, OTHER_TARGET, clock.steadyMs())
   // Nobody of this pool lets any go.
   returns.note(8, 2, clock.steadyMs())
-  const pools = (more: Partial<Counts>) => [{ service: 'shop', pool: 'blue', counts: counts(more) }]
+  const pools = (own: Partial<Counts>, theirs: Partial<Counts>) => [
+    { service: 'shop', pool: 'blue', counts: counts(own) },
+    { service: 'shop', pool: 'blue', counts: counts(theirs), pid: OLD },
+  ]
   expect(watch.handOver()).toEqual({
-    pools: pools({ closed: 3, moved: 1, left: 2, went: 1 }),
+    pools: pools({ closed: 1, left: 1, went: 1 }, { closed: 2, moved: 1, left: 1 }),
     gone: [
       [7, 1, 0, 0],
       [11, 2, 3, 0],
     ],
   })
   count({ left: -1, closed: 1 })
-  old.end()
-  expect(watch.handOver()).toEqual({ pools: pools({ closed: 4, moved: 1, went: 2 }), gone: [] })
+  over.add(OLD)
+  const atLast = { pools: pools({ closed: 2, went: 2 }, { closed: 2, moved: 1 }), gone: [] }
+  expect(watch.handOver()).toEqual(atLast)
   // It is told also after it is over here.
   clock.move(RETURN_MS + 2 * LOOK_MS)
-  expect(watch.handOver()).toEqual({ pools: pools({ closed: 4, moved: 1, went: 2 }), gone: [] })
+  expect(watch.handOver()).toEqual(atLast)
+})
+
+test('those whom it let go and who came here are counts of the one between, for the next one', () => {
+  told({ left: 1, closed: 2, moved: 1 }, [[7, 1, 0, 0]])
+  comes(7)
+  clock.move(LOOK_MS)
+  expect(watch.handOver().pools.map(({ counts: { closed, moved, left }, pid }) => [pid, closed, moved, left])).toEqual([
+    [undefined, 0, 1, 0],
+    [OLD, 2, 1, 1],
+  ])
+})
+
+test('when the process between is killed only what was left in it is gone, and the one before it tells on by itself', () => {
+  const blueOf = (more: Partial<Counts>, pid?: number) => ({
+    service: 'shop',
+    pool: 'blue',
+    counts: counts(more),
+    ...(pid !== undefined && { pid }),
+  })
+  const between = {
+    pools: [blueOf({ closed: 5, moved: 6, left: 3 }), blueOf({ closed: 4, moved: 1, left: 8 }, OLDER)],
+    gone: [],
+  }
+  old.take(between, OLD)
+  clock.move(LOOK_MS)
+  expect(blue()).toEqual({ before: 20, closed: 9, cut: 0, moved: 7, left: 11, pace: 'steady' })
+  over.add(OLD)
+  clock.move(LOOK_MS)
+  expect(blue()).toEqual({ before: 20, closed: 9, cut: 0, moved: 7, left: 8, pace: 'steady' })
+  old.take({ pools: [blueOf({ closed: 6, moved: 1, left: 6 })], gone: [[9, 1, 0, 0]] }, OLDER)
+  // What the one between had still under way to here is older.
+  old.take(between, OLD)
+  comes(9)
+  clock.move(LOOK_MS)
+  expect(blue()).toEqual({ before: 20, closed: 11, cut: 0, moved: 8, left: 6, pace: 'steady' })
+  old.take({ pools: [blueOf({ closed: 12, moved: 1 })], gone: [] }, OLDER)
+  over.add(OLDER)
+  clock.move(LOOK_MS)
+  expect(blue()).toEqual({ before: 20, closed: 17, cut: 0, moved: 8, left: 0, pace: 'steady' })
 })

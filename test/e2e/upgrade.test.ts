@@ -393,8 +393,14 @@ test('a request that the old one holds goes on by a release, also when that coul
   await expect.poll(() => ends(proxy), { timeout: 10_000 }).toEqual(over)
 }, 60_000)
 
-test('tunnels that the old one closes are counted by the new one, with all that was closed before, and so are those who come back', async () => {
-  const CLIENTS = 60
+const CLIENTS = 60
+interface LetGo {
+  predecessor: number | null
+  pools: { name: string; letGo: { before: number; closed: number; moved: number; left: number } | null }[]
+}
+
+/** Targets that take WebSockets. */
+function socketTargets() {
   const sockets = new WebSocketServer({ noServer: true })
   const startTarget = async () => {
     const server = http.createServer()
@@ -406,30 +412,43 @@ test('tunnels that the old one closes are counted by the new one, with all that 
     })
     return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   }
-  const setting = { visitor: ['header:x-user-id'], drain: { tunnels: { over: '60s' } } }
-  const shop = service({ blue: [await startTarget()], green: [await startTarget()] }, setting)
-  const { proxy, upgrade } = await start({ workers: 2, timeouts: { shutdown: '4s' } }, { shop })
+  return { sockets, startTarget }
+}
+
+/** Opens tunnels that come back whenever they are closed, until `end`. */
+async function clientsOf(proxy: ProxyProcess): Promise<{ came: () => number; end: () => void }> {
   let [came, isOver] = [0, false]
+  const present = new Set<WebSocket>()
   const open = (id: string): void => {
     const socket = new WebSocket(proxy.url.replace('http', 'ws'), { headers: { 'x-user-id': id } })
+    present.add(socket)
     socket.on('open', () => came++)
     socket.on('error', () => {})
-    socket.on('close', () => !isOver && open(id))
-    onTestFinished(() => socket.terminate())
+    socket.on('close', () => {
+      present.delete(socket)
+      if (!isOver) open(id)
+    })
   }
-  onTestFinished(() => {
+  const end = () => {
     isOver = true
-  })
+    for (const socket of present) socket.terminate()
+  }
+  onTestFinished(end)
   for (let n = 0; n < CLIENTS; n++) open(`u${n}`)
   await until('all are there', () => came === CLIENTS)
+  return { came: () => came, end }
+}
+
+test('tunnels that the old one closes are counted by the new one, with all that was closed before, and so are those who come back', async () => {
+  const setting = { visitor: ['header:x-user-id'], drain: { tunnels: { over: '60s' } } }
+  const { sockets, startTarget } = socketTargets()
+  const shop = service({ blue: [await startTarget()], green: [await startTarget()] }, setting)
+  const { proxy, upgrade } = await start({ workers: 2, timeouts: { shutdown: '4s' } }, { shop })
+  const { came } = await clientsOf(proxy)
   await call(proxy, 'POST', '/v1/services/shop/switch', { to: 'green', wait: '0s' })
-  await until('some have left', () => came > CLIENTS + 3)
+  await until('some have left', () => came() > CLIENTS + 3)
   await upgrade()
-  interface Told {
-    predecessor: number | null
-    pools: { name: string; letGo: { before: number; closed: number; moved: number; left: number } | null }[]
-  }
-  const told = async () => await call<Told>(proxy, 'GET', '/v1/services/shop/status')
+  const told = async () => await call<LetGo>(proxy, 'GET', '/v1/services/shop/status')
   let last = await told()
   const look = async () => {
     last = await told()
@@ -442,11 +461,36 @@ test('tunnels that the old one closes are counted by the new one, with all that 
   const all = { before: CLIENTS, closed: CLIENTS, moved: CLIENTS, left: 0 }
   await expect.poll(async () => (await told()).pools[0].letGo, { timeout: 10_000 }).toMatchObject(all)
   // Those who had come to green before are let go by the old one, too.
-  const more = came - 2 * CLIENTS
+  const more = came() - 2 * CLIENTS
   expect(more).toBeGreaterThan(0)
   const those = { before: more, closed: more, moved: more, left: 0 }
   await expect.poll(async () => (await told()).pools[1].letGo, { timeout: 10_000 }).toMatchObject(those)
   const series = (name: string) => new RegExp(`^${name}{.*pool="blue".*} ${CLIENTS}$`, 'm')
   const metrics = (await askAdmin(proxy, 'GET', '/metrics')).text
   for (const name of ['let_go', 'moved']) expect(metrics).toMatch(series(`turnout_tunnels_${name}_total`))
+}, 60_000)
+
+test('what a replaced one closes is told on when the one between is killed, and only what was left in that is left no more', async () => {
+  const { startTarget } = socketTargets()
+  const shop = service({ blue: [await startTarget()] }, { visitor: ['header:x-user-id'] })
+  const { proxy, upgrade } = await start({ timeouts: { shutdown: '60s' } }, { shop })
+  const { end } = await clientsOf(proxy)
+  const told = () => call<LetGo>(proxy, 'GET', '/v1/services/shop/status')
+  const { from: first } = await upgrade()
+  const { from: second } = await upgrade()
+  await until('what the first has left is known', async () => (await told()).pools[0].letGo !== null)
+  process.kill(second.pid, 'SIGKILL')
+  await until('the one between is gone', async () => (await told()).predecessor === first.pid)
+  const { letGo: before } = (await told()).pools[0]
+  expect(before!.left).toBeGreaterThan(0)
+  await until('more is told while it is not over', async () => {
+    const { predecessor, pools } = await told()
+    expect(predecessor).toBe(first.pid)
+    return pools[0].letGo!.closed > before!.closed + 5 && pools[0].letGo!.left < before!.left - 4
+  })
+  end()
+  await until('it is over', async () => (await told()).predecessor === null)
+  const { letGo } = (await told()).pools[0]
+  expect(letGo!.before).toBeGreaterThanOrEqual(CLIENTS)
+  expect(letGo!.left).toBe(0)
 }, 60_000)

@@ -110,10 +110,13 @@ test('what the old one says of those that it lets go is understood when all of i
   const pool = { service: 'shop', pool: 'blue', counts }
   const handed = { pools: [pool], gone: [[-7, 1, 0, 0]] }
   expect(readHanded(sealed({ type: 'letGo', handed }))).toEqual(handed)
+  const passedOn = { ...handed, pools: [pool, { ...pool, pid: 7 }] }
+  expect(readHanded(sealed({ type: 'letGo', handed: passedOn }))).toEqual(passedOn)
   for (const fault of [
     null,
     {},
     { ...handed, pools: [{ ...pool, pool: 1 }] },
+    { ...handed, pools: [{ ...pool, pid: '7' }] },
     { ...handed, pools: [{ ...pool, counts: { ...counts, left: -1 } }] },
     { ...handed, pools: [{ ...pool, counts: null }] },
     { ...handed, gone: [[7, 1, 0]] },
