@@ -188,6 +188,35 @@ test('who leaves, by a reset or by ending its side, makes room in the queue', as
   expect((await queueOf(proxy)).shed).toEqual({ full: 0, time: 0, left: 1 })
 })
 
+test('who leaves while nothing more is read of them makes room in the queue, too', async () => {
+  const target = await startGate()
+  const proxy = await limited({ blue: [target.url] }, { requestsPerTarget: 1, queue: { for: '10m' } })
+  const first = ask(proxy.port, { method: 'GET', path: '/first' })
+  await until('the first is there', () => target.now() === 1)
+  const get = 'GET /left HTTP/1.1\r\nHost: test\r\n\r\n'
+  const post = 'POST /left HTTP/1.1\r\nHost: test\r\n'
+  const asks = [
+    `${get}${get}`,
+    `${post}Content-Length: 100000\r\n\r\nabc`,
+    `${post}Content-Length: 3\r\nExpect: 100-continue\r\n\r\n`,
+  ]
+  const leave = [(socket: net.Socket) => socket.resetAndDestroy(), (socket: net.Socket) => socket.end()]
+  for (const goes of leave) {
+    for (const asked of asks) {
+      const socket = net.connect(proxy.port, '127.0.0.1')
+      socket.on('error', () => {})
+      socket.write(asked)
+      await depthIs(proxy, 1)
+      goes(socket)
+      await depthIs(proxy, 0)
+      socket.destroy()
+    }
+  }
+  target.open()
+  expect((await first).status).toBe(200)
+  expect(target.paths).toEqual(['/first'])
+})
+
 test('who resets in the middle of a request makes room once the target has lost that request, and not before', async () => {
   const busy = new Set<net.Socket>()
   const seen: number[] = []

@@ -22,6 +22,11 @@ export class Intake {
     return this.#held
   }
 
+  /** The client is not read from. */
+  get isStopped(): boolean {
+    return this.#stopped
+  }
+
   get isEmpty(): boolean {
     return this.#kept === null
   }

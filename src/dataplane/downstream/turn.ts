@@ -13,6 +13,7 @@ import type { ResponseHead } from '../http1/response-head.ts'
 import type { Page } from '../maintenance-pages.ts'
 import type { Plane } from '../plane.ts'
 import { moveBody } from '../socket/body-writer.ts'
+import { handleOf } from '../socket/handle.ts'
 import type { Outgoing } from '../socket/outgoing.ts'
 import type { ReadMemory } from '../socket/read-memory.ts'
 import { cutSocket } from '../socket/socket.ts'
@@ -189,6 +190,13 @@ export class Turn implements Downstream {
 
   destroy(): void {
     this.#connection.destroy()
+  }
+
+  hasLeft(): boolean {
+    const { socket, intake } = this.#connection
+    // Over TLS the connection below ends, too.
+    const descriptor = intake.isStopped ? (handleOf(socket)?.fd ?? -1) : -1
+    return descriptor >= 0 && this.#plane.buffers.splicer?.hasEnded(descriptor) === true
   }
 
   pause(): void {

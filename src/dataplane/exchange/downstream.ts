@@ -93,6 +93,8 @@ export interface Downstream {
   /** Closes at once; the exchange is told. */
   destroy(): void
 
+  /** Whether the client, while it is not read from, has ended its side or gone; false where that cannot be told. */
+  hasLeft(): boolean
   /** Stops and goes on reading the body of the request. */
   pause(): void
   resume(): void

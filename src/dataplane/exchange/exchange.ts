@@ -93,7 +93,7 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
     if (!this.#attempts.placement.waits) return false
     this.#wait ??= new Wait(this.#plane, this.#downstream, this.#request, this)
     if (!this.#wait.begin(this.#attempts)) return false
-    this.#enter('queued', this.#wait.leftMs)
+    this.#enter('queued', this.#wait.lookMs)
     if (!this.#request.bodyDone) this.#downstream.pause()
     return true
   }
@@ -249,8 +249,7 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
     if (this.#heir !== null) return this.#heir.onDeadline()
     switch (lapseOf(this.phase, this.#downstream, this.upstream)) {
       case 'room':
-        if (this.#wait!.leftMs >= 1) return this.expect(this.#wait!.leftMs)
-        return this.unserved('time')
+        return this.#wait!.useless === null ? this.expect(this.#wait!.lookMs) : this.unserved(this.#wait!.useless)
       case 'nobody':
         return this.expect(this.phase === 'sending' ? this.#plane.timeouts.bodyMs : this.#plane.timeouts.sendMs)
       case 'client':

@@ -27,6 +27,9 @@ const SHED = {
   ended: { reason: 'queue_time', field: FIELD.shedQueueTime },
 } as const
 
+/** So often it is looked whether a client that is not read from has left. */
+const LOOK_MS = 500
+
 /** The exchange whose request waits. */
 export interface WaitOwner {
   /** To be decided anew: its turn has come, or it is not held any more. */
@@ -41,7 +44,7 @@ export class Wait implements Waiter {
   queue: Queue | null = null
   sinceMs = 0
   readonly #plane: Plane
-  readonly #downstream: Pick<Downstream, 'ended'>
+  readonly #downstream: Pick<Downstream, 'ended' | 'hasLeft'>
   readonly #request: HeldRequest
   readonly #owner: WaitOwner
   /** Once one was held. */
@@ -54,7 +57,7 @@ export class Wait implements Waiter {
   /** What it waits for; null before it waits, and when its wait is counted. */
   #pool: PoolTable | null = null
 
-  constructor(plane: Plane, downstream: Pick<Downstream, 'ended'>, request: HeldRequest, owner: WaitOwner) {
+  constructor(plane: Plane, downstream: Pick<Downstream, 'ended' | 'hasLeft'>, request: HeldRequest, owner: WaitOwner) {
     this.#plane = plane
     this.#downstream = downstream
     this.#request = request
@@ -97,8 +100,19 @@ export class Wait implements Waiter {
   }
 
   /** How long it may still wait. */
-  get leftMs(): number {
+  get #leftMs(): number {
     return this.#isHeld ? this.#held!.leftMs : this.#deadlineMs - this.#plane.time.nowMs
+  }
+
+  /** After how long it is to be looked at again. */
+  get lookMs(): number {
+    return Math.min(LOOK_MS, this.#leftMs)
+  }
+
+  /** Why it waits no longer; null while it does. */
+  get useless(): Unserved | null {
+    if (this.#leftMs < 1) return 'time'
+    return this.#downstream.hasLeft() ? 'left' : null
   }
 
   getsTurn(): void {

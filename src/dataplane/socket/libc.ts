@@ -23,6 +23,8 @@ export interface Moving {
   read(from: number, memory: Buffer): number
   /** Whether nothing is waiting to be read from a socket: neither bytes nor its end nor a reset. */
   isQuiet(socket: number): boolean
+  /** Whether the peer of a socket has ended its side or is gone, whatever is still to be read before that. */
+  hasEnded(socket: number): boolean
   /** Bytes that a socket has been given and its peer has not acknowledged yet; -1 when that cannot be told. */
   unacknowledged(socket: number): number
   close(descriptor: number): void
@@ -62,6 +64,9 @@ const NO_SIGNAL = 0x4000
 const NAME_BYTES = 128
 const PEEK_DONTWAIT = 0x02 | 0x40
 const OUTPUT_QUEUE = 0x5411
+/** Asked of `poll`, and what it tells unasked: an error, and both sides ended. */
+const PEER_ENDED = 0x2000
+const ENDS = PEER_ENDED | 0x08 | 0x10
 
 /** The C library of this process, or null. */
 export const libc: Libc | null = findLibc()
@@ -100,6 +105,7 @@ function open(ffi: Ffi): Libc {
   const read = find('read', 'i32', 'pointer', 'u32')
   const recv = find('recv', 'i32', 'pointer', 'u32', 'i32')
   const ioctl = find('ioctl', 'i32', 'u32', 'pointer')
+  const poll = find('poll', 'pointer', 'u64', 'i32')
   const close = find('close', 'i32')
   const ends = new Int32Array(new ArrayBuffer(8))
   const endsAt = ffi.getRawPointer(new Uint8Array(ends.buffer))
@@ -107,7 +113,9 @@ function open(ffi: Ffi): Libc {
   const queuedAt = ffi.getRawPointer(new Uint8Array(queued.buffer))
   const peeked = new Uint8Array(new ArrayBuffer(8))
   const peekedAt = ffi.getRawPointer(peeked)
-  const kept = { library, ends, peeked, queued }
+  const polled = new Int32Array(new ArrayBuffer(8))
+  const polledAt = ffi.getRawPointer(new Uint8Array(polled.buffer))
+  const kept = { library, ends, peeked, queued, polled }
   const peek = (socket: number) => recv(socket, peekedAt, kept.peeked.length, PEEK_DONTWAIT)
   return {
     splice: (from, to, bytes) => splice(from, 0n, to, 0n, bytes, MOVE_NONBLOCK),
@@ -116,6 +124,12 @@ function open(ffi: Ffi): Libc {
     read: (from, memory) => read(from, ffi.getRawPointer(memory), memory.length),
     // A reset is told once, and takes the same -1; whoever asks again is told the end that it has left.
     isQuiet: (socket) => peek(socket) === -1 && peek(socket) === -1,
+    hasEnded(socket) {
+      // A descriptor, and two halves: what is asked, and what is answered.
+      kept.polled[0] = socket
+      kept.polled[1] = PEER_ENDED
+      return poll(polledAt, 1n, 0) === 1 && ((kept.polled[1] >>> 16) & ENDS) !== 0
+    },
     unacknowledged: (socket) => (ioctl(socket, OUTPUT_QUEUE, queuedAt) === 0 ? kept.queued[0] : -1),
     duplicate: (descriptor) => fcntl(descriptor, DUPLICATE_CLOEXEC, 0),
     ...serviceCalls(ffi, find),

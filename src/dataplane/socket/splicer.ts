@@ -83,6 +83,11 @@ export class Splicer {
     return this.#libc.isQuiet(socket)
   }
 
+  /** Whether the peer of a socket has ended its side or is gone, also while it is not read from. */
+  hasEnded(socket: number): boolean {
+    return this.#libc.hasEnded(socket)
+  }
+
   close(): void {
     this.#libc.close(this.#from)
     this.#libc.close(this.#to)

@@ -84,6 +84,10 @@ class NotedDownstream implements Downstream {
     this.note('destroy')
     this.user.onGone()
   }
+  left = false
+  hasLeft(): boolean {
+    return this.left
+  }
   pause(): void {
     this.note('pause')
   }
@@ -498,10 +502,23 @@ describe('of a target that carries one request at once', () => {
   test('one that has waited for as long as it may is refused, and nothing of it counts at a target', () => {
     busy()
     const third = ask('GET /c')
-    passDeadline()
+    // It is looked at on the way, in case its client has left.
+    for (let looks = 0; looks < 2; looks++) {
+      expect(third.notes).toEqual([])
+      passDeadline()
+    }
     expect(third.notes).toEqual(['refuse overloaded', 'ended'])
     expect([counted(FIELD.shedQueueTime), counted(FIELD.decided), counted(FIELD.attemptsStarted)]).toEqual([1, 2, 2])
     expect([counted(FIELD.queued), waiting()]).toEqual([0, 0])
+  })
+
+  test('one whose client has left unseen, since it is not read from, is refused when it is looked at', () => {
+    busy()
+    const third = ask('POST /c', null, 'Content-Length: 2\r\n')
+    third.left = true
+    passDeadline()
+    expect(third.notes).toEqual(['pause', 'refuse overloaded', 'ended'])
+    expect([counted(FIELD.shedQueueLeft), counted(FIELD.shedQueueTime), waiting()]).toEqual([1, 0, 0])
   })
 
   test('one whose client goes away leaves the queue', async () => {

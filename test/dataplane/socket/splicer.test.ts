@@ -265,6 +265,7 @@ test('a pipe that gives back less than was put in is given up, so that nobody el
     splice: (_from, to) => (to === 91 ? 1_000 : -1),
     read: () => 0,
     isQuiet: () => true,
+    hasEnded: () => false,
     unacknowledged: () => -1,
     close: (descriptor) => void closed.push(descriptor),
   }
@@ -281,6 +282,7 @@ test('a source has had its turn after a megabyte in a row, and another one begin
     splice: (_from, _to, bytes) => bytes,
     read: () => 0,
     isQuiet: () => true,
+    hasEnded: () => false,
     unacknowledged: () => -1,
     close: () => {},
   }
