@@ -51,6 +51,8 @@ function patiently(work: () => string): string {
   try {
     return work()
   } finally {
+    // It has moved, which it would say by itself only after this.
+    memory.lanes[index * WORKER_FIELDS + WORKER_FIELD.aliveMs] = performance.now()
     memory.lanes[at] -= PATIENCE_MS
   }
 }

@@ -47,7 +47,7 @@ describe.each([
     }
     timeOf(list)
     const [one, many] = [timeOf('z'.repeat(line.length - 1)), timeOf(list)]
-    // A walk through the list for every field takes many times as long. CPU time, so that others on the machine do not count.
-    expect(many).toBeLessThan(one * 2 + 30_000)
+    // A walk through the list for every field takes a hundred times as long. CPU time, so that others on the machine hardly count.
+    expect(many).toBeLessThan(one * 4 + 100_000)
   })
 })
