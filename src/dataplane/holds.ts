@@ -47,7 +47,7 @@ export interface HeldWaiter extends Waiter {
 /** What the holds need of their worker. */
 export interface HoldsSetting {
   readonly tables: { current(): Table }
-  readonly time: { tick(): void; steadyMs(): number }
+  readonly time: { tick(): void; steadyMs(): number; busyMs(): number }
   /** Somebody waits for room at a pool. */
   readonly queues: { readonly isEmpty: boolean }
   readonly connectionsMax: number
@@ -226,7 +226,8 @@ export class Holds {
 
   #release(queue: HoldQueue): void {
     this.#present.delete(queue.service)
-    queue.pace = new ReleasePace(this.#setting.time.steadyMs())
+    const { time } = this.#setting
+    queue.pace = new ReleasePace(time.steadyMs(), time.busyMs())
     if (queue.first !== null) this.#leaving.add(queue)
   }
 
@@ -256,7 +257,8 @@ export class Holds {
 
   #letGo(queue: HoldQueue): void {
     if (this.#setting.queues.isEmpty) this.#widen(queue)
-    const most = queue.pace!.turnsAt(this.#setting.time.steadyMs())
+    const { time } = this.#setting
+    const most = queue.pace!.turnsAt(time.steadyMs(), time.busyMs())
     let [turns, moves] = [0, 0]
     while (turns < most && moves < MOVES_MAX && queue.leaving < queue.open) {
       const waiter = this.#longest(queue.service)

@@ -33,6 +33,11 @@ export class Time {
     return this.nowMs + this.#steadyOffsetMs
   }
 
+  /** For how many ms the worker has been busy since it began: not waiting for anything to come. */
+  busyMs(): number {
+    return performance.eventLoopUtilization().active
+  }
+
   /** Wall time in ms, as exact as the last sweep: for people only. */
   wallMs(): number {
     return this.nowMs + this.#wallOffsetMs

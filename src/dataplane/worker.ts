@@ -91,7 +91,7 @@ function onSweep(): void {
   plane.log.sweep()
   plane.samples.sweep()
   counters.setLane(WORKER_FIELD.heapBytes, heapBytes())
-  counters.setLane(WORKER_FIELD.loopBusyMs, performance.eventLoopUtilization().active)
+  counters.setLane(WORKER_FIELD.loopBusyMs, time.busyMs())
   if (plane.draining && plane.clients.size === 0) {
     plane.log.flush()
     send({ type: 'drained', cuts: plane.cuts.byService })

@@ -59,7 +59,7 @@ beforeEach(() => {
     }
     const holds = new Holds(memory, index, {
       tables: { current: () => table },
-      time: { tick() {}, steadyMs: () => nowMs },
+      time: { tick() {}, steadyMs: () => nowMs, busyMs: () => 0 },
       queues: {
         get isEmpty() {
           return !isRoomAwaited
