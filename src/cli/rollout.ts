@@ -2,7 +2,7 @@
  * `deploy` begins a rollout, `rollout` shows and steers it. With `--watch` both stay until it has ended, and exit with 4 when it was rolled
  * back, so that a CI job fails when the release did.
  */
-import { withoutGoneWeights } from '../config/canonical.ts'
+import { withoutGoneWeights } from '../config/gone-weights.ts'
 import { mayBeForced } from '../rollout/rollout.ts'
 import { pathOf } from './admin.ts'
 import { plain } from './columns.ts'

@@ -1,15 +1,32 @@
 /**
  * The canonical form of a service: `split` names every pool and `live` is gone; hosts, paths and targets are in their one form
  * (table/host.ts, table/path.ts, address.ts), methods upper-case. So equal specs are equal as data, which merging and idempotent
- * changes rely on, and what the config says is compared with the wire as it stands.
+ * changes rely on, and what the config says is compared with the wire as it stands. The keys of a service stand in the order of the schema,
+ * whoever has made it of whatever parts: so every instance tells the same text of it.
  *
  * Total, and idempotent: what is a fault stays as it is, to be seen by the checks.
  */
 
 import { asciiHost } from '../table/host.ts'
 import { canonicalPath, canonicalRoutePath } from '../table/path.ts'
-import { identityOf, parseRouteHost, parseTarget } from './address.ts'
-import type { HealthSpec, PoolSpec, RouteSpec, ServiceSpec, Weights } from './schema.ts'
+import { parseRouteHost, parseTarget } from './address.ts'
+import {
+  type HealthSpec,
+  type PoolSpec,
+  type RouteSpec,
+  ServiceSchema,
+  type ServiceSpec,
+  type Weights,
+} from './schema.ts'
+
+const KEYS = Object.keys(ServiceSchema.properties) as readonly (keyof ServiceSpec)[]
+
+/** The service with its keys in order. */
+export function inOrder(spec: ServiceSpec): ServiceSpec {
+  const known = KEYS.filter((key) => spec[key] !== undefined).map((key) => [key, spec[key]])
+  // What is a fault stays, to be seen.
+  return { ...Object.fromEntries(known), ...spec }
+}
 
 /** The canonical form of a service. */
 export function canonicalService(spec: ServiceSpec): ServiceSpec {
@@ -17,7 +34,7 @@ export function canonicalService(spec: ServiceSpec): ServiceSpec {
   const names = Object.keys(pools)
   const only = live ?? (names.length === 1 ? names[0] : undefined)
   const weights = split ?? (only === undefined ? undefined : { [only]: 100 })
-  return {
+  return inOrder({
     routes: routes.map(canonicalRoute),
     pools: Object.fromEntries(names.map((name) => [name, canonicalPool(pools[name])])),
     ...(weights === undefined ? {} : { split: filled(weights, names) }),
@@ -25,7 +42,7 @@ export function canonicalService(spec: ServiceSpec): ServiceSpec {
     ...(live !== undefined && split !== undefined ? { live } : {}),
     ...rest,
     ...(health === undefined ? {} : { health: canonicalHealth(health) }),
-  }
+  })
 }
 
 /** The canonical form of a route. */
@@ -68,18 +85,4 @@ export function canonicalPool(pool: PoolSpec): PoolSpec {
     return weight === 1 && targets.includes(url) ? [] : [[url, weight] as const]
   })
   return { ...rest, targets, ...(named.length === 0 ? {} : { weights: Object.fromEntries(named) }) }
-}
-
-/** The pool without weights of targets that it has no longer: whoever takes a target away need not know of its weight. */
-export function withoutGoneWeights<P extends Weighted>(pool: P): P {
-  const { weights, ...rest } = pool
-  if (weights === undefined) return pool
-  const there = new Set(pool.targets.map(identityOf))
-  const left = Object.entries(weights).filter(([url]) => there.has(identityOf(url)))
-  return (left.length === 0 ? rest : { ...rest, weights: Object.fromEntries(left) }) as P
-}
-
-interface Weighted {
-  readonly targets: readonly string[]
-  readonly weights?: Readonly<Record<string, number>>
 }

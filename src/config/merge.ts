@@ -13,8 +13,9 @@
  * `overFile` is for who wants the file to win wherever the two differ.
  */
 import type { Fault } from '../errors.ts'
-import { canonicalService, withoutGoneWeights } from './canonical.ts'
+import { canonicalService } from './canonical.ts'
 import { checkServices } from './check.ts'
+import { withoutGoneWeights } from './gone-weights.ts'
 import { equalJson, isRecord, mapEntries } from './record.ts'
 import type { ServiceSpec, Services } from './schema.ts'
 

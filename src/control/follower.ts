@@ -1,4 +1,7 @@
-/** Looks again and again whether another process has written to the store; one look at a time. */
+/**
+ * Looks again and again whether another process has written to the store; one look at a time. It knows how long ago that went well: whoever cannot
+ * read or take over what others have written goes on with what is old, and has to say so (instances.ts).
+ */
 import type { Clock } from '../clock.ts'
 
 /** Time between the end of a look and the next one. */

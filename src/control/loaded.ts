@@ -4,6 +4,7 @@
  */
 
 import { equalJson, mapEntries, own } from '../config/record.ts'
+import type { ServiceSpec } from '../config/schema.ts'
 import type { Position, StoredContent, StoredDocument } from '../store/store.ts'
 import { intentMovedBy } from '../table/deadlines.ts'
 import type { Content } from './reconcile.ts'
@@ -63,13 +64,20 @@ export function besides(
   return { ...document, services: Object.fromEntries(services), unchanged }
 }
 
-/** The content with the old objects where the new ones say the same, so that only what changed is sent to the workers. */
+/**
+ * The content with the old objects where the new ones say the same, so that only what changed is sent to the workers. Of a spec it is the same
+ * text, with its keys in the same order: people compare what two instances tell.
+ */
 export function keepingEqual(old: Content, now: Content): Content {
   return {
     ...now,
-    services: mapEntries(now.services, (spec, name) => equalOr(own(old.services, name), spec)),
+    services: mapEntries(now.services, (spec, name) => sameOr(own(old.services, name), spec)),
     intents: mapEntries(now.intents, (intent, name) => equalOr(own(old.intents, name), intent)),
   }
 }
 
 const equalOr = <T>(old: T | undefined, now: T): T => (old !== undefined && equalJson(old, now) ? old : now)
+
+function sameOr(old: ServiceSpec | undefined, now: ServiceSpec): ServiceSpec {
+  return old !== undefined && (old === now || JSON.stringify(old) === JSON.stringify(now)) ? old : now
+}

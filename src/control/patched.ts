@@ -2,7 +2,7 @@
  * A merge patch (RFC 7386) over a service. Pure. What names something that the patch takes away, and that nobody need think of, goes
  * with it: the weight of a pool without traffic, and that of a target within its pool.
  */
-import { withoutGoneWeights } from '../config/canonical.ts'
+import { withoutGoneWeights } from '../config/gone-weights.ts'
 import { mergePatch } from '../config/merge-patch.ts'
 import { isRecord, mapEntries, own } from '../config/record.ts'
 import type { PoolSpec, ServiceSpec } from '../config/schema.ts'

@@ -12,6 +12,7 @@
  *   brings back its number, and only together with the release: it is the two that say what pins were given for.
  */
 
+import { inOrder } from '../config/canonical.ts'
 import { mapEntries, own, sameEntries } from '../config/record.ts'
 import type { PoolSpec, ServiceSpec, Services, Weights } from '../config/schema.ts'
 import { TurnoutError } from '../errors.ts'
@@ -67,7 +68,7 @@ export function canonical(spec: ServiceSpec): ServiceSpec {
   const weights = split ?? { [live ?? onlyPool(spec)]: WEIGHT_ALL }
   const unknown = Object.entries(weights).filter(([pool, weight]) => weight !== 0 && !Object.hasOwn(spec.pools, pool))
   const known = Object.keys(spec.pools).map((pool) => [pool, own(weights, pool) ?? 0])
-  return { ...rest, split: Object.fromEntries([...known, ...unknown]) }
+  return inOrder({ ...rest, split: Object.fromEntries([...known, ...unknown]) })
 }
 
 function onlyPool(spec: ServiceSpec): string {
