@@ -18,7 +18,7 @@ import type { HookCaller } from '../rollout/gates/hook-caller.ts'
 import type { SeatedRollouts } from '../rollout/seat.ts'
 import type { Store } from '../store/store.ts'
 import type { AdminState } from '../table/types.ts'
-import type { Upgraded } from '../upgrade/upgrade.ts'
+import type { Upgraded } from '../upgrade/messages.ts'
 import type { Compare } from './dry-run.ts'
 import type { Explain } from './explain.ts'
 

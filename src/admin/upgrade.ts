@@ -1,11 +1,16 @@
-/** `POST /v1/upgrade`: another process takes the place of this one; answered when that one serves, or when all is as before and why. */
+/**
+ * `POST /v1/upgrade`: another process takes the place of this one (upgrade/upgrade.ts).
+ *
+ * It is answered by the old process, when the new one serves, or when all is as before and why. Whoever has asked for it cannot see any more what
+ * the old one holds, which the new one does not count, so that is part of the answer.
+ */
 import type { FastifyInstance } from 'fastify'
 import type { Static } from 'typebox'
 import { durationMs } from '../config/duration.ts'
 import { Type } from '../config/type.ts'
 import { TurnoutError } from '../errors.ts'
 import type { AdminDeps } from './deps.ts'
-import { answers, Count, Milliseconds, object } from './schemas.ts'
+import { answers, Count, Milliseconds, nullable, object } from './schemas.ts'
 
 const UpgradeQuery = Type.Object(
   {
@@ -30,6 +35,17 @@ const UpgradedAnswer = object({
   listeners: Type.Array(Type.String({ description: 'URL of a listener.' })),
   admin: Type.String({ description: 'URL of the admin API.' }),
   revision: Count('Revision of the spec.'),
+  held: nullable(
+    object(
+      {
+        requests: Count('How many it holds.'),
+        refusedInMs: Milliseconds(
+          'They are refused then, at the end of `timeouts.shutdown`, unless they are released.',
+        ),
+      },
+      'Requests that the old process still holds, where their hold is longer than it may last itself.',
+    ),
+  ),
   tookMs: Milliseconds('From the start of the new process until it serves.'),
 })
 

@@ -1,4 +1,4 @@
-import { durationMs } from '../config/duration.ts'
+import { durationMs, inWords } from '../config/duration.ts'
 import { pathOf } from './admin.ts'
 import { plain } from './columns.ts'
 import { usageFailure } from './failure.ts'
@@ -12,6 +12,8 @@ interface Upgraded {
   readonly listeners: readonly string[]
   readonly revision: number
   readonly tookMs: number
+  /** One of an older version does not tell. */
+  readonly held?: { readonly requests: number; readonly refusedInMs: number } | null
 }
 
 const TIMEOUT = '60s'
@@ -36,5 +38,11 @@ export const upgrade: Verb = {
     const { from, listeners, pid, revision, tookMs, version } = done
     const now = `process ${pid} (${version}) serves ${listeners.join(' and ')}, revision ${revision}, after ${Math.round(tookMs)} ms`
     print(plain(`${now}; process ${from.pid} (${from.version}) finishes what is under way`) + '\n')
+    if (done.held == null) return
+    const { requests, refusedInMs } = done.held
+    const who = requests === 1 ? 'One request that is held there is' : `${requests} requests that are held there are`
+    print(
+      plain(`${who} refused in ${inWords(refusedInMs)}, the end of timeouts.shutdown, unless released before`) + '\n',
+    )
   },
 }

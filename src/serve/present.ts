@@ -16,6 +16,8 @@ import type { RunningControl } from '../control/deps.ts'
 import { endEvent } from '../cuts.ts'
 import { descriptorOfServer } from '../dataplane/socket/handle.ts'
 import { TurnoutError } from '../errors.ts'
+import { HELD, type SharedMemory } from '../metrics/layout.ts'
+import { sumHeld } from '../metrics/load.ts'
 import type { Seat } from '../rollout/seat.ts'
 import type { Told } from '../upgrade/messages.ts'
 import type { Present } from '../upgrade/upgrade.ts'
@@ -43,6 +45,7 @@ export interface Stage {
 
 export interface Parts {
   readonly options: ServeOptions
+  readonly memory: SharedMemory
   readonly workers: Workers
   readonly control: RunningControl
   readonly file: ConfigFile
@@ -108,6 +111,7 @@ export function presentOf(parts: Parts, close: Close): Present {
       const message = [told, ...before].map((end) => end.message).join('; ')
       return { message, data: { ...told.data, before: before.map(({ data }) => data) } }
     },
+    held: () => heldOver(parts),
     handOver: () => departures.handOver(),
     follow: (change, revision) => control.follow(change, revision),
     publish: (event) => control.publish(event),
@@ -123,6 +127,16 @@ function assertNoSwitch({ control }: Pick<Parts, 'control'>): void {
   )
   if (held === undefined) return
   throw new TurnoutError('conflict', `A switch holds ${held[0]}. Wait until it is made, or release ${held[0]}.`)
+}
+
+/** What is held here longer than `timeouts.shutdown`, after which it is refused. */
+function heldOver({ control, memory, shutdownMs }: Parts): ReturnType<Present['held']> {
+  const lastMs = systemClock.steadyMs() + shutdownMs
+  const held = Object.values(control.snapshot().status).filter(
+    ({ hold }) => hold !== undefined && hold.untilMs > lastMs,
+  )
+  const requests = held.reduce((sum, { slot }) => sum + sumHeld(memory.held, slot, HELD.requests), 0)
+  return requests === 0 ? null : { requests, refusedInMs: shutdownMs }
 }
 
 /** Throws `conflict` while workers have what the store has not: the new process would go back to that. */

@@ -79,6 +79,19 @@ export type FromSuccessor =
   /** It routes by this change, made at this revision of the store, which may not have it. */
   | { readonly type: 'routed'; readonly change: Change; readonly revision: number }
 
+/** Requests of the old process whose hold is longer than that may last: unless they are released they are refused then. */
+export interface HeldOver {
+  readonly requests: number
+  readonly refusedInMs: number
+}
+
+/** What came of an upgrade. */
+export interface Upgraded extends Omit<Ready, 'taken'> {
+  readonly from: Identity
+  readonly tookMs: number
+  readonly held: HeldOver | null
+}
+
 /** What the old process has to tell at its end, for people and as data. */
 export interface Told {
   readonly message: string

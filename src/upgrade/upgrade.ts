@@ -12,12 +12,14 @@ import type { HandedDepartures } from '../control/old-departures.ts'
 import { TurnoutError } from '../errors.ts'
 import {
   type FromSuccessor,
+  type HeldOver,
   type Identity,
   type Offer,
   type Ready,
   readFromSuccessor,
   type Told,
   type ToSuccessor,
+  type Upgraded,
 } from './messages.ts'
 import { type Effect, type Happening, isUnderWay, LATE, LIMIT_MS, type Phase, step } from './state.ts'
 
@@ -40,6 +42,8 @@ export interface Present {
   takeBack(): Promise<void>
   /** Stops accepting and ends in order, and what there is to tell of that; `taken` tells of each listener whether the new process has it. */
   drain(taken: readonly boolean[]): Promise<Told>
+  /** What is held here longer than this process may last. */
+  held(): HeldOver | null
   /** Whose tunnels are closed here, since the last call. */
   handOver(): HandedDepartures
   /** Routes by what the new process routes by already (control/deps.ts). */
@@ -63,12 +67,6 @@ export interface SuccessorNews {
   message(sent: unknown): void
   /** It is gone; `why` is the rest of a sentence about it. */
   gone(why: string): void
-}
-
-/** What came of an upgrade. */
-export interface Upgraded extends Omit<Ready, 'taken'> {
-  readonly from: Identity
-  readonly tookMs: number
 }
 
 export interface UpgradeDeps {
@@ -246,13 +244,13 @@ class Attempt {
   /** The new process serves. */
   #end(): void {
     const { clock } = this.#deps
-    const { log } = this.#present
+    const { log, self: from, held } = this.#present
     const { taken, pid, version, listeners, admin, revision } = this.#ready!
     const tookMs = clock.monotonicMs() - this.#startedMs
     log.info({ newPid: pid, tookMs }, `process ${pid} (${version}) serves; this one finishes what is under way`)
     // Nothing is accepted here any more when it is answered.
     const draining = this.#present.drain(taken)
-    this.#outcome.resolve({ pid, version, listeners, admin, revision, from: this.#present.self, tookMs })
+    this.#outcome.resolve({ pid, version, listeners, admin, revision, from, tookMs, held: held() })
     const successor = this.#successor!
     const tell = () => successor.send({ type: 'letGo', handed: this.#present.handOver() })
     const cancel = clock.every(TELL_MS, () => successor.isBehind || tell())

@@ -27,6 +27,7 @@ interface Done {
   readonly pid: number
   readonly from: { readonly pid: number }
   readonly listeners: readonly string[]
+  readonly held: object | null
 }
 interface Status {
   readonly pid: number
@@ -243,6 +244,7 @@ test('an upgrade by the command line prints what serves now, or why not, with it
   const done = JSON.parse(out) as Done
   pids.push(done.pid)
   expect(code).toBe(0)
+  expect(done.held).toBeNull()
   const last = await fetch(`${proxy.admin}/v1/upgrade`, { method: 'POST' })
   pids.push(((await last.json()) as Done).pid)
   // The next call on a kept connection would meet the process that ends.
@@ -253,6 +255,18 @@ test('an upgrade by the command line prints what serves now, or why not, with it
     out: expect.stringMatching(`^process \\d+ .* serves .*process ${pids.at(-1)} .* finishes`),
   })
   pids.push(Number(/^process (\d+)/.exec(again.out)![1]))
+  await call(proxy, 'POST', '/v1/services/shop/hold', { for: '10m' })
+  const held = [ask(proxy.port, { method: 'GET' }), ask(proxy.port, { method: 'GET' })]
+  await until('they are held', async () =>
+    (await askAdmin(proxy, 'GET', '/metrics')).text.includes('turnout_held{service="shop"} 2'),
+  )
+  const { out: told } = await cli()
+  pids.push(Number(/^process (\d+)/.exec(told)![1]))
+  expect(told).toMatch(
+    / finishes what is under way\n2 requests that are held there are refused in 30 s.*, unless released before\n$/,
+  )
+  await call(proxy, 'POST', '/v1/services/shop/release')
+  expect((await Promise.all(held)).map(({ status }) => status)).toEqual([200, 200])
 })
 
 test('SIGUSR2 is an upgrade too, and goes to the one that serves; a rollout goes on where it was', {
@@ -369,7 +383,8 @@ test('a request that the old one holds goes on by a release, also when that coul
   await hold()
   const held = ask(proxy.port, { method: 'GET' })
   await until('it is held', async () => (await waiting()) === 1)
-  await upgrade()
+  // The hold is longer than this process may last.
+  expect(await upgrade()).toMatchObject({ held: { requests: 1, refusedInMs: 30_000 } })
   const free = await lock(join(folder, 'turnout.db'))
   const released = await askAdmin(proxy, 'POST', '/v1/services/shop/release')
   expect([released.status, released.text]).toEqual([503, expect.stringContaining('The requests go on all the same')])

@@ -50,6 +50,7 @@ function begin(changes: Partial<Present> = {}, limitMs = 120_000) {
       done.push(`drain ${taken.join()}`)
       return TOLD
     },
+    held: () => null,
     handOver: () => ({ pools: [], gone: [] }),
     follow: async ({ kind }, revision) => void done.push(`follow ${kind} ${revision}`),
     publish: ({ type, message }) => void done.push(`${type}: ${message}`),
@@ -82,7 +83,7 @@ test('the old one stops to write when it is asked, then gives, and drains once t
   clock.move(250)
   await say({ type: 'ready', ...READY })
   const { taken: _, ...ready } = READY
-  expect(await outcome).toEqual({ ...ready, from: { pid: 1, version: '0.1.0' }, tookMs: 250 })
+  expect(await outcome).toEqual({ ...ready, from: { pid: 1, version: '0.1.0' }, tookMs: 250, held: null })
   expect(upgrade.isReplaced).toBe(true)
   await upgrade.whenDrained
   expect(done).toEqual(['start', 'yield', 'yours', 'drain true,false', 'letGo', `drained, ${TOLD.message}`])
