@@ -114,7 +114,8 @@ const placeOf = (host: string, port: number, fd: number | undefined): FastifyLis
 
 /** The instance before it listens, with the list of its routes; `end` stops what it does by itself. */
 export async function buildAdmin(deps: AdminDeps): Promise<{ app: FastifyInstance; routes: Routes; end: () => void }> {
-  const log: FastifyBaseLogger = deps.log
+  // It would tell in its own words where it listens, which we have told in ours.
+  const log: FastifyBaseLogger = deps.log.isLevelEnabled('warn') ? deps.log.child({}, { level: 'warn' }) : deps.log
   const requestTimeout = deps.requestTimeoutMs ?? REQUEST_TIMEOUT_MS
   const connection = createConnectionAnswers(deps.clock)
   const app: FastifyInstance = Fastify({

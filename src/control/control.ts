@@ -22,7 +22,8 @@ import { RouteOwners } from '../config/route-owners.ts'
 import { expectRevision } from '../if-match.ts'
 import { hostsOf, hostsOfChange, LEARN_MS, servicesAt } from '../names/target-hosts.ts'
 import { applyChange, type ChangeTools, type Resolved } from './apply.ts'
-import { type Audited, auditOf, eventOf, isWritten, takenOver } from './audit.ts'
+import { type Audited, auditOf, isWritten } from './audit.ts'
+import { ChangeEvents, takenOver } from './change-events.ts'
 import type { ControlDeps, RunningControl } from './deps.ts'
 import { createDrains, type Drains } from './drains.ts'
 import { createEvents, type Events, type NewEvent } from './events.ts'
@@ -66,6 +67,7 @@ class Writer implements RunningControl {
   readonly #saver: Saver
   readonly #drains: Drains
   readonly #sightings: Sightings
+  readonly #changes: ChangeEvents
   readonly #follower: Follower
   readonly unstored = (): readonly string[] => this.#keeper.owed
   readonly publish = (event: NewEvent): void => this.#events.publish(event)
@@ -77,8 +79,7 @@ class Writer implements RunningControl {
     const { build, clock, log, memory, plan, store } = deps
     this.#queue = createQueue(CHANGES_WAITING_MAX, clock)
     this.#tools = { complete: deps.complete, drainMs: (spec) => durationMs(spec.drain.timeout) }
-    const failed = (error: unknown) => log.error({ err: error }, 'a listener to events has thrown')
-    this.#events = createEvents(clock, failed, deps.pastEvents, deps.isHeir)
+    this.#events = createEvents(clock, log, deps.pastEvents, deps.isHeir)
     this.#state = new State({
       slots: createSlots(memory, clock),
       addressesOf: deps.names.addressesOf,
@@ -94,6 +95,7 @@ class Writer implements RunningControl {
       (seen) => this.#take(seen),
     )
     this.#drains = createDrains(clock, this.publish)
+    this.#changes = new ChangeEvents(this.publish)
     this.#follower = new Follower(clock, () => this.#queue.run(() => this.#look(), true))
   }
 
@@ -173,6 +175,7 @@ class Writer implements RunningControl {
     if (changed.length === 0) return
     await this.#commit(this.#state.prepare(snapshot, content, changed))
     this.#keeper.owe(before, changed, change.kind)
+    this.#changes.routed(before.services, changed)
     this.#deps.routed?.(change, snapshot.revision)
   }
 
@@ -225,8 +228,7 @@ class Writer implements RunningControl {
     await this.#commit(step)
     const appliedInMs = clock.monotonicMs() - startedMs
     const made = { revision: next.revision, epoch: step.snapshot.epoch, appliedInMs }
-    // What a rollout has come to it tells itself.
-    if (change.kind !== 'rollout') this.publish(eventOf(change, changed, options, made))
+    this.#changes.made(change, changed, options, { ...made, before, after: content })
     return { ...made, changed: true }
   }
 

@@ -6,6 +6,8 @@
 import type { ControlEvent } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import { EVENTS_KEPT } from '../config/event-types.ts'
+import type { ControlDeps } from './deps.ts'
+import { logEvent } from './event-lines.ts'
 
 /** An event before it has its number and time. */
 export type NewEvent = Omit<ControlEvent, 'id' | 'atMs'>
@@ -18,10 +20,10 @@ export interface Events {
   subscribe(listener: (event: ControlEvent) => void): () => void
 }
 
-/** A list that begins with those of before, oldest first; `failed` hears of a listener that threw. */
+/** A list that begins with those of before, oldest first; those that are new go to the log, too, as does a listener that threw. */
 export function createEvents(
   clock: Clock,
-  failed: (error: unknown) => void,
+  log: ControlDeps['log'],
   past: readonly ControlEvent[] = [],
   isHeir = false,
 ): Events {
@@ -31,13 +33,14 @@ export function createEvents(
 
   function publish(event: NewEvent): void {
     const told: ControlEvent = Object.freeze({ id: ++lastId, atMs: clock.nowMs(), ...event })
+    logEvent(log, told)
     kept.push(told)
     if (kept.length >= 2 * EVENTS_KEPT) kept = kept.slice(-EVENTS_KEPT)
     for (const listener of [...listeners]) {
       try {
         listener.call(told)
       } catch (error) {
-        failed(error)
+        log.error({ err: error }, 'a listener to events has thrown')
       }
     }
   }

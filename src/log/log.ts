@@ -7,7 +7,7 @@ import pino, { type Logger } from 'pino'
 import { type Clock, systemClock } from '../clock.ts'
 import { unwrittenInWords } from '../unread.ts'
 import { LineOutput } from './line-output.ts'
-import { accessForPeople, forPeople } from './people.ts'
+import { accessForPeople, forPeople, mayColour } from './people.ts'
 
 /** Bytes of the log that may wait for a slow reader before lines are dropped. */
 const WAITING_BYTES_MAX = 8_388_608
@@ -19,6 +19,7 @@ class LogLines {
   #dropped = 0
   /** People read it; else programs do. */
   readonly #isTerminal = process.stderr.isTTY === true
+  readonly #inColour = mayColour(process.env)
 
   constructor() {
     process.on('exit', () => this.#output.writeRest())
@@ -36,7 +37,7 @@ class LogLines {
   }
 
   #put(line: string): void {
-    const bytes = Buffer.from(this.#isTerminal ? forPeople(line) : line)
+    const bytes = Buffer.from(this.#isTerminal ? forPeople(line, this.#inColour) : line)
     this.#waitingBytes += bytes.length
     this.#output.write(bytes, () => {
       this.#waitingBytes -= bytes.length

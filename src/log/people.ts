@@ -7,18 +7,38 @@ const COMMON: ReadonlySet<string> = new Set(['level', 'time', 'pid', 'hostname',
 /** What could move the cursor or change what is there; a new line stays. */
 const CONTROL = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g
 
-/** Time in UTC, level, message, and what else is told as `key=value` unless it is an empty list or map; a line that is no JSON stays as it is. */
-export function forPeople(line: string): string {
+/** Of an event everything but these is in its message (control/event-lines.ts). */
+const OF_EVENTS: ReadonlySet<string> = new Set(['revision'])
+
+/** How a level stands out, where the terminal may show colours. */
+const COLOURS: Readonly<Record<string, string>> = { warn: '33', error: '31', fatal: '31' }
+
+/** Whether a terminal may be written to in colours (no-color.org); programs that take one for dumb say so in `TERM`. */
+export const mayColour = ({ NO_COLOR = '', TERM = '' }: Readonly<Record<string, string | undefined>>): boolean =>
+  NO_COLOR === '' && TERM !== '' && TERM !== 'dumb'
+
+/**
+ * Time in UTC, level, message, and what else is told as `key=value` unless it is an empty list or map; a line that is no JSON stays as it is.
+ * With `inColour` a level that is bad is coloured, and nothing else.
+ */
+export function forPeople(line: string, inColour = false): string {
   const told = recordIn(line)
   if (told === null) return line
   const { level, time, msg, err } = told
   const at = typeof time === 'number' ? new Date(time).toISOString().slice(11, 19) : ''
   const why = isRecord(err) && typeof err['message'] === 'string' ? `: ${err['message']}` : ''
   const rest = Object.entries(told)
-    .filter(([key, value]) => !COMMON.has(key) && !isEmpty(value))
+    .filter(
+      ([key, value]) => !COMMON.has(key) && !isEmpty(value) && (told['event'] === undefined || OF_EVENTS.has(key)),
+    )
     .map(([key, value]) => ` ${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
-  const text = `${at} ${String(level).toUpperCase().padEnd(5)} ${String(msg ?? '')}${why}${rest.join('')}`
-  return `${text.replace(CONTROL, '?')}\n`
+  const text = `${String(msg ?? '')}${why}${rest.join('')}`.replace(CONTROL, '?')
+  return `${at} ${levelInWords(String(level), inColour)} ${text}\n`
+}
+
+function levelInWords(level: string, inColour: boolean): string {
+  const words = level.toUpperCase().padEnd(5).replace(CONTROL, '?')
+  return inColour && Object.hasOwn(COLOURS, level) ? `\u001b[${COLOURS[level]}m${words}\u001b[0m` : words
 }
 
 const isEmpty = (value: unknown): boolean =>

@@ -158,13 +158,12 @@ export class Rollouts {
   async #goOn({ kept, isSeen, isBehind }: Claim): Promise<void> {
     const { service, rollout } = kept
     if (this.#running.has(service)) return
-    const { control, log, publish } = this.#deps
+    const { control, publish } = this.#deps
     const isTried = own(control.snapshot().status, service)?.trial !== undefined
     if (rollout.state === 'preflight' && !isTried) return this.#archive.forget(service)
     if (isSeen) {
       const message = `the store has lost rollout ${rollout.id} of ${service}: what was seen of it last is what it goes ${isBehind ? 'back' : 'on'} by`
-      log.warn({ rollout: rollout.id }, message)
-      publish({ type: 'rollout', service, message, data: { id: rollout.id, seen: true } })
+      publish({ type: 'rollout', service, message, data: { id: rollout.id, seen: true, trouble: true } })
     }
     const running = this.#runningOf(kept)
     running.resume(isTried, isBehind)

@@ -8,7 +8,7 @@ import type { Gates } from './gates/gates.ts'
 import type { Kept } from './kept.ts'
 import { stateInWords } from './rollout.ts'
 import type { RunningDeps } from './running.ts'
-import { percentTold } from './shares.ts'
+import { percentBefore, percentTold } from './shares.ts'
 
 /** Tells an event to all who listen. */
 export type Publish = (event: {
@@ -62,7 +62,11 @@ export function tell(
   { publish }: Pick<RunningDeps, 'publish'>,
 ): void {
   const { id, to, state } = rollout
-  const weight = percentTold(rollout)
+  // Before its first step gets anything it has what it had before.
+  const weight =
+    rollout.at === 0 && rollout.weight === 0 && rollout.phase !== 'watching'
+      ? percentBefore(rollout)
+      : percentTold(rollout)
   if (what !== 'begins' && isPassedThrough(state, wish)) return
   const reason = rollout.reason ?? history.at(-1)?.reason ?? null
   const why = reason === null ? '' : `: ${reason}`
@@ -81,11 +85,10 @@ export function tellWait(
   what: string,
   error: Error,
   { service, rollout }: Pick<Kept, 'service' | 'rollout'>,
-  { publish, log }: Pick<RunningDeps, 'publish' | 'log'>,
+  { publish }: Pick<RunningDeps, 'publish'>,
 ): void {
   const { id, state } = rollout
-  log.warn({ err: error, rollout: id }, what)
   const message = `rollout ${id} of ${service} waits: ${what}: ${error.message}`
   const weight = percentTold(rollout)
-  publish({ type: 'rollout', service, message, data: { id, state, weight, reason: error.message } })
+  publish({ type: 'rollout', service, message, data: { id, state, weight, reason: error.message, trouble: true } })
 }

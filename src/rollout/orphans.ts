@@ -81,7 +81,7 @@ export interface OrphansDeps {
 
 /** Takes those back of which nothing is known but what the document says, and tells it. `runs` tells of which services a rollout runs. */
 export async function freeOrphans(
-  { control, publish, log }: OrphansDeps,
+  { control, publish }: OrphansDeps,
   gates: Pick<Gates, 'notify'>,
   runs: (service: string) => boolean,
 ): Promise<void> {
@@ -105,7 +105,6 @@ export async function freeOrphans(
           : 'the split is what it was before it'
     const reason = 'aborted by turnout, since its record is lost'
     const message = `rollout ${id} of ${service} to ${to} is rolled back: ${reason}; ${where}`
-    log.error({ service, rollout: id }, message)
     publish({ type: 'rollout', service, message, data: { id, to, state: 'rolledBack', weight: 0, reason } })
     const notice = { text: `${service}: ${message}`, service, rollout: id, state: 'rolledBack' } as const
     for (const whom of spec.rollout?.notify ?? []) void gates.notify(whom, notice).catch(() => {})

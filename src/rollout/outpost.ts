@@ -198,8 +198,7 @@ export class Outpost {
     if (this.#isTold) return
     this.#isTold = true
     const message = `rollout ${rollout.id} of ${this.#service}: this instance by itself takes ${rollout.to} out of its own traffic, since whoever runs the rollout has not followed: ${this.#ledger.failed?.why}`
-    log.warn({ rollout: rollout.id }, message)
-    publish({ type: 'rollout', service: this.#service, message, data: { id: rollout.id, alone: true } })
+    publish({ type: 'rollout', service: this.#service, message, data: { id: rollout.id, alone: true, trouble: true } })
   }
 
   /** It is over, or runs here from now on: then the workers count on. */

@@ -150,7 +150,12 @@ export class Standbys {
     const kept: Kept = { ...before, standby }
     if (!(await this.#save(kept))) return
     const message = `the standby of rollout ${rollout.id} of ${service} ${what}`
-    this.#deps.publish({ type: 'rollout', service, message, data: { id: rollout.id, standby: mine } })
+    this.#deps.publish({
+      type: 'rollout',
+      service,
+      message,
+      data: { id: rollout.id, standby: mine, ...(standby.retire && { trouble: true }) },
+    })
     if (!standby.isOver) this.watch(kept)
     else if (standby.retire !== undefined) notifyAll(`${service}: ${message}`, 'not retired', kept, this.#deps)
   }

@@ -154,8 +154,8 @@ describe('a change', () => {
     await make({ kind: 'restore', from: 1 })
     expect(seen).toEqual([
       'change shop: service shop set by test, forced',
-      'change shop: shop split blue=90, green=10 by test, forced',
-      'change shop: revision 1 restored by test, forced',
+      'change shop: shop split blue=90, green=10 by test, forced; split of shop: blue=100, green=0 -> blue=90, green=10',
+      'change shop: revision 1 restored by test, forced; split of shop: blue=90, green=10 -> blue=100, green=0',
     ])
     expect(control.events().map(({ data }) => data['revision'])).toEqual([1, 2, 3])
     const audit = await store.revisions(10)

@@ -88,7 +88,8 @@ describe('events', () => {
   const event = (message = ''): NewEvent => ({ type: 'worker', service: null, message, data: {} })
   const start = () => {
     const failures: unknown[] = []
-    return { failures, events: createEvents(standingClock(42).clock, (error) => failures.push(error)) }
+    const log = { info() {}, warn() {}, error: (said: unknown) => void failures.push(said) }
+    return { failures, events: createEvents(standingClock(42).clock, log) }
   }
 
   test('are numbered from 1 with their time, and listed oldest first', () => {

@@ -1,6 +1,6 @@
 /** The log and the access log on a terminal are for people; what goes into a pipe is JSON, as test/helpers/proxy.ts reads it. */
 import { expect, test } from 'vitest'
-import { accessForPeople, forPeople } from '../../src/log/people.ts'
+import { accessForPeople, forPeople, mayColour } from '../../src/log/people.ts'
 
 test('a line has its time, its level, what happened and with what, and no control codes', () => {
   const common = { level: 'info', time: Date.UTC(2026, 10, 29, 10, 5, 7), pid: 1, hostname: 'vm' }
@@ -12,6 +12,24 @@ test('a line has its time, its level, what happened and with what, and no contro
     '10:05:07 ERROR could not end: The disk is full.\n',
   )
   expect(line({ msg: 'a\u001b[2Jb\u009b1m', name: 'c\rd' })).toBe('10:05:07 INFO  a?[2Jb?1m name=c?d\n')
+  // What the message of an event says is not said again.
+  const split = { event: 'change', eventId: 7, service: 'shop', revision: 3, actor: 'ci', kind: 'split' }
+  expect(line({ ...split, msg: 'shop split blue=90, green=10 by ci' })).toBe(
+    '10:05:07 INFO  shop split blue=90, green=10 by ci revision=3\n',
+  )
+})
+
+test('the level of a line that is bad is coloured where the terminal may show colours, and nothing that was logged is a code', () => {
+  const line = (level: string, msg: string) => forPeople(`${JSON.stringify({ level, time: 0, msg })}\n`, true)
+  expect(line('warn', 'a\u001b[2J')).toBe('00:00:00 \u001b[33mWARN \u001b[0m a?[2J\n')
+  expect(line('error', 'a')).toBe('00:00:00 \u001b[31mERROR\u001b[0m a\n')
+  expect(line('info', 'a')).toBe('00:00:00 INFO  a\n')
+  expect(line('__proto__', 'a')).toBe('00:00:00 __PROTO__ a\n')
+  expect(mayColour({ TERM: 'xterm' })).toBe(true)
+  expect(mayColour({ TERM: 'xterm', NO_COLOR: '' })).toBe(true)
+  expect(mayColour({ TERM: 'xterm', NO_COLOR: '1' })).toBe(false)
+  expect(mayColour({ TERM: 'dumb' })).toBe(false)
+  expect(mayColour({})).toBe(false)
 })
 
 test('what is no JSON stays as it is', () => {

@@ -207,13 +207,13 @@ test('while the store is away a rollout waits for it, and goes back all the same
   const store = memoryStore()
   const put = store.put.bind(store)
   const stood = await stand(store)
-  const { rollouts, clock, told } = stood
+  const { rollouts, clock } = stood
   await rollouts.start()
   await rollouts.begin('shop', { to: 'green' }, 'test')
   store.put = () => Promise.reject(new TurnoutError('store_unavailable'))
   const aborted = rollouts.command('shop', 'current', 'abort', 'test')
   await until('traffic is back', () => trialOf(stood) === undefined)
-  await until('it is told', () => told.includes('a rollout cannot be kept'))
+  await until('it is told', () => stood.events.some((said) => said.includes('a rollout cannot be kept')))
   store.put = put
   await drivenUntil('it is kept', async () => {
     clock.move(500)

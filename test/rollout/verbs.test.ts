@@ -62,9 +62,11 @@ const SHORT = [
 
 test('a verb whose turn does not come, since what was before it waits for the store, is answered and not done later', async () => {
   const stood = await begun({ steps: SHORT, advance: 'time' })
-  const { rollouts, told } = stood
+  const { rollouts } = stood
   const comeBack = takeAway(stood)
-  await driven(stood, 'the next step cannot be kept', () => told.includes('a rollout cannot be kept'))
+  await driven(stood, 'the next step cannot be kept', () =>
+    stood.events.some((said) => said.includes('a rollout cannot be kept')),
+  )
   let answer: unknown
   const asked = rollouts.command('shop', 'current', 'pause', 'bob').catch((error: unknown) => (answer = error))
   await driven(stood, 'it is answered', () => answer !== undefined)
@@ -77,9 +79,11 @@ test('a verb whose turn does not come, since what was before it waits for the st
 
 test('an abort does not wait until what came before it is kept', async () => {
   const stood = await begun({ steps: SHORT, advance: 'time' })
-  const { rollouts, told } = stood
+  const { rollouts } = stood
   const comeBack = takeAway(stood)
-  await driven(stood, 'the next step cannot be kept', () => told.includes('a rollout cannot be kept'))
+  await driven(stood, 'the next step cannot be kept', () =>
+    stood.events.some((said) => said.includes('a rollout cannot be kept')),
+  )
   const aborted = rollouts.command('shop', 'current', 'abort', 'test')
   expect(rollouts.running('shop')?.state).toBe('rollingBack')
   comeBack()

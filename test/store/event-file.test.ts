@@ -31,7 +31,7 @@ test('a restart finds what was told before, in the order of ids, readable by its
   const past = await fileAt(path).read()
   expect(past).toEqual([1, 2, 3].map((id) => event(id)))
   const next = (isHeir?: boolean) => {
-    const events = createEvents(systemClock, () => {}, past, isHeir)
+    const events = createEvents(systemClock, { info() {}, warn() {}, error() {} }, past, isHeir)
     events.publish({ type: 'worker', service: null, message: '', data: {} })
     return events.list().at(-1)?.id
   }
