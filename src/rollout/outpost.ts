@@ -135,8 +135,9 @@ export class Outpost {
     const kept = this.#deps.elsewhere.kept(this.#service)
     const status = own(control.snapshot().status, this.#service)
     if (status !== undefined) past.follow(this.#service, status, nowMs)
-    if (kept === null || kept.rollout.id !== this.rollout || this.#seat === null) void this.#ask()
-    if (kept === null || kept.rollout.id !== this.rollout) return
+    const isKnown = kept !== null && kept.rollout.id === this.rollout
+    void this.#ask(isKnown)
+    if (!isKnown) return
     const live = isRolling(kept.rollout) ? [kept.rollout.to] : livePoolsOf(kept.rollout)
     const { edgesMs, metrics } = past.of(this.#service, live)
     this.#feed.setEdges(edgesMs)
@@ -160,13 +161,13 @@ export class Outpost {
     this.#ledger.failed = undefined
   }
 
-  /** What is not known yet is asked for until it is; without a seat nothing is judged here. */
-  async #ask(): Promise<void> {
+  /** What is not known yet is asked for until it is; without a seat nothing is judged here. One that it has is said again and again. */
+  async #ask(isKnown: boolean): Promise<void> {
     if (this.#isAsking) return
     this.#isAsking = true
     try {
-      await this.#deps.elsewhere.refresh(this.#service)
-      this.#seat ??= await this.#deps.reports.seat(this.rollout)
+      if (!isKnown || this.#seat === null) await this.#deps.elsewhere.refresh(this.#service)
+      this.#seat = await this.#deps.reports.seat(this.rollout, this.#seat)
     } catch {
       // Told by control, whose store it is.
     }

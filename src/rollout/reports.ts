@@ -97,9 +97,9 @@ export class Reports {
     return this.#heard.get(service) ?? []
   }
 
-  /** A number from 1 on that no other run has for this rollout. Rejects with `store_unavailable`. */
-  async seat(rollout: string): Promise<number> {
-    return this.#counts!.seat(rollout)
+  /** A number from 1 on that no other run has for this rollout: the one that was given here, or a new one; null as long as there is none to give. Rejects with `store_unavailable`. */
+  async seat(rollout: string, given: number | null): Promise<number | null> {
+    return this.#counts!.seat(rollout, given)
   }
 
   /** Says for the last time what was counted. */

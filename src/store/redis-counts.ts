@@ -13,6 +13,8 @@ import type { FleetCounts, Report } from './store.ts'
 const LIFE_MS = 15_000
 /** Seats of a rollout are known so long after the last was taken. */
 const SEATS_MS = 24 * 3_600_000
+/** Whoever has a seat says so every second. None is given out until all have, where Redis has lost which there were. */
+const SEATS_AGAIN_MS = 3_000
 
 /**
  * KEYS: counts. ARGV: id, what it says, ms, channel, '1' to have the others told. Notes it by the clock of Redis and forgets who has said nothing
@@ -40,6 +42,25 @@ const REPORT = `
   return {count, told}
 `
 
+/**
+ * KEYS: seats. ARGV: rollout, the seat that who asks has for it or 0, and ms: how long none is given out once there are seats, and how long they are known.
+ * Returns the seat, or 0 where none can be given yet.
+ */
+const SEAT = `
+  local time = redis.call('TIME')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  redis.call('HSETNX', KEYS[1], 'since', string.format('%.0f', now))
+  redis.call('PEXPIRE', KEYS[1], ARGV[4])
+  local at = redis.call('HMGET', KEYS[1], 'since', ARGV[1])
+  local given = tonumber(ARGV[2])
+  if given > 0 then
+    if tonumber(at[2] or '0') < given then redis.call('HSET', KEYS[1], ARGV[1], given) end
+    return given
+  end
+  if math.abs(now - tonumber(at[1])) < tonumber(ARGV[3]) then return 0 end
+  return redis.call('HINCRBY', KEYS[1], ARGV[1], 1)
+`
+
 export class RedisCounts implements FleetCounts {
   readonly #client: RedisClient
   readonly #keys: Keys
@@ -61,12 +82,10 @@ export class RedisCounts implements FleetCounts {
     return { count, others }
   }
 
-  async seat(rollout: string): Promise<number> {
-    return this.#client.run(async (redis) => {
-      const seat = await redis.hincrby(this.#keys.seats, rollout, 1)
-      await redis.pexpire(this.#keys.seats, SEATS_MS)
-      return seat
-    })
+  async seat(rollout: string, given: number | null): Promise<number | null> {
+    const values = [rollout, given ?? 0, SEATS_AGAIN_MS, SEATS_MS]
+    const seat = Number(await this.#client.script(SEAT, [this.#keys.seats], values))
+    return seat === 0 ? null : seat
   }
 
   listen(heard: () => void): void {

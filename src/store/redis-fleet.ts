@@ -3,6 +3,8 @@
  *
  * What they say is dated by the clock of Redis, so clocks that differ make nobody old. But ends of drains and holds are stored as wall time, and
  * each instance goes by its own clock: one that is far from that of Redis is told, and says so of itself.
+ *
+ * Whoever was heard of is there until it has left or its time is over, also where Redis has lost what it said: a change waits for it.
  */
 import type { Clock } from '../clock.ts'
 import { inWords } from '../config/duration.ts'
@@ -10,7 +12,7 @@ import type { LostNamed } from './lost-named.ts'
 import type { RedisClient } from './redis-client.ts'
 import type { RedisCounts } from './redis-counts.ts'
 import type { Lead } from './redis-lead.ts'
-import { ANNOUNCE, type Keys, WITHOUT_NAMED } from './redis-scripts.ts'
+import { ANNOUNCE, type Keys, LEAVE, WITHOUT_NAMED } from './redis-scripts.ts'
 import type { Fleet, Instance } from './store.ts'
 
 /** Clocks that are further apart are told: ends of drains and holds are stored as wall time. */
@@ -28,6 +30,8 @@ export class RedisFleet implements Omit<Fleet, 'rewrite'>, Named {
   #warn: (message: string) => void = () => {}
   /** How far the clock of this machine is ahead of that of Redis; 0 while they agree. */
   #aheadMs = 0
+  /** Who was heard of, and when by the clock of Redis. */
+  readonly #heard = new Map<string, { readonly atMs: number; readonly instance: Instance }>()
 
   constructor(client: RedisClient, keys: Keys, lead: Lead, counts: RedisCounts, clock: Pick<Clock, 'nowMs'>) {
     this.#clock = clock
@@ -46,13 +50,22 @@ export class RedisFleet implements Omit<Fleet, 'rewrite'>, Named {
     const told = { ...self, ...(this.#lead.isHeld && { leads: true }), ...ahead }
     const values = [self.id, JSON.stringify(told), this.lifeMs]
     const fromMs = this.#clock.nowMs()
-    const [now, all] = (await this.#client.script(ANNOUNCE, [this.#keys.instances], values)) as [string, string[]]
+    const { instances, seats } = this.#keys
+    const answer = await this.#client.script(ANNOUNCE, [instances, seats], values)
+    const [now, all, left] = answer as [string, string[], string[]]
     this.#compare(Number(now), fromMs, this.#clock.nowMs())
-    return all.map((text) => JSON.parse(text) as Instance)
+    for (const text of all) {
+      const mark = text.indexOf(' ')
+      const instance = JSON.parse(text.slice(mark + 1)) as Instance
+      this.#heard.set(instance.id, { atMs: Number(text.slice(0, mark)), instance })
+    }
+    for (const id of left) this.#heard.delete(id)
+    for (const [id, { atMs }] of this.#heard) if (Math.abs(Number(now) - atMs) > this.lifeMs) this.#heard.delete(id)
+    return [...this.#heard.values()].map(({ instance }) => instance)
   }
 
   async leave(id: string): Promise<void> {
-    await this.#client.run((redis) => redis.hdel(this.#keys.instances, id))
+    await this.#client.script(LEAVE, [this.#keys.instances], [id])
   }
 
   async withoutNamed(): Promise<'taken' | 'damaged' | 'others'> {

@@ -8,7 +8,7 @@
  *   audit      stream, the revision being the id: its line and its mark
  *   named      hash: small values by name
  *   observed   hash: service → what the process that leads has seen
- *   instances  hash: id → when it was heard of last, and what it says of itself
+ *   instances  hash: id → when it was heard of last, and what it says of itself; or `left` and when
  *   leader     who leads, with a life time; `fence` is the number of the last lead
  *   counts, seats   what instances say to each other while a rollout runs (redis-counts.ts), with a life time; `counted` is their channel
  *
@@ -230,21 +230,31 @@ export const RESIGN = `
 `
 
 /**
- * KEYS: instances. ARGV: id, what it says of itself, ms. Notes it by the clock of Redis, forgets who has said nothing for so long, and
- * returns that clock in ms, and what all others and it say of themselves.
+ * KEYS: instances, seats. ARGV: id, what it says of itself, ms. Notes it by the clock of Redis, forgets who has said nothing for so long, and returns
+ * that clock in ms, of each, with it, the time and what it says of itself, and the ids of those that have left. Notes since when there are seats, too (redis-counts.ts).
  */
 export const ANNOUNCE = `
   local time = redis.call('TIME')
-  local now = time[1] * 1000 + math.floor(time[2] / 1000)
-  redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f', now) .. ' ' .. ARGV[2])
-  local all, told = redis.call('HGETALL', KEYS[1]), {}
+  local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+  redis.call('HSET', KEYS[1], ARGV[1], now .. ' ' .. ARGV[2])
+  redis.pcall('HSETNX', KEYS[2], 'since', now)
+  local all, told, left = redis.call('HGETALL', KEYS[1]), {}, {}
   for i = 1, #all, 2 do
-    local at, text = string.match(all[i + 1], '^(%d+) (.*)$')
-    if not at or math.abs(now - tonumber(at)) > tonumber(ARGV[3]) then
+    local at, leftAt = string.match(all[i + 1], '^(%d+) '), string.match(all[i + 1], '^left (%d+)$')
+    local last = tonumber(at or leftAt)
+    if not last or math.abs(tonumber(now) - last) > tonumber(ARGV[3]) then
       redis.call('HDEL', KEYS[1], all[i])
+    elseif at then
+      told[#told + 1] = all[i + 1]
     else
-      told[#told + 1] = text
+      left[#left + 1] = all[i]
     end
   end
-  return {string.format('%.0f', now), told}
+  return {now, told, left}
+`
+
+/** KEYS: instances. ARGV: id. Notes that it has left: one that is missing without that may be there still. */
+export const LEAVE = `
+  local time = redis.call('TIME')
+  return redis.call('HSET', KEYS[1], ARGV[1], 'left ' .. string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)))
 `

@@ -139,8 +139,11 @@ export interface Report {
 export interface FleetCounts {
   /** Says what run `id` of an instance has counted, and gives what all others have, where it wants that; others hear at once of what is urgent. */
   report(id: string, text: string, isUrgent: boolean, wantsOthers: boolean): Promise<Report>
-  /** A number from 1 on that nobody else has been given for this rollout. */
-  seat(rollout: string): Promise<number>
+  /**
+   * A number from 1 on that nobody else has been given for this rollout; null as long as that is not known, since those who have one may have to
+   * say so again. With the one that was given here it is that one, and the store has it again where it had lost it.
+   */
+  seat(rollout: string, given: number | null): Promise<number | null>
   /** Calls `heard` when one of them has said what is urgent. Only a hint. */
   listen(heard: () => void): void
 }
@@ -152,9 +155,9 @@ export interface Fleet {
   readonly lifeMs: number
   /** Changes of this process that no replica of the store had in time, though it has some: a fail-over would have lost them right then. */
   unreplicated(): number
-  /** Says where an instance stands. Gives all that have said so lately, this one among them. */
+  /** Says where an instance stands. Gives all that have said so lately and have not left, this one among them; as was heard of them last where the store has lost it. */
   announce(self: Instance): Promise<readonly Instance[]>
-  /** Forgets one that ends. */
+  /** Says that one ends. */
   leave(id: string): Promise<void>
   /** Calls `heard` soon after one of them has written, which is only a hint: some writes are never heard of; and `warn` with what is wrong between them. */
   listen(heard: () => void, warn?: (message: string) => void): void

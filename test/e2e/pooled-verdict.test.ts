@@ -67,6 +67,10 @@ test.skipIf(REDIS === null)(
     const traffic = load(two)
     await begin(one, STEPS)
     await until('both are pooled', async () => (await requestsOf(one)).some((all) => all > 100), 20_000)
+    // In a Redis that is new no seat is given out for three seconds.
+    await until('it has a seat', async () => (await redis.ask('HLEN', '{turnout}:seats')).startsWith(':2'), 20_000)
+    const from = traffic.outcomes.length
+    await until('it has been told so', () => traffic.outcomes.length > from + 100)
     redis.signal('SIGSTOP')
     green.failing = 1
     const events = async () => JSON.stringify(await call(two, 'GET', '/v1/events?follow=false').catch(String))

@@ -342,6 +342,47 @@ describe.skipIf(REDIS === null)('a Redis', () => {
     })
   })
 
+  test('an instance that was heard of is there until it has left or its time is over, also where Redis has lost what it said', async () => {
+    const one = await fresh()
+    const other = await open()
+    await using([one, other], async () => {
+      const self = (id: string) => ({ id, name: `${id}:1`, version: '1', revision: 1, epoch: 1 })
+      const seen = async () => (await one.fleet!.announce(self('one'))).map(({ id }) => id).sort()
+      for (const id of ['two', 'three']) await other.fleet!.announce(self(id))
+      expect(await seen()).toEqual(['one', 'three', 'two'])
+      await redis.ask('DEL', '{turnout}:instances')
+      expect(await seen()).toEqual(['one', 'three', 'two'])
+      await other.fleet!.leave('two')
+      expect(await seen()).toEqual(['one', 'three'])
+      // An older Turnout forgets one that ends.
+      await other.fleet!.announce(self('two'))
+      expect(await seen()).toEqual(['one', 'three', 'two'])
+      await redis.ask('HDEL', '{turnout}:instances', 'two')
+      expect(await seen()).toContain('two')
+      await expect.poll(seen, { interval: 100, timeout: 10_000 }).toEqual(['one'])
+      expect(await redis.ask('HLEN', '{turnout}:instances')).toMatch(/^:1/)
+    })
+  })
+
+  test('a seat is given once, also where Redis has lost which were: whoever has one says so before another one is given', async () => {
+    const [one, other] = [await fresh(), await open()]
+    await using([one, other], async () => {
+      const [mine, its] = [one.fleet!.counts, other.fleet!.counts]
+      const later = () => redis.ask('HSET', '{turnout}:seats', 'since', '1')
+      // As with the first that announces itself, long before a rollout.
+      await one.fleet!.announce({ id: 'one', name: 'one:1', version: '1', revision: 1, epoch: 1 })
+      expect(await mine.seat('r-1', null)).toBeNull()
+      await later()
+      expect([await mine.seat('r-1', null), await its.seat('r-1', null)]).toEqual([1, 2])
+      await redis.ask('DEL', '{turnout}:seats')
+      expect(await its.seat('r-1', null)).toBeNull()
+      expect([await its.seat('r-1', 2), await mine.seat('r-1', 1)]).toEqual([2, 1])
+      expect(await its.seat('r-1', null)).toBeNull()
+      await later()
+      expect(await its.seat('r-1', null)).toBe(3)
+    })
+  })
+
   test('an instance whose clock is not that of Redis says so, once, and when it is again', async () => {
     let offMs = 3_600_000
     const clock = { ...systemClock, nowMs: () => Date.now() + offMs }
@@ -465,7 +506,10 @@ describe.skipIf(REDIS === null)('a Redis', () => {
           return hurried
         })
         .toBeGreaterThan(0)
-      expect([await counts.seat('r-1'), await counts.seat('r-1'), await counts.seat('r-2')]).toEqual([1, 2, 1])
+      expect(await counts.seat('r-1', null)).toBeNull()
+      await redis.ask('HSET', '{turnout}:seats', 'since', '1')
+      const seats = [await counts.seat('r-1', null), await counts.seat('r-1', null), await counts.seat('r-2', null)]
+      expect(seats).toEqual([1, 2, 1])
       await store.replace(position, { ...entry(9), services: { shop: service(9) }, revision: 9 })
       await expect.poll(() => heard).toBeGreaterThan(0)
       expect(
