@@ -113,7 +113,7 @@ export const REVISION = `${POSITION}
  * KEYS: doc, services, parts, named, undo, audit, fence. ARGV: revision and mark that the store must stand at, channel, the new revision and
  * mark, format, last release, line of the audit, undo, lowest revision that keeps an undo and a line, '1' when every service counts
  * as written, number of named values and of parts, number of the lead after which there may be none (0: anybody may write); then key and value of each, and service, part and text (empty: gone) of each.
- * Returns [1], [0, revision] where it stands elsewhere, or [2] where somebody else has led since.
+ * Returns [1], [0, revision, the mark that the new revision has in the audit, or ''] where it stands elsewhere, or [2] where somebody else has led since.
  */
 export const COMMIT = `${POSITION}
   local revision, mark = position()
@@ -121,11 +121,12 @@ export const COMMIT = `${POSITION}
   redis.call('XLEN', KEYS[5])
   redis.call('XLEN', KEYS[6])
   if ARGV[15] ~= '0' and tonumber(redis.call('GET', KEYS[7]) or '0') > tonumber(ARGV[15]) then return {2} end
-  if revision ~= tonumber(ARGV[1]) or mark ~= ARGV[2] then return {0, revision} end
   local new = ARGV[4]
+  local id = new .. '-0'
+  local line = redis.call('XRANGE', KEYS[6], id, id)[1]
+  if revision ~= tonumber(ARGV[1]) or mark ~= ARGV[2] then return {0, revision, line and line[2][4] or ''} end
   if mark == 'damaged' then redis.call('DEL', KEYS[1], KEYS[2], KEYS[3]) end
   redis.call('HSET', KEYS[1], 'revision', new, 'mark', ARGV[5], 'format', ARGV[6], 'release', ARGV[7])
-  local id = new .. '-0'
   local function add(stream, ...)
     if type(redis.pcall('XADD', stream, id, ...)) ~= 'table' then return end
     -- It has outlived the document, and what was lost of that is to be written again.
@@ -133,7 +134,6 @@ export const COMMIT = `${POSITION}
     redis.call('XSETID', stream, string.format('%.0f-0', new - 1))
     redis.call('XADD', stream, id, ...)
   end
-  local line = redis.call('XRANGE', KEYS[6], id, id)[1]
   if not (line and line[2][4] == ARGV[5]) then
     add(KEYS[6], 'line', ARGV[8], 'mark', ARGV[5])
     add(KEYS[5], 'undo', ARGV[9])

@@ -215,15 +215,16 @@ class RedisStore implements Remote {
     changes: Changes,
     { atMs, actor, change, releaseLast, named = {} }: Omit<Commit, 'services'>,
     isWhole: boolean,
-    mark: string = crypto.randomUUID(),
+    its?: string,
   ): Promise<Position> {
+    const mark = its ?? crypto.randomUUID()
     const { doc, services, parts, undo: undoKey, audit, named: namedKey, changes: channel, fence } = this.#keys
     const line = JSON.stringify({ revision, atMs, actor, change } satisfies AuditEntry)
     const values = Object.entries(named).flat()
-    const texts = changes.flatMap(([service, its]) =>
-      its.flatMap(({ part, after }) => [service, part, after === undefined ? '' : JSON.stringify(after)]),
+    const texts = changes.flatMap(([service, changed]) =>
+      changed.flatMap(({ part, after }) => [service, part, after === undefined ? '' : JSON.stringify(after)]),
     )
-    const [written, stored] = (await this.#client.script(
+    const [written, stored, there] = (await this.#client.script(
       COMMIT,
       [doc, services, parts, namedKey, undoKey, audit, fence],
       [
@@ -245,8 +246,9 @@ class RedisStore implements Remote {
         ...values,
         ...texts,
       ],
-    )) as [number, number?]
-    if (written === 1) {
+    )) as [number, number?, string?]
+    // Where the answer to it was lost with the connection, the client has sent it once more.
+    if (written === 1 || (its === undefined && there === mark)) {
       await this.#client.replicated(doc)
       return { revision, mark }
     }

@@ -1,5 +1,6 @@
 /** The store that several machines share, on a real Redis. */
 import { readFileSync } from 'node:fs'
+import net from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Clock, systemClock } from '../../src/clock.ts'
 import { openStore } from '../../src/store/open.ts'
@@ -41,6 +42,26 @@ describe.skipIf(REDIS === null)('a Redis', () => {
       expect(both.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
       expect((await one.position()).revision).toBe(2)
     })
+  })
+
+  test('a commit whose answer is lost with the connection is written once and answered, also when others have written since', async () => {
+    const relay = await startForgetful(redis.port)
+    const [one, other] = [await open(`redis://127.0.0.1:${relay.port}`), await fresh()]
+    await using([one, other], async () => {
+      const first = await one.commit(NOWHERE, entry(1))
+      relay.loseAnswerTo('by-one', async () => {})
+      const second = await one.commit(first, { ...entry(2), actor: 'by-one' })
+      expect(await other.position()).toEqual(second)
+      relay.loseAnswerTo('by-one-again', async () => void (await other.commit(await other.position(), entry(4))))
+      const third = await one.commit(second, { ...entry(3), actor: 'by-one-again' })
+      expect(third.revision).toBe(3)
+      expect((await other.revisions(9)).map(({ revision, actor }) => `${revision} ${actor}`)).toEqual([
+        `4 ${entry(4).actor}`,
+        '3 by-one-again',
+        '2 by-one',
+        `1 ${entry(1).actor}`,
+      ])
+    }).finally(relay.end)
   })
 
   test('one of them leads, and another one does when that one is closed; only the one that leads keeps what was observed', async () => {
@@ -518,3 +539,39 @@ describe.skipIf(REDIS === null)('a Redis', () => {
     })
   })
 })
+
+/** A relay to a port. Of one command, known by a text in it, it cuts the connection in place of the answer, once `meanwhile` is over. */
+async function startForgetful(port: number) {
+  const sockets = new Set<net.Socket>()
+  let waited: { readonly text: string; readonly meanwhile: () => Promise<void> } | null = null
+  const server = net.createServer((client) => {
+    const target = net.connect(port, '127.0.0.1')
+    let lost: (() => Promise<void>) | null = null
+    const cut = () => {
+      for (const socket of [client, target]) socket.destroy()
+    }
+    for (const socket of [client, target]) {
+      sockets.add(socket)
+      socket.on('error', cut).on('close', cut)
+    }
+    client.on('data', (bytes: Buffer) => {
+      if (waited !== null && bytes.includes(waited.text)) [lost, waited] = [waited.meanwhile, null]
+      target.write(bytes)
+    })
+    target.on('data', (bytes: Buffer) => {
+      if (lost === null) client.write(bytes)
+      else void lost().then(cut)
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return {
+    port: (server.address() as net.AddressInfo).port,
+    loseAnswerTo(text: string, meanwhile: () => Promise<void>) {
+      waited = { text, meanwhile }
+    },
+    async end() {
+      server.close()
+      for (const socket of sockets) socket.destroy()
+    },
+  }
+}
