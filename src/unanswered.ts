@@ -17,7 +17,9 @@ const WORDS: Readonly<Record<string, string>> = {
 
 /** What kept an answer from coming; of an error that is not known, its own message. */
 export function unansweredInWords(error: unknown): string {
-  const { name, message, code = '', syscall } = error as Partial<NodeJS.ErrnoException>
+  const { name, message, code: given, syscall } = error as Partial<NodeJS.ErrnoException>
+  // What was given up (AbortError) has a number.
+  const code = typeof given === 'string' ? given : ''
   // Node has one code for a connection that is reset and for one that is closed; only the first is told by the system.
   if (code === 'ECONNRESET' && syscall === undefined) return WORDS['UND_ERR_SOCKET']
   if (name === 'TimeoutError') return 'no answer in time'

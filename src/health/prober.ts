@@ -6,8 +6,9 @@
  * brought back is known to be well. Watches follow the spec: an unchanged one keeps its state and its schedule, a changed
  * plan begins a new schedule from the same health, a target that is gone ends its watch and the probe with it.
  *
- * First probes are spread over half a second, later ones by their jitter, and at most 256 are under way at once: a pool that
- * hangs to the deadline must not keep the others waiting for long, and 256 sockets are no burden.
+ * First probes are spread, many of them over half a second and few over less, since a start and an upgrade wait for them; later ones by
+ * their jitter. At most 256 are under way at once: a pool that hangs to the deadline must not keep the others waiting for long, and 256
+ * sockets are no burden.
  * What control holds is compared after every probe, not what was last reported: a report that was refused, or a status that
  * was restored, mends itself at the next probe.
  */
@@ -24,7 +25,8 @@ import { gapMs, onProbe, type ProbeState, probeStateOf } from './state.ts'
 
 /** Probes under way at the same time. */
 export const PROBES_MAX = 256
-/** First probes of new watches are spread over this time at most. */
+/** First probes of new watches are spread over so long for each watch, and over half a second at most. */
+const STAGGER_EACH_MS = 5
 const STAGGER_MS = 500
 
 export interface ProberDeps {
@@ -113,7 +115,7 @@ export function createProber(deps: ProberDeps, report: Report): Prober {
   function start(key: string, wanted: Wanted, health: Health): void {
     const watch = watchOf(wanted, health)
     watches.set(key, watch)
-    schedule(watch, random() * Math.min(wanted.plan.intervalMs, STAGGER_MS))
+    schedule(watch, random() * Math.min(wanted.plan.intervalMs, STAGGER_MS, watches.size * STAGGER_EACH_MS))
   }
 
   function end(key: string, watch: Watch): void {

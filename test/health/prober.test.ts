@@ -2,6 +2,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import { Counters } from '../../src/dataplane/counters.ts'
 import { createHealth } from '../../src/health/health.ts'
+import { createProber } from '../../src/health/prober.ts'
 import { allocateSharedMemory } from '../../src/metrics/layout.ts'
 import type { Address } from '../../src/names/address.ts'
 import { fakeControl, healthPlan, json, planHealth, refusingUrl, standingClock, startTarget } from './stand-in.ts'
@@ -53,6 +54,26 @@ describe('active probes', () => {
     const later = two.seen.requests
     await eventually(() => expect(two.seen.requests).toBeGreaterThan(later + 3))
     expect(one.seen.requests).toBe(requests)
+  })
+
+  it('begin at once where there are few, and spread over half a second where there are many', () => {
+    const targets = Array.from({ length: 200 }, (_, n) => `http://127.0.0.1:${n + 1}`)
+    const first = (count: number) => {
+      const { control } = fakeControl({
+        shop: { health: healthPlan({ intervalMs: 1000 }), targets: targets.slice(0, count) },
+      })
+      const delays: number[] = []
+      const after = (delayMs: number) => {
+        delays.push(delayMs)
+        return () => {}
+      }
+      const clock = { ...systemClock, after }
+      createProber({ control, clock, planHealth, random: () => 1 }, { add() {}, settled: async () => {} }).sync()
+      return delays
+    }
+    expect(first(2)).toEqual([5, 10])
+    const many = first(200)
+    expect([many.length, many[99], Math.max(...many)]).toEqual([200, 500, 500])
   })
 
   it('have all been made once, when that is waited for, whatever they said', async () => {
