@@ -10,8 +10,10 @@ import { isMainThread, threadId, workerData } from 'node:worker_threads'
 import type { WorkerStart } from '../src/dataplane/messages.ts'
 import { WORKER_FIELD, WORKER_FIELDS } from '../src/metrics/layout.ts'
 
-/** The worker stands still while its heap is written, on a busy machine for seconds: its watchdog is to wait so much longer. */
-const PATIENCE_MS = 50_000
+/** The worker stands still while its heap is written: until the main thread does it, its watchdog is to wait so much longer. */
+const PATIENCE_MS = 10_000
+/** How often the main thread gives the signs of life of such a worker, which on a busy machine is silent for longer than any may be. */
+const ALIVE_MS = 100
 
 /** What the bench asks; every thread answers. */
 export interface ExchangeRequest {
@@ -34,6 +36,13 @@ export interface ThreadMemory {
   readonly snapshot: string
 }
 
+/** From a worker to the main thread: where its signs of life are, while it writes its heap, and again when it has. */
+interface Writing {
+  readonly lanes: Float64Array
+  readonly aliveAt: number
+  readonly goesOn: boolean
+}
+
 function answer({ id, what, folder }: ExchangeRequest): ThreadMemory {
   const { gc } = globalThis as { gc?: () => void }
   if (what !== 'memory') for (let i = 0; i < 3; i++) gc?.()
@@ -46,15 +55,27 @@ function answer({ id, what, folder }: ExchangeRequest): ThreadMemory {
 /** In a worker only. */
 function patiently(work: () => string): string {
   const { memory, index } = workerData as WorkerStart
+  const { lanes } = memory
   const at = index * WORKER_FIELDS + WORKER_FIELD.patienceMs
-  memory.lanes[at] += PATIENCE_MS
+  const aliveAt = index * WORKER_FIELDS + WORKER_FIELD.aliveMs
+  lanes[at] += PATIENCE_MS
+  channel.postMessage({ lanes, aliveAt, goesOn: true } satisfies Writing)
   try {
     return work()
   } finally {
     // It has moved, which it would say by itself only after this.
-    memory.lanes[index * WORKER_FIELDS + WORKER_FIELD.aliveMs] = performance.now()
-    memory.lanes[at] -= PATIENCE_MS
+    lanes[aliveAt] = performance.now()
+    lanes[at] -= PATIENCE_MS
+    channel.postMessage({ lanes, aliveAt, goesOn: false } satisfies Writing)
   }
+}
+
+/** In the main thread, by where their signs of life are. */
+const writers = new Map<number, NodeJS.Timeout>()
+
+function keepAlive({ lanes, aliveAt, goesOn }: Writing): void {
+  clearInterval(writers.get(aliveAt))
+  if (goesOn) writers.set(aliveAt, setInterval(() => void lanes[aliveAt]++, ALIVE_MS).unref())
 }
 
 const channel = new BroadcastChannel('turnout-bench-probe')
@@ -64,7 +85,10 @@ if (isMainThread) {
     channel.postMessage(asked)
   })
   process.channel?.unref()
-  channel.onmessage = ({ data }) => process.send?.(data)
+  channel.onmessage = ({ data }) => {
+    if ('goesOn' in data) keepAlive(data as Writing)
+    else process.send?.(data)
+  }
 } else {
   // The other workers' answers come along here too.
   channel.onmessage = ({ data }) => {
