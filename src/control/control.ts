@@ -202,8 +202,9 @@ class Writer implements RunningControl {
     if (change.kind === 'hold') foreseen(judged, change, this.#tools).forEach(assertServed)
     const isLine = change.kind === 'rollout' && !(await isWritten(this.#deps.store, change))
     if (changed.length > 0 || isLine) return this.#make(change, content, changed, options)
-    if (content.base !== before.base) await this.#keepBase(content)
-    return { ...unchanged, changed: false }
+    if (content.base === before.base) return { ...unchanged, changed: false }
+    // A file that says otherwise what is so already. What it says moves the revision, since it is the base of what others apply.
+    return { ...(await this.#make(change, content, [], options)), changed: false }
   }
 
   /** Stores a change that nothing refuses, brings it into every worker and tells it. */
@@ -235,13 +236,6 @@ class Writer implements RunningControl {
   async #resolved(change: Change): Promise<Resolved> {
     if (change.kind !== 'restore') return change
     return { ...change, ...(await this.#keeper.revision(change.from, this.#state.content)) }
-  }
-
-  /** A file that says otherwise what is so already: only what it says is kept. */
-  async #keepBase(content: Content): Promise<void> {
-    await this.#keeper.keepBase(content.base)
-    const { snapshot } = this.#state
-    this.#state.commit(this.#state.prepare(snapshot, { ...this.#state.content, base: content.base }, []))
   }
 
   async #commit(step: Step): Promise<void> {

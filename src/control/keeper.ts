@@ -34,7 +34,7 @@ import { KeptBase } from './kept-base.ts'
 import { besides, type Loaded, loadedFrom } from './loaded.ts'
 import { soundObserved } from './observe.ts'
 import { Moved, Reach, reasonOf } from './reach.ts'
-import { type Base, type Content, NOTHING } from './reconcile.ts'
+import { type Content, NOTHING } from './reconcile.ts'
 import { withDeadline, written } from './written.ts'
 
 /** Messages that are remembered so that none is told again and again. */
@@ -267,11 +267,6 @@ export class Keeper {
     })
     const { clock, store } = this.#deps
     await this.#reach.run(() => untilFree(clock, () => store.saveObserved(Object.fromEntries(entries))), 'writing')
-  }
-
-  /** Keeps the base of the config file alone, where the change that it comes with changes nothing else. */
-  async keepBase(base: Base): Promise<void> {
-    await this.#reach.run(() => this.#base.keep(base), 'writing')
   }
 
   /** Tells when another live process uses the store too. */

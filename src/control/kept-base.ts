@@ -11,10 +11,10 @@ const BASE_KEY = 'file'
 const NAMES_KEY = 'files'
 
 export class KeptBase {
-  readonly #store: Pick<Store, 'fleet' | 'get' | 'put'>
+  readonly #store: Pick<Store, 'fleet' | 'get'>
   #read: { readonly texts: readonly (string | null)[]; readonly base: Base } = { texts: [], base: NOTHING.base }
 
-  constructor(store: Pick<Store, 'fleet' | 'get' | 'put'>) {
+  constructor(store: Pick<Store, 'fleet' | 'get'>) {
     this.#store = store
   }
 
@@ -30,11 +30,5 @@ export class KeptBase {
   /** The named values that keep it. */
   named({ services, files }: Base): Record<string, string> {
     return { [BASE_KEY]: JSON.stringify(services), ...(this.#store.fleet && { [NAMES_KEY]: JSON.stringify(files) }) }
-  }
-
-  /** Keeps it, where the change that it comes with changes nothing else. */
-  async keep(base: Base): Promise<void> {
-    // The names first: a file whose name is the last is applied, also where what it says is not kept yet.
-    for (const [key, text] of Object.entries(this.named(base)).reverse()) await this.#store.put(key, text)
   }
 }
