@@ -9,10 +9,12 @@
  *   at the start, or a system without a thread to give, does not keep the machine busy; every second of life makes up for one loss.
  */
 import type { Clock } from '../clock.ts'
+import { inWords } from '../config/duration.ts'
 import { CutCount, type End } from '../cuts.ts'
 import type { Lookup } from '../dataplane/lookups.ts'
 import type { Difference, ListenerPlan, WorkerListener, WorkerStart } from '../dataplane/messages.ts'
 import type { Lent } from '../dataplane/samples.ts'
+import { TurnoutError } from '../errors.ts'
 import { lossField } from '../metrics/counters.ts'
 import { CELL, type SharedMemory, WORKER_FIELDS } from '../metrics/layout.ts'
 import { WholeState } from '../table/build.ts'
@@ -67,6 +69,8 @@ export class Workers {
   #isStarted = false
   /** None of them listens yet. */
   #isHeld = false
+  /** How a worker was lost last. */
+  #lastLoss: string | null = null
   /** Why the start has failed. */
   #fault: Error | null = null
   #wake: (() => void)[] = []
@@ -186,8 +190,10 @@ export class Workers {
   #onGone(slot: WorkerSlot, { reason, message }: Blame): void {
     if (this.#ended) return
     // A worker that fails while all start would fail again; a thread may be had a moment later.
-    if (!this.#isStarted && slot.hasThread)
-      return this.#fail(slot.fault ?? new Error(`worker ${slot.index} ${message}`))
+    const loss = `Worker ${slot.index} ${message}.`
+    const failed = () => (reason === 'crash' ? new Error(loss) : new TurnoutError('not_ready', loss))
+    if (!this.#isStarted && slot.hasThread) return this.#fail(slot.fault ?? failed())
+    this.#lastLoss = loss
     const { clock, memory, onLost } = this.#options
     const lostMs = clock.monotonicMs()
     const losses = Math.max(0, slot.losses - Math.floor((lostMs - slot.startedMs) / FORGIVEN_MS)) + 1
@@ -227,7 +233,11 @@ export class Workers {
   /** Waits until workers are where they should be, or the start has failed. */
   async #untilAll(done: () => boolean): Promise<void> {
     const late = await this.#until(START_MS, () => done() || this.#fault !== null)
-    if (late) this.#fail(new Error('the workers have not started in time'))
+    if (!late) return
+    const count = this.#slots.filter((slot) => slot.listening || (this.#isHeld && slot.hasStarted)).length
+    const why = this.#lastLoss ?? 'The machine may be too busy, or short of memory; fewer `workers` need less of both.'
+    const message = `The start was given up: after ${inWords(START_MS)} ${count} of ${this.#options.count} workers were ready. ${why}`
+    this.#fail(new TurnoutError('not_ready', message))
   }
 
   /** Waits until `done()` or for `limitMs`; true when it was too late. Looked at again at every message of a worker. */

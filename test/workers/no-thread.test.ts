@@ -1,5 +1,8 @@
 /** A system that has no thread to give: the process and its other workers live on, and it is tried again later each time. */
 import { afterEach, expect, test, vi } from 'vitest'
+import { type Clock, systemClock } from '../../src/clock.ts'
+import { startFailure } from '../../src/serve/start-failure.ts'
+import { START_MS } from '../../src/workers/worker-slot.ts'
 import { until } from '../helpers/raw.ts'
 import { startNamed } from '../helpers/upstream.ts'
 import { followWorkers } from '../helpers/worker-inspector.ts'
@@ -65,5 +68,23 @@ test('where open files are too few a start fails and says so, since nobody would
   await until('it is replaced', () => started.workers.ready)
   expect(started.losses[1].message).toBe(
     'found too few open files left (Worker initialization failure: EMFILE): raise ulimit -n or LimitNOFILE',
+  )
+})
+
+/** A clock by which the time of a start is over so soon. */
+const impatient = (afterMs: number): Clock => ({
+  ...systemClock,
+  after: (delayMs, run) => systemClock.after(delayMs === START_MS ? afterMs : delayMs, run),
+})
+
+test('a start that takes too long ends with a sentence: how many workers were ready, after how long, and what to do', async () => {
+  const failed = (clock: Clock) => startWorkers({ count: 2, clock }).then(() => 'it has started', startFailure)
+  // No thread begins within a millisecond.
+  expect(await failed(impatient(1))).toBe(
+    'The start was given up: after 15 s 0 of 2 workers were ready. The machine may be too busy, or short of memory; fewer `workers` need less of both.',
+  )
+  system.refusals = Infinity
+  expect(await failed(impatient(500))).toMatch(
+    /^The start was given up: after 15 s 0 of 2 workers were ready\. Worker 0 got no thread of the system \(.*\): ulimit -u, TasksMax or pids\.max allows no more, or memory is short\.$/,
   )
 })
