@@ -211,11 +211,27 @@ test('a copy whose answer has no end is given up after 16 MiB, whether it is com
   for (const compare of [false, true]) {
     sent = 0
     const proxy = await startShop(green.url, { compare })
-    expect((await ask(proxy.port)).body).toBe('the same')
+    const socket = net.connect(proxy.port, '127.0.0.1')
+    socket.write('GET /slow HTTP/1.1\r\nHost: test\r\n\r\n')
     await until('it is given up', async () => (await told(proxy)).failed === 1)
+    socket.resetAndDestroy()
     expect(sent).toBeGreaterThan(16_000_000)
     expect(sent).toBeLessThan(64_000_000)
     await settled(proxy)
+  }
+})
+
+test('a copy that is much longer than what its client was given is given up at once, and differs', async () => {
+  const green = await startRaw((socket) => {
+    socket.write(`HTTP/1.1 200 OK\r\nContent-Length: 500000\r\n\r\n${'x'.repeat(400_000)}`)
+  })
+  for (const compare of [false, true]) {
+    const proxy = await startShop(green.url, { compare })
+    expect((await ask(proxy.port)).body).toBe('the same')
+    await settled(proxy)
+    const { sent, failed, compared, differing } = await told(proxy)
+    const expected = compare ? { failed: 0, compared: 1, body: 1 } : { failed: 1, compared: 0, body: 0 }
+    expect({ sent, failed, compared, body: differing.body }).toEqual({ sent: 1, ...expected })
   }
 })
 

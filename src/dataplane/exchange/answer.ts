@@ -76,7 +76,7 @@ export class Answer implements AnswerUser {
 
   /** It is over: its head came after so long (below 0: not at all), and the client was given all of it or not. */
   compare(headMs: number, isWhole: boolean): void {
-    this.#mirror?.liveEnded(this.status, headMs, isWhole)
+    this.#mirror?.liveEnded(this.status, this.bytes, headMs, isWhole)
     this.#mirror = null
     this.#stream?.close()
     this.#stream = null

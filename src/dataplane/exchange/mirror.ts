@@ -23,6 +23,12 @@ import type { ExchangeRequest } from './request.ts'
 const MS_MAX = 30_000
 /** And one with a longer answer: nobody is given it, and until it is over the client's is copied where it could be moved unseen. */
 const BYTES_MAX = 16 * 1_048_576
+/**
+ * Once the client has all of its answer, a copy that gets longer than twice as long and this is another answer, whatever follows. To read
+ * on would take time from all other clients.
+ */
+const LONGER = 2
+const LONGER_BYTES = 262_144
 /** A copy is slower when its head took twice as long as the client's, and so much more. */
 const SLOWER = 2
 const SLOWER_MS = 10
@@ -64,6 +70,7 @@ export class Mirror implements UpstreamUser, AnswerUser, UnderWay {
   #live: Seen | null
   #upstream: Upstream | null = null
   #isFresh = false
+  #bytesMax = BYTES_MAX
   #isOver = false
   #isLiveOver = false
 
@@ -130,13 +137,16 @@ export class Mirror implements UpstreamUser, AnswerUser, UnderWay {
     this.#live?.note(buffer, at, end)
   }
 
-  /** The client's answer is over: its status, when its head came (below 0: not at all), and whether the client was given all of it. */
-  liveEnded(status: number, headMs: number, isWhole: boolean): void {
-    if (this.#live === null) return
-    this.#live.status = status
-    this.#live.headMs = headMs
-    this.#live.isWhole = isWhole && headMs >= 0
-    this.#isLiveOver = true
+  /** The client's answer is over: its status, its bytes, when its head came (below 0: not at all), and whether the client was given all of it. */
+  liveEnded(status: number, bytes: number, headMs: number, isWhole: boolean): void {
+    if (isWhole) this.#bytesMax = Math.min(BYTES_MAX, bytes * LONGER + LONGER_BYTES)
+    if (this.#live !== null) {
+      this.#live.status = status
+      this.#live.headMs = headMs
+      this.#live.isWhole = isWhole && headMs >= 0
+      this.#isLiveOver = true
+    }
+    this.#see()
     this.#compare()
   }
 
@@ -155,7 +165,7 @@ export class Mirror implements UpstreamUser, AnswerUser, UnderWay {
 
   onBody(buffer: Buffer, at: number, end: number, trailers: string | null): void {
     this.#copy.note(buffer, at, end)
-    if (this.#copy.bytes > BYTES_MAX) return this.#cut()
+    if (this.#see()) return
     if (trailers === null) return
     const upstream = this.#upstream!
     this.#upstream = null
@@ -184,10 +194,18 @@ export class Mirror implements UpstreamUser, AnswerUser, UnderWay {
     return false
   }
 
-  #cut(): void {
+  /** Gives a copy up that is too long. What there is of it tells as much as all of it, where there is something to compare it with. */
+  #see(): boolean {
+    if (this.#isOver || this.#copy.bytes <= this.#bytesMax) return false
+    this.#copy.isWhole = this.#isLiveOver && this.#live?.isWhole === true
+    this.#cut(this.#copy.isWhole)
+    return true
+  }
+
+  #cut(isWhole = false): void {
     this.#upstream?.destroy()
     this.#upstream = null
-    this.#end(false)
+    this.#end(isWhole)
   }
 
   #end(isWhole: boolean): void {
