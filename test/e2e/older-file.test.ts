@@ -125,7 +125,7 @@ test.skipIf(REDIS === null)(
     const apply = async (proxy: TestProxy, services: Services) => {
       const headers = { 'content-type': 'application/yaml' }
       const body = stringify({ services })
-      const response = await fetch(`${proxy.admin}/v1/apply?force=true`, { method: 'POST', headers, body })
+      const response = await fetch(`${proxy.admin}/v1/apply`, { method: 'POST', headers, body })
       return ((await response.json()) as { changed: boolean }).changed
     }
     await call(one, 'POST', '/v1/services/shop/switch?force=true', { to: 'green', wait: '0s' })
