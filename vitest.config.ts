@@ -7,7 +7,7 @@ import { LongestFirst } from './test/sequencer.ts'
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 
-// Many files wait half of their time, so there are four more at a time than there are cores. Those that load the machine, measure
+// Many files wait for two thirds of their time, so there are six more at a time than there are cores. Those that load the machine, measure
 // their own process or try what a process does at its end have one of their own each; all others leave nothing behind, so they
 // follow each other in the same ones, which load the modules once.
 const ALL = 'test/**/*.test.ts'
@@ -31,7 +31,7 @@ export default defineConfig({
   resolve: { alias: [{ find: /^.*\/worker-entry\.ts$/, replacement: here('test/helpers/built.ts') }] },
   test: {
     pool: 'forks',
-    maxWorkers: availableParallelism() + 4,
+    maxWorkers: availableParallelism() + 6,
     sequence: { sequencer: LongestFirst },
     setupFiles: [here('test/setup.ts')],
     testTimeout: 30_000,
