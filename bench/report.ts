@@ -48,24 +48,41 @@ Written by the benches themselves, all of them by \`npm run bench:all\`; each re
 machine, or of another run, are not comparable: read ratios within a table.
 `
 
+/** A file of sections: their order, and what stands before them. */
+export interface Sections<Name extends string> {
+  readonly order: readonly Name[]
+  readonly preamble: string
+}
+
+/** Those of bench/RESULTS.md. */
+export const OF_RESULTS: Sections<Section> = { order: SECTIONS, preamble: PREAMBLE }
+
 /** The text with one section replaced, or added where it belongs. */
-export function replaceSection(text: string, section: Section, body: string): string {
-  const found = new Map<Section, string>()
-  for (const name of SECTIONS) {
+export function replaceSection<Name extends string>(
+  text: string,
+  section: Name,
+  body: string,
+  { order, preamble }: Sections<Name>,
+): string {
+  const found = new Map<Name, string>()
+  for (const name of order) {
     const match = text.match(new RegExp(`<!-- ${name} -->\\n([\\s\\S]*?)<!-- /${name} -->`))
     if (match !== null) found.set(name, match[1])
   }
   found.set(section, `${body.trim()}\n`)
-  const parts = SECTIONS.filter((name) => found.has(name)).map(
-    (name) => `<!-- ${name} -->\n${found.get(name)}<!-- /${name} -->\n`,
-  )
-  return [PREAMBLE, ...parts].join('\n')
+  const parts = order
+    .filter((name) => found.has(name))
+    .map((name) => `<!-- ${name} -->\n${found.get(name)}<!-- /${name} -->\n`)
+  return [preamble, ...parts].join('\n')
 }
 
 /** Replaces one section of bench/RESULTS.md. */
-export function writeSection(section: Section, body: string): void {
-  const text = existsSync(RESULTS) ? readFileSync(RESULTS, 'utf8') : ''
-  writeFileSync(RESULTS, replaceSection(text, section, body))
+export const writeSection = (section: Section, body: string): void => writeInto(RESULTS, section, body, OF_RESULTS)
+
+/** Replaces one section of a file that may not be there yet. */
+export function writeInto<Name extends string>(file: URL, section: Name, body: string, all: Sections<Name>): void {
+  const text = existsSync(file) ? readFileSync(file, 'utf8') : ''
+  writeFileSync(file, replaceSection(text, section, body, all))
 }
 
 /** Where and when, for the head of a section. */

@@ -7,7 +7,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { positive, readOptions, say } from './options.ts'
-import { occasion } from './report.ts'
+import { occasion, writeInto } from './report.ts'
 import { caught, falseAlarms } from './simulation/alone.ts'
 import { compared } from './simulation/compared.ts'
 import { fleet } from './simulation/fleet.ts'
@@ -19,7 +19,7 @@ const SECTIONS: Readonly<Record<string, Section>> = { caught, alarms: falseAlarm
 const USAGE = `usage: npm run simulate -- [options]
   --runs N            runs of each row; A/A rows have ten times as many (default 1000)
   --seed N            of all chance (default 1)
-  --only NAME         one section: ${Object.keys(SECTIONS).join(', ')}; prints it
+  --only NAME         one section: ${Object.keys(SECTIONS).join(', ')}
   --into DIR          write the report and its plots there (default bench)`
 
 const { values, quick, json } = readOptions(USAGE, null, {
@@ -34,23 +34,21 @@ const only = values['only']
 const into = values['into']
 if (only !== undefined && !Object.hasOwn(SECTIONS, `${only}`)) throw new Error(`there is no section ${only}`)
 
-const made = Object.entries(SECTIONS)
-  .filter(([name]) => only === undefined || name === only)
-  .map(([, section]) => section({ runs, seed, say }))
+const PREAMBLE = `# Simulation
 
-const report = `# Simulation
-
-Written by \`npm run simulate\`, never by hand. ${occasion(new Date())}; seed ${seed}.
-
-${made.map(({ text }) => text).join('\n\n')}
+Written by \`npm run simulate\`, never by hand; each section by itself. The same seed gives the same figures anywhere.
 `
-if (into === undefined && (quick || json || only !== undefined)) console.log(report)
-else {
-  const folder = into === undefined ? new URL('./', import.meta.url) : pathToFileURL(`${into}/`)
-  const plots = new URL('plots/', folder)
+
+const isWritten = into !== undefined || !(quick || json)
+const folder = into === undefined ? new URL('./', import.meta.url) : pathToFileURL(`${into}/`)
+const plots = new URL('plots/', folder)
+const names = Object.keys(SECTIONS)
+for (const name of names.filter((each) => only === undefined || each === only)) {
+  const { text, plots: files } = SECTIONS[name]({ runs, seed, say })
+  console.log(`${text}\n`)
+  if (!isWritten) continue
+  const body = `${text}\n\n${occasion(new Date())}; seed ${seed}.`
   mkdirSync(plots, { recursive: true })
-  writeFileSync(new URL('SIMULATION.md', folder), report)
-  for (const { plots: files } of made) {
-    for (const [name, svg] of Object.entries(files)) writeFileSync(new URL(name, plots), svg)
-  }
+  writeInto(new URL('SIMULATION.md', folder), name, body, { order: names, preamble: PREAMBLE })
+  for (const [file, svg] of Object.entries(files)) writeFileSync(new URL(file, plots), svg)
 }

@@ -6,7 +6,7 @@
  * as they say them, every 100 ms, or when the stretch is over in which the canary has failed (src/rollout/reports.ts).
  */
 import { alphaAlone, alphaPooled } from '../../src/rollout/alpha-parts.ts'
-import { Ledger, STRETCH_MS } from '../../src/rollout/ledger.ts'
+import { Ledger, stretchEndMs } from '../../src/rollout/ledger.ts'
 import { OriginTest, type Stratum } from '../../src/rollout/origin-test.ts'
 import { Pooled } from '../../src/rollout/pooled.ts'
 import { Strata } from '../../src/rollout/strata.ts'
@@ -99,7 +99,7 @@ function once({ canary, control, answersMax }: Plan, chance: Chance): Result | n
         }
       }
       if (at === 0) continue
-      if (each.unsettled.take(came, WEIGHT)) each.dueMs = Math.min(each.dueMs, ms + STRETCH_MS)
+      if (each.unsettled.take(came, WEIGHT)) each.dueMs = Math.min(each.dueMs, stretchEndMs(ms) + 1 + HEARD_MS)
       if (ms < each.dueMs && ms % REPORT_MS !== each.offMs) continue
       each.dueMs = Infinity
       pooled.hear({ run: `${at}`, name: '', said: each.ledger.said(ms - HEARD_MS), atMs: ms })

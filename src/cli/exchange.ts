@@ -35,15 +35,15 @@ export function openConnections(url: string): Connections {
   const isTls = protocol === 'https:'
   const prefix = pathname.replace(/\/+$/, '')
   // Loaded with the first request: verbs that ask nobody do without.
-  let client: { readonly request: Client['request']; readonly agent: Agent } | null = null
-  const load = () => {
-    const { Agent, request } = process.getBuiltinModule(isTls ? ('node:https' as 'node:http') : 'node:http')
+  let client: Promise<{ readonly request: Client['request']; readonly agent: Agent }> | null = null
+  const load = async () => {
+    const { Agent, request } = isTls ? ((await import('node:https')) as unknown as Client) : await import('node:http')
     return { request, agent: new Agent({ keepAlive: true, timeout: IDLE_MS_MAX }) }
   }
   return {
-    ask(path, exchange) {
+    async ask(path, exchange) {
       client ??= load()
-      const { agent, request } = client
+      const { agent, request } = await client
       const { method, headers, body } = exchange
       const length: Record<string, number> = body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }
       const options = { method, headers: { ...headers, ...length }, agent, timeout: CONNECT_MS_MAX }
@@ -51,7 +51,7 @@ export function openConnections(url: string): Connections {
       const open = () => request(origin, { ...options, path: prefix + path })
       return answerOf(open, exchange, isTls ? 'secureConnect' : 'connect')
     },
-    close: () => client?.agent.destroy(),
+    close: () => void client?.then(({ agent }) => agent.destroy()),
   }
 }
 

@@ -11,9 +11,12 @@ import type { Stratum } from './origin-test.ts'
 import { METRICS_COUNTED } from './slow-edge.ts'
 
 /** A stretch of time that one reading is of. */
-export const STRETCH_MS = 10
+export const STRETCH_MS = 5
 /** Readings that are said at most. */
 const READINGS_MAX = 32
+
+/** When the stretch that a moment is in is over, in steady ms. */
+export const stretchEndMs = (atMs: number): number => (Math.floor(atMs / STRETCH_MS) + 1) * STRETCH_MS
 
 const SIDES = ['canary', 'canaryBad', 'control', 'controlBad'] as const
 /** Numbers of a reading: its own, the harm, and the sums of each metric. */
@@ -88,7 +91,7 @@ export class Ledger {
     for (const [metric, stratum] of came.slice(0, METRICS_COUNTED).entries()) {
       for (const [at, side] of SIDES.entries()) this.#now[2 + metric * SIDES.length + at] += stratum[side]
     }
-    if (this.#endMs === Infinity) this.#endMs = (Math.floor(atMs / STRETCH_MS) + 1) * STRETCH_MS
+    if (this.#endMs === Infinity) this.#endMs = stretchEndMs(atMs)
   }
 
   /** Adds failures that no batch is told of. */

@@ -7,7 +7,7 @@
  */
 import type { Clock } from '../clock.ts'
 import type { FleetCounts, Store } from '../store/store.ts'
-import { Ledger, type Said, STRETCH_MS } from './ledger.ts'
+import { Ledger, type Said, stretchEndMs } from './ledger.ts'
 import { type Heard, saidOf } from './pooled.ts'
 import { isWithin } from './turns.ts'
 
@@ -86,7 +86,9 @@ export class Reports {
   hurry(): void {
     if (this.#ledgers.size === 0) return
     this.#isUrgent = true
-    this.#cancelHurry ??= this.#deps.clock.after(STRETCH_MS, () => {
+    const { clock } = this.#deps
+    // A ms more, since timers may be early by a part of one.
+    this.#cancelHurry ??= clock.after(stretchEndMs(clock.steadyMs()) - clock.steadyMs() + 1, () => {
       this.#cancelHurry = null
       void this.#say()
     })

@@ -14,7 +14,7 @@ import { nodeHttp } from '../../bench/peers/node-http.ts'
 import { findSourceProgram, NGINX, sourceProgramPath } from '../../bench/peers/source-program.ts'
 import { turnoutConfiguration } from '../../bench/peers/turnout.ts'
 import { cpuMicros, runChild, startChild } from '../../bench/process.ts'
-import { renderReport, renderTable, replaceSection } from '../../bench/report.ts'
+import { OF_RESULTS, renderReport, renderTable, replaceSection } from '../../bench/report.ts'
 import { startTargets, type Targets } from '../../bench/targets.ts'
 import { toldVersion } from '../../bench/versions.ts'
 import { parseSpec, printFault } from '../../src/config/load.ts'
@@ -161,15 +161,15 @@ describe('the figures', () => {
 
 describe('the report', () => {
   test('a bench replaces its own section and leaves the others as they were', () => {
-    const first = replaceSection('', 'switch', 'old switches')
-    const both = replaceSection(first, 'peers', 'figures')
-    const again = replaceSection(both, 'switch', 'new switches')
+    const first = replaceSection('', 'switch', 'old switches', OF_RESULTS)
+    const both = replaceSection(first, 'peers', 'figures', OF_RESULTS)
+    const again = replaceSection(both, 'switch', 'new switches', OF_RESULTS)
     expect(both).toContain('old switches')
     expect(again).toContain('figures')
     expect(again).toContain('new switches')
     expect(again).not.toContain('old switches')
     expect(again.indexOf('figures')).toBeLessThan(again.indexOf('new switches'))
-    expect(replaceSection(again, 'switch', 'new switches')).toBe(again)
+    expect(replaceSection(again, 'switch', 'new switches', OF_RESULTS)).toBe(again)
   })
 
   test('versions are named, and not twice for a peer that is named by its version', () => {

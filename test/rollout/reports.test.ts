@@ -1,7 +1,7 @@
 /** What an instance says of what it has counted, and when: a store of counts that a test holds in its hand, and a clock that moves when told. */
 import { setImmediate } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
-import { STRETCH_MS } from '../../src/rollout/ledger.ts'
+import { STRETCH_MS, stretchEndMs } from '../../src/rollout/ledger.ts'
 import { Reports } from '../../src/rollout/reports.ts'
 import type { FleetCounts, Report } from '../../src/store/store.ts'
 import { movableClock } from '../admin/stand-in.ts'
@@ -72,7 +72,12 @@ test('a failure is said as soon as its stretch of time is over, and others hear 
   ledger.add({ atMs: clock.steadyMs(), came: COUNTED, harm: 1 })
   reports.hurry()
   reports.hurry()
-  await pass(STRETCH_MS)
+  clock.move(stretchEndMs(clock.steadyMs()) - clock.steadyMs())
+  await setImmediate()
+  expect(said).toHaveLength(1)
+  clock.move(1)
+  await setImmediate()
+  expect(JSON.parse(said[1].text).trials.shop.readings).toHaveLength(2)
   expect(said.map(({ isUrgent, wantsOthers }) => [isUrgent, wantsOthers])).toEqual([
     [false, false],
     [true, false],
