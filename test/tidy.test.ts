@@ -39,14 +39,14 @@ const OWNERS: readonly (readonly [module: RegExp, owner: RegExp])[] = [
   [/^ioredis$/, /^src\/store\/redis/],
   [/^node:sqlite$/, /^src\/store\/sqlite/],
   [/^pino$/, /^src\/log\/log\.ts$/],
-  [/^undici$/, /^src\/(health|rollout|cli|demo)\//],
+  [/^undici$/, /^src\/(health|rollout|demo)\//],
   // The demo is a program of its own, beside the proxy.
   [
     /^node:(net|tls|http2)$/,
     /^src\/(dataplane\/(socket\/|downstream\/listener\.ts$)|store\/redis-sentinels\.ts$|upgrade\/earlier\.ts$|demo\/)/,
   ],
   [/^node:ffi$/, /^src\/dataplane\/socket\/libc\.ts$/],
-  [/^node:(http|https)$/, /^src\/demo\//],
+  [/^node:(http|https)$/, /^src\/(cli\/exchange\.ts$|demo\/)/],
   [/^node:worker_threads$/, /^src\/(dataplane\/(worker|heap)\.ts$|workers\/worker-slot\.ts$)/],
   [/^yaml$/, /^src\/config\//],
   [/^jose$/, /^src\/lookups\/content\.ts$/],

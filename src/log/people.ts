@@ -1,4 +1,7 @@
-/** Lines of the log and of the access log as people read them on a terminal; what goes elsewhere stays the JSON that they are made of. */
+/**
+ * Lines of the log and of the access log as people read them on a terminal; what goes elsewhere stays the JSON that they are
+ * made of.
+ */
 import { isRecord } from '../config/record.ts'
 
 /** What every line has, and is told in another way or is of no use on a terminal. */
