@@ -53,7 +53,9 @@ const streams = Count('Streams of events (server-sent events) that are open; the
 const LetGoAnswer = object({
   before: Count('Tunnels and streams that were to be closed.'),
   closed: Count('Those that were.'),
-  cut: Count('Those of them that were cut, since no place was known to end them at.'),
+  cut: Count(
+    'Those of them that were cut: no place was known to end them at, or none came in time, or their client took nothing any more.',
+  ),
   moved: Count('Those whose visitors have come back, to another target.'),
   left: Count('Those that are still to be closed.'),
   pace: Type.Union(
@@ -134,7 +136,7 @@ const QueueAnswer = object({
   shed: object({
     full: Count('Answered 503, since as many waited as may.'),
     time: Count('Answered 503, since they had waited for as long as they may.'),
-    left: Count('Their client had ended its side while they waited.'),
+    left: Count('Their client has gone, or ended its side, while they waited.'),
   }),
 })
 
@@ -148,7 +150,7 @@ const HeldAnswer = object({
     full: Count('Answered 503, since as many waited as may.'),
     bytes: Count('Answered 503, since those that waited took as many bytes as they may.'),
     time: Count('Answered 503, since the hold ended by itself.'),
-    left: Count('Their client had ended its side while they waited.'),
+    left: Count('Their client has gone, or ended its side, while they waited.'),
     ended: Count('Answered 503, since Turnout ended.'),
   }),
 })

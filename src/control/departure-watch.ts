@@ -35,7 +35,7 @@ const RETURN_MS = 5_000
 export interface LetGo {
   readonly before: number
   readonly closed: number
-  /** Those of the closed that were cut, since no place was known to end them at. */
+  /** Those of the closed that were cut. */
   readonly cut: number
   /** Those of the closed whose visitors have come to another place. */
   readonly moved: number

@@ -283,8 +283,8 @@ export class Departures {
     this.#memory.departures[departureOffset(this.#plane.index, slot) + field] += by
   }
 
-  /** Counts an event of tunnels at a target: `refused`, or a stream that has begun or ended. */
-  count(slot: number, field: 'refused' | 'streams', by = 1): void {
+  /** Counts an event of tunnels at a target: `refused`, one that was told and then cut, or a stream that has begun or ended. */
+  count(slot: number, field: 'refused' | 'cut' | 'streams', by = 1): void {
     this.#count(slot, DEPARTURE[field], by)
   }
 

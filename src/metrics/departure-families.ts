@@ -57,7 +57,7 @@ export const DEPARTURE_FAMILIES: readonly Family[] = [
   ofPools(
     'turnout_tunnels_cut_total',
     'counter',
-    'Those of them that were cut, since no place was known to end them at.',
+    'Those of them that were cut: no place was known to end them at, or none came in time, or their client took nothing any more.',
     'cut',
     LET_GO,
   ),

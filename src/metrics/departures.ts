@@ -14,7 +14,7 @@ export const DEPARTURE = Object.freeze({
   streams: 1,
   /** Number of the state of the pace (dataplane/pace.ts). */
   state: 2,
-  /** Those that were told, those of them that were cut since no place was known to end them at, and those that have come to another place. */
+  /** Those that were told, those of them that were cut, and those that have come to another place. */
   closed: 3,
   cut: 4,
   moved: 5,

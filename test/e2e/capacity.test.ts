@@ -185,7 +185,7 @@ test('who leaves, by a reset or by ending its side, makes room in the queue', as
   target.open()
   expect((await first).status).toBe(200)
   expect(target.paths).toEqual(['/first'])
-  expect((await queueOf(proxy)).shed).toEqual({ full: 0, time: 0, left: 1 })
+  expect((await queueOf(proxy)).shed).toEqual({ full: 0, time: 0, left: 2 })
 })
 
 test('who leaves while nothing more is read of them makes room in the queue, too', async () => {

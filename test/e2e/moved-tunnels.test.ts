@@ -167,18 +167,56 @@ test('after a switch every client is on the other version, told before, and noth
   await expect.poll(async () => (await poolOf(proxy, 'blue')).tunnels, { timeout: 10_000 }).toBe(0)
 }, 60_000)
 
-test('at SIGTERM tunnels are closed at their pace within the limit, between two messages; those that cannot be are cut at its end, and told after the restart', async () => {
-  const [COUNT, STUCK, LIMIT_MS] = [60, 2, 4_000]
-  const blue = await startPusher('blue')
-  // A message that never ends, after which nothing can be said.
-  const stuck = await startRaw((socket, text) => {
+/** A target that says these octets in each WebSocket, and nothing else. */
+const startSaying = (octets: Buffer) =>
+  startRaw((socket, text) => {
     if (!text.endsWith('\r\n\r\n')) return
     const key = /sec-websocket-key: (.*)\r\n/i.exec(text)![1]
     const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64')
     const fields = `Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n`
     socket.write(`HTTP/1.1 101 Switching Protocols\r\n${fields}\r\n`)
-    socket.write(Buffer.from([0x01, 0x02, 0x68, 0x61, 0x80, 0x7e]))
+    socket.write(octets)
   })
+
+test('a tunnel whose frame does not end in time, and one whose client takes nothing, are told as cut; one between two frames of a message is not', async () => {
+  const payload = Buffer.alloc(20_000_000)
+  const whole = Buffer.concat([Buffer.from([0x82, 0x7f, 0, 0, 0, 0]), Buffer.alloc(4), payload])
+  whole.writeUInt32BE(payload.length, 6)
+  const pools = {
+    frame: [(await startSaying(Buffer.from([0x82, 0x7f, 0, 0, 0, 0, 0, 1, 0, 0, 0]))).url],
+    message: [(await startSaying(Buffer.from([0x01, 0x02, 0x68, 0x61]))).url],
+    client: [(await startSaying(whole)).url],
+    green: [(await startPusher('green')).url],
+  }
+  const rules = ['frame', 'message', 'client'].map((to) => ({ name: to, when: { path: { prefix: `/${to}` } }, to }))
+  const drain = { timeout: '500ms', tunnels: { over: '100ms' } }
+  const proxy = await startProxy({ services: { shop: service(pools, { live: 'green', drain, rules }) } })
+  const codes: Record<string, number> = {}
+  for (const { name } of rules) {
+    const socket = new WebSocket(`${proxy.url.replace('http', 'ws')}/${name}`)
+    onTestFinished(() => socket.terminate())
+    socket.on('error', () => {})
+    socket.on('open', () => name === 'client' && socket.pause())
+    socket.on('close', (code) => {
+      codes[name] = code
+    })
+  }
+  for (const { name } of rules) await until('it is open', async () => (await poolOf(proxy, name)).tunnels === 1)
+  await call(proxy, 'PUT', '/v1/services/shop/rules', [])
+  for (const { name } of rules) await call(proxy, 'PUT', `/v1/services/shop/pools/${name}/state`, { state: 'standby' })
+  const ended = (cut: number) => ({ tunnels: 0, letGo: { closed: 1, cut, left: 0 } })
+  const limit = { timeout: 25_000 }
+  await expect.poll(() => poolOf(proxy, 'message'), limit).toMatchObject(ended(0))
+  await expect.poll(() => poolOf(proxy, 'frame'), limit).toMatchObject(ended(1))
+  await expect.poll(() => poolOf(proxy, 'client'), limit).toMatchObject(ended(1))
+  expect(codes).toMatchObject({ message: 1012, frame: 1006 })
+}, 60_000)
+
+test('at SIGTERM tunnels are closed at their pace within the limit, between two messages; those that cannot be are cut at its end, and told after the restart', async () => {
+  const [COUNT, STUCK, LIMIT_MS] = [60, 2, 4_000]
+  const blue = await startPusher('blue')
+  // A message that never ends, after which nothing can be said.
+  const stuck = await startSaying(Buffer.from([0x01, 0x02, 0x68, 0x61, 0x80, 0x7e]))
   const services = {
     shop: service({ blue: [blue.url] }, { visitor: ['header:x-user-id'], drain: DRAIN }),
     odd: service({ blue: [stuck.url] }, { routes: [{ host: 'localhost', path: '/' }] }),

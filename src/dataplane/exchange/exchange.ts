@@ -238,6 +238,7 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
 
   abandon(): void {
     if (this.phase === 'none') return
+    if (this.phase === 'queued') this.#wait!.giveUp('left')
     this.#letGo()
     this.#outcome.cut('client_closed')
     this.#attempts.count(FIELD.aborted)

@@ -245,15 +245,17 @@ export class Tunnel implements RawUser, RequestUser, Member {
 
   /** A stage has had its time; a client that takes any of what waits for it gets more. */
   #lapse(): void {
-    const client = this.downstream
-    if (this.#stage === 'asked') {
-      // A message that does not end is broken off, which a Close may do; a frame is not, so that is cut.
-      return this.#frames!.isBetweenFrames ? this.#say(this.#farewell!.subarray(-CLOSE_BYTES)) : this.#break()
+    const [client, isAsked] = [this.downstream, this.#stage === 'asked']
+    // A message that does not end is broken off, which a Close may do; a frame is not, so that is cut.
+    if (isAsked && this.#frames!.isBetweenFrames) return this.#say(this.#farewell!.subarray(-CLOSE_BYTES))
+    if (!isAsked && client.unsentBytes > 0 && client.hasMoved) {
+      client.mark()
+      this.#limitMs = this.#plane.time.nowMs + SAID_MS
+      return this.#expect(SAID_MS)
     }
-    if (client.unsentBytes === 0 || !client.hasMoved) return this.#stage === 'said' ? this.#cut() : client.destroy()
-    client.mark()
-    this.#limitMs = this.#plane.time.nowMs + SAID_MS
-    this.#expect(SAID_MS)
+    if (this.#stage === 'ending') return client.destroy()
+    if (isAsked || client.unsentBytes > 0) this.#plane.departures.count(this.#departure!.place.slot, 'cut')
+    return isAsked ? this.#break() : this.#cut()
   }
 
   #expect(ms: number): void {
