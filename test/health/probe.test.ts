@@ -52,6 +52,15 @@ describe('a probe', () => {
     expect(await judge('http://127.0.0.1:99999')).toMatch(/^fail: GET \/health failed: /)
   })
 
+  it('that is given up fails too, and never throws: what is aborted has a number for a code', async () => {
+    const target = await startTarget(() => {})
+    const ended = new AbortController()
+    const over = probe(target.url, literalAddresses(target.url)[0], healthPlan({}), '1.0', systemClock, ended.signal)
+    await vi.waitFor(() => expect(target.sockets.size).toBe(1))
+    ended.abort()
+    expect(await over).toEqual({ result: 'fail', detail: expect.stringContaining('GET /health failed: ') })
+  })
+
   it('fails at the deadline when the target hangs, and leaves no connection behind', async () => {
     const target = await startTarget(() => {})
     expect(await judge(target.url, { timeoutMs: 60 })).toBe('fail: GET /health took longer than 60 ms')
