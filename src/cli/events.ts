@@ -49,7 +49,14 @@ export const events: Verb = {
     )
     if (call.json) return call.print(JSON.stringify(answer) + '\n')
     for (const event of answer.events) show(call, event)
+    // Else nobody can tell it from a verb that has failed.
+    if (call.isTerminal && answer.events.length === 0) call.note(noneInWords(call))
   },
+}
+
+function noneInWords({ options }: Call): string {
+  const isFiltered = ['service', 'type', 'since'].some((name) => options[name] !== undefined)
+  return isFiltered ? 'no events of that kind; without filters there may be others' : 'no events'
 }
 
 /** The query of what is asked for, and one parameter more. */

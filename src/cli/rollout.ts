@@ -12,6 +12,7 @@ import { IF_MATCH, insisting } from './insist.ts'
 import { watch } from './rollout-watch.ts'
 import { lineOf, linesOf, type RolloutView } from './rollout-words.ts'
 import { type RunbookView, runbookLines } from './runbook-words.ts'
+import { sameInWords } from './same-version.ts'
 import { meantBy } from './usage.ts'
 import type { Call, Verb } from './verb.ts'
 
@@ -75,7 +76,9 @@ export const deploy: Verb = {
       return showRunbook(call, await call.admin.call<RunbookView>('POST', path, { ...sent, dryRun: true }))
     }
     await describePool(call, service, to, target as readonly string[] | undefined, version)
+    const same = call.json ? null : sameInWords(await specOf(call, service), service, to, version)
     const begun = await call.admin.call<RolloutView>('POST', path, sent)
+    if (same !== null) call.note(same)
     if (call.options['watch'] === true) return watch(call, begun)
     show(call, begun)
     if (!call.json) call.print(`rollout ${begun.id} has begun; to watch it: turnout rollout show ${service} --watch\n`)
@@ -158,6 +161,9 @@ interface Spec {
   readonly split: Readonly<Record<string, number>>
 }
 
+const specOf = async ({ admin }: Call, service: string): Promise<Spec> =>
+  (await admin.call<{ spec: Spec }>('GET', pathOf('services', service))).spec
+
 /** Whether they hold the same, however their targets are written. */
 function isSame(a: Pool, b: Pool): boolean {
   const written = ({ targets }: Pool) => targets.map((text) => URL.parse(text)?.href ?? text).toSorted()
@@ -173,8 +179,7 @@ async function describePool(
 ): Promise<void> {
   const forced = call.options['force'] === true && version !== undefined
   if (targets === undefined && !forced) return
-  const { admin } = call
-  const { spec } = await admin.call<{ spec: Spec }>('GET', pathOf('services', service))
+  const spec = await specOf(call, service)
   const present: Pool = Object.hasOwn(spec.pools, pool) ? spec.pools[pool] : { targets: [] }
   const body = withoutGoneWeights({
     ...present,
@@ -186,7 +191,7 @@ async function describePool(
       'Nothing has changed. Name a pool without traffic, or leave out --target.',
     ])
   }
-  await admin.call('PUT', insisting(pathOf('services', service, 'pools', pool), call), body)
+  await call.admin.call('PUT', insisting(pathOf('services', service, 'pools', pool), call), body)
 }
 
 async function list(call: Call, path: string): Promise<void> {

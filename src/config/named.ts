@@ -11,10 +11,12 @@ export function serviceNamed(services: Services, name: string): ServiceSpec {
   throw new TurnoutError('not_found', `There is no service ${name}${didYouMean(nearest(name, Object.keys(services)))}.`)
 }
 
-/** Throws `not_found` with the pools that there are. */
+/** Throws `not_found` with the name that was probably meant, and the pools that there are. */
 export function poolNamed({ pools }: ServiceSpec, service: string, name: string): PoolSpec {
   const found = own(pools, name)
   if (found !== undefined) return found
-  const known = Object.keys(pools).join(', ')
-  throw new TurnoutError('not_found', `Service ${service} has no pool ${name} (it has ${known}).`)
+  const known = Object.keys(pools)
+  const meant = nearest(name, known)
+  const hint = `${meant === null ? 'it' : `did you mean ${JSON.stringify(meant)}? It`} has ${known.join(', ')}`
+  throw new TurnoutError('not_found', `Service ${service} has no pool ${name} (${hint}).`)
 }

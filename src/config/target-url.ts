@@ -1,6 +1,7 @@
 /** Which target of a pool is meant by what people write. Pure. */
 import { TurnoutError } from '../errors.ts'
 import { identityOf, parseTarget } from './address.ts'
+import { editDistance } from './nearest.ts'
 
 /** A target as somebody has written it, of this pool. */
 export interface NamedTarget {
@@ -16,10 +17,19 @@ export function targetUrl(targets: readonly string[], { service, pool, target }:
   if (found.length === 1) return found[0]
   const where = `in pool ${pool} of ${service}`
   if (found.length === 0) {
-    const example = targets.length > 0 ? ` (one that is there: ${identityOf(targets[0]).split('://')[1]})` : ''
-    throw new TurnoutError('not_found', `There is no target ${target} ${where}${example}.`)
+    throw new TurnoutError('not_found', `There is no target ${target} ${where}${hintOf(targets, target)}.`)
   }
   throw new TurnoutError('conflict', `${target} names ${found.join(' and ')} ${where}; give the whole URL.`)
+}
+
+/** The one that was probably meant, or one that is there: addresses look alike, so only one that differs in no more than its port or a digit is guessed. */
+function hintOf(targets: readonly string[], target: string): string {
+  const known = targets.map((url) => identityOf(url).split('://')[1])
+  if (known.length === 0) return ': it has none'
+  const bare = target.replace(/^(srv\+)?https?:\/\//i, '')
+  const [same] = known.filter((name) => name.replace(/:[0-9]+$/, '') === bare.replace(/:[0-9]+$/, ''))
+  const close = same ?? known.find((name) => editDistance(name, bare) <= 1)
+  return close === undefined ? ` (one that is there: ${known[0]})` : ` (did you mean ${JSON.stringify(close)}?)`
 }
 
 /** The targets that may be meant by a URL, `host:port`, `host` with the port of its scheme, or a name of SRV records, however it is spelled. */

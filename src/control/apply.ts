@@ -9,6 +9,7 @@
  */
 import type { Change } from '../change.ts'
 import { poolNamed, serviceNamed } from '../config/named.ts'
+import { didYouMean, nearest } from '../config/nearest.ts'
 import { child } from '../config/pointer.ts'
 import { equalJson, mapEntries, own, sameEntries, withEntry, withoutEntry } from '../config/record.ts'
 import type { PoolSpec, ServiceSpec, Services, Weights } from '../config/schema.ts'
@@ -159,7 +160,10 @@ function split(content: Content, service: string, weights: Weights): Content {
   const spec = serviceNamed(content.services, service)
   const faults = Object.keys(weights)
     .filter((pool) => !Object.hasOwn(spec.pools, pool))
-    .map((pool) => ({ pointer: child('/weights', pool), message: `There is no pool ${pool}.` }))
+    .map((pool) => ({
+      pointer: child('/weights', pool),
+      message: `There is no pool ${pool}${didYouMean(nearest(pool, Object.keys(spec.pools)))}.`,
+    }))
   if (faults.length === 0 && Object.values(weights).every((weight) => weight === 0)) {
     faults.push({ pointer: '/weights', message: 'At least one weight must be above 0.' })
   }

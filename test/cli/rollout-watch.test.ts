@@ -3,6 +3,7 @@ import { describe, expect, it, vi } from 'vitest'
 import { screenOf } from '../../src/cli/rollout-screen.ts'
 import type { RolloutView } from '../../src/cli/rollout-words.ts'
 import { type Clock, systemClock } from '../../src/clock.ts'
+import { mapEntries } from '../../src/config/record.ts'
 import { scripted, start } from './scripted.ts'
 import { Terminal } from './terminal.ts'
 
@@ -241,8 +242,41 @@ describe('watching', () => {
 })
 
 it('deploy tells the id, and how to watch it, when it does not stay', async () => {
-  const admin = await scripted({ 'POST /v1/services/shop/rollouts': [201, ROLLOUT] })
-  const { code, wrote } = start(['deploy', 'shop', '--to', 'green'], { TURNOUT_ADMIN: admin.url }, false)
+  const { code, wrote } = await deploy({ blue: '1.0', green: '1.1' }, { blue: 1 })
   expect(await code).toBe(0)
   expect(wrote.out).toMatch(/\nrollout r-1 has begun; to watch it: turnout rollout show shop --watch\n$/)
+  expect(wrote.err).toBe('')
+})
+
+/** The verb against a service with these versions and weights. */
+async function deploy(versions: Readonly<Record<string, string>>, split: object, ...more: string[]) {
+  const pools = mapEntries(versions, (version) => ({ version, targets: [] }))
+  const admin = await scripted({
+    'GET /v1/services/shop': [200, { spec: { pools, split } }],
+    'POST /v1/services/shop/rollouts': [201, ROLLOUT],
+  })
+  return start(['deploy', 'shop', '--to', 'green', ...more], { TURNOUT_ADMIN: admin.url }, false)
+}
+
+it.each<[string, Record<string, string>, object, string[], string | null]>([
+  ['of another version', { blue: '1.0', green: '1.1' }, { blue: 1, green: 0 }, [], null],
+  [
+    'of the live version',
+    { blue: '1.0', green: '1.0' },
+    { blue: 1, green: 0 },
+    [],
+    'version 1.0 runs already (pool blue',
+  ],
+  ['of the live version as sent', { blue: '1.0', green: '1.1' }, { blue: 1 }, ['--version', '1.0'], 'version 1.0 runs'],
+  ['that goes on from a part', { blue: '1.0', green: '1.1' }, { blue: 9, green: 1 }, [], null],
+  ['of targets one by one', { green: '1.0' }, { green: 1 }, [], 'version 1.0 runs already (pool green of shop)'],
+  ['of a new version one by one', { green: '1.0' }, { green: 1 }, ['--version', '2'], null],
+  ['without any version', { blue: '', green: '' }, { blue: 1 }, [], null],
+  ['in JSON', { blue: '1.0', green: '1.0' }, { blue: 1 }, ['--json'], null],
+])('a rollout %s says when it is what runs already', async (_, versions, split, more, said) => {
+  const { code, wrote } = await deploy(versions, split, ...more)
+  expect(await code).toBe(0)
+  if (said === null) return expect(wrote.err).toBe('')
+  expect(wrote.err).toContain(said)
+  expect(wrote.err).toContain('rolled out once more; for another one end this (turnout rollout abort shop)')
 })

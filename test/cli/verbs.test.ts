@@ -600,6 +600,19 @@ describe('verbs that show something', () => {
     expect(admin.asked[0].url).toBe('/v1/events?follow=false')
   })
 
+  it('events say on a terminal that there are none, and nothing elsewhere', async () => {
+    const admin = await scripted({ 'GET /v1/events': [200, { events: [] }] })
+    const told = async (isTTY: boolean, ...more: string[]) => {
+      const { code, wrote } = start(['events', ...more], { TURNOUT_ADMIN: admin.url }, isTTY)
+      return [await code, wrote.out, wrote.err]
+    }
+    expect(await told(true)).toEqual([0, '', 'turnout: no events\n'])
+    const filtered = 'turnout: no events of that kind; without filters there may be others\n'
+    expect(await told(true, '--since', '1m')).toEqual([0, '', filtered])
+    expect(await told(false)).toEqual([0, '', ''])
+    expect(await told(true, '--json')).toEqual([0, '{"events":[]}\n', ''])
+  })
+
   it('history shows who changed what in words', async () => {
     const entry = { atMs: 1_700_000_000_000, actor: 'ci' }
     const entries = [

@@ -9,7 +9,7 @@ import { http } from '../helpers/http.ts'
 import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
 
 const NO_SHPO = 'There is no service shpo (did you mean "shop"?).'
-const NO_GREN = 'Service shop has no pool gren (it has blue, green).'
+const NO_GREN = 'Service shop has no pool gren (did you mean "green"? It has blue, green).'
 
 /** A line as it is typed, `@TEXT` for a file of that text; the exit code; what its one line says; and where it has more to say, each further line. */
 type Wrong = [line: string, code: number, message: string, more?: readonly string[]]
@@ -33,7 +33,7 @@ const WRONG: readonly Wrong[] = [
   ['back shop', 1, 'Service shop has no split to go back to: none was changed yet,'],
   ['drain shop', 2, 'usage: turnout drain SERVICE POOL [TARGET] '],
   ['drain shop gren', 1, NO_GREN],
-  ['drain shop blue 127.0.0.1:1', 1, 'There is no target 127.0.0.1:1 in pool blue of shop (one that is there: '],
+  ['drain shop blue 127.0.0.1:1', 1, 'There is no target 127.0.0.1:1 in pool blue of shop (did you mean "127.0.0.1:'],
   ['drain shop blue --wait --timeout soon', 2, '--timeout must be a duration such as 30s, not "soon".'],
   ['hold shpo', 1, NO_SHPO],
   ['hold shop --for 11m', 1, '/for: must be a duration of at most 10m, such as 500ms, 10s or 2m'],
@@ -121,7 +121,10 @@ const WRONG: readonly Wrong[] = [
   ['hold shop --for', 2, '--for'],
   ['switch shop green --only writes', 2, '--only is of a switch under a hold: give --hold too.'],
   ['drain shop blue --if-match 99', 1, 'Service shop was changed by revision '],
-  ['ready shop blue 127.0.0.1', 1, 'There is no target 127.0.0.1'],
+  ['ready shop blue 127.0.0.1', 1, 'There is no target 127.0.0.1 in pool blue of shop (did you mean "127.0.0.1:'],
+  ['ready shop blue web-7:80', 1, 'There is no target web-7:80 in pool blue of shop (one that is there: 127.0.0.1:'],
+  ['ready shop green web-7:80', 1, 'There is no target web-7:80 in pool green of shop: it has none.'],
+  ['ready shop canary', 1, 'Service shop has no pool canary (it has blue, green).'],
   ['standby shop blue', 1, 'Nobody would be left to answer for shop'],
   ['maint shpo blue', 1, NO_SHPO],
   ['maintenance on shpo', 1, NO_SHPO],
