@@ -113,11 +113,8 @@ class Instance {
 
   async start(): Promise<void> {
     const command = [process.execPath, MAIN, 'serve', '--config', join(this.folder, 'turnout.yaml')]
-    const home = process.cwd()
     // Each has its snapshot where it is started.
-    process.chdir(this.folder)
-    this.#child = startChild(command, { core: null })
-    process.chdir(home)
+    this.#child = startChild(command, { core: null, folder: this.folder })
     await until('it serves', () => fetch(`http://127.0.0.1:${this.adminPort}/readyz`).then(({ ok }) => ok))
   }
 

@@ -40,6 +40,8 @@ export const pinned = process.platform === 'linux' && availableParallelism() > 1
 export interface StartOptions {
   /** Core to run on; null: wherever the system likes. */
   readonly core: number | null
+  /** Where it runs, and leaves what it keeps there by itself. Default: where the bench does. */
+  readonly folder?: string
   readonly env?: Readonly<Record<string, string>>
   /** File that its standard output goes to. Default: it is read here and thrown away. */
   readonly stdout?: string
@@ -63,6 +65,7 @@ export function startChild(command: readonly string[], options: StartOptions): C
   const child: ChildProcess = spawn(line[0], line.slice(1), {
     stdio: ['pipe', file ?? 'pipe', 'pipe', options.messages === true ? 'ipc' : 'ignore'],
     env: { ...process.env, ...options.env },
+    ...(options.folder !== undefined && { cwd: options.folder }),
   })
   if (file !== null) closeSync(file)
   children.add(child)

@@ -147,7 +147,6 @@ async function measureKind(kind: Kind, times: number): Promise<Outcome> {
   const folder = mkdtempSync(join(tmpdir(), 'turnout-bench-'))
   const targets = await startTargets(null)
   const running: { stop(): Promise<void> }[] = [targets]
-  const home = process.cwd()
   const outcome: Outcome = {
     kind,
     times,
@@ -170,8 +169,6 @@ async function measureKind(kind: Kind, times: number): Promise<Outcome> {
     for (let n = 0; n < INSTANCES; n++) {
       const own = join(folder, `instance-${n}`)
       mkdirSync(own)
-      // Each has its snapshot where it is started.
-      process.chdir(own)
       const config = { blue: targets.blue, green: targets.green, folder: own, core: null }
       const proxy = await startTurnout(
         config,
@@ -184,7 +181,6 @@ async function measureKind(kind: Kind, times: number): Promise<Outcome> {
       const isReady = () => ask(proxy.adminPort, agent, { path: '/readyz' }).then(({ status }) => status === 200)
       await until('an instance is ready', () => isReady().catch(() => false))
     }
-    process.chdir(home)
     for (let n = 0; n < CONNECTIONS; n++) {
       const events = {
         ready: (client: Client) => client.send(),
@@ -239,7 +235,6 @@ async function measureKind(kind: Kind, times: number): Promise<Outcome> {
     tellLogs(folder)
     throw error
   } finally {
-    process.chdir(home)
     for (const client of clients) client.end()
     agent.destroy()
     for (const one of running.reverse()) await one.stop()

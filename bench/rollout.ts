@@ -48,18 +48,14 @@ async function startAll({ blue, green }: RolloutTargets, folder: string, running
     running.push(redis)
     store = `redis://127.0.0.1:${redis.port}`
   }
-  const home = process.cwd()
   for (let n = 0; n < instances; n++) {
     const own = join(folder, `instance-${n}`)
     mkdirSync(own)
-    // Each has its snapshot where it is started.
-    process.chdir(own)
     const config = { blue, green, folder: own, core: pinned ? PROXY_CORE : null }
     const proxy = await startTurnout(config, { weights: { blue: 1, green: 0 }, ...(store && { process: { store } }) })
     running.push(proxy)
     proxies.push(proxy)
   }
-  process.chdir(home)
   return { ports: proxies.map(({ port }) => port), adminPorts: proxies.map(({ adminPort }) => adminPort) }
 }
 

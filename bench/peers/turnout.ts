@@ -68,7 +68,9 @@ export async function startTurnout(config: PeerConfig, options: TurnoutOptions, 
   if (options.visitors !== undefined) writeFileSync(`${config.folder}/${VISITORS}`, otherVisitors(options.visitors))
   const main = options.main ?? (options.checkout === undefined ? MAIN : join(options.checkout, 'src/main.ts'))
   const command = [process.execPath, ...(options.nodeOptions ?? []), main, 'serve', '--config', file]
-  return { ...(await startPeer(command, port, { core: config.core, ...start })), adminPort }
+  // An instance on Redis has its snapshot where it is started.
+  const { core, folder } = config
+  return { ...(await startPeer(command, port, { core, folder, ...start })), adminPort }
 }
 
 /** The config file: JSON, which is YAML. */

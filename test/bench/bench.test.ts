@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readlinkSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,7 +12,7 @@ import { CADDY, goProgramPath } from '../../bench/peers/go-program.ts'
 import { kamalProxy } from '../../bench/peers/kamal-proxy.ts'
 import { nodeHttp } from '../../bench/peers/node-http.ts'
 import { findSourceProgram, NGINX, sourceProgramPath } from '../../bench/peers/source-program.ts'
-import { turnoutConfiguration } from '../../bench/peers/turnout.ts'
+import { startTurnout, turnoutConfiguration } from '../../bench/peers/turnout.ts'
 import { cpuMicros, runChild, startChild } from '../../bench/process.ts'
 import { OF_RESULTS, renderReport, renderTable, replaceSection } from '../../bench/report.ts'
 import { startTargets, type Targets } from '../../bench/targets.ts'
@@ -29,6 +29,19 @@ describe('the correctness checks', () => {
     await targets.stop()
     rmSync(folder, { recursive: true, force: true })
   })
+
+  test.skipIf(process.platform !== 'linux')(
+    'Turnout runs in its own folder, where it leaves what it keeps by itself',
+    async () => {
+      const { blue, green } = targets
+      const running = await startTurnout({ blue, green, folder, core: null }, {})
+      try {
+        expect(readlinkSync(`/proc/${running.pid}/cwd`)).toBe(realpathSync(folder))
+      } finally {
+        await running.stop()
+      }
+    },
+  )
 
   test('a proxy that does its job passes all of them', async () => {
     const { blue, green } = targets
