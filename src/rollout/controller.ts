@@ -133,10 +133,11 @@ export class Rollouts {
     this.#outposts.sync()
   }
 
-  /** Those that are kept, of services that the index may have lost, too. */
+  /** Those that are kept, of services that the index may have lost, too: one that goes back the document does not tell of, but it was seen. */
   #readAll(): Promise<Kept[]> {
     const { status } = this.#deps.control.snapshot()
-    return this.#archive.read(Object.keys(status).filter((service) => status[service].trial !== undefined))
+    const tried = Object.keys(status).filter((service) => status[service].trial !== undefined)
+    return this.#archive.read([...tried, ...this.#elsewhere.services])
   }
 
   async #takeUp(open: readonly Kept[]): Promise<void> {
