@@ -62,7 +62,7 @@ interface Target {
 
 /** One service and its pool, or several. */
 function targetOf({ args }: Call): Target {
-  if (args.length === 2 && !args[0].includes('=')) {
+  if (args.length === 2 && !args.some((arg) => arg.includes('='))) {
     return { path: pathOf('services', args[0], 'switch'), to: args[1], names: args[0] }
   }
   const to = new Map<string, string>()

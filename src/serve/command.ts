@@ -17,7 +17,7 @@ import type { StandardStreams } from '../standard-streams.ts'
 import { unreadInWords } from '../unread.ts'
 import type { Running } from './options.ts'
 import { Replaceable } from './replaceable.ts'
-import { startFaults } from './start-check.ts'
+import { startFaults, takenAddresses } from './start-check.ts'
 import { BadConfig, startFailure } from './start-failure.ts'
 
 const CONFIG_DEFAULT = 'turnout.yaml'
@@ -51,7 +51,10 @@ export async function runServe(args: string[], signals: ServeSignals, io: Stream
       check: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
     } as const
-    values = parseArgs({ args, options, allowPositionals: false }).values
+    const { positionals, ...parsed } = parseArgs({ args, options, allowPositionals: true })
+    if (positionals.length > 0)
+      throw new Error(`which file it is says --config: turnout serve --config ${positionals[0]}`)
+    values = parsed.values
   } catch (error) {
     io.stderr.write(`turnout serve: ${(error as Error).message}\nusage: turnout serve [--config FILE] [--check]\n`)
     return 2
@@ -67,6 +70,7 @@ export async function runServe(args: string[], signals: ServeSignals, io: Stream
     if (values.check) {
       const faults = await startFaults(spec, places, secretKey)
       if (faults.length > 0) throw new BadConfig(faults.join('\n'))
+      for (const taken of await takenAddresses(spec)) io.stderr.write(`turnout serve: ${taken}\n`)
       const count = Object.keys(spec.services).length
       io.stdout.write(`${path} is valid: ${count} ${count === 1 ? 'service' : 'services'}\n`)
       return 0

@@ -43,7 +43,7 @@ const HABITS: readonly (readonly [line: string, told: string])[] = [
   ['-s reload', 'turnout apply FILE'],
   ['run --config turnout.yaml', 'turnout serve --config FILE'],
   ['start', 'turnout serve --config FILE'],
-  ['stop shop', 'turnout maintenance on SERVICE'],
+  ['stop shop', 'turnout maintenance on SERVICE for its visitors; the process ends by a SIGTERM'],
   ['validate --config turnout.yaml', 'turnout serve --config FILE --check'],
   ['fmt turnout.yaml', 'turnout serve --config FILE --check'],
   ['rollback shop 3', 'turnout back SERVICE'],

@@ -112,13 +112,23 @@ test('a config that cannot be read is told in words of ours first', async () => 
   expect(await of('conf.d/none.yaml/x')).toMatch(/^conf\.d\/none\.yaml\/x cannot be read: there is no such file/)
 })
 
-test('--check tells all that would stop a start at once: addresses, files and the store; a port that is taken is no fault of it', async () => {
+test('--check tells all that would stop a start at once: addresses, files and the store; a port that is taken is told, and no fault of it', async () => {
   const folder = temporaryFolder()
   const other = net.createServer().listen(0, '127.0.0.1')
   onTestFinished(() => void other.close())
   await new Promise((resolve) => other.once('listening', resolve))
   const taken = { address: `127.0.0.1:${(other.address() as net.AddressInfo).port}` }
-  expect(await serve({ listeners: [taken] }, folder, '--check')).toEqual({ code: 0, err: '' })
+  expect(await serve({ listeners: [taken] }, folder, '--check')).toEqual({
+    code: 0,
+    err: expect.stringMatching(
+      /^turnout serve: 127\.0\.0\.1:[0-9]+ is taken by another process: unless that is the Turnout .*\n$/,
+    ),
+  })
+  expect(await serve({}, folder, '--check')).toEqual({ code: 0, err: '' })
+  expect(await serve({}, folder, 'my.yaml')).toEqual({
+    code: 2,
+    err: expect.stringContaining('turnout serve: which file it is says --config: turnout serve --config my.yaml\n'),
+  })
   const listeners = [
     taken,
     { address: '192.0.2.1:8080' },

@@ -29,6 +29,7 @@ const WRONG: readonly Wrong[] = [
   ['switch shop blue --hold 11m', 1, '/hold/for: must be a duration of at most 10m, such as 500ms, 10s or 2m'],
   ['switch shop blue --hold 9s --queue many', 2, '--queue must be a whole number, not "many".'],
   ['switch shop blue --hold 9s --hook ftp://x', 1, '/hook/url: must be an http or https URL'],
+  ['switch shop blue=green', 2, 'A switch is SERVICE POOL, or SERVICE=POOL for each service, not "shop".'],
   ['back shpo', 1, NO_SHPO],
   ['back shop', 1, 'Service shop has no split to go back to: none was changed yet,'],
   ['drain shop', 2, 'usage: turnout drain SERVICE POOL [TARGET] '],
