@@ -5,6 +5,7 @@
 import { once } from 'node:events'
 import net from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
+import { bulk } from '../helpers/bulk.ts'
 import { failToStart } from '../helpers/failed-start.ts'
 import { startLoad } from '../helpers/load.ts'
 import { call, service, startProcess, temporaryFolder } from '../helpers/proxy.ts'
@@ -19,7 +20,7 @@ test.each(['SIGTERM', 'SIGINT'] as const)('%s under load fails no request, and t
   // Events are watched too: a stream that never ends by itself must not hold the process.
   const events = await fetch(proxy.admin + '/v1/events')
   const load = startLoad(proxy.port, { endsWithProxy: true })
-  await until('the load runs', () => load.outcomes.length > 1_000)
+  await until('the load runs', () => load.outcomes.length > bulk(300, 1_000))
   proxy.child.kill(signal)
   expect(await proxy.exited()).toBe(0)
   const outcomes = await load.stop()

@@ -36,7 +36,7 @@ export interface Load {
 }
 
 /** A pause for load that is to go on while something else takes its time: as fast as it can it would take a core from all others. */
-export const PACE_MS = bulk(15, 5)
+export const PACE_MS = bulk(25, 5)
 
 export interface LoadOptions {
   /** Default 32. */
