@@ -186,6 +186,10 @@ const REASONS: readonly (readonly [RegExp, string])[] = [
   [/READONLY/, 'is a replica, which takes no changes'],
   [/LOADING/, 'is loading its data'],
   [/OOM /, 'has no memory left'],
+  [
+    /WRONGTYPE/,
+    'holds something else under one of our keys; another program may use the same ones, keyPrefix sets ours apart',
+  ],
   [/MISCONF/, 'cannot write to its disk'],
   [/CLUSTERDOWN|MASTERDOWN/, 'has no node that may answer'],
   [/wrong version number|packet length too long/, NO_TLS],

@@ -308,7 +308,11 @@ test.skipIf(REDIS === null)(
     await redis.ask('RENAME', '{turnout}:named', '{turnout}:aside')
     await redis.ask('SET', '{turnout}:named', 'x')
     await until('it has left', async () => (await readiness(cautious)) === 503, 15_000)
-    await until('it says why', async () => /was not followed for .*WRONGTYPE/.test(await ready()), 15_000)
+    await until(
+      'it says why',
+      async () => /was not followed for .* holds something else under one of our keys.*WRONGTYPE/.test(await ready()),
+      15_000,
+    )
     const { storeFault, storeStaleMs } = await told()
     expect(storeFault).toContain('WRONGTYPE')
     expect(storeStaleMs).toBeGreaterThan(3_000)
