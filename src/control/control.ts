@@ -96,7 +96,7 @@ class Writer implements RunningControl {
     )
     this.#drains = createDrains(clock, this.publish)
     this.#changes = new ChangeEvents(this.publish)
-    this.#follower = new Follower(clock, () => this.#queue.run(() => this.#look(), true))
+    this.#follower = new Follower(clock, () => this.#lookBeside())
   }
 
   async start(): Promise<void> {
@@ -256,6 +256,12 @@ class Writer implements RunningControl {
     if (names.size === 0) return
     await this.#commit(this.#state.prepare(snapshot, { ...content, observed }, [...names]))
     for (const event of events) this.publish(event)
+  }
+
+  /** A store over a network may be silent for seconds: what is urgent here does not wait for its answer that nothing has moved. */
+  async #lookBeside(): Promise<void> {
+    if (this.#deps.store.fleet !== null && (await this.#keeper.isInStep())) return
+    await this.#queue.run(() => this.#look(), true)
   }
 
   /** Follows other processes, and the clock where somebody has set it: the next process reads deadlines by the one on the wall. */

@@ -22,7 +22,7 @@ import type { Logger } from 'pino'
 import { untilFree } from '../busy.ts'
 import type { Change, Snapshot } from '../change.ts'
 import { type Clock, SHIFT_MS_MIN, wallShiftMs } from '../clock.ts'
-import { mapEntries, own, withEntries } from '../config/record.ts'
+import { equalJson, mapEntries, own, withEntries } from '../config/record.ts'
 import { isTurnoutError, TurnoutError } from '../errors.ts'
 import type { AuditEntry, Commit, Position, Store, StoredContent, StoredDocument } from '../store/store.ts'
 import { observedMovedBy } from '../table/deadlines.ts'
@@ -179,6 +179,12 @@ export class Keeper {
     this.#raw = raw
     for (const name of this.#owed.keys()) if (!raw.has(name)) this.#owed.delete(name)
     for (const note of notes) this.#tellOnce('warn', note)
+  }
+
+  /** Whether the store stands where it should, so that there is nothing to take over or to tell; asked beside the queue of changes. */
+  async isInStep(): Promise<boolean> {
+    const found = await this.#reach.run(() => this.#deps.store.position())
+    return !this.#isCopy && this.#fallen.at === null && equalJson(found, this.#position)
   }
 
   /** Whether somebody has written what we do not have yet. Tells when the store fell. */

@@ -69,6 +69,35 @@ describe('while the store is away', () => {
     expect(storeEvents().map(({ data }) => data)).toEqual([{ away: true }, { away: false }])
   })
 
+  test('while a store that several instances share is silent, what is seen here is served at once; and what others write after it', async () => {
+    const inner = memoryStore()
+    const silence = gate()
+    let asked = 0
+    let isSilent = false
+    const store = standInStore(inner, {
+      fleet: { listen() {} } as never,
+      async position() {
+        if (isSilent) {
+          asked++
+          await silence.promise
+        }
+        return inner.position()
+      },
+    })
+    const { make, control, target, advance } = await startControl({ store })
+    await make(put())
+    const other = await startControl({ store: inner })
+    isSilent = true
+    await advance(LOOK_MS)
+    expect(asked).toBe(1)
+    await control.observe([sick])
+    expect(target(BLUE).health).toBe('unhealthy')
+    await other.make(split(3, 1))
+    silence.open()
+    await advance(LOOK_MS)
+    expect(control.snapshot().services['shop'].split).toEqual({ blue: 3, green: 1 })
+  })
+
   test('a store whose position can be read and whose document cannot is away, which is told once', async () => {
     const inner = memoryStore()
     let isBroken = false
