@@ -7,6 +7,8 @@ const WORDS: Readonly<Record<string, string>> = {
   ENOTFOUND: 'no such host',
   EAI_AGAIN: 'the name server does not answer',
   EPIPE: 'the connection was closed',
+  EPROTO: 'no TLS could be agreed on (perhaps it is http there, not https)',
+  ERR_SSL_WRONG_VERSION_NUMBER: 'what came is no TLS (perhaps it is http there, not https)',
   UND_ERR_SOCKET: 'the connection was closed before an answer',
   UND_ERR_CONNECT_TIMEOUT: 'no connection in time',
   UND_ERR_HEADERS_TIMEOUT: 'no answer in time',

@@ -118,8 +118,8 @@ function read<T>(url: string, status: number, text: string): T {
   if (status < 300) return body as T
   const { code, detail, title, errors } = (body ?? {}) as Record<string, unknown>
   const faults = Array.isArray(errors) ? (errors as CliFault[]) : []
-  const isOurs = typeof code === 'string'
-  const other = `${url} answered ${status}${isOurs ? '' : ', not as the admin API does. Is that its address?'}`
+  // A listener of ours has a code, too, and no sentence.
+  const other = `${url} answered ${status}, not as the admin API does. Is that its address?`
   throw new Refusal(String(code ?? status), String(detail ?? title ?? other), faults)
 }
 

@@ -243,6 +243,20 @@ describe('the command line', () => {
     expect(err).toContain('TURNOUT_ADMIN')
   })
 
+  it('says what may be wrong with the address: https of what is http, or a listener for the clients', async () => {
+    const admin = await scripted({ 'GET /v1/status': [404, { error: 'no such route', code: 'no_route' }] })
+    const secure = await turnout(admin.url.replace('http:', 'https:'), 'status')
+    expect([secure.code, secure.err.split('\n')[0]]).toEqual([
+      3,
+      expect.stringMatching(/ is out of reach: .* TLS.* \(perhaps it is http there, not https\)\.$/),
+    ])
+    const listener = await turnout(admin.url, 'status')
+    expect([listener.code, listener.err]).toEqual([
+      1,
+      `turnout: ${admin.url} answered 404, not as the admin API does. Is that its address?\n`,
+    ])
+  })
+
   it('exits with 3 when the connection breaks before the answer', async () => {
     const admin = await scripted({ 'GET /v1/status': (response) => response.socket?.destroy() })
     expect((await turnout(admin.url, 'status')).code).toBe(3)
