@@ -124,6 +124,13 @@ test.skipIf(REDIS === null)(
     } finally {
       clearInterval(timer)
     }
+    // Where Redis has lost what it said, it is waited for as long as it may still be there.
+    haunt()
+    const saidMs = performance.now()
+    await until('it is heard of', async () => JSON.stringify((await statusOf(one)).instances).includes('elsewhere:7'))
+    await redis.ask('DEL', '{turnout}:instances')
+    expect(await switchTo(one, 'green')).not.toHaveProperty('complete')
+    expect(performance.now() - saidMs).toBeGreaterThan(2_900)
   },
   30_000,
 )
