@@ -1,7 +1,9 @@
 /** How the command line asks the admin API: what keeps an answer from coming is said in words, and a connection serves many calls. */
 import { execFile } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
 import type { RequestListener } from 'node:http'
 import { createServer, type Server, type Socket } from 'node:net'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, it, onTestFinished } from 'vitest'
 import { openConnections } from '../../src/cli/exchange.ts'
@@ -59,6 +61,16 @@ it.skipIf(openssl === null)(
     expect(asked).toEqual([expect.stringContaining('/v1/audit?')])
   },
 )
+
+it('loads no other client of HTTP than it needs, which would take half of the time of a verb', async () => {
+  const port = await bound(http.createServer((_request, response) => response.end('{"entries":[]}')))
+  const told = join(temporaryFolder(), 'told.cjs')
+  writeFileSync(told, "process.on('exit', () => process.stderr.write(process.moduleLoadList.join('\\n')))")
+  const env = { ...process.env, TURNOUT_ADMIN: `http://127.0.0.1:${port}` }
+  const { stderr } = await promisify(execFile)(process.execPath, ['--require', told, MAIN, 'history'], { env })
+  expect(stderr).toContain('NativeModule http')
+  expect(stderr).not.toContain('undici')
+})
 
 it('asks all over one connection, says how long each body is, and leaves the path as it was given', async () => {
   const asked: string[] = []

@@ -76,7 +76,13 @@ describe('npm start', () => {
 
     child.kill('SIGINT')
     expect(await ended).toEqual([0, null])
-    expect(wrote.err).toBe('')
+    // What was done to green is told as it is in the log of any Turnout, and nothing else is.
+    const told = wrote.err
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { event: string; msg: string })
+    expect(new Set(told.map(({ event }) => event))).toEqual(new Set(['rollout', 'health']))
+    expect(told.filter(({ msg }) => !msg.includes('green'))).toEqual([])
   }, 60_000)
 
   it('takes one Ctrl-C that arrives twice, as npm may pass it on, for one', async () => {
