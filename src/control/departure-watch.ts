@@ -57,6 +57,8 @@ interface Watched {
   /** The counts before it began. */
   readonly from: Counted
   letGo: LetGo
+  /** What of it is this process's own. */
+  own: LetGo
   /** Since when none was left; below 0 while some are. */
   overMs: number
   isTold: boolean
@@ -125,12 +127,11 @@ export class DepartureWatch {
 
   /** What this process itself lets go of a pool, since these counts. */
   #own(key: string, from: Counted): HandedPool {
-    const { service, pool, letGo } = this.#watched.get(key)!
-    const { own, all } = this.#seen.get(key) ?? NONE
-    const { before: _before, pace: _pace, ...grown } = told(from.own, own, 0)
-    // Of all that have ended by themselves, or with their process.
-    const went = letGo.before - letGo.closed - letGo.left - Math.max(0, all.went - from.all.went)
-    return { service, pool, counts: { ...grown, went: Math.max(0, went), state: own.state } }
+    const { service, pool, own } = this.#watched.get(key)!
+    const counts = this.#seen.get(key)?.own ?? NO_COUNTS
+    const { before: _before, pace: _pace, ...grown } = told(from.own, counts, 0)
+    const went = Math.max(0, own.before - own.closed - own.left)
+    return { service, pool, counts: { ...grown, went, state: counts.state } }
   }
 
   #follow(): void {
@@ -156,25 +157,26 @@ export class DepartureWatch {
       const known = this.#watched.get(key)
       const from = this.#seen.get(key) ?? NONE
       const isOver = known === undefined || known.isTold
-      if (isOver && (counts.all.left > 0 || counts.all.closed > from.all.closed)) this.#begin(key, from, counts.all)
-      else if (known !== undefined) this.#goOn(known, counts.all)
+      if (isOver && (counts.all.left > 0 || counts.all.closed > from.all.closed)) this.#begin(key, from, counts)
+      else if (known !== undefined) this.#goOn(known, counts)
     }
     this.#seen = counted
   }
 
-  #begin(key: string, from: Counted, counts: Counts): void {
+  #begin(key: string, from: Counted, counts: Counted): void {
     const [service, pool] = key.split('\n')
-    const letGo = told(from.all, counts, 0)
-    const it: Watched = { service, pool, from, letGo, overMs: -1, isTold: false }
+    const letGo = told(from.all, counts.all, 0)
+    const it: Watched = { service, pool, from, letGo, own: told(from.own, counts.own, 0), overMs: -1, isTold: false }
     this.#watched.set(key, it)
     const what = `${letGo.before} tunnels of pool ${pool} of ${service} are being closed`
     this.#tell(it, `${what}: their visitors come to another place`)
   }
 
-  #goOn(it: Watched, counts: Counts): void {
+  #goOn(it: Watched, counts: Counted): void {
     const { service, pool } = it
     const { pace: before } = it.letGo
-    it.letGo = told(it.from.all, counts, it.letGo.before)
+    it.letGo = told(it.from.all, counts.all, it.letGo.before)
+    it.own = told(it.from.own, counts.own, it.own.before)
     const { pace, left, closed, moved, cut } = it.letGo
     if (it.isTold) return
     if (pace !== before && (pace === 'stopped' || (before === 'stopped' && left > 0))) {

@@ -39,6 +39,12 @@ export function addCounts(sum: Counts, more: Counts): void {
   sum.state = Math.max(sum.state, more.state)
 }
 
+/** Grows with each that is to leave, and with each that has gone in any way. */
+const progress = ({ closed, went, left }: Counts): number => 2 * (closed + went) + left
+
+/** What was left has gone with its process. */
+const ended = (counts: Counts): Counts => ({ ...counts, went: counts.went + counts.left, left: 0, state: 0 })
+
 /** What one process lets go of a pool. */
 export interface HandedPool {
   readonly service: string
@@ -82,8 +88,6 @@ export class OldDepartures {
   readonly #isOver: (pid: number) => boolean
   /** Of each process that has told itself, or was told of, by pool. */
   readonly #counts = new Map<number, Map<string, Counts>>()
-  /** Those that have told themselves; what others know of them is older. */
-  readonly #tellers = new Set<number>()
   /** Of those whom it has let go, how many have come, by pool. */
   readonly #moved = new Map<string, number>()
   #gone: Gone[] = []
@@ -103,10 +107,7 @@ export class OldDepartures {
   /** Takes what the process with this id tells. */
   take({ pools, gone }: HandedDepartures, teller: number): void {
     const nowMs = this.#clock.monotonicMs()
-    this.#tellers.add(teller)
-    for (const { service, pool, counts, pid = teller } of pools) {
-      if (pid === teller || !this.#tellers.has(pid)) this.#note(pid, poolKey(service, pool), counts)
-    }
+    for (const { service, pool, counts, pid = teller } of pools) this.#note(pid, poolKey(service, pool), counts)
     for (const [key, count, agoS, at] of gone) {
       const { service, pool } = pools[at]
       this.#gone.push({ key, count, atMs: nowMs - agoS * 1_000, pool: poolKey(service, pool) })
@@ -126,14 +127,16 @@ export class OldDepartures {
   #note(pid: number, pool: string, counts: Counts): void {
     const ofProcess = this.#counts.get(pid) ?? new Map<string, Counts>()
     this.#counts.set(pid, ofProcess)
-    ofProcess.set(pool, counts)
+    const known = ofProcess.get(pool)
+    // One that it has told of itself no more knows of older counts.
+    if (known === undefined || progress(counts) >= progress(known)) ofProcess.set(pool, counts)
   }
 
   /** What was told of a pool, by process: those who were seen to come here are not among them. */
   *parts(pool: string): Generator<[pid: number, counts: Counts]> {
     for (const [pid, ofProcess] of this.#counts) {
       const counts = ofProcess.get(pool)
-      if (counts !== undefined) yield [pid, this.#isOver(pid) ? { ...counts, left: 0, state: 0 } : counts]
+      if (counts !== undefined) yield [pid, this.#isOver(pid) ? ended(counts) : counts]
     }
   }
 

@@ -43,6 +43,7 @@ export class Predecessor {
   readonly #earlier: EarlierProcesses
   readonly #over = Promise.withResolvers<void>()
   #isOver = false
+  #left: readonly EarlierProcess[] = []
   #untold: Told[] = []
   #onEnd: () => void = () => {}
   #onLetGo: (handed: HandedDepartures, pid: number) => void = () => {}
@@ -90,9 +91,10 @@ export class Predecessor {
     return this.#isOver ? (this.earlier.find((process) => process.pid !== pid)?.pid ?? null) : pid
   }
 
-  /** Whether a process before this one is over, or unknown. */
+  /** Whether a process before this one is over, or unknown. Of those that the process after this one looks at nothing new is known. */
   isOver(pid: number): boolean {
-    return pid === this.offer.from.pid ? this.#isOver : !this.#earlier.all.some((process) => process.pid === pid)
+    if (pid === this.offer.from.pid) return this.#isOver
+    return [...this.#left, ...this.#earlier.all].every((process) => process.pid !== pid)
   }
 
   /** Resolves when none has any more. */
@@ -107,6 +109,7 @@ export class Predecessor {
 
   /** The process after this one looks at them from now on; of the one before this one only this one hears. */
   leaveEarlier(): void {
+    this.#left = this.#earlier.all
     this.#earlier.close()
     this.#note(null)
   }

@@ -206,7 +206,7 @@ test('what is handed over is what is not over, with all that was told of the pro
   })
   count({ left: -1, closed: 1 })
   over.add(OLD)
-  const atLast = { pools: pools({ closed: 2, went: 2 }, { closed: 2, moved: 1 }), gone: [] }
+  const atLast = { pools: pools({ closed: 2, went: 1 }, { closed: 2, moved: 1, went: 1 }), gone: [] }
   expect(watch.handOver()).toEqual(atLast)
   // It is told also after it is over here.
   clock.move(RETURN_MS + 2 * LOOK_MS)
@@ -250,4 +250,11 @@ test('when the process between is killed only what was left in it is gone, and t
   over.add(OLDER)
   clock.move(LOOK_MS)
   expect(blue()).toEqual({ before: 20, closed: 17, cut: 0, moved: 8, left: 0, pace: 'steady' })
+  // For the next one, those that went with the one between are its own, once.
+  const all = watch.handOver().pools.map(({ counts: { closed, left, went }, pid }) => [pid, closed, left, went])
+  expect(all).toEqual([
+    [undefined, 0, 0, 0],
+    [OLD, 5, 0, 3],
+    [OLDER, 12, 0, 0],
+  ])
 })

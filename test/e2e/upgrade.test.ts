@@ -489,7 +489,7 @@ test('what a replaced one closes is told on when the one between is killed, and 
   const { startTarget } = socketTargets()
   const shop = service({ blue: [await startTarget()] }, { visitor: ['header:x-user-id'] })
   const { proxy, upgrade } = await start({ timeouts: { shutdown: '60s' } }, { shop })
-  const { end } = await clientsOf(proxy)
+  const { came, end } = await clientsOf(proxy)
   const told = () => call<LetGo>(proxy, 'GET', '/v1/services/shop/status')
   const { from: first } = await upgrade()
   const { from: second } = await upgrade()
@@ -502,6 +502,17 @@ test('what a replaced one closes is told on when the one between is killed, and 
     const { predecessor, pools } = await told()
     expect(predecessor).toBe(first.pid)
     return pools[0].letGo!.closed > before!.closed + 5 && pools[0].letGo!.left < before!.left - 4
+  })
+  // And so it is by the one after that, whatever the one before that knew last.
+  await upgrade()
+  let closed = 0
+  await until('more is told there, and none twice', async () => {
+    const { letGo } = (await told()).pools[0]
+    if (letGo === null) return false
+    expect(letGo.closed).toBeGreaterThanOrEqual(closed)
+    expect(letGo.before).toBeLessThanOrEqual(came())
+    closed = letGo.closed
+    return closed > before!.closed + 12
   })
   end()
   await until('it is over', async () => (await told()).predecessor === null)
