@@ -255,6 +255,39 @@ test('who resets in the middle of a request makes room once the target has lost 
   expect((await queueOf(proxy)).shed).toEqual({ full: 0, time: 0, left: 0 })
 })
 
+test('what a new version fails waits for room at the pool that rescues it, and is given the failure where no more may wait', async () => {
+  const [target, bad] = [
+    await startGate(),
+    await startUpstream((_, response) => void response.writeHead(502, { 'content-length': 3 }).end('bad')),
+  ]
+  const proxy = await limited(
+    { blue: [target.url], green: [bad.url] },
+    { requestsPerTarget: 1, queue: { requests: 2, for: '1m' } },
+    1,
+    {
+      rescue: true,
+      rules: [{ name: 'new', when: { header: { 'x-new': '1' } }, to: 'green' }],
+    },
+  )
+  const askNew = (path: string) => ask(proxy.port, { method: 'GET', path, headers: { 'x-new': '1' } })
+  const first = ask(proxy.port, { method: 'GET', path: '/first' })
+  await until('the first is there', () => target.now() === 1)
+  const answers = [askNew('/1')]
+  await depthIs(proxy, 1)
+  answers.push(askNew('/2'))
+  await depthIs(proxy, 2)
+  expect(await askNew('/3')).toMatchObject({ status: 502, body: 'bad' })
+  target.open()
+  expect((await first).status).toBe(200)
+  for (const answer of answers) expect(await answer).toMatchObject({ status: 200, body: 'gate' })
+  expect(target.paths).toEqual(['/first', '/1', '/2'])
+  expect(target.most()).toBe(1)
+  expect(await queueOf(proxy)).toMatchObject({ depth: 0, served: 2, shed: { full: 1 } })
+  expect(await metric(proxy, 'turnout_in_flight')).toBe(0)
+  // Room at the new version is free again, too.
+  for (let n = 0; n < 3; n++) expect((await askNew('/again')).body).toBe('gate')
+})
+
 test('an answer that nobody wants has the room of its request until it is over', async () => {
   const asked: net.Socket[] = []
   const green = await startRaw((socket, text) => {

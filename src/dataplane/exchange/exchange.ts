@@ -42,7 +42,6 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
   readonly #request: ExchangeRequest
   readonly #attempts: Attempts
   readonly #outcome: Outcome
-  /** Its place in a queue, once a request had to wait. */
   #wait: Wait | null = null
   /** What stands in for this exchange now: a tunnel, or the rest of its request. */
   #heir: { onDeadline(): void } | null = null
@@ -129,7 +128,6 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
     this.#downstream.resume()
   }
 
-  /** The request is sent in full. */
   requestSent(): void {
     if (this.phase !== 'relaying') this.#enter('waiting', this.#attempts.service.timeouts.responseMs)
   }
@@ -198,13 +196,15 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
     else this.fail('upstream_closed')
   }
 
-  /** The target has failed the request, or not got what is asked for: whether another pool is asked now, and nothing said of that. */
+  /** The target has failed the request, or not got what is asked for: whether another pool is asked, once it has room where this is a failure. */
   #goesElsewhere(status: number, broke: ErrorCode | null): boolean {
-    if (!this.#attempts.mayGoElsewhere(this.#request, status, broke) || !this.#chooseAgain()) return false
-    leave(this.#plane, this.upstream, status !== 0, this.#attempts.placement.takeFormer())
+    if (!this.#attempts.mayGoElsewhere(this.#request, status, broke)) return false
+    const waits = !this.#chooseAgain()
+    if (waits && (this.#attempts.retries.rescues === 0 || !this.#waits())) return false
+    leave(this.#plane, this.upstream, status !== 0, this.#attempts.placement.takeFormer(waits))
     this.upstream = null
     this.answer.status = 0
-    this.#acquire(false)
+    if (!waits) this.#acquire(false)
     return true
   }
 

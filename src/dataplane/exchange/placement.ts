@@ -126,9 +126,12 @@ export class Placement {
   }
 
   /** Hands over the permit of the target that the request was taken from: to be given back once that has done with it, too. */
-  takeFormer(): number {
-    const permit = this.#former
+  takeFormer(waits: boolean): number {
+    const permit = waits ? this.#permit : this.#former
+    if (waits) this.#permit = NO_PERMIT
     this.#former = NO_PERMIT
+    // Nothing of a write is anywhere while it waits.
+    if (waits) this.#endWrite()
     return permit
   }
 
