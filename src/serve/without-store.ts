@@ -10,6 +10,7 @@ import type { RunningControl } from '../control/deps.ts'
 import { isTurnoutError } from '../errors.ts'
 import type { Seat } from '../rollout/seat.ts'
 import type { Store } from '../store/store.ts'
+import { startFailure } from './start-failure.ts'
 import { warnOfKept } from './warnings.ts'
 
 /** A store that is away just then is asked again after so long. */
@@ -33,8 +34,9 @@ export async function startFile(
     const end = control.subscribe(({ type, data }) => {
       if (type !== 'store' || data['away'] !== false) return
       end()
-      // A refusal is told as an event.
-      file.startLate(services).catch(() => {})
+      file.startLate(services).catch((error: unknown) => {
+        log.error(`the config file was not applied:\n${startFailure(error)}`)
+      })
     })
   }
 }
