@@ -100,6 +100,39 @@ test('in a pipe every line is JSON, who has changed what included', async () => 
   expect(lines.filter(({ msg }) => String(msg).includes('listening'))).toEqual([])
 })
 
+test('the log tells of a rollout who has begun it, each state and step, why it goes back, and where the traffic goes', async () => {
+  const [blue, green] = [await startNamed('blue'), await startNamed('green')]
+  const shop = service({ blue: [blue.url], green: [green.url] }, { split: { blue: 100, green: 0 } })
+  const proxy = await startProcess({ services: { shop }, log: { access: false } }, temporaryFolder())
+  const rollouts = '/v1/services/shop/rollouts'
+  const steps = [{ weight: 20, until: 'promoted' }, 100]
+  const { id } = await call<{ id: string }>(proxy, 'POST', rollouts, { to: 'green', strategy: 'canary', steps })
+  await until('it waits at its first step', () =>
+    proxy.output().includes(`rollout ${id} of shop to green is shifting at 20 %`),
+  )
+  await call(proxy, 'POST', `${rollouts}/current/abort`)
+  await until('it is over', () => proxy.output().includes('is rolled back'))
+  await proxy.close()
+  const texts = proxy.output().trimEnd().split('\n')
+  const told = texts
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+    .filter(({ event, actor }) => event === 'rollout' || actor === `rollout ${id}`)
+    .map(({ level, msg }) => `${level} ${String(msg).replaceAll(id, 'ID')}`)
+  const to = 'rollout ID of shop to green'
+  for (const line of [
+    `info ${to} begins at 0 %`,
+    `info ${to} is shifting at 20 %`,
+    'info shop shifted to blue=4, green=1 by rollout ID, asked for by local; split of shop: blue=100, green=0 -> blue=4, green=1',
+    `warn ${to} is rolling back at 0 %: aborted by local`,
+    'info shop shifted to blue=100, green=0 by rollout ID, asked for by local; split of shop: blue=4, green=1 -> blue=100, green=0',
+    `warn ${to} is rolled back at 0 %: aborted by local`,
+  ]) {
+    expect(told).toContain(line)
+    // Each once.
+    expect(told.filter((one) => one === line)).toHaveLength(1)
+  }
+})
+
 test.skipIf(python === null)('under log.level error nothing is said of what goes well', async () => {
   const text = await served({}, 'error')
   expect(text.split('\n').filter((line) => line !== '' && line !== '^C' && !line.includes(' 200 GET '))).toEqual([])
