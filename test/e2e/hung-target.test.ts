@@ -94,7 +94,8 @@ test('a stopped process is ejected after a few 504s and serves again when it run
   const steady = await startNamed('steady')
   const blue = [frozen.url, steady.url]
   const health = { path: '/', interval: '100ms', timeout: '300ms', healthyAfter: 1, unhealthyAfter: 2 }
-  const timeouts = { response: '400ms' }
+  // So long that the other one answers in time on a busy machine, too.
+  const timeouts = { response: '1200ms' }
   const proxy = await startProxy({ services: { shop: service({ blue }, { timeouts, health }) } })
   await until('it is healthy', async () => (await targetStatus(proxy, 'shop', frozen.url)).health === 'healthy')
   const load = startLoad(proxy.port, { pauseMs: () => PACE_MS })
