@@ -8,6 +8,7 @@
  *   nobody would leave its clients without an answer, so the start fails then.
  */
 import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { isIPv6 } from 'node:net'
 import { hostAndPort } from '../config/address.ts'
 import { type Libc, libc } from '../dataplane/socket/libc.ts'
@@ -26,7 +27,8 @@ export class ServiceManager {
   readonly #libc: Libc | null
 
   constructor(env: Environment, calls: Libc | null = libc) {
-    this.#socket = env['NOTIFY_SOCKET']
+    const name = env['NOTIFY_SOCKET']
+    this.#socket = name !== undefined && isThere(name) ? name : undefined
     this.#libc = calls
   }
 
@@ -59,6 +61,9 @@ export class ServiceManager {
     child.unref()
   }
 }
+
+/** Whether somebody may hear there: where nobody does, an empty name or what was inherited from another place, no process follows another one. */
+const isThere = (name: string): boolean => (name.startsWith('/') ? existsSync(name) : /^@.|^vsock/.test(name))
 
 /**
  * The sockets that this process was given, by address; taken out of `env`, since whatever it starts is not meant. Throws `invalid` when they

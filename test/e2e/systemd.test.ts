@@ -95,6 +95,9 @@ test('where nobody is to be told, nothing is', () => {
   const manager = new ServiceManager({})
   expect(manager.follows).toBe(false)
   manager.ready()
+  // A name that was left empty, that is no name, or behind which nobody is any more: whoever waits for this process goes on to do so.
+  const names = ['', '@', 'relative', join(temporaryFolder(), 'notify')]
+  expect(names.map((name) => new ServiceManager({ NOTIFY_SOCKET: name }).follows)).toEqual(names.map(() => false))
 })
 
 /** Sockets on one address, as a service manager opens them. */
