@@ -3,6 +3,7 @@
  * understand. An unknown key that was probably meant to be a missing one silences the fault about the missing one.
  */
 import type { Static, TSchema } from 'typebox'
+import { keyCalledSo } from './foreign-keys.ts'
 import { judge, type SchemaError, TYPE_WORDS } from './judge.ts'
 import { didYouMean, nearest } from './nearest.ts'
 import { child, type Finding, isReservedKey, parentOf, pointerKeys, reservedKey } from './pointer.ts'
@@ -112,7 +113,7 @@ function unknownKey(map: string, key: string, schema: Json): Finding {
     return { pointer, message: `${JSON.stringify(key)} is not ${NAME_TITLE}`, about: 'key' }
   }
   const known = Object.keys(schema.properties as Json)
-  const meant = nearest(key, known)
+  const meant = keyCalledSo(key, known) ?? nearest(key, known)
   const instead = meant === null ? ` (known here: ${known.join(', ')})` : didYouMean(meant)
   const message = `unknown key ${JSON.stringify(key)}${instead}`
   return { pointer, message, about: 'key', ...(meant === null ? {} : { meant }) }
