@@ -4,7 +4,8 @@
  * What they say is dated by the clock of Redis, so clocks that differ make nobody old. But ends of drains and holds are stored as wall time, and
  * each instance goes by its own clock: one that is far from that of Redis is told, and says so of itself.
  *
- * Whoever was heard of is there until it has left or its time is over, also where Redis has lost what it said: a change waits for it.
+ * Whoever was heard of is there until it has left or its time is over, also where Redis has lost what it said: a change waits for it. That time does not
+ * run while Redis cannot be reached from here: mostly nobody could say anything then, and whoever is connected again first would wait for nobody.
  */
 import type { Clock } from '../clock.ts'
 import { inWords } from '../config/duration.ts'
@@ -32,6 +33,8 @@ export class RedisFleet implements Omit<Fleet, 'rewrite'>, Named {
   #aheadMs = 0
   /** Who was heard of, and when by the clock of Redis. */
   readonly #heard = new Map<string, { readonly atMs: number; readonly instance: Instance }>()
+  /** When it was heard of anybody last, by the clock of Redis. */
+  #heardAtMs = 0
 
   constructor(client: RedisClient, keys: Keys, lead: Lead, counts: RedisCounts, clock: Pick<Clock, 'nowMs'>) {
     this.#clock = clock
@@ -53,14 +56,18 @@ export class RedisFleet implements Omit<Fleet, 'rewrite'>, Named {
     const { instances, seats } = this.#keys
     const answer = await this.#client.script(ANNOUNCE, [instances, seats], values)
     const [now, all, left] = answer as [string, string[], string[]]
-    this.#compare(Number(now), fromMs, this.#clock.nowMs())
+    const nowMs = Number(now)
+    this.#compare(nowMs, fromMs, this.#clock.nowMs())
+    const wasAway = Math.abs(nowMs - this.#heardAtMs) > this.lifeMs
+    this.#heardAtMs = nowMs
+    if (wasAway) for (const [id, heard] of this.#heard) this.#heard.set(id, { ...heard, atMs: nowMs })
     for (const text of all) {
       const mark = text.indexOf(' ')
       const instance = JSON.parse(text.slice(mark + 1)) as Instance
       this.#heard.set(instance.id, { atMs: Number(text.slice(0, mark)), instance })
     }
     for (const id of left) this.#heard.delete(id)
-    for (const [id, { atMs }] of this.#heard) if (Math.abs(Number(now) - atMs) > this.lifeMs) this.#heard.delete(id)
+    for (const [id, { atMs }] of this.#heard) if (Math.abs(nowMs - atMs) > this.lifeMs) this.#heard.delete(id)
     return [...this.#heard.values()].map(({ instance }) => instance)
   }
 

@@ -130,7 +130,8 @@ test.skipIf(REDIS === null)(
     await until('it is heard of', async () => JSON.stringify((await statusOf(one)).instances).includes('elsewhere:7'))
     await redis.ask('DEL', '{turnout}:instances')
     expect(await switchTo(one, 'green')).not.toHaveProperty('complete')
-    expect(performance.now() - saidMs).toBeGreaterThan(2_900)
+    // It was heard of half a second before that at most.
+    expect(performance.now() - saidMs).toBeGreaterThan(1_500)
   },
   30_000,
 )

@@ -1,6 +1,7 @@
 /** The store that several machines share, on a real Redis. */
 import { readFileSync } from 'node:fs'
 import net from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Clock, systemClock } from '../../src/clock.ts'
 import { openStore } from '../../src/store/open.ts'
@@ -382,6 +383,19 @@ describe.skipIf(REDIS === null)('a Redis', () => {
       expect(await seen()).toContain('two')
       await expect.poll(seen, { interval: 100, timeout: 10_000 }).toEqual(['one'])
       expect(await redis.ask('HLEN', '{turnout}:instances')).toMatch(/^:1/)
+    })
+  })
+
+  test('after a time in which nobody could say anything, whoever is back first knows the others still, for as long as they may take', async () => {
+    const [one, other] = [await fresh(), await open()]
+    await using([one, other], async () => {
+      const self = (id: string) => ({ id, name: `${id}:1`, version: '1', revision: 1, epoch: 1 })
+      const seen = async () => (await one.fleet!.announce(self('one'))).map(({ id }) => id).sort()
+      await other.fleet!.announce(self('two'))
+      expect(await seen()).toEqual(['one', 'two'])
+      await sleep(one.fleet!.lifeMs + 200)
+      expect(await seen()).toEqual(['one', 'two'])
+      await expect.poll(seen, { interval: 100, timeout: 10_000 }).toEqual(['one'])
     })
   })
 
