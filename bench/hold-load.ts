@@ -5,7 +5,8 @@
  *
  * Each request has a number, which its target says again; half of them are writes. Times are from the moment at which a request was due.
  *
- * Arguments: port, host, requests per second, connections. Each message asks for what was counted since the last one (`HoldLoad`).
+ * Arguments: port, host, requests per second, connections. The message `count` asks for what was counted since the last one (`HoldLoad`); `burst N`
+ * for so many requests more, over `BURST_MS`.
  */
 import { connect, type Socket } from 'node:net'
 
@@ -29,6 +30,8 @@ interface Owed {
 }
 
 const REASONS_MAX = 5
+/** About as long as a crowd that was held takes to leave. */
+const BURST_MS = 500
 /** Connections that ask on, and of how many requests one goes over them. */
 const PIPELINED = 10
 const PIPELINED_EVERY = 10
@@ -127,18 +130,27 @@ if (import.meta.main) {
   const open = () => new Connection(Number(port), host)
   const connections = Array.from({ length: Number(count) }, open)
   const pipelined = Array.from({ length: PIPELINED }, open)
+  let number = 0
+  const send = (dueMs: number) => {
+    const isPipelined = number % PIPELINED_EVERY === 0
+    const among = isPipelined ? pipelined : connections
+    among[(isPipelined ? number / PIPELINED_EVERY : number) % among.length].send({ number, dueMs })
+    number++
+  }
   const everyMs = 1_000 / Number(perSecond)
   let dueMs = performance.now() + 500
-  let number = 0
+  let burst = { left: 0, dueMs: 0, everyMs: 0 }
   setInterval(() => {
-    for (const nowMs = performance.now(); dueMs <= nowMs; dueMs += everyMs) {
-      const isPipelined = number % PIPELINED_EVERY === 0
-      const among = isPipelined ? pipelined : connections
-      among[(isPipelined ? number / PIPELINED_EVERY : number) % among.length].send({ number, dueMs })
-      number++
-    }
+    const nowMs = performance.now()
+    for (; dueMs <= nowMs; dueMs += everyMs) send(dueMs)
+    for (; burst.left > 0 && burst.dueMs <= nowMs; burst.dueMs += burst.everyMs, burst.left--) send(burst.dueMs)
   }, 1)
-  process.on('message', () => {
+  process.on('message', (asked: string) => {
+    if (asked !== 'count') {
+      const left = Number(asked.split(' ')[1])
+      burst = { left, dueMs: performance.now(), everyMs: BURST_MS / left }
+      return
+    }
     process.send!({ ...counts, timesMs, reasons, owed: owedNow } satisfies HoldLoad)
     Object.assign(counts, NOTHING)
     timesMs = []

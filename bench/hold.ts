@@ -4,7 +4,8 @@
  * at the new pool; with a hook that says no nothing has moved; with a queue that is too short 503 with Retry-After, as often as the counter
  * says. Fails when that is not so; never because of a time.
  *
- * What the other service notices is in the table: before, while the first is held, in the second from the release on, and after that. Its
+ * What the other service notices is in the table: before, while the first is held, in the second from the release on, after that, and in a second in
+ * which as many requests more come at about the pace of the release, and none is held: what both of these have in common is the price of the requests. Its
  * target is asked directly at the same moments, by a process of its own, since load and targets share a core: what both notice is not the
  * proxy's. The loads are bench/hold-load.ts, one process each.
  */
@@ -31,7 +32,7 @@ const OTHER_CONNECTIONS = 64
 /** Of the hold that is too short for all. */
 const QUEUE = 100
 const HOLD_MS = 10_000
-const PHASES = ['before', 'held', 'released', 'after'] as const
+const PHASES = ['before', 'held', 'released', 'after', 'burst'] as const
 type Phase = (typeof PHASES)[number]
 
 interface Counted {
@@ -102,6 +103,10 @@ async function counted(): Promise<Counted> {
   return { shop, other, direct }
 }
 
+/** How many requests were held at the end, if the answer to the switch says so. */
+const waitedOf = (body: Record<string, unknown>): number | undefined =>
+  (body['held'] as { requests: number } | undefined)?.requests
+
 /** One switch to the pool that has nothing, with what happened before, while it was held, and after. */
 async function round(hold: object = {}): Promise<Round> {
   const to = present === 'blue' ? 'green' : 'blue'
@@ -119,8 +124,11 @@ async function round(hold: object = {}): Promise<Round> {
   const released = await counted()
   await sleep(options.seconds * 1_000)
   const after = await counted()
+  loads[0].process.send(`burst ${waitedOf(body) ?? QUEUE}`)
+  await sleep(1_000)
+  const burst = await counted()
   if (answer.ok) present = to
-  return { before, held, released, after, status: answer.status, body }
+  return { before, held, released, after, burst, status: answer.status, body }
 }
 
 /** Of the requests that the proxy's counter says were refused at a full queue. */
@@ -189,7 +197,7 @@ const sum = (rounds: readonly Round[], of: (load: HoldLoad) => number): number =
   rounds.reduce((all, made) => all + PHASES.reduce((some, phase) => some + of(made[phase].shop), 0), 0)
 const row = (name: string, rounds: readonly Round[]): string => {
   const answered = sum(rounds, ({ blue, green }) => blue + green)
-  const waits = rounds.map(({ body }) => (body['held'] as { requests: number } | undefined)?.requests ?? '–')
+  const waits = rounds.map(({ body }) => waitedOf(body) ?? '–')
   const cells = [answered, sum(rounds, ({ failed }) => failed), sum(rounds, ({ refused }) => refused)]
   return `| ${[name, ...cells.map((count) => decimal(count, 0)), waits.join(', ')].join(' | ')} |`
 }
@@ -212,6 +220,7 @@ const text = [
       held: 'while the first is held',
       released: 'in the second from the release on',
       after: 'after that',
+      burst: 'in a second with as many requests more, none held',
     }
     return `| ${told[phase]} | ${figures(timesOf(switched, phase, 'other'))} | ${figures(timesOf(switched, phase, 'direct'))} |`
   }),

@@ -154,8 +154,13 @@ test('beyond the queue the answer is 503 at once, and after its time for who wai
   expect((await first).status).toBe(200)
   expect(await queueOf(proxy)).toMatchObject({ depth: 0, served: 0, shed: { full: 1, time: 1, left: 0 } })
   expect(target.paths).toEqual(['/first'])
-  const { pools } = await call<{ pools: { attempts: object }[] }>(proxy, 'GET', '/v1/services/shop/status')
-  expect(pools[0].attempts).toMatchObject({ started: 1, good: 1, failed: 0 })
+  const attempts = async () => {
+    const { pools } = await call<{ pools: { attempts: { good: number } }[] }>(proxy, 'GET', '/v1/services/shop/status')
+    return pools[0].attempts
+  }
+  // It is counted a moment after the client has its answer.
+  await until('the first is counted', async () => (await attempts()).good > 0)
+  expect(await attempts()).toMatchObject({ started: 1, good: 1, failed: 0 })
   const metrics = await (await fetch(`${proxy.admin}/metrics`)).text()
   expect(await metric(proxy, 'turnout_queue_shed_total', 'reason="full"')).toBe(1)
   expect(metrics).toContain('turnout_shed_total{reason="queue_full"} 1\n')

@@ -68,7 +68,9 @@ test('held requests wait in order, pipelined ones and upgrades too, with their b
   await expecting.has('HTTP/1.1 200')
   expect((await large).status).toBe(200)
   await until('all came', () => paths.length === 10)
-  expect(paths.slice(0, 6)).toEqual(['/0', '/1', '/2', '/3', '/4', '/p1'])
+  // The last of these have connections of their own, which the target may look at in another order.
+  expect(paths.slice(0, 5)).toEqual(['/0', '/1', '/2', '/3', '/4'])
+  expect(paths.indexOf('/p1')).toBeLessThan(paths.indexOf('/p2'))
   expect(bytes).toBe(8_000_004)
   const { hold, held } = await statusOf(proxy)
   expect([hold, held.waiting]).toEqual([null, 0])
