@@ -1,5 +1,5 @@
 /** What a new version fails is answered by another pool, and stays the failure of the new version. */
-import type { RequestListener } from 'node:http'
+import type { RequestListener, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { expect, test } from 'vitest'
 import { metric, metricIs } from '../helpers/admin.ts'
@@ -171,6 +171,28 @@ test('a version that fails all is rolled back: no client has seen a failed GET, 
   expect(failed.length).toBeLessThan(20)
   expect(failed.filter(({ at }) => at >= ended)).toEqual([])
 }, 60_000)
+
+test('what a new version has failed, and nobody had room for in time, is its harm', async () => {
+  const fail: RequestListener = (_, response) => response.writeHead(503, { 'content-length': 0 }).end()
+  const busy: ServerResponse[] = []
+  const blue = await startUpstream((_, response) => void busy.push(response))
+  const pools = { blue: [blue.url], green: [(await startUpstream(fail)).url] }
+  const capacity = { requestsPerTarget: 1, queue: { for: '200ms' } }
+  const proxy = await startProxy({ services: { shop: service(pools, { sticky: false, visitor: [], capacity }) } })
+  const steps = [{ weight: 50, until: 'promoted', for: '1h' }]
+  await call(proxy, 'POST', ROLLOUTS, { to: 'green', strategy: 'canary', steps })
+  await until('it has its share', async () => (await current(proxy)).weight === 50)
+  // The first at blue stays there; all others wait in vain, those that green has failed among them.
+  let refused = 0
+  const answers = Array.from({ length: 9 }, async () => {
+    const { status } = await ask(proxy.port, { method: 'GET', path: '/' })
+    if (status === 503) refused++
+  })
+  await until('all but one are refused', () => refused === 8)
+  await until('it is counted', async () => (await current(proxy)).harm.failed >= 4)
+  for (const response of busy) response.end()
+  await Promise.all(answers)
+}, 30_000)
 
 test('what the live pool fails is not given to the new version', async () => {
   const green = await startNamed('green')

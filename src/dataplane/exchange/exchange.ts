@@ -99,7 +99,7 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
 
   /** Ends the wait of the request for nothing. */
   unserved(why: Unserved): void {
-    this.fail(this.#wait!.giveUp(why))
+    this.fail(this.#wait!.giveUp(why, this.#attempts))
   }
 
   #acquire(fresh: boolean): void {
@@ -238,7 +238,7 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
 
   abandon(): void {
     if (this.phase === 'none') return
-    if (this.phase === 'queued') this.#wait!.giveUp('left')
+    if (this.phase === 'queued') this.#wait!.giveUp('left', this.#attempts)
     this.#letGo()
     this.#outcome.cut('client_closed')
     this.#attempts.count(FIELD.aborted)

@@ -110,4 +110,9 @@ export class Judged {
     if (trial === null || !target.isTried) return
     if (attemptOutcome(status, broke, trial.failing) === 'failed') this.#trials.countHarm(slot, trial.step)
   }
+
+  /** The client was given nothing in the place of what these targets have failed: nobody had room in time. */
+  noteUnrescued({ slot, trial }: ServiceTable, failed: readonly TargetTable[]): void {
+    if (trial !== null && failed.some((target) => target.isTried)) this.#trials.countHarm(slot, trial.step)
+  }
 }

@@ -120,8 +120,9 @@ export class Wait implements Waiter {
     this.#owner.hasTurn('room')
   }
 
-  /** Leaves without what it waits for, which is counted; gives the code of its answer. */
-  giveUp(why: Unserved): ErrorCode {
+  /** Leaves without what it waits for, which is counted; gives the code of its answer. What was to be rescued has failed for its client, too. */
+  giveUp(why: Unserved, { service, retries, judged }: Attempts): ErrorCode {
+    if (why === 'time' && retries.rescues > 0) judged.noteUnrescued(service, retries.exclude)
     if (this.#isHeld) this.#held!.giveUp(why)
     else this.#shed(why)
     return this.#isHeld ? 'held' : 'overloaded'
