@@ -15,18 +15,22 @@ import type { Attempts } from './attempts.ts'
 import type { Downstream } from './downstream.ts'
 import { EventStream } from './event-stream.ts'
 import { cookieLine } from './field-lines.ts'
+import type { Phase } from './lapse.ts'
 import { Mirror } from './mirror.ts'
 import type { Outcome } from './outcome.ts'
 import type { ExchangeRequest } from './request.ts'
 
 /** The exchange, as its answer sees it. */
 export interface AnswerOwner {
-  /** An interim head has come: the target is at work. */
-  answerDelayed(): void
+  readonly phase: Phase
+  /** Where the answer comes from, but for the end that we give a stream. */
+  readonly upstream: Upstream | null
   /** A final head has come: to be relayed, or not. */
   answerCame(head: ResponseHead, framing: Framing): void
-  /** A piece was given to the client, or all. */
-  answerGiven(isComplete: boolean): void
+  /** All was given to the client. */
+  answerComplete(): void
+  /** Whoever is waited for has so long from now on. */
+  expect(ms: number): void
 }
 
 const NOTHING = Buffer.alloc(0)
@@ -45,17 +49,25 @@ export class Answer implements AnswerUser {
   /** It is a stream of events, which may be ended between two of them. */
   #stream: EventStream | null = null
   readonly #plane: Plane
-  readonly #exchange: AnswerOwner
   readonly #downstream: Downstream
   readonly #request: ExchangeRequest
+  readonly #attempts: Attempts
+  readonly #exchange: AnswerOwner
   /** The target has said 100 (Continue). */
   #continued = false
 
-  constructor(exchange: AnswerOwner, plane: Plane, downstream: Downstream, request: ExchangeRequest) {
+  constructor(
+    plane: Plane,
+    downstream: Downstream,
+    request: ExchangeRequest,
+    attempts: Attempts,
+    exchange: AnswerOwner,
+  ) {
     this.#plane = plane
-    this.#exchange = exchange
     this.#downstream = downstream
     this.#request = request
+    this.#attempts = attempts
+    this.#exchange = exchange
   }
 
   reset(): void {
@@ -84,7 +96,8 @@ export class Answer implements AnswerUser {
 
   onInterim(head: ResponseHead): void {
     if (head.status === 100) this.#continued = true
-    else this.#exchange.answerDelayed()
+    // The target is at work, and has as much time again: as often as response-reader.ts lets interim answers pass.
+    else if (this.#exchange.phase === 'waiting') this.#exchange.expect(this.#attempts.service.timeouts.responseMs)
     this.#downstream.interim(head, this.#request.requestId)
   }
 
@@ -94,7 +107,7 @@ export class Answer implements AnswerUser {
   }
 
   /** Passes the final head on, and decides with it whether the rest of a request that is not whole still goes to the target. */
-  relay(head: ResponseHead, framing: Framing, upstream: Upstream, attempts: Attempts, outcome: Outcome): void {
+  relay(head: ResponseHead, framing: Framing, upstream: Upstream, outcome: Outcome): void {
     const sent = upstream.requestSent
     const stays = head.keepAlive && framing !== 'close' && !sent
     // A client that waits for 100 (Continue) and gets this will send nothing.
@@ -109,7 +122,7 @@ export class Answer implements AnswerUser {
         this.#downstream.destroy()
       },
     })
-    if (stream.begin(attempts, this.#request)) this.#stream = stream
+    if (stream.begin(this.#attempts, this.#request)) this.#stream = stream
   }
 
   get sink(): Outgoing | null {
@@ -128,12 +141,22 @@ export class Answer implements AnswerUser {
     this.bytes += end - at
     this.#mirror?.liveBody(buffer, at, end)
     this.#downstream.body(buffer, at, end, trailers)
-    this.#exchange.answerGiven(trailers !== null)
+    this.#given(trailers !== null)
   }
 
   onMoved(bytes: number, done: boolean): void {
     this.bytes += bytes
-    this.#exchange.answerGiven(done)
+    this.#given(done)
+  }
+
+  /** A client that does not keep up stops its source. */
+  #given(isComplete: boolean): void {
+    const exchange = this.#exchange
+    if (isComplete) return exchange.answerComplete()
+    if (!this.#downstream.isFull) return exchange.expect(this.#attempts.service.timeouts.idleMs)
+    exchange.upstream!.pause()
+    this.#downstream.mark()
+    exchange.expect(this.#plane.timeouts.sendMs)
   }
 
   /** Gives an answer of our own: an error, or the page of a service in maintenance. */

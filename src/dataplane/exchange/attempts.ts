@@ -1,29 +1,16 @@
 /**
- * Where a request is sent, and how often that is tried: the decision, the targets that failed it, the connection.
+ * Where a request is sent: the decision, the target, the connection, and what the attempt there came to. Whether it is tried again
+ * after that: retry-policy.ts.
  *
- * A request counts as in flight at exactly one target at a time. While connections are refused nothing was sent, so any
- * request is tried on up to `CONNECTS_MAX` targets. Once something was written, at most one repeat is allowed, on a fresh
- * connection, when it is idempotent, can be sent again in full and not one byte of an answer has come (RFC 9110 9.2.2).
- *
- * A kept connection that closes within a moment after a request was sent on it was being closed as idle: a race, and nobody's fault.
- * That request is repeated outside the budget. Any other close without an answer is a failure of the target: the repeat goes to
- * another one, and is taken out of the retry budget of the service.
- *
- * What a new version has failed is rescued: the next attempt goes to another pool (decide.ts), once, unseen by the client. It stays the
- * failure of the new version, for counters and the verdict, and is taken out of the budget like any repeat.
- *
- * What a version has not got is asked of another that is about, where the service names its path (`skew`): a page of one version asks
- * for its own files, which the next has under other names. The client is given the last 404; or where one breaks, the first once more.
+ * A request counts as in flight at exactly one target at a time.
  *
  * Where somebody logs in on a connection, both sides are tied (ties.ts): this client's next requests go to that target, on that
  * connection, while its pool would be chosen anyway or nothing else says who the visitor is. When it is gone, a request goes on
- * another one like anybody's, to be asked to log in anew; but one that brings a step of a login which was begun on it is not
- * repeated: the step means nothing anywhere else.
+ * another one like anybody's, to be asked to log in anew.
  */
 import type { ErrorCode } from '../../errors.ts'
 import type { ShedReason } from '../../metrics/counters.ts'
 import { FIELD } from '../../metrics/layout.ts'
-import { isSkewed } from '../../table/skew.ts'
 import type { Decision, ServiceTable, TargetTable } from '../../table/types.ts'
 import type { Plane } from '../plane.ts'
 import { Ties } from '../upstream/ties.ts'
@@ -33,10 +20,7 @@ import type { Downstream } from './downstream.ts'
 import { Judged } from './judged.ts'
 import { Placement, type Turn } from './placement.ts'
 import type { ExchangeRequest } from './request.ts'
-import { NOT_FOUND, Retries } from './retries.ts'
-
-/** Time after which a connection that closes did not do so as idle: the request was in the hands of the target. */
-const RACE_MS = 1_000
+import { Retries } from './retries.ts'
 
 export class Attempts {
   /** The last decision; its target may be null. */
@@ -49,7 +33,8 @@ export class Attempts {
   startedMs = 0
   /** An attempt has begun and was not judged yet. */
   #underWay = false
-  #isFresh = false
+  /** It is on a connection that was opened for it. */
+  isFresh = false
   /** The connection that the request was given last. */
   #used: Upstream | null = null
   /** The request brings credentials that log a connection in, and whether it goes on one that is tied. */
@@ -60,12 +45,14 @@ export class Attempts {
   #chosen = 0
   /** The cap by which the target has no room. */
   #full: ShedReason = 'target_connections'
-  readonly #downstream: Downstream
   readonly #plane: Plane
+  readonly #downstream: Downstream
+  readonly #request: ExchangeRequest
 
-  constructor(plane: Plane, downstream: Downstream) {
+  constructor(plane: Plane, downstream: Downstream, request: ExchangeRequest) {
     this.#plane = plane
     this.#downstream = downstream
+    this.#request = request
     this.placement = new Placement(plane, downstream)
     this.judged = new Judged(plane.trials)
   }
@@ -95,6 +82,11 @@ export class Attempts {
     return this.decision?.reason === 'preview'
   }
 
+  /** It brings a step of a login that was begun on its connection, and that means nothing on any other. */
+  get isLoginStep(): boolean {
+    return this.#logsIn && this.#isTied
+  }
+
   /** What the target fails, others answer. */
   get isRescued(): boolean {
     return this.target?.isRescued === true && !this.isPreview
@@ -117,7 +109,14 @@ export class Attempts {
     this.target = decision.target
     if (++this.#chosen === 1) this.#begin(decision)
     this.count(FIELD.inFlight)
+    this.#request.chosen(this.#plane, this.#downstream, this)
     return true
+  }
+
+  /** Decides again, without the targets that failed. */
+  chooseAgain(turn: Turn): boolean {
+    this.#plane.requestHead.parse(this.#request.headText)
+    return this.choose(turn)
   }
 
   /** The first decision of a request that has a target. */
@@ -141,13 +140,13 @@ export class Attempts {
   }
 
   /** An idle connection to the target, unless `fresh` is asked for or none is fit; null to open one. */
-  takeIdle(repeatable: boolean, fresh: boolean): Upstream | null {
+  takeIdle(fresh: boolean): Upstream | null {
     const connections = this.#plane.targets.connectionsOf(this.target!)
     const tied = fresh ? null : (this.#downstream.ties?.to(connections) ?? null)
     const kept = tied === null ? null : connections.takeBound(tied)
-    const idle = fresh ? null : (kept ?? connections.takeIdle(repeatable))
+    const idle = fresh ? null : (kept ?? connections.takeIdle(this.#request.repeatable))
     this.#isTied = kept !== null
-    this.#isFresh = idle === null
+    this.isFresh = idle === null
     this.startedMs = this.#plane.time.nowMs
     this.judged.asked(this.target!, this.startedMs, idle !== null)
     return this.#using(idle)
@@ -198,70 +197,6 @@ export class Attempts {
     if (!this.judged.isJudged) return false
     this.judged.noteSlow(this.service, this.#plane.time.nowMs)
     return true
-  }
-
-  /** Notes a connection that could not be opened. True when another target may be tried. */
-  mayReconnect(): boolean {
-    this.judge(0, 'upstream_connect_failed')
-    this.placement.giveBack()
-    return this.retries.refused(this.target!)
-  }
-
-  /** Notes a connection that closed before any answer. True when the request, which is repeatable, may be repeated. */
-  mayRepeat(): boolean {
-    const { retries, service, target } = this
-    if (retries.repeats > 0 || (this.#logsIn && this.#isTied)) return false
-    if (this.#isFresh || this.#plane.time.nowMs - this.startedMs > RACE_MS) {
-      // It is rescued, which is better than another try of the same version.
-      if (this.isRescued && retries.rescues === 0) return false
-      if (!this.#takeFromBudget()) return false
-      this.judge(0, 'upstream_closed')
-      retries.failed(target!)
-    } else {
-      this.judge(0, null)
-      retries.raced(target!, service.sticky?.target === true || service.balance === 'hash')
-    }
-    this.placement.giveBack()
-    return true
-  }
-
-  /** Notes how the target has answered, or broke the exchange. True when another pool may be asked in its place. */
-  mayGoElsewhere({ isRescuable, isFetch, path }: ExchangeRequest, status: number, broke: ErrorCode | null): boolean {
-    if (this.retries.isBeside(this.target) && attemptOutcome(status, broke) === 'failed') {
-      // Spent, whatever is left of the budget: its client would have had a 404.
-      this.#takeFromBudget(true)
-      this.judge(status, broke)
-      this.retries.lost(this.target!)
-      return true
-    }
-    if (isRescuable && this.#mayRescue(status, broke)) return true
-    return status === NOT_FOUND && isFetch && this.#mayAskOthers(path)
-  }
-
-  #mayRescue(status: number, broke: ErrorCode | null): boolean {
-    if (!this.isRescued || this.retries.rescues > 0 || (this.#logsIn && this.#isTied)) return false
-    if (broke === null && !this.service.rescue!.statuses.includes(status)) return false
-    if (!this.#takeFromBudget()) return false
-    this.judge(status, broke)
-    this.retries.rescued(this.target!)
-    return true
-  }
-
-  #mayAskOthers(path: string): boolean {
-    const { retries, service, target } = this
-    if (this.isPreview || !isSkewed(service.skew, path) || (this.#logsIn && this.#isTied)) return false
-    if (retries.missing.includes(target!.pool.name)) return false
-    if (retries.missing.length === 0 && !this.#takeFromBudget(true)) return false
-    this.judge(NOT_FOUND, null)
-    retries.missed(target!)
-    return true
-  }
-
-  #takeFromBudget(isSkew = false): boolean {
-    const { targets, time } = this.#plane
-    if (this.retries.take(targets.retryBudgetOf(this.service.slot), time.nowMs, isSkew)) return true
-    this.count(FIELD.retriesOverBudget)
-    return false
   }
 
   /** Notes that the target has no room. True, once, when another of its pool may have some; else the request is at none now. */

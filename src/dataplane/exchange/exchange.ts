@@ -8,7 +8,7 @@
  *   none ─►◄─ connecting ─► sending ─► waiting ─► relaying ─► none          any phase ─► fail ─► none
  *    └► queued ◄┘  └──────────┴─(no body)─▲      └─101, or complete before all was sent─► inherited ─► none
  *
- * When a request is tried again, and where: attempts.ts. Where both sides carry bytes as they are, `sink` and `requestSink` let payload
+ * Where a request is sent: attempts.ts; when again: retry-policy.ts. Where both sides carry bytes as they are, `sink` and `requestSink` let payload
  * pass unseen. Deadlines of phases are the exchange's own. It lives as long as its client connection, and is reset in `begin`.
  */
 import { ERRORS, type ErrorCode } from '../../errors.ts'
@@ -27,6 +27,7 @@ import { CLIENT_CLOSED, Outcome } from './outcome.ts'
 import type { Turn } from './placement.ts'
 import { type BodyAtHand, ExchangeRequest } from './request.ts'
 import { type Predecessor, Rest } from './rest.ts'
+import { RetryPolicy } from './retry-policy.ts'
 import { Tunnel } from './tunnel.ts'
 import { Upload, type UploadOwner } from './upload.ts'
 import { type Unserved, Wait, type WaitOwner } from './wait.ts'
@@ -41,6 +42,7 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
   readonly #downstream: Downstream
   readonly #request: ExchangeRequest
   readonly #attempts: Attempts
+  readonly #retries: RetryPolicy
   readonly #outcome: Outcome
   #wait: Wait | null = null
   /** What stands in for this exchange now: a tunnel, or the rest of its request. */
@@ -49,10 +51,11 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
   constructor(plane: Plane, downstream: Downstream) {
     this.#plane = plane
     this.#downstream = downstream
-    this.#attempts = new Attempts(plane, downstream)
     this.#outcome = new Outcome(plane)
     this.#request = new ExchangeRequest(plane.kept)
-    this.answer = new Answer(this, plane, downstream, this.#request)
+    this.#attempts = new Attempts(plane, downstream, this.#request)
+    this.#retries = new RetryPolicy(plane, this.#request, this.#attempts)
+    this.answer = new Answer(plane, downstream, this.#request, this.#attempts, this)
     this.upload = new Upload(plane, downstream, this.#request, this.#attempts, this)
   }
 
@@ -66,23 +69,21 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
     const refused = fault ?? this.answer.here()
     if (refused !== null) return this.fail(refused)
     if (request.maxForwards <= 0) return this.#finish(true)
-    this.#goOn('new')
+    this.#goOn(this.#attempts.choose('new'))
   }
 
   hasTurn(turn: Turn): void {
-    this.#plane.requestHead.parse(this.#request.headText)
-    this.#goOn(turn)
+    this.#goOn(this.#attempts.chooseAgain(turn))
   }
 
-  /** Decides, and sends the request on; or it waits for its turn. */
-  #goOn(turn: Turn): void {
+  /** Sends the request on, when there is a target; or it waits for its turn. */
+  #goOn(hasTarget: boolean): void {
     const attempts = this.#attempts
-    if (!attempts.choose(turn)) {
+    if (!hasTarget) {
       if (this.#waits()) return
       if (this.answer.redirects(this.#plane, attempts.decision)) return this.#finish(true)
       return this.fail(attempts.placement.refusal)
     }
-    this.#request.chosen(this.#plane, this.#downstream, attempts)
     if (attempts.isFirst) this.answer.copy(this.#plane, attempts.decision!)
     this.#acquire(attempts.retries.count > 0)
   }
@@ -103,7 +104,7 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
   }
 
   #acquire(fresh: boolean): void {
-    const idle = this.#attempts.takeIdle(this.#request.repeatable, fresh)
+    const idle = this.#attempts.takeIdle(fresh)
     if (idle !== null) {
       idle.user = this
       this.upstream = idle
@@ -145,11 +146,6 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
     if (this.phase !== 'none' && this.phase !== 'connecting') this.#downstream.resume()
   }
 
-  /** Gives the target as much time again; there are at most as many interim answers as response-reader.ts lets pass. */
-  answerDelayed(): void {
-    if (this.phase === 'waiting') this.expect(this.#attempts.service.timeouts.responseMs)
-  }
-
   /** The one place between an answer that has come and an answer that is given. */
   answerCame(head: ResponseHead, framing: Framing): void {
     if (this.#goesElsewhere(head.status, null)) return
@@ -157,19 +153,10 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
     this.#wait?.answered()
     if (head.status === 101) return this.#startTunnel(head)
     this.phase = 'relaying'
-    this.answer.relay(head, framing, this.upstream!, this.#attempts, this.#outcome)
+    this.answer.relay(head, framing, this.upstream!, this.#outcome)
   }
 
-  /** A client that does not keep up stops its source. */
-  answerGiven(isComplete: boolean): void {
-    if (isComplete) return this.#complete()
-    if (!this.#downstream.isFull) return this.expect(this.#attempts.service.timeouts.idleMs)
-    this.upstream!.pause()
-    this.#downstream.mark()
-    this.expect(this.#plane.timeouts.sendMs)
-  }
-
-  #complete(): void {
+  answerComplete(): void {
     const upstream = this.upstream!
     this.upstream = null
     if (this.answer.drainsRequest && !upstream.requestSent) {
@@ -190,16 +177,16 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
     const upstream = this.upstream
     this.upstream = null
     if (this.phase === 'none') return
-    if (this.phase === 'connecting') return this.#tryAgain('upstream_connect_failed', this.#attempts.mayReconnect())
+    if (this.phase === 'connecting') return this.#tryAgain('upstream_connect_failed', this.#retries.mayReconnect())
     const isUnanswered = upstream?.begun === false
-    if (isUnanswered && this.#request.repeatable && this.#attempts.mayRepeat()) this.#tryAgain('upstream_closed', true)
+    if (isUnanswered && this.#retries.mayRepeat()) this.#tryAgain('upstream_closed', true)
     else this.fail('upstream_closed')
   }
 
   /** The target has failed the request, or not got what is asked for: whether another pool is asked, once it has room where this is a failure. */
   #goesElsewhere(status: number, broke: ErrorCode | null): boolean {
-    if (!this.#attempts.mayGoElsewhere(this.#request, status, broke)) return false
-    const waits = !this.#chooseAgain()
+    if (!this.#retries.mayGoElsewhere(status, broke)) return false
+    const waits = !this.#attempts.chooseAgain('room')
     if (waits && (this.#attempts.retries.rescues === 0 || !this.#waits())) return false
     leave(this.#plane, this.upstream, status !== 0, this.#attempts.placement.takeFormer(waits))
     this.upstream = null
@@ -211,15 +198,8 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
   /** Decides again without the targets that failed, and opens a fresh connection. `code` is the answer when that is no use. */
   #tryAgain(code: ErrorCode, allowed: boolean): void {
     if (!allowed) return this.fail(code)
-    if (this.#chooseAgain()) this.#acquire(true)
+    if (this.#attempts.chooseAgain('room')) this.#acquire(true)
     else if (!this.#waits()) this.fail(code)
-  }
-
-  #chooseAgain(): boolean {
-    this.#plane.requestHead.parse(this.#request.headText)
-    if (!this.#attempts.choose('room')) return false
-    this.#request.chosen(this.#plane, this.#downstream, this.#attempts)
-    return true
   }
 
   #startTunnel(head: ResponseHead): void {
@@ -261,7 +241,7 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
       case 'connect':
         this.#letGo()
         this.#attempts.count(FIELD.timeouts)
-        return this.#tryAgain('upstream_connect_failed', this.#attempts.mayReconnect())
+        return this.#tryAgain('upstream_connect_failed', this.#retries.mayReconnect())
       case 'target':
         this.#attempts.count(FIELD.timeouts)
         return this.fail('upstream_timeout')

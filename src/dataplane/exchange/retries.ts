@@ -1,7 +1,7 @@
 /**
  * What is known of the earlier attempts of a request, and so what may still be tried: which targets are out (decide.ts), how often it
  * was sent, and out of which budget. Whether it can be sent again at all is the request's to know (request.ts), when it is better
- * not to, that of attempts.ts.
+ * not to, that of retry-policy.ts.
  */
 import { FIELD } from '../../metrics/layout.ts'
 import type { Earlier } from '../../table/earlier.ts'

@@ -4,7 +4,7 @@
  *
  * What it is against: targets that break under their load get every request twice, and are broken for good. It is asked only
  * for requests that a target has had in its hands. Not for refused connections: nothing was sent, and `CONNECTS_MAX` limits
- * them. Not for the race of a closing keep-alive connection (attempts.ts): such a repeat costs a connection that has answered
+ * them. Not for the race of a closing keep-alive connection (retry-policy.ts): such a repeat costs a connection that has answered
  * before, so there are never more of them than good answers, and a restart that closes hundreds at once is nobody's overload.
  *
  * A repeat that another target answers is given back. Its work was done once, by a target that was to have a share of it

@@ -496,7 +496,8 @@ describe('of a target that carries one request at once', () => {
     answer(opened[2])
     expect(third.notes.at(-1)).toBe('ended')
     expect(counted(FIELD.durationSumMs) - before).toBeCloseTo(20)
-    expect([counted(FIELD.queued), counted(FIELD.queuedSumMs)]).toEqual([1, 500])
+    expect(counted(FIELD.queued)).toBe(1)
+    expect(counted(FIELD.queuedSumMs)).toBeCloseTo(500)
   })
 
   test('one that has waited for as long as it may is refused, and nothing of it counts at a target', () => {
