@@ -22,6 +22,7 @@ class LogLines {
   readonly #inColour = mayColour(process.env)
 
   constructor() {
+    neverBlock(process.stderr)
     process.on('exit', () => this.#output.writeRest())
   }
 
@@ -43,6 +44,16 @@ class LogLines {
       this.#waitingBytes -= bytes.length
     })
   }
+}
+
+/**
+ * Lets writes to a terminal fail while it takes nothing (Ctrl-S, or a window that hangs), as writes to a full pipe do. Node has them
+ * block, and a thread in such a write keeps the process from ending. The descriptor is ours alone: Node has opened the terminal anew.
+ */
+function neverBlock(stream: NodeJS.WriteStream): void {
+  if (!stream.isTTY) return
+  const { _handle: handle } = stream as unknown as { readonly _handle?: { setBlocking?(blocks: boolean): void } | null }
+  handle?.setBlocking?.(false)
 }
 
 /** One for the process: lines of two would be mixed up. */
@@ -69,6 +80,7 @@ export function openAccessLog(log: Pick<Logger, 'warn'>, clock: Clock): AccessLo
     )
   })
   const isTerminal = process.stdout.isTTY === true
+  neverBlock(process.stdout)
   // For an end that is not in order.
   const atExit = () => output.writeRest()
   process.on('exit', atExit)

@@ -12,6 +12,7 @@ import { scripted } from '../cli/scripted.ts'
 import { ask } from '../helpers/ask.ts'
 import { MAIN } from '../helpers/built.ts'
 import { bulk } from '../helpers/bulk.ts'
+import { program } from '../helpers/programs.ts'
 import { service, temporaryFolder, testConfig } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { closedPort, startNamed } from '../helpers/upstream.ts'
@@ -21,8 +22,10 @@ function run(
   stdio: 'pipe' | number,
   env: Record<string, string> = {},
   cwd = temporaryFolder(),
+  under: readonly string[] = [],
 ): ChildProcess {
-  const child = spawn(process.execPath, [MAIN, ...args], {
+  const [command, ...rest] = [...under, process.execPath, MAIN, ...args]
+  const child = spawn(command, rest, {
     cwd,
     stdio: ['ignore', stdio, stdio],
     env: { ...process.env, ...env },
@@ -36,7 +39,24 @@ function run(
 const exitOf = (child: ChildProcess): Promise<number | null> =>
   new Promise((resolve) => child.once('exit', (code) => resolve(code)))
 
-const ways: readonly [way: string, start: (serve: (stdio: 'pipe' | number) => ChildProcess) => ChildProcess][] = [
+const python = process.platform === 'linux' ? program('python3') : null
+
+/** Runs a program in a terminal that nobody reads, and passes signals on to it. It ends with whoever has started it. */
+const UNREAD_TERMINAL = `
+import ctypes, os, pty, signal, sys
+pid, fd = pty.fork()
+if pid == 0:
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    os.execvp(sys.argv[1], sys.argv[1:])
+for name in (signal.SIGHUP, signal.SIGTERM):
+    signal.signal(name, lambda number, frame: os.kill(pid, number))
+_, status = os.waitpid(pid, 0)
+sys.exit(os.waitstatus_to_exitcode(status) % 256)
+`
+
+type Serve = (stdio: 'pipe' | number, under?: readonly string[]) => ChildProcess
+
+const ways: readonly [way: string, start: (serve: Serve) => ChildProcess][] = [
   [
     'onto a full disk',
     (serve) => {
@@ -55,6 +75,10 @@ const ways: readonly [way: string, start: (serve: (stdio: 'pipe' | number) => Ch
       return child
     },
   ],
+  // A Ctrl-S does the same to it.
+  ...(python === null
+    ? []
+    : ([['to a terminal that nobody reads', (serve) => serve('pipe', [python, '-c', UNREAD_TERMINAL])]] as const)),
 ]
 
 test.skipIf(process.platform !== 'linux').each(ways)(
@@ -71,7 +95,7 @@ test.skipIf(process.platform !== 'linux').each(ways)(
       services: { shop: service({ blue: [blue.url] }) },
     })
     writeFileSync(file, stringify(config))
-    const child = start((stdio) => run(['serve', '--config', file], stdio, {}, folder))
+    const child = start((stdio, under) => run(['serve', '--config', file], stdio, {}, folder, under))
     const exit = exitOf(child)
     const get = (path: string) => fetch(`http://127.0.0.1:${adminPort}${path}`).catch(() => null)
     await until('it is ready', async () => (await get('/readyz'))?.ok === true, 40_000)
