@@ -19,6 +19,7 @@ import type { Departure, Member, Opened, OpenPlace } from './departure.ts'
 import { type DestinationSetting, destinationOf } from './destination.ts'
 import { flat } from './http1/syntax.ts'
 import { Letting } from './letting.ts'
+import { openPlace, takesPeople } from './open-place.ts'
 import { sharesOf, surplusOf } from './rebalance.ts'
 import { keyOf, Returns } from './returns.ts'
 
@@ -88,20 +89,7 @@ export class Departures {
   }
 
   #begin(slot: number, service: ServiceTable, pool: string, url: string): OpenPlace {
-    const { drain } = service.plan
-    const place: OpenPlace = {
-      slot,
-      service: service.name,
-      pool,
-      url,
-      members: new Set(),
-      drain,
-      seen: service,
-      lookMs: Infinity,
-      isOpen: true,
-      isTargetOpen: true,
-      shares: '',
-    }
+    const place = openPlace(slot, service, pool, url)
     this.#places.set(slot, place)
     // It may take nobody new, and have been given this all the same.
     place.lookMs = this.#lookMs = 0
@@ -154,7 +142,7 @@ export class Departures {
     place.seen = service
     place.lookMs = Infinity
     if (service !== null) place.drain = service.plan.drain
-    place.isOpen = place.drain.tunnels === null || this.#isOpen(place, service, nowMs)
+    place.isOpen = place.drain.tunnels === null || takesPeople(place, service, nowMs)
     const surplus = place.isOpen ? this.#surplusOf(place, service) : 0
     for (const departure of place.members) {
       if (departure.isTold) continue
@@ -175,23 +163,6 @@ export class Departures {
     place.shares = service === null ? '' : sharesOf(service)
     if (service === null || !place.drain.rebalance || before === '' || before === place.shares) return null
     return surplusOf(service, place.pool, this.#places.values())
-  }
-
-  /** Whether whoever is new may come to a place. Notes when that is to be asked again. */
-  #isOpen(place: OpenPlace, service: ServiceTable | null, nowMs: number): boolean {
-    const pool = service?.pools.find(({ name }) => name === place.pool)
-    const isPlanned = service?.plan.pools.some(
-      ({ name, targets }) => name === place.pool && targets.includes(place.url),
-    )
-    place.isTargetOpen = false
-    if (pool === undefined || isPlanned !== true) return false
-    const targets = pool.targets.filter(({ url }) => url === place.url)
-    // A name that has no address any more is as it was: what is under way there is finished.
-    place.isTargetOpen = targets.length === 0 || targets.some(({ admin, weight }) => admin === 'ready' && weight > 0)
-    for (const { drainUntilMs } of [pool, ...targets]) {
-      if (drainUntilMs > nowMs) place.lookMs = Math.min(place.lookMs, drainUntilMs)
-    }
-    return place.isTargetOpen && pool.admin === 'ready' && pool.weight > 0
   }
 
   #lookAtSome(): void {

@@ -16,10 +16,9 @@
  * by which the target knows. So whatever the client has sent reaches the target.
  *
  * A tunnel without a byte for an hour ends; so does one without a byte for a minute once one side has ended. A side that takes
- * nothing of what waits for it is cut off after `timeouts.send`. When both sides have ended the exchange is over, so a timer of
- * its own watches what the target still has to take.
+ * nothing of what waits for it is cut off after `timeouts.send`. When both sides have ended the exchange is over, and what the target
+ * still has to take leaves by itself (tunnel-end.ts).
  */
-import { systemClock } from '../../clock.ts'
 import type { Departure, Member } from '../departure.ts'
 import type { ResponseHead } from '../http1/response-head.ts'
 import type { Plane } from '../plane.ts'
@@ -31,6 +30,7 @@ import type { Downstream, RequestUser } from './downstream.ts'
 import type { Outcome } from './outcome.ts'
 import type { ExchangeRequest } from './request.ts'
 import type { Predecessor } from './rest.ts'
+import { endUpstream } from './tunnel-end.ts'
 import { TunnelTrial } from './tunnel-trial.ts'
 
 /** A tunnel that carries nothing in either direction for this long is closed. */
@@ -268,22 +268,13 @@ export class Tunnel implements RawUser, RequestUser, Member {
     this.#expect(this.#plane.timeouts.sendMs)
   }
 
-  /** Both sides have ended: what is written still leaves before the connection to the target goes, while it takes any of it. */
+  /** Both sides have ended. */
   #end(): void {
     if (this.#over) return
     this.#over = true
     this.#settle(false)
     if (this.#departure !== null) this.#plane.departures.closed(this.#departure)
-    const upstream = this.#upstream
-    upstream.mark()
-    const stop = systemClock.every(this.#plane.timeouts.sendMs, () => {
-      if (!upstream.hasMoved) upstream.destroy()
-      upstream.mark()
-    })
-    upstream.end(() => {
-      stop()
-      upstream.destroy()
-    })
+    endUpstream(this.#upstream, this.#plane.timeouts.sendMs)
     this.#exchange.heirEnded(false)
   }
 
