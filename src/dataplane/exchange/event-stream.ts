@@ -5,8 +5,8 @@
  * A line ends with CR LF, LF or CR, and an event with an empty line. So the last four octets of what was passed on say all that is to be
  * known; only once it is to leave, what comes is looked through. One whose event does not end for `drain.timeout` is broken off. An answer with a coding of its content is left alone: nobody sees its lines.
  */
-import type { Departure, Member } from '../departure.ts'
-import type { Departures } from '../departures.ts'
+import type { Departure, Member } from '../departures/departure.ts'
+import type { Departures } from '../departures/departures.ts'
 import type { ResponseHead } from '../http1/response-head.ts'
 import { CR, LF } from '../http1/syntax.ts'
 import type { Attempts } from './attempts.ts'

@@ -19,7 +19,7 @@
  * nothing of what waits for it is cut off after `timeouts.send`. When both sides have ended the exchange is over, and what the target
  * still has to take leaves by itself (tunnel-end.ts).
  */
-import type { Departure, Member } from '../departure.ts'
+import type { Departure, Member } from '../departures/departure.ts'
 import type { ResponseHead } from '../http1/response-head.ts'
 import type { Plane } from '../plane.ts'
 import type { Outgoing } from '../socket/outgoing.ts'

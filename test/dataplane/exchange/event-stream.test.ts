@@ -1,7 +1,7 @@
 /** Where a stream of events may be ended, however its octets are cut and whichever ends its lines have. */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { Departures } from '../../../src/dataplane/departures.ts'
+import type { Departures } from '../../../src/dataplane/departures/departures.ts'
 import type { Downstream } from '../../../src/dataplane/exchange/downstream.ts'
 import { EventStream } from '../../../src/dataplane/exchange/event-stream.ts'
 import { ResponseHead } from '../../../src/dataplane/http1/response-head.ts'

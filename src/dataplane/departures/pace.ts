@@ -12,7 +12,7 @@
  * Invariants: the pace never exceeds what was asked for; what was missed while it was slow, or while the worker was busy, is not made up
  * for in one go; the distances between two are drawn from half to one and a half times the mean, so nothing comes in step.
  */
-import type { PaceState } from '../metrics/departures.ts'
+import type { PaceState } from '../../metrics/departures.ts'
 
 /** What was seen of those who will take them: too many failures, none, none for so long that the full pace is reached, or nobody at all. */
 type Sight = 'failing' | 'well' | 'recovered' | 'nobody'

@@ -1,5 +1,5 @@
 /** A target with the tunnels and streams that are open there, and whether it takes new ones (departures.ts). Pure. */
-import type { ServiceTable } from '../table/types.ts'
+import type { ServiceTable } from '../../table/types.ts'
 import type { OpenPlace } from './departure.ts'
 
 /** A place where nothing is open yet. */

@@ -7,12 +7,12 @@
  *   leaves ─► waits for its turn ──its turn──► told
  *     └─no place is known at which it can end─► late ──drain.timeout is over──► waits for its turn
  */
-import { DEPARTURE, sumDepartures } from '../metrics/departures.ts'
-import { FIELD, type SharedMemory, sumField } from '../metrics/layout.ts'
-import type { TunnelsPlan } from '../table/plan.ts'
+import { DEPARTURE, sumDepartures } from '../../metrics/departures.ts'
+import { FIELD, type SharedMemory, sumField } from '../../metrics/layout.ts'
+import type { TunnelsPlan } from '../../table/plan.ts'
+import { farewell } from '../websocket/frames.ts'
 import type { Departure } from './departure.ts'
 import { Pace } from './pace.ts'
-import { farewell } from './websocket/frames.ts'
 
 /** How often the pace follows what is seen. */
 const LOOK_MS = 1_000

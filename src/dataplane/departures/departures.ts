@@ -12,12 +12,12 @@
  * Nothing is done for them until the table changes but a comparison at every sweep. Kept of each: the head of its request up to
  * `HEAD_LENGTH_MAX`, and who it is as a number.
  */
-import { DEPARTURE, departureOffset, PACE_STATES } from '../metrics/departures.ts'
-import type { SharedMemory } from '../metrics/layout.ts'
-import type { Decision, ServiceTable, Table } from '../table/types.ts'
+import { DEPARTURE, departureOffset, PACE_STATES } from '../../metrics/departures.ts'
+import type { SharedMemory } from '../../metrics/layout.ts'
+import type { Decision, ServiceTable, Table } from '../../table/types.ts'
+import { flat } from '../http1/syntax.ts'
 import type { Departure, Member, Opened, OpenPlace } from './departure.ts'
 import { type DestinationSetting, destinationOf } from './destination.ts'
-import { flat } from './http1/syntax.ts'
 import { Letting } from './letting.ts'
 import { openPlace, takesPeople } from './open-place.ts'
 import { sharesOf, surplusOf } from './rebalance.ts'

@@ -3,8 +3,8 @@
  * of those who are nobody in particular as many go as their pool has more than its share, drawn at random, and each is then sent like
  * anybody who comes. So some of them come back to the same pool; to have the share exactly, many more would have to be disturbed. Pure.
  */
-import { weightShare } from '../config/share.ts'
-import type { ServiceTable } from '../table/types.ts'
+import { weightShare } from '../../config/share.ts'
+import type { ServiceTable } from '../../table/types.ts'
 import type { OpenPlace } from './departure.ts'
 
 /** What of its weights a service gives to new visitors: whoever is open follows only when this is another. */

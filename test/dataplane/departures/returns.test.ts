@@ -1,7 +1,7 @@
 /** Whoever was let go is known again in any worker, once for each tunnel. */
 import { beforeEach, expect, test } from 'vitest'
-import { keyOf, Returns } from '../../src/dataplane/returns.ts'
-import { allocateSharedMemory, type SharedMemory } from '../../src/metrics/layout.ts'
+import { keyOf, Returns } from '../../../src/dataplane/departures/returns.ts'
+import { allocateSharedMemory, type SharedMemory } from '../../../src/metrics/layout.ts'
 
 const NOW_MS = 1_800_000_000_000
 let memory: SharedMemory

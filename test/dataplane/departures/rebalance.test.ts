@@ -1,8 +1,8 @@
 /** How many of those who are nobody in particular follow a change of the weights. */
 import { expect, test } from 'vitest'
-import type { OpenPlace } from '../../src/dataplane/departure.ts'
-import { sharesOf, surplusOf } from '../../src/dataplane/rebalance.ts'
-import { makePlan, makeTable } from '../table/make.ts'
+import type { OpenPlace } from '../../../src/dataplane/departures/departure.ts'
+import { sharesOf, surplusOf } from '../../../src/dataplane/departures/rebalance.ts'
+import { makePlan, makeTable } from '../../table/make.ts'
 
 const serviceOf = (weights: Record<string, number>) => makeTable(makePlan({ weights })).services.get('shop')!
 

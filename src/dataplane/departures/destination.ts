@@ -4,20 +4,21 @@
  *
  * It takes no number of the picker and no permit, since nothing is sent.
  */
-import { decide } from '../table/decide.ts'
-import { failing } from '../table/eligible.ts'
-import type { Decision, Draw, Load, TargetTable } from '../table/types.ts'
-import type { TrustedProxies } from './downstream/trust.ts'
-import type { RequestHead } from './http1/request-head.ts'
-import type { HeadView } from './request-view.ts'
-import type { Tables } from './tables.ts'
-import type { Time } from './time.ts'
+import { decide } from '../../table/decide.ts'
+import { failing } from '../../table/eligible.ts'
+import type { Decision, Draw, Load, TargetTable } from '../../table/types.ts'
+import type { Fields } from '../http1/fields.ts'
+import type { RequestHead } from '../http1/request-head.ts'
+import type { HeadView } from '../request-view.ts'
+import type { Tables } from '../tables.ts'
+import type { Time } from '../time.ts'
 
 /** What it needs of its worker. */
 export interface DestinationSetting {
   readonly requestHead: RequestHead
   readonly view: HeadView
-  readonly trusted: TrustedProxies
+  /** Address of a client, after trusted proxies. */
+  readonly trusted: { clientOf(fields: Fields, peer: string): string }
   readonly tables: Tables
   readonly time: Time
 }

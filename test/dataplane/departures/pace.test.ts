@@ -1,7 +1,7 @@
 /** The pace at which tunnels are let go, by a clock and a chance that the test has. */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { Pace } from '../../src/dataplane/pace.ts'
+import { Pace } from '../../../src/dataplane/departures/pace.ts'
 
 const WELL = { opened: 100, refused: 0, isTaken: true }
 const HALF = { opened: 50, refused: 50, isTaken: true }

@@ -3,15 +3,15 @@
  * the test moves on.
  */
 import { beforeEach, describe, expect, test } from 'vitest'
-import type { Member } from '../../src/dataplane/departure.ts'
-import { Plane } from '../../src/dataplane/plane.ts'
-import { DEPARTURE, departureOffset, PACE_STATES } from '../../src/metrics/departures.ts'
-import { allocateSharedMemory, CELL, FIELD, laneOffset, type SharedMemory } from '../../src/metrics/layout.ts'
-import { decide } from '../../src/table/decide.ts'
-import type { ServicePlan } from '../../src/table/plan.ts'
-import type { PoolStatus, ServiceStatus } from '../../src/table/status.ts'
-import { makePlan, makeRule, makeStatus, noLoad } from '../table/make.ts'
-import { workerStart } from './make-plane.ts'
+import type { Member } from '../../../src/dataplane/departures/departure.ts'
+import { Plane } from '../../../src/dataplane/plane.ts'
+import { DEPARTURE, departureOffset, PACE_STATES } from '../../../src/metrics/departures.ts'
+import { allocateSharedMemory, CELL, FIELD, laneOffset, type SharedMemory } from '../../../src/metrics/layout.ts'
+import { decide } from '../../../src/table/decide.ts'
+import type { ServicePlan } from '../../../src/table/plan.ts'
+import type { PoolStatus, ServiceStatus } from '../../../src/table/status.ts'
+import { makePlan, makeRule, makeStatus, noLoad } from '../../table/make.ts'
+import { workerStart } from '../make-plane.ts'
 
 const TUNNELS = { overMs: 10_000, perSecond: 1_000, message: null, close: 1_012 }
 const DRAIN = { timeoutMs: 30_000, tunnels: TUNNELS, rebalance: false }

@@ -1,6 +1,6 @@
 /** A tunnel or a stream, as whoever lets it go knows it (departures.ts). Types only. */
-import type { DrainPlan } from '../table/plan.ts'
-import type { ServiceTable } from '../table/types.ts'
+import type { DrainPlan } from '../../table/plan.ts'
+import type { ServiceTable } from '../../table/types.ts'
 import type { Asker, Place } from './destination.ts'
 
 /** What can be asked to leave. */

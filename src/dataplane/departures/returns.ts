@@ -9,9 +9,9 @@
  * A process that has replaced another one may see whom that one has let go: so it notes whom it does not know, in a second table of the same
  * shape, and the main thread matches them (control/old-departures.ts).
  */
-import { RETURN, RETURN_WAYS } from '../metrics/departures.ts'
-import { RETURN_CELLS, RETURNS, type SharedMemory } from '../metrics/layout.ts'
-import { hashString, mix32 } from '../table/bucket.ts'
+import { RETURN, RETURN_WAYS } from '../../metrics/departures.ts'
+import { RETURN_CELLS, RETURNS, type SharedMemory } from '../../metrics/layout.ts'
+import { hashString, mix32 } from '../../table/bucket.ts'
 
 /** Whoever takes longer to come back is taken for somebody new, in s. */
 const KNOWN_S = 60
