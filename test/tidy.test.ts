@@ -193,7 +193,8 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   upstream: ['http1', 'socket'],
   websocket: [],
   departures: ['http1', 'websocket'],
-  exchange: ['http1', 'socket', 'upstream', 'websocket', 'departures'],
+  waiting: [],
+  exchange: ['http1', 'socket', 'upstream', 'websocket', 'departures', 'waiting'],
   downstream: ['http1', 'socket', 'exchange'],
 }
 

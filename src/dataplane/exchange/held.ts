@@ -5,10 +5,10 @@
  * leaves has waited enough, and leaves in its turn.
  */
 import type { ServiceTable } from '../../table/types.ts'
-import type { HeldWaiter, HoldQueue, Unheld } from '../holds.ts'
 import type { Plane } from '../plane.ts'
-import type { Queue } from '../queue.ts'
 import { READ_BYTES } from '../socket/buffers.ts'
+import type { HeldWaiter, HoldQueue, Unheld } from '../waiting/holds.ts'
+import type { Queue } from '../waiting/queue.ts'
 import type { Downstream } from './downstream.ts'
 
 /** One that is about to leave is looked at again after this time. */

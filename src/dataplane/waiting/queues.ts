@@ -11,10 +11,10 @@
  * - How many wait is bounded for the service over all workers, exactly as permits are (permits.ts). How long each waits is its own to know.
  * - The place of a pool in shared memory is that of its first target. When that is another one the queue is as new: its service has changed.
  */
-import { type SharedMemory, SLOTS } from '../metrics/layout.ts'
-import { sumBySlot } from '../metrics/load.ts'
-import { poolHasRoom } from '../table/room.ts'
-import type { Load, PoolTable, ServiceTable, Table } from '../table/types.ts'
+import { type SharedMemory, SLOTS } from '../../metrics/layout.ts'
+import { sumBySlot } from '../../metrics/load.ts'
+import { poolHasRoom } from '../../table/room.ts'
+import type { Load, PoolTable, ServiceTable, Table } from '../../table/types.ts'
 import { Queue, type Waiter } from './queue.ts'
 
 const TICK_MS = 2

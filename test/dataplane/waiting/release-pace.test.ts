@@ -1,6 +1,6 @@
 /** How many of those who were held go with each tick of a worker. */
 import { expect, test } from 'vitest'
-import { ReleasePace, TICK_MS } from '../../src/dataplane/release-pace.ts'
+import { ReleasePace, TICK_MS } from '../../../src/dataplane/waiting/release-pace.ts'
 
 /** What a worker does that needs so long for each that it lets go, besides what it does for others: how long all took, and its longest tick. */
 function releaseOf(

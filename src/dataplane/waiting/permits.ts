@@ -10,11 +10,11 @@
  * A limit begins with the requests that come after it: those that were under way hold no permit. Tunnels and mirrored copies hold
  * none either, since a tunnel is no request any more, and a copy only goes where there is room, without taking it.
  */
-import { type SharedMemory, SLOTS } from '../metrics/layout.ts'
-import { seenBySlot, sumBySlot } from '../metrics/load.ts'
-import type { CapacityPlan } from '../table/plan.ts'
-import { heldIn } from '../table/room.ts'
-import type { TargetTable } from '../table/types.ts'
+import { type SharedMemory, SLOTS } from '../../metrics/layout.ts'
+import { seenBySlot, sumBySlot } from '../../metrics/load.ts'
+import type { CapacityPlan } from '../../table/plan.ts'
+import { heldIn } from '../../table/room.ts'
+import type { TargetTable } from '../../table/types.ts'
 
 export class Permits {
   readonly #held: Int32Array

@@ -1,15 +1,15 @@
 /** The held requests of several workers in one thread, over one memory, by a clock that is moved by hand. */
 import fc from 'fast-check'
 import { beforeEach, expect, test } from 'vitest'
-import { type HeldWaiter, type HoldQueue, Holds, type Unheld, type Way } from '../../src/dataplane/holds.ts'
-import type { Queue, Waiter } from '../../src/dataplane/queue.ts'
-import { clearGauges } from '../../src/metrics/gauges.ts'
-import { holdOf } from '../../src/metrics/hold-families.ts'
-import { allocateSharedMemory, type SharedMemory } from '../../src/metrics/layout.ts'
-import { applyDelta, emptyTable } from '../../src/table/build.ts'
-import { concerns, type Hold } from '../../src/table/hold.ts'
-import type { Table } from '../../src/table/types.ts'
-import { makePlan, makeStatus, makeView } from '../table/make.ts'
+import { type HeldWaiter, type HoldQueue, Holds, type Unheld, type Way } from '../../../src/dataplane/waiting/holds.ts'
+import type { Queue, Waiter } from '../../../src/dataplane/waiting/queue.ts'
+import { clearGauges } from '../../../src/metrics/gauges.ts'
+import { holdOf } from '../../../src/metrics/hold-families.ts'
+import { allocateSharedMemory, type SharedMemory } from '../../../src/metrics/layout.ts'
+import { applyDelta, emptyTable } from '../../../src/table/build.ts'
+import { concerns, type Hold } from '../../../src/table/hold.ts'
+import type { Table } from '../../../src/table/types.ts'
+import { makePlan, makeStatus, makeView } from '../../table/make.ts'
 
 const WORKERS = 2
 const SLOT = 3

@@ -1,15 +1,15 @@
 /** Permits and queues of several workers in one thread, over one memory, by a clock that is moved by hand. */
 import fc from 'fast-check'
 import { beforeEach, expect, test } from 'vitest'
-import { Permits } from '../../src/dataplane/permits.ts'
-import type { Queue, Waiter } from '../../src/dataplane/queue.ts'
-import { Queues } from '../../src/dataplane/queues.ts'
-import { clearGauges } from '../../src/metrics/gauges.ts'
-import { allocateSharedMemory, type SharedMemory } from '../../src/metrics/layout.ts'
-import { sumBySlot } from '../../src/metrics/load.ts'
-import type { CapacityPlan } from '../../src/table/plan.ts'
-import type { Load, Table, TargetTable } from '../../src/table/types.ts'
-import { makePlan, makeTable } from '../table/make.ts'
+import { Permits } from '../../../src/dataplane/waiting/permits.ts'
+import type { Queue, Waiter } from '../../../src/dataplane/waiting/queue.ts'
+import { Queues } from '../../../src/dataplane/waiting/queues.ts'
+import { clearGauges } from '../../../src/metrics/gauges.ts'
+import { allocateSharedMemory, type SharedMemory } from '../../../src/metrics/layout.ts'
+import { sumBySlot } from '../../../src/metrics/load.ts'
+import type { CapacityPlan } from '../../../src/table/plan.ts'
+import type { Load, Table, TargetTable } from '../../../src/table/types.ts'
+import { makePlan, makeTable } from '../../table/make.ts'
 
 const WORKERS = 3
 let memory: SharedMemory

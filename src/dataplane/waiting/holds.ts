@@ -14,10 +14,10 @@
  * - How many wait, and the bytes they take, is bounded for the service over all workers, exactly as permits are (permits.ts).
  * - With nothing held there is no timer, and no cost but a comparison with 0 for a request.
  */
-import { HELD, HOLD, heldOffset, holdOffset, type SharedMemory } from '../metrics/layout.ts'
-import { sumHeld } from '../metrics/load.ts'
-import { concerns, type Hold } from '../table/hold.ts'
-import type { RequestView, ServiceTable, Table } from '../table/types.ts'
+import { HELD, HOLD, heldOffset, holdOffset, type SharedMemory } from '../../metrics/layout.ts'
+import { sumHeld } from '../../metrics/load.ts'
+import { concerns, type Hold } from '../../table/hold.ts'
+import type { RequestView, ServiceTable, Table } from '../../table/types.ts'
 import { Queue, type Waiter } from './queue.ts'
 import { ReleasePace, TICK_MS } from './release-pace.ts'
 
