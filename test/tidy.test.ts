@@ -50,7 +50,7 @@ const OWNERS: readonly (readonly [module: RegExp, owner: RegExp])[] = [
   [/^node:worker_threads$/, /^src\/(dataplane\/(worker|heap)\.ts$|workers\/worker-slot\.ts$)/],
   [/^yaml$/, /^src\/config\//],
   [/^jose$/, /^src\/lookups\/content\.ts$/],
-  [/^maxmind$/, /^src\/dataplane\/countries\.ts$/],
+  [/^maxmind$/, /^src\/dataplane\/lookups\/countries\.ts$/],
   // Tests hold src/config/judge.ts against it.
   [/^ajv$/, /^$/],
   // Its types only: src/config/type.ts builds what it would.
@@ -75,7 +75,7 @@ const DOORS: readonly (readonly [from: RegExp, to: RegExp, because: string])[] =
   [/^src\/(workers|dataplane)\//, /^src\/log\/page\.ts$/, 'how lines of a worker reach the main thread'],
   [
     /^src\/lookups\//,
-    /^src\/dataplane\/(countries|lookups|tokens)\.ts$/,
+    /^src\/dataplane\/lookups\/(countries|lookups|tokens)\.ts$/,
     'what threads are given is made there, and looked up there for explain',
   ],
   [/^src\/workers\//, /^src\/dataplane\/heap\.ts$/, 'one limit of the heap for who gives it and who keeps it'],
@@ -194,6 +194,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   websocket: [],
   departures: ['http1', 'websocket'],
   waiting: [],
+  lookups: ['http1'],
   exchange: ['http1', 'socket', 'upstream', 'websocket', 'departures', 'waiting'],
   downstream: ['http1', 'socket', 'exchange'],
 }

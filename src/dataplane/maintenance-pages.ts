@@ -7,7 +7,7 @@ import type { SharedMemory } from '../metrics/layout.ts'
 import { maintenanceOffset } from '../metrics/maintenance.ts'
 import type { MaintenancePlan } from '../table/plan.ts'
 import type { ServiceTable } from '../table/types.ts'
-import type { Lookups } from './lookups.ts'
+import type { Lookups } from './lookups/lookups.ts'
 
 /** One page as it is answered; `body` never changes. */
 export interface Page {

@@ -8,9 +8,9 @@ import type { LimitsPlan, TimeoutsPlan } from '../config/plan.ts'
 import type { Cuts } from '../cuts.ts'
 import type { SharedMemory } from '../metrics/layout.ts'
 import type { TableDelta } from '../table/types.ts'
-import type { Lookup } from './lookups.ts'
+import type { Lookup } from './lookups/lookups.ts'
+import type { TokenPlan } from './lookups/tokens.ts'
 import type { Lent } from './samples.ts'
-import type { TokenPlan } from './tokens.ts'
 
 /** A listener with its certificate read; port 0 asks the system for a free one. */
 export interface ListenerPlan {

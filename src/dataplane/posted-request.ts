@@ -8,7 +8,7 @@ import type { ErrorCode } from '../errors.ts'
 import { octetsOfText } from '../table/octets.ts'
 import type { CookieSigner } from './cookie-signer.ts'
 import { RequestHead } from './http1/request-head.ts'
-import type { Lookups } from './lookups.ts'
+import type { Lookups } from './lookups/lookups.ts'
 import { HeadView } from './request-view.ts'
 
 /** What a client would send, as text. */

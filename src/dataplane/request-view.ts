@@ -19,7 +19,7 @@ import type { CookieSigner } from './cookie-signer.ts'
 import { KIND, kindBits } from './http1/field-kinds.ts'
 import { STRIDE } from './http1/fields.ts'
 import type { RequestHead } from './http1/request-head.ts'
-import { Lookups } from './lookups.ts'
+import { Lookups } from './lookups/lookups.ts'
 
 const CREDENTIALS = kindBits(KIND.credentials)
 /** Cookies for one service by other deployments, beside the first, that a client may have before one is overwritten. */

@@ -3,8 +3,8 @@
  * never given what they cannot read. Packages are loaded with the first file that needs them.
  */
 import { isUtf8 } from 'node:buffer'
-import { Countries, loadCountries } from '../dataplane/countries.ts'
-import { publicKeysOf } from '../dataplane/tokens.ts'
+import { Countries, loadCountries } from '../dataplane/lookups/countries.ts'
+import { publicKeysOf } from '../dataplane/lookups/tokens.ts'
 import type { HashSecret } from '../table/half-sip-hash.ts'
 import { ListFault, packVisitors, VisitorList } from '../table/visitor-list.ts'
 import { FileFault } from './watched-file.ts'

@@ -3,8 +3,8 @@ import { randomInt } from 'node:crypto'
 import type { Logger } from 'pino'
 import type { Clock } from '../clock.ts'
 import type { Spec } from '../config/schema.ts'
-import { type Lookup, Lookups } from '../dataplane/lookups.ts'
-import type { TokenPlan } from '../dataplane/tokens.ts'
+import { type Lookup, Lookups } from '../dataplane/lookups/lookups.ts'
+import type { TokenPlan } from '../dataplane/lookups/tokens.ts'
 import { LookupFiles } from './lookups.ts'
 
 /** Header by which trusted proxies tell the country of their client, as requests are asked for it; null for none. */

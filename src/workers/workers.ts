@@ -11,7 +11,7 @@
 import type { Clock } from '../clock.ts'
 import { inWords } from '../config/duration.ts'
 import { CutCount, type End } from '../cuts.ts'
-import type { Lookup } from '../dataplane/lookups.ts'
+import type { Lookup } from '../dataplane/lookups/lookups.ts'
 import type { Difference, ListenerPlan, WorkerListener, WorkerStart } from '../dataplane/messages.ts'
 import type { Lent } from '../dataplane/samples.ts'
 import { TurnoutError } from '../errors.ts'

@@ -5,7 +5,7 @@
  * a third of all else at a start; so `loadCountries` comes first.
  */
 import type { CountryResponse, Reader } from 'maxmind'
-import { countryOf } from '../table/country.ts'
+import { countryOf } from '../../table/country.ts'
 import { CountryRecords } from './country-record.ts'
 
 /** Records whose country is kept; a database of countries has some hundreds, one of cities millions. */

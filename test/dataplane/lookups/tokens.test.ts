@@ -1,7 +1,13 @@
 /** JWTs are verified as jose signs them, and nothing else is believed. */
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
 import { describe, expect, test } from 'vitest'
-import { LEEWAY_S, publicKeysOf, TOKENS_KEPT_MAX, type TokenPlan, Tokens } from '../../src/dataplane/tokens.ts'
+import {
+  LEEWAY_S,
+  publicKeysOf,
+  TOKENS_KEPT_MAX,
+  type TokenPlan,
+  Tokens,
+} from '../../../src/dataplane/lookups/tokens.ts'
 
 const SECRET = 'a secret of more than 32 characters, as it should be'
 const NOW_S = 1_800_000_000

@@ -2,9 +2,9 @@
 import fc from 'fast-check'
 import { type CountryResponse, Reader } from 'maxmind'
 import { expect, test } from 'vitest'
-import { Countries, loadCountries } from '../../src/dataplane/countries.ts'
-import { CountryRecords } from '../../src/dataplane/country-record.ts'
-import { mmdbOf } from '../helpers/mmdb.ts'
+import { Countries, loadCountries } from '../../../src/dataplane/lookups/countries.ts'
+import { CountryRecords } from '../../../src/dataplane/lookups/country-record.ts'
+import { mmdbOf } from '../../helpers/mmdb.ts'
 
 const octets = (...parts: readonly (number | string | Uint8Array)[]): Buffer =>
   Buffer.concat(

@@ -10,9 +10,9 @@
  *   kept is forgotten with new keys.
  */
 import { constants, createHmac, createPublicKey, type KeyObject, timingSafeEqual, verify } from 'node:crypto'
-import { isRecord } from '../config/record.ts'
-import { bearerToken, textOfBase64Url } from '../table/visitor.ts'
-import { flat } from './http1/syntax.ts'
+import { isRecord } from '../../config/record.ts'
+import { bearerToken, textOfBase64Url } from '../../table/visitor.ts'
+import { flat } from '../http1/syntax.ts'
 
 /** A key as JSON has it (RFC 7517). */
 type Jwk = Readonly<Record<string, unknown>>

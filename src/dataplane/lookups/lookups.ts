@@ -4,7 +4,7 @@
  * come by name, before the first table that names them; what comes again under a name takes the place of what was there, from the next
  * request on.
  */
-import { VisitorList } from '../table/visitor-list.ts'
+import { VisitorList } from '../../table/visitor-list.ts'
 import { Countries, loadCountries } from './countries.ts'
 import { type TokenPlan, Tokens } from './tokens.ts'
 
