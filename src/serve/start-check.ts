@@ -1,10 +1,10 @@
 /** What `serve --check` looks at beside the text of the file: all that would stop a start, each fault told, whatever else is wrong. */
 import type { Spec } from '../config/schema.ts'
 import { checkFree } from '../dataplane/downstream/listener.ts'
-import { Sealing } from '../dataplane/sealing.ts'
 import { checkLookups } from '../lookups/lookups.ts'
 import { checkStore } from '../store/open.ts'
 import { addressOf, planListeners } from './listener-plan.ts'
+import { Sealing } from './sealing.ts'
 import { startFailure } from './start-failure.ts'
 import { storeUrl } from './store-url.ts'
 

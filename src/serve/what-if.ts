@@ -14,7 +14,6 @@ import { own } from '../config/record.ts'
 import type { ServiceSpec, Spec } from '../config/schema.ts'
 import type { RunningControl } from '../control/deps.ts'
 import { createQueue } from '../control/queue.ts'
-import type { CookieSecrets } from '../dataplane/cookie-secrets.ts'
 import { CookieSigner } from '../dataplane/cookie-signer.ts'
 import { flat } from '../dataplane/http1/syntax.ts'
 import type { Lookups } from '../dataplane/lookups/lookups.ts'
@@ -31,6 +30,7 @@ import type { ServiceStatus } from '../table/status.ts'
 import type { Decision, Draw, RequestView, ServiceTable, Table } from '../table/types.ts'
 import { visitorSource } from '../table/visitor.ts'
 import type { Workers } from '../workers/workers.ts'
+import type { CookieSecrets } from './cookie-secrets.ts'
 
 /** Longest piece of work at a time, in ms. */
 const PIECE_MS = 4

@@ -1,10 +1,10 @@
 /** What every worker is started with: from the spec, and from what the system allows. */
 import { networkOf } from '../config/address.ts'
 import { planLimits, planTimeouts } from '../config/plan.ts'
-import type { CookieSecrets } from '../dataplane/cookie-secrets.ts'
 import { countryHeaderOf, tokenPlanOf } from '../lookups/start.ts'
 import { descriptorsMax, withinDescriptors } from '../workers/descriptors.ts'
 import type { WorkersOptions } from '../workers/workers.ts'
+import type { CookieSecrets } from './cookie-secrets.ts'
 import type { ServeOptions } from './options.ts'
 
 /** The same for all workers. */

@@ -1,7 +1,7 @@
 /** Secrets in the store, encrypted by a key that is not there. */
 import { describe, expect, test } from 'vitest'
-import { cookieSecretsOf } from '../../src/dataplane/cookie-secrets.ts'
-import { Sealing } from '../../src/dataplane/sealing.ts'
+import { cookieSecretsOf } from '../../src/serve/cookie-secrets.ts'
+import { Sealing } from '../../src/serve/sealing.ts'
 import { memoryStore } from '../../src/store/memory.ts'
 
 const [ONE, TWO] = ['1'.repeat(32), '2'.repeat(40)]
