@@ -177,6 +177,19 @@ const missing: Rule = (facts) =>
       .map((path) => `${file.path} imports ${path}, which is not there`),
   )
 
+/** Files that comments send their reader to, by the end of their path; those outside `src` by all of it. */
+const astray: Rule = (facts) => {
+  const ends = new Set(
+    [...facts.keys()].flatMap((path) => path.split('/').map((_, at, all) => all.slice(at).join('/'))),
+  )
+  return [...facts.values()].flatMap(({ path, text }) =>
+    [...text.matchAll(/^\s*(?:\/?\*|\/\/).*$/gm)]
+      .flatMap(([comment]) => comment.match(/[\w/.-]+\.ts\b/g) ?? [])
+      .filter((name) => !ends.has(name) && !exists(name))
+      .map((name) => `${path} tells of ${name}, which is not there`),
+  )
+}
+
 const dead: Rule = (facts) => {
   const alive = new Set(ENTRIES.filter((path) => facts.has(path)))
   for (const path of alive) {
@@ -369,6 +382,14 @@ describe('the rules see what breaks them', () => {
     expect(look(cycles, files)).toEqual(['src/d.ts → src/e.ts → src/d.ts'])
   })
 
+  test('a comment that names a file which is not there is found', () => {
+    const files = { 'src/a/b.ts': '/** See c.ts, a/b.ts, b.ts and test/tidy.test.ts. */\nconst s = "d.ts"\n// a/d.ts' }
+    expect(look(astray, files)).toEqual([
+      'src/a/b.ts tells of c.ts, which is not there',
+      'src/a/b.ts tells of a/d.ts, which is not there',
+    ])
+  })
+
   test('an error code that nothing uses is found', () => {
     const facts = readFacts({
       'src/errors.ts': "const a = 'x'",
@@ -406,6 +427,7 @@ describe('the source keeps the house rules', () => {
     'rooms of the data plane know only those below them': layers,
     'every imported file is there': missing,
     'what a file names by URL is there once built': unbuilt,
+    'every file that a comment names is there': astray,
     'every file is reached by a program': dead,
     'imports do not go in circles': cycles,
     'every error code is used': (all) => unusedCodes(all, Object.keys(ERRORS)),

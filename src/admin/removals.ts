@@ -1,6 +1,6 @@
 /**
  * What is still under way at targets that a change has taken away: nobody new comes there from the answer on, requests end by themselves, and
- * tunnels and streams are let go at the pace of their service (dataplane/departures.ts). Whoever changes is told how much that is, and may wait for it.
+ * tunnels and streams are let go at the pace of their service (dataplane/departures/departures.ts). Whoever changes is told how much that is, and may wait for it.
  *
  * The counters of what was removed are not given to others while anything is counted there, nor for a minute (control/slots.ts); so each is
  * looked at until it was seen at rest once.

@@ -1,5 +1,5 @@
 /**
- * What has become of the tunnels of each pool that were let go (dataplane/departures.ts): how many there were, were closed, have come to another
+ * What has become of the tunnels of each pool that were let go (dataplane/departures/departures.ts): how many there were, were closed, have come to another
  * place, and are left; for status, and told as events when it begins, when it stops since nobody would take them, and when it is over.
  *
  * Workers count in shared memory and say nothing; here it is looked at twice a second. A pool that was removed is watched on, since its slots are

@@ -4,7 +4,7 @@
  * Where upgrades follow each other, there may be several; each passes on what those before it tell, and what is told of each is kept apart. So when one
  * of them is killed only what was left in it is left no more, and those before it tell the rest themselves (upgrade/earlier.ts).
  *
- * Its visitors come back to this process. So it says whom it has let go, by the keys of dataplane/returns.ts, and the workers here note who comes;
+ * Its visitors come back to this process. So it says whom it has let go, by the keys of dataplane/departures/returns.ts, and the workers here note who comes;
  * the two are matched here. Either may be known first, as the news takes a moment: who has come is remembered for `CAME_MS`, who was let go for
  * `KNOWN_MS`. Whoever comes back counts as moved wherever he comes to, the same target too, since he has come to another process.
  *

@@ -1,5 +1,5 @@
 /**
- * The access log of a worker: one JSON line a request, written into pages that the main thread writes out (log-page.ts).
+ * The access log of a worker: one JSON line a request, written into pages that the main thread writes out (log/page.ts).
  *
  * It never blocks and never grows without bound: a page is sent when it is full or at the next sweep, and while as many bytes
  * are away as may wait for a slow reader, lines are dropped and counted.

@@ -98,7 +98,7 @@ export type FromWorker =
   | { readonly type: 'prepared'; readonly epoch: number }
   /** Nothing is left; and what of it was broken off. */
   | { readonly type: 'drained'; readonly cuts: Cuts }
-  /** A page of the access log, with so many bytes of lines in it (log-page.ts). */
+  /** A page of the access log, with so many bytes of lines in it (log/page.ts). */
   | { readonly type: 'log'; readonly memory: SharedArrayBuffer; readonly length: number }
   | { readonly type: 'difference'; readonly difference: Difference }
   | { readonly type: 'sampled'; readonly id: number; readonly samples: readonly Lent[] }

@@ -1,5 +1,5 @@
 /**
- * The metrics of tunnels and streams that are let go (dataplane/departures.ts), by pool: of pools that have ever let any go, so others
+ * The metrics of tunnels and streams that are let go (dataplane/departures/departures.ts), by pool: of pools that have ever let any go, so others
  * have no series.
  */
 import { DEPARTURE, PACE_STATES, slowestPace, sumDepartures } from './departures.ts'

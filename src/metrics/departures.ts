@@ -1,8 +1,8 @@
 /**
- * Counters of tunnels and streams that are let go (dataplane/departures.ts), in shared memory. Pure.
+ * Counters of tunnels and streams that are let go (dataplane/departures/departures.ts), in shared memory. Pure.
  *
  * Those of a target in the lane of each worker, which writes only its own; `state` is that of the pace of its service, by number. Then a
- * table of who was let go, by which reconnects are known again in any worker (dataplane/returns.ts).
+ * table of who was let go, by which reconnects are known again in any worker (dataplane/departures/returns.ts).
  */
 import { DEPARTURE_FIELDS, type SharedMemory, SLOTS } from './layout.ts'
 
@@ -12,7 +12,7 @@ export const DEPARTURE = Object.freeze({
   left: 0,
   /** Streams (server-sent events) that are open; they count as requests, too. */
   streams: 1,
-  /** Number of the state of the pace (dataplane/pace.ts). */
+  /** Number of the state of the pace (dataplane/departures/pace.ts). */
   state: 2,
   /** Those that were told, those of them that were cut, and those that have come to another place. */
   closed: 3,
@@ -22,7 +22,7 @@ export const DEPARTURE = Object.freeze({
   refused: 6,
 })
 
-/** The states of the pace of a service (dataplane/pace.ts), by number. */
+/** The states of the pace of a service (dataplane/departures/pace.ts), by number. */
 export const PACE_STATES = Object.freeze(['steady', 'slowed', 'stopped'] as const)
 export type PaceState = (typeof PACE_STATES)[number]
 

@@ -225,8 +225,8 @@ export interface SharedMemory {
   /** Client connections by the hash of their address: `ADDRESS_CELLS` to a worker, which writes only its own. */
   readonly addresses: Int32Array
   /**
-   * By worker, which writes only its own, and slot of a target. Permits: requests that are at a target with a limit (dataplane/permits.ts).
-   * Then those that wait for the pool whose first target it is, and since when the first of them has, in steady ms (dataplane/queues.ts).
+   * By worker, which writes only its own, and slot of a target. Permits: requests that are at a target with a limit (dataplane/waiting/permits.ts).
+   * Then those that wait for the pool whose first target it is, and since when the first of them has, in steady ms (dataplane/waiting/queues.ts).
    */
   readonly permits: Int32Array
   readonly waiting: Int32Array
@@ -237,7 +237,7 @@ export interface SharedMemory {
   readonly returns: Int32Array
   /** Who has come that was not let go here, in the same way; empty where this process has replaced none (control/old-departures.ts). */
   readonly arrivals: Int32Array
-  /** By worker, which writes only its own, and slot of a service: `HOLD` fields, and `HELD` cells (dataplane/holds.ts). */
+  /** By worker, which writes only its own, and slot of a service: `HOLD` fields, and `HELD` cells (dataplane/waiting/holds.ts). */
   readonly holds: Float64Array
   readonly held: Int32Array
   /** Requests that the maintenance page of a service has answered (maintenance.ts). */

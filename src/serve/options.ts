@@ -20,7 +20,7 @@ export interface ServeOptions {
   readonly directory?: string
   /** Folder that a relative path of the store starts from. Default: `directory`. */
   readonly stateDirectory?: string
-  /** By what secrets in the store are encrypted (dataplane/sealing.ts). Default: they are not. */
+  /** By what secrets in the store are encrypted (serve/sealing.ts). Default: they are not. */
   readonly secretKey?: string
   /** Gives the start up when it aborts; once started, `close` is for that. */
   readonly signal?: AbortSignal

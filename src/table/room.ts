@@ -2,7 +2,7 @@
  * Whether a target, or its pool, may take one more request: by the limits of the service (`capacity`) and the permits that are held now.
  *
  * What is read here may be out of date a moment later, since all workers take permits at once. It only tells where to ask: a request
- * goes on by a permit, and whoever takes one finds out for good (dataplane/permits.ts).
+ * goes on by a permit, and whoever takes one finds out for good (dataplane/waiting/permits.ts).
  */
 import type { CapacityPlan } from './plan.ts'
 import type { Load, PoolTable, TargetTable } from './types.ts'

@@ -1,4 +1,4 @@
-/** Bodies: what was chunked comes out as it went in, whatever the cuts, and floods end. Refusals are in codec/corpus.ts. */
+/** Bodies: what was chunked comes out as it went in, whatever the cuts, and floods end. Refusals are in corpus.ts. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { BodyReader, CHUNK_HEADER_MAX, type Framing, writeChunkHeader } from '../../../src/dataplane/http1/body.ts'

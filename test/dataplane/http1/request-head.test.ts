@@ -1,4 +1,4 @@
-/** What a request head is understood to say. What is refused, and why, is in codec/corpus.ts. */
+/** What a request head is understood to say. What is refused, and why, is in corpus.ts. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { RequestHead } from '../../../src/dataplane/http1/request-head.ts'

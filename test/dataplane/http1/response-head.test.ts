@@ -1,4 +1,4 @@
-/** What a response head is understood to say. What is refused is in codec/corpus.ts. */
+/** What a response head is understood to say. What is refused is in corpus.ts. */
 import { describe, expect, test } from 'vitest'
 import { ResponseHead } from '../../../src/dataplane/http1/response-head.ts'
 
