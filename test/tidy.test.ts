@@ -447,6 +447,17 @@ describe('what the documents say is so', () => {
     expect(paths.filter((path) => !exists(path))).toEqual([])
   })
 
+  test('CONTRIBUTING.md names every room, and no other', () => {
+    const folders = (path: string) =>
+      readdirSync(new URL(path, ROOT), { withFileTypes: true }).flatMap((entry) =>
+        entry.isDirectory() ? `${entry.name}/` : [],
+      )
+    const named = [...read('CONTRIBUTING.md').matchAll(/^ *- `(?:src\/)?([a-z0-9]+\/)`/gm)].map(([, name]) => name)
+    // What puts the rooms together is no room.
+    const rooms = [...folders('src'), ...folders('src/dataplane')].filter((name) => name !== 'serve/')
+    expect(named.toSorted()).toEqual(rooms.toSorted())
+  })
+
   test.each(readdirSync(new URL('config', ROOT)).filter((name) => name.endsWith('.yaml')))(
     'config/%s loads',
     (name) => {
