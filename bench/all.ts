@@ -13,6 +13,7 @@ const BENCHES: Readonly<Record<string, readonly string[]>> = {
   before: ['before.ts'],
   profile: ['profile.ts'],
   latency: ['latency.ts'],
+  cold: ['cold.ts'],
   switch: ['switch.ts'],
   fleet: ['switch.ts', '--instances', '3'],
   redis: ['redis.ts'],

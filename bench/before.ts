@@ -11,7 +11,7 @@ import { join, resolve } from 'node:path'
 import { bestLoad, type Comparison, compare, methodOf } from './compare.ts'
 import { median, type ScenarioResult } from './measure.ts'
 import { readOptions, say } from './options.ts'
-import { measurePair } from './pair.ts'
+import { measurePair, pairPlan } from './pair.ts'
 import { haproxy } from './peers/haproxy.ts'
 import { nginx } from './peers/nginx.ts'
 import { turnoutPeer } from './peers/turnout.ts'
@@ -42,9 +42,7 @@ const plain: Comparison = {
   load: bestLoad,
   core: PROXY_CORE,
 }
-const pairPlan = options.quick
-  ? { starts: 1, rounds: 1, warmUps: 1, seconds: 1 }
-  : { starts: options.rounds, rounds: 4, warmUps: 5, seconds: options.seconds }
+const plan = pairPlan(options)
 const logScenario = { ...SCENARIOS[0], name: 'log', title: 'small GET, access log on' }
 
 function costLine({ title }: Scenario, ratios: readonly number[]): string {
@@ -60,14 +58,14 @@ function tailLine(title: string, result: ScenarioResult): string {
   return `- ${title}: p99 ${decimal(p99(NOW) / Math.min(...best), 2)} × the better of nginx and HAProxy`
 }
 
-const ratios = await measurePair([turnoutPeer(BEFORE, { checkout }), turnoutPeer(NOW, {})], plain.scenarios, pairPlan)
+const ratios = await measurePair([turnoutPeer(BEFORE, { checkout }), turnoutPeer(NOW, {})], plain.scenarios, plan)
 const logged = await measurePair(
   [
     turnoutPeer(BEFORE, { checkout, accessLog: true }, { stdout: `${log}.before` }),
     turnoutPeer(NOW, { accessLog: true }, { stdout: log }),
   ],
   [logScenario],
-  pairPlan,
+  plan,
 )
 const compared = await compare(plain)
 rmSync(log, { force: true })

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { checkPeer } from './check.ts'
 import { autocannon, type Load, wrk, wrkInstalled } from './load.ts'
-import { type Contender, measure, type ScenarioResult } from './measure.ts'
+import { type Contender, measure, type ScenarioResult, warmUpsOf } from './measure.ts'
 import { type BenchOptions, say } from './options.ts'
 import { CONNECTIONS, type Peer } from './peers/peer.ts'
 import { LOAD_CORE, pinned } from './process.ts'
@@ -43,7 +43,7 @@ export async function compare(comparison: Comparison): Promise<Compared> {
   const targets = await startTargets(LOAD_CORE)
   const { contenders, left, failed } = await prepare(comparison, targets, folder)
   const { rounds, seconds } = comparison.options
-  const plan = { rounds, seconds, load: comparison.load, report: say }
+  const plan = { rounds, seconds, warmUps: warmUpsOf(comparison.options), load: comparison.load, report: say }
   const results: (readonly [Scenario, ScenarioResult])[] = []
   for (const scenario of comparison.scenarios) results.push([scenario, await measure(contenders, scenario, plan)])
   for (const { running } of contenders) await running.stop()
@@ -99,8 +99,8 @@ export function methodOf({ options, load, core }: Comparison): string {
   const program = load === wrk ? 'wrk' : 'autocannon'
   return [
     pinned ? `${proxies}, load and targets on core ${LOAD_CORE}.` : 'Nothing was pinned to a core here.',
-    `${CONNECTIONS} keep-alive connections by ${program}; ${options.rounds} rounds of ${options.seconds} s each after a warm-up as long; the proxies take`,
-    'turns, each round beginning with another one. Each had passed the checks in bench/check.ts before it was measured. The',
+    `${CONNECTIONS} keep-alive connections by ${program}; ${options.rounds} rounds of ${options.seconds} s each after ${warmUpsOf(options) * options.seconds} s of warm-up; the`,
+    'proxies take turns, each round beginning with another one. Each had passed the checks in bench/check.ts before it was measured. The',
     'targets are one small raw-socket process (bench/upstream.ts).',
   ].join('\n')
 }

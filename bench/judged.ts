@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { median } from './measure.ts'
 import { readOptions } from './options.ts'
-import { measurePair } from './pair.ts'
+import { measurePair, pairPlan } from './pair.ts'
 import { GREEN_PERCENT, type Peer } from './peers/peer.ts'
 import { startTurnout, turnoutPeer } from './peers/turnout.ts'
 import { decimal, occasion, writeSection } from './report.ts'
@@ -50,11 +50,8 @@ const judged: Peer = {
     return running
   },
 }
-const plan = options.quick
-  ? { starts: 1, rounds: 1, warmUps: 1, seconds: 1 }
-  : { starts: options.rounds, rounds: 4, warmUps: 5, seconds: options.seconds }
 const scenarios = SCENARIOS.slice(0, options.quick ? 1 : 2)
-const found = await measurePair([turnoutPeer('Turnout', {}), judged], scenarios, plan)
+const found = await measurePair([turnoutPeer('Turnout', {}), judged], scenarios, pairPlan(options))
 const lines = [...found].map(
   ([{ title }, ratios]) =>
     `- ${title}: ${decimal(median(ratios), 3)} × (by start: ${ratios.map((ratio) => decimal(ratio, 3)).join(', ')})`,

@@ -7,6 +7,7 @@
  */
 import { cookiesFor } from './check.ts'
 import type { Load } from './load.ts'
+import type { BenchOptions } from './options.ts'
 import type { Peer, Running } from './peers/peer.ts'
 import { cpuMicros } from './process.ts'
 import { type Scenario, withCookies } from './scenario.ts'
@@ -28,8 +29,15 @@ export interface Contender {
   readonly running: Running
 }
 
+/**
+ * Rounds before those that count. V8 goes on compiling for some ten seconds under load, and p99 is several times as high
+ * meanwhile; what that is like for clients is measured by itself (bench/cold.ts).
+ */
+export const warmUpsOf = ({ quick }: Pick<BenchOptions, 'quick'>): number => (quick ? 1 : 5)
+
 export interface Plan {
   readonly rounds: number
+  readonly warmUps: number
   readonly seconds: number
   readonly load: Load
   /** Told after every round, for people who wait. */
@@ -50,7 +58,7 @@ export async function measure(
   for (const { peer, running } of contenders) {
     results.set(peer.name, [])
     requests.set(peer.name, withCookies(scenario, await cookiesFor(running.port)))
-    await plan.load(running.port, requests.get(peer.name)!, plan.seconds)
+    await plan.load(running.port, requests.get(peer.name)!, plan.warmUps * plan.seconds)
   }
   for (let round = 0; round < plan.rounds; round++) {
     for (let turn = 0; turn < contenders.length; turn++) {

@@ -3,7 +3,7 @@ import { type ParseArgsOptionsConfig, parseArgs } from 'node:util'
 
 export interface BenchOptions {
   readonly rounds: number
-  /** Length of a round, and of the warm-up before. */
+  /** Length of a round. */
   readonly seconds: number
   /** Shortest form, without a report: for the sanity of the bench itself. */
   readonly quick: boolean
@@ -21,7 +21,7 @@ const SHARED = {
 
 const roundsUsage = (rounds: number, seconds: number) => `
   --rounds N          rounds of each that is measured (default ${rounds})
-  --seconds N         length of a round and of the warm-up before (default ${seconds})`
+  --seconds N         length of a round (default ${seconds})`
 
 /**
  * Reads the command line. `more` are options of the one bench, whose values are in `values`; `--help` prints `usage` and the

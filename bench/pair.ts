@@ -10,8 +10,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { cookiesFor } from './check.ts'
 import { bestLoad } from './compare.ts'
-import { median } from './measure.ts'
-import { say } from './options.ts'
+import { median, warmUpsOf } from './measure.ts'
+import { type BenchOptions, say } from './options.ts'
 import type { Peer, Running } from './peers/peer.ts'
 import { cpuMicros, LOAD_CORE, PROXY_CORE } from './process.ts'
 import { type Scenario, withCookies } from './scenario.ts'
@@ -22,10 +22,17 @@ export interface PairPlan {
   readonly starts: number
   /** Rounds of each start; what is taken of it is their median. */
   readonly rounds: number
-  /** Rounds before these: V8 goes on compiling for some ten seconds under load. */
   readonly warmUps: number
   readonly seconds: number
 }
+
+/** Four rounds of each start, of which the bench's own `rounds` are made; in its shortest form one of each. */
+export const pairPlan = ({ quick, rounds: starts, seconds }: Omit<BenchOptions, 'json'>): PairPlan => ({
+  starts: quick ? 1 : starts,
+  rounds: quick ? 1 : 4,
+  warmUps: warmUpsOf({ quick }),
+  seconds: quick ? 1 : seconds,
+})
 
 /** Of each scenario the ratio of each start; NaN where the system does not tell CPU times. */
 export async function measurePair(

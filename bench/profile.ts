@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { bestLoad } from './compare.ts'
-import { type Contender, costOf, measure, type ScenarioResult } from './measure.ts'
+import { type Contender, costOf, measure, type ScenarioResult, warmUpsOf } from './measure.ts'
 import { readOptions, say } from './options.ts'
 import { bareRelay } from './peers/bare-relay.ts'
 import { haproxy } from './peers/haproxy.ts'
@@ -148,7 +148,8 @@ for (const peer of [
   contenders.push({ peer, running: await peer.start({ blue, green, folder, core: PROXY_CORE }) })
 }
 const { rounds, seconds } = options
-const result = await measure(contenders, small, { rounds, seconds, load: bestLoad, report: say })
+const plan = { rounds, seconds, warmUps: warmUpsOf(options), load: bestLoad, report: say }
+const result = await measure(contenders, small, plan)
 const looks: Look[] = []
 for (const { peer, running } of contenders) {
   say(`${peer.name}: perf and strace`)

@@ -17,6 +17,7 @@ const SECTIONS = [
   'before',
   'profile',
   'latency',
+  'cold',
   'switch',
   'fleet',
   'redis',

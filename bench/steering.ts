@@ -17,7 +17,7 @@ import { fileURLToPath } from 'node:url'
 import type { LatencyRound } from './latency-load.ts'
 import { median } from './measure.ts'
 import { readOptions, say } from './options.ts'
-import { measurePair } from './pair.ts'
+import { measurePair, pairPlan } from './pair.ts'
 import { startTurnout, type TurnoutOptions, turnoutPeer } from './peers/turnout.ts'
 import { LOAD_CORE, PROXY_CORE, runChild } from './process.ts'
 import { decimal, occasion, type Section, spread, writeSection } from './report.ts'
@@ -87,9 +87,7 @@ async function costs(
   starts = options.rounds,
   seconds = options.seconds,
 ): Promise<string[]> {
-  const plan = options.quick
-    ? { starts: 1, rounds: 1, warmUps: 1, seconds: 1 }
-    : { starts, rounds: 4, warmUps: 5, seconds }
+  const plan = pairPlan({ quick: options.quick, rounds: starts, seconds })
   say(name)
   const found = await measurePair([turnoutPeer('Turnout', {}), turnoutPeer(name, settings)], scenarios, plan)
   return [...found.values()].map(
