@@ -56,7 +56,15 @@ sys.exit(os.waitstatus_to_exitcode(status) % 256)
 
 type Serve = (stdio: 'pipe' | number, under?: readonly string[]) => ChildProcess
 
-const ways: readonly [way: string, start: (serve: Serve) => ChildProcess][] = [
+type Way = readonly [way: string, start: (serve: Serve) => ChildProcess]
+
+// A Ctrl-S does the same to it.
+const unread: Way[] =
+  python === null
+    ? []
+    : [['to a terminal that nobody reads', (serve) => serve('pipe', [python, '-c', UNREAD_TERMINAL])]]
+
+const ways: readonly Way[] = [
   [
     'onto a full disk',
     (serve) => {
@@ -75,10 +83,7 @@ const ways: readonly [way: string, start: (serve: Serve) => ChildProcess][] = [
       return child
     },
   ],
-  // A Ctrl-S does the same to it.
-  ...(python === null
-    ? []
-    : ([['to a terminal that nobody reads', (serve) => serve('pipe', [python, '-c', UNREAD_TERMINAL])]] as const)),
+  ...unread,
 ]
 
 test.skipIf(process.platform !== 'linux').each(ways)(
