@@ -160,7 +160,7 @@ async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): 
     onLog: accessLog.write,
     ...createWorkerNews(log, (event) => tell(event)),
   })
-  const { lookups, files } = startLookups(spec, directory, log, systemClock, (lookup) => workers.give(lookup))
+  const { lookups, files } = startLookups(spec, directory, { log, clock: systemClock, find: names.find }, workers)
   cleanup.add(() => files.close())
   await files.open(spec.services)
   let [table, next] = [emptyTable(), emptyTable()]
@@ -217,11 +217,13 @@ async function takeOver(predecessor: NonNullable<ServeOptions['predecessor']>, h
   await predecessor.takeOver()
 }
 
+type SeatGiven = Omit<GatesDeps, 'stillLeads' | 'find' | 'lookAgain'>
 /** Rollouts that have not been started, and begin anew whenever another instance has led. */
-function newSeat({ control, memory, store }: Core, log: Logger, given: Omit<GatesDeps, 'stillLeads'>): Seat {
+function newSeat({ control, memory, names, store }: Core, log: Logger, given: SeatGiven): Seat {
   const publish = control.publish.bind(control)
   const id = () => `r-${randomBytes(4).toString('hex')}`
-  const deps = { ...given, control, memory, store, log, publish, id, name: INSTANCE.name }
+  const looks = { find: names.find, lookAgain: names.again }
+  const deps = { ...given, ...looks, control, memory, store, log, publish, id, name: INSTANCE.name }
   const seat = new Seat(store, () => new Rollouts(deps))
   store.fleet?.onLeadLost((dropped) => void unseat(seat, control, systemClock, dropped))
   return seat
@@ -247,7 +249,7 @@ async function startControlPlane(
   const { departures, letGoBefore } = startDepartures(core, predecessor, clock, cleanup)
   const busyPredecessor = () => predecessor?.busyPid ?? null
   const { rolloutCommands: commandFolders } = spec
-  const rollouts = newSeat(core, log, { clock, traffic, commandFolders, busyPredecessor, lookAgain: names.again })
+  const rollouts = newSeat(core, log, { clock, traffic, commandFolders, busyPredecessor })
   cleanup.add(() => rollouts.close())
   await startRollouts(rollouts, store, clock)
   store.mayBlock(false)

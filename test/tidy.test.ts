@@ -39,7 +39,7 @@ const OWNERS: readonly (readonly [module: RegExp, owner: RegExp])[] = [
   [/^ioredis$/, /^src\/store\/redis/],
   [/^node:sqlite$/, /^src\/store\/sqlite/],
   [/^pino$/, /^src\/log\/log\.ts$/],
-  [/^undici$/, /^src\/(health|rollout|demo)\//],
+  [/^undici$/, /^src\/(health|rollout|demo|lookups)\//],
   // The demo is a program of its own, beside the proxy.
   [
     /^node:(net|tls|http2)$/,

@@ -8,6 +8,7 @@
  *   config; later, what was there before stays in use.
  * - Nothing that stands in a file is told, but how much it is.
  */
+import type { LookupFunction } from 'node:net'
 import { resolve } from 'node:path'
 import type { Logger } from 'pino'
 import type { Control } from '../change.ts'
@@ -42,6 +43,8 @@ const NOT_NAMED = {
 
 export interface LookupsDeps {
   readonly clock: Pick<Clock, 'after' | 'every' | 'nowMs'>
+  /** For `lookup` of node:net: where the host of a URL is. */
+  readonly find: LookupFunction
   /** Folder that relative paths start from. */
   readonly directory: string
   /** Who tells countries. */
@@ -101,6 +104,7 @@ export async function checkLookups(
   const log = { info() {}, warn() {} }
   await new LookupFiles({
     clock,
+    find() {},
     directory,
     country,
     jwt: isUrl(jwt?.jwks) ? undefined : jwt,
@@ -249,7 +253,7 @@ export class LookupFiles {
         else this.#tell(name, `${name} ${fault}; ${kept}`, true)
       },
     }
-    const file = isUrl(name) ? new WatchedUrl(options) : new WatchedFile(options)
+    const file = isUrl(name) ? new WatchedUrl({ ...options, find: this.#deps.find }) : new WatchedFile(options)
     const entry: Entry = { kind, name, path, content: { entries: 0, words: '' }, file }
     return entry
   }

@@ -3,6 +3,8 @@
  * anything. What was there before stays in use, and the fault is told once. An answer is bounded in time and bytes; redirects are not
  * followed.
  */
+import type { LookupFunction } from 'node:net'
+import type { Agent } from 'undici'
 import type { Clock } from '../clock.ts'
 import { FileFault, type Watched, type WatchedOptions } from './watched-file.ts'
 
@@ -13,6 +15,8 @@ const WITHIN_MS = 10_000
 
 interface WatchedUrlOptions extends WatchedOptions {
   readonly clock: Pick<Clock, 'after' | 'nowMs'>
+  /** Where its host is. */
+  readonly find: LookupFunction
 }
 
 export class WatchedUrl implements Watched {
@@ -22,6 +26,7 @@ export class WatchedUrl implements Watched {
   #last: Buffer | null = null
   #isClosed = false
   #cancel = () => {}
+  #agent: Agent | null = null
 
   constructor(options: WatchedUrlOptions) {
     this.#options = options
@@ -34,6 +39,7 @@ export class WatchedUrl implements Watched {
   close(): void {
     this.#isClosed = true
     this.#cancel()
+    void this.#agent?.destroy()
   }
 
   async #fetch(): Promise<void> {
@@ -54,8 +60,12 @@ export class WatchedUrl implements Watched {
 
   /** Whether it is another than before. */
   async #read(): Promise<boolean> {
-    const { path, bytesMax, clock, take } = this.#options
-    const response = await fetch(path, { redirect: 'manual', signal: AbortSignal.timeout(WITHIN_MS) })
+    const { path, bytesMax, clock, find, take } = this.#options
+    // Loaded only where there is a URL. The fetch of Node cannot be told how to look up a host.
+    const { Agent, fetch } = await import('undici')
+    this.#agent ??= new Agent({ connect: { lookup: find } })
+    const signal = AbortSignal.timeout(WITHIN_MS)
+    const response = await fetch(path, { redirect: 'manual', signal, dispatcher: this.#agent })
     if (response.status !== 200) {
       // Else its connection would stay until it is collected, and it is asked again in a moment.
       await response.body?.cancel()

@@ -13,6 +13,7 @@
  */
 import type { Clock } from '../clock.ts'
 import { type Address, hostOf, isLiteral, SRV } from './address.ts'
+import { finderOf } from './find.ts'
 import { Lane } from './lane.ts'
 import { lookUp } from './lookup.ts'
 import { lookedUpFor, NO_RECORDS, onSrvLookup, placesOf, type SrvState } from './srv.ts'
@@ -102,6 +103,8 @@ export class Names {
   }
   #lookups = 0
   #closed = false
+  /** For whoever asks others than targets. */
+  readonly find = finderOf(() => ({ ...this.#system(), clock: this.#deps.clock, servers: this.#servers() }))
 
   constructor(deps: NamesDeps, { servers, files = SYSTEM_FILES }: NamesOptions = {}) {
     this.#deps = deps

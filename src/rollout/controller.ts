@@ -54,12 +54,13 @@ export interface ControllerDeps extends BeginningsDeps {
   readonly log: Pick<Logger, 'error' | 'warn'>
   readonly busyPredecessor: Means['busyPredecessor']
   readonly lookAgain: Means['lookAgain']
+  readonly find: Means['find']
 }
 
 export class Rollouts {
   readonly #deps: ControllerDeps & Pick<GatesDeps, 'stillLeads'>
   readonly #gates: Gates
-  readonly #prometheus = new Prometheus()
+  readonly #prometheus: Prometheus
   readonly #past: Past
   readonly #running = new Map<string, Running>()
   readonly #beginnings: Beginnings
@@ -90,6 +91,7 @@ export class Rollouts {
     this.#archive = new Archive(deps.store, isService, unread)
     this.#beginnings = new Beginnings(deps, (service) => this.#running.get(service))
     this.#gates = new Gates(deps)
+    this.#prometheus = new Prometheus(deps.find)
     this.#standbys = new Standbys({
       ...deps,
       gates: this.#gates,

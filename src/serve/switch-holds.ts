@@ -5,12 +5,17 @@ import type { RunningControl } from '../control/deps.ts'
 import { seeToLeftHolds } from '../control/left-holds.ts'
 import { Quiet } from '../control/quiet.ts'
 import type { SharedMemory } from '../metrics/layout.ts'
+import type { Names } from '../names/names.ts'
 import { HookCaller } from '../rollout/gates/hook-caller.ts'
 import type { Cleanup } from './cleanup.ts'
 
 /** Starts it; `cleanup` ends it. */
 export function startSwitchHolds(
-  { control, memory }: { readonly control: RunningControl; readonly memory: SharedMemory },
+  {
+    control,
+    memory,
+    names,
+  }: { readonly control: RunningControl; readonly memory: SharedMemory; readonly names: Pick<Names, 'find'> },
   clock: Clock,
   cleanup: Cleanup,
   busyPredecessor: () => number | null,
@@ -18,7 +23,7 @@ export function startSwitchHolds(
   const quiet = new Quiet({ control, memory, clock, busyPredecessor, publish: (event) => control.publish(event) })
   cleanup.add(() => quiet.close())
   cleanup.add(seeToLeftHolds(control, clock))
-  const hooks = new HookCaller(clock)
+  const hooks = new HookCaller(clock, names.find)
   cleanup.add(() => hooks.close())
   return { quiet, callHook: (...given) => hooks.call(...given) }
 }

@@ -2,6 +2,7 @@
  * What the tests of this room put in the place of the others: a control without workers (the real `applyChange`, events and
  * memory store), a clock that only moves when told, and an admin API on a free port of loopback.
  */
+import { lookup } from 'node:dns'
 import { pino } from 'pino'
 import { onTestFinished } from 'vitest'
 import type { AdminDeps } from '../../src/admin/deps.ts'
@@ -152,6 +153,7 @@ export async function startAdmin(changes: Partial<AdminDeps> = {}, withShop = tr
     commandFolders: [],
     busyPredecessor: () => null,
     lookAgain() {},
+    find: lookup,
     store,
     publish: (event) => control.publish(event),
     id: () => 'r-1',

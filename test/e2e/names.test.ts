@@ -95,6 +95,30 @@ describe('a dead name server of one service', () => {
   })
 })
 
+test('whom Turnout itself asks is found by the same name servers: a hook, a chat that is told, a JWKS', async () => {
+  const server = await startNameServer({ 'ci.test': at(['127.0.0.1']), 'dead.test': { silent: true } })
+  const [blue, green] = [await startNamed('blue'), await startNamed('green')]
+  const [hook, chat] = [await startHook(), await startHook()]
+  const keys = await startNamed('{}')
+  const byName = (url: string) => url.replace('127.0.0.1', 'ci.test')
+  const rollout = {
+    advance: 'time',
+    bake: '0s',
+    step: { for: '0s' },
+    steps: [100],
+    hooks: [{ at: 'BeforeAllowTraffic', url: byName(hook.url) }],
+    notify: [{ url: byName(chat.url) }, { url: 'http://dead.test/' }],
+  }
+  const shop = service({ blue: [blue.url], green: [green.url] }, { rollout })
+  const proxy = await start(server, { services: { shop }, jwt: { jwks: byName(keys.url) } })
+  await call(proxy, 'POST', ROLLOUTS, { to: 'green' })
+  expect(await reachedWithin(20_000, proxy, 'done', 'rolledBack')).toMatchObject({ state: 'done' })
+  expect(hook.heard).toHaveLength(1)
+  await until('the chat was told', () => chat.heard.length === 1)
+  const fault = async () => (await call<{ lookups: { fault: string }[] }>(proxy, 'GET', '/v1/status')).lookups[0].fault
+  await until('the keys were fetched', async () => (await fault()) === 'is no set of keys (JWKS)')
+})
+
 describe('a name with several addresses', () => {
   const three = ['127.0.0.1', '127.0.0.2', '127.0.0.3']
 

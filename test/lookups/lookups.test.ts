@@ -1,5 +1,7 @@
 /** The files that requests are looked up in: read, watched, given to the threads, told. */
+
 import { execFileSync } from 'node:child_process'
+import { lookup } from 'node:dns'
 import { mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
@@ -44,6 +46,7 @@ function stage(country?: Spec['country'], jwt?: Spec['jwt']) {
       },
       nowMs: () => 17,
     },
+    find: lookup,
     directory,
     country,
     jwt,

@@ -1,4 +1,5 @@
 /** Metrics that are given from outside: what counts of what comes. */
+import { lookup } from 'node:dns'
 import type { RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
@@ -470,7 +471,7 @@ describe('what Prometheus answers', () => {
     return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   }
   async function query(url: string, withinMs = 5_000, signal = new AbortController().signal): Promise<Sample[]> {
-    const prometheus = new Prometheus()
+    const prometheus = new Prometheus(lookup)
     try {
       return await prometheus.query(url, 'up{a="b"}', 12.5, withinMs, signal)
     } finally {

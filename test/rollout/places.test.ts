@@ -1,4 +1,5 @@
 /** Where the gates of a rollout ask targets: at which of their addresses, with which Host, and with a certificate for which name. */
+import { lookup } from 'node:dns'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import tls from 'node:tls'
@@ -30,7 +31,7 @@ const placeOf = (host: string, ip: string, port: number): Address => ({
 })
 
 function makeAsker(): Asker {
-  const asker = new Asker()
+  const asker = new Asker(lookup)
   onTestFinished(() => asker.close())
   return asker
 }

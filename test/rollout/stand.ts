@@ -1,5 +1,6 @@
 /** Rollouts over a control without workers, a memory store and a clock that only moves when told. */
 
+import { lookup } from 'node:dns'
 import { onTestFinished } from 'vitest'
 import { validateService } from '../../src/config/check.ts'
 import type { ServiceSpec } from '../../src/config/schema.ts'
@@ -59,6 +60,7 @@ export async function stand(
     commandFolders: [],
     busyPredecessor: () => null,
     lookAgain() {},
+    find: lookup,
     store,
     log,
     publish: ({ message }: { message: string }) => void events.push(message),

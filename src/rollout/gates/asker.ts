@@ -2,8 +2,9 @@
  * Asks targets and those whom hooks call, by HTTP.
  *
  * Every call has a time-out, and an answer of more than 1 MiB is not read on. A target is asked at an address that is known already
- * (places.ts), so there are connections for each; whoever else is asked is looked up by undici.
+ * (places.ts), so there are connections for each; whoever else is asked is looked up as targets are (names/find.ts).
  */
+import type { LookupFunction } from 'node:net'
 import type { Agent, Dispatcher, Pool } from 'undici'
 import type { Address } from '../../names/address.ts'
 import { connectorOf, originOf } from '../../names/connect.ts'
@@ -36,6 +37,11 @@ export class Asker {
   #agent: Promise<Agent> | null = null
   /** By origin and addresses. */
   readonly #pools = new Map<string, Pool>()
+  readonly #find: LookupFunction
+
+  constructor(find: LookupFunction) {
+    this.#find = find
+  }
 
   /** GETs `url`; rejects when the whole answer has not come in time, or with what `signal` aborts with. */
   async get(url: URL, withinMs: number, signal: AbortSignal): Promise<Asked> {
@@ -113,7 +119,9 @@ export class Asker {
 
   /** Loaded when something is asked, since that takes a sixth of the time of a start, and most processes never ask. */
   #connections(): Promise<Agent> {
-    this.#agent ??= import('undici').then((undici) => new undici.Agent({ connections: CONNECTIONS_MAX }))
+    this.#agent ??= import('undici').then(
+      (undici) => new undici.Agent({ connections: CONNECTIONS_MAX, connect: { lookup: this.#find } }),
+    )
     return this.#agent
   }
 }

@@ -3,6 +3,7 @@
  *
  * A gate ends well, throws `GateClosed` with a sentence for people, or rejects with what its signal aborts with.
  */
+import type { LookupFunction } from 'node:net'
 import type { RolloutSpec } from '../../config/schema-rollout.ts'
 import type { ServiceTraffic } from '../../metrics/window.ts'
 import type { ServiceStatus } from '../../table/status.ts'
@@ -56,6 +57,8 @@ export interface Means {
   traffic(service: string): ServiceTraffic | null
   /** What the name of a target stands for may have changed just now. */
   lookAgain(url: string): void
+  /** For `lookup` of node:net: where a host is that is no target. */
+  readonly find: LookupFunction
   /** The process that this one has replaced, while it still has requests under way, which nobody counts here; else null. */
   busyPredecessor(): number | null
 }

@@ -60,7 +60,7 @@ interface Notice {
 /** Whoever is told of the end of a rollout is given so long, each time. */
 const NOTIFY_MS = 10_000
 
-export interface GatesDeps extends Pick<Means, 'busyPredecessor' | 'lookAgain'> {
+export interface GatesDeps extends Pick<Means, 'busyPredecessor' | 'find' | 'lookAgain'> {
   readonly clock: Clock
   /** Folders whose programs hooks may run. */
   readonly commandFolders: readonly string[]
@@ -74,15 +74,16 @@ export class Gates {
   readonly #means: Means
   readonly #end = new AbortController()
 
-  constructor({ clock, commandFolders, traffic, busyPredecessor, lookAgain, stillLeads }: GatesDeps) {
+  constructor({ clock, commandFolders, traffic, busyPredecessor, find, lookAgain, stillLeads }: GatesDeps) {
     this.#means = {
       async assertLeads() {
         if (!(await stillLeads())) throw new TurnoutError('conflict', `Nobody is told from here: ${THERE}.`)
       },
       busyPredecessor,
+      find,
       lookAgain,
       traffic: (service) => traffic.service(service),
-      asker: new Asker(),
+      asker: new Asker(find),
       commands: new Commands(commandFolders, clock),
       steadyMs: () => clock.steadyMs(),
       nowMs: () => clock.nowMs(),

@@ -2,6 +2,7 @@
  * Calls a hook for who is no rollout: a switch under a hold. By the same rules: what may be chance is tried again, a clear no is one. But here all
  * tries together have so long, since requests wait meanwhile.
  */
+import type { LookupFunction } from 'node:net'
 import type { Clock } from '../../clock.ts'
 import { unansweredInWords } from '../../unanswered.ts'
 import { Asker } from './asker.ts'
@@ -15,10 +16,11 @@ export interface CalledHook {
 }
 
 export class HookCaller {
-  readonly #asker = new Asker()
+  readonly #asker: Asker
   readonly #clock: Clock
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, find: LookupFunction) {
+    this.#asker = new Asker(find)
     this.#clock = clock
   }
 

@@ -4,6 +4,7 @@
  * An answer is bounded in time, bytes and series. Whatever is no answer (out of reach, an error of the query, a matrix) rejects with a
  * sentence; NaN is nothing. Redirects are not followed.
  */
+import type { LookupFunction } from 'node:net'
 import { isRecord } from '../../config/record.ts'
 import { unansweredInWords } from '../../unanswered.ts'
 import { Asker, parsedJson } from '../gates/asker.ts'
@@ -13,7 +14,11 @@ const SERIES_MAX = 1_000
 const SHOWN_MAX = 200
 
 export class Prometheus {
-  readonly #asker = new Asker()
+  readonly #asker: Asker
+
+  constructor(find: LookupFunction) {
+    this.#asker = new Asker(find)
+  }
 
   /** Rejects with `Unanswered`, or with what `signal` aborts with. */
   async query(
