@@ -37,8 +37,10 @@ export default defineConfig({
     maxWorkers: availableParallelism() + 6,
     sequence: { sequencer: LongestFirst },
     setupFiles: [here('test/setup.ts')],
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    // Of no test the time is judged: these end what hangs, on a machine that does much else, too.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    expect: { poll: { timeout: 60_000 } },
     // Until the suite has been clean ten times in a row on a quiet machine: a second try in CI, which the report names.
     retry: process.env['CI'] === 'true' ? 1 : 0,
     reporters: report === undefined ? ['default'] : ['default', ['json', { outputFile: report }]],

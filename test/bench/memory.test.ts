@@ -19,7 +19,7 @@ describe('a probed Turnout', () => {
     targets = await startTargets(null)
     const { blue, green } = targets
     proxy = await startProbed({ blue, green, folder, core: null }, { workers: process.platform === 'linux' ? 2 : 1 })
-  }, 20_000)
+  })
   afterAll(async () => {
     await proxy.stop()
     await targets.stop()

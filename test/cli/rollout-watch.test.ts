@@ -208,7 +208,7 @@ describe('watching', () => {
   it('Ctrl-C ends it also while the API does not answer', async () => {
     const admin = await scripted({ ...BEGUN, 'GET /v1/services/shop/rollouts/r-1': () => {} })
     const { code, end } = start(['rollout', 'show', 'shop', '--watch'], { TURNOUT_ADMIN: admin.url }, false)
-    await vi.waitFor(() => expect(admin.asked).toHaveLength(2), 5_000)
+    await vi.waitFor(() => expect(admin.asked).toHaveLength(2))
     end()
     expect(await code).toBe(1)
   })
@@ -218,10 +218,10 @@ describe('watching', () => {
     ['through a pipe', undefined],
   ])('an API that is away for a moment is waited for, and that is told: %s', async (_where, terminal) => {
     const { admin, code, wrote } = await watching([{}], terminal)
-    await vi.waitFor(() => expect(admin.asked.length).toBeGreaterThan(2), 5_000)
+    await vi.waitFor(() => expect(admin.asked.length).toBeGreaterThan(2))
     await admin.stop()
     const said = () => (terminal === undefined ? wrote.err : terminal.lines.join('\n'))
-    await vi.waitFor(() => expect(said()).toMatch(/out of reach: .*connection refused/), 5_000)
+    await vi.waitFor(() => expect(said()).toMatch(/out of reach: .*connection refused/))
     admin.script['GET /v1/services/shop/rollouts/r-1'] = [200, { ...ROLLOUT, ...DONE }]
     await scripted(admin.script, admin.port)
     expect(await code).toBe(0)
@@ -232,13 +232,13 @@ describe('watching', () => {
   it('one that stays away ends it after 30 s, with 3', async () => {
     const tenTimes = { ...systemClock, monotonicMs: () => performance.now() * 10 }
     const { admin, code, wrote } = await watching([{}], undefined, tenTimes)
-    await vi.waitFor(() => expect(admin.asked.length).toBeGreaterThan(1), 5_000)
+    await vi.waitFor(() => expect(admin.asked.length).toBeGreaterThan(1))
     await admin.stop()
     const begunMs = tenTimes.monotonicMs()
     expect(await code).toBe(3)
     expect((tenTimes.monotonicMs() - begunMs) / 1_000).toBeGreaterThan(25)
     expect(wrote.err.match(/out of reach/g)).toHaveLength(2)
-  }, 20_000)
+  })
 })
 
 it('deploy tells the id, and how to watch it, when it does not stay', async () => {

@@ -41,7 +41,7 @@ function upload(port: number, head: string): Promise<string> {
 
 const POST = `POST /up HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: ${BYTES}\r\n\r\n`
 
-test('an answer with close in the middle of an upload is delivered', { timeout: 60_000 }, async () => {
+test('an answer with close in the middle of an upload is delivered', async () => {
   const target = await startRaw((socket, text) => {
     if (text.length < 50_000 || socket.writableEnded) return
     socket.end(REFUSAL)
@@ -57,7 +57,6 @@ test('an answer with close in the middle of an upload is delivered', { timeout: 
 
 test.each([true, false])(
   'so is one whose target is gone at once, with the upload unread (shared reads: %s)',
-  { timeout: 60_000 },
   async (sharedReads) => {
     const target = await startRaw((socket) => {
       if (socket.writableEnded) return
@@ -72,7 +71,7 @@ test.each([true, false])(
   },
 )
 
-test('the connection to a target that answered early carries no other request', { timeout: 60_000 }, async () => {
+test('the connection to a target that answered early carries no other request', async () => {
   const answered = new Set<number>()
   const target = await startRaw((socket, text, index) => {
     if (answered.has(index) || text.length < 1_000) return

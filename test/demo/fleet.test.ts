@@ -93,7 +93,7 @@ describe('the demo fleet', () => {
     expect((await fetch(`${url}/crash`, { method: 'POST', headers: { via: '1.1 turnout' } })).status).toBe(404)
     expect((await fetch(`${url}/crash?forMs=300`, { method: 'POST' })).status).toBe(202)
     await vi.waitFor(() => expect(fetch(url)).rejects.toThrow())
-    await vi.waitFor(async () => expect((await fetch(url)).status).toBe(200), { timeout: 5000 })
+    await vi.waitFor(async () => expect((await fetch(url)).status).toBe(200))
   })
 })
 
@@ -164,7 +164,7 @@ describe('the WebSocket echo', () => {
     const received: string[] = []
     socket.on('message', (data) => received.push(String(data)))
     for (let index = 0; index < 5000; index++) socket.send(String(index))
-    await vi.waitFor(() => expect(received).toHaveLength(5000), { timeout: 10_000 })
+    await vi.waitFor(() => expect(received).toHaveLength(5000))
     expect(received).toEqual(Array.from({ length: 5000 }, (_, index) => String(index)))
   })
 

@@ -38,7 +38,7 @@ async function countedAt(proxy: TestProxy, url: string): Promise<Counted> {
 }
 
 const expectCounted = (proxy: TestProxy, url: string, counted: Counted) =>
-  expect.poll(() => countedAt(proxy, url), { timeout: 10_000 }).toEqual(counted)
+  expect.poll(() => countedAt(proxy, url)).toEqual(counted)
 
 interface TargetFigures {
   url: string

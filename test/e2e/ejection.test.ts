@@ -81,7 +81,7 @@ test('a target that fails every third request, never in a row, is out within one
   const steady = await startTarget(() => GOOD)
   const proxy = await startOver([flaky.url, steady.url])
   send(proxy)
-  await until('it is out', () => isOut(proxy, flaky.url), 20_000)
+  await until('it is out', () => isOut(proxy, flaky.url))
   expect(flaky.requests()).toBeLessThan(1_000)
 })
 
@@ -105,7 +105,7 @@ test('a target that hangs is out when its first time-outs strike', async () => {
   const steady = await startTarget(() => GOOD)
   const proxy = await startOver([hung.url, steady.url], { timeouts: { response: '1s' } })
   const load = send(proxy)
-  await until('it is out', () => isOut(proxy, hung.url), 20_000)
+  await until('it is out', () => isOut(proxy, hung.url))
   await until('what was under way has ended', async () => (await targetStatus(proxy, 'shop', hung.url)).inFlight === 0)
   // Its last answers may still be on their way.
   const { length } = load.statuses
@@ -120,7 +120,7 @@ test('a target that gets little traffic is out with its fifth failure', async ()
   const steady = await startTarget(() => GOOD)
   const proxy = await startOver([failing.url, steady.url], {}, 1)
   send(proxy, 400)
-  await until('it is out', () => isOut(proxy, failing.url), 20_000)
+  await until('it is out', () => isOut(proxy, failing.url))
   // One may come before the first look at the counters, and is not held against it.
   expect([5, 6]).toContain(failing.failed())
 })
@@ -133,7 +133,7 @@ test('nobody is out while all targets fail together, and all serve at once when 
   const load = send(proxy)
   await until('all serve', () => targets.every(({ requests }) => requests() > 50))
   isAway = true
-  await until('all fail', () => targets.every(({ failed }) => failed() > 150), 30_000)
+  await until('all fail', () => targets.every(({ failed }) => failed() > 150))
   isAway = false
   const before = targets.map(({ requests }) => requests())
   await until('all serve', () => targets.every(({ requests }, index) => requests() > before[index] + 20))
@@ -153,7 +153,7 @@ test('a target that is well again when its time is over serves and stays', async
   isBroken = false
   const untilMs = await ejectedUntil(proxy, healed.url)
   const before = healed.requests()
-  await until('it serves again', () => healed.requests() > before + 200, 25_000)
+  await until('it serves again', () => healed.requests() > before + 200)
   expect(Math.abs((await ejectedUntil(proxy, healed.url)) - untilMs)).toBeLessThan(1_000)
   load.stop()
 }, 40_000)

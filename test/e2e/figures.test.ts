@@ -51,7 +51,7 @@ async function startPlanted() {
 async function send(proxy: TestProxy, requests = REQUESTS): Promise<readonly Outcome[]> {
   let left = requests
   const load = startLoad(proxy.port, { connections: 40, next: () => (left-- > 0 ? { method: 'GET' } : null) })
-  await until('all are answered', () => load.outcomes.length === requests, 20_000)
+  await until('all are answered', () => load.outcomes.length === requests)
   return load.stop()
 }
 

@@ -286,14 +286,14 @@ const haproxy = program('haproxy')
 describe('nginx', () => {
   const of = page('nginx')
 
-  test('Turnout does the job', { timeout: 60_000 }, async () => {
+  test('Turnout does the job', async () => {
     const targets = await startShop()
     await doesTheJob((await startOurs(of, targets)).port, targets)
   })
 
-  test('Turnout obeys the commands', { timeout: 60_000 }, () => obeys(of))
+  test('Turnout obeys the commands', () => obeys(of))
 
-  test.skipIf(nginx === null)('nginx does the same job', { timeout: 60_000 }, async () => {
+  test.skipIf(nginx === null)('nginx does the same job', async () => {
     const targets = await startShop()
     const { port, flag } = await startNginx(of, targets)
     writeFileSync(flag, '')
@@ -306,14 +306,14 @@ describe('nginx', () => {
 describe('HAProxy', () => {
   const of = page('haproxy')
 
-  test('Turnout does the job', { timeout: 60_000 }, async () => {
+  test('Turnout does the job', async () => {
     const targets = await startShop()
     await doesTheJob((await startOurs(of, targets)).port, targets)
   })
 
-  test('Turnout obeys the commands', { timeout: 60_000 }, () => obeys(of))
+  test('Turnout obeys the commands', () => obeys(of))
 
-  test.skipIf(haproxy === null)('HAProxy does the same job, and drains', { timeout: 60_000 }, async () => {
+  test.skipIf(haproxy === null)('HAProxy does the same job, and drains', async () => {
     const targets = await startShop()
     const { port, tell } = await startHaproxy(of, targets)
     const all = ['blue/one', 'blue/two', 'green/three']
@@ -331,12 +331,12 @@ describe('HAProxy', () => {
 describe('Traefik', () => {
   const of = page('traefik')
 
-  test('Turnout does the job', { timeout: 60_000 }, async () => {
+  test('Turnout does the job', async () => {
     const targets = await startShop()
     await doesTheJob((await startOurs(of, targets)).port, targets)
   })
 
-  test('Turnout obeys the commands', { timeout: 60_000 }, () => obeys(of))
+  test('Turnout obeys the commands', () => obeys(of))
 
   test("Traefik's file can be read, and says what ours says", () => {
     const [first, { http: theirs }] = of.blocks('yaml traefik').map((text) => parse(text))
@@ -360,7 +360,7 @@ describe('Traefik', () => {
     expect(theirs.routers.staff).toMatchObject({ rule: 'Header(`X-Internal`, `1`)', service: shop.rules[0].to })
   })
 
-  test.skipIf(!isBuilt(TRAEFIK))('Traefik does the same job, where it was built', { timeout: 60_000 }, async () => {
+  test.skipIf(!isBuilt(TRAEFIK))('Traefik does the same job, where it was built', async () => {
     const targets = await startShop()
     await doesTheJob(await startTraefik(of, targets), targets)
   })
@@ -382,7 +382,7 @@ describe('kamal-proxy', () => {
       expect((await nameOf(port, visitor('visitor-1'))) === 'green').toBe(JSON.parse(body).name === 'green')
   }
 
-  test('Turnout does the job', { timeout: 60_000 }, async () => {
+  test('Turnout does the job', async () => {
     const targets = await startShop()
     const { port } = await startOurs(of, targets)
     await rollsOut(port)
@@ -390,14 +390,13 @@ describe('kamal-proxy', () => {
     await givesUp(port)
   })
 
-  test('Turnout obeys the commands', { timeout: 60_000 }, () =>
+  test('Turnout obeys the commands', () =>
     obeys(of, [
       [/^switch/, async (port) => expect(await greens(port, 20, (n) => visitor(`v${n}`))).toBe(20)],
       [/^split .*green=0/, async (port) => expect(await greens(port, 20, (n) => visitor(`v${n}`))).toBe(0)],
       [/^release/, async (port) => expect((await ask(port)).status).toBe(200)],
       ...THEN.filter(([which]) => which.source.includes('maintenance')),
-    ]),
-  )
+    ]))
 
   test('its commands name the same servers and the same share as our file', () => {
     const lines = of.blocks('sh kamal-proxy')[0].trim().split('\n')
@@ -420,14 +419,10 @@ describe('kamal-proxy', () => {
     expect(flags[1]['target-timeout']).toBe(shop.timeouts.response)
   })
 
-  test.skipIf(!isBuilt(KAMAL_PROXY))(
-    'kamal-proxy does the same job, where it was built',
-    { timeout: 60_000 },
-    async () => {
-      const targets = await startShop()
-      await rollsOut(await startKamal(of, targets))
-    },
-  )
+  test.skipIf(!isBuilt(KAMAL_PROXY))('kamal-proxy does the same job, where it was built', async () => {
+    const targets = await startShop()
+    await rollsOut(await startKamal(of, targets))
+  })
 })
 
 test('there is a page for each', () => {

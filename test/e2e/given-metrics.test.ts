@@ -52,19 +52,19 @@ describe('counts that are posted', () => {
     const { out } = await turnout(proxy, 'rollout', 'show', 'shop')
     expect(out).toMatch(/^ {2}conversion: green \d+ bad of \d+, blue \d+ of \d+; worse$/m)
     await expect(post(proxy, { name: 'conversion', pool: 'green', good: 1, bad: 0 })).rejects.toThrow(/409.*is over/)
-  }, 60_000)
+  })
 
   test('let a version pass that is equal by them', async () => {
     const proxy = await startAlike()
     await begin(proxy, [{ name: 'conversion' }])
     expect(await postUntilOver(proxy, 2)).toMatchObject({ state: 'done', reason: null })
-  }, 60_000)
+  })
 
   test('are waited for in every step, unless the metric is optional', async () => {
     const waits = await startAlike()
     await begin(waits, [{ name: 'conversion' }])
     const isMissing = async () => (await current(waits)).verdict?.metric === 'conversion'
-    await until('all but the metric has passed', isMissing, 30_000)
+    await until('all but the metric has passed', isMissing)
     expect(await current(waits)).toMatchObject({
       state: 'shifting',
       weight: 50,
@@ -76,14 +76,14 @@ describe('counts that are posted', () => {
     const impatient = await startAlike()
     const patience = { insufficientAfter: '3s', onInsufficient: 'rollback' }
     await begin(impatient, [{ name: 'conversion' }], patience)
-    await until('it is over', async () => isOver(await current(impatient)), 30_000)
+    await until('it is over', async () => isOver(await current(impatient)))
     // On a busy machine three seconds may be too short for the latency as well, which is told first.
     const { reason } = await current(impatient)
     expect(reason).toMatch(/^no verdict in time: (too little for a verdict on conversion|no difference so far)/)
     const goes = await startAlike()
     await begin(goes, [{ name: 'conversion', optional: true }])
-    await until('it is done', async () => (await current(goes)).state === 'done', 30_000)
-  }, 60_000)
+    await until('it is done', async () => (await current(goes)).state === 'done')
+  })
 })
 
 test('what cannot be posted is refused, and says why', async () => {
@@ -146,4 +146,4 @@ test('after kill -9 what is posted counts again, and a post that is sent once mo
     const [metric] = (await current(second)).verdict!.metrics
     return metric.canary!.all > 0 && metric.control!.all > 0
   })
-}, 60_000)
+})

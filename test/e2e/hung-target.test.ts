@@ -115,9 +115,9 @@ test('a stopped process is ejected after a few 504s and serves again when it run
   // Its ejection takes ten seconds: those who ask meanwhile take their time.
   const later = startLoad(proxy.port, { connections: 8, pauseMs: () => 20 })
   const serves = () => later.outcomes.some(({ body }) => body === 'frozen')
-  await until('it serves again', serves, 20_000)
+  await until('it serves again', serves)
   expect(failed(await later.stop())).toEqual([])
-}, 60_000)
+})
 
 /** A target whose queue of connections is full: it is stopped, and so many wait that the kernel answers no more. */
 async function startFull(): Promise<ChildTarget> {

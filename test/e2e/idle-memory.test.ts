@@ -57,7 +57,7 @@ beforeAll(async () => {
   proxy = await startProbed({ ...ports, folder, core: null }, { weights: { blue: 100, green: 0 }, main: MAIN })
   // What the first connections and requests make once is not theirs.
   await keptBytes('GET / HTTP/1.1\r\nHost: a\r\n\r\n', /\r\n\r\n$/)
-}, 20_000)
+})
 afterAll(async () => {
   await proxy.stop()
   for (const socket of sockets) socket.destroy()

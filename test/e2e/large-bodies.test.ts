@@ -104,7 +104,7 @@ describe.each([
     expect(fault).toBe(null)
     expect(bytes).toBe(LESS)
     expect(head).toContain('Transfer-Encoding: chunked')
-  }, 60_000)
+  })
 
   test('an HTTP/1.0 client gets chunks as a body that ends with the connection', async () => {
     const proxy = await proxyFor(await startGiver(LESS, 'chunked'))
@@ -112,7 +112,7 @@ describe.each([
     expect(fault).toBe(null)
     expect(bytes).toBe(LESS)
     expect(head).not.toMatch(/transfer-encoding|content-length/i)
-  }, 60_000)
+  })
 
   test('a target that answers before the request is complete still gets all of it, and the connection goes on', async () => {
     const taken: (string | number)[] = []
@@ -139,7 +139,7 @@ describe.each([
     }
     expect(taken).toEqual([bytes, bytes, bytes])
     expect(text).not.toMatch(/connection: close/i)
-  }, 60_000)
+  })
 
   test('bodies go up and come down at the same time without a word getting into the other', async () => {
     const bytes = ONE_OF_FOUR
@@ -161,7 +161,7 @@ describe.each([
     })
     expect(await Promise.all(exchanges)).toEqual([bytes, bytes, bytes, bytes])
     await expect.poll(() => uploads).toEqual([bytes, bytes, bytes, bytes])
-  }, 60_000)
+  })
 
   test('tunnels carry bulk both ways at once, and each side may end before the other', async () => {
     const bytes = ONE_OF_FOUR
@@ -189,5 +189,5 @@ describe.each([
     expect(await Promise.all(tunnels)).toEqual(all)
     await until('the target has all', () => taken.length === 4)
     expect(taken).toEqual(all)
-  }, 60_000)
+  })
 })

@@ -221,7 +221,7 @@ test('a hundred at a time, up and down, fast, slow and cut off, never mix', asyn
     const found = await Promise.all(Array.from({ length: 100 }, (_, index) => visit(index)))
     expect(found.filter((one) => one !== 'right')).toEqual([])
   }
-}, 60_000)
+})
 
 test('a client that stops reading a long body is given up, and one that reads slowly is not', async () => {
   const target = await startUpstream((_request, response) => response.end(patternOf(30_000 * KIB)))
@@ -245,7 +245,7 @@ test('a client that stops reading a long body is given up, and one that reads sl
   stopped.resume()
   await ended
   expect(stopped.bytesRead).toBeLessThan(30_000 * KIB)
-}, 60_000)
+})
 
 test('what is moved is counted, up and down, once as bytes of the target and once as moved', async () => {
   const target = await startUpstream((request, response) => {

@@ -142,7 +142,7 @@ test('after a switch every client is on the other version, told before, and noth
   await until('all are on blue', () => clients.every(({ versions }) => versions[0] === 'blue'))
 
   await call(proxy, 'POST', '/v1/services/shop/switch', { to: 'green', wait: '0s' })
-  await until('all are on green', () => clients.every(({ versions }) => versions[1] === 'green'), 20_000)
+  await until('all are on green', () => clients.every(({ versions }) => versions[1] === 'green'))
   const numbersOf = (id: string) =>
     [...(blue.received.get(id) ?? []), ...(green.received.get(id) ?? [])].sort((a, b) => a - b)
   // The last words on a connection may come to blue after the first ones on the next have come to green.
@@ -160,12 +160,12 @@ test('after a switch every client is on the other version, told before, and noth
   await until('blue has seen every end', () => blue.codes.length >= CLIENTS)
   expect(new Set(blue.codes)).toEqual(new Set([1012]))
   const all = { before: CLIENTS, closed: CLIENTS, cut: 0, moved: CLIENTS, left: 0, pace: 'steady' }
-  await expect.poll(async () => (await poolOf(proxy, 'blue')).letGo, { timeout: 10_000 }).toEqual(all)
+  await expect.poll(async () => (await poolOf(proxy, 'blue')).letGo).toEqual(all)
   // On a busy machine some come back only after that was told.
   const over = new RegExp(`^Of the tunnels of pool blue of shop ${CLIENTS} were closed, and \\d+ have come`, 'm')
-  await expect.poll(async () => (await messages(proxy)).join('\n'), { timeout: 10_000 }).toMatch(over)
-  await expect.poll(async () => (await poolOf(proxy, 'blue')).tunnels, { timeout: 10_000 }).toBe(0)
-}, 60_000)
+  await expect.poll(async () => (await messages(proxy)).join('\n')).toMatch(over)
+  await expect.poll(async () => (await poolOf(proxy, 'blue')).tunnels).toBe(0)
+})
 
 /** A target that says these octets in each WebSocket, and nothing else. */
 const startSaying = (octets: Buffer) =>
@@ -210,7 +210,7 @@ test('a tunnel whose frame does not end in time, and one whose client takes noth
   await expect.poll(() => poolOf(proxy, 'frame'), limit).toMatchObject(ended(1))
   await expect.poll(() => poolOf(proxy, 'client'), limit).toMatchObject(ended(1))
   expect(codes).toMatchObject({ message: 1012, frame: 1006 })
-}, 60_000)
+})
 
 test('at SIGTERM tunnels are closed at their pace within the limit, between two messages; those that cannot be are cut at its end, and told after the restart', async () => {
   const [COUNT, STUCK, LIMIT_MS] = [60, 2, 4_000]
@@ -254,7 +254,7 @@ test('at SIGTERM tunnels are closed at their pace within the limit, between two 
   const what = `${STUCK} tunnels cut (odd): not over within 4 s (timeouts.shutdown)`
   const data = { tunnels: STUCK, requests: 0, refused: 0, byService: { odd: { tunnels: STUCK } } }
   expect(events).toMatchObject([{ message: `process ${proxy.child.pid} has ended: ${what}`, data }])
-}, 60_000)
+})
 
 test('event streams end between two events, are asked for again, and no event is broken; one that is stuck in an event is cut; long downloads go on', async () => {
   const READERS = 40
@@ -307,11 +307,11 @@ test('event streams end between two events, are asked for again, and no event is
   const stuck = await fetch(`${proxy.url}/stuck`)
   await until('all read from blue', () => names.every((seen) => seen.has('blue')) && downloads.length === 1)
   await call(proxy, 'POST', '/v1/services/shop/switch', { to: 'green', wait: '0s' })
-  await until('all read from green', () => names.every((seen) => seen.has('green')), 20_000)
+  await until('all read from green', () => names.every((seen) => seen.has('green')))
   expect(faults).toEqual([])
   await expect(stuck.text()).rejects.toThrow('terminated')
   downloads[0]()
   expect(await download).toBe('begin end')
   const idle = { inFlight: 0, letGo: { cut: 1, left: 0 } }
-  await expect.poll(() => poolOf(proxy, 'blue'), { timeout: 10_000 }).toMatchObject(idle)
-}, 60_000)
+  await expect.poll(() => poolOf(proxy, 'blue')).toMatchObject(idle)
+})

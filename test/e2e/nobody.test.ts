@@ -72,7 +72,7 @@ const STATES = {
   maint: { has: 'two', state: 'maint' },
 } as const
 
-test.each(Object.entries(STATES))('beside a pool that is %s', { timeout: 60_000 }, async (name, { has, state }) => {
+test.each(Object.entries(STATES))('beside a pool that is %s', async (name, { has, state }) => {
   const proxy = await start()
   const { run, put, status, dead, target } = proxy
   const spec = proxy.spec(name, [proxy.one.url], has === null ? [] : [has === 'dead' ? proxy.gone : proxy[has].url])

@@ -103,7 +103,7 @@ test.skipIf(process.platform !== 'linux').each(ways)(
     const child = start((stdio, under) => run(['serve', '--config', file], stdio, {}, folder, under))
     const exit = exitOf(child)
     const get = (path: string) => fetch(`http://127.0.0.1:${adminPort}${path}`).catch(() => null)
-    await until('it is ready', async () => (await get('/readyz'))?.ok === true, 40_000)
+    await until('it is ready', async () => (await get('/readyz'))?.ok === true)
     // Far more than a pipe holds, on both outputs: each unknown key is a line of the log.
     writeFileSync(
       file,
@@ -116,18 +116,14 @@ test.skipIf(process.platform !== 'linux').each(ways)(
     const path = '/' + 'x'.repeat(4_000)
     for (let i = 0; i < 100; i++) expect((await ask(port, { path })).status).toBe(200)
     writeFileSync(file, stringify({ ...config, services: { shop: service({ green: [blue.url] }) } }))
-    await until(
-      'it was reloaded',
-      async () => {
-        child.kill('SIGHUP')
-        return ((await (await get('/v1/services/shop'))?.text()) ?? '').includes('green')
-      },
-      20_000,
-    )
+    await until('it was reloaded', async () => {
+      child.kill('SIGHUP')
+      return ((await (await get('/v1/services/shop'))?.text()) ?? '').includes('green')
+    })
     child.kill('SIGTERM')
     expect(await exit).toBe(0)
   },
-  90_000,
+  120_000,
 )
 
 test('what a verb prints comes whole through a pipe, however much it is', async () => {

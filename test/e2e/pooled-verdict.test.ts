@@ -36,11 +36,7 @@ test.skipIf(REDIS === null)(
     const [one, two, three] = proxies
     for (const proxy of [two, three]) load(proxy)
     await begin(one, STEPS)
-    await until(
-      'all three are pooled',
-      async () => (await requestsOf(one)).filter((all) => all > 50).length === 2,
-      20_000,
-    )
+    await until('all three are pooled', async () => (await requestsOf(one)).filter((all) => all > 50).length === 2)
     const before = await current(one)
     expect(before.verdict!.instances.map(({ isSelf }) => isSelf).sort()).toEqual([false, false, true])
     const sum = before.verdict!.instances.reduce((all, { canary }) => all + canary.requests, 0)
@@ -56,7 +52,6 @@ test.skipIf(REDIS === null)(
     expect(told.verdict!.canary.failed).toBeLessThan(40)
     expect(told.harm.failed).toBeGreaterThanOrEqual(told.verdict!.canary.failed)
   },
-  60_000,
 )
 
 test.skipIf(REDIS === null)(
@@ -66,15 +61,15 @@ test.skipIf(REDIS === null)(
     const [one, two] = proxies
     const traffic = load(two)
     await begin(one, STEPS)
-    await until('both are pooled', async () => (await requestsOf(one)).some((all) => all > 100), 20_000)
+    await until('both are pooled', async () => (await requestsOf(one)).some((all) => all > 100))
     // In a Redis that is new no seat is given out for three seconds.
-    await until('it has a seat', async () => (await redis.ask('HLEN', '{turnout}:seats')).startsWith(':2'), 20_000)
+    await until('it has a seat', async () => (await redis.ask('HLEN', '{turnout}:seats')).startsWith(':2'))
     const from = traffic.outcomes.length
     await until('it has been told so', () => traffic.outcomes.length > from + 100)
     redis.signal('SIGSTOP')
     green.failing = 1
     const events = async () => JSON.stringify(await call(two, 'GET', '/v1/events?follow=false').catch(String))
-    await until('it is told', async () => /this instance by itself takes green out/.test(await events()), 20_000)
+    await until('it is told', async () => /this instance by itself takes green out/.test(await events()))
     const isQuiet = async () => {
       const from = traffic.outcomes.length
       await until('some have come', () => traffic.outcomes.length > from + 100)
@@ -86,5 +81,4 @@ test.skipIf(REDIS === null)(
     const told = await reached(one, 'rolledBack')
     expect(told.reason).toMatch(/failed/)
   },
-  90_000,
 )

@@ -115,7 +115,7 @@ describe.skipIf(prometheus === null)('by Prometheus', () => {
       expect.closeTo(0.05, 1),
       1,
     ])
-  }, 90_000)
+  })
 
   test('a version that is equal goes forward, once Prometheus is there; until then nothing moves', async () => {
     const [apps, port, proxy] = [await startApps(), await closedPort(), await startAlike()]
@@ -148,5 +148,5 @@ describe.skipIf(prometheus === null)('by Prometheus', () => {
       reason: 'checkout of green was 0.75, above 0.5, 2 times in a row, which is its bound',
       verdict: { metric: 'checkout', metrics: [{ name: 'checkout', canary: null, value: 0.75, evidence: 1 }] },
     })
-  }, 90_000)
+  })
 })

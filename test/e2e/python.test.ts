@@ -96,7 +96,7 @@ describe.skipIf(python === null).each([{ sharedReads: true }, { sharedReads: fal
       expect(String(listing.bytes)).toContain('<a href="17.bin">')
       expect(await ask('/none')).toMatchObject({ status: 404, reason: 'File not found' })
       expect((await ask('/17.bin', 'HEAD')).headers['content-length']).toBe(String(contentOf(17).length))
-    }, 60_000)
+    })
 
     test('answers that end with the connection come in chunks, over connections that stay', async () => {
       const { ask, connections } = await start('close')
@@ -113,6 +113,6 @@ describe.skipIf(python === null).each([{ sharedReads: true }, { sharedReads: fal
       const echoed = await ask('/echo', 'POST', big)
       expect(echoed).toMatchObject({ status: 200, reason: 'Fine', headers: { 'x-request-version': 'HTTP/1.1' } })
       expect(echoed.bytes.equals(big)).toBe(true)
-    }, 60_000)
+    })
   },
 )

@@ -95,7 +95,7 @@ describe('the commands of the README', () => {
     demo.stdout!.on('data', (chunk) => {
       welcome += chunk
     })
-    await until('the demo says what to try', () => welcome.includes('Ctrl-C ends it all.'), 25_000)
+    await until('the demo says what to try', () => welcome.includes('Ctrl-C ends it all.'))
   })
 
   afterAll(async () => {
@@ -134,25 +134,21 @@ describe('the commands of the README', () => {
   }
 
   // A whole release is one of them.
-  test.each(commands.filter((command) => NOT_RUN[command] === undefined))(
-    '%s',
-    { timeout: 60_000 },
-    async (command) => {
-      const hook = command.includes(MIGRATION) ? (await startHook()).url : MIGRATION
-      const { child, wrote, ended } = paste(command.replace(MIGRATION, hook))
-      const goesOn = GO_ON[command]
-      if (goesOn !== undefined) {
-        await until(`${command} shows ${goesOn}`, () => goesOn.test(wrote.out + wrote.err), 20_000)
-        child.kill('SIGINT')
-      }
-      const [code] = await ended
-      expect(code, wrote.err).toBe(0)
-      expect(wrote.out + wrote.err).not.toBe('')
-      // Curl is content with any answer.
-      expect(wrote.out).not.toMatch(/"code":"/)
-      for (const [which, shows] of SHOWS) if (which.test(command)) expect(wrote.out).toMatch(shows)
-    },
-  )
+  test.each(commands.filter((command) => NOT_RUN[command] === undefined))('%s', async (command) => {
+    const hook = command.includes(MIGRATION) ? (await startHook()).url : MIGRATION
+    const { child, wrote, ended } = paste(command.replace(MIGRATION, hook))
+    const goesOn = GO_ON[command]
+    if (goesOn !== undefined) {
+      await until(`${command} shows ${goesOn}`, () => goesOn.test(wrote.out + wrote.err))
+      child.kill('SIGINT')
+    }
+    const [code] = await ended
+    expect(code, wrote.err).toBe(0)
+    expect(wrote.out + wrote.err).not.toBe('')
+    // Curl is content with any answer.
+    expect(wrote.out).not.toMatch(/"code":"/)
+    for (const [which, shows] of SHOWS) if (which.test(command)) expect(wrote.out).toMatch(shows)
+  })
 
   test('the CI job finds the pool without traffic, fails with 4 when the release goes back, and aborts when cancelled', async () => {
     const [{ text }] = blocks.filter(({ info }) => info === 'yml')

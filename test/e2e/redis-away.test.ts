@@ -257,7 +257,7 @@ withRedis(
     const told = (proxy: TestProxy) => call<ToldRollout>(proxy, 'GET', `${path}/${id}`)
     await until('its step runs', async () => (await told(one)).weight === 50)
     await redis.ask('FLUSHALL')
-    await until('it is done', async () => (await told(one)).state === 'done', 20_000)
+    await until('it is done', async () => (await told(one)).state === 'done')
     await until('the other shows that', async () => (await told(two)).state === 'done')
     expect([await poolOf(one), await poolOf(two)]).toEqual(['green', 'green'])
     expect(await redis.ask('HGET', '{turnout}:named', 'rollouts')).toContain('shop')
@@ -283,7 +283,7 @@ withRedis(
     await until('its first step runs on both', () => loads.every((load) => poolsOf(load).includes('green')))
     await redis.kill()
     const waits = async () => (await told(one)).gates.some(({ gate, state }) => gate === 'store' && state === 'waiting')
-    await until('it waits for the store, and says so', waits, 20_000)
+    await until('it waits for the store, and says so', waits)
     expect(await eventsOf(one)).toContain(`rollout ${id} of shop waits`)
     const from = loads.map(({ outcomes }) => outcomes.length)
     await until(
@@ -298,7 +298,7 @@ withRedis(
       expect([share > 0.1, share < 0.3]).toEqual([true, true])
     }
     await redis.restart()
-    await until('it is done', async () => (await told(one).catch(() => null))?.state === 'done', 40_000)
+    await until('it is done', async () => (await told(one).catch(() => null))?.state === 'done')
     await until('the other shows that', async () => (await told(two)).state === 'done')
     expect(await poolOf(one)).toBe('green')
     // It reads of the end when it is asked, and follows the split within half a second.

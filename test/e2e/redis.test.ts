@@ -208,19 +208,18 @@ test.skipIf(REDIS === null)(
     const [one] = proxies
     await until('each knows the other', async () => (await statusOf(one)).instances.length === 2)
     relay.drop(true)
-    await until('it has left', async () => (await readiness(cut)) === 503, 10_000)
+    await until('it has left', async () => (await readiness(cut)) === 503)
     await until('nobody waits for it', async () => (await statusOf(one)).instances.length === 1)
     expect(await switchTo(one, 'green')).not.toHaveProperty('complete')
     expect([await poolOf(one), await poolOf(cut)]).toEqual(['green', 'blue'])
     await expect(switchTo(cut, 'blue')).rejects.toThrow(/503/)
     relay.drop(false)
     const healedMs = performance.now()
-    await until('it routes by it', async () => (await poolOf(cut)) === 'green', 10_000)
+    await until('it routes by it', async () => (await poolOf(cut)) === 'green')
     // A second on a quiet machine.
     expect(performance.now() - healedMs).toBeLessThan(2_000)
     await until('it is ready', async () => (await readiness(cut)) === 200)
   },
-  60_000,
 )
 
 test.skipIf(REDIS === null)(
@@ -270,9 +269,9 @@ test.skipIf(REDIS === null)(
     const told = (proxy: TestProxy) => call<ToldRollout>(proxy, 'GET', `${path}/current`)
     await until('its second step runs', async () => (await told(one)).weight === 30)
     one.child.kill('SIGSTOP')
-    await until('the other drives it', async () => !(await told(two)).runsElsewhere, 20_000)
+    await until('the other drives it', async () => !(await told(two)).runsElsewhere)
     one.child.kill('SIGCONT')
-    await until('it is done', async () => (await told(two)).state === 'done', 40_000)
+    await until('it is done', async () => (await told(two)).state === 'done')
     await until('and is so at the one that slept', async () => (await told(one)).state === 'done')
     const { entries } = await call<{ entries: { change: { kind: string; rollout?: string; weights?: unknown } }[] }>(
       two,
@@ -285,7 +284,6 @@ test.skipIf(REDIS === null)(
     expect(weights.filter((each, at) => each !== weights[at - 1])).toEqual([...new Set(weights)])
     expect([await poolOf(one), await poolOf(two)]).toEqual(['green', 'green'])
   },
-  90_000,
 )
 
 test.skipIf(REDIS === null)(
@@ -315,7 +313,7 @@ test.skipIf(REDIS === null)(
     // A key of another type, whose own is kept aside.
     await redis.ask('RENAME', '{turnout}:named', '{turnout}:aside')
     await redis.ask('SET', '{turnout}:named', 'x')
-    await until('it has left', async () => (await readiness(cautious)) === 503, 15_000)
+    await until('it has left', async () => (await readiness(cautious)) === 503)
     await until(
       'it says why',
       async () => /was not followed for .* holds something else under one of our keys.*WRONGTYPE/.test(await ready()),
@@ -326,10 +324,9 @@ test.skipIf(REDIS === null)(
     expect(storeStaleMs).toBeGreaterThan(3_000)
     expect([await readiness(one), await poolOf(one)]).toEqual([200, 'blue'])
     await redis.ask('RENAME', '{turnout}:aside', '{turnout}:named')
-    await until('it is back', async () => (await readiness(cautious)) === 200, 15_000)
+    await until('it is back', async () => (await readiness(cautious)) === 200)
     await until('nothing is wrong', async () => (await told()).storeFault === null && /"ready"/.test(await ready()))
     expect(await switchTo(one, 'green')).not.toHaveProperty('complete')
     expect([await poolOf(one), await poolOf(cautious)]).toEqual(['green', 'green'])
   },
-  60_000,
 )

@@ -157,7 +157,7 @@ test('a version that fails all is rolled back: no client has seen a failed GET, 
   const load = startLoad(proxy.port, { connections: 16, pauseMs: () => PACE_MS, next })
   const steps = [{ weight: 10, until: 'promoted', for: '1h' }]
   await call(proxy, 'POST', ROLLOUTS, { to: 'green', strategy: 'canary', steps })
-  await until('it is back', async () => (await current(proxy)).state === 'rolledBack', 20_000)
+  await until('it is back', async () => (await current(proxy)).state === 'rolledBack')
   // What was under way then may still end.
   const ended = load.outcomes.length + 16
   await until('there is some more', () => load.outcomes.length > ended + 300)
@@ -170,7 +170,7 @@ test('a version that fails all is rolled back: no client has seen a failed GET, 
   // A few, by their share and the ten answers or so that a verdict takes, and none from the rollback on.
   expect(failed.length).toBeLessThan(20)
   expect(failed.filter(({ at }) => at >= ended)).toEqual([])
-}, 60_000)
+})
 
 test('what a new version has failed, and nobody had room for in time, is its harm', async () => {
   const fail: RequestListener = (_, response) => response.writeHead(503, { 'content-length': 0 }).end()
@@ -192,7 +192,7 @@ test('what a new version has failed, and nobody had room for in time, is its har
   await until('it is counted', async () => (await current(proxy)).harm.failed >= 4)
   for (const response of busy) response.end()
   await Promise.all(answers)
-}, 30_000)
+})
 
 test('what the live pool fails is not given to the new version', async () => {
   const green = await startNamed('green')

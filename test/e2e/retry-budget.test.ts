@@ -25,7 +25,7 @@ test('targets that all fail get a fifth of the requests twice, not all of them',
   const proxy = await startProxy({ workers: 1, services: { shop: service({ blue: [a.url, b.url] }) } })
   const startedMs = performance.now()
   const load = startLoad(proxy.port, { connections: 8, next: (_, n) => (n < 50 ? { method: 'GET' } : null) })
-  await until('all are answered', () => load.outcomes.length === 400, 20_000)
+  await until('all are answered', () => load.outcomes.length === 400)
   const seconds = (performance.now() - startedMs) / 1_000
   expect(load.outcomes.every(({ status }) => status === 502)).toBe(true)
   const repeats = a.connections() + b.connections() - 400
@@ -52,7 +52,7 @@ test('the budget of one service is not spent by another', async () => {
     connections: 2,
     next: (_, n) => (n < 100 ? { method: 'GET', headers: { Host: 'shaky.test' } } : null),
   })
-  await until('all are answered', () => beside.outcomes.length === 200, 20_000)
+  await until('all are answered', () => beside.outcomes.length === 200)
   await load.stop()
   expect(beside.outcomes.filter(({ status }) => status !== 200)).toEqual([])
   expect(await metric(proxy, 'turnout_retries_total', 'service="shaky"')).toBeGreaterThan(0)
@@ -87,7 +87,7 @@ test('a request that nobody else can take is not counted as repeated, and its fa
   const closing = await startClosing()
   const proxy = await startProxy({ services: { shop: service({ blue: [closing.url] }) } })
   const load = startLoad(proxy.port, { connections: 2, next: (_, n) => (n < 40 ? { method: 'GET' } : null) })
-  await until('all are answered', () => load.outcomes.length === 80, 20_000)
+  await until('all are answered', () => load.outcomes.length === 80)
   expect(closing.connections()).toBe(80)
   expect(await metric(proxy, 'turnout_retries_total')).toBe(0)
   expect(await metric(proxy, 'turnout_retries_over_budget_total')).toBe(0)

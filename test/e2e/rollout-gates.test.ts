@@ -318,7 +318,7 @@ describe('a schedule', () => {
       expect(told.gates.at(-1)).toMatchObject({ gate: 'schedule', state: 'skipped', reason: 'the rollout ended first' })
       await load.stop()
     }
-  }, 30_000)
+  })
 
   test('does not count for a release that is to begin now, and a dry run tells how long it would wait', async () => {
     const schedule = { notBefore: '2099-01-01T08:00', timezone: 'Europe/Berlin' }
@@ -447,8 +447,8 @@ describe('what a rollout has replaced', () => {
     await second.exited()
     set(3_600_000)
     const third = await start()
-    await until('it is retired', () => hook.heard.length > 0, 20_000)
-    await until('that is told', async () => (await current(third)).standbyUntilMs === null, 20_000)
+    await until('it is retired', () => hook.heard.length > 0)
+    await until('that is told', async () => (await current(third)).standbyUntilMs === null)
     const key = hook.heard[0]['key']
     expect(key).toMatch(/^r-\w+-\d+-0$/)
     await third.close()
@@ -456,7 +456,7 @@ describe('what a rollout has replaced', () => {
     expect((await current(fourth)).standbyUntilMs).toBeNull()
     await call(fourth, 'DELETE', POOL)
     expect(hook.heard).toHaveLength(1)
-  }, 60_000)
+  })
 
   test('a hook that retires needs a time after which it is called', async () => {
     const proxy = await startShop([(await startNamed('green')).url])
@@ -533,13 +533,13 @@ describe('programs as hooks', () => {
       ...QUICK,
       hooks: [{ at: 'AfterInstall', command: command(folder, 'hang'), timeout: '300ms' }],
     })
-    await until('it is rolled back', async () => (await current(proxy)).state === 'rolledBack', 20_000)
+    await until('it is rolled back', async () => (await current(proxy)).state === 'rolledBack')
     expect((await current(proxy)).reason).toMatch(/hang: no end in time$/)
     for (const name of ['child', 'self']) {
       const pid = Number(readFileSync(join(folder, name), 'utf8'))
       await until(`${name} has gone`, () => !isAlive(pid))
     }
-  }, 30_000)
+  })
 
   test('an abort ends one that runs', async () => {
     const { proxy, folder } = await startWith({ slow: 'echo $$ > self\nexec sleep 600' })

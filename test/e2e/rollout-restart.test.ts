@@ -52,7 +52,7 @@ test('it goes on where it was, and nobody else moves its service', async () => {
   await expect(call(second, 'PUT', '/v1/services/shop/pools/green', pool)).rejects.toThrow(running)
   await call(second, 'POST', `${ROLLOUTS}/${id}/abort`)
   expect((await specOf(second)).split).toEqual({ blue: 100, green: 0 })
-}, 60_000)
+})
 
 test('it is judged in the step that it was in, and goes back when the new version fails', async () => {
   const { state, start } = await startFleet()
@@ -65,7 +65,7 @@ test('it is judged in the step that it was in, and goes back when the new versio
   })
   state.failing = true
   expect(await reached(second, 'rolledBack')).toMatchObject({ id, reason: expect.stringContaining('of green failed') })
-}, 60_000)
+})
 
 test('a file that was edited meanwhile stops no start, and waits until it is applied again', async () => {
   const { blue, start } = await startFleet()
@@ -79,4 +79,4 @@ test('a file that was edited meanwhile stops no start, and waits until it is app
   second.child.kill('SIGHUP')
   await until('the file is applied', async () => (await specOf(second)).debugHeaders)
   expect(Object.keys((await specOf(second)).pools)).toEqual(['blue'])
-}, 60_000)
+})

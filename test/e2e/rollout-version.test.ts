@@ -5,7 +5,7 @@ import type { ToldRollout } from '../../src/rollout/told.ts'
 import { startHook } from '../helpers/hook.ts'
 import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
-import { begin, current, reached, reachedWithin } from '../helpers/rollouts.ts'
+import { begin, current, reached } from '../helpers/rollouts.ts'
 import { startNamed, startUpstream } from '../helpers/upstream.ts'
 
 /** The version of the pool in the helper's spec. */
@@ -80,7 +80,7 @@ test('a target that restarts with its old version is noticed, though nobody has 
   await begin(proxy, PAUSED)
   await reached(proxy, 'paused')
   target.version = 'old'
-  expect((await reachedWithin(20_000, proxy, 'rolledBack')).reason).toBe(wrong(target))
+  expect((await reached(proxy, 'rolledBack')).reason).toBe(wrong(target))
 }, 40_000)
 
 test.each<[string, (proxy: TestProxy, target: Target) => Promise<void>]>([
@@ -109,7 +109,7 @@ test.each<[string, (proxy: TestProxy, target: Target) => Promise<void>]>([
   await until('all were asked', () => target.asked >= 2)
   await goAndComeBack(proxy, target)
   // Sooner than those that are asked now and then.
-  expect((await reachedWithin(5_000, proxy, 'rolledBack')).reason).toBe(wrong(target))
+  expect((await reached(proxy, 'rolledBack')).reason).toBe(wrong(target))
 })
 
 test('a target that is silent is waited for before the end, and one that is out is not asked', async () => {

@@ -6,11 +6,8 @@ import { startHook } from '../helpers/hook.ts'
 import { type Load, startLoad } from '../helpers/load.ts'
 import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
-import { begin, current, ROLLOUTS, reachedWithin, turnout } from '../helpers/rollouts.ts'
+import { begin, current, ROLLOUTS, reached, turnout } from '../helpers/rollouts.ts'
 import { startFailing, startNamed, startUpstream } from '../helpers/upstream.ts'
-
-const reached = (proxy: TestProxy, ...states: Parameters<typeof reachedWithin>[2][]) =>
-  reachedWithin(30_000, proxy, ...states)
 
 async function splitOf(proxy: TestProxy): Promise<unknown> {
   const { spec } = await call<{ spec: { split: unknown } }>(proxy, 'GET', '/v1/services/shop')
@@ -48,7 +45,7 @@ describe('a release that is well', () => {
     // Who goes back then, goes back to where it all began.
     await call(proxy, 'POST', '/v1/services/shop/back')
     expect(await splitOf(proxy)).toEqual({ blue: 100, green: 0 })
-  }, 60_000)
+  })
 
   test('with gates, warm-up, smoke tests, five steps and a bake, no request fails', async () => {
     const heard: string[] = []
@@ -80,7 +77,7 @@ describe('a release that is well', () => {
     const outcomes = await load.stop()
     expect(outcomes.length).toBeGreaterThan(500)
     expect(outcomes.filter(({ status }) => status !== 200)).toEqual([])
-  }, 90_000)
+  })
 
   test('with no traffic at all does not advance', async () => {
     const green = await startFailing()
@@ -119,7 +116,7 @@ describe('a release that fails', () => {
     expect(failed.length).toBeGreaterThan(0)
     expect(failed.length).toBeLessThan(30)
     expect(back.harm.failed).toBeLessThanOrEqual(failed.length)
-  }, 60_000)
+  })
 
   test('goes back also when it goes bad late, in the bake, and when it is paused', async () => {
     for (const pausesAt of [null, 60]) {
@@ -136,7 +133,7 @@ describe('a release that fails', () => {
       expect(await reached(proxy, 'rolledBack')).toMatchObject({ weight: 0, verdict: { outcome: 'fail' } })
       await load.stop()
     }
-  }, 60_000)
+  })
 
   test('a harm budget ends it at its own count', async () => {
     const green = await startFailing()
@@ -148,7 +145,7 @@ describe('a release that fails', () => {
     expect(back.reason).toMatch(/more than 3 answers of green failed, which is its harm budget/)
     expect(back.harm.budget).toBe(3)
     await load.stop()
-  }, 60_000)
+  })
 })
 
 test('with onFailure: pause it waits for a person, who may go on: from there it is judged anew', async () => {
@@ -172,7 +169,7 @@ test('with onFailure: pause it waits for a person, who may go on: from there it 
   green.failing = 1
   expect(await reached(proxy, 'paused')).toMatchObject({ weight: 80, verdict: { outcome: 'fail' } })
   await load.stop()
-}, 60_000)
+})
 
 describe('before any traffic', () => {
   test('smoke tests are asked of the new version, and one that fails ends it at once', async () => {
@@ -272,7 +269,7 @@ describe('from the command line', () => {
       'done',
       undefined,
     ])
-  }, 60_000)
+  })
 
   test('deploy gives a pool that has traffic no new targets: they would be live at once, unjudged', async () => {
     const [green, other] = [await startNamed('green'), await startNamed('other')]
@@ -397,7 +394,7 @@ describe('while it runs', () => {
       // Once more is no harm.
       await call(proxy, 'POST', `${ROLLOUTS}/current/abort`)
     }
-  }, 60_000)
+  })
 })
 
 test('whoever begins, pauses, resumes, promotes or aborts it is named in its history, and in the audit of what it shifts for them', async () => {
@@ -426,4 +423,4 @@ test('whoever begins, pauses, resumes, promotes or aborts it is named in its his
   const { entries } = await as<{ entries: { change: Record<string, unknown> }[] }>('ann', 'GET', '/v1/audit')
   const shifts = entries.filter(({ change }) => change['kind'] === 'shift')
   expect(shifts.map(({ change }) => change['askedBy']).reverse()).toEqual(['ann', 'ann', 'dan', 'eve'])
-}, 30_000)
+})

@@ -57,7 +57,7 @@ test('a record that goes, one that comes, and one whose port changes, under load
   await until('both serve', () => a.requests() > 50 && b.requests() > 50)
   server.set('_web._tcp.test', records(`1 1 ${moved.port} b.test`, `1 1 ${c.port} c.test`))
   const next = [`127.0.0.2:${moved.port}`, `127.0.0.3:${c.port}`]
-  await until('it is followed', async () => (await placesNow()).join() === next.join(), 15_000)
+  await until('it is followed', async () => (await placesNow()).join() === next.join())
   await until('they are probed', async () => (await status()).addresses.every(({ health }) => health === 'healthy'))
   await until('the new ones serve', () => moved.requests() > 50 && c.requests() > 50)
   // What was decided before has come by now.

@@ -108,7 +108,6 @@ test.each([
     const proxy = await startProxy({ services: { shop: service({ blue: [url] }) } }, { sharedReads })
     expect(await readEvents(proxy, version, side)).toBe(ALL)
   },
-  60_000,
 )
 
 test('the head of a stream arrives before its first event', async () => {

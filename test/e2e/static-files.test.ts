@@ -163,5 +163,5 @@ describe.skipIf(nginx === null)('files of a real nginx', () => {
     })
     expect(wrong).toEqual([])
     expect(opened()).toBe(CONNECTIONS)
-  }, 60_000)
+  })
 })

@@ -49,7 +49,6 @@ const isLinux = process.platform === 'linux'
 
 test.skipIf(python === null || !isLinux)(
   'it is told who serves, after an upgrade the new process, and that it ends; the old one ends by itself',
-  { timeout: 60_000 },
   async () => {
     const folder = temporaryFolder()
     const name = join(folder, 'notify')
@@ -133,39 +132,35 @@ function activated(config: Record<string, unknown>, folder: string, descriptors:
 test.skipIf(libc === null).each([
   [3, 2],
   [1, 2],
-])(
-  'of %i sockets that it has opened, %i workers serve all, also after an upgrade',
-  { timeout: 60_000 },
-  async (count, workers) => {
-    const { url } = await startNamed('blue')
-    const sockets = await open(count)
-    const folder = temporaryFolder()
-    const services = { shop: service({ blue: [url] }) }
-    const listeners = [{ address: `127.0.0.1:${sockets.port}` }]
-    const { child, exited, output } = activated(
-      { listeners, workers, store: 'sqlite:./turnout.db', services },
-      folder,
-      sockets.descriptors,
-    )
-    await until('it serves', () => output().includes('"msg":"serving"'), 25_000)
-    // From here on only they accept.
-    sockets.close()
-    const askAll = async () => {
-      for (let n = 0; n < 30; n++) expect(await ask(sockets.port, { method: 'GET' })).toMatchObject({ status: 200 })
-    }
-    await askAll()
-    const { admin } = JSON.parse(
-      output()
-        .split('\n')
-        .find((line) => line.includes('"serving"'))!,
-    ) as { admin: string }
-    const done = (await (await fetch(`${admin}/v1/upgrade`, { method: 'POST' })).json()) as { pid: number }
-    onTestFinished(() => killed(done.pid))
-    await askAll()
-    child.kill('SIGTERM')
-    expect(await exited).toBe(0)
-  },
-)
+])('of %i sockets that it has opened, %i workers serve all, also after an upgrade', async (count, workers) => {
+  const { url } = await startNamed('blue')
+  const sockets = await open(count)
+  const folder = temporaryFolder()
+  const services = { shop: service({ blue: [url] }) }
+  const listeners = [{ address: `127.0.0.1:${sockets.port}` }]
+  const { child, exited, output } = activated(
+    { listeners, workers, store: 'sqlite:./turnout.db', services },
+    folder,
+    sockets.descriptors,
+  )
+  await until('it serves', () => output().includes('"msg":"serving"'))
+  // From here on only they accept.
+  sockets.close()
+  const askAll = async () => {
+    for (let n = 0; n < 30; n++) expect(await ask(sockets.port, { method: 'GET' })).toMatchObject({ status: 200 })
+  }
+  await askAll()
+  const { admin } = JSON.parse(
+    output()
+      .split('\n')
+      .find((line) => line.includes('"serving"'))!,
+  ) as { admin: string }
+  const done = (await (await fetch(`${admin}/v1/upgrade`, { method: 'POST' })).json()) as { pid: number }
+  onTestFinished(() => killed(done.pid))
+  await askAll()
+  child.kill('SIGTERM')
+  expect(await exited).toBe(0)
+})
 
 test.skipIf(libc === null)('a socket that belongs to no listener is a fault, and is named', async () => {
   const sockets = await open(1)

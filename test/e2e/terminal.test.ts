@@ -30,10 +30,10 @@ async function served(env: Record<string, string>, level = 'info') {
   const terminal = inTerminal(python!, [process.execPath, MAIN, 'serve'], { env, cwd: folder })
   const admin = `http://127.0.0.1:${adminPort}`
   const isReady = async () => (await fetch(`${admin}/readyz`).catch(() => null))?.ok === true
-  await until('it is ready', isReady, 40_000)
+  await until('it is ready', isReady)
   await call({ admin } as never, 'PUT', '/v1/services/shop/split', { weights: { blue: 90, green: 10 } })
   await ask(port, { path: '/a' })
-  await until('the request is logged', () => terminal.text().includes('/a'), 20_000)
+  await until('the request is logged', () => terminal.text().includes('/a'))
   // As a person would end it.
   terminal.type(CTRL_C)
   expect(await terminal.code).toBe(0)
@@ -69,7 +69,7 @@ test.skipIf(python === null)('a level that is bad is coloured there, unless NO_C
   writeFileSync(join(folder, 'turnout.yaml'), stringify(config))
   const look = async (env: Record<string, string>) => {
     const terminal = inTerminal(python!, [process.execPath, MAIN, 'serve'], { env, cwd: folder })
-    await until('the target is unhealthy', () => terminal.text().includes('is unhealthy: '), 40_000)
+    await until('the target is unhealthy', () => terminal.text().includes('is unhealthy: '))
     terminal.type(CTRL_C)
     expect(await terminal.code).toBe(0)
     return terminal.text()
@@ -174,7 +174,7 @@ test.skipIf(python === null).each(WAITING)(
     }
     const env = { TURNOUT_ADMIN: proxy.admin }
     const terminal = inTerminal(python!, [process.execPath, MAIN, ...argv.split(' ')], { columns: 120, env })
-    await until('it shows what it waits for', () => shows.test(terminal.text()), 20_000)
+    await until('it shows what it waits for', () => shows.test(terminal.text()))
     terminal.type(CTRL_C)
     expect(await terminal.code).toBe(code)
     expect(terminal.text()).toContain(says)

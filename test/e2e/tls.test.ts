@@ -101,7 +101,6 @@ describe.skipIf(openssl === null)('a TLS listener', () => {
       expect(found).toEqual([SIZE])
       expect(fault ?? bytes).toBe(SIZE)
     },
-    60_000,
   )
 
   test('tunnels WebSockets', async () => {
@@ -137,43 +136,35 @@ describe.skipIf(openssl === null)('a TLS listener', () => {
     expect(blue.requests()).toBe(1)
   })
 
-  test.skipIf(process.platform !== 'linux')(
-    'a slow reader behind it does not grow the process by 64 MB',
-    async () => {
-      const certificate = makeCertificate(openssl!, temporaryFolder())
-      const { url } = await startTcp(async (socket) => {
-        await readPattern(socket)
-        socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${2 ** 31}\r\n\r\n`)
-        await sendPattern(socket, 2 ** 31, false)
-      })
-      const config = { listeners: listening(certificate), services: { shop: service({ blue: [url] }) } }
-      const proxy = await startProcess(config, temporaryFolder())
-      const residentBytes = () => {
-        const line = /^VmRSS:\s*(\d+) kB/m.exec(readFileSync(`/proc/${proxy.child.pid}/status`, 'utf8'))
-        return Number(line?.[1]) * 1024
-      }
-      const before = residentBytes()
-      const socket = await connect(proxy.port, certificate.cert)
-      let taken = 0
-      let most = before
-      socket.on('data', (bytes) => {
-        taken += bytes.length
-        socket.pause()
-        setTimeout(() => socket.resume(), 2)
-      })
-      socket.write('GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n')
-      await until(
-        'enough was read',
-        () => {
-          most = Math.max(most, residentBytes())
-          return taken > 12 * MIB
-        },
-        60_000,
-      )
-      expect(most - before).toBeLessThan(GROWTH_MAX)
-    },
-    90_000,
-  )
+  test.skipIf(process.platform !== 'linux')('a slow reader behind it does not grow the process by 64 MB', async () => {
+    const certificate = makeCertificate(openssl!, temporaryFolder())
+    const { url } = await startTcp(async (socket) => {
+      await readPattern(socket)
+      socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${2 ** 31}\r\n\r\n`)
+      await sendPattern(socket, 2 ** 31, false)
+    })
+    const config = { listeners: listening(certificate), services: { shop: service({ blue: [url] }) } }
+    const proxy = await startProcess(config, temporaryFolder())
+    const residentBytes = () => {
+      const line = /^VmRSS:\s*(\d+) kB/m.exec(readFileSync(`/proc/${proxy.child.pid}/status`, 'utf8'))
+      return Number(line?.[1]) * 1024
+    }
+    const before = residentBytes()
+    const socket = await connect(proxy.port, certificate.cert)
+    let taken = 0
+    let most = before
+    socket.on('data', (bytes) => {
+      taken += bytes.length
+      socket.pause()
+      setTimeout(() => socket.resume(), 2)
+    })
+    socket.write('GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n')
+    await until('enough was read', () => {
+      most = Math.max(most, residentBytes())
+      return taken > 12 * MIB
+    })
+    expect(most - before).toBeLessThan(GROWTH_MAX)
+  })
 })
 
 /** An https target that gives back what it is sent; tells how many connections it has seen. */
@@ -205,18 +196,14 @@ describe.skipIf(openssl === null)('an https target', () => {
   test.each([
     ['DNS:localhost', 'localhost'],
     ['IP:127.0.0.1', '127.0.0.1'],
-  ])(
-    'with a certificate for %s gets requests over connections that are kept',
-    async (names, host) => {
-      const { proxy, target } = await start(names, host, true)
-      for (let turn = 0; turn < 5; turn++) {
-        const answer = await fetch(proxy.url, { method: 'POST', body: `turn ${turn}` })
-        expect([answer.status, await answer.text()]).toEqual([200, `turn ${turn}`])
-      }
-      expect(target.connections()).toBe(1)
-    },
-    60_000,
-  )
+  ])('with a certificate for %s gets requests over connections that are kept', async (names, host) => {
+    const { proxy, target } = await start(names, host, true)
+    for (let turn = 0; turn < 5; turn++) {
+      const answer = await fetch(proxy.url, { method: 'POST', body: `turn ${turn}` })
+      expect([answer.status, await answer.text()]).toEqual([200, `turn ${turn}`])
+    }
+    expect(target.connections()).toBe(1)
+  })
 
   test('gets and gives large bodies byte for byte', async () => {
     const { proxy } = await start('IP:127.0.0.1', '127.0.0.1', true)
@@ -229,19 +216,15 @@ describe.skipIf(openssl === null)('an https target', () => {
     await sendPattern(socket, SIZE, false)
     const { fault, bytes } = await answer
     expect(fault ?? bytes).toBe(SIZE)
-  }, 60_000)
+  })
 
   test.each([
     ['that nobody vouches for', 'IP:127.0.0.1', false],
     ['for another name', 'DNS:elsewhere.example', true],
-  ])(
-    'with a certificate %s is not spoken to',
-    async (_what, names, trusted) => {
-      const { proxy } = await start(names, '127.0.0.1', trusted)
-      const answer = await fetch(proxy.url, { method: 'POST', body: 'secret' })
-      expect(answer.status).toBe(502)
-      expect(answer.headers.get('x-turnout-error')).toBe('upstream_connect_failed')
-    },
-    60_000,
-  )
+  ])('with a certificate %s is not spoken to', async (_what, names, trusted) => {
+    const { proxy } = await start(names, '127.0.0.1', trusted)
+    const answer = await fetch(proxy.url, { method: 'POST', body: 'secret' })
+    expect(answer.status).toBe(502)
+    expect(answer.headers.get('x-turnout-error')).toBe('upstream_connect_failed')
+  })
 })

@@ -140,7 +140,7 @@ test('under load, from two workers to one and back to two, with a listener that 
   await until('the last has ended', () => !isAlive(pids[2]))
 })
 
-test('a new one that cannot start is told with its reason, and changes nothing', { timeout: 60_000 }, async () => {
+test('a new one that cannot start is told with its reason, and changes nothing', async () => {
   const { proxy, services, upgrade, write } = await start()
   const more = service({ blue: ['http://127.0.0.1:1'] }, { routes: [{ host: 'more', path: '/' }] })
   const taken = createServer()
@@ -373,7 +373,7 @@ test('what a replaced one still has under way keeps its pool from being told dra
     `process ${third.pid} has ended: nothing was cut`,
     `process ${from.pid} has ended: nothing was cut`,
   ])
-}, 60_000)
+})
 
 test('a request that the old one holds goes on by a release, also when that could not be stored', async () => {
   const { proxy, upgrade, folder } = await start()
@@ -405,8 +405,8 @@ test('a request that the old one holds goes on by a release, also when that coul
     `process ${proxy.child.pid} has ended: nothing was cut`,
     `process ${third} has ended: nothing was cut; process ${second} has ended: nothing was cut`,
   ]
-  await expect.poll(() => ends(proxy), { timeout: 10_000 }).toEqual(over)
-}, 60_000)
+  await expect.poll(() => ends(proxy)).toEqual(over)
+})
 
 const CLIENTS = 60
 interface LetGo {
@@ -469,21 +469,21 @@ test('tunnels that the old one closes are counted by the new one, with all that 
     last = await told()
     return last.predecessor === null
   }
-  await until('it is over', look, 20_000)
+  await until('it is over', look)
   expect(last.pools.map((pool) => pool.letGo?.left)).toEqual([0, 0])
   expect(last.pools[0].letGo).toMatchObject({ before: CLIENTS, closed: CLIENTS })
   await until('all are back', () => sockets.clients.size === CLIENTS)
   const all = { before: CLIENTS, closed: CLIENTS, moved: CLIENTS, left: 0 }
-  await expect.poll(async () => (await told()).pools[0].letGo, { timeout: 10_000 }).toMatchObject(all)
+  await expect.poll(async () => (await told()).pools[0].letGo).toMatchObject(all)
   // Those who had come to green before are let go by the old one, too.
   const more = came() - 2 * CLIENTS
   expect(more).toBeGreaterThan(0)
   const those = { before: more, closed: more, moved: more, left: 0 }
-  await expect.poll(async () => (await told()).pools[1].letGo, { timeout: 10_000 }).toMatchObject(those)
+  await expect.poll(async () => (await told()).pools[1].letGo).toMatchObject(those)
   const series = (name: string) => new RegExp(`^${name}{.*pool="blue".*} ${CLIENTS}$`, 'm')
   const metrics = (await askAdmin(proxy, 'GET', '/metrics')).text
   for (const name of ['let_go', 'moved']) expect(metrics).toMatch(series(`turnout_tunnels_${name}_total`))
-}, 60_000)
+})
 
 test('what a replaced one closes is told on when the one between is killed, and only what was left in that is left no more', async () => {
   const { startTarget } = socketTargets()
@@ -519,4 +519,4 @@ test('what a replaced one closes is told on when the one between is killed, and 
   const { letGo } = (await told()).pools[0]
   expect(letGo!.before).toBeGreaterThanOrEqual(CLIENTS)
   expect(letGo!.left).toBe(0)
-}, 60_000)
+})

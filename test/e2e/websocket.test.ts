@@ -134,7 +134,7 @@ describe.each([
     expect(await closed).toEqual([4321, 'enough for today'])
     const leaving = await open(proxy)
     leaving.close(4003, 'bye')
-    await expect.poll(() => closes, { timeout: 10_000 }).toContainEqual([4003, 'bye'])
+    await expect.poll(() => closes).toContainEqual([4003, 'bye'])
   })
 
   test('a client that is cut off closes the connection to the target', async () => {
@@ -143,9 +143,9 @@ describe.each([
     socket.send('hello')
     expect(await nextMessage(socket)).toBe('hello')
     socket.terminate()
-    await expect.poll(() => closes, { timeout: 10_000 }).toEqual([[1006, '']])
+    await expect.poll(() => closes).toEqual([[1006, '']])
     const tunnels = async () => JSON.stringify(await call(proxy, 'GET', '/v1/services/shop/status'))
-    await expect.poll(tunnels, { timeout: 10_000 }).toContain('"tunnels":0')
+    await expect.poll(tunnels).toContain('"tunnels":0')
   })
 
   test('a message that is sent together with the handshake is not lost', async () => {

@@ -11,7 +11,7 @@ export interface RawAnswer {
 export interface RawOptions {
   /** Stop when this is true of the text so far; default: when the connection ends. */
   readonly until?: (text: string) => boolean
-  /** Give up after this many ms (default 5,000) and tell what there is, as `open`. */
+  /** Give up after this many ms (default 20,000) and tell what there is, as `open`. */
   readonly limitMs?: number
   /** Send our FIN behind the bytes. Default false. */
   readonly end?: boolean
@@ -23,7 +23,7 @@ export function rawRequest(
   pieces: string | readonly string[],
   options: RawOptions = {},
 ): Promise<RawAnswer> {
-  const { until = () => false, limitMs = 5_000, end = false } = options
+  const { until = () => false, limitMs = 20_000, end = false } = options
   return new Promise((resolve) => {
     let text = ''
     const socket = net.connect({ port, host: '127.0.0.1', noDelay: true, allowHalfOpen: true })
@@ -55,15 +55,15 @@ const PAUSE_MS = 5
 const PAUSE_MS_MAX = 100
 
 /**
- * Waits until a condition holds; rejects with `what` after `limitMs` (default 25,000: a machine that does other things may take its time). It looks every few ms; a condition that
+ * Waits until a condition holds; rejects with `what` after `limitMs` (default 60,000: a machine that does other things may take its time). It looks every few ms; a condition that
  * asks somebody, who would do little else, is looked at less often the longer it takes.
  */
-export function until(what: string, holds: () => boolean | Promise<boolean>, limitMs = 25_000): Promise<void> {
+export function until(what: string, holds: () => boolean | Promise<boolean>, limitMs = 60_000): Promise<void> {
   return look(what, holds, limitMs, PAUSE_MS_MAX)
 }
 
 /** As `until`, for a condition that brings about what is waited for, as one that moves a clock does: it always comes soon again. */
-export function drivenUntil(what: string, holds: () => Promise<boolean>, limitMs = 10_000): Promise<void> {
+export function drivenUntil(what: string, holds: () => Promise<boolean>, limitMs = 60_000): Promise<void> {
   return look(what, holds, limitMs, PAUSE_MS)
 }
 

@@ -90,7 +90,7 @@ export async function startSentinels(): Promise<RedisGroup> {
   await until('the replica is there', async () => /slave0:/.test(await primary.ask('INFO', 'replication')))
   for (const { port } of sentinels) {
     const knows = async () => knowsAll(await askRedis(port, 'SENTINEL', 'MASTER', 'turnout'))
-    await until('a sentinel knows all', knows, 20_000)
+    await until('a sentinel knows all', knows)
   }
   return groupOf([primary, replica], sentinels, async () => {
     for (const sentinel of sentinels) await sentinel.end()
@@ -134,7 +134,7 @@ export async function startCluster(): Promise<RedisGroup> {
   }
   for (const server of servers) {
     const isWhole = async () => /cluster_state:ok[\s\S]*cluster_known_nodes:3/.test(await server.ask('CLUSTER', 'INFO'))
-    await until('the cluster is whole', isWhole, 20_000)
+    await until('the cluster is whole', isWhole)
   }
   return groupOf(servers, servers)
 }

@@ -18,17 +18,14 @@ export const begin = (proxy: TestProxy, sent: object) =>
 
 type States = readonly ToldRollout['state'][]
 
-/** Waits until the rollout is in one of these states, ten seconds at most, and tells it. */
-export const reached = (proxy: TestProxy, ...states: States) => reachedWithin(10_000, proxy, ...states)
-
-/** The same with another limit: for rollouts of many steps. */
-export async function reachedWithin(limitMs: number, proxy: TestProxy, ...states: States): Promise<ToldRollout> {
+/** Waits until the rollout is in one of these states, and tells it. */
+export async function reached(proxy: TestProxy, ...states: States): Promise<ToldRollout> {
   let last = await current(proxy)
   const isThere = async (): Promise<boolean> => {
     last = await current(proxy)
     return states.includes(last.state)
   }
-  await until(`the rollout is ${states.join(' or ')}`, isThere, limitMs)
+  await until(`the rollout is ${states.join(' or ')}`, isThere)
   return last
 }
 

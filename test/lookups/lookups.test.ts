@@ -84,7 +84,7 @@ function stage(country?: Spec['country'], jwt?: Spec['jwt']) {
         for (const tick of ticks) tick()
         assert()
       },
-      { interval: 5, timeout: 5_000 },
+      { interval: 5 },
     )
   return { directory, write, ticks, given, events, warnings, thread, files, follow, until }
 }

@@ -133,7 +133,7 @@ describe('what targets are told', () => {
     await names.learn(['late.test'], 4_000)
     expect(at('late.test')).toEqual([])
     server.set('late.test', { answers: addresses(['10.0.0.1']) })
-    await vi.waitFor(() => expect(at('late.test')).toEqual(['10.0.0.1']), { timeout: 5_000 })
+    await vi.waitFor(() => expect(at('late.test')).toEqual(['10.0.0.1']))
     expect(news.map(({ message }) => message)).toEqual([
       'late.test cannot be resolved: there is no such name; it has no address',
       'late.test is at 10.0.0.1',
@@ -163,7 +163,7 @@ describe('what targets are told', () => {
       await vi.waitFor(() => {
         skip(5_000)
         expect(at('api.test')).toEqual([`10.0.0.${i}`])
-      }, 5_000)
+      })
     }
     expect(news.length).toBeGreaterThan(1)
     expect(news.length).toBeLessThan(5)
@@ -177,17 +177,17 @@ describe('nobody waits for a dead name server', () => {
     await names.learn(['slow.test'], 100)
     expect(performance.now() - startedMs).toBeLessThan(350)
     expect(at('slow.test')).toEqual([])
-    await vi.waitFor(() => expect(at('slow.test')).toEqual(['10.0.0.1']), 5_000)
+    await vi.waitFor(() => expect(at('slow.test')).toEqual(['10.0.0.1']))
   })
 
-  test('hundreds of silent names hold up no name that is answered', { timeout: 30_000 }, async () => {
+  test('hundreds of silent names hold up no name that is answered', async () => {
     // More than are looked up at the same time, so that some always wait.
     const silent = Array.from({ length: bulk(300, 600) }, (_, i) => `dead${i}.test`)
     const zones = Object.fromEntries(silent.map((name) => [name, { silent: true as const }]))
     const { names, at, server, skip } = await setup({ ...zones, 'api.test': { answers: addresses(['10.0.0.1']) } })
     await names.learn(['api.test'], 4_000)
     names.want(new Set(['api.test', ...silent]))
-    await vi.waitFor(() => expect(names.counts().failing).toBe(silent.length), 25_000)
+    await vi.waitFor(() => expect(names.counts().failing).toBe(silent.length))
     server.set('api.test', { answers: addresses(['10.0.0.2']) })
     const startedMs = performance.now()
     skip(61_000)

@@ -279,7 +279,7 @@ for (const plot of ['good', 'bad', 'paused', 'aborted', 'ill'] as const) {
       if (told.state !== 'preflight') expect([writes, told.state]).toEqual([writes, END[plot]])
       else expect(writes).toBeLessThan(4)
     }
-  }, 60_000)
+  })
 }
 
 test('and every state of a rollout was among them', () => {

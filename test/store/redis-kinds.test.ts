@@ -41,7 +41,7 @@ async function hears(make: () => Promise<Store>): Promise<void> {
           position = await one.commit(position, entry(position.revision + 1, null))
           return heard
         },
-        { interval: 100, timeout: 5_000 },
+        { interval: 100 },
       )
       .toBeGreaterThan(0)
     expect(await other.position()).toEqual(position)
@@ -100,7 +100,7 @@ describe.skipIf(REDIS === null)('a Redis behind sentinels', () => {
     await allow(group.servers)
     for (const node of group.nodes)
       await askRedis(Number(node.split(':')[1]), ...'ACL SETUSER turnout reset on >seen'.split(' '), ...SENTINEL_RIGHTS)
-  }, 60_000)
+  })
   afterAll(() => group.end())
   const asked = { name: 'turnout', sentinelUsername: 'turnout', sentinelPassword: 'seen' }
   const make = () => open({ sentinels: [...group.nodes], ...asked, database: 0, ...USER })
@@ -123,7 +123,7 @@ describe.skipIf(REDIS === null)('a Redis behind sentinels', () => {
     await expect(open({ sentinels: ['127.0.0.1:1'], name: 'turnout' })).rejects.toThrow(
       /no sentinel that can be reached/,
     )
-  }, 20_000)
+  })
 
   test('a change is answered once the replica has it, and counted where that stands still', async () => {
     const store = await fresh()
@@ -161,7 +161,7 @@ describe.skipIf(REDIS === null)('a Redis behind sentinels', () => {
     } finally {
       await store.close()
     }
-  }, 60_000)
+  })
 })
 
 describe.skipIf(REDIS === null)('a Cluster', () => {
@@ -169,7 +169,7 @@ describe.skipIf(REDIS === null)('a Cluster', () => {
   beforeAll(async () => {
     group = await startCluster()
     await allow(group.servers)
-  }, 60_000)
+  })
   afterAll(() => group.end())
   const make = (more: RedisSpec = {}) => open({ cluster: [group.nodes[1]], ...USER, ...more })
   const fresh = async () => {

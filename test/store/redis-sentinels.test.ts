@@ -82,7 +82,7 @@ describe.skipIf(REDIS === null)('a store behind sentinels', () => {
     await startSentinel(old.port),
   ]
   const standsAt = (store: Store, revision: number) =>
-    expect.poll(async () => (await store.position().catch(() => NOWHERE)).revision, { timeout: 4_000 }).toBe(revision)
+    expect.poll(async () => (await store.position().catch(() => NOWHERE)).revision).toBe(revision)
 
   test('leaves a primary that takes writes still, and that nobody follows any more, once one sentinel of several knows of another', async () => {
     const sentinels = await three()
@@ -125,9 +125,9 @@ describe.skipIf(REDIS === null)('a store behind sentinels', () => {
     const sentinels = await three()
     const store = await open(sentinels)
     await commitAll(store, 1)
-    await expect.poll(() => present.ask('HGET', '{turnout}:doc', 'revision'), { timeout: 10_000 }).toContain('$1')
+    await expect.poll(() => present.ask('HGET', '{turnout}:doc', 'revision')).toContain('$1')
     for (const sentinel of sentinels) sentinel.says = { primary: present.port, epoch: 2, others: [] }
-    await expect.poll(() => store.position().catch(({ code }) => code), { timeout: 4_000 }).toBe('store_unavailable')
+    await expect.poll(() => store.position().catch(({ code }) => code)).toBe('store_unavailable')
     await present.ask('REPLICAOF', 'NO', 'ONE')
     await standsAt(store, 1)
   })
@@ -157,7 +157,7 @@ describe.skipIf(REDIS === null)('a store behind sentinels', () => {
     const self = { id: 'a', name: 'here:1', version: '1', revision: 1, epoch: 1 }
     // What every instance says of itself each second is a write, so that one that changes nothing notices too.
     await expect(store.fleet!.announce(self)).rejects.toThrow(/is a replica, which takes no changes/)
-    await expect.poll(() => store.fleet!.announce(self).catch(() => null), { timeout: 4_000 }).toEqual([self])
+    await expect.poll(() => store.fleet!.announce(self).catch(() => null)).toEqual([self])
     expect(await store.position()).toEqual(NOWHERE)
   })
 })

@@ -91,7 +91,7 @@ describe.skipIf(REDIS === null)('a Redis', () => {
       await expect.poll(() => other.isShared(), { interval: 100 }).toBe(false)
       expect(await redis.ask('GET', '{turnout}:leader')).not.toBe(lead)
       // It learns of it with its next renewal.
-      await expect.poll(() => one.isShared(), { interval: 100, timeout: 3_000 }).toBe(true)
+      await expect.poll(() => one.isShared(), { interval: 100 }).toBe(true)
       expect(await fence()).toBeGreaterThan(first)
     })
   })
@@ -109,14 +109,14 @@ describe.skipIf(REDIS === null)('a Redis', () => {
         await redis.ask('DEL', '{turnout}:leader')
         await redis.ask(...lose)
         expect(await other.isShared()).toBe(true)
-        await expect.poll(() => redis.ask('GET', '{turnout}:fence'), { timeout: 3_000 }).toMatch(/\r\n\d{13}\r\n/)
+        await expect.poll(() => redis.ask('GET', '{turnout}:fence')).toMatch(/\r\n\d{13}\r\n/)
       }
       expect([await one.isShared(), await other.isShared(), lost]).toEqual([false, true, 0])
       // One that does not come back any more.
       const ghost = Date.now() + 60_000
       await redis.ask('SET', '{turnout}:leader', `"ghost ${ghost}"`)
       expect(await other.isShared()).toBe(true)
-      await expect.poll(() => lost, { timeout: 3_000 }).toBe(1)
+      await expect.poll(() => lost).toBe(1)
       await redis.ask('FLUSHALL')
       expect([await one.isShared(), await other.isShared()]).toEqual([true, true])
       skippedMs = 5_001
@@ -130,11 +130,11 @@ describe.skipIf(REDIS === null)('a Redis', () => {
       await expectCode(other.isShared(), 'store_unavailable')
       await redis.restart()
       await redis.ask('DEL', '{turnout}:leader')
-      await expect.poll(() => other.isShared().catch(() => null), { timeout: 5_000 }).toBe(true)
+      await expect.poll(() => other.isShared().catch(() => null)).toBe(true)
       skippedMs += 5_001
       expect(await other.isShared()).toBe(false)
     })
-  }, 20_000)
+  })
 
   test('what only a leader writes is refused from one that led before, which is told when it asks again', async () => {
     const one = await fresh()
@@ -159,7 +159,7 @@ describe.skipIf(REDIS === null)('a Redis', () => {
       // What people ask of it is nobody's lead.
       position = await one.commit(position, entry(2))
       expect(await other.commit(position, ofRollout(3))).toMatchObject({ revision: 3 })
-      await expect.poll(() => lost, { timeout: 3_000 }).toBe(1)
+      await expect.poll(() => lost).toBe(1)
       expect(await one.isShared()).toBe(true)
       // What it drove is under way until it is dropped, and knows of nothing.
       position = await one.position()
@@ -196,7 +196,7 @@ describe.skipIf(REDIS === null)('a Redis', () => {
       expect(await third.isShared()).toBe(false)
       await redis.kill()
       // Its renewals fail until its lease is over; then nobody is asked any more.
-      await expect.poll(() => third.isShared().catch(() => 'away'), { timeout: 8_000 }).toBe('away')
+      await expect.poll(() => third.isShared().catch(() => 'away')).toBe('away')
       const fromMs = performance.now()
       expect(await third.fleet!.stillLeads()).toBe(true)
       expect(performance.now() - fromMs).toBeLessThan(100)
@@ -206,7 +206,7 @@ describe.skipIf(REDIS === null)('a Redis', () => {
       expect(performance.now() - fromMs).toBeGreaterThan(1_900)
       await redis.restart()
     })
-  }, 20_000)
+  })
 
   test('what was answered is there after a kill, and a position of a document that fell is another', async () => {
     const store = await fresh()
@@ -216,7 +216,7 @@ describe.skipIf(REDIS === null)('a Redis', () => {
       await expectCode(store.position(), 'store_unavailable')
       await expectCode(store.commit(position, entry(4)), 'store_unavailable')
       await redis.restart()
-      await expect.poll(() => store.position().catch(() => null), { timeout: 5_000 }).toEqual(position)
+      await expect.poll(() => store.position().catch(() => null)).toEqual(position)
       expect(await store.load()).toEqual({ position, ...document(3) })
       await redis.ask('FLUSHALL')
       expect(await store.position()).toEqual(NOWHERE)
@@ -224,7 +224,7 @@ describe.skipIf(REDIS === null)('a Redis', () => {
       expect((await store.replace(NOWHERE, next)).revision).toBe(4)
       expect((await store.load()).services).toEqual({ shop: { ...service(4), revision: 4 } })
     })
-  }, 30_000)
+  })
 
   test('what is not our document is told: text that is no JSON, and the format of a newer Turnout', async () => {
     const store = await fresh()
@@ -320,7 +320,7 @@ describe.skipIf(REDIS === null)('a Redis', () => {
       expect(await store.isShared()).toBe(false)
       const first = await redis.ask('GET', '{turnout}:fence')
       await redis.ask('DEL', '{turnout}:fence')
-      await expect.poll(() => redis.ask('GET', '{turnout}:fence'), { interval: 50, timeout: 3_000 }).toBe(first)
+      await expect.poll(() => redis.ask('GET', '{turnout}:fence'), { interval: 50 }).toBe(first)
     })
   })
 
@@ -381,7 +381,7 @@ describe.skipIf(REDIS === null)('a Redis', () => {
       expect(await seen()).toEqual(['one', 'three', 'two'])
       await redis.ask('HDEL', '{turnout}:instances', 'two')
       expect(await seen()).toContain('two')
-      await expect.poll(seen, { interval: 100, timeout: 10_000 }).toEqual(['one'])
+      await expect.poll(seen, { interval: 100 }).toEqual(['one'])
       expect(await redis.ask('HLEN', '{turnout}:instances')).toMatch(/^:1/)
     })
   })
@@ -395,7 +395,7 @@ describe.skipIf(REDIS === null)('a Redis', () => {
       expect(await seen()).toEqual(['one', 'two'])
       await sleep(one.fleet!.lifeMs + 200)
       expect(await seen()).toEqual(['one', 'two'])
-      await expect.poll(seen, { interval: 100, timeout: 10_000 }).toEqual(['one'])
+      await expect.poll(seen, { interval: 100 }).toEqual(['one'])
     })
   })
 
@@ -478,13 +478,13 @@ describe.skipIf(REDIS === null)('a Redis', () => {
       for (let lost = 0; lost < 3; lost++) {
         const before = await connected()
         await redis.ask('CLIENT', 'KILL', 'USER', 'deaf')
-        await expect.poll(connected, { timeout: 5_000 }).toBeGreaterThan(before + 2)
+        await expect.poll(connected).toBeGreaterThan(before + 2)
       }
-      await expect.poll(() => waits, { timeout: 5_000 }).toBe(1)
+      await expect.poll(() => waits).toBe(1)
       await allow(rights)
       await redis.ask('CLIENT', 'KILL', 'USER', 'deaf')
       heard = 0
-      await expect.poll(async () => (await says()) && heard, { timeout: 5_000 }).toBeGreaterThan(0)
+      await expect.poll(async () => (await says()) && heard).toBeGreaterThan(0)
     })
   })
 
