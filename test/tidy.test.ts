@@ -30,7 +30,8 @@ const PURE =
 const PURE_PACKAGES = new Set(['typebox', 'yaml'])
 const IMPURE_WORDS =
   /^(Date|new Date\(\)|Math\.random|process|performance|setTimeout|setInterval|setImmediate|queueMicrotask|crypto|fetch|console|Atomics)(\.|$)/
-const CLOCK_WORDS = /^(globalThis\.)?(Date\.now|new Date\(\)|setTimeout|setInterval)$/
+const CLOCK_WORDS =
+  /^(globalThis\.)?(Date\.now|new Date\(\)|setTimeout|setInterval|performance\.now|process\.hrtime(\.bigint)?)$/
 
 /** Packages and modules with owners: nobody else imports them at run time. */
 const OWNERS: readonly (readonly [module: RegExp, owner: RegExp])[] = [
@@ -343,6 +344,7 @@ describe('the rules see what breaks them', () => {
     expect(
       look(owners, { 'src/a.ts': 'setInterval(f, 1)\nDate.now()\nnew Date()\nsocket.setTimeout(1)' }),
     ).toHaveLength(3)
+    expect(look(owners, { 'src/a.ts': 'performance.now()\nprocess.hrtime.bigint()\nprocess.hrtime()' })).toHaveLength(3)
     expect(look(owners, { 'src/a.ts': "const { connect } = process.getBuiltinModule('node:net')" })).toHaveLength(1)
     expect(look(owners, { 'src/clock.ts': 'setInterval(f, 1)', 'src/b.ts': 'new Date(1)' })).toEqual([])
   })
