@@ -3,16 +3,18 @@ import type { Snapshot } from './change.ts'
 import { own } from './config/record.ts'
 import { TurnoutError } from './errors.ts'
 
-/** Throws `stale_revision` when what the change is about has changed after this revision, or that is none yet. */
+/** Throws `stale_revision` when one of these services has changed after this revision, or any at all for null; or when that is none yet. */
 export function expectRevision(
   { revision, revisions }: Pick<Snapshot, 'revision' | 'revisions'>,
-  change: object & { readonly service?: string },
+  services: readonly string[] | null,
   ifMatch: number | undefined,
 ): void {
   if (ifMatch === undefined) return
-  // Two teams do not stop each other: the change of one service asks for that service only.
-  const last = change.service === undefined ? revision : (own(revisions, change.service) ?? revision)
+  // Two teams do not stop each other: the change of some services asks for these only.
+  const lastOf = (name: string): number => own(revisions, name) ?? revision
+  const last = services === null ? revision : Math.max(...services.map(lastOf))
   if (ifMatch >= last && ifMatch <= revision) return
-  const what = change.service === undefined ? 'Something' : `Service ${change.service}`
+  const name = services?.find((service) => lastOf(service) === last)
+  const what = name === undefined ? 'Something' : `Service ${name}`
   throw new TurnoutError('stale_revision', `${what} was changed by revision ${last}; this one is for ${ifMatch}.`)
 }

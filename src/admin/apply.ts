@@ -49,7 +49,7 @@ export function onlyAt(
   { headers, params: { service } }: FastifyRequest<{ Params: { service: string } }>,
 ): { readonly ifMatch: number | undefined; readonly only: () => void } {
   const ifMatch = parseIfMatch(headers['if-match'])
-  return { ifMatch, only: () => expectRevision(control.snapshot(), { service }, ifMatch) }
+  return { ifMatch, only: () => expectRevision(control.snapshot(), [service], ifMatch) }
 }
 
 /** What every change may be asked with. */

@@ -184,7 +184,7 @@ class Writer implements RunningControl {
     // What is refused or found to be so already is judged by what others have written, too. Without a store, by what we have.
     await this.#follow().catch(() => {})
     const { content: before, snapshot: present } = this.#state
-    expectRevision(present, change, options.ifMatch)
+    expectRevision(present, touchedBy(change), options.ifMatch)
     const resolved = await this.#resolved(change)
     const content = applyChange(before, resolved, clock.steadyMs(), this.#tools)
     const owed = options.atOnce === true ? this.#keeper.owed : []

@@ -1,6 +1,7 @@
 /** The way of a change: order, one at a time, what is answered when, and what goes to the workers. */
 import { setImmediate } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
+import type { Change } from '../../src/change.ts'
 import { CHANGES_WAITING_MAX } from '../../src/control/control.ts'
 import { isTurnoutError } from '../../src/errors.ts'
 import { SLOTS } from '../../src/metrics/layout.ts'
@@ -94,8 +95,27 @@ describe('a change', () => {
     expect(await make(split(1, 1), 1)).toMatchObject({ revision: 3 })
     expect(await codeOf(() => make(split(2, 2), 2))).toBe('stale_revision')
     expect(await make(split(3, 3, 'api'), 3)).toMatchObject({ revision: 4 })
-    expect(await codeOf(() => make({ kind: 'switch', to: { shop: 'blue' } }, 3))).toBe('stale_revision')
     expect(await codeOf(() => make(put(shop({}, 'new.test'), 'new'), 3))).toBe('stale_revision')
+  })
+
+  test('of some services in one is stopped by a change of any of these, and of no other', async () => {
+    const { make } = await startControl()
+    for (const name of ['shop', 'api', 'other']) await make(put(shop({}, `${name}.test`), name))
+    const hold = { id: 'h-1', forMs: 60_000, only: 'all', queueMax: 10, bytesMax: 1_000 } as const
+    const changes = (services: readonly string[]): readonly Change[] => [
+      { kind: 'switch', to: Object.fromEntries(services.map((name) => [name, 'green'])) },
+      { kind: 'hold', services, hold },
+      { kind: 'release', services },
+    ]
+    for (const change of changes(['shop', 'api'])) expect(await codeOf(() => make(change, 1))).toBe('stale_revision')
+    let revision = 3
+    for (const change of changes(['api'])) {
+      const at = revision === 3 ? 2 : revision
+      expect(await make(change, at)).toMatchObject({ revision: ++revision })
+      expect(await codeOf(() => make(change, at))).toBe('stale_revision')
+      await make(put(shop({ split: { blue: revision, green: 1 } }, 'other.test'), 'other'))
+      revision++
+    }
   })
 
   test('that is not valid lists every fault and changes nothing', async () => {
