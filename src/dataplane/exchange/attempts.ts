@@ -99,10 +99,7 @@ export class Attempts {
     const { samples } = this.#plane
     if (this.decision === null) samples.note(decision.service, this.placement.address, this.#downstream.trusted)
     this.retries.avoid = null
-    if (decision.target === null && this.#chosen > 0) {
-      this.retries.notSent()
-      return false
-    }
+    if (decision.target === null && this.#chosen > 0) return false
     this.decision = decision
     if (decision.target === null) return false
     if (this.target !== null) this.#leave(this.target)
@@ -149,11 +146,13 @@ export class Attempts {
     this.isFresh = idle === null
     this.startedMs = this.#plane.time.nowMs
     this.judged.asked(this.target!, this.startedMs, idle !== null)
+    if (idle !== null) this.retries.sent()
     return this.#using(idle)
   }
 
   /** The connection is open. */
   connected(): void {
+    this.retries.sent()
     this.judged.connected(this.startedMs, this.#plane.time.nowMs)
   }
 
@@ -222,6 +221,7 @@ export class Attempts {
     this.decision = null
     this.target = null
     this.placement.reset()
+    this.retries.giveBackUnsent()
     this.retries.forget()
   }
 

@@ -54,6 +54,7 @@ export class Outcome {
     attempts.judged.timed(attempts.service, status, this.#plane.time.nowMs)
     // A request that was sent again, and that another target answers well, costs nothing.
     if (attempts.retries.isHelped(status)) attempts.retries.giveBack()
+    else attempts.retries.giveBackUnsent()
     this.#plane.latencies.answered(attempts.service, attempts.target!, status, this.#attemptTtfbMs)
     if (status !== SWITCHED) return
     attempts.judge(status, null)

@@ -126,9 +126,14 @@ export class Retries implements Earlier {
     return this.count > 0 && isFound && attemptOutcome(status, null) === 'good'
   }
 
-  /** What was to be sent again had nobody to be sent to; what it was asked for in vain before stays spent. */
-  notSent(): void {
-    if (this.missing.length < 2) this.giveBack()
+  /** The request is sent to a target; what was taken for that is spent. */
+  sent(): void {
+    this.#loan.sent()
+  }
+
+  /** The request is over, or has its answer: what was to be sent again and was not, costs nothing. */
+  giveBackUnsent(): void {
+    this.#loan.giveBackUnsent()
   }
 
   /** Lets go of the targets, so that an idle connection keeps no table alive. */

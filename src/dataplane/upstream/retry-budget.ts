@@ -73,19 +73,32 @@ export class RetryBudget {
   }
 }
 
-/** What one request has taken out of a budget. */
+/** What one request has taken out of a budget. It is kept while the request waits to be sent again, and spent once it is. */
 export class Loan {
   #budget: RetryBudget | null = null
   #takenMs = 0
   #isSkew = false
+  #isSent = false
 
   /** Takes a repeat; false when the budget is spent. */
   take(budget: RetryBudget, nowMs: number, isSkew: boolean): boolean {
+    this.giveBackUnsent()
     if (!budget.take(nowMs, isSkew)) return false
     this.#budget = budget
     this.#takenMs = nowMs
     this.#isSkew = isSkew
+    this.#isSent = false
     return true
+  }
+
+  /** What it was taken for is sent to a target. */
+  sent(): void {
+    this.#isSent = true
+  }
+
+  /** Gives it back, if nothing was sent for it. */
+  giveBackUnsent(): void {
+    if (!this.#isSent) this.giveBack()
   }
 
   /** Gives it back, if there is one. */

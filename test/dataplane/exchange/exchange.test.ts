@@ -2,7 +2,7 @@
  * A whole exchange without a socket: a downstream and targets that only take notes. What it does is its own; how it looks on
  * a wire is tested with real ones.
  */
-import { beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Downstream } from '../../../src/dataplane/exchange/downstream.ts'
 import { Exchange } from '../../../src/dataplane/exchange/exchange.ts'
 import type { Framing } from '../../../src/dataplane/http1/body.ts'
@@ -565,5 +565,71 @@ describe('of a target that carries one request at once', () => {
     opened[0].head('101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket', 'none')
     await turns()
     expect(opened.length).toBe(3)
+  })
+})
+
+describe('of the retry budget', () => {
+  const CAPACITY = { requestsPerTarget: 1, requestsPerPool: 0, queueMax: 10, queueMs: 5_000 }
+  beforeEach(() => start(undefined, { capacity: CAPACITY }))
+
+  /** How many repeats have been spent, of the 30 that there are for so few requests. */
+  const spent = (): number => {
+    let left = 0
+    while (plane.targets.retryBudgetOf(0).take(plane.time.nowMs)) left++
+    return 30 - left
+  }
+
+  /** A request that a target has failed while the other one has no room; gives that room back. */
+  const failWithoutRoom = (): (() => void) => {
+    begin('GET /x')
+    opened[0].connect()
+    const [{ pool, slot }] = [opened[0].connections.target]
+    const other = pool.targets.find((target) => target.slot !== slot)!
+    expect(plane.permits.take(other, CAPACITY)).toBe(true)
+    opened[0].close()
+    expect([opened.length, exchange.phase]).toEqual([1, 'queued'])
+    return () => {
+      plane.permits.give(other.slot)
+      plane.queues.freed()
+    }
+  }
+
+  test('a repeat takes one, and gives it back when it is answered well', () => {
+    for (const [status, cost] of [['500 No', 1] as const, ['200 OK', 0] as const]) {
+      start(undefined, { capacity: CAPACITY })
+      begin('GET /x')
+      opened[0].connect()
+      opened[0].close()
+      opened[1].connect()
+      opened[1].head(`${status}\r\nContent-Length: 0`, 'length')
+      opened[1].piece('', true)
+      expect([status, spent()]).toEqual([status, cost])
+    }
+  })
+
+  test('one that waits for room and is sent then takes one, too', async () => {
+    const free = failWithoutRoom()
+    free()
+    await vi.waitFor(() => expect(opened).toHaveLength(2))
+    opened[1].connect()
+    opened[1].close()
+    expect(downstream.notes.slice(-2)).toEqual(['refuse upstream_closed', 'ended'])
+    expect(spent()).toBe(1)
+  })
+
+  test.each(['time', 'left'] as const)('one that waits for room in vain takes none (%s)', (why) => {
+    failWithoutRoom()
+    exchange.unserved(why)
+    expect(downstream.notes.slice(-2)).toEqual(['refuse overloaded', 'ended'])
+    expect(spent()).toBe(0)
+  })
+
+  test('one that no connection can be had for takes none', () => {
+    begin('GET /x')
+    opened[0].connect()
+    opened[0].close()
+    opened[1].close()
+    expect(downstream.notes.at(-1)).toBe('ended')
+    expect(spent()).toBe(0)
   })
 })
