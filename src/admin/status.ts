@@ -175,8 +175,9 @@ export function rampsOf(
   const rampIn = (pool: string) => rampOf(spec, pool, pools[pool], nowMs)
   const weighted = Object.entries(spec.split ?? {}).flatMap(([pool, weight]) => (weight > 0 ? [pool] : []))
   const warming = weighted.filter((pool) => rampIn(pool) > 0)
-  // Where nobody is warm, nobody goes on for another.
-  const isHelped = [...weighted, ...fallback].some((pool) => rampIn(pool) === 0)
+  // Only who is older goes on for another.
+  const last = Math.max(0, ...warming.map(rampIn))
+  const isHelped = [...weighted, ...fallback].some((pool) => rampIn(pool) < last)
   return warming.length > 0 && isHelped ? Object.fromEntries(warming.map((pool) => [pool, rampIn(pool)])) : undefined
 }
 

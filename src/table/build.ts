@@ -86,7 +86,8 @@ export function compileService(
     balance: plan.balance,
     hashOn: plan.hashOn,
     slowStartMs: plan.slowStartMs,
-    ramps: plan.slowStartMs === 0 ? null : rampsOf(allotment, trial, pools, versions),
+    ramps:
+      plan.slowStartMs === 0 ? null : rampsOf(allotment, { trial, slowStartMs: plan.slowStartMs }, pools, versions),
     failover: plan.failover === null ? versions : plan.failover.map(named),
     probed: plan.probed,
     timeouts: plan.timeouts,

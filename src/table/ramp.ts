@@ -9,8 +9,11 @@
  * - A visitor goes over once, when the part has reached the place of its bucket, and never back, while the ramp lasts. Until then it is where
  *   it was before the last change of the split, if that can stand in, else with the first that can.
  * - A pool stands in when it was warm as the other began, and is large enough: its share, now or before the last change of the split, is not less than what it
- *   is handed. So a canary is not given what a live pool sheds that comes back. Never the new version of a rollout that is being
- *   judged. The hot standby may, as in a failover.
+ *   is handed. So a canary is not given what a live pool sheds that comes back.
+ * - A smaller one goes on with what the last change took from it, and with no more: so a split that moves in steps moves no more at a step than
+ *   that is. For that it need not be warm, only older: it had this until now.
+ * - Never the new version of a rollout that is being judged, and nobody in panic: who leaves an ill pool is not sent back to it. The hot
+ *   standby may, as in a failover.
  * - Without a stand-in everything goes to the pool at once: somebody has to answer.
  */
 import { weightShare } from '../config/share.ts'
@@ -22,9 +25,16 @@ import type { Allotment, PoolTable, Ranges, ServiceTable, TargetTable } from './
 import { FIRST_PART, partAt } from './warmth.ts'
 
 /** Who goes on for a pool that warms up. */
+interface StandIns {
+  /** In the order in which pools take over. */
+  readonly pools: readonly PoolTable[]
+  /** The part of what is aimed at it that it takes at least: what they cannot go on with. */
+  readonly least: number
+}
+
 export interface Ramps {
-  /** By pool, those that can; in the order in which pools take over. */
-  readonly standIns: ReadonlyMap<PoolTable, readonly PoolTable[]>
+  /** By pool. */
+  readonly standIns: ReadonlyMap<PoolTable, StandIns>
   /** Who had which buckets before the last change of the split. */
   readonly earlier: Ranges | null
 }
@@ -32,18 +42,25 @@ export interface Ramps {
 /** The ramps of a service with a slow start. `versions` are the pools that may take over. */
 export function rampsOf(
   { weights, before }: Allotment,
-  trial: ServiceTable['trial'],
+  { trial, slowStartMs }: Pick<ServiceTable, 'trial' | 'slowStartMs'>,
   pools: readonly PoolTable[],
   versions: readonly PoolTable[],
 ): Ramps {
-  const hasHad = ({ name }: PoolTable) => Math.max(weightShare(weights, name), weightShare(before?.weights ?? {}, name))
-  const standInsOf = (pool: PoolTable) =>
-    versions.filter(
-      (other) =>
-        other !== pool &&
-        other.name !== trial?.pool &&
-        hasHad(other) >= (1 - FIRST_PART) * weightShare(weights, pool.name),
-    )
+  const has = ({ name }: PoolTable) => weightShare(weights, name)
+  const hasLost = (pool: PoolTable) => Math.max(0, weightShare(before?.weights ?? {}, pool.name) - has(pool))
+  const standInsOf = (pool: PoolTable): StandIns => {
+    // One that is as new began at the same time, or later.
+    const isOlder = (other: PoolTable) => other.rampUntilMs < pool.rampUntilMs
+    const isWarm = (other: PoolTable) => other.rampUntilMs <= pool.rampUntilMs - slowStartMs
+    const isLarge = (other: PoolTable) => isWarm(other) && has(other) + hasLost(other) >= (1 - FIRST_PART) * has(pool)
+    const others = versions.filter((other) => other !== pool && other.name !== trial?.pool)
+    const large = others.filter(isLarge)
+    const losers = others.filter((other) => !isLarge(other) && isOlder(other) && hasLost(other) > 0)
+    const lost = losers.reduce((sum, other) => sum + hasLost(other), 0)
+    const standIns = [...large, ...losers]
+    if (standIns.length === 0) return { pools: standIns, least: 1 }
+    return { pools: standIns, least: large.length > 0 ? 0 : Math.max(0, 1 - lost / has(pool)) }
+  }
   return {
     standIns: new Map(pools.map((pool) => [pool, standInsOf(pool)])),
     earlier:
@@ -58,31 +75,36 @@ export function rampsOf(
 
 /** A target of a pool that goes on for the one that is aimed at and warms up; null when that takes the request itself. */
 export function standIn(draft: Draft, aimed: PoolTable): TargetTable | null {
-  const { nowMs, service, denied } = draft
-  if (nowMs >= aimed.rampUntilMs || service.ramps === null || takes(draft, aimed)) return null
-  const standIns = service.ramps.standIns.get(aimed)!
+  const { nowMs, service, denied, avoid } = draft
+  if (nowMs >= aimed.rampUntilMs || service.ramps === null) return null
+  const { pools, least } = service.ramps.standIns.get(aimed)!
+  if (takes(draft, aimed, least)) return null
   const { earlier } = service.ramps
   const before = earlier === null || draft.bucket < 0 ? null : poolAt(earlier, draft.bucket)
-  // Who was not warm when it began had nobody to go on for: whoever was taken over then would have to come back.
-  const beganMs = aimed.rampUntilMs - service.slowStartMs
-  const first = before !== null && standIns.includes(before) ? before : null
-  for (const pool of first === null ? standIns : [first, ...standIns]) {
-    if (pool.rampUntilMs > beganMs || denied.includes(pool)) continue
+  const first = before !== null && pools.includes(before) ? before : null
+  for (const pool of first === null ? pools : [first, ...pools]) {
+    if (denied.includes(pool)) continue
     const target = chooseTarget(pool, draft)
-    if (target !== null) {
+    if (target !== null && !draft.panic) {
       draft.reason = 'warming'
       return target
     }
     // Nobody waits for room at a pool that is not even theirs.
     draft.waitsFor = null
+    draft.panic = false
+    draft.avoid = avoid
   }
   return null
 }
 
-/** Whether a request is of the part that the pool takes already; a visitor always the same, and then for good. */
-function takes({ reason, bucket, service, draw, exclude, avoid, nowMs }: Draft, { rampUntilMs }: PoolTable): boolean {
+/** Whether a request is of the part that the pool takes already, `least` at least; a visitor always the same, and then for good. */
+function takes(
+  { reason, bucket, service, draw, exclude, avoid, nowMs }: Draft,
+  { rampUntilMs }: PoolTable,
+  least: number,
+): boolean {
   if (reason !== 'bucket' && reason !== 'picker') return true
-  const part = partAt(rampUntilMs, service.slowStartMs, nowMs)
+  const part = Math.max(least, partAt(rampUntilMs, service.slowStartMs, nowMs))
   if (bucket >= 0) return mix32(Math.imul(bucket + 1, ODD) ^ service.salt) < part * 2 ** 32
   // Without a visitor a retry stays with the pool of the first try, like any other.
   return exclude.length > 0 || avoid !== null || draw.random() < part

@@ -167,15 +167,68 @@ describe('a pool in which all is new', () => {
     expect(over.at(-1)).toBe(1_000)
   })
 
-  test('is not stood in for by one that was not warm itself when it began: whoever went over at once would come back', () => {
+  test('is stood in for by one that is not warm either, but had all of it until now; each visitor goes over once, and none back', () => {
     const table = tableOf({
       weights: { blue: 0, green: 100 },
       before: { blue: 100 },
-      began: { ...cold('blue'), ...cold('green'), [url('blue')]: NOW_MS - SLOW_MS / 2 },
+      began: { ...cold('green'), [url('blue')]: NOW_MS - SLOW_MS / 2 },
       status: { fallback: ['blue'] },
     })
-    for (const afterMs of [0, SLOW_MS / 2 + 1, SLOW_MS - 1]) {
-      for (let n = 0; n < 100; n++) expect(poolAt(table, n, NOW_MS + afterMs)).toBe('green')
+    for (let n = 0; n < 300; n++) {
+      const places = Array.from({ length: 31 }, (_, second) => poolAt(table, n, NOW_MS + second * 1_000))
+      const first = places.indexOf('green')
+      expect(places.every((place, second) => (place === 'green') === second >= first)).toBe(true)
+    }
+    const atFirst = Array.from({ length: 1_000 }, (_, n) => poolAt(table, n, NOW_MS))
+    expect(Math.abs(shareOf(atFirst, 'green') - 0.1)).toBeLessThan(0.04)
+  })
+
+  test('is not stood in for by one that began a moment before it, where nobody had more than now: all is as new', () => {
+    const began = { ...cold('green'), [url('blue')]: NOW_MS - 200 }
+    const table = tableOf({ weights: { blue: 50, green: 50 }, began })
+    const places = Array.from({ length: 1_000 }, (_, n) => poolAt(table, n, NOW_MS))
+    expect(Math.abs(shareOf(places, 'green') - 0.5)).toBeLessThan(0.05)
+  })
+
+  test('is given no more at a step than the step is, while it warms up', () => {
+    const began = cold('green')
+    const half = tableOf({ weights: { blue: 50, green: 50 }, before: { blue: 100, green: 0 }, began })
+    const status = { fallback: ['blue'] }
+    const all = tableOf({ weights: { blue: 0, green: 100 }, before: { blue: 50, green: 50 }, began, status })
+    const [was, is] = [half, all].map((table) =>
+      Array.from({ length: 2_000 }, (_, n) => poolAt(table, n, NOW_MS + SLOW_MS * 0.8)),
+    )
+    // Eight tenths of its share, before and after.
+    expect(Math.abs(shareOf(was, 'green') - 0.4)).toBeLessThan(0.03)
+    expect(Math.abs(shareOf(is, 'green') - 0.8)).toBeLessThan(0.03)
+    for (const [n, pool] of was.entries()) if (pool === 'green') expect(is[n]).toBe('green')
+    // What was not taken from blue is not given to it, either.
+    const atFirst = Array.from({ length: 2_000 }, (_, n) => poolAt(all, n, NOW_MS))
+    expect(Math.abs(shareOf(atFirst, 'green') - 0.5)).toBeLessThan(0.03)
+  })
+
+  test('is stood in for by several together, each for the visitors that it had', () => {
+    const setting = { weights: { a: 0, b: 0, c: 1 }, before: { a: 60, b: 40, c: 0 }, status: { fallback: ['a', 'b'] } }
+    const was = tableOf({ weights: { a: 60, b: 40, c: 0 } })
+    const table = tableOf({ ...setting, began: cold('c') })
+    const places = Array.from({ length: 1_000 }, (_, n) => poolAt(table, n, NOW_MS))
+    expect(Math.abs(shareOf(places, 'c') - 0.1)).toBeLessThan(0.04)
+    for (const [n, pool] of places.entries()) if (pool !== 'c') expect(pool).toBe(poolAt(was, n, NOW_MS))
+  })
+
+  test('gets all at once where the other is in panic: who leaves an ill pool is not sent back to it', () => {
+    const ill = [0, 1, 2].map((index) => [url('blue', index), { health: 'unhealthy' }] as const)
+    const table = tableOf({
+      weights: { blue: 0, green: 100 },
+      before: { blue: 100 },
+      began: Object.fromEntries([0, 1, 2, 3].map((index) => [url('green', index), NOW_MS])),
+      count: 4,
+      targets: Object.fromEntries(ill),
+      status: { fallback: ['blue'] },
+    })
+    for (let n = 0; n < 100; n++) {
+      const decision = decideOne(table, asVisitor(n))
+      expect([decision.pool!.name, decision.panic, decision.reason]).toEqual(['green', false, 'bucket'])
     }
   })
 
