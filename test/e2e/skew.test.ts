@@ -77,16 +77,27 @@ test('what no version has is a 404, asked of each once and of none more often', 
   expect(await metric(proxy, 'turnout_rescued_total')).toBe(0)
 })
 
-test('whoever asks for what is nowhere gets a fifth of it asked elsewhere, not all', async () => {
-  const blue = await startVersion('blue', [])
-  const green = await startVersion('green', [])
-  const proxy = await startShop({ blue: [blue], green: [green] }, { split: { blue: 1_000, green: 1 } })
-  const agent = oneConnection()
-  for (let n = 0; n < 300; n++) await ask(proxy.port, { path: '/assets/none.js', agent })
-  const again = blue.asked.length + green.asked.length - 300
-  expect(again).toBeGreaterThanOrEqual(30)
-  expect(again).toBeLessThan(100)
-})
+test.each([
+  ['at once', {}, {}],
+  ['through a trusted proxy', { trustedProxies: ['127.0.0.0/8'] }, { 'X-Forwarded-For': '192.0.2.1' }],
+])(
+  'whoever asks %s for what is nowhere has a little of it asked elsewhere, not all, and leaves others enough',
+  async (_, more, headers) => {
+    const blue = await startVersion('blue', [])
+    const green = await startVersion('green', ['/assets/a.2.js'])
+    const pools = { blue: [blue.url], green: [green.url] }
+    const shop = service(pools, { skew: SKEW, sticky: false, visitor: [], split: { blue: 1_000, green: 1 } })
+    const proxy = await startProxy({ workers: 1, ...more, services: { shop } })
+    const agent = oneConnection()
+    for (let n = 0; n < 300; n++) await ask(proxy.port, { path: '/assets/none.js', agent, headers })
+    const again = blue.asked.length + green.asked.length - 300
+    expect(again).toBeGreaterThanOrEqual(15)
+    expect(again).toBeLessThan(100)
+    const other = oneConnection({ localAddress: '127.0.0.9' })
+    const get = { path: '/assets/a.2.js', agent: other, headers: { ...headers, 'X-Forwarded-For': '192.0.2.2' } }
+    for (let n = 0; n < 10; n++) expect((await ask(proxy.port, get)).status).toBe(200)
+  },
+)
 
 test.each([
   ['short', 10, 1],

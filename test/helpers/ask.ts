@@ -47,8 +47,8 @@ export function ask(port: number, asking: Asking = {}): Promise<Answer> {
 }
 
 /** One keep-alive connection, closed with the test. */
-export function oneConnection(): Agent {
-  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
+export function oneConnection(options: { readonly localAddress?: string } = {}): Agent {
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1, ...options })
   onTestFinished(() => agent.destroy())
   return agent
 }

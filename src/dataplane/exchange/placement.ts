@@ -61,6 +61,12 @@ export class Placement {
     return this.waitsFor !== null || this.refusal === 'held'
   }
 
+  /** The cell of the client's own address, also where a trusted proxy tells it. */
+  get clientCell(): number {
+    const { peer, trusted } = this.#downstream
+    return this.#plane.admission.cellOf(this.address, trusted && this.address === peer)
+  }
+
   /** Decides the request in `plane.requestHead`, and takes the permit. */
   find(retries: Retries, turn: Turn): Decision {
     const { view, requestHead, trusted, holds } = this.#plane

@@ -110,9 +110,9 @@ export class Retries implements Earlier {
     return true
   }
 
-  /** Takes what is to be sent again out of a budget; false when that is spent. */
-  take(budget: RetryBudget, nowMs: number, isSkew: boolean): boolean {
-    return this.#loan.take(budget, nowMs, isSkew)
+  /** Takes what is to be sent again out of a budget; false when that is spent. For `skewOf` see retry-budget.ts. */
+  take(budget: RetryBudget, nowMs: number, skewOf: number | null): boolean {
+    return this.#loan.take(budget, nowMs, skewOf)
   }
 
   /** What was sent again was answered well. */

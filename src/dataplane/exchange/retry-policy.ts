@@ -102,7 +102,8 @@ export class RetryPolicy {
   #takeFromBudget(isSkew = false): boolean {
     const { targets, time } = this.#plane
     const attempts = this.#attempts
-    if (attempts.retries.take(targets.retryBudgetOf(attempts.service.slot), time.nowMs, isSkew)) return true
+    const skewOf = isSkew ? attempts.placement.clientCell : null
+    if (attempts.retries.take(targets.retryBudgetOf(attempts.service.slot), time.nowMs, skewOf)) return true
     attempts.count(FIELD.retriesOverBudget)
     return false
   }
