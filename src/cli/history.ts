@@ -78,7 +78,9 @@ function changeInWords({ kind, ...values }: Entry['change']): string {
   if (kind === 'file') return 'config file applied'
   if (kind === 'clock') return `the clock was set by ${Number(values['movedMs']) / 1_000} s`
   if (kind === 'restore') return `restore revision ${values['from']}`
-  return [CHANGED[kind] ?? kind, ...Object.values(values).filter((value) => typeof value === 'string')].join(' ')
+  const { what, ...told } = values
+  const words = [CHANGED[kind] ?? kind, ...Object.values(told).filter((value) => typeof value === 'string')].join(' ')
+  return typeof what === 'string' ? `${words}: ${what}` : words
 }
 
 /** Changes that are told by what they are of. */

@@ -6,6 +6,7 @@
 import type { Change, ChangeOptions, ClockLine, RolloutLine } from '../change.ts'
 import { equalJson } from '../config/record.ts'
 import type { AuditEntry, Store } from '../store/store.ts'
+import { type Moved, whatChanged } from './what-changed.ts'
 
 const CHANGE_BYTES_MAX = 65_536
 
@@ -14,9 +15,10 @@ export type Audited = Change | ClockLine
 
 type Insistence = Pick<ChangeOptions, 'force' | 'prune'>
 
-/** The change as data for the audit; `services` are the names of those that really changed. Bounded to 64 KiB. */
-export function auditOf(change: Audited, services: readonly string[], options: Insistence = {}): AuditEntry['change'] {
-  return { ...gistOf(change, services), ...insistenceOf(change, options) }
+/** The change as data for the audit; names are of the services that really changed. Bounded to 64 KiB. */
+export function auditOf(change: Audited, moved: Moved, options: Insistence = {}): AuditEntry['change'] {
+  const what = whatChanged(change, moved)
+  return { ...gistOf(change, moved.names), ...(what !== '' && { what }), ...insistenceOf(change, options) }
 }
 
 function gistOf(change: Audited, services: readonly string[]): AuditEntry['change'] {

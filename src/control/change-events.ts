@@ -8,6 +8,7 @@ import { equalJson, own } from '../config/record.ts'
 import type { ServiceSpec, Services, Weights } from '../config/schema.ts'
 import { type Audited, insistenceOf } from './audit.ts'
 import type { NewEvent } from './events.ts'
+import { type Moved, whatChanged } from './what-changed.ts'
 
 /** Splits that an event tells of. */
 const SPLITS_MAX = 10
@@ -30,32 +31,27 @@ export class ChangeEvents {
   }
 
   /** Tells a change of these services that is stored and served; what a rollout has come to it tells itself. */
-  made(change: Audited, services: readonly string[], options: ChangeOptions, made: Made): void {
-    if (change.kind !== 'rollout') this.#publish(eventOf(change, services, options, made, this.#routed))
+  made(change: Audited, options: ChangeOptions, made: Made): void {
+    if (change.kind !== 'rollout') this.#publish(eventOf(change, options, made, this.#routed))
     // All that was not stored is stored with it.
     this.#routed.clear()
   }
 }
 
 /** The event of a change that was made of these services. */
-function eventOf(
-  change: Audited,
-  services: readonly string[],
-  options: ChangeOptions,
-  made: Made,
-  routed: Routed,
-): NewEvent {
+function eventOf(change: Audited, options: ChangeOptions, made: Made, routed: Routed): NewEvent {
   const { actor } = options
-  const { revision, epoch, appliedInMs } = made
+  const { revision, epoch, appliedInMs, names: services } = made
+  const what = whatChanged(change, made)
   const forced = insistenceOf(change, options).force === true ? ', forced' : ''
-  const splits = splitsOf(services, made, routed)
+  const splits = splitsOf(made, routed)
   const moved = Object.entries(splits).map(([name, { before, after }]) => {
     return `; split of ${name}: ${listed(before, '=')} -> ${listed(after, '=')}`
   })
   return {
     type: 'change',
     service: services.length === 1 ? services[0] : null,
-    message: `${wordsOf(change, services)} by ${actor}${askedInWords(change)}${forced}${moved.join('')}`,
+    message: `${wordsOf(change, services)}${what === '' ? '' : ` (${what})`} by ${actor}${askedInWords(change)}${forced}${moved.join('')}`,
     data: {
       ...{ revision, epoch, actor, kind: change.kind, services, appliedInMs },
       ...(change.kind === 'shift' && { askedBy: change.askedBy }),
@@ -68,20 +64,13 @@ function eventOf(
 const askedInWords = (change: Audited): string =>
   change.kind === 'shift' && change.askedBy !== undefined ? `, asked for by ${change.askedBy}` : ''
 
-/** What has come of a change, and the services before and after it. */
-interface Made extends Pick<ChangeResult, 'revision' | 'epoch' | 'appliedInMs'> {
-  readonly before: Pick<Snapshot, 'services'>
-  readonly after: Pick<Snapshot, 'services'>
-}
+/** What has come of a change. */
+interface Made extends Moved, Pick<ChangeResult, 'revision' | 'epoch' | 'appliedInMs'> {}
 
 /** Where the traffic of those services went that go on elsewhere now, and where it goes: of the first few. */
-function splitsOf(
-  services: readonly string[],
-  made: Made,
-  routed: Routed,
-): Record<string, { before: Weights; after: Weights }> {
+function splitsOf(made: Made, routed: Routed): Record<string, { before: Weights; after: Weights }> {
   const found: [string, { before: Weights; after: Weights }][] = []
-  for (const name of services) {
+  for (const name of made.names) {
     if (found.length === SPLITS_MAX) break
     const before = (routed.get(name) ?? own(made.before.services, name))?.split
     const after = own(made.after.services, name)?.split

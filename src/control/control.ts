@@ -217,19 +217,18 @@ class Writer implements RunningControl {
     const { clock } = this.#deps
     const { content: before, snapshot: present } = this.#state
     const startedMs = clock.monotonicMs()
-    const next = this.#keeper.next(present.revisions, { before, after: content, names: changed })
+    const moved = { before, after: content, names: changed }
+    const next = this.#keeper.next(present.revisions, moved)
     const step = this.#state.prepare(next, content, changed)
-    const audit = { atMs: clock.nowMs(), actor: options.actor, change: auditOf(change, changed, options) }
-    await this.#keeper
-      .commit({ before, after: content, names: changed, audit, named: options.named })
-      .catch((error) => {
-        this.#state.discard(step)
-        throw error
-      })
+    const audit = { atMs: clock.nowMs(), actor: options.actor, change: auditOf(change, moved, options) }
+    await this.#keeper.commit({ ...moved, audit, named: options.named }).catch((error) => {
+      this.#state.discard(step)
+      throw error
+    })
     await this.#commit(step)
     const appliedInMs = clock.monotonicMs() - startedMs
     const made = { revision: next.revision, epoch: step.snapshot.epoch, appliedInMs }
-    this.#changes.made(change, changed, options, { ...made, before, after: content })
+    this.#changes.made(change, options, { ...made, ...moved })
     return { ...made, changed: true }
   }
 

@@ -653,6 +653,11 @@ describe('verbs that show something', () => {
           sinceMs: entry.atMs,
         },
       },
+      {
+        ...entry,
+        revision: 5,
+        change: { kind: 'service.patch', service: 'shop', patch: {}, what: 'target http://a removed from pool blue' },
+      },
     ]
     const admin = await scripted({ 'GET /v1/audit': [200, { entries }] })
     const { out } = await turnout(admin.url, 'history', '--limit', '4', '--before', '13')
@@ -666,6 +671,7 @@ describe('verbs that show something', () => {
       '       8  2023-11-14 22:13:20Z  ci   config file applied, forced, with --prune',
       '       7  2023-11-14 22:13:20Z  ci   shift shop: blue 75 %, green 25 %, by rollout r-1, whatever its schedule or capacity says (bob)',
       '       6  2023-11-14 22:13:20Z  ci   rollout r-1 of shop: pause, paused at 5 %, asked for by bob: paused by bob',
+      '       5  2023-11-14 22:13:20Z  ci   change shop: target http://a removed from pool blue',
       '',
     ])
   })

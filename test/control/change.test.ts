@@ -5,7 +5,7 @@ import type { Change } from '../../src/change.ts'
 import { CHANGES_WAITING_MAX } from '../../src/control/control.ts'
 import { isTurnoutError } from '../../src/errors.ts'
 import { SLOTS } from '../../src/metrics/layout.ts'
-import { BLUE, codeOf, gate, put, shop, split, standInStore, startControl } from './stand-in.ts'
+import { BLUE, BLUE2, codeOf, gate, put, shop, split, standInStore, startControl } from './stand-in.ts'
 
 describe('at the start', () => {
   test('an empty store gives an empty table, so that workers have one', async () => {
@@ -187,6 +187,34 @@ describe('a change', () => {
     expect(audit[0].change).toEqual({ kind: 'restore', from: 1, services: ['shop'], force: true })
   })
 
+  test('of a part of a service is told by what is other than before, in events and the audit', async () => {
+    const { control, make, store } = await startControl()
+    await make(put())
+    const OTHER = 'http://127.0.0.1:3009'
+    const told = async (change: Change): Promise<string> => {
+      await make(change)
+      const what = (await store.revisions(1))[0].change['what']
+      expect(control.events().at(-1)!.message).toContain(what === undefined ? ' by test' : ` (${what}) by test`)
+      return String(what)
+    }
+    const patch = (patch: object) => told({ kind: 'service.patch', service: 'shop', patch: { ...patch } })
+    expect(await patch({ pools: { blue: { targets: [BLUE, OTHER] } } })).toBe(
+      `target ${BLUE2} removed from pool blue, target ${OTHER} added to pool blue`,
+    )
+    expect(await patch({ pools: { blue: { version: '2.0', weights: { [OTHER]: 3 } } } })).toBe(
+      `version of pool blue 1.0 -> 2.0, weight of target ${OTHER} in pool blue 1 -> 3`,
+    )
+    expect(
+      await patch({ slowStart: '10s', rules: [{ name: 'staff', when: { header: { a: 'b' } }, to: 'green' }] }),
+    ).toBe('rule staff added, slowStart changed')
+    expect(await told({ kind: 'rules', service: 'shop', rules: [] })).toBe('rule staff removed')
+    const grey = { version: '', targets: [] }
+    expect(await told({ kind: 'pool.put', service: 'shop', pool: 'grey', spec: grey })).toBe('pool grey added')
+    expect(await told(split(90, 10))).toBe('undefined')
+    const targets = Array.from({ length: 9 }, (_, n) => `http://127.0.0.1:${4000 + n}`)
+    expect(await patch({ pools: { grey: { targets } } })).toMatch(/^(target \S+ added to pool grey, ){5}4 more$/)
+  })
+
   test('of great size is shortened in the audit', async () => {
     const { make, store } = await startControl()
     await make(put())
@@ -196,6 +224,7 @@ describe('a change', () => {
       kind: 'rules',
       service: 'shop',
       shortened: true,
+      what: 'rule many added',
       force: true,
     })
   })

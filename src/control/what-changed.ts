@@ -1,0 +1,69 @@
+/**
+ * What a change has made of a service, in words, for events and the audit: a patch may be a target that is gone or a split, and nobody
+ * can tell by its kind. Pure. Bounded: the first few things, and how many more. Where the traffic goes is told apart (change-events.ts).
+ */
+import { equalJson, own } from '../config/record.ts'
+import type { PoolSpec, RuleSpec, ServiceSpec, Services } from '../config/schema.ts'
+import type { Audited } from './audit.ts'
+
+const THINGS_MAX = 5
+/** Kinds that say what is to be, and not what is other than before. */
+const KINDS: ReadonlySet<Audited['kind']> = new Set(['service.put', 'service.patch', 'rules', 'pool.put'])
+/** Told by what is in them, or elsewhere. */
+const TOLD_APART: ReadonlySet<string> = new Set(['pools', 'rules', 'split', 'live'])
+
+/** The services before and after a change, and the names of those that it has changed. */
+export interface Moved {
+  readonly before: { readonly services: Services }
+  readonly after: { readonly services: Services }
+  readonly names: readonly string[]
+}
+
+/** What of a service is other than before; empty for one that was not there, for one that is gone, and for kinds that say it themselves. */
+export function whatChanged({ kind }: Pick<Audited, 'kind'>, { before, after, names: [name = ''] }: Moved): string {
+  const [was, is] = [own(before.services, name), own(after.services, name)]
+  return was === undefined || is === undefined || !KINDS.has(kind) ? '' : serviceChanged(was, is)
+}
+
+function serviceChanged(before: ServiceSpec, after: ServiceSpec): string {
+  const things = [...poolsChanged(before.pools, after.pools), ...rulesChanged(before.rules, after.rules)]
+  const [was, is] = [before, after].map((spec) => spec as unknown as Record<string, unknown>)
+  for (const key of new Set([...Object.keys(was), ...Object.keys(is)])) {
+    if (!TOLD_APART.has(key) && !equalJson(own(was, key), own(is, key))) things.push(`${key} changed`)
+  }
+  const more = things.length - THINGS_MAX
+  return [...things.slice(0, THINGS_MAX), ...(more > 0 ? [`${more} more`] : [])].join(', ')
+}
+
+function poolsChanged(before: ServiceSpec['pools'], after: ServiceSpec['pools']): string[] {
+  return [...new Set([...Object.keys(before), ...Object.keys(after)])].flatMap((name) => {
+    const [was, is] = [own(before, name), own(after, name)]
+    if (was === undefined || is === undefined) return [`pool ${name} ${was === undefined ? 'added' : 'removed'}`]
+    return poolChanged(name, was, is)
+  })
+}
+
+function poolChanged(name: string, was: PoolSpec, is: PoolSpec): string[] {
+  const [old, present] = [new Set(was.targets), new Set(is.targets)]
+  const weightOf = ({ weights = {} }: PoolSpec, url: string) => own(weights, url) ?? 1
+  const weighed = is.targets.filter((url) => old.has(url) && weightOf(was, url) !== weightOf(is, url))
+  return [
+    ...(was.version === is.version
+      ? []
+      : [`version of pool ${name} ${was.version || 'none'} -> ${is.version || 'none'}`]),
+    ...[...old.difference(present)].map((url) => `target ${url} removed from pool ${name}`),
+    ...[...present.difference(old)].map((url) => `target ${url} added to pool ${name}`),
+    ...weighed.map((url) => `weight of target ${url} in pool ${name} ${weightOf(was, url)} -> ${weightOf(is, url)}`),
+  ]
+}
+
+function rulesChanged(before: readonly RuleSpec[], after: readonly RuleSpec[]): string[] {
+  if (equalJson(before, after)) return []
+  const [was, is] = [before, after].map((rules) => new Map(rules.map((rule) => [rule.name, rule])))
+  const things = [...new Set([...was.keys(), ...is.keys()])].flatMap((name) => {
+    if (equalJson(was.get(name), is.get(name))) return []
+    const what = was.has(name) ? (is.has(name) ? 'changed' : 'removed') : 'added'
+    return [`rule ${name} ${what}`]
+  })
+  return things.length > 0 ? things : ['rules in another order']
+}
