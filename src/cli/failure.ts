@@ -47,7 +47,8 @@ export const failureAsJson = ({ code, message, exitCode, faults }: CliFailure): 
 
 /** Refused by the admin API with a problem (RFC 9457); `code` is its stable part. One fault is told in one line, several in one line each. */
 export class Refusal extends CliFailure {
-  constructor(code: string, detail: string, faults: readonly CliFault[]) {
+  constructor(code: string, told: string, faults: readonly CliFault[]) {
+    const detail = asOptions(told)
     const says = faults.map(({ pointer, message }) => (pointer === '' ? message : `${pointer}: ${message}`))
     // Beside its fault, words for any fault say nothing.
     const isAll = says.length === 1 && (detail === faults[0].message || detail === ERRORS.invalid.message)
@@ -56,6 +57,10 @@ export class Refusal extends CliFailure {
     super(1, isAll ? says[0] : detail, [...lines, ...who], { code, faults })
   }
 }
+
+/** The API names its parameters; here these are options. */
+const asOptions = (told: string): string =>
+  told.replaceAll(/\b([Ww]ith) force\b/g, '$1 --force').replaceAll(/\bprune removes them\b/g, '--prune removes them')
 
 const TOKEN_HINT = 'TURNOUT_TOKEN says who you are: set it to one of the admin.tokens of the config.'
 

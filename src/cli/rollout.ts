@@ -75,8 +75,8 @@ export const deploy: Verb = {
       if (target !== undefined) throw usageFailure('a dry run puts no targets: it is about those that the pool has.')
       return showRunbook(call, await call.admin.call<RunbookView>('POST', path, { ...sent, dryRun: true }))
     }
-    await describePool(call, service, to, target as readonly string[] | undefined, version)
-    const same = call.json ? null : sameInWords(await specOf(call, service), service, to, version)
+    const read = await describePool(call, service, to, target as readonly string[] | undefined, version)
+    const same = call.json ? null : sameInWords(read ?? (await specOf(call, service)), service, to, version)
     const begun = await call.admin.call<RolloutView>('POST', path, sent)
     if (same !== null) call.note(same)
     if (call.options['watch'] === true) return watch(call, begun)
@@ -170,15 +170,16 @@ function isSame(a: Pool, b: Pool): boolean {
   return (a.version ?? '') === (b.version ?? '') && String(written(a)) === String(written(b))
 }
 
+/** Puts targets and version into the pool, if there is something to put; gives the service as it was read for that. */
 async function describePool(
   call: Call,
   service: string,
   pool: string,
   targets: readonly string[] | undefined,
   version: string | undefined,
-): Promise<void> {
+): Promise<Spec | null> {
   const forced = call.options['force'] === true && version !== undefined
-  if (targets === undefined && !forced) return
+  if (targets === undefined && !forced) return null
   const spec = await specOf(call, service)
   const present: Pool = Object.hasOwn(spec.pools, pool) ? spec.pools[pool] : { targets: [] }
   const body = withoutGoneWeights({
@@ -192,6 +193,7 @@ async function describePool(
     ])
   }
   await call.admin.call('PUT', insisting(pathOf('services', service, 'pools', pool), call), body)
+  return spec
 }
 
 async function list(call: Call, path: string): Promise<void> {

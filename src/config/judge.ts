@@ -231,7 +231,8 @@ function choose({ anyOf, ...rest }: Json): Choice {
   }
   const [[type, part]] = byType
   const one = groups.size === 1 ? { ...rest, type, ...part } : null
-  return { one, byType, none: { type: [...groups.keys()], title } }
+  const examples = rest.examples ?? groups.get('object')?.[0].examples
+  return { one, byType, none: { type: [...groups.keys()], title, ...(examples !== undefined && { examples }) } }
 }
 
 /** The values of branches that are constants, or null when one is not. */

@@ -6,6 +6,10 @@ import { Type } from './type.ts'
 export const closed = <P extends TProperties>(properties: P, options: object = {}) =>
   Type.Object(properties, { additionalProperties: false, ...options })
 
+/** The same, with what it looks like: for whoever writes something else in its place (validate.ts), and for editors. */
+export const closedLike = <P extends TProperties>(example: object, properties: P) =>
+  closed(properties, { examples: [example] })
+
 /** What a duration looks like: up to some thousand years, so that a date that far from now is one, and sums are exact. */
 export const DURATION_PATTERN =
   '^([0-9]{1,10}(\\.[0-9]{1,6})?(ms|s)|[0-9]{1,9}(\\.[0-9]{1,6})?m|[0-9]{1,6}(\\.[0-9]{1,6})?(h|d))$'

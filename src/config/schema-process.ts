@@ -3,39 +3,45 @@
  * never changed by the API. See schema.ts for the invariants.
  */
 import type { Static } from 'typebox'
-import { closed, Duration, Name } from './schema-parts.ts'
+import { closed, closedLike, Duration, Name } from './schema-parts.ts'
 import { Type } from './type.ts'
 
-export const ListenerSchema = closed({
-  address: Type.String({ minLength: 1, description: 'host:port, or :port for every address.' }),
-  tls: Type.Optional(
-    closed(
-      {
-        cert: Type.String({ description: 'PEM file of the certificate with its chain, relative to this file.' }),
-        key: Type.String({ description: 'PEM file of its key, relative to this file.' }),
-      },
-      { description: 'TLS 1.2 and 1.3 with this certificate. Default: plain HTTP.' },
+export const ListenerSchema = closedLike(
+  { address: ':8080' },
+  {
+    address: Type.String({ minLength: 1, description: 'host:port, or :port for every address.' }),
+    tls: Type.Optional(
+      closed(
+        {
+          cert: Type.String({ description: 'PEM file of the certificate with its chain, relative to this file.' }),
+          key: Type.String({ description: 'PEM file of its key, relative to this file.' }),
+        },
+        { description: 'TLS 1.2 and 1.3 with this certificate. Default: plain HTTP.' },
+      ),
     ),
-  ),
-})
+  },
+)
 
-export const AdminSchema = closed({
-  address: Type.String({
-    default: '127.0.0.1:9900',
-    description: 'host:port of the admin API; off loopback only with tokens.',
-  }),
-  tokens: Type.Array(
-    closed({
-      name: Name('Who this is, for the audit.'),
-      token: Type.String({ minLength: 16, writeOnly: true, description: 'The secret, at least 16 characters.' }),
-      role: Type.Union([Type.Literal('viewer'), Type.Literal('operator')], {
-        default: 'viewer',
-        description: 'viewer reads, operator also changes.',
-      }),
+export const AdminSchema = closedLike(
+  { address: '127.0.0.1:9900' },
+  {
+    address: Type.String({
+      default: '127.0.0.1:9900',
+      description: 'host:port of the admin API; off loopback only with tokens.',
     }),
-    { default: [], description: 'Without tokens the API serves loopback only.' },
-  ),
-})
+    tokens: Type.Array(
+      closed({
+        name: Name('Who this is, for the audit.'),
+        token: Type.String({ minLength: 16, writeOnly: true, description: 'The secret, at least 16 characters.' }),
+        role: Type.Union([Type.Literal('viewer'), Type.Literal('operator')], {
+          default: 'viewer',
+          description: 'viewer reads, operator also changes.',
+        }),
+      }),
+      { default: [], description: 'Without tokens the API serves loopback only.' },
+    ),
+  },
+)
 
 export const LimitsSchema = closed({
   headBytesMax: Type.Integer({

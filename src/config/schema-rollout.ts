@@ -198,6 +198,7 @@ export const RolloutSchema = closed(
   {
     description:
       'What the service wants of its rollouts; deploy and the API lie over it key by key. Default: a canary by the verdict.',
+    examples: [{ strategy: 'canary' }],
   },
 )
 

@@ -4,7 +4,7 @@
  * See schema.ts for the invariants.
  */
 import type { Static } from 'typebox'
-import { closed, Duration, Name } from './schema-parts.ts'
+import { closed, closedLike, Duration, Name } from './schema-parts.ts'
 import { Type } from './type.ts'
 
 /** How a target is chosen within a pool. */
@@ -57,6 +57,29 @@ export const RescueSchema = Type.Union(
   },
 )
 
+export const StickySchema = closedLike(
+  { target: true, maxAge: '7d' },
+  {
+    pool: Type.Boolean({ default: true, description: 'Keep a visitor on the same pool.' }),
+    target: Type.Boolean({
+      default: false,
+      description: 'Keep a visitor on the same target of the pool, for sessions in memory.',
+    }),
+    cookie: Type.String({
+      default: 'turnout',
+      pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$",
+      title: 'a cookie name',
+      description: 'Name of our cookie.',
+    }),
+    maxAge: Duration('How long the cookie lives; it is renewed at half of that. At least 1s.', '7d'),
+    secure: Type.Boolean({ default: false, description: 'Set the Secure flag on our cookie.' }),
+    sameSite: Type.Union([Type.Literal('lax'), Type.Literal('strict'), Type.Literal('none')], {
+      default: 'lax',
+      description: 'SameSite flag of our cookie.',
+    }),
+  },
+)
+
 export const MirrorSchema = closed(
   {
     pool: Name('Pool that gets the copies.'),
@@ -76,7 +99,10 @@ export const MirrorSchema = closed(
         'Copy requests by any method, and with a body that came with the head; else GET, HEAD and OPTIONS without one.',
     }),
   },
-  { description: 'A share of the requests is copied to another pool, whose answers nobody is given. Default: none.' },
+  {
+    description: 'A share of the requests is copied to another pool, whose answers nobody is given. Default: none.',
+    examples: [{ pool: 'green', share: 10 }],
+  },
 )
 
 export const LinkSchema = Type.String({
@@ -138,7 +164,10 @@ export const CapacitySchema = closed(
       description: 'Requests for which no target has room wait here, in order.',
     }),
   },
-  { description: 'Limits on the requests that are under way at once, and a queue for the others. Default: none.' },
+  {
+    description: 'Limits on the requests that are under way at once, and a queue for the others. Default: none.',
+    examples: [{ requestsPerTarget: 200 }],
+  },
 )
 
 const TunnelsSchema = Type.Union(
@@ -183,7 +212,7 @@ export const DrainSchema = closed(
       Type.Boolean({ description: 'Tunnels follow the weights, too, when these change. Default false.' }),
     ),
   },
-  { default: {}, description: 'How what a pool or a target has is let go.' },
+  { default: {}, description: 'How what a pool or a target has is let go.', examples: [{ timeout: '30s' }] },
 )
 
 /** Paths of what only one version has. */

@@ -99,6 +99,7 @@ export const StoreSchema = Type.Union(
   {
     default: 'sqlite:./turnout.db',
     description: 'memory:, sqlite:PATH, redis://… or a map with all that a Redis needs.',
+    examples: ['sqlite:./turnout.db'],
   },
 )
 

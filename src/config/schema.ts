@@ -8,7 +8,7 @@
 import type { Static } from 'typebox'
 import { WhenSchema } from '../table/conditions/kinds.ts'
 import { MaintenanceSchema } from './schema-maintenance.ts'
-import { closed, Duration, Method, NAME_PATTERN, Name, Statuses, UrlPath } from './schema-parts.ts'
+import { closed, closedLike, Duration, Method, NAME_PATTERN, Name, Statuses, UrlPath } from './schema-parts.ts'
 import {
   AdminSchema,
   CookieKeysSchema,
@@ -32,6 +32,7 @@ import {
   PreviewSchema,
   RescueSchema,
   SkewSchema,
+  StickySchema,
 } from './schema-steering.ts'
 import { StoreSchema } from './schema-store.ts'
 import { Type } from './type.ts'
@@ -45,40 +46,53 @@ const TargetUrl = Type.String({
   title: 'a target such as http://127.0.0.1:3001 or srv+http://_web._tcp.example.com, without a path',
   description:
     'One target as scheme://host:port, or srv+scheme://_name._tcp.domain for those of SRV records; without a path.',
+  examples: ['http://127.0.0.1:3001'],
 })
 
-export const RouteSchema = closed({
-  host: Type.String({ default: '*', minLength: 1, description: 'Host to match: exact, *.example.com, or * for any.' }),
-  path: Type.String({
-    default: '/',
-    pattern: '^/[^\\s?#]*$',
-    title: 'a path that begins with "/"',
-    description: 'Path prefix, matched on segment boundaries; the longest wins.',
-  }),
-  method: Type.Optional(Method('Only requests with this method. Default: any method.')),
-  header: Type.Optional(
-    Type.Record(Type.String(), Type.String(), {
-      description: 'Only requests that have each of these headers with this value. Default: any headers.',
+export const RouteSchema = closedLike(
+  { host: 'shop.example.com', path: '/' },
+  {
+    host: Type.String({
+      default: '*',
+      minLength: 1,
+      description: 'Host to match: exact, *.example.com, or * for any.',
     }),
-  ),
-})
-
-export const PoolSchema = closed({
-  version: Type.String({
-    default: '',
-    maxLength: 128,
-    description: 'Version of the app in this pool, for people and metrics.',
-  }),
-  targets: Type.Array(TargetUrl, { maxItems: 1024, uniqueItems: true, description: 'The targets of this pool.' }),
-  weights: Type.Optional(
-    Type.Record(Type.String(), Type.Integer({ minimum: 0, maximum: 1_000 }), {
-      description:
-        'Weight of a target within the pool, by its URL; 0 for nobody new. Default: 1 for each that is not named.',
+    path: Type.String({
+      default: '/',
+      pattern: '^/[^\\s?#]*$',
+      title: 'a path that begins with "/"',
+      description: 'Path prefix, matched on segment boundaries; the longest wins.',
     }),
-  ),
-})
+    method: Type.Optional(Method('Only requests with this method. Default: any method.')),
+    header: Type.Optional(
+      Type.Record(Type.String(), Type.String(), {
+        description: 'Only requests that have each of these headers with this value. Default: any headers.',
+      }),
+    ),
+  },
+)
 
-export const RuleSchema = closed({
+export const PoolSchema = closedLike(
+  { targets: ['http://127.0.0.1:3001'] },
+  {
+    version: Type.String({
+      default: '',
+      maxLength: 128,
+      description: 'Version of the app in this pool, for people and metrics.',
+    }),
+    targets: Type.Array(TargetUrl, { maxItems: 1024, uniqueItems: true, description: 'The targets of this pool.' }),
+    weights: Type.Optional(
+      Type.Record(Type.String(), Type.Integer({ minimum: 0, maximum: 1_000 }), {
+        description:
+          'Weight of a target within the pool, by its URL; 0 for nobody new. Default: 1 for each that is not named.',
+      }),
+    ),
+  },
+)
+
+const RULE = { name: 'staff', when: { header: { 'x-internal': '1' } }, to: 'green' }
+
+export const RuleSchema = closedLike(RULE, {
   name: Name('Name of the rule, shown by explain.'),
   when: WhenSchema,
   to: Type.Optional(Name('Pool that matching requests go to; a rule has this or deny. Default: by the split.')),
@@ -96,26 +110,7 @@ export const WeightsSchema = Type.Record(NameKey, Type.Integer({ minimum: 0, max
   minProperties: 1,
   description:
     'Weight of each pool; its share is its weight by the sum of all. Default: all to live, or to the only pool.',
-})
-
-export const StickySchema = closed({
-  pool: Type.Boolean({ default: true, description: 'Keep a visitor on the same pool.' }),
-  target: Type.Boolean({
-    default: false,
-    description: 'Keep a visitor on the same target of the pool, for sessions in memory.',
-  }),
-  cookie: Type.String({
-    default: 'turnout',
-    pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$",
-    title: 'a cookie name',
-    description: 'Name of our cookie.',
-  }),
-  maxAge: Duration('How long the cookie lives; it is renewed at half of that. At least 1s.', '7d'),
-  secure: Type.Boolean({ default: false, description: 'Set the Secure flag on our cookie.' }),
-  sameSite: Type.Union([Type.Literal('lax'), Type.Literal('strict'), Type.Literal('none')], {
-    default: 'lax',
-    description: 'SameSite flag of our cookie.',
-  }),
+  examples: [{ blue: 90, green: 10 }],
 })
 
 export const HealthSchema = closed(
@@ -149,78 +144,85 @@ export const HealthSchema = closed(
       }),
     ),
   },
-  { description: 'How targets are probed. Default: they are not.' },
+  { description: 'How targets are probed. Default: they are not.', examples: [{ path: '/health' }] },
 )
 
 export const ADMIN_STATES = ['ready', 'drain', 'standby', 'maint'] as const
 
-export const ServiceSchema = closed({
-  routes: Type.Array(RouteSchema, {
-    minItems: 1,
-    description: 'Requests that match any of these belong to the service.',
-  }),
-  pools: Type.Record(NameKey, PoolSchema, {
-    ...named,
-    minProperties: 1,
-    description: 'Pools by name.',
-  }),
-  split: Type.Optional(WeightsSchema),
-  live: Type.Optional(Name('Short for a split that gives everything to this pool. Default: none, there is a split.')),
-  rules: Type.Array(RuleSchema, {
-    default: [],
-    maxItems: 10_000,
-    description: 'Who goes to which pool whatever the split says; the first rule that matches wins.',
-  }),
-  visitor: Type.Array(
-    Type.String({
-      pattern: '^(header:[^\\s:]+|cookie:[^\\s:]+|jwt:[^\\s:]+|query:[^\\s:]+|cookie|address)$',
-      title: 'a visitor source (header:NAME, cookie:NAME, jwt:CLAIM, query:NAME, cookie or address)',
+const POOLS = { blue: { targets: ['http://127.0.0.1:3001'] } }
+
+export const ServiceSchema = closedLike(
+  { routes: [{ host: 'shop.example.com' }], pools: POOLS },
+  {
+    routes: Type.Array(RouteSchema, {
+      minItems: 1,
+      description: 'Requests that match any of these belong to the service.',
     }),
-    {
-      default: ['cookie'],
-      description:
-        'Where the visitor key is found, first found wins: header:NAME, cookie:NAME, jwt:CLAIM, query:NAME, cookie (our own), address.',
-    },
-  ),
-  sticky: Type.Union([StickySchema, Type.Literal(false)], {
-    default: {},
-    description: 'How visitors are kept where they are, by a signed cookie; false for not at all.',
-  }),
-  balance: BalanceSchema,
-  slowStart: Type.Optional(
-    Duration(
-      'What is new (a target, or a pool of such) gets a tenth of its share, and more by and by until so much later. At least 1s. Default: all of it at once.',
+    pools: Type.Record(NameKey, PoolSchema, {
+      ...named,
+      minProperties: 1,
+      description: 'Pools by name.',
+      examples: [POOLS],
+    }),
+    split: Type.Optional(WeightsSchema),
+    live: Type.Optional(Name('Short for a split that gives everything to this pool. Default: none, there is a split.')),
+    rules: Type.Array(RuleSchema, {
+      default: [],
+      maxItems: 10_000,
+      description: 'Who goes to which pool whatever the split says; the first rule that matches wins.',
+    }),
+    visitor: Type.Array(
+      Type.String({
+        pattern: '^(header:[^\\s:]+|cookie:[^\\s:]+|jwt:[^\\s:]+|query:[^\\s:]+|cookie|address)$',
+        title: 'a visitor source (header:NAME, cookie:NAME, jwt:CLAIM, query:NAME, cookie or address)',
+        examples: ['cookie'],
+      }),
+      {
+        default: ['cookie'],
+        description:
+          'Where the visitor key is found, first found wins: header:NAME, cookie:NAME, jwt:CLAIM, query:NAME, cookie (our own), address.',
+      },
     ),
-  ),
-  failover: Type.Optional(
-    Type.Array(Type.String(), {
-      description:
-        'Pools that take over, in order, when the chosen one has no target that can take the request. Default: the others by weight, then the one that was switched away from.',
+    sticky: Type.Union([StickySchema, Type.Literal(false)], {
+      default: {},
+      description: 'How visitors are kept where they are, by a signed cookie; false for not at all.',
     }),
-  ),
-  health: Type.Optional(HealthSchema),
-  drain: DrainSchema,
-  timeouts: closed(
-    {
-      connect: Duration('Time to open a connection to a target.', '3s'),
-      response: Duration('Time from the sent request to the head of its answer.', '60s'),
-      idle: Duration('Time without a byte of a response body.', '60s'),
-    },
-    { default: {}, description: 'How long targets are waited for.' },
-  ),
-  rescue: Type.Optional(RescueSchema),
-  skew: Type.Optional(SkewSchema),
-  preview: Type.Optional(PreviewSchema),
-  link: Type.Optional(LinkSchema),
-  mirror: Type.Optional(MirrorSchema),
-  capacity: Type.Optional(CapacitySchema),
-  maintenance: Type.Optional(MaintenanceSchema),
-  rollout: Type.Optional(RolloutSchema),
-  debugHeaders: Type.Boolean({
-    default: false,
-    description: 'Tell clients the service, pool and release that answered (X-Turnout-Pool …).',
-  }),
-})
+    balance: BalanceSchema,
+    slowStart: Type.Optional(
+      Duration(
+        'What is new (a target, or a pool of such) gets a tenth of its share, and more by and by until so much later. At least 1s. Default: all of it at once.',
+      ),
+    ),
+    failover: Type.Optional(
+      Type.Array(Type.String(), {
+        description:
+          'Pools that take over, in order, when the chosen one has no target that can take the request. Default: the others by weight, then the one that was switched away from.',
+      }),
+    ),
+    health: Type.Optional(HealthSchema),
+    drain: DrainSchema,
+    timeouts: closed(
+      {
+        connect: Duration('Time to open a connection to a target.', '3s'),
+        response: Duration('Time from the sent request to the head of its answer.', '60s'),
+        idle: Duration('Time without a byte of a response body.', '60s'),
+      },
+      { default: {}, description: 'How long targets are waited for.', examples: [{ response: '60s' }] },
+    ),
+    rescue: Type.Optional(RescueSchema),
+    skew: Type.Optional(SkewSchema),
+    preview: Type.Optional(PreviewSchema),
+    link: Type.Optional(LinkSchema),
+    mirror: Type.Optional(MirrorSchema),
+    capacity: Type.Optional(CapacitySchema),
+    maintenance: Type.Optional(MaintenanceSchema),
+    rollout: Type.Optional(RolloutSchema),
+    debugHeaders: Type.Boolean({
+      default: false,
+      description: 'Tell clients the service, pool and release that answered (X-Turnout-Pool …).',
+    }),
+  },
+)
 
 export const SpecSchema = closed({
   listeners: Type.Array(ListenerSchema, {

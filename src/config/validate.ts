@@ -151,11 +151,26 @@ function messageOf(keyword: string, params: Json, data: unknown, schema: Json): 
 
 function typeMessage(type: unknown, data: unknown, schema: Json): string {
   const types = (Array.isArray(type) ? type : [type]).map(String)
-  const wanted = schema.title ?? types.map((each) => TYPE_WORDS[each]).join(' or ')
+  const wanted = `${schema.title ?? types.map((each) => TYPE_WORDS[each]).join(' or ')}${exampleOf(schema, types.length > 1)}`
   const isNumber = typeof data === 'number' || typeof data === 'boolean'
   const fits = schema.pattern === undefined || new RegExp(String(schema.pattern)).test(String(data))
   const hint = type === 'string' && isNumber && fits ? ' (put it in quotes)' : ''
   return `expected ${wanted}, found ${shown(data, schema)}${hint}`
+}
+
+/** ` such as { address: ":8080" }`, as YAML and nearly JSON: for what may be a map or list, whose form nobody can guess; or nothing. */
+function exampleOf({ examples, items }: Json, isUnion: boolean): string {
+  const ofItems = (items as Json | undefined)?.examples as readonly unknown[] | undefined
+  const [example] = (examples ?? (ofItems === undefined ? [] : [ofItems.slice(0, 1)])) as readonly unknown[]
+  if (isUnion && example !== undefined) return `, such as ${inFlow(example)}`
+  return typeof example === 'object' ? ` such as ${inFlow(example)}` : ''
+}
+
+function inFlow(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(inFlow).join(', ')}]`
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value)
+  const entries = Object.entries(value).map(([key, member]) => `${key}: ${inFlow(member)}`)
+  return `{ ${entries.join(', ')} }`
 }
 
 /** A value for people: short, and never a secret. */

@@ -248,6 +248,19 @@ it('deploy tells the id, and how to watch it, when it does not stay', async () =
   expect(wrote.err).toBe('')
 })
 
+it('deploy with targets reads the service once', async () => {
+  const admin = await scripted({
+    'GET /v1/services/shop': [200, { spec: { pools: { blue: { version: '1.0', targets: [] } }, split: { blue: 1 } } }],
+    'PUT /v1/services/shop/pools/green': [200, {}],
+    'POST /v1/services/shop/rollouts': [201, ROLLOUT],
+  })
+  const args = ['deploy', 'shop', '--to', 'green', '--target', 'http://127.0.0.1:1', '--version', '1.0']
+  const { code, wrote } = start(args, { TURNOUT_ADMIN: admin.url }, false)
+  expect(await code).toBe(0)
+  expect(wrote.err).toContain('version 1.0 runs already (pool blue of shop)')
+  expect(admin.asked.map(({ method }) => method)).toEqual(['GET', 'PUT', 'POST'])
+})
+
 /** The verb against a service with these versions and weights. */
 async function deploy(versions: Readonly<Record<string, string>>, split: object, ...more: string[]) {
   const pools = mapEntries(versions, (version) => ({ version, targets: [] }))

@@ -183,6 +183,16 @@ describe('verbs that change something', () => {
     expect(changes.map(({ method, url }) => `${method} ${url}`)).toEqual([expected])
   })
 
+  it.each([
+    ['Nothing has changed; with force it is done all the same.', '; with --force it is done all the same.'],
+    ['With force it is promoted all the same.', 'With --force it is promoted all the same.'],
+    ['Nothing has changed; prune removes them.', '; --prune removes them.'],
+  ])('what is refused is told with the words of the command line: %s', async (told, said) => {
+    const admin = await scripted({ 'POST /v1/services/shop/back': [409, problem('conflict', told)] })
+    const { code, err } = await turnout(admin.url, 'back', 'shop')
+    expect([code, err.endsWith(`${said}\n`)]).toEqual([1, true])
+  })
+
   it('switch and split say how long to wait, and a wait that is no duration is bad usage', async () => {
     const admin = await scripted({
       'POST /v1/services/shop/switch': [200, outcome()],

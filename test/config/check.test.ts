@@ -385,7 +385,7 @@ test('weights are told by pointers into the weights', () => {
   expect(faults(validateWeights({ blue: 0 }))).toHaveLength(1)
   expect(faults(validateWeights({}))).toEqual([' needs at least one entry'])
   expect(faults(validateWeights({ gren: 1 }, ['green']))).toEqual(['/gren unknown pool "gren" (did you mean "green"?)'])
-  expect(faults(validateWeights(null))).toEqual([' expected a map, found nothing'])
+  expect(faults(validateWeights(null))).toEqual([' expected a map such as { blue: 90, green: 10 }, found nothing'])
 })
 
 test('a state is one of four', () => {

@@ -1,7 +1,9 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { parseSpec, printFault } from '../../src/config/load.ts'
-import type { Spec } from '../../src/config/schema.ts'
+import { isRecord } from '../../src/config/record.ts'
+import { type Spec, SpecSchema } from '../../src/config/schema.ts'
+import { validate } from '../../src/config/validate.ts'
 import { bulk } from '../helpers/bulk.ts'
 
 const CI_TOKEN = 'a-secret-of-enough-length'
@@ -204,6 +206,46 @@ test('a file that is no map is one fault', () => {
   expect(faults('hello')).toEqual(['turnout.yaml:1:1: expected a map, found "hello"'])
   expect(faults('services: []')).toEqual(['turnout.yaml:1:1: services: expected a map, found a list'])
   expect(faults('services:')).toEqual(['turnout.yaml:1:10: services: expected a map, found nothing'])
+})
+
+test('whoever writes a word where a map or a list belongs is shown one', () => {
+  const text = `listeners: [8080]
+admin: 9090
+store: 7
+services:
+  shop:
+    routes: shop.example.com
+    pools: { blue: { targets: http://localhost:3000 }, green: [http://localhost:3001], grey: { targets: ["localhost:3002"] } }
+    split: blue
+    sticky: blue`
+  const targets = '["http://127.0.0.1:3001"]'
+  expect(faults(text).map((line) => line.replace(/^\S+ /, ''))).toEqual([
+    'listeners[0]: expected a map such as { address: ":8080" }, found 8080',
+    'admin: expected a map such as { address: "127.0.0.1:9900" }, found 9090',
+    'store: expected text or a map, such as "sqlite:./turnout.db", found 7',
+    'services.shop.routes: expected a list such as [{ host: "shop.example.com", path: "/" }], found "shop.example.com"',
+    `services.shop.pools.blue.targets: expected a list such as ${targets}, found "http://localhost:3000"`,
+    `services.shop.pools.green: expected a map such as { targets: ${targets} }, found a list`,
+    'services.shop.pools.grey.targets[0]: "localhost:3002" is not a target such as http://127.0.0.1:3001 or srv+http://_web._tcp.example.com, without a path',
+    'services.shop.split: expected a map such as { blue: 90, green: 10 }, found "blue"',
+    'services.shop.sticky: expected a map or false, such as { target: true, maxAge: "7d" }, found "blue"',
+  ])
+})
+
+test('every example in the schema is one', () => {
+  let count = 0
+  const visit = (schema: unknown): void => {
+    if (Array.isArray(schema)) return schema.forEach(visit)
+    if (!isRecord(schema)) return
+    const { examples, ...rest } = schema
+    for (const example of Array.isArray(examples) ? examples : []) {
+      expect([example, validate(schema as never, example).refused]).toEqual([example, []])
+      count++
+    }
+    Object.values(rest).forEach(visit)
+  }
+  visit(SpecSchema)
+  expect(count).toBeGreaterThan(10)
 })
 
 test('a secret is never in a message', () => {
