@@ -15,7 +15,7 @@ import { RETURN } from '../metrics/departures.ts'
 import { RETURN_CELLS, RETURNS, type SharedMemory } from '../metrics/layout.ts'
 
 const KNOWN_MS = 60_000
-const CAME_MS = 5_000
+const CAME_MS = 20_000
 /** Times are told in whole seconds. */
 const EARLY_MS = 1_000
 

@@ -128,7 +128,7 @@ test('a target that begins to close every connection, old and new, is not notice
   })
   const steady = await startNamed('steady')
   const proxy = await startProxy({ services: twoTargets(faltering.url, steady.url) })
-  const load = startLoad(proxy.port, { connections: 16 })
+  const load = startLoad(proxy.port, { connections: 16, pauseMs: () => PACE_MS })
   for (let round = 0; round < bulk(8, 20); round++) {
     const before = load.outcomes.length
     await until('both serve', () => load.outcomes.slice(before).filter(({ body }) => body === 'ok').length > 20)

@@ -50,9 +50,9 @@ export function rawRequest(
 }
 
 /** Share of the time so far that is waited before the next look, when a look asks somebody. */
-const PAUSE_SHARE = 0.1
+const PAUSE_SHARE = 0.2
 const PAUSE_MS = 5
-const PAUSE_MS_MAX = 100
+const PAUSE_MS_MAX = 150
 
 /**
  * Waits until a condition holds; rejects with `what` after `limitMs` (default 60,000: a machine that does other things may take its time). It looks every few ms; a condition that
