@@ -59,6 +59,8 @@ interface Watched {
   letGo: LetGo
   /** What of it is this process's own. */
   own: LetGo
+  /** That it begins was told, here or by a process before this one. */
+  isBegun: boolean
   /** Since when none was left; below 0 while some are. */
   overMs: number
   isTold: boolean
@@ -159,6 +161,8 @@ export class DepartureWatch {
       const isOver = known === undefined || known.isTold
       if (isOver && (counts.all.left > 0 || counts.all.closed > from.all.closed)) this.#begin(key, from, counts)
       else if (known !== undefined) this.#goOn(known, counts)
+      const it = this.#watched.get(key)
+      if (it?.isBegun === false) this.#tellBegin(key, it)
     }
     this.#seen = counted
   }
@@ -166,8 +170,15 @@ export class DepartureWatch {
   #begin(key: string, from: Counted, counts: Counted): void {
     const [service, pool] = key.split('\n')
     const letGo = told(from.all, counts.all, 0)
-    const it: Watched = { service, pool, from, letGo, own: told(from.own, counts.own, 0), overMs: -1, isTold: false }
-    this.#watched.set(key, it)
+    const own = told(from.own, counts.own, 0)
+    this.#watched.set(key, { service, pool, from, letGo, own, isBegun: false, overMs: -1, isTold: false })
+  }
+
+  /** Told once of those that are let go, over all upgrades that follow each other meanwhile. */
+  #tellBegin(key: string, it: Watched): void {
+    const { service, pool, letGo, own } = it
+    if (own.before === 0 && !this.#old.isNews(key)) return
+    it.isBegun = true
     const what = `${letGo.before} tunnels of pool ${pool} of ${service} are being closed`
     this.#tell(it, `${what}: their visitors come to another place`)
   }

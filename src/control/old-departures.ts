@@ -88,6 +88,10 @@ export class OldDepartures {
   readonly #isOver: (pid: number) => boolean
   /** Of each process that has told itself, or was told of, by pool. */
   readonly #counts = new Map<number, Map<string, Counts>>()
+  /** Processes that another one has told of first, which has told its own readers of them, too. */
+  readonly #passedOn = new Set<number>()
+  /** Pools of which some were let go by a process that nobody else has told of. */
+  readonly #news = new Set<string>()
   /** Of those whom it has let go, how many have come, by pool. */
   readonly #moved = new Map<string, number>()
   #gone: Gone[] = []
@@ -107,7 +111,12 @@ export class OldDepartures {
   /** Takes what the process with this id tells. */
   take({ pools, gone }: HandedDepartures, teller: number): void {
     const nowMs = this.#clock.monotonicMs()
-    for (const { service, pool, counts, pid = teller } of pools) this.#note(pid, poolKey(service, pool), counts)
+    for (const { service, pool, counts, pid } of pools) {
+      const key = poolKey(service, pool)
+      if (pid !== undefined) this.#passedOn.add(pid)
+      else if (!this.#passedOn.has(teller) && progress(counts) > 0) this.#news.add(key)
+      this.#note(pid ?? teller, key, counts)
+    }
     for (const [key, count, agoS, at] of gone) {
       const { service, pool } = pools[at]
       this.#gone.push({ key, count, atMs: nowMs - agoS * 1_000, pool: poolKey(service, pool) })
@@ -151,6 +160,11 @@ export class OldDepartures {
     if (this.#counts.size === 0) return null
     const key = poolKey(service, pool)
     return [...this.#counts.values()].some((ofProcess) => ofProcess.has(key)) ? this.#sum(key) : null
+  }
+
+  /** Whether nobody has told yet that some of a pool are let go, as far as is known here. */
+  isNews(pool: string): boolean {
+    return this.#news.has(pool)
   }
 
   /** How many of those whom they let go of a pool have come here. */

@@ -223,6 +223,34 @@ test('those whom it let go and who came here are counts of the one between, for 
   ])
 })
 
+test('that they are closed is told once, over upgrades that follow each other', () => {
+  const part = (more: Partial<Counts>, pid?: number) => {
+    return { service: 'shop', pool: 'blue', counts: counts(more), ...(pid !== undefined && { pid }) }
+  }
+  // The one between has told of those of the one before it, and has none of its own there.
+  old.take({ pools: [part({}), part({ closed: 1, left: 2 }, OLDER)], gone: [] }, OLD)
+  clock.move(2 * LOOK_MS)
+  old.take({ pools: [part({ closed: 2, left: 1 })], gone: [] }, OLDER)
+  clock.move(LOOK_MS)
+  expect([blue()!.before, messages()]).toEqual([3, []])
+  old.take({ pools: [part({ closed: 3 })], gone: [] }, OLDER)
+  clock.move(RETURN_MS + LOOK_MS)
+  expect(messages()).toEqual([expect.stringContaining('3 were closed, and 0 have come')])
+})
+
+test('those that are let go then by the process between, or here, are told', () => {
+  const pools = (own: Partial<Counts>) => [
+    { service: 'shop', pool: 'blue', counts: counts(own) },
+    { service: 'shop', pool: 'blue', counts: counts({ left: 2 }), pid: OLDER },
+  ]
+  old.take({ pools: pools({}), gone: [] }, OLD)
+  clock.move(LOOK_MS)
+  expect(messages()).toEqual([])
+  old.take({ pools: pools({ left: 4 }), gone: [] }, OLD)
+  clock.move(2 * LOOK_MS)
+  expect(messages()).toEqual(['6 tunnels of pool blue of shop are being closed: their visitors come to another place'])
+})
+
 test('when the process between is killed only what was left in it is gone, and the one before it tells on by itself', () => {
   const blueOf = (more: Partial<Counts>, pid?: number) => ({
     service: 'shop',
