@@ -113,7 +113,7 @@ class NotedUpstream implements Upstream {
   hasMoved = false
   notes: string[] = []
   sent: RequestToSend | null = null
-  constructor(target: TargetTable, user: UpstreamUser) {
+  constructor(target: TargetTable, user: UpstreamUser | null) {
     this.connections = { target }
     this.user = user
   }
@@ -180,19 +180,30 @@ class NotedUpstream implements Upstream {
 let memory: SharedMemory
 let plane: Plane
 let opened: NotedUpstream[]
+/** How many connections are idle, at whatever target is asked. */
+let idle: number
 let downstream: NotedDownstream
 let exchange: Exchange
+
+const TARGETS = ['http://192.0.2.7:80', 'http://192.0.2.8:80']
 
 beforeEach(() => start())
 
 function start(trial?: ServiceStatus['trial'], plan: Partial<ServicePlan> = {}): void {
   memory = allocateSharedMemory(1)
   opened = []
-  plane = makePlane({ targets: ['http://192.0.2.7:80', 'http://192.0.2.8:80'], memory, trial, plan })
+  idle = 0
+  plane = makePlane({ targets: TARGETS, memory, trial, plan })
   const budget = new RetryBudget()
   const leases = (target: TargetTable) => ({
     isCrowded: false,
-    takeIdle: () => null,
+    takeIdle() {
+      if (idle === 0) return null
+      idle--
+      const upstream = new NotedUpstream(target, null)
+      opened.push(upstream)
+      return upstream
+    },
     takeBound: () => null,
     open(user: UpstreamUser) {
       const upstream = new NotedUpstream(target, user)
@@ -272,6 +283,31 @@ describe('a connection that breaks', () => {
     opened[1].close()
     expect(opened).toHaveLength(2)
     expect(downstream.notes).toEqual(['refuse upstream_closed', 'ended'])
+  })
+
+  test('before any answer has nothing repeated twice, whoever else there is', () => {
+    const three = [...TARGETS, 'http://192.0.2.9:80']
+    start(undefined, { pools: [{ name: 'blue', version: '1', targets: three }] })
+    begin('GET /x')
+    for (const at of [0, 1]) {
+      opened[at].connect()
+      opened[at].close()
+    }
+    expect(opened).toHaveLength(2)
+    expect(downstream.notes).toEqual(['refuse upstream_closed', 'ended'])
+  })
+
+  test.each([
+    ['within a moment was being closed as idle, which is no failure', 900, 0],
+    ['later has failed the request', 1_100, 1],
+  ])('before any answer, and was kept, %s; either has a GET repeated', (_what, afterMs, failures) => {
+    idle = 1
+    begin('GET /x')
+    plane.time.nowMs += afterMs
+    opened[0].close()
+    expect(counted(FIELD.attemptsFailed)).toBe(failures)
+    opened[1].connect()
+    expect(opened[1].notes).toEqual(['send GET /x'])
   })
 
   test('before any answer has a POST refused at once', () => {
@@ -375,6 +411,19 @@ describe('a deadline', () => {
     opened[0].user!.answer.onInterim(head)
     expect(exchange.deadlineMs).toBeCloseTo(first + 1_000)
     expect(downstream.notes).toEqual(['interim 102'])
+  })
+
+  test('is as far away as ever after each piece of an answer', () => {
+    begin('GET /x')
+    opened[0].connect()
+    opened[0].head('200 OK\r\nContent-Length: 4', 'length')
+    opened[0].piece('ab', false)
+    const first = exchange.deadlineMs
+    plane.time.nowMs += 1_000
+    opened[0].piece('c', false)
+    expect(exchange.deadlineMs).toBeCloseTo(first + 1_000)
+    passDeadline()
+    expect(downstream.notes.slice(-1)).toEqual(['cut'])
   })
 
   test('that passes while the client sends is a 408', () => {
@@ -498,6 +547,16 @@ describe('of a target that carries one request at once', () => {
     expect(counted(FIELD.durationSumMs) - before).toBeCloseTo(20)
     expect(counted(FIELD.queued)).toBe(1)
     expect(counted(FIELD.queuedSumMs)).toBeCloseTo(500)
+  })
+
+  test('one that has waited goes with its own fields, whoever has asked meanwhile', async () => {
+    busy()
+    ask('GET /c', '', 'X-Who: c\r\n')
+    ask('GET /d', '', 'X-Who: d\r\n')
+    answer(opened[0])
+    await turns()
+    opened[2].connect()
+    expect([opened[2].sent!.target, opened[2].sent!.lines]).toEqual(['/c', expect.stringContaining('X-Who: c\r\n')])
   })
 
   test('one that has waited for as long as it may is refused, and nothing of it counts at a target', () => {
