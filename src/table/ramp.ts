@@ -12,6 +12,7 @@
  *   is handed. So a canary is not given what a live pool sheds that comes back.
  * - A smaller one goes on with what the last change took from it, and with no more: so a split that moves in steps moves no more at a step than
  *   that is. For that it need not be warm, only older: it had this until now.
+ * - Nobody, for a pool whose targets are replaced one by one: it has had everything until now, and another pool has an older version.
  * - Never the new version of a rollout that is being judged, and nobody in panic: who leaves an ill pool is not sent back to it. The hot
  *   standby may, as in a failover.
  * - Without a stand-in everything goes to the pool at once: somebody has to answer.
@@ -53,7 +54,8 @@ export function rampsOf(
     const isOlder = (other: PoolTable) => other.rampUntilMs < pool.rampUntilMs
     const isWarm = (other: PoolTable) => other.rampUntilMs <= pool.rampUntilMs - slowStartMs
     const isLarge = (other: PoolTable) => isWarm(other) && has(other) + hasLost(other) >= (1 - FIRST_PART) * has(pool)
-    const others = versions.filter((other) => other !== pool && other.name !== trial?.pool)
+    const isReplaced = trial?.targets !== undefined && trial.pool === pool.name
+    const others = isReplaced ? [] : versions.filter((other) => other !== pool && other.name !== trial?.pool)
     const large = others.filter(isLarge)
     const losers = others.filter((other) => !isLarge(other) && isOlder(other) && hasLost(other) > 0)
     const lost = losers.reduce((sum, other) => sum + hasLost(other), 0)

@@ -216,6 +216,24 @@ describe('a pool in which all is new', () => {
     for (const [n, pool] of places.entries()) if (pool !== 'c') expect(pool).toBe(poolAt(was, n, NOW_MS))
   })
 
+  test('is not stood in for by an older version while its targets are replaced one by one', () => {
+    const setting = {
+      weights: { blue: 0, green: 100 },
+      before: { blue: 100 },
+      began: cold('green'),
+      count: 2,
+      // One is new already, the other just out.
+      targets: { [url('green', 1)]: { admin: 'maint' as const } },
+    }
+    const trial = { pool: 'green', step: 1, targets: [url('green')] }
+    const poolsBy = (status: Partial<ServiceStatus>) => {
+      const table = tableOf({ ...setting, status: { fallback: ['blue'], ...status } })
+      return new Set(Array.from({ length: 100 }, (_, n) => poolAt(table, n, NOW_MS)))
+    }
+    expect(poolsBy({ trial })).toEqual(new Set(['green']))
+    expect(poolsBy({})).toEqual(new Set(['blue', 'green']))
+  })
+
   test('gets all at once where the other is in panic: who leaves an ill pool is not sent back to it', () => {
     const ill = [0, 1, 2].map((index) => [url('blue', index), { health: 'unhealthy' }] as const)
     const table = tableOf({
