@@ -22,7 +22,7 @@ import { RouteOwners } from '../config/route-owners.ts'
 import { expectRevision } from '../if-match.ts'
 import { hostsOf, hostsOfChange, LEARN_MS, servicesAt } from '../names/target-hosts.ts'
 import { applyChange, type ChangeTools, type Resolved } from './apply.ts'
-import { type Audited, auditOf, isWritten } from './audit.ts'
+import { type Audited, auditOf, isWritten, owedShift } from './audit.ts'
 import { ChangeEvents, takenOver } from './change-events.ts'
 import type { ControlDeps, RunningControl } from './deps.ts'
 import { createDrains, type Drains } from './drains.ts'
@@ -69,7 +69,7 @@ class Writer implements RunningControl {
   readonly #sightings: Sightings
   readonly #changes: ChangeEvents
   readonly #follower: Follower
-  readonly unstored = (): readonly string[] => this.#keeper.owed
+  readonly unstored = (): readonly string[] => [...this.#keeper.owed.keys()]
   readonly publish = (event: NewEvent): void => this.#events.publish(event)
   readonly followed = (): Followed => this.#follower.followed
   readonly disown = (): Promise<void> => this.#queue.run(() => this.#follow(true), true)
@@ -174,7 +174,7 @@ class Writer implements RunningControl {
     const changed = changedNames(before, content, touchedBy(change))
     if (changed.length === 0) return
     await this.#commit(this.#state.prepare(snapshot, content, changed))
-    this.#keeper.owe(before, changed, change.kind)
+    this.#keeper.owe(before, changed, change)
     this.#changes.routed(before.services, changed)
     this.#deps.routed?.(change, snapshot.revision)
   }
@@ -185,9 +185,8 @@ class Writer implements RunningControl {
     await this.#follow().catch(() => {})
     const { content: before, snapshot: present } = this.#state
     expectRevision(present, touchedBy(change), options.ifMatch)
-    const resolved = await this.#resolved(change)
-    const content = applyChange(before, resolved, clock.steadyMs(), this.#tools)
-    const owed = options.atOnce === true ? this.#keeper.owed : []
+    const content = applyChange(before, await this.#resolved(change), clock.steadyMs(), this.#tools)
+    const owed = options.atOnce === true ? [...this.#keeper.owed.keys()] : []
     const changed = [...new Set(changedNames(before, content, touchedBy(change)).concat(owed))]
     const unread = this.#deps.lookupFaults?.(before.services, content.services, changed) ?? []
     const faults = [...this.#routes.faults(content.services, changed), ...unread]
@@ -201,6 +200,9 @@ class Writer implements RunningControl {
     assertServed(judged)
     if (change.kind === 'hold') foreseen(judged, change, this.#tools).forEach(assertServed)
     const isLine = change.kind === 'rollout' && !(await isWritten(this.#deps.store, change))
+    const shift = isLine ? owedShift(change, this.#keeper.owed) : null
+    if (shift !== null)
+      return this.#make(shift, content, [shift.service], options).then(() => this.#attempt(change, options))
     if (changed.length > 0 || isLine) return this.#make(change, content, changed, options)
     if (content.base === before.base) return { ...unchanged, changed: false }
     // A file that says otherwise what is so already. What it says moves the revision, since it is the base of what others apply.
@@ -214,19 +216,18 @@ class Writer implements RunningControl {
     changed: readonly string[],
     options: ChangeOptions,
   ): Promise<ChangeResult> {
-    const { clock } = this.#deps
     const { content: before, snapshot: present } = this.#state
-    const startedMs = clock.monotonicMs()
+    const startedMs = this.#deps.clock.monotonicMs()
     const moved = { before, after: content, names: changed }
     const next = this.#keeper.next(present.revisions, moved)
     const step = this.#state.prepare(next, content, changed)
-    const audit = { atMs: clock.nowMs(), actor: options.actor, change: auditOf(change, moved, options) }
+    const audit = { atMs: this.#deps.clock.nowMs(), actor: options.actor, change: auditOf(change, moved, options) }
     await this.#keeper.commit({ ...moved, audit, named: options.named }).catch((error) => {
       this.#state.discard(step)
       throw error
     })
     await this.#commit(step)
-    const appliedInMs = clock.monotonicMs() - startedMs
+    const appliedInMs = this.#deps.clock.monotonicMs() - startedMs
     const made = { revision: next.revision, epoch: step.snapshot.epoch, appliedInMs }
     this.#changes.made(change, options, { ...made, ...moved })
     return { ...made, changed: true }

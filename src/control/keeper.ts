@@ -68,7 +68,7 @@ export class Keeper {
   /** What stands in the store otherwise than we have it: what is left out, and what was mended. */
   #raw: ReadonlyMap<string, StoredContent> = new Map()
   /** Services of which the workers have more than the store, and by what. */
-  readonly #owed = new Map<string, Change['kind']>()
+  readonly #owed = new Map<string, Change>()
   readonly #base: KeptBase
   /** The last of what is told but once. */
   #told: readonly string[] = []
@@ -85,20 +85,20 @@ export class Keeper {
   }
 
   /** Says that these services are served otherwise than they were by such a change, which the store has still. */
-  owe(before: Content, names: readonly string[], kind: Change['kind']): void {
+  owe(before: Content, names: readonly string[], change: Change): void {
     const were = names.map((name) => [name, written(before, name, this.#shiftMs)!] as const)
     this.#raw = new Map([...were, ...this.#raw])
-    for (const name of names) this.#owed.set(name, kind)
+    for (const name of names) this.#owed.set(name, change)
   }
 
-  /** Services that are served otherwise than they are stored. */
-  get owed(): string[] {
-    return [...this.#owed.keys()]
+  /** Services that are served otherwise than they are stored, and by what. */
+  get owed(): ReadonlyMap<string, Change> {
+    return this.#owed
   }
 
   /** Throws `conflict` when one of these services is to be stored first as it is served. */
   assertNotOwed(names: readonly string[]): void {
-    const name = this.owed.find((owed) => names.includes(owed))
+    const name = names.find((each) => this.#owed.has(each))
     if (name !== undefined)
       throw new TurnoutError(
         'conflict',
@@ -138,7 +138,7 @@ export class Keeper {
    * With `disowns` what is owed by rollouts is given up for what the store has.
    */
   async loadMoved(content: Content, revisions: Loaded['revisions'], disowns: boolean): Promise<Loaded | null> {
-    const others = [...this.#owed].filter(([, kind]) => kind !== 'shift').map(([name]) => name)
+    const others = [...this.#owed].filter(([, { kind }]) => kind !== 'shift').map(([name]) => name)
     const isWhole = disowns && others.length < this.#owed.size
     // Both in one: a position that can be read says nothing of whether the rest can.
     return this.#reach.run(async () => {

@@ -212,6 +212,31 @@ describe('a way back', () => {
     expect(control.snapshot().services['shop'].split).toEqual({ blue: 1, green: 1 })
   })
 
+  test('has a line of its own in the audit, and an event, also when that of its rollout is stored first', async () => {
+    const { control, make, fault, inner } = await start()
+    await make(forward)
+    fault.failing = away()
+    await codeOf(() => goBack(control))
+    fault.failing = null
+    const told = control.events().length
+    const line = { rollout: 'r', to: 'green', state: 'rollingBack', weight: 0, reason: 'it fails', sinceMs: 1 } as const
+    expect(await make({ kind: 'rollout', service: 'shop', ...line })).toMatchObject({ revision: 4, changed: true })
+    const lines = (await inner.revisions(2)).map(({ revision, change }) => [revision, change.kind])
+    expect(lines).toEqual([
+      [4, 'rollout'],
+      [3, 'shift'],
+    ])
+    expect(await inner.revision(3)).toMatchObject({ services: { shop: { spec: { split: { blue: 100, green: 0 } } } } })
+    const moved = 'split of shop: blue=50, green=50 -> blue=100, green=0'
+    const changes = control
+      .events()
+      .slice(told)
+      .filter(({ type }) => type === 'change')
+    expect(changes).toMatchObject([{ message: expect.stringContaining(moved) }])
+    expect(await goBack(control)).toMatchObject({ changed: false })
+    expect(control.unstored()).toEqual([])
+  })
+
   test('that is made again, since nobody knew that it was, leaves what people have set since', async () => {
     const { control, make } = await start()
     await make(forward)
