@@ -1,11 +1,13 @@
 /** Signals that come while the process starts, and many at once. */
 import { spawn } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
+import * as nodeModule from 'node:module'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { stringify } from 'yaml'
 import { ServeSignals } from '../../src/signals.ts'
 import { MAIN } from '../helpers/built.ts'
+import { run } from '../helpers/programs.ts'
 import { service, temporaryFolder, testConfig } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 
@@ -55,6 +57,35 @@ test.skipIf(process.platform !== 'linux')('a SIGTERM during the start ends it wi
     .filter((line) => line !== '' && !/limit of open files|"msg":"config file applied/.test(line))
   expect(said).toEqual([])
 })
+
+/** Tells at the end how many bytes of modules the main thread has loaded before it listened to SIGHUP. */
+const COUNTER = `
+import { statSync, writeSync } from 'node:fs'
+import { registerHooks } from 'node:module'
+import { isMainThread } from 'node:worker_threads'
+let bytes = 0
+registerHooks({
+  load(url, context, next) {
+    if (url.startsWith('file:') && process.listenerCount('SIGHUP') === 0) bytes += statSync(new URL(url)).size
+    return next(url, context)
+  },
+})
+if (isMainThread) process.on('exit', () => writeSync(2, 'before: ' + bytes))
+`
+
+test.skipIf(!('registerHooks' in nodeModule))(
+  'signals are listened to before anything large is loaded: who sends one early does not end the process',
+  async () => {
+    const folder = temporaryFolder()
+    const [file, counter] = [join(folder, 'turnout.yaml'), join(folder, 'counter.mjs')]
+    writeFileSync(file, stringify(testConfig({ services: { shop: service({ blue: ['http://127.0.0.1:1'] }) } })))
+    writeFileSync(counter, COUNTER)
+    const { stderr } = await run(process.execPath, ['--import', counter, MAIN, 'serve', '--check', '--config', file])
+    const bytes = Number(/before: (\d+)$/.exec(String(stderr))?.[1])
+    expect(bytes).toBeGreaterThan(1_000)
+    expect(bytes).toBeLessThan(32_768)
+  },
+)
 
 test('of many SIGHUPs one reload runs at a time, and one more follows', async () => {
   // Those of the test runner stay.
