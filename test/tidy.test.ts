@@ -60,7 +60,8 @@ const OWNERS: readonly (readonly [module: RegExp, owner: RegExp])[] = [
   [/^(node:)?timers(\/promises)?$/, /^src\/clock\.ts$/],
 ]
 /** These say why they take a module of Node in another way than by an import, which the owners above would tell of. */
-const BUILTIN_TAKERS = /^src\/(admin\/connection|cli\/exchange|dataplane\/socket\/libc|store\/sqlite-driver)\.ts$/
+const BUILTIN_TAKERS =
+  /^src\/(admin\/connection|cli\/exchange|dataplane\/socket\/(libc|secure)|store\/sqlite-driver)\.ts$/
 /** Parts of an owned module that open no socket and start no thread, so that anyone may use them. */
 const HARMLESS: Readonly<Record<string, ReadonlySet<string>>> = {
   'node:net': new Set(['isIP', 'isIPv4', 'isIPv6']),

@@ -6,10 +6,11 @@
  * their descriptor is free again.
  */
 import net from 'node:net'
-import tls from 'node:tls'
+import type tls from 'node:tls'
 import { WORKER_FIELD } from '../../metrics/layout.ts'
 import type { ListenerPlan, WorkerListener } from '../messages.ts'
 import type { Plane } from '../plane.ts'
+import { loadTls } from '../socket/secure.ts'
 import { KEEP_ALIVE } from '../socket/socket.ts'
 import { Client } from './client.ts'
 
@@ -47,7 +48,7 @@ function openServer(plane: Plane, plan: ListenerPlan, at: net.ListenOptions | { 
 
 /** Does the handshakes of connections that it is given; never listens itself. */
 function createHandshaker(plane: Plane, { cert, key }: { readonly cert: string; readonly key: string }): tls.Server {
-  const handshaker = tls.createServer(
+  const handshaker = loadTls().createServer(
     {
       cert,
       key,

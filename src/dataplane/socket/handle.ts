@@ -6,7 +6,7 @@
  * a few integers that are valid until the next call.
  */
 import type { Server, Socket } from 'node:net'
-import { TLSSocket } from 'node:tls'
+import { isSecure } from './secure.ts'
 
 /** A write that the handle may have to finish later; `oncomplete` is called then, with 0 or a negative error number. */
 export interface WriteRequest {
@@ -61,7 +61,7 @@ export function handleOf(socket: Socket): StreamHandle | null {
  * Node gives that of the connection below, which carries records.
  */
 export function descriptorOf(socket: Socket): number {
-  if (socket instanceof TLSSocket) return -1
+  if (isSecure(socket)) return -1
   return handleOf(socket)?.fd ?? -1
 }
 

@@ -8,10 +8,10 @@
  * Invariant: the bytes given to `onBytes` are valid only until it returns; whoever needs them longer copies them.
  */
 import net from 'node:net'
-import tls from 'node:tls'
 import { type Address, lookupOf } from '../../names/address.ts'
 import { withoutLastDot } from '../../table/host.ts'
 import { binding, handleOf, type StreamHandle, takeHandle } from './handle.ts'
+import { isSecure, loadTls } from './secure.ts'
 
 /**
  * Gets `buffer[0, length)`, and must be done with it before it returns. What it returns, if anything, is read into from now on.
@@ -26,7 +26,7 @@ export const KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelay: 60_000 } as 
 
 /** Takes over a socket that was accepted with `pauseOnConnect`, so that reads go to `shared` and then to `onBytes`. */
 export function adoptSocket(accepted: net.Socket, shared: Buffer | null, onBytes: OnBytes): net.Socket {
-  if (shared === null || accepted instanceof tls.TLSSocket || handleOf(accepted) === null) {
+  if (shared === null || isSecure(accepted) || handleOf(accepted) === null) {
     return readByEvents(accepted, onBytes)
   }
   const handle = takeHandle(accepted)!
@@ -52,7 +52,7 @@ export function openSocket(place: Place, shared: Buffer | null, onBytes: OnBytes
     // Certificates do not know the dot of a complete name (RFC 6066, 3).
     const servername = net.isIP(host) ? '' : withoutLastDot(host)
     return readByEvents(
-      tls.connect({ ...where, port, servername, ALPNProtocols: ['http/1.1'], ...KEEP_ALIVE }),
+      loadTls().connect({ ...where, port, servername, ALPNProtocols: ['http/1.1'], ...KEEP_ALIVE }),
       onBytes,
     )
   }
@@ -135,6 +135,6 @@ export function keptBytes(kept: Buffer | null, buffer: Buffer, at: number, end: 
 
 /** Ends a connection in a way that nobody takes for a proper end: by RST, or over TLS without its closing alert. */
 export function cutSocket(socket: net.Socket): void {
-  if (socket.destroyed || socket instanceof tls.TLSSocket) socket.destroy()
+  if (socket.destroyed || isSecure(socket)) socket.destroy()
   else socket.resetAndDestroy()
 }
