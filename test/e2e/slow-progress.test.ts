@@ -3,8 +3,11 @@
  * takes nothing is, and the log says so.
  */
 import net from 'node:net'
+import tls from 'node:tls'
 import { expect, onTestFinished, test } from 'vitest'
 import { libc } from '../../src/dataplane/socket/libc.ts'
+import { makeCertificate } from '../helpers/certificate.ts'
+import { program } from '../helpers/programs.ts'
 import { service, startProcess, temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { startTcp } from '../helpers/upstream.ts'
@@ -28,36 +31,49 @@ function readSlowly(socket: net.Socket): () => number {
   return () => taken
 }
 
-function connect(port: number): net.Socket {
-  const socket = net.connect({ port, host: '127.0.0.1' })
+function connect(port: number, ca?: string): net.Socket {
+  const to = { port, host: '127.0.0.1' }
+  const socket = ca === undefined ? net.connect(to) : tls.connect({ ...to, ca })
   socket.on('error', () => {})
   onTestFinished(() => void socket.destroy())
   return socket
 }
 
-const startSlow = (target: string) =>
+const openssl = program('openssl')
+
+const startSlow = (target: string, listeners: Record<string, unknown> = {}) =>
   startProcess(
     {
+      ...listeners,
       services: { shop: service({ blue: [target] }, { timeouts: { idle: '1s', response: '1s' } }) },
       timeouts: TIMEOUTS,
     },
     temporaryFolder(),
   )
 
-test.skipIf(libc === null)('a download that is read slowly and steadily is not cut off', async () => {
-  const target = await startTcp((socket) => {
-    socket.once('data', () => socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${SIZE}\r\n\r\n`) && socket.write(BODY))
-    socket.on('error', () => {})
-  })
-  const proxy = await startSlow(target.url)
-  const client = connect(proxy.port)
-  let isClosed = false
-  client.on('close', () => (isClosed = true))
-  client.write('GET / HTTP/1.1\r\nHost: shop\r\n\r\n')
-  const taken = readSlowly(client)
-  await until('enough was read', () => taken() >= READS || isClosed)
-  expect({ isClosed, log: proxy.stdout() }).toEqual({ isClosed: false, log: expect.not.stringContaining('client_') })
-})
+test.skipIf(libc === null || openssl === null).each(['in the clear', 'over TLS'])(
+  'a download that is read slowly and steadily is not cut off (%s)',
+  async (how) => {
+    const target = await startTcp((socket) => {
+      socket.once(
+        'data',
+        () => socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${SIZE}\r\n\r\n`) && socket.write(BODY),
+      )
+      socket.on('error', () => {})
+    })
+    const certificate = how === 'over TLS' ? makeCertificate(openssl!, temporaryFolder()) : null
+    const file = certificate && { cert: certificate.certFile, key: certificate.keyFile }
+    const listeners = file === null ? {} : { listeners: [{ address: '127.0.0.1:0', tls: file }] }
+    const proxy = await startSlow(target.url, listeners)
+    const client = connect(proxy.port, certificate?.cert)
+    let isClosed = false
+    client.on('close', () => (isClosed = true))
+    client.write('GET / HTTP/1.1\r\nHost: shop\r\n\r\n')
+    const taken = readSlowly(client)
+    await until('enough was read', () => taken() >= READS || isClosed)
+    expect({ isClosed, log: proxy.stdout() }).toEqual({ isClosed: false, log: expect.not.stringContaining('client_') })
+  },
+)
 
 test.skipIf(libc === null)('an upload that the target takes slowly and steadily is no time-out', async () => {
   let taken = () => 0
