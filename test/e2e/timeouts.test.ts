@@ -60,7 +60,10 @@ test('hundreds of slow heads harm nobody', async () => {
   await until('others are served', () => load.outcomes.length > 100)
   isOver = true
   await Promise.all(slow)
-  expect(answers.filter((text) => !text.startsWith('HTTP/1.1 408 '))).toEqual([])
+  const refused = answers.filter((text) => text.startsWith('HTTP/1.1 408 '))
+  expect(refused.length).toBeGreaterThan(100)
+  // A client that gets no core for a second after it has connected has asked nothing, and gets no answer.
+  expect(answers.filter((text) => text !== '' && !refused.includes(text))).toEqual([])
   expect((await load.stop()).filter(({ status }) => status !== 200)).toEqual([])
   await until('all have gone', async () => (await metric(proxy, 'turnout_client_connections')) === 0)
 })
