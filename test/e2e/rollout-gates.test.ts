@@ -336,7 +336,7 @@ describe('a schedule', () => {
     await until('it waits', async () => /^schedule/.test((await current(proxy)).next?.waitsFor ?? ''))
     const refused = await turnout(proxy, 'rollout', 'promote', 'shop')
     expect(refused.code).toBe(1)
-    expect(refused.err).toMatch(/not before its time, until thu 2099-01-01 08:00 UTC\. With force/)
+    expect(refused.err).toMatch(/not before its time, until thu 2099-01-01 08:00 UTC\. With --force/)
     expect((await turnout(proxy, 'rollout', 'pause', 'shop', '--force')).code).toBe(2)
     const paused = await turnout(proxy, 'rollout', 'pause', 'shop')
     expect(paused.code).toBe(0)
