@@ -6,19 +6,12 @@
  * config file again. They are listened to before anything large is loaded. Exit codes are those of CONTRACT: 0 done,
  * 1 refused or failed, 2 bad usage.
  */
-import { setFlagsFromString } from 'node:v8'
 import { systemClock } from './clock.ts'
 import { ServeSignals } from './signals.ts'
 import { openStandardStreams } from './standard-streams.ts'
 
 /** For the last words of `serve`: nobody who does not read them may keep it from ending. */
 const LAST_WORDS_MS = 1_000
-
-/**
- * How much bytecode V8 may inline into one function, 920 by itself: a request runs through more than that, and costs 2 to 3 % less
- * when it may. A V8 that does not know the option says so, and goes on.
- */
-const INLINE_MORE = '--max-inlined-bytecode-size-cumulative=2500'
 
 const streams = openStandardStreams()
 
@@ -31,7 +24,6 @@ async function runVerb(argv: string[]): Promise<number> {
 async function runServer(args: string[], signals: ServeSignals): Promise<number> {
   // A timer of the clock does not hold a process, and there may be nothing else while it waits for a thread of the system.
   new MessageChannel().port1.ref?.()
-  setFlagsFromString(INLINE_MORE)
   const load = import('./serve/command.ts')
   const isEnded = await Promise.race([load.then(() => false), signals.whenEnded.then(() => true)])
   if (isEnded) return 0
