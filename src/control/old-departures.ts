@@ -16,8 +16,11 @@ import { RETURN_CELLS, RETURNS, type SharedMemory } from '../metrics/layout.ts'
 
 const KNOWN_MS = 60_000
 const CAME_MS = 20_000
-/** Times are told in whole seconds. */
-const EARLY_MS = 1_000
+/**
+ * Who came may seem to have come so long before he was let go: times are told in whole seconds, and that by news that takes a moment, on a
+ * busy machine a second and more.
+ */
+const EARLY_MS = 5_000
 
 /** Counts of what a pool lets go. */
 export interface Counts {

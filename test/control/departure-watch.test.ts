@@ -13,6 +13,8 @@ const LOOK_MS = 500
 const RETURN_MS = 5_000
 /** Who has come is remembered for so long. */
 const CAME_MS = 20_000
+/** Who came longer before he was let go than this has not come back (old-departures.ts). */
+const EARLY_MS = 5_000
 const POOLS = { shop: { blue: ['http://127.0.0.1:3001', 'http://127.0.0.1:3002'], green: ['http://127.0.0.1:3003'] } }
 const OTHER_TARGET = 1
 
@@ -166,9 +168,17 @@ test('what a replaced process lets go counts here, and who comes is matched, whe
   ])
 })
 
+test('who comes is matched by news that takes seconds, which makes it seem that he was let go later', () => {
+  comes(7)
+  clock.move(3_000)
+  told({ closed: 1 }, [[7, 1, 0, 0]])
+  clock.move(LOOK_MS)
+  expect(blue()).toMatchObject({ closed: 1, moved: 1 })
+})
+
 test('somebody who had come before he was let go, or long ago, has not come back; a replaced process that is gone has none left', () => {
   comes(7)
-  clock.move(2 * LOOK_MS + 1_000)
+  clock.move(2 * LOOK_MS + EARLY_MS)
   comes(8)
   clock.move(LOOK_MS)
   told({ left: 2, closed: 2 }, [[7, 1, 0, 0]])

@@ -146,8 +146,8 @@ export class Mirror implements UpstreamUser, AnswerUser, UnderWay {
       this.#live.isWhole = isWhole && headMs >= 0
       this.#isLiveOver = true
     }
-    this.#see()
-    this.#compare()
+    // One that is given up now was compared by that.
+    if (!this.#see()) this.#compare()
   }
 
   get answer(): AnswerUser {

@@ -692,3 +692,20 @@ describe('of the retry budget', () => {
     expect(spent()).toBe(0)
   })
 })
+
+test('a copy that is much too long already when its client has the last of its answer is given up, and compared once', () => {
+  const mirror = { pool: 'green', share: 100, compares: true, writes: false }
+  const pool = (name: string, url: string) => ({ name, version: '1', targets: [url] })
+  start(undefined, { pools: [pool('blue', TARGETS[0]), pool('green', TARGETS[1])], mirror })
+  begin('GET /x')
+  const [live, copy] = opened[0].connections.target.url === TARGETS[0] ? opened : [...opened].reverse()
+  for (const upstream of [live, copy]) {
+    upstream.connect()
+    upstream.head('200 OK\r\nContent-Length: 400000', 'length')
+  }
+  copy.piece('x'.repeat(400_000), false)
+  expect(copy.isGone).toBe(false)
+  live.piece('ab', true)
+  expect(copy.isGone).toBe(true)
+  expect([FIELD.mirrors, FIELD.mirrorsFailed, FIELD.mirrorsCompared].map(counted)).toEqual([1, 0, 1])
+})
