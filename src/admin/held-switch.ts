@@ -15,6 +15,7 @@
  */
 import type { Static } from 'typebox'
 import type { AskedHold, Change, ChangeOptions, ChangeResult } from '../change.ts'
+import { calledUrlFault } from '../config/called-url.ts'
 import { nameOf } from '../config/hook-name.ts'
 import { own } from '../config/record.ts'
 import { closed, HttpUrl } from '../config/schema-parts.ts'
@@ -73,6 +74,8 @@ export function askedSwitch(to: AskedSwitch['to'], { hold: posted, hook }: Poste
   if (posted === undefined && hook === undefined) return null
   // What it changes would run beside requests; a hook before a switch without a hold is what rollouts have.
   if (posted === undefined) throw invalid('/hook', 'needs a hold, under which it is called')
+  const fault = hook === undefined ? null : calledUrlFault(hook.url)
+  if (fault !== null) throw invalid('/hook/url', fault)
   const hold: AskedHold = { ...askedHold(posted, '/hold'), isOfSwitch: true }
   const leastMs = RESERVE_MS + (hook === undefined ? 0 : HOOK_MS_MIN) + 1_000
   if (hold.forMs < leastMs) {

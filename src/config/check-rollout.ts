@@ -5,6 +5,7 @@
  * another kind is a fault, since nobody would follow it.
  */
 
+import { calledUrlFault } from './called-url.ts'
 import { checkSchedule } from './check-schedule.ts'
 import type { Report } from './check-service.ts'
 import { durationMs } from './duration.ts'
@@ -153,10 +154,9 @@ function checkCalled(report: Report, at: string, text: string): void {
 
 /** A URL that we ask; null when it is none that can be asked. */
 function askedUrl(report: Report, at: string, text: string): URL | null {
-  const url = URL.parse(text)
-  if (url === null) report.add(at, `${JSON.stringify(text)} is not an http or https URL`)
-  else if (url.username === '' && url.password === '') return url
-  else report.add(at, 'a name and password in the URL are not sent')
+  const fault = calledUrlFault(text)
+  if (fault === null) return URL.parse(text)
+  report.add(at, fault)
   return null
 }
 

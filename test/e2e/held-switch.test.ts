@@ -263,6 +263,9 @@ test('a write that does not end in time calls the switch off, and what cannot be
   expect(await wrong({ hook: { url: 'http://127.0.0.1/' } })).toBe('/hook')
   expect(await wrong({ hold: { for: '2s' }, hook: { url: 'http://127.0.0.1/' } })).toBe('/hold/for')
   expect(await wrong({ hold: { for: 'x' } })).toBe('/hold/for')
+  for (const url of ['http://%zz/', 'http://you:secret@127.0.0.1/']) {
+    expect(await wrong({ hold: { for: '5s' }, hook: { url } })).toBe('/hook/url')
+  }
   expect(await wrong({ hold: {}, hook: { url: 'ftp://a/' } })).toBe('/hook/url')
   const asked = write(proxy)
   await isAtBlue(proxy)
