@@ -10,7 +10,7 @@ import { existsSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { bestLoad, type Comparison, compare, methodOf } from './compare.ts'
 import { median, type ScenarioResult } from './measure.ts'
-import { readOptions, say } from './options.ts'
+import { positive, readOptions, say } from './options.ts'
 import { measurePair, pairPlan } from './pair.ts'
 import { haproxy } from './peers/haproxy.ts'
 import { nginx } from './peers/nginx.ts'
@@ -20,9 +20,14 @@ import { decimal, renderReport, writeSection } from './report.ts'
 import { SCENARIOS, type Scenario } from './scenario.ts'
 
 const USAGE = `usage: node bench/before.ts --base DIR [options]
-  --base DIR          checkout of the revision before; without it, nothing is measured`
+  --base DIR          checkout of the revision before; without it, nothing is measured
+  --starts N          how often the pairs are started (default: as often as there are rounds)`
 
-const { values, ...options } = readOptions(USAGE, { rounds: 5, seconds: 2 }, { base: { type: 'string' } })
+const { values, ...options } = readOptions(
+  USAGE,
+  { rounds: 5, seconds: 2 },
+  { base: { type: 'string' }, starts: { type: 'string' } },
+)
 const base = values['base']?.toString()
 if (base === undefined || !existsSync(join(base, 'src/main.ts'))) {
   say('before: no --base DIR with a checkout of the revision before, so nothing is measured')
@@ -42,7 +47,8 @@ const plain: Comparison = {
   load: bestLoad,
   core: PROXY_CORE,
 }
-const plan = pairPlan(options)
+const starts = positive('--starts', values['starts'] ?? options.rounds)
+const plan = pairPlan({ ...options, rounds: starts })
 const logScenario = { ...SCENARIOS[0], name: 'log', title: 'small GET, access log on' }
 
 function costLine({ title }: Scenario, ratios: readonly number[]): string {
