@@ -31,7 +31,8 @@ export interface Contender {
 
 /**
  * Rounds before those that count. V8 goes on compiling for some ten seconds under load, and p99 is several times as high
- * meanwhile; what that is like for clients is measured by itself (bench/cold.ts).
+ * meanwhile; what that is like for clients is measured by itself (bench/cold.ts). They come and go as in a round that counts, since that is
+ * compiled, too.
  */
 export const warmUpsOf = ({ quick }: Pick<BenchOptions, 'quick'>): number => (quick ? 1 : 5)
 
@@ -58,7 +59,7 @@ export async function measure(
   for (const { peer, running } of contenders) {
     results.set(peer.name, [])
     requests.set(peer.name, withCookies(scenario, await cookiesFor(running.port)))
-    await plan.load(running.port, requests.get(peer.name)!, plan.warmUps * plan.seconds)
+    for (let i = 0; i < plan.warmUps; i++) await plan.load(running.port, requests.get(peer.name)!, plan.seconds)
   }
   for (let round = 0; round < plan.rounds; round++) {
     for (let turn = 0; turn < contenders.length; turn++) {
