@@ -4,12 +4,11 @@
  * `checkServices` is what must hold of any set of services before it may become a table. The `validate…` functions take
  * an untrusted body and answer a spec in canonical form (canonical.ts), or every fault with its JSON pointer into that body.
  */
-
 import type { TSchema } from 'typebox'
 import type { Fault } from '../errors.ts'
 import type { AdminState } from '../table/types.ts'
 import { isLoopback, parseListenAddress, parseTarget } from './address.ts'
-import { calledUrlFault } from './called-url.ts'
+import { calledUrlFault, isUrl } from './called-url.ts'
 import { canonicalPool, canonicalRoute, canonicalService } from './canonical.ts'
 import { checkNetworks } from './check-condition.ts'
 import { checkRollout } from './check-rollout.ts'
@@ -66,7 +65,7 @@ export function checkSpec(spec: Spec, refused: readonly Finding[]): Finding[] {
     const { secret, jwks } = spec.jwt
     if ((secret === undefined) === (jwks === undefined))
       report.add('/jwt', 'give either secret or jwks: tokens are verified by one of them')
-    const fault = jwks !== undefined && /^https?:/.test(jwks) ? calledUrlFault(jwks) : null
+    const fault = jwks !== undefined && isUrl(jwks) ? calledUrlFault(jwks) : null
     if (fault !== null) report.add('/jwt/jwks', fault)
   }
   checkCookieKeys(report, spec.cookieKeys)

@@ -13,6 +13,7 @@ import { resolve } from 'node:path'
 import type { Logger } from 'pino'
 import type { Control } from '../change.ts'
 import type { Clock } from '../clock.ts'
+import { isUrl } from '../config/called-url.ts'
 import type { Services, Spec } from '../config/schema.ts'
 import { PAGE_BYTES_MAX } from '../config/schema-maintenance.ts'
 import type { NewEvent } from '../control/events.ts'
@@ -90,8 +91,6 @@ const missingOf = ({ kind, name }: Need): ToldLookup => ({
   fault: NOT_NAMED[kind],
 })
 
-const isUrl = (text: string | undefined): boolean => text !== undefined && /^https?:\/\//i.test(text)
-
 type Wanted = Pick<Entry, 'kind' | 'name'> & { readonly pointer: string }
 const keyOf = ({ kind, name }: Pick<Entry, 'kind' | 'name'>): string => `${kind} ${name}`
 
@@ -107,7 +106,7 @@ export async function checkLookups(
     find() {},
     directory,
     country,
-    jwt: isUrl(jwt?.jwks) ? undefined : jwt,
+    jwt: isUrl(jwt?.jwks ?? '') ? undefined : jwt,
     secret: () => [0, 0],
     give() {},
     log,

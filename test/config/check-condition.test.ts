@@ -185,7 +185,9 @@ test('JWTs are verified by a secret that is long enough, or by keys', () => {
   expect([of({ secret }), of({ jwks: './jwks.json', issuer: 'a' })]).toEqual([[], []])
   const either = '/jwt give either secret or jwks: tokens are verified by one of them'
   expect([of({ secret, jwks: 'a' }), of({ issuer: 'a' })]).toEqual([[either], [either]])
-  expect(of({ jwks: 'http://%zz/' })).toEqual(['/jwt/jwks "http://%zz/" is not an http or https URL'])
+  for (const jwks of ['http://%zz/', 'HTTPS://%zz/']) {
+    expect(of({ jwks })).toEqual([`/jwt/jwks "${jwks}" is not an http or https URL`])
+  }
   expect(of({ secret: 'short' })).toEqual(['/jwt/secret needs at least 32 characters'])
 })
 
