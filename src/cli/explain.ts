@@ -50,7 +50,8 @@ export const explain: Verb = {
     const [url] = call.args
     const { header = [], method, ip } = call.options
     const explanation = await call.admin.call<Explanation>('POST', pathOf('explain'), {
-      url: /^(https?:\/)?\//i.test(url) ? url : `http://${url}`,
+      // Another scheme is for the API to refuse: with ours before it, its name would be the host.
+      url: /^(\/|[a-z][a-z\d+.-]*:\/\/)/i.test(url) ? url : `http://${url}`,
       headers: headersOf(header as readonly string[]),
       method,
       ip,

@@ -13,7 +13,7 @@ import { resolve } from 'node:path'
 import type { Logger } from 'pino'
 import type { Control } from '../change.ts'
 import type { Clock } from '../clock.ts'
-import { isUrl } from '../config/called-url.ts'
+import { calledUrlFault, isUrl } from '../config/called-url.ts'
 import type { Services, Spec } from '../config/schema.ts'
 import { PAGE_BYTES_MAX } from '../config/schema-maintenance.ts'
 import type { NewEvent } from '../control/events.ts'
@@ -142,6 +142,12 @@ export class LookupFiles {
     for (const want of wanted) {
       const key = keyOf(want)
       if (this.#entries.has(key) || opened.has(key)) continue
+      // A URL that nobody can be asked by stays one, whoever waits.
+      const urlFault = isUrl(want.name) ? calledUrlFault(want.name) : null
+      if (urlFault !== null) {
+        faults.push({ pointer: want.pointer, message: urlFault })
+        continue
+      }
       const entry = this.#entryOf(want)
       try {
         if (this.#entries.size + opened.size === FILES_MAX)

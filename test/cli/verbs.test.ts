@@ -593,6 +593,9 @@ describe('verbs that show something', () => {
     expect(code).toBe(0)
     expect(out).toMatch(/^nowhere: no_route\n {2}why +no route matches this host and path\n/)
     expect(JSON.parse(admin.asked[0].body).url).toBe('/cart')
+    // Of another scheme the API says that it is none of its own; `http://ftp://…` would be a request to the host ftp.
+    await turnout(admin.url, 'explain', 'ftp://shop.example.com/cart')
+    expect(JSON.parse(admin.asked[1].body).url).toBe('ftp://shop.example.com/cart')
   })
 
   it('events shows what happened, and no control characters that others sent', async () => {

@@ -145,6 +145,19 @@ test('every file that cannot be used at the start is a fault, with its place and
   })
 })
 
+test('a URL that nobody can be asked by is a fault of the check and of the start, whatever it is for', async () => {
+  const country = { file: 'HTTPS://%zz/' }
+  const { files, directory, given } = stage(country)
+  const spec = naming('http://you:secret@127.0.0.1:9/list', 'http://127.0.0.1:9/list')
+  const faults = [
+    { pointer: '/services/shop/rules/0/when/visitor/file', message: 'a name and password in the URL are not sent' },
+    { pointer: '/country/file', message: '"HTTPS://%zz/" is not an http or https URL' },
+  ]
+  await expect(files.open(spec)).rejects.toMatchObject({ code: 'invalid', faults })
+  await expect(checkLookups({ country, services: spec }, directory)).rejects.toMatchObject({ code: 'invalid', faults })
+  expect([given, files.told()]).toEqual([[], []])
+})
+
 test('a file that has changed is read again, and one that cannot be used changes nothing and is told once', async () => {
   const { write, files, directory, events, thread, follow, until, given } = stage()
   const path = join(directory, 'a.txt')
