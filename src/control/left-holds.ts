@@ -7,8 +7,12 @@
 import type { Change, Control } from '../change.ts'
 import type { Clock } from '../clock.ts'
 
+/** Workers refuse who still waits within this time: taken out of the document before, a hold would be one that was released. */
+export const REFUSED_MS = 2_000
+
 /** Sees to those that are over already, and to each that ends by itself; the returned function ends that. */
 export function seeToLeftHolds(control: Pick<Control, 'change' | 'snapshot' | 'subscribe'>, clock: Clock): () => void {
+  let cancel = (): void => {}
   const look = (): void => {
     for (const [service, { hold }] of Object.entries(control.snapshot().status)) {
       if (hold?.isOfSwitch !== true || clock.steadyMs() < hold.untilMs) continue
@@ -18,5 +22,13 @@ export function seeToLeftHolds(control: Pick<Control, 'change' | 'snapshot' | 's
     }
   }
   look()
-  return control.subscribe(({ type, data }) => type === 'hold' && data['finished'] === true && look())
+  const end = control.subscribe(({ type, data }) => {
+    if (type !== 'hold' || data['finished'] !== true) return
+    cancel()
+    cancel = clock.after(REFUSED_MS, look)
+  })
+  return () => {
+    end()
+    cancel()
+  }
 }

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import type { AskedHold, Change } from '../../src/change.ts'
 import type { Clock } from '../../src/clock.ts'
 import { Instances } from '../../src/control/instances.ts'
-import { seeToLeftHolds } from '../../src/control/left-holds.ts'
+import { REFUSED_MS, seeToLeftHolds } from '../../src/control/left-holds.ts'
 import { Quiet } from '../../src/control/quiet.ts'
 import { FIELD, HELD, heldOffset, laneOffset, WORKER_FIELD, WORKER_FIELDS } from '../../src/metrics/layout.ts'
 import type { Instance } from '../../src/store/store.ts'
@@ -128,7 +128,9 @@ test('a hold of a switch that was not made is taken out of the document when it 
     services: ['api'],
     hold: { ...asked(other), isOfSwitch: undefined } as unknown as AskedHold,
   })
+  // Until the workers have refused who still waits it is not released, or these would go on.
   await advance(999)
+  await advance(REFUSED_MS)
   expect(control.snapshot().status['shop'].hold?.id).toBe('h-1')
   await advance(2)
   await advance(1)
