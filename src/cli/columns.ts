@@ -88,12 +88,15 @@ export const number = (value: number | null): string => (value === null ? '–' 
 
 const trimmed = (value: number): string => value.toFixed(1).replace(/\.0$/, '')
 
-/** Wall time in ms as `2026-01-31 12:34:56Z`. */
-export const timeOf = (atMs: number): string =>
-  new Date(atMs)
+/** Wall time in ms as `2026-01-31 12:34:56Z`; a dash for what is none, such as a store may have that was edited by hand. */
+export function timeOf(atMs: number): string {
+  const date = new Date(atMs)
+  if (Number.isNaN(date.getTime())) return '–'
+  return date
     .toISOString()
     .replace('T', ' ')
     .replace(/\.\d+Z$/, 'Z')
+}
 
 /** How long it is until then, in whole seconds. */
 export const secondsLeft = (untilMs: number, nowMs: number): string => `${Math.ceil((untilMs - nowMs) / 1000)} s`

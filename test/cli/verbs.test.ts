@@ -626,6 +626,14 @@ describe('verbs that show something', () => {
     expect(await told(true, '--json')).toEqual([0, '{"events":[]}\n', ''])
   })
 
+  it('history shows a dash for a time that no date can tell', async () => {
+    const entries = [{ revision: 3, atMs: 1e300, actor: 'ci', change: { kind: 'file' } }]
+    const admin = await scripted({ 'GET /v1/audit': [200, { entries }] })
+    const { code, out, err } = await turnout(admin.url, 'history')
+    expect([code, err]).toEqual([0, ''])
+    expect(out.trimEnd().split('\n').at(-1)).toMatch(/^ +3 {2}– +ci /)
+  })
+
   it('history shows who changed what in words', async () => {
     const entry = { atMs: 1_700_000_000_000, actor: 'ci' }
     const entries = [

@@ -228,10 +228,12 @@ describe('a stored intent', () => {
         blue: { admin: 'asleep', drainUntilMs: 'soon', targets: { [BLUE]: { admin: 'maint' }, [BLUE2]: 9 } },
         green: null,
       },
+      // A number, and no time that a date can tell.
+      maintenance: { sinceMs: 1e300 },
       allotment: { salt: 'r7', weights: { blue: 1 }, ranges: [{ pool: 'blue', end: 17 }] },
     })
-    const { release, previous, pools } = one.control.snapshot().status['shop']
-    expect([release, previous]).toEqual(['r7', null])
+    const { release, previous, pools, maintenance } = one.control.snapshot().status['shop']
+    expect([release, previous, maintenance]).toEqual(['r7', null, undefined])
     expect(pools['blue']).toMatchObject({
       admin: 'ready',
       drainUntilMs: 0,
@@ -245,6 +247,7 @@ describe('a stored intent', () => {
       `pools/blue/targets/${BLUE2}`,
       'pools/green',
       'allotment',
+      'maintenance',
     ])
       expect(told(one)[0]).toContain(part)
   })
