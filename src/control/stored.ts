@@ -129,7 +129,7 @@ type Json = Readonly<Record<string, unknown>>
 
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
 /** The end of the year 9999: nobody has meant a later time, and from some time on no date can tell it. */
-const TIME_MS_MAX = Date.UTC(9999, 11, 31)
+const TIME_MS_MAX = 253_402_300_799_999
 const isTime = (value: unknown): value is number =>
   Number.isFinite(value) && (value as number) >= 0 && (value as number) <= TIME_MS_MAX
 /** What may stand in our cookie. */

@@ -5,7 +5,7 @@
 import { StoreBusy } from '../busy.ts'
 import { isTurnoutError, TurnoutError } from '../errors.ts'
 
-/** Primary result codes of SQLite (sqlite.org/rescode.html); what is not named here is told in SQLite's own words. */
+/** Result codes of SQLite (sqlite.org/rescode.html), most of them primary; what is not named here is told in SQLite's own words. */
 const REASONS: Readonly<Record<number, string>> = {
   5: 'is locked by another process',
   6: 'is locked by another process',
@@ -15,6 +15,8 @@ const REASONS: Readonly<Record<number, string>> = {
   13: 'cannot grow: the disk is full',
   14: 'cannot be opened: may it be read, and are there open files left (ulimit -n)?',
   26: 'is not a SQLite file, or is damaged',
+  // SQLITE_IOERR_SHMSIZE: the first who opens the file makes another beside it, for which a full disk has no room.
+  4874: 'cannot be opened: the disk is full',
 }
 
 /** SQLITE_BUSY and SQLITE_LOCKED. */
@@ -60,13 +62,13 @@ export function parsed<T>(text: string, what: string): T {
 export const RESTORE = 'put a copy back, or move the file away to begin anew'
 
 function reasonOf(error: unknown): string {
-  const { code, message } = error as { code?: string; message?: string }
+  const { code, message, errcode } = error as { code?: string; message?: string; errcode?: number }
   if (error instanceof Unreadable) return `is damaged (${message}); ${RESTORE}`
   if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') return 'cannot be written: permission denied'
   if (code === 'EISDIR') return 'is a folder'
   if (code === 'ENOSPC') return 'cannot grow: the disk is full'
   const primary = primaryOf(error)
-  const reason = primary === undefined ? undefined : REASONS[primary]
+  const reason = REASONS[errcode ?? -1] ?? REASONS[primary ?? -1]
   if (reason === undefined) return `failed (${message ?? String(error)})`
   return `${reason} (${message})${primary === 11 || primary === 26 ? `; ${RESTORE}` : ''}`
 }

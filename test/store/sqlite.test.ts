@@ -20,6 +20,7 @@ import { setImmediate } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { BUSY_MS, StoreBusy } from '../../src/busy.ts'
 import { openStore } from '../../src/store/open.ts'
+import { translated } from '../../src/store/sqlite-faults.ts'
 import { openFile, remake } from '../../src/store/sqlite-file.ts'
 import { AUDIT_KEPT, NOWHERE, type Position, REVISIONS_KEPT, type Store } from '../../src/store/store.ts'
 import type { Health } from '../../src/table/types.ts'
@@ -370,6 +371,16 @@ test('a disk that takes no more fails the commit and keeps all acknowledged ones
   expect(JSON.parse(lines.pop()!)).toMatchObject({ code: 'store_unavailable' })
   expect(lines.length).toBeGreaterThan(5)
   expect((await (await open()).position()).revision).toBe(Number(lines.pop()))
+})
+
+test('a disk that has no room even to open a file is told as full', () => {
+  // SQLITE_IOERR_SHMSIZE, as a tmpfs without a free byte gave it for a file that was closed well.
+  const open = () => {
+    throw Object.assign(new Error('disk I/O error'), { errcode: 4874 })
+  }
+  expect(() => translated('/data/x.db', open)).toThrow(
+    'The store /data/x.db cannot be opened: the disk is full (disk I/O error).',
+  )
 })
 
 describe('when the file changes under us', () => {
