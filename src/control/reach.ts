@@ -71,7 +71,8 @@ export class Reach {
       const wasAway = this.#away !== null
       this.#away = what === 'reading' ? what : (this.#away ?? what)
       if (!wasAway) {
-        const message = `the store cannot be reached: ${reasonOf(error)}; traffic is served by the last table`
+        const reason = reasonOf(error).replace(/\.$/, '')
+        const message = `the store cannot be reached: ${reason}; traffic is served by the last table`
         this.#tell('error', message, { away: true })
       }
       throw isTurnoutError(error) ? error : new TurnoutError('store_unavailable')

@@ -46,7 +46,12 @@ describe('while the store is away', () => {
     expect(await codeOf(() => make(split(2, 2)))).toBe('store_unavailable')
     expect(control.snapshot()).toBe(before)
     expect(deltas).toHaveLength(2)
-    expect(storeEvents()).toMatchObject([{ message: expect.stringContaining('disk is full'), data: { away: true } }])
+    expect(storeEvents()).toMatchObject([
+      {
+        message: 'the store cannot be reached: The disk is full; traffic is served by the last table',
+        data: { away: true },
+      },
+    ])
     fault.failing = null
     expect(await make(split(3, 3))).toEqual({ revision: 2, epoch: 3, appliedInMs: 0, changed: true })
     expect(storeEvents().at(-1)).toMatchObject({ data: { away: false } })
