@@ -52,6 +52,16 @@ export function onlyAt(
   return { ifMatch, only: () => expectRevision(control.snapshot(), [service], ifMatch) }
 }
 
+/** Throws `stale_revision` for who wants to replace only (`If-Match: *`) what is not there, or to create only (`If-None-Match: *`) what is. */
+export function expectThere({ headers }: Pick<FastifyRequest, 'headers'>, what: string, isThere: boolean): void {
+  if (isThere && headers['if-none-match'] === '*') {
+    throw new TurnoutError('stale_revision', `There is a ${what} already, and by If-None-Match it was to be new.`)
+  }
+  if (!isThere && headers['if-match'] === '*') {
+    throw new TurnoutError('stale_revision', `There is no ${what} yet, and by If-Match it was to be there.`)
+  }
+}
+
 /** What every change may be asked with. */
 export const ChangeQuery = Type.Object(
   {
@@ -206,7 +216,10 @@ export function checkPatch(
 /** Throws `invalid` unless the name from the path may be given to a new thing. */
 export function checkName(what: string, name: string): void {
   if (NAME.test(name) && !(name in Object.prototype)) return
-  const message = `${JSON.stringify(name)} is not a name for a ${what}: letters, digits, "_", "." and "-", at most 63`
+  const why = NAME.test(name)
+    ? 'it is reserved'
+    : 'letters, digits, "_", "." and "-", at most 63, of which the first is a letter or digit'
+  const message = `${JSON.stringify(name)} is not a name for a ${what}: ${why}`
   throw new TurnoutError('invalid', message, [{ pointer: '', message }])
 }
 

@@ -72,7 +72,7 @@ const IF_MATCH = Type.Object({
   'if-match': Type.Optional(
     Type.String({
       pattern: '^(\\*|[0-9]{1,15}|"[0-9]{1,15}")$',
-      description: 'Make the change at this revision only (an ETag), and answer 412 else.',
+      description: 'Make the change at this revision only (an ETag; * for any, of what is there), and answer 412 else.',
     }),
   ),
 })

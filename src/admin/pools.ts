@@ -6,7 +6,7 @@
  */
 import type { FastifyInstance } from 'fastify'
 import { PoolSchema, StateBodySchema } from '../config/schema.ts'
-import { apply, ChangeQuery, checkedByHandler, checkName, findService, soundValue } from './apply.ts'
+import { apply, ChangeQuery, checkedByHandler, checkName, expectThere, findService, soundValue } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
 import { RemovalAnswer, RemovalQuery, withDraining } from './removals.ts'
 import { answers, ChangeAnswer } from './schemas.ts'
@@ -34,10 +34,12 @@ export function poolRoutes(app: FastifyInstance, deps: AdminDeps): void {
       const { pools } = findService(control.snapshot(), service)
       checkName('pool', pool)
       const spec = soundValue(validate.pool(request.body))
+      const isNew = !Object.hasOwn(pools, pool)
+      expectThere(request, `pool ${pool} of ${service}`, !isNew)
       const result = await withDraining(deps, request, { service, pool }, () =>
         apply(deps, request, reply, { kind: 'pool.put', service, pool, spec }),
       )
-      if (result.changed && !Object.hasOwn(pools, pool)) reply.code(201)
+      if (isNew && result.changed) reply.code(201)
       return result
     },
   })

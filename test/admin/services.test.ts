@@ -49,6 +49,27 @@ test('PUT answers 201 for a new service, 200 for a replaced one, and 200 without
   expect([replaced.status, replaced.body.revision]).toEqual([200, 2])
 })
 
+test('PUT replaces only by If-Match: *, and creates only by If-None-Match: *', async () => {
+  const { call, control } = await startAdmin()
+  const other = { ...SHOP, routes: [{ host: 'bar.example', path: '/' }] }
+  const purple = { targets: ['http://127.0.0.1:3009'] }
+  const [there, absent] = [{ 'if-match': '*' }, { 'if-none-match': '*' }]
+  for (const [path, body, condition] of [
+    ['/v1/services/bar', other, there],
+    ['/v1/services/shop', { ...SHOP, balance: 'random' }, absent],
+    ['/v1/services/shop/pools/purple', purple, there],
+    ['/v1/services/shop/pools/green', { ...SHOP.pools.green, version: '9' }, absent],
+  ] as const) {
+    const answer = await call('PUT', path, body, condition)
+    expect([answer.status, answer.body.code]).toEqual([412, 'stale_revision'])
+  }
+  expect(control.snapshot().revision).toBe(1)
+  expect((await call('PUT', '/v1/services/bar', other, absent)).status).toBe(201)
+  expect((await call('PUT', '/v1/services/shop', { ...SHOP, balance: 'random' }, there)).status).toBe(200)
+  expect((await call('PUT', '/v1/services/shop/pools/purple', purple, absent)).status).toBe(201)
+  expect((await call('PUT', '/v1/services/shop/pools/purple', { ...purple, version: '2' }, there)).status).toBe(200)
+})
+
 test('PUT of a service with faults answers 422 with a pointer to each', async () => {
   const { call, control } = await startAdmin()
   const { status, body, headers } = await call('PUT', '/v1/services/shop', {
@@ -68,7 +89,9 @@ test.each(['__proto__', 'constructor', 'toString', 'a b', '-x', 'a'.repeat(64)])
   async (name) => {
     const { call } = await startAdmin()
     const path = encodeURIComponent(name)
-    expect((await call('PUT', `/v1/services/${path}`, SHOP)).status).toBe(422)
+    const why = ['constructor', 'toString'].includes(name) ? 'it is reserved' : 'letters, digits, '
+    const put = await call('PUT', `/v1/services/${path}`, SHOP)
+    expect([put.status, put.body.detail]).toEqual([422, expect.stringContaining(`is not a name for a service: ${why}`)])
     expect((await call('PUT', `/v1/services/shop/pools/${path}`, SHOP.pools.blue)).status).toBe(422)
     expect((await call('GET', `/v1/services/${path}`)).status).toBe(404)
     expect((await call('GET', `/v1/services/${path}/status`)).status).toBe(404)
