@@ -73,7 +73,7 @@ function headersOf(lines: readonly string[]): Record<string, string | string[]> 
 }
 
 function inWords(it: Explanation): string {
-  const where = it.target === null ? `nowhere: ${it.error}` : `${it.pool} ${it.version}, ${it.target}`
+  const where = it.target === null ? `nowhere: ${it.error ?? 'a redirect'}` : `${it.pool} ${it.version}, ${it.target}`
   const facts: [string, string | null][] = [
     ['why', it.why],
     ['service', it.service === null ? null : `${it.service}, release ${it.release}`],

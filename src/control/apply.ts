@@ -237,7 +237,7 @@ function back(content: Content, service: string): Content {
   if (previous === null)
     throw new TurnoutError(
       'conflict',
-      `Service ${service} has no split to go back to: none was changed yet, or what was changed last was taken back.`,
+      `Service ${service} has no split to go back to: none was changed yet, what was changed last was taken back, or a pool of it is gone.`,
     )
   const next = putService(content, service, { ...spec, split: previous.weights })
   const present = { weights: splitOf(spec), release }

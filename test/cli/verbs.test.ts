@@ -593,6 +593,9 @@ describe('verbs that show something', () => {
     expect(code).toBe(0)
     expect(out).toMatch(/^nowhere: no_route\n {2}why +no route matches this host and path\n/)
     expect(JSON.parse(admin.asked[0].body).url).toBe('/cart')
+    const sent = { ...none, error: null, why: 'the client is sent to /', epoch: 9, bucket: -1 }
+    const link = await scripted({ 'POST /v1/explain': [200, sent] })
+    expect((await turnout(link.url, 'explain', '/?turnout=green')).out).toMatch(/^nowhere: a redirect\n/)
     // Of another scheme the API says that it is none of its own; `http://ftp://…` would be a request to the host ftp.
     await turnout(admin.url, 'explain', 'ftp://shop.example.com/cart')
     expect(JSON.parse(admin.asked[1].body).url).toBe('ftp://shop.example.com/cart')
