@@ -53,18 +53,16 @@ async function abort(proxy: ProxyProcess, path: string): Promise<ToldRollout> {
   return told!
 }
 
-test('each follows what the other changes, by what it routes', async () => {
-  const { one, two } = await startTwo()
+test('each follows what the other changes, changes of both at once are all made, and one that is killed is missed by nobody', async () => {
+  const { one, two, again } = await startTwo()
   await call(one, 'POST', '/v1/services/shop/switch', { to: 'green' })
   expect(await poolOf(one)).toBe('green')
   await until('the other routes by it', async () => (await poolOf(two)) === 'green')
   await call(two, 'POST', '/v1/services/shop/back')
   expect(await poolOf(two)).toBe('blue')
   await until('and the other way round', async () => (await poolOf(one)) === 'blue')
-})
 
-test('changes of both at the same time are all made, under a revision each, and both have all of them', async () => {
-  const { one, two } = await startTwo()
+  // Of both at the same time, under a revision each: both have all of them.
   const changes = Array.from({ length: 40 }, (_, at) => {
     const weights = { blue: 100 - at, green: at }
     return call<{ revision: number }>(at % 2 === 0 ? one : two, 'PUT', '/v1/services/shop/split', { weights })
@@ -74,10 +72,8 @@ test('changes of both at the same time are all made, under a revision each, and 
   await until('both say the same', async () => isDeepStrictEqual(await shared(one), await shared(two)))
   const { entries } = await call<Audit>(one, 'GET', '/v1/audit?limit=100')
   expect(entries.map(({ revision }) => revision)).toEqual(expect.arrayContaining(revisions))
-})
 
-test('one that is killed is missed by nobody, and one that starts again has what was changed meanwhile', async () => {
-  const { one, two, again } = await startTwo()
+  // One that starts again has what was changed meanwhile.
   await call(one, 'PUT', '/v1/services/shop/split', { weights: { blue: 0, green: 1 } })
   await until('the other follows', async () => (await poolOf(two)) === 'green')
   one.child.kill('SIGKILL')
@@ -89,27 +85,7 @@ test('one that is killed is missed by nobody, and one that starts again has what
   expect(await shared(third)).toEqual(await shared(two))
 })
 
-test('a rollout that one runs is shown by the other, which begins and steers none, and takes it up when that one is killed', async () => {
-  const { one, two } = await startTwo()
-  const path = '/v1/services/shop/rollouts'
-  const sent = { to: 'green', steps: [{ weight: 50, for: '1h' }], advance: 'time' }
-  const begun = await call<ToldRollout>(one, 'POST', path, sent)
-  const shown = () => call<ToldRollout>(two, 'GET', `${path}/current`)
-  await until('the other shows it', async () => (await shown()).weight === 50)
-  expect(await shown()).toMatchObject({ id: begun.id, runsElsewhere: true })
-  const status = await call<{ rollout: object | null }>(two, 'GET', '/v1/services/shop/status')
-  expect(status.rollout).toMatchObject({ id: begun.id })
-  await expect(call(two, 'POST', `${path}/current/pause`)).rejects.toThrow(/409.*another Turnout process/)
-  await expect(call(two, 'POST', path, sent)).rejects.toThrow(/409.*Nothing is begun here/)
-  one.child.kill('SIGKILL')
-  await one.exited()
-  await until('it is taken up', async () => !(await shown()).runsElsewhere)
-  await abort(two, `${path}/current/abort`)
-  expect(await poolOf(two)).toBe('blue')
-  await until('it is over', async () => (await shown()).state === 'rolledBack')
-})
-
-test('an abort that is sent to the process that does not run the rollout is followed by the one that does', async () => {
+test('a rollout that one runs is shown by the other, whose abort is followed; it begins and steers none, and takes it up when that one is killed', async () => {
   const { one, two } = await startTwo()
   const path = '/v1/services/shop/rollouts'
   const sent = { to: 'green', steps: [{ weight: 99, for: '1h' }], advance: 'time', keep: 0 }
@@ -126,6 +102,24 @@ test('an abort that is sent to the process that does not run the rollout is foll
   expect(asked.toReversed()).toEqual(['shifting', 'rollingBack'])
   // Again, it is over.
   expect(await call<ToldRollout>(two, 'POST', `${path}/${id}/abort`)).toMatchObject({ state: 'rolledBack' })
+
+  // The next one loses who runs it.
+  const atRunner = () => call<ToldRollout>(one, 'GET', `${path}/current`)
+  await until('it is over for whoever ran it, too', async () => (await atRunner()).state === 'rolledBack')
+  const half = { to: 'green', steps: [{ weight: 50, for: '1h' }], advance: 'time' }
+  const begun = await call<ToldRollout>(one, 'POST', path, half)
+  await until('the other shows it', async () => (await shown()).weight === 50)
+  expect(await shown()).toMatchObject({ id: begun.id, runsElsewhere: true })
+  const status = await call<{ rollout: object | null }>(two, 'GET', '/v1/services/shop/status')
+  expect(status.rollout).toMatchObject({ id: begun.id })
+  await expect(call(two, 'POST', `${path}/current/pause`)).rejects.toThrow(/409.*another Turnout process/)
+  await expect(call(two, 'POST', path, half)).rejects.toThrow(/409.*Nothing is begun here/)
+  one.child.kill('SIGKILL')
+  await one.exited()
+  await until('it is taken up', async () => !(await shown()).runsElsewhere)
+  await abort(two, `${path}/current/abort`)
+  expect(await poolOf(two)).toBe('blue')
+  await until('it is over', async () => (await shown()).state === 'rolledBack')
 })
 
 test.skipIf(REDIS === null)(
