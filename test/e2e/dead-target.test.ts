@@ -23,8 +23,11 @@ const SHOTS: readonly Shot[] = [
 const SOME = bulk(150, 500)
 const mixed = (connection: number, n: number): Shot => SHOTS[(connection + n) % SHOTS.length]
 const failed = (outcomes: readonly Outcome[]): Outcome[] => outcomes.filter(({ status }) => status !== 200)
-const namedIn = (outcomes: readonly Outcome[], name: string): number =>
-  outcomes.filter(({ head }) => head.includes(`x-name: ${name}\r\n`)).length
+const isBy = (name: string) => {
+  const line = `x-name: ${name}\r\n`
+  return ({ head }: Outcome): boolean => head.includes(line)
+}
+const namedIn = (outcomes: readonly Outcome[], name: string): number => outcomes.filter(isBy(name)).length
 const twoTargets = (a: string, b: string, more = {}) => ({ shop: service({ blue: [a, b] }, more) })
 
 test('a target killed under load is noticed by nobody but POSTs in flight at it, and serves again when it is back', async () => {
@@ -35,7 +38,7 @@ test('a target killed under load is noticed by nobody but POSTs in flight at it,
   await until('both are healthy', async () => (await targetStatus(proxy, 'shop', steady.url)).health === 'healthy')
   await until('both are healthy', async () => (await targetStatus(proxy, 'shop', doomed.url)).health === 'healthy')
 
-  const load = startLoad(proxy.port, { next: mixed, pauseMs: () => PACE_MS })
+  const load = startLoad(proxy.port, { connections: bulk(16, 32), next: mixed, pauseMs: () => PACE_MS })
   await until('both serve', () => Math.min(namedIn(load.outcomes, 'doomed'), namedIn(load.outcomes, 'steady')) > SOME)
   await doomed.kill()
   const atKill = load.outcomes.length
@@ -44,7 +47,9 @@ test('a target killed under load is noticed by nobody but POSTs in flight at it,
 
   await startChildTarget('risen', doomed.port)
   await until('probes have noticed', async () => (await targetStatus(proxy, 'shop', doomed.url)).health === 'healthy')
-  await until('it serves again', () => namedIn(load.outcomes, 'risen') > 100)
+  await until('it serves again', () => load.outcomes.slice(-100).some(isBy('risen')))
+  const atRise = load.outcomes.length
+  await until('it serves on', () => namedIn(load.outcomes.slice(atRise), 'risen') > 100)
   const outcomes = await load.stop()
 
   const lost = failed(outcomes)

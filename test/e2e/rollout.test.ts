@@ -1,7 +1,6 @@
 /** Rollouts by the admin API, with real targets and real traffic: forward when the new version is well, back when it is not. */
 import { describe, expect, test } from 'vitest'
 import type { ToldRollout } from '../../src/rollout/told.ts'
-import { bulk } from '../helpers/bulk.ts'
 import { startHook } from '../helpers/hook.ts'
 import { type Load, startLoad } from '../helpers/load.ts'
 import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
@@ -21,7 +20,7 @@ async function startShop(greenUrl: string, more: object = {}): Promise<TestProxy
 }
 
 /** Requests of a hundred connections, some milliseconds apart. */
-const startTraffic = (proxy: TestProxy): Load => startLoad(proxy.port, { connections: 16, pauseMs: () => bulk(25, 10) })
+const startTraffic = (proxy: TestProxy): Load => startLoad(proxy.port, { connections: 16, pauseMs: () => 10 })
 
 const QUICK = { strategy: 'canary', steps: [20, 60], bake: '300ms', verdict: { margin: 0.2 } }
 

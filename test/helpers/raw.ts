@@ -53,6 +53,8 @@ export function rawRequest(
 const PAUSE_SHARE = 0.2
 const PAUSE_MS = 5
 const PAUSE_MS_MAX = 150
+/** Pauses as long as so many looks: what is dear to look at, as all the outcomes of a long load are, is not all that is done. */
+const PAUSE_LOOKS = 8
 
 /**
  * Waits until a condition holds; rejects with `what` after `limitMs` (default 60,000: a machine that does other things may take its time). It looks every few ms; a condition that
@@ -75,12 +77,14 @@ async function look(
 ): Promise<void> {
   const startedMs = performance.now()
   for (;;) {
+    const lookedAtMs = performance.now()
     const looked = holds()
+    const lookMs = performance.now() - lookedAtMs
     if (await looked) return
     const forMs = performance.now() - startedMs
     if (forMs > limitMs) throw new Error(`waited ${limitMs} ms in vain: ${what}`)
-    const most = typeof looked === 'boolean' ? PAUSE_MS : pauseMsMax
-    const pauseMs = Math.min(most, Math.max(PAUSE_MS, forMs * PAUSE_SHARE))
+    const share = typeof looked === 'boolean' ? 0 : PAUSE_SHARE
+    const pauseMs = Math.min(pauseMsMax, Math.max(PAUSE_MS, forMs * share, lookMs * PAUSE_LOOKS))
     await new Promise((resolve) => setTimeout(resolve, pauseMs))
   }
 }

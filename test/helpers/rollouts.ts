@@ -1,7 +1,6 @@
 /** Rollouts of a service called `shop`, as tests begin and follow them. */
 import { runCli } from '../../src/cli/main.ts'
 import type { ToldRollout } from '../../src/rollout/told.ts'
-import { bulk } from './bulk.ts'
 import { startLoad } from './load.ts'
 import { call, service, startProxy, type Proxy as TestProxy } from './proxy.ts'
 import { until } from './raw.ts'
@@ -34,7 +33,7 @@ export async function startAlike(): Promise<TestProxy> {
   const [blue, green] = [await startNamed('blue'), await startNamed('green')]
   const shop = service({ blue: [blue.url], green: [green.url] }, { sticky: false, visitor: [] })
   const proxy = await startProxy({ services: { shop } })
-  startLoad(proxy.port, { connections: 8, pauseMs: () => bulk(40, 20) })
+  startLoad(proxy.port, { connections: 8, pauseMs: () => 20 })
   return proxy
 }
 
