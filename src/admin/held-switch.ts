@@ -76,7 +76,7 @@ export function askedSwitch(to: AskedSwitch['to'], { hold: posted, hook }: Poste
   if (posted === undefined) throw invalid('/hook', 'needs a hold, under which it is called')
   const fault = hook === undefined ? null : calledUrlFault(hook.url)
   if (fault !== null) throw invalid('/hook/url', fault)
-  const hold: AskedHold = { ...askedHold(posted, '/hold'), isOfSwitch: true }
+  const hold: AskedHold = { ...askedHold(posted), isOfSwitch: true }
   const leastMs = RESERVE_MS + (hook === undefined ? 0 : HOOK_MS_MIN) + 1_000
   if (hold.forMs < leastMs) {
     const kept =

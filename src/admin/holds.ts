@@ -8,22 +8,18 @@ import { randomBytes } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import type { Static } from 'typebox'
 import type { AskedHold, Change, ChangeOptions, ChangeResult } from '../change.ts'
+import { durationMs } from '../config/duration.ts'
 import { Type } from '../config/type.ts'
-import { TurnoutError } from '../errors.ts'
-import {
-  apply,
-  asCaller,
-  ChangeQuery,
-  changeAtOnce,
-  changedAnswer,
-  findService,
-  MINUTES,
-  minutesMsOf,
-} from './apply.ts'
+import { apply, asCaller, ChangeQuery, changeAtOnce, changedAnswer, findService, MINUTES } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
 import { answers, Count, changed, Milliseconds, nullable, object } from './schemas.ts'
 
 const FOR_DEFAULT = '30s'
+/** As long as somebody may wait, but not for no time at all. */
+const FOR = {
+  pattern: MINUTES.pattern.replace('^', '^(?![0.]+[a-z]+$)'),
+  title: MINUTES.title.replace('of at most', 'above 0 and of at most'),
+} as const
 const QUEUE_DEFAULT = 10_000
 const BYTES_DEFAULT = 67_108_864
 
@@ -57,7 +53,7 @@ export const HoldSchema = Type.Object(
   {
     for: Type.Optional(
       Type.String({
-        ...MINUTES,
+        ...FOR,
         default: FOR_DEFAULT,
         description: 'When the hold ends by itself; who still waits is answered 503 then.',
       }),
@@ -82,13 +78,11 @@ export const HoldAnswer = nullable(
   ),
 )
 
-/** A hold as it is posted, with what was not said. Throws `invalid`. */
-export function askedHold(posted: Static<typeof HoldSchema>, at = ''): AskedHold {
+/** A hold as it is posted, with what was not said. */
+export function askedHold(posted: Static<typeof HoldSchema>): AskedHold {
   const { for: duration = FOR_DEFAULT, only = 'all', queue = QUEUE_DEFAULT, bytes = BYTES_DEFAULT } = posted
-  const forMs = minutesMsOf(duration, `${at}/for`)
-  if (forMs === 0) throw new TurnoutError('invalid', undefined, [{ pointer: `${at}/for`, message: 'must be above 0' }])
   const id = `h-${randomBytes(4).toString('hex')}`
-  return { id, forMs, only, queueMax: queue, bytesMax: bytes }
+  return { id, forMs: durationMs(duration), only, queueMax: queue, bytesMax: bytes }
 }
 
 interface OfService {

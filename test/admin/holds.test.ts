@@ -28,6 +28,23 @@ test('a hold and its release are changes like others: with a revision, an event 
   ])
 })
 
+test('a hold of no time at all, however it is written, is refused, alone and of a switch', async () => {
+  const { call } = await startAdmin()
+  for (const none of ['0s', '00000ms', '0.0s', '0.000m']) {
+    for (const [path, body, pointer] of [
+      ['hold', { for: none }, '/for'],
+      ['switch', { to: 'green', hold: { for: none } }, '/hold/for'],
+    ] as const) {
+      const refused = await call('POST', `/v1/services/shop/${path}`, body)
+      expect([refused.status, refused.body.errors[0].pointer]).toEqual([422, pointer])
+      expect(refused.body.errors[0].message).toContain('a duration above 0 and of at most 10m')
+    }
+  }
+  for (const some of ['1ms', '0.001s', '0.05m']) {
+    expect((await call('POST', '/v1/services/shop/hold', { for: some })).status).toBe(200)
+  }
+})
+
 test('a release that could not be stored says that the requests go on', async () => {
   const { call, control } = await startAdmin()
   await call('POST', '/v1/services/shop/hold', {})
