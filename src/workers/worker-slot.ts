@@ -32,8 +32,8 @@ const YOUNG_MB = 24
 /** Time for a worker to exit once it was told to; then its successor starts beside it. */
 const EXIT_MS = 250
 
-/** Time for a worker to lend its samples. */
-const SAMPLES_MS = 2_000
+/** Time for a worker to lend its samples, on a machine that has much else to do, too. */
+const SAMPLES_MS = 10_000
 
 /** Why a worker has failed or was ended; the message is the rest of a sentence about it. */
 export interface Blame {

@@ -62,9 +62,11 @@ test('a dry run tells what a split and rules would have made of the last request
   expect(JSON.stringify(ruled)).not.toMatch(/s3cret|item|u-1/)
 
   const split = await propose({ weights: { blue: 50, green: 50 } })
+  expect(split.sample.requests).toBe(64)
   expect(split.visitors.backward).toBe(0)
   expect(split.visitors.move).toBe(split.visitors.forward)
-  expect(split.visitors.move).toBeGreaterThan(3)
+  // Half of them, and which is chance: of twenty, none once in a million times.
+  expect(split.visitors.move).toBeGreaterThan(0)
 
   // Each visitor is where the dry run has said, once it is so.
   await call(proxy, 'PUT', '/v1/services/shop/split', { weights: { blue: 50, green: 50 } })
