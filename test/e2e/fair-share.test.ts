@@ -90,7 +90,7 @@ test('a tunnel whose client reads after a while, or has nothing to read, stays o
     })
     socket.on('end', () => socket.end())
   })
-  const proxy = await startProxy({ timeouts: { send: '1s' }, services: { shop: service({ blue: [target.url] }) } })
+  const proxy = await startProxy({ timeouts: { send: '3s' }, services: { shop: service({ blue: [target.url] }) } })
   const client = connect(proxy.port)
   client.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: test\r\n\r\n')
   let bytes = 0
@@ -104,7 +104,7 @@ test('a tunnel whose client reads after a while, or has nothing to read, stays o
   })
   await until('all has come', () => bytes > size)
   // Longer than the send time-out without a byte.
-  await new Promise((resolve) => setTimeout(resolve, 1_500))
+  await new Promise((resolve) => setTimeout(resolve, 4_000))
   client.write('ping')
   await until('it still answers', () => last === 'ping')
 })

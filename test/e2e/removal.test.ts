@@ -27,7 +27,7 @@ test('the answer says what is under way at a pool that is removed, all of which 
   })
   const blue = { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }
   const green = await startNamed('green')
-  const drain = { timeout: '10s', tunnels: { over: '1s', perSecond: 10 } }
+  const drain = { timeout: '60s', tunnels: { over: '1s', perSecond: 10 } }
   const proxy = await startProxy({
     workers: WORKERS,
     services: { shop: service({ blue: [blue.url], green: [green.url] }, { live: 'blue', split: undefined, drain }) },
@@ -45,7 +45,7 @@ test('the answer says what is under way at a pool that is removed, all of which 
   expect((await askAdmin(proxy, 'DELETE', path)).status).toBe(404)
   // It comes back while it drains, and is waited for the second time.
   await call(proxy, 'PUT', path, { version: '1.0', targets: [blue.url] })
-  const removed = call<Removed>(proxy, 'DELETE', `${path}?wait=10s`)
+  const removed = call<Removed>(proxy, 'DELETE', `${path}?wait=60s`)
   let isAnswered = false
   void removed.then(() => {
     isAnswered = true
