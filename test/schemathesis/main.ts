@@ -167,7 +167,9 @@ else if (program === null) {
   if (withTokens.missed.length > 0) {
     const name = `by themselves (${withTokens.missed.map(({ label }) => label).join(', ')})`
     const only = withTokens.missed.flatMap(({ operationId }) => ['--include-operation-id', operationId])
-    const again = await runRound(program, { name, tokens, options: [...only, '--max-time', share(0.2)] }, seed)
+    // Sequences need what other calls answer.
+    const options = [...only, '--phases', 'coverage,fuzzing', '--max-time', share(0.2)]
+    const again = await runRound(program, { name, tokens, options }, seed)
     const never = again.missed.filter((call) => withTokens.missed.some(({ label }) => label === call.label))
     faults.push(...again.faults, ...never.map(({ label }) => `never reached: ${label}`))
   }
