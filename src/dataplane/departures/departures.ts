@@ -177,7 +177,7 @@ export class Departures {
 
   #leaves(departure: Departure): void {
     const { place } = departure
-    const { tunnels, timeoutMs } = place.drain
+    const { tunnels } = place.drain
     if (departure.isLeaving || departure.isTold || tunnels === null) return
     const nowMs = this.#plane.time.steadyMs()
     const isShutdown = this.#shutdownMs > 0
@@ -187,7 +187,12 @@ export class Departures {
     if (!isShutdown) letting.follow(plan)
     departure.isLeaving = true
     this.#count(place.slot, DEPARTURE.left)
-    letting.add(departure, nowMs, nowMs + (isShutdown ? this.#shutdownMs : timeoutMs))
+    letting.add(departure, nowMs, this.#lateMs(place, nowMs))
+  }
+
+  /** From when on what cannot end well is cut, if it is to leave from now on. */
+  #lateMs({ drain }: OpenPlace, nowMs: number): number {
+    return nowMs + (this.#shutdownMs > 0 ? this.#shutdownMs : drain.timeoutMs)
   }
 
   /** It stays after all, or it is told now, or has gone. */
@@ -204,7 +209,7 @@ export class Departures {
     const isTaken = () => this.#shutdownMs > 0 || destinationOf(this.#plane, draw()) !== 'nobody'
     for (let due = letting.due(nowMs, isTaken); due > 0 && letting.waiting.length > 0; due--) {
       const departure = draw()
-      if (this.#shutdownMs === 0 && !this.#goes(departure, letting, nowMs)) continue
+      if (!this.#goes(departure, letting, nowMs)) continue
       this.#tell(departure, letting, nowMs)
     }
     const state = letting.isEmpty ? 0 : PACE_STATES.indexOf(letting.pace.state)
@@ -212,13 +217,14 @@ export class Departures {
     if (letting.isEmpty) this.#lettings.delete(name)
   }
 
-  /** Whether one whose turn it is would be taken elsewhere by now, or never; and it can end well, or has had its time. */
+  /** Whether one whose turn it is would be taken elsewhere by now, or never, or nobody asks; and it can end well, or has had its time. */
   #goes(departure: Departure, letting: Letting, nowMs: number): boolean {
     if (!departure.member.isWalked && departure.lateMs < 0) {
       letting.remove(departure)
-      letting.add(departure, nowMs, nowMs + departure.place.drain.timeoutMs)
+      letting.add(departure, nowMs, this.#lateMs(departure.place, nowMs))
       return false
     }
+    if (this.#shutdownMs > 0) return true
     const destination = destinationOf(this.#plane, departure)
     if (destination === 'stays') this.#stays(departure)
     if (destination === 'nobody') letting.isRefused = true

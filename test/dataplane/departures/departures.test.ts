@@ -369,6 +369,18 @@ describe('when the worker drains', () => {
     expect(members.every(isTold)).toBe(true)
   })
 
+  test('one of which it is not known any more where it can end is left for that time, and not cut at its turn', () => {
+    const members = Array.from({ length: 20 }, (_, i) => open(`u${i}`))
+    planes[0].departures.leaveAll(2_000)
+    pass(200)
+    const lost = members.filter((member) => !isTold(member))
+    for (const member of lost) member.isWalked = false
+    pass(1_200)
+    expect([lost.length > 0, lost.filter(isTold), sum('cut')]).toEqual([true, [], 0])
+    pass(3_000)
+    expect([lost.every(isTold), sum('cut')]).toEqual([true, lost.length])
+  })
+
   test.each([
     ['nobody would have taken until then', 'unhealthy', TUNNELS.overMs, 'stopped'],
     ['were to have much more time', 'healthy', 3_600_000_000, 'steady'],
