@@ -212,7 +212,9 @@ export function readDocument(text: string, env: Environment): ConfigDocument {
     if (text.length > TEXT_LENGTH_MAX) throw new Excess(`longer than ${TEXT_LENGTH_MAX} characters`)
     const parsed = parseDocument<ParsedNode>(text, { lineCounter: lines, uniqueKeys: false, prettyErrors: false })
     for (const error of [...parsed.errors, ...parsed.warnings]) {
-      syntax.set(syntaxFault(`not valid YAML: ${error.message}`), error.pos[0])
+      // The parser's own words are for whoever calls it.
+      const why = error.code === 'MULTIPLE_DOCS' ? 'a second document begins here, and a config is one' : error.message
+      syntax.set(syntaxFault(`not valid YAML: ${why}`), error.pos[0])
     }
     if (syntax.size === 0 && parsed.contents !== null) value = walk.value(parsed.contents, '', null)
   } catch (error) {

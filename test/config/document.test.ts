@@ -44,7 +44,8 @@ test('every repeated key is told at its place, with the line of the first', () =
 test('syntax errors are told by line and column, and nothing else is', () => {
   expect(messages('a: [1, 2\nb: 3\n')[0]).toMatch(/^2:\d+ {2}not valid YAML: /)
   expect(messages('a: "x\n')[0]).toContain('not valid YAML')
-  expect(messages('a: 1\n---\nb: 2\n')[0]).toContain('not valid YAML')
+  const second = 'not valid YAML: a second document begins here, and a config is one'
+  expect(messages('a: 1\n---\nb: 2\n')[0]).toBe(`2:1  ${second}`)
   expect(messages('a: !secret x\n')[0]).toContain('not valid YAML')
 })
 
