@@ -62,7 +62,7 @@ const shares = async (proxy: ProxyProcess) => tally(await pipeline(proxy.port, K
 const revisionOf = async (proxy: ProxyProcess) =>
   (await call<{ revision: number }>(proxy, 'GET', '/v1/services')).revision
 
-test('SIGHUP applies what changed in the file and leaves what the API changed beside it', async () => {
+test('SIGHUP applies what changed in the file and leaves what the API changed; no change, a fault, and what is read only at start move nothing', async () => {
   const { proxy, reload } = await startShop()
   await call(proxy, 'PUT', '/v1/services/shop/split', { weights: { blue: 25, green: 75 } })
   await reload((config) => {
@@ -84,27 +84,30 @@ test('SIGHUP applies what changed in the file and leaves what the API changed be
     ['local', 'split'],
     ['file', 'file'],
   ])
-})
 
-test('a file that has not changed makes no revision, and does not undo the API', async () => {
-  const { proxy, reload } = await startShop()
+  // A file that has not changed makes no revision, and does not undo the API.
   await call(proxy, 'POST', '/v1/services/shop/switch', { to: 'green' })
   const before = await revisionOf(proxy)
   await reload()
   expect(await revisionOf(proxy)).toBe(before)
   expect(await shares(proxy)).toEqual({ green: 100 })
-})
 
-test('a file with a fault changes nothing, and says where it is', async () => {
-  const { proxy, reload } = await startShop()
-  const before = await revisionOf(proxy)
+  // One with a fault changes nothing, and says where it is.
   await reload((config) => {
     config.services['shop']['split'] = { blue: 1, gren: 1 }
   })
   expect(proxy.output()).toContain('the config file was not applied')
   expect(proxy.output()).toMatch(/turnout\.yaml:\d+:\d+: .*gren/)
   expect(await revisionOf(proxy)).toBe(before)
-  expect(await shares(proxy)).toEqual({ blue: 90, green: 10 })
+  expect(await shares(proxy)).toEqual({ green: 100 })
+
+  // What is read only at start is told to need a restart.
+  await reload((config) => {
+    config.services['shop']['split'] = { blue: 60, green: 40 }
+    config['workers'] = 3
+  })
+  expect(proxy.output()).toContain('read only at start: workers')
+  expect(await shares(proxy)).toEqual({ green: 100 })
 })
 
 test('services that come with the file are routed; those that go with it go only when it is applied with prune', async () => {
@@ -233,13 +236,4 @@ test('after a restart the file as it was when last read does not undo the API; w
   const second = await startProcess({ ...config, services: { shop: { ...shop, rules: [RULE] } } }, folder)
   expect(await shares(second)).toEqual({ blue: 25, green: 75 })
   expect((await ask(second.port, { headers: { 'x-internal': '1' } })).body).toBe('green')
-})
-
-test('what is read only at start is told to need a restart', async () => {
-  const { proxy, reload } = await startShop(2)
-  await reload((config) => {
-    config['workers'] = 1
-  })
-  expect(proxy.output()).toContain('read only at start: workers')
-  expect(await shares(proxy)).toEqual({ blue: 90, green: 10 })
 })

@@ -39,8 +39,8 @@ async function killedAtFirstStep(proxy: ProxyProcess): Promise<string> {
   return id
 }
 
-test('it goes on where it was, and nobody else moves its service', async () => {
-  const { green, start } = await startFleet()
+test('it goes on where it was, nobody else moves its service, and it goes back when the new version fails', async () => {
+  const { green, state, start } = await startFleet()
   const id = await killedAtFirstStep(await start())
   const second = await start()
   expect(await current(second)).toMatchObject({ id, state: 'shifting', weight: 20, step: 0 })
@@ -50,14 +50,8 @@ test('it goes on where it was, and nobody else moves its service', async () => {
   await expect(call(second, 'PUT', '/v1/services/shop/split', split)).rejects.toThrow(running)
   const pool = { version: '9', targets: [green] }
   await expect(call(second, 'PUT', '/v1/services/shop/pools/green', pool)).rejects.toThrow(running)
-  await call(second, 'POST', `${ROLLOUTS}/${id}/abort`)
-  expect((await specOf(second)).split).toEqual({ blue: 100, green: 0 })
-})
 
-test('it is judged in the step that it was in, and goes back when the new version fails', async () => {
-  const { state, start } = await startFleet()
-  const id = await killedAtFirstStep(await start())
-  const second = await start()
+  // It is judged in the step that it was in.
   startLoad(second.port, { connections: 8, pauseMs: () => PACE_MS })
   await until('answers of both versions are counted', async () => {
     const { verdict } = await current(second)
@@ -65,6 +59,7 @@ test('it is judged in the step that it was in, and goes back when the new versio
   })
   state.failing = true
   expect(await reached(second, 'rolledBack')).toMatchObject({ id, reason: expect.stringContaining('of green failed') })
+  expect((await specOf(second)).split).toEqual({ blue: 100, green: 0 })
 })
 
 test('a file that was edited meanwhile stops no start, and waits until it is applied again', async () => {
