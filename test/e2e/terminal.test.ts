@@ -80,30 +80,12 @@ test.skipIf(python === null)('a level that is bad is coloured there, unless NO_C
   expect(plain).not.toContain(ESCAPE)
 })
 
-test('in a pipe every line is JSON, who has changed what included', async () => {
+test('in a pipe every line is JSON: who has changed what, who has begun a rollout, each state and step, why it goes back, and where the traffic goes', async () => {
   const [blue, green] = [await startNamed('blue'), await startNamed('green')]
   const shop = service({ blue: [blue.url], green: [green.url] }, { split: { blue: 100, green: 0 } })
   const proxy = await startProcess({ services: { shop }, log: { access: false } }, temporaryFolder())
   await call(proxy, 'PUT', '/v1/services/shop/split', { weights: { blue: 1, green: 1 } })
-  await proxy.close()
-  const texts = proxy.output().trimEnd().split('\n')
-  const lines = texts.map((line) => JSON.parse(line) as Record<string, unknown>)
-  expect(lines.filter(({ event, kind }) => event === 'change' && kind === 'split')).toEqual([
-    expect.objectContaining({
-      level: 'info',
-      service: 'shop',
-      actor: 'local',
-      revision: 2,
-      splits: { shop: { before: { blue: 100, green: 0 }, after: { blue: 1, green: 1 } } },
-    }),
-  ])
-  expect(lines.filter(({ msg }) => String(msg).includes('listening'))).toEqual([])
-})
-
-test('the log tells of a rollout who has begun it, each state and step, why it goes back, and where the traffic goes', async () => {
-  const [blue, green] = [await startNamed('blue'), await startNamed('green')]
-  const shop = service({ blue: [blue.url], green: [green.url] }, { split: { blue: 100, green: 0 } })
-  const proxy = await startProcess({ services: { shop }, log: { access: false } }, temporaryFolder())
+  await call(proxy, 'PUT', '/v1/services/shop/split', { weights: { blue: 100, green: 0 } })
   const rollouts = '/v1/services/shop/rollouts'
   const steps = [{ weight: 20, until: 'promoted' }, 100]
   const { id } = await call<{ id: string }>(proxy, 'POST', rollouts, { to: 'green', strategy: 'canary', steps })
@@ -114,8 +96,19 @@ test('the log tells of a rollout who has begun it, each state and step, why it g
   await until('it is over', () => proxy.output().includes('is rolled back'))
   await proxy.close()
   const texts = proxy.output().trimEnd().split('\n')
-  const told = texts
-    .map((line) => JSON.parse(line) as Record<string, unknown>)
+  const lines = texts.map((line) => JSON.parse(line) as Record<string, unknown>)
+  const changes = lines.filter(({ event, kind, actor }) => event === 'change' && kind === 'split' && actor === 'local')
+  expect(changes).toEqual([
+    expect.objectContaining({
+      level: 'info',
+      service: 'shop',
+      revision: 2,
+      splits: { shop: { before: { blue: 100, green: 0 }, after: { blue: 1, green: 1 } } },
+    }),
+    expect.objectContaining({ revision: 3 }),
+  ])
+  expect(lines.filter(({ msg }) => String(msg).includes('listening'))).toEqual([])
+  const told = lines
     .filter(({ event, actor }) => event === 'rollout' || actor === `rollout ${id}`)
     .map(({ level, msg }) => `${level} ${String(msg).replaceAll(id, 'ID')}`)
   const to = 'rollout ID of shop to green'
