@@ -137,6 +137,8 @@ export interface ChangeOptions {
   readonly actor: string
   /** Refuse with `stale_revision` unless this is the present revision. */
   readonly ifMatch?: number
+  /** Of a service or pool that is put: refuse with `stale_revision` unless it is there (true), or is not (false). */
+  readonly existing?: boolean | undefined
   /** Make it even where it sends traffic to nobody, or to a pool that is not proven (control/leaves-nobody.ts). */
   readonly force?: boolean
   /** Let a config file remove services. */

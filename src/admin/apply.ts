@@ -52,16 +52,6 @@ export function onlyAt(
   return { ifMatch, only: () => expectRevision(control.snapshot(), [service], ifMatch) }
 }
 
-/** Throws `stale_revision` for who wants to replace only (`If-Match: *`) what is not there, or to create only (`If-None-Match: *`) what is. */
-export function expectThere({ headers }: Pick<FastifyRequest, 'headers'>, what: string, isThere: boolean): void {
-  if (isThere && headers['if-none-match'] === '*') {
-    throw new TurnoutError('stale_revision', `There is a ${what} already, and by If-None-Match it was to be new.`)
-  }
-  if (!isThere && headers['if-match'] === '*') {
-    throw new TurnoutError('stale_revision', `There is no ${what} yet, and by If-Match it was to be there.`)
-  }
-}
-
 /** What every change may be asked with. */
 export const ChangeQuery = Type.Object(
   {
@@ -137,13 +127,15 @@ export async function asCaller<T>(
 ): Promise<T> {
   const { force = false, prune = false, dryRun = false } = request.query as Static<typeof FileQuery>
   const { socket } = request.raw
+  const { 'if-match': ifMatch, 'if-none-match': ifNoneMatch } = request.headers
   const gone = new AbortController()
   const leave = (): void => gone.abort(new TurnoutError('conflict', 'The caller has gone, and nothing has changed.'))
   socket.once('close', leave)
   try {
     return await run({
       actor: request.actor,
-      ifMatch: parseIfMatch(request.headers['if-match']),
+      ifMatch: parseIfMatch(ifMatch),
+      existing: ifMatch === '*' ? true : ifNoneMatch === '*' ? false : undefined,
       force,
       prune,
       dryRun,

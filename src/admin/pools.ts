@@ -6,7 +6,7 @@
  */
 import type { FastifyInstance } from 'fastify'
 import { PoolSchema, StateBodySchema } from '../config/schema.ts'
-import { apply, ChangeQuery, checkedByHandler, checkName, expectThere, findService, soundValue } from './apply.ts'
+import { apply, ChangeQuery, checkedByHandler, checkName, findService, soundValue } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
 import { RemovalAnswer, RemovalQuery, withDraining } from './removals.ts'
 import { answers, ChangeAnswer } from './schemas.ts'
@@ -35,7 +35,6 @@ export function poolRoutes(app: FastifyInstance, deps: AdminDeps): void {
       checkName('pool', pool)
       const spec = soundValue(validate.pool(request.body))
       const isNew = !Object.hasOwn(pools, pool)
-      expectThere(request, `pool ${pool} of ${service}`, !isNew)
       const result = await withDraining(deps, request, { service, pool }, () =>
         apply(deps, request, reply, { kind: 'pool.put', service, pool, spec }),
       )

@@ -19,7 +19,6 @@ import {
   checkedByHandler,
   checkName,
   checkPatch,
-  expectThere,
   findService,
   onlyAt,
   serviceNames,
@@ -84,7 +83,6 @@ function writeRoutes(app: FastifyInstance, deps: AdminDeps): void {
       checkName('service', service)
       const spec = soundValue(deps.validate.service(request.body))
       const isNew = !Object.hasOwn(deps.control.snapshot().services, service)
-      expectThere(request, `service ${service}`, !isNew)
       const result = await withDraining(deps, request, { service }, () =>
         apply(deps, request, reply, { kind: 'service.put', service, spec }),
       )

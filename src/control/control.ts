@@ -19,11 +19,11 @@
 import type { Change, ChangeOptions, ChangeResult, ControlEvent, Observation, Revision, Snapshot } from '../change.ts'
 import { durationMs } from '../config/duration.ts'
 import { RouteOwners } from '../config/route-owners.ts'
-import { expectRevision } from '../if-match.ts'
 import { hostsOf, hostsOfChange, LEARN_MS, servicesAt } from '../names/target-hosts.ts'
 import { applyChange, type ChangeTools, type Resolved } from './apply.ts'
 import { type Audited, auditOf, isWritten, owedShift } from './audit.ts'
 import { ChangeEvents, takenOver } from './change-events.ts'
+import { expectCondition } from './condition.ts'
 import type { ControlDeps, RunningControl } from './deps.ts'
 import { createDrains, type Drains } from './drains.ts'
 import { createEvents, type Events, type NewEvent } from './events.ts'
@@ -184,7 +184,7 @@ class Writer implements RunningControl {
     // What is refused or found to be so already is judged by what others have written, too. Without a store, by what we have.
     await this.#follow().catch(() => {})
     const { content: before, snapshot: present } = this.#state
-    expectRevision(present, touchedBy(change), options.ifMatch)
+    expectCondition(present, change, options)
     const content = applyChange(before, await this.#resolved(change), clock.steadyMs(), this.#tools)
     const owed = options.atOnce === true ? [...this.#keeper.owed.keys()] : []
     const changed = [...new Set(changedNames(before, content, touchedBy(change)).concat(owed))]

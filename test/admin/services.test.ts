@@ -64,7 +64,11 @@ test('PUT replaces only by If-Match: *, and creates only by If-None-Match: *', a
     expect([answer.status, answer.body.code]).toEqual([412, 'stale_revision'])
   }
   expect(control.snapshot().revision).toBe(1)
-  expect((await call('PUT', '/v1/services/bar', other, absent)).status).toBe(201)
+  // Of several who create at the same moment one does.
+  const many = await Promise.all(
+    [1, 2, 3].map((weight) => call('PUT', '/v1/services/bar', { ...other, split: { blue: weight, green: 1 } }, absent)),
+  )
+  expect(many.map(({ status }) => status).sort()).toEqual([201, 412, 412])
   expect((await call('PUT', '/v1/services/shop', { ...SHOP, balance: 'random' }, there)).status).toBe(200)
   expect((await call('PUT', '/v1/services/shop/pools/purple', purple, absent)).status).toBe(201)
   expect((await call('PUT', '/v1/services/shop/pools/purple', { ...purple, version: '2' }, there)).status).toBe(200)
