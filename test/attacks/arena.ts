@@ -54,8 +54,8 @@ export async function attack(name: AttackName, during?: During): Promise<Afterma
     most = Math.max(most, residentBytes(proxy.child.pid!))
   }
   const { rounds, tally } = await besiege(proxy.port, victims, attacker, {
-    calm: { requests: bulk(300, 600) },
-    attack: { requests: bulk(300, 600), atLeastMs: 600 },
+    calm: { requests: bulk(200, 600) },
+    attack: { requests: bulk(200, 600), atLeastMs: bulk(400, 600) },
     roundsMax: SHORT.roundsMax,
     // One good round proves what is asked; the second one looks for what only a second attack meets.
     roundsMin: bulk(1, SHORT.roundsMin),

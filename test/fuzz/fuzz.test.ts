@@ -13,7 +13,7 @@ import { CODECS, type Codecs, compare } from './comparison.ts'
 import { escaped, reportLines } from './report.ts'
 import { run } from './run.ts'
 
-const MESSAGES = bulk(10_000, 30_000)
+const MESSAGES = bulk(6_000, 30_000)
 const options = { seed: 1, first: 0, messages: MESSAGES, seconds: 0 }
 
 describe('our codec beside llhttp', () => {

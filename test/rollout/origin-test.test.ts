@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type OriginState, OriginTest, type Stratum } from '../../src/rollout/origin-test.ts'
+import { bulk } from '../helpers/bulk.ts'
 
 const options = { alpha: 0.001, tolerance: 1 }
 const stratum = (canary: number, canaryBad: number, control: number, controlBad: number): Stratum => ({
@@ -55,7 +56,7 @@ describe('if the version does not matter', () => {
       fc.property(sizes, (size) => {
         expect(meanOf(undefined, size)).toBeLessThanOrEqual(stakeOf(undefined, size.canary) * (1 + 1e-9))
       }),
-      { numRuns: 300 },
+      { numRuns: bulk(100, 300) },
     )
   })
 
@@ -68,7 +69,7 @@ describe('if the version does not matter', () => {
         expect(mean).toBeLessThanOrEqual(stake * (1 + 1e-9))
         expect(mean).toBeGreaterThan(stake * 0.9)
       }),
-      { numRuns: 300 },
+      { numRuns: bulk(100, 300) },
     )
   })
 })
@@ -83,7 +84,7 @@ test('more bad answers of the canary among as many in all never speak for it', (
       })
       expect(worth).toEqual(worth.toSorted((a, b) => a - b))
     }),
-    { numRuns: 300 },
+    { numRuns: bulk(100, 300) },
   )
 })
 

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest'
 import type { Batch } from '../../src/rollout/feed.ts'
 import { Ledger, type Said, STRETCH_MS } from '../../src/rollout/ledger.ts'
 import { Pooled, saidOf, type TakenByRun } from '../../src/rollout/pooled.ts'
+import { bulk } from '../helpers/bulk.ts'
 
 const NOTHING = { canary: 0, canaryBad: 0, control: 0, controlBad: 0 }
 const OWN = { run: 'own', name: 'here:1' }
@@ -225,6 +226,6 @@ test('whatever is lost, late, read twice, restarted or taken over: of each run a
       expect(canary).toBe(all.reduce((sum, each) => sum + each.canary, 0))
       expect(harm).toBe(all.reduce((sum, each) => sum + each.harm, 0))
     }),
-    { numRuns: 300 },
+    { numRuns: bulk(100, 300) },
   )
 })

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type Claim, reallot } from '../../src/table/allotment.ts'
 import type { Allotment } from '../../src/table/types.ts'
+import { bulk } from '../helpers/bulk.ts'
 
 type Weights = Readonly<Record<string, number>>
 const claimsOf = (weights: Weights, out: readonly string[] = []): Claim[] =>
@@ -65,7 +66,7 @@ describe('when the weights of any number of pools change', () => {
           ;[present, weights] = [now, next]
         }
       }),
-      { numRuns: 150 },
+      { numRuns: bulk(60, 150) },
     )
   })
 
@@ -84,7 +85,7 @@ describe('when the weights of any number of pools change', () => {
           if (each === 0) expect(error).toBe(0)
         }
       }),
-      { numRuns: 150 },
+      { numRuns: bulk(60, 150) },
     )
   })
 
@@ -141,7 +142,7 @@ describe('two pools', () => {
         expect(owners(allotted(...splits)).lastIndexOf('a') + 1).toBe(boundary)
         expect(owners(allotted(...splits)).indexOf('b')).toBe(boundary === 10_000 ? -1 : boundary)
       }),
-      { numRuns: 150 },
+      { numRuns: bulk(60, 150) },
     )
   })
 

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { EMPTY_ROUTER, match, updateRouter } from '../../src/table/match.ts'
 import type { RoutePlan } from '../../src/table/plan.ts'
 import type { RequestView, TextTest } from '../../src/table/types.ts'
+import { bulk } from '../helpers/bulk.ts'
 import { makeRoute, makeView, type ViewOptions } from './make.ts'
 
 const routerOf = (services: Record<string, readonly RoutePlan[]>) =>
@@ -181,7 +182,7 @@ describe('laws', () => {
           expect(match(router, view)?.service ?? null).toBe(slowMatch(services, view))
         }
       }),
-      { numRuns: 1_000 },
+      { numRuns: bulk(300, 1_000) },
     )
   })
 
@@ -210,7 +211,7 @@ describe('laws', () => {
         const expected = plans.toSorted((a, b) => precedence(b) - precedence(a)).find((route) => fits(route, view))
         expect(match(routerOf({ shop: plans }), view)?.plan).toBe(expected)
       }),
-      { numRuns: 1_000 },
+      { numRuns: bulk(300, 1_000) },
     )
   })
 
@@ -253,7 +254,7 @@ describe('laws', () => {
           }
         },
       ),
-      { numRuns: 300 },
+      { numRuns: bulk(100, 300) },
     )
   })
 

@@ -146,7 +146,7 @@ describe('the index', () => {
         const [a, b] = [asked, sent].map((view) => decide(view, table, noLoad, makeDraw(), NOW_MS))
         expect(told(a)).toEqual(told(b))
       }),
-      { numRuns: 500 },
+      { numRuns: bulk(150, 500) },
     )
   })
 })

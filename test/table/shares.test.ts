@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { bucketOf, saltOf } from '../../src/table/bucket.ts'
 import { decide } from '../../src/table/decide.ts'
+import { bulk } from '../helpers/bulk.ts'
 import { browser, decideOne, makeDraw, makePlan, makeTable, makeView, NOW_MS, noLoad, poolOfVisitor } from './make.ts'
 
 const split = (weights: Record<string, number>) => makeTable(makePlan({ weights }))
@@ -134,7 +135,7 @@ describe('visitors', () => {
           if (pool(low) === 'green') expect(pool(high)).toBe('green')
         },
       ),
-      { numRuns: 300 },
+      { numRuns: bulk(100, 300) },
     )
   })
 

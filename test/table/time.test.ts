@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { closedToBegin } from '../../src/config/calendar.ts'
 import { validateService } from '../../src/config/check.ts'
 import { compileCondition, planWhen, type WhenSpec, wordsOf } from '../../src/table/conditions/kinds.ts'
+import { bulk } from '../helpers/bulk.ts'
 import { makeView } from './make.ts'
 
 type Time = NonNullable<WhenSpec['time']>
@@ -50,7 +51,7 @@ test('days and hours are those of a window of a schedule, whenever and in whiche
         expect([ms, holds(ms)]).toEqual([ms, isOpen])
       }
     }),
-    { numRuns: 150 },
+    { numRuns: bulk(60, 150) },
   )
 })
 
@@ -73,7 +74,7 @@ test('where no clock is set, it is what clocks on the wall show', () => {
           : (has(day) && from <= clock) || (has(before) && clock < until)
       expect(holdsAt({ days, from, until, timezone })(ms)).toBe(expected)
     }),
-    { numRuns: 300 },
+    { numRuns: bulk(100, 300) },
   )
 })
 

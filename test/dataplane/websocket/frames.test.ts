@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { CLOSE_BYTES, Frames, farewell } from '../../../src/dataplane/websocket/frames.ts'
+import { bulk } from '../../helpers/bulk.ts'
 
 const CONTINUATION = 0
 const TEXT = 1
@@ -137,7 +138,7 @@ test('whatever a target sends, and however it is cut, all is seen of it that is 
       if (right.isClosed) expect([isClosed, isBetween, isBetweenFrames]).toEqual([true, false, false])
       else expect({ isLost, isClosed, isBetweenFrames, isBetween }).toEqual(right)
     }),
-    { numRuns: 500 },
+    { numRuns: bulk(150, 500) },
   )
 })
 
