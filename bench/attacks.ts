@@ -16,7 +16,8 @@ import { median } from './measure.ts'
 import { readOptions, say } from './options.ts'
 import { startPeer } from './peers/peer.ts'
 import { MAIN } from './peers/turnout.ts'
-import { firstLine, freePort, LOAD_CORE, PROXY_CORE, pinned, residentBytes, startChild } from './process.ts'
+import { freePort } from './ports.ts'
+import { firstLine, LOAD_CORE, PROXY_CORE, pinned, residentBytes, startChild } from './process.ts'
 import { decimal, occasion, spread, writeSection } from './report.ts'
 
 const TARGET = fileURLToPath(new URL('../test/helpers/target-process.ts', import.meta.url))

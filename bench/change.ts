@@ -18,7 +18,8 @@ import { quantile } from './measure.ts'
 import { positive, readOptions, say } from './options.ts'
 import { startPeer } from './peers/peer.ts'
 import { MAIN } from './peers/turnout.ts'
-import { cpuMicros, freePort, PROXY_CORE } from './process.ts'
+import { freePort } from './ports.ts'
+import { cpuMicros, PROXY_CORE } from './process.ts'
 import { decimal, occasion, writeSection } from './report.ts'
 
 const TARGETS_PER_POOL = 3

@@ -3,7 +3,8 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Child, findProgram, freePort, startChild, waitForPort } from './process.ts'
+import { freePort } from './ports.ts'
+import { type Child, findProgram, startChild, waitForPort } from './process.ts'
 
 const LOOK_MS = 10
 const WAIT_MS = 30_000

@@ -2,7 +2,9 @@
  * kamal-proxy: configured by its own verbs once it runs, `deploy` for blue and `rollout` for green. Its rollout takes a share
  * of the values of one cookie, so requests without that cookie all go to blue, and there is no rule by header.
  */
-import { freePort, runChild } from '../process.ts'
+
+import { freePort } from '../ports.ts'
+import { runChild } from '../process.ts'
 import { GO_ENVIRONMENT, goProgramPath, goProgramVersion, KAMAL_PROXY } from './go-program.ts'
 import { GREEN_PERCENT, type Peer, type Running, startPeer } from './peer.ts'
 

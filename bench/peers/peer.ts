@@ -10,7 +10,8 @@ import { randomUUID } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { CheckName } from '../check.ts'
-import { type Child, freePort, type StartOptions, startChild, waitForPort } from '../process.ts'
+import { freePort } from '../ports.ts'
+import { type Child, type StartOptions, startChild, waitForPort } from '../process.ts'
 
 /** Shares of the split, in percent. */
 export const GREEN_PERCENT = 5

@@ -1,7 +1,7 @@
 /** Traefik: two routers by file, a weighted service for the split, active health checks on. */
 import { writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { freePort } from '../process.ts'
+import { freePort } from '../ports.ts'
 import { GO_ENVIRONMENT, goProgramPath, goProgramVersion, TRAEFIK } from './go-program.ts'
 import { CONNECTIONS, GREEN_PERCENT, type Peer, type PeerConfig, startPeer } from './peer.ts'
 

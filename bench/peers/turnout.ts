@@ -8,7 +8,8 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { freePort, type StartOptions } from '../process.ts'
+import { freePort } from '../ports.ts'
+import type { StartOptions } from '../process.ts'
 import { installedVersion } from '../versions.ts'
 import { GREEN_PERCENT, type Peer, type PeerConfig, startPeer } from './peer.ts'
 

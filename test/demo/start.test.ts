@@ -4,19 +4,12 @@ import { readFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { promisify } from 'node:util'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { freePort } from '../../bench/ports.ts'
 import { startDemo as inProcess } from '../../src/demo/demo.ts'
 import { MAIN } from '../helpers/built.ts'
 
 const run = promisify(execFile)
 const ROOT = new URL('../..', import.meta.url).pathname
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
 
 /** Starts the demo as `npm start` does, on the given ports; it is killed with the test if it still runs. */
 function startDemo(ports: { proxy: number; admin: number }) {

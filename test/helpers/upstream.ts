@@ -3,6 +3,7 @@ import type { RequestListener, Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import net from 'node:net'
 import { onTestFinished } from 'vitest'
+import { portsIn } from '../../bench/ports.ts'
 import { hostAndPort } from '../../src/config/address.ts'
 import { http } from './http.ts'
 
@@ -129,26 +130,8 @@ export function startAnswering(answer: string): Promise<RawUpstream> {
   })
 }
 
-/** Below those that systems give to whoever asks for port 0. */
-const PORTS_FROM = 10_240
-const PORTS_TO = 32_768
-let lastPort = PORTS_FROM + Math.floor(Math.random() * (PORTS_TO - PORTS_FROM))
-
 /**
- * A port that nobody listens on, and that the system gives to nobody: a test that runs at the same time would otherwise be sent
- * what was meant to reach nobody.
+ * A port that nobody listens on, and that is given to nobody else: a test that runs at the same time would otherwise be sent what was
+ * meant to reach nobody.
  */
-export async function closedPort(): Promise<number> {
-  for (;;) {
-    lastPort = lastPort + 1 < PORTS_TO ? lastPort + 1 : PORTS_FROM
-    if (await isFree(lastPort)) return lastPort
-  }
-}
-
-function isFree(port: number): Promise<boolean> {
-  const server = net.createServer()
-  return new Promise((resolve) => {
-    server.once('error', () => resolve(false))
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
-  })
-}
+export const closedPort = portsIn(25_300, 32_768)
