@@ -6,7 +6,7 @@
  * else it is checked that their part can be read and says what ours says.
  */
 import { once } from 'node:events'
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
@@ -195,6 +195,8 @@ async function startHaproxy(of: Page, targets: Targets) {
   const text = placed(of.blocks('haproxy')[0], targets)
   writeFileSync(config, text.replace('/run/haproxy/admin.sock', socket).replace('bind :8080', `bind 127.0.0.1:${port}`))
   await listens(port, start(haproxy!, ['-db', '-f', config]))
+  // Its socket has its name a moment after the port is open.
+  await until('its socket is there', () => existsSync(socket))
   /** One line to its socket. */
   const tell = async (line: string): Promise<string> => {
     const connection = net.connect(socket)

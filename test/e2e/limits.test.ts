@@ -4,7 +4,7 @@
  */
 import net from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
-import { metric, metricIs, targetStatus } from '../helpers/admin.ts'
+import { metric, metricIs, targetAtRest } from '../helpers/admin.ts'
 import { makeCertificate } from '../helpers/certificate.ts'
 import { type Line, openLine, startLoad } from '../helpers/load.ts'
 import { program } from '../helpers/programs.ts'
@@ -68,8 +68,7 @@ test.each(BODIES)('a %s body above the limit is answered with 413 and counted', 
   expect(text).toContain('X-Turnout-Error: body_too_large\r\n')
   expect(end).toBe('closed')
   await until('it is counted', async () => (await metric(proxy, 'turnout_rejected_total', '"body_too_large"')) === 1)
-  const { inFlight, failures } = await targetStatus(proxy, 'shop', blue.url)
-  expect({ inFlight, failures }).toEqual({ inFlight: 0, failures: 0 })
+  expect((await targetAtRest(proxy, 'shop', blue.url)).failures).toBe(0)
 })
 
 test('a body of exactly the limit is served', async () => {
@@ -204,13 +203,8 @@ test('above the connections that a target may have, requests get 503 with Retry-
   await metricIs(20, proxy, 'turnout_rejected_total', 'code="overloaded"')
   await metricIs(20, proxy, 'turnout_shed_total', 'reason="target_connections"')
   for (const url of blue) {
-    const { inFlight, failures, ejectedUntilMs, requests } = await targetStatus(proxy, 'shop', url)
-    expect({ inFlight, failures, ejectedUntilMs, requests }).toEqual({
-      inFlight: 0,
-      failures: 0,
-      ejectedUntilMs: 0,
-      requests: 2,
-    })
+    const { failures, ejectedUntilMs, requests } = await targetAtRest(proxy, 'shop', url)
+    expect({ failures, ejectedUntilMs, requests }).toEqual({ failures: 0, ejectedUntilMs: 0, requests: 2 })
   }
 })
 

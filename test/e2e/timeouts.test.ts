@@ -4,7 +4,7 @@
  */
 import net from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
-import { metric, metricIs, targetStatus } from '../helpers/admin.ts'
+import { metric, metricIs, targetAtRest, targetStatus } from '../helpers/admin.ts'
 import { PACE_MS, startLoad } from '../helpers/load.ts'
 import { service, startProxy } from '../helpers/proxy.ts'
 import { rawRequest, until } from '../helpers/raw.ts'
@@ -129,8 +129,7 @@ test.each([
   expect(text).toContain('Connection: close\r\n')
   expect(end).toBe('closed')
   await until('it is counted', async () => (await metric(proxy, 'turnout_rejected_total', '"request_timeout"')) === 1)
-  const { inFlight, failures } = await targetStatus(proxy, 'shop', target.url)
-  expect({ inFlight, failures }).toEqual({ inFlight: 0, failures: 0 })
+  expect((await targetAtRest(proxy, 'shop', target.url)).failures).toBe(0)
   await until('the target sees the end', async () => (await metric(proxy, 'turnout_upstream_connections')) === 0)
 })
 

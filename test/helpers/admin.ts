@@ -35,6 +35,16 @@ export async function targetStatus(proxy: TestProxy, service: string, url: strin
   return found
 }
 
+/** The same once nothing is under way at it: a client has its answer a moment before that is counted. */
+export async function targetAtRest(proxy: TestProxy, service: string, url: string): Promise<TargetStatusAnswer> {
+  let status = await targetStatus(proxy, service, url)
+  await until('nothing is under way at the target', async () => {
+    status = await targetStatus(proxy, service, url)
+    return status.inFlight === 0
+  })
+  return status
+}
+
 /** The sum of all samples of a metric whose label text contains `labels`; 0 when there is none. */
 export async function metric(proxy: TestProxy, name: string, labels = ''): Promise<number> {
   const { text } = await askAdmin(proxy, 'GET', '/metrics')
