@@ -7,10 +7,10 @@ import { LongestFirst } from './test/sequencer.ts'
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 
-// Many files wait for two thirds of their time, so there are four more at a time than there are cores: with six, all of them took a
-// seventh more CPU, with three the cores were idle at times. Those that load the machine, measure their own process or try what a process
-// does at its end have one of their own each; all others leave nothing behind, so they follow each other in the same ones, which load the
-// modules once.
+// Many files wait for most of their time, so there are four more at a time than there are cores: with three more the cores were idle at
+// times, and with six or ten more it took no less. Those that load the machine, measure their own process or try what a process does at
+// its end have one of their own each; all others leave nothing behind, so they follow each other in the same ones, which load the modules
+// once.
 const ALL = 'test/**/*.test.ts'
 const OWN_PROCESS = [
   'test/{attacks,bench,demo,fuzz,workers}/**/*.test.ts',
