@@ -184,7 +184,7 @@ const saying = (first: readonly object[], answer: object) => `
 `
 
 test('a new version that breaks once everything was handed over is ended, and what was handed over is taken back; by a link another version is tried', {
-  timeout: 60_000,
+  timeout: 120_000,
 }, async () => {
   const [blue, green] = [await startNamed('blue'), await startNamed('green')]
   const [folder, versions] = [temporaryFolder(), temporaryFolder()]
@@ -270,7 +270,7 @@ test('an upgrade by the command line prints what serves now, or why not, with it
 })
 
 test('SIGUSR2 is an upgrade too, and goes to the one that serves; a rollout goes on where it was', {
-  timeout: 60_000,
+  timeout: 120_000,
 }, async () => {
   const { proxy, pids } = await start()
   const path = '/v1/services/shop/rollouts'
@@ -293,7 +293,7 @@ test('SIGUSR2 is an upgrade too, and goes to the one that serves; a rollout goes
 })
 
 test('when the new one is killed in the middle, the old one serves on; when the old one is, the new one does, and what waits is not lost', {
-  timeout: 60_000,
+  timeout: 120_000,
 }, async () => {
   const blue = await startNamed('blue')
   // A probe that is not answered keeps the new one from asking.
