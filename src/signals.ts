@@ -45,6 +45,13 @@ class Repeated {
     void this.#next()
   }
 
+  /** Whether it was asked for and had not begun; then it will not. */
+  takeBack(): boolean {
+    const isAskedFor = this.#isAskedFor
+    this.#isAskedFor = false
+    return isAskedFor
+  }
+
   async #next(): Promise<void> {
     if (this.#run === null || this.#isRunning) return
     this.#isRunning = true
@@ -114,8 +121,10 @@ export class ServeSignals {
     this.#upgrade.begin(upgrade)
   }
 
-  /** From now on each signal goes to `passOn`; those that ask for the end are heard here too. */
+  /** From now on each signal goes to `passOn`, and so do those that still wait here; those that ask for the end are heard here too. */
   passOn(passOn: (signal: NodeJS.Signals) => void): void {
     this.#passOn = passOn
+    if (this.#reload.takeBack()) passOn('SIGHUP')
+    if (this.#upgrade.takeBack()) passOn('SIGUSR2')
   }
 }

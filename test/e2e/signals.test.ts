@@ -110,3 +110,23 @@ test('of many SIGHUPs one reload runs at a time, and one more follows', async ()
   await new Promise((resolve) => setImmediate(resolve))
   expect(ends).toHaveLength(2)
 })
+
+test('signals that come while an upgrade is under way are passed on to the process that serves after it', async () => {
+  const signals = new ServeSignals()
+  const passed: string[] = []
+  let upgrades = 0
+  const under = Promise.withResolvers<void>()
+  signals.onUpgrade(async () => {
+    upgrades++
+    await under.promise
+    signals.passOn((signal) => passed.push(signal))
+  })
+  process.emit('SIGUSR2')
+  process.emit('SIGUSR2')
+  process.emit('SIGHUP')
+  expect([upgrades, passed]).toEqual([1, []])
+  under.resolve()
+  await expect.poll(() => passed).toEqual(['SIGHUP', 'SIGUSR2'])
+  process.emit('SIGUSR2')
+  expect([upgrades, passed]).toEqual([1, ['SIGHUP', 'SIGUSR2', 'SIGUSR2']])
+})
