@@ -8,12 +8,13 @@
  *   a target that does not fail. What a probe may still mend is `Unproven`: who made the change may wait for it (waiting.ts).
  *   `back` never asks for that. Nor is it asked of a pool that is new in the same change: nothing could have probed it before.
  * - A service that somebody answers is not left to nobody: by states, by targets that go, by pools that are emptied, by going back to a pool that
- *   fails, by a rule that denies the only pool that answers; nor, where a probe has found somebody healthy, to targets that are all new.
+ *   fails, by a rule that denies the only pool that answers (also one of before: what a rollout or `back` does is not kept from them by that);
+ *   nor, where a probe has found somebody healthy, to targets that are all new.
  * - Services are removed one by one and by name; a file or a revision without them is no such word.
  */
 import type { Change } from '../change.ts'
 import { equalJson, own } from '../config/record.ts'
-import type { ServiceSpec } from '../config/schema.ts'
+import type { RuleSpec, ServiceSpec } from '../config/schema.ts'
 import { TurnoutError } from '../errors.ts'
 import { movesBetween } from '../table/allotment.ts'
 import { answering, canAnswer, fitTargets, isProven, stateForNew, type Targets } from '../table/proven.ts'
@@ -63,8 +64,9 @@ export function assertAnswered(
     const isBack = change.kind === 'back'
     if (!isBack) assertHealth(was, is, change, nowMs)
     assertSomebody(was, is, nowMs)
+    if (isBack || change.kind === 'shift') continue
     assertNotDenied(was, is, nowMs)
-    if (!isBack && change.kind !== 'shift') assertKnown(was, is, nowMs)
+    assertKnown(was, is, nowMs)
   }
 }
 
@@ -194,21 +196,22 @@ function assertKnown(was: Service, is: Service, nowMs: number): void {
   )
 }
 
-/** A rule that is new leaves whom it is for to somebody. */
+/** Whom a rule denies a pool is left to another: when the rule is new, and when the other pools go. */
 function assertNotDenied(was: Service, is: Service, nowMs: number): void {
-  const before = was.spec.rules ?? []
-  const denying = (is.spec.rules ?? []).filter((rule) => rule.deny !== undefined && !before.some(equalTo(rule)))
-  if (denying.length === 0) return
-  const pools = answeringIn(is, nowMs)
-  for (const { name, deny } of denying) {
-    if (!pools.includes(deny!) || pools.some((pool) => pool !== deny)) continue
-    throw conflict(
-      `Whom rule ${name} of ${is.name} denies pool ${deny} would be answered by nobody: no other pool can.`,
-    )
-  }
+  const before = leavingNobody(was, nowMs)
+  const rule = leavingNobody(is, nowMs).find((other) => !before.some((known) => equalJson(known, other)))
+  if (rule === undefined) return
+  throw conflict(
+    `Whom rule ${rule.name} of ${is.name} denies pool ${rule.deny} would be answered by nobody: no other pool can.`,
+  )
 }
 
-const equalTo = (rule: unknown) => (other: unknown) => equalJson(rule, other)
+/** The rules that deny the only pool that answers. */
+function leavingNobody(service: Service, nowMs: number): readonly RuleSpec[] {
+  const denying = service.spec.rules.filter(({ deny }) => deny !== undefined)
+  const pools = denying.length === 0 ? [] : answeringIn(service, nowMs)
+  return pools.length === 1 ? denying.filter(({ deny }) => deny === pools[0]) : []
+}
 
 const isAnswered = (service: Service, nowMs: number): boolean => answeringIn(service, nowMs).length > 0
 

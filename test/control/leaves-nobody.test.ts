@@ -100,6 +100,21 @@ test('a target of weight 0 is nobody who would be left to answer', () => {
   )
 })
 
+test('whom a rule of before denies a pool is not left to nobody by taking the other pools away', () => {
+  const rules = [{ name: 'bots', when: { header: { 'user-agent': 'bot' } }, deny: 'blue' }]
+  const both = healthy(start({ rules, failover: ['green'] }), 'green')
+  const left = /Whom rule bots of shop denies pool blue would be answered by nobody/
+  const away = [poolState('green', 'maint'), targetState('green', GREEN, 'drain'), patch({ failover: [] })]
+  for (const change of away) expect(outcome(both, change)).toMatch(left)
+  expect(forced(both, away[0])).toBeTypeOf('object')
+  // What was so before is no reason to refuse something else, and to go back is not kept from anybody.
+  const alone = start({ rules, failover: [] })
+  expect(outcome(alone, targetState('blue', BLUE2, 'maint'))).toBeTypeOf('object')
+  const shifted = made(healthy(alone, 'green'), split({ blue: 50, green: 50 }))
+  expect(outcome(shifted, back)).toBeTypeOf('object')
+  expect(outcome(shifted, split({ blue: 1 }))).toMatch(left)
+})
+
 describe('a switch', () => {
   test('needs a pool that a probe has found healthy: unknown is not well, and it may be waited for', () => {
     expect(outcome(start(), to('green'))).toMatch(

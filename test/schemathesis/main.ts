@@ -93,7 +93,7 @@ async function endTurnout(turnout: Turnout): Promise<string[]> {
   if (hasEnded(turnout)) return ['Turnout has ended by itself', ...log.slice(-20)]
   child.kill('SIGTERM')
   await once(child, 'exit')
-  const bugs = log.filter((line) => /"level":[56]0/.test(line))
+  const bugs = log.filter((line) => /"level":"(?:error|fatal)"/.test(line))
   return [...bugs, ...(child.exitCode === 0 ? [] : [`Turnout ended with ${child.exitCode ?? child.signalCode}`])]
 }
 
