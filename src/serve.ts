@@ -15,7 +15,7 @@ import type { Logger } from 'pino'
 import { type Admin, createAdmin } from './admin/server.ts'
 import { sleep, systemClock } from './clock.ts'
 import type { HostPort } from './config/address.ts'
-import { validatePool, validateRules, validateService, validateState, validateWeights } from './config/check.ts'
+import { validateService } from './config/check.ts'
 import { planHealth, planService, planTimeouts } from './config/plan.ts'
 import { type ConfigFile, createFile } from './control/config-file.ts'
 import { createControl } from './control/control.ts'
@@ -60,14 +60,6 @@ import { createWorkerNews } from './workers/news.ts'
 import { workerCount, workerHeapMb } from './workers/sizing.ts'
 import { Workers } from './workers/workers.ts'
 
-/** The checks of what people send to the admin API. */
-const VALIDATE = Object.freeze({
-  service: validateService,
-  weights: validateWeights,
-  rules: validateRules,
-  pool: validatePool,
-  state: validateState,
-})
 /** First probes are waited for so long at most, since targets that do not answer may take longer. */
 const PROBED_MS_MAX = 10_000
 const STARTED_MS = Math.round(performance.timeOrigin)
@@ -290,7 +282,6 @@ async function startControlPlane(
     leaving: stage.leaving.signal,
     isReady: () => core.workers.ready && !stage.isDraining,
     process: { workers: memory.workers, store: storeKind(spec.store), pid: SELF.pid, startedAtMs: STARTED_MS },
-    validate: VALIDATE,
     log,
     version: VERSION,
   })

@@ -7,7 +7,7 @@
 import type { FastifyReply, FastifyRequest, FastifySchemaCompiler } from 'fastify'
 import type { Static, TSchema } from 'typebox'
 import type { Change, ChangeOptions, ChangeResult, Snapshot } from '../change.ts'
-import type { Checked } from '../config/check.ts'
+import { type Checked, validateService } from '../config/check.ts'
 import { durationMs } from '../config/duration.ts'
 import { mergePatch } from '../config/merge-patch.ts'
 import { serviceNamed } from '../config/named.ts'
@@ -192,16 +192,10 @@ export function assertFaultless(findings: readonly Fault[], more: readonly Fault
 }
 
 /** Throws `invalid` when the schema refuses a body; then also with what is wrong with the service that its `patch` would make. */
-export function checkPatch(
-  schema: TSchema,
-  body: unknown,
-  patch: unknown,
-  before: ServiceSpec,
-  check: (spec: unknown) => Checked<ServiceSpec>,
-): void {
+export function checkPatch(schema: TSchema, body: unknown, patch: unknown, before: ServiceSpec): void {
   const { findings } = validate(schema, body)
   if (findings.length === 0) return
-  const checked = check(isRecord(patch) ? mergePatch(before, patch) : before)
+  const checked = validateService(isRecord(patch) ? mergePatch(before, patch) : before)
   assertFaultless(findings, 'faults' in checked ? checked.faults : [])
 }
 

@@ -4,8 +4,6 @@
 import type { Logger } from 'pino'
 import type { ChangeOptions, Control, FileResult } from '../change.ts'
 import type { Clock } from '../clock.ts'
-import type { Checked } from '../config/check.ts'
-import type { PoolSpec, RuleSpec, ServiceSpec, Weights } from '../config/schema.ts'
 import type { AdminSpec } from '../config/schema-process.ts'
 import type { DepartureWatch } from '../control/departure-watch.ts'
 import type { Instances } from '../control/instances.ts'
@@ -17,19 +15,9 @@ import type { Names } from '../names/names.ts'
 import type { HookCaller } from '../rollout/gates/hook-caller.ts'
 import type { SeatedRollouts } from '../rollout/seat.ts'
 import type { Store } from '../store/store.ts'
-import type { AdminState } from '../table/types.ts'
 import type { Upgraded } from '../upgrade/messages.ts'
 import type { Compare } from './dry-run.ts'
 import type { Explain } from './explain.ts'
-
-/** Checks of what people send (config/check.ts): the canonical value, or every fault with its pointer into the body. */
-export interface Validators {
-  service(body: unknown): Checked<ServiceSpec>
-  weights(body: unknown, pools: readonly string[]): Checked<Weights>
-  rules(body: unknown, pools: readonly string[]): Checked<readonly RuleSpec[]>
-  pool(body: unknown): Checked<PoolSpec>
-  state(body: unknown): Checked<AdminState>
-}
 
 export interface AdminDeps {
   readonly control: Control
@@ -84,7 +72,6 @@ export interface AdminDeps {
     readonly pid: number
     readonly startedAtMs: number
   }
-  readonly validate: Validators
   readonly log: Logger
   /** How long a request may take to arrive; default 30 s. */
   readonly requestTimeoutMs?: number

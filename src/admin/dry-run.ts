@@ -8,6 +8,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { Static, TSchema } from 'typebox'
 import type { Change } from '../change.ts'
+import { validateWeights } from '../config/check.ts'
 import { isRecord } from '../config/record.ts'
 import { ServiceSchema, type ServiceSpec, STEERING, WeightsSchema } from '../config/schema.ts'
 import { asPatch } from '../config/schema-forms.ts'
@@ -112,7 +113,7 @@ const DryRunAnswer = object({
 /** What is answered. */
 export type DryRunReport = Static<typeof DryRunAnswer>
 
-type DryRunDeps = Pick<AdminDeps, 'control' | 'validate' | 'compare'>
+type DryRunDeps = Pick<AdminDeps, 'control' | 'compare'>
 
 /** Registers the call. */
 export function dryRunRoutes(app: FastifyInstance, deps: DryRunDeps): void {
@@ -139,17 +140,17 @@ export function dryRunRoutes(app: FastifyInstance, deps: DryRunDeps): void {
 }
 
 /** The change that the body proposes. */
-function proposalOf({ control, validate }: DryRunDeps, service: string, body: unknown): Change {
+function proposalOf({ control }: DryRunDeps, service: string, body: unknown): Change {
   const spec = findService(control.snapshot(), service)
   const { pools } = spec
   const { weights, ...patch } = (isRecord(body) ? body : {}) as Record<string, unknown>
-  checkPatch(DryRunBody, body, patch, spec, validate.service)
+  checkPatch(DryRunBody, body, patch, spec)
   if (weights === undefined) return { kind: 'service.patch', service, patch }
   if (patch['split'] !== undefined || patch['live'] !== undefined) {
     const message = 'weights say all of the split already'
     throw new TurnoutError('invalid', undefined, [{ pointer: '/weights', message }])
   }
-  const all = soundValue(validate.weights(weights, Object.keys(pools)), '/weights')
+  const all = soundValue(validateWeights(weights, Object.keys(pools)), '/weights')
   const none = Object.fromEntries(Object.keys(pools).map((pool) => [pool, 0]))
   return { kind: 'service.patch', service, patch: { ...patch, split: { ...none, ...all } } }
 }

@@ -5,6 +5,7 @@
  * pool, and refuses what names two.
  */
 import type { FastifyInstance } from 'fastify'
+import { validatePool, validateState } from '../config/check.ts'
 import { PoolSchema, StateBodySchema } from '../config/schema.ts'
 import { apply, ChangeQuery, checkedByHandler, checkName, findService, soundValue } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
@@ -20,7 +21,7 @@ interface OfTarget {
 
 /** Registers the calls. */
 export function poolRoutes(app: FastifyInstance, deps: AdminDeps): void {
-  const { control, validate } = deps
+  const { control } = deps
   app.put<OfPool>('/v1/services/:service/pools/:pool', {
     validatorCompiler: checkedByHandler,
     schema: {
@@ -33,7 +34,7 @@ export function poolRoutes(app: FastifyInstance, deps: AdminDeps): void {
       const { service, pool } = request.params
       const { pools } = findService(control.snapshot(), service)
       checkName('pool', pool)
-      const spec = soundValue(validate.pool(request.body))
+      const spec = soundValue(validatePool(request.body))
       const isNew = !Object.hasOwn(pools, pool)
       const result = await withDraining(deps, request, { service, pool }, () =>
         apply(deps, request, reply, { kind: 'pool.put', service, pool, spec }),
@@ -65,7 +66,7 @@ function stateRoutes(app: FastifyInstance, deps: AdminDeps): void {
     },
     handler: (request, reply) => {
       const { service, pool } = request.params
-      const state = soundValue(deps.validate.state(request.body))
+      const state = soundValue(validateState(request.body))
       return apply(deps, request, reply, { kind: 'pool.state', service, pool, state })
     },
   })
@@ -79,7 +80,7 @@ function stateRoutes(app: FastifyInstance, deps: AdminDeps): void {
     },
     handler: (request, reply) => {
       const { service, pool, target } = request.params
-      const state = soundValue(deps.validate.state(request.body))
+      const state = soundValue(validateState(request.body))
       return apply(deps, request, reply, { kind: 'target.state', service, pool, target, state })
     },
   })

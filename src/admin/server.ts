@@ -2,7 +2,7 @@
  * The admin API: one fastify instance, its guards, its routes, its end.
  *
  * Life of a call: guard (auth.ts) → body as JSON only → check → handler → answer or problem (problem.ts). A route's schema is
- * its documentation and, for small bodies and queries, its check; specs are checked by `deps.validate`, which says more.
+ * its documentation and, for small bodies and queries, its check; specs are checked by config/check.ts, which says more.
  * Every route needs the role `viewer` for reading (GET, HEAD) and `operator` for the rest, unless its `config` says otherwise.
  * Nothing here carries user traffic or keeps state but event streams, and a bound stands on everything: body, time, streams.
  */

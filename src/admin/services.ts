@@ -4,7 +4,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { TSchema } from 'typebox'
 import type { Change, ChangeResult, Snapshot } from '../change.ts'
-import type { Checked } from '../config/check.ts'
+import { type Checked, validateRules, validateService, validateWeights } from '../config/check.ts'
 import { child } from '../config/pointer.ts'
 import { isRecord } from '../config/record.ts'
 import { RulesBodySchema, ServiceSchema, type ServiceSpec, type Weights, WeightsSchema } from '../config/schema.ts'
@@ -81,7 +81,7 @@ function writeRoutes(app: FastifyInstance, deps: AdminDeps): void {
     handler: async (request, reply) => {
       const { service } = request.params
       checkName('service', service)
-      const spec = soundValue(deps.validate.service(request.body))
+      const spec = soundValue(validateService(request.body))
       const isNew = !Object.hasOwn(deps.control.snapshot().services, service)
       const result = await withDraining(deps, request, { service }, () =>
         apply(deps, request, reply, { kind: 'service.put', service, spec }),
@@ -102,7 +102,7 @@ function writeRoutes(app: FastifyInstance, deps: AdminDeps): void {
     handler: (request, reply) => {
       const { service } = request.params
       const before = findService(deps.control.snapshot(), service)
-      checkPatch(PatchSchema, request.body, request.body, before, deps.validate.service)
+      checkPatch(PatchSchema, request.body, request.body, before)
       return withDraining(deps, request, { service }, () =>
         apply(deps, request, reply, { kind: 'service.patch', service, patch: request.body }),
       )
@@ -131,7 +131,7 @@ function splitRoutes(app: FastifyInstance, deps: AdminDeps): void {
     handler: (request, reply) => {
       const { service } = request.params
       const { pools } = findService(deps.control.snapshot(), service)
-      const { weights, waitMs } = splitIn(request.body, (posted) => deps.validate.weights(posted, Object.keys(pools)))
+      const { weights, waitMs } = splitIn(request.body, (posted) => validateWeights(posted, Object.keys(pools)))
       return changeSplit(deps, request, reply, { kind: 'split', service, weights }, waitMs)
     },
   })
@@ -154,7 +154,7 @@ function splitRoutes(app: FastifyInstance, deps: AdminDeps): void {
     handler: (request, reply) => {
       const { service } = request.params
       const { pools } = findService(deps.control.snapshot(), service)
-      const rules = soundValue(deps.validate.rules(request.body, Object.keys(pools)))
+      const rules = soundValue(validateRules(request.body, Object.keys(pools)))
       return apply(deps, request, reply, { kind: 'rules', service, rules })
     },
   })

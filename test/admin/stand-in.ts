@@ -10,7 +10,7 @@ import { createAdmin } from '../../src/admin/server.ts'
 import type { Change, ChangeOptions, ControlEvent } from '../../src/change.ts'
 import type { Clock } from '../../src/clock.ts'
 import { systemClock } from '../../src/clock.ts'
-import { validatePool, validateRules, validateService, validateState, validateWeights } from '../../src/config/check.ts'
+import { validateService } from '../../src/config/check.ts'
 import { planService } from '../../src/config/plan.ts'
 import { createControl } from '../../src/control/control.ts'
 import type { RunningControl } from '../../src/control/deps.ts'
@@ -23,14 +23,6 @@ import { Rollouts } from '../../src/rollout/controller.ts'
 import { memoryStore } from '../../src/store/memory.ts'
 import type { Store } from '../../src/store/store.ts'
 import { literalNames } from '../helpers/literal-names.ts'
-
-export const VALIDATE: AdminDeps['validate'] = {
-  service: validateService,
-  weights: validateWeights,
-  rules: validateRules,
-  pool: validatePool,
-  state: validateState,
-}
 
 /** A clock that only moves by `move`, and then calls what is due. */
 export interface MovableClock extends Clock {
@@ -196,7 +188,6 @@ export async function startAdmin(changes: Partial<AdminDeps> = {}, withShop = tr
     },
     isReady: () => true,
     process: { workers: 2, store: 'memory', pid: 42, startedAtMs: 1_700_000_000_000 },
-    validate: VALIDATE,
     log: pino({ level: 'warn' }, { write: (line: string) => logged.push(line) }),
     version: '0.1.0',
     ...changes,
