@@ -38,7 +38,7 @@ export const FIELD = Object.freeze({
   attemptsStarted: 5,
   attemptsGood: 6,
   attemptsFailed: 7,
-  /** Attempts that say nothing of the target. */
+  /** Attempts that say nothing of the target. Slow ones have no field: each reader has its own bound, and counts them in `ttfb`. */
   attemptsVoid: 8,
   /** Requests that were decided for this target at first, whatever became of them, and what became a tunnel. */
   decided: 9,
