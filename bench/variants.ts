@@ -2,7 +2,7 @@
  * Turnout against itself, one thing changed: `node bench/variants.ts size`, `log` or `workers`.
  *
  *   size     1 route and 1 rule, against 10,000 routes, against 1,000 rules, against these and a file of 100,000 visitors
- *   log      access log off, against on, written to a file by standard output
+ *   log      access log off, against on, written to a file by standard output, and nginx and HAProxy that write theirs
  *   workers  1 worker against 2
  *
  * The variants take turns as the peers do in bench/main.ts, and CPU per request is compared in the same way: it is that of
@@ -15,7 +15,9 @@ import { parseArgs } from 'node:util'
 import { bestLoad, type Compared, type Comparison, compare, methodOf } from './compare.ts'
 import { costOf, type ScenarioResult } from './measure.ts'
 import { readOptions } from './options.ts'
-import type { Peer, Running } from './peers/peer.ts'
+import { haproxy } from './peers/haproxy.ts'
+import { nginx } from './peers/nginx.ts'
+import { logged, type Peer, type Running } from './peers/peer.ts'
 import { turnoutPeer } from './peers/turnout.ts'
 import { PROXY_CORE } from './process.ts'
 import { decimal, renderReport, type Section, writeSection } from './report.ts'
@@ -69,17 +71,31 @@ function log(): Group {
   process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
   const file = join(folder, 'access.log')
   const logging = watched(turnoutPeer('access log on', { accessLog: true }, { stdout: file }))
+  const files = new Map(
+    [nginx, haproxy].map((peer) => [logged(peer, join(folder, peer.name)), join(folder, peer.name)]),
+  )
   return {
     title: 'Access log',
-    peers: [turnoutPeer('access log off', {}), logging.peer],
+    peers: [turnoutPeer('access log off', {}), logging.peer, ...files.keys()],
     scenarios: [small, browser],
     core: PROXY_CORE,
-    async remarks() {
+    async remarks({ peers }) {
       const lines = await countLines(file)
       const requests = sum(logging.requests)
+      const others = await Promise.all(
+        [...files]
+          .filter(([peer]) => peers.includes(peer))
+          .map(
+            async ([peer, own]) =>
+              `- ${peer.name}: version ${peer.version()}, ${decimal(await countLines(own), 0)} lines`,
+          ),
+      )
       return [
         'One JSON line a request, on standard output, into a file: batches go from the worker to the main thread, which writes',
         `them. Lines in the file for the ${decimal(requests, 0)} requests of the whole run: ${decimal(lines, 0)}.`,
+        'The others write JSON lines with what they know of the same: nginx in batches of 64 KiB, HAProxy on standard output.',
+        '',
+        ...others,
       ].join('\n')
     },
   }

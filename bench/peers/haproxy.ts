@@ -34,8 +34,13 @@ export const haproxyFromSource = peer(
   'configured as the other HAProxy, built by `npm run bench:build-peers` without PCRE and TLS.',
 )
 
-const configuration = ({ blue, green, clients = 4096 }: PeerConfig, port: number) => `
-global
+/** What a line of Turnout's tells, as far as it knows; on standard output, as containers have it. */
+const ACCESS_LOG = `
+  log global
+  log-format '{"time":"%t","client":"%ci","method":"%HM","path":"%HPO","status":%ST,"bytes":%B,"duration":%Ta,"ttfb":%Tr,"pool":"%b","target":"%s","id":"%[unique-id]"}'`
+
+const configuration = ({ blue, green, clients = 4096, accessLog }: PeerConfig, port: number) => `
+global${accessLog === undefined ? '' : '\n  log stdout format raw local0 info'}
   nbthread 1
   maxconn ${clients}
   no strict-limits
@@ -51,7 +56,7 @@ defaults
   http-reuse always
   unique-id-format %[uuid]
 frontend front
-  bind 127.0.0.1:${port}
+  bind 127.0.0.1:${port}${accessLog === undefined ? '' : ACCESS_LOG}
   option forwardfor
   http-request set-header X-Request-Id %[unique-id] unless { req.hdr(x-request-id) -m found }
   http-request set-var(txn.id) req.hdr(x-request-id)

@@ -28,6 +28,8 @@ export interface PeerConfig {
   readonly core: number | null
   /** Client connections that it must be able to hold. Default: a few thousand. */
   readonly clients?: number
+  /** File that the access log goes to, a line a request. Default: there is none. Turnout has it as an option of its own. */
+  readonly accessLog?: string
 }
 
 export interface Running {
@@ -81,8 +83,16 @@ export async function startConfigured(
   const port = await freePort()
   const file = `${config.folder}/${name}`
   writeFileSync(file, configuration(config, port))
-  return startPeer(command(file), port, { core: config.core, ...(env && { env }) })
+  const stdout = config.accessLog
+  return startPeer(command(file), port, { core: config.core, ...(env && { env }), ...(stdout && { stdout }) })
 }
+
+/** The same peer with its access log in a file. */
+export const logged = (peer: Peer, file: string): Peer => ({
+  ...peer,
+  name: `${peer.name}, access log on`,
+  start: (config) => peer.start({ ...config, accessLog: file }),
+})
 
 /** Starts one of the proxies written in this folder: the file runs itself as a process with three ports as arguments. */
 export async function startScript(url: string, config: PeerConfig): Promise<Running> {
