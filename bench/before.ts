@@ -2,8 +2,8 @@
  * This checkout beside an earlier one, nginx and HAProxy, in the same run: `node bench/before.ts --base DIR`, where DIR is a
  * checkout of the revision before, with its packages installed (a link to `node_modules` of this one will do).
  *
- * What a change costs is the ratio of the two, measured in pairs (pair.ts); p99 is set beside the better of nginx and HAProxy. The
- * access log is measured on, in both, as a scenario of its own.
+ * What a change costs is the ratio of the two, measured in pairs (pair.ts); p99 is set beside the best of nginx and HAProxy, those of the
+ * system and those built from source. The access log is measured on, in both, as a scenario of its own.
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync, rmSync } from 'node:fs'
@@ -12,8 +12,8 @@ import { bestLoad, type Comparison, compare, methodOf } from './compare.ts'
 import { median, type ScenarioResult } from './measure.ts'
 import { positive, readOptions, say } from './options.ts'
 import { measurePair, pairPlan } from './pair.ts'
-import { haproxy } from './peers/haproxy.ts'
-import { nginx } from './peers/nginx.ts'
+import { haproxy, haproxyFromSource } from './peers/haproxy.ts'
+import { nginx, nginxFromSource } from './peers/nginx.ts'
 import { turnoutPeer } from './peers/turnout.ts'
 import { PROXY_CORE } from './process.ts'
 import { decimal, renderReport, writeSection } from './report.ts'
@@ -40,8 +40,9 @@ const BEFORE = `before (${revision(checkout)})`
 const NOW = 'Turnout'
 const log = join(process.env['TMPDIR'] ?? '/tmp', `turnout-before-${process.pid}.log`)
 
+const others = [nginx, nginxFromSource, haproxy, haproxyFromSource]
 const plain: Comparison = {
-  peers: [turnoutPeer(BEFORE, { checkout }), turnoutPeer(NOW, {}), nginx, haproxy],
+  peers: [turnoutPeer(BEFORE, { checkout }), turnoutPeer(NOW, {}), ...others],
   scenarios: options.quick ? SCENARIOS.slice(0, 1) : SCENARIOS,
   options,
   load: bestLoad,
@@ -56,12 +57,12 @@ function costLine({ title }: Scenario, ratios: readonly number[]): string {
   return `- ${title}: ${decimal(median(ratios), 3)} × the CPU of before (by start: ${all})`
 }
 
-/** Its p99, of the better peer's: the median of the rounds of each. */
+/** Its p99, of the best peer's: the median of the rounds of each. */
 function tailLine(title: string, result: ScenarioResult): string {
   const p99 = (name: string) => median((result.get(name) ?? []).map(({ p99Ms }) => p99Ms))
-  const best = [p99(nginx.name), p99(haproxy.name)].filter(Number.isFinite)
+  const best = others.map(({ name }) => p99(name)).filter(Number.isFinite)
   if (best.length === 0) return `- ${title}: neither nginx nor HAProxy is installed here`
-  return `- ${title}: p99 ${decimal(p99(NOW) / Math.min(...best), 2)} × the better of nginx and HAProxy`
+  return `- ${title}: p99 ${decimal(p99(NOW) / Math.min(...best), 2)} × the best of nginx and HAProxy`
 }
 
 const ratios = await measurePair([turnoutPeer(BEFORE, { checkout }), turnoutPeer(NOW, {})], plain.scenarios, plan)
