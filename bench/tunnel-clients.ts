@@ -161,7 +161,7 @@ class Crowd {
 
   #read(i: number): void {
     const localAddress = '127.0.0.250'
-    const headers = { 'x-user-id': `r${i}` }
+    const headers = { 'x-user-id': `r${i}`, accept: 'text/event-stream' }
     const again = () => void setTimeout(() => this.#read(i), BACK_OFF_MS[0])
     const request = get({ port: this.#port, host: '127.0.0.1', path: '/events', headers, localAddress }, (response) => {
       let text = ''

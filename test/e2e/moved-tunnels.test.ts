@@ -256,7 +256,7 @@ test('at SIGTERM tunnels are closed at their pace within the limit, between two 
   expect(events).toMatchObject([{ message: `process ${proxy.child.pid} has ended: ${what}`, data }])
 })
 
-test('event streams end between two events, are asked for again, and no event is broken; one that is stuck in an event is cut; long downloads go on', async () => {
+test('event streams end between two events, are asked for again, and no event is broken; one that is stuck in an event is cut; long downloads go on, and streams whose readers would not ask again', async () => {
   const READERS = 40
   const startStreams = (name: string) =>
     startUpstream((request, response) => {
@@ -266,6 +266,11 @@ test('event streams end between two events, are asked for again, and no event is
         return
       }
       response.writeHead(200, { 'content-type': 'text/event-stream' })
+      if (request.url === '/completion') {
+        response.write('data: begin\n\n')
+        downloads.push(() => response.end('data: end\n\n'))
+        return
+      }
       if (request.url === '/stuck') return void response.write('data: 1\n\ndata: 2')
       let sent = 0
       const timer = setInterval(() => {
@@ -282,13 +287,14 @@ test('event streams end between two events, are asked for again, and no event is
     workers: 2,
     services: { shop: service({ blue: [blue.url], green: [green.url] }, { drain }) },
   })
+  const headers = { accept: 'text/event-stream' }
   const stop = new AbortController()
   onTestFinished(() => stop.abort())
   const names: Set<string>[] = []
   const faults: string[] = []
   const read = async (seen: Set<string>) => {
     while (!stop.signal.aborted) {
-      const answer = await fetch(`${proxy.url}/events`, { signal: stop.signal })
+      const answer = await fetch(`${proxy.url}/events`, { headers, signal: stop.signal })
       let text = ''
       for await (const piece of answer.body!.pipeThrough(new TextDecoderStream())) {
         text += piece
@@ -304,14 +310,20 @@ test('event streams end between two events, are asked for again, and no event is
     read(seen).catch((error: unknown) => stop.signal.aborted || faults.push(String(error)))
   }
   const download = fetch(`${proxy.url}/file`).then((answer) => answer.text())
-  const stuck = await fetch(`${proxy.url}/stuck`)
-  await until('all read from blue', () => names.every((seen) => seen.has('blue')) && downloads.length === 1)
+  const completions = [{ method: 'POST', headers, body: '{}' }, { method: 'POST', body: '{}' }, {}].map((asked) =>
+    fetch(`${proxy.url}/completion`, asked).then((answer) => answer.text()),
+  )
+  const stuck = await fetch(`${proxy.url}/stuck`, { headers })
+  const isOpen = () => downloads.length === 1 + completions.length
+  await until('all read from blue', () => names.every((seen) => seen.has('blue')) && isOpen())
   await call(proxy, 'POST', '/v1/services/shop/switch', { to: 'green', wait: '0s' })
   await until('all read from green', () => names.every((seen) => seen.has('green')))
   expect(faults).toEqual([])
   await expect(stuck.text()).rejects.toThrow('terminated')
-  downloads[0]()
+  await expect.poll(() => poolOf(proxy, 'blue')).toMatchObject({ inFlight: 1 + completions.length, letGo: { left: 0 } })
+  for (const end of downloads) end()
   expect(await download).toBe('begin end')
+  expect(new Set(await Promise.all(completions))).toEqual(new Set(['data: begin\n\ndata: end\n\n']))
   const idle = { inFlight: 0, letGo: { cut: 1, left: 0 } }
   await expect.poll(() => poolOf(proxy, 'blue')).toMatchObject(idle)
 })

@@ -115,6 +115,7 @@ export class Answer implements AnswerUser {
     this.#downstream.head(head, framing, this.#request, sent || this.drainsRequest)
     if (this.#downstream.endsByClose) this.drainsRequest = false
     if (framing === 'length' || framing === 'none' || !EventStream.isBegunBy(head)) return
+    if (!this.#request.asksAgain(this.#plane)) return
     const stream = new EventStream(this.#plane.departures, this.#downstream, {
       end: () => this.#give(NOTHING, 0, 0, ''),
       cut: () => {

@@ -1,6 +1,7 @@
 /**
  * A stream of server-sent events that may be let go (departures.ts): it is ended between two events, behind an empty line, as a whole answer, so
- * that its reader asks again and comes to another place. Other long answers are left to end.
+ * that its reader asks again and comes to another place. So only one that was asked for as an EventSource asks is a member: any other reader
+ * would take a part for all of it. Other long answers are left to end.
  *
  * A line ends with CR LF, LF or CR, and an event with an empty line. So the last four octets of what was passed on say all that is to be
  * known; only once it is to leave, what comes is looked through. One whose event does not end for `drain.timeout` is broken off. An answer with a coding of its content is left alone: nobody sees its lines.

@@ -7,7 +7,7 @@
  */
 
 import { isIdempotent } from '../../table/methods.ts'
-import type { Decision, ServiceTable } from '../../table/types.ts'
+import type { Decision, ServiceTable, TextTest } from '../../table/types.ts'
 import { KIND } from '../http1/field-kinds.ts'
 import { hopsLeft, UNLIMITED } from '../http1/max-forwards.ts'
 import { flat } from '../http1/syntax.ts'
@@ -19,6 +19,8 @@ import type { KeptBytes } from './kept-bytes.ts'
 
 /** What of a body is kept, so that its request can be sent a second time. */
 const KEPT_BYTES_MAX = 8_192
+/** Whether Accept names the type of event streams. */
+const EVENTS: TextTest = { holds: (accept) => accept.toLowerCase().includes('text/event-stream') }
 
 /** What of a body has come with its head. */
 export interface BodyAtHand {
@@ -189,6 +191,16 @@ export class ExchangeRequest implements RequestToSend {
   acceptsJson(plane: Plane): boolean {
     plane.requestHead.parse(this.headText)
     return plane.view.header('accept')?.includes('json') === true
+  }
+
+  /**
+   * Whether whoever asked takes the end of a stream of events for a pause, and asks again: an EventSource does, and says by GET and Accept
+   * what it is. Whoever reads events in another way, as the answer to a POST mostly, takes it for the end of all. Looked up only for streams.
+   */
+  asksAgain(plane: Plane): boolean {
+    if (this.method !== 'GET') return false
+    plane.requestHead.parse(this.headText)
+    return plane.view.headerPasses('accept', EVENTS)
   }
 
   /** Lets go of the strings, so that an idle connection keeps none of them alive: a slice of the head keeps all of it. */

@@ -4,7 +4,9 @@ import { expect, test } from 'vitest'
 import type { Departures } from '../../../src/dataplane/departures/departures.ts'
 import type { Downstream } from '../../../src/dataplane/exchange/downstream.ts'
 import { EventStream } from '../../../src/dataplane/exchange/event-stream.ts'
+import { ExchangeRequest } from '../../../src/dataplane/exchange/request.ts'
 import { ResponseHead } from '../../../src/dataplane/http1/response-head.ts'
+import { makePlane } from '../make-plane.ts'
 
 const newStream = (end: () => void = () => {}) =>
   new EventStream({} as Departures, {} as Downstream, { end, cut: () => {} })
@@ -76,4 +78,22 @@ test.each([
   const head = new ResponseHead(16_384, 100)
   head.parse(`HTTP/1.1 200 OK\r\n${fields}\r\nTransfer-Encoding: chunked\r\n\r\n`)
   expect(EventStream.isBegunBy(head)).toBe(isOne)
+})
+
+test.each([
+  ['GET', 'Accept: text/event-stream', true],
+  ['GET', 'Accept: text/html, Text/Event-Stream;q=0.9', true],
+  ['GET', 'Accept: text/html\r\nAccept: text/event-stream', true],
+  ['GET', 'Accept: */*', false],
+  ['GET', 'X: y', false],
+  ['POST', 'Accept: application/json, text/event-stream', false],
+])('a %s with %s asks again: %s', (method, fields, asksAgain) => {
+  const plane = makePlane({ targets: [] })
+  const text = `${method} / HTTP/1.1\r\nHost: shop\r\n${fields}\r\n\r\n`
+  const request = new ExchangeRequest(plane.kept)
+  plane.requestHead.parse(text)
+  request.read(plane, text, { whole: '', done: true, trailers: '' })
+  // Another one has come meanwhile.
+  plane.requestHead.parse('PUT / HTTP/1.1\r\nHost: shop\r\n\r\n')
+  expect(request.asksAgain(plane)).toBe(asksAgain)
 })
