@@ -102,6 +102,16 @@ export class Departures {
     this.#stays(departure)
     place.members.delete(departure)
     if (place.members.size === 0) this.#places.delete(place.slot)
+    if (this.#places.size > 0) return
+    // No sweep follows that would see to what is left.
+    this.#endLettings()
+    this.#toLookAt = []
+    this.#late = []
+  }
+
+  #endLettings(): void {
+    for (const { from } of this.#lettings.values()) for (const slot of from) this.#set(slot, DEPARTURE.state, 0)
+    this.#lettings.clear()
   }
 
   /** Everything leaves within so long, also what waits already at a slower pace: the worker drains. */
@@ -109,8 +119,7 @@ export class Departures {
     this.#shutdownMs = Math.max(1, limitMs * SHUTDOWN_PART)
     const all = [...this.#places.values()].flatMap(({ members }) => [...members])
     for (const departure of all) this.#stays(departure)
-    for (const { from } of this.#lettings.values()) for (const slot of from) this.#set(slot, DEPARTURE.state, 0)
-    this.#lettings.clear()
+    this.#endLettings()
     for (const departure of all) this.#leaves(departure)
   }
 

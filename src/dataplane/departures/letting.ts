@@ -19,8 +19,8 @@ const LOOK_MS = 1_000
 
 export class Letting {
   readonly waiting: Departure[] = []
-  /** Those that cannot be ended without harm, oldest first; some may have gone by themselves. */
-  readonly #late: Departure[] = []
+  /** Those that cannot be ended without harm, oldest first. */
+  readonly #late = new Set<Departure>()
   readonly pace: Pace
   plan: TunnelsPlan
   farewell: Buffer
@@ -51,7 +51,7 @@ export class Letting {
   }
 
   get isEmpty(): boolean {
-    return this.waiting.length === 0 && this.#late.length === 0
+    return this.waiting.length === 0 && this.#late.size === 0
   }
 
   /** Something is to leave; what cannot be ended without harm, only from `lateMs` on. */
@@ -60,7 +60,7 @@ export class Letting {
     if (departure.member.isWalked) return this.#wait(departure)
     departure.lateMs = lateMs
     if (lateMs <= nowMs) this.#wait(departure)
-    else this.#late.push(departure)
+    else this.#late.add(departure)
   }
 
   #wait(departure: Departure): void {
@@ -75,7 +75,7 @@ export class Letting {
     const { at } = departure
     departure.lateMs = -1
     departure.at = -1
-    if (at < 0) return
+    if (at < 0) return void this.#late.delete(departure)
     const last = waiting.pop()!
     if (last === departure) return
     waiting[at] = last
@@ -84,9 +84,10 @@ export class Letting {
 
   /** How many are to go now. `isTaken` is asked once a second, when somebody waits: whether one of them would be taken. */
   due(nowMs: number, isTaken: () => boolean): number {
-    for (let first = this.#late[0]; first !== undefined && first.lateMs <= nowMs; first = this.#late[0]) {
-      this.#late.shift()
-      if (first.lateMs >= 0) this.#wait(first)
+    for (const first of this.#late) {
+      if (first.lateMs > nowMs) break
+      this.#late.delete(first)
+      this.#wait(first)
     }
     const { waiting, plan } = this
     if (waiting.length === 0) return 0

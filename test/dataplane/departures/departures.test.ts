@@ -18,6 +18,9 @@ const DRAIN = { timeoutMs: 30_000, tunnels: TUNNELS, rebalance: false }
 const BLUE = 'http://blue-0.test:3000'
 const GREEN = 'http://green-0.test:3000'
 
+/** By when the last of some has gone: the distance between two is drawn up to half as long again. */
+const ALL_GONE_MS = 1.5 * TUNNELS.overMs + 1_000
+
 let memory: SharedMemory
 let planes: Plane[]
 let plan: ServicePlan
@@ -219,8 +222,7 @@ test('when the service was removed all go at the pace, also those of whom only t
   epoch++
   for (const plane of planes) plane.prepare({ epoch, revision: epoch, services: { shop: null } })
   Atomics.store(memory.cells, CELL.epoch, epoch)
-  // Distances between so few are drawn up to half as long again.
-  pass(1.5 * TUNNELS.overMs + 1_000)
+  pass(ALL_GONE_MS)
   expect(members.map(isTold)).toEqual([true, true, true, true])
   expect([isTold(stuck), PACE_STATES[sum('state')]]).toEqual([false, 'steady'])
   pass(DRAIN.timeoutMs)
@@ -235,6 +237,29 @@ test('what has no place to end at is left for the time of a drain, and then cut'
   expect([isTold(plain), sum('left')]).toEqual([false, 1])
   pass(13_000)
   expect([isTold(plain), sum('left'), sum('cut')]).toEqual([true, 0, 1])
+})
+
+test('one that was to be cut, stays after all and is then to be cut again, is let go once, and by the later time', () => {
+  const members = [open('a'), open('b')].map((member) => Object.assign(member, { isWalked: false }))
+  commit({ weights: { blue: 0, green: 100 } })
+  pass(10_000)
+  commit({ rules: [makeRule({ name: 'back', header: [['x-user-id', 'b']], to: 'blue' })] })
+  pass(1_000)
+  expect(sum('left')).toBe(1)
+  commit({ rules: [] })
+  pass(DRAIN.timeoutMs + 2 * ALL_GONE_MS)
+  expect(members.every(isTold)).toBe(true)
+  expect(members[1].toldMs).toBeGreaterThan(11_000 + DRAIN.timeoutMs)
+  expect([sum('closed'), sum('cut'), sum('left')]).toEqual([2, 2, 0])
+})
+
+test('when the last of them leaves by itself, nothing more is told of the pace', () => {
+  const member = open('a')
+  commit({ weights: { blue: 0, green: 100 } }, withHealth('green', GREEN, 'unhealthy'))
+  pass(2_000)
+  expect(PACE_STATES[sum('state')]).toBe('stopped')
+  member.close()
+  expect([sum('state'), sum('left')]).toEqual([0, 0])
 })
 
 test('one that was told and cannot end is cut when the time of a drain is over, and one that has ended by then is not', () => {
@@ -289,7 +314,7 @@ test('the pace falls while those who come back are refused', () => {
 test('who comes back to another target, in whichever worker, counts as moved', () => {
   const members = [open('a'), open('b'), open(null)]
   commit({ weights: { blue: 0, green: 100 } })
-  pass(12_000)
+  pass(ALL_GONE_MS)
   expect(members.every(isTold)).toBe(true)
   open('a', 1)
   open(null, 1)
