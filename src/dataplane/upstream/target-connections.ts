@@ -36,6 +36,7 @@ export class TargetConnections implements Leases, ConnectionOwner {
   readonly #bound: UpstreamConnection[] = []
   /** Idle time within which a connection is trusted with a request that may not be repeated, by what was seen of others. */
   #trustedMs = TRUSTED_MS
+  #isRetired = false
 
   constructor(plane: UpstreamSetting, target: TargetTable) {
     this.plane = plane
@@ -97,7 +98,7 @@ export class TargetConnections implements Leases, ConnectionOwner {
   giveBack(connection: UpstreamConnection): void {
     const { limits, draining, time } = this.plane
     const { isBound } = connection
-    if (draining || (!isBound && limits.upstreamIdleMax === 0)) return connection.destroy()
+    if (this.#isRetired || draining || (!isBound && limits.upstreamIdleMax === 0)) return connection.destroy()
     if (!isBound && this.#idle.length >= limits.upstreamIdleMax) this.#idle[0].destroy()
     connection.idleSinceMs = time.nowMs
     if (isBound) this.#bound.push(connection)
@@ -117,8 +118,9 @@ export class TargetConnections implements Leases, ConnectionOwner {
     if (!connection.isBound) this.#trustedMs = Math.max(TRUSTED_MS, Math.min(this.#trustedMs, safeMs))
   }
 
-  /** Closes all that are idle: nobody asks for them any more. */
-  closeIdle(): void {
+  /** Nobody asks for any of them any more: closes those that are idle now, and the others once they are given back. */
+  retire(): void {
+    this.#isRetired = true
     for (const connection of [...this.#idle, ...this.#bound]) connection.destroy()
   }
 

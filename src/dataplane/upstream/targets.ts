@@ -21,9 +21,9 @@ export class Targets {
   connectionsOf(target: TargetTable): Leases {
     let connections = this.#bySlot.get(target.slot)
     if (connections?.target === target) return connections
-    // A slot may be given to another target once nothing counts on it; then only idle connections are left of the old one.
+    // A slot may be given to another target once nothing counts on it; and a host may get another address at any time.
     if (connections === undefined || !isSamePlace(connections.target, target)) {
-      connections?.closeIdle()
+      connections?.retire()
       connections = new TargetConnections(this.#setting, target)
       this.#bySlot.set(target.slot, connections)
     }

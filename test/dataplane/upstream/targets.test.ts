@@ -2,25 +2,31 @@
 import type net from 'node:net'
 import { expect, test } from 'vitest'
 import type { Upstream, UpstreamUser } from '../../../src/dataplane/upstream/upstream.ts'
+import { allocateSharedMemory, FIELD, sumField } from '../../../src/metrics/layout.ts'
 import type { TargetTable } from '../../../src/table/types.ts'
 import { until } from '../../helpers/raw.ts'
 import { startTcp } from '../../helpers/upstream.ts'
 import { makePlane } from '../make-plane.ts'
 import { GET } from './get.ts'
 
-test('when a place is given to another target, idle connections to the one before are closed', async () => {
+/** A target that answers when it is told to, and a lease of a connection to it on which a request is under way. */
+async function leaseOne() {
   const open = new Set<net.Socket>()
   const server = await startTcp((socket) => {
     open.add(socket)
-    socket.on('data', () => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'))
-    socket.on('error', () => {}).on('end', () => open.delete(socket) && socket.end())
+    socket.on('error', () => {}).on('close', () => open.delete(socket))
+    socket.on('end', () => socket.end()).resume()
   })
-  const plane = makePlane({ targets: [server.url] })
+  const memory = allocateSharedMemory(1)
+  const plane = makePlane({ targets: [server.url], memory })
   const [target] = plane.tables.current().services.get('shop')!.pools[0].targets
   let lease: Upstream | null = null
-  let isAnswered = false
+  let [isAsked, isAnswered] = [false, false]
   const user: UpstreamUser = {
-    onConnected: () => lease!.send(GET),
+    onConnected: () => {
+      isAsked = true
+      lease!.send(GET)
+    },
     onFault: () => {},
     onDrain: () => {},
     onClosed: () => {},
@@ -35,12 +41,31 @@ test('when a place is given to another target, idle connections to the one befor
     },
   }
   lease = plane.targets.connectionsOf(target).open(user)
-  await until('it is answered', () => isAnswered)
-  lease!.release()
+  await until('it is asked', () => isAsked && open.size === 1)
+  const release = async () => {
+    for (const socket of open) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n')
+    await until('it is answered', () => isAnswered)
+    lease!.release()
+  }
+  const counted = () => sumField(memory, target.slot, FIELD.connections)
+  return { plane, target, open, release, counted }
+}
+
+test('when a place is given to another target, idle connections to the one before are closed', async () => {
+  const { plane, target, open, release } = await leaseOne()
+  await release()
   expect(open.size).toBe(1)
-  const other: TargetTable = { ...target, url: 'http://192.0.2.1:80' }
-  plane.targets.connectionsOf(other)
+  plane.targets.connectionsOf({ ...target, url: 'http://192.0.2.1:80' })
   await until('it is closed', () => open.size === 0)
+})
+
+test('when a place gets another address, a connection in use is closed once its answer is over', async () => {
+  const { plane, target, open, release, counted } = await leaseOne()
+  plane.targets.connectionsOf({ ...target, alternate: '192.0.2.1' })
+  expect([open.size, counted()]).toEqual([1, 1])
+  await release()
+  await until('it is closed', () => open.size === 0)
+  expect(counted()).toBe(0)
 })
 
 test('a place is the same in each table, and another by its port or by the host of its certificate', () => {
