@@ -3,6 +3,7 @@
  * test moves on, since nobody waits for minutes.
  */
 import net from 'node:net'
+import tls from 'node:tls'
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import { Client } from '../../src/dataplane/downstream/client.ts'
@@ -10,12 +11,16 @@ import { Tunnel } from '../../src/dataplane/exchange/tunnel.ts'
 import { sweep } from '../../src/dataplane/sweep.ts'
 import type { UpstreamConnection } from '../../src/dataplane/upstream/connection.ts'
 import { TargetConnections } from '../../src/dataplane/upstream/target-connections.ts'
+import { makeCertificate } from '../helpers/certificate.ts'
+import { program } from '../helpers/programs.ts'
+import { temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { startTcp } from '../helpers/upstream.ts'
 import { makePlane } from './make-plane.ts'
 
 const UPGRADE = 'GET /up HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'
 const SWITCH = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'
+const openssl = program('openssl')
 /** A little less than the minute that a half-closed tunnel may be silent, and what makes it more. */
 const ALMOST_MS = 59_000
 const REST_MS = 2_000
@@ -40,11 +45,25 @@ function movableClock() {
   return { periods, pass }
 }
 
+/** A target over TLS, which is trusted until the test is over. */
+async function startTls(onOpen: (socket: net.Socket) => void): Promise<{ url: string }> {
+  const { cert, key } = makeCertificate(openssl!, temporaryFolder())
+  const before = tls.getCACertificates('default')
+  tls.setDefaultCACertificates([...before, cert])
+  const server = tls.createServer({ cert, key, allowHalfOpen: true }, (socket) => onOpen(socket.on('error', () => {})))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => {
+    tls.setDefaultCACertificates(before)
+    server.close()
+  })
+  return { url: `https://127.0.0.1:${(server.address() as net.AddressInfo).port}` }
+}
+
 /** An open tunnel: both its ends, which do not read until told, and what it holds in the proxy. */
-async function openTunnel() {
+async function openTunnel(start: (onOpen: (socket: net.Socket) => void) => Promise<{ url: string }> = startTcp) {
   const clock = movableClock()
   let target: net.Socket | null = null
-  const server = await startTcp((socket) => {
+  const server = await start((socket) => {
     target = socket
     socket.once('data', () => {
       socket.write(SWITCH)
@@ -78,9 +97,13 @@ async function openTunnel() {
   return { plane, client, target: target!, inside, upstream, pass, periods: clock.periods }
 }
 
-/** Sends pieces, each once the one before has arrived inside, until some of it waits there. */
-async function clog(from: net.Socket, into: { readonly unsentBytes: number; readonly isFull: boolean }): Promise<void> {
-  const piece = Buffer.alloc(16_384, 'x')
+/** Sends pieces of this text, each once the one before has arrived inside, until some of it waits there. */
+async function clog(
+  from: net.Socket,
+  into: { readonly unsentBytes: number; readonly isFull: boolean },
+  text: string | Buffer = 'x',
+): Promise<void> {
+  const piece = Buffer.alloc(16_384, text)
   while (into.unsentBytes === 0) await new Promise((resolve) => from.write(piece, () => setImmediate(resolve)))
   expect(into.isFull).toBe(false)
 }
@@ -94,6 +117,20 @@ async function fill({ target, inside, upstream }: Awaited<ReturnType<typeof open
     await until('it has come', () => upstream.socket.bytesRead === SWITCH.length + sent)
   }
   return sent
+}
+
+/** What a client gets from now on, until its end. */
+function readAll(client: net.Socket): () => { readonly bytes: number; readonly hasEnded: boolean } {
+  let bytes = 0
+  let hasEnded = false
+  client.on('data', (piece) => {
+    bytes += piece.length
+  })
+  client.on('end', () => {
+    hasEnded = true
+  })
+  client.resume()
+  return () => ({ bytes, hasEnded })
 }
 
 const isGone = ({ destroyed }: net.Socket) => destroyed
@@ -214,6 +251,89 @@ test('when the target has ended first, and its client after that, what is left s
   expect(received).toBe(sent)
 })
 
+describe('a client that is slow gets all that its target has said, and then the end,', () => {
+  test.skipIf(openssl === null).each([false, true])(
+    'when the target over TLS ends and its connection closes, while it says something itself: %s',
+    async (talks) => {
+      const { client, target, inside, upstream } = await openTunnel(startTls)
+      await clog(target, inside.out)
+      const sent = target.bytesWritten - SWITCH.length
+      const talk = () => {
+        if (talks && !client.destroyed) client.write('.', () => setImmediate(talk))
+      }
+      talk()
+      target.resume().end()
+      await until('the connection to the target is gone', () => isGone(upstream.socket))
+      const got = readAll(client)
+      await until('it has seen the end', () => got().hasEnded)
+      expect(got().bytes).toBe(sent)
+      client.destroy()
+      await until('so is its own', () => isGone(inside.socket))
+    },
+  )
+
+  test('when the target has closed, and refuses what its client says meanwhile', async () => {
+    const tunnel = await openTunnel()
+    const { client, target, inside, upstream } = tunnel
+    const sent = await fill(tunnel)
+    const last = Buffer.alloc(50_000, 'x')
+    await new Promise<void>((resolve) => target.end(last, resolve))
+    target.destroy()
+    const written = vi.spyOn(upstream, 'raw')
+    for (let said = 1; said <= 5; said++) {
+      client.write('.')
+      await until('it has come', () => inside.socket.bytesRead === UPGRADE.length + said || isGone(inside.socket))
+    }
+    expect(written).toHaveBeenCalled()
+    const got = readAll(client)
+    await until('it has seen the end', () => got().hasEnded)
+    expect(got().bytes).toBe(sent + last.length)
+    client.end()
+    await until('both are gone', () => isGone(inside.socket) && isGone(upstream.socket))
+  })
+
+  test('when both have ended, and the target is reset while there is still something for it', async () => {
+    const { client, target, inside, upstream } = await openTunnel()
+    await clog(client, upstream.out)
+    await clog(target, inside.out)
+    const sent = target.bytesWritten - SWITCH.length
+    target.end()
+    client.end()
+    await until('both have ended', () => upstream.socket.readableEnded && inside.ended)
+    expect(inside.out.unsentBytes).toBeGreaterThan(0)
+    target.resetAndDestroy()
+    await until('the connection to the target is gone', () => isGone(upstream.socket))
+    const got = readAll(client)
+    await until('it has seen the end', () => got().hasEnded)
+    expect(got().bytes).toBe(sent)
+  })
+
+  test('when what is open there is let go behind the end of the target', async () => {
+    const begun = vi.spyOn(Tunnel.prototype, 'begin')
+    const { client, target, inside, upstream, pass } = await openTunnel()
+    // Empty messages of a WebSocket, so that it is known where something could be said.
+    await clog(target, inside.out, Buffer.from([0x82, 0]))
+    const sent = target.bytesWritten - SWITCH.length
+    target.end()
+    await until('the end is known', () => upstream.socket.readableEnded)
+    const [it] = begun.mock.contexts as Tunnel[]
+    it.leave(Buffer.from('bye'))
+    const got = readAll(client)
+    await until('it has seen the end', () => got().hasEnded)
+    expect(got().bytes).toBe(sent)
+    pass(5_100)
+    pass(2_100)
+    expect([inside.socket, upstream.socket].every(isGone)).toBe(true)
+  })
+})
+
+test.each(['client', 'target'] as const)('when the %s is reset nobody looks after the tunnel any more', async (end) => {
+  const { inside, upstream, periods, ...ends } = await openTunnel()
+  ends[end].resetAndDestroy()
+  await until('both are gone', () => isGone(inside.socket) && isGone(upstream.socket))
+  expect(periods.size).toBe(0)
+})
+
 test('a client that reads nothing is cut off, however much its target has to say', async () => {
   const tunnel = await openTunnel()
   const { inside, upstream, pass, plane } = tunnel
@@ -304,6 +424,17 @@ describe('one that is told to leave', () => {
     expect(received.length).toBe(FRAGMENT.length)
     pass(1_100)
     await gets(CLOSE)
+  })
+
+  test('is told nothing more once its target has ended within a message, and has some seconds to end', async () => {
+    const { target, inside, upstream, gets, pass, hasEnded } = await leaving(FRAGMENT)
+    target.end()
+    await until('the client sees the end', hasEnded)
+    pass(SAID_MS + 100)
+    expect([inside.socket, upstream.socket].some(isGone)).toBe(false)
+    pass(ENDING_MS + 100)
+    expect([inside.socket, upstream.socket].every(isGone)).toBe(true)
+    await gets([])
   })
 
   test('within a frame gets nothing that could be taken for payload: both sides are ended', async () => {

@@ -109,6 +109,10 @@ export class Rest implements RawUser, RequestUser {
     this.#targetGone()
   }
 
+  onWriteFailed(): void {
+    this.#targetGone()
+  }
+
   onClosed(): void {
     this.#targetGone()
   }

@@ -7,6 +7,8 @@ import type { Upstream } from '../upstream/upstream.ts'
 
 /** Ends our side, and closes the connection once all has left, or when the target has taken nothing for so long. */
 export function endUpstream(upstream: Upstream, sendMs: number): void {
+  // Node tells nobody of the end of a socket that was destroyed before.
+  if (upstream.isGone) return
   upstream.mark()
   const stop = systemClock.every(sendMs, () => {
     if (!upstream.hasMoved) upstream.destroy()

@@ -4,7 +4,7 @@
  * It exists only after the target answered 101 to an upgrade that we forwarded; from then on it stands in the place of the
  * exchange on both connections, and tells it once, at the end, what went through. A side that ends is ended on the other
  * side (half-close passes through); an error on one side closes both. Each direction holds at most one read: it stops
- * reading while the other side does not take it.
+ * reading while the other side does not take it. What a target has said before its end still reaches its client when it takes nothing any more.
  *
  * One that is to be closed (departures.ts) is told at the next place where nothing breaks: between two frames and two messages of a WebSocket.
  *
@@ -58,6 +58,8 @@ export class Tunnel implements RawUser, RequestUser, Member {
   readonly #upstream: Upstream
   readonly #outcome: Outcome
   #targetEnded = false
+  /** The target takes nothing any more. */
+  #isDeaf = false
   /** Of a WebSocket that is judged, until it has lasted. */
   #trial: TunnelTrial | null = null
   #over = false
@@ -115,6 +117,8 @@ export class Tunnel implements RawUser, RequestUser, Member {
   leave(farewell: Buffer): void {
     if (this.#stage !== 'open') return
     if (!this.isWalked) return this.#break()
+    // Nothing can be said behind its end, which tells the client as well.
+    if (this.#targetEnded) return this.#enter('said', SAID_MS)
     this.#farewell = farewell
     this.#enter('asked', this.#departure!.place.drain.timeoutMs)
     this.#goOn()
@@ -155,7 +159,7 @@ export class Tunnel implements RawUser, RequestUser, Member {
   }
 
   onRequestBody(buffer: Buffer, at: number, end: number): void {
-    if (this.#stage === 'ending') return
+    if (this.#stage === 'ending' || this.#isDeaf) return
     this.#outcome.inBytes += end - at
     this.#trial?.walk(buffer, at, end)
     this.#touch()
@@ -211,12 +215,21 @@ export class Tunnel implements RawUser, RequestUser, Member {
     this.#targetEnded = true
     this.#touch()
     this.downstream.endTunnel()
+    if (this.#stage === 'asked') this.#enter('said', SAID_MS)
     if (this.downstream.ended) this.#end()
   }
 
+  onWriteFailed(): void {
+    if (this.#over) return this.#upstream.destroy()
+    this.#isDeaf = true
+    this.downstream.resume()
+  }
+
   onClosed(): void {
+    if (this.#over) return
     this.#settle(true)
-    this.downstream.destroy()
+    if (this.#targetEnded) this.onWriteFailed()
+    else this.downstream.destroy()
   }
 
   onGone(): void {
@@ -274,7 +287,8 @@ export class Tunnel implements RawUser, RequestUser, Member {
     this.#over = true
     this.#settle(false)
     if (this.#departure !== null) this.#plane.departures.closed(this.#departure)
-    endUpstream(this.#upstream, this.#plane.timeouts.sendMs)
+    if (this.#isDeaf) this.#upstream.destroy()
+    else endUpstream(this.#upstream, this.#plane.timeouts.sendMs)
     this.#exchange.heirEnded(false)
   }
 

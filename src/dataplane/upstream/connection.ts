@@ -75,14 +75,15 @@ export class UpstreamConnection implements Upstream, ReadConnection {
     this.socket.once(target.tls ? 'secureConnect' : 'connect', () => this.#opened())
     const drained = () => (this.rawUser ?? this.user)?.onDrain()
     const failed = () => {
-      if (this.user === null || this.rawUser !== null) this.#close()
-      else this.#writeFailed = true
+      this.#writeFailed = this.user !== null
+      if (this.#writeFailed) this.rawUser?.onWriteFailed()
+      else this.#close()
     }
     this.out = new Outgoing(this.socket, shares, drained, failed)
     this.socket.on('end', () => this.#onEnd())
     this.socket.on('error', () => {
-      this.#writeFailed = this.user !== null && this.rawUser === null && outlived(this.socket)
-      if (!this.#writeFailed) this.#close()
+      if (outlived(this.socket)) failed()
+      else this.#close()
     })
     this.socket.on('close', () => this.#close())
   }

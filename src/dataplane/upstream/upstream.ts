@@ -69,6 +69,8 @@ export interface RawUser {
   onDrain(): void
   /** The target has ended its side. */
   onEnd(): void
+  /** The target takes nothing any more; what it has said before is still told. */
+  onWriteFailed(): void
   onClosed(): void
 }
 

@@ -26,7 +26,8 @@ async function handedOver() {
   }
   const connection = new TargetConnections(plane, target).open(user)!
   await opened.promise
-  const raw: RawUser = { onRaw: nothing, onEnd: nothing, onDrain: nothing, onClosed: () => told.push('raw user') }
+  const onClosed = () => told.push('raw user')
+  const raw: RawUser = { onRaw: nothing, onEnd: nothing, onDrain: nothing, onWriteFailed: nothing, onClosed }
   connection.handOver(raw)
   return { connection, told, closed: once(connection.socket, 'close'), far: await accepted.promise }
 }
