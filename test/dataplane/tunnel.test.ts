@@ -293,7 +293,7 @@ describe('a client that is slow gets all that its target has said, and then the 
   })
 
   test('when both have ended, and the target is reset while there is still something for it', async () => {
-    const { client, target, inside, upstream } = await openTunnel()
+    const { client, target, inside, upstream, periods } = await openTunnel()
     await clog(client, upstream.out)
     await clog(target, inside.out)
     const sent = target.bytesWritten - SWITCH.length
@@ -303,6 +303,7 @@ describe('a client that is slow gets all that its target has said, and then the 
     expect(inside.out.unsentBytes).toBeGreaterThan(0)
     target.resetAndDestroy()
     await until('the connection to the target is gone', () => isGone(upstream.socket))
+    await until('nobody looks any more', () => periods.size === 0)
     const got = readAll(client)
     await until('it has seen the end', () => got().hasEnded)
     expect(got().bytes).toBe(sent)
