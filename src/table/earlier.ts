@@ -2,6 +2,8 @@ import type { Decision, TargetTable } from './types.ts'
 
 /** What is known of earlier tries of the same request. */
 export interface Earlier {
+  /** It had a target, whatever came of that: a maintenance that began since is not for it. */
+  readonly isLetIn?: boolean
   /** Targets that were found out of order. */
   readonly exclude: readonly TargetTable[]
   /** One that may be well: taken again only when its pool has no other as good. */

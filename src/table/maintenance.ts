@@ -47,10 +47,9 @@ export function isClosedTo(
   view: RequestView,
   service: ServiceTable,
   { allow }: Maintenance,
-  { exclude, missing }: Earlier,
+  { isLetIn = false }: Earlier,
 ): boolean {
-  // It was let in.
-  if (exclude.length > 0 || missing.length > 0) return false
+  if (isLetIn) return false
   if (allow.length === 0) return true
   const own = service.sticky === null ? null : view.ownCookie(service)
   const visitor = visitorKey(view, service.visitor, keepsAnything(service.sticky) ? own : null)

@@ -1,5 +1,6 @@
 /** A service in maintenance, in whole processes with real sockets. */
 import { renameSync, rmSync, writeFileSync } from 'node:fs'
+import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { metric } from '../helpers/admin.ts'
@@ -15,7 +16,7 @@ import {
   temporaryFolder,
 } from '../helpers/proxy.ts'
 import { rawRequest, until } from '../helpers/raw.ts'
-import { startNamed } from '../helpers/upstream.ts'
+import { startNamed, startRaw } from '../helpers/upstream.ts'
 
 const turn = (proxy: TestProxy, on: boolean) => call(proxy, 'PUT', '/v1/services/shop/maintenance', { on })
 const PAGE = `<h1>Später</h1>${'x'.repeat(20_000)}`
@@ -171,4 +172,31 @@ test('the page of a file is watched, what cannot be used leaves the one before i
   expect(await bodyOf(again)).toBe('third')
   await turn(again, false)
   expect(await bodyOf(again)).toBe('blue')
+})
+
+test('a request that lost its target while it was let in goes on, though it was held since and the service is in maintenance', async () => {
+  const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
+  let cut: (() => void) | null = null
+  const answer = (socket: Socket, text: string) => {
+    if (cut === null && text.includes('GET /lost')) cut = () => socket.destroy()
+    else socket.write(OK)
+  }
+  const [a, b] = [await startRaw(answer), await startRaw(answer)]
+  const proxy = await startProxy({ services: { shop: service({ blue: [a.url, b.url] }) } })
+  // Either has a kept connection by then.
+  await until('both are warm', async () => {
+    await ask(proxy.port)
+    return a.connections() > 0 && b.connections() > 0
+  })
+  const lost = ask(proxy.port, { path: '/lost' })
+  await until('it is there', () => cut !== null)
+  await call(proxy, 'POST', '/v1/services/shop/hold', { for: '60s' })
+  cut!()
+  const waiting = async () =>
+    (await call<{ held: { waiting: number } }>(proxy, 'GET', '/v1/services/shop/status')).held.waiting
+  await until('it is held', async () => (await waiting()) === 1)
+  await turn(proxy, true)
+  await call(proxy, 'POST', '/v1/services/shop/release', {})
+  expect((await lost).body).toBe('ok')
+  expect((await ask(proxy.port)).headers['x-turnout-error']).toBe('maintenance')
 })

@@ -4,7 +4,7 @@
  */
 import { ERRORS, type ErrorCode } from '../../errors.ts'
 import { isDrawn } from '../../table/mirror.ts'
-import type { Decision } from '../../table/types.ts'
+import type { Decision, ServiceTable } from '../../table/types.ts'
 import type { Framing } from '../http1/body.ts'
 import { MALFORMED } from '../http1/max-forwards.ts'
 import type { ResponseHead } from '../http1/response-head.ts'
@@ -160,11 +160,11 @@ export class Answer implements AnswerUser {
     exchange.expect(this.#plane.timeouts.sendMs)
   }
 
-  /** Gives an answer of our own: an error, or the page of a service in maintenance. */
-  refuse(code: ErrorCode, json: boolean, decision: Decision | null): void {
+  /** Gives an answer of our own: an error, or the page of the service in maintenance that was decided on last. */
+  refuse(code: ErrorCode, json: boolean, service: ServiceTable | null): void {
     const { requestId, isHead } = this.#request
     if (code === 'maintenance') {
-      const page = this.#plane.pages.take(decision!.service!, json, requestId)
+      const page = this.#plane.pages.take(service!, json, requestId)
       this.status = page.status
       this.bytes = isHead ? 0 : page.body.length
       return this.#downstream.page(page, requestId)

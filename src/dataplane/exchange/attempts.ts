@@ -105,6 +105,7 @@ export class Attempts {
     if (this.target !== null) this.#leave(this.target)
     this.target = decision.target
     if (++this.#chosen === 1) this.#begin(decision)
+    this.retries.isLetIn = true
     this.count(FIELD.inFlight)
     this.#request.chosen(this.#plane, this.#downstream, this)
     return true

@@ -81,7 +81,7 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
     const attempts = this.#attempts
     if (!hasTarget) {
       if (this.#waits()) return
-      if (this.answer.redirects(this.#plane, attempts.decision)) return this.#finish(true)
+      if (this.answer.redirects(this.#plane, attempts.placement.decision)) return this.#finish(true)
       return this.fail(attempts.placement.refusal)
     }
     if (attempts.isFirst) this.answer.copy(this.#plane, attempts.decision!)
@@ -263,7 +263,7 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
     this.#letGo()
     this.#outcome.failed(code, this.#attempts)
     if (this.answer.isBegun) return this.#finish(false)
-    this.answer.refuse(code, this.#request.acceptsJson(this.#plane), this.#attempts.decision)
+    this.answer.refuse(code, this.#request.acceptsJson(this.#plane), this.#attempts.placement.service)
     this.#finish(true)
   }
 

@@ -28,14 +28,10 @@ export class Placement {
   epoch = 0
   /** Address of the client, after trusted proxies. */
   address = ''
-  /** Why there is no target. */
-  refusal: ErrorCode = 'internal'
-  /** The pool that the request may wait for, which has no room; null when that is not what is missing. */
-  waitsFor: PoolTable | null = null
+  /** The last decision, whether it has found a target or not. */
+  decision: Decision | null = null
   /** It waits for those who were held before, and not by a hold of now. */
   isBehind = false
-  /** The service of the last decision. */
-  service: ServiceTable | null = null
   /** Slot of the target whose permit the request holds. */
   #permit = NO_PERMIT
   /** The same of the target that it was taken from in the midst of an answer. */
@@ -54,6 +50,21 @@ export class Placement {
   begin(): void {
     this.epoch = this.#plane.tables.table.epoch
     this.address = this.#downstream.peer
+  }
+
+  /** The service of the last decision. */
+  get service(): ServiceTable | null {
+    return this.decision?.service ?? null
+  }
+
+  /** Why there is no target. */
+  get refusal(): ErrorCode {
+    return this.decision?.error ?? 'internal'
+  }
+
+  /** The pool that the request may wait for, which has no room; null when that is not what is missing. */
+  get waitsFor(): PoolTable | null {
+    return this.decision?.waitsFor ?? null
   }
 
   /** The request is to wait for something: room, or the end of a hold. */
@@ -96,9 +107,7 @@ export class Placement {
     if (decision.target === null) {
       if (decision.waitsFor !== null) retries.waited = decision
     } else if (!isSafe(requestHead.method) && requestHead.upgrade === '') this.#noteWrite(decision.service!.slot)
-    this.waitsFor = decision.waitsFor
-    this.service = decision.service
-    this.refusal = decision.error ?? 'internal'
+    this.decision = decision
     return decision
   }
 
@@ -144,8 +153,7 @@ export class Placement {
   /** The request is over: lets go of the table. */
   reset(): void {
     this.giveBack()
-    this.waitsFor = null
-    this.service = null
+    this.decision = null
     this.address = ''
   }
 }

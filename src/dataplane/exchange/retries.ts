@@ -17,6 +17,7 @@ const NONE = -1
 const NOTHING: readonly never[] = Object.freeze([])
 
 export class Retries implements Earlier {
+  isLetIn = false
   exclude: readonly TargetTable[] = NOTHING
   avoid: TargetTable | null = null
   missing: readonly string[] = NOTHING
@@ -138,6 +139,7 @@ export class Retries implements Earlier {
 
   /** Lets go of the targets, so that an idle connection keeps no table alive. */
   forget(): void {
+    this.isLetIn = false
     this.exclude = NOTHING
     this.avoid = null
     this.missing = NOTHING

@@ -25,6 +25,7 @@ import {
 import type { ServicePlan } from '../../../src/table/plan.ts'
 import type { ServiceStatus } from '../../../src/table/status.ts'
 import type { TargetTable } from '../../../src/table/types.ts'
+import { makePlan, makeStatus, type StatusOptions } from '../../table/make.ts'
 import { makePlane } from '../make-plane.ts'
 
 const text = (buffer: Buffer, at: number, end: number) => buffer.latin1Slice(at, end)
@@ -334,6 +335,65 @@ describe('a connection that breaks', () => {
     opened[0].head('200 OK\r\nTransfer-Encoding: chunked', 'chunked')
     opened[0].user!.onFault()
     expect(downstream.notes).toEqual(['head 200 chunked', 'refuse upstream_bad_response', 'ended'])
+  })
+})
+
+describe('of a service that is switched under way', () => {
+  const held = { id: 'h', sinceMs: 0, untilMs: Infinity, only: 'all', queueMax: 1, bytesMax: 100_000 } as const
+  const maintenance = { sinceMs: 1 }
+  let epoch = 1
+  beforeEach(() => {
+    epoch = 1
+  })
+  const change = (plan: Partial<ServicePlan>, options: StatusOptions) => {
+    const whole = makePlan({ pools: [{ name: 'blue', version: '1', targets: TARGETS }], weights: { blue: 1 }, ...plan })
+    plane.tables.prepare({
+      epoch: ++epoch,
+      revision: epoch,
+      services: { shop: { plan: whole, status: makeStatus(whole, options) } },
+    })
+    Atomics.store(memory.cells, CELL.epoch, epoch)
+  }
+  /** A request on a kept connection, which its target closes at once. */
+  const race = (line = 'GET /x') => {
+    idle = 1
+    begin(line)
+    return () => opened[0].close()
+  }
+
+  test('one that lost the race with a kept connection is not given the page of a maintenance that began meanwhile', () => {
+    const close = race()
+    change({}, { maintenance })
+    close()
+    opened[1].connect()
+    expect(opened[1].notes).toEqual(['send GET /x'])
+  })
+
+  test('nor is it once it was held after that', async () => {
+    const close = race()
+    change({}, { hold: held })
+    close()
+    expect([opened.length, exchange.phase]).toEqual([1, 'queued'])
+    change({}, { maintenance })
+    await vi.waitFor(() => expect(opened).toHaveLength(2))
+    opened[1].connect()
+    expect(opened[1].notes).toEqual(['send GET /x'])
+  })
+
+  test('one that was held before it had any target is', async () => {
+    change({}, { hold: held })
+    begin('GET /x')
+    expect(exchange.phase).toBe('queued')
+    change({}, { maintenance })
+    await vi.waitFor(() => expect(downstream.notes).toEqual(['page', 'ended']))
+  })
+
+  test('one that asks for what is a link by then is sent back by that, whatever target it had before', async () => {
+    const close = race('GET /x?way=blue')
+    change({}, { hold: held })
+    close()
+    change({ link: 'way' }, {})
+    await vi.waitFor(() => expect(downstream.notes).toEqual(['redirect', 'ended']))
   })
 })
 
