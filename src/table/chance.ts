@@ -14,7 +14,7 @@ const OTHER_BUCKETS_MAX = 32
 export function bucketed(draft: Draft): boolean {
   if (draft.visitor === null) {
     if (!mayGiveId(draft.service, draft.view)) return false
-    draft.visitor = draft.waited?.visitor ?? draft.draw.visitorId()
+    draft.visitor = draft.givenId ?? draft.draw.visitorId()
     draft.bucket = bucketOf(draft.visitor, draft.service.salt)
     draft.fresh = true
   }

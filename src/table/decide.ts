@@ -13,8 +13,8 @@
  * - On a preview host its pool answers or nobody does, whatever people have chosen for everybody else.
  * - A denied pool is never used, not even by failover. Failover takes the named pools, by default the others by weight and then the hot
  *   standby; another pool without weight only when it is named. With nothing eligible anywhere the aimed pool is tried, ill as it is.
- * - A retry (`earlier`) is the same question again; where the picker decided, it stays with the pool of the first
- *   try rather than take another number, so that retries do not bend the shares. What a new version has failed (`isRescued`)
+ * - A retry (`earlier`) is the same question again, and who was given an id by the first try has it still; where the picker decided, it
+ *   stays with the pool of the first try rather than take another number. So retries do not bend the shares. What a new version has failed (`isRescued`)
  *   goes to whoever takes over first, and to that version again only where there is nobody. What a version has not got (`missing`)
  *   is asked of the others that are about, and of the one that was just replaced.
  *
@@ -54,6 +54,7 @@ const NO_ROUTE: Decision = Object.freeze({
   reason: null,
   rule: null,
   visitor: null,
+  fresh: false,
   bucket: -1,
   visitorHash: -1,
   aimed: null,
@@ -110,7 +111,7 @@ function begin(
   load: Load,
   draw: Draw,
   nowMs: number,
-  { exclude, avoid, missing, isLost = false, waited = null }: Earlier,
+  { exclude, avoid, missing, isLost = false, givenId = null, waited = null }: Earlier,
   tied: readonly TargetTable[],
 ): Draft {
   const sticky = service.sticky
@@ -130,6 +131,7 @@ function begin(
     avoid,
     missing,
     isLost,
+    givenId,
     waited,
     tied,
     own,
@@ -222,6 +224,7 @@ function decision(draft: Draft, target: TargetTable | null): Decision {
     reason: draft.reason,
     rule: draft.rule,
     visitor: draft.visitor,
+    fresh: draft.fresh,
     bucket: draft.bucket,
     visitorHash: draft.visitorHash,
     aimed: draft.aimed,

@@ -15,6 +15,8 @@ export interface Draft extends Choice {
   denied: readonly PoolTable[]
   readonly missing: readonly string[]
   readonly isLost: boolean
+  /** As in `Earlier`. */
+  readonly givenId: string | null
   /** Of a request that has waited: the decision that found no room. */
   readonly waited: Decision | null
 }

@@ -11,6 +11,8 @@ export interface Earlier {
   /** Names of pools whose version has not got what is asked for; where the last has failed (`isLost`) the first may be asked again. */
   readonly missing: readonly string[]
   readonly isLost?: boolean
-  /** The decision that found no room: whoever had no key of its own stays with the pool of that one. */
+  /** The id of ours that the visitor was given by an earlier decision (`fresh`), and keeps while nothing else says who it is. */
+  readonly givenId?: string | null
+  /** The decision that found no room: a request that nobody's bucket decides stays with the pool of that one. */
   readonly waited?: Decision | null
 }

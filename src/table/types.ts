@@ -281,6 +281,8 @@ export interface Decision {
   readonly rule: string | null
   /** The visitor key that was found, or null. */
   readonly visitor: string | null
+  /** The visitor had no key, and was given an id of ours by this decision, or by an earlier one of the request. */
+  readonly fresh: boolean
   /** The bucket of the visitor, or -1. */
   readonly bucket: number
   /** Hash of the visitor key, signed; -1 without one, and of an id that is given only now. */

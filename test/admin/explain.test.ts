@@ -12,6 +12,7 @@ const NOWHERE: Decision = {
   reason: null,
   rule: null,
   visitor: null,
+  fresh: false,
   bucket: -1,
   visitorHash: -1,
   aimed: null,

@@ -229,6 +229,7 @@ test('answers are what their schemas say', async () => {
         reason: null,
         rule: null,
         visitor: null,
+        fresh: false,
         bucket: -1,
         visitorHash: -1,
         aimed: null,

@@ -303,6 +303,25 @@ describe('retries', () => {
     }
   })
 
+  test('of a new browser keep the id that it was given, and note the pool that it belongs to, whoever answers', () => {
+    const table = makeTable(makePlan({ weights: { blue: 1, green: 1 } }))
+    const draw = makeDraw()
+    const pools = new Set<string>()
+    for (let n = 0; n < 20; n++) {
+      const first = decideOne(table, { headers: browser }, draw)
+      const again = decide(makeView({ headers: browser }), table, noLoad, draw, NOW_MS, {
+        exclude: [first.target!],
+        avoid: null,
+        missing: [],
+        givenId: first.visitor,
+      })
+      const { visitor, bucket, aimed, setCookie } = first
+      expect(again).toMatchObject({ visitor, fresh: true, bucket, aimed, setCookie, reason: 'failover' })
+      pools.add(setCookie!.pool)
+    }
+    expect(pools).toEqual(new Set(['blue', 'green']))
+  })
+
   test('go to another pool when theirs has nothing left, and nowhere when none has', () => {
     const table = makeTable(makePlan({ weights: { blue: 1, green: 1 } }))
     const first = decideOne(table)

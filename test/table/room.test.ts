@@ -102,13 +102,24 @@ test('who has waited without a key keeps its pool, and a new visitor its id, whi
   for (let seed = 1; seed < 20; seed++) {
     for (const headers of [{}, browser]) {
       const waited = decided(table, all, { seed, headers })
-      const turn = decided(table, {}, { seed: seed + 100, headers, earlier: { waited } })
+      const earlier = { waited, givenId: waited.fresh ? waited.visitor : null }
+      const turn = decided(table, {}, { seed: seed + 100, headers, earlier })
       expect(turn.pool!.name).toBe(waited.waitsFor!.name)
       expect(turn.visitor).toBe(waited.visitor)
       const switched = makeTable(makePlan({ capacity: TWO, weights: { blue: 0, green: 1 } }))
-      expect(decided(switched, {}, { seed, headers, earlier: { waited } }).pool!.name).toBe('green')
+      expect(decided(switched, {}, { seed, headers, earlier }).pool!.name).toBe('green')
     }
   }
+})
+
+test('who has waited with a key that it has lost since is given an id of its own, and not that key', () => {
+  const capacity = TWO
+  const asked = { headers: { ...browser, 'x-user-id': 'ada' } }
+  const waited = decided(makeTable(makePlan({ capacity })), { [url('blue', 0)]: 2 }, asked)
+  expect([waited.visitor, waited.fresh, waited.waitsFor?.name]).toEqual(['ada', false, 'blue'])
+  const changed = makeTable(makePlan({ capacity, visitor: [{ from: 'own' }] }))
+  const turn = decided(changed, {}, { ...asked, earlier: { waited } })
+  expect([turn.fresh, turn.visitor, turn.setCookie?.visitor]).toEqual([true, 'id-1-0', 'id-1-0'])
 })
 
 test('what a new version has failed is not asked of a pool without room', () => {

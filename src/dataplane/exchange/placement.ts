@@ -116,7 +116,9 @@ export class Placement {
     const table = tables.current()
     this.epoch = table.epoch
     const tied = this.#downstream.ties?.targets()
-    return decide(view, table, load, tables.draw, time.steadyMs(), retries, tied)
+    const decision = decide(view, table, load, tables.draw, time.steadyMs(), retries, tied)
+    if (decision.fresh) retries.givenId = decision.visitor
+    return decision
   }
 
   #noteWrite(slot: number): void {

@@ -22,6 +22,7 @@ export class Retries implements Earlier {
   avoid: TargetTable | null = null
   missing: readonly string[] = NOTHING
   isLost = false
+  givenId: string | null = null
   waited: Decision | null = null
   connects = 0
   repeats = 0
@@ -144,6 +145,7 @@ export class Retries implements Earlier {
     this.avoid = null
     this.missing = NOTHING
     this.isLost = false
+    this.givenId = null
     this.waited = null
   }
 

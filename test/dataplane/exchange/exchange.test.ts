@@ -3,7 +3,7 @@
  * a wire is tested with real ones.
  */
 import { beforeEach, describe, expect, test, vi } from 'vitest'
-import type { Downstream } from '../../../src/dataplane/exchange/downstream.ts'
+import type { AnswerLines, Downstream } from '../../../src/dataplane/exchange/downstream.ts'
 import { Exchange } from '../../../src/dataplane/exchange/exchange.ts'
 import type { Framing } from '../../../src/dataplane/http1/body.ts'
 import { ResponseHead } from '../../../src/dataplane/http1/response-head.ts'
@@ -44,6 +44,8 @@ class NotedDownstream implements Downstream {
   unsentBytes = 0
   hasMoved = false
   notes: string[] = []
+  /** `Set-Cookie` that came with the answer. */
+  cookieLine = ''
   note(line: string): void {
     this.notes.push(line)
   }
@@ -53,7 +55,8 @@ class NotedDownstream implements Downstream {
   interim({ status }: ResponseHead): void {
     this.note(`interim ${status}`)
   }
-  head({ status }: ResponseHead, framing: Framing, _lines: unknown, isOpen: boolean): void {
+  head({ status }: ResponseHead, framing: Framing, { cookieLine }: AnswerLines, isOpen: boolean): void {
+    this.cookieLine = cookieLine
     this.note(`head ${status} ${framing}${isOpen ? '' : ' closes'}`)
   }
   body(buffer: Buffer, at: number, end: number, trailers: string | null): void {
@@ -217,6 +220,14 @@ function start(trial?: ServiceStatus['trial'], plan: Partial<ServicePlan> = {}):
   exchange = new Exchange(plane, downstream)
 }
 
+/** The service is another one from now on. */
+function change(more: Partial<ServicePlan>, options: StatusOptions = {}): void {
+  const plan = makePlan({ pools: [{ name: 'blue', version: '1', targets: TARGETS }], weights: { blue: 1 }, ...more })
+  const epoch = plane.tables.table.epoch + 1
+  plane.tables.prepare({ epoch, revision: epoch, services: { shop: { plan, status: makeStatus(plan, options) } } })
+  Atomics.store(memory.cells, CELL.epoch, epoch)
+}
+
 /** Begins a request; `whole` is null when its body is still to come. */
 function begin(line: string, whole: string | null = '', more = ''): void {
   const head = `${line} HTTP/1.1\r\nHost: a\r\n${more}\r\n`
@@ -341,19 +352,6 @@ describe('a connection that breaks', () => {
 describe('of a service that is switched under way', () => {
   const held = { id: 'h', sinceMs: 0, untilMs: Infinity, only: 'all', queueMax: 1, bytesMax: 100_000 } as const
   const maintenance = { sinceMs: 1 }
-  let epoch = 1
-  beforeEach(() => {
-    epoch = 1
-  })
-  const change = (plan: Partial<ServicePlan>, options: StatusOptions) => {
-    const whole = makePlan({ pools: [{ name: 'blue', version: '1', targets: TARGETS }], weights: { blue: 1 }, ...plan })
-    plane.tables.prepare({
-      epoch: ++epoch,
-      revision: epoch,
-      services: { shop: { plan: whole, status: makeStatus(whole, options) } },
-    })
-    Atomics.store(memory.cells, CELL.epoch, epoch)
-  }
   /** A request on a kept connection, which its target closes at once. */
   const race = (line = 'GET /x') => {
     idle = 1
@@ -392,9 +390,30 @@ describe('of a service that is switched under way', () => {
     const close = race('GET /x?way=blue')
     change({}, { hold: held })
     close()
-    change({ link: 'way' }, {})
+    change({ link: 'way' })
     await vi.waitFor(() => expect(downstream.notes).toEqual(['redirect', 'ended']))
   })
+})
+
+test('failures of one pool of two do not change how many new visitors belong to it: who was given an id keeps it', () => {
+  const pools = ['blue', 'green'].map((name, at) => ({ name, version: '1', targets: [TARGETS[at]] }))
+  start(undefined, { pools, weights: { blue: 1, green: 1 } })
+  const tried = { blue: 0, green: 0 }
+  while (Math.min(tried.blue, tried.green) < 10) {
+    opened = []
+    downstream = new NotedDownstream()
+    exchange = new Exchange(plane, downstream)
+    begin('GET /x', '', 'Sec-Fetch-Mode: navigate\r\n')
+    const first = opened[0].connections.target.pool.name as keyof typeof tried
+    tried[first]++
+    if (first === 'green') opened[0].close()
+    const last = opened.at(-1)!
+    expect(last.connections.target.pool.name).toBe('blue')
+    last.connect()
+    last.head('204 No Content', 'none')
+    last.piece('', true)
+    expect(downstream.cookieLine).toMatch(`~shop~${first}~`)
+  }
 })
 
 describe('an answer that is complete before its request', () => {
@@ -685,6 +704,24 @@ describe('of a target that carries one request at once', () => {
     await turns()
     expect(opened.length).toBe(3)
   })
+})
+
+test('one that has waited, and whose visitor has no key any more, is given an id of ours', async () => {
+  const limited = { capacity: { requestsPerTarget: 1, requestsPerPool: 0, queueMax: 10, queueMs: 60_000 } }
+  const ask = () => {
+    downstream = new NotedDownstream()
+    exchange = new Exchange(plane, downstream)
+    begin('GET /x', '', 'Sec-Fetch-Mode: cors\r\nX-User-Id: a@b.c\r\n')
+  }
+  start(undefined, limited)
+  for (let n = 0; n < 3; n++) ask()
+  expect([opened.length, exchange.phase]).toEqual([2, 'queued'])
+  change({ ...limited, visitor: [{ from: 'own' }] })
+  await vi.waitFor(() => expect(opened).toHaveLength(3))
+  opened[2].connect()
+  opened[2].head('204 No Content', 'none')
+  opened[2].piece('', true)
+  expect(downstream.cookieLine).toMatch(/turnout=k~[0-9a-f]{20}~shop~blue~/)
 })
 
 describe('of the retry budget', () => {
