@@ -1,5 +1,6 @@
 /** `Expect: 100-continue`: passed on, answered once, and never a way to lose framing. */
 import { expect, test } from 'vitest'
+import { service, startProxy } from '../helpers/proxy.ts'
 import { rawRequest } from '../helpers/raw.ts'
 import { shareProxy } from '../helpers/shared-proxy.ts'
 import { startRaw } from '../helpers/upstream.ts'
@@ -51,6 +52,15 @@ test('a final answer before the body is delivered, and the connection closed', a
   expect(text).toMatch(/^HTTP\/1\.1 413 [\s\S]*\r\n\r\nno$/)
   expect(text).toContain('Connection: close\r\n')
   expect(end).toBe('closed')
+})
+
+test('a target that never says 100 is too late itself: its client gets a 504, and is told that the connection closes', async () => {
+  const target = await startRaw(() => {})
+  const timeouts = { response: '200ms' }
+  const proxy = await startProxy({ services: { shop: service({ blue: [target.url] }, { timeouts }) } })
+  const { text, end } = await rawRequest(proxy.port, HEAD.replace('Connection: close\r\n', ''))
+  expect(text).toMatch(/^HTTP\/1\.1 504 [\s\S]*X-Turnout-Error: upstream_timeout\r\n/i)
+  expect([text.includes('Connection: close\r\n'), end]).toEqual([true, 'closed'])
 })
 
 test('bytes behind such an answer are no request', async () => {

@@ -29,6 +29,8 @@ export interface AnswerOwner {
   answerCame(head: ResponseHead, framing: Framing): void
   /** All was given to the client. */
   answerComplete(): void
+  /** The body of the request is to come now. */
+  expectBody(): void
   /** Whoever is waited for has so long from now on. */
   expect(ms: number): void
 }
@@ -95,10 +97,22 @@ export class Answer implements AnswerUser {
   }
 
   onInterim(head: ResponseHead): void {
-    if (head.status === 100) this.#continued = true
+    if (head.status === 100) this.#continues()
     // The target is at work, and has as much time again: as often as response-reader.ts lets interim answers pass.
     else if (this.#exchange.phase === 'waiting') this.#exchange.expect(this.#attempts.service.timeouts.responseMs)
     this.#downstream.interim(head, this.#request.requestId)
+  }
+
+  /** From here on it is the client who is waited for. */
+  #continues(): void {
+    if (this.isAsked && this.#exchange.phase === 'waiting') this.#exchange.expectBody()
+    this.#continued = true
+  }
+
+  /** The client has asked whether to send its body, nobody has said so yet, and nothing of it has come. */
+  get isAsked(): boolean {
+    const { expectContinue, bodyDone, bodyBytes } = this.#request
+    return expectContinue && !bodyDone && bodyBytes === 0 && !this.#continued
   }
 
   onHead(head: ResponseHead, framing: Framing): void {

@@ -8,6 +8,7 @@
  *   none ─►◄─ connecting ─► sending ─► waiting ─► relaying ─► none          any phase ─► fail ─► none
  *    └► queued ◄┘  └──────────┴─(no body)─▲      └─101, or complete before all was sent─► inherited ─► none
  *
+ * One that asks before it sends its body (100-continue) is waiting first, and sending then.
  * Where a request is sent: attempts.ts; when again: retry-policy.ts. Where both sides carry bytes as they are, `sink` and `requestSink` let payload
  * pass unseen. Deadlines of phases are the exchange's own. It lives as long as its client connection, and is reset in `begin`.
  */
@@ -56,7 +57,7 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
     this.#attempts = new Attempts(plane, downstream, this.#request)
     this.#retries = new RetryPolicy(plane, this.#request, this.#attempts)
     this.answer = new Answer(plane, downstream, this.#request, this.#attempts, this)
-    this.upload = new Upload(plane, downstream, this.#request, this.#attempts, this)
+    this.upload = new Upload(downstream, this.#request, this.#attempts, this)
   }
 
   /** Starts with the head in `plane.requestHead` and what of its body is at hand. `fault` says why it cannot be served. */
@@ -124,13 +125,21 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
 
   #sendRequest(): void {
     this.upstream!.send(this.#request)
-    if (this.#request.bodyDone) return this.requestSent()
-    this.#enter('sending', this.#plane.timeouts.bodyMs)
-    this.#downstream.resume()
+    // A client that asks before it sends its body may well wait for the target.
+    if (this.#request.bodyDone || this.answer.isAsked) this.requestSent()
+    else this.expectBody()
+    if (!this.#request.bodyDone) this.#downstream.resume()
   }
 
+  /** All is sent that the target gets before it says something. */
   requestSent(): void {
     if (this.phase !== 'relaying') this.#enter('waiting', this.#attempts.service.timeouts.responseMs)
+  }
+
+  expectBody(): void {
+    // An answer that has begun may well wait for the rest of the request.
+    if (this.phase === 'relaying') this.expect(this.#attempts.service.timeouts.idleMs)
+    else this.#enter('sending', this.#plane.timeouts.bodyMs)
   }
 
   #enter(phase: Phase, ms: number): void {

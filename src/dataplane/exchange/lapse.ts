@@ -5,6 +5,7 @@
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Downstream } from './downstream.ts'
 
+/** `waiting` is for the target, with all of the request, or with a head that asks it whether to send the rest (100-continue). */
 export type Phase = 'none' | 'queued' | 'connecting' | 'sending' | 'waiting' | 'relaying' | 'inherited'
 
 /** Who is too late: `room` all who have some, or who might end a hold, `connect` and `target` the target, `request` the client with its request, `client` with its answer. */

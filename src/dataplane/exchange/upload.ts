@@ -3,7 +3,6 @@
  * ends its side, or goes away.
  */
 import type { ErrorCode } from '../../errors.ts'
-import type { Plane } from '../plane.ts'
 import type { Outgoing } from '../socket/outgoing.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Attempts } from './attempts.ts'
@@ -18,6 +17,8 @@ export interface UploadOwner {
   /** Where the request goes; there is one whenever any of its body is taken. */
   readonly upstream: Upstream | null
   requestSent(): void
+  /** Some of the body was taken, and more is to come. */
+  expectBody(): void
   /** Whoever is waited for has so long from now on. */
   expect(ms: number): void
   fail(code: ErrorCode): void
@@ -27,20 +28,12 @@ export interface UploadOwner {
 }
 
 export class Upload implements RequestUser {
-  readonly #plane: Plane
   readonly #downstream: Downstream
   readonly #request: ExchangeRequest
   readonly #attempts: Attempts
   readonly #exchange: UploadOwner
 
-  constructor(
-    plane: Plane,
-    downstream: Downstream,
-    request: ExchangeRequest,
-    attempts: Attempts,
-    exchange: UploadOwner,
-  ) {
-    this.#plane = plane
+  constructor(downstream: Downstream, request: ExchangeRequest, attempts: Attempts, exchange: UploadOwner) {
     this.#downstream = downstream
     this.#request = request
     this.#attempts = attempts
@@ -68,10 +61,7 @@ export class Upload implements RequestUser {
   #moved(upstream: Upstream): void {
     const exchange = this.#exchange
     if (this.#request.bodyDone) return exchange.requestSent()
-    // An answer that has begun may well wait for the rest of the request.
-    exchange.expect(
-      exchange.phase === 'relaying' ? this.#attempts.service.timeouts.idleMs : this.#plane.timeouts.bodyMs,
-    )
+    exchange.expectBody()
     if (!upstream.isFull) return
     this.#downstream.pause()
     upstream.mark()

@@ -512,6 +512,45 @@ describe('a deadline', () => {
     expect(downstream.notes.slice(2)).toEqual(['refuse request_timeout', 'ended'])
   })
 
+  describe('of a client that asks whether to send its body', () => {
+    beforeEach(() => {
+      start(undefined, { timeouts: { connectMs: 1_000, responseMs: 2_000, idleMs: 60_000 } })
+      begin('POST /x', null, 'Content-Length: 4\r\nExpect: 100-continue\r\n')
+      opened[0].connect()
+    })
+    const interim = (status: number) => {
+      const head = new ResponseHead(16_384, 100)
+      expect(head.parse(`HTTP/1.1 ${status} No\r\n\r\n`)).toBeGreaterThan(0)
+      opened[0].user!.answer.onInterim(head)
+    }
+    const leftMs = () => exchange.deadlineMs - plane.time.nowMs
+
+    test('is that of the target, who fails the request when it says nothing', () => {
+      expect(leftMs()).toBeCloseTo(2_000)
+      plane.time.nowMs += 1_000
+      interim(102)
+      expect(leftMs()).toBeCloseTo(2_000)
+      passDeadline()
+      expect(downstream.notes.slice(-2)).toEqual(['refuse upstream_timeout', 'ended'])
+      expect([FIELD.attemptsFailed, FIELD.timeouts].map(counted)).toEqual([1, 1])
+    })
+
+    test.each(['was told to', 'does so unasked'])('is that of the client once it sends or %s', (how) => {
+      if (how === 'was told to') interim(100)
+      else piece('ab', false)
+      expect(leftMs()).toBeCloseTo(plane.timeouts.bodyMs)
+      passDeadline()
+      expect(downstream.notes.slice(-2)).toEqual(['refuse request_timeout', 'ended'])
+      expect(counted(FIELD.attemptsFailed)).toBe(0)
+    })
+
+    test('is that of the target again once all has come', () => {
+      interim(100)
+      piece('abcd', true)
+      expect(leftMs()).toBeCloseTo(2_000)
+    })
+  })
+
   test('is moved on by a target that takes some of its request, and is a 504 for one that takes nothing', () => {
     begin('POST /x', null, 'Content-Length: 4\r\n')
     opened[0].connect()
