@@ -62,8 +62,17 @@ export class HeadView implements RequestView {
   }
 
   header(name: string): string | undefined {
-    const i = this.#head.fields.find(name)
-    return i < 0 ? undefined : this.#head.fields.value(i)
+    const { fields } = this.#head
+    const i = fields.find(name)
+    if (i < 0) return undefined
+    return fields.find(name, i + 1) < 0 ? fields.value(i) : this.#joined(name)
+  }
+
+  /** Of a field that is no list two lines say nothing: one of them may be the client's own, behind the back of a proxy. */
+  #only(name: string): string | undefined {
+    const { fields } = this.#head
+    const i = fields.find(name)
+    return i < 0 || fields.find(name, i + 1) >= 0 ? undefined : fields.value(i)
   }
 
   headerPasses(name: string, test: TextTest): boolean {
@@ -107,21 +116,14 @@ export class HeadView implements RequestView {
     // Most requests bring no credentials: no name is compared for them.
     if (!this.#head.fields.hasAny(CREDENTIALS)) return null
     const { tokens } = this.#lookups
-    const authorization = this.header('authorization')
+    const authorization = this.#only('authorization')
     return tokens === null ? claimsText(bearerToken(authorization)) : tokens.claims(authorization, this.wallMs())
   }
 
   country(): string | null {
     const { countryHeader } = this.#lookups
-    const told = countryHeader !== null && this.isTrusted ? this.#countryBy(countryHeader) : null
-    return told ?? this.#lookups.countryOf(this.address)
-  }
-
-  /** Of two lines one may be the client's own. */
-  #countryBy(name: string): string | null {
-    const { fields } = this.#head
-    const at = fields.find(name)
-    return at < 0 || fields.find(name, at + 1) >= 0 ? null : countryOf(fields.value(at))
+    const told = countryHeader !== null && this.isTrusted ? this.#only(countryHeader) : undefined
+    return (told === undefined ? null : countryOf(told)) ?? this.#lookups.countryOf(this.address)
   }
 
   isListed(file: string, visitor: string): boolean {

@@ -202,7 +202,7 @@ export interface RequestView {
   readonly query: string
   /** Client address after trusted proxies. */
   readonly address: string
-  /** Value of the first field with this lower-case name. */
+  /** Value of the field with this lower-case name; of several lines all of them, joined by `, `, which is the same to HTTP (RFC 9110 5.2). */
   header(name: string): string | undefined
   /** Whether a field of this lower-case name passes, or all of them together, joined by `, ` (RFC 9110 5.2). */
   headerPasses(name: string, test: TextTest): boolean
@@ -221,7 +221,7 @@ export interface RequestView {
   joinedAt(at: number): string | null
   /** Our own cookie for a service that sets one, verified; that of another service where it has none yet. null: absent, malformed or not signed by us. */
   ownCookie(service: ServiceTable): OwnCookie | null
-  /** The claims of the JWT of the request as text, verified where the config says by what; null when there are none that are believed. */
+  /** The claims of the JWT of the request as text, verified where the config says by what; null when there are none that are believed, or two of them. */
   claims(): string | null
   /** Country of the client (country.ts), as a trusted proxy or a database tells; null when it is not known. */
   country(): string | null

@@ -164,7 +164,7 @@ export function makeView(options: ViewOptions = {}): RequestView {
       valuesOf(name).some((value) => test.holds(value)) ||
       (valuesOf(name).length > 1 && test.holds(valuesOf(name).join(', '))),
     cookiePasses: (name, test) => Object.hasOwn(cookies, name) && test.holds(cookies[name]),
-    claims: () => claimsText(bearerToken(valuesOf('authorization')[0])),
+    claims: () => (valuesOf('authorization').length > 1 ? null : claimsText(bearerToken(valuesOf('authorization')[0]))),
     country: () => options.country ?? null,
     isListed: (file, visitor) => options.listed?.[file]?.includes(visitor) === true,
     method: options.method ?? 'GET',
@@ -172,7 +172,7 @@ export function makeView(options: ViewOptions = {}): RequestView {
     path,
     query,
     address: options.address ?? '192.0.2.1',
-    header: (name) => valuesOf(name)[0],
+    header: (name) => (valuesOf(name).length === 0 ? undefined : valuesOf(name).join(', ')),
     cookie: (name) => (Object.hasOwn(cookies, name) ? cookies[name] : undefined),
     fieldCount: fields.length,
     fieldHint: (at) => nameHint(fields[at][0], 0, fields[at][0].length),
