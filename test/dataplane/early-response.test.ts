@@ -1,6 +1,6 @@
 /** A target that answers before it has the whole request: the answer arrives, and nothing of the upload becomes a request. */
 import { connect } from 'node:net'
-import { expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { service, startProxy } from '../helpers/proxy.ts'
 import { rawRequest, until } from '../helpers/raw.ts'
 import { shareProxy } from '../helpers/shared-proxy.ts'
@@ -86,6 +86,44 @@ test('the connection to a target that answered early carries no other request', 
   expect(received.match(/^POST \/up/gm)?.length).toBe(1)
   expect(received.length - received.indexOf('\r\n\r\n') - 4).toBeLessThanOrEqual(BYTES)
   expect(received.slice(received.indexOf('\r\n\r\n') + 4).startsWith(PIECE)).toBe(true)
+})
+
+describe('to a client that would stay, an early answer', () => {
+  const STAYS = POST.replace('Connection: close\r\n', '')
+
+  test.each([
+    ['says that it closes', REFUSAL],
+    ['speaks HTTP/1.0', REFUSAL.replace('HTTP/1.1', 'HTTP/1.0').replace('Connection: close\r\n', '')],
+    ['ends its answer with the connection', 'HTTP/1.1 413 Content Too Large\r\n\r\nno'],
+  ])('of a target that %s announces that the connection closes', async (_how, answer) => {
+    const target = await startRaw((socket, text) => {
+      if (text.length >= 50_000 && !socket.writableEnded) socket.end(answer)
+    })
+    const proxy = await proxyTo(target)
+    const text = await upload(proxy.port, STAYS)
+    expect(text).toMatch(/^HTTP\/1\.1 413 [\s\S]*\r\nConnection: close\r\n/)
+  })
+
+  test('that announces no such thing leaves the connection open, though its target is gone before the rest has come', async () => {
+    let isGone = false
+    const target = await startRaw((socket, text) => {
+      if (text.endsWith('half')) socket.end(OK)
+      else if (text.startsWith('GET /next')) socket.write(OK)
+      socket.on('close', () => (isGone = true))
+    })
+    const proxy = await proxyTo(target)
+    const socket = connect({ port: proxy.port, host: '127.0.0.1', noDelay: true })
+    onTestFinished(() => void socket.destroy())
+    let seen = ''
+    socket.on('data', (bytes) => {
+      seen += bytes.toString('latin1')
+    })
+    socket.write('POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\nhalf')
+    await until('it is answered, and the target gone', () => seen.endsWith('ok') && isGone)
+    expect(seen).not.toContain('Connection: close')
+    socket.write('half' + 'GET /next HTTP/1.1\r\nHost: a\r\n\r\n')
+    await until('so is the next', () => seen.split('HTTP/1.1 200').length === 3)
+  })
 })
 
 test('a target that says more than its early answer gets nothing more of the upload, and the client is not kept waiting', async () => {

@@ -6,7 +6,7 @@ import { ask, head, pipeline } from '../helpers/ask.ts'
 import { bulk, WORKERS } from '../helpers/bulk.ts'
 import { call, type ProxyProcess, service, startProcess, temporaryFolder } from '../helpers/proxy.ts'
 import { rawRequest, until } from '../helpers/raw.ts'
-import { closedPort, startNamed, startUpstream } from '../helpers/upstream.ts'
+import { closedPort, startNamed, startRaw, startUpstream } from '../helpers/upstream.ts'
 
 type Entry = Readonly<Record<string, unknown>>
 
@@ -170,6 +170,32 @@ test('a request that its client gave up is logged as 499', async () => {
   socket.resetAndDestroy()
   const [entry] = await waitForEntries(proxy, 1)
   expect(entry).toMatchObject({ status: 499, service: 'shop', ttfbMs: null, attempt: 'void', bytesOut: 0 })
+})
+
+test('an answer that was cut is logged with its status and by whose doing, and is a failure of the target only where that was it', async () => {
+  const target = await startRaw((socket, text) => {
+    socket.write('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart')
+    if (text.includes('GET /broken')) socket.end()
+  })
+  const shop = service({ live: [target.url] }, { timeouts: { idle: '300ms' } })
+  const patient = { ...service({ live: [target.url] }), routes: [{ host: 'patient' }] }
+  const proxy = await startProcess({ services: { shop, patient } }, temporaryFolder())
+  const get = (path: string, host = 'a') =>
+    `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nX-Request-Id: ${path.slice(1)}\r\n\r\n`
+  const broken = await rawRequest(proxy.port, get('/broken'))
+  const late = await rawRequest(proxy.port, get('/late'))
+  const gone = net.connect(proxy.port, '127.0.0.1', () => gone.write(get('/gone', 'patient')))
+  let seen = ''
+  gone.on('data', (bytes) => {
+    seen += bytes.toString('latin1')
+    if (seen.endsWith('part')) gone.resetAndDestroy()
+  })
+  for (const { text } of [broken, late]) expect(text).toMatch(/^HTTP\/1\.1 200 OK[\s\S]*part$/)
+  const entries = await waitForEntries(proxy, 3)
+  const cut = { status: 200, bytesOut: 4, ttfbMs: expect.any(Number) }
+  expect(by(entries, 'broken')).toMatchObject({ ...cut, error: 'upstream_closed', attempt: 'failed' })
+  expect(by(entries, 'late')).toMatchObject({ ...cut, error: 'upstream_timeout', attempt: 'failed' })
+  expect(by(entries, 'gone')).toMatchObject({ ...cut, error: 'client_closed', attempt: 'good' })
 })
 
 test('thousands of requests have exactly one line each, and none is lost when the process ends right after them', async () => {

@@ -2,11 +2,11 @@
  * Time-outs look at progress: who takes bytes slowly and steadily is not cut off, whatever the kernel still holds for him; who
  * takes nothing is, and the log says so.
  */
-import net from 'node:net'
+import net, { type AddressInfo } from 'node:net'
 import tls from 'node:tls'
 import { expect, onTestFinished, test } from 'vitest'
 import { libc } from '../../src/dataplane/socket/libc.ts'
-import { makeCertificate } from '../helpers/certificate.ts'
+import { type Certificate, makeCertificate } from '../helpers/certificate.ts'
 import { program } from '../helpers/programs.ts'
 import { service, startProcess, temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
@@ -41,7 +41,7 @@ function connect(port: number, ca?: string): net.Socket {
 
 const openssl = program('openssl')
 
-const startSlow = (target: string, listeners: Record<string, unknown> = {}) =>
+const startSlow = (target: string, listeners: Record<string, unknown> = {}, env: Record<string, string> = {}) =>
   startProcess(
     {
       ...listeners,
@@ -49,7 +49,24 @@ const startSlow = (target: string, listeners: Record<string, unknown> = {}) =>
       timeouts: TIMEOUTS,
     },
     temporaryFolder(),
+    [],
+    env,
   )
+
+/** As `startTcp`, over TLS. */
+async function startTls({ cert, key }: Certificate, onOpen: (socket: net.Socket) => void): Promise<{ url: string }> {
+  const sockets = new Set<net.Socket>()
+  const server = tls.createServer({ cert, key }, (socket) => {
+    sockets.add(socket)
+    onOpen(socket)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+  return { url: `https://127.0.0.1:${(server.address() as AddressInfo).port}` }
+}
 
 test.skipIf(libc === null || openssl === null).each(['in the clear', 'over TLS'])(
   'a download that is read slowly and steadily is not cut off (%s)',
@@ -77,21 +94,29 @@ test.skipIf(libc === null || openssl === null).each(['in the clear', 'over TLS']
   },
 )
 
-test.skipIf(libc === null)('an upload that the target takes slowly and steadily is no time-out', async () => {
-  let taken = () => 0
-  const target = await startTcp((socket) => {
-    taken = readSlowly(socket)
-    socket.on('error', () => {})
-  })
-  const proxy = await startSlow(target.url)
-  const client = connect(proxy.port)
-  let answer = ''
-  client.on('data', (bytes) => (answer += bytes.toString('latin1')))
-  client.write(`POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: ${SIZE}\r\n\r\n`)
-  client.write(BODY)
-  await until('enough was read', () => taken() >= READS || answer !== '')
-  expect(answer).toBe('')
-})
+test.skipIf(libc === null || openssl === null).each(['in the clear', 'over TLS'])(
+  'an upload that the target takes slowly and steadily is no time-out (%s)',
+  async (how) => {
+    const certificate = how === 'over TLS' ? makeCertificate(openssl!, temporaryFolder()) : null
+    // A record is a quarter of what is read at once in the clear.
+    const parts = certificate === null ? 1 : 4
+    let taken = () => 0
+    const onOpen = (socket: net.Socket) => {
+      taken = readSlowly(socket, READ_EVERY_MS / parts)
+      socket.on('error', () => {})
+    }
+    const target = certificate === null ? await startTcp(onOpen) : await startTls(certificate, onOpen)
+    const env: Record<string, string> = certificate === null ? {} : { NODE_EXTRA_CA_CERTS: certificate.certFile }
+    const proxy = await startSlow(target.url, {}, env)
+    const client = connect(proxy.port)
+    let answer = ''
+    client.on('data', (bytes) => (answer += bytes.toString('latin1')))
+    client.write(`POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: ${SIZE}\r\n\r\n`)
+    client.write(BODY)
+    await until('enough was read', () => taken() >= READS * parts || answer !== '')
+    expect(answer).toBe('')
+  },
+)
 
 test('a client that takes nothing is cut off, and the log says that it was the client', {
   timeout: 60_000,

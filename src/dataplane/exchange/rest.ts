@@ -1,6 +1,8 @@
 /**
  * The rest of a request whose answer is complete already: it still goes to a target that stays on the line for it, and what
  * little comes after that has left is read and dropped, since the answer has promised the client that its connection stays.
+ * More than a little ends the connection unannounced: the head of the answer has gone out before anybody could know, and to read an upload
+ * for nobody would cost both sides more than a new connection.
  * It stands in the place of the exchange on both sides, and tells it once when it is over.
  */
 import type { Plane } from '../plane.ts'
