@@ -19,16 +19,10 @@ export interface ListenerPlan {
   readonly tls: { readonly cert: string; readonly key: string } | null
 }
 
-/** A listener as one worker opens it. */
-export interface WorkerListener extends ListenerPlan {
-  /** Descriptors of sockets that listen there already, and are this worker's from now on; without any it opens one of its own. */
-  readonly inherited: readonly number[]
-}
-
 export interface WorkerStart {
   readonly index: number
   readonly memory: SharedMemory
-  readonly listeners: readonly WorkerListener[]
+  readonly listeners: readonly ListenerPlan[]
   /** False where the platform has no SO_REUSEPORT; then there is one worker only. */
   readonly reusePort: boolean
   readonly limits: LimitsPlan
@@ -74,8 +68,16 @@ export interface Difference {
 }
 
 export type ToWorker =
-  /** `ports` of the listeners; null for the first worker of the process: it finds them out, and nobody may listen where it opens a socket. */
-  | { readonly type: 'listen'; readonly ports: readonly number[] | null }
+  /**
+   * `ports` of the listeners; null for the first worker of the process: it finds them out, and nobody may listen where it opens a socket.
+   * `inherited` are for each listener the descriptors of sockets that listen there already, and are this worker's from now on; where there are
+   * none it opens one of its own.
+   */
+  | {
+      readonly type: 'listen'
+      readonly ports: readonly number[] | null
+      readonly inherited: readonly (readonly number[])[]
+    }
   | { readonly type: 'prepare'; readonly delta: TableDelta }
   /** Lend the samples of requests; answered under the same number. */
   | { readonly type: 'sample'; readonly id: number }

@@ -43,8 +43,7 @@ port.on('message', (message: ToWorker) => {
   else if (message.type === 'sample') {
     send({ type: 'sampled', id: message.id, samples: plane.samples.lend() })
   } else if (message.type === 'drain') drain(message.deadlineMs, message.isShared)
-  else
-    open(message.ports).catch(({ code = '', message }: NodeJS.ErrnoException) => send({ type: 'fault', code, message }))
+  else open(message).catch(({ code = '', message }: NodeJS.ErrnoException) => send({ type: 'fault', code, message }))
 })
 
 function drain(deadlineMs: number, isShared: readonly boolean[]): void {
@@ -124,15 +123,16 @@ function sweepClients(): void {
   if (sweep(plane.clients, plane.time.nowMs)) setImmediate(sweepClients)
 }
 
-async function open(known: readonly number[] | null): Promise<void> {
+async function open({ ports: known, inherited }: Extract<ToWorker, { readonly type: 'listen' }>): Promise<void> {
+  const socketsOf = (at: number) => inherited[at] ?? []
   const listeners = start.listeners.map((plan, at) => ({ ...plan, port: known?.[at] ?? plan.port }))
   if (known === null && start.reusePort) {
-    for (const plan of listeners) if (plan.inherited.length === 0) await checkFree(plan)
+    for (const [at, plan] of listeners.entries()) if (socketsOf(at).length === 0) await checkFree(plan)
   }
   const ports: number[] = []
   const descriptors: number[][] = []
-  for (const plan of listeners) {
-    const opened = await openListener(plane, plan, start.reusePort)
+  for (const [at, plan] of listeners.entries()) {
+    const opened = await openListener(plane, plan, socketsOf(at), start.reusePort)
     servers.push(opened)
     const address = opened[0].address()
     ports.push(typeof address === 'object' && address !== null ? address.port : plan.port)

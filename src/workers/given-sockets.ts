@@ -11,6 +11,7 @@
  *
  * No two workers ever have the same descriptor: the first of them to end would close that of the other.
  */
+import { closeSync } from 'node:fs'
 
 /** Sockets of the listeners, in the order of the spec. */
 export class GivenSockets {
@@ -30,16 +31,38 @@ export class GivenSockets {
     this.#duplicate = duplicate
   }
 
-  /** Those of this worker, for each listener. */
+  /** Those of this worker, which it is to listen on now, for each listener. Throws what `duplicate` throws. */
   of(worker: number): number[][] {
     const duplicate = this.#duplicate
+    const mine = this.#descriptors.map((all) => all.filter((_, at) => at % this.#workers === worker))
+    if (duplicate !== null) {
+      const shared = mine.map((own, at) => {
+        const all = this.#descriptors[at]
+        return own.length > 0 || all.length === 0 ? own : [all[worker % all.length]]
+      })
+      return duplicates(shared, duplicate)
+    }
     const isFirst = !this.#served.has(worker)
     this.#served.add(worker)
-    return this.#descriptors.map((all) => {
-      const mine = all.filter((_, at) => at % this.#workers === worker)
-      if (duplicate === null) return isFirst ? mine : []
-      const shared = mine.length > 0 || all.length === 0 ? mine : [all[worker % all.length]]
-      return shared.map(duplicate)
-    })
+    return isFirst ? mine : mine.map(() => [])
+  }
+}
+
+/** A duplicate of each, or of none: those that are made in vain are closed, since it may be for want of descriptors. */
+function duplicates(
+  descriptors: readonly (readonly number[])[],
+  duplicate: (descriptor: number) => number,
+): number[][] {
+  const made: number[] = []
+  try {
+    return descriptors.map((all) =>
+      all.map((descriptor) => {
+        made.push(duplicate(descriptor))
+        return made.at(-1)!
+      }),
+    )
+  } catch (error) {
+    for (const descriptor of made) closeSync(descriptor)
+    throw error
   }
 }

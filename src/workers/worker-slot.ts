@@ -124,10 +124,16 @@ export class WorkerSlot {
     return this.drained || !this.#mustAcknowledge
   }
 
-  /** Lets it accept connections; `ports` as in messages.ts. */
-  listen(ports: readonly number[] | null): void {
+  /** Lets it accept connections; as in messages.ts. */
+  listen(ports: readonly number[] | null, inherited: readonly (readonly number[])[]): void {
     this.#mustAcknowledge = true
-    this.tell({ type: 'listen', ports })
+    this.tell({ type: 'listen', ports, inherited })
+  }
+
+  /** Ends it, since it cannot have its listeners. */
+  refuse(fault: Error & { code: string }): void {
+    this.fault ??= fault
+    void this.end('start', 'cannot open its listeners: ' + fault.message)
   }
 
   tell(message: ToWorker): void {
@@ -223,8 +229,7 @@ export class WorkerSlot {
         this.#options.onDifference(message.difference)
         return
       case 'fault':
-        this.fault ??= Object.assign(new Error(message.message), { code: message.code })
-        void this.end('start', 'cannot open its listeners: ' + message.message)
+        this.refuse(Object.assign(new Error(message.message), { code: message.code }))
     }
     this.#options.onTurn()
   }

@@ -12,9 +12,9 @@ import type { Clock } from '../clock.ts'
 import { inWords } from '../config/duration.ts'
 import { CutCount, type End } from '../cuts.ts'
 import type { Lookup } from '../dataplane/lookups/lookups.ts'
-import type { Difference, ListenerPlan, WorkerListener, WorkerStart } from '../dataplane/messages.ts'
+import type { Difference, ListenerPlan, WorkerStart } from '../dataplane/messages.ts'
 import type { Lent } from '../dataplane/samples.ts'
-import { TurnoutError } from '../errors.ts'
+import { isTurnoutError, TurnoutError } from '../errors.ts'
 import { lossField } from '../metrics/counters.ts'
 import { CELL, type SharedMemory, WORKER_FIELDS } from '../metrics/layout.ts'
 import { WholeState } from '../table/build.ts'
@@ -111,7 +111,7 @@ export class Workers {
     await this.#unlessAborted(signal, async () => {
       // The first one finds out what port 0 became, so it goes ahead.
       for (let index = 0; index < this.#options.count && this.#fault === null; index++) {
-        if (wasHeld) this.#slots[index].listen(this.#ports)
+        if (wasHeld) this.#listen(this.#slots[index])
         else this.#slots.push(this.#spawn(index, 0, null))
         if (index === 0) await this.#untilAll(() => this.#slots[0].listening)
       }
@@ -159,9 +159,7 @@ export class Workers {
   }
 
   #spawn(index: number, losses: number, lostMs: number | null): WorkerSlot {
-    const { memory, clock, heapMb, onLog, onDifference, ...options } = this.#options
-    const given = options.sockets?.of(index) ?? []
-    const listeners = options.listeners.map((plan, at): WorkerListener => ({ ...plan, inherited: given[at] ?? [] }))
+    const { memory, clock, heapMb, listeners, onLog, onDifference, ...options } = this.#options
     const lookups = [...this.#lookups.values()]
     const start: WorkerStart = { ...options.start, index, memory, lookups, delta: this.#whole.delta, listeners }
     return new WorkerSlot({
@@ -173,12 +171,22 @@ export class Workers {
       onLog,
       onDifference,
       onStarted: (slot) => {
-        if (!this.#isHeld) slot.listen(this.#ports)
+        if (!this.#isHeld) this.#listen(slot)
       },
       onListening: (slot, ports) => this.#onListening(slot, ports),
       onGone: (slot, blame) => this.#onGone(slot, blame),
       onTurn: () => this.#wakeAll(),
     })
+  }
+
+  /** Sockets are given only here: a worker that has got no thread, or was lost before, would take them along, and nobody would accept from them. */
+  #listen(slot: WorkerSlot): void {
+    try {
+      slot.listen(this.#ports, this.#options.sockets?.of(slot.index) ?? [])
+    } catch (error) {
+      if (!isTurnoutError(error)) throw error
+      slot.refuse(error)
+    }
   }
 
   #onListening(slot: WorkerSlot, ports: readonly number[]): void {

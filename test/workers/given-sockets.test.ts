@@ -1,4 +1,5 @@
 /** Which worker gets which of the sockets that were there before it. */
+import { fstatSync, openSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { GivenSockets } from '../../src/workers/given-sockets.ts'
 
@@ -27,6 +28,18 @@ test('sockets that stay here are given as duplicates, again and again, and share
   ])
   expect(from).toEqual([10, 30, 11, 30, 10, 30, 10, 30])
   expect(new GivenSockets([[10, 11, 12]], 2, (descriptor) => descriptor + 100).of(0)).toEqual([[110, 112]])
+})
+
+test('where there is no descriptor left for one of its duplicates, those that were made are closed again', () => {
+  const made: number[] = []
+  const sockets = new GivenSockets([[10], [11], [12]], 1, (descriptor) => {
+    if (descriptor === 12) throw new Error('there is none left')
+    made.push(openSync('/dev/null', 'r'))
+    return made.at(-1)!
+  })
+  expect(() => sockets.of(0)).toThrow('there is none left')
+  expect(made).toHaveLength(2)
+  for (const descriptor of made) expect(() => fstatSync(descriptor)).toThrow('EBADF')
 })
 
 test('without any, every worker opens its own', () => {

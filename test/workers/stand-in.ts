@@ -28,11 +28,11 @@ export interface TestWorkers {
 
 /** Starts workers with one service; they are ended with the test. */
 export async function startWorkers(
-  options: { readonly count?: number; readonly clock?: Clock } & Partial<Pick<WorkersOptions, 'heapMb'>> & {
+  options: { readonly count?: number; readonly clock?: Clock } & Partial<Pick<WorkersOptions, 'heapMb' | 'sockets'>> & {
       readonly tls?: WorkersOptions['listeners'][number]['tls']
     } = {},
 ): Promise<TestWorkers> {
-  const { count = 1, clock = systemClock, heapMb = 128, tls = null } = options
+  const { count = 1, clock = systemClock, heapMb = 128, tls = null, sockets } = options
   const url = 'http://127.0.0.1:1'
   const loaded = parseSpec(JSON.stringify({ services: { shop: service({ blue: [url] }) } }), {
     env: {},
@@ -49,6 +49,7 @@ export async function startWorkers(
     clock,
     heapMb,
     listeners: [{ host: '127.0.0.1', port: 0, tls }],
+    ...(sockets && { sockets }),
     start: {
       reusePort: process.platform === 'linux',
       limits: planLimits(spec.limits),

@@ -8,7 +8,7 @@
 import net from 'node:net'
 import type tls from 'node:tls'
 import { WORKER_FIELD } from '../../metrics/layout.ts'
-import type { ListenerPlan, WorkerListener } from '../messages.ts'
+import type { ListenerPlan } from '../messages.ts'
 import type { Plane } from '../plane.ts'
 import { loadTls } from '../socket/secure.ts'
 import { KEEP_ALIVE } from '../socket/socket.ts'
@@ -23,8 +23,13 @@ export const HANDSHAKE_MS = 5
  * Opens a listener, or takes over the sockets that it has been given; resolves with a server for each socket once it accepts. Rejects with
  * the system's error (EADDRINUSE …).
  */
-export async function openListener(plane: Plane, plan: WorkerListener, reusePort: boolean): Promise<net.Server[]> {
-  const { host, port, inherited } = plan
+export async function openListener(
+  plane: Plane,
+  plan: ListenerPlan,
+  inherited: readonly number[],
+  reusePort: boolean,
+): Promise<net.Server[]> {
+  const { host, port } = plan
   if (inherited.length === 0) return [await openServer(plane, plan, { host, port, reusePort })]
   return Promise.all(inherited.map((fd) => openServer(plane, plan, { fd })))
 }
