@@ -36,10 +36,13 @@ setEnvironmentData(ZERO_KEY, wallAtZeroMs)
 /** Below this the wall clock was not set, but kept right, and rounding. */
 export const SHIFT_MS_MIN = 1_000
 
-/** How far the wall clock was set since the process began, in ms: what steady time lacks to be wall time now. */
-export function wallShiftMs(clock: Clock): number {
+/**
+ * How far the wall clock was set since the process began, in ms: what steady time lacks to be wall time now. It stays what it was, `lastMs`, until
+ * the clock is set again: two clocks of whole milliseconds are now one apart and now not.
+ */
+export function wallShiftMs(clock: Pick<Clock, 'nowMs' | 'steadyMs'>, lastMs = 0): number {
   const shiftMs = clock.nowMs() - clock.steadyMs()
-  return Math.abs(shiftMs) < SHIFT_MS_MIN ? 0 : shiftMs
+  return Math.abs(shiftMs - lastMs) < SHIFT_MS_MIN ? lastMs : shiftMs
 }
 
 /** What a timer of Node can hold, 24.8 days; one of more would end at once. */

@@ -19,10 +19,13 @@ type Routed = ReadonlyMap<string, ServiceSpec>
 /** Publishes what was changed. */
 export class ChangeEvents {
   readonly #publish: (event: NewEvent) => void
+  readonly #isOwed: (service: string) => boolean
   readonly #routed = new Map<string, ServiceSpec>()
 
-  constructor(publish: (event: NewEvent) => void) {
+  /** `isOwed` says of a service whether it is served still otherwise than it is stored. */
+  constructor(publish: (event: NewEvent) => void, isOwed: (service: string) => boolean) {
     this.#publish = publish
+    this.#isOwed = isOwed
   }
 
   /** Says that these services are served otherwise than before, which is stored and told later. */
@@ -33,8 +36,19 @@ export class ChangeEvents {
   /** Tells a change of these services that is stored and served; what a rollout has come to it tells itself. */
   made(change: Audited, options: ChangeOptions, made: Made): void {
     if (change.kind !== 'rollout') this.#publish(eventOf(change, options, made, this.#routed))
-    // All that was not stored is stored with it.
-    this.#routed.clear()
+    this.#settle()
+  }
+
+  /** Tells what another process has changed, whatever it was. */
+  takenOver({ revision, epoch }: Pick<Snapshot, 'revision' | 'epoch'>): void {
+    const message = `revision ${revision} of another process was taken over from the store`
+    this.#publish({ type: 'change', service: null, message, data: { revision, epoch, kind: 'reload' } })
+    this.#settle()
+  }
+
+  /** Forgets of what is stored by now, or was given up, how it was before. */
+  #settle(): void {
+    for (const name of this.#routed.keys()) if (!this.#isOwed(name)) this.#routed.delete(name)
   }
 }
 
@@ -78,14 +92,6 @@ function splitsOf(made: Made, routed: Routed): Record<string, { before: Weights;
   }
   return Object.fromEntries(found)
 }
-
-/** The event of what another process has changed, whatever it was. */
-export const takenOver = ({ revision, epoch }: Pick<Snapshot, 'revision' | 'epoch'>): NewEvent => ({
-  type: 'change',
-  service: null,
-  message: `revision ${revision} of another process was taken over from the store`,
-  data: { revision, epoch, kind: 'reload' },
-})
 
 function wordsOf(change: Audited, services: readonly string[]): string {
   switch (change.kind) {

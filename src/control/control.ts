@@ -22,7 +22,7 @@ import { RouteOwners } from '../config/route-owners.ts'
 import { hostsOf, hostsOfChange, LEARN_MS, servicesAt } from '../names/target-hosts.ts'
 import { applyChange, type ChangeTools, type Resolved } from './apply.ts'
 import { type Audited, auditOf, isWritten, owedShift } from './audit.ts'
-import { ChangeEvents, takenOver } from './change-events.ts'
+import { ChangeEvents } from './change-events.ts'
 import { expectCondition } from './condition.ts'
 import type { ControlDeps, RunningControl } from './deps.ts'
 import { createDrains, type Drains } from './drains.ts'
@@ -95,7 +95,7 @@ class Writer implements RunningControl {
       (seen) => this.#take(seen),
     )
     this.#drains = createDrains(clock, this.publish)
-    this.#changes = new ChangeEvents(this.publish)
+    this.#changes = new ChangeEvents(this.publish, (name) => this.#keeper.owed.has(name))
     this.#follower = new Follower(clock, () => this.#lookBeside())
   }
 
@@ -186,7 +186,7 @@ class Writer implements RunningControl {
     const { content: before, snapshot: present } = this.#state
     expectCondition(present, change, options)
     const content = applyChange(before, await this.#resolved(change), clock.steadyMs(), this.#tools)
-    const owed = options.atOnce === true ? [...this.#keeper.owed.keys()] : []
+    const owed = options.atOnce === true ? touchedBy(change)!.filter((name) => this.#keeper.owed.has(name)) : []
     const changed = [...new Set(changedNames(before, content, touchedBy(change)).concat(owed))]
     const unread = this.#deps.lookupFaults?.(before.services, content.services, changed) ?? []
     const faults = [...this.#routes.faults(content.services, changed), ...unread]
@@ -285,7 +285,7 @@ class Writer implements RunningControl {
       this.#keeper.tellNotTaken(error)
       throw error
     }
-    this.publish(takenOver(this.snapshot()))
+    this.#changes.takenOver(this.snapshot())
   }
 
   async #adopt(loaded: Loaded, observed: Content['observed']): Promise<void> {

@@ -12,8 +12,8 @@
  *   done stays done, and traffic does not go back to yesterday. It is mended at once where several instances share it (fallen.ts), else by
  *   the next change; until then a restart would go back.
  * - What of the document cannot be served is kept here as it was stored, and goes with the document when that is written anew.
- * - What every worker has before the store is *owed*: it goes with the next change. What is owed by a rollout that another instance drives by
- *   now is disowned: only who drives it would store it.
+ * - What every worker has before the store is *owed*: it is stored by that change alone, so that this has its line and its revision, unless the
+ *   whole document is. What is owed by a rollout that another instance drives by now is disowned: only who drives it would store it.
  * - Deadlines are steady time inside and wall time in the store; once somebody has set the clock, the next write brings
  *   those of every service along. Where nobody else has the store, that is one of its own (`moved`); of several instances
  *   each has a clock of its own.
@@ -21,12 +21,11 @@
 import type { Logger } from 'pino'
 import { untilFree } from '../busy.ts'
 import type { Change, Snapshot } from '../change.ts'
-import { type Clock, SHIFT_MS_MIN, wallShiftMs } from '../clock.ts'
+import { type Clock, wallShiftMs } from '../clock.ts'
 import { equalJson, mapEntries, own, withEntries } from '../config/record.ts'
 import { isTurnoutError, TurnoutError } from '../errors.ts'
 import type { AuditEntry, Commit, Position, Store, StoredContent, StoredDocument } from '../store/store.ts'
 import { observedMovedBy } from '../table/deadlines.ts'
-import type { ServiceObserved } from '../table/status.ts'
 import type { NewEvent } from './events.ts'
 import { Fallen } from './fallen.ts'
 import { restorable } from './history.ts'
@@ -35,7 +34,7 @@ import { besides, type Loaded, loadedFrom } from './loaded.ts'
 import { soundObserved } from './observe.ts'
 import { Moved, Reach, reasonOf } from './reach.ts'
 import { type Content, NOTHING } from './reconcile.ts'
-import { withDeadline, written } from './written.ts'
+import { rewritten, withDeadline, written, writtenObserved } from './written.ts'
 
 /** Messages that are remembered so that none is told again and again. */
 const TOLD_MAX = 100
@@ -106,6 +105,11 @@ export class Keeper {
       )
   }
 
+  /** What steady time lacks now to be wall time. */
+  get #wallShiftMs(): number {
+    return wallShiftMs(this.#deps.clock, this.#shiftMs)
+  }
+
   get #nextRevision(): number {
     return Math.max(this.#position.revision, this.#fallen.at?.revision ?? 0) + 1
   }
@@ -113,16 +117,24 @@ export class Keeper {
   /** The revision that this change will have, and those of all services then. */
   next(
     present: Loaded['revisions'],
-    { before, after, names }: Pick<Written, 'before' | 'after' | 'names'>,
+    moved: Pick<Written, 'after' | 'names'>,
   ): Pick<Snapshot, 'revision' | 'revisions'> {
     const revision = this.#nextRevision
-    // A store that has lost the document gets the whole of it.
-    const all = this.#fallen.at === null ? names : Object.keys({ ...before.services, ...after.services })
+    const all = [...this.#writtenWith(moved, this.#wallShiftMs)]
     const revisions = withEntries(
       present,
-      all.map((name) => [name, own(after.services, name) && revision]),
+      all.map((name) => [name, own(moved.after.services, name) && revision]),
     )
     return { revision, revisions }
+  }
+
+  /** The services that are written with a change of these: also what stands in the store otherwise than here, and what the clock was set for. */
+  #writtenWith({ after, names }: Pick<Written, 'after' | 'names'>, shiftMs: number): ReadonlySet<string> {
+    // A store that has lost the document gets the whole of it.
+    if (this.#fallen.at !== null) return new Set([...names, ...Object.keys(after.services)])
+    const further = [...this.#raw.keys()].filter((name) => Object.hasOwn(after.services, name))
+    const shifted = shiftMs === this.#shiftMs ? [] : withDeadline(after)
+    return new Set([...names, ...[...further, ...shifted].filter((name) => !this.#owed.has(name))])
   }
 
   /** The whole of what is stored; `accept` makes it the present document. */
@@ -155,11 +167,7 @@ export class Keeper {
 
   async #loaded(document: StoredDocument, present: Content, revisions: Loaded['revisions']): Promise<Loaded> {
     const base = await this.#base.base()
-    return loadedFrom(
-      document,
-      { content: { ...present, base }, revisions, raw: this.#raw },
-      wallShiftMs(this.#deps.clock),
-    )
+    return loadedFrom(document, { content: { ...present, base }, revisions, raw: this.#raw }, this.#wallShiftMs)
   }
 
   /** Tells, once for each reason, that what somebody else has written cannot be served here. */
@@ -169,7 +177,7 @@ export class Keeper {
 
   /** A revision as it can be made the present one. */
   revision(revision: number, content: Content): Promise<Pick<Content, 'services' | 'intents'>> {
-    return restorable(this.#deps.store, revision, content, wallShiftMs(this.#deps.clock))
+    return restorable(this.#deps.store, revision, content, this.#wallShiftMs)
   }
 
   /** Says that this is the present document now. */
@@ -205,10 +213,8 @@ export class Keeper {
 
   /** Writes a change. Rejects with `Moved` when the store does not stand where it should, else with `store_unavailable`. */
   async commit({ before, after, names, audit, named = {} }: Written): Promise<void> {
-    const shiftMs = wallShiftMs(this.#deps.clock)
-    const further = [...this.#raw.keys()].filter((name) => Object.hasOwn(after.services, name))
-    const shifted = shiftMs === this.#shiftMs ? [] : withDeadline(after)
-    const all = new Set([...names, ...further, ...shifted])
+    const shiftMs = this.#wallShiftMs
+    const all = this.#writtenWith({ after, names }, shiftMs)
     const commit = {
       ...audit,
       releaseLast: after.releases.last,
@@ -222,7 +228,7 @@ export class Keeper {
       }
     }, 'writing')
     this.#fallen.end()
-    this.#owed.clear()
+    for (const name of all) this.#owed.delete(name)
     this.#shiftMs = shiftMs
     this.#raw = new Map([...this.#raw].filter(([name]) => !all.has(name)))
   }
@@ -241,38 +247,29 @@ export class Keeper {
       const served = Object.keys(after.services).map((name) => [name, written(after, name, shiftMs)!] as const)
       return store.replace(this.#fallen.at, { ...commit, revision, services: Object.fromEntries([...gone, ...served]) })
     }
-    const services = [...names].map((name) => {
-      const was = written(before, name, this.#shiftMs)
-      const isSame = shiftMs === this.#shiftMs && before.intents[name] === after.intents[name]
-      const is = written(after, name, shiftMs, isSame ? was : null)
-      return [name, { before: this.#raw.get(name) ?? was, after: is }] as const
-    })
-    return store.commit(this.#position, { ...commit, services: Object.fromEntries(services) })
+    const services = rewritten({ ...before, shiftMs: this.#shiftMs }, { ...after, shiftMs }, names, this.#raw)
+    return store.commit(this.#position, { ...commit, services })
   }
 
   /** How far the clock was set since deadlines were stored, in ms, and of which services there are any; null where nothing is to be done. */
   moved(content: Content): { readonly movedMs: number; readonly names: readonly string[] } | null {
-    const movedMs = wallShiftMs(this.#deps.clock) - this.#shiftMs
-    if (Math.abs(movedMs) < SHIFT_MS_MIN || this.#deps.store.fleet !== null) return null
-    const names = withDeadline(content)
+    const movedMs = this.#wallShiftMs - this.#shiftMs
+    if (movedMs === 0 || this.#deps.store.fleet !== null) return null
+    const names = withDeadline(content).filter((name) => !this.#owed.has(name))
     return names.length === 0 ? null : { movedMs, names }
   }
 
   /** What the process before this one has seen, also while that lives if `isHeir`. */
   async observed(isHeir: boolean): Promise<Content['observed']> {
-    const shiftMs = wallShiftMs(this.#deps.clock)
+    const shiftMs = this.#wallShiftMs
     return mapEntries(soundObserved(await this.#deps.store.observed(isHeir)), (seen) => observedMovedBy(seen, -shiftMs))
   }
 
   /** Stores what was seen of these services, for the process after this one. */
   async saveObserved(observed: Content['observed'], names: Iterable<string>): Promise<void> {
-    const shiftMs = wallShiftMs(this.#deps.clock)
-    const entries = [...names].map((name): [string, ServiceObserved | null] => {
-      const seen = own(observed, name)
-      return [name, seen === undefined ? null : observedMovedBy(seen, shiftMs)]
-    })
+    const seen = writtenObserved(observed, names, this.#wallShiftMs)
     const { clock, store } = this.#deps
-    await this.#reach.run(() => untilFree(clock, () => store.saveObserved(Object.fromEntries(entries))), 'writing')
+    await this.#reach.run(() => untilFree(clock, () => store.saveObserved(seen)), 'writing')
   }
 
   /** Tells when another live process uses the store too. */

@@ -52,9 +52,31 @@ test('a change of another service that comes first brings them along', async () 
   set(DAY_MS)
   await make(split(1, 1, 'other'))
   expect(await store.revisions(1)).toMatchObject([{ change: { kind: 'split' } }])
+  // Whoever read the service before reads another deadline now.
+  expect(control.snapshot().revisions).toEqual({ shop: 4, other: 4 })
+  expect((await store.load()).services['shop'].revision).toBe(4)
   await control.close()
   expect(await leftMs(store, clock.nowMs())).toBe(HOLD_MS)
 })
+
+test.for([2_000, 1_000, -2_000])(
+  'two clocks of whole milliseconds, of which one was set by %i ms, are now one apart and now not, and what is changed is stored alone',
+  async (byMs) => {
+    const { control, set, make, advance, store } = await held()
+    set(byMs)
+    await advance(LOOK_MS)
+    for (const flicker of [1, -1, -1, 1]) {
+      set(flicker)
+      const { revisions } = control.snapshot()
+      const { revision } = await make(split(10 + flicker, 1, 'other'))
+      expect(control.snapshot().revisions).toEqual({ ...revisions, other: revision })
+      const { services } = await store.load()
+      expect(services['shop'].revision).toBe(revisions['shop'])
+      await advance(LOOK_MS)
+      expect(control.snapshot().revision, 'nothing by itself').toBe(revision)
+    }
+  },
+)
 
 test('nothing is written where there is no deadline, or the clock was only kept right', async () => {
   const { control, set, advance, make } = await held()

@@ -242,6 +242,85 @@ describe('a way back', () => {
     expect(control.unstored()).toEqual([])
   })
 
+  describe('and a release, which workers have before the store,', () => {
+    const held: Change = {
+      kind: 'hold',
+      services: ['other'],
+      hold: { id: 'h', forMs: 60_000, only: 'all', queueMax: 10, bytesMax: 1_000 },
+    }
+    const released: Change = { kind: 'release', services: ['other'] }
+    const release = (control: RunningControl) => control.change(released, { actor: 'test', force: true, atOnce: true })
+
+    /** Both are routed, shop and other, and neither is stored; the store is back, at revision 5 with a third service. */
+    async function routed() {
+      const started = await start()
+      const { control, make, fault } = started
+      await make(put(shop({}, 'other.test'), 'other'))
+      await make(put(shop({}, 'third.test'), 'third'))
+      await make(forward)
+      await make(held)
+      fault.failing = away()
+      await codeOf(() => goBack(control))
+      await codeOf(() => release(control))
+      fault.failing = null
+      return started
+    }
+
+    test('are stored by themselves, each with its line, its event and its revision, and not with what is changed of others', async () => {
+      const { control, make, inner } = await routed()
+      const told = control.events().length
+      const { revisions } = control.snapshot()
+      expect(await make(split(1, 1, 'third'))).toMatchObject({ revision: 6 })
+      expect(control.unstored()).toEqual(['shop', 'other'])
+      expect(control.snapshot().revisions).toEqual({ ...revisions, third: 6 })
+      const { services } = await inner.load()
+      expect(services['shop'].spec).toMatchObject({ split: { blue: 50, green: 50 } })
+      expect(services['other'].intent).toMatchObject({ hold: { id: 'h' } })
+
+      expect(await release(control)).toMatchObject({ revision: 7, changed: true })
+      expect(control.unstored()).toEqual(['shop'])
+      expect(await goBack(control)).toMatchObject({ revision: 8, changed: true })
+      expect(control.unstored()).toEqual([])
+      const lines = (await inner.revisions(3)).map(({ revision, change }) => [revision, change.kind, change.service])
+      expect(lines).toEqual([
+        [8, 'shift', 'shop'],
+        [7, 'release', 'other'],
+        [6, 'split', 'third'],
+      ])
+      expect(control.snapshot().revisions).toEqual({ shop: 8, other: 7, third: 6 })
+      const changes = control.events().slice(told)
+      expect(
+        changes
+          .filter(({ type }) => type === 'change')
+          .map(({ data }) => [data['revision'], data['kind'], data['splits']]),
+      ).toEqual([
+        [6, 'split', { third: { before: { blue: 100, green: 0 }, after: { blue: 1, green: 1 } } }],
+        [7, 'release', undefined],
+        [8, 'shift', { shop: { before: { blue: 50, green: 50 }, after: { blue: 100, green: 0 } } }],
+      ])
+      // Who has read shop before does not bring the bad version back.
+      expect(await codeOf(() => make(put(), revisions['shop']))).toBe('stale_revision')
+      const after = await startControl({ store: inner })
+      expect(after.control.snapshot()).toEqual({ ...control.snapshot(), epoch: 1 })
+    })
+
+    test('are not stored with deadlines either, when somebody has set the clock', async () => {
+      const { control, make, inner, set, advance } = await routed()
+      await make({ kind: 'pool.state', service: 'third', pool: 'green', state: 'drain' })
+      set(86_400_000)
+      await advance(LOOK_MS)
+      await release(control)
+      await goBack(control)
+      const justBefore = async (kind: string) => {
+        const lines = await inner.revisions(100)
+        const [line] = lines.filter(({ change }) => change.kind === kind)
+        return (await inner.revision(line.revision - 1))!.services
+      }
+      expect((await justBefore('shift'))['shop'].spec).toMatchObject({ split: { blue: 50, green: 50 } })
+      expect((await justBefore('release'))['other'].intent).toMatchObject({ hold: { id: 'h' } })
+    })
+  })
+
   test('that is made again, since nobody knew that it was, leaves what people have set since', async () => {
     const { control, make } = await start()
     await make(forward)
