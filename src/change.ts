@@ -151,6 +151,8 @@ export interface ChangeOptions {
   readonly atOnce?: boolean
   /** Once this has aborted the change is not made any more, if it was not: what it aborts with is what the change is rejected with. */
   readonly unless?: AbortSignal
+  /** Called with the services before and after, each time that the change is judged; the last time is what came of it. */
+  readonly onJudged?: (before: Services, after: Services) => void
   /** Named values of the store that are written with a line of a rollout, at once or not at all. */
   readonly named?: Readonly<Record<string, string>>
   /** Ends the wait; what it aborts with is what the change is rejected with. */

@@ -93,9 +93,12 @@ export function createFile(
   }
   /** Applies and tells what the file has changed, and what of it has not been applied. */
   const told = async (services: Services, options: FileOptions): Promise<FileResult> => {
-    const before = control.snapshot().services
-    const result = await apply(services, options)
-    const after = result.dryRun?.services ?? control.snapshot().services
+    let [before, after] = [services, services]
+    // Others are made before and after it, which are not of this file.
+    const onJudged = (...judged: [Services, Services]) => {
+      ;[before, after] = judged
+    }
+    const result = await apply(services, { ...options, onJudged })
     const [others, named] = [{ ...after }, { ...after }]
     for (const name of Object.keys(after)) delete (Object.hasOwn(services, name) ? others : named)[name]
     return {

@@ -70,6 +70,7 @@ class Writer implements RunningControl {
   readonly #changes: ChangeEvents
   readonly #follower: Follower
   readonly unstored = (): readonly string[] => [...this.#keeper.owed.keys()]
+  readonly subscribe: Events['subscribe'] = (listener) => this.#events.subscribe(listener)
   readonly publish = (event: NewEvent): void => this.#events.publish(event)
   readonly followed = (): Followed => this.#follower.followed
   readonly disown = (): Promise<void> => this.#queue.run(() => this.#follow(true), true)
@@ -115,10 +116,6 @@ class Writer implements RunningControl {
 
   events(after?: number): readonly ControlEvent[] {
     return this.#events.list(after)
-  }
-
-  subscribe(listener: (event: ControlEvent) => void): () => void {
-    return this.#events.subscribe(listener)
   }
 
   async change(change: Change, options: ChangeOptions): Promise<ChangeResult> {
@@ -186,6 +183,7 @@ class Writer implements RunningControl {
     const { content: before, snapshot: present } = this.#state
     expectCondition(present, change, options)
     const content = applyChange(before, await this.#resolved(change), clock.steadyMs(), this.#tools)
+    options.onJudged?.(before.services, content.services)
     const owed = options.atOnce === true ? touchedBy(change)!.filter((name) => this.#keeper.owed.has(name)) : []
     const changed = [...new Set(changedNames(before, content, touchedBy(change)).concat(owed))]
     const unread = this.#deps.lookupFaults?.(before.services, content.services, changed) ?? []

@@ -1,0 +1,66 @@
+/** Config files that are applied while others are: one after the other, and each is told what has come of its own. */
+import { expect, test } from 'vitest'
+import type { FileResult } from '../../src/change.ts'
+import type { Services } from '../../src/config/schema.ts'
+import { createFile } from '../../src/control/config-file.ts'
+import { fragileStore, gate, shop, split, startControl } from './stand-in.ts'
+
+const FIRST: Services = { shop: shop(), other: shop({}, 'other.test') }
+/** Two people have changed the first file, each another place of it. */
+const ONE: Services = { ...FIRST, shop: shop({ balance: 'random' }) }
+const TWO: Services = { ...FIRST, other: shop({ balance: 'random', debugHeaders: true }, 'other.test') }
+const THREE: Services = { ...TWO, third: shop({}, 'third.test') }
+
+async function start() {
+  const { store, inner, fault } = fragileStore()
+  const { control, make } = await startControl({ store })
+  const file = createFile(control, false)
+  await file.start(FIRST)
+  const apply = (services: Services) => file.applyText(JSON.stringify({ services }), {}, { actor: 'test' })
+  const steps: (() => Promise<unknown>)[] = [
+    () => apply(ONE),
+    () => make(split(60, 40)),
+    () => apply(TWO),
+    () => file.reload(THREE),
+  ]
+  return { control, inner, fault, steps }
+}
+
+test('files that are applied at once, by hand and by a signal, beside a change of the API, end as one after the other, and each is told its own', async () => {
+  const inOrder = await start()
+  const expected: unknown[] = []
+  for (const step of inOrder.steps) expected.push(await step())
+
+  const atOnce = await start()
+  const { promise, open } = gate()
+  atOnce.fault.gate = promise
+  const all = atOnce.steps.map((step) => step())
+  open()
+  const results = await Promise.all(all)
+  expect(results).toEqual(expected)
+  expect(atOnce.control.snapshot()).toEqual(inOrder.control.snapshot())
+  expect(await atOnce.inner.revisions(100)).toEqual(await inOrder.inner.revisions(100))
+
+  const [one, , two, three] = results as FileResult[]
+  const places = ({ changes, kept }: FileResult) => [changes, kept].map((all) => all.map(({ pointer }) => pointer))
+  expect(places(one)).toEqual([['/services/shop/balance'], []])
+  // The second file does not have what the first has brought; what was changed by the API is nothing that a file has said.
+  const other = ['/services/other/balance', '/services/other/debugHeaders']
+  expect(places(two)).toEqual([[...other, '/services/shop/balance'], ['/services/shop/split']])
+  expect(places(three)).toEqual([['/services/third'], ['/services/shop/split']])
+  expect(atOnce.control.snapshot().services).toEqual({
+    ...THREE,
+    shop: shop({ split: { blue: 60, green: 40 } }),
+  })
+  expect([one.revision, two.revision, three.revision]).toEqual([2, 4, 5])
+})
+
+test('of files that are applied at once one that is refused takes nothing of the others along', async () => {
+  const { control, steps } = await start()
+  const [apply] = steps
+  const file = createFile(control, false)
+  const refused = file.applyText(JSON.stringify({ services: { shop: FIRST['shop'] } }), {}, { actor: 'test' })
+  const results = await Promise.allSettled([refused, apply(), file.reload(TWO)])
+  expect(results.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'fulfilled'])
+  expect(control.snapshot().services).toEqual(TWO)
+})
