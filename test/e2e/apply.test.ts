@@ -101,6 +101,43 @@ test('applying a file does not say that it runs now where others have changed wh
   expect(await weights()).toEqual({ blue: 90, green: 10 })
 })
 
+test('applying a file after a restore to what it does not say tells in words what of it was kept, and by a dry run and a diff, too', async () => {
+  const { proxy, text, weights } = await startSplit()
+  const edited = text({ balance: 'random' })
+  await call(proxy, 'PUT', '/v1/services/shop/split', { weights: { blue: 25, green: 75 } })
+  const { revision } = await call<{ revision: number }>(proxy, 'GET', '/v1/services')
+  expect((await applied(proxy, edited, {}, ['apply', '--force'])).code).toBe(0)
+  expect(await weights()).toEqual({ blue: 90, green: 10 })
+
+  await call(proxy, 'POST', `/v1/revisions/${revision}/restore`)
+  const places = [
+    ['shop.balance', '  runs "least-request"', '  file "random"'],
+    ['shop.split', '  runs {"blue":25,"green":75}', '  file {"blue":90,"green":10}'],
+  ]
+  const kept = [
+    'the file differs from what runs, which was changed by others since the file was applied, and is kept:',
+    ...places.flat().map((line) => `  ${line}`),
+    'with --force the file wins.',
+  ].map((line) => `turnout: ${line}\n`)
+  const outcome = { code: 0, err: kept.join('') }
+  expect(await applied(proxy, edited, {}, ['apply', '--dry-run'])).toMatchObject(outcome)
+  expect((await applied(proxy, edited, {}, ['diff'])).out.split('\n').slice(0, -1)).toEqual(
+    places.flatMap(([place, ...values]) => [
+      `${place} (kept: changed by others since the file was applied)`,
+      ...values,
+    ]),
+  )
+  const plain = await applied(proxy, edited)
+  expect(plain).toMatchObject(outcome)
+  expect(plain.out).toContain('was so already')
+  expect(await weights()).toEqual({ blue: 25, green: 75 })
+  // What the file says anew is applied, and only of the rest it is told that it was kept.
+  const again = await applied(proxy, text({ balance: 'hash' }))
+  expect([again.code, again.err.match(/shop\.\w+/g)]).toEqual([0, ['shop.split']])
+  expect((await applied(proxy, text({ balance: 'hash' }), {}, ['apply', '--force'])).err).toBe('')
+  expect(await weights()).toEqual({ blue: 90, green: 10 })
+})
+
 test('with force the file wins wherever it differs, and leaves services alone that it never had', async () => {
   const { proxy, text, weights } = await startSplit()
   await call(proxy, 'PUT', '/v1/services/shop/split', { weights: { blue: 25, green: 75 } })

@@ -207,6 +207,22 @@ test('a switch ends stickiness to the old pool, and back returns every browser t
   expect((await ask(proxy.port, { headers: { ...BROWSER, cookie: blue } })).body).toBe('green')
 })
 
+test('a service that is removed and made again is another one: what was signed for the first is honoured no more', async () => {
+  const proxy = await startHalves()
+  const cookies = await Promise.all(Array.from({ length: 20 }, () => visitorOf(proxy.port, 'blue')))
+  const { spec } = await call<{ spec: object }>(proxy, 'GET', '/v1/services/shop')
+  await call(proxy, 'DELETE', '/v1/services/shop')
+  await call(proxy, 'PUT', '/v1/services/shop', { ...spec, split: { blue: 10, green: 90 } })
+  const answers = await Promise.all(cookies.map((cookie) => ask(proxy.port, { headers: { ...BROWSER, cookie } })))
+  expect(answers.map((answer) => answer.body)).toContain('green')
+  for (const [n, answer] of answers.entries()) {
+    const cookie = cookieOf(answer) ?? ''
+    expect(cookie.split('~')[1], 'the same visitor').toBe(cookies[n].split('~')[1])
+    const again = await ask(proxy.port, { headers: { ...BROWSER, cookie } })
+    expect([again.body, cookieOf(again)]).toEqual([answer.body, undefined])
+  }
+})
+
 test('no cookie of ours stands beside an answer that shared caches may keep, and the next other answer brings it', async () => {
   const target = await startUpstream((request, response) => {
     response.setHeader('set-cookie', 'session=1')
