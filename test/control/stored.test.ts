@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { packed } from '../../src/control/stored.ts'
+import { Archive } from '../../src/rollout/archive.ts'
 import { memoryStore } from '../../src/store/memory.ts'
 import { sqliteStore } from '../../src/store/sqlite.ts'
 import { NOWHERE, type Store, type StoredContent } from '../../src/store/store.ts'
@@ -31,14 +32,27 @@ async function storeOf(
 const told = ({ control }: Awaited<ReturnType<typeof startControl>>): string[] =>
   control.events().flatMap(({ type, message }) => (type === 'store' ? [message] : []))
 
+/** With a hold, maintenance, a rollout in its first step, and a rule by a file. */
+const UNDER_WAY = 'layout-2-under-way'
+
 interface Answered {
   readonly revision: number
   readonly services: { readonly name: string; readonly spec: object; readonly status: object }[]
   readonly audit: object[]
   readonly revisions: Readonly<Record<string, object>>
+  readonly rollouts?: readonly { readonly id: string; readonly state: string }[]
 }
 
-describe.each(['layout-1', 'layout-1-allotment'])('a store of an earlier version (%s)', (name) => {
+/** Ends the rollouts that were under way. */
+async function goBack({ control, make }: Pick<Awaited<ReturnType<typeof startControl>>, 'control' | 'make'>) {
+  for (const [service, { trial }] of Object.entries(control.snapshot().status)) {
+    if (trial === undefined) continue
+    const { rollout = '', before = {} } = trial
+    await make({ kind: 'shift', service, weights: before, before, trial: null, ends: 'back', rollout })
+  }
+}
+
+describe.each(['layout-1', 'layout-1-allotment', UNDER_WAY])('a store of an earlier version (%s)', (name) => {
   const answered = JSON.parse(readFileSync(join(FIXTURES, `${name}.json`), 'utf8')) as Answered
 
   async function start() {
@@ -54,7 +68,7 @@ describe.each(['layout-1', 'layout-1-allotment'])('a store of an earlier version
     const { control, store } = await start()
     const { revision, services, status } = control.snapshot()
     expect(revision).toBe(answered.revision)
-    expect(Object.keys(services)).toEqual(answered.services.map((one) => one.name))
+    expect(Object.keys(services).sort()).toEqual(answered.services.map((one) => one.name).sort())
     for (const one of answered.services) {
       expect(services[one.name]).toEqual(one.spec)
       expect(status[one.name]).toMatchObject(one.status)
@@ -69,11 +83,39 @@ describe.each(['layout-1', 'layout-1-allotment'])('a store of an earlier version
     for (const [revision, services] of Object.entries(answered.revisions)) {
       expect((await control.revision(Number(revision)))?.services, `revision ${revision}`).toEqual(services)
     }
+    await goBack({ control, make })
     for (const [revision, services] of Object.entries(answered.revisions)) {
       await make({ kind: 'restore', from: Number(revision) })
       expect(control.snapshot().services, `revision ${revision}`).toEqual(services)
     }
   })
+
+  if (name === UNDER_WAY)
+    test('has what was under way: who waits, who sees a page, who is tried, and the rollouts', async () => {
+      const { control, make, store } = await start()
+      const { held, away, tried } = control.snapshot().status
+      expect(held.hold).toMatchObject({ only: 'writes', queueMax: 7 })
+      expect(away.maintenance?.sinceMs).toBeGreaterThan(0)
+      expect(tried.trial).toMatchObject({ pool: 'green', before: { blue: 100, green: 0 } })
+      const archive = new Archive(store, () => true)
+      const open = await archive.read()
+      const kept = [...open, ...archive.ended('tried')].map(({ rollout }) => rollout)
+      expect(kept).toMatchObject(answered.rollouts!.map(({ id, state }) => ({ id, state })))
+      expect(kept.map(({ state }) => state)).toEqual(['shifting', 'rolledBack'])
+      expect(tried.trial!.rollout).toBe(open[0].rollout.id)
+      await expect(make(split(1, 1, 'tried'))).rejects.toThrow('A rollout of tried is running.')
+
+      await goBack({ control, make })
+      await make({ kind: 'release', services: ['held'] })
+      await make({ kind: 'maintenance', service: 'away', on: false })
+      const { services, status } = control.snapshot()
+      expect(services['tried'].split).toEqual({ blue: 100, green: 0 })
+      expect([status['tried'].trial, status['held'].hold, status['away'].maintenance]).toEqual([
+        undefined,
+        undefined,
+        undefined,
+      ])
+    })
 
   test('gives out no release again that it has given out', async () => {
     const { make, control } = await start()
