@@ -138,6 +138,19 @@ export function livePoolsOf({ before, to }: Pick<Rollout, 'before' | 'to'>): str
   return Object.keys(before).filter((pool) => pool !== to && before[pool] > 0)
 }
 
+/** The most that one look counts: ten times what is between two. A process that stood still, or could keep nothing, has watched nothing meanwhile. */
+export const LOOK_COUNTS_MS_MAX = 1_000
+
+/** Time in ms that was watched up to a look. */
+export function watchedMs({ lookedAtMs }: Rollout, nowMs: number): number {
+  return Math.min(LOOK_COUNTS_MS_MAX, Math.max(0, nowMs - lookedAtMs))
+}
+
+/** The state itself, or the one that a pause or a hold goes back to. */
+export function activeOf({ state, resumesTo }: Rollout): Active {
+  return state === 'paused' || state === 'holding' ? resumesTo : (state as Active)
+}
+
 /** How long it goes on without a verdict before `onInsufficient` counts. */
 export function patienceMs({ policy, clockMs, patientFromMs = 0 }: Rollout): number {
   return policy.insufficientAfterMs - (clockMs - patientFromMs)

@@ -23,6 +23,7 @@ import {
   isLast,
   isOver,
   isTold,
+  LOOK_COUNTS_MS_MAX,
   patienceMs,
   type RolloutEvent,
   type Task,
@@ -37,8 +38,6 @@ import { Works } from './works.ts'
 
 /** How long a person waits for an answer while the store is away. */
 const VERB_MS = 5_000
-/** Longer than a look is ever late. */
-const SOON_MS = 1_000
 
 export interface RunningDeps extends JudgingDeps, KeepingDeps, WayBackDeps {
   readonly gates: Gates
@@ -164,7 +163,7 @@ export class Running {
     if (judging.harm !== this.kept.harm) this.kept = { ...this.kept, harm: judging.harm }
     this.#isLooking = true
     // What is missing is told to whoever soon has no more patience; before that nobody reads it, and it costs.
-    const isNear = outcome === 'insufficient' ? patienceMs(this.kept.rollout) <= SOON_MS : outcome !== 'pass'
+    const isNear = outcome === 'insufficient' ? patienceMs(this.kept.rollout) <= LOOK_COUNTS_MS_MAX : outcome !== 'pass'
     const reason = isNear ? sentenceOf(judging.finding, judging.verdict, this.kept, judging.given.told()) : ''
     const seen = (): void => {
       this.#isLooking = false

@@ -9,7 +9,7 @@
  * A rolling release drains the targets of a batch before its step moves, and replaces them after; its way back restores all that were begun.
  *
  * Within a state: `working` until its work (gates, warm-up, smoke tests, hooks) has passed; `moving` until every worker routes by the
- * new split; `watching` traffic. The clock of a step and of the bake runs only while watching in its own state.
+ * new split; `watching` traffic. The clock of a step and of the bake runs only while watching in its own state, and stands while nobody looks.
  *
  * Invariants, asserted at every step: the weight is 0, that of the present step or the one before, or 100 at the very end; a way back leads
  * to `before`; a rollback latches, and only its own end follows; what is over stays as it is. The end of work that is not
@@ -19,6 +19,7 @@
 import { type Plan, type Step, weightAt } from '../config/strategy.ts'
 import {
   type Active,
+  activeOf,
   type Effect,
   isOver,
   type Next,
@@ -27,6 +28,7 @@ import {
   type RolloutEvent,
   type State,
   type Work,
+  watchedMs,
 } from './rollout.ts'
 import { asks, asksAgain, hurried, mayHurry } from './schedule-asked.ts'
 import { assertSound } from './sound.ts'
@@ -178,11 +180,6 @@ function rolledBack(rollout: Rollout, event: RolloutEvent): Next {
   return { rollout: ended, effects: [{ type: 'notify', about: 'rolledBack' }] }
 }
 
-/** The state itself, or the one that it goes back to. */
-function activeOf({ state, resumesTo }: Rollout): Active {
-  return state === 'paused' || state === 'holding' ? resumesTo : (state as Active)
-}
-
 /** A verdict where nothing can advance. */
 function judge(rollout: Rollout, event: RolloutEvent, nowMs: number): Next {
   const looked = { ...rollout, lookedAtMs: nowMs }
@@ -202,7 +199,7 @@ function watch(rollout: Rollout, event: RolloutEvent, nowMs: number): Next {
     return stay({ ...looked, state: 'holding', resumesTo: rollout.state as Active, reason: event.reason })
   }
   if (rollout.phase !== 'watching') return stay(looked)
-  const counted = { ...looked, clockMs: rollout.clockMs + Math.max(0, nowMs - rollout.lookedAtMs) }
+  const counted = { ...looked, clockMs: rollout.clockMs + watchedMs(rollout, nowMs) }
   if (rollout.state === 'baking')
     return counted.clockMs >= rollout.policy.bakeMs ? run(counted, 'afterBake', { hurriedBy: null }) : stay(counted)
   return advance(counted, event)

@@ -147,9 +147,27 @@ describe('a step ends', () => {
 
   test('with its time, where time advances', () => {
     const driven = new Driven(started({ strategy: 'Canary10Percent5Minutes' })).toFirstStep()
-    expect(driven.look('insufficient', 299_999).where).toBe('shifting watching 10')
+    for (let second = 0; second < 299; second++) driven.look('insufficient', 1_000)
+    expect(driven.look('insufficient', 999).where).toBe('shifting watching 10')
     expect(driven.look('insufficient', 1).passed().moved().where).toBe('shifting watching 100')
     expect(driven.look('insufficient', 0).where).toBe('baking working 100')
+  })
+
+  test('not by time in which nobody has looked, such as that of a process that stood still; nor does the bake', () => {
+    const spec: StrategySpec = { strategy: 'canary', steps: [10], step: { forMs: 60_000 }, advance: 'time' }
+    const driven = new Driven(started(spec, { ...POLICY, bakeMs: 60_000 })).toFirstStep()
+    const hourMs = 3_600_000
+    const watched = (where: string) => {
+      expect(driven.look('insufficient', hourMs).where).toBe(where)
+      expect(driven.rollout.clockMs).toBe(1_000)
+      for (let second = 1; second < 60; second++) driven.look('insufficient', 1_000)
+    }
+    watched('shifting watching 10')
+    driven.passed().moved()
+    watched('shifting watching 95')
+    driven.passed()
+    watched('baking watching 95')
+    expect(driven.where).toBe('baking working 95')
   })
 
   test('when somebody promotes it, if the plan says so; it tells that it waits', () => {
