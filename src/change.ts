@@ -51,8 +51,8 @@ export type Change =
     }
   | { readonly kind: 'restore'; readonly from: number }
   /**
-   * What a rollout does: weights, and what is tried from now on. Its end, `done` or `back`, ends every pin as a switch does; after `done`
-   * going back leads to `before`.
+   * What a rollout does: weights, and what is tried from now on. Its end, `done` or `back`, ends every pin as a switch does, unless targets of
+   * one pool were replaced; after `done` going back leads to `before`.
    */
   | {
       readonly kind: 'shift'
@@ -153,6 +153,8 @@ export interface ChangeOptions {
   readonly unless?: AbortSignal
   /** Called with the services before and after, each time that the change is judged; the last time is what came of it. */
   readonly onJudged?: (before: Services, after: Services) => void
+  /** Called when nothing can refuse the change any more, just before the workers are given it; a change that is tried again calls it again. */
+  readonly onWay?: () => void
   /** Named values of the store that are written with a line of a rollout, at once or not at all. */
   readonly named?: Readonly<Record<string, string>>
   /** Ends the wait; what it aborts with is what the change is rejected with. */

@@ -124,7 +124,8 @@ export function holdRoutes(app: FastifyInstance, deps: AdminDeps): void {
   })
 }
 
-const RELEASED = 'The requests go on all the same. Release once more when the store is back, so that it has that too.'
+const RELEASED =
+  'The requests go on all the same, and that is stored by itself as soon as it can be; a restart before that would hold again.'
 
 /** Releases at once. */
 export const release = (

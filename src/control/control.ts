@@ -43,6 +43,7 @@ import { type Seen, Sightings } from './sightings.ts'
 import { createSlots } from './slots.ts'
 import { changedNames, State, type Step } from './state.ts'
 import { touchedBy } from './touched.ts'
+import { Upkeep } from './upkeep.ts'
 import { createWaiting, type Waiting } from './waiting.ts'
 
 /** Changes that may wait for their turn; the next one is refused with `overloaded`. */
@@ -68,6 +69,7 @@ class Writer implements RunningControl {
   readonly #drains: Drains
   readonly #sightings: Sightings
   readonly #changes: ChangeEvents
+  readonly #upkeep: Upkeep
   readonly #follower: Follower
   readonly unstored = (): readonly string[] => [...this.#keeper.owed.keys()]
   readonly subscribe: Events['subscribe'] = (listener) => this.#events.subscribe(listener)
@@ -97,7 +99,13 @@ class Writer implements RunningControl {
     )
     this.#drains = createDrains(clock, this.publish)
     this.#changes = new ChangeEvents(this.publish, (name) => this.#keeper.owed.has(name))
-    this.#follower = new Follower(clock, () => this.#lookBeside())
+    this.#upkeep = new Upkeep({
+      ...{ store, queue: this.#queue, keeper: this.#keeper },
+      content: () => this.#state.content,
+      follow: () => this.#follow(),
+      make: (change, content, names, options) => this.#make(change, content, names, options),
+    })
+    this.#follower = new Follower(clock, () => this.#upkeep.look())
   }
 
   async start(): Promise<void> {
@@ -160,18 +168,19 @@ class Writer implements RunningControl {
 
   async #change(change: Change, options: ChangeOptions): Promise<ChangeResult> {
     options.unless?.throwIfAborted()
-    if (options.atOnce === true) await this.#route(change)
+    if (options.atOnce === true) await this.#route(change, options)
     return whileMoved(() => this.#attempt(change, options))
   }
 
   /** Brings a change into every worker that is stored only then; whatever cannot be served throws. */
-  async #route(change: Change): Promise<void> {
+  async #route(change: Change, options?: ChangeOptions): Promise<void> {
     const { content: before, snapshot } = this.#state
     const content = applyChange(before, await this.#resolved(change), this.#deps.clock.steadyMs(), this.#tools)
     const changed = changedNames(before, content, touchedBy(change))
     if (changed.length === 0) return
-    await this.#commit(this.#state.prepare(snapshot, content, changed))
+    await this.#commit(this.#state.prepare(snapshot, content, changed), options)
     this.#keeper.owe(before, changed, change)
+    if (options !== undefined) this.#upkeep.note(change, options)
     this.#changes.routed(before.services, changed)
     this.#deps.routed?.(change, snapshot.revision)
   }
@@ -180,6 +189,8 @@ class Writer implements RunningControl {
     const { clock, names, traffic = () => null } = this.#deps
     // What is refused or found to be so already is judged by what others have written, too. Without a store, by what we have.
     await this.#follow().catch(() => {})
+    // What others have written may have taken its place.
+    if (options.atOnce === true) await this.#route(change, options)
     const { content: before, snapshot: present } = this.#state
     expectCondition(present, change, options)
     const content = applyChange(before, await this.#resolved(change), clock.steadyMs(), this.#tools)
@@ -214,6 +225,8 @@ class Writer implements RunningControl {
     changed: readonly string[],
     options: ChangeOptions,
   ): Promise<ChangeResult> {
+    // It may have been overtaken while others were followed.
+    options.unless?.throwIfAborted()
     const { content: before, snapshot: present } = this.#state
     const startedMs = this.#deps.clock.monotonicMs()
     const moved = { before, after: content, names: changed }
@@ -224,7 +237,7 @@ class Writer implements RunningControl {
       this.#state.discard(step)
       throw error
     })
-    await this.#commit(step)
+    await this.#commit(step, options)
     const appliedInMs = this.#deps.clock.monotonicMs() - startedMs
     const made = { revision: next.revision, epoch: step.snapshot.epoch, appliedInMs }
     this.#changes.made(change, options, { ...made, ...moved })
@@ -236,10 +249,11 @@ class Writer implements RunningControl {
     return { ...change, ...(await this.#keeper.revision(change.from, this.#state.content)) }
   }
 
-  async #commit(step: Step): Promise<void> {
+  async #commit(step: Step, options?: Pick<ChangeOptions, 'onWay'>): Promise<void> {
     const { snapshot } = step
     const names = [...step.places.keys()]
     const seenAnew = step.content.observed !== this.#state.content.observed
+    options?.onWay?.()
     await this.#deps.commitTables(step.delta)
     this.#state.commit(step)
     this.#routes.settle(snapshot.services, names)
@@ -254,21 +268,6 @@ class Writer implements RunningControl {
     if (names.size === 0) return
     await this.#commit(this.#state.prepare(snapshot, { ...content, observed }, [...names]))
     for (const event of events) this.publish(event)
-  }
-
-  /** A store over a network may be silent for seconds: what is urgent here does not wait for its answer that nothing has moved. */
-  async #lookBeside(): Promise<void> {
-    if (this.#deps.store.fleet !== null && (await this.#keeper.isInStep())) return
-    await this.#queue.run(() => this.#look(), true)
-  }
-
-  /** Follows other processes, and the clock where somebody has set it: the next process reads deadlines by the one on the wall. */
-  async #look(): Promise<void> {
-    await this.#follow()
-    const { content } = this.#state
-    const moved = this.#keeper.moved(content)
-    if (moved === null) return
-    await this.#make({ kind: 'clock', movedMs: moved.movedMs }, content, moved.names, { actor: 'turnout' })
   }
 
   /** Takes over what another process has written, if there is any. Rejects when it cannot, which is told. */

@@ -95,13 +95,13 @@ export class Keeper {
     return this.#owed
   }
 
-  /** Throws `conflict` when one of these services is to be stored first as it is served. */
+  /** Throws `store_unavailable` when one of these services is to be stored first as it is served. */
   assertNotOwed(names: readonly string[]): void {
     const name = names.find((each) => this.#owed.has(each))
     if (name !== undefined)
       throw new TurnoutError(
-        'conflict',
-        `A rollout of ${name} goes back, which is stored by itself; or it was released while the store was away, which is once it is released again.`,
+        'store_unavailable',
+        `What is served of ${name} is not stored yet, since the store was away: it is by itself as soon as the store can be written. Until then nothing else of it is changed.`,
       )
   }
 

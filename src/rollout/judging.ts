@@ -2,7 +2,8 @@
  * The verdict on one rollout, fed from the counters of this process.
  *
  * Batches end by the clock alone (metrics/batches.ts): whoever ended one because a failure has come would make no fair bet (VERDICT.md 4).
- * A step begins before its split is on its way to the workers: answers of the step before count no more from then on.
+ * A step begins just before its split is on its way to the workers: answers of the step before count no more from then on. As long as that is
+ * refused, the step before is judged on.
  */
 import type { Control } from '../change.ts'
 import type { Clock } from '../clock.ts'
@@ -130,8 +131,9 @@ export class Judging {
     return step
   }
 
-  /** A step begins: what the workers count from now on, and the part of the traffic that the new version is given, in per cent. */
+  /** A step begins, if it has not: what the workers count from now on, and the part of the traffic that the new version is given, in per cent. */
   beginStep(step: number, weight: number): void {
+    if (step === this.#step) return
     Atomics.store(this.#deps.memory.cells, CELL.step + this.#slot, step)
     this.#step = step
     const harm = this.#feed.drop()

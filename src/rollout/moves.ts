@@ -6,6 +6,7 @@
  */
 import type { Control, PoolShift } from '../change.ts'
 import type { Clock } from '../clock.ts'
+import { own } from '../config/record.ts'
 import type { Trial } from '../table/types.ts'
 import type { Judging } from './judging.ts'
 import type { Kept } from './kept.ts'
@@ -91,20 +92,37 @@ export class Moves {
     ifMatch?: number,
   ): Promise<void> {
     const { judging, works } = this.#parts
+    const { control } = this.#deps
     const { rollout } = this.#kept
-    // From now on answers of the step before count no more, and those of the next are what comes.
-    judging.beginStep(trial?.step ?? 0, rollout.weight)
+    // Not before it is on its way: while it is refused, the step before goes on to be judged.
+    const onWay = () => this.#beginStep(trial, rollout.weight)
     const change = shiftOf(this.#kept, weights, trial, ends, pool)
     const how = ends === 'back' ? { force: true, atOnce: true } : { unless: works.overtaken }
-    await this.#deps.control.change(change, { actor: `rollout ${rollout.id}`, ifMatch, ...how })
+    try {
+      await control.change(change, { actor: `rollout ${rollout.id}`, ifMatch, onWay, ...how })
+    } catch (error) {
+      // One that was reported as failed and had happened after all is taken over like that of another process.
+      if (this.#servedStep === trial?.step) onWay()
+      throw error
+    }
+    onWay()
     // What is given from outside has no step on it: it counts only from where every worker routes by the new split.
     judging.given.beginStep(rollout.weight / 100, this.#deps.clock.steadyMs())
   }
 
-  /** What the workers are to count from now on: a new step. */
-  #nextTrial(): Trial {
+  /** Answers of the step before count no more, and those of this one are what comes; null: none is. */
+  #beginStep(trial: Trial | null, weight: number): void {
     const { judging, running } = this.#parts
-    running.kept = { ...running.kept, step: judging.nextStep(running.kept.step) }
-    return trialOf(running.kept)
+    if (trial !== null) running.kept = { ...running.kept, step: trial.step }
+    judging.beginStep(trial?.step ?? 0, weight)
+  }
+
+  get #servedStep(): number | undefined {
+    return own(this.#deps.control.snapshot().status, this.#kept.service)?.trial?.step
+  }
+
+  /** What the workers are to count once it has begun: a new step. */
+  #nextTrial(): Trial {
+    return trialOf({ ...this.#kept, step: this.#parts.judging.nextStep(this.#kept.step) })
   }
 }

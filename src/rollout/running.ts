@@ -235,7 +235,7 @@ export class Running {
     await this.#keeping.keepFirst(next, line, isOvertaken).catch((error: unknown) => {
       throw notFollowed(error, this.kept.rollout)
     })
-    if (!isOvertaken()) this.kept = { ...next, harm: this.kept.harm }
+    if (!isOvertaken()) this.kept = { ...next, harm: this.kept.harm, step: this.kept.step }
   }
 
   /** Keeps its end before it is told, since another may begin from then on; false when the process ends before. */

@@ -144,7 +144,7 @@ function assertStored({ control }: Parts): void {
   const [service] = control.unstored()
   if (service === undefined) return
   const what = `${service} was released, or a rollout of it goes back, and that is not stored yet`
-  throw new TurnoutError('conflict', `${what}. Release it once more when the store can be written, then upgrade.`)
+  throw new TurnoutError('conflict', `${what}. It is by itself as soon as the store can be written: upgrade then.`)
 }
 
 function offerOf(parts: Parts): ReturnType<Present['offer']> {

@@ -192,13 +192,43 @@ describe('a way back', () => {
     await control.observe([sick])
     expect(control.snapshot().services['shop'].split).toEqual({ blue: 100, green: 0 })
     fault.failing = null
-    expect(await codeOf(() => make(split(1, 1)))).toBe('conflict')
+    expect(await codeOf(() => make(split(1, 1)))).toBe('store_unavailable')
     expect(await goBack(control)).toMatchObject({ revision: 3, changed: true })
     expect(await inner.load()).toMatchObject({ services: { shop: { spec: { split: { blue: 100, green: 0 } } } } })
     expect((await inner.revisions(1))[0].change).toMatchObject({ kind: 'shift', ends: 'back' })
     expect(await inner.revision(2)).toMatchObject({ services: { shop: { spec: { split: { blue: 50, green: 50 } } } } })
     expect(await goBack(control)).toMatchObject({ changed: false })
     expect(await make(split(1, 1))).toMatchObject({ revision: 4 })
+  })
+
+  test('that nobody tries again is stored by itself once the store can be written, and so is whatever else was served first; by whom it was asked for', async () => {
+    const { control, make, fault, inner, advance } = await start()
+    await make({ kind: 'service.put', service: 'other', spec: shop({}, 'other.test') })
+    await make(forward)
+    const hold = { id: 'h', forMs: 60_000, only: 'all', queueMax: 10, bytesMax: 1_000 } as const
+    await make({ kind: 'hold', services: ['other'], hold })
+    fault.failing = away()
+    await codeOf(() => goBack(control))
+    const alice = { actor: 'alice', atOnce: true }
+    await codeOf(() => control.change({ kind: 'release', services: ['other'] }, alice))
+    await advance(5 * LOOK_MS)
+    expect(control.unstored()).toEqual(['shop', 'other'])
+    fault.failing = null
+    await advance(LOOK_MS)
+    expect(control.unstored()).toEqual([])
+    const { services } = await inner.load()
+    expect(services['shop']).toMatchObject({ spec: { split: { blue: 100, green: 0 } } })
+    expect(services['other'].intent).not.toHaveProperty('hold')
+    fault.failing = away()
+    const maintenance = { kind: 'maintenance', service: 'other', on: true } as const
+    expect(await codeOf(() => control.change(maintenance, alice))).toBe('store_unavailable')
+    fault.failing = null
+    await advance(LOOK_MS)
+    expect((await inner.revisions(1))[0]).toMatchObject({ actor: 'alice', change: maintenance })
+    const { revision } = control.snapshot()
+    await advance(5 * LOOK_MS)
+    expect(control.snapshot().revision).toBe(revision)
+    expect(await make(split(1, 1, 'other'))).toMatchObject({ changed: true })
   })
 
   test('that another process has made, and could not store, is followed by the workers once, and is left when it is stored', async () => {

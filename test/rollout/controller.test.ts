@@ -3,7 +3,7 @@ import { setImmediate } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import { TurnoutError } from '../../src/errors.ts'
 import { closeBatch, hurry } from '../../src/metrics/batches.ts'
-import { FIELD, laneOffset, SIDE, TRIAL, trialOffset } from '../../src/metrics/layout.ts'
+import { CELL, FIELD, laneOffset, SIDE, TRIAL, trialOffset } from '../../src/metrics/layout.ts'
 import type { Kept } from '../../src/rollout/kept.ts'
 import { memoryStore } from '../../src/store/memory.ts'
 import { type MovableClock, movableClock, SHOP } from '../admin/stand-in.ts'
@@ -55,6 +55,33 @@ test('one that another living process runs is shown, is left to it, and is taken
   expect(rollouts.list('shop')).toHaveLength(1)
   await rollouts.close()
   await first.rollouts.close()
+})
+
+test('while its next step is refused the present one is judged on, and what fails goes back', async () => {
+  const stood = await begun({ steps: [{ weight: 10, for: '1s', requests: 0 }, 50], advance: 'time' })
+  const { control, memory, rollouts, clock, events } = stood
+  const { slot } = control.snapshot().status['shop']
+  const change = control.change.bind(control)
+  let refused = 0
+  control.change = async (sent, options) => {
+    if (sent.kind !== 'shift' || sent.ends !== undefined) return change(sent, options)
+    refused++
+    throw new TurnoutError('conflict', 'Somebody has asked for that.')
+  }
+  await drivenUntil('it is refused again and again', async () => {
+    clock.move(100)
+    return refused === 3
+  })
+  // Workers count an answer only where its step is the present one (dataplane/trials.ts).
+  expect(memory.cells[CELL.step + slot]).toBe(trialOf(stood)?.step)
+  expect(events.filter((message) => message.includes('cannot be shifted to 50 %'))).toHaveLength(1)
+  await drivenUntil('it goes back', async () => {
+    if (memory.cells[CELL.step + slot] === trialOf(stood)?.step) await answerBoth(stood, 1, 0)
+    else clock.move(100)
+    return rollouts.running('shop') === null
+  })
+  expect(rollouts.list('shop')[0]).toMatchObject({ state: 'rolledBack', reason: expect.stringContaining('failed') })
+  expect(control.snapshot().services['shop'].split).toEqual({ blue: 95, green: 5 })
 })
 
 test('a process that is closed looks no more for the one that runs them, and takes nothing up', async () => {

@@ -88,6 +88,24 @@ test('a rolling release that goes forward waits for a store that is away, says s
   expect(urls.map(adminOf)).toEqual(['ready', 'ready'])
 })
 
+test('a rolling release waits for what was served first to be stored, and is not ended by it', async () => {
+  const release = await rolling()
+  const { rollouts, control, store, clock, goOn, events } = release
+  const maintenance = (on: boolean, atOnce: boolean) =>
+    control.change({ kind: 'maintenance', service: 'shop', on }, { actor: 'test', atOnce })
+  await maintenance(true, false)
+  const { commit } = store
+  store.commit = () => Promise.reject(away())
+  await expect(maintenance(false, true)).rejects.toMatchObject({ code: 'store_unavailable' })
+  goOn()
+  await moving(release, 'it waits', () => rollouts.running('shop')?.next?.waitsFor.includes('not stored yet') === true)
+  clock.move(2_000)
+  store.commit = commit
+  await moving(release, 'it is done', () => rollouts.running('shop') === null)
+  expect(rollouts.list('shop')[0].state).toBe('done')
+  expect(events.filter((message) => message.includes('waits:'))).toHaveLength(1)
+})
+
 test('aborted while it waits for the store, it goes back once that is there, and never gives the target its new version', async () => {
   const release = await rolling()
   const { rollouts, calls, goOn, goAway, comeBack, urls, adminOf, control } = release
