@@ -17,6 +17,7 @@ import { targetUrl } from '../config/target-url.ts'
 import { type Fault, TurnoutError } from '../errors.ts'
 import type { PoolIntent, ServiceIntent } from '../table/status.ts'
 import { withAllotments } from './allotments.ts'
+import { doneBy, isInPlace, mayMove, poolShiftAfter } from './ended.ts'
 import { withFallback } from './fallback.ts'
 import { held, released, underHold } from './holding.ts'
 import { maintained } from './maintaining.ts'
@@ -179,16 +180,22 @@ function shift(content: Content, change: Shift, nowMs: number, tools: ChangeTool
   if (isBegin && !sameWeights(splitOf(serviceNamed(content.services, service)), before)) {
     throw new TurnoutError('conflict', `The split of ${service} was changed just when its rollout was to begin.`)
   }
-  // Once it has ended the service is everybody's: whoever ends it again, since it was not known to have, moves nothing.
-  if (ends !== undefined && intentOf(content, service).trial === undefined) return content
-  const next = shiftPool(split(content, service, weights), change, nowMs, tools)
-  const { trial: tried, ...rest } = intentOf(next, service)
+  const spec = serviceNamed(content.services, service)
+  const present = intentOf(content, service)
+  if (!mayMove(present, change)) return content
+  const pool = poolShiftAfter(present, change)
+  const next = shiftPool(split(content, service, weights), { service, pool }, nowMs, tools)
+  const { trial: tried, done: _done, ...rest } = intentOf(next, service)
   const releases = new Issuer(next.releases)
+  const ended = isInPlace(present) ? undefined : ends
+  const release = ended === undefined ? rest.release : releases.next()
   const intent = {
     ...rest,
-    pools: ends === 'done' ? keptPools(rest.pools, change, nowMs) : rest.pools,
-    release: ends === undefined ? rest.release : releases.next(),
-    previous: ends === undefined ? rest.previous : ends === 'done' ? { weights: before, release: rest.release } : null,
+    pools: ended === 'done' ? keptPools(rest.pools, change, nowMs) : rest.pools,
+    release,
+    previous:
+      ended === undefined ? rest.previous : ended === 'done' ? { weights: before, release: rest.release } : null,
+    ...(ends === 'done' && { done: doneBy(change, release, present, spec) }),
     ...(trial === null ? {} : { trial: { ...trial, tried: tried?.tried ?? readyIn(rest.pools[trial.pool]), before } }),
   }
   if (equalJson(intent, intentOf(next, service))) return next
@@ -198,7 +205,12 @@ function shift(content: Content, change: Shift, nowMs: number, tools: ChangeTool
 const readyIn = ({ targets }: PoolIntent): string[] =>
   Object.entries(targets).flatMap(([url, { admin }]) => (admin === 'ready' ? [url] : []))
 
-function shiftPool(content: Content, { service, pool }: Shift, nowMs: number, tools: ChangeTools): Content {
+function shiftPool(
+  content: Content,
+  { service, pool }: Pick<Shift, 'service' | 'pool'>,
+  nowMs: number,
+  tools: ChangeTools,
+): Content {
   if (pool === undefined) return content
   const spec = serviceNamed(content.services, service)
   const { name, version = poolNamed(spec, service, pool.name).version, states = {} } = pool

@@ -12,6 +12,7 @@ import type { Change } from '../change.ts'
 import { mapNamed, own } from '../config/record.ts'
 import type { ServiceSpec } from '../config/schema.ts'
 import type { ServiceIntent } from '../table/status.ts'
+import { isInPlace } from './ended.ts'
 import { type Content, holdsOther, splitOf } from './reconcile.ts'
 import { touchedBy } from './touched.ts'
 
@@ -22,7 +23,8 @@ export function withFallback(before: Content, after: Content, change: Change): C
     const [was, old] = [own(before.services, name), own(before.intents, name)]
     if (now === old || was === undefined || old === undefined) return now
     const present = old.fallback ?? NONE
-    const next = fallbackAfter(present, was, after.services[name], change)
+    const ends = change.kind === 'shift' && !isInPlace(old) ? change.ends : undefined
+    const next = fallbackAfter(present, was, after.services[name], change.kind, ends)
     if (next.length === 0 && now.fallback === undefined) return now
     const { fallback: _fallback, ...rest } = now
     if (next.length === 0) return rest
@@ -39,13 +41,13 @@ function fallbackAfter(
   present: readonly string[],
   was: ServiceSpec,
   is: ServiceSpec,
-  change: Change,
+  kind: Change['kind'],
+  ends: 'done' | 'back' | undefined,
 ): readonly string[] {
   const [had, has] = [weighted(was), weighted(is)]
-  const ends = change.kind === 'shift' ? change.ends : undefined
-  if (change.kind === 'back' || ends === 'back') return NONE
+  if (kind === 'back' || ends === 'back') return NONE
   const left = had.filter((pool) => !has.includes(pool))
-  const switched = left.length > 0 && (change.kind === 'switch' || ends === 'done' || left.length === had.length)
+  const switched = left.length > 0 && (kind === 'switch' || ends === 'done' || left.length === had.length)
   const pools = switched ? left : present
   return pools.filter((pool) => !has.includes(pool) && holdsTheSame(was, is, pool))
 }

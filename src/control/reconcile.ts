@@ -108,11 +108,12 @@ export function reconcileService(
   remembered?: ServiceIntent,
 ): ServiceIntent {
   if (before === undefined) {
-    // A rollout that ran when it was remembered is long over, and so are a hold and maintenance.
+    // A rollout that ran, or was done, when it was remembered is long over, and so are a hold and maintenance.
     const {
       release,
       previous,
       trial: _trial,
+      done: _done,
       hold: _hold,
       maintenance: _maintenance,
       ...rest
@@ -131,7 +132,9 @@ export function reconcileService(
   const moved = !sameWeights(splitOf(before.spec), splitOf(spec))
   // The release is read after afterContent: when the pools hold something else now, `back` must not revive its pins.
   const previous = moved ? { weights: splitOf(before.spec), release: released.release } : released.previous
-  const next = { ...released, pools, previous: stillPossible(previous, spec) }
+  const { done, ...kept } = released
+  const isSettled = moved || Object.keys(before.spec.pools).some((name) => !Object.hasOwn(spec.pools, name))
+  const next = { ...kept, ...(done && !isSettled && { done }), pools, previous: stillPossible(previous, spec) }
   const same = pools === intent.pools && next.previous === intent.previous && released === intent
   return same ? intent : next
 }

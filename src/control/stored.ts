@@ -81,8 +81,13 @@ export function completed(
       )
     }
     // What a rollout has set apart stays so, what is held, and what is in maintenance: all go on after a restart.
-    const { trial, hold, maintenance } = intent
-    const kept = { ...(trial && { trial }), ...(hold && { hold }), ...(maintenance && { maintenance }) }
+    const { trial, done, hold, maintenance } = intent
+    const kept = {
+      ...(trial && { trial }),
+      ...(done && { done }),
+      ...(hold && { hold }),
+      ...(maintenance && { maintenance }),
+    }
     return [name, { ...reconcileService(spec, issuer, undefined, intent), ...kept }]
   })
   const [services, all] = [Object.fromEntries(specs), Object.fromEntries(intents)]
@@ -149,6 +154,13 @@ const isTrial = (value: unknown, pools: ServiceSpec['pools']): value is Trial =>
   (value['earlyCloseMs'] === undefined || isTime(value['earlyCloseMs'])) &&
   (value['asks'] === undefined || typeof value['asks'] === 'boolean') &&
   isListOf(value['failing'], (range) => Array.isArray(range) && range.length === 2 && range.every(isCount))
+const isDone = (value: unknown): value is NonNullable<ServiceIntent['done']> =>
+  isRecord(value) &&
+  typeof value['rollout'] === 'string' &&
+  isRelease(value['release']) &&
+  (value['pool'] === undefined || isVersioned(value['pool']))
+const isVersioned = (value: unknown): boolean =>
+  isRecord(value) && typeof value['name'] === 'string' && typeof value['version'] === 'string'
 const isHold = (value: unknown): value is Hold =>
   isRecord(value) &&
   typeof value['id'] === 'string' &&
@@ -169,7 +181,7 @@ const isWeights = (value: unknown): value is Record<string, number> =>
 type Whole<T> = { readonly [K in keyof Required<T>]: T[K] | undefined }
 
 function intentOf(stored: unknown, { pools: specs }: ServiceSpec, releases: Issuer, faults: string[]): ServiceIntent {
-  const { release, pools, previous, allotment, fallback, trial, hold, maintenance } = isRecord(stored)
+  const { release, pools, previous, allotment, fallback, trial, done, hold, maintenance } = isRecord(stored)
     ? stored
     : ({} as Json)
   const fault = <T>(what: string, value: T): T => {
@@ -185,6 +197,7 @@ function intentOf(stored: unknown, { pools: specs }: ServiceSpec, releases: Issu
     allotment: isHeld ? shares : allotment === undefined ? undefined : fault('allotment', undefined),
     fallback: isPools(fallback, specs) || fallback === undefined ? fallback : fault('fallback', undefined),
     trial: isTrial(trial, specs) || trial === undefined ? trial : fault('trial', undefined),
+    done: isDone(done) || done === undefined ? done : fault('done', undefined),
     hold: isHold(hold) || hold === undefined ? hold : fault('hold', undefined),
     maintenance:
       isMaintenance(maintenance) || maintenance === undefined ? maintenance : fault('maintenance', undefined),

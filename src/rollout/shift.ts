@@ -15,14 +15,12 @@ export function shiftOf(
   pool: PoolShift | undefined,
 ): Shift {
   const hurriedBy = rollout.hurriedBy ?? (isHurried ? rollout.by : null)
-  // Where nothing but targets of one pool changes, nobody's pin has to end.
-  const ended = isRolling(rollout) ? undefined : ends
   return {
     kind: 'shift',
     service,
     weights,
     trial,
-    ...(ended && { ends: ended }),
+    ...(ends && { ends }),
     before: rollout.before,
     rollout: rollout.id,
     ...(askedBy !== null && { askedBy }),

@@ -59,6 +59,8 @@ export class WayBack {
   async ease(kept: Kept): Promise<void> {
     const { clock } = this.#deps
     const { before, to } = kept.rollout
+    // It is back already, and the split is everybody's.
+    if (!this.#targets.areTried) return
     if (percentOf(this.#targets.spec?.split ?? {}, to) - percentOf(before, to) <= SMALL_PERCENT) return
     const untilMs = clock.monotonicMs() + EASE_MS_MAX
     let open: OpenGate | null = null

@@ -51,6 +51,14 @@ export interface ServiceIntent {
   fallback?: readonly string[]
   /** While a rollout is judged by traffic. */
   trial?: Trial
+  /** The rollout that was done last, as long as nobody has moved the split since (control/ended.ts). */
+  done?: {
+    readonly rollout: string
+    /** That of its last shift. */
+    readonly release: string
+    /** Where targets of one pool were replaced: the version that it had before. */
+    readonly pool?: { readonly name: string; readonly version: string }
+  }
   /** The last hold that was not released; it may have ended by itself. */
   hold?: Hold
   /** Absent while it is off. */

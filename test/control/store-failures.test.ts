@@ -231,6 +231,110 @@ describe('a way back', () => {
     expect(await make(split(1, 1, 'other'))).toMatchObject({ changed: true })
   })
 
+  test('overtakes a step that is about to be stored', async () => {
+    const inner = memoryStore()
+    let asked = () => {}
+    let answered: Promise<void> | null = null
+    const store = standInStore(inner, {
+      async position() {
+        asked()
+        await answered
+        return inner.position()
+      },
+    })
+    const { control, make } = await startControl({ store })
+    await make(put())
+    await make(forward)
+    const { promise, open } = gate()
+    const isAsked = gate()
+    asked = isAsked.open
+    answered = promise
+    const overtaken = new AbortController()
+    const onward = codeOf(() =>
+      control.change(shift({ blue: 1, green: 99 }, { trial }), { actor: 'test', unless: overtaken.signal }),
+    )
+    await isAsked.promise
+    overtaken.abort(new TurnoutError('conflict', 'it goes back'))
+    open()
+    expect(await onward).toBe('conflict')
+    expect(control.snapshot()).toMatchObject({ revision: 2, services: { shop: { split: { blue: 50, green: 50 } } } })
+  })
+
+  test('moves the traffic also after the last step of the same rollout, as long as nobody has moved it since', async () => {
+    const done = shift({ blue: 0, green: 100 }, { ends: 'done', standbyMs: 1_000 })
+    const backAfter = async (meanwhile: Change | null, rollout = 'r') => {
+      const before = await start()
+      await before.make(forward)
+      await before.make(done)
+      // Whoever takes it up knows of it from the store.
+      const { control, make } = await startControl({ store: before.inner })
+      if (meanwhile !== null) await make(meanwhile)
+      const { changed } = await control.change({ ...back, rollout }, { actor: 'test', force: true, atOnce: true })
+      return [changed, control.snapshot().services['shop'].split]
+    }
+    expect(await backAfter(null)).toEqual([true, { blue: 100, green: 0 }])
+    expect(await backAfter({ kind: 'rules', service: 'shop', rules: [] })).toEqual([true, { blue: 100, green: 0 }])
+    // The last step of another one.
+    expect(await backAfter(null, 'r-2')).toEqual([false, { blue: 0, green: 100 }])
+    const switched = { kind: 'switch', to: { shop: 'green' } } as const
+    expect(await backAfter(switched)).toEqual([false, { blue: 0, green: 100 }])
+    expect(await backAfter(split(1, 1))).toEqual([false, { blue: 1, green: 1 }])
+    const gone = { kind: 'pool.delete', service: 'shop', pool: 'blue' } as const
+    expect(await backAfter(gone)).toEqual([false, { green: 100 }])
+  })
+
+  test('is served all the while, also where the last step was reported as failed and is found in the store', async () => {
+    const { control, make, inner } = await start()
+    await make(forward)
+    const { commit } = inner
+    inner.commit = async (...what) => {
+      await commit.call(inner, ...what)
+      throw away()
+    }
+    expect(await codeOf(() => make(shift({ blue: 0, green: 100 }, { ends: 'done' })))).toBe('store_unavailable')
+    inner.commit = () => Promise.reject(away())
+    expect(await codeOf(() => goBack(control))).toBe('store_unavailable')
+    expect(control.snapshot().services['shop'].split).toEqual({ blue: 100, green: 0 })
+    inner.commit = commit
+    await goBack(control)
+    expect(await inner.load()).toMatchObject({ services: { shop: { spec: { split: { blue: 100, green: 0 } } } } })
+  })
+
+  test('and a last step of targets that are replaced end no pins, and made again they leave what people have set since', async () => {
+    const inPlace = { pool: 'blue', step: 1, targets: [BLUE, BLUE2] }
+    const weights = { blue: 100, green: 0 }
+    const states = { [BLUE]: 'maint' } as const
+    const done = shift(weights, { ends: 'done', standbyMs: 1_000, pool: { name: 'blue', version: '2.0' } })
+    const { control, make, target } = await start()
+    const blue = () => control.snapshot().services['shop'].pools['blue']
+    const release = () => control.snapshot().status['shop'].release
+    await make(split(90, 10))
+    await make(split(100, 0))
+    const { release: before, previous } = control.snapshot().status['shop']
+    await make(shift(weights, { trial: inPlace }))
+    const out = shift(weights, { ends: 'back', pool: { name: 'blue', states } })
+    await make(out)
+    expect(control.snapshot().status['shop']).toMatchObject({ release: before, previous })
+    await make({ kind: 'target.state', service: 'shop', pool: 'blue', target: BLUE, state: 'ready' })
+    expect(await make(out)).toMatchObject({ changed: false })
+    expect(target(BLUE).admin).toBe('ready')
+    await make(shift(weights, { trial: inPlace }))
+    await make(done)
+    expect(blue().version).toBe('2.0')
+    expect(control.snapshot().status['shop'].pools['blue'].keptUntilMs).toBeUndefined()
+    // Who goes back just after it has the version of before, too.
+    await make(shift(weights, { ends: 'back' }))
+    expect(blue().version).toBe('1.0')
+    await make(shift(weights, { trial: inPlace }))
+    await make(done)
+    const ended = release()
+    await make(split(50, 50))
+    expect(await make(done)).toMatchObject({ changed: false })
+    expect(await make(out)).toMatchObject({ changed: false })
+    expect(release()).toBe(ended)
+    expect(control.snapshot().services['shop'].split).toEqual({ blue: 50, green: 50 })
+  })
+
   test('that another process has made, and could not store, is followed by the workers once, and is left when it is stored', async () => {
     const { control, make, fault, deltas } = await start()
     await make(forward)

@@ -245,6 +245,17 @@ test('a way back to a pool of which nobody is healthy waits for nothing', async 
   expect(weightIn(stood)).toEqual({ blue: 95, green: 5 })
 })
 
+test('what is back already is not moved again, whatever people have set since', async () => {
+  const stood = await grown()
+  const { control, rollouts } = stood
+  const weights = { blue: 95, green: 5 }
+  const back = { kind: 'shift', service: 'shop', weights, trial: null, ends: 'back', before: weights } as const
+  await control.change({ ...back, rollout: 'r-1' }, { actor: 'test', force: true })
+  await control.change({ kind: 'split', service: 'shop', weights: { blue: 1, green: 9 } }, { actor: 'eve' })
+  await rollouts.command('shop', 'current', 'abort', 'bob')
+  expect(weightIn(stood)).toEqual({ blue: 1, green: 9 })
+})
+
 test('a target of weight 0 carries nothing of what goes back', async () => {
   const [one, rest] = ['http://127.0.0.1:3001', 'http://127.0.0.1:3009']
   const blue = { version: '1.0', targets: [one, rest], weights: { [rest]: 0 } }

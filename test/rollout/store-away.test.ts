@@ -106,6 +106,50 @@ test('a rolling release waits for what was served first to be stored, and is not
   expect(events.filter((message) => message.includes('waits:'))).toHaveLength(1)
 })
 
+/** Its last step is made, and is reported as failed when `end` is called. */
+async function endedUnheard(): Promise<Rolling & { end(): void }> {
+  const release = await rolling()
+  const { control } = release
+  const { promise: held, reject } = Promise.withResolvers<never>()
+  held.catch(() => {})
+  const change = control.change.bind(control)
+  let isMade = false
+  control.change = async (sent, options) => {
+    if (isMade || sent.kind !== 'shift' || sent.pool?.version === undefined) return change(sent, options)
+    await change(sent, options)
+    isMade = true
+    return held
+  }
+  release.goOn()
+  await moving(release, 'its last step is made', () => isMade)
+  return { ...release, end: () => reject(away()) }
+}
+
+test('the last step of a rolling release, made again since nobody knew that it was, leaves what people have set since', async () => {
+  const release = await endedUnheard()
+  const { control, rollouts, end } = release
+  const pools = { blue: { version: '3.0' } }
+  await control.change({ kind: 'service.patch', service: 'shop', patch: { pools } }, { actor: 'eve', force: true })
+  end()
+  await moving(release, 'it is done', () => rollouts.running('shop') === null)
+  expect(rollouts.list('shop')[0].state).toBe('done')
+  expect(control.snapshot().services['shop'].pools['blue'].version).toBe('3.0')
+})
+
+test('a rolling release that is aborted while its last step is on its way restores its targets, and the version', async () => {
+  const release = await endedUnheard()
+  const { control, rollouts, calls, end, urls, adminOf } = release
+  expect(control.snapshot().services['shop'].pools['blue'].version).toBe('2.0')
+  const aborted = rollouts.command('shop', 'current', 'abort', 'test')
+  await moving(release, 'it has gone back', () => rollouts.running('shop') === null)
+  await aborted
+  end()
+  expect(rollouts.list('shop')[0]).toMatchObject({ state: 'rolledBack', reason: 'aborted by test' })
+  expect(calls).toEqual(['update 0', 'update 1', 'undo 1', 'undo 0'])
+  expect(control.snapshot().services['shop'].pools['blue'].version).toBe('1.0')
+  expect(urls.map(adminOf)).toEqual(['ready', 'ready'])
+})
+
 test('aborted while it waits for the store, it goes back once that is there, and never gives the target its new version', async () => {
   const release = await rolling()
   const { rollouts, calls, goOn, goAway, comeBack, urls, adminOf, control } = release

@@ -185,6 +185,36 @@ test('an end is told once it is kept, from when on another can begin, and an abo
   expect(await rollouts.begin('shop', { to: 'green' }, 'bob')).toMatchObject({ id: 'r-2' })
 })
 
+test.each(['is made, and nobody knows yet', 'is made, and was reported as failed', 'waits to be made'])(
+  'an abort that comes while the last step %s brings the traffic back',
+  async (when) => {
+    const stood = await begun({ steps: [{ weight: 50, for: '1s', requests: 0 }], advance: 'time', bake: '1s' }, 50)
+    const { rollouts, control } = stood
+    const { promise: held, resolve: goOn } = Promise.withResolvers<void>()
+    const change = control.change.bind(control)
+    let isHeld = false
+    control.change = async (sent, options) => {
+      if (sent.kind !== 'shift' || sent.ends !== 'done') return change(sent, options)
+      const made = when === 'waits to be made' ? null : await change(sent, options)
+      isHeld = true
+      await held
+      if (when.endsWith('failed')) throw new TurnoutError('store_unavailable')
+      return made ?? change(sent, options)
+    }
+    await driven(stood, 'the last step is on its way', () => isHeld)
+    let answer: unknown
+    const aborted = rollouts.command('shop', 'current', 'abort', 'bob').then((told) => (answer = told))
+    await driven(stood, 'it is answered', () => answer !== undefined)
+    await aborted
+    expect(answer).toMatchObject({ reason: 'aborted by bob' })
+    expect(control.snapshot().services['shop'].split).toEqual({ blue: 95, green: 5 })
+    goOn()
+    await driven(stood, 'it has gone back', () => rollouts.running('shop') === null)
+    expect(rollouts.list('shop')[0]).toMatchObject({ state: 'rolledBack', reason: 'aborted by bob' })
+    expect(control.snapshot().services['shop'].split).toEqual({ blue: 95, green: 5 })
+  },
+)
+
 test('whoever was told that an abort is through can begin another at once', async () => {
   const stood = await begun()
   const { rollouts } = stood
