@@ -125,7 +125,7 @@ export function holdRoutes(app: FastifyInstance, deps: AdminDeps): void {
 }
 
 const RELEASED =
-  'The requests go on all the same, and that is stored by itself as soon as it can be; a restart before that would hold again.'
+  'The requests go on all the same. That is stored by itself as soon as it can be; a restart before that would hold again.'
 
 /** Releases at once. */
 export const release = (

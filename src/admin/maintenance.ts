@@ -51,7 +51,7 @@ export function maintenanceRoutes(app: FastifyInstance, deps: AdminDeps): void {
               deps,
               change,
               options,
-              'Visitors are served again all the same, and that is stored by itself as soon as it can be; after a restart before that it would be on again.',
+              'Visitors are served again all the same. That is stored by itself as soon as it can be; after a restart before that it would be on again.',
             ),
       )
       return { ...changedAnswer(reply, result), service, on }
