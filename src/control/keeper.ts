@@ -12,8 +12,8 @@
  *   done stays done, and traffic does not go back to yesterday. It is mended at once where several instances share it (fallen.ts), else by
  *   the next change; until then a restart would go back.
  * - What of the document cannot be served is kept here as it was stored, and goes with the document when that is written anew.
- * - What every worker has before the store is *owed*: it is stored by that change alone, so that this has its line and its revision, unless the
- *   whole document is. What is owed by a rollout that another instance drives by now is disowned: only who drives it would store it.
+ * - What every worker has before the store is *owed*: it is stored by that change, or by a look (upkeep.ts), alone, so that this has its line and its
+ *   revision, unless the whole document is. What is owed by a rollout that another instance drives by now is disowned: only who drives it would store it.
  * - Deadlines are steady time inside and wall time in the store; once somebody has set the clock, the next write brings
  *   those of every service along. Where nobody else has the store, that is one of its own (`moved`); of several instances
  *   each has a clock of its own.
