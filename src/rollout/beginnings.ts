@@ -3,6 +3,9 @@
  *
  * What one begins with is read twice: before the pool takes the version that was sent, so that nothing is changed for one that is refused, and
  * right before it begins, since others may have changed the service meanwhile.
+ *
+ * The process after this one finds all of a beginning or nothing: at the end what has not made its first shift is turned away, and the rest is waited
+ * for.
  */
 import type { Control } from '../change.ts'
 import type { Clock } from '../clock.ts'
@@ -20,6 +23,9 @@ import type { Wish } from './wish.ts'
 const UNDO_MS = 1_000
 /** A hook may be asked; as long as a switch waits for its pool. */
 const END_MS = 10_000
+
+const ENDED =
+  'Another process is about to run the rollouts, or this one ends, and none was begun: try again in a second.'
 
 /** One that runs, and may be about to end. */
 interface Ending {
@@ -39,7 +45,9 @@ export interface BeginningsDeps {
 export class Beginnings {
   readonly #deps: BeginningsDeps
   readonly #running: (service: string) => Ending | undefined
-  readonly #services = new Set<string>()
+  /** By service; each resolves once nothing of it is under way. */
+  readonly #underWay = new Map<string, Promise<void>>()
+  readonly #end = new AbortController()
 
   /** `running` tells of the one that runs. */
   constructor(deps: BeginningsDeps, running: (service: string) => Ending | undefined) {
@@ -49,33 +57,47 @@ export class Beginnings {
 
   /**
    * Begins one by `open`, once its pool has the version that was sent. When that fails, `undo` is waited for so long, and until it is done
-   * no other begins. Rejects as `keptOf` throws, as `open` does, and with `stale_revision`.
+   * no other begins. Once `ended` has aborted, `open` moves nothing. Rejects as `keptOf` throws, as `open` does, with `stale_revision`, and with
+   * `not_ready` at the end.
    */
   async begin<T>(
     service: string,
     asked: Asked,
     by: string,
-    open: (kept: Kept, ifMatch: number | undefined) => Promise<T>,
-    undo: () => Promise<unknown>,
+    open: (kept: Kept, ended: AbortSignal, ifMatch: number | undefined) => Promise<T>,
+    undo: (isWanted: () => boolean) => Promise<unknown>,
     ifMatch?: number,
   ): Promise<T> {
     // Whoever was told that traffic is back may begin another at once: the end of the last one is not far then.
     const last = this.#running(service)
     if (last !== undefined && isBack(last.kept.rollout)) await isWithin(END_MS, last.whenOver, this.#deps.clock)
+    const ended = this.#end.signal
+    ended.throwIfAborted()
     const { wish, rollout } = this.keptOf(service, asked, by)
-    this.#services.add(service)
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#underWay.set(service, promise)
     let undone: Promise<unknown> = Promise.resolve()
     try {
       const at = await this.#putVersion(service, asked, wish, by, ifMatch)
+      ended.throwIfAborted()
       const kept = this.keptOf(service, asked, by, rollout.id)
-      return await open(kept, at).catch(async (error: unknown) => {
-        undone = undo()
+      return await open(kept, ended, at).catch(async (error: unknown) => {
+        undone = undo(() => !ended.aborted)
         await isWithin(UNDO_MS, undone, this.#deps.clock)
         throw error
       })
     } finally {
-      void undone.then(() => this.#services.delete(service))
+      void undone.then(() => {
+        this.#underWay.delete(service)
+        resolve()
+      })
     }
+  }
+
+  /** Begins none any more; resolves when nothing of those that were about to begin is under way. */
+  async close(): Promise<void> {
+    this.#end.abort(new TurnoutError('not_ready', ENDED))
+    await Promise.all(this.#underWay.values())
   }
 
   /**
@@ -93,7 +115,7 @@ export class Beginnings {
       const message = `Rollout ${last.kept.rollout.id} of ${service} goes back and has not ended: its hook OnRollback, or targets that are restored, are waited for.`
       throw new TurnoutError('conflict', message)
     }
-    const isTaken = last !== undefined || (this.#services.has(service) && mine === undefined)
+    const isTaken = last !== undefined || (this.#underWay.has(service) && mine === undefined)
     if (isTaken || own(status, service)?.trial !== undefined) {
       throw new TurnoutError('conflict', `A rollout of ${service} is running.`)
     }

@@ -42,6 +42,7 @@ import { Running, type RunningDeps } from './running.ts'
 import { Shown } from './shown.ts'
 import { Standbys } from './standby.ts'
 import type { ToldRollout } from './told.ts'
+import { unreadOnce } from './unread.ts'
 
 export interface ControllerDeps extends BeginningsDeps {
   readonly memory: SharedMemory
@@ -74,21 +75,13 @@ export class Rollouts {
   readonly #reports: Reports
   readonly #outposts: Outposts
   readonly #shown: Shown
-  readonly #unread = new Set<string>()
-  #isClosed = false
 
   constructor(given: ControllerDeps) {
     const stillLeads = () => given.store.fleet?.stillLeads() ?? true
     const deps = { ...given, stillLeads }
     this.#deps = deps
     const isService = (name: string) => Object.hasOwn(deps.control.snapshot().services, name)
-    const unread = (what: string, err: unknown) => {
-      // Where it runs elsewhere it is read every two seconds.
-      if (!this.#unread.has(what))
-        deps.log.error({ err, what }, 'what is kept of rollouts cannot be read, and counts as lost')
-      this.#unread.add(what)
-    }
-    this.#archive = new Archive(deps.store, isService, unread)
+    this.#archive = new Archive(deps.store, isService, unreadOnce(deps.log))
     this.#beginnings = new Beginnings(deps, (service) => this.#running.get(service))
     this.#gates = new Gates(deps)
     this.#prometheus = new Prometheus(deps.find)
@@ -174,19 +167,19 @@ export class Rollouts {
     void followPassed(this.#deps, running)
   }
 
-  /** Begins a rollout, at this revision of the service only. Rejects with `conflict` while another runs, `not_found`, `invalid` and `stale_revision`. */
+  /** Begins a rollout, at this revision of the service only. Rejects with `conflict` while another runs, `not_found`, `invalid`, `stale_revision`, and `not_ready` once closed. */
   async begin(service: string, asked: Asked, by: string, ifMatch?: number): Promise<ToldRollout> {
     if (this.#elsewhere.isThere) throw new TurnoutError('conflict', `Nothing is begun here: ${THERE}.`)
-    const open = async (kept: Kept, at?: number) => {
+    const open = async (kept: Kept, ended: AbortSignal, at?: number) => {
       const running = this.#runningOf(kept)
-      await running.open(at)
+      await running.open(ended, at)
       this.#follow(running)
       this.#counts.ask(service, 'begin')
       return running.told()
     }
-    const undo = () => {
+    const undo = (isWanted: () => boolean) => {
       this.#reports.end(service)
-      return undoBegin(this.#deps, this.#archive, service, () => !this.#isClosed)
+      return undoBegin(this.#deps, this.#archive, service, isWanted)
     }
     return this.#beginnings.begin(service, asked, by, open, undo, ifMatch)
   }
@@ -252,14 +245,18 @@ export class Rollouts {
   }
 
   async close(): Promise<void> {
-    this.#isClosed = true
+    const whenNoneBegins = this.#beginnings.close()
+    const closeRunning = () => Promise.all([...this.#running.values()].map((running) => running.close()))
     this.#endPast()
     this.#endNews()
     this.#elsewhere.close()
     this.#looks.close()
     this.#outposts.close()
     this.#standbys.close()
-    await Promise.all([...this.#running.values()].map((running) => running.close()))
+    await closeRunning()
+    await whenNoneBegins
+    // Those that had made their first shift already.
+    await closeRunning()
     await this.#reports.close()
     await this.#gates.close()
     await this.#prometheus.close()

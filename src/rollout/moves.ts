@@ -4,7 +4,7 @@
  * A step is tried until it is done, or until a way back has overtaken it; a way back until it is done. The rollout is told when every worker
  * routes by the new split. What the workers are to count from then on has a number of its own, which is the next one.
  */
-import type { Control, PoolShift } from '../change.ts'
+import type { ChangeOptions, Control, PoolShift } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import { own } from '../config/record.ts'
 import type { Trial } from '../table/types.ts'
@@ -47,9 +47,9 @@ export class Moves {
     return this.#back.promise
   }
 
-  /** The rollout begins, at this revision only: nothing has moved yet. */
-  begin(ifMatch: number | undefined): Promise<void> {
-    return this.#shift(this.#kept.rollout.before, this.#nextTrial(), undefined, undefined, ifMatch)
+  /** The rollout begins, at this revision only, unless `ended` has aborted before that: nothing has moved yet. */
+  begin(ended: AbortSignal, ifMatch: number | undefined): Promise<void> {
+    return this.#shift(this.#kept.rollout.before, this.#nextTrial(), undefined, undefined, { ifMatch, unless: ended })
   }
 
   /** Gives the new version this much, in per cent, unless it is overtaken by a way back. */
@@ -89,7 +89,7 @@ export class Moves {
     trial: Trial | null,
     ends?: 'done' | 'back',
     pool?: PoolShift,
-    ifMatch?: number,
+    only: Pick<ChangeOptions, 'ifMatch' | 'unless'> = {},
   ): Promise<void> {
     const { judging, works } = this.#parts
     const { control } = this.#deps
@@ -99,7 +99,7 @@ export class Moves {
     const change = shiftOf(this.#kept, weights, trial, ends, pool)
     const how = ends === 'back' ? { force: true, atOnce: true } : { unless: works.overtaken }
     try {
-      await control.change(change, { actor: `rollout ${rollout.id}`, ifMatch, onWay, ...how })
+      await control.change(change, { actor: `rollout ${rollout.id}`, onWay, ...how, ...only })
     } catch (error) {
       // One that was reported as failed and had happened after all is taken over like that of another process.
       if (this.#servedStep === trial?.step) onWay()

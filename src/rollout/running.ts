@@ -84,10 +84,10 @@ export class Running {
     this.#moves = new Moves(deps, { ...parts, wayBack, running: this })
   }
 
-  /** Keeps the rollout that has just begun, and begins it, at this revision only. */
-  async open(ifMatch?: number): Promise<void> {
+  /** Keeps the rollout that has just begun, and begins it, at this revision only; rejects with what `ended` has aborted with by then. */
+  async open(ended: AbortSignal, ifMatch?: number): Promise<void> {
     await this.#keeping.keepNew(this.kept)
-    await this.#moves.begin(ifMatch)
+    await this.#moves.begin(ended, ifMatch)
     tell('begins', this.kept, this.#deps)
     this.#do(effectsOf(this.kept.rollout))
   }

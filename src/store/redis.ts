@@ -40,6 +40,7 @@ import {
   LEADERS_KEYS,
   LEADERS_KINDS,
   ofNewer,
+  PASSED_ON_KEYS,
   type Position,
   REVISIONS_KEPT,
   type Replacement,
@@ -175,8 +176,8 @@ class RedisStore implements Remote {
 
   async put(key: string, value: string | null): Promise<void> {
     const { named, fence } = this.#keys
-    if (this.#lead.fence > 0 && LEADERS_KEYS.test(key)) {
-      const values = [this.#lead.fence, key, value ?? '']
+    if (LEADERS_KEYS.test(key)) {
+      const values = [this.#fence(), key, value ?? '']
       if ((await this.#client.script(PUT_AS_LEADER, [named, fence], values)) !== 1) throw notLeading()
       return
     }
@@ -221,6 +222,8 @@ class RedisStore implements Remote {
     const { doc, services, parts, undo: undoKey, audit, named: namedKey, changes: channel, fence } = this.#keys
     const line = JSON.stringify({ revision, atMs, actor, change } satisfies AuditEntry)
     const values = Object.entries(named).flat()
+    const isPassedOn = Object.keys(named).some((key) => PASSED_ON_KEYS.test(key))
+    const isLeaders = LEADERS_KINDS.has(change.kind) && !isPassedOn
     const texts = changes.flatMap(([service, changed]) =>
       changed.flatMap(({ part, after }) => [service, part, after === undefined ? '' : JSON.stringify(after)]),
     )
@@ -242,7 +245,7 @@ class RedisStore implements Remote {
         isWhole ? '1' : '0',
         values.length / 2,
         texts.length / 3,
-        LEADERS_KINDS.has(change.kind) ? this.#lead.fence : 0,
+        isLeaders ? this.#fence() : 0,
         ...values,
         ...texts,
       ],
@@ -254,6 +257,13 @@ class RedisStore implements Remote {
     }
     if (written === 2) throw notLeading()
     throw new TurnoutError('stale_revision', `The stored revision is ${stored}, not ${present.revision}.`)
+  }
+
+  /** The number of the lead; throws `conflict` where this process has none. */
+  #fence(): number {
+    const { fence } = this.#lead
+    if (fence === 0) throw notLeading()
+    return fence
   }
 
   #parts(texts: Flat): Map<string, Map<Part, unknown>> {

@@ -204,9 +204,13 @@ export interface Local {
   listen(heard: (news: LocalNews) => void): void
 }
 
-/** Changes and named values that only the process that leads writes: what one of before still sends is refused with `conflict`. */
+/**
+ * Changes and named values that only the process that leads writes: what another one sends, or one of before, is refused with `conflict`. A line by which
+ * an abort is passed on to the one that leads is anybody's.
+ */
 export const LEADERS_KINDS: ReadonlySet<string> = new Set(['shift', 'rollout'])
 export const LEADERS_KEYS = /^rollout/
+export const PASSED_ON_KEYS = /^rollout-abort:/
 
 export interface Store {
   /** Null where there is one machine only. */

@@ -167,8 +167,12 @@ describe.skipIf(REDIS === null)('a Redis', () => {
       await expectCode(one.put('rollout:shop', 'late'), 'conflict')
       expect([await other.get('rollout:shop'), await one.fleet!.stillLeads()]).toEqual(['first', false])
       drop()
+      // Whatever was not dropped comes from one that does not lead.
+      await expectCode(one.commit(position, ofRollout(4)), 'conflict')
+      await expectCode(one.put('rollout:shop', 'late'), 'conflict')
       // An abort is passed on by whoever does not lead.
-      expect(await one.commit(position, ofRollout(4))).toMatchObject({ revision: 4 })
+      const passedOn = { change: { kind: 'rollout', service: 'shop' }, named: { 'rollout-abort:shop': '{}' } }
+      expect(await one.commit(position, { ...entry(4), ...passedOn })).toMatchObject({ revision: 4 })
     })
   })
 
