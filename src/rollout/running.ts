@@ -55,6 +55,7 @@ export class Running {
   readonly #gateLog: GateLog
   readonly #works: Works
   readonly #moves: Moves
+  #moving: Promise<void> = Promise.resolve()
   readonly #keeping: Keeping
   #isEnding = false
   #isLost = false
@@ -177,6 +178,8 @@ export class Running {
 
   async close(): Promise<void> {
     this.#end.abort(new Error('the process ends'))
+    // A shift may be in the line of control already, and what it comes to is an event.
+    await this.#moving
     await this.#turns.end()
   }
 
@@ -257,8 +260,8 @@ export class Running {
   #do(effects: readonly Effect[]): void {
     for (const effect of effects) {
       if (effect.type === 'run') void this.#run(effect.work, effect.works)
-      else if (effect.type === 'move') void this.#moves.move(effect.weight)
-      else if (effect.type === 'back') void this.#moves.back()
+      else if (effect.type === 'move') this.#moving = this.#moves.move(effect.weight)
+      else if (effect.type === 'back') this.#moving = this.#moves.back()
       else notify(effect.about, this.kept, this.#deps)
     }
   }

@@ -1,8 +1,10 @@
 /** Rollouts whose process another one may take the place of: never driven by both, and gone on with by whoever has the seat. */
 import { setImmediate } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
+import type { Weights } from '../../src/config/schema.ts'
 import { Seat } from '../../src/rollout/seat.ts'
 import { memoryStore } from '../../src/store/memory.ts'
+import type { AuditEntry } from '../../src/store/store.ts'
 import { drivenUntil } from '../helpers/raw.ts'
 import { stand } from './stand.ts'
 
@@ -33,7 +35,11 @@ async function seated(held = '') {
     await whenLetGo
   }
   store.put = (key, value) => passes(key).then(() => put(key, value))
-  store.commit = (present, it) => passes(it.change.kind).then(() => commit(present, it))
+  store.commit = (present, it) => {
+    const { kind, weights = {} } = it.change as AuditEntry['change'] & { readonly weights?: Weights }
+    const isStep = weights['green'] > 0 && 9 * weights['green'] === weights['blue']
+    return passes(isStep ? 'step' : kind).then(() => commit(present, it))
+  }
   const stood = await stand(store)
   await stood.rollouts.close()
   const seat = new Seat(store, stood.make)
@@ -68,10 +74,17 @@ test('who leaves the seat shows its rollouts and steers none; who comes back goe
 /** One that begins and is held there when the seat is left; it has been let go, and the seat is left. */
 async function leftWhileItBegins(held: string) {
   const stood = await seated(held)
-  const { seat, whenHeld, letGo } = stood
+  const { clock, seat, whenHeld, letGo } = stood
   const begun = seat.begin('shop', { ...SENT, version: '1.2' }, 'alice')
   begun.catch(() => {})
-  await whenHeld
+  let isHeld = false
+  void whenHeld.then(() => {
+    isHeld = true
+  })
+  await drivenUntil('it is held', async () => {
+    clock.move(100)
+    return isHeld
+  })
   let hasLeft = false
   const left = seat.leave().finally(() => {
     hasLeft = true
@@ -104,6 +117,14 @@ test('one that makes its first shift when the seat is left has begun, and whoeve
     clock.move(100)
     return seat.running('shop')?.weight === 10
   })
+})
+
+test('a step that is made when the seat is left is through before another process has it', async () => {
+  const { begun, control, seat, store } = await leftWhileItBegins('step')
+  const { id } = await begun
+  expect(control.snapshot().services['shop'].split).toEqual({ blue: 9, green: 1 })
+  expect(JSON.parse((await store.get('rollout:shop')) ?? '')).toMatchObject([{ rollout: { id, phase: 'watching' } }])
+  expect(seat.running('shop')).toMatchObject({ id, weight: 10, runsElsewhere: true })
 })
 
 test('while seats are changed none is begun', async () => {
