@@ -166,10 +166,14 @@ export async function changeAtOnce(
 
 /** What every change answers, with the ETag set. */
 export function changedAnswer(reply: FastifyReply, result: ChangeResult): ChangeResult & { complete?: false } {
-  const { revision, epoch, appliedInMs, changed, waitingFor } = result
+  const { revision, epoch, appliedInMs, changed } = result
   setETag(reply, revision)
-  return { revision, epoch, appliedInMs, changed, ...(waitingFor !== undefined && { complete: false, waitingFor }) }
+  return { revision, epoch, appliedInMs, changed, ...lateAnswer(result) }
 }
+
+/** What an answer says of instances that do not route by the change yet. */
+export const lateAnswer = ({ waitingFor }: Pick<ChangeResult, 'waitingFor'>) =>
+  waitingFor !== undefined && { complete: false as const, waitingFor }
 
 /** The ETag of anything is the revision of the spec. */
 export function setETag(reply: FastifyReply, revision: number): void {

@@ -6,7 +6,7 @@ import { Type } from '../config/type.ts'
 import { STATES, type State } from '../rollout/rollout.ts'
 import type { ToldRollout } from '../rollout/told.ts'
 import { OUTCOMES } from '../rollout/verdict.ts'
-import { nullable, object } from './schemas.ts'
+import { late, nullable, object } from './schemas.ts'
 
 const Count = Type.Integer({ minimum: 0 })
 const Step = Type.Integer({ minimum: -1, description: 'Index of the present step; -1 before the first.' })
@@ -106,6 +106,7 @@ export const RolloutAnswer = object({
 /** What an abort answers. */
 export const AbortAnswer = object({
   ...RolloutAnswer.properties,
+  ...late,
   answered: Type.Boolean({
     description:
       'Somebody can answer for the service now; false where no target of the pools that have traffic again can.',

@@ -15,7 +15,16 @@ import { validate } from '../config/validate.ts'
 import { TurnoutError } from '../errors.ts'
 import type { Asked } from '../rollout/asked.ts'
 import { isAnswered } from '../table/proven.ts'
-import { assertFaultless, checkBody, checkedByHandler, findService, onlyAt, setETag, soundValue } from './apply.ts'
+import {
+  assertFaultless,
+  checkBody,
+  checkedByHandler,
+  findService,
+  lateAnswer,
+  onlyAt,
+  setETag,
+  soundValue,
+} from './apply.ts'
 import type { AdminDeps } from './deps.ts'
 import { AbortAnswer, PostedAnswer, RolloutAnswer, RolloutsAnswer } from './rollout-schemas.ts'
 import { RunbookAnswer } from './runbook-schema.ts'
@@ -107,7 +116,8 @@ function keyOf(header: string | string[] | undefined): string | null {
 }
 
 /** Registers the calls. */
-export function rolloutRoutes(app: FastifyInstance, { clock, control, rollouts }: AdminDeps): void {
+export function rolloutRoutes(app: FastifyInstance, deps: AdminDeps): void {
+  const { control, rollouts } = deps
   app.post<OfService>('/v1/services/:service/rollouts', {
     validatorCompiler: checkedByHandler,
     schema: {
@@ -167,12 +177,12 @@ export function rolloutRoutes(app: FastifyInstance, { clock, control, rollouts }
       reply.send(rollouts.post(service, id, name, { ...counts, overMs, key }))
     },
   })
-  steeringRoutes(app, { clock, control, rollouts })
+  steeringRoutes(app, deps)
 }
 
 function steeringRoutes(
   app: FastifyInstance,
-  { control, rollouts, clock }: Pick<AdminDeps, 'clock' | 'control' | 'rollouts'>,
+  { control, rollouts, clock, instances }: Pick<AdminDeps, 'clock' | 'control' | 'instances' | 'rollouts'>,
 ): void {
   for (const [verb, summary] of Object.entries(VERBS) as [keyof typeof VERBS, string][]) {
     const isAbort = verb === 'abort'
@@ -195,7 +205,10 @@ function steeringRoutes(
         })
         const snapshot = control.snapshot()
         setETag(reply, snapshot.revision)
-        return isAbort ? { ...told, answered: isServed(snapshot, service, clock.steadyMs()) } : told
+        if (!isAbort) return told
+        // Traffic is back here; the answer is for all.
+        const late = lateAnswer(await instances.everywhere({ revision: snapshot.revision }))
+        return { ...told, ...late, answered: isServed(control.snapshot(), service, clock.steadyMs()) }
       },
     })
   }

@@ -51,18 +51,23 @@ export function answers(schema: TSchema, statuses: readonly number[] = [200], co
   return { ...Object.fromEntries(statuses.map((status) => [status, described])), default: problemAnswer }
 }
 
-/** What every change answers. */
-export const changed = {
-  revision: Count('Revision of the spec after the change.'),
-  epoch: Count('Epoch of the table that every worker routes by now.'),
-  appliedInMs: Milliseconds('From the validated change to the commit in every worker.'),
-  changed: Type.Boolean({ description: 'False when everything was so already.' }),
+/** What is answered of instances that do not route by a change yet. */
+export const late = {
   complete: Type.Optional(
     Type.Literal(false, {
       description: 'Not every instance routes by it yet, after five seconds; absent when all do.',
     }),
   ),
   waitingFor: Type.Optional(Type.Array(Type.String(), { description: 'The names of those that do not.' })),
+}
+
+/** What every change answers. */
+export const changed = {
+  revision: Count('Revision of the spec after the change.'),
+  epoch: Count('Epoch of the table that every worker routes by now.'),
+  appliedInMs: Milliseconds('From the validated change to the commit in every worker.'),
+  changed: Type.Boolean({ description: 'False when everything was so already.' }),
+  ...late,
 }
 export const WeightsAnswer = Type.Record(Type.String(), Type.Integer(), { description: 'Weight by pool.' })
 export const ChangeAnswer = object(changed)

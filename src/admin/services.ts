@@ -184,7 +184,7 @@ export async function changeSplit(
   const { service } = request.params
   findService(deps.control.snapshot(), service)
   const isBack = (await abortByGoingBack(deps, request, change)) && change.kind === 'back'
-  const result = isBack ? presentAnswer(deps, reply) : await apply(deps, request, reply, change, waitMs)
+  const result = isBack ? await presentAnswer(deps, reply) : await apply(deps, request, reply, change, waitMs)
   return { ...result, ...splitNow(deps, service) }
 }
 
@@ -200,9 +200,12 @@ export function splitNow(
 }
 
 /** As the answer to a change that somebody else has made for the caller. */
-function presentAnswer({ control }: Pick<AdminDeps, 'control'>, reply: FastifyReply): ChangeResult {
+async function presentAnswer(
+  { control, instances }: Pick<AdminDeps, 'control' | 'instances'>,
+  reply: FastifyReply,
+): Promise<ChangeResult> {
   const { revision, epoch } = control.snapshot()
-  return changedAnswer(reply, { revision, epoch, appliedInMs: 0, changed: true })
+  return changedAnswer(reply, await instances.everywhere({ revision, epoch, appliedInMs: 0, changed: true }))
 }
 
 /** While a rollout runs, whoever goes back, or switches to another pool than its own, ends it first. True when one was ended. */

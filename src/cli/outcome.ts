@@ -28,11 +28,7 @@ export interface Outcome {
 export function printOutcome(call: Call, now: string, outcome: Outcome): void {
   call.print(call.json ? JSON.stringify(outcome) + '\n' : `${plain(now)} (${when(outcome)})\n`)
   if (call.json) return
-  if (outcome.waitingFor !== undefined) {
-    call.note(
-      `Not every instance routes by it yet, and the change stands: ${outcome.waitingFor.map(plain).join(', ')}.`,
-    )
-  }
+  noteLate(call, outcome)
   if (outcome.draining !== undefined && outcome.draining.drained !== true) {
     const { inFlight, tunnels, untilMs } = outcome.draining
     const over = untilMs === null ? '' : `, tunnels over ${inWords(Math.max(0, untilMs - call.clock.nowMs()))}`
@@ -42,6 +38,12 @@ export function printOutcome(call: Call, now: string, outcome: Outcome): void {
     const left = inWords(Math.max(0, untilMs - call.clock.nowMs()))
     call.note(`${plain(pool)} warms up for ${left}: until then others go on with a part of its share (slowStart).`)
   }
+}
+
+/** Says which instances do not route by a change yet. */
+export function noteLate(call: Call, { waitingFor }: Pick<Outcome, 'waitingFor'>): void {
+  if (waitingFor === undefined) return
+  call.note(`Not every instance routes by it yet, and the change stands: ${waitingFor.map(plain).join(', ')}.`)
 }
 
 const when = ({ revision, epoch, appliedInMs, changed }: Outcome): string =>

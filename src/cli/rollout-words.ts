@@ -46,6 +46,8 @@ export interface RolloutView {
   readonly weight: number
   /** Of an abort: whether somebody can answer now. */
   readonly answered?: boolean
+  /** Of an abort: instances that do not route by it yet. */
+  readonly waitingFor?: readonly string[]
   readonly startedAtMs: number
   readonly endedAtMs: number | null
   readonly by: string

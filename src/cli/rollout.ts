@@ -9,6 +9,7 @@ import { plain } from './columns.ts'
 import { calledHere, ROLLOUT_ELSEWHERE } from './elsewhere.ts'
 import { CliFailure, usageFailure } from './failure.ts'
 import { IF_MATCH, insisting } from './insist.ts'
+import { noteLate } from './outcome.ts'
 import { watch } from './rollout-watch.ts'
 import { lineOf, linesOf, type RolloutView } from './rollout-words.ts'
 import { type RunbookView, runbookLines } from './runbook-words.ts'
@@ -129,6 +130,7 @@ export const rollout: Verb = {
     if (word === 'abort' && told.state === 'done') {
       call.note(`rollout ${told.id} is done, so there was nothing to abort; turnout back ${service} goes back.`)
     }
+    noteLate(call, told)
     // It is told as it was kept before.
     if (word === 'abort' && told.runsElsewhere && told.endedAtMs === null)
       call.note(`the process that runs it has been told to go back; turnout rollout show ${service} says when it has`)

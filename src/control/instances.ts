@@ -158,8 +158,11 @@ export class Instances {
     return `The store was not ${what} for ${(staleMs / 1_000).toFixed(1)} s: other instances may have changed what is served.${why}`
   }
 
-  /** What came of a change that has been made here, once all route by it, or with the names of those that do not. */
-  async everywhere<T extends ChangeResult>(made: T, { dryRun, atOnce }: ChangeOptions): Promise<T> {
+  /** What came of a change that has been made here, or the present revision, once all route by it, or with the names of those that do not. */
+  async everywhere<T extends Pick<ChangeResult, 'revision'>>(
+    made: T,
+    { dryRun, atOnce }: Pick<ChangeOptions, 'dryRun' | 'atOnce'> = {},
+  ): Promise<T & Pick<ChangeResult, 'waitingFor'>> {
     if (this.#deps.store.fleet === null || dryRun === true || atOnce === true) return made
     const waitingFor = await this.#routed(made.revision)
     return waitingFor.length === 0 ? made : { ...made, waitingFor }

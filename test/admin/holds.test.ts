@@ -5,7 +5,14 @@ import { memoryStore } from '../../src/store/memory.ts'
 import { startAdmin } from './stand-in.ts'
 
 const ME = { name: 'one:1', version: '1', revision: 1, epoch: 1, isSelf: true, leads: false, clockAheadMs: 0 }
-const ALONE = { cutOff: null, staleMs: 0, storeFault: null, told: () => [ME], local: null }
+const ALONE = {
+  cutOff: null,
+  staleMs: 0,
+  storeFault: null,
+  told: () => [ME],
+  local: null,
+  everywhere: async <T>(made: T) => made,
+}
 
 test('a hold and its release are changes like others: with a revision, an event and a line of the audit; a second release changes nothing', async () => {
   const { call } = await startAdmin()

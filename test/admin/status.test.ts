@@ -1,5 +1,5 @@
 /** What status shows, from counters filled by hand. */
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { binOf } from '../../src/metrics/bins.ts'
 import { FIELD, laneOffset, SLOTS } from '../../src/metrics/layout.ts'
 import { noteVisitor } from '../../src/metrics/visitors.ts'
@@ -171,6 +171,25 @@ test('a rollout that runs is told, and none when it has ended', async () => {
   await call('POST', '/v1/services/shop/rollouts/current/abort')
   await until('it is over', async () => (await running()) === null)
 })
+
+test.each(['back', 'rollouts/current/abort'])(
+  'an answer to %s of a rollout names the instances that do not route by it yet',
+  async (verb) => {
+    const { call, deps, control } = await startAdmin()
+    const revisions: number[] = []
+    vi.spyOn(deps.instances, 'everywhere').mockImplementation(async (made) => {
+      revisions.push(made.revision)
+      return { ...made, waitingFor: ['two:1'] }
+    })
+    await call('POST', '/v1/services/shop/rollouts', { to: 'green', steps: [{ weight: 10, for: '1h' }] })
+    const { body } = await call('POST', `/v1/services/shop/${verb}`)
+    expect(body).toMatchObject({ complete: false, waitingFor: ['two:1'] })
+    expect(control.snapshot().status['shop'].trial).toBeUndefined()
+    const shifts = (await deps.store.revisions(10)).filter(({ change }) => change['ends'] === 'back')
+    expect(revisions).toHaveLength(1)
+    expect(revisions[0]).toBeGreaterThanOrEqual(shifts[0].revision)
+  },
+)
 
 test('GET /v1/status has every service as its own status has it, and the process', async () => {
   const { call } = await startAdmin()
