@@ -72,7 +72,7 @@ export class Standbys {
     const { standby, rollout } = kept
     if (standby === undefined || standby.isOver || this.#watched.has(rollout.id)) return
     const { clock } = this.#deps
-    const untilMs = this.#untilMs(kept.service, standby)
+    const untilMs = this.#untilMs(kept, standby)
     const arm = (): void => {
       const leftMs = untilMs - clock.steadyMs()
       const next = leftMs <= 0 ? () => void this.#retire(kept, standby) : arm
@@ -83,15 +83,20 @@ export class Standbys {
   }
 
   /**
-   * By steady time. Its pools are kept by that of the process which began it, and across a restart that is less than a second off where
-   * the clock was set by less: until then they are not free.
+   * By steady time. Until control keeps its pools no more they are not free, and that is stored anew when the clock is set, what is kept here is
+   * not. A pool that another rollout keeps too may have its time.
    */
-  #untilMs(service: string, { untilMs, retire, pools }: Standby): number {
+  #untilMs({ service, rollout }: Kept, { untilMs, retire, pools }: Standby): number {
     const { clock, control } = this.#deps
     const toldMs = clock.steadyMs() + (retire?.againAtMs ?? untilMs) - clock.nowMs()
     const status = own(control.snapshot().status, service)?.pools ?? {}
-    const keptMs = pools.map((pool) => own(status, pool)?.keptUntilMs ?? 0)
-    return Math.max(toldMs, ...keptMs.filter((ms) => ms < toldMs + SHIFT_MS_MIN))
+    const others = [...this.#watched.values()].filter(({ kept }) => kept.rollout.id !== rollout.id)
+    const ofOthers = others.flatMap(({ kept }) => (kept.service === service ? (kept.standby?.pools ?? []) : []))
+    const keptMs = pools.flatMap((pool) => {
+      const ms = own(status, pool)?.keptUntilMs
+      return ms === undefined || (ofOthers.includes(pool) && ms >= toldMs + SHIFT_MS_MIN) ? [] : [ms]
+    })
+    return keptMs.length > 0 && retire === undefined ? Math.max(...keptMs) : Math.max(toldMs, ...keptMs)
   }
 
   close(): void {

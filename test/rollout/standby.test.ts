@@ -1,4 +1,5 @@
 /** What becomes of what a rollout has replaced, when the hook that retires it fails. */
+import { setImmediate } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import { TurnoutError } from '../../src/errors.ts'
 import { memoryStore } from '../../src/store/memory.ts'
@@ -115,6 +116,35 @@ test('it is retired after a restart too where the clock was set back a little be
   expect(second.events.at(-1)).toMatch(/has ended: blue is free to be retired$/)
   expect(retire.heard).toHaveLength(1)
 })
+
+test.each([600_000, -30_000])(
+  'it is retired when control keeps it no more where the clock was set by %i ms meanwhile, also after a restart',
+  async (setMs) => {
+    const [retire, chat] = [await startHeard(), await startHeard()]
+    retire.answers.status = 200
+    const store = memoryStore()
+    const first = await done(store, retire.url, chat.url)
+    const { nowMs: steadyMs } = first.clock
+    Object.assign(first.clock, { steadyMs, nowMs: () => steadyMs() + setMs })
+    const lastKind = async () => (await store.revisions(1))[0].change.kind
+    await until('its end is stored by the clock as it is now', async () => {
+      first.clock.move(500)
+      return (await lastKind()) === 'clock'
+    })
+    await first.rollouts.close()
+    const { clock, control, ...second } = await started(store)
+    const untilMs = control.snapshot().status['shop'].pools['blue'].keptUntilMs!
+    while (clock.steadyMs() < untilMs - 1) {
+      clock.move(Math.min(5_000, untilMs - 1 - clock.steadyMs()))
+      await setImmediate()
+    }
+    expect([retire.heard, second.events]).toEqual([[], []])
+    clock.move(1)
+    await until('its standby is over', () => second.events.length > 0)
+    expect(second.events.at(-1)).toMatch(/has ended: blue is free to be retired$/)
+    expect(retire.heard).toHaveLength(1)
+  },
+)
 
 test('the end of a standby is kept once a store that was away is there again', async () => {
   const [retire, chat] = [await startHeard(), await startHeard()]
