@@ -103,6 +103,13 @@ export class TurnoutError extends Error {
   }
 }
 
+/** Why nothing may be changed for a moment. */
+export const yieldedNow = (): TurnoutError =>
+  new TurnoutError(
+    'not_ready',
+    'One process is about to take over from another, and nothing has changed: try again in a second.',
+  )
+
 /** Whether a thrown value is an expected failure with the given code (any code when none is given). */
 export function isTurnoutError(error: unknown, code?: ErrorCode): error is TurnoutError {
   return error instanceof TurnoutError && (code === undefined || error.code === code)

@@ -17,7 +17,7 @@ import Fastify, {
 } from 'fastify'
 import { isLoopback, parseListenAddress } from '../config/address.ts'
 import { withoutSecrets } from '../config/hidden.ts'
-import { TurnoutError } from '../errors.ts'
+import { TurnoutError, yieldedNow } from '../errors.ts'
 import { createGuard, type Role } from './auth.ts'
 import { readBodies } from './body.ts'
 import { COMPILERS } from './compilers.ts'
@@ -70,7 +70,6 @@ const REQUEST_TIMEOUT_MS = 30_000
 const TIMEOUT_CHECK_MS = 1_000
 /** Calls that are under way at the end get this long. */
 const CLOSE_TIMEOUT_MS = 5_000
-const YIELDED = 'One process is about to take over from another, and nothing has changed: try again in a second.'
 
 export interface Admin {
   /** `http://host:port` with the port that was taken. */
@@ -199,7 +198,7 @@ function guardCalls(app: FastifyInstance, { tokens, isYielded }: AdminDeps): voi
     const { name, role } = guard({ headers: request.headers, remoteAddress: request.socket.remoteAddress, needs })
     request.actor = name
     request.isViewer = role === 'viewer'
-    if (needs === 'operator' && isYielded?.() === true) throw new TurnoutError('not_ready', YIELDED)
+    if (needs === 'operator' && isYielded?.() === true) throw yieldedNow()
   })
   // Whatever answers with settings: no route has to think of it.
   app.addHook('preSerialization', async ({ isViewer }, _reply, answer) => (isViewer ? withoutSecrets(answer) : answer))

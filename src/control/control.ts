@@ -74,6 +74,8 @@ class Writer implements RunningControl {
   readonly unstored = (): readonly string[] => [...this.#keeper.owed.keys()]
   readonly subscribe: Events['subscribe'] = (listener) => this.#events.subscribe(listener)
   readonly publish = (event: NewEvent): void => this.#events.publish(event)
+  readonly fileBase = (): Base => this.#state.content.base
+  readonly yield = (isYielded: boolean): void => this.#waiting.yield(isYielded)
   readonly followed = (): Followed => this.#follower.followed
   readonly disown = (): Promise<void> => this.#queue.run(() => this.#follow(true), true)
 
@@ -102,6 +104,7 @@ class Writer implements RunningControl {
     this.#upkeep = new Upkeep({
       ...{ store, queue: this.#queue, keeper: this.#keeper },
       content: () => this.#state.content,
+      isYielded: () => this.#waiting.isYielded,
       follow: () => this.#follow(),
       make: (change, content, names, options) => this.#make(change, content, names, options),
     })
@@ -148,10 +151,6 @@ class Writer implements RunningControl {
       await this.#follow().catch(() => {})
       if (this.snapshot().revision <= revision) await this.#route(change)
     }, true)
-  }
-
-  fileBase(): Base {
-    return this.#state.content.base
   }
 
   revision(revision: number): Promise<Revision | null> {

@@ -60,12 +60,17 @@ export interface RunningControl extends Control {
   follow(change: Change, revision: number): Promise<void>
   /** Another instance drives the rollouts from now on: what they moved here and could not store is served as it is stored. Rejects while that cannot be read. */
   disown(): Promise<void>
+  /**
+   * True: another process is to write. Whatever would change something is refused with `not_ready` from then on, and so is what waits for a pool or for
+   * addresses; what has its turn or stands in line is not. False: it is as before.
+   */
+  readonly yield: (isYielded: boolean) => void
   /** Services that are served otherwise than they are stored, since that could not be stored. */
   readonly unstored: () => readonly string[]
   /** How far what others write to the store was followed. */
   readonly followed: () => Followed
   /** The config file as it was last applied. */
-  fileBase(): Base
+  readonly fileBase: () => Base
   /** Waits for what is under way, saves what was observed and stops the timers. The store is left open. */
   close(): Promise<void>
 }

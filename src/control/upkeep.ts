@@ -15,6 +15,8 @@ export interface UpkeepDeps {
   readonly queue: Queue
   readonly keeper: Pick<Keeper, 'isInStep' | 'moved' | 'owed'>
   content(): Content
+  /** Another process is to write from now on. */
+  isYielded(): boolean
   /** Takes over what another process has written. */
   follow(): Promise<void>
   /** Stores what is served of these services, as this change of it. */
@@ -43,8 +45,9 @@ export class Upkeep {
   }
 
   async #look(): Promise<void> {
-    const { follow, keeper, make } = this.#deps
+    const { follow, isYielded, keeper, make } = this.#deps
     await follow()
+    if (isYielded()) return
     await this.#storeOwed()
     // The next process reads deadlines by the clock on the wall.
     const content = this.#deps.content()

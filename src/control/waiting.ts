@@ -2,10 +2,12 @@
  * Changes that wait for a pool to be proven. They wait outside the writer's queue, so that other changes and what probes report go on;
  * whenever something is told that may have proven the pool, the change is tried again, as if it had been sent then. Bounded: so many wait
  * at a time, and none longer than it said; a caller who goes away ends its wait, and so does the end of the process.
+ *
+ * So it is the way in of all that may come late, and the place to turn that away while another process is to write.
  */
 import type { ChangeOptions, ChangeResult, ControlEvent } from '../change.ts'
 import type { Clock } from '../clock.ts'
-import { TurnoutError } from '../errors.ts'
+import { TurnoutError, yieldedNow } from '../errors.ts'
 import { Unproven } from './leaves-nobody.ts'
 
 /** Changes that may wait at the same time; the next one is refused with `overloaded`. */
@@ -14,43 +16,26 @@ export const UNPROVEN_WAITING_MAX = 100
 /** What happens when a pool is proven: a probe, an ejection that is over or not, a name with an address, a change of the pool. */
 const TELLING: ReadonlySet<ControlEvent['type']> = new Set(['health', 'ejection', 'name', 'change'])
 
+type Options = Pick<ChangeOptions, 'waitMs' | 'signal' | 'dryRun'>
+
 /** Those who wait. */
 export interface Waiting {
   /** What `attempt` resolves or rejects with; while that is `Unproven` and there is time left, it is tried again. */
-  run(attempt: () => Promise<ChangeResult>, options: Pick<ChangeOptions, 'waitMs' | 'signal'>): Promise<ChangeResult>
+  run(attempt: () => Promise<ChangeResult>, options: Options): Promise<ChangeResult>
+  /** True: ends every wait, and refuses whatever would change something, with `not_ready`. False: it is as before. */
+  yield(isYielded: boolean): void
+  readonly isYielded: boolean
   /** Ends every wait with `not_ready`. */
   close(): void
 }
 
-/** Nobody waits yet. */
-export function createWaiting(
-  clock: Clock,
-  subscribe: (listener: (event: ControlEvent) => void) => () => void,
-): Waiting {
-  const ended = new AbortController()
-  let count = 0
+type Subscribe = (listener: (event: ControlEvent) => void) => () => void
 
-  /** Resolves at the next event that tells something, or when the time is over; rejects when the wait is ended. */
-  function nextNews(waitMs: number, signals: readonly AbortSignal[]): { news: Promise<void>; forget: () => void } {
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
-    const unsubscribe = subscribe(({ type }) => TELLING.has(type) && resolve())
-    const cancel = clock.after(waitMs, resolve)
-    const abort = ({ target }: Event): void => reject((target as AbortSignal).reason)
-    for (const signal of signals) {
-      if (signal.aborted) reject(signal.reason)
-      signal.addEventListener('abort', abort)
-    }
-    // Whether anybody waits for it is not known yet.
-    promise.catch(() => {})
-    return {
-      news: promise,
-      forget() {
-        unsubscribe()
-        cancel()
-        for (const signal of signals) signal.removeEventListener('abort', abort)
-      },
-    }
-  }
+/** Nobody waits yet. */
+export function createWaiting(clock: Clock, subscribe: Subscribe): Waiting {
+  const ended = new AbortController()
+  let yielded = new AbortController()
+  let count = 0
 
   async function waited(
     attempt: () => Promise<ChangeResult>,
@@ -61,10 +46,8 @@ export function createWaiting(
     for (;;) {
       const leftMs = untilMs - clock.monotonicMs()
       // Listened for from before the attempt, so that nothing is missed that happens during it.
-      const { news, forget } = nextNews(
-        Math.max(leftMs, 0),
-        signal === undefined ? [ended.signal] : [ended.signal, signal],
-      )
+      const ends = [ended.signal, yielded.signal, ...(signal === undefined ? [] : [signal])]
+      const { news, forget } = nextNews(clock, subscribe, Math.max(leftMs, 0), ends)
       try {
         return await attempt()
       } catch (error) {
@@ -80,7 +63,44 @@ export function createWaiting(
   }
 
   return {
-    run: (attempt, { waitMs = 0, signal }) => (waitMs > 0 ? waited(attempt, waitMs, signal) : attempt()),
+    async run(attempt, { waitMs = 0, signal, dryRun }) {
+      if (dryRun !== true) yielded.signal.throwIfAborted()
+      return waitMs > 0 ? waited(attempt, waitMs, signal) : attempt()
+    },
+    yield(isYielded) {
+      if (isYielded) yielded.abort(yieldedNow())
+      else yielded = new AbortController()
+    },
+    get isYielded() {
+      return yielded.signal.aborted
+    },
     close: () => ended.abort(new TurnoutError('not_ready', 'Turnout ends, and nothing has changed.')),
+  }
+}
+
+/** Resolves at the next event that tells something, or when the time is over; rejects when the wait is ended. */
+function nextNews(
+  { after }: Pick<Clock, 'after'>,
+  subscribe: Subscribe,
+  waitMs: number,
+  signals: readonly AbortSignal[],
+): { news: Promise<void>; forget: () => void } {
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const unsubscribe = subscribe(({ type }) => TELLING.has(type) && resolve())
+  const cancel = after(waitMs, resolve)
+  const abort = ({ target }: Event): void => reject((target as AbortSignal).reason)
+  for (const signal of signals) {
+    if (signal.aborted) reject(signal.reason)
+    signal.addEventListener('abort', abort)
+  }
+  // Whether anybody waits for it is not known yet.
+  promise.catch(() => {})
+  return {
+    news: promise,
+    forget() {
+      unsubscribe()
+      cancel()
+      for (const signal of signals) signal.removeEventListener('abort', abort)
+    },
   }
 }

@@ -1,9 +1,9 @@
 /**
  * The process that serves, as an upgrade sees it (upgrade/upgrade.ts): what it hands over, and how it steps back, forward again, or out.
  *
- * Stepping back: changes are refused with 503 from then on, one that is under way ends first, and rollouts are those of another process. So whatever was
- * answered as done is in the store when the other one is told to take over, and that one reads it before it accepts anything. Tables follow the store
- * as long as this process has connections.
+ * Stepping back: changes are refused with 503 from then on, those that wait for something among them, one that is under way ends first, and rollouts are
+ * those of another process. So whatever was answered as done is in the store when the other one is told to take over, nothing comes after it, and that
+ * one reads it before it accepts anything. Tables follow the store as long as this process has connections.
  */
 import { hostname } from 'node:os'
 import type { Logger } from 'pino'
@@ -93,11 +93,14 @@ export function presentOf(parts: Parts, close: Close): Present {
     offer: () => offerOf(parts),
     async yield() {
       stage.isYielded = true
+      await untilFree(systemClock, () => rollouts.leave())
+      // Calls that had begun before, a config file that is read again: whatever comes now comes too late.
+      control.yield(true)
       // The queue is one line: once a change that changes nothing has had its turn, all before it are stored.
       await file.check(control.snapshot().services).catch(() => {})
-      await untilFree(systemClock, () => rollouts.leave())
     },
     async takeBack() {
+      control.yield(false)
       await untilFree(systemClock, () => rollouts.comeBack())
       stage.isYielded = false
     },

@@ -1,9 +1,11 @@
 import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import type { Change, ChangeOptions, ChangeResult } from '../../src/change.ts'
+import { LOOK_MS } from '../../src/control/follower.ts'
 import { UNPROVEN_WAITING_MAX } from '../../src/control/waiting.ts'
 import { isTurnoutError, TurnoutError } from '../../src/errors.ts'
-import { codeOf, GREEN, put, shop, split, startControl } from './stand-in.ts'
+import { literalNames } from '../helpers/literal-names.ts'
+import { codeOf, GREEN, gate, put, shop, split, startControl } from './stand-in.ts'
 
 const to: Change = { kind: 'switch', to: { shop: 'green' } }
 
@@ -98,6 +100,43 @@ test('it ends with its caller, and with the process', async () => {
   await health('healthy')
   expect(control.snapshot().services['shop'].split).toEqual({ blue: 100, green: 0 })
   expect(timers()).toBeLessThan(2)
+})
+
+test('while another process is to write, those that wait are refused and so is whatever comes, but nothing that changes nothing', async () => {
+  const { change, control, health, make } = await started()
+  const { revision } = control.snapshot()
+  const waits = change()
+  expect(await stateOf(waits)).toBe('waits')
+  control.yield(true)
+  expect(await stateOf(waits)).toBe('not_ready')
+  await expect(change()).rejects.toThrow(/nothing has changed: try again/)
+  expect(await codeOf(() => make(split(50, 50)))).toBe('not_ready')
+  expect(await stateOf(change({ dryRun: true }))).toBe('done')
+  await health('healthy')
+  expect(control.snapshot()).toMatchObject({ revision, services: { shop: { split: { blue: 100, green: 0 } } } })
+  control.yield(false)
+  expect(await stateOf(change())).toBe('done')
+})
+
+test('nor is made what waited for addresses, and deadlines are not stored anew where the clock is set', async () => {
+  const asked = gate()
+  let learn = Promise.resolve()
+  const { control, make, set, advance } = await startControl({ names: { ...literalNames, learn: () => learn } })
+  await make(put())
+  await make({ kind: 'pool.state', service: 'shop', pool: 'green', state: 'drain' })
+  const { revision } = control.snapshot()
+  learn = asked.promise
+  const waits = make(put(shop({ debugHeaders: true })))
+  expect(await stateOf(waits)).toBe('waits')
+  control.yield(true)
+  asked.open()
+  expect(await stateOf(waits)).toBe('not_ready')
+  set(600_000)
+  await advance(LOOK_MS)
+  expect(control.snapshot().revision).toBe(revision)
+  control.yield(false)
+  await advance(LOOK_MS)
+  expect(control.snapshot().revision).toBe(revision + 1)
 })
 
 test('only so many wait at a time; the next one is refused, and those that wait are made', async () => {
