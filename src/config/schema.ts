@@ -204,7 +204,7 @@ export const ServiceSchema = closedLike(
     timeouts: closed(
       {
         connect: Duration('Time to open a connection to a target.', '3s'),
-        response: Duration('Time from the sent request to the head of its answer.', '60s'),
+        response: Duration('Time from the sent request (or a head that awaits 100) to the head of its answer.', '60s'),
         idle: Duration('Time without a byte of a response body.', '60s'),
       },
       { default: {}, description: 'How long targets are waited for.', examples: [{ response: '60s' }] },

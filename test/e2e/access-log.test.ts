@@ -182,7 +182,7 @@ test('an answer that was cut is logged with its status and by whose doing, and i
   const proxy = await startProcess({ services: { shop, patient } }, temporaryFolder())
   const get = (path: string, host = 'a') =>
     `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nX-Request-Id: ${path.slice(1)}\r\n\r\n`
-  const broken = await rawRequest(proxy.port, get('/broken'))
+  const broken = await rawRequest(proxy.port, get('/broken', 'patient'))
   const late = await rawRequest(proxy.port, get('/late'))
   const gone = net.connect(proxy.port, '127.0.0.1', () => gone.write(get('/gone', 'patient')))
   let seen = ''
