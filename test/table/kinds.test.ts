@@ -178,9 +178,9 @@ test('many of all kinds are found alike by traffic, explain and a dry run, scann
     }),
     { numRuns: bulk(150, 1_000) },
   )
-  // Not for want of rules that match.
-  expect(hits.size).toBeGreaterThan(3)
-  expect(vain).toBeGreaterThan(3)
+  // Not for want of rules that match, one and none among them, or that never hold; how many, is drawn.
+  expect(hits.size).toBeGreaterThan(1)
+  expect(vain).toBeGreaterThan(0)
 })
 
 const text = fc.constantFrom(
