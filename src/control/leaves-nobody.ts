@@ -8,13 +8,13 @@
  *   a target that does not fail. What a probe may still mend is `Unproven`: who made the change may wait for it (waiting.ts).
  *   `back` never asks for that. Nor is it asked of a pool that is new in the same change: nothing could have probed it before.
  * - A service that somebody answers is not left to nobody: by states, by targets that go, by pools that are emptied, by going back to a pool that
- *   fails, by a rule that denies the only pool that answers (also one of before: what a rollout or `back` does is not kept from them by that);
+ *   fails, by a rule that denies the only pool that answers, also an old one when the others who have answered go; but a rollout and `back` are not refused for an old one;
  *   nor, where a probe has found somebody healthy, to targets that are all new.
  * - Services are removed one by one and by name; a file or a revision without them is no such word.
  */
 import type { Change } from '../change.ts'
 import { equalJson, own } from '../config/record.ts'
-import type { RuleSpec, ServiceSpec } from '../config/schema.ts'
+import type { ServiceSpec } from '../config/schema.ts'
 import { TurnoutError } from '../errors.ts'
 import { movesBetween } from '../table/allotment.ts'
 import { answering, canAnswer, fitTargets, isProven, stateForNew, type Targets } from '../table/proven.ts'
@@ -196,21 +196,21 @@ function assertKnown(was: Service, is: Service, nowMs: number): void {
   )
 }
 
-/** Whom a rule denies a pool is left to another: when the rule is new, and when the other pools go. */
+/** Whom a rule denies a pool is left to another: when the rule is new, and when the others who have answered them go. */
 function assertNotDenied(was: Service, is: Service, nowMs: number): void {
-  const before = leavingNobody(was, nowMs)
-  const rule = leavingNobody(is, nowMs).find((other) => !before.some((known) => equalJson(known, other)))
-  if (rule === undefined) return
-  throw conflict(
-    `Whom rule ${rule.name} of ${is.name} denies pool ${rule.deny} would be answered by nobody: no other pool can.`,
-  )
-}
-
-/** The rules that deny the only pool that answers. */
-function leavingNobody(service: Service, nowMs: number): readonly RuleSpec[] {
-  const denying = service.spec.rules.filter(({ deny }) => deny !== undefined)
-  const pools = denying.length === 0 ? [] : answeringIn(service, nowMs)
-  return pools.length === 1 ? denying.filter(({ deny }) => deny === pools[0]) : []
+  const denying = is.spec.rules.filter(({ deny }) => deny !== undefined)
+  if (denying.length === 0) return
+  const [before, after] = [answeringIn(was, nowMs), answeringIn(is, nowMs)]
+  for (const rule of denying) {
+    const others = (pools: readonly string[]) => pools.some((pool) => pool !== rule.deny)
+    if (after.length === 0 || others(after)) continue
+    const isKnown = was.spec.rules.some((known) => equalJson(known, rule))
+    // Nobody has answered them before, or a rollout is replacing those that have.
+    if (isKnown && (!others(before) || is.intent.trial !== undefined)) continue
+    throw conflict(
+      `Whom rule ${rule.name} of ${is.name} denies pool ${rule.deny} would be answered by nobody: no other pool can.`,
+    )
+  }
 }
 
 const isAnswered = (service: Service, nowMs: number): boolean => answeringIn(service, nowMs).length > 0

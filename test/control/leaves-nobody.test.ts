@@ -8,7 +8,7 @@ import type { Content } from '../../src/control/reconcile.ts'
 import { isTurnoutError } from '../../src/errors.ts'
 import { hostOf } from '../../src/names/address.ts'
 import { type AddressObserved, UNSEEN } from '../../src/table/status.ts'
-import type { AdminState } from '../../src/table/types.ts'
+import type { AdminState, Trial } from '../../src/table/types.ts'
 import { literalAddresses } from '../helpers/literal-names.ts'
 import { BLUE, BLUE2, contentOf, GREEN, put, shop } from './stand-in.ts'
 
@@ -113,6 +113,17 @@ test('whom a rule of before denies a pool is not left to nobody by taking the ot
   const shifted = made(healthy(alone, 'green'), split({ blue: 50, green: 50 }))
   expect(outcome(shifted, back)).toBeTypeOf('object')
   expect(outcome(shifted, split({ blue: 1 }))).toMatch(left)
+  // Where it is named twice it is one pool all the same.
+  const twice = healthy(start({ rules, split: { blue: 90, green: 10 }, failover: ['blue'] }), 'green')
+  expect(outcome(twice, away[0])).toMatch(left)
+  expect(outcome(ill(start({ failover: ['blue'] }), 'green'), { kind: 'rules', service, rules })).toMatch(left)
+  // To rescue whom nobody answers is never refused for whom the rule denies.
+  const dead = ill(healthy(start({ rules: [{ ...rules[0], deny: 'green' }] }), 'green'), 'blue')
+  expect(outcome(dead, to('green'))).toBeTypeOf('object')
+  // A rolling release drains what it replaces.
+  const replacing = { pool: 'green', step: 1, targets: [GREEN] } as unknown as Trial
+  const released = { ...both, intents: { shop: { ...both.intents['shop'], trial: replacing } } }
+  expect(outcome(released, targetState('green', GREEN, 'drain'))).toBeTypeOf('object')
 })
 
 describe('a switch', () => {
