@@ -133,6 +133,8 @@ async function open({ ports: known, inherited }: Extract<ToWorker, { readonly ty
   const descriptors: number[][] = []
   for (const [at, plan] of listeners.entries()) {
     const opened = await openListener(plane, plan, socketsOf(at), start.reusePort)
+    // `drain` has closed those that were there.
+    if (plane.draining) return opened.forEach((server) => void server.close())
     servers.push(opened)
     const address = opened[0].address()
     ports.push(typeof address === 'object' && address !== null ? address.port : plan.port)

@@ -171,7 +171,8 @@ export class Workers {
       onLog,
       onDifference,
       onStarted: (slot) => {
-        if (!this.#isHeld) this.#listen(slot)
+        // At the end nobody would close what it opens.
+        if (!this.#isHeld && !this.#ended) this.#listen(slot)
       },
       onListening: (slot, ports) => this.#onListening(slot, ports),
       onGone: (slot, blame) => this.#onGone(slot, blame),

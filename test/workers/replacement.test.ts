@@ -3,7 +3,7 @@ import { existsSync, rmSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import { join } from 'node:path'
 import tls from 'node:tls'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import { HANDSHAKE_MS } from '../../src/dataplane/downstream/listener.ts'
 import { WORKER_FIELD } from '../../src/metrics/layout.ts'
@@ -11,7 +11,7 @@ import { makeCertificate } from '../helpers/certificate.ts'
 import { program } from '../helpers/programs.ts'
 import { temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
-import { startNamed } from '../helpers/upstream.ts'
+import { startNamed, startRaw } from '../helpers/upstream.ts'
 import { followWorkers } from '../helpers/worker-inspector.ts'
 import { counted, startWorkers } from './stand-in.ts'
 
@@ -119,6 +119,31 @@ test('a worker that hangs in the system, and cannot even be ended, is replaced b
 })
 
 const soon = (): Promise<null> => new Promise((resolve) => systemClock.after(200, () => resolve(null)))
+
+test('a worker that still starts when the drain begins opens nothing any more, which nobody would close', async () => {
+  const threads = followWorkers()
+  let listens = 0
+  const sockets = {
+    of() {
+      listens++
+      return []
+    },
+  }
+  const started = await startWorkers({ count: 2, sockets })
+  const silent = await startRaw(() => {})
+  await started.route(silent.url)
+  // Some of them are of the worker that stays: until their time is over the other one is ready.
+  for (let n = 0; n < 20; n++) {
+    const socket = net.connect(started.workers.ports[0], '127.0.0.1')
+    onTestFinished(() => void socket.destroy())
+    socket.on('error', () => {}).write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+  }
+  await until('all are under way', () => silent.connections() === 20)
+  threads.run(0, 'process.exit(1)')
+  await until('it is lost', () => started.losses.length === 1)
+  await started.workers.drain(2_000)
+  expect(listens).toBe(2)
+})
 
 test('a drain does not wait for a worker that loops', async () => {
   const threads = followWorkers()
