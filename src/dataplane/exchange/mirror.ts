@@ -15,7 +15,7 @@ import type { ResponseHead } from '../http1/response-head.ts'
 import type { Plane } from '../plane.ts'
 import type { Outgoing } from '../socket/outgoing.ts'
 import type { UnderWay } from '../sweep.ts'
-import type { AnswerUser, RequestToSend, Upstream, UpstreamUser } from '../upstream/upstream.ts'
+import type { AnswerUser, Leases, RequestToSend, Upstream, UpstreamUser } from '../upstream/upstream.ts'
 import { MIRROR_LINE, poolLines } from './field-lines.ts'
 import type { ExchangeRequest } from './request.ts'
 
@@ -68,6 +68,7 @@ export class Mirror implements UpstreamUser, AnswerUser, UnderWay {
   readonly #copy: Seen
   /** What the client is given; null where that is not compared, or not any more. */
   #live: Seen | null
+  #leases: Leases | null = null
   #upstream: Upstream | null = null
   #isFresh = false
   #bytesMax = BYTES_MAX
@@ -112,7 +113,9 @@ export class Mirror implements UpstreamUser, AnswerUser, UnderWay {
 
   /** Takes an idle connection, unless `fresh`, or opens one; false when the target has no room. */
   #acquire(fresh: boolean): boolean {
-    const connections = this.#plane.targets.connectionsOf(this.#target)
+    // The same ones when it is sent again, though the target has got another address meanwhile.
+    this.#leases ??= this.#plane.targets.connectionsOf(this.#target)
+    const connections = this.#leases
     const idle = fresh ? null : connections.takeIdle(true)
     this.#isFresh = idle === null
     if (idle !== null) idle.user = this

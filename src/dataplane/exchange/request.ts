@@ -7,7 +7,7 @@
  */
 
 import { isIdempotent } from '../../table/methods.ts'
-import type { Decision, ServiceTable, TextTest } from '../../table/types.ts'
+import type { Decision, ServiceTable } from '../../table/types.ts'
 import { KIND } from '../http1/field-kinds.ts'
 import { hopsLeft, UNLIMITED } from '../http1/max-forwards.ts'
 import { flat } from '../http1/syntax.ts'
@@ -19,8 +19,6 @@ import type { KeptBytes } from './kept-bytes.ts'
 
 /** What of a body is kept, so that its request can be sent a second time. */
 const KEPT_BYTES_MAX = 8_192
-/** Whether Accept names the type of event streams. */
-const EVENTS: TextTest = { holds: (accept) => accept.toLowerCase().includes('text/event-stream') }
 
 /** What of a body has come with its head. */
 export interface BodyAtHand {
@@ -200,7 +198,7 @@ export class ExchangeRequest implements RequestToSend {
   asksAgain(plane: Plane): boolean {
     if (this.method !== 'GET') return false
     plane.requestHead.parse(this.headText)
-    return plane.view.headerPasses('accept', EVENTS)
+    return plane.view.header('accept')?.toLowerCase().includes('text/event-stream') === true
   }
 
   /** Lets go of the strings, so that an idle connection keeps none of them alive: a slice of the head keeps all of it. */

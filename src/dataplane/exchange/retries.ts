@@ -138,7 +138,7 @@ export class Retries implements Earlier {
     this.#loan.giveBackUnsent()
   }
 
-  /** Lets go of the targets, so that an idle connection keeps no table alive. */
+  /** Forgets the request: an idle connection keeps no table alive, and the next request on it is somebody else's. */
   forget(): void {
     this.isLetIn = false
     this.exclude = NOTHING

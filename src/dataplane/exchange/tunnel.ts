@@ -3,8 +3,8 @@
  *
  * It exists only after the target answered 101 to an upgrade that we forwarded; from then on it stands in the place of the
  * exchange on both connections, and tells it once, at the end, what went through. A side that ends is ended on the other
- * side (half-close passes through); an error on one side closes both. Each direction holds at most one read: it stops
- * reading while the other side does not take it. What a target has said before its end still reaches its client when it takes nothing any more.
+ * side (half-close passes through); an error on one side closes both, but for a target that only takes nothing any more. Each direction holds at most one read: it stops
+ * reading while the other side does not take it. What such a target has said before its end still reaches its client.
  *
  * One that is to be closed (departures.ts) is told at the next place where nothing breaks: between two frames and two messages of a WebSocket.
  *
@@ -15,7 +15,7 @@
  * What the target sends behind that is dropped, since nothing may follow a Close; what the client still sends goes on, its own Close at last,
  * by which the target knows. So whatever the client has sent reaches the target.
  *
- * A tunnel without a byte for an hour ends; so does one without a byte for a minute once one side has ended. A side that takes
+ * A tunnel without a byte for an hour ends; so does one without a byte that is taken for a minute once one side has ended. A side that takes
  * nothing of what waits for it is cut off after `timeouts.send`. When both sides have ended the exchange is over, and what the target
  * still has to take leaves by itself (tunnel-end.ts).
  */
@@ -125,6 +125,7 @@ export class Tunnel implements RawUser, RequestUser, Member {
   }
 
   #enter(stage: Stage, ms: number): void {
+    this.downstream.mark()
     this.#stage = stage
     this.#limitMs = this.#plane.time.nowMs + ms
     this.#touch()
@@ -139,7 +140,6 @@ export class Tunnel implements RawUser, RequestUser, Member {
 
   #say(farewell: Buffer): void {
     this.#give(farewell, 0, farewell.length)
-    this.downstream.mark()
     this.#enter('said', SAID_MS)
     this.#upstream.resume()
   }
@@ -152,7 +152,6 @@ export class Tunnel implements RawUser, RequestUser, Member {
 
   /** Ends both sides wherever they are. */
   #cut(): void {
-    this.downstream.mark()
     this.#enter('ending', ENDING_MS)
     this.downstream.endTunnel()
     this.#upstream.end()
@@ -221,6 +220,7 @@ export class Tunnel implements RawUser, RequestUser, Member {
 
   onWriteFailed(): void {
     if (this.#over) return this.#upstream.destroy()
+    this.#settle(true)
     this.#isDeaf = true
     this.downstream.resume()
   }
