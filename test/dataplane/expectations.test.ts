@@ -54,14 +54,24 @@ test('a final answer before the body is delivered, and the connection closed', a
   expect(end).toBe('closed')
 })
 
-test('a target that never says 100 is too late itself: its client gets a 504, and is told that the connection closes', async () => {
-  const target = await startRaw(() => {})
-  const timeouts = { response: '200ms' }
-  const proxy = await startProxy({ services: { shop: service({ blue: [target.url] }, { timeouts }) } })
-  const { text, end } = await rawRequest(proxy.port, HEAD.replace('Connection: close\r\n', ''))
-  expect(text).toMatch(/^HTTP\/1\.1 504 [\s\S]*X-Turnout-Error: upstream_timeout\r\n/i)
-  expect([text.includes('Connection: close\r\n'), end]).toEqual([true, 'closed'])
-})
+test.each([
+  { version: '1.1', status: 504, error: 'upstream_timeout' },
+  // It knows no 100, so it is the client that does not send.
+  { version: '1.0', status: 408, error: 'request_timeout' },
+])(
+  'a target of HTTP/$version that never says 100: its client gets a $status, and is told that the connection closes',
+  async ({ version, status, error }) => {
+    const target = await startRaw((socket, text) => {
+      if (!text.includes('Expect')) socket.write(OK.replace('1.1', version))
+    })
+    const timeouts = { response: '200ms' }
+    const proxy = await startProxy({ services: { shop: service({ blue: [target.url] }, { timeouts }) } })
+    await rawRequest(proxy.port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+    const { text, end } = await rawRequest(proxy.port, HEAD.replace('Connection: close\r\n', ''))
+    expect(text).toMatch(new RegExp(`^HTTP/1\\.1 ${status} [^]*X-Turnout-Error: ${error}\r\n`, 'i'))
+    expect([text.includes('Connection: close\r\n'), end]).toEqual([true, 'closed'])
+  },
+)
 
 test('bytes behind such an answer are no request', async () => {
   const target = await startRaw((socket) => socket.write(OK))

@@ -347,7 +347,7 @@ describe('interim responses', () => {
     const proxy = await proxyTo(await startAnswering(HINT + OK))
     const { text } = await rawRequest(proxy.port, 'GET / HTTP/1.0\r\n\r\n')
     expect(text).toMatch(/^HTTP\/1\.1 200 OK\r\n/)
-    expect(text).not.toContain('103')
+    expect(text).not.toContain('103 Early Hints')
   })
 
   test('with 100 go to nobody who did not ask', async () => {

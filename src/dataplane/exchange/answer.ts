@@ -125,7 +125,7 @@ export class Answer implements AnswerUser {
     const sent = upstream.requestSent
     const stays = head.keepAlive && framing !== 'close' && !sent
     // A client that waits for 100 (Continue) and gets this will send nothing.
-    this.drainsRequest = stays && (!this.#request.expectContinue || this.#continued)
+    this.drainsRequest = stays && !this.isAsked
     this.#downstream.head(head, framing, this.#request, sent || this.drainsRequest)
     if (this.#downstream.endsByClose) this.drainsRequest = false
     if (framing === 'length' || framing === 'none' || !EventStream.isBegunBy(head)) return

@@ -252,6 +252,8 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
         this.#attempts.count(FIELD.timeouts)
         return this.#tryAgain('upstream_connect_failed', this.#retries.mayReconnect())
       case 'target':
+        // A target of HTTP/1.0 knows no 100, and is right to wait for what the client does not send.
+        if (this.answer.isAsked && !this.upstream!.isHttp11) return this.fail('request_timeout')
         this.#attempts.count(FIELD.timeouts)
         return this.fail('upstream_timeout')
     }

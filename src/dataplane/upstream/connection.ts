@@ -26,6 +26,8 @@ import type { RawUser, RequestToSend, Upstream, UpstreamUser } from './upstream.
 export interface ConnectionOwner {
   readonly plane: UpstreamSetting
   readonly target: TargetTable
+  /** Whether its last answer was one of HTTP/1.1; false before the first. */
+  isHttp11: boolean
   /** Keeps a connection for the next request, or closes it when enough are kept. */
   giveBack(connection: UpstreamConnection): void
   /** Notes that a connection is gone, whether idle or not. Called once per connection. */
@@ -198,6 +200,14 @@ export class UpstreamConnection implements Upstream, ReadConnection {
 
   get isGone(): boolean {
     return this.#gone
+  }
+
+  heard(minor: number): void {
+    this.connections.isHttp11 = minor === 1
+  }
+
+  get isHttp11(): boolean {
+    return this.connections.isHttp11
   }
 
   expectLong(): void {

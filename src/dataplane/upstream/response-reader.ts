@@ -30,6 +30,8 @@ export interface ReadConnection {
   /** Somebody is asked to log in on it, or has. */
   bind(): void
   readonly reuse: Reuse
+  /** A final answer has come, of HTTP/1.0 or 1.1. */
+  heard(minor: number): void
   /** The body that follows is long, and its user has a sink. */
   expectLong(): void
 }
@@ -162,6 +164,7 @@ export class ResponseReader {
     const framing = noBody ? 'none' : head.chunked ? 'chunked' : head.contentLength >= 0 ? 'length' : 'close'
     this.#body.start(framing, head.contentLength, head.dropped)
     this.#headDone = true
+    this.#connection.heard(head.minor)
     this.early = !this.#connection.requestSent
     // Many a target sends the body all the same; when it comes late, it must not meet the next request. To HEAD, one without
     // a length would have ended with the connection; 204 and 304 mostly have none, so there it is looked at once more.

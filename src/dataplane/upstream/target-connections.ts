@@ -32,6 +32,7 @@ export class TargetConnections implements Leases, ConnectionOwner {
   target: TargetTable
   /** Open or opening connections, idle ones included. */
   size = 0
+  isHttp11 = false
   readonly #idle: UpstreamConnection[] = []
   readonly #bound: UpstreamConnection[] = []
   /** Idle time within which a connection is trusted with a request that may not be repeated, by what was seen of others. */

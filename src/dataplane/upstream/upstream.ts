@@ -88,6 +88,8 @@ export interface Upstream extends Tied {
   readonly sink: Outgoing | null
   /** A byte of an answer has come. */
   readonly begun: boolean
+  /** Whether the target is known to speak HTTP/1.1. */
+  readonly isHttp11: boolean
   /** All of the request is in the hands of the kernel. */
   readonly requestSent: boolean
   /** Ends our side; `done` is called when all that was sent has left, or cannot leave any more. */

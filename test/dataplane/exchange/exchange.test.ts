@@ -109,6 +109,7 @@ class NotedUpstream implements Upstream {
   user: UpstreamUser | null
   raw1: RawUser | null = null
   begun = false
+  isHttp11 = true
   requestSent = true
   isGone = false
   isFull = false
@@ -417,8 +418,8 @@ test('failures of one pool of two do not change how many new visitors belong to 
 })
 
 describe('an answer that is complete before its request', () => {
-  const early = (contentLength: number) => {
-    begin('POST /x', null, `Content-Length: ${contentLength}\r\n`)
+  const early = (contentLength: number, more = '') => {
+    begin('POST /x', null, `Content-Length: ${contentLength}\r\n${more}`)
     opened[0].connect()
     piece('ab', false)
     opened[0].head('200 OK\r\nContent-Length: 2', 'length')
@@ -427,12 +428,15 @@ describe('an answer that is complete before its request', () => {
     opened[0].notes = []
   }
 
-  test('has the rest of the request still sent to a target that stays for it', () => {
-    early(4)
-    piece('cd', true)
-    expect(opened[0].notes).toEqual(['body cd.', 'end', 'destroy'])
-    expect(downstream.notes).toEqual(['ended'])
-  })
+  test.each(['', 'Expect: 100-continue\r\n'])(
+    'has the rest that comes unasked still sent to a target that stays for it (%j)',
+    (more) => {
+      early(4, more)
+      piece('cd', true)
+      expect(opened[0].notes).toEqual(['body cd.', 'end', 'destroy'])
+      expect(downstream.notes).toEqual(['ended'])
+    },
+  )
 
   test('has a small rest dropped when the target has gone, since the client was told that its connection stays', () => {
     early(4)
@@ -469,6 +473,19 @@ test('a 101 makes a tunnel: bytes pass both ways, each side ends the other, and 
   expect(downstream.notes).toEqual(['switch', 'resume', 'body hello', 'end tunnel', 'cut'])
   expect(opened[0].notes).toEqual(['send GET /chat', 'raw hi', 'end', 'end', 'destroy'])
   expect([FIELD.tunnels, FIELD.tunnelsClosed, FIELD.requests].map(counted)).toEqual([0, 1, 0])
+})
+
+test('a WebSocket of a judged version whose target takes nothing any more has failed, though its client ends first', () => {
+  start({ pool: 'green', step: 3 })
+  Atomics.store(memory.cells, CELL.step, 3)
+  begin('GET /chat', '', 'Connection: Upgrade\r\nUpgrade: websocket\r\n')
+  opened[0].connect()
+  opened[0].head('101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket', 'none')
+  opened[0].raw1!.onWriteFailed()
+  downstream.ended = true
+  downstream.user.onEnded()
+  opened[0].raw1!.onEnd()
+  expect(counted(FIELD.tunnelsEarly)).toBe(1)
 })
 
 describe('a deadline', () => {
@@ -533,6 +550,13 @@ describe('a deadline', () => {
       passDeadline()
       expect(downstream.notes.slice(-2)).toEqual(['refuse upstream_timeout', 'ended'])
       expect([FIELD.attemptsFailed, FIELD.timeouts].map(counted)).toEqual([1, 1])
+    })
+
+    test('is that of the client where the target may speak HTTP/1.0, which knows no 100', () => {
+      opened[0].isHttp11 = false
+      passDeadline()
+      expect(downstream.notes.slice(-2)).toEqual(['refuse request_timeout', 'ended'])
+      expect([FIELD.attemptsFailed, FIELD.timeouts].map(counted)).toEqual([0, 0])
     })
 
     test.each(['was told to', 'does so unasked'])('is that of the client once it sends or %s', (how) => {
@@ -844,4 +868,20 @@ test('a copy that is much too long already when its client has the last of its a
   live.piece('ab', true)
   expect(copy.isGone).toBe(true)
   expect([FIELD.mirrors, FIELD.mirrorsFailed, FIELD.mirrorsCompared].map(counted)).toEqual([1, 0, 1])
+})
+
+test('a copy that lost the race with a kept connection is sent again to where it was sent, not to where its host is by now', () => {
+  const mirror = { pool: 'green', share: 100, compares: true, writes: false }
+  const pool = (name: string, url: string) => ({ name, version: '1', targets: [url] })
+  start(undefined, { pools: [pool('blue', TARGETS[0]), pool('green', TARGETS[1])], mirror })
+  const { connectionsOf } = plane.targets
+  const asked: string[] = []
+  plane.targets.connectionsOf = (target) => {
+    asked.push(target.url)
+    return connectionsOf(target)
+  }
+  idle = 2
+  begin('GET /x')
+  opened.find(({ connections }) => connections.target.url === TARGETS[1])!.close()
+  expect([opened.length, asked.toSorted()]).toEqual([3, TARGETS])
 })
