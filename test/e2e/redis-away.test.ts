@@ -1,7 +1,7 @@
 /** Starts without Redis, and a Redis that has lost what it had: what each instance knows last is on its own disk. */
 import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import type { ToldRollout } from '../../src/rollout/told.ts'
 import { ask, BROWSER } from '../helpers/ask.ts'
 import { bulk } from '../helpers/bulk.ts'
@@ -96,10 +96,9 @@ withRedis(
     expect(spec).toMatchObject({ skew: ['/assets/*'], split: { blue: 30, green: 70 } })
     await until('changes are taken', () => isTaken(proxy, 'green'))
     expect(await poolOf(proxy)).toBe('green')
-    const begun = await call<ToldRollout>(proxy, 'POST', '/v1/services/shop/rollouts', {
-      to: 'blue',
-      strategy: 'all-at-once',
-    })
+    // While it takes its seat again, whoever begins one is asked to try again.
+    const order = { to: 'blue', strategy: 'all-at-once' }
+    const begun = await vi.waitFor(() => call<ToldRollout>(proxy, 'POST', '/v1/services/shop/rollouts', order))
     expect(begun.service).toBe('shop')
   },
   LONG_MS,
@@ -227,7 +226,8 @@ withRedis(
     const proxy = await start(folder)
     await kept(proxy)
     expect(readFileSync(join(folder, 'turnout.snapshot'), 'utf8')).toMatch(/^turnout-snapshot 1 /)
-    rmSync(folder, { recursive: true })
+    // It may be writing there just now.
+    rmSync(folder, { recursive: true, maxRetries: 10 })
     await switchTo(proxy, 'green')
     await until('it is told', async () => /local snapshot [^"]* cannot be written/.test(await eventsOf(proxy)))
     await switchTo(proxy, 'blue')

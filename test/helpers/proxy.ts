@@ -74,7 +74,8 @@ export interface ProxyProcess extends Proxy {
 /** A folder of its own for a test, removed afterwards. */
 export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'turnout-test-'))
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  // What still ends may write there.
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true, maxRetries: 10 }))
   return folder
 }
 
