@@ -2,8 +2,8 @@
  * The process that serves, as an upgrade sees it (upgrade/upgrade.ts): what it hands over, and how it steps back, forward again, or out.
  *
  * Stepping back: changes are refused with 503 from then on, those that wait for something among them, one that is under way ends first, and rollouts are
- * those of another process. So whatever was answered as done is in the store when the other one is told to take over, nothing comes after it, and that
- * one reads it before it accepts anything. Tables follow the store as long as this process has connections.
+ * those of another process. So whatever was answered as done, and whatever the workers have, is in the store when the other one is told to take over,
+ * nothing comes after it, and that one reads it before it accepts anything; where it cannot be stored, nothing is handed over. Tables follow the store as long as this process has connections.
  */
 import { hostname } from 'node:os'
 import type { Logger } from 'pino'
@@ -98,6 +98,8 @@ export function presentOf(parts: Parts, close: Close): Present {
       control.yield(true)
       // The queue is one line: once a change that changes nothing has had its turn, all before it are stored.
       await file.check(control.snapshot().services).catch(() => {})
+      // What was owed meanwhile is stored by nobody while this one is not to write.
+      assertStored(parts)
     },
     async takeBack() {
       control.yield(false)

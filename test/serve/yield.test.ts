@@ -1,18 +1,24 @@
 /** A process that steps back for another one: what it was asked to change and had not is refused, and so is whatever comes then. */
-import { expect, onTestFinished, test } from 'vitest'
+import { join } from 'node:path'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { stringify } from 'yaml'
 import { parseSpec } from '../../src/config/load.ts'
 import { serve } from '../../src/serve.ts'
-import { askAdmin, service, testConfig } from '../helpers/proxy.ts'
+import { lock } from '../helpers/lock.ts'
+import { askAdmin, service, temporaryFolder, testConfig } from '../helpers/proxy.ts'
 import { startUpstream } from '../helpers/upstream.ts'
+
+function specOf(config: Record<string, unknown>) {
+  const loaded = parseSpec(stringify(testConfig(config)), { env: {}, source: 'test' })
+  if ('faults' in loaded) throw new Error(JSON.stringify(loaded.faults))
+  return loaded.spec
+}
 
 test('a change that waits for a pool and a config file that is read again are refused when it steps back, and made when it is back', async () => {
   const good = await startUpstream((_request, response) => response.end())
   const ill = await startUpstream((_request, response) => response.writeHead(500).end())
   const shop = service({ blue: [good.url], green: [ill.url] }, { health: { interval: '100ms' } })
-  const loaded = parseSpec(stringify(testConfig({ services: { shop } })), { env: {}, source: 'test' })
-  if ('faults' in loaded) throw new Error(JSON.stringify(loaded.faults))
-  const { spec } = loaded
+  const spec = specOf({ services: { shop } })
   const fresh = {
     ...spec,
     services: { ...spec.services, more: { ...spec.services['shop'], routes: [{ host: 'more.test', path: '/' }] } },
@@ -31,4 +37,26 @@ test('a change that waits for a pool and a config file that is read again are re
   await present.takeBack()
   expect(await running.reload()).toMatchObject({ changed: true })
   expect(revision()).toBe(before + 1)
+})
+
+test('what it could only serve and not store while it stepped back is not handed over, and is stored once it is back', async () => {
+  const blue = await startUpstream((_request, response) => response.end())
+  const file = join(temporaryFolder(), 'turnout.db')
+  const running = await serve({
+    spec: specOf({ store: `sqlite:${file}`, services: { shop: service({ blue: [blue.url] }) } }),
+  })
+  onTestFinished(() => running.close())
+  const { present } = running
+  const turn = (on: boolean) => askAdmin(running, 'PUT', '/v1/services/shop/maintenance', JSON.stringify({ on }))
+  expect((await turn(true)).status).toBe(200)
+  // All is stored when it is offered.
+  present.offer()
+  const free = await lock(file)
+  expect(await turn(false)).toMatchObject({ status: 503 })
+  const late = { code: 'conflict', message: expect.stringContaining('not stored yet') }
+  await expect(present.yield()).rejects.toMatchObject(late)
+  await free()
+  await present.takeBack()
+  await vi.waitFor(() => present.offer(), { timeout: 20_000 })
+  await present.yield()
 })
