@@ -201,7 +201,7 @@ export class Rollouts {
       if (verb === 'abort' && isOver(found)) return found
       if (verb === 'abort' && found.runsElsewhere) {
         if (!force) assertSomebodyLeft(this.#elsewhere.kept(service)!, this.#deps)
-        await passAbortOn(this.#deps, found, by)
+        await passAbortOn(this.#deps, found, by, () => this.find(service, found.id))
         await this.refresh(service)
         return this.find(service, found.id)
       }

@@ -2,7 +2,8 @@
  * An abort that is sent to a process which does not run the rollout: it stands in the store for the one that does, with a line of the audit.
  *
  * The line moves the revision, so the other process hears of it as of every change, within half a second. One that takes the rollout up later
- * finds it there too.
+ * finds it there too. It may come while the last step is on its way there: what is done then goes back all the same, unless that end was kept first
+ * (control/ended.ts).
  */
 import type { Logger } from 'pino'
 import { untilFree } from '../busy.ts'
@@ -37,15 +38,27 @@ interface FollowDeps {
 
 const keyOf = (service: string) => `rollout-abort:${service}`
 
-/** Passes an abort on; resolves when traffic is back here. Rejects with `not_ready` when the other process has not followed it in time. */
-export async function passAbortOn({ control, clock }: PassedOnDeps, rollout: ToldRollout, by: string): Promise<void> {
+/**
+ * Passes an abort on; resolves when traffic is back here, or when it came too late, since the rollout is done: `told` gives it as it was read last.
+ * Rejects with `not_ready` when the other process has not followed it in time.
+ */
+export async function passAbortOn(
+  { control, clock }: PassedOnDeps,
+  rollout: ToldRollout,
+  by: string,
+  told: () => Pick<ToldRollout, 'state'>,
+): Promise<void> {
   const { service, id, to, state, weight } = rollout
   const reason = `abort asked for by ${by} at a process that does not run it`
   const line = { kind: 'rollout', service, rollout: id, to, verb: 'abort', askedBy: by, state, weight, reason } as const
   const named = { [keyOf(service)]: JSON.stringify({ id, by } satisfies Note) }
   await control.change({ ...line, sinceMs: clock.nowMs() }, { actor: `rollout ${id}`, named })
   const untilMs = clock.steadyMs() + FOLLOWED_MS
-  while (own(control.snapshot().status, service)?.trial !== undefined) {
+  const isForward = (): boolean => {
+    const { trial, done } = own(control.snapshot().status, service) ?? {}
+    return trial !== undefined || (done?.rollout === id && told().state !== 'done')
+  }
+  while (isForward()) {
     if (clock.steadyMs() >= untilMs) {
       const message = `The abort of rollout ${id} stands in the store, but the process that runs it has not followed it within 5 s. It does once it can, or else the one that takes the rollout up.`
       throw new TurnoutError('not_ready', message)
