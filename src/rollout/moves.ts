@@ -14,7 +14,7 @@ import { isRolling, poolBackOf, poolShiftOf } from './rolling.ts'
 import { isBack, type RolloutEvent } from './rollout.ts'
 import { sharesAt } from './shares.ts'
 import { shiftOf, trialOf } from './shift.ts'
-import type { Waits } from './store-wait.ts'
+import { notBackHere, type Waits } from './store-wait.ts'
 import type { WayBack } from './way-back.ts'
 import type { Works } from './works.ts'
 
@@ -40,9 +40,11 @@ export class Moves {
   constructor(deps: MovesDeps, parts: MovesParts) {
     this.#deps = deps
     this.#parts = parts
+    // Mostly nobody has asked for it.
+    this.#back.promise.catch(() => {})
   }
 
-  /** Resolves when traffic is back. */
+  /** Resolves when traffic is back. Rejects with `not_ready` when it is not run here any more before that. */
   get whenBack(): Promise<void> {
     return this.#back.promise
   }
@@ -75,7 +77,7 @@ export class Moves {
     await wayBack.ease(this.#kept)
     const last = () => this.#shift(rollout.before, null, 'back', poolBackOf(this.#kept))
     const shift = () => wayBack.end(this.#kept, last)
-    if (!(await waits.until(`${service} cannot be taken back`, shift))) return
+    if (!(await waits.until(`${service} cannot be taken back`, shift))) return this.#back.reject(notBackHere(rollout))
     this.#back.resolve()
     await running.send({ type: 'moved', weight: 0 }).catch(() => {})
   }

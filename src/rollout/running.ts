@@ -129,7 +129,10 @@ export class Running {
     return !this.#isEnding && !isBack(rollout) && isBack(step(rollout, event, this.#deps.clock.steadyMs()).rollout)
   }
 
-  /** Sends an abort; resolves when traffic is back and that is kept. Rejects with `store_unavailable` when that takes too long: it goes on then. */
+  /**
+   * Sends an abort; resolves when traffic is back and that is kept. Rejects with `store_unavailable` when that takes too long: it goes on then. With
+   * `not_ready` when it is not run here any more before that.
+   */
   async abort(by: string): Promise<void> {
     const done = this.send({ type: 'abort', by }).then(() => {
       const { state, phase } = this.kept.rollout

@@ -31,6 +31,12 @@ export function notBack(error: unknown, { to }: Rollout, isTried: boolean): unkn
   return new TurnoutError(error.code, message)
 }
 
+/** The same, where another process is to run it before that. Nobody knows here whether that one has heard of the abort. */
+export const notBackHere = ({ id }: Rollout): TurnoutError => {
+  const message = `Rollout ${id} is not run here any more, and the abort was not stored before. Send it again: it is followed by whoever runs the rollout.`
+  return new TurnoutError('not_ready', message)
+}
+
 export class StoreWait {
   readonly #log: GateLog
   readonly #at: string | null

@@ -116,6 +116,20 @@ test('an abort that cannot be stored is answered in time with what becomes of it
   expect(rollouts.list('shop')[0]).toMatchObject({ state: 'rolledBack', reason: 'aborted by bob' })
 })
 
+test('an abort that is not stored when its process is to drive no more is answered too: it is to be sent again', async () => {
+  const stood = await begun()
+  const { rollouts } = stood
+  takeAway(stood)
+  let answer: unknown
+  const asked = rollouts.command('shop', 'current', 'abort', 'bob').catch((error: unknown) => (answer = error))
+  await driven(stood, 'it goes back', () => stood.events.some((said) => said.includes('cannot be taken back')))
+  const closed = rollouts.close()
+  await driven(stood, 'it is answered', () => answer !== undefined)
+  await asked
+  expect(answer).toMatchObject({ code: 'not_ready', message: expect.stringContaining('Send it again') })
+  await closed
+})
+
 test('a begin whose first shift was reported as failed and had happened leaves the service to everybody', async () => {
   const stood = await stand()
   const { rollouts, store, control, clock } = stood
