@@ -40,7 +40,7 @@ export class Upkeep {
   /** Looks once. A store over a network may be silent for seconds: what is urgent here does not wait for its answer that nothing has moved. */
   async look(): Promise<void> {
     const { store, queue, keeper } = this.#deps
-    if (store.fleet !== null && keeper.owed.size === 0 && (await keeper.isInStep())) return
+    if (store.fleet !== null && (await keeper.isInStep()) && keeper.owed.size === 0) return
     await queue.run(() => this.#look(), true)
   }
 

@@ -74,34 +74,47 @@ describe('while the store is away', () => {
     expect(storeEvents().map(({ data }) => data)).toEqual([{ away: true }, { away: false }])
   })
 
-  test('while a store that several instances share is silent, what is seen here is served at once; and what others write after it', async () => {
-    const inner = memoryStore()
-    const silence = gate()
-    let asked = 0
-    let isSilent = false
-    const store = standInStore(inner, {
-      fleet: { listen() {} } as never,
-      async position() {
-        if (isSilent) {
-          asked++
-          await silence.promise
-        }
-        return inner.position()
-      },
-    })
-    const { make, control, target, advance } = await startControl({ store })
-    await make(put())
-    const other = await startControl({ store: inner })
-    isSilent = true
-    await advance(LOOK_MS)
-    expect(asked).toBe(1)
-    await control.observe([sick])
-    expect(target(BLUE).health).toBe('unhealthy')
-    await other.make(split(3, 1))
-    silence.open()
-    await advance(LOOK_MS)
-    expect(control.snapshot().services['shop'].split).toEqual({ blue: 3, green: 1 })
-  })
+  test.each(['nothing', 'something'])(
+    'while a store that several instances share is silent, what is seen here is served at once; and what others write after it: %s is owed to it',
+    async (owed) => {
+      const inner = memoryStore()
+      const silence = gate()
+      let asked = 0
+      let isSilent = false
+      let isFull = false
+      const store = standInStore(inner, {
+        fleet: { listen() {} } as never,
+        commit: (present, commit) => (isFull ? Promise.reject(away()) : inner.commit(present, commit)),
+        async position() {
+          if (isSilent) {
+            asked++
+            await silence.promise
+          }
+          return inner.position()
+        },
+      })
+      const { make, control, target, advance } = await startControl({ store })
+      await make(put())
+      await make(put(shop({}, 'api.test'), 'api'))
+      isFull = true
+      const maintenance = { kind: 'maintenance', service: 'api', on: true } as const
+      if (owed === 'something') await codeOf(() => control.change(maintenance, { actor: 'test', atOnce: true }))
+      expect(control.unstored()).toEqual(owed === 'something' ? ['api'] : [])
+      isFull = false
+      const other = await startControl({ store: inner })
+      isSilent = true
+      await advance(LOOK_MS)
+      expect(asked).toBe(1)
+      const seen = control.observe([sick])
+      await expect.poll(() => target(BLUE).health).toBe('unhealthy')
+      await other.make(split(3, 1))
+      silence.open()
+      await seen
+      await advance(LOOK_MS)
+      expect(control.snapshot().services['shop'].split).toEqual({ blue: 3, green: 1 })
+      expect(control.unstored()).toEqual([])
+    },
+  )
 
   test('a store whose position can be read and whose document cannot is away, which is told once', async () => {
     const inner = memoryStore()
