@@ -195,7 +195,8 @@ function shift(content: Content, change: Shift, nowMs: number, tools: ChangeTool
     release,
     previous:
       ended === undefined ? rest.previous : ended === 'done' ? { weights: before, release: rest.release } : null,
-    ...(ends === 'done' && { done: doneBy(change, release, present, spec) }),
+    // It moves nothing where nothing is tried any more.
+    ...(ends === 'done' && { done: doneBy(change, release, present.trial!, spec) }),
     ...(trial === null ? {} : { trial: { ...trial, tried: tried?.tried ?? readyIn(rest.pools[trial.pool]), before } }),
   }
   if (equalJson(intent, intentOf(next, service))) return next

@@ -11,6 +11,7 @@
 import type { Change, PoolShift } from '../change.ts'
 import type { ServiceSpec } from '../config/schema.ts'
 import type { ServiceIntent } from '../table/status.ts'
+import type { Trial } from '../table/types.ts'
 
 type Shift = Extract<Change, { kind: 'shift' }>
 type Intent = Pick<ServiceIntent, 'release' | 'trial' | 'done'>
@@ -29,17 +30,12 @@ export const isInPlace = ({ trial, done }: Intent): boolean =>
 export const poolShiftAfter = ({ trial, done }: Intent, { ends, pool }: Shift): PoolShift | undefined =>
   ends === 'back' && trial === undefined && done?.pool !== undefined ? { ...pool, ...done.pool } : pool
 
-/** The note of a rollout that is done now, with this release; `before` is the service before its last shift. */
+/** The note of a rollout that is done now, with this release; what it has tried, and `before`, the service, are as before its last shift. */
 export function doneBy(
   { rollout }: Shift,
   release: string,
-  { trial }: Intent,
+  { pool: name, targets }: Trial,
   before: ServiceSpec,
 ): ServiceIntent['done'] {
-  const name = trial?.pool
-  return {
-    rollout,
-    release,
-    ...(name !== undefined && trial?.targets !== undefined && { pool: { name, version: before.pools[name].version } }),
-  }
+  return { rollout, release, ...(targets !== undefined && { pool: { name, version: before.pools[name].version } }) }
 }

@@ -116,7 +116,7 @@ export class Elsewhere {
     else this.#running.set(service, { kept, revision })
   }
 
-  /** Whether it is known to run still, and the store knows neither of that nor of its end. With its last shift the document says no more of it. */
+  /** Whether it is known to run still, and the store knows neither of that nor of its end. With its last shift the document says no more that it runs. */
   #isLost(seen: Kept, kept: Kept | null): boolean {
     const { service } = seen
     const { id } = seen.rollout

@@ -52,7 +52,7 @@ export function claimsOf(
     const split = own(services, service)?.split ?? {}
     const kept = stored.find((its) => its.service === service)
     const last = seen.get(service)
-    // Once its last shift is made the document says nothing of it: then it is only to be ended.
+    // Once its last shift is made the document says no more that it runs, forward or back: then it is only to be ended.
     const isEnding = trial === undefined && last?.isLost === true && isLast(last.kept.rollout)
     const isSeen =
       last !== undefined && (isEnding || trial?.rollout === last.kept.rollout.id) && isNewer(last.kept, kept)

@@ -6,7 +6,8 @@
  *
  * - Until `draining` the present process serves all traffic, and nothing but that is what `failed` goes back to: a new one that
  *   breaks, is too late or says what it should not is killed first, and only then what was given away is taken back, so that never two write.
- * - From `yielding` on the present process changes nothing in the store; the new one may write from `handed` on.
+ * - From `yielding` on the present process begins nothing; what is under way, such as a shift of a rollout, it stores before it has yielded, and then no
+ *   more. The new one may write from `handed` on.
  * - Once the new one is ready it is the one that serves: there is no way back, whatever becomes of it.
  */
 
