@@ -13,8 +13,6 @@ const CHANGE_BYTES_MAX = 65_536
 /** What a revision may be of. */
 export type Audited = Change | ClockLine
 
-type Shift = Extract<Change, { readonly kind: 'shift' }>
-
 type Insistence = Pick<ChangeOptions, 'force' | 'prune'>
 
 /** The change as data for the audit; names are of the services that really changed. Bounded to 64 KiB. */
@@ -38,12 +36,6 @@ const isOfSeveral = ({ kind }: Audited): boolean => kind === 'switch' || kind ==
 export function insistenceOf(change: Audited, { force, prune }: Insistence): { force?: true; prune?: true } {
   if (change.kind === 'shift' || (change.kind === 'file' && change.atStart === true)) return {}
   return { ...(force === true && { force }), ...(prune === true && { prune }) }
-}
-
-/** The shift that workers have had before the store, by the rollout of a line: it is to have a line of its own before that. */
-export function owedShift({ service, rollout }: RolloutLine, owed: ReadonlyMap<string, Change>): Shift | null {
-  const change = owed.get(service)
-  return change?.kind === 'shift' && change.rollout === rollout ? change : null
 }
 
 /** Whether the line is the last one already: the commit that was reported as failed had happened after all. */

@@ -1,11 +1,9 @@
 /**
  * Changes as events: what was done by whom, at which revision, and where the traffic of a service went before and goes now.
- *
- * Of a way back that workers had before the store the traffic before it is told, too, once it is stored.
  */
 import type { ChangeOptions, ChangeResult, Snapshot } from '../change.ts'
 import { equalJson, own } from '../config/record.ts'
-import type { ServiceSpec, Services, Weights } from '../config/schema.ts'
+import type { Weights } from '../config/schema.ts'
 import { type Audited, insistenceOf } from './audit.ts'
 import type { NewEvent } from './events.ts'
 import { type Moved, whatChanged } from './what-changed.ts'
@@ -13,52 +11,33 @@ import { type Moved, whatChanged } from './what-changed.ts'
 /** Splits that an event tells of. */
 const SPLITS_MAX = 10
 
-/** Services that workers have had before the store, as they were before that. */
-type Routed = ReadonlyMap<string, ServiceSpec>
-
 /** Publishes what was changed. */
 export class ChangeEvents {
   readonly #publish: (event: NewEvent) => void
-  readonly #isOwed: (service: string) => boolean
-  readonly #routed = new Map<string, ServiceSpec>()
 
-  /** `isOwed` says of a service whether it is served still otherwise than it is stored. */
-  constructor(publish: (event: NewEvent) => void, isOwed: (service: string) => boolean) {
+  constructor(publish: (event: NewEvent) => void) {
     this.#publish = publish
-    this.#isOwed = isOwed
-  }
-
-  /** Says that these services are served otherwise than before, which is stored and told later. */
-  routed(before: Services, names: readonly string[]): void {
-    for (const name of names) if (!this.#routed.has(name)) this.#routed.set(name, before[name])
   }
 
   /** Tells a change of these services that is stored and served; what a rollout has come to it tells itself. */
   made(change: Audited, options: ChangeOptions, made: Made): void {
-    if (change.kind !== 'rollout') this.#publish(eventOf(change, options, made, this.#routed))
-    this.#settle()
+    if (change.kind !== 'rollout') this.#publish(eventOf(change, options, made))
   }
 
   /** Tells what another process has changed, whatever it was. */
   takenOver({ revision, epoch }: Pick<Snapshot, 'revision' | 'epoch'>): void {
     const message = `revision ${revision} of another process was taken over from the store`
     this.#publish({ type: 'change', service: null, message, data: { revision, epoch, kind: 'reload' } })
-    this.#settle()
-  }
-
-  /** Forgets of what is stored by now, or was given up, how it was before. */
-  #settle(): void {
-    for (const name of this.#routed.keys()) if (!this.#isOwed(name)) this.#routed.delete(name)
   }
 }
 
 /** The event of a change that was made of these services. */
-function eventOf(change: Audited, options: ChangeOptions, made: Made, routed: Routed): NewEvent {
+function eventOf(change: Audited, options: ChangeOptions, made: Made): NewEvent {
   const { actor } = options
   const { revision, epoch, appliedInMs, names: services } = made
   const what = whatChanged(change, made)
   const forced = insistenceOf(change, options).force === true ? ', forced' : ''
-  const splits = splitsOf(made, routed)
+  const splits = splitsOf(made)
   const moved = Object.entries(splits).map(([name, { before, after }]) => {
     return `; split of ${name}: ${listed(before, '=')} -> ${listed(after, '=')}`
   })
@@ -82,11 +61,11 @@ const askedInWords = (change: Audited): string =>
 interface Made extends Moved, Pick<ChangeResult, 'revision' | 'epoch' | 'appliedInMs'> {}
 
 /** Where the traffic of those services went that go on elsewhere now, and where it goes: of the first few. */
-function splitsOf(made: Made, routed: Routed): Record<string, { before: Weights; after: Weights }> {
+function splitsOf(made: Made): Record<string, { before: Weights; after: Weights }> {
   const found: [string, { before: Weights; after: Weights }][] = []
   for (const name of made.names) {
     if (found.length === SPLITS_MAX) break
-    const before = (routed.get(name) ?? own(made.before.services, name))?.split
+    const before = own(made.before.services, name)?.split
     const after = own(made.after.services, name)?.split
     if (before !== undefined && after !== undefined && !equalJson(before, after)) found.push([name, { before, after }])
   }

@@ -21,7 +21,7 @@ import { durationMs } from '../config/duration.ts'
 import { RouteOwners } from '../config/route-owners.ts'
 import { hostsOf, hostsOfChange, LEARN_MS, servicesAt } from '../names/target-hosts.ts'
 import { applyChange, type ChangeTools, type Resolved } from './apply.ts'
-import { type Audited, auditOf, isWritten, owedShift } from './audit.ts'
+import { type Audited, auditOf, isWritten } from './audit.ts'
 import { ChangeEvents } from './change-events.ts'
 import { expectCondition } from './condition.ts'
 import type { ControlDeps, RunningControl } from './deps.ts'
@@ -35,6 +35,7 @@ import { shownRevision } from './history.ts'
 import { Keeper } from './keeper.ts'
 import { keepingEqual, type Loaded } from './loaded.ts'
 import { applyObservations } from './observe.ts'
+import type { Owing } from './owed.ts'
 import { createQueue, type Queue } from './queue.ts'
 import { whileMoved } from './reach.ts'
 import type { Base, Content } from './reconcile.ts'
@@ -71,7 +72,7 @@ class Writer implements RunningControl {
   readonly #changes: ChangeEvents
   readonly #upkeep: Upkeep
   readonly #follower: Follower
-  readonly unstored = (): readonly string[] => [...this.#keeper.owed.keys()]
+  readonly unstored = (): readonly string[] => this.#keeper.owed.names
   readonly subscribe: Events['subscribe'] = (listener) => this.#events.subscribe(listener)
   readonly publish = (event: NewEvent): void => this.#events.publish(event)
   readonly fileBase = (): Base => this.#state.content.base
@@ -100,13 +101,13 @@ class Writer implements RunningControl {
       (seen) => this.#take(seen),
     )
     this.#drains = createDrains(clock, this.publish)
-    this.#changes = new ChangeEvents(this.publish, (name) => this.#keeper.owed.has(name))
+    this.#changes = new ChangeEvents(this.publish)
     this.#upkeep = new Upkeep({
       ...{ store, queue: this.#queue, keeper: this.#keeper },
       content: () => this.#state.content,
       isYielded: () => this.#waiting.isYielded,
       follow: () => this.#follow(),
-      make: (change, content, names, options) => this.#make(change, content, names, options),
+      make: (...given) => this.#make(...given),
     })
     this.#follower = new Follower(clock, () => this.#upkeep.look())
   }
@@ -178,9 +179,7 @@ class Writer implements RunningControl {
     const changed = changedNames(before, content, touchedBy(change))
     if (changed.length === 0) return
     await this.#commit(this.#state.prepare(snapshot, content, changed), options)
-    this.#keeper.owe(before, changed, change)
-    if (options !== undefined) this.#upkeep.note(change, options)
-    this.#changes.routed(before.services, changed)
+    this.#keeper.owe(before, changed, change, options ?? null)
     this.#deps.routed?.(change, snapshot.revision)
   }
 
@@ -199,7 +198,7 @@ class Writer implements RunningControl {
     const unread = this.#deps.lookupFaults?.(before.services, content.services, changed) ?? []
     const faults = [...this.#routes.faults(content.services, changed), ...unread]
     if (faults.length > 0) throw refusedAt(change, faults)
-    if (options.atOnce !== true) this.#keeper.assertNotOwed(changed)
+    if (options.atOnce !== true) this.#keeper.owed.assertNone(changed)
     const known = { nowMs: clock.steadyMs(), addressesOf: names.addressesOf, traffic }
     const judged = { before, after: content, change, changed, options, known }
     assertReleasesKept(judged)
@@ -208,10 +207,10 @@ class Writer implements RunningControl {
     assertServed(judged)
     if (change.kind === 'hold') foreseen(judged, change, this.#tools).forEach(assertServed)
     const isLine = change.kind === 'rollout' && !(await isWritten(this.#deps.store, change))
-    const shift = isLine ? owedShift(change, this.#keeper.owed) : null
-    if (shift !== null)
-      return this.#make(shift, content, [shift.service], options).then(() => this.#attempt(change, options))
-    if (changed.length > 0 || isLine) return this.#make(change, content, changed, options)
+    const first = isLine || owed.length > 0 ? this.#keeper.owed.before(change, owed) : null
+    if (first !== null) return this.#upkeep.store(first).then(() => this.#attempt(change, options))
+    const owing = this.#keeper.owed.of(change, owed)
+    if (changed.length > 0 || isLine) return this.#make(change, content, changed, options, owing)
     if (content.base === before.base) return { ...unchanged, changed: false }
     // A file that says otherwise what is so already. What it says moves the revision, since it is the base of what others apply.
     return { ...(await this.#make(change, content, [], options)), changed: false }
@@ -223,23 +222,28 @@ class Writer implements RunningControl {
     content: Content,
     changed: readonly string[],
     options: ChangeOptions,
+    owing: Owing | null = null,
   ): Promise<ChangeResult> {
     // It may have been overtaken while others were followed.
     options.unless?.throwIfAborted()
     const { content: before, snapshot: present } = this.#state
     const startedMs = this.#deps.clock.monotonicMs()
-    const moved = { before, after: content, names: changed }
+    const after = owing === null ? content : this.#keeper.owed.asMade(owing, content)
+    const moved = { before, after, names: changed }
+    // What is owed has moved what is served before.
+    const told =
+      owing === null ? moved : { ...moved, before: { services: { ...before.services, ...owing.before.services } } }
     const next = this.#keeper.next(present.revisions, moved)
     const step = this.#state.prepare(next, content, changed)
-    const audit = { atMs: this.#deps.clock.nowMs(), actor: options.actor, change: auditOf(change, moved, options) }
-    await this.#keeper.commit({ ...moved, audit, named: options.named }).catch((error) => {
+    const audit = { atMs: this.#deps.clock.nowMs(), actor: options.actor, change: auditOf(change, told, options) }
+    await this.#keeper.commit({ ...moved, audit, named: options.named, owing }).catch((error) => {
       this.#state.discard(step)
       throw error
     })
     await this.#commit(step, options)
     const appliedInMs = this.#deps.clock.monotonicMs() - startedMs
     const made = { revision: next.revision, epoch: step.snapshot.epoch, appliedInMs }
-    this.#changes.made(change, options, { ...made, ...moved })
+    this.#changes.made(change, options, { ...made, ...told })
     return { ...made, changed: true }
   }
 

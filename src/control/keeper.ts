@@ -12,10 +12,11 @@
  *   done stays done, and traffic does not go back to yesterday. It is mended at once where several instances share it (fallen.ts), else by
  *   the next change; until then a restart would go back.
  * - What of the document cannot be served is kept here as it was stored, and goes with the document when that is written anew.
- * - What every worker has before the store is *owed*: it is stored by that change, or by a look (upkeep.ts), alone, so that this has its line and its
- *   revision, unless the whole document is. What is owed by a rollout that another instance drives by now is disowned: only who drives it would store it.
+ * - What every worker has before the store is *owed* (owed.ts): it is stored by that change, or by a look (upkeep.ts), alone, so that each of these
+ *   changes has its line and its revision. What is owed of a service by a rollout that another instance drives by now is disowned: only who drives it would
+ *   store it.
  * - Deadlines are steady time inside and wall time in the store; once somebody has set the clock, the next write brings
- *   those of every service along. Where nobody else has the store, that is one of its own (`moved`); of several instances
+ *   those of every service along, but for what is owed of one. Where nobody else has the store, that is one of its own (`moved`); of several instances
  *   each has a clock of its own.
  */
 import type { Logger } from 'pino'
@@ -23,7 +24,7 @@ import { untilFree } from '../busy.ts'
 import type { Change, Snapshot } from '../change.ts'
 import { type Clock, wallShiftMs } from '../clock.ts'
 import { equalJson, mapEntries, own, withEntries } from '../config/record.ts'
-import { isTurnoutError, TurnoutError } from '../errors.ts'
+import { isTurnoutError } from '../errors.ts'
 import type { AuditEntry, Commit, Position, Store, StoredContent, StoredDocument } from '../store/store.ts'
 import { observedMovedBy } from '../table/deadlines.ts'
 import type { NewEvent } from './events.ts'
@@ -32,6 +33,7 @@ import { restorable } from './history.ts'
 import { KeptBase } from './kept-base.ts'
 import { besides, type Loaded, loadedFrom } from './loaded.ts'
 import { soundObserved } from './observe.ts'
+import { Owed, type Owing } from './owed.ts'
 import { Moved, Reach, reasonOf } from './reach.ts'
 import { type Content, NOTHING } from './reconcile.ts'
 import { rewritten, withDeadline, written, writtenObserved } from './written.ts'
@@ -55,6 +57,8 @@ export interface Written {
   readonly audit: Omit<AuditEntry, 'revision'>
   /** Named values that are written with it. */
   readonly named?: Commit['named']
+  /** What of `after` is owed, which the workers have already. */
+  readonly owing?: Owing | null
 }
 
 export class Keeper {
@@ -66,8 +70,7 @@ export class Keeper {
   #isCopy = false
   /** What stands in the store otherwise than we have it: what is left out, and what was mended. */
   #raw: ReadonlyMap<string, StoredContent> = new Map()
-  /** Services of which the workers have more than the store, and by what. */
-  readonly #owed = new Map<string, Change>()
+  readonly owed = new Owed()
   readonly #base: KeptBase
   /** The last of what is told but once. */
   #told: readonly string[] = []
@@ -83,26 +86,11 @@ export class Keeper {
     deps.store.local?.listen(({ level, message, data }) => tell(level, message, data))
   }
 
-  /** Says that these services are served otherwise than they were by such a change, which the store has still. */
-  owe(before: Content, names: readonly string[], change: Change): void {
+  /** Says that these services are served otherwise than they were by such a change, which the store has still; `asked` is null where another process stores it. */
+  owe(before: Content, names: readonly string[], change: Change, asked: Owing['asked']): void {
     const were = names.map((name) => [name, written(before, name, this.#shiftMs)!] as const)
     this.#raw = new Map([...were, ...this.#raw])
-    for (const name of names) this.#owed.set(name, change)
-  }
-
-  /** Services that are served otherwise than they are stored, and by what. */
-  get owed(): ReadonlyMap<string, Change> {
-    return this.#owed
-  }
-
-  /** Throws `store_unavailable` when one of these services is to be stored first as it is served. */
-  assertNotOwed(names: readonly string[]): void {
-    const name = names.find((each) => this.#owed.has(each))
-    if (name !== undefined)
-      throw new TurnoutError(
-        'store_unavailable',
-        `What is served of ${name} is not stored yet, since the store was away: it is by itself as soon as the store can be written. Until then nothing else of it is changed.`,
-      )
+    this.owed.add(change, asked, names, before)
   }
 
   /** What steady time lacks now to be wall time. */
@@ -134,7 +122,7 @@ export class Keeper {
     if (this.#fallen.at !== null) return new Set([...names, ...Object.keys(after.services)])
     const further = [...this.#raw.keys()].filter((name) => Object.hasOwn(after.services, name))
     const shifted = shiftMs === this.#shiftMs ? [] : withDeadline(after)
-    return new Set([...names, ...[...further, ...shifted].filter((name) => !this.#owed.has(name))])
+    return new Set([...names, ...[...further, ...shifted].filter((name) => !this.owed.has(name))])
   }
 
   /** The whole of what is stored; `accept` makes it the present document. */
@@ -150,8 +138,8 @@ export class Keeper {
    * With `disowns` what is owed by rollouts is given up for what the store has.
    */
   async loadMoved(content: Content, revisions: Loaded['revisions'], disowns: boolean): Promise<Loaded | null> {
-    const others = [...this.#owed].filter(([, { kind }]) => kind !== 'shift').map(([name]) => name)
-    const isWhole = disowns && others.length < this.#owed.size
+    const others = this.owed.names.filter((name) => !this.owed.isOfRollout(name))
+    const isWhole = disowns && others.length < this.owed.names.length
     // Both in one: a position that can be read says nothing of whether the rest can.
     return this.#reach.run(async () => {
       if (!isWhole && !(await this.#hasMoved())) return null
@@ -185,7 +173,7 @@ export class Keeper {
     this.#position = position
     this.#fallen.end()
     this.#raw = raw
-    for (const name of this.#owed.keys()) if (!raw.has(name)) this.#owed.delete(name)
+    this.owed.only((name) => raw.has(name))
     for (const note of notes) this.#tellOnce('warn', note)
   }
 
@@ -212,7 +200,7 @@ export class Keeper {
   }
 
   /** Writes a change. Rejects with `Moved` when the store does not stand where it should, else with `store_unavailable`. */
-  async commit({ before, after, names, audit, named = {} }: Written): Promise<void> {
+  async commit({ before, after, names, audit, named = {}, owing = null }: Written): Promise<void> {
     const shiftMs = this.#wallShiftMs
     const all = this.#writtenWith({ after, names }, shiftMs)
     const commit = {
@@ -228,9 +216,12 @@ export class Keeper {
       }
     }, 'writing')
     this.#fallen.end()
-    for (const name of all) this.#owed.delete(name)
+    this.owed.stored(all, owing)
     this.#shiftMs = shiftMs
-    this.#raw = new Map([...this.#raw].filter(([name]) => !all.has(name)))
+    const still = [...all]
+      .filter((name) => this.owed.has(name))
+      .map((name) => [name, written(after, name, shiftMs)!] as const)
+    this.#raw = new Map([...[...this.#raw].filter(([name]) => !all.has(name)), ...still])
   }
 
   #write(
@@ -255,7 +246,7 @@ export class Keeper {
   moved(content: Content): { readonly movedMs: number; readonly names: readonly string[] } | null {
     const movedMs = this.#wallShiftMs - this.#shiftMs
     if (movedMs === 0 || this.#deps.store.fleet !== null) return null
-    const names = withDeadline(content).filter((name) => !this.#owed.has(name))
+    const names = withDeadline(content).filter((name) => !this.owed.has(name))
     return names.length === 0 ? null : { movedMs, names }
   }
 

@@ -2,11 +2,12 @@
  * What the one writer does by itself between changes: it follows other processes, stores what it could not store before, and follows the clock
  * where somebody has set it.
  */
-import type { Change, ChangeOptions } from '../change.ts'
+import type { ChangeOptions } from '../change.ts'
 import { TurnoutError } from '../errors.ts'
 import type { Store } from '../store/store.ts'
 import type { Audited } from './audit.ts'
 import type { Keeper } from './keeper.ts'
+import type { Owing } from './owed.ts'
 import type { Queue } from './queue.ts'
 import type { Content } from './reconcile.ts'
 
@@ -19,28 +20,27 @@ export interface UpkeepDeps {
   isYielded(): boolean
   /** Takes over what another process has written. */
   follow(): Promise<void>
-  /** Stores what is served of these services, as this change of it. */
-  make(change: Audited, content: Content, names: readonly string[], options: ChangeOptions): Promise<unknown>
+  /** Stores what is served of these services, as this change of it, which may be owed. */
+  make(
+    change: Audited,
+    content: Content,
+    names: readonly string[],
+    options: ChangeOptions,
+    owing?: Owing,
+  ): Promise<unknown>
 }
 
 export class Upkeep {
   readonly #deps: UpkeepDeps
-  /** Who has asked for what is owed; what was followed of another process that one stores. */
-  readonly #askedBy = new WeakMap<Change, Pick<ChangeOptions, 'actor' | 'force'>>()
 
   constructor(deps: UpkeepDeps) {
     this.#deps = deps
   }
 
-  /** Says that the change is served before it is stored: if whoever has asked for it cannot store it, it is stored from here. */
-  note(change: Change, { actor, force = false }: ChangeOptions): void {
-    this.#askedBy.set(change, { actor, force })
-  }
-
   /** Looks once. A store over a network may be silent for seconds: what is urgent here does not wait for its answer that nothing has moved. */
   async look(): Promise<void> {
     const { store, queue, keeper } = this.#deps
-    if (store.fleet !== null && (await keeper.isInStep()) && keeper.owed.size === 0) return
+    if (store.fleet !== null && (await keeper.isInStep()) && keeper.owed.first === null) return
     await queue.run(() => this.#look(), true)
   }
 
@@ -58,16 +58,17 @@ export class Upkeep {
 
   async #storeOwed(): Promise<void> {
     const { owed } = this.#deps.keeper
-    for (const change of new Set(owed.values())) {
-      const names = [...owed].flatMap(([name, its]) => (its === change ? [name] : []))
-      const asked = this.#askedBy.get(change)
-      if (asked === undefined || names.length === 0) continue
-      try {
-        await this.#deps.make(change, this.#deps.content(), names, asked)
-      } catch (error) {
-        // A store that cannot be written is told where it is reached (reach.ts), and was followed all the same.
-        if (!(error instanceof TurnoutError)) throw error
-      }
+    try {
+      for (let owing = owed.first; owing !== null; owing = owed.first) await this.store(owing)
+    } catch (error) {
+      // A store that cannot be written is told where it is reached (reach.ts), and was followed all the same.
+      if (!(error instanceof TurnoutError)) throw error
     }
+  }
+
+  /** Stores what is owed, of which nothing is owed before it. Rejects as a change does. */
+  async store(owing: Owing): Promise<void> {
+    const { content, make } = this.#deps
+    await make(owing.change, content(), owing.names, owing.asked!, owing)
   }
 }

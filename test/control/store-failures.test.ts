@@ -451,6 +451,56 @@ describe('a way back', () => {
       expect(after.control.snapshot()).toEqual({ ...control.snapshot(), epoch: 1 })
     })
 
+    test.each(['by itself', 'by the second, which is asked for again'])(
+      'keep a line, an event and a content each where they are of one service: %s',
+      async (how) => {
+        const { control, make, inner, fault, advance, deltas } = await start()
+        await make(put(shop({}, 'other.test'), 'other'))
+        await make(held)
+        const maintenance = (on: boolean) =>
+          control.change({ kind: 'maintenance', service: 'other', on }, { actor: 'bob', atOnce: true })
+        await maintenance(true)
+        const { revision } = control.snapshot()
+        const told = control.events().length
+        fault.failing = away()
+        await codeOf(() => release(control))
+        await codeOf(() => maintenance(false))
+        expect(control.unstored()).toEqual(['other'])
+        const routed = deltas.length
+        fault.failing = null
+        if (how === 'by itself') await advance(LOOK_MS)
+        else expect(await maintenance(false)).toMatchObject({ revision: revision + 2, changed: true })
+        expect(control.unstored()).toEqual([])
+        const lines = (await inner.revisions(2)).map(({ revision: at, actor, change }) => [at, actor, change.kind])
+        expect(lines).toEqual([
+          [revision + 2, 'bob', 'maintenance'],
+          [revision + 1, 'test', 'release'],
+        ])
+        const stored = async (at: number) => Object.keys((await inner.revision(at))!.services['other'].intent as object)
+        expect(await stored(revision)).toEqual(expect.arrayContaining(['hold', 'maintenance']))
+        expect(await stored(revision + 1)).toContain('maintenance')
+        expect(await stored(revision + 1)).not.toContain('hold')
+        expect(await stored(revision + 2)).not.toContain('maintenance')
+        const changes = control.events().slice(told)
+        expect(
+          changes.filter(({ type }) => type === 'change').map(({ data }) => [data['revision'], data['kind']]),
+        ).toEqual([
+          [revision + 1, 'release'],
+          [revision + 2, 'maintenance'],
+        ])
+        // The workers do not go back to what was before the second.
+        const again = deltas.slice(routed).map(({ services }) => services['other']?.status)
+        expect(again.map((status) => [status?.hold, status?.maintenance])).toEqual([
+          [undefined, undefined],
+          [undefined, undefined],
+        ])
+        const after = await startControl({ store: inner })
+        expect(after.control.snapshot()).toEqual({ ...control.snapshot(), epoch: 1 })
+        await advance(5 * LOOK_MS)
+        expect(control.snapshot().revision).toBe(revision + 2)
+      },
+    )
+
     test('are not stored with deadlines either, when somebody has set the clock', async () => {
       const { control, make, inner, set, advance } = await routed()
       await make({ kind: 'pool.state', service: 'third', pool: 'green', state: 'drain' })
