@@ -57,9 +57,14 @@ export class Owed {
     return this.#all.some(({ change, names }) => change.kind === 'shift' && names.includes(name))
   }
 
-  /** The one that is to be stored from here before all others; null where there is none. */
-  get first(): Owing | null {
-    return this.#all.find(({ asked }) => asked !== null) ?? null
+  /** The first that can be stored from here while nothing of these services can; null where there is none. */
+  first(stuck: ReadonlySet<string> = new Set()): Owing | null {
+    const names = new Set(stuck)
+    for (const owing of this.#all) {
+      if (owing.asked !== null && !owing.names.some((name) => names.has(name))) return owing
+      for (const name of owing.names) names.add(name)
+    }
+    return null
   }
 
   /** This change, which was made of these services last, or was asked for again; null where another one was. */

@@ -40,7 +40,7 @@ export class Upkeep {
   /** Looks once. A store over a network may be silent for seconds: what is urgent here does not wait for its answer that nothing has moved. */
   async look(): Promise<void> {
     const { store, queue, keeper } = this.#deps
-    if (store.fleet !== null && (await keeper.isInStep()) && keeper.owed.first === null) return
+    if (store.fleet !== null && (await keeper.isInStep()) && keeper.owed.first() === null) return
     await queue.run(() => this.#look(), true)
   }
 
@@ -56,13 +56,18 @@ export class Upkeep {
       await make({ kind: 'clock', movedMs: moved.movedMs }, content, moved.names, { actor: 'turnout' })
   }
 
+  /** What is refused of one service, as a shift is of which another instance drives the rollout, keeps back none of another. */
   async #storeOwed(): Promise<void> {
     const { owed } = this.#deps.keeper
-    try {
-      for (let owing = owed.first; owing !== null; owing = owed.first) await this.store(owing)
-    } catch (error) {
-      // A store that cannot be written is told where it is reached (reach.ts), and was followed all the same.
-      if (!(error instanceof TurnoutError)) throw error
+    const stuck = new Set<string>()
+    for (let owing = owed.first(); owing !== null; owing = owed.first(stuck)) {
+      try {
+        await this.store(owing)
+      } catch (error) {
+        // A store that cannot be written is told where it is reached (reach.ts), and was followed all the same.
+        if (!(error instanceof TurnoutError)) throw error
+        for (const name of owing.names) stuck.add(name)
+      }
     }
   }
 

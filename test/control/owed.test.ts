@@ -27,6 +27,9 @@ test('a change of several services comes after what is owed of any of them, and 
   owed.add(changes[3], asked, ['a'], served({ a: 1, b: 2, c: 1 }))
   const present = served({ a: 2, b: 2, c: 1 })
   expect(owed.names).toEqual(['c', 'b', 'a'])
+  expect(owed.first()?.change).toBe(changes[0])
+  expect(owed.first(new Set(['c']))?.change).toBe(changes[1])
+  expect(owed.first(new Set(['b', 'c']))).toBe(null)
   const stored: unknown[] = []
   for (let first = owed.before(changes[3], ['a']); first !== null; first = owed.before(changes[3], ['a'])) {
     stored.push([first.change, versionsOf(owed.asMade(first, present))])
@@ -39,7 +42,7 @@ test('a change of several services comes after what is owed of any of them, and 
   expect(owed.of(changes[3], ['a'])?.change).toBe(changes[3])
   expect(owed.names).toEqual(['c', 'a'])
   owed.stored(new Set(['a']), null)
-  expect([owed.first?.change, owed.names]).toEqual([changes[0], ['c']])
+  expect([owed.first()?.change, owed.names]).toEqual([changes[0], ['c']])
 })
 
 test('no more than a hundred are told apart, and nothing of what is served is lost by that', () => {
@@ -47,7 +50,7 @@ test('no more than a hundred are told apart, and nothing of what is served is lo
   for (let n = 0; n < 250; n++) owed.add(release('a', String(n)), asked, ['a'], served({ a: n }))
   const versions: number[] = []
   let last: Change | null = null
-  for (let { first } = owed; first !== null; first = owed.first) {
+  for (let first = owed.first(); first !== null; first = owed.first()) {
     versions.push(versionsOf(owed.asMade(first, served({ a: 250 })))['a'])
     last = first.change
     owed.stored(new Set(['a']), first)

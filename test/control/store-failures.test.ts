@@ -451,6 +451,20 @@ describe('a way back', () => {
       expect(after.control.snapshot()).toEqual({ ...control.snapshot(), epoch: 1 })
     })
 
+    test('are stored each for itself: what is refused of one keeps back none of another', async () => {
+      const { control, inner, advance } = await routed()
+      const { commit } = inner
+      inner.commit = (present, it) =>
+        it.change.kind === 'shift'
+          ? Promise.reject(new TurnoutError('conflict', 'Another instance leads by now.'))
+          : commit.call(inner, present, it)
+      await advance(LOOK_MS)
+      expect(control.unstored()).toEqual(['shop'])
+      inner.commit = commit
+      await advance(LOOK_MS)
+      expect(control.unstored()).toEqual([])
+    })
+
     test.each(['by itself', 'by the second, which is asked for again'])(
       'keep a line, an event and a content each where they are of one service: %s',
       async (how) => {
