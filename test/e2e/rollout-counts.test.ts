@@ -134,8 +134,16 @@ test('what an earlier rollout has sent and is answered in the next one counts fo
   let isHeld = true
   const answer = (response: ServerResponse) => (isHeld ? void held.push(response) : response.end('green'))
   const proxy = await startTried((_, response) => void answer(response), { harm: 1_000 })
-  const asked = Array.from({ length: 60 }, () => fetch(proxy.url).then(({ status }) => status))
-  await until('some are held', () => held.length >= 4)
+  let answered = 0
+  const ask = async () => {
+    const { status } = await fetch(proxy.url)
+    answered++
+    return status
+  }
+  const asked = Array.from({ length: 60 }, ask)
+  // One that comes only later is of the next rollout.
+  await until('all have come', () => held.length + answered === 60)
+  expect(held.length).toBeGreaterThanOrEqual(4)
   const { id } = await current(proxy)
   await call(proxy, 'POST', `${ROLLOUTS}/${id}/abort`, {})
   const steps = [{ weight: 10, until: 'promoted', for: '1h' }]
