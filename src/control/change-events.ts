@@ -11,28 +11,16 @@ import { type Moved, whatChanged } from './what-changed.ts'
 /** Splits that an event tells of. */
 const SPLITS_MAX = 10
 
-/** Publishes what was changed. */
-export class ChangeEvents {
-  readonly #publish: (event: NewEvent) => void
-
-  constructor(publish: (event: NewEvent) => void) {
-    this.#publish = publish
-  }
-
-  /** Tells a change of these services that is stored and served; what a rollout has come to it tells itself. */
-  made(change: Audited, options: ChangeOptions, made: Made): void {
-    if (change.kind !== 'rollout') this.#publish(eventOf(change, options, made))
-  }
-
-  /** Tells what another process has changed, whatever it was. */
-  takenOver({ revision, epoch }: Pick<Snapshot, 'revision' | 'epoch'>): void {
-    const message = `revision ${revision} of another process was taken over from the store`
-    this.#publish({ type: 'change', service: null, message, data: { revision, epoch, kind: 'reload' } })
-  }
-}
+/** The event of what another process has changed, whatever it was. */
+export const takenOver = ({ revision, epoch }: Pick<Snapshot, 'revision' | 'epoch'>): NewEvent => ({
+  type: 'change',
+  service: null,
+  message: `revision ${revision} of another process was taken over from the store`,
+  data: { revision, epoch, kind: 'reload' },
+})
 
 /** The event of a change that was made of these services. */
-function eventOf(change: Audited, options: ChangeOptions, made: Made): NewEvent {
+export function eventOf(change: Audited, options: ChangeOptions, made: Made): NewEvent {
   const { actor } = options
   const { revision, epoch, appliedInMs, names: services } = made
   const what = whatChanged(change, made)

@@ -22,7 +22,7 @@ import { RouteOwners } from '../config/route-owners.ts'
 import { hostsOf, hostsOfChange, LEARN_MS, servicesAt } from '../names/target-hosts.ts'
 import { applyChange, type ChangeTools, type Resolved } from './apply.ts'
 import { type Audited, auditOf, isWritten } from './audit.ts'
-import { ChangeEvents } from './change-events.ts'
+import { eventOf, takenOver } from './change-events.ts'
 import { expectCondition } from './condition.ts'
 import type { ControlDeps, RunningControl } from './deps.ts'
 import { createDrains, type Drains } from './drains.ts'
@@ -69,7 +69,6 @@ class Writer implements RunningControl {
   readonly #saver: Saver
   readonly #drains: Drains
   readonly #sightings: Sightings
-  readonly #changes: ChangeEvents
   readonly #upkeep: Upkeep
   readonly #follower: Follower
   readonly unstored = (): readonly string[] => this.#keeper.owed.names
@@ -101,7 +100,6 @@ class Writer implements RunningControl {
       (seen) => this.#take(seen),
     )
     this.#drains = createDrains(clock, this.publish)
-    this.#changes = new ChangeEvents(this.publish)
     this.#upkeep = new Upkeep({
       ...{ store, queue: this.#queue, keeper: this.#keeper },
       content: () => this.#state.content,
@@ -243,7 +241,8 @@ class Writer implements RunningControl {
     await this.#commit(step, options)
     const appliedInMs = this.#deps.clock.monotonicMs() - startedMs
     const made = { revision: next.revision, epoch: step.snapshot.epoch, appliedInMs }
-    this.#changes.made(change, options, { ...made, ...told })
+    // What a rollout has come to it tells itself.
+    if (change.kind !== 'rollout') this.publish(eventOf(change, options, { ...made, ...told }))
     return { ...made, changed: true }
   }
 
@@ -285,7 +284,7 @@ class Writer implements RunningControl {
       this.#keeper.tellNotTaken(error)
       throw error
     }
-    this.#changes.takenOver(this.snapshot())
+    this.publish(takenOver(this.snapshot()))
   }
 
   async #adopt(loaded: Loaded, observed: Content['observed']): Promise<void> {
