@@ -17,7 +17,7 @@ import { targetUrl } from '../config/target-url.ts'
 import { type Fault, TurnoutError } from '../errors.ts'
 import type { PoolIntent, ServiceIntent } from '../table/status.ts'
 import { withAllotments } from './allotments.ts'
-import { doneBy, isInPlace, mayMove, poolShiftAfter } from './ended.ts'
+import { doneBy, mayMove, poolShiftAfter, splitEnd } from './ended.ts'
 import { withFallback } from './fallback.ts'
 import { held, released, underHold } from './holding.ts'
 import { maintained } from './maintaining.ts'
@@ -187,7 +187,7 @@ function shift(content: Content, change: Shift, nowMs: number, tools: ChangeTool
   const next = shiftPool(split(content, service, weights), { service, pool }, nowMs, tools)
   const { trial: tried, done: _done, ...rest } = intentOf(next, service)
   const releases = new Issuer(next.releases)
-  const ended = isInPlace(present) ? undefined : ends
+  const ended = splitEnd(present, change)
   const release = ended === undefined ? rest.release : releases.next()
   const intent = {
     ...rest,

@@ -22,9 +22,13 @@ export function mayMove({ trial, done, release }: Intent, { ends, rollout }: Shi
   return ends === 'back' && done?.rollout === rollout && done.release === release
 }
 
-/** Whether targets of one pool are replaced, or were last: where nothing else moves, nobody's pin has to end. */
-export const isInPlace = ({ trial, done }: Intent): boolean =>
+/** Whether targets of one pool are replaced, or were last. */
+const isInPlace = ({ trial, done }: Intent): boolean =>
   trial === undefined ? done?.pool !== undefined : trial.targets !== undefined
+
+/** The end by which the split has moved: where nothing but targets of one pool was replaced there is none, so nobody's pin has to end. */
+export const splitEnd = (intent: Intent, { ends }: Pick<Shift, 'ends'>): Shift['ends'] =>
+  isInPlace(intent) ? undefined : ends
 
 /** What the shift does to the pool itself: after what is done the way back gives it its version of before. */
 export const poolShiftAfter = ({ trial, done }: Intent, { ends, pool }: Shift): PoolShift | undefined =>

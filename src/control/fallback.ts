@@ -12,7 +12,7 @@ import type { Change } from '../change.ts'
 import { mapNamed, own } from '../config/record.ts'
 import type { ServiceSpec } from '../config/schema.ts'
 import type { ServiceIntent } from '../table/status.ts'
-import { isInPlace } from './ended.ts'
+import { splitEnd } from './ended.ts'
 import { type Content, holdsOther, splitOf } from './reconcile.ts'
 import { touchedBy } from './touched.ts'
 
@@ -23,7 +23,7 @@ export function withFallback(before: Content, after: Content, change: Change): C
     const [was, old] = [own(before.services, name), own(before.intents, name)]
     if (now === old || was === undefined || old === undefined) return now
     const present = old.fallback ?? NONE
-    const ends = change.kind === 'shift' && !isInPlace(old) ? change.ends : undefined
+    const ends = change.kind === 'shift' ? splitEnd(old, change) : undefined
     const next = fallbackAfter(present, was, after.services[name], change.kind, ends)
     if (next.length === 0 && now.fallback === undefined) return now
     const { fallback: _fallback, ...rest } = now
