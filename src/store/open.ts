@@ -2,7 +2,7 @@
 import { type Clock, systemClock } from '../clock.ts'
 import { TurnoutError } from '../errors.ts'
 import { memoryStore } from './memory.ts'
-import { redisStore } from './redis.ts'
+import { checkRedis, redisStore } from './redis.ts'
 import { sqliteStore } from './sqlite.ts'
 import { checkFile, fileAt } from './sqlite-file.ts'
 import type { Store } from './store.ts'
@@ -27,6 +27,7 @@ export async function openStore(
 /** Rejects as `openStore` would, as far as can be seen without writing or making anything. */
 export async function checkStore(url: string): Promise<void> {
   if (isFile(url)) checkFile(fileAt(pathOf(url)))
+  else if (isRedis(url)) await checkRedis(url, systemClock)
   else await (await openStore(url)).close()
 }
 

@@ -75,10 +75,19 @@ export class RedisFleet implements Omit<Fleet, 'rewrite'>, Named {
     await this.#client.script(LEAVE, [this.#keys.instances], [id])
   }
 
-  async withoutNamed(): Promise<'taken' | 'damaged' | 'others'> {
+  withoutNamed(): Promise<'taken' | 'damaged' | 'others'> {
+    return this.#withoutNamed(true)
+  }
+
+  /** Whether a start finds more gone than named values; changes nothing. */
+  async isDamaged(): Promise<boolean> {
+    return (await this.#withoutNamed(false)) === 'damaged'
+  }
+
+  async #withoutNamed(writes: boolean): Promise<'taken' | 'damaged' | 'others'> {
     const { doc, services, parts, named, instances } = this.#keys
     const keys = [doc, services, parts, named, instances]
-    const found = Number(await this.#client.script(WITHOUT_NAMED, keys, [this.lifeMs]))
+    const found = Number(await this.#client.script(WITHOUT_NAMED, keys, [this.lifeMs, writes ? 1 : 0]))
     return found === 1 ? 'taken' : found === 2 ? 'others' : 'damaged'
   }
 

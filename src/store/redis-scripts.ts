@@ -199,8 +199,8 @@ export const LEAD = `
 `
 
 /**
- * KEYS: doc, services, parts, named, instances. ARGV: ms. Takes a document as whole of which nothing but named values is gone. Returns 1, 0 where it is
- * another part that is gone, or 2 where an instance was heard of in that time: it has them, and writes them again.
+ * KEYS: doc, services, parts, named, instances. ARGV: ms, 1 or 0. Takes a document as whole of which nothing but named values is gone; with 0 it only
+ * tells. Returns 1, 0 where it is another part that is gone, or 2 where an instance was heard of in that time: it has them, and writes them again.
  */
 export const WITHOUT_NAMED = `${POSITION}
   local time = redis.call('TIME')
@@ -211,7 +211,7 @@ export const WITHOUT_NAMED = `${POSITION}
   end
   local revision, mark = position(true)
   if mark == 'damaged' then return 0 end
-  redis.call('HSET', KEYS[1], 'named', string.format('%.0f ', revision) .. needed())
+  if ARGV[2] == '1' then redis.call('HSET', KEYS[1], 'named', string.format('%.0f ', revision) .. needed()) end
   return 1
 `
 

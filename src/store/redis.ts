@@ -68,6 +68,20 @@ export async function redisStore(text: string, clock: Clock, snapshot: string | 
   return store
 }
 
+/** Rejects as a start without a snapshot would; writes nothing. */
+export async function checkRedis(text: string, clock: Clock): Promise<void> {
+  const setting = await redisSetting(text)
+  const client = new RedisClient(setting, clock)
+  const remote = new RedisStore(client, keysOf(setting.prefix), clock)
+  try {
+    await remote.reached()
+    const { isDamaged = false } = await remote.position()
+    if (!isDamaged || (await remote.fleet.isDamaged())) await remote.load()
+  } finally {
+    await remote.close()
+  }
+}
+
 class RedisStore implements Remote {
   readonly fleet: RedisFleet
   readonly #client: RedisClient

@@ -4,7 +4,7 @@ import net from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Clock, systemClock } from '../../src/clock.ts'
-import { openStore } from '../../src/store/open.ts'
+import { checkStore, openStore } from '../../src/store/open.ts'
 import { DEAF_MS } from '../../src/store/redis-client.ts'
 import { DAMAGED, NOWHERE, type Store } from '../../src/store/store.ts'
 import { REDIS, type RedisServer, startRedis } from '../helpers/redis.ts'
@@ -253,6 +253,7 @@ describe.skipIf(REDIS === null)('a Redis', () => {
         const { services } = await store.load()
         await redis.ask('DEL', `{turnout}:${key}`)
         await expect(open()).rejects.toThrow(/is damaged: keys of it are gone/)
+        await expect(checkStore(redis.url)).rejects.toThrow(/is damaged: keys of it are gone/)
         await expect(store.revision(1)).rejects.toThrow(/is damaged/)
         await expectCode(store.commit(position, entry(4)), 'stale_revision')
         expect(await store.position()).toEqual(DAMAGED)
@@ -292,6 +293,8 @@ describe.skipIf(REDIS === null)('a Redis', () => {
       await store.fleet!.leave('one')
       await redis.ask('DEL', '{turnout}:named')
     })
+    // Whoever only looks leaves it to the start to tell of that.
+    await checkStore(redis.url)
     const without = await open()
     await using([without], async () => {
       const news: string[] = []
