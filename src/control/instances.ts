@@ -24,6 +24,8 @@ const ROUTED_MS = 5_000
 /** Time between two looks meanwhile. */
 const LOOK_MS = 10
 
+const AWAY_AT_START = 'The store has been away since the start'
+
 export interface InstancesDeps {
   /** Without a fleet this instance is the only one there can be. */
   readonly store: Pick<Store, 'bytes' | 'fleet' | 'local'>
@@ -77,6 +79,8 @@ export class Instances {
     this.#deps = deps
     this.#known = [this.#self()]
     this.#lookedAtMs = clock.monotonicMs()
+    // That was told before anybody could listen.
+    if (store.local?.told().serves === true) this.#noteAway(AWAY_AT_START)
     const endNews = control.subscribe(({ type, data, message }) => {
       if (type === 'store' && typeof data['away'] === 'boolean') this.#noteAway(data['away'] ? message : null)
     })
@@ -151,7 +155,7 @@ export class Instances {
   get cutOff(): string | null {
     const { local, staleMs, storeFault } = this
     if (local?.serves === true)
-      return `The store has been away since the start: traffic is served by the local snapshot of revision ${local.revision}.`
+      return `${AWAY_AT_START}: traffic is served by the local snapshot of revision ${local.revision}.`
     if (staleMs <= (this.#deps.store.fleet?.lifeMs ?? 0)) return null
     const what = this.#sinceMs(this.#lookedAtMs) > 0 ? 'reached' : 'followed'
     const why = storeFault === null ? '' : ` ${storeFault}`
@@ -161,9 +165,9 @@ export class Instances {
   /** What came of a change that has been made here, or the present revision, once all route by it, or with the names of those that do not. */
   async everywhere<T extends Pick<ChangeResult, 'revision'>>(
     made: T,
-    { dryRun, atOnce }: Pick<ChangeOptions, 'dryRun' | 'atOnce'> = {},
+    { dryRun }: Pick<ChangeOptions, 'dryRun'> = {},
   ): Promise<T & Pick<ChangeResult, 'waitingFor'>> {
-    if (this.#deps.store.fleet === null || dryRun === true || atOnce === true) return made
+    if (this.#deps.store.fleet === null || dryRun === true) return made
     const waitingFor = await this.#routed(made.revision)
     return waitingFor.length === 0 ? made : { ...made, waitingFor }
   }

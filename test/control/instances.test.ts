@@ -36,6 +36,21 @@ test('the figures of a store that goes away and comes back, which some instances
   expect([told({ away: false }), instances.storeFault]).toEqual([[false, 2], null])
 })
 
+test('a store that was away before anybody listened is away in the figures until it is back', () => {
+  const stage = stageOf(snapshotOf({}))
+  const told = { serves: true, revision: 7, keptAtMs: 0, fault: null, failures: 0 }
+  const store = { fleet: null, local: { told: () => told, listen: () => {} } }
+  const clock = movableClock()
+  const control = { ...stage.control, ...followedBy(clock) }
+  const self = { name: 'here:1', version: '1' }
+  const instances = new Instances({ store, control, clock, self, quiet: { ids: () => [] } })
+  onTestFinished(() => void instances.close())
+  const figures = () => [instances.figures().isAway, instances.figures().failures]
+  expect(figures()).toEqual([true, 1])
+  stage.publish({ type: 'store', data: { away: false } })
+  expect(figures()).toEqual([false, 1])
+})
+
 test('instances of one name, as containers on one host have it, are told apart', async () => {
   const stage = stageOf(snapshotOf({}))
   const twin = { id: 'beef-1', name: 'host:1', version: '1', revision: 0, epoch: 0 }

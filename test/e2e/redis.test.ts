@@ -121,6 +121,10 @@ test.skipIf(REDIS === null)(
       const answer = await switchTo(one, 'blue')
       expect(answer).toMatchObject({ complete: false, waitingFor: ['elsewhere:7'] })
       expect([await poolOf(one), await poolOf(two)]).toEqual(['blue', 'blue'])
+      // What the workers have before the store is such a change, too.
+      await call(one, 'PUT', '/v1/services/shop/maintenance', { on: true })
+      const off = await call(one, 'PUT', '/v1/services/shop/maintenance', { on: false })
+      expect(off).toMatchObject({ complete: false, waitingFor: ['elsewhere:7'] })
       // An abort is such a change too, wherever it is sent.
       const path = '/v1/services/shop/rollouts'
       const selfLeads = (await statusOf(one)).instances.some(({ isSelf, leads }) => isSelf && leads)
