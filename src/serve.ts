@@ -184,7 +184,7 @@ async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): 
   const file = createFile(control, store.fleet !== null, (services) => files.open(services))
   cleanup.add(async () => void (await workers.drain(0)))
   const begin = async () => {
-    await startFile(file, spec.services, { store, control, log })
+    await startFile(file, spec.services, { store, control, clock: systemClock, log })
     tell = control.publish.bind(control)
   }
   if (predecessor !== undefined) {

@@ -10,7 +10,7 @@ import { type LoadFault, parseSpec } from '../config/load.ts'
 import { isRecord, mapEntries, own } from '../config/record.ts'
 import { ServiceSchema, type Services } from '../config/schema.ts'
 import { withoutDefaults } from '../config/without-defaults.ts'
-import { TurnoutError } from '../errors.ts'
+import { isTurnoutError, TurnoutError } from '../errors.ts'
 import type { RunningControl } from './deps.ts'
 import { isEarlier } from './merged-file.ts'
 
@@ -52,7 +52,7 @@ export interface ConfigFile {
   start(services: Services): Promise<KeptAtStart>
   /** Applies the services of the file that was read again. A refusal is an event too: who sent a signal sees no answer. */
   reload(services: Services): Promise<FileResult>
-  /** The same with the file of a start that could not be applied then, since the store was away. */
+  /** The same with the file of a start that could not be applied then, since the store was away; that it still is, is no event. Nothing once another was applied. */
   startLate(services: Services): Promise<void>
   /**
    * Applies the text of a file; `${NAME}` reads `env`, which is the sender's. With `force` the file wins wherever it differs from
@@ -69,6 +69,8 @@ export function createFile(
   /** Reads what the services of a file that was read again need; what it rejects with refuses them. */
   read: (services: Services) => Promise<void> = async () => {},
 ): ConfigFile {
+  /** A file was applied after that of the start. */
+  let isNewer = false
   /** There is nobody to ask. */
   const atStart = { actor: 'file', force: true, prune: true } as const
   const named = (services: Services) =>
@@ -82,12 +84,13 @@ export function createFile(
     if (is) publish(EARLIER)
     return is
   }
-  const again = async (services: Services, unlessEarlier: boolean): Promise<FileResult> => {
+  const again = async (services: Services, isLate: boolean): Promise<FileResult> => {
     try {
       await read(services)
-      return await told(services, { actor: 'file', waitMs: RELOAD_WAIT_MS, wins: false, unlessEarlier })
+      return await told(services, { actor: 'file', waitMs: RELOAD_WAIT_MS, wins: false, unlessEarlier: isLate })
     } catch (error) {
-      publish(`the config file was not applied: ${error instanceof Error ? error.message : String(error)}`)
+      if (!isLate || !isTurnoutError(error, 'store_unavailable'))
+        publish(`the config file was not applied: ${error instanceof Error ? error.message : String(error)}`)
       throw error
     }
   }
@@ -99,6 +102,7 @@ export function createFile(
       ;[before, after] = judged
     }
     const result = await apply(services, { ...options, onJudged })
+    isNewer ||= options.dryRun !== true
     const [others, named] = [{ ...after }, { ...after }]
     for (const name of Object.keys(after)) delete (Object.hasOwn(services, name) ? others : named)[name]
     return {
@@ -119,6 +123,7 @@ export function createFile(
     },
     reload: (services) => again(services, false),
     async startLate(services) {
+      if (isNewer) return
       await again(services, true)
       toldEarlier(services)
     },

@@ -24,7 +24,7 @@ const isLeft = (store: Pick<Store, 'local'>, error: unknown): boolean =>
 export async function startFile(
   file: ConfigFile,
   services: Services,
-  { store, control, log }: { store: Store; control: RunningControl; log: Logger },
+  { store, control, clock, log }: { store: Store; control: RunningControl; clock: Clock; log: Logger },
 ): Promise<void> {
   try {
     warnOfKept(log, await file.start(services))
@@ -34,10 +34,22 @@ export async function startFile(
     const end = control.subscribe(({ type, data }) => {
       if (type !== 'store' || data['away'] !== false) return
       end()
-      file.startLate(services).catch((error: unknown) => {
+      applyLate(file, services, clock).catch((error: unknown) => {
         log.error(`the config file was not applied:\n${startFailure(error)}`)
       })
     })
+  }
+}
+
+/** A store that is back may be one that cannot be written yet, as a replica is that is about to be the primary. */
+async function applyLate(file: Pick<ConfigFile, 'startLate'>, services: Services, clock: Clock): Promise<void> {
+  for (;;) {
+    try {
+      return await file.startLate(services)
+    } catch (error) {
+      if (!isTurnoutError(error, 'store_unavailable')) throw error
+      await sleep(clock, AGAIN_MS)
+    }
   }
 }
 

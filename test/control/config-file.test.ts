@@ -64,3 +64,23 @@ test('of files that are applied at once one that is refused takes nothing of the
   expect(results.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'fulfilled'])
   expect(control.snapshot().services).toEqual(TWO)
 })
+
+test('the file of a start that is applied late is none any more once another was applied; until then that the store is away is no event', async () => {
+  const { store, fault } = fragileStore()
+  const { control } = await startControl({ store })
+  const file = createFile(control, false)
+  await file.start(FIRST)
+  const told: string[] = []
+  control.subscribe(({ type, message }) => type === 'file' && told.push(message))
+  fault.failing = new Error('away')
+  await expect(file.startLate(ONE)).rejects.toMatchObject({ code: 'store_unavailable' })
+  expect(told).toEqual([])
+  await expect(file.reload(TWO)).rejects.toMatchObject({ code: 'store_unavailable' })
+  expect(told).toEqual([expect.stringContaining('the config file was not applied')])
+  fault.failing = null
+  await file.startLate(ONE)
+  expect(control.snapshot().services).toEqual(ONE)
+  await file.reload(TWO)
+  await file.startLate(ONE)
+  expect(control.snapshot().services).toEqual(TWO)
+})

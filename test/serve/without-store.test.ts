@@ -4,8 +4,10 @@ import { expect, test, vi } from 'vitest'
 import type { ControlEvent } from '../../src/change.ts'
 import { TurnoutError } from '../../src/errors.ts'
 import { startFile } from '../../src/serve/without-store.ts'
+import { movableClock } from '../admin/stand-in.ts'
 
-test('a file that is refused once the store is back is told in the log, with each fault', async () => {
+/** A start with this file while the store is away; `back` says that it is not any more. */
+async function startedAway(startLate: () => Promise<void>) {
   const said: string[] = []
   const log = pino({ level: 'info' }, { write: (line: string) => void said.push(line) })
   let tell = (_event: ControlEvent): void => expect.unreachable('nobody listens')
@@ -15,17 +17,34 @@ test('a file that is refused once the store is back is told in the log, with eac
       return () => {}
     },
   }
-  const refused = new TurnoutError('invalid', 'no', [{ pointer: '/services/shop', message: 'is no good' }])
-  const file = {
-    start: () => Promise.reject(new TurnoutError('store_unavailable')),
-    startLate: () => Promise.reject(refused),
-  }
+  const clock = movableClock()
+  const file = { start: () => Promise.reject(new TurnoutError('store_unavailable')), startLate }
   const store = { local: { told: () => ({ serves: true }) } }
-  await startFile(file as never, {}, { store, control, log } as never)
+  await startFile(file as never, {}, { store, control, clock, log } as never)
   expect(said).toEqual([expect.stringContaining('it is applied once the store is back')])
   const event = { id: 1, atMs: 0, type: 'store', service: null, message: '' } as const
-  tell({ ...event, data: { away: true } })
-  tell({ ...event, data: { away: false } })
+  return { said, clock, away: (away: boolean) => tell({ ...event, data: { away } }) }
+}
+
+test('a file is applied once the store can be written, also where it can only be read when it is back', async () => {
+  let tries = 0
+  const { said, clock, away } = await startedAway(async () => {
+    if (++tries < 3) throw new TurnoutError('store_unavailable')
+  })
+  away(false)
+  expect(tries).toBe(1)
+  await vi.waitFor(() => {
+    clock.move(500)
+    expect(tries).toBe(3)
+  })
+  expect(said).toHaveLength(1)
+})
+
+test('a file that is refused once the store is back is told in the log, with each fault', async () => {
+  const refused = new TurnoutError('invalid', 'no', [{ pointer: '/services/shop', message: 'is no good' }])
+  const { said, away } = await startedAway(() => Promise.reject(refused))
+  away(true)
+  away(false)
   await vi.waitFor(() => expect(said).toHaveLength(2))
   const { level, msg } = JSON.parse(said[1]) as { level: number; msg: string }
   expect(level).toBe(50)
