@@ -121,7 +121,7 @@ export async function firstLine(child: Child): Promise<string> {
  * Resolves when the port accepts connections; rejects when the child ends first or `timeoutMs` passes. Once is not enough: a Turnout that
  * starts takes its port alone for a moment, to see that nobody has it, and opens it for good later.
  */
-export async function waitForPort(port: number, child: Child, timeoutMs = 15_000): Promise<void> {
+export async function waitForPort(port: number, child: Child, timeoutMs = 60_000): Promise<void> {
   const endMs = performance.now() + timeoutMs
   while (!(await stays(port))) {
     if (child.process.exitCode !== null || child.pid === 0) throw new Error(`did not start: ${reason(child)}`)
