@@ -122,6 +122,36 @@ test('nothing is made twice that is not safe, unless that is said; and of that o
   await metricIs(1, proxy, 'turnout_not_mirrored_total')
 })
 
+test('a copy that the target may have carried out is not made again, unless that is safe', async () => {
+  const seen: string[] = []
+  const target = await startRaw((socket, text, index) => {
+    const [method] = text.split('\r\n\r\n').at(-2)!.split(' ')
+    seen.push(`${method} ${index}`)
+    // Whatever comes second on a connection is taken, and not answered.
+    if (text.split('\r\n\r\n').length > 2) socket.destroy()
+    else socket.write('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n')
+  })
+  const proxy = await startShop(target.url, { writes: true })
+  const send = async (method: string) => {
+    await ask(proxy.port, { method })
+    await settled(proxy)
+  }
+  for (const method of ['GET', 'POST', 'GET', 'GET']) await send(method)
+  expect(seen).toEqual(['GET 0', 'POST 0', 'GET 1', 'GET 1', 'GET 2'])
+  expect((await told(proxy)).failed).toBe(1)
+})
+
+test('a connection on which a copy was asked to log in is kept for nobody, since nobody will', async () => {
+  const target = await startRaw((socket) => {
+    socket.write('HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Negotiate\r\nContent-Length: 0\r\n\r\n')
+  })
+  const proxy = await startShop(target.url)
+  for (let n = 0; n < 3; n++) await ask(proxy.port)
+  await settled(proxy)
+  await metricIs(0, proxy, 'turnout_tied_connections')
+  expect(target.connections()).toBe(3)
+})
+
 /** How a target hangs, in turn by connection. */
 const HANGS: readonly ((socket: Socket) => void)[] = [
   () => {},

@@ -37,7 +37,7 @@ class Leftover implements UpstreamUser, AnswerUser, UnderWay {
   onBody(_: Buffer, at: number, end: number, trailers: string | null): void {
     this.#bytes += end - at
     if (trailers !== null) {
-      this.#upstream.release()
+      releaseUntied(this.#upstream)
       this.#end()
     } else if (this.#bytes > BYTES_MAX) this.#cut()
   }
@@ -77,6 +77,12 @@ class Leftover implements UpstreamUser, AnswerUser, UnderWay {
   onHead(): void {}
 
   onMoved(): void {}
+}
+
+/** Gives a connection back behind an answer that is no client's. One that a login was begun on there would be kept for a client that never comes. */
+export function releaseUntied(upstream: Upstream): void {
+  if (upstream.isBound && upstream.ties === null) upstream.destroy()
+  else upstream.release()
 }
 
 /**

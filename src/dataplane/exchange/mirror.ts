@@ -9,6 +9,7 @@
  */
 import { createHash, type Hash } from 'node:crypto'
 import { FIELD } from '../../metrics/layout.ts'
+import { isIdempotent } from '../../table/methods.ts'
 import { mirrorTarget } from '../../table/mirror.ts'
 import type { Decision, ServiceTable, TargetTable } from '../../table/types.ts'
 import type { ResponseHead } from '../http1/response-head.ts'
@@ -17,6 +18,7 @@ import type { Outgoing } from '../socket/outgoing.ts'
 import type { UnderWay } from '../sweep.ts'
 import type { AnswerUser, Leases, RequestToSend, Upstream, UpstreamUser } from '../upstream/upstream.ts'
 import { MIRROR_LINE, poolLines } from './field-lines.ts'
+import { releaseUntied } from './leftover.ts'
 import type { ExchangeRequest } from './request.ts'
 
 /** A copy that takes longer is given up: an endless answer has no end to compare. */
@@ -116,7 +118,7 @@ export class Mirror implements UpstreamUser, AnswerUser, UnderWay {
     // The same ones when it is sent again, though the target has got another address meanwhile.
     this.#leases ??= this.#plane.targets.connectionsOf(this.#target)
     const connections = this.#leases
-    const idle = fresh ? null : connections.takeIdle(true)
+    const idle = fresh ? null : connections.takeIdle(isIdempotent(this.#request.method))
     this.#isFresh = idle === null
     if (idle !== null) idle.user = this
     this.#upstream = idle ?? (connections.isCrowded ? null : connections.open(this))
@@ -172,7 +174,7 @@ export class Mirror implements UpstreamUser, AnswerUser, UnderWay {
     if (trailers === null) return
     const upstream = this.#upstream!
     this.#upstream = null
-    upstream.release()
+    releaseUntied(upstream)
     this.#copy.isWhole = true
     this.#end(true)
   }
@@ -184,9 +186,9 @@ export class Mirror implements UpstreamUser, AnswerUser, UnderWay {
   onClosed(): void {
     const upstream = this.#upstream
     this.#upstream = null
-    // A connection that was kept may have been about to be closed.
-    const wasIdle = !this.#isFresh && upstream?.begun === false
-    if (!wasIdle || !this.#acquire(true)) this.#end(false)
+    // A connection that was kept may have been about to be closed. Or the target has done what was asked, which a copy must not make it do twice.
+    const mayRepeat = !this.#isFresh && upstream?.begun === false && isIdempotent(this.#request.method)
+    if (!mayRepeat || !this.#acquire(true)) this.#end(false)
   }
 
   onDeadline(): void {
