@@ -188,7 +188,7 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
     if (this.phase === 'none') return
     if (this.phase === 'connecting') return this.#tryAgain('upstream_connect_failed', this.#retries.mayReconnect())
     const isUnanswered = upstream?.begun === false
-    if (isUnanswered && this.#retries.mayRepeat()) this.#tryAgain('upstream_closed', true)
+    if (isUnanswered && this.#retries.mayRepeat(upstream.isHeld)) this.#tryAgain('upstream_closed', true)
     else this.fail('upstream_closed')
   }
 

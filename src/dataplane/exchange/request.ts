@@ -62,6 +62,7 @@ export class ExchangeRequest implements RequestToSend {
   trailers = ''
   /** Payload bytes of the body that were taken so far. */
   bodyBytes = 0
+  #isWhole = true
   #repeatable = false
   #keeps = false
   /** Another Turnout has made it (mirror.ts): its target is told so, too, and no copy is made of it. */
@@ -97,6 +98,7 @@ export class ExchangeRequest implements RequestToSend {
     this.bodyDone = done
     this.trailers = trailers
     this.bodyBytes = whole.length
+    this.#isWhole = done
     this.#keeps = !done && !head.chunked && head.contentLength <= KEPT_BYTES_MAX && isIdempotent(head.method)
     this.#repeatable = isIdempotent(head.method) && (done || this.#keeps)
     this.#isRescuable = false
@@ -105,6 +107,11 @@ export class ExchangeRequest implements RequestToSend {
   /** It may be sent a second time, in full. */
   get repeatable(): boolean {
     return this.#repeatable
+  }
+
+  /** All of it is one text, which leaves at once. */
+  get isWhole(): boolean {
+    return this.#isWhole
   }
 
   /** It brings a body. */

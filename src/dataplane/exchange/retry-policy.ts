@@ -2,7 +2,7 @@
  * Whether a request is tried again when a target has failed it, or has not got what is asked for. A yes ends the attempt there: it is
  * judged, and noted with the earlier ones (retries.ts).
  *
- * While connections are refused nothing was sent, so any request is tried on a few targets. Once something was written, at most one
+ * While connections are refused, or close before the text of the request has left, nothing was sent, so any request is tried again. Once something was written, at most one
  * repeat is allowed, on a fresh connection, when it is idempotent, can be sent again in full and not one byte of an answer has come
  * (RFC 9110 9.2.2). A step of a login that was begun on the connection means nothing on another one, and is not repeated.
  *
@@ -47,10 +47,11 @@ export class RetryPolicy {
     return attempts.retries.refused(attempts.target!)
   }
 
-  /** A connection has closed before any answer: whether the request may be repeated. */
-  mayRepeat(): boolean {
+  /** A connection has closed before any answer: whether the request may be repeated. With `isHeld` what was sent last on it has not left. */
+  mayRepeat(isHeld: boolean): boolean {
     const { retries, service, target, isRescued, isFresh, isLoginStep, startedMs, placement } = this.#attempts
-    if (!this.#request.repeatable || retries.repeats > 0 || isLoginStep) return false
+    const isUnsent = isHeld && this.#request.isWhole
+    if (!(this.#request.repeatable || isUnsent) || retries.repeats > 0 || isLoginStep) return false
     if (isFresh || this.#plane.time.nowMs - startedMs > RACE_MS) {
       // It is rescued, which is better than another try of the same version.
       if (isRescued && retries.rescues === 0) return false

@@ -127,6 +127,11 @@ export class Outgoing {
     if (this.#handle() !== null) this.#send(text)
   }
 
+  /** Text is held that nobody was sent yet. */
+  get isHeld(): boolean {
+    return this.#heldAt >= 0
+  }
+
   /** Sends what is left, then FIN; `done` is called when that has left. */
   end(done?: () => void): void {
     this.flush()

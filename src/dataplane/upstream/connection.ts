@@ -149,6 +149,10 @@ export class UpstreamConnection implements Upstream, ReadConnection {
     return this.#bodyDone && this.out.unsentBytes === 0
   }
 
+  get isHeld(): boolean {
+    return this.out.isHeld
+  }
+
   end(done?: () => void): void {
     this.out.end(done)
   }

@@ -92,6 +92,8 @@ export interface Upstream extends Tied {
   readonly isHttp11: boolean
   /** All of the request is in the hands of the kernel. */
   readonly requestSent: boolean
+  /** What was sent last has not left yet. */
+  readonly isHeld: boolean
   /** Ends our side; `done` is called when all that was sent has left, or cannot leave any more. */
   end(done?: () => void): void
   /** Everything behind the answer goes to `user` from here on, unread. */

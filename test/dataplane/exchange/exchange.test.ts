@@ -111,6 +111,7 @@ class NotedUpstream implements Upstream {
   begun = false
   isHttp11 = true
   requestSent = true
+  isHeld = false
   isGone = false
   isFull = false
   unsentBytes = 0
@@ -321,6 +322,21 @@ describe('a connection that breaks', () => {
     expect(counted(FIELD.attemptsFailed)).toBe(failures)
     opened[1].connect()
     expect(opened[1].notes).toEqual(['send GET /x'])
+  })
+
+  test.each([
+    ['one text', 'small', 2],
+    ['a head, of a body that comes', null, 1],
+  ])('before the request has left has a POST repeated that is %s', (_what, whole, connections) => {
+    idle = 1
+    begin('POST /x', whole, 'Content-Length: 5\r\n')
+    opened[0].isHeld = true
+    opened[0].close()
+    expect(opened).toHaveLength(connections)
+    opened[1]?.connect()
+    expect(opened[1]?.notes ?? downstream.notes).toContain(
+      whole === null ? 'refuse upstream_closed' : 'send POST /x small',
+    )
   })
 
   test('before any answer has a POST refused at once', () => {

@@ -47,3 +47,15 @@ test('who has a connection that is reset is told so once', async () => {
   await new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
   expect(told).toEqual(['raw user'])
 })
+
+test('of a busy worker it is known whether what was sent last has left', async () => {
+  const { connection } = await handedOver()
+  for (let n = 0; n < 8; n++) connection.out.text('busy')
+  await new Promise(setImmediate)
+  expect(connection.isHeld).toBe(false)
+  connection.out.text('held')
+  expect(connection.isHeld).toBe(true)
+  await new Promise(setImmediate)
+  expect(connection.isHeld).toBe(false)
+  connection.destroy()
+})
