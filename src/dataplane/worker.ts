@@ -103,6 +103,7 @@ function onSweep(): void {
 function breakOff(): void {
   plane.isBreakingOff = true
   plane.holds.end()
+  plane.queues.end()
   if (plane.time.nowMs >= drainUntilMs) for (const client of plane.clients) client.destroy()
   plane.isBreakingOff = false
 }

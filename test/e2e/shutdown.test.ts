@@ -97,10 +97,13 @@ test('tunnels and requests that do not end are closed at the deadline, with exit
     if (text.includes('Upgrade: echo') && text.endsWith('\r\n\r\n')) socket.write(SWITCH)
   })
   const folder = temporaryFolder()
-  const config = { ...shop(target.url), workers: 2, store: 'sqlite:./turnout.db', timeouts: { shutdown: '1s' } }
+  const capacity = { requestsPerPool: 1, queue: { for: '1m' } }
+  const services = { shop: service({ blue: [target.url] }, { capacity }) }
+  const config = { services, workers: 2, store: 'sqlite:./turnout.db', timeouts: { shutdown: '1s' } }
   const proxy = await startProcess(config, folder)
   const limitMs = 20_000
   const tunnel = rawRequest(proxy.port, UPGRADE, { limitMs })
+  await until('the tunnel is there', () => target.connections() === 1)
   const hanging = rawRequest(proxy.port, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n', { limitMs })
   await until('both are there', () => target.connections() === 2)
   await call(proxy, 'POST', '/v1/services/shop/hold', { for: '1m', only: 'writes' })
@@ -109,13 +112,21 @@ test('tunnels and requests that do not end are closed at the deadline, with exit
     const { held } = await call<{ held: { waiting: number } }>(proxy, 'GET', '/v1/services/shop/status')
     return held.waiting === 1
   })
+  const queued = rawRequest(proxy.port, 'HEAD / HTTP/1.1\r\nHost: a\r\n\r\n', { limitMs })
+  await until('one waits for room', async () => {
+    const { pools } = await call<{ pools: { queue: { depth: number } }[] }>(proxy, 'GET', '/v1/services/shop/status')
+    return pools[0].queue.depth === 1
+  })
   proxy.child.kill('SIGTERM')
   expect(await proxy.exited()).toBe(0)
   expect((await tunnel).text).toMatch(/^HTTP\/1.1 101 /)
   expect((await tunnel).end).not.toBe('open')
   expect(await hanging).toMatchObject({ text: '' })
   expect((await hanging).end).not.toBe('open')
-  expect((await refused).text).toMatch(/^HTTP\/1.1 503 /)
+  for (const { text } of [await refused, await queued]) {
+    expect(text).toMatch(/^HTTP\/1.1 503 /)
+    expect(text).toContain('\r\nConnection: close\r\n')
+  }
   const logged = proxy
     .stdout()
     .split('\n')
@@ -124,6 +135,7 @@ test('tunnels and requests that do not end are closed at the deadline, with exit
   expect(ends.map(({ method, status, error }) => `${method} ${status} ${error}`).toSorted()).toEqual([
     'GET 101 drain_ended',
     'GET 499 drain_ended',
+    'HEAD 503 overloaded',
     'POST 503 held',
   ])
   const { message, data } = await told(await startProcess(config, folder))

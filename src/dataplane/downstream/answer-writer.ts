@@ -82,7 +82,7 @@ export class AnswerWriter {
     this.#chunked = this.#minor === 1 && !hasLength
     // To HTTP/1.0 a body without a length ends with the connection.
     this.endsByClose = this.#minor === 0 && !hasLength
-    this.keepAlive = this.#mayStay && !this.#setting.draining && isOpen && !this.endsByClose
+    this.keepAlive = this.#stays(isOpen) && !this.endsByClose
     const showsLength = hasBody || (head.status !== 204 && !(this.#minor === 0 && head.chunked))
     this.#head =
       statusLine(head) +
@@ -125,14 +125,14 @@ export class AnswerWriter {
     const { status } = ERRORS[code]
     this.#head = ''
     this.endsByClose = false
-    this.keepAlive = this.#mayStay && bodyDone && status !== 400 && status !== 413
+    this.keepAlive = this.#stays(bodyDone) && status !== 400 && status !== 413
     const asked = { requestId, minor: this.#minor, isHead: this.#isHead }
     this.#out.text(errorAnswer(this.#setting, code, asked, json, this.keepAlive))
   }
 
   /** The page of a service in maintenance as the whole answer. */
   page(page: Page, requestId: string, bodyDone: boolean): void {
-    this.keepAlive = this.#mayStay && bodyDone
+    this.keepAlive = this.#stays(bodyDone)
     const head = pageHead(this.#setting, page, requestId, this.#minor, this.keepAlive)
     const { body } = page
     if (this.#isHead) return this.#out.text(head)
@@ -143,13 +143,18 @@ export class AnswerWriter {
   }
 
   redirect(lines: RedirectLines, bodyDone: boolean): void {
-    this.keepAlive = this.#mayStay && bodyDone
+    this.keepAlive = this.#stays(bodyDone)
     this.#out.text(redirectAnswer(this.#setting, lines, this.#minor, this.keepAlive))
   }
 
   options(requestId: string, bodyDone: boolean): void {
-    this.keepAlive = this.#mayStay && bodyDone
+    this.keepAlive = this.#stays(bodyDone)
     this.#out.text(optionsAnswer(this.#setting, requestId, this.#minor, this.keepAlive))
+  }
+
+  /** Whether the connection goes on behind the answer that is begun now: a drain may have begun since the request has. */
+  #stays(isFree: boolean): boolean {
+    return this.#mayStay && !this.#setting.draining && isFree
   }
 }
 

@@ -120,6 +120,10 @@ export class Wait implements Waiter {
     this.#owner.hasTurn('room')
   }
 
+  isEnded(): void {
+    this.#owner.unserved('ended')
+  }
+
   /** Leaves without what it waits for, which is counted; gives the code of its answer. What was to be rescued has failed for its client, too. */
   giveUp(why: Unserved, { service, retries, judged }: Attempts): ErrorCode {
     if (why === 'time' && retries.rescues > 0) judged.noteUnrescued(service, retries.exclude)

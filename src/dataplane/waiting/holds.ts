@@ -40,8 +40,6 @@ export interface HeldWaiter extends Waiter {
   bytes: number
   /** Among those that are let go, and without an answer yet: one of the queue's. */
   leaves: HoldQueue | null
-  /** It may wait no longer. */
-  isEnded(): void
 }
 
 /** What the holds need of their worker. */

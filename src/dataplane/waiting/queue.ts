@@ -14,6 +14,8 @@ export interface Waiter {
   sinceMs: number
   /** It has its turn, and was taken out of the queue: it goes on, ends, or waits again. */
   getsTurn(): void
+  /** It may wait no longer: the worker is about to end. */
+  isEnded(): void
 }
 
 export class Queue {

@@ -141,6 +141,13 @@ export class Queues {
     if (this.#size > 0) this.#see()
   }
 
+  /** Refuses all who wait, since the worker is about to end. */
+  end(): void {
+    for (const queue of [...this.#bySlot.values(), ...this.#outdated]) {
+      while (queue.first !== null) queue.first.isEnded()
+    }
+  }
+
   #see(): void {
     if (this.#isDue) return
     this.#isDue = true

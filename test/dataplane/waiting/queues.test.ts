@@ -52,8 +52,11 @@ const targetOf = (name: string): TargetTable => poolOf(name).targets[0]
 
 /** Who it was whose turn came and found room, in order. */
 let went: string[] = []
+/** Who it was who was told to wait no longer, in order. */
+let ended: string[] = []
 beforeEach(() => {
   went = []
+  ended = []
 })
 
 class Client implements Waiter {
@@ -78,6 +81,10 @@ class Client implements Waiter {
   getsTurn(): void {
     if (this.worker.permits.take(targetOf(this.pool), shop().capacity!)) went.push(this.name)
     else this.waits()
+  }
+  isEnded(): void {
+    this.worker.queues.leave(this)
+    ended.push(this.name)
   }
   ends(): void {
     this.worker.permits.give(targetOf(this.pool).slot)
@@ -288,4 +295,19 @@ test('the many who wait for a service that has changed are before others of that
   expect(went.length).toBeLessThan(150)
   expect(worker.queues.isWaitedFor(shop(), poolOf('blue'))).toBe(true)
   expect(worker.queues.isWaitedFor(other, other.pools[0])).toBe(false)
+})
+
+test('at the end of a worker all of its waiters are told, and nobody else', () => {
+  start({ requestsPerTarget: 1, requestsPerPool: 0 })
+  const [one, other] = workers
+  expect(one.permits.take(targetOf('blue'), shop().capacity!)).toBe(true)
+  const first = new Client('first', one)
+  expect([first.waits(), new Client('second', one).waits(), new Client('third', other).waits()]).toEqual([
+    true,
+    true,
+    true,
+  ])
+  one.queues.end()
+  expect(ended).toEqual(['first', 'second'])
+  expect([one.queues.isEmpty, other.queues.isEmpty, first.queue]).toEqual([true, false, null])
 })
