@@ -69,7 +69,8 @@ export function createWaiting(clock: Clock, subscribe: Subscribe): Waiting {
     },
     yield(isYielded) {
       if (isYielded) yielded.abort(yieldedNow())
-      else yielded = new AbortController()
+      // An upgrade may break before it has stepped back: those that wait go on hearing of the next one.
+      else if (yielded.signal.aborted) yielded = new AbortController()
     },
     get isYielded() {
       return yielded.signal.aborted

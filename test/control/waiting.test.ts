@@ -118,6 +118,18 @@ test('while another process is to write, those that wait are refused and so is w
   expect(await stateOf(change())).toBe('done')
 })
 
+test('one that waits since before it was back without having stepped back is refused when it steps back', async () => {
+  const { change, control, health } = await started()
+  const waits = change()
+  expect(await stateOf(waits)).toBe('waits')
+  control.yield(false)
+  expect(await stateOf(waits)).toBe('waits')
+  control.yield(true)
+  expect(await stateOf(waits)).toBe('not_ready')
+  await health('healthy')
+  expect(control.snapshot().services['shop'].split).toEqual({ blue: 100, green: 0 })
+})
+
 test('nor is made what waited for addresses, and deadlines are not stored anew where the clock is set', async () => {
   const asked = gate()
   let learn = Promise.resolve()
