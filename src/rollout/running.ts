@@ -85,10 +85,15 @@ export class Running {
     this.#moves = new Moves(deps, { ...parts, wayBack, running: this })
   }
 
-  /** Keeps the rollout that has just begun, and begins it, at this revision only; rejects with what `ended` has aborted with by then. */
+  /** Keeps the rollout that has just begun, and begins it, at this revision only; rejects with what `ended` has aborted with by then. One that has not begun is over. */
   async open(ended: AbortSignal, ifMatch?: number): Promise<void> {
-    await this.#keeping.keepNew(this.kept)
-    await this.#moves.begin(ended, ifMatch)
+    try {
+      await this.#keeping.keepNew(this.kept)
+      await this.#moves.begin(ended, ifMatch)
+    } catch (error) {
+      this.#end.abort(new Error('the rollout has not begun'))
+      throw error
+    }
     tell('begins', this.kept, this.#deps)
     this.#do(effectsOf(this.kept.rollout))
   }

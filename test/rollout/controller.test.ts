@@ -129,6 +129,34 @@ test('of several that are begun at once one begins, also where each brings a ver
   await rollouts.close()
 })
 
+test('of one that is refused as it begins nothing listens any more', async () => {
+  const { control, rollouts } = await stand()
+  onTestFinished(() => rollouts.close())
+  await rollouts.start()
+  const subscribe = control.subscribe.bind(control)
+  let listeners = 0
+  Object.assign(control, {
+    subscribe(listener: Parameters<typeof subscribe>[0]) {
+      listeners++
+      const unsubscribe = subscribe(listener)
+      return () => {
+        listeners--
+        unsubscribe()
+      }
+    },
+  })
+  const begin = (ifMatch?: number) => rollouts.begin('shop', { to: 'green' }, 'bob', ifMatch)
+  const before = control.snapshot().revision
+  await control.change({ kind: 'split', service: 'shop', weights: { blue: 9, green: 1 } }, { actor: 'eve' })
+  await expect(begin(before)).rejects.toMatchObject({ code: 'stale_revision' })
+  expect(listeners).toBe(0)
+  control.failNext = new TurnoutError('store_unavailable', 'The disk is full.')
+  await expect(begin()).rejects.toMatchObject({ code: 'store_unavailable' })
+  expect(listeners).toBe(0)
+  await begin()
+  expect(listeners).toBe(1)
+})
+
 test("once traffic is back the service is everybody's, and the next rollout waits for the hook of the one that goes back", async () => {
   const { promise: held, resolve: goOn } = Promise.withResolvers<void>()
   const hook = await startHook(async () => {
