@@ -117,13 +117,14 @@ export class Owed {
   /** Throws `store_unavailable` when one of these services is to be stored first as it is served. */
   assertNone(names: readonly string[]): void {
     const name = names.find((each) => this.has(each))
-    if (name !== undefined)
-      throw new TurnoutError(
-        'store_unavailable',
-        `What is served of ${name} is not stored yet, since the store was away: it is by itself as soon as the store can be written. Until then nothing else of it is changed.`,
-      )
+    if (name === undefined) return
+    throw new TurnoutError('store_unavailable', `${notStored(name)} Until then nothing else of it is changed.`)
   }
 }
+
+/** Says that of this service what is served was not stored, whatever has changed it. */
+export const notStored = (service: string): string =>
+  `What is served of ${service} is not stored yet, since the store was away: it is by itself as soon as the store can be written.`
 
 /** With these services as each is there. */
 function withServices(served: Served, names: readonly string[], there: (name: string) => Served): Served {

@@ -13,6 +13,7 @@ import { systemClock } from '../clock.ts'
 import type { ConfigFile } from '../control/config-file.ts'
 import type { DepartureWatch } from '../control/departure-watch.ts'
 import type { RunningControl } from '../control/deps.ts'
+import { notStored } from '../control/owed.ts'
 import { endEvent } from '../cuts.ts'
 import { descriptorOfServer } from '../dataplane/socket/handle.ts'
 import { TurnoutError } from '../errors.ts'
@@ -147,9 +148,7 @@ function heldOver({ control, memory, shutdownMs }: Parts): ReturnType<Present['h
 /** Throws `conflict` while workers have what the store has not: the new process would go back to that. */
 function assertStored({ control }: Parts): void {
   const [service] = control.unstored()
-  if (service === undefined) return
-  const what = `${service} was released, or a rollout of it goes back, and that is not stored yet`
-  throw new TurnoutError('conflict', `${what}. It is by itself as soon as the store can be written: upgrade then.`)
+  if (service !== undefined) throw new TurnoutError('conflict', `${notStored(service)} Upgrade then.`)
 }
 
 function offerOf(parts: Parts): ReturnType<Present['offer']> {

@@ -390,7 +390,7 @@ test('a request that the old one holds goes on by a release, also when that coul
   expect([released.status, released.text]).toEqual([503, expect.stringContaining('The requests go on all the same')])
   expect(await held).toMatchObject({ status: 200, body: 'blue' })
   // The new one would hold again, since the store says so.
-  await expect(call(proxy, 'POST', '/v1/upgrade')).rejects.toThrow(/409.*shop was released.* not stored yet/)
+  await expect(call(proxy, 'POST', '/v1/upgrade')).rejects.toThrow(/409.*served of shop is not stored yet/)
   await free()
   // And over two upgrades.
   await call(proxy, 'POST', '/v1/services/shop/release')
