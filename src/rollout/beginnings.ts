@@ -4,8 +4,8 @@
  * What one begins with is read twice: before the pool takes the version that was sent, so that nothing is changed for one that is refused, and
  * right before it begins, since others may have changed the service meanwhile.
  *
- * The process after this one finds all of a beginning or nothing: at the end what has not made its first shift is turned away, and the rest is waited
- * for.
+ * The process after this one finds all of a beginning, or at most the version of its pool: at the end what has not made its first shift is turned
+ * away, and the rest is waited for.
  */
 import type { Control } from '../change.ts'
 import type { Clock } from '../clock.ts'

@@ -23,7 +23,7 @@ import type { ExchangeRequest } from './request.ts'
 import { Retries } from './retries.ts'
 
 export class Attempts {
-  /** The last that had a target, else the first. */
+  /** The last that had a target, else the last. */
   decision: Decision | null = null
   /** The target that the request is in flight at, or null. */
   target: TargetTable | null = null
