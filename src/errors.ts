@@ -103,6 +103,9 @@ export class TurnoutError extends Error {
   }
 }
 
+/** The end of a refusal that gives way to `force`. */
+export const ANYWAY = 'Nothing has changed; with force it is done all the same.'
+
 /** Why nothing may be changed for a moment. */
 export const yieldedNow = (): TurnoutError =>
   new TurnoutError(

@@ -9,7 +9,7 @@ import type { Change } from '../change.ts'
 import { inDigits } from '../config/digits.ts'
 import { own } from '../config/record.ts'
 import { weightShare } from '../config/share.ts'
-import { TurnoutError } from '../errors.ts'
+import { ANYWAY, TurnoutError } from '../errors.ts'
 import { workOf } from '../metrics/load.ts'
 import type { ServiceTraffic } from '../metrics/window.ts'
 import { movesBetween } from '../table/allotment.ts'
@@ -68,8 +68,7 @@ function excessOf(after: Content, name: string, pool: string, { nowMs, addresses
   const part = share === 1 ? '' : ` × ${number(share * 100)} %`
   return (
     `${pool} of ${name} would get about ${number(atOnce)} requests at once (${rate}${part} × ${number(eachMs / 1_000)} s) ` +
-    `and ${carriedInWords(carried)}. ` +
-    'Nothing has changed; with force it is done all the same.'
+    `and ${carriedInWords(carried)}. ${ANYWAY}`
   )
 }
 

@@ -15,7 +15,7 @@
 import type { Change } from '../change.ts'
 import { equalJson, own } from '../config/record.ts'
 import type { ServiceSpec } from '../config/schema.ts'
-import { TurnoutError } from '../errors.ts'
+import { ANYWAY, TurnoutError } from '../errors.ts'
 import { movesBetween } from '../table/allotment.ts'
 import { answering, canAnswer, fitTargets, isProven, stateForNew, type Targets } from '../table/proven.ts'
 import { observedOf, type ServiceIntent, type ServiceObserved, seenOf } from '../table/status.ts'
@@ -26,7 +26,7 @@ import { touchedBy } from './touched.ts'
 /** Refused only because a pool is not proven: the next probe may change that. */
 export class Unproven extends TurnoutError {
   constructor(message: string) {
-    super('conflict', message + ANYWAY)
+    super('conflict', `${message} ${ANYWAY}`)
   }
 }
 
@@ -70,8 +70,7 @@ export function assertAnswered(
   }
 }
 
-const conflict = (why: string) => new TurnoutError('conflict', `${why}${ANYWAY}`)
-const ANYWAY = ' Nothing has changed; with force it is done all the same.'
+const conflict = (why: string) => new TurnoutError('conflict', `${why} ${ANYWAY}`)
 
 function assertKept(before: Content, after: Content, change: Change, force: boolean, prune: boolean): void {
   if (change.kind !== 'file' && change.kind !== 'restore') return

@@ -8,7 +8,7 @@ import type { Change } from '../change.ts'
 import { inWords } from '../config/duration.ts'
 import { mapEntries, own } from '../config/record.ts'
 import type { PoolSpec } from '../config/schema.ts'
-import { TurnoutError } from '../errors.ts'
+import { ANYWAY, TurnoutError } from '../errors.ts'
 import type { PoolIntent, ServiceIntent } from '../table/status.ts'
 import { type Content, splitOf } from './reconcile.ts'
 
@@ -42,7 +42,7 @@ export function assertStandbyKept(
       const loss = lossOf(was.pools[pool], own(is.pools, pool), intent, after.intents[name].pools[pool])
       if (loss === null) continue
       const why = `Pool ${pool} of ${name} is the standby of its last rollout for another ${inWords(leftMs)}, and ${loss}.`
-      throw new TurnoutError('conflict', `${why} Nothing has changed; with force it is done all the same.`)
+      throw new TurnoutError('conflict', `${why} ${ANYWAY}`)
     }
   }
 }

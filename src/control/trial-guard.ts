@@ -9,7 +9,7 @@
 import type { Change } from '../change.ts'
 import { equalJson, own } from '../config/record.ts'
 import type { Weights } from '../config/schema.ts'
-import { TurnoutError } from '../errors.ts'
+import { ANYWAY, TurnoutError } from '../errors.ts'
 import type { PoolIntent } from '../table/status.ts'
 import { type Content, holdsOther, splitOf } from './reconcile.ts'
 
@@ -45,7 +45,7 @@ export function assertTriedReady(before: Content, after: Content, change: Change
       const why = `the rollout that runs ${isTried ? 'tries it' : 'goes back to it'}`
       throw new TurnoutError(
         'conflict',
-        `Pool ${pool} of ${name} would have no ready target any more, and ${why}.${ANYWAY}`,
+        `Pool ${pool} of ${name} would have no ready target any more, and ${why}. ${ANYWAY}`,
       )
     }
   }
@@ -62,7 +62,7 @@ export function assertSameTried(before: Content, after: Content, change: Change,
     const [old, now] = [was.pools[pool].targets, own(is.pools, pool)?.targets ?? []]
     if (targets !== undefined && !equalJson(old.toSorted(), now.toSorted())) {
       const why = `The rollout of ${name} that runs replaces the targets of ${pool} one by one, so none comes or goes meanwhile.`
-      throw new TurnoutError('conflict', why + ANYWAY)
+      throw new TurnoutError('conflict', `${why} ${ANYWAY}`)
     }
     if (targets !== undefined || (asks && was.pools[pool].version !== '')) continue
     const known = trial.tried ?? old
@@ -72,11 +72,9 @@ export function assertSameTried(before: Content, after: Content, change: Change,
     )
     if (come === undefined) continue
     const why = `${come} would come to pool ${pool} of ${name} while a rollout tries that, and nobody could tell that it has the same version: rollout.announces, and a version of the pool, would.`
-    throw new TurnoutError('conflict', why + ANYWAY)
+    throw new TurnoutError('conflict', `${why} ${ANYWAY}`)
   }
 }
-
-const ANYWAY = ' Nothing has changed; with force it is done all the same.'
 
 const readyIn = ({ intents }: Content, service: string, pool: string): string[] =>
   Object.entries(own(own(intents, service)?.pools ?? {}, pool)?.targets ?? {}).flatMap(([url, { admin }]) =>

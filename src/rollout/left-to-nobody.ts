@@ -5,7 +5,7 @@
 import type { Control } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import { own } from '../config/record.ts'
-import { TurnoutError } from '../errors.ts'
+import { ANYWAY, TurnoutError } from '../errors.ts'
 import { isAnswered } from '../table/proven.ts'
 import type { Kept } from './kept.ts'
 import { isRolling } from './rolling.ts'
@@ -26,6 +26,6 @@ export function assertSomebodyLeft(
   const pools = Object.keys(rollout.before).filter((pool) => rollout.before[pool] > 0)
   throw new TurnoutError(
     'conflict',
-    `Nobody would be left to answer for ${service}: rollout ${rollout.id} goes back to ${pools.join(' and ')}, where no target can answer now. Nothing has changed; with force it is done all the same.`,
+    `Nobody would be left to answer for ${service}: rollout ${rollout.id} goes back to ${pools.join(' and ')}, where no target can answer now. ${ANYWAY}`,
   )
 }

@@ -7,7 +7,7 @@
  */
 import type { TargetStatus } from '../../table/status.ts'
 import { targetsSettled } from '../rolling.ts'
-import { isBack, isOver, type Rollout } from '../rollout.ts'
+import { activeOf, isBack, isOver, type Rollout } from '../rollout.ts'
 import { versionOf, wrongVersion } from './answer-checks.ts'
 import { type About, GateClosed, type Means } from './gate.ts'
 
@@ -144,7 +144,5 @@ export class StillVersion {
 
 /** Its checks are behind it, and its end is before it. */
 function isUnderWay(rollout: Rollout): boolean {
-  const { state, resumesTo } = rollout
-  const active = state === 'paused' || state === 'holding' ? resumesTo : state
-  return active !== 'preflight' && !isBack(rollout) && !isOver(rollout)
+  return activeOf(rollout) !== 'preflight' && !isBack(rollout) && !isOver(rollout)
 }
