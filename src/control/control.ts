@@ -205,8 +205,8 @@ class Writer implements RunningControl {
     assertServed(judged)
     if (change.kind === 'hold') foreseen(judged, change, this.#tools).forEach(assertServed)
     const isLine = change.kind === 'rollout' && !(await isWritten(this.#deps.store, change))
-    const first = isLine || owed.length > 0 ? this.#keeper.owed.before(change, owed) : null
-    if (first !== null) return this.#upkeep.store(first).then(() => this.#attempt(change, options))
+    const first = isLine || owed.length > 0 ? this.#keeper.owed.firstBefore(change, owed) : null
+    if (first !== null) return this.#upkeep.storeOne(first).then(() => this.#attempt(change, options))
     const owing = this.#keeper.owed.of(change, owed)
     if (changed.length > 0 || isLine) return this.#make(change, content, changed, options, owing)
     if (content.base === before.base) return { ...unchanged, changed: false }

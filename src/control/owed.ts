@@ -74,7 +74,7 @@ export class Owed {
   }
 
   /** The first that is to be stored before a change of these services, or before the line of a rollout that has shifted one; null where none is. */
-  before(change: Change, touched: readonly string[]): Owing | null {
+  firstBefore(change: Change, touched: readonly string[]): Owing | null {
     const own = this.of(change, touched)
     const isShifted =
       change.kind === 'rollout' &&

@@ -62,7 +62,7 @@ export class Upkeep {
     const stuck = new Set<string>()
     for (let owing = owed.first(); owing !== null; owing = owed.first(stuck)) {
       try {
-        await this.store(owing)
+        await this.storeOne(owing)
       } catch (error) {
         // A store that cannot be written is told where it is reached (reach.ts), and was followed all the same.
         if (!(error instanceof TurnoutError)) throw error
@@ -72,7 +72,7 @@ export class Upkeep {
   }
 
   /** Stores what is owed, of which nothing is owed before it. Rejects as a change does. */
-  async store(owing: Owing): Promise<void> {
+  async storeOne(owing: Owing): Promise<void> {
     const { content, make } = this.#deps
     await make(owing.change, content(), owing.names, owing.asked!, owing)
   }

@@ -42,7 +42,7 @@ import { Running, type RunningDeps } from './running.ts'
 import { Shown } from './shown.ts'
 import { Standbys } from './standby.ts'
 import type { ToldRollout } from './told.ts'
-import { unreadOnce } from './unread.ts'
+import { unreadOnce } from './told-once.ts'
 
 export interface ControllerDeps extends BeginningsDeps {
   readonly memory: SharedMemory

@@ -31,7 +31,7 @@ test('a change of several services comes after what is owed of any of them, and 
   expect(owed.first(new Set(['c']))?.change).toBe(changes[1])
   expect(owed.first(new Set(['b', 'c']))).toBe(null)
   const stored: unknown[] = []
-  for (let first = owed.before(changes[3], ['a']); first !== null; first = owed.before(changes[3], ['a'])) {
+  for (let first = owed.firstBefore(changes[3], ['a']); first !== null; first = owed.firstBefore(changes[3], ['a'])) {
     stored.push([first.change, versionsOf(owed.asMade(first, present))])
     owed.stored(new Set(first.names), first)
   }
