@@ -9,6 +9,7 @@ const WORDS: Readonly<Record<string, string>> = {
   ELOOP: 'its links lead nowhere',
   ENAMETOOLONG: 'its path is too long',
   EIO: 'the disk has an error',
+  EPIPE: 'its reader has gone',
   ENOSPC: 'the disk is full',
   EDQUOT: 'the quota of the disk is used up',
   EFBIG: 'it would be larger than a file may be (ulimit -f)',

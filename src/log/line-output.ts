@@ -2,7 +2,7 @@
  * An output that is never waited for: one write is under way at a time, and what comes meanwhile waits in order.
  *
  * How much may wait is for those to decide who write: each is told when its lines are written. What cannot be written (no
- * space left, a pipe that is full) is tried again a moment later; when the reader has gone, lines are taken and thrown away.
+ * space left, a pipe that is full) is tried again a moment later; when the reader has gone, lines are thrown away, and it is told how many.
  * At the end of the process a reader that takes nothing for a second gets no more: it must not keep the process from ending.
  */
 import { write, writeSync } from 'node:fs'
@@ -14,10 +14,21 @@ const PAUSE_MS = 100
 const STALLED_MS = 1_000
 /** And one that takes little by little not longer than this. */
 const REST_MS_MAX = 10_000
+const NEWLINE = 10
+
+/** Called when lines are no longer needed, with how many of them are lost: 0 when all are written. */
+export type Written = (lost: number) => void
 
 interface Waiting {
   readonly lines: Uint8Array
-  readonly written: () => void
+  readonly written: Written
+}
+
+/** How many lines end in these bytes. */
+function countLines(bytes: Uint8Array): number {
+  let count = 0
+  for (let at = bytes.indexOf(NEWLINE); at >= 0; at = bytes.indexOf(NEWLINE, at + 1)) count++
+  return count
 }
 
 export class LineOutput {
@@ -45,8 +56,8 @@ export class LineOutput {
   }
 
   /** Writes whole lines, and calls `written` when they are out or there is nobody to read them. */
-  write(lines: Uint8Array, written: () => void): void {
-    if (this.#isGone) return written()
+  write(lines: Uint8Array, written: Written): void {
+    if (this.#isGone) return written(countLines(lines))
     this.#waiting.push({ lines, written })
     if (!this.#isWriting && !this.#isPausing) this.#next()
   }
@@ -78,7 +89,8 @@ export class LineOutput {
         at += bytes
       }
       at = 0
-      written()
+      // Nobody can ask any more what was lost.
+      written(0)
     }
   }
 
@@ -113,16 +125,15 @@ export class LineOutput {
     this.#at += bytes
     if (this.#at >= this.#waiting[0].lines.length) {
       this.#at = 0
-      this.#waiting.shift()?.written()
+      this.#waiting.shift()?.written(0)
     }
     this.#next()
   }
 
   #onError(error: NodeJS.ErrnoException): void {
     if (error.code === 'EPIPE') {
-      this.#isGone = true
-      for (const { written } of this.#waiting.splice(0)) written()
-      return
+      this.#failed(error)
+      return this.#lose()
     }
     if (error.code !== 'EAGAIN' && !this.#hasFailed) {
       this.#hasFailed = true
@@ -133,5 +144,14 @@ export class LineOutput {
       this.#isPausing = false
       this.#next()
     })
+  }
+
+  #lose(): void {
+    this.#isGone = true
+    let at = this.#at
+    for (const { lines, written } of this.#waiting.splice(0)) {
+      written(countLines(lines.subarray(at)))
+      at = 0
+    }
   }
 }

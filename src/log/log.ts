@@ -6,7 +6,7 @@
 import pino, { type Logger } from 'pino'
 import { type Clock, systemClock } from '../clock.ts'
 import { unwrittenInWords } from '../unread.ts'
-import { LineOutput } from './line-output.ts'
+import { LineOutput, type Written } from './line-output.ts'
 import { accessForPeople, forPeople, mayColour } from './people.ts'
 
 /** Bytes of the log that may wait for a slow reader before lines are dropped. */
@@ -67,7 +67,7 @@ export function openLog(level: string): Logger {
 
 /** Where access log lines go. */
 export interface AccessLogOutput {
-  write(lines: Uint8Array, written: () => void): void
+  write(lines: Uint8Array, written: Written): void
   /** Writes what waits, as long as its reader takes some of it. */
   close(): Promise<void>
 }
@@ -75,9 +75,9 @@ export interface AccessLogOutput {
 /** Opens standard output for access log lines; what waits for its reader is in the hands of those who write. */
 export function openAccessLog(log: Pick<Logger, 'warn'>, clock: Clock): AccessLogOutput {
   const output = new LineOutput(1, clock, (error) => {
-    log.warn(
-      `the access log cannot be written to standard output: ${unwrittenInWords(error)}; lines wait, and are dropped then`,
-    )
+    const isGone = (error as NodeJS.ErrnoException).code === 'EPIPE'
+    const next = isGone ? 'lines are dropped' : 'lines wait, and are dropped then'
+    log.warn(`the access log cannot be written to standard output: ${unwrittenInWords(error)}; ${next}`)
   })
   const isTerminal = process.stdout.isTTY === true
   neverBlock(process.stdout)

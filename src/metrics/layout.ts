@@ -131,6 +131,8 @@ export const WORKER_FIELD = Object.freeze({
   bodiesNotKept: 73,
   /** Requests that were to be copied, and were not: too many copies were under way, their bodies too large, or nobody there. */
   notMirrored: 74,
+  /** Access log lines of the worker that nobody was there to read, written by the main thread. */
+  logLost: 75,
 })
 export const WORKER_FIELDS = 80
 

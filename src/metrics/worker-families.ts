@@ -24,6 +24,20 @@ function sumLanes(memory: SharedMemory, field: number): number {
   return sum
 }
 
+const logDropped: Family = {
+  name: 'turnout_log_dropped_total',
+  type: 'counter',
+  help: 'Access log lines dropped: their reader was slow or has gone, or the disk was full.',
+  read: ({ memory: { workers, lanes } }) =>
+    Array.from({ length: workers }, (_, worker) => {
+      const at = worker * WORKER_FIELDS
+      return {
+        value: lanes[at + WORKER_FIELD.logDropped] + lanes[at + WORKER_FIELD.logLost],
+        labels: { worker: String(worker) },
+      }
+    }),
+}
+
 const rejected: Family = {
   name: 'turnout_rejected_total',
   type: 'counter',
@@ -94,12 +108,7 @@ export const WORKER_FAMILIES: readonly Family[] = [
     'Bytes of long bodies, up and down, that the kernel moved without a copy.',
     WORKER_FIELD.splicedBytes,
   ),
-  perWorker(
-    'turnout_log_dropped_total',
-    'counter',
-    'Access log lines dropped because the reader was slow.',
-    WORKER_FIELD.logDropped,
-  ),
+  logDropped,
   perWorker(
     'turnout_worker_busy_seconds_total',
     'counter',

@@ -16,9 +16,11 @@ import type { Clock } from '../clock.ts'
 import type { Cuts } from '../cuts.ts'
 import type { Difference, FromWorker, ToWorker, WorkerStart } from '../dataplane/messages.ts'
 import type { Lent } from '../dataplane/samples.ts'
+import type { Written } from '../log/line-output.ts'
 import { giveBack, linesIn } from '../log/page.ts'
 import type { LossReason } from '../metrics/counters.ts'
 import { clearGauges } from '../metrics/gauges.ts'
+import { WORKER_FIELD, WORKER_FIELDS } from '../metrics/layout.ts'
 import { pulseOf, VERDICTS, Watchdog } from './watchdog.ts'
 import { WORKER_ENTRY } from './worker-entry.ts'
 
@@ -50,7 +52,7 @@ export interface WorkerSlotOptions {
   readonly losses: number
   /** When its predecessor was lost; null for the first. */
   readonly lostMs: number | null
-  readonly onLog: (lines: Uint8Array, written: () => void) => void
+  readonly onLog: (lines: Uint8Array, written: Written) => void
   readonly onDifference: (difference: Difference) => void
   /** Called when it could listen. */
   readonly onStarted: (slot: WorkerSlot) => void
@@ -223,7 +225,10 @@ export class WorkerSlot {
         this.#waiting.get(message.id)?.(message.samples)
         return
       case 'log':
-        this.#options.onLog(linesIn(message.memory, message.length), () => giveBack(message.memory))
+        this.#options.onLog(linesIn(message.memory, message.length), (lost) => {
+          this.#options.start.memory.lanes[this.index * WORKER_FIELDS + WORKER_FIELD.logLost] += lost
+          giveBack(message.memory)
+        })
         return
       case 'difference':
         this.#options.onDifference(message.difference)

@@ -15,6 +15,7 @@ import type { Lookup } from '../dataplane/lookups/lookups.ts'
 import type { Difference, ListenerPlan, WorkerStart } from '../dataplane/messages.ts'
 import type { Lent } from '../dataplane/samples.ts'
 import { isTurnoutError, TurnoutError } from '../errors.ts'
+import type { Written } from '../log/line-output.ts'
 import { lossField } from '../metrics/counters.ts'
 import { CELL, type SharedMemory, WORKER_FIELDS } from '../metrics/layout.ts'
 import { WholeState } from '../table/build.ts'
@@ -48,8 +49,11 @@ export interface WorkersOptions {
   readonly listeners: readonly ListenerPlan[]
   /** Sockets of the listeners that were there before; default: there are none. */
   readonly sockets?: Pick<GivenSockets, 'of'>
-  /** Called with access log lines; `written` is to be called once they are, since they are in memory that is used again. */
-  readonly onLog: (lines: Uint8Array, written: () => void) => void
+  /**
+   * Called with access log lines; `written` is to be called once they are, since they are in memory that is used again, with how many
+   * of them were lost.
+   */
+  readonly onLog: (lines: Uint8Array, written: Written) => void
   /** Called with answers that differ (mirror). */
   readonly onDifference: (difference: Difference) => void
   /** Called when a worker was lost. */

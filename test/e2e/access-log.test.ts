@@ -245,6 +245,17 @@ test('while nobody reads standard output, requests are answered and each lost li
   expect(new Set(all.map((entry) => entry['requestId'])).size).toBe(all.length)
 })
 
+test('when the reader of standard output has gone, that is told, and each line from then on is counted', async () => {
+  const blue = await startNamed('blue')
+  const proxy = await startProcess({ services: { shop: service({ live: [blue.url] }) } }, temporaryFolder())
+  proxy.child.stdout?.destroy()
+  await pipeline(proxy.port, Array<string>(50).fill(head('/')), 16)
+  await expect.poll(() => metric(proxy, 'turnout_log_dropped_total'), { timeout: 20_000 }).toBe(50)
+  await until('it was told', () => proxy.output().includes('standard output: its reader has gone; lines are dropped"'))
+  await proxy.close()
+  expect(await proxy.exited()).toBe(0)
+})
+
 test('lines that wait for a slow reader when the process is told to end are still written', async () => {
   const blue = await startNamed('blue')
   const proxy = await startProcess({ services: { shop: service({ live: [blue.url] }) } }, temporaryFolder())
