@@ -1,6 +1,6 @@
 /** What `serve` tells of a configuration that it cannot follow in full. */
 import type { Logger } from 'pino'
-import type { Spec } from '../config/schema.ts'
+import { type Spec, SpecSchema } from '../config/schema.ts'
 import { EARLIER, type KeptAtStart } from '../control/config-file.ts'
 
 /** Tells when the system allows fewer open files than `limits.connectionsMax` needs. */
@@ -10,24 +10,11 @@ export function warnOfDescriptors(log: Logger, { limits }: Spec, { connectionsMa
   log.warn(`the limit of open files (ulimit -n, LimitNOFILE) leaves ${connectionsMax} client connections, ${wish}`)
 }
 
-/** Listeners, limits and the like are read at start; a change of them is told, not half applied. */
-export function warnOfRestart(log: Logger, running: Spec, fresh: Spec): void {
-  const keys = (
-    [
-      'listeners',
-      'admin',
-      'workers',
-      'store',
-      'trustedProxies',
-      'country',
-      'jwt',
-      'cookieKeys',
-      'limits',
-      'timeouts',
-      'log',
-      'rolloutCommands',
-    ] as const
-  ).filter((key) => JSON.stringify(running[key]) !== JSON.stringify(fresh[key]))
+/** All but the services is read at start; a change of it is told, not half applied. */
+export function warnOfRestart(log: Pick<Logger, 'warn'>, running: Spec, fresh: Spec): void {
+  const keys = (Object.keys(SpecSchema.properties) as (keyof Spec)[]).filter(
+    (key) => key !== 'services' && JSON.stringify(running[key]) !== JSON.stringify(fresh[key]),
+  )
   if (keys.length > 0)
     log.warn({ keys }, `changed in the file, but read only at start: ${keys.join(', ')} (an upgrade reads it, too)`)
 }
