@@ -72,7 +72,7 @@ export function createExposition(
   const inventory = new Inventory()
   const readAll = (): Scrape => {
     const snapshot = control.snapshot()
-    return { ...readScrape(snapshot, inventory.pools(snapshot), memory, clock.steadyMs()), ...tell() }
+    return { ...readScrape(snapshot, inventory.pools(snapshot), memory, clock), ...tell() }
   }
   let scrape = readAll()
   const info: Family = {

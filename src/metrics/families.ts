@@ -13,6 +13,7 @@
  * duration of exactly a bound counts above it, which no clock can tell.
  */
 import type { Snapshot } from '../change.ts'
+import { type Clock, wallShiftMs } from '../clock.ts'
 import { durationMs } from '../config/duration.ts'
 import { own } from '../config/record.ts'
 import { targetWarmUntilMs } from '../table/warmth.ts'
@@ -39,8 +40,9 @@ export function readScrape(
   snapshot: Snapshot,
   pools: readonly ScrapedPool[],
   memory: SharedMemory,
-  nowMs: number,
+  clock: Pick<Clock, 'nowMs' | 'steadyMs'>,
 ): Omit<Scrape, keyof Told> {
+  const nowMs = clock.steadyMs()
   const targets: ScrapedTarget[] = []
   for (const { spec, status, targets: known } of pools) {
     const slowStartMs = spec.slowStart === undefined ? 0 : durationMs(spec.slowStart)
@@ -59,7 +61,8 @@ export function readScrape(
       })
     }
   }
-  return { snapshot, memory, pools, targets, moved: targets.filter(({ hasMoved }) => hasMoved) }
+  const moved = targets.filter(({ hasMoved }) => hasMoved)
+  return { snapshot, shiftMs: wallShiftMs(clock), memory, pools, targets, moved }
 }
 
 const { perTarget, perTargetAnd } = familiesOf(({ moved }) => moved)

@@ -82,7 +82,10 @@ export interface Told {
 
 /** Everything that one scrape reads, read once. */
 export interface Scrape extends Told {
+  /** Its deadlines are steady time. */
   readonly snapshot: Snapshot
+  /** What steady time lacks to be wall time now, in ms. */
+  readonly shiftMs: number
   readonly memory: SharedMemory
   readonly pools: readonly ScrapedPool[]
   readonly targets: readonly ScrapedTarget[]

@@ -74,9 +74,9 @@ const holdEnd: Family = {
   name: 'turnout_hold_end_timestamp_seconds',
   type: 'gauge',
   help: 'When the hold of a service ends, or has ended, by itself; not there once it is released.',
-  read: ({ snapshot }) =>
+  read: ({ snapshot, shiftMs }) =>
     Object.entries(snapshot.status).flatMap(([service, { hold }]) =>
-      hold === undefined ? [] : [{ value: hold.untilMs / 1_000, sharedLabels: { service } }],
+      hold === undefined ? [] : [{ value: (hold.untilMs + shiftMs) / 1_000, sharedLabels: { service } }],
     ),
 }
 

@@ -264,6 +264,19 @@ test('a target is in exactly one state on each axis, and an ejection ends by the
   expect(await on()).toContain('ejection=none')
 })
 
+test('the end of a hold is told by the clock on the wall, also once somebody has set that', async () => {
+  const { clock, stage, scrape } = open()
+  const { shop } = stage.snapshot.status
+  const sinceMs = clock.steadyMs()
+  const times = { sinceMs, untilMs: sinceMs + 60_000 }
+  const hold = { id: 'h-1', ...times, only: 'all', queueMax: 10, bytesMax: 1_000 } as const
+  stage.snapshot = { ...stage.snapshot, status: { shop: { ...shop, hold } } }
+  const endS = async () => (await scrape()).value('turnout_hold_end_timestamp_seconds', { service: 'shop' })
+  expect(await endS()).toBe(1_700_000_060)
+  vi.spyOn(clock, 'nowMs').mockImplementation(() => clock.steadyMs() + 3_600_000)
+  expect(await endS()).toBe(1_700_003_660)
+})
+
 test('what workers count of themselves is shown by worker, and rejections by code', async () => {
   const { memory, scrape } = open()
   memory.lanes[WORKER_FIELD.clientConnections] = 3

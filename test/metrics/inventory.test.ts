@@ -4,6 +4,7 @@ import { readScrape } from '../../src/metrics/families.ts'
 import { Inventory } from '../../src/metrics/inventory.ts'
 import { allocateSharedMemory } from '../../src/metrics/layout.ts'
 import { UNCOUNTED } from '../../src/metrics/summary.ts'
+import { movableClock } from '../admin/stand-in.ts'
 import { add, snapshotOf } from './stand-in.ts'
 
 const SHOP = { blue: ['http://a:1', 'http://b:1'], green: ['http://c:1'] }
@@ -33,7 +34,7 @@ test('of a target that nothing was counted of nothing is summed up', () => {
   const memory = allocateSharedMemory(2)
   const snapshot = snapshotOf({ shop: SHOP })
   add(memory, 1, 1, 'requests', 3)
-  const { targets, moved } = readScrape(snapshot, new Inventory().pools(snapshot), memory, 0)
+  const { targets, moved } = readScrape(snapshot, new Inventory().pools(snapshot), memory, movableClock())
   expect(targets.map(({ tally }) => tally === UNCOUNTED)).toEqual([true, false, true])
   expect(moved).toEqual([targets[1]])
 })
