@@ -20,7 +20,6 @@ import {
   checkName,
   checkPatch,
   findService,
-  onlyAt,
   serviceNames,
   setETag,
   soundValue,
@@ -29,6 +28,7 @@ import {
   waitMsOf,
 } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
+import { abortLeft } from './going-back.ts'
 import { RemovalAnswer, RemovalQuery, withDraining } from './removals.ts'
 import { answers, ChangeAnswer, ServiceAnswer, ServicesAnswer, SplitChangeAnswer } from './schemas.ts'
 import { rampsOf, toldSnapshot } from './status.ts'
@@ -183,8 +183,10 @@ export async function changeSplit(
 ): Promise<ChangeResult & { service: string; split: Record<string, number>; warming?: Record<string, number> }> {
   const { service } = request.params
   findService(deps.control.snapshot(), service)
-  const isBack = (await abortByGoingBack(deps, request, change)) && change.kind === 'back'
-  const result = isBack ? await presentAnswer(deps, reply) : await apply(deps, request, reply, change, waitMs)
+  const isBack = change.kind === 'back'
+  const left = isBack ? { [service]: null } : change.kind === 'switch' ? change.to : {}
+  const isBackByNow = (await abortLeft(deps, request, left)) && isBack
+  const result = isBackByNow ? await presentAnswer(deps, reply) : await apply(deps, request, reply, change, waitMs)
   return { ...result, ...splitNow(deps, service) }
 }
 
@@ -206,24 +208,6 @@ async function presentAnswer(
 ): Promise<ChangeResult> {
   const { revision, epoch } = control.snapshot()
   return changedAnswer(reply, await instances.everywhere({ revision, epoch, appliedInMs: 0, changed: true }))
-}
-
-/** While a rollout runs, whoever goes back, or switches to another pool than its own, ends it first. True when one was ended. */
-async function abortByGoingBack(
-  { control, rollouts }: Pick<AdminDeps, 'control' | 'rollouts'>,
-  request: FastifyRequest<OfService>,
-  change: Change,
-): Promise<boolean> {
-  const { service } = request.params
-  const goesBack =
-    (change.kind === 'back' && rollouts.isLeftBy(service, null)) ||
-    (change.kind === 'switch' && rollouts.isLeftBy(service, change.to[service]))
-  if (!goesBack) return false
-  const { only } = onlyAt({ control }, request)
-  await rollouts.command(service, 'current', 'abort', request.actor, { only })
-  // The revision that it was for is over by our own doing.
-  delete request.headers['if-match']
-  return true
 }
 
 function describe(snapshot: Snapshot, name: string): { name: string; spec: ServiceSpec; status: object | null } {

@@ -3,10 +3,12 @@
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Static } from 'typebox'
+import { poolNamed } from '../config/named.ts'
 import { closed } from '../config/schema-parts.ts'
 import { Type } from '../config/type.ts'
 import { apply, asCaller, ChangeQuery, changedAnswer, findService, WaitSchema, waitMsOf } from './apply.ts'
 import type { AdminDeps } from './deps.ts'
+import { abortLeft } from './going-back.ts'
 import { type AskedSwitch, askedSwitch, HeldHow, type HeldResult, switchUnderHold } from './held-switch.ts'
 import { answers, GroupChangeAnswer, SplitChangeAnswer } from './schemas.ts'
 import { changeSplit, splitNow } from './services.ts'
@@ -37,8 +39,10 @@ export function switchRoutes(app: FastifyInstance, deps: AdminDeps): void {
       const { to: pool, wait, ...posted } = request.body
       const to = { [service]: pool }
       const asked = askedSwitch(to, posted)
-      if (asked === null) return changeSplit(deps, request, reply, { kind: 'switch', to }, waitMsOf(wait))
-      const result = await underHold(deps, request, waitMsOf(wait), asked)
+      const waitMs = waitMsOf(wait)
+      if (asked === null) return changeSplit(deps, request, reply, { kind: 'switch', to }, waitMs)
+      await abortLeft(deps, request, to)
+      const result = await underHold(deps, request, waitMs, asked)
       return { ...changedAnswer(reply, result), ...splitNow(deps, service), held: result.held }
     },
   })
@@ -54,9 +58,11 @@ export function switchRoutes(app: FastifyInstance, deps: AdminDeps): void {
       const { to, wait, ...posted } = request.body
       const asked = askedSwitch(to, posted)
       const snapshot = deps.control.snapshot()
-      for (const service of Object.keys(to)) findService(snapshot, service)
-      if (asked === null) return { ...(await apply(deps, request, reply, { kind: 'switch', to }, waitMsOf(wait))), to }
-      const result = await underHold(deps, request, waitMsOf(wait), asked)
+      for (const [service, pool] of Object.entries(to)) poolNamed(findService(snapshot, service), service, pool)
+      const waitMs = waitMsOf(wait)
+      await abortLeft(deps, request, to)
+      if (asked === null) return { ...(await apply(deps, request, reply, { kind: 'switch', to }, waitMs)), to }
+      const result = await underHold(deps, request, waitMs, asked)
       return { ...changedAnswer(reply, result), to, held: result.held }
     },
   })

@@ -1,5 +1,5 @@
 /** Calls on services, pools and states, over real HTTP against a control without workers. */
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { TurnoutError } from '../../src/errors.ts'
 import { SHOP, startAdmin } from './stand-in.ts'
 
@@ -198,6 +198,30 @@ test('a release group switches several services in one commit, or none', async (
   expect(control.snapshot().services['shop'].split).toEqual({ blue: 0, green: 100 })
   expect((await call('POST', '/v1/switch', { to: {} })).status).toBe(422)
   expect((await call('POST', '/v1/switch', { to: { shop: 1 } })).body.errors[0].pointer).toBe('/to/shop')
+})
+
+test.each([
+  ['of the service alone', '/v1/services/shop/switch', { to: 'blue' }],
+  ['in a group', '/v1/switch', { to: { api: 'green', shop: 'blue' } }],
+  ['under a hold', '/v1/services/shop/switch', { to: 'blue', hold: { for: '10s' } }],
+  ['in a group under a hold', '/v1/switch', { to: { api: 'green', shop: 'blue' }, hold: { for: '10s' } }],
+])('a switch to the old pool %s aborts the rollout that runs, at its revision only', async (_how, path, body) => {
+  const { call, control, deps } = await startAdmin()
+  // There are no workers who would say so.
+  vi.spyOn(deps.instances, 'quieted').mockResolvedValue([])
+  await call('PUT', '/v1/services/api', { ...SHOP, routes: [{ host: 'api.example.com' }] })
+  await call('POST', '/v1/services/shop/switch', { to: 'blue' })
+  await call('POST', '/v1/services/shop/rollouts', { to: 'green', steps: [{ weight: 10, for: '1h' }] })
+  await expect.poll(() => control.snapshot().services['shop'].split).toEqual({ blue: 9, green: 1 })
+  const refused = await call('POST', path, body, { 'if-match': '"1"' })
+  expect([refused.status, refused.body.code]).toEqual([412, 'stale_revision'])
+  expect((await call('POST', '/v1/switch', { to: { shop: 'blue', api: 'purple' } })).status).toBe(404)
+  expect(control.snapshot().status['shop'].trial).toBeDefined()
+  const present = () => ({ 'if-match': `"${control.snapshot().revision}"` })
+  await expect.poll(async () => (await call('POST', path, body, present())).status).toBe(200)
+  const [ended] = (await call('GET', '/v1/services/shop/rollouts')).body.rollouts
+  expect(ended).toMatchObject({ state: expect.stringMatching(/^roll(ingBack|edBack)$/), by: 'local' })
+  expect(control.snapshot().services['shop'].split).toEqual({ blue: 100, green: 0 })
 })
 
 test('rules are replaced as a whole and checked against the pools', async () => {

@@ -1,0 +1,27 @@
+/**
+ * Whoever goes back while a rollout runs, or switches to a pool that it leaves, wants it to end: it is aborted first, and nobody has to say so twice.
+ */
+import type { FastifyRequest } from 'fastify'
+import { expectRevision } from '../if-match.ts'
+import { parseIfMatch } from './apply.ts'
+import type { AdminDeps } from './deps.ts'
+
+/**
+ * Aborts the rollouts that are left by going to these pools, by service; null is wherever the traffic was before. Resolves once traffic is back:
+ * true when there was one. Throws `stale_revision` and `malformed` as the change that follows would.
+ */
+export async function abortLeft(
+  { control, rollouts }: Pick<AdminDeps, 'control' | 'rollouts'>,
+  request: FastifyRequest,
+  to: Readonly<Record<string, string | null>>,
+): Promise<boolean> {
+  const services = Object.keys(to)
+  const left = services.filter((service) => rollouts.isLeftBy(service, to[service]))
+  if (left.length === 0) return false
+  const ifMatch = parseIfMatch(request.headers['if-match'])
+  expectRevision(control.snapshot(), services, ifMatch)
+  await Promise.all(left.map((service) => rollouts.command(service, 'current', 'abort', request.actor)))
+  // The revision that it was for is over by our own doing.
+  delete request.headers['if-match']
+  return true
+}
