@@ -22,9 +22,9 @@ export interface Admin {
   readonly url: string
   /**
    * Sends `body` as JSON (none when undefined) and returns the JSON of the answer, which may take `waitMs` longer than others. A change
-   * is made at `revision` only, unless the user has named one.
+   * is made at `revision` only, unless the user has named one; null: only where nothing is yet.
    */
-  call<T>(method: Method, path: string, body?: unknown, waitMs?: number, revision?: number): Promise<T>
+  call<T>(method: Method, path: string, body?: unknown, waitMs?: number, revision?: number | null): Promise<T>
   /** Opens a stream that goes on until `signal` aborts. */
   stream(path: string, headers: Record<string, string>, signal: AbortSignal): Promise<AsyncIterable<Buffer>>
   close(): Promise<void>
@@ -61,10 +61,17 @@ export function openAdmin(
     }
   }
 
-  async function send<T>(method: Method, path: string, body?: string, waitMs = WAIT_MS, revision?: number): Promise<T> {
-    const expected = method === 'GET' ? undefined : (expectedNow ?? revision)
+  async function send<T>(
+    method: Method,
+    path: string,
+    body?: string,
+    waitMs = WAIT_MS,
+    revision?: number | null,
+  ): Promise<T> {
+    const expected = method === 'GET' ? undefined : (expectedNow ?? revision ?? undefined)
     const headers = {
       ...(expected === undefined ? {} : { 'if-match': `"${expected}"` }),
+      ...(revision === null && { 'if-none-match': '*' }),
       accept: 'application/json',
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),
     }

@@ -2,6 +2,7 @@
  * The options by which a user says more of a change: `--force` for one that would be refused, `--wait` for a pool that no probe has found
  * healthy yet, `--if-match` to be refused when somebody else was faster. What is refused, and why, is the API's.
  */
+import { isRefusal } from './failure.ts'
 import { type Call, durationGiven, wholeNumber } from './verb.ts'
 
 /** `--if-match`, of every verb that makes a change of the services. */
@@ -28,6 +29,23 @@ export const CHANGE = {
 export function revisionOf(options: Call['options']): number | undefined {
   const given = options['if-match']
   return typeof given === 'string' ? wholeNumber(given, '--if-match') : undefined
+}
+
+const TRIES_MAX = 5
+
+/**
+ * Makes a change of what is read for it, which is sent for that revision only: when somebody else was faster all of it is done again, a few
+ * times, unless the user has named a revision.
+ */
+export async function untilFirst<T>({ options }: Pick<Call, 'options'>, readAndChange: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await readAndChange()
+    } catch (error) {
+      const isAgain = isRefusal(error, 'stale_revision') && options['if-match'] === undefined
+      if (!isAgain || tries === TRIES_MAX) throw error
+    }
+  }
 }
 
 /** A path with what the user insists on. */

@@ -14,7 +14,7 @@ import { targetUrl } from '../config/target-url.ts'
 import { type Method, pathOf } from './admin.ts'
 import { columns } from './columns.ts'
 import { CliFailure, isRefusal, usageFailure } from './failure.ts'
-import { insisting } from './insist.ts'
+import { insisting, untilFirst } from './insist.ts'
 import { assertLeft, waiting } from './leave.ts'
 import type { Noun, Word } from './nouns.ts'
 import { type Outcome, printOutcome, splitInWords } from './outcome.ts'
@@ -35,8 +35,6 @@ export interface Described {
 
 type Action = (call: Call, names: readonly string[], words: readonly string[]) => Promise<void>
 
-const TRIES_MAX = 5
-
 const read = ({ admin }: Call, service: string): Promise<Described> =>
   admin.call<Described>('GET', pathOf('services', service))
 
@@ -47,19 +45,14 @@ async function change(
   said: string,
   made: (described: Described) => readonly [method: Method, path: string, body?: unknown],
 ): Promise<void> {
-  for (let tries = 1; ; tries++) {
+  const outcome = await untilFirst(call, async () => {
     const described = await read(call, service)
     const [method, path, body] = made(described)
-    try {
-      const [asked, waitMs] = waiting(insisting(path, call), call)
-      const outcome = await call.admin.call<Outcome>(method, asked, body, waitMs, described.revision)
-      printOutcome(call, said, outcome)
-      return assertLeft(call, outcome)
-    } catch (error) {
-      const isAgain = isRefusal(error, 'stale_revision') && call.options['if-match'] === undefined
-      if (!isAgain || tries === TRIES_MAX) throw error
-    }
-  }
+    const [asked, waitMs] = waiting(insisting(path, call), call)
+    return call.admin.call<Outcome>(method, asked, body, waitMs, described.revision)
+  })
+  printOutcome(call, said, outcome)
+  assertLeft(call, outcome)
 }
 
 /** Prints rows for people, or what they are made of. */
@@ -88,16 +81,15 @@ const listServices: Action = async (call) => {
 
 const addService: Action = async (call, [service], words) => {
   const spec = await settingsOf(call, ServiceSchema, words)
-  const found = await read(call, service).catch((error: unknown) => {
-    if (isRefusal(error, 'not_found')) return null
-    throw error
+  const outcome = await untilFirst(call, async () => {
+    const found = await read(call, service).catch((error: unknown) => {
+      if (isRefusal(error, 'not_found')) return null
+      throw error
+    })
+    if (found !== null) throw isThere(`service ${service}`)
+    return call.admin.call<Outcome>('PUT', insisting(pathOf('services', service), call), spec, undefined, null)
   })
-  if (found !== null) throw isThere(`service ${service}`)
-  printOutcome(
-    call,
-    `${service}: added`,
-    await call.admin.call<Outcome>('PUT', insisting(pathOf('services', service), call), spec),
-  )
+  printOutcome(call, `${service}: added`, outcome)
 }
 
 const setService: Action = async (call, [service], words) => {

@@ -8,7 +8,7 @@ import { pathOf } from './admin.ts'
 import { plain } from './columns.ts'
 import { calledHere, ROLLOUT_ELSEWHERE } from './elsewhere.ts'
 import { CliFailure, usageFailure } from './failure.ts'
-import { IF_MATCH, insisting } from './insist.ts'
+import { IF_MATCH, insisting, untilFirst } from './insist.ts'
 import { noteLate } from './outcome.ts'
 import { watch } from './rollout-watch.ts'
 import { lineOf, linesOf, type RolloutView } from './rollout-words.ts'
@@ -77,7 +77,7 @@ export const deploy: Verb = {
       return showRunbook(call, await call.admin.call<RunbookView>('POST', path, { ...sent, dryRun: true }))
     }
     const read = await describePool(call, service, to, target as readonly string[] | undefined, version)
-    const same = call.json ? null : sameInWords(read ?? (await specOf(call, service)), service, to, version)
+    const same = call.json ? null : sameInWords(read ?? (await described(call, service)).spec, service, to, version)
     const begun = await call.admin.call<RolloutView>('POST', path, sent)
     if (same !== null) call.note(same)
     if (call.options['watch'] === true) return watch(call, begun)
@@ -163,8 +163,8 @@ interface Spec {
   readonly split: Readonly<Record<string, number>>
 }
 
-const specOf = async ({ admin }: Call, service: string): Promise<Spec> =>
-  (await admin.call<{ spec: Spec }>('GET', pathOf('services', service))).spec
+const described = ({ admin }: Call, service: string) =>
+  admin.call<{ readonly revision: number; readonly spec: Spec }>('GET', pathOf('services', service))
 
 /** Whether they hold the same, however their targets are written. */
 function isSame(a: Pool, b: Pool): boolean {
@@ -182,20 +182,23 @@ async function describePool(
 ): Promise<Spec | null> {
   const forced = call.options['force'] === true && version !== undefined
   if (targets === undefined && !forced) return null
-  const spec = await specOf(call, service)
-  const present: Pool = Object.hasOwn(spec.pools, pool) ? spec.pools[pool] : { targets: [] }
-  const body = withoutGoneWeights({
-    ...present,
-    ...(targets && { targets }),
-    ...(version !== undefined && { version }),
+  return untilFirst(call, async () => {
+    const { revision, spec } = await described(call, service)
+    const present: Pool = Object.hasOwn(spec.pools, pool) ? spec.pools[pool] : { targets: [] }
+    const body = withoutGoneWeights({
+      ...present,
+      ...(targets && { targets }),
+      ...(version !== undefined && { version }),
+    })
+    if (Object.hasOwn(spec.split, pool) && spec.split[pool] > 0 && !isSame(present, body)) {
+      throw new CliFailure(1, `pool ${pool} has traffic, and what is new in it would get that at once, unjudged.`, [
+        'Nothing has changed. Name a pool without traffic, or leave out --target.',
+      ])
+    }
+    const path = insisting(pathOf('services', service, 'pools', pool), call)
+    await call.admin.call('PUT', path, body, undefined, revision)
+    return spec
   })
-  if (Object.hasOwn(spec.split, pool) && spec.split[pool] > 0 && !isSame(present, body)) {
-    throw new CliFailure(1, `pool ${pool} has traffic, and what is new in it would get that at once, unjudged.`, [
-      'Nothing has changed. Name a pool without traffic, or leave out --target.',
-    ])
-  }
-  await call.admin.call('PUT', insisting(pathOf('services', service, 'pools', pool), call), body)
-  return spec
 }
 
 async function list(call: Call, path: string): Promise<void> {

@@ -118,6 +118,43 @@ describe('verbs that change something', () => {
     )
   })
 
+  it('deploy puts targets into what it has read only: where a split has come in between it is read again, and refused', async () => {
+    const [blue, green] = [
+      { version: '1', targets: [] },
+      { version: '2', targets: ['http://h:1'] },
+    ]
+    const read = (revision: number, split: object) => ({ revision, spec: { pools: { blue, green }, split } })
+    const admin = await scripted({
+      'GET /v1/services/shop': [200, read(41, { blue: 100, green: 0 })],
+      'PUT /v1/services/shop/pools/green': (response, { headers }) => {
+        const isStale = headers['if-match'] === '"41"'
+        admin.script['GET /v1/services/shop'] = [200, read(42, { blue: 90, green: 10 })]
+        response.writeHead(isStale ? 412 : 200, { 'content-type': 'application/json' })
+        response.end(JSON.stringify(isStale ? problem('stale_revision', 'Too late.') : outcome()))
+      },
+      'POST /v1/services/shop/rollouts': [409, problem('conflict', 'It runs.')],
+    })
+    const { code, err } = await turnout(admin.url, 'deploy', 'shop', '--to', 'green', '--target', 'http://h:2')
+    expect([code, err]).toEqual([1, expect.stringContaining('turnout: pool green has traffic')])
+    expect(admin.asked.map(({ method }) => method)).toEqual(['GET', 'PUT', 'GET'])
+  })
+
+  it('service add puts nothing in the place of a service that somebody else has added meanwhile', async () => {
+    const admin = await scripted({
+      'PUT /v1/services/shop': (response, { headers }) => {
+        const isStale = headers['if-none-match'] === '*'
+        admin.script['GET /v1/services/shop'] = [200, { revision: 8, spec: {} }]
+        response.writeHead(isStale ? 412 : 200, { 'content-type': 'application/json' })
+        response.end(JSON.stringify(isStale ? problem('stale_revision', 'It is there.') : outcome()))
+      },
+    })
+    const { code, err } = await turnout(admin.url, 'service', 'add', 'shop', 'pools.blue.targets=http://h:1')
+    expect([code, err]).toEqual([
+      1,
+      'turnout: service shop is there already, and nothing has changed; set changes it.\n',
+    ])
+  })
+
   it('back sends no body, and tells the split that is back and what a second one would return to', async () => {
     const admin = await scripted({
       'GET /v1/services/shop': [200, { revision: 6, spec: { split: { blue: 0, green: 1 } } }],
