@@ -199,9 +199,9 @@ class Writer implements RunningControl {
     if (options.atOnce !== true) this.#keeper.owed.assertNone(changed)
     const known = { nowMs: clock.steadyMs(), addressesOf: names.addressesOf, traffic }
     const judged = { before, after: content, change, changed, options, known }
-    assertReleasesKept(judged)
     const unchanged = { revision: present.revision, epoch: present.epoch, appliedInMs: 0 }
     if (options.dryRun === true) return { ...unchanged, changed: changed.length > 0, dryRun: dryRunOf(judged) }
+    assertReleasesKept(judged)
     assertServed(judged)
     if (change.kind === 'hold') foreseen(judged, change, this.#tools).forEach(assertServed)
     const isLine = change.kind === 'rollout' && !(await isWritten(this.#deps.store, change))

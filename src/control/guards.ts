@@ -36,10 +36,11 @@ export function assertServed({ before, after, change, changed, options, known }:
   if (options.force !== true) assertCarried(before, after, change, changed, known)
 }
 
-/** What would come of the change, and why `assertServed` would refuse it, or null. */
+/** What would come of the change, and why it would be refused for what it would do, or null. */
 export function dryRunOf(judged: Judged): NonNullable<ChangeResult['dryRun']> {
   const { services, intents } = judged.after
   try {
+    assertReleasesKept(judged)
     assertServed(judged)
     return { services, intents, refused: null }
   } catch (error) {

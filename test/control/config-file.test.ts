@@ -84,3 +84,29 @@ test('the file of a start that is applied late is none any more once another was
   await file.startLate(ONE)
   expect(control.snapshot().services).toEqual(TWO)
 })
+
+test('a dry run tells each place, and what would refuse the file for a rollout that runs or for the standby of one that is done', async () => {
+  const { control, make } = await startControl()
+  const file = createFile(control, false)
+  await file.start(FIRST)
+  const dry = async (services: Services, force = false) => {
+    const options = { actor: 'test', dryRun: true, force }
+    const told = await file.applyText(JSON.stringify({ services }), {}, options)
+    return [told.changes.map(({ pointer }) => pointer), told.dryRun?.refused ?? null]
+  }
+  const shift = { kind: 'shift', service: 'shop', rollout: 'r-1', before: { blue: 100, green: 0 } } as const
+  const trial = { pool: 'green', step: 1, rollout: 'r-1' } as never
+  await make({ ...shift, weights: { blue: 90, green: 10 }, trial })
+  const running = 'A rollout of shop is running. Abort it first, or wait for its end.'
+  const moved = { ...FIRST, shop: shop({ split: { blue: 50, green: 50 } }) }
+  for (const force of [false, true]) expect(await dry(moved, force)).toEqual([['/services/shop/split'], running])
+
+  await make({ ...shift, weights: { blue: 0, green: 100 }, trial: null, ends: 'done', standbyMs: 60_000 })
+  const { blue: _blue, ...pools } = shop().pools
+  const without = { ...FIRST, shop: shop({ pools, split: { green: 100 } }) }
+  const kept = 'Pool blue of shop is the standby of its last rollout for another 1 min, and would be removed.'
+  const [places, refused] = await dry(without)
+  expect(places).toContain('/services/shop/pools/blue')
+  expect(refused).toBe(`${kept} Nothing has changed; with force it is done all the same.`)
+  expect(await dry(without, true)).toEqual([places, null])
+})
