@@ -237,7 +237,7 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
 
   onDeadline(): void {
     if (this.#heir !== null) return this.#heir.onDeadline()
-    switch (lapseOf(this.phase, this.#downstream, this.upstream)) {
+    switch (lapseOf(this.phase, this.#downstream, this.upstream, this.answer.isAsked)) {
       case 'room':
         return this.#wait!.useless === null ? this.expect(this.#wait!.lookMs) : this.unserved(this.#wait!.useless)
       case 'nobody':

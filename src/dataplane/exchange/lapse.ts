@@ -11,14 +11,20 @@ export type Phase = 'none' | 'queued' | 'connecting' | 'sending' | 'waiting' | '
 /** Who is too late: `room` all who have some, or who might end a hold, `connect` and `target` the target, `request` the client with its request, `client` with its answer. */
 export type Lapse = 'room' | 'connect' | 'request' | 'target' | 'client' | 'nobody'
 
-/** Who is too late in this phase. From here on it is seen what they take. */
-export function lapseOf(phase: Phase, downstream: Downstream, upstream: Upstream | null): Lapse {
+/**
+ * Who is too late in this phase. From here on it is seen what they take. `isAsked` says that the client waits to be told to send the body of
+ * its request.
+ */
+export function lapseOf(phase: Phase, downstream: Downstream, upstream: Upstream | null, isAsked: boolean): Lapse {
   if (phase === 'queued') return 'room'
   if (phase === 'connecting' || upstream === null) return 'connect'
   if (phase === 'relaying' && downstream.unsentBytes > 0) return takes(downstream) ? 'nobody' : 'client'
   const isTaking = upstream.isFull || (phase === 'waiting' && upstream.undelivered > 0)
   if (isTaking && takes(upstream)) return 'nobody'
-  return phase === 'sending' && !upstream.isFull ? 'request' : 'target'
+  if (phase === 'sending') return upstream.isFull ? 'target' : 'request'
+  // A target that has all that has come may well wait for the rest; so a client that sends none is no failure of it.
+  const lacksMore = phase === 'relaying' && !isAsked && !upstream.requestSent && upstream.unsentBytes === 0
+  return lacksMore ? 'request' : 'target'
 }
 
 function takes(side: Downstream | Upstream): boolean {

@@ -624,6 +624,39 @@ describe('a deadline', () => {
     expect(downstream.notes.slice(-2)).toEqual(['destroy', 'cut'])
     expect(counted(FIELD.aborted)).toBe(1)
   })
+
+  describe('of an answer that has begun before its request was whole', () => {
+    const failures = () => [FIELD.attemptsFailed, FIELD.timeouts].map(counted)
+    const answerBegins = (more = '') => {
+      begin('POST /x', null, `Content-Length: 4\r\n${more}`)
+      opened[0].connect()
+      if (more === '') piece('ab', false)
+      opened[0].head('200 OK\r\nContent-Length: 4', 'length')
+      opened[0].piece('ab', false)
+    }
+
+    test('is that of a client that sends nothing more, and no failure of the target that waits for it', () => {
+      answerBegins()
+      passDeadline()
+      expect(downstream.notes.slice(-1)).toEqual(['cut'])
+      expect([counted(FIELD.attemptsGood), ...failures()]).toEqual([1, 0, 0])
+    })
+
+    test.each(['has not all that was sent', 'has all of it'])('is that of a target that %s', (what) => {
+      answerBegins()
+      if (what === 'has all of it') piece('cd', true)
+      else opened[0].unsentBytes = 1
+      passDeadline()
+      expect(downstream.notes.slice(-1)).toEqual(['cut'])
+      expect(failures()).toEqual([1, 1])
+    })
+
+    test('is that of a target that has not asked for the rest, where its client waits to be told', () => {
+      answerBegins('Expect: 100-continue\r\n')
+      passDeadline()
+      expect(failures()).toEqual([1, 1])
+    })
+  })
 })
 
 describe('of a version that is judged', () => {
