@@ -21,6 +21,7 @@ export type OnBytes = (buffer: Buffer, length: number) => Buffer | undefined
 /**
  * TCP keep-alive of every connection: a peer that has gone without a word (no FIN, no power) is noticed after a good minute
  * (Node probes ten times, a second apart) where no time-out of ours would: in tunnels, and in streams that are silent for long.
+ * While anything for it is unacknowledged the system does not probe, and sends that again for as long as it is set to.
  */
 export const KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelay: 60_000 } as const
 
