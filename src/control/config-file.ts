@@ -96,21 +96,9 @@ export function createFile(
   }
   /** Applies and tells what the file has changed, and what of it has not been applied. */
   const told = async (services: Services, options: FileOptions): Promise<FileResult> => {
-    let [before, after] = [services, services]
-    // Others are made before and after it, which are not of this file.
-    const onJudged = (...judged: [Services, Services]) => {
-      ;[before, after] = judged
-    }
-    const result = await apply(services, { ...options, onJudged })
+    const result = await outcome(services, (onJudged) => apply(services, { ...options, onJudged }))
     isNewer ||= options.dryRun !== true
-    const [others, named] = [{ ...after }, { ...after }]
-    for (const name of Object.keys(after)) delete (Object.hasOwn(services, name) ? others : named)[name]
-    return {
-      ...result,
-      changes: differences(before, after, DIFFERENCES_MAX),
-      kept: differences(named, services, DIFFERENCES_MAX),
-      others: Object.keys(others),
-    }
+    return result
   }
   return {
     async check(services) {
@@ -134,6 +122,26 @@ export function createFile(
       if ('faults' in loaded) throw new TurnoutError('invalid', firstOf(loaded.faults), loaded.faults)
       return told(loaded.spec.services, { ...options, wins: options.force === true })
     },
+  }
+}
+
+/** What came of a file with these services. */
+async function outcome(
+  services: Services,
+  apply: (onJudged: NonNullable<ChangeOptions['onJudged']>) => Promise<ChangeResult>,
+): Promise<FileResult> {
+  let [before, after] = [services, services]
+  // Others are made before and after it, which are not of this file.
+  const result = await apply((...judged) => {
+    ;[before, after] = judged
+  })
+  const [others, named] = [{ ...after }, { ...after }]
+  for (const name of Object.keys(after)) delete (Object.hasOwn(services, name) ? others : named)[name]
+  return {
+    ...result,
+    changes: differences(before, after, DIFFERENCES_MAX),
+    kept: differences(named, services, DIFFERENCES_MAX),
+    others: Object.keys(others),
   }
 }
 

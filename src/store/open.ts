@@ -2,7 +2,7 @@
 import { type Clock, systemClock } from '../clock.ts'
 import { TurnoutError } from '../errors.ts'
 import { memoryStore } from './memory.ts'
-import { checkRedis, redisStore } from './redis.ts'
+import { checkRedis, redisStore } from './redis-open.ts'
 import { sqliteStore } from './sqlite.ts'
 import { checkFile, fileAt } from './sqlite-file.ts'
 import type { Store } from './store.ts'

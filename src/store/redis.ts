@@ -22,14 +22,12 @@ import {
   undoOf,
 } from './parts.ts'
 import { type Flat, pairs, writtenBys } from './redis-answers.ts'
-import { RedisClient } from './redis-client.ts'
+import type { RedisClient } from './redis-client.ts'
 import { RedisCounts } from './redis-counts.ts'
 import { RedisFleet } from './redis-fleet.ts'
 import { Lead } from './redis-lead.ts'
-import { COMMIT, type Keys, keysOf, LOAD, PART_MARK, PUT_AS_LEADER, REVISION, WHERE } from './redis-scripts.ts'
-import { redisSetting } from './redis-setting.ts'
-import { SnapshotFile } from './snapshot-file.ts'
-import { type Remote, SnapshotStore } from './snapshot-store.ts'
+import { COMMIT, type Keys, LOAD, PART_MARK, PUT_AS_LEADER, REVISION, WHERE } from './redis-scripts.ts'
+import type { Remote } from './snapshot-store.ts'
 import {
   AUDIT_KEPT,
   type AuditEntry,
@@ -44,45 +42,13 @@ import {
   type Position,
   REVISIONS_KEPT,
   type Replacement,
-  type Store,
   type StoredDocument,
   type StoredRevision,
   type StoredService,
 } from './store.ts'
 
-/**
- * Connects to the Redis of a setting (redis-setting.ts). Rejects with `store_unavailable` when it cannot be read, and there is no snapshot of it at the path that is given
- * for one. Without such a path none is kept.
- */
-export async function redisStore(text: string, clock: Clock, snapshot: string | null): Promise<Store> {
-  const setting = await redisSetting(text)
-  const client = new RedisClient(setting, clock)
-  const remote = new RedisStore(client, keysOf(setting.prefix), clock)
-  const store = new SnapshotStore(remote, client.name, snapshot === null ? null : new SnapshotFile(snapshot), clock)
-  try {
-    await store.open()
-  } catch (error) {
-    await remote.close()
-    throw error
-  }
-  return store
-}
-
-/** Rejects as a start without a snapshot would; writes nothing. */
-export async function checkRedis(text: string, clock: Clock): Promise<void> {
-  const setting = await redisSetting(text)
-  const client = new RedisClient(setting, clock)
-  const remote = new RedisStore(client, keysOf(setting.prefix), clock)
-  try {
-    await remote.reached()
-    const { isDamaged = false } = await remote.position()
-    if (!isDamaged || (await remote.fleet.isDamaged())) await remote.load()
-  } finally {
-    await remote.close()
-  }
-}
-
-class RedisStore implements Remote {
+/** The document in one Redis. */
+export class RedisStore implements Remote {
   readonly fleet: RedisFleet
   readonly #client: RedisClient
   readonly #keys: Keys

@@ -2,9 +2,10 @@
  * Whether a request is tried again when a target has failed it, or has not got what is asked for. A yes ends the attempt there: it is
  * judged, and noted with the earlier ones (retries.ts).
  *
- * While connections are refused, or close before the text of the request has left, nothing was sent, so any request is tried again. Once something was written, at most one
- * repeat is allowed, on a fresh connection, when it is idempotent, can be sent again in full and not one byte of an answer has come
- * (RFC 9110 9.2.2). A step of a login that was begun on the connection means nothing on another one, and is not repeated.
+ * While connections are refused, or close before the text of the request has left, nothing was sent, so any request is tried again.
+ * Once something was written, at most one repeat is allowed, on a fresh connection, when it is idempotent, can be sent again in full and
+ * not one byte of an answer has come (RFC 9110 9.2.2). A step of a login that was begun on the connection means nothing on another one,
+ * and is not repeated.
  *
  * A kept connection that closes within a moment after a request was sent on it was being closed as idle: a race, and nobody's fault.
  * That request is repeated outside the budget. Any other close without an answer is a failure of the target: the repeat goes to
