@@ -221,7 +221,7 @@ function isServed({ services, status }: Snapshot, name: string, nowMs: number): 
 }
 
 const forceQuery = (isDefault: boolean, description: string) =>
-  Type.Object({ force: Type.Optional(Type.Boolean({ default: isDefault, description })) })
+  closed({ force: Type.Optional(Type.Boolean({ default: isDefault, description })) })
 
 const FORCE = {
   promote: forceQuery(false, 'Whatever its schedule and its capacity say.'),

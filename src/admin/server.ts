@@ -17,6 +17,7 @@ import Fastify, {
 } from 'fastify'
 import { isLoopback, parseListenAddress } from '../config/address.ts'
 import { withoutSecrets } from '../config/hidden.ts'
+import { closed } from '../config/schema-parts.ts'
 import { TurnoutError, yieldedNow } from '../errors.ts'
 import { createGuard, type Role } from './auth.ts'
 import { readBodies } from './body.ts'
@@ -146,6 +147,7 @@ export async function buildAdmin(deps: AdminDeps): Promise<{ app: FastifyInstanc
     if (ending.signal.aborted) reply.header('connection', 'close')
   })
   const routes = rememberRoutes(app)
+  closeQueries(app)
   guardCalls(app, deps)
   answerProblems(app, routes)
   readBodies(app)
@@ -186,6 +188,16 @@ function rememberRoutes(app: FastifyInstance): Routes {
 }
 
 const isReading = (method: string): boolean => method === 'GET' || method === 'HEAD'
+
+const NoQuery = closed({})
+
+/** Whoever sends a call that does something a parameter of another one, such as dryRun, must not get what he has asked not to be done. */
+function closeQueries(app: FastifyInstance): void {
+  app.addHook('onRoute', (route) => {
+    if ([route.method].flat().every(isReading)) return
+    route.schema = { querystring: NoQuery, ...route.schema }
+  })
+}
 
 function guardCalls(app: FastifyInstance, { tokens, isYielded }: AdminDeps): void {
   const guard = createGuard(tokens)

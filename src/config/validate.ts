@@ -114,7 +114,8 @@ function unknownKey(map: string, key: string, schema: Json): Finding {
   }
   const known = Object.keys(schema.properties as Json)
   const meant = keyCalledSo(key, known) ?? nearest(key, known)
-  const instead = meant === null ? ` (known here: ${known.join(', ')})` : didYouMean(meant)
+  const all = known.length === 0 ? 'none is known here' : `known here: ${known.join(', ')}`
+  const instead = meant === null ? ` (${all})` : didYouMean(meant)
   const message = `unknown key ${JSON.stringify(key)}${instead}`
   return { pointer, message, about: 'key', ...(meant === null ? {} : { meant }) }
 }

@@ -1,6 +1,7 @@
 /** What is refused whatever the route: bodies, content types, sizes, paths, methods, broken HTTP. */
 import { connect } from 'node:net'
 import { expect, test } from 'vitest'
+import { buildAdmin } from '../../src/admin/server.ts'
 import { rawRequest } from '../helpers/raw.ts'
 import { SHOP, startAdmin } from './stand-in.ts'
 
@@ -72,6 +73,44 @@ test.each([
   expect(answer.body.errors.map((fault: { pointer: string }) => fault.pointer)).toEqual(pointers)
   expect(answer.body.errors[0].message).toMatch(/stands here twice/)
   expect(control.snapshot().revision).toBe(1)
+})
+
+const STATE = { state: 'drain' }
+/** What calls take that check their body before their query. */
+const BODIES: Readonly<Record<string, object>> = {
+  'POST /v1/services/shop/switch': { to: 'green' },
+  'POST /v1/services/shop/hold': {},
+  'PUT /v1/services/shop/maintenance': { on: true },
+  'PUT /v1/services/shop/pools/green/state': STATE,
+  'PUT /v1/services/shop/pools/green/targets/127.0.0.1:3002/state': STATE,
+  'POST /v1/switch': { to: { shop: 'green' } },
+  'POST /v1/explain': { url: '/' },
+}
+const NAMES: Readonly<Record<string, string>> = {
+  service: 'shop',
+  pool: 'green',
+  target: '127.0.0.1:3002',
+  id: 'current',
+  revision: '1',
+}
+
+test('a parameter that a call does not know is refused by each that is no reading, so none does what was not to be done', async () => {
+  const { call, control, deps } = await startAdmin()
+  const { app, routes, end } = await buildAdmin(deps)
+  end()
+  await app.close()
+  await call('POST', '/v1/services/shop/rollouts', { to: 'green', steps: [{ weight: 10, for: '1h' }] })
+  const asked = [...routes].flatMap(([url, methods]) =>
+    [...methods].map((method) => [method, url.replace(/:(\w+)/g, (_, name: string) => NAMES[name])] as const),
+  )
+  for (const [method, path] of asked.filter(([method]) => method !== 'GET' && method !== 'HEAD')) {
+    const { status, body } = await call(method, `${path}?dryRnu=true`, BODIES[`${method} ${path}`] ?? {})
+    const faults = [{ pointer: '/dryRnu', message: expect.stringMatching(/known/) }]
+    expect([method, path, status, body.errors]).toEqual([method, path, 422, faults])
+  }
+  expect(control.snapshot().status['shop'].trial).toBeDefined()
+  const { errors } = (await call('POST', '/v1/services/shop/rollouts?dryRun=true', { to: 'green' })).body
+  expect(errors).toEqual([{ pointer: '/dryRun', message: 'unknown key "dryRun" (none is known here)' }])
 })
 
 test('the same key in two objects, in a list or as a value is no repetition', async () => {
