@@ -3,6 +3,7 @@
  * the probes find it healthy (`ready`). So a script may end a server once its drain is over, and go on once another is there.
  */
 import { inWords } from '../config/duration.ts'
+import { isMeant } from '../config/target-url.ts'
 import type { AdminState, Health } from '../table/types.ts'
 import { pathOf } from './admin.ts'
 import { CliFailure, usageFailure } from './failure.ts'
@@ -83,7 +84,7 @@ async function isProbed({ admin }: Call, service: string): Promise<boolean> {
 function named({ args: [, name, target] }: Call, pools: readonly PoolView[]) {
   const pool = pools.find((candidate) => candidate.name === name)
   if (pool === undefined) throw new CliFailure(1, `pool ${name} is gone.`)
-  const targets = pool.targets.filter((one) => target === undefined || one.target === target || one.url === target)
+  const targets = pool.targets.filter(({ url }) => target === undefined || isMeant(url, target))
   if (target !== undefined && targets.length === 0) throw new CliFailure(1, `target ${target} is gone.`)
   return { pool, targets }
 }

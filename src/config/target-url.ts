@@ -12,8 +12,7 @@ export interface NamedTarget {
 
 /** The URL of the target that is named. Throws `not_found` where there is none, and `conflict` where there are two. */
 export function targetUrl(targets: readonly string[], { service, pool, target }: NamedTarget): string {
-  const wanted = identitiesOf(target)
-  const found = targets.filter((url) => wanted.includes(identityOf(url)))
+  const found = targets.filter((url) => isMeant(url, target))
   if (found.length === 1) return found[0]
   const where = `in pool ${pool} of ${service}`
   if (found.length === 0) {
@@ -21,6 +20,9 @@ export function targetUrl(targets: readonly string[], { service, pool, target }:
   }
   throw new TurnoutError('conflict', `${target} names ${found.join(' and ')} ${where}; give the whole URL.`)
 }
+
+/** Whether a target with this URL may be meant by what somebody has written. */
+export const isMeant = (url: string, written: string): boolean => identitiesOf(written).includes(identityOf(url))
 
 /** The one that was probably meant, or one that is there: addresses look alike, so only one that differs in no more than its port or a digit is guessed. */
 function hintOf(targets: readonly string[], target: string): string {

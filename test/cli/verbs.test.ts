@@ -192,6 +192,23 @@ describe('verbs that change something', () => {
     expect(admin.asked).toEqual([])
   })
 
+  it.each(['http://10.0.0.5', 'HTTP://10.0.0.5:80/', '10.0.0.5', '10.0.0.5:80'])(
+    'drain --wait waits for the target %s, however the pool has it',
+    async (written) => {
+      const there = { ...target, target: '10.0.0.5:80', url: 'http://10.0.0.5:80', admin: 'drain', ...traffic }
+      const others = { ...target, ...traffic, drained: false }
+      const admin = await scripted({
+        [`PUT /v1/services/shop/pools/blue/targets/${encodeURIComponent(written)}/state`]: [200, outcome()],
+        'GET /v1/services/shop/status': [
+          200,
+          { ...view, pools: [{ ...pool, targets: [others, { ...there, drained: true }] }] },
+        ],
+      })
+      const { code, out, err } = await turnout(admin.url, 'drain', 'shop', 'blue', written, '--wait')
+      expect([code, out, err]).toEqual([0, `shop blue ${written}: drain, and drained ${NOW}\n`, ''])
+    },
+  )
+
   it('drain --wait ends when somebody makes it ready again, and ready --wait names who is not healthy', async () => {
     const status = (more: object) => ({ ...view, pools: [{ ...pool, targets: [{ ...target, ...traffic, ...more }] }] })
     const admin = await scripted({
