@@ -181,7 +181,7 @@ async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): 
   })
   cleanup.add(() => control.close())
   for (const it of [events, { follow }, files]) it.follow(control)
-  const file = createFile(control, store.fleet !== null, (services) => files.open(services))
+  const file = createFile(control, store.fleet !== null, (...fresh) => files.openAgain(...fresh))
   cleanup.add(async () => void (await workers.drain(0)))
   const begin = async () => {
     await startFile(file, spec.services, { store, control, clock: systemClock, log })

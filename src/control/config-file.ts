@@ -66,8 +66,8 @@ export function createFile(
   control: Pick<RunningControl, 'change' | 'snapshot' | 'publish' | 'fileBase'>,
   /** Other instances may have applied other files. */
   isShared: boolean,
-  /** Reads what the services of a file that was read again need; what it rejects with refuses them. */
-  read: (services: Services) => Promise<void> = async () => {},
+  /** Reads what the services of a file that was read again need, and applies them then; what it rejects with refuses them. */
+  reading: <T>(services: Services, apply: () => Promise<T>) => Promise<T> = (_, apply) => apply(),
 ): ConfigFile {
   /** A file was applied after that of the start. */
   let isNewer = false
@@ -85,9 +85,9 @@ export function createFile(
     return is
   }
   const again = async (services: Services, isLate: boolean): Promise<FileResult> => {
+    const options = { actor: 'file', waitMs: RELOAD_WAIT_MS, wins: false, unlessEarlier: isLate }
     try {
-      await read(services)
-      return await told(services, { actor: 'file', waitMs: RELOAD_WAIT_MS, wins: false, unlessEarlier: isLate })
+      return await reading(services, () => told(services, options))
     } catch (error) {
       if (!isLate || !isTurnoutError(error, 'store_unavailable'))
         publish(`the config file was not applied: ${error instanceof Error ? error.message : String(error)}`)

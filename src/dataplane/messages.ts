@@ -1,14 +1,14 @@
 /**
  * What the main thread and a worker say to each other. Few and rare: nothing is sent per request but pages of log lines.
  *
- * main: start (workerData) → listen → drain; prepare, lookup and sample at any time.   worker: started → listening → drained; prepared, log, sampled, difference and fault at
+ * main: start (workerData) → listen → drain; prepare, lookup, forget and sample at any time.   worker: started → listening → drained; prepared, log, sampled, difference and fault at
  * any time. A worker listens only when told to, so every table that it was told of before is prepared by then.
  */
 import type { LimitsPlan, TimeoutsPlan } from '../config/plan.ts'
 import type { Cuts } from '../cuts.ts'
 import type { SharedMemory } from '../metrics/layout.ts'
 import type { TableDelta } from '../table/types.ts'
-import type { Lookup } from './lookups/lookups.ts'
+import type { Lookup, LookupName } from './lookups/lookups.ts'
 import type { TokenPlan } from './lookups/tokens.ts'
 import type { Lent } from './samples.ts'
 
@@ -82,6 +82,7 @@ export type ToWorker =
   /** Lend the samples of requests; answered under the same number. */
   | { readonly type: 'sample'; readonly id: number }
   | { readonly type: 'lookup'; readonly lookup: Lookup }
+  | { readonly type: 'forget'; readonly lookup: LookupName }
   /**
    * Stop accepting, answer what is under way with `Connection: close`, and say `drained` when nothing is left. From the listeners that
    * another process has too (`isShared`, in their order) nothing more is accepted at once; from others first what waits.

@@ -40,6 +40,7 @@ port.on('message', (message: ToWorker) => {
     plane.prepare(message.delta)
     send({ type: 'prepared', epoch: message.delta.epoch })
   } else if (message.type === 'lookup') plane.lookups.take(message.lookup)
+  else if (message.type === 'forget') plane.lookups.forget(message.lookup)
   else if (message.type === 'sample') {
     send({ type: 'sampled', id: message.id, samples: plane.samples.lend() })
   } else if (message.type === 'drain') drain(message.deadlineMs, message.isShared)

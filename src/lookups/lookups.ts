@@ -6,35 +6,23 @@
  *   applied text or by the store alone, or whoever may change rules could find out what stands in any file of this machine.
  * - What rules look up is there in every thread before a table that names it. A file that cannot be used at first is a fault of the
  *   config; later, what was there before stays in use.
+ * - What neither the config file names any more nor a live service is let go by all threads, with the reload or the change after which it
+ *   is so.
  * - Nothing that stands in a file is told, but how much it is.
  */
-import type { LookupFunction } from 'node:net'
-import { resolve } from 'node:path'
-import type { Logger } from 'pino'
 import type { Control } from '../change.ts'
-import type { Clock } from '../clock.ts'
 import { calledUrlFault, isUrl } from '../config/called-url.ts'
 import type { Services, Spec } from '../config/schema.ts'
-import { PAGE_BYTES_MAX } from '../config/schema-maintenance.ts'
 import type { NewEvent } from '../control/events.ts'
-import type { Lookup } from '../dataplane/lookups/lookups.ts'
+import type { LookupName } from '../dataplane/lookups/lookups.ts'
 import { type Fault, TurnoutError } from '../errors.ts'
 import type { Need } from '../table/conditions/kind.ts'
-import type { HashSecret } from '../table/half-sip-hash.ts'
-import { type Content, countriesIn, keysIn, pageIn, visitorsIn } from './content.ts'
+import { LookupFile, type LookupFileDeps, type ToldLookup } from './lookup-file.ts'
 import { needsOfService, needsOfServices } from './needs.ts'
-import { FileFault, type Watched, WatchedFile } from './watched-file.ts'
-import { WatchedUrl } from './watched-url.ts'
+import { FileFault } from './watched-file.ts'
 
-/** Files of a process. */
+/** Files of a config. */
 export const FILES_MAX = 32
-const BYTES_MAX = {
-  visitors: 32 * 1_048_576,
-  countries: 512 * 1_048_576,
-  keys: 1_048_576,
-  page: PAGE_BYTES_MAX,
-} as const
-const CONTENT_OF = { visitors: visitorsIn, countries: countriesIn, keys: keysIn, page: pageIn } as const
 /** Why rules look up what is not there. */
 const NOT_NAMED = {
   visitors: 'the config file does not name it, so nobody is in it',
@@ -42,44 +30,11 @@ const NOT_NAMED = {
   page: 'the config file does not name it, so a page of Turnout itself is given',
 } as const
 
-export interface LookupsDeps {
-  readonly clock: Pick<Clock, 'after' | 'every' | 'nowMs'>
-  /** For `lookup` of node:net: where the host of a URL is. */
-  readonly find: LookupFunction
-  /** Folder that relative paths start from. */
-  readonly directory: string
+export interface LookupsDeps extends LookupFileDeps {
   /** Who tells countries. */
   readonly country: Spec['country']
   /** By what JWTs are verified. */
   readonly jwt: Spec['jwt']
-  /** A new secret, by chance. */
-  secret(): HashSecret
-  /** Gives something to all threads. */
-  give(lookup: Lookup): void
-  readonly log: Pick<Logger, 'info' | 'warn'>
-}
-
-/** What is told of one of them. */
-export interface ToldLookup {
-  readonly kind: Lookup['kind']
-  /** The file, as the config names it; empty for countries that nobody tells. */
-  readonly name: string
-  /** Visitors in it; of a database the nodes of its tree, of a JWKS its public keys, of a page its bytes. */
-  readonly entries: number
-  /** What is in use, in words; empty for nothing. */
-  readonly content: string
-  /** When that was read, in wall time; 0 for never. */
-  readonly readAtMs: number
-  /** Why what is in the file now is not in use; null when it is. */
-  readonly fault: string | null
-}
-
-interface Entry {
-  readonly kind: Lookup['kind']
-  readonly name: string
-  readonly path: string
-  readonly file: Watched
-  content: Pick<Content, 'entries' | 'words'>
 }
 
 const missingOf = ({ kind, name }: Need): ToldLookup => ({
@@ -91,8 +46,8 @@ const missingOf = ({ kind, name }: Need): ToldLookup => ({
   fault: NOT_NAMED[kind],
 })
 
-type Wanted = Pick<Entry, 'kind' | 'name'> & { readonly pointer: string }
-const keyOf = ({ kind, name }: Pick<Entry, 'kind' | 'name'>): string => `${kind} ${name}`
+type Wanted = LookupName & { readonly pointer: string }
+const keyOf = ({ kind, name }: LookupName): string => `${kind} ${name}`
 
 /** Rejects as `LookupFiles.open` would at a start. */
 export async function checkLookups(
@@ -109,15 +64,23 @@ export async function checkLookups(
     jwt: isUrl(jwt?.jwks ?? '') ? undefined : jwt,
     secret: () => [0, 0],
     give() {},
+    takeBack() {},
     log,
   }).open(services)
 }
 
 export class LookupFiles {
   readonly #deps: LookupsDeps
-  readonly #entries = new Map<string, Entry>()
+  readonly #files = new Map<string, LookupFile>()
   /** What live services look up and is not there, by service. */
   readonly #missing = new Map<string, readonly ToldLookup[]>()
+  /** What the config file names that was applied last, and those that are being applied. */
+  #named: ReadonlySet<string> = new Set()
+  readonly #underWay = new Set<ReadonlySet<string>>()
+  /** One file of the config is read at a time: what one has let go of another would miss. */
+  #turn: Promise<void> = Promise.resolve()
+  /** null: not known yet. */
+  #live: (() => Services) | null = null
   #publish = (_event: NewEvent): void => {}
   #end = () => {}
 
@@ -130,53 +93,99 @@ export class LookupFiles {
    * `invalid` and every fault.
    */
   async open(services: Services): Promise<void> {
+    await this.openAgain(services, async () => {})
+  }
+
+  /** The same for a file that is then applied; ends as that does. */
+  async openAgain<T>(services: Services, apply: () => Promise<T>): Promise<T> {
+    const { wanted, faults } = this.#wantedBy(services)
+    const keys = new Set(wanted.map(keyOf))
+    this.#underWay.add(keys)
+    let applied: T
+    try {
+      // What a file has named that was refused: it may have been stored all the same, so it was kept.
+      this.#letGoUnneeded()
+      const read = this.#turn.then(() => this.#read(wanted, keys, faults))
+      this.#turn = read.catch(() => {})
+      await read
+      applied = await apply()
+      this.#named = keys
+    } finally {
+      this.#underWay.delete(keys)
+    }
+    this.#letGoUnneeded()
+    return applied
+  }
+
+  #wantedBy(services: Services): { readonly wanted: readonly Wanted[]; readonly faults: Fault[] } {
     const needs = needsOfServices(services, '/services')
     const missing = needs.filter((need) => need.kind === 'countries' && !this.#isThere(need))
-    const faults: Fault[] = missing.map(({ pointer }) => ({ pointer, message: NOT_NAMED.countries }))
-    const opened = new Map<string, Entry>()
-    const database = this.#deps.country?.file
     const wanted: Wanted[] = needs.filter(({ kind }) => kind !== 'countries')
+    const database = this.#deps.country?.file
     if (database !== undefined) wanted.push({ kind: 'countries', name: database, pointer: '/country/file' })
     const jwks = this.#deps.jwt?.jwks
     if (jwks !== undefined) wanted.push({ kind: 'keys', name: jwks, pointer: '/jwt/jwks' })
+    return { wanted, faults: missing.map(({ pointer }) => ({ pointer, message: NOT_NAMED.countries })) }
+  }
+
+  /** Reads what is wanted and not there yet; rejects when there are faults, and has read nothing then. */
+  async #read(wanted: readonly Wanted[], keys: ReadonlySet<string>, faults: Fault[]): Promise<void> {
+    const opened = new Map<string, LookupFile>()
+    const tooMany = new Set([...keys].slice(FILES_MAX))
     for (const want of wanted) {
       const key = keyOf(want)
-      if (this.#entries.has(key) || opened.has(key)) continue
+      if (this.#files.has(key) || opened.has(key)) continue
       // A URL that nobody can be asked by stays one, whoever waits.
       const urlFault = isUrl(want.name) ? calledUrlFault(want.name) : null
       if (urlFault !== null) {
         faults.push({ pointer: want.pointer, message: urlFault })
         continue
       }
-      const entry = this.#entryOf(want)
+      const file = new LookupFile(want, this.#deps, (...told) => this.#tell(...told))
       try {
-        if (this.#entries.size + opened.size === FILES_MAX)
-          throw new FileFault(`is one file too many: at most ${FILES_MAX} are read`)
-        await entry.file.open()
-        opened.set(key, entry)
+        if (tooMany.has(key)) throw new FileFault(`is one file too many: at most ${FILES_MAX} are read`)
+        await file.open()
+        opened.set(key, file)
       } catch (error) {
         if (!(error instanceof FileFault)) throw error
-        faults.push({ pointer: want.pointer, message: `${entry.path} ${error.message}` })
+        faults.push({ pointer: want.pointer, message: `${file.path} ${error.message}` })
       }
     }
     if (faults.length > 0) {
-      for (const { file } of opened.values()) file.close()
+      for (const file of opened.values()) file.letGo()
       throw new TurnoutError(
         'invalid',
         'Files that rules, countries, keys or pages are read from cannot be used.',
         faults,
       )
     }
-    for (const [key, entry] of opened) this.#entries.set(key, entry)
+    for (const [key, file] of opened) this.#files.set(key, file)
   }
 
-  /** Faults of changed services that look up what is not there, and what they did not look up before. */
+  /** Lets go of what neither the config file names nor a live service. */
+  #letGoUnneeded(): void {
+    const spare = [...this.#files].filter(([key]) => !this.#named.has(key) && !this.#isUnderWay(key))
+    if (spare.length === 0 || this.#live === null) return
+    const live = new Set(needsOfServices(this.#live(), '').map(keyOf))
+    for (const [key, file] of spare) {
+      if (live.has(key)) continue
+      this.#files.delete(key)
+      file.letGo()
+      this.#tell(file.name, `${file.name} is no longer read: neither the config file nor a service names it`, false)
+    }
+  }
+
+  #isUnderWay(key: string): boolean {
+    return [...this.#underWay].some((keys) => keys.has(key))
+  }
+
+  /** Faults of changed services that look up what the config file does not name, and what they did not look up before. */
   faults(before: Services, after: Services, names: readonly string[]): Fault[] {
     return names.flatMap((name) => {
       if (!Object.hasOwn(after, name)) return []
       const had = Object.hasOwn(before, name) ? needsOfService(before[name]).map(keyOf) : []
       return needsOfServices({ [name]: after[name] }, '')
-        .filter((need) => !this.#isThere(need) && !had.includes(keyOf(need)))
+        .filter((need) => !this.#mayName(need) && !had.includes(keyOf(need)))
         .map(({ pointer, kind, name: file }) => ({
           pointer,
           message:
@@ -190,28 +199,33 @@ export class LookupFiles {
   /** Tells from now on what happens, and which live services look up what is not there. */
   follow(control: Pick<Control, 'snapshot' | 'subscribe'> & { publish(event: NewEvent): void }): void {
     this.#publish = (event) => control.publish(event)
+    this.#live = () => control.snapshot().services
     this.#end = control.subscribe(({ type, service }) => {
-      if (type === 'change') this.#look(control.snapshot().services, service)
+      if (type !== 'change') return
+      this.#look(control.snapshot().services, service)
+      this.#letGoUnneeded()
     })
     this.#look(control.snapshot().services, null)
   }
 
   /** Each of them, in the order in which they came. */
   told(): readonly ToldLookup[] {
-    const read = [...this.#entries.values()].map(({ kind, name, file, content }) => {
-      const { readAtMs, fault } = file
-      return { kind, name, entries: content.entries, content: content.words, readAtMs, fault }
-    })
-    return [...read, ...this.#missed().values()]
+    return [...[...this.#files.values()].map((file) => file.told()), ...this.#missed().values()]
   }
 
   close(): void {
     this.#end()
-    for (const { file } of this.#entries.values()) file.close()
+    for (const file of this.#files.values()) file.close()
   }
 
-  #isThere({ kind, name }: Pick<Entry, 'kind' | 'name'>): boolean {
-    return kind === 'countries' ? this.#deps.country !== undefined : this.#entries.has(keyOf({ kind, name }))
+  #isThere({ kind, name }: LookupName): boolean {
+    return kind === 'countries' ? this.#deps.country !== undefined : this.#files.has(keyOf({ kind, name }))
+  }
+
+  /** Whether a change may name it: what a file does not that is being applied will soon be let go. */
+  #mayName(need: Need): boolean {
+    if (need.kind === 'countries') return this.#isThere(need)
+    return this.#underWay.size > 0 ? this.#isUnderWay(keyOf(need)) : this.#named.has(keyOf(need))
   }
 
   /** Each of those that are missing once, whichever services look it up. */
@@ -232,35 +246,6 @@ export class LookupFiles {
     for (const [key, { name, fault }] of this.#missed()) {
       if (!before.has(key)) this.#tell(name, name === '' ? `${fault}` : `${name}: ${fault}`, true)
     }
-  }
-
-  #entryOf({ kind, name }: Wanted): Entry {
-    const { clock, directory, secret, give } = this.#deps
-    const path = isUrl(name) ? name : resolve(directory, name)
-    let before = 0
-    const options = {
-      path,
-      bytesMax: BYTES_MAX[kind],
-      clock,
-      async take(bytes: Uint8Array<SharedArrayBuffer>) {
-        const content = await CONTENT_OF[kind](bytes, secret())
-        before = entry.content.entries
-        entry.content = content
-        give({ kind, name, memory: content.memory })
-      },
-      tell: (fault: string | null) => {
-        const { entries, words } = entry.content
-        const kept = words === '' ? 'there is none yet' : `what was read before (${words}) stays in use`
-        // A list that was cut off looks like one that is shorter.
-        const isCut = kind === 'visitors' && entries < before / 2
-        const shrank = isCut ? `, where there were ${before}: is it whole?` : ''
-        if (fault === null) this.#tell(name, `${name} was read again: ${words}${shrank}`, false, isCut)
-        else this.#tell(name, `${name} ${fault}; ${kept}`, true)
-      },
-    }
-    const file = isUrl(name) ? new WatchedUrl({ ...options, find: this.#deps.find }) : new WatchedFile(options)
-    const entry: Entry = { kind, name, path, content: { entries: 0, words: '' }, file }
-    return entry
   }
 
   #tell(name: string, message: string, isFault: boolean, isLoud = isFault): void {

@@ -2,7 +2,7 @@
 import { randomInt } from 'node:crypto'
 import type { Clock } from '../clock.ts'
 import type { Spec } from '../config/schema.ts'
-import { type Lookup, Lookups } from '../dataplane/lookups/lookups.ts'
+import { type Lookup, type LookupName, Lookups } from '../dataplane/lookups/lookups.ts'
 import type { TokenPlan } from '../dataplane/lookups/tokens.ts'
 import { LookupFiles, type LookupsDeps } from './lookups.ts'
 
@@ -21,7 +21,7 @@ export function startLookups(
   spec: Pick<Spec, 'country' | 'jwt'>,
   directory: string,
   { log, clock, find }: Pick<LookupsDeps, 'log' | 'find'> & { readonly clock: Clock },
-  workers: { give(lookup: Lookup): void },
+  workers: { give(lookup: Lookup): void; takeBack(lookup: LookupName): void },
 ): { readonly lookups: Lookups; readonly files: LookupFiles } {
   const lookups = new Lookups([], countryHeaderOf(spec), tokenPlanOf(spec))
   const files = new LookupFiles({
@@ -34,6 +34,10 @@ export function startLookups(
     give(lookup) {
       lookups.take(lookup)
       workers.give(lookup)
+    },
+    takeBack(lookup) {
+      lookups.forget(lookup)
+      workers.takeBack(lookup)
     },
     log,
   })

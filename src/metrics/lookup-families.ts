@@ -1,5 +1,5 @@
 /** The metrics of the files that requests are looked up in (lookups/lookups.ts), by the name that the config gives each. */
-import type { ToldLookup } from '../lookups/lookups.ts'
+import type { ToldLookup } from '../lookups/lookup-file.ts'
 import type { Family } from './family.ts'
 
 const gauge = (name: string, help: string, of: (lookup: ToldLookup) => number): Family => ({

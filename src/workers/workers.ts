@@ -11,7 +11,7 @@
 import type { Clock } from '../clock.ts'
 import { inWords } from '../config/duration.ts'
 import { CutCount, type End } from '../cuts.ts'
-import type { Lookup } from '../dataplane/lookups/lookups.ts'
+import type { Lookup, LookupName } from '../dataplane/lookups/lookups.ts'
 import type { Difference, ListenerPlan, WorkerStart } from '../dataplane/messages.ts'
 import type { Lent } from '../dataplane/samples.ts'
 import { isTurnoutError, TurnoutError } from '../errors.ts'
@@ -61,6 +61,8 @@ export interface WorkersOptions {
   /** Called when another serves in its place, with the time from the loss. */
   readonly onReplaced: (index: number, afterMs: number) => void
 }
+
+const keyOf = ({ kind, name }: LookupName): string => `${kind} ${name}`
 
 export class Workers {
   readonly #options: WorkersOptions
@@ -145,8 +147,14 @@ export class Workers {
 
   /** Gives every worker, and those that come later, something that requests are looked up in. */
   give(lookup: Lookup): void {
-    this.#lookups.set(`${lookup.kind} ${lookup.name}`, lookup)
+    this.#lookups.set(keyOf(lookup), lookup)
     for (const slot of this.#slots) slot.tell({ type: 'lookup', lookup })
+  }
+
+  /** Has every worker forget what it was given, and gives it to none that comes later. */
+  takeBack(lookup: LookupName): void {
+    this.#lookups.delete(keyOf(lookup))
+    for (const slot of this.#slots) slot.tell({ type: 'forget', lookup })
   }
 
   /** Lets every worker finish what is under way, for at most `deadlineMs`, and ends them: what was cut. `isShared` as in messages.ts, by default none. */

@@ -5,6 +5,7 @@ import { lookup } from 'node:dns'
 import { mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
+import { systemClock } from '../../src/clock.ts'
 import { validateService } from '../../src/config/check.ts'
 import type { Services, Spec } from '../../src/config/schema.ts'
 import type { NewEvent } from '../../src/control/events.ts'
@@ -12,6 +13,7 @@ import { Countries, loadCountries } from '../../src/dataplane/lookups/countries.
 import { type Lookup, Lookups } from '../../src/dataplane/lookups/lookups.ts'
 import { KEYS_MAX } from '../../src/lookups/content.ts'
 import { checkLookups, FILES_MAX, LookupFiles } from '../../src/lookups/lookups.ts'
+import { startLookups } from '../../src/lookups/start.ts'
 import { WatchedFile } from '../../src/lookups/watched-file.ts'
 import { mmdbOf } from '../helpers/mmdb.ts'
 import { temporaryFolder } from '../helpers/proxy.ts'
@@ -55,6 +57,7 @@ function stage(country?: Spec['country'], jwt?: Spec['jwt']) {
       given.push(lookup)
       thread.take(lookup)
     },
+    takeBack: (lookup) => thread.forget(lookup),
     log: { info() {}, warn: (_data: unknown, message?: string) => void warnings.push(`${message}`) },
   })
   onTestFinished(() => files.close())
@@ -110,7 +113,7 @@ test('each file is read once, from the folder of the config, and found by the na
 })
 
 test('every file that cannot be used at the start is a fault, with its place and its path', async () => {
-  const { write, files, directory, given } = stage()
+  const { write, files, directory, given, thread } = stage()
   write('good', 'u\n')
   write('empty', '')
   write('long', `u\n${'u'.repeat(1_025)}`)
@@ -135,12 +138,11 @@ test('every file that cannot be used at the start is a fault, with its place and
   }))
   await expect(files.open(spec)).rejects.toMatchObject({ code: 'invalid', faults })
   await expect(checkLookups({ services: spec }, directory)).rejects.toMatchObject({ code: 'invalid', faults })
-  // The thread has one that nobody asks for; it is read again when somebody does.
-  expect([given.length, files.told()]).toEqual([1, []])
-  const many = naming(...Array.from({ length: FILES_MAX }, (_, at) => `f${at}`))
-  for (let at = 0; at < FILES_MAX; at++) write(`f${at}`, 'u')
-  await files.open(many)
-  await expect(files.open(naming('good'))).rejects.toMatchObject({
+  // The thread has had one that nobody asks for.
+  expect([given.length, files.told(), thread.isListed('good', 'u')]).toEqual([1, [], false])
+  const many = Array.from({ length: FILES_MAX }, (_, at) => `f${at}`)
+  for (const file of many) write(file, 'u')
+  await expect(files.open(naming(...many, 'good'))).rejects.toMatchObject({
     faults: [{ message: `${join(directory, 'good')} is one file too many: at most ${FILES_MAX} are read` }],
   })
 })
@@ -274,6 +276,121 @@ test('only files of the config may be named by a change, and what was named befo
     fault,
   })
   expect(events.map(({ message }) => message)).toEqual([`/etc/passwd: ${fault}`])
+})
+
+test('a file that neither the config nor a live service names is let go after the reload or the change that made it so', async () => {
+  const { write, files, follow, ticks, thread, events } = stage()
+  for (const file of ['a.txt', 'b.txt']) write(file, 'u-1\n')
+  await files.open(naming('a.txt'))
+  const { shop: first } = naming('a.txt')
+  const { shop: second } = naming('b.txt')
+  const changed = follow({ shop: first, other: first })
+  const had = () => ['a.txt', 'b.txt'].filter((file) => thread.isListed(file, 'u-1'))
+  const outcome = await files.openAgain({ shop: second }, async () => {
+    expect(had()).toEqual(['a.txt', 'b.txt'])
+    changed({ shop: second, other: first }, 'shop')
+    return 'applied'
+  })
+  expect(outcome).toBe('applied')
+  expect(had(), 'another service names it').toEqual(['a.txt', 'b.txt'])
+  expect(files.faults({}, { new: first }, ['new']), 'but no more may').toHaveLength(1)
+  changed({ shop: second, other: second }, 'other')
+  expect([had(), files.told().map(({ name }) => name), ticks.size]).toEqual([['b.txt'], ['b.txt'], 1])
+  expect(events).toMatchObject([
+    {
+      type: 'lookup',
+      message: 'a.txt is no longer read: neither the config file nor a service names it',
+      data: { file: 'a.txt', failing: false },
+    },
+  ])
+})
+
+test('however often the config names another file, no more are read than it needs, and one that is refused may be named by nobody', async () => {
+  const { write, files, follow, thread } = stage()
+  const { shop } = naming()
+  const mayName = (file: string) => files.faults({ shop }, naming(file), ['shop']).length === 0
+  const told = () => files.told().map(({ name }) => name)
+  const refuse = async (file: string, live: string) => {
+    write(file, 'u-1\n')
+    const reload = files.openAgain(naming(file), async () => {
+      expect([mayName(live), mayName(file)], 'while it is applied').toEqual([false, true])
+      throw new Error('refused')
+    })
+    await expect(reload).rejects.toThrow('refused')
+    expect([mayName(live), mayName(file)]).toEqual([true, false])
+    // The store may have it all the same: it is kept until the next change, or the next file.
+    expect(told()).toEqual([live, file])
+  }
+  write('day-0', 'u-1\n')
+  await files.open(naming('day-0'))
+  const changed = follow(naming('day-0'))
+  for (let at = 1; at <= FILES_MAX; at++) {
+    const [live, next] = [`day-${at - 1}`, `day-${at}`]
+    await refuse(`draft-${at}`, live)
+    await refuse(`other-${at}`, live)
+    if (at % 2 === 0) {
+      changed(naming(live), 'shop')
+      expect(told()).toEqual([live])
+    }
+    write(next, 'u-1\n')
+    await files.openAgain(naming(next), async () => changed(naming(next), 'shop'))
+    expect(told()).toEqual([next])
+  }
+  expect(thread.isListed(`day-${FILES_MAX}`, 'u-1')).toBe(true)
+})
+
+test('a file that is let go while it is read is given to nobody', async () => {
+  const { write, files, follow, ticks, thread, given } = stage()
+  write('a.txt', 'u-1\n')
+  await files.open(naming('a.txt'))
+  follow(naming())
+  const look = vi.spyOn(WatchedFile.prototype, 'look')
+  onTestFinished(() => look.mockRestore())
+  write('a.txt', 'u-1\nu-2\n')
+  // The second look that sees the same reads it.
+  for (const tick of ticks) tick()
+  await look.mock.results[0].value
+  for (const tick of ticks) tick()
+  await files.openAgain(naming(), async () => {})
+  await look.mock.results[1].value
+  expect([given.length, thread.isListed('a.txt', 'u-1')]).toEqual([1, false])
+})
+
+test('what is let go is forgotten by the workers and by the main thread', async () => {
+  const directory = temporaryFolder()
+  for (const [file, key] of [
+    ['a.txt', 'u-1'],
+    ['page.html', 'closed'],
+  ])
+    writeFileSync(join(directory, file), key)
+  const taken: unknown[] = []
+  const workers = { give() {}, takeBack: (named: unknown) => taken.push(named) }
+  const log = { info() {}, warn() {} }
+  const { lookups, files } = startLookups({}, directory, { log, clock: systemClock, find: lookup }, workers)
+  onTestFinished(() => files.close())
+  const { shop } = naming('a.txt')
+  const maintenance = { file: 'page.html' } as Services['shop']['maintenance']
+  await files.open({ shop: { ...shop, maintenance } })
+  const had = () => [lookups.isListed('a.txt', 'u-1'), lookups.pageOf('page.html')?.toString()]
+  expect(had()).toEqual([true, 'closed'])
+  const control = { snapshot: () => ({ services: {} }), subscribe: () => () => {}, publish() {} }
+  files.follow(control as unknown as Parameters<LookupFiles['follow']>[0])
+  await files.open({})
+  expect(had()).toEqual([false, undefined])
+  expect(taken).toEqual([
+    { kind: 'visitors', name: 'a.txt' },
+    { kind: 'page', name: 'page.html' },
+  ])
+})
+
+test('of two configs that are read at once, one that is refused takes nothing from the other', async () => {
+  const { write, files, follow, thread } = stage()
+  write('a.txt', 'u-1\n')
+  follow(naming())
+  const [first, second] = [files.open(naming('a.txt')), files.open(naming('a.txt', 'missing.txt'))]
+  await expect(second).rejects.toMatchObject({ code: 'invalid' })
+  await first
+  expect(thread.isListed('a.txt', 'u-1')).toBe(true)
 })
 
 test('what is closed is looked at no more', async () => {

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { PerformanceObserver } from 'node:perf_hooks'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import type { ToldLookup } from '../../src/lookups/lookups.ts'
+import type { ToldLookup } from '../../src/lookups/lookup-file.ts'
 import { REJECT_CODES, rejectField } from '../../src/metrics/counters.ts'
 import { createExposition } from '../../src/metrics/exposition.ts'
 import type { ScrapedRollout } from '../../src/metrics/family.ts'

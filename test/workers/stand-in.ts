@@ -3,6 +3,7 @@ import { onTestFinished } from 'vitest'
 import { type Clock, systemClock } from '../../src/clock.ts'
 import { parseSpec } from '../../src/config/load.ts'
 import { planLimits, planService, planTimeouts } from '../../src/config/plan.ts'
+import type { ServiceSpec } from '../../src/config/schema.ts'
 import { LOSS_REASONS, lossField } from '../../src/metrics/counters.ts'
 import { allocateSharedMemory, type SharedMemory, WORKER_FIELDS } from '../../src/metrics/layout.ts'
 import type { ServicePlan } from '../../src/table/plan.ts'
@@ -18,8 +19,8 @@ export interface TestWorkers {
   readonly losses: (Loss & { readonly index: number })[]
   /** Indexes that were replaced. */
   readonly replaced: number[]
-  /** Routes everything to this target, as the next epoch. */
-  route(url: string): Promise<void>
+  /** Routes everything to this target, as the next epoch; `more` is what else the service says. */
+  route(url: string, more?: Partial<ServiceSpec>): Promise<void>
   /** Commits a table that no worker can build. */
   spoil(): Promise<void>
   /** The body of an answer to a request on a new connection; null when there was none. */
@@ -75,13 +76,14 @@ export async function startWorkers(
   }
   await workers.start()
   onTestFinished(async () => void (await workers.drain(0)))
-  const good = (target: string) => planService('shop', { ...spec.services['shop'], ...poolsOf(target) })
+  const good = (target: string, more: Partial<ServiceSpec> = {}) =>
+    planService('shop', { ...spec.services['shop'], ...poolsOf(target), ...more })
   return {
     workers,
     memory,
     losses,
     replaced,
-    route: (target) => commit(good(target), target),
+    route: (target, more) => commit(good(target, more), target),
     spoil: () => commit({ ...good(url), pools: null } as unknown as ServicePlan, url),
     async served() {
       const line = await openLine(workers.ports[0])

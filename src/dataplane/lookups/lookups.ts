@@ -2,7 +2,7 @@
  * What requests are looked up in beside the table: lists of visitors, a database of countries, the keys of JWTs, and pages for maintenance. The main thread reads them
  * (src/lookups/) and gives every thread the same memory, so a new one costs no copy, and a change of the table costs nothing of them. They
  * come by name, before the first table that names them; what comes again under a name takes the place of what was there, from the next
- * request on.
+ * request on. What no table names any more is forgotten.
  */
 import { VisitorList } from '../../table/visitor-list.ts'
 import { Countries, loadCountries } from './countries.ts'
@@ -15,6 +15,9 @@ export interface Lookup {
   readonly name: string
   readonly memory: SharedArrayBuffer
 }
+
+/** What it is for, and its name in the config. */
+export type LookupName = Pick<Lookup, 'kind' | 'name'>
 
 /** Loads what these need; to be waited for before the first of a kind is taken. */
 export async function loadFor(given: readonly Pick<Lookup, 'kind'>[]): Promise<void> {
@@ -42,6 +45,12 @@ export class Lookups {
     else if (kind === 'keys') this.tokens?.take(memory)
     else if (kind === 'page') this.#pages.set(name, Buffer.from(new Uint8Array(memory)))
     else this.#visitors.set(name, new VisitorList(memory))
+  }
+
+  /** Forgets a list or a page; countries and keys are for good. */
+  forget({ kind, name }: LookupName): void {
+    if (kind === 'visitors') this.#visitors.delete(name)
+    else if (kind === 'page') this.#pages.delete(name)
   }
 
   /** Whether a visitor key stands in this file; no key does in a file that is not there. */
