@@ -92,7 +92,7 @@ class Writer implements RunningControl {
       plan,
       build,
     })
-    this.#keeper = new Keeper({ store, clock, log, publish: this.publish })
+    this.#keeper = new Keeper({ store, clock, log, routed: deps.routed, publish: this.publish })
     this.#saver = createSaver(clock, (names) => this.#keeper.saveObserved(this.#state.content.observed, names))
     this.#waiting = createWaiting(clock, (listener) => this.#events.subscribe(listener))
     this.#sightings = new Sightings(
@@ -178,7 +178,6 @@ class Writer implements RunningControl {
     if (changed.length === 0) return
     await this.#commit(this.#state.prepare(snapshot, content, changed), options)
     this.#keeper.owe(before, changed, change, options ?? null)
-    this.#deps.routed?.(change, snapshot.revision)
   }
 
   async #attempt(change: Change, options: ChangeOptions): Promise<ChangeResult> {

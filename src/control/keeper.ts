@@ -14,7 +14,7 @@
  * - What of the document cannot be served is kept here as it was stored, and goes with the document when that is written anew.
  * - What every worker has before the store is *owed* (owed.ts): it is stored by that change, or by a look (upkeep.ts), alone, so that each of these
  *   changes has its line and its revision. What is owed of a service by a rollout that another instance drives by now is disowned: only who drives it would
- *   store it.
+ *   store it. What people have changed is made again of what others have written meanwhile.
  * - Deadlines are steady time inside and wall time in the store; once somebody has set the clock, the next write brings
  *   those of every service along, but for what is owed of one. Where nobody else has the store, that is one of its own (`moved`); of several instances
  *   each has a clock of its own.
@@ -45,6 +45,8 @@ export interface KeeperDeps {
   readonly store: Store
   readonly clock: Clock
   readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
+  /** Every worker routes by this change before the store has it, which is at this revision. */
+  routed?(change: Change, revision: number): void
   publish(event: NewEvent): void
 }
 
@@ -87,10 +89,11 @@ export class Keeper {
   }
 
   /** Says that these services are served otherwise than they were by such a change, which the store has still; `asked` is null where another process stores it. */
-  owe(before: Content, names: readonly string[], change: Change, asked: Owing['asked']): void {
+  owe(before: Owing['before'], names: readonly string[], change: Change, asked: Owing['asked']): void {
     const were = names.map((name) => [name, written(before, name, this.#shiftMs)!] as const)
     this.#raw = new Map([...were, ...this.#raw])
     this.owed.add(change, asked, names, before)
+    this.#deps.routed?.(change, this.#position.revision)
   }
 
   /** What steady time lacks now to be wall time. */
@@ -155,7 +158,10 @@ export class Keeper {
 
   async #loaded(document: StoredDocument, present: Content, revisions: Loaded['revisions']): Promise<Loaded> {
     const base = await this.#base.base()
-    return loadedFrom(document, { content: { ...present, base }, revisions, raw: this.#raw }, this.#wallShiftMs)
+    const there = { content: { ...present, base }, revisions, raw: this.#raw }
+    const loaded = loadedFrom(document, there, this.#wallShiftMs)
+    const isOwed = (name: string) => loaded.raw.has(name)
+    return { ...loaded, ...this.owed.remade(loaded.content, isOwed, this.#deps.clock.steadyMs()) }
   }
 
   /** Tells, once for each reason, that what somebody else has written cannot be served here. */
@@ -169,11 +175,12 @@ export class Keeper {
   }
 
   /** Says that this is the present document now. */
-  accept({ position, raw, notes }: Loaded): void {
+  accept({ position, raw, notes, again }: Loaded): void {
     this.#position = position
     this.#fallen.end()
     this.#raw = raw
     this.owed.only((name) => raw.has(name))
+    for (const { before, names, change, asked } of again) this.owe(before, names, change, asked)
     for (const note of notes) this.#tellOnce('warn', note)
   }
 

@@ -7,6 +7,7 @@ import { equalJson, mapEntries, own } from '../config/record.ts'
 import type { ServiceSpec } from '../config/schema.ts'
 import type { Position, StoredContent, StoredDocument } from '../store/store.ts'
 import { intentMovedBy } from '../table/deadlines.ts'
+import type { Owing } from './owed.ts'
 import type { Content } from './reconcile.ts'
 import { completed } from './stored.ts'
 
@@ -19,6 +20,8 @@ export interface Loaded {
   /** What stands in the store otherwise than in the content: what is left out, and what was mended. */
   readonly raw: ReadonlyMap<string, StoredContent>
   readonly notes: readonly string[]
+  /** What was changed here before, and is made again of what others have written. */
+  readonly again: readonly Owing[]
 }
 
 /** What comes of a document over what is there; `shiftMs` is what steady time lacks to be wall time (clock.ts). */
@@ -26,7 +29,7 @@ export function loadedFrom(
   { services: stored, unchanged, position, releaseLast }: StoredDocument,
   present: Pick<Loaded, 'content' | 'revisions' | 'raw'>,
   shiftMs: number,
-): Loaded {
+): Omit<Loaded, 'again'> {
   const still = new Set(unchanged)
   const only = <T>(entries: Readonly<Record<string, T>>): Record<string, T> =>
     Object.fromEntries(Object.entries(entries).filter(([name]) => still.has(name)))

@@ -5,8 +5,10 @@
  * same service has found it, so each is remembered with the services as they were before it; and they are stored in this order.
  */
 import type { Change, ChangeOptions } from '../change.ts'
-import { equalJson, withEntries } from '../config/record.ts'
+import { equalJson, own, withEntries } from '../config/record.ts'
 import { TurnoutError } from '../errors.ts'
+import { released } from './holding.ts'
+import { maintained } from './maintaining.ts'
 import type { Content } from './reconcile.ts'
 
 /** Changes that are told apart; whatever comes then takes the place of the last one, with what that has changed. */
@@ -107,6 +109,23 @@ export class Owed {
     this.#keep(isOwed)
   }
 
+  /**
+   * What others have written, with what people have changed of that here before made again, as if it had come a moment later: they were told that it is
+   * stored by itself. `isOwed` tells of which services all goes on to be owed; `again` is to be owed once more, in its order.
+   */
+  remade(found: Content, isOwed: (name: string) => boolean, nowMs: number): { content: Content; again: Owing[] } {
+    let content = found
+    const again: Owing[] = []
+    for (const owing of this.#all) {
+      if (owing.asked === null || owing.names.every(isOwed)) continue
+      const before = content
+      content = madeAgain(owing, before, nowMs)
+      const names = owing.names.filter((name) => own(before.intents, name) !== own(content.intents, name))
+      if (names.length > 0) again.push({ ...owing, names, before })
+    }
+    return { content, again }
+  }
+
   #keep(isOwed: (name: string, owing: Owing) => boolean): void {
     this.#all = this.#all.flatMap((owing) => {
       const names = owing.names.filter((name) => isOwed(name, owing))
@@ -125,6 +144,16 @@ export class Owed {
 /** Says that of this service what is served was not stored, whatever has changed it. */
 export const notStored = (service: string): string =>
   `What is served of ${service} is not stored yet, since the store was away: it is by itself as soon as the store can be written.`
+
+/** With it made again: but not the release of a hold that somebody has asked for since, nor a shift, which is for whoever drives its rollout now. */
+function madeAgain({ change, before }: Owing, content: Content, nowMs: number): Content {
+  if (change.kind === 'release') {
+    const isThat = (name: string) => own(content.intents, name)?.hold?.id === own(before.intents, name)?.hold?.id
+    return released(content, { ...change, services: change.services.filter(isThat) })
+  }
+  const isThere = change.kind === 'maintenance' && own(content.services, change.service) !== undefined
+  return isThere ? maintained(content, change, nowMs) : content
+}
 
 /** With these services as each is there. */
 function withServices(served: Served, names: readonly string[], there: (name: string) => Served): Served {

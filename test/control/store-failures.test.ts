@@ -573,6 +573,76 @@ describe('a way back', () => {
     expect(control.snapshot().services['shop'].split).toEqual({ blue: 100, green: 0 })
   })
 
+  describe('and what people have changed of the same service', () => {
+    const hold = (id: string): Change => ({
+      kind: 'hold',
+      services: ['shop'],
+      hold: { id, forMs: 60_000, only: 'all', queueMax: 10, bytesMax: 1_000 },
+    })
+
+    /** A rollout of shop runs, which is held and in maintenance; what takes all that back is served here, and not stored. */
+    async function routed() {
+      const routes: unknown[] = []
+      const started = await start({ routed: ({ kind }, revision) => void routes.push([kind, revision]) })
+      const { control, make, fault } = started
+      await make(forward)
+      await make({ kind: 'maintenance', service: 'shop', on: true })
+      await make(hold('h'))
+      const urgent = (change: Change) => codeOf(() => control.change(change, { actor: 'bob', atOnce: true }))
+      fault.failing = away()
+      await urgent({ kind: 'release', services: ['shop'] })
+      await goBack(control).catch(() => {})
+      await urgent({ kind: 'maintenance', service: 'shop', on: false })
+      fault.failing = null
+      routes.length = 0
+      return { ...started, routes }
+    }
+
+    test('is stored by itself all the same, when the shift of its rollout is given up', async () => {
+      const { control, inner, advance, deltas, routes } = await routed()
+      const known = deltas.length
+      await control.disown()
+      const { services, status } = control.snapshot()
+      expect(services['shop'].split).toEqual({ blue: 50, green: 50 })
+      expect(status['shop'].trial).toMatchObject(trial)
+      // Nobody was held for a moment.
+      const sent = deltas.slice(known).map((delta) => delta.services['shop']?.status)
+      expect(sent.map((is) => [is?.hold, is?.maintenance])).toEqual([[undefined, undefined]])
+      expect(routes).toEqual([
+        ['release', 4],
+        ['maintenance', 4],
+      ])
+      await advance(LOOK_MS)
+      expect(control.unstored()).toEqual([])
+      const lines = (await inner.revisions(3)).map(({ revision, actor, change }) => [revision, actor, change.kind])
+      expect(lines).toEqual([
+        [6, 'bob', 'maintenance'],
+        [5, 'bob', 'release'],
+        [4, 'test', 'hold'],
+      ])
+      expect((await inner.revision(5))!.services['shop'].intent).toHaveProperty('maintenance')
+      const after = await startControl({ store: inner })
+      expect(after.control.snapshot()).toEqual({ ...control.snapshot(), epoch: 1 })
+    })
+
+    test.each(['h', 'since'])(
+      'is so too where others have changed that, but for a hold that is not the one released: %s',
+      async (id) => {
+        const { control, inner, advance } = await routed()
+        const other = await startControl({ store: inner })
+        await other.make(hold(id))
+        await other.make(shift({ blue: 25, green: 75 }, { trial: { ...trial, step: 2 } }))
+        await advance(LOOK_MS)
+        expect(control.unstored()).toEqual([])
+        await other.advance(LOOK_MS)
+        const { services, status } = other.control.snapshot()
+        expect(services['shop'].split).toEqual({ blue: 25, green: 75 })
+        const { hold: held, maintenance, trial: tried } = status['shop']
+        expect([held?.id, maintenance, tried?.step]).toEqual([id === 'h' ? undefined : id, undefined, 2])
+      },
+    )
+  })
+
   test('is told to whoever follows, once it is in every worker and before the store is asked', async () => {
     const told: unknown[] = []
     const { control, make, fault } = await start({ routed: (...given) => void told.push(given) })
