@@ -137,7 +137,10 @@ export const status: Verb = {
       shown = await look(call).catch((error: unknown) => {
         if (!(error instanceof CliFailure) || error.exitCode !== 3) throw error
         const text = `${error.message} Trying again.`
-        return screen === null ? `${text}\n` : wrapped(text, call.size().columns - 1).join('\n')
+        if (screen !== null) return wrapped(text, call.size().columns - 1).join('\n')
+        // Whoever reads the other lines reads nothing else there.
+        call.note(text)
+        return ''
       })
     }
   },

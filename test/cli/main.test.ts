@@ -396,4 +396,21 @@ describe('verbs that go on', () => {
     end()
     expect(await code).toBe(0)
   })
+
+  it('status --watch --json writes JSON only where the lines are read, and that the API is away elsewhere', async () => {
+    const view = { revision: 7, epoch: 9, service: 'shop', release: '3', pools: [] }
+    const script = { 'GET /v1/services/shop/status': [200, view] } as const
+    const admin = await scripted(script)
+    const { wrote, code, end } = start(['status', 'shop', '--watch', '--json'], { TURNOUT_ADMIN: admin.url })
+    await expect.poll(() => wrote.out).toContain('\n')
+    await admin.stop()
+    await expect.poll(() => wrote.err).toMatch(/^turnout: The admin API at .* is out of reach: .*\. Trying again\.\n/)
+    const before = wrote.out.length
+    await scripted(script, admin.port)
+    await expect.poll(() => wrote.out.length).toBeGreaterThan(before)
+    end()
+    expect(await code).toBe(0)
+    const lines = wrote.out.split('\n').slice(0, -1)
+    expect(lines).toEqual(lines.map(() => JSON.stringify(view)))
+  })
 })
