@@ -75,12 +75,22 @@ function changeInWords({ kind, ...values }: Entry['change']): string {
   }
   if (kind === 'pool.state') return `${state} ${service} ${pool}`
   if (kind === 'target.state') return `${state} ${service} ${pool} ${target}`
-  if (kind === 'file') return 'config file applied'
+  if (kind === 'file') return `config file applied${ofServices(values)}`
   if (kind === 'clock') return `the clock was set by ${Number(values['movedMs']) / 1_000} s`
-  if (kind === 'restore') return `restore revision ${values['from']}`
+  if (kind === 'restore') return `restore revision ${values['from']}${ofServices(values)}`
   const { what, ...told } = values
   const words = [CHANGED[kind] ?? kind, ...Object.values(told).filter((value) => typeof value === 'string')].join(' ')
   return typeof what === 'string' ? `${words}: ${what}` : words
+}
+
+const SERVICES_MAX = 10
+
+/** What was changed of which services; of what an older Turnout has written down their names. */
+function ofServices({ what, services }: Readonly<Record<string, unknown>>): string {
+  if (typeof what === 'string') return `: ${what}`
+  const names = Array.isArray(services) ? services : []
+  const more = names.length > SERVICES_MAX ? ` and ${names.length - SERVICES_MAX} more` : ''
+  return names.length === 0 ? '' : `: ${names.slice(0, SERVICES_MAX).join(', ')}${more}`
 }
 
 /** Changes that are told by what they are of. */

@@ -17,7 +17,7 @@ type Insistence = Pick<ChangeOptions, 'force' | 'prune'>
 
 /** The change as data for the audit; names are of the services that really changed. Bounded to 64 KiB. */
 export function auditOf(change: Audited, moved: Moved, options: Insistence = {}): AuditEntry['change'] {
-  const what = whatChanged(change, moved)
+  const what = whatChanged(change, moved, true)
   return { ...gistOf(change, moved.names), ...(what !== '' && { what }), ...insistenceOf(change, options) }
 }
 

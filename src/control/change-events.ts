@@ -99,9 +99,7 @@ function wordsOf(change: Audited, services: readonly string[]): string {
     case 'clock':
       return `deadlines of ${services.join(', ')} stored anew, since the clock was set by ${change.movedMs / 1000} s,`
     case 'file':
-      return services.length === 0
-        ? 'config file applied, which changes nothing,'
-        : `config file applied (${services.join(', ')})`
+      return `config file applied${services.length === 0 ? ', which changes nothing,' : ''}`
   }
 }
 

@@ -1,14 +1,23 @@
 /**
- * What a change has made of a service, in words, for events and the audit: a patch may be a target that is gone or a split, and nobody
- * can tell by its kind. Pure. Bounded: the first few things, and how many more. Where the traffic goes is told apart (change-events.ts).
+ * What a change has made of services, in words, for events and the audit: a patch may be a target that is gone or a split, and nobody
+ * can tell by its kind. Pure. Bounded: the first few things, and how many more. In events it is told apart where the traffic goes (change-events.ts).
  */
 import { equalJson, own } from '../config/record.ts'
-import type { PoolSpec, RuleSpec, ServiceSpec, Services } from '../config/schema.ts'
+import type { PoolSpec, RuleSpec, ServiceSpec, Services, Weights } from '../config/schema.ts'
 import type { Audited } from './audit.ts'
 
+/** Of a service. */
 const THINGS_MAX = 5
-/** Kinds that say what is to be, and not what is other than before. */
-const KINDS: ReadonlySet<Audited['kind']> = new Set(['service.put', 'service.patch', 'rules', 'pool.put'])
+const SERVICES_MAX = 10
+/** Kinds that say what is to be, and not what is other than before; all but the last two are of one service, which they name. */
+const KINDS: ReadonlySet<Audited['kind']> = new Set([
+  'service.put',
+  'service.patch',
+  'rules',
+  'pool.put',
+  'file',
+  'restore',
+])
 /** Told by what is in them, or elsewhere. */
 const TOLD_APART: ReadonlySet<string> = new Set(['pools', 'rules', 'split', 'live'])
 
@@ -19,20 +28,43 @@ export interface Moved {
   readonly names: readonly string[]
 }
 
-/** What of a service is other than before; empty for one that was not there, for one that is gone, and for kinds that say it themselves. */
-export function whatChanged({ kind }: Pick<Audited, 'kind'>, { before, after, names: [name = ''] }: Moved): string {
-  const [was, is] = [own(before.services, name), own(after.services, name)]
-  return was === undefined || is === undefined || !KINDS.has(kind) ? '' : serviceChanged(was, is)
+/** What of its services is other than before, with the name of each where the kind names none; empty for kinds that say it themselves. */
+export function whatChanged({ kind }: Pick<Audited, 'kind'>, moved: Moved, tellsSplits = false): string {
+  if (!KINDS.has(kind)) return ''
+  if (kind === 'file' || kind === 'restore') return ofSeveral(moved, tellsSplits)
+  const [name = ''] = moved.names
+  const [was, is] = [own(moved.before.services, name), own(moved.after.services, name)]
+  return was === undefined || is === undefined ? '' : firstOf(serviceChanged(was, is), THINGS_MAX)
 }
 
-function serviceChanged(before: ServiceSpec, after: ServiceSpec): string {
+function ofSeveral({ before, after, names }: Moved, tellsSplits: boolean): string {
+  const all = names.map((name) => {
+    const [was, is] = [own(before.services, name), own(after.services, name)]
+    if (was === undefined || is === undefined) return `${name}: ${was === undefined ? 'added' : 'removed'}`
+    const split = tellsSplits && !equalJson(was.split, is.split) ? [`split ${inWords(was)} -> ${inWords(is)}`] : []
+    const things = [...split, ...serviceChanged(was, is)]
+    return things.length === 0 ? name : `${name}: ${firstOf(things, THINGS_MAX)}`
+  })
+  return firstOf(all, SERVICES_MAX, '; ')
+}
+
+function firstOf(things: readonly string[], max: number, comma = ', '): string {
+  const more = things.length - max
+  return [...things.slice(0, max), ...(more > 0 ? [`${more} more`] : [])].join(comma)
+}
+
+const inWords = ({ split = {} }: { readonly split?: Weights }): string =>
+  Object.entries(split)
+    .map(([pool, weight]) => `${pool}=${weight}`)
+    .join(', ')
+
+function serviceChanged(before: ServiceSpec, after: ServiceSpec): string[] {
   const things = [...poolsChanged(before.pools, after.pools), ...rulesChanged(before.rules, after.rules)]
   const [was, is] = [before, after].map((spec) => spec as unknown as Record<string, unknown>)
   for (const key of new Set([...Object.keys(was), ...Object.keys(is)])) {
     if (!TOLD_APART.has(key) && !equalJson(own(was, key), own(is, key))) things.push(`${key} changed`)
   }
-  const more = things.length - THINGS_MAX
-  return [...things.slice(0, THINGS_MAX), ...(more > 0 ? [`${more} more`] : [])].join(', ')
+  return things
 }
 
 function poolsChanged(before: ServiceSpec['pools'], after: ServiceSpec['pools']): string[] {

@@ -736,6 +736,17 @@ describe('verbs that show something', () => {
         revision: 5,
         change: { kind: 'service.patch', service: 'shop', patch: {}, what: 'target http://a removed from pool blue' },
       },
+      {
+        ...entry,
+        revision: 4,
+        change: {
+          kind: 'file',
+          services: ['shop', 'api'],
+          what: 'shop: target http://a removed from pool blue; api: added',
+        },
+      },
+      { ...entry, revision: 3, change: { kind: 'restore', from: 1, services: ['shop', 'api'] } },
+      { ...entry, revision: 2, change: { kind: 'file', services: Array.from({ length: 12 }, (_, n) => `s${n}`) } },
     ]
     const admin = await scripted({ 'GET /v1/audit': [200, { entries }] })
     const { out } = await turnout(admin.url, 'history', '--limit', '4', '--before', '13')
@@ -750,6 +761,9 @@ describe('verbs that show something', () => {
       '       7  2023-11-14 22:13:20Z  ci   shift shop: blue 75 %, green 25 %, by rollout r-1, whatever its schedule or capacity says (bob)',
       '       6  2023-11-14 22:13:20Z  ci   rollout r-1 of shop: pause, paused at 5 %, asked for by bob: paused by bob',
       '       5  2023-11-14 22:13:20Z  ci   change shop: target http://a removed from pool blue',
+      '       4  2023-11-14 22:13:20Z  ci   config file applied: shop: target http://a removed from pool blue; api: added',
+      '       3  2023-11-14 22:13:20Z  ci   restore revision 1: shop, api',
+      '       2  2023-11-14 22:13:20Z  ci   config file applied: s0, s1, s2, s3, s4, s5, s6, s7, s8, s9 and 2 more',
       '',
     ])
   })

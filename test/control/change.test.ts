@@ -2,6 +2,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import type { Change } from '../../src/change.ts'
+import type { Services } from '../../src/config/schema.ts'
 import { CHANGES_WAITING_MAX } from '../../src/control/control.ts'
 import { isTurnoutError } from '../../src/errors.ts'
 import { SLOTS } from '../../src/metrics/layout.ts'
@@ -175,7 +176,7 @@ describe('a change', () => {
     expect(seen).toEqual([
       'change shop: service shop set by test, forced',
       'change shop: shop split blue=90, green=10 by test, forced; split of shop: blue=100, green=0 -> blue=90, green=10',
-      'change shop: revision 1 restored by test, forced; split of shop: blue=90, green=10 -> blue=100, green=0',
+      'change shop: revision 1 restored (shop) by test, forced; split of shop: blue=90, green=10 -> blue=100, green=0',
     ])
     expect(control.events().map(({ data }) => data['revision'])).toEqual([1, 2, 3])
     const audit = await store.revisions(10)
@@ -184,7 +185,37 @@ describe('a change', () => {
       ['test', 'split'],
       ['test', 'service.put'],
     ])
-    expect(audit[0].change).toEqual({ kind: 'restore', from: 1, services: ['shop'], force: true })
+    const what = 'shop: split blue=90, green=10 -> blue=100, green=0'
+    expect(audit[0].change).toEqual({ kind: 'restore', from: 1, services: ['shop'], what, force: true })
+  })
+
+  test('of several services is told by each of them, and by no more than a few', async () => {
+    const { control, store } = await startControl()
+    const file = (services: Services): Change => ({ kind: 'file', services, wins: true, prune: true })
+    const told = async (change: Change) => {
+      await control.change(change, { actor: 'test', force: true, prune: true })
+      return [(await store.revisions(1))[0].change['what'], control.events().at(-1)!.message]
+    }
+    expect(await told(file({ shop: shop(), old: shop({}, 'old.test') }))).toEqual([
+      'shop: added; old: added',
+      'config file applied (shop: added; old: added) by test, forced',
+    ])
+    const pools = { ...shop().pools, blue: { version: '1.0', targets: [BLUE] } }
+    const moved = { shop: shop({ pools, split: { blue: 90, green: 10 } }), api: shop({}, 'api.test') }
+    const gone = `target ${BLUE2} removed from pool blue`
+    const split = 'blue=100, green=0 -> blue=90, green=10'
+    expect(await told(file(moved))).toEqual([
+      `shop: split ${split}, ${gone}; old: removed; api: added`,
+      `config file applied (shop: ${gone}; old: removed; api: added) by test, forced; split of shop: ${split}`,
+    ])
+    const back = `split blue=90, green=10 -> blue=100, green=0, target ${BLUE2} added to pool blue`
+    expect((await told({ kind: 'restore', from: 1 }))[0]).toBe(`shop: ${back}; api: removed; old: added`)
+    const names = Array.from({ length: 12 }, (_, n) => `s${n}`)
+    const all = Object.fromEntries(names.map((name) => [name, shop({}, `${name}.test`)]))
+    await told(file(all))
+    const dearer = Object.fromEntries(names.map((name) => [name, shop({ debugHeaders: true }, `${name}.test`)]))
+    const first = names.slice(0, 10).map((name) => `${name}: debugHeaders changed`)
+    expect((await told(file(dearer)))[0]).toBe(`${first.join('; ')}; 2 more`)
   })
 
   test('of a part of a service is told by what is other than before, in events and the audit', async () => {
