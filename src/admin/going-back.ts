@@ -8,7 +8,8 @@ import type { AdminDeps } from './deps.ts'
 
 /**
  * Aborts the rollouts that are left by going to these pools, by service; null is wherever the traffic was before. Resolves once traffic is back:
- * true when there was one. Throws `stale_revision` and `malformed` as the change that follows would.
+ * true when that is so by the end of one, and not when it came too late, since the rollout was done. Throws `stale_revision` and `malformed` as
+ * the change that follows would, and what an abort throws that another process does not follow.
  */
 export async function abortLeft(
   { control, rollouts }: Pick<AdminDeps, 'control' | 'rollouts'>,
@@ -20,8 +21,8 @@ export async function abortLeft(
   if (left.length === 0) return false
   const ifMatch = parseIfMatch(request.headers['if-match'])
   expectRevision(control.snapshot(), services, ifMatch)
-  await Promise.all(left.map((service) => rollouts.command(service, 'current', 'abort', request.actor)))
+  const told = await Promise.all(left.map((service) => rollouts.command(service, 'current', 'abort', request.actor)))
   // The revision that it was for is over by our own doing.
   delete request.headers['if-match']
-  return true
+  return told.some(({ state }) => state !== 'done')
 }

@@ -238,9 +238,9 @@ export class Rollouts {
   running: Shown['running'] = (service) => this.#shown.running(service)
   figures: Shown['figures'] = () => this.#shown.figures()
 
-  /** Whether whoever switches to this pool, or goes back (null), wants the rollout that runs to end. */
+  /** Whether whoever switches to this pool, or goes back (null), wants the rollout that runs, here or elsewhere, to end. */
   isLeftBy(service: string, to: string | null): boolean {
-    const rollout = this.#running.get(service)?.kept.rollout
+    const { rollout } = this.#running.get(service)?.kept ?? this.#elsewhere.kept(service) ?? {}
     return rollout !== undefined && (to === null || (!isRolling(rollout) && livePoolsOf(rollout).includes(to)))
   }
 

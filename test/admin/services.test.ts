@@ -1,6 +1,7 @@
 /** Calls on services, pools and states, over real HTTP against a control without workers. */
 import { expect, test, vi } from 'vitest'
 import { TurnoutError } from '../../src/errors.ts'
+import type { ToldRollout } from '../../src/rollout/told.ts'
 import { SHOP, startAdmin } from './stand-in.ts'
 
 const CHANGED = { revision: 2, epoch: 2, appliedInMs: expect.any(Number), changed: true }
@@ -222,6 +223,14 @@ test.each([
   const [ended] = (await call('GET', '/v1/services/shop/rollouts')).body.rollouts
   expect(ended).toMatchObject({ state: expect.stringMatching(/^roll(ingBack|edBack)$/), by: 'local' })
   expect(control.snapshot().services['shop'].split).toEqual({ blue: 100, green: 0 })
+})
+
+test('a back that comes when the rollout is just done is no abort any more, and goes back itself', async () => {
+  const { call, deps } = await startAdmin()
+  await call('POST', '/v1/services/shop/switch', { to: 'green' })
+  vi.spyOn(deps.rollouts, 'isLeftBy').mockReturnValue(true)
+  vi.spyOn(deps.rollouts, 'command').mockResolvedValue({ state: 'done' } as ToldRollout)
+  expect((await call('POST', '/v1/services/shop/back')).body.split).toEqual(SHOP.split)
 })
 
 test('rules are replaced as a whole and checked against the pools', async () => {

@@ -107,6 +107,18 @@ test('a rollout that one runs is shown by the other, whose abort is followed; it
   const atRunner = () => call<ToldRollout>(one, 'GET', `${path}/current`)
   await until('it is over for whoever ran it, too', async () => (await atRunner()).state === 'rolledBack')
   const half = { to: 'green', steps: [{ weight: 50, for: '1h' }], advance: 'time' }
+  // Who goes back where it does not run aborts it, too.
+  const goingBack = [
+    ['back', undefined],
+    ['switch', { to: 'blue' }],
+  ] as const
+  for (const [way, body] of goingBack) {
+    await call(one, 'POST', path, half)
+    await until('the other shows it', async () => (await shown()).weight === 50)
+    await call(two, 'POST', `/v1/services/shop/${way}`, body)
+    for (const proxy of [one, two]) expect(await poolOf(proxy)).toBe('blue')
+    await until('it is over', async () => (await atRunner()).state === 'rolledBack')
+  }
   const begun = await call<ToldRollout>(one, 'POST', path, half)
   await until('the other shows it', async () => (await shown()).weight === 50)
   expect(await shown()).toMatchObject({ id: begun.id, runsElsewhere: true })
