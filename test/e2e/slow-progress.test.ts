@@ -8,7 +8,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { libc } from '../../src/dataplane/socket/libc.ts'
 import { type Certificate, makeCertificate } from '../helpers/certificate.ts'
 import { program } from '../helpers/programs.ts'
-import { service, startProcess, temporaryFolder } from '../helpers/proxy.ts'
+import { service, startProcess, startProxy, temporaryFolder } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
 import { startTcp } from '../helpers/upstream.ts'
 
@@ -17,6 +17,8 @@ const SIZE = 30_000_000
 const READ_EVERY_MS = 100
 const READS = 60
 const BODY = Buffer.alloc(SIZE, 'x')
+/** So much the kernel takes at once of an upload, and not all of it does the kernel of a target that reads nothing. */
+const HELD = 1_000_000
 const TIMEOUTS = { send: '1s', body: '1s' }
 
 /** Reads a piece now and then; `taken()` is how many pieces. */
@@ -117,6 +119,22 @@ test.skipIf(libc === null || openssl === null).each(['in the clear', 'over TLS']
     expect(answer).toBe('')
   },
 )
+
+test('a target that takes nothing of what the kernel holds for it is a time-out when its time to answer is over', {
+  timeout: 60_000,
+}, async () => {
+  // It reads a little and, as nobody listens to that, nothing more.
+  const target = await startTcp(() => {})
+  const services = { shop: service({ blue: [target.url] }, { timeouts: { response: '1s' } }) }
+  const proxy = await startProxy({ services, timeouts: { send: '1h' } })
+  const client = connect(proxy.port)
+  let answer = ''
+  client.on('data', (bytes) => (answer += bytes.toString('latin1')))
+  client.write(`POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: ${HELD}\r\n\r\n`)
+  client.write(BODY.subarray(0, HELD))
+  await until('it is answered', () => answer !== '')
+  expect(answer).toMatch(/^HTTP\/1\.1 504 /)
+})
 
 test('a client that takes nothing is cut off, and the log says that it was the client', {
   timeout: 60_000,

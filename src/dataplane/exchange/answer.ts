@@ -31,8 +31,10 @@ export interface AnswerOwner {
   answerComplete(): void
   /** The body of the request is to come now. */
   expectBody(): void
-  /** Whoever is waited for has so long from now on. */
-  expect(ms: number): void
+  /** The target has its time, from now on, to begin its answer or to go on with it. */
+  expectAnswer(): void
+  /** The client, whose progress is watched from now on, has its time to take some of what waits for it. */
+  expectTaken(): void
 }
 
 const NOTHING = Buffer.alloc(0)
@@ -99,7 +101,7 @@ export class Answer implements AnswerUser {
   onInterim(head: ResponseHead): void {
     if (head.status === 100) this.#continues()
     // The target is at work, and has as much time again: as often as response-reader.ts lets interim answers pass.
-    else if (this.#exchange.phase === 'waiting') this.#exchange.expect(this.#attempts.service.timeouts.responseMs)
+    else if (this.#exchange.phase === 'waiting') this.#exchange.expectAnswer()
     this.#downstream.interim(head, this.#request.requestId)
   }
 
@@ -168,10 +170,10 @@ export class Answer implements AnswerUser {
   #given(isComplete: boolean): void {
     const exchange = this.#exchange
     if (isComplete) return exchange.answerComplete()
-    if (!this.#downstream.isFull) return exchange.expect(this.#attempts.service.timeouts.idleMs)
+    if (!this.#downstream.isFull) return exchange.expectAnswer()
     exchange.upstream!.pause()
     this.#downstream.mark()
-    exchange.expect(this.#plane.timeouts.sendMs)
+    exchange.expectTaken()
   }
 
   /** Gives an answer of our own: an error, or the page of the service in maintenance that was decided on last. */

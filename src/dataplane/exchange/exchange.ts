@@ -45,6 +45,8 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
   readonly #attempts: Attempts
   readonly #retries: RetryPolicy
   readonly #outcome: Outcome
+  /** It is watched what is taken of what waits. */
+  #isMarked = false
   #wait: Wait | null = null
   /** What stands in for this exchange now: a tunnel, or the rest of its request. */
   #heir: { onDeadline(): void } | null = null
@@ -57,7 +59,7 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
     this.#attempts = new Attempts(plane, downstream, this.#request)
     this.#retries = new RetryPolicy(plane, this.#request, this.#attempts)
     this.answer = new Answer(plane, downstream, this.#request, this.#attempts, this)
-    this.upload = new Upload(downstream, this.#request, this.#attempts, this)
+    this.upload = new Upload(downstream, this.#request, this)
   }
 
   /** Starts with the head in `plane.requestHead` and what of its body is at hand. `fault` says why it cannot be served. */
@@ -126,29 +128,33 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
   #sendRequest(): void {
     this.upstream!.send(this.#request)
     // A client that asks before it sends its body may well wait for the target.
-    if (this.#request.bodyDone || this.answer.isAsked) this.requestSent()
+    if (this.#request.bodyDone || this.answer.isAsked) this.expectAnswer()
     else this.expectBody()
     if (!this.#request.bodyDone) this.#downstream.resume()
   }
 
-  /** All is sent that the target gets before it says something. */
-  requestSent(): void {
-    if (this.phase !== 'relaying') this.#enter('waiting', this.#attempts.service.timeouts.responseMs)
-  }
-
   expectBody(): void {
     // An answer that has begun may well wait for the rest of the request.
-    if (this.phase === 'relaying') this.expect(this.#attempts.service.timeouts.idleMs)
+    if (this.phase === 'relaying') this.expectAnswer()
     else this.#enter('sending', this.#plane.timeouts.bodyMs)
   }
 
   #enter(phase: Phase, ms: number): void {
     this.phase = phase
-    this.expect(ms)
+    this.deadlineMs = this.#plane.time.nowMs + ms
   }
 
-  expect(ms: number): void {
-    this.deadlineMs = this.#plane.time.nowMs + ms
+  /** In two halves: who takes nothing can only be told from a mark on, which costs a call of the kernel. Few answers take so long. */
+  expectAnswer(isMarked = false): void {
+    const { idleMs, responseMs } = this.#attempts.service.timeouts
+    this.#isMarked = isMarked
+    if (this.phase === 'relaying') this.#enter('relaying', idleMs / 2)
+    else this.#enter('waiting', responseMs / 2)
+  }
+
+  expectTaken(): void {
+    this.#isMarked = true
+    this.#enter(this.phase, this.#plane.timeouts.sendMs)
   }
 
   onDrain(): void {
@@ -237,11 +243,14 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
 
   onDeadline(): void {
     if (this.#heir !== null) return this.#heir.onDeadline()
-    switch (lapseOf(this.phase, this.#downstream, this.upstream, this.answer.isAsked)) {
+    const wait = this.#wait
+    switch (lapseOf(this.phase, this.#downstream, this.upstream, this.answer.isAsked, this.#isMarked)) {
       case 'room':
-        return this.#wait!.useless === null ? this.expect(this.#wait!.lookMs) : this.unserved(this.#wait!.useless)
+        return wait!.useless === null ? this.#enter('queued', wait!.lookMs) : this.unserved(wait!.useless)
+      case 'half':
+        return this.expectAnswer(true)
       case 'nobody':
-        return this.expect(this.phase === 'sending' ? this.#plane.timeouts.bodyMs : this.#plane.timeouts.sendMs)
+        return this.phase === 'sending' ? this.expectBody() : this.expectTaken()
       case 'client':
         this.#outcome.cut('client_stalled')
         return this.#downstream.destroy()
@@ -252,8 +261,6 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
         this.#attempts.count(FIELD.timeouts)
         return this.#tryAgain('upstream_connect_failed', this.#retries.mayReconnect())
       case 'target':
-        // A target of HTTP/1.0 knows no 100, and is right to wait for what the client does not send.
-        if (this.answer.isAsked && !this.upstream!.isHttp11) return this.fail('request_timeout')
         this.#attempts.count(FIELD.timeouts)
         return this.fail('upstream_timeout')
     }

@@ -5,7 +5,6 @@
 import type { ErrorCode } from '../../errors.ts'
 import type { Outgoing } from '../socket/outgoing.ts'
 import type { Upstream } from '../upstream/upstream.ts'
-import type { Attempts } from './attempts.ts'
 import type { Downstream, RequestUser } from './downstream.ts'
 import type { Phase } from './lapse.ts'
 import type { ExchangeRequest } from './request.ts'
@@ -16,11 +15,10 @@ export interface UploadOwner {
   readonly phase: Phase
   /** Where the request goes; there is one whenever any of its body is taken. */
   readonly upstream: Upstream | null
-  requestSent(): void
   /** Some of the body was taken, and more is to come. */
   expectBody(): void
-  /** Whoever is waited for has so long from now on. */
-  expect(ms: number): void
+  /** The target has all that it gets, or goes on with its answer: it has its time for that from now on. */
+  expectAnswer(): void
   fail(code: ErrorCode): void
   unserved(why: Unserved): void
   /** The client is gone. */
@@ -30,13 +28,11 @@ export interface UploadOwner {
 export class Upload implements RequestUser {
   readonly #downstream: Downstream
   readonly #request: ExchangeRequest
-  readonly #attempts: Attempts
   readonly #exchange: UploadOwner
 
-  constructor(downstream: Downstream, request: ExchangeRequest, attempts: Attempts, exchange: UploadOwner) {
+  constructor(downstream: Downstream, request: ExchangeRequest, exchange: UploadOwner) {
     this.#downstream = downstream
     this.#request = request
-    this.#attempts = attempts
     this.#exchange = exchange
   }
 
@@ -60,7 +56,7 @@ export class Upload implements RequestUser {
 
   #moved(upstream: Upstream): void {
     const exchange = this.#exchange
-    if (this.#request.bodyDone) return exchange.requestSent()
+    if (this.#request.bodyDone) return exchange.expectAnswer()
     exchange.expectBody()
     if (!upstream.isFull) return
     this.#downstream.pause()
@@ -84,7 +80,7 @@ export class Upload implements RequestUser {
     const { phase, upstream } = this.#exchange
     if (phase === 'none' || upstream === null) return
     upstream.resume()
-    if (phase === 'relaying') this.#exchange.expect(this.#attempts.service.timeouts.idleMs)
+    if (phase === 'relaying') this.#exchange.expectAnswer()
   }
 
   onGone(): void {

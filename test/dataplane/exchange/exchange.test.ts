@@ -30,7 +30,19 @@ import { makePlane } from '../make-plane.ts'
 
 const text = (buffer: Buffer, at: number, end: number) => buffer.latin1Slice(at, end)
 
-class NotedDownstream implements Downstream {
+/** What a side has taken, as it is seen from a mark on. */
+class Progress {
+  takenBytes = 0
+  #markBytes = 0
+  mark(): void {
+    this.#markBytes = this.takenBytes
+  }
+  get hasMoved(): boolean {
+    return this.takenBytes !== this.#markBytes
+  }
+}
+
+class NotedDownstream extends Progress implements Downstream {
   readonly peer = '192.0.2.1'
   readonly tls = false
   readonly trusted = false
@@ -42,7 +54,6 @@ class NotedDownstream implements Downstream {
   endsByClose = false
   isFull = false
   unsentBytes = 0
-  hasMoved = false
   notes: string[] = []
   /** `Set-Cookie` that came with the answer. */
   cookieLine = ''
@@ -98,10 +109,9 @@ class NotedDownstream implements Downstream {
   resume(): void {
     this.note('resume')
   }
-  mark(): void {}
 }
 
-class NotedUpstream implements Upstream {
+class NotedUpstream extends Progress implements Upstream {
   readonly connections: { readonly target: TargetTable }
   readonly sink = null
   readonly isBound = false
@@ -116,10 +126,10 @@ class NotedUpstream implements Upstream {
   isFull = false
   unsentBytes = 0
   undelivered = 0
-  hasMoved = false
   notes: string[] = []
   sent: RequestToSend | null = null
   constructor(target: TargetTable, user: UpstreamUser | null) {
+    super()
     this.connections = { target }
     this.user = user
   }
@@ -143,7 +153,6 @@ class NotedUpstream implements Upstream {
   raw(buffer: Buffer, at: number, end: number): void {
     this.notes.push(`raw ${text(buffer, at, end)}`)
   }
-  mark(): void {}
   pause(): void {
     this.notes.push('pause')
   }
@@ -245,6 +254,16 @@ const passDeadline = () => {
   plane.time.nowMs = exchange.deadlineMs
   exchange.onDeadline()
 }
+
+/** Passes the time that an answer has, which is two halves. How long that was. */
+const passAnswer = () => {
+  const startMs = plane.time.nowMs
+  passDeadline()
+  passDeadline()
+  return plane.time.nowMs - startMs
+}
+
+const timeouts = () => plane.tables.current().services.get('shop')!.timeouts
 
 /** Over all targets. */
 const counted = (field: number) => memory.targets.reduce((sum, n, at) => (at % FIELDS === field ? sum + n : sum), 0)
@@ -508,7 +527,7 @@ describe('a deadline', () => {
   test('that passes while the target thinks is a 504', () => {
     begin('POST /x')
     opened[0].connect()
-    passDeadline()
+    expect(passAnswer()).toBeCloseTo(timeouts().responseMs)
     expect(downstream.notes).toEqual(['refuse upstream_timeout', 'ended'])
     expect(opened[0].isGone).toBe(true)
   })
@@ -516,13 +535,17 @@ describe('a deadline', () => {
   test('is as far away as ever after each interim answer of a target that is at work', () => {
     begin('POST /x')
     opened[0].connect()
+    const startMs = plane.time.nowMs
     const first = exchange.deadlineMs
-    plane.time.nowMs += 1_000
+    passDeadline()
     const head = new ResponseHead(16_384, 100)
     expect(head.parse('HTTP/1.1 102 Processing\r\n\r\n')).toBeGreaterThan(0)
     opened[0].user!.answer.onInterim(head)
-    expect(exchange.deadlineMs).toBeCloseTo(first + 1_000)
+    expect(exchange.deadlineMs - first).toBeCloseTo(first - startMs)
+    passDeadline()
     expect(downstream.notes).toEqual(['interim 102'])
+    passDeadline()
+    expect(downstream.notes.slice(1)).toEqual(['refuse upstream_timeout', 'ended'])
   })
 
   test('is as far away as ever after each piece of an answer', () => {
@@ -534,7 +557,7 @@ describe('a deadline', () => {
     plane.time.nowMs += 1_000
     opened[0].piece('c', false)
     expect(exchange.deadlineMs).toBeCloseTo(first + 1_000)
-    passDeadline()
+    passAnswer()
     expect(downstream.notes.slice(-1)).toEqual(['cut'])
   })
 
@@ -546,8 +569,9 @@ describe('a deadline', () => {
   })
 
   describe('of a client that asks whether to send its body', () => {
+    const HALF_MS = 1_000
     beforeEach(() => {
-      start(undefined, { timeouts: { connectMs: 1_000, responseMs: 2_000, idleMs: 60_000 } })
+      start(undefined, { timeouts: { connectMs: 1_000, responseMs: 2 * HALF_MS, idleMs: 60_000 } })
       begin('POST /x', null, 'Content-Length: 4\r\nExpect: 100-continue\r\n')
       opened[0].connect()
     })
@@ -559,18 +583,18 @@ describe('a deadline', () => {
     const leftMs = () => exchange.deadlineMs - plane.time.nowMs
 
     test('is that of the target, who fails the request when it says nothing', () => {
-      expect(leftMs()).toBeCloseTo(2_000)
-      plane.time.nowMs += 1_000
+      expect(leftMs()).toBeCloseTo(HALF_MS)
+      plane.time.nowMs += 500
       interim(102)
-      expect(leftMs()).toBeCloseTo(2_000)
-      passDeadline()
+      expect(leftMs()).toBeCloseTo(HALF_MS)
+      passAnswer()
       expect(downstream.notes.slice(-2)).toEqual(['refuse upstream_timeout', 'ended'])
       expect([FIELD.attemptsFailed, FIELD.timeouts].map(counted)).toEqual([1, 1])
     })
 
     test('is that of the client where the target may speak HTTP/1.0, which knows no 100', () => {
       opened[0].isHttp11 = false
-      passDeadline()
+      passAnswer()
       expect(downstream.notes.slice(-2)).toEqual(['refuse request_timeout', 'ended'])
       expect([FIELD.attemptsFailed, FIELD.timeouts].map(counted)).toEqual([0, 0])
     })
@@ -587,7 +611,7 @@ describe('a deadline', () => {
     test('is that of the target again once all has come', () => {
       interim(100)
       piece('abcd', true)
-      expect(leftMs()).toBeCloseTo(2_000)
+      expect(leftMs()).toBeCloseTo(HALF_MS)
     })
   })
 
@@ -596,16 +620,27 @@ describe('a deadline', () => {
     opened[0].connect()
     opened[0].isFull = true
     piece('ab', false)
-    opened[0].hasMoved = true
+    opened[0].takenBytes++
     passDeadline()
     opened[0].isFull = false
     opened[0].undelivered = 2
     piece('cd', true)
     passDeadline()
+    opened[0].takenBytes++
+    passDeadline()
     expect(downstream.notes).toEqual(['pause', 'resume', 'pause'])
-    opened[0].hasMoved = false
     passDeadline()
     expect(downstream.notes.slice(3)).toEqual(['refuse upstream_timeout', 'ended'])
+  })
+
+  test('is not moved on by what a target has taken before it had all of its request', () => {
+    begin('POST /x', null, 'Content-Length: 4\r\n')
+    opened[0].connect()
+    piece('abcd', true)
+    opened[0].takenBytes = 4
+    opened[0].undelivered = 2
+    expect(passAnswer()).toBeCloseTo(timeouts().responseMs)
+    expect(downstream.notes.slice(2)).toEqual(['refuse upstream_timeout', 'ended'])
   })
 
   test('is moved on by a client that takes some of its answer, and ends one that takes nothing', () => {
@@ -616,13 +651,23 @@ describe('a deadline', () => {
     opened[0].head('200 OK\r\nContent-Length: 4', 'length')
     opened[0].piece('ab', false)
     expect(opened[0].notes.at(-1)).toBe('pause')
-    downstream.hasMoved = true
+    downstream.takenBytes++
     passDeadline()
     expect(downstream.notes).not.toContain('destroy')
-    downstream.hasMoved = false
     passDeadline()
     expect(downstream.notes.slice(-2)).toEqual(['destroy', 'cut'])
     expect(counted(FIELD.aborted)).toBe(1)
+  })
+
+  test('is not moved on by what a client has taken before what little waits for it now', () => {
+    begin('GET /x')
+    opened[0].connect()
+    opened[0].head('200 OK\r\nContent-Length: 4', 'length')
+    opened[0].piece('ab', false)
+    downstream.takenBytes = 2
+    downstream.unsentBytes = 1
+    expect(passAnswer()).toBeCloseTo(timeouts().idleMs)
+    expect(downstream.notes.slice(-2)).toEqual(['destroy', 'cut'])
   })
 
   describe('of an answer that has begun before its request was whole', () => {
@@ -637,7 +682,7 @@ describe('a deadline', () => {
 
     test('is that of a client that sends nothing more, and no failure of the target that waits for it', () => {
       answerBegins()
-      passDeadline()
+      passAnswer()
       expect(downstream.notes.slice(-1)).toEqual(['cut'])
       expect([counted(FIELD.attemptsGood), ...failures()]).toEqual([1, 0, 0])
     })
@@ -646,14 +691,14 @@ describe('a deadline', () => {
       answerBegins()
       if (what === 'has all of it') piece('cd', true)
       else opened[0].unsentBytes = 1
-      passDeadline()
+      passAnswer()
       expect(downstream.notes.slice(-1)).toEqual(['cut'])
       expect(failures()).toEqual([1, 1])
     })
 
     test('is that of a target that has not asked for the rest, where its client waits to be told', () => {
       answerBegins('Expect: 100-continue\r\n')
-      passDeadline()
+      passAnswer()
       expect(failures()).toEqual([1, 1])
     })
   })
