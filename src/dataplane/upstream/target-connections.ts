@@ -32,6 +32,7 @@ export class TargetConnections implements Leases, ConnectionOwner {
   target: TargetTable
   /** Open or opening connections, idle ones included. */
   size = 0
+  /** Whether the last answer was one of HTTP/1.1, be it on a connection that is gone. */
   isHttp11 = false
   readonly #idle: UpstreamConnection[] = []
   readonly #bound: UpstreamConnection[] = []

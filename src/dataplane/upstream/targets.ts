@@ -10,6 +10,8 @@ import type { Leases } from './upstream.ts'
 export class Targets {
   readonly #setting: UpstreamSetting
   readonly #bySlot = new Map<number, TargetConnections>()
+  /** By slot: the place that is known to speak HTTP/1.1, since it has answered so on a connection that is forgotten now. */
+  readonly #http11BySlot = new Map<number, string>()
   /** By slot of the service. */
   readonly #retryBudgets: RetryBudget[] = []
 
@@ -22,9 +24,11 @@ export class Targets {
     let connections = this.#bySlot.get(target.slot)
     if (connections?.target === target) return connections
     // A slot may be given to another target once nothing counts on it; and a host may get another address at any time.
-    if (connections === undefined || !isSamePlace(connections.target, target)) {
+    const place = placeOf(target)
+    if (connections === undefined || placeOf(connections.target) !== place) {
       connections?.retire()
       connections = new TargetConnections(this.#setting, target)
+      connections.isHttp11 = this.#http11BySlot.get(target.slot) === place
       this.#bySlot.set(target.slot, connections)
     }
     // So that the place is compared once for each table, and not for each request.
@@ -42,11 +46,14 @@ export class Targets {
   sweep(): void {
     for (const [slot, connections] of this.#bySlot) {
       connections.sweep(this.#setting.time.nowMs)
-      if (connections.size === 0) this.#bySlot.delete(slot)
+      if (connections.size > 0) continue
+      if (connections.isHttp11) this.#http11BySlot.set(slot, placeOf(connections.target))
+      else this.#http11BySlot.delete(slot)
+      this.#bySlot.delete(slot)
     }
   }
 }
 
 /** Tables come and go, so their objects tell nothing. */
-const isSamePlace = (a: TargetTable, b: TargetTable): boolean =>
-  a.port === b.port && a.url === b.url && a.address === b.address && a.alternate === b.alternate && a.host === b.host
+const placeOf = ({ url, host, port, address, alternate }: TargetTable): string =>
+  `${url} ${host} ${port} ${address} ${alternate}`

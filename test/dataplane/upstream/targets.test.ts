@@ -48,7 +48,7 @@ async function leaseOne() {
     lease!.release()
   }
   const counted = () => sumField(memory, target.slot, FIELD.connections)
-  return { plane, target, open, release, counted }
+  return { plane, target, user, open, release, counted }
 }
 
 test('when a place is given to another target, idle connections to the one before are closed', async () => {
@@ -66,6 +66,24 @@ test('when a place gets another address, a connection in use is closed once its 
   await release()
   await until('it is closed', () => open.size === 0)
   expect(counted()).toBe(0)
+})
+
+test('a place is known to speak HTTP/1.1 also when its connections are gone and forgotten, and another in its slot is not', async () => {
+  const { plane, target, user, open, release, counted } = await leaseOne()
+  /** Whether a fresh connection knows it, before any answer; the connection is gone then, and a sweep later its target is forgotten. */
+  const isKnown = (at: TargetTable) => {
+    const lease = plane.targets.connectionsOf(at).open(user)!
+    const { isHttp11 } = lease
+    lease.destroy()
+    plane.targets.sweep()
+    return isHttp11
+  }
+  await release()
+  for (const socket of open) socket.destroy()
+  await until('it is gone', () => counted() === 0)
+  plane.targets.sweep()
+  expect([isKnown(target), isKnown({ ...target })]).toEqual([true, true])
+  expect([isKnown({ ...target, address: '127.0.0.2' }), isKnown(target)]).toEqual([false, false])
 })
 
 test('a place is the same in each table, and another by its port or by the host of its certificate', () => {
