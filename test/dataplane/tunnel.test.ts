@@ -119,6 +119,16 @@ async function fill({ target, inside, upstream }: Awaited<ReturnType<typeof open
   return sent
 }
 
+/** Sends to a target that does not read until the proxy stops its client. */
+async function stuff({ client, inside, upstream }: Awaited<ReturnType<typeof openTunnel>>): Promise<void> {
+  let sent = UPGRADE.length
+  while (!upstream.isFull) {
+    client.write(Buffer.alloc(65_536, 'x'))
+    sent += 65_536
+    await until('it has come', () => inside.socket.bytesRead === sent || upstream.isFull)
+  }
+}
+
 /** What a client gets from now on, until its end. */
 function readAll(client: net.Socket): () => { readonly bytes: number; readonly hasEnded: boolean } {
   let bytes = 0
@@ -340,6 +350,36 @@ test('a client that reads nothing is cut off, however much its target has to say
   const { inside, upstream, pass, plane } = tunnel
   await fill(tunnel)
   pass(plane.timeouts.sendMs)
+  expect([inside.socket, upstream.socket].every(isGone)).toBe(true)
+})
+
+test('a target that takes nothing is cut off, whatever it says itself', async () => {
+  const tunnel = await openTunnel()
+  const { inside, upstream, target, pass, plane } = tunnel
+  await stuff(tunnel)
+  // What was under way as it became full may still be taken, and is seen by the first look.
+  for (let looks = 0; looks < 2; looks++) {
+    const { bytesRead } = upstream.socket
+    if (!isGone(upstream.socket)) target.write('.')
+    await until('it has said something', () => upstream.socket.bytesRead > bytesRead || isGone(upstream.socket))
+    pass(plane.timeouts.sendMs)
+  }
+  expect([inside.socket, upstream.socket].every(isGone)).toBe(true)
+})
+
+test('neither side is late by the time of the other', async () => {
+  const tunnel = await openTunnel()
+  const { inside, upstream, pass, plane } = tunnel
+  const { sendMs } = plane.timeouts
+  await stuff(tunnel)
+  pass(sendMs - REST_MS)
+  await fill(tunnel)
+  // The kernel takes megabytes at a time, so a slow target is pretended.
+  vi.spyOn(upstream.out, 'hasMoved', 'get').mockReturnValue(true)
+  pass(2 * REST_MS)
+  expect([inside.socket, upstream.socket].some(isGone)).toBe(false)
+  // An acknowledgement that was under way is seen by the first look.
+  for (let looks = 0; looks < 2; looks++) pass(sendMs)
   expect([inside.socket, upstream.socket].every(isGone)).toBe(true)
 })
 

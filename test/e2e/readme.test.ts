@@ -271,7 +271,7 @@ const SECURITY_ROWS: readonly (readonly [row: string, ...keys: (string | null)[]
   ['bytes of request bodies that a worker keeps for a rescue', 'keptBytesMax'],
   ['bytes of heads that a worker keeps for dry runs', 'sampleBytesMax'],
   ['targets that a client is tied to by a login of its connection · without a request of it', null, 'keepAlive'],
-  ['tunnel without a byte · once a side has ended · whose client does not read', null, null, 'send'],
+  ['tunnel without a byte · once a side has ended · of which a side does not read', null, null, 'send'],
   ['target that does not take the last of a tunnel', 'send'],
 ]
 /** Keys that bound nothing that others could use up. */

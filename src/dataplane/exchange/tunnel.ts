@@ -32,6 +32,7 @@ import type { ExchangeRequest } from './request.ts'
 import type { Predecessor } from './rest.ts'
 import { endUpstream } from './tunnel-end.ts'
 import { TunnelTrial } from './tunnel-trial.ts'
+import { Uptakes } from './uptakes.ts'
 
 /** A tunnel that carries nothing in either direction for this long is closed. */
 const IDLE_MS = 3_600_000
@@ -49,6 +50,9 @@ export class Tunnel implements RawUser, RequestUser, Member {
   #stage: Stage = 'open'
   /** When the present stage is over. */
   #limitMs = Infinity
+  /** When it has been silent for too long. */
+  #silentMs = Infinity
+  readonly #uptakes: Uptakes
   /** Of a WebSocket that may be let go, or is judged. */
   #frames: Frames | null = null
   #farewell: Buffer | null = null
@@ -71,6 +75,7 @@ export class Tunnel implements RawUser, RequestUser, Member {
     this.downstream = downstream
     this.#upstream = upstream
     this.#outcome = outcome
+    this.#uptakes = new Uptakes(plane, downstream, upstream)
     upstream.handOver(this)
     downstream.user = this
     this.#touch()
@@ -126,6 +131,8 @@ export class Tunnel implements RawUser, RequestUser, Member {
 
   #enter(stage: Stage, ms: number): void {
     this.downstream.mark()
+    // What it takes is seen from this mark on.
+    this.#uptakes.client.stop()
     this.#stage = stage
     this.#limitMs = this.#plane.time.nowMs + ms
     this.#touch()
@@ -161,9 +168,12 @@ export class Tunnel implements RawUser, RequestUser, Member {
     if (this.#stage === 'ending' || this.#isDeaf) return
     this.#outcome.inBytes += end - at
     this.#trial?.walk(buffer, at, end)
-    this.#touch()
     this.#upstream.raw(buffer, at, end)
-    if (this.#upstream.isFull) this.downstream.pause()
+    if (this.#upstream.isFull) {
+      this.downstream.pause()
+      this.#uptakes.target.watch()
+    }
+    this.#touch()
   }
 
   onRequestMoved(): void {}
@@ -184,7 +194,8 @@ export class Tunnel implements RawUser, RequestUser, Member {
     if (isAsked) this.#goOn()
     if (!this.downstream.isFull || this.#isTold) return
     this.#upstream.pause()
-    this.#watchClient()
+    this.#uptakes.client.watch()
+    this.#setDeadline()
   }
 
   #give(buffer: Buffer, at: number, end: number): void {
@@ -238,22 +249,12 @@ export class Tunnel implements RawUser, RequestUser, Member {
   }
 
   onDeadline(): void {
-    const [client, target] = [this.downstream, this.#upstream]
-    if (this.#plane.time.nowMs >= this.#limitMs) return this.#lapse()
-    if (this.#trial !== null && this.#plane.time.nowMs >= this.#trial.untilMs) {
-      this.#settle(false)
-      // Whatever else it waits for begins anew.
-      return client.isFull ? this.#watchClient() : this.#touch()
-    }
-    // Nothing new has come, but the target still takes what came before.
-    if (!client.isFull && target.unsentBytes > 0 && target.hasMoved) {
-      target.mark()
-      this.#expect(this.#plane.timeouts.sendMs)
-      return
-    }
-    const { hasMoved } = client
-    this.#watchClient()
-    if (!hasMoved || client.unsentBytes === 0) client.destroy()
+    const { nowMs } = this.#plane.time
+    if (nowMs >= this.#limitMs) return this.#lapse()
+    if (this.#trial !== null && nowMs >= this.#trial.untilMs) this.#settle(false)
+    // Nothing new has come, but what came before may still be taken.
+    if (this.#uptakes.isLate() || (nowMs >= this.#silentMs && !this.#uptakes.isOwed())) this.downstream.destroy()
+    else this.#setDeadline()
   }
 
   /** A stage has had its time; a client that takes any of what waits for it gets more. */
@@ -264,21 +265,11 @@ export class Tunnel implements RawUser, RequestUser, Member {
     if (!isAsked && client.unsentBytes > 0 && client.hasMoved) {
       client.mark()
       this.#limitMs = this.#plane.time.nowMs + SAID_MS
-      return this.#expect(SAID_MS)
+      return this.#setDeadline()
     }
     if (this.#stage === 'ending') return client.destroy()
     if (isAsked || client.unsentBytes > 0) this.#plane.departures.count(this.#departure!.place.slot, 'cut')
     return isAsked ? this.#break() : this.#cut()
-  }
-
-  #expect(ms: number): void {
-    this.#exchange.deadlineMs = Math.min(this.#plane.time.nowMs + ms, this.#limitMs, this.#trial?.untilMs ?? Infinity)
-  }
-
-  /** Begins to watch whether the client takes what is unsent. */
-  #watchClient(): void {
-    this.downstream.mark()
-    this.#expect(this.#plane.timeouts.sendMs)
   }
 
   /** Both sides have ended. */
@@ -293,8 +284,15 @@ export class Tunnel implements RawUser, RequestUser, Member {
   }
 
   #touch(): void {
-    // What it sends is no sign that it takes anything.
-    if (this.downstream.isFull && this.#limitMs === Infinity) return
-    this.#expect(this.#targetEnded || this.downstream.ended ? HALF_IDLE_MS : IDLE_MS)
+    const isHalf = this.#targetEnded || this.downstream.ended
+    this.#silentMs = this.#plane.time.nowMs + (isHalf ? HALF_IDLE_MS : IDLE_MS)
+    this.#setDeadline()
+  }
+
+  #setDeadline(): void {
+    const { nowMs } = this.#plane.time
+    const silentMs = this.#silentMs > nowMs ? this.#silentMs : Infinity
+    const goodMs = this.#trial?.untilMs ?? Infinity
+    this.#exchange.deadlineMs = Math.min(silentMs, this.#uptakes.untilMs, this.#limitMs, goodMs)
   }
 }
