@@ -106,7 +106,10 @@ export const TimeoutsSchema = closed({
   head: Duration('Time from the first byte of a request to the end of its head.', '15s'),
   body: Duration('Time without a byte of a request body.', '30s'),
   keepAlive: Duration('Time between requests on a client connection.', '75s'),
-  send: Duration('Time in which a client that does not read takes nothing.', '30s'),
+  send: Duration(
+    'A client, or the target of a tunnel, that takes nothing of what waits for it in this time is cut off.',
+    '30s',
+  ),
   upstreamKeepAlive: Duration(
     'An idle connection to a target is closed after this, or sooner where the target says so.',
     '60s',
