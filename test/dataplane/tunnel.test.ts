@@ -11,6 +11,7 @@ import { Tunnel } from '../../src/dataplane/exchange/tunnel.ts'
 import { sweep } from '../../src/dataplane/sweep.ts'
 import type { UpstreamConnection } from '../../src/dataplane/upstream/connection.ts'
 import { TargetConnections } from '../../src/dataplane/upstream/target-connections.ts'
+import type { ServiceStatus } from '../../src/table/status.ts'
 import { makeCertificate } from '../helpers/certificate.ts'
 import { program } from '../helpers/programs.ts'
 import { temporaryFolder } from '../helpers/proxy.ts'
@@ -60,7 +61,10 @@ async function startTls(onOpen: (socket: net.Socket) => void): Promise<{ url: st
 }
 
 /** An open tunnel: both its ends, which do not read until told, and what it holds in the proxy. */
-async function openTunnel(start: (onOpen: (socket: net.Socket) => void) => Promise<{ url: string }> = startTcp) {
+async function openTunnel(
+  start: (onOpen: (socket: net.Socket) => void) => Promise<{ url: string }> = startTcp,
+  trial?: ServiceStatus['trial'],
+) {
   const clock = movableClock()
   let target: net.Socket | null = null
   const server = await start((socket) => {
@@ -70,7 +74,8 @@ async function openTunnel(start: (onOpen: (socket: net.Socket) => void) => Promi
       socket.pause()
     })
   })
-  const plane = makePlane({ targets: [server.url] })
+  const plane = makePlane({ targets: [server.url], trial })
+  const judged = vi.spyOn(plane.trials, 'count').mockImplementation(() => {})
   const opened = vi.spyOn(TargetConnections.prototype, 'open')
   const listener = net.createServer({ pauseOnConnect: true, allowHalfOpen: true }, (socket) => {
     new Client(plane, socket, false)
@@ -94,7 +99,8 @@ async function openTunnel(start: (onOpen: (socket: net.Socket) => void) => Promi
     sweep(plane.exchanges, plane.time.nowMs)
     sweep(plane.clients, plane.time.nowMs)
   }
-  return { plane, client, target: target!, inside, upstream, pass, periods: clock.periods }
+  const outcomes = () => judged.mock.calls.map(([, , , outcome]) => outcome)
+  return { plane, client, target: target!, inside, upstream, pass, outcomes, periods: clock.periods }
 }
 
 /** Sends pieces of this text, each once the one before has arrived inside, until some of it waits there. */
@@ -497,4 +503,29 @@ describe('one that is told to leave', () => {
     }
     expect([inside.socket, upstream.socket].every(isGone)).toBe(true)
   })
+})
+
+test.each([
+  ['before', 4_900, [], ['failed']],
+  ['after', 5_100, ['good'], ['good']],
+] as const)(
+  'a silent WebSocket of a version that is tried, which its target ends %s it had to last',
+  async (_when, ms, lasted, ended) => {
+    const { target, upstream, pass, outcomes } = await openTunnel(startTcp, { pool: 'blue', step: 1 })
+    pass(ms)
+    expect(outcomes()).toEqual(lasted)
+    target.end()
+    await until('the end is known', () => upstream.socket.readableEnded)
+    expect(outcomes()).toEqual(ended)
+  },
+)
+
+test('a WebSocket that had lasted before it was looked at again has not failed', async () => {
+  const { plane, target, upstream, pass, outcomes } = await openTunnel(startTcp, { pool: 'blue', step: 1 })
+  vi.spyOn(plane.exchanges, Symbol.iterator).mockReturnValue([][Symbol.iterator]())
+  pass(5_100)
+  expect(outcomes()).toEqual([])
+  target.end()
+  await until('the end is known', () => upstream.socket.readableEnded)
+  expect(outcomes()).toEqual(['good'])
 })

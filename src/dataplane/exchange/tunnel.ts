@@ -92,6 +92,7 @@ export class Tunnel implements RawUser, RequestUser, Member {
     this.#judge(attempts, isWebSocket)
     request.condense()
     this.downstream.resume()
+    this.#setDeadline()
     if (this.downstream.ended) this.onEnded()
   }
 
@@ -110,7 +111,8 @@ export class Tunnel implements RawUser, RequestUser, Member {
     this.#trial = null
     // Nobody lets it go, so nobody has to know any more where its frames end.
     if (this.#departure === null) this.#frames = null
-    if (isByTarget && this.#stage === 'open' && !this.downstream.ended) trial.targetEnds()
+    const isEarly = this.#plane.time.nowMs < trial.untilMs
+    if (isByTarget && isEarly && this.#stage === 'open' && !this.downstream.ended) trial.targetEnds()
     else trial.isGood()
   }
 
