@@ -2,7 +2,7 @@
  * What is broken off at the end of a process, by service: for an event that is read after the restart. Pure.
  *
  * A worker counts while it ends what has not ended by itself, and says so with its last message; the main thread adds them up and puts
- * it in words. A request that was held is answered 503, so it is told apart from those that got no answer, or half of one.
+ * it in words. A request that waited, by a hold or for room, is answered 503, so it is told apart from those that got no answer, or half of one.
  */
 
 /** What of one service was broken off. */
@@ -10,7 +10,7 @@ export interface CutOfService {
   /** Requests without an answer, or with half of one. */
   readonly requests: number
   readonly tunnels: number
-  /** Requests that were held, and were refused. */
+  /** Requests that waited, by a hold or for room, and were refused. */
   readonly refused: number
 }
 
@@ -65,7 +65,7 @@ function inWords({ requests, tunnels, refused }: CutOfService): string {
   const parts = []
   if (requests > 0) parts.push(`${counted(requests, 'request')} cut`)
   if (tunnels > 0) parts.push(`${counted(tunnels, 'tunnel')} cut`)
-  if (refused > 0) parts.push(`${counted(refused, 'held request')} refused`)
+  if (refused > 0) parts.push(`${counted(refused, 'waiting request')} refused`)
   return parts.join(', ')
 }
 

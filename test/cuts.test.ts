@@ -11,7 +11,7 @@ test('what workers have cut is added up by service, the most cut first', () => {
   for (const { byService } of [one, other]) all.addAll(byService)
   const { message, data } = endEvent({ cuts: all.byService, silent: 0, limitMs: 30_000 })
   expect(message).toBe(
-    '2 requests cut, 1 tunnel cut, 1 held request refused (shop, api): not over within 30 s (timeouts.shutdown)',
+    '2 requests cut, 1 tunnel cut, 1 waiting request refused (shop, api): not over within 30 s (timeouts.shutdown)',
   )
   expect(data).toEqual({
     ...{ requests: 2, tunnels: 1, refused: 1, silent: 0, services: ['shop', 'api'] },

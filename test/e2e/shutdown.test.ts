@@ -140,9 +140,9 @@ test('tunnels and requests that do not end are closed at the deadline, with exit
   ])
   const { message, data } = await told(await startProcess(config, folder))
   expect(message).toBe(
-    `process ${proxy.child.pid} has ended: 1 request cut, 1 tunnel cut, 1 held request refused (shop): not over within 1 s (timeouts.shutdown)`,
+    `process ${proxy.child.pid} has ended: 1 request cut, 1 tunnel cut, 2 waiting requests refused (shop): not over within 1 s (timeouts.shutdown)`,
   )
-  const shopCut = { requests: 1, tunnels: 1, refused: 1 }
+  const shopCut = { requests: 1, tunnels: 1, refused: 2 }
   expect(data).toMatchObject({ ...shopCut, silent: 0, services: ['shop'], byService: { shop: shopCut } })
 })
 

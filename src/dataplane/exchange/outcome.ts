@@ -122,7 +122,7 @@ export class Outcome {
     if (isBreakingOff && status === SWITCHED) this.#error ??= 'drain_ended'
     const service = decision?.service?.name ?? ''
     if (this.#error === 'drain_ended') cuts.add(service, status === SWITCHED ? 'tunnels' : 'requests')
-    else if (isBreakingOff && this.#error === 'held') cuts.add(service, 'refused')
+    else if (isBreakingOff && (this.#error === 'held' || this.#error === 'overloaded')) cuts.add(service, 'refused')
   }
 
   /** What fails as any answer does is judged as such. */
