@@ -69,8 +69,8 @@ export function createFile(
   /** Reads what the services of a file that was read again need, and applies them then; what it rejects with refuses them. */
   reading: <T>(services: Services, apply: () => Promise<T>) => Promise<T> = (_, apply) => apply(),
 ): ConfigFile {
-  /** A file was applied after that of the start. */
-  let isNewer = false
+  /** Aborts once a file was applied after that of the start. */
+  const newer = new AbortController()
   /** There is nobody to ask. */
   const atStart = { actor: 'file', force: true, prune: true } as const
   const named = (services: Services) =>
@@ -85,11 +85,12 @@ export function createFile(
     return is
   }
   const again = async (services: Services, isLate: boolean): Promise<FileResult> => {
-    const options = { actor: 'file', waitMs: RELOAD_WAIT_MS, wins: false, unlessEarlier: isLate }
+    const late = isLate ? { unlessEarlier: true, unless: newer.signal } : {}
+    const options = { actor: 'file', waitMs: RELOAD_WAIT_MS, wins: false, ...late }
     try {
       return await reading(services, () => told(services, options))
     } catch (error) {
-      if (!isLate || !isTurnoutError(error, 'store_unavailable'))
+      if (!isLate || !(isTurnoutError(error, 'store_unavailable') || error === newer.signal.reason))
         publish(`the config file was not applied: ${error instanceof Error ? error.message : String(error)}`)
       throw error
     }
@@ -97,7 +98,7 @@ export function createFile(
   /** Applies and tells what the file has changed, and what of it has not been applied. */
   const told = async (services: Services, options: FileOptions): Promise<FileResult> => {
     const result = await outcome(services, (onJudged) => apply(services, { ...options, onJudged }))
-    isNewer ||= options.dryRun !== true
+    if (options.dryRun !== true) newer.abort()
     return result
   }
   return {
@@ -111,8 +112,12 @@ export function createFile(
     },
     reload: (services) => again(services, false),
     async startLate(services) {
-      if (isNewer) return
-      await again(services, true)
+      try {
+        await again(services, true)
+      } catch (error) {
+        if (error !== newer.signal.reason) throw error
+        return
+      }
       toldEarlier(services)
     },
     async applyText(text, env, options) {

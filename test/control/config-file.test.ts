@@ -1,7 +1,7 @@
 /** Config files that are applied while others are: one after the other, and each is told what has come of its own. */
 import { expect, test } from 'vitest'
 import type { FileResult } from '../../src/change.ts'
-import type { Services } from '../../src/config/schema.ts'
+import type { ServiceSpec, Services } from '../../src/config/schema.ts'
 import { createFile } from '../../src/control/config-file.ts'
 import { fragileStore, gate, shop, split, startControl } from './stand-in.ts'
 
@@ -109,4 +109,19 @@ test('a dry run tells each place, and what would refuse the file for a rollout t
   expect(places).toContain('/services/shop/pools/blue')
   expect(refused).toBe(`${kept} Nothing has changed; with force it is done all the same.`)
   expect(await dry(without, true)).toEqual([places, null])
+})
+
+test('the file of a start that waits for a pool is not applied any more once another was', async () => {
+  const { control, make } = await startControl()
+  const file = createFile(control, false)
+  const health = { path: '/healthz' } as ServiceSpec['health']
+  const probed = (more: Partial<ServiceSpec> = {}): Services => ({ shop: shop({ health, ...more }) })
+  await file.start(probed())
+  const late = file.startLate(probed({ split: { blue: 0, green: 100 } }))
+  await file.reload(probed({ balance: 'random' }))
+  const spec = { version: '2', targets: ['http://127.0.0.1:3009'] }
+  await make({ kind: 'pool.put', service: 'shop', pool: 'other', spec })
+  await late
+  const now = control.snapshot().services['shop']
+  expect(now).toMatchObject({ split: { blue: 100, green: 0 }, balance: 'random' })
 })
