@@ -145,14 +145,28 @@ export class Owed {
 export const notStored = (service: string): string =>
   `What is served of ${service} is not stored yet, since the store was away: it is by itself as soon as the store can be written.`
 
-/** With it made again: but not the release of a hold that somebody has asked for since, nor a shift, which is for whoever drives its rollout now. */
+/** Two times at which maintenance began are one: as they are stored they may differ by a fraction. */
+const SAME_MS = 1_000
+
+/**
+ * With it made again: but not the release of a hold, or the end of a maintenance, that somebody has asked for since, nor a shift, which is for
+ * whoever drives its rollout now.
+ */
 function madeAgain({ change, before }: Owing, content: Content, nowMs: number): Content {
+  const pair = (name: string) => [own(content.intents, name), own(before.intents, name)] as const
   if (change.kind === 'release') {
-    const isThat = (name: string) => own(content.intents, name)?.hold?.id === own(before.intents, name)?.hold?.id
+    const isThat = (name: string) => {
+      const [is, was] = pair(name)
+      return is?.hold !== undefined && is.hold.id === was?.hold?.id
+    }
     return released(content, { ...change, services: change.services.filter(isThat) })
   }
-  const isThere = change.kind === 'maintenance' && own(content.services, change.service) !== undefined
-  return isThere ? maintained(content, change, nowMs) : content
+  if (change.kind !== 'maintenance') return content
+  const [is, was] = pair(change.service)
+  if (is === undefined) return content
+  const sinceMs = is.maintenance?.sinceMs ?? nowMs
+  const isThat = change.on || Math.abs(sinceMs - (was?.maintenance?.sinceMs ?? sinceMs)) < SAME_MS
+  return isThat ? maintained(content, change, nowMs) : content
 }
 
 /** With these services as each is there. */

@@ -59,3 +59,16 @@ test('no more than a hundred are told apart, and nothing of what is served is lo
   expect(last).toEqual(release('a', '249'))
   expect(owed.has('a')).toBe(false)
 })
+
+test('of what is made again only the services are that are still there, and are held', () => {
+  const owed = new Owed()
+  const hold = { id: 'h', forMs: 1, only: 'all', queueMax: 1, bytesMax: 1, untilMs: 9 } as never
+  const before = served({ a: 0, b: 0 })
+  const held: Content = { ...before, intents: { ...before.intents, a: { ...before.intents['a'], hold } } }
+  owed.add(release('a', 'b'), asked, ['a'], held)
+  const found = served({ a: 1 })
+  const there: Content = { ...found, intents: { a: { ...found.intents['a'], hold } } }
+  const { content, again } = owed.remade(there, () => false, 0)
+  expect(content.intents['a'].hold).toBeUndefined()
+  expect(again).toMatchObject([{ names: ['a'], change: release('a', 'b') }])
+})

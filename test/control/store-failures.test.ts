@@ -625,6 +625,21 @@ describe('a way back', () => {
       expect(after.control.snapshot()).toEqual({ ...control.snapshot(), epoch: 1 })
     })
 
+    test('is not where somebody has put it in maintenance once more since', async () => {
+      const { control, inner, advance } = await routed()
+      const other = await startControl({ store: inner })
+      const turn = (on: boolean) => other.make({ kind: 'maintenance', service: 'shop', on })
+      await turn(false)
+      await other.advance(10_000)
+      await turn(true)
+      await advance(LOOK_MS)
+      expect(control.unstored()).toEqual([])
+      expect(control.snapshot().status['shop'].maintenance).toBeDefined()
+      await other.advance(LOOK_MS)
+      expect(other.control.snapshot().status['shop'].maintenance).toBeDefined()
+      expect(other.control.snapshot().status['shop'].hold).toBeUndefined()
+    })
+
     test.each(['h', 'since'])(
       'is so too where others have changed that, but for a hold that is not the one released: %s',
       async (id) => {
