@@ -41,7 +41,6 @@ export function switchRoutes(app: FastifyInstance, deps: AdminDeps): void {
       const asked = askedSwitch(to, posted)
       const waitMs = waitMsOf(wait)
       if (asked === null) return changeSplit(deps, request, reply, { kind: 'switch', to }, waitMs)
-      await abortLeft(deps, request, to)
       const result = await underHold(deps, request, waitMs, asked)
       return { ...changedAnswer(reply, result), ...splitNow(deps, service), held: result.held }
     },
@@ -60,8 +59,10 @@ export function switchRoutes(app: FastifyInstance, deps: AdminDeps): void {
       const snapshot = deps.control.snapshot()
       for (const [service, pool] of Object.entries(to)) poolNamed(findService(snapshot, service), service, pool)
       const waitMs = waitMsOf(wait)
-      await abortLeft(deps, request, to)
-      if (asked === null) return { ...(await apply(deps, request, reply, { kind: 'switch', to }, waitMs)), to }
+      if (asked === null) {
+        await abortLeft(deps, request, to)
+        return { ...(await apply(deps, request, reply, { kind: 'switch', to }, waitMs)), to }
+      }
       const result = await underHold(deps, request, waitMs, asked)
       return { ...changedAnswer(reply, result), to, held: result.held }
     },
