@@ -149,6 +149,8 @@ export interface ChangeOptions {
   readonly waitMs?: number
   /** A way back, which nobody takes back: it goes before all that wait, and every worker routes by it before the store has it. */
   readonly atOnce?: boolean
+  /** False: answered once it is stored, whether or not every other instance routes by it. Default: true, by whoever answers people. */
+  readonly everywhere?: boolean
   /** Once this has aborted the change is not made any more, if it was not: what it aborts with is what the change is rejected with. */
   readonly unless?: AbortSignal
   /** Called with the services before and after, each time that the change is judged; the last time is what came of it. */

@@ -223,5 +223,6 @@ async function callOff({ control }: Deps, { to, hold }: AskedSwitch, actor: stri
   // What is no expected failure is told in the log, and is for nobody's history.
   const [said] = isTurnoutError(error) ? error.message.split(/\.(?: |$)/, 1) : ['something went wrong']
   const change: Change = { kind: 'release', services, hold: hold.id, why: `the switch was called off (${said})` }
-  await release({ control }, change, { actor }).catch(() => {})
+  // An instance that does not follow may be why.
+  await release({ control }, change, { actor, everywhere: false }).catch(() => {})
 }

@@ -165,9 +165,9 @@ export class Instances {
   /** What came of a change that has been made here, or the present revision, once all route by it, or with the names of those that do not. */
   async everywhere<T extends Pick<ChangeResult, 'revision'>>(
     made: T,
-    { dryRun }: Pick<ChangeOptions, 'dryRun'> = {},
+    { dryRun, everywhere }: Pick<ChangeOptions, 'dryRun' | 'everywhere'> = {},
   ): Promise<T & Pick<ChangeResult, 'waitingFor'>> {
-    if (this.#deps.store.fleet === null || dryRun === true) return made
+    if (this.#deps.store.fleet === null || dryRun === true || everywhere === false) return made
     const waitingFor = await this.#routed(made.revision)
     return waitingFor.length === 0 ? made : { ...made, waitingFor }
   }

@@ -203,14 +203,11 @@ test('a release group switches several services in one commit, or none', async (
 
 test.each([
   ['of the service alone', '/v1/services/shop/switch', { to: 'blue' }],
-  ['in a group', '/v1/switch', { to: { api: 'green', shop: 'blue' } }],
-  ['under a hold', '/v1/services/shop/switch', { to: 'blue', hold: { for: '10s' } }],
-  ['in a group under a hold', '/v1/switch', { to: { api: 'green', shop: 'blue' }, hold: { for: '10s' } }],
+  ['in a group of which the others are there', '/v1/switch', { to: { api: 'green', shop: 'blue' } }],
 ])('a switch to the old pool %s aborts the rollout that runs, at its revision only', async (_how, path, body) => {
-  const { call, control, deps } = await startAdmin()
-  // There are no workers who would say so.
-  vi.spyOn(deps.instances, 'quieted').mockResolvedValue([])
+  const { call, control } = await startAdmin()
   await call('PUT', '/v1/services/api', { ...SHOP, routes: [{ host: 'api.example.com' }] })
+  await call('POST', '/v1/services/api/switch', { to: 'green' })
   await call('POST', '/v1/services/shop/switch', { to: 'blue' })
   await call('POST', '/v1/services/shop/rollouts', { to: 'green', steps: [{ weight: 10, for: '1h' }] })
   await expect.poll(() => control.snapshot().services['shop'].split).toEqual({ blue: 9, green: 1 })
@@ -223,6 +220,36 @@ test.each([
   const [ended] = (await call('GET', '/v1/services/shop/rollouts')).body.rollouts
   expect(ended).toMatchObject({ state: expect.stringMatching(/^roll(ingBack|edBack)$/), by: 'local' })
   expect(control.snapshot().services['shop'].split).toEqual({ blue: 100, green: 0 })
+})
+
+test.each([
+  ['in a group of which others go elsewhere', '/v1/switch', { to: { api: 'green', shop: 'blue' } }],
+  ['under a hold', '/v1/services/shop/switch', { to: 'blue', hold: { for: '10s' } }],
+])(
+  'a switch to the old pool %s moves all at once or nothing, so a rollout that runs refuses it',
+  async (_how, path, body) => {
+    const { call, control } = await startAdmin()
+    await call('PUT', '/v1/services/api', { ...SHOP, routes: [{ host: 'api.example.com' }] })
+    await call('POST', '/v1/services/shop/switch', { to: 'blue' })
+    await call('POST', '/v1/services/shop/rollouts', { to: 'green', steps: [{ weight: 10, for: '1h' }] })
+    await expect.poll(() => control.snapshot().services['shop'].split).toEqual({ blue: 9, green: 1 })
+    const refused = await call('POST', path, body)
+    expect([refused.status, refused.body.code]).toEqual([409, 'conflict'])
+    expect(refused.body.detail).toContain('Abort it first')
+    const { services, status } = control.snapshot()
+    expect([services['shop'].split, services['api'].split]).toEqual([{ blue: 9, green: 1 }, SHOP.split])
+    expect([status['shop'].trial?.pool, status['shop'].hold]).toEqual(['green', undefined])
+  },
+)
+
+test('a switch under a hold that is called off is refused without a further wait for the instances that do not follow', async () => {
+  const { call, deps } = await startAdmin()
+  vi.spyOn(deps.instances, 'quieted').mockResolvedValue(['elsewhere:7'])
+  const change = vi.spyOn(deps.control, 'change')
+  const refused = await call('POST', '/v1/services/shop/switch', { to: 'green', hold: { for: '10s' } })
+  expect([refused.status, refused.body.detail]).toEqual([409, expect.stringContaining('still under way')])
+  const released = change.mock.calls.find(([{ kind }]) => kind === 'release')
+  expect(released?.[1]).toMatchObject({ everywhere: false })
 })
 
 test('a back that comes when the rollout is just done is no abort any more, and goes back itself', async () => {

@@ -65,6 +65,9 @@ test('instances of one name, as containers on one host have it, are told apart',
   const instances = new Instances({ store, control, clock, self, quiet: { ids: () => [] } })
   onTestFinished(() => instances.close())
   await expect.poll(() => instances.told().length).toBe(3)
+  // Who needs no answer of the others has none.
+  const made = { revision: 1 }
+  expect(await instances.everywhere(made, { everywhere: false })).toBe(made)
   const names = instances.told().map(({ name }) => name)
   expect(names).toEqual([expect.stringMatching(/^host:1#[0-9a-f]{4}$/), 'host:1#beef', 'other:1'])
 })
