@@ -16,7 +16,8 @@ const UNANSWERED = 'EAI_AGAIN'
 /** For `lookup` of node:net. */
 export function finderOf(context: () => Omit<LookupContext, 'from'>): LookupFunction {
   return (host, { all }, told) => {
-    void lookUp(host, { ...context(), from: null }).then((found) => {
+    const ask = async () => lookUp(host, { ...context(), from: null })
+    const use = (found: Awaited<ReturnType<typeof lookUp>>): void => {
       const v4 = 'v4' in found ? (found.v4?.addresses ?? []) : []
       const v6 = 'v6' in found ? (found.v6?.addresses ?? []) : []
       const places = [
@@ -26,7 +27,8 @@ export function finderOf(context: () => Omit<LookupContext, 'from'>): LookupFunc
       if (places.length === 0) told(errorOf(host, found), '', 0)
       else if (all === true) told(null, places)
       else told(null, places[0].address, places[0].family)
-    })
+    }
+    void ask().then(use, (error: Error) => told(error, '', 0))
   }
 }
 

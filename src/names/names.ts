@@ -15,7 +15,7 @@ import type { Clock } from '../clock.ts'
 import { type Address, hostOf, isLiteral, SRV } from './address.ts'
 import { finderOf } from './find.ts'
 import { Lane } from './lane.ts'
-import { lookUp } from './lookup.ts'
+import { lookUp, unasked } from './lookup.ts'
 import { lookedUpFor, NO_RECORDS, onSrvLookup, placesOf, type SrvState } from './srv.ts'
 import { lookUpSrv } from './srv-lookup.ts'
 import { type FaultReason, type Lookup, type NameState, onLookup, sameAddresses, TTL_MS_MIN, UNASKED } from './state.ts'
@@ -206,8 +206,11 @@ export class Names {
     if (this.#closed) return
     const { clock } = this.#deps
     const { prefersV6, ...system } = this.#system()
-    const context = { ...system, clock, servers: this.#servers(), from: entry.state.from }
-    const lookup = await (entry.srv === null ? lookUp(entry.host, context) : lookUpSrv(entry.host, context))
+    const ask = async () => {
+      const context = { ...system, clock, servers: this.#servers(), from: entry.state.from }
+      return entry.srv === null ? lookUp(entry.host, context) : lookUpSrv(entry.host, context)
+    }
+    const lookup = await ask().catch(unasked)
     if (this.#closed) return
     this.#lookups++
     if ('fault' in lookup) this.#failures[lookup.fault.reason]++

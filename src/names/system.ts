@@ -41,7 +41,7 @@ export function createSystem(clock: Clock, files: SystemFiles): () => System {
   return () => {
     const nowMs = clock.monotonicMs()
     if (present === null || nowMs - readMs >= LOOK_AGAIN_MS) {
-      present = { hosts: hosts(), resolvConf: resolvConf(), prefersV6: hasOnlyV6() }
+      present = { hosts: hosts(), resolvConf: resolvConf(), prefersV6: hasOnlyV6(present?.prefersV6 ?? false) }
       readMs = nowMs
     }
     return present
@@ -65,14 +65,26 @@ function watched<T>(path: string, parse: (text: string) => T): () => T {
   }
 }
 
+/** Empty where there is nothing to read. */
 function stampOf(path: string): string {
-  const stat = statSync(path, { throwIfNoEntry: false, bigint: true })
-  return stat === undefined || stat.size > FILE_BYTES_MAX
-    ? ''
-    : `${stat.ino} ${stat.size} ${stat.mtimeNs} ${stat.ctimeNs}`
+  try {
+    const { ino, size, mtimeNs, ctimeNs } = statSync(path, { bigint: true })
+    return size > FILE_BYTES_MAX ? '' : `${ino} ${size} ${mtimeNs} ${ctimeNs}`
+  } catch {
+    return ''
+  }
 }
 
-function hasOnlyV6(): boolean {
+/** As it was before where the system does not tell, for want of descriptors or of the right to ask. */
+function hasOnlyV6(before: boolean): boolean {
+  try {
+    return isOnlyV6()
+  } catch {
+    return before
+  }
+}
+
+function isOnlyV6(): boolean {
   const outer = Object.values(networkInterfaces()).flatMap(
     (entries) => entries?.filter(({ internal }) => !internal) ?? [],
   )

@@ -2,6 +2,7 @@
 import net from 'node:net'
 import { expect, test } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
+import { finderOf } from '../../src/names/find.ts'
 import { Names } from '../../src/names/names.ts'
 import { addresses, namesBy, startNameServer, type Zone } from '../helpers/name-server.ts'
 import { startNamed } from '../helpers/upstream.ts'
@@ -47,4 +48,12 @@ test('names that nobody answers for keep nobody from being found meanwhile', asy
   socket.destroy()
   expect(failed).toBe(0)
   await Promise.all(all)
+})
+
+test('what cannot be asked at all is told, and ends nothing', async () => {
+  const find = finderOf(() => {
+    throw new Error('too many open files')
+  })
+  const told = await new Promise((resolve) => find('api.test', {}, (error) => resolve(error?.message)))
+  expect(told).toBe('too many open files')
 })

@@ -1,5 +1,7 @@
 /** All names together: against a real name server, by the real clock or one that only moves when told. */
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
+import os from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { type Clock, systemClock } from '../../src/clock.ts'
@@ -223,6 +225,42 @@ describe('what the system says', () => {
     mkdirSync(files.hosts)
     await names.learn(['api', 'localhost'], 4_000)
     expect([at('api'), at('localhost')]).toEqual([['10.0.0.1'], ['127.0.0.1']])
+  })
+
+  test('with a file that leads back to itself, and where the system does not tell its addresses, too', async () => {
+    vi.spyOn(os, 'networkInterfaces').mockImplementation(() => {
+      throw new Error('EMFILE')
+    })
+    syncBuiltinESMExports()
+    onTestFinished(() => {
+      vi.restoreAllMocks()
+      syncBuiltinESMExports()
+    })
+    const { names, at, files } = await setup({ api: { answers: addresses(['10.0.0.1']) } })
+    symlinkSync(files.hosts, files.hosts)
+    await names.learn(['api'], 4_000)
+    expect(at('api')).toEqual(['10.0.0.1'])
+  })
+
+  test('what cannot be asked at all is a lookup that has failed, and is tried again', async () => {
+    let server: string | null = null
+    const servers = () => {
+      if (server === null) throw new Error('too many open files')
+      return [server]
+    }
+    const {
+      names,
+      at,
+      news,
+      server: its,
+      eventually,
+    } = await setup({ api: { answers: addresses(['10.0.0.1']) } }, { servers })
+    await names.learn(['api'], 4_000)
+    names.want(new Set(['api']))
+    expect(news.at(-1)?.state.fault).toEqual({ reason: 'other', message: 'too many open files' })
+    server = its.address
+    await eventually(() => expect(at('api')).toEqual(['10.0.0.1']))
+    expect(names.counts().failures.other).toBeGreaterThan(0)
   })
 })
 
