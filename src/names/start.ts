@@ -33,7 +33,8 @@ export function startNames(
 ): StartedNames {
   const early: NewEvent[] = []
   let publish = (event: NewEvent): void => void early.push(event)
-  let moved = (_host: string): void => {}
+  const movedEarly = new Set<string>()
+  let moved = (host: string): void => void movedEarly.add(host)
   const tell = (news: NameNews) => {
     const event = eventOf(news)
     if (news.failing || news.state.unused > 0) log.warn(event.data, event.message)
@@ -48,6 +49,9 @@ export function startNames(
       publish = (event) => control.publish(event)
       moved = (host) => control.addressesMoved(host)
       for (const event of early.splice(0)) publish(event)
+      // Whoever has made control had its addresses before, or not yet.
+      for (const host of movedEarly) moved(host)
+      movedEarly.clear()
       let wanted: Services = {}
       const want = () => {
         wanted = control.snapshot().services
