@@ -40,12 +40,12 @@ export async function probe(
   clock: Clock,
   signal: AbortSignal,
 ): Promise<ProbeOutcome> {
-  // It takes a sixth of the time of a start to load, which no target answers for, and who has no probes needs it for nothing.
-  const undici = await import('undici')
   const deadline = new AbortController()
   const cancel = clock.after(plan.timeoutMs, () => deadline.abort())
   let client: Client | null = null
   try {
+    // It takes a sixth of the time of a start to load, and who has no probes needs it for nothing.
+    const undici = await import('undici')
     client = new undici.Client(originOf(url, address), {
       pipelining: 0,
       allowH2: false,

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import { fieldAt } from '../../src/config/record.ts'
 import { BODY_BYTES_MAX, probe } from '../../src/health/probe.ts'
@@ -37,6 +37,15 @@ describe('a probe', () => {
   it('fails when the target answers with another status', async () => {
     const target = await startTarget(json({}, 503))
     expect(await judge(target.url)).toBe('fail: GET /health answered 503')
+  })
+
+  it('fails when what it is made with cannot be loaded', async () => {
+    vi.doMock('undici', () => {
+      throw new Error('too many open files')
+    })
+    onTestFinished(() => void vi.doUnmock('undici'))
+    const target = await startTarget(json({}))
+    expect(await judge(target.url)).toMatch(/^fail: GET \/health failed: /)
   })
 
   it('fails when the target refuses the connection', async () => {
