@@ -75,6 +75,10 @@ export class Plane {
   readonly exchanges = new Set<UnderWay>()
   /** Set when the worker drains: every answer closes its connection. */
   draining = false
+  /** Until then a connection may lie idle, or be in its handshake, while it drains. */
+  idleUntilMs = Infinity
+  /** Of TLS, which are under way. */
+  handshakes = 0
   /** What of that did not end by itself; and that the rest is just broken off, since its time is over. */
   readonly cuts = new CutCount()
   isBreakingOff = false

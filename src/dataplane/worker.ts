@@ -52,6 +52,7 @@ function drain(deadlineMs: number, isShared: readonly boolean[]): void {
   plane.draining = true
   drainUntilMs = plane.time.nowMs + deadlineMs
   const idleUntilMs = plane.time.nowMs + Math.min(LAST_REQUEST_MS, deadlineMs)
+  plane.idleUntilMs = idleUntilMs
   servers.forEach((opened, at) => {
     for (const server of opened) {
       if (isShared[at]) server.close()
@@ -92,7 +93,9 @@ function onSweep(): void {
   plane.samples.sweep()
   counters.setLane(WORKER_FIELD.heapBytes, heapBytes())
   counters.setLane(WORKER_FIELD.loopBusyMs, time.busyMs())
-  if (plane.draining && plane.clients.size === 0) {
+  // Whoever is in a handshake was let in, and is about to ask for something.
+  const isAwaited = plane.handshakes > 0 && time.nowMs < plane.idleUntilMs
+  if (plane.draining && plane.clients.size === 0 && !isAwaited) {
     plane.log.flush()
     send({ type: 'drained', cuts: plane.cuts.byService })
     port?.close()

@@ -180,3 +180,19 @@ test.skipIf(openssl === null)('TLS handshakes ask for patience, and give it back
   await until('all are over', () => connections() === 0)
   expect(patience()).toBe(0)
 })
+
+test.skipIf(openssl === null)(
+  'a drain waits a moment for who is in a handshake, and not for who says nothing',
+  async () => {
+    const certificate = makeCertificate(openssl!, temporaryFolder())
+    const { workers, memory } = await startWorkers({ tls: certificate })
+    const silent = net.connect({ port: workers.ports[0], host: '127.0.0.1' }).on('error', () => {})
+    await until('it is there', () => memory.lanes[WORKER_FIELD.clientConnections] === 1)
+    const beganMs = performance.now()
+    await workers.drain(60_000)
+    const tookMs = performance.now() - beganMs
+    silent.destroy()
+    expect(tookMs).toBeGreaterThan(900)
+    expect(tookMs).toBeLessThan(50_000)
+  },
+)

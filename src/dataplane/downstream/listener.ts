@@ -53,6 +53,10 @@ function openServer(plane: Plane, plan: ListenerPlan, at: net.ListenOptions | { 
 
 /** Does the handshakes of connections that it is given; never listens itself. */
 function createHandshaker(plane: Plane, { cert, key }: { readonly cert: string; readonly key: string }): tls.Server {
+  const handshakeEnds = (): void => {
+    plane.handshakes--
+    plane.time.askPatience(-HANDSHAKE_MS)
+  }
   const handshaker = loadTls().createServer(
     {
       cert,
@@ -64,16 +68,19 @@ function createHandshaker(plane: Plane, { cert, key }: { readonly cert: string; 
     },
     (socket) => {
       plane.time.tick()
-      plane.time.askPatience(-HANDSHAKE_MS)
+      handshakeEnds()
       // From here on a client that ends its side still gets its answer.
       socket.allowHalfOpen = true
-      new Client(plane, socket, true)
+      new Client(plane, socket, true).retire(plane.idleUntilMs)
     },
   )
-  handshaker.on('connection', () => plane.time.askPatience(HANDSHAKE_MS))
+  handshaker.on('connection', () => {
+    plane.handshakes++
+    plane.time.askPatience(HANDSHAKE_MS)
+  })
   // Each connection has either this or the end of its handshake, once.
   handshaker.on('tlsClientError', (_error: Error, socket: net.Socket) => {
-    plane.time.askPatience(-HANDSHAKE_MS)
+    handshakeEnds()
     socket.destroy()
   })
   return handshaker
