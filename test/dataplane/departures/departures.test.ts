@@ -408,7 +408,7 @@ describe('when the worker drains', () => {
 
   test.each([
     ['nobody would have taken until then', 'unhealthy', TUNNELS.overMs, 'stopped'],
-    ['were to have much more time', 'healthy', 3_600_000_000, 'steady'],
+    ['were to have much more time', 'healthy', 3_600_000_000_000, 'steady'],
   ] as const)('also those that %s', (_what, health, overMs, state) => {
     start({ drain: { ...DRAIN, tunnels: { ...TUNNELS, overMs } } })
     startMs = planes[0].time.nowMs
