@@ -9,7 +9,7 @@ import type { Spec } from '../config/schema.ts'
 import type { NamesOptions } from '../names/names.ts'
 import type { Upgraded } from '../upgrade/messages.ts'
 import type { Predecessor } from '../upgrade/predecessor.ts'
-import type { Present } from '../upgrade/upgrade.ts'
+import type { Present } from '../upgrade/sides.ts'
 
 export interface ServeOptions {
   /** What to serve; its services are applied as the config file would be. */

@@ -18,7 +18,7 @@ import {
   SOCKET_VARIABLES,
   sealed,
 } from './messages.ts'
-import type { Present, Successor, SuccessorNews } from './upgrade.ts'
+import type { Present, Successor, SuccessorNews } from './sides.ts'
 
 /** Descriptors of a child: the standard ones, the channel, the lifeline, then the sockets, and pipes to those that are not over. */
 const LIFELINE = 4

@@ -5,22 +5,10 @@
  * then is `whenDrained`. Each phase has a limit, and the whole has the one that was asked for; the new process is killed when it is over.
  */
 
-import type { Change } from '../change.ts'
 import { type Clock, sleep } from '../clock.ts'
-import type { NewEvent } from '../control/events.ts'
-import type { HandedDepartures } from '../control/old-departures.ts'
 import { TurnoutError } from '../errors.ts'
-import {
-  type FromSuccessor,
-  type HeldOver,
-  type Identity,
-  type Offer,
-  type Ready,
-  readFromSuccessor,
-  type Told,
-  type ToSuccessor,
-  type Upgraded,
-} from './messages.ts'
+import { type FromSuccessor, type Ready, readFromSuccessor, type Told, type Upgraded } from './messages.ts'
+import type { Present, Successor, SuccessorNews } from './sides.ts'
 import { type Effect, type Happening, isUnderWay, LATE, LIMIT_MS, type Phase, step } from './state.ts'
 
 /** Pause before what was given away is tried to be taken back again, where the store is away. */
@@ -30,44 +18,6 @@ const AGAIN_MS = 500
 const TELL_MS = 250
 
 const MOVED = 'a worker was replaced meanwhile; try again'
-
-/** What an upgrade does with the process that serves. */
-export interface Present {
-  readonly self: Identity
-  /** Its sockets, and what else the new process must know. Throws `conflict` where nothing can be handed over. */
-  offer(): Omit<Offer, 'protocol' | 'from' | 'lifeline'>
-  /** Stops writing to the store; resolves when nothing of it is under way. */
-  yield(): Promise<void>
-  /** Writes again. */
-  takeBack(): Promise<void>
-  /** Stops accepting and ends in order, and what there is to tell of that; `taken` tells of each listener whether the new process has it. */
-  drain(taken: readonly boolean[]): Promise<Told>
-  /** What is held here longer than this process may last. */
-  held(): HeldOver | null
-  /** Whose tunnels are closed here, since the last call. */
-  handOver(): HandedDepartures
-  /** Routes by what the new process routes by already (control/deps.ts). */
-  follow(change: Change, revision: number): Promise<void>
-  publish(event: NewEvent): void
-  readonly log: { info(data: object, message: string): void; error(data: object, message: string): void }
-}
-
-/** A new process, as it was started. */
-export interface Successor {
-  readonly pid: number
-  send(message: ToSuccessor): void
-  /** It has not read yet what it was sent. */
-  readonly isBehind: boolean
-  /** Ends it at once; resolves when it is gone. */
-  kill(): Promise<void>
-}
-
-/** Hears of a new process. */
-export interface SuccessorNews {
-  message(sent: unknown): void
-  /** It is gone; `why` is the rest of a sentence about it. */
-  gone(why: string): void
-}
 
 export interface UpgradeDeps {
   readonly clock: Clock
@@ -241,6 +191,16 @@ class Attempt {
     })
   }
 
+  /** A worker that was replaced since has a socket that the new process has not: what waits there is to be accepted here. */
+  #isAsOffered(): boolean {
+    try {
+      return JSON.stringify(this.#present.offer()) === this.#offered
+    } catch {
+      // Something else could not be handed over by now, and it was.
+      return true
+    }
+  }
+
   /** The new process serves. */
   #end(): void {
     const { clock } = this.#deps
@@ -249,7 +209,7 @@ class Attempt {
     const tookMs = clock.monotonicMs() - this.#startedMs
     log.info({ newPid: pid, tookMs }, `process ${pid} (${version}) serves; this one finishes what is under way`)
     // Nothing is accepted here any more when it is answered.
-    const draining = this.#present.drain(taken)
+    const draining = this.#present.drain(this.#isAsOffered() ? taken : taken.map(() => false))
     this.#outcome.resolve({ pid, version, listeners, admin, revision, from, tookMs, held: held() })
     const successor = this.#successor!
     const tell = () => successor.send({ type: 'letGo', handed: this.#present.handOver() })

@@ -2,7 +2,8 @@
 import { expect, test } from 'vitest'
 import type { Offer, Ready } from '../../src/upgrade/messages.ts'
 import { sealed } from '../../src/upgrade/messages.ts'
-import { type Present, type SuccessorNews, Upgrade } from '../../src/upgrade/upgrade.ts'
+import type { Present, SuccessorNews } from '../../src/upgrade/sides.ts'
+import { Upgrade } from '../../src/upgrade/upgrade.ts'
 import { movableClock } from '../admin/stand-in.ts'
 
 const READY: Ready = {
@@ -202,6 +203,26 @@ test('one that would not have all sockets, since a worker was replaced meanwhile
     'takeBack',
     FAILED('cannot take over: a worker was replaced meanwhile; try again'),
   ])
+})
+
+test.each([
+  [
+    'has sockets that the new one has not, of a worker that was replaced in the last moment, accepts first what waits',
+    9,
+    'false,false',
+  ],
+  ['has none that the new one has not accepts nothing more', 3, 'true,false'],
+])('one that %s', async (_what, descriptor, drained) => {
+  let calls = 0
+  const offered = (descriptors: number[]) => {
+    const at = { host: '', port: 80, bound: 80, descriptors }
+    return { store: 's', listeners: [at], admin: at, isShared: false }
+  }
+  const { done, say, sayAll, upgrade } = begin({ offer: () => offered([++calls > 2 ? descriptor : 3]) })
+  await sayAll('built', 'probed', 'asks')
+  await say({ type: 'ready', ...READY })
+  await upgrade.whenDrained
+  expect(done).toContain(`drain ${drained}`)
 })
 
 test('what could be handed over at the start and no longer can when the new one asks is told, and all is as before', async () => {
