@@ -73,7 +73,7 @@ test.skipIf(REDIS === null)(
     }
     expect([...pools].sort()).toEqual(['blue', 'green'])
   },
-  120_000,
+  600_000,
 )
 
 interface Told {
