@@ -260,9 +260,7 @@ export class Keeper {
   /** What the process before this one has seen, also while that lives if `isHeir`. */
   async observed(isHeir: boolean): Promise<Content['observed']> {
     const shiftMs = this.#wallShiftMs
-    const { clock, store } = this.#deps
-    const kept = soundObserved(await store.observed(isHeir), clock.steadyMs() + shiftMs)
-    return mapEntries(kept, (seen) => observedMovedBy(seen, -shiftMs))
+    return mapEntries(soundObserved(await this.#deps.store.observed(isHeir)), (seen) => observedMovedBy(seen, -shiftMs))
   }
 
   /** Stores what was seen of these services, for the process after this one. */

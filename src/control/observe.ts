@@ -146,29 +146,13 @@ function keptOfTarget(target: TargetObserved, spec: ServiceSpec, addresses: read
 }
 
 /** What a store has kept of what was seen; whatever is not of this form, such as that of an older version, was never seen. */
-export function soundObserved(kept: unknown, nowMs: number): Record<string, ServiceObserved> {
+export function soundObserved(kept: unknown): Record<string, ServiceObserved> {
   const entriesOf = (value: unknown) => Object.entries(typeof value === 'object' && value !== null ? value : {})
   const mapped = <T>(value: unknown, each: (value: unknown) => T): Record<string, T> =>
     Object.fromEntries(entriesOf(value).map(([key, entry]) => [key, each(entry)]))
   const target = (value: unknown): TargetObserved =>
-    Object.fromEntries(
-      entriesOf(value)
-        .filter((entry): entry is [string, AddressObserved] => isSeen(entry[1]))
-        .map(([address, seen]) => [address, notLater(seen, nowMs)]),
-    )
+    Object.fromEntries(entriesOf(value).filter((entry): entry is [string, AddressObserved] => isSeen(entry[1])))
   return mapped(kept, (service) => mapped(service, (pool) => mapped(pool, target)))
-}
-
-/** The longest ejection (health/outlier.ts). */
-export const EJECTED_MS_MAX = 300_000
-
-/** Without what can only be since somebody has set the clock back: it would last for as long as that was. */
-function notLater({ ejectedUntilMs, warmFromMs, ...seen }: AddressObserved, nowMs: number): AddressObserved {
-  return {
-    ...seen,
-    ejectedUntilMs: Math.min(ejectedUntilMs, nowMs + EJECTED_MS_MAX),
-    ...(warmFromMs !== undefined && { warmFromMs: Math.min(warmFromMs, nowMs) }),
-  }
 }
 
 function isSeen(value: unknown): value is AddressObserved {
