@@ -6,7 +6,7 @@ import { equalJson, own } from '../config/record.ts'
 import type { Weights } from '../config/schema.ts'
 import { type Audited, insistenceOf } from './audit.ts'
 import type { NewEvent } from './events.ts'
-import { type Moved, whatChanged } from './what-changed.ts'
+import { listed, type Moved, whatChanged } from './what-changed.ts'
 
 /** Splits that an event tells of. */
 const SPLITS_MAX = 10
@@ -27,7 +27,7 @@ export function eventOf(change: Audited, options: ChangeOptions, made: Made): Ne
   const forced = insistenceOf(change, options).force === true ? ', forced' : ''
   const splits = splitsOf(made)
   const moved = Object.entries(splits).map(([name, { before, after }]) => {
-    return `; split of ${name}: ${listed(before, '=')} -> ${listed(after, '=')}`
+    return `; split of ${name}: ${listed(before)} -> ${listed(after)}`
   })
   return {
     type: 'change',
@@ -69,9 +69,9 @@ function wordsOf(change: Audited, services: readonly string[]): string {
     case 'service.delete':
       return `service ${change.service} removed`
     case 'split':
-      return `${change.service} split ${listed(change.weights, '=')}`
+      return `${change.service} split ${listed(change.weights)}`
     case 'shift':
-      return `${change.service} shifted to ${listed(change.weights, '=')}`
+      return `${change.service} shifted to ${listed(change.weights)}`
     case 'rollout':
       return `rollout ${change.rollout} of ${change.service} is ${change.state}`
     case 'switch':
@@ -101,10 +101,4 @@ function wordsOf(change: Audited, services: readonly string[]): string {
     case 'file':
       return `config file applied${services.length === 0 ? ', which changes nothing,' : ''}`
   }
-}
-
-function listed(record: Readonly<Record<string, unknown>>, sign: string): string {
-  return Object.entries(record)
-    .map(([name, value]) => `${name}${sign}${value}`)
-    .join(', ')
 }

@@ -3,7 +3,7 @@
  * can tell by its kind. Pure. Bounded: the first few things, and how many more. In events it is told apart where the traffic goes (change-events.ts).
  */
 import { equalJson, own } from '../config/record.ts'
-import type { PoolSpec, RuleSpec, ServiceSpec, Services, Weights } from '../config/schema.ts'
+import type { PoolSpec, RuleSpec, ServiceSpec, Services } from '../config/schema.ts'
 import type { Audited } from './audit.ts'
 
 /** Of a service. */
@@ -41,7 +41,8 @@ function ofSeveral({ before, after, names }: Moved, tellsSplits: boolean): strin
   const all = names.map((name) => {
     const [was, is] = [own(before.services, name), own(after.services, name)]
     if (was === undefined || is === undefined) return `${name}: ${was === undefined ? 'added' : 'removed'}`
-    const split = tellsSplits && !equalJson(was.split, is.split) ? [`split ${inWords(was)} -> ${inWords(is)}`] : []
+    const split =
+      tellsSplits && !equalJson(was.split, is.split) ? [`split ${listed(was.split)} -> ${listed(is.split)}`] : []
     const things = [...split, ...serviceChanged(was, is)]
     return things.length === 0 ? name : `${name}: ${firstOf(things, THINGS_MAX)}`
   })
@@ -53,9 +54,10 @@ function firstOf(things: readonly string[], max: number, comma = ', '): string {
   return [...things.slice(0, max), ...(more > 0 ? [`${more} more`] : [])].join(comma)
 }
 
-const inWords = ({ split = {} }: { readonly split?: Weights }): string =>
-  Object.entries(split)
-    .map(([pool, weight]) => `${pool}=${weight}`)
+/** What stands under each name, such as the weights of pools. */
+export const listed = (record: Readonly<Record<string, unknown>> = {}, sign = '='): string =>
+  Object.entries(record)
+    .map(([name, value]) => `${name}${sign}${value}`)
     .join(', ')
 
 function serviceChanged(before: ServiceSpec, after: ServiceSpec): string[] {
