@@ -7,6 +7,7 @@
  */
 import type { LookupFunction } from 'node:net'
 import { type LookupContext, lookUp } from './lookup.ts'
+import { failureOf } from './resolvers.ts'
 import type { FaultReason } from './state.ts'
 
 /** The codes of the system for it (unanswered.ts). */
@@ -17,18 +18,19 @@ const UNANSWERED = 'EAI_AGAIN'
 export function finderOf(context: () => Omit<LookupContext, 'from'>): LookupFunction {
   return (host, { all }, told) => {
     const ask = async () => lookUp(host, { ...context(), from: null })
-    const use = (found: Awaited<ReturnType<typeof lookUp>>): void => {
-      const v4 = 'v4' in found ? (found.v4?.addresses ?? []) : []
-      const v6 = 'v6' in found ? (found.v6?.addresses ?? []) : []
-      const places = [
-        ...v4.map((address) => ({ address, family: 4 })),
-        ...v6.map((address) => ({ address, family: 6 })),
-      ]
-      if (places.length === 0) told(errorOf(host, found), '', 0)
-      else if (all === true) told(null, places)
-      else told(null, places[0].address, places[0].family)
-    }
-    void ask().then(use, (error: Error) => told(error, '', 0))
+    void ask()
+      .catch(failureOf)
+      .then((found) => {
+        const v4 = 'v4' in found ? (found.v4?.addresses ?? []) : []
+        const v6 = 'v6' in found ? (found.v6?.addresses ?? []) : []
+        const places = [
+          ...v4.map((address) => ({ address, family: 4 })),
+          ...v6.map((address) => ({ address, family: 6 })),
+        ]
+        if (places.length === 0) told(errorOf(host, found), '', 0)
+        else if (all === true) told(null, places)
+        else told(null, places[0].address, places[0].family)
+      })
   }
 }
 

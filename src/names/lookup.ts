@@ -149,6 +149,3 @@ function foundIn(records: readonly RecordWithTtl[]): FamilyAnswer {
   }
   return { addresses: [...addresses], ttlS: addresses.size === 0 ? 0 : ttlS }
 }
-
-/** What goes wrong here, for want of descriptors mostly, is a lookup that has failed: it is tried again. */
-export const unasked = (error: Error): { fault: NameFault } => ({ fault: { reason: 'other', message: error.message } })

@@ -15,7 +15,8 @@ import type { Clock } from '../clock.ts'
 import { type Address, hostOf, isLiteral, SRV } from './address.ts'
 import { finderOf } from './find.ts'
 import { Lane } from './lane.ts'
-import { lookUp, unasked } from './lookup.ts'
+import { lookUp } from './lookup.ts'
+import { failureOf } from './resolvers.ts'
 import { lookedUpFor, NO_RECORDS, onSrvLookup, placesOf, type SrvState } from './srv.ts'
 import { lookUpSrv } from './srv-lookup.ts'
 import { type FaultReason, type Lookup, type NameState, onLookup, sameAddresses, TTL_MS_MIN, UNASKED } from './state.ts'
@@ -206,11 +207,10 @@ export class Names {
     if (this.#closed) return
     const { clock } = this.#deps
     const { prefersV6, ...system } = this.#system()
-    const ask = async () => {
-      const context = { ...system, clock, servers: this.#servers(), from: entry.state.from }
-      return entry.srv === null ? lookUp(entry.host, context) : lookUpSrv(entry.host, context)
-    }
-    const lookup = await ask().catch(unasked)
+    const about = () => ({ ...system, clock, servers: this.#servers(), from: entry.state.from })
+    const ask = async () => (entry.srv === null ? lookUp(entry.host, about()) : lookUpSrv(entry.host, about()))
+    // What cannot even be asked, for want of descriptors mostly, has failed like any other, and is tried again.
+    const lookup = await ask().catch(failureOf)
     if (this.#closed) return
     this.#lookups++
     if ('fault' in lookup) this.#failures[lookup.fault.reason]++

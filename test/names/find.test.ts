@@ -55,5 +55,5 @@ test('what cannot be asked at all is told, and ends nothing', async () => {
     throw new Error('too many open files')
   })
   const told = await new Promise((resolve) => find('api.test', {}, (error) => resolve(error?.message)))
-  expect(told).toBe('too many open files')
+  expect(told).toBe('api.test cannot be resolved: the lookup failed: too many open files')
 })

@@ -257,7 +257,7 @@ describe('what the system says', () => {
     } = await setup({ api: { answers: addresses(['10.0.0.1']) } }, { servers })
     await names.learn(['api'], 4_000)
     names.want(new Set(['api']))
-    expect(news.at(-1)?.state.fault).toEqual({ reason: 'other', message: 'too many open files' })
+    expect(news.at(-1)?.state.fault).toEqual({ reason: 'other', message: 'the lookup failed: too many open files' })
     server = its.address
     await eventually(() => expect(at('api')).toEqual(['10.0.0.1']))
     expect(names.counts().failures.other).toBeGreaterThan(0)
