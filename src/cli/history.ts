@@ -1,6 +1,7 @@
 /**
  * `history`: who changed what, newest first, each change in a few words. Rollouts change weights too, and are named.
  */
+import { firstFew } from '../config/first-few.ts'
 import { stateInWords } from '../rollout/rollout.ts'
 import { pathOf } from './admin.ts'
 import { columns, timeOf } from './columns.ts'
@@ -89,8 +90,7 @@ const SERVICES_MAX = 10
 function ofServices({ what, services }: Readonly<Record<string, unknown>>): string {
   if (typeof what === 'string') return `: ${what}`
   const names = Array.isArray(services) ? services : []
-  const more = names.length > SERVICES_MAX ? ` and ${names.length - SERVICES_MAX} more` : ''
-  return names.length === 0 ? '' : `: ${names.slice(0, SERVICES_MAX).join(', ')}${more}`
+  return names.length === 0 ? '' : `: ${firstFew(names, SERVICES_MAX)}`
 }
 
 /** Changes that are told by what they are of. */

@@ -1,4 +1,5 @@
 /** What is known of names, in words. Pure. */
+import { firstFew } from '../config/first-few.ts'
 import { ADDRESSES_MAX, type Address, SRV } from './address.ts'
 import type { NameState } from './state.ts'
 
@@ -17,8 +18,6 @@ export function messageOf(host: string, { addresses, fault, unused }: NameState)
 
 /** Addresses for people, the first few of many. */
 function addressesInWords(addresses: readonly Address[]): string {
-  const shown = addresses
-    .slice(0, 8)
-    .map(({ address, alternate }) => (alternate === null ? address : `${address} (${alternate})`))
-  return shown.join(', ') + (addresses.length > shown.length ? ` and ${addresses.length - shown.length} more` : '')
+  const all = addresses.map(({ address, alternate }) => (alternate === null ? address : `${address} (${alternate})`))
+  return firstFew(all, 8)
 }
