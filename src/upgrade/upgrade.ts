@@ -179,7 +179,7 @@ class Attempt {
 
   async #yield(): Promise<void> {
     // What could be handed over at the start may not be so any more; and a worker that was replaced has a socket that the new process has not.
-    if (JSON.stringify(this.#present.offer()) !== this.#offered) throw new Error(MOVED)
+    if (!this.#isAsOffered()) throw new Error(MOVED)
     await this.#present.yield()
   }
 
@@ -191,12 +191,16 @@ class Attempt {
     })
   }
 
-  /** A worker that was replaced since has a socket that the new process has not: what waits there is to be accepted here. */
+  /** Whether the new process has all of our sockets. Throws where nothing can be handed over any more. */
   #isAsOffered(): boolean {
+    return JSON.stringify(this.#present.offer()) === this.#offered
+  }
+
+  /** The same once it was: a worker that was replaced in the last moment has a socket of its own, and what waits there is to be accepted here. */
+  #isStillAsOffered(): boolean {
     try {
-      return JSON.stringify(this.#present.offer()) === this.#offered
+      return this.#isAsOffered()
     } catch {
-      // Something else could not be handed over by now, and it was.
       return true
     }
   }
@@ -209,7 +213,7 @@ class Attempt {
     const tookMs = clock.monotonicMs() - this.#startedMs
     log.info({ newPid: pid, tookMs }, `process ${pid} (${version}) serves; this one finishes what is under way`)
     // Nothing is accepted here any more when it is answered.
-    const draining = this.#present.drain(this.#isAsOffered() ? taken : taken.map(() => false))
+    const draining = this.#present.drain(this.#isStillAsOffered() ? taken : taken.map(() => false))
     this.#outcome.resolve({ pid, version, listeners, admin, revision, from, tookMs, held: held() })
     const successor = this.#successor!
     const tell = () => successor.send({ type: 'letGo', handed: this.#present.handOver() })
