@@ -198,9 +198,7 @@ export class Holds {
 
   /** Refuses all who wait, since the worker is about to end. */
   end(): void {
-    for (const queue of [...this.#present.values(), ...this.#leaving]) {
-      while (queue.first !== null) (queue.first as HeldWaiter).isEnded()
-    }
+    for (const queue of [...this.#present.values(), ...this.#leaving]) queue.end()
   }
 
   #widen(queue: HoldQueue): void {

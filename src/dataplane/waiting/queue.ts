@@ -36,6 +36,11 @@ export class Queue {
     else after.previous = waiter
   }
 
+  /** Tells all that they may wait no longer; each leaves then. */
+  end(): void {
+    while (this.first !== null) this.first.isEnded()
+  }
+
   /** Takes a waiter out. */
   remove(waiter: Waiter): void {
     const { previous, next } = waiter

@@ -143,9 +143,7 @@ export class Queues {
 
   /** Refuses all who wait, since the worker is about to end. */
   end(): void {
-    for (const queue of [...this.#bySlot.values(), ...this.#outdated]) {
-      while (queue.first !== null) queue.first.isEnded()
-    }
+    for (const queue of [...this.#bySlot.values(), ...this.#outdated]) queue.end()
   }
 
   #see(): void {
