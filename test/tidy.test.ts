@@ -25,13 +25,15 @@ const ENTRIES = ['src/main.ts', 'src/demo/main.ts', 'src/config/schema-file.ts',
 
 /** No I/O, no clock, no chance: these import only each other and types. */
 const PURE =
-  /^src\/(table\/.*|config\/(?!load|schema-file)[a-z-]+|names\/(address|hosts-file|lane|resolv-conf|srv|state|target-hosts|words)|dataplane\/http1\/.*|dataplane\/websocket\/.*|dataplane\/departures\/(open-place|pace|rebalance)|dataplane\/exchange\/attempt-outcome|health\/(state|fault|outlier)|rollout\/(asked|clump|control-health|gates\/gate-log|given\/(ask|bounded|counted|fill|increments|plan|poll|posted|steady|tally|told)|kept|limits|margin-test|notice|origin-test|over-settings|rolling|rollout|runbook|schedule-asked|shares|shift|slow-edge|sound|state|strata|told|verdict|window|wish|words)|control\/(allotments|apply|ended|fallback|fault-place|holding|leaves-nobody|loaded|maintaining|merged-file|observe|part|patched|reconcile|releases|restored|standby-guard|stored|touched|warming|written)|upgrade\/(match|messages|state)|store\/(old-status|parts|store)|change|cuts|if-match|errors|metrics\/(bins|departures|layout|maintenance))\.ts$/
+  /^src\/(table\/.*|config\/(?!load|schema-file)[a-z-]+|names\/(address|hosts-file|lane|resolv-conf|srv|state|target-hosts|words)|dataplane\/http1\/.*|dataplane\/websocket\/.*|dataplane\/departures\/(open-place|pace|rebalance)|dataplane\/exchange\/attempt-outcome|dataplane\/waiting\/(queue|release-pace)|health\/(state|fault|outlier)|rollout\/(alpha-parts|asked|audit-line|clump|control-health|gates\/(gate-log|shortened)|given\/(ask|bounded|counted|fill|increments|plan|poll|posted|steady|tally|told)|kept|ledger|limits|margin-test|notice|origin-test|over-settings|pooled|refusals|rolling|rollout|runbook|schedule-asked|shares|shift|slow-edge|sound|state|strata|told|unsettled|verdict|window|wish|words)|control\/(allotments|apply|carried|condition|delta|ended|fallback|fault-place|guards|holding|leaves-nobody|loaded|maintaining|merged-file|observe|part|patched|reconcile|releases|restored|standby-guard|stored|touched|trial-guard|warming|what-changed|written)|upgrade\/(match|messages|state)|store\/(old-status|parts|redis-answers|store)|cli\/same-version|change|cuts|if-match|errors|metrics\/(bins|departures|layout|maintenance|work))\.ts$/
 /** Packages that compute and do nothing else, for the files that may use them at all (`OWNERS`). */
 const PURE_PACKAGES = new Set(['typebox', 'yaml'])
 const IMPURE_WORDS =
-  /^(Date|new Date\(\)|Math\.random|process|performance|setTimeout|setInterval|setImmediate|queueMicrotask|crypto|fetch|console|Atomics)(\.|$)/
+  /^(Date|new Date\(\)|Math\.random|process|performance|setTimeout|setInterval|setImmediate|queueMicrotask|AbortSignal\.timeout|crypto|fetch|console|Atomics)(\.|$)/
 const CLOCK_WORDS =
-  /^(globalThis\.)?(Date\.now|new Date\(\)|setTimeout|setInterval|performance\.now|process\.hrtime(\.bigint)?)$/
+  /^(globalThis\.)?(Date\.now|new Date\(\)|setTimeout|setInterval|AbortSignal\.timeout|performance\.now|process\.hrtime(\.bigint)?)$/
+/** Deadlines of calls to other machines may be Node's own: such a signal needs nobody to cancel it once the answer is there. */
+const DEADLINES = /^src\/(rollout\/(dry-run|gates\/(asker|hook-caller|hooks))|lookups\/watched-url)\.ts$/
 
 /** Packages and modules with owners: nobody else imports them at run time. */
 const OWNERS: readonly (readonly [module: RegExp, owner: RegExp])[] = [
@@ -71,7 +73,7 @@ const HARMLESS: Readonly<Record<string, ReadonlySet<string>>> = {
 
 /** What every room may use of others at run time: the pure vocabulary, words of failures, the schema, addresses of targets, time, and the counters in shared memory. */
 const COMMON_GROUND =
-  /^src\/(errors|unanswered|unread|pem|clock|busy|change|cuts|if-match|table\/.*|config\/.*|metrics\/(alarm|batches|bins|counters|departures|gauges|layout|load|maintenance|news|visitors)|names\/(address|connect|target-hosts))\.ts$/
+  /^src\/(errors|unanswered|unread|pem|clock|busy|change|cuts|if-match|table\/.*|config\/.*|metrics\/(alarm|batches|bins|counters|departures|gauges|layout|load|maintenance|news|visitors|work)|names\/(address|connect|target-hosts))\.ts$/
 /** Uses between rooms beyond it, each with its reason. */
 const DOORS: readonly (readonly [from: RegExp, to: RegExp, because: string])[] = [
   [/^src\/(workers|dataplane)\//, /^src\/log\/page\.ts$/, 'how lines of a worker reach the main thread'],
@@ -152,12 +154,22 @@ const owners = each(function* ({ path, imports, words }) {
     if (/\bgetBuiltinModule$/.test(word) && !BUILTIN_TAKERS.test(path))
       yield `${path}:${line} uses ${word}; import the module`
   if (path === 'src/clock.ts') return
-  for (const { word, line } of words) if (CLOCK_WORDS.test(word)) yield `${path}:${line} uses ${word}; ask the clock`
+  for (const { word, line } of words) {
+    const isDeadline = word === 'AbortSignal.timeout' && DEADLINES.test(path)
+    if (CLOCK_WORDS.test(word) && !isDeadline) yield `${path}:${line} uses ${word}; ask the clock`
+  }
+})
+
+const claims = each(function* ({ path, text }) {
+  const opening = /^(?:#!.*\n)?\/\*\*[\s\S]*?\*\//.exec(text)?.[0] ?? ''
+  if (/(^|[.*] )Pure\b/.test(opening) && !PURE.test(path))
+    yield `${path} says that it is pure, and nothing holds it to that`
 })
 
 const sideways = each(function* ({ path, imports }) {
   const own = room(path)
-  if (own === null || own === 'demo' || ENTRIES.includes(path)) return
+  // What every room uses may not lead into one.
+  if ((own === null && !COMMON_GROUND.test(path)) || own === 'demo') return
   for (const { file, typeOnly, line } of imports) {
     if (file === null || typeOnly || room(file) === own || COMMON_GROUND.test(file)) continue
     if (!DOORS.some(([from, to]) => from.test(path) && to.test(file))) yield `${path}:${line} reaches over to ${file}`
@@ -327,6 +339,14 @@ describe('the rules see what breaks them', () => {
     expect(pure("import { createHash } from 'node:crypto'")).toHaveLength(1)
   })
 
+  test('a file that says it is pure and is not looked at is found', () => {
+    expect(look(claims, { 'src/store/a.ts': '/** What. Pure. */' })).toHaveLength(1)
+    expect(look(claims, { 'src/store/a.ts': '/**\n * Pure, and small.\n */' })).toHaveLength(1)
+    expect(look(claims, { 'src/store/a.ts': '/** What. */\n/** Pure. */', 'src/table/a.ts': '/** Pure. */' })).toEqual(
+      [],
+    )
+  })
+
   test('a pure file may not ask for time, chance or the process, and comments and types are not taken for it', () => {
     const pure = (text: string) => look(purity, { 'src/change.ts': text })
     expect(pure('const a = Date.now() + Math.random()\nprocess.exit()\nsetTimeout(() => {}, 1)')).toHaveLength(4)
@@ -348,6 +368,8 @@ describe('the rules see what breaks them', () => {
     expect(look(owners, { 'src/a.ts': 'performance.now()\nprocess.hrtime.bigint()\nprocess.hrtime()' })).toHaveLength(3)
     expect(look(owners, { 'src/a.ts': "const { connect } = process.getBuiltinModule('node:net')" })).toHaveLength(1)
     expect(look(owners, { 'src/clock.ts': 'setInterval(f, 1)', 'src/b.ts': 'new Date(1)' })).toEqual([])
+    expect(look(owners, { 'src/a.ts': 'AbortSignal.timeout(1)' })).toHaveLength(1)
+    expect(look(owners, { 'src/rollout/dry-run.ts': 'AbortSignal.timeout(1)' })).toEqual([])
   })
 
   test('a value taken from another room is found, a type is not', () => {
@@ -355,6 +377,7 @@ describe('the rules see what breaks them', () => {
     expect(look(sideways, { 'src/admin/a.ts': "import type { X } from '../store/open.ts'" })).toEqual([])
     expect(look(sideways, { 'src/admin/a.ts': "import { x } from '../table/decide.ts'" })).toEqual([])
     expect(look(sideways, { 'src/main.ts': "import { x } from './store/open.ts'" })).toEqual([])
+    expect(look(sideways, { 'src/clock.ts': "import { x } from './store/open.ts'" })).toHaveLength(1)
   })
 
   test('a room of the data plane that knows one above it is found, types included', () => {
@@ -425,6 +448,7 @@ describe('the source keeps the house rules', () => {
     'names are lower-case nouns that say something, and nothing only passes on exports': names,
     'long files open with what they are, exports have a sentence, nothing is left to do': comments,
     'pure files know no clock, no chance and no system': purity,
+    'what says that it is pure is looked at': claims,
     'packages, sockets and timers are used by their owners only': owners,
     'rooms do not reach over to each other': sideways,
     'rooms of the data plane know only those below them': layers,

@@ -1,5 +1,5 @@
 /**
- * What a hold is for, looked at before anybody is held: a switch that would be refused holds nobody. Pure.
+ * What a hold is for, looked at before anybody is held: a switch that would be refused holds nobody.
  *
  * The switch is judged as if it were made in the very step by which the hold begins. So whoever waits for a pool to be proven waits before
  * the hold (waiting.ts), and nobody is held for that time.

@@ -4,7 +4,6 @@
  * Each worker writes a lane of its own in shared memory, and nobody keeps the sums; so they are taken when somebody asks. What
  * decides over a limit (permits, queues, holds) is read by atomics, the rest as it happens to stand.
  */
-import type { Work } from '../table/demand.ts'
 import type { Hold } from '../table/hold.ts'
 import type { ServiceStatus } from '../table/status.ts'
 import type { Load } from '../table/types.ts'
@@ -68,17 +67,6 @@ function meanLatencyMs({ targets, workers }: SharedMemory, slot: number): number
     count++
   }
   return count === 0 ? 0 : sum / count
-}
-
-/** What targets had to do within a window. */
-export function workOf(targets: readonly { readonly recent: Float64Array }[]): Work {
-  let [requests, busyMs, unserved] = [0, 0, 0]
-  for (const { recent } of targets) {
-    requests += recent[FIELD.requests]
-    busyMs += recent[FIELD.durationSumMs]
-    unserved += recent[FIELD.shedQueueFull] + recent[FIELD.shedQueueTime]
-  }
-  return { requests, busyMs, unserved }
 }
 
 /** Requests of a service, of the kind that is held, that are at targets here. */

@@ -9,7 +9,7 @@
  */
 import { inDigits } from '../../config/digits.ts'
 import { weightAt } from '../../config/strategy.ts'
-import { workOf } from '../../metrics/load.ts'
+import { workOf } from '../../metrics/work.ts'
 import { carriedBy, demandOf, type PoolLimits } from '../../table/demand.ts'
 import { targetsForNew } from '../../table/proven.ts'
 import { limitsOf } from '../limits.ts'
