@@ -201,7 +201,7 @@ function stayed(draft: Draft): boolean {
 function settle(draft: Draft): Decision {
   const { aimed, missing, service } = draft
   if (missing.length > 0) return decision(draft, otherVersion(draft))
-  const usable = aimed !== null && !draft.denied.includes(aimed) ? aimed : null
+  const usable = aimed !== null && (draft.denied.length === 0 || !draft.denied.includes(aimed)) ? aimed : null
   const isRescue = draft.exclude.length > 0 && aimed !== null && isRescued(aimed, draft.exclude)
   let target =
     usable === null || isRescue

@@ -165,6 +165,6 @@ function statusLine({ status, reason }: ResponseHead): string {
   const last = statusLines[status]
   if (last !== undefined && last.reason === reason) return last.line
   const line = flat('HTTP/1.1 ' + status + ' ' + reason + '\r\n')
-  statusLines[status] = { reason: flat(reason), line }
+  statusLines[status] = { reason, line }
   return line
 }

@@ -102,8 +102,12 @@ export const MIRROR_LINE = 'X-Turnout-Mirror: 1\r\n'
 /** The lines of each pool, made once for each table that has it. */
 const linesByPool = new WeakMap<PoolTable, string>()
 
+/** The last of them, since most requests go where the one before has gone. */
+let [lastPool, lastLines]: [PoolTable | null, string] = [null, '']
+
 /** Which version was chosen, towards the target. */
 export function poolLines(service: ServiceTable, pool: PoolTable): string {
+  if (pool === lastPool) return lastLines
   let lines = linesByPool.get(pool)
   if (lines === undefined) {
     lines = flat(
@@ -111,6 +115,8 @@ export function poolLines(service: ServiceTable, pool: PoolTable): string {
     )
     linesByPool.set(pool, lines)
   }
+  lastPool = pool
+  lastLines = lines
   return lines
 }
 

@@ -13,6 +13,9 @@ import { codingOf } from './transfer-coding.ts'
 export const PREFIX = 'HTTP/1.'
 /** Characters of all Connection fields together: a set is made of what they list. */
 const CONNECTION_LENGTH_MAX = 1_024
+const STATUS_MAX = 599
+/** Longer reasons are not kept: a target may say anything. */
+const REASON_KEPT_MAX = 64
 /** Hints of a Keep-Alive field; nine digits of a number are more than enough. */
 const TIMEOUT_HINT = /(?:^|[,; \t])timeout[ \t]*=[ \t]*"?(\d{1,9})/i
 const MAX_HINT = /(?:^|[,; \t])max[ \t]*=[ \t]*"?(\d{1,9})/i
@@ -40,6 +43,8 @@ export class ResponseHead {
   dropped: Names | null = null
   /** The last hints that were read: a target says the same over and over. */
   #hint = ''
+  /** By status, the last reason that was kept. */
+  readonly #reasons: string[] = new Array(STATUS_MAX + 1).fill('')
   #hintTimeoutS = Infinity
   #hintMax = Infinity
 
@@ -73,14 +78,26 @@ export class ResponseHead {
       status = status * 10 + digit
     }
     // HTTP/1.0 has no interim answers, so nobody can tell what follows one.
-    if (status < (minor === 0 ? 200 : 100) || status > 599) return -1
+    if (status < (minor === 0 ? 200 : 100) || status > STATUS_MAX) return -1
     // RFC 9112 4: the space belongs there even without a reason; leaving it out is harmless and common.
     if (lf > 13 && text.charCodeAt(12) !== SP) return -1
-    for (let at = 13; at < lf - 1; at++) if (VALUE[text.charCodeAt(at)] !== 1) return -1
     this.minor = minor
     this.status = status
-    this.reason = lf > 14 ? text.slice(13, lf - 1) : ''
+    if (!this.#reasonAt(text, 13, lf - 1)) return -1
     return text.charCodeAt(lf) === LF ? lf + 1 : -1
+  }
+
+  /** Few targets say anything but the usual words: those are checked once, and are one string each. */
+  #reasonAt(text: string, start: number, end: number): boolean {
+    const last = this.#reasons[this.status]
+    if (last.length === end - start && text.startsWith(last, start)) {
+      this.reason = last
+      return true
+    }
+    for (let at = start; at < end; at++) if (VALUE[text.charCodeAt(at)] !== 1) return false
+    this.reason = end > start ? flat(text.slice(start, end)) : ''
+    if (this.reason.length <= REASON_KEPT_MAX) this.#reasons[this.status] = this.reason
+    return true
   }
 
   #understand(): boolean {

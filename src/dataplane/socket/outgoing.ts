@@ -107,7 +107,7 @@ export class Outgoing {
     if (!this.#direct || this.#failed || this.#waiting > 0) return this.#send(text)
     if (texts++ === 0) setImmediate(endTurn)
     if (!isBusy) return this.#send(text)
-    if (this.#heldBytes + text.length > HELD_MAX) this.flush()
+    if (this.#heldBytes() + text.length > HELD_MAX) this.flush()
     if (this.#heldAt >= 0) {
       held[this.#heldAt] += text
       return
@@ -172,7 +172,7 @@ export class Outgoing {
   /** Bytes that the kernel has not taken yet. */
   get unsentBytes(): number {
     if (!this.#direct) return this.#socket.writableLength
-    if (this.#waiting === 0) return this.#heldBytes
+    if (this.#waiting === 0) return this.#heldBytes()
     return handleOf(this.#socket)?.writeQueueSize ?? 0
   }
 
@@ -218,7 +218,7 @@ export class Outgoing {
     this.#onDrained()
   }
 
-  get #heldBytes(): number {
+  #heldBytes(): number {
     return this.#heldAt < 0 ? 0 : held[this.#heldAt].length
   }
 
