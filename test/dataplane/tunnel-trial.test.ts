@@ -1,9 +1,9 @@
 /** What a WebSocket says of a version that is judged. */
 import { expect, test } from 'vitest'
-import type { Counters } from '../../src/dataplane/counters.ts'
 import { refusesWebSocket } from '../../src/dataplane/exchange/attempt-outcome.ts'
 import type { Judged } from '../../src/dataplane/exchange/judged.ts'
 import { TunnelTrial } from '../../src/dataplane/exchange/tunnel-trial.ts'
+import type { Plane } from '../../src/dataplane/plane.ts'
 import { Frames } from '../../src/dataplane/websocket/frames.ts'
 import type { Decision } from '../../src/table/types.ts'
 
@@ -16,11 +16,11 @@ function trial() {
   const said: string[] = []
   let early = 0
   const judged = { isJudged: true, settle: (_: Decision, outcome: string) => void said.push(outcome) }
-  const counters = { count: () => void early++ }
+  const plane = { counters: { count: () => void early++ }, time: { nowMs: 1_000 } }
   const decision = { target: { slot: 1 } } as unknown as Decision
-  const it = new TunnelTrial(judged as unknown as Judged, decision, counters as unknown as Counters, 5_000)
+  const it = new TunnelTrial(judged as unknown as Judged, decision, plane as unknown as Plane, 5_000)
   const hears = (bytes: readonly number[]) => it.walk(Buffer.from(bytes), 0, bytes.length)
-  return { it, hears, said, early: () => early }
+  return { it, hears, said, early: () => early, at: (nowMs: number) => Object.assign(plane.time, { nowMs }) }
 }
 
 test('a target that ends it has failed, and not when its client has said Close before, in however small pieces', () => {
@@ -32,6 +32,13 @@ test('a target that ends it has failed, and not when its client has said Close b
   for (const octet of [...masked(TEXT, 20), ...masked(CLOSE, 2)]) closed.hears([octet])
   closed.it.targetEnds()
   expect([closed.said, closed.early()]).toEqual([['good'], 0])
+})
+
+test('a target that ends it once it has lasted has not failed', () => {
+  const old = trial()
+  old.at(old.it.untilMs)
+  old.it.targetEnds()
+  expect([old.it.untilMs, old.said, old.early()]).toEqual([6_000, ['good'], 0])
 })
 
 test('frames of a client are masked, and those of a target are not', () => {

@@ -18,7 +18,7 @@ import type { Upstream, UpstreamUser } from '../upstream/upstream.ts'
 import { type AttemptOutcome, attemptOutcome } from './attempt-outcome.ts'
 import type { Downstream } from './downstream.ts'
 import { Judged } from './judged.ts'
-import { Placement, type Turn } from './placement.ts'
+import { type Occasion, Placement } from './placement.ts'
 import type { ExchangeRequest } from './request.ts'
 import { Retries } from './retries.ts'
 
@@ -93,9 +93,9 @@ export class Attempts {
   }
 
   /** Decides the request in `plane.requestHead`. False when there is no target; `placement` says why, and whether there will be one. */
-  choose(turn: Turn): boolean {
+  choose(occasion: Occasion): boolean {
     this.#logsIn = this.#plane.requestHead.bindsConnection
-    const decision = this.placement.find(this.retries, turn)
+    const decision = this.placement.find(this.retries, occasion)
     const { samples } = this.#plane
     if (this.decision === null) samples.note(decision.service, this.placement.address, this.#downstream.trusted)
     this.retries.avoid = null
@@ -112,9 +112,9 @@ export class Attempts {
   }
 
   /** Decides again, without the targets that failed. */
-  chooseAgain(turn: Turn): boolean {
+  chooseAgain(occasion: Occasion): boolean {
     this.#plane.requestHead.parse(this.#request.headText)
-    return this.choose(turn)
+    return this.choose(occasion)
   }
 
   /** The first decision of a request that has a target. */

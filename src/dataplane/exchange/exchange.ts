@@ -25,7 +25,7 @@ import type { Downstream } from './downstream.ts'
 import { lapseOf, type Phase } from './lapse.ts'
 import { leave } from './leftover.ts'
 import { CLIENT_CLOSED, Outcome } from './outcome.ts'
-import type { Turn } from './placement.ts'
+import type { Occasion } from './placement.ts'
 import { type BodyAtHand, ExchangeRequest } from './request.ts'
 import { type Predecessor, Rest } from './rest.ts'
 import { RetryPolicy } from './retry-policy.ts'
@@ -75,8 +75,8 @@ export class Exchange implements UpstreamUser, AnswerOwner, Predecessor, UnderWa
     this.#goOn(this.#attempts.choose('new'))
   }
 
-  hasTurn(turn: Turn): void {
-    this.#goOn(this.#attempts.chooseAgain(turn))
+  hasTurn(occasion: Occasion): void {
+    this.#goOn(this.#attempts.chooseAgain(occasion))
   }
 
   /** Sends the request on, when there is a target; or it waits for its turn. */

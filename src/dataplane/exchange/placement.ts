@@ -17,7 +17,7 @@ import type { Downstream } from './downstream.ts'
 import type { Retries } from './retries.ts'
 
 /** Why a request is decided: it is new or was held, and goes behind those who wait for room; or it has the turn for that. */
-export type Turn = 'new' | 'held' | 'room'
+export type Occasion = 'new' | 'held' | 'room'
 
 /** Times that a permit is asked for before a request waits: somebody else has taken it each time. */
 const LOOKS_MAX = 3
@@ -79,21 +79,21 @@ export class Placement {
   }
 
   /** Decides the request in `plane.requestHead`, and takes the permit. */
-  find(retries: Retries, turn: Turn): Decision {
+  find(retries: Retries, occasion: Occasion): Decision {
     const { view, requestHead, trusted, holds } = this.#plane
     const { peer } = this.#downstream
     view.isTrusted = this.#downstream.trusted
     view.address = view.isTrusted ? trusted.clientOf(requestHead.fields, peer) : peer
     this.address = view.address
     let decision = this.#decide(retries)
-    this.isBehind = holds.size > 0 && turn === 'new' && mayGo(decision) && holds.isBehind(decision.service!, view)
+    this.isBehind = holds.size > 0 && occasion === 'new' && mayGo(decision) && holds.isBehind(decision.service!, view)
     if (this.isBehind) {
       retries.waited = decision
       decision = withoutTurn(decision)
     }
     for (let looks = 1; decision.target !== null && decision.service!.capacity !== null; looks++) {
       const { target, service } = decision
-      const isBehind = turn !== 'room' && this.#plane.queues.isWaitedFor(service!, target.pool)
+      const isBehind = occasion !== 'room' && this.#plane.queues.isWaitedFor(service!, target.pool)
       if (!isBehind && this.#plane.permits.take(target, service!.capacity!)) {
         this.#former = this.#permit
         this.#permit = target.slot

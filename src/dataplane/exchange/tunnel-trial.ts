@@ -7,8 +7,9 @@
  */
 import { FIELD } from '../../metrics/layout.ts'
 import type { Decision } from '../../table/types.ts'
-import type { Counters } from '../counters.ts'
+import type { Plane } from '../plane.ts'
 import { Frames } from '../websocket/frames.ts'
+import type { Attempts } from './attempts.ts'
 import type { Judged } from './judged.ts'
 
 export class TunnelTrial {
@@ -16,14 +17,22 @@ export class TunnelTrial {
   readonly untilMs: number
   readonly #judged: Judged
   readonly #decision: Decision
-  readonly #counters: Counters
+  readonly #plane: Plane
   readonly #client = new Frames(true)
 
-  constructor(judged: Judged, decision: Decision, counters: Counters, untilMs: number) {
+  constructor(judged: Judged, decision: Decision, plane: Plane, lastsMs: number) {
     this.#judged = judged
     this.#decision = decision
-    this.#counters = counters
-    this.untilMs = untilMs
+    this.#plane = plane
+    this.untilMs = plane.time.nowMs + lastsMs
+  }
+
+  /** That of a tunnel which is open now. Null where nobody judges it, and of what else is tunnelled: how long that should last nobody knows, so it is good. */
+  static begin({ judged, decision, service }: Attempts, isWebSocket: boolean, plane: Plane): TunnelTrial | null {
+    const lastsMs = judged.lastsMs(service)
+    if (isWebSocket && lastsMs > 0) return new TunnelTrial(judged, decision!, plane, lastsMs)
+    judged.settle(decision!, 'good')
+    return null
   }
 
   /** The client has sent this. */
@@ -36,10 +45,11 @@ export class TunnelTrial {
     this.#judged.settle(this.#decision, 'good')
   }
 
-  /** The target closes or breaks it, unless the client was first. */
+  /** The target closes or breaks it, unless it has lasted or the client was first. */
   targetEnds(): void {
-    if (this.#client.isClosed) return this.isGood()
-    if (this.#judged.isJudged) this.#counters.count(this.#decision.target!.slot, FIELD.tunnelsEarly)
+    const { counters, time } = this.#plane
+    if (this.#client.isClosed || time.nowMs >= this.untilMs) return this.isGood()
+    if (this.#judged.isJudged) counters.count(this.#decision.target!.slot, FIELD.tunnelsEarly)
     this.#judged.settle(this.#decision, 'failed')
   }
 }

@@ -89,19 +89,12 @@ export class Tunnel implements RawUser, RequestUser, Member {
     this.#departure = this.#plane.departures.open(this, decision!, { address: placement.address, headText, path })
     const isWebSocket = head.upgrade.toLowerCase() === 'websocket'
     if (this.#departure !== null && isWebSocket) this.#frames = new Frames()
-    this.#judge(attempts, isWebSocket)
+    this.#trial = TunnelTrial.begin(attempts, isWebSocket, this.#plane)
+    if (this.#trial !== null) this.#frames ??= new Frames()
     request.condense()
     this.downstream.resume()
     this.#setDeadline()
     if (this.downstream.ended) this.onEnded()
-  }
-
-  /** Of what else is tunnelled nobody knows how long it should last. */
-  #judge({ judged, decision, service }: Attempts, isWebSocket: boolean): void {
-    const lastsMs = judged.lastsMs(service)
-    if (!isWebSocket || lastsMs === 0) return judged.settle(decision!, 'good')
-    this.#trial = new TunnelTrial(judged, decision!, this.#plane.counters, this.#plane.time.nowMs + lastsMs)
-    this.#frames ??= new Frames()
   }
 
   /** Ends what of it is judged; one that we let go has not failed. */
@@ -111,8 +104,7 @@ export class Tunnel implements RawUser, RequestUser, Member {
     this.#trial = null
     // Nobody lets it go, so nobody has to know any more where its frames end.
     if (this.#departure === null) this.#frames = null
-    const isEarly = this.#plane.time.nowMs < trial.untilMs
-    if (isByTarget && isEarly && this.#stage === 'open' && !this.downstream.ended) trial.targetEnds()
+    if (isByTarget && this.#stage === 'open' && !this.downstream.ended) trial.targetEnds()
     else trial.isGood()
   }
 

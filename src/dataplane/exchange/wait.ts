@@ -15,7 +15,7 @@ import type { Attempts } from './attempts.ts'
 import type { Downstream } from './downstream.ts'
 import { Held, type HeldRequest } from './held.ts'
 import type { Outcome } from './outcome.ts'
-import type { Turn } from './placement.ts'
+import type { Occasion } from './placement.ts'
 
 /** Why a request waits no longer: its time is over, its client has ended its side, or Turnout ends. */
 export type Unserved = 'time' | 'left' | 'ended'
@@ -33,7 +33,7 @@ const LOOK_MS = 500
 /** The exchange whose request waits. */
 export interface WaitOwner {
   /** To be decided anew: its turn has come, or it is not held any more. */
-  hasTurn(turn: Turn): void
+  hasTurn(occasion: Occasion): void
   /** It waits no longer, and is refused. */
   unserved(why: Unserved): void
 }

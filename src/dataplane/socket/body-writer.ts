@@ -13,7 +13,7 @@ import { CR, LF } from '../http1/syntax.ts'
 import { type Buffers, SCRATCH_HEAD } from './buffers.ts'
 import { descriptorOf, pauseForTurn } from './handle.ts'
 import type { Outgoing } from './outgoing.ts'
-import { SIGN_BYTES } from './splicer.ts'
+import { SMALL_BYTES } from './splicer.ts'
 
 /**
  * Sends `buffer[at, end)` by `out`, behind the text `prefix`: as a chunk when `chunked`, and then with `trailers` (lines) as
@@ -60,7 +60,7 @@ export function writeBody(
  */
 export function moveBody(buffers: Buffers, reader: BodyReader, socket: Socket, out: Outgoing): number {
   const { splicer } = buffers
-  if (splicer === null || reader.framing !== 'length' || reader.remaining < SIGN_BYTES) return 0
+  if (splicer === null || reader.framing !== 'length' || reader.remaining < SMALL_BYTES) return 0
   const moved = splicer.move(descriptorOf(socket), out, reader.remaining)
   if (moved === 0) return 0
   reader.note(moved)

@@ -5,7 +5,7 @@
  * has not sent all of the scratch buffer keeps it, and the next write gets a new one (`keepScratch`).
  */
 import { OwnBuffers } from './own-buffers.ts'
-import { SIGN_BYTES, Splicer } from './splicer.ts'
+import { SMALL_BYTES, Splicer } from './splicer.ts'
 
 /** One read fills at most this much; bodies move in pieces of this size. */
 export const READ_BYTES = 65_536
@@ -20,7 +20,7 @@ export class Buffers {
   /** Shared by all sockets of the worker, or null to read by events. */
   readonly shared: Buffer | null
   /** Shared by all sockets whose body is moved. */
-  readonly sign = Buffer.allocUnsafeSlow(SIGN_BYTES)
+  readonly small = Buffer.allocUnsafeSlow(SMALL_BYTES)
   /** For connections that a long body passes through. */
   readonly own = new OwnBuffers(READ_BYTES, OWN_BUFFERS_MAX)
   /** Moves long bodies, or null to copy them. */
@@ -36,7 +36,7 @@ export class Buffers {
 
   /** Whether the next read of anybody may overwrite the buffer. */
   isShared(buffer: Buffer): boolean {
-    return buffer === this.shared || buffer === this.sign || buffer === this.scratch
+    return buffer === this.shared || buffer === this.small || buffer === this.scratch
   }
 
   /** To be called when a socket has not sent all of the scratch buffer. */

@@ -13,7 +13,7 @@ import type { Outgoing } from './outgoing.ts'
 
 export class ReadMemory {
   /** What is wanted from the next read on. */
-  #wanted: 'shared' | 'own' | 'sign' = 'shared'
+  #wanted: 'shared' | 'own' | 'small' = 'shared'
   #own: Buffer | null = null
   #current: Buffer | null
   readonly #buffers: Buffers
@@ -28,7 +28,7 @@ export class ReadMemory {
 
   /** A long body is coming, of which no byte has to be looked at, and goes to `out`. */
   expectLong(out: Outgoing): void {
-    if (this.#shared !== null) this.#wanted = this.#buffers.splicer !== null && out.descriptor >= 0 ? 'sign' : 'own'
+    if (this.#shared !== null) this.#wanted = this.#buffers.splicer !== null && out.descriptor >= 0 ? 'small' : 'own'
   }
 
   /** Anything may come. */
@@ -50,13 +50,13 @@ export class ReadMemory {
   }
 
   #change(): Buffer | undefined {
-    const { own: ownBuffers, sign: signBuffer } = this.#buffers
+    const { own: ownBuffers, small: smallBuffer } = this.#buffers
     const own = this.#own
     if (this.#wanted !== 'own' || own === null || ownBuffers.isKept(own)) {
       if (own !== null) ownBuffers.giveBack(own)
       this.#own = this.#wanted === 'own' ? ownBuffers.take() : null
     }
-    const next = this.#own ?? (this.#wanted === 'sign' ? signBuffer : this.#shared!)
+    const next = this.#own ?? (this.#wanted === 'small' ? smallBuffer : this.#shared!)
     if (next === this.#current) return undefined
     this.#current = next
     return next

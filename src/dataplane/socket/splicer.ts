@@ -3,7 +3,7 @@
  *
  * A body of known length needs no look at its bytes, yet reading and writing them copies each twice and costs more than all
  * else. So once its beginning was passed on, the rest goes socket → pipe → socket by splice(2), as HAProxy does it. Node has
- * no way to wait for a socket without reading, so the stream goes on reading, but only a little (`SIGN_BYTES`): that is
+ * no way to wait for a socket without reading, so the stream goes on reading, but only a little (`SMALL_BYTES`): that is
  * written as ever, and is the sign that there is more.
  *
  * Invariants: the one pipe of a worker is empty whenever `move` returns, so bytes of one exchange never meet another; what
@@ -15,7 +15,7 @@ import { type Moving, libc as theLibc } from './libc.ts'
 import type { Outgoing } from './outgoing.ts'
 
 /** What a read takes of a body that is moved otherwise. */
-export const SIGN_BYTES = 4_096
+export const SMALL_BYTES = 4_096
 /** Bytes moved at a time. If the receiver is slow, at most so many are left with us. */
 const PIPE_BYTES = 131_072
 /** Moves behind one read. */

@@ -228,7 +228,7 @@ export class ResponseReader {
    */
   #settle(consumed: number, buffer: Buffer, length: number): void {
     this.complete = true
-    const room = buffer === this.#buffers.sign ? buffer.length : READ_BYTES
+    const room = buffer === this.#buffers.small ? buffer.length : READ_BYTES
     this.reusable = this.#keepAlive && consumed >= length && (length < room || this.#connection.isQuiet())
   }
 

@@ -116,7 +116,7 @@ test('a failure is told once and not from within the write, and nothing is sent 
 const SHARED = Buffer.alloc(8)
 const SIGN = Buffer.alloc(4)
 const newMemory = (ownBuffers: OwnBuffers, splicer: object | null = null) =>
-  new ReadMemory({ own: ownBuffers, shared: SHARED, sign: SIGN, splicer } as unknown as Buffers, true)
+  new ReadMemory({ own: ownBuffers, shared: SHARED, small: SIGN, splicer } as unknown as Buffers, true)
 const toDescriptor = (descriptor: number) => ({ descriptor }) as Outgoing
 
 test('memory that a waiting write holds is not read into again, whatever other writes hold since', () => {

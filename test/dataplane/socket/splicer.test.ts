@@ -8,7 +8,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { descriptorOf, pauseForTurn } from '../../../src/dataplane/socket/handle.ts'
 import { libc, type Moving } from '../../../src/dataplane/socket/libc.ts'
 import { Outgoing } from '../../../src/dataplane/socket/outgoing.ts'
-import { SIGN_BYTES, Splicer } from '../../../src/dataplane/socket/splicer.ts'
+import { SMALL_BYTES, Splicer } from '../../../src/dataplane/socket/splicer.ts'
 import { patternOf } from '../../helpers/pattern.ts'
 import { until } from '../../helpers/raw.ts'
 
@@ -320,5 +320,5 @@ test('a socket that pauses for a turn is read again in the next, unless it was p
 test('without a C library, or without a pipe, there is no splicer', () => {
   expect(Splicer.open(null)).toBeNull()
   expect(Splicer.open({ pipe: () => null } as unknown as Moving)).toBeNull()
-  expect(SIGN_BYTES).toBeLessThan(65_536)
+  expect(SMALL_BYTES).toBeLessThan(65_536)
 })
