@@ -26,6 +26,8 @@ const CONNECTIONS_MAX = 1_024
 const PLACES_MAX = 1_024
 /** Longest time to a connection; what is asked has a time-out of its own. */
 const CONNECT_MS = 10_000
+/** Each call has its own time-out, which may be longer than the five minutes that undici waits for an answer. */
+const PATIENT = { headersTimeout: 0, bodyTimeout: 0 }
 
 /** A target, and the address at which it is asked. */
 export interface AskedAt {
@@ -63,6 +65,7 @@ export class Asker {
     if (pool === undefined) {
       this.#makeRoom()
       pool = new undici.Pool(origin, {
+        ...PATIENT,
         connections: CONNECTIONS_MAX,
         connect: connectorOf(undici, address, CONNECT_MS),
       })
@@ -120,7 +123,7 @@ export class Asker {
   /** Loaded when something is asked, since that takes a sixth of the time of a start, and most processes never ask. */
   #connections(): Promise<Agent> {
     this.#agent ??= import('undici').then(
-      (undici) => new undici.Agent({ connections: CONNECTIONS_MAX, connect: { lookup: this.#find } }),
+      (undici) => new undici.Agent({ ...PATIENT, connections: CONNECTIONS_MAX, connect: { lookup: this.#find } }),
     )
     return this.#agent
   }
