@@ -4,7 +4,7 @@ import { lookup } from 'node:dns'
 import { realpathSync } from 'node:fs'
 import type { ServerResponse } from 'node:http'
 import { createRequire } from 'node:module'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { Asker } from '../../src/rollout/gates/asker.ts'
 import { startUpstream } from '../helpers/upstream.ts'
 
@@ -52,4 +52,20 @@ test.each<[string, (asker: Asker, url: string) => Promise<unknown>, unknown]>([
   passTenMinutes()
   response.end('well')
   expect(await asked).toEqual(answer)
+})
+
+test('one that cannot load what it asks with tries again when it is asked again, and can be closed', async () => {
+  vi.doMock('undici', () => {
+    throw new Error('too many open files')
+  })
+  onTestFinished(() => void vi.doUnmock('undici'))
+  const { url } = await startUpstream((_request, response) => response.end('well'))
+  const [asker, closed] = [makeAsker(), makeAsker()]
+  const get = (by: Asker) => by.get(new URL(url), 60_000, never)
+  await expect(get(asker)).rejects.toThrow()
+  const failed = expect(get(closed)).rejects.toThrow()
+  await closed.close()
+  await failed
+  vi.doUnmock('undici')
+  expect(await get(asker)).toEqual({ status: 200, body: 'well' })
 })

@@ -117,15 +117,22 @@ export class Asker {
     const pools = [...this.#pools.values()]
     this.#pools.clear()
     await Promise.all(pools.map((pool) => pool.destroy()))
-    await (await this.#agent)?.destroy()
+    await (await this.#agent?.catch(() => null))?.destroy()
   }
 
   /** Loaded when something is asked, since that takes a sixth of the time of a start, and most processes never ask. */
   #connections(): Promise<Agent> {
-    this.#agent ??= import('undici').then(
-      (undici) => new undici.Agent({ ...PATIENT, connections: CONNECTIONS_MAX, connect: { lookup: this.#find } }),
-    )
+    this.#agent ??= this.#load().catch((error: unknown) => {
+      // Whoever asks next tries again.
+      this.#agent = null
+      throw error
+    })
     return this.#agent
+  }
+
+  async #load(): Promise<Agent> {
+    const { Agent } = await import('undici')
+    return new Agent({ ...PATIENT, connections: CONNECTIONS_MAX, connect: { lookup: this.#find } })
   }
 }
 
