@@ -38,7 +38,11 @@ export class Works {
     tell: (wrong: string) => Promise<unknown>,
   ) {
     this.#kept = kept
-    this.#versions = deps.gates.versions(end, (wrong) => void tell(wrong).catch(() => {}))
+    this.#versions = deps.gates.versions(
+      end,
+      (wrong) => void tell(wrong).catch(() => {}),
+      (error) => this.#tellBroken(error),
+    )
     this.#deps = deps
     this.#log = log
     this.#end = end
@@ -84,11 +88,15 @@ export class Works {
         if (signal.aborted) return null
         // Anything but a no, of a gate or of the state of the service, is a bug of ours.
         if (!(error instanceof GateClosed || error instanceof TurnoutError)) {
-          this.#deps.log.error({ err: error, rollout: kept.rollout.id }, 'a gate of a rollout has broken')
+          this.#tellBroken(error)
         }
         return { type: 'failed', works, reason: error.message }
       },
     )
+  }
+
+  #tellBroken(error: unknown): void {
+    this.#deps.log.error({ err: error, rollout: this.#kept().rollout.id }, 'a gate of a rollout has broken')
   }
 
   #note(done: Promise<unknown>): void {

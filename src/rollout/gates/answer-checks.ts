@@ -10,7 +10,7 @@ import { unansweredInWords } from '../../unanswered.ts'
 import { isRolling } from '../rolling.ts'
 import { livePoolsOf } from '../rollout.ts'
 import { hostOf } from './as-client.ts'
-import { parsedJson } from './asker.ts'
+import { jsonOf, parsedJson } from './asker.ts'
 import { type Found, failed, ok, skipped } from './check.ts'
 import { type About, GateClosed, type Means, readyOf, targetsOf } from './gate.ts'
 import { type Place, placesOf } from './places.ts'
@@ -141,7 +141,9 @@ async function ask(
   if (json === undefined) return body.trim()
   const found = fieldAt(parsedJson(body), json)
   if (found === undefined) throw new GateClosed(`${what}: no field ${json} in its answer`)
-  return typeof found === 'string' ? found : JSON.stringify(found)
+  const text = typeof found === 'string' ? found : jsonOf(found)
+  if (text === null) throw new GateClosed(`${what}: field ${json} of its answer is nested too deep`)
+  return text
 }
 
 const shown = (text: string): string => JSON.stringify(shortened(text))

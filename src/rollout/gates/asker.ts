@@ -165,3 +165,12 @@ export function parsedJson(body: string): unknown {
     return undefined
   }
 }
+
+/** A value that `parsedJson` has given, as JSON; null where it is nested too deep to be written. */
+export function jsonOf(value: unknown): string | null {
+  try {
+    return JSON.stringify(value)
+  } catch {
+    return null
+  }
+}

@@ -99,9 +99,9 @@ export class Gates {
     }
   }
 
-  /** Who asks the targets of a rollout while it runs; `tell` hears of a wrong version. */
-  versions(signal: AbortSignal, tell: (wrong: string) => void): StillVersion {
-    return new StillVersion(this.#means, signal, tell)
+  /** Who asks the targets of a rollout while it runs; `tell` hears of a wrong version, and `tellBroken` of what is a bug of ours. */
+  versions(signal: AbortSignal, tell: (wrong: string) => void, tellBroken: (error: unknown) => void): StillVersion {
+    return new StillVersion(this.#means, signal, tell, tellBroken)
   }
 
   /** Makes each check once, as they are now. */

@@ -5,7 +5,7 @@ import type { RolloutSpec } from '../../config/schema-rollout.ts'
 import { isAmong, statusRanges } from '../../config/statuses.ts'
 import { unansweredInWords } from '../../unanswered.ts'
 import { headersOf } from './as-client.ts'
-import { parsedJson } from './asker.ts'
+import { jsonOf, parsedJson } from './asker.ts'
 import { type About, GateClosed, type Means, readyOf } from './gate.ts'
 import { type Place, placesOf } from './places.ts'
 import { shortened } from './shortened.ts'
@@ -48,7 +48,7 @@ async function ask(
   for (const [path, wanted] of Object.entries(test.json ?? {})) {
     const found = fieldAt(value, path)
     if (equalJson(found, wanted)) continue
-    const is = found === undefined ? 'absent' : shortened(JSON.stringify(found))
+    const is = found === undefined ? 'absent' : shortened(jsonOf(found) ?? 'nested too deep')
     throw new GateClosed(`${what}: ${path} is ${is}, not ${shortened(JSON.stringify(wanted))}`)
   }
 }

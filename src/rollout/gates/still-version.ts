@@ -87,17 +87,19 @@ export class StillVersion {
   readonly #means: Means
   readonly #signal: AbortSignal
   readonly #tell: (wrong: string) => void
+  readonly #tellBroken: (error: unknown) => void
   /** Those that were asked and have taken requests since: when, and their addresses then. */
   readonly #asked = new Map<string, { readonly atMs: number; readonly addresses: string }>()
   #pool: unknown = null
   #lookedAtMs = -Infinity
   #isAsking = false
 
-  /** `tell` is called with what is wrong, again while it is so. */
-  constructor(means: Means, signal: AbortSignal, tell: (wrong: string) => void) {
+  /** `tell` is called with what is wrong, again while it is so; `tellBroken` with what has kept it from asking, which is a bug of ours. */
+  constructor(means: Means, signal: AbortSignal, tell: (wrong: string) => void, tellBroken: (error: unknown) => void) {
     this.#means = means
     this.#signal = signal
     this.#tell = tell
+    this.#tellBroken = tellBroken
   }
 
   /** Asks whoever is due, if anybody is. */
@@ -135,7 +137,8 @@ export class StillVersion {
       for (const url of silent.keys()) this.#asked.delete(url)
       if (wrong !== null) this.#tell(wrong)
     } catch (error) {
-      if (!this.#signal.aborted) throw error
+      // Nobody waits for this: thrown on, it would end the process.
+      if (!this.#signal.aborted) this.#tellBroken(error)
     } finally {
       this.#isAsking = false
     }
