@@ -148,6 +148,17 @@ describe('what counters have grown by', () => {
     }
     expect(increments.take([sample('0 0', 5)], 1, unseen).count).toBe(0)
   })
+
+  test('is taken on of one that stays, however many others come and go', () => {
+    const increments = new Increments()
+    const take = (n: number) => {
+      const others = Array.from({ length: 999 }, (_, at) => sample(`${n} ${at}`, 1))
+      return increments.take([sample('stays', 5_000 + n), ...others], 1, seen)
+    }
+    take(0)
+    const counts = Array.from({ length: 30 }, (_, n) => take(n + 1).count)
+    expect(counts).toEqual(counts.map(() => 1_000))
+  })
 })
 
 describe('counts that Prometheus has', () => {

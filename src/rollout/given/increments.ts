@@ -23,17 +23,17 @@ interface Known {
   readonly lost: number
 }
 
-/** Counters of which the last value is remembered; with more, all begin anew. */
+/** Counters of which the last value is remembered; of more, those that were seen last. */
 const REMEMBERED_MAX = 10_000
 
 export class Increments {
+  /** Whoever was seen last is last. */
   readonly #known = new Map<string, Known>()
 
   /** Takes the counters as they are now, in this step; `wasSeen` knows the targets that were looked at before in it. */
   take(samples: readonly Sample[], step: number, wasSeen: (target: string) => boolean): Increment {
     let count = 0
     let fell = false
-    if (this.#known.size + samples.length > REMEMBERED_MAX) this.#known.clear()
     for (const { labels, target, value: counter } of samples) {
       if (!Number.isFinite(counter)) continue
       // What is no whole one yet is taken when it is.
@@ -48,7 +48,12 @@ export class Increments {
         fell = true
         lost = 0
       } else if (before.step === step) count += value - before.value
+      this.#known.delete(labels)
       this.#known.set(labels, { value, step, lost })
+    }
+    for (const labels of this.#known.keys()) {
+      if (this.#known.size <= REMEMBERED_MAX) break
+      this.#known.delete(labels)
     }
     return { count, fell }
   }
