@@ -36,11 +36,14 @@ async function startTarget(): Promise<Target> {
   return target
 }
 
-async function startShop(targets: readonly Target[]): Promise<TestProxy> {
+async function startShop(
+  targets: readonly Target[],
+  more: object = { announces: { path: '/version' } },
+): Promise<TestProxy> {
   const blue = await startNamed('blue')
   const pools = { blue: [blue.url], green: targets.map(({ url }) => url) }
   const health = { path: '/', interval: '100ms', healthyAfter: 1, unhealthyAfter: 1 }
-  const rollout = { announces: { path: '/version' }, bake: '300ms' }
+  const rollout = { ...more, bake: '300ms' }
   return startProxy({ services: { shop: service(pools, { sticky: false, visitor: [], health, rollout }) } })
 }
 
@@ -126,6 +129,24 @@ test('a target that is silent is waited for before the end, and one that is out 
   silent.version = NEW
   const told = await reached(proxy, 'done')
   expect(versionGates(told).at(-1)).toBe(`passed: 1 targets of green still answer version ${NEW}`)
+})
+
+test('a rollout does not end well while all targets of the new version are out, whatever it asks of them', async () => {
+  const target = await startTarget()
+  const proxy = await startShop([target], {})
+  // The last thing before the end.
+  const hook = await startHook(async () => {
+    target.isWell = false
+    await until('it is found ill', async () => (await healthOf(proxy, target)) === 'unhealthy')
+    return 200
+  })
+  // It has all traffic before its end already, which changes nothing then.
+  await begin(proxy, { strategy: 'blue-green', hooks: [{ at: 'AfterBake', url: hook.url }] })
+  const told = await reached(proxy, 'rolledBack', 'done')
+  expect([told.state, told.reason]).toEqual([
+    'rolledBack',
+    expect.stringMatching(/^all targets of green were out for 5 s/),
+  ])
 })
 
 async function healthOf(proxy: TestProxy, { url }: Target): Promise<string | undefined> {

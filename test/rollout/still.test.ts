@@ -5,6 +5,8 @@ import type { AnswerSpec } from '../../src/config/schema-gates.ts'
 import { Asker } from '../../src/rollout/gates/asker.ts'
 import type { About, Means } from '../../src/rollout/gates/gate.ts'
 import { GateLog } from '../../src/rollout/gates/gate-log.ts'
+import { stillSame } from '../../src/rollout/gates/still-same.ts'
+import { stillThere } from '../../src/rollout/gates/still-there.ts'
 import { StillVersion, stillVersion } from '../../src/rollout/gates/still-version.ts'
 import { startUpstream } from '../helpers/upstream.ts'
 import { makePlan, makeStatus } from '../table/make.ts'
@@ -12,13 +14,15 @@ import { makePlan, makeStatus } from '../table/make.ts'
 const never = new AbortController().signal
 
 /** A rollout to green, of one target that answers this. Its pauses end at once, and are long by its own time. */
-async function startRollout(answer: string, asked: AnswerSpec) {
+async function startRollout(answer: string, asked: AnswerSpec, isOut = (_nowMs: number) => false) {
   const { url } = await startUpstream((request, response) => {
     request.resume()
     response.end(answer)
   })
   const plan = makePlan({ pools: [{ name: 'green', version: '2.0', targets: [url] }], weights: { green: 1 } })
-  const status = makeStatus(plan)
+  const [well, out] = [{}, { targets: { [url]: { health: 'unhealthy' } as const } }].map((options) =>
+    makeStatus(plan, options),
+  )
   const asker = new Asker(lookup)
   onTestFinished(() => asker.close())
   let nowMs = 0
@@ -28,10 +32,10 @@ async function startRollout(answer: string, asked: AnswerSpec) {
   const means = { asker, pause, steadyMs: () => nowMs } as Partial<Means> as Means
   const about = {
     rollout: { to: 'green', state: 'shifting', plan: { batches: null } },
-    spec: { announces: asked },
+    spec: { announces: asked, fingerprint: asked },
     version: '2.0',
     targets: {},
-    status: () => status,
+    status: () => (isOut(nowMs) ? out : well),
     log: new GateLog([], () => nowMs),
   } as unknown as About
   return { url, about, means }
@@ -67,4 +71,22 @@ test('what keeps from asking for a version is told, and ends no process', async 
   new StillVersion(means, never, tell, tellBroken).look(() => about, about.rollout)
   await vi.waitFor(() => expect(tellBroken).toHaveBeenCalledExactlyOnceWith(expect.any(TypeError)))
   expect(tell).not.toHaveBeenCalled()
+})
+
+describe.each([
+  ['the version', stillVersion, 'version', '1 targets of green still answer version 2.0'],
+  ['the fingerprint', stillSame, 'drift', 'all 1 targets of green answer "2.0" at /'],
+  ['somebody alone', stillThere, 'targets', '1 targets of green take requests again'],
+])('while no target takes requests, %s', (_what, ask, gate, answer) => {
+  test('is waited for before the end', async () => {
+    const { about, means } = await startRollout('2.0', { path: '/' }, (nowMs) => nowMs < 30_000)
+    await ask(about, means, never)
+    expect(about.log.entries).toMatchObject([{ gate, state: 'passed', reason: answer, endedAtMs: 40_000 }])
+  })
+
+  test('is waited for no longer than a minute', async () => {
+    const { about, means } = await startRollout('2.0', { path: '/' }, () => true)
+    await expect(ask(about, means, never)).rejects.toThrow(/^no target of green takes requests$/)
+    expect(about.log.entries).toMatchObject([{ gate, state: 'failed', endedAtMs: 60_000 }])
+  })
 })

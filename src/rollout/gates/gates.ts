@@ -23,6 +23,7 @@ import { drain, replace, restore } from './replace.ts'
 import { mayBegin, mayGoOn } from './schedule.ts'
 import { smoke } from './smoke.ts'
 import { stillSame } from './still-same.ts'
+import { stillThere } from './still-there.ts'
 import { StillVersion, stillVersion } from './still-version.ts'
 import { warmUp } from './warm-up.ts'
 
@@ -44,7 +45,7 @@ const GATES: Readonly<Record<Task, readonly Gate[]>> = {
   draining: [drain],
   replacing: [replace],
   afterTraffic: [hook('AfterAllowTraffic')],
-  afterBake: [mayGoOn, hook('AfterBake'), mayGive, stillVersion, stillSame],
+  afterBake: [mayGoOn, hook('AfterBake'), mayGive, stillThere, stillVersion, stillSame],
   restoring: [restore],
   onRollback: [hook('OnRollback')],
 }

@@ -5,36 +5,27 @@
  * for. While it runs a target is asked when it comes, comes back or has other addresses, and every `AGAIN_MS`, since a restart may
  * be too short for anybody to see. A wrong answer ends the rollout like a verdict; silence while it runs says nothing: its health does.
  */
-import type { TargetStatus } from '../../table/status.ts'
-import { targetsSettled } from '../rolling.ts'
 import { activeOf, isBack, isOver, type Rollout } from '../rollout.ts'
 import { versionOf, wrongVersion } from './answer-checks.ts'
 import { type About, GateClosed, type Means } from './gate.ts'
+import { ClearNo, takingOf, untilAnswered } from './still-there.ts'
 
 /** Between two looks at who is due, in ms. */
 const LOOK_MS = 500
 const AGAIN_MS = 10_000
 /** Targets that are asked at the same time. */
 const AT_ONCE = 32
-/** Whoever says nothing at the end is waited for so long. */
-const ANSWERS_WITHIN_MS = 60_000
-const BETWEEN_MS = 1_000
 
 /** Passes once every target with the new version that takes requests has told its version again. */
 export async function stillVersion(about: About, means: Means, signal: AbortSignal): Promise<void> {
   const version = versionOf(about)
   if (version === null) return
-  await about.log.watch('version', null, signal, async () => {
-    const untilMs = means.steadyMs() + ANSWERS_WITHIN_MS
-    for (;;) {
-      const urls = [...takingOf(about, means.steadyMs()).keys()]
-      const { wrong, silent } = await askAll(urls, version, about, means, signal)
-      if (wrong !== null) throw new GateClosed(wrong)
-      const [first] = silent.values()
-      if (first === undefined) return `${urls.length} targets of ${about.rollout.to} still answer version ${version}`
-      if (means.steadyMs() >= untilMs) throw new GateClosed(first)
-      await means.pause(BETWEEN_MS, signal)
-    }
+  await untilAnswered('version', about, means, signal, async (urls) => {
+    const { wrong, silent } = await askAll(urls, version, about, means, signal)
+    if (wrong !== null) throw new ClearNo(wrong)
+    const [first] = silent.values()
+    if (first !== undefined) throw new GateClosed(first)
+    return `${urls.length} targets of ${about.rollout.to} still answer version ${version}`
   })
 }
 
@@ -66,18 +57,6 @@ async function askAll(
     await Promise.all(urls.slice(at, at + AT_ONCE).map(ask))
   }
   return { wrong, silent }
-}
-
-/** The targets of a pool that take requests now, by URL: where they are replaced, those with the new version. */
-export function takingOf(about: About, nowMs: number, name = about.rollout.to): Map<string, TargetStatus> {
-  const settled = targetsSettled(about.rollout)
-  const pool = about.status()?.pools[name]
-  return new Map(
-    Object.entries(pool?.admin === 'ready' ? pool.targets : {}).filter(
-      ([url, { admin, health, ejectedUntilMs }]) =>
-        settled?.includes(url) !== false && admin === 'ready' && health !== 'unhealthy' && ejectedUntilMs <= nowMs,
-    ),
-  )
 }
 
 const poolOf = (about: About) => about.status()?.pools[about.rollout.to]
