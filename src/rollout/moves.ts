@@ -2,7 +2,8 @@
  * The shifts of one rollout, which control makes: of its begin, to a step, and back.
  *
  * A step is tried until it is done, or until a way back has overtaken it; a way back until it is done. The rollout is told when every worker
- * routes by the new split. What the workers are to count from then on has a number of its own, which is the next one.
+ * routes by the new split. What the workers are to count from then on has a number of its own, which is the next one: also on a way back that is
+ * made in steps, so that whoever takes the rollout up before it is kept that it goes back sees that its split has moved on (orphans.ts).
  */
 import type { ChangeOptions, Control, PoolShift } from '../change.ts'
 import type { Clock } from '../clock.ts'
@@ -32,6 +33,9 @@ export interface MovesParts {
   readonly running: { kept: Kept; send(event: RolloutEvent): Promise<unknown> }
 }
 
+/** On the way back nobody's health is asked, and no store is waited for. */
+const BACK: Pick<ChangeOptions, 'force' | 'atOnce'> = { force: true, atOnce: true }
+
 export class Moves {
   readonly #deps: MovesDeps
   readonly #parts: MovesParts
@@ -51,19 +55,19 @@ export class Moves {
 
   /** The rollout begins, at this revision only, unless `ended` has aborted before that: nothing has moved yet. */
   begin(ended: AbortSignal, ifMatch: number | undefined): Promise<void> {
-    return this.#shift(this.#kept.rollout.before, this.#nextTrial(), undefined, undefined, { ifMatch, unless: ended })
+    return this.#shift(this.#kept.rollout.before, this.#nextTrial(), 0, {}, { ifMatch, unless: ended })
   }
 
   /** Gives the new version this much, in per cent, unless it is overtaken by a way back. */
   async move(weight: number): Promise<void> {
-    const { waits, running } = this.#parts
+    const { waits, works, running } = this.#parts
     const { service, rollout } = this.#kept
     const isEnd = rollout.work === 'afterBake'
     const trial = isEnd ? null : this.#nextTrial()
     const weights = isRolling(rollout) ? rollout.before : sharesAt(rollout.before, rollout.to, weight)
-    const pool = poolShiftOf(this.#kept)
+    const more = { ...(isEnd && { ends: 'done' as const }), pool: poolShiftOf(this.#kept) }
     const isWanted = () => !isBack(this.#kept.rollout)
-    const shift = () => this.#shift(weights, trial, isEnd ? 'done' : undefined, pool)
+    const shift = () => this.#shift(weights, trial, weight, more, { unless: works.overtaken })
     const isDone = await waits.until(`${service} cannot be shifted to ${weight} %`, shift, isWanted)
     if (!isDone || !isWanted()) return
     await running.send({ type: 'moved', weight }).catch(() => {})
@@ -74,8 +78,8 @@ export class Moves {
     const { waits, wayBack, works, running } = this.#parts
     const { service, rollout } = this.#kept
     works.overtake()
-    await wayBack.ease(this.#kept)
-    const last = () => this.#shift(rollout.before, null, 'back', poolBackOf(this.#kept))
+    await wayBack.ease(this.#kept, (weights, percent) => this.#shift(weights, this.#nextTrial(), percent, {}, BACK))
+    const last = () => this.#shift(rollout.before, null, 0, { ends: 'back', pool: poolBackOf(this.#kept) }, BACK)
     const shift = () => wayBack.end(this.#kept, last)
     if (!(await waits.until(`${service} cannot be taken back`, shift))) return this.#back.reject(notBackHere(rollout))
     this.#back.resolve()
@@ -89,19 +93,17 @@ export class Moves {
   async #shift(
     weights: Readonly<Record<string, number>>,
     trial: Trial | null,
-    ends?: 'done' | 'back',
-    pool?: PoolShift,
-    only: Pick<ChangeOptions, 'ifMatch' | 'unless'> = {},
+    weight: number,
+    { ends, pool }: { readonly ends?: 'done' | 'back'; readonly pool?: PoolShift | undefined },
+    how: Partial<ChangeOptions>,
   ): Promise<void> {
-    const { judging, works } = this.#parts
+    const { judging } = this.#parts
     const { control } = this.#deps
-    const { rollout } = this.#kept
     // Not before it is on its way: while it is refused, the step before goes on to be judged.
-    const onWay = () => this.#beginStep(trial, rollout.weight)
+    const onWay = () => this.#beginStep(trial, weight)
     const change = shiftOf(this.#kept, weights, trial, ends, pool)
-    const how = ends === 'back' ? { force: true, atOnce: true } : { unless: works.overtaken }
     try {
-      await control.change(change, { actor: `rollout ${rollout.id}`, onWay, ...how, ...only })
+      await control.change(change, { actor: `rollout ${this.#kept.rollout.id}`, onWay, ...how })
     } catch (error) {
       // One that was reported as failed and had happened after all is taken over like that of another process.
       if (this.#servedStep === trial?.step) onWay()
@@ -109,7 +111,7 @@ export class Moves {
     }
     onWay()
     // What is given from outside has no step on it: it counts only from where every worker routes by the new split.
-    judging.given.beginStep(rollout.weight / 100, this.#deps.clock.steadyMs())
+    judging.given.beginStep(weight / 100, this.#deps.clock.steadyMs())
   }
 
   /** Answers of the step before count no more, and those of this one are what comes; null: none is. */

@@ -9,11 +9,11 @@
  *
  * Every step goes to the workers before the store, and a store that is away delays none.
  */
-import type { Change, Control } from '../change.ts'
+import type { Control } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import { inDigits } from '../config/digits.ts'
 import { own } from '../config/record.ts'
-import type { ServiceSpec } from '../config/schema.ts'
+import type { ServiceSpec, Weights } from '../config/schema.ts'
 import { weightShare } from '../config/share.ts'
 import type { ServiceTraffic, TrafficWindow } from '../metrics/window.ts'
 import { workOf } from '../metrics/work.ts'
@@ -26,7 +26,6 @@ import { limitsOf } from './limits.ts'
 import type { PoolTargets } from './pool-targets.ts'
 import { isRolling } from './rolling.ts'
 import { sharesAt } from './shares.ts'
-import { shiftOf, trialOf } from './shift.ts'
 
 const LOOK_MS = 1_000
 /** So much goes back at once, whatever is said to be carried: those who had it before have three quarters and more of all now. */
@@ -55,8 +54,8 @@ export class WayBack {
     this.#end = end
   }
 
-  /** Goes back as far as there is room; resolves when the rest may follow. */
-  async ease(kept: Kept): Promise<void> {
+  /** Goes back as far as there is room, by `shift`, which gives the new version so many per cent; resolves when the rest may follow. */
+  async ease(kept: Kept, shift: (weights: Weights, percent: number) => Promise<void>): Promise<void> {
     const { clock } = this.#deps
     const { before, to } = kept.rollout
     // It is back already, and the split is everybody's.
@@ -69,7 +68,10 @@ export class WayBack {
       if (found === null || found.percent <= percentOf(before, to) || !(await this.#deps.stillLeads())) break
       open ??= this.#log.begin('capacity')
       open.say(found.sentence)
-      await this.#shiftTo(found.percent, kept)
+      if (found.percent < percentOf(this.#targets.spec?.split ?? {}, to)) {
+        // What cannot be stored now, or is overtaken, is so for the last step too, which is tried until it is done.
+        await shift(sharesAt(before, to, found.percent), found.percent).catch(() => {})
+      }
       await this.#pause()
     }
     open?.end('passed', null)
@@ -97,15 +99,6 @@ export class WayBack {
     const lately = this.#deps.traffic.service(service)
     if (limits === null || status === undefined || lately === null) return null
     return excessOf(rollout.before, rollout.to, lately, status, limits, spec!, this.#deps.clock.steadyMs())
-  }
-
-  /** Leaves the new version this much, if it has more. */
-  async #shiftTo(percent: number, kept: Kept): Promise<void> {
-    const { before, to, id } = kept.rollout
-    if (percent >= percentOf(this.#targets.spec?.split ?? {}, to)) return
-    const change: Change = shiftOf(kept, sharesAt(before, to, percent), trialOf(kept), undefined, undefined)
-    // What cannot be stored now, or is overtaken, is so for the last step too, which is tried until it is done.
-    await this.#deps.control.change(change, { actor: `rollout ${id}`, force: true, atOnce: true }).catch(() => {})
   }
 
   #pause(): Promise<void> {

@@ -15,6 +15,7 @@ import { type FleetCounts, LEADERS_KEYS, LEADERS_KINDS, type Store } from '../..
 import { SHOP } from '../admin/stand-in.ts'
 import { bulk } from '../helpers/bulk.ts'
 import { startHook } from '../helpers/hook.ts'
+import { measuredTraffic } from '../helpers/measured-traffic.ts'
 import { startNamed } from '../helpers/upstream.ts'
 import { type Stand, stand } from './stand.ts'
 
@@ -28,6 +29,8 @@ interface World {
   seats: number
   /** All that it was kept as. */
   readonly states: Set<string>
+  /** The new version has had half of the traffic. */
+  isHalf: boolean
 }
 
 /** All that instances have in common, but what they say of what they have counted. */
@@ -86,7 +89,11 @@ function storeOf(world: World, who: number): Store {
   }
 }
 
-type Plot = 'good' | 'bad' | 'paused' | 'aborted' | 'ill'
+type Plot = 'good' | 'bad' | 'crowded' | 'paused' | 'aborted' | 'ill'
+
+/** Two requests at once; and four, of which those before carry three, so that their way back is made in steps. */
+const QUIET = measuredTraffic({ perSecond: 100, eachMs: 20 }, { perSecond: 0, eachMs: 0 })
+const CROWDED = measuredTraffic({ perSecond: 100, eachMs: 20 }, { perSecond: 100, eachMs: 20 })
 
 interface Ended {
   readonly told: ToldRollout
@@ -108,10 +115,12 @@ async function run(plot: Plot, writesMax: number): Promise<Ended> {
     texts: new Map(),
     seats: 0,
     states: new Set(),
+    isHalf: false,
   }
   const pools = { blue: { version: '1.0', targets: [blue.url] }, green: { version: '1.1', targets: [green.url] } }
   const shop = { ...SHOP, pools, split: { blue: 1, green: 0 } }
-  const stands = [await stand(storeOf(world, 0), {}, shop), await stand(storeOf(world, 1), {}, shop)]
+  const traffic = { service: () => (plot !== 'crowded' ? null : world.isHalf ? CROWDED : QUIET) }
+  const stands = [await stand(storeOf(world, 0), { traffic }, shop), await stand(storeOf(world, 1), { traffic }, shop)]
   try {
     return await play(plot, writesMax, world, stands, hook)
   } finally {
@@ -148,7 +157,7 @@ async function play(
   const isLost = () => world.leader === 1
   const tick = async (ms: number) => {
     for (const each of isLost() ? [two] : stands) {
-      traffic(each, plot, states)
+      traffic(each, plot, world)
       each.clock.move(ms)
     }
     for (let n = 0; n < 3; n++) await setImmediate()
@@ -164,6 +173,7 @@ async function play(
     bake: '1s',
     smoke: [{ path: '/', status: '200', within: '5s' }],
     hooks: EVENTS.map((at) => ({ at, url: hook.url, timeout: '30s' })),
+    ...(plot === 'crowded' && { capacity: { requestsPerTarget: 3 } }),
   }
   let begun: unknown
   one.rollouts.begin('shop', sent, 'alice').then(
@@ -220,28 +230,30 @@ async function play(
     expect(said()).toEqual(before)
   }
   const told = toldRollout(JSON.parse(text!)[0] as Kept)
-  await nothingTwice(world, told, hook.heard)
+  await nothingTwice(world, told, hook.heard, plot === 'crowded' ? 2 : 1)
   return { told, states, writes: writesMax - world.writesLeft }
 }
 
-/** A tenth of a second of traffic, as this instance counts it; the new version fails in the second step of a bad one. */
-function traffic({ control, memory }: Stand, plot: Plot, states: ReadonlySet<string>): void {
+/** A tenth of a second of traffic, as this instance counts it; the new version fails in the second step of a bad one, and of a crowded one. */
+function traffic({ control, memory }: Stand, plot: Plot, world: World): void {
   const status = control.snapshot().status['shop']
   const weights = control.snapshot().services['shop'].split ?? {}
   if (status.trial === undefined || (weights['green'] ?? 0) === 0) return
   const isHalf = weights['green'] === weights['blue']
+  world.isHalf ||= isHalf
   const add = (side: number, failing: number) => {
     memory.trials[trialOffset(0, status.slot, side) + TRIAL.answers] += 20
     memory.trials[trialOffset(0, status.slot, side) + TRIAL.bad] += 20 * failing
   }
-  add(SIDE.canary, plot === 'bad' && isHalf ? 1 : 0)
-  add(SIDE.control, plot === 'ill' && isHalf && !states.has('holding') ? 0.5 : 0)
+  add(SIDE.canary, (plot === 'bad' || plot === 'crowded') && isHalf ? 1 : 0)
+  add(SIDE.control, plot === 'ill' && isHalf && !world.states.has('holding') ? 0.5 : 0)
 }
 
 async function nothingTwice(
   { shared }: World,
   { id, history }: ToldRollout,
   heard: readonly { event: string; step: number; key: string }[],
+  backsMax: number,
 ): Promise<void> {
   // Each event has one key, whoever calls.
   for (const { event, step, key } of heard) {
@@ -254,20 +266,29 @@ async function nothingTwice(
     .map(({ change }) => change['weights'] as Record<string, number>)
     .map(({ blue, green }) => green / (blue + green))
   const changed = given.filter((share, at) => share !== given[at - 1])
-  const isBack = changed.at(-1) === 0 && changed.length > 1
-  // Forward step by step, none twice, and back at most once, at the very end.
-  const forward = isBack ? changed.slice(0, -1) : changed
+  const highest = changed.indexOf(Math.max(...changed))
+  const [forward, back] = [changed.slice(0, highest + 1), changed.slice(highest)]
+  // Forward step by step, none twice, and back at the very end, at once where there is room.
   expect(forward).toEqual([...new Set(forward)].toSorted((a, b) => a - b))
+  expect(back).toEqual([...new Set(back)].toSorted((a, b) => b - a))
+  expect(back.length - 1).toBeLessThanOrEqual(backsMax)
   const states = history.map(({ state }) => state)
   for (const end of ['done', 'rollingBack', 'rolledBack'] as const) {
     expect(states.filter((state) => state === end).length).toBeLessThanOrEqual(1)
   }
 }
 
-const END = { good: 'done', bad: 'rolledBack', paused: 'done', aborted: 'rolledBack', ill: 'done' } as const
+const END = {
+  good: 'done',
+  bad: 'rolledBack',
+  crowded: 'rolledBack',
+  paused: 'done',
+  aborted: 'rolledBack',
+  ill: 'done',
+} as const
 const seen = new Set<string>()
 
-for (const plot of ['good', 'bad', 'paused', 'aborted', 'ill'] as const) {
+for (const plot of ['good', 'bad', 'crowded', 'paused', 'aborted', 'ill'] as const) {
   test(`whatever a rollout has come to when its leader is lost, it ends as it would have: ${plot}`, async () => {
     const whole = await run(plot, 1_000)
     expect(whole.told.state).toBe(END[plot])
