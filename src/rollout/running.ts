@@ -125,6 +125,7 @@ export class Running {
       notFollowed(
         this.#waits.failed ?? new TurnoutError('overloaded', 'What came before is not through yet.'),
         this.kept.rollout,
+        this.#isDone,
       )
     return this.#turns.within(() => this.#take(event, only), VERB_MS, this.#deps.clock, late)
   }
@@ -144,8 +145,14 @@ export class Running {
       return state === 'rollingBack' && phase === 'moving' ? this.#moves.whenBack : undefined
     })
     while (!(await isWithin(VERB_MS, done, this.#deps.clock))) {
-      if (this.#waits.failed !== null) throw notBack(this.#waits.failed, this.kept.rollout, this.#targets.areTried)
+      const { failed } = this.#waits
+      if (failed !== null) throw notBack(failed, this.kept.rollout, this.#targets.areTried, this.#isDone)
     }
+  }
+
+  /** All that it does is done, and only its end is still to be kept. */
+  get #isDone(): boolean {
+    return this.#isEnding && !isBack(this.kept.rollout)
   }
 
   /** What is given from outside. */
@@ -244,7 +251,7 @@ export class Running {
   async #saveFirst(next: Kept, line: RolloutLine | null): Promise<void> {
     const isOvertaken = () => isBack(this.kept.rollout)
     await this.#keeping.keepFirst(next, line, isOvertaken).catch((error: unknown) => {
-      throw notFollowed(error, this.kept.rollout)
+      throw notFollowed(error, this.kept.rollout, this.#isDone)
     })
     if (!isOvertaken()) this.kept = { ...next, harm: this.kept.harm, step: this.kept.step }
   }

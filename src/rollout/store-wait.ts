@@ -14,16 +14,23 @@ export const isForNow = (error: unknown): boolean => isTurnoutError(error) && ER
 /** What a person asks for is kept before it is so, or is not done; an abort alone is tried until it is done. */
 export const isWithdrawn = (event: RolloutEvent): boolean => 'by' in event && event.type !== 'abort'
 
-/** Why a person's verb was not followed; what is no failure of ours to foresee stays as it is. */
-export function notFollowed(error: unknown, { state }: Rollout): unknown {
+/** What is said of one that has done all, while its end cannot be stored: no verb is followed any more. */
+const DONE =
+  'the rollout is done, which is stored as soon as that can be; what leads back after that is a back, or another rollout'
+
+/** Why a person's verb was not followed; `isDone`: all but its end is stored. What is no failure of ours to foresee stays as it is. */
+export function notFollowed(error: unknown, { state }: Rollout, isDone: boolean): unknown {
   if (!isTurnoutError(error)) return error
   const after = isBack({ state }) ? '' : ', and is judged all the while; an abort is followed all the same'
-  return new TurnoutError(error.code, `${error.message} Nothing was done: the rollout is ${state}${after}.`)
+  const how = isDone ? DONE : `the rollout is ${state}${after}`
+  return new TurnoutError(error.code, `${error.message} Nothing was done: ${how}.`)
 }
 
-/** Why an abort is not through yet, and what becomes of it. */
-export function notBack(error: unknown, { to }: Rollout, isTried: boolean): unknown {
+/** Why an abort is not through yet, and what becomes of it; `isDone`: it comes too late, since all but the end of the rollout is stored. */
+export function notBack(error: unknown, rollout: Rollout, isTried: boolean, isDone: boolean): unknown {
+  if (isDone) return notFollowed(error, rollout, isDone)
   if (!isTurnoutError(error)) return error
+  const { to } = rollout
   const where = isTried
     ? `Until then the targets of ${to} are out, as far as others can take their traffic.`
     : 'Traffic is back.'

@@ -199,6 +199,38 @@ test('an end is told once it is kept, from when on another can begin, and an abo
   expect(await rollouts.begin('shop', { to: 'green' }, 'bob')).toMatchObject({ id: 'r-2' })
 })
 
+test('whoever asks anything of one that is done, while its end cannot be stored, is told so in time, and not that it goes back', async () => {
+  const stood = await begun(
+    { steps: [{ weight: 100, for: '1s', requests: 0 }], advance: 'time', keep: 0, bake: '1s' },
+    100,
+  )
+  const { rollouts, control } = stood
+  const change = control.change.bind(control)
+  let [isAway, isHeld] = [true, false]
+  control.change = (sent, options) => {
+    if (!isAway || sent.kind !== 'rollout' || sent.state !== 'done') return change(sent, options)
+    isHeld = true
+    return Promise.reject(new TurnoutError('store_unavailable', 'The disk is full.'))
+  }
+  await driven(stood, 'its end cannot be stored', () => isHeld)
+  for (const verb of ['abort', 'pause'] as const) {
+    let answer: unknown
+    const asked = rollouts.command('shop', 'current', verb, 'bob').catch((error: unknown) => (answer = error))
+    await driven(stood, 'it is answered', () => answer !== undefined)
+    await asked
+    expect(answer).toMatchObject({
+      code: 'store_unavailable',
+      message: expect.stringMatching(
+        /^The disk is full\. Nothing was done: the rollout is done, .* a back, or another/,
+      ),
+    })
+  }
+  expect(control.snapshot().services['shop'].split).toEqual({ blue: 0, green: 1 })
+  isAway = false
+  await driven(stood, 'it is over', () => rollouts.running('shop') === null)
+  expect(rollouts.list('shop')[0]).toMatchObject({ state: 'done' })
+})
+
 test.each(['is made, and nobody knows yet', 'is made, and was reported as failed', 'waits to be made'])(
   'an abort that comes while the last step %s brings the traffic back',
   async (when) => {
