@@ -13,6 +13,7 @@ import { own } from '../config/record.ts'
 import { TurnoutError } from '../errors.ts'
 import type { Store } from '../store/store.ts'
 import type { Kept } from './kept.ts'
+import { retry } from './retry.ts'
 import type { RolloutEvent } from './rollout.ts'
 import type { ToldRollout } from './told.ts'
 
@@ -70,19 +71,30 @@ export async function passAbortOn(
 /** What it is followed by. */
 interface Followed {
   readonly kept: Pick<Kept, 'service' | 'rollout'>
+  /** It is not run here any more. */
+  readonly isEnded: boolean
   send(event: RolloutEvent): Promise<unknown>
 }
 
-/** Follows an abort that another process has been sent; what cannot be read now is read at its next change. */
+/** Follows an abort that another process has been sent, if there is one; whether there is, is asked until it is known, or the rollout has ended. */
 export async function followPassed({ store, clock, log }: FollowDeps, running: Followed): Promise<void> {
   const { service, rollout } = running.kept
+  let text: string | null = null
+  let isTold = false
+  const read = async (): Promise<void> => {
+    text = await store.get(keyOf(service))
+  }
+  const unread = (err: unknown): void => {
+    if (!isTold) log.warn({ err, service }, 'whether another process was sent an abort cannot be read yet')
+    isTold = true
+  }
+  if (!(await retry(clock, read, unread, () => !running.isEnded)) || text === null) return
   try {
-    const text = await untilFree(clock, () => store.get(keyOf(service)))
-    const note = text === null ? null : (JSON.parse(text) as Note)
-    if (note?.id !== rollout.id) return
+    const note = JSON.parse(text) as Note
+    if (note.id !== rollout.id) return
     await running.send({ type: 'abort', by: note.by })
     await untilFree(clock, () => store.put(keyOf(service), null))
-  } catch (error) {
-    log.warn({ err: error, service }, 'whether another process was sent an abort cannot be read, or forgotten')
+  } catch (err) {
+    log.warn({ err, service }, 'an abort that another process was sent cannot be followed, or forgotten')
   }
 }

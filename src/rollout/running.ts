@@ -155,6 +155,11 @@ export class Running {
     return this.#isEnding && !isBack(this.kept.rollout)
   }
 
+  /** It is over, or is not run here any more. */
+  get isEnded(): boolean {
+    return this.#end.signal.aborted
+  }
+
   /** What is given from outside. */
   get given(): Given {
     return this.#judging.given

@@ -2,6 +2,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import type { Change } from '../../src/change.ts'
+import { TurnoutError } from '../../src/errors.ts'
 import { drivenUntil } from '../helpers/raw.ts'
 import { begun, type Stand, stand } from './stand.ts'
 
@@ -88,4 +89,37 @@ test('where it is not followed in time that is told, and it is not said to be do
   })
   await expect(aborted).rejects.toMatchObject({ code: 'not_ready', message: expect.stringContaining('within 5 s') })
   expect(answers).toEqual([])
+})
+
+test('it is followed also where it could not be read at first, and nothing else is changed', async () => {
+  const one = await begun()
+  const { isShared, get } = one.store
+  let isUnread = false
+  Object.assign(one.store, {
+    isShared: async () => true,
+    get(key: string) {
+      if (isUnread || !key.startsWith('rollout-abort:')) return get.call(one.store, key)
+      isUnread = true
+      return Promise.reject(new TurnoutError('store_unavailable', 'The disk is full.'))
+    },
+  })
+  const other = await stand(one.store)
+  onTestFinished(async () => {
+    Object.assign(one.store, { isShared, get })
+    await other.rollouts.close()
+  })
+  await other.rollouts.start()
+  let isAnswered = false
+  const aborted = other.rollouts.command('shop', 'current', 'abort', 'bob').finally(() => {
+    isAnswered = true
+  })
+  aborted.catch(() => {})
+  await drivenUntil('it is answered', async () => {
+    for (const { clock } of [one, other]) clock.move(100)
+    await setImmediate()
+    return isAnswered
+  })
+  expect((await aborted).state).toMatch(/rollingBack|rolledBack/)
+  expect(isUnread).toBe(true)
+  expect(one.told).toEqual([expect.stringContaining('cannot be read yet')])
 })
