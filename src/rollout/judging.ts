@@ -8,9 +8,10 @@
 import type { Control } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import { own } from '../config/record.ts'
-import { CELL, FIELD, type SharedMemory } from '../metrics/layout.ts'
-import { noteNew, slotsOf, sumSlots } from '../metrics/load.ts'
+import { CELL, type SharedMemory } from '../metrics/layout.ts'
+import { noteNew } from '../metrics/load.ts'
 import { alphaPooled } from './alpha-parts.ts'
+import { ByRules } from './by-rules.ts'
 import { Feed } from './feed.ts'
 import { Given, type GivenDeps } from './given/given.ts'
 import type { Forgiven, Kept } from './kept.ts'
@@ -66,8 +67,7 @@ export class Judging {
   /** What stood when its last shift began; null before. */
   #last: ToldVerdict | null
   #followedAtMs = -Infinity
-  /** What its targets had answered when it was last looked at. */
-  #byRules = 0
+  readonly #byRules: ByRules
   readonly #options: VerdictOptions
   /** What this instance says to others, and what they say; null where there are none. */
   readonly #ledger: Ledger | null
@@ -84,6 +84,7 @@ export class Judging {
     this.#livePools = isRolling(rollout) ? [rollout.to] : livePoolsOf(rollout)
     this.#slot = own(control.snapshot().status, service)?.slot ?? 0
     this.#feed = new Feed(memory, this.#slot)
+    this.#byRules = new ByRules(deps, service, rollout.to)
     this.#step = kept.step
     this.#ledger = deps.reports.open(service, rollout.id, kept.step)
     this.#pooled = new Pooled(rollout.id, deps.reports, deps.clock.steadyMs(), kept.taken)
@@ -141,9 +142,9 @@ export class Judging {
     this.#ledger?.addHarm(harm)
     this.#ledger?.beginStep(step)
     this.answers = 0
-    this.#byRules = this.#answered()
+    this.#byRules.begin()
     // A URL that had another version before is as cold as one that was never there.
-    if (this.verdict.share === 0 && weight > 0) noteNew(this.#deps.memory, this.#slots())
+    if (this.verdict.share === 0 && weight > 0) noteNew(this.#deps.memory, this.#byRules.slots)
     this.verdict.beginStep(weight / 100)
     this.given.beginStep(weight / 100, this.#deps.clock.steadyMs())
   }
@@ -151,7 +152,7 @@ export class Judging {
   /** The step goes on that a process before this one has begun. */
   goOn(step: number, weight: number, isHolding: boolean, answers: number): void {
     this.answers = answers
-    this.#byRules = this.#answered()
+    this.#byRules.begin()
     // Whether the live pool is well again, nobody has seen.
     if (isHolding) this.verdict.noteIll(this.#deps.clock.steadyMs())
     this.#takeOwn()
@@ -197,7 +198,11 @@ export class Judging {
         alone,
         ...(from && { from }),
       })
-    if (weight === 0) this.answers += this.#takeByRules()
+    if (weight === 0) {
+      const byRules = this.#byRules.take()
+      this.answers += byRules
+      this.#ledger?.addByRules(byRules)
+    }
     for (const batch of this.#feed.take(nowMs)) {
       this.#ledger?.add(batch)
       this.#pooled.addOwn(batch.came[0])
@@ -205,8 +210,9 @@ export class Judging {
       this.harm += batch.harm
       look(batch.atMs, batch.came)
     }
-    for (const { run, came, harm } of this.#pooled.take(this.#step)) {
+    for (const { run, came, harm, byRules } of this.#pooled.take(this.#step)) {
       this.harm += harm
+      if (weight === 0) this.answers += byRules
       if (came.length === 0) continue
       if (weight > 0) this.answers += came[0].canary
       // By our own clock: others may have another time.
@@ -236,7 +242,7 @@ export class Judging {
 
   /** What was taken of each instance, this one among them, to be kept with the tests. */
   get taken(): TakenByRun | undefined {
-    return this.#ledger === null ? undefined : this.#pooled.taken(this.#step, this.#ledger.total)
+    return this.#ledger === null ? undefined : this.#pooled.taken(this.#step, this.#ledger)
   }
 
   /** The instances that the verdict is pooled from; none where there is one only. */
@@ -256,26 +262,6 @@ export class Judging {
     this.verdict.share = weight / 100
     // What was out of bounds has to be so again.
     this.given.bounds(true)
-  }
-
-  /** Where it has no weight, whatever it answers has come by rules, which is nothing to compare but something to count. */
-  #takeByRules(): number {
-    const now = this.#answered()
-    const came = Math.max(0, now - this.#byRules)
-    this.#byRules = now
-    return came
-  }
-
-  /** Answers of the new version's targets, however they were chosen. */
-  #answered(): number {
-    const slots = this.#slots()
-    const sum = (field: number) => sumSlots(this.#deps.memory, slots, field)
-    return sum(FIELD.attemptsGood) + sum(FIELD.attemptsFailed)
-  }
-
-  /** Of the targets of the pool that gets the new version. */
-  #slots(): number[] {
-    return slotsOf(own(this.#deps.control.snapshot().status, this.#service)?.pools[this.#to] ?? { targets: {} })
   }
 
   /** What is known by now of what it is compared with. */

@@ -31,6 +31,8 @@ export interface Said {
   readonly step: number
   /** The oldest first; at least one. */
   readonly readings: readonly Reading[]
+  /** Answers of the new version since the step began, where it has no weight in it; absent: none, or an older Turnout says it. */
+  readonly byRules?: number
   /** It judges by itself that the new version has failed: why, and how often a person had gone on before. */
   readonly failed?: { readonly why: string; readonly goneOn: number }
   /** It ends, and counts no more. */
@@ -60,6 +62,8 @@ export class Ledger {
   readonly rollout: string
   step: number
   failed: Said['failed']
+  /** Answers of the new version in this step, where it has no weight. */
+  byRules = 0
   /** What has been counted, closed or not. */
   #now = nothingRead()
   #readings: Reading[] = []
@@ -80,6 +84,7 @@ export class Ledger {
     this.#now = nothingRead()
     this.#now[0] = number
     this.#now[1] = harm
+    this.byRules = 0
     this.#readings = []
     this.#close()
   }
@@ -101,6 +106,11 @@ export class Ledger {
     if (this.#endMs === Infinity) this.#endMs = 0
   }
 
+  /** Adds answers of the new version that it has given without a weight. They are in no stratum, so no stretch of time is told of them. */
+  addByRules(answers: number): void {
+    this.byRules += answers
+  }
+
   /** All that was counted until now, as one reading. */
   get total(): Reading {
     return [...this.#now]
@@ -109,8 +119,9 @@ export class Ledger {
   /** What is said at this moment, with the last `readingsMax` readings; a stretch that is not over yet is left for the next time. */
   said(steadyMs: number, readingsMax = READINGS_MAX): Said {
     if (steadyMs >= this.#endMs) this.#close()
-    const { rollout, step, failed } = this
-    return { rollout, step, readings: this.#readings.slice(-readingsMax), ...(failed && { failed }) }
+    const { rollout, step, failed, byRules } = this
+    const more = { ...(byRules > 0 && { byRules }), ...(failed && { failed }) }
+    return { rollout, step, readings: this.#readings.slice(-readingsMax), ...more }
   }
 
   #close(): void {

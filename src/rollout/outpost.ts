@@ -14,6 +14,7 @@ import { weightShare } from '../config/share.ts'
 import { CELL } from '../metrics/layout.ts'
 import type { Trial } from '../table/types.ts'
 import { alphaAlone } from './alpha-parts.ts'
+import { ByRules } from './by-rules.ts'
 import type { Elsewhere } from './elsewhere.ts'
 import { Feed } from './feed.ts'
 import type { JudgingDeps } from './judging.ts'
@@ -48,6 +49,7 @@ export class Outpost {
   readonly #feed: Feed
   readonly #ledger: Ledger
   readonly #unsettled = new Unsettled()
+  readonly #byRules: ByRules
   #trial: Trial
   #alone: { readonly verdict: Verdict; readonly begin: PastOf['metrics']; readonly goneOn: number } | null = null
   #seat: number | null = null
@@ -67,6 +69,8 @@ export class Outpost {
     this.#ledger = ledger
     this.#slot = own(deps.control.snapshot().status, service)?.slot ?? 0
     this.#feed = new Feed(deps.memory, this.#slot)
+    this.#byRules = new ByRules(deps, service, trial.pool)
+    this.#byRules.begin()
     const { cells } = deps.memory
     Atomics.store(cells, CELL.stepFirst + this.#slot, trial.step)
     this.#count(trial.step)
@@ -81,6 +85,7 @@ export class Outpost {
     this.#addHarm(this.#feed.drop())
     this.#unsettled.drop()
     this.#ledger.beginStep(trial.step)
+    this.#byRules.begin()
     this.#count(trial.step)
     this.#alone?.verdict.beginStep(this.#share)
   }
@@ -105,6 +110,7 @@ export class Outpost {
       if (batch.harm > 0 || isOpen) reports.hurry()
       this.#judge(batch.atMs, batch.came)
     }
+    if (this.#share === 0) this.#ledger.addByRules(this.#byRules.take())
     if (this.#alone?.verdict.isPending) this.#feed.hurry()
     if (nowMs - this.#failedAtMs >= FOLLOWED_MS) this.#takeOut(nowMs)
   }

@@ -7,7 +7,7 @@
  * whoever takes the rollout up, too. Answers count in the step that they were decided in alone; harm always does.
  */
 
-import { cameBetween, isReading, nothingRead, type Reading, type Said } from './ledger.ts'
+import { cameBetween, isReading, type Ledger, nothingRead, type Reading, type Said } from './ledger.ts'
 import type { Stratum } from './origin-test.ts'
 import type { Side } from './told.ts'
 
@@ -23,6 +23,8 @@ export interface Taken {
   readonly name: string
   readonly step: number
   readonly reading: Reading
+  /** Answers in this step that came without a weight; absent: none. */
+  readonly byRules?: number
   /** Answers over all steps. */
   readonly canary: number
   readonly canaryBad: number
@@ -58,6 +60,8 @@ export interface PooledBatch {
   readonly run: string
   readonly came: readonly Stratum[]
   readonly harm: number
+  /** Answers of the new version that came without a weight. */
+  readonly byRules: number
 }
 
 const NOTHING = { canary: 0, canaryBad: 0, control: 0, controlBad: 0 }
@@ -92,7 +96,8 @@ export class Pooled {
 
   #take(run: string, name: string, said: Said, step: number): PooledBatch[] {
     const batches: PooledBatch[] = []
-    let taken = this.#taken.get(run) ?? { name, step: said.step, reading: nothingRead(), ...NOTHING }
+    let taken: Taken = this.#taken.get(run) ?? { name, step: said.step, reading: nothingRead(), ...NOTHING }
+    const byRulesBefore = taken.step === said.step ? (taken.byRules ?? 0) : 0
     for (const reading of said.readings) {
       if (reading[0] < taken.reading[0]) continue
       const before =
@@ -103,8 +108,15 @@ export class Pooled {
       if (came === null || harm < 0) continue
       const isNow = said.step === step
       taken = { ...(isNow ? withMore(taken, came[0]) : taken), name, step: said.step, reading }
-      if (isNow && came.some(isAny)) batches.push({ run, came, harm })
-      else if (harm > 0) batches.push({ run, came: [], harm })
+      if (isNow && came.some(isAny)) batches.push({ run, came, harm, byRules: 0 })
+      else if (harm > 0) batches.push({ run, came: [], harm, byRules: 0 })
+    }
+    // What is of a step before says nothing of this one.
+    if (taken.step === said.step) {
+      const byRules = Math.max(byRulesBefore, said.byRules ?? 0)
+      const came = said.step === step ? byRules - byRulesBefore : 0
+      if (came > 0) batches.push({ run, came: [], harm: 0, byRules: came })
+      taken = { ...taken, byRules }
     }
     this.#taken.set(run, taken)
     return batches
@@ -118,9 +130,9 @@ export class Pooled {
   }
 
   /** What was taken of each run so far, to be kept; this one stands there with all that it has counted in its step. */
-  taken(step: number, reading: Reading): TakenByRun {
+  taken(step: number, { total: reading, byRules }: Pick<Ledger, 'total' | 'byRules'>): TakenByRun {
     const { run, name } = this.#own
-    const own = { ...NOTHING, ...this.#taken.get(run), name, step, reading }
+    const own = { ...NOTHING, ...this.#taken.get(run), name, step, reading, byRules }
     return { ...Object.fromEntries(this.#taken), [run]: own }
   }
 
@@ -198,7 +210,7 @@ export function saidOf(
   }
 }
 
-function isSaid({ rollout, step, readings, failed }: Said): boolean {
+function isSaid({ rollout, step, readings, byRules = 0, failed }: Said): boolean {
   const isWhy = failed === undefined || (typeof failed.why === 'string' && Number.isSafeInteger(failed.goneOn))
   return (
     typeof rollout === 'string' &&
@@ -206,6 +218,8 @@ function isSaid({ rollout, step, readings, failed }: Said): boolean {
     Array.isArray(readings) &&
     readings.length > 0 &&
     readings.every(isReading) &&
+    Number.isSafeInteger(byRules) &&
+    byRules >= 0 &&
     isWhy
   )
 }

@@ -5,9 +5,9 @@
  * still sends is refused, as Redis does by the number of its lead. So every state of a rollout is left once at each place where that differs.
  */
 import { setImmediate } from 'node:timers/promises'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { TurnoutError } from '../../src/errors.ts'
-import { SIDE, TRIAL, trialOffset } from '../../src/metrics/layout.ts'
+import { FIELD, laneOffset, SIDE, TRIAL, trialOffset } from '../../src/metrics/layout.ts'
 import type { Kept } from '../../src/rollout/kept.ts'
 import { type ToldRollout, toldRollout } from '../../src/rollout/told.ts'
 import { memoryStore } from '../../src/store/memory.ts'
@@ -16,6 +16,7 @@ import { SHOP } from '../admin/stand-in.ts'
 import { bulk } from '../helpers/bulk.ts'
 import { startHook } from '../helpers/hook.ts'
 import { measuredTraffic } from '../helpers/measured-traffic.ts'
+import { drivenUntil } from '../helpers/raw.ts'
 import { startNamed } from '../helpers/upstream.ts'
 import { type Stand, stand } from './stand.ts'
 
@@ -106,6 +107,16 @@ const EVENTS = ['BeforeInstall', 'BeforeStep', 'AfterAllowTraffic', 'AfterBake',
 
 /** One rollout from begin to end, the first instance being lost after so many writes. */
 async function run(plot: Plot, writesMax: number): Promise<Ended> {
+  const { world, stands, hook } = await together(plot, writesMax)
+  try {
+    return await play(plot, writesMax, world, stands, hook)
+  } finally {
+    await closeAll(stands)
+  }
+}
+
+/** Two instances over one store. */
+async function together(plot: Plot, writesMax: number) {
   const [blue, green] = [await startNamed('blue'), await startNamed('green')]
   const hook = await startHook<{ event: string; step: number; key: string }>()
   const world: World = {
@@ -121,11 +132,7 @@ async function run(plot: Plot, writesMax: number): Promise<Ended> {
   const shop = { ...SHOP, pools, split: { blue: 1, green: 0 } }
   const traffic = { service: () => (plot !== 'crowded' ? null : world.isHalf ? CROWDED : QUIET) }
   const stands = [await stand(storeOf(world, 0), { traffic }, shop), await stand(storeOf(world, 1), { traffic }, shop)]
-  try {
-    return await play(plot, writesMax, world, stands, hook)
-  } finally {
-    await closeAll(stands)
-  }
+  return { world, stands, hook }
 }
 
 /** Both let go of all that they hold, which is much: a test has some sixty of these. */
@@ -302,6 +309,51 @@ for (const plot of ['good', 'bad', 'crowded', 'paused', 'aborted', 'ill'] as con
     }
   })
 }
+
+test('a step without a weight counts what each instance has answered by rules, also when its leader is lost meanwhile', async () => {
+  const { world, stands } = await together('good', 1_000)
+  onTestFinished(() => closeAll(stands))
+  const [one, two] = stands
+  for (const { rollouts } of stands) await rollouts.start()
+  const tick = async () => {
+    for (const { clock } of world.leader === 1 ? [two] : stands) clock.move(100)
+    for (let n = 0; n < 3; n++) await setImmediate()
+  }
+  const answer = ({ control, memory }: Stand, count: number) => {
+    const [{ slots }] = Object.values(control.snapshot().status['shop'].pools['green'].targets)
+    memory.targets[laneOffset(0, slots[0]) + FIELD.attemptsGood] += count
+  }
+  const waiting = (count: number) =>
+    drivenUntil(`${count} have come`, async () => {
+      await tick()
+      const { runsElsewhere, next } = stands[world.leader].rollouts.running('shop') ?? {}
+      return runsElsewhere === false && next?.waitsFor === `its requests, ${count} of 12`
+    })
+  const steps = [{ weight: 0, requests: 12 }, { weight: 10 }].map((step) => ({ ...step, for: '1s' }))
+  const begun = one.rollouts.begin('shop', { to: 'green', steps }, 'alice')
+  await waiting(0)
+  await begun
+  answer(one, 3)
+  answer(two, 4)
+  await waiting(7)
+  const text = () => world.shared.get('rollout:shop')
+  const before = await text()
+  await drivenUntil('that is kept', async () => {
+    await tick()
+    return (await text()) !== before
+  })
+  answer(one, 1)
+  answer(two, 2)
+  await waiting(10)
+  expect(JSON.parse((await text())!)[0].answers).toBe(7)
+  world.leader = 1
+  await waiting(10)
+  answer(two, 2)
+  await drivenUntil('it goes on', async () => {
+    await tick()
+    return two.rollouts.running('shop')?.weight === 10
+  })
+})
 
 test('and every state of a rollout was among them', () => {
   expect([...seen].sort()).toEqual(

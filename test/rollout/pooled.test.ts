@@ -24,14 +24,15 @@ const hear = (pooled: Pooled, run: string, said: Said, atMs = 0) =>
     atMs,
   })
 
-/** Answers of failures, and harm, that were taken so far. */
+/** Answers of failures, harm, and answers by rules, that were taken so far. */
 function takenFrom(pooled: Pooled, step: number) {
-  const sum = { canary: 0, canaryBad: 0, control: 0, harm: 0 }
-  for (const { came, harm } of pooled.take(step)) {
+  const sum = { canary: 0, canaryBad: 0, control: 0, harm: 0, byRules: 0 }
+  for (const { came, harm, byRules } of pooled.take(step)) {
     sum.canary += came[0]?.canary ?? 0
     sum.canaryBad += came[0]?.canaryBad ?? 0
     sum.control += came[0]?.control ?? 0
     sum.harm += harm
+    sum.byRules += byRules
   }
   return sum
 }
@@ -57,12 +58,12 @@ test('answers of another step do not count, and the harm that they did does', ()
   const pooled = new Pooled('r-1', OWN, 0)
   ledger.add(batch(0, 5, 5, 5, 5))
   hear(pooled, 'two', ledger.said(50))
-  expect(takenFrom(pooled, 2)).toEqual({ canary: 0, canaryBad: 0, control: 0, harm: 5 })
+  expect(takenFrom(pooled, 2)).toEqual({ canary: 0, canaryBad: 0, control: 0, harm: 5, byRules: 0 })
   ledger.beginStep(2)
   ledger.addHarm(1)
   ledger.add(batch(60, 2, 0, 8))
   hear(pooled, 'two', ledger.said(100))
-  expect(takenFrom(pooled, 2)).toEqual({ canary: 2, canaryBad: 0, control: 8, harm: 1 })
+  expect(takenFrom(pooled, 2)).toEqual({ canary: 2, canaryBad: 0, control: 8, harm: 1, byRules: 0 })
   // Of another rollout nothing counts.
   hear(pooled, 'three', new Ledger('r-2', 2).said(100))
   expect(pooled.told(0)).toHaveLength(1)
@@ -76,20 +77,43 @@ test('whoever takes a rollout up goes on where the tests that are kept have come
   first.addOwn({ ...NOTHING, canary: 1, control: 9 })
   hear(first, 'two', others.said(30))
   expect(takenFrom(first, 1)).toMatchObject({ canary: 2, harm: 1 })
-  const kept = JSON.parse(JSON.stringify(first.taken(1, ours.total))) as TakenByRun
+  const kept = JSON.parse(JSON.stringify(first.taken(1, ours))) as TakenByRun
   // Both count on until the first one is gone; then the other one takes it up.
   ours.add(batch(50, 4, 0, 6, 2))
+  ours.addByRules(8)
   others.add(batch(50, 3, 0, 7, 4))
   const second = new Pooled('r-1', { run: 'two', name: 'two' }, 60, kept)
   hear(second, 'two', { ...others.said(60), readings: [others.total] })
   hear(second, 'own', ours.said(60))
-  expect(takenFrom(second, 1)).toEqual({ canary: 7, canaryBad: 0, control: 13, harm: 6 })
+  expect(takenFrom(second, 1)).toEqual({ canary: 7, canaryBad: 0, control: 13, harm: 6, byRules: 8 })
   expect(takenFrom(second, 1).canary).toBe(0)
   expect(second.told(60).map(({ canary }) => canary.requests)).toEqual([5, 5])
 })
 
+test('what an instance has itself counted by rules is not taken once more by whoever takes the rollout up', () => {
+  const ours = new Ledger('r-1', 1)
+  ours.addByRules(5)
+  const kept = JSON.parse(JSON.stringify(new Pooled('r-1', OWN, 0).taken(1, ours))) as TakenByRun
+  ours.addByRules(2)
+  const second = new Pooled('r-1', { run: 'two', name: 'two' }, 60, kept)
+  hear(second, 'own', ours.said(60))
+  expect(takenFrom(second, 1).byRules).toBe(2)
+  // An older Turnout says nothing of it, and of a step before nothing counts.
+  const { byRules: _none, ...older } = ours.said(70)
+  hear(second, 'own', older)
+  expect(takenFrom(second, 1).byRules).toBe(0)
+  ours.beginStep(2)
+  ours.addByRules(1)
+  hear(second, 'own', ours.said(80))
+  expect(takenFrom(second, 2).byRules).toBe(1)
+})
+
 test('what may not be believed is left out', () => {
   const said = new Ledger('r-1', 1).said(0)
+  for (const byRules of [-1, 0.5, '1']) {
+    const text = JSON.stringify({ name: 'two', trials: { shop: { ...said, byRules } } })
+    expect(saidOf(text)?.trials).toEqual({})
+  }
   for (const readings of [[], [[1, 2]], [said.readings[0].map(() => -1)], [said.readings[0].map(() => 0.5)], 'all']) {
     const text = JSON.stringify({ name: 'two', trials: { shop: { ...said, readings } } })
     expect(saidOf(text)?.trials).toEqual({})
@@ -180,12 +204,13 @@ test('whatever is lost, late, read twice, restarted or taken over: of each run a
       const instances = [start(), start(), start()]
       const gone: typeof instances = []
       let pooled = new Pooled('r-1', OWN, 0)
-      let [canary, harm, nowMs] = [0, 0, 0]
+      let [canary, harm, byRules, nowMs] = [0, 0, 0, 0]
       const take = () => {
         const taken = takenFrom(pooled, step)
         expect(Math.min(taken.canary, taken.control, taken.harm)).toBeGreaterThanOrEqual(0)
         canary += taken.canary
         harm += taken.harm
+        byRules += taken.byRules
       }
       for (const each of happenings) {
         nowMs += 7
@@ -193,6 +218,7 @@ test('whatever is lost, late, read twice, restarted or taken over: of each run a
         const one = instances[at]
         if (each.kind === 'count') {
           one.ledger.add(batch(nowMs + one.offMs, each.canary, 0, each.control, each.harm))
+          one.ledger.addByRules(each.canary)
           one.canary += each.canary
           one.harm += each.harm
         } else if (each.kind === 'say') {
@@ -215,7 +241,7 @@ test('whatever is lost, late, read twice, restarted or taken over: of each run a
             'r-1',
             OWN,
             nowMs,
-            JSON.parse(JSON.stringify(pooled.taken(step, new Ledger('r-1', step).total))),
+            JSON.parse(JSON.stringify(pooled.taken(step, new Ledger('r-1', step)))),
           )
         } else if (each.kind === 'take') take()
         else if (each.kind === 'jump') one.offMs += each.byMs
@@ -224,6 +250,7 @@ test('whatever is lost, late, read twice, restarted or taken over: of each run a
       take()
       const all = [...instances, ...gone]
       expect(canary).toBe(all.reduce((sum, each) => sum + each.canary, 0))
+      expect(byRules).toBe(canary)
       expect(harm).toBe(all.reduce((sum, each) => sum + each.harm, 0))
     }),
     { numRuns: bulk(100, 300) },
