@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest'
 import type { RolloutLine } from '../../src/change.ts'
 import { TurnoutError } from '../../src/errors.ts'
+import { startHook } from '../helpers/hook.ts'
 import { drivenUntil } from '../helpers/raw.ts'
 import { answer, begun, type Stand, watching } from './stand.ts'
 
@@ -91,6 +92,40 @@ test('a hold and its end, and a pause and a way back by the verdict, are lines t
   ])
   expect(said[0].reason).toMatch(/^blue itself fails more than it used to/)
   expect(said[2].reason).toMatch(/answers of green failed/)
+})
+
+test.each([
+  ['its verdict', /answers of green failed/],
+  ['a hook', /answered 409/],
+])('one that %s lets fail while it is paused is told, with an event and a line of its own', async (by, why) => {
+  const chat = await startHook<{ text: string }>()
+  const answered = Promise.withResolvers<number>()
+  const hook = await startHook(() => answered.promise)
+  const steps = [
+    { weight: 50, for: '1h' },
+    { weight: 75, for: '1h', hooks: [{ url: hook.url, timeout: '30s' }] },
+  ]
+  const stood = await begun({ onFailure: 'pause', steps, notify: [{ url: chat.url, format: 'json' }] }, 50)
+  const { rollouts, events } = stood
+  const command = (verb: 'pause' | 'promote') => rollouts.command('shop', 'current', verb, 'bob')
+  if (by === 'a hook') {
+    await command('promote')
+    await drivenUntil('the hook is called', async () => hook.heard.length === 1)
+  }
+  await command('pause')
+  answered.resolve(409)
+  await drivenUntil('that is told', async () => {
+    await answer(stood, by === 'its verdict' ? 0.5 : 0, 0)
+    return chat.heard.some(({ text }) => why.test(text))
+  })
+  const reason = expect.stringMatching(why)
+  const stands = { state: 'paused', weight: 50, reason }
+  expect(events.at(-1)).toEqual(reason)
+  expect(rollouts.running('shop')).toMatchObject(stands)
+  expect(rollouts.running('shop')?.history.at(-1)).toMatchObject(stands)
+  const said = await lines(stood)
+  expect(said.at(-1)).toMatchObject(stands)
+  expect(said.at(-1)?.askedBy).toBe(undefined)
 })
 
 test('a commit that was reported as failed and had happened is done, and one line', async () => {
