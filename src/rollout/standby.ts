@@ -2,8 +2,8 @@
  * What a rollout has replaced, while it is kept: told, and retired when its time is over.
  *
  * Whoever wants it gone earlier is refused by control (control/standby-guard.ts). When the time is over the hook `Retire` is called, with
- * the same key after a restart; a pool that has traffic again by then, or that has gone or holds something else, is nobody's to retire. A hook
- * that fails is called again some times, ever later; then people are told. Time is steady while the process runs, and wall time in the store.
+ * the same key after a restart; a pool that has traffic again by then, or that has gone or holds something else, is nobody's to retire. One that
+ * a rollout tries, or would go back to, waits until that is over. A hook that fails is called again some times, ever later; then people are told. Time is steady while the process runs, and wall time in the store.
  */
 import type { Control } from '../change.ts'
 import { type Clock, SHIFT_MS_MIN } from '../clock.ts'
@@ -53,17 +53,26 @@ export interface StandbysDeps {
   save(kept: Kept): Promise<void>
 }
 
+interface Watched {
+  readonly kept: Kept
+  cancel(): void
+  /** Its time is over, but a rollout still needs what is kept. */
+  isNeeded: boolean
+}
+
 export class Standbys {
   readonly #deps: StandbysDeps
   /** By the id of the rollout. */
-  readonly #watched = new Map<string, { readonly kept: Kept; cancel(): void }>()
+  readonly #watched = new Map<string, Watched>()
   readonly #end = new AbortController()
   readonly #endListening: () => void
 
   constructor(deps: StandbysDeps) {
     this.#deps = deps
     this.#endListening = deps.control.subscribe(({ type }) => {
-      if (type === 'change') this.#endOfGone()
+      if (type !== 'change') return
+      this.#endOfGone()
+      this.#goOnWithFree()
     })
   }
 
@@ -77,7 +86,7 @@ export class Standbys {
       const leftMs = untilMs - clock.steadyMs()
       const next = leftMs <= 0 ? () => void this.#retire(kept, standby) : arm
       const cancel = clock.after(Math.max(0, leftMs), next)
-      this.#watched.set(rollout.id, { kept, cancel })
+      this.#watched.set(rollout.id, { kept, cancel, isNeeded: false })
     }
     arm()
   }
@@ -122,11 +131,32 @@ export class Standbys {
     }
   }
 
+  /** What was needed beyond its time is retired once the rollout that needed it is over. */
+  #goOnWithFree(): void {
+    for (const [id, { kept, isNeeded }] of this.#watched) {
+      if (!isNeeded || this.#isNeeded(kept)) continue
+      this.#watched.delete(id)
+      this.watch(kept)
+    }
+  }
+
+  /** Whether a rollout that runs tries a pool of it, or would go back to one. */
+  #isNeeded({ service, standby }: Kept): boolean {
+    const trial = own(this.#deps.control.snapshot().status, service)?.trial
+    if (trial === undefined) return false
+    const { pool: tried, before = {} } = trial
+    return standby?.pools.some((pool) => pool === tried || own(before, pool)) === true
+  }
+
   async #retire(kept: Kept, standby: Standby): Promise<void> {
     const { clock, gates, stillLeads } = this.#deps
     // Whoever leads by now retires it.
     if (!(await stillLeads())) return
     const { service, rollout } = kept
+    const watched = this.#watched.get(rollout.id)
+    if (watched === undefined) return
+    watched.isNeeded = this.#isNeeded(kept)
+    if (watched.isNeeded) return
     const mine = this.#mine(service, standby)
     const gateLog = new GateLog(kept.gates ?? [], () => clock.nowMs())
     let what = `has ended: ${GONE}`

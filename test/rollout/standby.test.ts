@@ -32,7 +32,7 @@ const moving = ({ clock }: Stand, stepMs: number, what: string, is: () => boolea
     return is()
   })
 
-const retireOf = ({ rollouts }: Stand) => rollouts.list('shop')[0].retire
+const retireOf = ({ rollouts }: Stand, at = 0) => rollouts.list('shop')[at].retire
 
 async function started(store: Store): Promise<Stand> {
   const stood = await stand(store)
@@ -145,6 +145,53 @@ test.each([600_000, -30_000])(
     expect(retire.heard).toHaveLength(1)
   },
 )
+
+test('a pool that a rollout tries when its time is over is retired once that is back', async () => {
+  const [retire, chat] = [await startHeard(), await startHeard()]
+  const stood = await done(memoryStore(), retire.url, chat.url)
+  const { rollouts, clock, events } = stood
+  const steps = [{ weight: 0, until: 'promoted' }]
+  await rollouts.begin('shop', { to: 'blue', steps } as never, 'test')
+  await moving(stood, 100, 'it is tried', () => rollouts.running('shop')?.state === 'paused')
+  const ofStandby = () => events.filter((told) => told.includes('the standby of'))
+  const tried = async () => {
+    const before = ofStandby()
+    clock.move(60_000)
+    await setImmediate()
+    await setImmediate()
+    expect([retire.heard, ofStandby()]).toEqual([[], before])
+  }
+  await tried()
+  await rollouts.command('shop', 'current', 'abort', 'bob')
+  await moving(stood, 100, 'its hook is called', () => retireOf(stood, 1)?.tries === 1)
+  // Nor is it when it is called again.
+  retire.heard.length = 0
+  retire.answers.status = 200
+  await rollouts.begin('shop', { to: 'blue', steps } as never, 'test')
+  await moving(stood, 100, 'it is tried again', () => rollouts.running('shop')?.state === 'paused')
+  await tried()
+  await rollouts.command('shop', 'current', 'abort', 'bob')
+  await moving(stood, 100, 'it is retired', () => ofStandby().at(-1)?.endsWith('blue is free to be retired') === true)
+  expect(retire.heard).toHaveLength(1)
+})
+
+test('a pool that a rollout would go back to is not retired by an earlier one while all traffic is with the new version', async () => {
+  const [retire, chat] = [await startHeard(), await startHeard()]
+  const stood = await done(memoryStore(), retire.url, chat.url)
+  const { rollouts, clock, events, control } = stood
+  const atOnce = { strategy: 'AllAtOnce', bake: '1s' }
+  await rollouts.begin('shop', { ...atOnce, to: 'blue' } as never, 'test')
+  await moving(stood, 50, 'blue is back', () => rollouts.running('shop') === null)
+  await rollouts.begin('shop', { ...atOnce, to: 'green', bake: '1h' } as never, 'test')
+  await moving(stood, 50, 'green has all', () => rollouts.running('shop')?.state === 'baking')
+  expect(control.snapshot().services['shop'].split?.['blue'] ?? 0).toBe(0)
+  clock.move(60_000)
+  await setImmediate()
+  await rollouts.command('shop', 'current', 'abort', 'bob')
+  await moving(stood, 100, 'its standby is over', () => events.some((told) => told.includes('the standby of')))
+  expect(events.find((told) => told.includes('the standby of'))).toMatch(/has ended: what was kept has traffic again/)
+  expect(retire.heard).toEqual([])
+})
 
 test('the end of a standby is kept once a store that was away is there again', async () => {
   const [retire, chat] = [await startHeard(), await startHeard()]
