@@ -209,7 +209,9 @@ function advance(rollout: Rollout, look: Extract<RolloutEvent, { type: 'look' }>
   const { outcome, answers, reason: missing } = look
   const { plan, policy, clockMs, weight } = rollout
   const present = plan.steps[rollout.at]
-  if (clockMs >= present.forMs && answers >= present.requests && mayAdvance(plan, present, outcome, weight)) {
+  if (answers >= present.requests && mayAdvance(plan, present, outcome, weight)) {
+    // Its time alone is missing, and that comes: it wants no verdict.
+    if (clockMs < present.forMs) return stay(rollout)
     return present.untilPromoted ? halt(rollout, 'the step waits to be promoted', true) : toNextStep(rollout)
   }
   if (outcome !== 'insufficient' || patienceMs(rollout) > 0) return stay(rollout)

@@ -193,6 +193,19 @@ describe('a step ends', () => {
   })
 })
 
+test.each([
+  ['all traffic is with the new version', { strategy: 'blue-green' }, 100],
+  ['nothing but rules leads to it', { strategy: 'canary', steps: [{ weight: 0, forMs: 2_000 }] }, 0],
+  ['time decides', { strategy: 'canary', steps: [10], advance: 'time' }, 10],
+] as const)('a step that wants no verdict, since %s, waits for its time and its requests alone', (_, spec, weight) => {
+  const policy: Policy = { ...POLICY, onInsufficient: 'rollback', insufficientAfterMs: 1_000 }
+  const step = { forMs: 2_000, requests: 50 }
+  const at = () => new Driven(started({ ...spec, step } as StrategySpec, policy)).toFirstStep()
+  expect(at().look('insufficient', 1_000, 50).look('insufficient', 999, 50).where).toBe(`shifting watching ${weight}`)
+  expect(at().look('insufficient', 1_000, 50).look('insufficient', 1_000, 50).where).toMatch(/working/)
+  expect(at().look('insufficient', 1_000, 49).rollout.state).toBe('rollingBack')
+})
+
 test('too little traffic pauses it once: whoever resumes it is patient for as long again, and no step takes over what was waited', () => {
   const policy: Policy = { ...POLICY, onInsufficient: 'pause', insufficientAfterMs: 1_000 }
   const driven = new Driven(started(undefined, policy)).toFirstStep().look('insufficient', 1_000).by('resume')
