@@ -19,7 +19,7 @@
 import type { Change, ChangeOptions, ChangeResult, ControlEvent, Observation, Revision, Snapshot } from '../change.ts'
 import { durationMs } from '../config/duration.ts'
 import { RouteOwners } from '../config/route-owners.ts'
-import { hostsOf, hostsOfChange, LEARN_MS, servicesAt } from '../names/target-hosts.ts'
+import { hostsOf, hostsOfChange, LEARN_MS } from '../names/target-hosts.ts'
 import { applyChange, type ChangeTools, type Resolved } from './apply.ts'
 import { type Audited, auditOf, isWritten } from './audit.ts'
 import { eventOf, takenOver } from './change-events.ts'
@@ -32,15 +32,15 @@ import { type Followed, Follower } from './follower.ts'
 import { foreseen } from './foreseen.ts'
 import { assertReleasesKept, assertServed, dryRunOf } from './guards.ts'
 import { shownRevision } from './history.ts'
+import { takeIn } from './intake.ts'
 import { Keeper } from './keeper.ts'
 import { keepingEqual, type Loaded } from './loaded.ts'
-import { applyObservations } from './observe.ts'
 import type { Owing } from './owed.ts'
 import { createQueue, type Queue } from './queue.ts'
 import { whileMoved } from './reach.ts'
 import type { Base, Content } from './reconcile.ts'
 import { createSaver, type Saver } from './saver.ts'
-import { type Seen, Sightings } from './sightings.ts'
+import { Sightings } from './sightings.ts'
 import { createSlots } from './slots.ts'
 import { changedNames, State, type Step } from './state.ts'
 import { touchedBy } from './touched.ts'
@@ -95,10 +95,18 @@ class Writer implements RunningControl {
     this.#keeper = new Keeper({ store, clock, log, routed: deps.routed, publish: this.publish })
     this.#saver = createSaver(clock, (names) => this.#keeper.saveObserved(this.#state.content.observed, names))
     this.#waiting = createWaiting(clock, (listener) => this.#events.subscribe(listener))
-    this.#sightings = new Sightings(
-      (look) => this.#queue.run(look, true),
-      (seen) => this.#take(seen),
-    )
+    const intake = {
+      addressesOf: deps.names.addressesOf,
+      content: () => this.#state.content,
+      serve: async (content: Content, names: readonly string[]) =>
+        this.#commit(this.#state.prepare(this.#state.snapshot, content, names)),
+      publish: this.publish,
+    }
+    this.#sightings = new Sightings({
+      clock,
+      turn: (look) => this.#queue.run(look, true),
+      take: (seen) => takeIn(seen, intake),
+    })
     this.#drains = createDrains(clock, this.publish)
     this.#upkeep = new Upkeep({
       ...{ store, queue: this.#queue, keeper: this.#keeper },
@@ -158,6 +166,7 @@ class Writer implements RunningControl {
 
   async close(): Promise<void> {
     this.#follower.end()
+    this.#sightings.close()
     this.#drains.close()
     this.#waiting.close()
     await this.#queue.run(async () => {})
@@ -260,15 +269,6 @@ class Writer implements RunningControl {
     this.#routes.settle(snapshot.services, names)
     this.#drains.watch(snapshot.status, names)
     if (seenAnew) this.#saver.request(names)
-  }
-
-  async #take({ observations, hosts }: Seen): Promise<void> {
-    const { content, snapshot } = this.#state
-    const { observed, services, events } = applyObservations(content, observations, this.#deps.names.addressesOf)
-    const names = new Set([...services, ...servicesAt(content.services, hosts)])
-    if (names.size === 0) return
-    await this.#commit(this.#state.prepare(snapshot, { ...content, observed }, [...names]))
-    for (const event of events) this.publish(event)
   }
 
   /** Takes over what another process has written, if there is any. Rejects when it cannot, which is told. */

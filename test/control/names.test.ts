@@ -2,6 +2,9 @@
 import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { soundObserved } from '../../src/control/observe.ts'
+import { LOOK_AGAIN_MS } from '../../src/control/sightings.ts'
+import { COOLING_MS } from '../../src/control/slots.ts'
+import { SLOTS } from '../../src/metrics/layout.ts'
 import type { Address } from '../../src/names/address.ts'
 import { hostOf } from '../../src/names/address.ts'
 import { hostsOfChange } from '../../src/names/target-hosts.ts'
@@ -48,6 +51,39 @@ test('new addresses come into the tables of the services that have the name, wit
   control.addressesMoved('nobody.test')
   await control.observe([])
   expect(deltas).toHaveLength(count)
+})
+
+test('a name of more addresses than there are slots keeps back no other, and its own come once there is room', async () => {
+  const { make, control, known, seen, logged, advance, timers } = await start()
+  const many = (net: number) => at(...Array.from({ length: SLOTS / 2 - 8 }, (_, n) => `10.${net}.${n >> 8}.${n & 255}`))
+  const moved = async (net: number) => {
+    known.set('api.test', many(net))
+    control.addressesMoved('api.test')
+    await control.observe([]).catch(() => {})
+    return seen().addresses[0].address
+  }
+  known.set('api.test', many(1))
+  known.set('web.test', at('10.0.0.1'))
+  await make(put(named(API)))
+  await make(put(named(WEB, 'web.test'), 'other'))
+  // The slots of those before rest for a while.
+  expect(await moved(2)).toBe('10.2.0.0')
+  known.set('web.test', at('10.0.0.2'))
+  control.addressesMoved('web.test')
+  expect(await moved(3)).toBe('10.2.0.0')
+  expect(seen('other', WEB).addresses).toMatchObject([{ address: '10.0.0.2' }])
+  expect(logged.at(-1)).toMatchObject([{ err: { code: 'conflict' } }, 'the new addresses of a host were not taken'])
+  const told = logged.length
+  await advance(COOLING_MS + LOOK_AGAIN_MS)
+  expect(seen().addresses).toHaveLength(SLOTS / 2 - 8)
+  expect(seen().addresses[0].address).toBe('10.3.0.0')
+  expect(logged, 'once').toHaveLength(told)
+  const { epoch } = control.snapshot()
+  await advance(2 * LOOK_AGAIN_MS)
+  expect(control.snapshot().epoch, 'and then no more').toBe(epoch)
+  await moved(4)
+  await control.close()
+  expect(timers()).toBe(0)
 })
 
 test('what was seen of an address goes with it, and what comes later of it is too late', async () => {
