@@ -109,10 +109,11 @@ class Writer implements RunningControl {
     })
     this.#drains = createDrains(clock, this.publish)
     this.#upkeep = new Upkeep({
-      ...{ store, queue: this.#queue, keeper: this.#keeper },
+      ...{ clock, store, queue: this.#queue, keeper: this.#keeper },
       content: () => this.#state.content,
       isYielded: () => this.#waiting.isYielded,
       follow: () => this.#follow(),
+      saveSeen: () => this.#saver.request(Object.keys(this.#state.content.observed)),
       make: (...given) => this.#make(...given),
     })
     this.#follower = new Follower(clock, () => this.#upkeep.look())

@@ -260,7 +260,9 @@ export class Keeper {
   /** What the process before this one has seen, also while that lives if `isHeir`. */
   async observed(isHeir: boolean): Promise<Content['observed']> {
     const shiftMs = this.#wallShiftMs
-    return mapEntries(soundObserved(await this.#deps.store.observed(isHeir)), (seen) => observedMovedBy(seen, -shiftMs))
+    const kept = await this.#deps.store.observed(isHeir)
+    const sound = soundObserved(kept, this.#deps.clock.steadyMs() + shiftMs)
+    return mapEntries(sound, (seen) => observedMovedBy(seen, -shiftMs))
   }
 
   /** Stores what was seen of these services, for the process after this one. */

@@ -7,7 +7,13 @@ import type { Observation } from '../change.ts'
 import { own, sameEntries, withEntry, withoutEntry } from '../config/record.ts'
 import type { ServiceSpec } from '../config/schema.ts'
 import { type Address, hostOf, placeInWords } from '../names/address.ts'
-import { type AddressObserved, type ServiceObserved, type TargetObserved, UNSEEN } from '../table/status.ts'
+import {
+  type AddressObserved,
+  EJECTION_MS_MAX,
+  type ServiceObserved,
+  type TargetObserved,
+  UNSEEN,
+} from '../table/status.ts'
 import type { NewEvent } from './events.ts'
 import type { Content } from './reconcile.ts'
 
@@ -145,14 +151,29 @@ function keptOfTarget(target: TargetObserved, spec: ServiceSpec, addresses: read
   return sameEntries(kept, target) ? target : kept
 }
 
-/** What a store has kept of what was seen; whatever is not of this form, such as that of an older version, was never seen. */
-export function soundObserved(kept: unknown): Record<string, ServiceObserved> {
+/**
+ * What a store has kept of what was seen, at this moment of its clock; whatever is not of this form, such as that of an older version, was never
+ * seen. What lies later than anybody writes now is of a clock that was set back since, and is as late as anybody writes.
+ */
+export function soundObserved(kept: unknown, nowMs: number): Record<string, ServiceObserved> {
   const entriesOf = (value: unknown) => Object.entries(typeof value === 'object' && value !== null ? value : {})
   const mapped = <T>(value: unknown, each: (value: unknown) => T): Record<string, T> =>
     Object.fromEntries(entriesOf(value).map(([key, entry]) => [key, each(entry)]))
   const target = (value: unknown): TargetObserved =>
-    Object.fromEntries(entriesOf(value).filter((entry): entry is [string, AddressObserved] => isSeen(entry[1])))
+    Object.fromEntries(
+      entriesOf(value)
+        .filter((entry): entry is [string, AddressObserved] => isSeen(entry[1]))
+        .map(([address, seen]) => [address, notLater(seen, nowMs)]),
+    )
   return mapped(kept, (service) => mapped(service, (pool) => mapped(pool, target)))
+}
+
+function notLater({ ejectedUntilMs, warmFromMs, ...seen }: AddressObserved, nowMs: number): AddressObserved {
+  return {
+    ...seen,
+    ejectedUntilMs: Math.min(ejectedUntilMs, nowMs + EJECTION_MS_MAX),
+    ...(warmFromMs === undefined ? {} : { warmFromMs: Math.min(warmFromMs, nowMs) }),
+  }
 }
 
 function isSeen(value: unknown): value is AddressObserved {

@@ -3,6 +3,7 @@
  * where somebody has set it.
  */
 import type { ChangeOptions } from '../change.ts'
+import { type Clock, wallShiftMs } from '../clock.ts'
 import { TurnoutError } from '../errors.ts'
 import type { Store } from '../store/store.ts'
 import type { Audited } from './audit.ts'
@@ -12,6 +13,7 @@ import type { Queue } from './queue.ts'
 import type { Content } from './reconcile.ts'
 
 export interface UpkeepDeps {
+  readonly clock: Pick<Clock, 'nowMs' | 'steadyMs'>
   readonly store: Pick<Store, 'fleet'>
   readonly queue: Queue
   readonly keeper: Pick<Keeper, 'isInStep' | 'moved' | 'owed'>
@@ -20,6 +22,8 @@ export interface UpkeepDeps {
   isYielded(): boolean
   /** Takes over what another process has written. */
   follow(): Promise<void>
+  /** Has all that was seen stored anew, soon. */
+  saveSeen(): void
   /** Stores what is served of these services, as this change of it, which may be owed. */
   make(
     change: Audited,
@@ -32,16 +36,27 @@ export interface UpkeepDeps {
 
 export class Upkeep {
   readonly #deps: UpkeepDeps
+  /** What steady time lacked to be wall time when what was seen was stored. */
+  #seenShiftMs: number
 
   constructor(deps: UpkeepDeps) {
     this.#deps = deps
+    this.#seenShiftMs = wallShiftMs(deps.clock)
   }
 
   /** Looks once. A store over a network may be silent for seconds: what is urgent here does not wait for its answer that nothing has moved. */
   async look(): Promise<void> {
     const { store, queue, keeper } = this.#deps
+    this.#followClock()
     if (store.fleet !== null && (await keeper.isInStep()) && keeper.owed.first() === null) return
     await queue.run(() => this.#look(), true)
+  }
+
+  /** What was seen is stored when there is something new of it, which may be long after somebody has set the clock. */
+  #followClock(): void {
+    const shiftMs = wallShiftMs(this.#deps.clock, this.#seenShiftMs)
+    if (shiftMs !== this.#seenShiftMs) this.#deps.saveSeen()
+    this.#seenShiftMs = shiftMs
   }
 
   async #look(): Promise<void> {

@@ -11,6 +11,7 @@
  * part (ejected, unhealthy, not ready) is held against nobody: it begins anew afterwards. The memory holds exactly the targets
  * of the last sweep, so it cannot grow.
  */
+import { EJECTION_MS_MAX } from '../table/status.ts'
 import { DOUBT_ATTEMPTS, type Evidence, findingOf, type Grown, type LaneCounts } from './fault.ts'
 
 /** Attempts at a target so far, summed over all workers, and in each lane. */
@@ -82,7 +83,7 @@ export interface Ejection {
 /** How long things last, in milliseconds. */
 export const OUTLIER = Object.freeze({
   ejectionMs: 10_000,
-  ejectionMsMax: 300_000,
+  ejectionMsMax: EJECTION_MS_MAX,
   quietMs: 300_000,
   /** A window lasts this long and for so many attempts at the target, or the longest time. */
   windowMs: 10_000,

@@ -65,6 +65,9 @@ export interface ServiceIntent {
   maintenance?: MaintenanceIntent
 }
 
+/** Nobody ejects for longer, in ms. */
+export const EJECTION_MS_MAX = 300_000
+
 /** What this process has seen of an address of a target. */
 export interface AddressObserved {
   readonly health: Health

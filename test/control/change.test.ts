@@ -21,7 +21,7 @@ describe('at the start', () => {
     await before.make(split(90, 10))
     await before.make({ kind: 'target.state', service: 'shop', pool: 'blue', target: BLUE, state: 'drain' })
     await before.control.observe([
-      { service: 'shop', pool: 'blue', target: BLUE, health: 'unhealthy', ejectedUntilMs: 5_000_000 },
+      { service: 'shop', pool: 'blue', target: BLUE, health: 'unhealthy', ejectedUntilMs: 1_200_000 },
     ])
     await before.control.close()
 
@@ -29,7 +29,7 @@ describe('at the start', () => {
     expect(after.control.snapshot()).toEqual({ ...before.control.snapshot(), epoch: 1 })
     expect(after.deltas).toHaveLength(1)
     expect(after.deltas[0].services['shop']).toMatchObject({ plan: { name: 'shop', weights: { blue: 90, green: 10 } } })
-    expect(after.target(BLUE)).toMatchObject({ admin: 'drain', health: 'unhealthy', ejectedUntilMs: 5_000_000 })
+    expect(after.target(BLUE)).toMatchObject({ admin: 'drain', health: 'unhealthy', ejectedUntilMs: 1_200_000 })
   })
 
   test('a store that cannot be read stops it', async () => {

@@ -2,8 +2,10 @@
 import { expect, test } from 'vitest'
 import type { Change } from '../../src/change.ts'
 import { LOOK_MS } from '../../src/control/follower.ts'
+import { SAVE_GAP_MS } from '../../src/control/saver.ts'
 import type { Store } from '../../src/store/store.ts'
-import { put, shop, split, standingClock, startControl } from './stand-in.ts'
+import { EJECTION_MS_MAX } from '../../src/table/status.ts'
+import { BLUE, put, shop, split, standingClock, startControl } from './stand-in.ts'
 
 const DAY_MS = 86_400_000
 const HOLD_MS = 60_000
@@ -88,4 +90,38 @@ test('nothing is written where there is no deadline, or the clock was only kept 
   set(DAY_MS)
   await advance(LOOK_MS)
   expect(control.snapshot().revision).toBe(revision + 1)
+})
+
+/** A target that is ejected for a while, and began to take traffic a moment ago. */
+async function ejected() {
+  const started = await startControl()
+  await started.make(put(shop({ health: undefined, slowStart: '30s' })))
+  const ejectedUntilMs = started.clock.steadyMs() + EJECTION_MS_MAX - 1
+  await started.control.observe([{ service: 'shop', pool: 'blue', target: BLUE, ejectedUntilMs }])
+  await started.advance(SAVE_GAP_MS)
+  return started
+}
+
+/** How long the ejection still lasts, and since when the target takes traffic, for a process that starts with this store then. */
+async function seenAt(store: Store, nowMs: number) {
+  const { clock } = standingClock(nowMs)
+  const { control, target } = await startControl({ store, clock })
+  const [{ ejectedUntilMs, warmFromMs }] = target(BLUE).addresses
+  await control.close()
+  return { leftMs: ejectedUntilMs - nowMs, warmMs: nowMs - warmFromMs! }
+}
+
+test.for([DAY_MS, -500_000])('what was seen is stored anew once the clock was set by %i ms', async (byMs) => {
+  const { control, clock, set, advance, store } = await ejected()
+  set(byMs)
+  await advance(LOOK_MS + SAVE_GAP_MS)
+  const pastMs = LOOK_MS + 2 * SAVE_GAP_MS
+  expect(await seenAt(store, clock.nowMs())).toEqual({ leftMs: EJECTION_MS_MAX - 1 - pastMs, warmMs: pastMs })
+  await control.close()
+})
+
+test('while nothing runs the clock is set back: an ejection lasts as long as any may, and what has begun has begun', async () => {
+  const { control, clock, store } = await ejected()
+  await control.close()
+  expect(await seenAt(store, clock.nowMs() - 500_000)).toEqual({ leftMs: EJECTION_MS_MAX, warmMs: 0 })
 })
