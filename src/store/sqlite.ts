@@ -196,7 +196,12 @@ class SqliteStore implements Store {
     return translated(this.#file, () => {
       const present = this.#connection
       if (!this.#isClosed && identityOf(this.#file) === undefined) {
-        if (present !== null) remake(present.database, this.#file)
+        try {
+          if (present !== null) remake(present.database, this.#file)
+        } finally {
+          // Whatever fails from here on, there is no way back to one that is closed.
+          if (present?.database.isOpen !== true) this.#connection = null
+        }
         this.#connection = open(this.#file, this.#busyMs)
       }
       const { database, run } = this.#connected()

@@ -1,18 +1,21 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import {
+import fs, {
   chmodSync,
   copyFileSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   renameSync,
+  rmdirSync,
   rmSync,
   statSync,
   symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -403,6 +406,43 @@ describe('when the file changes under us', () => {
     expect(await again.revision(2)).toEqual(revision(2))
     expect(await again.get('keys')).toBe('secret')
     expect(statSync(file()).mode & 0o777).toBe(0o600)
+  })
+
+  test('one that is made again and locked by another process before we have opened it is the store once it is free', async () => {
+    const store = await open()
+    const position = await commitAll(store, 3)
+    store.mayBlock(false)
+    for (const name of readdirSync(folder)) rmSync(join(folder, name))
+    const { linkSync } = fs
+    let other: InstanceType<typeof DatabaseSync> | null = null
+    fs.linkSync = (from, to) => {
+      linkSync(from, to)
+      other = new DatabaseSync(String(to))
+      other.exec('BEGIN EXCLUSIVE')
+    }
+    syncBuiltinESMExports()
+    try {
+      await expect(store.commit(position, entry(4))).rejects.toBeInstanceOf(StoreBusy)
+    } finally {
+      fs.linkSync = linkSync
+      syncBuiltinESMExports()
+    }
+    other!.close()
+    expect(await store.commit(position, entry(4))).toMatchObject({ revision: 4 })
+    expect(await store.load()).toMatchObject(document(4))
+  })
+
+  test('one that cannot be made again is a new one once it can', async () => {
+    const store = await open()
+    const position = await commitAll(store, 3)
+    for (const name of readdirSync(folder)) rmSync(join(folder, name))
+    const inTheWay = `${file()}-journal`
+    mkdirSync(inTheWay)
+    await expectCode(store.commit(position, entry(4)), 'store_unavailable')
+    rmdirSync(inTheWay)
+    await expectCode(store.commit(position, entry(4)), 'stale_revision')
+    const services = { shop: service(4) }
+    expect(await store.replace(NOWHERE, { ...entry(4), revision: 4, services })).toMatchObject({ revision: 4 })
   })
 
   test('another one in its place is the store from then on, and our named values go with our document', async () => {
