@@ -217,7 +217,7 @@ function newSeat({ control, memory, names, store }: Core, log: Logger, given: Se
   const looks = { find: names.find, lookAgain: names.again }
   const deps = { ...given, ...looks, control, memory, store, log, publish, id, name: INSTANCE.name }
   const seat = new Seat(store, () => new Rollouts(deps))
-  store.fleet?.onLeadLost((dropped) => void unseat(seat, control, systemClock, dropped))
+  ;(store.fleet ?? store).onLeadLost?.((dropped) => void unseat(seat, control, systemClock, dropped))
   return seat
 }
 

@@ -51,6 +51,7 @@ class SqliteStore implements Store {
   readonly local = null
   readonly #file: string
   readonly #live: LiveLock
+  #leadLost = (): void => {}
   #connection: Connection | null
   #isClosed = false
   /** How long this thread may stand still for the lock of another process. */
@@ -61,7 +62,7 @@ class SqliteStore implements Store {
   constructor(file: string) {
     this.#file = file
     this.#connection = open(file, this.#busyMs)
-    this.#live = new LiveLock(file)
+    this.#live = new LiveLock(file, () => this.#leadLost())
   }
 
   bytes(): number {
@@ -89,6 +90,8 @@ class SqliteStore implements Store {
   }
 
   async position(): Promise<Position> {
+    // Control asks for it all the time, so nobody else finds the lock free for long.
+    this.#live.keep()
     return this.#read((run) => {
       if (identityOf(this.#file) === undefined) throw storeFault(this.#file, DELETED)
       return positionOf(first(run.document))
@@ -170,6 +173,10 @@ class SqliteStore implements Store {
 
   async isShared(): Promise<boolean> {
     return !this.#live.take()
+  }
+
+  onLeadLost(lost: (dropped: () => void) => void): void {
+    this.#leadLost = () => lost(() => {})
   }
 
   async yield(isYielded: boolean): Promise<void> {

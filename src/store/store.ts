@@ -249,6 +249,8 @@ export interface Store {
   putIfAbsent(key: string, value: string): Promise<string>
   /** True when another live process uses the same store. */
   isShared(): Promise<boolean>
+  /** As `Fleet.onLeadLost`, where the store is on this machine and others may open it. */
+  onLeadLost?(lost: (dropped: () => void) => void): void
   /**
    * True: another process takes this one's place. From then on this one counts as the other: `isShared` is true, and nothing is kept of what
    * it observes. False: it is as before, unless another one has taken the place.

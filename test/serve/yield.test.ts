@@ -1,9 +1,11 @@
 /** A process that steps back for another one: what it was asked to change and had not is refused, and so is whatever comes then. */
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { stringify } from 'yaml'
 import { parseSpec } from '../../src/config/load.ts'
 import { serve } from '../../src/serve.ts'
+import { openStore } from '../../src/store/open.ts'
 import { lock } from '../helpers/lock.ts'
 import { askAdmin, service, temporaryFolder, testConfig } from '../helpers/proxy.ts'
 import { startUpstream } from '../helpers/upstream.ts'
@@ -62,4 +64,21 @@ test('what it could only serve and not store while it stepped back is not handed
   await present.takeBack()
   await vi.waitFor(() => present.offer(), { timeout: 20_000 })
   await present.yield()
+})
+
+test('once another process has the lock of the store, since its file was taken away, rollouts are those of that process', async () => {
+  const blue = await startUpstream((_request, response) => response.end())
+  const file = join(temporaryFolder(), 'turnout.db')
+  const running = await serve({
+    spec: specOf({ store: `sqlite:${file}`, services: { shop: service({ blue: [blue.url] }) } }),
+  })
+  onTestFinished(() => running.close())
+  const other = await openStore(`sqlite:${file}`)
+  onTestFinished(() => other.close())
+  expect(await other.isShared()).toBe(true)
+  rmSync(`${file}-live`)
+  // Before the one that runs looks again.
+  expect(await other.isShared()).toBe(false)
+  const begin = () => askAdmin(running, 'POST', '/v1/services/shop/rollouts', JSON.stringify({ to: 'nobody' }))
+  await expect.poll(async () => (await begin()).text, { timeout: 10_000 }).toContain('Nothing is begun here')
 })

@@ -20,7 +20,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setImmediate } from 'node:timers/promises'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { BUSY_MS, StoreBusy } from '../../src/busy.ts'
 import { openStore } from '../../src/store/open.ts'
 import { translated } from '../../src/store/sqlite-faults.ts'
@@ -492,6 +492,29 @@ describe('another live process on the same file', () => {
     child.kill('SIGKILL')
     await once(child, 'exit')
     expect(await store.isShared()).toBe(false)
+  })
+
+  test('stays the first when the files are taken away, and who was faster is the only one', async () => {
+    const lost = vi.fn()
+    const [first, second] = [await open(), await open()]
+    first.onLeadLost!(lost)
+    const shared = async () => [await first.isShared(), await second.isShared()]
+    expect(await shared()).toEqual([false, true])
+    const takeAway = () => rmSync(`${file()}-live`)
+    takeAway()
+    await first.position()
+    expect(await shared()).toEqual([false, true])
+    takeAway()
+    expect(await second.isShared()).toBe(false)
+    expect(lost).not.toHaveBeenCalled()
+    await first.position()
+    expect(await shared()).toEqual([true, false])
+    // What is locked now is of no account once that file is gone, too.
+    takeAway()
+    await second.position()
+    await second.close()
+    expect(await first.isShared()).toBe(false)
+    expect(lost).toHaveBeenCalledTimes(1)
   })
 
   test('keeps what it has observed: nobody writes over it, nor takes it for its own', async () => {
