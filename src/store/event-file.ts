@@ -6,6 +6,7 @@
  * - Only appended to; once it has twice as many lines as are kept, or is too long, the last ones are written aside and renamed.
  * - A disk that is full, or a folder where nothing may be written, is told once, and once when it is right again. What waits meanwhile is bounded.
  * - What cannot be read, such as a line that was cut off, is left out. During an upgrade two processes append to it, so each line says its id.
+ * - A write that fails may have written a part, so it begins a new line when it is done again, and a line that stands there twice is read once.
  */
 import { appendFile, open, rename, rm, writeFile } from 'node:fs/promises'
 import type { ControlEvent } from '../change.ts'
@@ -34,6 +35,8 @@ export class EventFile {
   /** Lines and bytes of the file. */
   #lines = 0
   #bytes = 0
+  /** The last line may have no end, and the next one must not be taken for it. */
+  #isCut = false
   #fault: string | null = null
   #cancel: (() => void) | null = null
   #writing: Promise<void> | null = null
@@ -49,9 +52,8 @@ export class EventFile {
     const lines = text.split('\n').filter((line) => line !== '')
     this.#lines = lines.length
     this.#bytes = text.length
-    // What was cut off has no end, and the next line must not be taken for it.
-    if (text !== '' && !text.endsWith('\n')) this.#waiting.push('')
-    const events = lines.map(eventIn).filter((event) => event !== null)
+    this.#isCut = text !== '' && !text.endsWith('\n')
+    const events = [...new Set(lines)].map(eventIn).filter((event) => event !== null)
     return events.sort((a, b) => a.id - b.id).slice(-EVENTS_KEPT)
   }
 
@@ -86,15 +88,17 @@ export class EventFile {
     const { path, tell } = this.#deps
     const lines = this.#waiting
     this.#waiting = []
-    const text = lines.map((line) => `${line}\n`).join('')
+    const text = `${this.#isCut ? '\n' : ''}${lines.map((line) => `${line}\n`).join('')}`
     try {
       await appendFile(path, text, { mode: 0o600 })
+      this.#isCut = false
       this.#lines += lines.length
       this.#bytes += text.length
       if (this.#lines > 2 * EVENTS_KEPT || this.#bytes > BYTES_MAX) await this.#shorten()
       if (this.#fault !== null) tell('info', `events can be written to ${path} again`)
       this.#fault = null
     } catch (error) {
+      this.#isCut = true
       this.#waiting = [...lines, ...this.#waiting].slice(-EVENTS_KEPT)
       const why = unwrittenInWords(error)
       const isNew = this.#fault === null
@@ -112,6 +116,7 @@ export class EventFile {
     try {
       await writeFile(aside, kept.join(''), { mode: 0o600 })
       await rename(aside, path)
+      this.#isCut = false
       this.#lines = kept.length
       this.#bytes = bytes
     } catch {

@@ -1,5 +1,7 @@
 /** Events in a file: what a restart finds, what is damaged, how long it grows, and a disk that takes nothing. */
 import { appendFileSync, mkdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs'
+import fs from 'node:fs/promises'
+import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
 import type { ControlEvent } from '../../src/change.ts'
@@ -18,6 +20,8 @@ const event = (id: number, message = 'm'): ControlEvent => ({
   data: {},
 })
 const told: string[] = []
+/** On which nobody waits for what is to come. */
+const hurried = { ...systemClock, after: (_ms: number, run: () => void) => systemClock.after(1, run) }
 const fileAt = (path: string, clock = systemClock) =>
   new EventFile({ path, clock, tell: (_level, message) => void told.push(message) })
 
@@ -53,6 +57,25 @@ test('a line that was cut off, or is no event, is left out, and what comes after
   expect(await fileAt(path).read()).toEqual([event(1), event(4)])
 })
 
+test('what a disk that is full took a part of is there once, and whole, when it is written again', async () => {
+  const path = join(temporaryFolder(), 'events')
+  told.length = 0
+  const file = fileAt(path, hurried)
+  const { appendFile } = fs
+  fs.appendFile = async (to, text, options) => {
+    fs.appendFile = appendFile
+    syncBuiltinESMExports()
+    await appendFile(to, String(text).slice(0, -20), options)
+    throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
+  }
+  syncBuiltinESMExports()
+  for (const id of [1, 2, 3]) file.add(event(id))
+  await vi.waitFor(() => expect(told).toHaveLength(2))
+  await file.close()
+  expect(readFileSync(path, 'utf8').trimEnd().split('\n')).toHaveLength(6)
+  expect(await fileAt(path).read()).toEqual([event(1), event(2), event(3)])
+})
+
 test('it is cut to the last ones when it has too many', async () => {
   const path = join(temporaryFolder(), 'events')
   appendFileSync(path, Array.from({ length: 2 * EVENTS_KEPT }, (_, n) => `${JSON.stringify(event(n + 1))}\n`).join(''))
@@ -68,7 +91,6 @@ test('where nothing can be written that is told once, and what waited is written
   const path = join(temporaryFolder(), 'events')
   mkdirSync(path)
   told.length = 0
-  const hurried = { ...systemClock, after: (_ms: number, run: () => void) => systemClock.after(1, run) }
   const file = fileAt(path, hurried)
   file.add(event(1))
   await vi.waitFor(() => expect(told).toHaveLength(1))
