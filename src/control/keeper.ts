@@ -36,6 +36,7 @@ import { soundObserved } from './observe.ts'
 import { Owed, type Owing } from './owed.ts'
 import { Moved, Reach, reasonOf } from './reach.ts'
 import { type Content, NOTHING } from './reconcile.ts'
+import { notSetBack } from './set-back.ts'
 import { rewritten, withDeadline, written, writtenObserved } from './written.ts'
 
 /** Messages that are remembered so that none is told again and again. */
@@ -133,7 +134,9 @@ export class Keeper {
     const none = { ...NOTHING, releases: { ...NOTHING.releases, run } }
     this.#isCopy = this.#deps.store.local?.told().serves === true
     if (this.#isCopy) this.#reach.beginAway()
-    return this.#loaded(await this.#deps.store.load(), none, {})
+    const document = await this.#deps.store.load()
+    const loaded = await this.#loaded(document, none, {})
+    return this.#deps.store.fleet === null ? notSetBack(loaded, document, this.#deps.clock.steadyMs()) : loaded
   }
 
   /**

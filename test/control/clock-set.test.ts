@@ -80,6 +80,25 @@ test.for([2_000, 1_000, -2_000])(
   },
 )
 
+test('while nothing runs the clock is set back: what has begun begins now, and the next change stores it so', async () => {
+  const { control, clock, make, store } = await held()
+  await make({ kind: 'maintenance', service: 'other', on: true })
+  await control.close()
+  const nowMs = clock.nowMs() - 500_000
+  expect(await leftMs(store, nowMs)).toBe(HOLD_MS)
+  const set = standingClock(nowMs)
+  const started = await startControl({ store, clock: set.clock })
+  const { status } = started.control.snapshot()
+  expect(status['shop'].hold).toMatchObject({ sinceMs: nowMs, untilMs: nowMs + HOLD_MS })
+  expect(status['other'].maintenance).toEqual({ sinceMs: nowMs })
+  expect(started.control.events()).toMatchObject([
+    { message: 'deadlines of shop, other are 500 s earlier than they are stored, since the clock was set back' },
+  ])
+  await started.make(split(1, 1, 'other'))
+  await started.control.close()
+  expect(await leftMs(store, nowMs + 1_000)).toBe(HOLD_MS - 1_000)
+})
+
 test('nothing is written where there is no deadline, or the clock was only kept right', async () => {
   const { control, set, advance, make } = await held()
   const { revision } = control.snapshot()
