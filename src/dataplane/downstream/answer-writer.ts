@@ -43,6 +43,8 @@ export class AnswerWriter {
   #continues = false
   #chunked = false
   #head = ''
+  /** The head that was read for it, which has as text what of the body came with it. */
+  #source: ResponseHead | null = null
 
   constructor(setting: AnswerSetting, out: Outgoing) {
     this.#setting = setting
@@ -83,6 +85,7 @@ export class AnswerWriter {
     // To HTTP/1.0 a body without a length ends with the connection.
     this.endsByClose = this.#minor === 0 && !hasLength
     this.keepAlive = this.#stays(isOpen) && !this.endsByClose
+    this.#source = framing === 'length' ? head : null
     const showsLength = hasBody || (head.status !== 204 && !(this.#minor === 0 && head.chunked))
     this.#head =
       statusLine(head) +
@@ -98,11 +101,18 @@ export class AnswerWriter {
     const head = this.#head
     this.#head = ''
     if (!this.#chunked && trailers !== null && end - at <= WHOLE_BYTES_MAX && (head !== '' || end === at)) {
-      const text = end > at ? head + buffer.latin1Slice(at, end) : head
+      const text = end > at ? head + this.#text(buffer, at, end) : head
       if (text !== '') this.#out.text(text)
       return
     }
     writeBody(this.#setting.buffers, this.#out, head, buffer, at, end, this.#chunked, trailers)
+  }
+
+  /** The first piece of the body, which nothing can have come between; as it is in the text of its head, if that came with it. */
+  #text(buffer: Buffer, at: number, end: number): string {
+    const source = this.#source
+    if (source !== null && source.text.length - source.end === end - at) return source.text.slice(source.end)
+    return buffer.latin1Slice(at, end)
   }
 
   /** Payload may pass as it is. */

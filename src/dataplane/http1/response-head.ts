@@ -23,7 +23,9 @@ const MAX_HINT = /(?:^|[,; \t])max[ \t]*=[ \t]*"?(\d{1,9})/i
 export class ResponseHead {
   readonly fields: Fields
   readonly #bytesMax: number
+  /** What was read: the head, and behind it at `end` what of the body has come with it. */
   text = ''
+  end = 0
   status = 0
   /** Reason phrase as it came; may be empty. */
   reason = ''
@@ -60,6 +62,7 @@ export class ResponseHead {
     if (lineEnd < 0) return -1
     const end = lineEnd === 0 ? 0 : this.fields.read(text, lineEnd, bytes, base)
     if (end > this.#bytesMax || (end === 0 && text.length > this.#bytesMax)) return -1
+    this.end = end
     if (end <= 0) return end
     return this.#understand() ? end : -1
   }
