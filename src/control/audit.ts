@@ -9,6 +9,8 @@ import type { AuditEntry, Store } from '../store/store.ts'
 import { type Moved, whatChanged } from './what-changed.ts'
 
 const CHANGE_BYTES_MAX = 65_536
+/** Among so many a line is looked for that may have been written: what others do until it is tried again. */
+const LAST_LINES = 20
 
 /** What a revision may be of. */
 export type Audited = Change | ClockLine
@@ -38,8 +40,8 @@ export function insistenceOf(change: Audited, { force, prune }: Insistence): { f
   return { ...(force === true && { force }), ...(prune === true && { prune }) }
 }
 
-/** Whether the line is the last one already: the commit that was reported as failed had happened after all. */
+/** Whether the line stands there already: the commit that was reported as failed had happened after all, and others may have come after it. */
 export async function isWritten(store: Pick<Store, 'revisions'>, line: RolloutLine): Promise<boolean> {
-  const [last] = await store.revisions(1)
-  return last !== undefined && equalJson(last.change, line)
+  const last = await store.revisions(LAST_LINES)
+  return last.some(({ change }) => equalJson(change, line))
 }

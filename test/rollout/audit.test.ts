@@ -141,3 +141,34 @@ test('a commit that was reported as failed and had happened is done, and one lin
   await rollouts.command('shop', 'current', 'resume', 'bob')
   expect((await lines(stood)).map(({ verb }) => verb)).toEqual(['pause', 'resume'])
 })
+
+test('it is one line too where others have changed something before it was tried again', async () => {
+  const stood = await begun()
+  const { rollouts, store, control, clock } = stood
+  const { commit, get } = store
+  const spec = { ...control.snapshot().services['shop'], routes: [{ host: 'other.example.com', path: '/' }] }
+  const away = new TurnoutError('store_unavailable')
+  const inDoubt: unknown[] = []
+  let isAway = true
+  Object.assign(store, {
+    commit: async (...what: Parameters<typeof commit>) => {
+      const done = await commit.apply(store, what)
+      const { change } = what[1]
+      if (!isAway || change.kind !== 'rollout') return done
+      inDoubt.push(change['state'])
+      throw away
+    },
+    get: (key: string) => (isAway && key === 'rollout:shop' ? Promise.reject(away) : get.call(store, key)),
+  })
+  const aborted = rollouts.command('shop', 'current', 'abort', 'bob')
+  await drivenUntil('a line is in doubt', async () => inDoubt.length > 0)
+  await control.change({ kind: 'service.put', service: 'other', spec }, { actor: 'carol' })
+  isAway = false
+  await drivenUntil('it is over', async () => {
+    clock.move(100)
+    return rollouts.running('shop') === null
+  })
+  await aborted
+  expect(inDoubt).toEqual(['rollingBack'])
+  expect((await lines(stood)).map(({ state }) => state)).toEqual(['rollingBack', 'rolledBack'])
+})
