@@ -10,7 +10,7 @@ import { memoryStore } from '../../src/store/memory.ts'
 import { sqliteStore } from '../../src/store/sqlite.ts'
 import { NOWHERE, type Store, type StoredContent } from '../../src/store/store.ts'
 import { bulk } from '../helpers/bulk.ts'
-import { BLUE, BLUE2, codeOf, contentOf, put, shop, split, startControl } from './stand-in.ts'
+import { BLUE, BLUE2, codeOf, contentOf, put, shop, split, standingClock, startControl } from './stand-in.ts'
 
 const FIXTURES = join(import.meta.dirname, '../store/fixtures')
 
@@ -38,7 +38,7 @@ const UNDER_WAY = 'layout-2-under-way'
 interface Answered {
   readonly revision: number
   readonly services: { readonly name: string; readonly spec: object; readonly status: object }[]
-  readonly audit: object[]
+  readonly audit: { readonly atMs: number }[]
   readonly revisions: Readonly<Record<string, object>>
   readonly rollouts?: readonly { readonly id: string; readonly state: string }[]
 }
@@ -61,7 +61,9 @@ describe.each(['layout-1', 'layout-1-allotment', UNDER_WAY])('a store of an earl
     copyFileSync(join(FIXTURES, `${name}.db`), join(folder, 'turnout.db'))
     const store = sqliteStore(join(folder, 'turnout.db'))
     onTestFinished(() => store.close())
-    return { ...(await startControl({ store })), store }
+    // When it was stored: by an earlier clock what is under way would begin later than now.
+    const { clock } = standingClock(answered.audit[0].atMs)
+    return { ...(await startControl({ store, clock })), store }
   }
 
   test('is found again as it was: specs, states, health, releases and cookie keys', async () => {
