@@ -35,7 +35,7 @@ export interface Retire {
   readonly againAtMs: number | null
 }
 
-const GONE = 'what was kept has traffic again, or is not there any more'
+const GONE = 'what was kept has traffic again, is kept by a later rollout, or is not there any more'
 /** Time before each further try. */
 const AGAIN_MS = [60_000, 300_000, 900_000, 3_600_000, 14_400_000]
 const TRIES_MAX = AGAIN_MS.length + 1
@@ -133,10 +133,12 @@ export class Standbys {
 
   /** What was needed beyond its time is retired once the rollout that needed it is over. */
   #goOnWithFree(): void {
-    for (const [id, { kept, isNeeded }] of this.#watched) {
+    for (const watched of this.#watched.values()) {
+      const { kept, isNeeded } = watched
       if (!isNeeded || this.#isNeeded(kept)) continue
-      this.#watched.delete(id)
-      this.watch(kept)
+      // Its own time is over: what its pools have now may be that of the rollout which has needed them.
+      watched.isNeeded = false
+      void this.#retire(kept, kept.standby!)
     }
   }
 

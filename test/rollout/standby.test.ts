@@ -193,6 +193,28 @@ test('a pool that a rollout would go back to is not retired by an earlier one wh
   expect(retire.heard).toEqual([])
 })
 
+test('a pool that a rollout has needed and keeps now is retired by that one alone', async () => {
+  const [retire, later, chat] = [await startHeard(), await startHeard(), await startHeard()]
+  later.answers.status = 200
+  const stood = await done(memoryStore(), retire.url, chat.url)
+  const { rollouts, clock, events } = stood
+  const atOnce = { strategy: 'AllAtOnce', bake: '1s' }
+  await rollouts.begin('shop', { ...atOnce, to: 'blue' } as never, 'test')
+  await moving(stood, 50, 'blue is back', () => rollouts.running('shop') === null)
+  const hooks = [{ at: 'Retire', url: later.url, timeout: '5s' }]
+  await rollouts.begin('shop', { ...atOnce, to: 'green', bake: '1h', standby: '1m', hooks } as never, 'test')
+  await moving(stood, 50, 'green has all', () => rollouts.running('shop')?.state === 'baking')
+  clock.move(60_000)
+  await setImmediate()
+  await rollouts.command('shop', 'current', 'promote', 'bob')
+  const ofStandby = (id: string) => events.filter((told) => told.includes(`the standby of rollout ${id} `))
+  await moving(stood, 50, 'the first is over', () => ofStandby('r-1').length > 0)
+  expect(ofStandby('r-1')).toEqual([expect.stringContaining('has ended: what was kept has traffic again')])
+  await moving(stood, 1_000, 'it is retired', () => ofStandby('r-3').length > 0)
+  expect(ofStandby('r-3')).toEqual([expect.stringMatching(/blue is free to be retired$/)])
+  expect([retire.heard.length, later.heard.length, ofStandby('r-1').length]).toEqual([0, 1, 1])
+})
+
 test('the end of a standby is kept once a store that was away is there again', async () => {
   const [retire, chat] = [await startHeard(), await startHeard()]
   retire.answers.status = 200
