@@ -19,6 +19,8 @@ export class LiveLock {
   /** The file that is open. */
   #identity: number | undefined
   #isHeld = false
+  /** The last answer; null where there is none that still counts. */
+  #isOurs: boolean | null = null
   #isYielded = false
 
   /** Calls `lost` when another process has it that was ours. */
@@ -27,35 +29,55 @@ export class LiveLock {
     this.#lost = lost
   }
 
-  /** Whether we hold it; takes it when it is free. Also true where it cannot be had at all, since then nobody is known. */
+  /**
+   * Whether it is ours; takes it when it is free. Where it cannot be had at all, as while its folder is away, it is whose it was; ours as long as
+   * nobody else was ever seen to have it.
+   */
   take(): boolean {
-    const wasHeld = this.#isHeld
-    if (this.#database !== null && identityOf(this.#path) !== this.#identity) this.release()
-    const isOurs = this.#isHeld || (!this.#isYielded && this.#lock())
-    if (wasHeld && !isOurs) this.#lost()
+    if (this.#isYielded) return false
+    const wasOurs = this.#isOurs
+    if (this.#database !== null && this.#found() !== this.#identity) this.#leave()
+    const isOurs = this.#isHeld || this.#lock(wasOurs ?? true)
+    this.#isOurs = isOurs
+    if (wasOurs === true && !isOurs) this.#lost()
     return isOurs
   }
 
-  /** Takes it anew if it is held and its file has gone. */
-  keep(): void {
-    if (this.#isHeld) this.take()
+  /** Whether what was ours at the last answer still is; takes it anew if its file has gone. */
+  keep(): boolean {
+    return this.#isOurs === true && this.take()
   }
 
-  #lock(): boolean {
+  #lock(otherwise: boolean): boolean {
     try {
       this.#database ??= this.#open()
       this.#database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
       this.#isHeld = true
     } catch (error) {
-      return ((error as { errcode?: number }).errcode ?? 0) % 256 !== LOCKED
+      return ((error as { errcode?: number }).errcode ?? 0) % 256 !== LOCKED && otherwise
     }
     return true
   }
 
   #open(): DatabaseSync {
     const database = new (loadSqlite().DatabaseSync)(this.#path, { timeout: 0 })
-    this.#identity = identityOf(this.#path)
+    this.#identity = this.#found()
     return database
+  }
+
+  /** The file that has the name; undefined also where nobody can tell. */
+  #found(): number | undefined {
+    try {
+      return identityOf(this.#path)
+    } catch {
+      return undefined
+    }
+  }
+
+  #leave(): void {
+    this.#database?.close()
+    this.#database = null
+    this.#isHeld = false
   }
 
   /** Gives it up, and takes it no more until it is told otherwise. */
@@ -65,9 +87,8 @@ export class LiveLock {
   }
 
   release(): void {
-    this.#database?.close()
-    this.#database = null
-    this.#isHeld = false
+    this.#leave()
+    this.#isOurs = null
   }
 }
 

@@ -179,6 +179,10 @@ class SqliteStore implements Store {
     this.#leadLost = () => lost(() => {})
   }
 
+  stillLeads(): boolean {
+    return this.#live.keep()
+  }
+
   async yield(isYielded: boolean): Promise<void> {
     this.#live.yield(isYielded)
   }

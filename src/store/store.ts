@@ -249,8 +249,14 @@ export interface Store {
   putIfAbsent(key: string, value: string): Promise<string>
   /** True when another live process uses the same store. */
   isShared(): Promise<boolean>
-  /** As `Fleet.onLeadLost`, where the store is on this machine and others may open it. */
+  /**
+   * Calls `lost` when this process was the first of those that have opened a store on this machine, and another one is by now. Unlike with
+   * `Fleet.onLeadLost` nothing is refused meanwhile: it is noticed whenever the store is asked for its position or who leads, and what was under way
+   * by then is still written.
+   */
   onLeadLost?(lost: (dropped: () => void) => void): void
+  /** As `Fleet.stillLeads`, where the store is on this machine and others may open it; asks each time. */
+  stillLeads?(): boolean
   /**
    * True: another process takes this one's place. From then on this one counts as the other: `isShared` is true, and nothing is kept of what
    * it observes. False: it is as before, unless another one has taken the place.

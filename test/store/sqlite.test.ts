@@ -517,6 +517,42 @@ describe('another live process on the same file', () => {
     expect(lost).toHaveBeenCalledTimes(1)
   })
 
+  test('stays what it was while the folder is away, and the first is told when another is faster once it is back', async () => {
+    const lost = vi.fn()
+    const [place, away] = [join(folder, 'place'), join(folder, 'away')]
+    mkdirSync(place)
+    const path = join(place, 'turnout.db')
+    const [first, second] = [await open(path), await open(path)]
+    first.onLeadLost!(lost)
+    const shared = async () => [await first.isShared(), await second.isShared()]
+    expect(await shared()).toEqual([false, true])
+    renameSync(place, away)
+    // First what leads nowhere has its name, then nothing.
+    symlinkSync(place, place)
+    for (const isLink of [true, false]) {
+      if (!isLink) rmSync(place)
+      await expectCode(first.position(), 'store_unavailable')
+      expect(await shared()).toEqual([false, true])
+      expect([first.stillLeads!(), second.stillLeads!()]).toEqual([true, false])
+    }
+    renameSync(away, place)
+    expect(await second.isShared()).toBe(false)
+    expect(lost).not.toHaveBeenCalled()
+    expect([first.stillLeads!(), second.stillLeads!()]).toEqual([false, true])
+    expect(lost).toHaveBeenCalledTimes(1)
+    expect(await shared()).toEqual([true, false])
+  })
+
+  test('is asked who leads before anything was, and after it has taken the place', async () => {
+    const store = await open()
+    expect(store.stillLeads!()).toBe(false)
+    expect([await store.isShared(), store.stillLeads!()]).toEqual([false, true])
+    await store.yield(true)
+    expect([await store.isShared(), store.stillLeads!()]).toEqual([true, false])
+    await store.yield(false)
+    expect([await store.isShared(), store.stillLeads!()]).toEqual([false, true])
+  })
+
   test('keeps what it has observed: nobody writes over it, nor takes it for its own', async () => {
     const [first, second] = [await open(), await open()]
     const seen = (health: Health) => ({
