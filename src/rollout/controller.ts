@@ -48,7 +48,7 @@ export interface ControllerDeps extends BeginningsDeps {
   readonly memory: SharedMemory
   /** What happened lately. */
   readonly traffic: Pick<TrafficWindow, 'service'>
-  readonly store: Pick<Store, 'fleet' | 'get' | 'isShared' | 'put'>
+  readonly store: Pick<Store, 'fleet' | 'get' | 'isShared' | 'put' | 'stillLeads'>
   /** Of this instance, for people. */
   readonly name: string
   readonly publish: Publish
@@ -77,7 +77,7 @@ export class Rollouts {
   readonly #shown: Shown
 
   constructor(given: ControllerDeps) {
-    const stillLeads = () => given.store.fleet?.stillLeads() ?? true
+    const stillLeads = () => (given.store.fleet ?? given.store).stillLeads?.() ?? true
     const deps = { ...given, stillLeads }
     this.#deps = deps
     const isService = (name: string) => Object.hasOwn(deps.control.snapshot().services, name)

@@ -57,6 +57,14 @@ test('one that another living process runs is shown, is left to it, and is taken
   await first.rollouts.close()
 })
 
+test('one whose store another process leads by now does nothing more, before anybody is told', async () => {
+  const { rollouts, store, control } = await begun()
+  store.stillLeads = () => false
+  const { revision } = control.snapshot()
+  await expect(rollouts.command('shop', 'current', 'pause', 'bob')).rejects.toThrow('Nothing was done')
+  expect(control.snapshot().revision).toBe(revision)
+})
+
 test('while its next step is refused the present one is judged on, and what fails goes back', async () => {
   const stood = await begun({ steps: [{ weight: 10, for: '1s', requests: 0 }, 50], advance: 'time' })
   const { control, memory, rollouts, clock, events } = stood
