@@ -10,6 +10,7 @@ import type { Clock } from '../clock.ts'
 import { own } from '../config/record.ts'
 import { CELL, type SharedMemory } from '../metrics/layout.ts'
 import { noteNew } from '../metrics/load.ts'
+import { stateForNew } from '../table/proven.ts'
 import { alphaPooled } from './alpha-parts.ts'
 import { ByRules } from './by-rules.ts'
 import { Feed } from './feed.ts'
@@ -273,11 +274,16 @@ export class Judging {
   }
 
   #isAllOut(nowMs: number): boolean {
-    const { pools, trial } = own(this.#deps.control.snapshot().status, this.#service) ?? {}
-    const targets = Object.entries(pools?.[this.#to]?.targets ?? {}).filter(
+    const { services, status } = this.#deps.control.snapshot()
+    const { pools, trial } = own(status, this.#service) ?? {}
+    const pool = own(own(services, this.#service)?.pools ?? {}, this.#to)
+    const ready = Object.entries(pools?.[this.#to]?.targets ?? {}).filter(
       // One in standby or maintenance, however healthy, answers nobody.
       ([url, { admin }]) => admin === 'ready' && trial?.targets?.includes(url) !== false,
     )
+    // Nor does one of weight 0 answer anybody new, but a batch may have no others.
+    const forNew = ready.filter(([url, { admin }]) => stateForNew(pool, url, admin) === 'ready')
+    const targets = forNew.length > 0 ? forNew : ready
     return (
       targets.length > 0 &&
       targets.every(([, { health, ejectedUntilMs }]) => health === 'unhealthy' || ejectedUntilMs > nowMs)

@@ -1,6 +1,6 @@
 /** What becomes of rollouts when the store, or what is kept, is not as it should be. */
 import { setImmediate } from 'node:timers/promises'
-import { expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { TurnoutError } from '../../src/errors.ts'
 import { closeBatch, hurry } from '../../src/metrics/batches.ts'
 import { CELL, FIELD, laneOffset, SIDE, TRIAL, trialOffset } from '../../src/metrics/layout.ts'
@@ -508,21 +508,45 @@ test('in an outage that both versions share it holds, is not rolled back, and go
   await rollouts.close()
 })
 
-test('a target in standby, however healthy, does not hide that all that could answer are out', async () => {
+describe('all that could answer are out', () => {
   const [one, two] = ['http://127.0.0.1:3002', 'http://127.0.0.1:3003']
-  const pools = { ...SHOP.pools, green: { version: '1.1', targets: [one, two] } }
-  const stood = await stand(memoryStore(), {}, { ...SHOP, pools })
-  const { control, rollouts, clock } = stood
-  onTestFinished(() => rollouts.close())
-  await rollouts.start()
-  await rollouts.begin('shop', { to: 'green', steps: [{ weight: 10, for: '1h' }] }, 'test')
-  await watching(stood, 10)
-  const standby = { kind: 'target.state', service: 'shop', pool: 'green', target: two, state: 'standby' } as const
-  await control.change(standby, { actor: 'test' })
-  await control.observe([{ service: 'shop', pool: 'green', target: one, ejectedUntilMs: clock.steadyMs() + 3_600_000 }])
-  await drivenUntil('it has gone back', async () => {
-    clock.move(500)
-    return rollouts.running('shop') === null
+  const of = { service: 'shop', pool: 'green' } as const
+
+  /** Two targets with the new version, which has a tenth of the traffic. */
+  async function tried(weights: object): Promise<Stand> {
+    const green = { version: '1.1', targets: [one, two], weights }
+    const stood = await stand(memoryStore(), {}, { ...SHOP, pools: { ...SHOP.pools, green } })
+    const { rollouts } = stood
+    onTestFinished(() => rollouts.close())
+    await rollouts.start()
+    await rollouts.begin('shop', { to: 'green', steps: [{ weight: 10, for: '1h' }] }, 'test')
+    await watching(stood, 10)
+    return stood
+  }
+
+  async function goesBack({ control, rollouts, clock }: Stand, out: readonly string[]): Promise<void> {
+    const ejectedUntilMs = clock.steadyMs() + 3_600_000
+    await control.observe(out.map((target) => ({ ...of, target, ejectedUntilMs })))
+    await drivenUntil('it has gone back', async () => {
+      clock.move(500)
+      return rollouts.running('shop') === null
+    })
+    expect(rollouts.list('shop')[0].reason).toMatch(/^all targets of green were out for 5 s/)
+  }
+
+  test('where another, however healthy, is in standby', async () => {
+    const stood = await tried({})
+    await stood.control.change({ kind: 'target.state', ...of, target: two, state: 'standby' }, { actor: 'test' })
+    await goesBack(stood, [one])
   })
-  expect(rollouts.list('shop')[0].reason).toMatch(/^all targets of green were out for 5 s/)
+
+  test('where another, however healthy, is of weight 0', async () => {
+    await goesBack(await tried({ [two]: 0 }), [one])
+  })
+
+  test('where only one of weight 0 is left', async () => {
+    const stood = await tried({ [two]: 0 })
+    await stood.control.change({ kind: 'target.state', ...of, target: one, state: 'standby' }, { actor: 'test' })
+    await goesBack(stood, [two])
+  })
 })

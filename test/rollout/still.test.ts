@@ -13,13 +13,20 @@ import { makePlan, makeStatus } from '../table/make.ts'
 
 const never = new AbortController().signal
 
-/** A rollout to green, of one target that answers this. Its pauses end at once, and are long by its own time. */
-async function startRollout(answer: string, asked: AnswerSpec, isOut = (_nowMs: number) => false) {
-  const { url } = await startUpstream((request, response) => {
-    request.resume()
-    response.end(answer)
-  })
-  const plan = makePlan({ pools: [{ name: 'green', version: '2.0', targets: [url] }], weights: { green: 1 } })
+/**
+ * A rollout to green, of one target that answers this, and some of weight 0 that are always well. Its pauses end at once, and are long by its
+ * own time.
+ */
+async function startRollout(answer: string, asked: AnswerSpec, isOut = (_nowMs: number) => false, weightless = 0) {
+  const start = () =>
+    startUpstream((request, response) => {
+      request.resume()
+      response.end(answer)
+    })
+  const { url } = await start()
+  const others = await Promise.all(Array.from({ length: weightless }, async () => (await start()).url))
+  const green = { version: '2.0', targets: [url, ...others] }
+  const plan = makePlan({ pools: [{ name: 'green', ...green }], weights: { green: 1 } })
   const [well, out] = [{}, { targets: { [url]: { health: 'unhealthy' } as const } }].map((options) =>
     makeStatus(plan, options),
   )
@@ -34,7 +41,7 @@ async function startRollout(answer: string, asked: AnswerSpec, isOut = (_nowMs: 
     rollout: { to: 'green', state: 'shifting', plan: { batches: null } },
     spec: { announces: asked, fingerprint: asked },
     version: '2.0',
-    targets: {},
+    targets: { spec: { pools: { green: { ...green, weights: Object.fromEntries(others.map((its) => [its, 0])) } } } },
     status: () => (isOut(nowMs) ? out : well),
     log: new GateLog([], () => nowMs),
   } as unknown as About
@@ -82,6 +89,12 @@ describe.each([
     const { about, means } = await startRollout('2.0', { path: '/' }, (nowMs) => nowMs < 30_000)
     await ask(about, means, never)
     expect(about.log.entries).toMatchObject([{ gate, state: 'passed', reason: answer, endedAtMs: 40_000 }])
+  })
+
+  test('is waited for too where one of weight 0 has those whom it had before', async () => {
+    const { about, means } = await startRollout('2.0', { path: '/' }, (nowMs) => nowMs < 30_000, 1)
+    await ask(about, means, never)
+    expect(about.log.entries).toMatchObject([{ gate, state: 'passed', endedAtMs: 40_000 }])
   })
 
   test('is waited for no longer than a minute', async () => {

@@ -4,6 +4,7 @@
  * Silence is waited for, and so is somebody where nobody takes requests: of all that has passed by then nothing holds for nobody. Meanwhile the
  * verdict ends a rollout whose targets are all out.
  */
+import { stateForNew } from '../../table/proven.ts'
 import type { TargetStatus } from '../../table/status.ts'
 import { targetsSettled } from '../rolling.ts'
 import { type About, GateClosed, type Means } from './gate.ts'
@@ -15,9 +16,9 @@ const BETWEEN_MS = 1_000
 /** A clear no, after which nobody is asked again. */
 export class ClearNo extends GateClosed {}
 
-/** Passes once somebody with the new version takes requests; told where that is waited for only. */
+/** Passes once somebody with the new version takes requests of whoever is new; told where that is waited for only. */
 export async function stillThere(about: About, means: Means, signal: AbortSignal): Promise<void> {
-  if (takingOf(about, means.steadyMs()).size > 0) return
+  if (isThere(about, takingOf(about, means.steadyMs()))) return
   await untilAnswered('targets', about, means, signal, async (urls) => {
     return `${urls.length} targets of ${about.rollout.to} take requests again`
   })
@@ -38,9 +39,9 @@ export async function untilAnswered(
     const untilMs = means.steadyMs() + ANSWERS_WITHIN_MS
     for (;;) {
       try {
-        const urls = [...takingOf(about, means.steadyMs()).keys()]
-        if (urls.length === 0) throw new GateClosed(`no target of ${about.rollout.to} takes requests`)
-        return await ask(urls)
+        const taking = takingOf(about, means.steadyMs())
+        if (!isThere(about, taking)) throw new GateClosed(`no target of ${about.rollout.to} takes requests`)
+        return await ask([...taking.keys()])
       } catch (error) {
         const isSilent = error instanceof GateClosed && !(error instanceof ClearNo)
         if (!isSilent || means.steadyMs() >= untilMs) throw error
@@ -48,6 +49,12 @@ export async function untilAnswered(
       await means.pause(BETWEEN_MS, signal)
     }
   })
+}
+
+/** Whether somebody who is new is let in by one of those that take requests: one of weight 0 has those alone whom it had before. */
+function isThere({ rollout, targets }: About, taking: ReadonlyMap<string, TargetStatus>): boolean {
+  const pool = targets.spec?.pools[rollout.to]
+  return [...taking].some(([url, { admin }]) => stateForNew(pool, url, admin) === 'ready')
 }
 
 /** The targets of a pool that take requests now, by URL: where they are replaced, those with the new version. */
