@@ -92,10 +92,13 @@ function lookAt(file: string, busyMs: number): void {
   examineBefore(file, busyMs)
 }
 
-/** Writes all that a connection has to its name again, after the file was deleted; the connection is closed. */
-export function remake(database: DatabaseSync, file: string): void {
-  translated(file, () => {
-    makeAt(file, (temporary) => {
+/**
+ * Writes all that a connection has to its name again, after the file was deleted; the connection is closed. False when somebody else
+ * has made one meanwhile, which stays.
+ */
+export function remake(database: DatabaseSync, file: string): boolean {
+  return translated(file, () => {
+    return makeAt(file, (temporary) => {
       database.exec(`VACUUM INTO '${temporary.replaceAll("'", "''")}'`)
       // Now, and not later: closing removes by their names what SQLite keeps beside the file.
       database.close()
@@ -145,19 +148,21 @@ function makeNew(file: string): void {
   })
 }
 
-/** Gives the file its name once `fill` has filled it. When somebody else has made one meanwhile, that one stays. */
-function makeAt(file: string, fill: (temporary: string) => void): void {
+/** Gives the file its name once `fill` has filled it. False when somebody else has made one meanwhile: that one stays. */
+function makeAt(file: string, fill: (temporary: string) => void): boolean {
   const temporary = `${file}-new-${process.pid}`
   rmSync(temporary, { force: true })
   closeSync(openSync(temporary, 'wx', 0o600))
   try {
     fill(temporary)
     // What stands beside it would be that of whoever has made it.
-    if (existsSync(file)) return
+    if (existsSync(file)) return false
     for (const suffix of BESIDE) rmSync(file + suffix, { force: true })
     linkSync(temporary, file)
+    return true
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    return false
   } finally {
     rmSync(temporary, { force: true })
   }

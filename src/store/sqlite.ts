@@ -11,22 +11,21 @@
  * - When the file is deleted under us, the next write makes it again with all that was in it: we still have it open. When
  *   another one is put in its place, that one is the store from then on; what stands in it is for control to judge. Our
  *   named values go with the document if that has to be written anew, since they belong together.
- * - Files and layout: sqlite-file.ts, sqlite-layout.ts. Other processes: sqlite-live.ts.
+ * - Files and layout: sqlite-file.ts, sqlite-layout.ts. What is in the tables: sqlite-document.ts. Other processes: sqlite-live.ts.
  */
 import type { DatabaseSync } from 'node:sqlite'
 import { BUSY_MS } from '../busy.ts'
 import type { ServiceObserved } from '../table/status.ts'
-import { type Changes, changesBetween, changesOf, type Part, servicesOf, type Undo, undo, undoOf } from './parts.ts'
+import { changesBetween, changesOf, servicesOf, type Undo, undo } from './parts.ts'
+import { auditEntry, positionOf, presentParts, writeRevision } from './sqlite-document.ts'
 import { parsed, storeFault, translated } from './sqlite-faults.ts'
 import { bytesOf, fileAt, identityOf, inTransaction, leave, openFile, remake } from './sqlite-file.ts'
 import { LiveLock } from './sqlite-live.ts'
 import { all, first, prepareAll, type Row, type Statements } from './sqlite-statements.ts'
 import {
-  AUDIT_KEPT,
   type AuditEntry,
   assertPosition,
   type Commit,
-  NOWHERE,
   type Position,
   REVISIONS_KEPT,
   type Replacement,
@@ -56,7 +55,7 @@ class SqliteStore implements Store {
   #isClosed = false
   /** How long this thread may stand still for the lock of another process. */
   #busyMs: number = BUSY_MS
-  /** Named values of the file that ours has replaced. */
+  /** Named values of a file of ours in whose place there is another one, or will be. */
   #carried: readonly Row[] = []
 
   constructor(file: string) {
@@ -207,17 +206,27 @@ class SqliteStore implements Store {
     return translated(this.#file, () => {
       const present = this.#connection
       if (!this.#isClosed && identityOf(this.#file) === undefined) {
-        try {
-          if (present !== null) remake(present.database, this.#file)
-        } finally {
-          // Whatever fails from here on, there is no way back to one that is closed.
-          if (present?.database.isOpen !== true) this.#connection = null
-        }
+        if (present !== null) this.#remake(present)
         this.#connection = open(this.#file, this.#busyMs)
       }
       const { database, run } = this.#connected()
       return inTransaction(database, () => work(run))
     })
+  }
+
+  /** Writes the deleted file again; where it cannot, or another one was faster, the named values are still to be written. */
+  #remake({ database, run }: Connection): void {
+    const named = all(run.named)
+    let isRemade = false
+    try {
+      isRemade = remake(database, this.#file)
+    } finally {
+      // Whatever fails from here on, there is no way back to one that is closed.
+      if (!database.isOpen) {
+        this.#connection = null
+        if (!isRemade) this.#carried = named
+      }
+    }
   }
 
   /** The connection to the file that has our name now; when there is none, to the one that had it. */
@@ -242,53 +251,4 @@ const DELETED = 'was deleted; the next change writes it anew'
 function open(file: string, busyMs: number): Connection {
   const database = openFile(file, busyMs)
   return { database, run: prepareAll(database), identity: identityOf(file) }
-}
-
-function writeRevision(
-  run: Statements,
-  revision: number,
-  changes: Changes,
-  { atMs, actor, change, releaseLast, named = {} }: Omit<Commit, 'services'>,
-  mark: string = crypto.randomUUID(),
-): Position {
-  for (const [service, parts] of changes) {
-    for (const { part, after } of parts) {
-      if (after === undefined) run.dropPart.run(service, part)
-      else run.setPart.run(service, part, revision, JSON.stringify(after))
-    }
-  }
-  run.addUndo.run(revision, JSON.stringify(undoOf(changes)))
-  const position = { revision, mark }
-  run.addAudit.run(revision, atMs, actor, JSON.stringify(change), position.mark, releaseLast)
-  for (const [key, value] of Object.entries(named)) run.put.run(key, value)
-  run.pruneUndos.run(revision - REVISIONS_KEPT)
-  run.pruneAudit.run(revision - AUDIT_KEPT)
-  return position
-}
-
-/** The parts of the services that were written after a revision, and the revision that wrote each service last. */
-function presentParts(
-  run: Statements,
-  since = -1,
-  revisions = new Map<string, number>(),
-): Map<string, Map<Part, unknown>> {
-  const services = new Map<string, Map<Part, unknown>>()
-  for (const { service, part, revision, text } of all(run.parts, since)) {
-    const parts = services.get(service) ?? new Map<Part, unknown>()
-    services.set(service, parts.set(part, parsed(text, `part ${part} of service ${service}`)))
-    revisions.set(service, Math.max(revision, revisions.get(service) ?? 0))
-  }
-  return services
-}
-
-const positionOf = (row: Row | undefined): Position =>
-  row === undefined ? NOWHERE : { revision: row.revision, mark: row.mark }
-
-function auditEntry(row: Row): AuditEntry {
-  return {
-    revision: row.revision,
-    atMs: row.at_ms,
-    actor: row.actor,
-    change: parsed(row.change, `the audit of revision ${row.revision}`),
-  }
 }

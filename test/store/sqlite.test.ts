@@ -432,8 +432,9 @@ describe('when the file changes under us', () => {
     expect(await store.load()).toMatchObject(document(4))
   })
 
-  test('one that cannot be made again is a new one once it can', async () => {
+  test('one that cannot be made again is a new one once it can, and our named values go with our document', async () => {
     const store = await open()
+    await store.put('keys', 'ours')
     const position = await commitAll(store, 3)
     for (const name of readdirSync(folder)) rmSync(join(folder, name))
     const inTheWay = `${file()}-journal`
@@ -443,6 +444,31 @@ describe('when the file changes under us', () => {
     await expectCode(store.commit(position, entry(4)), 'stale_revision')
     const services = { shop: service(4) }
     expect(await store.replace(NOWHERE, { ...entry(4), revision: 4, services })).toMatchObject({ revision: 4 })
+    expect(await store.get('keys')).toBe('ours')
+  })
+
+  test('one that another process makes again before we do is the store, and our named values go with our document', async () => {
+    const store = await open()
+    await store.put('keys', 'ours')
+    const position = await commitAll(store, 3)
+    for (const name of readdirSync(folder)) rmSync(join(folder, name))
+    const theirs = join(folder, 'theirs.db')
+    openFile(theirs).close()
+    const { linkSync } = fs
+    fs.linkSync = (from, to) => {
+      renameSync(theirs, to)
+      linkSync(from, to)
+    }
+    syncBuiltinESMExports()
+    try {
+      await expectCode(store.commit(position, entry(4)), 'stale_revision')
+    } finally {
+      fs.linkSync = linkSync
+      syncBuiltinESMExports()
+    }
+    const services = { shop: service(4) }
+    expect(await store.replace(NOWHERE, { ...entry(4), revision: 4, services })).toMatchObject({ revision: 4 })
+    expect(await store.get('keys')).toBe('ours')
   })
 
   test('another one in its place is the store from then on, and our named values go with our document', async () => {
