@@ -15,7 +15,7 @@ export function auditLineOf(was: Rollout, kept: Kept, event: RolloutEvent): Roll
   const { service, rollout, history, updatedAtMs } = kept
   const { id, to, state } = rollout
   const isStop = state !== was.state && (STOPS.has(state) || STOPS.has(was.state))
-  if (!isStop && !hasJustFailed(was, rollout) && !('by' in event)) return null
+  if (!isStop && !hasJustFailed(was, rollout, event) && !('by' in event)) return null
   return {
     kind: 'rollout',
     service,

@@ -164,13 +164,16 @@ export function isOver({ state }: Pick<Rollout, 'state'>): boolean {
 /** Whether people are told of what it has become: another state or weight, one that has failed, or somebody who has let it go on. */
 export function isTold(was: Rollout, is: Rollout, event: RolloutEvent): boolean {
   const { state, weight, hurriedBy = null } = is
-  if (('by' in event && isElsewhere(was, is)) || hasJustFailed(was, is)) return true
+  if (('by' in event && isElsewhere(was, is)) || hasJustFailed(was, is, event)) return true
   return state !== was.state || weight !== was.weight || (hurriedBy !== null && hurriedBy !== was.hurriedBy)
 }
 
-/** Whether its verdict or its work has failed just now: where it was paused before, that alone says so. */
-export function hasJustFailed(was: Rollout, { hasFailed = false, phase }: Rollout): boolean {
-  return (hasFailed && was.hasFailed !== true) || (phase === 'broken' && was.phase !== 'broken')
+/**
+ * Whether its verdict or its work has failed just now: where it was paused before, that alone says so. What had failed before its schedule was
+ * asked again is no news once that lets it go on.
+ */
+export function hasJustFailed(was: Rollout, { hasFailed = false, phase }: Rollout, { type }: RolloutEvent): boolean {
+  return (hasFailed && was.hasFailed !== true) || (type === 'failed' && phase === 'broken' && was.phase !== 'broken')
 }
 
 /** Whether it is at another place within its state. */

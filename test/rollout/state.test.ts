@@ -4,6 +4,7 @@ import { type Plan, planOf, type StrategySpec, weightAt } from '../../src/config
 import {
   type Effect,
   isOver,
+  isTold,
   type Policy,
   type Rollout,
   type RolloutEvent,
@@ -312,8 +313,17 @@ describe('a schedule', () => {
     const driven = new Driven(started(spec, { ...SCHEDULED, onFailure: 'pause' }))
     driven.passed().passed().passed().passed().passed().moved().failed().by('resume')
     expect(driven.effects.at(-1)).toEqual(asks)
+    const asking = driven.rollout
     driven.passed()
     expect(driven.effects.at(-1)).toMatchObject({ type: 'run', work: 'replacing' })
+    // Paused meanwhile, it is told of what fails then, and not once more of what had failed before.
+    const { rollout: paused } = new Driven(asking).by('pause')
+    const { works } = paused
+    for (const event of [{ type: 'passed', works } as const, { type: 'failed', works, reason: 'it broke' } as const]) {
+      const { rollout } = step(paused, event, 0)
+      expect([rollout.state, rollout.phase]).toEqual(['paused', 'broken'])
+      expect(isTold(paused, rollout, event)).toBe(event.type === 'failed')
+    }
   })
 
   test('is not asked again where nothing more is given, nor on the way back', () => {
