@@ -37,10 +37,8 @@ import { Owed, type Owing } from './owed.ts'
 import { Moved, Reach, reasonOf } from './reach.ts'
 import { type Content, NOTHING } from './reconcile.ts'
 import { notSetBack } from './set-back.ts'
+import { Teller } from './teller.ts'
 import { rewritten, withDeadline, written, writtenObserved } from './written.ts'
-
-/** Messages that are remembered so that none is told again and again. */
-const TOLD_MAX = 100
 
 export interface KeeperDeps {
   readonly store: Store
@@ -75,15 +73,16 @@ export class Keeper {
   #raw: ReadonlyMap<string, StoredContent> = new Map()
   readonly owed = new Owed()
   readonly #base: KeptBase
-  /** The last of what is told but once. */
-  #told: readonly string[] = []
+  readonly #teller: Teller
+  /** What steady time lacked to be wall time when deadlines were stored. */
   #shiftMs: number
 
   constructor(deps: KeeperDeps) {
     this.#deps = deps
     this.#shiftMs = wallShiftMs(deps.clock)
     this.#base = new KeptBase(deps.store)
-    const tell = this.#tell.bind(this)
+    this.#teller = new Teller(deps)
+    const { tell } = this.#teller
     this.#reach = new Reach(deps.clock, tell)
     this.#fallen = new Fallen(deps.store, this.#reach, tell)
     deps.store.local?.listen(({ level, message, data }) => tell(level, message, data))
@@ -134,9 +133,12 @@ export class Keeper {
     const none = { ...NOTHING, releases: { ...NOTHING.releases, run } }
     this.#isCopy = this.#deps.store.local?.told().serves === true
     if (this.#isCopy) this.#reach.beginAway()
-    const document = await this.#deps.store.load()
-    const loaded = await this.#loaded(document, none, {})
-    return this.#deps.store.fleet === null ? notSetBack(loaded, document, this.#deps.clock.steadyMs()) : loaded
+    const loaded = await this.#loaded(await this.#deps.store.load(), none, {})
+    if (this.#deps.store.fleet !== null) return loaded
+    const found = notSetBack(loaded, this.#deps.clock.steadyMs())
+    // So the next write finds the clock set, and stores them as they are now.
+    this.#shiftMs += found.aheadMs
+    return found.loaded
   }
 
   /**
@@ -154,7 +156,7 @@ export class Keeper {
       const document = isWhole ? besides(await store.load(), others, revisions) : await store.load(this.#position)
       // It has fallen since, which the next look finds.
       if (document.position.revision < revision) return null
-      if (document.hasLost) this.#tellLost(revision, document.position.revision)
+      if (document.hasLost) this.#teller.tellLost(revision, document.position.revision)
       return this.#loaded(document, content, revisions)
     })
   }
@@ -169,7 +171,7 @@ export class Keeper {
 
   /** Tells, once for each reason, that what somebody else has written cannot be served here. */
   tellNotTaken(error: unknown): void {
-    this.#tellOnce('error', `what another process has written is not taken over: ${reasonOf(error)}`)
+    this.#teller.tellOnce('error', `what another process has written is not taken over: ${reasonOf(error)}`)
   }
 
   /** A revision as it can be made the present one. */
@@ -184,7 +186,7 @@ export class Keeper {
     this.#raw = raw
     this.owed.only((name) => raw.has(name))
     for (const { before, names, change, asked } of again) this.owe(before, names, change, asked)
-    for (const note of notes) this.#tellOnce('warn', note)
+    for (const note of notes) this.#teller.tellOnce('warn', note)
   }
 
   /** Whether the store stands where it should, so that there is nothing to take over or to tell; asked beside the queue of changes. */
@@ -278,23 +280,6 @@ export class Keeper {
   /** Tells when another live process uses the store too. */
   async warnOfOthers(): Promise<void> {
     if (this.#isCopy || !(await this.#deps.store.isShared())) return
-    this.#tell('warn', 'another live process uses the same store: each follows what the other changes')
-  }
-
-  /** What was written as the revision that is served is gone, and others have gone on from before it. */
-  #tellLost(served: number, revision: number): void {
-    const message = `the store has lost revision ${served} as it is served, and stands at another revision ${revision}, which is followed`
-    this.#tell('error', message, { revision, served })
-  }
-
-  #tellOnce(level: 'warn' | 'error', message: string): void {
-    if (this.#told.includes(message)) return
-    this.#told = [...this.#told, message].slice(-TOLD_MAX)
-    this.#tell(level, message)
-  }
-
-  #tell(level: 'info' | 'warn' | 'error', message: string, data: NewEvent['data'] = {}): void {
-    this.#deps.log[level](data, message)
-    this.#deps.publish({ type: 'store', service: null, message, data })
+    this.#teller.tell('warn', 'another live process uses the same store: each follows what the other changes')
   }
 }

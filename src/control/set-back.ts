@@ -3,28 +3,27 @@
  * begun cannot begin later than now, so what says that it does proves it, and by how much at least.
  */
 import { SHIFT_MS_MIN } from '../clock.ts'
-import type { StoredDocument } from '../store/store.ts'
 import { intentMovedBy } from '../table/deadlines.ts'
 import type { ServiceIntent } from '../table/status.ts'
 import type { Loaded } from './loaded.ts'
 import { withDeadline } from './written.ts'
 
+export interface NotSetBack {
+  readonly loaded: Loaded
+  /** How far the clock that it was stored by was ahead, in ms. */
+  readonly aheadMs: number
+}
+
 /** What was loaded of a document, with its deadlines as by a clock that shows `nowMs`; steady ms. */
-export function notSetBack(loaded: Loaded, { services: stored }: StoredDocument, nowMs: number): Loaded {
+export function notSetBack(loaded: Loaded, nowMs: number): NotSetBack {
   const { content, notes } = loaded
   const aheadMs = Math.max(0, ...Object.values(content.intents).map(beganMs)) - nowMs
-  if (aheadMs < SHIFT_MS_MIN) return loaded
+  if (aheadMs < SHIFT_MS_MIN) return { loaded, aheadMs: 0 }
   const names = withDeadline(content)
   const moved = names.map((name) => [name, intentMovedBy(content.intents[name], -aheadMs)] as const)
-  return {
-    ...loaded,
-    content: { ...content, intents: { ...content.intents, ...Object.fromEntries(moved) } },
-    raw: new Map([...names.map((name) => [name, stored[name]] as const), ...loaded.raw]),
-    notes: [
-      ...notes,
-      `deadlines of ${names.join(', ')} are ${aheadMs / 1_000} s earlier than they are stored, since the clock was set back`,
-    ],
-  }
+  const note = `deadlines of ${names.join(', ')} are ${aheadMs / 1_000} s earlier than they are stored, since the clock was set back`
+  const intents = { ...content.intents, ...Object.fromEntries(moved) }
+  return { loaded: { ...loaded, content: { ...content, intents }, notes: [...notes, note] }, aheadMs }
 }
 
 const beganMs = ({ hold, maintenance }: ServiceIntent): number =>

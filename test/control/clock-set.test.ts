@@ -80,22 +80,44 @@ test.for([2_000, 1_000, -2_000])(
   },
 )
 
-test('while nothing runs the clock is set back: what has begun begins now, and the next change stores it so', async () => {
+async function startControlAt(store: Store, nowMs: number) {
+  const standing = standingClock(nowMs)
+  return { ...(await startControl({ store, clock: standing.clock })), ...standing }
+}
+
+/** A process that starts when the clock was set back while nothing ran, by more than since a hold and a maintenance have begun. */
+async function setBack() {
   const { control, clock, make, store } = await held()
   await make({ kind: 'maintenance', service: 'other', on: true })
   await control.close()
   const nowMs = clock.nowMs() - 500_000
   expect(await leftMs(store, nowMs)).toBe(HOLD_MS)
-  const set = standingClock(nowMs)
-  const started = await startControl({ store, clock: set.clock })
-  const { status } = started.control.snapshot()
+  return { nowMs, ...(await startControlAt(store, nowMs)) }
+}
+
+test('while nothing runs the clock is set back: what has begun begins now, and is soon stored so', async () => {
+  const { nowMs, control, advance, store } = await setBack()
+  const { status, revision } = control.snapshot()
   expect(status['shop'].hold).toMatchObject({ sinceMs: nowMs, untilMs: nowMs + HOLD_MS })
   expect(status['other'].maintenance).toEqual({ sinceMs: nowMs })
-  expect(started.control.events()).toMatchObject([
-    { message: 'deadlines of shop, other are 500 s earlier than they are stored, since the clock was set back' },
-  ])
-  await started.make(split(1, 1, 'other'))
-  await started.control.close()
+  const message = 'deadlines of shop, other are 500 s earlier than they are stored, since the clock was set back'
+  expect(control.events()).toMatchObject([{ message }])
+  await advance(LOOK_MS)
+  const change = { kind: 'clock', movedMs: -500_000 }
+  expect(await store.revisions(1)).toMatchObject([{ revision: revision + 1, change }])
+  expect((await store.revision(revision))?.services['shop']).toMatchObject({
+    intent: { hold: { sinceMs: nowMs + 500_000 } },
+  })
+  await advance(10 * LOOK_MS)
+  expect(control.snapshot().revision, 'once').toBe(revision + 1)
+  await control.close()
+  expect(await leftMs(store, nowMs + 11 * LOOK_MS)).toBe(HOLD_MS - 11 * LOOK_MS)
+})
+
+test('and a change of another service that comes first brings them along', async () => {
+  const { nowMs, control, make, store } = await setBack()
+  await make(split(1, 1, 'other'))
+  await control.close()
   expect(await leftMs(store, nowMs + 1_000)).toBe(HOLD_MS - 1_000)
 })
 
