@@ -17,14 +17,16 @@ export const LOOK_AGAIN_MS = 5_000
 export interface Seen {
   readonly observations: Observations
   readonly hosts: ReadonlySet<string>
-  /** Services that an earlier look was refused. */
+  /** Services that are due again, since an earlier look was refused them. */
   readonly services: ReadonlySet<string>
+  /** All that were refused when they were looked at last. */
+  readonly refused: ReadonlySet<string>
 }
 
 export interface SightingsDeps {
   readonly clock: Pick<Clock, 'after'>
   /** Runs a look when it may be. */
-  turn(look: () => Promise<void>): Promise<void>
+  turn(look: () => Promise<Refused>): Promise<Refused>
   /** Takes in what was seen until then. */
   take(seen: Seen): Promise<Refused>
 }
@@ -34,25 +36,27 @@ export class Sightings {
   #observations = new Map<string, Observation>()
   #hosts = new Set<string>()
   #services = new Set<string>()
-  #looking: Promise<void> | null = null
-  /** Those of which nothing is taken until the time is over, and its timer. */
-  #refused = new Set<string>()
+  #looking: Promise<Refused> | null = null
+  /** Those that were refused when they were looked at last, and the timer of their next look. */
+  #refused: ReadonlySet<string> = new Set()
   #cancel: (() => void) | null = null
 
   constructor(deps: SightingsDeps) {
     this.#deps = deps
   }
 
-  /** Resolves when these have been taken in. Rejects when a service was refused, maybe another one of the same look. */
-  observe(observations: readonly Observation[]): Promise<void> {
+  /** Resolves when these have been taken in. Rejects when one of their services was refused. */
+  async observe(observations: readonly Observation[]): Promise<void> {
     for (const observation of observations) addObservation(this.#observations, observation)
-    return this.#look()
+    const { services } = await this.#look()
+    for (const { service } of observations) if (services.has(service)) throw services.get(service)
   }
 
-  /** Resolves when the new addresses of this host have been taken in. Rejects as `observe` does; they are taken in later then. */
-  moved(host: string): Promise<void> {
+  /** Resolves when the new addresses of this host have been taken in. Rejects when a service that has it was refused; it is taken in later then. */
+  async moved(host: string): Promise<void> {
     this.#hosts.add(host)
-    return this.#look()
+    const { hosts } = await this.#look()
+    if (hosts.has(host)) throw hosts.get(host)
   }
 
   /** Nothing is looked at again by itself from now on. */
@@ -60,9 +64,14 @@ export class Sightings {
     this.#cancel?.()
   }
 
-  #look(): Promise<void> {
+  #look(): Promise<Refused> {
     this.#looking ??= this.#deps.turn(() => {
-      const seen = { observations: this.#observations, hosts: this.#hosts, services: this.#services }
+      const seen = {
+        observations: this.#observations,
+        hosts: this.#hosts,
+        services: this.#services,
+        refused: this.#refused,
+      }
       this.#observations = new Map()
       this.#hosts = new Set()
       this.#services = new Set()
@@ -72,18 +81,19 @@ export class Sightings {
     return this.#looking
   }
 
-  async #take(seen: Seen): Promise<void> {
-    const refused = await this.#deps.take(seen)
-    for (const service of refused.keys()) this.#refused.add(service)
-    if (refused.size > 0) this.#cancel ??= this.#deps.clock.after(LOOK_AGAIN_MS, () => this.#lookAgain())
-    for (const fault of refused.values()) throw fault
+  async #take(seen: Seen): Promise<Refused> {
+    const found = await this.#deps.take(seen)
+    this.#refused = new Set([...seen.refused.difference(seen.services), ...found.services.keys()])
+    if (this.#refused.size > 0) {
+      this.#cancel ??= this.#deps.clock.after(LOOK_AGAIN_MS, () => this.#lookAgain())
+    }
+    return found
   }
 
   #lookAgain(): void {
     this.#cancel = null
     this.#services = this.#services.union(this.#refused)
-    this.#refused = new Set()
-    // What is still refused was told when it came.
+    // Nobody waits for it, and what is still refused was told when it came.
     this.#look().catch(() => {})
   }
 }

@@ -12,6 +12,7 @@ import { gate, put, shop, startControl } from './stand-in.ts'
 
 const API = 'http://api.test:80'
 const WEB = 'http://web.test:80'
+const MORE = 'http://more.test:80'
 const at = (...list: string[]): Address[] => list.map((address) => ({ address, alternate: null }))
 const named = (url: string, host = 'shop.test') =>
   shop({ pools: { blue: { version: '1', targets: [url] } }, split: { blue: 100 } }, host)
@@ -53,26 +54,41 @@ test('new addresses come into the tables of the services that have the name, wit
   expect(deltas).toHaveLength(count)
 })
 
+/** So many addresses that those of two of these networks are just as many as there are slots. */
+const many = (net: number) => at(...Array.from({ length: SLOTS / 2 - 8 }, (_, n) => `10.${net}.${n >> 8}.${n & 255}`))
+const notTaken = (logged: readonly unknown[]) =>
+  logged.filter((said) => (said as unknown[])[1] === 'the new addresses of a host were not taken')
+
 test('a name of more addresses than there are slots keeps back no other, and its own come once there is room', async () => {
-  const { make, control, known, seen, logged, advance, timers } = await start()
-  const many = (net: number) => at(...Array.from({ length: SLOTS / 2 - 8 }, (_, n) => `10.${net}.${n >> 8}.${n & 255}`))
+  const { make, control, known, seen, logged, deltas, advance, timers } = await start()
   const moved = async (net: number) => {
     known.set('api.test', many(net))
     control.addressesMoved('api.test')
-    await control.observe([]).catch(() => {})
+    await control.observe([])
     return seen().addresses[0].address
   }
   known.set('api.test', many(1))
   known.set('web.test', at('10.0.0.1'))
   await make(put(named(API)))
   await make(put(named(WEB, 'web.test'), 'other'))
+  known.set('more.test', at('10.0.0.3'))
+  await make(put(named(MORE, 'more.test'), 'third'))
   // The slots of those before rest for a while.
   expect(await moved(2)).toBe('10.2.0.0')
   known.set('web.test', at('10.0.0.2'))
   control.addressesMoved('web.test')
   expect(await moved(3)).toBe('10.2.0.0')
   expect(seen('other', WEB).addresses).toMatchObject([{ address: '10.0.0.2' }])
-  expect(logged.at(-1)).toMatchObject([{ err: { code: 'conflict' } }, 'the new addresses of a host were not taken'])
+  // Of the two that came together, the one.
+  expect(notTaken(logged)).toMatchObject([[{ err: { code: 'conflict' }, host: 'api.test' }, expect.anything()]])
+  const ill = (service: string, target: string, address: string) => {
+    return { service, pool: 'blue', target, address, health: 'unhealthy' as const }
+  }
+  const count = deltas.length
+  const taken = control.observe([ill('other', WEB, '10.0.0.2'), ill('third', MORE, '10.0.0.3')])
+  await expect(control.observe([ill('shop', API, '10.3.0.0')])).rejects.toMatchObject({ code: 'conflict' })
+  await taken
+  expect(deltas.slice(count).map(({ services }) => Object.keys(services))).toEqual([['other', 'third']])
   const told = logged.length
   await advance(COOLING_MS + LOOK_AGAIN_MS)
   expect(seen().addresses).toHaveLength(SLOTS / 2 - 8)
