@@ -150,13 +150,13 @@ export class Rollouts {
     await freeOrphans(this.#deps, this.#gates, (service) => this.#running.has(service))
   }
 
-  /** Goes on with one that a process before this one has begun; of one that it had not yet, nobody was told. */
+  /** Goes on with one that a process before this one has begun; of one that it had not yet, and which has no step, nobody was told. */
   async #goOn({ kept, isSeen, isBehind }: Claim): Promise<void> {
     const { service, rollout } = kept
     if (this.#running.has(service)) return
     const { control, publish } = this.#deps
     const isTried = own(control.snapshot().status, service)?.trial !== undefined
-    if (rollout.state === 'preflight' && !isTried) return this.#archive.forget(service)
+    if (kept.step === 0 && !isTried) return this.#archive.forget(service)
     if (isSeen) {
       const message = `the store has lost rollout ${rollout.id} of ${service}: what was seen of it last is what it goes ${isBehind ? 'back' : 'on'} by`
       publish({ type: 'rollout', service, message, data: { id: rollout.id, seen: true, trouble: true } })

@@ -94,6 +94,8 @@ export class Running {
       this.#end.abort(new Error('the rollout has not begun'))
       throw error
     }
+    // Whoever takes it up knows by its step that it has begun, also where it was taken back before that was kept.
+    await this.#keeping.keepMeanwhile(this.kept)
     tell('begins', this.kept, this.#deps)
     this.#do(effectsOf(this.kept.rollout))
   }

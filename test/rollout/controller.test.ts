@@ -345,10 +345,10 @@ test('a batch in which the new version has failed is looked at as soon as it is 
 })
 
 test('a failure that comes while a look is kept is looked at right after it', async () => {
-  const store = memoryStore()
-  const { rollouts, memory, clock } = await stand(store)
-  await rollouts.start()
-  await rollouts.begin('shop', { to: 'green' }, 'test')
+  const { rollouts, store, memory, clock } = await begun()
+  // From then on nothing but looks is kept.
+  const text = () => store.get('rollout:shop')
+  await until('it watches', async () => (await text())?.includes('"phase":"watching"') === true)
   const put = store.put.bind(store)
   const { promise: held, resolve: goOn } = Promise.withResolvers<void>()
   let isHeld = false
@@ -370,7 +370,6 @@ test('a failure that comes while a look is kept is looked at right after it', as
   expect(seen()).toBe(0)
   goOn()
   await until('it is seen', () => seen() === 3)
-  await rollouts.close()
 })
 
 test('nothing is looked at while no rollout runs', async () => {

@@ -90,7 +90,7 @@ function storeOf(world: World, who: number): Store {
   }
 }
 
-type Plot = 'good' | 'bad' | 'crowded' | 'paused' | 'aborted' | 'ill'
+type Plot = 'good' | 'unfit' | 'bad' | 'crowded' | 'paused' | 'aborted' | 'ill'
 
 /** Two requests at once; and four, of which those before carry three, so that their way back is made in steps. */
 const QUIET = measuredTraffic({ perSecond: 100, eachMs: 20 }, { perSecond: 0, eachMs: 0 })
@@ -180,6 +180,8 @@ async function play(
     bake: '1s',
     smoke: [{ path: '/', status: '200', within: '5s' }],
     hooks: EVENTS.map((at) => ({ at, url: hook.url, timeout: '30s' })),
+    // Green answers another one.
+    ...(plot === 'unfit' && { announces: { path: '/' } }),
     ...(plot === 'crowded' && { capacity: { requestsPerTarget: 3 } }),
   }
   let begun: unknown
@@ -287,6 +289,7 @@ async function nothingTwice(
 
 const END = {
   good: 'done',
+  unfit: 'rolledBack',
   bad: 'rolledBack',
   crowded: 'rolledBack',
   paused: 'done',
@@ -295,13 +298,13 @@ const END = {
 } as const
 const seen = new Set<string>()
 
-for (const plot of ['good', 'bad', 'crowded', 'paused', 'aborted', 'ill'] as const) {
+for (const plot of ['good', 'unfit', 'bad', 'crowded', 'paused', 'aborted', 'ill'] as const) {
   test(`whatever a rollout has come to when its leader is lost, it ends as it would have: ${plot}`, async () => {
     const whole = await run(plot, 1_000)
     expect(whole.told.state).toBe(END[plot])
     for (const state of whole.states) seen.add(state)
     // What comes before is the same in all of them.
-    const from = plot === 'good' ? 1 : Math.ceil(whole.writes / 2)
+    const from = plot === 'good' || plot === 'unfit' ? 1 : Math.ceil(whole.writes / 2)
     for (let writes = from; writes <= whole.writes; writes += END[plot] === 'done' ? bulk(3, 1) : 1) {
       const { told } = await run(plot, writes)
       if (told.state !== 'preflight') expect([writes, told.state]).toEqual([writes, END[plot]])
