@@ -40,6 +40,7 @@ export class Sightings {
   /** Those that were refused when they were looked at last, and the timer of their next look. */
   #refused: ReadonlySet<string> = new Set()
   #cancel: (() => void) | null = null
+  #isClosed = false
 
   constructor(deps: SightingsDeps) {
     this.#deps = deps
@@ -59,8 +60,9 @@ export class Sightings {
     if (hosts.has(host)) throw hosts.get(host)
   }
 
-  /** Nothing is looked at again by itself from now on. */
+  /** Nothing is looked at again by itself from now on; also not what a look is refused that still waits for its turn. */
   close(): void {
+    this.#isClosed = true
     this.#cancel?.()
   }
 
@@ -84,7 +86,7 @@ export class Sightings {
   async #take(seen: Seen): Promise<Refused> {
     const found = await this.#deps.take(seen)
     this.#refused = new Set([...seen.refused.difference(seen.services), ...found.services.keys()])
-    if (this.#refused.size > 0) {
+    if (this.#refused.size > 0 && !this.#isClosed) {
       this.#cancel ??= this.#deps.clock.after(LOOK_AGAIN_MS, () => this.#lookAgain())
     }
     return found

@@ -102,6 +102,20 @@ test('a name of more addresses than there are slots keeps back no other, and its
   expect(timers()).toBe(0)
 })
 
+test('what is refused when it closes is looked at no more', async () => {
+  const { make, control, known, logged, timers } = await start()
+  known.set('api.test', many(1))
+  await make(put(named(API)))
+  known.set('api.test', many(2))
+  control.addressesMoved('api.test')
+  await control.observe([])
+  known.set('api.test', many(3))
+  control.addressesMoved('api.test')
+  await control.close()
+  expect(notTaken(logged)).toHaveLength(1)
+  expect(timers()).toBe(0)
+})
+
 test('what was seen of an address goes with it, and what comes later of it is too late', async () => {
   const { make, control, known, seen } = await start()
   known.set('api.test', at('10.0.0.1', '10.0.0.2'))
