@@ -51,6 +51,10 @@ test('the answer says what is under way at a pool that is removed, all of which 
     isAnswered = true
   })
   expect(await closed).toBe(1012)
+  await until('it is removed once more', async () => {
+    const { spec } = await call<{ spec: { pools: object } }>(proxy, 'GET', '/v1/services/shop')
+    return !('blue' in spec.pools)
+  })
   expect(isAnswered).toBe(false)
   for (const response of waiting) response.end('blue')
   expect((await Promise.all(asked)).map(({ body }) => body)).toEqual(['blue', 'blue'])
