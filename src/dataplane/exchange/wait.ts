@@ -4,7 +4,8 @@
  *
  * One object serves an exchange for all of its life, from the first request on that had to wait. A request that waits for room again, since
  * others were faster or its connection was refused, keeps its place and the end of its patience: all of its waits for room together take at
- * most as long as one may. One that was held keeps its place too, and is taken in however many wait for room: it was bounded already.
+ * most as long as one may. One that was held keeps its place too, and is taken in however many wait for room: it was bounded already. The
+ * time that it was held is no part of its patience for room.
  */
 import type { ErrorCode } from '../../errors.ts'
 import { FIELD } from '../../metrics/layout.ts'
@@ -52,7 +53,7 @@ export class Wait implements Waiter {
   #isHeld = false
   #startMs = 0
   #deadlineMs = 0
-  /** The time of all waits of the request that are over. */
+  /** The time of all waits of the request for room that are over. */
   #waitedMs = 0
   /** What it waits for; null before it waits, and when its wait is counted. */
   #pool: PoolTable | null = null
@@ -67,10 +68,11 @@ export class Wait implements Waiter {
   /** Enters the queue of what it waits for; false when the request is not to wait, which is counted. */
   begin(attempts: Attempts): boolean {
     const service = attempts.placement.service!
+    const isFromHold = this.#isHeld
     this.#isHeld = attempts.placement.waitsFor === null
     const waits = this.#isHeld
       ? this.#hold(service, attempts.placement.isBehind)
-      : this.#queueUp(service, attempts.placement.waitsFor!)
+      : this.#queueUp(service, attempts.placement.waitsFor!, isFromHold)
     if (waits) attempts.stepAside()
     return waits
   }
@@ -80,12 +82,13 @@ export class Wait implements Waiter {
     return this.#held.begin(service, this.#request, isBehind)
   }
 
-  #queueUp(service: ServiceTable, pool: PoolTable): boolean {
+  /** `isFromHold`: its last wait was for the end of a hold. */
+  #queueUp(service: ServiceTable, pool: PoolTable, isFromHold: boolean): boolean {
     const { nowMs } = this.#plane.time
     const isBack = this.#pool !== null
     const wasHeld = this.#held?.isPast === true
     this.#pool = pool
-    if (!isBack) this.#deadlineMs = nowMs + service.capacity!.queueMs
+    if (!isBack || isFromHold) this.#deadlineMs = nowMs + service.capacity!.queueMs - this.#waitedMs
     if (!isBack && wasHeld) this.sinceMs = this.#held!.sinceMs
     this.#startMs = nowMs
     const refused = this.#refusal(service, isBack || wasHeld)

@@ -808,6 +808,38 @@ describe('of a target that carries one request at once', () => {
     expect([counted(FIELD.queued), waiting()]).toEqual([0, 0])
   })
 
+  test('what one is held for is no part of how long it may wait for room', async () => {
+    // Looks at the queues read the time, which is moved by hand here.
+    plane.time.tick = () => {}
+    busy()
+    const third = ask('GET /c')
+    plane.time.nowMs += 700
+    const sinceMs = plane.time.steadyMs()
+    const hold = {
+      id: 'h-1',
+      sinceMs,
+      untilMs: sinceMs + 60_000,
+      only: 'all',
+      queueMax: 10,
+      bytesMax: 100_000,
+    } as const
+    const targets = Object.fromEntries(
+      opened.map(({ connections: { target } }) => [target.url, { slots: [target.slot] }]),
+    )
+    change({ capacity: ONE }, { targets, hold })
+    await vi.waitFor(() => expect([plane.holds.size, waiting()]).toEqual([1, 0]))
+    plane.time.nowMs += 10_000
+    change({ capacity: ONE }, { targets })
+    await vi.waitFor(() => expect([plane.holds.size, waiting()]).toEqual([0, 1]))
+    // It waits for the rest of its second, and no longer.
+    plane.time.nowMs += 299
+    exchange.onDeadline()
+    expect(third.notes).toEqual([])
+    plane.time.nowMs += 1
+    exchange.onDeadline()
+    expect([third.notes, counted(FIELD.shedQueueTime)]).toEqual([['refuse overloaded', 'ended'], 1])
+  })
+
   test('one whose client has left unseen, since it is not read from, is refused when it is looked at', () => {
     busy()
     const third = ask('POST /c', null, 'Content-Length: 2\r\n')
