@@ -135,6 +135,8 @@ export class Holds {
       return full
     }
     if (way !== 'back') waiter.sinceMs = this.#setting.time.steadyMs()
+    // Who waits again has no answer to come: it must not keep the others from leaving.
+    this.answered(waiter, false)
     queue.add(waiter)
     this.#publish(queue)
     this.size++
@@ -172,7 +174,7 @@ export class Holds {
     this.#publish(queue)
   }
 
-  /** One that was let go has an answer, or its end; with `isEasy` it was given room at once. */
+  /** One that was let go has an answer, its end, or waits again; with `isEasy` it was given room at once. */
   answered(waiter: HeldWaiter, isEasy: boolean): void {
     const queue = waiter.leaves
     if (queue === null) return
@@ -266,7 +268,6 @@ export class Holds {
       turns++
       if (waiter.queue === null) continue
       // It waits again, by another hold, which is next to no work.
-      this.answered(waiter, false)
       turns--
       moves++
     }

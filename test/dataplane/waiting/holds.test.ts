@@ -214,6 +214,24 @@ test('they do not leave all at once: more go as answers come, and a few with tim
   expect([went.length, went]).toEqual([1_000, clients.map(({ name }) => name)])
 })
 
+test('those who were let go, found nobody and are held once more keep nobody from leaving', () => {
+  const first = crowd(500)
+  nowMs++
+  const clients = [...first, ...crowd(100)]
+  commit(null)
+  for (let n = 0; n < 450; n++) tick()
+  // As many as may be without an answer.
+  expect(went.length).toBe(500)
+  commit(hold({ id: 'h-2' }))
+  for (const client of first) expect(client.comes('back')).toBeNull()
+  commit(null)
+  for (let n = 0; n < 2_000; n++) {
+    tick()
+    for (const client of clients) if (client.queue === null) client.answered()
+  }
+  expect([went.slice(500), figures().waiting]).toEqual([clients.map(({ name }) => name), 0])
+})
+
 test('who asks again at once when he was let go does not wait again once all are gone that were held, so that a release has an end', () => {
   const clients = crowd(100)
   commit(null)
