@@ -3,6 +3,7 @@ import { validateService } from '../../src/config/check.ts'
 import { parseSpec } from '../../src/config/load.ts'
 import { planHealth, planLimits, planService, planTimeouts } from '../../src/config/plan.ts'
 import type { ServiceSpec } from '../../src/config/schema.ts'
+import { isSkewed } from '../../src/table/skew.ts'
 
 function spec(changes: object = {}): ServiceSpec {
   const checked = validateService({
@@ -55,6 +56,15 @@ test('a plan has every default with its unit resolved', () => {
     debugHeaders: false,
   })
 })
+
+test.each(['/café/*', '/caf%c3%a9/*', '/caf%C3%A9/*', '/café/a.js'])(
+  'the case of the digits of escapes does not count for skew: %s',
+  (path) => {
+    const { skew } = plan({ skew: [path] })
+    const asked = ['/caf%c3%a9/a.js', '/caf%C3%a9/a.js', '/caf%C3%A9/a.js', '/caf%c3%a8/a.js']
+    expect(asked.map((path) => isSkewed(skew, path))).toEqual([true, true, true, false])
+  },
+)
 
 test('tunnels are closed as a service says, or never', () => {
   const tunnels = { over: '1m', perSecond: 0.5, message: 'reconnect', close: 4_000 }

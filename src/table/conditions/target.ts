@@ -42,6 +42,18 @@ export interface PathAsks {
 }
 
 const VISIBLE = /^[!-~]*$/
+/** Parts of a pattern: an escape of a path, another character behind a backslash, a class. */
+const PARTS = /\\?%[0-9A-Fa-f]{2}|\\.|\[(?:\\.|[^\]\\])*\]/g
+
+/** The first `%c3` of a pattern, which is found in no path: those have `%C3` by then. */
+const lowerEscape = (pattern: string): string | undefined =>
+  pattern.startsWith('(?i)')
+    ? undefined
+    : pattern
+        .match(PARTS)
+        ?.find((part) => /^\\?%.*[a-f]/.test(part))
+        ?.slice(-3)
+
 const paths: Alphabet = {
   noun: 'path',
   never(text) {
@@ -62,6 +74,9 @@ export const path = {
     const pattern = typeof spec === 'string' ? undefined : spec.pattern
     if (pattern === undefined || VISIBLE.test(pattern)) checkText(report, at, spec, paths, context)
     else report.add(child(at, 'pattern'), 'a path has only visible ASCII: write other characters as %XX')
+    const lower = report.refusesVain && report.sound(at) && pattern !== undefined ? lowerEscape(pattern) : undefined
+    if (lower !== undefined)
+      report.add(child(at, 'pattern'), `a path is compared with ${lower.toUpperCase()} for ${lower}: write that`)
   },
   plan(spec) {
     const asks = planText(spec, canonicalPath)
@@ -84,6 +99,11 @@ export const path = {
       spec: { prefix: '/caf\u00e9/' },
       held: { path: '/caf%c3%A9/1' },
       failed: { path: '/cafe/1' },
+    },
+    {
+      spec: { pattern: '^/caf%C3%A9/' },
+      held: { path: '/caf%c3%a9/1' },
+      failed: { path: '/caf%c3%a8/1' },
     },
   ],
 } satisfies Kind<TextSpec, PathAsks>
