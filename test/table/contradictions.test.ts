@@ -1,9 +1,11 @@
 /** Conditions that never hold together: only what is proven is told, and what is told is so. */
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { checkServices, completeService, validateService } from '../../src/config/check.ts'
 import { neverTogether } from '../../src/table/conditions/contradictions.ts'
 import { planWhen, type WhenSpec } from '../../src/table/conditions/kinds.ts'
 import { Automaton } from '../../src/table/patterns/automaton.ts'
+
+const PATHS = Array.from({ length: 500 }, (_, n) => `/p${n}`)
 
 const why = (when: WhenSpec) => neverTogether(planWhen(when, 'r'), { left: 300_000 })
 
@@ -93,6 +95,22 @@ test('patterns that have a text in common meet, others do not, and where it take
     false,
     true,
   ])
+})
+
+test.each<WhenSpec>([
+  { path: { oneOf: PATHS }, all: [{ path: { pattern: '^/q' } }] },
+  { path: { oneOf: PATHS }, not: { path: { pattern: '^/p' } } },
+  { query: { a: { oneOf: PATHS } }, not: { query: { a: { pattern: '^/p' } } } },
+])('a pattern that many texts are held against is made once, and what it and they take is counted (%#)', (when) => {
+  const holds = vi.spyOn(Automaton.prototype, 'holds')
+  onTestFinished(() => holds.mockRestore())
+  const budget = { left: 300_000 }
+  expect(neverTogether(planWhen(when, 'r'), budget)).toContain('never hold')
+  const [pattern, ...more] = new Set(holds.mock.contexts)
+  expect([more, holds.mock.calls.length]).toEqual([[], PATHS.length])
+  const spent = 300_000 - budget.left - PATHS.length - (pattern as Automaton).work
+  expect(spent).toBeGreaterThanOrEqual(0)
+  expect(spent).toBeLessThan(10)
 })
 
 test('a rule that never holds is a fault with its place, and so is an entry of any', () => {

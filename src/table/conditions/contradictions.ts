@@ -17,7 +17,7 @@ import { compileText, type TextAsks } from './texts.ts'
 
 type Conditions = readonly ConditionPlan[]
 
-/** Pairs of states of patterns, and of conditions, that are looked at for one rule. */
+/** What is looked at for one rule: pairs of conditions and of states of patterns, texts, and steps of patterns that are made. */
 const WORK_MAX = 300_000
 /** Nested deeper, nothing is looked for. */
 const DEPTH_MAX = 8
@@ -65,6 +65,8 @@ export function vainBranches(
   })
 }
 
+type TestFor = (texts: readonly string[], asks: TextAsks) => (text: string) => boolean
+
 class Search {
   #work = 0
   readonly #budget: Budget
@@ -104,7 +106,10 @@ class Search {
     if (kind === 'all') return all(asks as Conditions)
     if (kind === 'any') return (asks as readonly Conditions[]).some(all)
     if (kind === 'not') return this.never([...from, ...(asks as Conditions)], depth + 1) !== null
-    return isAlways(condition) || from.some((each) => this.#spend(1) && each.kind === kind && implies(each, condition))
+    return (
+      isAlways(condition) ||
+      from.some((each) => this.#spend(1) && each.kind === kind && implies(each, condition, this.#testFor))
+    )
   }
 
   /** Whether there is work left to do. */
@@ -146,7 +151,7 @@ class Search {
       [textsOf(a), b, isComparable(one, other)],
       [textsOf(b), a, isComparable(other, one)],
     ] as const) {
-      if (texts !== null) return isSeen && !texts.some((text) => compileText(test).holds(text))
+      if (texts !== null) return isSeen && !texts.some(this.#testFor(texts, test))
     }
     if (a.is === 'prefix' && b.is === 'prefix') return !a.text.startsWith(b.text) && !b.text.startsWith(a.text)
     if (one.isEscaped !== other.isEscaped) return false
@@ -158,10 +163,20 @@ class Search {
     return this.#spend(work) && !meets
   }
 
+  /** What is asked of each of these texts. That takes as much as they are many, and what it takes to make a pattern. */
+  readonly #testFor: TestFor = (texts, asks) => {
+    this.#spend(texts.length)
+    const test = asks.is === 'pattern' ? this.#patternOf(asks.text) : compileText(asks)
+    return (text) => test.holds(text)
+  }
+
   #patternOf(text: string): Automaton {
-    const known = this.#patterns.get(text) ?? new Automaton(text)
-    this.#patterns.set(text, known)
-    return known
+    const known = this.#patterns.get(text)
+    if (known !== undefined) return known
+    const made = new Automaton(text)
+    this.#spend(made.work)
+    this.#patterns.set(text, made)
+    return made
   }
 }
 
@@ -196,7 +211,7 @@ function isAlways(condition: ConditionPlan): boolean {
 }
 
 /** Whether the second of two conditions of one kind holds wherever the first does. */
-function implies(one: ConditionPlan, other: ConditionPlan): boolean {
+function implies(one: ConditionPlan, other: ConditionPlan, testFor: TestFor): boolean {
   if (JSON.stringify(one.asks) === JSON.stringify(other.asks)) return true
   switch (one.kind) {
     case 'method':
@@ -218,13 +233,13 @@ function implies(one: ConditionPlan, other: ConditionPlan): boolean {
     }
     case 'path': {
       const [ours, theirs] = [one.asks as PathAsks, other.asks as PathAsks]
-      return isComparable(ours, theirs) && isNarrower(ours.asks, theirs.asks)
+      return isComparable(ours, theirs) && isNarrower(ours.asks, theirs.asks, testFor)
     }
     case 'header':
     case 'cookie':
     case 'query': {
       const [ours, theirs] = [one.asks, other.asks] as { readonly name: string; readonly asks: TextAsks }[]
-      return ours.name === theirs.name && isNarrower(ours.asks, theirs.asks)
+      return ours.name === theirs.name && isNarrower(ours.asks, theirs.asks, testFor)
     }
     default:
       return false
@@ -234,9 +249,9 @@ function implies(one: ConditionPlan, other: ConditionPlan): boolean {
 const isWithin = (a: readonly unknown[], b: readonly unknown[]): boolean => new Set(a).isSubsetOf(new Set(b))
 
 /** Whether every text that passes the first passes the second. */
-function isNarrower(one: TextAsks, other: TextAsks): boolean {
+function isNarrower(one: TextAsks, other: TextAsks, testFor: TestFor): boolean {
   if (other.is === 'present') return true
   const texts = textsOf(one)
-  if (texts !== null) return texts.every((text) => compileText(other).holds(text))
+  if (texts !== null) return texts.every(testFor(texts, other))
   return one.is === 'prefix' && other.is === 'prefix' && one.text.startsWith(other.text)
 }
