@@ -10,7 +10,7 @@ import type { AnswerLines, RedirectLines } from '../exchange/downstream.ts'
 import { responseLines } from '../exchange/field-lines.ts'
 import type { Framing } from '../http1/body.ts'
 import { framingLine } from '../http1/framing.ts'
-import type { ResponseHead } from '../http1/response-head.ts'
+import { REASON_KEPT_MAX, type ResponseHead } from '../http1/response-head.ts'
 import { mayBeShared } from '../http1/shared-caching.ts'
 import { flat } from '../http1/syntax.ts'
 import type { Page } from '../maintenance-pages.ts'
@@ -168,13 +168,13 @@ export class AnswerWriter {
   }
 }
 
-/** By status: the reason of the last answer with it, and the line. Few targets say anything but the usual words. */
+/** By status: the reason of the last answer with it, and the line, if they are short. Few targets say anything but the usual words. */
 const statusLines: { readonly reason: string; readonly line: string }[] = []
 
 function statusLine({ status, reason }: ResponseHead): string {
   const last = statusLines[status]
   if (last !== undefined && last.reason === reason) return last.line
   const line = flat('HTTP/1.1 ' + status + ' ' + reason + '\r\n')
-  statusLines[status] = { reason, line }
+  if (reason.length <= REASON_KEPT_MAX) statusLines[status] = { reason, line }
   return line
 }

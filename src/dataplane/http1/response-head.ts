@@ -14,8 +14,8 @@ export const PREFIX = 'HTTP/1.'
 /** Characters of all Connection fields together: a set is made of what they list. */
 const CONNECTION_LENGTH_MAX = 1_024
 const STATUS_MAX = 599
-/** Longer reasons are not kept: a target may say anything. */
-const REASON_KEPT_MAX = 64
+/** Characters. Longer reasons are not kept: a target may say anything. */
+export const REASON_KEPT_MAX = 64
 /** Hints of a Keep-Alive field; nine digits of a number are more than enough. */
 const TIMEOUT_HINT = /(?:^|[,; \t])timeout[ \t]*=[ \t]*"?(\d{1,9})/i
 const MAX_HINT = /(?:^|[,; \t])max[ \t]*=[ \t]*"?(\d{1,9})/i
