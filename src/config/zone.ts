@@ -14,6 +14,9 @@ const YEAR_LAST = 2_063
 /** No zone changes twice within it (Morocco does within a month). */
 const STEP_MS = 14 * DAY_MS
 
+/** Zones for which what was found is kept. Intl takes each in any case, and offsets such as `+01:07` beside those with a name. */
+const KEPT_MAX = 256
+
 /** By how much clocks in a zone are ahead of UTC at a moment, in ms. */
 export type Offset = (ms: number) => number
 
@@ -62,8 +65,14 @@ function formatOf(zone: string): Intl.DateTimeFormat {
     calendar: 'gregory',
     timeZone: zone,
   })
-  formats.set(zone, format)
-  return format
+  return keep(formats, zone, format)
+}
+
+/** Keeps what was found for a zone; where there is too much of that, only this. */
+function keep<T>(kept: Map<string, T>, zone: string, found: T): T {
+  if (kept.size >= KEPT_MAX) kept.clear()
+  kept.set(zone, found)
+  return found
 }
 
 /** What clocks in the zone show, as if that were UTC. */
@@ -101,8 +110,7 @@ export function changesOf(zone: string): readonly number[] {
     changes.push(high, next)
     now = next
   }
-  known.set(zone, changes)
-  return changes
+  return keep(known, zone, changes)
 }
 
 /** The offset by changes, without Intl. */

@@ -1,6 +1,6 @@
 /** Time zones as plain numbers: the same offsets as those of Intl, before, at and after every change. */
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { changesOf, isZone, offsetIn, offsetOf } from '../../src/config/zone.ts'
 import { bulk } from '../helpers/bulk.ts'
 
@@ -47,4 +47,20 @@ test('Berlin changes on the last Sundays of March and October, at 01:00 UTC', ()
 
 test('only zones that Intl knows are some', () => {
   expect(['Europe/Berlin', 'UTC', 'Europe/Nowhere', ''].map(isZone)).toEqual([true, true, false, false])
+})
+
+test('what was found for zones is kept, but not of all that there may be', () => {
+  const makes = vi.spyOn(Intl, 'DateTimeFormat')
+  onTestFinished(() => makes.mockRestore())
+  const asked = (zone: string): number => {
+    const before = makes.mock.calls.length
+    expect(isZone(zone)).toBe(true)
+    return makes.mock.calls.length - before
+  }
+  asked('+00:07')
+  expect(asked('+00:07')).toBe(0)
+  for (let hour = 1; hour < 24; hour++) {
+    for (let minute = 10; minute < 30; minute++) asked(`+${String(hour).padStart(2, '0')}:${minute}`)
+  }
+  expect([asked('+00:07'), asked('+00:07')]).toEqual([1, 0])
 })

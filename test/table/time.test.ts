@@ -1,6 +1,6 @@
 /** Days and hours in rules: as the windows of a schedule have them, beside Intl, and right where clocks are set. */
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { closedToBegin } from '../../src/config/calendar.ts'
 import { validateService } from '../../src/config/check.ts'
 import { compileCondition, planWhen, type WhenSpec, wordsOf } from '../../src/table/conditions/kinds.ts'
@@ -146,6 +146,15 @@ test('the time zones of a service are few', () => {
   }
   expect(faultsOf(rules)).toEqual(['/rules/32/when/time/timezone the rules of a service have at most 32 time zones'])
   expect(faultsOf(rules.slice(1))).toEqual([])
+  // And no more are asked for.
+  const makes = vi.spyOn(Intl, 'DateTimeFormat')
+  onTestFinished(() => makes.mockRestore())
+  const many = Array.from({ length: 50 }, (_, n) => ({
+    ...rules[0],
+    when: { time: { days: ['mon'], timezone: `-03:${n + 10}` } },
+  }))
+  expect(faultsOf(many).length).toBeGreaterThan(0)
+  expect(makes.mock.calls.length).toBeLessThanOrEqual(33)
 })
 
 test('what makes no sense is a fault with its place', () => {

@@ -78,7 +78,8 @@ export const time = {
   ),
   check(report, at, spec, { zones }) {
     const { from, until } = spec
-    const zone = checkZone(report, child(at, 'timezone'), spec.timezone)
+    // Beyond that no more are asked for.
+    const zone = zones.size > ZONES_MAX ? UTC : checkZone(report, child(at, 'timezone'), spec.timezone)
     if (zones.add(zone).size > ZONES_MAX)
       report.add(child(at, 'timezone'), `the rules of a service have at most ${ZONES_MAX} time zones`)
     if (!report.sound(at)) return
