@@ -26,8 +26,8 @@ export interface IntakeDeps {
 }
 
 /**
- * Takes in what was seen, of all services at once: what workers have to be told of is one step. Each that was refused before is alone; and each of all,
- * where one more is refused.
+ * Takes in what was seen, of all services at once: what workers have to be told of is one step. A service that was refused before is tried by
+ * itself. When all at once are refused, so is each of them, which finds the one that is to blame.
  */
 export async function takeIn(
   { observations, hosts, services: again, refused: before }: Seen,

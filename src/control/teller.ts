@@ -14,11 +14,13 @@ export class Teller {
     this.#deps = deps
   }
 
+  /** Tells it at this level, each time. */
   readonly tell = (level: 'info' | 'warn' | 'error', message: string, data: NewEvent['data'] = {}): void => {
     this.#deps.log[level](data, message)
     this.#deps.publish({ type: 'store', service: null, message, data })
   }
 
+  /** Tells it unless it is among the last things that were told so. */
   tellOnce(level: 'warn' | 'error', message: string): void {
     if (this.#told.includes(message)) return
     this.#told = [...this.#told, message].slice(-TOLD_MAX)

@@ -150,7 +150,7 @@ export class Rollouts {
     await freeOrphans(this.#deps, this.#gates, (service) => this.#running.has(service))
   }
 
-  /** Goes on with one that a process before this one has begun; of one that it had not yet, and which has no step, nobody was told. */
+  /** Goes on with one that a process before this one has begun. One without a step, of which no traffic is tried, had not begun: nobody was told of it. */
   async #goOn({ kept, isSeen, isBehind }: Claim): Promise<void> {
     const { service, rollout } = kept
     if (this.#running.has(service)) return
@@ -174,6 +174,9 @@ export class Rollouts {
       const running = this.#runningOf(kept)
       await running.open(ended, at)
       this.#follow(running)
+      // It may have been sent an abort as soon as its traffic was seen.
+      void followPassed(this.#deps, running)
+      await running.begun()
       this.#counts.ask(service, 'begin')
       return running.told()
     }

@@ -71,6 +71,19 @@ export class Keeping {
     return this.#deps.clock.steadyMs() - this.#atMs >= KEEP_MS
   }
 
+  /**
+   * Keeps the step of a rollout that has begun, by which whoever takes it up knows that it has, also where its traffic was taken back before more
+   * was kept. A store that is busy is waited for; where it is away, the first look tries again.
+   */
+  async keepBegun(kept: Kept): Promise<void> {
+    try {
+      await untilFree(this.#deps.clock, () => this.#deps.save(kept, null))
+      this.#atMs = this.#deps.clock.steadyMs()
+    } catch {
+      // As said.
+    }
+  }
+
   /** Keeps how far they have come; when the store is away, that waits. */
   async keepMeanwhile(kept: Kept): Promise<void> {
     this.#atMs = this.#deps.clock.steadyMs()

@@ -85,7 +85,7 @@ export class Running {
     this.#moves = new Moves(deps, { ...parts, wayBack, running: this })
   }
 
-  /** Keeps the rollout that has just begun, and begins it, at this revision only; rejects with what `ended` has aborted with by then. One that has not begun is over. */
+  /** Keeps the new rollout, and begins it, at this revision only; rejects with what `ended` has aborted with by then. One that has not begun is over. */
   async open(ended: AbortSignal, ifMatch?: number): Promise<void> {
     try {
       await this.#keeping.keepNew(this.kept)
@@ -94,10 +94,15 @@ export class Running {
       this.#end.abort(new Error('the rollout has not begun'))
       throw error
     }
-    // Whoever takes it up knows by its step that it has begun, also where it was taken back before that was kept.
-    await this.#keeping.keepMeanwhile(this.kept)
-    tell('begins', this.kept, this.#deps)
-    this.#do(effectsOf(this.kept.rollout))
+  }
+
+  /** Goes on with what has begun; what people ask of it meanwhile waits for its turn. */
+  begun(): Promise<void> {
+    return this.#turns.take(async () => {
+      await this.#keeping.keepBegun(this.kept)
+      tell('begins', this.kept, this.#deps)
+      this.#do(effectsOf(this.kept.rollout))
+    })
   }
 
   /** Goes on where a process before this one has stopped; back, where that one had taken the traffic back and not kept it yet, or what it had kept is lost. */

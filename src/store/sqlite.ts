@@ -99,10 +99,13 @@ class SqliteStore implements Store {
 
   async commit(present: Position, { services, ...commit }: Commit): Promise<Position> {
     const changes = changesOf(services)
-    return this.#write((run) => {
+    const position = this.#write((run) => {
       assertPosition(positionOf(first(run.document)), present)
       return writeRevision(run, present.revision + 1, changes, commit)
     })
+    // The file has our document, so nobody writes that anew any more.
+    this.#carried = []
+    return position
   }
 
   async replace(present: Position, { services, revision, mark, ...commit }: Replacement): Promise<Position> {

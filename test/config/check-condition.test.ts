@@ -50,8 +50,6 @@ describe('a rule asks in vain', () => {
     [{ path: '/a?b' }, 'path no path has the value "/a?b": it ends at "?", and "#" is not sent'],
     [{ path: { pattern: 'é' } }, 'path/pattern a path has only visible ASCII: write other characters as %XX'],
     [{ path: { pattern: 'a b' } }, 'path/pattern a path has only visible ASCII: write other characters as %XX'],
-    [{ path: { pattern: '^/caf%C3%a9/' } }, 'path/pattern a path is compared with %A9 for %a9: write that'],
-    [{ path: { pattern: '[\\]%c3]\\%b1' } }, 'path/pattern a path is compared with %B1 for %b1: write that'],
     [{ path: '*' }, 'path every request has a path'],
     [{ query: { '': '1' } }, 'query/ "" is not the name of a parameter'],
     [{ method: ['GET', 'CONNECT'] }, 'method/1 requests by "CONNECT" are refused'],
@@ -86,8 +84,7 @@ test.each([
   { header: { 'x-a': '\u00a0' } },
   { cookie: { a: 'größe', b: 'a"b', c: '"', d: '' } },
   { visitor: ['größe', 'a b', 'é'.repeat(512)] },
-  { path: { pattern: '[\\]%c3]%C3\\\\%41%zz' } },
-  { path: { pattern: '(?i)%c3' } },
+  { path: { pattern: '^/caf(%c3|%C3)%a9/' } },
 ])('%j may well hold', (conditions) => expect(when(conditions)).toEqual([]))
 
 test('a key out of a token or a query may be any text, and that of an address is in its one form', () => {

@@ -99,7 +99,7 @@ describe.each([
 
   test('is waited for no longer than a minute', async () => {
     const { about, means } = await startRollout('2.0', { path: '/' }, () => true)
-    await expect(ask(about, means, never)).rejects.toThrow(/^no target of green takes requests$/)
+    await expect(ask(about, means, never)).rejects.toThrow(/^no target of green takes requests of whoever is new$/)
     expect(about.log.entries).toMatchObject([{ gate, state: 'failed', endedAtMs: 60_000 }])
   })
 })

@@ -40,7 +40,8 @@ export async function untilAnswered(
     for (;;) {
       try {
         const taking = takingOf(about, means.steadyMs())
-        if (!isThere(about, taking)) throw new GateClosed(`no target of ${about.rollout.to} takes requests`)
+        if (!isThere(about, taking))
+          throw new GateClosed(`no target of ${about.rollout.to} takes requests of whoever is new`)
         return await ask([...taking.keys()])
       } catch (error) {
         const isSilent = error instanceof GateClosed && !(error instanceof ClearNo)

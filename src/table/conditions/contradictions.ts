@@ -158,8 +158,8 @@ class Search {
     if (a.is === 'prefix' && b.is === 'pattern') return !this.#patternOf(b.text).canBegin(a.text)
     if (a.is === 'pattern' && b.is === 'prefix') return !this.#patternOf(a.text).canBegin(b.text)
     if (a.is !== 'pattern' || b.is !== 'pattern') return false
-    const left = Math.min(WORK_MAX - this.#work, this.#budget.left)
-    const { meets, work } = this.#patternOf(a.text).meets(this.#patternOf(b.text), left)
+    const [first, second] = [this.#patternOf(a.text), this.#patternOf(b.text)]
+    const { meets, work } = first.meets(second, Math.min(WORK_MAX - this.#work, this.#budget.left))
     return this.#spend(work) && !meets
   }
 
