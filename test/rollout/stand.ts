@@ -81,7 +81,7 @@ export const rollingShop = (targets: readonly string[], hook: string, more: obje
   rollout: { strategy: 'rolling', ...more, hooks: [{ at: 'UpdateTarget', url: hook, timeout: '30s' }] },
 })
 
-const STEPS = [
+export const STEPS = [
   { weight: 10, for: '1h' },
   { weight: 50, for: '1h' },
 ]

@@ -1,8 +1,9 @@
 /** What people ask of a rollout while the store is away: answered in bounded time, and what is answered as done is kept. */
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
+import { StoreBusy } from '../../src/busy.ts'
 import { TurnoutError } from '../../src/errors.ts'
 import { drivenUntil, until } from '../helpers/raw.ts'
-import { begun, type Stand, stand, watching } from './stand.ts'
+import { begun, STEPS, type Stand, stand, watching } from './stand.ts'
 
 /** Takes the store away; the returned function brings it back. */
 function takeAway({ store, control }: Stand): () => void {
@@ -75,6 +76,31 @@ test('a verb whose turn does not come, since what was before it waits for the st
   comeBack()
   await watching(stood, 50)
   expect(rollouts.running('shop')?.state).toBe('shifting')
+})
+
+test('an abort of one whose beginning is served and not kept yet takes it back; a store that is busy then is waited for', async () => {
+  const stood = await stand()
+  const { rollouts, store, control } = stood
+  onTestFinished(() => rollouts.close())
+  await rollouts.start()
+  const isTried = () => control.snapshot().status['shop'].trial !== undefined
+  const { put } = store
+  let asked = 0
+  store.put = (...given) => {
+    if (!isTried() || ++asked > 1) return put.apply(store, given)
+    return Promise.reject(new StoreBusy('the store is locked'))
+  }
+  const begins = rollouts.begin('shop', { to: 'green', steps: STEPS }, 'alice')
+  await until('its beginning is served, and the store busy', () => asked === 1)
+  let answer: unknown
+  const aborted = rollouts.command('shop', 'current', 'abort', 'bob').then((told) => (answer = told))
+  await driven(stood, 'it is answered', () => answer !== undefined)
+  await Promise.all([begins, aborted])
+  expect(answer).toMatchObject({ id: 'r-1', state: expect.stringMatching(/^roll/) })
+  expect(isTried()).toBe(false)
+  // It was kept before the abort had its turn.
+  expect(asked).toBeGreaterThan(1)
+  expect(stood.events.some((said) => said.includes('begins'))).toBe(true)
 })
 
 test('an abort does not wait until what came before it is kept', async () => {
