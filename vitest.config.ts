@@ -42,8 +42,6 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 120_000,
     expect: { poll: { timeout: 60_000 } },
-    // Until the suite has been clean ten times in a row on a quiet machine: a second try in CI, which the report names.
-    retry: process.env['CI'] === 'true' ? 1 : 0,
     reporters: report === undefined ? ['default'] : ['default', ['json', { outputFile: report }]],
     projects: [
       {
