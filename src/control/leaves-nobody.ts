@@ -17,7 +17,7 @@ import { equalJson, own } from '../config/record.ts'
 import type { ServiceSpec } from '../config/schema.ts'
 import { ANYWAY, TurnoutError } from '../errors.ts'
 import { movesBetween } from '../table/allotment.ts'
-import { answering, canAnswer, fitTargets, isProven, stateForNew, type Targets } from '../table/proven.ts'
+import { answering, canAnswer, fitTargets, isProven, letsInNew, stateForNew, type Targets } from '../table/proven.ts'
 import { observedOf, type ServiceIntent, type ServiceObserved, seenOf } from '../table/status.ts'
 import type { AddressesOf } from './observe.ts'
 import { type Content, splitOf } from './reconcile.ts'
@@ -138,9 +138,7 @@ function assertTakesVisitors({ name, spec, intent }: Service, pool: string): voi
   const what = `Pool ${pool} of ${name}`
   if (admin !== 'ready') throw conflict(`${what} is in state ${admin}; set it ready first.`)
   if (Object.keys(targets).length === 0) throw conflict(`${what} has no targets.`)
-  const ready = Object.entries(targets).some(
-    ([url, target]) => stateForNew(spec.pools[pool], url, target.admin) === 'ready',
-  )
+  const ready = Object.entries(targets).some(([url, target]) => letsInNew(spec.pools[pool], url, target.admin))
   if (!ready) throw conflict(`${what} has no target that is ready.`)
 }
 

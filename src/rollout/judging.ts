@@ -10,7 +10,7 @@ import type { Clock } from '../clock.ts'
 import { own } from '../config/record.ts'
 import { CELL, type SharedMemory } from '../metrics/layout.ts'
 import { noteNew } from '../metrics/load.ts'
-import { stateForNew } from '../table/proven.ts'
+import { letsInNew } from '../table/proven.ts'
 import { alphaPooled } from './alpha-parts.ts'
 import { ByRules } from './by-rules.ts'
 import { Feed } from './feed.ts'
@@ -282,7 +282,7 @@ export class Judging {
       ([url, { admin }]) => admin === 'ready' && trial?.targets?.includes(url) !== false,
     )
     // Nor does one of weight 0 answer anybody new, but a batch may have no others.
-    const forNew = ready.filter(([url, { admin }]) => stateForNew(pool, url, admin) === 'ready')
+    const forNew = ready.filter(([url, { admin }]) => letsInNew(pool, url, admin))
     const targets = forNew.length > 0 ? forNew : ready
     return (
       targets.length > 0 &&

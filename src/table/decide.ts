@@ -28,7 +28,7 @@ import { bucketOfHash, hashString } from './bucket.ts'
 import { bucketed, picked } from './chance.ts'
 import { markCandidates } from './condition-index.ts'
 import { cookieToSet } from './cookie-to-set.ts'
-import { aim, type Draft, poolNamed, takesNew } from './draft.ts'
+import { aim, type Draft, isDenied, poolNamed, takesNew } from './draft.ts'
 import type { Earlier } from './earlier.ts'
 import { keepsVisitors, poolAdmits } from './eligible.ts'
 import { isHeld } from './hold.ts'
@@ -168,10 +168,10 @@ function follows(draft: Draft, rule: RuleTable): boolean {
   const { name, to, deny, pin } = rule.plan
   if (deny !== null) {
     const denied = poolNamed(draft.service, deny)
-    if (denied !== null && !draft.denied.includes(denied)) draft.denied = [...draft.denied, denied]
+    if (denied !== null && !isDenied(draft, denied)) draft.denied = [...draft.denied, denied]
   }
   const pool = to === null ? null : poolNamed(draft.service, to)
-  if (pool === null || draft.denied.includes(pool)) return false
+  if (pool === null || isDenied(draft, pool)) return false
   draft.rule = name
   draft.pin = pin
   return aim(draft, pool, 'rule')
@@ -182,7 +182,7 @@ function pinned(draft: Draft): boolean {
   const kept = draft.kept
   if (kept === null) return false
   const pool = poolNamed(draft.service, kept.pool)
-  if (pool === null || draft.denied.includes(pool)) return false
+  if (pool === null || isDenied(draft, pool)) return false
   const honoured = kept.pinned ? poolAdmits(pool, kept, draft.nowMs) : keepsVisitors(pool, draft.nowMs)
   return honoured && aim(draft, pool, 'pin')
 }
@@ -201,7 +201,7 @@ function stayed(draft: Draft): boolean {
 function settle(draft: Draft): Decision {
   const { aimed, missing, service } = draft
   if (missing.length > 0) return decision(draft, otherVersion(draft))
-  const usable = aimed !== null && (draft.denied.length === 0 || !draft.denied.includes(aimed)) ? aimed : null
+  const usable = aimed !== null && !isDenied(draft, aimed) ? aimed : null
   const isRescue = draft.exclude.length > 0 && aimed !== null && isRescued(aimed, draft.exclude)
   let target =
     usable === null || isRescue
@@ -251,7 +251,7 @@ function firstOf(
   draft: Draft,
 ): TargetTable | null {
   for (const pool of pools) {
-    if (skipped.includes(pool.name) || draft.denied.includes(pool)) continue
+    if (skipped.includes(pool.name) || isDenied(draft, pool)) continue
     const target = chooseTarget(pool, draft)
     if (target === null && draft.waitsFor === null) continue
     draft.reason = reason

@@ -36,5 +36,10 @@ export function poolNamed(service: ServiceTable, name: string): PoolTable | null
 
 /** Whether a pool is open to those who are new. */
 export function takesNew(draft: Draft, pool: PoolTable): boolean {
-  return pool.admin === 'ready' && (draft.denied.length === 0 || !draft.denied.includes(pool))
+  return pool.admin === 'ready' && !isDenied(draft, pool)
+}
+
+/** Whether a rule denies the pool to the request. Few requests are denied any, and those are spared a walk through none. */
+export function isDenied({ denied }: Pick<Draft, 'denied'>, pool: PoolTable): boolean {
+  return denied.length > 0 && denied.includes(pool)
 }

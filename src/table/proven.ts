@@ -27,6 +27,9 @@ export function stateForNew(
   return pool !== undefined && targetWeight(pool, url) === 0 ? 'standby' : admin
 }
 
+/** Whether the admin state and the weight of a target let in those who are new. */
+export const letsInNew = (...target: Parameters<typeof stateForNew>): boolean => stateForNew(...target) === 'ready'
+
 /** The targets of a pool as those who are new meet them. */
 export const targetsForNew = (
   pool: Parameters<typeof targetWeight>[0] | undefined,

@@ -21,7 +21,7 @@ import { weightShare } from '../config/share.ts'
 import { chooseTarget } from './balance.ts'
 import { mix32 } from './bucket.ts'
 import { poolAt } from './chance.ts'
-import type { Draft } from './draft.ts'
+import { type Draft, isDenied } from './draft.ts'
 import type { Allotment, PoolTable, Ranges, ServiceTable, TargetTable } from './types.ts'
 import { FIRST_PART, partAt } from './warmth.ts'
 
@@ -77,7 +77,7 @@ export function rampsOf(
 
 /** A target of a pool that goes on for the one that is aimed at and warms up; null when that takes the request itself. */
 export function standIn(draft: Draft, aimed: PoolTable): TargetTable | null {
-  const { nowMs, service, denied, avoid } = draft
+  const { nowMs, service, avoid } = draft
   if (nowMs >= aimed.rampUntilMs || service.ramps === null) return null
   const { pools, least } = service.ramps.standIns.get(aimed)!
   if (takes(draft, aimed, least)) return null
@@ -85,7 +85,7 @@ export function standIn(draft: Draft, aimed: PoolTable): TargetTable | null {
   const before = earlier === null || draft.bucket < 0 ? null : poolAt(earlier, draft.bucket)
   const first = before !== null && pools.includes(before) ? before : null
   for (const pool of first === null ? pools : [first, ...pools]) {
-    if (denied.includes(pool)) continue
+    if (isDenied(draft, pool)) continue
     const target = chooseTarget(pool, draft)
     if (target !== null && !draft.panic) {
       draft.reason = 'warming'

@@ -4,7 +4,7 @@
  * Silence is waited for, and so is somebody where nobody takes requests: of all that has passed by then nothing holds for nobody. Meanwhile the
  * verdict ends a rollout whose targets are all out.
  */
-import { stateForNew } from '../../table/proven.ts'
+import { letsInNew } from '../../table/proven.ts'
 import type { TargetStatus } from '../../table/status.ts'
 import { targetsSettled } from '../rolling.ts'
 import { type About, GateClosed, type Means } from './gate.ts'
@@ -55,7 +55,7 @@ export async function untilAnswered(
 /** Whether somebody who is new is let in by one of those that take requests: one of weight 0 has those alone whom it had before. */
 function isThere({ rollout, targets }: About, taking: ReadonlyMap<string, TargetStatus>): boolean {
   const pool = targets.spec?.pools[rollout.to]
-  return [...taking].some(([url, { admin }]) => stateForNew(pool, url, admin) === 'ready')
+  return [...taking].some(([url, { admin }]) => letsInNew(pool, url, admin))
 }
 
 /** The targets of a pool that take requests now, by URL: where they are replaced, those with the new version. */
