@@ -114,9 +114,9 @@ test('a failure is told once and not from within the write, and nothing is sent 
 })
 
 const SHARED = Buffer.alloc(8)
-const SIGN = Buffer.alloc(4)
+const SMALL = Buffer.alloc(4)
 const newMemory = (ownBuffers: OwnBuffers, splicer: object | null = null) =>
-  new ReadMemory({ own: ownBuffers, shared: SHARED, small: SIGN, splicer } as unknown as Buffers, true)
+  new ReadMemory({ own: ownBuffers, shared: SHARED, small: SMALL, splicer } as unknown as Buffers, true)
 const toDescriptor = (descriptor: number) => ({ descriptor }) as Outgoing
 
 test('memory that a waiting write holds is not read into again, whatever other writes hold since', () => {
@@ -159,15 +159,15 @@ test('where the kernel can move a body, only a little of it is read, by all into
   const [first, second, third] = [0, 1, 2].map(() => newMemory(ownBuffers, {}))
   first.expectLong(toDescriptor(7))
   second.expectLong(toDescriptor(7))
-  expect(first.next()).toBe(SIGN)
+  expect(first.next()).toBe(SMALL)
   expect(first.next()).toBeUndefined()
-  expect(second.next()).toBe(SIGN)
+  expect(second.next()).toBe(SMALL)
   // To a receiver without a descriptor nothing can be moved.
   third.expectLong(toDescriptor(-1))
   const own = third.next()
   expect(own).toHaveLength(8)
   third.expectLong(toDescriptor(7))
-  expect(third.next()).toBe(SIGN)
+  expect(third.next()).toBe(SMALL)
   expect(ownBuffers.take()).toBe(own)
   first.expectAny()
   expect(first.next()).toBe(SHARED)
