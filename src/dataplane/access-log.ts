@@ -64,24 +64,26 @@ const toMicroseconds = (ms: number): number => Math.round(ms * 1000)
 const quotedBytes = (texts: readonly string[]): number =>
   texts.reduce((sum, text) => sum + Buffer.byteLength(JSON.stringify(text)), 0)
 
-/** What all requests to a target of a table have in common. */
-function placeText(decision: Decision | null, target: TargetTable | null): string {
+/** What most requests to a target of a table have in common, as it is in their lines. */
+interface Place {
+  readonly reason: Decision['reason']
+  readonly epoch: number
+  readonly text: string
+}
+
+function placeText(decision: Decision | null, target: TargetTable | null, epoch: number): string {
   const service = decision?.service?.name ?? null
   const pool = decision?.pool?.name ?? null
   const version = decision?.pool?.version ?? null
-  const place = JSON.stringify({ service, pool, version, target: target?.authority ?? null })
-  return bytesOf(',' + place.slice(1, -1) + ',"reason":')
+  const reason = decision?.reason ?? null
+  const place = JSON.stringify({ service, pool, version, target: target?.authority ?? null, reason, epoch })
+  return bytesOf(',' + place.slice(1, -1) + ',"bytesIn":')
 }
 
-const ATTEMPT_TEXTS = {
-  good: ',"attempt":"good"',
-  failed: ',"attempt":"failed"',
-  void: ',"attempt":"void"',
-  none: ',"attempt":null',
-}
+const endText = (retries: number, attempt: AttemptOutcome | null, error: ErrorCode | null): string =>
+  bytesOf(',' + JSON.stringify({ retries, attempt, error }).slice(1) + '\n')
 
-/** For what was refused before it was decided. */
-const NOWHERE = placeText(null, null)
+const ORDINARY_END = endText(0, 'good', null)
 
 export class AccessLog {
   readonly #sample: number
@@ -93,7 +95,7 @@ export class AccessLog {
   #credit = 0
   #second = -1
   #secondText = ''
-  readonly #places = new WeakMap<TargetTable, string>()
+  readonly #places = new WeakMap<TargetTable, Place>()
 
   /** `send` hands a page over, `dropped` hears of a lost line. */
   constructor(sample: number, send: (memory: SharedArrayBuffer, length: number) => void, dropped: () => void) {
@@ -121,7 +123,7 @@ export class AccessLog {
   ): void {
     const { status, bytesIn, bytesOut, durationMs, ttfbMs, waitedMs, heldMs, attempt, error } = outcome
     const { requestId, method, host, path } = request
-    const place = this.#placeOf(decision, target)
+    const place = this.#placeOf(decision, target, epoch)
     const frame = FRAME_BYTES + place.length
     const quoted = requestId.length + address.length + method.length + host.length + path.length
     let page = this.#pageWith(frame + quoted * QUOTED_BYTES_MAX)
@@ -142,11 +144,6 @@ export class AccessLog {
     page.put(',"status":')
     page.putNumber(status)
     page.putLong(place)
-    if (decision?.reason) page.putQuoted(decision.reason)
-    else page.put('null')
-    page.put(',"epoch":')
-    page.putNumber(epoch)
-    page.put(',"bytesIn":')
     page.putNumber(bytesIn)
     page.put(',"bytesOut":')
     page.putNumber(bytesOut)
@@ -163,13 +160,8 @@ export class AccessLog {
       page.put(',"heldMs":')
       page.putThousandths(toMicroseconds(heldMs))
     }
-    page.put(',"retries":')
-    page.putNumber(retries.count)
-    page.put(attempt === null ? ATTEMPT_TEXTS.none : ATTEMPT_TEXTS[attempt])
-    if (error === null) return page.putLong(',"error":null}\n')
-    page.put(',"error":')
-    page.putQuoted(error)
-    page.put('}\n')
+    const isOrdinary = retries.count === 0 && attempt === 'good' && error === null
+    page.putLong(isOrdinary ? ORDINARY_END : endText(retries.count, attempt, error))
   }
 
   /** Adds the line of what could not be read as a request. */
@@ -193,14 +185,14 @@ export class AccessLog {
     page.put('Z",')
   }
 
-  /** Where the request went: the same text for all requests that a target of a table gets. */
-  #placeOf(decision: Decision | null, target: TargetTable | null): string {
-    if (target === null) return decision === null ? NOWHERE : placeText(decision, null)
-    let text = this.#places.get(target)
-    if (text === undefined) {
-      text = placeText(decision, target)
-      this.#places.set(target, text)
-    }
+  /** Where the request went, and why: the text of the last one that the target got does for most. */
+  #placeOf(decision: Decision | null, target: TargetTable | null, epoch: number): string {
+    if (decision === null || target === null) return placeText(decision, target, epoch)
+    const { reason } = decision
+    const last = this.#places.get(target)
+    if (last !== undefined && last.reason === reason && last.epoch === epoch) return last.text
+    const text = placeText(decision, target, epoch)
+    this.#places.set(target, { reason, epoch, text })
     return text
   }
 

@@ -109,8 +109,9 @@ export class Outcome {
     }
     if (this.#logged) {
       const { waitedMs, heldMs } = this
-      const times = { durationMs, ttfbMs: this.#ttfbMs, waitedMs, heldMs }
-      const outcome = { status, bytesIn, bytesOut, ...times, attempt, error: this.#error }
+      const [ttfbMs, error] = [this.#ttfbMs, this.#error]
+      // Without a spread, which costs as much as a third of the line.
+      const outcome = { status, bytesIn, bytesOut, durationMs, ttfbMs, waitedMs, heldMs, attempt, error }
       plane.log.write(plane.time.wallMs(), request, attempts, outcome)
     }
     attempts.end()
