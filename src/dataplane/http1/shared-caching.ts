@@ -36,8 +36,12 @@ const DIRECTIVES: ReadonlyMap<string, number> = new Map([
   ['must-understand', MUST_UNDERSTAND],
 ])
 const LIFETIMES = new Set(['max-age', 's-maxage', 'stale-while-revalidate', 'stale-if-error'])
-/** IMF-fixdate, RFC 9110 5.6.7. */
-const DATE = /^[A-Za-z]{3}, (\d\d) ([A-Z][a-z]{2}) (\d{4}) (\d\d:\d\d:\d\d) GMT$/
+/** The three forms of a date, RFC 9110 5.6.7: IMF-fixdate, that of RFC 850, and that of asctime. */
+const DATES = [
+  /^[A-Za-z]{3}, (?<day>\d\d) (?<month>[A-Z][a-z]{2}) (?<year>\d{4}) (?<time>\d\d:\d\d:\d\d) GMT$/,
+  /^[A-Za-z]{6,9}, (?<day>\d\d)-(?<month>[A-Z][a-z]{2})-(?<year>\d\d) (?<time>\d\d:\d\d:\d\d) GMT$/,
+  /^[A-Za-z]{3} (?<month>[A-Z][a-z]{2}) (?<day>[ \d]\d) (?<time>\d\d:\d\d:\d\d) (?<year>\d{4})$/,
+]
 const MONTHS = ' JanFebMarAprMayJunJulAugSepOctNovDec'
 
 /** Whether a shared cache may keep an answer with this final status and these fields. */
@@ -102,8 +106,18 @@ function isLater(expires: string, date: string): boolean {
 
 /** A date as text that is ordered like time; empty when it is none. */
 function orderOf(text: string): string {
-  const parts = DATE.exec(text)
-  if (parts === null) return ''
-  const month = MONTHS.indexOf(parts[2])
-  return month < 0 ? '' : parts[3] + String.fromCharCode(64 + month) + parts[1] + parts[4]
+  for (const form of DATES) {
+    const parts = form.exec(text)?.groups
+    if (parts === undefined) continue
+    const month = MONTHS.indexOf(parts['month'])
+    if (month < 0) return ''
+    return fullYear(parts['year']) + String.fromCharCode(64 + month) + parts['day'].replace(' ', '0') + parts['time']
+  }
+  return ''
+}
+
+/** A year of two digits is taken for the one that RFC 6265 5.1.1 takes it for. */
+function fullYear(year: string): string {
+  if (year.length === 4) return year
+  return (year < '70' ? '20' : '19') + year
 }
