@@ -1,6 +1,6 @@
 /**
  * Signals of a process that serves: the first SIGINT or SIGTERM asks for a clean end, a later one for an end at once, SIGHUP for a
- * reload, SIGUSR2 for an upgrade. `ServeSignals` is made before anything else is loaded, so that no signal ends the process while it starts.
+ * reload, SIGUSR2 for an upgrade; SIGUSR1 is nothing. `ServeSignals` is made before anything else is loaded, so that no signal ends the process while it starts.
  * Once another process serves in the place of this one, and this one is still taken for it (upgrade/lifeline.ts), all go to that one too.
  */
 import { systemClock } from './clock.ts'
@@ -90,7 +90,10 @@ export class ServeSignals {
       })
     }
     repeated('SIGHUP', this.#reload)
-    if (process.platform !== 'win32') repeated('SIGUSR2', this.#upgrade)
+    if (process.platform === 'win32') return
+    repeated('SIGUSR2', this.#upgrade)
+    // To other proxies it means to open their logs anew, or to stop. Node would let a debugger in.
+    process.on('SIGUSR1', () => {})
   }
 
   /** Aborts with the name of the first signal that asks for the end. */

@@ -47,6 +47,18 @@ test.skipIf(process.platform !== 'linux')(
   },
 )
 
+test.skipIf(process.platform !== 'linux')('a SIGUSR1 opens no debugger', async () => {
+  const { child, exit, output } = await starting()
+  child.kill('SIGUSR1')
+  await until('it serves', () => output().includes('"serving"'))
+  child.kill('SIGUSR1')
+  child.kill('SIGHUP')
+  await until('the file was read again', () => output().includes('read again'))
+  child.kill('SIGTERM')
+  expect(await exit).toBe(0)
+  expect(output()).not.toContain('Debugger')
+})
+
 test.skipIf(process.platform !== 'linux')('a SIGTERM during the start ends it with exit code 0', async () => {
   const { child, exit, output } = await starting()
   child.kill('SIGTERM')
