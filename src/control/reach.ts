@@ -5,7 +5,7 @@
  * A store that can be read and not written, such as one on a full disk, is away until something was written. One that another process has
  * locked is not away, unless that lasts.
  */
-import { Patience } from '../busy.ts'
+import { BUSY_MS, Patience, StoreBusy } from '../busy.ts'
 import type { Clock } from '../clock.ts'
 import { isTurnoutError, TurnoutError } from '../errors.ts'
 import type { NewEvent } from './events.ts'
@@ -41,7 +41,9 @@ export class Reach {
   readonly #clock: Clock
   readonly #tell: Tell
   #away: Work | null = null
-  #busy: { readonly what: Work; readonly patience: Patience } | null = null
+  /** It is away since somebody else has it locked. */
+  #isLocked = false
+  #busy: { readonly what: Work; readonly patience: Patience; lastMs: number } | null = null
 
   constructor(clock: Clock, tell: Tell) {
     this.#clock = clock
@@ -57,19 +59,16 @@ export class Reach {
   async run<T>(work: () => Promise<T>, what: Work = 'reading'): Promise<T> {
     try {
       const result = await work()
-      if (this.#busy?.what === what) this.#busy = null
-      if (this.#away === 'reading' || this.#away === what) {
-        this.#away = null
-        this.#tell('info', 'the store is reachable again', { away: false })
-      }
+      this.#answered(what, this.#away === what)
       return result
     } catch (error) {
-      // It has answered, and refuses what is out of date.
-      if (isTurnoutError(error, 'conflict')) throw error
-      this.#busy ??= { what, patience: new Patience(this.#clock) }
-      if (error instanceof Moved || this.#busy.patience.pauseMs(error) !== null) throw error
+      // It has answered, and refuses what is out of date: so nobody has it locked, but whether it could write that, it does not say.
+      if (error instanceof Moved) this.#answered(what, this.#away === what && this.#isLocked)
+      if (error instanceof Moved || isTurnoutError(error, 'conflict')) throw error
+      if (this.#patience(what).pauseMs(error) !== null) throw error
       const wasAway = this.#away !== null
       this.#away = what === 'reading' ? what : (this.#away ?? what)
+      this.#isLocked = error instanceof StoreBusy
       if (!wasAway) {
         const reason = reasonOf(error).replace(/\.$/, '')
         const message = `the store cannot be reached: ${reason}; traffic is served by the last table`
@@ -77,6 +76,22 @@ export class Reach {
       }
       throw isTurnoutError(error) ? error : new TurnoutError('store_unavailable')
     }
+  }
+
+  #answered(what: Work, isBack: boolean): void {
+    if (this.#busy?.what === what) this.#busy = null
+    if (this.#away !== 'reading' && !isBack) return
+    this.#away = null
+    this.#tell('info', 'the store is reachable again', { away: false })
+  }
+
+  /** That of those who try now; who found it locked long ago may have given up. */
+  #patience(what: Work): Patience {
+    const nowMs = this.#clock.monotonicMs()
+    const isOver = this.#busy === null || nowMs - this.#busy.lastMs > BUSY_MS
+    this.#busy = isOver ? { what, patience: new Patience(this.#clock), lastMs: nowMs } : this.#busy!
+    this.#busy.lastMs = nowMs
+    return this.#busy.patience
   }
 }
 

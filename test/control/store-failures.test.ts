@@ -11,7 +11,7 @@ import { systemClock } from '../../src/clock.ts'
 import type { Weights } from '../../src/config/schema.ts'
 import type { RunningControl } from '../../src/control/deps.ts'
 import { LOOK_MS } from '../../src/control/follower.ts'
-import { Reach } from '../../src/control/reach.ts'
+import { Moved, Reach } from '../../src/control/reach.ts'
 import { SAVE_GAP_MS, SAVE_RETRY_MS } from '../../src/control/saver.ts'
 import { TurnoutError } from '../../src/errors.ts'
 import { memoryStore } from '../../src/store/memory.ts'
@@ -957,4 +957,35 @@ test('a store that refuses what is out of date has answered, and is not told as 
   const late = new TurnoutError('conflict', 'Another instance leads by now.')
   await expect(reach.run(() => Promise.reject(late), 'writing')).rejects.toBe(late)
   expect(told).toEqual([])
+})
+
+test('a store that was locked for a moment now and then is not away; one that was longer is back once somebody has heard from it', async () => {
+  let nowMs = 0
+  const told: string[] = []
+  const reach = new Reach({ ...systemClock, monotonicMs: () => nowMs }, (_level, message) => told.push(message))
+  const tries = async (error: Error) => expect(await codeOf(() => reach.run(() => Promise.reject(error), 'writing')))
+  const locked = new StoreBusy('It is locked.')
+  // Each time the change was given up in the end, since another one had come before.
+  for (const atMs of [0, 600, 60_000, 61_500]) {
+    nowMs = atMs
+    ;(await tries(locked)).toBe('store_unavailable')
+    ;(await tries(new Moved())).toBe('stale_revision')
+  }
+  // And each time by somebody who gave up by himself.
+  for (const atMs of [100_000, 200_000, 300_000]) {
+    nowMs = atMs
+    ;(await tries(locked)).toBe('store_unavailable')
+  }
+  expect(told).toEqual([])
+  for (const atMs of [300_500, 301_100]) {
+    nowMs = atMs
+    ;(await tries(locked)).toBe('store_unavailable')
+  }
+  expect(told).toEqual([expect.stringContaining('cannot be reached: It is locked')])
+  ;(await tries(new Moved())).toBe('stale_revision')
+  expect(told.at(-1)).toContain('reachable again')
+  // That it is full is another matter: what is out of date was not written.
+  ;(await tries(new TurnoutError('store_unavailable', 'The disk is full.'))).toBe('store_unavailable')
+  ;(await tries(new Moved())).toBe('stale_revision')
+  expect(told.at(-1)).toContain('disk is full')
 })

@@ -146,6 +146,20 @@ test('tunnels and requests that do not end are closed at the deadline, with exit
   expect(data).toMatchObject({ ...shopCut, silent: 0, services: ['shop'], byService: { shop: shopCut } })
 })
 
+test('who has sent half a head by then is cut, and counted', async () => {
+  const folder = temporaryFolder()
+  const more = { timeouts: { shutdown: '1s' }, store: 'sqlite:./turnout.db' }
+  const config = { ...shop((await startNamed('blue')).url), ...more }
+  const proxy = await startProcess(config, folder)
+  const client = net.connect(proxy.port, '127.0.0.1')
+  client.on('error', () => {})
+  client.write('GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /half HTTP/1.1\r\nHo')
+  await once(client, 'data')
+  proxy.child.kill('SIGTERM')
+  expect(await proxy.exited()).toBe(0)
+  expect(await told(await startProcess(config, folder))).toMatchObject({ data: { requests: 1, services: [] } })
+})
+
 test('an end that cuts nothing says so, and kill -9 has nothing to say', async () => {
   const folder = temporaryFolder()
   const config = { ...shop((await startNamed('blue')).url), store: 'sqlite:./turnout.db' }

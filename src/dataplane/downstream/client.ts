@@ -209,6 +209,8 @@ export class Client implements HeldConnection, TurnConnection {
     if (this.#state === 'gone') return
     // Thousands may be reset at once, with nothing else to be seen of the worker meanwhile.
     this.#plane.time.tick()
+    // Of a request that has come in part nobody knows yet which service it is for.
+    if (this.#state === 'head' && this.#plane.isBreakingOff) this.#plane.cuts.add('', 'requests')
     this.#state = 'gone'
     this.#plane.clients.delete(this)
     this.#plane.exchanges.delete(this.#turn.exchange)
