@@ -8,15 +8,32 @@ import { touchedBy } from './touched.ts'
 /** Throws `stale_revision` when what it touches has changed since, or when what it puts is there already, or is not there yet. */
 export function expectCondition(present: Snapshot, change: Change, { ifMatch, existing }: ChangeOptions): void {
   expectRevision(present, touchedBy(change), ifMatch)
-  if (existing === undefined || (change.kind !== 'service.put' && change.kind !== 'pool.put')) return
-  const spec = own(present.services, change.service)
-  const isThere = spec !== undefined && (change.kind === 'service.put' || Object.hasOwn(spec.pools, change.pool))
-  if (isThere === existing) return
-  const what = change.kind === 'service.put' ? `service ${change.service}` : `pool ${change.pool} of ${change.service}`
+  const put = existing === undefined ? null : putBy(present, change)
+  if (put === null || put.isThere === existing) return
   throw new TurnoutError(
     'stale_revision',
-    isThere
-      ? `There is a ${what} already, and by If-None-Match it was to be new.`
-      : `There is no ${what} yet, and by If-Match it was to be there.`,
+    put.isThere
+      ? `There is a ${put.what} already, and by If-None-Match it was to be new.`
+      : `There is no ${put.what} yet, and by If-Match it was to be there.`,
   )
+}
+
+/** What such a change puts, and whether there is one already; null for what puts nothing. */
+function putBy(present: Snapshot, change: Change): { readonly what: string; readonly isThere: boolean } | null {
+  const spec = 'service' in change ? own(present.services, change.service) : undefined
+  switch (change.kind) {
+    case 'service.put':
+      return { what: `service ${change.service}`, isThere: spec !== undefined }
+    case 'pool.put':
+      return {
+        what: `pool ${change.pool} of ${change.service}`,
+        isThere: spec !== undefined && Object.hasOwn(spec.pools, change.pool),
+      }
+    case 'split':
+      return spec === undefined ? null : { what: `split of ${change.service}`, isThere: true }
+    case 'rules':
+      return spec === undefined ? null : { what: `list of rules of ${change.service}`, isThere: true }
+    default:
+      return null
+  }
 }

@@ -60,6 +60,8 @@ test('PUT replaces only by If-Match: *, and creates only by If-None-Match: *', a
     ['/v1/services/shop', { ...SHOP, balance: 'random' }, absent],
     ['/v1/services/shop/pools/purple', purple, there],
     ['/v1/services/shop/pools/green', { ...SHOP.pools.green, version: '9' }, absent],
+    ['/v1/services/shop/split', { weights: { blue: 1, green: 9 } }, absent],
+    ['/v1/services/shop/rules', [], absent],
   ] as const) {
     const answer = await call('PUT', path, body, condition)
     expect([answer.status, answer.body.code]).toEqual([412, 'stale_revision'])
@@ -71,6 +73,7 @@ test('PUT replaces only by If-Match: *, and creates only by If-None-Match: *', a
   )
   expect(many.map(({ status }) => status).sort()).toEqual([201, 412, 412])
   expect((await call('PUT', '/v1/services/shop', { ...SHOP, balance: 'random' }, there)).status).toBe(200)
+  expect((await call('PUT', '/v1/services/shop/split', { weights: { blue: 1, green: 9 } }, there)).status).toBe(200)
   expect((await call('PUT', '/v1/services/shop/pools/purple', purple, absent)).status).toBe(201)
   expect((await call('PUT', '/v1/services/shop/pools/purple', { ...purple, version: '2' }, there)).status).toBe(200)
 })
