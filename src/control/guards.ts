@@ -1,6 +1,6 @@
 /**
- * All that may refuse a change for what it would do, in order: a rollout that runs, a standby that is kept, who would be left to answer, and
- * whether that one carries it. Each says why in words; `force` does it all the same, but for what belongs to a rollout.
+ * All that may refuse a change for what it would do, in order: a rollout that runs, a switch under a hold, a standby that is kept, who would be left to answer, and
+ * whether that one carries it. Each says why in words; `force` does it all the same, but for what belongs to a rollout or to such a switch.
  */
 import type { Change, ChangeOptions, ChangeResult } from '../change.ts'
 import { isTurnoutError } from '../errors.ts'
@@ -8,6 +8,7 @@ import { assertCarried, type Known } from './carried.ts'
 import { assertAnswered } from './leaves-nobody.ts'
 import type { Content } from './reconcile.ts'
 import { assertStandbyKept } from './standby-guard.ts'
+import { assertNotSwitched } from './switch-guard.ts'
 import { assertNotTried, assertSameTried, assertTriedReady } from './trial-guard.ts'
 
 /** A change as it is judged. */
@@ -21,9 +22,10 @@ export interface Judged {
   readonly known: Known
 }
 
-/** Throws `conflict` when the change takes away what a rollout works with, or leaves to its successor. */
+/** Throws `conflict` when the change takes away what a rollout or a switch works with, or leaves to its successor. */
 export function assertReleasesKept({ before, after, change, changed, options, known }: Judged): void {
   assertNotTried(before, after, change, changed)
+  assertNotSwitched(before, after, change, changed, known.nowMs, options.force === true)
   if (options.force === true) return
   assertStandbyKept(before, after, change, changed, known.nowMs)
   assertTriedReady(before, after, change, changed)

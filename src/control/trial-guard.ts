@@ -17,19 +17,22 @@ import { type Content, holdsOther, splitOf } from './reconcile.ts'
 export function assertNotTried(before: Content, after: Content, change: Change, changed: readonly string[]): void {
   if (change.kind === 'shift') return
   for (const name of changed) {
-    const [was, is] = [own(before.services, name), own(after.services, name)]
-    if (own(before.intents, name)?.trial === undefined || was === undefined) continue
-    const touches =
-      is === undefined ||
-      !equalJson(splitOf(was), splitOf(is)) ||
-      Object.entries(was.pools).some(([pool, old]) => {
-        const now = own(is.pools, pool)
-        return now === undefined || holdsOther(old, now)
-      })
-    if (touches || own(after.intents, name)?.release !== own(before.intents, name)?.release) {
+    if (own(before.intents, name)?.trial === undefined || own(before.services, name) === undefined) continue
+    if (movesRelease(before, after, name)) {
       throw new TurnoutError('conflict', `A rollout of ${name} is running. Abort it first, or wait for its end.`)
     }
   }
+}
+
+/** Whether the service would send otherwise, or its pools would hold something else. It is there before. */
+export function movesRelease(before: Content, after: Content, name: string): boolean {
+  const [was, is] = [before.services[name], own(after.services, name)]
+  if (is === undefined || !equalJson(splitOf(was), splitOf(is))) return true
+  const isMoved = Object.entries(was.pools).some(([pool, old]) => {
+    const now = own(is.pools, pool)
+    return now === undefined || holdsOther(old, now)
+  })
+  return isMoved || own(after.intents, name)?.release !== own(before.intents, name)?.release
 }
 
 /** Throws `conflict` when the change would leave a pool that a rollout needs without a target that is ready. */
@@ -76,10 +79,12 @@ export function assertSameTried(before: Content, after: Content, change: Change,
   }
 }
 
-const readyIn = ({ intents }: Content, service: string, pool: string): string[] =>
-  Object.entries(own(own(intents, service)?.pools ?? {}, pool)?.targets ?? {}).flatMap(([url, { admin }]) =>
-    admin === 'ready' ? [url] : [],
-  )
+/** The targets of a pool that are ready, and their pool is. */
+export function readyIn({ intents }: Content, service: string, pool: string): string[] {
+  const intent = own(own(intents, service)?.pools ?? {}, pool)
+  if (intent?.admin !== 'ready') return []
+  return Object.entries(intent.targets).flatMap(([url, { admin }]) => (admin === 'ready' ? [url] : []))
+}
 
 const positive = (weights: Weights): Weights =>
   Object.fromEntries(Object.entries(weights).filter(([, weight]) => weight > 0))
