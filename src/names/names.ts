@@ -4,9 +4,10 @@
  * Each name has one entry, however many targets are called by it. It is looked up when it is first heard of, again when its TTL
  * is over, and soon after a failure. Who routes reads what is known at that moment and never waits.
  *
- * Names whose servers are silent take seconds to fail, so they have a lane of their own: however many there are, they hold up
- * each other but no name that is answered. All is bounded: lookups at a time by lane, entries by number, and a lookup by itself.
- * A name that nobody wants any more is forgotten when it would be looked up next.
+ * Names whose servers are silent take seconds to fail, so they have a lane of their own (lanes.ts): however many there are, they hold
+ * up each other but no name that is answered. A new one that nobody answers makes room for the next after half a second, up to a thousand
+ * of them. All is bounded: lookups at a time by lane, entries by number, and a lookup by itself. A name that nobody wants any
+ * more is forgotten when it would be looked up next.
  *
  * An entry `SRV name` has the records of a name (srv.ts). The hosts of these are entries like any other, which it uses, so that each goes by
  * its own TTL and failures; whatever comes of one is looked at by all who use it.
@@ -14,7 +15,7 @@
 import type { Clock } from '../clock.ts'
 import { type Address, hostOf, isLiteral, SRV } from './address.ts'
 import { finderOf } from './find.ts'
-import { Lane } from './lane.ts'
+import { Lanes } from './lanes.ts'
 import { lookUp } from './lookup.ts'
 import { failureOf } from './resolvers.ts'
 import { lookedUpFor, NO_RECORDS, onSrvLookup, placesOf, type SrvState } from './srv.ts'
@@ -23,9 +24,6 @@ import { type FaultReason, type Lookup, type NameState, onLookup, sameAddresses,
 import { createSystem, SYSTEM_FILES, type SystemFiles } from './system.ts'
 import { messageOf } from './words.ts'
 
-/** Lookups at the same time: of names that are answered or new, and of those whose last lookup was not answered. */
-const QUICK_MAX = 256
-const SILENT_MAX = 64
 /** Names that are kept at the same time, besides those that are wanted. */
 const ENTRIES_MAX = 16_384
 /** A name whose addresses change all the time is told once in this time. */
@@ -92,8 +90,7 @@ export class Names {
   readonly #servers: () => readonly string[] | null
   readonly #system: ReturnType<typeof createSystem>
   readonly #entries = new Map<string, Entry>()
-  readonly #quick = new Lane(QUICK_MAX)
-  readonly #silent = new Lane(SILENT_MAX)
+  readonly #lanes: Lanes
   readonly #failures: Record<FaultReason, number> = {
     not_found: 0,
     no_address: 0,
@@ -109,6 +106,7 @@ export class Names {
 
   constructor(deps: NamesDeps, { servers, files = SYSTEM_FILES }: NamesOptions = {}) {
     this.#deps = deps
+    this.#lanes = new Lanes(deps.clock)
     this.#servers = servers ?? (() => null)
     this.#system = createSystem(deps.clock, files)
   }
@@ -199,8 +197,7 @@ export class Names {
   #queue(entry: Entry): void {
     entry.cancel()
     entry.isDue = true
-    const lane = entry.state.fault?.reason === 'timeout' ? this.#silent : this.#quick
-    lane.add(() => this.#look(entry))
+    this.#lanes.add(entry.state, () => this.#look(entry))
   }
 
   async #look(entry: Entry): Promise<void> {
