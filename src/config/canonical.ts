@@ -10,6 +10,7 @@
 import { asciiHost } from '../table/host.ts'
 import { canonicalPath, canonicalRoutePath } from '../table/path.ts'
 import { parseRouteHost, parseTarget } from './address.ts'
+import { mapEntries } from './record.ts'
 import {
   type HealthSpec,
   type PoolSpec,
@@ -19,10 +20,13 @@ import {
   type Weights,
 } from './schema.ts'
 
+/** The weight that `live` and switch give to their one pool. */
+export const WEIGHT_ALL = 100
+
 const KEYS = Object.keys(ServiceSchema.properties) as readonly (keyof ServiceSpec)[]
 
 /** The service with its keys in order. */
-export function inOrder(spec: ServiceSpec): ServiceSpec {
+function inOrder(spec: ServiceSpec): ServiceSpec {
   const known = KEYS.filter((key) => spec[key] !== undefined).map((key) => [key, spec[key]])
   // What is a fault stays, to be seen.
   return { ...Object.fromEntries(known), ...spec }
@@ -30,18 +34,26 @@ export function inOrder(spec: ServiceSpec): ServiceSpec {
 
 /** The canonical form of a service. */
 export function canonicalService(spec: ServiceSpec): ServiceSpec {
-  const { routes, pools, live, split, health, ...rest } = spec
-  const names = Object.keys(pools)
-  const only = live ?? (names.length === 1 ? names[0] : undefined)
-  const weights = split ?? (only === undefined ? undefined : { [only]: 100 })
-  return inOrder({
+  const { routes, pools, health, ...rest } = spec
+  return canonicalSplit({
+    ...rest,
     routes: routes.map(canonicalRoute),
-    pools: Object.fromEntries(names.map((name) => [name, canonicalPool(pools[name])])),
+    pools: mapEntries(pools, canonicalPool),
+    ...(health === undefined ? {} : { health: canonicalHealth(health) }),
+  })
+}
+
+/** The service with a weight for exactly its pools, and without `live`: the canonical form of one whose parts have theirs. */
+export function canonicalSplit(spec: ServiceSpec): ServiceSpec {
+  const { live, split, ...rest } = spec
+  const names = Object.keys(spec.pools)
+  const only = live ?? (names.length === 1 ? names[0] : undefined)
+  const weights = split ?? (only === undefined ? undefined : { [only]: WEIGHT_ALL })
+  return inOrder({
+    ...rest,
     ...(weights === undefined ? {} : { split: filled(weights, names) }),
     // Both are a fault, which must stay to be seen.
     ...(live !== undefined && split !== undefined ? { live } : {}),
-    ...rest,
-    ...(health === undefined ? {} : { health: canonicalHealth(health) }),
   })
 }
 
@@ -67,7 +79,7 @@ function canonicalHealth(health: HealthSpec): HealthSpec {
 
 /** Weights of every pool in the order of the pools; an unknown pool stays, for `checkServices`, unless it gets nothing. */
 function filled(weights: Weights, pools: readonly string[]): Weights {
-  const unknown = Object.entries(weights).filter(([name, weight]) => weight > 0 && !pools.includes(name))
+  const unknown = Object.entries(weights).filter(([name, weight]) => weight !== 0 && !pools.includes(name))
   const known = pools.map((name) => [name, Object.hasOwn(weights, name) ? weights[name] : 0] as const)
   return Object.fromEntries([...known, ...unknown])
 }

@@ -8,6 +8,7 @@
  * cross-checks and who would be left to answer (leaves-nobody.ts) are the caller's, on the result.
  */
 import type { Change } from '../change.ts'
+import { WEIGHT_ALL } from '../config/canonical.ts'
 import { poolNamed, serviceNamed } from '../config/named.ts'
 import { didYouMean, nearest } from '../config/nearest.ts'
 import { child } from '../config/pointer.ts'
@@ -24,15 +25,7 @@ import { maintained } from './maintaining.ts'
 import { withMergedFile } from './merged-file.ts'
 import { partOf, withPart } from './part.ts'
 import { patched } from './patched.ts'
-import {
-  type Content,
-  canonical,
-  reconcileAll,
-  reconcileService,
-  sameWeights,
-  splitOf,
-  WEIGHT_ALL,
-} from './reconcile.ts'
+import { type Content, canonical, reconcileAll, reconcileService, sameWeights, splitOf } from './reconcile.ts'
 import { Issuer } from './releases.ts'
 import { withReleasesOf } from './restored.ts'
 import { keptPools } from './standby-guard.ts'

@@ -12,7 +12,7 @@
  *   brings back its number, and only together with the release: it is the two that say what pins were given for.
  */
 
-import { inOrder } from '../config/canonical.ts'
+import { canonicalSplit } from '../config/canonical.ts'
 import { mapEntries, own, sameEntries } from '../config/record.ts'
 import type { PoolSpec, ServiceSpec, Services, Weights } from '../config/schema.ts'
 import { TurnoutError } from '../errors.ts'
@@ -53,28 +53,17 @@ export const NOTHING: Content = Object.freeze({
   leftOut: [],
 })
 
-/** The weight that `live` and switch give to their one pool. */
-export const WEIGHT_ALL = 100
-
 /**
- * The spec with a weight for exactly its pools, and without `live`. Weights of pools that do not exist are left for
- * validation to report, unless they are 0. Throws `invalid` when it cannot be known where the traffic goes.
+ * The spec with its canonical split. Weights of pools that do not exist are left for validation to report, unless they are 0.
+ * Throws `invalid` when it cannot be known where the traffic goes.
  */
 export function canonical(spec: ServiceSpec): ServiceSpec {
-  const { live, split, ...rest } = spec
-  if (live !== undefined && split !== undefined) {
-    throw invalid('/live', 'Give either a split or a live pool, not both.')
+  const next = canonicalSplit(spec)
+  if (next.live !== undefined) throw invalid('/live', 'Give either a split or a live pool, not both.')
+  if (next.split === undefined) {
+    throw invalid('/split', 'A split or a live pool is needed when there is not exactly one pool.')
   }
-  const weights = split ?? { [live ?? onlyPool(spec)]: WEIGHT_ALL }
-  const unknown = Object.entries(weights).filter(([pool, weight]) => weight !== 0 && !Object.hasOwn(spec.pools, pool))
-  const known = Object.keys(spec.pools).map((pool) => [pool, own(weights, pool) ?? 0])
-  return inOrder({ ...rest, split: Object.fromEntries([...known, ...unknown]) })
-}
-
-function onlyPool(spec: ServiceSpec): string {
-  const names = Object.keys(spec.pools)
-  if (names.length === 1) return names[0]
-  throw invalid('/split', 'A split or a live pool is needed when there is not exactly one pool.')
+  return next
 }
 
 function invalid(pointer: string, message: string): TurnoutError {
