@@ -6,6 +6,7 @@
 import type { Observation } from '../change.ts'
 import { own, sameEntries, withEntry, withoutEntry } from '../config/record.ts'
 import type { ServiceSpec } from '../config/schema.ts'
+import { targetKey } from '../config/target-key.ts'
 import { type Address, hostOf, placeInWords } from '../names/address.ts'
 import {
   type AddressObserved,
@@ -16,9 +17,6 @@ import {
 } from '../table/status.ts'
 import type { NewEvent } from './events.ts'
 import type { Content } from './reconcile.ts'
-
-/** One string for a target of a pool of a service; no name or URL holds a line break. */
-export const targetKey = (service: string, pool: string, url: string): string => `${service}\n${pool}\n${url}`
 
 /** The addresses of a target, by its URL. */
 export type AddressesOf = (url: string) => readonly Address[]
@@ -38,7 +36,7 @@ export type Observations = ReadonlyMap<string, Observation>
 /** Adds an observation to those that wait. */
 export function addObservation(waiting: Map<string, Observation>, observation: Observation): void {
   const { service, pool, target } = observation
-  const key = `${targetKey(service, pool, target)}\n${addressOf(observation)}`
+  const key = targetKey(service, pool, target, addressOf(observation))
   waiting.set(key, { ...waiting.get(key), ...observation })
 }
 

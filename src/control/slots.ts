@@ -15,6 +15,7 @@
  * - Taking and settling cost what the one service has, however many others there are.
  */
 import type { Clock } from '../clock.ts'
+import { targetKey } from '../config/target-key.ts'
 import { TurnoutError } from '../errors.ts'
 import { departureOffset } from '../metrics/departures.ts'
 import {
@@ -29,7 +30,7 @@ import {
 } from '../metrics/layout.ts'
 import { clearVisitors } from '../metrics/visitors.ts'
 import type { AddressPlace, ServiceIntent, ServicePlaces, TargetPlace } from '../table/status.ts'
-import { type AddressesOf, targetKey } from './observe.ts'
+import type { AddressesOf } from './observe.ts'
 
 /** A slot rests this long after its address, target or service was removed. */
 export const COOLING_MS = 60_000

@@ -17,10 +17,11 @@ import type { Clock } from '../clock.ts'
 import type { HealthPlan } from '../config/plan.ts'
 import { own } from '../config/record.ts'
 import type { ServiceSpec } from '../config/schema.ts'
+import { targetKey } from '../config/target-key.ts'
 import type { Address } from '../names/address.ts'
 import type { Health } from '../table/types.ts'
 import { probe } from './probe.ts'
-import { addressKey, type Report } from './report.ts'
+import type { Report } from './report.ts'
 import { gapMs, onProbe, type ProbeState, probeStateOf } from './state.ts'
 
 /** Probes under way at the same time. */
@@ -165,7 +166,7 @@ function wantedOf(
           const signature = JSON.stringify([plan, plan.expectVersion === null ? '' : version, alternate, srv?.host])
           const place = { address, alternate, ...(srv !== undefined && { srv }) }
           const want = { service, pool, url, address: place, version, plan, signature, health }
-          wanted.set(addressKey(service, pool, url, address), want)
+          wanted.set(targetKey(service, pool, url, address), want)
         }
       }
     }

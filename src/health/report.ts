@@ -8,6 +8,7 @@
 
 import type { Observation } from '../change.ts'
 import { type Clock, sleep } from '../clock.ts'
+import { targetKey } from '../config/target-key.ts'
 
 export interface Report {
   /** Queues an observation; it is sent at the end of this tick, or right after the batch that is on its way. */
@@ -42,7 +43,7 @@ export function createReport(
   return {
     add(observation) {
       const { service, pool, target, address } = observation
-      const key = addressKey(service, pool, target, address)
+      const key = targetKey(service, pool, target, address)
       waiting.set(key, { ...waiting.get(key), ...observation })
       sending ??= send()
     },
@@ -50,9 +51,4 @@ export function createReport(
       await sending
     },
   }
-}
-
-/** One string for an address of a target of a pool of a service. */
-export function addressKey(service: string, pool: string, target: string, address = ''): string {
-  return `${service}\n${pool}\n${target}\n${address}`
 }
