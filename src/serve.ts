@@ -15,8 +15,7 @@ import type { Logger } from 'pino'
 import { type Admin, createAdmin } from './admin/server.ts'
 import { sleep, systemClock } from './clock.ts'
 import type { HostPort } from './config/address.ts'
-import { validateService } from './config/check.ts'
-import { planHealth, planService, planTimeouts } from './config/plan.ts'
+import { planTimeouts } from './config/plan.ts'
 import { type ConfigFile, createFile } from './control/config-file.ts'
 import { createControl } from './control/control.ts'
 import type { DepartureWatch } from './control/departure-watch.ts'
@@ -166,8 +165,6 @@ async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): 
     isHeir: predecessor !== undefined,
     pastEvents: events.past,
     run: randomBytes(3).toString('hex').slice(0, 5),
-    complete: validateService,
-    plan: planService,
     lookupFaults: (before, after, names) => files.faults(before, after, names),
     build(delta) {
       next = applyDelta(table, delta)
@@ -232,7 +229,7 @@ async function startControlPlane(
   const { control, names, memory, store, file, files } = core
   const clock = systemClock
   const refused = (error: unknown) => log.warn({ err: error }, 'an observation was not taken')
-  const health = createHealth({ control, clock, planHealth, memory, random: Math.random, refused })
+  const health = createHealth({ control, clock, memory, random: Math.random, refused })
   cleanup.add(() => health.stop())
   if (predecessor !== undefined) await takeOver(predecessor, health)
   const traffic = createTrafficWindow(control, memory, clock)

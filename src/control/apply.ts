@@ -15,7 +15,7 @@ import { child } from '../config/pointer.ts'
 import { equalJson, mapEntries, own, sameEntries, withEntry, withoutEntry } from '../config/record.ts'
 import type { PoolSpec, ServiceSpec, Services, Weights } from '../config/schema.ts'
 import { targetUrl } from '../config/target-url.ts'
-import { type Fault, TurnoutError } from '../errors.ts'
+import { TurnoutError } from '../errors.ts'
 import type { PoolIntent, ServiceIntent } from '../table/status.ts'
 import { withAllotments } from './allotments.ts'
 import { doneBy, mayMove, poolShiftAfter, splitEnd } from './ended.ts'
@@ -35,8 +35,6 @@ import { touchedBy } from './touched.ts'
 export interface ChangeTools {
   /** Length of a drain of this service in ms. */
   drainMs(spec: ServiceSpec): number
-  /** A service that came out of a merge patch, checked by the schema and with its defaults. */
-  complete(spec: unknown): { readonly spec: ServiceSpec } | { readonly faults: readonly Fault[] }
 }
 
 /** A change with what it needs from the store. */
@@ -70,11 +68,7 @@ function changed(content: Content, change: Resolved, nowMs: number, tools: Chang
     case 'service.put':
       return putService(content, change.service, change.spec)
     case 'service.patch':
-      return putService(
-        content,
-        change.service,
-        patched(serviceNamed(content.services, change.service), change.patch, tools),
-      )
+      return putService(content, change.service, patched(serviceNamed(content.services, change.service), change.patch))
     case 'service.delete':
       if (content.leftOut.includes(change.service)) return withoutLeftOut(content, [change.service])
       serviceNamed(content.services, change.service)

@@ -81,15 +81,14 @@ class Writer implements RunningControl {
 
   constructor(deps: ControlDeps) {
     this.#deps = deps
-    const { build, clock, log, memory, plan, store } = deps
+    const { build, clock, log, memory, store } = deps
     this.#queue = createQueue(CHANGES_WAITING_MAX, clock)
-    this.#tools = { complete: deps.complete, drainMs: (spec) => durationMs(spec.drain.timeout) }
+    this.#tools = { drainMs: (spec) => durationMs(spec.drain.timeout) }
     this.#events = createEvents(clock, log, deps.pastEvents, deps.isHeir)
     this.#state = new State({
       slots: createSlots(memory, clock),
       addressesOf: deps.names.addressesOf,
       clock,
-      plan,
       build,
     })
     this.#keeper = new Keeper({ store, clock, log, routed: deps.routed, publish: this.publish })

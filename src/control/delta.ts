@@ -4,24 +4,19 @@
  * keep what they have built of the rest (table/build.ts). Pure.
  */
 import type { Snapshot } from '../change.ts'
+import { planService } from '../config/plan.ts'
 import { equalJson, own } from '../config/record.ts'
-import type { ServiceSpec } from '../config/schema.ts'
 import type { ServicePlan } from '../table/plan.ts'
 import type { ServiceChange, TableDelta } from '../table/types.ts'
 
 /** The delta from one snapshot, which the workers have, to the next; `names` are the services that may differ. */
-export function deltaBetween(
-  present: Snapshot,
-  next: Snapshot,
-  names: readonly string[],
-  plan: (name: string, spec: ServiceSpec) => ServicePlan,
-): TableDelta {
+export function deltaBetween(present: Snapshot, next: Snapshot, names: readonly string[]): TableDelta {
   const changes = names.map((name): [string, ServiceChange | null] => {
     const [before, spec] = [own(present.services, name), own(next.services, name)]
     const status = own(next.status, name)
     if (spec === undefined || status === undefined) return [name, null]
     if (before === spec) return [name, { plan: {}, status }]
-    return [name, { plan: differing(before && plan(name, before), plan(name, spec)), status }]
+    return [name, { plan: differing(before && planService(name, before), planService(name, spec)), status }]
   })
   return { epoch: next.epoch, revision: next.revision, services: Object.fromEntries(changes) }
 }

@@ -6,15 +6,13 @@
 import type { Logger } from 'pino'
 import type { Change, Control, ControlEvent } from '../change.ts'
 import type { Clock } from '../clock.ts'
-import type { ServiceSpec, Services } from '../config/schema.ts'
+import type { Services } from '../config/schema.ts'
 import type { Fault } from '../errors.ts'
 import type { SharedMemory } from '../metrics/layout.ts'
 import type { ServiceTraffic } from '../metrics/window.ts'
 import type { Names } from '../names/names.ts'
 import type { Store } from '../store/store.ts'
-import type { ServicePlan } from '../table/plan.ts'
 import type { TableDelta } from '../table/types.ts'
-import type { ChangeTools } from './apply.ts'
 import type { NewEvent } from './events.ts'
 import type { Followed } from './follower.ts'
 import type { Base } from './reconcile.ts'
@@ -31,9 +29,6 @@ export interface ControlDeps {
   readonly pastEvents?: readonly ControlEvent[]
   /** Mark of this run in the names of releases, by chance; none for tests. */
   readonly run?: string
-  /** One service by the schema, with its defaults: for what comes out of a merge patch. */
-  readonly complete: ChangeTools['complete']
-  plan(name: string, spec: ServiceSpec): ServicePlan
   /** What happened at a service lately; null, or absent, when nobody knows. */
   traffic?(service: string): ServiceTraffic | null
   /** Builds the table that the delta leads to, as every worker will; throws what would end a worker. */

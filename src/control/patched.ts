@@ -2,23 +2,19 @@
  * A merge patch (RFC 7386) over a service. Pure. What names something that the patch takes away, and that nobody need think of, goes
  * with it: the weight of a pool without traffic, and that of a target within its pool.
  */
+import { validateService } from '../config/check.ts'
 import { withoutGoneWeights } from '../config/gone-weights.ts'
 import { mergePatch } from '../config/merge-patch.ts'
 import { isRecord, mapEntries, own } from '../config/record.ts'
 import type { PoolSpec, ServiceSpec } from '../config/schema.ts'
 import { TurnoutError } from '../errors.ts'
-import type { ChangeTools } from './apply.ts'
 
 /** The service after a patch; the schema and the defaults are applied to what comes out. Throws `invalid`. */
-export function patched(
-  spec: ServiceSpec,
-  patch: PlainRecord,
-  { complete }: Pick<ChangeTools, 'complete'>,
-): ServiceSpec {
+export function patched(spec: ServiceSpec, patch: PlainRecord): ServiceSpec {
   const merged = mergePatch({ ...spec, pools: weightsLeft(spec.pools, patch['pools']) }, patch)
   const { split, ...rest } = merged
   const live = typeof patch['live'] === 'string' && !Object.hasOwn(patch, 'split')
-  const completed = complete(live || split === undefined ? rest : { ...rest, split: withoutGone(split, merged) })
+  const completed = validateService(live || split === undefined ? rest : { ...rest, split: withoutGone(split, merged) })
   if ('spec' in completed) return completed.spec
   throw new TurnoutError('invalid', completed.faults[0]?.message, completed.faults)
 }

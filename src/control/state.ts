@@ -13,8 +13,6 @@
 import type { Snapshot } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import { own, sameEntries, withEntries } from '../config/record.ts'
-import type { ServiceSpec } from '../config/schema.ts'
-import type { ServicePlan } from '../table/plan.ts'
 import { type ServicePlaces, type ServiceStatus, statusOf } from '../table/status.ts'
 import type { TableDelta } from '../table/types.ts'
 import { deltaBetween } from './delta.ts'
@@ -28,7 +26,6 @@ export interface StateDeps {
   /** The addresses of a target as they are known now. */
   readonly addressesOf: AddressesOf
   readonly clock: Pick<Clock, 'steadyMs'>
-  plan(name: string, spec: ServiceSpec): ServicePlan
   /** Builds the table that the delta leads to, as every worker will; throws what would end a worker. */
   build(delta: TableDelta): void
 }
@@ -92,7 +89,7 @@ export class State {
   }
 
   #next(at: Pick<Snapshot, 'revision' | 'revisions'>, given: Content, names: readonly string[]): Step {
-    const { slots, addressesOf, plan, build, clock } = this.#deps
+    const { slots, addressesOf, build, clock } = this.#deps
     const present = this.#snapshot
     const kept = keepObserved(given.observed, given.services, names, addressesOf)
     const observed = withBeginnings({ ...given, observed: kept }, names, addressesOf, clock.steadyMs())
@@ -106,7 +103,7 @@ export class State {
     })
     const status = withEntries(present.status, statuses)
     const snapshot = { ...at, epoch: present.epoch + 1, services: content.services, status }
-    const delta = deltaBetween(present, snapshot, names, plan)
+    const delta = deltaBetween(present, snapshot, names)
     build(delta)
     return { content, snapshot, delta, places }
   }

@@ -14,9 +14,8 @@
  */
 import type { Control, Snapshot } from '../change.ts'
 import type { Clock } from '../clock.ts'
-import type { HealthPlan } from '../config/plan.ts'
+import { type HealthPlan, planHealth } from '../config/plan.ts'
 import { own } from '../config/record.ts'
-import type { ServiceSpec } from '../config/schema.ts'
 import { targetKey } from '../config/target-key.ts'
 import type { Address } from '../names/address.ts'
 import type { Health } from '../table/types.ts'
@@ -33,8 +32,6 @@ const STAGGER_MS = 500
 export interface ProberDeps {
   readonly control: Control
   readonly clock: Clock
-  /** The resolved health block of a service, null when it has none. */
-  readonly planHealth: (spec: ServiceSpec) => HealthPlan | null
   /** Uniform in [0, 1). */
   readonly random: () => number
 }
@@ -128,7 +125,7 @@ export function createProber(deps: ProberDeps, report: Report): Prober {
 
   return {
     sync(names = null) {
-      const wanted = wantedOf(control.snapshot(), names, deps.planHealth)
+      const wanted = wantedOf(control.snapshot(), names)
       const isOver = (key: string, { wanted: { service } }: Watch) => !wanted.has(key) && (names?.has(service) ?? true)
       for (const [key, watch] of watches) if (isOver(key, watch)) end(key, watch)
       for (const [key, want] of wanted) {
@@ -147,11 +144,7 @@ export function createProber(deps: ProberDeps, report: Report): Prober {
 }
 
 /** The addresses of these services (null: of all) that are to be probed now, by key. The status has exactly the services, pools and targets of the spec. */
-function wantedOf(
-  snapshot: Snapshot,
-  names: ReadonlySet<string> | null,
-  planHealth: ProberDeps['planHealth'],
-): Map<string, Wanted> {
+function wantedOf(snapshot: Snapshot, names: ReadonlySet<string> | null): Map<string, Wanted> {
   const wanted = new Map<string, Wanted>()
   for (const service of names ?? Object.keys(snapshot.services)) {
     const spec = own(snapshot.services, service)

@@ -11,7 +11,6 @@ import type { Change, ChangeOptions, ControlEvent } from '../../src/change.ts'
 import type { Clock } from '../../src/clock.ts'
 import { systemClock } from '../../src/clock.ts'
 import { validateService } from '../../src/config/check.ts'
-import { planService } from '../../src/config/plan.ts'
 import { createControl } from '../../src/control/control.ts'
 import type { RunningControl } from '../../src/control/deps.ts'
 import type { NewEvent } from '../../src/control/events.ts'
@@ -84,8 +83,6 @@ export async function standInControl(store: Store, clock: Clock): Promise<StandI
     clock,
     memory: allocateSharedMemory(1),
     names: literalNames,
-    complete: validateService,
-    plan: planService,
     build() {},
     async commitTables() {},
     log: pino({ level: 'silent' }),

@@ -1,6 +1,5 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { validateService } from '../../src/config/check.ts'
 import { planService } from '../../src/config/plan.ts'
 import type { ServiceSpec } from '../../src/config/schema.ts'
 import { applyChange, type Resolved as Change } from '../../src/control/apply.ts'
@@ -13,7 +12,7 @@ import { bulk } from '../helpers/bulk.ts'
 import { decideOne } from '../table/make.ts'
 import { contentOf, NOTHING, placesOf, shop } from './stand-in.ts'
 
-const tools = { drainMs: () => 30_000, complete: validateService }
+const tools = { drainMs: () => 30_000 }
 const service = 'shop'
 const target = (pool: string) => `http://${pool}.test:3000`
 const pools = (names: string) =>

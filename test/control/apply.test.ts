@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest'
-import { validateService } from '../../src/config/check.ts'
 import { applyChange, type Resolved as Change } from '../../src/control/apply.ts'
 import type { Content } from '../../src/control/reconcile.ts'
 import { isTurnoutError } from '../../src/errors.ts'
@@ -8,7 +7,7 @@ import type { AdminState } from '../../src/table/types.ts'
 import { BLUE, BLUE2, codeOf, contentOf, GREEN, NOTHING, put, shop, split, weights } from './stand-in.ts'
 
 const NOW = 1_000_000
-const tools = { drainMs: () => 30_000, complete: validateService }
+const tools = { drainMs: () => 30_000 }
 const apply = (content: Content, ...changes: Change[]) =>
   changes.reduce((state, change) => applyChange(state, change, NOW, tools), content)
 const start = (changes = {}) => contentOf({ shop: shop(changes) })

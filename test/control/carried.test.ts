@@ -1,6 +1,5 @@
 /** Changes that would send more to a pool than it carries, by what is measured. */
 import { expect, test } from 'vitest'
-import { validateService } from '../../src/config/check.ts'
 import type { ServiceSpec } from '../../src/config/schema.ts'
 import { applyChange, type Resolved as Change } from '../../src/control/apply.ts'
 import { dryRunOf } from '../../src/control/guards.ts'
@@ -12,7 +11,7 @@ import { type Measured, measuredTraffic } from '../helpers/measured-traffic.ts'
 import { contentOf, shop } from './stand-in.ts'
 
 const NOW = 1_000_000
-const tools = { drainMs: () => 30_000, complete: validateService }
+const tools = { drainMs: () => 30_000 }
 
 const busy: Measured = { perSecond: 1_030, eachMs: 400 }
 const idle: Measured = { perSecond: 0, eachMs: 0 }

@@ -1,5 +1,4 @@
 import { expect, test } from 'vitest'
-import { validateService } from '../../src/config/check.ts'
 import { planService } from '../../src/config/plan.ts'
 import { applyChange, type Resolved as Change } from '../../src/control/apply.ts'
 import type { Content } from '../../src/control/reconcile.ts'
@@ -8,7 +7,7 @@ import { compileService } from '../../src/table/build.ts'
 import { statusOf } from '../../src/table/status.ts'
 import { BLUE, BLUE2, contentOf, GREEN, placesOf, put, shop, split, startControl } from './stand-in.ts'
 
-const tools = { drainMs: () => 30_000, complete: validateService }
+const tools = { drainMs: () => 30_000 }
 const service = 'shop'
 const start = () => contentOf({ shop: shop() })
 const apply = (content: Content, ...changes: Change[]) =>

@@ -1,14 +1,13 @@
 /** Holds as part of the document. */
 import { expect, test } from 'vitest'
 import type { AskedHold } from '../../src/change.ts'
-import { validateService } from '../../src/config/check.ts'
 import { applyChange, type Resolved as Change } from '../../src/control/apply.ts'
 import type { Content } from '../../src/control/reconcile.ts'
 import { completed, packed } from '../../src/control/stored.ts'
 import { intentMovedBy } from '../../src/table/deadlines.ts'
 import { codeOf, contentOf, shop } from './stand-in.ts'
 
-const TOOLS = { drainMs: () => 30_000, complete: validateService }
+const TOOLS = { drainMs: () => 30_000 }
 
 const asked = (changes: Partial<AskedHold> = {}): AskedHold => ({
   id: 'h-1',

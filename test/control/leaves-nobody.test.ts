@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest'
-import { validateService } from '../../src/config/check.ts'
 import type { ServiceSpec, Weights } from '../../src/config/schema.ts'
 import { applyChange, type Resolved as Change } from '../../src/control/apply.ts'
 import { assertAnswered, type Insistence, Unproven } from '../../src/control/leaves-nobody.ts'
@@ -13,7 +12,7 @@ import { literalAddresses } from '../helpers/literal-names.ts'
 import { BLUE, BLUE2, contentOf, GREEN, put, shop } from './stand-in.ts'
 
 const NOW = 1_000_000
-const tools = { drainMs: () => 30_000, complete: validateService }
+const tools = { drainMs: () => 30_000 }
 const service = 'shop'
 
 /** Blue has everything and is healthy; of green nothing is known. */

@@ -1,13 +1,12 @@
 /** Maintenance as part of the document. */
 import { expect, test } from 'vitest'
-import { validateService } from '../../src/config/check.ts'
 import { applyChange, type Resolved as Change } from '../../src/control/apply.ts'
 import type { Content } from '../../src/control/reconcile.ts'
 import { completed, packed } from '../../src/control/stored.ts'
 import { intentMovedBy } from '../../src/table/deadlines.ts'
 import { codeOf, contentOf, shop } from './stand-in.ts'
 
-const TOOLS = { drainMs: () => 30_000, complete: validateService }
+const TOOLS = { drainMs: () => 30_000 }
 const apply = (content: Content, change: Change, nowMs = 5_000) => applyChange(content, change, nowMs, TOOLS)
 const set = (on: boolean, service = 'shop'): Change => ({ kind: 'maintenance', service, on })
 const isOn = ({ intents }: Content) => intents['shop'].maintenance

@@ -7,7 +7,6 @@ import { expect } from 'vitest'
 import type { Change, ChangeResult } from '../../src/change.ts'
 import type { Clock } from '../../src/clock.ts'
 import { validateService } from '../../src/config/check.ts'
-import { planService } from '../../src/config/plan.ts'
 import { mapEntries } from '../../src/config/record.ts'
 import type { ServiceSpec } from '../../src/config/schema.ts'
 import { createControl } from '../../src/control/control.ts'
@@ -161,8 +160,6 @@ export async function startControl(given: Partial<ControlDeps> = {}) {
     clock: standing.clock,
     memory,
     names: literalNames,
-    complete: validateService,
-    plan: planService,
     build() {},
     async commitTables(delta) {
       expect(workers.busy, 'one table at a time').toBe(0)

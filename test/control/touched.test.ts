@@ -1,7 +1,6 @@
 /** What a change may touch is known before it is made. */
 import { expect, test } from 'vitest'
 import type { Change } from '../../src/change.ts'
-import { validateService } from '../../src/config/check.ts'
 import { applyChange, type Resolved } from '../../src/control/apply.ts'
 import { changedNames } from '../../src/control/state.ts'
 import { touchedBy } from '../../src/control/touched.ts'
@@ -30,7 +29,7 @@ test.each(CHANGES)(
   '$kind changes no other service than those that it names, and they are found by these alone',
   (change) => {
     const before = contentOf({ shop: shop(), api: shop({}, 'api.test'), other: shop({}, 'other.test') })
-    const after = applyChange(before, change as Resolved, 1, { drainMs: () => 1, complete: validateService })
+    const after = applyChange(before, change as Resolved, 1, { drainMs: () => 1 })
     const all = changedNames(before, after)
     expect(all.length).toBeGreaterThan(0)
     expect(changedNames(before, after, touchedBy(change)).sort()).toEqual(all.sort())
@@ -54,7 +53,7 @@ test.each(CHANGES.filter(({ kind }) => kind !== 'service.put'))(
     const content = contentOf({ shop: shop(), api: shop({}, 'api.test'), other: shop({}, 'other.test') })
     const [services, intents] = [counted(content.services), counted(content.intents)]
     const before = { ...content, services: services.record, intents: intents.record }
-    const after = applyChange(before, change as Resolved, 1, { drainMs: () => 1, complete: validateService })
+    const after = applyChange(before, change as Resolved, 1, { drainMs: () => 1 })
     expect(services.walks()).toBeLessThanOrEqual(1)
     expect(intents.walks()).toBeLessThanOrEqual(1)
     expect(after.services['other']).toBe(content.services['other'])
@@ -68,7 +67,7 @@ test('many services that are switched at once cost one copy of each record', () 
   const [services, intents] = [counted(content.services), counted(content.intents)]
   const to = Object.fromEntries(names.map((name) => [name, 'green']))
   const before = { ...content, services: services.record, intents: intents.record }
-  const after = applyChange(before, { kind: 'switch', to }, 1, { drainMs: () => 1, complete: validateService })
+  const after = applyChange(before, { kind: 'switch', to }, 1, { drainMs: () => 1 })
   expect(names.every((name) => after.services[name].split?.['green'] === 100)).toBe(true)
   expect([services.walks(), intents.walks()]).toEqual([1, 1])
 })
@@ -76,7 +75,7 @@ test('many services that are switched at once cost one copy of each record', () 
 test('a name that is not there is held against all others', () => {
   const content = contentOf({ shop: shop(), api: shop({}, 'api.test') })
   const change: Resolved = { kind: 'split', service: 'shp', weights: { blue: 1 } }
-  const make = () => applyChange(content, change, 1, { drainMs: () => 1, complete: validateService })
+  const make = () => applyChange(content, change, 1, { drainMs: () => 1 })
   expect(make).toThrow('There is no service shp (did you mean "shop"?)')
 })
 

@@ -5,13 +5,13 @@ import { createHealth } from '../../src/health/health.ts'
 import { createProber } from '../../src/health/prober.ts'
 import { allocateSharedMemory } from '../../src/metrics/layout.ts'
 import type { Address } from '../../src/names/address.ts'
-import { fakeControl, healthPlan, json, planHealth, refusingUrl, standingClock, startTarget } from './stand-in.ts'
+import { fakeControl, healthPlan, json, refusingUrl, standingClock, startTarget } from './stand-in.ts'
 
 const ok = json({ status: 'ok' })
 const broken = json({ status: 'broken' }, 500)
 
 function start(fake: ReturnType<typeof fakeControl>, clock = systemClock, memory = allocateSharedMemory(2)) {
-  const health = createHealth({ control: fake.control, clock, planHealth, memory, random: Math.random })
+  const health = createHealth({ control: fake.control, clock, memory, random: Math.random })
   onTestFinished(() => health.stop())
   return { health, memory }
 }
@@ -68,7 +68,7 @@ describe('active probes', () => {
         return () => {}
       }
       const clock = { ...systemClock, after }
-      createProber({ control, clock, planHealth, random: () => 1 }, { add() {}, settled: async () => {} }).sync()
+      createProber({ control, clock, random: () => 1 }, { add() {}, settled: async () => {} }).sync()
       return delays
     }
     expect(first(2)).toEqual([5, 10])

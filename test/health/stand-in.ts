@@ -9,7 +9,7 @@ import { onTestFinished } from 'vitest'
 import type { Control, ControlEvent, Observation, Snapshot } from '../../src/change.ts'
 import type { Clock } from '../../src/clock.ts'
 import type { HealthPlan } from '../../src/config/plan.ts'
-import type { ServiceSpec } from '../../src/config/schema.ts'
+import type { HealthSpec, ServiceSpec } from '../../src/config/schema.ts'
 import type { Address } from '../../src/names/address.ts'
 import type { AddressObserved, ServiceStatus, TargetStatus } from '../../src/table/status.ts'
 import type { AdminState, Health } from '../../src/table/types.ts'
@@ -38,8 +38,18 @@ interface ServiceSketch {
   readonly targets: readonly string[]
 }
 
-/** Takes the plan that a sketch put into the spec as it is. */
-export const planHealth = (spec: ServiceSpec): HealthPlan | null => (spec.health as unknown as HealthPlan) ?? null
+/** The health block that is planned so. */
+const healthSpec = (plan: HealthPlan): HealthSpec => ({
+  path: plan.path,
+  interval: `${plan.intervalMs}ms`,
+  timeout: `${plan.timeoutMs}ms`,
+  healthyAfter: plan.healthyAfter,
+  unhealthyAfter: plan.unhealthyAfter,
+  status: plan.statuses.map((range) => range.join('-')).join(),
+  ...(plan.host !== null && { host: plan.host }),
+  json: Object.fromEntries(plan.json),
+  ...(plan.expectVersion !== null && { expectVersion: plan.expectVersion }),
+})
 
 /** A control that holds one pool `blue` per service and applies what it is told; every batch is recorded. */
 export function fakeControl(initial: Readonly<Record<string, ServiceSketch>> = {}) {
@@ -54,7 +64,10 @@ export function fakeControl(initial: Readonly<Record<string, ServiceSketch>> = {
     services = {}
     status = {}
     for (const [name, { health, version = '1.0', targets }] of Object.entries(sketches)) {
-      services[name] = { health, pools: { blue: { version, targets } } } as unknown as ServiceSpec
+      services[name] = {
+        ...(health && { health: healthSpec(health) }),
+        pools: { blue: { version, targets } },
+      } as unknown as ServiceSpec
       const known = before[name]?.pools.blue.targets ?? {}
       const entries = targets.map((url, slot) => [url, known[url] ?? freshTarget(url, slot)])
       const blue = { admin: 'ready' as AdminState, drainUntilMs: 0, targets: Object.fromEntries(entries) }
