@@ -204,8 +204,8 @@ describe('nobody waits for a dead name server', () => {
     const startedMs = performance.now()
     void names.learn([...silent, 'api.test'], 10_000)
     await vi.waitFor(() => expect(at('api.test')).toEqual(['10.0.0.1']), { timeout: 10_000, interval: 10 })
-    // A start waits for two seconds; each of the silent ones takes three and a half.
-    expect(performance.now() - startedMs).toBeLessThan(3_000)
+    // It is asked for after one second, and again should a packet of so many be lost; after two rounds of silence it would be seven.
+    expect(performance.now() - startedMs).toBeLessThan(5_000)
   })
 })
 
