@@ -27,7 +27,10 @@ const MetricAnswer = object({
 })
 
 export const PostedAnswer = object({
-  counted: Type.Boolean({ description: 'The verdict has these counts.' }),
+  counted: Type.Boolean({
+    description:
+      'The verdict has these counts, or gets them once the other side has posted of much the same time, if nothing moves until then.',
+  }),
   reason: nullable(Type.String({ description: 'Why they do not count.' })),
 })
 

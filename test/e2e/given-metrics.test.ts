@@ -135,14 +135,19 @@ test('after kill -9 what is posted counts again, and a post that is sent once mo
   const first = await serve()
   await begin(first, [{ name: 'conversion' }], { steps: [{ weight: 50, until: 'promoted', for: '1h' }] })
   await until('the first step is there', async () => (await current(first)).weight === 50)
-  expect([await send(first, 'green', 'a'), await send(first, 'green', 'b')]).toEqual([false, true])
+  expect([await send(first, 'green', 'a'), await send(first, 'blue', 'a2')]).toEqual([false, false])
+  await until('green counts', async () => {
+    await send(first, 'blue', String(Math.random()))
+    return send(first, 'green', String(Math.random()))
+  })
+  expect(await send(first, 'green', 'b')).toBe(true)
   first.child.kill('SIGKILL')
   await first.exited()
   const second = await serve()
   expect([await send(second, 'green', 'b'), await send(second, 'blue', 'c')]).toEqual([false, false])
   await until('both sides have counts', async () => {
     const key = String(Math.random())
-    expect([await send(second, 'green', `g${key}`), await send(second, 'blue', `b${key}`)]).toEqual([true, true])
+    for (const pool of ['green', 'blue']) await send(second, pool, `${pool}${key}`)
     const [metric] = (await current(second)).verdict!.metrics
     return metric.canary!.all > 0 && metric.control!.all > 0
   })

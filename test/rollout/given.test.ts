@@ -88,6 +88,27 @@ describe('posted counts', () => {
     }
   })
 
+  test('are said not to count where the interval that they are of does not', () => {
+    const posted = new Posted(plan)
+    posted.beginStep(true, 0)
+    let atMs = 1_000
+    const sent = (bad: number) => {
+      atMs += 1_000
+      const green = posted.post(post('green', 100 - bad, bad, { overMs: 1_000 }), 'canary', atMs)
+      const blue = posted.post(post('blue', 900 - 9 * bad, 9 * bad, { overMs: 1_000 }), 'control', atMs)
+      return [green?.counted, blue?.counted, blue?.reason, posted.take().canary]
+    }
+    const first = expect.stringContaining('the first interval since the start')
+    const moved = expect.stringContaining('more or less often than just before')
+    expect(sent(2)).toEqual([false, false, first, 0])
+    expect(sent(2)).toEqual([true, true, null, 100])
+    // What comes first cannot know that the live pool's share is about to move.
+    expect(sent(50)).toEqual([true, false, moved, 0])
+    expect([sent(50), sent(50), sent(50)]).toEqual(Array(3).fill([false, false, moved, 0]))
+    // This one may count: it would not if the share had moved again.
+    expect(sent(50)).toEqual([true, true, null, 100])
+  })
+
   test('that are sent again under their key count once, and a key that stood for another post is told', () => {
     const posted = begun()
     posted.post(post('green', 1, 0), 'canary', 1_000)

@@ -96,7 +96,7 @@ export class Counted {
     if (faults.length > 0) throw new Unanswered(faults.join('; '))
     const sum = (of: 'all' | 'bad') =>
       intervals.reduce((total, interval, at) => total + (this.#pools[at].side === 'control' ? interval[of] : 0), 0)
-    const isSteady = this.#steady.take(sum('all'), sum('bad'))
+    const isSteady = this.#steady.take(sum('all'), sum('bad')) === null
     if (isSteady && this.#isCompared) {
       for (const [at, { side }] of this.#pools.entries()) this.#tally.add(side, intervals[at].all, intervals[at].bad)
     }

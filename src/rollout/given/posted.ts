@@ -29,6 +29,7 @@ export interface Post {
 }
 
 export interface PostAnswer {
+  /** The tests have it, or get it once the other side has posted of much the same time, if nothing moves until then. */
   readonly counted: boolean
   /** Why it does not count. */
   readonly reason: string | null
@@ -96,8 +97,7 @@ export class Posted {
     const text = JSON.stringify(content)
     const before = key === null ? undefined : this.#answers.get(key)
     if (before !== undefined) return before.content === text ? before.answer : null
-    const reason = this.#whyNot(post, nowMs)
-    if (reason === null) this.#add(post, side, nowMs)
+    const reason = this.#whyNot(post, nowMs) ?? this.#add(post, side, nowMs)
     this.#pools.set(post.pool, nowMs)
     const answer = { counted: reason === null, reason }
     if (key !== null) this.#remember(key, text, answer)
@@ -113,7 +113,8 @@ export class Posted {
     return overMs <= sinceMs ? null : `the step began ${sinceMs} ms ago, and this reaches back ${overMs} ms`
   }
 
-  #add({ pool, good, bad, overMs }: Post, side: Side, nowMs: number): void {
+  /** Takes it; why the interval that it is of is not counted, as far as that is known. */
+  #add({ pool, good, bad, overMs }: Post, side: Side, nowMs: number): string | null {
     const fromMs = overMs === null ? (this.#pools.get(pool) ?? nowMs) : nowMs - overMs
     const before = this.#spans[side] ?? { fromMs, toMs: nowMs, all: 0, bad: 0 }
     this.#spans[side] = {
@@ -123,11 +124,13 @@ export class Posted {
       bad: before.bad + bad,
     }
     const { canary, control } = this.#spans
-    if (canary === null || control === null || !coverTheSame(canary, control)) return
+    if (canary === null || control === null || !coverTheSame(canary, control)) return this.#steady.next
     this.#spans = { canary: null, control: null }
-    if (!this.#steady.take(control.all, control.bad)) return
+    const reason = this.#steady.take(control.all, control.bad)
+    if (reason !== null) return reason
     this.#tally.add('canary', canary.all, canary.bad)
     this.#tally.add('control', control.all, control.bad)
+    return null
   }
 
   #remember(key: string, content: string, answer: PostAnswer): void {

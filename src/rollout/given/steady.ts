@@ -15,6 +15,7 @@ const DEVIATIONS2_MAX = 16
 /** Intervals that are left out once one differs: itself, the one in which the other version's change may show, and what may follow. */
 const LEFT_OUT = 4
 
+const FIRST = 'the first interval since the start: it only says how often what it is compared with goes bad'
 const UNSTEADY = 'what it is compared with went bad more or less often than just before: this interval is not counted'
 
 interface Counts {
@@ -38,11 +39,17 @@ export class Steady {
     return this.#leftOut > 0 ? UNSTEADY : null
   }
 
-  /** Takes the control's counts of an interval; true when it may be compared. The first one only says how the next should be. */
-  take(all: number, bad: number): boolean {
+  /** Why the next interval will not be counted, whatever comes; null where that is not known yet. */
+  get next(): string | null {
+    if (this.#before === null) return FIRST
+    return this.#leftOut > 1 ? UNSTEADY : null
+  }
+
+  /** Takes the control's counts of an interval; why it may not be compared, or null. The first one only says how the next should be. */
+  take(all: number, bad: number): string | null {
     const before = this.#before
     if (all > 0) this.#before = { all, bad }
-    if (before === null) return false
+    if (before === null) return FIRST
     const apart = all > 0 ? deviations2(before, { all, bad }) : null
     if (apart !== null) {
       // One outage is left out, and should not be held against all that comes after.
@@ -51,7 +58,7 @@ export class Steady {
     }
     if (apart !== null && apart > DEVIATIONS2_MAX) this.#leftOut = LEFT_OUT
     else if (this.#leftOut > 0) this.#leftOut--
-    return this.#leftOut === 0
+    return this.reason
   }
 }
 
