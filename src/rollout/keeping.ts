@@ -35,9 +35,11 @@ export class Keeping {
   /** With what the verdict and the gates have come to. */
   noted(kept: Kept): Kept {
     if (isOver(kept.rollout)) this.#gateLog.close()
-    const { live, answers, forgiven, harm, taken, verdict } = this.#judging
+    const { live, answers, forgiven, given, harm, taken, verdict } = this.#judging
+    // Nothing is taken any more of one that is over.
+    const postKeys = isOver(kept.rollout) ? undefined : given.postKeys
     const told = { verdict: this.#judging.told(kept), gates: this.#gateLog.entries }
-    return { ...kept, ...told, live, tests: verdict.states, taken, answers, forgiven, harm }
+    return { ...kept, ...told, live, tests: verdict.states, taken, postKeys, answers, forgiven, harm }
   }
 
   /** Keeps it; while that has not come to be, `isUnkept`. */

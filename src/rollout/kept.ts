@@ -57,6 +57,8 @@ export interface Kept {
   readonly tests: readonly TestStates[] | null
   /** What these are of: what was taken of each instance; absent where there is one only, or an older Turnout has kept it. */
   readonly taken?: TakenByRun | undefined
+  /** Posts that these have, or never will, by metric (given/keys.ts); absent where none came under a key, and once it is over. */
+  readonly postKeys?: Readonly<Record<string, string>> | undefined
   /** Answers of the new version in this step; absent where an older Turnout has kept it. */
   readonly answers?: number
   /** The verdict as it was last told. */

@@ -10,6 +10,7 @@
  */
 import type { Logger } from 'pino'
 import { didYouMean, nearest } from '../../config/nearest.ts'
+import { own } from '../../config/record.ts'
 import { TurnoutError } from '../../errors.ts'
 import type { ClumpState } from '../clump.ts'
 import type { Kept } from '../kept.ts'
@@ -44,7 +45,12 @@ export class Given {
   readonly #polls = new Map<Metric, Poll>()
 
   /** What is asked ends with `signal`. */
-  constructor({ service, rollout, wish }: Kept, live: readonly string[], deps: GivenDeps, signal: AbortSignal) {
+  constructor(
+    { service, rollout, wish, postKeys = {} }: Kept,
+    live: readonly string[],
+    deps: GivenDeps,
+    signal: AbortSignal,
+  ) {
     this.#to = rollout.to
     this.#live = live
     this.#deps = deps
@@ -52,7 +58,7 @@ export class Given {
     const { given = [] } = wish
     const sides = [[rollout.to, 'canary'] as const, ...live.map((pool) => [pool, 'control'] as const)]
     this.#metrics = given.map((plan) => {
-      if (plan.kind === 'posted') return new Posted(plan)
+      if (plan.kind === 'posted') return new Posted(plan, own(postKeys, plan.name))
       return plan.kind === 'counted' ? new Counted(plan, service, sides) : new Bounded(plan, service, rollout.to)
     })
     for (const metric of this.#metrics) {
@@ -101,6 +107,15 @@ export class Given {
   /** Counts since the last call, in the order of the plans. */
   take(): Stratum[] {
     return this.#metrics.flatMap((metric) => (metric instanceof Bounded ? [] : [metric.take()]))
+  }
+
+  /** Keys by which posts are known again after a restart, by metric; undefined for none. */
+  get postKeys(): Kept['postKeys'] {
+    const keys = this.#metrics.flatMap((metric) => {
+      const kept = metric instanceof Posted ? metric.keptKeys : ''
+      return kept === '' ? [] : [[metric.plan.name, kept] as const]
+    })
+    return keys.length === 0 ? undefined : Object.fromEntries(keys)
   }
 
   /** How far what comes goes bad together by itself, in the order of the plans. */

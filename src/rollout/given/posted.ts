@@ -8,11 +8,11 @@
  * both are posted together, and takes some more posts where one side is posted half a minute after the other. Each such interval is
  * judged, if nothing has moved meanwhile (steady.ts).
  *
- * A post that is sent again under its key is answered as it was and changes nothing. Keys are remembered for the last `KEYS_MAX` posts of
- * a metric; a restart forgets them, but there the step begins anew, and so the repeated post is the first of it, or reaches back too far.
+ * A post that is sent again under its key changes nothing, and is answered by what has become of it (keys.ts), also after a restart.
  */
 import type { ClumpState } from '../clump.ts'
 import type { Stratum } from '../origin-test.ts'
+import { Keys } from './keys.ts'
 import type { PostedPlan } from './plan.ts'
 import { Steady } from './steady.ts'
 import { type Side, Tally } from './tally.ts'
@@ -51,22 +51,25 @@ function coverTheSame(a: Span, b: Span): boolean {
   return Math.abs(a.fromMs - b.fromMs) + Math.abs(a.toMs - b.toMs) <= APART_MAX * lengthMs
 }
 
-/** Answers by key that are remembered. */
-export const KEYS_MAX = 1_000
+const answerOf = (reason: string | null): PostAnswer => ({ counted: reason === null, reason })
+
+const DROPPED = answerOf('the step ended before it could be compared')
 
 export class Posted {
   readonly plan: PostedPlan
   readonly #tally = new Tally()
   readonly #steady = new Steady()
   #spans: Record<Side, Span | null> = { canary: null, control: null }
-  readonly #answers = new Map<string, { readonly content: string; readonly answer: PostAnswer }>()
+  readonly #keys: Keys
   /** When pools have posted last in this step. */
   readonly #pools = new Map<string, number>()
   #beganAtMs = 0
   #isCompared = false
 
-  constructor(plan: PostedPlan) {
+  /** `kept` is what `keptKeys` was before a restart. */
+  constructor(plan: PostedPlan, kept?: string) {
     this.plan = plan
+    this.#keys = new Keys(kept)
   }
 
   beginStep(isCompared: boolean, nowMs: number): void {
@@ -75,9 +78,12 @@ export class Posted {
     this.#pools.clear()
     this.#spans = { canary: null, control: null }
     this.#tally.take()
+    for (const stage of ['waits', 'judged'] as const) this.#keys.move(stage, 'settled', DROPPED)
   }
 
+  /** What has come since the last call; the tests have it from then on. */
   take(): Stratum {
+    this.#keys.move('judged', 'settled')
     return this.#tally.take()
   }
 
@@ -91,17 +97,24 @@ export class Posted {
     return this.#steady.clump
   }
 
+  /** The last keys whose posts the tests have, or never will; empty for none. */
+  get keptKeys(): string {
+    return this.#keys.kept
+  }
+
   /** Takes a post; null when its key stood for another one. */
   post(post: Post, side: Side, nowMs: number): PostAnswer | null {
-    const { key, ...content } = post
-    const text = JSON.stringify(content)
-    const before = key === null ? undefined : this.#answers.get(key)
-    if (before !== undefined) return before.content === text ? before.answer : null
-    const reason = this.#whyNot(post, nowMs) ?? this.#add(post, side, nowMs)
-    this.#pools.set(post.pool, nowMs)
-    const answer = { counted: reason === null, reason }
-    if (key !== null) this.#remember(key, text, answer)
-    return answer
+    const { key, pool, good, bad, overMs } = post
+    const text = JSON.stringify([pool, good, bad, overMs])
+    const before = key === null ? undefined : this.#keys.answerTo(key, text)
+    if (before !== undefined) return before
+    const refused = this.#whyNot(post, nowMs)
+    if (key !== null) {
+      this.#keys.add(key, text, answerOf(refused ?? this.#steady.next), refused === null ? 'waits' : 'settled')
+    }
+    const reason = refused ?? this.#add(post, side, nowMs)
+    this.#pools.set(pool, nowMs)
+    return answerOf(reason)
   }
 
   #whyNot({ pool, overMs }: Post, nowMs: number): string | null {
@@ -127,18 +140,13 @@ export class Posted {
     if (canary === null || control === null || !coverTheSame(canary, control)) return this.#steady.next
     this.#spans = { canary: null, control: null }
     const reason = this.#steady.take(control.all, control.bad)
-    if (reason !== null) return reason
+    if (reason !== null) {
+      this.#keys.move('waits', 'settled', answerOf(reason))
+      return reason
+    }
+    this.#keys.move('waits', 'judged')
     this.#tally.add('canary', canary.all, canary.bad)
     this.#tally.add('control', control.all, control.bad)
     return null
-  }
-
-  #remember(key: string, content: string, answer: PostAnswer): void {
-    this.#answers.set(key, { content, answer })
-    if (this.#answers.size <= KEYS_MAX) return
-    for (const oldest of this.#answers.keys()) {
-      this.#answers.delete(oldest)
-      break
-    }
   }
 }
