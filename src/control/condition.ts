@@ -7,7 +7,8 @@ import { touchedBy } from './touched.ts'
 
 /** Throws `stale_revision` when what it touches has changed since, or when what it puts is there already, or is not there yet. */
 export function expectCondition(present: Snapshot, change: Change, { ifMatch, existing }: ChangeOptions): void {
-  expectRevision(present, touchedBy(change), ifMatch)
+  // A line says how a rollout stands, which may have moved without any service.
+  expectRevision(present, change.kind === 'rollout' ? null : touchedBy(change), ifMatch)
   const put = existing === undefined ? null : putBy(present, change)
   if (put === null || put.isThere === existing) return
   throw new TurnoutError(

@@ -204,7 +204,8 @@ export class Rollouts {
       if (verb === 'abort' && isOver(found)) return found
       if (verb === 'abort' && found.runsElsewhere) {
         if (!force) assertSomebodyLeft(this.#elsewhere.kept(service)!, this.#deps)
-        await passAbortOn(this.#deps, found, by, () => this.find(service, found.id))
+        const deps = { ...this.#deps, refresh: () => this.refresh(service) }
+        await passAbortOn(deps, by, () => this.find(service, found.id))
         await this.refresh(service)
         return this.find(service, found.id)
       }

@@ -2,22 +2,24 @@
  * An abort that is sent to a process which does not run the rollout: it stands in the store for the one that does, with a line of the audit.
  *
  * The line moves the revision, so the other process hears of it as of every change, within half a second. One that takes the rollout up later
- * finds it there too. It may come while the last step is on its way there: what is done then goes back all the same, unless that end was kept first
- * (control/ended.ts).
+ * finds it there too. It says how the rollout stands when it is written, and is not written once that is over. It may come while the last step is
+ * on its way there: what is done then goes back all the same, unless that end was kept first (control/ended.ts).
  */
 import type { Logger } from 'pino'
 import { untilFree } from '../busy.ts'
 import type { Control } from '../change.ts'
 import { type Clock, sleep } from '../clock.ts'
 import { own } from '../config/record.ts'
-import { TurnoutError } from '../errors.ts'
+import { isTurnoutError, TurnoutError } from '../errors.ts'
 import type { Store } from '../store/store.ts'
 import type { Kept } from './kept.ts'
 import { retry } from './retry.ts'
-import type { RolloutEvent } from './rollout.ts'
+import { isOver, type RolloutEvent } from './rollout.ts'
 import type { ToldRollout } from './told.ts'
 
 const LOOK_MS = 100
+/** Others may change something each time that it was just read how the rollout stands. In the end the abort is worth more than what is said of that. */
+const TRIES_MAX = 20
 /** How long whoever has sent it waits for the other process. */
 const FOLLOWED_MS = 5_000
 
@@ -29,6 +31,8 @@ interface Note {
 export interface PassedOnDeps {
   readonly control: Control
   readonly clock: Clock
+  /** Reads how the rollout stands. */
+  refresh(): Promise<void>
 }
 
 interface FollowDeps {
@@ -40,24 +44,18 @@ interface FollowDeps {
 const keyOf = (service: string) => `rollout-abort:${service}`
 
 /**
- * Passes an abort on; resolves when traffic is back here, or when it came too late, since the rollout is done: `told` gives it as it was read last.
+ * Passes an abort on; resolves when traffic is back here, or when it came too late, since the rollout is over: `told` gives it as it was read last.
  * Rejects with `not_ready` when the other process has not followed it in time.
  */
-export async function passAbortOn(
-  { control, clock }: PassedOnDeps,
-  rollout: ToldRollout,
-  by: string,
-  told: () => Pick<ToldRollout, 'state'>,
-): Promise<void> {
-  const { service, id, to, state, weight } = rollout
-  const reason = `abort asked for by ${by} at a process that does not run it`
-  const line = { kind: 'rollout', service, rollout: id, to, verb: 'abort', askedBy: by, state, weight, reason } as const
-  const named = { [keyOf(service)]: JSON.stringify({ id, by } satisfies Note) }
-  await control.change({ ...line, sinceMs: clock.nowMs() }, { actor: `rollout ${id}`, named })
+export async function passAbortOn(deps: PassedOnDeps, by: string, told: () => ToldRollout): Promise<void> {
+  const { control, clock } = deps
+  const { service, id } = told()
+  await note(deps, by, told)
   const untilMs = clock.steadyMs() + FOLLOWED_MS
   const isForward = (): boolean => {
     const { trial, done } = own(control.snapshot().status, service) ?? {}
-    return trial !== undefined || (done?.rollout === id && told().state !== 'done')
+    const isTried = trial !== undefined && (trial.rollout ?? id) === id
+    return isTried || (done?.rollout === id && told().state !== 'done')
   }
   while (isForward()) {
     if (clock.steadyMs() >= untilMs) {
@@ -65,6 +63,29 @@ export async function passAbortOn(
       throw new TurnoutError('not_ready', message)
     }
     await sleep(clock, LOOK_MS)
+  }
+}
+
+/** Keeps the abort with its line, unless the rollout is over before. */
+async function note({ control, clock, refresh }: PassedOnDeps, by: string, told: () => ToldRollout): Promise<void> {
+  const reason = `abort asked for by ${by} at a process that does not run it`
+  const sinceMs = clock.nowMs()
+  for (let tries = 1; ; tries++) {
+    const { revision } = control.snapshot()
+    await refresh()
+    const rollout = told()
+    if (isOver(rollout)) return
+    const { service, id, to, state, weight } = rollout
+    const asked = { verb: 'abort', askedBy: by, reason, sinceMs } as const
+    const named = { [keyOf(service)]: JSON.stringify({ id, by } satisfies Note) }
+    const only = tries < TRIES_MAX ? { ifMatch: revision } : {}
+    try {
+      const line = { kind: 'rollout', service, rollout: id, to, state, weight, ...asked } as const
+      await control.change(line, { actor: `rollout ${id}`, named, ...only })
+      return
+    } catch (error) {
+      if (tries === TRIES_MAX || !isTurnoutError(error, 'stale_revision')) throw error
+    }
   }
 }
 

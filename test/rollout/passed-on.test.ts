@@ -3,8 +3,9 @@ import { setImmediate } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import type { Change } from '../../src/change.ts'
 import { TurnoutError } from '../../src/errors.ts'
+import { SHOP } from '../admin/stand-in.ts'
 import { drivenUntil } from '../helpers/raw.ts'
-import { begun, type Stand, stand } from './stand.ts'
+import { begun, type Stand, sound, stand } from './stand.ts'
 
 const splitOf = ({ control }: Stand) => control.snapshot().services['shop'].split
 
@@ -122,4 +123,74 @@ test('it is followed also where it could not be read at first, and nothing else 
   expect((await aborted).state).toMatch(/rollingBack|rolledBack/)
   expect(isUnread).toBe(true)
   expect(one.told).toEqual([expect.stringContaining('cannot be read yet')])
+})
+
+/**
+ * Aborts at another instance; between that this one has read how the rollout stands and writes its line, `meanwhile` happens at the one that runs it,
+ * as often as given, or, for 0, just before that it is read. Tells how it was answered, with the split that this instance had then, and the audit.
+ */
+async function abortedMeanwhile(meanwhile: (one: Stand) => Promise<unknown>, times = 1) {
+  const one = await begun()
+  const { isShared } = one.store
+  one.store.isShared = async () => true
+  const other = await stand(one.store)
+  onTestFinished(async () => {
+    one.store.isShared = isShared
+    await other.rollouts.close()
+  })
+  await other.rollouts.start()
+  await other.rollouts.refresh('shop')
+  const change = other.control.change.bind(other.control)
+  let changes = 0
+  other.control.change = async (sent, options) => {
+    if (changes++ < times) await meanwhile(one)
+    return change(sent, options)
+  }
+  if (times === 0) await meanwhile(one)
+  let state: string | null = null
+  let split: object | undefined
+  const aborted = other.rollouts.command('shop', 'current', 'abort', 'bob').then((told) => {
+    state = told.state
+    split = splitOf(other)
+  })
+  aborted.catch(() => {})
+  await drivenUntil('it is answered', async () => {
+    for (const { clock } of [one, other]) clock.move(100)
+    await setImmediate()
+    return state !== null
+  })
+  const lines = await one.store.revisions(10)
+  return { state, split, lines: lines.map(({ change }) => change).filter(({ kind }) => kind === 'rollout') }
+}
+
+test.each([1, 0])(
+  'nothing is said of it in the audit where the rollout has ended before it is written (%i)',
+  async (times) => {
+    const { state, split, lines } = await abortedMeanwhile(async (one) => {
+      await one.rollouts.command('shop', 'current', 'abort', 'alice')
+      await drivenUntil('it is over', async () => one.rollouts.running('shop') === null)
+    }, times)
+    expect([state, split]).toEqual(['rolledBack', { blue: 95, green: 5 }])
+    expect(lines.map((line) => [line['state'], line['askedBy']])).toEqual([
+      ['rolledBack', undefined],
+      ['rollingBack', 'alice'],
+    ])
+  },
+)
+
+test('its line in the audit says how the rollout stands when it is written', async () => {
+  const { lines } = await abortedMeanwhile((one) => one.rollouts.command('shop', 'current', 'pause', 'alice'))
+  const [passedOn] = lines.filter((line) => String(line['reason']).includes('does not run it'))
+  expect(passedOn).toMatchObject({ verb: 'abort', askedBy: 'bob', state: 'paused', weight: 10 })
+})
+
+test('it goes through however often something else is changed meanwhile', async () => {
+  const spec = { ...SHOP, routes: [{ host: 'other.example.com', path: '/' }] }
+  let isThere = false
+  const { state } = await abortedMeanwhile(({ control }) => {
+    isThere = !isThere
+    const change = isThere ? { kind: 'service.put' as const, spec: sound(spec) } : { kind: 'service.delete' as const }
+    return control.change({ ...change, service: 'other' }, { actor: 'test' })
+  }, Infinity)
+  expect(state).toMatch(/rollingBack|rolledBack/)
 })

@@ -13,7 +13,8 @@ import { type MovableClock, movableClock, SHOP, type StandInControl, standInCont
 import { drivenUntil } from '../helpers/raw.ts'
 import { giveBackMemory } from '../helpers/shared-memory.ts'
 
-function sound(service: unknown): ServiceSpec {
+/** A service, checked. */
+export function sound(service: unknown): ServiceSpec {
   const checked = validateService(service)
   if ('faults' in checked) throw new Error(JSON.stringify(checked.faults))
   return checked.spec
