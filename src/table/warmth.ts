@@ -36,10 +36,12 @@ export interface Warming extends Pick<TargetTable, 'admin' | 'health' | 'weight'
 
 /** When the first address of a pool that can take requests is warm; 0 when one is, or there is none. */
 export function rampUntilMs(addresses: readonly Warming[], probed: boolean): number {
+  const taking = addresses.filter(
+    ({ admin, health, weight }) => admin === 'ready' && health !== 'unhealthy' && weight > 0,
+  )
+  // Those that no probe has looked at yet can where there is nobody else (balance.ts).
+  const known = probed ? taking.filter(({ health }) => health === 'healthy') : []
   let untilMs = Infinity
-  for (const { admin, health, weight, warmUntilMs: warmMs } of addresses) {
-    const isWell = probed ? health === 'healthy' : health !== 'unhealthy'
-    if (admin === 'ready' && isWell && weight > 0) untilMs = Math.min(untilMs, warmMs)
-  }
+  for (const { warmUntilMs: warmMs } of known.length > 0 ? known : taking) untilMs = Math.min(untilMs, warmMs)
   return untilMs === Infinity ? 0 : untilMs
 }

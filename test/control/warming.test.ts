@@ -23,10 +23,9 @@ async function start(changes: object = {}, store = memoryStore()) {
 describe('since when a target is offered traffic', () => {
   test('begins when it is found healthy in a pool with weight, and lasts while it is well', async () => {
     const { began, see, advance, nowMs } = await start({ split: { blue: 1, green: 0 }, live: undefined })
-    expect(began(BLUE)).toBeUndefined()
+    const atMs = nowMs()
     await see(BLUE, 'healthy')
     await see(GREEN, 'healthy', 'green')
-    const atMs = nowMs()
     expect([began(BLUE), began(BLUE2), began(GREEN, 'green')]).toEqual([atMs, undefined, undefined])
     await advance(5_000)
     await see(BLUE2, 'healthy')
@@ -53,6 +52,17 @@ describe('since when a target is offered traffic', () => {
     await advance(60_000)
     await make({ kind: 'back', service: 'shop' })
     expect([began(BLUE), began(GREEN, 'green')]).toEqual([atMs, atMs + 60_000])
+  })
+
+  test('begins before the first probe where its pool has nobody who is known to be well, since it gets the requests then', async () => {
+    const { began, see, advance, nowMs } = await start({ split: { blue: 1, green: 0 }, live: undefined })
+    const atMs = nowMs()
+    expect([began(BLUE), began(BLUE2), began(GREEN, 'green')]).toEqual([atMs, atMs, undefined])
+    await advance(1_000)
+    await see(BLUE, 'healthy')
+    expect([began(BLUE), began(BLUE2)]).toEqual([atMs, undefined])
+    await see(BLUE, 'unhealthy')
+    expect([began(BLUE), began(BLUE2)]).toEqual([undefined, nowMs()])
   })
 
   test('ends with a drain, standby or maintenance, of the target or its pool', async () => {

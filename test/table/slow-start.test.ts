@@ -7,7 +7,7 @@ import { explainDecision } from '../../src/table/explain.ts'
 import type { Balance, ServicePlan } from '../../src/table/plan.ts'
 import type { ServiceStatus } from '../../src/table/status.ts'
 import type { Allotment, Table } from '../../src/table/types.ts'
-import { partAt } from '../../src/table/warmth.ts'
+import { partAt, rampUntilMs } from '../../src/table/warmth.ts'
 import {
   decideOne,
   makeDraw,
@@ -67,6 +67,16 @@ function tableOf({ weights, before, began = {}, count = 1, plan = {}, status = {
 const poolAt = (table: Table, n: number, nowMs: number) =>
   decide(makeView(asVisitor(n)), table, noLoad, makeDraw(), nowMs).pool!.name
 const shareOf = (names: readonly string[], name: string) => names.filter((each) => each === name).length / names.length
+
+test('a pool that no probe has looked at yet is as warm as its warmest target, and one with somebody healthy as that one', () => {
+  const seen = (health: 'unknown' | 'healthy' | 'unhealthy', warmUntilMs: number) => {
+    return { admin: 'ready', health, weight: 1, warmUntilMs } as const
+  }
+  const fresh = [seen('unknown', 7_000), seen('unknown', 6_000), seen('unhealthy', 0)]
+  expect(rampUntilMs(fresh, true)).toBe(6_000)
+  expect(rampUntilMs([...fresh, seen('healthy', 8_000)], true)).toBe(8_000)
+  expect(rampUntilMs(fresh.slice(2), true)).toBe(0)
+})
 
 describe('a target that is new', () => {
   const policies: Balance[] = ['least-request', 'round-robin', 'random', 'hash', 'least-latency']
