@@ -199,6 +199,8 @@ export interface Observation {
   /** Which of its addresses; default: the only one of a target that is an address itself. */
   readonly address?: string
   readonly health?: Health
+  /** What was asked to find that health (config/question.ts); default: what is asked now. */
+  readonly question?: string
   readonly ejectedUntilMs?: number
   /** For people: why, e.g. `GET /health answered 500`. */
   readonly detail?: string

@@ -221,7 +221,10 @@ function outside({ release, previous, pools }: ServiceStatus): object {
     const outsideTargets = Object.entries(targets).map(([url, { slots: _slots, addresses, ...states }]) => {
       return [
         url,
-        { ...states, addresses: addresses.map(({ slot: _slot, warmFromMs: _began, ...address }) => address) },
+        {
+          ...states,
+          addresses: addresses.map(({ slot: _slot, warmFromMs: _began, question: _question, ...address }) => address),
+        },
       ]
     })
     return [name, { admin, drainUntilMs, targets: Object.fromEntries(outsideTargets) }]

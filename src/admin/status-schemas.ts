@@ -77,6 +77,9 @@ const TargetAnswer = object({
   weight: Count('Weight within the pool.'),
   warmUntilMs: Milliseconds('Wall time until which its part rises, by the slow start; 0 when it does not.'),
   ...states,
+  proven: Type.Boolean({
+    description: 'Found healthy by what the probes ask now, of the version of now; true where there are no probes.',
+  }),
   drained,
   reason: nullable(Type.String({ description: 'Why its name has no address, or old ones, or more than are used.' })),
   addresses: Type.Array(object({ ...address, inFlight: traffic.inFlight, tunnels: traffic.tunnels })),

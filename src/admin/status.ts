@@ -10,6 +10,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Snapshot } from '../change.ts'
 import { wallShiftMs } from '../clock.ts'
 import { durationMs } from '../config/duration.ts'
+import { questionIn } from '../config/question.ts'
 import type { ServiceSpec } from '../config/schema.ts'
 import { aimedShare, shareOf } from '../config/share.ts'
 import { targetWeight } from '../config/target-weight.ts'
@@ -23,6 +24,7 @@ import { hostOf } from '../names/address.ts'
 import type { NameState } from '../names/state.ts'
 import { statusesMovedBy } from '../table/deadlines.ts'
 import { isClosed, keepers } from '../table/eligible.ts'
+import { isFoundBy } from '../table/proven.ts'
 import type { PoolStatus, ServiceStatus, TargetStatus } from '../table/status.ts'
 import { rampUntilMs, targetWarmUntilMs, warmUntilMs } from '../table/warmth.ts'
 import { findService, serviceNames } from './apply.ts'
@@ -227,7 +229,7 @@ function reasonOf({ fault, unused, addresses, failingHosts = [] }: NameState): s
 }
 
 function describeTarget(
-  { pools, slowStart = '0s' }: ServiceSpec,
+  spec: ServiceSpec,
   pool: string,
   status: TargetStatus,
   { url, total, recent }: TargetTraffic,
@@ -236,14 +238,16 @@ function describeTarget(
 ): object {
   const { names, memory, clock } = deps
   const { slots: _slots, addresses, ...states } = status
+  const { pools, slowStart = '0s' } = spec
   return {
     target: authorityOf(url),
     url,
     weight: targetWeight(pools[pool], url),
     warmUntilMs: targetWarmUntilMs(addresses, durationMs(slowStart), clock.nowMs()),
     ...states,
+    proven: isFoundBy(questionIn(spec, pool), status),
     reason: reasonOf(names.of(hostOf(url))),
-    addresses: addresses.map(({ slot, warmFromMs: _began, ...address }) => ({
+    addresses: addresses.map(({ slot, warmFromMs: _began, question: _question, ...address }) => ({
       ...address,
       inFlight: sumField(memory, slot, FIELD.inFlight),
       tunnels: sumField(memory, slot, FIELD.tunnels),

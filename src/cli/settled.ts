@@ -30,11 +30,12 @@ interface TargetView {
   readonly admin: AdminState
   readonly drainUntilMs: number
   readonly health: Health
+  readonly proven: boolean
   readonly drained: boolean
   readonly inFlight: number
   readonly tunnels: number
 }
-type PoolView = Omit<TargetView, 'target' | 'url' | 'health'> & {
+type PoolView = Omit<TargetView, 'target' | 'url' | 'health' | 'proven'> & {
   readonly name: string
   readonly targets: readonly TargetView[]
 }
@@ -109,8 +110,15 @@ function workOf(call: Call, { pools, predecessor }: StatusView): string | null {
 
 /** What is not healthy yet; null for nothing. */
 function healthOf(call: Call, pools: readonly PoolView[], probed: boolean): string | null {
-  const { targets } = named(call, pools)
-  const sick = targets.filter(({ health }) => health !== 'healthy')
-  if (!probed || sick.length === 0) return null
-  return sick.map(({ target, health }) => `${target} is ${health === 'unknown' ? 'not probed yet' : health}`).join(', ')
+  const { pool, targets } = named(call, pools)
+  if (!probed) return null
+  const isMaint = (place: Pick<TargetView, 'admin'>) => place.admin === 'maint'
+  if (isMaint(pool) || (targets.length > 0 && targets.every(isMaint)))
+    throw new CliFailure(1, `${call.args.slice(1).join(' ')} is in maintenance, where nobody is probed.`)
+  // Nobody probes those of the pool that are in maintenance, which nobody has set ready.
+  const sick = targets.filter((target) => !target.proven && !isMaint(target))
+  if (sick.length === 0) return null
+  return sick
+    .map(({ target, health }) => `${target} is ${health === 'unhealthy' ? health : 'not probed yet'}`)
+    .join(', ')
 }

@@ -26,9 +26,9 @@ export function logEvent(log: Pick<ControlDeps['log'], 'info' | 'warn'>, event: 
   log[isBad(event) ? 'warn' : 'info'](told, lineOf(event.message))
 }
 
-/** That a target passes its first check is told of every one at every start. */
+/** That a target passes its first check is told of every one at every start, and whenever something else is checked. */
 const isFirstCheck = ({ type, data }: ControlEvent): boolean =>
-  type === 'health' && data['health'] === 'healthy' && data['before'] === 'unknown'
+  type === 'health' && data['health'] === 'healthy' && data['before'] !== 'unhealthy'
 
 function isBad({ type, data }: ControlEvent): boolean {
   switch (type) {

@@ -266,7 +266,7 @@ export class Keeper {
   async observed(isHeir: boolean): Promise<Content['observed']> {
     const shiftMs = this.#wallShiftMs
     const kept = await this.#deps.store.observed(isHeir)
-    const sound = soundObserved(kept, this.#deps.clock.steadyMs() + shiftMs)
+    const sound = soundObserved(kept, this.#deps.clock.steadyMs() + shiftMs, isHeir)
     return mapEntries(sound, (seen) => observedMovedBy(seen, -shiftMs))
   }
 

@@ -13,11 +13,21 @@
  * - Services are removed one by one and by name; a file or a revision without them is no such word.
  */
 import type { Change } from '../change.ts'
+import { questionIn } from '../config/question.ts'
 import { equalJson, own } from '../config/record.ts'
 import type { ServiceSpec } from '../config/schema.ts'
 import { ANYWAY, TurnoutError } from '../errors.ts'
 import { movesBetween } from '../table/allotment.ts'
-import { answering, canAnswer, fitTargets, isProven, letsInNew, stateForNew, type Targets } from '../table/proven.ts'
+import {
+  answering,
+  canAnswer,
+  fitTargets,
+  isProven,
+  isWell,
+  letsInNew,
+  stateForNew,
+  type Targets,
+} from '../table/proven.ts'
 import { observedOf, type ServiceIntent, type ServiceObserved, seenOf } from '../table/status.ts'
 import type { AddressesOf } from './observe.ts'
 import { type Content, splitOf } from './reconcile.ts'
@@ -151,8 +161,10 @@ function assertHealth(was: Service, is: Service, change: Change, nowMs: number):
       if (canAnswer(targets, probed, nowMs)) continue
       throw new Unproven(`All targets of pool ${pool} of ${is.name} that are ready fail.`)
     }
-    if (isProven(targets, probed, nowMs)) continue
-    const { ready, fit } = fitTargets(targets, probed, nowMs)
+    // Nobody could be asked yet what is asked only with the change.
+    const question = probed ? questionIn(was.spec, pool) : null
+    if (isProven(targets, question, nowMs)) continue
+    const { ready, fit } = fitTargets(targets, question, nowMs)
     const found = probed ? 'found healthy by a probe' : 'not ejected'
     throw new Unproven(
       `Pool ${pool} of ${is.name} is not proven: of its ${ready} ready targets ${fit} are ${found}, and half must be.`,
@@ -184,7 +196,7 @@ function assertSomebody(was: Service, is: Service, nowMs: number): void {
 /** What a probe has found healthy is not given up for targets that nobody has ever seen. */
 function assertKnown(was: Service, is: Service, nowMs: number): void {
   if (!isProbed(was) || !isProbed(is)) return
-  const isFit = (pool: string) => fitTargets(targetsOf(was, pool), true, nowMs).fit > 0
+  const isFit = (pool: string) => targetsOf(was, pool).some((target) => isWell(target, true, nowMs))
   if (!answeringIn(was, nowMs).some(isFit)) return
   const known = new Set(Object.values(was.intent.pools).flatMap(({ targets }) => Object.keys(targets)))
   if (answeringIn(is, nowMs).some((pool) => canAnswer(targetsOf(is, pool, known), true, nowMs))) return

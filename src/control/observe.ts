@@ -1,11 +1,11 @@
 /**
  * What probes and outlier detection report, brought into what this process has seen. Pure. Only the axes that an observation
  * names change: a passing probe never ends an ejection, and nothing that people have set is touched. An observation of what is
- * no longer there, or of the health of a service that is no longer probed, is late and changes nothing.
+ * no longer there, or of the health of what is no longer probed, is late and changes nothing.
  */
 import type { Observation } from '../change.ts'
+import { questionIn } from '../config/question.ts'
 import { own, sameEntries, withEntry, withoutEntry } from '../config/record.ts'
-import type { ServiceSpec } from '../config/schema.ts'
 import { targetKey } from '../config/target-key.ts'
 import { type Address, hostOf, placeInWords } from '../names/address.ts'
 import {
@@ -57,7 +57,8 @@ export function applyObservations(content: Content, observations: Observations, 
     const pools = changed.get(service) ?? new Map<string, Record<string, TargetObserved>>()
     const targets = pools.get(pool) ?? { ...(before && own(before, pool)) }
     const seen = own(targets, target) ?? {}
-    const next = observed(own(seen, address) ?? UNSEEN, observation, spec, events)
+    const question = isProbed(content, service, pool, target) ? questionIn(spec, pool) : null
+    const next = observed(own(seen, address) ?? UNSEEN, observation, question, events)
     if (next === (own(seen, address) ?? UNSEEN)) continue
     targets[target] = withEntry(seen, address, next)
     changed.set(service, pools.set(pool, targets))
@@ -73,7 +74,27 @@ export function applyObservations(content: Content, observations: Observations, 
   }
 }
 
-function observed(target: AddressObserved, seen: Observation, spec: ServiceSpec, events: NewEvent[]): AddressObserved {
+/** Whether health is found out there: in a service with probes, of what is not in maintenance. */
+function isProbed(
+  { services, intents }: Pick<Content, 'services' | 'intents'>,
+  service: string,
+  pool: string,
+  url: string,
+): boolean {
+  const its = own(own(intents, service)?.pools ?? {}, pool)
+  const isMaint = its?.admin === 'maint' || own(its?.targets ?? {}, url)?.admin === 'maint'
+  return own(services, service)?.health !== undefined && !isMaint
+}
+
+const withoutHealth = ({ health: _health, question: _question, ...others }: AddressObserved) => others
+
+/** `present` is what its probes ask now, null when it has none. */
+function observed(
+  target: AddressObserved,
+  seen: Observation,
+  present: string | null,
+  events: NewEvent[],
+): AddressObserved {
   let next = target
   const isNamed = seen.address !== undefined && seen.address !== hostOf(seen.target)
   const data = {
@@ -89,9 +110,14 @@ function observed(target: AddressObserved, seen: Observation, spec: ServiceSpec,
     events.push({ type, service: seen.service, message, data: { ...data, ...more } })
   }
   const { health, ejectedUntilMs } = seen
-  if (health !== undefined && health !== target.health && spec.health !== undefined) {
-    next = { ...next, health }
-    tell('health', `is ${health}`, { health, before: target.health })
+  const question = seen.question ?? present
+  if (health !== undefined && present !== null && question !== null) {
+    const [isNew, isHealthy] = [health !== target.health, health === 'healthy']
+    const isAsked = isHealthy && question !== target.question
+    if (isNew || isAsked) next = { ...withoutHealth(next), health, ...(isHealthy && { question }) }
+    // Also where it is as healthy as before: whoever waits for a pool to be proven waits for that.
+    if (isNew || (isAsked && question === present))
+      tell('health', `is ${isNew ? '' : 'still '}${health}`, { health, before: target.health })
   }
   if (ejectedUntilMs !== undefined && ejectedUntilMs !== target.ejectedUntilMs) {
     next = { ...next, ejectedUntilMs }
@@ -104,33 +130,39 @@ function observed(target: AddressObserved, seen: Observation, spec: ServiceSpec,
  * What was seen, as far as it is of any account for these specs: of targets that are there, of health only where it is probed,
  * since nothing else would ever call them healthy again, and of the addresses that they have, while they have any. `names` are the
  * services to look at; the others stay as they are.
+ *
+ * So what is in maintenance is not known to be well, and comes back unknown: it was taken out to be changed. As at a start it gets requests
+ * before its first probe only where its pool has nobody who is known to be well: people have said that it is ready, and somebody has to answer.
  */
 export function keepObserved(
-  observed: Content['observed'],
-  services: Content['services'],
+  content: Pick<Content, 'observed' | 'services' | 'intents'>,
   names: Iterable<string>,
   addressesOf: AddressesOf,
 ): Content['observed'] {
-  let next = observed
+  let next = content.observed
   for (const name of names) {
     const before = own(next, name)
     if (before === undefined) continue
-    const spec = own(services, name)
-    const kept = spec === undefined ? {} : keptOf(before, spec, addressesOf)
+    const kept = Object.hasOwn(content.services, name) ? keptOf(before, content, name, addressesOf) : {}
     if (Object.keys(kept).length === 0) next = withoutEntry(next, name)
     else if (kept !== before) next = withEntry(next, name, kept)
   }
   return next
 }
 
-function keptOf(observed: ServiceObserved, spec: ServiceSpec, addressesOf: AddressesOf): ServiceObserved {
-  const pools = Object.entries(spec.pools).flatMap(([name, { targets }]) => {
+function keptOf(
+  observed: ServiceObserved,
+  content: Pick<Content, 'services' | 'intents'>,
+  service: string,
+  addressesOf: AddressesOf,
+): ServiceObserved {
+  const pools = Object.entries(content.services[service].pools).flatMap(([name, { targets }]) => {
     const before = own(observed, name)
     if (before === undefined) return []
     const seen = targets.flatMap((url): [string, TargetObserved][] => {
       const target = own(before, url)
       if (target === undefined) return []
-      return [[url, keptOfTarget(target, spec, addressesOf(url))]]
+      return [[url, keptOfTarget(target, isProbed(content, service, name, url), addressesOf(url))]]
     })
     const kept = Object.fromEntries(seen)
     return seen.length === 0 ? [] : [[name, sameEntries(kept, before) ? before : kept] as const]
@@ -139,11 +171,11 @@ function keptOf(observed: ServiceObserved, spec: ServiceSpec, addressesOf: Addre
   return sameEntries(kept, observed) ? observed : kept
 }
 
-function keptOfTarget(target: TargetObserved, spec: ServiceSpec, addresses: readonly Address[]): TargetObserved {
+function keptOfTarget(target: TargetObserved, probed: boolean, addresses: readonly Address[]): TargetObserved {
   const entries = Object.entries(target).flatMap(([address, seen]): [string, AddressObserved][] => {
     if (addresses.length > 0 && !addresses.some((used) => used.address === address)) return []
-    const isKnown = spec.health !== undefined || seen.health === UNSEEN.health
-    return [[address, isKnown ? seen : { ...seen, health: UNSEEN.health }]]
+    if (probed || seen.health === UNSEEN.health) return [[address, seen]]
+    return [[address, { ...withoutHealth(seen), health: UNSEEN.health }]]
   })
   const kept = Object.fromEntries(entries)
   return sameEntries(kept, target) ? target : kept
@@ -152,8 +184,10 @@ function keptOfTarget(target: TargetObserved, spec: ServiceSpec, addresses: read
 /**
  * What a store has kept of what was seen, at this moment of its clock; whatever is not of this form, such as that of an older version, was never
  * seen. What lies later than anybody writes now is of a clock that was set back since, and is as late as anybody writes.
+ * Whoever goes on at once with what another process sees (`isHeir`) has the questions, too. Else nobody has watched meanwhile: what was healthy is so for
+ * traffic, and proves no pool before it is asked again.
  */
-export function soundObserved(kept: unknown, nowMs: number): Record<string, ServiceObserved> {
+export function soundObserved(kept: unknown, nowMs: number, isHeir: boolean): Record<string, ServiceObserved> {
   const entriesOf = (value: unknown) => Object.entries(typeof value === 'object' && value !== null ? value : {})
   const mapped = <T>(value: unknown, each: (value: unknown) => T): Record<string, T> =>
     Object.fromEntries(entriesOf(value).map(([key, entry]) => [key, each(entry)]))
@@ -161,21 +195,26 @@ export function soundObserved(kept: unknown, nowMs: number): Record<string, Serv
     Object.fromEntries(
       entriesOf(value)
         .filter((entry): entry is [string, AddressObserved] => isSeen(entry[1]))
-        .map(([address, seen]) => [address, notLater(seen, nowMs)]),
+        .map(([address, seen]) => [address, asOfNow(seen, nowMs, isHeir)]),
     )
   return mapped(kept, (service) => mapped(service, (pool) => mapped(pool, target)))
 }
 
-function notLater({ ejectedUntilMs, warmFromMs, ...seen }: AddressObserved, nowMs: number): AddressObserved {
+function asOfNow(
+  { ejectedUntilMs, warmFromMs, question, ...seen }: AddressObserved,
+  nowMs: number,
+  isHeir: boolean,
+): AddressObserved {
   return {
     ...seen,
+    ...(isHeir && question !== undefined && { question }),
     ejectedUntilMs: Math.min(ejectedUntilMs, nowMs + EJECTION_MS_MAX),
     ...(warmFromMs === undefined ? {} : { warmFromMs: Math.min(warmFromMs, nowMs) }),
   }
 }
 
 function isSeen(value: unknown): value is AddressObserved {
-  const { health, ejectedUntilMs, warmFromMs = 0 } = Object(value) as Record<string, unknown>
+  const { health, ejectedUntilMs, warmFromMs = 0, question = '' } = Object(value) as Record<string, unknown>
   const isKnown = ['unknown', 'healthy', 'unhealthy'].includes(health as string)
-  return isKnown && Number.isFinite(ejectedUntilMs) && Number.isFinite(warmFromMs)
+  return isKnown && Number.isFinite(ejectedUntilMs) && Number.isFinite(warmFromMs) && typeof question === 'string'
 }

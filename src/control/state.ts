@@ -91,7 +91,7 @@ export class State {
   #next(at: Pick<Snapshot, 'revision' | 'revisions'>, given: Content, names: readonly string[]): Step {
     const { slots, addressesOf, build, clock } = this.#deps
     const present = this.#snapshot
-    const kept = keepObserved(given.observed, given.services, names, addressesOf)
+    const kept = keepObserved(given, names, addressesOf)
     const observed = withBeginnings({ ...given, observed: kept }, names, addressesOf, clock.steadyMs())
     const content = observed === given.observed ? given : { ...given, observed }
     const places = new Map<string, ServicePlaces | null>()

@@ -4,7 +4,7 @@
  * Every address of a target of a service with a health plan has one watch: a timer, a state and at most one probe under way, so a slow
  * target is never asked twice at a time. `maint` targets have none; `standby` and `drain` targets do, so that whoever is
  * brought back is known to be well. Watches follow the spec: an unchanged one keeps its state and its schedule, a changed
- * plan begins a new schedule from the same health, a target that is gone ends its watch and the probe with it.
+ * plan begins a new schedule from the same health, which is told anew once what is asked now has found it, a target that is gone ends its watch and the probe with it.
  *
  * First probes are spread, many of them over half a second and few over less, since a start and an upgrade wait for them; later ones by
  * their jitter. At most 256 are under way at once: a pool that hangs to the deadline must not keep the others waiting for long, and 256
@@ -12,14 +12,16 @@
  * What control holds is compared after every probe, not what was last reported: a report that was refused, or a status that
  * was restored, mends itself at the next probe.
  */
-import type { Control, Snapshot } from '../change.ts'
+import type { Control, Observation, Snapshot } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import { type HealthPlan, planHealth } from '../config/plan.ts'
+import { questionOf } from '../config/question.ts'
 import { own } from '../config/record.ts'
 import { targetKey } from '../config/target-key.ts'
 import type { Address } from '../names/address.ts'
+import type { AddressObserved } from '../table/status.ts'
 import type { Health } from '../table/types.ts'
-import { probe } from './probe.ts'
+import { type ProbeOutcome, probe } from './probe.ts'
 import type { Report } from './report.ts'
 import { gapMs, onProbe, type ProbeState, probeStateOf } from './state.ts'
 
@@ -52,6 +54,8 @@ interface Wanted {
   readonly address: Address
   readonly version: string
   readonly plan: HealthPlan
+  /** What is asked of it. */
+  readonly question: string
   /** Everything that a change of must restart the schedule. */
   readonly signature: string
   readonly health: Health
@@ -94,20 +98,14 @@ export function createProber(deps: ProberDeps, report: Report): Prober {
       const outcome = await probe(url, address, plan, version, clock, watch.ended.signal)
       if (watch.ended.signal.aborted) return
       watch.state = onProbe(watch.state, outcome.result, plan)
-      tell(watch, outcome.detail)
+      const news = newsOf(control.snapshot(), watch, outcome)
+      if (news !== null) report.add(news)
       watch.first.resolve()
     } finally {
       slots.give()
     }
     const spentMs = clock.monotonicMs() - dueMs
     schedule(watch, Math.max(0, gapMs(watch.state, plan, random()) - spentMs))
-  }
-
-  function tell(watch: Watch, detail: string): void {
-    const { service, pool, url, address } = watch.wanted
-    const held = healthHeld(control.snapshot(), watch.wanted)
-    if (held === null || held === watch.state.health) return
-    report.add({ service, pool, target: url, address: address.address, health: watch.state.health, detail })
   }
 
   function start(key: string, wanted: Wanted, health: Health): void {
@@ -143,6 +141,20 @@ export function createProber(deps: ProberDeps, report: Report): Prober {
   }
 }
 
+/** What control does not know yet of an address that was just probed; null for nothing. */
+function newsOf(
+  snapshot: Snapshot,
+  { wanted, state: { health } }: Watch,
+  { result, detail }: ProbeOutcome,
+): Observation | null {
+  const { service, pool, url, address, question } = wanted
+  const held = heldOf(snapshot, wanted)
+  if (held === null || (held.health === health && (health !== 'healthy' || held.question === question))) return null
+  // What it was before is not found by a probe that has failed.
+  if (health === 'healthy' && result === 'fail') return null
+  return { service, pool, target: url, address: address.address, health, question, detail }
+}
+
 /** The addresses of these services (null: of all) that are to be probed now, by key. The status has exactly the services, pools and targets of the spec. */
 function wantedOf(snapshot: Snapshot, names: ReadonlySet<string> | null): Map<string, Wanted> {
   const wanted = new Map<string, Wanted>()
@@ -153,12 +165,13 @@ function wantedOf(snapshot: Snapshot, names: ReadonlySet<string> | null): Map<st
     for (const [pool, { admin, targets }] of Object.entries(snapshot.status[service].pools)) {
       if (admin === 'maint') continue
       const { version } = spec.pools[pool]
+      const question = questionOf(plan, version)
       for (const [url, { admin, addresses }] of Object.entries(targets)) {
         if (admin === 'maint') continue
         for (const { address, alternate, srv, health } of addresses) {
           const signature = JSON.stringify([plan, plan.expectVersion === null ? '' : version, alternate, srv?.host])
           const place = { address, alternate, ...(srv !== undefined && { srv }) }
-          const want = { service, pool, url, address: place, version, plan, signature, health }
+          const want = { service, pool, url, address: place, version, plan, question, signature, health }
           wanted.set(targetKey(service, pool, url, address), want)
         }
       }
@@ -168,11 +181,11 @@ function wantedOf(snapshot: Snapshot, names: ReadonlySet<string> | null): Map<st
 }
 
 /** What control holds of an address now; null when it is gone. Names come from people, so only own fields count. */
-function healthHeld({ status }: Snapshot, { service, pool, url, address }: Wanted): Health | null {
+function heldOf({ status }: Snapshot, { service, pool, url, address }: Wanted): AddressObserved | null {
   if (!Object.hasOwn(status, service) || !Object.hasOwn(status[service].pools, pool)) return null
   const { targets } = status[service].pools[pool]
   if (!Object.hasOwn(targets, url)) return null
-  return targets[url].addresses.find((held) => held.address === address.address)?.health ?? null
+  return targets[url].addresses.find((held) => held.address === address.address) ?? null
 }
 
 /** A fixed number of slots, taken in the order of asking. */

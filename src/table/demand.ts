@@ -6,7 +6,7 @@
  */
 import { inDigits } from '../config/digits.ts'
 import type { CapacityPlan } from './plan.ts'
-import { fitTargets, type Targets } from './proven.ts'
+import { isWell, type Targets } from './proven.ts'
 
 /** Requests that were answered within a window, and the time that they took together, without what they had waited for room. */
 export interface Work {
@@ -46,7 +46,7 @@ export function carriedBy(
   probed: boolean,
   nowMs: number,
 ): { fit: number; carries: number } {
-  const fit = targets.filter((target) => fitTargets([target], probed, nowMs).fit > 0)
+  const fit = targets.filter((target) => isWell(target, probed, nowMs))
   const addresses = fit.reduce((sum, target) => sum + target.addresses.length, 0)
   const byTargets = requestsPerTarget === 0 ? Infinity : addresses * requestsPerTarget
   return { fit: fit.length, carries: Math.min(byTargets, requestsPerPool === 0 ? Infinity : requestsPerPool) }

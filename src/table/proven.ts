@@ -1,7 +1,8 @@
 /**
  * What is known of a pool before traffic is sent to it, from the status of its targets.
  *
- * - `fits`: a target that is ready, has an address, is not ejected, and where there are probes found healthy by one. Not yet probed is not found healthy.
+ * - `fits`: a target that is ready, has an address, is not ejected, and where there are probes found healthy by one. Not yet probed is not found healthy,
+ *   nor is what was found so by another question than is asked now (config/question.ts): of the version before, or at another path. Traffic that it has it keeps.
  * - A pool is *proven* when at least half of its ready targets fit: below half it would be in panic (balance.ts) as soon as traffic
  *   came, and serve from targets that nobody knows, or knows to be ill.
  * - A pool *can answer* when one of its ready targets does not fail: less than proven, for pools that have traffic already.
@@ -10,12 +11,12 @@
 import { own } from '../config/record.ts'
 import type { ServiceSpec } from '../config/schema.ts'
 import { targetWeight } from '../config/target-weight.ts'
-import type { ServiceStatus, TargetStatus } from './status.ts'
+import type { AddressObserved, ServiceStatus, TargetStatus } from './status.ts'
 import type { AdminState } from './types.ts'
 
 /** The targets of a pool, as far as it depends on them. */
 export type Targets = readonly (Pick<TargetStatus, 'admin' | 'health' | 'ejectedUntilMs'> & {
-  readonly addresses: readonly unknown[]
+  readonly addresses: readonly Pick<AddressObserved, 'health' | 'question'>[]
 })[]
 
 /** The admin state of a target as those who are new meet it: one of weight 0 lets none of them in. */
@@ -37,19 +38,27 @@ export const targetsForNew = (
 ): Targets =>
   Object.entries(targets).map(([url, target]) => ({ ...target, admin: stateForNew(pool, url, target.admin) }))
 
-/** How many targets of a pool are ready, and how many of these fit. */
-export function fitTargets(targets: Targets, probed: boolean, nowMs: number): { ready: number; fit: number } {
+/** Whether a target is ready, has an address and is well, where there are probes by any of them. */
+export const isWell = (
+  { admin, addresses, ejectedUntilMs, health }: Targets[number],
+  probed: boolean,
+  nowMs: number,
+): boolean => admin === 'ready' && addresses.length > 0 && ejectedUntilMs <= nowMs && (!probed || health === 'healthy')
+
+/** Whether a target was found healthy by this question; null for no probes, where nothing has to be found. */
+export const isFoundBy = (question: string | null, { addresses }: Pick<Targets[number], 'addresses'>): boolean =>
+  question === null || addresses.some((address) => address.health === 'healthy' && address.question === question)
+
+/** How many targets of a pool are ready, and how many of these fit; `question` is that of the probes of now, null where there are none. */
+export function fitTargets(targets: Targets, question: string | null, nowMs: number): { ready: number; fit: number } {
   const ready = targets.filter(({ admin }) => admin === 'ready')
-  const fit = ready.filter(
-    ({ addresses, ejectedUntilMs, health }) =>
-      addresses.length > 0 && ejectedUntilMs <= nowMs && (!probed || health === 'healthy'),
-  )
+  const fit = ready.filter((target) => isWell(target, question !== null, nowMs) && isFoundBy(question, target))
   return { ready: ready.length, fit: fit.length }
 }
 
 /** Whether traffic may be sent to a pool that has none. */
-export function isProven(targets: Targets, probed: boolean, nowMs: number): boolean {
-  const { ready, fit } = fitTargets(targets, probed, nowMs)
+export function isProven(targets: Targets, question: string | null, nowMs: number): boolean {
+  const { ready, fit } = fitTargets(targets, question, nowMs)
   return fit > 0 && fit * 2 >= ready
 }
 

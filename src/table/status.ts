@@ -71,6 +71,8 @@ export const EJECTION_MS_MAX = 300_000
 /** What this process has seen of an address of a target. */
 export interface AddressObserved {
   readonly health: Health
+  /** What probes had asked that found it healthy (config/question.ts); absent where none has. */
+  readonly question?: string
   /** Time in ms until which passive ejection lasts; 0 when not ejected. */
   readonly ejectedUntilMs: number
   /** Since when it has been offered traffic, where there is a slow start (control/warming.ts); absent before, and where there is none. */

@@ -209,6 +209,28 @@ describe('verbs that change something', () => {
     },
   )
 
+  it('ready --wait waits for what is asked now, and for nobody in maintenance, where nobody is probed', async () => {
+    const one = { ...target, ...traffic, drained: false, health: 'healthy' }
+    const outcomeOf = async (...targets: object[]) => {
+      const admin = await scripted({
+        'PUT /v1/services/shop/pools/blue/state': [200, outcome()],
+        'GET /v1/services/shop': [200, { spec: { health: { path: '/' } } }],
+        'GET /v1/services/shop/status': [200, { ...view, pools: [{ ...pool, targets }] }],
+      })
+      return turnout(admin.url, 'ready', 'shop', 'blue', '--wait', '--timeout', '0s')
+    }
+    expect(await outcomeOf({ ...one, proven: false })).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('127.0.0.1:3001 is not probed yet'),
+    })
+    const out = { ...one, admin: 'maint', proven: false, health: 'unknown' }
+    expect((await outcomeOf({ ...one, proven: true }, out)).code).toBe(0)
+    expect(await outcomeOf(out)).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('blue is in maintenance, where nobody is probed.'),
+    })
+  })
+
   it('drain --wait ends when somebody makes it ready again, and ready --wait names who is not healthy', async () => {
     const status = (more: object) => ({ ...view, pools: [{ ...pool, targets: [{ ...target, ...traffic, ...more }] }] })
     const admin = await scripted({

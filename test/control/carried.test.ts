@@ -1,5 +1,6 @@
 /** Changes that would send more to a pool than it carries, by what is measured. */
 import { expect, test } from 'vitest'
+import { questionIn } from '../../src/config/question.ts'
 import type { ServiceSpec } from '../../src/config/schema.ts'
 import { applyChange, type Resolved as Change } from '../../src/control/apply.ts'
 import { dryRunOf } from '../../src/control/guards.ts'
@@ -24,10 +25,10 @@ function content(changes: Partial<ServiceSpec> = {}): Content {
   }
   const capacity = { requestsPerTarget: 200, queue: { requests: 10, for: '1s' } }
   const made = contentOf({ shop: shop({ pools, capacity, ...changes } as Partial<ServiceSpec>) })
-  const seen = Object.entries(pools).map(([pool, { targets }]) => [
-    pool,
-    Object.fromEntries(targets.map((url) => [url, { [hostOf(url)]: { ...UNSEEN, health: 'healthy' as const } }])),
-  ])
+  const seen = Object.entries(pools).map(([pool, { targets }]) => {
+    const healthy = { ...UNSEEN, health: 'healthy' as const, question: questionIn(made.services['shop'], pool) }
+    return [pool, Object.fromEntries(targets.map((url) => [url, { [hostOf(url)]: healthy }]))]
+  })
   return { ...made, observed: { shop: Object.fromEntries(seen) } }
 }
 

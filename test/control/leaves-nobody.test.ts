@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { questionIn } from '../../src/config/question.ts'
 import type { ServiceSpec, Weights } from '../../src/config/schema.ts'
 import { applyChange, type Resolved as Change } from '../../src/control/apply.ts'
 import { assertAnswered, type Insistence, Unproven } from '../../src/control/leaves-nobody.ts'
@@ -22,9 +23,11 @@ const start = (changes: Partial<ServiceSpec> = {}) =>
 /** Content in which the targets of a pool are seen as given: all of them, or the first few. */
 function seen(content: Content, pool: string, as: Partial<AddressObserved>, count = Infinity): Content {
   const observed = content.observed[service] ?? {}
+  const question = as.health === 'healthy' ? questionIn(content.services[service], pool) : null
+  const found = { ...as, ...(question !== null && { question }) }
   const targets = content.services[service].pools[pool].targets
     .slice(0, count)
-    .map((url) => [url, { [hostOf(url)]: { ...UNSEEN, ...observed[pool]?.[url]?.[hostOf(url)], ...as } }])
+    .map((url) => [url, { [hostOf(url)]: { ...UNSEEN, ...observed[pool]?.[url]?.[hostOf(url)], ...found } }])
   return {
     ...content,
     observed: {
@@ -41,7 +44,7 @@ function outcome(before: Content, change: Change, insistence: Insistence = {}): 
   const after = applyChange(before, change, NOW, tools)
   try {
     assertAnswered(before, after, change, NOW, literalAddresses, insistence)
-    return { ...after, observed: keepObserved(after.observed, after.services, [service], literalAddresses) }
+    return { ...after, observed: keepObserved(after, [service], literalAddresses) }
   } catch (error) {
     if (isTurnoutError(error, 'conflict')) return error.message
     throw error
@@ -222,6 +225,16 @@ describe('a split', () => {
     expect(outcome(made(healthy(start(), 'green'), poolState('green', 'maint')), patch({ split: weights }))).toMatch(
       'maint',
     )
+  })
+
+  test('is judged by what was asked until now where the same change asks something else, since nobody could be asked that yet', () => {
+    const changes = { health: { path: '/other' }, split: { blue: 90, green: 10 } }
+    expect(outcome(healthy(start(), 'green'), patch(changes))).toBeTypeOf('object')
+    expect(isUnproven(start(), patch(changes))).toBe(true)
+    // And then what is asked now has found nobody.
+    const other = made(healthy(start(), 'green'), patch({ health: { path: '/other' } }))
+    expect(isUnproven(other, to('green'))).toBe(true)
+    expect(isUnproven(healthy(other, 'green'), to('green'))).toBe(false)
   })
 
   test('may come with a pool that is new in the same change, since nothing could have proven it', () => {

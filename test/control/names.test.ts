@@ -189,11 +189,15 @@ test('the hosts of a change are found in whatever it brings, valid or not', () =
 test('of what a store has kept, only what has its form is believed', () => {
   const good = { health: 'healthy', ejectedUntilMs: 5 }
   expect(
-    soundObserved({ shop: { blue: { [API]: { '10.0.0.1': good, x: { health: 'odd', ejectedUntilMs: 0 } } } } }, 9),
+    soundObserved(
+      { shop: { blue: { [API]: { '10.0.0.1': good, x: { health: 'odd', ejectedUntilMs: 0 } } } } },
+      9,
+      false,
+    ),
   ).toEqual({
     shop: { blue: { [API]: { '10.0.0.1': good } } },
   })
-  expect(soundObserved({ shop: { blue: { [API]: good } } }, 9)).toEqual({ shop: { blue: { [API]: {} } } })
+  expect(soundObserved({ shop: { blue: { [API]: good } } }, 9, false)).toEqual({ shop: { blue: { [API]: {} } } })
   for (const bad of [null, 7, 'x', { shop: 7 }, { shop: { blue: null } }])
-    expect(soundObserved(bad, 9)).toBeTypeOf('object')
+    expect(soundObserved(bad, 9, true)).toBeTypeOf('object')
 })

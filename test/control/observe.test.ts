@@ -1,6 +1,7 @@
 /** Health and ejection: into the tables at once, together, and only where they belong. */
 import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
+import { questionIn } from '../../src/config/question.ts'
 import { BLUE, BLUE2, GREEN, gate, put, shop, startControl } from './stand-in.ts'
 
 const of = (target: string, pool = 'blue') => ({ service: 'shop', pool, target })
@@ -28,7 +29,8 @@ test('only the axes that it names change: a passing probe ends neither a drain n
   await control.observe([{ ...of(BLUE), ejectedUntilMs: 9_000_000 }])
   const before = target(BLUE)
   await control.observe([{ ...of(BLUE), health: 'healthy' }])
-  const addresses = before.addresses.map((address) => ({ ...address, health: 'healthy' }))
+  const question = questionIn(shop(), 'blue')
+  const addresses = before.addresses.map((address) => ({ ...address, health: 'healthy', question }))
   expect(target(BLUE)).toEqual({ ...before, health: 'healthy', addresses })
   expect(before).toMatchObject({ admin: 'drain', ejectedUntilMs: 9_000_000 })
 })
@@ -55,6 +57,25 @@ test('health of a service that is no longer probed is too late, ejection is not'
   await control.observe([{ ...of(BLUE), health: 'unhealthy', ejectedUntilMs: 5 }])
   expect(target(BLUE)).toMatchObject({ health: 'unknown', ejectedUntilMs: 5 })
 })
+
+test.each([
+  ['a target', { kind: 'target.state', service: 'shop', pool: 'blue', target: BLUE }],
+  ['a pool', { kind: 'pool.state', service: 'shop', pool: 'blue' }],
+] as const)(
+  'the health of %s in maintenance is forgotten, and what is told of it then is too late',
+  async (_, place) => {
+    const { control, make, target } = await start()
+    await control.observe([{ ...of(BLUE), health: 'healthy', ejectedUntilMs: 9_000_000 }])
+    await make({ ...place, state: 'maint' })
+    const health = { health: 'unknown', addresses: [{ health: 'unknown' }] }
+    expect(target(BLUE)).toMatchObject({ admin: place.kind === 'pool.state' ? 'ready' : 'maint', ...health })
+    const told = control.events().length
+    await control.observe([{ ...of(BLUE), health: 'healthy' }])
+    expect(control.events()).toHaveLength(told)
+    await make({ ...place, state: 'ready' })
+    expect(target(BLUE)).toMatchObject({ ...health, ejectedUntilMs: 9_000_000 })
+  },
+)
 
 test('what was seen is forgotten with its target or its probes, and nothing else with it', async () => {
   const { control, make, target } = await start()

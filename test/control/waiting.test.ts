@@ -1,11 +1,23 @@
 import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import type { Change, ChangeOptions, ChangeResult } from '../../src/change.ts'
+import { questionIn } from '../../src/config/question.ts'
 import { LOOK_MS } from '../../src/control/follower.ts'
 import { UNPROVEN_WAITING_MAX } from '../../src/control/waiting.ts'
 import { isTurnoutError, TurnoutError } from '../../src/errors.ts'
+import { memoryStore } from '../../src/store/memory.ts'
 import { literalNames } from '../helpers/literal-names.ts'
 import { codeOf, GREEN, gate, put, shop, split, startControl } from './stand-in.ts'
+
+const HEALTH = {
+  path: '/',
+  interval: '1s',
+  timeout: '1s',
+  healthyAfter: 1,
+  unhealthyAfter: 1,
+  status: '200',
+  expectVersion: 'version',
+}
 
 const to: Change = { kind: 'switch', to: { shop: 'green' } }
 
@@ -40,6 +52,65 @@ test('a switch waits for the first probe that passes, and is made at once then',
   expect((await switched).changed).toBe(true)
   expect(control.snapshot().services['shop'].split).toEqual({ blue: 0, green: 100 })
 })
+
+test('a pool that was in maintenance is waited for until a probe has passed since', async () => {
+  const { change, health, make } = await started()
+  await health('healthy')
+  for (const state of ['maint', 'ready'] as const)
+    await make({ kind: 'target.state', service: 'shop', pool: 'green', target: GREEN, state })
+  const switched = change()
+  expect(await stateOf(switched)).toBe('waits')
+  await health('healthy')
+  expect((await switched).changed).toBe(true)
+})
+
+test.each<[string, Change]>([
+  ['another version', { kind: 'pool.put', service: 'shop', pool: 'green', spec: { version: '2.0', targets: [GREEN] } }],
+  ['another probe', { kind: 'service.patch', service: 'shop', patch: { health: { path: '/other' } } }],
+])('%s keeps its traffic, and is waited for until what is asked now has found it healthy', async (_, changed) => {
+  const { change, health, make, target, control } = await started(shop({ health: HEALTH }))
+  const question = questionIn(control.snapshot().services['shop'], 'green')!
+  await health('healthy')
+  await make(changed)
+  expect(target(GREEN, 'green').health).toBe('healthy')
+  const switched = change()
+  expect(await stateOf(switched)).toBe('waits')
+  // Of a probe that was under way.
+  await control.observe([{ service: 'shop', pool: 'green', target: GREEN, health: 'healthy', question }])
+  expect(await stateOf(switched)).toBe('waits')
+  await health('healthy')
+  expect((await switched).changed).toBe(true)
+  expect(control.events().find(({ message }) => message.includes('still'))).toMatchObject({
+    message: `${GREEN} in pool green of shop is still healthy`,
+    data: { health: 'healthy', before: 'healthy' },
+  })
+})
+
+test('how often is asked is no other question', async () => {
+  const { change, health, make } = await started(shop({ health: HEALTH }))
+  await health('healthy')
+  const rarely = { interval: '1m', healthyAfter: 9, unhealthyAfter: 9 }
+  await make({ kind: 'service.patch', service: 'shop', patch: { health: rarely } })
+  expect((await change({ waitMs: 0 })).changed).toBe(true)
+})
+
+test.each([false, true])(
+  'after a restart what was healthy is so for traffic, and proven only for an heir: %s',
+  async (isHeir) => {
+    const store = memoryStore()
+    const before = await startControl({ store })
+    await before.make(put())
+    await before.control.observe([{ service: 'shop', pool: 'green', target: GREEN, health: 'healthy' }])
+    await before.control.close()
+    const { control, target } = await startControl({ store, isHeir })
+    expect(target(GREEN, 'green').health).toBe('healthy')
+    const switched = () => codeOf(() => control.change(to, { actor: 'ann' }))
+    expect(await switched()).toBe(isHeir ? 'nothing was thrown' : 'conflict')
+    await control.observe([{ service: 'shop', pool: 'green', target: GREEN, health: 'healthy' }])
+    expect(await switched()).toBe('nothing was thrown')
+    await control.close()
+  },
+)
 
 test('other changes go on meanwhile, and it is refused when one of them makes it impossible', async () => {
   const { change, make } = await started()

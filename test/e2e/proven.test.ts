@@ -8,7 +8,7 @@ import { ask, head, pipeline, tally } from '../helpers/ask.ts'
 import { WORKERS } from '../helpers/bulk.ts'
 import { call, service, startProxy, type Proxy as TestProxy } from '../helpers/proxy.ts'
 import { until } from '../helpers/raw.ts'
-import { closedPort, startNamed } from '../helpers/upstream.ts'
+import { closedPort, startNamed, startUpstream } from '../helpers/upstream.ts'
 
 const health = { path: '/', interval: '100ms', timeout: '1s', healthyAfter: 1, unhealthyAfter: 2 }
 const KEYLESS = new Array(50).fill(head('/'))
@@ -55,6 +55,46 @@ test('a switch waits for the first probe of a pool that was only just made, with
   await putGreen(proxy, green.url)
   await call(proxy, 'POST', SWITCH, { to: 'green' })
   expect(tally(await pipeline(proxy.port, KEYLESS))).toEqual({ green: 50 })
+})
+
+test('a pool that comes back from maintenance with servers that hang gets no switch, whatever it was before', async () => {
+  const { proxy } = await startShop()
+  const green = await startNamed('green')
+  await putGreen(proxy, green.url)
+  const state = () => targetStatus(proxy, 'shop', green.url)
+  await until('green is proven', async () => (await state()).proven)
+  await call(proxy, 'PUT', `${POOLS}/green/state`, { state: 'maint' })
+  expect(await state()).toMatchObject({ health: 'unknown', proven: false })
+  await green.close()
+  const hung = await startUpstream(() => {}, green.port)
+  await call(proxy, 'PUT', `${POOLS}/green/state`, { state: 'ready' })
+  expect(await refused(call(proxy, 'POST', SWITCH, { to: 'green', wait: '300ms' }))).toMatch('not proven')
+  expect(tally(await pipeline(proxy.port, KEYLESS))).toEqual({ blue: 50 })
+  await hung.close()
+  await startNamed('green', green.port)
+  await call(proxy, 'POST', SWITCH, { to: 'green' })
+  expect(tally(await pipeline(proxy.port, KEYLESS))).toEqual({ green: 50 })
+})
+
+test('a target that comes back to a live pool has no requests before a probe has passed, but where it has nobody else they go on', async () => {
+  const { blue, proxy } = await startShop()
+  const other = await startNamed('other')
+  await call(proxy, 'PUT', `${POOLS}/blue`, { version: '1', targets: [blue.url, other.url] })
+  const set = (url: string, state: string) =>
+    call(proxy, 'PUT', `${POOLS}/blue/targets/${new URL(url).host}/state?force=true`, { state })
+  const isBack = () => until('it is back', async () => (await targetStatus(proxy, 'shop', other.url)).proven)
+  await isBack()
+  await set(other.url, 'maint')
+  await other.close()
+  const hung = await startUpstream(() => {}, other.port)
+  await set(other.url, 'ready')
+  expect(tally(await pipeline(proxy.port, KEYLESS))).toEqual({ blue: 50 })
+  await hung.close()
+  await startNamed('other', other.port)
+  await isBack()
+  for (const state of ['maint', 'ready']) for (const url of [blue.url, other.url]) await set(url, state)
+  const { blue: one = 0, other: two = 0, ...failed } = tally(await pipeline(proxy.port, KEYLESS))
+  expect([one + two, failed]).toEqual([50, {}])
 })
 
 test('a switch waits for a pool that is still starting, while other changes go on, and ends when its caller leaves', async () => {

@@ -171,6 +171,30 @@ describe('active probes', () => {
     await eventually(() => expect(fake.target('shop', target.url).health).toBe('healthy'))
   })
 
+  it('tell anew of who is as healthy as before once something else is asked, and only when that has passed', async () => {
+    const target = await startTarget(json({ version: '1.0' }))
+    const fake = fakeControl({ shop: { health: healthPlan(), targets: [target.url] } })
+    start(fake)
+    await eventually(() => expect(fake.target('shop', target.url).health).toBe('healthy'))
+    const question = () => fake.target('shop', target.url).addresses[0].question
+    const first = question()
+    expect(first).toBeTypeOf('string')
+    const rarely = healthPlan({ unhealthyAfter: 1_000, intervalMs: 30 })
+    fake.set({ shop: { health: rarely, targets: [target.url] } })
+    const requests = target.seen.requests
+    await eventually(() => expect(target.seen.requests).toBeGreaterThan(requests + 2))
+    expect(fake.batches.flat()).toHaveLength(1)
+    const strict = { ...rarely, expectVersion: 'version' }
+    fake.set({ shop: { health: strict, version: '2.0', targets: [target.url] } })
+    const later = target.seen.requests
+    await eventually(() => expect(target.seen.requests).toBeGreaterThan(later + 2))
+    expect(fake.target('shop', target.url).health).toBe('healthy')
+    expect(question()).toBe(first)
+    target.answerWith(json({ version: '2.0' }))
+    await eventually(() => expect(question()).not.toBe(first))
+    expect(fake.batches.flat().map(({ health }) => health)).toEqual(['healthy', 'healthy'])
+  })
+
   it('report again what control has refused', async () => {
     const target = await startTarget(ok)
     const fake = fakeControl({ shop: { health: healthPlan(), targets: [target.url] } })

@@ -99,11 +99,15 @@ export function fakeControl(initial: Readonly<Record<string, ServiceSketch>> = {
     async observe(observations) {
       batches.push(observations)
       if (refuses) throw new Error('refused')
-      for (const { service, target: url, address, health, ejectedUntilMs } of observations) {
+      for (const { service, target: url, address, health, question, ejectedUntilMs } of observations) {
         see(
           service,
           url,
-          { ...(health && { health }), ...(ejectedUntilMs !== undefined && { ejectedUntilMs }) },
+          {
+            ...(health && { health }),
+            ...(question !== undefined && { question }),
+            ...(ejectedUntilMs !== undefined && { ejectedUntilMs }),
+          },
           address,
         )
       }

@@ -8,6 +8,7 @@ export interface TargetStatusAnswer {
   readonly admin: string
   readonly drainUntilMs: number
   readonly health: string
+  readonly proven: boolean
   readonly ejectedUntilMs: number
   readonly reason: string | null
   readonly addresses: readonly {
