@@ -7,8 +7,7 @@
  * plan begins a new schedule from the same health, which is told anew once what is asked now has found it, a target that is gone ends its watch and the probe with it.
  *
  * First probes are spread, many of them over half a second and few over less, since a start and an upgrade wait for them; later ones by
- * their jitter. At most 256 are under way at once: a pool that hangs to the deadline must not keep the others waiting for long, and 256
- * sockets are no burden.
+ * their jitter. How many are under way at once, and that those that hang do not keep the others waiting, is said in lanes.ts.
  * What control holds is compared after every probe, not what was last reported: a report that was refused, or a status that
  * was restored, mends itself at the next probe.
  */
@@ -21,12 +20,11 @@ import { targetKey } from '../config/target-key.ts'
 import type { Address } from '../names/address.ts'
 import type { AddressObserved } from '../table/status.ts'
 import type { Health } from '../table/types.ts'
+import { Lanes, SLOW_MS } from './lanes.ts'
 import { type ProbeOutcome, probe } from './probe.ts'
 import type { Report } from './report.ts'
 import { gapMs, onProbe, type ProbeState, probeStateOf } from './state.ts'
 
-/** Probes under way at the same time. */
-export const PROBES_MAX = 256
 /** First probes of new watches are spread over so long for each watch, and over half a second at most. */
 const STAGGER_EACH_MS = 5
 const STAGGER_MS = 500
@@ -64,6 +62,8 @@ interface Wanted {
 interface Watch {
   readonly wanted: Wanted
   state: ProbeState
+  /** Its last probe took long to fail. */
+  wasSlow: boolean
   readonly ended: AbortController
   /** Resolves at its first result, or its end. */
   readonly first: PromiseWithResolvers<void>
@@ -72,7 +72,7 @@ interface Watch {
 
 function watchOf(wanted: Wanted, health: Health): Watch {
   const [ended, first] = [new AbortController(), Promise.withResolvers<void>()]
-  return { wanted, state: probeStateOf(health), ended, first, cancel: () => {} }
+  return { wanted, state: probeStateOf(health), wasSlow: false, ended, first, cancel: () => {} }
 }
 
 /** Creates the prober; nothing is probed before the first `sync`. */
@@ -80,7 +80,7 @@ export function createProber(deps: ProberDeps, report: Report): Prober {
   const { control, clock, random } = deps
   const watches = new Map<string, Watch>()
   const running = new Set<Promise<void>>()
-  const slots = createSlots(PROBES_MAX)
+  const lanes = new Lanes(clock)
 
   function schedule(watch: Watch, delayMs: number): void {
     watch.cancel = clock.after(delayMs, () => {
@@ -92,17 +92,19 @@ export function createProber(deps: ProberDeps, report: Report): Prober {
   async function probeOnce(watch: Watch): Promise<void> {
     const { url, address, plan, version } = watch.wanted
     const dueMs = clock.monotonicMs()
-    await slots.take()
+    const give = await lanes.take(watch.wasSlow)
+    const beganMs = clock.monotonicMs()
     try {
       if (watch.ended.signal.aborted) return
       const outcome = await probe(url, address, plan, version, clock, watch.ended.signal)
       if (watch.ended.signal.aborted) return
+      watch.wasSlow = outcome.result === 'fail' && clock.monotonicMs() - beganMs >= SLOW_MS
       watch.state = onProbe(watch.state, outcome.result, plan)
       const news = newsOf(control.snapshot(), watch, outcome)
       if (news !== null) report.add(news)
       watch.first.resolve()
     } finally {
-      slots.give()
+      give()
     }
     const spentMs = clock.monotonicMs() - dueMs
     schedule(watch, Math.max(0, gapMs(watch.state, plan, random()) - spentMs))
@@ -186,21 +188,4 @@ function heldOf({ status }: Snapshot, { service, pool, url, address }: Wanted): 
   const { targets } = status[service].pools[pool]
   if (!Object.hasOwn(targets, url)) return null
   return targets[url].addresses.find((held) => held.address === address.address) ?? null
-}
-
-/** A fixed number of slots, taken in the order of asking. */
-function createSlots(count: number): { take(): Promise<void>; give(): void } {
-  let free = count
-  const queue: (() => void)[] = []
-  return {
-    async take() {
-      if (free > 0) free--
-      else await new Promise<void>((resolve) => queue.push(resolve))
-    },
-    give() {
-      const next = queue.shift()
-      if (next === undefined) free++
-      else next()
-    },
-  }
 }
