@@ -35,7 +35,7 @@ function isBad({ type, data }: ControlEvent): boolean {
     case 'health':
       return data['health'] === 'unhealthy'
     case 'ejection':
-      return Number(data['ejectedUntilMs']) > 0
+      return true
     case 'hold':
       return data['finished'] === true
     case 'drain':

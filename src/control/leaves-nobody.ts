@@ -35,8 +35,13 @@ import { touchedBy } from './touched.ts'
 
 /** Refused only because a pool is not proven: the next probe may change that. */
 export class Unproven extends TurnoutError {
-  constructor(message: string) {
+  /** Steady time in ms at which the first ejection ends, which may change it too and is told by nobody; Infinity without one. */
+  readonly endsMs: number
+
+  constructor(message: string, targets: Targets, nowMs: number) {
     super('conflict', `${message} ${ANYWAY}`)
+    const ends = targets.map(({ ejectedUntilMs }) => ejectedUntilMs)
+    this.endsMs = Math.min(...ends.filter((untilMs) => untilMs > nowMs))
   }
 }
 
@@ -159,7 +164,7 @@ function assertHealth(was: Service, is: Service, change: Change, nowMs: number):
     const [targets, probed] = [targetsOf(is, pool), isProbed(is)]
     if (!switched && weightIn(was, pool) > 0) {
       if (canAnswer(targets, probed, nowMs)) continue
-      throw new Unproven(`All targets of pool ${pool} of ${is.name} that are ready fail.`)
+      throw new Unproven(`All targets of pool ${pool} of ${is.name} that are ready fail.`, targets, nowMs)
     }
     // Nobody could be asked yet what is asked only with the change.
     const question = probed ? questionIn(was.spec, pool) : null
@@ -168,6 +173,8 @@ function assertHealth(was: Service, is: Service, change: Change, nowMs: number):
     const found = probed ? 'found healthy by a probe' : 'not ejected'
     throw new Unproven(
       `Pool ${pool} of ${is.name} is not proven: of its ${ready} ready targets ${fit} are ${found}, and half must be.`,
+      targets,
+      nowMs,
     )
   }
 }

@@ -121,7 +121,7 @@ function observed(
   }
   if (ejectedUntilMs !== undefined && ejectedUntilMs !== target.ejectedUntilMs) {
     next = { ...next, ejectedUntilMs }
-    tell('ejection', ejectedUntilMs > 0 ? 'is ejected' : 'is no longer ejected', { ejectedUntilMs })
+    tell('ejection', 'is ejected', { ejectedUntilMs })
   }
   return next
 }

@@ -1,6 +1,6 @@
 /**
  * Changes that wait for a pool to be proven. They wait outside the writer's queue, so that other changes and what probes report go on;
- * whenever something is told that may have proven the pool, the change is tried again, as if it had been sent then. Bounded: so many wait
+ * whenever something is told that may have proven the pool, and when an ejection ends, the change is tried again, as if it had been sent then. Bounded: so many wait
  * at a time, and none longer than it said; a caller who goes away ends its wait, and so does the end of the process.
  *
  * So it is the way in of all that may come late, and the place to turn that away while another process is to write.
@@ -13,8 +13,8 @@ import { Unproven } from './leaves-nobody.ts'
 /** Changes that may wait at the same time; the next one is refused with `overloaded`. */
 export const UNPROVEN_WAITING_MAX = 100
 
-/** What happens when a pool is proven: a probe, an ejection that is over or not, a name with an address, a change of the pool. */
-const TELLING: ReadonlySet<ControlEvent['type']> = new Set(['health', 'ejection', 'name', 'change'])
+/** What is told when a pool is proven: a probe, a name with an address, a change of the pool. An ejection ends by time alone. */
+const TELLING: ReadonlySet<ControlEvent['type']> = new Set(['health', 'name', 'change'])
 
 type Options = Pick<ChangeOptions, 'waitMs' | 'signal' | 'dryRun'>
 
@@ -47,7 +47,7 @@ export function createWaiting(clock: Clock, subscribe: Subscribe): Waiting {
       const leftMs = untilMs - clock.monotonicMs()
       // Listened for from before the attempt, so that nothing is missed that happens during it.
       const ends = [ended.signal, yielded.signal, ...(signal === undefined ? [] : [signal])]
-      const { news, forget } = nextNews(clock, subscribe, Math.max(leftMs, 0), ends)
+      const { news, within, forget } = nextNews(clock, subscribe, Math.max(leftMs, 0), ends)
       try {
         return await attempt()
       } catch (error) {
@@ -55,6 +55,7 @@ export function createWaiting(clock: Clock, subscribe: Subscribe): Waiting {
         if (leftMs <= 0) throw new TurnoutError('conflict', `${error.message} It was waited for ${waitMs / 1000} s.`)
         if (count >= UNPROVEN_WAITING_MAX) throw new TurnoutError('overloaded', 'Too many changes wait for a pool.')
         count++
+        within(error.endsMs - clock.steadyMs())
         await news.finally(() => count--)
       } finally {
         forget()
@@ -85,10 +86,10 @@ function nextNews(
   subscribe: Subscribe,
   waitMs: number,
   signals: readonly AbortSignal[],
-): { news: Promise<void>; forget: () => void } {
+): { news: Promise<void>; within: (waitMs: number) => void; forget: () => void } {
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   const unsubscribe = subscribe(({ type }) => TELLING.has(type) && resolve())
-  const cancel = after(waitMs, resolve)
+  let cancel = after(waitMs, resolve)
   const abort = ({ target }: Event): void => reject((target as AbortSignal).reason)
   for (const signal of signals) {
     if (signal.aborted) reject(signal.reason)
@@ -98,6 +99,12 @@ function nextNews(
   promise.catch(() => {})
   return {
     news: promise,
+    /** It is over by then. */
+    within(sooner) {
+      if (sooner >= waitMs) return
+      cancel()
+      cancel = after(Math.max(0, sooner), resolve)
+    },
     forget() {
       unsubscribe()
       cancel()

@@ -114,12 +114,10 @@ test('many observations that come while the workers are busy make one table', as
 test('is told as an event that says what was and why', async () => {
   const { control } = await start()
   await control.observe([{ ...of(BLUE), health: 'unhealthy', ejectedUntilMs: 7, detail: 'no answer in 2s' }])
-  await control.observe([{ ...of(BLUE), ejectedUntilMs: 0 }])
   const told = control.events(1)
   expect(told.map(({ type, service, message }) => [type, service, message])).toEqual([
     ['health', 'shop', `${BLUE} in pool blue of shop is unhealthy: no answer in 2s`],
     ['ejection', 'shop', `${BLUE} in pool blue of shop is ejected: no answer in 2s`],
-    ['ejection', 'shop', `${BLUE} in pool blue of shop is no longer ejected`],
   ])
   expect(told[0].data).toEqual({
     pool: 'blue',

@@ -86,6 +86,18 @@ test.each<[string, Change]>([
   })
 })
 
+test('a pool of which too many are ejected is waited for until the first of them is back, though nobody tells of that', async () => {
+  const { change, health, control, clock, advance } = await started()
+  await health('healthy')
+  const ejectedUntilMs = clock.steadyMs() + 4_000
+  await control.observe([{ service: 'shop', pool: 'green', target: GREEN, ejectedUntilMs }])
+  const switched = change()
+  await advance(3_999)
+  expect(await stateOf(switched)).toBe('waits')
+  await advance(1)
+  expect(await stateOf(switched)).toBe('done')
+})
+
 test('how often is asked is no other question', async () => {
   const { change, health, make } = await started(shop({ health: HEALTH }))
   await health('healthy')
