@@ -30,7 +30,8 @@ interface TargetView {
   readonly admin: AdminState
   readonly drainUntilMs: number
   readonly health: Health
-  readonly proven: boolean
+  /** Absent where an older Turnout serves. */
+  readonly proven?: boolean
   readonly drained: boolean
   readonly inFlight: number
   readonly tunnels: number
@@ -116,7 +117,7 @@ function healthOf(call: Call, pools: readonly PoolView[], probed: boolean): stri
   if (isMaint(pool) || (targets.length > 0 && targets.every(isMaint)))
     throw new CliFailure(1, `${call.args.slice(1).join(' ')} is in maintenance, where nobody is probed.`)
   // Nobody probes those of the pool that are in maintenance, which nobody has set ready.
-  const sick = targets.filter((target) => !target.proven && !isMaint(target))
+  const sick = targets.filter((target) => !(target.proven ?? target.health === 'healthy') && !isMaint(target))
   if (sick.length === 0) return null
   return sick
     .map(({ target, health }) => `${target} is ${health === 'unhealthy' ? health : 'not probed yet'}`)

@@ -225,6 +225,8 @@ describe('verbs that change something', () => {
     })
     const out = { ...one, admin: 'maint', proven: false, health: 'unknown' }
     expect((await outcomeOf({ ...one, proven: true }, out)).code).toBe(0)
+    // An older Turnout does not say.
+    expect((await outcomeOf(one)).code).toBe(0)
     expect(await outcomeOf(out)).toMatchObject({
       code: 1,
       err: expect.stringContaining('blue is in maintenance, where nobody is probed.'),
