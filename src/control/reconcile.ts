@@ -17,7 +17,7 @@ import { mapEntries, own, sameEntries } from '../config/record.ts'
 import type { PoolSpec, ServiceSpec, Services, Weights } from '../config/schema.ts'
 import { TurnoutError } from '../errors.ts'
 import type { PoolIntent, ServiceIntent, ServiceObserved, TargetIntent } from '../table/status.ts'
-import { Issuer, type Releases } from './releases.ts'
+import { type Birth, Issuer, type Releases } from './releases.ts'
 
 /**
  * What changes work on: the services, each with its canonical split, and an intent for each. What this process has seen is
@@ -110,12 +110,12 @@ export function reconcileService(
       release: releases.next(),
       previous: null,
     }
-    const pools = reconcilePools(spec, {}, remembered?.pools, (old) => old?.born)
+    const pools = reconcilePools(spec, {}, remembered?.pools, (old) => old ?? {})
     return { ...rest, release, pools, previous: stillPossible(previous, spec) }
   }
   const { intent } = before
   const known = remembered?.release === intent.release
-  const born = (old?: PoolIntent) => (known && old !== undefined ? old.born : releases.number())
+  const born = (old?: PoolIntent) => (known && old !== undefined ? old : releases.birth())
   const pools = reconcilePools(spec, withoutStandby(intent.pools, before.spec, spec), remembered?.pools, born)
   const released = afterContent(intent, before.spec, spec, releases)
   const moved = !sameWeights(splitOf(before.spec), splitOf(spec))
@@ -177,7 +177,7 @@ function stillPossible(previous: ServiceIntent['previous'], spec: ServiceSpec): 
 
 type Pools = ServiceIntent['pools']
 
-function reconcilePools(spec: ServiceSpec, pools: Pools, remembered: Pools = {}, born: NumberOf): Pools {
+function reconcilePools(spec: ServiceSpec, pools: Pools, remembered: Pools = {}, born: BirthOf): Pools {
   const next = mapEntries<PoolSpec, PoolIntent>(spec.pools, (pool, name) =>
     reconcilePool(pool, own(pools, name), own(remembered, name), born),
   )
@@ -185,14 +185,14 @@ function reconcilePools(spec: ServiceSpec, pools: Pools, remembered: Pools = {},
 }
 
 /** The number of a pool that comes, and may have been there before. */
-type NumberOf = (old?: PoolIntent) => number | undefined
+type BirthOf = (old?: PoolIntent) => Birth
 
 /** What people set on a pool or a target that returns is kept. */
 function reconcilePool(
   spec: PoolSpec,
   intent: PoolIntent | undefined,
   remembered: PoolIntent | undefined,
-  born: NumberOf,
+  born: BirthOf,
 ): PoolIntent {
   const { targets: _targets, ...rest } = intent ?? numbered(remembered ?? NEW_POOL, born(remembered))
   const old = intent?.targets ?? {}
@@ -203,8 +203,8 @@ function reconcilePool(
 }
 
 /** The pool with this number, or with none. */
-export function numbered({ born: _born, ...pool }: PoolIntent, born: number | undefined): PoolIntent {
-  return born === undefined ? pool : { ...pool, born }
+export function numbered({ born: _born, bornBy: _by, ...pool }: PoolIntent, { born, bornBy }: Birth): PoolIntent {
+  return { ...pool, ...(born !== undefined && { born }), ...(bornBy !== undefined && { bornBy }) }
 }
 
 const NEW_TARGET: TargetIntent = Object.freeze({ admin: 'ready', drainUntilMs: 0 })

@@ -32,14 +32,14 @@ export function withReleasesOf(then: Content['intents'], before: Content, after:
   return intents === after.intents ? after : { ...after, intents, releases: releases.given }
 }
 
-function isNumbered(pools: ServiceIntent['pools'], name: string, { born }: PoolIntent): boolean {
+function isNumbered(pools: ServiceIntent['pools'], name: string, { born, bornBy }: PoolIntent): boolean {
   const pool = own(pools, name)
-  return pool !== undefined && pool.born === born
+  return pool !== undefined && pool.born === born && pool.bornBy === bornBy
 }
 
 function bornAs(then: ServiceIntent['pools'], now: ServiceIntent['pools']): ServiceIntent['pools'] {
   return mapEntries<PoolIntent, PoolIntent>(now, (pool, name) => {
     const old = own(then, name)
-    return old === undefined ? pool : numbered(pool, old.born)
+    return old === undefined ? pool : numbered(pool, old)
   })
 }

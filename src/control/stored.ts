@@ -140,6 +140,8 @@ const isTime = (value: unknown): value is number =>
 /** What may stand in our cookie. */
 const isRelease = (value: unknown): value is string =>
   typeof value === 'string' && /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/.test(value)
+/** Of a run, short enough to stand there beside a release and a number. */
+const isMark = (value: unknown): value is string => typeof value === 'string' && /^[A-Za-z0-9]{1,16}$/.test(value)
 const isPools = (value: unknown, pools: ServiceSpec['pools']): value is readonly string[] =>
   Array.isArray(value) && value.every((name) => typeof name === 'string' && Object.hasOwn(pools, name))
 const isTrial = (value: unknown, pools: ServiceSpec['pools']): value is Trial =>
@@ -223,13 +225,15 @@ function entriesOf<T>(
 }
 
 function poolOf(stored: Json, at: string, faults: string[]): PoolIntent {
-  const { born, targets, keptUntilMs } = stored
+  const { born, bornBy, targets, keptUntilMs } = stored
   if (born !== undefined && !isCount(born)) faults.push(`${at}/born`)
+  if (bornBy !== undefined && !isMark(bornBy)) faults.push(`${at}/bornBy`)
   if (keptUntilMs !== undefined && !isTime(keptUntilMs)) faults.push(`${at}/keptUntilMs`)
   return {
     ...targetOf(stored, at, faults),
     targets: entriesOf(targets, `${at}/targets`, faults, targetOf),
     ...(isCount(born) ? { born } : {}),
+    ...(isCount(born) && isMark(bornBy) ? { bornBy } : {}),
     ...(isTime(keptUntilMs) ? { keptUntilMs } : {}),
   }
 }

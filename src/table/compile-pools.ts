@@ -126,7 +126,10 @@ function compilePool(
 }
 
 /** What pins to a pool name as their release. */
-const pinName = (release: string, { born }: PoolStatus): string => (born === undefined ? release : `${release}.${born}`)
+export function pinName(release: string, { born, bornBy }: Pick<PoolStatus, 'born' | 'bornBy'>): string {
+  if (born === undefined) return release
+  return bornBy === undefined ? `${release}.${born}` : `${release}.${born}-${bornBy}`
+}
 
 /** One entry for each address of a target. */
 function compileTarget(

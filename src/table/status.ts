@@ -35,6 +35,8 @@ export interface PoolIntent {
   targets: Record<string, TargetIntent>
   /** Number of the release of the document at which the pool came to its service; absent when it came with it. */
   born?: number
+  /** Mark of the run that gave this number out; absent where an older Turnout did. */
+  bornBy?: string
 }
 
 /** What people have set of a service. */

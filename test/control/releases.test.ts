@@ -5,6 +5,8 @@ import type { PoolSpec } from '../../src/config/schema.ts'
 import { applyChange, type Resolved as Change } from '../../src/control/apply.ts'
 import { type Content, canonical, reconcileAll } from '../../src/control/reconcile.ts'
 import { isTurnoutError } from '../../src/errors.ts'
+import { pinName } from '../../src/table/compile-pools.ts'
+import { decodeOwnCookie, encodeOwnCookie } from '../../src/table/cookie-record.ts'
 import { bulk } from '../helpers/bulk.ts'
 import { BLUE, BLUE2, contentOf, GREEN, NOTHING, put, shop, split } from './stand-in.ts'
 
@@ -67,8 +69,7 @@ describe('the release', () => {
 describe('a name is given out once', () => {
   const remove: Change = { kind: 'service.delete', service: 'shop' }
   const green = (content: Content) => pinOf(content, 'green')
-  const pinOf = (content: Content, name: string) =>
-    [release(content), content.intents['shop'].pools[name].born].filter((part) => part !== undefined).join('.')
+  const pinOf = (content: Content, name: string) => pinName(release(content), content.intents['shop'].pools[name])
 
   test('also to a service that was removed and created again, by whatever way', () => {
     const given = new Set<string>()
@@ -127,6 +128,44 @@ describe('a name is given out once', () => {
   test('and by another run it has another mark, should the numbers go back with the store', () => {
     const [one, other] = ['a', 'b'].map((run) => apply({ ...start(), releases: { last: 7, run } }, remove, put()))
     expect([release(one), release(other)]).toEqual(['r8-a', 'r8-b'])
+  })
+
+  test('which a pool has too, so that pins of before a backup was put back lead to no other pool of that name', () => {
+    const backup = apply(start(), { kind: 'pool.delete', service: 'shop', pool: 'green' })
+    const [one, other] = ['2', '3'].map((version) =>
+      apply(
+        { ...backup, releases: { last: 3, run: `run${version}` } },
+        pool({ version, targets: [GREEN] }, 'green'),
+        split(9, 1),
+      ),
+    )
+    expect(release(one)).toBe(release(other))
+    expect([green(one), green(other)]).toEqual(['r1.4-run2', 'r1.4-run3'])
+    expect(pinOf(other, 'blue')).toBe(pinOf(backup, 'blue'))
+    // One that comes back by a restore is as it was, and is no other of the same number.
+    const { services, intents } = one
+    const [restored, ...others] = [one, other].map((then) =>
+      apply(
+        then,
+        { kind: 'switch', to: { shop: 'blue' } },
+        { kind: 'pool.delete', service: 'shop', pool: 'green' },
+        { kind: 'restore', from: 1, services, intents },
+      ),
+    )
+    for (const each of [restored, ...others]) expect(green(each)).toBe(green(one))
+  })
+
+  test('of any length that can be, a pin can be written, and one of an older Turnout says what it said', () => {
+    const last = Number.MAX_SAFE_INTEGER - 1
+    const longest = pinName(`r${last}-abcde`, { born: last, bornBy: 'abcde' })
+    for (const [name, said] of [
+      [longest, `r${last}-abcde.${last}-abcde`],
+      [pinName('r1-abcde', { born: 4 }), 'r1-abcde.4'],
+      [pinName('r1-abcde', {}), 'r1-abcde'],
+    ]) {
+      const cookie = { visitor: 'v', service: 'shop', pool: 'green', release: name, target: '', pinned: true, endS: 0 }
+      expect(decodeOwnCookie(encodeOwnCookie(cookie, 'a'))?.release).toBe(said)
+    }
   })
 })
 

@@ -269,7 +269,13 @@ describe('a stored intent', () => {
       release: 'r7',
       previous: { weights: { blue: -1 }, release: 'r3' },
       pools: {
-        blue: { admin: 'asleep', drainUntilMs: 'soon', targets: { [BLUE]: { admin: 'maint' }, [BLUE2]: 9 } },
+        blue: {
+          admin: 'asleep',
+          drainUntilMs: 'soon',
+          born: 4,
+          bornBy: 'no mark',
+          targets: { [BLUE]: { admin: 'maint' }, [BLUE2]: 9 },
+        },
         green: null,
       },
       // A number, and no time that a date can tell.
@@ -288,6 +294,7 @@ describe('a stored intent', () => {
       'previous',
       'pools/blue/admin',
       'pools/blue/drainUntilMs',
+      'pools/blue/bornBy',
       `pools/blue/targets/${BLUE2}`,
       'pools/green',
       'allotment',
@@ -322,6 +329,16 @@ describe('a stored intent', () => {
       }),
       { numRuns: bulk(20, 60) },
     )
+  })
+
+  test('has the numbers of its pools as they were given out, whoever did', async () => {
+    const { control } = await started({
+      release: 'r7',
+      pools: { blue: { born: 4 }, green: { born: 5, bornBy: 'abcde' } },
+    })
+    const { blue, green } = control.snapshot().status['shop'].pools
+    expect([blue.born, blue.bornBy, green.born, green.bornBy]).toEqual([4, undefined, 5, 'abcde'])
+    expect(told({ control } as Awaited<ReturnType<typeof startControl>>)).toEqual([])
   })
 
   test('is packed to what people have set, and is the same again', async () => {
