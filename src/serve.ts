@@ -214,7 +214,7 @@ function newSeat({ control, memory, names, store }: Core, log: Logger, given: Se
   const looks = { find: names.find, lookAgain: names.again }
   const deps = { ...given, ...looks, control, memory, store, log, publish, id, name: INSTANCE.name }
   const seat = new Seat(store, () => new Rollouts(deps))
-  ;(store.fleet ?? store).onLeadLost?.((dropped) => void unseat(seat, control, systemClock, dropped))
+  ;(store.fleet ?? store).onLeadLost?.((dropped) => void unseat(seat, { control, clock: systemClock, log }, dropped))
   return seat
 }
 
@@ -240,7 +240,7 @@ async function startControlPlane(
   const { rolloutCommands: commandFolders } = spec
   const rollouts = newSeat(core, log, { clock, traffic, commandFolders, busyPredecessor })
   cleanup.add(() => rollouts.close())
-  await startRollouts(rollouts, store, clock)
+  await startRollouts(rollouts, { store, clock, log })
   store.mayBlock(false)
   const { quiet, callHook } = startSwitchHolds(core, clock, cleanup, busyPredecessor)
   const instances = new Instances({ store, control, clock, self: INSTANCE, quiet })

@@ -8,7 +8,8 @@
  */
 import type { Store } from '../store/store.ts'
 import type { Kept } from './kept.ts'
-import { isOver, STATES } from './rollout.ts'
+import { isOver } from './rollout.ts'
+import { soundKept } from './stored.ts'
 
 /** Rollouts that are kept of each service. */
 const KEPT_MAX = 50
@@ -52,6 +53,10 @@ export class Archive {
   /** Those that have ended, the newest first. */
   ended(service: string): readonly Kept[] {
     return this.#ended.get(service) ?? []
+  }
+
+  get allEnded(): { readonly kept: Kept }[] {
+    return this.services.flatMap((service) => this.ended(service).map((kept) => ({ kept })))
   }
 
   /** Reads what a process before this one has left of all services, `more` among them; gives those that have not ended. */
@@ -171,11 +176,6 @@ function decoded<T>(what: string, text: string | null, unread: (what: string, er
 
 /** Those of a service that are rollouts of it. */
 function keptIn(service: string, text: string | null, unread: Unread): Kept[] {
-  const list = decoded<Kept | null>(service, text, (_service, error) => unread(error))
-  return list.filter((kept): kept is Kept => {
-    const isKept =
-      kept?.service === service && typeof kept.rollout?.id === 'string' && STATES.includes(kept.rollout.state)
-    if (!isKept) unread(new TypeError('no rollout of this service'))
-    return isKept
-  })
+  const list = decoded<unknown>(service, text, (_service, error) => unread(error))
+  return list.map((stored) => soundKept(stored, service, unread)).filter((kept) => kept !== null)
 }

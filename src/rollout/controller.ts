@@ -20,6 +20,7 @@ import { Beginnings, type BeginningsDeps } from './beginnings.ts'
 import { SLICE_MS } from './clump.ts'
 import { type Asking, Counts, type Ending, type How } from './counts.ts'
 import { dryRun } from './dry-run.ts'
+import { eachAlone } from './each-alone.ts'
 import { Elsewhere } from './elsewhere.ts'
 import type { Means } from './gates/gate.ts'
 import { Gates, type GatesDeps } from './gates/gates.ts'
@@ -29,7 +30,7 @@ import type { Kept } from './kept.ts'
 import { assertSomebodyLeft } from './left-to-nobody.ts'
 import { Looks } from './looks.ts'
 import type { Publish } from './news.ts'
-import { type Claim, claimsOf, freeOrphans, takeOver, undoBegin } from './orphans.ts'
+import { type Claim, claimsOf, freeOrphans, takeOverUntried, tellSeen, undoBegin } from './orphans.ts'
 import { Outposts } from './outposts.ts'
 import { followPassed, passAbortOn } from './passed-on.ts'
 import { Past } from './past.ts'
@@ -140,31 +141,31 @@ export class Rollouts {
     this.#outposts.handOver()
     await this.#archive.forgetGone()
     const { control } = this.#deps
-    for (const { service } of open) {
-      if (own(control.snapshot().status, service)?.trial === undefined) await takeOver(control, service)
-    }
-    for (const claim of claimsOf(open, this.#elsewhere.seen, control.snapshot())) await this.#goOn(claim)
-    for (const service of this.#archive.services) {
-      for (const kept of this.#archive.ended(service)) this.#standbys.watch(kept)
-    }
+    await takeOverUntried(control, open)
+    const claims = claimsOf(open, this.#elsewhere.seen, control.snapshot())
+    await eachAlone(this.#deps, claims, this.#goOn, this.#lose)
+    await eachAlone(this.#deps, this.#archive.allEnded, ({ kept }) => this.#standbys.watch(kept))
     await freeOrphans(this.#deps, this.#gates, (service) => this.#running.has(service))
   }
 
   /** Goes on with one that a process before this one has begun. One without a step, of which no traffic is tried, had not begun: nobody was told of it. */
-  async #goOn({ kept, isSeen, isBehind }: Claim): Promise<void> {
-    const { service, rollout } = kept
+  readonly #goOn = async (claim: Claim): Promise<void> => {
+    const { service, step } = claim.kept
     if (this.#running.has(service)) return
-    const { control, publish } = this.#deps
-    const isTried = own(control.snapshot().status, service)?.trial !== undefined
-    if (kept.step === 0 && !isTried) return this.#archive.forget(service)
-    if (isSeen) {
-      const message = `the store has lost rollout ${rollout.id} of ${service}: what was seen of it last is what it goes ${isBehind ? 'back' : 'on'} by`
-      publish({ type: 'rollout', service, message, data: { id: rollout.id, seen: true, trouble: true } })
-    }
-    const running = this.#runningOf(kept)
-    running.resume(isTried, isBehind)
+    const isTried = own(this.#deps.control.snapshot().status, service)?.trial !== undefined
+    if (step === 0 && !isTried) return this.#archive.forget(service)
+    tellSeen(claim, this.#deps.publish)
+    const running = this.#runningOf(claim.kept)
     this.#follow(running)
+    running.resume(isTried, claim.isBehind)
     void followPassed(this.#deps, running)
+  }
+
+  /** One that cannot be gone on with is not run: then its split goes back. */
+  readonly #lose = (service: string): void => {
+    void this.#running.get(service)?.close()
+    this.#running.delete(service)
+    this.#reports.end(service)
   }
 
   /** Begins a rollout, at this revision of the service only. Rejects with `conflict` while another runs, `not_found`, `invalid`, `stale_revision`, and `not_ready` once closed. */
@@ -286,9 +287,8 @@ export class Rollouts {
   /** Keeps one that runs, with its line in the audit, if there is one; it stops running once it is over. */
   async #save(kept: Kept, line: RolloutLine | null): Promise<void> {
     const { service, rollout } = kept
-    const { control } = this.#deps
     const withLine = (key: string, text: string) =>
-      control.change(line!, { actor: `rollout ${rollout.id}`, named: { [key]: text } })
+      this.#deps.control.change(line!, { actor: `rollout ${rollout.id}`, named: { [key]: text } })
     await this.#archive.keep(kept, line === null ? undefined : withLine)
     if (!isOver(rollout) || this.#running.get(service)?.kept.rollout.id !== rollout.id) return
     this.#archive.end(kept)

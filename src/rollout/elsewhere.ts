@@ -8,6 +8,7 @@
  * What was read is remembered as long as the document says that the rollout runs, and from its last shift on until its end was read, also when
  * the store has lost it since: a process that is gone at the same time does not write it there again. So it is read after each change, too.
  */
+import type { Logger } from 'pino'
 import type { Control } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import { own } from '../config/record.ts'
@@ -25,6 +26,7 @@ export interface ElsewhereDeps {
   readonly clock: Clock
   readonly store: Pick<Store, 'isShared'>
   readonly archive: Pick<Archive, 'ended' | 'readOne'>
+  readonly log: Pick<Logger, 'error'>
   /** The other one is gone. */
   takeUp(): Promise<void>
 }
@@ -50,6 +52,8 @@ export class Elsewhere {
   #isAlone = false
   /** Why the last look could not read what is kept; null when it could. */
   #unread: string | null = null
+  /** What else the last look has failed by. */
+  #told = ''
   #end = () => {}
   #isClosed = false
 
@@ -165,8 +169,15 @@ export class Elsewhere {
         this.#end()
       } else this.#isAlone = true
     } catch (error) {
-      // Told by control, whose store it is.
+      // Told by control, whose store it is; anything else nobody would hear of.
       if (isTurnoutError(error, 'store_unavailable')) this.#unread = error.message
+      else if (String(error) !== this.#told) {
+        this.#told = String(error)
+        this.#deps.log.error(
+          { err: error },
+          'rollouts that another process has run cannot be looked at, or taken up, yet',
+        )
+      }
     }
     this.#isLooking = false
   }

@@ -49,6 +49,9 @@ const SLACK = [1, 1, 1, 1, 1.25] as const
 /** Share of the stake that is bet from the first answer on; the rest follows slowly, half of what is left per doubling of `HALF`. */
 const START = 0.8
 const HALF = 100
+/** Whether these may be what the bets have come to; JSON has no word for what is infinite. */
+export const isWealth = (value: unknown): value is readonly number[] =>
+  Array.isArray(value) && value.length === ODDS.length && value.every((one) => one === null || typeof one === 'number')
 /** Exponents beyond this would leave the range of a double. */
 const EXPONENT_MAX = 690
 

@@ -14,7 +14,8 @@ import type { Logger } from 'pino'
 import type { Control, Snapshot } from '../change.ts'
 import type { Clock } from '../clock.ts'
 import { equalJson, own } from '../config/record.ts'
-import type { Weights } from '../config/schema.ts'
+import type { ServiceSpec, Weights } from '../config/schema.ts'
+import { isTurnoutError } from '../errors.ts'
 import type { Trial } from '../table/types.ts'
 import type { Archive } from './archive.ts'
 import type { Seen } from './elsewhere.ts'
@@ -73,6 +74,13 @@ function isOlder({ rollout, step }: Kept, trial: Trial | undefined, split: Weigh
   return Object.keys({ ...split, ...made }).some((pool) => (split[pool] ?? 0) !== (made[pool] ?? 0))
 }
 
+/** Tells that one is gone on with as it was seen. */
+export function tellSeen({ kept: { service, rollout }, isSeen, isBehind }: Claim, publish: Publish): void {
+  if (!isSeen) return
+  const message = `the store has lost rollout ${rollout.id} of ${service}: what was seen of it last is what it goes ${isBehind ? 'back' : 'on'} by`
+  publish({ type: 'rollout', service, message, data: { id: rollout.id, seen: true, trouble: true } })
+}
+
 export interface OrphansDeps {
   readonly control: Control
   readonly publish: Publish
@@ -81,39 +89,57 @@ export interface OrphansDeps {
 
 /** Takes those back of which nothing is known but what the document says, and tells it. `runs` tells of which services a rollout runs. */
 export async function freeOrphans(
-  { control, publish }: OrphansDeps,
+  deps: OrphansDeps,
   gates: Pick<Gates, 'notify'>,
   runs: (service: string) => boolean,
 ): Promise<void> {
-  const { services, status } = control.snapshot()
+  const { services, status } = deps.control.snapshot()
   for (const [service, { trial }] of Object.entries(status)) {
     if (trial === undefined || runs(service)) continue
-    const spec = services[service]
-    const { rollout: id = 'of an older Turnout', pool: to } = trial
-    const before = splitBefore(trial, spec.split ?? {})
-    const out = outOf(trial, spec.pools[to].targets)
-    const change = { kind: 'shift', service, weights: before ?? spec.split ?? {}, trial: null, ends: 'back' } as const
-    const pool = out.length > 0 && {
-      pool: { name: to, states: Object.fromEntries(out.map((url) => [url, 'maint'] as const)) },
+    try {
+      await free(deps, gates, service, services[service], trial)
+    } catch (err) {
+      // What is wrong with one keeps no other from its way back.
+      if (!isTurnoutError(err, 'invalid')) throw err
+      deps.log.error({ err, service }, `the rollout of ${service}, whose record is lost, cannot be taken back`)
     }
-    await control.change({ ...change, ...pool, before: before ?? {}, rollout: id }, { actor: 'turnout', force: true })
-    const where =
-      before === null
-        ? `its split stays as it is, since nobody knows what it was before`
-        : out.length > 0
-          ? `${out.join(', ')} of ${to}, which may have the new version, are in maintenance`
-          : 'the split is what it was before it'
-    const reason = 'aborted by turnout, since its record is lost'
-    const message = `rollout ${id} of ${service} to ${to} is rolled back: ${reason}; ${where}`
-    publish({ type: 'rollout', service, message, data: { id, to, state: 'rolledBack', weight: 0, reason } })
-    const notice = { text: `${service}: ${message}`, service, rollout: id, state: 'rolledBack' } as const
-    for (const whom of spec.rollout?.notify ?? []) void gates.notify(whom, notice).catch(() => {})
   }
+}
+
+async function free(
+  { control, publish }: OrphansDeps,
+  gates: Pick<Gates, 'notify'>,
+  service: string,
+  spec: ServiceSpec,
+  trial: Trial,
+): Promise<void> {
+  const { rollout: id = 'of an older Turnout', pool: to } = trial
+  const before = splitBefore(trial, spec.split ?? {})
+  const out = outOf(trial, spec.pools[to].targets)
+  const change = { kind: 'shift', service, weights: before ?? spec.split ?? {}, trial: null, ends: 'back' } as const
+  const pool = out.length > 0 && {
+    pool: { name: to, states: Object.fromEntries(out.map((url) => [url, 'maint'] as const)) },
+  }
+  await control.change({ ...change, ...pool, before: before ?? {}, rollout: id }, { actor: 'turnout', force: true })
+  const where =
+    before === null
+      ? `its split stays as it is, since nobody knows what it was before`
+      : out.length > 0
+        ? `${out.join(', ')} of ${to}, which may have the new version, are in maintenance`
+        : 'the split is what it was before it'
+  const reason = 'aborted by turnout, since its record is lost'
+  const message = `rollout ${id} of ${service} to ${to} is rolled back: ${reason}; ${where}`
+  publish({ type: 'rollout', service, message, data: { id, to, state: 'rolledBack', weight: 0, reason } })
+  const notice = { text: `${service}: ${message}`, service, rollout: id, state: 'rolledBack' } as const
+  for (const whom of spec.rollout?.notify ?? []) void gates.notify(whom, notice).catch(() => {})
 }
 
 /** Weights before it; null where neither the document nor the pools that it has left a share say them. */
 function splitBefore({ before, pool, targets }: Trial, split: Weights): Weights | null {
-  if (before !== undefined || targets !== undefined) return before ?? split
+  // What it says of pools that are not there leads nowhere.
+  const there = before && Object.fromEntries(Object.entries(before).filter(([name]) => Object.hasOwn(split, name)))
+  if (there !== undefined && Object.values(there).some((weight) => weight > 0)) return there
+  if (targets !== undefined) return split
   const others = Object.entries(split).map(([name, weight]) => [name, name === pool ? 0 : weight] as const)
   return others.some(([, weight]) => weight > 0) ? Object.fromEntries(others) : null
 }
@@ -123,8 +149,15 @@ function outOf({ targets = [] }: Trial, all: readonly string[]): readonly string
   return targets.length < all.length ? targets.filter((url) => all.includes(url)) : []
 }
 
+/** Takes over what may have been written of services that the document does not say are tried. */
+export async function takeOverUntried(control: Control, open: readonly Kept[]): Promise<void> {
+  for (const { service } of open) {
+    if (own(control.snapshot().status, service)?.trial === undefined) await takeOver(control, service)
+  }
+}
+
 /** Has what was written in the store without our knowledge taken over: what a change would come upon is read before it is tried. */
-export async function takeOver(control: Control, service: string): Promise<void> {
+async function takeOver(control: Control, service: string): Promise<void> {
   const spec = own(control.snapshot().services, service)
   if (spec === undefined) return
   const change = { kind: 'split', service, weights: spec.split ?? {} } as const

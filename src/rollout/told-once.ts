@@ -4,7 +4,8 @@ import type { Logger } from 'pino'
 export function unreadOnce(log: Pick<Logger, 'error'>): (what: string, err: unknown) => void {
   const told = new Set<string>()
   return (what, err) => {
-    if (!told.has(what)) log.error({ err, what }, 'what is kept of rollouts cannot be read, and counts as lost')
-    told.add(what)
+    const text = `${what}: ${err}`
+    if (!told.has(text)) log.error({ err, what }, 'what is kept of rollouts cannot be read, and counts as lost')
+    told.add(text)
   }
 }

@@ -54,29 +54,46 @@ async function applyLate(file: Pick<ConfigFile, 'startLate'>, services: Services
 }
 
 /** Another instance leads: drops what is driven here, calls `dropped`, gives up what of it was not stored, and begins anew. */
-export const unseat = (seat: Seat, control: RunningControl, clock: Clock, dropped: () => void): Promise<void> =>
-  reseat(seat, clock, async () => {
+export const unseat = (
+  seat: Pick<Seat, 'reseat'>,
+  { control, clock, log }: { control: Pick<RunningControl, 'disown'>; clock: Clock; log: Pick<Logger, 'error'> },
+  dropped: () => void,
+): Promise<void> =>
+  reseat(seat, clock, log, async () => {
     dropped()
     await control.disown()
   })
 
 /** Begins anew with what the store says of rollouts, once it can be read; `between` is what comes when nothing is driven here any more. */
-async function reseat(seat: Seat, clock: Clock, between?: () => Promise<void>): Promise<void> {
-  for (;;) {
+async function reseat(
+  seat: Pick<Seat, 'reseat'>,
+  clock: Clock,
+  log: Pick<Logger, 'error'>,
+  between?: () => Promise<void>,
+): Promise<void> {
+  for (let told = ''; ; ) {
     try {
       return await seat.reseat(between)
-    } catch {
+    } catch (err) {
+      // A store that is away is told by control, whose store it is; anything else nobody would hear of.
+      if (!isTurnoutError(err, 'store_unavailable') && String(err) !== told) {
+        log.error({ err }, 'the rollouts cannot be taken up, which is tried again every second')
+        told = String(err)
+      }
       await sleep(clock, AGAIN_MS)
     }
   }
 }
 
 /** Starts the rollouts, or has them started once the store can be read. */
-export async function startRollouts(seat: Seat, store: Store, clock: Clock): Promise<void> {
+export async function startRollouts(
+  seat: Pick<Seat, 'reseat' | 'start'>,
+  { store, clock, log }: { store: Pick<Store, 'local'>; clock: Clock; log: Pick<Logger, 'error'> },
+): Promise<void> {
   try {
     await seat.start()
   } catch (error) {
     if (!isLeft(store, error)) throw error
-    void reseat(seat, clock)
+    void reseat(seat, clock, log)
   }
 }

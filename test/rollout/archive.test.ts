@@ -1,13 +1,22 @@
 /** Rollouts in the store: what is written when, what an older Turnout has written, and what is forgotten. */
 import { expect, test } from 'vitest'
+import type { ServiceSpec } from '../../src/config/schema.ts'
 import { Archive } from '../../src/rollout/archive.ts'
+import { keptOf } from '../../src/rollout/asked.ts'
 import type { Kept } from '../../src/rollout/kept.ts'
+import type { Rollout, State } from '../../src/rollout/rollout.ts'
 import { memoryStore } from '../../src/store/memory.ts'
 import type { Store } from '../../src/store/store.ts'
+import { SHOP } from '../admin/stand-in.ts'
 
-function kept(id: string, state: string, more: object = {}): Kept {
-  const rollout = { id, state, to: 'green' }
-  return { service: 'shop', rollout, updatedAtMs: 0, history: Array(20).fill(id), ...more } as unknown as Kept
+const BEGINS = { service: 'shop', id: 'r', by: 'alice', nowMs: 0, steadyMs: 0, commandFolders: [] }
+const SAMPLE = keptOf({ to: 'green' }, SHOP as unknown as ServiceSpec, undefined, BEGINS)
+const PASSAGE = { atMs: 0, state: 'shifting', weight: 5, reason: null } as const
+
+function kept(id: string, state: State, more: object = {}): Kept {
+  const done = state === 'done' && ({ weight: 100, work: 'afterBake' } as const)
+  const rollout: Rollout = { ...SAMPLE.rollout, id, state, at: 0, ...done }
+  return { ...SAMPLE, rollout, history: Array(20).fill(PASSAGE), ...more }
 }
 
 const ids = (all: readonly Kept[]) => all.map(({ rollout }) => rollout.id)

@@ -24,6 +24,7 @@ test('what is read while rollouts are taken up is not shown as the run of anothe
       },
     },
     takeUp: async () => {},
+    log: { error: () => {} },
   })
   elsewhere.follow([kept])
   const asked = elsewhere.refresh('shop')
@@ -55,6 +56,7 @@ test('while the store is away nobody knows here what a rollout of another proces
     },
     archive: { ended: () => [], readOne: async () => kept },
     takeUp: async () => {},
+    log: { error: () => {} },
   })
   elsewhere.follow([kept])
   const look = async (away: boolean) => {
@@ -67,4 +69,27 @@ test('while the store is away nobody knows here what a rollout of another proces
   expect(await look(true)).toBe('store, to be heard of again: The store redis://a does not answer.')
   expect(await look(false)).toBe('its time')
   elsewhere.close()
+})
+
+test('what keeps rollouts from being taken up is told once, and tried again', async () => {
+  const clock = movableClock()
+  const told: string[] = []
+  let tries = 0
+  const elsewhere = new Elsewhere({
+    control: { snapshot: () => ({ status: {} }) as never, subscribe: () => () => {} },
+    clock,
+    store: { isShared: async () => false },
+    archive: { ended: () => [], readOne: async () => null },
+    async takeUp() {
+      if (++tries < 4) throw new TypeError('a bug')
+    },
+    log: { error: (_about: object, text: string) => void told.push(text) } as never,
+  })
+  elsewhere.follow([])
+  for (let look = 0; look < 6; look++) {
+    clock.move(2_000)
+    await setImmediate()
+  }
+  expect([tries, elsewhere.isThere]).toEqual([4, false])
+  expect(told).toEqual([expect.stringContaining('cannot be looked at, or taken up')])
 })

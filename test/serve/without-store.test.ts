@@ -3,7 +3,7 @@ import pino from 'pino'
 import { expect, test, vi } from 'vitest'
 import type { ControlEvent } from '../../src/change.ts'
 import { TurnoutError } from '../../src/errors.ts'
-import { startFile } from '../../src/serve/without-store.ts'
+import { startFile, startRollouts, unseat } from '../../src/serve/without-store.ts'
 import { movableClock } from '../admin/stand-in.ts'
 
 /** A start with this file while the store is away; `back` says that it is not any more. */
@@ -51,3 +51,35 @@ test('a file that is refused once the store is back is told in the log, with eac
   expect(msg).toMatch(/^the config file was not applied:\n/)
   expect(msg).toContain('/services/shop: is no good')
 })
+
+test.each([
+  ['a bug', new TypeError('a bug'), 1],
+  ['a store that is away, which control tells', new TurnoutError('store_unavailable'), 0],
+])(
+  'what keeps rollouts from being taken up (%s) is told once, and they are tried again',
+  async (_what, error, lines) => {
+    const said: object[] = []
+    const log = { error: (...given: unknown[]) => void said.push(given) } as never
+    const clock = movableClock()
+    let tries = 0
+    const seat = {
+      start: () => Promise.reject(new TurnoutError('store_unavailable')),
+      async reseat(between = async () => {}) {
+        await between()
+        if (++tries % 4 !== 0) throw error
+      },
+    }
+    const tried = (count: number) =>
+      vi.waitFor(() => {
+        clock.move(500)
+        expect(tries).toBe(count)
+      })
+    let dropped = 0
+    void unseat(seat, { control: { disown: async () => {} }, clock, log }, () => void dropped++)
+    await tried(4)
+    expect([said.length, dropped]).toEqual([lines, 4])
+    await startRollouts(seat, { store: { local: { told: () => ({ serves: true }) } as never }, clock, log })
+    await tried(8)
+    expect(said).toHaveLength(2 * lines)
+  },
+)
