@@ -26,11 +26,14 @@ export interface ClumpState {
   readonly dof: number
 }
 
+/** Nothing was seen yet. */
+export const NO_CLUMP: ClumpState = Object.freeze({ x2: 0, dof: 0 })
+
 export class Clump {
   #x2: number
   #dof: number
 
-  constructor(state: ClumpState = { x2: 0, dof: 0 }) {
+  constructor(state = NO_CLUMP) {
     this.#x2 = state.x2
     this.#dof = state.dof
   }

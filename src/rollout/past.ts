@@ -13,7 +13,7 @@ import { FIELD, type SharedMemory } from '../metrics/layout.ts'
 import { sumSlots } from '../metrics/load.ts'
 import { News } from '../metrics/news.ts'
 import type { ServiceStatus, TargetStatus } from '../table/status.ts'
-import { Clump, type ClumpState, SLICE_MS, type SliceCounts } from './clump.ts'
+import { Clump, type ClumpState, NO_CLUMP, SLICE_MS, type SliceCounts } from './clump.ts'
 import type { History } from './margin-test.ts'
 import { METRICS_COUNTED as METRICS, QUANTILES, SlowEdge } from './slow-edge.ts'
 
@@ -45,7 +45,8 @@ export function clumpsSince(
 ): ClumpState[] {
   return now.map(({ clumpEver }, at) => {
     const before = then[at].clumpEver
-    return { x2: begin[at].x2 + clumpEver.x2 - before.x2, dof: begin[at].dof + clumpEver.dof - before.dof }
+    const { x2, dof } = begin[at] ?? NO_CLUMP
+    return { x2: x2 + clumpEver.x2 - before.x2, dof: dof + clumpEver.dof - before.dof }
   })
 }
 

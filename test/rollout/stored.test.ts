@@ -98,6 +98,17 @@ test.each(UNSOUND)(
   },
 )
 
+test('of which metrics were not known then, more is known from now on', async () => {
+  const { store, kept } = await left()
+  const stood = await stand(
+    await copyOf(store, JSON.stringify([withPiece(kept, 'live', { histories: [], clumps: [] })])),
+  )
+  await stood.rollouts.start()
+  stood.clock.move(200)
+  expect(stood.rollouts.running('shop')).toMatchObject({ id: 'r-1', state: 'shifting' })
+  await stood.rollouts.close()
+})
+
 test('whatever a piece of it is, the start succeeds, and the rollout is driven or taken back', async () => {
   const { store, kept } = await left()
   const text = JSON.stringify([kept])
