@@ -35,8 +35,10 @@ async function measureAttack(name: AttackName, rounds: number, seconds: number):
   const target = startChild([process.execPath, TARGET, JSON.stringify({ name: 'calm', port: 0, backlog: 511 })], {
     core: LOAD_CORE,
   })
+  // Read from the beginning: what a child says before anybody listens is thrown away.
+  const said = firstLine(target)
   const attacker = await Attacker.start(name)
-  const proxy = await startProxy(folder, configOf(name, Number(await firstLine(target)), attacker.targetPort))
+  const proxy = await startProxy(folder, configOf(name, Number(await said), attacker.targetPort))
   const victims = new Victims(proxy.port, ATTACKS[name].fillsUp !== true)
   const size = { requests: REQUESTS_PER_SECOND * seconds, atLeastMs: seconds * 1_000 }
   try {

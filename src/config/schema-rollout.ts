@@ -18,6 +18,9 @@ import { ScheduleSchema } from './schema-schedule.ts'
 import { VerdictSchema } from './schema-verdict.ts'
 import { Type } from './type.ts'
 
+/** Hooks in one list. */
+export const HOOKS_MAX = 50
+
 const Path = UrlPath('What is asked for.', '/')
 const Share = (description: string) => Type.Number({ minimum: 0, maximum: 1, description })
 
@@ -39,7 +42,10 @@ const StepSchema = closed({
     Type.Literal('promoted', { description: 'Goes on only when a person says so. Default: by itself.' }),
   ),
   hooks: Type.Optional(
-    Type.Array(StepHookSchema, { maxItems: 50, description: 'Who is asked before this step alone. Default: nobody.' }),
+    Type.Array(StepHookSchema, {
+      maxItems: HOOKS_MAX,
+      description: 'Who is asked before this step alone. Default: nobody.',
+    }),
   ),
 })
 
@@ -128,7 +134,7 @@ export const RolloutSchema = closed(
     fingerprint: Type.Optional(FingerprintSchema),
     capacity: Type.Optional(RolloutCapacitySchema),
     hooks: Type.Optional(
-      Type.Array(HookSchema, { maxItems: 50, description: 'Who is asked, and when. Default: nobody.' }),
+      Type.Array(HookSchema, { maxItems: HOOKS_MAX, description: 'Who is asked, and when. Default: nobody.' }),
     ),
     rolling: Type.Optional(
       closed(

@@ -104,7 +104,7 @@ function changed(content: Content, change: Resolved, nowMs: number, tools: Chang
     case 'restore':
       return withReleasesOf(change.intents, content, replaceAll(content, change.services, change.intents))
     case 'file':
-      return withMergedFile(content, change, (services) => replaceAll(content, services))
+      return withMergedFile(content, change, nowMs, (services) => replaceAll(content, services))
   }
 }
 

@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto'
 import type { ChangeOptions, ChangeResult, FileResult } from '../change.ts'
 import { differences } from '../config/difference.ts'
 import { type LoadFault, parseSpec } from '../config/load.ts'
-import { isRecord, mapEntries, own } from '../config/record.ts'
+import { equalJson, isRecord, mapEntries, own } from '../config/record.ts'
 import { ServiceSchema, type Services } from '../config/schema.ts'
 import { withoutDefaults } from '../config/without-defaults.ts'
 import { isTurnoutError, TurnoutError } from '../errors.ts'
@@ -40,6 +40,8 @@ export interface KeptAtStart {
   readonly gone: readonly string[]
   /** A rollout of theirs runs, and the file waits until it is applied again. */
   readonly tried: readonly string[]
+  /** The same for a switch under a hold, where the file says something new. */
+  readonly switched: readonly string[]
 }
 
 export interface ConfigFile {
@@ -107,7 +109,7 @@ export function createFile(
     },
     async start(services) {
       await control.change({ ...named(services), atStart: true, unlessEarlier: true }, atStart)
-      if (toldEarlier(services)) return { isEarlier: true, gone: [], tried: [] }
+      if (toldEarlier(services)) return { isEarlier: true, gone: [], tried: [], switched: [] }
       return keptAtStart(control, services)
     },
     reload: (services) => again(services, false),
@@ -152,11 +154,13 @@ async function outcome(
 
 function keptAtStart(control: Pick<RunningControl, 'snapshot' | 'fileBase'>, services: Services): KeptAtStart {
   const { services: live, status } = control.snapshot()
-  const before = Object.keys(control.fileBase().services ?? {})
+  const base = control.fileBase().services ?? {}
+  const isNew = (name: string) => !equalJson(own(base, name), services[name])
   return {
     isEarlier: false,
-    gone: before.filter((name) => !Object.hasOwn(services, name) && Object.hasOwn(live, name)),
+    gone: Object.keys(base).filter((name) => !Object.hasOwn(services, name) && Object.hasOwn(live, name)),
     tried: Object.keys(services).filter((name) => own(status, name)?.trial !== undefined),
+    switched: Object.keys(services).filter((name) => own(status, name)?.hold?.isOfSwitch === true && isNew(name)),
   }
 }
 

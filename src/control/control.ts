@@ -143,8 +143,9 @@ class Writer implements RunningControl {
     return this.#waiting.run(() => this.#queue.run(() => this.#change(change, options), options.atOnce), options)
   }
 
-  observe(observations: readonly Observation[]): Promise<void> {
-    return this.#sightings.observe(observations)
+  async observe(observations: readonly Observation[]): Promise<void> {
+    await this.#sightings.observe(observations)
+    this.#waiting.wake()
   }
 
   addressesMoved(host: string): void {

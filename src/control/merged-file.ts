@@ -10,6 +10,7 @@ import { mergeFile, overFile } from '../config/merge.ts'
 import { equalJson, own } from '../config/record.ts'
 import type { Services } from '../config/schema.ts'
 import { refusedAt } from './fault-place.ts'
+import { presentHold } from './holding.ts'
 import type { Base, Content } from './reconcile.ts'
 
 type FileChange = Extract<Change, { kind: 'file' }>
@@ -25,13 +26,14 @@ export const isEarlier = ({ files }: Pick<Base, 'files'>, name: string | undefin
 export function withMergedFile(
   content: Content,
   change: FileChange,
+  nowMs: number,
   replace: (services: Services) => Content,
 ): Content {
   const { services: said, wins = false, prune = false, atStart = false, name, unlessEarlier = false } = change
   const { base } = content
   if (unlessEarlier && isEarlier(base, name)) return content
   // Kept by name only: what else the file says of them is nothing new.
-  const services = atStart ? { ...base.services, ...besidesTried(content, said) } : said
+  const services = atStart ? { ...base.services, ...besidesTaken(content, said, nowMs) } : said
   const before = base.services && knownOf(content, base.services, services)
   const merged = wins
     ? overFile(before, content.services, services, prune)
@@ -46,9 +48,13 @@ export function withMergedFile(
 const withName = (files: Base['files'], name: string): Base['files'] =>
   [...files.filter((its) => its !== name), name].slice(-FILES_KEPT)
 
-/** Services that no rollout has set apart: what the file says of the others waits, where nobody is there to be refused. */
-function besidesTried({ intents }: Content, said: Services): Services {
-  return Object.fromEntries(Object.entries(said).filter(([name]) => own(intents, name)?.trial === undefined))
+/** Services that no rollout or switch under a hold has set apart: what the file says of the others waits, where nobody is there to be refused. */
+function besidesTaken({ intents }: Content, said: Services, nowMs: number): Services {
+  const isFree = ([name]: [string, unknown]) => {
+    const intent = own(intents, name)
+    return intent === undefined || (intent.trial === undefined && presentHold(intent, nowMs)?.isOfSwitch !== true)
+  }
+  return Object.fromEntries(Object.entries(said).filter(isFree))
 }
 
 /**

@@ -15,6 +15,7 @@ import {
   type TargetObserved,
   UNSEEN,
 } from '../table/status.ts'
+import type { Health } from '../table/types.ts'
 import type { NewEvent } from './events.ts'
 import type { Content } from './reconcile.ts'
 
@@ -115,9 +116,7 @@ function observed(
     const [isNew, isHealthy] = [health !== target.health, health === 'healthy']
     const isAsked = isHealthy && question !== target.question
     if (isNew || isAsked) next = { ...withoutHealth(next), health, ...(isHealthy && { question }) }
-    // Also where it is as healthy as before: whoever waits for a pool to be proven waits for that.
-    if (isNew || (isAsked && question === present))
-      tell('health', `is ${isNew ? '' : 'still '}${health}`, { health, before: target.health })
+    if (isNew) tell('health', `is ${health}`, { health, before: target.health })
   }
   if (ejectedUntilMs !== undefined && ejectedUntilMs !== target.ejectedUntilMs) {
     next = { ...next, ejectedUntilMs }
@@ -133,6 +132,7 @@ function observed(
  *
  * So what is in maintenance is not known to be well, and comes back unknown: it was taken out to be changed. As at a start it gets requests
  * before its first probe only where its pool has nobody who is known to be well: people have said that it is ready, and somebody has to answer.
+ * What was known to fail still is: the pool that has taken over for it answers until a probe has found it well.
  */
 export function keepObserved(
   content: Pick<Content, 'observed' | 'services' | 'intents'>,
@@ -156,13 +156,17 @@ function keptOf(
   service: string,
   addressesOf: AddressesOf,
 ): ServiceObserved {
-  const pools = Object.entries(content.services[service].pools).flatMap(([name, { targets }]) => {
+  const { pools: all, health } = content.services[service]
+  const hasProbes = health !== undefined
+  const pools = Object.entries(all).flatMap(([name, { targets }]) => {
     const before = own(observed, name)
     if (before === undefined) return []
     const seen = targets.flatMap((url): [string, TargetObserved][] => {
       const target = own(before, url)
       if (target === undefined) return []
-      return [[url, keptOfTarget(target, isProbed(content, service, name, url), addressesOf(url))]]
+      const probed = isProbed(content, service, name, url)
+      const isKept = (health: Health) => probed || (hasProbes && health === 'unhealthy')
+      return [[url, keptOfTarget(target, isKept, addressesOf(url))]]
     })
     const kept = Object.fromEntries(seen)
     return seen.length === 0 ? [] : [[name, sameEntries(kept, before) ? before : kept] as const]
@@ -171,10 +175,14 @@ function keptOf(
   return sameEntries(kept, observed) ? observed : kept
 }
 
-function keptOfTarget(target: TargetObserved, probed: boolean, addresses: readonly Address[]): TargetObserved {
+function keptOfTarget(
+  target: TargetObserved,
+  isKept: (health: Health) => boolean,
+  addresses: readonly Address[],
+): TargetObserved {
   const entries = Object.entries(target).flatMap(([address, seen]): [string, AddressObserved][] => {
     if (addresses.length > 0 && !addresses.some((used) => used.address === address)) return []
-    if (probed || seen.health === UNSEEN.health) return [[address, seen]]
+    if (seen.health === UNSEEN.health || isKept(seen.health)) return [[address, seen]]
     return [[address, { ...withoutHealth(seen), health: UNSEEN.health }]]
   })
   const kept = Object.fromEntries(entries)

@@ -5,7 +5,7 @@
  * A store that can be read and not written, such as one on a full disk, is away until something was written. One that another process has
  * locked is not away, unless that lasts.
  */
-import { BUSY_MS, Patience, StoreBusy } from '../busy.ts'
+import { Patience, StoreBusy } from '../busy.ts'
 import type { Clock } from '../clock.ts'
 import { isTurnoutError, TurnoutError } from '../errors.ts'
 import type { NewEvent } from './events.ts'
@@ -34,6 +34,9 @@ export async function whileMoved<T>(make: () => Promise<T>): Promise<T> {
     }
   }
 }
+
+/** Whoever still tries, such as the saver, has tried within this time. */
+const GIVEN_UP_MS = 10_000
 
 type Tell = (level: 'info' | 'error', message: string, data: NewEvent['data']) => void
 
@@ -68,7 +71,7 @@ export class Reach {
       if (this.#patience(what).pauseMs(error) !== null) throw error
       const wasAway = this.#away !== null
       this.#away = what === 'reading' ? what : (this.#away ?? what)
-      this.#isLocked = error instanceof StoreBusy
+      this.#isLocked = error instanceof StoreBusy && (!wasAway || this.#isLocked)
       if (!wasAway) {
         const reason = reasonOf(error).replace(/\.$/, '')
         const message = `the store cannot be reached: ${reason}; traffic is served by the last table`
@@ -85,10 +88,10 @@ export class Reach {
     this.#tell('info', 'the store is reachable again', { away: false })
   }
 
-  /** That of those who try now; who found it locked long ago may have given up. */
+  /** That of those who try again and again; who found it locked longer ago has given up. */
   #patience(what: Work): Patience {
     const nowMs = this.#clock.monotonicMs()
-    const isOver = this.#busy === null || nowMs - this.#busy.lastMs > BUSY_MS
+    const isOver = this.#busy === null || nowMs - this.#busy.lastMs > GIVEN_UP_MS
     this.#busy = isOver ? { what, patience: new Patience(this.#clock), lastMs: nowMs } : this.#busy!
     this.#busy.lastMs = nowMs
     return this.#busy.patience

@@ -1,14 +1,14 @@
 /**
  * From what a store gave to a rollout. What was stored is not believed: it may be of an older Turnout, of a newer one, or edited by hand. Pure.
  *
- * - What an older one did not know is filled in with what it means there.
+ * - What an older one did not know is filled in with what it means there (older-forms.ts).
  * - Whatever is relied on by those who drive, judge or tell a rollout is looked at, piece by piece.
  * - One that has not ended goes by all that it says, so where a piece of it makes no sense it counts as lost, and its split goes back
  *   (orphans.ts). Of one that has ended a piece that may be absent is left out.
  */
 import { withoutUnknown } from '../config/known.ts'
 import { isRecord } from '../config/record.ts'
-import { RolloutSchema } from '../config/schema-rollout.ts'
+import { HOOKS_MAX, RolloutSchema, type RolloutSpec } from '../config/schema-rollout.ts'
 import type { Plan, Step } from '../config/strategy.ts'
 import { validate } from '../config/validate.ts'
 import type { ClumpState } from './clump.ts'
@@ -18,6 +18,7 @@ import type { ToldMetric } from './given/told.ts'
 import type { Forgiven, Kept, Passage } from './kept.ts'
 import { isReading } from './ledger.ts'
 import type { History, MarginState } from './margin-test.ts'
+import { ofToday } from './older-forms.ts'
 import { isWealth, type OriginState, type Stratum } from './origin-test.ts'
 import type { Taken, ToldShare } from './pooled.ts'
 import { activeOf, isOver, type Policy, type Rollout, STATES } from './rollout.ts'
@@ -234,7 +235,7 @@ function isPercent(value: unknown): boolean {
 
 /** A rollout of this service as it can be gone on with, or told of; what is not relied on is named to `unread`. null: all of it. */
 export function soundKept(stored: unknown, service: string, unread: (error: Error) => void): Kept | null {
-  const value = filledIn(stored)
+  const value = ofToday(stored)
   const { rollout } = value
   const isEnded = isRecord(rollout) && isOver(rollout as unknown as Rollout)
   const id = isRecord(rollout) ? String(rollout['id']) : 'without a name'
@@ -254,28 +255,6 @@ export function soundKept(stored: unknown, service: string, unread: (error: Erro
   return null
 }
 
-/** Those of an older Turnout had no rolling releases, another form of tests, and no metrics from outside. */
-function filledIn(stored: unknown): Readonly<Record<string, unknown>> {
-  if (!isRecord(stored)) return {}
-  const { wish, rollout, tests = null } = stored
-  const wished = isRecord(wish) && {
-    ...wish,
-    plan: planIn(wish),
-    verdict: isRecord(wish['verdict']) ? { given: [], ...wish['verdict'] } : wish['verdict'],
-  }
-  return {
-    ...stored,
-    tests,
-    ...(wished && { wish: wished }),
-    ...(isRecord(rollout) && { rollout: { begun: 0, ...rollout, plan: planIn(rollout) } }),
-  }
-}
-
-/** A plan that could not be rolling said so otherwise. */
-function planIn({ plan }: Readonly<Record<string, unknown>>): unknown {
-  return isRecord(plan) && plan['batches'] === undefined && plan['batch'] === null ? { ...plan, batches: null } : plan
-}
-
 /** Where what it says goes against something else of it. */
 function contradictionOf({ rollout, wish, standby }: Kept): string | null {
   const { plan, at, begun } = rollout
@@ -288,6 +267,18 @@ function contradictionOf({ rollout, wish, standby }: Kept): string | null {
   if (fault !== null) return fault
   // Who is told, and called, matters as long as something is to be done yet.
   if (isOver(rollout) && standby?.isOver !== false) return null
-  const [refused] = validate(RolloutSchema, withoutUnknown(RolloutSchema, wish.spec).value).refused
-  return refused === undefined ? null : `wish/spec${refused.pointer} ${refused.message}`
+  for (const spec of specsOf(wish.spec)) {
+    const [refused] = validate(RolloutSchema, withoutUnknown(RolloutSchema, spec).value).refused
+    if (refused !== undefined) return `wish/spec${refused.pointer} ${refused.message}`
+  }
+  return null
+}
+
+/** What was asked for, as it could be sent: the hooks of all steps are in one list (wish.ts), and may be more than one such list has. */
+function specsOf({ hooks, ...spec }: RolloutSpec): RolloutSpec[] {
+  if (!Array.isArray(hooks)) return [hooks === undefined ? spec : { ...spec, hooks }]
+  const lists = Array.from({ length: Math.ceil(hooks.length / HOOKS_MAX) }, (_, at) =>
+    hooks.slice(at * HOOKS_MAX, (at + 1) * HOOKS_MAX),
+  )
+  return [spec, ...lists.map((list) => ({ hooks: list }))]
 }

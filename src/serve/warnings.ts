@@ -20,10 +20,14 @@ export function warnOfRestart(log: Pick<Logger, 'warn'>, running: Spec, fresh: S
 }
 
 /** Tells what of the file was not applied at the start. */
-export function warnOfKept(log: Logger, { isEarlier, gone, tried }: KeptAtStart): void {
+export function warnOfKept(log: Logger, { isEarlier, gone, tried, switched }: KeptAtStart): void {
   if (isEarlier) log.warn(EARLIER)
   if (gone.length > 0) log.warn({ services: gone }, 'no longer in the file, and kept until it is applied with --prune')
   if (tried.length > 0) {
     log.warn({ services: tried }, 'a rollout of these runs: what the file says of them waits until it is applied again')
+  }
+  if (switched.length > 0) {
+    const what = 'a switch of these is under way, or was when Turnout ended'
+    log.warn({ services: switched }, `${what}: what the file says of them waits until it is applied again`)
   }
 }

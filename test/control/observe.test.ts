@@ -77,6 +77,16 @@ test.each([
   },
 )
 
+test('what was known to fail is so in maintenance, and after it until a probe has passed', async () => {
+  const { control, make, target } = await start()
+  await control.observe([{ ...of(BLUE), health: 'unhealthy' }])
+  for (const state of ['maint', 'ready'] as const)
+    await make({ kind: 'pool.state', service: 'shop', pool: 'blue', state })
+  expect(target(BLUE).health).toBe('unhealthy')
+  await control.observe([{ ...of(BLUE), health: 'healthy' }])
+  expect(target(BLUE).health).toBe('healthy')
+})
+
 test('what was seen is forgotten with its target or its probes, and nothing else with it', async () => {
   const { control, make, target } = await start()
   await control.observe([

@@ -1,6 +1,7 @@
 /** What a service is spared while a switch under a hold is under way: its hook may have migrated already. */
 import { expect, test } from 'vitest'
 import type { AskedHold, Change } from '../../src/change.ts'
+import { createFile } from '../../src/control/config-file.ts'
 import { BLUE, codeOf, GREEN, put, shop, split, startControl } from './stand-in.ts'
 
 const asked: AskedHold = { id: 'h-1', forMs: 1_000, only: 'all', queueMax: 10, bytesMax: 1_000, isOfSwitch: true }
@@ -50,6 +51,23 @@ test('what does not move it goes on, and so does the switch itself', async () =>
   await make({ kind: 'maintenance', service: 'shop', on: true })
   await make(ours)
   expect(control.snapshot().services['shop'].split).toEqual({ blue: 0, green: 100 })
+})
+
+test('what a file of the start says of it waits, and of all others does not', async () => {
+  const { make, control, advance } = await startControl()
+  const file = createFile(control, false)
+  const api = shop({}, 'api.test')
+  const none = { isEarlier: false, gone: [], tried: [], switched: [] }
+  expect(await file.start({ shop: shop(), api })).toEqual(none)
+  await make(hold)
+  const edited = { shop: version, api: shop({ balance: 'random' }, 'api.test') }
+  await file.check(edited)
+  expect(await file.start({ shop: shop(), api })).toEqual(none)
+  expect(await file.start(edited)).toEqual({ ...none, switched: ['shop'] })
+  expect(control.snapshot().services).toEqual({ ...edited, shop: shop() })
+  await advance(1_000)
+  expect(await file.start(edited)).toEqual(none)
+  expect(control.snapshot().services).toEqual(edited)
 })
 
 test('whoever releases it may do anything, and a service may be removed', async () => {

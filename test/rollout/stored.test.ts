@@ -98,6 +98,25 @@ test.each(UNSOUND)(
   },
 )
 
+test('one with more hooks in all its steps than one list may have is sound, and each hook is looked at', async () => {
+  const { kept } = await left()
+  const hook = (at: number) => ({
+    name: `h-${at}`,
+    at: 'BeforeStep',
+    step: at % 4,
+    url: 'http://127.0.0.1:9/',
+    timeout: '1s',
+  })
+  const hooks = Array.from({ length: 120 }, (_, at) => hook(at))
+  const faults: string[] = []
+  const soundWith = (list: readonly unknown[]) =>
+    soundKept(withPiece(kept, 'wish/spec/hooks', list), 'shop', ({ message }) => void faults.push(message))
+  expect(soundWith(hooks)).toMatchObject({ wish: { spec: { hooks } } })
+  expect(faults).toEqual([])
+  expect(soundWith([...hooks, { ...hook(120), url: 'no address' }])).toBeNull()
+  expect(faults).toEqual([expect.stringContaining('wish/spec/hooks/20/url')])
+})
+
 test('of which metrics were not known then, more is known from now on', async () => {
   const { store, kept } = await left()
   const stood = await stand(
