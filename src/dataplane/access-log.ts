@@ -66,7 +66,6 @@ const quotedBytes = (texts: readonly string[]): number =>
 
 /** What most requests to a target of a table have in common, as it is in their lines. */
 interface Place {
-  readonly reason: Decision['reason']
   readonly epoch: number
   readonly text: string
 }
@@ -95,7 +94,8 @@ export class AccessLog {
   #credit = 0
   #second = -1
   #secondText = ''
-  readonly #places = new WeakMap<TargetTable, Place>()
+  /** By the reason of the decision, of which there are a few. */
+  readonly #places = new WeakMap<TargetTable, Map<Decision['reason'], Place>>()
 
   /** `send` hands a page over, `dropped` hears of a lost line. */
   constructor(sample: number, send: (memory: SharedArrayBuffer, length: number) => void, dropped: () => void) {
@@ -185,14 +185,18 @@ export class AccessLog {
     page.put('Z",')
   }
 
-  /** Where the request went, and why: the text of the last one that the target got does for most. */
+  /** Where the request went, and why: the text of the last one that the target got for the same reason does for most. */
   #placeOf(decision: Decision | null, target: TargetTable | null, epoch: number): string {
     if (decision === null || target === null) return placeText(decision, target, epoch)
-    const { reason } = decision
-    const last = this.#places.get(target)
-    if (last !== undefined && last.reason === reason && last.epoch === epoch) return last.text
+    let places = this.#places.get(target)
+    if (places === undefined) {
+      places = new Map()
+      this.#places.set(target, places)
+    }
+    const last = places.get(decision.reason)
+    if (last?.epoch === epoch) return last.text
     const text = placeText(decision, target, epoch)
-    this.#places.set(target, { reason, epoch, text })
+    places.set(decision.reason, { epoch, text })
     return text
   }
 

@@ -52,7 +52,7 @@ interface Facts {
 function write(log: AccessLog, wallMs: number, facts: Facts, numbers: Partial<Record<string, number>> = {}, by = {}) {
   const { requestId = 'id', client = '::1', method = 'GET', host = 'shop.test', path = '/', version = '1.0' } = facts
   const pool = { name: 'blue', version }
-  const { bytesIn = 0, bytesOut = 0, durationMs = 1.5, ttfbMs = -1 } = numbers
+  const { bytesIn = 0, bytesOut = 0, durationMs = 1.5, ttfbMs = -1, epoch = 7 } = numbers
   const outcome = {
     status: 200,
     bytesIn,
@@ -67,7 +67,7 @@ function write(log: AccessLog, wallMs: number, facts: Facts, numbers: Partial<Re
   }
   const decision = { service: { name: 'shop' }, pool, reason: 'bucket' }
   const target = { authority: '127.0.0.1:8080', pool }
-  const dispatch = { decision, target, placement: { epoch: 7, address: client }, retries: { count: 2 }, ...by }
+  const dispatch = { decision, target, placement: { epoch, address: client }, retries: { count: 2 }, ...by }
   log.write(wallMs, { requestId, method, host, path } as never, dispatch as never, outcome)
   const chosen = dispatch.decision as typeof decision | null
   const micros = (ms: number) => Math.round(ms * 1000) / 1000
@@ -84,7 +84,7 @@ function write(log: AccessLog, wallMs: number, facts: Facts, numbers: Partial<Re
     version: chosen?.pool.version ?? null,
     target: (dispatch.target as typeof target | null)?.authority ?? null,
     reason: chosen?.reason ?? null,
-    epoch: 7,
+    epoch,
     bytesIn,
     bytesOut,
     durationMs: micros(durationMs),
@@ -191,6 +191,23 @@ test('every line is to the byte what JSON.stringify makes of it, whatever charac
         version: '1 "ü\u2028\\😀' + text,
       }
       expected.push(write(reader.log, wallMs, facts), write(reader.log, wallMs, facts, {}, nowhere))
+    }
+  }
+  expect(reader.lines()).toEqual(expected)
+})
+
+test('of requests to one target each line has its own reason, epoch and end', () => {
+  const reader = new Reader()
+  const pool = { name: 'blue', version: '1.0' }
+  const target = { authority: '127.0.0.1:8080', pool }
+  const decided = (reason: string | null) => ({ target, decision: { service: { name: 'shop' }, pool, reason } })
+  const expected: string[] = []
+  for (const epoch of [1, 2, 1]) {
+    for (const reason of ['bucket', 'pin', null, 'bucket']) {
+      expected.push(write(reader.log, 0, {}, { epoch }, decided(reason)))
+      const ends = { retries: { count: 0 }, attempt: 'failed', error: 'upstream_reset' }
+      const line = JSON.parse(write(reader.log, 0, {}, { epoch }, { ...decided(reason), ...ends }))
+      expected.push(JSON.stringify({ ...line, retries: 0, attempt: 'failed' }))
     }
   }
   expect(reader.lines()).toEqual(expected)
