@@ -132,11 +132,13 @@ function describe(
     pools: Object.entries(pools).map(([name, pool]) => {
       const targets = traffic.get(name) ?? []
       const isOut = isClosed(status.pools[name], keeps.pool, nowMs)
+      const question = questionIn(spec, name)
       const told = targets.map((target) => {
         const state = status.pools[name].targets[target.url]
         const isDrained = (isOut || isClosed(state, keeps.target, nowMs)) && isIdle(target.total)
         const drained = isDrained && predecessor === null
-        return { ...describeTarget(spec, name, state, target, windowMs, deps), drained }
+        const proven = isFoundBy(question, state)
+        return { ...describeTarget(spec, name, state, target, windowMs, deps), proven, drained }
       })
       return {
         name,
@@ -229,7 +231,7 @@ function reasonOf({ fault, unused, addresses, failingHosts = [] }: NameState): s
 }
 
 function describeTarget(
-  spec: ServiceSpec,
+  { pools, slowStart = '0s' }: ServiceSpec,
   pool: string,
   status: TargetStatus,
   { url, total, recent }: TargetTraffic,
@@ -238,14 +240,12 @@ function describeTarget(
 ): object {
   const { names, memory, clock } = deps
   const { slots: _slots, addresses, ...states } = status
-  const { pools, slowStart = '0s' } = spec
   return {
     target: authorityOf(url),
     url,
     weight: targetWeight(pools[pool], url),
     warmUntilMs: targetWarmUntilMs(addresses, durationMs(slowStart), clock.nowMs()),
     ...states,
-    proven: isFoundBy(questionIn(spec, pool), status),
     reason: reasonOf(names.of(hostOf(url))),
     addresses: addresses.map(({ slot, warmFromMs: _began, question: _question, ...address }) => ({
       ...address,

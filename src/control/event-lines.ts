@@ -26,7 +26,7 @@ export function logEvent(log: Pick<ControlDeps['log'], 'info' | 'warn'>, event: 
   log[isBad(event) ? 'warn' : 'info'](told, lineOf(event.message))
 }
 
-/** That a target passes its first check is told of every one at every start, and whenever something else is checked. */
+/** That a target passes its first check is told of every one at every start; only that one which failed is well again would be missed. */
 const isFirstCheck = ({ type, data }: ControlEvent): boolean =>
   type === 'health' && data['health'] === 'healthy' && data['before'] !== 'unhealthy'
 

@@ -20,6 +20,12 @@ export function presentHold({ hold }: Pick<ServiceIntent, 'hold'>, nowMs: number
   return hold !== undefined && nowMs < hold.untilMs ? hold : null
 }
 
+/** That hold where it is of a switch that is under way, or null. */
+export function holdOfSwitch(held: Pick<ServiceIntent, 'hold'>, nowMs: number): Hold | null {
+  const hold = presentHold(held, nowMs)
+  return hold?.isOfSwitch === true ? hold : null
+}
+
 /** The content with these services held. Throws `not_found`, and `conflict` where a switch holds one. */
 export function held(content: Content, { services, hold: asked }: Of<'hold'>, nowMs: number): Content {
   const { forMs, ...rest } = asked

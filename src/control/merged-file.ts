@@ -10,7 +10,7 @@ import { mergeFile, overFile } from '../config/merge.ts'
 import { equalJson, own } from '../config/record.ts'
 import type { Services } from '../config/schema.ts'
 import { refusedAt } from './fault-place.ts'
-import { presentHold } from './holding.ts'
+import { holdOfSwitch } from './holding.ts'
 import type { Base, Content } from './reconcile.ts'
 
 type FileChange = Extract<Change, { kind: 'file' }>
@@ -52,7 +52,7 @@ const withName = (files: Base['files'], name: string): Base['files'] =>
 function besidesTaken({ intents }: Content, said: Services, nowMs: number): Services {
   const isFree = ([name]: [string, unknown]) => {
     const intent = own(intents, name)
-    return intent === undefined || (intent.trial === undefined && presentHold(intent, nowMs)?.isOfSwitch !== true)
+    return intent === undefined || (intent.trial === undefined && holdOfSwitch(intent, nowMs) === null)
   }
   return Object.fromEntries(Object.entries(said).filter(isFree))
 }

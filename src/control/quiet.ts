@@ -17,6 +17,7 @@ import { type SharedMemory, WORKER_FIELD, WORKER_FIELDS } from '../metrics/layou
 import { underWay } from '../metrics/load.ts'
 import type { Hold } from '../table/hold.ts'
 import type { NewEvent } from './events.ts'
+import { holdOfSwitch } from './holding.ts'
 
 const LOOK_MS = 10
 
@@ -67,8 +68,8 @@ export class Quiet {
     const nowMs = clock.steadyMs()
     const present = new Map<string, Hold>()
     for (const service of [...(changed ?? Object.keys(status)), ...this.#watched.keys()]) {
-      const hold = own(status, service)?.hold
-      if (hold?.isOfSwitch === true && nowMs < hold.untilMs) present.set(service, hold)
+      const hold = holdOfSwitch(own(status, service) ?? {}, nowMs)
+      if (hold !== null) present.set(service, hold)
     }
     for (const { service, hold } of this.#watched.values()) {
       if (present.get(service)?.id !== hold.id) this.#watched.delete(service)

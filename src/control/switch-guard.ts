@@ -7,7 +7,7 @@
 import type { Change } from '../change.ts'
 import { own } from '../config/record.ts'
 import { ANYWAY, TurnoutError } from '../errors.ts'
-import { presentHold } from './holding.ts'
+import { holdOfSwitch } from './holding.ts'
 import type { Content } from './reconcile.ts'
 import { movesRelease, readyIn } from './trial-guard.ts'
 
@@ -23,8 +23,8 @@ export function assertNotSwitched(
   for (const name of changed) {
     const [was, is] = [own(before.intents, name), own(after.intents, name)]
     if (was === undefined || is === undefined) continue
-    const hold = presentHold(was, nowMs)
-    if (hold?.isOfSwitch !== true || (change.kind === 'switch' && change.hold === hold.id)) continue
+    const hold = holdOfSwitch(was, nowMs)
+    if (hold === null || (change.kind === 'switch' && change.hold === hold.id)) continue
     const why = `A switch of ${name} under a hold is under way`
     if (movesRelease(before, after, name) || is.trial?.rollout !== was.trial?.rollout)
       throw new TurnoutError('conflict', `${why}. Wait for its end, or release it, which calls the switch off.`)

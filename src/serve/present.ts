@@ -13,6 +13,7 @@ import { systemClock } from '../clock.ts'
 import type { ConfigFile } from '../control/config-file.ts'
 import type { DepartureWatch } from '../control/departure-watch.ts'
 import type { RunningControl } from '../control/deps.ts'
+import { holdOfSwitch } from '../control/holding.ts'
 import { notStored } from '../control/owed.ts'
 import { endEvent } from '../cuts.ts'
 import { descriptorOfServer } from '../dataplane/socket/handle.ts'
@@ -128,9 +129,7 @@ export function presentOf(parts: Parts, close: Close): Present {
 /** Throws `conflict` while a switch holds a service: its end would be that of its hook, whose migration would be made for nothing. */
 function assertNoSwitch({ control }: Pick<Parts, 'control'>): void {
   const nowMs = systemClock.steadyMs()
-  const held = Object.entries(control.snapshot().status).find(
-    ([, { hold }]) => hold?.isOfSwitch === true && nowMs < hold.untilMs,
-  )
+  const held = Object.entries(control.snapshot().status).find(([, service]) => holdOfSwitch(service, nowMs) !== null)
   if (held === undefined) return
   throw new TurnoutError('conflict', `A switch holds ${held[0]}. Wait until it is made, or release ${held[0]}.`)
 }

@@ -109,9 +109,9 @@ export class Outcome {
     }
     if (this.#logged) {
       const { waitedMs, heldMs } = this
-      const [ttfbMs, error] = [this.#ttfbMs, this.#error]
+      const ttfbMs = this.#ttfbMs
       // Without a spread, which costs as much as a third of the line.
-      const outcome = { status, bytesIn, bytesOut, durationMs, ttfbMs, waitedMs, heldMs, attempt, error }
+      const outcome = { status, bytesIn, bytesOut, durationMs, ttfbMs, waitedMs, heldMs, attempt, error: this.#error }
       plane.log.write(plane.time.wallMs(), request, attempts, outcome)
     }
     attempts.end()
