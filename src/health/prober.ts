@@ -7,7 +7,7 @@
  * plan begins a new schedule from the same health, which is told anew once what is asked now has found it, a target that is gone ends its watch and the probe with it.
  *
  * First probes are spread, many of them over half a second and few over less, since a start and an upgrade wait for them; later ones by
- * their jitter. How many are under way at once, and that those that hang do not keep the others waiting, is said in lanes.ts.
+ * their jitter. How many are under way at once, and that those that hang do not keep the others waiting, is the limiter's.
  * What control holds is compared after every probe, not what was last reported: a report that was refused, or a status that
  * was restored, mends itself at the next probe.
  */
@@ -17,10 +17,10 @@ import { type HealthPlan, planHealth } from '../config/plan.ts'
 import { questionOf } from '../config/question.ts'
 import { own } from '../config/record.ts'
 import { targetKey } from '../config/target-key.ts'
+import { Limiter } from '../limiter.ts'
 import type { Address } from '../names/address.ts'
 import type { AddressObserved } from '../table/status.ts'
 import type { Health } from '../table/types.ts'
-import { Lanes, SLOW_MS } from './lanes.ts'
 import { type ProbeOutcome, probe } from './probe.ts'
 import type { Report } from './report.ts'
 import { gapMs, onProbe, type ProbeState, probeStateOf } from './state.ts'
@@ -28,6 +28,10 @@ import { gapMs, onProbe, type ProbeState, probeStateOf } from './state.ts'
 /** First probes of new watches are spread over so long for each watch, and over half a second at most. */
 const STAGGER_EACH_MS = 5
 const STAGGER_MS = 500
+/** A probe is slow after so long. */
+const SLOW_MS = 500
+/** Probes at the same time: few enough sockets to be no burden. A target whose last probe was slow to fail is a silent one. */
+export const PROBES = { quickMax: 256, quickAllMax: 512, patienceMs: SLOW_MS, silentMax: 256 }
 
 export interface ProberDeps {
   readonly control: Control
@@ -80,32 +84,30 @@ export function createProber(deps: ProberDeps, report: Report): Prober {
   const { control, clock, random } = deps
   const watches = new Map<string, Watch>()
   const running = new Set<Promise<void>>()
-  const lanes = new Lanes(clock)
+  const limiter = new Limiter(clock, PROBES)
 
   function schedule(watch: Watch, delayMs: number): void {
     watch.cancel = clock.after(delayMs, () => {
-      const run = probeOnce(watch).finally(() => running.delete(run))
-      running.add(run)
+      const dueMs = clock.monotonicMs()
+      limiter.add(watch.wasSlow, () => {
+        const run = probeOnce(watch, dueMs).finally(() => running.delete(run))
+        running.add(run)
+        return run
+      })
     })
   }
 
-  async function probeOnce(watch: Watch): Promise<void> {
+  async function probeOnce(watch: Watch, dueMs: number): Promise<void> {
+    if (watch.ended.signal.aborted) return
     const { url, address, plan, version } = watch.wanted
-    const dueMs = clock.monotonicMs()
-    const give = await lanes.take(watch.wasSlow)
     const beganMs = clock.monotonicMs()
-    try {
-      if (watch.ended.signal.aborted) return
-      const outcome = await probe(url, address, plan, version, clock, watch.ended.signal)
-      if (watch.ended.signal.aborted) return
-      watch.wasSlow = outcome.result === 'fail' && clock.monotonicMs() - beganMs >= SLOW_MS
-      watch.state = onProbe(watch.state, outcome.result, plan)
-      const news = newsOf(control.snapshot(), watch, outcome)
-      if (news !== null) report.add(news)
-      watch.first.resolve()
-    } finally {
-      give()
-    }
+    const outcome = await probe(url, address, plan, version, clock, watch.ended.signal)
+    if (watch.ended.signal.aborted) return
+    watch.wasSlow = outcome.result === 'fail' && clock.monotonicMs() - beganMs >= SLOW_MS
+    watch.state = onProbe(watch.state, outcome.result, plan)
+    const news = newsOf(control.snapshot(), watch, outcome)
+    if (news !== null) report.add(news)
+    watch.first.resolve()
     const spentMs = clock.monotonicMs() - dueMs
     schedule(watch, Math.max(0, gapMs(watch.state, plan, random()) - spentMs))
   }

@@ -4,18 +4,18 @@
  * Each name has one entry, however many targets are called by it. It is looked up when it is first heard of, again when its TTL
  * is over, and soon after a failure. Who routes reads what is known at that moment and never waits.
  *
- * Names whose servers are silent take seconds to fail, so they have a lane of their own (lanes.ts): however many there are, they hold
- * up each other but no name that is answered. A new one that nobody answers makes room for the next after half a second, up to a thousand
- * of them. All is bounded: lookups at a time by lane, entries by number, and a lookup by itself. A name that nobody wants any
+ * Names whose servers are silent take seconds to fail, so their lookups have a limit of their own (limiter.ts): however many there are, they
+ * hold up each other but no name that is answered. A new one that nobody answers makes room for the next after half a second, up to
+ * a thousand of them. All is bounded: lookups at a time, entries by number, and a lookup by itself. A name that nobody wants any
  * more is forgotten when it would be looked up next.
  *
  * An entry `SRV name` has the records of a name (srv.ts). The hosts of these are entries like any other, which it uses, so that each goes by
  * its own TTL and failures; whatever comes of one is looked at by all who use it.
  */
 import type { Clock } from '../clock.ts'
+import { Limiter } from '../limiter.ts'
 import { type Address, hostOf, isLiteral, SRV } from './address.ts'
 import { finderOf } from './find.ts'
-import { Lanes } from './lanes.ts'
 import { lookUp } from './lookup.ts'
 import { failureOf } from './resolvers.ts'
 import { lookedUpFor, NO_RECORDS, onSrvLookup, placesOf, type SrvState } from './srv.ts'
@@ -24,6 +24,8 @@ import { type FaultReason, type Lookup, type NameState, onLookup, sameAddresses,
 import { createSystem, SYSTEM_FILES, type SystemFiles } from './system.ts'
 import { messageOf } from './words.ts'
 
+/** Lookups at the same time, each with a socket. Most are answered in half a second; that a new name is silent is known after 3.5 s. */
+const LOOKUPS = { quickMax: 256, quickAllMax: 1_024, patienceMs: 500, silentMax: 64 }
 /** Names that are kept at the same time, besides those that are wanted. */
 const ENTRIES_MAX = 16_384
 /** A name whose addresses change all the time is told once in this time. */
@@ -90,7 +92,7 @@ export class Names {
   readonly #servers: () => readonly string[] | null
   readonly #system: ReturnType<typeof createSystem>
   readonly #entries = new Map<string, Entry>()
-  readonly #lanes: Lanes
+  readonly #limiter: Limiter
   readonly #failures: Record<FaultReason, number> = {
     not_found: 0,
     no_address: 0,
@@ -106,7 +108,7 @@ export class Names {
 
   constructor(deps: NamesDeps, { servers, files = SYSTEM_FILES }: NamesOptions = {}) {
     this.#deps = deps
-    this.#lanes = new Lanes(deps.clock)
+    this.#limiter = new Limiter(deps.clock, LOOKUPS)
     this.#servers = servers ?? (() => null)
     this.#system = createSystem(deps.clock, files)
   }
@@ -197,7 +199,7 @@ export class Names {
   #queue(entry: Entry): void {
     entry.cancel()
     entry.isDue = true
-    this.#lanes.add(entry.state, () => this.#look(entry))
+    this.#limiter.add(entry.state.fault?.reason === 'timeout', () => this.#look(entry))
   }
 
   async #look(entry: Entry): Promise<void> {

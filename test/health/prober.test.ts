@@ -2,8 +2,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import { Counters } from '../../src/dataplane/counters.ts'
 import { createHealth } from '../../src/health/health.ts'
-import { PROBES_MAX } from '../../src/health/lanes.ts'
-import { createProber } from '../../src/health/prober.ts'
+import { createProber, PROBES } from '../../src/health/prober.ts'
 import { allocateSharedMemory } from '../../src/metrics/layout.ts'
 import type { Address } from '../../src/names/address.ts'
 import { fakeControl, healthPlan, json, refusingUrl, standingClock, startTarget } from './stand-in.ts'
@@ -210,14 +209,14 @@ describe('active probes', () => {
     const hanging = await startTarget(() => {})
     const up = await startTarget(ok)
     const crowd = Object.fromEntries(
-      Array.from({ length: PROBES_MAX + 50 }, (_, index) => [
+      Array.from({ length: PROBES.quickMax + 50 }, (_, index) => [
         `s${index}`,
         { health: healthPlan({ timeoutMs: 20_000 }), targets: [hanging.url] },
       ]),
     )
     const fake = fakeControl({ ...crowd, shop: { health: healthPlan(), targets: [up.url] } })
     start(fake)
-    await eventually(() => expect(hanging.seen.requests).toBe(PROBES_MAX + 50))
+    await eventually(() => expect(hanging.seen.requests).toBe(PROBES.quickMax + 50))
     const requests = up.seen.requests
     await eventually(() => expect(up.seen.requests).toBeGreaterThan(requests + 2))
   })

@@ -1,18 +1,18 @@
 /** Turns of jobs, by a clock that only moves when told. */
 import { expect, test } from 'vitest'
-import { Lane } from '../../src/names/lane.ts'
-import { standingClock } from '../health/stand-in.ts'
+import { Limiter } from '../src/limiter.ts'
+import { standingClock } from './health/stand-in.ts'
 
-/** A lane of two that has half a second of patience and lets five be under way. */
+/** A limiter of two quick jobs with half a second of patience, five of them in all, and of one job of the silent. */
 function setup() {
   const { clock, advance, timers } = standingClock()
-  const lane = new Lane(2, { clock, ms: 500, allMax: 5 })
+  const limiter = new Limiter(clock, { quickMax: 2, quickAllMax: 5, patienceMs: 500, silentMax: 1 })
   const begun: number[] = []
   const ends: (() => void)[] = []
-  const add = (count: number) => {
+  const add = (count: number, wasSilent = false) => {
     for (let left = count; left > 0; left--) {
       const at = ends.push(() => {}) - 1
-      lane.add(() => {
+      limiter.add(wasSilent, () => {
         begun.push(at)
         return new Promise((resolve) => {
           ends[at] = resolve
@@ -25,7 +25,7 @@ function setup() {
     await Promise.resolve()
     await Promise.resolve()
   }
-  return { lane, begun, add, end, advance, timers }
+  return { begun, add, end, advance, timers }
 }
 
 test('jobs have their turn in order, so many at a time', async () => {
@@ -63,13 +63,13 @@ test('no more are under way than may be in all, however long they take', async (
   expect(begun).toHaveLength(6)
 })
 
-test('without patience a job counts until it ends', async () => {
-  const lane = new Lane(1)
-  const begun: number[] = []
-  const { promise, resolve } = Promise.withResolvers<void>()
-  lane.add(() => promise)
-  lane.add(async () => void begun.push(1))
-  expect(begun).toEqual([])
-  resolve()
-  await expect.poll(() => begun).toEqual([1])
+test('those that were silent wait for each other, however long they take, and nobody else for them', async () => {
+  const { begun, add, end, advance } = setup()
+  add(3, true)
+  add(2)
+  expect(begun).toEqual([0, 3, 4])
+  advance(10_000)
+  expect(begun).toEqual([0, 3, 4])
+  await end(0)
+  expect(begun).toEqual([0, 3, 4, 1])
 })
