@@ -21,8 +21,7 @@ const RESERVED = ['failures', 'harm', 'rate', 'slow']
 const HOUR_MS = 3_600_000
 const EVERY_MS_MIN = 1_000
 const EVERY_MS_MAX = HOUR_MS
-/** A year. */
-const STANDBY_MS_MAX = 31_536_000_000
+const YEAR_MS = 31_536_000_000
 /** A day. */
 const WARM_UP_MS_MAX = 86_400_000
 /** What lives longer does not end at once, and its judgement would come too late for its step. */
@@ -72,11 +71,16 @@ export function checkRollout(report: Report, at: string, rollout: RolloutSpec): 
   if (rollout.warmup !== undefined && report.present(child(at, 'warmup'))) {
     checkTime(report, child(child(at, 'warmup'), 'for'), rollout.warmup.for, 0, WARM_UP_MS_MAX)
   }
-  if (rollout.standby !== undefined) checkTime(report, child(at, 'standby'), rollout.standby, 1_000, STANDBY_MS_MAX)
+  if (rollout.standby !== undefined) checkTime(report, child(at, 'standby'), rollout.standby, 1_000, YEAR_MS)
   if (rollout.schedule !== undefined) checkSchedule(report, child(at, 'schedule'), rollout.schedule)
   const verdictAt = child(at, 'verdict')
   if (rollout.verdict?.earlyClose !== undefined && report.present(verdictAt)) {
     checkTime(report, child(verdictAt, 'earlyClose'), rollout.verdict.earlyClose, 0, EARLY_CLOSE_MS_MAX)
+  }
+  const rateAt = child(verdictAt, 'rate')
+  // What is kept already may be shorter, and is judged all the same.
+  if (report.refusesVain && rollout.verdict?.rate !== undefined && report.present(rateAt)) {
+    checkTime(report, child(rateAt, 'over'), rollout.verdict.rate.over, 1_000, YEAR_MS)
   }
   const metricsAt = child(verdictAt, 'metrics')
   if (!report.present(metricsAt)) return

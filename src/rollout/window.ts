@@ -7,7 +7,8 @@ export class AnswerWindow {
   #last = -1
 
   constructor(lengthMs: number, slots: number) {
-    this.#slotMs = lengthMs / slots
+    // Of a window without length no slot would ever be the last.
+    this.#slotMs = Math.max(1, lengthMs / slots)
     this.#answers = new Float64Array(slots)
     this.#bad = new Float64Array(slots)
   }

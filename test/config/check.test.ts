@@ -195,6 +195,11 @@ test.each<[string, object, string]>([
     '/rollout/verdict/earlyClose 2m is too long: at most 1m',
   ],
   [
+    'a rate over no time',
+    { rollout: { verdict: { rate: { over: '0s' } } } },
+    '/rollout/verdict/rate/over 0s is too short: at least 1000ms',
+  ],
+  [
     'a code that no WebSocket is closed with',
     { drain: { tunnels: { close: 1_006 } } },
     '/drain/tunnels/close 1006 is no code that a WebSocket may be closed with',

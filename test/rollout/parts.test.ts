@@ -91,6 +91,13 @@ test('a window forgets what is older than it, however long nobody looked', () =>
   expect(window.sums(1_000_000)).toEqual({ answers: 0, bad: 0 })
 })
 
+test('a window without length is of this moment, and ends', () => {
+  const window = new AnswerWindow(0, 30)
+  window.add(500, 10, 1)
+  expect(window.sums(500)).toEqual({ answers: 10, bad: 1 })
+  expect(window.sums(1_000)).toEqual({ answers: 0, bad: 0 })
+})
+
 test('the live pool is ill while it fails far more than it used to, and for 30 s after', () => {
   const health = new ControlHealth({ bad: 10, all: 1_000 })
   health.add(1_000, 100, 4)
