@@ -56,9 +56,7 @@ export class Commands {
   async run(command: readonly string[], body: Body, timeoutMs: number, signal: AbortSignal): Promise<string | null> {
     while (this.#running.size >= RUNNING_MAX) await Promise.race(this.#running).catch(() => {})
     signal.throwIfAborted()
-    const fault = await this.faultOf(command)
-    if (fault !== null) return fault
-    const run = this.#spawn(command, body, timeoutMs, signal)
+    const run = this.#checked(command, body, timeoutMs, signal)
     this.#running.add(run)
     return run.finally(() => this.#running.delete(run))
   }
@@ -66,6 +64,18 @@ export class Commands {
   /** Resolves when none runs any more; their signals have ended them. */
   async close(): Promise<void> {
     await Promise.allSettled(this.#running)
+  }
+
+  async #checked(
+    command: readonly string[],
+    body: Body,
+    timeoutMs: number,
+    signal: AbortSignal,
+  ): Promise<string | null> {
+    const fault = await this.faultOf(command)
+    // Its rollout may have ended meanwhile, and nobody would stop it then.
+    signal.throwIfAborted()
+    return fault ?? this.#spawn(command, body, timeoutMs, signal)
   }
 
   #spawn([program, ...args]: readonly string[], body: Body, timeoutMs: number, signal: AbortSignal) {
