@@ -11,6 +11,8 @@ import { type Fault, TurnoutError } from '../errors.ts'
 
 export const JSON_TYPE = 'application/json'
 const PATCH_TYPE = 'application/merge-patch+json'
+/** Bytes of a body that may be whole services or thousands of rules; others are smaller (server.ts). */
+export const SPEC_BYTES_MAX = 8 * 1024 * 1024
 /** More are not told: whoever repeats a key so often needs no list. */
 const FAULTS_MAX = 100
 

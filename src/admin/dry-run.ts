@@ -19,6 +19,7 @@ import type { Comparison } from '../table/comparison.ts'
 import type { ServiceIntent } from '../table/status.ts'
 import type { ServiceTable } from '../table/types.ts'
 import { asCaller, checkedByHandler, checkPatch, findService, soundValue } from './apply.ts'
+import { SPEC_BYTES_MAX } from './body.ts'
 import type { AdminDeps } from './deps.ts'
 import { answers, Count, nullable, object } from './schemas.ts'
 
@@ -118,6 +119,7 @@ type DryRunDeps = Pick<AdminDeps, 'control' | 'compare'>
 /** Registers the call. */
 export function dryRunRoutes(app: FastifyInstance, deps: DryRunDeps): void {
   app.post<{ Params: { service: string } }>('/v1/services/:service/dry-run', {
+    bodyLimit: SPEC_BYTES_MAX,
     validatorCompiler: checkedByHandler,
     schema: {
       summary: 'What a proposed split or rules would have made of the last requests; nothing is changed',

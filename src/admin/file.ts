@@ -13,12 +13,11 @@ import { Type } from '../config/type.ts'
 import type { Fault } from '../errors.ts'
 import { TurnoutError } from '../errors.ts'
 import { asCaller, changedAnswer, checkedByHandler, waitMsOf } from './apply.ts'
-import { JSON_TYPE, textOf } from './body.ts'
+import { JSON_TYPE, SPEC_BYTES_MAX, textOf } from './body.ts'
 import type { AdminDeps } from './deps.ts'
 import { FileRemovalAnswer, FileRemovalQuery, withDraining } from './removals.ts'
 import { answers } from './schemas.ts'
 
-const FILE_BYTES_MAX = 8 * 1024 * 1024
 const YAML = 'application/yaml'
 
 const FileBody = Type.Object(
@@ -50,7 +49,7 @@ export function fileRoutes(app: FastifyInstance, deps: FileDeps): void {
       }
     })
     scope.post('/v1/apply', {
-      bodyLimit: FILE_BYTES_MAX,
+      bodyLimit: SPEC_BYTES_MAX,
       validatorCompiler: checkedByHandler,
       schema: {
         summary: 'Apply what changed in a config file',

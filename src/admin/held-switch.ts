@@ -106,12 +106,13 @@ export async function switchUnderHold(
   await assertAllSeen(deps, force)
   const begun = await control.change({ kind: 'hold', services: Object.keys(to), hold, to }, options)
   const sinceMs = clock.monotonicMs()
+  const endMs = endOf(deps, asked)
   const watch = watchHold(deps, asked)
   try {
     assertEverywhere(begun)
-    await untilQuiet(deps, asked, AbortSignal.any([watch.lost, signal, ...(deps.leaving ? [deps.leaving] : [])]))
+    await untilQuiet(deps, asked, endMs, AbortSignal.any([watch.lost, signal, ...(deps.leaving ? [deps.leaving] : [])]))
     deps.leaving?.throwIfAborted()
-    const leftMs = hold.forMs - RESERVE_MS - (clock.monotonicMs() - sinceMs)
+    const leftMs = endMs - RESERVE_MS - clock.steadyMs()
     const hookMs = await called(deps, asked, begun.revision, leftMs, AbortSignal.any([watch.lost, ending]))
     watch.end()
     const requests = waitingNow(deps, asked)
@@ -139,6 +140,15 @@ function assertEverywhere({ waitingFor = [] }: ChangeResult): void {
   throw new TurnoutError('conflict', `Not every instance holds: ${waitingFor.join(', ')}. ${NOTHING_MOVED}`)
 }
 
+/** When the hold ends, in steady ms. It has begun when it was judged; storing it and telling the other instances took of its time. */
+function endOf({ control, clock }: Deps, { to, hold }: AskedSwitch): number {
+  const { status } = control.snapshot()
+  const ends = Object.keys(to)
+    .map((name) => own(status, name)?.hold)
+    .filter((held) => held?.id === hold.id)
+  return Math.min(clock.steadyMs() + hold.forMs, ...ends.map((held) => held!.untilMs))
+}
+
 const NOTHING_MOVED = 'Nothing was switched, and who was held goes where he went before.'
 
 /** Aborts when the hold is over. */
@@ -157,8 +167,13 @@ function watchHold({ control }: Deps, { to, hold }: AskedSwitch): { readonly los
 }
 
 /** Waits until nothing of what is held is at a target any more. */
-async function untilQuiet(deps: Deps, { to, hold, hook }: AskedSwitch, signal: AbortSignal): Promise<void> {
-  const limitMs = hold.forMs - RESERVE_MS - (hook === null ? 0 : HOOK_MS_MIN)
+async function untilQuiet(
+  deps: Deps,
+  { to, hold, hook }: AskedSwitch,
+  endMs: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const limitMs = Math.max(0, endMs - RESERVE_MS - (hook === null ? 0 : HOOK_MS_MIN) - deps.clock.steadyMs())
   const busy = await deps.instances.quieted(hold.id, limitMs, signal)
   if (busy.length === 0) return
   const { status } = deps.control.snapshot()
@@ -170,7 +185,7 @@ async function untilQuiet(deps: Deps, { to, hold, hook }: AskedSwitch, signal: A
   const old = deps.busyPredecessor()
   const there = old === null ? '' : `; process ${old}, which was replaced, still finishes what it has`
   const where = deps.instances.told().length > 1 ? `; at ${busy.join(', ')}` : ''
-  const message = `${what} were still under way after ${limitMs / 1_000} s (${here.join(', ')}${where}${there}). ${NOTHING_MOVED}`
+  const message = `${what} were still under way after ${Math.round(limitMs / 100) / 10} s (${here.join(', ')}${where}${there}). ${NOTHING_MOVED}`
   throw new TurnoutError('conflict', message)
 }
 

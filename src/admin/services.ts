@@ -27,6 +27,7 @@ import {
   waitFaults,
   waitMsOf,
 } from './apply.ts'
+import { SPEC_BYTES_MAX } from './body.ts'
 import type { AdminDeps } from './deps.ts'
 import { abortLeft } from './going-back.ts'
 import { RemovalAnswer, RemovalQuery, withDraining } from './removals.ts'
@@ -71,6 +72,7 @@ function readRoutes(app: FastifyInstance, deps: AdminDeps): void {
 
 function writeRoutes(app: FastifyInstance, deps: AdminDeps): void {
   app.put<OfService>('/v1/services/:service', {
+    bodyLimit: SPEC_BYTES_MAX,
     validatorCompiler: checkedByHandler,
     schema: {
       summary: 'Create or replace a service',
@@ -91,6 +93,7 @@ function writeRoutes(app: FastifyInstance, deps: AdminDeps): void {
     },
   })
   app.patch<OfService & { Body: Record<string, unknown> }>('/v1/services/:service', {
+    bodyLimit: SPEC_BYTES_MAX,
     validatorCompiler: checkedByHandler,
     schema: {
       summary: 'Change parts of a service (RFC 7386 merge patch)',
@@ -144,6 +147,7 @@ function splitRoutes(app: FastifyInstance, deps: AdminDeps): void {
     handler: (request, reply) => changeSplit(deps, request, reply, { kind: 'back', service: request.params.service }),
   })
   app.put<OfService>('/v1/services/:service/rules', {
+    bodyLimit: SPEC_BYTES_MAX,
     validatorCompiler: checkedByHandler,
     schema: {
       summary: 'Replace the rules',

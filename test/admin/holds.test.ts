@@ -1,4 +1,5 @@
 /** Holds by the admin API, over the real control. */
+import { setTimeout } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { TurnoutError } from '../../src/errors.ts'
 import { memoryStore } from '../../src/store/memory.ts'
@@ -79,6 +80,38 @@ test('a switch under a hold holds nobody while another process uses the same fil
     'hook_failed',
     'Hook http://ci.test/m: answered 418. Nothing was switched, and who was held goes where he went before.',
   ])
+})
+
+test('the hook of a switch has a second less than its hold, however long it took to keep it', async () => {
+  const given: number[] = []
+  const { call, control } = await startAdmin({
+    instances: {
+      ...ALONE,
+      async quieted(_hold, limitMs) {
+        given.push(limitMs)
+        return []
+      },
+    },
+    async callHook(_hook, _key, _body, withinMs) {
+      given.push(withinMs)
+      return 'answered 418'
+    },
+  })
+  const { change } = control
+  control.change = async (asked, options) => {
+    const made = await change(asked, options)
+    await setTimeout(400)
+    return made
+  }
+  await call('POST', '/v1/services/shop/switch', {
+    to: 'green',
+    hold: { for: '4s' },
+    hook: { url: 'http://ci.test/m' },
+  })
+  const [quietMs, hookMs] = given
+  expect(quietMs).toBeLessThanOrEqual(1_600)
+  expect(hookMs).toBeLessThanOrEqual(2_600)
+  expect(hookMs).toBeGreaterThan(0)
 })
 
 test('instances that do not hold, or do not say that nothing is under way there, call the switch off and are named', async () => {

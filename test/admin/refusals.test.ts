@@ -138,6 +138,20 @@ test('a body of more than 1 MiB is answered 413', async () => {
   expect([answer.status, answer.body.code]).toEqual([413, 'too_large'])
 })
 
+test('a service, its rules and what is tried of them may have as many bytes as a file', async () => {
+  const { call } = await startAdmin()
+  const many = 'x'.repeat(2 * 1024 * 1024)
+  for (const [method, path] of [
+    ['PUT', ''],
+    ['PATCH', ''],
+    ['PUT', '/rules'],
+    ['POST', '/dry-run'],
+  ] as const) {
+    const refused = await call(method, `/v1/services/shop${path}`, JSON.stringify({ [many]: 1 }))
+    expect([path, refused.status, refused.body.code]).toEqual([path, 422, 'invalid'])
+  }
+})
+
 test('small bodies are checked strictly: unknown keys, types, all faults at once', async () => {
   const { call } = await startAdmin()
   const answer = await call('POST', SWITCH, { too: 'green', 'a/b': 1 })
