@@ -29,6 +29,8 @@ export interface Closed {
 
 const DATE = /^(\d{4})-(\d\d)-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d(?:\.\d{1,3})?))?(Z|[+-]\d\d:\d\d)?)?$/
 const CLOCK = /^(\d\d):(\d\d)$/
+/** No place on earth is further from UTC. */
+const OFFSET_HOURS_MAX = 14
 
 export const isClock = (text: string): boolean => CLOCK.test(text)
 
@@ -44,6 +46,7 @@ export function momentOf(text: string, zone: string): number | null {
   if (own === undefined) return zonedMs(localMs, offsetOf(zone), 'first')
   if (own === 'Z') return localMs
   const [hours, minutes] = own.slice(1).split(':').map(Number)
+  if (hours > OFFSET_HOURS_MAX || minutes > 59) return null
   return localMs - (own.startsWith('-') ? -1 : 1) * (hours * 60 + minutes) * MINUTE_MS
 }
 

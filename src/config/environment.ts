@@ -20,8 +20,9 @@ export interface Expansion {
 export function expandEnvironment(text: string, env: Environment): Expansion {
   const faults: string[] = []
   let replaced = false
-  const expanded = text.replaceAll(/\$(\$?)\{([^}]*)(\}?)/g, (whole, escaped: string, body: string, end: string) => {
-    if (escaped !== '') return whole.slice(1)
+  // What stands behind an escaped one is looked at by itself: it may be a reference, or another that is escaped.
+  const expanded = text.replaceAll(/\$\$\{|\$\{([^}]*)(\}?)/g, (_, body?: string, end?: string) => {
+    if (body === undefined) return `\${`
     const reference = end === '' ? null : /^([A-Za-z_][A-Za-z0-9_]*)(?::-([\s\S]*))?$/.exec(body)
     if (reference === null) {
       faults.push(MALFORMED)

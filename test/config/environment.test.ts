@@ -12,6 +12,9 @@ test.each([
   [`\${EMPTY:-x}`, 'x'],
   [`\${EMPTY}`, ''],
   [`$\${HOST}`, `\${HOST}`],
+  [`$\${A:-\${HOST}}`, `\${A:-shop.example.com}`],
+  [`$\${a ? \`$\${b}\` : ''}`, `\${a ? \`\${b}\` : ''}`],
+  [`$\${HOST`, `\${HOST`],
   ['$HOST costs 5$', '$HOST costs 5$'],
 ])('%s becomes %s', (text, expected) => {
   expect(expandEnvironment(text, env)).toMatchObject({ text: expected, faults: [] })
