@@ -39,10 +39,17 @@ async function proposalIn(file: string, service: string, { env }: Call): Promise
   if (findings.length > 0) throw new CliFailure(1, `${file} cannot be read: ${findings[0].message}`)
   if (Array.isArray(value)) return { rules: value }
   if (!isRecord(value)) throw usageFailure(`${file} says nothing that could be tried, such as rules or a split.`)
-  if (!Object.hasOwn(value, 'services')) return value
+  if (!Object.hasOwn(value, 'services')) return asProposal(value)
   const spec = isRecord(value['services']) ? own(value['services'], service) : undefined
   if (!isRecord(spec)) throw usageFailure(`${file} has no service ${service}.`)
-  return Object.fromEntries(Object.entries(spec).filter(([key]) => (STEERING as readonly string[]).includes(key)))
+  const steering = Object.entries(spec).filter(([key]) => (STEERING as readonly string[]).includes(key))
+  return asProposal(Object.fromEntries(steering))
+}
+
+/** A pool that a file's `split` does not name has no weight; one that the `split` of a patch does not name keeps its own. */
+function asProposal({ split, ...rest }: Readonly<Record<string, unknown>>): object {
+  if (split === undefined) return rest
+  return isRecord(split) ? { ...rest, weights: split } : { ...rest, split }
 }
 
 const some = (number: number, noun: string): string => `${inDigits(number)} ${noun}${number === 1 ? '' : 's'}`

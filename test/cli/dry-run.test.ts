@@ -67,6 +67,9 @@ test('a split may stand in the command line, rules in a file, and a whole config
   expect(await sentFor(file(JSON.stringify(rules)))).toEqual({ rules })
   const config = { services: { shop: { routes: [{}], pools: {}, live: 'blue', rules, health: {} }, api: {} } }
   expect(await sentFor(file(JSON.stringify(config)))).toEqual({ live: 'blue', rules })
+  const split = { services: { shop: { pools: {}, split: { green: 100 } } } }
+  expect(await sentFor(file(JSON.stringify(split)))).toEqual({ weights: { green: 100 } })
+  expect(await sentFor(file('split: { green: 100 }'))).toEqual({ weights: { green: 100 } })
 })
 
 test('the answer is told in words, or as JSON', async () => {

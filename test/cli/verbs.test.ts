@@ -157,14 +157,22 @@ describe('verbs that change something', () => {
 
   it('back sends no body, and tells the split that is back and what a second one would return to', async () => {
     const admin = await scripted({
-      'GET /v1/services/shop': [200, { revision: 6, spec: { split: { blue: 0, green: 1 } } }],
+      'GET /v1/services/shop': [200, { revision: 7, status: { previous: { weights: { blue: 0, green: 1 } } } }],
       'POST /v1/services/shop/back': [200, outcome({ split: { blue: 3, green: 1 } })],
     })
     const { out, err } = await turnout(admin.url, 'back', 'shop')
     expect(out).toBe(`shop: blue 75 %, green 25 % ${NOW}\n`)
     expect(err).toBe('turnout: back again would return to green 100 %; turnout history has all that was before\n')
-    expect(admin.asked[1].body).toBe('')
-    expect(admin.asked[1].headers['content-type']).toBeUndefined()
+    expect(admin.asked[0].body).toBe('')
+    expect(admin.asked[0].headers['content-type']).toBeUndefined()
+  })
+
+  it('back says nothing of a second one where there is none, as behind a rollout that it has ended', async () => {
+    const admin = await scripted({
+      'GET /v1/services/shop': [200, { revision: 7, status: { previous: null } }],
+      'POST /v1/services/shop/back': [200, outcome({ split: { blue: 1, green: 0 } })],
+    })
+    expect((await turnout(admin.url, 'back', 'shop')).err).toBe('')
   })
 
   it.each(['drain', 'ready', 'standby', 'maint'])('%s sets the state of a pool or of one target', async (state) => {
