@@ -52,10 +52,9 @@ export function openSocket(place: Place, shared: Buffer | null, onBytes: OnBytes
   if (place.tls) {
     // Certificates do not know the dot of a complete name (RFC 6066, 3).
     const servername = net.isIP(host) ? '' : withoutLastDot(host)
-    return readByEvents(
-      loadTls().connect({ ...where, port, servername, ALPNProtocols: ['http/1.1'], ...KEEP_ALIVE }),
-      onBytes,
-    )
+    // Node's types do not know that it takes `noDelay` here, too.
+    const options = { ...where, port, servername, ALPNProtocols: ['http/1.1'], noDelay: true, ...KEEP_ALIVE }
+    return readByEvents(loadTls().connect(options), onBytes)
   }
   const options = { ...where, port, noDelay: true, allowHalfOpen: true, ...KEEP_ALIVE }
   if (shared === null) return outliveWrites(readByEvents(net.connect(options), onBytes))
