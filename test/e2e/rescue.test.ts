@@ -172,26 +172,47 @@ test('a version that fails all is rolled back: no client has seen a failed GET, 
   expect(failed.filter(({ at }) => at >= ended)).toEqual([])
 })
 
-test('what a new version has failed, and nobody had room for in time, is its harm', async () => {
-  const fail: RequestListener = (_, response) => response.writeHead(503, { 'content-length': 0 }).end()
+test.each(['says 503', 'refuses connections'])(
+  'a new version that %s answers for those whom nobody had room for in time',
+  async (kind) => {
+    const busy: ServerResponse[] = []
+    const blue = await startUpstream((_, response) => void busy.push(response))
+    const pools = { blue: [blue.url], green: [(await KINDS[kind]()).url] }
+    const capacity = { requestsPerTarget: 1, queue: { for: '200ms' } }
+    const proxy = await startProxy({ services: { shop: service(pools, { sticky: false, visitor: [], capacity }) } })
+    const steps = [{ weight: 50, until: 'promoted', for: '1h' }]
+    await call(proxy, 'POST', ROLLOUTS, { to: 'green', strategy: 'canary', steps })
+    await until('it has its share', async () => (await current(proxy)).weight === 50)
+    // The first at blue stays there; all others wait in vain, those that green has failed among them.
+    let refused = 0
+    const answers = Array.from({ length: 9 }, async () => {
+      const { status } = await ask(proxy.port, { method: 'GET', path: '/' })
+      if (status === 503) refused++
+    })
+    await until('all but one are refused', () => refused === 8)
+    await until('it is counted', async () => (await current(proxy)).harm.failed >= 4)
+    for (const response of busy) response.end()
+    await Promise.all(answers)
+  },
+)
+
+test('a new version answers, too, where the live pool has no connection left for what it has failed', async () => {
   const busy: ServerResponse[] = []
   const blue = await startUpstream((_, response) => void busy.push(response))
-  const pools = { blue: [blue.url], green: [(await startUpstream(fail)).url] }
-  const capacity = { requestsPerTarget: 1, queue: { for: '200ms' } }
-  const proxy = await startProxy({ services: { shop: service(pools, { sticky: false, visitor: [], capacity }) } })
-  const steps = [{ weight: 50, until: 'promoted', for: '1h' }]
-  await call(proxy, 'POST', ROLLOUTS, { to: 'green', strategy: 'canary', steps })
-  await until('it has its share', async () => (await current(proxy)).weight === 50)
-  // The first at blue stays there; all others wait in vain, those that green has failed among them.
-  let refused = 0
-  const answers = Array.from({ length: 9 }, async () => {
-    const { status } = await ask(proxy.port, { method: 'GET', path: '/' })
-    if (status === 503) refused++
+  const pools = { blue: [blue.url], green: [(await status(503)).url] }
+  const proxy = await startProxy({
+    services: { shop: service(pools, { sticky: false, visitor: [], rules: RULES }) },
+    limits: { upstreamConnectionsMax: 1 },
   })
-  await until('all but one are refused', () => refused === 8)
-  await until('it is counted', async () => (await current(proxy)).harm.failed >= 4)
-  for (const response of busy) response.end()
-  await Promise.all(answers)
+  const steps = [{ weight: 1, until: 'promoted', for: '1h' }]
+  await call(proxy, 'POST', ROLLOUTS, { to: 'green', strategy: 'canary', steps })
+  await until('it is tried', async () => (await current(proxy)).weight === 1)
+  const first = ask(proxy.port)
+  await until('blue is busy', () => busy.length === 1)
+  expect((await toGreen(proxy)).status).toBe(503)
+  await until('it is counted', async () => (await current(proxy)).harm.failed === 1)
+  busy[0].end()
+  expect((await first).status).toBe(200)
 })
 
 test('what the live pool fails is not given to the new version', async () => {

@@ -206,7 +206,13 @@ export class Attempts {
     this.count(FIELD.inFlight, -1)
     this.target = null
     this.#plane.counters.countShed(this.#full)
+    this.noteUnrescued()
     return false
+  }
+
+  /** Nobody had room for it in time, for which a new version answers that has failed it before. */
+  noteUnrescued(): void {
+    if (!this.isPreview) this.judged.noteUnrescued(this.service, this.retries.exclude)
   }
 
   /** The request is over: lets go of the decision, so that an idle connection keeps no table alive. */

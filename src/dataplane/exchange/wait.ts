@@ -128,8 +128,8 @@ export class Wait implements Waiter {
   }
 
   /** Leaves without what it waits for, which is counted; gives the code of its answer. What was to be rescued has failed for its client, too. */
-  giveUp(why: Unserved, { service, retries, judged }: Attempts): ErrorCode {
-    if (why === 'time' && retries.rescues > 0) judged.noteUnrescued(service, retries.exclude)
+  giveUp(why: Unserved, attempts: Attempts): ErrorCode {
+    if (why === 'time') attempts.noteUnrescued()
     if (this.#isHeld) this.#held!.giveUp(why)
     else this.#shed(why)
     return this.#isHeld ? 'held' : 'overloaded'
