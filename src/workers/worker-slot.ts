@@ -243,6 +243,8 @@ export class WorkerSlot {
     if (this.#gone) return
     this.#gone = true
     this.listening = false
+    // Its thread has closed them, so the numbers may be others' by now.
+    this.descriptors = []
     this.drained = true
     for (const give of [...this.#waiting.values()]) give(null)
     clearGauges(this.#options.start.memory, this.index)

@@ -321,6 +321,34 @@ test('when the new one is killed in the middle, the old one serves on; when the 
   expect(await call<Status>(proxy, 'GET', '/v1/status')).toMatchObject({ pid: pids[0] })
 })
 
+test('while its workers die again and again, another one can take the place of the one that has them', async () => {
+  const folder = temporaryFolder()
+  const [preload, loop] = [join(folder, 'preload.mjs'), join(folder, 'loop-')]
+  // Each worker of the process that the file names dies a moment after it listens.
+  writeFileSync(
+    preload,
+    `import { existsSync } from 'node:fs'
+    import { isMainThread } from 'node:worker_threads'
+    const die = () => existsSync(${JSON.stringify(loop)} + process.pid) && process.exit(1)
+    if (!isMainThread) setInterval(die, 200)`,
+  )
+  const blue = await startNamed('blue')
+  const listeners = [{ address: `127.0.0.1:${await closedPort()}` }]
+  const config = { listeners, store: 'sqlite:./turnout.db', services: { shop: service({ blue: [blue.url] }) } }
+  const proxy = await startProcess(config, folder, ['--import', preload])
+  writeFileSync(loop + proxy.child.pid, '')
+  await until('they die again and again', () => proxy.output().includes('a new one is started in 400 ms'))
+  let pid = 0
+  onTestFinished(() => void (pid !== 0 && isAlive(pid) && process.kill(pid, 'SIGKILL')))
+  await until('another one serves', async () => {
+    const { status, text } = await askAdmin(proxy, 'POST', '/v1/upgrade')
+    if (status === 200) pid = (JSON.parse(text) as Done).pid
+    else expect(text).toMatch(/a worker was replaced meanwhile|is taken: another process listens/)
+    return pid !== 0
+  })
+  expect(await ask(proxy.port, { method: 'GET' })).toMatchObject({ status: 200, body: 'blue' })
+})
+
 test('what a store in memory has cannot be handed over', async () => {
   const { proxy } = await start({ store: 'memory' })
   await expect(call(proxy, 'POST', '/v1/upgrade')).rejects.toThrow(/409.*a store in memory ends with its process/)

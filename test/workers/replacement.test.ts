@@ -78,6 +78,21 @@ test('a worker that fails at each start is started later each time, and serves t
   expect(counted(started)).toEqual({ crash: 5 })
 })
 
+test('of a worker that is gone, while its successor waits for its time, no sockets are handed to anybody', async () => {
+  const threads = followWorkers()
+  // Time stands still, so no life makes up for a loss.
+  const started = await startWorkers({ clock: { ...systemClock, monotonicMs: () => 0 } })
+  const { workers } = started
+  for (let times = 1; times <= 3; times++) {
+    await until('it serves', () => threads.seen(0) === times && workers.ready)
+    expect(workers.descriptors).toEqual([[expect.any(Number)]])
+    threads.run(0, 'process.exit(1)')
+    await until('it is lost', () => started.losses.length === times)
+    expect(workers.descriptors).toEqual([[]])
+  }
+  expect(started.losses.at(-1)).toMatchObject({ pauseMs: 200 })
+})
+
 test('a worker that has lived for a while before it is lost is replaced at once, however often', async () => {
   const threads = followWorkers()
   let nowMs = 0
