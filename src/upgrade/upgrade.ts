@@ -32,6 +32,7 @@ export class Upgrade {
   readonly #drained = Promise.withResolvers<void>()
   #present: Present | null = null
   #attempt: Attempt | null = null
+  #isGivenUp = false
 
   constructor(deps: UpgradeDeps) {
     this.#deps = deps
@@ -53,6 +54,8 @@ export class Upgrade {
   async begin(limitMs: number): Promise<Upgraded> {
     if (this.#present === null) throw new TurnoutError('conflict', 'This process has not started yet.')
     if (this.#attempt !== null) throw new TurnoutError('conflict', this.#attempt.inWords())
+    // Nobody would be left to tell the new one that it is to end, too.
+    if (this.#isGivenUp) throw new TurnoutError('conflict', 'This process ends.')
     const attempt = new Attempt(this.#deps, this.#present, this.#drained.resolve)
     this.#attempt = attempt
     try {
@@ -63,8 +66,9 @@ export class Upgrade {
     }
   }
 
-  /** Gives up what is under way, since this process is to end; resolves when the new one is gone. Nothing once that serves. */
+  /** Gives up what is under way, since this process is to end, and begins nothing more; resolves when the new one is gone. Nothing once that serves. */
   async giveUp(): Promise<void> {
+    this.#isGivenUp = true
     await this.#attempt?.giveUp()
   }
 }

@@ -321,6 +321,26 @@ test('when the new one is killed in the middle, the old one serves on; when the 
   expect(await call<Status>(proxy, 'GET', '/v1/status')).toMatchObject({ pid: pids[0] })
 })
 
+test('a process that was told to end and finishes what is under way is not replaced any more, and leaves nobody behind', async () => {
+  const { promise: may, resolve: answer } = Promise.withResolvers<void>()
+  let asked = 0
+  const slow = await startUpstream((_request, response) => {
+    asked++
+    void may.then(() => response.end('slow'))
+  })
+  const { proxy } = await start({}, { shop: service({ blue: [slow.url] }) })
+  const late = ask(proxy.port, { method: 'GET' })
+  await until('it is under way', () => asked === 1)
+  proxy.child.kill('SIGTERM')
+  await until('it ends', () => proxy.output().includes('finishing what is under way'))
+  const { status, text } = await askAdmin(proxy, 'POST', '/v1/upgrade')
+  expect([status, text]).toEqual([409, expect.stringContaining('This process ends.')])
+  answer()
+  expect((await late).body).toBe('slow')
+  expect(await proxy.exited()).toBe(0)
+  expect(proxy.output()).not.toContain('an upgrade begins')
+})
+
 test('while its workers die again and again, another one can take the place of the one that has them', async () => {
   const folder = temporaryFolder()
   const [preload, loop] = [join(folder, 'preload.mjs'), join(folder, 'loop-')]

@@ -246,6 +246,8 @@ test('an end of the old one ends what is under way, and is nothing to a new one 
   await expect(outcome).rejects.toThrow('was given up')
   const why = 'The new process, 2, was given up, since the present process is to end.'
   expect(done).toEqual(['start', 'kill', `upgrade: the upgrade failed, and process 1 ends: ${why}`])
+  // And none begins any more: it would be left over.
+  await expect(upgrade.begin(1_000)).rejects.toMatchObject({ code: 'conflict', message: 'This process ends.' })
   const other = begin()
   await other.sayAll('built', 'probed', 'asks')
   await other.say({ type: 'ready', ...READY })
