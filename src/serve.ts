@@ -90,14 +90,15 @@ export async function serve(options: ServeOptions): Promise<Running> {
   const cleanup = new Cleanup()
   try {
     const core = await startCore(options, log, cleanup)
-    const isYielded = options.predecessor !== undefined
-    const stage: Stage = { isDraining: false, isYielded, leaving: new AbortController() }
+    const isHeir = options.predecessor !== undefined
+    const stage: Stage = { isDraining: false, isYielded: isHeir, isCovered: isHeir, leaving: new AbortController() }
     const { admin, rollouts, departures } = await startControlPlane(options, core, log, cleanup, stage)
     if (options.predecessor !== undefined) {
       // Last, since what it has written would stay, and what it has accepted would be cut, if anything failed then.
       await core.begin()
       await core.workers.start(options.signal)
       stage.isYielded = false
+      stage.isCovered = false
     }
     const { shutdownMs } = planTimeouts(spec.timeouts)
     const parts = { ...core, options, rollouts, departures, admin, stage, shutdownMs, cleanup, log }
@@ -277,7 +278,7 @@ async function startControlPlane(
     busyPredecessor,
     isYielded: () => stage.isYielded,
     leaving: stage.leaving.signal,
-    isReady: () => core.workers.ready && !stage.isDraining,
+    isReady: () => (core.workers.ready || stage.isCovered) && !stage.isDraining,
     process: { workers: memory.workers, store: storeKind(spec.store), pid: SELF.pid, startedAtMs: STARTED_MS },
     log,
     version: VERSION,

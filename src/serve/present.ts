@@ -41,6 +41,8 @@ export interface Stage {
   isDraining: boolean
   /** Another process is about to take over from this one, or this one from another: nobody may change anything. */
   isYielded: boolean
+  /** The process before this one still accepts for both. */
+  isCovered: boolean
   /** Aborts when it begins to drain. */
   readonly leaving: AbortController
 }

@@ -321,6 +321,24 @@ test('when the new one is killed in the middle, the old one serves on; when the 
   expect(await call<Status>(proxy, 'GET', '/v1/status')).toMatchObject({ pid: pids[0] })
 })
 
+test('whoever asks whether it is ready is told so all through an upgrade, by the old one or the new one', async () => {
+  const { proxy, upgrade } = await start({ workers: 2 })
+  const told: Record<string, number> = {}
+  let isOver = false
+  const look = async () => {
+    while (!isOver) {
+      // Who has only just connected when the old one closes its admin API is cut off, and comes again.
+      const { status } = await askAdmin(proxy, 'GET', '/readyz').catch(() => ({ status: 'cut' }))
+      if (status !== 'cut') told[status] = (told[status] ?? 0) + 1
+    }
+  }
+  const looking = Array.from({ length: 4 }, look)
+  for (let n = 0; n < 3; n++) await upgrade()
+  isOver = true
+  await Promise.all(looking)
+  expect(told).toEqual({ 200: expect.any(Number) })
+})
+
 test('a process that was told to end and finishes what is under way is not replaced any more, and leaves nobody behind', async () => {
   const { promise: may, resolve: answer } = Promise.withResolvers<void>()
   let asked = 0
