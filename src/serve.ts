@@ -37,7 +37,7 @@ import type { GatesDeps } from './rollout/gates/gates.ts'
 import { Seat } from './rollout/seat.ts'
 import { Cleanup } from './serve/cleanup.ts'
 import { type CookieSecrets, cookieSecretsOf } from './serve/cookie-secrets.ts'
-import { openEvents } from './serve/kept-events.ts'
+import { type KeptEvents, openEvents } from './serve/kept-events.ts'
 import { startDepartures } from './serve/let-go.ts'
 import { addressOf, listenerUrl, planListeners } from './serve/listener-plan.ts'
 import type { Running, ServeOptions } from './serve/options.ts'
@@ -70,6 +70,7 @@ interface Core {
   readonly cookies: CookieSecrets
   readonly workers: Workers
   readonly control: RunningControl
+  readonly events: KeptEvents
   readonly names: Names
   readonly file: ConfigFile
   readonly files: LookupFiles
@@ -190,7 +191,8 @@ async function startCore(options: ServeOptions, log: Logger, cleanup: Cleanup): 
     for (const plan of newListeners(options)) await checkFree(plan)
     await workers.prepare(options.signal)
   } else await begin().then(() => workers.start(options.signal))
-  return { memory, store, cookies, workers, control, names, file, files, lookups, lately, begin, table: () => table }
+  const kept = { memory, store, events, cookies }
+  return { ...kept, workers, control, names, file, files, lookups, lately, begin, table: () => table }
 }
 
 /** Addresses of this process that the one before it does not listen on, the admin API among them. */
@@ -232,7 +234,7 @@ async function startControlPlane(
   const refused = (error: unknown) => log.warn({ err: error }, 'an observation was not taken')
   const health = createHealth({ control, clock, memory, random: Math.random, refused })
   cleanup.add(() => health.stop())
-  if (predecessor !== undefined) await takeOver(predecessor, health)
+  if (predecessor !== undefined) await takeOver(predecessor, health).then(core.events.again)
   const traffic = createTrafficWindow(control, memory, clock)
   cleanup.add(() => traffic.close())
   core.lately.traffic = traffic.service

@@ -74,6 +74,7 @@ class Writer implements RunningControl {
   readonly unstored = (): readonly string[] => this.#keeper.owed.names
   readonly subscribe: Events['subscribe'] = (listener) => this.#events.subscribe(listener)
   readonly publish = (event: NewEvent): void => this.#events.publish(event)
+  readonly takeIn: Events['takeIn'] = (earlier) => this.#events.takeIn(earlier)
   readonly fileBase = (): Base => this.#state.content.base
   readonly yield = (isYielded: boolean): void => this.#waiting.yield(isYielded)
   readonly followed = (): Followed => this.#follower.followed

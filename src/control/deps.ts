@@ -13,7 +13,7 @@ import type { ServiceTraffic } from '../metrics/window.ts'
 import type { Names } from '../names/names.ts'
 import type { Store } from '../store/store.ts'
 import type { TableDelta } from '../table/types.ts'
-import type { NewEvent } from './events.ts'
+import type { Events, NewEvent } from './events.ts'
 import type { Followed } from './follower.ts'
 import type { Base } from './reconcile.ts'
 
@@ -46,6 +46,8 @@ export interface ControlDeps {
 export interface RunningControl extends Control {
   /** Tells an event of another room, such as a worker that was replaced. */
   publish(event: NewEvent): void
+  /** What the process before this one has told until this one took over. */
+  readonly takeIn: Events['takeIn']
   /** Brings the new addresses of a host into the tables. */
   addressesMoved(host: string): void
   /**

@@ -18,6 +18,8 @@ export interface Events {
   /** Oldest first; only those after this id. An id of an earlier process, which is beyond ours, gives everything. */
   list(after?: number): readonly ControlEvent[]
   subscribe(listener: (event: ControlEvent) => void): () => void
+  /** Takes what a process before has told, and is not here, in its place by its id. Nobody who listens hears of it. */
+  takeIn(earlier: readonly ControlEvent[]): void
 }
 
 /** A list that begins with those of before, oldest first; those that are new go to the log, too, as does a listener that threw. */
@@ -55,6 +57,11 @@ export function createEvents(
       const listener = { call }
       listeners.add(listener)
       return () => void listeners.delete(listener)
+    },
+    takeIn(earlier) {
+      const known = new Set(kept.map(({ id }) => id))
+      const missed = earlier.filter(({ id }) => id <= lastId && !known.has(id))
+      kept = [...kept, ...missed].sort((a, b) => a.id - b.id)
     },
   }
 }

@@ -26,6 +26,7 @@ import type { Present } from '../upgrade/sides.ts'
 import { VERSION } from '../version.ts'
 import type { Workers } from '../workers/workers.ts'
 import type { Cleanup } from './cleanup.ts'
+import type { KeptEvents } from './kept-events.ts'
 import { addressOf } from './listener-plan.ts'
 import type { ServeOptions } from './options.ts'
 import { storeKind, storeUrl } from './store-url.ts'
@@ -52,6 +53,7 @@ export interface Parts {
   readonly memory: SharedMemory
   readonly workers: Workers
   readonly control: RunningControl
+  readonly events: Pick<KeptEvents, 'flush'>
   readonly file: ConfigFile
   readonly rollouts: Seat
   readonly departures: DepartureWatch
@@ -91,7 +93,7 @@ export function closerOf({ options, workers, control, stage, shutdownMs, cleanup
 
 /** What an upgrade does with these parts; `close` as `closerOf` gives it. */
 export function presentOf(parts: Parts, close: Close): Present {
-  const { control, file, rollouts, departures, admin, stage, log } = parts
+  const { control, events, file, rollouts, departures, admin, stage, log } = parts
   return {
     self: SELF,
     offer: () => offerOf(parts),
@@ -104,6 +106,8 @@ export function presentOf(parts: Parts, close: Close): Present {
       await file.check(control.snapshot().services).catch(() => {})
       // What was owed meanwhile is stored by nobody while this one is not to write.
       assertStored(parts)
+      // The new one reads them then, and not again.
+      await events.flush()
     },
     async takeBack() {
       control.yield(false)

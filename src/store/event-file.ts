@@ -65,6 +65,14 @@ export class EventFile {
     this.#arm(GATHER_MS)
   }
 
+  /** Writes what waits, now; what cannot be written waits on. */
+  async flush(): Promise<void> {
+    await this.#writing
+    if (this.#waiting.length === 0) return
+    this.#cancel?.()
+    await this.#begin()
+  }
+
   /** Writes what waits, once, and ends. */
   async close(): Promise<void> {
     this.#isClosed = true
@@ -75,13 +83,16 @@ export class EventFile {
 
   #arm(delayMs: number): void {
     if (this.#cancel !== null || this.#writing !== null || this.#isClosed) return
-    this.#cancel = this.#deps.clock.after(delayMs, () => {
-      this.#cancel = null
-      this.#writing = this.#write().finally(() => {
-        this.#writing = null
-        if (this.#waiting.length > 0) this.#arm(this.#fault === null ? GATHER_MS : RETRY_MS)
-      })
+    this.#cancel = this.#deps.clock.after(delayMs, () => void this.#begin())
+  }
+
+  #begin(): Promise<void> {
+    this.#cancel = null
+    this.#writing = this.#write().finally(() => {
+      this.#writing = null
+      if (this.#waiting.length > 0) this.#arm(this.#fault === null ? GATHER_MS : RETRY_MS)
     })
+    return this.#writing
   }
 
   async #write(): Promise<void> {

@@ -321,6 +321,26 @@ test('when the new one is killed in the middle, the old one serves on; when the 
   expect(await call<Status>(proxy, 'GET', '/v1/status')).toMatchObject({ pid: pids[0] })
 })
 
+test('what the old one tells while the new one starts is told by the new one, in order', async () => {
+  const [blue, green] = [await startNamed('blue'), await startNamed('green')]
+  // A probe that is not answered keeps the new one from asking.
+  const silent = await startUpstream(() => {})
+  const health = { path: '/', interval: '1h', timeout: '2s' }
+  const slow = service({ blue: [silent.url] }, { routes: [{ host: 'slow', path: '/' }], health })
+  const { proxy, upgrade } = await start({}, { shop: service({ blue: [blue.url], green: [green.url] }), slow })
+  const upgraded = upgrade()
+  await until('it probes', () => proxy.output().includes('"phase":"built"'))
+  await call(proxy, 'PUT', '/v1/services/shop/split', { weights: { blue: 1, green: 3 } })
+  await upgraded
+  const path = '/v1/events?follow=false'
+  const { events } = await call<{ events: { id: number; type: string; data: object }[] }>(proxy, 'GET', path)
+  const ids = events.map(({ id }) => id)
+  expect(ids).toEqual([...new Set(ids)].sort((a, b) => a - b))
+  const told = events.filter(({ data }) => 'kind' in data && data.kind === 'split')
+  expect(told).toHaveLength(1)
+  expect(told[0].id).toBeLessThan(events.find(({ type }) => type === 'upgrade')!.id)
+})
+
 test('whoever asks whether it is ready is told so all through an upgrade, by the old one or the new one', async () => {
   const { proxy, upgrade } = await start({ workers: 2 })
   const told: Record<string, number> = {}

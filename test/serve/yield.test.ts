@@ -1,5 +1,5 @@
 /** A process that steps back for another one: what it was asked to change and had not is refused, and so is whatever comes then. */
-import { rmSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { stringify } from 'yaml'
@@ -39,6 +39,21 @@ test('a change that waits for a pool and a config file that is read again are re
   await present.takeBack()
   expect(await running.reload()).toMatchObject({ changed: true })
   expect(revision()).toBe(before + 1)
+})
+
+test('what it has told until it has stepped back is in the file of events then', async () => {
+  const blue = await startUpstream((_request, response) => response.end())
+  const file = join(temporaryFolder(), 'turnout.db')
+  const shop = service({ blue: [blue.url] })
+  const running = await serve({ spec: specOf({ store: `sqlite:${file}`, services: { shop } }) })
+  onTestFinished(() => running.close())
+  for (let n = 0; n < 5; n++) {
+    const message = `told in the last moment, ${n}`
+    running.present.publish({ type: 'health', service: 'shop', message, data: {} })
+    await running.present.yield()
+    expect(readFileSync(`${file}-events`, 'utf8')).toContain(message)
+    await running.present.takeBack()
+  }
 })
 
 test('what it could only serve and not store while it stepped back is not handed over, and is stored once it is back', async () => {

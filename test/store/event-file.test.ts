@@ -44,6 +44,46 @@ test('a restart finds what was told before, in the order of ids, readable by its
   expect(next(true)).toBe(4 + EVENTS_KEPT)
 })
 
+test('what the process before has told meanwhile has its place among what this one has, once', () => {
+  const past = [event(1), event(2)]
+  const events = createEvents(systemClock, { info() {}, warn() {}, error() {} }, past, true)
+  const heard: number[] = []
+  events.subscribe(({ id }) => heard.push(id))
+  const tell = () => events.publish({ type: 'health', service: 'shop', message: 'own', data: {} })
+  tell()
+  const [own] = events.list(2)
+  // So it stands in the file, which both have written; what has the number of a later one would be its double.
+  events.takeIn([event(2), event(4), event(3), own, event(own.id + 1)])
+  tell()
+  expect(events.list().map(({ id }) => id)).toEqual([1, 2, 3, 4, own.id, own.id + 1])
+  expect(heard).toEqual([own.id, own.id + 1])
+})
+
+test('what waits is written at once when it is asked for, and not again', async () => {
+  const path = join(temporaryFolder(), 'events')
+  const late: (() => void)[] = []
+  const after = (_ms: number, run: () => void) => {
+    late.push(run)
+    return () => void late.splice(0)
+  }
+  const file = fileAt(path, { ...systemClock, after })
+  await file.flush()
+  file.add(event(1))
+  await file.flush()
+  const written = () =>
+    readFileSync(path, 'utf8')
+      .trimEnd()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as ControlEvent).id)
+  expect(written()).toEqual([1])
+  expect(late).toEqual([])
+  // And it goes on as ever.
+  file.add(event(2))
+  expect(late).toHaveLength(1)
+  await file.close()
+  expect(written()).toEqual([1, 2])
+})
+
 test('a line that was cut off, or is no event, is left out, and what comes after it is whole', async () => {
   const path = join(temporaryFolder(), 'events')
   writeFileSync(
