@@ -280,7 +280,7 @@ async function startControlPlane(
     busyPredecessor,
     isYielded: () => stage.isYielded,
     leaving: stage.leaving.signal,
-    isReady: () => (core.workers.ready || stage.isCovered) && !stage.isDraining,
+    isReady: () => stage.isCovered || (core.workers.ready && !stage.isDraining),
     process: { workers: memory.workers, store: storeKind(spec.store), pid: SELF.pid, startedAtMs: STARTED_MS },
     log,
     version: VERSION,

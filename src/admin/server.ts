@@ -15,6 +15,7 @@ import Fastify, {
   type FastifyRequest,
   LogController,
 } from 'fastify'
+import { sleep } from '../clock.ts'
 import { isLoopback, parseListenAddress } from '../config/address.ts'
 import { withoutSecrets } from '../config/hidden.ts'
 import { closed } from '../config/schema-parts.ts'
@@ -69,6 +70,8 @@ const PATH_PARAMETER_LENGTH_MAX = 512
 const REQUEST_TIMEOUT_MS = 30_000
 /** How late a client that is too slow may be told so. */
 const TIMEOUT_CHECK_MS = 1_000
+/** Whoever connects has sent its call by then. */
+const JUST_CONNECTED_MS = 100
 /** Calls that are under way at the end get this long. */
 const CLOSE_TIMEOUT_MS = 5_000
 
@@ -77,8 +80,11 @@ export interface Admin {
   readonly address: string
   /** What listens there. */
   readonly server: FastifyInstance['server']
-  /** Ends event streams, lets calls under way finish for up to 5 s, and stops listening. */
-  close(): Promise<void>
+  /**
+   * Ends event streams, lets calls under way finish for up to 5 s, and stops listening. With `isShared`, where another process has the
+   * socket too, whoever has just connected is answered still.
+   */
+  close(isShared?: boolean): Promise<void>
 }
 
 /** A route as registered: its methods by URL pattern. */
@@ -96,8 +102,8 @@ export async function createAdmin(deps: AdminDeps): Promise<Admin> {
   try {
     const address = await app.listen(placeOf(host, port, deps.descriptor))
     let closed: Promise<void> | null = null
-    const close = () => {
-      closed ??= closeWithin(CLOSE_TIMEOUT_MS, app, end, deps.clock)
+    const close = (isShared = false) => {
+      closed ??= closeWithin(CLOSE_TIMEOUT_MS, app, end, deps.clock, isShared)
       return closed
     }
     return { address, server: app.server, close }
@@ -276,11 +282,19 @@ async function closeWithin(
   app: FastifyInstance,
   end: () => void,
   clock: AdminDeps['clock'],
+  isShared: boolean,
 ): Promise<void> {
+  const { server } = app
   end()
+  // Node cuts idle connections off when it stops accepting, and those are idle to it whose first call was not read yet.
+  if (isShared) server.closeIdleConnections = () => {}
   // At once: where another process has the socket too, whoever connects from now on is its client.
-  app.server.close()
-  const cancel = clock.after(timeoutMs, () => app.server.closeAllConnections())
+  server.close()
+  if (isShared) {
+    await sleep(clock, JUST_CONNECTED_MS)
+    Reflect.deleteProperty(server, 'closeIdleConnections')
+  }
+  const cancel = clock.after(timeoutMs, () => server.closeAllConnections())
   await app.close()
   cancel()
 }

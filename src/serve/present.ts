@@ -42,7 +42,7 @@ export interface Stage {
   isDraining: boolean
   /** Another process is about to take over from this one, or this one from another: nobody may change anything. */
   isYielded: boolean
-  /** The process before this one still accepts for both. */
+  /** Another process accepts for both: the one before this one, or the one that has taken over. */
   isCovered: boolean
   /** Aborts when it begins to drain. */
   readonly leaving: AbortController
@@ -117,8 +117,9 @@ export function presentOf(parts: Parts, close: Close): Present {
     async drain(isShared) {
       const { predecessor } = parts.options
       predecessor?.leaveEarlier()
+      stage.isCovered = true
       // The other one has an admin API. The one that this one has replaced tells nobody else, so this one ends after that.
-      const [told] = await Promise.all([close(isShared), admin.close(), predecessor?.whenOver])
+      const [told] = await Promise.all([close(isShared), admin.close(true), predecessor?.whenOver])
       const before = predecessor?.takeTold() ?? []
       if (before.length === 0) return told
       const message = [told, ...before].map((end) => end.message).join('; ')
